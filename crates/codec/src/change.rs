@@ -1,0 +1,148 @@
+//! Changes of the mirror, inside events and between mirrors alike.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mailmesh_events::{
+    Block, Certificate, CertificateChange, CertificateParts, DomainNames, Fingerprint, Network,
+    NetworkChange, NodeId, PrivateKey, Rule, Stamp, UnixMillis, limits,
+};
+use zeroize::Zeroizing;
+
+use crate::CodecError;
+use crate::msgpack::{Fields, Reader, Writer};
+
+/// Number of fields that [`write_network`] writes.
+pub(crate) const NETWORK_FIELDS: usize = 6;
+/// Number of fields that [`write_certificate`] writes.
+pub(crate) const CERTIFICATE_FIELDS: usize = 4;
+
+pub(crate) fn write_network(w: &mut Writer<'_>, change: &NetworkChange) {
+    w.u64(match change.rule {
+        Rule::Block => 0,
+        Rule::Allow => 1,
+    });
+    match change.network.address() {
+        IpAddr::V4(address) => w.bytes(&address.octets()),
+        IpAddr::V6(address) => w.bytes(&address.octets()),
+    };
+    w.u64(change.network.prefix_len().into());
+    write_stamp(w, change.stamp);
+    match &change.block {
+        None => w.nil(),
+        Some(block) => {
+            w.array(4).u64(block.added.0).str(block.reason()).str(block.origin());
+            match block.expires {
+                Some(at) => w.u64(at.0),
+                None => w.nil(),
+            }
+        }
+    };
+}
+
+pub(crate) fn read_network(fields: &mut Fields<'_, '_>) -> Result<NetworkChange, CodecError> {
+    let rule = match fields.u64("rule")? {
+        0 => Rule::Block,
+        1 => Rule::Allow,
+        value => return Err(CodecError::UnknownValue { what: "rule", value }),
+    };
+    let address = fields.required("address")?.bytes("address", 16)?;
+    let address: IpAddr = match (<[u8; 4]>::try_from(address), <[u8; 16]>::try_from(address)) {
+        (Ok(v4), _) => v4.into(),
+        (_, Ok(v6)) => v6.into(),
+        _ => return Err(CodecError::Type { what: "address" }),
+    };
+    let network = Network::new(address, fields.int("prefix length")?)?;
+    let stamp = read_stamp(fields)?;
+    let reader = fields.required("block")?;
+    let block = if reader.nil() { None } else { Some(Arc::new(read_block(reader)?)) };
+    Ok(NetworkChange { rule, network, stamp, block })
+}
+
+fn read_block(reader: &mut Reader<'_>) -> Result<Block, CodecError> {
+    let mut fields = Fields::open(reader, "block")?;
+    let added = UnixMillis(fields.u64("time of the block")?);
+    let reason = fields.required("reason")?.str("reason", limits::TEXT_LEN)?;
+    let mut block = Block::new(reason, added)?;
+    if let Some(reader) = fields.optional() {
+        block = block.from_origin(reader.str("origin", limits::TEXT_LEN)?)?;
+    }
+    if let Some(reader) = fields.optional()
+        && !reader.nil()
+    {
+        block.expires = Some(UnixMillis(reader.u64("expiry")?));
+    }
+    fields.close()?;
+    Ok(block)
+}
+
+pub(crate) fn write_certificate(w: &mut Writer<'_>, change: &CertificateChange) {
+    w.array(change.names.iter().len());
+    for name in change.names.iter() {
+        w.str(name);
+    }
+    write_stamp(w, change.stamp);
+    let Some(certificate) = &change.certificate else {
+        w.nil();
+        return;
+    };
+    w.array(5).array(certificate.chain().len());
+    for der in certificate.chain() {
+        w.bytes(der);
+    }
+    w.bytes(certificate.key().der())
+        .u64(certificate.not_before().0)
+        .u64(certificate.not_after().0)
+        .bytes(&certificate.fingerprint().0);
+}
+
+pub(crate) fn read_certificate(
+    fields: &mut Fields<'_, '_>,
+) -> Result<CertificateChange, CodecError> {
+    let reader = fields.required("names")?;
+    let len = reader.array("names", limits::NAMES)?;
+    let mut names = Vec::with_capacity(len);
+    for _ in 0..len {
+        names.push(reader.str("name", limits::NAME_LEN + 1)?);
+    }
+    let names = DomainNames::new(names)?;
+    let stamp = read_stamp(fields)?;
+    let reader = fields.required("certificate")?;
+    let certificate = if reader.nil() {
+        None
+    } else {
+        Some(Arc::new(read_parts(reader, names.clone())?))
+    };
+    Ok(CertificateChange { names, stamp, certificate })
+}
+
+fn read_parts(reader: &mut Reader<'_>, names: DomainNames) -> Result<Certificate, CodecError> {
+    let mut fields = Fields::open(reader, "certificate")?;
+    let reader = fields.required("chain")?;
+    let len = reader.array("chain", limits::CHAIN)?;
+    let mut chain = Vec::with_capacity(len);
+    for _ in 0..len {
+        chain.push(Bytes::copy_from_slice(reader.bytes("certificate", limits::DER_LEN)?));
+    }
+    let key = fields.required("private key")?.bytes("private key", limits::DER_LEN)?;
+    let key = PrivateKey::from_der(Zeroizing::new(key.to_vec()))?;
+    let not_before = UnixMillis(fields.u64("not before")?);
+    let not_after = UnixMillis(fields.u64("not after")?);
+    let fingerprint = fields.required("fingerprint")?.bytes("fingerprint", 32)?;
+    let fingerprint = Fingerprint(
+        fingerprint.try_into().map_err(|_| CodecError::Type { what: "fingerprint" })?,
+    );
+    fields.close()?;
+    let parts = CertificateParts { names, chain, key, not_before, not_after, fingerprint };
+    Ok(Certificate::new(parts)?)
+}
+
+fn write_stamp(w: &mut Writer<'_>, stamp: Stamp) {
+    w.u64(stamp.time()).u64(stamp.node().0);
+}
+
+fn read_stamp(fields: &mut Fields<'_, '_>) -> Result<Stamp, CodecError> {
+    let time = fields.u64("stamp")?;
+    Ok(Stamp::from_raw(time, NodeId(fields.u64("writer")?)))
+}

@@ -1,0 +1,430 @@
+//! One MessagePack array an event: `[tag, field, ...]`.
+
+use bytes::Bytes;
+use mailmesh_events::{
+    AccountId, AlertId, CacheInvalidation, CacheKind, CacheScope, CalendarAlert, CalendarEventId,
+    ChangeId, Custom, DataTypes, EmailId, EmailPush, Event, MailboxId, ObjectId,
+    PushSubscriptionChange, QueueSignal, RegistryChange, RegistryObject, StateChange,
+    SubscriptionChange, SubscriptionId, UnixMillis, Unknown, limits,
+};
+
+use crate::CodecError;
+use crate::change;
+use crate::msgpack::{Fields, Reader, Writer};
+
+/// Tags, fixed for ever. A retired tag is never given out again.
+mod tag {
+    pub(super) const STATE_CHANGE: u64 = 1;
+    pub(super) const EMAIL_PUSH: u64 = 2;
+    pub(super) const CALENDAR_ALERT: u64 = 3;
+    pub(super) const PUSH_SUBSCRIPTION: u64 = 4;
+    pub(super) const CACHE: u64 = 5;
+    pub(super) const REGISTRY: u64 = 6;
+    pub(super) const QUEUE: u64 = 7;
+    pub(super) const NETWORK: u64 = 8;
+    pub(super) const CERTIFICATE: u64 = 9;
+    pub(super) const CUSTOM: u64 = 10;
+}
+
+/// Appends an event to a body.
+///
+/// # Errors
+/// [`CodecError::TooLong`] past [`limits::EVENT_LEN`]; the body is then as it
+/// was. [`CodecError::Type`] for an [`Event::Unknown`] whose bytes are no
+/// MessagePack value, and for an event this version cannot write.
+pub fn encode_event(event: &Event, body: &mut Vec<u8>) -> Result<(), CodecError> {
+    let start = body.len();
+    let result = write(event, body);
+    let len = body.len() - start;
+    let result = result.and_then(|()| {
+        if len > limits::EVENT_LEN {
+            let (actual, limit) = (len as u64, limits::EVENT_LEN as u64);
+            return Err(CodecError::TooLong { what: "the event", actual, limit });
+        }
+        Ok(())
+    });
+    if result.is_err() {
+        body.truncate(start);
+    }
+    result
+}
+
+fn write(event: &Event, body: &mut Vec<u8>) -> Result<(), CodecError> {
+    let w = &mut Writer(body);
+    match event {
+        Event::StateChange(e) => {
+            w.array(4).u64(tag::STATE_CHANGE);
+            w.u64(e.account.0.into()).u64(e.change.0).u64(e.types.bits());
+        }
+        Event::EmailPush(e) => {
+            w.array(7).u64(tag::EMAIL_PUSH).u64(e.account.0.into()).u64(e.email.0.into());
+            w.u64(e.change.0).u64(e.received.0).u64(e.size.into());
+            w.array(e.mailboxes().len());
+            for mailbox in e.mailboxes() {
+                w.u64(mailbox.0.into());
+            }
+        }
+        Event::CalendarAlert(e) => {
+            w.array(5).u64(tag::CALENDAR_ALERT).u64(e.account.0.into());
+            w.u64(e.event.0.into()).u64(e.alert.0.into()).u64(e.due.0);
+        }
+        Event::PushSubscription(e) => {
+            w.array(4).u64(tag::PUSH_SUBSCRIPTION).u64(e.account.0.into());
+            w.u64(e.subscription.0.into()).u64(match e.change {
+                SubscriptionChange::Created => 0,
+                SubscriptionChange::Updated => 1,
+                SubscriptionChange::Removed => 2,
+                _ => return Err(CodecError::Type { what: "subscription change" }),
+            });
+        }
+        Event::Cache(e) => write_cache(w, e)?,
+        Event::Registry(e) => match e {
+            RegistryChange::Insert(object) => write_registry(w, 0, *object),
+            RegistryChange::Delete(object) => write_registry(w, 1, *object),
+            RegistryChange::Reload(object_type) => {
+                w.array(3).u64(tag::REGISTRY).u64(2);
+                match object_type {
+                    Some(object_type) => w.u64((*object_type).into()),
+                    None => w.nil(),
+                };
+            }
+            _ => return Err(CodecError::Type { what: "registry change" }),
+        },
+        Event::Queue(e) => {
+            w.array(2).u64(tag::QUEUE).u64(match e {
+                QueueSignal::Refresh => 0,
+                QueueSignal::Paused => 1,
+                QueueSignal::Resumed => 2,
+                _ => return Err(CodecError::Type { what: "queue signal" }),
+            });
+        }
+        Event::Network(e) => {
+            w.array(1 + change::NETWORK_FIELDS).u64(tag::NETWORK);
+            change::write_network(w, e);
+        }
+        Event::Certificate(e) => {
+            w.array(1 + change::CERTIFICATE_FIELDS).u64(tag::CERTIFICATE);
+            change::write_certificate(w, e);
+        }
+        Event::Custom(e) => {
+            w.array(3).u64(tag::CUSTOM).str(e.kind()).bytes(e.payload());
+        }
+        Event::Unknown(e) => {
+            if Reader::new(&e.bytes).skip("unknown event")?.len() != e.bytes.len() {
+                return Err(CodecError::Type { what: "unknown event" });
+            }
+            body.extend_from_slice(&e.bytes);
+        }
+        _ => return Err(CodecError::Type { what: "event" }),
+    }
+    Ok(())
+}
+
+fn write_registry(w: &mut Writer<'_>, operation: u64, object: RegistryObject) {
+    w.array(4).u64(tag::REGISTRY).u64(operation);
+    w.u64(object.object_type.into()).u64(object.id.0);
+}
+
+/// First number of [`CacheKind::Other`]; the named ones are below.
+const FIRST_OTHER_CACHE: u64 = 256;
+
+fn write_cache(w: &mut Writer<'_>, e: &CacheInvalidation) -> Result<(), CodecError> {
+    let cache = match e.cache() {
+        CacheKind::AccessToken => 0,
+        CacheKind::Account => 1,
+        CacheKind::Domain => 2,
+        CacheKind::Tenant => 3,
+        CacheKind::Role => 4,
+        CacheKind::MailingList => 5,
+        CacheKind::Messages => 6,
+        CacheKind::DavResources => 7,
+        CacheKind::DkimKey => 8,
+        CacheKind::Dns => 9,
+        CacheKind::OAuth => 10,
+        CacheKind::Other(number) => FIRST_OTHER_CACHE + u64::from(number),
+        _ => return Err(CodecError::Type { what: "cache" }),
+    };
+    match e.scope() {
+        CacheScope::All => {
+            w.array(3).u64(tag::CACHE).u64(cache).u64(0);
+        }
+        CacheScope::Negative => {
+            w.array(3).u64(tag::CACHE).u64(cache).u64(1);
+        }
+        CacheScope::Ids(ids) => {
+            w.array(4).u64(tag::CACHE).u64(cache).u64(2).array(ids.len());
+            for id in ids {
+                w.u64(id.0);
+            }
+        }
+        _ => return Err(CodecError::Type { what: "cache scope" }),
+    }
+    Ok(())
+}
+
+/// The events of a body; see [`decode_events`].
+#[derive(Debug, Clone)]
+pub struct Events<'a> {
+    rest: &'a [u8],
+    left: u16,
+}
+
+/// Reads the `count` events of a body, one at a time.
+///
+/// An event that cannot be read is an error in its own place and the next is
+/// read all the same; where the bytes are no longer MessagePack, every event that
+/// is still owed is an error. So exactly `count` items come, and a reader always
+/// knows how many it missed.
+#[must_use]
+pub fn decode_events(body: &[u8], count: u16) -> Events<'_> {
+    Events { rest: body, left: count }
+}
+
+impl Iterator for Events<'_> {
+    type Item = Result<Event, CodecError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        let mut reader = Reader::new(self.rest);
+        let bytes = match reader.skip("the event") {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                self.rest = &[];
+                return Some(Err(error));
+            }
+        };
+        self.rest = reader.rest();
+        Some(read(bytes))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left.into(), Some(self.left.into()))
+    }
+}
+
+impl ExactSizeIterator for Events<'_> {}
+
+fn read(bytes: &[u8]) -> Result<Event, CodecError> {
+    if bytes.len() > limits::EVENT_LEN {
+        let (actual, limit) = (bytes.len() as u64, limits::EVENT_LEN as u64);
+        return Err(CodecError::TooLong { what: "the event", actual, limit });
+    }
+    let mut reader = Reader::new(bytes);
+    let mut fields = Fields::open(&mut reader, "event")?;
+    let tag = fields.u64("tag")?;
+    match read_known(tag, &mut fields) {
+        Ok(event) => {
+            fields.close()?;
+            Ok(event)
+        }
+        Err(CodecError::UnknownValue { .. }) => {
+            Ok(Event::Unknown(Unknown { tag, bytes: Bytes::copy_from_slice(bytes) }))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn read_known(tag: u64, f: &mut Fields<'_, '_>) -> Result<Event, CodecError> {
+    Ok(match tag {
+        tag::STATE_CHANGE => Event::StateChange(StateChange {
+            account: AccountId(f.int("account")?),
+            change: ChangeId(f.u64("change")?),
+            types: DataTypes::from_bits_retain(f.u64_or_default("types")?),
+        }),
+        tag::EMAIL_PUSH => {
+            let account = AccountId(f.int("account")?);
+            let email = EmailId(f.int("email")?);
+            let push = EmailPush::new(account, email, ChangeId(f.u64("change")?))
+                .received_at(UnixMillis(f.u64_or_default("time received")?))
+                .of_size(f.int_or_default("size")?);
+            let ids = f.optional().map_or(Ok(Vec::new()), |r| ids(r, "mailboxes"))?;
+            Event::EmailPush(push.in_mailboxes(ids)?)
+        }
+        tag::CALENDAR_ALERT => Event::CalendarAlert(CalendarAlert {
+            account: AccountId(f.int("account")?),
+            event: CalendarEventId(f.int("calendar event")?),
+            alert: AlertId(f.int("alert")?),
+            due: UnixMillis(f.u64("due time")?),
+        }),
+        tag::PUSH_SUBSCRIPTION => Event::PushSubscription(PushSubscriptionChange {
+            account: AccountId(f.int("account")?),
+            subscription: SubscriptionId(f.int("subscription")?),
+            change: match f.u64("subscription change")? {
+                0 => SubscriptionChange::Created,
+                1 => SubscriptionChange::Updated,
+                2 => SubscriptionChange::Removed,
+                value => return unknown("subscription change", value),
+            },
+        }),
+        tag::CACHE => Event::Cache(read_cache(f)?),
+        tag::REGISTRY => Event::Registry(match f.u64("registry change")? {
+            0 => RegistryChange::Insert(read_object(f)?),
+            1 => RegistryChange::Delete(read_object(f)?),
+            2 => {
+                let reader = f.required("object type")?;
+                RegistryChange::Reload(if reader.nil() {
+                    None
+                } else {
+                    let object_type = reader.u64("object type")?;
+                    let fits = object_type.try_into();
+                    Some(fits.map_err(|_| CodecError::Type { what: "object type" })?)
+                })
+            }
+            value => return unknown("registry change", value),
+        }),
+        tag::QUEUE => Event::Queue(match f.u64("queue signal")? {
+            0 => QueueSignal::Refresh,
+            1 => QueueSignal::Paused,
+            2 => QueueSignal::Resumed,
+            value => return unknown("queue signal", value),
+        }),
+        tag::NETWORK => Event::Network(change::read_network(f)?),
+        tag::CERTIFICATE => Event::Certificate(change::read_certificate(f)?),
+        tag::CUSTOM => {
+            let kind = f.required("custom kind")?.str("custom kind", limits::CUSTOM_KIND_LEN)?;
+            let payload = f.required("custom payload")?;
+            let payload = payload.bytes("custom payload", limits::CUSTOM_PAYLOAD_LEN)?;
+            Event::Custom(Custom::new(kind, Bytes::copy_from_slice(payload))?)
+        }
+        value => return unknown("tag", value),
+    })
+}
+
+fn unknown<T>(what: &'static str, value: u64) -> Result<T, CodecError> {
+    Err(CodecError::UnknownValue { what, value })
+}
+
+fn read_object(f: &mut Fields<'_, '_>) -> Result<RegistryObject, CodecError> {
+    let object_type = f.int("object type")?;
+    Ok(RegistryObject { object_type, id: ObjectId(f.u64("object")?) })
+}
+
+fn read_cache(f: &mut Fields<'_, '_>) -> Result<CacheInvalidation, CodecError> {
+    let cache = match f.u64("cache")? {
+        0 => CacheKind::AccessToken,
+        1 => CacheKind::Account,
+        2 => CacheKind::Domain,
+        3 => CacheKind::Tenant,
+        4 => CacheKind::Role,
+        5 => CacheKind::MailingList,
+        6 => CacheKind::Messages,
+        7 => CacheKind::DavResources,
+        8 => CacheKind::DkimKey,
+        9 => CacheKind::Dns,
+        10 => CacheKind::OAuth,
+        value => match value.checked_sub(FIRST_OTHER_CACHE).map(u16::try_from) {
+            Some(Ok(number)) => CacheKind::Other(number),
+            _ => return unknown("cache", value),
+        },
+    };
+    Ok(match f.u64("cache scope")? {
+        0 => CacheInvalidation::all(cache),
+        1 => CacheInvalidation::negative(cache),
+        2 => CacheInvalidation::ids(cache, ids(f.required("cache entries")?, "cache entries")?)?,
+        value => return unknown("cache scope", value),
+    })
+}
+
+/// A list of ids; its allocation is bounded by the bytes that remain.
+fn ids<T: Id>(reader: &mut Reader<'_>, what: &'static str) -> Result<Vec<T>, CodecError> {
+    let len = reader.array(what, limits::IDS)?;
+    let mut ids = Vec::with_capacity(len);
+    for _ in 0..len {
+        ids.push(T::from_u64(reader.u64(what)?).ok_or(CodecError::Type { what })?);
+    }
+    Ok(ids)
+}
+
+trait Id: Sized {
+    fn from_u64(value: u64) -> Option<Self>;
+}
+
+impl Id for MailboxId {
+    fn from_u64(value: u64) -> Option<Self> {
+        value.try_into().ok().map(Self)
+    }
+}
+
+impl Id for ObjectId {
+    fn from_u64(value: u64) -> Option<Self> {
+        Some(Self(value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body_of(events: &[Event]) -> Vec<u8> {
+        let mut body = Vec::new();
+        for event in events {
+            encode_event(event, &mut body).unwrap();
+        }
+        body
+    }
+
+    #[test]
+    fn an_unknown_event_is_skipped_alone() {
+        let known = Event::from(QueueSignal::Refresh);
+        let mut body = body_of(std::slice::from_ref(&known));
+        // Tag 200, with a map and an extension inside.
+        let foreign = [0x93, 0xcc, 200, 0x81, 0xa1, b'k', 0x07, 0xd4, 1, 2];
+        body.extend_from_slice(&foreign);
+        body.extend(body_of(std::slice::from_ref(&known)));
+        let events: Vec<_> = decode_events(&body, 3).collect::<Result<_, _>>().unwrap();
+        let unknown = Unknown { tag: 200, bytes: Bytes::copy_from_slice(&foreign) };
+        assert_eq!(events, [known.clone(), Event::Unknown(unknown.clone()), known]);
+        // And goes on as it came.
+        assert_eq!(body_of(&[Event::Unknown(unknown)]), foreign);
+    }
+
+    #[test]
+    fn an_unknown_variant_of_a_known_event_is_unknown_too() {
+        let body = [0x92, 0x07, 0x63];
+        let event = decode_events(&body, 1).next().unwrap().unwrap();
+        assert!(matches!(event, Event::Unknown(Unknown { tag: 7, .. })), "{event}");
+    }
+
+    #[test]
+    fn trailing_fields_of_a_newer_version_are_ignored_and_later_ones_default() {
+        let longer = [0x96, 1, 7, 9, 1, 0xa1, b'x', 0xc0];
+        let shorter = [0x93, 1, 7, 9];
+        let change = |types| Event::from(StateChange::new(AccountId(7), ChangeId(9)).with(types));
+        let read = |body: &[u8]| decode_events(body, 1).next().unwrap().unwrap();
+        assert_eq!(read(&longer), change(DataTypes::EMAIL));
+        assert_eq!(read(&shorter), change(DataTypes::empty()));
+    }
+
+    #[test]
+    fn a_bad_event_is_an_error_in_its_place_and_the_next_is_read() {
+        let good = Event::from(QueueSignal::Paused);
+        let mut body = vec![0x92, 0x01, 0xc0]; // a state change without an account
+        body.extend(body_of(std::slice::from_ref(&good)));
+        let mut events = decode_events(&body, 2);
+        assert!(matches!(events.next(), Some(Err(CodecError::Type { what: "account" }))));
+        assert_eq!(events.next(), Some(Ok(good)));
+        assert_eq!(events.next(), None);
+    }
+
+    #[test]
+    fn a_body_that_ends_early_owes_an_error_for_each_event() {
+        let body = body_of(&[QueueSignal::Paused.into(), QueueSignal::Refresh.into()]);
+        let results: Vec<_> = decode_events(&body[..body.len() - 1], 4).collect();
+        assert_eq!(results.len(), 4);
+        assert_eq!(results.iter().filter(|r| r.is_err()).count(), 3);
+    }
+
+    #[test]
+    fn the_reference_frame_is_small() {
+        // 100 state changes of an ordinary server: 5-digit accounts, 32-bit changes.
+        let events: Vec<_> = (0..100)
+            .map(|i| {
+                let change = ChangeId(3_000_000 + u64::from(i) * 37);
+                let types = DataTypes::EMAIL | DataTypes::MAILBOX | DataTypes::THREAD;
+                StateChange::new(AccountId(20_000 + i * 7), change).with(types).into()
+            })
+            .collect();
+        let body = body_of(&events);
+        assert!(body.len() <= 1_200, "{} bytes for 100 events", body.len());
+    }
+}

@@ -1,0 +1,169 @@
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use ring::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};
+use ring::rand::{SecureRandom, SystemRandom};
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::CodecError;
+
+/// The secret of a cluster: 32 random bytes, the same on every node. Wiped when
+/// dropped; never shown by `Debug`.
+///
+/// ```
+/// use mailmesh_codec::ClusterKey;
+///
+/// let key = ClusterKey::generate()?;
+/// let again = ClusterKey::from_text(&key.to_text())?;
+/// assert_eq!(key.id("mail"), again.id("mail"));
+/// # Ok::<(), mailmesh_codec::CodecError>(())
+/// ```
+#[derive(Clone)]
+pub struct ClusterKey(Zeroizing<[u8; 32]>);
+
+impl ClusterKey {
+    /// A new random key.
+    ///
+    /// # Errors
+    /// [`CodecError::NoRandom`].
+    pub fn generate() -> Result<Self, CodecError> {
+        let mut bytes = Zeroizing::new([0; 32]);
+        SystemRandom::new().fill(bytes.as_mut()).map_err(|_| CodecError::NoRandom)?;
+        Ok(Self(bytes))
+    }
+
+    /// The key of these bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    /// The key of a text: 32 bytes in base64, as [`to_text`](Self::to_text)
+    /// gives, or 64 hexadecimal digits. White space around it is ignored.
+    ///
+    /// # Errors
+    /// [`CodecError::BadKey`].
+    pub fn from_text(text: &str) -> Result<Self, CodecError> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(CodecError::BadKey { why: "it is empty" });
+        }
+        let mut bytes = if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
+            Zeroizing::new(from_hex(text))
+        } else {
+            let decoded = STANDARD.decode(text);
+            Zeroizing::new(decoded.map_err(|_| CodecError::BadKey {
+                why: "it is neither base64 nor 64 hexadecimal digits",
+            })?)
+        };
+        let key = <[u8; 32]>::try_from(bytes.as_slice())
+            .map_err(|_| CodecError::BadKey { why: "it is not 32 bytes long" })?;
+        bytes.zeroize();
+        if key.iter().all(|byte| *byte == key[0]) {
+            return Err(CodecError::BadKey { why: "all its bytes are the same" });
+        }
+        Ok(Self::from_bytes(key))
+    }
+
+    /// The key as base64 text.
+    #[must_use]
+    pub fn to_text(&self) -> Zeroizing<String> {
+        Zeroizing::new(STANDARD.encode(self.0.as_slice()))
+    }
+
+    /// A name for the key that says nothing of it: the same on every node of
+    /// `cluster` that has the key.
+    #[must_use]
+    pub fn id(&self, cluster: &str) -> KeyId {
+        KeyId(self.derive(cluster, b"id"))
+    }
+
+    /// The key of the mirror's fingerprints, so that nobody outside the cluster
+    /// can craft colliding content.
+    #[must_use]
+    pub fn mirror_key(&self, cluster: &str) -> [u8; 16] {
+        self.derive(cluster, b"mirror")
+    }
+
+    fn derive<const N: usize>(&self, cluster: &str, purpose: &[u8]) -> [u8; N] {
+        let mut out = [0; N];
+        // HKDF fails only for more than 255 hash lengths of output.
+        let _infallible = self
+            .prk(cluster)
+            .expand(&[purpose], Length(N))
+            .and_then(|okm| okm.fill(&mut out));
+        out
+    }
+
+    /// HKDF-Extract (RFC 5869) with the cluster's name as salt.
+    pub(crate) fn prk(&self, cluster: &str) -> Prk {
+        let salt = [b"mailmesh 1 ", cluster.as_bytes()].concat();
+        Salt::new(HKDF_SHA256, &salt).extract(self.0.as_slice())
+    }
+}
+
+/// A length of HKDF output in bytes.
+struct Length(usize);
+
+impl KeyType for Length {
+    fn len(&self) -> usize {
+        self.0
+    }
+}
+
+fn from_hex(text: &str) -> Vec<u8> {
+    let digit = |b: u8| (b as char).to_digit(16).unwrap_or(0) as u8;
+    text.as_bytes().chunks_exact(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect()
+}
+
+impl fmt::Debug for ClusterKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClusterKey(..)")
+    }
+}
+
+/// A public name of a [`ClusterKey`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KeyId(pub [u8; 8]);
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_that_are_no_key_say_why() {
+        for (text, why) in [
+            ("", "empty"),
+            ("   ", "empty"),
+            ("secret!", "neither base64"),
+            ("c2hvcnQ=", "not 32 bytes"),
+            (&"00".repeat(32), "all its bytes are the same"),
+        ] {
+            let error = ClusterKey::from_text(text).unwrap_err().to_string();
+            assert!(error.contains(why) && error.contains("mailmesh key generate"), "{error}");
+        }
+    }
+
+    #[test]
+    fn hex_and_base64_are_the_same_key() {
+        let key = ClusterKey::from_bytes(std::array::from_fn(|i| i as u8));
+        let hex: String = (0..32).map(|i| format!("{i:02X}")).collect();
+        let from_hex = ClusterKey::from_text(&format!(" {hex}\n")).unwrap();
+        assert_eq!(from_hex.to_text(), key.to_text());
+        assert_eq!(format!("{key:?}"), "ClusterKey(..)");
+    }
+
+    #[test]
+    fn derived_keys_differ_by_purpose_and_cluster() {
+        let key = ClusterKey::from_bytes([3; 32]);
+        assert_ne!(key.id("a"), key.id("b"));
+        assert_ne!(key.id("a").0, key.mirror_key("a")[..8]);
+    }
+}

@@ -1,0 +1,225 @@
+//! Sealing: AES-256-GCM over the body, the header as associated data, one key
+//! per incarnation.
+//!
+//! The nonce is (lane, sequence number). It cannot repeat under one key: the key
+//! is derived from the incarnation, which is 128 random bits new at every start,
+//! and the sender numbers the frames of each lane (control messages are a lane
+//! of their own) without ever reusing a number for other content. NIST SP
+//! 800-38D, section 8.2.1, calls this a deterministic construction.
+
+use std::collections::{HashMap, VecDeque};
+
+use bytes::Bytes;
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::hkdf::Prk;
+
+use crate::header::Sealed;
+use crate::{ClusterKey, CodecError, HEADER_LEN, Header};
+
+/// Makes frames of one incarnation.
+#[derive(Debug)]
+pub struct Sealer {
+    key: Option<LessSafeKey>,
+}
+
+impl Sealer {
+    /// For a mesh without a key: frames are only framed.
+    #[must_use]
+    pub fn open_mesh() -> Self {
+        Self { key: None }
+    }
+
+    /// Seals with a key derived from the cluster's for this incarnation.
+    #[must_use]
+    pub fn keyed(key: &ClusterKey, cluster: &str, incarnation: [u8; 16]) -> Self {
+        Self { key: Some(subkey(&key.prk(cluster), incarnation)) }
+    }
+
+    /// Whether frames are sealed.
+    #[must_use]
+    pub fn seals(&self) -> bool {
+        self.key.is_some()
+    }
+
+    /// The frame of this header and body.
+    ///
+    /// # Errors
+    /// [`CodecError::TooLong`] if the body is too long for a frame.
+    pub fn seal(&self, header: &Header, body: &[u8]) -> Result<Bytes, CodecError> {
+        let tag_len = if self.seals() { AES_256_GCM.tag_len() } else { 0 };
+        let len = HEADER_LEN + body.len() + tag_len;
+        if len > crate::MAX_FRAME_LEN {
+            let (actual, limit) = (len as u64, crate::MAX_FRAME_LEN as u64);
+            return Err(CodecError::TooLong { what: "the frame", actual, limit });
+        }
+        let sealed = if self.seals() { Sealed::Yes } else { Sealed::No };
+        let head = header.encode(sealed);
+        let mut frame = Vec::with_capacity(len);
+        frame.extend_from_slice(&head);
+        frame.extend_from_slice(body);
+        if let Some(key) = &self.key {
+            let tag = key
+                .seal_in_place_separate_tag(
+                    nonce(header),
+                    Aad::from(head),
+                    &mut frame[HEADER_LEN..],
+                )
+                .map_err(|_| CodecError::NotAuthentic)?;
+            frame.extend_from_slice(tag.as_ref());
+        }
+        Ok(frame.into())
+    }
+}
+
+/// Opens frames of any incarnation of the cluster. Keys of the latest
+/// [`CACHED_KEYS`](Self::CACHED_KEYS) incarnations whose frames held are kept.
+pub struct Opener {
+    prk: Option<Prk>,
+    keys: HashMap<[u8; 16], LessSafeKey>,
+    order: VecDeque<[u8; 16]>,
+}
+
+impl Opener {
+    /// Derived keys kept; past that the oldest is derived again when needed.
+    pub const CACHED_KEYS: usize = 1024;
+
+    /// For a mesh without a key.
+    #[must_use]
+    pub fn open_mesh() -> Self {
+        Self { prk: None, keys: HashMap::new(), order: VecDeque::new() }
+    }
+
+    /// Opens frames sealed with the cluster's key.
+    #[must_use]
+    pub fn keyed(key: &ClusterKey, cluster: &str) -> Self {
+        Self { prk: Some(key.prk(cluster)), ..Self::open_mesh() }
+    }
+
+    /// The header and body of a frame. `first` and `count` of an unsealed frame
+    /// are as claimed.
+    ///
+    /// # Errors
+    /// What [`CodecError`] says of headers; [`CodecError::NoKey`],
+    /// [`CodecError::NotSealed`], [`CodecError::NotAuthentic`].
+    pub fn open(&mut self, frame: &[u8]) -> Result<(Header, Bytes), CodecError> {
+        let (header, sealed) = Header::decode(frame)?;
+        let (head, body) = frame.split_at(HEADER_LEN);
+        match (&self.prk, sealed) {
+            (None, Sealed::No) => Ok((header, Bytes::copy_from_slice(body))),
+            (None, Sealed::Yes) => Err(CodecError::NoKey),
+            (Some(_), Sealed::No) => Err(CodecError::NotSealed),
+            (Some(prk), Sealed::Yes) => {
+                let mut body = body.to_vec();
+                let known = self.keys.get(&header.incarnation);
+                let derived = known.is_none().then(|| subkey(prk, header.incarnation));
+                let key = known.or(derived.as_ref()).ok_or(CodecError::NotAuthentic)?;
+                let len = key
+                    .open_in_place(nonce(&header), Aad::from(head), &mut body)
+                    .map_err(|_| CodecError::NotAuthentic)?
+                    .len();
+                body.truncate(len);
+                if let Some(key) = derived {
+                    self.remember(header.incarnation, key);
+                }
+                Ok((header, body.into()))
+            }
+        }
+    }
+
+    /// Only keys whose frame held are kept, so that a stranger cannot push the
+    /// others out.
+    fn remember(&mut self, incarnation: [u8; 16], key: LessSafeKey) {
+        if self.order.len() >= Self::CACHED_KEYS
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.keys.remove(&oldest);
+        }
+        self.order.push_back(incarnation);
+        self.keys.insert(incarnation, key);
+    }
+}
+
+impl std::fmt::Debug for Opener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Opener {{ keyed: {}, cached: {} }}", self.prk.is_some(), self.keys.len())
+    }
+}
+
+/// HKDF-Expand (RFC 5869) for one incarnation.
+fn subkey(prk: &Prk, incarnation: [u8; 16]) -> LessSafeKey {
+    let info: [&[u8]; 2] = [b"frame", &incarnation];
+    match prk.expand(&info, &AES_256_GCM) {
+        Ok(okm) => LessSafeKey::new(UnboundKey::from(okm)),
+        Err(_) => unreachable!("HKDF-SHA256 gives up to 8,160 bytes, 32 are asked for"),
+    }
+}
+
+fn nonce(header: &Header) -> Nonce {
+    let mut nonce = [0; NONCE_LEN];
+    nonce[0] = header.lane;
+    nonce[4..].copy_from_slice(&header.first.to_be_bytes());
+    Nonce::assume_unique_for_key(nonce)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::FrameKind;
+
+    fn header(incarnation: u8, first: u64) -> Header {
+        let incarnation = [incarnation; 16];
+        Header { kind: FrameKind::Data, lane: 1, incarnation, first, count: 1 }
+    }
+
+    #[test]
+    fn only_the_same_key_and_cluster_open_a_frame() {
+        let key = ClusterKey::from_bytes([1; 32]);
+        let frame = Sealer::keyed(&key, "mail", [5; 16]).seal(&header(5, 9), b"body").unwrap();
+        let (opened, body) = Opener::keyed(&key, "mail").open(&frame).unwrap();
+        assert_eq!((opened, &body[..]), (header(5, 9), &b"body"[..]));
+
+        let other = ClusterKey::from_bytes([2; 32]);
+        let refused = [
+            (Opener::keyed(&key, "other").open(&frame), CodecError::NotAuthentic),
+            (Opener::keyed(&other, "mail").open(&frame), CodecError::NotAuthentic),
+            (Opener::open_mesh().open(&frame), CodecError::NoKey),
+        ];
+        for (result, expected) in refused {
+            assert_eq!(result.unwrap_err(), expected);
+        }
+        let bare = Sealer::open_mesh().seal(&header(5, 9), b"body").unwrap();
+        assert_eq!(Opener::keyed(&key, "mail").open(&bare).unwrap_err(), CodecError::NotSealed);
+        assert_eq!(&Opener::open_mesh().open(&bare).unwrap().1[..], b"body");
+    }
+
+    #[test]
+    fn a_body_is_not_readable_in_the_frame() {
+        let key = ClusterKey::from_bytes([1; 32]);
+        let secret = b"-----a private key-----";
+        let frame = Sealer::keyed(&key, "mail", [5; 16]).seal(&header(5, 9), secret).unwrap();
+        assert!(!frame.windows(8).any(|window| secret.windows(8).any(|s| s == window)));
+    }
+
+    #[test]
+    fn a_stranger_cannot_grow_the_cache_and_members_are_bounded() {
+        let key = ClusterKey::from_bytes([1; 32]);
+        let stranger = ClusterKey::from_bytes([9; 32]);
+        let mut opener = Opener::keyed(&key, "mail");
+        for i in 0..=Opener::CACHED_KEYS {
+            let incarnation = (i as u128).to_be_bytes();
+            let header = Header { incarnation, ..header(0, 1) };
+            let forged = Sealer::keyed(&stranger, "mail", incarnation).seal(&header, b"").unwrap();
+            assert!(opener.open(&forged).is_err());
+            let frame = Sealer::keyed(&key, "mail", incarnation).seal(&header, b"").unwrap();
+            assert!(opener.open(&frame).is_ok());
+        }
+        assert_eq!(opener.keys.len(), Opener::CACHED_KEYS);
+    }
+
+    #[test]
+    fn a_body_past_the_limit_is_refused() {
+        let body = vec![0; crate::MAX_FRAME_LEN];
+        let error = Sealer::open_mesh().seal(&header(1, 1), &body).unwrap_err();
+        assert!(matches!(error, CodecError::TooLong { .. }));
+    }
+}

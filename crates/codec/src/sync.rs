@@ -1,0 +1,136 @@
+//! Messages between mirrors: `[kind, round, ...]`, and their digest.
+
+use mailmesh_events::{Change, MirrorDigest, SyncMessage, limits};
+
+use crate::CodecError;
+use crate::change;
+use crate::msgpack::{Fields, Reader, Writer};
+
+const REQUEST: u64 = 1;
+const PART: u64 = 2;
+const NETWORK: u64 = 1;
+const CERTIFICATE: u64 = 2;
+
+/// The bytes of a message between mirrors.
+///
+/// # Errors
+/// [`CodecError::TooLong`] past [`limits::SYNC_CHANGES`] changes or
+/// [`limits::EVENT_LEN`] bytes; [`CodecError::Type`] for a message that this
+/// version cannot write.
+pub fn encode_sync(message: &SyncMessage) -> Result<Vec<u8>, CodecError> {
+    let mut out = Vec::new();
+    let w = &mut Writer(&mut out);
+    match message {
+        SyncMessage::Request { round, after } => {
+            w.array(3).u64(REQUEST).u64((*round).into()).u64(*after);
+        }
+        SyncMessage::Part { round, first, changes, last } => {
+            too_long("the changes of a part", changes.len(), limits::SYNC_CHANGES)?;
+            w.array(5).u64(PART).u64((*round).into()).u64(*first).u64((*last).into());
+            w.array(changes.len());
+            for change in changes {
+                write_change(w, change)?;
+            }
+        }
+        _ => return Err(CodecError::Type { what: "sync message" }),
+    }
+    too_long("the sync message", out.len(), limits::EVENT_LEN)?;
+    Ok(out)
+}
+
+fn too_long(what: &'static str, actual: usize, limit: usize) -> Result<(), CodecError> {
+    if actual > limit {
+        return Err(CodecError::TooLong { what, actual: actual as u64, limit: limit as u64 });
+    }
+    Ok(())
+}
+
+fn write_change(w: &mut Writer<'_>, change: &Change) -> Result<(), CodecError> {
+    match change {
+        Change::Network(c) => {
+            w.array(1 + change::NETWORK_FIELDS).u64(NETWORK);
+            change::write_network(w, c);
+        }
+        Change::Certificate(c) => {
+            w.array(1 + change::CERTIFICATE_FIELDS).u64(CERTIFICATE);
+            change::write_certificate(w, c);
+        }
+        _ => return Err(CodecError::Type { what: "change" }),
+    }
+    Ok(())
+}
+
+/// The message of these bytes. A change of a kind this version does not know is
+/// left out; the rest of its part is read.
+///
+/// # Errors
+/// Any of [`CodecError`] that names a value.
+pub fn decode_sync(bytes: &[u8]) -> Result<SyncMessage, CodecError> {
+    let mut reader = Reader::new(bytes);
+    let mut fields = Fields::open(&mut reader, "sync message")?;
+    let message = match fields.u64("kind of sync message")? {
+        REQUEST => SyncMessage::Request { round: fields.int("round")?, after: fields.u64("after")? },
+        PART => {
+            let round = fields.int("round")?;
+            let first = fields.u64("first")?;
+            let last = fields.u64("last")? != 0;
+            let changes = read_changes(fields.required("changes")?)?;
+            SyncMessage::Part { round, first, changes, last }
+        }
+        value => return Err(CodecError::UnknownValue { what: "kind of sync message", value }),
+    };
+    fields.close()?;
+    Ok(message)
+}
+
+/// Fewest bytes of an encoded change, to bound the allocation for many.
+const SMALLEST_CHANGE: usize = 8;
+
+fn read_changes(reader: &mut Reader<'_>) -> Result<Vec<Change>, CodecError> {
+    let len = reader.array("changes", limits::SYNC_CHANGES)?;
+    let mut changes = Vec::with_capacity(len.min(reader.rest().len() / SMALLEST_CHANGE));
+    for _ in 0..len {
+        let bytes = reader.skip("change")?;
+        match read_change(bytes) {
+            Ok(change) => changes.push(change),
+            Err(CodecError::UnknownValue { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(changes)
+}
+
+fn read_change(bytes: &[u8]) -> Result<Change, CodecError> {
+    let mut reader = Reader::new(bytes);
+    let mut fields = Fields::open(&mut reader, "change")?;
+    let change = match fields.u64("kind of change")? {
+        NETWORK => Change::Network(change::read_network(&mut fields)?),
+        CERTIFICATE => Change::Certificate(change::read_certificate(&mut fields)?),
+        value => return Err(CodecError::UnknownValue { what: "kind of change", value }),
+    };
+    fields.close()?;
+    Ok(change)
+}
+
+/// The 24 bytes of a digest, as heartbeats carry it.
+#[must_use]
+pub fn encode_digest(digest: &MirrorDigest) -> [u8; 24] {
+    let mut out = [0; 24];
+    out[..8].copy_from_slice(&digest.entries.to_be_bytes());
+    out[8..].copy_from_slice(&digest.fingerprint.to_be_bytes());
+    out
+}
+
+/// The digest of these bytes; more may follow in a newer version.
+///
+/// # Errors
+/// [`CodecError::Truncated`].
+pub fn decode_digest(bytes: &[u8]) -> Result<MirrorDigest, CodecError> {
+    let truncated = CodecError::Truncated { what: "the mirror's digest" };
+    let (entries, rest) = bytes.split_first_chunk().ok_or(truncated.clone())?;
+    let fingerprint = rest.first_chunk().ok_or(truncated)?;
+    Ok(MirrorDigest {
+        entries: u64::from_be_bytes(*entries),
+        fingerprint: u128::from_be_bytes(*fingerprint),
+    })
+}

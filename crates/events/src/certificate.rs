@@ -1,0 +1,289 @@
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Serialize, Serializer};
+use zeroize::Zeroizing;
+
+use crate::error::bounded;
+use crate::{EventError, UnixMillis, limits};
+
+/// The DNS names a certificate serves: lower case, sorted, no two alike, never
+/// empty. The identity of a certificate in the mirror.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct DomainNames(Arc<[Box<str>]>);
+
+impl DomainNames {
+    /// The set of these names. A leading `*.` is a wildcard.
+    ///
+    /// # Errors
+    /// [`EventError::Empty`], [`EventError::TooLong`], [`EventError::BadName`].
+    pub fn new<I: IntoIterator<Item = S>, S: AsRef<str>>(names: I) -> Result<Self, EventError> {
+        let mut set = Vec::new();
+        for name in names {
+            set.push(check_name(name.as_ref())?.into_boxed_str());
+            bounded("the names of a certificate", set.len(), limits::NAMES)?;
+        }
+        set.sort_unstable();
+        set.dedup();
+        if set.is_empty() {
+            return Err(EventError::Empty { what: "the names of a certificate" });
+        }
+        Ok(Self(set.into()))
+    }
+
+    /// The names, sorted.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.0.iter().map(AsRef::as_ref)
+    }
+
+    /// Whether one of them serves `host` (RFC 6125, section 6.4: a wildcard
+    /// stands for exactly one label).
+    #[must_use]
+    pub fn serve(&self, host: &str) -> bool {
+        let host = host.trim_end_matches('.').to_ascii_lowercase();
+        let parent = host.split_once('.').map(|(_, parent)| parent);
+        self.iter().any(|name| match name.strip_prefix("*.") {
+            Some(suffix) => parent == Some(suffix),
+            None => name == host,
+        })
+    }
+}
+
+/// The name in lower case without a final dot, if it is a DNS name.
+fn check_name(name: &str) -> Result<String, EventError> {
+    let bad = |why| EventError::BadName { name: name.chars().take(80).collect(), why };
+    let plain = name.trim_end_matches('.').to_ascii_lowercase();
+    bounded("a name of a certificate", plain.len(), limits::NAME_LEN)?;
+    let labels = plain.strip_prefix("*.").unwrap_or(&plain);
+    for label in labels.split('.') {
+        if label.is_empty() || label.len() > 63 {
+            return Err(bad("each label has 1 to 63 characters"));
+        }
+        if !label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
+            return Err(bad("letters, digits and hyphens only; use the A-label for other scripts"));
+        }
+    }
+    Ok(plain)
+}
+
+impl fmt::Display for DomainNames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for name in self.iter().take(4) {
+            write!(f, "{separator}{name}")?;
+            separator = ", ";
+        }
+        match self.0.len().checked_sub(4) {
+            Some(more) if more > 0 => write!(f, " and {more} more"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for DomainNames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+/// The SHA-256 digest of a leaf certificate's DER.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Fingerprint(pub [u8; 32]);
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for Fingerprint {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A private key in DER (PKCS #8, SEC 1 or PKCS #1). Wiped when dropped; never
+/// shown by `Debug`, never serialised to text.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PrivateKey(Arc<Zeroizing<Vec<u8>>>);
+
+impl PrivateKey {
+    /// The key of these DER bytes.
+    ///
+    /// # Errors
+    /// [`EventError::TooLong`] past [`limits::DER_LEN`], [`EventError::Empty`].
+    pub fn from_der(der: Zeroizing<Vec<u8>>) -> Result<Self, EventError> {
+        if der.is_empty() {
+            return Err(EventError::Empty { what: "the private key" });
+        }
+        bounded("the private key", der.len(), limits::DER_LEN)?;
+        Ok(Self(Arc::new(der)))
+    }
+
+    /// Its DER bytes. Do not copy them where they are not wiped.
+    #[must_use]
+    pub fn der(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PrivateKey(..)")
+    }
+}
+
+/// Everything a [`Certificate`] is made of.
+#[derive(Debug, Clone)]
+pub struct CertificateParts {
+    /// The names it serves.
+    pub names: DomainNames,
+    /// The chain in DER, leaf first.
+    pub chain: Vec<Bytes>,
+    /// The leaf's private key.
+    pub key: PrivateKey,
+    /// The leaf's `notBefore`.
+    pub not_before: UnixMillis,
+    /// The leaf's `notAfter`.
+    pub not_after: UnixMillis,
+    /// The leaf's SHA-256 digest.
+    pub fingerprint: Fingerprint,
+}
+
+/// A TLS certificate with its key, as the mirror carries it.
+///
+/// This type bounds sizes. That the chain parses, the key matches and the names
+/// and dates are the chain's own is checked by `mailmesh-state` on entry.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+pub struct Certificate {
+    names: DomainNames,
+    #[serde(skip)]
+    chain: Vec<Bytes>,
+    #[serde(skip)]
+    key: PrivateKey,
+    not_before: UnixMillis,
+    not_after: UnixMillis,
+    fingerprint: Fingerprint,
+}
+
+impl Certificate {
+    /// Puts the parts together.
+    ///
+    /// # Errors
+    /// [`EventError::Empty`] without a chain; [`EventError::TooLong`] past
+    /// [`limits::CHAIN`] certificates or [`limits::DER_LEN`] bytes of one.
+    pub fn new(parts: CertificateParts) -> Result<Self, EventError> {
+        let CertificateParts { names, chain, key, not_before, not_after, fingerprint } = parts;
+        if chain.is_empty() {
+            return Err(EventError::Empty { what: "the certificate chain" });
+        }
+        bounded("the certificate chain", chain.len(), limits::CHAIN)?;
+        for certificate in &chain {
+            bounded("a certificate of the chain", certificate.len(), limits::DER_LEN)?;
+        }
+        Ok(Self { names, chain, key, not_before, not_after, fingerprint })
+    }
+
+    /// The names it serves.
+    #[must_use]
+    pub fn names(&self) -> &DomainNames {
+        &self.names
+    }
+
+    /// The chain in DER, leaf first.
+    #[must_use]
+    pub fn chain(&self) -> &[Bytes] {
+        &self.chain
+    }
+
+    /// The leaf's private key.
+    #[must_use]
+    pub fn key(&self) -> &PrivateKey {
+        &self.key
+    }
+
+    /// The leaf's `notBefore`.
+    #[must_use]
+    pub fn not_before(&self) -> UnixMillis {
+        self.not_before
+    }
+
+    /// The leaf's `notAfter`.
+    #[must_use]
+    pub fn not_after(&self) -> UnixMillis {
+        self.not_after
+    }
+
+    /// The leaf's SHA-256 digest.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+}
+
+impl fmt::Display for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fingerprint = self.fingerprint.to_string();
+        write!(f, "{} (SHA-256 {}..., until {})", self.names, &fingerprint[..16], self.not_after)
+    }
+}
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Certificate({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_one_set_however_they_are_written() {
+        let a = DomainNames::new(["MX.example.org.", "example.org", "example.org"]).unwrap();
+        let b = DomainNames::new(["example.org", "mx.example.org"]).unwrap();
+        assert_eq!(a, b);
+        assert!(a.serve("Example.ORG") && !a.serve("imap.example.org"));
+    }
+
+    #[test]
+    fn a_wildcard_stands_for_one_label() {
+        let names = DomainNames::new(["*.example.org"]).unwrap();
+        assert!(names.serve("mx.example.org"));
+        assert!(!names.serve("example.org") && !names.serve("a.mx.example.org"));
+    }
+
+    #[test]
+    fn bad_names_are_refused_with_the_reason() {
+        for (name, why) in [("", "1 to 63"), ("a..b", "1 to 63"), ("bücher.example", "A-label")] {
+            let error = DomainNames::new([name]).unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+        }
+        assert!(DomainNames::new(Vec::<String>::new()).is_err());
+    }
+
+    #[test]
+    fn a_private_key_is_never_shown() {
+        let key = PrivateKey::from_der(Zeroizing::new(vec![0xAB; 40])).unwrap();
+        assert_eq!(format!("{key:?}"), "PrivateKey(..)");
+        let certificate = Certificate::new(CertificateParts {
+            names: DomainNames::new(["example.org"]).unwrap(),
+            chain: vec![Bytes::from_static(b"der")],
+            key,
+            not_before: UnixMillis(0),
+            not_after: UnixMillis(1),
+            fingerprint: Fingerprint([7; 32]),
+        })
+        .unwrap();
+        let shown = format!("{certificate:?} {}", serde_json::to_string(&certificate).unwrap());
+        assert!(!shown.contains("171") && !shown.to_lowercase().contains("abab"), "{shown}");
+    }
+}

@@ -1,0 +1,87 @@
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::error::bounded;
+use crate::{EventError, limits};
+
+/// An event of a downstream crate: a kind that it names and bytes that it
+/// understands. Order and gaps are promised for it like for any other.
+///
+/// ```
+/// use mailmesh_events::Custom;
+///
+/// let event = Custom::encode("acme.greylist", &("192.0.2.7", 300))?;
+/// let (address, seconds): (String, u32) = event.decode()?;
+/// assert_eq!((address.as_str(), seconds), ("192.0.2.7", 300));
+/// # Ok::<(), mailmesh_events::EventError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Custom {
+    kind: Arc<str>,
+    payload: Bytes,
+}
+
+impl Custom {
+    /// An event of `kind` with these bytes.
+    ///
+    /// # Errors
+    /// [`EventError::Empty`] for an empty kind; [`EventError::TooLong`] past
+    /// [`limits::CUSTOM_KIND_LEN`] or [`limits::CUSTOM_PAYLOAD_LEN`].
+    pub fn new(kind: impl Into<Arc<str>>, payload: impl Into<Bytes>) -> Result<Self, EventError> {
+        let (kind, payload) = (kind.into(), payload.into());
+        if kind.is_empty() {
+            return Err(EventError::Empty { what: "the kind of a custom event" });
+        }
+        bounded("the kind of a custom event", kind.len(), limits::CUSTOM_KIND_LEN)?;
+        bounded("the payload of a custom event", payload.len(), limits::CUSTOM_PAYLOAD_LEN)?;
+        Ok(Self { kind, payload })
+    }
+
+    /// An event of `kind` with `value` as MessagePack.
+    ///
+    /// # Errors
+    /// [`EventError::Custom`] if the value does not serialise, and those of [`new`](Self::new).
+    pub fn encode<T: Serialize>(kind: impl Into<Arc<str>>, value: &T) -> Result<Self, EventError> {
+        let kind = kind.into();
+        let payload = rmp_serde::to_vec(value)
+            .map_err(|e| EventError::Custom { kind: kind.to_string(), why: e.to_string() })?;
+        Self::new(kind, payload)
+    }
+
+    /// The value that [`encode`](Self::encode) put in.
+    ///
+    /// # Errors
+    /// [`EventError::Custom`] if the payload is not a `T`.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, EventError> {
+        rmp_serde::from_slice(&self.payload)
+            .map_err(|e| EventError::Custom { kind: self.kind.to_string(), why: e.to_string() })
+    }
+
+    /// Its kind.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn payload(&self) -> &Bytes {
+        &self.payload
+    }
+}
+
+impl fmt::Debug for Custom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Custom({self})")
+    }
+}
+
+impl fmt::Display for Custom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` with {} bytes", self.kind, self.payload.len())
+    }
+}

@@ -1,0 +1,171 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// In which of a sender's two streams an event travels. Order holds within a
+/// lane of one sender; never across lanes or senders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lane {
+    /// What makes others wrong while they do not know it: mirror changes,
+    /// registry, cache invalidation.
+    Urgent,
+    /// Everything else.
+    Events,
+}
+
+impl fmt::Display for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Urgent => "urgent",
+            Self::Events => "events",
+        })
+    }
+}
+
+/// The kind of an event, without its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Kind {
+    /// [`StateChange`](crate::StateChange)
+    StateChange,
+    /// [`EmailPush`](crate::EmailPush)
+    EmailPush,
+    /// [`CalendarAlert`](crate::CalendarAlert)
+    CalendarAlert,
+    /// [`PushSubscriptionChange`](crate::PushSubscriptionChange)
+    PushSubscription,
+    /// [`CacheInvalidation`](crate::CacheInvalidation)
+    Cache,
+    /// [`RegistryChange`](crate::RegistryChange)
+    Registry,
+    /// [`QueueSignal`](crate::QueueSignal)
+    Queue,
+    /// [`NetworkChange`](crate::NetworkChange)
+    Network,
+    /// [`CertificateChange`](crate::CertificateChange)
+    Certificate,
+    /// [`Custom`](crate::Custom)
+    Custom,
+    /// [`Unknown`](crate::Unknown)
+    Unknown,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 11] = [
+        Self::StateChange,
+        Self::EmailPush,
+        Self::CalendarAlert,
+        Self::PushSubscription,
+        Self::Cache,
+        Self::Registry,
+        Self::Queue,
+        Self::Network,
+        Self::Certificate,
+        Self::Custom,
+        Self::Unknown,
+    ];
+
+    /// The lane its events take.
+    #[must_use]
+    pub fn lane(self) -> Lane {
+        match self {
+            Self::Cache | Self::Registry | Self::Network | Self::Certificate => Lane::Urgent,
+            _ => Lane::Events,
+        }
+    }
+
+    /// Whether an unsent event may be absorbed by a newer one that makes it
+    /// redundant: only where the newest state is all that matters.
+    #[must_use]
+    pub fn may_conflate(self) -> bool {
+        matches!(self, Self::StateChange | Self::Queue)
+    }
+
+    /// Its name on command lines and in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::StateChange => "state-change",
+            Self::EmailPush => "email-push",
+            Self::CalendarAlert => "calendar-alert",
+            Self::PushSubscription => "push-subscription",
+            Self::Cache => "cache",
+            Self::Registry => "registry",
+            Self::Queue => "queue",
+            Self::Network => "network",
+            Self::Certificate => "certificate",
+            Self::Custom => "custom",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// The kind of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A set of kinds.
+///
+/// ```
+/// use mailmesh_events::{Kind, KindSet};
+///
+/// let set: KindSet = [Kind::Cache, Kind::Registry].into_iter().collect();
+/// assert!(set.contains(Kind::Cache) && !set.contains(Kind::Queue));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct KindSet(u32);
+
+impl KindSet {
+    /// The set of every kind.
+    #[must_use]
+    pub fn all() -> Self {
+        Kind::ALL.into_iter().collect()
+    }
+
+    /// Whether `kind` is in the set.
+    #[must_use]
+    pub fn contains(self, kind: Kind) -> bool {
+        self.0 & bit(kind) != 0
+    }
+
+    /// The set with `kind`.
+    #[must_use]
+    pub fn with(self, kind: Kind) -> Self {
+        Self(self.0 | bit(kind))
+    }
+}
+
+impl FromIterator<Kind> for KindSet {
+    fn from_iter<I: IntoIterator<Item = Kind>>(kinds: I) -> Self {
+        kinds.into_iter().fold(Self::default(), Self::with)
+    }
+}
+
+fn bit(kind: Kind) -> u32 {
+    1 << (kind as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_one_name_and_one_bit() {
+        for kind in Kind::ALL {
+            assert_eq!(Kind::from_name(kind.name()), Some(kind));
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
+        }
+        assert_eq!(KindSet::all().0.count_ones() as usize, Kind::ALL.len());
+    }
+}

@@ -1,0 +1,62 @@
+//! The vocabulary of a mail cluster.
+//!
+//! What nodes of a clustered mail server tell each other: a mailbox changed,
+//! a push is due, a cache entry is stale, a queue wants attention, an address
+//! is blocked, a certificate was renewed. This crate holds the *types* and
+//! nothing else.
+//!
+//! **Invariant**: no I/O, no clock, no wire bytes. Every value that exists is
+//! within the limits stated in [`limits`], because constructors check them.
+//!
+//! **Left to others**: bytes (`mailmesh-codec`), merging (`mailmesh-state`),
+//! order and loss (`mailmesh-delivery`).
+//!
+//! ```
+//! use mailmesh_events::*;
+//!
+//! let event: Event = StateChange::new(AccountId(7), ChangeId(4_211))
+//!     .with(DataTypes::EMAIL | DataTypes::MAILBOX)
+//!     .into();
+//! assert_eq!(event.lane(), Lane::Events);
+//! assert_eq!(event.to_string(), "state change: account 7 at change 4211 (Email, Mailbox)");
+//! ```
+
+mod block;
+mod cache;
+mod certificate;
+mod change;
+mod custom;
+mod data_types;
+mod error;
+mod event;
+mod id;
+mod kind;
+mod network;
+mod push;
+mod queue;
+mod registry;
+mod stamp;
+mod sync;
+mod time;
+
+pub mod limits;
+
+pub use block::{Block, Rule};
+pub use cache::{CacheInvalidation, CacheKind, CacheScope};
+pub use certificate::{Certificate, CertificateParts, DomainNames, Fingerprint, PrivateKey};
+pub use change::{CertificateChange, Change, ChangeKey, NetworkChange};
+pub use custom::Custom;
+pub use data_types::DataTypes;
+pub use error::EventError;
+pub use event::{Event, Unknown};
+pub use id::{
+    AccountId, AlertId, CalendarEventId, ChangeId, EmailId, MailboxId, ObjectId, SubscriptionId,
+};
+pub use kind::{Kind, KindSet, Lane};
+pub use network::Network;
+pub use push::{CalendarAlert, EmailPush, PushSubscriptionChange, StateChange, SubscriptionChange};
+pub use queue::QueueSignal;
+pub use registry::{RegistryChange, RegistryObject};
+pub use stamp::{NodeId, Stamp};
+pub use sync::{MirrorDigest, SyncMessage};
+pub use time::UnixMillis;

@@ -1,0 +1,23 @@
+//! Bounds on what an event may hold. A value that would pass one is refused by
+//! its constructor, and by the decoder before anything is allocated for it.
+
+/// Longest reason or origin of a block, in bytes of UTF-8.
+pub const TEXT_LEN: usize = 256;
+/// Longest kind of a [`Custom`](crate::Custom) event, in bytes of UTF-8.
+pub const CUSTOM_KIND_LEN: usize = 64;
+/// Longest payload of a [`Custom`](crate::Custom) event, in bytes.
+pub const CUSTOM_PAYLOAD_LEN: usize = 192 * 1024;
+/// Most ids in one list (mailboxes of an e-mail, entries of a cache).
+pub const IDS: usize = 16_384;
+/// Most names in one certificate.
+pub const NAMES: usize = 256;
+/// Longest DNS name, in bytes (RFC 1035, section 2.3.4).
+pub const NAME_LEN: usize = 253;
+/// Most certificates in one chain.
+pub const CHAIN: usize = 16;
+/// Longest single certificate or private key, in bytes of DER.
+pub const DER_LEN: usize = 16 * 1024;
+/// Most changes in one [`SyncMessage`](crate::SyncMessage).
+pub const SYNC_CHANGES: usize = 1_024;
+/// Longest event once encoded, in bytes.
+pub const EVENT_LEN: usize = 256 * 1024;

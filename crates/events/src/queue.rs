@@ -1,0 +1,26 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A signal to the message queues of the other nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum QueueSignal {
+    /// Look again: something is due that was not.
+    Refresh,
+    /// Delivery was paused.
+    Paused,
+    /// Delivery was resumed.
+    Resumed,
+}
+
+impl fmt::Display for QueueSignal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Refresh => "refresh",
+            Self::Paused => "paused",
+            Self::Resumed => "resumed",
+        })
+    }
+}
