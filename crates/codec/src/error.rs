@@ -63,10 +63,14 @@ pub enum CodecError {
     #[error(transparent)]
     Event(#[from] EventError),
     /// A sealed frame, and this node has no key.
-    #[error("the frame is sealed and this node has no cluster key; set `mesh.key` as on the other nodes")]
+    #[error(
+        "the frame is sealed and this node has no cluster key; set `mesh.key` as on the other nodes"
+    )]
     NoKey,
     /// An unsealed frame, and this node has a key.
-    #[error("the frame is not sealed and this node has a cluster key; set the same `mesh.key` on every node")]
+    #[error(
+        "the frame is not sealed and this node has a cluster key; set the same `mesh.key` on every node"
+    )]
     NotSealed,
     /// The seal is broken: another key, another cluster, or altered on the way.
     #[error("the seal does not hold: another cluster key, or the frame was altered")]

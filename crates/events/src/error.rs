@@ -21,7 +21,9 @@ pub enum EventError {
         what: &'static str,
     },
     /// Not an address or prefix.
-    #[error("`{text}` is not an IP address or prefix; write 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32")]
+    #[error(
+        "`{text}` is not an IP address or prefix; write 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32"
+    )]
     BadNetwork {
         /// What was given.
         text: String,
@@ -58,7 +60,11 @@ pub enum EventError {
 /// Checks a length against its limit.
 pub(crate) fn bounded(what: &'static str, actual: usize, limit: usize) -> Result<(), EventError> {
     if actual > limit {
-        Err(EventError::TooLong { what, actual, limit })
+        Err(EventError::TooLong {
+            what,
+            actual,
+            limit,
+        })
     } else {
         Ok(())
     }

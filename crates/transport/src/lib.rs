@@ -1,1 +1,35 @@
-//! stub
+//! The bus under mailmesh, its configuration, and the driver of delivery.
+//!
+//! - [`Bus`]: puts frames, hands over what comes. [`ZenohBus`] is the real one,
+//!   [`MemoryBus`] joins nodes within a process.
+//! - [`Coordinator`]: the configuration object of the mail server, read, repaired
+//!   where that is safe, checked and explained.
+//! - [`Driver`]: runs a [`mailmesh_delivery::Node`] over a bus.
+//!
+//! **Invariant**: nothing here waits in a callback of the bus. A callback puts
+//! the frame in the [`Intake`], bounded in frames and bytes, and returns; what
+//! does not fit is dropped, counted, and shows as a gap.
+//!
+//! **Left to others**: what frames mean. Sealing comes in through [`Seal`] and
+//! [`Open`]; events are opaque bytes.
+
+mod bus;
+mod coordinator;
+mod driver;
+mod error;
+mod intake;
+mod lanes;
+mod memory;
+mod zenoh_bus;
+
+pub use bus::{Address, Bus, BusFuture, Channel, KeySpace};
+pub use coordinator::{
+    Backend, ConfigError, ConfigErrorKind, Coordinator, MAX_CONFIG_LEN, MeshSettings, Place,
+    Secret, Warning, ZenohSettings,
+};
+pub use driver::{Driver, DriverCounters, Open, Seal, Sink};
+pub use error::TransportError;
+pub use intake::{Intake, IntakeSender};
+pub use lanes::{MAX_BATCH_EVENTS, MAX_BATCH_LEN, PublishError};
+pub use memory::{MemoryBus, MemoryHub};
+pub use zenoh_bus::ZenohBus;

@@ -1,0 +1,221 @@
+//! Messages of the protocol, as MessagePack arrays. Unknown trailing fields are
+//! ignored; fields added later take their default. (rmp-serde by itself refuses
+//! an array that is longer than the type: [`Lenient`] passes over the rest.)
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize as DeriveDeserialize, Serialize};
+
+use crate::NodeName;
+
+/// The version of these messages.
+pub(crate) const VERSION: u16 = 1;
+
+/// How a node is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, DeriveDeserialize)]
+pub(crate) struct Status {
+    pub(crate) version: u16,
+    pub(crate) name: NodeName,
+    pub(crate) started_ms: u64,
+    /// Number of the last event sent, per lane.
+    pub(crate) positions: [u64; 2],
+    /// Of the layer above.
+    #[serde(with = "tag")]
+    pub(crate) tag: bytes::Bytes,
+}
+
+/// A message of the protocol.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Control {
+    /// "I am here"; asks for an answer.
+    Hello(Status),
+    /// The answer, and the regular sign of life.
+    Heartbeat(Status),
+    /// "I am leaving; these were my last events."
+    Bye { positions: [u64; 2] },
+    /// "Are you alive?"
+    Probe { nonce: u64 },
+    /// "I am."
+    ProbeAnswer { nonce: u64 },
+}
+
+const HELLO: u8 = 1;
+const HEARTBEAT: u8 = 2;
+const BYE: u8 = 3;
+const PROBE: u8 = 4;
+const PROBE_ANSWER: u8 = 5;
+
+/// Deepest nesting of a control message, ours and those of versions to come.
+const MAX_DEPTH: usize = 16;
+
+impl Control {
+    /// The bytes. Writing to memory cannot fail; were it to, the empty message
+    /// is refused by every receiver.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let encoded = match self {
+            Self::Hello(status) => rmp_serde::to_vec(&(HELLO, status)),
+            Self::Heartbeat(status) => rmp_serde::to_vec(&(HEARTBEAT, status)),
+            Self::Bye { positions } => rmp_serde::to_vec(&(BYE, (positions,))),
+            Self::Probe { nonce } => rmp_serde::to_vec(&(PROBE, (nonce,))),
+            Self::ProbeAnswer { nonce } => rmp_serde::to_vec(&(PROBE_ANSWER, (nonce,))),
+        };
+        encoded.unwrap_or_default()
+    }
+
+    /// The message of these bytes; `None` if they are malformed, or of a kind of
+    /// a newer version.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let (kind,): (u8,) = read(bytes)?;
+        Some(match kind {
+            HELLO => Self::Hello(body(bytes)?),
+            HEARTBEAT => Self::Heartbeat(body(bytes)?),
+            BYE => {
+                let (positions,) = body(bytes)?;
+                Self::Bye { positions }
+            }
+            PROBE => {
+                let (nonce,) = body(bytes)?;
+                Self::Probe { nonce }
+            }
+            PROBE_ANSWER => {
+                let (nonce,) = body(bytes)?;
+                Self::ProbeAnswer { nonce }
+            }
+            _ => return None,
+        })
+    }
+}
+
+fn body<T: for<'de> DeriveDeserialize<'de>>(bytes: &[u8]) -> Option<T> {
+    let (_kind, Lenient(body)): (u8, Lenient<T>) = read(bytes)?;
+    Some(body)
+}
+
+fn read<T: for<'de> DeriveDeserialize<'de>>(bytes: &[u8]) -> Option<T> {
+    let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
+    deserializer.set_max_depth(MAX_DEPTH);
+    let Lenient(value) = Lenient::<T>::deserialize(&mut deserializer).ok()?;
+    Some(value)
+}
+
+/// A `T` written as an array, with anything after its last field.
+struct Lenient<T>(T);
+
+impl<'de, T: DeriveDeserialize<'de>> Deserialize<'de> for Lenient<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Array<T>(PhantomData<T>);
+
+        impl<'de, T: DeriveDeserialize<'de>> Visitor<'de> for Array<T> {
+            type Value = Lenient<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                let value = T::deserialize(SeqAccessDeserializer::new(&mut seq))?;
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Lenient(value))
+            }
+        }
+
+        deserializer.deserialize_seq(Array(PhantomData))
+    }
+}
+
+/// A tag as a byte string, bounded by the message that holds it.
+mod tag {
+    use bytes::Bytes;
+    use serde::de::Visitor;
+    use serde::{Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(tag: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(tag)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(de: D) -> Result<Bytes, D::Error> {
+        struct Tag;
+        impl Visitor<'_> for Tag {
+            type Value = Bytes;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("bytes")
+            }
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Bytes, E> {
+                Ok(Bytes::copy_from_slice(bytes))
+            }
+        }
+        de.deserialize_bytes(Tag)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status() -> Status {
+        Status {
+            version: VERSION,
+            name: "mx1".parse().unwrap(),
+            started_ms: 1_795_000_000_000,
+            positions: [3, u64::MAX],
+            tag: bytes::Bytes::from_static(b"tag"),
+        }
+    }
+
+    #[test]
+    fn messages_read_back_and_every_cut_is_refused() {
+        for message in [
+            Control::Hello(status()),
+            Control::Heartbeat(status()),
+            Control::Bye { positions: [1, 2] },
+            Control::Probe { nonce: 7 },
+            Control::ProbeAnswer { nonce: u64::MAX },
+        ] {
+            let bytes = message.encode();
+            assert_eq!(Control::decode(&bytes).as_ref(), Some(&message));
+            for cut in 0..bytes.len() {
+                assert_eq!(Control::decode(&bytes[..cut]), None, "{message:?} at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn fields_and_kinds_of_newer_versions_do_no_harm() {
+        // [PROBE, [7, "new"], {1: 2}]
+        let longer = [0x93, PROBE, 0x92, 7, 0xa3, b'n', b'e', b'w', 0x81, 1, 2];
+        assert_eq!(Control::decode(&longer), Some(Control::Probe { nonce: 7 }));
+        assert_eq!(Control::decode(&[0x92, 99, 0x90]), None);
+    }
+
+    #[test]
+    fn a_bad_name_or_deep_nesting_is_refused() {
+        let mut bad = Control::Hello(status()).encode();
+        let at = bad.windows(3).position(|w| w == b"mx1").unwrap();
+        bad[at] = b'/';
+        assert_eq!(Control::decode(&bad), None);
+        let mut deep = vec![0x92, PROBE];
+        deep.extend([0x91; 10_000]);
+        assert_eq!(Control::decode(&deep), None);
+    }
+
+    #[test]
+    fn these_bytes_are_version_1_for_ever() {
+        assert_eq!(Control::Probe { nonce: 7 }.encode(), [0x92, 4, 0x91, 7]);
+        assert_eq!(
+            Control::Bye { positions: [1, 2] }.encode(),
+            [0x92, 3, 0x91, 0x92, 1, 2]
+        );
+        let hello = Control::Hello(Status {
+            started_ms: 5,
+            ..status()
+        })
+        .encode();
+        let mut expected = vec![0x92, 1, 0x95, 1, 0xa3, b'm', b'x', b'1', 5, 0x92, 3, 0xcf];
+        expected.extend([0xff; 8]);
+        expected.extend([0xc4, 3, b't', b'a', b'g']);
+        assert_eq!(hello, expected);
+    }
+}

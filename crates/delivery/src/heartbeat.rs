@@ -1,0 +1,76 @@
+use crate::{Settings, Time};
+
+/// When heartbeats are due: soon after the last event of a burst, then at twice
+/// the interval each, up to the longest (as NORM's decaying flush, RFC 5740,
+/// section 5.1.1). Under steady traffic only the longest interval counts, since
+/// holes show losses by themselves.
+#[derive(Debug)]
+pub(crate) struct Heartbeat {
+    settings: Settings,
+    interval: std::time::Duration,
+    last: Time,
+    due: Time,
+}
+
+impl Heartbeat {
+    /// The first is due at once.
+    pub(crate) fn new(settings: Settings, now: Time) -> Self {
+        Self {
+            settings,
+            interval: settings.heartbeat_min,
+            last: now,
+            due: now,
+        }
+    }
+
+    pub(crate) fn due(&self) -> Time {
+        self.due
+    }
+
+    /// An event was sent.
+    pub(crate) fn on_event_sent(&mut self, now: Time) {
+        self.interval = self.settings.heartbeat_min;
+        self.due = (now + self.interval).min(self.last + self.settings.heartbeat_max);
+    }
+
+    /// A heartbeat was sent.
+    pub(crate) fn on_heartbeat(&mut self, now: Time) {
+        self.last = now;
+        self.interval = (self.interval * 2).min(self.settings.heartbeat_max);
+        self.due = now + self.interval;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn at(ms: u64) -> Time {
+        Time::from_start(Duration::from_millis(ms))
+    }
+
+    #[test]
+    fn heartbeats_decay_after_a_burst_up_to_the_longest_interval() {
+        let mut heartbeat = Heartbeat::new(Settings::default(), at(0));
+        heartbeat.on_event_sent(at(0));
+        let mut times = Vec::new();
+        while times.len() < 8 {
+            let due = heartbeat.due();
+            times.push(due.elapsed().as_millis());
+            heartbeat.on_heartbeat(due);
+        }
+        assert_eq!(times, [20, 60, 140, 300, 620, 1260, 2260, 3260]);
+    }
+
+    #[test]
+    fn steady_traffic_does_not_put_a_heartbeat_off_for_ever() {
+        let mut heartbeat = Heartbeat::new(Settings::default(), at(0));
+        heartbeat.on_heartbeat(at(0));
+        for ms in 1..=995 {
+            heartbeat.on_event_sent(at(ms));
+        }
+        assert_eq!(heartbeat.due(), at(1000));
+    }
+}

@@ -1,0 +1,193 @@
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::DeliveryError;
+
+/// One life of a node: 128 random bits, new at every start. What a node sends is
+/// numbered within its incarnation, so a restart is never taken for the old life.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Incarnation(pub [u8; 16]);
+
+impl fmt::Display for Incarnation {
+    /// 32 hexadecimal digits.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Incarnation {
+    /// The first 8 digits, enough to tell lives apart in a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0[..4]
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl FromStr for Incarnation {
+    type Err = DeliveryError;
+
+    /// # Errors
+    /// [`DeliveryError::Name`] unless it is 32 hexadecimal digits.
+    fn from_str(text: &str) -> Result<Self, DeliveryError> {
+        let bad = || DeliveryError::Name {
+            name: text.chars().take(40).collect(),
+            why: "an incarnation is 32 hexadecimal digits",
+        };
+        if text.len() != 32 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(bad());
+        }
+        u128::from_str_radix(text, 16)
+            .map(|bits| Self(bits.to_be_bytes()))
+            .map_err(|_| bad())
+    }
+}
+
+/// The name of a node: 1 to 64 letters, digits, `.`, `-`, `_`. Unique among the
+/// live nodes of a cluster, the same after a restart.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct NodeName(Arc<str>);
+
+impl NodeName {
+    /// The longest name in bytes.
+    pub const MAX_LEN: usize = 64;
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for NodeName {
+    type Err = DeliveryError;
+
+    /// # Errors
+    /// [`DeliveryError::Name`].
+    fn from_str(name: &str) -> Result<Self, DeliveryError> {
+        let bad = |why| DeliveryError::Name {
+            name: name.chars().take(80).collect(),
+            why,
+        };
+        if name.is_empty() || name.len() > Self::MAX_LEN {
+            return Err(bad("it has 1 to 64 characters"));
+        }
+        if !name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b))
+        {
+            return Err(bad("only letters, digits, `.`, `-` and `_`"));
+        }
+        Ok(Self(name.into()))
+    }
+}
+
+impl TryFrom<String> for NodeName {
+    type Error = DeliveryError;
+
+    fn try_from(name: String) -> Result<Self, DeliveryError> {
+        name.parse()
+    }
+}
+
+impl From<NodeName> for String {
+    fn from(name: NodeName) -> Self {
+        name.0.as_ref().to_owned()
+    }
+}
+
+impl fmt::Display for NodeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for NodeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Who a node is.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// Its name.
+    pub name: NodeName,
+    /// Its life.
+    pub incarnation: Incarnation,
+    /// Wall-clock time of its start in milliseconds since the Unix epoch. Of two
+    /// live nodes of one name the younger steps back.
+    pub started_ms: u64,
+}
+
+impl Identity {
+    /// The identity of these parts.
+    #[must_use]
+    pub fn new(name: NodeName, incarnation: Incarnation, started_ms: u64) -> Self {
+        Self {
+            name,
+            incarnation,
+            started_ms,
+        }
+    }
+}
+
+/// One of the two streams of a sender. Order holds within a lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum Lane {
+    /// Goes first.
+    Urgent = 0,
+    /// Everything else.
+    Events = 1,
+}
+
+impl Lane {
+    /// Both lanes, in order of their index.
+    pub const ALL: [Self; 2] = [Self::Urgent, Self::Events];
+
+    /// Its number on the wire.
+    #[must_use]
+    pub fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl fmt::Display for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Urgent => "urgent",
+            Self::Events => "events",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_checked() {
+        for name in ["mx1", "mx1.example.org", "a_b-C"] {
+            assert_eq!(name.parse::<NodeName>().unwrap().as_str(), name);
+        }
+        for name in ["", "a b", "a/b", "ä", &"x".repeat(65)] {
+            assert!(name.parse::<NodeName>().is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_incarnation_reads_back() {
+        let incarnation = Incarnation(std::array::from_fn(|i| i as u8 * 16));
+        assert_eq!(
+            incarnation.to_string().parse::<Incarnation>().unwrap(),
+            incarnation
+        );
+        assert!("xyz".parse::<Incarnation>().is_err());
+        assert!("+".repeat(32).parse::<Incarnation>().is_err());
+    }
+}

@@ -1,0 +1,348 @@
+//! Who takes part: joining, leaving, failing, coming back, and two nodes of one
+//! name.
+
+use std::collections::BTreeMap;
+
+use crate::control::{Control, Status};
+use crate::departed::{Departed, Memory};
+use crate::output::{Conflict, Output};
+use crate::peer::{Peer, Suspicion};
+use crate::receive::Released;
+use crate::{
+    Counters, Destination, Gap, GapReason, Identity, Incarnation, Lane, LeaveReason, Settings, Time,
+};
+
+/// What membership wants sent.
+pub(crate) type ToSend = Vec<(Destination, Control)>;
+
+#[derive(Debug)]
+pub(crate) struct Membership {
+    settings: Settings,
+    peers: BTreeMap<Incarnation, Peer>,
+    departed: Departed,
+    /// A live node of our own name, asked to prove that it lives.
+    twin: Option<Twin>,
+}
+
+#[derive(Debug)]
+struct Twin {
+    incarnation: Incarnation,
+    started_ms: u64,
+    nonce: u64,
+    asked: Time,
+}
+
+impl Membership {
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            peers: BTreeMap::new(),
+            departed: Departed::default(),
+            twin: None,
+        }
+    }
+
+    pub(crate) fn get(&self, incarnation: Incarnation) -> Option<&Peer> {
+        self.peers.get(&incarnation)
+    }
+
+    pub(crate) fn get_mut(&mut self, incarnation: Incarnation) -> Option<&mut Peer> {
+        self.peers.get_mut(&incarnation)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Peer> {
+        self.peers.values()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.peers.len()
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        self.peers
+            .values()
+            .map(|peer| peer.deadline(&self.settings))
+            .min()
+    }
+
+    /// Takes in a peer by its status. `false` if it may not take part.
+    pub(crate) fn introduce(
+        &mut self,
+        now: Time,
+        incarnation: Incarnation,
+        status: &Status,
+        ctx: &mut Context<'_>,
+    ) -> bool {
+        if self.peers.contains_key(&incarnation) {
+            return true;
+        }
+        if self.peers.len() >= self.settings.max_peers {
+            ctx.counters.too_many_peers += 1;
+            return false;
+        }
+        let peer = match self.departed.recall(incarnation) {
+            Memory::Ended => return false,
+            Memory::None => Peer::new(incarnation, status, now, self.settings),
+            Memory::Failed(mut peer) => {
+                peer.suspicion = None;
+                peer.unreachable_until = status.positions;
+                *peer
+            }
+        };
+        self.suspect_namesake(now, &peer, ctx);
+        let mut peer = peer;
+        peer.info.last_heard = now;
+        ctx.outputs.push_back(Output::Joined(peer.info.clone()));
+        self.peers.insert(incarnation, peer);
+        true
+    }
+
+    /// A new life of a name most often means that the old one ended: ask it.
+    fn suspect_namesake(&mut self, now: Time, newcomer: &Peer, ctx: &mut Context<'_>) {
+        let rival = Some(newcomer.info.incarnation);
+        for old in self
+            .peers
+            .values_mut()
+            .filter(|old| old.info.name == newcomer.info.name)
+        {
+            old.suspicion = Some(self.settings.suspect(now, old.info.incarnation, rival, ctx));
+        }
+    }
+
+    /// The bus says that the way to a peer closed: ask for a sign of life.
+    pub(crate) fn on_link_down(
+        &mut self,
+        now: Time,
+        incarnation: Incarnation,
+        ctx: &mut Context<'_>,
+    ) {
+        if let Some(peer) = self.peers.get_mut(&incarnation)
+            && peer.suspicion.is_none()
+        {
+            peer.suspicion = Some(self.settings.suspect(now, incarnation, None, ctx));
+        }
+    }
+
+    /// Any frame is a sign of life. It does not clear a suspect with a rival: the
+    /// frame may have been on its way when its sender died.
+    pub(crate) fn on_heard(&mut self, now: Time, incarnation: Incarnation) {
+        let Some(peer) = self.peers.get_mut(&incarnation) else {
+            return;
+        };
+        peer.info.last_heard = now;
+        if peer
+            .suspicion
+            .is_some_and(|suspicion| suspicion.rival.is_none())
+        {
+            peer.suspicion = None;
+        }
+    }
+
+    /// Somebody bears our own name: have it prove that it is alive now.
+    pub(crate) fn on_twin(
+        &mut self,
+        now: Time,
+        incarnation: Incarnation,
+        status: &Status,
+        ctx: &mut Context<'_>,
+    ) {
+        let asked_lately = self.twin.as_ref().is_some_and(|twin| {
+            twin.incarnation == incarnation && now.since(twin.asked) < self.settings.probe_timeout
+        });
+        if asked_lately {
+            return;
+        }
+        let nonce = ctx.nonce;
+        self.twin = Some(Twin {
+            incarnation,
+            started_ms: status.started_ms,
+            nonce,
+            asked: now,
+        });
+        ctx.send
+            .push((Destination::One(incarnation), Control::Probe { nonce }));
+    }
+
+    /// An answer to a probe. The sender is alive now: if it has a rival, or is a
+    /// twin of ours, two live nodes have one name.
+    pub(crate) fn on_probe_answer(
+        &mut self,
+        incarnation: Incarnation,
+        nonce: u64,
+        own: &Identity,
+        ctx: &mut Context<'_>,
+    ) {
+        if let Some(peer) = self.peers.get_mut(&incarnation)
+            && let Some(suspicion) = peer.suspicion.take_if(|s| s.nonce == nonce)
+        {
+            let one = (peer.info.started_ms, incarnation);
+            let name = peer.info.name.clone();
+            if let Some(rival) = suspicion.rival.and_then(|rival| self.peers.get(&rival)) {
+                let other = (rival.info.started_ms, rival.info.incarnation);
+                ctx.outputs
+                    .push_back(Output::Conflict(conflict(name, one, other)));
+            }
+        }
+        let proven = self
+            .twin
+            .as_ref()
+            .is_some_and(|t| t.incarnation == incarnation && t.nonce == nonce);
+        if proven && let Some(twin) = self.twin.take() {
+            let one = (own.started_ms, own.incarnation);
+            let other = (twin.started_ms, twin.incarnation);
+            ctx.outputs
+                .push_back(Output::Conflict(conflict(own.name.clone(), one, other)));
+        }
+    }
+
+    /// A peer said goodbye after these positions.
+    pub(crate) fn on_bye(
+        &mut self,
+        now: Time,
+        incarnation: Incarnation,
+        positions: [u64; 2],
+        ctx: &mut Context<'_>,
+    ) {
+        if let Some(peer) = self.peers.get_mut(&incarnation) {
+            peer.leaving = true;
+            for (stream, position) in peer.streams.iter_mut().zip(positions) {
+                stream.on_position(now, position);
+            }
+            self.remove_finished(incarnation, ctx);
+        }
+    }
+
+    /// Removes a peer that said goodbye, once all it sent is here.
+    pub(crate) fn remove_finished(&mut self, incarnation: Incarnation, ctx: &mut Context<'_>) {
+        if self.peers.get(&incarnation).is_some_and(Peer::has_finished) {
+            self.remove(incarnation, LeaveReason::Bye, ctx);
+        }
+    }
+
+    pub(crate) fn on_deadline(&mut self, now: Time, ctx: &mut Context<'_>) {
+        let settings = self.settings;
+        let due: Vec<Incarnation> = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| peer.deadline(&settings) <= now)
+            .map(|(incarnation, _)| *incarnation)
+            .collect();
+        for incarnation in due {
+            let Some(peer) = self.peers.get_mut(&incarnation) else {
+                continue;
+            };
+            for lane in Lane::ALL {
+                let mut released = Vec::new();
+                peer.stream(lane).on_deadline(now, &mut released);
+                ctx.release(peer, lane, released);
+            }
+            if let Some(rival) = peer.answers_late(now) {
+                peer.suspicion = Some(settings.suspect(now, incarnation, Some(rival), ctx));
+            }
+            if peer.has_finished() {
+                self.remove(incarnation, LeaveReason::Bye, ctx);
+            } else if peer.has_failed(now, &settings) {
+                let replaced = peer.suspicion.is_some_and(|s| s.rival.is_some());
+                let reason = match (peer.leaving, replaced) {
+                    (true, _) => LeaveReason::Bye,
+                    (false, true) => LeaveReason::Replaced,
+                    (false, false) => LeaveReason::Failed,
+                };
+                self.remove(incarnation, reason, ctx);
+            }
+        }
+    }
+
+    /// What is held or missing is settled before the peer leaves.
+    fn remove(&mut self, incarnation: Incarnation, reason: LeaveReason, ctx: &mut Context<'_>) {
+        let Some(mut peer) = self.peers.remove(&incarnation) else {
+            return;
+        };
+        for lane in Lane::ALL {
+            let mut released = Vec::new();
+            peer.stream(lane).finish(&mut released);
+            ctx.release(&peer, lane, released);
+        }
+        ctx.outputs.push_back(Output::Left {
+            peer: peer.info.clone(),
+            reason,
+        });
+        self.departed
+            .remember(peer, reason, self.settings.max_departed);
+    }
+}
+
+/// What the parts of a node share while they handle one input.
+pub(crate) struct Context<'a> {
+    pub(crate) outputs: &'a mut std::collections::VecDeque<Output>,
+    pub(crate) counters: &'a mut Counters,
+    pub(crate) send: &'a mut ToSend,
+    /// A number not used before.
+    pub(crate) nonce: u64,
+}
+
+impl Context<'_> {
+    /// Hands on what a stream released.
+    pub(crate) fn release(&mut self, peer: &Peer, lane: Lane, released: Vec<Released>) {
+        let from = peer.info.incarnation;
+        for item in released {
+            self.outputs.push_back(match item {
+                Released::Data { first, count, body } => {
+                    self.counters.delivered += u64::from(count);
+                    Output::Deliver {
+                        from,
+                        lane,
+                        first,
+                        count,
+                        body,
+                    }
+                }
+                Released::Missed { first, missed } => {
+                    self.counters.gaps += 1;
+                    self.counters.missed += missed;
+                    let reason = if first <= peer.unreachable_until[lane.index()] {
+                        GapReason::Unreachable
+                    } else {
+                        GapReason::Lost
+                    };
+                    Output::Gap(Gap {
+                        from,
+                        lane,
+                        first,
+                        missed,
+                        reason,
+                    })
+                }
+            });
+        }
+    }
+}
+
+impl Settings {
+    /// Asks a peer for a sign of life.
+    fn suspect(
+        &self,
+        now: Time,
+        peer: Incarnation,
+        rival: Option<Incarnation>,
+        ctx: &mut Context<'_>,
+    ) -> Suspicion {
+        let nonce = ctx.nonce;
+        ctx.send
+            .push((Destination::One(peer), Control::Probe { nonce }));
+        Suspicion {
+            since: now,
+            deadline: now + self.probe_timeout,
+            nonce,
+            rival,
+        }
+    }
+}
+
+fn conflict(name: crate::NodeName, one: (u64, Incarnation), other: (u64, Incarnation)) -> Conflict {
+    Conflict {
+        name,
+        elder: one.min(other).1,
+        younger: one.max(other).1,
+    }
+}

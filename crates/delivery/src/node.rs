@@ -1,0 +1,409 @@
+//! The machine that wires the small ones together.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use crate::control::{Control, Status, VERSION};
+use crate::heartbeat::Heartbeat;
+use crate::lobby::Lobby;
+use crate::membership::{Context, Membership};
+use crate::receive::Accepted;
+use crate::{
+    Counters, DeliveryError, Destination, Frame, FrameKind, Identity, Incarnation, Lane,
+    MAX_EVENTS_PER_FRAME, Output, PeerInfo, Settings, Time,
+};
+
+/// What the bus says of the way to a peer. A hint: membership rests on frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Link {
+    /// The peer can be reached.
+    Up,
+    /// The peer can no longer be reached directly.
+    Down,
+}
+
+/// One node's side of the protocol.
+///
+/// After each input, take every output with [`poll_output`](Self::poll_output)
+/// (that is what bounds their queue) and call
+/// [`handle_deadline`](Self::handle_deadline) at [`next_deadline`](Self::next_deadline).
+/// Time must not go back between calls.
+#[derive(Debug)]
+pub struct Node {
+    identity: Identity,
+    settings: Settings,
+    /// Number of the last event sent, per lane.
+    positions: [u64; 2],
+    /// Number of the last control or direct message sent.
+    control_position: u64,
+    heartbeat: Heartbeat,
+    tag: Bytes,
+    membership: Membership,
+    lobby: Lobby,
+    outputs: VecDeque<Output>,
+    counters: Counters,
+    has_left: bool,
+}
+
+impl Node {
+    /// A node that begins now; its first output introduces it.
+    #[must_use]
+    pub fn new(identity: Identity, settings: Settings, now: Time) -> Self {
+        let mut node = Self {
+            identity,
+            settings,
+            positions: [0; 2],
+            control_position: 0,
+            heartbeat: Heartbeat::new(settings, now),
+            tag: Bytes::new(),
+            membership: Membership::new(settings),
+            lobby: Lobby::default(),
+            outputs: VecDeque::new(),
+            counters: Counters::default(),
+            has_left: false,
+        };
+        node.transmit(Destination::All, &Control::Hello(node.status()));
+        node.heartbeat.on_heartbeat(now);
+        node
+    }
+
+    /// Gives the next `count` events of `lane` their numbers. Put the frame on
+    /// the bus, to all, before the next one of the same lane.
+    ///
+    /// # Errors
+    /// [`DeliveryError::Count`] unless 1 to [`MAX_EVENTS_PER_FRAME`] events;
+    /// [`DeliveryError::HasLeft`]; [`DeliveryError::Exhausted`].
+    pub fn send(
+        &mut self,
+        now: Time,
+        lane: Lane,
+        count: u16,
+        body: Bytes,
+    ) -> Result<Frame, DeliveryError> {
+        if self.has_left {
+            return Err(DeliveryError::HasLeft);
+        }
+        if !(1..=MAX_EVENTS_PER_FRAME).contains(&count) {
+            return Err(DeliveryError::Count {
+                count,
+                limit: MAX_EVENTS_PER_FRAME,
+            });
+        }
+        let position = &mut self.positions[lane.index()];
+        let last = position
+            .checked_add(count.into())
+            .ok_or(DeliveryError::Exhausted)?;
+        let first = *position + 1;
+        *position = last;
+        self.counters.sent += u64::from(count);
+        self.heartbeat.on_event_sent(now);
+        let (incarnation, kind) = (self.identity.incarnation, FrameKind::Data(lane));
+        Ok(Frame {
+            incarnation,
+            kind,
+            first,
+            count,
+            body,
+        })
+    }
+
+    /// Sends a message of the layer above to one peer: at most once, in no order.
+    ///
+    /// # Errors
+    /// [`DeliveryError::NotAMember`], [`DeliveryError::HasLeft`].
+    pub fn send_direct(&mut self, to: Incarnation, body: Bytes) -> Result<(), DeliveryError> {
+        if self.has_left {
+            return Err(DeliveryError::HasLeft);
+        }
+        if self.membership.get(to).is_none() {
+            return Err(DeliveryError::NotAMember);
+        }
+        self.push_frame(Destination::One(to), FrameKind::Direct, body);
+        Ok(())
+    }
+
+    /// Sets what rides on heartbeats; the first [`Settings::max_tag`] bytes count.
+    pub fn set_tag(&mut self, mut tag: Bytes) {
+        tag.truncate(self.settings.max_tag);
+        self.tag = tag;
+    }
+
+    /// A frame came.
+    pub fn handle_frame(&mut self, now: Time, frame: Frame) {
+        if self.has_left || frame.incarnation == self.identity.incarnation {
+            return;
+        }
+        match frame.kind {
+            FrameKind::Control => self.handle_control(now, &frame),
+            FrameKind::Data(_) | FrameKind::Direct => self.handle_payload(now, frame),
+        }
+    }
+
+    /// The bus noticed a change of the way to a peer.
+    pub fn handle_link(&mut self, now: Time, incarnation: Incarnation, link: Link) {
+        if self.has_left || incarnation == self.identity.incarnation {
+            return;
+        }
+        match link {
+            Link::Up => {
+                self.transmit(
+                    Destination::One(incarnation),
+                    &Control::Hello(self.status()),
+                );
+            }
+            Link::Down => {
+                self.with_members(|members, ctx| members.on_link_down(now, incarnation, ctx));
+            }
+        }
+    }
+
+    /// Time has come to [`next_deadline`](Self::next_deadline). Calling early
+    /// or late does no harm.
+    pub fn handle_deadline(&mut self, now: Time) {
+        if self.has_left {
+            return;
+        }
+        self.with_members(|members, ctx| members.on_deadline(now, ctx));
+        if self.heartbeat.due() <= now {
+            self.transmit(Destination::All, &Control::Heartbeat(self.status()));
+            self.heartbeat.on_heartbeat(now);
+            self.counters.heartbeats += 1;
+        }
+    }
+
+    /// When to call [`handle_deadline`](Self::handle_deadline); `None` once the
+    /// node has left.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Time> {
+        if self.has_left {
+            return None;
+        }
+        let due = self.heartbeat.due();
+        Some(
+            self.membership
+                .deadline()
+                .map_or(due, |deadline| deadline.min(due)),
+        )
+    }
+
+    /// Says goodbye. Nothing is sent or handled afterwards.
+    pub fn leave(&mut self) {
+        if !self.has_left {
+            self.transmit(
+                Destination::All,
+                &Control::Bye {
+                    positions: self.positions,
+                },
+            );
+            self.has_left = true;
+        }
+    }
+
+    /// The next thing to do or know.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// The live peers.
+    pub fn peers(&self) -> impl Iterator<Item = &PeerInfo> {
+        self.membership.iter().map(|peer| &peer.info)
+    }
+
+    /// Number of live peers.
+    #[must_use]
+    pub fn peer_count(&self) -> usize {
+        self.membership.len()
+    }
+
+    /// Number of the last event sent in a lane.
+    #[must_use]
+    pub fn position(&self, lane: Lane) -> u64 {
+        self.positions[lane.index()]
+    }
+
+    /// Number of the last event of a peer's lane that was delivered or reported
+    /// missing; `None` for who is not a member.
+    #[must_use]
+    pub fn peer_position(&self, peer: Incarnation, lane: Lane) -> Option<u64> {
+        self.membership
+            .get(peer)
+            .map(|peer| peer.streams[lane.index()].position())
+    }
+
+    /// Who this node is.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    fn handle_payload(&mut self, now: Time, frame: Frame) {
+        let from = frame.incarnation;
+        if self.membership.get(from).is_none() {
+            self.counters.unknown_sender += self.lobby.keep(frame, self.settings.lobby_bytes);
+            return;
+        }
+        self.membership.on_heard(now, from);
+        let Some(peer) = self.membership.get_mut(from) else {
+            return;
+        };
+        let lane = match frame.kind {
+            FrameKind::Data(lane) => lane,
+            FrameKind::Direct | FrameKind::Control => {
+                if peer.controls.accept(frame.first) {
+                    self.outputs.push_back(Output::Direct {
+                        from,
+                        body: frame.body,
+                    });
+                } else {
+                    self.counters.replayed += 1;
+                }
+                return;
+            }
+        };
+        let in_range = frame.first.checked_add(frame.count.into()).is_some();
+        if frame.count == 0 || frame.first == 0 || !in_range {
+            self.counters.malformed += 1;
+            return;
+        }
+        let mut released = Vec::new();
+        let stream = peer.stream(lane);
+        match stream.on_data(now, frame.first, frame.count, frame.body, &mut released) {
+            Accepted::Fresh => {}
+            Accepted::Duplicate => self.counters.duplicates += 1,
+            Accepted::Malformed => self.counters.malformed += 1,
+        }
+        self.with_members(|members, ctx| {
+            if let Some(peer) = members.get(from) {
+                ctx.release(peer, lane, released);
+            }
+            members.remove_finished(from, ctx);
+        });
+    }
+
+    fn handle_control(&mut self, now: Time, frame: &Frame) {
+        let from = frame.incarnation;
+        let Some(control) = Control::decode(&frame.body) else {
+            self.counters.malformed += 1;
+            return;
+        };
+        if let Some(peer) = self.membership.get_mut(from) {
+            if !peer.controls.accept(frame.first) {
+                self.counters.replayed += 1;
+                return;
+            }
+            self.membership.on_heard(now, from);
+        }
+        match control {
+            Control::Hello(status) | Control::Heartbeat(status)
+                if status.name == self.identity.name =>
+            {
+                self.with_members(|members, ctx| members.on_twin(now, from, &status, ctx));
+            }
+            Control::Hello(status) => {
+                self.transmit(Destination::One(from), &Control::Heartbeat(self.status()));
+                self.handle_status(now, frame, status);
+            }
+            Control::Heartbeat(status) => {
+                // So that a newcomer knows us before our next event.
+                if self.membership.get(from).is_none() {
+                    self.transmit(Destination::One(from), &Control::Heartbeat(self.status()));
+                }
+                self.handle_status(now, frame, status);
+            }
+            Control::Bye { positions } => {
+                self.with_members(|members, ctx| members.on_bye(now, from, positions, ctx));
+            }
+            Control::Probe { nonce } => {
+                self.transmit(Destination::One(from), &Control::ProbeAnswer { nonce });
+            }
+            Control::ProbeAnswer { nonce } => {
+                let own = self.identity.clone();
+                self.with_members(|members, ctx| members.on_probe_answer(from, nonce, &own, ctx));
+            }
+        }
+    }
+
+    fn handle_status(&mut self, now: Time, frame: &Frame, status: Status) {
+        let from = frame.incarnation;
+        if status.positions.contains(&u64::MAX) || status.tag.len() > self.settings.max_tag {
+            self.counters.malformed += 1;
+            return;
+        }
+        let is_new = self.membership.get(from).is_none();
+        if !self.with_members(|members, ctx| members.introduce(now, from, &status, ctx)) {
+            return;
+        }
+        if is_new {
+            if let Some(peer) = self.membership.get_mut(from) {
+                peer.controls.accept(frame.first);
+            }
+            for waiting in self.lobby.take(from) {
+                self.handle_payload(now, waiting);
+            }
+        }
+        if let Some(peer) = self.membership.get_mut(from) {
+            for (stream, position) in peer.streams.iter_mut().zip(status.positions) {
+                stream.on_position(now, position);
+            }
+            self.outputs.push_back(Output::Tag {
+                from,
+                tag: status.tag,
+            });
+        }
+    }
+
+    fn with_members<R>(&mut self, f: impl FnOnce(&mut Membership, &mut Context<'_>) -> R) -> R {
+        let mut send = Vec::new();
+        let mut ctx = Context {
+            outputs: &mut self.outputs,
+            counters: &mut self.counters,
+            send: &mut send,
+            nonce: nonce(self.identity.incarnation, self.control_position),
+        };
+        let result = f(&mut self.membership, &mut ctx);
+        for (to, control) in send {
+            self.transmit(to, &control);
+        }
+        result
+    }
+
+    fn status(&self) -> Status {
+        Status {
+            version: VERSION,
+            name: self.identity.name.clone(),
+            started_ms: self.identity.started_ms,
+            positions: self.positions,
+            tag: self.tag.clone(),
+        }
+    }
+
+    fn transmit(&mut self, to: Destination, control: &Control) {
+        self.push_frame(to, FrameKind::Control, control.encode().into());
+    }
+
+    fn push_frame(&mut self, to: Destination, kind: FrameKind, body: Bytes) {
+        self.control_position += 1;
+        let (incarnation, first) = (self.identity.incarnation, self.control_position);
+        let frame = Frame {
+            incarnation,
+            kind,
+            first,
+            count: 0,
+            body,
+        };
+        self.outputs.push_back(Output::Transmit { to, frame });
+    }
+}
+
+/// A number that no other probe of ours has, nor most likely of anybody's.
+fn nonce(incarnation: Incarnation, position: u64) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = incarnation.0;
+    u64::from_be_bytes([a, b, c, d, e, f, g, h]) ^ position.wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}

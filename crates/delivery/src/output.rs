@@ -1,0 +1,175 @@
+use std::fmt;
+
+use bytes::Bytes;
+
+use crate::{Frame, Incarnation, Lane, NodeName, Time};
+
+/// Where a frame goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Destination {
+    /// Every peer.
+    All,
+    /// One peer.
+    One(Incarnation),
+}
+
+/// What a [`Node`](crate::Node) wants done or known, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Output {
+    /// Put this frame on the bus.
+    Transmit {
+        /// To whom.
+        to: Destination,
+        /// What.
+        frame: Frame,
+    },
+    /// Events of a peer, next in order.
+    Deliver {
+        /// The sender.
+        from: Incarnation,
+        /// Its lane.
+        lane: Lane,
+        /// Number of the first event.
+        first: u64,
+        /// Number of events.
+        count: u16,
+        /// The events.
+        body: Bytes,
+    },
+    /// Events of a peer are missing here.
+    Gap(Gap),
+    /// A peer takes part. Comes before anything else from it.
+    Joined(PeerInfo),
+    /// A peer no longer takes part. Comes after everything from it.
+    Left {
+        /// Who.
+        peer: PeerInfo,
+        /// Why.
+        reason: LeaveReason,
+    },
+    /// Two live nodes have one name.
+    Conflict(Conflict),
+    /// The tag on a peer's heartbeat.
+    Tag {
+        /// The peer.
+        from: Incarnation,
+        /// Its tag.
+        tag: Bytes,
+    },
+    /// A message of the layer above.
+    Direct {
+        /// The peer.
+        from: Incarnation,
+        /// The message.
+        body: Bytes,
+    },
+}
+
+/// In place of events that will not come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap {
+    /// The sender.
+    pub from: Incarnation,
+    /// Its lane.
+    pub lane: Lane,
+    /// Number of the first event missed.
+    pub first: u64,
+    /// How many.
+    pub missed: u64,
+    /// Why.
+    pub reason: GapReason,
+}
+
+/// Why events are missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum GapReason {
+    /// Lost on the way.
+    Lost,
+    /// Sent while the peer was out of reach.
+    Unreachable,
+}
+
+impl fmt::Display for GapReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Lost => "lost on the way",
+            Self::Unreachable => "sent while the peer was out of reach",
+        })
+    }
+}
+
+/// Why a peer left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum LeaveReason {
+    /// It said so.
+    Bye,
+    /// It gave no sign of life.
+    Failed,
+    /// A new life of the same name took its place.
+    Replaced,
+}
+
+impl fmt::Display for LeaveReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bye => "said goodbye",
+            Self::Failed => "gave no sign of life",
+            Self::Replaced => "was restarted",
+        })
+    }
+}
+
+/// Two live nodes of one name; the younger must step back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflict {
+    /// The name.
+    pub name: NodeName,
+    /// The node that may stay.
+    pub elder: Incarnation,
+    /// The node that must leave.
+    pub younger: Incarnation,
+}
+
+/// What is known of a peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerInfo {
+    /// Its name.
+    pub name: NodeName,
+    /// Its life.
+    pub incarnation: Incarnation,
+    /// When it started by its own clock, in milliseconds since the Unix epoch.
+    pub started_ms: u64,
+    /// The version of the control protocol it speaks.
+    pub version: u16,
+    /// When it was last heard.
+    pub last_heard: Time,
+}
+
+/// What was counted since the start. None ever decreases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Events sent.
+    pub sent: u64,
+    /// Events delivered.
+    pub delivered: u64,
+    /// Events reported missing.
+    pub missed: u64,
+    /// Gaps reported.
+    pub gaps: u64,
+    /// Data frames that had been delivered before.
+    pub duplicates: u64,
+    /// Control and direct messages seen before, or too old to tell.
+    pub replayed: u64,
+    /// Frames that break the protocol.
+    pub malformed: u64,
+    /// Frames of senders not introduced that were dropped.
+    pub unknown_sender: u64,
+    /// Frames of peers past the limit of peers.
+    pub too_many_peers: u64,
+    /// Heartbeats sent.
+    pub heartbeats: u64,
+}

@@ -1,0 +1,71 @@
+use std::time::Duration;
+
+use crate::DeliveryError;
+
+/// Timers and bounds. Each default is reasoned where it is stated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Settings {
+    /// First heartbeat after a burst; each following waits twice as long. 20 ms:
+    /// a lost tail is found before a person notices.
+    pub heartbeat_min: Duration,
+    /// Longest time between heartbeats. 1 s: three fit the failure timeout.
+    pub heartbeat_max: Duration,
+    /// A peer that gives no sign of life for this long has failed. 3 s.
+    pub failure_timeout: Duration,
+    /// A peer whose link closed is asked for a sign of life, and has failed
+    /// without one after this long. 500 ms: many round trips, yet a killed
+    /// process is noticed at once.
+    pub probe_timeout: Duration,
+    /// How long a hole may stay open before it is a gap. 50 ms: links keep order,
+    /// so only frames on their way over another link can still fill it.
+    pub hole_timeout: Duration,
+    /// Most bytes held behind a hole, per stream. 1 MiB; past it the hole is a
+    /// gap at once.
+    pub reorder_bytes: usize,
+    /// Most live peers. 1,024; more are not heard, and counted.
+    pub max_peers: usize,
+    /// Most departed peers whose positions are remembered, so that a peer that
+    /// comes back is told what it missed. 4,096; past it the longest gone is
+    /// forgotten and would come back as new.
+    pub max_departed: usize,
+    /// Most bytes kept of senders whose introduction is still on its way. 1 MiB;
+    /// past it the oldest frames go, which the receiver then sees as a hole.
+    pub lobby_bytes: usize,
+    /// Longest tag on a heartbeat in bytes. 256.
+    pub max_tag: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            heartbeat_min: Duration::from_millis(20),
+            heartbeat_max: Duration::from_secs(1),
+            failure_timeout: Duration::from_secs(3),
+            probe_timeout: Duration::from_millis(500),
+            hole_timeout: Duration::from_millis(50),
+            reorder_bytes: 1 << 20,
+            max_peers: 1024,
+            max_departed: 4096,
+            lobby_bytes: 1 << 20,
+            max_tag: 256,
+        }
+    }
+}
+
+impl Settings {
+    /// Sets the time after which a silent peer has failed.
+    ///
+    /// # Errors
+    /// [`DeliveryError::Setting`] if fewer than two heartbeats fit.
+    pub fn with_failure_timeout(mut self, timeout: Duration) -> Result<Self, DeliveryError> {
+        if timeout < self.heartbeat_max * 2 {
+            return Err(DeliveryError::Setting {
+                setting: "failure_timeout",
+                why: "it is shorter than two heartbeats (2 s), so live peers would be taken for dead",
+            });
+        }
+        self.failure_timeout = timeout;
+        Ok(self)
+    }
+}

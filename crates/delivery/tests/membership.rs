@@ -1,0 +1,420 @@
+//! Nodes meeting over a bus that the test carries by hand.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use mailmesh_delivery::*;
+
+/// A few nodes, and the frames between them.
+struct Mesh {
+    now: u64,
+    nodes: BTreeMap<Incarnation, Node>,
+    seen: BTreeMap<Incarnation, Vec<Output>>,
+    /// Pairs that do not hear each other.
+    cut: Vec<(Incarnation, Incarnation)>,
+}
+
+fn id(n: u8) -> Incarnation {
+    Incarnation([n; 16])
+}
+
+fn at(ms: u64) -> Time {
+    Time::from_start(Duration::from_millis(ms))
+}
+
+impl Mesh {
+    fn new() -> Self {
+        Self {
+            now: 0,
+            nodes: BTreeMap::new(),
+            seen: BTreeMap::new(),
+            cut: Vec::new(),
+        }
+    }
+
+    fn start(&mut self, n: u8, name: &str) {
+        let identity = Identity::new(name.parse().unwrap(), id(n), u64::from(n));
+        self.nodes.insert(
+            id(n),
+            Node::new(identity, Settings::default(), at(self.now)),
+        );
+        self.seen.insert(id(n), Vec::new());
+        self.carry();
+    }
+
+    /// Two nodes `a` and `b` that know each other.
+    fn of_two() -> Self {
+        let mut mesh = Self::new();
+        mesh.start(1, "a");
+        mesh.start(2, "b");
+        mesh.take(1);
+        mesh.take(2);
+        mesh
+    }
+
+    fn carry(&mut self) {
+        loop {
+            let mut frames = Vec::new();
+            for (incarnation, node) in &mut self.nodes {
+                while let Some(output) = node.poll_output() {
+                    match output {
+                        Output::Transmit { to, frame } => frames.push((*incarnation, to, frame)),
+                        other => self.seen.get_mut(incarnation).unwrap().push(other),
+                    }
+                }
+            }
+            if frames.is_empty() {
+                return;
+            }
+            for (from, to, frame) in frames {
+                self.put(from, to, &frame);
+            }
+        }
+    }
+
+    fn put(&mut self, from: Incarnation, to: Destination, frame: &Frame) {
+        for (incarnation, node) in &mut self.nodes {
+            let addressed = match to {
+                Destination::All => true,
+                Destination::One(one) => one == *incarnation,
+            };
+            let cut = self.cut.contains(&(from, *incarnation));
+            if addressed && !cut && *incarnation != from {
+                node.handle_frame(at(self.now), frame.clone());
+            }
+        }
+    }
+
+    fn publish(&mut self, n: u8, count: u16) {
+        let node = self.nodes.get_mut(&id(n)).unwrap();
+        let frame = node
+            .send(at(self.now), Lane::Events, count, "body".into())
+            .unwrap();
+        self.put(id(n), Destination::All, &frame);
+        self.carry();
+    }
+
+    /// Lets time pass, millisecond by millisecond.
+    fn run(&mut self, ms: u64) {
+        for _ in 0..ms {
+            self.now += 1;
+            for node in self.nodes.values_mut() {
+                if node
+                    .next_deadline()
+                    .is_some_and(|deadline| deadline <= at(self.now))
+                {
+                    node.handle_deadline(at(self.now));
+                }
+            }
+            self.carry();
+        }
+    }
+
+    fn cut(&mut self, a: u8, b: u8) {
+        self.cut = vec![(id(a), id(b)), (id(b), id(a))];
+    }
+
+    /// What a node saw since the last call, without heartbeat tags.
+    fn take(&mut self, n: u8) -> Vec<Output> {
+        let mut seen = std::mem::take(self.seen.get_mut(&id(n)).unwrap());
+        seen.retain(|output| !matches!(output, Output::Tag { .. }));
+        seen
+    }
+}
+
+fn deliveries(outputs: &[Output]) -> Vec<u64> {
+    let first = |output: &Output| match output {
+        Output::Deliver { first, .. } => Some(*first),
+        _ => None,
+    };
+    outputs.iter().filter_map(first).collect()
+}
+
+fn left(outputs: &[Output]) -> Vec<(Incarnation, LeaveReason)> {
+    let of = |output: &Output| match output {
+        Output::Left { peer, reason } => Some((peer.incarnation, *reason)),
+        _ => None,
+    };
+    outputs.iter().filter_map(of).collect()
+}
+
+#[test]
+fn two_nodes_join_and_deliver_in_both_directions() {
+    let mut mesh = Mesh::new();
+    mesh.start(1, "a");
+    mesh.start(2, "b");
+    for n in [1, 2] {
+        let seen = mesh.take(n);
+        assert_eq!(seen.len(), 1, "{seen:?}");
+        assert!(matches!(&seen[0], Output::Joined(peer) if peer.incarnation == id(3 - n)));
+    }
+    mesh.publish(1, 3);
+    mesh.publish(2, 1);
+    assert_eq!(deliveries(&mesh.take(2)), [1]);
+    assert_eq!(deliveries(&mesh.take(1)), [1]);
+}
+
+#[test]
+fn a_late_joiner_starts_at_the_current_position() {
+    let mut mesh = Mesh::of_two();
+    mesh.publish(1, 5);
+    mesh.start(3, "c");
+    mesh.publish(1, 1);
+    let seen = mesh.take(3);
+    assert_eq!(deliveries(&seen), [6]);
+    assert!(!seen.iter().any(|output| matches!(output, Output::Gap(_))));
+}
+
+#[test]
+fn events_that_overtake_the_introduction_are_delivered_after_it() {
+    let mut mesh = Mesh::new();
+    mesh.start(1, "a");
+    let identity = Identity::new("b".parse().unwrap(), id(2), 2);
+    let mut b = Node::new(identity, Settings::default(), at(0));
+    let Some(Output::Transmit { frame: hello, .. }) = b.poll_output() else {
+        panic!()
+    };
+    let data = b.send(at(0), Lane::Events, 2, "body".into()).unwrap();
+    let a = mesh.nodes.get_mut(&id(1)).unwrap();
+    a.handle_frame(at(1), data);
+    a.handle_frame(at(2), hello);
+    mesh.carry();
+    let seen = mesh.take(1);
+    assert!(matches!(seen[0], Output::Joined(_)));
+    assert_eq!(deliveries(&seen), [1]);
+}
+
+#[test]
+fn a_goodbye_is_known_at_once() {
+    let mut mesh = Mesh::of_two();
+    mesh.publish(1, 1);
+    mesh.nodes.get_mut(&id(1)).unwrap().leave();
+    mesh.carry();
+    let seen = mesh.take(2);
+    assert_eq!(deliveries(&seen), [1]);
+    assert_eq!(left(&seen), [(id(1), LeaveReason::Bye)]);
+    let a = mesh.nodes.get_mut(&id(1)).unwrap();
+    assert_eq!(a.next_deadline(), None);
+    assert_eq!(
+        a.send(at(1), Lane::Events, 1, "x".into()),
+        Err(DeliveryError::HasLeft)
+    );
+}
+
+#[test]
+fn a_goodbye_that_overtakes_events_waits_for_them_or_tells_them_missing() {
+    let mut mesh = Mesh::of_two();
+    let a = mesh.nodes.get_mut(&id(1)).unwrap();
+    let frame = a.send(at(0), Lane::Events, 4, "body".into()).unwrap();
+    a.leave();
+    mesh.carry();
+    assert_eq!(left(&mesh.take(2)), []);
+    mesh.put(id(1), Destination::All, &frame);
+    mesh.carry();
+    let seen = mesh.take(2);
+    assert_eq!(
+        (deliveries(&seen), left(&seen)),
+        (vec![1], vec![(id(1), LeaveReason::Bye)])
+    );
+
+    let mut mesh = Mesh::of_two();
+    let a = mesh.nodes.get_mut(&id(1)).unwrap();
+    a.send(at(0), Lane::Events, 4, "lost".into()).unwrap();
+    a.leave();
+    mesh.run(60);
+    let seen = mesh.take(2);
+    assert!(
+        matches!(
+            seen[0],
+            Output::Gap(Gap {
+                first: 1,
+                missed: 4,
+                ..
+            })
+        ),
+        "{seen:?}"
+    );
+    assert_eq!(left(&seen), [(id(1), LeaveReason::Bye)]);
+}
+
+#[test]
+fn a_lost_tail_is_told_within_100_ms() {
+    let mut mesh = Mesh::of_two();
+    mesh.run(2_000);
+    mesh.take(2);
+    mesh.nodes
+        .get_mut(&id(1))
+        .unwrap()
+        .send(at(mesh.now), Lane::Events, 7, "lost".into())
+        .unwrap();
+    mesh.run(100);
+    let seen = mesh.take(2);
+    assert!(matches!(
+        seen[..],
+        [Output::Gap(Gap {
+            first: 1,
+            missed: 7,
+            reason: GapReason::Lost,
+            ..
+        })]
+    ));
+}
+
+#[test]
+fn a_silent_peer_fails_after_three_seconds_and_is_told_what_it_missed_when_back() {
+    let mut mesh = Mesh::of_two();
+    mesh.publish(1, 2);
+    mesh.run(1_000);
+    mesh.take(2);
+    mesh.cut(1, 2);
+    // The last sign of life was up to one heartbeat before the cut.
+    mesh.run(1_990);
+    assert_eq!(left(&mesh.take(2)), []);
+    mesh.run(1_020);
+    assert_eq!(left(&mesh.take(2)), [(id(1), LeaveReason::Failed)]);
+    for _ in 0..10 {
+        mesh.publish(1, 10);
+        mesh.run(2_000);
+    }
+    mesh.cut.clear();
+    mesh.run(1_200);
+    let seen = mesh.take(2);
+    assert!(
+        matches!(&seen[0], Output::Joined(peer) if peer.incarnation == id(1)),
+        "{seen:?}"
+    );
+    let gap = Gap {
+        from: id(1),
+        lane: Lane::Events,
+        first: 3,
+        missed: 100,
+        reason: GapReason::Unreachable,
+    };
+    assert_eq!(seen[1], Output::Gap(gap));
+    mesh.publish(1, 1);
+    assert_eq!(deliveries(&mesh.take(2)), [103]);
+}
+
+#[test]
+fn a_closed_link_is_probed_a_dead_peer_fails_in_half_a_second_a_live_one_stays() {
+    let mut mesh = Mesh::of_two();
+    let link_down = |mesh: &mut Mesh| {
+        let now = at(mesh.now);
+        mesh.nodes
+            .get_mut(&id(2))
+            .unwrap()
+            .handle_link(now, id(1), Link::Down);
+        mesh.carry();
+    };
+    link_down(&mut mesh);
+    mesh.run(700);
+    assert_eq!(left(&mesh.take(2)), []);
+    mesh.nodes.remove(&id(1));
+    link_down(&mut mesh);
+    mesh.run(499);
+    assert_eq!(left(&mesh.take(2)), []);
+    mesh.run(1);
+    assert_eq!(left(&mesh.take(2)), [(id(1), LeaveReason::Failed)]);
+}
+
+#[test]
+fn a_restart_replaces_the_old_life_and_is_no_conflict() {
+    let mut mesh = Mesh::of_two();
+    mesh.publish(1, 3);
+    mesh.nodes.remove(&id(1));
+    mesh.start(3, "a");
+    mesh.publish(3, 1);
+    mesh.run(600);
+    let seen = mesh.take(2);
+    assert_eq!(left(&seen), [(id(1), LeaveReason::Replaced)]);
+    assert_eq!(deliveries(&seen), [1, 1]);
+    assert!(
+        !seen
+            .iter()
+            .any(|output| matches!(output, Output::Conflict(_))),
+        "{seen:?}"
+    );
+}
+
+#[test]
+fn two_live_nodes_of_one_name_are_told_to_everybody_and_the_younger_is_named() {
+    let mut mesh = Mesh::of_two();
+    mesh.start(3, "a");
+    mesh.run(1_500);
+    for n in [1, 2, 3] {
+        let seen = mesh.take(n);
+        let conflict = seen.iter().find_map(|output| match output {
+            Output::Conflict(conflict) => Some(conflict.clone()),
+            _ => None,
+        });
+        let conflict = conflict.unwrap_or_else(|| panic!("node {n} saw no conflict: {seen:?}"));
+        assert_eq!((conflict.elder, conflict.younger), (id(1), id(3)));
+        assert_eq!(left(&seen), []);
+    }
+}
+
+#[test]
+fn a_late_frame_of_a_dead_namesake_is_no_conflict() {
+    let mut mesh = Mesh::of_two();
+    let a = mesh.nodes.get_mut(&id(1)).unwrap();
+    let in_flight = a.send(at(0), Lane::Events, 1, "late".into()).unwrap();
+    mesh.nodes.remove(&id(1));
+    mesh.start(3, "a");
+    mesh.put(id(1), Destination::All, &in_flight);
+    mesh.run(1_500);
+    let seen = mesh.take(2);
+    assert_eq!(deliveries(&seen), [1]);
+    assert_eq!(left(&seen), [(id(1), LeaveReason::Replaced)]);
+    assert!(
+        !seen
+            .iter()
+            .any(|output| matches!(output, Output::Conflict(_))),
+        "{seen:?}"
+    );
+}
+
+#[test]
+fn direct_messages_and_tags_come_from_members_once() {
+    let mut mesh = Mesh::of_two();
+    mesh.nodes.get_mut(&id(1)).unwrap().set_tag("digest".into());
+    let a = mesh.nodes.get_mut(&id(1)).unwrap();
+    a.send_direct(id(2), "hi".into()).unwrap();
+    let Some(Output::Transmit { to, frame }) = a.poll_output() else {
+        panic!()
+    };
+    mesh.put(id(1), to, &frame);
+    mesh.put(id(1), to, &frame);
+    mesh.run(1_100);
+    let seen = std::mem::take(mesh.seen.get_mut(&id(2)).unwrap());
+    let directs = seen
+        .iter()
+        .filter(|o| matches!(o, Output::Direct { body, .. } if body == "hi"));
+    assert_eq!(directs.count(), 1);
+    assert!(
+        seen.iter()
+            .any(|o| matches!(o, Output::Tag { tag, .. } if tag == "digest"))
+    );
+    let b = &mesh.nodes[&id(2)];
+    assert_eq!(b.counters().replayed, 1);
+    let nobody = mesh
+        .nodes
+        .get_mut(&id(1))
+        .unwrap()
+        .send_direct(id(9), "hi".into());
+    assert_eq!(nobody, Err(DeliveryError::NotAMember));
+}
+
+#[test]
+fn peers_past_the_limit_are_not_heard_and_counted() {
+    let mut mesh = Mesh::new();
+    let mut settings = Settings::default();
+    settings.max_peers = 1;
+    let identity = Identity::new("a".parse().unwrap(), id(1), 1);
+    mesh.nodes
+        .insert(id(1), Node::new(identity, settings, at(0)));
+    mesh.seen.insert(id(1), Vec::new());
+    mesh.start(2, "b");
+    mesh.start(3, "c");
+    assert_eq!(mesh.nodes[&id(1)].peer_count(), 1);
+    assert!(mesh.nodes[&id(1)].counters().too_many_peers > 0);
+}

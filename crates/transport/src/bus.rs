@@ -1,0 +1,140 @@
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use mailmesh_delivery::{Incarnation, Lane};
+
+use crate::TransportError;
+
+/// Which stream of the bus a frame takes. Frames of one channel keep their order
+/// on a link; control shares a queue with events, so that a position announced
+/// never overtakes the events it counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Channel {
+    /// Events of a lane.
+    Lane(Lane),
+    /// Everything else.
+    Control,
+}
+
+/// To whom a frame goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Address {
+    /// Every other node of the cluster.
+    All,
+    /// One of them.
+    One(Incarnation),
+}
+
+/// What [`Bus::close`] gives back.
+pub type BusFuture<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+/// A way to put frames before the other nodes of a cluster. What comes from them
+/// goes to the [`IntakeSender`](crate::IntakeSender) given at construction.
+pub trait Bus: Send + Sync + 'static {
+    /// Puts a frame. May take up to about a millisecond when links are full, then
+    /// drops it; never waits for a slow receiver.
+    ///
+    /// # Errors
+    /// [`TransportError::Put`], [`TransportError::Closed`]. A frame dropped by a
+    /// full link is no error here: receivers notice.
+    fn put(&self, to: Address, channel: Channel, frame: Bytes) -> Result<(), TransportError>;
+
+    /// Frees what is kept for a peer that left.
+    fn forget(&self, peer: Incarnation);
+
+    /// Closes the bus, after what was put has been handed to the links.
+    fn close(&self) -> BusFuture<'_>;
+}
+
+/// The key expressions of one cluster. Two clusters of different names share no
+/// key and never hear each other.
+///
+/// ```text
+/// mailmesh/<cluster>/v1/all/<channel>/<incarnation>   to every node
+/// mailmesh/<cluster>/v1/to/<incarnation>              to one node
+/// mailmesh/<cluster>/v1/alive/<incarnation>           liveliness token
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeySpace {
+    prefix: String,
+}
+
+impl KeySpace {
+    /// The keys of `cluster`.
+    ///
+    /// # Errors
+    /// [`TransportError::ClusterName`].
+    pub fn new(cluster: &str) -> Result<Self, TransportError> {
+        let well_formed = cluster
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b));
+        if cluster.is_empty() || cluster.len() > 64 || !well_formed {
+            let name = cluster.chars().take(80).collect();
+            return Err(TransportError::ClusterName { name });
+        }
+        Ok(Self {
+            prefix: format!("mailmesh/{cluster}/v1"),
+        })
+    }
+
+    pub(crate) fn all(&self, channel: Channel, from: Incarnation) -> String {
+        let channel = match channel {
+            Channel::Lane(Lane::Urgent) => "urgent",
+            Channel::Lane(Lane::Events) => "events",
+            Channel::Control => "control",
+        };
+        format!("{}/all/{channel}/{from}", self.prefix)
+    }
+
+    pub(crate) fn everything_for_all(&self) -> String {
+        format!("{}/all/*/*", self.prefix)
+    }
+
+    pub(crate) fn one(&self, to: Incarnation) -> String {
+        format!("{}/to/{to}", self.prefix)
+    }
+
+    pub(crate) fn alive(&self, who: Incarnation) -> String {
+        format!("{}/alive/{who}", self.prefix)
+    }
+
+    pub(crate) fn everyone_alive(&self) -> String {
+        format!("{}/alive/*", self.prefix)
+    }
+}
+
+impl fmt::Debug for KeySpace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeySpace({})", self.prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_name_cannot_reach_into_another_clusters_keys() {
+        for name in [
+            "",
+            "a/b",
+            "*",
+            "**",
+            "a*",
+            "$*",
+            "a b",
+            "ä",
+            &"x".repeat(65),
+        ] {
+            assert!(KeySpace::new(name).is_err(), "{name}");
+        }
+        let keys = KeySpace::new("mail.example-1").unwrap();
+        let key = keys.all(Channel::Control, Incarnation([0xab; 16]));
+        assert_eq!(
+            key,
+            format!("mailmesh/mail.example-1/v1/all/control/{}", "ab".repeat(16))
+        );
+    }
+}

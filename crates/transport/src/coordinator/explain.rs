@@ -1,0 +1,189 @@
+//! A configuration in plain words.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use super::zenoh::LEASE_MS;
+use super::{Backend, Coordinator, MeshSettings, ZenohSettings};
+
+impl Coordinator {
+    /// What the configuration means, in plain words, a fact a line.
+    #[must_use]
+    pub fn explain(&self) -> String {
+        let mut out = String::new();
+        match &self.backend {
+            Backend::Disabled => {
+                line(&mut out, "coordinator", "disabled: this server runs alone");
+            }
+            Backend::Zenoh(settings) => {
+                line(
+                    &mut out,
+                    "coordinator",
+                    "Zenoh, peer to peer, without a broker",
+                );
+                zenoh(&mut out, settings);
+            }
+        }
+        mesh(&mut out, &self.mesh);
+        out
+    }
+}
+
+fn line(out: &mut String, what: &str, text: &str) {
+    let _infallible = writeln!(out, "{what:<12}{text}");
+}
+
+fn zenoh(out: &mut String, settings: &ZenohSettings) {
+    line(
+        out,
+        "mode",
+        match settings.mode() {
+            "client" => {
+                "client: speaks through one router or peer, and stands alone when it is gone"
+            }
+            "router" => {
+                "router: links to peers, and forwards between those that cannot reach each other"
+            }
+            _ => "peer: links directly to every other node",
+        },
+    );
+    match (settings.endpoints("listen").as_slice(), settings.mode()) {
+        ([], "client") => line(out, "listens", "nowhere (clients do not)"),
+        ([], "router") => line(
+            out,
+            "listens",
+            "tcp/[::]:7447 (default): TCP port 7447 of every address",
+        ),
+        ([], _) => line(
+            out,
+            "listens",
+            "tcp/[::]:0 (default): a free TCP port of every address",
+        ),
+        (some, _) => line(out, "listens", &some.join(", ")),
+    }
+    let text = |pointer: &str, default: &str| {
+        settings
+            .value()
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or(default)
+            .to_owned()
+    };
+    if settings.flag("/scouting/multicast/enabled", true) {
+        let address = text("/scouting/multicast/address", "224.0.0.224:7446");
+        let interface = match text("/scouting/multicast/interface", "auto").as_str() {
+            "auto" | "" => "an interface that Zenoh picks".to_owned(),
+            name => format!("interface {name}"),
+        };
+        line(
+            out,
+            "finds",
+            &format!("others by multicast: UDP {address} on {interface}"),
+        );
+    } else {
+        line(out, "finds", "nobody by multicast: it is off");
+    }
+    if settings.flag("/scouting/gossip/enabled", true) {
+        line(
+            out,
+            "",
+            "others by gossip: each peer tells of the peers it knows",
+        );
+    }
+    match settings.endpoints("connect").as_slice() {
+        [] => {}
+        some => line(
+            out,
+            "connects",
+            &format!("to {}, again and again until it can", some.join(", ")),
+        ),
+    }
+    let lease = settings
+        .value()
+        .pointer("/transport/link/tx/lease")
+        .and_then(Value::as_u64);
+    match lease {
+        None => line(
+            out,
+            "links",
+            &format!("a silent cut is noticed after {LEASE_MS} ms (our default; Zenoh's is 10000)"),
+        ),
+        Some(lease) => line(
+            out,
+            "links",
+            &format!("a silent cut is noticed after {lease} ms"),
+        ),
+    }
+    let tls = |section| {
+        settings
+            .endpoints(section)
+            .iter()
+            .any(|e| e.starts_with("tls/") || e.starts_with("quic/"))
+    };
+    if tls("listen") || tls("connect") {
+        let mutual = settings.flag("/transport/link/tls/enable_mtls", false);
+        let who = if mutual {
+            "both ends show a certificate"
+        } else {
+            "the listening end shows a certificate"
+        };
+        line(out, "encryption", &format!("links with TLS; {who}"));
+    } else {
+        line(
+            out,
+            "encryption",
+            "links without TLS (what mailmesh sends is sealed if there is a cluster key)",
+        );
+    }
+    if settings.flag("/access_control/enabled", false) {
+        line(out, "access", "Zenoh's access control is on");
+    }
+    if settings.flag("/adminspace/enabled", false) {
+        line(
+            out,
+            "access",
+            "Zenoh's admin space is on: who reaches a link can read this node's state",
+        );
+    }
+}
+
+fn mesh(out: &mut String, mesh: &MeshSettings) {
+    let name = mesh
+        .name
+        .as_ref()
+        .map_or("the host's name (default)".to_owned(), ToString::to_string);
+    line(out, "node", &name);
+    let cluster = mesh.cluster.as_deref().unwrap_or("mail (default)");
+    line(
+        out,
+        "cluster",
+        &format!("{cluster}: nodes of other clusters are not heard"),
+    );
+    match &mesh.key {
+        Some(secret) => line(
+            out,
+            "key",
+            &format!("from {secret}: every frame is sealed, certificates are replicated"),
+        ),
+        None => line(
+            out,
+            "key",
+            "none: whoever reaches a link may join and read, and certificates are not replicated; see `mailmesh key generate`",
+        ),
+    }
+    let failure = mesh
+        .failure_timeout
+        .map_or(3_000, |timeout| timeout.as_millis());
+    line(
+        out,
+        "failure",
+        &format!("a peer without a sign of life for {failure} ms has failed"),
+    );
+    let events = mesh.inbox_events.unwrap_or(65_536);
+    line(
+        out,
+        "inboxes",
+        &format!("hold {events} events; a slower reader is told of a gap"),
+    );
+}

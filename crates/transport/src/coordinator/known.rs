@@ -1,0 +1,104 @@
+//! Known keys and types, and the nearest to what was written.
+
+use serde_json::{Map, Value};
+
+use super::error::{ConfigError, ConfigErrorKind};
+use super::outline::Outline;
+use super::source::Source;
+
+/// Coordinators of the mail server that need a broker.
+const BROKERED: [&str; 5] = ["Default", "Kafka", "Nats", "Redis", "RedisCluster"];
+
+/// The nearest of `known` to `word`, if it is near enough to be a slip.
+pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let lower = word.to_lowercase();
+    let score = |k: &str| strsim::damerau_levenshtein(&lower, &k.to_lowercase());
+    let best = known.into_iter().map(|k| (score(k), k)).min()?;
+    let allowed = (word.chars().count() / 3).max(1);
+    (best.0 <= allowed + 1).then(|| best.1.to_owned())
+}
+
+pub(super) fn unknown_type(name: &str) -> ConfigErrorKind {
+    let shown = name.chars().take(40).collect::<String>();
+    match BROKERED
+        .iter()
+        .find(|known| known.eq_ignore_ascii_case(name))
+    {
+        Some(known) => ConfigErrorKind::NotBuiltIn {
+            name: (*known).into(),
+        },
+        None => {
+            let nearest = nearest(name, ["Zenoh", "Disabled"]);
+            ConfigErrorKind::UnknownType {
+                name: shown,
+                nearest,
+            }
+        }
+    }
+}
+
+/// Refuses the first key of `object` (which stands at `path`) that is not known.
+pub(super) fn check_keys(
+    source: &Source<'_>,
+    outline: &Outline,
+    path: &[&str],
+    object: &Map<String, Value>,
+    known: &[&str],
+) -> Result<(), ConfigError> {
+    let Some(key) = object.keys().find(|key| !known.contains(&key.as_str())) else {
+        return Ok(());
+    };
+    let path: Vec<&str> = path.iter().copied().chain([key.as_str()]).collect();
+    let kind = ConfigErrorKind::UnknownKey {
+        key: key.chars().take(60).collect(),
+        nearest: nearest(key, known.iter().copied()),
+        expected: list(known),
+    };
+    Err(source.error_at(outline.key(&path), kind))
+}
+
+/// "one of `a`, `b`, `c`"
+pub(super) fn list<S: AsRef<str>>(known: &[S]) -> String {
+    let quoted: Vec<_> = known
+        .iter()
+        .map(|key| format!("`{}`", key.as_ref()))
+        .collect();
+    match quoted.as_slice() {
+        [only] => only.clone(),
+        _ => format!("one of {}", quoted.join(", ")),
+    }
+}
+
+pub(super) fn wrong_type<S: AsRef<str>>(
+    source: &Source<'_>,
+    outline: &Outline,
+    path: &[S],
+    found: &Value,
+    expected: &str,
+) -> ConfigError {
+    let kind = ConfigErrorKind::WrongType {
+        key: dotted(path),
+        found: describe(found),
+        expected: expected.into(),
+    };
+    source.error_at(outline.value(path), kind)
+}
+
+/// `a.b.0`
+pub(super) fn dotted<S: AsRef<str>>(path: &[S]) -> String {
+    path.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(".")
+}
+
+fn describe(value: &Value) -> String {
+    match value {
+        Value::Null => "null".into(),
+        Value::Bool(b) => format!("the boolean {b}"),
+        Value::Number(n) => format!("the number {n}"),
+        Value::String(s) => {
+            let shown: String = s.chars().take(40).collect();
+            format!("the string \"{shown}\"")
+        }
+        Value::Array(_) => "an array".into(),
+        Value::Object(_) => "an object".into(),
+    }
+}

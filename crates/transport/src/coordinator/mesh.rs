@@ -1,0 +1,256 @@
+//! Our own settings, under `mesh`.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use mailmesh_delivery::NodeName;
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+use super::error::{ConfigError, ConfigErrorKind};
+use super::known::{check_keys, wrong_type};
+use super::outline::Outline;
+use super::source::Source;
+use crate::KeySpace;
+
+/// Longest file that holds a key, in bytes.
+const MAX_KEY_FILE: u64 = 4096;
+
+/// Our own settings beside Zenoh's, all optional.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct MeshSettings {
+    /// The node's name; the host's name without it.
+    pub name: Option<NodeName>,
+    /// The cluster's name; `mail` without it.
+    pub cluster: Option<String>,
+    /// Where the cluster key is; without it the mesh is open.
+    pub key: Option<Secret>,
+    /// After how long without a sign of life a peer has failed.
+    pub failure_timeout: Option<Duration>,
+    /// Events an inbox holds before its reader is told of a gap.
+    pub inbox_events: Option<usize>,
+}
+
+/// Where a secret is, in the forms of the mail server.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum Secret {
+    /// The text itself.
+    Value(Zeroizing<String>),
+    /// An environment variable holds it.
+    EnvironmentVariable(String),
+    /// A file holds it.
+    File(PathBuf),
+}
+
+impl Secret {
+    /// The secret's text.
+    ///
+    /// # Errors
+    /// [`ConfigErrorKind::Secret`] if it cannot be had, or its file may be read
+    /// by everybody.
+    pub fn resolve(&self) -> Result<Zeroizing<String>, ConfigError> {
+        let fail = |why: String| ConfigError::new(ConfigErrorKind::Secret { why });
+        match self {
+            Self::Value(text) => Ok(text.clone()),
+            Self::EnvironmentVariable(name) => {
+                std::env::var(name).map(Zeroizing::new).map_err(|error| {
+                    fail(format!(
+                        "environment variable `{name}`: {error}; set it for the server's process"
+                    ))
+                })
+            }
+            Self::File(path) => {
+                let shown = path.display();
+                let failed = |error| fail(format!("{shown}: {error}; check `mesh.key.filePath`"));
+                let metadata = std::fs::metadata(path).map_err(failed)?;
+                if metadata.len() > MAX_KEY_FILE {
+                    return Err(fail(format!(
+                        "{shown} is longer than {MAX_KEY_FILE} bytes; is it the right file?"
+                    )));
+                }
+                if is_open_to_all(&metadata) {
+                    return Err(fail(format!(
+                        "{shown} may be read by everybody; run `chmod 600 {shown}`"
+                    )));
+                }
+                std::fs::read_to_string(path)
+                    .map(Zeroizing::new)
+                    .map_err(failed)
+            }
+        }
+    }
+}
+
+#[cfg(unix)]
+fn is_open_to_all(metadata: &std::fs::Metadata) -> bool {
+    std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o007 != 0
+}
+
+#[cfg(not(unix))]
+fn is_open_to_all(_metadata: &std::fs::Metadata) -> bool {
+    false
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for Secret {
+    /// Where it is, never what it is.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Value(_) => f.write_str("the configuration itself"),
+            Self::EnvironmentVariable(name) => write!(f, "the environment variable `{name}`"),
+            Self::File(path) => write!(f, "the file {}", path.display()),
+        }
+    }
+}
+
+impl MeshSettings {
+    const KEYS: [&'static str; 5] = ["cluster", "failureTimeoutMs", "inboxEvents", "key", "name"];
+
+    pub(super) fn check(
+        source: &Source<'_>,
+        outline: &Outline,
+        value: Option<&Value>,
+    ) -> Result<Self, ConfigError> {
+        let Some(value) = value else {
+            return Ok(Self::default());
+        };
+        let Value::Object(object) = value else {
+            return Err(wrong_type(source, outline, &["mesh"], value, "an object"));
+        };
+        check_keys(source, outline, &["mesh"], object, &Self::KEYS)?;
+        let reader = Reader {
+            source,
+            outline,
+            object,
+        };
+        Ok(Self {
+            name: reader
+                .text("name")?
+                .map(|name| reader.parse_name(name))
+                .transpose()?,
+            cluster: reader
+                .text("cluster")?
+                .map(|name| reader.parse_cluster(name))
+                .transpose()?,
+            key: object
+                .get("key")
+                .map(|value| reader.secret(value))
+                .transpose()?,
+            failure_timeout: reader
+                .number("failureTimeoutMs", 2_000, 3_600_000)?
+                .map(Duration::from_millis),
+            inbox_events: reader
+                .number("inboxEvents", 16, 1 << 24)?
+                .and_then(|events| usize::try_from(events).ok()),
+        })
+    }
+}
+
+struct Reader<'a> {
+    source: &'a Source<'a>,
+    outline: &'a Outline,
+    object: &'a Map<String, Value>,
+}
+
+impl Reader<'_> {
+    fn text(&self, key: &str) -> Result<Option<&str>, ConfigError> {
+        match self.object.get(key) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(other) => Err(wrong_type(
+                self.source,
+                self.outline,
+                &["mesh", key],
+                other,
+                "a string",
+            )),
+        }
+    }
+
+    fn number(&self, key: &str, least: u64, most: u64) -> Result<Option<u64>, ConfigError> {
+        let Some(value) = self.object.get(key) else {
+            return Ok(None);
+        };
+        let whole = value.as_u64().or_else(|| {
+            value
+                .as_f64()
+                .filter(|f| f.fract() == 0.0 && (0.0..1e15).contains(f))
+                .map(|f| f as u64)
+        });
+        match whole {
+            Some(number) if (least..=most).contains(&number) => Ok(Some(number)),
+            _ => {
+                let expected = format!("a whole number from {least} to {most}");
+                Err(wrong_type(
+                    self.source,
+                    self.outline,
+                    &["mesh", key],
+                    value,
+                    &expected,
+                ))
+            }
+        }
+    }
+
+    fn parse_name(&self, name: &str) -> Result<NodeName, ConfigError> {
+        name.parse()
+            .map_err(|error| self.bad("name", &format!("{error}")))
+    }
+
+    fn parse_cluster(&self, name: &str) -> Result<String, ConfigError> {
+        KeySpace::new(name).map_err(|error| self.bad("cluster", &format!("{error}")))?;
+        Ok(name.to_owned())
+    }
+
+    fn secret(&self, value: &Value) -> Result<Secret, ConfigError> {
+        let path = ["mesh", "key"];
+        let expected = r#"a string, or an object like {"@type": "File", "filePath": "..."}"#;
+        let object = match value {
+            Value::String(text) => return Ok(Secret::Value(Zeroizing::new(text.clone()))),
+            Value::Object(object) => object,
+            other => {
+                return Err(wrong_type(
+                    self.source,
+                    self.outline,
+                    &path,
+                    other,
+                    expected,
+                ));
+            }
+        };
+        let (field, make): (&str, fn(&str) -> Secret) =
+            match object.get("@type").and_then(Value::as_str) {
+                Some("Value") => ("secret", |text| Secret::Value(Zeroizing::new(text.into()))),
+                Some("EnvironmentVariable") => ("variableName", |name| {
+                    Secret::EnvironmentVariable(name.into())
+                }),
+                Some("File") => ("filePath", |path| Secret::File(path.into())),
+                _ => {
+                    let why = "its `@type` is one of \"File\", \"EnvironmentVariable\", \"Value\"";
+                    return Err(self.bad("key", why));
+                }
+            };
+        check_keys(self.source, self.outline, &path, object, &["@type", field])?;
+        match object.get(field).and_then(Value::as_str) {
+            Some(text) if !text.is_empty() => Ok(make(text)),
+            _ => Err(self.bad("key", &format!("it needs `{field}`, a string"))),
+        }
+    }
+
+    fn bad(&self, key: &str, why: &str) -> ConfigError {
+        let kind = ConfigErrorKind::BadValue {
+            key: format!("mesh.{key}"),
+            why: why.into(),
+        };
+        self.source
+            .error_at(self.outline.value(&["mesh", key]), kind)
+    }
+}

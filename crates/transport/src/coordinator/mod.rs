@@ -1,0 +1,274 @@
+//! The configuration: the Coordinator object of the mail server, unchanged.
+//!
+//! ```text
+//! text --lex--> tokens --outline--> places of every key and value
+//!      --repair (bare words)--> JSON5 --json5--> value --check--> Coordinator
+//! ```
+//!
+//! The outline (our own, over tokens) exists because the parser of the `json5`
+//! crate recurses without limit, knows no repair, and says where an error is but
+//! not what would be right. It decides nothing about values: `json5` does.
+
+mod error;
+mod explain;
+mod known;
+mod lex;
+mod mesh;
+mod outline;
+mod preflight;
+mod source;
+mod zenoh;
+
+use std::path::Path;
+
+use serde_json::Value;
+
+pub use error::{ConfigError, ConfigErrorKind, Place};
+pub use mesh::{MeshSettings, Secret};
+pub use zenoh::ZenohSettings;
+
+use outline::Outline;
+use source::Source;
+
+/// Longest configuration in bytes.
+pub const MAX_CONFIG_LEN: usize = 1 << 20;
+
+/// What coordinates the cluster.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Backend {
+    /// Peer-to-peer over Zenoh.
+    Zenoh(ZenohSettings),
+    /// Nothing: a server that runs alone.
+    Disabled,
+}
+
+/// Something that was put right, or that deserves a look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// What, in a sentence.
+    pub message: String,
+    /// The line as it should be, if it was repaired.
+    pub corrected: Option<String>,
+    /// Where.
+    pub place: Option<Place>,
+}
+
+impl std::fmt::Display for Warning {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)?;
+        if let Some(place) = &self.place {
+            write!(f, " ({place})")?;
+        }
+        match &self.corrected {
+            Some(line) => write!(f, "; corrected line: {}", line.trim()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A checked configuration.
+///
+/// ```
+/// use mailmesh_transport::{Backend, Coordinator};
+///
+/// let coordinator = Coordinator::parse(r#"{
+///     "@type": "Zenoh",
+///     "config": "{ mode: peer, scouting: { multicast: { interface: 'lo' } } }"
+/// }"#)?;
+/// assert!(matches!(coordinator.backend(), Backend::Zenoh(_)));
+/// // `peer` should be quoted; it was repaired, and says so.
+/// assert!(coordinator.warnings()[0].to_string().contains(r#"mode: "peer""#));
+///
+/// let error = Coordinator::parse(r#"{ "@type": "Zenoh", "config": "{ mdoe: 'peer' }" }"#);
+/// assert!(error.unwrap_err().to_string().contains("did you mean `mode`?"));
+/// # Ok::<(), mailmesh_transport::ConfigError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Coordinator {
+    backend: Backend,
+    mesh: MeshSettings,
+    warnings: Vec<Warning>,
+}
+
+impl Coordinator {
+    /// Zenoh with its own defaults: peer mode, multicast scouting.
+    ///
+    /// # Errors
+    /// None in practice: the default configuration is valid.
+    pub fn zenoh_default() -> Result<Self, ConfigError> {
+        Self::parse(r#"{"@type": "Zenoh", "config": "{}"}"#)
+    }
+
+    /// No coordination.
+    #[must_use]
+    pub fn disabled() -> Self {
+        let (mesh, warnings) = (MeshSettings::default(), Vec::new());
+        Self {
+            backend: Backend::Disabled,
+            mesh,
+            warnings,
+        }
+    }
+
+    /// Reads a configuration from a file.
+    ///
+    /// # Errors
+    /// [`ConfigErrorKind::Read`], and those of [`parse`](Self::parse), each naming
+    /// the file.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
+        let path = path.as_ref();
+        let name = path.display().to_string();
+        let read = |error: std::io::Error| {
+            ConfigError::new(ConfigErrorKind::Read {
+                path: name.clone(),
+                why: error.to_string(),
+            })
+        };
+        let len = std::fs::metadata(path).map_err(read)?.len();
+        if len > MAX_CONFIG_LEN as u64 {
+            return Err(ConfigError::new(ConfigErrorKind::TooLong { len }));
+        }
+        let bytes = std::fs::read(path).map_err(read)?;
+        Self::from_bytes(&bytes, &name)
+    }
+
+    /// Reads a configuration from a text: the Coordinator object, or a Zenoh
+    /// configuration alone (an object without `@type`).
+    ///
+    /// # Errors
+    /// [`ConfigError`], which says what is wrong, where, and what was expected.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        Self::from_bytes(text.as_bytes(), "the configuration")
+    }
+
+    fn from_bytes(bytes: &[u8], name: &str) -> Result<Self, ConfigError> {
+        let source = Source::new(name, bytes)?;
+        let outline = Outline::of(&source)?;
+        let mut warnings = outline.warnings(&source);
+        let value = outline.parse(&source)?;
+        let Value::Object(object) = &value else {
+            return Err(source.error_at(0..1, ConfigErrorKind::NotAnObject));
+        };
+        let Some(kind) = object.get("@type") else {
+            let looks_outer = ["config", "mesh"]
+                .iter()
+                .find(|key| object.contains_key(**key));
+            if let Some(key) = looks_outer {
+                let span = outline.key(&[key]);
+                return Err(source.error_at(span, ConfigErrorKind::NoType));
+            }
+            let settings = ZenohSettings::check(&source, &outline, value)?;
+            warnings.extend(settings.warnings());
+            let (backend, mesh) = (Backend::Zenoh(settings), MeshSettings::default());
+            return Ok(Self {
+                backend,
+                mesh,
+                warnings,
+            });
+        };
+        let backend = match kind.as_str() {
+            Some("Disabled") => {
+                known::check_keys(&source, &outline, &[], object, &["@type", "mesh"])?;
+                Backend::Disabled
+            }
+            Some("Zenoh") => {
+                known::check_keys(&source, &outline, &[], object, &["@type", "config", "mesh"])?;
+                let settings = embedded(&source, &outline, object.get("config"), &mut warnings)?;
+                warnings.extend(settings.warnings());
+                Backend::Zenoh(settings)
+            }
+            Some(other) => {
+                let kind = known::unknown_type(other);
+                return Err(source.error_at(outline.value(&["@type"]), kind));
+            }
+            None => {
+                let expected = "a string: \"Zenoh\" or \"Disabled\"";
+                return Err(known::wrong_type(
+                    &source,
+                    &outline,
+                    &["@type"],
+                    kind,
+                    expected,
+                ));
+            }
+        };
+        let mesh = MeshSettings::check(&source, &outline, object.get("mesh"))?;
+        Ok(Self {
+            backend,
+            mesh,
+            warnings,
+        })
+    }
+
+    /// What coordinates.
+    #[must_use]
+    pub fn backend(&self) -> &Backend {
+        &self.backend
+    }
+
+    /// Our own settings.
+    #[must_use]
+    pub fn mesh(&self) -> &MeshSettings {
+        &self.mesh
+    }
+
+    /// What was repaired or deserves a look.
+    #[must_use]
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// Whether the machine has what the configuration asks for: listening ports
+    /// free, files readable, the interface there, the key resolvable. Nothing is
+    /// left open.
+    ///
+    /// # Errors
+    /// The first thing missing.
+    pub fn preflight(&self) -> Result<(), ConfigError> {
+        if let Some(secret) = &self.mesh.key {
+            secret.resolve()?;
+        }
+        match &self.backend {
+            Backend::Zenoh(settings) => settings.preflight(),
+            Backend::Disabled => Ok(()),
+        }
+    }
+}
+
+/// The Zenoh configuration inside the object: text (as the mail server keeps it)
+/// or, as a convenience, an object.
+fn embedded(
+    source: &Source<'_>,
+    outline: &Outline,
+    config: Option<&Value>,
+    warnings: &mut Vec<Warning>,
+) -> Result<ZenohSettings, ConfigError> {
+    match config {
+        None => {
+            let span = outline.value(&["@type"]);
+            Err(source.error_at(span, ConfigErrorKind::Missing { key: "config" }))
+        }
+        Some(Value::String(text)) => {
+            let name = format!("`config` in {}", source.name());
+            let inner = Source::new(&name, text.as_bytes())?;
+            let inner_outline = Outline::of(&inner)?;
+            warnings.extend(inner_outline.warnings(&inner));
+            let value = inner_outline.parse(&inner)?;
+            ZenohSettings::check(&inner, &inner_outline, value)
+        }
+        Some(value @ Value::Object(_)) => {
+            ZenohSettings::check_at(source, outline, &["config"], value.clone())
+        }
+        Some(other) => {
+            let expected = "a string that holds a Zenoh configuration";
+            Err(known::wrong_type(
+                source,
+                outline,
+                &["config"],
+                other,
+                expected,
+            ))
+        }
+    }
+}

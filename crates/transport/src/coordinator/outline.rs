@@ -1,0 +1,368 @@
+//! The structure of a text: where each key and value stands, and which bare words
+//! are to be quoted. Iterative, so nesting costs no stack.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use serde_json::Value;
+
+use super::Warning;
+use super::error::{ConfigError, ConfigErrorKind};
+use super::lex::{Token, TokenKind, syntax, tokens};
+use super::source::Source;
+
+/// Deepest nesting accepted.
+const MAX_DEPTH: usize = 64;
+
+/// The structure of one text.
+#[derive(Debug, Default)]
+pub(super) struct Outline {
+    keys: HashMap<Vec<String>, Range<usize>>,
+    values: HashMap<Vec<String>, Range<usize>>,
+    /// Words that stand where a string is meant.
+    bare: Vec<Range<usize>>,
+}
+
+/// An open bracket.
+struct Open {
+    bracket: u8,
+    at: Range<usize>,
+    /// Elements so far, for arrays.
+    index: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Expect {
+    Value,
+    /// A value, or the end of an array.
+    ValueOrEnd,
+    /// A key, or the end of an object.
+    KeyOrEnd,
+    Colon,
+    CommaOrEnd,
+    Nothing,
+}
+
+impl Outline {
+    pub(super) fn of(source: &Source<'_>) -> Result<Self, ConfigError> {
+        let tokens = tokens(source)?;
+        let Some(first) = tokens.first() else {
+            return Err(ConfigError::new(ConfigErrorKind::Empty {
+                name: source.name().into(),
+            }));
+        };
+        if first.kind != TokenKind::Punctuation(b'{') {
+            let kind = other_format(source, &tokens);
+            return Err(source.error_at(first.span.clone(), kind));
+        }
+        let mut outline = Self::default();
+        outline.walk(source, &tokens)?;
+        Ok(outline)
+    }
+
+    fn walk(&mut self, source: &Source<'_>, tokens: &[Token]) -> Result<(), ConfigError> {
+        let text = source.text();
+        let mut open: Vec<Open> = Vec::new();
+        let mut path: Vec<String> = Vec::new();
+        let mut expect = Expect::Value;
+        for (index, token) in tokens.iter().enumerate() {
+            let span = token.span.clone();
+            let shown = || text[span.clone()].chars().take(40).collect::<String>();
+            let fail = |message: String| Err(syntax(source, span.clone(), &message));
+            match (expect, token.kind) {
+                (Expect::Value | Expect::ValueOrEnd, TokenKind::Punctuation(b @ (b'{' | b'['))) => {
+                    if open.len() >= MAX_DEPTH {
+                        let kind = ConfigErrorKind::TooDeep { limit: MAX_DEPTH };
+                        return Err(source.error_at(span, kind));
+                    }
+                    self.values.insert(path.clone(), span.clone());
+                    open.push(Open {
+                        bracket: b,
+                        at: span,
+                        index: 0,
+                    });
+                    if b == b'[' {
+                        path.push("0".into());
+                        expect = Expect::ValueOrEnd;
+                    } else {
+                        expect = Expect::KeyOrEnd;
+                    }
+                }
+                (
+                    Expect::ValueOrEnd | Expect::KeyOrEnd | Expect::CommaOrEnd,
+                    TokenKind::Punctuation(b @ (b'}' | b']')),
+                ) => {
+                    let Some(last) = open.pop() else {
+                        return fail(format!("unexpected `{}`", shown()));
+                    };
+                    if closing(last.bracket) != b {
+                        let place = source.place(last.at);
+                        let expected = closing(last.bracket) as char;
+                        let opened = last.bracket as char;
+                        return fail(format!(
+                            "expected `{expected}` to close the `{opened}` of line {}, column {}, found `{}`",
+                            place.line, place.column, b as char
+                        ));
+                    }
+                    if last.bracket == b'[' {
+                        path.pop();
+                    }
+                    expect = self.after_value(&mut path, &open);
+                }
+                (Expect::Value | Expect::ValueOrEnd, TokenKind::Text) => {
+                    self.values.insert(path.clone(), span);
+                    expect = self.after_value(&mut path, &open);
+                }
+                (Expect::Value | Expect::ValueOrEnd, TokenKind::Word) => {
+                    match word(&text[span.clone()]) {
+                        Word::Literal => {}
+                        Word::Name => self.bare.push(span.clone()),
+                        Word::Neither => {
+                            return fail(format!(
+                                "`{}` is not a value; expected a string in quotes, a number, true, false, null, `{{` or `[`",
+                                shown()
+                            ));
+                        }
+                    }
+                    self.values.insert(path.clone(), span);
+                    expect = self.after_value(&mut path, &open);
+                }
+                (Expect::KeyOrEnd, TokenKind::Text | TokenKind::Word) => {
+                    let key = key_text(&text[span.clone()]);
+                    path.push(key.clone());
+                    if self.keys.insert(path.clone(), span.clone()).is_some() {
+                        return Err(source.error_at(span, ConfigErrorKind::DuplicateKey { key }));
+                    }
+                    expect = Expect::Colon;
+                }
+                (Expect::Colon, TokenKind::Punctuation(b':')) => expect = Expect::Value,
+                (Expect::CommaOrEnd, TokenKind::Punctuation(b',')) => {
+                    expect = match open.last_mut() {
+                        Some(last) if last.bracket == b'[' => {
+                            last.index += 1;
+                            if let Some(element) = path.last_mut() {
+                                *element = last.index.to_string();
+                            }
+                            Expect::ValueOrEnd
+                        }
+                        _ => Expect::KeyOrEnd,
+                    };
+                }
+                (Expect::Nothing, _) => {
+                    return fail(
+                        "the configuration ends before this; expected nothing more".into(),
+                    );
+                }
+                (Expect::CommaOrEnd, TokenKind::Text | TokenKind::Word) => {
+                    // The mistake is behind the value before.
+                    let end = tokens[index - 1].span.end;
+                    return Err(syntax(
+                        source,
+                        end..end + 1,
+                        "expected `,` between this value and the next",
+                    ));
+                }
+                (expected, _) => {
+                    return fail(format!(
+                        "expected {}, found `{}`",
+                        expected.describe(),
+                        shown()
+                    ));
+                }
+            }
+        }
+        let Some(last) = open.pop() else {
+            return Ok(());
+        };
+        let message = format!(
+            "this `{}` is never closed: expected `{}` before the end",
+            last.bracket as char,
+            closing(last.bracket) as char
+        );
+        Err(syntax(source, last.at, &message))
+    }
+
+    /// After a value: back to its key's object, or on in its array.
+    fn after_value(&mut self, path: &mut Vec<String>, open: &[Open]) -> Expect {
+        match open.last() {
+            None => Expect::Nothing,
+            Some(last) => {
+                if last.bracket == b'{' {
+                    path.pop();
+                }
+                Expect::CommaOrEnd
+            }
+        }
+    }
+
+    /// The text with bare words quoted.
+    pub(super) fn repaired(&self, source: &Source<'_>) -> String {
+        quote(source.text(), 0, &self.bare)
+    }
+
+    /// The value, as the json5 crate reads it.
+    pub(super) fn parse(&self, source: &Source<'_>) -> Result<Value, ConfigError> {
+        json5::from_str(&self.repaired(source)).map_err(|error| {
+            let json5::Error::Message { msg, location } = error;
+            let at = location.map_or(0, |l| source.offset_of(l.line, l.column));
+            // pest draws a picture; its last line says what was expected.
+            let last = msg
+                .lines()
+                .last()
+                .unwrap_or_default()
+                .trim()
+                .trim_start_matches("= ");
+            syntax(source, at..at + 1, &format!("not JSON5: {last}"))
+        })
+    }
+
+    /// One warning a line that has bare words.
+    pub(super) fn warnings(&self, source: &Source<'_>) -> Vec<Warning> {
+        let mut warnings: Vec<Warning> = Vec::new();
+        let mut last_line = 0;
+        for span in &self.bare {
+            let place = source.place(span.clone());
+            if place.line == last_line {
+                continue;
+            }
+            last_line = place.line;
+            let start = source.text()[..span.start]
+                .rfind('\n')
+                .map_or(0, |at| at + 1);
+            let end = source.text()[start..]
+                .find('\n')
+                .map_or(source.text().len(), |at| start + at);
+            let on_line: Vec<_> = self
+                .bare
+                .iter()
+                .filter(|s| s.start >= start && s.end <= end)
+                .cloned()
+                .collect();
+            let word = &source.text()[span.clone()];
+            warnings.push(Warning {
+                message: format!("`{word}` must be in quotes in JSON5; taken as \"{word}\""),
+                corrected: Some(quote(&source.text()[start..end], start, &on_line)),
+                place: Some(place),
+            });
+        }
+        warnings
+    }
+
+    /// Where a key stands; the beginning if it does not.
+    pub(super) fn key<S: AsRef<str>>(&self, path: &[S]) -> Range<usize> {
+        Self::find(&self.keys, path)
+    }
+
+    /// Where a value stands; the beginning if it does not.
+    pub(super) fn value<S: AsRef<str>>(&self, path: &[S]) -> Range<usize> {
+        Self::find(&self.values, path)
+    }
+
+    /// The paths of all keys of this name.
+    pub(super) fn paths_of(&self, key: &str) -> impl Iterator<Item = &Vec<String>> {
+        self.keys
+            .keys()
+            .filter(move |path| path.last().is_some_and(|last| last == key))
+    }
+
+    /// The path of the innermost key or value at an offset.
+    pub(super) fn path_at(&self, at: usize) -> Option<&Vec<String>> {
+        let starts = |(_, span): &(&Vec<String>, &Range<usize>)| span.start == at;
+        self.values
+            .iter()
+            .find(starts)
+            .or_else(|| self.keys.iter().find(starts))
+            .map(|(p, _)| p)
+    }
+
+    fn find<S: AsRef<str>>(map: &HashMap<Vec<String>, Range<usize>>, path: &[S]) -> Range<usize> {
+        let path: Vec<String> = path.iter().map(|part| part.as_ref().to_owned()).collect();
+        map.get(&path).cloned().unwrap_or(0..1)
+    }
+}
+
+impl Expect {
+    fn describe(self) -> &'static str {
+        match self {
+            Self::Value => "a value",
+            Self::ValueOrEnd => "a value or `]`",
+            Self::KeyOrEnd => "a key or `}`",
+            Self::Colon => "`:` after the key",
+            Self::CommaOrEnd => "`,` or the closing bracket",
+            Self::Nothing => "nothing more",
+        }
+    }
+}
+
+/// `text`, which begins at `offset`, with the words at `spans` in quotes.
+fn quote(text: &str, offset: usize, spans: &[Range<usize>]) -> String {
+    let mut out = String::with_capacity(text.len() + 2 * spans.len());
+    let mut at = 0;
+    for span in spans {
+        out += &text[at..span.start - offset];
+        out.push('"');
+        out += &text[span.start - offset..span.end - offset];
+        out.push('"');
+        at = span.end - offset;
+    }
+    out + &text[at..]
+}
+
+fn closing(bracket: u8) -> u8 {
+    if bracket == b'{' { b'}' } else { b']' }
+}
+
+fn key_text(raw: &str) -> String {
+    raw.trim_matches(|c| c == '"' || c == '\'').to_owned()
+}
+
+enum Word {
+    /// A number or a literal.
+    Literal,
+    /// Looks like a string whose quotes were forgotten.
+    Name,
+    Neither,
+}
+
+fn word(text: &str) -> Word {
+    let unsigned = text.trim_start_matches(['+', '-']);
+    let literal = matches!(text, "true" | "false" | "null")
+        || matches!(unsigned, "Infinity" | "NaN")
+        || (unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+            && json5::from_str::<f64>(text).is_ok());
+    let is_name = text.starts_with(|c: char| c.is_alphabetic() || c == '_' || c == '$')
+        && text
+            .chars()
+            .all(|c| c.is_alphanumeric() || "_-$.".contains(c));
+    match (literal, is_name) {
+        (true, _) => Word::Literal,
+        (false, true) => Word::Name,
+        (false, false) => Word::Neither,
+    }
+}
+
+/// What a text that does not begin with `{` most likely is.
+fn other_format(source: &Source<'_>, tokens: &[Token]) -> ConfigErrorKind {
+    let text = source.text();
+    let first = text
+        .lines()
+        .map(str::trim)
+        .find(|l| !l.is_empty() && !l.starts_with('#'));
+    let first = first.unwrap_or_default();
+    let is_toml = first.starts_with('[') && first.ends_with(']') && !first.contains(',')
+        || first.contains(" = ");
+    let second_is_colon = tokens
+        .get(1)
+        .is_some_and(|t| t.kind == TokenKind::Punctuation(b':'));
+    if first.starts_with("---") || (second_is_colon && !first.starts_with('[')) {
+        ConfigErrorKind::OtherFormat {
+            format: "YAML, or an object without its braces",
+        }
+    } else if first.starts_with('<') {
+        ConfigErrorKind::OtherFormat { format: "XML" }
+    } else if is_toml {
+        ConfigErrorKind::OtherFormat { format: "TOML" }
+    } else {
+        ConfigErrorKind::NotAnObject
+    }
+}

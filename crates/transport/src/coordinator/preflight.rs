@@ -1,0 +1,252 @@
+//! What a configuration asks of the machine.
+
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::error::{ConfigError, ConfigErrorKind, Place};
+use super::known::nearest;
+use super::zenoh::Checked;
+
+/// Every transport of Zenoh, and the feature of ours that builds it in.
+const PROTOCOLS: [(&str, Option<&str>); 9] = [
+    ("tcp", None),
+    ("tls", None),
+    ("quic", Some("quic")),
+    ("udp", Some("udp")),
+    ("ws", Some("ws")),
+    ("unixsock-stream", Some("unixsock")),
+    ("unixpipe", Some("")),
+    ("serial", Some("")),
+    ("vsock", Some("")),
+];
+
+/// Checks an endpoint like `tcp/192.0.2.1:7447`.
+pub(super) fn endpoint(text: &str) -> Result<(), String> {
+    const EXAMPLE: &str = "expected one like \"tcp/192.0.2.1:7447\"";
+    let Some((protocol, rest)) = text.split_once('/') else {
+        return Err(format!("\"{text}\" names no protocol; {EXAMPLE}"));
+    };
+    match PROTOCOLS.iter().find(|(name, _)| *name == protocol) {
+        None => {
+            let hint = nearest(protocol, PROTOCOLS.map(|(name, _)| name));
+            let hint = hint
+                .map(|p| format!(", did you mean \"{p}\"?"))
+                .unwrap_or_default();
+            return Err(format!(
+                "there is no protocol \"{protocol}\"{hint}; {EXAMPLE}"
+            ));
+        }
+        Some((_, None)) => {}
+        Some((_, Some(""))) => {
+            return Err(format!(
+                "the protocol \"{protocol}\" is not supported; use tcp or tls"
+            ));
+        }
+        Some((_, Some(feature))) if !built_in(feature) => {
+            return Err(format!(
+                "the protocol \"{protocol}\" is not built in; build with the feature `{feature}`, or use tcp or tls"
+            ));
+        }
+        Some(_) => {}
+    }
+    if protocol == "unixsock-stream" {
+        return Ok(());
+    }
+    let address = rest.split(['?', '#']).next().unwrap_or_default();
+    let Some((host, port)) = address.rsplit_once(':') else {
+        return Err(format!("\"{text}\" has no port; {EXAMPLE}"));
+    };
+    if port.parse::<u16>().is_err() {
+        return Err(format!(
+            "\"{port}\" is not a port from 0 to 65535; {EXAMPLE}"
+        ));
+    }
+    let bracketed = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    let looks_v4 = !host.is_empty() && host.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let is_bad = match bracketed {
+        Some(v6) => v6
+            .split('%')
+            .next()
+            .is_none_or(|v6| v6.parse::<std::net::Ipv6Addr>().is_err()),
+        None if looks_v4 => host.parse::<std::net::Ipv4Addr>().is_err(),
+        None if host.contains(':') => {
+            return Err(format!(
+                "an IPv6 address stands in brackets: \"{protocol}/[{host}]:{port}\""
+            ));
+        }
+        None => host.is_empty() || host.contains(char::is_whitespace),
+    };
+    if is_bad {
+        return Err(format!(
+            "\"{host}\" is not an address or host name; {EXAMPLE}"
+        ));
+    }
+    Ok(())
+}
+
+fn built_in(feature: &str) -> bool {
+    match feature {
+        "quic" => cfg!(feature = "quic"),
+        "udp" => cfg!(feature = "udp"),
+        "ws" => cfg!(feature = "ws"),
+        "unixsock" => cfg!(feature = "unixsock"),
+        _ => false,
+    }
+}
+
+/// Ports, files and interfaces that must be there.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Needs {
+    listens: Vec<(String, Place)>,
+    files: Vec<(String, String, Place)>,
+    interface: Option<(String, Place)>,
+}
+
+impl Needs {
+    pub(super) fn of(checked: &Checked<'_>, value: &Value) -> Result<Self, ConfigError> {
+        let mut needs = Self::default();
+        let place = |path: &[String]| checked.source.place(checked.span(path));
+        let mode = value.get("mode").and_then(Value::as_str).unwrap_or("peer");
+        let base = ["listen".to_owned(), "endpoints".to_owned()];
+        let lists = match value.pointer("/listen/endpoints") {
+            Some(Value::Array(list)) => vec![(base.to_vec(), list)],
+            Some(Value::Object(by_mode)) => match by_mode.get(mode) {
+                Some(Value::Array(list)) => {
+                    vec![(
+                        base.iter().cloned().chain([mode.to_owned()]).collect(),
+                        list,
+                    )]
+                }
+                _ => Vec::new(),
+            },
+            _ => Vec::new(),
+        };
+        for (path, list) in lists {
+            for (index, text) in list.iter().enumerate() {
+                let Some(text) = text.as_str() else { continue };
+                let mut path: Vec<String> = path.clone();
+                path.push(index.to_string());
+                needs.listens.push((text.to_owned(), place(&path)));
+            }
+        }
+        if let Some(Value::Object(tls)) = value.pointer("/transport/link/tls") {
+            let is_file = |key: &str| {
+                (key.ends_with("certificate") || key.ends_with("private_key"))
+                    && !key.ends_with("base64")
+            };
+            for (key, file) in tls.iter().filter(|(key, _)| is_file(key)) {
+                let Some(file) = file.as_str() else { continue };
+                let path = ["transport", "link", "tls", key].map(str::to_owned);
+                needs
+                    .files
+                    .push((path.join("."), file.to_owned(), place(&path)));
+            }
+        }
+        let listens_tls = needs
+            .listens
+            .iter()
+            .find(|(text, _)| text.starts_with("tls/"));
+        if let Some((text, at)) = listens_tls {
+            for key in ["listen_certificate", "listen_private_key"] {
+                let has = |name: String| {
+                    value
+                        .pointer(&format!("/transport/link/tls/{name}"))
+                        .is_some()
+                };
+                if !has(key.to_owned()) && !has(format!("{key}_base64")) {
+                    let why =
+                        format!("listening with TLS needs `transport.link.tls.{key}`, a PEM file");
+                    let kind = ConfigErrorKind::BadValue {
+                        key: text.clone(),
+                        why,
+                    };
+                    return Err(ConfigError::new(kind).at(at.clone()));
+                }
+            }
+        }
+        let interface = value
+            .pointer("/scouting/multicast/interface")
+            .and_then(Value::as_str);
+        if let Some(name) = interface.filter(|name| !name.is_empty() && *name != "auto") {
+            let path = ["scouting", "multicast", "interface"].map(str::to_owned);
+            needs.interface = Some((name.to_owned(), place(&path)));
+        }
+        Ok(needs)
+    }
+
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        for (key, file, place) in &self.files {
+            if let Err(error) = std::fs::File::open(file) {
+                let why = format!(
+                    "cannot read {file}: {error}; give the path of a PEM file that the server may read"
+                );
+                let kind = ConfigErrorKind::BadValue {
+                    key: key.clone(),
+                    why,
+                };
+                return Err(ConfigError::new(kind).at(place.clone()));
+            }
+        }
+        if let Some((name, place)) = &self.interface
+            && name.parse::<std::net::IpAddr>().is_err()
+            && let Some(present) = interfaces()
+            && !present.contains(name)
+        {
+            let why = format!(
+                "there is no interface `{name}` here; there are {}",
+                present.join(", ")
+            );
+            let key = "scouting.multicast.interface".into();
+            return Err(ConfigError::new(ConfigErrorKind::BadValue { key, why }).at(place.clone()));
+        }
+        self.listens.iter().try_for_each(|(text, place)| {
+            listen(text).map_err(|why| {
+                let kind = ConfigErrorKind::Listen {
+                    endpoint: text.clone(),
+                    why,
+                };
+                ConfigError::new(kind).at(place.clone())
+            })
+        })
+    }
+}
+
+/// Tries whether a TCP endpoint can be listened on.
+fn listen(text: &str) -> Result<(), String> {
+    let Some(address) = text
+        .strip_prefix("tcp/")
+        .or_else(|| text.strip_prefix("tls/"))
+    else {
+        return Ok(());
+    };
+    let address = address.split(['?', '#']).next().unwrap_or_default();
+    let resolved: Vec<SocketAddr> = match address.to_socket_addrs() {
+        Ok(resolved) => resolved.collect(),
+        Err(error) => return Err(format!("its host does not resolve: {error}")),
+    };
+    let Some(error) = TcpListener::bind(resolved.as_slice()).err() else {
+        return Ok(());
+    };
+    let advice = match error.kind() {
+        ErrorKind::AddrInUse => "another process listens there; stop it, or choose another port",
+        ErrorKind::PermissionDenied => "choose a port above 1023, or give the process the right",
+        ErrorKind::AddrNotAvailable => {
+            "no interface here has this address; use one of this machine's, or 0.0.0.0"
+        }
+        _ => "choose another address or port",
+    };
+    Err(format!("{error}; {advice}"))
+}
+
+/// The network interfaces, where the system lists them as files.
+fn interfaces() -> Option<Vec<String>> {
+    let entries = std::fs::read_dir(Path::new("/sys/class/net")).ok()?;
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    Some(names)
+}

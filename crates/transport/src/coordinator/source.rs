@@ -1,0 +1,119 @@
+use std::ops::Range;
+
+use super::MAX_CONFIG_LEN;
+use super::error::{ConfigError, ConfigErrorKind, Place};
+
+/// A configuration text and where it is from.
+#[derive(Debug)]
+pub(super) struct Source<'a> {
+    name: String,
+    text: &'a str,
+}
+
+/// Longest piece of a line shown in an error, in characters.
+const SHOWN: usize = 120;
+
+impl<'a> Source<'a> {
+    pub(super) fn new(name: &str, bytes: &'a [u8]) -> Result<Self, ConfigError> {
+        if bytes.len() > MAX_CONFIG_LEN {
+            return Err(ConfigError::new(ConfigErrorKind::TooLong {
+                len: bytes.len() as u64,
+            }));
+        }
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        let text = std::str::from_utf8(bytes).map_err(|error| {
+            ConfigError::new(ConfigErrorKind::NotText {
+                name: name.into(),
+                at: error.valid_up_to(),
+            })
+        })?;
+        let source = Self {
+            name: name.into(),
+            text,
+        };
+        if text.contains('\0') {
+            let at = text.find('\0').unwrap_or(0);
+            return Err(ConfigError::new(ConfigErrorKind::NotText {
+                name: name.into(),
+                at,
+            }));
+        }
+        if text.trim().is_empty() {
+            return Err(ConfigError::new(ConfigErrorKind::Empty {
+                name: name.into(),
+            }));
+        }
+        Ok(source)
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn text(&self) -> &'a str {
+        self.text
+    }
+
+    pub(super) fn error_at(&self, span: Range<usize>, kind: ConfigErrorKind) -> ConfigError {
+        ConfigError::new(kind).at(self.place(span))
+    }
+
+    /// Line and column (in characters, from 1), and the line itself.
+    pub(super) fn place(&self, span: Range<usize>) -> Place {
+        let start = self.floor(span.start.min(self.text.len()));
+        let line_start = self.text[..start].rfind('\n').map_or(0, |at| at + 1);
+        let line_end = self.text[start..]
+            .find('\n')
+            .map_or(self.text.len(), |at| start + at);
+        let line = self.text[..start].matches('\n').count() + 1;
+        let column = self.text[line_start..start].chars().count() + 1;
+        let end = self.floor(span.end.clamp(start, line_end));
+        let width = self.text[start..end].chars().count().max(1);
+        // Of a very long line, the piece around the place.
+        let skipped = if column > SHOWN / 2 {
+            column - SHOWN / 2
+        } else {
+            0
+        };
+        let shown = self.text[line_start..line_end]
+            .chars()
+            .skip(skipped)
+            .take(SHOWN);
+        let excerpt = shown
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
+        let caret = column - 1 - skipped;
+        let width = width.min(SHOWN - caret.min(SHOWN - 1));
+        Place {
+            source: self.name.clone(),
+            line,
+            column,
+            excerpt,
+            caret,
+            width,
+        }
+    }
+
+    /// The place of a line and column as the json5 crate counts them.
+    pub(super) fn offset_of(&self, line: usize, column: usize) -> usize {
+        let mut at = 0;
+        for (number, text) in self.text.split_inclusive('\n').enumerate() {
+            if number + 1 == line {
+                let within = text
+                    .char_indices()
+                    .nth(column - 1)
+                    .map_or(text.len(), |(i, _)| i);
+                return at + within;
+            }
+            at += text.len();
+        }
+        self.text.len()
+    }
+
+    fn floor(&self, mut at: usize) -> usize {
+        while !self.text.is_char_boundary(at) {
+            at -= 1;
+        }
+        at
+    }
+}

@@ -1,0 +1,373 @@
+//! The Zenoh configuration: what we check ourselves because we can say it better,
+//! then Zenoh's own parser, which has the last word.
+
+use std::ops::Range;
+
+use serde_json::Value;
+
+use super::Warning;
+use super::error::{ConfigError, ConfigErrorKind};
+use super::known::{dotted, list, nearest, wrong_type};
+use super::outline::Outline;
+use super::preflight::{Needs, endpoint};
+use super::source::Source;
+
+/// Link lease in milliseconds unless the configuration sets one. Zenoh's default
+/// of 10 s is how long a cut goes unnoticed.
+pub(super) const LEASE_MS: u64 = 3_000;
+/// Largest message accepted off a link, in bytes, unless the configuration sets
+/// one: four of our largest frames. Zenoh's default is 1 GiB.
+const MAX_MESSAGE: usize = 1 << 20;
+const MODES: [&str; 3] = ["peer", "client", "router"];
+
+/// A checked Zenoh configuration.
+#[derive(Debug, Clone)]
+pub struct ZenohSettings {
+    value: Value,
+    needs: Needs,
+}
+
+/// The text being checked, and where in it the Zenoh configuration is.
+pub(super) struct Checked<'a> {
+    pub(super) source: &'a Source<'a>,
+    pub(super) outline: &'a Outline,
+    prefix: &'a [&'a str],
+}
+
+impl Checked<'_> {
+    fn full(&self, path: &[String]) -> Vec<String> {
+        self.prefix
+            .iter()
+            .map(|part| (*part).to_owned())
+            .chain(path.iter().cloned())
+            .collect()
+    }
+
+    /// Where the value at `path` stands.
+    pub(super) fn span(&self, path: &[String]) -> Range<usize> {
+        self.outline.value(&self.full(path))
+    }
+
+    pub(super) fn bad(&self, path: &[String], why: impl Into<String>) -> ConfigError {
+        let kind = ConfigErrorKind::BadValue {
+            key: dotted(path),
+            why: why.into(),
+        };
+        self.source.error_at(self.span(path), kind)
+    }
+
+    pub(super) fn wrong(&self, path: &[String], found: &Value, expected: &str) -> ConfigError {
+        wrong_type(self.source, self.outline, &self.full(path), found, expected)
+    }
+}
+
+impl ZenohSettings {
+    pub(super) fn check(
+        source: &Source<'_>,
+        outline: &Outline,
+        value: Value,
+    ) -> Result<Self, ConfigError> {
+        Self::check_at(source, outline, &[], value)
+    }
+
+    pub(super) fn check_at(
+        source: &Source<'_>,
+        outline: &Outline,
+        prefix: &[&str],
+        value: Value,
+    ) -> Result<Self, ConfigError> {
+        let checked = Checked {
+            source,
+            outline,
+            prefix,
+        };
+        check_mode(&checked, &value)?;
+        check_multicast_address(&checked, &value)?;
+        check_negative(&checked, &value, &mut Vec::new())?;
+        for section in ["listen", "connect"] {
+            for (path, text) in endpoints(&value, section) {
+                endpoint(&text).map_err(|why| checked.bad(&path, why))?;
+            }
+        }
+        ask_zenoh(&checked, &value)?;
+        let needs = Needs::of(&checked, &value)?;
+        Ok(Self { value, needs })
+    }
+
+    /// The configuration for Zenoh, with our defaults where it sets none.
+    ///
+    /// # Errors
+    /// [`ConfigErrorKind::Zenoh`] if Zenoh refuses it after all.
+    pub(crate) fn to_zenoh(&self) -> Result<zenoh::Config, ConfigError> {
+        let refused = |error: &dyn std::fmt::Display| {
+            ConfigError::new(ConfigErrorKind::Zenoh {
+                why: error.to_string(),
+            })
+        };
+        let mut config =
+            zenoh::Config::from_json5(&self.value.to_string()).map_err(|e| refused(&e))?;
+        let defaults = [
+            ("/transport/link/tx/lease", LEASE_MS.to_string()),
+            (
+                "/transport/link/rx/max_message_size",
+                MAX_MESSAGE.to_string(),
+            ),
+        ];
+        for (pointer, default) in defaults {
+            if self.value.pointer(pointer).is_none() {
+                config
+                    .insert_json5(&pointer[1..], &default)
+                    .map_err(|e| refused(&e))?;
+            }
+        }
+        Ok(config)
+    }
+
+    /// Whether the machine has what it asks for; see
+    /// [`Coordinator::preflight`](super::Coordinator::preflight).
+    ///
+    /// # Errors
+    /// The first thing missing.
+    pub fn preflight(&self) -> Result<(), ConfigError> {
+        self.needs.check()
+    }
+
+    pub(super) fn value(&self) -> &Value {
+        &self.value
+    }
+
+    pub(super) fn mode(&self) -> &str {
+        self.value
+            .get("mode")
+            .and_then(Value::as_str)
+            .unwrap_or("peer")
+    }
+
+    /// The endpoints of a section that apply to the mode.
+    pub(super) fn endpoints(&self, section: &str) -> Vec<String> {
+        let mode = self.mode();
+        let applies = |path: &[String]| {
+            path.get(2)
+                .is_none_or(|part| part == mode || part.parse::<usize>().is_ok())
+        };
+        let all = endpoints(&self.value, section);
+        all.into_iter()
+            .filter(|(path, _)| applies(path))
+            .map(|(_, text)| text)
+            .collect()
+    }
+
+    pub(super) fn flag(&self, pointer: &str, default: bool) -> bool {
+        self.value
+            .pointer(pointer)
+            .and_then(Value::as_bool)
+            .unwrap_or(default)
+    }
+
+    pub(super) fn warnings(&self) -> Vec<Warning> {
+        let mut warnings = Vec::new();
+        let mut warn = |message: &str| {
+            let message = message.to_owned();
+            warnings.push(Warning {
+                message,
+                corrected: None,
+                place: None,
+            });
+        };
+        let multicast = self.flag("/scouting/multicast/enabled", true);
+        if !multicast && self.endpoints("connect").is_empty() && self.endpoints("listen").is_empty()
+        {
+            warn(
+                "multicast scouting is off and neither `connect.endpoints` nor `listen.endpoints` \
+                 is set: this node finds nobody and nobody finds it",
+            );
+        }
+        let lease = self
+            .value
+            .pointer("/transport/link/tx/lease")
+            .and_then(Value::as_u64);
+        if lease.is_some_and(|lease| lease > LEASE_MS) {
+            warn(
+                "`transport.link.tx.lease` is above 3000 ms: a link that is cut silently is \
+                 noticed only after that long",
+            );
+        }
+        warnings
+    }
+}
+
+fn check_mode(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError> {
+    let path = ["mode".to_owned()];
+    match value.get("mode") {
+        None | Some(Value::Null) => Ok(()),
+        Some(Value::String(mode)) if MODES.contains(&mode.as_str()) => Ok(()),
+        Some(Value::String(mode)) => {
+            let hint = nearest(mode, MODES).map(|m| format!(", did you mean \"{m}\"?"));
+            let expected = list(&MODES);
+            let why = format!(
+                "there is no mode \"{mode}\"{}; expected {expected}",
+                hint.unwrap_or_default()
+            );
+            Err(checked.bad(&path, why))
+        }
+        Some(other) => Err(checked.wrong(&path, other, "one of \"peer\", \"client\", \"router\"")),
+    }
+}
+
+fn check_multicast_address(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError> {
+    let path = ["scouting", "multicast", "address"].map(str::to_owned);
+    let Some(found) = value
+        .pointer("/scouting/multicast/address")
+        .filter(|v| !v.is_null())
+    else {
+        return Ok(());
+    };
+    let Value::String(text) = found else {
+        return Err(checked.wrong(&path, found, "a string like \"224.0.0.224:7446\""));
+    };
+    let Ok(address) = text.parse::<std::net::SocketAddr>() else {
+        let why = format!(
+            "\"{text}\" is not an address and port; expected one like \"224.0.0.224:7446\""
+        );
+        return Err(checked.bad(&path, why));
+    };
+    if !address.ip().is_multicast() {
+        let why = format!(
+            "{} is not a multicast address; expected one from 224.0.0.0 to 239.255.255.255, or ff00::/8",
+            address.ip()
+        );
+        return Err(checked.bad(&path, why));
+    }
+    Ok(())
+}
+
+/// The json5 crate reads a negative number as 0 where an unsigned one is meant.
+/// Only the time-outs of connecting and listening may be negative ("for ever").
+fn check_negative(
+    checked: &Checked<'_>,
+    value: &Value,
+    path: &mut Vec<String>,
+) -> Result<(), ConfigError> {
+    let children: Vec<(String, &Value)> = match value {
+        Value::Number(number) if number.as_f64().is_some_and(|n| n < 0.0) => {
+            return Err(checked.wrong(path, value, "a whole number, 0 or more"));
+        }
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .map(|(i, v)| (i.to_string(), v))
+            .collect(),
+        Value::Object(map) => map.iter().map(|(key, v)| (key.clone(), v)).collect(),
+        _ => return Ok(()),
+    };
+    for (key, child) in children.into_iter().filter(|(key, _)| key != "timeout_ms") {
+        path.push(key);
+        check_negative(checked, child, path)?;
+        path.pop();
+    }
+    Ok(())
+}
+
+/// Every endpoint text of a section, with its path.
+fn endpoints(value: &Value, section: &str) -> Vec<(Vec<String>, String)> {
+    fn collect(value: &Value, path: &mut Vec<String>, out: &mut Vec<(Vec<String>, String)>) {
+        let mut into = |key: String, value: &Value| {
+            path.push(key);
+            collect(value, path, out);
+            path.pop();
+        };
+        match value {
+            Value::String(text) => out.push((path.clone(), text.clone())),
+            // The outline bounds the depth of what is parsed.
+            Value::Array(items) => {
+                items
+                    .iter()
+                    .enumerate()
+                    .for_each(|(i, item)| into(i.to_string(), item));
+            }
+            Value::Object(map) => map.iter().for_each(|(key, item)| into(key.clone(), item)),
+            _ => {}
+        }
+    }
+    let mut out = Vec::new();
+    if let Some(found) = value.pointer(&format!("/{section}/endpoints")) {
+        collect(
+            found,
+            &mut vec![section.to_owned(), "endpoints".to_owned()],
+            &mut out,
+        );
+    }
+    out
+}
+
+/// Zenoh's own parser refuses unknown keys and wrong types; its error is placed
+/// in the text that the user wrote.
+fn ask_zenoh(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError> {
+    let text = value.to_string();
+    let Err(error) = zenoh::Config::from_json5(&text) else {
+        return Ok(());
+    };
+    let Some(json5::Error::Message { msg, location }) = error.downcast_ref::<json5::Error>() else {
+        let kind = ConfigErrorKind::Zenoh {
+            why: error.to_string(),
+        };
+        return Err(checked.source.error_at(checked.span(&[]), kind));
+    };
+    if let Some((key, known)) = unknown_field(msg) {
+        let mut paths: Vec<_> = checked.outline.paths_of(&key).collect();
+        paths.sort();
+        let span = paths.first().map_or(0..1, |path| checked.outline.key(path));
+        let kind = ConfigErrorKind::UnknownKey {
+            nearest: nearest(&key, known.iter().map(String::as_str)),
+            expected: list(&known),
+            key,
+        };
+        return Err(checked.source.error_at(span, kind));
+    }
+    let path = location.as_ref().and_then(|location| {
+        let source = Source::new("", text.as_bytes()).ok()?;
+        let outline = Outline::of(&source).ok()?;
+        outline
+            .path_at(source.offset_of(location.line, location.column))
+            .cloned()
+    });
+    let span = checked.span(path.as_deref().unwrap_or_default());
+    let kind = match path {
+        Some(path) if !path.is_empty() => {
+            let found = value.pointer(&format!("/{}", path.join("/")));
+            if let (Some(found), Some(expected)) = (found, expected_type(msg)) {
+                return Err(checked.wrong(&path, found, expected));
+            }
+            ConfigErrorKind::BadValue {
+                key: dotted(&path),
+                why: msg.clone(),
+            }
+        }
+        _ => ConfigErrorKind::Zenoh { why: msg.clone() },
+    };
+    Err(checked.source.error_at(span, kind))
+}
+
+/// What was expected, of serde's "invalid type: a, expected b" and of what the
+/// json5 crate says of a number that does not fit.
+fn expected_type(message: &str) -> Option<&str> {
+    if message.starts_with("error parsing") {
+        return Some("a whole number, 0 or more");
+    }
+    let rest = message.strip_prefix("invalid type: ")?;
+    rest.rsplit_once(", expected ")
+        .map(|(_, expected)| expected)
+}
+
+/// The key and the known ones, of serde's "unknown field `a`, expected one of `b`, `c`".
+fn unknown_field(message: &str) -> Option<(String, Vec<String>)> {
+    let rest = message.strip_prefix("unknown field `")?;
+    let (key, rest) = rest.split_once('`')?;
+    let known = rest
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .map(str::to_owned)
+        .collect();
+    Some((key.to_owned(), known))
+}

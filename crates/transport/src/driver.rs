@@ -1,0 +1,365 @@
+//! Runs a delivery node over a bus: one task that takes what comes and keeps the
+//! deadlines, and publishers that send on their own threads.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use mailmesh_delivery::{
+    Counters, DeliveryError, Destination, Frame, FrameKind, Incarnation, Lane, Node, Output,
+    PeerInfo, Settings, Time,
+};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
+
+use crate::intake::Arrival;
+use crate::lanes::{LaneQueue, Next, PublishError};
+use crate::{Address, Bus, Channel, Intake, TransportError};
+
+/// Makes the bytes of a frame.
+pub trait Seal: Send + Sync + 'static {
+    /// The bytes of `frame`, or why it cannot be sent.
+    ///
+    /// # Errors
+    /// Any; it is logged and the frame is lost, which receivers see as a gap.
+    fn seal(&self, frame: &Frame) -> Result<Bytes, Box<dyn std::error::Error + Send + Sync>>;
+}
+
+/// Reads the bytes of a frame.
+pub trait Open: Send + 'static {
+    /// The frame of `bytes`; `None` if it is not one, which the implementor
+    /// counts and reports.
+    fn open(&mut self, bytes: &[u8]) -> Option<Frame>;
+}
+
+/// Takes what the node has to say. Called on the driver's task, in order; must
+/// not wait.
+pub trait Sink: Send + 'static {
+    /// Anything but [`Output::Transmit`].
+    fn take(&mut self, output: Output);
+}
+
+/// Most frames handled before deadlines are looked at again.
+const BURST: usize = 256;
+
+/// A running node.
+///
+/// Dropping it stops the task without a goodbye; [`shutdown`](Self::shutdown)
+/// drains and says goodbye.
+pub struct Driver {
+    shared: Arc<Shared>,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Shared {
+    node: Mutex<Node>,
+    bus: Arc<dyn Bus>,
+    seal: Arc<dyn Seal>,
+    lanes: [LaneQueue; 2],
+    start: Instant,
+    /// Wakes the task: outputs wait, or a deadline came nearer.
+    wake: Notify,
+    /// When the task will look next, in nanoseconds since the start.
+    planned: AtomicU64,
+    heartbeat_min: Duration,
+    intake_dropped: AtomicU64,
+    put_failed: AtomicU64,
+    stopped: watch::Sender<bool>,
+}
+
+/// What the driver counted since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct DriverCounters {
+    /// The node's own.
+    pub delivery: Counters,
+    /// Frames dropped because the intake was full.
+    pub intake_dropped: u64,
+    /// Frames the bus or the sealer did not take.
+    pub put_failed: u64,
+    /// Bytes waiting to be published, both lanes.
+    pub waiting_bytes: usize,
+}
+
+impl Driver {
+    /// Starts driving `node` over `bus`, on the tokio runtime of the caller.
+    ///
+    /// `start` is the moment that the node's time counts from.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with time enabled.
+    pub fn start(
+        node: Node,
+        settings: Settings,
+        start: Instant,
+        bus: Arc<dyn Bus>,
+        intake: Intake,
+        codec: (Arc<dyn Seal>, Box<dyn Open>),
+        sink: Box<dyn Sink>,
+    ) -> Self {
+        let (seal, open) = codec;
+        let shared = Arc::new(Shared {
+            node: Mutex::new(node),
+            bus,
+            seal,
+            lanes: Default::default(),
+            start,
+            wake: Notify::new(),
+            planned: AtomicU64::new(0),
+            heartbeat_min: settings.heartbeat_min,
+            intake_dropped: AtomicU64::new(0),
+            put_failed: AtomicU64::new(0),
+            stopped: watch::Sender::new(false),
+        });
+        let task = tokio::spawn(run(shared.clone(), intake, open, sink));
+        Self {
+            shared,
+            task: Mutex::new(Some(task)),
+        }
+    }
+
+    /// Publishes an event if its lane has room. When the lane is idle this thread
+    /// itself encodes, seals and puts it.
+    ///
+    /// # Errors
+    /// [`PublishError`]; nothing was published.
+    pub fn try_publish<E>(
+        &self,
+        lane: Lane,
+        encode: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), PublishError<E>> {
+        match self.shared.lanes[lane.index()].append(encode)? {
+            Next::Send => self.shared.send_waiting(lane),
+            Next::Nothing => {}
+        }
+        Ok(())
+    }
+
+    /// As [`try_publish`](Self::try_publish), but waits for room.
+    ///
+    /// # Errors
+    /// [`PublishError::Closed`], [`PublishError::Encode`].
+    pub async fn publish<E>(
+        &self,
+        lane: Lane,
+        encode: impl Fn(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), PublishError<E>> {
+        loop {
+            let room = self.shared.lanes[lane.index()].space.notified();
+            tokio::pin!(room);
+            room.as_mut().enable();
+            match self.try_publish(lane, &encode) {
+                Err(PublishError::Full) => room.await,
+                other => return other,
+            }
+        }
+    }
+
+    /// Sends a message to one peer: at most once, in no order.
+    ///
+    /// # Errors
+    /// [`DeliveryError::NotAMember`], [`DeliveryError::HasLeft`].
+    pub fn send_direct(&self, to: Incarnation, body: Bytes) -> Result<(), DeliveryError> {
+        self.shared.node.lock().send_direct(to, body)?;
+        self.shared.wake.notify_one();
+        Ok(())
+    }
+
+    /// Sets what rides on heartbeats from the next one on.
+    pub fn set_tag(&self, tag: Bytes) {
+        self.shared.node.lock().set_tag(tag);
+    }
+
+    /// The live peers, with how long ago each was heard.
+    #[must_use]
+    pub fn peers(&self) -> Vec<(PeerInfo, Duration)> {
+        let now = self.shared.now();
+        let node = self.shared.node.lock();
+        node.peers()
+            .map(|peer| (peer.clone(), now.since(peer.last_heard)))
+            .collect()
+    }
+
+    /// Numbers of the last events sent, per lane.
+    #[must_use]
+    pub fn positions(&self) -> [u64; 2] {
+        let node = self.shared.node.lock();
+        Lane::ALL.map(|lane| node.position(lane))
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn counters(&self) -> DriverCounters {
+        DriverCounters {
+            delivery: self.shared.node.lock().counters(),
+            intake_dropped: self.shared.intake_dropped.load(Ordering::Relaxed),
+            put_failed: self.shared.put_failed.load(Ordering::Relaxed),
+            waiting_bytes: self.shared.lanes.iter().map(LaneQueue::waiting_bytes).sum(),
+        }
+    }
+
+    /// Takes no more events, sends what waits, says goodbye and closes the bus.
+    /// Does nothing the second time.
+    pub async fn shutdown(&self) {
+        for lane in &self.shared.lanes {
+            lane.close();
+            // A publisher on another thread may still be sending.
+            loop {
+                let progress = lane.space.notified();
+                tokio::pin!(progress);
+                progress.as_mut().enable();
+                if lane.is_idle() {
+                    break;
+                }
+                progress.await;
+            }
+        }
+        self.shared.node.lock().leave();
+        self.shared.stopped.send_replace(true);
+        self.shared.wake.notify_one();
+        let task = self.task.lock().take();
+        if let Some(task) = task {
+            let _ended = task.await;
+            self.shared.bus.close().await;
+        }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.lock().take() {
+            task.abort();
+        }
+    }
+}
+
+impl std::fmt::Debug for Driver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Driver")
+            .field("counters", &self.counters())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    fn now(&self) -> Time {
+        Time::from_start(self.start.elapsed())
+    }
+
+    /// Sends batches until none waits. Only one thread at a time is here for a
+    /// lane, which is what keeps its order.
+    fn send_waiting(&self, lane: Lane) {
+        while let Some(batch) = self.lanes[lane.index()].take() {
+            let now = self.now();
+            let sent = self
+                .node
+                .lock()
+                .send(now, lane, batch.count, batch.body.into());
+            match sent {
+                Ok(frame) => self.put(Address::All, Channel::Lane(lane), &frame),
+                Err(error) => tracing::error!(%error, "events not sent"),
+            }
+            let due = (now + self.heartbeat_min).elapsed().as_nanos();
+            if due < u128::from(self.planned.load(Ordering::Relaxed)) {
+                self.wake.notify_one();
+            }
+        }
+    }
+
+    fn put(&self, to: Address, channel: Channel, frame: &Frame) {
+        let put = match self.seal.seal(frame) {
+            Ok(bytes) => self.bus.put(to, channel, bytes).map_err(Into::into),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = put {
+            self.put_failed.fetch_add(1, Ordering::Relaxed);
+            let is_closed = matches!(error.downcast_ref(), Some(TransportError::Closed));
+            if !is_closed {
+                tracing::warn!(%error, ?to, "a frame was not sent; receivers will be told of a gap");
+            }
+        }
+    }
+}
+
+/// The driver's task.
+async fn run(
+    shared: Arc<Shared>,
+    mut intake: Intake,
+    mut open: Box<dyn Open>,
+    mut sink: Box<dyn Sink>,
+) {
+    let stopped = shared.stopped.subscribe();
+    loop {
+        drain_outputs(&shared, sink.as_mut());
+        shared
+            .intake_dropped
+            .store(intake.dropped(), Ordering::Relaxed);
+        if *stopped.borrow() {
+            return;
+        }
+        let Some(deadline) = shared.node.lock().next_deadline() else {
+            return;
+        };
+        let nanos = u64::try_from(deadline.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        shared.planned.store(nanos, Ordering::Relaxed);
+        let mut arrival = tokio::select! {
+            arrival = intake.recv() => arrival,
+            () = sleep_until(shared.start + deadline.elapsed()) => None,
+            () = shared.wake.notified() => None,
+        };
+        let mut handled = 0;
+        while let Some(next) = arrival {
+            handle(&shared, next, open.as_mut());
+            drain_outputs(&shared, sink.as_mut());
+            handled += 1;
+            arrival = if handled < BURST {
+                intake.try_recv()
+            } else {
+                None
+            };
+        }
+        let now = shared.now();
+        shared.node.lock().handle_deadline(now);
+    }
+}
+
+fn handle(shared: &Shared, arrival: Arrival, open: &mut dyn Open) {
+    match arrival {
+        Arrival::Frame(bytes) => {
+            if let Some(frame) = open.open(&bytes) {
+                let now = shared.now();
+                shared.node.lock().handle_frame(now, frame);
+            }
+        }
+        Arrival::Link(peer, link) => {
+            let now = shared.now();
+            shared.node.lock().handle_link(now, peer, link);
+        }
+    }
+}
+
+fn drain_outputs(shared: &Shared, sink: &mut dyn Sink) {
+    loop {
+        let output = shared.node.lock().poll_output();
+        match output {
+            None => return,
+            Some(Output::Transmit { to, frame }) => {
+                debug_assert!(!matches!(frame.kind, FrameKind::Data(_)));
+                let to = match to {
+                    Destination::All => Address::All,
+                    Destination::One(peer) => Address::One(peer),
+                };
+                shared.put(to, Channel::Control, &frame);
+            }
+            Some(output) => {
+                if let Output::Left { peer, .. } = &output {
+                    shared.bus.forget(peer.incarnation);
+                }
+                sink.take(output);
+            }
+        }
+    }
+}

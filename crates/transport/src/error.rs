@@ -1,0 +1,41 @@
+use crate::ConfigError;
+
+/// Why the transport cannot do its work.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransportError {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The cluster's name cannot be part of a key expression.
+    #[error("cluster name `{name}`: 1 to 64 letters, digits, `.`, `-` and `_` only")]
+    ClusterName {
+        /// What was given.
+        name: String,
+    },
+    /// Zenoh did not start.
+    #[error("the Zenoh session did not open: {why}{hint}")]
+    Open {
+        /// What Zenoh said.
+        why: String,
+        /// What to do, or nothing.
+        hint: &'static str,
+    },
+    /// Zenoh refused a declaration.
+    #[error("Zenoh refused to declare {what}: {why}")]
+    Declare {
+        /// What was declared.
+        what: &'static str,
+        /// What Zenoh said.
+        why: String,
+    },
+    /// The bus did not take a frame. It is lost; receivers will see a gap.
+    #[error("the bus did not take a frame: {why}")]
+    Put {
+        /// What the bus said.
+        why: String,
+    },
+    /// The bus is closed.
+    #[error("the bus is closed")]
+    Closed,
+}

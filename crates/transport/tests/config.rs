@@ -1,0 +1,602 @@
+//! Configurations that people write, good and bad.
+
+use std::net::TcpListener;
+
+use mailmesh_transport::{Backend, ConfigErrorKind, Coordinator};
+
+/// The example of the mail server's page on its peer-to-peer mode, as printed.
+const SEED: &str = include_str!("fixtures/coordinator.json");
+
+fn zenoh(config: &str) -> String {
+    serde_json::json!({"@type": "Zenoh", "config": config}).to_string()
+}
+
+#[test]
+fn the_seeds_example_is_read_as_printed_and_the_bare_word_is_repaired() {
+    let coordinator = Coordinator::parse(SEED).unwrap();
+    assert!(matches!(coordinator.backend(), Backend::Zenoh(_)));
+    let [warning] = coordinator.warnings() else {
+        panic!("{:?}", coordinator.warnings())
+    };
+    assert_eq!(
+        warning.corrected.as_deref().map(str::trim),
+        Some(r#"mode: "peer","#)
+    );
+    assert_eq!(
+        warning.place.as_ref().map(|p| (p.line, p.column)),
+        Some((2, 8))
+    );
+    let explained = coordinator.explain();
+    for fact in [
+        "peer: links directly",
+        "224.0.0.224:7446",
+        "tcp/[::]:0",
+        "after 3000 ms",
+        "none: whoever",
+    ] {
+        assert!(explained.contains(fact), "{fact} in:\n{explained}");
+    }
+    coordinator.preflight().unwrap();
+}
+
+#[test]
+fn a_zenoh_configuration_alone_and_an_embedded_object_are_read_too() {
+    for text in [
+        "// plain Zenoh\n{ mode: 'client', connect: { endpoints: ['tcp/127.0.0.1:7447'] } }",
+        r#"{ "@type": "Zenoh", "config": { "mode": "client", "connect": { "endpoints": ["tcp/127.0.0.1:7447"] } } }"#,
+    ] {
+        let explained = Coordinator::parse(text).unwrap().explain();
+        assert!(
+            explained.contains("client:") && explained.contains("to tcp/127.0.0.1:7447"),
+            "{explained}"
+        );
+    }
+}
+
+#[test]
+fn disabled_is_a_coordinator_of_its_own() {
+    let coordinator = Coordinator::parse(r#"{"@type": "Disabled"}"#).unwrap();
+    assert!(matches!(coordinator.backend(), Backend::Disabled));
+    assert!(coordinator.explain().contains("runs alone"));
+}
+
+#[test]
+fn our_own_settings_stand_beside_zenohs() {
+    let text = r#"{
+        "@type": "Zenoh", "config": "{}",
+        "mesh": { "name": "mx1", "cluster": "example", "failureTimeoutMs": 5e3,
+                  "inboxEvents": 0x400, "key": { "@type": "Value", "secret": "s3cret" } },
+    }"#;
+    let coordinator = Coordinator::parse(text).unwrap();
+    let mesh = coordinator.mesh();
+    assert_eq!(mesh.name.as_ref().unwrap().as_str(), "mx1");
+    assert_eq!(mesh.cluster.as_deref(), Some("example"));
+    assert_eq!(mesh.failure_timeout.unwrap().as_secs(), 5);
+    assert_eq!(mesh.inbox_events, Some(1024));
+    assert_eq!(
+        mesh.key.as_ref().unwrap().resolve().unwrap().as_str(),
+        "s3cret"
+    );
+    assert!(!format!("{coordinator:?}").contains("s3cret"));
+}
+
+#[test]
+fn several_bare_words_of_a_line_are_repaired_together_and_literals_are_left() {
+    let text =
+        zenoh("{ mode: peer, scouting: { multicast: { interface: lo, ttl: 1, enabled: true } } }");
+    let coordinator = Coordinator::parse(&text).unwrap();
+    let [warning] = coordinator.warnings() else {
+        panic!("{:?}", coordinator.warnings())
+    };
+    let corrected = warning.corrected.as_deref().unwrap();
+    assert!(
+        corrected.contains(r#"mode: "peer""#) && corrected.contains(r#"interface: "lo""#),
+        "{corrected}"
+    );
+    assert!(corrected.contains("enabled: true"), "{corrected}");
+}
+
+#[test]
+fn a_node_that_nobody_can_find_is_warned_of() {
+    let text = zenoh("{ scouting: { multicast: { enabled: false } } }");
+    let coordinator = Coordinator::parse(&text).unwrap();
+    assert!(coordinator.warnings()[0].message.contains("finds nobody"));
+}
+
+/// What was written, the words its error must have, and where it must point.
+type Bad = (
+    &'static str,
+    String,
+    &'static [&'static str],
+    Option<(usize, usize)>,
+);
+
+fn bad_configs() -> Vec<Bad> {
+    let deep = format!("{{ a: {}1{} }}", "[".repeat(100_000), "]".repeat(100_000));
+    vec![
+        (
+            "empty file",
+            String::new(),
+            &["is empty", "expected an object like"],
+            None,
+        ),
+        ("only a comment", "// later\n".into(), &["is empty"], None),
+        (
+            "missing closing brace",
+            "{ \"@type\": \"Zenoh\",\n  \"config\": \"{}\"".into(),
+            &["`{` is never closed", "expected `}`"],
+            Some((1, 1)),
+        ),
+        (
+            "missing brace in the embedded text",
+            zenoh("{ mode: 'peer', scouting: { multicast: { enabled: true } }"),
+            &["`{` is never closed"],
+            Some((1, 1)),
+        ),
+        (
+            "bracket closed by a brace",
+            zenoh("{ connect: { endpoints: ['tcp/a:1' } }"),
+            &[
+                "expected `]` to close the `[` of line 1, column 25",
+                "found `}`",
+            ],
+            Some((1, 36)),
+        ),
+        (
+            "text after the end",
+            zenoh("{ mode: 'peer' }\n}"),
+            &["ends before this"],
+            Some((2, 1)),
+        ),
+        (
+            "missing comma",
+            "{ \"@type\": \"Zenoh\"\n  \"config\": \"{}\" }".into(),
+            &["expected `,`"],
+            Some((1, 19)),
+        ),
+        (
+            "missing colon",
+            zenoh("{ mode 'peer' }"),
+            &["expected `:` after the key"],
+            Some((1, 8)),
+        ),
+        (
+            "missing value",
+            zenoh("{ mode: , }"),
+            &["expected a value, found `,`"],
+            Some((1, 9)),
+        ),
+        (
+            "string not closed",
+            zenoh("{ mode: 'peer }\n"),
+            &["never closed", "expected '"],
+            Some((1, 9)),
+        ),
+        (
+            "comment not closed",
+            zenoh("{ /* mode: 'peer' }"),
+            &["comment is never closed", "`*/`"],
+            Some((1, 3)),
+        ),
+        (
+            "a number with a unit",
+            zenoh("{ scouting: { timeout: 3s } }"),
+            &[
+                "`3s` is not a value",
+                "expected a string in quotes, a number",
+            ],
+            Some((1, 24)),
+        ),
+        (
+            "YAML",
+            "'@type': Zenoh\nconfig: |\n  mode: peer\n".into(),
+            &["looks like YAML", "begins with `{`"],
+            Some((1, 1)),
+        ),
+        (
+            "YAML document",
+            "---\nmode: peer\n".into(),
+            &["looks like YAML"],
+            Some((1, 1)),
+        ),
+        (
+            "YAML in the embedded text",
+            zenoh("mode: peer\nscouting:\n  multicast:\n    enabled: true\n"),
+            &["looks like YAML"],
+            Some((1, 1)),
+        ),
+        (
+            "TOML",
+            "[scouting]\nmode = \"peer\"\n".into(),
+            &["looks like TOML"],
+            Some((1, 1)),
+        ),
+        (
+            "XML",
+            "<zenoh mode='peer'/>".into(),
+            &["looks like XML"],
+            Some((1, 1)),
+        ),
+        (
+            "an array",
+            "[1, 2]".into(),
+            &["begins with `{`"],
+            Some((1, 1)),
+        ),
+        (
+            "just a word",
+            "peer".into(),
+            &["begins with `{`"],
+            Some((1, 1)),
+        ),
+        (
+            "nested 100,000 deep",
+            zenoh(&deep),
+            &["nested more than 64 deep"],
+            Some((1, 69)),
+        ),
+        (
+            "no @type",
+            r#"{ "config": "{}" }"#.into(),
+            &["`@type` is missing", "\"@type\": \"Zenoh\""],
+            Some((1, 3)),
+        ),
+        (
+            "no config",
+            r#"{ "@type": "Zenoh" }"#.into(),
+            &["key `config` is missing"],
+            Some((1, 12)),
+        ),
+        (
+            "a broker's coordinator",
+            r#"{ "@type": "Nats", "addresses": ["nats:4222"] }"#.into(),
+            &["`Nats` is not built into mailmesh", "use \"Zenoh\""],
+            Some((1, 12)),
+        ),
+        (
+            "misspelt type",
+            r#"{ "@type": "Zeno", "config": "{}" }"#.into(),
+            &["no coordinator type `Zeno`", "did you mean `Zenoh`?"],
+            Some((1, 12)),
+        ),
+        (
+            "type of a wrong type",
+            r#"{ "@type": 7 }"#.into(),
+            &["`@type` is the number 7", "expected a string"],
+            Some((1, 12)),
+        ),
+        (
+            "config of a wrong type",
+            r#"{ "@type": "Zenoh", "config": true }"#.into(),
+            &["`config` is the boolean true", "expected a string"],
+            Some((1, 31)),
+        ),
+        (
+            "misspelt outer key",
+            r#"{ "@type": "Zenoh", "confg": "{}" }"#.into(),
+            &["unknown key `confg`", "did you mean `config`?"],
+            Some((1, 21)),
+        ),
+        (
+            "misspelt key",
+            zenoh("{\n  mode: 'peer',\n  lisen: { endpoints: [] },\n}"),
+            &["unknown key `lisen`", "did you mean `listen`?"],
+            Some((3, 3)),
+        ),
+        (
+            "misspelt nested key",
+            zenoh("{ scouting: {\n    multicast: { adress: '224.0.0.224:7446' } } }"),
+            &["unknown key `adress`", "did you mean `address`?"],
+            Some((2, 18)),
+        ),
+        (
+            "key that stands twice",
+            zenoh("{ mode: 'peer', mode: 'client' }"),
+            &["`mode` stands twice"],
+            Some((1, 17)),
+        ),
+        (
+            "unknown mode",
+            zenoh("{ mode: 'pear' }"),
+            &["no mode \"pear\"", "did you mean \"peer\"?"],
+            Some((1, 9)),
+        ),
+        (
+            "mode of a wrong type",
+            zenoh("{ mode: ['peer'] }"),
+            &["`mode` is an array", "\"peer\""],
+            Some((1, 9)),
+        ),
+        (
+            "text for a flag",
+            zenoh("{ scouting: { multicast: { enabled: 'yes' } } }"),
+            &[
+                "`scouting.multicast.enabled` is the string \"yes\"",
+                "expected a boolean",
+            ],
+            Some((1, 37)),
+        ),
+        (
+            "text for a number",
+            zenoh("{ transport: { link: { tx: { lease: '3s' } } } }"),
+            &[
+                "`transport.link.tx.lease` is the string \"3s\"",
+                "expected a whole number",
+            ],
+            Some((1, 37)),
+        ),
+        (
+            "negative number",
+            zenoh("{ scouting: { timeout: -5 } }"),
+            &[
+                "`scouting.timeout` is the number -5",
+                "expected a whole number",
+            ],
+            Some((1, 24)),
+        ),
+        (
+            "endpoint without a protocol",
+            zenoh("{ listen: { endpoints: ['192.0.2.1:7447'] } }"),
+            &["names no protocol", "expected one like"],
+            Some((1, 25)),
+        ),
+        (
+            "endpoint with a misspelt protocol",
+            zenoh("{ listen: { endpoints: ['tpc/0.0.0.0:7447'] } }"),
+            &["no protocol \"tpc\"", "did you mean \"tcp\"?"],
+            Some((1, 25)),
+        ),
+        (
+            "endpoint without a port",
+            zenoh("{ connect: { endpoints: ['tcp/mx1.example.org'] } }"),
+            &["has no port"],
+            Some((1, 26)),
+        ),
+        (
+            "endpoint with an impossible port",
+            zenoh("{ connect: { endpoints: { peer: ['tcp/mx1:74470'] } } }"),
+            &["\"74470\" is not a port"],
+            Some((1, 34)),
+        ),
+        (
+            "endpoint with a bad address",
+            zenoh("{ connect: { endpoints: ['tcp/300.1.1.1:7447'] } }"),
+            &["\"300.1.1.1\" is not an address"],
+            Some((1, 26)),
+        ),
+        (
+            "IPv6 endpoint without brackets",
+            zenoh("{ connect: { endpoints: ['tcp/2001:db8::1:7447'] } }"),
+            &["stands in brackets", "tcp/[2001:db8::1]:7447"],
+            Some((1, 26)),
+        ),
+        (
+            "transport that is not built in",
+            zenoh("{ listen: { endpoints: ['quic/0.0.0.0:7447'] } }"),
+            &["not built in", "feature `quic`"],
+            Some((1, 25)),
+        ),
+        (
+            "multicast address without a port",
+            zenoh("{ scouting: { multicast: { address: '224.0.0.224' } } }"),
+            &["not an address and port", "224.0.0.224:7446"],
+            Some((1, 37)),
+        ),
+        (
+            "multicast address that is none",
+            zenoh("{ scouting: { multicast: { address: '10.0.0.1:7446' } } }"),
+            &["10.0.0.1 is not a multicast address"],
+            Some((1, 37)),
+        ),
+        (
+            "misspelt mesh key",
+            r#"{ "@type": "Zenoh", "config": "{}", "mesh": { "nmae": "mx1" } }"#.into(),
+            &["unknown key `nmae`", "did you mean `name`?"],
+            Some((1, 47)),
+        ),
+        (
+            "bad node name",
+            r#"{ "@type": "Zenoh", "config": "{}", "mesh": { "name": "mx 1" } }"#.into(),
+            &["mesh.name", "only letters, digits"],
+            Some((1, 55)),
+        ),
+        (
+            "bad cluster name",
+            r#"{ "@type": "Zenoh", "config": "{}", "mesh": { "cluster": "a/b" } }"#.into(),
+            &["mesh.cluster", "1 to 64 letters"],
+            Some((1, 58)),
+        ),
+        (
+            "time out of range",
+            r#"{ "@type": "Zenoh", "config": "{}", "mesh": { "failureTimeoutMs": 3 } }"#.into(),
+            &["whole number from 2000 to 3600000"],
+            Some((1, 67)),
+        ),
+        (
+            "key without a type",
+            r#"{ "@type": "Zenoh", "config": "{}", "mesh": { "key": { "filePath": "k" } } }"#
+                .into(),
+            &["mesh.key", "\"File\", \"EnvironmentVariable\", \"Value\""],
+            Some((1, 54)),
+        ),
+        (
+            "tls without a certificate",
+            zenoh("{ listen: { endpoints: ['tls/127.0.0.1:0'] } }"),
+            &["needs `transport.link.tls.listen_certificate`"],
+            Some((1, 25)),
+        ),
+    ]
+}
+
+#[test]
+fn every_bad_configuration_has_a_clear_error_at_the_right_place() {
+    let bad = bad_configs();
+    assert!(bad.len() >= 25);
+    for (what, text, words, place) in bad {
+        let error = match Coordinator::parse(&text) {
+            Ok(coordinator) => panic!("{what}: accepted as\n{}", coordinator.explain()),
+            Err(error) => error,
+        };
+        let shown = error.kind().to_string();
+        println!("| {what} | {error} |");
+        for word in words {
+            assert!(shown.contains(word), "{what}: `{word}` not in: {shown}");
+        }
+        assert_eq!(
+            error.place().map(|p| (p.line, p.column)),
+            place,
+            "{what}: {error}"
+        );
+        if error.place().is_some() {
+            let report = error.report();
+            assert!(
+                report.contains("-->") && report.contains('^'),
+                "{what}: {report}"
+            );
+            let longest = report.lines().map(str::len).max().unwrap();
+            assert!(longest < 1_000, "{what}: a line of {longest} bytes");
+        }
+    }
+}
+
+#[test]
+fn the_caret_stands_under_what_is_wrong() {
+    let error = Coordinator::parse(&zenoh("{\n  mode: 'peer',\n  lisen: {},\n}")).unwrap_err();
+    let report = error.report();
+    let lines: Vec<_> = report.lines().collect();
+    assert_eq!(
+        lines[1],
+        " --> `config` in the configuration, line 3, column 3"
+    );
+    assert_eq!(&lines[3..], ["3 |   lisen: {},", "  |   ^^^^^"]);
+}
+
+#[test]
+fn files_that_are_no_configuration_are_refused_unread() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    };
+    let elf = [b"\x7fELF\x02\x01\x01\x00".as_slice(), &[0xfe; 64]].concat();
+    let cases = [
+        ("binary file", write("binary", &elf), "is not text"),
+        (
+            "10 MB of blanks",
+            write("large", &vec![b' '; 10 << 20]),
+            "10485760 bytes long",
+        ),
+        (
+            "Latin-1",
+            write("latin1", b"{ mode: 'p\xe9er' }"),
+            "is not text: byte 10",
+        ),
+        ("empty file", write("empty", b""), "is empty"),
+        ("missing file", dir.path().join("absent"), "cannot read"),
+        ("a directory", dir.path().to_owned(), "cannot read"),
+    ];
+    for (what, path, words) in cases {
+        let error = Coordinator::load(&path).unwrap_err().to_string();
+        println!("| {what} | {error} |");
+        assert!(error.contains(words), "{what}: {error}");
+    }
+    let path = write("named", b"{ mode: 'pear' }");
+    let error = Coordinator::load(&path).unwrap_err().to_string();
+    assert!(error.contains(&path.display().to_string()), "{error}");
+}
+
+#[test]
+fn a_port_in_use_a_missing_file_and_a_missing_interface_are_found_before_zenoh_starts() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let cases = [
+        ("port in use", format!("{{ listen: {{ endpoints: ['tcp/{address}'] }} }}"), "another process listens there"),
+        ("address of another machine", "{ listen: { endpoints: ['tcp/192.0.2.1:7447'] } }".into(), "no interface here has this address"),
+        ("TLS file missing", "{ listen: { endpoints: ['tls/127.0.0.1:0'] }, transport: { link: { tls: { listen_certificate: '/no/cert.pem', listen_private_key: '/no/key.pem' } } } }".into(), "cannot read /no/cert.pem"),
+        ("interface missing", "{ scouting: { multicast: { interface: 'eth77' } } }".into(), "no interface `eth77` here; there are"),
+    ];
+    for (what, config, words) in cases {
+        let error = Coordinator::parse(&zenoh(&config))
+            .unwrap()
+            .preflight()
+            .unwrap_err();
+        println!("| {what} | {error} |");
+        assert!(error.to_string().contains(words), "{what}: {error}");
+        assert!(error.place().is_some(), "{what}");
+    }
+}
+
+#[test]
+fn a_key_that_cannot_be_had_says_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = dir.path().join("open.key");
+    std::fs::write(&open, "secret").unwrap();
+    let set_mode = |mode| {
+        let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(&open, permissions).unwrap();
+    };
+    set_mode(0o644);
+    let file = |path: &std::path::Path| serde_json::json!({"@type": "File", "filePath": path});
+    let absent =
+        serde_json::json!({"@type": "EnvironmentVariable", "variableName": "MAILMESH_ABSENT"});
+    let cases = [
+        (file(&open), "run `chmod 600"),
+        (
+            file(&dir.path().join("absent")),
+            "check `mesh.key.filePath`",
+        ),
+        (absent, "environment variable `MAILMESH_ABSENT`"),
+    ];
+    for (key, words) in cases {
+        let text =
+            serde_json::json!({"@type": "Zenoh", "config": "{}", "mesh": {"key": key}}).to_string();
+        let error = Coordinator::parse(&text).unwrap().preflight().unwrap_err();
+        assert!(matches!(error.kind(), ConfigErrorKind::Secret { .. }));
+        assert!(error.to_string().contains(words), "{error}");
+    }
+    set_mode(0o600);
+    let text = serde_json::json!({"@type": "Disabled", "mesh": {"key": file(&open)}}).to_string();
+    let coordinator = Coordinator::parse(&text).unwrap();
+    coordinator.preflight().unwrap();
+    assert_eq!(
+        coordinator
+            .mesh()
+            .key
+            .as_ref()
+            .unwrap()
+            .resolve()
+            .unwrap()
+            .as_str(),
+        "secret"
+    );
+}
+
+mod any_text {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn arbitrary_text_never_panics(text in "\\PC{0,200}") {
+            let _ = Coordinator::parse(&text);
+            let _ = Coordinator::parse(&zenoh(&text));
+        }
+
+        /// Damage to a good configuration: one piece removed, doubled or replaced.
+        #[test]
+        fn a_damaged_configuration_never_panics_and_its_error_has_one_line(
+            at in 0usize..400, len in 0usize..12, junk in "[{}\\[\\],:'\"a-z0-9 \n]{0,4}",
+        ) {
+            let config = "{\n mode: peer,\n scouting: {\n multicast: {\n enabled: true,\n address: \"224.0.0.224:7446\",\n autoconnect: { router: [], peer: [\"router\", \"peer\"] },\n },\n },\n}";
+            let start = at.min(config.len());
+            let end = (start + len).min(config.len());
+            let damaged = format!("{}{junk}{}", &config[..start], &config[end..]);
+            if let Err(error) = Coordinator::parse(&zenoh(&damaged)) {
+                prop_assert!(!error.to_string().is_empty());
+                prop_assert_eq!(error.kind().to_string().lines().count(), 1, "{}", error);
+            }
+        }
+    }
+}
