@@ -1,1 +1,49 @@
-//! stub
+//! The replicated mirror: which networks are blocked, which certificates are
+//! current. The same on every node, answered from local memory.
+//!
+//! - [`Mirror`]: versioned entries; of two changes of one key the later stamp
+//!   wins, so that every node ends with the same content whatever the order,
+//!   loss or repetition of changes (a state-based CRDT, last writer wins).
+//! - [`Reconciler`]: notices that two mirrors differ, and fetches.
+//! - [`HybridClock`]: stamps.
+//!
+//! **Invariant**: no I/O, no clock, no async. Time is an argument. A change that
+//! cannot be held (past [`Bounds`], a certificate that does not check) is refused
+//! and counted, never half-taken.
+//!
+//! **Left to others**: bytes, peers, sending, and when to call
+//! [`Mirror::sweep`].
+//!
+//! ```
+//! use mailmesh_events::{Block, NodeId, UnixMillis};
+//! use mailmesh_state::{Mirror, Verdict};
+//!
+//! let now = UnixMillis(1_000);
+//! let (a, b) = (Mirror::new(NodeId(1), [0; 16]), Mirror::new(NodeId(2), [0; 16]));
+//! let change = a.block("192.0.2.0/24".parse()?, Block::new("spam", now)?, now)?;
+//! b.apply(&change, now);
+//!
+//! assert!(b.is_blocked("192.0.2.7".parse()?, now));
+//! assert!(matches!(b.lookup("192.0.2.7".parse()?, now), Verdict::Blocked(entry)
+//!     if entry.block.reason() == "spam"));
+//! assert_eq!(a.digest(), b.digest());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod certificates;
+mod clock;
+mod entries;
+mod error;
+mod fingerprint;
+mod mirror;
+mod networks;
+mod reconcile;
+mod x509;
+
+pub use clock::HybridClock;
+pub use entries::Bounds;
+pub use error::StateError;
+pub use mirror::{Applied, Mirror, MirrorCounters};
+pub use networks::{NetworkEntry, Verdict};
+pub use reconcile::{Reconciler, Timing};
+pub use x509::{certificate_from_der, certificate_from_pem};

@@ -1,0 +1,63 @@
+use mailmesh_events::{DomainNames, EventError, UnixMillis};
+
+/// Why the mirror refused something.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StateError {
+    /// Not a valid value.
+    #[error(transparent)]
+    Event(#[from] EventError),
+    /// The mirror holds as much as it may.
+    #[error("the mirror holds {limit} {what}, the most it may; remove some, or raise the bound")]
+    Full {
+        /// Of what.
+        what: &'static str,
+        /// The bound.
+        limit: usize,
+    },
+    /// There is no such entry.
+    #[error("there is no entry for {key}")]
+    Absent {
+        /// What was asked for.
+        key: String,
+    },
+    /// The certificate or key does not parse.
+    #[error("{what} does not parse: {why}")]
+    Parse {
+        /// Certificate or key.
+        what: &'static str,
+        /// What the parser said.
+        why: String,
+    },
+    /// The key is not the certificate's.
+    #[error(
+        "the private key does not belong to the certificate for {names}; give the key it was made with"
+    )]
+    KeyMismatch {
+        /// The names of the certificate.
+        names: DomainNames,
+    },
+    /// The certificate has no DNS name.
+    #[error(
+        "the certificate names no DNS name in its subjectAltName, so no server could present it"
+    )]
+    NoNames,
+    /// The dates make no sense, or are over.
+    #[error(
+        "the certificate was valid from {not_before} until {not_after}, which is over; renew it"
+    )]
+    Expired {
+        /// `notBefore`
+        not_before: UnixMillis,
+        /// `notAfter`
+        not_after: UnixMillis,
+    },
+    /// A newer certificate is there for the same names.
+    #[error("the mirror has a newer certificate for {names}, valid from {current}; not replaced")]
+    Older {
+        /// The names.
+        names: DomainNames,
+        /// `notBefore` of the one that is there.
+        current: UnixMillis,
+    },
+}

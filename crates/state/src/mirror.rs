@@ -1,0 +1,418 @@
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use mailmesh_events::{
+    Block, Certificate, CertificateChange, Change, ChangeKey, DomainNames, MirrorDigest, Network,
+    NetworkChange, NodeId, Rule, UnixMillis, limits,
+};
+use parking_lot::Mutex;
+
+use crate::certificates::Certificates;
+use crate::entries::{Bounds, Entries, Merge, is_live};
+use crate::networks::{NetworkEntry, Networks, Verdict};
+use crate::{HybridClock, StateError, x509};
+
+/// What became of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Applied {
+    /// It is the newest of its key and was taken.
+    Changed,
+    /// The mirror had it, or a newer one.
+    Stale,
+    /// It cannot be held.
+    Refused(StateError),
+}
+
+/// What was counted since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct MirrorCounters {
+    /// Changes taken.
+    pub applied: u64,
+    /// Changes that were old.
+    pub stale: u64,
+    /// Changes refused.
+    pub refused: u64,
+    /// Entries that expired.
+    pub expired: u64,
+}
+
+/// The mirror. Shared: every method takes `&self`; writers take turns, readers
+/// of addresses and certificates do not wait for them.
+#[derive(Debug)]
+pub struct Mirror {
+    bounds: Bounds,
+    networks: Networks,
+    certificates: Certificates,
+    writer: Mutex<Writer>,
+    counters: [AtomicU64; 4],
+}
+
+#[derive(Debug)]
+struct Writer {
+    clock: HybridClock,
+    entries: Entries,
+}
+
+const APPLIED: usize = 0;
+const STALE: usize = 1;
+const REFUSED: usize = 2;
+const EXPIRED: usize = 3;
+
+impl Mirror {
+    /// An empty mirror that writes as `node`, with fingerprints keyed by `key`
+    /// (the same on every node of a cluster).
+    #[must_use]
+    pub fn new(node: NodeId, key: [u8; 16]) -> Self {
+        Self::with_bounds(node, key, Bounds::default())
+    }
+
+    /// As [`new`](Self::new), within `bounds`.
+    #[must_use]
+    pub fn with_bounds(node: NodeId, key: [u8; 16], bounds: Bounds) -> Self {
+        let entries = Entries::new(bounds, key);
+        Self {
+            bounds,
+            networks: Networks::default(),
+            certificates: Certificates::default(),
+            writer: Mutex::new(Writer {
+                clock: HybridClock::new(node),
+                entries,
+            }),
+            counters: Default::default(),
+        }
+    }
+
+    /// Blocks a network. Give the change to the other nodes.
+    ///
+    /// # Errors
+    /// [`StateError::Full`]; [`StateError::Event`] for the loopback and for
+    /// prefixes that [`Network::blockable`] refuses.
+    pub fn block(
+        &self,
+        network: Network,
+        block: Block,
+        now: UnixMillis,
+    ) -> Result<Change, StateError> {
+        self.set_network(Rule::Block, network.blockable()?, Some(block), now)
+    }
+
+    /// Blocks a network of any width.
+    ///
+    /// # Errors
+    /// [`StateError::Full`]; [`StateError::Event`] for the loopback.
+    pub fn block_of_any_width(
+        &self,
+        network: Network,
+        block: Block,
+        now: UnixMillis,
+    ) -> Result<Change, StateError> {
+        self.set_network(
+            Rule::Block,
+            network.blockable_of_any_width()?,
+            Some(block),
+            now,
+        )
+    }
+
+    /// Lets a network in, whatever blocks say.
+    ///
+    /// # Errors
+    /// [`StateError::Full`].
+    pub fn allow(
+        &self,
+        network: Network,
+        block: Block,
+        now: UnixMillis,
+    ) -> Result<Change, StateError> {
+        self.set_network(Rule::Allow, network, Some(block), now)
+    }
+
+    /// Takes a network off.
+    ///
+    /// # Errors
+    /// [`StateError::Absent`].
+    pub fn remove(
+        &self,
+        rule: Rule,
+        network: Network,
+        now: UnixMillis,
+    ) -> Result<Change, StateError> {
+        self.set_network(rule, network, None, now)
+    }
+
+    fn set_network(
+        &self,
+        rule: Rule,
+        network: Network,
+        block: Option<Block>,
+        now: UnixMillis,
+    ) -> Result<Change, StateError> {
+        let mut writer = self.writer.lock();
+        let key = ChangeKey::Network(rule, network);
+        if block.is_none() && !writer.entries.get(&key).is_some_and(is_live) {
+            return Err(StateError::Absent {
+                key: network.to_string(),
+            });
+        }
+        let stamp = writer.clock.stamp(now);
+        let block = block.map(Arc::new);
+        let change = Change::Network(NetworkChange {
+            rule,
+            network,
+            stamp,
+            block,
+        });
+        self.put(&mut writer, &change)?;
+        Ok(change)
+    }
+
+    /// Sets the certificate of its names.
+    ///
+    /// # Errors
+    /// [`StateError::Expired`], [`StateError::Older`], [`StateError::Full`], and
+    /// what [`certificate_from_der`](crate::certificate_from_der) checks.
+    pub fn set_certificate(
+        &self,
+        certificate: Certificate,
+        now: UnixMillis,
+    ) -> Result<Change, StateError> {
+        x509::verify(&certificate)?;
+        let (not_before, not_after) = (certificate.not_before(), certificate.not_after());
+        if not_after <= now || not_after <= not_before {
+            return Err(StateError::Expired {
+                not_before,
+                not_after,
+            });
+        }
+        let mut writer = self.writer.lock();
+        let names = certificate.names().clone();
+        if let Some(current) = self.certificates.get(&names)
+            && current.not_before() > not_before
+        {
+            return Err(StateError::Older {
+                names,
+                current: current.not_before(),
+            });
+        }
+        let stamp = writer.clock.stamp(now);
+        let certificate = Some(Arc::new(certificate));
+        let change = Change::Certificate(CertificateChange {
+            names,
+            stamp,
+            certificate,
+        });
+        self.put(&mut writer, &change)?;
+        Ok(change)
+    }
+
+    /// Withdraws the certificate of these names.
+    ///
+    /// # Errors
+    /// [`StateError::Absent`].
+    pub fn withdraw_certificate(
+        &self,
+        names: DomainNames,
+        now: UnixMillis,
+    ) -> Result<Change, StateError> {
+        let mut writer = self.writer.lock();
+        if self.certificates.get(&names).is_none() {
+            return Err(StateError::Absent {
+                key: names.to_string(),
+            });
+        }
+        let stamp = writer.clock.stamp(now);
+        let change = Change::Certificate(CertificateChange {
+            names,
+            stamp,
+            certificate: None,
+        });
+        self.put(&mut writer, &change)?;
+        Ok(change)
+    }
+
+    /// Merges a change of another node.
+    pub fn apply(&self, change: &Change, now: UnixMillis) -> Applied {
+        let applied = self.merge(change, now);
+        let counter = match &applied {
+            Applied::Changed => APPLIED,
+            Applied::Stale => STALE,
+            Applied::Refused(_) => REFUSED,
+        };
+        self.counters[counter].fetch_add(1, Ordering::Relaxed);
+        applied
+    }
+
+    fn merge(&self, change: &Change, now: UnixMillis) -> Applied {
+        // Without the lock: parsing a certificate takes a while.
+        if let Change::Certificate(CertificateChange {
+            certificate: Some(certificate),
+            ..
+        }) = change
+            && let Err(error) = x509::verify(certificate)
+        {
+            return Applied::Refused(error);
+        }
+        let mut writer = self.writer.lock();
+        writer.clock.observe(change.stamp());
+        match self.put(&mut writer, change) {
+            Ok(true) => {}
+            Ok(false) => return Applied::Stale,
+            Err(error) => return Applied::Refused(error),
+        }
+        if let Change::Network(NetworkChange {
+            rule,
+            network,
+            block: Some(block),
+            ..
+        }) = change
+            && block.is_expired(now)
+        {
+            self.networks.remove(*rule, *network);
+        }
+        Applied::Changed
+    }
+
+    /// `false` if the mirror has it, or a newer one.
+    fn put(&self, writer: &mut Writer, change: &Change) -> Result<bool, StateError> {
+        let key = change.key();
+        match writer.entries.judge(&key, change.stamp()) {
+            Merge::Stale => return Ok(false),
+            Merge::Full => {
+                let (what, limit) = match key {
+                    ChangeKey::Network(..) => ("networks", self.bounds.networks),
+                    _ => ("certificates", self.bounds.certificates),
+                };
+                return Err(StateError::Full { what, limit });
+            }
+            Merge::Newer => {}
+        }
+        match change {
+            Change::Network(change) => self.networks.set(change),
+            Change::Certificate(change) => self.certificates.set(change),
+            _ => return Ok(false),
+        }
+        writer.entries.put(change.clone());
+        Ok(true)
+    }
+
+    /// Takes out what has ended: gives the entries that expired. Call about once
+    /// a second; it costs what has ended, not what is stored.
+    pub fn sweep(&self, now: UnixMillis) -> Vec<Change> {
+        let expired = self.writer.lock().entries.sweep(now);
+        for change in &expired {
+            if let Change::Network(change) = change {
+                self.networks.remove(change.rule, change.network);
+            }
+        }
+        self.counters[EXPIRED].fetch_add(expired.len() as u64, Ordering::Relaxed);
+        expired
+    }
+
+    /// Whether connections from `address` are to be refused.
+    #[must_use]
+    pub fn is_blocked(&self, address: IpAddr, now: UnixMillis) -> bool {
+        self.networks.is_blocked(address, now)
+    }
+
+    /// What is known of `address`, and why. The longest prefix counts; allowing
+    /// wins over blocking; the loopback is never blocked.
+    pub fn lookup(&self, address: IpAddr, now: UnixMillis) -> Verdict {
+        self.networks.lookup(address, now)
+    }
+
+    /// The networks of a rule that are live at `now`, in order.
+    #[must_use]
+    pub fn networks(&self, rule: Rule, now: UnixMillis) -> Vec<NetworkEntry> {
+        let writer = self.writer.lock();
+        let live = writer.entries.live().filter_map(|change| match change {
+            Change::Network(NetworkChange {
+                rule: r,
+                network,
+                block: Some(block),
+                ..
+            }) if *r == rule && !block.is_expired(now) => Some(NetworkEntry {
+                network: *network,
+                block: block.clone(),
+            }),
+            _ => None,
+        });
+        live.collect()
+    }
+
+    /// The certificate of exactly these names.
+    #[must_use]
+    pub fn certificate(&self, names: &DomainNames) -> Option<Arc<Certificate>> {
+        self.certificates.get(names)
+    }
+
+    /// The certificate to present for `host`; of several, the one issued last.
+    #[must_use]
+    pub fn certificate_for_host(&self, host: &str) -> Option<Arc<Certificate>> {
+        self.certificates.for_host(host)
+    }
+
+    /// Every certificate, by names.
+    #[must_use]
+    pub fn certificates(&self) -> Vec<Arc<Certificate>> {
+        self.certificates.all()
+    }
+
+    /// The digest of the live entries: equal digests mean equal content.
+    #[must_use]
+    pub fn digest(&self) -> MirrorDigest {
+        self.writer.lock().entries.fingerprint().digest()
+    }
+
+    /// A page of the content, tombstones included, from the `after`th entry on,
+    /// and whether it is the last. A page has at most `bytes` bytes by estimate
+    /// and [`limits::SYNC_CHANGES`] changes, and at least one while there is one.
+    #[must_use]
+    pub fn page(&self, after: u64, bytes: usize) -> (Vec<Change>, bool) {
+        let writer = self.writer.lock();
+        let mut page = Vec::new();
+        let mut size = 0;
+        for change in writer.entries.page(after) {
+            size += estimate(change);
+            if !page.is_empty() && (size > bytes || page.len() >= limits::SYNC_CHANGES) {
+                return (page, false);
+            }
+            page.push(change.clone());
+        }
+        (page, true)
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn counters(&self) -> MirrorCounters {
+        let read = |index: usize| self.counters[index].load(Ordering::Relaxed);
+        MirrorCounters {
+            applied: read(APPLIED),
+            stale: read(STALE),
+            refused: read(REFUSED),
+            expired: read(EXPIRED),
+        }
+    }
+}
+
+/// About how many bytes a change takes on the wire.
+fn estimate(change: &Change) -> usize {
+    match change {
+        Change::Network(change) => {
+            48 + change
+                .block
+                .as_ref()
+                .map_or(0, |b| b.reason().len() + b.origin().len() + 24)
+        }
+        Change::Certificate(change) => {
+            let names: usize = change.names.iter().map(|name| name.len() + 2).sum();
+            let certificate = change.certificate.as_ref().map_or(0, |certificate| {
+                let chain: usize = certificate.chain().iter().map(|der| der.len() + 3).sum();
+                chain + certificate.key().der().len() + 64
+            });
+            32 + names + certificate
+        }
+        _ => 64,
+    }
+}

@@ -1,0 +1,159 @@
+//! Checks a certificate before it enters the mirror: the chain parses, the key is
+//! the leaf's, names and dates are the leaf's own.
+
+use std::sync::Arc;
+
+use mailmesh_events::{
+    Certificate, CertificateParts, DomainNames, Fingerprint, PrivateKey, UnixMillis, limits,
+};
+use ring::digest::{SHA256, digest};
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use zeroize::Zeroizing;
+
+use crate::StateError;
+
+/// The certificate of PEM texts: the chain, leaf first, and the leaf's key.
+///
+/// # Errors
+/// [`StateError::Parse`], [`StateError::KeyMismatch`], [`StateError::NoNames`],
+/// [`StateError::Event`] past [`limits`].
+pub fn certificate_from_pem(chain: &[u8], key: &[u8]) -> Result<Certificate, StateError> {
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(chain)
+        .take(limits::CHAIN + 1)
+        .collect::<Result<_, _>>()
+        .map_err(|error| parse("the certificate chain", &error))?;
+    if chain.is_empty() {
+        let why = "it has no `-----BEGIN CERTIFICATE-----`".to_owned();
+        return Err(StateError::Parse {
+            what: "the certificate chain",
+            why,
+        });
+    }
+    let key =
+        PrivateKeyDer::from_pem_slice(key).map_err(|error| parse("the private key", &error))?;
+    let chain = chain.into_iter().map(|der| der.to_vec().into()).collect();
+    certificate_from_der(chain, Zeroizing::new(key.secret_der().to_vec()))
+}
+
+/// The certificate of DER bytes: the chain, leaf first, and the leaf's key
+/// (PKCS #8, SEC 1 or PKCS #1).
+///
+/// # Errors
+/// As [`certificate_from_pem`].
+pub fn certificate_from_der(
+    chain: Vec<bytes::Bytes>,
+    key: Zeroizing<Vec<u8>>,
+) -> Result<Certificate, StateError> {
+    let leaf = chain.first().ok_or_else(|| StateError::Parse {
+        what: "the certificate chain",
+        why: "it is empty".into(),
+    })?;
+    let facts = Facts::of(leaf)?;
+    let certificate = Certificate::new(CertificateParts {
+        names: facts.names,
+        chain,
+        key: PrivateKey::from_der(key)?,
+        not_before: facts.not_before,
+        not_after: facts.not_after,
+        fingerprint: facts.fingerprint,
+    })?;
+    check_key(&certificate)?;
+    Ok(certificate)
+}
+
+/// Checks one that came from elsewhere: what it says of itself is the leaf's own.
+pub(crate) fn verify(certificate: &Certificate) -> Result<(), StateError> {
+    let leaf = certificate.chain().first().ok_or(StateError::NoNames)?;
+    let facts = Facts::of(leaf)?;
+    let honest = facts.names == *certificate.names()
+        && facts.not_before == certificate.not_before()
+        && facts.not_after == certificate.not_after()
+        && facts.fingerprint == certificate.fingerprint();
+    if !honest {
+        let why = "names, dates or fingerprint are not the leaf's".to_owned();
+        return Err(StateError::Parse {
+            what: "the certificate",
+            why,
+        });
+    }
+    check_key(certificate)
+}
+
+/// What a leaf says of itself.
+struct Facts {
+    names: DomainNames,
+    not_before: UnixMillis,
+    not_after: UnixMillis,
+    fingerprint: Fingerprint,
+}
+
+impl Facts {
+    fn of(leaf: &[u8]) -> Result<Self, StateError> {
+        let what = "the certificate";
+        let (rest, parsed) =
+            X509Certificate::from_der(leaf).map_err(|error| parse(what, &error))?;
+        if !rest.is_empty() {
+            return Err(StateError::Parse {
+                what,
+                why: "bytes follow it".into(),
+            });
+        }
+        let alternative = parsed
+            .subject_alternative_name()
+            .map_err(|error| parse(what, &error))?;
+        let names = alternative
+            .iter()
+            .flat_map(|extension| &extension.value.general_names);
+        let names: Vec<&str> = names
+            .filter_map(|name| match name {
+                GeneralName::DNSName(name) => Some(*name),
+                _ => None,
+            })
+            .collect();
+        if names.is_empty() {
+            return Err(StateError::NoNames);
+        }
+        let millis = |seconds: i64| UnixMillis(u64::try_from(seconds).unwrap_or(0) * 1000);
+        let mut fingerprint = [0; 32];
+        fingerprint.copy_from_slice(digest(&SHA256, leaf).as_ref());
+        Ok(Self {
+            names: DomainNames::new(names)?,
+            not_before: millis(parsed.validity().not_before.timestamp()),
+            not_after: millis(parsed.validity().not_after.timestamp()),
+            fingerprint: Fingerprint(fingerprint),
+        })
+    }
+}
+
+fn check_key(certificate: &Certificate) -> Result<(), StateError> {
+    let chain = certificate
+        .chain()
+        .iter()
+        .map(|der| CertificateDer::from(der.to_vec()))
+        .collect();
+    let key = PrivateKeyDer::try_from(certificate.key().der())
+        .map_err(|why| StateError::Parse {
+            what: "the private key",
+            why: why.to_owned(),
+        })?
+        .clone_key();
+    let provider = Arc::new(default_provider());
+    match CertifiedKey::from_der(chain, key, &provider) {
+        Ok(_) => Ok(()),
+        Err(rustls::Error::InconsistentKeys(_)) => Err(StateError::KeyMismatch {
+            names: certificate.names().clone(),
+        }),
+        Err(error) => Err(parse("the private key", &error)),
+    }
+}
+
+fn parse(what: &'static str, error: &dyn std::fmt::Display) -> StateError {
+    StateError::Parse {
+        what,
+        why: error.to_string(),
+    }
+}

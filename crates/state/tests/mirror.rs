@@ -1,0 +1,263 @@
+//! Merging: every node ends with the same content.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use mailmesh_events::*;
+use mailmesh_state::*;
+use proptest::prelude::*;
+
+const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
+
+fn mirror(node: u64) -> Mirror {
+    Mirror::new(NodeId(node), [3; 16])
+}
+
+fn block(reason: &str) -> Block {
+    Block::new(reason, NOW).unwrap()
+}
+
+fn network(text: &str) -> Network {
+    text.parse().unwrap()
+}
+
+fn certificate(name: &str) -> Certificate {
+    let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+    let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    certificate_from_pem(chain.as_bytes(), key.as_bytes()).unwrap()
+}
+
+#[test]
+fn the_longest_prefix_counts_allowing_wins_and_the_loopback_is_never_blocked() {
+    let mirror = mirror(1);
+    mirror
+        .block(network("10.0.0.0/8"), block("wide"), NOW)
+        .unwrap();
+    mirror
+        .block(network("10.1.0.0/16"), block("narrow"), NOW)
+        .unwrap();
+    mirror
+        .allow(network("10.1.2.3"), block("our monitor"), NOW)
+        .unwrap();
+    let of = |text: &str| mirror.lookup(text.parse().unwrap(), NOW);
+    let reason = |verdict: Verdict| match verdict {
+        Verdict::Blocked(entry) | Verdict::Allowed(entry) => entry.block.reason().to_owned(),
+        Verdict::Clear => String::new(),
+    };
+    assert_eq!(reason(of("10.9.9.9")), "wide");
+    assert_eq!(reason(of("10.1.9.9")), "narrow");
+    assert!(matches!(of("::ffff:10.1.2.3"), Verdict::Allowed(_)));
+    assert!(!mirror.is_blocked("10.1.2.3".parse().unwrap(), NOW));
+    assert!(mirror.is_blocked("::ffff:10.1.2.4".parse().unwrap(), NOW));
+    assert_eq!(of("11.0.0.1"), Verdict::Clear);
+    assert!(
+        mirror
+            .block(network("127.0.0.1"), block("no"), NOW)
+            .is_err()
+    );
+    assert!(mirror.block(network("::/0"), block("no"), NOW).is_err());
+    mirror
+        .block(network("2001:db8::/32"), block("v6"), NOW)
+        .unwrap();
+    assert_eq!(reason(of("2001:db8:7::1")), "v6");
+}
+
+#[test]
+fn a_block_ends_when_it_should_and_the_sweep_says_which() {
+    let mirror = mirror(1);
+    let short = block("short").expiring_at(NOW.plus(Duration::from_secs(5)));
+    mirror.block(network("192.0.2.1"), short, NOW).unwrap();
+    mirror
+        .block(network("192.0.2.2"), block("for good"), NOW)
+        .unwrap();
+    let address = "192.0.2.1".parse().unwrap();
+    assert!(mirror.is_blocked(address, NOW.plus(Duration::from_millis(4_999))));
+    // Even before anybody swept.
+    assert!(!mirror.is_blocked(address, NOW.plus(Duration::from_secs(5))));
+    assert!(
+        mirror
+            .sweep(NOW.plus(Duration::from_millis(4_999)))
+            .is_empty()
+    );
+    let expired = mirror.sweep(NOW.plus(Duration::from_secs(5)));
+    assert_eq!(expired.len(), 1);
+    assert_eq!(mirror.digest().entries, 1);
+    assert_eq!(mirror.networks(Rule::Block, NOW).len(), 1);
+}
+
+#[test]
+fn a_removal_wins_over_what_it_removed_wherever_they_meet() {
+    let (a, b) = (mirror(1), mirror(2));
+    let added = a.block(network("192.0.2.1"), block("x"), NOW).unwrap();
+    let removed = a.remove(Rule::Block, network("192.0.2.1"), NOW).unwrap();
+    assert_eq!(b.apply(&removed, NOW), Applied::Changed);
+    assert_eq!(b.apply(&added, NOW), Applied::Stale);
+    assert_eq!(
+        (a.digest(), b.digest()),
+        (MirrorDigest::default(), MirrorDigest::default())
+    );
+    let absent = a.remove(Rule::Block, network("192.0.2.1"), NOW);
+    assert!(matches!(absent, Err(StateError::Absent { .. })));
+    // After a day the removal is forgotten.
+    a.sweep(NOW.plus(Duration::from_secs(25 * 3600)));
+    assert!(a.page(0, 1 << 20).0.is_empty());
+}
+
+#[test]
+fn a_writer_whose_clock_is_behind_still_replaces_what_it_has_seen() {
+    let (a, b) = (mirror(1), mirror(2));
+    let behind = UnixMillis(NOW.0 - 3_600_000);
+    let first = a.block(network("192.0.2.1"), block("first"), NOW).unwrap();
+    b.apply(&first, behind);
+    let second = b
+        .block(network("192.0.2.1"), block("second"), behind)
+        .unwrap();
+    assert_eq!(a.apply(&second, NOW), Applied::Changed);
+}
+
+#[test]
+fn a_mirror_that_is_full_refuses_new_keys_and_keeps_its_own() {
+    let mut bounds = Bounds::default();
+    bounds.networks = 2;
+    let mirror = Mirror::with_bounds(NodeId(1), [0; 16], bounds);
+    mirror.block(network("192.0.2.1"), block("1"), NOW).unwrap();
+    mirror.block(network("192.0.2.2"), block("2"), NOW).unwrap();
+    let error = mirror
+        .block(network("192.0.2.3"), block("3"), NOW)
+        .unwrap_err();
+    assert_eq!(
+        error,
+        StateError::Full {
+            what: "networks",
+            limit: 2
+        }
+    );
+    mirror
+        .block(network("192.0.2.2"), block("2 again"), NOW)
+        .unwrap();
+    assert!(!mirror.is_blocked("192.0.2.3".parse().unwrap(), NOW));
+}
+
+#[test]
+fn a_certificate_is_found_by_host_and_a_renewal_replaces_it_everywhere() {
+    let (a, b) = (mirror(1), mirror(2));
+    let old = certificate("mx.example.org");
+    b.apply(&a.set_certificate(old.clone(), NOW).unwrap(), NOW);
+    let new = certificate("mx.example.org");
+    b.apply(&a.set_certificate(new.clone(), NOW).unwrap(), NOW);
+    for mirror in [&a, &b] {
+        let found = mirror.certificate_for_host("MX.example.org").unwrap();
+        assert_eq!(found.fingerprint(), new.fingerprint());
+        assert_eq!(mirror.certificates().len(), 1);
+        assert!(mirror.certificate_for_host("other.example.org").is_none());
+    }
+    assert_eq!(a.digest(), b.digest());
+    b.apply(
+        &a.withdraw_certificate(new.names().clone(), NOW).unwrap(),
+        NOW,
+    );
+    assert!(b.certificates().is_empty());
+}
+
+#[test]
+fn certificates_that_do_not_check_are_refused_with_the_reason() {
+    let one = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
+    let other = rcgen::generate_simple_self_signed(["b.example".to_owned()]).unwrap();
+    let (pem, key) = (one.cert.pem(), other.signing_key.serialize_pem());
+    let error = certificate_from_pem(pem.as_bytes(), key.as_bytes()).unwrap_err();
+    assert!(matches!(error, StateError::KeyMismatch { .. }), "{error}");
+    let error = certificate_from_pem(b"hello", key.as_bytes()).unwrap_err();
+    assert!(error.to_string().contains("BEGIN CERTIFICATE"), "{error}");
+    let error = certificate_from_pem(pem.as_bytes(), b"hello").unwrap_err();
+    assert!(
+        error.to_string().contains("the private key does not parse"),
+        "{error}"
+    );
+
+    let mut params = rcgen::CertificateParams::new(["old.example".to_owned()]).unwrap();
+    params.not_before = rcgen::date_time_ymd(2001, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2002, 1, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let made = params.self_signed(&key).unwrap();
+    let old = certificate_from_pem(made.pem().as_bytes(), key.serialize_pem().as_bytes()).unwrap();
+    let error = mirror(1).set_certificate(old, NOW).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("2002-01-01T00:00:00Z, which is over"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_certificate_that_lies_about_itself_is_not_merged() {
+    let honest = certificate("mx.example.org");
+    let lying = Certificate::new(CertificateParts {
+        names: DomainNames::new(["bank.example"]).unwrap(),
+        chain: honest.chain().to_vec(),
+        key: honest.key().clone(),
+        not_before: honest.not_before(),
+        not_after: honest.not_after(),
+        fingerprint: honest.fingerprint(),
+    })
+    .unwrap();
+    let change = Change::Certificate(CertificateChange {
+        names: lying.names().clone(),
+        stamp: Stamp::new(NOW, 0, NodeId(9)),
+        certificate: Some(lying.into()),
+    });
+    let mirror = mirror(1);
+    assert!(matches!(mirror.apply(&change, NOW), Applied::Refused(_)));
+    assert_eq!(mirror.counters().refused, 1);
+}
+
+/// A change of one of few keys by one of few writers, so that they collide.
+fn any_change() -> impl Strategy<Value = Change> {
+    (0u8..6, 0u64..50, 0u64..4, prop::option::of(0u64..100)).prop_map(|(key, time, node, block)| {
+        Change::Network(NetworkChange {
+            rule: if key % 2 == 0 {
+                Rule::Block
+            } else {
+                Rule::Allow
+            },
+            network: network(&format!("192.0.2.{}", key / 2)),
+            stamp: Stamp::from_raw(time, NodeId(node)),
+            // One writer never makes one stamp twice: the content follows from it.
+            block: block.map(|_| block_of(time, node)).map(Into::into),
+        })
+    })
+}
+
+fn block_of(time: u64, node: u64) -> Block {
+    Block::new(format!("{time} by {node}"), UnixMillis(time)).unwrap()
+}
+
+proptest! {
+    /// Merging is commutative, associative and idempotent: any order, with any
+    /// repetitions, gives the same mirror.
+    #[test]
+    fn order_and_repetition_do_not_matter(
+        changes in prop::collection::vec(any_change(), 0..40),
+        order in prop::collection::vec(any::<prop::sample::Index>(), 0..80),
+    ) {
+        // One stamp, one change.
+        let mut seen = BTreeSet::new();
+        let changes: Vec<_> =
+            changes.into_iter().filter(|c| seen.insert((c.key(), c.stamp()))).collect();
+        let (a, b) = (mirror(1), mirror(2));
+        for change in &changes {
+            let _ = a.apply(change, NOW);
+        }
+        if !changes.is_empty() {
+            for index in order {
+                let _ = b.apply(&changes[index.index(changes.len())], NOW);
+            }
+        }
+        for change in changes.iter().rev() {
+            let _ = b.apply(change, NOW);
+        }
+        prop_assert_eq!(a.digest(), b.digest());
+        prop_assert_eq!(a.page(0, 1 << 20), b.page(0, 1 << 20));
+        prop_assert_eq!(a.networks(Rule::Block, NOW), b.networks(Rule::Block, NOW));
+    }
+}
