@@ -17,7 +17,8 @@ use crate::Mirror;
 pub struct Timing {
     /// A fetch without an answer for this long is asked again. 1 s.
     pub retry: Duration,
-    /// Requests without any answer before the peer is given up for now. 4.
+    /// Requests without any answer before the peer is given up for now. 10:
+    /// a path that loses half of everything still gets one through.
     pub attempts: u32,
     /// Shortest time between two fetches from one peer; doubles, up to
     /// `longest_pause`, while fetching changes nothing. 2 s.
@@ -34,7 +35,7 @@ impl Default for Timing {
     fn default() -> Self {
         Self {
             retry: Duration::from_secs(1),
-            attempts: 4,
+            attempts: 10,
             pause: Duration::from_secs(2),
             longest_pause: Duration::from_secs(60),
             part: 32 * 1024,
@@ -69,8 +70,11 @@ struct Fetch<P> {
     peer: P,
     round: u32,
     next: u64,
-    /// Entries of the window asked for that are still to come, in parts.
+    /// Parts asked for.
     window_left: u32,
+    /// Parts that came ahead of `next`: first entry, number, whether the last.
+    /// At most a window of them.
+    ahead: BTreeMap<u64, (u64, bool)>,
     deadline: UnixMillis,
     attempts: u32,
     changed: bool,
@@ -143,6 +147,7 @@ impl<P: Copy + Ord> Reconciler<P> {
             round: self.round,
             next: 0,
             window_left: 0,
+            ahead: BTreeMap::new(),
             deadline: now,
             attempts: 0,
             changed: false,
@@ -217,13 +222,23 @@ impl<P: Copy + Ord> Reconciler<P> {
             return taken;
         };
         fetch.changed |= !taken.is_empty();
-        if first != fetch.next {
-            return taken;
+        if first >= fetch.next && fetch.ahead.len() < self.timing.window as usize {
+            fetch.ahead.insert(first, (len, last));
         }
-        fetch.next += len;
-        fetch.attempts = 0;
-        fetch.window_left = fetch.window_left.saturating_sub(1);
-        if last {
+        let before = fetch.next;
+        let mut is_over = false;
+        while let Some((len, last)) = fetch.ahead.remove(&fetch.next) {
+            fetch.next += len;
+            fetch.window_left = fetch.window_left.saturating_sub(1);
+            is_over |= last;
+            if len == 0 {
+                break;
+            }
+        }
+        if fetch.next > before {
+            fetch.attempts = 0;
+        }
+        if is_over {
             self.finish(now);
         } else if fetch.window_left == 0 {
             let request = fetch.request(&self.timing, now);
@@ -285,6 +300,7 @@ impl<P: Copy> Fetch<P> {
     fn request(&mut self, timing: &Timing, now: UnixMillis) -> (P, SyncMessage) {
         self.attempts += 1;
         self.window_left = timing.window;
+        self.ahead.retain(|first, _| *first >= self.next);
         self.deadline = now.plus(timing.retry);
         (
             self.peer,

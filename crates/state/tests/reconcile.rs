@@ -68,8 +68,9 @@ impl Pair {
                     quiet = false;
                     self.messages += 1;
                     // Scattered, and the same in every run.
-                    let scattered = self.messages.wrapping_mul(0x9E37_79B9) >> 7;
-                    if scattered % 100 >= self.loss {
+                    let mixed = (self.messages as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+                    let scattered = (mixed ^ mixed >> 32).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 40;
+                    if scattered % 100 >= self.loss as u64 {
                         let node = &mut self.nodes[to];
                         node.reconciler
                             .on_message(i, message, &node.mirror, self.now);
@@ -126,7 +127,11 @@ fn lost_messages_are_asked_for_again() {
         let mut pair = Pair::new(loss);
         pair.block(0, 20_000);
         pair.block(1, 10);
-        pair.seconds_until_equal(600);
+        let seconds = pair.seconds_until_equal(600);
+        println!(
+            "{loss} % lost: equal after {seconds} s, {} messages",
+            pair.messages
+        );
     }
 }
 
