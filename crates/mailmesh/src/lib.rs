@@ -1,1 +1,70 @@
-//! stub
+//! Peer-to-peer coordination for clustered mail servers.
+//!
+//! Nodes find each other over Eclipse Zenoh, exchange events, and keep a
+//! replicated mirror of blocked networks and TLS certificates. There is no
+//! broker: this crate runs inside each server process, on its tokio runtime.
+//!
+//! **The promise**: every event is delivered once and in order per sender and
+//! lane, or the receiver is told exactly what it missed ([`Incoming::Gap`]).
+//!
+//! ```
+//! use mailmesh::*;
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let hub = MemoryHub::new();
+//! # let lonely = |name: &str| Cluster::builder().name(name).memory(&hub);
+//! // In a server: Cluster::builder().coordinator(Coordinator::load("coordinator.json")?)
+//! let mx1 = lonely("mx1").start().await?;
+//! let mx2 = lonely("mx2").start().await?;
+//! let mut inbox = mx2.inbox(Filter::all());
+//! mx1.wait_for_members(1).await;
+//!
+//! mx1.publish(StateChange::new(AccountId(7), ChangeId(42)).with(DataTypes::EMAIL)).await?;
+//! mx1.blocks().add("192.0.2.7".parse()?, "too many failed logins", None).await?;
+//!
+//! while let Some(incoming) = inbox.recv().await {
+//!     match incoming {
+//!         Incoming::Event(received) => {
+//!             println!("{} says: {}", received.from.name, received.event);
+//!             if received.event.kind() == Kind::Network { break }
+//!         }
+//!         Incoming::Gap(gap) => println!("missed {} events of {}: drop caches", gap.missed, gap.from.name),
+//!         _ => {}
+//!     }
+//! }
+//! assert!(mx2.blocks().is_blocked("192.0.2.7".parse()?));
+//! mx1.shutdown().await;
+//! # Ok(()) }
+//! ```
+
+mod blocks;
+mod builder;
+mod certs;
+mod cluster;
+mod error;
+mod inbox;
+mod incoming;
+mod members;
+mod mesh;
+mod sink;
+mod status;
+mod wire;
+
+pub use blocks::Blocks;
+pub use builder::ClusterBuilder;
+pub use certs::Certs;
+pub use cluster::{Cluster, StopReason};
+pub use error::Error;
+pub use inbox::{Filter, Inbox};
+pub use incoming::{Gap, GapReason, Incoming, LeaveReason, MemberRef, Received};
+pub use mailmesh_codec::{ClusterKey, KeyId};
+pub use mailmesh_delivery::{Incarnation, NodeName, Settings};
+pub use mailmesh_events::*;
+pub use mailmesh_state::{
+    NetworkEntry, StateError, Verdict, certificate_from_der, certificate_from_pem,
+};
+pub use mailmesh_transport::{
+    Backend, ConfigError, ConfigErrorKind, Coordinator, MemoryHub, TransportError, Warning,
+};
+pub use members::Member;
+pub use status::{Refused, Status};

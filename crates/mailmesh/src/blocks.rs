@@ -1,0 +1,119 @@
+use std::net::IpAddr;
+use std::time::Duration;
+
+use mailmesh_events::{Block, Network, Rule};
+use mailmesh_state::{NetworkEntry, Verdict};
+
+use crate::Error;
+use crate::mesh::{Mesh, now};
+
+/// Blocked and allowed networks: answered from this node's memory, the same on
+/// every node.
+///
+/// A change is in force here when the call returns, and is then on its way to
+/// the others.
+#[derive(Debug, Clone, Copy)]
+pub struct Blocks<'a> {
+    mesh: &'a Mesh,
+}
+
+impl<'a> Blocks<'a> {
+    pub(crate) fn new(mesh: &'a Mesh) -> Self {
+        Self { mesh }
+    }
+
+    /// Whether connections from `address` are to be refused.
+    #[must_use]
+    pub fn is_blocked(&self, address: IpAddr) -> bool {
+        self.mesh.mirror.is_blocked(address, now())
+    }
+
+    /// What is known of `address`, and why.
+    pub fn lookup(&self, address: IpAddr) -> Verdict {
+        self.mesh.mirror.lookup(address, now())
+    }
+
+    /// Blocks a network for `reason`, for `ttl` or until it is removed.
+    ///
+    /// # Errors
+    /// [`Error::Event`] for a reason that is too long; [`Error::State`] for the
+    /// loopback, for prefixes wider than /8 (IPv4) or /16 (IPv6), and when the
+    /// mirror is full; [`Error::ShutDown`].
+    pub async fn add(
+        &self,
+        network: Network,
+        reason: &str,
+        ttl: Option<Duration>,
+    ) -> Result<(), Error> {
+        let block = self.block(reason, ttl)?;
+        self.mesh
+            .spread(self.mesh.mirror.block(network, block, now())?)
+            .await
+    }
+
+    /// As [`add`](Self::add), for prefixes of any width.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub async fn add_of_any_width(
+        &self,
+        network: Network,
+        reason: &str,
+        ttl: Option<Duration>,
+    ) -> Result<(), Error> {
+        let block = self.block(reason, ttl)?;
+        self.mesh
+            .spread(self.mesh.mirror.block_of_any_width(network, block, now())?)
+            .await
+    }
+
+    /// Blocks a network with all that is to be known of it.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub async fn add_block(&self, network: Network, block: Block) -> Result<(), Error> {
+        self.mesh
+            .spread(self.mesh.mirror.block(network, block, now())?)
+            .await
+    }
+
+    /// Lets a network in, whatever blocks say.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add), without a limit of width.
+    pub async fn allow(
+        &self,
+        network: Network,
+        reason: &str,
+        ttl: Option<Duration>,
+    ) -> Result<(), Error> {
+        let block = self.block(reason, ttl)?;
+        self.mesh
+            .spread(self.mesh.mirror.allow(network, block, now())?)
+            .await
+    }
+
+    /// Takes a network off the list of `rule`.
+    ///
+    /// # Errors
+    /// [`Error::State`] if it is not on it; [`Error::ShutDown`].
+    pub async fn remove(&self, rule: Rule, network: Network) -> Result<(), Error> {
+        self.mesh
+            .spread(self.mesh.mirror.remove(rule, network, now())?)
+            .await
+    }
+
+    /// The networks of a rule, in order.
+    #[must_use]
+    pub fn list(&self, rule: Rule) -> Vec<NetworkEntry> {
+        self.mesh.mirror.networks(rule, now())
+    }
+
+    fn block(&self, reason: &str, ttl: Option<Duration>) -> Result<Block, Error> {
+        let block = Block::new(reason, now())?.from_origin(self.mesh.identity.name.as_str())?;
+        Ok(match ttl {
+            Some(ttl) => block.expiring_at(now().plus(ttl)),
+            None => block,
+        })
+    }
+}

@@ -1,0 +1,211 @@
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use mailmesh_codec::{ClusterKey, Opener, Sealer};
+use mailmesh_delivery::{Identity, Incarnation, Node, NodeName, Settings, Time};
+use mailmesh_events::NodeId;
+use mailmesh_state::{Mirror, Reconciler, Timing};
+use mailmesh_transport::{
+    Backend, Bus, Coordinator, Driver, Intake, KeySpace, MemoryHub, ZenohBus,
+};
+use parking_lot::Mutex;
+use ring::rand::{SecureRandom, SystemRandom};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::cluster::Cluster;
+use crate::inbox::Inboxes;
+use crate::mesh::{Mesh, now};
+use crate::sink::MeshSink;
+use crate::wire::{OpenFrames, Refusals, SealFrames};
+use crate::{Error, StopReason};
+
+/// The cluster's name unless one is given.
+const DEFAULT_CLUSTER: &str = "mail";
+/// Events an inbox holds unless another number is given.
+const DEFAULT_INBOX: usize = 64 * 1024;
+
+/// Makes a [`Cluster`]. What is set here wins over the coordinator's `mesh`.
+#[derive(Debug, Default)]
+pub struct ClusterBuilder {
+    coordinator: Option<Coordinator>,
+    memory: Option<MemoryHub>,
+    name: Option<String>,
+    cluster: Option<String>,
+    key: Option<ClusterKey>,
+    failure_timeout: Option<Duration>,
+    inbox_events: Option<usize>,
+}
+
+impl ClusterBuilder {
+    /// Sets the coordinator; without one it is [`Coordinator::zenoh_default`].
+    #[must_use]
+    pub fn coordinator(mut self, coordinator: Coordinator) -> Self {
+        self.coordinator = Some(coordinator);
+        self
+    }
+
+    /// Joins nodes of this process over `hub` instead of a network.
+    #[must_use]
+    pub fn memory(mut self, hub: &MemoryHub) -> Self {
+        self.memory = Some(hub.clone());
+        self
+    }
+
+    /// Sets the node's name; without one it is the host's.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Sets the cluster's name; without one it is `mail`.
+    #[must_use]
+    pub fn cluster_name(mut self, cluster: impl Into<String>) -> Self {
+        self.cluster = Some(cluster.into());
+        self
+    }
+
+    /// Sets the cluster key; without one the mesh is open and certificates are
+    /// not replicated.
+    #[must_use]
+    pub fn key(mut self, key: ClusterKey) -> Self {
+        self.key = Some(key);
+        self
+    }
+
+    /// Sets after how long without a sign of life a member has failed, at least
+    /// 2 s; without one it is 3 s.
+    #[must_use]
+    pub fn failure_timeout(mut self, timeout: Duration) -> Self {
+        self.failure_timeout = Some(timeout);
+        self
+    }
+
+    /// Sets how many entries an inbox holds, at least 16; without one it is 65,536.
+    #[must_use]
+    pub fn inbox_events(mut self, events: usize) -> Self {
+        self.inbox_events = Some(events.max(16));
+        self
+    }
+
+    /// Starts the node on the tokio runtime of the caller.
+    ///
+    /// # Errors
+    /// Whatever of configuration, names and key cannot be used, and what the
+    /// machine lacks; each error says what to do.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with time enabled.
+    pub async fn start(self) -> Result<Cluster, Error> {
+        let coordinator = match self.coordinator {
+            Some(coordinator) => coordinator,
+            None => Coordinator::zenoh_default()?,
+        };
+        for warning in coordinator.warnings() {
+            tracing::warn!("configuration: {warning}");
+        }
+        let mesh = coordinator.mesh();
+        let name = match (self.name, &mesh.name) {
+            (Some(name), _) => name.parse()?,
+            (None, Some(name)) => name.clone(),
+            (None, None) => host_name()?,
+        };
+        let cluster = self.cluster.or_else(|| mesh.cluster.clone());
+        let cluster = cluster.unwrap_or_else(|| DEFAULT_CLUSTER.to_owned());
+        let keys = KeySpace::new(&cluster)?;
+        let key = match (self.key, &mesh.key) {
+            (Some(key), _) => Some(key),
+            (None, Some(secret)) => Some(ClusterKey::from_text(&secret.resolve()?)?),
+            (None, None) => None,
+        };
+        let mut settings = Settings::default();
+        if let Some(timeout) = self.failure_timeout.or(mesh.failure_timeout) {
+            settings = settings.with_failure_timeout(timeout)?;
+        }
+        let inbox_events = self
+            .inbox_events
+            .or(mesh.inbox_events)
+            .unwrap_or(DEFAULT_INBOX);
+        let identity = Identity::new(name, Incarnation(random()?), now().0);
+        let incarnation = identity.incarnation;
+
+        let (sender, intake) = Intake::new();
+        let bus: Arc<dyn Bus> = match (self.memory, coordinator.backend()) {
+            (Some(hub), _) => Arc::new(hub.join(incarnation, sender)),
+            (None, Backend::Zenoh(zenoh)) => {
+                if key.is_none() {
+                    tracing::warn!(
+                        "the mesh is open: whoever reaches it may join and read, and certificates are not replicated; \
+                         make a key with `mailmesh key generate` and set `mesh.key` on every node"
+                    );
+                }
+                Arc::new(ZenohBus::open(zenoh, keys, incarnation, sender).await?)
+            }
+            (None, _) => Arc::new(MemoryHub::new().join(incarnation, sender)),
+        };
+
+        let (sealer, opener, mirror_key) = match &key {
+            Some(key) => (
+                Sealer::keyed(key, &cluster, incarnation.0),
+                Opener::keyed(key, &cluster),
+                key.mirror_key(&cluster),
+            ),
+            None => (Sealer::open_mesh(), Opener::open_mesh(), [0; 16]),
+        };
+        let refusals = Arc::<Refusals>::default();
+        let mesh = Arc::new(Mesh {
+            key_id: key.as_ref().map(|key| key.id(&cluster).to_string()),
+            mirror: Mirror::new(writer(incarnation), mirror_key),
+            reconciler: Mutex::new(Reconciler::new(Timing::default())),
+            inboxes: Inboxes::new(inbox_events),
+            refusals: refusals.clone(),
+            stopped: watch::Sender::new(None::<StopReason>),
+            member_count: watch::Sender::new(0),
+            driver: OnceLock::new(),
+            identity: identity.clone(),
+            cluster,
+        });
+        let start = Instant::now();
+        let mut node = Node::new(identity, settings, Time::default());
+        node.set_tag(bytes::Bytes::copy_from_slice(
+            &mailmesh_codec::encode_digest(&mesh.mirror.digest()),
+        ));
+        let seal = Arc::new(SealFrames(sealer));
+        let open = Box::new(OpenFrames { opener, refusals });
+        let sink = Box::new(MeshSink::new(mesh.clone()));
+        let driver = Arc::new(Driver::start(
+            node,
+            settings,
+            start,
+            bus,
+            intake,
+            (seal, open),
+            sink,
+        ));
+        let _first_and_only = mesh.driver.set(Arc::downgrade(&driver));
+        Ok(Cluster::new(mesh, driver))
+    }
+}
+
+/// The writer of the mirror's stamps: new with each incarnation.
+fn writer(incarnation: Incarnation) -> NodeId {
+    let [a, b, c, d, e, f, g, h, ..] = incarnation.0;
+    NodeId(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+}
+
+fn random() -> Result<[u8; 16], Error> {
+    let mut bytes = [0; 16];
+    let filled = SystemRandom::new().fill(&mut bytes);
+    filled.map_err(|_| mailmesh_codec::CodecError::NoRandom)?;
+    Ok(bytes)
+}
+
+fn host_name() -> Result<NodeName, Error> {
+    let host = gethostname::gethostname().to_string_lossy().into_owned();
+    host.parse()
+        .map_err(|error: mailmesh_delivery::DeliveryError| Error::HostName {
+            host,
+            why: error.to_string(),
+        })
+}

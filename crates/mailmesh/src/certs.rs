@@ -1,0 +1,56 @@
+use std::sync::Arc;
+
+use mailmesh_events::{Certificate, DomainNames};
+
+use crate::Error;
+use crate::mesh::{Mesh, now};
+
+/// TLS certificates: the newest of each set of names, the same on every node.
+/// Replicated only with a cluster key, so that no private key crosses the network
+/// in the clear.
+#[derive(Debug, Clone, Copy)]
+pub struct Certs<'a> {
+    mesh: &'a Mesh,
+}
+
+impl<'a> Certs<'a> {
+    pub(crate) fn new(mesh: &'a Mesh) -> Self {
+        Self { mesh }
+    }
+
+    /// Sets the certificate of its names, here and on the other nodes.
+    ///
+    /// # Errors
+    /// [`Error::NoClusterKey`] in an open mesh; [`Error::State`] if it does not
+    /// check, is over, or is older than the one in place; [`Error::ShutDown`].
+    pub async fn set(&self, certificate: Certificate) -> Result<(), Error> {
+        if !self.mesh.is_sealed() {
+            return Err(Error::NoClusterKey);
+        }
+        self.mesh
+            .spread(self.mesh.mirror.set_certificate(certificate, now())?)
+            .await
+    }
+
+    /// Withdraws the certificate of exactly these names.
+    ///
+    /// # Errors
+    /// [`Error::State`] if there is none; [`Error::ShutDown`].
+    pub async fn withdraw(&self, names: DomainNames) -> Result<(), Error> {
+        self.mesh
+            .spread(self.mesh.mirror.withdraw_certificate(names, now())?)
+            .await
+    }
+
+    /// The certificate to present for `host`.
+    #[must_use]
+    pub fn for_host(&self, host: &str) -> Option<Arc<Certificate>> {
+        self.mesh.mirror.certificate_for_host(host)
+    }
+
+    /// Every certificate, by names.
+    #[must_use]
+    pub fn list(&self) -> Vec<Arc<Certificate>> {
+        self.mesh.mirror.certificates()
+    }
+}

@@ -1,0 +1,219 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use mailmesh_delivery::{Incarnation, NodeName};
+use mailmesh_events::Event;
+use mailmesh_transport::Driver;
+use parking_lot::Mutex;
+use tokio::task::JoinHandle;
+
+use crate::mesh::Mesh;
+use crate::{Blocks, Certs, ClusterBuilder, Error, Filter, Inbox, Member, Status};
+
+/// How often the mirror is swept of what has ended.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Why a node stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StopReason {
+    /// [`Cluster::shutdown`] was called.
+    ShutDown,
+    /// Another live node has the same name and is older.
+    DuplicateName {
+        /// The name of both.
+        name: NodeName,
+    },
+}
+
+/// A node of a cluster: publishes events, gives inboxes, keeps the mirror.
+///
+/// Cheap to clone. [`shutdown`](Self::shutdown) drains and says goodbye; when the
+/// last clone is dropped without it, the others notice as if it had been killed.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    mesh: Arc<Mesh>,
+    driver: Arc<Driver>,
+    ticker: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(ticker) = self.ticker.lock().take() {
+            ticker.abort();
+        }
+        self.mesh.inboxes.close();
+    }
+}
+
+impl Cluster {
+    /// Begins a node.
+    #[must_use]
+    pub fn builder() -> ClusterBuilder {
+        ClusterBuilder::default()
+    }
+
+    pub(crate) fn new(mesh: Arc<Mesh>, driver: Arc<Driver>) -> Self {
+        let ticker = tokio::spawn(tick(mesh.clone(), Arc::downgrade(&driver)));
+        Self {
+            inner: Arc::new(Inner {
+                mesh,
+                driver,
+                ticker: Mutex::new(Some(ticker)),
+            }),
+        }
+    }
+
+    /// Publishes an event to the other nodes; waits while the lane's queue is
+    /// full. When the lane is idle, the caller's thread sends it right away.
+    ///
+    /// # Errors
+    /// [`Error::MirrorEvent`] for changes of the mirror, [`Error::Codec`] for
+    /// what cannot be encoded, [`Error::ShutDown`], [`Error::SteppedBack`].
+    pub async fn publish(&self, event: impl Into<Event>) -> Result<(), Error> {
+        self.inner.mesh.publish(&by_hand(event.into())?).await
+    }
+
+    /// As [`publish`](Self::publish), but does not wait.
+    ///
+    /// # Errors
+    /// [`Error::Full`], and those of [`publish`](Self::publish).
+    pub fn try_publish(&self, event: impl Into<Event>) -> Result<(), Error> {
+        self.inner.mesh.try_publish(&by_hand(event.into())?)
+    }
+
+    /// A queue of what comes from now on, as `filter` has it.
+    #[must_use]
+    pub fn inbox(&self, filter: Filter) -> Inbox {
+        self.inner.mesh.inboxes.open(filter)
+    }
+
+    /// The other nodes.
+    #[must_use]
+    pub fn members(&self) -> Vec<Member> {
+        let peers = self.inner.driver.peers();
+        let mut members: Vec<_> = peers
+            .iter()
+            .map(|(peer, heard_ago)| Member::new(peer, *heard_ago))
+            .collect();
+        members.sort_by(|a, b| (&a.name, a.incarnation).cmp(&(&b.name, b.incarnation)));
+        members
+    }
+
+    /// Waits until there are at least `count` other nodes, or this one has
+    /// stopped. Put a time-out around it.
+    pub async fn wait_for_members(&self, count: usize) {
+        let mut members = self.inner.mesh.member_count.subscribe();
+        tokio::select! {
+            _ = members.wait_for(|members| *members >= count) => {}
+            _ = self.stopped() => {}
+        }
+    }
+
+    /// Blocked and allowed networks.
+    #[must_use]
+    pub fn blocks(&self) -> Blocks<'_> {
+        Blocks::new(&self.inner.mesh)
+    }
+
+    /// Certificates.
+    #[must_use]
+    pub fn certs(&self) -> Certs<'_> {
+        Certs::new(&self.inner.mesh)
+    }
+
+    /// This node's name.
+    #[must_use]
+    pub fn name(&self) -> &NodeName {
+        &self.inner.mesh.identity.name
+    }
+
+    /// This node's life.
+    #[must_use]
+    pub fn incarnation(&self) -> Incarnation {
+        self.inner.mesh.identity.incarnation
+    }
+
+    /// How this node is.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let mesh = &self.inner.mesh;
+        let counters = self.inner.driver.counters();
+        let digest = mesh.mirror.digest();
+        Status {
+            name: mesh.identity.name.clone(),
+            cluster: mesh.cluster.clone(),
+            incarnation: mesh.identity.incarnation,
+            started: mailmesh_events::UnixMillis(mesh.identity.started_ms),
+            key_id: mesh.key_id.clone(),
+            members: *mesh.member_count.borrow(),
+            inboxes: mesh.inboxes.count(),
+            sent: counters.delivery.sent,
+            delivered: counters.delivery.delivered,
+            gaps: counters.delivery.gaps,
+            missed: counters.delivery.missed,
+            duplicates: counters.delivery.duplicates,
+            refused: mesh.refusals.counts(),
+            intake_dropped: counters.intake_dropped,
+            put_failed: counters.put_failed,
+            waiting_bytes: counters.waiting_bytes,
+            mirror_entries: digest.entries,
+            mirror_fingerprint: format!("{:032x}", digest.fingerprint),
+            mirror_refused: mesh.mirror.counters().refused,
+        }
+    }
+
+    /// Sends what waits, says goodbye and closes the bus. Inboxes end after what
+    /// they hold. Does nothing the second time.
+    pub async fn shutdown(&self) {
+        self.inner.mesh.stopped.send_if_modified(|stopped| {
+            let first = stopped.is_none();
+            stopped.get_or_insert(StopReason::ShutDown);
+            first
+        });
+        self.inner.driver.shutdown().await;
+        self.inner.mesh.inboxes.close();
+    }
+
+    /// Waits until this node has stopped, and says why.
+    pub async fn stopped(&self) -> StopReason {
+        let mut stopped = self.inner.mesh.stopped.subscribe();
+        match stopped.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone().unwrap_or(StopReason::ShutDown),
+            Err(_) => StopReason::ShutDown,
+        }
+    }
+}
+
+/// Refuses what only the mirror may publish.
+fn by_hand(event: Event) -> Result<Event, Error> {
+    match event {
+        Event::Network(_) | Event::Certificate(_) => Err(Error::MirrorEvent),
+        event => Ok(event),
+    }
+}
+
+/// Sweeps the mirror every second; ends the node when it must step back.
+async fn tick(mesh: Arc<Mesh>, driver: std::sync::Weak<Driver>) {
+    let mut stopped = mesh.stopped.subscribe();
+    let mut interval = tokio::time::interval(TICK);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = interval.tick() => mesh.tick(),
+            _ = stopped.wait_for(Option::is_some) => break,
+        }
+    }
+    if matches!(&*mesh.stopped.borrow(), Some(StopReason::ShutDown)) {
+        return;
+    }
+    if let Some(driver) = driver.upgrade() {
+        driver.shutdown().await;
+    }
+    mesh.inboxes.close();
+}

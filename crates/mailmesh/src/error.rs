@@ -1,0 +1,71 @@
+use mailmesh_codec::CodecError;
+use mailmesh_delivery::DeliveryError;
+use mailmesh_events::EventError;
+use mailmesh_state::StateError;
+use mailmesh_transport::{ConfigError, PublishError, TransportError};
+
+/// What can go wrong in a cluster's node.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The bus did not start.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// A name or setting cannot be used.
+    #[error(transparent)]
+    Delivery(#[from] DeliveryError),
+    /// An event, or a key, cannot be encoded or read.
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+    /// Not a valid value.
+    #[error(transparent)]
+    Event(#[from] EventError),
+    /// The mirror refused a change.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The lane's queue is full.
+    #[error("the publishing queue is full; wait with `publish`, or publish less")]
+    Full,
+    /// The node was shut down.
+    #[error("the node was shut down; start a new one")]
+    ShutDown,
+    /// Another live node has this node's name and is older.
+    #[error(
+        "another live node is named `{name}` and is older, so this one stepped back; give each node a name of its own (`mesh.name`)"
+    )]
+    SteppedBack {
+        /// The name of both.
+        name: String,
+    },
+    /// Changes of the mirror are not published by hand.
+    #[error(
+        "blocked networks and certificates are published by `blocks()` and `certs()`, which stamp and store them"
+    )]
+    MirrorEvent,
+    /// There is no cluster key.
+    #[error(
+        "certificates are replicated only with a cluster key, so that no private key crosses the network in the clear; make one with `mailmesh key generate` and set `mesh.key` on every node"
+    )]
+    NoClusterKey,
+    /// The host's name cannot be the node's.
+    #[error("the host's name `{host}` cannot be a node's name: {why}; set `mesh.name`")]
+    HostName {
+        /// The host's name.
+        host: String,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl From<PublishError<CodecError>> for Error {
+    fn from(error: PublishError<CodecError>) -> Self {
+        match error {
+            PublishError::Full => Self::Full,
+            PublishError::Encode(error) => Self::Codec(error),
+            _ => Self::ShutDown,
+        }
+    }
+}

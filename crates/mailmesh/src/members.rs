@@ -1,0 +1,41 @@
+use std::time::Duration;
+
+use mailmesh_delivery::{Incarnation, NodeName, PeerInfo};
+use mailmesh_events::UnixMillis;
+use serde::Serialize;
+
+use crate::MemberRef;
+use crate::incoming::text;
+
+/// Another node of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Member {
+    /// Its name.
+    pub name: NodeName,
+    /// Its life.
+    #[serde(serialize_with = "text")]
+    pub incarnation: Incarnation,
+    /// When it started, by its own clock.
+    pub started: UnixMillis,
+    /// How long ago it was heard, in milliseconds.
+    pub heard_ms_ago: u64,
+}
+
+impl Member {
+    pub(crate) fn new(peer: &PeerInfo, heard_ago: Duration) -> Self {
+        Self {
+            name: peer.name.clone(),
+            incarnation: peer.incarnation,
+            started: UnixMillis(peer.started_ms),
+            heard_ms_ago: u64::try_from(heard_ago.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
+    pub(crate) fn reference(peer: &PeerInfo) -> MemberRef {
+        MemberRef {
+            name: peer.name.clone(),
+            incarnation: peer.incarnation,
+        }
+    }
+}

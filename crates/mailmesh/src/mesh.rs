@@ -1,0 +1,144 @@
+//! What the handles, the sink and the clock task of a node share.
+
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use mailmesh_codec::{encode_digest, encode_event, encode_sync};
+use mailmesh_delivery::{self as delivery, Incarnation};
+use mailmesh_events::{Change, Event, Lane, SyncMessage, UnixMillis};
+use mailmesh_state::{Mirror, Reconciler};
+use mailmesh_transport::Driver;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::inbox::Inboxes;
+use crate::wire::Refusals;
+use crate::{Error, Incoming, StopReason};
+
+#[derive(Debug)]
+pub(crate) struct Mesh {
+    pub(crate) identity: delivery::Identity,
+    pub(crate) cluster: String,
+    pub(crate) key_id: Option<String>,
+    pub(crate) mirror: Mirror,
+    pub(crate) reconciler: Mutex<Reconciler<Incarnation>>,
+    pub(crate) inboxes: Inboxes,
+    pub(crate) refusals: Arc<Refusals>,
+    pub(crate) stopped: watch::Sender<Option<StopReason>>,
+    /// Number of members, for those who wait for some.
+    pub(crate) member_count: watch::Sender<usize>,
+    /// Set once, right after the driver starts.
+    pub(crate) driver: OnceLock<Weak<Driver>>,
+}
+
+/// The wall clock.
+pub(crate) fn now() -> UnixMillis {
+    SystemTime::now().into()
+}
+
+pub(crate) fn lane(lane: Lane) -> delivery::Lane {
+    match lane {
+        Lane::Urgent => delivery::Lane::Urgent,
+        Lane::Events => delivery::Lane::Events,
+    }
+}
+
+impl Mesh {
+    /// Whether frames are sealed, so that private keys may be sent.
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.key_id.is_some()
+    }
+
+    pub(crate) fn driver(&self) -> Result<Arc<Driver>, Error> {
+        self.driver
+            .get()
+            .and_then(Weak::upgrade)
+            .ok_or_else(|| self.stop_error())
+    }
+
+    /// Why nothing can be published any more.
+    pub(crate) fn stop_error(&self) -> Error {
+        match &*self.stopped.borrow() {
+            Some(StopReason::DuplicateName { name }) => Error::SteppedBack {
+                name: name.to_string(),
+            },
+            _ => Error::ShutDown,
+        }
+    }
+
+    pub(crate) async fn publish(&self, event: &Event) -> Result<(), Error> {
+        let driver = self.driver()?;
+        let published = driver
+            .publish(lane(event.lane()), |body| encode_event(event, body))
+            .await;
+        published.map_err(|error| self.explain(error.into()))
+    }
+
+    pub(crate) fn try_publish(&self, event: &Event) -> Result<(), Error> {
+        let driver = self.driver()?;
+        let published = driver.try_publish(lane(event.lane()), |body| encode_event(event, body));
+        published.map_err(|error| self.explain(error.into()))
+    }
+
+    fn explain(&self, error: Error) -> Error {
+        if matches!(error, Error::ShutDown) {
+            self.stop_error()
+        } else {
+            error
+        }
+    }
+
+    /// A change that this node made: tells the others.
+    pub(crate) async fn spread(&self, change: Change) -> Result<(), Error> {
+        self.tell_digest();
+        self.publish(&change.into()).await
+    }
+
+    /// Puts the mirror's digest on the heartbeats.
+    pub(crate) fn tell_digest(&self) {
+        if let Ok(driver) = self.driver() {
+            driver.set_tag(Bytes::copy_from_slice(&encode_digest(
+                &self.mirror.digest(),
+            )));
+        }
+    }
+
+    /// Sends what the reconciler has to say.
+    pub(crate) fn send_sync(&self, messages: Vec<(Incarnation, SyncMessage)>) {
+        let Ok(driver) = self.driver() else { return };
+        for (peer, mut message) in messages {
+            if let SyncMessage::Part { changes, .. } = &mut message
+                && !self.is_sealed()
+            {
+                // There are none; were there any, they would stay here.
+                changes.retain(|change| !change.has_private_key());
+            }
+            match encode_sync(&message) {
+                Ok(body) => {
+                    // A peer that left meanwhile needs nothing.
+                    let _gone = driver.send_direct(peer, body.into());
+                }
+                Err(error) => tracing::error!(%error, "a sync message was not sent"),
+            }
+        }
+    }
+
+    /// What is due every second: expiry, and fetches without an answer.
+    pub(crate) fn tick(&self) {
+        let now = now();
+        if !self.mirror.sweep(now).is_empty() {
+            self.tell_digest();
+        }
+        let messages = {
+            let mut reconciler = self.reconciler.lock();
+            reconciler.on_deadline(now);
+            reconciler.take_to_send()
+        };
+        self.send_sync(messages);
+    }
+
+    pub(crate) fn offer(&self, incoming: &Incoming) {
+        self.inboxes.offer(incoming);
+    }
+}

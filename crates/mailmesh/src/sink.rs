@@ -1,0 +1,230 @@
+//! Takes what delivery has to say: decodes events, merges changes, fills inboxes.
+//! Runs on the driver's task and never waits.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use mailmesh_codec::{decode_digest, decode_events, decode_sync};
+use mailmesh_delivery::{self as delivery, Incarnation, Output};
+use mailmesh_events::{Change, Event, Lane};
+use mailmesh_state::Applied;
+use mailmesh_transport::Sink;
+
+use crate::mesh::{Mesh, now};
+use crate::{Gap, GapReason, Incoming, LeaveReason, Member, MemberRef, Received, StopReason};
+
+pub(crate) struct MeshSink {
+    pub(crate) mesh: Arc<Mesh>,
+    members: BTreeMap<Incarnation, MemberRef>,
+}
+
+impl MeshSink {
+    pub(crate) fn new(mesh: Arc<Mesh>) -> Self {
+        Self {
+            mesh,
+            members: BTreeMap::new(),
+        }
+    }
+
+    fn deliver(&self, from: &MemberRef, lane: Lane, first: u64, count: u16, body: &Bytes) {
+        let mut unreadable = 0;
+        let mut changed = false;
+        for (number, decoded) in (first..).zip(decode_events(body, count)) {
+            match decoded {
+                Ok(event) => {
+                    self.tell_unreadable(from, lane, &mut unreadable);
+                    changed |= self.merge(&event);
+                    let received = Received {
+                        from: from.clone(),
+                        lane,
+                        number,
+                        event,
+                    };
+                    self.mesh.offer(&Incoming::Event(received.into()));
+                }
+                Err(error) => {
+                    unreadable += 1;
+                    self.mesh.refusals.count(&error);
+                }
+            }
+        }
+        self.tell_unreadable(from, lane, &mut unreadable);
+        if changed {
+            self.mesh.tell_digest();
+        }
+    }
+
+    /// Takes a change of the mirror out of an event.
+    fn merge(&self, event: &Event) -> bool {
+        let change = match event {
+            Event::Network(change) => Change::Network(change.clone()),
+            Event::Certificate(change) => Change::Certificate(change.clone()),
+            _ => return false,
+        };
+        self.apply(&change)
+    }
+
+    fn apply(&self, change: &Change) -> bool {
+        if change.has_private_key() && !self.mesh.is_sealed() {
+            tracing::warn!(
+                "a certificate came over an open mesh and was not taken; set `mesh.key`"
+            );
+            return false;
+        }
+        match self.mesh.mirror.apply(change, now()) {
+            Applied::Changed => true,
+            Applied::Stale => false,
+            Applied::Refused(error) => {
+                tracing::warn!(%error, "a change of another node was refused");
+                false
+            }
+        }
+    }
+
+    fn tell_unreadable(&self, from: &MemberRef, lane: Lane, missed: &mut u64) {
+        if *missed > 0 {
+            self.tell_gap(from, lane, std::mem::take(missed), GapReason::Malformed);
+        }
+    }
+
+    fn tell_gap(&self, from: &MemberRef, lane: Lane, missed: u64, reason: GapReason) {
+        tracing::warn!(from = %from.name, %lane, missed, "gap: events {reason}");
+        if lane == Lane::Urgent {
+            self.mesh.reconciler.lock().on_gap(from.incarnation);
+        }
+        self.mesh.offer(&Incoming::Gap(Gap {
+            from: from.clone(),
+            lane,
+            missed,
+            reason,
+        }));
+    }
+
+    fn sync(&self, from: Incarnation, body: &Bytes) {
+        let message = match decode_sync(body) {
+            Ok(message) => message,
+            Err(error) => return self.mesh.refusals.count(&error),
+        };
+        if matches!(&message, mailmesh_events::SyncMessage::Part { changes, .. }
+            if !self.mesh.is_sealed() && changes.iter().any(Change::has_private_key))
+        {
+            return;
+        }
+        let (taken, messages) = {
+            let mut reconciler = self.mesh.reconciler.lock();
+            let taken = reconciler.on_message(from, message, &self.mesh.mirror, now());
+            (taken, reconciler.take_to_send())
+        };
+        self.mesh.send_sync(messages);
+        if !taken.is_empty() {
+            self.mesh.tell_digest();
+        }
+        for change in taken {
+            self.mesh.offer(&Incoming::Synced(change));
+        }
+    }
+
+    fn digest(&self, from: Incarnation, tag: &Bytes) {
+        if tag.is_empty() {
+            return;
+        }
+        match decode_digest(tag) {
+            Ok(theirs) => {
+                let ours = self.mesh.mirror.digest();
+                let messages = {
+                    let mut reconciler = self.mesh.reconciler.lock();
+                    reconciler.on_digest(from, theirs, ours, now());
+                    reconciler.take_to_send()
+                };
+                self.mesh.send_sync(messages);
+            }
+            Err(error) => self.mesh.refusals.count(&error),
+        }
+    }
+
+    fn joined(&mut self, peer: &delivery::PeerInfo) {
+        tracing::info!(name = %peer.name, incarnation = ?peer.incarnation, "node joined");
+        self.members
+            .insert(peer.incarnation, Member::reference(peer));
+        self.mesh.reconciler.lock().on_joined(peer.incarnation);
+        self.mesh.member_count.send_replace(self.members.len());
+        self.mesh
+            .offer(&Incoming::Joined(Member::new(peer, Duration::ZERO)));
+    }
+
+    fn left(&mut self, peer: &delivery::PeerInfo, reason: delivery::LeaveReason) {
+        let reason = match reason {
+            delivery::LeaveReason::Bye => LeaveReason::Bye,
+            delivery::LeaveReason::Replaced => LeaveReason::Replaced,
+            _ => LeaveReason::Failed,
+        };
+        tracing::info!(name = %peer.name, incarnation = ?peer.incarnation, "node left: it {reason}");
+        self.members.remove(&peer.incarnation);
+        self.mesh.reconciler.lock().on_left(peer.incarnation);
+        self.mesh.member_count.send_replace(self.members.len());
+        let member = Member::new(peer, Duration::ZERO);
+        self.mesh.offer(&Incoming::Left { member, reason });
+    }
+
+    fn conflict(&self, conflict: &delivery::Conflict) {
+        let name = conflict.name.clone();
+        self.mesh
+            .offer(&Incoming::DuplicateName { name: name.clone() });
+        if conflict.younger == self.mesh.identity.incarnation {
+            tracing::error!(
+                %name,
+                "another live node has this name and is older: stepping back; give each node a name of its own (mesh.name)"
+            );
+            self.mesh
+                .stopped
+                .send_replace(Some(StopReason::DuplicateName { name }));
+        } else {
+            tracing::error!(
+                %name, elder = ?conflict.elder, younger = ?conflict.younger,
+                "two live nodes have one name; the younger steps back; give each node a name of its own (mesh.name)"
+            );
+        }
+    }
+}
+
+impl Sink for MeshSink {
+    fn take(&mut self, output: Output) {
+        match output {
+            Output::Deliver {
+                from,
+                lane,
+                first,
+                count,
+                body,
+            } => {
+                if let Some(from) = self.members.get(&from) {
+                    self.deliver(from, of_delivery(lane), first, count, &body);
+                }
+            }
+            Output::Gap(gap) => {
+                if let Some(from) = self.members.get(&gap.from) {
+                    let reason = match gap.reason {
+                        delivery::GapReason::Unreachable => GapReason::Unreachable,
+                        _ => GapReason::Lost,
+                    };
+                    self.tell_gap(from, of_delivery(gap.lane), gap.missed, reason);
+                }
+            }
+            Output::Joined(peer) => self.joined(&peer),
+            Output::Left { peer, reason } => self.left(&peer, reason),
+            Output::Conflict(conflict) => self.conflict(&conflict),
+            Output::Tag { from, tag } => self.digest(from, &tag),
+            Output::Direct { from, body } => self.sync(from, &body),
+            _ => {}
+        }
+    }
+}
+
+fn of_delivery(lane: delivery::Lane) -> Lane {
+    match lane {
+        delivery::Lane::Urgent => Lane::Urgent,
+        delivery::Lane::Events => Lane::Events,
+    }
+}

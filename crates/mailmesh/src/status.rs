@@ -1,0 +1,66 @@
+use mailmesh_delivery::{Incarnation, NodeName};
+use mailmesh_events::UnixMillis;
+use serde::Serialize;
+
+use crate::incoming::text;
+
+/// Frames that were refused, by reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
+pub struct Refused {
+    /// The seal did not hold: another key, or altered.
+    pub not_authentic: u64,
+    /// Not sealed, though this node has a key.
+    pub not_sealed: u64,
+    /// Sealed, though this node has no key.
+    pub no_key: u64,
+    /// Of a version this node does not speak.
+    pub other_version: u64,
+    /// Not a frame.
+    pub malformed: u64,
+}
+
+/// How a node is. Counters count since the start and never decrease.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Status {
+    /// Its name.
+    pub name: NodeName,
+    /// The cluster's name.
+    pub cluster: String,
+    /// Its life.
+    #[serde(serialize_with = "text")]
+    pub incarnation: Incarnation,
+    /// When it started.
+    pub started: UnixMillis,
+    /// The public name of the cluster key; `None` for an open mesh.
+    pub key_id: Option<String>,
+    /// Other nodes.
+    pub members: usize,
+    /// Inboxes open.
+    pub inboxes: usize,
+    /// Events published.
+    pub sent: u64,
+    /// Events delivered.
+    pub delivered: u64,
+    /// Gaps told.
+    pub gaps: u64,
+    /// Events missed, all told.
+    pub missed: u64,
+    /// Frames that had come before.
+    pub duplicates: u64,
+    /// Frames refused.
+    pub refused: Refused,
+    /// Frames dropped because the intake was full; they show as gaps.
+    pub intake_dropped: u64,
+    /// Frames the bus did not take; they show as gaps at the others.
+    pub put_failed: u64,
+    /// Bytes waiting to be published.
+    pub waiting_bytes: usize,
+    /// Live entries of the mirror.
+    pub mirror_entries: u64,
+    /// Fingerprint of the mirror, equal on nodes whose mirrors are.
+    pub mirror_fingerprint: String,
+    /// Changes the mirror refused.
+    pub mirror_refused: u64,
+}

@@ -1,0 +1,126 @@
+//! Between the frames of delivery and the bytes of the codec.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use mailmesh_codec::{CodecError, FrameKind, Header, Opener, Sealer};
+use mailmesh_delivery as delivery;
+use mailmesh_transport::{Open, Seal};
+use parking_lot::Mutex;
+
+use crate::status::Refused;
+
+/// The lane number of control and direct messages, which are numbered together.
+const CONTROL_LANE: u8 = 2;
+
+/// Seals frames for the bus.
+pub(crate) struct SealFrames(pub(crate) Sealer);
+
+impl Seal for SealFrames {
+    fn seal(
+        &self,
+        frame: &delivery::Frame,
+    ) -> Result<Bytes, Box<dyn std::error::Error + Send + Sync>> {
+        let (kind, lane) = match frame.kind {
+            delivery::FrameKind::Data(lane) => (FrameKind::Data, lane as u8),
+            delivery::FrameKind::Control => (FrameKind::Control, CONTROL_LANE),
+            delivery::FrameKind::Direct => (FrameKind::Direct, CONTROL_LANE),
+        };
+        let (incarnation, first, count) = (frame.incarnation.0, frame.first, frame.count);
+        let header = Header {
+            kind,
+            lane,
+            incarnation,
+            first,
+            count,
+        };
+        Ok(self.0.seal(&header, &frame.body)?)
+    }
+}
+
+/// Opens frames from the bus; refuses, counts and reports the others.
+pub(crate) struct OpenFrames {
+    pub(crate) opener: Opener,
+    pub(crate) refusals: Arc<Refusals>,
+}
+
+impl Open for OpenFrames {
+    fn open(&mut self, bytes: &[u8]) -> Option<delivery::Frame> {
+        let frame = self
+            .opener
+            .open(bytes)
+            .and_then(|(header, body)| frame(&header, body));
+        frame.inspect_err(|error| self.refusals.count(error)).ok()
+    }
+}
+
+fn frame(header: &Header, body: Bytes) -> Result<delivery::Frame, CodecError> {
+    let kind = match (header.kind, header.lane) {
+        (FrameKind::Data, 0) => delivery::FrameKind::Data(delivery::Lane::Urgent),
+        (FrameKind::Data, 1) => delivery::FrameKind::Data(delivery::Lane::Events),
+        (FrameKind::Control, CONTROL_LANE) => delivery::FrameKind::Control,
+        (FrameKind::Direct, CONTROL_LANE) => delivery::FrameKind::Direct,
+        (_, lane) => {
+            return Err(CodecError::Header {
+                what: "lane",
+                value: lane.into(),
+            });
+        }
+    };
+    let incarnation = delivery::Incarnation(header.incarnation);
+    Ok(delivery::Frame {
+        incarnation,
+        kind,
+        first: header.first,
+        count: header.count,
+        body,
+    })
+}
+
+/// How often a refusal of one sort is logged.
+const LOG_EVERY: Duration = Duration::from_secs(60);
+
+/// Frames that were refused, by the sort of reason. Each sort is logged at most
+/// once a minute, however many come.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals {
+    counts: [AtomicU64; SORTS],
+    logged: Mutex<[Option<Instant>; SORTS]>,
+}
+
+const SORTS: usize = 5;
+
+fn sort(error: &CodecError) -> usize {
+    match error {
+        CodecError::NotAuthentic => 0,
+        CodecError::NotSealed => 1,
+        CodecError::NoKey => 2,
+        CodecError::Version { .. } => 3,
+        _ => 4,
+    }
+}
+
+impl Refusals {
+    pub(crate) fn count(&self, error: &CodecError) {
+        let sort = sort(error);
+        let total = self.counts[sort].fetch_add(1, Ordering::Relaxed) + 1;
+        let mut logged = self.logged.lock();
+        if logged[sort].is_none_or(|last| last.elapsed() >= LOG_EVERY) {
+            logged[sort] = Some(Instant::now());
+            tracing::warn!(total, "frame refused: {error}");
+        }
+    }
+
+    pub(crate) fn counts(&self) -> Refused {
+        let read = |sort: usize| self.counts[sort].load(Ordering::Relaxed);
+        Refused {
+            not_authentic: read(0),
+            not_sealed: read(1),
+            no_key: read(2),
+            other_version: read(3),
+            malformed: read(4),
+        }
+    }
+}
