@@ -1,2 +1,65 @@
-//! stub
-fn main() {}
+//! The `mailmesh` program: runs a node, looks into a running one, checks a
+//! configuration, shows the demo.
+//!
+//! `node` serves a local control socket; the other commands are its clients. The
+//! program adds nothing to the protocol: it is a user of the `mailmesh` crate.
+
+mod args;
+mod check;
+mod control;
+mod demo;
+mod exit;
+mod key;
+mod node;
+mod query;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use args::{Args, Command};
+use exit::Failure;
+
+fn main() -> ExitCode {
+    // A usage error exits with 2, as clap does.
+    let args = Args::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return Failure::failed(format!("cannot start: {error}")).report(),
+    };
+    let code = match runtime.block_on(run(args)) {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
+    };
+    // A read of standard input may be under way; it must not hold the exit up.
+    runtime.shutdown_background();
+    code
+}
+
+async fn run(args: Args) -> Result<ExitCode, Failure> {
+    let socket = args.socket;
+    match args.command {
+        Command::Node(options) => node::run(options, socket).await,
+        Command::Demo(options) => demo::run(options).await,
+        Command::Check(options) => check::run(&options),
+        Command::Key(options) => key::run(&options),
+        Command::Completions { shell } => {
+            clap_complete::generate(
+                shell,
+                &mut Args::command(),
+                "mailmesh",
+                &mut std::io::stdout(),
+            );
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Publish(options) => query::publish(options, socket).await,
+        Command::Watch(options) => query::watch(options, socket).await,
+        Command::Block(options) => query::block(options, socket).await,
+        Command::Cert(options) => query::cert(options, socket).await,
+        Command::Members { json } => query::members(json, socket).await,
+        Command::Status { json } => query::status(json, socket).await,
+    }
+}

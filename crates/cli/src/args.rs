@@ -1,0 +1,369 @@
+//! The command line.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use mailmesh::{Kind, Network};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   done
+  1   refused, or not successful
+  2   wrong usage of the command line
+  3   the configuration cannot be used
+  4   no node answers at the control socket
+  5   the node stepped back: another live node has its name
+  10  `block check`: the address is blocked";
+
+/// Peer-to-peer coordination for clustered mail servers, over Eclipse Zenoh.
+#[derive(Debug, Parser)]
+#[command(name = "mailmesh", version, after_help = EXIT_CODES)]
+pub(crate) struct Args {
+    /// Control socket of the node; without it, the only one in the runtime
+    /// directory.
+    #[arg(long, global = true, env = "MAILMESH_SOCKET", value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start three nodes on this machine and show what they do together.
+    Demo(Demo),
+    /// Run a node until it is told to stop (SIGINT, SIGTERM).
+    Node(Node),
+    /// Check a configuration and explain what it means.
+    Check(Check),
+    /// Publish an event through a running node.
+    Publish(Publish),
+    /// Show what a running node hears.
+    Watch(Watch),
+    /// Block, allow, list and check addresses.
+    #[command(subcommand)]
+    Block(Block),
+    /// Set and list certificates.
+    #[command(subcommand)]
+    Cert(Cert),
+    /// List the other nodes.
+    Members {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show how a running node is.
+    Status {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make cluster keys.
+    #[command(subcommand)]
+    Key(Key),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Demo {
+    /// Print one JSON array of {"step", "ok", "seconds"} and nothing else.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Take the mail from this mbox file instead of the built-in messages.
+    #[arg(long, value_name = "FILE", conflicts_with = "maildir")]
+    pub(crate) mbox: Option<PathBuf>,
+    /// Take the mail from this Maildir instead of the built-in messages.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) maildir: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Node {
+    /// Configuration: the Coordinator object, or a Zenoh configuration alone.
+    /// Without it, Zenoh's defaults: peer mode, multicast scouting.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Name of the node, before the configuration's.
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Name of the cluster, before the configuration's.
+    #[arg(long)]
+    pub(crate) cluster: Option<String>,
+    /// File of the cluster key, before the configuration's.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+    /// Stop when standard input ends, so that no node outlives who started it.
+    #[arg(long)]
+    pub(crate) stop_with_stdin: bool,
+    /// Print "ready" as a line of JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Check {
+    /// The configuration; `-` reads standard input.
+    pub(crate) file: PathBuf,
+    /// Only the text: do not look whether ports are free and files are there.
+    #[arg(long)]
+    pub(crate) offline: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Publish {
+    /// Publish it this many times; change ids count up.
+    #[arg(long, default_value_t = 1, global = true, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) count: u32,
+    #[command(subcommand)]
+    pub(crate) event: PublishEvent,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PublishEvent {
+    /// The state of an account moved on.
+    StateChange {
+        #[arg(long)]
+        account: u32,
+        #[arg(long)]
+        change: u64,
+        /// JMAP data type that changed, such as Email; may be given again.
+        #[arg(long = "type", value_name = "TYPE")]
+        types: Vec<String>,
+    },
+    /// An e-mail is to be pushed.
+    EmailPush {
+        #[arg(long)]
+        account: u32,
+        #[arg(long)]
+        email: u32,
+        #[arg(long)]
+        change: u64,
+        /// When it was received, in milliseconds since 1970.
+        #[arg(long, default_value_t = 0)]
+        received: u64,
+        /// In bytes.
+        #[arg(long, default_value_t = 0)]
+        size: u32,
+        /// Mailbox it is in; may be given again.
+        #[arg(long = "mailbox", value_name = "ID")]
+        mailboxes: Vec<u32>,
+    },
+    /// A calendar alert is due.
+    CalendarAlert {
+        #[arg(long)]
+        account: u32,
+        #[arg(long)]
+        event: u32,
+        #[arg(long)]
+        alert: u16,
+        /// When it is due, in milliseconds since 1970.
+        #[arg(long)]
+        due: u64,
+    },
+    /// A push subscription changed.
+    PushSubscription {
+        #[arg(long)]
+        account: u32,
+        #[arg(long)]
+        subscription: u32,
+        /// What happened to it.
+        #[arg(long)]
+        change: Subscription,
+    },
+    /// A cache is stale.
+    Cache {
+        /// Which cache, such as domain, or the number of one that has no name here.
+        cache: String,
+        /// Entry to drop; may be given again.
+        #[arg(long = "id", conflicts_with_all = ["negative", "all"])]
+        ids: Vec<u64>,
+        /// Drop the entries that say "there is no such thing".
+        #[arg(long, conflicts_with = "all")]
+        negative: bool,
+        /// Drop everything.
+        #[arg(long)]
+        all: bool,
+    },
+    /// The registry changed.
+    #[command(subcommand)]
+    Registry(Registry),
+    /// A signal to the queues.
+    Queue {
+        /// Which.
+        signal: Queue,
+    },
+    /// An event of a downstream crate.
+    Custom {
+        /// Its kind.
+        kind: String,
+        /// Its payload, as text.
+        payload: String,
+    },
+    /// Any event, as `watch --json` prints it.
+    Json {
+        /// {"kind": ..., "event": ...}
+        event: String,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Subscription {
+    Created,
+    Updated,
+    Removed,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Queue {
+    Refresh,
+    Paused,
+    Resumed,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Registry {
+    /// An object was inserted or replaced.
+    Insert { object_type: u16, id: u64 },
+    /// An object was deleted.
+    Delete { object_type: u16, id: u64 },
+    /// Objects of a type (of all, without one) should be read again.
+    Reload { object_type: Option<u16> },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Watch {
+    /// One line of JSON an entry.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Only events of this kind; may be given again.
+    #[arg(long = "kind", value_name = "KIND", value_parser = kind)]
+    pub(crate) kinds: Vec<Kind>,
+    /// Stop after this many entries.
+    #[arg(long)]
+    pub(crate) count: Option<u64>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Block {
+    /// Block (or allow) an address or prefix.
+    Add {
+        network: Network,
+        /// Why.
+        #[arg(long, default_value = "")]
+        reason: String,
+        /// For this long, such as 90s, 15m, 2h or 7d; without it, until removed.
+        #[arg(long, value_parser = duration)]
+        ttl: Option<std::time::Duration>,
+        /// Let it in whatever blocks say, instead.
+        #[arg(long)]
+        allow: bool,
+        /// Also a prefix wider than /8 (IPv4) or /16 (IPv6).
+        #[arg(long)]
+        force: bool,
+    },
+    /// Take an address or prefix off.
+    Remove {
+        network: Network,
+        /// Off the list of those allowed.
+        #[arg(long)]
+        allow: bool,
+    },
+    /// List what is blocked.
+    List {
+        /// What is allowed, instead.
+        #[arg(long)]
+        allow: bool,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say whether an address is blocked, and why; exits with 10 if it is.
+    Check {
+        address: IpAddr,
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Cert {
+    /// Set the certificate of its names.
+    Add {
+        /// The chain in PEM, leaf first.
+        chain: PathBuf,
+        /// The leaf's private key in PEM.
+        key: PathBuf,
+    },
+    /// List certificates; private keys are never shown.
+    List {
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Key {
+    /// Make a new cluster key.
+    Generate {
+        /// Write it to this new file, readable by its owner only, instead of
+        /// printing it.
+        #[arg(long, short, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+}
+
+fn kind(name: &str) -> Result<Kind, String> {
+    Kind::from_name(name).ok_or_else(|| {
+        let names: Vec<_> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+        format!("there is no such kind; one of {}", names.join(", "))
+    })
+}
+
+fn duration(text: &str) -> Result<std::time::Duration, String> {
+    let split = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let factor = match unit {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return Err("write it like 90s, 15m, 2h or 7d".into()),
+    };
+    let seconds = number
+        .parse::<u64>()
+        .ok()
+        .and_then(|n| n.checked_mul(factor));
+    match seconds {
+        Some(seconds) if (1..=315_360_000).contains(&seconds) => {
+            Ok(std::time::Duration::from_secs(seconds))
+        }
+        _ => Err("from 1 second to 10 years, like 90s, 15m, 2h or 7d".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_have_units_and_bounds() {
+        assert_eq!(duration("90").unwrap().as_secs(), 90);
+        assert_eq!(duration("2h").unwrap().as_secs(), 7_200);
+        for bad in ["", "h", "0s", "1y", "-5s", "99999999999999999999s", "4000d"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+}

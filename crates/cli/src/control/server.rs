@@ -1,0 +1,183 @@
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mailmesh::{Cluster, Filter, Rule, Verdict, certificate_from_pem};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+
+use super::protocol::{Answer, MAX_LINE, Request};
+use crate::exit::Failure;
+
+/// Most clients at a time; more wait until one goes.
+const CLIENTS: usize = 64;
+
+/// A control socket that listens.
+pub(crate) struct Server {
+    listener: UnixListener,
+}
+
+impl Server {
+    /// Listens at `path`, for the owner only. A socket that a dead node left there
+    /// is replaced.
+    pub(crate) fn bind(path: &Path) -> Result<Self, Failure> {
+        let failed = |error: std::io::Error| {
+            Failure::failed(format!("control socket {}: {error}", path.display()))
+        };
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            return Err(Failure::failed(format!(
+                "another node serves the control socket {}; give this one its own with --socket",
+                path.display()
+            )));
+        }
+        // Bound where nobody else can reach it, and moved when its mode is set:
+        // at no moment is it open to others.
+        let hidden = hidden_dir(path);
+        let _leftover = std::fs::remove_dir_all(&hidden);
+        std::fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&hidden)
+            .map_err(failed)?;
+        let bound = bind_in(&hidden, path);
+        let _empty = std::fs::remove_dir_all(&hidden);
+        bound.map(|listener| Self { listener }).map_err(failed)
+    }
+
+    /// Answers until the task is aborted.
+    pub(crate) async fn serve(self, cluster: Cluster) {
+        let permits = Arc::new(Semaphore::new(CLIENTS));
+        while let Ok(permit) = permits.clone().acquire_owned().await {
+            match self.listener.accept().await {
+                Ok((stream, _)) => {
+                    let cluster = cluster.clone();
+                    tokio::spawn(async move {
+                        // A client that goes away mid-answer is its own affair.
+                        let _gone = converse(stream, &cluster).await;
+                        drop(permit);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the control socket did not accept a client");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+}
+
+fn hidden_dir(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.{}", std::process::id()))
+}
+
+fn bind_in(hidden: &Path, path: &Path) -> std::io::Result<UnixListener> {
+    let inside = hidden.join("s");
+    let listener = UnixListener::bind(&inside)?;
+    std::fs::set_permissions(&inside, std::fs::Permissions::from_mode(0o600))?;
+    std::fs::rename(&inside, path)?;
+    Ok(listener)
+}
+
+async fn converse(stream: UnixStream, cluster: &Cluster) -> std::io::Result<()> {
+    let (reader, mut writer) = stream.into_split();
+    let mut reader = BufReader::new(reader);
+    loop {
+        let mut line = String::new();
+        if (&mut reader).take(MAX_LINE).read_line(&mut line).await? == 0 {
+            return Ok(());
+        }
+        let answer = match serde_json::from_str(&line) {
+            Ok(Request::Watch { kinds }) => {
+                let filter = if kinds.is_empty() {
+                    Filter::all()
+                } else {
+                    Filter::kinds(kinds)
+                };
+                let mut inbox = cluster.inbox(filter);
+                send(&mut writer, &Answer::Ok(Value::Null)).await?;
+                loop {
+                    let incoming = tokio::select! {
+                        incoming = inbox.recv() => incoming,
+                        // A watcher says nothing more: this is its end.
+                        _ = reader.read_u8() => return Ok(()),
+                    };
+                    let Some(incoming) = incoming else {
+                        return Ok(());
+                    };
+                    let value = json!({"text": incoming.to_string(), "entry": incoming});
+                    send(&mut writer, &Answer::Ok(value)).await?;
+                }
+            }
+            Ok(request) => answer(request, cluster).await.unwrap_or_else(Answer::Error),
+            Err(error) => Answer::Error(format!("not a request: {error}")),
+        };
+        send(&mut writer, &answer).await?;
+    }
+}
+
+async fn send(writer: &mut (impl AsyncWriteExt + Unpin), answer: &Answer) -> std::io::Result<()> {
+    let line = serde_json::to_string(answer)?;
+    writer.write_all((line + "\n").as_bytes()).await
+}
+
+async fn answer(request: Request, cluster: &Cluster) -> Result<Answer, String> {
+    let blocks = cluster.blocks();
+    let text = |error: mailmesh::Error| error.to_string();
+    let rule = |allow: bool| if allow { Rule::Allow } else { Rule::Block };
+    Ok(Answer::Ok(match request {
+        Request::Publish { event } => {
+            cluster.publish(event).await.map_err(text)?;
+            Value::Null
+        }
+        Request::Watch { .. } => Value::Null,
+        Request::BlockAdd {
+            network,
+            reason,
+            ttl_ms,
+            allow,
+            force,
+        } => {
+            let ttl = ttl_ms.map(Duration::from_millis);
+            let added = match (allow, force) {
+                (true, _) => blocks.allow(network, &reason, ttl).await,
+                (false, true) => blocks.add_of_any_width(network, &reason, ttl).await,
+                (false, false) => blocks.add(network, &reason, ttl).await,
+            };
+            added.map_err(text)?;
+            Value::Null
+        }
+        Request::BlockRemove { network, allow } => {
+            blocks.remove(rule(allow), network).await.map_err(text)?;
+            Value::Null
+        }
+        Request::BlockList { allow } => {
+            let entries = blocks.list(rule(allow)).into_iter();
+            entries
+                .map(|entry| json!({"network": entry.network, "block": *entry.block}))
+                .collect()
+        }
+        Request::BlockCheck { address } => {
+            let verdict = blocks.lookup(address);
+            let blocked = matches!(verdict, Verdict::Blocked(_));
+            json!({"address": address, "blocked": blocked, "text": verdict.to_string()})
+        }
+        Request::CertAdd { chain_pem, key_pem } => {
+            let parsed = certificate_from_pem(chain_pem.as_bytes(), key_pem.as_bytes());
+            let certificate = parsed.map_err(|error| error.to_string())?;
+            let value = json!(certificate);
+            cluster.certs().set(certificate).await.map_err(text)?;
+            value
+        }
+        Request::CertList => cluster
+            .certs()
+            .list()
+            .into_iter()
+            .map(|certificate| json!(*certificate))
+            .collect(),
+        Request::Members => json!(cluster.members()),
+        Request::Status => json!(cluster.status()),
+    }))
+}

@@ -1,0 +1,207 @@
+//! The demo's node processes, and what they are seen to hear.
+
+use std::collections::BTreeMap;
+use std::net::UdpSocket;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use mailmesh::ClusterKey;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use crate::control::client::Client;
+use crate::control::protocol::Request;
+use crate::exit::Failure;
+
+/// How long anything may take before the demo has failed.
+pub(super) const PATIENCE: Duration = Duration::from_secs(15);
+/// Entries seen and not looked at yet; far more than the demo makes.
+const SEEN: usize = 64 * 1024;
+
+/// Something a node was seen to hear.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) node: String,
+    pub(super) at: Instant,
+    pub(super) entry: Value,
+}
+
+pub(super) struct Fleet {
+    dir: TempDir,
+    program: PathBuf,
+    nodes: BTreeMap<String, NodeProcess>,
+    seen: (mpsc::Sender<Seen>, mpsc::Receiver<Seen>),
+}
+
+struct NodeProcess {
+    child: Child,
+    /// Ends the node when dropped, also when the demo is killed.
+    stdin: Option<ChildStdin>,
+    client: Client,
+}
+
+impl Fleet {
+    /// No node yet: a directory with a key and a configuration for multicast
+    /// scouting on the loopback, on a port of the demo's own.
+    pub(super) fn new() -> Result<Self, Failure> {
+        let failed = |error: std::io::Error| Failure::failed(format!("the demo's files: {error}"));
+        let dir = tempfile::Builder::new()
+            .prefix("mailmesh-demo-")
+            .tempdir()
+            .map_err(failed)?;
+        let key = ClusterKey::generate().map_err(|error| Failure::failed(error.to_string()))?;
+        let key_file = dir.path().join("cluster.key");
+        crate::key::write_key(&key_file, &key).map_err(failed)?;
+        let free = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
+        let port = free.map_err(failed)?.port();
+        let zenoh = format!(
+            "{{ mode: 'peer', listen: {{ endpoints: ['tcp/127.0.0.1:0'] }}, \
+             scouting: {{ multicast: {{ address: '224.0.0.224:{port}', interface: 'lo' }} }} }}"
+        );
+        let config = json!({
+            "@type": "Zenoh",
+            "config": zenoh,
+            "mesh": {"cluster": "demo", "key": {"@type": "File", "filePath": key_file}},
+        });
+        std::fs::write(dir.path().join("coordinator.json"), config.to_string()).map_err(failed)?;
+        let program = std::env::current_exe().map_err(failed)?;
+        Ok(Self {
+            dir,
+            program,
+            nodes: BTreeMap::new(),
+            seen: mpsc::channel(SEEN),
+        })
+    }
+
+    /// Starts the process of a node and waits until it says that it is ready.
+    pub(super) async fn start(&mut self, name: &str) -> Result<(), Failure> {
+        let failed = |error: std::io::Error| Failure::failed(format!("node {name}: {error}"));
+        let socket = self.dir.path().join(format!("{name}.sock"));
+        let log = std::fs::File::create(self.dir.path().join(format!("{name}.log")));
+        let mut child = Command::new(&self.program)
+            .args(["node", "--json", "--stop-with-stdin", "--name", name])
+            .arg("--config")
+            .arg(self.dir.path().join("coordinator.json"))
+            .arg("--socket")
+            .arg(&socket)
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log.map_err(failed)?)
+            .kill_on_drop(true)
+            // Ctrl-C is for the demo, which stops its nodes itself.
+            .process_group(0)
+            .spawn()
+            .map_err(failed)?;
+        let stdin = child.stdin.take();
+        let mut line = String::new();
+        if let Some(stdout) = child.stdout.take() {
+            let mut stdout = BufReader::new(stdout);
+            let read = timeout(PATIENCE, stdout.read_line(&mut line)).await;
+            if !matches!(read, Ok(Ok(n)) if n > 0) {
+                return Err(Failure::failed(format!(
+                    "node {name} did not start\n{}",
+                    self.log(name)
+                )));
+            }
+        }
+        let client = Client::connect(&socket).await?;
+        self.watch(name, Client::connect(&socket).await?).await?;
+        self.nodes.insert(
+            name.into(),
+            NodeProcess {
+                child,
+                stdin,
+                client,
+            },
+        );
+        Ok(())
+    }
+
+    async fn watch(&self, name: &str, mut watcher: Client) -> Result<(), Failure> {
+        watcher.ask(&Request::Watch { kinds: Vec::new() }).await?;
+        let (seen, node) = (self.seen.0.clone(), name.to_owned());
+        tokio::spawn(async move {
+            while let Ok(Some(mut value)) = watcher.next().await {
+                let entry = value["entry"].take();
+                let seen_now = Seen {
+                    node: node.clone(),
+                    at: Instant::now(),
+                    entry,
+                };
+                if seen.send(seen_now).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(())
+    }
+
+    pub(super) fn names(&self) -> Vec<String> {
+        self.nodes.keys().cloned().collect()
+    }
+
+    /// Process id of a node.
+    pub(super) fn pid(&self, name: &str) -> Option<u32> {
+        self.nodes.get(name).and_then(|node| node.child.id())
+    }
+
+    pub(super) async fn ask(&mut self, name: &str, request: &Request) -> Result<Value, Failure> {
+        match self.nodes.get_mut(name) {
+            Some(node) => node.client.ask(request).await,
+            None => Err(Failure::failed(format!("node {name} does not run"))),
+        }
+    }
+
+    /// The next thing that any node hears.
+    pub(super) async fn next_seen(&mut self) -> Option<Seen> {
+        self.seen.1.recv().await
+    }
+
+    /// Forgets what was heard and not looked at.
+    pub(super) fn forget_seen(&mut self) {
+        while self.seen.1.try_recv().is_ok() {}
+    }
+
+    /// Kills a node with SIGKILL.
+    pub(super) async fn kill(&mut self, name: &str) -> Result<(), Failure> {
+        if let Some(mut node) = self.nodes.remove(name) {
+            let killed = node.child.kill().await;
+            killed.map_err(|error| Failure::failed(format!("killing node {name}: {error}")))?;
+        }
+        Ok(())
+    }
+
+    /// Tells a node to stop, and waits until its process has ended.
+    pub(super) async fn stop(&mut self, name: &str) {
+        if let Some(mut node) = self.nodes.remove(name) {
+            drop(node.stdin.take());
+            if timeout(PATIENCE, node.child.wait()).await.is_err() {
+                let _killed = node.child.kill().await;
+            }
+        }
+    }
+
+    /// Stops every node; none is left when this returns.
+    pub(super) async fn stop_all(&mut self) {
+        for node in self.nodes.values_mut() {
+            drop(node.stdin.take());
+        }
+        for name in self.names() {
+            self.stop(&name).await;
+        }
+    }
+
+    /// The last lines of a node's log.
+    pub(super) fn log(&self, name: &str) -> String {
+        let path = self.dir.path().join(format!("{name}.log"));
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let lines: Vec<_> = text.lines().collect();
+        lines[lines.len().saturating_sub(10)..].join("\n")
+    }
+}

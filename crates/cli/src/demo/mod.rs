@@ -1,0 +1,143 @@
+//! The demo: three processes of this program, a story of a few seconds, a table.
+
+mod corpus;
+mod fleet;
+mod story;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use mailmesh::Event;
+use serde::Serialize;
+
+use crate::args::Demo;
+use crate::exit::Failure;
+use corpus::Corpus;
+use fleet::Fleet;
+use story::Shown;
+
+/// A step as the table and `--json` show it.
+#[derive(Debug, Serialize)]
+struct Row {
+    step: &'static str,
+    ok: bool,
+    seconds: f64,
+    #[serde(skip)]
+    what: String,
+}
+
+/// The steps, in order.
+const STEPS: [&str; 8] = [
+    "discover",
+    "every kind of event",
+    "mail",
+    "blocked address",
+    "certificate renewal",
+    "kill -9",
+    "come back",
+    "goodbye",
+];
+
+pub(crate) async fn run(options: Demo) -> Result<ExitCode, Failure> {
+    let corpus = match (&options.mbox, &options.maildir) {
+        (Some(path), _) => Corpus::Mbox(path),
+        (None, Some(path)) => Corpus::Maildir(path),
+        (None, None) => Corpus::BuiltIn,
+    };
+    let named = options.mbox.as_ref().or(options.maildir.as_ref());
+    let mail = corpus.events().map_err(|error| {
+        let path = named
+            .map(|path| path.display().to_string())
+            .unwrap_or_default();
+        Failure::failed(format!("{path}: {error}"))
+    })?;
+    if !options.json {
+        println!("Three mail servers on this machine, each a process of its own.\n");
+    }
+    let mut fleet = Fleet::new()?;
+    let mut rows = Vec::new();
+    let told = tokio::select! {
+        told = tell(&mut fleet, &mail, &mut rows, options.json) => told,
+        _ = tokio::signal::ctrl_c() => Err(Failure::failed("interrupted; every node was stopped")),
+    };
+    fleet.stop_all().await;
+    for step in STEPS.iter().skip(rows.len()) {
+        rows.push(Row {
+            step,
+            ok: false,
+            seconds: 0.0,
+            what: "not reached".into(),
+        });
+    }
+    if options.json {
+        println!("{}", serde_json::to_string(&rows).unwrap_or_default());
+    } else {
+        print_table(&rows);
+    }
+    told.map(|()| ExitCode::SUCCESS)
+}
+
+async fn tell(
+    fleet: &mut Fleet,
+    mail: &[Event],
+    rows: &mut Vec<Row>,
+    quiet: bool,
+) -> Result<(), Failure> {
+    for step in STEPS {
+        let start = Instant::now();
+        let told = match step {
+            "discover" => story::discover(fleet).await,
+            "every kind of event" => story::every_kind(fleet).await,
+            "mail" => story::mail(fleet, mail).await,
+            "blocked address" => story::block(fleet).await,
+            "certificate renewal" => story::certificate(fleet).await,
+            "kill -9" => story::kill(fleet).await,
+            "come back" => story::come_back(fleet).await,
+            _ => story::goodbye(fleet).await,
+        };
+        match told {
+            Ok(Shown { seconds, what }) => {
+                if !quiet {
+                    anstream::println!("\x1b[32m✓\x1b[0m {what}");
+                }
+                rows.push(Row {
+                    step,
+                    ok: true,
+                    seconds,
+                    what,
+                });
+            }
+            Err(failure) => {
+                let seconds = start.elapsed().as_secs_f64();
+                if !quiet {
+                    anstream::println!("\x1b[31m✗\x1b[0m {step}");
+                }
+                rows.push(Row {
+                    step,
+                    ok: false,
+                    seconds,
+                    what: "failed".into(),
+                });
+                return Err(failure);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn print_table(rows: &[Row]) {
+    println!("\n{:<22}{:>12}  seen", "step", "time");
+    for row in rows {
+        let time = if row.seconds >= 1.0 {
+            format!("{:.2} s", row.seconds)
+        } else {
+            format!("{:.1} ms", row.seconds * 1000.0)
+        };
+        let (colour, seen) = if row.ok {
+            (32, "yes")
+        } else {
+            (31, row.what.as_str())
+        };
+        anstream::println!("{:<22}{time:>12}  \x1b[{colour}m{seen}\x1b[0m", row.step);
+    }
+}

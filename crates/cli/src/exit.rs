@@ -1,0 +1,68 @@
+//! Exit codes, documented in `mailmesh --help`.
+
+use std::process::ExitCode;
+
+/// A command failed: what to say, and the exit code.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    message: String,
+    code: u8,
+}
+
+/// `block check`: the address is blocked.
+pub(crate) const BLOCKED: u8 = 10;
+
+impl Failure {
+    /// The command was refused or did not succeed: 1.
+    pub(crate) fn failed(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            code: 1,
+        }
+    }
+
+    /// The configuration cannot be used: 3.
+    pub(crate) fn config(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            code: 3,
+        }
+    }
+
+    /// No node answers at the control socket: 4.
+    pub(crate) fn no_node(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            code: 4,
+        }
+    }
+
+    /// Another live node has this node's name: 5.
+    pub(crate) fn stepped_back(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            code: 5,
+        }
+    }
+
+    pub(crate) fn report(&self) -> ExitCode {
+        anstream::eprintln!("\x1b[1;31merror:\x1b[0m {}", self.message.trim_end());
+        ExitCode::from(self.code)
+    }
+}
+
+impl From<mailmesh::Error> for Failure {
+    fn from(error: mailmesh::Error) -> Self {
+        use mailmesh::{Error, TransportError};
+        match &error {
+            Error::Config(config) | Error::Transport(TransportError::Config(config)) => {
+                Self::config(config.report())
+            }
+            Error::SteppedBack { .. } => Self::stepped_back(error.to_string()),
+            Error::HostName { .. } | Error::Transport(TransportError::ClusterName { .. }) => {
+                Self::config(error.to_string())
+            }
+            _ => Self::failed(error.to_string()),
+        }
+    }
+}

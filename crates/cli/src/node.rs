@@ -1,0 +1,112 @@
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use mailmesh::{Cluster, ClusterKey, Coordinator, StopReason};
+use tokio::io::AsyncReadExt;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::args::Node;
+use crate::control::{self, server::Server};
+use crate::exit::Failure;
+
+/// What is logged unless `RUST_LOG` says otherwise.
+const LOG: &str = "warn,mailmesh=info,zenoh=error";
+
+pub(crate) async fn run(options: Node, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG));
+    let colours = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colours)
+        .init();
+
+    // From here on a signal stops the node in good order, not the process.
+    let failed = |error: std::io::Error| Failure::failed(format!("cannot handle signals: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+
+    let cluster = builder(&options)?.start().await?;
+    let path = match socket {
+        Some(path) => path,
+        None => control::default_path(cluster.name().as_str())?,
+    };
+    let server = match Server::bind(&path) {
+        Ok(server) => server,
+        Err(failure) => {
+            cluster.shutdown().await;
+            return Err(failure);
+        }
+    };
+    announce(&cluster, &path, options.json);
+    let serving = tokio::spawn(server.serve(cluster.clone()));
+
+    let stdin_ends = async {
+        if options.stop_with_stdin {
+            let mut sink = [0; 64];
+            while matches!(tokio::io::stdin().read(&mut sink).await, Ok(n) if n > 0) {}
+        } else {
+            std::future::pending().await
+        }
+    };
+    let reason = tokio::select! {
+        _ = terminate.recv() => StopReason::ShutDown,
+        _ = interrupt.recv() => StopReason::ShutDown,
+        () = stdin_ends => StopReason::ShutDown,
+        reason = cluster.stopped() => reason,
+    };
+    cluster.shutdown().await;
+    serving.abort();
+    let _removed = std::fs::remove_file(&path);
+    match reason {
+        StopReason::DuplicateName { name } => {
+            let name = name.to_string();
+            Err(mailmesh::Error::SteppedBack { name }.into())
+        }
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn builder(options: &Node) -> Result<mailmesh::ClusterBuilder, Failure> {
+    let mut builder = Cluster::builder();
+    if let Some(path) = &options.config {
+        let coordinator = Coordinator::load(path);
+        builder = builder.coordinator(coordinator.map_err(|e| Failure::config(e.report()))?);
+    }
+    if let Some(name) = &options.name {
+        builder = builder.name(name);
+    }
+    if let Some(cluster) = &options.cluster {
+        builder = builder.cluster_name(cluster);
+    }
+    if let Some(path) = &options.key_file {
+        let text = std::fs::read_to_string(path);
+        let text = text.map_err(|e| Failure::config(format!("{}: {e}", path.display())))?;
+        let key = ClusterKey::from_text(&text);
+        builder =
+            builder.key(key.map_err(|e| Failure::config(format!("{}: {e}", path.display())))?);
+    }
+    Ok(builder)
+}
+
+fn announce(cluster: &Cluster, socket: &std::path::Path, json: bool) {
+    let status = cluster.status();
+    if json {
+        let ready = serde_json::json!({
+            "ready": true, "name": status.name, "cluster": status.cluster,
+            "incarnation": status.incarnation.to_string(), "socket": socket,
+        });
+        println!("{ready}");
+        return;
+    }
+    let key = match &status.key_id {
+        Some(id) => format!("sealed with key {id}"),
+        None => "an open mesh without a cluster key".into(),
+    };
+    println!(
+        "ready: node {} of cluster {}, {key}",
+        status.name, status.cluster
+    );
+    println!("control socket: {}", socket.display());
+}

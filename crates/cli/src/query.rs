@@ -1,0 +1,326 @@
+//! Commands against a running node.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use mailmesh::{
+    AccountId, AlertId, CacheInvalidation, CacheKind, CalendarAlert, CalendarEventId, ChangeId,
+    Custom, DataTypes, EmailId, EmailPush, Event, MailboxId, ObjectId, PushSubscriptionChange,
+    QueueSignal, RegistryChange, RegistryObject, StateChange, SubscriptionChange, SubscriptionId,
+    UnixMillis,
+};
+use serde_json::Value;
+
+use crate::args::{self, Block, Cert, Publish, PublishEvent, Watch};
+use crate::control::client::Client;
+use crate::control::find;
+use crate::control::protocol::Request;
+use crate::exit::{BLOCKED, Failure};
+
+async fn client(socket: Option<PathBuf>) -> Result<Client, Failure> {
+    Client::connect(&find(socket)?).await
+}
+
+pub(crate) async fn publish(
+    options: Publish,
+    socket: Option<PathBuf>,
+) -> Result<ExitCode, Failure> {
+    let mut event = event(options.event).map_err(Failure::failed)?;
+    let mut client = client(socket).await?;
+    for _ in 0..options.count {
+        client
+            .ask(&Request::Publish {
+                event: event.clone(),
+            })
+            .await?;
+        count_up(&mut event);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn count_up(event: &mut Event) {
+    match event {
+        Event::StateChange(event) => event.change.0 += 1,
+        Event::EmailPush(event) => event.change.0 += 1,
+        _ => {}
+    }
+}
+
+fn event(options: PublishEvent) -> Result<Event, String> {
+    let text = |error: mailmesh::EventError| error.to_string();
+    Ok(match options {
+        PublishEvent::StateChange {
+            account,
+            change,
+            types,
+        } => {
+            let mut event = StateChange::new(AccountId(account), ChangeId(change));
+            for name in types {
+                let found = DataTypes::from_jmap_name(&name).ok_or_else(|| {
+                    let names: Vec<_> = DataTypes::all().jmap_names().collect();
+                    format!(
+                        "`{name}` is not a JMAP data type; one of {}",
+                        names.join(", ")
+                    )
+                })?;
+                event = event.with(found);
+            }
+            event.into()
+        }
+        PublishEvent::EmailPush {
+            account,
+            email,
+            change,
+            received,
+            size,
+            mailboxes,
+        } => EmailPush::new(AccountId(account), EmailId(email), ChangeId(change))
+            .received_at(UnixMillis(received))
+            .of_size(size)
+            .in_mailboxes(mailboxes.into_iter().map(MailboxId).collect())
+            .map_err(text)?
+            .into(),
+        PublishEvent::CalendarAlert {
+            account,
+            event,
+            alert,
+            due,
+        } => CalendarAlert {
+            account: AccountId(account),
+            event: CalendarEventId(event),
+            alert: AlertId(alert),
+            due: UnixMillis(due),
+        }
+        .into(),
+        PublishEvent::PushSubscription {
+            account,
+            subscription,
+            change,
+        } => PushSubscriptionChange {
+            account: AccountId(account),
+            subscription: SubscriptionId(subscription),
+            change: match change {
+                args::Subscription::Created => SubscriptionChange::Created,
+                args::Subscription::Updated => SubscriptionChange::Updated,
+                args::Subscription::Removed => SubscriptionChange::Removed,
+            },
+        }
+        .into(),
+        PublishEvent::Cache {
+            cache,
+            ids,
+            negative,
+            all,
+        } => {
+            let cache = cache_kind(&cache)?;
+            match (ids.is_empty(), negative, all) {
+                (false, _, _) => {
+                    let ids = ids.into_iter().map(ObjectId).collect();
+                    CacheInvalidation::ids(cache, ids).map_err(text)?.into()
+                }
+                (true, true, _) => CacheInvalidation::negative(cache).into(),
+                (true, false, true) => CacheInvalidation::all(cache).into(),
+                (true, false, false) => {
+                    return Err("say which entries: --id ID, --negative or --all".into());
+                }
+            }
+        }
+        PublishEvent::Registry(change) => match change {
+            args::Registry::Insert { object_type, id } => RegistryChange::Insert(RegistryObject {
+                object_type,
+                id: ObjectId(id),
+            }),
+            args::Registry::Delete { object_type, id } => RegistryChange::Delete(RegistryObject {
+                object_type,
+                id: ObjectId(id),
+            }),
+            args::Registry::Reload { object_type } => RegistryChange::Reload(object_type),
+        }
+        .into(),
+        PublishEvent::Queue { signal } => match signal {
+            args::Queue::Refresh => QueueSignal::Refresh,
+            args::Queue::Paused => QueueSignal::Paused,
+            args::Queue::Resumed => QueueSignal::Resumed,
+        }
+        .into(),
+        PublishEvent::Custom { kind, payload } => Custom::new(kind, payload).map_err(text)?.into(),
+        PublishEvent::Json { event } => {
+            serde_json::from_str(&event).map_err(|error| format!("not an event: {error}"))?
+        }
+    })
+}
+
+fn cache_kind(name: &str) -> Result<CacheKind, String> {
+    if let Ok(number) = name.parse() {
+        return Ok(CacheKind::Other(number));
+    }
+    serde_json::from_value(Value::String(name.into())).map_err(|_| {
+        format!(
+            "there is no cache `{name}`; one of access-token, account, domain, tenant, role, mailing-list, \
+             messages, dav-resources, dkim-key, dns, o-auth, or a number"
+        )
+    })
+}
+
+pub(crate) async fn watch(options: Watch, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {
+    let mut client = client(socket).await?;
+    client
+        .ask(&Request::Watch {
+            kinds: options.kinds,
+        })
+        .await?;
+    let mut left = options.count;
+    while left != Some(0) {
+        let Some(entry) = client.next().await? else {
+            break;
+        };
+        if options.json {
+            println!("{}", entry["entry"]);
+        } else {
+            println!("{}", entry["text"].as_str().unwrap_or_default());
+        }
+        left = left.map(|left| left - 1);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) async fn block(options: Block, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {
+    let mut client = client(socket).await?;
+    match options {
+        Block::Add {
+            network,
+            reason,
+            ttl,
+            allow,
+            force,
+        } => {
+            let ttl_ms = ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
+            client
+                .ask(&Request::BlockAdd {
+                    network,
+                    reason,
+                    ttl_ms,
+                    allow,
+                    force,
+                })
+                .await?;
+        }
+        Block::Remove { network, allow } => {
+            client.ask(&Request::BlockRemove { network, allow }).await?;
+        }
+        Block::List { allow, json } => {
+            let list = client.ask(&Request::BlockList { allow }).await?;
+            print_list(&list, json, |entry| {
+                let block = &entry["block"];
+                let until = block["expires"]
+                    .as_u64()
+                    .map(|at| UnixMillis(at).to_string());
+                format!(
+                    "{:<24} {:<21} {} ({})",
+                    text(&entry["network"]),
+                    until.unwrap_or_else(|| "until removed".into()),
+                    text(&block["reason"]),
+                    text(&block["origin"]),
+                )
+            });
+        }
+        Block::Check { address, json } => {
+            let verdict = client.ask(&Request::BlockCheck { address }).await?;
+            if json {
+                println!("{verdict}");
+            } else {
+                println!("{address} is {}", text(&verdict["text"]));
+            }
+            if verdict["blocked"] == true {
+                return Ok(ExitCode::from(BLOCKED));
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) async fn cert(options: Cert, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {
+    let mut client = client(socket).await?;
+    match options {
+        Cert::Add { chain, key } => {
+            let (chain_pem, key_pem) = (read(&chain)?, read(&key)?);
+            let certificate = client.ask(&Request::CertAdd { chain_pem, key_pem }).await?;
+            println!("{}", describe(&certificate));
+        }
+        Cert::List { json } => {
+            let list = client.ask(&Request::CertList).await?;
+            print_list(&list, json, describe);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn describe(certificate: &Value) -> String {
+    let names = certificate["names"].as_array().into_iter().flatten();
+    let names: Vec<_> = names.map(text).collect();
+    let until = UnixMillis(certificate["not_after"].as_u64().unwrap_or(0));
+    format!(
+        "{}  SHA-256 {}  until {until}",
+        names.join(", "),
+        text(&certificate["fingerprint"])
+    )
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path).map_err(|e| Failure::failed(format!("{}: {e}", path.display())))
+}
+
+pub(crate) async fn members(json: bool, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {
+    let members = client(socket).await?.ask(&Request::Members).await?;
+    print_list(&members, json, |member| {
+        let started = UnixMillis(member["started"].as_u64().unwrap_or(0));
+        format!(
+            "{:<20} started {started}  heard {} ms ago  life {}",
+            text(&member["name"]),
+            member["heard_ms_ago"],
+            text(&member["incarnation"])
+                .chars()
+                .take(8)
+                .collect::<String>(),
+        )
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) async fn status(json: bool, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {
+    let status = client(socket).await?.ask(&Request::Status).await?;
+    if json {
+        println!("{status}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let object = status.as_object().cloned().unwrap_or_default();
+    for (key, value) in object {
+        let shown = match (key.as_str(), &value) {
+            ("started", value) => UnixMillis(value.as_u64().unwrap_or(0)).to_string(),
+            ("key_id", Value::Null) => "none: an open mesh".into(),
+            (_, Value::Object(map)) => {
+                let parts: Vec<_> = map.iter().map(|(k, v)| format!("{k} {v}")).collect();
+                parts.join(", ")
+            }
+            (_, value) => text(value),
+        };
+        println!("{:<20}{shown}", key.replace('_', " "));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn print_list(list: &Value, json: bool, line: impl Fn(&Value) -> String) {
+    if json {
+        println!("{list}");
+        return;
+    }
+    for item in list.as_array().into_iter().flatten() {
+        println!("{}", line(item));
+    }
+}
