@@ -1,2 +1,65 @@
-//! stub
-fn main() {}
+//! The project's own tasks, one file each. `cargo xtask help` lists them.
+
+mod bench;
+mod ci;
+mod faults;
+mod layers;
+mod namespaces;
+mod run;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Tasks of the mailmesh project.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Run every test; ends with the count of those passed and failed.
+    Test {
+        /// Leave out the tests that start real processes.
+        #[arg(long)]
+        quick: bool,
+    },
+    /// Format, lints, docs and tests, what fails soonest first.
+    Ci,
+    /// Run the criterion benches, one a layer.
+    Bench {
+        /// Only benches whose name contains this.
+        filter: Option<String>,
+    },
+    /// Check which crate depends on which.
+    Layers,
+    /// Scenarios of failure between real processes.
+    Faults {
+        /// Only this one.
+        name: Option<String>,
+        /// List them.
+        #[arg(long)]
+        list: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Args::parse().task {
+        Task::Test { quick } => test::run(quick),
+        Task::Ci => ci::all(),
+        Task::Bench { filter } => bench::run_benches(filter.as_deref()),
+        Task::Layers => layers::run(),
+        Task::Faults { name, list } => faults::run(name.as_deref(), list),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}

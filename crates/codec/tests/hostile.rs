@@ -1,0 +1,116 @@
+//! Bytes that nobody sealed: no panic, and no more memory than a stated multiple
+//! of the input.
+
+mod common;
+
+use common::{any_change, any_event};
+use mailmesh_codec::*;
+use mailmesh_events::*;
+use proptest::prelude::*;
+
+/// The most that decoding `len` bytes may have allocated at once.
+fn bound(len: usize) -> u64 {
+    16 * len as u64 + 4096
+}
+
+/// Decodes bytes in every way there is, and holds the memory against the bound.
+fn decode_all(bytes: &[u8]) {
+    let measured = |what: &str, decode: &dyn Fn()| {
+        let used = allocation_counter::measure(decode).bytes_max;
+        let bound = bound(bytes.len());
+        assert!(
+            used <= bound,
+            "{what}: {used} bytes for {} bytes of input",
+            bytes.len()
+        );
+    };
+    measured("events", &|| decode_events(bytes, 1024).for_each(drop));
+    measured("sync", &|| drop(decode_sync(bytes)));
+    measured("digest", &|| drop(decode_digest(bytes)));
+    measured("open frame", &|| drop(Opener::open_mesh().open(bytes)));
+    let key = ClusterKey::from_bytes([7; 32]);
+    measured("sealed frame", &|| {
+        drop(Opener::keyed(&key, "mail").open(bytes))
+    });
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_bytes(bytes in prop::collection::vec(any::<u8>(), 0..2_000)) {
+        decode_all(&bytes);
+    }
+
+    /// Nearly right is more dangerous than arbitrary: events cut short, with bytes
+    /// changed and repeated.
+    #[test]
+    fn damaged_events(
+        events in prop::collection::vec(any_event(), 1..10),
+        cut: prop::sample::Index,
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+    ) {
+        let mut body = Vec::new();
+        for event in &events {
+            encode_event(event, &mut body).unwrap();
+        }
+        for (at, byte) in damage {
+            let at = at.index(body.len());
+            body[at] = byte;
+        }
+        body.truncate(cut.index(body.len() + 1));
+        decode_all(&body);
+    }
+
+    #[test]
+    fn damaged_messages_and_frames(
+        changes in prop::collection::vec(any_change(), 1..10),
+        cut: prop::sample::Index,
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+    ) {
+        let message = SyncMessage::Part { round: 1, first: 0, changes, last: true };
+        let body = encode_sync(&message).unwrap();
+        let (kind, incarnation) = (FrameKind::Direct, [1; 16]);
+        let header = Header { kind, lane: 2, incarnation, first: 1, count: 0 };
+        let frame = Sealer::open_mesh().seal(&header, &body).unwrap();
+        for bytes in [body, frame.to_vec()] {
+            let mut bytes = bytes;
+            for (at, byte) in &damage {
+                let at = at.index(bytes.len());
+                bytes[at] = *byte;
+            }
+            bytes.truncate(cut.index(bytes.len() + 1));
+            decode_all(&bytes);
+        }
+    }
+}
+
+/// Lengths that lie: each claims far more than is there.
+#[test]
+fn lying_lengths_allocate_nothing() {
+    let lies: &[&[u8]] = &[
+        &[0xdd, 0xff, 0xff, 0xff, 0xff], // an array of 4 G fields
+        &[0x94, 5, 2, 2, 0xdd, 0xff, 0xff, 0xff, 0xff, 1], // 4 G cache entries
+        &[0x97, 2, 1, 1, 1, 1, 1, 0xdd, 0x00, 0x00, 0x40, 0x00, 1], // 16 Ki mailboxes
+        &[0x93, 10, 0xdb, 0xff, 0xff, 0xff, 0xff, b'x'], // a kind of 4 GB
+        &[0x93, 10, 0xa1, b'x', 0xc6, 0xff, 0xff, 0xff, 0xff, 0], // a payload of 4 GB
+        &[0x95, 9, 0xdc, 0x01, 0x00, 0xa1, b'a'], // 256 names
+        &[0x95, 2, 1, 0, 1, 0xdd, 0x00, 0x00, 0x04, 0x00], // 1,024 changes
+        &[0xdf, 0xff, 0xff, 0xff, 0xff, 0xc0], // a map of 4 G pairs
+        &[0xc9, 0xff, 0xff, 0xff, 0xff, 1], // an extension of 4 GB
+    ];
+    for lie in lies {
+        decode_all(lie);
+        let used = allocation_counter::measure(|| decode_events(lie, 1).for_each(drop)).bytes_max;
+        assert!(used < 512, "{lie:02x?}: {used} bytes");
+    }
+}
+
+#[test]
+fn a_frame_past_the_longest_is_refused_before_it_is_copied() {
+    let frame = vec![0; MAX_FRAME_LEN + 1];
+    let mut error = None;
+    let used = allocation_counter::measure(|| {
+        error = Opener::open_mesh().open(&frame).err();
+    });
+    assert!(matches!(error, Some(CodecError::TooLong { .. })));
+    assert!(used.bytes_max < 512);
+}

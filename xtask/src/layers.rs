@@ -1,0 +1,156 @@
+//! Layers point one way. This is the list of arrows; anything else is an error.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::run::cargo;
+
+/// Each crate, and which of our crates it may depend on (normal dependencies).
+const ARROWS: [(&str, &[&str]); 8] = [
+    ("mailmesh-events", &[]),
+    ("mailmesh-codec", &["mailmesh-events"]),
+    ("mailmesh-delivery", &[]),
+    ("mailmesh-transport", &["mailmesh-delivery"]),
+    ("mailmesh-state", &["mailmesh-events"]),
+    (
+        "mailmesh",
+        &[
+            "mailmesh-codec",
+            "mailmesh-delivery",
+            "mailmesh-events",
+            "mailmesh-state",
+            "mailmesh-transport",
+        ],
+    ),
+    (
+        "mailmesh-sim",
+        &[
+            "mailmesh-codec",
+            "mailmesh-delivery",
+            "mailmesh-events",
+            "mailmesh-state",
+        ],
+    ),
+    ("mailmesh-cli", &["mailmesh"]),
+];
+
+/// What no core may depend on: a core has no I/O, no clock and no runtime.
+const FORBIDDEN_IN_CORES: [&str; 3] = ["tokio", "zenoh", "async-std"];
+const CORES: [&str; 4] = [
+    "mailmesh-events",
+    "mailmesh-codec",
+    "mailmesh-delivery",
+    "mailmesh-state",
+];
+
+pub(crate) fn run() -> Result<(), String> {
+    let dependencies = dependencies()?;
+    check(&dependencies)?;
+    for (name, _) in ARROWS {
+        let ours = dependencies
+            .get(name)
+            .into_iter()
+            .flatten()
+            .filter(|d| d.starts_with("mailmesh"));
+        let ours: Vec<_> = ours.map(String::as_str).collect();
+        let shown = if ours.is_empty() {
+            "nothing of ours".into()
+        } else {
+            ours.join(", ")
+        };
+        println!("{name:<20}-> {shown}");
+    }
+    Ok(())
+}
+
+/// The normal dependencies of each crate of the workspace.
+fn dependencies() -> Result<BTreeMap<String, BTreeSet<String>>, String> {
+    let output = cargo(&["metadata", "--format-version", "1", "--no-deps"])
+        .output()
+        .map_err(|error| format!("cargo metadata: {error}"))?;
+    let metadata: Value = serde_json::from_slice(&output.stdout)
+        .map_err(|error| format!("cargo metadata: {error}"))?;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let packages = metadata["packages"].as_array().into_iter().flatten();
+    let of_package = |package: &Value| {
+        let all = package["dependencies"].as_array().into_iter().flatten();
+        let normal = all.filter(|dependency| dependency["kind"].is_null());
+        (
+            text(&package["name"]),
+            normal.map(|dependency| text(&dependency["name"])).collect(),
+        )
+    };
+    Ok(packages.map(of_package).collect())
+}
+
+fn check(dependencies: &BTreeMap<String, BTreeSet<String>>) -> Result<(), String> {
+    let mut wrong = Vec::new();
+    for (name, found) in dependencies {
+        let allowed = ARROWS
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, allowed)| *allowed);
+        let Some(allowed) = allowed else {
+            if name.starts_with("mailmesh") && name != "mailmesh-benches" {
+                wrong.push(format!("{name} has no place among the layers"));
+            }
+            continue;
+        };
+        for dependency in found.iter().filter(|d| d.starts_with("mailmesh")) {
+            if !allowed.contains(&dependency.as_str()) {
+                wrong.push(format!("{name} must not depend on {dependency}"));
+            }
+        }
+        let is_core = CORES.contains(&name.as_str());
+        for dependency in found
+            .iter()
+            .filter(|d| is_core && FORBIDDEN_IN_CORES.contains(&d.as_str()))
+        {
+            wrong.push(format!(
+                "{name} is a core and must not depend on {dependency}"
+            ));
+        }
+    }
+    if wrong.is_empty() {
+        Ok(())
+    } else {
+        Err(wrong.join("; "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_point_one_way() {
+        let dependencies = dependencies().unwrap();
+        for (name, _) in ARROWS {
+            assert!(
+                dependencies.contains_key(name),
+                "{name} is not in the workspace"
+            );
+        }
+        check(&dependencies).unwrap();
+    }
+
+    #[test]
+    fn an_arrow_that_points_back_is_found() {
+        let of = |name: &str, dependency: &str| {
+            BTreeMap::from([(name.to_owned(), BTreeSet::from([dependency.to_owned()]))])
+        };
+        for (name, dependency) in [
+            ("mailmesh-events", "mailmesh-codec"),
+            ("mailmesh-transport", "mailmesh-events"),
+            ("mailmesh-delivery", "tokio"),
+            ("mailmesh-extra", "serde"),
+        ] {
+            assert!(
+                check(&of(name, dependency)).is_err(),
+                "{name} -> {dependency}"
+            );
+        }
+        check(&of("mailmesh-state", "mailmesh-events")).unwrap();
+    }
+}
