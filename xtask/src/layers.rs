@@ -23,42 +23,23 @@ const ARROWS: [(&str, &[&str]); 8] = [
             "mailmesh-transport",
         ],
     ),
-    (
-        "mailmesh-sim",
-        &[
-            "mailmesh-codec",
-            "mailmesh-delivery",
-            "mailmesh-events",
-            "mailmesh-state",
-        ],
-    ),
+    ("mailmesh-sim", &["mailmesh-codec", "mailmesh-delivery", "mailmesh-events", "mailmesh-state"]),
     ("mailmesh-cli", &["mailmesh"]),
 ];
 
 /// What no core may depend on: a core has no I/O, no clock and no runtime.
 const FORBIDDEN_IN_CORES: [&str; 3] = ["tokio", "zenoh", "async-std"];
-const CORES: [&str; 4] = [
-    "mailmesh-events",
-    "mailmesh-codec",
-    "mailmesh-delivery",
-    "mailmesh-state",
-];
+const CORES: [&str; 4] =
+    ["mailmesh-events", "mailmesh-codec", "mailmesh-delivery", "mailmesh-state"];
 
 pub(crate) fn run() -> Result<(), String> {
     let dependencies = dependencies()?;
     check(&dependencies)?;
     for (name, _) in ARROWS {
-        let ours = dependencies
-            .get(name)
-            .into_iter()
-            .flatten()
-            .filter(|d| d.starts_with("mailmesh"));
+        let ours =
+            dependencies.get(name).into_iter().flatten().filter(|d| d.starts_with("mailmesh"));
         let ours: Vec<_> = ours.map(String::as_str).collect();
-        let shown = if ours.is_empty() {
-            "nothing of ours".into()
-        } else {
-            ours.join(", ")
-        };
+        let shown = if ours.is_empty() { "nothing of ours".into() } else { ours.join(", ") };
         println!("{name:<20}-> {shown}");
     }
     Ok(())
@@ -76,10 +57,7 @@ fn dependencies() -> Result<BTreeMap<String, BTreeSet<String>>, String> {
     let of_package = |package: &Value| {
         let all = package["dependencies"].as_array().into_iter().flatten();
         let normal = all.filter(|dependency| dependency["kind"].is_null());
-        (
-            text(&package["name"]),
-            normal.map(|dependency| text(&dependency["name"])).collect(),
-        )
+        (text(&package["name"]), normal.map(|dependency| text(&dependency["name"])).collect())
     };
     Ok(packages.map(of_package).collect())
 }
@@ -87,10 +65,7 @@ fn dependencies() -> Result<BTreeMap<String, BTreeSet<String>>, String> {
 fn check(dependencies: &BTreeMap<String, BTreeSet<String>>) -> Result<(), String> {
     let mut wrong = Vec::new();
     for (name, found) in dependencies {
-        let allowed = ARROWS
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, allowed)| *allowed);
+        let allowed = ARROWS.iter().find(|(known, _)| known == name).map(|(_, allowed)| *allowed);
         let Some(allowed) = allowed else {
             if name.starts_with("mailmesh") && name != "mailmesh-benches" {
                 wrong.push(format!("{name} has no place among the layers"));
@@ -103,20 +78,13 @@ fn check(dependencies: &BTreeMap<String, BTreeSet<String>>) -> Result<(), String
             }
         }
         let is_core = CORES.contains(&name.as_str());
-        for dependency in found
-            .iter()
-            .filter(|d| is_core && FORBIDDEN_IN_CORES.contains(&d.as_str()))
+        for dependency in
+            found.iter().filter(|d| is_core && FORBIDDEN_IN_CORES.contains(&d.as_str()))
         {
-            wrong.push(format!(
-                "{name} is a core and must not depend on {dependency}"
-            ));
+            wrong.push(format!("{name} is a core and must not depend on {dependency}"));
         }
     }
-    if wrong.is_empty() {
-        Ok(())
-    } else {
-        Err(wrong.join("; "))
-    }
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
 }
 
 #[cfg(test)]
@@ -127,10 +95,7 @@ mod tests {
     fn layers_point_one_way() {
         let dependencies = dependencies().unwrap();
         for (name, _) in ARROWS {
-            assert!(
-                dependencies.contains_key(name),
-                "{name} is not in the workspace"
-            );
+            assert!(dependencies.contains_key(name), "{name} is not in the workspace");
         }
         check(&dependencies).unwrap();
     }
@@ -146,10 +111,7 @@ mod tests {
             ("mailmesh-delivery", "tokio"),
             ("mailmesh-extra", "serde"),
         ] {
-            assert!(
-                check(&of(name, dependency)).is_err(),
-                "{name} -> {dependency}"
-            );
+            assert!(check(&of(name, dependency)).is_err(), "{name} -> {dependency}");
         }
         check(&of("mailmesh-state", "mailmesh-events")).unwrap();
     }

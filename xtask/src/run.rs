@@ -5,10 +5,7 @@ use std::process::Command;
 
 /// The workspace.
 pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap_or_else(|| Path::new("."))
-        .to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or_else(|| Path::new(".")).to_owned()
 }
 
 /// Cargo, in the workspace.
@@ -31,11 +28,6 @@ pub(crate) fn run(mut command: Command) -> Result<(), String> {
 }
 
 pub(crate) fn show(command: &Command) -> String {
-    let args = command
-        .get_args()
-        .map(|arg| arg.to_string_lossy().into_owned());
-    std::iter::once("cargo".to_owned())
-        .chain(args)
-        .collect::<Vec<_>>()
-        .join(" ")
+    let args = command.get_args().map(|arg| arg.to_string_lossy().into_owned());
+    std::iter::once("cargo".to_owned()).chain(args).collect::<Vec<_>>().join(" ")
 }

@@ -17,23 +17,13 @@ pub(crate) fn run(quick: bool) -> Result<(), String> {
         );
     }
     // `--no-fail-fast`: the count is of all tests, also when one fails.
-    let mut args = vec![
-        "test",
-        "--workspace",
-        "--no-fail-fast",
-        "--",
-        "--color",
-        "never",
-    ];
+    let mut args = vec!["test", "--workspace", "--no-fail-fast", "--", "--color", "never"];
     if quick {
         args.extend(["--skip", PROCESSES]);
     }
     let mut command = cargo(&args);
     eprintln!("$ {}", show(&command));
-    let mut child = command
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|e| format!("cargo: {e}"))?;
+    let mut child = command.stdout(Stdio::piped()).spawn().map_err(|e| format!("cargo: {e}"))?;
     let mut counts = Counts::default();
     if let Some(stdout) = child.stdout.take() {
         for line in BufReader::new(stdout).lines() {
@@ -43,11 +33,7 @@ pub(crate) fn run(quick: bool) -> Result<(), String> {
         }
     }
     let status = child.wait().map_err(|error| format!("cargo: {error}"))?;
-    let Counts {
-        passed,
-        failed,
-        ignored,
-    } = counts;
+    let Counts { passed, failed, ignored } = counts;
     if ignored > 0 {
         println!("{ignored} ignored");
     }
@@ -69,9 +55,8 @@ struct Counts {
 impl Counts {
     /// Adds a line like "test result: ok. 3 passed; 0 failed; 1 ignored; ...".
     fn add(&mut self, line: &str) {
-        let Some((_, results)) = line
-            .strip_prefix("test result: ")
-            .and_then(|rest| rest.split_once(". "))
+        let Some((_, results)) =
+            line.strip_prefix("test result: ").and_then(|rest| rest.split_once(". "))
         else {
             return;
         };
@@ -107,13 +92,6 @@ mod tests {
         ] {
             counts.add(line);
         }
-        assert_eq!(
-            counts,
-            Counts {
-                passed: 8,
-                failed: 2,
-                ignored: 1
-            }
-        );
+        assert_eq!(counts, Counts { passed: 8, failed: 2, ignored: 1 });
     }
 }

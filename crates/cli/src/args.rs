@@ -324,9 +324,7 @@ fn kind(name: &str) -> Result<Kind, String> {
 }
 
 fn duration(text: &str) -> Result<std::time::Duration, String> {
-    let split = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     let factor = match unit {
         "" | "s" => 1,
@@ -335,10 +333,7 @@ fn duration(text: &str) -> Result<std::time::Duration, String> {
         "d" => 86_400,
         _ => return Err("write it like 90s, 15m, 2h or 7d".into()),
     };
-    let seconds = number
-        .parse::<u64>()
-        .ok()
-        .and_then(|n| n.checked_mul(factor));
+    let seconds = number.parse::<u64>().ok().and_then(|n| n.checked_mul(factor));
     match seconds {
         Some(seconds) if (1..=315_360_000).contains(&seconds) => {
             Ok(std::time::Duration::from_secs(seconds))

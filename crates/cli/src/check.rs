@@ -31,10 +31,7 @@ pub(crate) fn run(options: &Check) -> Result<ExitCode, Failure> {
     print!("{}", coordinator.explain());
     if !options.offline {
         coordinator.preflight().map_err(failure)?;
-        println!(
-            "{:<12}ports are free, files and interfaces are there",
-            "this machine"
-        );
+        println!("{:<12}ports are free, files and interfaces are there", "this machine");
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -15,34 +15,22 @@ pub(crate) const BLOCKED: u8 = 10;
 impl Failure {
     /// The command was refused or did not succeed: 1.
     pub(crate) fn failed(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            code: 1,
-        }
+        Self { message: message.into(), code: 1 }
     }
 
     /// The configuration cannot be used: 3.
     pub(crate) fn config(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            code: 3,
-        }
+        Self { message: message.into(), code: 3 }
     }
 
     /// No node answers at the control socket: 4.
     pub(crate) fn no_node(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            code: 4,
-        }
+        Self { message: message.into(), code: 4 }
     }
 
     /// Another live node has this node's name: 5.
     pub(crate) fn stepped_back(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            code: 5,
-        }
+        Self { message: message.into(), code: 5 }
     }
 
     pub(crate) fn report(&self) -> ExitCode {

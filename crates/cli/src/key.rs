@@ -28,10 +28,7 @@ pub(crate) fn run(options: &Key) -> Result<ExitCode, Failure> {
 /// A new file that only its owner may read.
 pub(crate) fn write_key(path: &Path, key: &ClusterKey) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     writeln!(file, "{}", key.to_text().as_str())
 }

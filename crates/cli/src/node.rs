@@ -104,9 +104,6 @@ fn announce(cluster: &Cluster, socket: &std::path::Path, json: bool) {
         Some(id) => format!("sealed with key {id}"),
         None => "an open mesh without a cluster key".into(),
     };
-    println!(
-        "ready: node {} of cluster {}, {key}",
-        status.name, status.cluster
-    );
+    println!("ready: node {} of cluster {}, {key}", status.name, status.cluster);
     println!("control socket: {}", socket.display());
 }

@@ -28,11 +28,7 @@ pub(crate) async fn publish(
     let mut event = event(options.event).map_err(Failure::failed)?;
     let mut client = client(socket).await?;
     for _ in 0..options.count {
-        client
-            .ask(&Request::Publish {
-                event: event.clone(),
-            })
-            .await?;
+        client.ask(&Request::Publish { event: event.clone() }).await?;
         count_up(&mut event);
     }
     Ok(ExitCode::SUCCESS)
@@ -49,69 +45,45 @@ fn count_up(event: &mut Event) {
 fn event(options: PublishEvent) -> Result<Event, String> {
     let text = |error: mailmesh::EventError| error.to_string();
     Ok(match options {
-        PublishEvent::StateChange {
-            account,
-            change,
-            types,
-        } => {
+        PublishEvent::StateChange { account, change, types } => {
             let mut event = StateChange::new(AccountId(account), ChangeId(change));
             for name in types {
                 let found = DataTypes::from_jmap_name(&name).ok_or_else(|| {
                     let names: Vec<_> = DataTypes::all().jmap_names().collect();
-                    format!(
-                        "`{name}` is not a JMAP data type; one of {}",
-                        names.join(", ")
-                    )
+                    format!("`{name}` is not a JMAP data type; one of {}", names.join(", "))
                 })?;
                 event = event.with(found);
             }
             event.into()
         }
-        PublishEvent::EmailPush {
-            account,
-            email,
-            change,
-            received,
-            size,
-            mailboxes,
-        } => EmailPush::new(AccountId(account), EmailId(email), ChangeId(change))
-            .received_at(UnixMillis(received))
-            .of_size(size)
-            .in_mailboxes(mailboxes.into_iter().map(MailboxId).collect())
-            .map_err(text)?
-            .into(),
-        PublishEvent::CalendarAlert {
-            account,
-            event,
-            alert,
-            due,
-        } => CalendarAlert {
+        PublishEvent::EmailPush { account, email, change, received, size, mailboxes } => {
+            EmailPush::new(AccountId(account), EmailId(email), ChangeId(change))
+                .received_at(UnixMillis(received))
+                .of_size(size)
+                .in_mailboxes(mailboxes.into_iter().map(MailboxId).collect())
+                .map_err(text)?
+                .into()
+        }
+        PublishEvent::CalendarAlert { account, event, alert, due } => CalendarAlert {
             account: AccountId(account),
             event: CalendarEventId(event),
             alert: AlertId(alert),
             due: UnixMillis(due),
         }
         .into(),
-        PublishEvent::PushSubscription {
-            account,
-            subscription,
-            change,
-        } => PushSubscriptionChange {
-            account: AccountId(account),
-            subscription: SubscriptionId(subscription),
-            change: match change {
-                args::Subscription::Created => SubscriptionChange::Created,
-                args::Subscription::Updated => SubscriptionChange::Updated,
-                args::Subscription::Removed => SubscriptionChange::Removed,
-            },
+        PublishEvent::PushSubscription { account, subscription, change } => {
+            PushSubscriptionChange {
+                account: AccountId(account),
+                subscription: SubscriptionId(subscription),
+                change: match change {
+                    args::Subscription::Created => SubscriptionChange::Created,
+                    args::Subscription::Updated => SubscriptionChange::Updated,
+                    args::Subscription::Removed => SubscriptionChange::Removed,
+                },
+            }
+            .into()
         }
-        .into(),
-        PublishEvent::Cache {
-            cache,
-            ids,
-            negative,
-            all,
-        } => {
+        PublishEvent::Cache { cache, ids, negative, all } => {
             let cache = cache_kind(&cache)?;
             match (ids.is_empty(), negative, all) {
                 (false, _, _) => {
@@ -126,14 +98,12 @@ fn event(options: PublishEvent) -> Result<Event, String> {
             }
         }
         PublishEvent::Registry(change) => match change {
-            args::Registry::Insert { object_type, id } => RegistryChange::Insert(RegistryObject {
-                object_type,
-                id: ObjectId(id),
-            }),
-            args::Registry::Delete { object_type, id } => RegistryChange::Delete(RegistryObject {
-                object_type,
-                id: ObjectId(id),
-            }),
+            args::Registry::Insert { object_type, id } => {
+                RegistryChange::Insert(RegistryObject { object_type, id: ObjectId(id) })
+            }
+            args::Registry::Delete { object_type, id } => {
+                RegistryChange::Delete(RegistryObject { object_type, id: ObjectId(id) })
+            }
             args::Registry::Reload { object_type } => RegistryChange::Reload(object_type),
         }
         .into(),
@@ -164,11 +134,7 @@ fn cache_kind(name: &str) -> Result<CacheKind, String> {
 
 pub(crate) async fn watch(options: Watch, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {
     let mut client = client(socket).await?;
-    client
-        .ask(&Request::Watch {
-            kinds: options.kinds,
-        })
-        .await?;
+    client.ask(&Request::Watch { kinds: options.kinds }).await?;
     let mut left = options.count;
     while left != Some(0) {
         let Some(entry) = client.next().await? else {
@@ -187,23 +153,9 @@ pub(crate) async fn watch(options: Watch, socket: Option<PathBuf>) -> Result<Exi
 pub(crate) async fn block(options: Block, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {
     let mut client = client(socket).await?;
     match options {
-        Block::Add {
-            network,
-            reason,
-            ttl,
-            allow,
-            force,
-        } => {
+        Block::Add { network, reason, ttl, allow, force } => {
             let ttl_ms = ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
-            client
-                .ask(&Request::BlockAdd {
-                    network,
-                    reason,
-                    ttl_ms,
-                    allow,
-                    force,
-                })
-                .await?;
+            client.ask(&Request::BlockAdd { network, reason, ttl_ms, allow, force }).await?;
         }
         Block::Remove { network, allow } => {
             client.ask(&Request::BlockRemove { network, allow }).await?;
@@ -212,9 +164,7 @@ pub(crate) async fn block(options: Block, socket: Option<PathBuf>) -> Result<Exi
             let list = client.ask(&Request::BlockList { allow }).await?;
             print_list(&list, json, |entry| {
                 let block = &entry["block"];
-                let until = block["expires"]
-                    .as_u64()
-                    .map(|at| UnixMillis(at).to_string());
+                let until = block["expires"].as_u64().map(|at| UnixMillis(at).to_string());
                 format!(
                     "{:<24} {:<21} {} ({})",
                     text(&entry["network"]),
@@ -259,11 +209,7 @@ fn describe(certificate: &Value) -> String {
     let names = certificate["names"].as_array().into_iter().flatten();
     let names: Vec<_> = names.map(text).collect();
     let until = UnixMillis(certificate["not_after"].as_u64().unwrap_or(0));
-    format!(
-        "{}  SHA-256 {}  until {until}",
-        names.join(", "),
-        text(&certificate["fingerprint"])
-    )
+    format!("{}  SHA-256 {}  until {until}", names.join(", "), text(&certificate["fingerprint"]))
 }
 
 fn read(path: &Path) -> Result<String, Failure> {
@@ -278,10 +224,7 @@ pub(crate) async fn members(json: bool, socket: Option<PathBuf>) -> Result<ExitC
             "{:<20} started {started}  heard {} ms ago  life {}",
             text(&member["name"]),
             member["heard_ms_ago"],
-            text(&member["incarnation"])
-                .chars()
-                .take(8)
-                .collect::<String>(),
+            text(&member["incarnation"]).chars().take(8).collect::<String>(),
         )
     });
     Ok(ExitCode::SUCCESS)
@@ -310,9 +253,7 @@ pub(crate) async fn status(json: bool, socket: Option<PathBuf>) -> Result<ExitCo
 }
 
 fn text(value: &Value) -> String {
-    value
-        .as_str()
-        .map_or_else(|| value.to_string(), str::to_owned)
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn print_list(list: &Value, json: bool, line: impl Fn(&Value) -> String) {

@@ -32,10 +32,7 @@ pub(crate) fn write_network(w: &mut Writer<'_>, change: &NetworkChange) {
     match &change.block {
         None => w.nil(),
         Some(block) => {
-            w.array(4)
-                .u64(block.added.0)
-                .str(block.reason())
-                .str(block.origin());
+            w.array(4).u64(block.added.0).str(block.reason()).str(block.origin());
             match block.expires {
                 Some(at) => w.u64(at.0),
                 None => w.nil(),
@@ -49,10 +46,7 @@ pub(crate) fn read_network(fields: &mut Fields<'_, '_>) -> Result<NetworkChange,
         0 => Rule::Block,
         1 => Rule::Allow,
         value => {
-            return Err(CodecError::UnknownValue {
-                what: "rule",
-                value,
-            });
+            return Err(CodecError::UnknownValue { what: "rule", value });
         }
     };
     let address = fields.required("address")?.bytes("address", 16)?;
@@ -64,17 +58,8 @@ pub(crate) fn read_network(fields: &mut Fields<'_, '_>) -> Result<NetworkChange,
     let network = Network::new(address, fields.int("prefix length")?)?;
     let stamp = read_stamp(fields)?;
     let reader = fields.required("block")?;
-    let block = if reader.nil() {
-        None
-    } else {
-        Some(Arc::new(read_block(reader)?))
-    };
-    Ok(NetworkChange {
-        rule,
-        network,
-        stamp,
-        block,
-    })
+    let block = if reader.nil() { None } else { Some(Arc::new(read_block(reader)?)) };
+    Ok(NetworkChange { rule, network, stamp, block })
 }
 
 fn read_block(reader: &mut Reader<'_>) -> Result<Block, CodecError> {
@@ -126,16 +111,9 @@ pub(crate) fn read_certificate(
     let names = DomainNames::new(names)?;
     let stamp = read_stamp(fields)?;
     let reader = fields.required("certificate")?;
-    let certificate = if reader.nil() {
-        None
-    } else {
-        Some(Arc::new(read_parts(reader, names.clone())?))
-    };
-    Ok(CertificateChange {
-        names,
-        stamp,
-        certificate,
-    })
+    let certificate =
+        if reader.nil() { None } else { Some(Arc::new(read_parts(reader, names.clone())?)) };
+    Ok(CertificateChange { names, stamp, certificate })
 }
 
 fn read_parts(reader: &mut Reader<'_>, names: DomainNames) -> Result<Certificate, CodecError> {
@@ -144,29 +122,17 @@ fn read_parts(reader: &mut Reader<'_>, names: DomainNames) -> Result<Certificate
     let len = reader.array("chain", limits::CHAIN)?;
     let mut chain = Vec::with_capacity(len);
     for _ in 0..len {
-        chain.push(Bytes::copy_from_slice(
-            reader.bytes("certificate", limits::DER_LEN)?,
-        ));
+        chain.push(Bytes::copy_from_slice(reader.bytes("certificate", limits::DER_LEN)?));
     }
-    let key = fields
-        .required("private key")?
-        .bytes("private key", limits::DER_LEN)?;
+    let key = fields.required("private key")?.bytes("private key", limits::DER_LEN)?;
     let key = PrivateKey::from_der(Zeroizing::new(key.to_vec()))?;
     let not_before = UnixMillis(fields.u64("not before")?);
     let not_after = UnixMillis(fields.u64("not after")?);
     let fingerprint = fields.required("fingerprint")?.bytes("fingerprint", 32)?;
-    let fingerprint = Fingerprint(fingerprint.try_into().map_err(|_| CodecError::Type {
-        what: "fingerprint",
-    })?);
+    let fingerprint =
+        Fingerprint(fingerprint.try_into().map_err(|_| CodecError::Type { what: "fingerprint" })?);
     fields.close()?;
-    let parts = CertificateParts {
-        names,
-        chain,
-        key,
-        not_before,
-        not_after,
-        fingerprint,
-    };
+    let parts = CertificateParts { names, chain, key, not_before, not_after, fingerprint };
     Ok(Certificate::new(parts)?)
 }
 

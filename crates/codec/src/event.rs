@@ -39,11 +39,7 @@ pub fn encode_event(event: &Event, body: &mut Vec<u8>) -> Result<(), CodecError>
     let result = result.and_then(|()| {
         if len > limits::EVENT_LEN {
             let (actual, limit) = (len as u64, limits::EVENT_LEN as u64);
-            return Err(CodecError::TooLong {
-                what: "the event",
-                actual,
-                limit,
-            });
+            return Err(CodecError::TooLong { what: "the event", actual, limit });
         }
         Ok(())
     });
@@ -58,15 +54,10 @@ fn write(event: &Event, body: &mut Vec<u8>) -> Result<(), CodecError> {
     match event {
         Event::StateChange(e) => {
             w.array(4).u64(tag::STATE_CHANGE);
-            w.u64(e.account.0.into())
-                .u64(e.change.0)
-                .u64(e.types.bits());
+            w.u64(e.account.0.into()).u64(e.change.0).u64(e.types.bits());
         }
         Event::EmailPush(e) => {
-            w.array(7)
-                .u64(tag::EMAIL_PUSH)
-                .u64(e.account.0.into())
-                .u64(e.email.0.into());
+            w.array(7).u64(tag::EMAIL_PUSH).u64(e.account.0.into()).u64(e.email.0.into());
             w.u64(e.change.0).u64(e.received.0).u64(e.size.into());
             w.array(e.mailboxes().len());
             for mailbox in e.mailboxes() {
@@ -78,17 +69,13 @@ fn write(event: &Event, body: &mut Vec<u8>) -> Result<(), CodecError> {
             w.u64(e.event.0.into()).u64(e.alert.0.into()).u64(e.due.0);
         }
         Event::PushSubscription(e) => {
-            w.array(4)
-                .u64(tag::PUSH_SUBSCRIPTION)
-                .u64(e.account.0.into());
+            w.array(4).u64(tag::PUSH_SUBSCRIPTION).u64(e.account.0.into());
             w.u64(e.subscription.0.into()).u64(match e.change {
                 SubscriptionChange::Created => 0,
                 SubscriptionChange::Updated => 1,
                 SubscriptionChange::Removed => 2,
                 _ => {
-                    return Err(CodecError::Type {
-                        what: "subscription change",
-                    });
+                    return Err(CodecError::Type { what: "subscription change" });
                 }
             });
         }
@@ -104,9 +91,7 @@ fn write(event: &Event, body: &mut Vec<u8>) -> Result<(), CodecError> {
                 };
             }
             _ => {
-                return Err(CodecError::Type {
-                    what: "registry change",
-                });
+                return Err(CodecError::Type { what: "registry change" });
             }
         },
         Event::Queue(e) => {
@@ -115,9 +100,7 @@ fn write(event: &Event, body: &mut Vec<u8>) -> Result<(), CodecError> {
                 QueueSignal::Paused => 1,
                 QueueSignal::Resumed => 2,
                 _ => {
-                    return Err(CodecError::Type {
-                        what: "queue signal",
-                    });
+                    return Err(CodecError::Type { what: "queue signal" });
                 }
             });
         }
@@ -126,8 +109,7 @@ fn write(event: &Event, body: &mut Vec<u8>) -> Result<(), CodecError> {
             change::write_network(w, e);
         }
         Event::Certificate(e) => {
-            w.array(1 + change::CERTIFICATE_FIELDS)
-                .u64(tag::CERTIFICATE);
+            w.array(1 + change::CERTIFICATE_FIELDS).u64(tag::CERTIFICATE);
             change::write_certificate(w, e);
         }
         Event::Custom(e) => {
@@ -135,9 +117,7 @@ fn write(event: &Event, body: &mut Vec<u8>) -> Result<(), CodecError> {
         }
         Event::Unknown(e) => {
             if Reader::new(&e.bytes).skip("unknown event")?.len() != e.bytes.len() {
-                return Err(CodecError::Type {
-                    what: "unknown event",
-                });
+                return Err(CodecError::Type { what: "unknown event" });
             }
             body.extend_from_slice(&e.bytes);
         }
@@ -178,19 +158,13 @@ fn write_cache(w: &mut Writer<'_>, e: &CacheInvalidation) -> Result<(), CodecErr
             w.array(3).u64(tag::CACHE).u64(cache).u64(1);
         }
         CacheScope::Ids(ids) => {
-            w.array(4)
-                .u64(tag::CACHE)
-                .u64(cache)
-                .u64(2)
-                .array(ids.len());
+            w.array(4).u64(tag::CACHE).u64(cache).u64(2).array(ids.len());
             for id in ids {
                 w.u64(id.0);
             }
         }
         _ => {
-            return Err(CodecError::Type {
-                what: "cache scope",
-            });
+            return Err(CodecError::Type { what: "cache scope" });
         }
     }
     Ok(())
@@ -211,10 +185,7 @@ pub struct Events<'a> {
 /// knows how many it missed.
 #[must_use]
 pub fn decode_events(body: &[u8], count: u16) -> Events<'_> {
-    Events {
-        rest: body,
-        left: count,
-    }
+    Events { rest: body, left: count }
 }
 
 impl Iterator for Events<'_> {
@@ -244,11 +215,7 @@ impl ExactSizeIterator for Events<'_> {}
 fn read(bytes: &[u8]) -> Result<Event, CodecError> {
     if bytes.len() > limits::EVENT_LEN {
         let (actual, limit) = (bytes.len() as u64, limits::EVENT_LEN as u64);
-        return Err(CodecError::TooLong {
-            what: "the event",
-            actual,
-            limit,
-        });
+        return Err(CodecError::TooLong { what: "the event", actual, limit });
     }
     let mut reader = Reader::new(bytes);
     let mut fields = Fields::open(&mut reader, "event")?;
@@ -258,10 +225,9 @@ fn read(bytes: &[u8]) -> Result<Event, CodecError> {
             fields.close()?;
             Ok(event)
         }
-        Err(CodecError::UnknownValue { .. }) => Ok(Event::Unknown(Unknown {
-            tag,
-            bytes: Bytes::copy_from_slice(bytes),
-        })),
+        Err(CodecError::UnknownValue { .. }) => {
+            Ok(Event::Unknown(Unknown { tag, bytes: Bytes::copy_from_slice(bytes) }))
+        }
         Err(error) => Err(error),
     }
 }
@@ -279,9 +245,7 @@ fn read_known(tag: u64, f: &mut Fields<'_, '_>) -> Result<Event, CodecError> {
             let push = EmailPush::new(account, email, ChangeId(f.u64("change")?))
                 .received_at(UnixMillis(f.u64_or_default("time received")?))
                 .of_size(f.int_or_default("size")?);
-            let ids = f
-                .optional()
-                .map_or(Ok(Vec::new()), |r| ids(r, "mailboxes"))?;
+            let ids = f.optional().map_or(Ok(Vec::new()), |r| ids(r, "mailboxes"))?;
             Event::EmailPush(push.in_mailboxes(ids)?)
         }
         tag::CALENDAR_ALERT => Event::CalendarAlert(CalendarAlert {
@@ -311,9 +275,7 @@ fn read_known(tag: u64, f: &mut Fields<'_, '_>) -> Result<Event, CodecError> {
                 } else {
                     let object_type = reader.u64("object type")?;
                     let fits = object_type.try_into();
-                    Some(fits.map_err(|_| CodecError::Type {
-                        what: "object type",
-                    })?)
+                    Some(fits.map_err(|_| CodecError::Type { what: "object type" })?)
                 })
             }
             value => return unknown("registry change", value),
@@ -327,9 +289,7 @@ fn read_known(tag: u64, f: &mut Fields<'_, '_>) -> Result<Event, CodecError> {
         tag::NETWORK => Event::Network(change::read_network(f)?),
         tag::CERTIFICATE => Event::Certificate(change::read_certificate(f)?),
         tag::CUSTOM => {
-            let kind = f
-                .required("custom kind")?
-                .str("custom kind", limits::CUSTOM_KIND_LEN)?;
+            let kind = f.required("custom kind")?.str("custom kind", limits::CUSTOM_KIND_LEN)?;
             let payload = f.required("custom payload")?;
             let payload = payload.bytes("custom payload", limits::CUSTOM_PAYLOAD_LEN)?;
             Event::Custom(Custom::new(kind, Bytes::copy_from_slice(payload))?)
@@ -344,10 +304,7 @@ fn unknown<T>(what: &'static str, value: u64) -> Result<T, CodecError> {
 
 fn read_object(f: &mut Fields<'_, '_>) -> Result<RegistryObject, CodecError> {
     let object_type = f.int("object type")?;
-    Ok(RegistryObject {
-        object_type,
-        id: ObjectId(f.u64("object")?),
-    })
+    Ok(RegistryObject { object_type, id: ObjectId(f.u64("object")?) })
 }
 
 fn read_cache(f: &mut Fields<'_, '_>) -> Result<CacheInvalidation, CodecError> {
@@ -423,14 +380,8 @@ mod tests {
         body.extend_from_slice(&foreign);
         body.extend(body_of(std::slice::from_ref(&known)));
         let events: Vec<_> = decode_events(&body, 3).collect::<Result<_, _>>().unwrap();
-        let unknown = Unknown {
-            tag: 200,
-            bytes: Bytes::copy_from_slice(&foreign),
-        };
-        assert_eq!(
-            events,
-            [known.clone(), Event::Unknown(unknown.clone()), known]
-        );
+        let unknown = Unknown { tag: 200, bytes: Bytes::copy_from_slice(&foreign) };
+        assert_eq!(events, [known.clone(), Event::Unknown(unknown.clone()), known]);
         // And goes on as it came.
         assert_eq!(body_of(&[Event::Unknown(unknown)]), foreign);
     }
@@ -439,10 +390,7 @@ mod tests {
     fn an_unknown_variant_of_a_known_event_is_unknown_too() {
         let body = [0x92, 0x07, 0x63];
         let event = decode_events(&body, 1).next().unwrap().unwrap();
-        assert!(
-            matches!(event, Event::Unknown(Unknown { tag: 7, .. })),
-            "{event}"
-        );
+        assert!(matches!(event, Event::Unknown(Unknown { tag: 7, .. })), "{event}");
     }
 
     #[test]
@@ -461,10 +409,7 @@ mod tests {
         let mut body = vec![0x92, 0x01, 0xc0]; // a state change without an account
         body.extend(body_of(std::slice::from_ref(&good)));
         let mut events = decode_events(&body, 2);
-        assert!(matches!(
-            events.next(),
-            Some(Err(CodecError::Type { what: "account" }))
-        ));
+        assert!(matches!(events.next(), Some(Err(CodecError::Type { what: "account" }))));
         assert_eq!(events.next(), Some(Ok(good)));
         assert_eq!(events.next(), None);
     }
@@ -484,9 +429,7 @@ mod tests {
             .map(|i| {
                 let change = ChangeId(3_000_000 + u64::from(i) * 37);
                 let types = DataTypes::EMAIL | DataTypes::MAILBOX | DataTypes::THREAD;
-                StateChange::new(AccountId(20_000 + i * 7), change)
-                    .with(types)
-                    .into()
+                StateChange::new(AccountId(20_000 + i * 7), change).with(types).into()
             })
             .collect();
         let body = body_of(&events);

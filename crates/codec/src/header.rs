@@ -58,11 +58,7 @@ impl Header {
         out[..2].copy_from_slice(&MAGIC);
         out[2] = VERSION;
         out[3] = self.kind as u8;
-        out[4] = if sealed == Sealed::Yes {
-            FLAG_SEALED
-        } else {
-            0
-        };
+        out[4] = if sealed == Sealed::Yes { FLAG_SEALED } else { 0 };
         out[5] = self.lane;
         out[6..8].copy_from_slice(&self.count.to_be_bytes());
         out[8..24].copy_from_slice(&self.incarnation);
@@ -78,52 +74,35 @@ impl Header {
     pub(crate) fn decode(frame: &[u8]) -> Result<(Self, Sealed), CodecError> {
         if frame.len() > MAX_FRAME_LEN {
             let (actual, limit) = (frame.len() as u64, MAX_FRAME_LEN as u64);
-            return Err(CodecError::TooLong {
-                what: "the frame",
-                actual,
-                limit,
-            });
+            return Err(CodecError::TooLong { what: "the frame", actual, limit });
         }
-        let head: &[u8; HEADER_LEN] = frame.first_chunk().ok_or(CodecError::Truncated {
-            what: "the frame header",
-        })?;
+        let head: &[u8; HEADER_LEN] =
+            frame.first_chunk().ok_or(CodecError::Truncated { what: "the frame header" })?;
         let [m0, m1, version, kind, flags, lane, c0, c1, ..] = *head;
         if [m0, m1] != MAGIC {
             return Err(CodecError::Magic([m0, m1]));
         }
         if version != VERSION {
-            return Err(CodecError::Version {
-                theirs: version,
-                ours: VERSION,
-            });
+            return Err(CodecError::Version { theirs: version, ours: VERSION });
         }
         let kind = match kind {
             1 => FrameKind::Data,
             2 => FrameKind::Control,
             3 => FrameKind::Direct,
             other => {
-                return Err(CodecError::Header {
-                    what: "kind",
-                    value: other.into(),
-                });
+                return Err(CodecError::Header { what: "kind", value: other.into() });
             }
         };
         let sealed = match flags {
             0 => Sealed::No,
             FLAG_SEALED => Sealed::Yes,
             other => {
-                return Err(CodecError::Header {
-                    what: "flags",
-                    value: other.into(),
-                });
+                return Err(CodecError::Header { what: "flags", value: other.into() });
             }
         };
         let count = u16::from_be_bytes([c0, c1]);
         if count > MAX_COUNT {
-            return Err(CodecError::Header {
-                what: "count",
-                value: count.into(),
-            });
+            return Err(CodecError::Header { what: "count", value: count.into() });
         }
         let mut incarnation = [0; 16];
         incarnation.copy_from_slice(&head[8..24]);
@@ -131,21 +110,9 @@ impl Header {
         first.copy_from_slice(&head[24..]);
         let first = u64::from_be_bytes(first);
         if first.checked_add(u64::from(count)).is_none() {
-            return Err(CodecError::Header {
-                what: "first sequence number",
-                value: first,
-            });
+            return Err(CodecError::Header { what: "first sequence number", value: first });
         }
-        Ok((
-            Self {
-                kind,
-                lane,
-                incarnation,
-                first,
-                count,
-            },
-            sealed,
-        ))
+        Ok((Self { kind, lane, incarnation, first, count }, sealed))
     }
 }
 

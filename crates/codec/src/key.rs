@@ -29,9 +29,7 @@ impl ClusterKey {
     /// [`CodecError::NoRandom`].
     pub fn generate() -> Result<Self, CodecError> {
         let mut bytes = Zeroizing::new([0; 32]);
-        SystemRandom::new()
-            .fill(bytes.as_mut())
-            .map_err(|_| CodecError::NoRandom)?;
+        SystemRandom::new().fill(bytes.as_mut()).map_err(|_| CodecError::NoRandom)?;
         Ok(Self(bytes))
     }
 
@@ -59,14 +57,11 @@ impl ClusterKey {
                 why: "it is neither base64 nor 64 hexadecimal digits",
             })?)
         };
-        let key = <[u8; 32]>::try_from(bytes.as_slice()).map_err(|_| CodecError::BadKey {
-            why: "it is not 32 bytes long",
-        })?;
+        let key = <[u8; 32]>::try_from(bytes.as_slice())
+            .map_err(|_| CodecError::BadKey { why: "it is not 32 bytes long" })?;
         bytes.zeroize();
         if key.iter().all(|byte| *byte == key[0]) {
-            return Err(CodecError::BadKey {
-                why: "all its bytes are the same",
-            });
+            return Err(CodecError::BadKey { why: "all its bytes are the same" });
         }
         Ok(Self::from_bytes(key))
     }
@@ -94,10 +89,8 @@ impl ClusterKey {
     fn derive<const N: usize>(&self, cluster: &str, purpose: &[u8]) -> [u8; N] {
         let mut out = [0; N];
         // HKDF fails only for more than 255 hash lengths of output.
-        let _infallible = self
-            .prk(cluster)
-            .expand(&[purpose], Length(N))
-            .and_then(|okm| okm.fill(&mut out));
+        let _infallible =
+            self.prk(cluster).expand(&[purpose], Length(N)).and_then(|okm| okm.fill(&mut out));
         out
     }
 
@@ -119,10 +112,7 @@ impl KeyType for Length {
 
 fn from_hex(text: &str) -> Vec<u8> {
     let digit = |b: u8| (b as char).to_digit(16).unwrap_or(0) as u8;
-    text.as_bytes()
-        .chunks_exact(2)
-        .map(|pair| digit(pair[0]) << 4 | digit(pair[1]))
-        .collect()
+    text.as_bytes().chunks_exact(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect()
 }
 
 impl fmt::Debug for ClusterKey {
@@ -155,10 +145,7 @@ mod tests {
             (&"00".repeat(32), "all its bytes are the same"),
         ] {
             let error = ClusterKey::from_text(text).unwrap_err().to_string();
-            assert!(
-                error.contains(why) && error.contains("mailmesh key generate"),
-                "{error}"
-            );
+            assert!(error.contains(why) && error.contains("mailmesh key generate"), "{error}");
         }
     }
 

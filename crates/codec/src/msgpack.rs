@@ -70,11 +70,7 @@ impl<'a> Reader<'a> {
     fn length(&self, what: &'static str, len: u32, limit: usize) -> Result<usize, CodecError> {
         let len = len as usize;
         if len > limit {
-            return Err(CodecError::TooLong {
-                what,
-                actual: len as u64,
-                limit: limit as u64,
-            });
+            return Err(CodecError::TooLong { what, actual: len as u64, limit: limit as u64 });
         }
         if len > self.rest.len() {
             return Err(CodecError::Truncated { what });
@@ -92,10 +88,7 @@ impl<'a> Reader<'a> {
             let (&first, rest) = self.rest.split_first().ok_or_else(truncated)?;
             let marker = Marker::from_u8(first);
             let (header, body, children) = shape(marker, rest).ok_or_else(truncated)?;
-            self.rest = rest
-                .get(header..)
-                .and_then(|r| r.get(body..))
-                .ok_or_else(truncated)?;
+            self.rest = rest.get(header..).and_then(|r| r.get(body..)).ok_or_else(truncated)?;
             pending = pending - 1 + children;
             // Each pending value takes a byte at least.
             if pending > self.rest.len() as u64 {
@@ -268,10 +261,7 @@ mod tests {
             assert_eq!(reader.skip("value").unwrap(), *value);
             assert_eq!(reader.rest(), [0x2a]);
             for cut in 0..value.len() {
-                assert!(
-                    Reader::new(&value[..cut]).skip("value").is_err(),
-                    "{value:02x?} at {cut}"
-                );
+                assert!(Reader::new(&value[..cut]).skip("value").is_err(), "{value:02x?} at {cut}");
             }
         }
     }

@@ -32,9 +32,7 @@ impl Sealer {
     /// Seals with a key derived from the cluster's for this incarnation.
     #[must_use]
     pub fn keyed(key: &ClusterKey, cluster: &str, incarnation: [u8; 16]) -> Self {
-        Self {
-            key: Some(subkey(&key.prk(cluster), incarnation)),
-        }
+        Self { key: Some(subkey(&key.prk(cluster), incarnation)) }
     }
 
     /// Whether frames are sealed.
@@ -48,25 +46,13 @@ impl Sealer {
     /// # Errors
     /// [`CodecError::TooLong`] if the body is too long for a frame.
     pub fn seal(&self, header: &Header, body: &[u8]) -> Result<Bytes, CodecError> {
-        let tag_len = if self.seals() {
-            AES_256_GCM.tag_len()
-        } else {
-            0
-        };
+        let tag_len = if self.seals() { AES_256_GCM.tag_len() } else { 0 };
         let len = HEADER_LEN + body.len() + tag_len;
         if len > crate::MAX_FRAME_LEN {
             let (actual, limit) = (len as u64, crate::MAX_FRAME_LEN as u64);
-            return Err(CodecError::TooLong {
-                what: "the frame",
-                actual,
-                limit,
-            });
+            return Err(CodecError::TooLong { what: "the frame", actual, limit });
         }
-        let sealed = if self.seals() {
-            Sealed::Yes
-        } else {
-            Sealed::No
-        };
+        let sealed = if self.seals() { Sealed::Yes } else { Sealed::No };
         let head = header.encode(sealed);
         let mut frame = Vec::with_capacity(len);
         frame.extend_from_slice(&head);
@@ -100,20 +86,13 @@ impl Opener {
     /// For a mesh without a key.
     #[must_use]
     pub fn open_mesh() -> Self {
-        Self {
-            prk: None,
-            keys: HashMap::new(),
-            order: VecDeque::new(),
-        }
+        Self { prk: None, keys: HashMap::new(), order: VecDeque::new() }
     }
 
     /// Opens frames sealed with the cluster's key.
     #[must_use]
     pub fn keyed(key: &ClusterKey, cluster: &str) -> Self {
-        Self {
-            prk: Some(key.prk(cluster)),
-            ..Self::open_mesh()
-        }
+        Self { prk: Some(key.prk(cluster)), ..Self::open_mesh() }
     }
 
     /// The header and body of a frame. `first` and `count` of an unsealed frame
@@ -162,12 +141,7 @@ impl Opener {
 
 impl std::fmt::Debug for Opener {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "Opener {{ keyed: {}, cached: {} }}",
-            self.prk.is_some(),
-            self.keys.len()
-        )
+        write!(f, "Opener {{ keyed: {}, cached: {} }}", self.prk.is_some(), self.keys.len())
     }
 }
 
@@ -194,44 +168,27 @@ mod tests {
 
     fn header(incarnation: u8, first: u64) -> Header {
         let incarnation = [incarnation; 16];
-        Header {
-            kind: FrameKind::Data,
-            lane: 1,
-            incarnation,
-            first,
-            count: 1,
-        }
+        Header { kind: FrameKind::Data, lane: 1, incarnation, first, count: 1 }
     }
 
     #[test]
     fn only_the_same_key_and_cluster_open_a_frame() {
         let key = ClusterKey::from_bytes([1; 32]);
-        let frame = Sealer::keyed(&key, "mail", [5; 16])
-            .seal(&header(5, 9), b"body")
-            .unwrap();
+        let frame = Sealer::keyed(&key, "mail", [5; 16]).seal(&header(5, 9), b"body").unwrap();
         let (opened, body) = Opener::keyed(&key, "mail").open(&frame).unwrap();
         assert_eq!((opened, &body[..]), (header(5, 9), &b"body"[..]));
 
         let other = ClusterKey::from_bytes([2; 32]);
         let refused = [
-            (
-                Opener::keyed(&key, "other").open(&frame),
-                CodecError::NotAuthentic,
-            ),
-            (
-                Opener::keyed(&other, "mail").open(&frame),
-                CodecError::NotAuthentic,
-            ),
+            (Opener::keyed(&key, "other").open(&frame), CodecError::NotAuthentic),
+            (Opener::keyed(&other, "mail").open(&frame), CodecError::NotAuthentic),
             (Opener::open_mesh().open(&frame), CodecError::NoKey),
         ];
         for (result, expected) in refused {
             assert_eq!(result.unwrap_err(), expected);
         }
         let bare = Sealer::open_mesh().seal(&header(5, 9), b"body").unwrap();
-        assert_eq!(
-            Opener::keyed(&key, "mail").open(&bare).unwrap_err(),
-            CodecError::NotSealed
-        );
+        assert_eq!(Opener::keyed(&key, "mail").open(&bare).unwrap_err(), CodecError::NotSealed);
         assert_eq!(&Opener::open_mesh().open(&bare).unwrap().1[..], b"body");
     }
 
@@ -239,14 +196,8 @@ mod tests {
     fn a_body_is_not_readable_in_the_frame() {
         let key = ClusterKey::from_bytes([1; 32]);
         let secret = b"-----a private key-----";
-        let frame = Sealer::keyed(&key, "mail", [5; 16])
-            .seal(&header(5, 9), secret)
-            .unwrap();
-        assert!(
-            !frame
-                .windows(8)
-                .any(|window| secret.windows(8).any(|s| s == window))
-        );
+        let frame = Sealer::keyed(&key, "mail", [5; 16]).seal(&header(5, 9), secret).unwrap();
+        assert!(!frame.windows(8).any(|window| secret.windows(8).any(|s| s == window)));
     }
 
     #[test]
@@ -256,17 +207,10 @@ mod tests {
         let mut opener = Opener::keyed(&key, "mail");
         for i in 0..=Opener::CACHED_KEYS {
             let incarnation = (i as u128).to_be_bytes();
-            let header = Header {
-                incarnation,
-                ..header(0, 1)
-            };
-            let forged = Sealer::keyed(&stranger, "mail", incarnation)
-                .seal(&header, b"")
-                .unwrap();
+            let header = Header { incarnation, ..header(0, 1) };
+            let forged = Sealer::keyed(&stranger, "mail", incarnation).seal(&header, b"").unwrap();
             assert!(opener.open(&forged).is_err());
-            let frame = Sealer::keyed(&key, "mail", incarnation)
-                .seal(&header, b"")
-                .unwrap();
+            let frame = Sealer::keyed(&key, "mail", incarnation).seal(&header, b"").unwrap();
             assert!(opener.open(&frame).is_ok());
         }
         assert_eq!(opener.keys.len(), Opener::CACHED_KEYS);

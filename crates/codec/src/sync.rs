@@ -24,27 +24,16 @@ pub fn encode_sync(message: &SyncMessage) -> Result<Vec<u8>, CodecError> {
         SyncMessage::Request { round, after } => {
             w.array(3).u64(REQUEST).u64((*round).into()).u64(*after);
         }
-        SyncMessage::Part {
-            round,
-            first,
-            changes,
-            last,
-        } => {
+        SyncMessage::Part { round, first, changes, last } => {
             too_long("the changes of a part", changes.len(), limits::SYNC_CHANGES)?;
-            w.array(5)
-                .u64(PART)
-                .u64((*round).into())
-                .u64(*first)
-                .u64((*last).into());
+            w.array(5).u64(PART).u64((*round).into()).u64(*first).u64((*last).into());
             w.array(changes.len());
             for change in changes {
                 write_change(w, change)?;
             }
         }
         _ => {
-            return Err(CodecError::Type {
-                what: "sync message",
-            });
+            return Err(CodecError::Type { what: "sync message" });
         }
     }
     too_long("the sync message", out.len(), limits::EVENT_LEN)?;
@@ -53,11 +42,7 @@ pub fn encode_sync(message: &SyncMessage) -> Result<Vec<u8>, CodecError> {
 
 fn too_long(what: &'static str, actual: usize, limit: usize) -> Result<(), CodecError> {
     if actual > limit {
-        return Err(CodecError::TooLong {
-            what,
-            actual: actual as u64,
-            limit: limit as u64,
-        });
+        return Err(CodecError::TooLong { what, actual: actual as u64, limit: limit as u64 });
     }
     Ok(())
 }
@@ -86,27 +71,18 @@ pub fn decode_sync(bytes: &[u8]) -> Result<SyncMessage, CodecError> {
     let mut reader = Reader::new(bytes);
     let mut fields = Fields::open(&mut reader, "sync message")?;
     let message = match fields.u64("kind of sync message")? {
-        REQUEST => SyncMessage::Request {
-            round: fields.int("round")?,
-            after: fields.u64("after")?,
-        },
+        REQUEST => {
+            SyncMessage::Request { round: fields.int("round")?, after: fields.u64("after")? }
+        }
         PART => {
             let round = fields.int("round")?;
             let first = fields.u64("first")?;
             let last = fields.u64("last")? != 0;
             let changes = read_changes(fields.required("changes")?)?;
-            SyncMessage::Part {
-                round,
-                first,
-                changes,
-                last,
-            }
+            SyncMessage::Part { round, first, changes, last }
         }
         value => {
-            return Err(CodecError::UnknownValue {
-                what: "kind of sync message",
-                value,
-            });
+            return Err(CodecError::UnknownValue { what: "kind of sync message", value });
         }
     };
     fields.close()?;
@@ -137,10 +113,7 @@ fn read_change(bytes: &[u8]) -> Result<Change, CodecError> {
         NETWORK => Change::Network(change::read_network(&mut fields)?),
         CERTIFICATE => Change::Certificate(change::read_certificate(&mut fields)?),
         value => {
-            return Err(CodecError::UnknownValue {
-                what: "kind of change",
-                value,
-            });
+            return Err(CodecError::UnknownValue { what: "kind of change", value });
         }
     };
     fields.close()?;
@@ -161,9 +134,7 @@ pub fn encode_digest(digest: &MirrorDigest) -> [u8; 24] {
 /// # Errors
 /// [`CodecError::Truncated`].
 pub fn decode_digest(bytes: &[u8]) -> Result<MirrorDigest, CodecError> {
-    let truncated = CodecError::Truncated {
-        what: "the mirror's digest",
-    };
+    let truncated = CodecError::Truncated { what: "the mirror's digest" };
     let (entries, rest) = bytes.split_first_chunk().ok_or(truncated.clone())?;
     let fingerprint = rest.first_chunk().ok_or(truncated)?;
     Ok(MirrorDigest {

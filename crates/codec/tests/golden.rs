@@ -10,17 +10,11 @@ use mailmesh_events::*;
 use zeroize::Zeroizing;
 
 fn golden(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/golden/v1")
-        .join(name)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1").join(name)
 }
 
 fn stamp() -> Stamp {
-    Stamp::new(
-        UnixMillis(1_795_000_000_000),
-        3,
-        NodeId(0x0102_0304_0506_0708),
-    )
+    Stamp::new(UnixMillis(1_795_000_000_000), 3, NodeId(0x0102_0304_0506_0708))
 }
 
 fn certificate() -> Certificate {
@@ -37,45 +31,23 @@ fn certificate() -> Certificate {
 
 fn events() -> Vec<(&'static str, Vec<Event>)> {
     let account = AccountId(70_000);
-    let object = RegistryObject {
-        object_type: 3,
-        id: ObjectId(1 << 40),
-    };
+    let object = RegistryObject { object_type: 3, id: ObjectId(1 << 40) };
     let push = EmailPush::new(account, EmailId(5), ChangeId(43))
         .received_at(UnixMillis(1_795_000_000_000))
         .of_size(2_048);
     let block = Block::new("too many failed logins", UnixMillis(1_795_000_000_000)).unwrap();
-    let block = block
-        .from_origin("imap")
-        .unwrap()
-        .expiring_at(UnixMillis(1_795_000_600_000));
+    let block = block.from_origin("imap").unwrap().expiring_at(UnixMillis(1_795_000_600_000));
     let network = |network: &str, block: Option<Block>| {
         let (network, stamp) = (network.parse().unwrap(), stamp());
-        NetworkChange {
-            rule: Rule::Block,
-            network,
-            stamp,
-            block: block.map(Arc::new),
-        }
+        NetworkChange { rule: Rule::Block, network, stamp, block: block.map(Arc::new) }
     };
     let names = certificate().names().clone();
     vec![
         (
             "state-change",
-            vec![
-                StateChange::new(account, ChangeId(42))
-                    .with(DataTypes::all())
-                    .into(),
-            ],
+            vec![StateChange::new(account, ChangeId(42)).with(DataTypes::all()).into()],
         ),
-        (
-            "email-push",
-            vec![
-                push.in_mailboxes(vec![MailboxId(1), MailboxId(300)])
-                    .unwrap()
-                    .into(),
-            ],
-        ),
+        ("email-push", vec![push.in_mailboxes(vec![MailboxId(1), MailboxId(300)]).unwrap().into()]),
         (
             "calendar-alert",
             vec![
@@ -90,21 +62,12 @@ fn events() -> Vec<(&'static str, Vec<Event>)> {
         ),
         (
             "push-subscription",
-            [
-                SubscriptionChange::Created,
-                SubscriptionChange::Updated,
-                SubscriptionChange::Removed,
-            ]
-            .map(|change| {
-                let subscription = SubscriptionId(4);
-                PushSubscriptionChange {
-                    account,
-                    subscription,
-                    change,
-                }
-                .into()
-            })
-            .into(),
+            [SubscriptionChange::Created, SubscriptionChange::Updated, SubscriptionChange::Removed]
+                .map(|change| {
+                    let subscription = SubscriptionId(4);
+                    PushSubscriptionChange { account, subscription, change }.into()
+                })
+                .into(),
         ),
         (
             "cache",
@@ -127,13 +90,9 @@ fn events() -> Vec<(&'static str, Vec<Event>)> {
         ),
         (
             "queue",
-            [
-                QueueSignal::Refresh,
-                QueueSignal::Paused,
-                QueueSignal::Resumed,
-            ]
-            .map(Event::from)
-            .into(),
+            [QueueSignal::Refresh, QueueSignal::Paused, QueueSignal::Resumed]
+                .map(Event::from)
+                .into(),
         ),
         (
             "network",
@@ -152,22 +111,10 @@ fn events() -> Vec<(&'static str, Vec<Event>)> {
                     certificate: Some(certificate().into()),
                 }
                 .into(),
-                CertificateChange {
-                    names,
-                    stamp: stamp(),
-                    certificate: None,
-                }
-                .into(),
+                CertificateChange { names, stamp: stamp(), certificate: None }.into(),
             ],
         ),
-        (
-            "custom",
-            vec![
-                Custom::new("acme.greylist", b"payload".to_vec())
-                    .unwrap()
-                    .into(),
-            ],
-        ),
+        ("custom", vec![Custom::new("acme.greylist", b"payload".to_vec()).unwrap().into()]),
     ]
 }
 
@@ -177,13 +124,7 @@ fn frame_key() -> ClusterKey {
 
 fn frame_header() -> Header {
     let (kind, incarnation) = (FrameKind::Data, [0xA5; 16]);
-    Header {
-        kind,
-        lane: 1,
-        incarnation,
-        first: 1_000_000,
-        count: 3,
-    }
+    Header { kind, lane: 1, incarnation, first: 1_000_000, count: 3 }
 }
 
 /// Writes the files of a new version: run once with `MAILMESH_WRITE_GOLDEN=1`.
@@ -194,10 +135,7 @@ fn check(name: &str, bytes: &[u8]) -> Vec<u8> {
         std::fs::write(&path, bytes).unwrap();
     }
     let golden = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    assert_eq!(
-        bytes, golden,
-        "{name}: this version must write what it always wrote"
-    );
+    assert_eq!(bytes, golden, "{name}: this version must write what it always wrote");
     golden
 }
 
@@ -209,9 +147,8 @@ fn events_of_version_1() {
             encode_event(event, &mut body).unwrap();
         }
         let bytes = check(name, &body);
-        let decoded: Vec<_> = decode_events(&bytes, events.len() as u16)
-            .collect::<Result<_, _>>()
-            .unwrap();
+        let decoded: Vec<_> =
+            decode_events(&bytes, events.len() as u16).collect::<Result<_, _>>().unwrap();
         assert_eq!(decoded, events, "{name}");
     }
 }
@@ -219,24 +156,16 @@ fn events_of_version_1() {
 #[test]
 fn frames_of_version_1() {
     let mut body = Vec::new();
-    for signal in [
-        QueueSignal::Refresh,
-        QueueSignal::Paused,
-        QueueSignal::Resumed,
-    ] {
+    for signal in [QueueSignal::Refresh, QueueSignal::Paused, QueueSignal::Resumed] {
         encode_event(&signal.into(), &mut body).unwrap();
     }
     let header = frame_header();
-    let open = check(
-        "frame-open",
-        &Sealer::open_mesh().seal(&header, &body).unwrap(),
-    );
+    let open = check("frame-open", &Sealer::open_mesh().seal(&header, &body).unwrap());
     let sealer = Sealer::keyed(&frame_key(), "mail", header.incarnation);
     let sealed = check("frame-sealed", &sealer.seal(&header, &body).unwrap());
-    for (mut opener, bytes) in [
-        (Opener::open_mesh(), open),
-        (Opener::keyed(&frame_key(), "mail"), sealed),
-    ] {
+    for (mut opener, bytes) in
+        [(Opener::open_mesh(), open), (Opener::keyed(&frame_key(), "mail"), sealed)]
+    {
         let (found, found_body) = opener.open(&bytes).unwrap();
         assert_eq!((found, &found_body[..]), (header, &body[..]));
     }
@@ -250,31 +179,13 @@ fn sync_messages_of_version_1() {
         .filter_map(|event| Change::try_from(event).ok())
         .collect();
     assert_eq!(changes.len(), 5);
-    let part = SyncMessage::Part {
-        round: 7,
-        first: 1_000,
-        changes,
-        last: true,
-    };
-    for (name, message) in [
-        ("sync-part", part),
-        (
-            "sync-request",
-            SyncMessage::Request {
-                round: 7,
-                after: 1_000,
-            },
-        ),
-    ] {
+    let part = SyncMessage::Part { round: 7, first: 1_000, changes, last: true };
+    for (name, message) in
+        [("sync-part", part), ("sync-request", SyncMessage::Request { round: 7, after: 1_000 })]
+    {
         let bytes = check(name, &encode_sync(&message).unwrap());
         assert_eq!(decode_sync(&bytes).unwrap(), message);
     }
-    let digest = MirrorDigest {
-        entries: 5,
-        fingerprint: 1 << 100,
-    };
-    assert_eq!(
-        decode_digest(&check("digest", &encode_digest(&digest))).unwrap(),
-        digest
-    );
+    let digest = MirrorDigest { entries: 5, fingerprint: 1 << 100 };
+    assert_eq!(decode_digest(&check("digest", &encode_digest(&digest))).unwrap(), digest);
 }

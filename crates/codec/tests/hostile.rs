@@ -18,20 +18,14 @@ fn decode_all(bytes: &[u8]) {
     let measured = |what: &str, decode: &dyn Fn()| {
         let used = allocation_counter::measure(decode).bytes_max;
         let bound = bound(bytes.len());
-        assert!(
-            used <= bound,
-            "{what}: {used} bytes for {} bytes of input",
-            bytes.len()
-        );
+        assert!(used <= bound, "{what}: {used} bytes for {} bytes of input", bytes.len());
     };
     measured("events", &|| decode_events(bytes, 1024).for_each(drop));
     measured("sync", &|| drop(decode_sync(bytes)));
     measured("digest", &|| drop(decode_digest(bytes)));
     measured("open frame", &|| drop(Opener::open_mesh().open(bytes)));
     let key = ClusterKey::from_bytes([7; 32]);
-    measured("sealed frame", &|| {
-        drop(Opener::keyed(&key, "mail").open(bytes))
-    });
+    measured("sealed frame", &|| drop(Opener::keyed(&key, "mail").open(bytes)));
 }
 
 proptest! {

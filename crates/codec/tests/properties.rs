@@ -8,13 +8,7 @@ use mailmesh_events::*;
 use proptest::prelude::*;
 
 fn header(incarnation: [u8; 16], first: u64, count: u16) -> Header {
-    Header {
-        kind: FrameKind::Data,
-        lane: 1,
-        incarnation,
-        first,
-        count,
-    }
+    Header { kind: FrameKind::Data, lane: 1, incarnation, first, count }
 }
 
 proptest! {
@@ -65,19 +59,13 @@ fn a_sealed_frame_with_any_bit_flipped_is_refused() {
     let key = ClusterKey::from_bytes([7; 32]);
     let mut body = Vec::new();
     encode_event(&QueueSignal::Paused.into(), &mut body).unwrap();
-    let frame = Sealer::keyed(&key, "mail", [3; 16])
-        .seal(&header([3; 16], 5, 1), &body)
-        .unwrap();
+    let frame = Sealer::keyed(&key, "mail", [3; 16]).seal(&header([3; 16], 5, 1), &body).unwrap();
     let mut opener = Opener::keyed(&key, "mail");
     assert!(opener.open(&frame).is_ok());
     for bit in 0..frame.len() * 8 {
         let mut flipped = frame.to_vec();
         flipped[bit / 8] ^= 1 << (bit % 8);
-        assert!(
-            opener.open(&flipped).is_err(),
-            "bit {bit} of {}",
-            frame.len() * 8
-        );
+        assert!(opener.open(&flipped).is_err(), "bit {bit} of {}", frame.len() * 8);
     }
     for cut in 0..frame.len() {
         assert!(opener.open(&frame[..cut]).is_err(), "cut at {cut}");

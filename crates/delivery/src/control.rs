@@ -204,15 +204,8 @@ mod tests {
     #[test]
     fn these_bytes_are_version_1_for_ever() {
         assert_eq!(Control::Probe { nonce: 7 }.encode(), [0x92, 4, 0x91, 7]);
-        assert_eq!(
-            Control::Bye { positions: [1, 2] }.encode(),
-            [0x92, 3, 0x91, 0x92, 1, 2]
-        );
-        let hello = Control::Hello(Status {
-            started_ms: 5,
-            ..status()
-        })
-        .encode();
+        assert_eq!(Control::Bye { positions: [1, 2] }.encode(), [0x92, 3, 0x91, 0x92, 1, 2]);
+        let hello = Control::Hello(Status { started_ms: 5, ..status() }).encode();
         let mut expected = vec![0x92, 1, 0x95, 1, 0xa3, b'm', b'x', b'1', 5, 0x92, 3, 0xcf];
         expected.extend([0xff; 8]);
         expected.extend([0xc4, 3, b't', b'a', b'g']);

@@ -40,11 +40,7 @@ impl Departed {
         while self.order.len() > limit
             && let Some((ticket, oldest)) = self.order.pop_front()
         {
-            if self
-                .peers
-                .get(&oldest)
-                .is_some_and(|gone| gone.ticket == ticket)
-            {
+            if self.peers.get(&oldest).is_some_and(|gone| gone.ticket == ticket) {
                 self.peers.remove(&oldest);
             }
         }
@@ -52,11 +48,7 @@ impl Departed {
 
     /// What is remembered; a failed peer is taken out.
     pub(crate) fn recall(&mut self, incarnation: Incarnation) -> Memory {
-        match self
-            .peers
-            .get_mut(&incarnation)
-            .map(|gone| gone.peer.take())
-        {
+        match self.peers.get_mut(&incarnation).map(|gone| gone.peer.take()) {
             None => Memory::None,
             Some(None) => Memory::Ended,
             Some(Some(peer)) => {

@@ -15,12 +15,7 @@ pub(crate) struct Heartbeat {
 impl Heartbeat {
     /// The first is due at once.
     pub(crate) fn new(settings: Settings, now: Time) -> Self {
-        Self {
-            settings,
-            interval: settings.heartbeat_min,
-            last: now,
-            due: now,
-        }
+        Self { settings, interval: settings.heartbeat_min, last: now, due: now }
     }
 
     pub(crate) fn due(&self) -> Time {

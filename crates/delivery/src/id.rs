@@ -21,9 +21,7 @@ impl fmt::Display for Incarnation {
 impl fmt::Debug for Incarnation {
     /// The first 8 digits, enough to tell lives apart in a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0[..4]
-            .iter()
-            .try_for_each(|byte| write!(f, "{byte:02x}"))
+        self.0[..4].iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
@@ -40,9 +38,7 @@ impl FromStr for Incarnation {
         if text.len() != 32 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(bad());
         }
-        u128::from_str_radix(text, 16)
-            .map(|bits| Self(bits.to_be_bytes()))
-            .map_err(|_| bad())
+        u128::from_str_radix(text, 16).map(|bits| Self(bits.to_be_bytes())).map_err(|_| bad())
     }
 }
 
@@ -69,17 +65,11 @@ impl FromStr for NodeName {
     /// # Errors
     /// [`DeliveryError::Name`].
     fn from_str(name: &str) -> Result<Self, DeliveryError> {
-        let bad = |why| DeliveryError::Name {
-            name: name.chars().take(80).collect(),
-            why,
-        };
+        let bad = |why| DeliveryError::Name { name: name.chars().take(80).collect(), why };
         if name.is_empty() || name.len() > Self::MAX_LEN {
             return Err(bad("it has 1 to 64 characters"));
         }
-        if !name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b))
-        {
+        if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b)) {
             return Err(bad("only letters, digits, `.`, `-` and `_`"));
         }
         Ok(Self(name.into()))
@@ -128,11 +118,7 @@ impl Identity {
     /// The identity of these parts.
     #[must_use]
     pub fn new(name: NodeName, incarnation: Incarnation, started_ms: u64) -> Self {
-        Self {
-            name,
-            incarnation,
-            started_ms,
-        }
+        Self { name, incarnation, started_ms }
     }
 }
 
@@ -183,10 +169,7 @@ mod tests {
     #[test]
     fn an_incarnation_reads_back() {
         let incarnation = Incarnation(std::array::from_fn(|i| i as u8 * 16));
-        assert_eq!(
-            incarnation.to_string().parse::<Incarnation>().unwrap(),
-            incarnation
-        );
+        assert_eq!(incarnation.to_string().parse::<Incarnation>().unwrap(), incarnation);
         assert!("xyz".parse::<Incarnation>().is_err());
         assert!("+".repeat(32).parse::<Incarnation>().is_err());
     }

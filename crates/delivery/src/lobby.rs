@@ -30,10 +30,8 @@ impl Lobby {
 
     /// Takes the frames of one sender, oldest first.
     pub(crate) fn take(&mut self, incarnation: Incarnation) -> Vec<Frame> {
-        let (taken, kept): (VecDeque<_>, VecDeque<_>) = self
-            .frames
-            .drain(..)
-            .partition(|frame| frame.incarnation == incarnation);
+        let (taken, kept): (VecDeque<_>, VecDeque<_>) =
+            self.frames.drain(..).partition(|frame| frame.incarnation == incarnation);
         self.frames = kept;
         self.bytes -= taken.iter().map(Self::cost).sum::<usize>();
         taken.into()
@@ -63,9 +61,7 @@ mod tests {
     #[test]
     fn frames_wait_in_order_and_the_oldest_go_first() {
         let mut lobby = Lobby::default();
-        let dropped: u64 = (0..6)
-            .map(|i| lobby.keep(frame(i as u8 % 2, i), 1_000))
-            .sum();
+        let dropped: u64 = (0..6).map(|i| lobby.keep(frame(i as u8 % 2, i), 1_000)).sum();
         assert_eq!(dropped, 1);
         let firsts = |frames: Vec<Frame>| frames.iter().map(|f| f.first).collect::<Vec<_>>();
         assert_eq!(firsts(lobby.take(Incarnation([0; 16]))), [2, 4]);

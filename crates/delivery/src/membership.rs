@@ -34,12 +34,7 @@ struct Twin {
 
 impl Membership {
     pub(crate) fn new(settings: Settings) -> Self {
-        Self {
-            settings,
-            peers: BTreeMap::new(),
-            departed: Departed::default(),
-            twin: None,
-        }
+        Self { settings, peers: BTreeMap::new(), departed: Departed::default(), twin: None }
     }
 
     pub(crate) fn get(&self, incarnation: Incarnation) -> Option<&Peer> {
@@ -59,10 +54,7 @@ impl Membership {
     }
 
     pub(crate) fn deadline(&self) -> Option<Time> {
-        self.peers
-            .values()
-            .map(|peer| peer.deadline(&self.settings))
-            .min()
+        self.peers.values().map(|peer| peer.deadline(&self.settings)).min()
     }
 
     /// Takes in a peer by its status. `false` if it may not take part.
@@ -100,11 +92,7 @@ impl Membership {
     /// A new life of a name most often means that the old one ended: ask it.
     fn suspect_namesake(&mut self, now: Time, newcomer: &Peer, ctx: &mut Context<'_>) {
         let rival = Some(newcomer.info.incarnation);
-        for old in self
-            .peers
-            .values_mut()
-            .filter(|old| old.info.name == newcomer.info.name)
-        {
+        for old in self.peers.values_mut().filter(|old| old.info.name == newcomer.info.name) {
             old.suspicion = Some(self.settings.suspect(now, old.info.incarnation, rival, ctx));
         }
     }
@@ -130,10 +118,7 @@ impl Membership {
             return;
         };
         peer.info.last_heard = now;
-        if peer
-            .suspicion
-            .is_some_and(|suspicion| suspicion.rival.is_none())
-        {
+        if peer.suspicion.is_some_and(|suspicion| suspicion.rival.is_none()) {
             peer.suspicion = None;
         }
     }
@@ -153,14 +138,8 @@ impl Membership {
             return;
         }
         let nonce = ctx.nonce;
-        self.twin = Some(Twin {
-            incarnation,
-            started_ms: status.started_ms,
-            nonce,
-            asked: now,
-        });
-        ctx.send
-            .push((Destination::One(incarnation), Control::Probe { nonce }));
+        self.twin = Some(Twin { incarnation, started_ms: status.started_ms, nonce, asked: now });
+        ctx.send.push((Destination::One(incarnation), Control::Probe { nonce }));
     }
 
     /// An answer to a probe. The sender is alive now: if it has a rival, or is a
@@ -179,19 +158,15 @@ impl Membership {
             let name = peer.info.name.clone();
             if let Some(rival) = suspicion.rival.and_then(|rival| self.peers.get(&rival)) {
                 let other = (rival.info.started_ms, rival.info.incarnation);
-                ctx.outputs
-                    .push_back(Output::Conflict(conflict(name, one, other)));
+                ctx.outputs.push_back(Output::Conflict(conflict(name, one, other)));
             }
         }
-        let proven = self
-            .twin
-            .as_ref()
-            .is_some_and(|t| t.incarnation == incarnation && t.nonce == nonce);
+        let proven =
+            self.twin.as_ref().is_some_and(|t| t.incarnation == incarnation && t.nonce == nonce);
         if proven && let Some(twin) = self.twin.take() {
             let one = (own.started_ms, own.incarnation);
             let other = (twin.started_ms, twin.incarnation);
-            ctx.outputs
-                .push_back(Output::Conflict(conflict(own.name.clone(), one, other)));
+            ctx.outputs.push_back(Output::Conflict(conflict(own.name.clone(), one, other)));
         }
     }
 
@@ -263,12 +238,8 @@ impl Membership {
             peer.stream(lane).finish(&mut released);
             ctx.release(&peer, lane, released);
         }
-        ctx.outputs.push_back(Output::Left {
-            peer: peer.info.clone(),
-            reason,
-        });
-        self.departed
-            .remember(peer, reason, self.settings.max_departed);
+        ctx.outputs.push_back(Output::Left { peer: peer.info.clone(), reason });
+        self.departed.remember(peer, reason, self.settings.max_departed);
     }
 }
 
@@ -289,13 +260,7 @@ impl Context<'_> {
             self.outputs.push_back(match item {
                 Released::Data { first, count, body } => {
                     self.counters.delivered += u64::from(count);
-                    Output::Deliver {
-                        from,
-                        lane,
-                        first,
-                        count,
-                        body,
-                    }
+                    Output::Deliver { from, lane, first, count, body }
                 }
                 Released::Missed { first, missed } => {
                     self.counters.gaps += 1;
@@ -305,13 +270,7 @@ impl Context<'_> {
                     } else {
                         GapReason::Lost
                     };
-                    Output::Gap(Gap {
-                        from,
-                        lane,
-                        first,
-                        missed,
-                        reason,
-                    })
+                    Output::Gap(Gap { from, lane, first, missed, reason })
                 }
             });
         }
@@ -328,21 +287,11 @@ impl Settings {
         ctx: &mut Context<'_>,
     ) -> Suspicion {
         let nonce = ctx.nonce;
-        ctx.send
-            .push((Destination::One(peer), Control::Probe { nonce }));
-        Suspicion {
-            since: now,
-            deadline: now + self.probe_timeout,
-            nonce,
-            rival,
-        }
+        ctx.send.push((Destination::One(peer), Control::Probe { nonce }));
+        Suspicion { since: now, deadline: now + self.probe_timeout, nonce, rival }
     }
 }
 
 fn conflict(name: crate::NodeName, one: (u64, Incarnation), other: (u64, Incarnation)) -> Conflict {
-    Conflict {
-        name,
-        elder: one.min(other).1,
-        younger: one.max(other).1,
-    }
+    Conflict { name, elder: one.min(other).1, younger: one.max(other).1 }
 }

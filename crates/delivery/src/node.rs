@@ -85,27 +85,16 @@ impl Node {
             return Err(DeliveryError::HasLeft);
         }
         if !(1..=MAX_EVENTS_PER_FRAME).contains(&count) {
-            return Err(DeliveryError::Count {
-                count,
-                limit: MAX_EVENTS_PER_FRAME,
-            });
+            return Err(DeliveryError::Count { count, limit: MAX_EVENTS_PER_FRAME });
         }
         let position = &mut self.positions[lane.index()];
-        let last = position
-            .checked_add(count.into())
-            .ok_or(DeliveryError::Exhausted)?;
+        let last = position.checked_add(count.into()).ok_or(DeliveryError::Exhausted)?;
         let first = *position + 1;
         *position = last;
         self.counters.sent += u64::from(count);
         self.heartbeat.on_event_sent(now);
         let (incarnation, kind) = (self.identity.incarnation, FrameKind::Data(lane));
-        Ok(Frame {
-            incarnation,
-            kind,
-            first,
-            count,
-            body,
-        })
+        Ok(Frame { incarnation, kind, first, count, body })
     }
 
     /// Sends a message of the layer above to one peer: at most once, in no order.
@@ -147,10 +136,7 @@ impl Node {
         }
         match link {
             Link::Up => {
-                self.transmit(
-                    Destination::One(incarnation),
-                    &Control::Hello(self.status()),
-                );
+                self.transmit(Destination::One(incarnation), &Control::Hello(self.status()));
             }
             Link::Down => {
                 self.with_members(|members, ctx| members.on_link_down(now, incarnation, ctx));
@@ -180,22 +166,13 @@ impl Node {
             return None;
         }
         let due = self.heartbeat.due();
-        Some(
-            self.membership
-                .deadline()
-                .map_or(due, |deadline| deadline.min(due)),
-        )
+        Some(self.membership.deadline().map_or(due, |deadline| deadline.min(due)))
     }
 
     /// Says goodbye. Nothing is sent or handled afterwards.
     pub fn leave(&mut self) {
         if !self.has_left {
-            self.transmit(
-                Destination::All,
-                &Control::Bye {
-                    positions: self.positions,
-                },
-            );
+            self.transmit(Destination::All, &Control::Bye { positions: self.positions });
             self.has_left = true;
         }
     }
@@ -226,9 +203,7 @@ impl Node {
     /// missing; `None` for who is not a member.
     #[must_use]
     pub fn peer_position(&self, peer: Incarnation, lane: Lane) -> Option<u64> {
-        self.membership
-            .get(peer)
-            .map(|peer| peer.streams[lane.index()].position())
+        self.membership.get(peer).map(|peer| peer.streams[lane.index()].position())
     }
 
     /// Who this node is.
@@ -257,10 +232,7 @@ impl Node {
             FrameKind::Data(lane) => lane,
             FrameKind::Direct | FrameKind::Control => {
                 if peer.controls.accept(frame.first) {
-                    self.outputs.push_back(Output::Direct {
-                        from,
-                        body: frame.body,
-                    });
+                    self.outputs.push_back(Output::Direct { from, body: frame.body });
                 } else {
                     self.counters.replayed += 1;
                 }
@@ -352,10 +324,7 @@ impl Node {
             for (stream, position) in peer.streams.iter_mut().zip(status.positions) {
                 stream.on_position(now, position);
             }
-            self.outputs.push_back(Output::Tag {
-                from,
-                tag: status.tag,
-            });
+            self.outputs.push_back(Output::Tag { from, tag: status.tag });
         }
     }
 
@@ -391,13 +360,7 @@ impl Node {
     fn push_frame(&mut self, to: Destination, kind: FrameKind, body: Bytes) {
         self.control_position += 1;
         let (incarnation, first) = (self.identity.incarnation, self.control_position);
-        let frame = Frame {
-            incarnation,
-            kind,
-            first,
-            count: 0,
-            body,
-        };
+        let frame = Frame { incarnation, kind, first, count: 0, body };
         self.outputs.push_back(Output::Transmit { to, frame });
     }
 }

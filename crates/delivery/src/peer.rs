@@ -36,9 +36,7 @@ impl Peer {
                 version: status.version,
                 last_heard: now,
             },
-            streams: status
-                .positions
-                .map(|position| ReceiveStream::starting_after(position, s)),
+            streams: status.positions.map(|position| ReceiveStream::starting_after(position, s)),
             controls: ReplayWindow::default(),
             suspicion: None,
             leaving: false,
@@ -59,20 +57,14 @@ impl Peer {
 
     pub(crate) fn has_failed(&self, now: Time, settings: &Settings) -> bool {
         self.info.last_heard + settings.failure_timeout <= now
-            || self
-                .suspicion
-                .is_some_and(|suspicion| suspicion.deadline <= now)
+            || self.suspicion.is_some_and(|suspicion| suspicion.deadline <= now)
     }
 
     /// The rival of a suspect whose time is over, but which was heard meanwhile:
     /// it lives, and the probe or its answer was lost.
     pub(crate) fn answers_late(&self, now: Time) -> Option<Incarnation> {
-        let suspicion = self
-            .suspicion
-            .filter(|suspicion| suspicion.deadline <= now)?;
-        suspicion
-            .rival
-            .filter(|_| self.info.last_heard > suspicion.since)
+        let suspicion = self.suspicion.filter(|suspicion| suspicion.deadline <= now)?;
+        suspicion.rival.filter(|_| self.info.last_heard > suspicion.since)
     }
 
     /// Whether a peer that is leaving has delivered everything.

@@ -64,8 +64,7 @@ impl ReceiveStream {
     }
 
     pub(crate) fn deadline(&self) -> Option<Time> {
-        self.hole_since
-            .map(|since| since + self.settings.hole_timeout)
+        self.hole_since.map(|since| since + self.settings.hole_timeout)
     }
 
     pub(crate) fn on_data(
@@ -129,17 +128,9 @@ impl ReceiveStream {
 
     /// Reports the hole at `next` missing, up to what is held or announced.
     fn give_up_hole(&mut self, out: &mut Vec<Released>) {
-        let end = self
-            .held
-            .keys()
-            .next()
-            .copied()
-            .unwrap_or(self.announced.saturating_add(1));
+        let end = self.held.keys().next().copied().unwrap_or(self.announced.saturating_add(1));
         if end > self.next {
-            out.push(Released::Missed {
-                first: self.next,
-                missed: end - self.next,
-            });
+            out.push(Released::Missed { first: self.next, missed: end - self.next });
             self.next = end;
         }
         self.hole_since = None;
@@ -183,11 +174,7 @@ mod tests {
     }
 
     fn data(first: u64, count: u16) -> Released {
-        Released::Data {
-            first,
-            count,
-            body: Bytes::new(),
-        }
+        Released::Data { first, count, body: Bytes::new() }
     }
 
     fn feed(stream: &mut ReceiveStream, ms: u64, first: u64, count: u16) -> Vec<Released> {
@@ -214,16 +201,7 @@ mod tests {
         stream.on_deadline(at(59), &mut out);
         assert_eq!(out, []);
         stream.on_deadline(at(60), &mut out);
-        assert_eq!(
-            out,
-            [
-                Released::Missed {
-                    first: 2,
-                    missed: 2
-                },
-                data(4, 1)
-            ]
-        );
+        assert_eq!(out, [Released::Missed { first: 2, missed: 2 }, data(4, 1)]);
         // What was given up and comes late is not delivered: it was told missing.
         assert_eq!(feed(&mut stream, 61, 2, 2), []);
     }
@@ -235,13 +213,7 @@ mod tests {
         stream.on_position(at(20), 5);
         let mut out = Vec::new();
         stream.on_deadline(at(70), &mut out);
-        assert_eq!(
-            out,
-            [Released::Missed {
-                first: 2,
-                missed: 4
-            }]
-        );
+        assert_eq!(out, [Released::Missed { first: 2, missed: 4 }]);
         assert!(stream.is_complete());
     }
 
@@ -254,13 +226,7 @@ mod tests {
             stream.on_data(at(0), 10 + 2 * i, 1, body.clone(), &mut out);
             assert!(stream.held_bytes <= stream.settings.reorder_bytes);
         }
-        assert_eq!(
-            out[0],
-            Released::Missed {
-                first: 1,
-                missed: 9
-            }
-        );
+        assert_eq!(out[0], Released::Missed { first: 1, missed: 9 });
     }
 
     #[test]

@@ -12,11 +12,7 @@ impl ReplayWindow {
     pub(crate) fn accept(&mut self, number: u64) -> bool {
         if number > self.highest {
             let ahead = number - self.highest;
-            self.seen = if ahead < 64 {
-                self.seen << ahead | 1
-            } else {
-                1
-            };
+            self.seen = if ahead < 64 { self.seen << ahead | 1 } else { 1 };
             self.highest = number;
             return true;
         }

@@ -24,20 +24,12 @@ fn at(ms: u64) -> Time {
 
 impl Mesh {
     fn new() -> Self {
-        Self {
-            now: 0,
-            nodes: BTreeMap::new(),
-            seen: BTreeMap::new(),
-            cut: Vec::new(),
-        }
+        Self { now: 0, nodes: BTreeMap::new(), seen: BTreeMap::new(), cut: Vec::new() }
     }
 
     fn start(&mut self, n: u8, name: &str) {
         let identity = Identity::new(name.parse().unwrap(), id(n), u64::from(n));
-        self.nodes.insert(
-            id(n),
-            Node::new(identity, Settings::default(), at(self.now)),
-        );
+        self.nodes.insert(id(n), Node::new(identity, Settings::default(), at(self.now)));
         self.seen.insert(id(n), Vec::new());
         self.carry();
     }
@@ -87,9 +79,7 @@ impl Mesh {
 
     fn publish(&mut self, n: u8, count: u16) {
         let node = self.nodes.get_mut(&id(n)).unwrap();
-        let frame = node
-            .send(at(self.now), Lane::Events, count, "body".into())
-            .unwrap();
+        let frame = node.send(at(self.now), Lane::Events, count, "body".into()).unwrap();
         self.put(id(n), Destination::All, &frame);
         self.carry();
     }
@@ -99,10 +89,7 @@ impl Mesh {
         for _ in 0..ms {
             self.now += 1;
             for node in self.nodes.values_mut() {
-                if node
-                    .next_deadline()
-                    .is_some_and(|deadline| deadline <= at(self.now))
-                {
+                if node.next_deadline().is_some_and(|deadline| deadline <= at(self.now)) {
                     node.handle_deadline(at(self.now));
                 }
             }
@@ -171,9 +158,7 @@ fn events_that_overtake_the_introduction_are_delivered_after_it() {
     mesh.start(1, "a");
     let identity = Identity::new("b".parse().unwrap(), id(2), 2);
     let mut b = Node::new(identity, Settings::default(), at(0));
-    let Some(Output::Transmit { frame: hello, .. }) = b.poll_output() else {
-        panic!()
-    };
+    let Some(Output::Transmit { frame: hello, .. }) = b.poll_output() else { panic!() };
     let data = b.send(at(0), Lane::Events, 2, "body".into()).unwrap();
     let a = mesh.nodes.get_mut(&id(1)).unwrap();
     a.handle_frame(at(1), data);
@@ -195,10 +180,7 @@ fn a_goodbye_is_known_at_once() {
     assert_eq!(left(&seen), [(id(1), LeaveReason::Bye)]);
     let a = mesh.nodes.get_mut(&id(1)).unwrap();
     assert_eq!(a.next_deadline(), None);
-    assert_eq!(
-        a.send(at(1), Lane::Events, 1, "x".into()),
-        Err(DeliveryError::HasLeft)
-    );
+    assert_eq!(a.send(at(1), Lane::Events, 1, "x".into()), Err(DeliveryError::HasLeft));
 }
 
 #[test]
@@ -212,10 +194,7 @@ fn a_goodbye_that_overtakes_events_waits_for_them_or_tells_them_missing() {
     mesh.put(id(1), Destination::All, &frame);
     mesh.carry();
     let seen = mesh.take(2);
-    assert_eq!(
-        (deliveries(&seen), left(&seen)),
-        (vec![1], vec![(id(1), LeaveReason::Bye)])
-    );
+    assert_eq!((deliveries(&seen), left(&seen)), (vec![1], vec![(id(1), LeaveReason::Bye)]));
 
     let mut mesh = Mesh::of_two();
     let a = mesh.nodes.get_mut(&id(1)).unwrap();
@@ -223,17 +202,7 @@ fn a_goodbye_that_overtakes_events_waits_for_them_or_tells_them_missing() {
     a.leave();
     mesh.run(60);
     let seen = mesh.take(2);
-    assert!(
-        matches!(
-            seen[0],
-            Output::Gap(Gap {
-                first: 1,
-                missed: 4,
-                ..
-            })
-        ),
-        "{seen:?}"
-    );
+    assert!(matches!(seen[0], Output::Gap(Gap { first: 1, missed: 4, .. })), "{seen:?}");
     assert_eq!(left(&seen), [(id(1), LeaveReason::Bye)]);
 }
 
@@ -242,21 +211,12 @@ fn a_lost_tail_is_told_within_100_ms() {
     let mut mesh = Mesh::of_two();
     mesh.run(2_000);
     mesh.take(2);
-    mesh.nodes
-        .get_mut(&id(1))
-        .unwrap()
-        .send(at(mesh.now), Lane::Events, 7, "lost".into())
-        .unwrap();
+    mesh.nodes.get_mut(&id(1)).unwrap().send(at(mesh.now), Lane::Events, 7, "lost".into()).unwrap();
     mesh.run(100);
     let seen = mesh.take(2);
     assert!(matches!(
         seen[..],
-        [Output::Gap(Gap {
-            first: 1,
-            missed: 7,
-            reason: GapReason::Lost,
-            ..
-        })]
+        [Output::Gap(Gap { first: 1, missed: 7, reason: GapReason::Lost, .. })]
     ));
 }
 
@@ -279,10 +239,7 @@ fn a_silent_peer_fails_after_three_seconds_and_is_told_what_it_missed_when_back(
     mesh.cut.clear();
     mesh.run(1_200);
     let seen = mesh.take(2);
-    assert!(
-        matches!(&seen[0], Output::Joined(peer) if peer.incarnation == id(1)),
-        "{seen:?}"
-    );
+    assert!(matches!(&seen[0], Output::Joined(peer) if peer.incarnation == id(1)), "{seen:?}");
     let gap = Gap {
         from: id(1),
         lane: Lane::Events,
@@ -300,10 +257,7 @@ fn a_closed_link_is_probed_a_dead_peer_fails_in_half_a_second_a_live_one_stays()
     let mut mesh = Mesh::of_two();
     let link_down = |mesh: &mut Mesh| {
         let now = at(mesh.now);
-        mesh.nodes
-            .get_mut(&id(2))
-            .unwrap()
-            .handle_link(now, id(1), Link::Down);
+        mesh.nodes.get_mut(&id(2)).unwrap().handle_link(now, id(1), Link::Down);
         mesh.carry();
     };
     link_down(&mut mesh);
@@ -328,12 +282,7 @@ fn a_restart_replaces_the_old_life_and_is_no_conflict() {
     let seen = mesh.take(2);
     assert_eq!(left(&seen), [(id(1), LeaveReason::Replaced)]);
     assert_eq!(deliveries(&seen), [1, 1]);
-    assert!(
-        !seen
-            .iter()
-            .any(|output| matches!(output, Output::Conflict(_))),
-        "{seen:?}"
-    );
+    assert!(!seen.iter().any(|output| matches!(output, Output::Conflict(_))), "{seen:?}");
 }
 
 #[test]
@@ -365,12 +314,7 @@ fn a_late_frame_of_a_dead_namesake_is_no_conflict() {
     let seen = mesh.take(2);
     assert_eq!(deliveries(&seen), [1]);
     assert_eq!(left(&seen), [(id(1), LeaveReason::Replaced)]);
-    assert!(
-        !seen
-            .iter()
-            .any(|output| matches!(output, Output::Conflict(_))),
-        "{seen:?}"
-    );
+    assert!(!seen.iter().any(|output| matches!(output, Output::Conflict(_))), "{seen:?}");
 }
 
 #[test]
@@ -379,28 +323,17 @@ fn direct_messages_and_tags_come_from_members_once() {
     mesh.nodes.get_mut(&id(1)).unwrap().set_tag("digest".into());
     let a = mesh.nodes.get_mut(&id(1)).unwrap();
     a.send_direct(id(2), "hi".into()).unwrap();
-    let Some(Output::Transmit { to, frame }) = a.poll_output() else {
-        panic!()
-    };
+    let Some(Output::Transmit { to, frame }) = a.poll_output() else { panic!() };
     mesh.put(id(1), to, &frame);
     mesh.put(id(1), to, &frame);
     mesh.run(1_100);
     let seen = std::mem::take(mesh.seen.get_mut(&id(2)).unwrap());
-    let directs = seen
-        .iter()
-        .filter(|o| matches!(o, Output::Direct { body, .. } if body == "hi"));
+    let directs = seen.iter().filter(|o| matches!(o, Output::Direct { body, .. } if body == "hi"));
     assert_eq!(directs.count(), 1);
-    assert!(
-        seen.iter()
-            .any(|o| matches!(o, Output::Tag { tag, .. } if tag == "digest"))
-    );
+    assert!(seen.iter().any(|o| matches!(o, Output::Tag { tag, .. } if tag == "digest")));
     let b = &mesh.nodes[&id(2)];
     assert_eq!(b.counters().replayed, 1);
-    let nobody = mesh
-        .nodes
-        .get_mut(&id(1))
-        .unwrap()
-        .send_direct(id(9), "hi".into());
+    let nobody = mesh.nodes.get_mut(&id(1)).unwrap().send_direct(id(9), "hi".into());
     assert_eq!(nobody, Err(DeliveryError::NotAMember));
 }
 
@@ -410,8 +343,7 @@ fn peers_past_the_limit_are_not_heard_and_counted() {
     let mut settings = Settings::default();
     settings.max_peers = 1;
     let identity = Identity::new("a".parse().unwrap(), id(1), 1);
-    mesh.nodes
-        .insert(id(1), Node::new(identity, settings, at(0)));
+    mesh.nodes.insert(id(1), Node::new(identity, settings, at(0)));
     mesh.seen.insert(id(1), Vec::new());
     mesh.start(2, "b");
     mesh.start(3, "c");

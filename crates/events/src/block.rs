@@ -56,12 +56,7 @@ impl Block {
     pub fn new(reason: impl Into<Box<str>>, added: UnixMillis) -> Result<Self, EventError> {
         let reason = reason.into();
         bounded("the reason of a block", reason.len(), limits::TEXT_LEN)?;
-        Ok(Self {
-            reason,
-            origin: Box::default(),
-            added,
-            expires: None,
-        })
+        Ok(Self { reason, origin: Box::default(), added, expires: None })
     }
 
     /// Sets what asked for it (a protocol, an operator, a list).
@@ -102,11 +97,7 @@ impl Block {
 
 impl fmt::Display for Block {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.reason.is_empty() {
-            "no reason given"
-        } else {
-            &self.reason
-        })?;
+        f.write_str(if self.reason.is_empty() { "no reason given" } else { &self.reason })?;
         if !self.origin.is_empty() {
             write!(f, " (by {})", self.origin)?;
         }

@@ -63,33 +63,22 @@ impl CacheInvalidation {
     /// [`EventError::Empty`] without ids; [`EventError::TooLong`] past [`limits::IDS`].
     pub fn ids(cache: CacheKind, ids: Vec<ObjectId>) -> Result<Self, EventError> {
         if ids.is_empty() {
-            return Err(EventError::Empty {
-                what: "the list of ids to invalidate",
-            });
+            return Err(EventError::Empty { what: "the list of ids to invalidate" });
         }
         bounded("the list of ids to invalidate", ids.len(), limits::IDS)?;
-        Ok(Self {
-            cache,
-            scope: CacheScope::Ids(ids),
-        })
+        Ok(Self { cache, scope: CacheScope::Ids(ids) })
     }
 
     /// Drop the negative entries.
     #[must_use]
     pub fn negative(cache: CacheKind) -> Self {
-        Self {
-            cache,
-            scope: CacheScope::Negative,
-        }
+        Self { cache, scope: CacheScope::Negative }
     }
 
     /// Drop everything.
     #[must_use]
     pub fn all(cache: CacheKind) -> Self {
-        Self {
-            cache,
-            scope: CacheScope::All,
-        }
+        Self { cache, scope: CacheScope::All }
     }
 
     /// Which cache.

@@ -28,9 +28,7 @@ impl DomainNames {
         set.sort_unstable();
         set.dedup();
         if set.is_empty() {
-            return Err(EventError::Empty {
-                what: "the names of a certificate",
-            });
+            return Err(EventError::Empty { what: "the names of a certificate" });
         }
         Ok(Self(set.into()))
     }
@@ -55,10 +53,7 @@ impl DomainNames {
 
 /// The name in lower case without a final dot, if it is a DNS name.
 fn check_name(name: &str) -> Result<String, EventError> {
-    let bad = |why| EventError::BadName {
-        name: name.chars().take(80).collect(),
-        why,
-    };
+    let bad = |why| EventError::BadName { name: name.chars().take(80).collect(), why };
     let plain = name.trim_end_matches('.').to_ascii_lowercase();
     bounded("a name of a certificate", plain.len(), limits::NAME_LEN)?;
     let labels = plain.strip_prefix("*.").unwrap_or(&plain);
@@ -66,13 +61,8 @@ fn check_name(name: &str) -> Result<String, EventError> {
         if label.is_empty() || label.len() > 63 {
             return Err(bad("each label has 1 to 63 characters"));
         }
-        if !label
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-        {
-            return Err(bad(
-                "letters, digits and hyphens only; use the A-label for other scripts",
-            ));
+        if !label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
+            return Err(bad("letters, digits and hyphens only; use the A-label for other scripts"));
         }
     }
     Ok(plain)
@@ -132,9 +122,7 @@ impl PrivateKey {
     /// [`EventError::TooLong`] past [`limits::DER_LEN`], [`EventError::Empty`].
     pub fn from_der(der: Zeroizing<Vec<u8>>) -> Result<Self, EventError> {
         if der.is_empty() {
-            return Err(EventError::Empty {
-                what: "the private key",
-            });
+            return Err(EventError::Empty { what: "the private key" });
         }
         bounded("the private key", der.len(), limits::DER_LEN)?;
         Ok(Self(Arc::new(der)))
@@ -193,35 +181,15 @@ impl Certificate {
     /// [`EventError::Empty`] without a chain; [`EventError::TooLong`] past
     /// [`limits::CHAIN`] certificates or [`limits::DER_LEN`] bytes of one.
     pub fn new(parts: CertificateParts) -> Result<Self, EventError> {
-        let CertificateParts {
-            names,
-            chain,
-            key,
-            not_before,
-            not_after,
-            fingerprint,
-        } = parts;
+        let CertificateParts { names, chain, key, not_before, not_after, fingerprint } = parts;
         if chain.is_empty() {
-            return Err(EventError::Empty {
-                what: "the certificate chain",
-            });
+            return Err(EventError::Empty { what: "the certificate chain" });
         }
         bounded("the certificate chain", chain.len(), limits::CHAIN)?;
         for certificate in &chain {
-            bounded(
-                "a certificate of the chain",
-                certificate.len(),
-                limits::DER_LEN,
-            )?;
+            bounded("a certificate of the chain", certificate.len(), limits::DER_LEN)?;
         }
-        Ok(Self {
-            names,
-            chain,
-            key,
-            not_before,
-            not_after,
-            fingerprint,
-        })
+        Ok(Self { names, chain, key, not_before, not_after, fingerprint })
     }
 
     /// The names it serves.
@@ -264,13 +232,7 @@ impl Certificate {
 impl fmt::Display for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let fingerprint = self.fingerprint.to_string();
-        write!(
-            f,
-            "{} (SHA-256 {}..., until {})",
-            self.names,
-            &fingerprint[..16],
-            self.not_after
-        )
+        write!(f, "{} (SHA-256 {}..., until {})", self.names, &fingerprint[..16], self.not_after)
     }
 }
 
@@ -301,11 +263,7 @@ mod tests {
 
     #[test]
     fn bad_names_are_refused_with_the_reason() {
-        for (name, why) in [
-            ("", "1 to 63"),
-            ("a..b", "1 to 63"),
-            ("bücher.example", "A-label"),
-        ] {
+        for (name, why) in [("", "1 to 63"), ("a..b", "1 to 63"), ("bücher.example", "A-label")] {
             let error = DomainNames::new([name]).unwrap_err().to_string();
             assert!(error.contains(why), "{error}");
         }
@@ -325,13 +283,7 @@ mod tests {
             fingerprint: Fingerprint([7; 32]),
         })
         .unwrap();
-        let shown = format!(
-            "{certificate:?} {}",
-            serde_json::to_string(&certificate).unwrap()
-        );
-        assert!(
-            !shown.contains("171") && !shown.to_lowercase().contains("abab"),
-            "{shown}"
-        );
+        let shown = format!("{certificate:?} {}", serde_json::to_string(&certificate).unwrap());
+        assert!(!shown.contains("171") && !shown.to_lowercase().contains("abab"), "{shown}");
     }
 }

@@ -91,13 +91,7 @@ impl Change {
     /// Whether it carries a private key, which must not cross a wire unsealed.
     #[must_use]
     pub fn has_private_key(&self) -> bool {
-        matches!(
-            self,
-            Self::Certificate(CertificateChange {
-                certificate: Some(_),
-                ..
-            })
-        )
+        matches!(self, Self::Certificate(CertificateChange { certificate: Some(_), .. }))
     }
 }
 

@@ -34,20 +34,10 @@ impl Custom {
     pub fn new(kind: impl Into<Arc<str>>, payload: impl Into<Bytes>) -> Result<Self, EventError> {
         let (kind, payload) = (kind.into(), payload.into());
         if kind.is_empty() {
-            return Err(EventError::Empty {
-                what: "the kind of a custom event",
-            });
+            return Err(EventError::Empty { what: "the kind of a custom event" });
         }
-        bounded(
-            "the kind of a custom event",
-            kind.len(),
-            limits::CUSTOM_KIND_LEN,
-        )?;
-        bounded(
-            "the payload of a custom event",
-            payload.len(),
-            limits::CUSTOM_PAYLOAD_LEN,
-        )?;
+        bounded("the kind of a custom event", kind.len(), limits::CUSTOM_KIND_LEN)?;
+        bounded("the payload of a custom event", payload.len(), limits::CUSTOM_PAYLOAD_LEN)?;
         Ok(Self { kind, payload })
     }
 
@@ -57,10 +47,8 @@ impl Custom {
     /// [`EventError::Custom`] if the value does not serialise, and those of [`new`](Self::new).
     pub fn encode<T: Serialize>(kind: impl Into<Arc<str>>, value: &T) -> Result<Self, EventError> {
         let kind = kind.into();
-        let payload = rmp_serde::to_vec(value).map_err(|e| EventError::Custom {
-            kind: kind.to_string(),
-            why: e.to_string(),
-        })?;
+        let payload = rmp_serde::to_vec(value)
+            .map_err(|e| EventError::Custom { kind: kind.to_string(), why: e.to_string() })?;
         Self::new(kind, payload)
     }
 
@@ -69,10 +57,8 @@ impl Custom {
     /// # Errors
     /// [`EventError::Custom`] if the payload is not a `T`.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, EventError> {
-        rmp_serde::from_slice(&self.payload).map_err(|e| EventError::Custom {
-            kind: self.kind.to_string(),
-            why: e.to_string(),
-        })
+        rmp_serde::from_slice(&self.payload)
+            .map_err(|e| EventError::Custom { kind: self.kind.to_string(), why: e.to_string() })
     }
 
     /// Its kind.

@@ -62,10 +62,7 @@ const NAMES: [(DataTypes, &str); 18] = [
     (DataTypes::SHARE_NOTIFICATION, "ShareNotification"),
     (DataTypes::CALENDAR, "Calendar"),
     (DataTypes::CALENDAR_EVENT, "CalendarEvent"),
-    (
-        DataTypes::CALENDAR_EVENT_NOTIFICATION,
-        "CalendarEventNotification",
-    ),
+    (DataTypes::CALENDAR_EVENT_NOTIFICATION, "CalendarEventNotification"),
     (DataTypes::ADDRESS_BOOK, "AddressBook"),
     (DataTypes::CONTACT_CARD, "ContactCard"),
     (DataTypes::FILE_NODE, "FileNode"),
@@ -80,10 +77,7 @@ impl DataTypes {
 
     /// The JMAP names in the set; unnamed bits are left out.
     pub fn jmap_names(self) -> impl Iterator<Item = &'static str> {
-        NAMES
-            .iter()
-            .filter(move |(set, _)| self.contains(*set))
-            .map(|(_, name)| *name)
+        NAMES.iter().filter(move |(set, _)| self.contains(*set)).map(|(_, name)| *name)
     }
 
     fn unnamed(self) -> u64 {
@@ -147,10 +141,7 @@ mod tests {
 
     #[test]
     fn every_flag_has_a_name_and_unknown_bits_survive() {
-        assert_eq!(
-            DataTypes::all().jmap_names().count(),
-            DataTypes::all().iter().count()
-        );
+        assert_eq!(DataTypes::all().jmap_names().count(), DataTypes::all().iter().count());
         let set = DataTypes::EMAIL | DataTypes::from_bits_retain(1 << 60);
         assert_eq!(set.to_string(), "Email, unknown 0x1000000000000000");
         let json = serde_json::to_string(&set).unwrap();

@@ -59,13 +59,5 @@ pub enum EventError {
 
 /// Checks a length against its limit.
 pub(crate) fn bounded(what: &'static str, actual: usize, limit: usize) -> Result<(), EventError> {
-    if actual > limit {
-        Err(EventError::TooLong {
-            what,
-            actual,
-            limit,
-        })
-    } else {
-        Ok(())
-    }
+    if actual > limit { Err(EventError::TooLong { what, actual, limit }) } else { Ok(()) }
 }

@@ -100,12 +100,7 @@ impl fmt::Display for Event {
             Self::Certificate(event) => write!(f, "certificate: {event}"),
             Self::Custom(event) => write!(f, "custom: {event}"),
             Self::Unknown(event) => {
-                write!(
-                    f,
-                    "unknown: tag {} with {} bytes",
-                    event.tag,
-                    event.bytes.len()
-                )
+                write!(f, "unknown: tag {} with {} bytes", event.tag, event.bytes.len())
             }
         }
     }
@@ -173,10 +168,7 @@ mod tests {
 
     #[test]
     fn json_says_kind_and_event_and_comes_back() {
-        let object = RegistryObject {
-            object_type: 4,
-            id: ObjectId(9),
-        };
+        let object = RegistryObject { object_type: 4, id: ObjectId(9) };
         for event in [
             Event::from(QueueSignal::Paused),
             StateChange::new(AccountId(1), ChangeId(2)).into(),
@@ -187,10 +179,7 @@ mod tests {
             Custom::new("x", vec![1, 2]).unwrap().into(),
         ] {
             let json = serde_json::to_string(&event).unwrap();
-            assert!(
-                json.starts_with(&format!("{{\"kind\":\"{}\"", event.kind())),
-                "{json}"
-            );
+            assert!(json.starts_with(&format!("{{\"kind\":\"{}\"", event.kind())), "{json}");
             assert_eq!(serde_json::from_str::<Event>(&json).unwrap(), event);
         }
     }

@@ -42,9 +42,7 @@ impl Network {
     pub fn new(address: IpAddr, prefix_len: u8) -> Result<Self, EventError> {
         IpNet::new(address, prefix_len)
             .map(Self::from)
-            .map_err(|_| EventError::BadNetwork {
-                text: format!("{address}/{prefix_len}"),
-            })
+            .map_err(|_| EventError::BadNetwork { text: format!("{address}/{prefix_len}") })
     }
 
     /// Its first address.
@@ -85,10 +83,7 @@ impl Network {
             IpNet::V6(_) => Self::WIDEST_V6,
         };
         if width == Width::Guarded && self.prefix_len() < limit {
-            return Err(EventError::TooWide {
-                network: self.to_string(),
-                limit,
-            });
+            return Err(EventError::TooWide { network: self.to_string(), limit });
         }
         let loopback: IpNet = match self.0 {
             IpNet::V4(_) => IpNet::V4(Ipv4Net::new_assert([127, 0, 0, 0].into(), 8)),
@@ -140,20 +135,14 @@ impl FromStr for Network {
         text.parse::<IpNet>()
             .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
             .map(Self::from)
-            .map_err(|_| EventError::BadNetwork {
-                text: text.chars().take(80).collect(),
-            })
+            .map_err(|_| EventError::BadNetwork { text: text.chars().take(80).collect() })
     }
 }
 
 impl fmt::Display for Network {
     /// A single address without its prefix length.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_single() {
-            self.0.addr().fmt(f)
-        } else {
-            self.0.fmt(f)
-        }
+        if self.is_single() { self.0.addr().fmt(f) } else { self.0.fmt(f) }
     }
 }
 
@@ -171,9 +160,7 @@ impl Serialize for Network {
 
 impl<'de> Deserialize<'de> for Network {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -202,28 +189,18 @@ mod tests {
         }
         for text in ["0.0.0.0/0", "10.0.0.0/7", "::/0", "2001::/15"] {
             let error = network(text).check_blockable(Width::Guarded).unwrap_err();
-            assert!(
-                matches!(error, EventError::TooWide { .. }),
-                "{text}: {error}"
-            );
+            assert!(matches!(error, EventError::TooWide { .. }), "{text}: {error}");
         }
         // Everything contains the loopback, forced or not.
         assert!(network("0.0.0.0/0").check_blockable(Width::Any).is_err());
         assert!(network("2001::/15").check_blockable(Width::Any).is_ok());
-        assert!(
-            network("10.0.0.0/8")
-                .check_blockable(Width::Guarded)
-                .is_ok()
-        );
+        assert!(network("10.0.0.0/8").check_blockable(Width::Guarded).is_ok());
     }
 
     #[test]
     fn what_is_not_a_network_is_named() {
         let error = "10.0.0.0/33".parse::<Network>().unwrap_err().to_string();
-        assert!(
-            error.contains("`10.0.0.0/33` is not an IP address or prefix"),
-            "{error}"
-        );
+        assert!(error.contains("`10.0.0.0/33` is not an IP address or prefix"), "{error}");
     }
 
     proptest! {

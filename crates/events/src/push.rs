@@ -25,11 +25,7 @@ impl StateChange {
     /// A change of `account`, of no type yet; add them by [`with`](Self::with).
     #[must_use]
     pub fn new(account: AccountId, change: ChangeId) -> Self {
-        Self {
-            account,
-            change,
-            types: DataTypes::empty(),
-        }
+        Self { account, change, types: DataTypes::empty() }
     }
 
     /// Adds types that changed.
@@ -53,11 +49,7 @@ impl StateChange {
 
 impl fmt::Display for StateChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "account {} at change {} ({})",
-            self.account, self.change, self.types
-        )
+        write!(f, "account {} at change {} ({})", self.account, self.change, self.types)
     }
 }
 
@@ -81,14 +73,7 @@ impl EmailPush {
     /// A push for `email`, in no mailbox yet.
     #[must_use]
     pub fn new(account: AccountId, email: EmailId, change: ChangeId) -> Self {
-        Self {
-            account,
-            email,
-            change,
-            received: UnixMillis(0),
-            size: 0,
-            mailboxes: Vec::new(),
-        }
+        Self { account, email, change, received: UnixMillis(0), size: 0, mailboxes: Vec::new() }
     }
 
     /// Sets when it was received.
@@ -190,11 +175,7 @@ impl fmt::Display for PushSubscriptionChange {
             SubscriptionChange::Updated => "updated",
             SubscriptionChange::Removed => "removed",
         };
-        write!(
-            f,
-            "subscription {} of account {} {what}",
-            self.subscription, self.account
-        )
+        write!(f, "subscription {} of account {} {what}", self.subscription, self.account)
     }
 }
 
@@ -217,9 +198,7 @@ mod tests {
     #[test]
     fn a_list_past_its_limit_is_refused() {
         let push = EmailPush::new(AccountId(1), EmailId(2), ChangeId(3));
-        let error = push
-            .in_mailboxes(vec![MailboxId(0); limits::IDS + 1])
-            .unwrap_err();
+        let error = push.in_mailboxes(vec![MailboxId(0); limits::IDS + 1]).unwrap_err();
         assert!(error.to_string().contains("the limit is 16384"), "{error}");
     }
 }

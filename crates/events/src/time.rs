@@ -15,10 +15,7 @@ impl UnixMillis {
     /// This moment and `after` more; saturates.
     #[must_use]
     pub fn plus(self, after: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_add(u64::try_from(after.as_millis()).unwrap_or(u64::MAX)),
-        )
+        Self(self.0.saturating_add(u64::try_from(after.as_millis()).unwrap_or(u64::MAX)))
     }
 
     /// Time from `earlier` until this moment; zero if it is not earlier.
@@ -31,10 +28,7 @@ impl UnixMillis {
 impl From<SystemTime> for UnixMillis {
     /// Times before 1970 become 0.
     fn from(time: SystemTime) -> Self {
-        let millis = time
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_millis();
+        let millis = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         Self(u64::try_from(millis).unwrap_or(u64::MAX))
     }
 }
@@ -76,22 +70,13 @@ mod tests {
     #[test]
     fn reads_as_rfc_3339() {
         assert_eq!(UnixMillis(0).to_string(), "1970-01-01T00:00:00Z");
-        assert_eq!(
-            UnixMillis(951_782_400_000).to_string(),
-            "2000-02-29T00:00:00Z"
-        );
-        assert_eq!(
-            UnixMillis(1_795_564_799_999).to_string(),
-            "2026-11-24T23:59:59Z"
-        );
+        assert_eq!(UnixMillis(951_782_400_000).to_string(), "2000-02-29T00:00:00Z");
+        assert_eq!(UnixMillis(1_795_564_799_999).to_string(), "2026-11-24T23:59:59Z");
     }
 
     #[test]
     fn arithmetic_saturates() {
-        assert_eq!(
-            UnixMillis(u64::MAX).plus(Duration::from_secs(1)),
-            UnixMillis(u64::MAX)
-        );
+        assert_eq!(UnixMillis(u64::MAX).plus(Duration::from_secs(1)), UnixMillis(u64::MAX));
         assert_eq!(UnixMillis(1).since(UnixMillis(2)), Duration::ZERO);
     }
 }

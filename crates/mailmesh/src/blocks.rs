@@ -46,9 +46,7 @@ impl<'a> Blocks<'a> {
         ttl: Option<Duration>,
     ) -> Result<(), Error> {
         let block = self.block(reason, ttl)?;
-        self.mesh
-            .spread(self.mesh.mirror.block(network, block, now())?)
-            .await
+        self.mesh.spread(self.mesh.mirror.block(network, block, now())?).await
     }
 
     /// As [`add`](Self::add), for prefixes of any width.
@@ -62,9 +60,7 @@ impl<'a> Blocks<'a> {
         ttl: Option<Duration>,
     ) -> Result<(), Error> {
         let block = self.block(reason, ttl)?;
-        self.mesh
-            .spread(self.mesh.mirror.block_of_any_width(network, block, now())?)
-            .await
+        self.mesh.spread(self.mesh.mirror.block_of_any_width(network, block, now())?).await
     }
 
     /// Blocks a network with all that is to be known of it.
@@ -72,9 +68,7 @@ impl<'a> Blocks<'a> {
     /// # Errors
     /// As [`add`](Self::add).
     pub async fn add_block(&self, network: Network, block: Block) -> Result<(), Error> {
-        self.mesh
-            .spread(self.mesh.mirror.block(network, block, now())?)
-            .await
+        self.mesh.spread(self.mesh.mirror.block(network, block, now())?).await
     }
 
     /// Lets a network in, whatever blocks say.
@@ -88,9 +82,7 @@ impl<'a> Blocks<'a> {
         ttl: Option<Duration>,
     ) -> Result<(), Error> {
         let block = self.block(reason, ttl)?;
-        self.mesh
-            .spread(self.mesh.mirror.allow(network, block, now())?)
-            .await
+        self.mesh.spread(self.mesh.mirror.allow(network, block, now())?).await
     }
 
     /// Takes a network off the list of `rule`.
@@ -98,9 +90,7 @@ impl<'a> Blocks<'a> {
     /// # Errors
     /// [`Error::State`] if it is not on it; [`Error::ShutDown`].
     pub async fn remove(&self, rule: Rule, network: Network) -> Result<(), Error> {
-        self.mesh
-            .spread(self.mesh.mirror.remove(rule, network, now())?)
-            .await
+        self.mesh.spread(self.mesh.mirror.remove(rule, network, now())?).await
     }
 
     /// The networks of a rule, in order.

@@ -123,10 +123,7 @@ impl ClusterBuilder {
         if let Some(timeout) = self.failure_timeout.or(mesh.failure_timeout) {
             settings = settings.with_failure_timeout(timeout)?;
         }
-        let inbox_events = self
-            .inbox_events
-            .or(mesh.inbox_events)
-            .unwrap_or(DEFAULT_INBOX);
+        let inbox_events = self.inbox_events.or(mesh.inbox_events).unwrap_or(DEFAULT_INBOX);
         let identity = Identity::new(name, Incarnation(random()?), now().0);
         let incarnation = identity.incarnation;
 
@@ -168,21 +165,14 @@ impl ClusterBuilder {
         });
         let start = Instant::now();
         let mut node = Node::new(identity, settings, Time::default());
-        node.set_tag(bytes::Bytes::copy_from_slice(
-            &mailmesh_codec::encode_digest(&mesh.mirror.digest()),
-        ));
+        node.set_tag(bytes::Bytes::copy_from_slice(&mailmesh_codec::encode_digest(
+            &mesh.mirror.digest(),
+        )));
         let seal = Arc::new(SealFrames(sealer));
         let open = Box::new(OpenFrames { opener, refusals });
         let sink = Box::new(MeshSink::new(mesh.clone()));
-        let driver = Arc::new(Driver::start(
-            node,
-            settings,
-            start,
-            bus,
-            intake,
-            (seal, open),
-            sink,
-        ));
+        let driver =
+            Arc::new(Driver::start(node, settings, start, bus, intake, (seal, open), sink));
         let _first_and_only = mesh.driver.set(Arc::downgrade(&driver));
         Ok(Cluster::new(mesh, driver))
     }
@@ -203,9 +193,8 @@ fn random() -> Result<[u8; 16], Error> {
 
 fn host_name() -> Result<NodeName, Error> {
     let host = gethostname::gethostname().to_string_lossy().into_owned();
-    host.parse()
-        .map_err(|error: mailmesh_delivery::DeliveryError| Error::HostName {
-            host,
-            why: error.to_string(),
-        })
+    host.parse().map_err(|error: mailmesh_delivery::DeliveryError| Error::HostName {
+        host,
+        why: error.to_string(),
+    })
 }

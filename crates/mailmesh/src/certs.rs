@@ -27,9 +27,7 @@ impl<'a> Certs<'a> {
         if !self.mesh.is_sealed() {
             return Err(Error::NoClusterKey);
         }
-        self.mesh
-            .spread(self.mesh.mirror.set_certificate(certificate, now())?)
-            .await
+        self.mesh.spread(self.mesh.mirror.set_certificate(certificate, now())?).await
     }
 
     /// Withdraws the certificate of exactly these names.
@@ -37,9 +35,7 @@ impl<'a> Certs<'a> {
     /// # Errors
     /// [`Error::State`] if there is none; [`Error::ShutDown`].
     pub async fn withdraw(&self, names: DomainNames) -> Result<(), Error> {
-        self.mesh
-            .spread(self.mesh.mirror.withdraw_certificate(names, now())?)
-            .await
+        self.mesh.spread(self.mesh.mirror.withdraw_certificate(names, now())?).await
     }
 
     /// The certificate to present for `host`.

@@ -60,13 +60,7 @@ impl Cluster {
 
     pub(crate) fn new(mesh: Arc<Mesh>, driver: Arc<Driver>) -> Self {
         let ticker = tokio::spawn(tick(mesh.clone(), Arc::downgrade(&driver)));
-        Self {
-            inner: Arc::new(Inner {
-                mesh,
-                driver,
-                ticker: Mutex::new(Some(ticker)),
-            }),
-        }
+        Self { inner: Arc::new(Inner { mesh, driver, ticker: Mutex::new(Some(ticker)) }) }
     }
 
     /// Publishes an event to the other nodes; waits while the lane's queue is
@@ -97,10 +91,8 @@ impl Cluster {
     #[must_use]
     pub fn members(&self) -> Vec<Member> {
         let peers = self.inner.driver.peers();
-        let mut members: Vec<_> = peers
-            .iter()
-            .map(|(peer, heard_ago)| Member::new(peer, *heard_ago))
-            .collect();
+        let mut members: Vec<_> =
+            peers.iter().map(|(peer, heard_ago)| Member::new(peer, *heard_ago)).collect();
         members.sort_by(|a, b| (&a.name, a.incarnation).cmp(&(&b.name, b.incarnation)));
         members
     }

@@ -22,20 +22,13 @@ impl Filter {
     /// Everything.
     #[must_use]
     pub fn all() -> Self {
-        Self {
-            kinds: KindSet::all(),
-            accounts: None,
-            members: true,
-        }
+        Self { kinds: KindSet::all(), accounts: None, members: true }
     }
 
     /// Only events of these kinds (and gaps, and members).
     #[must_use]
     pub fn kinds(kinds: impl IntoIterator<Item = Kind>) -> Self {
-        Self {
-            kinds: kinds.into_iter().collect(),
-            ..Self::all()
-        }
+        Self { kinds: kinds.into_iter().collect(), ..Self::all() }
     }
 
     /// Of events that concern an account, only those of these accounts.
@@ -80,9 +73,7 @@ impl Filter {
     }
 
     fn takes_lane(&self, lane: Lane) -> bool {
-        Kind::ALL
-            .into_iter()
-            .any(|kind| kind.lane() == lane && self.kinds.contains(kind))
+        Kind::ALL.into_iter().any(|kind| kind.lane() == lane && self.kinds.contains(kind))
     }
 }
 
@@ -167,15 +158,7 @@ impl Queue {
         // What was dropped stood before everything that is left.
         if let Some((from, lane, missed)) = state.dropped.pop() {
             let reason = GapReason::SlowConsumer;
-            return Popped::Some(
-                Incoming::Gap(Gap {
-                    from,
-                    lane,
-                    missed,
-                    reason,
-                })
-                .into(),
-            );
+            return Popped::Some(Incoming::Gap(Gap { from, lane, missed, reason }).into());
         }
         match state.entries.pop_front() {
             Some(incoming) => Popped::Some(incoming.into()),
@@ -221,11 +204,7 @@ impl State {
     }
 
     fn count(&mut self, from: &MemberRef, lane: Lane, missed: u64) {
-        match self
-            .dropped
-            .iter_mut()
-            .find(|(f, l, _)| f == from && *l == lane)
-        {
+        match self.dropped.iter_mut().find(|(f, l, _)| f == from && *l == lane) {
             Some((_, _, count)) => *count += missed,
             None => self.dropped.push((from.clone(), lane, missed)),
         }
@@ -241,21 +220,13 @@ pub(crate) struct Inboxes {
 
 impl Inboxes {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self {
-            list: RwLock::default(),
-            capacity,
-        }
+        Self { list: RwLock::default(), capacity }
     }
 
     pub(crate) fn open(&self, filter: Filter) -> Inbox {
         let capacity = self.capacity;
         let (state, arrived) = (Mutex::default(), Notify::new());
-        let queue = Arc::new(Queue {
-            filter,
-            capacity,
-            state,
-            arrived,
-        });
+        let queue = Arc::new(Queue { filter, capacity, state, arrived });
         let mut list = self.list.write();
         list.retain(|queue| queue.strong_count() > 0);
         list.push(Arc::downgrade(&queue));
@@ -263,27 +234,15 @@ impl Inboxes {
     }
 
     pub(crate) fn offer(&self, incoming: &Incoming) {
-        self.list
-            .read()
-            .iter()
-            .filter_map(Weak::upgrade)
-            .for_each(|queue| queue.push(incoming));
+        self.list.read().iter().filter_map(Weak::upgrade).for_each(|queue| queue.push(incoming));
     }
 
     pub(crate) fn close(&self) {
-        self.list
-            .read()
-            .iter()
-            .filter_map(Weak::upgrade)
-            .for_each(|queue| queue.close());
+        self.list.read().iter().filter_map(Weak::upgrade).for_each(|queue| queue.close());
     }
 
     pub(crate) fn count(&self) -> usize {
-        self.list
-            .read()
-            .iter()
-            .filter(|queue| queue.strong_count() > 0)
-            .count()
+        self.list.read().iter().filter(|queue| queue.strong_count() > 0).count()
     }
 }
 
@@ -296,20 +255,12 @@ mod tests {
     use crate::Received;
 
     fn from(name: &str) -> MemberRef {
-        MemberRef {
-            name: name.parse().unwrap(),
-            incarnation: Incarnation([1; 16]),
-        }
+        MemberRef { name: name.parse().unwrap(), incarnation: Incarnation([1; 16]) }
     }
 
     fn event(sender: &str, number: u64, event: impl Into<Event>) -> Incoming {
         let event = event.into();
-        let received = Received {
-            from: from(sender),
-            lane: event.lane(),
-            number,
-            event,
-        };
+        let received = Received { from: from(sender), lane: event.lane(), number, event };
         Incoming::Event(received.into())
     }
 
@@ -346,14 +297,8 @@ mod tests {
         let of = |account| event("a", 1, StateChange::new(AccountId(account), ChangeId(1)));
         assert!(filter.takes(&of(7)) && !filter.takes(&of(8)));
         assert!(!filter.takes(&event("a", 1, CacheInvalidation::all(CacheKind::Dns))));
-        let gap = |lane| {
-            Incoming::Gap(Gap {
-                from: from("a"),
-                lane,
-                missed: 1,
-                reason: GapReason::Lost,
-            })
-        };
+        let gap =
+            |lane| Incoming::Gap(Gap { from: from("a"), lane, missed: 1, reason: GapReason::Lost });
         assert!(filter.takes(&gap(Lane::Events)) && !filter.takes(&gap(Lane::Urgent)));
         assert!(filter.takes(&Incoming::MembersChanged));
         assert!(!filter.without_members().takes(&Incoming::MembersChanged));

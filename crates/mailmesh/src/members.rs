@@ -33,9 +33,6 @@ impl Member {
     }
 
     pub(crate) fn reference(peer: &PeerInfo) -> MemberRef {
-        MemberRef {
-            name: peer.name.clone(),
-            incarnation: peer.incarnation,
-        }
+        MemberRef { name: peer.name.clone(), incarnation: peer.incarnation }
     }
 }

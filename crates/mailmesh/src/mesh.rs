@@ -51,27 +51,22 @@ impl Mesh {
     }
 
     pub(crate) fn driver(&self) -> Result<Arc<Driver>, Error> {
-        self.driver
-            .get()
-            .and_then(Weak::upgrade)
-            .ok_or_else(|| self.stop_error())
+        self.driver.get().and_then(Weak::upgrade).ok_or_else(|| self.stop_error())
     }
 
     /// Why nothing can be published any more.
     pub(crate) fn stop_error(&self) -> Error {
         match &*self.stopped.borrow() {
-            Some(StopReason::DuplicateName { name }) => Error::SteppedBack {
-                name: name.to_string(),
-            },
+            Some(StopReason::DuplicateName { name }) => {
+                Error::SteppedBack { name: name.to_string() }
+            }
             _ => Error::ShutDown,
         }
     }
 
     pub(crate) async fn publish(&self, event: &Event) -> Result<(), Error> {
         let driver = self.driver()?;
-        let published = driver
-            .publish(lane(event.lane()), |body| encode_event(event, body))
-            .await;
+        let published = driver.publish(lane(event.lane()), |body| encode_event(event, body)).await;
         published.map_err(|error| self.explain(error.into()))
     }
 
@@ -82,11 +77,7 @@ impl Mesh {
     }
 
     fn explain(&self, error: Error) -> Error {
-        if matches!(error, Error::ShutDown) {
-            self.stop_error()
-        } else {
-            error
-        }
+        if matches!(error, Error::ShutDown) { self.stop_error() } else { error }
     }
 
     /// A change that this node made: tells the others.
@@ -98,9 +89,7 @@ impl Mesh {
     /// Puts the mirror's digest on the heartbeats.
     pub(crate) fn tell_digest(&self) {
         if let Ok(driver) = self.driver() {
-            driver.set_tag(Bytes::copy_from_slice(&encode_digest(
-                &self.mirror.digest(),
-            )));
+            driver.set_tag(Bytes::copy_from_slice(&encode_digest(&self.mirror.digest())));
         }
     }
 

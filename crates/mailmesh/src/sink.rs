@@ -22,10 +22,7 @@ pub(crate) struct MeshSink {
 
 impl MeshSink {
     pub(crate) fn new(mesh: Arc<Mesh>) -> Self {
-        Self {
-            mesh,
-            members: BTreeMap::new(),
-        }
+        Self { mesh, members: BTreeMap::new() }
     }
 
     fn deliver(&self, from: &MemberRef, lane: Lane, first: u64, count: u16, body: &Bytes) {
@@ -36,12 +33,7 @@ impl MeshSink {
                 Ok(event) => {
                     self.tell_unreadable(from, lane, &mut unreadable);
                     changed |= self.merge(&event);
-                    let received = Received {
-                        from: from.clone(),
-                        lane,
-                        number,
-                        event,
-                    };
+                    let received = Received { from: from.clone(), lane, number, event };
                     self.mesh.offer(&Incoming::Event(received.into()));
                 }
                 Err(error) => {
@@ -94,12 +86,7 @@ impl MeshSink {
         if lane == Lane::Urgent {
             self.mesh.reconciler.lock().on_gap(from.incarnation);
         }
-        self.mesh.offer(&Incoming::Gap(Gap {
-            from: from.clone(),
-            lane,
-            missed,
-            reason,
-        }));
+        self.mesh.offer(&Incoming::Gap(Gap { from: from.clone(), lane, missed, reason }));
     }
 
     fn sync(&self, from: Incarnation, body: &Bytes) {
@@ -146,12 +133,10 @@ impl MeshSink {
 
     fn joined(&mut self, peer: &delivery::PeerInfo) {
         tracing::info!(name = %peer.name, incarnation = ?peer.incarnation, "node joined");
-        self.members
-            .insert(peer.incarnation, Member::reference(peer));
+        self.members.insert(peer.incarnation, Member::reference(peer));
         self.mesh.reconciler.lock().on_joined(peer.incarnation);
         self.mesh.member_count.send_replace(self.members.len());
-        self.mesh
-            .offer(&Incoming::Joined(Member::new(peer, Duration::ZERO)));
+        self.mesh.offer(&Incoming::Joined(Member::new(peer, Duration::ZERO)));
     }
 
     fn left(&mut self, peer: &delivery::PeerInfo, reason: delivery::LeaveReason) {
@@ -170,16 +155,13 @@ impl MeshSink {
 
     fn conflict(&self, conflict: &delivery::Conflict) {
         let name = conflict.name.clone();
-        self.mesh
-            .offer(&Incoming::DuplicateName { name: name.clone() });
+        self.mesh.offer(&Incoming::DuplicateName { name: name.clone() });
         if conflict.younger == self.mesh.identity.incarnation {
             tracing::error!(
                 %name,
                 "another live node has this name and is older: stepping back; give each node a name of its own (mesh.name)"
             );
-            self.mesh
-                .stopped
-                .send_replace(Some(StopReason::DuplicateName { name }));
+            self.mesh.stopped.send_replace(Some(StopReason::DuplicateName { name }));
         } else {
             tracing::error!(
                 %name, elder = ?conflict.elder, younger = ?conflict.younger,
@@ -192,13 +174,7 @@ impl MeshSink {
 impl Sink for MeshSink {
     fn take(&mut self, output: Output) {
         match output {
-            Output::Deliver {
-                from,
-                lane,
-                first,
-                count,
-                body,
-            } => {
+            Output::Deliver { from, lane, first, count, body } => {
                 if let Some(from) = self.members.get(&from) {
                     self.deliver(from, of_delivery(lane), first, count, &body);
                 }

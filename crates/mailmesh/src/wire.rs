@@ -29,13 +29,7 @@ impl Seal for SealFrames {
             delivery::FrameKind::Direct => (FrameKind::Direct, CONTROL_LANE),
         };
         let (incarnation, first, count) = (frame.incarnation.0, frame.first, frame.count);
-        let header = Header {
-            kind,
-            lane,
-            incarnation,
-            first,
-            count,
-        };
+        let header = Header { kind, lane, incarnation, first, count };
         Ok(self.0.seal(&header, &frame.body)?)
     }
 }
@@ -48,10 +42,7 @@ pub(crate) struct OpenFrames {
 
 impl Open for OpenFrames {
     fn open(&mut self, bytes: &[u8]) -> Option<delivery::Frame> {
-        let frame = self
-            .opener
-            .open(bytes)
-            .and_then(|(header, body)| frame(&header, body));
+        let frame = self.opener.open(bytes).and_then(|(header, body)| frame(&header, body));
         frame.inspect_err(|error| self.refusals.count(error)).ok()
     }
 }
@@ -63,20 +54,11 @@ fn frame(header: &Header, body: Bytes) -> Result<delivery::Frame, CodecError> {
         (FrameKind::Control, CONTROL_LANE) => delivery::FrameKind::Control,
         (FrameKind::Direct, CONTROL_LANE) => delivery::FrameKind::Direct,
         (_, lane) => {
-            return Err(CodecError::Header {
-                what: "lane",
-                value: lane.into(),
-            });
+            return Err(CodecError::Header { what: "lane", value: lane.into() });
         }
     };
     let incarnation = delivery::Incarnation(header.incarnation);
-    Ok(delivery::Frame {
-        incarnation,
-        kind,
-        first: header.first,
-        count: header.count,
-        body,
-    })
+    Ok(delivery::Frame { incarnation, kind, first: header.first, count: header.count, body })
 }
 
 /// How often a refusal of one sort is logged.

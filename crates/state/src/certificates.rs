@@ -27,9 +27,7 @@ impl Certificates {
     /// Of those that serve `host`, the one issued last.
     pub(crate) fn for_host(&self, host: &str) -> Option<Arc<Certificate>> {
         let map = self.by_names.read();
-        let serving = map
-            .values()
-            .filter(|certificate| certificate.names().serve(host));
+        let serving = map.values().filter(|certificate| certificate.names().serve(host));
         serving
             .max_by_key(|certificate| (certificate.not_before(), certificate.not_after()))
             .cloned()

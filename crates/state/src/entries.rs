@@ -70,9 +70,7 @@ impl Entries {
 
     /// Live entries and tombstones from the `after`th on, in key order.
     pub(crate) fn page(&self, after: u64) -> impl Iterator<Item = &Change> {
-        self.map
-            .values()
-            .skip(usize::try_from(after).unwrap_or(usize::MAX))
+        self.map.values().skip(usize::try_from(after).unwrap_or(usize::MAX))
     }
 
     pub(crate) fn live(&self) -> impl Iterator<Item = &Change> {
@@ -89,11 +87,7 @@ impl Entries {
                     ChangeKey::Network(..) => (self.networks, self.bounds.networks),
                     _ => (self.map.len() - self.networks, self.bounds.certificates),
                 };
-                if held < limit {
-                    Merge::Newer
-                } else {
-                    Merge::Full
-                }
+                if held < limit { Merge::Newer } else { Merge::Full }
             }
         }
     }

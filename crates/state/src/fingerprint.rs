@@ -13,10 +13,7 @@ pub(crate) struct Fingerprint {
 
 impl Fingerprint {
     pub(crate) fn new(key: [u8; 16]) -> Self {
-        Self {
-            hasher: SipHasher13::new_with_key(&key),
-            digest: MirrorDigest::default(),
-        }
+        Self { hasher: SipHasher13::new_with_key(&key), digest: MirrorDigest::default() }
     }
 
     pub(crate) fn digest(&self) -> MirrorDigest {

@@ -76,10 +76,7 @@ impl Mirror {
             bounds,
             networks: Networks::default(),
             certificates: Certificates::default(),
-            writer: Mutex::new(Writer {
-                clock: HybridClock::new(node),
-                entries,
-            }),
+            writer: Mutex::new(Writer { clock: HybridClock::new(node), entries }),
             counters: Default::default(),
         }
     }
@@ -108,12 +105,7 @@ impl Mirror {
         block: Block,
         now: UnixMillis,
     ) -> Result<Change, StateError> {
-        self.set_network(
-            Rule::Block,
-            network.blockable_of_any_width()?,
-            Some(block),
-            now,
-        )
+        self.set_network(Rule::Block, network.blockable_of_any_width()?, Some(block), now)
     }
 
     /// Lets a network in, whatever blocks say.
@@ -152,18 +144,11 @@ impl Mirror {
         let mut writer = self.writer.lock();
         let key = ChangeKey::Network(rule, network);
         if block.is_none() && !writer.entries.get(&key).is_some_and(is_live) {
-            return Err(StateError::Absent {
-                key: network.to_string(),
-            });
+            return Err(StateError::Absent { key: network.to_string() });
         }
         let stamp = writer.clock.stamp(now);
         let block = block.map(Arc::new);
-        let change = Change::Network(NetworkChange {
-            rule,
-            network,
-            stamp,
-            block,
-        });
+        let change = Change::Network(NetworkChange { rule, network, stamp, block });
         self.put(&mut writer, &change)?;
         Ok(change)
     }
@@ -181,28 +166,18 @@ impl Mirror {
         x509::verify(&certificate)?;
         let (not_before, not_after) = (certificate.not_before(), certificate.not_after());
         if not_after <= now || not_after <= not_before {
-            return Err(StateError::Expired {
-                not_before,
-                not_after,
-            });
+            return Err(StateError::Expired { not_before, not_after });
         }
         let mut writer = self.writer.lock();
         let names = certificate.names().clone();
         if let Some(current) = self.certificates.get(&names)
             && current.not_before() > not_before
         {
-            return Err(StateError::Older {
-                names,
-                current: current.not_before(),
-            });
+            return Err(StateError::Older { names, current: current.not_before() });
         }
         let stamp = writer.clock.stamp(now);
         let certificate = Some(Arc::new(certificate));
-        let change = Change::Certificate(CertificateChange {
-            names,
-            stamp,
-            certificate,
-        });
+        let change = Change::Certificate(CertificateChange { names, stamp, certificate });
         self.put(&mut writer, &change)?;
         Ok(change)
     }
@@ -218,16 +193,10 @@ impl Mirror {
     ) -> Result<Change, StateError> {
         let mut writer = self.writer.lock();
         if self.certificates.get(&names).is_none() {
-            return Err(StateError::Absent {
-                key: names.to_string(),
-            });
+            return Err(StateError::Absent { key: names.to_string() });
         }
         let stamp = writer.clock.stamp(now);
-        let change = Change::Certificate(CertificateChange {
-            names,
-            stamp,
-            certificate: None,
-        });
+        let change = Change::Certificate(CertificateChange { names, stamp, certificate: None });
         self.put(&mut writer, &change)?;
         Ok(change)
     }
@@ -246,10 +215,8 @@ impl Mirror {
 
     fn merge(&self, change: &Change, now: UnixMillis) -> Applied {
         // Without the lock: parsing a certificate takes a while.
-        if let Change::Certificate(CertificateChange {
-            certificate: Some(certificate),
-            ..
-        }) = change
+        if let Change::Certificate(CertificateChange { certificate: Some(certificate), .. }) =
+            change
             && let Err(error) = x509::verify(certificate)
         {
             return Applied::Refused(error);
@@ -261,12 +228,7 @@ impl Mirror {
             Ok(false) => return Applied::Stale,
             Err(error) => return Applied::Refused(error),
         }
-        if let Change::Network(NetworkChange {
-            rule,
-            network,
-            block: Some(block),
-            ..
-        }) = change
+        if let Change::Network(NetworkChange { rule, network, block: Some(block), .. }) = change
             && block.is_expired(now)
         {
             self.networks.remove(*rule, *network);
@@ -327,15 +289,11 @@ impl Mirror {
     pub fn networks(&self, rule: Rule, now: UnixMillis) -> Vec<NetworkEntry> {
         let writer = self.writer.lock();
         let live = writer.entries.live().filter_map(|change| match change {
-            Change::Network(NetworkChange {
-                rule: r,
-                network,
-                block: Some(block),
-                ..
-            }) if *r == rule && !block.is_expired(now) => Some(NetworkEntry {
-                network: *network,
-                block: block.clone(),
-            }),
+            Change::Network(NetworkChange { rule: r, network, block: Some(block), .. })
+                if *r == rule && !block.is_expired(now) =>
+            {
+                Some(NetworkEntry { network: *network, block: block.clone() })
+            }
             _ => None,
         });
         live.collect()
@@ -400,10 +358,7 @@ impl Mirror {
 fn estimate(change: &Change) -> usize {
     match change {
         Change::Network(change) => {
-            48 + change
-                .block
-                .as_ref()
-                .map_or(0, |b| b.reason().len() + b.origin().len() + 24)
+            48 + change.block.as_ref().map_or(0, |b| b.reason().len() + b.origin().len() + 24)
         }
         Change::Certificate(change) => {
             let names: usize = change.names.iter().map(|name| name.len() + 2).sum();

@@ -76,11 +76,7 @@ impl Table {
     fn set(&self, network: Network, block: Option<Arc<Block>>) {
         match block {
             Some(block) => {
-                let lengths = if network.address().is_ipv4() {
-                    &self.v4
-                } else {
-                    &self.v6
-                };
+                let lengths = if network.address().is_ipv4() { &self.v4 } else { &self.v6 };
                 lengths.add(network.prefix_len());
                 self.map.insert(network, block);
             }
@@ -100,11 +96,7 @@ impl Table {
         if self.map.is_empty() {
             return None;
         }
-        let lengths = if address.is_ipv4() {
-            &self.v4
-        } else {
-            &self.v6
-        };
+        let lengths = if address.is_ipv4() { &self.v4 } else { &self.v6 };
         lengths.descending().find_map(|len| {
             let network = Network::new(address, len).ok()?;
             let found = self.map.get(&network)?;
@@ -121,8 +113,7 @@ pub(crate) struct Networks {
 
 impl Networks {
     pub(crate) fn set(&self, change: &NetworkChange) {
-        self.table(change.rule)
-            .set(change.network, change.block.clone());
+        self.table(change.rule).set(change.network, change.block.clone());
     }
 
     pub(crate) fn remove(&self, rule: Rule, network: Network) {
@@ -155,9 +146,7 @@ impl Networks {
         if let Some(entry) = self.allowed.longest(address, now, entry) {
             return Verdict::Allowed(entry);
         }
-        self.blocked
-            .longest(address, now, entry)
-            .map_or(Verdict::Clear, Verdict::Blocked)
+        self.blocked.longest(address, now, entry).map_or(Verdict::Clear, Verdict::Blocked)
     }
 }
 
@@ -171,9 +160,6 @@ mod tests {
         for len in [0, 8, 24, 63, 64, 128, 32, 24] {
             lengths.add(len);
         }
-        assert_eq!(
-            lengths.descending().collect::<Vec<_>>(),
-            [128, 64, 63, 32, 24, 8, 0]
-        );
+        assert_eq!(lengths.descending().collect::<Vec<_>>(), [128, 64, 63, 32, 24, 8, 0]);
     }
 }

@@ -84,24 +84,13 @@ impl<P: Copy + Ord> Reconciler<P> {
     /// One without peers.
     #[must_use]
     pub fn new(timing: Timing) -> Self {
-        Self {
-            timing,
-            peers: BTreeMap::new(),
-            fetch: None,
-            round: 0,
-            to_send: Vec::new(),
-        }
+        Self { timing, peers: BTreeMap::new(), fetch: None, round: 0, to_send: Vec::new() }
     }
 
     /// A peer joined: its first digest that differs starts a fetch.
     pub fn on_joined(&mut self, peer: P) {
         let pause = self.timing.pause;
-        let state = Peer {
-            urgent: true,
-            differed: None,
-            not_before: UnixMillis(0),
-            pause,
-        };
+        let state = Peer { urgent: true, differed: None, not_before: UnixMillis(0), pause };
         self.peers.insert(peer, state);
     }
 
@@ -169,12 +158,9 @@ impl<P: Copy + Ord> Reconciler<P> {
                 self.answer(peer, round, after, mirror);
                 Vec::new()
             }
-            SyncMessage::Part {
-                round,
-                first,
-                changes,
-                last,
-            } => self.on_part(peer, (round, first, last), changes, mirror, now),
+            SyncMessage::Part { round, first, changes, last } => {
+                self.on_part(peer, (round, first, last), changes, mirror, now)
+            }
             _ => Vec::new(),
         }
     }
@@ -184,15 +170,7 @@ impl<P: Copy + Ord> Reconciler<P> {
         for _ in 0..self.timing.window {
             let (changes, last) = mirror.page(first, self.timing.part);
             let len = changes.len() as u64;
-            self.to_send.push((
-                peer,
-                SyncMessage::Part {
-                    round,
-                    first,
-                    changes,
-                    last,
-                },
-            ));
+            self.to_send.push((peer, SyncMessage::Part { round, first, changes, last }));
             first += len;
             if last {
                 return;
@@ -214,11 +192,7 @@ impl<P: Copy + Ord> Reconciler<P> {
             .into_iter()
             .filter(|change| mirror.apply(change, now) == crate::Applied::Changed)
             .collect();
-        let Some(fetch) = self
-            .fetch
-            .as_mut()
-            .filter(|f| f.peer == peer && f.round == round)
-        else {
+        let Some(fetch) = self.fetch.as_mut().filter(|f| f.peer == peer && f.round == round) else {
             return taken;
         };
         fetch.changed |= !taken.is_empty();
@@ -302,12 +276,6 @@ impl<P: Copy> Fetch<P> {
         self.window_left = timing.window;
         self.ahead.retain(|first, _| *first >= self.next);
         self.deadline = now.plus(timing.retry);
-        (
-            self.peer,
-            SyncMessage::Request {
-                round: self.round,
-                after: self.next,
-            },
-        )
+        (self.peer, SyncMessage::Request { round: self.round, after: self.next })
     }
 }

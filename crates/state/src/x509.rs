@@ -28,10 +28,7 @@ pub fn certificate_from_pem(chain: &[u8], key: &[u8]) -> Result<Certificate, Sta
         .map_err(|error| parse("the certificate chain", &error))?;
     if chain.is_empty() {
         let why = "it has no `-----BEGIN CERTIFICATE-----`".to_owned();
-        return Err(StateError::Parse {
-            what: "the certificate chain",
-            why,
-        });
+        return Err(StateError::Parse { what: "the certificate chain", why });
     }
     let key =
         PrivateKeyDer::from_pem_slice(key).map_err(|error| parse("the private key", &error))?;
@@ -75,10 +72,7 @@ pub(crate) fn verify(certificate: &Certificate) -> Result<(), StateError> {
         && facts.fingerprint == certificate.fingerprint();
     if !honest {
         let why = "names, dates or fingerprint are not the leaf's".to_owned();
-        return Err(StateError::Parse {
-            what: "the certificate",
-            why,
-        });
+        return Err(StateError::Parse { what: "the certificate", why });
     }
     check_key(certificate)
 }
@@ -97,17 +91,10 @@ impl Facts {
         let (rest, parsed) =
             X509Certificate::from_der(leaf).map_err(|error| parse(what, &error))?;
         if !rest.is_empty() {
-            return Err(StateError::Parse {
-                what,
-                why: "bytes follow it".into(),
-            });
+            return Err(StateError::Parse { what, why: "bytes follow it".into() });
         }
-        let alternative = parsed
-            .subject_alternative_name()
-            .map_err(|error| parse(what, &error))?;
-        let names = alternative
-            .iter()
-            .flat_map(|extension| &extension.value.general_names);
+        let alternative = parsed.subject_alternative_name().map_err(|error| parse(what, &error))?;
+        let names = alternative.iter().flat_map(|extension| &extension.value.general_names);
         let names: Vec<&str> = names
             .filter_map(|name| match name {
                 GeneralName::DNSName(name) => Some(*name),
@@ -130,30 +117,20 @@ impl Facts {
 }
 
 fn check_key(certificate: &Certificate) -> Result<(), StateError> {
-    let chain = certificate
-        .chain()
-        .iter()
-        .map(|der| CertificateDer::from(der.to_vec()))
-        .collect();
+    let chain = certificate.chain().iter().map(|der| CertificateDer::from(der.to_vec())).collect();
     let key = PrivateKeyDer::try_from(certificate.key().der())
-        .map_err(|why| StateError::Parse {
-            what: "the private key",
-            why: why.to_owned(),
-        })?
+        .map_err(|why| StateError::Parse { what: "the private key", why: why.to_owned() })?
         .clone_key();
     let provider = Arc::new(default_provider());
     match CertifiedKey::from_der(chain, key, &provider) {
         Ok(_) => Ok(()),
-        Err(rustls::Error::InconsistentKeys(_)) => Err(StateError::KeyMismatch {
-            names: certificate.names().clone(),
-        }),
+        Err(rustls::Error::InconsistentKeys(_)) => {
+            Err(StateError::KeyMismatch { names: certificate.names().clone() })
+        }
         Err(error) => Err(parse("the private key", &error)),
     }
 }
 
 fn parse(what: &'static str, error: &dyn std::fmt::Display) -> StateError {
-    StateError::Parse {
-        what,
-        why: error.to_string(),
-    }
+    StateError::Parse { what, why: error.to_string() }
 }

@@ -30,15 +30,9 @@ fn certificate(name: &str) -> Certificate {
 #[test]
 fn the_longest_prefix_counts_allowing_wins_and_the_loopback_is_never_blocked() {
     let mirror = mirror(1);
-    mirror
-        .block(network("10.0.0.0/8"), block("wide"), NOW)
-        .unwrap();
-    mirror
-        .block(network("10.1.0.0/16"), block("narrow"), NOW)
-        .unwrap();
-    mirror
-        .allow(network("10.1.2.3"), block("our monitor"), NOW)
-        .unwrap();
+    mirror.block(network("10.0.0.0/8"), block("wide"), NOW).unwrap();
+    mirror.block(network("10.1.0.0/16"), block("narrow"), NOW).unwrap();
+    mirror.allow(network("10.1.2.3"), block("our monitor"), NOW).unwrap();
     let of = |text: &str| mirror.lookup(text.parse().unwrap(), NOW);
     let reason = |verdict: Verdict| match verdict {
         Verdict::Blocked(entry) | Verdict::Allowed(entry) => entry.block.reason().to_owned(),
@@ -50,15 +44,9 @@ fn the_longest_prefix_counts_allowing_wins_and_the_loopback_is_never_blocked() {
     assert!(!mirror.is_blocked("10.1.2.3".parse().unwrap(), NOW));
     assert!(mirror.is_blocked("::ffff:10.1.2.4".parse().unwrap(), NOW));
     assert_eq!(of("11.0.0.1"), Verdict::Clear);
-    assert!(
-        mirror
-            .block(network("127.0.0.1"), block("no"), NOW)
-            .is_err()
-    );
+    assert!(mirror.block(network("127.0.0.1"), block("no"), NOW).is_err());
     assert!(mirror.block(network("::/0"), block("no"), NOW).is_err());
-    mirror
-        .block(network("2001:db8::/32"), block("v6"), NOW)
-        .unwrap();
+    mirror.block(network("2001:db8::/32"), block("v6"), NOW).unwrap();
     assert_eq!(reason(of("2001:db8:7::1")), "v6");
 }
 
@@ -67,18 +55,12 @@ fn a_block_ends_when_it_should_and_the_sweep_says_which() {
     let mirror = mirror(1);
     let short = block("short").expiring_at(NOW.plus(Duration::from_secs(5)));
     mirror.block(network("192.0.2.1"), short, NOW).unwrap();
-    mirror
-        .block(network("192.0.2.2"), block("for good"), NOW)
-        .unwrap();
+    mirror.block(network("192.0.2.2"), block("for good"), NOW).unwrap();
     let address = "192.0.2.1".parse().unwrap();
     assert!(mirror.is_blocked(address, NOW.plus(Duration::from_millis(4_999))));
     // Even before anybody swept.
     assert!(!mirror.is_blocked(address, NOW.plus(Duration::from_secs(5))));
-    assert!(
-        mirror
-            .sweep(NOW.plus(Duration::from_millis(4_999)))
-            .is_empty()
-    );
+    assert!(mirror.sweep(NOW.plus(Duration::from_millis(4_999))).is_empty());
     let expired = mirror.sweep(NOW.plus(Duration::from_secs(5)));
     assert_eq!(expired.len(), 1);
     assert_eq!(mirror.digest().entries, 1);
@@ -92,10 +74,7 @@ fn a_removal_wins_over_what_it_removed_wherever_they_meet() {
     let removed = a.remove(Rule::Block, network("192.0.2.1"), NOW).unwrap();
     assert_eq!(b.apply(&removed, NOW), Applied::Changed);
     assert_eq!(b.apply(&added, NOW), Applied::Stale);
-    assert_eq!(
-        (a.digest(), b.digest()),
-        (MirrorDigest::default(), MirrorDigest::default())
-    );
+    assert_eq!((a.digest(), b.digest()), (MirrorDigest::default(), MirrorDigest::default()));
     let absent = a.remove(Rule::Block, network("192.0.2.1"), NOW);
     assert!(matches!(absent, Err(StateError::Absent { .. })));
     // After a day the removal is forgotten.
@@ -109,9 +88,7 @@ fn a_writer_whose_clock_is_behind_still_replaces_what_it_has_seen() {
     let behind = UnixMillis(NOW.0 - 3_600_000);
     let first = a.block(network("192.0.2.1"), block("first"), NOW).unwrap();
     b.apply(&first, behind);
-    let second = b
-        .block(network("192.0.2.1"), block("second"), behind)
-        .unwrap();
+    let second = b.block(network("192.0.2.1"), block("second"), behind).unwrap();
     assert_eq!(a.apply(&second, NOW), Applied::Changed);
 }
 
@@ -122,19 +99,9 @@ fn a_mirror_that_is_full_refuses_new_keys_and_keeps_its_own() {
     let mirror = Mirror::with_bounds(NodeId(1), [0; 16], bounds);
     mirror.block(network("192.0.2.1"), block("1"), NOW).unwrap();
     mirror.block(network("192.0.2.2"), block("2"), NOW).unwrap();
-    let error = mirror
-        .block(network("192.0.2.3"), block("3"), NOW)
-        .unwrap_err();
-    assert_eq!(
-        error,
-        StateError::Full {
-            what: "networks",
-            limit: 2
-        }
-    );
-    mirror
-        .block(network("192.0.2.2"), block("2 again"), NOW)
-        .unwrap();
+    let error = mirror.block(network("192.0.2.3"), block("3"), NOW).unwrap_err();
+    assert_eq!(error, StateError::Full { what: "networks", limit: 2 });
+    mirror.block(network("192.0.2.2"), block("2 again"), NOW).unwrap();
     assert!(!mirror.is_blocked("192.0.2.3".parse().unwrap(), NOW));
 }
 
@@ -152,10 +119,7 @@ fn a_certificate_is_found_by_host_and_a_renewal_replaces_it_everywhere() {
         assert!(mirror.certificate_for_host("other.example.org").is_none());
     }
     assert_eq!(a.digest(), b.digest());
-    b.apply(
-        &a.withdraw_certificate(new.names().clone(), NOW).unwrap(),
-        NOW,
-    );
+    b.apply(&a.withdraw_certificate(new.names().clone(), NOW).unwrap(), NOW);
     assert!(b.certificates().is_empty());
 }
 
@@ -169,10 +133,7 @@ fn certificates_that_do_not_check_are_refused_with_the_reason() {
     let error = certificate_from_pem(b"hello", key.as_bytes()).unwrap_err();
     assert!(error.to_string().contains("BEGIN CERTIFICATE"), "{error}");
     let error = certificate_from_pem(pem.as_bytes(), b"hello").unwrap_err();
-    assert!(
-        error.to_string().contains("the private key does not parse"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("the private key does not parse"), "{error}");
 
     let mut params = rcgen::CertificateParams::new(["old.example".to_owned()]).unwrap();
     params.not_before = rcgen::date_time_ymd(2001, 1, 1);
@@ -181,12 +142,7 @@ fn certificates_that_do_not_check_are_refused_with_the_reason() {
     let made = params.self_signed(&key).unwrap();
     let old = certificate_from_pem(made.pem().as_bytes(), key.serialize_pem().as_bytes()).unwrap();
     let error = mirror(1).set_certificate(old, NOW).unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains("2002-01-01T00:00:00Z, which is over"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("2002-01-01T00:00:00Z, which is over"), "{error}");
 }
 
 #[test]
@@ -215,11 +171,7 @@ fn a_certificate_that_lies_about_itself_is_not_merged() {
 fn any_change() -> impl Strategy<Value = Change> {
     (0u8..6, 0u64..50, 0u64..4, prop::option::of(0u64..100)).prop_map(|(key, time, node, block)| {
         Change::Network(NetworkChange {
-            rule: if key % 2 == 0 {
-                Rule::Block
-            } else {
-                Rule::Allow
-            },
+            rule: if key % 2 == 0 { Rule::Block } else { Rule::Allow },
             network: network(&format!("192.0.2.{}", key / 2)),
             stamp: Stamp::from_raw(time, NodeId(node)),
             // One writer never makes one stamp twice: the content follows from it.

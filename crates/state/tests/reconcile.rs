@@ -26,12 +26,7 @@ impl Pair {
             mirror: Mirror::new(NodeId(n), [3; 16]),
             reconciler: Reconciler::new(Timing::default()),
         };
-        let mut pair = Self {
-            nodes: [node(1), node(2)],
-            now: START,
-            messages: 0,
-            loss,
-        };
+        let mut pair = Self { nodes: [node(1), node(2)], now: START, messages: 0, loss };
         pair.nodes[0].reconciler.on_joined(1);
         pair.nodes[1].reconciler.on_joined(0);
         pair
@@ -43,10 +38,7 @@ impl Pair {
             let address = std::net::Ipv4Addr::from(base + i);
             let block = Block::new("x", self.now).unwrap();
             let network = Network::single(address.into());
-            self.nodes[node]
-                .mirror
-                .block(network, block, self.now)
-                .unwrap();
+            self.nodes[node].mirror.block(network, block, self.now).unwrap();
         }
     }
 
@@ -58,8 +50,7 @@ impl Pair {
     fn second(&mut self) {
         let digests = self.digests();
         for (i, node) in self.nodes.iter_mut().enumerate() {
-            node.reconciler
-                .on_digest(1 - i, digests[1 - i], digests[i], self.now);
+            node.reconciler.on_digest(1 - i, digests[1 - i], digests[i], self.now);
         }
         loop {
             let mut quiet = true;
@@ -72,8 +63,7 @@ impl Pair {
                     let scattered = (mixed ^ mixed >> 32).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 40;
                     if scattered % 100 >= self.loss as u64 {
                         let node = &mut self.nodes[to];
-                        node.reconciler
-                            .on_message(i, message, &node.mirror, self.now);
+                        node.reconciler.on_message(i, message, &node.mirror, self.now);
                     }
                 }
             }
@@ -83,11 +73,7 @@ impl Pair {
         }
         self.now = self.now.plus(Duration::from_secs(1));
         for node in &mut self.nodes {
-            if node
-                .reconciler
-                .next_deadline()
-                .is_some_and(|deadline| deadline <= self.now)
-            {
+            if node.reconciler.next_deadline().is_some_and(|deadline| deadline <= self.now) {
                 node.reconciler.on_deadline(self.now);
             }
         }
@@ -128,10 +114,7 @@ fn lost_messages_are_asked_for_again() {
         pair.block(0, 20_000);
         pair.block(1, 10);
         let seconds = pair.seconds_until_equal(600);
-        println!(
-            "{loss} % lost: equal after {seconds} s, {} messages",
-            pair.messages
-        );
+        println!("{loss} % lost: equal after {seconds} s, {} messages", pair.messages);
     }
 }
 
@@ -141,10 +124,7 @@ fn a_removal_reaches_who_missed_it() {
     pair.block(0, 3);
     pair.seconds_until_equal(3);
     let network = Network::single("10.0.0.1".parse().unwrap());
-    pair.nodes[0]
-        .mirror
-        .remove(Rule::Block, network, pair.now)
-        .unwrap();
+    pair.nodes[0].mirror.remove(Rule::Block, network, pair.now).unwrap();
     pair.seconds_until_equal(10);
     assert_eq!(pair.nodes[1].mirror.digest().entries, 2);
 }
@@ -173,9 +153,5 @@ fn a_difference_that_fetching_does_not_mend_is_fetched_less_and_less() {
     for _ in 0..600 {
         pair.second();
     }
-    assert!(
-        pair.messages < 100,
-        "{} messages in ten minutes",
-        pair.messages
-    );
+    assert!(pair.messages < 100, "{} messages in ten minutes", pair.messages);
 }

@@ -67,16 +67,12 @@ impl KeySpace {
     /// # Errors
     /// [`TransportError::ClusterName`].
     pub fn new(cluster: &str) -> Result<Self, TransportError> {
-        let well_formed = cluster
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b));
+        let well_formed = cluster.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b));
         if cluster.is_empty() || cluster.len() > 64 || !well_formed {
             let name = cluster.chars().take(80).collect();
             return Err(TransportError::ClusterName { name });
         }
-        Ok(Self {
-            prefix: format!("mailmesh/{cluster}/v1"),
-        })
+        Ok(Self { prefix: format!("mailmesh/{cluster}/v1") })
     }
 
     pub(crate) fn all(&self, channel: Channel, from: Incarnation) -> String {
@@ -117,24 +113,11 @@ mod tests {
 
     #[test]
     fn a_cluster_name_cannot_reach_into_another_clusters_keys() {
-        for name in [
-            "",
-            "a/b",
-            "*",
-            "**",
-            "a*",
-            "$*",
-            "a b",
-            "ä",
-            &"x".repeat(65),
-        ] {
+        for name in ["", "a/b", "*", "**", "a*", "$*", "a b", "ä", &"x".repeat(65)] {
             assert!(KeySpace::new(name).is_err(), "{name}");
         }
         let keys = KeySpace::new("mail.example-1").unwrap();
         let key = keys.all(Channel::Control, Incarnation([0xab; 16]));
-        assert_eq!(
-            key,
-            format!("mailmesh/mail.example-1/v1/all/control/{}", "ab".repeat(16))
-        );
+        assert_eq!(key, format!("mailmesh/mail.example-1/v1/all/control/{}", "ab".repeat(16)));
     }
 }

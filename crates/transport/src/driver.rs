@@ -115,10 +115,7 @@ impl Driver {
             stopped: watch::Sender::new(false),
         });
         let task = tokio::spawn(run(shared.clone(), intake, open, sink));
-        Self {
-            shared,
-            task: Mutex::new(Some(task)),
-        }
+        Self { shared, task: Mutex::new(Some(task)) }
     }
 
     /// Publishes an event if its lane has room. When the lane is idle this thread
@@ -178,9 +175,7 @@ impl Driver {
     pub fn peers(&self) -> Vec<(PeerInfo, Duration)> {
         let now = self.shared.now();
         let node = self.shared.node.lock();
-        node.peers()
-            .map(|peer| (peer.clone(), now.since(peer.last_heard)))
-            .collect()
+        node.peers().map(|peer| (peer.clone(), now.since(peer.last_heard))).collect()
     }
 
     /// Numbers of the last events sent, per lane.
@@ -238,9 +233,7 @@ impl Drop for Driver {
 
 impl std::fmt::Debug for Driver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Driver")
-            .field("counters", &self.counters())
-            .finish_non_exhaustive()
+        f.debug_struct("Driver").field("counters", &self.counters()).finish_non_exhaustive()
     }
 }
 
@@ -254,10 +247,7 @@ impl Shared {
     fn send_waiting(&self, lane: Lane) {
         while let Some(batch) = self.lanes[lane.index()].take() {
             let now = self.now();
-            let sent = self
-                .node
-                .lock()
-                .send(now, lane, batch.count, batch.body.into());
+            let sent = self.node.lock().send(now, lane, batch.count, batch.body.into());
             match sent {
                 Ok(frame) => self.put(Address::All, Channel::Lane(lane), &frame),
                 Err(error) => tracing::error!(%error, "events not sent"),
@@ -294,9 +284,7 @@ async fn run(
     let stopped = shared.stopped.subscribe();
     loop {
         drain_outputs(&shared, sink.as_mut());
-        shared
-            .intake_dropped
-            .store(intake.dropped(), Ordering::Relaxed);
+        shared.intake_dropped.store(intake.dropped(), Ordering::Relaxed);
         if *stopped.borrow() {
             return;
         }
@@ -315,11 +303,7 @@ async fn run(
             handle(&shared, next, open.as_mut());
             drain_outputs(&shared, sink.as_mut());
             handled += 1;
-            arrival = if handled < BURST {
-                intake.try_recv()
-            } else {
-                None
-            };
+            arrival = if handled < BURST { intake.try_recv() } else { None };
         }
         let now = shared.now();
         shared.node.lock().handle_deadline(now);

@@ -45,13 +45,7 @@ impl Intake {
     pub fn new() -> (IntakeSender, Self) {
         let (sender, receiver) = mpsc::channel(FRAMES);
         let shared = Arc::<Shared>::default();
-        (
-            IntakeSender {
-                sender,
-                shared: shared.clone(),
-            },
-            Self { receiver, shared },
-        )
+        (IntakeSender { sender, shared: shared.clone() }, Self { receiver, shared })
     }
 
     pub(crate) async fn recv(&mut self) -> Option<Arrival> {

@@ -30,10 +30,7 @@ impl MemoryHub {
         }
         nodes.insert(incarnation, intake);
         drop(nodes);
-        MemoryBus {
-            hub: self.clone(),
-            incarnation,
-        }
+        MemoryBus { hub: self.clone(), incarnation }
     }
 
     fn leave(&self, incarnation: Incarnation) {

@@ -45,9 +45,8 @@ impl ZenohBus {
         intake: IntakeSender,
     ) -> Result<Self, TransportError> {
         settings.preflight()?;
-        let session = zenoh::open(settings.to_zenoh()?)
-            .await
-            .map_err(|error| open_error(&error))?;
+        let session =
+            zenoh::open(settings.to_zenoh()?).await.map_err(|error| open_error(&error))?;
         let everything = subscribe(&session, keys.everything_for_all(), &intake).await?;
         let own = subscribe(&session, keys.one(incarnation), &intake).await?;
         let alive = session
@@ -120,9 +119,7 @@ impl Bus for ZenohBus {
             if self.session.is_closed() {
                 TransportError::Closed
             } else {
-                TransportError::Put {
-                    why: error.to_string(),
-                }
+                TransportError::Put { why: error.to_string() }
             }
         })
     }
@@ -192,8 +189,5 @@ fn open_error(error: &zenoh::Error) -> TransportError {
 }
 
 fn declare_error(what: &'static str, error: &zenoh::Error) -> TransportError {
-    TransportError::Declare {
-        what,
-        why: error.to_string(),
-    }
+    TransportError::Declare { what, why: error.to_string() }
 }

@@ -15,25 +15,13 @@ fn zenoh(config: &str) -> String {
 fn the_seeds_example_is_read_as_printed_and_the_bare_word_is_repaired() {
     let coordinator = Coordinator::parse(SEED).unwrap();
     assert!(matches!(coordinator.backend(), Backend::Zenoh(_)));
-    let [warning] = coordinator.warnings() else {
-        panic!("{:?}", coordinator.warnings())
-    };
-    assert_eq!(
-        warning.corrected.as_deref().map(str::trim),
-        Some(r#"mode: "peer","#)
-    );
-    assert_eq!(
-        warning.place.as_ref().map(|p| (p.line, p.column)),
-        Some((2, 8))
-    );
+    let [warning] = coordinator.warnings() else { panic!("{:?}", coordinator.warnings()) };
+    assert_eq!(warning.corrected.as_deref().map(str::trim), Some(r#"mode: "peer","#));
+    assert_eq!(warning.place.as_ref().map(|p| (p.line, p.column)), Some((2, 8)));
     let explained = coordinator.explain();
-    for fact in [
-        "peer: links directly",
-        "224.0.0.224:7446",
-        "tcp/[::]:0",
-        "after 3000 ms",
-        "none: whoever",
-    ] {
+    for fact in
+        ["peer: links directly", "224.0.0.224:7446", "tcp/[::]:0", "after 3000 ms", "none: whoever"]
+    {
         assert!(explained.contains(fact), "{fact} in:\n{explained}");
     }
     coordinator.preflight().unwrap();
@@ -73,10 +61,7 @@ fn our_own_settings_stand_beside_zenohs() {
     assert_eq!(mesh.cluster.as_deref(), Some("example"));
     assert_eq!(mesh.failure_timeout.unwrap().as_secs(), 5);
     assert_eq!(mesh.inbox_events, Some(1024));
-    assert_eq!(
-        mesh.key.as_ref().unwrap().resolve().unwrap().as_str(),
-        "s3cret"
-    );
+    assert_eq!(mesh.key.as_ref().unwrap().resolve().unwrap().as_str(), "s3cret");
     assert!(!format!("{coordinator:?}").contains("s3cret"));
 }
 
@@ -85,9 +70,7 @@ fn several_bare_words_of_a_line_are_repaired_together_and_literals_are_left() {
     let text =
         zenoh("{ mode: peer, scouting: { multicast: { interface: lo, ttl: 1, enabled: true } } }");
     let coordinator = Coordinator::parse(&text).unwrap();
-    let [warning] = coordinator.warnings() else {
-        panic!("{:?}", coordinator.warnings())
-    };
+    let [warning] = coordinator.warnings() else { panic!("{:?}", coordinator.warnings()) };
     let corrected = warning.corrected.as_deref().unwrap();
     assert!(
         corrected.contains(r#"mode: "peer""#) && corrected.contains(r#"interface: "lo""#),
@@ -104,22 +87,12 @@ fn a_node_that_nobody_can_find_is_warned_of() {
 }
 
 /// What was written, the words its error must have, and where it must point.
-type Bad = (
-    &'static str,
-    String,
-    &'static [&'static str],
-    Option<(usize, usize)>,
-);
+type Bad = (&'static str, String, &'static [&'static str], Option<(usize, usize)>);
 
 fn bad_configs() -> Vec<Bad> {
     let deep = format!("{{ a: {}1{} }}", "[".repeat(100_000), "]".repeat(100_000));
     vec![
-        (
-            "empty file",
-            String::new(),
-            &["is empty", "expected an object like"],
-            None,
-        ),
+        ("empty file", String::new(), &["is empty", "expected an object like"], None),
         ("only a comment", "// later\n".into(), &["is empty"], None),
         (
             "missing closing brace",
@@ -136,36 +109,18 @@ fn bad_configs() -> Vec<Bad> {
         (
             "bracket closed by a brace",
             zenoh("{ connect: { endpoints: ['tcp/a:1' } }"),
-            &[
-                "expected `]` to close the `[` of line 1, column 25",
-                "found `}`",
-            ],
+            &["expected `]` to close the `[` of line 1, column 25", "found `}`"],
             Some((1, 36)),
         ),
-        (
-            "text after the end",
-            zenoh("{ mode: 'peer' }\n}"),
-            &["ends before this"],
-            Some((2, 1)),
-        ),
+        ("text after the end", zenoh("{ mode: 'peer' }\n}"), &["ends before this"], Some((2, 1))),
         (
             "missing comma",
             "{ \"@type\": \"Zenoh\"\n  \"config\": \"{}\" }".into(),
             &["expected `,`"],
             Some((1, 19)),
         ),
-        (
-            "missing colon",
-            zenoh("{ mode 'peer' }"),
-            &["expected `:` after the key"],
-            Some((1, 8)),
-        ),
-        (
-            "missing value",
-            zenoh("{ mode: , }"),
-            &["expected a value, found `,`"],
-            Some((1, 9)),
-        ),
+        ("missing colon", zenoh("{ mode 'peer' }"), &["expected `:` after the key"], Some((1, 8))),
+        ("missing value", zenoh("{ mode: , }"), &["expected a value, found `,`"], Some((1, 9))),
         (
             "string not closed",
             zenoh("{ mode: 'peer }\n"),
@@ -181,10 +136,7 @@ fn bad_configs() -> Vec<Bad> {
         (
             "a number with a unit",
             zenoh("{ scouting: { timeout: 3s } }"),
-            &[
-                "`3s` is not a value",
-                "expected a string in quotes, a number",
-            ],
+            &["`3s` is not a value", "expected a string in quotes, a number"],
             Some((1, 24)),
         ),
         (
@@ -193,48 +145,18 @@ fn bad_configs() -> Vec<Bad> {
             &["looks like YAML", "begins with `{`"],
             Some((1, 1)),
         ),
-        (
-            "YAML document",
-            "---\nmode: peer\n".into(),
-            &["looks like YAML"],
-            Some((1, 1)),
-        ),
+        ("YAML document", "---\nmode: peer\n".into(), &["looks like YAML"], Some((1, 1))),
         (
             "YAML in the embedded text",
             zenoh("mode: peer\nscouting:\n  multicast:\n    enabled: true\n"),
             &["looks like YAML"],
             Some((1, 1)),
         ),
-        (
-            "TOML",
-            "[scouting]\nmode = \"peer\"\n".into(),
-            &["looks like TOML"],
-            Some((1, 1)),
-        ),
-        (
-            "XML",
-            "<zenoh mode='peer'/>".into(),
-            &["looks like XML"],
-            Some((1, 1)),
-        ),
-        (
-            "an array",
-            "[1, 2]".into(),
-            &["begins with `{`"],
-            Some((1, 1)),
-        ),
-        (
-            "just a word",
-            "peer".into(),
-            &["begins with `{`"],
-            Some((1, 1)),
-        ),
-        (
-            "nested 100,000 deep",
-            zenoh(&deep),
-            &["nested more than 64 deep"],
-            Some((1, 69)),
-        ),
+        ("TOML", "[scouting]\nmode = \"peer\"\n".into(), &["looks like TOML"], Some((1, 1))),
+        ("XML", "<zenoh mode='peer'/>".into(), &["looks like XML"], Some((1, 1))),
+        ("an array", "[1, 2]".into(), &["begins with `{`"], Some((1, 1))),
+        ("just a word", "peer".into(), &["begins with `{`"], Some((1, 1))),
+        ("nested 100,000 deep", zenoh(&deep), &["nested more than 64 deep"], Some((1, 69))),
         (
             "no @type",
             r#"{ "config": "{}" }"#.into(),
@@ -310,28 +232,19 @@ fn bad_configs() -> Vec<Bad> {
         (
             "text for a flag",
             zenoh("{ scouting: { multicast: { enabled: 'yes' } } }"),
-            &[
-                "`scouting.multicast.enabled` is the string \"yes\"",
-                "expected a boolean",
-            ],
+            &["`scouting.multicast.enabled` is the string \"yes\"", "expected a boolean"],
             Some((1, 37)),
         ),
         (
             "text for a number",
             zenoh("{ transport: { link: { tx: { lease: '3s' } } } }"),
-            &[
-                "`transport.link.tx.lease` is the string \"3s\"",
-                "expected a whole number",
-            ],
+            &["`transport.link.tx.lease` is the string \"3s\"", "expected a whole number"],
             Some((1, 37)),
         ),
         (
             "negative number",
             zenoh("{ scouting: { timeout: -5 } }"),
-            &[
-                "`scouting.timeout` is the number -5",
-                "expected a whole number",
-            ],
+            &["`scouting.timeout` is the number -5", "expected a whole number"],
             Some((1, 24)),
         ),
         (
@@ -442,17 +355,10 @@ fn every_bad_configuration_has_a_clear_error_at_the_right_place() {
         for word in words {
             assert!(shown.contains(word), "{what}: `{word}` not in: {shown}");
         }
-        assert_eq!(
-            error.place().map(|p| (p.line, p.column)),
-            place,
-            "{what}: {error}"
-        );
+        assert_eq!(error.place().map(|p| (p.line, p.column)), place, "{what}: {error}");
         if error.place().is_some() {
             let report = error.report();
-            assert!(
-                report.contains("-->") && report.contains('^'),
-                "{what}: {report}"
-            );
+            assert!(report.contains("-->") && report.contains('^'), "{what}: {report}");
             let longest = report.lines().map(str::len).max().unwrap();
             assert!(longest < 1_000, "{what}: a line of {longest} bytes");
         }
@@ -464,10 +370,7 @@ fn the_caret_stands_under_what_is_wrong() {
     let error = Coordinator::parse(&zenoh("{\n  mode: 'peer',\n  lisen: {},\n}")).unwrap_err();
     let report = error.report();
     let lines: Vec<_> = report.lines().collect();
-    assert_eq!(
-        lines[1],
-        " --> `config` in the configuration, line 3, column 3"
-    );
+    assert_eq!(lines[1], " --> `config` in the configuration, line 3, column 3");
     assert_eq!(&lines[3..], ["3 |   lisen: {},", "  |   ^^^^^"]);
 }
 
@@ -482,16 +385,8 @@ fn files_that_are_no_configuration_are_refused_unread() {
     let elf = [b"\x7fELF\x02\x01\x01\x00".as_slice(), &[0xfe; 64]].concat();
     let cases = [
         ("binary file", write("binary", &elf), "is not text"),
-        (
-            "10 MB of blanks",
-            write("large", &vec![b' '; 10 << 20]),
-            "10485760 bytes long",
-        ),
-        (
-            "Latin-1",
-            write("latin1", b"{ mode: 'p\xe9er' }"),
-            "is not text: byte 10",
-        ),
+        ("10 MB of blanks", write("large", &vec![b' '; 10 << 20]), "10485760 bytes long"),
+        ("Latin-1", write("latin1", b"{ mode: 'p\xe9er' }"), "is not text: byte 10"),
         ("empty file", write("empty", b""), "is empty"),
         ("missing file", dir.path().join("absent"), "cannot read"),
         ("a directory", dir.path().to_owned(), "cannot read"),
@@ -517,10 +412,7 @@ fn a_port_in_use_a_missing_file_and_a_missing_interface_are_found_before_zenoh_s
         ("interface missing", "{ scouting: { multicast: { interface: 'eth77' } } }".into(), "no interface `eth77` here; there are"),
     ];
     for (what, config, words) in cases {
-        let error = Coordinator::parse(&zenoh(&config))
-            .unwrap()
-            .preflight()
-            .unwrap_err();
+        let error = Coordinator::parse(&zenoh(&config)).unwrap().preflight().unwrap_err();
         println!("| {what} | {error} |");
         assert!(error.to_string().contains(words), "{what}: {error}");
         assert!(error.place().is_some(), "{what}");
@@ -542,10 +434,7 @@ fn a_key_that_cannot_be_had_says_what_to_do() {
         serde_json::json!({"@type": "EnvironmentVariable", "variableName": "MAILMESH_ABSENT"});
     let cases = [
         (file(&open), "run `chmod 600"),
-        (
-            file(&dir.path().join("absent")),
-            "check `mesh.key.filePath`",
-        ),
+        (file(&dir.path().join("absent")), "check `mesh.key.filePath`"),
         (absent, "environment variable `MAILMESH_ABSENT`"),
     ];
     for (key, words) in cases {
@@ -559,17 +448,7 @@ fn a_key_that_cannot_be_had_says_what_to_do() {
     let text = serde_json::json!({"@type": "Disabled", "mesh": {"key": file(&open)}}).to_string();
     let coordinator = Coordinator::parse(&text).unwrap();
     coordinator.preflight().unwrap();
-    assert_eq!(
-        coordinator
-            .mesh()
-            .key
-            .as_ref()
-            .unwrap()
-            .resolve()
-            .unwrap()
-            .as_str(),
-        "secret"
-    );
+    assert_eq!(coordinator.mesh().key.as_ref().unwrap().resolve().unwrap().as_str(), "secret");
 }
 
 mod any_text {

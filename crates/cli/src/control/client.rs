@@ -23,23 +23,15 @@ impl Client {
             ))
         })?;
         let (reader, writer) = stream.into_split();
-        Ok(Self {
-            reader: BufReader::new(reader),
-            writer,
-        })
+        Ok(Self { reader: BufReader::new(reader), writer })
     }
 
     /// Asks, and gives the answer's value.
     pub(crate) async fn ask(&mut self, request: &Request) -> Result<Value, Failure> {
         let lost = |error| Failure::no_node(format!("the node went away: {error}"));
         let line = serde_json::to_string(request).map_err(|e| Failure::failed(e.to_string()))?;
-        self.writer
-            .write_all((line + "\n").as_bytes())
-            .await
-            .map_err(lost)?;
-        self.next()
-            .await?
-            .ok_or_else(|| Failure::no_node("the node went away without an answer"))
+        self.writer.write_all((line + "\n").as_bytes()).await.map_err(lost)?;
+        self.next().await?.ok_or_else(|| Failure::no_node("the node went away without an answer"))
     }
 
     /// The next answer; `None` when the node has stopped.
@@ -55,9 +47,7 @@ impl Client {
         match serde_json::from_str(&line) {
             Ok(Answer::Ok(value)) => Ok(Some(value)),
             Ok(Answer::Error(message)) => Err(Failure::failed(message)),
-            Err(error) => Err(Failure::failed(format!(
-                "the node's answer is not one: {error}"
-            ))),
+            Err(error) => Err(Failure::failed(format!("the node's answer is not one: {error}"))),
         }
     }
 }

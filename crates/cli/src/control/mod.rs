@@ -25,23 +25,12 @@ pub(crate) fn default_path(name: &str) -> Result<PathBuf, Failure> {
     use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
     let dir = runtime_dir();
     let failed = |error: std::io::Error| {
-        Failure::failed(format!(
-            "{}: {error}; give a path with --socket",
-            dir.display()
-        ))
+        Failure::failed(format!("{}: {error}; give a path with --socket", dir.display()))
     };
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&dir)
-        .map_err(failed)?;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(failed)?;
     // In a directory that others can write to, it may be somebody else's.
     let metadata = std::fs::symlink_metadata(&dir).map_err(failed)?;
-    let parent = dir
-        .parent()
-        .map(std::fs::metadata)
-        .transpose()
-        .map_err(failed)?;
+    let parent = dir.parent().map(std::fs::metadata).transpose().map_err(failed)?;
     let shared = parent.is_some_and(|parent| parent.permissions().mode() & 0o002 != 0);
     if !metadata.is_dir() || (shared && metadata.permissions().mode() & 0o077 != 0) {
         let message =
@@ -64,10 +53,7 @@ pub(crate) fn find(socket: Option<PathBuf>) -> Result<PathBuf, Failure> {
     let entries = std::fs::read_dir(&dir).into_iter().flatten().flatten();
     let mut sockets: Vec<PathBuf> = entries
         .map(|entry| entry.path())
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "sock")
-        })
+        .filter(|path| path.extension().is_some_and(|extension| extension == "sock"))
         .collect();
     sockets.sort();
     match sockets.as_slice() {
@@ -77,10 +63,7 @@ pub(crate) fn find(socket: Option<PathBuf>) -> Result<PathBuf, Failure> {
         ))),
         [only] => Ok(only.clone()),
         several => {
-            let names: Vec<_> = several
-                .iter()
-                .map(|path| path.display().to_string())
-                .collect();
+            let names: Vec<_> = several.iter().map(|path| path.display().to_string()).collect();
             Err(Failure::no_node(format!(
                 "several nodes run here; choose one with --socket:\n  {}",
                 names.join("\n  ")

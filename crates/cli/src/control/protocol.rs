@@ -10,33 +10,13 @@ pub(crate) const MAX_LINE: u64 = 4 << 20;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "kebab-case")]
 pub(crate) enum Request {
-    Publish {
-        event: Event,
-    },
-    Watch {
-        kinds: Vec<Kind>,
-    },
-    BlockAdd {
-        network: Network,
-        reason: String,
-        ttl_ms: Option<u64>,
-        allow: bool,
-        force: bool,
-    },
-    BlockRemove {
-        network: Network,
-        allow: bool,
-    },
-    BlockList {
-        allow: bool,
-    },
-    BlockCheck {
-        address: IpAddr,
-    },
-    CertAdd {
-        chain_pem: String,
-        key_pem: String,
-    },
+    Publish { event: Event },
+    Watch { kinds: Vec<Kind> },
+    BlockAdd { network: Network, reason: String, ttl_ms: Option<u64>, allow: bool, force: bool },
+    BlockRemove { network: Network, allow: bool },
+    BlockList { allow: bool },
+    BlockCheck { address: IpAddr },
+    CertAdd { chain_pem: String, key_pem: String },
     CertList,
     Members,
     Status,

@@ -37,10 +37,7 @@ impl Server {
         // at no moment is it open to others.
         let hidden = hidden_dir(path);
         let _leftover = std::fs::remove_dir_all(&hidden);
-        std::fs::DirBuilder::new()
-            .mode(0o700)
-            .create(&hidden)
-            .map_err(failed)?;
+        std::fs::DirBuilder::new().mode(0o700).create(&hidden).map_err(failed)?;
         let bound = bind_in(&hidden, path);
         let _empty = std::fs::remove_dir_all(&hidden);
         bound.map(|listener| Self { listener }).map_err(failed)
@@ -91,11 +88,7 @@ async fn converse(stream: UnixStream, cluster: &Cluster) -> std::io::Result<()> 
         }
         let answer = match serde_json::from_str(&line) {
             Ok(Request::Watch { kinds }) => {
-                let filter = if kinds.is_empty() {
-                    Filter::all()
-                } else {
-                    Filter::kinds(kinds)
-                };
+                let filter = if kinds.is_empty() { Filter::all() } else { Filter::kinds(kinds) };
                 let mut inbox = cluster.inbox(filter);
                 send(&mut writer, &Answer::Ok(Value::Null)).await?;
                 loop {
@@ -133,13 +126,7 @@ async fn answer(request: Request, cluster: &Cluster) -> Result<Answer, String> {
             Value::Null
         }
         Request::Watch { .. } => Value::Null,
-        Request::BlockAdd {
-            network,
-            reason,
-            ttl_ms,
-            allow,
-            force,
-        } => {
+        Request::BlockAdd { network, reason, ttl_ms, allow, force } => {
             let ttl = ttl_ms.map(Duration::from_millis);
             let added = match (allow, force) {
                 (true, _) => blocks.allow(network, &reason, ttl).await,
@@ -155,9 +142,7 @@ async fn answer(request: Request, cluster: &Cluster) -> Result<Answer, String> {
         }
         Request::BlockList { allow } => {
             let entries = blocks.list(rule(allow)).into_iter();
-            entries
-                .map(|entry| json!({"network": entry.network, "block": *entry.block}))
-                .collect()
+            entries.map(|entry| json!({"network": entry.network, "block": *entry.block})).collect()
         }
         Request::BlockCheck { address } => {
             let verdict = blocks.lookup(address);
@@ -171,12 +156,9 @@ async fn answer(request: Request, cluster: &Cluster) -> Result<Answer, String> {
             cluster.certs().set(certificate).await.map_err(text)?;
             value
         }
-        Request::CertList => cluster
-            .certs()
-            .list()
-            .into_iter()
-            .map(|certificate| json!(*certificate))
-            .collect(),
+        Request::CertList => {
+            cluster.certs().list().into_iter().map(|certificate| json!(*certificate)).collect()
+        }
         Request::Members => json!(cluster.members()),
         Request::Status => json!(cluster.status()),
     }))

@@ -56,10 +56,7 @@ impl Corpus<'_> {
             }
         }
         if events.is_empty() {
-            return Err(std::io::Error::new(
-                ErrorKind::InvalidData,
-                "there is no message in it",
-            ));
+            return Err(std::io::Error::new(ErrorKind::InvalidData, "there is no message in it"));
         }
         Ok(events)
     }
@@ -74,16 +71,11 @@ struct Accounts {
 
 impl Accounts {
     fn events_of(&mut self, raw: &[u8]) -> Vec<Event> {
-        let Some(message) = MessageParser::default()
-            .parse(raw)
-            .filter(|_| raw.len() <= LONGEST)
+        let Some(message) = MessageParser::default().parse(raw).filter(|_| raw.len() <= LONGEST)
         else {
             return Vec::new();
         };
-        let to = message
-            .to()
-            .and_then(|to| to.first())
-            .and_then(|address| address.address());
+        let to = message.to().and_then(|to| to.first()).and_then(|address| address.address());
         let address = to.unwrap_or("undisclosed").to_ascii_lowercase();
         let next_id = self.by_address.len() as u32 + 1;
         let (account, change, email) = self.by_address.entry(address).or_insert((next_id, 0, 0));
@@ -98,9 +90,7 @@ impl Accounts {
             .of_size(u32::try_from(raw.len()).unwrap_or(u32::MAX))
             .in_mailboxes(vec![MailboxId(0)]);
         let state = StateChange::new(account, change).with(types);
-        std::iter::once(state.into())
-            .chain(push.ok().map(Event::from))
-            .collect()
+        std::iter::once(state.into()).chain(push.ok().map(Event::from)).collect()
     }
 }
 
@@ -112,9 +102,7 @@ mod tests {
     fn each_message_is_a_state_change_and_a_push_of_its_recipient() {
         let events = Corpus::BuiltIn.events().unwrap();
         assert_eq!(events.len(), 2 * BUILT_IN.len());
-        let Event::EmailPush(push) = &events[1] else {
-            panic!("{}", events[1])
-        };
+        let Event::EmailPush(push) = &events[1] else { panic!("{}", events[1]) };
         assert_eq!(push.size as usize, BUILT_IN[0].len());
         assert_eq!(push.received.to_string(), "2026-11-16T07:14:02Z");
         let accounts: Vec<_> = events
@@ -125,19 +113,7 @@ mod tests {
             })
             .collect();
         // ben, anna, anna, ben, ops, reports, ben, anna
-        assert_eq!(
-            accounts,
-            [
-                (1, 1),
-                (2, 1),
-                (2, 2),
-                (1, 2),
-                (3, 1),
-                (4, 1),
-                (1, 3),
-                (2, 3)
-            ]
-        );
+        assert_eq!(accounts, [(1, 1), (2, 1), (2, 2), (1, 2), (3, 1), (4, 1), (1, 3), (2, 3)]);
     }
 
     #[test]
@@ -151,15 +127,9 @@ mod tests {
             text.push(b'\n');
         }
         std::fs::write(&path, text).unwrap();
-        assert_eq!(
-            Corpus::Mbox(&path).events().unwrap().len(),
-            2 * BUILT_IN.len()
-        );
+        assert_eq!(Corpus::Mbox(&path).events().unwrap().len(), 2 * BUILT_IN.len());
         let maildir = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
-        assert_eq!(
-            Corpus::Maildir(&maildir).events().unwrap().len(),
-            2 * BUILT_IN.len()
-        );
+        assert_eq!(Corpus::Maildir(&maildir).events().unwrap().len(), 2 * BUILT_IN.len());
         std::fs::write(&path, "not mail").unwrap();
         assert!(Corpus::Mbox(&path).events().is_err());
     }

@@ -50,10 +50,7 @@ impl Fleet {
     /// scouting on the loopback, on a port of the demo's own.
     pub(super) fn new() -> Result<Self, Failure> {
         let failed = |error: std::io::Error| Failure::failed(format!("the demo's files: {error}"));
-        let dir = tempfile::Builder::new()
-            .prefix("mailmesh-demo-")
-            .tempdir()
-            .map_err(failed)?;
+        let dir = tempfile::Builder::new().prefix("mailmesh-demo-").tempdir().map_err(failed)?;
         let key = ClusterKey::generate().map_err(|error| Failure::failed(error.to_string()))?;
         let key_file = dir.path().join("cluster.key");
         crate::key::write_key(&key_file, &key).map_err(failed)?;
@@ -70,12 +67,7 @@ impl Fleet {
         });
         std::fs::write(dir.path().join("coordinator.json"), config.to_string()).map_err(failed)?;
         let program = std::env::current_exe().map_err(failed)?;
-        Ok(Self {
-            dir,
-            program,
-            nodes: BTreeMap::new(),
-            seen: mpsc::channel(SEEN),
-        })
+        Ok(Self { dir, program, nodes: BTreeMap::new(), seen: mpsc::channel(SEEN) })
     }
 
     /// Starts the process of a node and waits until it says that it is ready.
@@ -112,14 +104,7 @@ impl Fleet {
         }
         let client = Client::connect(&socket).await?;
         self.watch(name, Client::connect(&socket).await?).await?;
-        self.nodes.insert(
-            name.into(),
-            NodeProcess {
-                child,
-                stdin,
-                client,
-            },
-        );
+        self.nodes.insert(name.into(), NodeProcess { child, stdin, client });
         Ok(())
     }
 
@@ -129,11 +114,7 @@ impl Fleet {
         tokio::spawn(async move {
             while let Ok(Some(mut value)) = watcher.next().await {
                 let entry = value["entry"].take();
-                let seen_now = Seen {
-                    node: node.clone(),
-                    at: Instant::now(),
-                    entry,
-                };
+                let seen_now = Seen { node: node.clone(), at: Instant::now(), entry };
                 if seen.send(seen_now).await.is_err() {
                     return;
                 }

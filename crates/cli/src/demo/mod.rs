@@ -46,9 +46,7 @@ pub(crate) async fn run(options: Demo) -> Result<ExitCode, Failure> {
     };
     let named = options.mbox.as_ref().or(options.maildir.as_ref());
     let mail = corpus.events().map_err(|error| {
-        let path = named
-            .map(|path| path.display().to_string())
-            .unwrap_or_default();
+        let path = named.map(|path| path.display().to_string()).unwrap_or_default();
         Failure::failed(format!("{path}: {error}"))
     })?;
     if !options.json {
@@ -62,12 +60,7 @@ pub(crate) async fn run(options: Demo) -> Result<ExitCode, Failure> {
     };
     fleet.stop_all().await;
     for step in STEPS.iter().skip(rows.len()) {
-        rows.push(Row {
-            step,
-            ok: false,
-            seconds: 0.0,
-            what: "not reached".into(),
-        });
+        rows.push(Row { step, ok: false, seconds: 0.0, what: "not reached".into() });
     }
     if options.json {
         println!("{}", serde_json::to_string(&rows).unwrap_or_default());
@@ -100,24 +93,14 @@ async fn tell(
                 if !quiet {
                     anstream::println!("\x1b[32m✓\x1b[0m {what}");
                 }
-                rows.push(Row {
-                    step,
-                    ok: true,
-                    seconds,
-                    what,
-                });
+                rows.push(Row { step, ok: true, seconds, what });
             }
             Err(failure) => {
                 let seconds = start.elapsed().as_secs_f64();
                 if !quiet {
                     anstream::println!("\x1b[31m✗\x1b[0m {step}");
                 }
-                rows.push(Row {
-                    step,
-                    ok: false,
-                    seconds,
-                    what: "failed".into(),
-                });
+                rows.push(Row { step, ok: false, seconds, what: "failed".into() });
                 return Err(failure);
             }
         }
@@ -133,11 +116,7 @@ fn print_table(rows: &[Row]) {
         } else {
             format!("{:.1} ms", row.seconds * 1000.0)
         };
-        let (colour, seen) = if row.ok {
-            (32, "yes")
-        } else {
-            (31, row.what.as_str())
-        };
+        let (colour, seen) = if row.ok { (32, "yes") } else { (31, row.what.as_str()) };
         anstream::println!("{:<22}{time:>12}  \x1b[{colour}m{seen}\x1b[0m", row.step);
     }
 }

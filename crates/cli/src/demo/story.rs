@@ -37,19 +37,13 @@ pub(super) async fn discover(fleet: &mut Fleet) -> Step {
     }
     let ready = start.elapsed();
     for name in NODES {
-        wait_until(
-            fleet,
-            name,
-            Request::Members,
-            "two other members",
-            |members| members.as_array().is_some_and(|list| list.len() == 2),
-        )
+        wait_until(fleet, name, Request::Members, "two other members", |members| {
+            members.as_array().is_some_and(|list| list.len() == 2)
+        })
         .await?;
     }
-    let pids: Vec<_> = NODES
-        .iter()
-        .filter_map(|n| Some(format!("{n} is process {}", fleet.pid(n)?)))
-        .collect();
+    let pids: Vec<_> =
+        NODES.iter().filter_map(|n| Some(format!("{n} is process {}", fleet.pid(n)?))).collect();
     shown(
         start.elapsed(),
         format!(
@@ -67,11 +61,7 @@ pub(super) async fn every_kind(fleet: &mut Fleet) -> Step {
     let kinds: BTreeSet<_> = events.iter().map(|event| event.kind().name()).collect();
     shown(
         elapsed,
-        format!(
-            "{} kinds from mx1, equal on mx2 and mx3: {}",
-            kinds.len(),
-            join(&kinds)
-        ),
+        format!("{} kinds from mx1, equal on mx2 and mx3: {}", kinds.len(), join(&kinds)),
     )
 }
 
@@ -91,9 +81,8 @@ pub(super) async fn mail(fleet: &mut Fleet, events: &[Event]) -> Step {
 /// An address is blocked on one node and refused on all.
 pub(super) async fn block(fleet: &mut Fleet) -> Step {
     fleet.forget_seen();
-    let network = BLOCKED
-        .parse()
-        .map_err(|e: mailmesh::EventError| Failure::failed(e.to_string()))?;
+    let network =
+        BLOCKED.parse().map_err(|e: mailmesh::EventError| Failure::failed(e.to_string()))?;
     let start = Instant::now();
     let request = Request::BlockAdd {
         network,
@@ -111,10 +100,7 @@ pub(super) async fn block(fleet: &mut Fleet) -> Step {
         expect_blocked(fleet, name).await?;
     }
     let slowest = times.values().max().copied().unwrap_or_default();
-    shown(
-        slowest,
-        format!("{BLOCKED} blocked on mx2, refused {}", at(&times)),
-    )
+    shown(slowest, format!("{BLOCKED} blocked on mx2, refused {}", at(&times)))
 }
 
 /// A certificate is set, then renewed; the others show the new fingerprint.
@@ -148,34 +134,22 @@ pub(super) async fn kill(fleet: &mut Fleet) -> Step {
     })
     .await?;
     let slowest = times.values().max().copied().unwrap_or_default();
-    shown(
-        slowest,
-        format!("mx2 killed with SIGKILL, noticed {}", at(&times)),
-    )
+    shown(slowest, format!("mx2 killed with SIGKILL, noticed {}", at(&times)))
 }
 
 /// It comes back empty and takes the mirror from the others.
 pub(super) async fn come_back(fleet: &mut Fleet) -> Step {
     let expected = fleet.ask("mx1", &Request::Status).await?;
     let certificates = fleet.ask("mx1", &Request::CertList).await?;
-    let fingerprint = certificates[0]["fingerprint"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned();
+    let fingerprint = certificates[0]["fingerprint"].as_str().unwrap_or_default().to_owned();
     let start = Instant::now();
     fleet.start("mx2").await?;
     let ready = start.elapsed();
-    wait_until(
-        fleet,
-        "mx2",
-        Request::Status,
-        "the mirror of mx1",
-        |status| {
-            status["members"] == 2
-                && status["mirror_entries"] == expected["mirror_entries"]
-                && status["mirror_fingerprint"] == expected["mirror_fingerprint"]
-        },
-    )
+    wait_until(fleet, "mx2", Request::Status, "the mirror of mx1", |status| {
+        status["members"] == 2
+            && status["mirror_entries"] == expected["mirror_entries"]
+            && status["mirror_fingerprint"] == expected["mirror_fingerprint"]
+    })
     .await?;
     let elapsed = start.elapsed();
     expect_blocked(fleet, "mx2").await?;
@@ -206,27 +180,17 @@ pub(super) async fn goodbye(fleet: &mut Fleet) -> Step {
 }
 
 fn shown(elapsed: Duration, what: String) -> Step {
-    Ok(Shown {
-        seconds: elapsed.as_secs_f64(),
-        what,
-    })
+    Ok(Shown { seconds: elapsed.as_secs_f64(), what })
 }
 
 fn one_of_each() -> Result<Vec<Event>, Failure> {
     let invalid = |error: mailmesh::EventError| Failure::failed(error.to_string());
     let account = AccountId(7);
-    let object = RegistryObject {
-        object_type: 3,
-        id: ObjectId(12),
-    };
+    let object = RegistryObject { object_type: 3, id: ObjectId(12) };
     let push = EmailPush::new(account, EmailId(5), ChangeId(43)).of_size(2_048);
     Ok(vec![
-        StateChange::new(account, ChangeId(42))
-            .with(DataTypes::EMAIL | DataTypes::THREAD)
-            .into(),
-        push.in_mailboxes(vec![MailboxId(1), MailboxId(9)])
-            .map_err(invalid)?
-            .into(),
+        StateChange::new(account, ChangeId(42)).with(DataTypes::EMAIL | DataTypes::THREAD).into(),
+        push.in_mailboxes(vec![MailboxId(1), MailboxId(9)]).map_err(invalid)?.into(),
         CalendarAlert {
             account,
             event: CalendarEventId(77),
@@ -245,9 +209,7 @@ fn one_of_each() -> Result<Vec<Event>, Failure> {
             .into(),
         RegistryChange::Insert(object).into(),
         QueueSignal::Refresh.into(),
-        Custom::new("demo.greeting", "hello")
-            .map_err(invalid)?
-            .into(),
+        Custom::new("demo.greeting", "hello").map_err(invalid)?.into(),
     ])
 }
 
@@ -261,21 +223,11 @@ async fn publish_and_compare(
     fleet.forget_seen();
     let start = Instant::now();
     for event in events {
-        fleet
-            .ask(
-                from,
-                &Request::Publish {
-                    event: event.clone(),
-                },
-            )
-            .await?;
+        fleet.ask(from, &Request::Publish { event: event.clone() }).await?;
     }
     let mut expected: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for event in events {
-        expected
-            .entry(event.lane().to_string())
-            .or_default()
-            .push(json!(event));
+        expected.entry(event.lane().to_string()).or_default().push(json!(event));
     }
     let others: Vec<_> = NODES.into_iter().filter(|name| *name != from).collect();
     let mut missing = others.len() * events.len();
@@ -285,10 +237,7 @@ async fn publish_and_compare(
         let seen = next(fleet, "the events at the other nodes").await?;
         let data = &seen.entry["data"];
         if seen.entry["type"] == "gap" {
-            return Err(Failure::failed(format!(
-                "{} was told of a gap: {data}",
-                seen.node
-            )));
+            return Err(Failure::failed(format!("{} was told of a gap: {data}", seen.node)));
         }
         if seen.entry["type"] != "event" || data["from"]["name"] != from {
             continue;
@@ -297,10 +246,7 @@ async fn publish_and_compare(
         let index = heard.entry((seen.node.clone(), lane.clone())).or_default();
         let event = json!({"kind": data["kind"], "event": data["event"]});
         if expected.get(&lane).and_then(|lane| lane.get(*index)) != Some(&event) {
-            return Err(Failure::failed(format!(
-                "{} heard something else: {event}",
-                seen.node
-            )));
+            return Err(Failure::failed(format!("{} heard something else: {event}", seen.node)));
         }
         *index += 1;
         missing -= 1;
@@ -313,12 +259,8 @@ async fn set_certificate(fleet: &mut Fleet) -> Result<String, Failure> {
     let made = rcgen::generate_simple_self_signed([HOST.to_owned()]);
     let made = made.map_err(|error| Failure::failed(format!("making a certificate: {error}")))?;
     let (chain_pem, key_pem) = (made.cert.pem(), made.signing_key.serialize_pem());
-    let certificate = fleet
-        .ask("mx3", &Request::CertAdd { chain_pem, key_pem })
-        .await?;
-    let fingerprint = certificate["fingerprint"]
-        .as_str()
-        .filter(|text| text.len() == 64);
+    let certificate = fleet.ask("mx3", &Request::CertAdd { chain_pem, key_pem }).await?;
+    let fingerprint = certificate["fingerprint"].as_str().filter(|text| text.len() == 64);
     fingerprint
         .map(str::to_owned)
         .ok_or_else(|| Failure::failed("the certificate has no fingerprint"))
@@ -329,30 +271,17 @@ async fn expect_certificate(
     name: &str,
     fingerprint: &str,
 ) -> Result<(), Failure> {
-    wait_until(
-        fleet,
-        name,
-        Request::CertList,
-        "the renewed certificate",
-        |list| {
-            list.as_array()
-                .is_some_and(|list| list.len() == 1 && list[0]["fingerprint"] == fingerprint)
-        },
-    )
+    wait_until(fleet, name, Request::CertList, "the renewed certificate", |list| {
+        list.as_array().is_some_and(|list| list.len() == 1 && list[0]["fingerprint"] == fingerprint)
+    })
     .await
 }
 
 async fn expect_blocked(fleet: &mut Fleet, name: &str) -> Result<(), Failure> {
-    let address = BLOCKED
-        .parse()
-        .map_err(|_| Failure::failed("the demo's address is none"))?;
-    wait_until(
-        fleet,
-        name,
-        Request::BlockCheck { address },
-        "the blocked address",
-        |verdict| verdict["blocked"] == true,
-    )
+    let address = BLOCKED.parse().map_err(|_| Failure::failed("the demo's address is none"))?;
+    wait_until(fleet, name, Request::BlockCheck { address }, "the blocked address", |verdict| {
+        verdict["blocked"] == true
+    })
     .await
 }
 
@@ -403,10 +332,7 @@ async fn next(fleet: &mut Fleet, what: &str) -> Result<Seen, Failure> {
 
 fn late(fleet: &Fleet, name: &str, what: &str) -> Failure {
     let seconds = PATIENCE.as_secs();
-    Failure::failed(format!(
-        "{name}: {what} not seen within {seconds} s\n{}",
-        fleet.log(name)
-    ))
+    Failure::failed(format!("{name}: {what} not seen within {seconds} s\n{}", fleet.log(name)))
 }
 
 /// "on mx1 after 1.2 ms, on mx3 after 1.4 ms"

@@ -11,22 +11,14 @@ pub(crate) fn any_event() -> impl Strategy<Value = Event> {
     prop_oneof![
         (any::<u32>(), any::<u64>(), any::<u64>()).prop_map(|(account, change, types)| {
             let types = DataTypes::from_bits_retain(types);
-            StateChange::new(AccountId(account), ChangeId(change))
-                .with(types)
-                .into()
+            StateChange::new(AccountId(account), ChangeId(change)).with(types).into()
         }),
         any_push(),
         (any::<u32>(), any::<u32>(), any::<u16>(), any::<u64>()).prop_map(
             |(account, event, alert, due)| {
                 let (account, event) = (AccountId(account), CalendarEventId(event));
                 let (alert, due) = (AlertId(alert), UnixMillis(due));
-                CalendarAlert {
-                    account,
-                    event,
-                    alert,
-                    due,
-                }
-                .into()
+                CalendarAlert { account, event, alert, due }.into()
             }
         ),
         (any::<u32>(), any::<u32>(), 0..3).prop_map(|(account, subscription, change)| {
@@ -36,31 +28,20 @@ pub(crate) fn any_event() -> impl Strategy<Value = Event> {
                 SubscriptionChange::Removed,
             ][change as usize];
             let (account, subscription) = (AccountId(account), SubscriptionId(subscription));
-            PushSubscriptionChange {
-                account,
-                subscription,
-                change,
-            }
-            .into()
+            PushSubscriptionChange { account, subscription, change }.into()
         }),
-        (
-            any_cache(),
-            prop::collection::vec(any::<u64>(), 0..50),
-            any::<bool>()
-        )
-            .prop_map(|(cache, ids, negative)| match (ids.is_empty(), negative) {
+        (any_cache(), prop::collection::vec(any::<u64>(), 0..50), any::<bool>()).prop_map(
+            |(cache, ids, negative)| match (ids.is_empty(), negative) {
                 (false, _) => {
                     let ids = ids.into_iter().map(ObjectId).collect();
                     CacheInvalidation::ids(cache, ids).unwrap().into()
                 }
                 (true, true) => CacheInvalidation::negative(cache).into(),
                 (true, false) => CacheInvalidation::all(cache).into(),
-            }),
+            }
+        ),
         (0..4, any::<u16>(), any::<u64>()).prop_map(|(change, object_type, id)| {
-            let object = RegistryObject {
-                object_type,
-                id: ObjectId(id),
-            };
+            let object = RegistryObject { object_type, id: ObjectId(id) };
             match change {
                 0 => RegistryChange::Insert(object),
                 1 => RegistryChange::Delete(object),
@@ -70,11 +51,7 @@ pub(crate) fn any_event() -> impl Strategy<Value = Event> {
             .into()
         }),
         (0..3).prop_map(|signal| {
-            [
-                QueueSignal::Refresh,
-                QueueSignal::Paused,
-                QueueSignal::Resumed,
-            ][signal as usize]
+            [QueueSignal::Refresh, QueueSignal::Paused, QueueSignal::Resumed][signal as usize]
                 .into()
         }),
         any_change().prop_map(Event::from),
@@ -84,13 +61,7 @@ pub(crate) fn any_event() -> impl Strategy<Value = Event> {
 }
 
 fn any_push() -> impl Strategy<Value = Event> {
-    let ids = (
-        any::<u32>(),
-        any::<u32>(),
-        any::<u64>(),
-        any::<u64>(),
-        any::<u32>(),
-    );
+    let ids = (any::<u32>(), any::<u32>(), any::<u64>(), any::<u64>(), any::<u32>());
     (ids, prop::collection::vec(any::<u32>(), 0..20)).prop_map(|(ids, mailboxes)| {
         let (account, email, change, received, size) = ids;
         EmailPush::new(AccountId(account), EmailId(email), ChangeId(change))
@@ -125,32 +96,18 @@ pub(crate) fn any_change() -> impl Strategy<Value = Change> {
     let stamp = (any::<u64>(), any::<u64>()).prop_map(|(t, n)| Stamp::from_raw(t, NodeId(n)));
     let block = (".{0,60}", ".{0,60}", any::<u64>(), any::<Option<u64>>()).prop_map(
         |(reason, origin, added, expires)| {
-            let block = Block::new(reason, UnixMillis(added))
-                .unwrap()
-                .from_origin(origin)
-                .unwrap();
+            let block = Block::new(reason, UnixMillis(added)).unwrap().from_origin(origin).unwrap();
             Arc::new(expires.map_or(block.clone(), |at| block.expiring_at(UnixMillis(at))))
         },
     );
     let network = (any::<std::net::IpAddr>(), 0u8..=128)
-        .prop_filter_map("prefix too long", |(address, len)| {
-            Network::new(address, len).ok()
-        });
-    let networks = (
-        any::<bool>(),
-        network,
-        stamp.clone(),
-        prop::option::of(block),
-    )
-        .prop_map(|(allow, network, stamp, block)| {
+        .prop_filter_map("prefix too long", |(address, len)| Network::new(address, len).ok());
+    let networks = (any::<bool>(), network, stamp.clone(), prop::option::of(block)).prop_map(
+        |(allow, network, stamp, block)| {
             let rule = if allow { Rule::Allow } else { Rule::Block };
-            Change::Network(NetworkChange {
-                rule,
-                network,
-                stamp,
-                block,
-            })
-        });
+            Change::Network(NetworkChange { rule, network, stamp, block })
+        },
+    );
     let names = prop::collection::vec("[a-z]{1,20}\\.example", 1..6);
     let chain = prop::collection::vec(prop::collection::vec(any::<u8>(), 1..400), 1..4);
     let certificates = (names, stamp, prop::option::of((chain, any::<[u8; 32]>()))).prop_map(
@@ -167,11 +124,7 @@ pub(crate) fn any_change() -> impl Strategy<Value = Change> {
                 };
                 Arc::new(Certificate::new(parts).unwrap())
             });
-            Change::Certificate(CertificateChange {
-                names,
-                stamp,
-                certificate,
-            })
+            Change::Certificate(CertificateChange { names, stamp, certificate })
         },
     );
     prop_oneof![networks, certificates]

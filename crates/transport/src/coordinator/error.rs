@@ -20,11 +20,7 @@ pub struct Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}, line {}, column {}",
-            self.source, self.line, self.column
-        )
+        write!(f, "{}, line {}, column {}", self.source, self.line, self.column)
     }
 }
 
@@ -169,9 +165,7 @@ pub enum ConfigErrorKind {
 }
 
 fn did_you_mean(nearest: Option<&str>) -> String {
-    nearest
-        .map(|nearest| format!(", did you mean `{nearest}`?"))
-        .unwrap_or_default()
+    nearest.map(|nearest| format!(", did you mean `{nearest}`?")).unwrap_or_default()
 }
 
 /// A configuration error: what is wrong, and where.
@@ -185,10 +179,7 @@ pub struct ConfigError {
 
 impl ConfigError {
     pub(crate) fn new(kind: ConfigErrorKind) -> Self {
-        Self {
-            kind: Box::new(kind),
-            place: None,
-        }
+        Self { kind: Box::new(kind), place: None }
     }
 
     pub(crate) fn at(mut self, place: Place) -> Self {

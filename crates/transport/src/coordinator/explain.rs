@@ -17,11 +17,7 @@ impl Coordinator {
                 line(&mut out, "coordinator", "disabled: this server runs alone");
             }
             Backend::Zenoh(settings) => {
-                line(
-                    &mut out,
-                    "coordinator",
-                    "Zenoh, peer to peer, without a broker",
-                );
+                line(&mut out, "coordinator", "Zenoh, peer to peer, without a broker");
                 zenoh(&mut out, settings);
             }
         }
@@ -50,25 +46,14 @@ fn zenoh(out: &mut String, settings: &ZenohSettings) {
     );
     match (settings.endpoints("listen").as_slice(), settings.mode()) {
         ([], "client") => line(out, "listens", "nowhere (clients do not)"),
-        ([], "router") => line(
-            out,
-            "listens",
-            "tcp/[::]:7447 (default): TCP port 7447 of every address",
-        ),
-        ([], _) => line(
-            out,
-            "listens",
-            "tcp/[::]:0 (default): a free TCP port of every address",
-        ),
+        ([], "router") => {
+            line(out, "listens", "tcp/[::]:7447 (default): TCP port 7447 of every address")
+        }
+        ([], _) => line(out, "listens", "tcp/[::]:0 (default): a free TCP port of every address"),
         (some, _) => line(out, "listens", &some.join(", ")),
     }
     let text = |pointer: &str, default: &str| {
-        settings
-            .value()
-            .pointer(pointer)
-            .and_then(Value::as_str)
-            .unwrap_or(default)
-            .to_owned()
+        settings.value().pointer(pointer).and_then(Value::as_str).unwrap_or(default).to_owned()
     };
     if settings.flag("/scouting/multicast/enabled", true) {
         let address = text("/scouting/multicast/address", "224.0.0.224:7446");
@@ -76,50 +61,30 @@ fn zenoh(out: &mut String, settings: &ZenohSettings) {
             "auto" | "" => "an interface that Zenoh picks".to_owned(),
             name => format!("interface {name}"),
         };
-        line(
-            out,
-            "finds",
-            &format!("others by multicast: UDP {address} on {interface}"),
-        );
+        line(out, "finds", &format!("others by multicast: UDP {address} on {interface}"));
     } else {
         line(out, "finds", "nobody by multicast: it is off");
     }
     if settings.flag("/scouting/gossip/enabled", true) {
-        line(
-            out,
-            "",
-            "others by gossip: each peer tells of the peers it knows",
-        );
+        line(out, "", "others by gossip: each peer tells of the peers it knows");
     }
     match settings.endpoints("connect").as_slice() {
         [] => {}
-        some => line(
-            out,
-            "connects",
-            &format!("to {}, again and again until it can", some.join(", ")),
-        ),
+        some => {
+            line(out, "connects", &format!("to {}, again and again until it can", some.join(", ")))
+        }
     }
-    let lease = settings
-        .value()
-        .pointer("/transport/link/tx/lease")
-        .and_then(Value::as_u64);
+    let lease = settings.value().pointer("/transport/link/tx/lease").and_then(Value::as_u64);
     match lease {
         None => line(
             out,
             "links",
             &format!("a silent cut is noticed after {LEASE_MS} ms (our default; Zenoh's is 10000)"),
         ),
-        Some(lease) => line(
-            out,
-            "links",
-            &format!("a silent cut is noticed after {lease} ms"),
-        ),
+        Some(lease) => line(out, "links", &format!("a silent cut is noticed after {lease} ms")),
     }
     let tls = |section| {
-        settings
-            .endpoints(section)
-            .iter()
-            .any(|e| e.starts_with("tls/") || e.starts_with("quic/"))
+        settings.endpoints(section).iter().any(|e| e.starts_with("tls/") || e.starts_with("quic/"))
     };
     if tls("listen") || tls("connect") {
         let mutual = settings.flag("/transport/link/tls/enable_mtls", false);
@@ -149,17 +114,11 @@ fn zenoh(out: &mut String, settings: &ZenohSettings) {
 }
 
 fn mesh(out: &mut String, mesh: &MeshSettings) {
-    let name = mesh
-        .name
-        .as_ref()
-        .map_or("the host's name (default)".to_owned(), ToString::to_string);
+    let name =
+        mesh.name.as_ref().map_or("the host's name (default)".to_owned(), ToString::to_string);
     line(out, "node", &name);
     let cluster = mesh.cluster.as_deref().unwrap_or("mail (default)");
-    line(
-        out,
-        "cluster",
-        &format!("{cluster}: nodes of other clusters are not heard"),
-    );
+    line(out, "cluster", &format!("{cluster}: nodes of other clusters are not heard"));
     match &mesh.key {
         Some(secret) => line(
             out,
@@ -172,18 +131,8 @@ fn mesh(out: &mut String, mesh: &MeshSettings) {
             "none: whoever reaches a link may join and read, and certificates are not replicated; see `mailmesh key generate`",
         ),
     }
-    let failure = mesh
-        .failure_timeout
-        .map_or(3_000, |timeout| timeout.as_millis());
-    line(
-        out,
-        "failure",
-        &format!("a peer without a sign of life for {failure} ms has failed"),
-    );
+    let failure = mesh.failure_timeout.map_or(3_000, |timeout| timeout.as_millis());
+    line(out, "failure", &format!("a peer without a sign of life for {failure} ms has failed"));
     let events = mesh.inbox_events.unwrap_or(65_536);
-    line(
-        out,
-        "inboxes",
-        &format!("hold {events} events; a slower reader is told of a gap"),
-    );
+    line(out, "inboxes", &format!("hold {events} events; a slower reader is told of a gap"));
 }

@@ -20,19 +20,11 @@ pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
 
 pub(super) fn unknown_type(name: &str) -> ConfigErrorKind {
     let shown = name.chars().take(40).collect::<String>();
-    match BROKERED
-        .iter()
-        .find(|known| known.eq_ignore_ascii_case(name))
-    {
-        Some(known) => ConfigErrorKind::NotBuiltIn {
-            name: (*known).into(),
-        },
+    match BROKERED.iter().find(|known| known.eq_ignore_ascii_case(name)) {
+        Some(known) => ConfigErrorKind::NotBuiltIn { name: (*known).into() },
         None => {
             let nearest = nearest(name, ["Zenoh", "Disabled"]);
-            ConfigErrorKind::UnknownType {
-                name: shown,
-                nearest,
-            }
+            ConfigErrorKind::UnknownType { name: shown, nearest }
         }
     }
 }
@@ -59,10 +51,7 @@ pub(super) fn check_keys(
 
 /// "one of `a`, `b`, `c`"
 pub(super) fn list<S: AsRef<str>>(known: &[S]) -> String {
-    let quoted: Vec<_> = known
-        .iter()
-        .map(|key| format!("`{}`", key.as_ref()))
-        .collect();
+    let quoted: Vec<_> = known.iter().map(|key| format!("`{}`", key.as_ref())).collect();
     match quoted.as_slice() {
         [only] => only.clone(),
         _ => format!("one of {}", quoted.join(", ")),

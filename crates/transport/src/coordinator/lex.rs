@@ -42,11 +42,7 @@ pub(super) fn tokens(source: &Source<'_>) -> Result<Vec<Token>, ConfigError> {
             '/' if bytes.get(at + 1) == Some(&b'*') => {
                 let end = text[at + 2..].find("*/");
                 let open = || {
-                    syntax(
-                        source,
-                        start..start + 2,
-                        "this comment is never closed: expected `*/`",
-                    )
+                    syntax(source, start..start + 2, "this comment is never closed: expected `*/`")
                 };
                 at += 4 + end.ok_or_else(open)?;
                 continue;
@@ -66,10 +62,7 @@ pub(super) fn tokens(source: &Source<'_>) -> Result<Vec<Token>, ConfigError> {
                 TokenKind::Word
             }
         };
-        tokens.push(Token {
-            kind,
-            span: start..at,
-        });
+        tokens.push(Token { kind, span: start..at });
     }
     Ok(tokens)
 }
@@ -94,10 +87,5 @@ fn end_of_string(source: &Source<'_>, start: usize, quote: char) -> Result<usize
 }
 
 pub(super) fn syntax(source: &Source<'_>, span: Range<usize>, message: &str) -> ConfigError {
-    source.error_at(
-        span,
-        ConfigErrorKind::Syntax {
-            message: message.into(),
-        },
-    )
+    source.error_at(span, ConfigErrorKind::Syntax { message: message.into() })
 }

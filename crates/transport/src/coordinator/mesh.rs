@@ -76,9 +76,7 @@ impl Secret {
                         "{shown} may be read by everybody; run `chmod 600 {shown}`"
                     )));
                 }
-                std::fs::read_to_string(path)
-                    .map(Zeroizing::new)
-                    .map_err(failed)
+                std::fs::read_to_string(path).map(Zeroizing::new).map_err(failed)
             }
         }
     }
@@ -126,24 +124,11 @@ impl MeshSettings {
             return Err(wrong_type(source, outline, &["mesh"], value, "an object"));
         };
         check_keys(source, outline, &["mesh"], object, &Self::KEYS)?;
-        let reader = Reader {
-            source,
-            outline,
-            object,
-        };
+        let reader = Reader { source, outline, object };
         Ok(Self {
-            name: reader
-                .text("name")?
-                .map(|name| reader.parse_name(name))
-                .transpose()?,
-            cluster: reader
-                .text("cluster")?
-                .map(|name| reader.parse_cluster(name))
-                .transpose()?,
-            key: object
-                .get("key")
-                .map(|value| reader.secret(value))
-                .transpose()?,
+            name: reader.text("name")?.map(|name| reader.parse_name(name)).transpose()?,
+            cluster: reader.text("cluster")?.map(|name| reader.parse_cluster(name)).transpose()?,
+            key: object.get("key").map(|value| reader.secret(value)).transpose()?,
             failure_timeout: reader
                 .number("failureTimeoutMs", 2_000, 3_600_000)?
                 .map(Duration::from_millis),
@@ -165,13 +150,9 @@ impl Reader<'_> {
         match self.object.get(key) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(other) => Err(wrong_type(
-                self.source,
-                self.outline,
-                &["mesh", key],
-                other,
-                "a string",
-            )),
+            Some(other) => {
+                Err(wrong_type(self.source, self.outline, &["mesh", key], other, "a string"))
+            }
         }
     }
 
@@ -180,29 +161,19 @@ impl Reader<'_> {
             return Ok(None);
         };
         let whole = value.as_u64().or_else(|| {
-            value
-                .as_f64()
-                .filter(|f| f.fract() == 0.0 && (0.0..1e15).contains(f))
-                .map(|f| f as u64)
+            value.as_f64().filter(|f| f.fract() == 0.0 && (0.0..1e15).contains(f)).map(|f| f as u64)
         });
         match whole {
             Some(number) if (least..=most).contains(&number) => Ok(Some(number)),
             _ => {
                 let expected = format!("a whole number from {least} to {most}");
-                Err(wrong_type(
-                    self.source,
-                    self.outline,
-                    &["mesh", key],
-                    value,
-                    &expected,
-                ))
+                Err(wrong_type(self.source, self.outline, &["mesh", key], value, &expected))
             }
         }
     }
 
     fn parse_name(&self, name: &str) -> Result<NodeName, ConfigError> {
-        name.parse()
-            .map_err(|error| self.bad("name", &format!("{error}")))
+        name.parse().map_err(|error| self.bad("name", &format!("{error}")))
     }
 
     fn parse_cluster(&self, name: &str) -> Result<String, ConfigError> {
@@ -217,21 +188,15 @@ impl Reader<'_> {
             Value::String(text) => return Ok(Secret::Value(Zeroizing::new(text.clone()))),
             Value::Object(object) => object,
             other => {
-                return Err(wrong_type(
-                    self.source,
-                    self.outline,
-                    &path,
-                    other,
-                    expected,
-                ));
+                return Err(wrong_type(self.source, self.outline, &path, other, expected));
             }
         };
         let (field, make): (&str, fn(&str) -> Secret) =
             match object.get("@type").and_then(Value::as_str) {
                 Some("Value") => ("secret", |text| Secret::Value(Zeroizing::new(text.into()))),
-                Some("EnvironmentVariable") => ("variableName", |name| {
-                    Secret::EnvironmentVariable(name.into())
-                }),
+                Some("EnvironmentVariable") => {
+                    ("variableName", |name| Secret::EnvironmentVariable(name.into()))
+                }
                 Some("File") => ("filePath", |path| Secret::File(path.into())),
                 _ => {
                     let why = "its `@type` is one of \"File\", \"EnvironmentVariable\", \"Value\"";
@@ -246,11 +211,7 @@ impl Reader<'_> {
     }
 
     fn bad(&self, key: &str, why: &str) -> ConfigError {
-        let kind = ConfigErrorKind::BadValue {
-            key: format!("mesh.{key}"),
-            why: why.into(),
-        };
-        self.source
-            .error_at(self.outline.value(&["mesh", key]), kind)
+        let kind = ConfigErrorKind::BadValue { key: format!("mesh.{key}"), why: why.into() };
+        self.source.error_at(self.outline.value(&["mesh", key]), kind)
     }
 }

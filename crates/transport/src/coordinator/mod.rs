@@ -104,11 +104,7 @@ impl Coordinator {
     #[must_use]
     pub fn disabled() -> Self {
         let (mesh, warnings) = (MeshSettings::default(), Vec::new());
-        Self {
-            backend: Backend::Disabled,
-            mesh,
-            warnings,
-        }
+        Self { backend: Backend::Disabled, mesh, warnings }
     }
 
     /// Reads a configuration from a file.
@@ -120,10 +116,7 @@ impl Coordinator {
         let path = path.as_ref();
         let name = path.display().to_string();
         let read = |error: std::io::Error| {
-            ConfigError::new(ConfigErrorKind::Read {
-                path: name.clone(),
-                why: error.to_string(),
-            })
+            ConfigError::new(ConfigErrorKind::Read { path: name.clone(), why: error.to_string() })
         };
         let len = std::fs::metadata(path).map_err(read)?.len();
         if len > MAX_CONFIG_LEN as u64 {
@@ -151,9 +144,7 @@ impl Coordinator {
             return Err(source.error_at(0..1, ConfigErrorKind::NotAnObject));
         };
         let Some(kind) = object.get("@type") else {
-            let looks_outer = ["config", "mesh"]
-                .iter()
-                .find(|key| object.contains_key(**key));
+            let looks_outer = ["config", "mesh"].iter().find(|key| object.contains_key(**key));
             if let Some(key) = looks_outer {
                 let span = outline.key(&[key]);
                 return Err(source.error_at(span, ConfigErrorKind::NoType));
@@ -161,11 +152,7 @@ impl Coordinator {
             let settings = ZenohSettings::check(&source, &outline, value)?;
             warnings.extend(settings.warnings());
             let (backend, mesh) = (Backend::Zenoh(settings), MeshSettings::default());
-            return Ok(Self {
-                backend,
-                mesh,
-                warnings,
-            });
+            return Ok(Self { backend, mesh, warnings });
         };
         let backend = match kind.as_str() {
             Some("Disabled") => {
@@ -184,21 +171,11 @@ impl Coordinator {
             }
             None => {
                 let expected = "a string: \"Zenoh\" or \"Disabled\"";
-                return Err(known::wrong_type(
-                    &source,
-                    &outline,
-                    &["@type"],
-                    kind,
-                    expected,
-                ));
+                return Err(known::wrong_type(&source, &outline, &["@type"], kind, expected));
             }
         };
         let mesh = MeshSettings::check(&source, &outline, object.get("mesh"))?;
-        Ok(Self {
-            backend,
-            mesh,
-            warnings,
-        })
+        Ok(Self { backend, mesh, warnings })
     }
 
     /// What coordinates.
@@ -262,13 +239,7 @@ fn embedded(
         }
         Some(other) => {
             let expected = "a string that holds a Zenoh configuration";
-            Err(known::wrong_type(
-                source,
-                outline,
-                &["config"],
-                other,
-                expected,
-            ))
+            Err(known::wrong_type(source, outline, &["config"], other, expected))
         }
     }
 }

@@ -47,9 +47,7 @@ impl Outline {
     pub(super) fn of(source: &Source<'_>) -> Result<Self, ConfigError> {
         let tokens = tokens(source)?;
         let Some(first) = tokens.first() else {
-            return Err(ConfigError::new(ConfigErrorKind::Empty {
-                name: source.name().into(),
-            }));
+            return Err(ConfigError::new(ConfigErrorKind::Empty { name: source.name().into() }));
         };
         if first.kind != TokenKind::Punctuation(b'{') {
             let kind = other_format(source, &tokens);
@@ -76,11 +74,7 @@ impl Outline {
                         return Err(source.error_at(span, kind));
                     }
                     self.values.insert(path.clone(), span.clone());
-                    open.push(Open {
-                        bracket: b,
-                        at: span,
-                        index: 0,
-                    });
+                    open.push(Open { bracket: b, at: span, index: 0 });
                     if b == b'[' {
                         path.push("0".into());
                         expect = Expect::ValueOrEnd;
@@ -163,11 +157,7 @@ impl Outline {
                     ));
                 }
                 (expected, _) => {
-                    return fail(format!(
-                        "expected {}, found `{}`",
-                        expected.describe(),
-                        shown()
-                    ));
+                    return fail(format!("expected {}, found `{}`", expected.describe(), shown()));
                 }
             }
         }
@@ -206,12 +196,7 @@ impl Outline {
             let json5::Error::Message { msg, location } = error;
             let at = location.map_or(0, |l| source.offset_of(l.line, l.column));
             // pest draws a picture; its last line says what was expected.
-            let last = msg
-                .lines()
-                .last()
-                .unwrap_or_default()
-                .trim()
-                .trim_start_matches("= ");
+            let last = msg.lines().last().unwrap_or_default().trim().trim_start_matches("= ");
             syntax(source, at..at + 1, &format!("not JSON5: {last}"))
         })
     }
@@ -226,18 +211,11 @@ impl Outline {
                 continue;
             }
             last_line = place.line;
-            let start = source.text()[..span.start]
-                .rfind('\n')
-                .map_or(0, |at| at + 1);
-            let end = source.text()[start..]
-                .find('\n')
-                .map_or(source.text().len(), |at| start + at);
-            let on_line: Vec<_> = self
-                .bare
-                .iter()
-                .filter(|s| s.start >= start && s.end <= end)
-                .cloned()
-                .collect();
+            let start = source.text()[..span.start].rfind('\n').map_or(0, |at| at + 1);
+            let end =
+                source.text()[start..].find('\n').map_or(source.text().len(), |at| start + at);
+            let on_line: Vec<_> =
+                self.bare.iter().filter(|s| s.start >= start && s.end <= end).cloned().collect();
             let word = &source.text()[span.clone()];
             warnings.push(Warning {
                 message: format!("`{word}` must be in quotes in JSON5; taken as \"{word}\""),
@@ -260,19 +238,13 @@ impl Outline {
 
     /// The paths of all keys of this name.
     pub(super) fn paths_of(&self, key: &str) -> impl Iterator<Item = &Vec<String>> {
-        self.keys
-            .keys()
-            .filter(move |path| path.last().is_some_and(|last| last == key))
+        self.keys.keys().filter(move |path| path.last().is_some_and(|last| last == key))
     }
 
     /// The path of the innermost key or value at an offset.
     pub(super) fn path_at(&self, at: usize) -> Option<&Vec<String>> {
         let starts = |(_, span): &(&Vec<String>, &Range<usize>)| span.start == at;
-        self.values
-            .iter()
-            .find(starts)
-            .or_else(|| self.keys.iter().find(starts))
-            .map(|(p, _)| p)
+        self.values.iter().find(starts).or_else(|| self.keys.iter().find(starts)).map(|(p, _)| p)
     }
 
     fn find<S: AsRef<str>>(map: &HashMap<Vec<String>, Range<usize>>, path: &[S]) -> Range<usize> {
@@ -331,9 +303,7 @@ fn word(text: &str) -> Word {
         || (unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.')
             && json5::from_str::<f64>(text).is_ok());
     let is_name = text.starts_with(|c: char| c.is_alphabetic() || c == '_' || c == '$')
-        && text
-            .chars()
-            .all(|c| c.is_alphanumeric() || "_-$.".contains(c));
+        && text.chars().all(|c| c.is_alphanumeric() || "_-$.".contains(c));
     match (literal, is_name) {
         (true, _) => Word::Literal,
         (false, true) => Word::Name,
@@ -344,20 +314,13 @@ fn word(text: &str) -> Word {
 /// What a text that does not begin with `{` most likely is.
 fn other_format(source: &Source<'_>, tokens: &[Token]) -> ConfigErrorKind {
     let text = source.text();
-    let first = text
-        .lines()
-        .map(str::trim)
-        .find(|l| !l.is_empty() && !l.starts_with('#'));
+    let first = text.lines().map(str::trim).find(|l| !l.is_empty() && !l.starts_with('#'));
     let first = first.unwrap_or_default();
     let is_toml = first.starts_with('[') && first.ends_with(']') && !first.contains(',')
         || first.contains(" = ");
-    let second_is_colon = tokens
-        .get(1)
-        .is_some_and(|t| t.kind == TokenKind::Punctuation(b':'));
+    let second_is_colon = tokens.get(1).is_some_and(|t| t.kind == TokenKind::Punctuation(b':'));
     if first.starts_with("---") || (second_is_colon && !first.starts_with('[')) {
-        ConfigErrorKind::OtherFormat {
-            format: "YAML, or an object without its braces",
-        }
+        ConfigErrorKind::OtherFormat { format: "YAML, or an object without its braces" }
     } else if first.starts_with('<') {
         ConfigErrorKind::OtherFormat { format: "XML" }
     } else if is_toml {

@@ -32,18 +32,12 @@ pub(super) fn endpoint(text: &str) -> Result<(), String> {
     match PROTOCOLS.iter().find(|(name, _)| *name == protocol) {
         None => {
             let hint = nearest(protocol, PROTOCOLS.map(|(name, _)| name));
-            let hint = hint
-                .map(|p| format!(", did you mean \"{p}\"?"))
-                .unwrap_or_default();
-            return Err(format!(
-                "there is no protocol \"{protocol}\"{hint}; {EXAMPLE}"
-            ));
+            let hint = hint.map(|p| format!(", did you mean \"{p}\"?")).unwrap_or_default();
+            return Err(format!("there is no protocol \"{protocol}\"{hint}; {EXAMPLE}"));
         }
         Some((_, None)) => {}
         Some((_, Some(""))) => {
-            return Err(format!(
-                "the protocol \"{protocol}\" is not supported; use tcp or tls"
-            ));
+            return Err(format!("the protocol \"{protocol}\" is not supported; use tcp or tls"));
         }
         Some((_, Some(feature))) if !built_in(feature) => {
             return Err(format!(
@@ -60,17 +54,12 @@ pub(super) fn endpoint(text: &str) -> Result<(), String> {
         return Err(format!("\"{text}\" has no port; {EXAMPLE}"));
     };
     if port.parse::<u16>().is_err() {
-        return Err(format!(
-            "\"{port}\" is not a port from 0 to 65535; {EXAMPLE}"
-        ));
+        return Err(format!("\"{port}\" is not a port from 0 to 65535; {EXAMPLE}"));
     }
     let bracketed = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
     let looks_v4 = !host.is_empty() && host.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     let is_bad = match bracketed {
-        Some(v6) => v6
-            .split('%')
-            .next()
-            .is_none_or(|v6| v6.parse::<std::net::Ipv6Addr>().is_err()),
+        Some(v6) => v6.split('%').next().is_none_or(|v6| v6.parse::<std::net::Ipv6Addr>().is_err()),
         None if looks_v4 => host.parse::<std::net::Ipv4Addr>().is_err(),
         None if host.contains(':') => {
             return Err(format!(
@@ -80,9 +69,7 @@ pub(super) fn endpoint(text: &str) -> Result<(), String> {
         None => host.is_empty() || host.contains(char::is_whitespace),
     };
     if is_bad {
-        return Err(format!(
-            "\"{host}\" is not an address or host name; {EXAMPLE}"
-        ));
+        return Err(format!("\"{host}\" is not an address or host name; {EXAMPLE}"));
     }
     Ok(())
 }
@@ -115,10 +102,7 @@ impl Needs {
             Some(Value::Array(list)) => vec![(base.to_vec(), list)],
             Some(Value::Object(by_mode)) => match by_mode.get(mode) {
                 Some(Value::Array(list)) => {
-                    vec![(
-                        base.iter().cloned().chain([mode.to_owned()]).collect(),
-                        list,
-                    )]
+                    vec![(base.iter().cloned().chain([mode.to_owned()]).collect(), list)]
                 }
                 _ => Vec::new(),
             },
@@ -140,36 +124,23 @@ impl Needs {
             for (key, file) in tls.iter().filter(|(key, _)| is_file(key)) {
                 let Some(file) = file.as_str() else { continue };
                 let path = ["transport", "link", "tls", key].map(str::to_owned);
-                needs
-                    .files
-                    .push((path.join("."), file.to_owned(), place(&path)));
+                needs.files.push((path.join("."), file.to_owned(), place(&path)));
             }
         }
-        let listens_tls = needs
-            .listens
-            .iter()
-            .find(|(text, _)| text.starts_with("tls/"));
+        let listens_tls = needs.listens.iter().find(|(text, _)| text.starts_with("tls/"));
         if let Some((text, at)) = listens_tls {
             for key in ["listen_certificate", "listen_private_key"] {
-                let has = |name: String| {
-                    value
-                        .pointer(&format!("/transport/link/tls/{name}"))
-                        .is_some()
-                };
+                let has =
+                    |name: String| value.pointer(&format!("/transport/link/tls/{name}")).is_some();
                 if !has(key.to_owned()) && !has(format!("{key}_base64")) {
                     let why =
                         format!("listening with TLS needs `transport.link.tls.{key}`, a PEM file");
-                    let kind = ConfigErrorKind::BadValue {
-                        key: text.clone(),
-                        why,
-                    };
+                    let kind = ConfigErrorKind::BadValue { key: text.clone(), why };
                     return Err(ConfigError::new(kind).at(at.clone()));
                 }
             }
         }
-        let interface = value
-            .pointer("/scouting/multicast/interface")
-            .and_then(Value::as_str);
+        let interface = value.pointer("/scouting/multicast/interface").and_then(Value::as_str);
         if let Some(name) = interface.filter(|name| !name.is_empty() && *name != "auto") {
             let path = ["scouting", "multicast", "interface"].map(str::to_owned);
             needs.interface = Some((name.to_owned(), place(&path)));
@@ -183,10 +154,7 @@ impl Needs {
                 let why = format!(
                     "cannot read {file}: {error}; give the path of a PEM file that the server may read"
                 );
-                let kind = ConfigErrorKind::BadValue {
-                    key: key.clone(),
-                    why,
-                };
+                let kind = ConfigErrorKind::BadValue { key: key.clone(), why };
                 return Err(ConfigError::new(kind).at(place.clone()));
             }
         }
@@ -195,19 +163,14 @@ impl Needs {
             && let Some(present) = interfaces()
             && !present.contains(name)
         {
-            let why = format!(
-                "there is no interface `{name}` here; there are {}",
-                present.join(", ")
-            );
+            let why =
+                format!("there is no interface `{name}` here; there are {}", present.join(", "));
             let key = "scouting.multicast.interface".into();
             return Err(ConfigError::new(ConfigErrorKind::BadValue { key, why }).at(place.clone()));
         }
         self.listens.iter().try_for_each(|(text, place)| {
             listen(text).map_err(|why| {
-                let kind = ConfigErrorKind::Listen {
-                    endpoint: text.clone(),
-                    why,
-                };
+                let kind = ConfigErrorKind::Listen { endpoint: text.clone(), why };
                 ConfigError::new(kind).at(place.clone())
             })
         })
@@ -216,10 +179,7 @@ impl Needs {
 
 /// Tries whether a TCP endpoint can be listened on.
 fn listen(text: &str) -> Result<(), String> {
-    let Some(address) = text
-        .strip_prefix("tcp/")
-        .or_else(|| text.strip_prefix("tls/"))
-    else {
+    let Some(address) = text.strip_prefix("tcp/").or_else(|| text.strip_prefix("tls/")) else {
         return Ok(());
     };
     let address = address.split(['?', '#']).next().unwrap_or_default();
@@ -244,9 +204,8 @@ fn listen(text: &str) -> Result<(), String> {
 /// The network interfaces, where the system lists them as files.
 fn interfaces() -> Option<Vec<String>> {
     let entries = std::fs::read_dir(Path::new("/sys/class/net")).ok()?;
-    let mut names: Vec<String> = entries
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .collect();
+    let mut names: Vec<String> =
+        entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
     names.sort();
     Some(names)
 }

@@ -16,9 +16,7 @@ const SHOWN: usize = 120;
 impl<'a> Source<'a> {
     pub(super) fn new(name: &str, bytes: &'a [u8]) -> Result<Self, ConfigError> {
         if bytes.len() > MAX_CONFIG_LEN {
-            return Err(ConfigError::new(ConfigErrorKind::TooLong {
-                len: bytes.len() as u64,
-            }));
+            return Err(ConfigError::new(ConfigErrorKind::TooLong { len: bytes.len() as u64 }));
         }
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let text = std::str::from_utf8(bytes).map_err(|error| {
@@ -27,21 +25,13 @@ impl<'a> Source<'a> {
                 at: error.valid_up_to(),
             })
         })?;
-        let source = Self {
-            name: name.into(),
-            text,
-        };
+        let source = Self { name: name.into(), text };
         if text.contains('\0') {
             let at = text.find('\0').unwrap_or(0);
-            return Err(ConfigError::new(ConfigErrorKind::NotText {
-                name: name.into(),
-                at,
-            }));
+            return Err(ConfigError::new(ConfigErrorKind::NotText { name: name.into(), at }));
         }
         if text.trim().is_empty() {
-            return Err(ConfigError::new(ConfigErrorKind::Empty {
-                name: name.into(),
-            }));
+            return Err(ConfigError::new(ConfigErrorKind::Empty { name: name.into() }));
         }
         Ok(source)
     }
@@ -62,36 +52,18 @@ impl<'a> Source<'a> {
     pub(super) fn place(&self, span: Range<usize>) -> Place {
         let start = self.floor(span.start.min(self.text.len()));
         let line_start = self.text[..start].rfind('\n').map_or(0, |at| at + 1);
-        let line_end = self.text[start..]
-            .find('\n')
-            .map_or(self.text.len(), |at| start + at);
+        let line_end = self.text[start..].find('\n').map_or(self.text.len(), |at| start + at);
         let line = self.text[..start].matches('\n').count() + 1;
         let column = self.text[line_start..start].chars().count() + 1;
         let end = self.floor(span.end.clamp(start, line_end));
         let width = self.text[start..end].chars().count().max(1);
         // Of a very long line, the piece around the place.
-        let skipped = if column > SHOWN / 2 {
-            column - SHOWN / 2
-        } else {
-            0
-        };
-        let shown = self.text[line_start..line_end]
-            .chars()
-            .skip(skipped)
-            .take(SHOWN);
-        let excerpt = shown
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect();
+        let skipped = if column > SHOWN / 2 { column - SHOWN / 2 } else { 0 };
+        let shown = self.text[line_start..line_end].chars().skip(skipped).take(SHOWN);
+        let excerpt = shown.map(|c| if c.is_control() { ' ' } else { c }).collect();
         let caret = column - 1 - skipped;
         let width = width.min(SHOWN - caret.min(SHOWN - 1));
-        Place {
-            source: self.name.clone(),
-            line,
-            column,
-            excerpt,
-            caret,
-            width,
-        }
+        Place { source: self.name.clone(), line, column, excerpt, caret, width }
     }
 
     /// The place of a line and column as the json5 crate counts them.
@@ -99,10 +71,7 @@ impl<'a> Source<'a> {
         let mut at = 0;
         for (number, text) in self.text.split_inclusive('\n').enumerate() {
             if number + 1 == line {
-                let within = text
-                    .char_indices()
-                    .nth(column - 1)
-                    .map_or(text.len(), |(i, _)| i);
+                let within = text.char_indices().nth(column - 1).map_or(text.len(), |(i, _)| i);
                 return at + within;
             }
             at += text.len();

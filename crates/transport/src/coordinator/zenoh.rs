@@ -36,11 +36,7 @@ pub(super) struct Checked<'a> {
 
 impl Checked<'_> {
     fn full(&self, path: &[String]) -> Vec<String> {
-        self.prefix
-            .iter()
-            .map(|part| (*part).to_owned())
-            .chain(path.iter().cloned())
-            .collect()
+        self.prefix.iter().map(|part| (*part).to_owned()).chain(path.iter().cloned()).collect()
     }
 
     /// Where the value at `path` stands.
@@ -49,10 +45,7 @@ impl Checked<'_> {
     }
 
     pub(super) fn bad(&self, path: &[String], why: impl Into<String>) -> ConfigError {
-        let kind = ConfigErrorKind::BadValue {
-            key: dotted(path),
-            why: why.into(),
-        };
+        let kind = ConfigErrorKind::BadValue { key: dotted(path), why: why.into() };
         self.source.error_at(self.span(path), kind)
     }
 
@@ -76,11 +69,7 @@ impl ZenohSettings {
         prefix: &[&str],
         value: Value,
     ) -> Result<Self, ConfigError> {
-        let checked = Checked {
-            source,
-            outline,
-            prefix,
-        };
+        let checked = Checked { source, outline, prefix };
         check_mode(&checked, &value)?;
         check_multicast_address(&checked, &value)?;
         check_negative(&checked, &value, &mut Vec::new())?;
@@ -100,24 +89,17 @@ impl ZenohSettings {
     /// [`ConfigErrorKind::Zenoh`] if Zenoh refuses it after all.
     pub(crate) fn to_zenoh(&self) -> Result<zenoh::Config, ConfigError> {
         let refused = |error: &dyn std::fmt::Display| {
-            ConfigError::new(ConfigErrorKind::Zenoh {
-                why: error.to_string(),
-            })
+            ConfigError::new(ConfigErrorKind::Zenoh { why: error.to_string() })
         };
         let mut config =
             zenoh::Config::from_json5(&self.value.to_string()).map_err(|e| refused(&e))?;
         let defaults = [
             ("/transport/link/tx/lease", LEASE_MS.to_string()),
-            (
-                "/transport/link/rx/max_message_size",
-                MAX_MESSAGE.to_string(),
-            ),
+            ("/transport/link/rx/max_message_size", MAX_MESSAGE.to_string()),
         ];
         for (pointer, default) in defaults {
             if self.value.pointer(pointer).is_none() {
-                config
-                    .insert_json5(&pointer[1..], &default)
-                    .map_err(|e| refused(&e))?;
+                config.insert_json5(&pointer[1..], &default).map_err(|e| refused(&e))?;
             }
         }
         Ok(config)
@@ -137,42 +119,28 @@ impl ZenohSettings {
     }
 
     pub(super) fn mode(&self) -> &str {
-        self.value
-            .get("mode")
-            .and_then(Value::as_str)
-            .unwrap_or("peer")
+        self.value.get("mode").and_then(Value::as_str).unwrap_or("peer")
     }
 
     /// The endpoints of a section that apply to the mode.
     pub(super) fn endpoints(&self, section: &str) -> Vec<String> {
         let mode = self.mode();
         let applies = |path: &[String]| {
-            path.get(2)
-                .is_none_or(|part| part == mode || part.parse::<usize>().is_ok())
+            path.get(2).is_none_or(|part| part == mode || part.parse::<usize>().is_ok())
         };
         let all = endpoints(&self.value, section);
-        all.into_iter()
-            .filter(|(path, _)| applies(path))
-            .map(|(_, text)| text)
-            .collect()
+        all.into_iter().filter(|(path, _)| applies(path)).map(|(_, text)| text).collect()
     }
 
     pub(super) fn flag(&self, pointer: &str, default: bool) -> bool {
-        self.value
-            .pointer(pointer)
-            .and_then(Value::as_bool)
-            .unwrap_or(default)
+        self.value.pointer(pointer).and_then(Value::as_bool).unwrap_or(default)
     }
 
     pub(super) fn warnings(&self) -> Vec<Warning> {
         let mut warnings = Vec::new();
         let mut warn = |message: &str| {
             let message = message.to_owned();
-            warnings.push(Warning {
-                message,
-                corrected: None,
-                place: None,
-            });
+            warnings.push(Warning { message, corrected: None, place: None });
         };
         let multicast = self.flag("/scouting/multicast/enabled", true);
         if !multicast && self.endpoints("connect").is_empty() && self.endpoints("listen").is_empty()
@@ -182,10 +150,7 @@ impl ZenohSettings {
                  is set: this node finds nobody and nobody finds it",
             );
         }
-        let lease = self
-            .value
-            .pointer("/transport/link/tx/lease")
-            .and_then(Value::as_u64);
+        let lease = self.value.pointer("/transport/link/tx/lease").and_then(Value::as_u64);
         if lease.is_some_and(|lease| lease > LEASE_MS) {
             warn(
                 "`transport.link.tx.lease` is above 3000 ms: a link that is cut silently is \
@@ -216,10 +181,7 @@ fn check_mode(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError> {
 
 fn check_multicast_address(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError> {
     let path = ["scouting", "multicast", "address"].map(str::to_owned);
-    let Some(found) = value
-        .pointer("/scouting/multicast/address")
-        .filter(|v| !v.is_null())
-    else {
+    let Some(found) = value.pointer("/scouting/multicast/address").filter(|v| !v.is_null()) else {
         return Ok(());
     };
     let Value::String(text) = found else {
@@ -252,11 +214,7 @@ fn check_negative(
         Value::Number(number) if number.as_f64().is_some_and(|n| n < 0.0) => {
             return Err(checked.wrong(path, value, "a whole number, 0 or more"));
         }
-        Value::Array(items) => items
-            .iter()
-            .enumerate()
-            .map(|(i, v)| (i.to_string(), v))
-            .collect(),
+        Value::Array(items) => items.iter().enumerate().map(|(i, v)| (i.to_string(), v)).collect(),
         Value::Object(map) => map.iter().map(|(key, v)| (key.clone(), v)).collect(),
         _ => return Ok(()),
     };
@@ -280,10 +238,7 @@ fn endpoints(value: &Value, section: &str) -> Vec<(Vec<String>, String)> {
             Value::String(text) => out.push((path.clone(), text.clone())),
             // The outline bounds the depth of what is parsed.
             Value::Array(items) => {
-                items
-                    .iter()
-                    .enumerate()
-                    .for_each(|(i, item)| into(i.to_string(), item));
+                items.iter().enumerate().for_each(|(i, item)| into(i.to_string(), item));
             }
             Value::Object(map) => map.iter().for_each(|(key, item)| into(key.clone(), item)),
             _ => {}
@@ -291,11 +246,7 @@ fn endpoints(value: &Value, section: &str) -> Vec<(Vec<String>, String)> {
     }
     let mut out = Vec::new();
     if let Some(found) = value.pointer(&format!("/{section}/endpoints")) {
-        collect(
-            found,
-            &mut vec![section.to_owned(), "endpoints".to_owned()],
-            &mut out,
-        );
+        collect(found, &mut vec![section.to_owned(), "endpoints".to_owned()], &mut out);
     }
     out
 }
@@ -308,9 +259,7 @@ fn ask_zenoh(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError> {
         return Ok(());
     };
     let Some(json5::Error::Message { msg, location }) = error.downcast_ref::<json5::Error>() else {
-        let kind = ConfigErrorKind::Zenoh {
-            why: error.to_string(),
-        };
+        let kind = ConfigErrorKind::Zenoh { why: error.to_string() };
         return Err(checked.source.error_at(checked.span(&[]), kind));
     };
     if let Some((key, known)) = unknown_field(msg) {
@@ -327,9 +276,7 @@ fn ask_zenoh(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError> {
     let path = location.as_ref().and_then(|location| {
         let source = Source::new("", text.as_bytes()).ok()?;
         let outline = Outline::of(&source).ok()?;
-        outline
-            .path_at(source.offset_of(location.line, location.column))
-            .cloned()
+        outline.path_at(source.offset_of(location.line, location.column)).cloned()
     });
     let span = checked.span(path.as_deref().unwrap_or_default());
     let kind = match path {
@@ -338,10 +285,7 @@ fn ask_zenoh(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError> {
             if let (Some(found), Some(expected)) = (found, expected_type(msg)) {
                 return Err(checked.wrong(&path, found, expected));
             }
-            ConfigErrorKind::BadValue {
-                key: dotted(&path),
-                why: msg.clone(),
-            }
+            ConfigErrorKind::BadValue { key: dotted(&path), why: msg.clone() }
         }
         _ => ConfigErrorKind::Zenoh { why: msg.clone() },
     };
@@ -355,19 +299,13 @@ fn expected_type(message: &str) -> Option<&str> {
         return Some("a whole number, 0 or more");
     }
     let rest = message.strip_prefix("invalid type: ")?;
-    rest.rsplit_once(", expected ")
-        .map(|(_, expected)| expected)
+    rest.rsplit_once(", expected ").map(|(_, expected)| expected)
 }
 
 /// The key and the known ones, of serde's "unknown field `a`, expected one of `b`, `c`".
 fn unknown_field(message: &str) -> Option<(String, Vec<String>)> {
     let rest = message.strip_prefix("unknown field `")?;
     let (key, rest) = rest.split_once('`')?;
-    let known = rest
-        .split('`')
-        .skip(1)
-        .step_by(2)
-        .map(str::to_owned)
-        .collect();
+    let known = rest.split('`').skip(1).step_by(2).map(str::to_owned).collect();
     Some((key.to_owned(), known))
 }
