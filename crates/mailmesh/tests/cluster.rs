@@ -1,0 +1,365 @@
+//! Nodes of one process over the memory bus, through the public interface.
+
+use std::time::Duration;
+
+use mailmesh::*;
+use tokio::time::timeout;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+async fn node(hub: &MemoryHub, name: &str, key: Option<&ClusterKey>) -> Cluster {
+    let mut builder = Cluster::builder().name(name).memory(hub);
+    if let Some(key) = key {
+        builder = builder.key(key.clone());
+    }
+    builder.start().await.unwrap()
+}
+
+/// Nodes that all know each other.
+async fn cluster(names: &[&str], key: Option<&ClusterKey>) -> Vec<Cluster> {
+    let hub = MemoryHub::new();
+    let mut nodes = Vec::new();
+    for name in names {
+        nodes.push(node(&hub, name, key).await);
+    }
+    for node in &nodes {
+        timeout(PATIENCE, node.wait_for_members(names.len() - 1)).await.unwrap();
+    }
+    nodes
+}
+
+async fn next(inbox: &mut Inbox) -> Incoming {
+    timeout(PATIENCE, inbox.recv()).await.expect("something comes").expect("the node runs")
+}
+
+async fn next_event(inbox: &mut Inbox) -> Event {
+    loop {
+        match next(inbox).await {
+            Incoming::Event(received) => return received.event.clone(),
+            Incoming::Gap(gap) => panic!("a gap: {gap:?}"),
+            _ => {}
+        }
+    }
+}
+
+/// Waits until something is so.
+async fn until(what: &str, is_so: impl Fn() -> bool) {
+    let waited = timeout(PATIENCE, async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    });
+    assert!(waited.await.is_ok(), "{what}: not so after {PATIENCE:?}");
+}
+
+fn certificate(name: &str) -> Certificate {
+    let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+    let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    certificate_from_pem(chain.as_bytes(), key.as_bytes()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_of_both_lanes_come_in_order_at_every_other_node() {
+    let key = ClusterKey::generate().unwrap();
+    let nodes = cluster(&["a", "b", "c"], Some(&key)).await;
+    let mut inboxes: Vec<_> =
+        nodes[1..].iter().map(|node| node.inbox(Filter::all().without_members())).collect();
+    let mut own = nodes[0].inbox(Filter::all().without_members());
+    for i in 0..500 {
+        nodes[0].publish(StateChange::new(AccountId(1), ChangeId(i))).await.unwrap();
+        let ids = vec![ObjectId(i)];
+        nodes[0].publish(CacheInvalidation::ids(CacheKind::Domain, ids).unwrap()).await.unwrap();
+    }
+    for inbox in &mut inboxes {
+        let (mut changes, mut caches) = (0, 0);
+        while changes + caches < 1_000 {
+            match next_event(inbox).await {
+                Event::StateChange(event) => {
+                    assert_eq!(event.change, ChangeId(changes));
+                    changes += 1;
+                }
+                Event::Cache(event) => {
+                    assert_eq!(event.scope(), &CacheScope::Ids(vec![ObjectId(caches)]));
+                    caches += 1;
+                }
+                other => panic!("{other}"),
+            }
+        }
+    }
+    assert!(own.try_recv().is_none(), "a node does not hear itself");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_publishers_at_once_lose_nothing_and_keep_their_own_order() {
+    let nodes = cluster(&["a", "b"], None).await;
+    let mut inbox = nodes[1].inbox(Filter::kinds([Kind::StateChange]));
+    let mut tasks = Vec::new();
+    for account in 0..8 {
+        let node = nodes[0].clone();
+        tasks.push(tokio::spawn(async move {
+            for change in 0..1_000 {
+                node.publish(StateChange::new(AccountId(account), ChangeId(change))).await.unwrap();
+            }
+        }));
+    }
+    let mut next_of = [0; 8];
+    for _ in 0..8_000 {
+        let Event::StateChange(event) = next_event(&mut inbox).await else { panic!() };
+        let expected = &mut next_of[event.account.0 as usize];
+        assert_eq!(event.change.0, *expected);
+        *expected += 1;
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_is_in_force_here_at_once_and_at_the_others_soon_and_ends() {
+    let nodes = cluster(&["a", "b"], None).await;
+    let address = "192.0.2.7".parse().unwrap();
+    let network = "192.0.2.0/24".parse().unwrap();
+    nodes[0].blocks().add(network, "spam", Some(Duration::from_secs(2))).await.unwrap();
+    assert!(nodes[0].blocks().is_blocked(address));
+    until("blocked on b", || nodes[1].blocks().is_blocked(address)).await;
+    let Verdict::Blocked(entry) = nodes[1].blocks().lookup(address) else { panic!() };
+    assert_eq!((entry.block.reason(), entry.block.origin()), ("spam", "a"));
+    nodes[1].blocks().allow("192.0.2.7".parse().unwrap(), "ours", None).await.unwrap();
+    until("allowed on a", || !nodes[0].blocks().is_blocked(address)).await;
+    until("swept on both", || nodes.iter().all(|n| n.blocks().list(Rule::Block).is_empty())).await;
+    until("equal", || {
+        nodes[0].status().mirror_fingerprint == nodes[1].status().mirror_fingerprint
+    })
+    .await;
+    nodes[0].blocks().remove(Rule::Allow, "192.0.2.7".parse().unwrap()).await.unwrap();
+    until("gone", || nodes[1].blocks().list(Rule::Allow).is_empty()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_joiner_gets_the_whole_mirror_and_hears_of_it() {
+    let key = ClusterKey::generate().unwrap();
+    let hub = MemoryHub::new();
+    let old = node(&hub, "old", Some(&key)).await;
+    for i in 0..2_000_u32 {
+        let address = std::net::Ipv4Addr::from(0x0a00_0000 + i);
+        old.blocks().add(Network::single(address.into()), "x", None).await.unwrap();
+    }
+    let issued = certificate("mail.example.org");
+    old.certs().set(issued.clone()).await.unwrap();
+    let new = node(&hub, "new", Some(&key)).await;
+    let mut inbox = new.inbox(Filter::kinds([Kind::Certificate]));
+    until("the mirror is there", || new.status().mirror_entries == 2_001).await;
+    assert_eq!(new.status().mirror_fingerprint, old.status().mirror_fingerprint);
+    let found = new.certs().for_host("mail.example.org").unwrap();
+    assert_eq!((found.fingerprint(), found.key()), (issued.fingerprint(), issued.key()));
+    loop {
+        match next(&mut inbox).await {
+            Incoming::Synced(change) => {
+                assert!(change.has_private_key());
+                break;
+            }
+            Incoming::Joined(_) => {}
+            other => panic!("{other}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_key_certificates_are_refused_and_the_reason_is_said() {
+    let nodes = cluster(&["a", "b"], None).await;
+    let error = nodes[0].certs().set(certificate("a.example")).await.unwrap_err();
+    assert!(matches!(error, Error::NoClusterKey));
+    assert!(error.to_string().contains("only with a cluster key"), "{error}");
+    assert!(nodes[0].certs().list().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_of_another_key_or_without_one_do_not_take_part_and_are_counted() {
+    let (ours, theirs) = (ClusterKey::generate().unwrap(), ClusterKey::generate().unwrap());
+    let hub = MemoryHub::new();
+    let a = node(&hub, "a", Some(&ours)).await;
+    let b = node(&hub, "b", Some(&ours)).await;
+    let stranger = node(&hub, "stranger", Some(&theirs)).await;
+    let open = node(&hub, "open", None).await;
+    timeout(PATIENCE, a.wait_for_members(1)).await.unwrap();
+    for _ in 0..10 {
+        stranger.publish(QueueSignal::Refresh).await.unwrap();
+        open.publish(QueueSignal::Refresh).await.unwrap();
+    }
+    until("refused", || {
+        let refused = a.status().refused;
+        refused.not_authentic >= 10 && refused.not_sealed >= 10
+    })
+    .await;
+    until("refused there too", || open.status().refused.no_key > 0).await;
+    let names: Vec<_> = a.members().iter().map(|m| m.name.to_string()).collect();
+    assert_eq!(names, ["b"]);
+    assert!(stranger.members().is_empty() && open.members().is_empty());
+    drop(b);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shutdown_says_goodbye_after_everything_and_then_refuses() {
+    let nodes = cluster(&["a", "b"], None).await;
+    let mut inbox = nodes[1].inbox(Filter::all());
+    for i in 0..2_000 {
+        nodes[0].publish(StateChange::new(AccountId(1), ChangeId(i))).await.unwrap();
+    }
+    nodes[0].shutdown().await;
+    let mut heard = 0;
+    loop {
+        match next(&mut inbox).await {
+            Incoming::Event(_) => heard += 1,
+            Incoming::Left { member, reason } => {
+                assert_eq!((member.name.as_str(), reason), ("a", LeaveReason::Bye));
+                break;
+            }
+            other => panic!("{other}"),
+        }
+    }
+    assert_eq!(heard, 2_000);
+    let error = nodes[0].publish(QueueSignal::Refresh).await.unwrap_err();
+    assert!(matches!(error, Error::ShutDown), "{error}");
+    assert_eq!(nodes[0].stopped().await, StopReason::ShutDown);
+    nodes[0].shutdown().await;
+    let mut own = nodes[0].inbox(Filter::all());
+    drop(nodes);
+    assert!(timeout(PATIENCE, own.recv()).await.unwrap().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_dropped_is_noticed_like_one_that_was_killed() {
+    let mut nodes = cluster(&["a", "b"], None).await;
+    let mut inbox = nodes[1].inbox(Filter::all());
+    drop(nodes.remove(0));
+    let Incoming::Left { reason, .. } = next(&mut inbox).await else { panic!() };
+    assert_eq!(reason, LeaveReason::Failed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_nodes_of_one_name_the_younger_steps_back_and_says_so() {
+    let hub = MemoryHub::new();
+    let elder = node(&hub, "twin", None).await;
+    // Their start is told in milliseconds.
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    let other = node(&hub, "other", None).await;
+    timeout(PATIENCE, other.wait_for_members(1)).await.unwrap();
+    let mut inbox = other.inbox(Filter::all());
+    let younger = node(&hub, "twin", None).await;
+    let reason = timeout(PATIENCE, younger.stopped()).await.unwrap();
+    let name: NodeName = "twin".parse().unwrap();
+    assert_eq!(reason, StopReason::DuplicateName { name: name.clone() });
+    let error = younger.publish(QueueSignal::Refresh).await.unwrap_err();
+    assert!(error.to_string().contains("give each node a name of its own"), "{error}");
+    loop {
+        if let Incoming::DuplicateName { name: found } = next(&mut inbox).await {
+            assert_eq!(found, name);
+            break;
+        }
+    }
+    elder.publish(QueueSignal::Refresh).await.unwrap();
+    assert_eq!(next_event(&mut inbox).await, Event::from(QueueSignal::Refresh));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_reader_is_told_what_it_missed_and_nobody_else_notices() {
+    let hub = MemoryHub::new();
+    let a = node(&hub, "a", None).await;
+    let b = Cluster::builder().name("b").memory(&hub).inbox_events(100).start().await.unwrap();
+    timeout(PATIENCE, b.wait_for_members(1)).await.unwrap();
+    let mut slow = b.inbox(Filter::all().without_members());
+    for i in 0..1_000 {
+        a.publish(StateChange::new(AccountId(1), ChangeId(i))).await.unwrap();
+    }
+    let address = "192.0.2.9".parse().unwrap();
+    a.blocks().add(Network::single(address), "x", None).await.unwrap();
+    until("the mirror is current", || b.blocks().is_blocked(address)).await;
+    until("all was delivered", || b.status().delivered == 1_001).await;
+    let Incoming::Gap(gap) = next(&mut slow).await else { panic!() };
+    assert_eq!((gap.missed, gap.reason), (901, GapReason::SlowConsumer));
+    assert_eq!(slow.len(), 100);
+    assert_eq!(b.status().gaps, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_the_mirror_may_publish_and_what_is_too_long_is_refused() {
+    let nodes = cluster(&["a", "b"], None).await;
+    let change = NetworkChange {
+        rule: Rule::Block,
+        network: "192.0.2.7".parse().unwrap(),
+        stamp: Stamp::default(),
+        block: None,
+    };
+    assert!(matches!(nodes[0].publish(change).await, Err(Error::MirrorEvent)));
+    assert!(Custom::new("big", vec![0; limits::CUSTOM_PAYLOAD_LEN + 1]).is_err());
+    let largest = Custom::new("big", vec![7; limits::CUSTOM_PAYLOAD_LEN]).unwrap();
+    let mut inbox = nodes[1].inbox(Filter::kinds([Kind::Custom]));
+    nodes[0].publish(largest.clone()).await.unwrap();
+    assert_eq!(next_event(&mut inbox).await, Event::from(largest));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_try_publish_does_not_refuse_is_sent_and_publish_waits_instead() {
+    // Many threads at once: while one is inside the bus, the others fill its queue.
+    let hub = MemoryHub::new();
+    let a = node(&hub, "a", None).await;
+    let big = Custom::new("big", vec![7; limits::CUSTOM_PAYLOAD_LEN]).unwrap();
+    let mut tasks = Vec::new();
+    for _ in 0..16 {
+        let (a, big) = (a.clone(), big.clone());
+        tasks.push(tokio::task::spawn_blocking(move || {
+            (0..200).filter(|_| matches!(a.try_publish(big.clone()), Err(Error::Full))).count()
+        }));
+    }
+    let mut full = 0;
+    for task in tasks {
+        full += task.await.unwrap();
+    }
+    let sent = a.status().sent;
+    // Whatever was not refused was sent, and nothing else.
+    assert_eq!(sent + full as u64, 16 * 200);
+    // Waiting publishers are never refused.
+    let mut tasks = Vec::new();
+    for _ in 0..16 {
+        let (a, big) = (a.clone(), big.clone());
+        tasks.push(tokio::spawn(async move {
+            for _ in 0..20 {
+                a.publish(big.clone()).await.unwrap();
+            }
+        }));
+    }
+    for task in tasks {
+        timeout(PATIENCE, task).await.unwrap().unwrap();
+    }
+    until("all was sent", || a.status().sent == sent + 320).await;
+}
+
+#[tokio::test]
+async fn a_server_that_runs_alone_has_its_mirror_all_the_same() {
+    let alone = Cluster::builder()
+        .coordinator(Coordinator::disabled())
+        .name("alone")
+        .start()
+        .await
+        .unwrap();
+    let address = "192.0.2.7".parse().unwrap();
+    alone.blocks().add(Network::single(address), "x", None).await.unwrap();
+    alone.publish(QueueSignal::Refresh).await.unwrap();
+    assert!(alone.blocks().is_blocked(address));
+    assert!(alone.members().is_empty());
+    alone.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_bad_name_key_or_time_is_refused_before_anything_starts() {
+    let hub = MemoryHub::new();
+    let builder = || Cluster::builder().memory(&hub).name("a");
+    let errors = [
+        builder().name("a b").start().await.unwrap_err().to_string(),
+        builder().cluster_name("a/b").start().await.unwrap_err().to_string(),
+        builder().failure_timeout(Duration::from_secs(1)).start().await.unwrap_err().to_string(),
+    ];
+    for (error, words) in errors.iter().zip(["not a node name", "cluster name `a/b`", "two heartbeats"]) {
+        assert!(error.contains(words), "{error}");
+    }
+}

@@ -1,0 +1,235 @@
+//! Nodes driven over both buses, with frames that are only framed.
+
+use std::net::UdpSocket;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use mailmesh_delivery::*;
+use mailmesh_transport::*;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Kind, count, number and sender, then the body.
+struct Plain;
+
+impl Seal for Plain {
+    fn seal(&self, frame: &Frame) -> Result<Bytes, Box<dyn std::error::Error + Send + Sync>> {
+        let kind = match frame.kind {
+            FrameKind::Data(lane) => lane as u8,
+            FrameKind::Control => 2,
+            FrameKind::Direct => 3,
+        };
+        let mut out = vec![kind];
+        out.extend(frame.count.to_be_bytes());
+        out.extend(frame.first.to_be_bytes());
+        out.extend(frame.incarnation.0);
+        out.extend(&frame.body);
+        Ok(out.into())
+    }
+}
+
+impl Open for Plain {
+    fn open(&mut self, bytes: &[u8]) -> Option<Frame> {
+        let (kind, rest) = bytes.split_first()?;
+        let (count, rest) = rest.split_first_chunk()?;
+        let (first, rest) = rest.split_first_chunk()?;
+        let (incarnation, body) = rest.split_first_chunk()?;
+        let kind = match kind {
+            0 => FrameKind::Data(Lane::Urgent),
+            1 => FrameKind::Data(Lane::Events),
+            2 => FrameKind::Control,
+            _ => FrameKind::Direct,
+        };
+        Some(Frame {
+            incarnation: Incarnation(*incarnation),
+            kind,
+            first: u64::from_be_bytes(*first),
+            count: u16::from_be_bytes(*count),
+            body: Bytes::copy_from_slice(body),
+        })
+    }
+}
+
+struct Collect(mpsc::UnboundedSender<Output>);
+
+impl Sink for Collect {
+    fn take(&mut self, output: Output) {
+        if !matches!(output, Output::Tag { .. }) {
+            let _receiver_may_be_gone = self.0.send(output);
+        }
+    }
+}
+
+struct Running {
+    driver: Driver,
+    outputs: mpsc::UnboundedReceiver<Output>,
+    incarnation: Incarnation,
+}
+
+impl Running {
+    async fn next(&mut self) -> Output {
+        timeout(PATIENCE, self.outputs.recv()).await.expect("an output in time").unwrap()
+    }
+
+    async fn joined(&mut self) -> Incarnation {
+        match self.next().await {
+            Output::Joined(peer) => peer.incarnation,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn publish(&self, lane: Lane, text: &str) {
+        let encode = |body: &mut Vec<u8>| {
+            body.extend(text.as_bytes());
+            Ok::<(), String>(())
+        };
+        self.driver.try_publish(lane, encode).unwrap();
+    }
+}
+
+fn incarnation(n: u8) -> Incarnation {
+    let mut bytes = [n; 16];
+    // Zenoh sessions of other tests in this process must not be mistaken for ours.
+    bytes[..4].copy_from_slice(&std::process::id().to_be_bytes());
+    Incarnation(bytes)
+}
+
+fn drive(n: u8, bus: Arc<dyn Bus>, intake: Intake) -> Running {
+    let (settings, start) = (Settings::default(), Instant::now());
+    let name = format!("n{n}").parse().unwrap();
+    let incarnation = incarnation(n);
+    let node = Node::new(Identity::new(name, incarnation, n.into()), settings, Time::default());
+    let (sender, outputs) = mpsc::unbounded_channel();
+    let codec = (Arc::new(Plain) as Arc<dyn Seal>, Box::new(Plain) as Box<dyn Open>);
+    let sink = Box::new(Collect(sender));
+    let driver = Driver::start(node, settings, start, bus, intake, codec, sink);
+    Running { driver, outputs, incarnation }
+}
+
+fn over_memory(hub: &MemoryHub, n: u8) -> Running {
+    let (sender, intake) = Intake::new();
+    let bus = Arc::new(hub.join(incarnation(n), sender));
+    drive(n, bus, intake)
+}
+
+/// Multicast scouting on the loopback, on a port of the test's own.
+fn loopback() -> ZenohSettings {
+    let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let text = format!(
+        "{{ mode: 'peer', listen: {{ endpoints: ['tcp/127.0.0.1:0'] }}, \
+         scouting: {{ multicast: {{ address: '224.0.0.224:{port}', interface: 'lo' }} }} }}"
+    );
+    match Coordinator::parse(&text).unwrap().backend() {
+        Backend::Zenoh(settings) => settings.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn over_zenoh(settings: &ZenohSettings, cluster: &str, n: u8) -> Running {
+    let (sender, intake) = Intake::new();
+    let keys = KeySpace::new(cluster).unwrap();
+    let bus = ZenohBus::open(settings, keys, incarnation(n), sender).await.unwrap();
+    drive(n, Arc::new(bus), intake)
+}
+
+/// Two nodes that meet, publish in both lanes, send to each other alone, and part.
+async fn meet_and_part(mut a: Running, mut b: Running) {
+    assert_eq!(a.joined().await, b.incarnation);
+    assert_eq!(b.joined().await, a.incarnation);
+    for i in 0..300 {
+        a.publish(Lane::Events, &format!("e{i};"));
+        a.publish(Lane::Urgent, &format!("u{i};"));
+    }
+    let mut heard = [String::new(), String::new()];
+    let mut next = [1, 1];
+    while next != [301, 301] {
+        match b.next().await {
+            Output::Deliver { from, lane, first, count, body } => {
+                assert_eq!((from, first), (a.incarnation, next[lane.index()]));
+                next[lane.index()] += u64::from(count);
+                heard[lane.index()] += std::str::from_utf8(&body).unwrap();
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let expected = |letter: char| (0..300).map(|i| format!("{letter}{i};")).collect::<String>();
+    assert_eq!(heard, [expected('u'), expected('e')]);
+
+    b.driver.send_direct(a.incarnation, "for you".into()).unwrap();
+    let direct = Output::Direct { from: b.incarnation, body: "for you".into() };
+    assert_eq!(a.next().await, direct);
+
+    a.driver.shutdown().await;
+    match b.next().await {
+        Output::Left { peer, reason } => {
+            assert_eq!((peer.incarnation, reason), (a.incarnation, LeaveReason::Bye));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(b.driver.peers().is_empty());
+    b.driver.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_meet_and_part_over_memory() {
+    let hub = MemoryHub::new();
+    meet_and_part(over_memory(&hub, 1), over_memory(&hub, 2)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_meet_and_part_over_zenoh() {
+    let settings = loopback();
+    let (a, b) = (over_zenoh(&settings, "mail", 1).await, over_zenoh(&settings, "mail", 2).await);
+    meet_and_part(a, b).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clusters_of_different_names_on_one_network_never_hear_each_other() {
+    let settings = loopback();
+    let mut a = over_zenoh(&settings, "one", 3).await;
+    let mut b = over_zenoh(&settings, "other", 4).await;
+    let mut c = over_zenoh(&settings, "one", 5).await;
+    // By the time a and c know each other and an event went between them, b had
+    // the same chances.
+    assert_eq!((a.joined().await, c.joined().await), (c.incarnation, a.incarnation));
+    b.publish(Lane::Events, "from b");
+    a.publish(Lane::Events, "from a");
+    match c.next().await {
+        Output::Deliver { from, body, .. } => assert_eq!((from, body), (a.incarnation, "from a".into())),
+        other => panic!("{other:?}"),
+    }
+    assert!(b.driver.peers().is_empty());
+    assert!(b.outputs.try_recv().is_err() && c.outputs.try_recv().is_err());
+    for node in [a, b, c] {
+        node.driver.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_vanishes_from_zenoh_is_noticed_within_a_second_or_so() {
+    let settings = loopback();
+    let (mut a, b) = (over_zenoh(&settings, "mail", 6).await, over_zenoh(&settings, "mail", 7).await);
+    assert_eq!(a.joined().await, b.incarnation);
+    // No goodbye: the task is aborted and the session closed.
+    drop(b.driver);
+    match a.next().await {
+        Output::Left { reason, .. } => assert_eq!(reason, LeaveReason::Failed),
+        other => panic!("{other:?}"),
+    }
+    a.driver.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_in_use_is_told_before_zenoh_starts() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let text = format!("{{ listen: {{ endpoints: ['tcp/{}'] }} }}", taken.local_addr().unwrap());
+    let coordinator = Coordinator::parse(&text).unwrap();
+    let Backend::Zenoh(settings) = coordinator.backend() else { panic!() };
+    let (sender, _intake) = Intake::new();
+    let keys = KeySpace::new("mail").unwrap();
+    let error = ZenohBus::open(settings, keys, incarnation(8), sender).await.unwrap_err();
+    assert!(error.to_string().contains("another process listens there"), "{error}");
+}
