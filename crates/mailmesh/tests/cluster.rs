@@ -127,10 +127,8 @@ async fn a_block_is_in_force_here_at_once_and_at_the_others_soon_and_ends() {
     nodes[1].blocks().allow("192.0.2.7".parse().unwrap(), "ours", None).await.unwrap();
     until("allowed on a", || !nodes[0].blocks().is_blocked(address)).await;
     until("swept on both", || nodes.iter().all(|n| n.blocks().list(Rule::Block).is_empty())).await;
-    until("equal", || {
-        nodes[0].status().mirror_fingerprint == nodes[1].status().mirror_fingerprint
-    })
-    .await;
+    until("equal", || nodes[0].status().mirror_fingerprint == nodes[1].status().mirror_fingerprint)
+        .await;
     nodes[0].blocks().remove(Rule::Allow, "192.0.2.7".parse().unwrap()).await.unwrap();
     until("gone", || nodes[1].blocks().list(Rule::Allow).is_empty()).await;
 }
@@ -359,7 +357,9 @@ async fn a_bad_name_key_or_time_is_refused_before_anything_starts() {
         builder().cluster_name("a/b").start().await.unwrap_err().to_string(),
         builder().failure_timeout(Duration::from_secs(1)).start().await.unwrap_err().to_string(),
     ];
-    for (error, words) in errors.iter().zip(["not a node name", "cluster name `a/b`", "two heartbeats"]) {
+    for (error, words) in
+        errors.iter().zip(["not a node name", "cluster name `a/b`", "two heartbeats"])
+    {
         assert!(error.contains(words), "{error}");
     }
 }

@@ -198,7 +198,9 @@ async fn clusters_of_different_names_on_one_network_never_hear_each_other() {
     b.publish(Lane::Events, "from b");
     a.publish(Lane::Events, "from a");
     match c.next().await {
-        Output::Deliver { from, body, .. } => assert_eq!((from, body), (a.incarnation, "from a".into())),
+        Output::Deliver { from, body, .. } => {
+            assert_eq!((from, body), (a.incarnation, "from a".into()))
+        }
         other => panic!("{other:?}"),
     }
     assert!(b.driver.peers().is_empty());
@@ -211,7 +213,8 @@ async fn clusters_of_different_names_on_one_network_never_hear_each_other() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_vanishes_from_zenoh_is_noticed_within_a_second_or_so() {
     let settings = loopback();
-    let (mut a, b) = (over_zenoh(&settings, "mail", 6).await, over_zenoh(&settings, "mail", 7).await);
+    let (mut a, b) =
+        (over_zenoh(&settings, "mail", 6).await, over_zenoh(&settings, "mail", 7).await);
     assert_eq!(a.joined().await, b.incarnation);
     // No goodbye: the task is aborted and the session closed.
     drop(b.driver);

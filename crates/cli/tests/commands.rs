@@ -1,0 +1,115 @@
+//! Commands that need no running node.
+
+use std::process::{Command, Output};
+
+fn mailmesh(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_mailmesh"))
+        .args(args)
+        .env_remove("MAILMESH_SOCKET")
+        .env("XDG_RUNTIME_DIR", "/nonexistent")
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+const SEED: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../transport/tests/fixtures/coordinator.json");
+
+#[test]
+fn check_explains_the_seeds_example_and_shows_the_corrected_line() {
+    let output = mailmesh(&["check", "--offline", SEED]);
+    assert_eq!(output.status.code(), Some(0));
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    for words in [
+        "peer: links directly",
+        "UDP 224.0.0.224:7446",
+        "a free TCP port",
+        "certificates are not replicated",
+    ] {
+        assert!(out.contains(words), "`{words}` not in\n{out}");
+    }
+    assert!(err.contains("warning: `peer` must be in quotes"), "{err}");
+    assert!(err.contains("corrected line: mode: \"peer\","), "{err}");
+    assert!(!out.contains('\x1b') && !err.contains('\x1b'), "colours though not a terminal");
+}
+
+#[test]
+fn a_bad_configuration_is_shown_with_a_caret_and_its_own_exit_code() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("bad.json5");
+    std::fs::write(&path, "{\n  mode: 'peer',\n  lisen: { endpoints: [] },\n}\n").unwrap();
+    let path = path.to_str().unwrap();
+    for args in [vec!["check", path], vec!["node", "--config", path]] {
+        let output = mailmesh(&args);
+        let err = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{err}");
+        assert!(err.contains("did you mean `listen`?") && err.contains("^^^^^"), "{err}");
+        assert!(err.contains("line 3, column 3"), "{err}");
+    }
+}
+
+#[test]
+fn every_failure_has_its_exit_code_and_says_what_to_do() {
+    let cases: &[(&[&str], i32, &str)] = &[
+        (&["members"], 4, "start one with `mailmesh node`"),
+        (&["--socket", "/nonexistent/x.sock", "status"], 4, "is it running"),
+        (&["check", "/nonexistent/file"], 3, "cannot read"),
+        (&["node", "--name", "a b"], 1, "only letters, digits"),
+        (&["node", "--key-file", "/nonexistent/key"], 3, "/nonexistent/key"),
+        (&["publish", "cache", "domain"], 1, "--id ID, --negative or --all"),
+        (&["publish", "cache", "nonsense", "--all"], 1, "there is no cache `nonsense`"),
+        (
+            &["publish", "state-change", "--account", "1", "--change", "2", "--type", "Emial"],
+            1,
+            "not a JMAP data type",
+        ),
+        (&["publish", "json", "{"], 1, "not an event"),
+        (&["block", "add", "10.0.0.0/33"], 2, "not an IP address or prefix"),
+        (&["block", "add", "10.0.0.0/8", "--ttl", "1y"], 2, "90s, 15m, 2h or 7d"),
+        (&["watch", "--kind", "nonsense"], 2, "there is no such kind"),
+        (&["cert", "add", "/nonexistent/a", "/nonexistent/b"], 4, "no node runs here"),
+        (&["demo", "--mbox", "/nonexistent/mbox"], 1, "/nonexistent/mbox"),
+        (&["frobnicate"], 2, "unrecognized subcommand"),
+    ];
+    for (args, code, words) in cases {
+        let output = mailmesh(args);
+        let err = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(*code), "{args:?}: {err}");
+        assert!(err.contains(words), "{args:?}: `{words}` not in {err}");
+    }
+}
+
+#[test]
+fn a_generated_key_is_for_its_owner_only_and_is_never_overwritten() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cluster.key");
+    let path = path.to_str().unwrap();
+    let output = mailmesh(&["key", "generate", "--out", path]);
+    assert_eq!(output.status.code(), Some(0));
+    let mode =
+        std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(path).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    let key = std::fs::read_to_string(path).unwrap();
+    assert!(!text(&output.stderr).contains(key.trim()));
+    assert_eq!(mailmesh(&["key", "generate", "--out", path]).status.code(), Some(1));
+    assert_eq!(std::fs::read_to_string(path).unwrap(), key);
+    let printed = text(&mailmesh(&["key", "generate"]).stdout);
+    assert_ne!(printed, key);
+    mailmesh::ClusterKey::from_text(&printed).unwrap();
+}
+
+#[test]
+fn help_and_completions_know_every_command() {
+    let help = text(&mailmesh(&["--help"]).stdout);
+    let script = text(&mailmesh(&["completions", "bash"]).stdout);
+    for command in
+        ["demo", "node", "check", "publish", "watch", "block", "cert", "members", "status", "key"]
+    {
+        assert!(help.contains(command), "{command} not in\n{help}");
+        assert!(script.contains(command), "{command} not in the completions");
+    }
+    assert!(help.contains("Exit codes:"));
+}

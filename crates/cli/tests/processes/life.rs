@@ -1,0 +1,132 @@
+use serde_json::json;
+
+use super::harness::{Site, until};
+
+#[test]
+fn a_killed_node_is_noticed_and_comes_back_to_the_whole_mirror() {
+    let site = Site::new();
+    let (a, b) = (site.start("a"), site.start("b"));
+    a.wait_for_members(1);
+    b.wait_for_members(1);
+    a.ok(&["block", "add", "192.0.2.0/24", "--reason", "x"]);
+    a.ok(&["block", "add", "192.0.2.200", "--allow"]);
+    let watch = a.watch();
+    b.signal("-KILL");
+    assert_eq!(watch.until_left("b"), "failed");
+    drop(b);
+
+    let b = site.start("b");
+    until("the mirror is there", || {
+        let (ours, theirs) = (b.json(&["status", "--json"]), a.json(&["status", "--json"]));
+        ours["mirror_entries"] == 2 && ours["mirror_fingerprint"] == theirs["mirror_fingerprint"]
+    });
+    assert_eq!(b.run(&["block", "check", "192.0.2.1"]).status.code(), Some(10));
+    assert_eq!(b.run(&["block", "check", "192.0.2.200"]).status.code(), Some(0));
+}
+
+#[test]
+fn a_node_that_is_restarted_at_once_replaces_its_old_life() {
+    let site = Site::new();
+    let (a, b) = (site.start("a"), site.start("b"));
+    a.wait_for_members(1);
+    let watch = a.watch();
+    b.signal("-KILL");
+    let first = b.pid();
+    drop(b);
+    let b = site.start("b");
+    assert_ne!(b.pid(), first);
+    // The old life is gone for whichever reason is noticed first, and the new one
+    // is no conflict.
+    assert!(["failed", "replaced"].contains(&watch.until_left("b").as_str()));
+    b.wait_for_members(1);
+    until("a knows one b", || a.json(&["members", "--json"]).as_array().unwrap().len() == 1);
+    assert!(!a.log().contains("two live nodes"), "{}", a.log());
+    b.ok(&["publish", "queue", "refresh"]);
+    let heard = watch.next_where(|entry| entry["type"] == "event");
+    assert_eq!(heard["data"]["from"]["name"], "b");
+    assert_eq!(heard["data"]["number"], 1);
+}
+
+#[test]
+fn a_signal_stops_a_node_in_good_order() {
+    for signal in ["-TERM", "-INT"] {
+        let site = Site::new();
+        let (a, mut b) = (site.start("a"), site.start("b"));
+        a.wait_for_members(1);
+        b.wait_for_members(1);
+        let watch = a.watch();
+        b.ok(&["publish", "queue", "paused"]);
+        b.signal(signal);
+        assert_eq!(watch.next_where(|e| e["type"] == "event")["data"]["event"], "paused");
+        assert_eq!(watch.until_left("b"), "bye");
+        assert_eq!(b.wait().code(), Some(0));
+        assert!(!b.socket.exists(), "its control socket is gone");
+    }
+}
+
+#[test]
+fn of_two_nodes_of_one_name_the_younger_exits_and_says_what_to_do() {
+    let site = Site::new();
+    let (elder, other) = (site.start("twin"), site.start("other"));
+    other.wait_for_members(1);
+    let mut younger = site.spawn("twin", "younger", "coordinator.json", &[]);
+    assert_eq!(younger.wait().code(), Some(5));
+    let log = younger.log();
+    assert!(log.contains("give each node a name of its own"), "{log}");
+    until("the elder says so too", || elder.log().contains("two live nodes have one name"));
+    until("a third node says so", || other.log().contains("two live nodes have one name"));
+    let watch = other.watch();
+    elder.ok(&["publish", "queue", "refresh"]);
+    watch.next_where(|entry| entry["type"] == "event");
+}
+
+#[test]
+fn the_control_socket_is_for_its_owner_and_for_one_node() {
+    use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+    let site = Site::new();
+    let a = site.start("a");
+    let metadata = std::fs::metadata(&a.socket).unwrap();
+    assert!(metadata.file_type().is_socket());
+    assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
+    let mut second = site.spawn("b", "a", "coordinator.json", &[]);
+    assert_eq!(second.wait().code(), Some(1));
+    assert!(second.log().contains("another node serves the control socket"), "{}", second.log());
+    drop(second);
+    assert_eq!(a.json(&["status", "--json"])["name"], "a");
+    // A socket left by a dead node is no obstacle.
+    a.signal("-KILL");
+    let socket = a.socket.clone();
+    drop(a);
+    assert!(socket.exists());
+    assert_eq!(site.start("a").json(&["status", "--json"])["name"], "a");
+}
+
+#[test]
+fn the_control_socket_survives_bad_requests() {
+    use std::io::{BufRead, BufReader, Write};
+    let site = Site::new();
+    let a = site.start("a");
+    let stream = std::os::unix::net::UnixStream::connect(&a.socket).unwrap();
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut writer = stream;
+    for bad in [
+        "\n",
+        "{}\n",
+        "nonsense\n",
+        "{\"command\":\"publish\",\"event\":{\"kind\":\"network\",\"event\":1}}\n",
+    ] {
+        writer.write_all(bad.as_bytes()).unwrap();
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        assert!(line.contains("not a request"), "{bad:?}: {line}");
+    }
+    writer.write_all(b"{\"command\":\"status\"}\n").unwrap();
+    let mut line = String::new();
+    reader.read_line(&mut line).unwrap();
+    assert!(line.starts_with("{\"ok\":"), "{line}");
+    // Longer than any request may be; the node must not keep it.
+    let flood = vec![b'x'; 5 << 20];
+    let _cut_off = writer.write_all(&flood);
+    drop(writer);
+    assert_eq!(a.json(&["status", "--json"])["cluster"], json!("mail"));
+}

@@ -1,0 +1,8 @@
+//! Real processes over real sockets: on the loopback, and in network namespaces
+//! of the test's own where these can be made.
+
+mod demo;
+mod harness;
+mod life;
+mod namespaces;
+mod traffic;
