@@ -1,1 +1,2 @@
-//! Criterion benches, one file a layer.
+//! Criterion benches, one file a layer. Timings here are of one machine at one
+//! moment: compare them within a run, never across.

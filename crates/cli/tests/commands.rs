@@ -1,5 +1,7 @@
 //! Commands that need no running node.
 
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
+
 use std::process::{Command, Output};
 
 fn mailmesh(args: &[&str]) -> Output {

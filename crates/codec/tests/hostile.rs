@@ -1,6 +1,8 @@
 //! Bytes that nobody sealed: no panic, and no more memory than a stated multiple
 //! of the input.
 
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
+
 mod common;
 
 use common::{any_change, any_event};

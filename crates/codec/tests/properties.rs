@@ -1,5 +1,7 @@
 //! What holds for every event, frame and message.
 
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
+
 mod common;
 
 use common::{any_change, any_event};

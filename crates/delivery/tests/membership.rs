@@ -1,5 +1,7 @@
 //! Nodes meeting over a bus that the test carries by hand.
 
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! Nodes of one process over the memory bus, through the public interface.
 
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
+
 use std::time::Duration;
 
 use mailmesh::*;

@@ -1,5 +1,7 @@
 //! Seeds: a few hundred fresh ones in each run, and every one that ever failed.
 
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
+
 use std::time::{Duration, SystemTime};
 
 use mailmesh_sim::{Faults, Simulation};

@@ -5,7 +5,7 @@
 //!   wins, so that every node ends with the same content whatever the order,
 //!   loss or repetition of changes (a state-based CRDT, last writer wins).
 //! - [`Reconciler`]: notices that two mirrors differ, and fetches.
-//! - [`HybridClock`]: stamps.
+//! - [`HybridClock`]: makes the stamps.
 //!
 //! **Invariant**: no I/O, no clock, no async. Time is an argument. A change that
 //! cannot be held (past [`Bounds`], a certificate that does not check) is refused

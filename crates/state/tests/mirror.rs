@@ -1,5 +1,7 @@
 //! Merging: every node ends with the same content.
 
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! Two mirrors that differ become equal, whatever gets lost.
 
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
+
 use std::time::Duration;
 
 use mailmesh_events::*;

@@ -1,5 +1,7 @@
 //! Configurations that people write, good and bad.
 
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
+
 use std::net::TcpListener;
 
 use mailmesh_transport::{Backend, ConfigErrorKind, Coordinator};

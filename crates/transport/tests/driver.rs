@@ -1,5 +1,7 @@
 //! Nodes driven over both buses, with frames that are only framed.
 
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
+
 use std::net::UdpSocket;
 use std::sync::Arc;
 use std::time::Duration;

@@ -58,7 +58,7 @@ impl<'a> Source<'a> {
         let end = self.floor(span.end.clamp(start, line_end));
         let width = self.text[start..end].chars().count().max(1);
         // Of a very long line, the piece around the place.
-        let skipped = if column > SHOWN / 2 { column - SHOWN / 2 } else { 0 };
+        let skipped = column.saturating_sub(SHOWN / 2);
         let shown = self.text[line_start..line_end].chars().skip(skipped).take(SHOWN);
         let excerpt = shown.map(|c| if c.is_control() { ' ' } else { c }).collect();
         let caret = column - 1 - skipped;

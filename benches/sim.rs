@@ -1,0 +1,19 @@
+//! The simulator: how many simulated seconds fit a real one.
+
+#![allow(missing_docs, reason = "criterion's macros make public items")]
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use mailmesh_sim::{Faults, Simulation};
+
+fn sim(c: &mut Criterion) {
+    c.bench_function("sim/40 s of 4 nodes with faults", |b| {
+        b.iter(|| Simulation::run(7, 4, Faults::drawn(7)).expect("the promise is kept"));
+    });
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(10);
+    targets = sim
+}
+criterion_main!(benches);

@@ -1,0 +1,119 @@
+//! The driver over the memory bus, and the reading of a configuration.
+
+#![allow(missing_docs, reason = "criterion's macros make public items")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use mailmesh_delivery::*;
+use mailmesh_transport::*;
+use tokio::time::Instant;
+
+/// Frames as they are, behind a header of fixed length.
+struct Plain;
+
+impl Seal for Plain {
+    fn seal(&self, frame: &Frame) -> Result<Bytes, Box<dyn std::error::Error + Send + Sync>> {
+        let kind = match frame.kind {
+            FrameKind::Data(lane) => lane as u8,
+            FrameKind::Control => 2,
+            FrameKind::Direct => 3,
+        };
+        let mut out = Vec::with_capacity(27 + frame.body.len());
+        out.push(kind);
+        out.extend(frame.count.to_be_bytes());
+        out.extend(frame.first.to_be_bytes());
+        out.extend(frame.incarnation.0);
+        out.extend(&frame.body);
+        Ok(out.into())
+    }
+}
+
+impl Open for Plain {
+    fn open(&mut self, bytes: &[u8]) -> Option<Frame> {
+        let (kind, rest) = bytes.split_first()?;
+        let (count, rest) = rest.split_first_chunk()?;
+        let (first, rest) = rest.split_first_chunk()?;
+        let (incarnation, body) = rest.split_first_chunk()?;
+        let kind = match kind {
+            0 => FrameKind::Data(Lane::Urgent),
+            1 => FrameKind::Data(Lane::Events),
+            2 => FrameKind::Control,
+            _ => FrameKind::Direct,
+        };
+        Some(Frame {
+            incarnation: Incarnation(*incarnation),
+            kind,
+            first: u64::from_be_bytes(*first),
+            count: u16::from_be_bytes(*count),
+            body: Bytes::copy_from_slice(body),
+        })
+    }
+}
+
+struct Count(Arc<AtomicU64>);
+
+impl Sink for Count {
+    fn take(&mut self, output: Output) {
+        let events = match output {
+            Output::Deliver { count, .. } => count.into(),
+            Output::Gap(gap) => gap.missed,
+            Output::Joined(_) => 1,
+            _ => 0,
+        };
+        self.0.fetch_add(events, Ordering::Relaxed);
+    }
+}
+
+fn start(hub: &MemoryHub, n: u8) -> (Driver, Arc<AtomicU64>) {
+    let incarnation = Incarnation([n; 16]);
+    let name = format!("n{n}").parse().expect("a name");
+    let identity = Identity::new(name, incarnation, n.into());
+    let (sender, intake) = Intake::new();
+    let bus = Arc::new(hub.join(incarnation, sender));
+    let count = Arc::<AtomicU64>::default();
+    let node = Node::new(identity, Settings::default(), Time::default());
+    let codec = (Arc::new(Plain) as Arc<dyn Seal>, Box::new(Plain) as Box<dyn Open>);
+    let sink = Box::new(Count(count.clone()));
+    (Driver::start(node, Settings::default(), Instant::now(), bus, intake, codec, sink), count)
+}
+
+fn until(count: &AtomicU64, at_least: u64) {
+    while count.load(Ordering::Relaxed) < at_least {
+        std::thread::yield_now();
+    }
+}
+
+fn transport(c: &mut Criterion) {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let _guard = runtime.enter();
+    let hub = MemoryHub::new();
+    let ((a, a_count), (_b, b_count)) = (start(&hub, 1), start(&hub, 2));
+    until(&a_count, 1);
+    until(&b_count, 1);
+    let mut group = c.benchmark_group("transport");
+    group.throughput(Throughput::Elements(100));
+    group.bench_function("100 events to one node over memory", |bencher| {
+        bencher.iter(|| {
+            let before = b_count.load(Ordering::Relaxed);
+            for _ in 0..100 {
+                let encode = |body: &mut Vec<u8>| {
+                    body.extend([7; 16]);
+                    Ok::<(), ()>(())
+                };
+                a.try_publish(Lane::Events, encode).expect("room");
+            }
+            until(&b_count, before + 100);
+        });
+    });
+    group.finish();
+    let seed = include_str!("../crates/transport/tests/fixtures/coordinator.json");
+    c.bench_function("transport/read the seed's configuration", |b| {
+        b.iter(|| Coordinator::parse(seed));
+    });
+}
+
+criterion_group!(benches, transport);
+criterion_main!(benches);
