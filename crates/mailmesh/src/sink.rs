@@ -10,7 +10,7 @@ use mailmesh_codec::{decode_digest, decode_events, decode_sync};
 use mailmesh_delivery::{self as delivery, Incarnation, Output};
 use mailmesh_events::{Change, Event, Lane};
 use mailmesh_state::Applied;
-use mailmesh_transport::Sink;
+use mailmesh_transport::{LogThrottle, Sink};
 
 use crate::mesh::{Mesh, now};
 use crate::{Gap, GapReason, Incoming, LeaveReason, Member, MemberRef, Received, StopReason};
@@ -18,11 +18,21 @@ use crate::{Gap, GapReason, Incoming, LeaveReason, Member, MemberRef, Received, 
 pub(crate) struct MeshSink {
     pub(crate) mesh: Arc<Mesh>,
     members: BTreeMap<Incarnation, MemberRef>,
+    logs: Logs,
+}
+
+/// What an hour of trouble would repeat.
+#[derive(Default)]
+struct Logs {
+    gap: LogThrottle,
+    unsealed: LogThrottle,
+    refused: LogThrottle,
+    conflict: LogThrottle,
 }
 
 impl MeshSink {
     pub(crate) fn new(mesh: Arc<Mesh>) -> Self {
-        Self { mesh, members: BTreeMap::new() }
+        Self { mesh, members: BTreeMap::new(), logs: Logs::default() }
     }
 
     fn deliver(&self, from: &MemberRef, lane: Lane, first: u64, count: u16, body: &Bytes) {
@@ -60,16 +70,20 @@ impl MeshSink {
 
     fn apply(&self, change: &Change) -> bool {
         if change.has_private_key() && !self.mesh.is_sealed() {
-            tracing::warn!(
-                "a certificate came over an open mesh and was not taken; set `mesh.key`"
-            );
+            if self.logs.unsealed.is_ready() {
+                tracing::warn!(
+                    "a certificate came over an open mesh and was not taken; set `mesh.key`"
+                );
+            }
             return false;
         }
         match self.mesh.mirror.apply(change, now()) {
             Applied::Changed => true,
             Applied::Stale => false,
             Applied::Refused(error) => {
-                tracing::warn!(%error, "a change of another node was refused");
+                if self.logs.refused.is_ready() {
+                    tracing::warn!(%error, "a change of another node was refused");
+                }
                 false
             }
         }
@@ -82,7 +96,9 @@ impl MeshSink {
     }
 
     fn tell_gap(&self, from: &MemberRef, lane: Lane, missed: u64, reason: GapReason) {
-        tracing::warn!(from = %from.name, %lane, missed, "gap: events {reason}");
+        if self.logs.gap.is_ready() {
+            tracing::warn!(from = %from.name, %lane, missed, "gap: events {reason}");
+        }
         if lane == Lane::Urgent {
             self.mesh.reconciler.lock().on_gap(from.incarnation);
         }
@@ -162,7 +178,7 @@ impl MeshSink {
                 "another live node has this name and is older: stepping back; give each node a name of its own (mesh.name)"
             );
             self.mesh.stopped.send_replace(Some(StopReason::DuplicateName { name }));
-        } else {
+        } else if self.logs.conflict.is_ready() {
             tracing::error!(
                 %name, elder = ?conflict.elder, younger = ?conflict.younger,
                 "two live nodes have one name; the younger steps back; give each node a name of its own (mesh.name)"

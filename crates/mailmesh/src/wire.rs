@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use mailmesh_codec::{CodecError, FrameKind, Header, Opener, Sealer};
 use mailmesh_delivery as delivery;
-use mailmesh_transport::{Open, Seal};
-use parking_lot::Mutex;
+use mailmesh_transport::{LogThrottle, Open, Seal};
 
 use crate::status::Refused;
 
@@ -61,15 +59,12 @@ fn frame(header: &Header, body: Bytes) -> Result<delivery::Frame, CodecError> {
     Ok(delivery::Frame { incarnation, kind, first: header.first, count: header.count, body })
 }
 
-/// How often a refusal of one sort is logged.
-const LOG_EVERY: Duration = Duration::from_secs(60);
-
 /// Frames that were refused, by the sort of reason. Each sort is logged at most
 /// once a minute, however many come.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
     counts: [AtomicU64; SORTS],
-    logged: Mutex<[Option<Instant>; SORTS]>,
+    logs: [LogThrottle; SORTS],
 }
 
 const SORTS: usize = 5;
@@ -88,9 +83,7 @@ impl Refusals {
     pub(crate) fn count(&self, error: &CodecError) {
         let sort = sort(error);
         let total = self.counts[sort].fetch_add(1, Ordering::Relaxed) + 1;
-        let mut logged = self.logged.lock();
-        if logged[sort].is_none_or(|last| last.elapsed() >= LOG_EVERY) {
-            logged[sort] = Some(Instant::now());
+        if self.logs[sort].is_ready() {
             tracing::warn!(total, "frame refused: {error}");
         }
     }

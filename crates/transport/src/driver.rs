@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::intake::Arrival;
 use crate::lanes::{LaneQueue, Next, PublishError};
-use crate::{Address, Bus, Channel, Intake, TransportError};
+use crate::{Address, Bus, Channel, Intake, LogThrottle, TransportError};
 
 /// Makes the bytes of a frame.
 pub trait Seal: Send + Sync + 'static {
@@ -67,6 +67,7 @@ struct Shared {
     heartbeat_min: Duration,
     intake_dropped: AtomicU64,
     put_failed: AtomicU64,
+    put_log: LogThrottle,
     stopped: watch::Sender<bool>,
 }
 
@@ -112,6 +113,7 @@ impl Driver {
             heartbeat_min: settings.heartbeat_min,
             intake_dropped: AtomicU64::new(0),
             put_failed: AtomicU64::new(0),
+            put_log: LogThrottle::default(),
             stopped: watch::Sender::new(false),
         });
         let task = tokio::spawn(run(shared.clone(), intake, open, sink));
@@ -265,10 +267,10 @@ impl Shared {
             Err(error) => Err(error),
         };
         if let Err(error) = put {
-            self.put_failed.fetch_add(1, Ordering::Relaxed);
+            let total = self.put_failed.fetch_add(1, Ordering::Relaxed) + 1;
             let is_closed = matches!(error.downcast_ref(), Some(TransportError::Closed));
-            if !is_closed {
-                tracing::warn!(%error, ?to, "a frame was not sent; receivers will be told of a gap");
+            if !is_closed && self.put_log.is_ready() {
+                tracing::warn!(%error, ?to, total, "a frame was not sent; receivers will be told of a gap");
             }
         }
     }

@@ -13,6 +13,11 @@ pub enum TransportError {
         /// What was given.
         name: String,
     },
+    /// Zenoh needs worker threads beside the caller's.
+    #[error(
+        "Zenoh does not run on tokio's current-thread scheduler; use the multi-thread one, one worker is enough: #[tokio::main(flavor = \"multi_thread\", worker_threads = 1)]"
+    )]
+    CurrentThread,
     /// Zenoh did not start.
     #[error("the Zenoh session did not open: {why}{hint}")]
     Open {

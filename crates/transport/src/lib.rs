@@ -19,6 +19,7 @@ mod driver;
 mod error;
 mod intake;
 mod lanes;
+mod log_throttle;
 mod memory;
 mod zenoh_bus;
 
@@ -31,5 +32,6 @@ pub use driver::{Driver, DriverCounters, Open, Seal, Sink};
 pub use error::TransportError;
 pub use intake::{Intake, IntakeSender};
 pub use lanes::{MAX_BATCH_EVENTS, MAX_BATCH_LEN, PublishError};
+pub use log_throttle::LogThrottle;
 pub use memory::{MemoryBus, MemoryHub};
 pub use zenoh_bus::ZenohBus;

@@ -1,6 +1,7 @@
 use bytes::Bytes;
 use dashmap::DashMap;
 use mailmesh_delivery::{Incarnation, Lane, Link};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use zenoh::Session;
 use zenoh::Wait;
 use zenoh::liveliness::LivelinessToken;
@@ -37,13 +38,17 @@ impl ZenohBus {
     ///
     /// # Errors
     /// [`TransportError::Config`] for what the machine lacks (a port in use, a
-    /// file missing), [`TransportError::Open`], [`TransportError::Declare`].
+    /// file missing), [`TransportError::CurrentThread`], [`TransportError::Open`],
+    /// [`TransportError::Declare`].
     pub async fn open(
         settings: &ZenohSettings,
         keys: KeySpace,
         incarnation: Incarnation,
         intake: IntakeSender,
     ) -> Result<Self, TransportError> {
+        if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
+            return Err(TransportError::CurrentThread);
+        }
         settings.preflight()?;
         let session =
             zenoh::open(settings.to_zenoh()?).await.map_err(|error| open_error(&error))?;

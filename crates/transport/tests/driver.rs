@@ -227,6 +227,14 @@ async fn a_node_that_vanishes_from_zenoh_is_noticed_within_a_second_or_so() {
     a.driver.shutdown().await;
 }
 
+#[tokio::test]
+async fn a_current_thread_runtime_is_refused_with_the_remedy_not_a_panic() {
+    let (sender, _intake) = Intake::new();
+    let keys = KeySpace::new("mail").unwrap();
+    let error = ZenohBus::open(&loopback(), keys, incarnation(9), sender).await.unwrap_err();
+    assert!(error.to_string().contains("worker_threads = 1"), "{error}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_in_use_is_told_before_zenoh_starts() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

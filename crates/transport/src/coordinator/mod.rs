@@ -9,6 +9,7 @@
 //! crate recurses without limit, knows no repair, and says where an error is but
 //! not what would be right. It decides nothing about values: `json5` does.
 
+mod checked;
 mod error;
 mod explain;
 mod known;

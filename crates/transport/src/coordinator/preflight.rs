@@ -6,9 +6,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::checked::Checked;
 use super::error::{ConfigError, ConfigErrorKind, Place};
 use super::known::nearest;
-use super::zenoh::Checked;
 
 /// Every transport of Zenoh, and the feature of ours that builds it in.
 const PROTOCOLS: [(&str, Option<&str>); 9] = [

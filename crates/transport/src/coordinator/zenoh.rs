@@ -1,13 +1,12 @@
 //! The Zenoh configuration: what we check ourselves because we can say it better,
 //! then Zenoh's own parser, which has the last word.
 
-use std::ops::Range;
-
 use serde_json::Value;
 
 use super::Warning;
+use super::checked::Checked;
 use super::error::{ConfigError, ConfigErrorKind};
-use super::known::{dotted, list, nearest, wrong_type};
+use super::known::{dotted, list, nearest};
 use super::outline::Outline;
 use super::preflight::{Needs, endpoint};
 use super::source::Source;
@@ -27,33 +26,6 @@ pub struct ZenohSettings {
     needs: Needs,
 }
 
-/// The text being checked, and where in it the Zenoh configuration is.
-pub(super) struct Checked<'a> {
-    pub(super) source: &'a Source<'a>,
-    pub(super) outline: &'a Outline,
-    prefix: &'a [&'a str],
-}
-
-impl Checked<'_> {
-    fn full(&self, path: &[String]) -> Vec<String> {
-        self.prefix.iter().map(|part| (*part).to_owned()).chain(path.iter().cloned()).collect()
-    }
-
-    /// Where the value at `path` stands.
-    pub(super) fn span(&self, path: &[String]) -> Range<usize> {
-        self.outline.value(&self.full(path))
-    }
-
-    pub(super) fn bad(&self, path: &[String], why: impl Into<String>) -> ConfigError {
-        let kind = ConfigErrorKind::BadValue { key: dotted(path), why: why.into() };
-        self.source.error_at(self.span(path), kind)
-    }
-
-    pub(super) fn wrong(&self, path: &[String], found: &Value, expected: &str) -> ConfigError {
-        wrong_type(self.source, self.outline, &self.full(path), found, expected)
-    }
-}
-
 impl ZenohSettings {
     pub(super) fn check(
         source: &Source<'_>,
@@ -69,7 +41,7 @@ impl ZenohSettings {
         prefix: &[&str],
         value: Value,
     ) -> Result<Self, ConfigError> {
-        let checked = Checked { source, outline, prefix };
+        let checked = Checked::new(source, outline, prefix);
         check_mode(&checked, &value)?;
         check_multicast_address(&checked, &value)?;
         check_negative(&checked, &value, &mut Vec::new())?;

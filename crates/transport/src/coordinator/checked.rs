@@ -1,0 +1,39 @@
+use std::ops::Range;
+
+use serde_json::Value;
+
+use super::error::{ConfigError, ConfigErrorKind};
+use super::known::{dotted, wrong_type};
+use super::outline::Outline;
+use super::source::Source;
+
+/// The text being checked, and where in it the Zenoh configuration is.
+pub(super) struct Checked<'a> {
+    pub(super) source: &'a Source<'a>,
+    pub(super) outline: &'a Outline,
+    prefix: &'a [&'a str],
+}
+
+impl<'a> Checked<'a> {
+    pub(super) fn new(source: &'a Source<'a>, outline: &'a Outline, prefix: &'a [&'a str]) -> Self {
+        Self { source, outline, prefix }
+    }
+
+    fn full(&self, path: &[String]) -> Vec<String> {
+        self.prefix.iter().map(|part| (*part).to_owned()).chain(path.iter().cloned()).collect()
+    }
+
+    /// Where the value at `path` stands.
+    pub(super) fn span(&self, path: &[String]) -> Range<usize> {
+        self.outline.value(&self.full(path))
+    }
+
+    pub(super) fn bad(&self, path: &[String], why: impl Into<String>) -> ConfigError {
+        let kind = ConfigErrorKind::BadValue { key: dotted(path), why: why.into() };
+        self.source.error_at(self.span(path), kind)
+    }
+
+    pub(super) fn wrong(&self, path: &[String], found: &Value, expected: &str) -> ConfigError {
+        wrong_type(self.source, self.outline, &self.full(path), found, expected)
+    }
+}
