@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::control::{Control, Status};
 use crate::departed::{Departed, Memory};
 use crate::output::{Conflict, Output};
-use crate::peer::{Peer, Suspicion};
+use crate::peer::{Peer, Rank, Suspicion};
 use crate::receive::Released;
 use crate::{
     Counters, Destination, Gap, GapReason, Identity, Incarnation, Lane, LeaveReason, Settings, Time,
@@ -91,7 +91,7 @@ impl Membership {
 
     /// A new life of a name most often means that the old one ended: ask it.
     fn suspect_namesake(&mut self, now: Time, newcomer: &Peer, ctx: &mut Context<'_>) {
-        let rival = Some(newcomer.info.incarnation);
+        let rival = Some(newcomer.rank());
         for old in self.peers.values_mut().filter(|old| old.info.name == newcomer.info.name) {
             old.suspicion = Some(self.settings.suspect(now, old.info.incarnation, rival, ctx));
         }
@@ -154,11 +154,9 @@ impl Membership {
         if let Some(peer) = self.peers.get_mut(&incarnation)
             && let Some(suspicion) = peer.suspicion.take_if(|s| s.nonce == nonce)
         {
-            let one = (peer.info.started_ms, incarnation);
-            let name = peer.info.name.clone();
-            if let Some(rival) = suspicion.rival.and_then(|rival| self.peers.get(&rival)) {
-                let other = (rival.info.started_ms, rival.info.incarnation);
-                ctx.outputs.push_back(Output::Conflict(conflict(name, one, other)));
+            let (name, rank) = (peer.info.name.clone(), peer.rank());
+            if let Some(rival) = suspicion.rival {
+                ctx.outputs.push_back(Output::Conflict(conflict(name, rank, rival)));
             }
         }
         let proven =
@@ -283,7 +281,7 @@ impl Settings {
         &self,
         now: Time,
         peer: Incarnation,
-        rival: Option<Incarnation>,
+        rival: Option<Rank>,
         ctx: &mut Context<'_>,
     ) -> Suspicion {
         let nonce = ctx.nonce;
@@ -292,6 +290,6 @@ impl Settings {
     }
 }
 
-fn conflict(name: crate::NodeName, one: (u64, Incarnation), other: (u64, Incarnation)) -> Conflict {
+fn conflict(name: crate::NodeName, one: Rank, other: Rank) -> Conflict {
     Conflict { name, elder: one.min(other).1, younger: one.max(other).1 }
 }

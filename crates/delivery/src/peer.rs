@@ -22,9 +22,13 @@ pub(crate) struct Suspicion {
     pub(crate) since: Time,
     pub(crate) deadline: Time,
     pub(crate) nonce: u64,
-    /// A younger peer of the same name is there.
-    pub(crate) rival: Option<Incarnation>,
+    /// A peer of the same name came; it may have left again since.
+    pub(crate) rival: Option<Rank>,
 }
+
+/// Of two live nodes of one name the one of lower rank may stay: start time, then
+/// incarnation.
+pub(crate) type Rank = (u64, Incarnation);
 
 impl Peer {
     pub(crate) fn new(incarnation: Incarnation, status: &Status, now: Time, s: Settings) -> Self {
@@ -42,6 +46,10 @@ impl Peer {
             leaving: false,
             unreachable_until: [0; 2],
         }
+    }
+
+    pub(crate) fn rank(&self) -> Rank {
+        (self.info.started_ms, self.info.incarnation)
     }
 
     pub(crate) fn stream(&mut self, lane: Lane) -> &mut ReceiveStream {
@@ -62,7 +70,7 @@ impl Peer {
 
     /// The rival of a suspect whose time is over, but which was heard meanwhile:
     /// it lives, and the probe or its answer was lost.
-    pub(crate) fn answers_late(&self, now: Time) -> Option<Incarnation> {
+    pub(crate) fn answers_late(&self, now: Time) -> Option<Rank> {
         let suspicion = self.suspicion.filter(|suspicion| suspicion.deadline <= now)?;
         suspicion.rival.filter(|_| self.info.last_heard > suspicion.since)
     }

@@ -305,6 +305,23 @@ fn two_live_nodes_of_one_name_are_told_to_everybody_and_the_younger_is_named() {
 }
 
 #[test]
+fn a_twin_that_has_stepped_back_already_is_told_all_the_same() {
+    let mut mesh = Mesh::of_two();
+    // b's question to the elder a is on its way while the younger leaves.
+    let twin = Identity::new("a".parse().unwrap(), id(3), 3);
+    let mut younger = Node::new(twin, Settings::default(), at(0));
+    younger.leave();
+    let b = mesh.nodes.get_mut(&id(2)).unwrap();
+    while let Some(Output::Transmit { frame, .. }) = younger.poll_output() {
+        b.handle_frame(at(0), frame);
+    }
+    mesh.carry();
+    let seen = mesh.take(2);
+    assert_eq!(left(&seen), [(id(3), LeaveReason::Bye)]);
+    assert!(seen.iter().any(|output| matches!(output, Output::Conflict(_))), "{seen:?}");
+}
+
+#[test]
 fn a_late_frame_of_a_dead_namesake_is_no_conflict() {
     let mut mesh = Mesh::of_two();
     let a = mesh.nodes.get_mut(&id(1)).unwrap();

@@ -51,7 +51,8 @@ impl Mesh {
     }
 
     pub(crate) fn driver(&self) -> Result<Arc<Driver>, Error> {
-        self.driver.get().and_then(Weak::upgrade).ok_or_else(|| self.stop_error())
+        let driver = self.driver.get().and_then(Weak::upgrade);
+        driver.filter(|_| self.stopped.borrow().is_none()).ok_or_else(|| self.stop_error())
     }
 
     /// Why nothing can be published any more.
