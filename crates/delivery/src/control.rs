@@ -9,7 +9,7 @@ use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize as DeriveDeserialize, Serialize};
 
-use crate::NodeName;
+use crate::{Lane, NodeName};
 
 /// The version of these messages.
 pub(crate) const VERSION: u16 = 1;
@@ -40,6 +40,10 @@ pub(crate) enum Control {
     Probe { nonce: u64 },
     /// "I am."
     ProbeAnswer { nonce: u64 },
+    /// "Send me these events again": a lane and the first and last number.
+    Nak { lane: Lane, first: u64, last: u64 },
+    /// "I no longer have what came before this number."
+    Gone { lane: Lane, before: u64 },
 }
 
 const HELLO: u8 = 1;
@@ -47,6 +51,8 @@ const HEARTBEAT: u8 = 2;
 const BYE: u8 = 3;
 const PROBE: u8 = 4;
 const PROBE_ANSWER: u8 = 5;
+const NAK: u8 = 6;
+const GONE: u8 = 7;
 
 /// Deepest nesting of a control message, ours and those of versions to come.
 const MAX_DEPTH: usize = 16;
@@ -61,6 +67,10 @@ impl Control {
             Self::Bye { positions } => rmp_serde::to_vec(&(BYE, (positions,))),
             Self::Probe { nonce } => rmp_serde::to_vec(&(PROBE, (nonce,))),
             Self::ProbeAnswer { nonce } => rmp_serde::to_vec(&(PROBE_ANSWER, (nonce,))),
+            Self::Nak { lane, first, last } => {
+                rmp_serde::to_vec(&(NAK, (*lane as u8, first, last)))
+            }
+            Self::Gone { lane, before } => rmp_serde::to_vec(&(GONE, (*lane as u8, before))),
         };
         encoded.unwrap_or_default()
     }
@@ -83,6 +93,14 @@ impl Control {
             PROBE_ANSWER => {
                 let (nonce,) = body(bytes)?;
                 Self::ProbeAnswer { nonce }
+            }
+            NAK => {
+                let (lane, first, last) = body(bytes)?;
+                Self::Nak { lane: Lane::from_index(lane)?, first, last }
+            }
+            GONE => {
+                let (lane, before) = body(bytes)?;
+                Self::Gone { lane: Lane::from_index(lane)?, before }
             }
             _ => return None,
         })
@@ -173,6 +191,8 @@ mod tests {
             Control::Bye { positions: [1, 2] },
             Control::Probe { nonce: 7 },
             Control::ProbeAnswer { nonce: u64::MAX },
+            Control::Nak { lane: Lane::Events, first: 7, last: u64::MAX },
+            Control::Gone { lane: Lane::Urgent, before: 9 },
         ] {
             let bytes = message.encode();
             assert_eq!(Control::decode(&bytes).as_ref(), Some(&message));
@@ -205,6 +225,9 @@ mod tests {
     fn these_bytes_are_version_1_for_ever() {
         assert_eq!(Control::Probe { nonce: 7 }.encode(), [0x92, 4, 0x91, 7]);
         assert_eq!(Control::Bye { positions: [1, 2] }.encode(), [0x92, 3, 0x91, 0x92, 1, 2]);
+        let nak = Control::Nak { lane: Lane::Events, first: 7, last: 9 };
+        assert_eq!(nak.encode(), [0x92, 6, 0x93, 1, 7, 9]);
+        assert_eq!(Control::Gone { lane: Lane::Urgent, before: 9 }.encode(), [0x92, 7, 0x92, 0, 9]);
         let hello = Control::Hello(Status { started_ms: 5, ..status() }).encode();
         let mut expected = vec![0x92, 1, 0x95, 1, 0xa3, b'm', b'x', b'1', 5, 0x92, 3, 0xcf];
         expected.extend([0xff; 8]);

@@ -136,6 +136,11 @@ impl Lane {
     /// Both lanes, in order of their index.
     pub const ALL: [Self; 2] = [Self::Urgent, Self::Events];
 
+    /// The lane of a number on the wire.
+    pub(crate) fn from_index(index: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(index)).copied()
+    }
+
     /// Its number on the wire.
     #[must_use]
     pub fn index(self) -> usize {

@@ -58,6 +58,8 @@ mod node;
 mod output;
 mod peer;
 mod receive;
+mod repair;
+mod replay_ring;
 mod replay_window;
 mod settings;
 mod time;

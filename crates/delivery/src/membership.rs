@@ -168,6 +168,21 @@ impl Membership {
         }
     }
 
+    /// A peer no longer has the events of a lane before a number.
+    pub(crate) fn on_gone(
+        &mut self,
+        now: Time,
+        incarnation: Incarnation,
+        (lane, before): (Lane, u64),
+        ctx: &mut Context<'_>,
+    ) {
+        if let Some(peer) = self.peers.get_mut(&incarnation) {
+            let mut released = Vec::new();
+            peer.stream(lane).on_gone(now, before, &mut released);
+            ctx.release(peer, lane, released);
+        }
+    }
+
     /// A peer said goodbye after these positions.
     pub(crate) fn on_bye(
         &mut self,
@@ -180,6 +195,7 @@ impl Membership {
             peer.leaving = true;
             for (stream, position) in peer.streams.iter_mut().zip(positions) {
                 stream.on_position(now, position);
+                stream.on_goodbye(now);
             }
             self.remove_finished(incarnation, ctx);
         }
@@ -206,8 +222,13 @@ impl Membership {
             };
             for lane in Lane::ALL {
                 let mut released = Vec::new();
-                peer.stream(lane).on_deadline(now, &mut released);
+                let missing = peer.stream(lane).on_deadline(now, &mut released);
                 ctx.release(peer, lane, released);
+                if let Some((first, last)) = missing {
+                    ctx.counters.naks += 1;
+                    let nak = Control::Nak { lane, first, last };
+                    ctx.send.push((Destination::One(incarnation), nak));
+                }
             }
             if let Some(rival) = peer.answers_late(now) {
                 peer.suspicion = Some(settings.suspect(now, incarnation, Some(rival), ctx));

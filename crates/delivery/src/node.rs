@@ -9,6 +9,7 @@ use crate::heartbeat::Heartbeat;
 use crate::lobby::Lobby;
 use crate::membership::{Context, Membership};
 use crate::receive::Accepted;
+use crate::repair::Repair;
 use crate::{
     Counters, DeliveryError, Destination, Frame, FrameKind, Identity, Incarnation, Lane,
     MAX_EVENTS_PER_FRAME, Output, PeerInfo, Settings, Time,
@@ -41,6 +42,7 @@ pub struct Node {
     tag: Bytes,
     membership: Membership,
     lobby: Lobby,
+    repair: Repair,
     outputs: VecDeque<Output>,
     counters: Counters,
     has_left: bool,
@@ -59,6 +61,7 @@ impl Node {
             tag: Bytes::new(),
             membership: Membership::new(settings),
             lobby: Lobby::default(),
+            repair: Repair::new(settings, now),
             outputs: VecDeque::new(),
             counters: Counters::default(),
             has_left: false,
@@ -94,7 +97,9 @@ impl Node {
         self.counters.sent += u64::from(count);
         self.heartbeat.on_event_sent(now);
         let (incarnation, kind) = (self.identity.incarnation, FrameKind::Data(lane));
-        Ok(Frame { incarnation, kind, first, count, body })
+        let frame = Frame { incarnation, kind, first, count, body };
+        self.repair.keep(lane, frame.clone());
+        Ok(frame)
     }
 
     /// Sends a message of the layer above to one peer: at most once, in no order.
@@ -212,6 +217,12 @@ impl Node {
         &self.identity
     }
 
+    /// Bytes of sent frames kept for who missed some.
+    #[must_use]
+    pub fn replay_bytes(&self) -> usize {
+        self.repair.bytes()
+    }
+
     /// What was counted so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
@@ -249,6 +260,7 @@ impl Node {
         match stream.on_data(now, frame.first, frame.count, frame.body, &mut released) {
             Accepted::Fresh => {}
             Accepted::Duplicate => self.counters.duplicates += 1,
+            Accepted::NoRoom => self.counters.reorder_dropped += 1,
             Accepted::Malformed => self.counters.malformed += 1,
         }
         self.with_members(|members, ctx| {
@@ -295,11 +307,30 @@ impl Node {
             Control::Probe { nonce } => {
                 self.transmit(Destination::One(from), &Control::ProbeAnswer { nonce });
             }
+            Control::Nak { lane, first, last } => self.repair(now, from, lane, first, last),
+            Control::Gone { lane, before } => {
+                self.with_members(|members, ctx| members.on_gone(now, from, (lane, before), ctx));
+            }
             Control::ProbeAnswer { nonce } => {
                 let own = self.identity.clone();
                 self.with_members(|members, ctx| members.on_probe_answer(from, nonce, &own, ctx));
             }
         }
+    }
+
+    /// Sends again what a member asked for.
+    fn repair(&mut self, now: Time, to: Incarnation, lane: Lane, first: u64, last: u64) {
+        if self.membership.get(to).is_none() || first == 0 || last < first {
+            self.counters.malformed += 1;
+            return;
+        }
+        let (gone, frames) = self.repair.answer(now, lane, first, last);
+        let to = Destination::One(to);
+        if let Some(gone) = gone {
+            self.transmit(to, &gone);
+        }
+        self.counters.replayed_frames += frames.len() as u64;
+        self.outputs.extend(frames.into_iter().map(|frame| Output::Transmit { to, frame }));
     }
 
     fn handle_status(&mut self, now: Time, frame: &Frame, status: Status) {

@@ -172,4 +172,10 @@ pub struct Counters {
     pub too_many_peers: u64,
     /// Heartbeats sent.
     pub heartbeats: u64,
+    /// Requests sent for events that did not come.
+    pub naks: u64,
+    /// Frames sent again.
+    pub replayed_frames: u64,
+    /// Frames dropped because too much was held behind a hole; asked for again.
+    pub reorder_dropped: u64,
 }

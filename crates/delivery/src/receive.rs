@@ -1,7 +1,9 @@
 //! One lane of one sender, as a receiver sees it: puts frames in order, drops
-//! what came before, and turns holes into gaps.
+//! what came before, asks for what is missing, and turns into a gap what cannot
+//! be had.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -21,9 +23,14 @@ pub(crate) enum Accepted {
     Fresh,
     /// Its events were delivered or given up before.
     Duplicate,
+    /// Too much is held behind the hole; it will be asked for again.
+    NoRoom,
     /// Its numbers cut through a frame that was delivered, which no sender does.
     Malformed,
 }
+
+/// Events to ask for: the first and the last number.
+pub(crate) type Missing = (u64, u64);
 
 #[derive(Debug)]
 pub(crate) struct ReceiveStream {
@@ -36,8 +43,19 @@ pub(crate) struct ReceiveStream {
     /// Frames behind a hole, by first number; never overlapping.
     held: BTreeMap<u64, (u16, Bytes)>,
     held_bytes: usize,
-    /// Since when `next` is known to be missing.
-    hole_since: Option<Time>,
+    /// `next` is known to be missing.
+    hole: Option<Hole>,
+    /// How long a hole may stay open while nothing of it comes.
+    patience: Duration,
+}
+
+/// A hole at `next`, and when something is done about it.
+#[derive(Debug, Clone, Copy)]
+struct Hole {
+    ask_at: Time,
+    /// How long the answer to the next request is awaited.
+    wait: Duration,
+    give_up_at: Time,
 }
 
 impl ReceiveStream {
@@ -49,7 +67,8 @@ impl ReceiveStream {
             announced: position,
             held: BTreeMap::new(),
             held_bytes: 0,
-            hole_since: None,
+            hole: None,
+            patience: settings.repair_timeout,
         }
     }
 
@@ -64,7 +83,7 @@ impl ReceiveStream {
     }
 
     pub(crate) fn deadline(&self) -> Option<Time> {
-        self.hole_since.map(|since| since + self.settings.hole_timeout)
+        self.hole.map(|hole| hole.ask_at.min(hole.give_up_at))
     }
 
     pub(crate) fn on_data(
@@ -86,16 +105,16 @@ impl ReceiveStream {
         if first == self.next {
             out.push(Released::Data { first, count, body });
             self.next = end;
-            self.hole_since = None;
             self.release_held(out);
-        } else {
-            self.held_bytes += body.len();
-            self.held.insert(first, (count, body));
-            while self.held_bytes > self.settings.reorder_bytes {
-                self.give_up_hole(out);
-            }
+            self.reopen_hole(now, self.settings.nak_delay);
+            return Accepted::Fresh;
         }
         self.watch_hole(now);
+        if self.held_bytes + body.len() > self.settings.reorder_bytes {
+            return Accepted::NoRoom;
+        }
+        self.held_bytes += body.len();
+        self.held.insert(first, (count, body));
         Accepted::Fresh
     }
 
@@ -105,19 +124,49 @@ impl ReceiveStream {
         self.watch_hole(now);
     }
 
-    pub(crate) fn on_deadline(&mut self, now: Time, out: &mut Vec<Released>) {
-        if self.deadline().is_some_and(|deadline| deadline <= now) {
-            self.give_up_hole(out);
-            self.watch_hole(now);
+    /// The sender answers no more: what does not come soon never will.
+    pub(crate) fn on_goodbye(&mut self, now: Time) {
+        self.patience = self.settings.goodbye_timeout;
+        if let Some(hole) = &mut self.hole {
+            hole.give_up_at = hole.give_up_at.min(now + self.patience);
         }
+    }
+
+    /// The sender no longer has what comes before the number `before`.
+    pub(crate) fn on_gone(&mut self, now: Time, before: u64, out: &mut Vec<Released>) {
+        let end = before.min(self.announced.saturating_add(1));
+        if end <= self.next {
+            return;
+        }
+        while self.next < end {
+            self.give_up_hole(end, out);
+        }
+        // What follows is there to be asked for at once.
+        self.reopen_hole(now, Duration::ZERO);
+    }
+
+    /// Gives up what is overdue; gives what to ask for now.
+    pub(crate) fn on_deadline(&mut self, now: Time, out: &mut Vec<Released>) -> Option<Missing> {
+        let hole = self.hole?;
+        if hole.give_up_at <= now {
+            self.give_up_hole(u64::MAX, out);
+            self.reopen_hole(now, self.settings.nak_delay);
+            return None;
+        }
+        if hole.ask_at > now {
+            return None;
+        }
+        let wait = (hole.wait * 2).min(self.settings.nak_retry_max);
+        self.hole = Some(Hole { ask_at: now + hole.wait, wait, ..hole });
+        Some((self.next, self.hole_end() - 1))
     }
 
     /// Gives up every hole: what is held is delivered, what is missing reported.
     pub(crate) fn finish(&mut self, out: &mut Vec<Released>) {
         while !self.is_complete() {
-            self.give_up_hole(out);
+            self.give_up_hole(u64::MAX, out);
         }
-        self.hole_since = None;
+        self.hole = None;
     }
 
     fn overlaps_held(&self, first: u64, end: u64) -> bool {
@@ -126,14 +175,18 @@ impl ReceiveStream {
             || self.held.range(first..end).next().is_some()
     }
 
-    /// Reports the hole at `next` missing, up to what is held or announced.
-    fn give_up_hole(&mut self, out: &mut Vec<Released>) {
-        let end = self.held.keys().next().copied().unwrap_or(self.announced.saturating_add(1));
+    /// One past the hole at `next`: what is held, or the end of what was announced.
+    fn hole_end(&self) -> u64 {
+        self.held.keys().next().copied().unwrap_or(self.announced.saturating_add(1))
+    }
+
+    /// Reports the hole at `next` missing, up to `end` at most.
+    fn give_up_hole(&mut self, end: u64, out: &mut Vec<Released>) {
+        let end = self.hole_end().min(end);
         if end > self.next {
             out.push(Released::Missed { first: self.next, missed: end - self.next });
             self.next = end;
         }
-        self.hole_since = None;
         self.release_held(out);
     }
 
@@ -149,11 +202,19 @@ impl ReceiveStream {
     }
 
     fn watch_hole(&mut self, now: Time) {
-        if self.is_complete() {
-            self.hole_since = None;
-        } else if self.hole_since.is_none() {
-            self.hole_since = Some(now);
+        if self.hole.is_none() {
+            self.reopen_hole(now, self.settings.nak_delay);
         }
+    }
+
+    /// Something of the hole came, or a hole was found: every wait begins anew.
+    fn reopen_hole(&mut self, now: Time, ask_in: Duration) {
+        let wait = self.settings.nak_retry;
+        self.hole = (!self.is_complete()).then(|| Hole {
+            ask_at: now + ask_in,
+            wait,
+            give_up_at: now + self.patience,
+        });
     }
 }
 
@@ -183,6 +244,17 @@ mod tests {
         out
     }
 
+    /// Lets time pass until the hole is given up: what was asked for, and when.
+    fn wait_out(stream: &mut ReceiveStream) -> (Vec<(u128, Missing)>, Vec<Released>) {
+        let (mut asked, mut out) = (Vec::new(), Vec::new());
+        while let Some(deadline) = stream.deadline() {
+            if let Some(missing) = stream.on_deadline(deadline, &mut out) {
+                asked.push((deadline.elapsed().as_millis(), missing));
+            }
+        }
+        (asked, out)
+    }
+
     #[test]
     fn frames_out_of_order_are_put_in_order() {
         let mut stream = stream();
@@ -196,14 +268,15 @@ mod tests {
         let mut stream = stream();
         feed(&mut stream, 0, 1, 1);
         assert_eq!(feed(&mut stream, 10, 4, 1), []);
-        assert_eq!(stream.deadline(), Some(at(60)));
-        let mut out = Vec::new();
-        stream.on_deadline(at(59), &mut out);
-        assert_eq!(out, []);
-        stream.on_deadline(at(60), &mut out);
+        let (asked, out) = wait_out(&mut stream);
+        // 2 ms, then each wait twice as long, up to 250 ms; given up after 5 s.
+        let times: Vec<_> = asked.iter().map(|(at, _)| *at).collect();
+        assert_eq!(times[..7], [12, 32, 72, 152, 312, 562, 812]);
+        assert_eq!((times.len(), times.last()), (23, Some(&4_812)));
+        assert!(asked.iter().all(|(_, missing)| *missing == (2, 3)));
         assert_eq!(out, [Released::Missed { first: 2, missed: 2 }, data(4, 1)]);
         // What was given up and comes late is not delivered: it was told missing.
-        assert_eq!(feed(&mut stream, 61, 2, 2), []);
+        assert_eq!(feed(&mut stream, 6_000, 2, 2), []);
     }
 
     #[test]
@@ -211,22 +284,57 @@ mod tests {
         let mut stream = stream();
         feed(&mut stream, 0, 1, 1);
         stream.on_position(at(20), 5);
-        let mut out = Vec::new();
-        stream.on_deadline(at(70), &mut out);
-        assert_eq!(out, [Released::Missed { first: 2, missed: 4 }]);
-        assert!(stream.is_complete());
+        assert_eq!(stream.on_deadline(at(22), &mut Vec::new()), Some((2, 5)));
+        assert_eq!(feed(&mut stream, 23, 2, 4), [data(2, 4)]);
+        assert!(stream.is_complete() && stream.deadline().is_none());
     }
 
     #[test]
-    fn the_bytes_behind_a_hole_are_bounded() {
+    fn the_bytes_behind_a_hole_are_bounded_and_what_is_dropped_is_asked_for_later() {
         let mut stream = stream();
         let body = Bytes::from(vec![0; 64 * 1024]);
         let mut out = Vec::new();
         for i in 0..1_000 {
-            stream.on_data(at(0), 10 + 2 * i, 1, body.clone(), &mut out);
+            let accepted = stream.on_data(at(0), 2 + i, 1, body.clone(), &mut out);
+            assert_eq!(accepted == Accepted::Fresh, i < 16, "{i}");
             assert!(stream.held_bytes <= stream.settings.reorder_bytes);
         }
-        assert_eq!(out[0], Released::Missed { first: 1, missed: 9 });
+        assert_eq!(out, []);
+        stream.on_data(at(1), 1, 1, body.clone(), &mut out);
+        assert_eq!(out.len(), 17);
+        assert_eq!(stream.on_deadline(at(3), &mut out), Some((18, 1_001)));
+    }
+
+    #[test]
+    fn what_is_gone_is_a_gap_at_once_and_what_follows_is_asked_for_at_once() {
+        let mut stream = stream();
+        feed(&mut stream, 0, 5, 2);
+        stream.on_position(at(0), 20);
+        let mut out = Vec::new();
+        stream.on_gone(at(1), 11, &mut out);
+        let missed = |first, missed| Released::Missed { first, missed };
+        assert_eq!(out, [missed(1, 4), data(5, 2), missed(7, 4)]);
+        assert_eq!(stream.on_deadline(at(1), &mut out), Some((11, 20)));
+        // A sender cannot take back what was delivered, nor give up what it never sent.
+        out.clear();
+        stream.on_gone(at(2), 9, &mut out);
+        assert_eq!(out, []);
+        stream.on_gone(at(2), u64::MAX, &mut out);
+        assert_eq!(out, [missed(11, 10)]);
+        assert!(stream.is_complete());
+    }
+
+    #[test]
+    fn after_a_goodbye_a_hole_is_given_up_soon() {
+        let mut stream = stream();
+        feed(&mut stream, 0, 3, 1);
+        stream.on_goodbye(at(10));
+        let mut out = Vec::new();
+        while let Some(deadline) = stream.deadline() {
+            assert!(deadline <= at(60));
+            stream.on_deadline(deadline, &mut out);
+        }
+        assert_eq!(out, [Released::Missed { first: 1, missed: 2 }, data(3, 1)]);
     }
 
     #[test]

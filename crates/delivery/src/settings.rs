@@ -17,12 +17,34 @@ pub struct Settings {
     /// without one after this long. 500 ms: many round trips, yet a killed
     /// process is noticed at once.
     pub probe_timeout: Duration,
-    /// How long a hole may stay open before it is a gap. 50 ms: links keep order,
-    /// so only frames on their way over another link can still fill it.
-    pub hole_timeout: Duration,
-    /// Most bytes held behind a hole, per stream. 1 MiB; past it the hole is a
-    /// gap at once.
+    /// How long a hole may stay open before its events are asked for again. 2 ms:
+    /// links keep order, so few holes fill by themselves. Also the pause after
+    /// which the next part of a long repair is asked for.
+    pub nak_delay: Duration,
+    /// First wait for the answer to a request; doubles with each that stays
+    /// without one. 20 ms.
+    pub nak_retry: Duration,
+    /// Longest wait for an answer. 250 ms.
+    pub nak_retry_max: Duration,
+    /// How long a hole may stay open without anything of it coming, before it is a
+    /// gap. 5 s: over twenty requests, so that a path that loses a third of
+    /// everything both ways still fills it; a peer that is silent altogether has
+    /// failed before.
+    pub repair_timeout: Duration,
+    /// As `repair_timeout`, of a peer that said goodbye and answers no more. 50 ms.
+    pub goodbye_timeout: Duration,
+    /// Most bytes held behind a hole, per stream. 1 MiB; what comes beyond is
+    /// dropped and asked for again when the hole is filled.
     pub reorder_bytes: usize,
+    /// Most bytes of sent frames kept for who missed some, per lane. 32 MiB; past
+    /// it the oldest go, and who asks for them is told so.
+    pub replay_bytes: usize,
+    /// Most bytes sent again for one request. 256 KiB; the receiver asks for the
+    /// rest when it has these.
+    pub repair_burst: usize,
+    /// Most bytes sent again in a second, to all peers. 64 MiB: live traffic goes
+    /// first.
+    pub repair_rate: usize,
     /// Most live peers. 1,024; more are not heard, and counted.
     pub max_peers: usize,
     /// Most departed peers whose positions are remembered, so that a peer that
@@ -43,8 +65,15 @@ impl Default for Settings {
             heartbeat_max: Duration::from_secs(1),
             failure_timeout: Duration::from_secs(3),
             probe_timeout: Duration::from_millis(500),
-            hole_timeout: Duration::from_millis(50),
+            nak_delay: Duration::from_millis(2),
+            nak_retry: Duration::from_millis(20),
+            nak_retry_max: Duration::from_millis(250),
+            repair_timeout: Duration::from_secs(5),
+            goodbye_timeout: Duration::from_millis(50),
             reorder_bytes: 1 << 20,
+            replay_bytes: 32 << 20,
+            repair_burst: 256 << 10,
+            repair_rate: 64 << 20,
             max_peers: 1024,
             max_departed: 4096,
             lobby_bytes: 1 << 20,

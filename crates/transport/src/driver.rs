@@ -333,12 +333,16 @@ fn drain_outputs(shared: &Shared, sink: &mut dyn Sink) {
         match output {
             None => return,
             Some(Output::Transmit { to, frame }) => {
-                debug_assert!(!matches!(frame.kind, FrameKind::Data(_)));
                 let to = match to {
                     Destination::All => Address::All,
                     Destination::One(peer) => Address::One(peer),
                 };
-                shared.put(to, Channel::Control, &frame);
+                // Events sent again to one peer; sealed again they are the same bytes.
+                let channel = match frame.kind {
+                    FrameKind::Data(lane) => Channel::Lane(lane),
+                    FrameKind::Control | FrameKind::Direct => Channel::Control,
+                };
+                shared.put(to, channel, &frame);
             }
             Some(output) => {
                 if let Output::Left { peer, .. } = &output {

@@ -1,0 +1,83 @@
+use std::collections::VecDeque;
+
+use crate::Frame;
+
+/// The latest frames of one lane, for who missed some.
+#[derive(Debug, Default)]
+pub(crate) struct ReplayRing {
+    /// Without holes: each begins where the one before ends.
+    frames: VecDeque<Frame>,
+    bytes: usize,
+}
+
+impl ReplayRing {
+    /// What a frame costs besides its body.
+    const FRAME_COST: usize = 96;
+
+    /// Keeps the next frame; past `limit` bytes the oldest go.
+    pub(crate) fn push(&mut self, frame: Frame, limit: usize) {
+        self.bytes += cost(&frame);
+        self.frames.push_back(frame);
+        while self.bytes > limit
+            && let Some(oldest) = self.frames.pop_front()
+        {
+            self.bytes -= cost(&oldest);
+        }
+    }
+
+    /// Number of the first event still held.
+    pub(crate) fn oldest(&self) -> Option<u64> {
+        self.frames.front().map(|frame| frame.first)
+    }
+
+    /// The frames that have events from `first` to `last`, oldest first.
+    pub(crate) fn range(&self, first: u64, last: u64) -> impl Iterator<Item = &Frame> {
+        let start = self.frames.partition_point(|frame| end(frame) <= first);
+        self.frames.range(start..).take_while(move |frame| frame.first <= last)
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+fn end(frame: &Frame) -> u64 {
+    frame.first + u64::from(frame.count)
+}
+
+fn cost(frame: &Frame) -> usize {
+    frame.body.len() + ReplayRing::FRAME_COST
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{FrameKind, Incarnation, Lane};
+
+    fn ring(frames: u64, limit: usize) -> ReplayRing {
+        let mut ring = ReplayRing::default();
+        for i in 0..frames {
+            let (incarnation, kind) = (Incarnation([1; 16]), FrameKind::Data(Lane::Events));
+            let (first, body) = (1 + 10 * i, vec![0; 104].into());
+            ring.push(Frame { incarnation, kind, first, count: 10, body }, limit);
+            assert!(ring.bytes() <= limit);
+        }
+        ring
+    }
+
+    fn firsts(ring: &ReplayRing, first: u64, last: u64) -> Vec<u64> {
+        ring.range(first, last).map(|frame| frame.first).collect()
+    }
+
+    #[test]
+    fn a_range_is_of_whole_frames_and_the_oldest_go_first() {
+        let all = ring(5, 10_000);
+        assert_eq!(firsts(&all, 11, 20), [11]);
+        assert_eq!(firsts(&all, 15, 21), [11, 21]);
+        assert_eq!(firsts(&all, 1, u64::MAX), [1, 11, 21, 31, 41]);
+        assert_eq!(firsts(&all, 51, 60), [0; 0]);
+        let some = ring(5, 450);
+        assert_eq!((some.oldest(), firsts(&some, 1, 35)), (Some(31), vec![31]));
+        assert_eq!(ring(1, 100).oldest(), None);
+    }
+}
