@@ -42,6 +42,8 @@ pub(crate) enum Control {
     ProbeAnswer { nonce: u64 },
     /// "Send me these events again": a lane and the first and last number.
     Nak { lane: Lane, first: u64, last: u64 },
+    /// "I have taken your events up to these numbers."
+    Ack { positions: [u64; 2] },
     /// "I no longer have what came before this number."
     Gone { lane: Lane, before: u64 },
 }
@@ -53,6 +55,7 @@ const PROBE: u8 = 4;
 const PROBE_ANSWER: u8 = 5;
 const NAK: u8 = 6;
 const GONE: u8 = 7;
+const ACK: u8 = 8;
 
 /// Deepest nesting of a control message, ours and those of versions to come.
 const MAX_DEPTH: usize = 16;
@@ -64,6 +67,7 @@ impl Control {
         let encoded = match self {
             Self::Hello(status) => rmp_serde::to_vec(&(HELLO, status)),
             Self::Heartbeat(status) => rmp_serde::to_vec(&(HEARTBEAT, status)),
+            Self::Ack { positions } => rmp_serde::to_vec(&(ACK, (positions,))),
             Self::Bye { positions } => rmp_serde::to_vec(&(BYE, (positions,))),
             Self::Probe { nonce } => rmp_serde::to_vec(&(PROBE, (nonce,))),
             Self::ProbeAnswer { nonce } => rmp_serde::to_vec(&(PROBE_ANSWER, (nonce,))),
@@ -93,6 +97,10 @@ impl Control {
             PROBE_ANSWER => {
                 let (nonce,) = body(bytes)?;
                 Self::ProbeAnswer { nonce }
+            }
+            ACK => {
+                let (positions,) = body(bytes)?;
+                Self::Ack { positions }
             }
             NAK => {
                 let (lane, first, last) = body(bytes)?;
@@ -189,6 +197,7 @@ mod tests {
             Control::Hello(status()),
             Control::Heartbeat(status()),
             Control::Bye { positions: [1, 2] },
+            Control::Ack { positions: [u64::MAX, 0] },
             Control::Probe { nonce: 7 },
             Control::ProbeAnswer { nonce: u64::MAX },
             Control::Nak { lane: Lane::Events, first: 7, last: u64::MAX },
@@ -225,6 +234,7 @@ mod tests {
     fn these_bytes_are_version_1_for_ever() {
         assert_eq!(Control::Probe { nonce: 7 }.encode(), [0x92, 4, 0x91, 7]);
         assert_eq!(Control::Bye { positions: [1, 2] }.encode(), [0x92, 3, 0x91, 0x92, 1, 2]);
+        assert_eq!(Control::Ack { positions: [1, 2] }.encode(), [0x92, 8, 0x91, 0x92, 1, 2]);
         let nak = Control::Nak { lane: Lane::Events, first: 7, last: 9 };
         assert_eq!(nak.encode(), [0x92, 6, 0x93, 1, 7, 9]);
         assert_eq!(Control::Gone { lane: Lane::Urgent, before: 9 }.encode(), [0x92, 7, 0x92, 0, 9]);

@@ -49,6 +49,7 @@
 mod control;
 mod departed;
 mod error;
+mod flow;
 mod frame;
 mod heartbeat;
 mod id;

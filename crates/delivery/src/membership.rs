@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::control::{Control, Status};
 use crate::departed::{Departed, Memory};
+use crate::flow::{Confirmed, Outstanding};
 use crate::output::{Conflict, Output};
 use crate::peer::{Peer, Rank, Suspicion};
 use crate::receive::Released;
@@ -63,6 +64,7 @@ impl Membership {
         now: Time,
         incarnation: Incarnation,
         status: &Status,
+        ours: [u64; 2],
         ctx: &mut Context<'_>,
     ) -> bool {
         if self.peers.contains_key(&incarnation) {
@@ -74,10 +76,11 @@ impl Membership {
         }
         let peer = match self.departed.recall(incarnation) {
             Memory::Ended => return false,
-            Memory::None => Peer::new(incarnation, status, now, self.settings),
+            Memory::None => Peer::new(incarnation, status, ours, now, self.settings),
             Memory::Failed(mut peer) => {
                 peer.suspicion = None;
                 peer.unreachable_until = status.positions;
+                peer.confirmed = [Confirmed::behind(now); 2];
                 *peer
             }
         };
@@ -108,6 +111,40 @@ impl Membership {
             && peer.suspicion.is_none()
         {
             peer.suspicion = Some(self.settings.suspect(now, incarnation, None, ctx));
+        }
+    }
+
+    /// Whether no active receiver keeps the lane closed.
+    pub(crate) fn is_open(&self, lane: Lane, sent: &Outstanding) -> bool {
+        let closes = |peer: &Peer| peer.confirmed[lane.index()].closes(sent, &self.settings);
+        !self.peers.values().any(closes)
+    }
+
+    /// When a receiver that keeps the lane closed is set aside.
+    pub(crate) fn lag_deadline(&self, lane: Lane, sent: &Outstanding) -> Option<Time> {
+        let confirmed = self.peers.values().map(|peer| &peer.confirmed[lane.index()]);
+        let closing = confirmed.filter(|confirmed| confirmed.closes(sent, &self.settings));
+        closing.map(|confirmed| confirmed.deadline(&self.settings)).min()
+    }
+
+    /// Sets aside who keeps the lane closed and confirmed nothing for too long.
+    pub(crate) fn set_aside(&mut self, now: Time, lane: Lane, sent: &Outstanding) -> u64 {
+        let mut count = 0;
+        for peer in self.peers.values_mut() {
+            let confirmed = &mut peer.confirmed[lane.index()];
+            let overdue = confirmed.deadline(&self.settings) <= now;
+            if overdue && confirmed.closes(sent, &self.settings) {
+                confirmed.set_aside();
+                count += 1;
+            }
+        }
+        count
+    }
+
+    /// An event is sent after the event `last` of the lane.
+    pub(crate) fn on_sending(&mut self, now: Time, lane: Lane, last: u64) {
+        for peer in self.peers.values_mut() {
+            peer.confirmed[lane.index()].on_sending(last, now);
         }
     }
 
@@ -230,6 +267,10 @@ impl Membership {
                     ctx.send.push((Destination::One(incarnation), nak));
                 }
             }
+            if let Some(positions) = peer.take_ack(now) {
+                let ack = Control::Ack { positions };
+                ctx.send.push((Destination::One(incarnation), ack));
+            }
             if let Some(rival) = peer.answers_late(now) {
                 peer.suspicion = Some(settings.suspect(now, incarnation, Some(rival), ctx));
             }
@@ -255,7 +296,7 @@ impl Membership {
         for lane in Lane::ALL {
             let mut released = Vec::new();
             peer.stream(lane).finish(&mut released);
-            ctx.release(&peer, lane, released);
+            ctx.release(&mut peer, lane, released);
         }
         ctx.outputs.push_back(Output::Left { peer: peer.info.clone(), reason });
         self.departed.remember(peer, reason, self.settings.max_departed);
@@ -269,12 +310,18 @@ pub(crate) struct Context<'a> {
     pub(crate) send: &'a mut ToSend,
     /// A number not used before.
     pub(crate) nonce: u64,
+    pub(crate) now: Time,
+    pub(crate) settings: Settings,
 }
 
 impl Context<'_> {
     /// Hands on what a stream released.
-    pub(crate) fn release(&mut self, peer: &Peer, lane: Lane, released: Vec<Released>) {
+    pub(crate) fn release(&mut self, peer: &mut Peer, lane: Lane, released: Vec<Released>) {
         let from = peer.info.incarnation;
+        if !released.is_empty() {
+            let taken = released.iter().map(Released::len).sum();
+            peer.on_taken(taken, self.now, &self.settings);
+        }
         for item in released {
             self.outputs.push_back(match item {
                 Released::Data { first, count, body } => {

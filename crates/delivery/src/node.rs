@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use crate::control::{Control, Status, VERSION};
+use crate::flow::Outstanding;
 use crate::heartbeat::Heartbeat;
 use crate::lobby::Lobby;
 use crate::membership::{Context, Membership};
@@ -43,6 +44,7 @@ pub struct Node {
     membership: Membership,
     lobby: Lobby,
     repair: Repair,
+    outstanding: [Outstanding; 2],
     outputs: VecDeque<Output>,
     counters: Counters,
     has_left: bool,
@@ -62,6 +64,7 @@ impl Node {
             membership: Membership::new(settings),
             lobby: Lobby::default(),
             repair: Repair::new(settings, now),
+            outstanding: Default::default(),
             outputs: VecDeque::new(),
             counters: Counters::default(),
             has_left: false,
@@ -98,8 +101,20 @@ impl Node {
         self.heartbeat.on_event_sent(now);
         let (incarnation, kind) = (self.identity.incarnation, FrameKind::Data(lane));
         let frame = Frame { incarnation, kind, first, count, body };
+        self.membership.on_sending(now, lane, first - 1);
+        let outstanding = &mut self.outstanding[lane.index()];
+        outstanding.on_sent(last, frame.body.len());
+        outstanding.forget(2 * self.settings.window as u64);
         self.repair.keep(lane, frame.clone());
         Ok(frame)
+    }
+
+    /// Whether the receivers keep up with a lane. While they do not, more should not
+    /// be sent: it would be lost at them. A lane opens when they confirm, or when
+    /// those that confirm nothing are set aside.
+    #[must_use]
+    pub fn is_open(&self, lane: Lane) -> bool {
+        self.membership.is_open(lane, &self.outstanding[lane.index()])
     }
 
     /// Sends a message of the layer above to one peer: at most once, in no order.
@@ -144,7 +159,7 @@ impl Node {
                 self.transmit(Destination::One(incarnation), &Control::Hello(self.status()));
             }
             Link::Down => {
-                self.with_members(|members, ctx| members.on_link_down(now, incarnation, ctx));
+                self.with_members(now, |members, ctx| members.on_link_down(now, incarnation, ctx));
             }
         }
     }
@@ -155,7 +170,11 @@ impl Node {
         if self.has_left {
             return;
         }
-        self.with_members(|members, ctx| members.on_deadline(now, ctx));
+        self.with_members(now, |members, ctx| members.on_deadline(now, ctx));
+        for lane in Lane::ALL {
+            let sent = &self.outstanding[lane.index()];
+            self.counters.set_aside += self.membership.set_aside(now, lane, sent);
+        }
         if self.heartbeat.due() <= now {
             self.transmit(Destination::All, &Control::Heartbeat(self.status()));
             self.heartbeat.on_heartbeat(now);
@@ -170,8 +189,9 @@ impl Node {
         if self.has_left {
             return None;
         }
-        let due = self.heartbeat.due();
-        Some(self.membership.deadline().map_or(due, |deadline| deadline.min(due)))
+        let lag = |lane: Lane| self.membership.lag_deadline(lane, &self.outstanding[lane.index()]);
+        let lags = Lane::ALL.into_iter().filter_map(lag);
+        Some(lags.chain(self.membership.deadline()).fold(self.heartbeat.due(), Time::min))
     }
 
     /// Says goodbye. Nothing is sent or handled afterwards.
@@ -263,8 +283,8 @@ impl Node {
             Accepted::NoRoom => self.counters.reorder_dropped += 1,
             Accepted::Malformed => self.counters.malformed += 1,
         }
-        self.with_members(|members, ctx| {
-            if let Some(peer) = members.get(from) {
+        self.with_members(now, |members, ctx| {
+            if let Some(peer) = members.get_mut(from) {
                 ctx.release(peer, lane, released);
             }
             members.remove_finished(from, ctx);
@@ -288,7 +308,7 @@ impl Node {
             Control::Hello(status) | Control::Heartbeat(status)
                 if status.name == self.identity.name =>
             {
-                self.with_members(|members, ctx| members.on_twin(now, from, &status, ctx));
+                self.with_members(now, |members, ctx| members.on_twin(now, from, &status, ctx));
             }
             Control::Hello(status) => {
                 self.transmit(Destination::One(from), &Control::Heartbeat(self.status()));
@@ -302,19 +322,34 @@ impl Node {
                 self.handle_status(now, frame, status);
             }
             Control::Bye { positions } => {
-                self.with_members(|members, ctx| members.on_bye(now, from, positions, ctx));
+                self.with_members(now, |members, ctx| members.on_bye(now, from, positions, ctx));
             }
             Control::Probe { nonce } => {
                 self.transmit(Destination::One(from), &Control::ProbeAnswer { nonce });
             }
+            Control::Ack { positions } => self.handle_ack(now, from, positions),
             Control::Nak { lane, first, last } => self.repair(now, from, lane, first, last),
             Control::Gone { lane, before } => {
-                self.with_members(|members, ctx| members.on_gone(now, from, (lane, before), ctx));
+                self.with_members(now, |members, ctx| {
+                    members.on_gone(now, from, (lane, before), ctx)
+                });
             }
             Control::ProbeAnswer { nonce } => {
                 let own = self.identity.clone();
-                self.with_members(|members, ctx| members.on_probe_answer(from, nonce, &own, ctx));
+                self.with_members(now, |members, ctx| {
+                    members.on_probe_answer(from, nonce, &own, ctx)
+                });
             }
+        }
+    }
+
+    /// A member confirms what it has taken.
+    fn handle_ack(&mut self, now: Time, from: Incarnation, positions: [u64; 2]) {
+        let Some(peer) = self.membership.get_mut(from) else { return };
+        for lane in Lane::ALL {
+            let i = lane.index();
+            let (last, sent) = (self.positions[i], &self.outstanding[i]);
+            peer.confirmed[i].on_ack(positions[i], last, sent, &self.settings, now);
         }
     }
 
@@ -339,8 +374,9 @@ impl Node {
             self.counters.malformed += 1;
             return;
         }
-        let is_new = self.membership.get(from).is_none();
-        if !self.with_members(|members, ctx| members.introduce(now, from, &status, ctx)) {
+        let (is_new, ours) = (self.membership.get(from).is_none(), self.positions);
+        if !self.with_members(now, |members, ctx| members.introduce(now, from, &status, ours, ctx))
+        {
             return;
         }
         if is_new {
@@ -359,13 +395,19 @@ impl Node {
         }
     }
 
-    fn with_members<R>(&mut self, f: impl FnOnce(&mut Membership, &mut Context<'_>) -> R) -> R {
+    fn with_members<R>(
+        &mut self,
+        now: Time,
+        f: impl FnOnce(&mut Membership, &mut Context<'_>) -> R,
+    ) -> R {
         let mut send = Vec::new();
         let mut ctx = Context {
             outputs: &mut self.outputs,
             counters: &mut self.counters,
             send: &mut send,
             nonce: nonce(self.identity.incarnation, self.control_position),
+            now,
+            settings: self.settings,
         };
         let result = f(&mut self.membership, &mut ctx);
         for (to, control) in send {

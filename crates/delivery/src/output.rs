@@ -176,6 +176,8 @@ pub struct Counters {
     pub naks: u64,
     /// Frames sent again.
     pub replayed_frames: u64,
+    /// Times a receiver was set aside because it confirmed nothing.
+    pub set_aside: u64,
     /// Frames dropped because too much was held behind a hole; asked for again.
     pub reorder_dropped: u64,
 }

@@ -1,4 +1,5 @@
 use crate::control::Status;
+use crate::flow::Confirmed;
 use crate::receive::ReceiveStream;
 use crate::replay_window::ReplayWindow;
 use crate::{Incarnation, Lane, PeerInfo, Settings, Time};
@@ -9,6 +10,12 @@ pub(crate) struct Peer {
     pub(crate) info: PeerInfo,
     pub(crate) streams: [ReceiveStream; 2],
     pub(crate) controls: ReplayWindow,
+    /// How far it has come in our lanes.
+    pub(crate) confirmed: [Confirmed; 2],
+    /// Bytes of its events that we took and did not confirm.
+    unconfirmed_bytes: usize,
+    /// When we confirm them at the latest.
+    ack_at: Option<Time>,
     pub(crate) suspicion: Option<Suspicion>,
     /// It said goodbye, and leaves when its last events are here.
     pub(crate) leaving: bool,
@@ -31,7 +38,13 @@ pub(crate) struct Suspicion {
 pub(crate) type Rank = (u64, Incarnation);
 
 impl Peer {
-    pub(crate) fn new(incarnation: Incarnation, status: &Status, now: Time, s: Settings) -> Self {
+    pub(crate) fn new(
+        incarnation: Incarnation,
+        status: &Status,
+        ours: [u64; 2],
+        now: Time,
+        s: Settings,
+    ) -> Self {
         Self {
             info: PeerInfo {
                 name: status.name.clone(),
@@ -42,6 +55,9 @@ impl Peer {
             },
             streams: status.positions.map(|position| ReceiveStream::starting_after(position, s)),
             controls: ReplayWindow::default(),
+            confirmed: ours.map(|position| Confirmed::at(position, now)),
+            unconfirmed_bytes: 0,
+            ack_at: None,
             suspicion: None,
             leaving: false,
             unreachable_until: [0; 2],
@@ -60,7 +76,22 @@ impl Peer {
         let silent = self.info.last_heard + settings.failure_timeout;
         let suspicion = self.suspicion.map(|suspicion| suspicion.deadline);
         let holes = self.streams.iter().filter_map(ReceiveStream::deadline);
-        holes.chain(suspicion).fold(silent, Time::min)
+        holes.chain(suspicion).chain(self.ack_at).fold(silent, Time::min)
+    }
+
+    /// We took `len` bytes of its events: confirm them soon, or at once if many.
+    pub(crate) fn on_taken(&mut self, len: usize, now: Time, settings: &Settings) {
+        self.unconfirmed_bytes += len;
+        let soon = now + settings.ack_delay;
+        let many = self.unconfirmed_bytes >= settings.window / 8;
+        self.ack_at = Some(if many { now } else { self.ack_at.map_or(soon, |at| at.min(soon)) });
+    }
+
+    /// The positions to confirm, if that is due.
+    pub(crate) fn take_ack(&mut self, now: Time) -> Option<[u64; 2]> {
+        self.ack_at.take_if(|at| *at <= now)?;
+        self.unconfirmed_bytes = 0;
+        Some([self.streams[0].position(), self.streams[1].position()])
     }
 
     pub(crate) fn has_failed(&self, now: Time, settings: &Settings) -> bool {

@@ -16,6 +16,16 @@ pub(crate) enum Released {
     Missed { first: u64, missed: u64 },
 }
 
+impl Released {
+    /// Length of the events in bytes.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Data { body, .. } => body.len(),
+            Self::Missed { .. } => 0,
+        }
+    }
+}
+
 /// What became of a data frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Accepted {
@@ -109,7 +119,7 @@ impl ReceiveStream {
             self.reopen_hole(now, self.settings.nak_delay);
             return Accepted::Fresh;
         }
-        self.watch_hole(now);
+        self.watch_hole(now, self.settings.nak_delay);
         if self.held_bytes + body.len() > self.settings.reorder_bytes {
             return Accepted::NoRoom;
         }
@@ -121,7 +131,9 @@ impl ReceiveStream {
     /// The sender said that it has sent up to `position`.
     pub(crate) fn on_position(&mut self, now: Time, position: u64) {
         self.announced = self.announced.max(position);
-        self.watch_hole(now);
+        // The events may be right behind: their sender numbers them before it puts
+        // them on the bus.
+        self.watch_hole(now, self.settings.nak_retry);
     }
 
     /// The sender answers no more: what does not come soon never will.
@@ -201,9 +213,9 @@ impl ReceiveStream {
         }
     }
 
-    fn watch_hole(&mut self, now: Time) {
+    fn watch_hole(&mut self, now: Time, ask_in: Duration) {
         if self.hole.is_none() {
-            self.reopen_hole(now, self.settings.nak_delay);
+            self.reopen_hole(now, ask_in);
         }
     }
 
@@ -284,8 +296,9 @@ mod tests {
         let mut stream = stream();
         feed(&mut stream, 0, 1, 1);
         stream.on_position(at(20), 5);
-        assert_eq!(stream.on_deadline(at(22), &mut Vec::new()), Some((2, 5)));
-        assert_eq!(feed(&mut stream, 23, 2, 4), [data(2, 4)]);
+        assert_eq!(stream.on_deadline(at(39), &mut Vec::new()), None);
+        assert_eq!(stream.on_deadline(at(40), &mut Vec::new()), Some((2, 5)));
+        assert_eq!(feed(&mut stream, 41, 2, 4), [data(2, 4)]);
         assert!(stream.is_complete() && stream.deadline().is_none());
     }
 

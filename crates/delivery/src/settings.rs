@@ -39,6 +39,15 @@ pub struct Settings {
     /// Most bytes of sent frames kept for who missed some, per lane. 32 MiB; past
     /// it the oldest go, and who asks for them is told so.
     pub replay_bytes: usize,
+    /// Most bytes sent and not confirmed by the slowest active receiver, per lane.
+    /// 4 MiB; past it the lane is closed and publishers wait.
+    pub window: usize,
+    /// A receiver that keeps a lane closed and confirms nothing for this long is
+    /// set aside. 500 ms.
+    pub lag_timeout: Duration,
+    /// How long a receiver waits before it confirms less than an eighth of a
+    /// window. 20 ms.
+    pub ack_delay: Duration,
     /// Most bytes sent again for one request. 256 KiB; the receiver asks for the
     /// rest when it has these.
     pub repair_burst: usize,
@@ -72,6 +81,9 @@ impl Default for Settings {
             goodbye_timeout: Duration::from_millis(50),
             reorder_bytes: 1 << 20,
             replay_bytes: 32 << 20,
+            window: 4 << 20,
+            lag_timeout: Duration::from_millis(500),
+            ack_delay: Duration::from_millis(20),
             repair_burst: 256 << 10,
             repair_rate: 64 << 20,
             max_peers: 1024,

@@ -27,6 +27,8 @@ pub struct Report {
     pub restarts: u64,
     /// Times a node was told that another failed.
     pub failures: u64,
+    /// Times a node did not publish because its lane was closed.
+    pub closed: u64,
     /// Inputs handled.
     pub steps: u64,
 }
@@ -169,6 +171,10 @@ impl Simulation {
             let lane = if self.rng.bool() { Lane::Urgent } else { Lane::Events };
             let count = self.rng.u16(1..=20);
             let node = &mut self.nodes[index];
+            if !node.is_open(lane) {
+                self.report.closed += 1;
+                continue;
+            }
             let from = node.identity().incarnation;
             let first = node.position(lane) + 1;
             let body = body(from, lane, first, count);

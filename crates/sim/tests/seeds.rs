@@ -14,7 +14,7 @@ fn fresh_seeds_keep_the_promise() {
     let start = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos() as u64;
     println!("first seed {start}");
     let mut total = mailmesh_sim::Report::default();
-    for seed in start..start + 150 {
+    for seed in start..start + 100 {
         let nodes = 2 + (seed % 6) as usize;
         match Simulation::run(seed, nodes, Faults::drawn(seed)) {
             Ok(report) => {
@@ -49,7 +49,7 @@ fn without_faults_nothing_is_missed_and_nobody_fails() {
 fn while_nobody_restarts_or_is_cut_off_every_event_arrives() {
     let start = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos() as u64;
     println!("first seed {start}");
-    for seed in start..start + 60 {
+    for seed in start..start + 40 {
         let mut faults = Faults::drawn(seed);
         (faults.crashes, faults.goodbyes, faults.cuts) = (0, 0, 0);
         let report = Simulation::run(seed, 4, faults).unwrap();

@@ -42,6 +42,9 @@ pub trait Sink: Send + 'static {
     fn take(&mut self, output: Output);
 }
 
+/// Most batches that the driver's task sends for publishers before it looks at
+/// what came.
+const RESUMED: usize = 16;
 /// Most frames handled before deadlines are looked at again.
 const BURST: usize = 256;
 
@@ -131,7 +134,7 @@ impl Driver {
         encode: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
     ) -> Result<(), PublishError<E>> {
         match self.shared.lanes[lane.index()].append(encode)? {
-            Next::Send => self.shared.send_waiting(lane),
+            Next::Send => self.shared.send_waiting(lane, usize::MAX),
             Next::Nothing => {}
         }
         Ok(())
@@ -244,10 +247,21 @@ impl Shared {
         Time::from_start(self.start.elapsed())
     }
 
-    /// Sends batches until none waits. Only one thread at a time is here for a
-    /// lane, which is what keeps its order.
-    fn send_waiting(&self, lane: Lane) {
-        while let Some(batch) = self.lanes[lane.index()].take() {
+    /// Sends up to `most` batches, until none waits or the lane is closed. Only one
+    /// thread at a time is here for a lane, which is what keeps its order.
+    fn send_waiting(&self, lane: Lane, most: usize) {
+        let queue = &self.lanes[lane.index()];
+        for _ in 0..most {
+            if !self.node.lock().is_open(lane) {
+                queue.park();
+                // It may have opened before the lane was parked, when nobody could
+                // resume it.
+                if !(self.node.lock().is_open(lane) && queue.resume()) {
+                    self.wake.notify_one();
+                    return;
+                }
+            }
+            let Some(batch) = queue.take() else { return };
             let now = self.now();
             let sent = self.node.lock().send(now, lane, batch.count, batch.body.into());
             match sent {
@@ -257,6 +271,18 @@ impl Shared {
             let due = (now + self.heartbeat_min).elapsed().as_nanos();
             if due < u128::from(self.planned.load(Ordering::Relaxed)) {
                 self.wake.notify_one();
+            }
+        }
+        queue.park();
+        self.wake.notify_one();
+    }
+
+    /// Sends what waits in lanes that have opened again.
+    fn resume_lanes(&self) {
+        for lane in Lane::ALL {
+            let queue = &self.lanes[lane.index()];
+            if queue.waiting_bytes() > 0 && self.node.lock().is_open(lane) && queue.resume() {
+                self.send_waiting(lane, RESUMED);
             }
         }
     }
@@ -309,6 +335,7 @@ async fn run(
         }
         let now = shared.now();
         shared.node.lock().handle_deadline(now);
+        shared.resume_lanes();
     }
 }
 

@@ -117,6 +117,19 @@ impl LaneQueue {
         batch
     }
 
+    /// Who sends stops, though batches may wait: the lane is closed.
+    pub(crate) fn park(&self) {
+        self.state.lock().sending = false;
+    }
+
+    /// Whether batches wait and nobody sends; if so, the caller sends now.
+    pub(crate) fn resume(&self) -> bool {
+        let mut state = self.state.lock();
+        let resume = !state.sending && !state.batches.is_empty();
+        state.sending |= resume;
+        resume
+    }
+
     /// Whether nothing waits and nobody sends.
     pub(crate) fn is_idle(&self) -> bool {
         let state = self.state.lock();
@@ -190,6 +203,22 @@ mod tests {
         queue.take();
         assert!(append(&queue, 1).is_ok());
         assert_eq!(taken, MAX_WAITING / 50_000 + 1);
+    }
+
+    #[test]
+    fn a_parked_lane_keeps_its_batches_and_is_resumed_by_one() {
+        let queue = LaneQueue::default();
+        assert!(!queue.resume());
+        assert_eq!(append(&queue, 10), Ok(Next::Send));
+        queue.park();
+        assert!(!queue.is_idle());
+        // Who publishes next tries again, as the driver does; only one of them sends.
+        assert_eq!(append(&queue, 10), Ok(Next::Send));
+        assert!(!queue.resume());
+        queue.park();
+        assert!(queue.resume() && !queue.resume());
+        assert_eq!(queue.take().unwrap().count, 2);
+        assert!(queue.take().is_none() && queue.is_idle());
     }
 
     #[test]

@@ -1,0 +1,187 @@
+//! Flow control: how far a sender may run ahead of its receivers.
+//!
+//! Receivers confirm what they have taken; a lane is open while its slowest
+//! *active* receiver has less than a window unconfirmed. One that confirms nothing
+//! for a while is set aside: it is no longer waited for, and catches up by asking.
+//! (As NORM's and Aeron's flow control with receiver time-out.)
+
+use std::collections::VecDeque;
+
+use crate::{Settings, Time};
+
+/// What was sent in one lane and may not be confirmed yet.
+#[derive(Debug, Default)]
+pub(crate) struct Outstanding {
+    /// Number of the last event of a frame, and bytes sent up to its end.
+    frames: VecDeque<(u64, u64)>,
+    /// Bytes sent up to the beginning of `frames`.
+    before: u64,
+    /// Bytes sent.
+    total: u64,
+}
+
+impl Outstanding {
+    /// What a frame costs besides its body.
+    const FRAME_COST: u64 = 96;
+
+    pub(crate) fn on_sent(&mut self, last: u64, len: usize) {
+        self.total += len as u64 + Self::FRAME_COST;
+        self.frames.push_back((last, self.total));
+    }
+
+    /// Bytes sent after the event `position`; of one from before what is remembered,
+    /// all that is.
+    fn after(&self, position: u64) -> u64 {
+        let index = self.frames.partition_point(|(last, _)| *last <= position);
+        let confirmed = match index.checked_sub(1).and_then(|index| self.frames.get(index)) {
+            Some((_, sent)) => *sent,
+            None => self.before,
+        };
+        self.total - confirmed
+    }
+
+    /// Forgets what lies more than `limit` bytes back, which must be more than a
+    /// window: who is that far behind is set aside, and stays so.
+    pub(crate) fn forget(&mut self, limit: u64) {
+        while let Some((_, sent)) = self.frames.front()
+            && self.total - *sent > limit
+        {
+            self.before = *sent;
+            self.frames.pop_front();
+        }
+    }
+}
+
+/// How far one receiver has come in one lane.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Confirmed {
+    position: u64,
+    /// When it last confirmed something, or had nothing to confirm.
+    progressed: Time,
+    /// It is not waited for.
+    set_aside: bool,
+}
+
+impl Confirmed {
+    /// A receiver that begins at `position`.
+    pub(crate) fn at(position: u64, now: Time) -> Self {
+        Self { position, progressed: now, set_aside: false }
+    }
+
+    /// A receiver that was away: not waited for until it has caught up.
+    pub(crate) fn behind(now: Time) -> Self {
+        Self { position: 0, progressed: now, set_aside: true }
+    }
+
+    /// An event is sent after the event `last`: a receiver that had everything
+    /// has something to confirm from now on.
+    pub(crate) fn on_sending(&mut self, last: u64, now: Time) {
+        if self.position >= last {
+            self.progressed = now;
+        }
+    }
+
+    /// It confirmed everything up to `position`, of `last` that were sent.
+    pub(crate) fn on_ack(
+        &mut self,
+        position: u64,
+        last: u64,
+        sent: &Outstanding,
+        settings: &Settings,
+        now: Time,
+    ) {
+        let position = position.min(last);
+        if position > self.position {
+            self.position = position;
+            self.progressed = now;
+        }
+        if sent.after(self.position) <= settings.window as u64 {
+            self.set_aside = false;
+        }
+    }
+
+    /// Whether it keeps its lane closed.
+    pub(crate) fn closes(&self, sent: &Outstanding, settings: &Settings) -> bool {
+        !self.set_aside && sent.after(self.position) >= settings.window as u64
+    }
+
+    /// When it is set aside, if it keeps its lane closed until then.
+    pub(crate) fn deadline(&self, settings: &Settings) -> Time {
+        self.progressed + settings.lag_timeout
+    }
+
+    pub(crate) fn set_aside(&mut self) {
+        self.set_aside = true;
+    }
+
+    #[cfg(test)]
+    fn is_set_aside(&self) -> bool {
+        self.set_aside
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn at(ms: u64) -> Time {
+        Time::from_start(Duration::from_millis(ms))
+    }
+
+    fn settings() -> Settings {
+        let mut settings = Settings::default();
+        settings.window = 1_000;
+        settings
+    }
+
+    /// Frames of ten events that cost 100 bytes each.
+    fn sent(frames: u64) -> Outstanding {
+        let mut sent = Outstanding::default();
+        (1..=frames).for_each(|i| sent.on_sent(10 * i, 4));
+        sent
+    }
+
+    #[test]
+    fn a_lane_closes_a_window_ahead_of_its_receiver_and_opens_when_that_confirms() {
+        let settings = settings();
+        let mut receiver = Confirmed::at(0, at(0));
+        assert!(!receiver.closes(&sent(9), &settings));
+        assert!(receiver.closes(&sent(10), &settings));
+        receiver.on_ack(19, 100, &sent(10), &settings, at(1));
+        assert!(!receiver.closes(&sent(10), &settings), "900 bytes after the first frame");
+        // An ack of more than was sent counts as all of it.
+        receiver.on_ack(u64::MAX, 100, &sent(10), &settings, at(1));
+        assert!(!receiver.closes(&sent(19), &settings) && receiver.closes(&sent(20), &settings));
+    }
+
+    #[test]
+    fn who_confirms_nothing_is_set_aside_until_it_is_within_a_window_again() {
+        let settings = settings();
+        let mut receiver = Confirmed::at(0, at(0));
+        receiver.on_sending(0, at(100));
+        assert_eq!(receiver.deadline(&settings), at(600));
+        receiver.set_aside();
+        let mut sent = sent(50);
+        assert!(!receiver.closes(&sent, &settings));
+        sent.forget(2_000);
+        receiver.on_ack(10, 500, &sent, &settings, at(700));
+        assert!(receiver.is_set_aside());
+        receiver.on_ack(450, 500, &sent, &settings, at(800));
+        assert!(!receiver.is_set_aside());
+        assert_eq!(receiver.deadline(&settings), at(1_300));
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let mut sent = Outstanding::default();
+        for i in 1..=100_000 {
+            sent.on_sent(i, 4);
+            sent.forget(2_000);
+            assert!(sent.frames.len() <= 21);
+        }
+        assert_eq!(sent.after(100_000), 0);
+        assert_eq!(sent.after(99_990), 1_000);
+    }
+}
