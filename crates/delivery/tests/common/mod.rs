@@ -1,0 +1,152 @@
+//! Nodes over a bus that the test carries by hand.
+
+#![allow(dead_code, clippy::unwrap_used, reason = "each test takes what it needs")]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use mailmesh_delivery::*;
+
+/// A few nodes, and the frames between them.
+pub(crate) struct Mesh {
+    pub(crate) now: u64,
+    pub(crate) nodes: BTreeMap<Incarnation, Node>,
+    pub(crate) seen: BTreeMap<Incarnation, Vec<Output>>,
+    /// Pairs that do not hear each other.
+    pub(crate) cut: Vec<(Incarnation, Incarnation)>,
+}
+
+pub(crate) fn id(n: u8) -> Incarnation {
+    Incarnation([n; 16])
+}
+
+pub(crate) fn at(ms: u64) -> Time {
+    Time::from_start(Duration::from_millis(ms))
+}
+
+impl Mesh {
+    pub(crate) fn new() -> Self {
+        Self { now: 0, nodes: BTreeMap::new(), seen: BTreeMap::new(), cut: Vec::new() }
+    }
+
+    pub(crate) fn start(&mut self, n: u8, name: &str) {
+        self.start_with(n, name, Settings::default());
+    }
+
+    pub(crate) fn start_with(&mut self, n: u8, name: &str, settings: Settings) {
+        let identity = Identity::new(name.parse().unwrap(), id(n), u64::from(n));
+        self.nodes.insert(id(n), Node::new(identity, settings, at(self.now)));
+        self.seen.insert(id(n), Vec::new());
+        self.carry();
+    }
+
+    /// Two nodes `a` and `b` that know each other.
+    pub(crate) fn of_two() -> Self {
+        Self::of_two_with(Settings::default())
+    }
+
+    /// The same, where `a` keeps nothing for who missed it.
+    pub(crate) fn of_two_without_replay() -> Self {
+        let mut settings = Settings::default();
+        settings.replay_bytes = 0;
+        Self::of_two_with(settings)
+    }
+
+    pub(crate) fn of_two_with(settings: Settings) -> Self {
+        let mut mesh = Self::new();
+        mesh.start_with(1, "a", settings);
+        mesh.start(2, "b");
+        mesh.take(1);
+        mesh.take(2);
+        mesh
+    }
+
+    pub(crate) fn carry(&mut self) {
+        loop {
+            let mut frames = Vec::new();
+            for (incarnation, node) in &mut self.nodes {
+                while let Some(output) = node.poll_output() {
+                    match output {
+                        Output::Transmit { to, frame } => frames.push((*incarnation, to, frame)),
+                        other => self.seen.get_mut(incarnation).unwrap().push(other),
+                    }
+                }
+            }
+            if frames.is_empty() {
+                return;
+            }
+            for (from, to, frame) in frames {
+                self.put(from, to, &frame);
+            }
+        }
+    }
+
+    pub(crate) fn put(&mut self, from: Incarnation, to: Destination, frame: &Frame) {
+        for (incarnation, node) in &mut self.nodes {
+            let addressed = match to {
+                Destination::All => true,
+                Destination::One(one) => one == *incarnation,
+            };
+            let cut = self.cut.contains(&(from, *incarnation));
+            if addressed && !cut && *incarnation != from {
+                node.handle_frame(at(self.now), frame.clone());
+            }
+        }
+    }
+
+    pub(crate) fn publish(&mut self, n: u8, count: u16) {
+        let node = self.nodes.get_mut(&id(n)).unwrap();
+        let frame = node.send(at(self.now), Lane::Events, count, "body".into()).unwrap();
+        self.put(id(n), Destination::All, &frame);
+        self.carry();
+    }
+
+    /// Has every node look at its deadlines now, as a driver does after each burst.
+    pub(crate) fn deadlines(&mut self) {
+        self.carry();
+        for node in self.nodes.values_mut() {
+            node.handle_deadline(at(self.now));
+        }
+        self.carry();
+    }
+
+    /// Lets time pass, millisecond by millisecond.
+    pub(crate) fn run(&mut self, ms: u64) {
+        for _ in 0..ms {
+            self.now += 1;
+            for node in self.nodes.values_mut() {
+                if node.next_deadline().is_some_and(|deadline| deadline <= at(self.now)) {
+                    node.handle_deadline(at(self.now));
+                }
+            }
+            self.carry();
+        }
+    }
+
+    pub(crate) fn cut(&mut self, a: u8, b: u8) {
+        self.cut = vec![(id(a), id(b)), (id(b), id(a))];
+    }
+
+    /// What a node saw since the last call, without heartbeat tags.
+    pub(crate) fn take(&mut self, n: u8) -> Vec<Output> {
+        let mut seen = std::mem::take(self.seen.get_mut(&id(n)).unwrap());
+        seen.retain(|output| !matches!(output, Output::Tag { .. }));
+        seen
+    }
+}
+
+pub(crate) fn deliveries(outputs: &[Output]) -> Vec<u64> {
+    let first = |output: &Output| match output {
+        Output::Deliver { first, .. } => Some(*first),
+        _ => None,
+    };
+    outputs.iter().filter_map(first).collect()
+}
+
+pub(crate) fn left(outputs: &[Output]) -> Vec<(Incarnation, LeaveReason)> {
+    let of = |output: &Output| match output {
+        Output::Left { peer, reason } => Some((peer.incarnation, *reason)),
+        _ => None,
+    };
+    outputs.iter().filter_map(of).collect()
+}

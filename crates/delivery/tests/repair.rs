@@ -1,0 +1,97 @@
+//! What is lost on the way or while a link is cut is sent again, or told.
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
+
+mod common;
+
+use common::*;
+use mailmesh_delivery::*;
+
+#[test]
+fn lost_frames_are_sent_again_within_100_ms() {
+    let mut mesh = Mesh::of_two();
+    mesh.run(2_000);
+    let lose = |mesh: &mut Mesh, count| {
+        let a = mesh.nodes.get_mut(&id(1)).unwrap();
+        a.send(at(mesh.now), Lane::Events, count, "lost".into()).unwrap();
+    };
+    lose(&mut mesh, 3);
+    mesh.publish(1, 2);
+    lose(&mut mesh, 4);
+    mesh.run(100);
+    let seen = mesh.take(2);
+    assert_eq!(deliveries(&seen), [1, 4, 6]);
+    assert!(!seen.iter().any(|output| matches!(output, Output::Gap(_))), "{seen:?}");
+    let counters = (mesh.nodes[&id(2)].counters(), mesh.nodes[&id(1)].counters());
+    assert_eq!((counters.0.naks, counters.1.replayed_frames), (2, 2));
+}
+
+#[test]
+fn a_long_repair_goes_on_in_bursts_until_all_is_there() {
+    let mut mesh = Mesh::of_two();
+    let body = bytes::Bytes::from(vec![7; 60_000]);
+    for _ in 0..200 {
+        let a = mesh.nodes.get_mut(&id(1)).unwrap();
+        a.send(at(mesh.now), Lane::Events, 10, body.clone()).unwrap();
+    }
+    mesh.run(400);
+    let seen = mesh.take(2);
+    assert_eq!(deliveries(&seen), (0..200).map(|i| 1 + 10 * i).collect::<Vec<_>>());
+}
+
+#[test]
+fn who_is_no_member_gets_nothing_sent_again() {
+    let mut mesh = Mesh::of_two();
+    mesh.publish(1, 3);
+    let identity = Identity::new("c".parse().unwrap(), id(3), 3);
+    let mut c = Node::new(identity, Settings::default(), at(0));
+    let a = mesh.nodes.get_mut(&id(1)).unwrap();
+    // What a asks of a peer it does not know is no concern of ours: the frame is
+    // c's own, with a request of b's in it.
+    let Some(Output::Transmit { frame, .. }) = c.poll_output() else { panic!() };
+    let nak = Frame { body: vec![0x92, 6, 0x93, 1, 1, 3].into(), ..frame };
+    a.handle_frame(at(1), nak.clone());
+    assert!(a.poll_output().is_none());
+    a.handle_frame(at(1), Frame { incarnation: id(2), first: 1_000, ..nak });
+    assert!(matches!(a.poll_output(), Some(Output::Transmit { frame, .. }) if frame.first == 1));
+}
+
+#[test]
+fn a_lost_tail_that_nobody_has_is_told_within_100_ms() {
+    let mut mesh = Mesh::of_two_without_replay();
+    mesh.run(2_000);
+    mesh.take(2);
+    mesh.nodes.get_mut(&id(1)).unwrap().send(at(mesh.now), Lane::Events, 7, "lost".into()).unwrap();
+    mesh.run(100);
+    let seen = mesh.take(2);
+    assert!(matches!(
+        seen[..],
+        [Output::Gap(Gap { first: 1, missed: 7, reason: GapReason::Lost, .. })]
+    ));
+}
+
+#[test]
+fn a_peer_that_was_cut_off_gets_every_event_it_missed() {
+    let mut mesh = Mesh::of_two();
+    mesh.publish(1, 2);
+    mesh.run(1_000);
+    mesh.take(2);
+    mesh.cut(1, 2);
+    // The last sign of life was up to one heartbeat before the cut.
+    mesh.run(1_990);
+    assert_eq!(left(&mesh.take(2)), []);
+    mesh.run(1_020);
+    assert_eq!(left(&mesh.take(2)), [(id(1), LeaveReason::Failed)]);
+    for _ in 0..10 {
+        mesh.publish(1, 10);
+        mesh.run(2_000);
+    }
+    mesh.cut.clear();
+    mesh.run(1_200);
+    let seen = mesh.take(2);
+    assert!(matches!(&seen[0], Output::Joined(peer) if peer.incarnation == id(1)), "{seen:?}");
+    assert_eq!(deliveries(&seen), (0..10).map(|i| 3 + 10 * i).collect::<Vec<_>>());
+    assert!(!seen.iter().any(|output| matches!(output, Output::Gap(_))), "{seen:?}");
+    mesh.publish(1, 1);
+    assert_eq!(deliveries(&mesh.take(2)), [103]);
+}
