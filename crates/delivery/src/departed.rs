@@ -3,12 +3,13 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::peer::Peer;
 use crate::{Incarnation, LeaveReason};
 
-/// Peers that left. One that failed may come back, and must then be told what it
-/// missed; one that said goodbye or was replaced may not.
+/// Peers that left. One that failed, or whose name was taken by a new life while it
+/// was silent, may come back, and must then be told what it missed; one that said
+/// goodbye may not.
 #[derive(Debug, Default)]
 pub(crate) struct Departed {
     peers: BTreeMap<Incarnation, Gone>,
-    /// Oldest first; may name a peer that came back meanwhile.
+    /// Oldest first.
     order: VecDeque<(u64, Incarnation)>,
     next_ticket: u64,
 }
@@ -23,7 +24,7 @@ struct Gone {
 pub(crate) enum Memory {
     /// Never seen, or forgotten.
     None,
-    /// It failed; this is where it was.
+    /// It was silent; this is where it was.
     Failed(Box<Peer>),
     /// It ended for good.
     Ended,
@@ -34,15 +35,24 @@ impl Departed {
         let incarnation = peer.info.incarnation;
         let ticket = self.next_ticket;
         self.next_ticket += 1;
-        let peer = (reason == LeaveReason::Failed).then(|| Box::new(peer));
+        let peer = (reason != LeaveReason::Bye).then(|| Box::new(peer));
         self.peers.insert(incarnation, Gone { ticket, peer });
         self.order.push_back((ticket, incarnation));
-        while self.order.len() > limit
+        while self.peers.len() > limit
             && let Some((ticket, oldest)) = self.order.pop_front()
         {
             if self.peers.get(&oldest).is_some_and(|gone| gone.ticket == ticket) {
                 self.peers.remove(&oldest);
             }
+        }
+    }
+
+    /// Notes the number of a message of who is gone; `false` if it had come before,
+    /// or it is of who said goodbye.
+    pub(crate) fn accept(&mut self, incarnation: Incarnation, number: u64) -> bool {
+        match self.peers.get_mut(&incarnation) {
+            None => true,
+            Some(gone) => gone.peer.as_mut().is_some_and(|peer| peer.controls.accept(number)),
         }
     }
 
@@ -53,6 +63,7 @@ impl Departed {
             Some(None) => Memory::Ended,
             Some(Some(peer)) => {
                 self.peers.remove(&incarnation);
+                self.order.retain(|(_, other)| *other != incarnation);
                 Memory::Failed(peer)
             }
         }

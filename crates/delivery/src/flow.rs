@@ -131,9 +131,7 @@ mod tests {
     }
 
     fn settings() -> Settings {
-        let mut settings = Settings::default();
-        settings.window = 1_000;
-        settings
+        Settings { window: 1_000, ..Settings::default() }
     }
 
     /// Frames of ten events that cost 100 bytes each.

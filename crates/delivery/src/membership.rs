@@ -58,6 +58,12 @@ impl Membership {
         self.peers.values().map(|peer| peer.deadline(&self.settings)).min()
     }
 
+    /// Whether a message of this number may introduce who is not a member: not if it
+    /// is one of before it failed, put on the network again.
+    pub(crate) fn may_introduce(&mut self, incarnation: Incarnation, number: u64) -> bool {
+        self.departed.accept(incarnation, number)
+    }
+
     /// Takes in a peer by its status. `false` if it may not take part.
     pub(crate) fn introduce(
         &mut self,
@@ -87,6 +93,7 @@ impl Membership {
         self.suspect_namesake(now, &peer, ctx);
         let mut peer = peer;
         peer.info.last_heard = now;
+        peer.info.awaited_after = [peer.streams[0].position(), peer.streams[1].position()];
         ctx.outputs.push_back(Output::Joined(peer.info.clone()));
         self.peers.insert(incarnation, peer);
         true
@@ -325,12 +332,12 @@ impl Context<'_> {
         for item in released {
             self.outputs.push_back(match item {
                 Released::Data { first, count, body } => {
-                    self.counters.delivered += u64::from(count);
+                    self.counters.delivered = self.counters.delivered.saturating_add(count.into());
                     Output::Deliver { from, lane, first, count, body }
                 }
                 Released::Missed { first, missed } => {
                     self.counters.gaps += 1;
-                    self.counters.missed += missed;
+                    self.counters.missed = self.counters.missed.saturating_add(missed);
                     let reason = if first <= peer.unreachable_until[lane.index()] {
                         GapReason::Unreachable
                     } else {

@@ -321,6 +321,9 @@ impl Node {
                 }
                 self.handle_status(now, frame, status);
             }
+            Control::Bye { positions } if positions.contains(&u64::MAX) => {
+                self.counters.malformed += 1;
+            }
             Control::Bye { positions } => {
                 self.with_members(now, |members, ctx| members.on_bye(now, from, positions, ctx));
             }
@@ -375,6 +378,10 @@ impl Node {
             return;
         }
         let (is_new, ours) = (self.membership.get(from).is_none(), self.positions);
+        if is_new && !self.membership.may_introduce(from, frame.first) {
+            self.counters.replayed += 1;
+            return;
+        }
         if !self.with_members(now, |members, ctx| members.introduce(now, from, &status, ours, ctx))
         {
             return;

@@ -146,6 +146,9 @@ pub struct PeerInfo {
     pub version: u16,
     /// When it was last heard.
     pub last_heard: Time,
+    /// Numbers of the events, per lane, after which its events are awaited since it
+    /// joined: each later one is delivered or told missing.
+    pub awaited_after: [u64; 2],
 }
 
 /// What was counted since the start. None ever decreases.

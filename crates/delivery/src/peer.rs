@@ -52,6 +52,7 @@ impl Peer {
                 started_ms: status.started_ms,
                 version: status.version,
                 last_heard: now,
+                awaited_after: status.positions,
             },
             streams: status.positions.map(|position| ReceiveStream::starting_after(position, s)),
             controls: ReplayWindow::default(),

@@ -69,6 +69,9 @@ struct Hole {
 }
 
 impl ReceiveStream {
+    /// What a held frame costs besides its body.
+    const FRAME_COST: usize = 96;
+
     /// A stream whose events up to `position` are not awaited.
     pub(crate) fn starting_after(position: u64, settings: Settings) -> Self {
         Self {
@@ -115,15 +118,20 @@ impl ReceiveStream {
         if first == self.next {
             out.push(Released::Data { first, count, body });
             self.next = end;
+            let held = self.held.len();
             self.release_held(out);
-            self.reopen_hole(now, self.settings.nak_delay);
+            // A hole was filled: the next one has been known for a while.
+            let ask_in =
+                if self.held.len() < held { Duration::ZERO } else { self.settings.nak_delay };
+            self.reopen_hole(now, ask_in);
             return Accepted::Fresh;
         }
         self.watch_hole(now, self.settings.nak_delay);
-        if self.held_bytes + body.len() > self.settings.reorder_bytes {
+        let cost = body.len() + Self::FRAME_COST;
+        if self.held_bytes + cost > self.settings.reorder_bytes {
             return Accepted::NoRoom;
         }
-        self.held_bytes += body.len();
+        self.held_bytes += cost;
         self.held.insert(first, (count, body));
         Accepted::Fresh
     }
@@ -161,8 +169,8 @@ impl ReceiveStream {
     pub(crate) fn on_deadline(&mut self, now: Time, out: &mut Vec<Released>) -> Option<Missing> {
         let hole = self.hole?;
         if hole.give_up_at <= now {
-            self.give_up_hole(u64::MAX, out);
-            self.reopen_hole(now, self.settings.nak_delay);
+            // Nothing came for all that time: nothing will, of any hole.
+            self.finish(out);
             return None;
         }
         if hole.ask_at > now {
@@ -179,6 +187,7 @@ impl ReceiveStream {
             self.give_up_hole(u64::MAX, out);
         }
         self.hole = None;
+        debug_assert_eq!(self.held_bytes, 0);
     }
 
     fn overlaps_held(&self, first: u64, end: u64) -> bool {
@@ -207,7 +216,7 @@ impl ReceiveStream {
             && *entry.key() == self.next
         {
             let (first, (count, body)) = entry.remove_entry();
-            self.held_bytes -= body.len();
+            self.held_bytes -= body.len() + Self::FRAME_COST;
             self.next = first + u64::from(count);
             out.push(Released::Data { first, count, body });
         }
@@ -309,13 +318,13 @@ mod tests {
         let mut out = Vec::new();
         for i in 0..1_000 {
             let accepted = stream.on_data(at(0), 2 + i, 1, body.clone(), &mut out);
-            assert_eq!(accepted == Accepted::Fresh, i < 16, "{i}");
+            assert_eq!(accepted == Accepted::Fresh, i < 15, "{i}");
             assert!(stream.held_bytes <= stream.settings.reorder_bytes);
         }
         assert_eq!(out, []);
         stream.on_data(at(1), 1, 1, body.clone(), &mut out);
-        assert_eq!(out.len(), 17);
-        assert_eq!(stream.on_deadline(at(3), &mut out), Some((18, 1_001)));
+        assert_eq!(out.len(), 16);
+        assert_eq!(stream.on_deadline(at(3), &mut out), Some((17, 1_001)));
     }
 
     #[test]
@@ -335,6 +344,35 @@ mod tests {
         stream.on_gone(at(2), u64::MAX, &mut out);
         assert_eq!(out, [missed(11, 10)]);
         assert!(stream.is_complete());
+    }
+
+    #[test]
+    fn many_holes_are_asked_for_without_waiting_and_given_up_together() {
+        let mut stream = stream();
+        for i in 1..=100 {
+            feed(&mut stream, 0, 2 * i, 1);
+        }
+        // Each answer lets the next be asked for at once.
+        for i in 0..100 {
+            let asked = stream.on_deadline(at(2), &mut Vec::new());
+            assert_eq!(asked, Some((2 * i + 1, 2 * i + 1)));
+            assert_eq!(feed(&mut stream, 2, 2 * i + 1, 1).len(), 2);
+        }
+        for i in 1..=100 {
+            feed(&mut stream, 3, 200 + 2 * i, 1);
+        }
+        let (_, out) = wait_out(&mut stream);
+        assert_eq!(out.len(), 200);
+        assert!(stream.is_complete());
+    }
+
+    #[test]
+    fn the_cost_of_a_frame_is_bounded_though_it_is_empty() {
+        let mut stream = stream();
+        for i in 1..100_000 {
+            feed(&mut stream, 0, 2 * i, 1);
+        }
+        assert!(stream.held.len() <= stream.settings.reorder_bytes / ReceiveStream::FRAME_COST);
     }
 
     #[test]

@@ -100,9 +100,8 @@ mod tests {
 
     #[test]
     fn a_request_gets_its_range_in_bursts_and_is_told_what_is_gone() {
-        let mut settings = Settings::default();
-        settings.repair_burst = 3_500;
-        settings.replay_bytes = 10 * 1_096;
+        let replay_bytes = 10 * 1_096;
+        let settings = Settings { repair_burst: 3_500, replay_bytes, ..Settings::default() };
         let mut repair = repair(settings, 20);
         let gone = Some(Control::Gone { lane: Lane::Events, before: 11 });
         assert_eq!(ask(&mut repair, 0, 5, 30), (gone, vec![11, 12, 13]));
@@ -116,8 +115,7 @@ mod tests {
 
     #[test]
     fn what_is_sent_again_in_a_second_is_bounded() {
-        let mut settings = Settings::default();
-        settings.repair_rate = 10_000;
+        let settings = Settings { repair_rate: 10_000, ..Settings::default() };
         let mut repair = repair(settings, 100);
         let mut total = 0;
         for ms in 0..=2_000 {

@@ -235,3 +235,83 @@ fn peers_past_the_limit_are_not_heard_and_counted() {
     assert_eq!(mesh.nodes[&id(1)].peer_count(), 1);
     assert!(mesh.nodes[&id(1)].counters().too_many_peers > 0);
 }
+
+#[test]
+fn a_goodbye_after_impossible_positions_does_no_harm() {
+    let mut mesh = Mesh::of_two();
+    // [BYE, [[u64::MAX, 0]]]
+    let mut body = vec![0x92, 3, 0x91, 0x92, 0xcf];
+    body.extend([0xff; 8]);
+    body.push(0);
+    let frame = Frame {
+        incarnation: id(1),
+        kind: FrameKind::Control,
+        first: 50,
+        count: 0,
+        body: body.into(),
+    };
+    mesh.put(id(1), Destination::All, &frame);
+    mesh.nodes.remove(&id(1));
+    mesh.run(4_000);
+    assert_eq!(left(&mesh.take(2)), [(id(1), LeaveReason::Failed)]);
+    assert_eq!(mesh.nodes[&id(2)].counters().malformed, 1);
+}
+
+#[test]
+fn numbers_near_the_last_do_not_overflow_a_counter() {
+    let mut mesh = Mesh::of_two();
+    mesh.start(3, "c");
+    for n in [1, 3] {
+        let frame = Frame {
+            incarnation: id(n),
+            kind: FrameKind::Data(Lane::Events),
+            first: u64::MAX - 10,
+            count: 5,
+            body: "x".into(),
+        };
+        mesh.put(id(n), Destination::All, &frame);
+        mesh.nodes.remove(&id(n));
+    }
+    mesh.run(4_000);
+    assert_eq!(mesh.nodes[&id(2)].counters().missed, u64::MAX);
+}
+
+#[test]
+fn a_node_that_thaws_after_its_name_was_taken_is_heard_again() {
+    let mut mesh = Mesh::of_two();
+    mesh.publish(1, 1);
+    let frozen = mesh.nodes.remove(&id(1)).unwrap();
+    mesh.start(3, "a");
+    mesh.run(700);
+    assert_eq!(left(&mesh.take(2)), [(id(1), LeaveReason::Replaced)]);
+    // It thaws; the younger steps back.
+    mesh.nodes.insert(id(1), frozen);
+    mesh.run(1_500);
+    mesh.nodes.get_mut(&id(3)).unwrap().leave();
+    mesh.carry();
+    mesh.take(2);
+    mesh.publish(1, 1);
+    assert_eq!(deliveries(&mesh.take(2)), [2]);
+    assert_eq!(mesh.nodes[&id(2)].peer_count(), 1);
+}
+
+#[test]
+fn a_recorded_heartbeat_does_not_revive_the_dead() {
+    let mut mesh = Mesh::of_two();
+    let a = mesh.nodes.get_mut(&id(1)).unwrap();
+    a.handle_deadline(at(1_200));
+    let recorded = std::iter::from_fn(|| a.poll_output()).find_map(|output| match output {
+        Output::Transmit { to: Destination::All, frame } => Some(frame),
+        _ => None,
+    });
+    let recorded = recorded.unwrap();
+    mesh.put(id(1), Destination::All, &recorded);
+    mesh.nodes.remove(&id(1));
+    mesh.run(4_000);
+    assert_eq!(left(&mesh.take(2)), [(id(1), LeaveReason::Failed)]);
+    for _ in 0..3 {
+        mesh.put(id(1), Destination::All, &recorded);
+        mesh.run(100);
+    }
+    assert_eq!(mesh.take(2), []);
+}

@@ -44,11 +44,28 @@ impl Oracle {
         self.published.get(&(from, lane)).copied().unwrap_or(0)
     }
 
-    /// A receiver was told that a peer takes part.
+    /// A receiver was told that a peer takes part, its events awaited after these
+    /// numbers.
     ///
     /// # Errors
-    /// If it takes part already.
-    pub fn joined(&mut self, at: Incarnation, peer: Incarnation) -> Result<(), String> {
+    /// If it takes part already, if so much was never published, or if the peer was
+    /// there before and events between then and now are left out.
+    pub fn joined(
+        &mut self,
+        at: Incarnation,
+        peer: Incarnation,
+        awaited_after: [u64; 2],
+    ) -> Result<(), String> {
+        for (lane, position) in Lane::ALL.into_iter().zip(awaited_after) {
+            let last = self.last_published(peer, lane);
+            if position > last {
+                return Err(format!("{at:?} awaits {peer:?} {lane} after {position} of {last}"));
+            }
+            let next = self.next.entry((at, (peer, lane))).or_insert(position + 1);
+            if *next != position + 1 {
+                return Err(format!("{at:?} awaits {peer:?} {lane} after {position}, had {next}"));
+            }
+        }
         match self.joined.insert((at, peer), true) {
             Some(true) => Err(format!("{at:?} was told twice that {peer:?} joined")),
             _ => Ok(()),
@@ -87,8 +104,9 @@ impl Oracle {
         if count == 0 || last > self.last_published(from, lane) {
             return Err(format!("{shown}, which was not published"));
         }
-        // A late joiner may start anywhere; from then on nothing is left out.
-        let next = self.next.entry((at, (from, lane))).or_insert(first);
+        let Some(next) = self.next.get_mut(&(at, (from, lane))) else {
+            return Err(format!("{shown}, of which nothing is awaited"));
+        };
         if *next != first {
             return Err(format!("{shown}, but {next} is next"));
         }
@@ -132,8 +150,10 @@ mod tests {
         let mut oracle = Oracle::default();
         oracle.published(A, lane, 10);
         assert!(oracle.came(B, A, lane, 3, 1).unwrap_err().contains("does not take part"));
-        oracle.joined(B, A).unwrap();
-        assert!(oracle.joined(B, A).is_err());
+        assert!(oracle.joined(B, A, [0, 11]).is_err(), "more than was published");
+        oracle.joined(B, A, [0, 2]).unwrap();
+        assert!(oracle.joined(B, A, [0, 2]).is_err());
+        assert!(oracle.came(B, A, lane, 5, 1).is_err(), "skipped from the start");
         oracle.came(B, A, lane, 3, 2).unwrap();
         assert!(
             oracle.came(B, A, lane, 4, 1).unwrap_err().contains("5 is next"),
@@ -146,5 +166,7 @@ mod tests {
         oracle.quiet(B, A, lane, 10).unwrap();
         oracle.left(B, A).unwrap();
         assert!(oracle.left(B, A).is_err());
+        oracle.published(A, lane, 5);
+        assert!(oracle.joined(B, A, [0, 15]).is_err(), "what it missed meanwhile is left out");
     }
 }

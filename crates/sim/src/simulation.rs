@@ -212,7 +212,9 @@ impl Simulation {
         let at = self.nodes[index].identity().incarnation;
         match output {
             Output::Transmit { to, frame } => self.carry(index, to, &frame),
-            Output::Joined(peer) => self.oracle.joined(at, peer.incarnation)?,
+            Output::Joined(peer) => {
+                self.oracle.joined(at, peer.incarnation, peer.awaited_after)?;
+            }
             Output::Left { peer, reason } => {
                 self.report.failures += u64::from(reason == LeaveReason::Failed);
                 self.oracle.left(at, peer.incarnation)?;
