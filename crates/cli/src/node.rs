@@ -60,6 +60,7 @@ pub(crate) async fn run(options: Node, socket: Option<PathBuf>) -> Result<ExitCo
     serving.abort();
     let _removed = std::fs::remove_file(&path);
     match reason {
+        StopReason::Failed => Err(Failure::failed("the node's task ended by a bug; see the log")),
         StopReason::DuplicateName { name } => {
             let name = name.to_string();
             Err(mailmesh::Error::SteppedBack { name }.into())

@@ -85,6 +85,25 @@ fn every_failure_has_its_exit_code_and_says_what_to_do() {
 }
 
 #[test]
+fn sockets_in_a_directory_that_others_can_write_to_are_not_trusted() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let sockets = dir.path().join("mailmesh");
+    std::fs::create_dir(&sockets).unwrap();
+    std::fs::set_permissions(&sockets, std::fs::Permissions::from_mode(0o777)).unwrap();
+    let _trap = std::os::unix::net::UnixListener::bind(sockets.join("mx1.sock")).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_mailmesh"))
+        .args(["members"])
+        .env_remove("MAILMESH_SOCKET")
+        .env("XDG_RUNTIME_DIR", dir.path())
+        .output()
+        .unwrap();
+    let err = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{err}");
+    assert!(err.contains("not a directory of this user's alone"), "{err}");
+}
+
+#[test]
 fn a_generated_key_is_for_its_owner_only_and_is_never_overwritten() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("cluster.key");

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mailmesh_events::{
-    Block, Certificate, CertificateChange, CertificateParts, DomainNames, Fingerprint, Network,
-    NetworkChange, NodeId, PrivateKey, Rule, Stamp, UnixMillis, limits,
+    Block, Certificate, CertificateChange, CertificateParts, ChangeKey, DomainNames, Fingerprint,
+    Network, NetworkChange, NodeId, PrivateKey, Rule, Stamp, UnixMillis, limits,
 };
 use zeroize::Zeroizing;
 
@@ -19,15 +19,7 @@ pub(crate) const NETWORK_FIELDS: usize = 6;
 pub(crate) const CERTIFICATE_FIELDS: usize = 4;
 
 pub(crate) fn write_network(w: &mut Writer<'_>, change: &NetworkChange) {
-    w.u64(match change.rule {
-        Rule::Block => 0,
-        Rule::Allow => 1,
-    });
-    match change.network.address() {
-        IpAddr::V4(address) => w.bytes(&address.octets()),
-        IpAddr::V6(address) => w.bytes(&address.octets()),
-    };
-    w.u64(change.network.prefix_len().into());
+    write_network_key(w, change.rule, change.network);
     write_stamp(w, change.stamp);
     match &change.block {
         None => w.nil(),
@@ -41,7 +33,19 @@ pub(crate) fn write_network(w: &mut Writer<'_>, change: &NetworkChange) {
     };
 }
 
-pub(crate) fn read_network(fields: &mut Fields<'_, '_>) -> Result<NetworkChange, CodecError> {
+fn write_network_key(w: &mut Writer<'_>, rule: Rule, network: Network) {
+    w.u64(match rule {
+        Rule::Block => 0,
+        Rule::Allow => 1,
+    });
+    match network.address() {
+        IpAddr::V4(address) => w.bytes(&address.octets()),
+        IpAddr::V6(address) => w.bytes(&address.octets()),
+    };
+    w.u64(network.prefix_len().into());
+}
+
+fn read_network_key(fields: &mut Fields<'_, '_>) -> Result<(Rule, Network), CodecError> {
     let rule = match fields.u64("rule")? {
         0 => Rule::Block,
         1 => Rule::Allow,
@@ -55,7 +59,11 @@ pub(crate) fn read_network(fields: &mut Fields<'_, '_>) -> Result<NetworkChange,
         (_, Ok(v6)) => v6.into(),
         _ => return Err(CodecError::Type { what: "address" }),
     };
-    let network = Network::new(address, fields.int("prefix length")?)?;
+    Ok((rule, Network::new(address, fields.int("prefix length")?)?))
+}
+
+pub(crate) fn read_network(fields: &mut Fields<'_, '_>) -> Result<NetworkChange, CodecError> {
+    let (rule, network) = read_network_key(fields)?;
     let stamp = read_stamp(fields)?;
     let reader = fields.required("block")?;
     let block = if reader.nil() { None } else { Some(Arc::new(read_block(reader)?)) };
@@ -80,10 +88,7 @@ fn read_block(reader: &mut Reader<'_>) -> Result<Block, CodecError> {
 }
 
 pub(crate) fn write_certificate(w: &mut Writer<'_>, change: &CertificateChange) {
-    w.array(change.names.iter().len());
-    for name in change.names.iter() {
-        w.str(name);
-    }
+    write_names(w, &change.names);
     write_stamp(w, change.stamp);
     let Some(certificate) = &change.certificate else {
         w.nil();
@@ -99,16 +104,27 @@ pub(crate) fn write_certificate(w: &mut Writer<'_>, change: &CertificateChange) 
         .bytes(&certificate.fingerprint().0);
 }
 
-pub(crate) fn read_certificate(
-    fields: &mut Fields<'_, '_>,
-) -> Result<CertificateChange, CodecError> {
+fn write_names(w: &mut Writer<'_>, names: &DomainNames) {
+    w.array(names.iter().len());
+    for name in names.iter() {
+        w.str(name);
+    }
+}
+
+fn read_names(fields: &mut Fields<'_, '_>) -> Result<DomainNames, CodecError> {
     let reader = fields.required("names")?;
     let len = reader.array("names", limits::NAMES)?;
     let mut names = Vec::with_capacity(len);
     for _ in 0..len {
         names.push(reader.str("name", limits::NAME_LEN + 1)?);
     }
-    let names = DomainNames::new(names)?;
+    Ok(DomainNames::new(names)?)
+}
+
+pub(crate) fn read_certificate(
+    fields: &mut Fields<'_, '_>,
+) -> Result<CertificateChange, CodecError> {
+    let names = read_names(fields)?;
     let stamp = read_stamp(fields)?;
     let reader = fields.required("certificate")?;
     let certificate =
@@ -143,4 +159,45 @@ fn write_stamp(w: &mut Writer<'_>, stamp: Stamp) {
 fn read_stamp(fields: &mut Fields<'_, '_>) -> Result<Stamp, CodecError> {
     let time = fields.u64("stamp")?;
     Ok(Stamp::from_raw(time, NodeId(fields.u64("writer")?)))
+}
+
+/// Kinds of keys and of changes between mirrors.
+pub(crate) const NETWORK: u64 = 1;
+/// See [`NETWORK`].
+pub(crate) const CERTIFICATE: u64 = 2;
+
+/// A key, or nil: `[1, rule, address, prefix length]`, `[2, [name]]`.
+pub(crate) fn write_key(w: &mut Writer<'_>, key: Option<&ChangeKey>) -> Result<(), CodecError> {
+    match key {
+        None => {
+            w.nil();
+        }
+        Some(ChangeKey::Network(rule, network)) => {
+            w.array(4).u64(NETWORK);
+            write_network_key(w, *rule, *network);
+        }
+        Some(ChangeKey::Certificate(names)) => {
+            w.array(2).u64(CERTIFICATE);
+            write_names(w, names);
+        }
+        Some(_) => return Err(CodecError::Type { what: "key" }),
+    }
+    Ok(())
+}
+
+pub(crate) fn read_key(reader: &mut Reader<'_>) -> Result<Option<ChangeKey>, CodecError> {
+    if reader.nil() {
+        return Ok(None);
+    }
+    let mut fields = Fields::open(reader, "key")?;
+    let key = match fields.u64("kind of key")? {
+        NETWORK => {
+            let (rule, network) = read_network_key(&mut fields)?;
+            ChangeKey::Network(rule, network)
+        }
+        CERTIFICATE => ChangeKey::Certificate(read_names(&mut fields)?),
+        value => return Err(CodecError::UnknownValue { what: "kind of key", value }),
+    };
+    fields.close()?;
+    Ok(Some(key))
 }

@@ -3,13 +3,11 @@
 use mailmesh_events::{Change, MirrorDigest, SyncMessage, limits};
 
 use crate::CodecError;
-use crate::change;
+use crate::change::{self, CERTIFICATE, NETWORK};
 use crate::msgpack::{Fields, Reader, Writer};
 
 const REQUEST: u64 = 1;
 const PART: u64 = 2;
-const NETWORK: u64 = 1;
-const CERTIFICATE: u64 = 2;
 
 /// The bytes of a message between mirrors.
 ///
@@ -21,12 +19,14 @@ pub fn encode_sync(message: &SyncMessage) -> Result<Vec<u8>, CodecError> {
     let mut out = Vec::new();
     let w = &mut Writer(&mut out);
     match message {
-        SyncMessage::Request { round, after } => {
-            w.array(3).u64(REQUEST).u64((*round).into()).u64(*after);
+        SyncMessage::Request { round, part, after } => {
+            w.array(4).u64(REQUEST).u64((*round).into()).u64((*part).into());
+            change::write_key(w, after.as_ref())?;
         }
-        SyncMessage::Part { round, first, changes, last } => {
+        SyncMessage::Part { round, part, changes, more_after } => {
             too_long("the changes of a part", changes.len(), limits::SYNC_CHANGES)?;
-            w.array(5).u64(PART).u64((*round).into()).u64(*first).u64((*last).into());
+            w.array(5).u64(PART).u64((*round).into()).u64((*part).into());
+            change::write_key(w, more_after.as_ref())?;
             w.array(changes.len());
             for change in changes {
                 write_change(w, change)?;
@@ -71,16 +71,17 @@ pub fn decode_sync(bytes: &[u8]) -> Result<SyncMessage, CodecError> {
     let mut reader = Reader::new(bytes);
     let mut fields = Fields::open(&mut reader, "sync message")?;
     let message = match fields.u64("kind of sync message")? {
-        REQUEST => {
-            SyncMessage::Request { round: fields.int("round")?, after: fields.u64("after")? }
-        }
-        PART => {
-            let round = fields.int("round")?;
-            let first = fields.u64("first")?;
-            let last = fields.u64("last")? != 0;
-            let changes = read_changes(fields.required("changes")?)?;
-            SyncMessage::Part { round, first, changes, last }
-        }
+        REQUEST => SyncMessage::Request {
+            round: fields.int("round")?,
+            part: fields.int("part")?,
+            after: change::read_key(fields.required("key")?)?,
+        },
+        PART => SyncMessage::Part {
+            round: fields.int("round")?,
+            part: fields.int("part")?,
+            more_after: change::read_key(fields.required("key")?)?,
+            changes: read_changes(fields.required("changes")?)?,
+        },
         value => {
             return Err(CodecError::UnknownValue { what: "kind of sync message", value });
         }

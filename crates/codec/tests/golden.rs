@@ -181,10 +181,16 @@ fn sync_messages_of_version_1() {
         .filter_map(|event| Change::try_from(event).ok())
         .collect();
     assert_eq!(changes.len(), 5);
-    let part = SyncMessage::Part { round: 7, first: 1_000, changes, last: true };
-    for (name, message) in
-        [("sync-part", part), ("sync-request", SyncMessage::Request { round: 7, after: 1_000 })]
-    {
+    let (network, certificate) = (changes[0].key(), changes[4].key());
+    let request = |after| SyncMessage::Request { round: 7, part: 9, after };
+    let part = |more_after, changes| SyncMessage::Part { round: 7, part: 9, changes, more_after };
+    for (name, message) in [
+        ("sync-part", part(Some(network.clone()), changes.clone())),
+        ("sync-last-part", part(None, changes)),
+        ("sync-first-request", request(None)),
+        ("sync-request-after-network", request(Some(network))),
+        ("sync-request-after-certificate", request(Some(certificate))),
+    ] {
         let bytes = check(name, &encode_sync(&message).unwrap());
         assert_eq!(decode_sync(&bytes).unwrap(), message);
     }

@@ -26,11 +26,16 @@ proptest! {
 
     #[test]
     fn sync_messages_round_trip(
-        round: u32, first: u64, changes in prop::collection::vec(any_change(), 0..20), last: bool,
+        round: u32, part: u32, changes in prop::collection::vec(any_change(), 0..20), more: bool,
     ) {
         for message in [
-            SyncMessage::Part { round, first, changes, last },
-            SyncMessage::Request { round, after: first },
+            SyncMessage::Request { round, part, after: changes.first().map(Change::key) },
+            SyncMessage::Part {
+                round,
+                part,
+                more_after: changes.last().map(Change::key).filter(|_| more),
+                changes,
+            },
         ] {
             prop_assert_eq!(decode_sync(&encode_sync(&message).unwrap()).unwrap(), message);
         }

@@ -1,6 +1,6 @@
 //! What mirrors say to each other, besides the changes in the event stream.
 
-use crate::Change;
+use crate::{Change, ChangeKey};
 
 /// The state of a mirror in 24 bytes: equal digests mean equal content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -17,22 +17,26 @@ pub struct MirrorDigest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SyncMessage {
-    /// "Send me your content": the entries after `after` many, in key order.
+    /// "Send me your content": parts from number `part` on, which begins with the
+    /// first key after `after`.
     Request {
         /// Identifies the exchange; echoed in the answers.
         round: u32,
-        /// How many entries of this exchange the asker already has.
-        after: u64,
+        /// Number of the first part wanted.
+        part: u32,
+        /// The last key that the asker has been through; `None` to begin.
+        after: Option<ChangeKey>,
     },
-    /// A part of the content.
+    /// A part of the content, in key order.
     Part {
         /// The exchange it answers.
         round: u32,
-        /// Position of its first entry.
-        first: u64,
+        /// Its number in the exchange.
+        part: u32,
         /// The entries, at most [`limits::SYNC_CHANGES`](crate::limits::SYNC_CHANGES).
         changes: Vec<Change>,
-        /// Whether this is the last part.
-        last: bool,
+        /// The last key of the part, after which the next begins; `None` if this is
+        /// the last part.
+        more_after: Option<ChangeKey>,
     },
 }

@@ -159,6 +159,7 @@ impl ClusterBuilder {
             refusals: refusals.clone(),
             stopped: watch::Sender::new(None::<StopReason>),
             member_count: watch::Sender::new(0),
+            start: std::time::Instant::now(),
             driver: OnceLock::new(),
             identity: identity.clone(),
             cluster,

@@ -19,6 +19,8 @@ const TICK: Duration = Duration::from_secs(1);
 pub enum StopReason {
     /// [`Cluster::shutdown`] was called.
     ShutDown,
+    /// The node's task ended by a bug; the log has it.
+    Failed,
     /// Another live node has the same name and is older.
     DuplicateName {
         /// The name of both.
@@ -67,8 +69,8 @@ impl Cluster {
     /// full. When the lane is idle, the caller's thread sends it right away.
     ///
     /// # Errors
-    /// [`Error::MirrorEvent`] for changes of the mirror, [`Error::Codec`] for
-    /// what cannot be encoded, [`Error::ShutDown`], [`Error::SteppedBack`].
+    /// [`Error::MirrorEvent`] for changes of the mirror, [`Error::UnknownEvent`] for
+    /// events of a newer version, [`Error::Codec`] for what cannot be encoded, [`Error::ShutDown`], [`Error::SteppedBack`].
     pub async fn publish(&self, event: impl Into<Event>) -> Result<(), Error> {
         self.inner.mesh.publish(&by_hand(event.into())?).await
     }
@@ -186,6 +188,8 @@ impl Cluster {
 fn by_hand(event: Event) -> Result<Event, Error> {
     match event {
         Event::Network(_) | Event::Certificate(_) => Err(Error::MirrorEvent),
+        // Its bytes may be an event of any kind.
+        Event::Unknown(_) => Err(Error::UnknownEvent),
         event => Ok(event),
     }
 }
@@ -197,7 +201,17 @@ async fn tick(mesh: Arc<Mesh>, driver: std::sync::Weak<Driver>) {
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = interval.tick() => mesh.tick(),
+            _ = interval.tick() => {
+                if driver.upgrade().is_some_and(|driver| !driver.is_running()) {
+                    tracing::error!("the node's task ended by a bug; restart the node, and report it");
+                    mesh.stopped.send_if_modified(|stopped| {
+                        stopped.get_or_insert(StopReason::Failed);
+                        true
+                    });
+                    break;
+                }
+                mesh.tick();
+            }
             _ = stopped.wait_for(Option::is_some) => break,
         }
     }

@@ -45,6 +45,11 @@ pub enum Error {
         "blocked networks and certificates are published by `blocks()` and `certs()`, which stamp and store them"
     )]
     MirrorEvent,
+    /// An event of a newer version is not published by an older one.
+    #[error(
+        "an event of a kind that this version does not know is not published by it; upgrade this node"
+    )]
+    UnknownEvent,
     /// There is no cluster key.
     #[error(
         "certificates are replicated only with a cluster key, so that no private key crosses the network in the clear; make one with `mailmesh key generate` and set `mesh.key` on every node"

@@ -64,7 +64,7 @@ pub use mailmesh_state::{
     NetworkEntry, StateError, Verdict, certificate_from_der, certificate_from_pem,
 };
 pub use mailmesh_transport::{
-    Backend, ConfigError, ConfigErrorKind, Coordinator, MemoryHub, TransportError, Warning,
+    Backend, ConfigError, ConfigErrorKind, Coordinator, MemoryHub, Secret, TransportError, Warning,
 };
 pub use members::Member;
 pub use status::{Refused, Status};

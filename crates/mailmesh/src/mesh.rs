@@ -28,6 +28,8 @@ pub(crate) struct Mesh {
     pub(crate) stopped: watch::Sender<Option<StopReason>>,
     /// Number of members, for those who wait for some.
     pub(crate) member_count: watch::Sender<usize>,
+    /// What the reconciler's time counts from.
+    pub(crate) start: std::time::Instant,
     /// Set once, right after the driver starts.
     pub(crate) driver: OnceLock<Weak<Driver>>,
 }
@@ -45,6 +47,11 @@ pub(crate) fn lane(lane: Lane) -> delivery::Lane {
 }
 
 impl Mesh {
+    /// Time on a monotonic clock.
+    pub(crate) fn elapsed(&self) -> std::time::Duration {
+        self.start.elapsed()
+    }
+
     /// Whether frames are sealed, so that private keys may be sent.
     pub(crate) fn is_sealed(&self) -> bool {
         self.key_id.is_some()
@@ -122,7 +129,7 @@ impl Mesh {
         }
         let messages = {
             let mut reconciler = self.reconciler.lock();
-            reconciler.on_deadline(now);
+            reconciler.on_deadline(self.elapsed());
             reconciler.take_to_send()
         };
         self.send_sync(messages);

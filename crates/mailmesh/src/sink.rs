@@ -117,7 +117,8 @@ impl MeshSink {
         }
         let (taken, messages) = {
             let mut reconciler = self.mesh.reconciler.lock();
-            let taken = reconciler.on_message(from, message, &self.mesh.mirror, now());
+            let taken =
+                reconciler.on_message(from, message, &self.mesh.mirror, now(), self.mesh.elapsed());
             (taken, reconciler.take_to_send())
         };
         self.mesh.send_sync(messages);
@@ -138,7 +139,7 @@ impl MeshSink {
                 let ours = self.mesh.mirror.digest();
                 let messages = {
                     let mut reconciler = self.mesh.reconciler.lock();
-                    reconciler.on_digest(from, theirs, ours, now());
+                    reconciler.on_digest(from, theirs, ours, self.mesh.elapsed());
                     reconciler.take_to_send()
                 };
                 self.mesh.send_sync(messages);

@@ -291,6 +291,8 @@ async fn what_only_the_mirror_may_publish_and_what_is_too_long_is_refused() {
         block: None,
     };
     assert!(matches!(nodes[0].publish(change).await, Err(Error::MirrorEvent)));
+    let smuggled = Event::Unknown(Unknown { tag: 8, bytes: vec![0x91, 8].into() });
+    assert!(matches!(nodes[0].publish(smuggled).await, Err(Error::UnknownEvent)));
     assert!(Custom::new("big", vec![0; limits::CUSTOM_PAYLOAD_LEN + 1]).is_err());
     let largest = Custom::new("big", vec![7; limits::CUSTOM_PAYLOAD_LEN]).unwrap();
     let mut inbox = nodes[1].inbox(Filter::kinds([Kind::Custom]));

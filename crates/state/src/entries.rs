@@ -2,9 +2,10 @@
 //! work on. Lookups have indexes of their own.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::time::Duration;
 
-use mailmesh_events::{Change, ChangeKey, Stamp, UnixMillis};
+use mailmesh_events::{Change, ChangeKey, NetworkChange, Stamp, UnixMillis};
 
 use crate::fingerprint::Fingerprint;
 
@@ -40,9 +41,19 @@ pub(crate) enum Merge {
 }
 
 #[derive(Debug)]
+struct Entry {
+    change: Change,
+    /// It took the place of another. When it expires it must leave a tombstone, or
+    /// a node that missed it would bring the other back.
+    replaced_another: bool,
+    /// When it expires, or a tombstone is dropped; as in `ends`.
+    end: Option<UnixMillis>,
+}
+
+#[derive(Debug)]
 pub(crate) struct Entries {
     bounds: Bounds,
-    map: BTreeMap<ChangeKey, Change>,
+    map: BTreeMap<ChangeKey, Entry>,
     networks: usize,
     /// When entries expire and tombstones are dropped.
     ends: BTreeSet<(UnixMillis, ChangeKey)>,
@@ -65,22 +76,23 @@ impl Entries {
     }
 
     pub(crate) fn get(&self, key: &ChangeKey) -> Option<&Change> {
-        self.map.get(key)
+        self.map.get(key).map(|entry| &entry.change)
     }
 
-    /// Live entries and tombstones from the `after`th on, in key order.
-    pub(crate) fn page(&self, after: u64) -> impl Iterator<Item = &Change> {
-        self.map.values().skip(usize::try_from(after).unwrap_or(usize::MAX))
+    /// Live entries and tombstones in key order, from the first after `after` on.
+    pub(crate) fn page(&self, after: Option<&ChangeKey>) -> impl Iterator<Item = &Change> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.map.range((from, Bound::Unbounded)).map(|(_, entry)| &entry.change)
     }
 
     pub(crate) fn live(&self) -> impl Iterator<Item = &Change> {
-        self.map.values().filter(|change| is_live(change))
+        self.map.values().map(|entry| &entry.change).filter(|change| is_live(change))
     }
 
     /// Whether `change` would be taken.
     pub(crate) fn judge(&self, key: &ChangeKey, stamp: Stamp) -> Merge {
         match self.map.get(key) {
-            Some(current) if current.stamp() >= stamp => Merge::Stale,
+            Some(current) if current.change.stamp() >= stamp => Merge::Stale,
             Some(_) => Merge::Newer,
             None => {
                 let (held, limit) = match key {
@@ -94,48 +106,63 @@ impl Entries {
 
     /// Puts a change in the place of the one before. Call after [`judge`](Self::judge).
     pub(crate) fn put(&mut self, change: Change) {
-        let key = change.key();
-        self.take_out(&key);
-        if matches!(key, ChangeKey::Network(..)) {
-            self.networks += 1;
-        }
-        if is_live(&change) {
-            self.fingerprint.add(&key, change.stamp());
-        }
-        if let Some(end) = self.end(&change) {
-            self.ends.insert((end, key.clone()));
-        }
-        self.map.insert(key, change);
+        let replaced_another = self.take_out(&change.key()).is_some();
+        let end = self.end(&change);
+        self.insert(Entry { change, replaced_another, end });
     }
 
     /// Takes out what has ended at `now`; gives the live entries among it.
     pub(crate) fn sweep(&mut self, now: UnixMillis) -> Vec<Change> {
         let mut expired = Vec::new();
-        while let Some((end, key)) = self.ends.first()
-            && *end <= now
+        while let Some((end, key)) = self.ends.first().cloned()
+            && end <= now
         {
-            let key = key.clone();
-            if let Some(change) = self.take_out(&key)
-                && is_live(&change)
-            {
-                expired.push(change);
+            let Some(entry) = self.take_out(&key) else {
+                self.ends.remove(&(end, key));
+                continue;
+            };
+            if !is_live(&entry.change) {
+                continue;
             }
+            if entry.replaced_another
+                && let Change::Network(change) = &entry.change
+            {
+                let change = Change::Network(NetworkChange { block: None, ..change.clone() });
+                // Remembered from now on, not from the stamp: that may be long ago.
+                let end = Some(now.plus(self.bounds.tombstones));
+                self.insert(Entry { change, replaced_another: true, end });
+            }
+            expired.push(entry.change);
         }
         expired
     }
 
-    fn take_out(&mut self, key: &ChangeKey) -> Option<Change> {
-        let change = self.map.remove(key)?;
+    fn insert(&mut self, entry: Entry) {
+        let key = entry.change.key();
+        if matches!(key, ChangeKey::Network(..)) {
+            self.networks += 1;
+        }
+        if is_live(&entry.change) {
+            self.fingerprint.add(&key, entry.change.stamp());
+        }
+        if let Some(end) = entry.end {
+            self.ends.insert((end, key.clone()));
+        }
+        self.map.insert(key, entry);
+    }
+
+    fn take_out(&mut self, key: &ChangeKey) -> Option<Entry> {
+        let entry = self.map.remove(key)?;
         if matches!(key, ChangeKey::Network(..)) {
             self.networks -= 1;
         }
-        if is_live(&change) {
-            self.fingerprint.remove(key, change.stamp());
+        if is_live(&entry.change) {
+            self.fingerprint.remove(key, entry.change.stamp());
         }
-        if let Some(end) = self.end(&change) {
+        if let Some(end) = entry.end {
             self.ends.remove(&(end, key.clone()));
         }
-        Some(change)
+        Some(entry)
     }
 
     /// When an entry expires, or a tombstone is dropped.

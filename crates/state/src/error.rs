@@ -52,6 +52,17 @@ pub enum StateError {
         /// `notAfter`
         not_after: UnixMillis,
     },
+    /// A stamp from the future.
+    #[error(
+        "it is stamped {stamped}, more than a day ahead of this node's clock; set the clocks of both nodes (NTP)"
+    )]
+    Future {
+        /// The stamp's time.
+        stamped: UnixMillis,
+    },
+    /// This node's own stamp does not win.
+    #[error("a change with a later stamp is in place; set this node's clock (NTP)")]
+    Outrun,
     /// A newer certificate is there for the same names.
     #[error("the mirror has a newer certificate for {names}, valid from {current}; not replaced")]
     Older {

@@ -1,6 +1,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use mailmesh_events::{
     Block, Certificate, CertificateChange, Change, ChangeKey, DomainNames, MirrorDigest, Network,
@@ -55,6 +56,11 @@ struct Writer {
     entries: Entries,
 }
 
+/// How far a stamp may be ahead of this node's clock. A day: a node whose own clock
+/// is hours behind must still hear the others, while a stamp from the far future
+/// would win every conflict for ever.
+const MAX_AHEAD: Duration = Duration::from_secs(24 * 3600);
+
 const APPLIED: usize = 0;
 const STALE: usize = 1;
 const REFUSED: usize = 2;
@@ -84,8 +90,8 @@ impl Mirror {
     /// Blocks a network. Give the change to the other nodes.
     ///
     /// # Errors
-    /// [`StateError::Full`]; [`StateError::Event`] for the loopback and for
-    /// prefixes that [`Network::blockable`] refuses.
+    /// [`StateError::Full`], [`StateError::Outrun`]; [`StateError::Event`] for the
+    /// loopback and for prefixes that [`Network::blockable`] refuses.
     pub fn block(
         &self,
         network: Network,
@@ -149,8 +155,7 @@ impl Mirror {
         let stamp = writer.clock.stamp(now);
         let block = block.map(Arc::new);
         let change = Change::Network(NetworkChange { rule, network, stamp, block });
-        self.put(&mut writer, &change)?;
-        Ok(change)
+        self.put_own(&mut writer, change)
     }
 
     /// Sets the certificate of its names.
@@ -178,8 +183,7 @@ impl Mirror {
         let stamp = writer.clock.stamp(now);
         let certificate = Some(Arc::new(certificate));
         let change = Change::Certificate(CertificateChange { names, stamp, certificate });
-        self.put(&mut writer, &change)?;
-        Ok(change)
+        self.put_own(&mut writer, change)
     }
 
     /// Withdraws the certificate of these names.
@@ -197,8 +201,7 @@ impl Mirror {
         }
         let stamp = writer.clock.stamp(now);
         let change = Change::Certificate(CertificateChange { names, stamp, certificate: None });
-        self.put(&mut writer, &change)?;
-        Ok(change)
+        self.put_own(&mut writer, change)
     }
 
     /// Merges a change of another node.
@@ -214,6 +217,16 @@ impl Mirror {
     }
 
     fn merge(&self, change: &Change, now: UnixMillis) -> Applied {
+        // One wrong clock must not drag the others along. What is refused now is
+        // offered again by reconciliation, until it is due.
+        let stamped = change.stamp().physical();
+        if stamped > now.plus(MAX_AHEAD) {
+            return Applied::Refused(StateError::Future { stamped });
+        }
+        let key = change.key();
+        if self.writer.lock().entries.judge(&key, change.stamp()) == Merge::Stale {
+            return Applied::Stale;
+        }
         // Without the lock: parsing a certificate takes a while.
         if let Change::Certificate(CertificateChange { certificate: Some(certificate), .. }) =
             change
@@ -223,6 +236,12 @@ impl Mirror {
         }
         let mut writer = self.writer.lock();
         writer.clock.observe(change.stamp());
+        // What has expired already says nothing, unless it takes another's place.
+        let expired = matches!(change, Change::Network(NetworkChange { block: Some(block), .. })
+            if block.is_expired(now));
+        if expired && writer.entries.get(&key).is_none() {
+            return Applied::Stale;
+        }
         match self.put(&mut writer, change) {
             Ok(true) => {}
             Ok(false) => return Applied::Stale,
@@ -234,6 +253,11 @@ impl Mirror {
             self.networks.remove(*rule, *network);
         }
         Applied::Changed
+    }
+
+    /// A change of this node's own, which must be the newest.
+    fn put_own(&self, writer: &mut Writer, change: Change) -> Result<Change, StateError> {
+        if self.put(writer, &change)? { Ok(change) } else { Err(StateError::Outrun) }
     }
 
     /// `false` if the mirror has it, or a newer one.
@@ -323,22 +347,30 @@ impl Mirror {
         self.writer.lock().entries.fingerprint().digest()
     }
 
-    /// A page of the content, tombstones included, from the `after`th entry on,
-    /// and whether it is the last. A page has at most `bytes` bytes by estimate
-    /// and [`limits::SYNC_CHANGES`] changes, and at least one while there is one.
+    /// A page of the content, tombstones included, in key order from the first key
+    /// after `after` on, and its last key if there is more. A page has at most
+    /// `bytes` bytes by estimate and [`limits::SYNC_CHANGES`] changes, and at least
+    /// one while there is one. It costs what it holds, wherever it begins.
     #[must_use]
-    pub fn page(&self, after: u64, bytes: usize) -> (Vec<Change>, bool) {
+    pub fn page(
+        &self,
+        after: Option<&ChangeKey>,
+        bytes: usize,
+    ) -> (Vec<Change>, Option<ChangeKey>) {
         let writer = self.writer.lock();
-        let mut page = Vec::new();
+        let mut page: Vec<Change> = Vec::new();
         let mut size = 0;
         for change in writer.entries.page(after) {
             size += estimate(change);
-            if !page.is_empty() && (size > bytes || page.len() >= limits::SYNC_CHANGES) {
-                return (page, false);
+            if (size > bytes || page.len() >= limits::SYNC_CHANGES)
+                && let Some(last) = page.last()
+            {
+                let more_after = last.key();
+                return (page, Some(more_after));
             }
             page.push(change.clone());
         }
-        (page, true)
+        (page, None)
     }
 
     /// What was counted so far.

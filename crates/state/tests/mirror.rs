@@ -81,7 +81,7 @@ fn a_removal_wins_over_what_it_removed_wherever_they_meet() {
     assert!(matches!(absent, Err(StateError::Absent { .. })));
     // After a day the removal is forgotten.
     a.sweep(NOW.plus(Duration::from_secs(25 * 3600)));
-    assert!(a.page(0, 1 << 20).0.is_empty());
+    assert!(a.page(None, 1 << 20).0.is_empty());
 }
 
 #[test]
@@ -92,6 +92,62 @@ fn a_writer_whose_clock_is_behind_still_replaces_what_it_has_seen() {
     b.apply(&first, behind);
     let second = b.block(network("192.0.2.1"), block("second"), behind).unwrap();
     assert_eq!(a.apply(&second, NOW), Applied::Changed);
+}
+
+#[test]
+fn an_expired_block_that_replaced_another_does_not_let_it_rise_again() {
+    let (a, cut_off) = (mirror(1), mirror(2));
+    let network = network("192.0.2.1");
+    let old = a.block(network, block("for good"), NOW).unwrap();
+    cut_off.apply(&old, NOW);
+    a.remove(Rule::Block, network, NOW).unwrap();
+    let short = block("short").expiring_at(NOW.plus(Duration::from_secs(5)));
+    a.block(network, short, NOW).unwrap();
+    let later = NOW.plus(Duration::from_secs(6));
+    assert_eq!(a.sweep(later).len(), 1);
+    // The one that was cut off is back, and both fetch from each other.
+    for change in cut_off.page(None, 1 << 20).0 {
+        assert_eq!(a.apply(&change, later), Applied::Stale);
+    }
+    for change in a.page(None, 1 << 20).0 {
+        cut_off.apply(&change, later);
+    }
+    for mirror in [&a, &cut_off] {
+        assert!(!mirror.is_blocked("192.0.2.1".parse().unwrap(), later));
+        assert_eq!(mirror.digest().entries, 0);
+    }
+    a.sweep(later.plus(Duration::from_secs(25 * 3600)));
+    assert!(a.page(None, 1 << 20).0.is_empty());
+}
+
+#[test]
+fn a_stamp_from_the_future_is_refused_until_it_is_due_and_moves_no_clock() {
+    let (a, wrong) = (mirror(1), mirror(2));
+    let ahead = NOW.plus(Duration::from_secs(49 * 3600));
+    let change = wrong.block(network("192.0.2.1"), block("x"), ahead).unwrap();
+    let error = a.apply(&change, NOW);
+    assert!(matches!(error, Applied::Refused(StateError::Future { .. })), "{error:?}");
+    let own = a.block(network("192.0.2.2"), block("x"), NOW).unwrap();
+    assert_eq!(own.stamp().physical(), NOW);
+    assert_eq!(a.apply(&change, NOW.plus(Duration::from_secs(26 * 3600))), Applied::Changed);
+    let poison = Change::Network(NetworkChange {
+        rule: Rule::Block,
+        network: network("192.0.2.9"),
+        stamp: Stamp::from_raw(u64::MAX, NodeId(9)),
+        block: None,
+    });
+    assert!(matches!(a.apply(&poison, NOW), Applied::Refused(_)));
+    a.remove(Rule::Block, network("192.0.2.2"), NOW).unwrap();
+    assert!(!a.is_blocked("192.0.2.2".parse().unwrap(), NOW));
+}
+
+#[test]
+fn what_expired_before_it_came_is_nothing_new() {
+    let (a, b) = (mirror(1), mirror(2));
+    let short = block("short").expiring_at(NOW.plus(Duration::from_secs(5)));
+    let change = a.block(network("192.0.2.1"), short, NOW).unwrap();
+    assert_eq!(b.apply(&change, NOW.plus(Duration::from_secs(5))), Applied::Stale);
+    assert_eq!(b.digest().entries, 0);
 }
 
 #[test]
@@ -211,7 +267,7 @@ proptest! {
             let _ = b.apply(change, NOW);
         }
         prop_assert_eq!(a.digest(), b.digest());
-        prop_assert_eq!(a.page(0, 1 << 20), b.page(0, 1 << 20));
+        prop_assert_eq!(a.page(None, 1 << 20), b.page(None, 1 << 20));
         prop_assert_eq!(a.networks(Rule::Block, NOW), b.networks(Rule::Block, NOW));
     }
 }

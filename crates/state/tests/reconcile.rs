@@ -17,6 +17,7 @@ struct Node {
 struct Pair {
     nodes: [Node; 2],
     now: UnixMillis,
+    at: Duration,
     messages: usize,
     /// How many of a hundred messages are lost.
     loss: usize,
@@ -28,7 +29,8 @@ impl Pair {
             mirror: Mirror::new(NodeId(n), [3; 16]),
             reconciler: Reconciler::new(Timing::default()),
         };
-        let mut pair = Self { nodes: [node(1), node(2)], now: START, messages: 0, loss };
+        let mut pair =
+            Self { nodes: [node(1), node(2)], now: START, at: Duration::ZERO, messages: 0, loss };
         pair.nodes[0].reconciler.on_joined(1);
         pair.nodes[1].reconciler.on_joined(0);
         pair
@@ -52,7 +54,7 @@ impl Pair {
     fn second(&mut self) {
         let digests = self.digests();
         for (i, node) in self.nodes.iter_mut().enumerate() {
-            node.reconciler.on_digest(1 - i, digests[1 - i], digests[i], self.now);
+            node.reconciler.on_digest(1 - i, digests[1 - i], digests[i], self.at);
         }
         loop {
             let mut quiet = true;
@@ -65,7 +67,7 @@ impl Pair {
                     let scattered = (mixed ^ mixed >> 32).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 40;
                     if scattered % 100 >= self.loss as u64 {
                         let node = &mut self.nodes[to];
-                        node.reconciler.on_message(i, message, &node.mirror, self.now);
+                        node.reconciler.on_message(i, message, &node.mirror, self.now, self.at);
                     }
                 }
             }
@@ -74,9 +76,10 @@ impl Pair {
             }
         }
         self.now = self.now.plus(Duration::from_secs(1));
+        self.at += Duration::from_secs(1);
         for node in &mut self.nodes {
-            if node.reconciler.next_deadline().is_some_and(|deadline| deadline <= self.now) {
-                node.reconciler.on_deadline(self.now);
+            if node.reconciler.next_deadline().is_some_and(|deadline| deadline <= self.at) {
+                node.reconciler.on_deadline(self.at);
             }
         }
     }
@@ -156,4 +159,68 @@ fn a_difference_that_fetching_does_not_mend_is_fetched_less_and_less() {
         pair.second();
     }
     assert!(pair.messages < 100, "{} messages in ten minutes", pair.messages);
+}
+
+#[test]
+fn a_difference_in_a_busy_mirror_is_mended_too() {
+    let mut pair = Pair::new(0);
+    pair.seconds_until_equal(1);
+    pair.second();
+    pair.block(0, 1);
+    let missing = Network::single("10.0.0.0".parse().unwrap());
+    // Every second a change that arrives at once; the first one never did.
+    for i in 1..=20_u32 {
+        let network = Network::single(std::net::Ipv4Addr::from(0x3000_0000 + i).into());
+        let block = Block::new("x", pair.now).unwrap();
+        let change = pair.nodes[0].mirror.block(network, block, pair.now).unwrap();
+        pair.nodes[1].mirror.apply(&change, pair.now);
+        pair.second();
+    }
+    let blocks = pair.nodes[1].mirror.networks(Rule::Block, pair.now);
+    assert!(blocks.iter().any(|entry| entry.network == missing));
+}
+
+#[test]
+fn what_ends_during_a_fetch_shifts_nothing() {
+    let mut pair = Pair::new(0);
+    // The first 2,000 keys end while the fetch is under way.
+    for i in 0..20_000_u32 {
+        let network = Network::single(std::net::Ipv4Addr::from(0x0a00_0000 + i).into());
+        let mut block = Block::new("x", pair.now).unwrap();
+        if i < 2_000 {
+            block = block.expiring_at(pair.now.plus(Duration::from_secs(1)));
+        }
+        pair.nodes[0].mirror.block(network, block, pair.now).unwrap();
+    }
+    let [a, b] = &mut pair.nodes;
+    b.reconciler.on_digest(0, a.mirror.digest(), b.mirror.digest(), Duration::ZERO);
+    let mut now = pair.now;
+    let mut requests = 0;
+    loop {
+        let asked = b.reconciler.take_to_send();
+        if asked.is_empty() {
+            break;
+        }
+        for (_, message) in asked {
+            a.reconciler.on_message(1, message, &a.mirror, now, Duration::ZERO);
+            requests += 1;
+        }
+        for (_, message) in a.reconciler.take_to_send() {
+            b.reconciler.on_message(0, message, &b.mirror, now, Duration::ZERO);
+        }
+        now = now.plus(Duration::from_secs(1));
+        a.mirror.sweep(now);
+        b.mirror.sweep(now);
+    }
+    assert!(requests > 1);
+    assert_eq!(a.mirror.digest(), b.mirror.digest());
+}
+
+#[test]
+fn a_wall_clock_that_steps_back_stops_nothing() {
+    let mut pair = Pair::new(30);
+    pair.block(0, 20_000);
+    pair.second();
+    pair.now = UnixMillis(pair.now.0 - 50_000);
+    pair.seconds_until_equal(60);
 }

@@ -41,6 +41,9 @@ pub trait Bus: Send + Sync + 'static {
     /// full link is no error here: receivers notice.
     fn put(&self, to: Address, channel: Channel, frame: Bytes) -> Result<(), TransportError>;
 
+    /// A peer joined: more will be put for it alone.
+    fn expect(&self, peer: Incarnation);
+
     /// Frees what is kept for a peer that left.
     fn forget(&self, peer: Incarnation);
 

@@ -11,7 +11,7 @@ use mailmesh_delivery::{
     PeerInfo, Settings, Time,
 };
 use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Mutex as AsyncMutex, Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
@@ -42,6 +42,9 @@ pub trait Sink: Send + 'static {
     fn take(&mut self, output: Output);
 }
 
+/// Most batches that a publisher sends for itself and others; the driver's task
+/// goes on, so that no publisher is kept for long.
+const SENT_BY_PUBLISHER: usize = 32;
 /// Most batches that the driver's task sends for publishers before it looks at
 /// what came.
 const RESUMED: usize = 16;
@@ -54,7 +57,7 @@ const BURST: usize = 256;
 /// drains and says goodbye.
 pub struct Driver {
     shared: Arc<Shared>,
-    task: Mutex<Option<JoinHandle<()>>>,
+    task: AsyncMutex<Option<JoinHandle<()>>>,
 }
 
 struct Shared {
@@ -120,7 +123,7 @@ impl Driver {
             stopped: watch::Sender::new(false),
         });
         let task = tokio::spawn(run(shared.clone(), intake, open, sink));
-        Self { shared, task: Mutex::new(Some(task)) }
+        Self { shared, task: AsyncMutex::new(Some(task)) }
     }
 
     /// Publishes an event if its lane has room. When the lane is idle this thread
@@ -134,7 +137,7 @@ impl Driver {
         encode: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
     ) -> Result<(), PublishError<E>> {
         match self.shared.lanes[lane.index()].append(encode)? {
-            Next::Send => self.shared.send_waiting(lane, usize::MAX),
+            Next::Send => self.shared.send_waiting(lane, SENT_BY_PUBLISHER),
             Next::Nothing => {}
         }
         Ok(())
@@ -201,8 +204,15 @@ impl Driver {
         }
     }
 
-    /// Takes no more events, sends what waits, says goodbye and closes the bus.
-    /// Does nothing the second time.
+    /// Whether the driver's task runs, or is being shut down. It ends by itself only
+    /// if it panicked.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.task.try_lock().map_or(true, |task| task.as_ref().is_none_or(|t| !t.is_finished()))
+    }
+
+    /// Takes no more events, sends what waits, says goodbye and closes the bus. A
+    /// second call waits for the first.
     pub async fn shutdown(&self) {
         for lane in &self.shared.lanes {
             lane.close();
@@ -220,17 +230,22 @@ impl Driver {
         self.shared.node.lock().leave();
         self.shared.stopped.send_replace(true);
         self.shared.wake.notify_one();
-        let task = self.task.lock().take();
-        if let Some(task) = task {
-            let _ended = task.await;
+        // Whoever comes second waits here until the first has closed everything; if
+        // the first gave up waiting, the second does it.
+        let mut task = self.task.lock().await;
+        if let Some(running) = task.as_mut() {
+            if !running.is_finished() {
+                let _ended = running.await;
+            }
             self.shared.bus.close().await;
+            *task = None;
         }
     }
 }
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        if let Some(task) = self.task.lock().take() {
+        if let Some(task) = self.task.get_mut().take() {
             task.abort();
         }
     }
@@ -243,6 +258,17 @@ impl std::fmt::Debug for Driver {
 }
 
 impl Shared {
+    /// When to look next. Noted under the node's lock: who sends after that sees it,
+    /// and wakes the task if its heartbeat is due earlier.
+    fn plan(&self) -> Option<Time> {
+        let node = self.node.lock();
+        let deadline = node.next_deadline()?;
+        let nanos = u64::try_from(deadline.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.planned.store(nanos, Ordering::Relaxed);
+        drop(node);
+        Some(deadline)
+    }
+
     fn now(&self) -> Time {
         Time::from_start(self.start.elapsed())
     }
@@ -316,11 +342,7 @@ async fn run(
         if *stopped.borrow() {
             return;
         }
-        let Some(deadline) = shared.node.lock().next_deadline() else {
-            return;
-        };
-        let nanos = u64::try_from(deadline.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        shared.planned.store(nanos, Ordering::Relaxed);
+        let Some(deadline) = shared.plan() else { return };
         let mut arrival = tokio::select! {
             arrival = intake.recv() => arrival,
             () = sleep_until(shared.start + deadline.elapsed()) => None,
@@ -372,8 +394,10 @@ fn drain_outputs(shared: &Shared, sink: &mut dyn Sink) {
                 shared.put(to, channel, &frame);
             }
             Some(output) => {
-                if let Output::Left { peer, .. } = &output {
-                    shared.bus.forget(peer.incarnation);
+                match &output {
+                    Output::Joined(peer) => shared.bus.expect(peer.incarnation),
+                    Output::Left { peer, .. } => shared.bus.forget(peer.incarnation),
+                    _ => {}
                 }
                 sink.take(output);
             }

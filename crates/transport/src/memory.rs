@@ -71,6 +71,8 @@ impl Bus for MemoryBus {
         Ok(())
     }
 
+    fn expect(&self, _peer: Incarnation) {}
+
     fn forget(&self, _peer: Incarnation) {}
 
     fn close(&self) -> BusFuture<'_> {

@@ -15,8 +15,9 @@ use crate::{
 
 /// The bus over Eclipse Zenoh.
 ///
-/// - One publisher a channel, declared once; one a peer for what goes to it
-///   alone, kept until the peer leaves.
+/// - One publisher a channel, declared once; one a member for what goes to it
+///   alone, kept until it leaves. What goes to who is no member (a greeting, the
+///   answer to a question) is put without one, so strangers cost no memory.
 /// - Congestion control is `Drop`, never `Block`: a full link loses the frame
 ///   (after Zenoh's `wait_before_drop`, 1 ms) and does not stall the others.
 /// - A liveliness token says who is there; that is a hint to the node, no more.
@@ -104,11 +105,13 @@ impl ZenohBus {
         if let Some(publisher) = self.peers.get(&peer) {
             return publisher.put(frame).wait();
         }
-        let key = self.keys.one(peer);
-        let publisher = publisher(&self.session, key, Channel::Control).wait()?;
-        let put = publisher.put(frame).wait();
-        self.peers.insert(peer, publisher);
-        put
+        self.session
+            .put(self.keys.one(peer), frame)
+            .congestion_control(CongestionControl::Drop)
+            .priority(priority(Channel::Control))
+            .express(true)
+            .allowed_destination(Locality::Remote)
+            .wait()
     }
 }
 
@@ -127,6 +130,16 @@ impl Bus for ZenohBus {
                 TransportError::Put { why: error.to_string() }
             }
         })
+    }
+
+    fn expect(&self, peer: Incarnation) {
+        let key = self.keys.one(peer);
+        match publisher(&self.session, key, Channel::Control).wait() {
+            Ok(publisher) => {
+                self.peers.insert(peer, publisher);
+            }
+            Err(error) => tracing::debug!(%error, "no publisher for a member; putting without"),
+        }
     }
 
     fn forget(&self, peer: Incarnation) {
@@ -166,16 +179,19 @@ fn publisher<'a>(
     key: String,
     channel: Channel,
 ) -> zenoh::pubsub::PublisherBuilder<'a, 'static> {
-    let priority = match channel {
-        Channel::Lane(Lane::Urgent) => Priority::InteractiveHigh,
-        Channel::Lane(Lane::Events) | Channel::Control => Priority::Data,
-    };
     session
         .declare_publisher(key)
         .congestion_control(CongestionControl::Drop)
-        .priority(priority)
+        .priority(priority(channel))
         .express(true)
         .allowed_destination(Locality::Remote)
+}
+
+fn priority(channel: Channel) -> Priority {
+    match channel {
+        Channel::Lane(Lane::Urgent) => Priority::InteractiveHigh,
+        Channel::Lane(Lane::Events) | Channel::Control => Priority::Data,
+    }
 }
 
 fn open_error(error: &zenoh::Error) -> TransportError {

@@ -453,6 +453,30 @@ fn a_key_that_cannot_be_had_says_what_to_do() {
     assert_eq!(coordinator.mesh().key.as_ref().unwrap().resolve().unwrap().as_str(), "secret");
 }
 
+#[test]
+fn a_secret_is_shown_in_no_error_and_no_warning() {
+    let bare = r#"{ "@type": "Zenoh", "config": "{}", "mesh": { "key": TOPSECRET } }"#;
+    let coordinator = Coordinator::parse(bare).unwrap();
+    let [warning] = coordinator.warnings() else { panic!() };
+    let shown = format!("{warning} {warning:?} {}", coordinator.explain());
+    assert!(shown.contains("***") && !shown.contains("TOPSECRET"), "{shown}");
+    for text in [
+        r#"{ "@type": "Zenoh", "config": "{}", "mesh": { "key": "TOPSECRET", "nmae": "a" } }"#.to_owned(),
+        r#"{ "@type": "Zenoh", "config": "{}", "mesh": { "key": { "@type": "Value", "secret": "TOPSECRET", "x": 1 } } }"#.to_owned(),
+        zenoh("{ transport: { auth: { usrpwd: { user: 'u', password: 'TOPSECRET', x: 1 } } } }"),
+    ] {
+        let error = Coordinator::parse(&text).unwrap_err();
+        let shown = format!("{error} {} {error:?}", error.report());
+        assert!(shown.contains("*****") && !shown.contains("TOPSECRET"), "{shown}");
+    }
+}
+
+#[test]
+fn a_file_without_an_end_is_not_read_to_it() {
+    let error = Coordinator::load("/dev/zero").unwrap_err().to_string();
+    assert!(error.contains("1048577 bytes long"), "{error}");
+}
+
 mod any_text {
     use proptest::prelude::*;
 

@@ -22,6 +22,15 @@ impl Client {
                 path.display()
             ))
         })?;
+        // Who listens will be sent keys: it must be this user or root.
+        let (ours, theirs) = (rustix::process::geteuid().as_raw(), stream.peer_cred());
+        let theirs = theirs.map_err(|error| Failure::no_node(error.to_string()))?.uid();
+        if theirs != ours && theirs != 0 && ours != 0 {
+            return Err(Failure::no_node(format!(
+                "{} is served by user {theirs}, not by this user or root; not used",
+                path.display()
+            )));
+        }
         let (reader, writer) = stream.into_split();
         Ok(Self { reader: BufReader::new(reader), writer })
     }

@@ -5,7 +5,7 @@ pub(crate) mod client;
 pub(crate) mod protocol;
 pub(crate) mod server;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::exit::Failure;
 
@@ -22,26 +22,32 @@ pub(crate) fn runtime_dir() -> PathBuf {
 
 /// The socket of a node of this name.
 pub(crate) fn default_path(name: &str) -> Result<PathBuf, Failure> {
-    use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+    use std::os::unix::fs::DirBuilderExt;
     let dir = runtime_dir();
-    let failed = |error: std::io::Error| {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir);
+    made.map_err(|error| {
         Failure::failed(format!("{}: {error}; give a path with --socket", dir.display()))
-    };
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(failed)?;
-    // In a directory that others can write to, it may be somebody else's.
-    let metadata = std::fs::symlink_metadata(&dir).map_err(failed)?;
-    let parent = dir.parent().map(std::fs::metadata).transpose().map_err(failed)?;
-    let shared = parent.is_some_and(|parent| parent.permissions().mode() & 0o002 != 0);
-    if !metadata.is_dir() || (shared && metadata.permissions().mode() & 0o077 != 0) {
-        let message =
-            "is not a directory of this user's alone; remove it, or give a path with --socket";
-        return Err(Failure::failed(format!(
-            "{} (owner {}) {message}",
-            dir.display(),
-            metadata.uid()
-        )));
-    }
+    })?;
+    check_dir(&dir)?;
     Ok(dir.join(format!("{name}.sock")))
+}
+
+/// Where others can write, the directory may be somebody else's, with sockets of
+/// theirs in it: it must be this user's and closed to others.
+fn check_dir(dir: &Path) -> Result<(), Failure> {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let metadata = std::fs::symlink_metadata(dir)
+        .map_err(|error| Failure::failed(format!("{}: {error}", dir.display())))?;
+    let is_ours = metadata.uid() == rustix::process::geteuid().as_raw();
+    if metadata.is_dir() && is_ours && metadata.permissions().mode() & 0o022 == 0 {
+        return Ok(());
+    }
+    Err(Failure::failed(format!(
+        "{} is not a directory of this user's alone (it belongs to user {}); remove it, set \
+         XDG_RUNTIME_DIR, or give a path with --socket",
+        dir.display(),
+        metadata.uid()
+    )))
 }
 
 /// The socket to speak to: the one given, or the only one there is.
@@ -50,6 +56,9 @@ pub(crate) fn find(socket: Option<PathBuf>) -> Result<PathBuf, Failure> {
         return Ok(path);
     }
     let dir = runtime_dir();
+    if dir.exists() {
+        check_dir(&dir)?;
+    }
     let entries = std::fs::read_dir(&dir).into_iter().flatten().flatten();
     let mut sockets: Vec<PathBuf> = entries
         .map(|entry| entry.path())

@@ -1,4 +1,4 @@
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +8,13 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::protocol::{Answer, MAX_LINE, Request};
 use crate::exit::Failure;
 
+/// A client that asks nothing for this long is let go.
+const IDLE: Duration = Duration::from_secs(60);
 /// Most clients at a time; more wait until one goes.
 const CLIENTS: usize = 64;
 
@@ -32,6 +35,15 @@ impl Server {
                 "another node serves the control socket {}; give this one its own with --socket",
                 path.display()
             )));
+        }
+        match std::fs::symlink_metadata(path) {
+            Ok(metadata) if !metadata.file_type().is_socket() => {
+                return Err(Failure::failed(format!(
+                    "{} is there and is no socket; give another path with --socket",
+                    path.display()
+                )));
+            }
+            _ => {}
         }
         // Bound where nobody else can reach it, and moved when its mode is set:
         // at no moment is it open to others.
@@ -83,7 +95,9 @@ async fn converse(stream: UnixStream, cluster: &Cluster) -> std::io::Result<()> 
     let mut reader = BufReader::new(reader);
     loop {
         let mut line = String::new();
-        if (&mut reader).take(MAX_LINE).read_line(&mut line).await? == 0 {
+        let read = timeout(IDLE, (&mut reader).take(MAX_LINE).read_line(&mut line)).await;
+        // Idle for long, gone, or longer than any request: the place is for others.
+        if !matches!(read, Ok(Ok(_))) || !line.ends_with('\n') {
             return Ok(());
         }
         let answer = match serde_json::from_str(&line) {

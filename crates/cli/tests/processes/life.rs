@@ -92,6 +92,12 @@ fn the_control_socket_is_for_its_owner_and_for_one_node() {
     assert_eq!(second.wait().code(), Some(1));
     assert!(second.log().contains("another node serves the control socket"), "{}", second.log());
     drop(second);
+    std::fs::write(site.path("precious.sock"), "precious").unwrap();
+    let mut careless = site.spawn("b", "precious", "coordinator.json", &[]);
+    assert_eq!(careless.wait().code(), Some(1));
+    assert!(careless.log().contains("is no socket"), "{}", careless.log());
+    assert_eq!(std::fs::read_to_string(site.path("precious.sock")).unwrap(), "precious");
+    drop(careless);
     assert_eq!(a.json(&["status", "--json"])["name"], "a");
     // A socket left by a dead node is no obstacle.
     a.signal("-KILL");

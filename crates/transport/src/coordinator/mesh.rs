@@ -1,6 +1,7 @@
 //! Our own settings, under `mesh`.
 
 use std::fmt;
+use std::io::Read;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -76,7 +77,11 @@ impl Secret {
                         "{shown} may be read by everybody; run `chmod 600 {shown}`"
                     )));
                 }
-                std::fs::read_to_string(path).map(Zeroizing::new).map_err(failed)
+                // A device or a pipe has no length: no more is read than is accepted.
+                let mut text = Zeroizing::new(String::new());
+                let file = std::fs::File::open(path).map_err(failed)?;
+                file.take(MAX_KEY_FILE).read_to_string(&mut text).map_err(failed)?;
+                Ok(text)
             }
         }
     }

@@ -14,12 +14,14 @@ mod error;
 mod explain;
 mod known;
 mod lex;
+mod mask;
 mod mesh;
 mod outline;
 mod preflight;
 mod source;
 mod zenoh;
 
+use std::io::Read;
 use std::path::Path;
 
 use serde_json::Value;
@@ -123,7 +125,10 @@ impl Coordinator {
         if len > MAX_CONFIG_LEN as u64 {
             return Err(ConfigError::new(ConfigErrorKind::TooLong { len }));
         }
-        let bytes = std::fs::read(path).map_err(read)?;
+        // A device or a pipe has no length: no more is read than is accepted.
+        let mut bytes = Vec::new();
+        let file = std::fs::File::open(path).map_err(read)?;
+        file.take(MAX_CONFIG_LEN as u64 + 1).read_to_end(&mut bytes).map_err(read)?;
         Self::from_bytes(&bytes, &name)
     }
 

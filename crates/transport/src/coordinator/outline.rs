@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::Warning;
 use super::error::{ConfigError, ConfigErrorKind};
 use super::lex::{Token, TokenKind, syntax, tokens};
+use super::mask::{is_secret, mask};
 use super::source::Source;
 
 /// Deepest nesting accepted.
@@ -20,7 +21,8 @@ pub(super) struct Outline {
     keys: HashMap<Vec<String>, Range<usize>>,
     values: HashMap<Vec<String>, Range<usize>>,
     /// Words that stand where a string is meant.
-    bare: Vec<Range<usize>>,
+    /// Each with whether it is a secret.
+    bare: Vec<(Range<usize>, bool)>,
 }
 
 /// An open bracket.
@@ -110,7 +112,10 @@ impl Outline {
                 (Expect::Value | Expect::ValueOrEnd, TokenKind::Word) => {
                     match word(&text[span.clone()]) {
                         Word::Literal => {}
-                        Word::Name => self.bare.push(span.clone()),
+                        Word::Name => {
+                            let secret = path.last().is_some_and(|key| is_secret(key));
+                            self.bare.push((span.clone(), secret));
+                        }
                         Word::Neither => {
                             return fail(format!(
                                 "`{}` is not a value; expected a string in quotes, a number, true, false, null, `{{` or `[`",
@@ -187,7 +192,7 @@ impl Outline {
 
     /// The text with bare words quoted.
     pub(super) fn repaired(&self, source: &Source<'_>) -> String {
-        quote(source.text(), 0, &self.bare)
+        quote(source.text(), 0, self.bare.iter().map(|(span, _)| span))
     }
 
     /// The value, as the json5 crate reads it.
@@ -205,7 +210,8 @@ impl Outline {
     pub(super) fn warnings(&self, source: &Source<'_>) -> Vec<Warning> {
         let mut warnings: Vec<Warning> = Vec::new();
         let mut last_line = 0;
-        for span in &self.bare {
+        for (span, secret) in &self.bare {
+            let secret = *secret;
             let place = source.place(span.clone());
             if place.line == last_line {
                 continue;
@@ -214,12 +220,12 @@ impl Outline {
             let start = source.text()[..span.start].rfind('\n').map_or(0, |at| at + 1);
             let end =
                 source.text()[start..].find('\n').map_or(source.text().len(), |at| start + at);
-            let on_line: Vec<_> =
-                self.bare.iter().filter(|s| s.start >= start && s.end <= end).cloned().collect();
-            let word = &source.text()[span.clone()];
+            let on_line = self.bare.iter().map(|(span, _)| span);
+            let on_line = on_line.filter(|s| s.start >= start && s.end <= end);
+            let word = if secret { "***" } else { &source.text()[span.clone()] };
             warnings.push(Warning {
                 message: format!("`{word}` must be in quotes in JSON5; taken as \"{word}\""),
-                corrected: Some(quote(&source.text()[start..end], start, &on_line)),
+                corrected: Some(mask(&quote(&source.text()[start..end], start, on_line))),
                 place: Some(place),
             });
         }
@@ -267,8 +273,8 @@ impl Expect {
 }
 
 /// `text`, which begins at `offset`, with the words at `spans` in quotes.
-fn quote(text: &str, offset: usize, spans: &[Range<usize>]) -> String {
-    let mut out = String::with_capacity(text.len() + 2 * spans.len());
+fn quote<'a>(text: &str, offset: usize, spans: impl Iterator<Item = &'a Range<usize>>) -> String {
+    let mut out = String::with_capacity(text.len() + 16);
     let mut at = 0;
     for span in spans {
         out += &text[at..span.start - offset];

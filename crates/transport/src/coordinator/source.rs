@@ -2,6 +2,7 @@ use std::ops::Range;
 
 use super::MAX_CONFIG_LEN;
 use super::error::{ConfigError, ConfigErrorKind, Place};
+use super::mask::mask;
 
 /// A configuration text and where it is from.
 #[derive(Debug)]
@@ -59,7 +60,8 @@ impl<'a> Source<'a> {
         let width = self.text[start..end].chars().count().max(1);
         // Of a very long line, the piece around the place.
         let skipped = column.saturating_sub(SHOWN / 2);
-        let shown = self.text[line_start..line_end].chars().skip(skipped).take(SHOWN);
+        let masked = mask(&self.text[line_start..line_end]);
+        let shown = masked.chars().skip(skipped).take(SHOWN);
         let excerpt = shown.map(|c| if c.is_control() { ' ' } else { c }).collect();
         let caret = column - 1 - skipped;
         let width = width.min(SHOWN - caret.min(SHOWN - 1));

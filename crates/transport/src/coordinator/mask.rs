@@ -1,0 +1,72 @@
+//! Secrets are not shown: where a line of a configuration goes into an error or a
+//! warning, the values of keys that hold one are starred out, at their width.
+
+/// Whether the value of a key of this name is a secret.
+pub(super) fn is_secret(key: &str) -> bool {
+    matches!(key, "key" | "secret" | "password") || key.ends_with("_base64")
+}
+
+/// The line with `*` for each character of a secret.
+pub(super) fn mask(line: &str) -> String {
+    let chars: Vec<char> = line.chars().collect();
+    let mut out = chars.clone();
+    let mut at = 0;
+    while at < chars.len() {
+        if !is_name(chars[at]) {
+            at += 1;
+            continue;
+        }
+        let end = (at..chars.len()).find(|i| !is_name(chars[*i])).unwrap_or(chars.len());
+        let name: String = chars[at..end].iter().collect();
+        at = end;
+        if !is_secret(&name) {
+            continue;
+        }
+        let is_filler = |c: &char| matches!(c, '"' | '\'' | '\\') || c.is_whitespace();
+        let colon = end + chars[end..].iter().take_while(|c| is_filler(c)).count();
+        if chars.get(colon) != Some(&':') {
+            continue;
+        }
+        let blanks = chars[colon + 1..].iter().take_while(|c| c.is_whitespace()).count();
+        let value = colon + 1 + blanks;
+        let quoted = chars[value..].iter().take_while(|c| matches!(c, '"' | '\'' | '\\')).count();
+        let is_end = |c: &char| match quoted {
+            0 => c.is_whitespace() || matches!(c, ',' | '{' | '}' | '[' | ']'),
+            _ => matches!(c, '"' | '\''),
+        };
+        let start = value + quoted;
+        let len = chars[start..].iter().take_while(|c| !is_end(c)).count();
+        out[start..start + len].fill('*');
+        at = start + len;
+    }
+    out.into_iter().collect()
+}
+
+fn is_name(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_starred_at_their_width_however_they_are_quoted() {
+        for (line, masked) in [
+            (r#""key": "c2VjcmV0","#, r#""key": "********","#),
+            ("key: hunter2, name: 'a'", "key: *******, name: 'a'"),
+            (r#"\"secret\": \"s3\", x"#, r#"\"secret\": \"***", x"#),
+            ("{ password : 'p w', user: 'u' }", "{ password : '***', user: 'u' }"),
+            (
+                "key: { '@type': 'File', filePath: '/k' }",
+                "key: { '@type': 'File', filePath: '/k' }",
+            ),
+            ("listen_private_key_base64: 'QUJD'", "listen_private_key_base64: '****'"),
+            ("listen_private_key: '/etc/k.pem'", "listen_private_key: '/etc/k.pem'"),
+            ("monkey: 'not one', key", "monkey: 'not one', key"),
+        ] {
+            assert_eq!(mask(line), masked);
+            assert_eq!(mask(line).chars().count(), line.chars().count());
+        }
+    }
+}
