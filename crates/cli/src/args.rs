@@ -13,7 +13,7 @@ Exit codes:
   1   refused, or not successful
   2   wrong usage of the command line
   3   the configuration cannot be used
-  4   no node answers at the control socket
+  4   no node answers at the control socket, or several could be meant
   5   the node stepped back: another live node has its name
   10  `block check`: the address is blocked";
 
@@ -21,8 +21,9 @@ Exit codes:
 #[derive(Debug, Parser)]
 #[command(name = "mailmesh", version, after_help = EXIT_CODES)]
 pub(crate) struct Args {
-    /// Control socket of the node; without it, the only one in the runtime
-    /// directory.
+    /// Control socket: where `node` serves it, and where other commands find the
+    /// node [default: NAME.sock in $XDG_RUNTIME_DIR/mailmesh or /tmp/mailmesh-UID;
+    /// the only one there that answers].
     #[arg(long, global = true, env = "MAILMESH_SOCKET", value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
     #[command(subcommand)]
@@ -39,7 +40,7 @@ pub(crate) enum Command {
     Check(Check),
     /// Publish an event through a running node.
     Publish(Publish),
-    /// Show what a running node hears.
+    /// Show what a running node hears from the others.
     Watch(Watch),
     /// Block, allow, list and check addresses.
     #[command(subcommand)]
@@ -116,7 +117,8 @@ pub(crate) struct Check {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Publish {
-    /// Publish it this many times; change ids count up.
+    /// Publish it this many times; the change ids of state-change and email-push
+    /// count up.
     #[arg(long, default_value_t = 1, global = true, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) count: u32,
     #[command(subcommand)]
@@ -127,8 +129,10 @@ pub(crate) struct Publish {
 pub(crate) enum PublishEvent {
     /// The state of an account moved on.
     StateChange {
+        /// Whose account.
         #[arg(long)]
         account: u32,
+        /// Newest change of the account.
         #[arg(long)]
         change: u64,
         /// JMAP data type that changed, such as Email; may be given again.
@@ -137,10 +141,13 @@ pub(crate) enum PublishEvent {
     },
     /// An e-mail is to be pushed.
     EmailPush {
+        /// Whose account.
         #[arg(long)]
         account: u32,
+        /// Which e-mail.
         #[arg(long)]
         email: u32,
+        /// Newest change of the account.
         #[arg(long)]
         change: u64,
         /// When it was received, in milliseconds since 1970.
@@ -155,10 +162,13 @@ pub(crate) enum PublishEvent {
     },
     /// A calendar alert is due.
     CalendarAlert {
+        /// Whose account.
         #[arg(long)]
         account: u32,
+        /// Which calendar event.
         #[arg(long)]
         event: u32,
+        /// Which of its alerts.
         #[arg(long)]
         alert: u16,
         /// When it is due, in milliseconds since 1970.
@@ -167,8 +177,10 @@ pub(crate) enum PublishEvent {
     },
     /// A push subscription changed.
     PushSubscription {
+        /// Whose account.
         #[arg(long)]
         account: u32,
+        /// Which subscription.
         #[arg(long)]
         subscription: u32,
         /// What happened to it.
@@ -204,9 +216,9 @@ pub(crate) enum PublishEvent {
         /// Its payload, as text.
         payload: String,
     },
-    /// Any event, as `watch --json` prints it.
+    /// An event as JSON; changes of the mirror are made with `block` and `cert`.
     Json {
-        /// {"kind": ..., "event": ...}
+        /// {"kind": ..., "event": ...}, or a whole line of `watch --json`.
         event: String,
     },
 }
@@ -228,11 +240,24 @@ pub(crate) enum Queue {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Registry {
     /// An object was inserted or replaced.
-    Insert { object_type: u16, id: u64 },
+    Insert {
+        /// Type of the object, the server's number for it.
+        object_type: u16,
+        /// The object.
+        id: u64,
+    },
     /// An object was deleted.
-    Delete { object_type: u16, id: u64 },
+    Delete {
+        /// Type of the object, the server's number for it.
+        object_type: u16,
+        /// The object.
+        id: u64,
+    },
     /// Objects of a type (of all, without one) should be read again.
-    Reload { object_type: Option<u16> },
+    Reload {
+        /// Type of the objects, the server's number for it.
+        object_type: Option<u16>,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -252,6 +277,7 @@ pub(crate) struct Watch {
 pub(crate) enum Block {
     /// Block (or allow) an address or prefix.
     Add {
+        /// An address or prefix; host bits are dropped.
         network: Network,
         /// Why.
         #[arg(long, default_value = "")]
@@ -268,6 +294,7 @@ pub(crate) enum Block {
     },
     /// Take an address or prefix off.
     Remove {
+        /// An address or prefix.
         network: Network,
         /// Off the list of those allowed.
         #[arg(long)]
@@ -278,12 +305,15 @@ pub(crate) enum Block {
         /// What is allowed, instead.
         #[arg(long)]
         allow: bool,
+        /// As JSON.
         #[arg(long)]
         json: bool,
     },
     /// Say whether an address is blocked, and why; exits with 10 if it is.
     Check {
+        /// The address.
         address: IpAddr,
+        /// As JSON.
         #[arg(long)]
         json: bool,
     },
@@ -300,8 +330,15 @@ pub(crate) enum Cert {
     },
     /// List certificates; private keys are never shown.
     List {
+        /// As JSON.
         #[arg(long)]
         json: bool,
+    },
+    /// Withdraw the certificate of exactly these names.
+    Remove {
+        /// The names it serves.
+        #[arg(required = true)]
+        names: Vec<String>,
     },
 }
 

@@ -2,10 +2,11 @@ use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
 
-use mailmesh::{ConfigError, Coordinator};
+use mailmesh::{ClusterKey, ConfigError, Coordinator, Secret};
 
 use crate::args::Check;
 use crate::exit::Failure;
+use crate::say::say;
 
 pub(crate) fn run(options: &Check) -> Result<ExitCode, Failure> {
     let failure = |error: ConfigError| Failure::config(error.report());
@@ -28,10 +29,22 @@ pub(crate) fn run(options: &Check) -> Result<ExitCode, Failure> {
             anstream::eprintln!("  corrected line: {}", line.trim());
         }
     }
-    print!("{}", coordinator.explain());
+    check_key(&coordinator, options.offline)?;
+    say!("{}", coordinator.explain().trim_end());
     if !options.offline {
         coordinator.preflight().map_err(failure)?;
-        println!("{:<12}ports are free, files and interfaces are there", "this machine");
+        say!("{:<12}has the ports free, and the files and interfaces there", "machine");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether the key is one. A key that is elsewhere is looked at unless `offline`.
+fn check_key(coordinator: &Coordinator, offline: bool) -> Result<(), Failure> {
+    let Some(secret) = &coordinator.mesh().key else { return Ok(()) };
+    if offline && !matches!(secret, Secret::Value(_)) {
+        return Ok(());
+    }
+    let text = secret.resolve().map_err(|error| Failure::config(error.report()))?;
+    let key = ClusterKey::from_text(&text);
+    key.map(drop).map_err(|error| Failure::config(format!("`mesh.key`: {error}")))
 }

@@ -18,6 +18,11 @@ impl Failure {
         Self { message: message.into(), code: 1 }
     }
 
+    /// Wrong usage of the command line: 2.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self { message: message.into(), code: 2 }
+    }
+
     /// The configuration cannot be used: 3.
     pub(crate) fn config(message: impl Into<String>) -> Self {
         Self { message: message.into(), code: 3 }

@@ -6,15 +6,20 @@ use mailmesh::ClusterKey;
 
 use crate::args::Key;
 use crate::exit::Failure;
+use crate::say::say;
 
 pub(crate) fn run(options: &Key) -> Result<ExitCode, Failure> {
     let Key::Generate { out } = options;
     let key = ClusterKey::generate().map_err(|error| Failure::failed(error.to_string()))?;
     match out {
-        None => println!("{}", key.to_text().as_str()),
+        None => say!("{}", key.to_text().as_str()),
         Some(path) => {
-            write_key(path, &key)
-                .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
+            write_key(path, &key).map_err(|error| {
+                Failure::failed(format!(
+                    "{}: {error}; a key is never overwritten: give the path of a new file",
+                    path.display()
+                ))
+            })?;
             eprintln!(
                 "wrote {}; copy it to every node, and set \"mesh\": {{\"key\": {{\"@type\": \"File\", \"filePath\": {:?}}}}}",
                 path.display(),

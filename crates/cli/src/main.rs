@@ -12,6 +12,7 @@ mod exit;
 mod key;
 mod node;
 mod query;
+mod say;
 
 use std::process::ExitCode;
 

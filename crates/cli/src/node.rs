@@ -9,9 +9,10 @@ use tracing_subscriber::EnvFilter;
 use crate::args::Node;
 use crate::control::{self, server::Server};
 use crate::exit::Failure;
+use crate::say::try_line;
 
 /// What is logged unless `RUST_LOG` says otherwise.
-const LOG: &str = "warn,mailmesh=info,zenoh=error";
+const LOG: &str = "warn,mailmesh=info,zenoh=error,zenoh::api::session=off";
 
 pub(crate) async fn run(options: Node, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG));
@@ -27,16 +28,18 @@ pub(crate) async fn run(options: Node, socket: Option<PathBuf>) -> Result<ExitCo
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
 
-    let cluster = builder(&options)?.start().await?;
+    let builder = builder(&options)?;
     let path = match socket {
         Some(path) => path,
-        None => control::default_path(cluster.name().as_str())?,
+        None => control::default_path(builder.node_name()?.as_str())?,
     };
-    let server = match Server::bind(&path) {
-        Ok(server) => server,
-        Err(failure) => {
-            cluster.shutdown().await;
-            return Err(failure);
+    // Before the node joins: who cannot serve it should not be seen by the others.
+    let server = Server::bind(&path)?;
+    let cluster = match builder.start().await {
+        Ok(cluster) => cluster,
+        Err(error) => {
+            let _removed = std::fs::remove_file(&path);
+            return Err(error.into());
         }
     };
     announce(&cluster, &path, options.json);
@@ -98,13 +101,14 @@ fn announce(cluster: &Cluster, socket: &std::path::Path, json: bool) {
             "ready": true, "name": status.name, "cluster": status.cluster,
             "incarnation": status.incarnation.to_string(), "socket": socket,
         });
-        println!("{ready}");
+        try_line(format_args!("{ready}"));
         return;
     }
     let key = match &status.key_id {
         Some(id) => format!("sealed with key {id}"),
         None => "an open mesh without a cluster key".into(),
     };
-    println!("ready: node {} of cluster {}, {key}", status.name, status.cluster);
-    println!("control socket: {}", socket.display());
+    let (name, cluster) = (&status.name, &status.cluster);
+    try_line(format_args!("ready: node {name} of cluster {cluster}, {key}"));
+    try_line(format_args!("control socket: {}", socket.display()));
 }

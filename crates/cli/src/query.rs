@@ -16,6 +16,7 @@ use crate::control::client::Client;
 use crate::control::find;
 use crate::control::protocol::Request;
 use crate::exit::{BLOCKED, Failure};
+use crate::say::say;
 
 async fn client(socket: Option<PathBuf>) -> Result<Client, Failure> {
     Client::connect(&find(socket)?).await
@@ -25,7 +26,8 @@ pub(crate) async fn publish(
     options: Publish,
     socket: Option<PathBuf>,
 ) -> Result<ExitCode, Failure> {
-    let mut event = event(options.event).map_err(Failure::failed)?;
+    let mut event = event(options.event).map_err(Failure::usage)?;
+    check_count(&event, options.count)?;
     let mut client = client(socket).await?;
     for _ in 0..options.count {
         client.ask(&Request::Publish { event: event.clone() }).await?;
@@ -36,9 +38,22 @@ pub(crate) async fn publish(
 
 fn count_up(event: &mut Event) {
     match event {
-        Event::StateChange(event) => event.change.0 += 1,
-        Event::EmailPush(event) => event.change.0 += 1,
+        Event::StateChange(event) => event.change.0 = event.change.0.saturating_add(1),
+        Event::EmailPush(event) => event.change.0 = event.change.0.saturating_add(1),
         _ => {}
+    }
+}
+
+/// The change ids that are published are all different.
+fn check_count(event: &Event, count: u32) -> Result<(), Failure> {
+    let first = match event {
+        Event::StateChange(event) => event.change.0,
+        Event::EmailPush(event) => event.change.0,
+        _ => 0,
+    };
+    match first.checked_add(u64::from(count) - 1) {
+        Some(_) => Ok(()),
+        None => Err(Failure::usage("the last change id would be past the largest there is")),
     }
 }
 
@@ -115,7 +130,12 @@ fn event(options: PublishEvent) -> Result<Event, String> {
         .into(),
         PublishEvent::Custom { kind, payload } => Custom::new(kind, payload).map_err(text)?.into(),
         PublishEvent::Json { event } => {
-            serde_json::from_str(&event).map_err(|error| format!("not an event: {error}"))?
+            let bad = |error| format!("not an event: {error}");
+            let mut value: Value = serde_json::from_str(&event).map_err(bad)?;
+            if let Some(data) = value.get_mut("data") {
+                value = data.take();
+            }
+            serde_json::from_value(value).map_err(bad)?
         }
     })
 }
@@ -141,9 +161,9 @@ pub(crate) async fn watch(options: Watch, socket: Option<PathBuf>) -> Result<Exi
             break;
         };
         if options.json {
-            println!("{}", entry["entry"]);
+            say!("{}", entry["entry"]);
         } else {
-            println!("{}", entry["text"].as_str().unwrap_or_default());
+            say!("{}", entry["text"].as_str().unwrap_or_default());
         }
         left = left.map(|left| left - 1);
     }
@@ -156,9 +176,11 @@ pub(crate) async fn block(options: Block, socket: Option<PathBuf>) -> Result<Exi
         Block::Add { network, reason, ttl, allow, force } => {
             let ttl_ms = ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
             client.ask(&Request::BlockAdd { network, reason, ttl_ms, allow, force }).await?;
+            say!("{network} is {}", if allow { "allowed" } else { "blocked" });
         }
         Block::Remove { network, allow } => {
             client.ask(&Request::BlockRemove { network, allow }).await?;
+            say!("{network} is no longer {}", if allow { "allowed" } else { "blocked" });
         }
         Block::List { allow, json } => {
             let list = client.ask(&Request::BlockList { allow }).await?;
@@ -177,9 +199,9 @@ pub(crate) async fn block(options: Block, socket: Option<PathBuf>) -> Result<Exi
         Block::Check { address, json } => {
             let verdict = client.ask(&Request::BlockCheck { address }).await?;
             if json {
-                println!("{verdict}");
+                say!("{verdict}");
             } else {
-                println!("{address} is {}", text(&verdict["text"]));
+                say!("{address} is {}", text(&verdict["text"]));
             }
             if verdict["blocked"] == true {
                 return Ok(ExitCode::from(BLOCKED));
@@ -195,7 +217,10 @@ pub(crate) async fn cert(options: Cert, socket: Option<PathBuf>) -> Result<ExitC
         Cert::Add { chain, key } => {
             let (chain_pem, key_pem) = (read(&chain)?, read(&key)?);
             let certificate = client.ask(&Request::CertAdd { chain_pem, key_pem }).await?;
-            println!("{}", describe(&certificate));
+            say!("{}", describe(&certificate));
+        }
+        Cert::Remove { names } => {
+            client.ask(&Request::CertRemove { names }).await?;
         }
         Cert::List { json } => {
             let list = client.ask(&Request::CertList).await?;
@@ -233,7 +258,7 @@ pub(crate) async fn members(json: bool, socket: Option<PathBuf>) -> Result<ExitC
 pub(crate) async fn status(json: bool, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {
     let status = client(socket).await?.ask(&Request::Status).await?;
     if json {
-        println!("{status}");
+        say!("{status}");
         return Ok(ExitCode::SUCCESS);
     }
     let object = status.as_object().cloned().unwrap_or_default();
@@ -247,7 +272,7 @@ pub(crate) async fn status(json: bool, socket: Option<PathBuf>) -> Result<ExitCo
             }
             (_, value) => text(value),
         };
-        println!("{:<20}{shown}", key.replace('_', " "));
+        say!("{:<20}{shown}", key.replace('_', " "));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -258,10 +283,10 @@ fn text(value: &Value) -> String {
 
 fn print_list(list: &Value, json: bool, line: impl Fn(&Value) -> String) {
     if json {
-        println!("{list}");
+        say!("{list}");
         return;
     }
     for item in list.as_array().into_iter().flatten() {
-        println!("{}", line(item));
+        say!("{}", line(item));
     }
 }

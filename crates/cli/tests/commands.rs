@@ -61,14 +61,14 @@ fn every_failure_has_its_exit_code_and_says_what_to_do() {
         (&["check", "/nonexistent/file"], 3, "cannot read"),
         (&["node", "--name", "a b"], 1, "only letters, digits"),
         (&["node", "--key-file", "/nonexistent/key"], 3, "/nonexistent/key"),
-        (&["publish", "cache", "domain"], 1, "--id ID, --negative or --all"),
-        (&["publish", "cache", "nonsense", "--all"], 1, "there is no cache `nonsense`"),
+        (&["publish", "cache", "domain"], 2, "--id ID, --negative or --all"),
+        (&["publish", "cache", "nonsense", "--all"], 2, "there is no cache `nonsense`"),
         (
             &["publish", "state-change", "--account", "1", "--change", "2", "--type", "Emial"],
-            1,
+            2,
             "not a JMAP data type",
         ),
-        (&["publish", "json", "{"], 1, "not an event"),
+        (&["publish", "json", "{"], 2, "not an event"),
         (&["block", "add", "10.0.0.0/33"], 2, "not an IP address or prefix"),
         (&["block", "add", "10.0.0.0/8", "--ttl", "1y"], 2, "90s, 15m, 2h or 7d"),
         (&["watch", "--kind", "nonsense"], 2, "there is no such kind"),
@@ -133,4 +133,30 @@ fn help_and_completions_know_every_command() {
         assert!(script.contains(command), "{command} not in the completions");
     }
     assert!(help.contains("Exit codes:"));
+}
+
+#[test]
+fn a_reader_that_has_had_enough_ends_the_program_quietly() {
+    use std::process::Stdio;
+    let mut child = Command::new(env!("CARGO_BIN_EXE_mailmesh"))
+        .args(["check", "--offline", SEED])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(!text(&output.stderr).contains("panicked"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_bad_key_is_found_by_check() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("short.json");
+    let config = r#"{ "@type": "Zenoh", "config": "{}", "mesh": { "key": "short" } }"#;
+    std::fs::write(&path, config).unwrap();
+    let output = mailmesh(&["check", "--offline", path.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(text(&output.stderr).contains("mailmesh key generate"), "{}", text(&output.stderr));
 }

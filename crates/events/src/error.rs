@@ -1,5 +1,3 @@
-use std::net::IpAddr;
-
 /// Why a value cannot be an event, or part of one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -29,7 +27,9 @@ pub enum EventError {
         text: String,
     },
     /// A prefix so wide that blocking it is most likely a mistake.
-    #[error("{network} is wider than /{limit}; if you mean it, force it")]
+    #[error(
+        "{network} is wider than /{limit}; if you mean it, force it (`--force`, `add_of_any_width`)"
+    )]
     TooWide {
         /// The prefix.
         network: String,
@@ -37,8 +37,11 @@ pub enum EventError {
         limit: u8,
     },
     /// The loopback is never blocked.
-    #[error("{0} is or contains the loopback, which is never blocked")]
-    Loopback(IpAddr),
+    #[error("{network} is in or contains the loopback, which is never blocked")]
+    Loopback {
+        /// What was to be blocked.
+        network: String,
+    },
     /// Not a DNS name.
     #[error("`{name}` is not a DNS name: {why}")]
     BadName {

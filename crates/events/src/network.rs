@@ -90,7 +90,7 @@ impl Network {
             IpNet::V6(_) => IpNet::from(IpAddr::V6(Ipv6Addr::LOCALHOST)),
         };
         if self.0.contains(&loopback) || loopback.contains(&self.0) {
-            return Err(EventError::Loopback(loopback.addr()));
+            return Err(EventError::Loopback { network: self.to_string() });
         }
         Ok(())
     }
@@ -185,7 +185,7 @@ mod tests {
     fn the_loopback_and_very_wide_prefixes_are_not_blockable() {
         for text in ["127.0.0.1", "127.0.0.0/8", "::1", "::ffff:127.0.0.1"] {
             let error = network(text).check_blockable(Width::Any).unwrap_err();
-            assert!(matches!(error, EventError::Loopback(_)), "{text}: {error}");
+            assert!(matches!(error, EventError::Loopback { .. }), "{text}: {error}");
         }
         for text in ["0.0.0.0/0", "10.0.0.0/7", "::/0", "2001::/15"] {
             let error = network(text).check_blockable(Width::Guarded).unwrap_err();

@@ -1,13 +1,12 @@
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::UnixMillis;
 
 /// The writer of a change: 64 random bits, new at every start of a node, so that
 /// no two writers ever make the same [`Stamp`], even if a clock stepped back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct NodeId(pub u64);
 
 impl fmt::Display for NodeId {
@@ -19,7 +18,7 @@ impl fmt::Display for NodeId {
 /// When a change was made: a hybrid logical clock reading (Kulkarni et al.,
 /// "Logical Physical Clocks", 2014), then the writer as tie-break. Stamps are
 /// totally ordered; of two changes of one key the later stamp wins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Stamp {
     time: u64,
     node: NodeId,
@@ -68,5 +67,12 @@ impl fmt::Display for Stamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let counter = self.time & ((1 << Self::COUNTER_BITS) - 1);
         write!(f, "{}+{counter} by {}", self.physical(), self.node)
+    }
+}
+
+impl Serialize for Stamp {
+    /// As text: its numbers are larger than JSON's readers keep.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }

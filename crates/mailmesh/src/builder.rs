@@ -89,7 +89,22 @@ impl ClusterBuilder {
         self
     }
 
-    /// Starts the node on the tokio runtime of the caller.
+    /// The name that the node will have: the one given, the coordinator's, or the
+    /// host's.
+    ///
+    /// # Errors
+    /// [`Error::Delivery`] or [`Error::HostName`] if that cannot be a name.
+    pub fn node_name(&self) -> Result<NodeName, Error> {
+        let configured = self.coordinator.as_ref().and_then(|c| c.mesh().name.clone());
+        match (&self.name, configured) {
+            (Some(name), _) => Ok(name.parse()?),
+            (None, Some(name)) => Ok(name),
+            (None, None) => host_name(),
+        }
+    }
+
+    /// Starts the node on the tokio runtime of the caller. Zenoh needs tokio's
+    /// multi-thread scheduler; one worker is enough.
     ///
     /// # Errors
     /// Whatever of configuration, names and key cannot be used, and what the
@@ -98,6 +113,7 @@ impl ClusterBuilder {
     /// # Panics
     /// Outside a tokio runtime with time enabled.
     pub async fn start(self) -> Result<Cluster, Error> {
+        let name = self.node_name();
         let coordinator = match self.coordinator {
             Some(coordinator) => coordinator,
             None => Coordinator::zenoh_default()?,
@@ -106,11 +122,7 @@ impl ClusterBuilder {
             tracing::warn!("configuration: {warning}");
         }
         let mesh = coordinator.mesh();
-        let name = match (self.name, &mesh.name) {
-            (Some(name), _) => name.parse()?,
-            (None, Some(name)) => name.clone(),
-            (None, None) => host_name()?,
-        };
+        let name = name?;
         let cluster = self.cluster.or_else(|| mesh.cluster.clone());
         let cluster = cluster.unwrap_or_else(|| DEFAULT_CLUSTER.to_owned());
         let keys = KeySpace::new(&cluster)?;

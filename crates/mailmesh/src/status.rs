@@ -49,6 +49,24 @@ pub struct Status {
     pub missed: u64,
     /// Frames that had come before.
     pub duplicates: u64,
+    /// Requests sent for events that did not come.
+    pub naks: u64,
+    /// Frames sent again to who missed them.
+    pub sent_again: u64,
+    /// Bytes kept for sending again.
+    pub replay_bytes: usize,
+    /// Times a member was no longer waited for because it confirmed nothing.
+    pub set_aside: u64,
+    /// Frames dropped behind a hole for want of room; they are asked for again.
+    pub reorder_dropped: u64,
+    /// Frames of senders not introduced that were dropped.
+    pub lobby_dropped: u64,
+    /// Frames of nodes past the largest number of members.
+    pub too_many_members: u64,
+    /// Control messages that had come before.
+    pub replayed: u64,
+    /// Frames that break the protocol.
+    pub protocol_errors: u64,
     /// Frames refused.
     pub refused: Refused,
     /// Frames dropped because the intake was full; they show as gaps.

@@ -87,6 +87,8 @@ pub struct DriverCounters {
     pub intake_dropped: u64,
     /// Frames the bus or the sealer did not take.
     pub put_failed: u64,
+    /// Bytes of sent frames kept for who missed some.
+    pub replay_bytes: usize,
     /// Bytes waiting to be published, both lanes.
     pub waiting_bytes: usize,
 }
@@ -196,8 +198,13 @@ impl Driver {
     /// What was counted so far.
     #[must_use]
     pub fn counters(&self) -> DriverCounters {
+        let (delivery, replay_bytes) = {
+            let node = self.shared.node.lock();
+            (node.counters(), node.replay_bytes())
+        };
         DriverCounters {
-            delivery: self.shared.node.lock().counters(),
+            delivery,
+            replay_bytes,
             intake_dropped: self.shared.intake_dropped.load(Ordering::Relaxed),
             put_failed: self.shared.put_failed.load(Ordering::Relaxed),
             waiting_bytes: self.shared.lanes.iter().map(LaneQueue::waiting_bytes).sum(),

@@ -125,7 +125,7 @@ fn loopback() -> ZenohSettings {
          scouting: {{ multicast: {{ address: '224.0.0.224:{port}', interface: 'lo' }} }} }}"
     );
     match Coordinator::parse(&text).unwrap().backend() {
-        Backend::Zenoh(settings) => settings.clone(),
+        Backend::Zenoh(settings) => (**settings).clone(),
         other => panic!("{other:?}"),
     }
 }

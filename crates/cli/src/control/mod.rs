@@ -14,7 +14,7 @@ pub(crate) fn runtime_dir() -> PathBuf {
     match std::env::var_os("XDG_RUNTIME_DIR") {
         Some(dir) if !dir.is_empty() => PathBuf::from(dir).join("mailmesh"),
         _ => {
-            let user = std::env::var("USER").unwrap_or_else(|_| "user".into());
+            let user = rustix::process::geteuid().as_raw();
             std::env::temp_dir().join(format!("mailmesh-{user}"))
         }
     }
@@ -63,6 +63,8 @@ pub(crate) fn find(socket: Option<PathBuf>) -> Result<PathBuf, Failure> {
     let mut sockets: Vec<PathBuf> = entries
         .map(|entry| entry.path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "sock"))
+        // A node that was killed leaves its socket; nobody answers there.
+        .filter(|path| std::os::unix::net::UnixStream::connect(path).is_ok())
         .collect();
     sockets.sort();
     match sockets.as_slice() {

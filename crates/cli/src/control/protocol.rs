@@ -18,6 +18,7 @@ pub(crate) enum Request {
     BlockCheck { address: IpAddr },
     CertAdd { chain_pem: String, key_pem: String },
     CertList,
+    CertRemove { names: Vec<String> },
     Members,
     Status,
 }

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use mailmesh::{Cluster, Filter, Rule, Verdict, certificate_from_pem};
+use mailmesh::{Cluster, DomainNames, Filter, Rule, Verdict, certificate_from_pem};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -32,7 +32,7 @@ impl Server {
         };
         if std::os::unix::net::UnixStream::connect(path).is_ok() {
             return Err(Failure::failed(format!(
-                "another node serves the control socket {}; give this one its own with --socket",
+                "another node serves the control socket {}: one of this name runs already; stop it, or give this one its own --name (and --socket, if you set that)",
                 path.display()
             )));
         }
@@ -160,8 +160,18 @@ async fn answer(request: Request, cluster: &Cluster) -> Result<Answer, String> {
         }
         Request::BlockCheck { address } => {
             let verdict = blocks.lookup(address);
-            let blocked = matches!(verdict, Verdict::Blocked(_));
-            json!({"address": address, "blocked": blocked, "text": verdict.to_string()})
+            let text = verdict.to_string();
+            let (blocked, rule, entry) = match verdict {
+                Verdict::Clear => (false, None, None),
+                Verdict::Allowed(entry) => (false, Some(Rule::Allow), Some(entry)),
+                Verdict::Blocked(entry) => (true, Some(Rule::Block), Some(entry)),
+            };
+            let network = entry.as_ref().map(|entry| entry.network);
+            let block = entry.as_ref().map(|entry| json!(*entry.block));
+            json!({
+                "address": address, "blocked": blocked, "rule": rule, "network": network,
+                "block": block, "text": text,
+            })
         }
         Request::CertAdd { chain_pem, key_pem } => {
             let parsed = certificate_from_pem(chain_pem.as_bytes(), key_pem.as_bytes());
@@ -172,6 +182,11 @@ async fn answer(request: Request, cluster: &Cluster) -> Result<Answer, String> {
         }
         Request::CertList => {
             cluster.certs().list().into_iter().map(|certificate| json!(*certificate)).collect()
+        }
+        Request::CertRemove { names } => {
+            let names = DomainNames::new(names).map_err(|error| error.to_string())?;
+            cluster.certs().withdraw(names).await.map_err(text)?;
+            Value::Null
         }
         Request::Members => json!(cluster.members()),
         Request::Status => json!(cluster.status()),

@@ -11,7 +11,7 @@ use mailmesh::{
     AccountId, ChangeId, DataTypes, EmailId, EmailPush, Event, MailboxId, StateChange, UnixMillis,
 };
 
-/// Most messages taken from a corpus.
+/// Most messages taken from a corpus; the demo says so when there are more.
 const MOST: usize = 10_000;
 /// Longest message taken, in bytes.
 const LONGEST: usize = 64 << 20;
@@ -37,20 +37,25 @@ pub(super) enum Corpus<'a> {
 
 impl Corpus<'_> {
     /// One state change and one e-mail push a message.
-    pub(super) fn events(&self) -> std::io::Result<Vec<Event>> {
+    pub(super) fn events(&self) -> std::io::Result<Mail> {
         let mut accounts = Accounts::default();
-        let mut events = Vec::new();
-        let mut take = |message: &[u8]| events.extend(accounts.events_of(message));
+        let (mut events, mut messages) = (Vec::new(), 0);
+        let mut take = |message: &[u8]| {
+            messages += 1;
+            if messages <= MOST {
+                events.extend(accounts.events_of(message));
+            }
+        };
         match self {
             Corpus::BuiltIn => BUILT_IN.iter().for_each(|message| take(message)),
             Corpus::Mbox(path) => {
                 let reader = BufReader::new(File::open(path)?);
-                for message in mbox::MessageIterator::new(reader).take(MOST) {
+                for message in mbox::MessageIterator::new(reader).take(MOST + 1) {
                     take(message?.contents());
                 }
             }
             Corpus::Maildir(path) => {
-                for message in maildir::MessageIterator::new(*path)?.take(MOST) {
+                for message in maildir::MessageIterator::new(*path)?.take(MOST + 1) {
                     take(message?.contents());
                 }
             }
@@ -58,8 +63,15 @@ impl Corpus<'_> {
         if events.is_empty() {
             return Err(std::io::Error::new(ErrorKind::InvalidData, "there is no message in it"));
         }
-        Ok(events)
+        Ok(Mail { events, is_cut_off: messages > MOST })
     }
+}
+
+/// What a corpus gives.
+pub(super) struct Mail {
+    pub(super) events: Vec<Event>,
+    /// There are more messages than were taken.
+    pub(super) is_cut_off: bool,
 }
 
 /// Accounts and their change logs, made up in the order mail arrives.
@@ -100,7 +112,7 @@ mod tests {
 
     #[test]
     fn each_message_is_a_state_change_and_a_push_of_its_recipient() {
-        let events = Corpus::BuiltIn.events().unwrap();
+        let events = Corpus::BuiltIn.events().unwrap().events;
         assert_eq!(events.len(), 2 * BUILT_IN.len());
         let Event::EmailPush(push) = &events[1] else { panic!("{}", events[1]) };
         assert_eq!(push.size as usize, BUILT_IN[0].len());
@@ -127,9 +139,9 @@ mod tests {
             text.push(b'\n');
         }
         std::fs::write(&path, text).unwrap();
-        assert_eq!(Corpus::Mbox(&path).events().unwrap().len(), 2 * BUILT_IN.len());
+        assert_eq!(Corpus::Mbox(&path).events().unwrap().events.len(), 2 * BUILT_IN.len());
         let maildir = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
-        assert_eq!(Corpus::Maildir(&maildir).events().unwrap().len(), 2 * BUILT_IN.len());
+        assert_eq!(Corpus::Maildir(&maildir).events().unwrap().events.len(), 2 * BUILT_IN.len());
         std::fs::write(&path, "not mail").unwrap();
         assert!(Corpus::Mbox(&path).events().is_err());
     }

@@ -7,12 +7,12 @@ mod story;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use mailmesh::Event;
 use serde::Serialize;
 
 use crate::args::Demo;
 use crate::exit::Failure;
-use corpus::Corpus;
+use crate::say::say;
+use corpus::{Corpus, Mail};
 use fleet::Fleet;
 use story::Shown;
 
@@ -50,7 +50,7 @@ pub(crate) async fn run(options: Demo) -> Result<ExitCode, Failure> {
         Failure::failed(format!("{path}: {error}"))
     })?;
     if !options.json {
-        println!("Three mail servers on this machine, each a process of its own.\n");
+        say!("Three mail servers on this machine, each a process of its own.\n");
     }
     let mut fleet = Fleet::new()?;
     let mut rows = Vec::new();
@@ -63,7 +63,7 @@ pub(crate) async fn run(options: Demo) -> Result<ExitCode, Failure> {
         rows.push(Row { step, ok: false, seconds: 0.0, what: "not reached".into() });
     }
     if options.json {
-        println!("{}", serde_json::to_string(&rows).unwrap_or_default());
+        say!("{}", serde_json::to_string(&rows).unwrap_or_default());
     } else {
         print_table(&rows);
     }
@@ -72,7 +72,7 @@ pub(crate) async fn run(options: Demo) -> Result<ExitCode, Failure> {
 
 async fn tell(
     fleet: &mut Fleet,
-    mail: &[Event],
+    mail: &Mail,
     rows: &mut Vec<Row>,
     quiet: bool,
 ) -> Result<(), Failure> {
@@ -91,14 +91,14 @@ async fn tell(
         match told {
             Ok(Shown { seconds, what }) => {
                 if !quiet {
-                    anstream::println!("\x1b[32m✓\x1b[0m {what}");
+                    say!("\x1b[32m✓\x1b[0m {what}");
                 }
                 rows.push(Row { step, ok: true, seconds, what });
             }
             Err(failure) => {
                 let seconds = start.elapsed().as_secs_f64();
                 if !quiet {
-                    anstream::println!("\x1b[31m✗\x1b[0m {step}");
+                    say!("\x1b[31m✗\x1b[0m {step}");
                 }
                 rows.push(Row { step, ok: false, seconds, what: "failed".into() });
                 return Err(failure);
@@ -109,7 +109,7 @@ async fn tell(
 }
 
 fn print_table(rows: &[Row]) {
-    println!("\n{:<22}{:>12}  seen", "step", "time");
+    say!("\n{:<22}{:>12}  seen", "step", "time");
     for row in rows {
         let time = if row.seconds >= 1.0 {
             format!("{:.2} s", row.seconds)
@@ -117,6 +117,6 @@ fn print_table(rows: &[Row]) {
             format!("{:.1} ms", row.seconds * 1000.0)
         };
         let (colour, seen) = if row.ok { (32, "yes") } else { (31, row.what.as_str()) };
-        anstream::println!("{:<22}{time:>12}  \x1b[{colour}m{seen}\x1b[0m", row.step);
+        say!("{:<22}{time:>12}  \x1b[{colour}m{seen}\x1b[0m", row.step);
     }
 }

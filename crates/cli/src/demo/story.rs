@@ -13,6 +13,7 @@ use mailmesh::{
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
+use super::corpus::Mail;
 use super::fleet::{Fleet, PATIENCE, Seen};
 use crate::control::protocol::Request;
 use crate::exit::Failure;
@@ -66,16 +67,15 @@ pub(super) async fn every_kind(fleet: &mut Fleet) -> Step {
 }
 
 /// Mail arrives: a state change and a push a message.
-pub(super) async fn mail(fleet: &mut Fleet, events: &[Event]) -> Step {
+pub(super) async fn mail(fleet: &mut Fleet, mail: &Mail) -> Step {
+    let events = &mail.events;
     let elapsed = publish_and_compare(fleet, "mx2", events).await?;
-    shown(
-        elapsed,
-        format!(
-            "{} messages arrive at mx2: {} events, in order on mx1 and mx3",
-            events.len() / 2,
-            events.len()
-        ),
-    )
+    let messages = match (mail.is_cut_off, events.len() / 2) {
+        (true, n) => format!("the first {n} messages arrive"),
+        (false, 1) => "1 message arrives".into(),
+        (false, n) => format!("{n} messages arrive"),
+    };
+    shown(elapsed, format!("{messages} at mx2: {} events, in order on mx1 and mx3", events.len()))
 }
 
 /// An address is blocked on one node and refused on all.

@@ -17,7 +17,7 @@ fn the_demo_shows_every_step_as_json_and_nothing_else() {
     assert_eq!(rows.len(), STEPS);
     for row in rows {
         let keys: Vec<_> = row.as_object().unwrap().keys().collect();
-        assert_eq!(keys, ["ok", "seconds", "step"]);
+        assert_eq!(keys, ["step", "ok", "seconds"]);
         assert_eq!(row["ok"], true, "{row}");
         assert!(row["seconds"].as_f64().unwrap() > 0.0, "{row}");
     }

@@ -126,3 +126,27 @@ fn a_burst_comes_whole_and_in_order_or_is_told() {
         }
     }
 }
+
+#[test]
+fn a_line_that_was_watched_can_be_published_again_and_a_certificate_withdrawn() {
+    let site = Site::new();
+    let (a, b) = (site.start("a"), site.start("b"));
+    a.wait_for_members(1);
+    b.wait_for_members(1);
+    let (watch_a, watch_b) = (a.watch(), b.watch());
+    a.ok(&["publish", "cache", "77", "--id", "5"]);
+    let heard = watch_b.next_where(|entry| entry["type"] == "event");
+    b.ok(&["publish", "json", &heard.to_string()]);
+    let again = watch_a.next_where(|entry| entry["type"] == "event");
+    assert_eq!(again["data"]["event"], heard["data"]["event"]);
+
+    let made = rcgen::generate_simple_self_signed(["mail.example.org".to_owned()]).unwrap();
+    std::fs::write(site.path("cert.pem"), made.cert.pem()).unwrap();
+    std::fs::write(site.path("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    let (cert, key) = (site.path("cert.pem"), site.path("key.pem"));
+    a.ok(&["cert", "add", cert.to_str().unwrap(), key.to_str().unwrap()]);
+    let certificates = || b.json(&["cert", "list", "--json"]).as_array().unwrap().len();
+    until("the certificate is there", || certificates() == 1);
+    b.ok(&["cert", "remove", "mail.example.org"]);
+    until("it is gone on a", || a.json(&["cert", "list", "--json"]) == json!([]));
+}

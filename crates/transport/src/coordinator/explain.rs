@@ -19,9 +19,9 @@ impl Coordinator {
             Backend::Zenoh(settings) => {
                 line(&mut out, "coordinator", "Zenoh, peer to peer, without a broker");
                 zenoh(&mut out, settings);
+                mesh(&mut out, &self.mesh);
             }
         }
-        mesh(&mut out, &self.mesh);
         out
     }
 }

@@ -41,7 +41,7 @@ pub const MAX_CONFIG_LEN: usize = 1 << 20;
 #[non_exhaustive]
 pub enum Backend {
     /// Peer-to-peer over Zenoh.
-    Zenoh(ZenohSettings),
+    Zenoh(Box<ZenohSettings>),
     /// Nothing: a server that runs alone.
     Disabled,
 }
@@ -157,7 +157,7 @@ impl Coordinator {
             }
             let settings = ZenohSettings::check(&source, &outline, value)?;
             warnings.extend(settings.warnings());
-            let (backend, mesh) = (Backend::Zenoh(settings), MeshSettings::default());
+            let (backend, mesh) = (Backend::Zenoh(Box::new(settings)), MeshSettings::default());
             return Ok(Self { backend, mesh, warnings });
         };
         let backend = match kind.as_str() {
@@ -169,7 +169,7 @@ impl Coordinator {
                 known::check_keys(&source, &outline, &[], object, &["@type", "config", "mesh"])?;
                 let settings = embedded(&source, &outline, object.get("config"), &mut warnings)?;
                 warnings.extend(settings.warnings());
-                Backend::Zenoh(settings)
+                Backend::Zenoh(Box::new(settings))
             }
             Some(other) => {
                 let kind = known::unknown_type(other);
