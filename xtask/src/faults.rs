@@ -4,7 +4,7 @@
 type Scenario = (&'static str, &'static str);
 
 /// There is none yet. The demo and the tests named `processes::` kill, restart
-/// and stop real nodes; cuts and losses come with repair.
+/// and stop real nodes; the simulator has cuts and losses.
 const SCENARIOS: [Scenario; 0] = [];
 
 pub(crate) fn run(name: Option<&str>, list: bool) -> Result<(), String> {
