@@ -9,7 +9,7 @@ use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize as DeriveDeserialize, Serialize};
 
-use crate::{Lane, NodeName};
+use crate::{Incarnation, Lane, NodeName};
 
 /// The version of these messages.
 pub(crate) const VERSION: u16 = 1;
@@ -34,8 +34,9 @@ pub(crate) enum Control {
     Hello(Status),
     /// The answer, and the regular sign of life.
     Heartbeat(Status),
-    /// "I am leaving; these were my last events."
-    Bye { positions: [u64; 2] },
+    /// "I am leaving; these were my last events", and if that is why: the elder node
+    /// of my name.
+    Bye { positions: [u64; 2], elder: Option<Incarnation> },
     /// "Are you alive?"
     Probe { nonce: u64 },
     /// "I am."
@@ -47,6 +48,9 @@ pub(crate) enum Control {
     /// "I no longer have what came before this number."
     Gone { lane: Lane, before: u64 },
 }
+
+#[derive(DeriveDeserialize)]
+struct ByeBody([u64; 2], #[serde(default)] Option<Incarnation>);
 
 const HELLO: u8 = 1;
 const HEARTBEAT: u8 = 2;
@@ -68,7 +72,8 @@ impl Control {
             Self::Hello(status) => rmp_serde::to_vec(&(HELLO, status)),
             Self::Heartbeat(status) => rmp_serde::to_vec(&(HEARTBEAT, status)),
             Self::Ack { positions } => rmp_serde::to_vec(&(ACK, (positions,))),
-            Self::Bye { positions } => rmp_serde::to_vec(&(BYE, (positions,))),
+            Self::Bye { positions, elder: None } => rmp_serde::to_vec(&(BYE, (positions,))),
+            Self::Bye { positions, elder } => rmp_serde::to_vec(&(BYE, (positions, elder))),
             Self::Probe { nonce } => rmp_serde::to_vec(&(PROBE, (nonce,))),
             Self::ProbeAnswer { nonce } => rmp_serde::to_vec(&(PROBE_ANSWER, (nonce,))),
             Self::Nak { lane, first, last } => {
@@ -87,8 +92,8 @@ impl Control {
             HELLO => Self::Hello(body(bytes)?),
             HEARTBEAT => Self::Heartbeat(body(bytes)?),
             BYE => {
-                let (positions,) = body(bytes)?;
-                Self::Bye { positions }
+                let ByeBody(positions, elder) = body(bytes)?;
+                Self::Bye { positions, elder }
             }
             PROBE => {
                 let (nonce,) = body(bytes)?;
@@ -196,7 +201,8 @@ mod tests {
         for message in [
             Control::Hello(status()),
             Control::Heartbeat(status()),
-            Control::Bye { positions: [1, 2] },
+            Control::Bye { positions: [1, 2], elder: None },
+            Control::Bye { positions: [1, 2], elder: Some(Incarnation([200; 16])) },
             Control::Ack { positions: [u64::MAX, 0] },
             Control::Probe { nonce: 7 },
             Control::ProbeAnswer { nonce: u64::MAX },
@@ -233,7 +239,10 @@ mod tests {
     #[test]
     fn these_bytes_are_version_1_for_ever() {
         assert_eq!(Control::Probe { nonce: 7 }.encode(), [0x92, 4, 0x91, 7]);
-        assert_eq!(Control::Bye { positions: [1, 2] }.encode(), [0x92, 3, 0x91, 0x92, 1, 2]);
+        assert_eq!(
+            Control::Bye { positions: [1, 2], elder: None }.encode(),
+            [0x92, 3, 0x91, 0x92, 1, 2]
+        );
         assert_eq!(Control::Ack { positions: [1, 2] }.encode(), [0x92, 8, 0x91, 0x92, 1, 2]);
         let nak = Control::Nak { lane: Lane::Events, first: 7, last: 9 };
         assert_eq!(nak.encode(), [0x92, 6, 0x93, 1, 7, 9]);

@@ -33,9 +33,16 @@ pub(crate) enum Memory {
 impl Departed {
     pub(crate) fn remember(&mut self, peer: Peer, reason: LeaveReason, limit: usize) {
         let incarnation = peer.info.incarnation;
+        let peer = (reason != LeaveReason::Bye).then(|| Box::new(peer));
+        self.keep(incarnation, peer, limit);
+    }
+
+    fn keep(&mut self, incarnation: Incarnation, peer: Option<Box<Peer>>, limit: usize) {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
-        let peer = (reason != LeaveReason::Bye).then(|| Box::new(peer));
+        if self.peers.contains_key(&incarnation) {
+            self.order.retain(|(_, other)| *other != incarnation);
+        }
         self.peers.insert(incarnation, Gone { ticket, peer });
         self.order.push_back((ticket, incarnation));
         while self.peers.len() > limit
@@ -45,6 +52,12 @@ impl Departed {
                 self.peers.remove(&oldest);
             }
         }
+    }
+
+    /// Notes that an incarnation never seen said goodbye: what of it comes late must
+    /// not be taken for a life.
+    pub(crate) fn end(&mut self, incarnation: Incarnation, limit: usize) {
+        self.keep(incarnation, None, limit);
     }
 
     /// Notes the number of a message of who is gone; `false` if it had come before,

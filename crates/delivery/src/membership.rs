@@ -7,7 +7,7 @@ use crate::control::{Control, Status};
 use crate::departed::{Departed, Memory};
 use crate::flow::{Confirmed, Outstanding};
 use crate::output::{Conflict, Output};
-use crate::peer::{Peer, Rank, Suspicion};
+use crate::peer::{Peer, Rank, Rival, Suspicion};
 use crate::receive::Released;
 use crate::{
     Counters, Destination, Gap, GapReason, Identity, Incarnation, Lane, LeaveReason, Settings, Time,
@@ -80,7 +80,7 @@ impl Membership {
             ctx.counters.too_many_peers += 1;
             return false;
         }
-        let peer = match self.departed.recall(incarnation) {
+        let mut peer = match self.departed.recall(incarnation) {
             Memory::Ended => return false,
             Memory::None => Peer::new(incarnation, status, ours, now, self.settings),
             Memory::Failed(mut peer) => {
@@ -90,8 +90,7 @@ impl Membership {
                 *peer
             }
         };
-        self.suspect_namesake(now, &peer, ctx);
-        let mut peer = peer;
+        self.suspect_namesake(now, &mut peer, ctx);
         peer.info.last_heard = now;
         peer.info.awaited_after = [peer.streams[0].position(), peer.streams[1].position()];
         ctx.outputs.push_back(Output::Joined(peer.info.clone()));
@@ -99,11 +98,16 @@ impl Membership {
         true
     }
 
-    /// A new life of a name most often means that the old one ended: ask it.
-    fn suspect_namesake(&mut self, now: Time, newcomer: &Peer, ctx: &mut Context<'_>) {
-        let rival = Some(newcomer.rank());
+    /// Two peers of one name: most often the old life ended, or what introduces the
+    /// newcomer is from before its end. Ask both.
+    fn suspect_namesake(&mut self, now: Time, newcomer: &mut Peer, ctx: &mut Context<'_>) {
+        let settings = self.settings;
+        let rival = |peer: &Peer| Some(Rival { rank: peer.rank(), since: now });
         for old in self.peers.values_mut().filter(|old| old.info.name == newcomer.info.name) {
-            old.suspicion = Some(self.settings.suspect(now, old.info.incarnation, rival, ctx));
+            let incarnation = newcomer.info.incarnation;
+            newcomer.suspicion = Some(settings.suspect(now, incarnation, rival(old), ctx));
+            let incarnation = old.info.incarnation;
+            old.suspicion = Some(settings.suspect(now, incarnation, rival(newcomer), ctx));
         }
     }
 
@@ -186,30 +190,34 @@ impl Membership {
         ctx.send.push((Destination::One(incarnation), Control::Probe { nonce }));
     }
 
-    /// An answer to a probe. The sender is alive now: if it has a rival, or is a
-    /// twin of ours, two live nodes have one name.
+    /// An answer to a probe. The sender is alive now: if its rival has proven the
+    /// same, or it is a twin of ours, two live nodes have one name. Gives the elder if
+    /// we are the one that must step back.
     pub(crate) fn on_probe_answer(
         &mut self,
         incarnation: Incarnation,
         nonce: u64,
         own: &Identity,
         ctx: &mut Context<'_>,
-    ) {
+    ) -> Option<Incarnation> {
         if let Some(peer) = self.peers.get_mut(&incarnation)
             && let Some(suspicion) = peer.suspicion.take_if(|s| s.nonce == nonce)
         {
+            peer.answered = Some(ctx.now);
             let (name, rank) = (peer.info.name.clone(), peer.rank());
-            if let Some(rival) = suspicion.rival {
-                ctx.outputs.push_back(Output::Conflict(conflict(name, rank, rival)));
+            if let Some(Rival { rank: other, since }) = suspicion.rival
+                && self.peers.get(&other.1).is_some_and(|rival| rival.answered >= Some(since))
+            {
+                ctx.outputs.push_back(Output::Conflict(conflict(name, rank, other)));
             }
         }
-        let proven =
-            self.twin.as_ref().is_some_and(|t| t.incarnation == incarnation && t.nonce == nonce);
-        if proven && let Some(twin) = self.twin.take() {
-            let one = (own.started_ms, own.incarnation);
-            let other = (twin.started_ms, twin.incarnation);
-            ctx.outputs.push_back(Output::Conflict(conflict(own.name.clone(), one, other)));
-        }
+        let twin = self.twin.take_if(|t| t.incarnation == incarnation && t.nonce == nonce)?;
+        let one = (own.started_ms, own.incarnation);
+        let other = (twin.started_ms, twin.incarnation);
+        let conflict = conflict(own.name.clone(), one, other);
+        let elder = (conflict.younger == own.incarnation).then_some(conflict.elder);
+        ctx.outputs.push_back(Output::Conflict(conflict));
+        elder
     }
 
     /// A peer no longer has the events of a lane before a number.
@@ -227,21 +235,28 @@ impl Membership {
         }
     }
 
-    /// A peer said goodbye after these positions.
+    /// A peer said goodbye after these positions, perhaps because an elder has its
+    /// name.
     pub(crate) fn on_bye(
         &mut self,
         now: Time,
         incarnation: Incarnation,
-        positions: [u64; 2],
+        (positions, elder): ([u64; 2], Option<Incarnation>),
         ctx: &mut Context<'_>,
     ) {
         if let Some(peer) = self.peers.get_mut(&incarnation) {
+            if let Some(elder) = elder {
+                let (name, younger) = (peer.info.name.clone(), incarnation);
+                ctx.outputs.push_back(Output::Conflict(Conflict { name, elder, younger }));
+            }
             peer.leaving = true;
             for (stream, position) in peer.streams.iter_mut().zip(positions) {
                 stream.on_position(now, position);
                 stream.on_goodbye(now);
             }
             self.remove_finished(incarnation, ctx);
+        } else {
+            self.departed.end(incarnation, self.settings.max_departed);
         }
     }
 
@@ -356,7 +371,7 @@ impl Settings {
         &self,
         now: Time,
         peer: Incarnation,
-        rival: Option<Rank>,
+        rival: Option<Rival>,
         ctx: &mut Context<'_>,
     ) -> Suspicion {
         let nonce = ctx.nonce;

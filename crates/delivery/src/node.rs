@@ -48,6 +48,8 @@ pub struct Node {
     outputs: VecDeque<Output>,
     counters: Counters,
     has_left: bool,
+    /// The elder node of our name, for which we must step back.
+    elder: Option<Incarnation>,
 }
 
 impl Node {
@@ -68,6 +70,7 @@ impl Node {
             outputs: VecDeque::new(),
             counters: Counters::default(),
             has_left: false,
+            elder: None,
         };
         node.transmit(Destination::All, &Control::Hello(node.status()));
         node.heartbeat.on_heartbeat(now);
@@ -197,7 +200,8 @@ impl Node {
     /// Says goodbye. Nothing is sent or handled afterwards.
     pub fn leave(&mut self) {
         if !self.has_left {
-            self.transmit(Destination::All, &Control::Bye { positions: self.positions });
+            let (positions, elder) = (self.positions, self.elder);
+            self.transmit(Destination::All, &Control::Bye { positions, elder });
             self.has_left = true;
         }
     }
@@ -321,11 +325,12 @@ impl Node {
                 }
                 self.handle_status(now, frame, status);
             }
-            Control::Bye { positions } if positions.contains(&u64::MAX) => {
+            Control::Bye { positions, .. } if positions.contains(&u64::MAX) => {
                 self.counters.malformed += 1;
             }
-            Control::Bye { positions } => {
-                self.with_members(now, |members, ctx| members.on_bye(now, from, positions, ctx));
+            Control::Bye { positions, elder } => {
+                let bye = (positions, elder);
+                self.with_members(now, |members, ctx| members.on_bye(now, from, bye, ctx));
             }
             Control::Probe { nonce } => {
                 self.transmit(Destination::One(from), &Control::ProbeAnswer { nonce });
@@ -339,9 +344,10 @@ impl Node {
             }
             Control::ProbeAnswer { nonce } => {
                 let own = self.identity.clone();
-                self.with_members(now, |members, ctx| {
+                let elder = self.with_members(now, |members, ctx| {
                     members.on_probe_answer(from, nonce, &own, ctx)
                 });
+                self.elder = self.elder.or(elder);
             }
         }
     }

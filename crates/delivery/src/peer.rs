@@ -17,6 +17,8 @@ pub(crate) struct Peer {
     /// When we confirm them at the latest.
     ack_at: Option<Time>,
     pub(crate) suspicion: Option<Suspicion>,
+    /// When it last answered a question.
+    pub(crate) answered: Option<Time>,
     /// It said goodbye, and leaves when its last events are here.
     pub(crate) leaving: bool,
     /// It was out of reach; gaps up to these positions are of that time.
@@ -29,8 +31,17 @@ pub(crate) struct Suspicion {
     pub(crate) since: Time,
     pub(crate) deadline: Time,
     pub(crate) nonce: u64,
-    /// A peer of the same name came; it may have left again since.
-    pub(crate) rival: Option<Rank>,
+    /// Another peer has the same name.
+    pub(crate) rival: Option<Rival>,
+}
+
+/// Two peers of one name, since when. Only if both prove after that moment that they
+/// live is it a conflict: what introduced one may have been on its way since before
+/// it ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rival {
+    pub(crate) rank: Rank,
+    pub(crate) since: Time,
 }
 
 /// Of two live nodes of one name the one of lower rank may stay: start time, then
@@ -60,6 +71,7 @@ impl Peer {
             unconfirmed_bytes: 0,
             ack_at: None,
             suspicion: None,
+            answered: None,
             leaving: false,
             unreachable_until: [0; 2],
         }
@@ -102,7 +114,7 @@ impl Peer {
 
     /// The rival of a suspect whose time is over, but which was heard meanwhile:
     /// it lives, and the probe or its answer was lost.
-    pub(crate) fn answers_late(&self, now: Time) -> Option<Rank> {
+    pub(crate) fn answers_late(&self, now: Time) -> Option<Rival> {
         let suspicion = self.suspicion.filter(|suspicion| suspicion.deadline <= now)?;
         suspicion.rival.filter(|_| self.info.last_heard > suspicion.since)
     }

@@ -171,20 +171,46 @@ fn two_live_nodes_of_one_name_are_told_to_everybody_and_the_younger_is_named() {
 }
 
 #[test]
-fn a_twin_that_has_stepped_back_already_is_told_all_the_same() {
+fn a_twin_that_steps_back_tells_everybody_why() {
     let mut mesh = Mesh::of_two();
-    // b's question to the elder a is on its way while the younger leaves.
-    let twin = Identity::new("a".parse().unwrap(), id(3), 3);
-    let mut younger = Node::new(twin, Settings::default(), at(0));
-    younger.leave();
-    let b = mesh.nodes.get_mut(&id(2)).unwrap();
-    while let Some(Output::Transmit { frame, .. }) = younger.poll_output() {
-        b.handle_frame(at(0), frame);
-    }
+    // c hears nothing of the elder, so that only the goodbye can tell it.
+    mesh.start(4, "c");
+    mesh.cut = vec![(id(1), id(4))];
+    mesh.start(3, "a");
+    mesh.run(1_500);
+    mesh.take(4);
+    mesh.nodes.get_mut(&id(3)).unwrap().leave();
     mesh.carry();
-    let seen = mesh.take(2);
+    let seen = mesh.take(4);
+    let name = "a".parse().unwrap();
+    assert_eq!(seen[0], Output::Conflict(Conflict { name, elder: id(1), younger: id(3) }));
     assert_eq!(left(&seen), [(id(3), LeaveReason::Bye)]);
-    assert!(seen.iter().any(|output| matches!(output, Output::Conflict(_))), "{seen:?}");
+}
+
+#[test]
+fn a_frame_from_before_an_end_that_comes_after_the_next_life_is_no_conflict() {
+    let mut mesh = Mesh::new();
+    mesh.start(2, "b");
+    // b does not know the first life, which ended; its greeting comes late.
+    let identity = Identity::new("a".parse().unwrap(), id(1), 1);
+    let mut ended = Node::new(identity, Settings::default(), at(0));
+    let Some(Output::Transmit { frame: late, .. }) = ended.poll_output() else { panic!() };
+    mesh.start(3, "a");
+    mesh.put(id(1), Destination::All, &late);
+    mesh.run(4_000);
+    for n in [2, 3] {
+        let seen = mesh.take(n);
+        assert!(!seen.iter().any(|output| matches!(output, Output::Conflict(_))), "{seen:?}");
+    }
+    assert_eq!(mesh.nodes[&id(2)].peer_count(), 1);
+    // Its goodbye, of whom nobody knows, ends it for good: no greeting revives it.
+    ended.leave();
+    let Some(Output::Transmit { frame: bye, .. }) = ended.poll_output() else { panic!() };
+    let identity = Identity::new("d".parse().unwrap(), id(5), 5);
+    let mut fresh = Node::new(identity, Settings::default(), at(mesh.now));
+    fresh.handle_frame(at(mesh.now), bye);
+    fresh.handle_frame(at(mesh.now), late);
+    assert_eq!(fresh.peer_count(), 0);
 }
 
 #[test]

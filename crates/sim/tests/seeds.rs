@@ -7,7 +7,10 @@ use std::time::{Duration, SystemTime};
 use mailmesh_sim::{Faults, Simulation};
 
 /// Seeds that once failed, with the number of nodes.
-const REGRESSIONS: [(u64, usize); 0] = [];
+const REGRESSIONS: [(u64, usize); 1] = [
+    // A frame from before a goodbye, come late, was taken for a second life.
+    (1_795_564_547_547_452_326, 6),
+];
 
 #[test]
 fn fresh_seeds_keep_the_promise() {
