@@ -240,8 +240,9 @@ async fn a_node_that_is_dropped_is_noticed_like_one_that_was_killed() {
 async fn of_two_nodes_of_one_name_the_younger_steps_back_and_says_so() {
     let hub = MemoryHub::new();
     let elder = node(&hub, "twin", None).await;
-    // Their start is told in milliseconds.
-    tokio::time::sleep(Duration::from_millis(2)).await;
+    // Their start is told in milliseconds: the younger starts in a later one.
+    let started = elder.status().started;
+    until("the clock moved on", || UnixMillis::from(std::time::SystemTime::now()) > started).await;
     let other = node(&hub, "other", None).await;
     timeout(PATIENCE, other.wait_for_members(1)).await.unwrap();
     let mut inbox = other.inbox(Filter::all());

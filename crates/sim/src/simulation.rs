@@ -36,7 +36,6 @@ pub struct Report {
 /// A cluster in virtual time.
 #[derive(Debug)]
 pub struct Simulation {
-    seed: u64,
     rng: Rng,
     faults: Faults,
     now: Time,
@@ -58,7 +57,6 @@ impl Simulation {
     pub fn run(seed: u64, nodes: usize, faults: Faults) -> Result<Report, Violation> {
         assert!(nodes >= 2, "a cluster has two nodes or more");
         let mut simulation = Self {
-            seed,
             rng: Rng::with_seed(seed),
             faults,
             now: Time::default(),
@@ -261,12 +259,6 @@ impl Simulation {
             }
         }
         Ok(())
-    }
-
-    /// The seed of the run.
-    #[must_use]
-    pub fn seed(&self) -> u64 {
-        self.seed
     }
 }
 

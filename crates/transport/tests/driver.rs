@@ -2,58 +2,20 @@
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
+#[path = "common/plain.rs"]
+mod plain;
+
 use std::net::UdpSocket;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use mailmesh_delivery::*;
 use mailmesh_transport::*;
+use plain::Plain;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Kind, count, number and sender, then the body.
-struct Plain;
-
-impl Seal for Plain {
-    fn seal(&self, frame: &Frame) -> Result<Bytes, Box<dyn std::error::Error + Send + Sync>> {
-        let kind = match frame.kind {
-            FrameKind::Data(lane) => lane as u8,
-            FrameKind::Control => 2,
-            FrameKind::Direct => 3,
-        };
-        let mut out = vec![kind];
-        out.extend(frame.count.to_be_bytes());
-        out.extend(frame.first.to_be_bytes());
-        out.extend(frame.incarnation.0);
-        out.extend(&frame.body);
-        Ok(out.into())
-    }
-}
-
-impl Open for Plain {
-    fn open(&mut self, bytes: &[u8]) -> Option<Frame> {
-        let (kind, rest) = bytes.split_first()?;
-        let (count, rest) = rest.split_first_chunk()?;
-        let (first, rest) = rest.split_first_chunk()?;
-        let (incarnation, body) = rest.split_first_chunk()?;
-        let kind = match kind {
-            0 => FrameKind::Data(Lane::Urgent),
-            1 => FrameKind::Data(Lane::Events),
-            2 => FrameKind::Control,
-            _ => FrameKind::Direct,
-        };
-        Some(Frame {
-            incarnation: Incarnation(*incarnation),
-            kind,
-            first: u64::from_be_bytes(*first),
-            count: u16::from_be_bytes(*count),
-            body: Bytes::copy_from_slice(body),
-        })
-    }
-}
 
 struct Collect(mpsc::UnboundedSender<Output>);
 

@@ -101,6 +101,29 @@ impl Mesh {
         self.carry();
     }
 
+    /// `a` publishes 2 events, then 100 while `b` is cut off and has taken it for
+    /// failed; what `b` sees once it is back.
+    pub(crate) fn cut_b_off_while_a_publishes(&mut self) -> Vec<Output> {
+        self.publish(1, 2);
+        self.run(1_000);
+        self.take(2);
+        self.cut(1, 2);
+        // The last sign of life was up to one heartbeat before the cut.
+        self.run(1_990);
+        assert_eq!(left(&self.take(2)), []);
+        self.run(1_020);
+        assert_eq!(left(&self.take(2)), [(id(1), LeaveReason::Failed)]);
+        for _ in 0..10 {
+            self.publish(1, 10);
+            self.run(2_000);
+        }
+        self.cut.clear();
+        self.run(1_200);
+        let seen = self.take(2);
+        assert!(matches!(&seen[0], Output::Joined(peer) if peer.incarnation == id(1)), "{seen:?}");
+        seen
+    }
+
     /// Has every node look at its deadlines now, as a driver does after each burst.
     pub(crate) fn deadlines(&mut self) {
         self.carry();
