@@ -3,11 +3,11 @@
 #![allow(missing_docs, reason = "criterion's macros make public items")]
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use mailmesh_sim::{Faults, Simulation};
+use mailmesh_sim::{Plan, Simulation};
 
 fn sim(c: &mut Criterion) {
     c.bench_function("sim/40 s of 4 nodes with faults", |b| {
-        b.iter(|| Simulation::run(7, 4, Faults::drawn(7)).expect("the promise is kept"));
+        b.iter(|| Simulation::run(&Plan::drawn(7, 4)).expect("the promise is kept"));
     });
 }
 

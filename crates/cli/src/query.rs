@@ -246,10 +246,14 @@ pub(crate) async fn members(json: bool, socket: Option<PathBuf>) -> Result<ExitC
     print_list(&members, json, |member| {
         let started = UnixMillis(member["started"].as_u64().unwrap_or(0));
         format!(
-            "{:<20} started {started}  heard {} ms ago  life {}",
+            "{:<20} started {started}  heard {} ms ago  life {}{}",
             text(&member["name"]),
             member["heard_ms_ago"],
             text(&member["incarnation"]).chars().take(8).collect::<String>(),
+            match member["relayed_via"].as_str() {
+                Some(via) => format!("  through {via}: the way to it is cut"),
+                None => String::new(),
+            },
         )
     });
     Ok(ExitCode::SUCCESS)

@@ -25,6 +25,8 @@ pub enum FrameKind {
     Control = 2,
     /// A message between mirrors.
     Direct = 3,
+    /// A whole frame of another node, passed on.
+    Relay = 4,
 }
 
 /// The fixed head of a frame. With a cluster key it is authenticated as the
@@ -89,6 +91,7 @@ impl Header {
             1 => FrameKind::Data,
             2 => FrameKind::Control,
             3 => FrameKind::Direct,
+            4 => FrameKind::Relay,
             other => {
                 return Err(CodecError::Header { what: "kind", value: other.into() });
             }

@@ -25,6 +25,29 @@ pub(crate) struct Status {
     /// Of the layer above.
     #[serde(with = "tag")]
     pub(crate) tag: bytes::Bytes,
+    /// Counts the signs of life of this node: a higher one is a later one, whoever
+    /// tells of it.
+    #[serde(default)]
+    pub(crate) beat: u64,
+    /// What it knows of others.
+    #[serde(default)]
+    pub(crate) digest: Vec<Knowledge>,
+}
+
+/// Most entries of a digest: some 2 kB.
+pub(crate) const MAX_DIGEST: usize = 64;
+
+/// What one node knows of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, DeriveDeserialize)]
+pub(crate) struct Knowledge {
+    #[serde(with = "incarnation")]
+    pub(crate) of: Incarnation,
+    /// Its latest sign of life.
+    pub(crate) beat: u64,
+    /// Numbers up to which its events were taken, per lane.
+    pub(crate) positions: [u64; 2],
+    /// Who tells this doubts that it lives, or does not know it.
+    pub(crate) in_doubt: bool,
 }
 
 /// A message of the protocol.
@@ -40,13 +63,23 @@ pub(crate) enum Control {
     /// "Are you alive?"
     Probe { nonce: u64 },
     /// "I am."
-    ProbeAnswer { nonce: u64 },
+    ProbeAnswer { nonce: u64, beat: u64 },
     /// "Send me these events again": a lane and the first and last number.
     Nak { lane: Lane, first: u64, last: u64 },
     /// "I have taken your events up to these numbers."
     Ack { positions: [u64; 2] },
     /// "I no longer have what came before this number."
     Gone { lane: Lane, before: u64 },
+    /// "This I know of that node; what do you know?" With `meet`: "introduce it to me."
+    Ask { mine: Knowledge, meet: bool },
+    /// The answer.
+    Know(Knowledge),
+    /// "Send me these events of another node."
+    Pull { from: Incarnation, lane: Lane, first: u64, last: u64 },
+    /// "Of those I have nothing before this number."
+    Lacks { from: Incarnation, lane: Lane, before: u64 },
+    /// "Pass on to me what comes from that node", or no longer.
+    Follow { whom: Incarnation, on: bool },
 }
 
 #[derive(DeriveDeserialize)]
@@ -60,6 +93,18 @@ const PROBE_ANSWER: u8 = 5;
 const NAK: u8 = 6;
 const GONE: u8 = 7;
 const ACK: u8 = 8;
+const ASK: u8 = 9;
+const KNOW: u8 = 10;
+const PULL: u8 = 11;
+const LACKS: u8 = 12;
+const FOLLOW: u8 = 13;
+
+#[derive(DeriveDeserialize)]
+struct ProbeAnswerBody(u64, #[serde(default)] u64);
+
+/// An incarnation as a byte string.
+#[derive(Serialize, DeriveDeserialize)]
+struct Who(#[serde(with = "incarnation")] Incarnation);
 
 /// Deepest nesting of a control message, ours and those of versions to come.
 const MAX_DEPTH: usize = 16;
@@ -75,7 +120,16 @@ impl Control {
             Self::Bye { positions, elder: None } => rmp_serde::to_vec(&(BYE, (positions,))),
             Self::Bye { positions, elder } => rmp_serde::to_vec(&(BYE, (positions, elder))),
             Self::Probe { nonce } => rmp_serde::to_vec(&(PROBE, (nonce,))),
-            Self::ProbeAnswer { nonce } => rmp_serde::to_vec(&(PROBE_ANSWER, (nonce,))),
+            Self::ProbeAnswer { nonce, beat } => rmp_serde::to_vec(&(PROBE_ANSWER, (nonce, beat))),
+            Self::Ask { mine, meet } => rmp_serde::to_vec(&(ASK, (mine, meet))),
+            Self::Know(knowledge) => rmp_serde::to_vec(&(KNOW, (knowledge,))),
+            Self::Pull { from, lane, first, last } => {
+                rmp_serde::to_vec(&(PULL, (Who(*from), *lane as u8, first, last)))
+            }
+            Self::Lacks { from, lane, before } => {
+                rmp_serde::to_vec(&(LACKS, (Who(*from), *lane as u8, before)))
+            }
+            Self::Follow { whom, on } => rmp_serde::to_vec(&(FOLLOW, (Who(*whom), on))),
             Self::Nak { lane, first, last } => {
                 rmp_serde::to_vec(&(NAK, (*lane as u8, first, last)))
             }
@@ -100,8 +154,28 @@ impl Control {
                 Self::Probe { nonce }
             }
             PROBE_ANSWER => {
-                let (nonce,) = body(bytes)?;
-                Self::ProbeAnswer { nonce }
+                let ProbeAnswerBody(nonce, beat) = body(bytes)?;
+                Self::ProbeAnswer { nonce, beat }
+            }
+            ASK => {
+                let (mine, meet) = body(bytes)?;
+                Self::Ask { mine, meet }
+            }
+            KNOW => {
+                let (knowledge,) = body(bytes)?;
+                Self::Know(knowledge)
+            }
+            PULL => {
+                let (Who(from), lane, first, last) = body(bytes)?;
+                Self::Pull { from, lane: Lane::from_index(lane)?, first, last }
+            }
+            LACKS => {
+                let (Who(from), lane, before) = body(bytes)?;
+                Self::Lacks { from, lane: Lane::from_index(lane)?, before }
+            }
+            FOLLOW => {
+                let (Who(whom), on) = body(bytes)?;
+                Self::Follow { whom, on }
             }
             ACK => {
                 let (positions,) = body(bytes)?;
@@ -157,6 +231,36 @@ impl<'de, T: DeriveDeserialize<'de>> Deserialize<'de> for Lenient<T> {
     }
 }
 
+/// An incarnation as a byte string: half of what an array of numbers takes.
+mod incarnation {
+    use serde::de::{Error, Visitor};
+    use serde::{Deserializer, Serializer};
+
+    use crate::Incarnation;
+
+    pub(super) fn serialize<S: Serializer>(
+        incarnation: &Incarnation,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&incarnation.0)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(de: D) -> Result<Incarnation, D::Error> {
+        struct Sixteen;
+        impl Visitor<'_> for Sixteen {
+            type Value = Incarnation;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("16 bytes")
+            }
+            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Incarnation, E> {
+                let sixteen = <[u8; 16]>::try_from(bytes);
+                sixteen.map(Incarnation).map_err(|_| E::invalid_length(bytes.len(), &self))
+            }
+        }
+        de.deserialize_bytes(Sixteen)
+    }
+}
+
 /// A tag as a byte string, bounded by the message that holds it.
 mod tag {
     use bytes::Bytes;
@@ -193,7 +297,14 @@ mod tests {
             started_ms: 1_795_000_000_000,
             positions: [3, u64::MAX],
             tag: bytes::Bytes::from_static(b"tag"),
+            beat: 77,
+            digest: vec![knowledge(); 3],
         }
+    }
+
+    fn knowledge() -> Knowledge {
+        let of = Incarnation([201; 16]);
+        Knowledge { of, beat: 9, positions: [u64::MAX, 7], in_doubt: true }
     }
 
     #[test]
@@ -205,7 +316,12 @@ mod tests {
             Control::Bye { positions: [1, 2], elder: Some(Incarnation([200; 16])) },
             Control::Ack { positions: [u64::MAX, 0] },
             Control::Probe { nonce: 7 },
-            Control::ProbeAnswer { nonce: u64::MAX },
+            Control::ProbeAnswer { nonce: u64::MAX, beat: 3 },
+            Control::Ask { mine: knowledge(), meet: true },
+            Control::Know(knowledge()),
+            Control::Pull { from: Incarnation([9; 16]), lane: Lane::Events, first: 1, last: 9 },
+            Control::Lacks { from: Incarnation([9; 16]), lane: Lane::Urgent, before: 3 },
+            Control::Follow { whom: Incarnation([9; 16]), on: true },
             Control::Nak { lane: Lane::Events, first: 7, last: u64::MAX },
             Control::Gone { lane: Lane::Urgent, before: 9 },
         ] {
@@ -247,10 +363,26 @@ mod tests {
         let nak = Control::Nak { lane: Lane::Events, first: 7, last: 9 };
         assert_eq!(nak.encode(), [0x92, 6, 0x93, 1, 7, 9]);
         assert_eq!(Control::Gone { lane: Lane::Urgent, before: 9 }.encode(), [0x92, 7, 0x92, 0, 9]);
-        let hello = Control::Hello(Status { started_ms: 5, ..status() }).encode();
-        let mut expected = vec![0x92, 1, 0x95, 1, 0xa3, b'm', b'x', b'1', 5, 0x92, 3, 0xcf];
+        let pull =
+            Control::Pull { from: Incarnation([8; 16]), lane: Lane::Urgent, first: 1, last: 2 };
+        let who = [vec![0xc4, 16], vec![8; 16]].concat();
+        assert_eq!(pull.encode(), [&[0x92, 11, 0x94], &who[..], &[0, 1, 2]].concat());
+        let know =
+            Knowledge { of: Incarnation([8; 16]), beat: 3, positions: [1, 2], in_doubt: true };
+        let knowledge = [&[0x94], &who[..], &[3, 0x92, 1, 2, 0xc3]].concat();
+        assert_eq!(Control::Know(know).encode(), [&[0x92, 10, 0x91], &knowledge[..]].concat());
+        let status = Status { started_ms: 5, digest: vec![know], ..status() };
+        let mut expected = vec![0x92, 1, 0x97, 1, 0xa3, b'm', b'x', b'1', 5, 0x92, 3, 0xcf];
         expected.extend([0xff; 8]);
         expected.extend([0xc4, 3, b't', b'a', b'g']);
-        assert_eq!(hello, expected);
+        let first_release = expected.len();
+        expected.extend([77, 0x91]);
+        expected.extend(&knowledge);
+        assert_eq!(Control::Hello(status.clone()).encode(), expected);
+        // Before there were digests.
+        expected.truncate(first_release);
+        expected[2] = 0x95;
+        let without = Status { beat: 0, digest: Vec::new(), ..status };
+        assert_eq!(Control::decode(&expected), Some(Control::Hello(without)));
     }
 }

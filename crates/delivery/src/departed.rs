@@ -31,7 +31,8 @@ pub(crate) enum Memory {
 }
 
 impl Departed {
-    pub(crate) fn remember(&mut self, peer: Peer, reason: LeaveReason, limit: usize) {
+    pub(crate) fn remember(&mut self, mut peer: Peer, reason: LeaveReason, limit: usize) {
+        peer.settle();
         let incarnation = peer.info.incarnation;
         let peer = (reason != LeaveReason::Bye).then(|| Box::new(peer));
         self.keep(incarnation, peer, limit);
@@ -58,6 +59,16 @@ impl Departed {
     /// not be taken for a life.
     pub(crate) fn end(&mut self, incarnation: Incarnation, limit: usize) {
         self.keep(incarnation, None, limit);
+    }
+
+    /// A peer that was silent, and may come back.
+    pub(crate) fn silent(&self, incarnation: Incarnation) -> Option<&Peer> {
+        self.peers.get(&incarnation)?.peer.as_deref()
+    }
+
+    /// Whether it said goodbye.
+    pub(crate) fn has_ended(&self, incarnation: Incarnation) -> bool {
+        self.peers.get(&incarnation).is_some_and(|gone| gone.peer.is_none())
     }
 
     /// Notes the number of a message of who is gone; `false` if it had come before,

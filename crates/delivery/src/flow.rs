@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 
+use crate::frame::FRAME_COST;
 use crate::{Settings, Time};
 
 /// What was sent in one lane and may not be confirmed yet.
@@ -21,23 +22,24 @@ pub(crate) struct Outstanding {
 }
 
 impl Outstanding {
-    /// What a frame costs besides its body.
-    const FRAME_COST: u64 = 96;
-
     pub(crate) fn on_sent(&mut self, last: u64, len: usize) {
-        self.total += len as u64 + Self::FRAME_COST;
+        self.total += len as u64 + FRAME_COST as u64;
         self.frames.push_back((last, self.total));
     }
 
-    /// Bytes sent after the event `position`; of one from before what is remembered,
-    /// all that is.
-    fn after(&self, position: u64) -> u64 {
+    /// Bytes sent up to the end of the event `position`; of one from before what is
+    /// remembered, up to the beginning of that.
+    fn up_to(&self, position: u64) -> u64 {
         let index = self.frames.partition_point(|(last, _)| *last <= position);
-        let confirmed = match index.checked_sub(1).and_then(|index| self.frames.get(index)) {
+        match index.checked_sub(1).and_then(|index| self.frames.get(index)) {
             Some((_, sent)) => *sent,
             None => self.before,
-        };
-        self.total - confirmed
+        }
+    }
+
+    /// Bytes sent.
+    pub(crate) fn total(&self) -> u64 {
+        self.total
     }
 
     /// Forgets what lies more than `limit` bytes back, which must be more than a
@@ -56,6 +58,8 @@ impl Outstanding {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Confirmed {
     position: u64,
+    /// Bytes of ours up to there.
+    bytes: u64,
     /// When it last confirmed something, or had nothing to confirm.
     progressed: Time,
     /// It is not waited for.
@@ -63,14 +67,14 @@ pub(crate) struct Confirmed {
 }
 
 impl Confirmed {
-    /// A receiver that begins at `position`.
-    pub(crate) fn at(position: u64, now: Time) -> Self {
-        Self { position, progressed: now, set_aside: false }
+    /// A receiver that begins at `position`, after so many bytes.
+    pub(crate) fn at(position: u64, bytes: u64, now: Time) -> Self {
+        Self { position, bytes, progressed: now, set_aside: false }
     }
 
     /// A receiver that was away: not waited for until it has caught up.
     pub(crate) fn behind(now: Time) -> Self {
-        Self { position: 0, progressed: now, set_aside: true }
+        Self { position: 0, bytes: 0, progressed: now, set_aside: true }
     }
 
     /// An event is sent after the event `last`: a receiver that had everything
@@ -93,16 +97,17 @@ impl Confirmed {
         let position = position.min(last);
         if position > self.position {
             self.position = position;
+            self.bytes = sent.up_to(position).max(self.bytes);
             self.progressed = now;
         }
-        if sent.after(self.position) <= settings.window as u64 {
+        if sent.total - self.bytes <= settings.window as u64 {
             self.set_aside = false;
         }
     }
 
     /// Whether it keeps its lane closed.
     pub(crate) fn closes(&self, sent: &Outstanding, settings: &Settings) -> bool {
-        !self.set_aside && sent.after(self.position) >= settings.window as u64
+        !self.set_aside && sent.total.saturating_sub(self.bytes) >= settings.window as u64
     }
 
     /// When it is set aside, if it keeps its lane closed until then.
@@ -131,24 +136,24 @@ mod tests {
     }
 
     fn settings() -> Settings {
-        Settings { window: 1_000, ..Settings::default() }
+        Settings { window: 2_000, ..Settings::default() }
     }
 
-    /// Frames of ten events that cost 100 bytes each.
+    /// Frames of ten events that cost 200 bytes each.
     fn sent(frames: u64) -> Outstanding {
         let mut sent = Outstanding::default();
-        (1..=frames).for_each(|i| sent.on_sent(10 * i, 4));
+        (1..=frames).for_each(|i| sent.on_sent(10 * i, 72));
         sent
     }
 
     #[test]
     fn a_lane_closes_a_window_ahead_of_its_receiver_and_opens_when_that_confirms() {
         let settings = settings();
-        let mut receiver = Confirmed::at(0, at(0));
+        let mut receiver = Confirmed::at(0, 0, at(0));
         assert!(!receiver.closes(&sent(9), &settings));
         assert!(receiver.closes(&sent(10), &settings));
         receiver.on_ack(19, 100, &sent(10), &settings, at(1));
-        assert!(!receiver.closes(&sent(10), &settings), "900 bytes after the first frame");
+        assert!(!receiver.closes(&sent(10), &settings), "1,800 bytes after the first frame");
         // An ack of more than was sent counts as all of it.
         receiver.on_ack(u64::MAX, 100, &sent(10), &settings, at(1));
         assert!(!receiver.closes(&sent(19), &settings) && receiver.closes(&sent(20), &settings));
@@ -157,13 +162,13 @@ mod tests {
     #[test]
     fn who_confirms_nothing_is_set_aside_until_it_is_within_a_window_again() {
         let settings = settings();
-        let mut receiver = Confirmed::at(0, at(0));
+        let mut receiver = Confirmed::at(0, 0, at(0));
         receiver.on_sending(0, at(100));
         assert_eq!(receiver.deadline(&settings), at(600));
         receiver.set_aside();
         let mut sent = sent(50);
         assert!(!receiver.closes(&sent, &settings));
-        sent.forget(2_000);
+        sent.forget(4_000);
         receiver.on_ack(10, 500, &sent, &settings, at(700));
         assert!(receiver.is_set_aside());
         receiver.on_ack(450, 500, &sent, &settings, at(800));
@@ -175,11 +180,11 @@ mod tests {
     fn what_is_remembered_is_bounded() {
         let mut sent = Outstanding::default();
         for i in 1..=100_000 {
-            sent.on_sent(i, 4);
+            sent.on_sent(i, 72);
             sent.forget(2_000);
-            assert!(sent.frames.len() <= 21);
+            assert!(sent.frames.len() <= 11);
         }
-        assert_eq!(sent.after(100_000), 0);
-        assert_eq!(sent.after(99_990), 1_000);
+        assert_eq!(sent.up_to(100_000), sent.total());
+        assert_eq!(sent.total() - sent.up_to(99_995), 1_000);
     }
 }

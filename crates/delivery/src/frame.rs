@@ -14,6 +14,10 @@ pub enum FrameKind {
     Control,
     /// A message of the layer above, to one peer, neither ordered nor repeated.
     Direct,
+    /// A frame of another node, whole, as its sender made it. Only between a driver
+    /// and its codec: a node gives [`Output::Relay`](crate::Output::Relay) and takes
+    /// [`handle_relayed`](crate::Node::handle_relayed).
+    Relay,
 }
 
 /// One message on the bus.
@@ -33,4 +37,28 @@ pub struct Frame {
     pub count: u16,
     /// The events, opaque here.
     pub body: Bytes,
+    /// The frame as it came, sealed by its sender, if the bus gave that: whoever
+    /// passes it on to a third node gives exactly these bytes.
+    pub wire: Option<Bytes>,
+}
+
+/// What keeping a frame costs besides its bytes.
+pub(crate) const FRAME_COST: usize = 128;
+
+impl Frame {
+    /// One past the number of its last event.
+    pub(crate) fn end(&self) -> u64 {
+        self.first + u64::from(self.count)
+    }
+
+    /// Bytes it takes to keep.
+    pub(crate) fn cost(&self) -> usize {
+        self.body.len() + self.wire.as_ref().map_or(0, Bytes::len) + FRAME_COST
+    }
+
+    /// What of it is kept for others: its sender's bytes if there are any.
+    pub(crate) fn for_others(&self) -> Self {
+        let body = if self.wire.is_some() { Bytes::new() } else { self.body.clone() };
+        Self { body, ..self.clone() }
+    }
 }

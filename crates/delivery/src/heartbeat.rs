@@ -10,12 +10,14 @@ pub(crate) struct Heartbeat {
     interval: std::time::Duration,
     last: Time,
     due: Time,
+    /// When the last digest was sent.
+    digest: Option<Time>,
 }
 
 impl Heartbeat {
     /// The first is due at once.
     pub(crate) fn new(settings: Settings, now: Time) -> Self {
-        Self { settings, interval: settings.heartbeat_min, last: now, due: now }
+        Self { settings, interval: settings.heartbeat_min, last: now, due: now, digest: None }
     }
 
     pub(crate) fn due(&self) -> Time {
@@ -26,6 +28,29 @@ impl Heartbeat {
     pub(crate) fn on_event_sent(&mut self, now: Time) {
         self.interval = self.settings.heartbeat_min;
         self.due = (now + self.interval).min(self.last + self.settings.heartbeat_max);
+    }
+
+    /// An event of one of `peers` peers came: others may have missed it.
+    pub(crate) fn on_event_received(&mut self, now: Time, peers: usize) {
+        let interval = self.digest_interval(peers);
+        // Not at once: more events are most likely behind this one.
+        let soon = now + interval / 2;
+        self.due = self.due.min(self.digest.map_or(soon, |last| (last + interval).max(soon)));
+    }
+
+    /// Whether the heartbeat that is sent now carries a digest.
+    pub(crate) fn takes_digest(&mut self, now: Time, peers: usize) -> bool {
+        let takes = self.digest.is_none_or(|last| last + self.digest_interval(peers) <= now);
+        if takes {
+            self.digest = Some(now);
+        }
+        takes
+    }
+
+    /// With more peers each tells less often, so that all together cost the same.
+    fn digest_interval(&self, peers: usize) -> std::time::Duration {
+        let times = u32::try_from(peers / 25 + 1).unwrap_or(u32::MAX);
+        self.settings.digest_interval.saturating_mul(times).min(self.settings.heartbeat_max)
     }
 
     /// A heartbeat was sent.
@@ -57,6 +82,24 @@ mod tests {
             heartbeat.on_heartbeat(due);
         }
         assert_eq!(times, [20, 60, 140, 300, 620, 1260, 2260, 3260]);
+    }
+
+    #[test]
+    fn digests_follow_the_events_of_others_but_not_each() {
+        let mut heartbeat = Heartbeat::new(Settings::default(), at(0));
+        let mut digests = Vec::new();
+        for ms in 0..2_000 {
+            heartbeat.on_event_received(at(ms), 3);
+            if heartbeat.due() <= at(ms) {
+                if heartbeat.takes_digest(at(ms), 3) {
+                    digests.push(ms);
+                }
+                heartbeat.on_heartbeat(at(ms));
+            }
+        }
+        assert_eq!(digests, [0, 250, 500, 750, 1_000, 1_250, 1_500, 1_750]);
+        assert_eq!(heartbeat.digest_interval(60), Duration::from_millis(750));
+        assert_eq!(heartbeat.digest_interval(10_000), Duration::from_secs(1));
     }
 
     #[test]

@@ -46,22 +46,30 @@
 //! # Ok::<(), DeliveryError>(())
 //! ```
 
+mod context;
 mod control;
 mod departed;
+mod ending;
 mod error;
 mod flow;
 mod frame;
 mod heartbeat;
+mod holders;
 mod id;
+mod input;
 mod lobby;
 mod membership;
+mod namesake;
 mod node;
 mod output;
 mod peer;
+mod reach;
 mod receive;
+mod received;
 mod repair;
 mod replay_ring;
 mod replay_window;
+mod rumour;
 mod settings;
 mod time;
 
@@ -69,6 +77,8 @@ pub use error::DeliveryError;
 pub use frame::{Frame, FrameKind, MAX_EVENTS_PER_FRAME};
 pub use id::{Identity, Incarnation, Lane, NodeName};
 pub use node::{Link, Node};
-pub use output::{Conflict, Counters, Destination, Gap, GapReason, LeaveReason, Output, PeerInfo};
+pub use output::{
+    Conflict, Counters, Destination, Gap, GapReason, LeaveReason, Output, PeerInfo, Reach,
+};
 pub use settings::Settings;
 pub use time::Time;

@@ -11,18 +11,15 @@ pub(crate) struct Lobby {
 }
 
 impl Lobby {
-    /// What a frame costs besides its body.
-    const FRAME_COST: usize = 128;
-
     /// Keeps a frame; gives the number of frames that had to go for it.
     pub(crate) fn keep(&mut self, frame: Frame, limit: usize) -> u64 {
-        self.bytes += Self::cost(&frame);
+        self.bytes += frame.cost();
         self.frames.push_back(frame);
         let mut dropped = 0;
         while self.bytes > limit
             && let Some(oldest) = self.frames.pop_front()
         {
-            self.bytes -= Self::cost(&oldest);
+            self.bytes -= oldest.cost();
             dropped += 1;
         }
         dropped
@@ -33,12 +30,8 @@ impl Lobby {
         let (taken, kept): (VecDeque<_>, VecDeque<_>) =
             self.frames.drain(..).partition(|frame| frame.incarnation == incarnation);
         self.frames = kept;
-        self.bytes -= taken.iter().map(Self::cost).sum::<usize>();
+        self.bytes -= taken.iter().map(Frame::cost).sum::<usize>();
         taken.into()
-    }
-
-    fn cost(frame: &Frame) -> usize {
-        frame.body.len() + Self::FRAME_COST
     }
 }
 
@@ -55,6 +48,7 @@ mod tests {
             first,
             count: 1,
             body: vec![0; 72].into(),
+            wire: None,
         }
     }
 

@@ -1,41 +1,48 @@
-//! Who takes part: joining, leaving, failing, coming back, and two nodes of one
-//! name.
+//! Who takes part: joining, leaving, failing, coming back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::context::Context;
 use crate::control::{Control, Status};
 use crate::departed::{Departed, Memory};
-use crate::flow::{Confirmed, Outstanding};
+use crate::ending::Ending;
+use crate::flow::Outstanding;
+use crate::namesake::Twin;
 use crate::output::{Conflict, Output};
-use crate::peer::{Peer, Rank, Rival, Suspicion};
-use crate::receive::Released;
-use crate::{
-    Counters, Destination, Gap, GapReason, Identity, Incarnation, Lane, LeaveReason, Settings, Time,
-};
-
-/// What membership wants sent.
-pub(crate) type ToSend = Vec<(Destination, Control)>;
+use crate::peer::{Peer, Source};
+use crate::{Destination, Frame, Incarnation, Lane, LeaveReason, Settings, Time};
 
 #[derive(Debug)]
 pub(crate) struct Membership {
-    settings: Settings,
-    peers: BTreeMap<Incarnation, Peer>,
-    departed: Departed,
+    pub(crate) settings: Settings,
+    pub(crate) peers: BTreeMap<Incarnation, Peer>,
+    pub(crate) departed: Departed,
     /// A live node of our own name, asked to prove that it lives.
-    twin: Option<Twin>,
+    pub(crate) twin: Option<Twin>,
+    /// Who was told of by others and asked to be introduced, and when.
+    pub(crate) strangers: BTreeMap<Incarnation, Time>,
+    /// The last peer told of in a digest.
+    pub(crate) told: Option<Incarnation>,
 }
 
-#[derive(Debug)]
-struct Twin {
-    incarnation: Incarnation,
-    started_ms: u64,
-    nonce: u64,
-    asked: Time,
+/// How a message came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Path {
+    Direct,
+    /// Passed on by this peer.
+    Via(Incarnation),
 }
 
 impl Membership {
     pub(crate) fn new(settings: Settings) -> Self {
-        Self { settings, peers: BTreeMap::new(), departed: Departed::default(), twin: None }
+        Self {
+            settings,
+            peers: BTreeMap::new(),
+            departed: Departed::default(),
+            twin: None,
+            strangers: BTreeMap::new(),
+            told: None,
+        }
     }
 
     pub(crate) fn get(&self, incarnation: Incarnation) -> Option<&Peer> {
@@ -70,7 +77,7 @@ impl Membership {
         now: Time,
         incarnation: Incarnation,
         status: &Status,
-        ours: [u64; 2],
+        ours: [(u64, u64); 2],
         ctx: &mut Context<'_>,
     ) -> bool {
         if self.peers.contains_key(&incarnation) {
@@ -84,34 +91,21 @@ impl Membership {
             Memory::Ended => return false,
             Memory::None => Peer::new(incarnation, status, ours, now, self.settings),
             Memory::Failed(mut peer) => {
-                peer.suspicion = None;
-                peer.unreachable_until = status.positions;
-                peer.confirmed = [Confirmed::behind(now); 2];
+                peer.return_with(status, now);
                 *peer
             }
         };
         self.suspect_namesake(now, &mut peer, ctx);
         peer.info.last_heard = now;
-        peer.info.awaited_after = [peer.streams[0].position(), peer.streams[1].position()];
+        peer.info.awaited_after = peer.positions();
         ctx.outputs.push_back(Output::Joined(peer.info.clone()));
+        self.strangers.remove(&incarnation);
         self.peers.insert(incarnation, peer);
         true
     }
 
-    /// Two peers of one name: most often the old life ended, or what introduces the
-    /// newcomer is from before its end. Ask both.
-    fn suspect_namesake(&mut self, now: Time, newcomer: &mut Peer, ctx: &mut Context<'_>) {
-        let settings = self.settings;
-        let rival = |peer: &Peer| Some(Rival { rank: peer.rank(), since: now });
-        for old in self.peers.values_mut().filter(|old| old.info.name == newcomer.info.name) {
-            let incarnation = newcomer.info.incarnation;
-            newcomer.suspicion = Some(settings.suspect(now, incarnation, rival(old), ctx));
-            let incarnation = old.info.incarnation;
-            old.suspicion = Some(settings.suspect(now, incarnation, rival(newcomer), ctx));
-        }
-    }
-
-    /// The bus says that the way to a peer closed: ask for a sign of life.
+    /// The bus says that the way to a peer closed: ask for a sign of life. Unless
+    /// others pass on what it says: then it is known that the way is closed.
     pub(crate) fn on_link_down(
         &mut self,
         now: Time,
@@ -119,7 +113,8 @@ impl Membership {
         ctx: &mut Context<'_>,
     ) {
         if let Some(peer) = self.peers.get_mut(&incarnation)
-            && peer.suspicion.is_none()
+            && peer.is_trusted()
+            && peer.info.reach == crate::Reach::Direct
         {
             peer.suspicion = Some(self.settings.suspect(now, incarnation, None, ctx));
         }
@@ -127,15 +122,18 @@ impl Membership {
 
     /// Whether no active receiver keeps the lane closed.
     pub(crate) fn is_open(&self, lane: Lane, sent: &Outstanding) -> bool {
-        let closes = |peer: &Peer| peer.confirmed[lane.index()].closes(sent, &self.settings);
-        !self.peers.values().any(closes)
+        !self.closing(lane, sent).any(|_| true)
     }
 
     /// When a receiver that keeps the lane closed is set aside.
     pub(crate) fn lag_deadline(&self, lane: Lane, sent: &Outstanding) -> Option<Time> {
-        let confirmed = self.peers.values().map(|peer| &peer.confirmed[lane.index()]);
-        let closing = confirmed.filter(|confirmed| confirmed.closes(sent, &self.settings));
-        closing.map(|confirmed| confirmed.deadline(&self.settings)).min()
+        let confirmed = self.closing(lane, sent).map(|peer| &peer.confirmed[lane.index()]);
+        confirmed.map(|confirmed| confirmed.deadline(&self.settings)).min()
+    }
+
+    fn closing(&self, lane: Lane, sent: &Outstanding) -> impl Iterator<Item = &Peer> {
+        let active = self.peers.values().filter(|peer| peer.ending.is_none());
+        active.filter(move |peer| peer.confirmed[lane.index()].closes(sent, &self.settings))
     }
 
     /// Sets aside who keeps the lane closed and confirmed nothing for too long.
@@ -159,65 +157,29 @@ impl Membership {
         }
     }
 
-    /// Any frame is a sign of life. It does not clear a suspect with a rival: the
-    /// frame may have been on its way when its sender died.
-    pub(crate) fn on_heard(&mut self, now: Time, incarnation: Incarnation) {
+    /// A frame that its sender had not sent before is a sign of life. It does not clear
+    /// a suspect with a rival: the frame may have been on its way when its sender died.
+    pub(crate) fn on_heard(&mut self, now: Time, incarnation: Incarnation, ctx: &mut Context<'_>) {
         let Some(peer) = self.peers.get_mut(&incarnation) else {
             return;
         };
         peer.info.last_heard = now;
-        if peer.suspicion.is_some_and(|suspicion| suspicion.rival.is_none()) {
-            peer.suspicion = None;
+        peer.clear_doubt();
+        if let Some(via) = peer.hearing.on_direct(now) {
+            let off = Control::Follow { whom: incarnation, on: false };
+            ctx.send.push((Destination::One(via), off));
         }
+        ctx.note_reach(peer);
     }
 
-    /// Somebody bears our own name: have it prove that it is alive now.
-    pub(crate) fn on_twin(
-        &mut self,
-        now: Time,
-        incarnation: Incarnation,
-        status: &Status,
-        ctx: &mut Context<'_>,
-    ) {
-        let asked_lately = self.twin.as_ref().is_some_and(|twin| {
-            twin.incarnation == incarnation && now.since(twin.asked) < self.settings.probe_timeout
-        });
-        if asked_lately {
-            return;
-        }
-        let nonce = ctx.nonce;
-        self.twin = Some(Twin { incarnation, started_ms: status.started_ms, nonce, asked: now });
-        ctx.send.push((Destination::One(incarnation), Control::Probe { nonce }));
-    }
-
-    /// An answer to a probe. The sender is alive now: if its rival has proven the
-    /// same, or it is a twin of ours, two live nodes have one name. Gives the elder if
-    /// we are the one that must step back.
-    pub(crate) fn on_probe_answer(
-        &mut self,
-        incarnation: Incarnation,
-        nonce: u64,
-        own: &Identity,
-        ctx: &mut Context<'_>,
-    ) -> Option<Incarnation> {
-        if let Some(peer) = self.peers.get_mut(&incarnation)
-            && let Some(suspicion) = peer.suspicion.take_if(|s| s.nonce == nonce)
-        {
-            peer.answered = Some(ctx.now);
-            let (name, rank) = (peer.info.name.clone(), peer.rank());
-            if let Some(Rival { rank: other, since }) = suspicion.rival
-                && self.peers.get(&other.1).is_some_and(|rival| rival.answered >= Some(since))
-            {
-                ctx.outputs.push_back(Output::Conflict(conflict(name, rank, other)));
+    /// A frame of a peer that is new here: for those that do not hear it themselves.
+    pub(crate) fn pass_on(&mut self, now: Time, frame: &Frame, ctx: &mut Context<'_>) {
+        if let Some(peer) = self.peers.get_mut(&frame.incarnation) {
+            peer.followers.retain(|_, until| *until > now);
+            for to in peer.followers.keys() {
+                ctx.relay.push((*to, frame.for_others()));
             }
         }
-        let twin = self.twin.take_if(|t| t.incarnation == incarnation && t.nonce == nonce)?;
-        let one = (own.started_ms, own.incarnation);
-        let other = (twin.started_ms, twin.incarnation);
-        let conflict = conflict(own.name.clone(), one, other);
-        let elder = (conflict.younger == own.incarnation).then_some(conflict.elder);
-        ctx.outputs.push_back(Output::Conflict(conflict));
-        elder
     }
 
     /// A peer no longer has the events of a lane before a number.
@@ -229,10 +191,9 @@ impl Membership {
         ctx: &mut Context<'_>,
     ) {
         if let Some(peer) = self.peers.get_mut(&incarnation) {
-            let mut released = Vec::new();
-            peer.stream(lane).on_gone(now, before, &mut released);
-            ctx.release(peer, lane, released);
+            peer.stream(lane).on_gone(now, before);
         }
+        self.settle(now, incarnation, ctx);
     }
 
     /// A peer said goodbye after these positions, perhaps because an elder has its
@@ -244,69 +205,120 @@ impl Membership {
         (positions, elder): ([u64; 2], Option<Incarnation>),
         ctx: &mut Context<'_>,
     ) {
-        if let Some(peer) = self.peers.get_mut(&incarnation) {
-            if let Some(elder) = elder {
-                let (name, younger) = (peer.info.name.clone(), incarnation);
-                ctx.outputs.push_back(Output::Conflict(Conflict { name, elder, younger }));
-            }
-            peer.leaving = true;
-            for (stream, position) in peer.streams.iter_mut().zip(positions) {
-                stream.on_position(now, position);
-                stream.on_goodbye(now);
-            }
-            self.remove_finished(incarnation, ctx);
-        } else {
+        let Some(peer) = self.peers.get_mut(&incarnation) else {
             self.departed.end(incarnation, self.settings.max_departed);
+            return;
+        };
+        if let Some(elder) = elder {
+            let (name, younger) = (peer.info.name.clone(), incarnation);
+            ctx.outputs.push_back(Output::Conflict(Conflict { name, elder, younger }));
         }
+        for (stream, position) in peer.streams.iter_mut().zip(positions) {
+            stream.on_position(now, position);
+        }
+        self.begin_ending(now, incarnation, LeaveReason::Bye, ctx);
     }
 
-    /// Removes a peer that said goodbye, once all it sent is here.
-    pub(crate) fn remove_finished(&mut self, incarnation: Incarnation, ctx: &mut Context<'_>) {
-        if self.peers.get(&incarnation).is_some_and(Peer::has_finished) {
-            self.remove(incarnation, LeaveReason::Bye, ctx);
+    /// A peer is about to leave: what do the others know of it?
+    fn begin_ending(
+        &mut self,
+        now: Time,
+        incarnation: Incarnation,
+        reason: LeaveReason,
+        ctx: &mut Context<'_>,
+    ) {
+        self.expect_nothing_of(incarnation, ctx);
+        let others =
+            self.peers.iter().filter(|(who, peer)| **who != incarnation && peer.is_trusted());
+        let mut others: BTreeSet<_> = others.map(|(who, _)| *who).collect();
+        let Some(peer) = self.peers.get_mut(&incarnation) else { return };
+        if reason == LeaveReason::Bye && peer.is_complete() {
+            // It said itself what it has sent, and that is here.
+            others.clear();
+        }
+        if !others.is_empty() {
+            let mine = crate::control::Knowledge { in_doubt: true, ..peer.knowledge() };
+            ctx.send.push((Destination::All, Control::Ask { mine, meet: false }));
+        }
+        let open_until = match (reason, &peer.suspicion) {
+            (LeaveReason::Bye, _) => now + self.settings.goodbye_timeout,
+            (_, Some(_)) => now,
+            (_, None) => peer.info.last_heard + self.settings.failure_timeout,
+        };
+        peer.ending = Some(Ending::begin(now, reason, others, open_until, &self.settings));
+        for stream in &mut peer.streams {
+            stream.believe_rumour(now);
+            stream.ask_at_once(now);
+        }
+        self.settle(now, incarnation, ctx);
+    }
+
+    /// Gives up what is missing of a peer and nobody has, and lets it leave if it is
+    /// about to and nothing more can come of it.
+    pub(crate) fn settle(&mut self, now: Time, incarnation: Incarnation, ctx: &mut Context<'_>) {
+        let Some(peer) = self.peers.get_mut(&incarnation) else { return };
+        for lane in Lane::ALL {
+            let mut released = Vec::new();
+            peer.give_up_lost(now, lane, &mut released);
+            ctx.release(peer, lane, released);
+        }
+        let Some(ending) = &peer.ending else { return };
+        if peer.is_complete() && (ending.reason == LeaveReason::Bye || ending.may_give_up()) {
+            let reason = ending.reason;
+            self.remove(incarnation, reason, ctx);
         }
     }
 
     pub(crate) fn on_deadline(&mut self, now: Time, ctx: &mut Context<'_>) {
         let settings = self.settings;
-        let due: Vec<Incarnation> = self
-            .peers
-            .iter()
-            .filter(|(_, peer)| peer.deadline(&settings) <= now)
-            .map(|(incarnation, _)| *incarnation)
-            .collect();
+        let due = self.peers.iter().filter(|(_, peer)| peer.deadline(&settings) <= now);
+        let due: Vec<Incarnation> = due.map(|(incarnation, _)| *incarnation).collect();
         for incarnation in due {
-            let Some(peer) = self.peers.get_mut(&incarnation) else {
-                continue;
-            };
-            for lane in Lane::ALL {
-                let mut released = Vec::new();
-                let missing = peer.stream(lane).on_deadline(now, &mut released);
-                ctx.release(peer, lane, released);
-                if let Some((first, last)) = missing {
-                    ctx.counters.naks += 1;
-                    let nak = Control::Nak { lane, first, last };
-                    ctx.send.push((Destination::One(incarnation), nak));
+            self.on_peer_deadline(now, incarnation, ctx);
+        }
+    }
+
+    fn on_peer_deadline(&mut self, now: Time, incarnation: Incarnation, ctx: &mut Context<'_>) {
+        let settings = self.settings;
+        let Some(peer) = self.peers.get_mut(&incarnation) else { return };
+        for lane in Lane::ALL {
+            let mut released = Vec::new();
+            let missing = peer.stream(lane).on_deadline(now, &mut released);
+            ctx.release(peer, lane, released);
+            let Some(missing) = missing else { continue };
+            let (first, last) = (missing.first, missing.last);
+            let ask = match peer.source(lane, missing) {
+                None => continue,
+                Some(Source::Sender) => {
+                    (Destination::One(incarnation), Control::Nak { lane, first, last })
                 }
-            }
-            if let Some(positions) = peer.take_ack(now) {
-                let ack = Control::Ack { positions };
-                ctx.send.push((Destination::One(incarnation), ack));
-            }
-            if let Some(rival) = peer.answers_late(now) {
-                peer.suspicion = Some(settings.suspect(now, incarnation, Some(rival), ctx));
-            }
-            if peer.has_finished() {
-                self.remove(incarnation, LeaveReason::Bye, ctx);
-            } else if peer.has_failed(now, &settings) {
-                let replaced = peer.suspicion.is_some_and(|s| s.rival.is_some());
-                let reason = match (peer.leaving, replaced) {
-                    (true, _) => LeaveReason::Bye,
-                    (false, true) => LeaveReason::Replaced,
-                    (false, false) => LeaveReason::Failed,
-                };
-                self.remove(incarnation, reason, ctx);
-            }
+                Some(Source::Holder(holder)) => {
+                    ctx.counters.pulls += 1;
+                    let pull = Control::Pull { from: incarnation, lane, first, last };
+                    (Destination::One(holder), pull)
+                }
+            };
+            ctx.counters.naks += 1;
+            ctx.send.push(ask);
+        }
+        if let Some(positions) = peer.take_ack(now) {
+            ctx.send.push((Destination::One(incarnation), Control::Ack { positions }));
+        }
+        if let Some(via) = peer.hearing.on_deadline(now, &settings) {
+            let on = Control::Follow { whom: incarnation, on: true };
+            ctx.send.push((Destination::One(via), on));
+        }
+        let mine = peer.knowledge();
+        if let Some(ending) = &mut peer.ending {
+            let asked = ending.on_deadline(now).into_iter().map(Destination::One);
+            ctx.send.extend(asked.map(|to| (to, Control::Ask { mine, meet: false })));
+            self.settle(now, incarnation, ctx);
+        } else if let Some(rival) = peer.answers_late(now) {
+            peer.suspicion = Some(settings.suspect(now, incarnation, Some(rival), ctx));
+        } else if peer.is_silent(now, &settings) {
+            let replaced = peer.suspicion.is_some_and(|s| s.rival.is_some());
+            let reason = if replaced { LeaveReason::Replaced } else { LeaveReason::Failed };
+            self.begin_ending(now, incarnation, reason, ctx);
         }
     }
 
@@ -322,64 +334,26 @@ impl Membership {
         }
         ctx.outputs.push_back(Output::Left { peer: peer.info.clone(), reason });
         self.departed.remember(peer, reason, self.settings.max_departed);
-    }
-}
-
-/// What the parts of a node share while they handle one input.
-pub(crate) struct Context<'a> {
-    pub(crate) outputs: &'a mut std::collections::VecDeque<Output>,
-    pub(crate) counters: &'a mut Counters,
-    pub(crate) send: &'a mut ToSend,
-    /// A number not used before.
-    pub(crate) nonce: u64,
-    pub(crate) now: Time,
-    pub(crate) settings: Settings,
-}
-
-impl Context<'_> {
-    /// Hands on what a stream released.
-    pub(crate) fn release(&mut self, peer: &mut Peer, lane: Lane, released: Vec<Released>) {
-        let from = peer.info.incarnation;
-        if !released.is_empty() {
-            let taken = released.iter().map(Released::len).sum();
-            peer.on_taken(taken, self.now, &self.settings);
-        }
-        for item in released {
-            self.outputs.push_back(match item {
-                Released::Data { first, count, body } => {
-                    self.counters.delivered = self.counters.delivered.saturating_add(count.into());
-                    Output::Deliver { from, lane, first, count, body }
-                }
-                Released::Missed { first, missed } => {
-                    self.counters.gaps += 1;
-                    self.counters.missed = self.counters.missed.saturating_add(missed);
-                    let reason = if first <= peer.unreachable_until[lane.index()] {
-                        GapReason::Unreachable
-                    } else {
-                        GapReason::Lost
-                    };
-                    Output::Gap(Gap { from, lane, first, missed, reason })
-                }
-            });
+        for peer in self.peers.values_mut() {
+            peer.followers.remove(&incarnation);
+            peer.askers.remove(&incarnation);
         }
     }
-}
 
-impl Settings {
-    /// Asks a peer for a sign of life.
-    fn suspect(
-        &self,
-        now: Time,
-        peer: Incarnation,
-        rival: Option<Rival>,
-        ctx: &mut Context<'_>,
-    ) -> Suspicion {
-        let nonce = ctx.nonce;
-        ctx.send.push((Destination::One(peer), Control::Probe { nonce }));
-        Suspicion { since: now, deadline: now + self.probe_timeout, nonce, rival }
+    /// Who seems dead or is gone answers nothing and passes on nothing.
+    fn expect_nothing_of(&mut self, who: Incarnation, ctx: &mut Context<'_>) {
+        let mut settled = Vec::new();
+        for peer in self.peers.values_mut().filter(|peer| peer.info.incarnation != who) {
+            peer.holders.forget(who);
+            peer.hearing.forget(who);
+            ctx.note_reach(peer);
+            if let Some(ending) = &mut peer.ending {
+                ending.on_answer(who);
+                settled.push(peer.info.incarnation);
+            }
+        }
+        for incarnation in settled {
+            self.settle(ctx.now, incarnation, ctx);
+        }
     }
-}
-
-fn conflict(name: crate::NodeName, one: Rank, other: Rank) -> Conflict {
-    Conflict { name, elder: one.min(other).1, younger: one.max(other).1 }
 }

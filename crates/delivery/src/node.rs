@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use crate::context::Context;
 use crate::control::{Control, Status, VERSION};
 use crate::flow::Outstanding;
 use crate::heartbeat::Heartbeat;
 use crate::lobby::Lobby;
-use crate::membership::{Context, Membership};
-use crate::receive::Accepted;
+use crate::membership::Membership;
 use crate::repair::Repair;
 use crate::{
     Counters, DeliveryError, Destination, Frame, FrameKind, Identity, Incarnation, Lane,
@@ -33,23 +33,25 @@ pub enum Link {
 /// Time must not go back between calls.
 #[derive(Debug)]
 pub struct Node {
-    identity: Identity,
-    settings: Settings,
+    pub(crate) identity: Identity,
+    pub(crate) settings: Settings,
     /// Number of the last event sent, per lane.
-    positions: [u64; 2],
+    pub(crate) positions: [u64; 2],
     /// Number of the last control or direct message sent.
     control_position: u64,
-    heartbeat: Heartbeat,
+    /// Signs of life given.
+    pub(crate) beat: u64,
+    pub(crate) heartbeat: Heartbeat,
     tag: Bytes,
-    membership: Membership,
-    lobby: Lobby,
-    repair: Repair,
-    outstanding: [Outstanding; 2],
-    outputs: VecDeque<Output>,
-    counters: Counters,
-    has_left: bool,
+    pub(crate) membership: Membership,
+    pub(crate) lobby: Lobby,
+    pub(crate) repair: Repair,
+    pub(crate) outstanding: [Outstanding; 2],
+    pub(crate) outputs: VecDeque<Output>,
+    pub(crate) counters: Counters,
+    pub(crate) has_left: bool,
     /// The elder node of our name, for which we must step back.
-    elder: Option<Incarnation>,
+    pub(crate) elder: Option<Incarnation>,
 }
 
 impl Node {
@@ -61,6 +63,7 @@ impl Node {
             settings,
             positions: [0; 2],
             control_position: 0,
+            beat: 0,
             heartbeat: Heartbeat::new(settings, now),
             tag: Bytes::new(),
             membership: Membership::new(settings),
@@ -72,7 +75,8 @@ impl Node {
             has_left: false,
             elder: None,
         };
-        node.transmit(Destination::All, &Control::Hello(node.status()));
+        let hello = Control::Hello(node.status());
+        node.transmit(Destination::All, &hello);
         node.heartbeat.on_heartbeat(now);
         node
     }
@@ -103,12 +107,12 @@ impl Node {
         self.counters.sent += u64::from(count);
         self.heartbeat.on_event_sent(now);
         let (incarnation, kind) = (self.identity.incarnation, FrameKind::Data(lane));
-        let frame = Frame { incarnation, kind, first, count, body };
+        let frame = Frame { incarnation, kind, first, count, body, wire: None };
         self.membership.on_sending(now, lane, first - 1);
         let outstanding = &mut self.outstanding[lane.index()];
         outstanding.on_sent(last, frame.body.len());
         outstanding.forget(2 * self.settings.window as u64);
-        self.repair.keep(lane, frame.clone());
+        self.repair.keep_sent(lane, frame.clone());
         Ok(frame)
     }
 
@@ -141,17 +145,6 @@ impl Node {
         self.tag = tag;
     }
 
-    /// A frame came.
-    pub fn handle_frame(&mut self, now: Time, frame: Frame) {
-        if self.has_left || frame.incarnation == self.identity.incarnation {
-            return;
-        }
-        match frame.kind {
-            FrameKind::Control => self.handle_control(now, &frame),
-            FrameKind::Data(_) | FrameKind::Direct => self.handle_payload(now, frame),
-        }
-    }
-
     /// The bus noticed a change of the way to a peer.
     pub fn handle_link(&mut self, now: Time, incarnation: Incarnation, link: Link) {
         if self.has_left || incarnation == self.identity.incarnation {
@@ -159,7 +152,8 @@ impl Node {
         }
         match link {
             Link::Up => {
-                self.transmit(Destination::One(incarnation), &Control::Hello(self.status()));
+                let hello = Control::Hello(self.status());
+                self.transmit(Destination::One(incarnation), &hello);
             }
             Link::Down => {
                 self.with_members(now, |members, ctx| members.on_link_down(now, incarnation, ctx));
@@ -179,7 +173,11 @@ impl Node {
             self.counters.set_aside += self.membership.set_aside(now, lane, sent);
         }
         if self.heartbeat.due() <= now {
-            self.transmit(Destination::All, &Control::Heartbeat(self.status()));
+            let mut status = self.status();
+            if self.heartbeat.takes_digest(now, self.membership.len()) {
+                status.digest = self.membership.digest();
+            }
+            self.transmit(Destination::All, &Control::Heartbeat(status));
             self.heartbeat.on_heartbeat(now);
             self.counters.heartbeats += 1;
         }
@@ -244,7 +242,13 @@ impl Node {
     /// Bytes of sent frames kept for who missed some.
     #[must_use]
     pub fn replay_bytes(&self) -> usize {
-        self.repair.bytes()
+        self.repair.sent_bytes()
+    }
+
+    /// Bytes of received frames kept for peers that cannot ask their sender.
+    #[must_use]
+    pub fn relay_bytes(&self) -> usize {
+        self.repair.received_bytes()
     }
 
     /// What was counted so far.
@@ -253,171 +257,19 @@ impl Node {
         self.counters
     }
 
-    fn handle_payload(&mut self, now: Time, frame: Frame) {
-        let from = frame.incarnation;
-        if self.membership.get(from).is_none() {
-            self.counters.unknown_sender += self.lobby.keep(frame, self.settings.lobby_bytes);
-            return;
-        }
-        self.membership.on_heard(now, from);
-        let Some(peer) = self.membership.get_mut(from) else {
-            return;
-        };
-        let lane = match frame.kind {
-            FrameKind::Data(lane) => lane,
-            FrameKind::Direct | FrameKind::Control => {
-                if peer.controls.accept(frame.first) {
-                    self.outputs.push_back(Output::Direct { from, body: frame.body });
-                } else {
-                    self.counters.replayed += 1;
-                }
-                return;
-            }
-        };
-        let in_range = frame.first.checked_add(frame.count.into()).is_some();
-        if frame.count == 0 || frame.first == 0 || !in_range {
-            self.counters.malformed += 1;
-            return;
-        }
-        let mut released = Vec::new();
-        let stream = peer.stream(lane);
-        match stream.on_data(now, frame.first, frame.count, frame.body, &mut released) {
-            Accepted::Fresh => {}
-            Accepted::Duplicate => self.counters.duplicates += 1,
-            Accepted::NoRoom => self.counters.reorder_dropped += 1,
-            Accepted::Malformed => self.counters.malformed += 1,
-        }
-        self.with_members(now, |members, ctx| {
-            if let Some(peer) = members.get_mut(from) {
-                ctx.release(peer, lane, released);
-            }
-            members.remove_finished(from, ctx);
-        });
-    }
-
-    fn handle_control(&mut self, now: Time, frame: &Frame) {
-        let from = frame.incarnation;
-        let Some(control) = Control::decode(&frame.body) else {
-            self.counters.malformed += 1;
-            return;
-        };
-        if let Some(peer) = self.membership.get_mut(from) {
-            if !peer.controls.accept(frame.first) {
-                self.counters.replayed += 1;
-                return;
-            }
-            self.membership.on_heard(now, from);
-        }
-        match control {
-            Control::Hello(status) | Control::Heartbeat(status)
-                if status.name == self.identity.name =>
-            {
-                self.with_members(now, |members, ctx| members.on_twin(now, from, &status, ctx));
-            }
-            Control::Hello(status) => {
-                self.transmit(Destination::One(from), &Control::Heartbeat(self.status()));
-                self.handle_status(now, frame, status);
-            }
-            Control::Heartbeat(status) => {
-                // So that a newcomer knows us before our next event.
-                if self.membership.get(from).is_none() {
-                    self.transmit(Destination::One(from), &Control::Heartbeat(self.status()));
-                }
-                self.handle_status(now, frame, status);
-            }
-            Control::Bye { positions, .. } if positions.contains(&u64::MAX) => {
-                self.counters.malformed += 1;
-            }
-            Control::Bye { positions, elder } => {
-                let bye = (positions, elder);
-                self.with_members(now, |members, ctx| members.on_bye(now, from, bye, ctx));
-            }
-            Control::Probe { nonce } => {
-                self.transmit(Destination::One(from), &Control::ProbeAnswer { nonce });
-            }
-            Control::Ack { positions } => self.handle_ack(now, from, positions),
-            Control::Nak { lane, first, last } => self.repair(now, from, lane, first, last),
-            Control::Gone { lane, before } => {
-                self.with_members(now, |members, ctx| {
-                    members.on_gone(now, from, (lane, before), ctx)
-                });
-            }
-            Control::ProbeAnswer { nonce } => {
-                let own = self.identity.clone();
-                let elder = self.with_members(now, |members, ctx| {
-                    members.on_probe_answer(from, nonce, &own, ctx)
-                });
-                self.elder = self.elder.or(elder);
-            }
-        }
-    }
-
-    /// A member confirms what it has taken.
-    fn handle_ack(&mut self, now: Time, from: Incarnation, positions: [u64; 2]) {
-        let Some(peer) = self.membership.get_mut(from) else { return };
-        for lane in Lane::ALL {
-            let i = lane.index();
-            let (last, sent) = (self.positions[i], &self.outstanding[i]);
-            peer.confirmed[i].on_ack(positions[i], last, sent, &self.settings, now);
-        }
-    }
-
-    /// Sends again what a member asked for.
-    fn repair(&mut self, now: Time, to: Incarnation, lane: Lane, first: u64, last: u64) {
-        if self.membership.get(to).is_none() || first == 0 || last < first {
-            self.counters.malformed += 1;
-            return;
-        }
-        let (gone, frames) = self.repair.answer(now, lane, first, last);
-        let to = Destination::One(to);
-        if let Some(gone) = gone {
-            self.transmit(to, &gone);
-        }
-        self.counters.replayed_frames += frames.len() as u64;
-        self.outputs.extend(frames.into_iter().map(|frame| Output::Transmit { to, frame }));
-    }
-
-    fn handle_status(&mut self, now: Time, frame: &Frame, status: Status) {
-        let from = frame.incarnation;
-        if status.positions.contains(&u64::MAX) || status.tag.len() > self.settings.max_tag {
-            self.counters.malformed += 1;
-            return;
-        }
-        let (is_new, ours) = (self.membership.get(from).is_none(), self.positions);
-        if is_new && !self.membership.may_introduce(from, frame.first) {
-            self.counters.replayed += 1;
-            return;
-        }
-        if !self.with_members(now, |members, ctx| members.introduce(now, from, &status, ours, ctx))
-        {
-            return;
-        }
-        if is_new {
-            if let Some(peer) = self.membership.get_mut(from) {
-                peer.controls.accept(frame.first);
-            }
-            for waiting in self.lobby.take(from) {
-                self.handle_payload(now, waiting);
-            }
-        }
-        if let Some(peer) = self.membership.get_mut(from) {
-            for (stream, position) in peer.streams.iter_mut().zip(status.positions) {
-                stream.on_position(now, position);
-            }
-            self.outputs.push_back(Output::Tag { from, tag: status.tag });
-        }
-    }
-
-    fn with_members<R>(
+    pub(crate) fn with_members<R>(
         &mut self,
         now: Time,
         f: impl FnOnce(&mut Membership, &mut Context<'_>) -> R,
     ) -> R {
-        let mut send = Vec::new();
+        let (mut send, mut relay) = Default::default();
         let mut ctx = Context {
             outputs: &mut self.outputs,
             counters: &mut self.counters,
+            repair: &mut self.repair,
             send: &mut send,
+            relay: &mut relay,
+            own: self.identity.incarnation,
             nonce: nonce(self.identity.incarnation, self.control_position),
             now,
             settings: self.settings,
@@ -426,27 +278,43 @@ impl Node {
         for (to, control) in send {
             self.transmit(to, &control);
         }
+        for (to, frame) in relay {
+            if self.repair.may_pass_on(now, &frame) {
+                self.relay(to, frame);
+            }
+        }
         result
     }
 
-    fn status(&self) -> Status {
+    /// How this node is, as a new sign of life.
+    pub(crate) fn status(&mut self) -> Status {
+        self.beat += 1;
         Status {
             version: VERSION,
             name: self.identity.name.clone(),
             started_ms: self.identity.started_ms,
             positions: self.positions,
             tag: self.tag.clone(),
+            beat: self.beat,
+            digest: Vec::new(),
         }
     }
 
-    fn transmit(&mut self, to: Destination, control: &Control) {
+    pub(crate) fn transmit(&mut self, to: Destination, control: &Control) {
         self.push_frame(to, FrameKind::Control, control.encode().into());
+    }
+
+    /// Passes on a frame of another node.
+    pub(crate) fn relay(&mut self, to: Incarnation, frame: Frame) {
+        self.counters.relayed_frames += 1;
+        self.control_position += 1;
+        self.outputs.push_back(Output::Relay { to, number: self.control_position, frame });
     }
 
     fn push_frame(&mut self, to: Destination, kind: FrameKind, body: Bytes) {
         self.control_position += 1;
         let (incarnation, first) = (self.identity.incarnation, self.control_position);
-        let frame = Frame { incarnation, kind, first, count: 0, body };
+        let frame = Frame { incarnation, kind, first, count: 0, body, wire: None };
         self.outputs.push_back(Output::Transmit { to, frame });
     }
 }

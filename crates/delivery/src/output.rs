@@ -24,6 +24,17 @@ pub enum Output {
         /// What.
         frame: Frame,
     },
+    /// Put this frame of another node on the bus for one peer, as its sender made it
+    /// ([`Frame::wire`]), in a message of our own with this number. What comes of it
+    /// there goes to [`Node::handle_relayed`](crate::Node::handle_relayed).
+    Relay {
+        /// To whom.
+        to: Incarnation,
+        /// Number of the message, of the control and direct messages of this node.
+        number: u64,
+        /// What.
+        frame: Frame,
+    },
     /// Events of a peer, next in order.
     Deliver {
         /// The sender.
@@ -50,6 +61,13 @@ pub enum Output {
     },
     /// Two live nodes have one name.
     Conflict(Conflict),
+    /// The way to a peer changed.
+    Reach {
+        /// The peer.
+        peer: Incarnation,
+        /// The way now.
+        reach: Reach,
+    },
     /// The tag on a peer's heartbeat.
     Tag {
         /// The peer.
@@ -149,6 +167,21 @@ pub struct PeerInfo {
     /// Numbers of the events, per lane, after which its events are awaited since it
     /// joined: each later one is delivered or told missing.
     pub awaited_after: [u64; 2],
+    /// How it is heard.
+    pub reach: Reach,
+}
+
+/// How a peer is heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Reach {
+    /// What it sends comes from itself.
+    Direct,
+    /// The way to it is cut; another peer passes on what it sends.
+    Relayed {
+        /// That peer.
+        via: Incarnation,
+    },
 }
 
 /// What was counted since the start. None ever decreases.
@@ -177,8 +210,14 @@ pub struct Counters {
     pub heartbeats: u64,
     /// Requests sent for events that did not come.
     pub naks: u64,
+    /// Of those, requests to other peers than the sender.
+    pub pulls: u64,
     /// Frames sent again.
     pub replayed_frames: u64,
+    /// Frames of other nodes passed on, asked for one by one or all.
+    pub relayed_frames: u64,
+    /// Times that the way to a peer changed.
+    pub reach_changes: u64,
     /// Times a receiver was set aside because it confirmed nothing.
     pub set_aside: u64,
     /// Frames dropped because too much was held behind a hole; asked for again.

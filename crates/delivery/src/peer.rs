@@ -1,8 +1,13 @@
-use crate::control::Status;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::control::{Knowledge, Status};
+use crate::ending::Ending;
 use crate::flow::Confirmed;
-use crate::receive::ReceiveStream;
+use crate::holders::Holders;
+use crate::reach::Hearing;
+use crate::receive::{Missing, ReceiveStream};
 use crate::replay_window::ReplayWindow;
-use crate::{Incarnation, Lane, PeerInfo, Settings, Time};
+use crate::{Frame, Incarnation, Lane, PeerInfo, Reach, Settings, Time};
 
 /// A live peer.
 #[derive(Debug)]
@@ -10,6 +15,10 @@ pub(crate) struct Peer {
     pub(crate) info: PeerInfo,
     pub(crate) streams: [ReceiveStream; 2],
     pub(crate) controls: ReplayWindow,
+    /// Its latest sign of life that we know of, and the frame that told its status,
+    /// for who asks to meet it.
+    pub(crate) beat: u64,
+    pub(crate) introduction: Option<Frame>,
     /// How far it has come in our lanes.
     pub(crate) confirmed: [Confirmed; 2],
     /// Bytes of its events that we took and did not confirm.
@@ -19,10 +28,17 @@ pub(crate) struct Peer {
     pub(crate) suspicion: Option<Suspicion>,
     /// When it last answered a question.
     pub(crate) answered: Option<Time>,
-    /// It said goodbye, and leaves when its last events are here.
-    pub(crate) leaving: bool,
+    /// It is about to leave.
+    pub(crate) ending: Option<Ending>,
     /// It was out of reach; gaps up to these positions are of that time.
     pub(crate) unreachable_until: [u64; 2],
+    pub(crate) hearing: Hearing,
+    /// Who else has its events.
+    pub(crate) holders: Holders,
+    /// To whom we pass on what comes from it, until when.
+    pub(crate) followers: BTreeMap<Incarnation, Time>,
+    /// Who wants to know whether it lives, when that is known.
+    pub(crate) askers: BTreeSet<Incarnation>,
 }
 
 /// A peer was asked for a sign of life.
@@ -48,11 +64,18 @@ pub(crate) struct Rival {
 /// incarnation.
 pub(crate) type Rank = (u64, Incarnation);
 
+/// Whom to ask for events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    Sender,
+    Holder(Incarnation),
+}
+
 impl Peer {
     pub(crate) fn new(
         incarnation: Incarnation,
         status: &Status,
-        ours: [u64; 2],
+        ours: [(u64, u64); 2],
         now: Time,
         s: Settings,
     ) -> Self {
@@ -64,32 +87,130 @@ impl Peer {
                 version: status.version,
                 last_heard: now,
                 awaited_after: status.positions,
+                reach: Reach::Direct,
             },
             streams: status.positions.map(|position| ReceiveStream::starting_after(position, s)),
             controls: ReplayWindow::default(),
-            confirmed: ours.map(|position| Confirmed::at(position, now)),
+            beat: 0,
+            introduction: None,
+            confirmed: ours.map(|(position, bytes)| Confirmed::at(position, bytes, now)),
             unconfirmed_bytes: 0,
             ack_at: None,
             suspicion: None,
             answered: None,
-            leaving: false,
+            ending: None,
             unreachable_until: [0; 2],
+            hearing: Hearing::default(),
+            holders: Holders::default(),
+            followers: BTreeMap::new(),
+            askers: BTreeSet::new(),
         }
+    }
+
+    /// It was out of reach, and is back with a status.
+    pub(crate) fn return_with(&mut self, status: &Status, now: Time) {
+        self.suspicion = None;
+        self.ending = None;
+        self.unreachable_until = status.positions;
+        self.confirmed = [Confirmed::behind(now); 2];
+    }
+
+    /// It leaves: what only counts while it is there is forgotten.
+    pub(crate) fn settle(&mut self) {
+        self.hearing = Hearing::default();
+        self.holders = Holders::default();
+        self.followers.clear();
+        self.askers.clear();
+        self.info.reach = Reach::Direct;
     }
 
     pub(crate) fn rank(&self) -> Rank {
         (self.info.started_ms, self.info.incarnation)
     }
 
+    pub(crate) fn positions(&self) -> [u64; 2] {
+        [self.streams[0].position(), self.streams[1].position()]
+    }
+
+    /// What we know of it, to be told to others.
+    pub(crate) fn knowledge(&self) -> Knowledge {
+        let in_doubt = self.suspicion.is_some() || self.ending.is_some();
+        let (of, positions) = (self.info.incarnation, self.positions());
+        Knowledge { of, beat: self.beat, positions, in_doubt }
+    }
+
+    /// Whether it is there for all we know, so that it can be asked about others.
+    pub(crate) fn is_trusted(&self) -> bool {
+        self.suspicion.is_none() && self.ending.is_none()
+    }
+
     pub(crate) fn stream(&mut self, lane: Lane) -> &mut ReceiveStream {
         &mut self.streams[lane.index()]
     }
 
+    /// Whom to ask for what is missing: its sender first, then those that have it and
+    /// the sender in turn; first the others while it is not heard directly.
+    pub(crate) fn source(&self, lane: Lane, missing: Missing) -> Option<Source> {
+        let tries = missing.tries;
+        let answers =
+            self.ending.is_none() && missing.first >= self.streams[lane.index()].gone_before();
+        let holder = self.holder_of(lane, missing.first, tries / 2);
+        let others_turn = match self.info.reach {
+            Reach::Direct => tries % 2 == 1,
+            Reach::Relayed { .. } => tries % 4 != 3,
+        };
+        match holder {
+            Some(holder) if others_turn || !answers => Some(Source::Holder(holder)),
+            _ => answers.then_some(Source::Sender),
+        }
+    }
+
+    fn holder_of(&self, lane: Lane, number: u64, turn: u32) -> Option<Incarnation> {
+        // Where the sender is of no help, who does not say that it came that far is
+        // asked too: what it says is of a while ago, and it may have events behind a
+        // hole of its own.
+        let guess = self.ending.is_some() || number < self.streams[lane.index()].gone_before();
+        self.holders.of(lane, number, guess, turn)
+    }
+
+    /// Gives up what is missing and nobody has, and gives what follows.
+    pub(crate) fn give_up_lost(
+        &mut self,
+        now: Time,
+        lane: Lane,
+        released: &mut Vec<crate::receive::Released>,
+    ) {
+        loop {
+            let stream = &self.streams[lane.index()];
+            let Some(next) = stream.missing() else { return };
+            let limit = match &self.ending {
+                Some(ending) if ending.may_give_up() => u64::MAX,
+                _ => stream.gone_before(),
+            };
+            if next >= limit || self.holder_of(lane, next, 0).is_some() {
+                return;
+            }
+            let end = self.holders.next_from(lane, next).map_or(limit, |from| from.min(limit));
+            self.streams[lane.index()].give_up(now, end, released);
+        }
+    }
+
     pub(crate) fn deadline(&self, settings: &Settings) -> Time {
-        let silent = self.info.last_heard + settings.failure_timeout;
-        let suspicion = self.suspicion.map(|suspicion| suspicion.deadline);
+        let silent = match &self.ending {
+            Some(ending) => ending.deadline(),
+            None => {
+                let suspicion = self.suspicion.map(|suspicion| suspicion.deadline);
+                Some(suspicion.into_iter().fold(self.silent_at(settings), Time::min))
+            }
+        };
         let holes = self.streams.iter().filter_map(ReceiveStream::deadline);
-        holes.chain(suspicion).chain(self.ack_at).fold(silent, Time::min)
+        let all = holes.chain(silent).chain(self.ack_at).chain(self.hearing.deadline());
+        all.min().unwrap_or(Time::from_start(std::time::Duration::MAX))
+    }
+
+    /// When the others are asked about it if it stays silent.
+    fn silent_at(&self, settings: &Settings) -> Time {
+        self.info.last_heard + settings.failure_timeout.saturating_sub(settings.settle)
     }
 
     /// We took `len` bytes of its events: confirm them soon, or at once if many.
@@ -104,11 +225,12 @@ impl Peer {
     pub(crate) fn take_ack(&mut self, now: Time) -> Option<[u64; 2]> {
         self.ack_at.take_if(|at| *at <= now)?;
         self.unconfirmed_bytes = 0;
-        Some([self.streams[0].position(), self.streams[1].position()])
+        Some(self.positions())
     }
 
-    pub(crate) fn has_failed(&self, now: Time, settings: &Settings) -> bool {
-        self.info.last_heard + settings.failure_timeout <= now
+    /// Whether it was silent for so long that the others are to be asked.
+    pub(crate) fn is_silent(&self, now: Time, settings: &Settings) -> bool {
+        self.silent_at(settings) <= now
             || self.suspicion.is_some_and(|suspicion| suspicion.deadline <= now)
     }
 
@@ -119,8 +241,8 @@ impl Peer {
         suspicion.rival.filter(|_| self.info.last_heard > suspicion.since)
     }
 
-    /// Whether a peer that is leaving has delivered everything.
-    pub(crate) fn has_finished(&self) -> bool {
-        self.leaving && self.streams.iter().all(ReceiveStream::is_complete)
+    /// Whether all that is known of its events is here.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.streams.iter().all(ReceiveStream::is_complete)
     }
 }

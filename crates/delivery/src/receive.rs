@@ -5,14 +5,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bytes::Bytes;
-
-use crate::{Settings, Time};
+use crate::{Frame, Settings, Time};
 
 /// Events in order, or a hole where some should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Released {
-    Data { first: u64, count: u16, body: Bytes },
+    Data(Frame),
     Missed { first: u64, missed: u64 },
 }
 
@@ -20,7 +18,7 @@ impl Released {
     /// Length of the events in bytes.
     pub(crate) fn len(&self) -> usize {
         match self {
-            Self::Data { body, .. } => body.len(),
+            Self::Data(frame) => frame.body.len(),
             Self::Missed { .. } => 0,
         }
     }
@@ -39,8 +37,14 @@ pub(crate) enum Accepted {
     Malformed,
 }
 
-/// Events to ask for: the first and the last number.
-pub(crate) type Missing = (u64, u64);
+/// Events to ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Missing {
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+    /// How often they were asked for since something of them came.
+    pub(crate) tries: u32,
+}
 
 #[derive(Debug)]
 pub(crate) struct ReceiveStream {
@@ -50,13 +54,23 @@ pub(crate) struct ReceiveStream {
     next: u64,
     /// Highest number the sender said it has sent.
     announced: u64,
+    /// Others say that more was sent. It may be on its way here still, so it counts
+    /// as announced once the stream was still for a while.
+    rumoured: Option<Rumour>,
+    /// The sender no longer has what comes before this number.
+    gone_before: u64,
     /// Frames behind a hole, by first number; never overlapping.
-    held: BTreeMap<u64, (u16, Bytes)>,
+    held: BTreeMap<u64, Frame>,
     held_bytes: usize,
     /// `next` is known to be missing.
     hole: Option<Hole>,
-    /// How long a hole may stay open while nothing of it comes.
-    patience: Duration,
+}
+
+/// A number that others say was sent, and when it counts as announced.
+#[derive(Debug, Clone, Copy)]
+struct Rumour {
+    position: u64,
+    due: Time,
 }
 
 /// A hole at `next`, and when something is done about it.
@@ -65,23 +79,22 @@ struct Hole {
     ask_at: Time,
     /// How long the answer to the next request is awaited.
     wait: Duration,
+    tries: u32,
     give_up_at: Time,
 }
 
 impl ReceiveStream {
-    /// What a held frame costs besides its body.
-    const FRAME_COST: usize = 96;
-
     /// A stream whose events up to `position` are not awaited.
     pub(crate) fn starting_after(position: u64, settings: Settings) -> Self {
         Self {
             settings,
             next: position.saturating_add(1),
             announced: position,
+            rumoured: None,
+            gone_before: 0,
             held: BTreeMap::new(),
             held_bytes: 0,
             hole: None,
-            patience: settings.repair_timeout,
         }
     }
 
@@ -95,19 +108,29 @@ impl ReceiveStream {
         self.next > self.announced && self.held.is_empty()
     }
 
-    pub(crate) fn deadline(&self) -> Option<Time> {
-        self.hole.map(|hole| hole.ask_at.min(hole.give_up_at))
+    /// Number of the first event that is known to be missing.
+    pub(crate) fn missing(&self) -> Option<u64> {
+        (!self.is_complete()).then_some(self.next)
     }
 
-    pub(crate) fn on_data(
-        &mut self,
-        now: Time,
-        first: u64,
-        count: u16,
-        body: Bytes,
-        out: &mut Vec<Released>,
-    ) -> Accepted {
-        let end = first + u64::from(count);
+    /// The sender no longer has what comes before this number.
+    pub(crate) fn gone_before(&self) -> u64 {
+        self.gone_before
+    }
+
+    /// What is held behind the hole of the events from `first` to `last`.
+    pub(crate) fn held(&self, first: u64, last: u64) -> impl Iterator<Item = &Frame> {
+        let held = self.held.values().skip_while(move |frame| frame.end() <= first);
+        held.take_while(move |frame| frame.first <= last)
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        let hole = self.hole.map(|hole| hole.ask_at.min(hole.give_up_at));
+        hole.into_iter().chain(self.rumoured.map(|rumour| rumour.due)).min()
+    }
+
+    pub(crate) fn on_data(&mut self, now: Time, frame: Frame, out: &mut Vec<Released>) -> Accepted {
+        let (first, end) = (frame.first, frame.end());
         if end <= self.next || self.held.contains_key(&first) {
             return Accepted::Duplicate;
         }
@@ -115,8 +138,9 @@ impl ReceiveStream {
             return Accepted::Malformed;
         }
         self.announced = self.announced.max(end - 1);
+        self.put_off_rumour(now);
         if first == self.next {
-            out.push(Released::Data { first, count, body });
+            out.push(Released::Data(frame));
             self.next = end;
             let held = self.held.len();
             self.release_held(out);
@@ -127,12 +151,12 @@ impl ReceiveStream {
             return Accepted::Fresh;
         }
         self.watch_hole(now, self.settings.nak_delay);
-        let cost = body.len() + Self::FRAME_COST;
+        let cost = frame.cost();
         if self.held_bytes + cost > self.settings.reorder_bytes {
             return Accepted::NoRoom;
         }
         self.held_bytes += cost;
-        self.held.insert(first, (count, body));
+        self.held.insert(first, frame);
         Accepted::Fresh
     }
 
@@ -144,16 +168,55 @@ impl ReceiveStream {
         self.watch_hole(now, self.settings.nak_retry);
     }
 
-    /// The sender answers no more: what does not come soon never will.
-    pub(crate) fn on_goodbye(&mut self, now: Time) {
-        self.patience = self.settings.goodbye_timeout;
-        if let Some(hole) = &mut self.hole {
-            hole.give_up_at = hole.give_up_at.min(now + self.patience);
+    /// Another peer says that the sender has sent up to `position`.
+    pub(crate) fn on_rumour(&mut self, now: Time, position: u64) {
+        if position <= self.announced {
+            return;
+        }
+        match &mut self.rumoured {
+            Some(rumour) => rumour.position = rumour.position.max(position),
+            None => {
+                self.rumoured = Some(Rumour { position, due: now + self.settings.rumour_delay })
+            }
+        }
+    }
+
+    /// The stream moves: what was rumoured is most likely on its way.
+    fn put_off_rumour(&mut self, now: Time) {
+        let announced = self.announced;
+        self.rumoured = self.rumoured.filter(|rumour| rumour.position > announced);
+        if let Some(rumour) = &mut self.rumoured {
+            rumour.due = now + self.settings.rumour_delay;
+        }
+    }
+
+    /// What was rumoured counts at once: its sender sends no more.
+    pub(crate) fn believe_rumour(&mut self, now: Time) {
+        if let Some(rumour) = self.rumoured.take() {
+            self.announced = self.announced.max(rumour.position);
+            self.watch_hole(now, Duration::ZERO);
         }
     }
 
     /// The sender no longer has what comes before the number `before`.
-    pub(crate) fn on_gone(&mut self, now: Time, before: u64, out: &mut Vec<Released>) {
+    pub(crate) fn on_gone(&mut self, now: Time, before: u64) {
+        let end = before.min(self.announced.saturating_add(1));
+        if end > self.next && end > self.gone_before {
+            self.gone_before = end;
+            // Somebody else may have it: ask at once.
+            self.ask_at_once(now);
+        }
+    }
+
+    /// Ask for the hole at `next` without waiting longer.
+    pub(crate) fn ask_at_once(&mut self, now: Time) {
+        if let Some(hole) = &mut self.hole {
+            hole.ask_at = now;
+        }
+    }
+
+    /// Nobody has what comes before the number `before`.
+    pub(crate) fn give_up(&mut self, now: Time, before: u64, out: &mut Vec<Released>) {
         let end = before.min(self.announced.saturating_add(1));
         if end <= self.next {
             return;
@@ -167,6 +230,9 @@ impl ReceiveStream {
 
     /// Gives up what is overdue; gives what to ask for now.
     pub(crate) fn on_deadline(&mut self, now: Time, out: &mut Vec<Released>) -> Option<Missing> {
+        if self.rumoured.is_some_and(|rumour| rumour.due <= now) {
+            self.believe_rumour(now);
+        }
         let hole = self.hole?;
         if hole.give_up_at <= now {
             // Nothing came for all that time: nothing will, of any hole.
@@ -177,8 +243,9 @@ impl ReceiveStream {
             return None;
         }
         let wait = (hole.wait * 2).min(self.settings.nak_retry_max);
-        self.hole = Some(Hole { ask_at: now + hole.wait, wait, ..hole });
-        Some((self.next, self.hole_end() - 1))
+        let tries = hole.tries.saturating_add(1);
+        self.hole = Some(Hole { ask_at: now + hole.wait, wait, tries, ..hole });
+        Some(Missing { first: self.next, last: self.hole_end() - 1, tries: hole.tries })
     }
 
     /// Gives up every hole: what is held is delivered, what is missing reported.
@@ -187,12 +254,13 @@ impl ReceiveStream {
             self.give_up_hole(u64::MAX, out);
         }
         self.hole = None;
+        self.rumoured = None;
         debug_assert_eq!(self.held_bytes, 0);
     }
 
     fn overlaps_held(&self, first: u64, end: u64) -> bool {
         let before = self.held.range(..first).next_back();
-        before.is_some_and(|(start, (count, _))| start + u64::from(*count) > first)
+        before.is_some_and(|(_, frame)| frame.end() > first)
             || self.held.range(first..end).next().is_some()
     }
 
@@ -215,10 +283,10 @@ impl ReceiveStream {
         while let Some(entry) = self.held.first_entry()
             && *entry.key() == self.next
         {
-            let (first, (count, body)) = entry.remove_entry();
-            self.held_bytes -= body.len() + Self::FRAME_COST;
-            self.next = first + u64::from(count);
-            out.push(Released::Data { first, count, body });
+            let frame = entry.remove();
+            self.held_bytes -= frame.cost();
+            self.next = frame.end();
+            out.push(Released::Data(frame));
         }
     }
 
@@ -234,7 +302,8 @@ impl ReceiveStream {
         self.hole = (!self.is_complete()).then(|| Hole {
             ask_at: now + ask_in,
             wait,
-            give_up_at: now + self.patience,
+            tries: 0,
+            give_up_at: now + self.settings.repair_timeout,
         });
     }
 }
@@ -243,9 +312,12 @@ impl ReceiveStream {
 mod tests {
     use std::time::Duration;
 
+    use bytes::Bytes;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::frame::FRAME_COST;
+    use crate::{FrameKind, Incarnation, Lane};
 
     fn at(ms: u64) -> Time {
         Time::from_start(Duration::from_millis(ms))
@@ -255,13 +327,22 @@ mod tests {
         ReceiveStream::starting_after(0, Settings::default())
     }
 
+    fn frame(first: u64, count: u16, body: Bytes) -> Frame {
+        let (incarnation, kind) = (Incarnation([1; 16]), FrameKind::Data(Lane::Events));
+        Frame { incarnation, kind, first, count, body, wire: None }
+    }
+
     fn data(first: u64, count: u16) -> Released {
-        Released::Data { first, count, body: Bytes::new() }
+        Released::Data(frame(first, count, Bytes::new()))
+    }
+
+    fn missing(first: u64, last: u64, tries: u32) -> Option<Missing> {
+        Some(Missing { first, last, tries })
     }
 
     fn feed(stream: &mut ReceiveStream, ms: u64, first: u64, count: u16) -> Vec<Released> {
         let mut out = Vec::new();
-        stream.on_data(at(ms), first, count, Bytes::new(), &mut out);
+        stream.on_data(at(ms), frame(first, count, Bytes::new()), &mut out);
         out
     }
 
@@ -294,7 +375,8 @@ mod tests {
         let times: Vec<_> = asked.iter().map(|(at, _)| *at).collect();
         assert_eq!(times[..7], [12, 32, 72, 152, 312, 562, 812]);
         assert_eq!((times.len(), times.last()), (23, Some(&4_812)));
-        assert!(asked.iter().all(|(_, missing)| *missing == (2, 3)));
+        assert!(asked.iter().all(|(_, missing)| (missing.first, missing.last) == (2, 3)));
+        assert!(asked.iter().zip(0..).all(|((_, missing), tries)| missing.tries == tries));
         assert_eq!(out, [Released::Missed { first: 2, missed: 2 }, data(4, 1)]);
         // What was given up and comes late is not delivered: it was told missing.
         assert_eq!(feed(&mut stream, 6_000, 2, 2), []);
@@ -306,7 +388,7 @@ mod tests {
         feed(&mut stream, 0, 1, 1);
         stream.on_position(at(20), 5);
         assert_eq!(stream.on_deadline(at(39), &mut Vec::new()), None);
-        assert_eq!(stream.on_deadline(at(40), &mut Vec::new()), Some((2, 5)));
+        assert_eq!(stream.on_deadline(at(40), &mut Vec::new()), missing(2, 5, 0));
         assert_eq!(feed(&mut stream, 41, 2, 4), [data(2, 4)]);
         assert!(stream.is_complete() && stream.deadline().is_none());
     }
@@ -317,31 +399,33 @@ mod tests {
         let body = Bytes::from(vec![0; 64 * 1024]);
         let mut out = Vec::new();
         for i in 0..1_000 {
-            let accepted = stream.on_data(at(0), 2 + i, 1, body.clone(), &mut out);
+            let accepted = stream.on_data(at(0), frame(2 + i, 1, body.clone()), &mut out);
             assert_eq!(accepted == Accepted::Fresh, i < 15, "{i}");
             assert!(stream.held_bytes <= stream.settings.reorder_bytes);
         }
         assert_eq!(out, []);
-        stream.on_data(at(1), 1, 1, body.clone(), &mut out);
+        stream.on_data(at(1), frame(1, 1, body.clone()), &mut out);
         assert_eq!(out.len(), 16);
-        assert_eq!(stream.on_deadline(at(3), &mut out), Some((17, 1_001)));
+        assert_eq!(stream.on_deadline(at(3), &mut out), missing(17, 1_001, 0));
     }
 
     #[test]
-    fn what_is_gone_is_a_gap_at_once_and_what_follows_is_asked_for_at_once() {
+    fn what_nobody_has_is_a_gap_and_what_follows_is_asked_for_at_once() {
         let mut stream = stream();
         feed(&mut stream, 0, 5, 2);
         stream.on_position(at(0), 20);
         let mut out = Vec::new();
-        stream.on_gone(at(1), 11, &mut out);
+        stream.on_gone(at(1), 11);
+        assert_eq!((stream.gone_before(), stream.deadline()), (11, Some(at(1))));
+        stream.give_up(at(1), 11, &mut out);
         let missed = |first, missed| Released::Missed { first, missed };
         assert_eq!(out, [missed(1, 4), data(5, 2), missed(7, 4)]);
-        assert_eq!(stream.on_deadline(at(1), &mut out), Some((11, 20)));
+        assert_eq!(stream.on_deadline(at(1), &mut out), missing(11, 20, 0));
         // A sender cannot take back what was delivered, nor give up what it never sent.
         out.clear();
-        stream.on_gone(at(2), 9, &mut out);
+        stream.give_up(at(2), 9, &mut out);
         assert_eq!(out, []);
-        stream.on_gone(at(2), u64::MAX, &mut out);
+        stream.give_up(at(2), u64::MAX, &mut out);
         assert_eq!(out, [missed(11, 10)]);
         assert!(stream.is_complete());
     }
@@ -355,7 +439,7 @@ mod tests {
         // Each answer lets the next be asked for at once.
         for i in 0..100 {
             let asked = stream.on_deadline(at(2), &mut Vec::new());
-            assert_eq!(asked, Some((2 * i + 1, 2 * i + 1)));
+            assert_eq!(asked, missing(2 * i + 1, 2 * i + 1, 0));
             assert_eq!(feed(&mut stream, 2, 2 * i + 1, 1).len(), 2);
         }
         for i in 1..=100 {
@@ -372,20 +456,23 @@ mod tests {
         for i in 1..100_000 {
             feed(&mut stream, 0, 2 * i, 1);
         }
-        assert!(stream.held.len() <= stream.settings.reorder_bytes / ReceiveStream::FRAME_COST);
+        assert!(stream.held.len() <= stream.settings.reorder_bytes / FRAME_COST);
     }
 
     #[test]
-    fn after_a_goodbye_a_hole_is_given_up_soon() {
+    fn a_rumour_counts_only_once_the_stream_is_still() {
         let mut stream = stream();
-        feed(&mut stream, 0, 3, 1);
-        stream.on_goodbye(at(10));
-        let mut out = Vec::new();
-        while let Some(deadline) = stream.deadline() {
-            assert!(deadline <= at(60));
-            stream.on_deadline(deadline, &mut out);
+        feed(&mut stream, 0, 1, 1);
+        stream.on_rumour(at(0), 50);
+        for i in 2..=40 {
+            assert_eq!(feed(&mut stream, 10 * i, i, 1), [data(i, 1)]);
+            assert_eq!(stream.on_deadline(at(10 * i), &mut Vec::new()), None);
         }
-        assert_eq!(out, [Released::Missed { first: 1, missed: 2 }, data(3, 1)]);
+        assert_eq!(stream.deadline(), Some(at(500)));
+        assert_eq!(stream.on_deadline(at(500), &mut Vec::new()), missing(41, 50, 0));
+        stream.on_rumour(at(501), 50);
+        assert_eq!(feed(&mut stream, 502, 41, 10), [data(41, 10)]);
+        assert_eq!(stream.deadline(), None);
     }
 
     #[test]
@@ -393,7 +480,8 @@ mod tests {
         let mut stream = stream();
         feed(&mut stream, 0, 1, 4);
         let mut out = Vec::new();
-        let mut on = |first, count| stream.on_data(at(0), first, count, Bytes::new(), &mut out);
+        let mut on =
+            |first, count| stream.on_data(at(0), frame(first, count, Bytes::new()), &mut out);
         assert_eq!(on(3, 4), Accepted::Malformed);
         assert_eq!(on(10, 4), Accepted::Fresh);
         assert_eq!(on(12, 4), Accepted::Malformed);
@@ -422,14 +510,14 @@ mod tests {
                 now += wait;
                 stream.on_deadline(at(now), &mut out);
                 let (first, count) = frames[pick % frames.len()];
-                stream.on_data(at(now), first, count, Bytes::new(), &mut out);
+                stream.on_data(at(now), frame(first, count, Bytes::new()), &mut out);
             }
             stream.on_position(at(now), last);
             stream.finish(&mut out);
             let mut next = 1;
             for released in out {
                 let (first, n) = match released {
-                    Released::Data { first, count, .. } => (first, u64::from(count)),
+                    Released::Data(frame) => (frame.first, u64::from(frame.count)),
                     Released::Missed { first, missed } => (first, missed),
                 };
                 prop_assert_eq!(first, next);

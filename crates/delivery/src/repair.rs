@@ -1,66 +1,87 @@
-//! The sender's side of repair: what it sends again, and how fast.
+//! What is sent again, and how fast: own frames to who missed some, and those of
+//! others to who cannot ask their sender.
 
-use crate::control::Control;
+use crate::received::Received;
 use crate::replay_ring::ReplayRing;
-use crate::{Frame, Lane, Settings, Time};
+use crate::{Frame, Incarnation, Lane, Settings, Time};
 
-/// What is kept of what was sent, and the budget for sending it again.
+/// What is kept of what was sent and received, and the budget for sending it again.
 #[derive(Debug)]
 pub(crate) struct Repair {
     settings: Settings,
-    rings: [ReplayRing; 2],
+    sent: [ReplayRing; 2],
+    received: Received,
     /// Bytes that may be sent again now: a token bucket of one second's worth,
     /// below zero by what the last frame was longer than it had.
     budget: i128,
     refilled: Time,
 }
 
+/// What to send to who asked.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Answer {
+    /// What comes before this number is not here; unless all that was asked for is.
+    pub(crate) lacks_before: Option<u64>,
+    /// As many as one request and the budget allow.
+    pub(crate) frames: Vec<Frame>,
+}
+
 impl Repair {
     pub(crate) fn new(settings: Settings, now: Time) -> Self {
-        let (rings, budget) = (Default::default(), settings.repair_rate as i128);
-        Self { settings, rings, budget, refilled: now }
+        let (sent, received) = Default::default();
+        let budget = settings.repair_rate as i128;
+        Self { settings, sent, received, budget, refilled: now }
     }
 
     /// Keeps a frame that is being sent.
-    pub(crate) fn keep(&mut self, lane: Lane, frame: Frame) {
-        self.rings[lane.index()].push(frame, self.settings.replay_bytes);
+    pub(crate) fn keep_sent(&mut self, lane: Lane, frame: Frame) {
+        self.sent[lane.index()].push(frame, self.settings.replay_bytes);
     }
 
-    /// Bytes kept, both lanes.
-    pub(crate) fn bytes(&self) -> usize {
-        self.rings.iter().map(ReplayRing::bytes).sum()
+    /// Keeps a frame that came and was delivered.
+    pub(crate) fn keep_received(&mut self, lane: Lane, frame: &Frame) {
+        self.received.keep(lane, frame, self.settings.relay_bytes);
     }
 
-    /// What to send to who asked for `first` to `last`: perhaps a word that the
-    /// beginning is gone, then frames, as many as one request and the budget allow.
-    pub(crate) fn answer(
-        &mut self,
-        now: Time,
-        lane: Lane,
-        first: u64,
-        last: u64,
-    ) -> (Option<Control>, Vec<Frame>) {
+    /// Bytes kept of what was sent, both lanes.
+    pub(crate) fn sent_bytes(&self) -> usize {
+        self.sent.iter().map(ReplayRing::bytes).sum()
+    }
+
+    /// Bytes kept of what was received.
+    pub(crate) fn received_bytes(&self) -> usize {
+        self.received.bytes()
+    }
+
+    /// The answer to who asked for own events `first` to `last`.
+    pub(crate) fn own(&mut self, now: Time, lane: Lane, first: u64, last: u64) -> Answer {
         self.refill(now);
-        let ring = &self.rings[lane.index()];
-        let Some(oldest) = ring.oldest() else {
-            // Nothing is kept: all that was asked for is gone.
-            return (Some(Control::Gone { lane, before: last.saturating_add(1) }), Vec::new());
-        };
-        let gone = (first < oldest)
-            .then(|| Control::Gone { lane, before: oldest.min(last.saturating_add(1)) });
-        let mut frames = Vec::new();
-        let mut burst = self.settings.repair_burst;
-        for frame in ring.range(first.max(oldest), last) {
-            let len = frame.body.len().max(1);
-            // A frame longer than what is left of a burst still goes if it is the first.
-            if (len > burst && !frames.is_empty()) || self.budget <= 0 {
-                break;
-            }
-            burst = burst.saturating_sub(len);
-            self.budget -= len as i128;
-            frames.push(frame.clone());
+        let frames = self.sent[lane.index()].range(first, last);
+        answer(&mut self.budget, self.settings.repair_burst, (first, last), frames)
+    }
+
+    /// The answer to who asked for another's events `first` to `last`, of which some
+    /// may be held behind a hole here.
+    pub(crate) fn of_other<'a>(
+        &'a mut self,
+        now: Time,
+        (from, lane): (Incarnation, Lane),
+        (first, last): (u64, u64),
+        held: impl Iterator<Item = &'a Frame>,
+    ) -> Answer {
+        self.refill(now);
+        let frames = self.received.range((from, lane), first, last).chain(held);
+        answer(&mut self.budget, self.settings.repair_burst, (first, last), frames)
+    }
+
+    /// Whether the budget allows to pass a frame on; takes it if so.
+    pub(crate) fn may_pass_on(&mut self, now: Time, frame: &Frame) -> bool {
+        self.refill(now);
+        let allowed = self.budget > 0;
+        if allowed {
+            self.budget -= frame.cost() as i128;
         }
-        (gone, frames)
+        allowed
     }
 
     fn refill(&mut self, now: Time) {
@@ -74,43 +95,83 @@ impl Repair {
     }
 }
 
+fn answer<'a>(
+    budget: &mut i128,
+    mut burst: usize,
+    (first, last): (u64, u64),
+    frames: impl Iterator<Item = &'a Frame>,
+) -> Answer {
+    let mut frames = frames.peekable();
+    let all = last.saturating_add(1);
+    let begin = frames.peek().map_or(all, |frame| frame.first.min(all));
+    let mut answer = Answer { lacks_before: (begin > first).then_some(begin), frames: Vec::new() };
+    for frame in frames {
+        let len = frame.cost();
+        // A frame longer than what is left of a burst still goes if it is the first.
+        if (len > burst && !answer.frames.is_empty()) || *budget <= 0 {
+            break;
+        }
+        burst = burst.saturating_sub(len);
+        *budget -= len as i128;
+        answer.frames.push(frame.clone());
+    }
+    answer
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{FrameKind, Incarnation};
+    use crate::FrameKind;
+
+    const LANE: Lane = Lane::Events;
+
+    fn frame(sender: u8, first: u64) -> Frame {
+        let (incarnation, kind) = (Incarnation([sender; 16]), FrameKind::Data(LANE));
+        Frame { incarnation, kind, first, count: 1, body: vec![0; 872].into(), wire: None }
+    }
 
     fn repair(settings: Settings, frames: u64) -> Repair {
         let mut repair = Repair::new(settings, Time::default());
-        for i in 0..frames {
-            let (incarnation, kind) = (Incarnation([1; 16]), FrameKind::Data(Lane::Events));
-            let body = vec![0; 1_000].into();
-            let frame = Frame { incarnation, kind, first: 1 + i, count: 1, body };
-            repair.keep(Lane::Events, frame);
-        }
+        (1..=frames).for_each(|first| repair.keep_sent(LANE, frame(1, first)));
         repair
     }
 
-    fn ask(repair: &mut Repair, ms: u64, first: u64, last: u64) -> (Option<Control>, Vec<u64>) {
-        let now = Time::from_start(Duration::from_millis(ms));
-        let (gone, frames) = repair.answer(now, Lane::Events, first, last);
-        (gone, frames.iter().map(|frame| frame.first).collect())
+    fn firsts(answer: Answer) -> (Option<u64>, Vec<u64>) {
+        (answer.lacks_before, answer.frames.iter().map(|frame| frame.first).collect())
+    }
+
+    fn ask(repair: &mut Repair, ms: u64, first: u64, last: u64) -> (Option<u64>, Vec<u64>) {
+        firsts(repair.own(Time::from_start(Duration::from_millis(ms)), LANE, first, last))
     }
 
     #[test]
     fn a_request_gets_its_range_in_bursts_and_is_told_what_is_gone() {
-        let replay_bytes = 10 * 1_096;
+        let replay_bytes = 10 * 1_000;
         let settings = Settings { repair_burst: 3_500, replay_bytes, ..Settings::default() };
         let mut repair = repair(settings, 20);
-        let gone = Some(Control::Gone { lane: Lane::Events, before: 11 });
-        assert_eq!(ask(&mut repair, 0, 5, 30), (gone, vec![11, 12, 13]));
+        assert_eq!(ask(&mut repair, 0, 5, 30), (Some(11), vec![11, 12, 13]));
         assert_eq!(ask(&mut repair, 0, 14, 15), (None, vec![14, 15]));
-        assert_eq!(ask(&mut repair, 0, 21, 30), (None, vec![]));
-        let all_gone = Some(Control::Gone { lane: Lane::Events, before: 4 });
-        assert_eq!(ask(&mut repair, 0, 2, 3), (all_gone, vec![]));
-        let never = repair.answer(Time::default(), Lane::Urgent, 1, 9);
-        assert_eq!(never, (Some(Control::Gone { lane: Lane::Urgent, before: 10 }), vec![]));
+        assert_eq!(ask(&mut repair, 0, 2, 3), (Some(4), vec![]), "all of it");
+        assert_eq!(ask(&mut repair, 0, 21, 30), (Some(31), vec![]));
+        let never = repair.own(Time::default(), Lane::Urgent, 1, 9);
+        assert_eq!(firsts(never), (Some(10), vec![]));
+    }
+
+    #[test]
+    fn what_others_sent_is_given_with_what_is_held_behind_a_hole() {
+        let mut repair = repair(Settings::default(), 0);
+        (3..=5).for_each(|first| repair.keep_received(LANE, &frame(2, first)));
+        let held = [frame(2, 8), frame(2, 9)];
+        let mut ask = |first, last| {
+            let held = held.iter().filter(|frame| (first..=last).contains(&frame.first));
+            let stream = (Incarnation([2; 16]), LANE);
+            firsts(repair.of_other(Time::default(), stream, (first, last), held))
+        };
+        assert_eq!(ask(1, 4), (Some(3), vec![3, 4]));
+        assert_eq!(ask(6, 9), (Some(8), vec![8, 9]));
+        assert_eq!(ask(10, 12), (Some(13), vec![]));
     }
 
     #[test]
@@ -122,5 +183,6 @@ mod tests {
             total += ask(&mut repair, ms, 1, 100).1.len();
         }
         assert!((29..=32).contains(&total), "{total} frames of 1,000 bytes in 2 s and a bucket");
+        assert!(!repair.may_pass_on(Time::from_start(Duration::from_secs(2)), &frame(1, 1)));
     }
 }

@@ -5,24 +5,24 @@ use crate::Frame;
 /// The latest frames of one lane, for who missed some.
 #[derive(Debug, Default)]
 pub(crate) struct ReplayRing {
-    /// Without holes: each begins where the one before ends.
+    /// In order of their numbers; of what was received, with the holes that it had.
     frames: VecDeque<Frame>,
     bytes: usize,
 }
 
 impl ReplayRing {
-    /// What a frame costs besides its body.
-    const FRAME_COST: usize = 96;
-
     /// Keeps the next frame; past `limit` bytes the oldest go.
     pub(crate) fn push(&mut self, frame: Frame, limit: usize) {
-        self.bytes += cost(&frame);
+        self.bytes += frame.cost();
         self.frames.push_back(frame);
-        while self.bytes > limit
-            && let Some(oldest) = self.frames.pop_front()
-        {
-            self.bytes -= cost(&oldest);
-        }
+        while self.bytes > limit && self.pop_oldest().is_some() {}
+    }
+
+    /// Takes the oldest frame away; gives the bytes that it took.
+    pub(crate) fn pop_oldest(&mut self) -> Option<usize> {
+        let cost = self.frames.pop_front()?.cost();
+        self.bytes -= cost;
+        Some(cost)
     }
 
     /// Number of the first event still held.
@@ -32,21 +32,13 @@ impl ReplayRing {
 
     /// The frames that have events from `first` to `last`, oldest first.
     pub(crate) fn range(&self, first: u64, last: u64) -> impl Iterator<Item = &Frame> {
-        let start = self.frames.partition_point(|frame| end(frame) <= first);
+        let start = self.frames.partition_point(|frame| frame.end() <= first);
         self.frames.range(start..).take_while(move |frame| frame.first <= last)
     }
 
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
-}
-
-fn end(frame: &Frame) -> u64 {
-    frame.first + u64::from(frame.count)
-}
-
-fn cost(frame: &Frame) -> usize {
-    frame.body.len() + ReplayRing::FRAME_COST
 }
 
 #[cfg(test)]
@@ -58,8 +50,8 @@ mod tests {
         let mut ring = ReplayRing::default();
         for i in 0..frames {
             let (incarnation, kind) = (Incarnation([1; 16]), FrameKind::Data(Lane::Events));
-            let (first, body) = (1 + 10 * i, vec![0; 104].into());
-            ring.push(Frame { incarnation, kind, first, count: 10, body }, limit);
+            let (first, body) = (1 + 10 * i, vec![0; 72].into());
+            ring.push(Frame { incarnation, kind, first, count: 10, body, wire: None }, limit);
             assert!(ring.bytes() <= limit);
         }
         ring

@@ -31,14 +31,35 @@ pub struct Settings {
     /// everything both ways still fills it; a peer that is silent altogether has
     /// failed before.
     pub repair_timeout: Duration,
-    /// As `repair_timeout`, of a peer that said goodbye and answers no more. 50 ms.
+    /// How long what is missing of a peer that said goodbye is waited for at least: it
+    /// may have been overtaken. 50 ms.
     pub goodbye_timeout: Duration,
+    /// How long the others are asked about a peer that seems dead or said goodbye: do
+    /// they hear it, and what have they of it that is missing here? 300 ms: four
+    /// questions. The asking is part of the failure timeout.
+    pub settle: Duration,
+    /// What others say a peer has sent counts once its stream was still for this long;
+    /// before, it is most likely on its way. 100 ms.
+    pub rumour_delay: Duration,
+    /// How often digests are sent at most: what a node knows of the others, on its
+    /// heartbeats. 250 ms while events come, times one for each 25 peers; 1 s without.
+    pub digest_interval: Duration,
+    /// A peer not heard directly for this long, of which others hear, is listened to
+    /// through one of them. 1.5 s: one heartbeat may be lost; while events of it are
+    /// missing, a sixth of that.
+    pub relay_after: Duration,
+    /// How long a peer passes on what comes from another without being asked again.
+    /// 2 s; asked four times as often.
+    pub relay_lease: Duration,
     /// Most bytes held behind a hole, per stream. 1 MiB; what comes beyond is
     /// dropped and asked for again when the hole is filled.
     pub reorder_bytes: usize,
     /// Most bytes of sent frames kept for who missed some, per lane. 32 MiB; past
     /// it the oldest go, and who asks for them is told so.
     pub replay_bytes: usize,
+    /// Most bytes of received frames kept for who missed some and cannot ask their
+    /// sender, of all senders together. 32 MiB; past it the oldest go.
+    pub relay_bytes: usize,
     /// Most bytes sent and not confirmed by the slowest active receiver, per lane.
     /// 4 MiB; past it the lane is closed and publishers wait.
     pub window: usize,
@@ -54,6 +75,9 @@ pub struct Settings {
     /// Most bytes sent again in a second, to all peers. 64 MiB: live traffic goes
     /// first.
     pub repair_rate: usize,
+    /// Most peers that one stream is passed on to, and most that await an answer about
+    /// one peer. 64; more are not served.
+    pub max_followers: usize,
     /// Most live peers. 1,024; more are not heard, and counted.
     pub max_peers: usize,
     /// Most departed peers whose positions are remembered, so that a peer that
@@ -79,13 +103,20 @@ impl Default for Settings {
             nak_retry_max: Duration::from_millis(250),
             repair_timeout: Duration::from_secs(5),
             goodbye_timeout: Duration::from_millis(50),
+            settle: Duration::from_millis(300),
+            rumour_delay: Duration::from_millis(100),
+            digest_interval: Duration::from_millis(250),
+            relay_after: Duration::from_millis(1_500),
+            relay_lease: Duration::from_secs(2),
             reorder_bytes: 1 << 20,
             replay_bytes: 32 << 20,
+            relay_bytes: 32 << 20,
             window: 4 << 20,
             lag_timeout: Duration::from_millis(500),
             ack_delay: Duration::from_millis(20),
             repair_burst: 256 << 10,
             repair_rate: 64 << 20,
+            max_followers: 64,
             max_peers: 1024,
             max_departed: 4096,
             lobby_bytes: 1 << 20,

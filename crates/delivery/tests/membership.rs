@@ -259,6 +259,7 @@ fn a_goodbye_after_impossible_positions_does_no_harm() {
         first: 50,
         count: 0,
         body: body.into(),
+        wire: None,
     };
     mesh.put(id(1), Destination::All, &frame);
     mesh.nodes.remove(&id(1));
@@ -278,6 +279,7 @@ fn numbers_near_the_last_do_not_overflow_a_counter() {
             first: u64::MAX - 10,
             count: 5,
             body: "x".into(),
+            wire: None,
         };
         mesh.put(id(n), Destination::All, &frame);
         mesh.nodes.remove(&id(n));

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mailmesh_delivery::{Incarnation, NodeName};
+use mailmesh_delivery::{Incarnation, NodeName, PeerInfo, Reach};
 use mailmesh_events::Event;
 use mailmesh_transport::Driver;
 use parking_lot::Mutex;
@@ -93,8 +93,15 @@ impl Cluster {
     #[must_use]
     pub fn members(&self) -> Vec<Member> {
         let peers = self.inner.driver.peers();
-        let mut members: Vec<_> =
-            peers.iter().map(|(peer, heard_ago)| Member::new(peer, *heard_ago)).collect();
+        let name_of = |incarnation| {
+            let named = peers.iter().find(|(peer, _)| peer.incarnation == incarnation);
+            named.map(|(peer, _)| peer.name.clone())
+        };
+        let member = |(peer, heard_ago): &(PeerInfo, _)| match peer.reach {
+            Reach::Relayed { via } => Member::new(peer, *heard_ago, name_of(via)),
+            _ => Member::new(peer, *heard_ago, None),
+        };
+        let mut members: Vec<_> = peers.iter().map(member).collect();
         members.sort_by(|a, b| (&a.name, a.incarnation).cmp(&(&b.name, b.incarnation)));
         members
     }
@@ -155,6 +162,9 @@ impl Cluster {
             naks: counters.delivery.naks,
             sent_again: counters.delivery.replayed_frames,
             replay_bytes: counters.replay_bytes,
+            pulls: counters.delivery.pulls,
+            passed_on: counters.delivery.relayed_frames,
+            relay_bytes: counters.relay_bytes,
             set_aside: counters.delivery.set_aside,
             reorder_dropped: counters.delivery.reorder_dropped,
             lobby_dropped: counters.delivery.unknown_sender,

@@ -20,15 +20,19 @@ pub struct Member {
     pub started: UnixMillis,
     /// How long ago it was heard, in milliseconds.
     pub heard_ms_ago: u64,
+    /// The node that passes on what it sends, while the way to it is cut.
+    pub relayed_via: Option<NodeName>,
 }
 
 impl Member {
-    pub(crate) fn new(peer: &PeerInfo, heard_ago: Duration) -> Self {
+    /// A member, who is passed on by `via`.
+    pub(crate) fn new(peer: &PeerInfo, heard_ago: Duration, via: Option<NodeName>) -> Self {
         Self {
             name: peer.name.clone(),
             incarnation: peer.incarnation,
             started: UnixMillis(peer.started_ms),
             heard_ms_ago: u64::try_from(heard_ago.as_millis()).unwrap_or(u64::MAX),
+            relayed_via: via,
         }
     }
 

@@ -28,6 +28,7 @@ struct Logs {
     unsealed: LogThrottle,
     refused: LogThrottle,
     conflict: LogThrottle,
+    reach: LogThrottle,
 }
 
 impl MeshSink {
@@ -153,7 +154,7 @@ impl MeshSink {
         self.members.insert(peer.incarnation, Member::reference(peer));
         self.mesh.reconciler.lock().on_joined(peer.incarnation);
         self.mesh.member_count.send_replace(self.members.len());
-        self.mesh.offer(&Incoming::Joined(Member::new(peer, Duration::ZERO)));
+        self.mesh.offer(&Incoming::Joined(Member::new(peer, Duration::ZERO, None)));
     }
 
     fn left(&mut self, peer: &delivery::PeerInfo, reason: delivery::LeaveReason) {
@@ -166,8 +167,24 @@ impl MeshSink {
         self.members.remove(&peer.incarnation);
         self.mesh.reconciler.lock().on_left(peer.incarnation);
         self.mesh.member_count.send_replace(self.members.len());
-        let member = Member::new(peer, Duration::ZERO);
+        let member = Member::new(peer, Duration::ZERO, None);
         self.mesh.offer(&Incoming::Left { member, reason });
+    }
+
+    fn reach(&self, peer: Incarnation, reach: delivery::Reach) {
+        let Some(member) = self.members.get(&peer).filter(|_| self.logs.reach.is_ready()) else {
+            return;
+        };
+        match reach {
+            delivery::Reach::Relayed { via } => {
+                let via = self.members.get(&via).map_or("?", |via| via.name.as_str());
+                tracing::warn!(
+                    name = %member.name, via,
+                    "the way to a node is cut; another passes on what it sends. Check the network between the two"
+                );
+            }
+            _ => tracing::info!(name = %member.name, "a node is heard directly again"),
+        }
     }
 
     fn conflict(&self, conflict: &delivery::Conflict) {
@@ -208,6 +225,7 @@ impl Sink for MeshSink {
             Output::Joined(peer) => self.joined(&peer),
             Output::Left { peer, reason } => self.left(&peer, reason),
             Output::Conflict(conflict) => self.conflict(&conflict),
+            Output::Reach { peer, reach } => self.reach(peer, reach),
             Output::Tag { from, tag } => self.digest(from, &tag),
             Output::Direct { from, body } => self.sync(from, &body),
             _ => {}

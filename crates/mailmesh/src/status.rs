@@ -55,6 +55,12 @@ pub struct Status {
     pub sent_again: u64,
     /// Bytes kept for sending again.
     pub replay_bytes: usize,
+    /// Of the requests, those to other nodes than the sender.
+    pub pulls: u64,
+    /// Frames of other nodes passed on to who cannot hear them.
+    pub passed_on: u64,
+    /// Bytes of received frames kept for that.
+    pub relay_bytes: usize,
     /// Times a member was no longer waited for because it confirmed nothing.
     pub set_aside: u64,
     /// Frames dropped behind a hole for want of room; they are asked for again.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use mailmesh_codec::{CodecError, FrameKind, Header, Opener, Sealer};
 use mailmesh_delivery as delivery;
-use mailmesh_transport::{LogThrottle, Open, Seal};
+use mailmesh_transport::{LogThrottle, Open, Opened, Seal};
 
 use crate::status::Refused;
 
@@ -25,6 +25,7 @@ impl Seal for SealFrames {
             delivery::FrameKind::Data(lane) => (FrameKind::Data, lane as u8),
             delivery::FrameKind::Control => (FrameKind::Control, CONTROL_LANE),
             delivery::FrameKind::Direct => (FrameKind::Direct, CONTROL_LANE),
+            delivery::FrameKind::Relay => (FrameKind::Relay, CONTROL_LANE),
         };
         let (incarnation, first, count) = (frame.incarnation.0, frame.first, frame.count);
         let header = Header { kind, lane, incarnation, first, count };
@@ -39,24 +40,39 @@ pub(crate) struct OpenFrames {
 }
 
 impl Open for OpenFrames {
-    fn open(&mut self, bytes: &[u8]) -> Option<delivery::Frame> {
-        let frame = self.opener.open(bytes).and_then(|(header, body)| frame(&header, body));
-        frame.inspect_err(|error| self.refusals.count(error)).ok()
+    fn open(&mut self, bytes: Bytes) -> Option<Opened> {
+        let opened = self.frame(bytes).and_then(|outer| match outer.kind {
+            delivery::FrameKind::Relay => {
+                let (frame, via) = (self.frame(outer.body)?, Some(outer.incarnation));
+                Ok(Opened { frame, via })
+            }
+            _ => Ok(Opened { frame: outer, via: None }),
+        });
+        opened.inspect_err(|error| self.refusals.count(error)).ok()
     }
 }
 
-fn frame(header: &Header, body: Bytes) -> Result<delivery::Frame, CodecError> {
+impl OpenFrames {
+    fn frame(&mut self, wire: Bytes) -> Result<delivery::Frame, CodecError> {
+        let (header, body) = self.opener.open(&wire)?;
+        frame(&header, body, wire)
+    }
+}
+
+fn frame(header: &Header, body: Bytes, wire: Bytes) -> Result<delivery::Frame, CodecError> {
     let kind = match (header.kind, header.lane) {
         (FrameKind::Data, 0) => delivery::FrameKind::Data(delivery::Lane::Urgent),
         (FrameKind::Data, 1) => delivery::FrameKind::Data(delivery::Lane::Events),
         (FrameKind::Control, CONTROL_LANE) => delivery::FrameKind::Control,
         (FrameKind::Direct, CONTROL_LANE) => delivery::FrameKind::Direct,
+        (FrameKind::Relay, CONTROL_LANE) => delivery::FrameKind::Relay,
         (_, lane) => {
             return Err(CodecError::Header { what: "lane", value: lane.into() });
         }
     };
     let incarnation = delivery::Incarnation(header.incarnation);
-    Ok(delivery::Frame { incarnation, kind, first: header.first, count: header.count, body })
+    let (first, count, wire) = (header.first, header.count, Some(wire));
+    Ok(delivery::Frame { incarnation, kind, first, count, body, wire })
 }
 
 /// Frames that were refused, by the sort of reason. Each sort is logged at most

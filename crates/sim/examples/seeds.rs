@@ -1,21 +1,137 @@
-//! Runs seeds and says which fail.
+//! Runs seeds on all processors, and says of the first that fails how it does.
 //!
-//! `cargo run --release -p mailmesh-sim --example seeds -- FIRST COUNT NODES`
+//! `cargo run --release -p mailmesh-sim --example seeds -- --seeds 1000 --nodes 12`
 
-use mailmesh_sim::{Faults, Simulation};
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Instant, SystemTime};
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut args = std::env::args().skip(1).map(|text| text.parse::<u64>());
-    let mut next = |default| args.next().unwrap_or(Ok(default));
-    let (first, count, nodes) = (next(1)?, next(100)?, next(5)?);
-    let mut failed = 0;
-    for seed in first..first + count {
-        if let Err(violation) = Simulation::run(seed, usize::try_from(nodes)?, Faults::drawn(seed))
-        {
-            println!("{violation}, {:?}", Faults::drawn(seed));
-            failed += 1;
-        }
+use clap::Parser;
+use mailmesh_sim::{Plan, Report, Simulation, Violation, shrink};
+
+/// Whole clusters in virtual time, with faults drawn from seeds.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask sim", bin_name = "cargo xtask sim")]
+struct Args {
+    /// How many seeds.
+    #[arg(long, default_value_t = 100)]
+    seeds: u64,
+    /// Nodes of each cluster, from 2; or a range like 5-50, of which each seed has one.
+    #[arg(long, default_value = "12", value_parser = nodes)]
+    nodes: (u64, u64),
+    /// The first seed; drawn from the time without one.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Print what happens in the run of the first seed.
+    #[arg(long)]
+    trace: bool,
+    /// Do not make the plan of a seed that fails shorter.
+    #[arg(long)]
+    no_shrink: bool,
+}
+
+fn nodes(text: &str) -> Result<(u64, u64), String> {
+    let (least, most) = text.split_once('-').unwrap_or((text, text));
+    let number = |text: &str| text.parse::<u64>().map_err(|error| format!("`{text}`: {error}"));
+    let (least, most) = (number(least)?, number(most)?);
+    if (2..=1_000).contains(&least) && (least..=1_000).contains(&most) {
+        Ok((least, most))
+    } else {
+        Err("2 to 1000 nodes, or a range of that".into())
     }
-    println!("{} passed, {failed} failed", count - failed);
-    Ok(())
+}
+
+impl Args {
+    fn plan(&self, seed: u64) -> Plan {
+        let (least, most) = self.nodes;
+        Plan::drawn(seed, usize::try_from(least + seed % (most - least + 1)).unwrap_or(2))
+    }
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let first = args.seed.unwrap_or_else(|| u64::try_from(now.as_millis()).unwrap_or(0));
+    println!("seeds {first} to {}", first.saturating_add(args.seeds - u64::from(args.seeds > 0)));
+    if args.trace {
+        let (result, lines) = Simulation::trace(&args.plan(first));
+        let mut out = std::io::stdout().lock();
+        let written = lines.iter().try_for_each(|line| writeln!(out, "{line}"));
+        // A reader that has seen enough is no failure.
+        if written.is_err() {
+            return ExitCode::SUCCESS;
+        }
+        println!("{result:?}");
+    }
+    let begin = Instant::now();
+    let (total, failed) = run(&args, first);
+    let (real, simulated) = (begin.elapsed().as_secs_f64(), total.elapsed.as_secs_f64());
+    println!(
+        "{} events published, {} delivered, {} told missing; {} restarts, {} failures noticed, {} ways through another",
+        total.published,
+        total.delivered,
+        total.missed,
+        total.restarts,
+        total.failures,
+        total.reach_changes
+    );
+    println!(
+        "{simulated:.0} simulated s in {real:.1} s, {:.0} a second; {} inputs",
+        simulated / real,
+        total.steps
+    );
+    for violation in failed.iter().take(20) {
+        println!("FAILED {violation}");
+    }
+    if let Some(violation) = failed.first().filter(|_| !args.no_shrink) {
+        explain(&args.plan(violation.seed));
+    }
+    println!("{} passed, {} failed", args.seeds - failed.len() as u64, failed.len());
+    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Every seed, on as many threads as there are processors.
+fn run(args: &Args, first: u64) -> (Report, Vec<Violation>) {
+    let next = AtomicU64::new(0);
+    let results = Mutex::new((Report::default(), Vec::new()));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    if index >= args.seeds {
+                        return;
+                    }
+                    let result = Simulation::run(&args.plan(first.saturating_add(index)));
+                    if let Ok(mut results) = results.lock() {
+                        match result {
+                            Ok(report) => results.0.add(&report),
+                            Err(violation) => results.1.push(violation),
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let (report, mut failed) = results.into_inner().unwrap_or_default();
+    failed.sort_by_key(|violation| violation.seed);
+    (report, failed)
+}
+
+/// The shortest plan that fails, and its last moments.
+fn explain(plan: &Plan) {
+    let Some((short, violation)) = shrink(plan) else { return };
+    println!(
+        "\n{} of {} steps are enough, with {:?}:",
+        short.steps.len(),
+        plan.steps.len(),
+        short.faults
+    );
+    short.steps.iter().for_each(|step| println!("{step}"));
+    println!("{violation}\n\nthe last 60 lines of its trace:");
+    let (_, lines) = Simulation::trace(&short);
+    lines.iter().skip(lines.len().saturating_sub(60)).for_each(|line| println!("{line}"));
 }

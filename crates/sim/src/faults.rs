@@ -1,6 +1,9 @@
 use std::time::Duration;
 
-/// What goes wrong in a run, and how often. Chances are in thousandths.
+use fastrand::Rng;
+
+/// What goes wrong in a run, and how often. Chances are in thousandths; those "a
+/// second" are of the whole cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Faults {
@@ -11,12 +14,32 @@ pub struct Faults {
     /// Longest delay beyond the link's own; what is delayed is overtaken.
     pub jitter: Duration,
     /// Chance a second that a pair of nodes stops hearing each other, for up to
-    /// ten seconds; half of these cuts are of one direction only.
+    /// eight seconds; half of these cuts are of one direction only.
     pub cuts: u32,
+    /// Chance a second that a node hears nobody and nobody hears it, for up to eight
+    /// seconds.
+    pub isolations: u32,
     /// Chance a second that a node crashes; it starts again with a new life.
     pub crashes: u32,
     /// Chance a second that a node leaves in good order and starts again.
     pub goodbyes: u32,
+    /// Chance a second that a node stands still, for up to eight seconds; what comes
+    /// meanwhile waits, as far as there is room.
+    pub freezes: u32,
+    /// Chance a second that a node handles only a frame a millisecond, for up to four
+    /// seconds, with little room for what waits.
+    pub slowness: u32,
+    /// Chance a second that the bus says that a link closed or opened, right or wrong.
+    pub hints: u32,
+    /// Chance a second that a second node of a name starts.
+    pub twins: u32,
+    /// Chance a second that a recorded frame, or a forged one, is put before a node.
+    pub forgeries: u32,
+    /// Clocks run up to so many thousandths too fast or too slow, and their starts
+    /// differ.
+    pub drift: u32,
+    /// Every bound is so small that it is reached.
+    pub small_bounds: bool,
 }
 
 impl Faults {
@@ -24,15 +47,23 @@ impl Faults {
     /// that combinations differ (swarm testing: Groce et al., ISSTA 2012).
     #[must_use]
     pub fn drawn(seed: u64) -> Self {
-        let mut rng = fastrand::Rng::with_seed(seed ^ 0xFA17);
+        let mut rng = Rng::with_seed(seed ^ 0xFA17);
         let mut some = |most: u32| if rng.bool() { rng.u32(1..=most) } else { 0 };
         Self {
             loss: some(300),
             duplication: some(200),
             jitter: Duration::from_millis(some(120).into()),
-            cuts: some(150),
-            crashes: some(60),
-            goodbyes: some(60),
+            cuts: some(300),
+            isolations: some(100),
+            crashes: some(100),
+            goodbyes: some(100),
+            freezes: some(100),
+            slowness: some(100),
+            hints: some(500),
+            twins: some(50),
+            forgeries: some(2_000),
+            drift: some(10),
+            small_bounds: some(4) == 1,
         }
     }
 }

@@ -5,24 +5,32 @@
 //! socket or reads a clock.
 //!
 //! - [`Faults`]: what goes wrong, and how often; drawn per seed.
+//! - [`Plan`]: what happens when; drawn from the seed before the run.
 //! - [`Simulation`]: nodes, the network between them, and virtual time.
 //! - [`Oracle`]: sees only what was published and what came out, and says whether
 //!   the promise was kept. It shares no code with the core.
+//! - [`shrink`]: the shortest plan that still fails.
 //!
 //! ```
-//! use mailmesh_sim::{Faults, Simulation};
+//! use mailmesh_sim::{Plan, Simulation};
 //!
-//! let report = Simulation::run(7, 4, Faults::drawn(7)).expect("the promise was kept");
+//! let plan = Plan::drawn(7, 4);
+//! let report = Simulation::run(&plan).expect("the promise was kept");
 //! assert!(report.published > 0);
 //! // The same seed is the same run.
-//! assert_eq!(Simulation::run(7, 4, Faults::drawn(7)), Ok(report));
+//! assert_eq!(Simulation::run(&Plan::drawn(7, 4)), Ok(report));
 //! ```
 
 mod faults;
 mod network;
 mod oracle;
+mod plan;
+mod seat;
+mod shrink;
 mod simulation;
 
 pub use faults::Faults;
 pub use oracle::{Oracle, Violation};
+pub use plan::{Action, Plan, Step};
+pub use shrink::shrink;
 pub use simulation::{Report, Simulation};

@@ -1,96 +1,106 @@
 //! Frames on their way.
 
-use std::collections::BTreeMap;
-#[cfg(test)]
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use fastrand::Rng;
-use mailmesh_delivery::{Frame, Time};
+use mailmesh_delivery::{Frame, Incarnation, Time};
 
 use crate::Faults;
 
 /// How long a frame takes at least.
 const LATENCY: Duration = Duration::from_micros(200);
-/// Most frames on their way; more are lost, as on a full link.
-const CAPACITY: usize = 100_000;
+/// Latest frames kept for who puts old ones on the network again.
+const RECORDED: usize = 256;
+
+/// A frame, and who passed it on if not its sender.
+#[derive(Debug, Clone)]
+pub(crate) struct Packet {
+    pub(crate) frame: Frame,
+    pub(crate) via: Option<Incarnation>,
+}
 
 /// The network between nodes, who are numbered.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Network {
-    /// By arrival, then by the order of sending.
-    on_the_way: BTreeMap<(Time, u64), (usize, Frame)>,
-    sent: u64,
+    rng: Rng,
+    faults: Faults,
     /// Directed pairs that carry nothing, until when.
     cuts: BTreeMap<(usize, usize), Time>,
+    recorded: VecDeque<Packet>,
 }
 
 impl Network {
+    pub(crate) fn new(seed: u64, faults: Faults) -> Self {
+        let rng = Rng::with_seed(seed ^ 0x4E45_5457);
+        Self { rng, faults, cuts: BTreeMap::new(), recorded: VecDeque::new() }
+    }
+
+    /// When the copies of a packet arrive: none if it is lost.
     pub(crate) fn send(
         &mut self,
         now: Time,
         (from, to): (usize, usize),
-        frame: &Frame,
-        faults: &Faults,
-        rng: &mut Rng,
-    ) {
+        packet: &Packet,
+    ) -> [Option<Time>; 2] {
         let is_cut = self.cuts.get(&(from, to)).is_some_and(|until| *until > now);
-        if is_cut || rng.u32(..1000) < faults.loss || self.on_the_way.len() >= CAPACITY {
-            return;
+        if is_cut || self.happens(self.faults.loss) {
+            return [None; 2];
         }
-        let copies = if rng.u32(..1000) < faults.duplication { 2 } else { 1 };
-        for _ in 0..copies {
-            let most = u64::try_from(faults.jitter.as_micros()).unwrap_or(0);
-            let jitter = Duration::from_micros(if most == 0 { 0 } else { rng.u64(0..=most) });
-            self.sent += 1;
-            self.on_the_way.insert((now + LATENCY + jitter, self.sent), (to, frame.clone()));
+        if self.faults.forgeries > 0 {
+            if self.recorded.len() >= RECORDED {
+                self.recorded.pop_front();
+            }
+            self.recorded.push_back(packet.clone());
         }
+        let again = self.happens(self.faults.duplication);
+        [Some(self.arrival(now)), again.then(|| self.arrival(now))]
+    }
+
+    /// One of the latest packets.
+    pub(crate) fn recorded(&self, which: u32) -> Option<Packet> {
+        let index = usize::try_from(which).unwrap_or(0).checked_rem(self.recorded.len())?;
+        self.recorded.get(index).cloned()
     }
 
     pub(crate) fn cut(&mut self, from: usize, to: usize, until: Time) {
-        self.cuts.insert((from, to), until);
+        let cut = self.cuts.entry((from, to)).or_insert(until);
+        *cut = until.max(*cut);
     }
 
-    pub(crate) fn heal(&mut self) {
+    /// From now on every frame arrives, in time.
+    pub(crate) fn calm(&mut self) {
+        self.faults = Faults::default();
         self.cuts.clear();
     }
 
-    /// When the next frame arrives.
-    pub(crate) fn next_arrival(&self) -> Option<Time> {
-        self.on_the_way.keys().next().map(|(at, _)| *at)
+    fn happens(&mut self, thousandths: u32) -> bool {
+        thousandths > 0 && self.rng.u32(..1_000) < thousandths
     }
 
-    /// The next frame that has arrived by `now`.
-    pub(crate) fn arrival(&mut self, now: Time) -> Option<(usize, Frame)> {
-        let entry = self.on_the_way.first_entry()?;
-        (entry.key().0 <= now).then(|| entry.remove())
-    }
-
-    /// The nodes that some frame is on its way to.
-    #[cfg(test)]
-    pub(crate) fn destinations(&self) -> BTreeSet<usize> {
-        self.on_the_way.values().map(|(to, _)| *to).collect()
+    fn arrival(&mut self, now: Time) -> Time {
+        let most = u64::try_from(self.faults.jitter.as_micros()).unwrap_or(0);
+        let jitter = if most == 0 { 0 } else { self.rng.u64(0..=most) };
+        now + LATENCY + Duration::from_micros(jitter)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use mailmesh_delivery::{FrameKind, Incarnation};
+    use mailmesh_delivery::FrameKind;
 
     use super::*;
 
     #[test]
     fn a_cut_is_of_one_direction_and_ends() {
         let incarnation = Incarnation([0; 16]);
-        let frame =
-            Frame { incarnation, kind: FrameKind::Control, first: 1, count: 0, body: "".into() };
-        let (mut network, mut rng) = (Network::default(), Rng::with_seed(1));
+        let (kind, body) = (FrameKind::Control, "".into());
+        let frame = Frame { incarnation, kind, first: 1, count: 0, body, wire: None };
+        let packet = Packet { frame, via: None };
+        let mut network = Network::new(1, Faults::default());
         let at = |ms| Time::from_start(Duration::from_millis(ms));
         network.cut(0, 1, at(10));
-        for (now, pair) in [(0, (0, 1)), (0, (1, 0)), (10, (0, 1))] {
-            network.send(at(now), pair, &frame, &Faults::default(), &mut rng);
-        }
-        assert_eq!(network.destinations(), BTreeSet::from([0, 1]));
-        assert_eq!(network.on_the_way.len(), 2);
+        let mut arrives = |now, pair| network.send(at(now), pair, &packet)[0].is_some();
+        assert!(!arrives(0, (0, 1)) && arrives(0, (1, 0)) && arrives(10, (0, 1)));
     }
 }

@@ -1,17 +1,21 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fastrand::Rng;
 use mailmesh_delivery::{
-    Destination, Identity, Incarnation, Lane, LeaveReason, Node, Output, Settings, Time,
+    Destination, Frame, FrameKind, Identity, Incarnation, Lane, LeaveReason, Link, Node, Output,
+    Time,
 };
 
-use crate::network::Network;
-use crate::{Faults, Oracle, Violation};
+use crate::network::{Network, Packet};
+use crate::plan::{Action, Plan, Step};
+use crate::seat::{Clock, Seat};
+use crate::{Oracle, Violation};
 
-/// Virtual time with faults.
-const TROUBLE: Duration = Duration::from_secs(30);
-/// Virtual time without, after which all must be well.
-const CALM: Duration = Duration::from_secs(10);
+/// Virtual time without faults after the last step, after which all must be well.
+const CALM: Duration = Duration::from_secs(7);
+/// Times that a node may be woken at one moment before it counts as restless.
+const RESTLESS: u32 = 10_000;
 
 /// What happened in a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -27,189 +31,446 @@ pub struct Report {
     pub restarts: u64,
     /// Times a node was told that another failed.
     pub failures: u64,
+    /// Times the way to a peer began or ended to lead through another.
+    pub reach_changes: u64,
     /// Times a node did not publish because its lane was closed.
     pub closed: u64,
     /// Inputs handled.
     pub steps: u64,
+    /// Virtual time that passed.
+    pub elapsed: Duration,
+}
+
+impl Report {
+    /// Adds what happened in another run.
+    pub fn add(&mut self, other: &Self) {
+        self.published += other.published;
+        self.delivered += other.delivered;
+        self.missed += other.missed;
+        self.restarts += other.restarts;
+        self.failures += other.failures;
+        self.reach_changes += other.reach_changes;
+        self.closed += other.closed;
+        self.steps += other.steps;
+        self.elapsed += other.elapsed;
+    }
 }
 
 /// A cluster in virtual time.
 #[derive(Debug)]
-pub struct Simulation {
+pub struct Simulation<'a> {
+    pub(crate) plan: &'a Plan,
     rng: Rng,
-    faults: Faults,
-    now: Time,
-    nodes: Vec<Node>,
+    pub(crate) now: Time,
+    pub(crate) seats: Vec<Seat>,
+    /// Where each life sits.
+    places: BTreeMap<Incarnation, usize>,
     network: Network,
-    oracle: Oracle,
-    report: Report,
+    agenda: BTreeMap<(Time, u64), Item>,
+    planned: u64,
+    pub(crate) oracle: Oracle,
+    pub(crate) report: Report,
+    pub(crate) trace: Option<Vec<String>>,
     lives: u64,
+    woken: (Time, u32),
 }
 
-impl Simulation {
-    /// Runs `nodes` nodes through 30 s with `faults` and 10 s without.
+/// What happens at a moment.
+#[derive(Debug)]
+enum Item {
+    Arrive {
+        seat: usize,
+        life: Incarnation,
+        packet: Box<Packet>,
+    },
+    Wake {
+        seat: usize,
+    },
+    /// It goes on, or handles the next of what waits.
+    Handle {
+        seat: usize,
+    },
+    Return {
+        seat: usize,
+    },
+}
+
+impl<'a> Simulation<'a> {
+    /// Runs a plan, and some seconds without faults after it.
     ///
     /// # Errors
     /// The first breach of the promise.
-    ///
-    /// # Panics
-    /// With fewer than 2 nodes.
-    pub fn run(seed: u64, nodes: usize, faults: Faults) -> Result<Report, Violation> {
-        assert!(nodes >= 2, "a cluster has two nodes or more");
-        let mut simulation = Self {
-            rng: Rng::with_seed(seed),
-            faults,
+    pub fn run(plan: &'a Plan) -> Result<Report, Violation> {
+        Self::new(plan).play()
+    }
+
+    /// The same, with a line for whatever happens.
+    pub fn trace(plan: &'a Plan) -> (Result<Report, Violation>, Vec<String>) {
+        let mut simulation = Self::new(plan);
+        simulation.trace = Some(Vec::new());
+        let result = simulation.play();
+        (result, simulation.trace.unwrap_or_default())
+    }
+
+    fn new(plan: &'a Plan) -> Self {
+        Self {
+            plan,
+            rng: Rng::with_seed(plan.seed ^ 0x0057_4F52_4C44),
             now: Time::default(),
-            nodes: Vec::new(),
-            network: Network::default(),
-            oracle: Oracle::default(),
+            seats: (0..plan.nodes).map(Seat::new).collect(),
+            places: BTreeMap::new(),
+            network: Network::new(plan.seed, plan.faults),
+            agenda: BTreeMap::new(),
+            planned: 0,
+            oracle: Oracle::new(plan),
             report: Report::default(),
+            trace: None,
             lives: 0,
-        };
-        simulation.play(nodes).map_err(|what| Violation { what, seed })?;
-        Ok(simulation.report)
+            woken: Default::default(),
+        }
     }
 
-    fn play(&mut self, nodes: usize) -> Result<(), String> {
-        for index in 0..nodes {
-            let node = self.new_life(index);
-            self.nodes.push(node);
-        }
-        let end = self.now + TROUBLE;
-        while self.now < end {
-            self.tick()?;
-            self.trouble()?;
-            self.publish()?;
-        }
-        self.faults = Faults::default();
-        self.network.heal();
-        let end = self.now + CALM;
-        while self.now < end {
-            self.tick()?;
-        }
-        self.check_quiet()
+    fn play(&mut self) -> Result<Report, Violation> {
+        let result = self.play_all();
+        self.report.elapsed = self.now.elapsed();
+        let seed = self.plan.seed;
+        result.map(|()| self.report).map_err(|what| Violation {
+            what,
+            seed,
+            at: self.now.elapsed(),
+        })
     }
 
-    fn new_life(&mut self, index: usize) -> Node {
+    fn play_all(&mut self) -> Result<(), String> {
+        for seat in 0..self.plan.nodes {
+            self.begin_life(seat)?;
+        }
+        for step in &self.plan.steps {
+            self.pass_until(Time::from_start(step.at))?;
+            self.say(|| step.to_string());
+            self.act(step)?;
+        }
+        self.pass_until(Time::from_start(self.plan.calm_at()))?;
+        self.calm()?;
+        self.pass_until(self.now + CALM)?;
+        self.oracle.check_calm(&self.seats)
+    }
+
+    /// Every fault ends, and who is away comes back.
+    fn calm(&mut self) -> Result<(), String> {
+        self.say(|| "calm".into());
+        self.network.calm();
+        for seat in 0..self.seats.len() {
+            (self.seats[seat].frozen_until, self.seats[seat].slow_until) = (None, None);
+            self.schedule(self.now, Item::Handle { seat });
+            self.look_again(seat);
+        }
+        for name in 0..self.plan.nodes {
+            self.come_back(name)?;
+        }
+        Ok(())
+    }
+
+    fn act(&mut self, step: &Step) -> Result<(), String> {
+        let now = self.now;
+        match step.action {
+            Action::Publish { node, lane, frames, events } => {
+                for _ in 0..frames {
+                    self.publish(node, lane, events)?;
+                }
+            }
+            Action::Cut { from, to, both, lasts } => {
+                self.network.cut(from, to, now + lasts);
+                if both {
+                    self.network.cut(to, from, now + lasts);
+                }
+            }
+            Action::Isolate { node, lasts } => {
+                for other in 0..self.seats.len() {
+                    self.network.cut(node, other, now + lasts);
+                    self.network.cut(other, node, now + lasts);
+                }
+            }
+            Action::Crash { node, back_after, noticed } => {
+                let Some(life) = self.end_life(node) else { return Ok(()) };
+                self.schedule(now + back_after, Item::Return { seat: node });
+                if noticed {
+                    self.hint_all(life)?;
+                }
+            }
+            Action::Leave { node, back_after } => {
+                if !self.seats[node].is_frozen(now) && self.seats[node].node.is_some() {
+                    self.leave(node)?;
+                    self.schedule(now + back_after, Item::Return { seat: node });
+                }
+            }
+            Action::Freeze { node, lasts } => {
+                self.seats[node].frozen_until = Some(now + lasts);
+                self.schedule(now + lasts, Item::Handle { seat: node });
+            }
+            Action::Slow { node, lasts } => {
+                self.seats[node].slow_until = Some(now + lasts);
+                self.schedule(now, Item::Handle { seat: node });
+            }
+            Action::Hint { node, of, up } => {
+                let life = self.seats[of].node.as_ref().map(|node| node.identity().incarnation);
+                let link = if up { Link::Up } else { Link::Down };
+                if let Some(life) = life {
+                    self.hint(node, life, link)?;
+                }
+            }
+            Action::Twin { node } => {
+                if self.seats.len() < 2 * self.plan.nodes {
+                    self.seats.push(Seat::new(node));
+                    self.begin_life(self.seats.len() - 1)?;
+                }
+            }
+            Action::Forge { node, which } => self.forge(node, which)?,
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, seat: usize, lane: Lane, events: u16) -> Result<(), String> {
+        let now = self.now;
+        if self.seats[seat].is_frozen(now) {
+            return Ok(());
+        }
+        let Seat { node: Some(node), clock, .. } = &mut self.seats[seat] else { return Ok(()) };
+        if !node.is_open(lane) {
+            self.report.closed += 1;
+            return Ok(());
+        }
+        let from = node.identity().incarnation;
+        let first = node.position(lane) + 1;
+        let sent = node.send(clock.local(now), lane, events, body(from, lane, first, events));
+        let frame = sent.map_err(|error| error.to_string())?;
+        self.oracle.published(from, lane, events.into());
+        self.report.published += u64::from(events);
+        self.carry(seat, Destination::All, &Packet { frame, via: None });
+        self.settle(seat)
+    }
+
+    fn begin_life(&mut self, seat: usize) -> Result<(), String> {
         self.lives += 1;
         let mut incarnation = [0; 16];
         incarnation[..8].copy_from_slice(&self.rng.u64(..).to_be_bytes());
         incarnation[8..].copy_from_slice(&self.lives.to_be_bytes());
-        let name = format!("n{index}").parse();
-        let name = name.unwrap_or_else(|_| unreachable!("the name is a letter and digits"));
-        let identity = Identity::new(name, Incarnation(incarnation), self.lives);
-        Node::new(identity, Settings::default(), self.now)
-    }
-
-    /// A millisecond passes: arrivals and deadlines in their order.
-    fn tick(&mut self) -> Result<(), String> {
-        let until = self.now + Duration::from_millis(1);
-        loop {
-            self.drain()?;
-            let deadline = self.nodes.iter().filter_map(Node::next_deadline).min();
-            let next = deadline.into_iter().chain(self.network.next_arrival()).min();
-            let Some(next) = next.filter(|next| *next <= until) else {
-                break;
-            };
-            self.now = self.now.max(next);
-            self.report.steps += 1;
-            if let Some((to, frame)) = self.network.arrival(self.now) {
-                self.nodes[to].handle_frame(self.now, frame);
-                continue;
-            }
-            for node in &mut self.nodes {
-                if node.next_deadline().is_some_and(|deadline| deadline <= self.now) {
-                    node.handle_deadline(self.now);
-                }
+        let incarnation = Incarnation(incarnation);
+        let (mut clock, mut started_ms) = (Clock::default(), self.lives);
+        let drift = i32::try_from(self.plan.faults.drift).unwrap_or(0);
+        if drift > 0 {
+            clock.ahead = Duration::from_millis(self.rng.u64(0..100_000));
+            clock.drift = self.rng.i32(-drift..=drift);
+            started_ms = self.rng.u64(0..1_000_000);
+        }
+        let place = &mut self.seats[seat];
+        let name = format!("n{}", place.name).parse().map_err(|e| format!("{e}"))?;
+        let identity = Identity::new(name, incarnation, started_ms);
+        let node = Node::new(identity, self.plan.settings(), clock.local(self.now));
+        *place = Seat { node: Some(node), clock, ..Seat::new(place.name) };
+        self.places.insert(incarnation, seat);
+        let name = place.name;
+        self.oracle.begins(incarnation, name, self.now);
+        self.say(|| format!("n{name} begins the life {incarnation:?}"));
+        // The bus tells the links there are.
+        for other in 0..self.seats.len() {
+            if other != seat {
+                self.hint(other, incarnation, Link::Up)?;
             }
         }
-        self.now = until;
+        self.settle(seat)
+    }
+
+    /// A life ends; the seat is empty.
+    fn end_life(&mut self, seat: usize) -> Option<Incarnation> {
+        let place = &mut self.seats[seat];
+        let node = place.node.take()?;
+        *place = Seat::new(place.name);
+        let life = node.identity().incarnation;
+        self.places.remove(&life);
+        self.oracle.ends(life, self.now);
+        self.report.restarts += 1;
+        Some(life)
+    }
+
+    fn leave(&mut self, seat: usize) -> Result<(), String> {
+        if let Some(node) = &mut self.seats[seat].node {
+            node.leave();
+        }
+        self.drain(seat)?;
+        self.end_life(seat);
         Ok(())
     }
 
-    /// Faults of this millisecond.
-    fn trouble(&mut self) -> Result<(), String> {
-        let mut happens = |per_second: u32| self.rng.u32(..1_000_000) < per_second;
-        let (cut, crash, goodbye) = (
-            happens(self.faults.cuts),
-            happens(self.faults.crashes),
-            happens(self.faults.goodbyes),
-        );
-        if cut {
-            let (a, b) = (self.any_node(), self.any_node());
-            let until = self.now + Duration::from_millis(self.rng.u64(100..10_000));
-            self.network.cut(a, b, until);
-            if self.rng.bool() {
-                self.network.cut(b, a, until);
-            }
-        }
-        if crash || goodbye {
-            let index = self.any_node();
-            if goodbye {
-                self.nodes[index].leave();
-                self.drain()?;
-            }
-            self.nodes[index] = self.new_life(index);
-            self.report.restarts += 1;
-        }
-        Ok(())
+    /// A name that nobody bears gets a new life.
+    fn come_back(&mut self, name: usize) -> Result<(), String> {
+        let taken = self.seats.iter().any(|seat| seat.name == name && seat.node.is_some());
+        if taken { Ok(()) } else { self.begin_life(name) }
     }
 
-    fn any_node(&mut self) -> usize {
-        self.rng.usize(..self.nodes.len())
+    fn hint_all(&mut self, life: Incarnation) -> Result<(), String> {
+        (0..self.seats.len()).try_for_each(|seat| self.hint(seat, life, Link::Down))
     }
 
-    /// Now and then a node publishes a few frames.
-    fn publish(&mut self) -> Result<(), String> {
-        if self.rng.u32(..100) >= 5 {
+    fn hint(&mut self, seat: usize, life: Incarnation, link: Link) -> Result<(), String> {
+        let now = self.now;
+        let place = &mut self.seats[seat];
+        if place.is_frozen(now) {
             return Ok(());
         }
-        let index = self.any_node();
-        for _ in 0..self.rng.u32(1..=8) {
-            let lane = if self.rng.bool() { Lane::Urgent } else { Lane::Events };
-            let count = self.rng.u16(1..=20);
-            let node = &mut self.nodes[index];
-            if !node.is_open(lane) {
-                self.report.closed += 1;
-                continue;
-            }
-            let from = node.identity().incarnation;
-            let first = node.position(lane) + 1;
-            let body = body(from, lane, first, count);
-            let frame = node.send(self.now, lane, count, body).map_err(|e| e.to_string())?;
-            self.oracle.published(from, lane, count.into());
-            self.report.published += u64::from(count);
-            self.carry(index, Destination::All, &frame);
+        if let Some(node) = &mut place.node {
+            node.handle_link(place.clock.local(now), life, link);
         }
+        self.settle(seat)
+    }
+
+    /// An old packet again, or one that nobody sent.
+    fn forge(&mut self, seat: usize, which: u32) -> Result<(), String> {
+        let packet = self.network.recorded(which / 2);
+        let Some(mut packet) = packet else { return Ok(()) };
+        if which % 2 == 1 {
+            // A stranger's frame; who has the key could make it, and it says nothing.
+            packet.frame.incarnation = Incarnation(std::array::from_fn(|_| self.rng.u8(..)));
+            packet.frame.body = (0..self.rng.usize(..20)).map(|_| self.rng.u8(..)).collect();
+        }
+        self.arrive(seat, packet)
+    }
+
+    /// Lets time pass: arrivals and deadlines in their order.
+    fn pass_until(&mut self, until: Time) -> Result<(), String> {
+        while let Some(entry) = self.agenda.first_entry().filter(|entry| entry.key().0 <= until) {
+            let ((at, _), item) = entry.remove_entry();
+            self.now = self.now.max(at);
+            match item {
+                Item::Arrive { seat, life, packet } => {
+                    if self.places.get(&life) == Some(&seat) {
+                        self.arrive(seat, *packet)?;
+                    }
+                }
+                Item::Wake { seat } => self.wake(seat, at)?,
+                Item::Handle { seat } => self.handle_waiting(seat)?,
+                Item::Return { seat } => self.come_back(self.seats[seat].name)?,
+            }
+        }
+        self.now = self.now.max(until);
         Ok(())
     }
 
-    fn carry(&mut self, from: usize, to: Destination, frame: &mailmesh_delivery::Frame) {
-        for index in 0..self.nodes.len() {
-            let addressed = match to {
-                Destination::All => index != from,
-                Destination::One(peer) => self.nodes[index].identity().incarnation == peer,
-            };
-            if addressed {
-                self.network.send(self.now, (from, index), frame, &self.faults, &mut self.rng);
-            }
+    fn arrive(&mut self, seat: usize, packet: Packet) -> Result<(), String> {
+        let place = &mut self.seats[seat];
+        if place.is_frozen(self.now) || place.is_slow(self.now) {
+            place.keep(self.now, packet);
+            return Ok(());
         }
+        self.handle(seat, packet)
     }
 
-    /// Takes what the nodes have to say, and has the oracle judge it.
-    fn drain(&mut self) -> Result<(), String> {
-        for index in 0..self.nodes.len() {
-            while let Some(output) = self.nodes[index].poll_output() {
-                self.judge(index, output)?;
+    fn handle(&mut self, seat: usize, packet: Packet) -> Result<(), String> {
+        self.report.steps += 1;
+        let place = &mut self.seats[seat];
+        if let Some(node) = &mut place.node {
+            let now = place.clock.local(self.now);
+            match packet.via {
+                None => node.handle_frame(now, packet.frame),
+                Some(via) => node.handle_relayed(now, via, packet.frame),
             }
         }
+        self.settle(seat)
+    }
+
+    /// What waited before a node that stood still, at once; before a slow one, a packet
+    /// a millisecond.
+    fn handle_waiting(&mut self, seat: usize) -> Result<(), String> {
+        if self.seats[seat].is_frozen(self.now) {
+            return Ok(());
+        }
+        while let Some(packet) = self.seats[seat].waiting.pop_front() {
+            self.handle(seat, packet)?;
+            if self.seats[seat].is_slow(self.now) {
+                break;
+            }
+        }
+        if self.seats[seat].is_slow(self.now) {
+            self.schedule(self.now + Duration::from_millis(1), Item::Handle { seat });
+        }
+        self.look_again(seat);
         Ok(())
     }
 
-    fn judge(&mut self, index: usize, output: Output) -> Result<(), String> {
-        let at = self.nodes[index].identity().incarnation;
+    fn wake(&mut self, seat: usize, at: Time) -> Result<(), String> {
+        let place = &mut self.seats[seat];
+        if place.scheduled != Some(at) {
+            return Ok(());
+        }
+        place.scheduled = None;
+        if place.is_frozen(self.now) {
+            return Ok(());
+        }
+        let now = place.clock.local(self.now);
+        if let Some(node) = &mut place.node
+            && node.next_deadline().is_some_and(|deadline| deadline <= now)
+        {
+            self.report.steps += 1;
+            node.handle_deadline(now);
+        }
+        self.woken =
+            if self.woken.0 == self.now { (self.now, self.woken.1 + 1) } else { (self.now, 0) };
+        if self.woken.1 > RESTLESS {
+            return Err(format!("nodes are woken without end at {:?}", self.now.elapsed()));
+        }
+        self.settle(seat)
+    }
+
+    /// After an input: takes what the node has to say, and notes its deadline.
+    fn settle(&mut self, seat: usize) -> Result<(), String> {
+        self.drain(seat)?;
+        if let Some(node) = &self.seats[seat].node {
+            self.oracle.check_bounds(node)?;
+        }
+        self.look_again(seat);
+        Ok(())
+    }
+
+    fn look_again(&mut self, seat: usize) {
+        let place = &self.seats[seat];
+        let deadline = place.node.as_ref().and_then(Node::next_deadline);
+        let Some(deadline) = deadline.map(|deadline| place.clock.global(deadline)) else { return };
+        let deadline = deadline.max(self.now);
+        if place.scheduled.is_none_or(|scheduled| deadline < scheduled) {
+            self.seats[seat].scheduled = Some(deadline);
+            self.schedule(deadline, Item::Wake { seat });
+        }
+    }
+
+    fn schedule(&mut self, at: Time, item: Item) {
+        self.planned += 1;
+        self.agenda.insert((at, self.planned), item);
+    }
+
+    /// Takes what a node has to say, and has the oracle judge it.
+    fn drain(&mut self, seat: usize) -> Result<(), String> {
+        let mut steps_back = false;
+        while let Some(output) = self.seats[seat].node.as_mut().and_then(Node::poll_output) {
+            steps_back |= self.take(seat, output)?;
+        }
+        if steps_back { self.leave(seat) } else { Ok(()) }
+    }
+
+    fn take(&mut self, seat: usize, output: Output) -> Result<bool, String> {
+        let Some(node) = &self.seats[seat].node else { return Ok(false) };
+        let at = node.identity().incarnation;
+        self.say(|| match &output {
+            Output::Transmit { to, frame } => format!("  {at:?} -> {to:?}: {}", shown(frame)),
+            Output::Relay { to, frame, .. } => {
+                format!("  {at:?} -> {to:?}: of {:?}, {}", frame.incarnation, shown(frame))
+            }
+            other => format!("  {at:?}: {other:?}"),
+        });
         match output {
-            Output::Transmit { to, frame } => self.carry(index, to, &frame),
+            Output::Transmit { to, frame } => self.carry(seat, to, &Packet { frame, via: None }),
+            Output::Relay { to, frame, .. } => {
+                self.carry(seat, Destination::One(to), &Packet { frame, via: Some(at) });
+            }
             Output::Joined(peer) => {
                 self.oracle.joined(at, peer.incarnation, peer.awaited_after)?;
             }
@@ -227,42 +488,63 @@ impl Simulation {
             Output::Gap(gap) => {
                 self.report.missed += gap.missed;
                 self.oracle.came(at, gap.from, gap.lane, gap.first, gap.missed)?;
+                self.oracle.missed(at, gap.from)?;
             }
             Output::Conflict(conflict) => {
-                return Err(format!("{at:?} was told of two nodes named {}", conflict.name));
+                self.oracle.conflict(at, conflict.elder, conflict.younger)?;
+                return Ok(conflict.younger == at);
             }
+            Output::Reach { .. } => self.report.reach_changes += 1,
             _ => {}
         }
-        Ok(())
+        Ok(false)
     }
 
-    /// After calm: everybody knows everybody, and of all they published.
-    fn check_quiet(&self) -> Result<(), String> {
-        for node in &self.nodes {
-            let at = node.identity().incarnation;
-            for other in &self.nodes {
-                let from = other.identity().incarnation;
-                if from == at {
-                    continue;
-                }
-                for lane in Lane::ALL {
-                    let Some(position) = node.peer_position(from, lane) else {
-                        return Err(format!(
-                            "{at:?} does not know {from:?} after {CALM:?} of calm"
-                        ));
-                    };
-                    self.oracle.quiet(at, from, lane, position)?;
+    fn carry(&mut self, from: usize, to: Destination, packet: &Packet) {
+        match to {
+            Destination::All => {
+                for seat in (0..self.seats.len()).filter(|seat| *seat != from) {
+                    self.carry_to(from, seat, packet);
                 }
             }
-            if node.peer_count() != self.nodes.len() - 1 {
-                return Err(format!("{at:?} knows {} peers", node.peer_count()));
+            Destination::One(life) => {
+                if let Some(seat) = self.places.get(&life).copied() {
+                    self.carry_to(from, seat, packet);
+                }
             }
         }
-        Ok(())
+    }
+
+    fn carry_to(&mut self, from: usize, seat: usize, packet: &Packet) {
+        let Some(node) = &self.seats[seat].node else { return };
+        let life = node.identity().incarnation;
+        let arrivals = self.network.send(self.now, (from, seat), packet);
+        for at in arrivals.into_iter().flatten() {
+            self.schedule(at, Item::Arrive { seat, life, packet: Box::new(packet.clone()) });
+        }
+    }
+
+    fn say(&mut self, line: impl FnOnce() -> String) {
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("{:>12.6}  {}", self.now.elapsed().as_secs_f64(), line()));
+        }
     }
 }
 
 /// What events are made of here: their own numbers, so that content is checked.
 fn body(from: Incarnation, lane: Lane, first: u64, count: u16) -> bytes::Bytes {
-    format!("{from} {lane} {first} {count}").into()
+    let mut body = from.0.to_vec();
+    body.extend(first.to_be_bytes());
+    body.extend([lane as u8, count as u8]);
+    body.resize(26 + usize::from(count) * 4, 7);
+    body.into()
+}
+
+fn shown(frame: &Frame) -> String {
+    match frame.kind {
+        FrameKind::Data(lane) => {
+            format!("{lane} {}..{}", frame.first, frame.first + u64::from(frame.count))
+        }
+        kind => format!("{kind:?} {} {:02x?}", frame.first, frame.body.get(1).copied()),
+    }
 }

@@ -32,7 +32,17 @@ pub trait Seal: Send + Sync + 'static {
 pub trait Open: Send + 'static {
     /// The frame of `bytes`; `None` if it is not one, which the implementor
     /// counts and reports.
-    fn open(&mut self, bytes: &[u8]) -> Option<Frame>;
+    fn open(&mut self, bytes: Bytes) -> Option<Opened>;
+}
+
+/// A frame that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// The frame, with [`Frame::wire`] so that it can be passed on.
+    pub frame: Frame,
+    /// Who passed it on, if not its sender itself: it was the body of a frame of kind
+    /// [`FrameKind::Relay`] of that peer.
+    pub via: Option<Incarnation>,
 }
 
 /// Takes what the node has to say. Called on the driver's task, in order; must
@@ -61,6 +71,7 @@ pub struct Driver {
 }
 
 struct Shared {
+    incarnation: Incarnation,
     node: Mutex<Node>,
     bus: Arc<dyn Bus>,
     seal: Arc<dyn Seal>,
@@ -89,6 +100,8 @@ pub struct DriverCounters {
     pub put_failed: u64,
     /// Bytes of sent frames kept for who missed some.
     pub replay_bytes: usize,
+    /// Bytes of received frames kept for peers that cannot ask their sender.
+    pub relay_bytes: usize,
     /// Bytes waiting to be published, both lanes.
     pub waiting_bytes: usize,
 }
@@ -111,6 +124,7 @@ impl Driver {
     ) -> Self {
         let (seal, open) = codec;
         let shared = Arc::new(Shared {
+            incarnation: node.identity().incarnation,
             node: Mutex::new(node),
             bus,
             seal,
@@ -198,13 +212,14 @@ impl Driver {
     /// What was counted so far.
     #[must_use]
     pub fn counters(&self) -> DriverCounters {
-        let (delivery, replay_bytes) = {
+        let (delivery, replay_bytes, relay_bytes) = {
             let node = self.shared.node.lock();
-            (node.counters(), node.replay_bytes())
+            (node.counters(), node.replay_bytes(), node.relay_bytes())
         };
         DriverCounters {
             delivery,
             replay_bytes,
+            relay_bytes,
             intake_dropped: self.shared.intake_dropped.load(Ordering::Relaxed),
             put_failed: self.shared.put_failed.load(Ordering::Relaxed),
             waiting_bytes: self.shared.lanes.iter().map(LaneQueue::waiting_bytes).sum(),
@@ -371,9 +386,13 @@ async fn run(
 fn handle(shared: &Shared, arrival: Arrival, open: &mut dyn Open) {
     match arrival {
         Arrival::Frame(bytes) => {
-            if let Some(frame) = open.open(&bytes) {
+            if let Some(Opened { frame, via }) = open.open(bytes) {
                 let now = shared.now();
-                shared.node.lock().handle_frame(now, frame);
+                let mut node = shared.node.lock();
+                match via {
+                    None => node.handle_frame(now, frame),
+                    Some(via) => node.handle_relayed(now, via, frame),
+                }
             }
         }
         Arrival::Link(peer, link) => {
@@ -396,9 +415,16 @@ fn drain_outputs(shared: &Shared, sink: &mut dyn Sink) {
                 // Events sent again to one peer; sealed again they are the same bytes.
                 let channel = match frame.kind {
                     FrameKind::Data(lane) => Channel::Lane(lane),
-                    FrameKind::Control | FrameKind::Direct => Channel::Control,
+                    FrameKind::Control | FrameKind::Direct | FrameKind::Relay => Channel::Control,
                 };
                 shared.put(to, channel, &frame);
+            }
+            Some(Output::Relay { to, number, frame }) => {
+                let Some(body) = frame.wire else { continue };
+                let incarnation = shared.incarnation;
+                let (kind, first) = (FrameKind::Relay, number);
+                let message = Frame { incarnation, kind, first, count: 0, body, wire: None };
+                shared.put(Address::One(to), Channel::Control, &message);
             }
             Some(output) => {
                 match &output {

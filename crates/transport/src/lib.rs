@@ -28,7 +28,7 @@ pub use coordinator::{
     Backend, ConfigError, ConfigErrorKind, Coordinator, MAX_CONFIG_LEN, MeshSettings, Place,
     Secret, Warning, ZenohSettings,
 };
-pub use driver::{Driver, DriverCounters, Open, Seal, Sink};
+pub use driver::{Driver, DriverCounters, Open, Opened, Seal, Sink};
 pub use error::TransportError;
 pub use intake::{Intake, IntakeSender};
 pub use lanes::{MAX_BATCH_EVENTS, MAX_BATCH_LEN, PublishError};

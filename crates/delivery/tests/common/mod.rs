@@ -68,6 +68,9 @@ impl Mesh {
                 while let Some(output) = node.poll_output() {
                     match output {
                         Output::Transmit { to, frame } => frames.push((*incarnation, to, frame)),
+                        Output::Relay { to, frame, .. } => {
+                            frames.push((*incarnation, Destination::One(to), frame));
+                        }
                         other => self.seen.get_mut(incarnation).unwrap().push(other),
                     }
                 }
@@ -89,7 +92,11 @@ impl Mesh {
             };
             let cut = self.cut.contains(&(from, *incarnation));
             if addressed && !cut && *incarnation != from {
-                node.handle_frame(at(self.now), frame.clone());
+                if frame.incarnation == from {
+                    node.handle_frame(at(self.now), frame.clone());
+                } else {
+                    node.handle_relayed(at(self.now), from, frame.clone());
+                }
             }
         }
     }
@@ -147,7 +154,7 @@ impl Mesh {
     }
 
     pub(crate) fn cut(&mut self, a: u8, b: u8) {
-        self.cut = vec![(id(a), id(b)), (id(b), id(a))];
+        self.cut.extend([(id(a), id(b)), (id(b), id(a))]);
     }
 
     /// What a node saw since the last call, without heartbeat tags.
@@ -172,4 +179,13 @@ pub(crate) fn left(outputs: &[Output]) -> Vec<(Incarnation, LeaveReason)> {
         _ => None,
     };
     outputs.iter().filter_map(of).collect()
+}
+
+/// First numbers of what was told missing.
+pub(crate) fn gaps(outputs: &[Output]) -> Vec<u64> {
+    let first = |output: &Output| match output {
+        Output::Gap(gap) => Some(gap.first),
+        _ => None,
+    };
+    outputs.iter().filter_map(first).collect()
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use mailmesh_delivery::{Frame, FrameKind, Incarnation, Lane};
-use mailmesh_transport::{Open, Seal};
+use mailmesh_transport::{Open, Opened, Seal};
 
 /// Kind, count, number and sender, then the body.
 pub(crate) struct Plain;
@@ -13,6 +13,7 @@ impl Seal for Plain {
             FrameKind::Data(lane) => lane as u8,
             FrameKind::Control => 2,
             FrameKind::Direct => 3,
+            FrameKind::Relay => 4,
         };
         let mut out = vec![kind];
         out.extend(frame.count.to_be_bytes());
@@ -24,23 +25,35 @@ impl Seal for Plain {
 }
 
 impl Open for Plain {
-    fn open(&mut self, bytes: &[u8]) -> Option<Frame> {
-        let (kind, rest) = bytes.split_first()?;
-        let (count, rest) = rest.split_first_chunk()?;
-        let (first, rest) = rest.split_first_chunk()?;
-        let (incarnation, body) = rest.split_first_chunk()?;
-        let kind = match kind {
-            0 => FrameKind::Data(Lane::Urgent),
-            1 => FrameKind::Data(Lane::Events),
-            2 => FrameKind::Control,
-            _ => FrameKind::Direct,
-        };
-        Some(Frame {
-            incarnation: Incarnation(*incarnation),
-            kind,
-            first: u64::from_be_bytes(*first),
-            count: u16::from_be_bytes(*count),
-            body: Bytes::copy_from_slice(body),
-        })
+    fn open(&mut self, wire: Bytes) -> Option<Opened> {
+        let outer = read(wire)?;
+        if outer.kind == FrameKind::Relay {
+            let (frame, via) = (read(outer.body)?, Some(outer.incarnation));
+            return Some(Opened { frame, via });
+        }
+        Some(Opened { frame: outer, via: None })
     }
+}
+
+fn read(wire: Bytes) -> Option<Frame> {
+    let (kind, rest) = wire.split_first()?;
+    let (count, rest) = rest.split_first_chunk()?;
+    let (first, rest) = rest.split_first_chunk()?;
+    let (incarnation, body) = rest.split_first_chunk()?;
+    let kind = match kind {
+        0 => FrameKind::Data(Lane::Urgent),
+        1 => FrameKind::Data(Lane::Events),
+        2 => FrameKind::Control,
+        3 => FrameKind::Direct,
+        _ => FrameKind::Relay,
+    };
+    let body = Bytes::copy_from_slice(body);
+    Some(Frame {
+        incarnation: Incarnation(*incarnation),
+        kind,
+        first: u64::from_be_bytes(*first),
+        count: u16::from_be_bytes(*count),
+        body,
+        wire: Some(wire),
+    })
 }

@@ -1,0 +1,115 @@
+use std::collections::BTreeSet;
+
+use crate::{Incarnation, LeaveReason, Settings, Time};
+
+/// A peer seems dead, or said goodbye: before it leaves, the others are asked whether
+/// they hear it and what they have of it, and what is missing here is had from them.
+#[derive(Debug)]
+pub(crate) struct Ending {
+    pub(crate) reason: LeaveReason,
+    /// Who has not answered, or hears the peer and is asking it.
+    awaited: BTreeSet<Incarnation>,
+    ask_at: Time,
+    /// How long the answers to the next question are awaited.
+    wait: std::time::Duration,
+    /// It does not leave with holes before then: what fills them may have been
+    /// overtaken; nor at all, unless it said so, as it may be heard again.
+    open_until: Option<Time>,
+    /// No answer is awaited after that.
+    answers_until: Option<Time>,
+}
+
+impl Ending {
+    /// Begins to ask `others`, by a question to all. It does not end before
+    /// `open_until`, except well.
+    pub(crate) fn begin(
+        now: Time,
+        reason: LeaveReason,
+        others: BTreeSet<Incarnation>,
+        open_until: Time,
+        settings: &Settings,
+    ) -> Self {
+        Self {
+            reason,
+            awaited: others,
+            ask_at: now + settings.nak_retry,
+            wait: settings.nak_retry * 2,
+            open_until: Some(open_until).filter(|until| *until > now),
+            answers_until: Some(now + settings.settle),
+        }
+    }
+
+    /// A peer answered, and has nothing to add, or is no longer there.
+    pub(crate) fn on_answer(&mut self, who: Incarnation) {
+        self.awaited.remove(&who);
+    }
+
+    /// Whether every answer came that is awaited.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.awaited.is_empty() || self.answers_until.is_none()
+    }
+
+    /// Whether holes that nobody can fill may be given up.
+    pub(crate) fn may_give_up(&self) -> bool {
+        self.is_answered() && self.open_until.is_none()
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        let asks = self.answers_until.map(|until| until.min(self.ask_at));
+        asks.filter(|_| !self.awaited.is_empty()).into_iter().chain(self.open_until).min()
+    }
+
+    /// Whom to ask again now.
+    pub(crate) fn on_deadline(&mut self, now: Time) -> Vec<Incarnation> {
+        self.open_until = self.open_until.filter(|until| *until > now);
+        self.answers_until = self.answers_until.filter(|until| *until > now);
+        if self.answers_until.is_none() || self.ask_at > now {
+            return Vec::new();
+        }
+        self.ask_at = now + self.wait;
+        self.wait *= 2;
+        self.awaited.iter().copied().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn at(ms: u64) -> Time {
+        Time::from_start(Duration::from_millis(ms))
+    }
+
+    fn id(n: u8) -> Incarnation {
+        Incarnation([n; 16])
+    }
+
+    #[test]
+    fn who_does_not_answer_is_asked_again_for_300_ms() {
+        let others = [id(1), id(2), id(3)].into();
+        let mut ending =
+            Ending::begin(at(0), LeaveReason::Failed, others, at(0), &Settings::default());
+        ending.on_answer(id(2));
+        let mut asked = Vec::new();
+        while let Some(deadline) = ending.deadline() {
+            assert!(!ending.is_answered());
+            asked.push((deadline.elapsed().as_millis(), ending.on_deadline(deadline)));
+        }
+        let both = vec![id(1), id(3)];
+        let expected = [(20, both.clone()), (60, both.clone()), (140, both), (300, vec![])];
+        assert_eq!(asked, expected);
+        assert!(ending.is_answered() && ending.may_give_up());
+    }
+
+    #[test]
+    fn after_a_goodbye_holes_stay_open_for_a_while() {
+        let mut ending =
+            Ending::begin(at(0), LeaveReason::Bye, [].into(), at(50), &Settings::default());
+        assert!(ending.is_answered() && !ending.may_give_up());
+        assert_eq!(ending.deadline(), Some(at(50)));
+        assert!(ending.on_deadline(at(50)).is_empty());
+        assert!(ending.may_give_up() && ending.deadline().is_none());
+    }
+}

@@ -1,0 +1,305 @@
+//! What a node does with the frames that come.
+
+use crate::control::{Control, Knowledge, MAX_DIGEST, Status};
+use crate::membership::Path;
+use crate::receive::Accepted;
+use crate::{Destination, Frame, FrameKind, Incarnation, Lane, Node, Output, Time};
+
+impl Node {
+    /// A frame came from its sender.
+    pub fn handle_frame(&mut self, now: Time, frame: Frame) {
+        if self.has_left || frame.incarnation == self.identity.incarnation {
+            return;
+        }
+        self.handle(now, frame, Path::Direct);
+    }
+
+    /// A frame of one node came, passed on by the peer `via`
+    /// ([`Output::Relay`]).
+    pub fn handle_relayed(&mut self, now: Time, via: Incarnation, frame: Frame) {
+        let own = self.identity.incarnation;
+        let is_ours = frame.incarnation == own || via == own || frame.incarnation == via;
+        if self.has_left || is_ours || frame.kind == FrameKind::Direct {
+            return;
+        }
+        if self.membership.get(via).is_none() {
+            self.counters.unknown_sender += 1;
+            return;
+        }
+        self.with_members(now, |members, ctx| members.on_heard(now, via, ctx));
+        self.handle(now, frame, Path::Via(via));
+    }
+
+    fn handle(&mut self, now: Time, frame: Frame, path: Path) {
+        match frame.kind {
+            FrameKind::Control => self.handle_control(now, &frame, path),
+            FrameKind::Data(lane) => self.handle_data(now, lane, frame, path),
+            FrameKind::Direct => self.handle_direct(now, frame),
+            FrameKind::Relay => self.counters.malformed += 1,
+        }
+    }
+
+    fn handle_data(&mut self, now: Time, lane: Lane, frame: Frame, path: Path) {
+        let from = frame.incarnation;
+        let in_range = frame.first.checked_add(frame.count.into()).is_some();
+        if frame.count == 0 || frame.first == 0 || !in_range {
+            self.counters.malformed += 1;
+            return;
+        }
+        let Some(peer) = self.membership.get_mut(from) else {
+            self.counters.unknown_sender += self.lobby.keep(frame, self.settings.lobby_bytes);
+            return;
+        };
+        let followed = (!peer.followers.is_empty()).then(|| frame.clone());
+        let mut released = Vec::new();
+        let accepted = peer.stream(lane).on_data(now, frame, &mut released);
+        match accepted {
+            Accepted::Fresh => {}
+            Accepted::Duplicate => self.counters.duplicates += 1,
+            Accepted::NoRoom => self.counters.reorder_dropped += 1,
+            Accepted::Malformed => self.counters.malformed += 1,
+        }
+        let is_new = matches!(accepted, Accepted::Fresh | Accepted::NoRoom);
+        self.with_members(now, |members, ctx| {
+            if let Some(peer) = members.get_mut(from) {
+                ctx.release(peer, lane, released);
+            }
+            match path {
+                Path::Direct if is_new => members.on_heard(now, from, ctx),
+                Path::Via(via) if is_new => members.on_relayed(now, from, via, ctx),
+                _ => {}
+            }
+            if let Some(frame) = followed.filter(|_| accepted == Accepted::Fresh) {
+                members.pass_on(now, &frame, ctx);
+            }
+            members.settle(now, from, ctx);
+        });
+        if is_new {
+            self.heartbeat.on_event_received(now, self.membership.len());
+        }
+    }
+
+    fn handle_direct(&mut self, now: Time, frame: Frame) {
+        let from = frame.incarnation;
+        let Some(peer) = self.membership.get_mut(from) else {
+            self.counters.unknown_sender += self.lobby.keep(frame, self.settings.lobby_bytes);
+            return;
+        };
+        if !peer.controls.accept(frame.first) {
+            self.counters.replayed += 1;
+            return;
+        }
+        self.with_members(now, |members, ctx| members.on_heard(now, from, ctx));
+        self.outputs.push_back(Output::Direct { from, body: frame.body });
+    }
+
+    fn handle_control(&mut self, now: Time, frame: &Frame, path: Path) {
+        let from = frame.incarnation;
+        let Some(control) = Control::decode(&frame.body) else {
+            self.counters.malformed += 1;
+            return;
+        };
+        let for_all =
+            matches!(control, Control::Hello(_) | Control::Heartbeat(_) | Control::Bye { .. });
+        if path != Path::Direct && !for_all {
+            self.counters.malformed += 1;
+            return;
+        }
+        if let Some(peer) = self.membership.get_mut(from) {
+            if !peer.controls.accept(frame.first) {
+                self.counters.replayed += 1;
+                return;
+            }
+            self.with_members(now, |members, ctx| {
+                if path == Path::Direct {
+                    members.on_heard(now, from, ctx);
+                }
+                if for_all {
+                    members.pass_on(now, frame, ctx);
+                }
+            });
+        }
+        match control {
+            Control::Hello(status) | Control::Heartbeat(status)
+                if status.name == self.identity.name =>
+            {
+                self.with_members(now, |members, ctx| members.on_twin(now, from, &status, ctx));
+            }
+            Control::Hello(status) => {
+                self.introduce_ourselves(from);
+                self.handle_status(now, frame, status, path);
+            }
+            Control::Heartbeat(status) => {
+                // So that a newcomer knows us before our next event.
+                if self.membership.get(from).is_none() {
+                    self.introduce_ourselves(from);
+                }
+                self.handle_status(now, frame, status, path);
+            }
+            Control::Bye { positions, .. } if positions.contains(&u64::MAX) => {
+                self.counters.malformed += 1;
+            }
+            Control::Bye { positions, elder } => {
+                let bye = (positions, elder);
+                self.with_members(now, |members, ctx| members.on_bye(now, from, bye, ctx));
+            }
+            Control::Probe { nonce } => {
+                self.beat += 1;
+                let answer = Control::ProbeAnswer { nonce, beat: self.beat };
+                self.transmit(Destination::One(from), &answer);
+            }
+            Control::ProbeAnswer { nonce, beat } => {
+                let own = self.identity.clone();
+                let elder = self.with_members(now, |members, ctx| {
+                    members.on_beat(now, (from, beat), path, ctx);
+                    members.on_probe_answer(from, nonce, &own, ctx)
+                });
+                self.elder = self.elder.or(elder);
+            }
+            Control::Ack { positions } => self.handle_ack(now, from, positions),
+            Control::Nak { lane, first, last } => self.repair(now, from, lane, (first, last)),
+            Control::Gone { lane, before } => {
+                let gone = (lane, before);
+                self.with_members(now, |members, ctx| members.on_gone(now, from, gone, ctx));
+            }
+            Control::Ask { mine, meet } => {
+                self.with_members(now, |members, ctx| {
+                    members.on_ask(now, from, (mine, meet), ctx);
+                });
+            }
+            Control::Know(told) => {
+                self.with_members(now, |members, ctx| members.on_answer(now, from, told, ctx));
+            }
+            Control::Pull { from: sender, lane, first, last } => {
+                self.repair_of_other(now, from, (sender, lane), (first, last));
+            }
+            Control::Lacks { from: sender, lane, before } => {
+                let lacks = (sender, lane, before);
+                self.with_members(now, |members, ctx| members.on_lacks(now, from, lacks, ctx));
+            }
+            Control::Follow { whom, on } => {
+                if self.membership.get(from).is_some() {
+                    self.membership.on_follow(now, from, (whom, on));
+                }
+            }
+        }
+    }
+
+    fn introduce_ourselves(&mut self, to: Incarnation) {
+        let heartbeat = Control::Heartbeat(self.status());
+        self.transmit(Destination::One(to), &heartbeat);
+    }
+
+    /// A member confirms what it has taken.
+    fn handle_ack(&mut self, now: Time, from: Incarnation, positions: [u64; 2]) {
+        let Some(peer) = self.membership.get_mut(from) else { return };
+        for lane in Lane::ALL {
+            let i = lane.index();
+            let (last, sent) = (self.positions[i], &self.outstanding[i]);
+            peer.confirmed[i].on_ack(positions[i], last, sent, &self.settings, now);
+        }
+    }
+
+    /// Sends again what a member asked for.
+    fn repair(&mut self, now: Time, from: Incarnation, lane: Lane, (first, last): (u64, u64)) {
+        if self.membership.get(from).is_none() || first == 0 || last < first {
+            self.counters.malformed += 1;
+            return;
+        }
+        let answer = self.repair.own(now, lane, first, last);
+        let to = Destination::One(from);
+        if let Some(before) = answer.lacks_before {
+            self.transmit(to, &Control::Gone { lane, before });
+        }
+        self.counters.replayed_frames += answer.frames.len() as u64;
+        let frames = answer.frames.into_iter();
+        self.outputs.extend(frames.map(|frame| Output::Transmit { to, frame }));
+    }
+
+    /// Passes on what a member cannot have from its sender.
+    fn repair_of_other(
+        &mut self,
+        now: Time,
+        to: Incarnation,
+        (from, lane): (Incarnation, Lane),
+        (first, last): (u64, u64),
+    ) {
+        let is_ours = from == self.identity.incarnation || from == to;
+        if self.membership.get(to).is_none() || is_ours || first == 0 || last < first {
+            self.counters.malformed += 1;
+            return;
+        }
+        let stream = self.membership.get(from).map(|peer| &peer.streams[lane.index()]);
+        let held = stream.into_iter().flat_map(|stream| stream.held(first, last));
+        let answer = self.repair.of_other(now, (from, lane), (first, last), held);
+        if let Some(before) = answer.lacks_before {
+            self.transmit(Destination::One(to), &Control::Lacks { from, lane, before });
+        }
+        for frame in answer.frames {
+            self.relay(to, frame.for_others());
+        }
+    }
+
+    fn handle_status(&mut self, now: Time, frame: &Frame, status: Status, path: Path) {
+        let from = frame.incarnation;
+        let is_sound = !status.positions.contains(&u64::MAX)
+            && status.tag.len() <= self.settings.max_tag
+            && status.digest.len() <= MAX_DIGEST;
+        if !is_sound {
+            self.counters.malformed += 1;
+            return;
+        }
+        let is_new = self.membership.get(from).is_none();
+        let ours = Lane::ALL
+            .map(|lane| (self.positions[lane.index()], self.outstanding[lane.index()].total()));
+        if is_new && !self.membership.may_introduce(from, frame.first) {
+            self.counters.replayed += 1;
+            return;
+        }
+        if !self.with_members(now, |members, ctx| members.introduce(now, from, &status, ours, ctx))
+        {
+            return;
+        }
+        if is_new {
+            if let Some(peer) = self.membership.get_mut(from) {
+                peer.controls.accept(frame.first);
+            }
+            if path == Path::Direct {
+                self.with_members(now, |members, ctx| members.on_heard(now, from, ctx));
+            }
+        }
+        self.with_members(now, |members, ctx| {
+            members.on_beat(now, (from, status.beat), path, ctx);
+        });
+        if is_new {
+            for waiting in self.lobby.take(from) {
+                self.handle(now, waiting, path);
+            }
+        }
+        if let Some(peer) = self.membership.get_mut(from) {
+            peer.introduction = Some(frame.for_others());
+            for (stream, position) in peer.streams.iter_mut().zip(status.positions) {
+                stream.on_position(now, position);
+            }
+        }
+        // What it knows of others, and what the layer above would ask it for, is of no
+        // use while we do not hear it ourselves.
+        if path == Path::Direct {
+            self.outputs.push_back(Output::Tag { from, tag: status.tag });
+            self.handle_digest(now, from, &status.digest);
+        }
+    }
+
+    fn handle_digest(&mut self, now: Time, from: Incarnation, digest: &[Knowledge]) {
+        let own = self.identity.incarnation;
+        for told in digest {
+            if told.of == own {
+                self.handle_ack(now, from, told.positions);
+            } else {
+                self.with_members(now, |members, ctx| {
+                    members.on_knowledge(now, from, *told, ctx);
+                });
+            }
+        }
+    }
+}

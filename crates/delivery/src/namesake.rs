@@ -1,0 +1,107 @@
+//! Two nodes of one name: a restart, most often; a mistake of the operator, if both
+//! prove that they live.
+
+use crate::context::Context;
+use crate::control::{Control, Status};
+use crate::membership::Membership;
+use crate::output::{Conflict, Output};
+use crate::peer::{Peer, Rank, Rival, Suspicion};
+use crate::{Destination, Identity, Incarnation, Settings, Time};
+
+/// A node that bears our own name.
+#[derive(Debug)]
+pub(crate) struct Twin {
+    incarnation: Incarnation,
+    started_ms: u64,
+    nonce: u64,
+    asked: Time,
+}
+
+impl Membership {
+    /// Two peers of one name: most often the old life ended, or what introduces the
+    /// newcomer is from before its end. Ask both.
+    pub(crate) fn suspect_namesake(
+        &mut self,
+        now: Time,
+        newcomer: &mut Peer,
+        ctx: &mut Context<'_>,
+    ) {
+        let settings = self.settings;
+        let rival = |peer: &Peer| Some(Rival { rank: peer.rank(), since: now });
+        for old in self.peers.values_mut().filter(|old| old.info.name == newcomer.info.name) {
+            let incarnation = newcomer.info.incarnation;
+            newcomer.suspicion = Some(settings.suspect(now, incarnation, rival(old), ctx));
+            let incarnation = old.info.incarnation;
+            old.suspicion = Some(settings.suspect(now, incarnation, rival(newcomer), ctx));
+        }
+    }
+
+    /// Somebody bears our own name: have it prove that it is alive now.
+    pub(crate) fn on_twin(
+        &mut self,
+        now: Time,
+        incarnation: Incarnation,
+        status: &Status,
+        ctx: &mut Context<'_>,
+    ) {
+        let asked_lately = self.twin.as_ref().is_some_and(|twin| {
+            twin.incarnation == incarnation && now.since(twin.asked) < self.settings.probe_timeout
+        });
+        if asked_lately {
+            return;
+        }
+        let nonce = ctx.nonce;
+        self.twin = Some(Twin { incarnation, started_ms: status.started_ms, nonce, asked: now });
+        ctx.send.push((Destination::One(incarnation), Control::Probe { nonce }));
+    }
+
+    /// An answer to a probe. The sender is alive now: if its rival has proven the
+    /// same, or it is a twin of ours, two live nodes have one name. Gives the elder if
+    /// we are the one that must step back.
+    pub(crate) fn on_probe_answer(
+        &mut self,
+        incarnation: Incarnation,
+        nonce: u64,
+        own: &Identity,
+        ctx: &mut Context<'_>,
+    ) -> Option<Incarnation> {
+        if let Some(peer) = self.peers.get_mut(&incarnation)
+            && let Some(suspicion) = peer.suspicion.take_if(|s| s.nonce == nonce)
+        {
+            peer.answered = Some(ctx.now);
+            peer.clear_doubt();
+            let (name, rank) = (peer.info.name.clone(), peer.rank());
+            if let Some(Rival { rank: other, since }) = suspicion.rival
+                && self.peers.get(&other.1).is_some_and(|rival| rival.answered >= Some(since))
+            {
+                ctx.outputs.push_back(Output::Conflict(conflict(name, rank, other)));
+            }
+        }
+        let twin = self.twin.take_if(|t| t.incarnation == incarnation && t.nonce == nonce)?;
+        let one = (own.started_ms, own.incarnation);
+        let other = (twin.started_ms, twin.incarnation);
+        let conflict = conflict(own.name.clone(), one, other);
+        let elder = (conflict.younger == own.incarnation).then_some(conflict.elder);
+        ctx.outputs.push_back(Output::Conflict(conflict));
+        elder
+    }
+}
+
+impl Settings {
+    /// Asks a peer for a sign of life.
+    pub(crate) fn suspect(
+        &self,
+        now: Time,
+        peer: Incarnation,
+        rival: Option<Rival>,
+        ctx: &mut Context<'_>,
+    ) -> Suspicion {
+        let nonce = ctx.nonce;
+        ctx.send.push((Destination::One(peer), Control::Probe { nonce }));
+        Suspicion { since: now, deadline: now + self.probe_timeout, nonce, rival }
+    }
+}
+
+fn conflict(name: crate::NodeName, one: Rank, other: Rank) -> Conflict {
+    Conflict { name, elder: one.min(other).1, younger: one.max(other).1 }
+}

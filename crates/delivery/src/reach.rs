@@ -1,0 +1,112 @@
+use crate::{Incarnation, Reach, Settings, Time};
+
+/// How a peer is heard: directly, or through another while that is not possible.
+#[derive(Debug, Default)]
+pub(crate) struct Hearing {
+    /// When it was last heard directly.
+    direct: Option<Time>,
+    follow: Option<Follow>,
+}
+
+/// A peer passes on what comes from this one.
+#[derive(Debug)]
+struct Follow {
+    via: Incarnation,
+    /// When that last brought news.
+    heard: Time,
+    renew_at: Time,
+}
+
+impl Hearing {
+    /// Heard directly; gives whom to tell that it need not pass on any more.
+    pub(crate) fn on_direct(&mut self, now: Time) -> Option<Incarnation> {
+        self.direct = Some(now);
+        self.follow.take().map(|follow| follow.via)
+    }
+
+    /// A peer told something new of this one; gives whether the way changed, which then
+    /// leads through that peer. `wanted`: events are known to be missing here.
+    pub(crate) fn on_news(
+        &mut self,
+        now: Time,
+        via: Incarnation,
+        wanted: bool,
+        settings: &Settings,
+    ) -> bool {
+        let patience = if wanted { settings.relay_after / 6 } else { settings.relay_after };
+        if self.direct.is_some_and(|direct| now.since(direct) < patience) {
+            return false;
+        }
+        match &mut self.follow {
+            Some(follow) if follow.via == via => {
+                follow.heard = now;
+                false
+            }
+            Some(follow) if now.since(follow.heard) < settings.relay_after => false,
+            _ => {
+                self.follow = Some(Follow { via, heard: now, renew_at: now });
+                true
+            }
+        }
+    }
+
+    /// A peer left: it passes on nothing.
+    pub(crate) fn forget(&mut self, who: Incarnation) {
+        self.follow.take_if(|follow| follow.via == who);
+    }
+
+    pub(crate) fn reach(&self) -> Reach {
+        self.follow.as_ref().map_or(Reach::Direct, |follow| Reach::Relayed { via: follow.via })
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        self.follow.as_ref().map(|follow| follow.renew_at)
+    }
+
+    /// Whom to ask, now, to pass on for a while longer.
+    pub(crate) fn on_deadline(&mut self, now: Time, settings: &Settings) -> Option<Incarnation> {
+        let follow = self.follow.as_mut().filter(|follow| follow.renew_at <= now)?;
+        follow.renew_at = now + settings.relay_lease / 4;
+        Some(follow.via)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn at(ms: u64) -> Time {
+        Time::from_start(Duration::from_millis(ms))
+    }
+
+    const B: Incarnation = Incarnation([2; 16]);
+    const C: Incarnation = Incarnation([3; 16]);
+
+    #[test]
+    fn a_peer_is_followed_through_another_until_it_is_heard_directly() {
+        let settings = Settings::default();
+        let mut hearing = Hearing::default();
+        hearing.on_direct(at(0));
+        assert!(!hearing.on_news(at(1_499), B, false, &settings));
+        assert!(hearing.on_news(at(1_500), B, false, &settings));
+        assert_eq!(hearing.reach(), Reach::Relayed { via: B });
+        assert_eq!(hearing.on_deadline(at(1_500), &settings), Some(B));
+        assert_eq!(hearing.deadline(), Some(at(2_000)));
+        assert!(!hearing.on_news(at(2_000), C, false, &settings), "B works");
+        assert!(hearing.on_news(at(3_000), C, false, &settings), "B does not");
+        assert_eq!(hearing.on_direct(at(3_100)), Some(C));
+        assert_eq!((hearing.reach(), hearing.deadline()), (Reach::Direct, None));
+    }
+
+    #[test]
+    fn while_events_are_missing_it_is_followed_sooner() {
+        let mut hearing = Hearing::default();
+        hearing.on_direct(at(0));
+        assert!(!hearing.on_news(at(249), B, true, &Settings::default()));
+        assert!(hearing.on_news(at(250), B, true, &Settings::default()));
+        hearing.forget(B);
+        assert_eq!(hearing.reach(), Reach::Direct);
+    }
+}

@@ -1,0 +1,211 @@
+//! What nodes tell each other of third ones: that they live, and what they have of
+//! their events.
+
+use crate::context::Context;
+use crate::control::{Control, Knowledge, MAX_DIGEST};
+use crate::membership::{Membership, Path};
+use crate::peer::Peer;
+use crate::{Destination, Incarnation, Lane, LeaveReason, Time};
+
+impl Membership {
+    /// What to tell of the peers, the next [`MAX_DIGEST`] in turn.
+    pub(crate) fn digest(&mut self) -> Vec<Knowledge> {
+        let told = self.told;
+        let after = self.peers.iter().filter(|(who, _)| Some(**who) > told);
+        let before = self.peers.iter().filter(|(who, _)| Some(**who) <= told);
+        let peers = after.chain(before).map(|(_, peer)| peer);
+        let digest: Vec<_> = peers.take(MAX_DIGEST).map(Peer::knowledge).collect();
+        self.told = digest.last().map(|last| last.of);
+        digest
+    }
+
+    /// The latest sign of life of a peer, with the way it came.
+    pub(crate) fn on_beat(
+        &mut self,
+        now: Time,
+        (incarnation, beat): (Incarnation, u64),
+        path: Path,
+        ctx: &mut Context<'_>,
+    ) {
+        let Some(peer) = self.peers.get_mut(&incarnation) else { return };
+        if beat <= peer.beat {
+            return;
+        }
+        peer.beat = beat;
+        if let Path::Via(via) = path {
+            peer.info.last_heard = now;
+            peer.clear_doubt();
+            peer.hearing.on_news(now, via, false, &self.settings);
+            ctx.note_reach(peer);
+        }
+        // Those that asked whether it lives.
+        let knowledge = peer.knowledge();
+        for asker in std::mem::take(&mut peer.askers) {
+            ctx.send.push((Destination::One(asker), Control::Know(knowledge)));
+        }
+    }
+
+    /// A member tells what it knows of another node.
+    pub(crate) fn on_knowledge(
+        &mut self,
+        now: Time,
+        from: Incarnation,
+        told: Knowledge,
+        ctx: &mut Context<'_>,
+    ) {
+        if !self.peers.contains_key(&from) || told.positions.contains(&u64::MAX) {
+            return;
+        }
+        let Some(peer) = self.peers.get_mut(&told.of) else {
+            self.on_stranger(now, from, told, ctx);
+            return;
+        };
+        peer.holders.note(from, told.positions);
+        for (stream, position) in peer.streams.iter_mut().zip(told.positions) {
+            stream.on_rumour(now, position);
+            if peer.ending.is_some() {
+                stream.believe_rumour(now);
+                stream.ask_at_once(now);
+            }
+        }
+        if !told.in_doubt {
+            self.on_beat(now, (told.of, told.beat), Path::Via(from), ctx);
+        }
+    }
+
+    /// A member answers a question about another node.
+    pub(crate) fn on_answer(
+        &mut self,
+        now: Time,
+        from: Incarnation,
+        told: Knowledge,
+        ctx: &mut Context<'_>,
+    ) {
+        self.on_knowledge(now, from, told, ctx);
+        if let Some(peer) = self.peers.get_mut(&told.of)
+            && let Some(ending) = &mut peer.ending
+            && (told.in_doubt || ending.reason == LeaveReason::Bye)
+        {
+            ending.on_answer(from);
+        }
+        self.settle(now, told.of, ctx);
+    }
+
+    /// A member asks about another node, and says what it knows itself.
+    pub(crate) fn on_ask(
+        &mut self,
+        now: Time,
+        from: Incarnation,
+        (theirs, meet): (Knowledge, bool),
+        ctx: &mut Context<'_>,
+    ) {
+        if !self.peers.contains_key(&from) {
+            return;
+        }
+        if !meet {
+            self.on_knowledge(now, from, theirs, ctx);
+        }
+        let (of, to) = (theirs.of, Destination::One(from));
+        let Some(peer) = self.peers.get_mut(&of) else {
+            let unknown = Knowledge { of, beat: 0, positions: [0; 2], in_doubt: true };
+            let silent = self.departed.silent(of).map(|peer| peer.knowledge());
+            let know = Knowledge { in_doubt: true, ..silent.unwrap_or(unknown) };
+            ctx.send.push((to, Control::Know(know)));
+            return;
+        };
+        ctx.send.push((to, Control::Know(peer.knowledge())));
+        if meet && let Some(introduction) = &peer.introduction {
+            ctx.relay.push((from, introduction.clone()));
+        }
+        // The one who asks does not hear it. Do we? Told once it answers.
+        let asks = !meet && theirs.in_doubt && peer.is_trusted();
+        if asks && peer.askers.len() < self.settings.max_followers && peer.askers.insert(from) {
+            ctx.send.push((Destination::One(of), Control::Probe { nonce: ctx.nonce }));
+        }
+    }
+
+    /// A member told of a node that is not known here: ask to meet it.
+    fn on_stranger(
+        &mut self,
+        now: Time,
+        from: Incarnation,
+        told: Knowledge,
+        ctx: &mut Context<'_>,
+    ) {
+        let of = told.of;
+        let is_news = match self.departed.silent(of) {
+            Some(peer) => told.beat > peer.beat,
+            None => !self.departed.has_ended(of),
+        };
+        let asked = self.strangers.get(&of).copied();
+        let lately = asked.is_some_and(|asked| now.since(asked) < self.settings.probe_timeout);
+        if told.in_doubt || !is_news || lately || of == ctx.own {
+            return;
+        }
+        if self.strangers.len() >= self.settings.max_peers {
+            // Old questions; each is asked again when it is told of again.
+            self.strangers.clear();
+        }
+        self.strangers.insert(of, now);
+        let mine = Knowledge { of, beat: 0, positions: [0; 2], in_doubt: false };
+        ctx.send.push((Destination::One(from), Control::Ask { mine, meet: true }));
+    }
+
+    /// A member says that of another's events it has none before a number.
+    pub(crate) fn on_lacks(
+        &mut self,
+        now: Time,
+        from: Incarnation,
+        (of, lane, before): (Incarnation, Lane, u64),
+        ctx: &mut Context<'_>,
+    ) {
+        if let Some(peer) = self.peers.get_mut(&of) {
+            peer.holders.lacks(from, lane, before);
+            peer.stream(lane).ask_at_once(now);
+        }
+        self.settle(now, of, ctx);
+    }
+
+    /// A member passed on an event of another that is new here.
+    pub(crate) fn on_relayed(
+        &mut self,
+        now: Time,
+        of: Incarnation,
+        via: Incarnation,
+        ctx: &mut Context<'_>,
+    ) {
+        if let Some(peer) = self.peers.get_mut(&of)
+            && peer.ending.is_none()
+        {
+            peer.hearing.on_news(now, via, true, &self.settings);
+            ctx.note_reach(peer);
+        }
+    }
+
+    /// A member wants passed on what comes from another, or no longer.
+    pub(crate) fn on_follow(
+        &mut self,
+        now: Time,
+        from: Incarnation,
+        (whom, on): (Incarnation, bool),
+    ) {
+        let limit = self.settings.max_followers;
+        let Some(peer) = self.peers.get_mut(&whom).filter(|_| from != whom) else { return };
+        let known = peer.followers.contains_key(&from);
+        if on && (known || peer.followers.len() < limit) {
+            peer.followers.insert(from, now + self.settings.relay_lease);
+        } else if !on {
+            peer.followers.remove(&from);
+        }
+    }
+}
+
+impl Peer {
+    /// It lives: unless a rival of its name is asked the same, nothing speaks against it.
+    pub(crate) fn clear_doubt(&mut self) {
+        self.suspicion = self.suspicion.filter(|suspicion| suspicion.rival.is_some());
+        if self.suspicion.is_none() {
+            self.ending.take_if(|ending| ending.reason != LeaveReason::Bye);
+        }
+    }
+}

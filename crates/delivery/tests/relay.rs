@@ -1,0 +1,210 @@
+//! Peers help each other: what one cannot have from the sender, another has.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod common;
+
+use common::*;
+use mailmesh_delivery::*;
+
+/// Nodes `a`, `b` and `c` that know each other.
+fn of_three() -> Mesh {
+    let mut mesh = Mesh::new();
+    for (n, name) in [(1, "a"), (2, "b"), (3, "c")] {
+        mesh.start(n, name);
+    }
+    for n in 1..=3 {
+        mesh.take(n);
+    }
+    mesh
+}
+
+fn numbers(seen: &[Output]) -> Vec<u64> {
+    let mut numbers = Vec::new();
+    for output in seen {
+        if let Output::Deliver { first, count, .. } = output {
+            numbers.extend(*first..first + u64::from(*count));
+        }
+    }
+    numbers
+}
+
+fn reaches(seen: &[Output]) -> Vec<Reach> {
+    let reach = |output: &Output| match output {
+        Output::Reach { reach, .. } => Some(*reach),
+        _ => None,
+    };
+    seen.iter().filter_map(reach).collect()
+}
+
+#[test]
+fn two_nodes_that_do_not_hear_each_other_miss_nothing_and_stay_members() {
+    let mut mesh = of_three();
+    mesh.publish(1, 1);
+    mesh.run(1_000);
+    mesh.cut(1, 3);
+    let (mut sent, mut slowest) = (1, 0);
+    for ms in 0..20_000 {
+        if ms % 10 == 0 {
+            mesh.publish(1, 1);
+            mesh.publish(3, 1);
+            sent += 1;
+        }
+        mesh.run(1);
+        let came = mesh.nodes[&id(3)].peer_position(id(1), Lane::Events).unwrap();
+        slowest = slowest.max((sent - came) * 10);
+        // Passed on at once, after the first second.
+        assert!(ms < 1_000 || came == sent, "{came} of {sent} at {ms} ms");
+    }
+    assert!((100..=700).contains(&slowest), "{slowest} ms");
+    for (n, other) in [(1, 3), (3, 1)] {
+        assert_eq!(
+            mesh.nodes[&id(n)].peer_position(id(other), Lane::Events).unwrap() + u64::from(n == 1),
+            sent
+        );
+        let seen = mesh.take(n);
+        assert_eq!((left(&seen), gaps(&seen)), (vec![], vec![]));
+        assert_eq!(reaches(&seen), [Reach::Relayed { via: id(2) }]);
+    }
+    let passed_on = mesh.nodes[&id(2)].counters().relayed_frames;
+    mesh.cut.clear();
+    mesh.run(1_100);
+    assert_eq!(reaches(&mesh.take(3)), [Reach::Direct]);
+    let after = mesh.nodes[&id(2)].counters().relayed_frames;
+    for _ in 0..100 {
+        mesh.publish(1, 1);
+        mesh.run(1);
+    }
+    assert!(after - passed_on < 20, "b goes on passing on");
+    assert_eq!(mesh.nodes[&id(2)].counters().relayed_frames, after);
+}
+
+#[test]
+fn the_last_words_of_a_crashed_node_come_from_who_heard_them() {
+    let mut mesh = of_three();
+    mesh.publish(1, 5);
+    mesh.run(1_000);
+    mesh.take(3);
+    mesh.cut(1, 3);
+    mesh.publish(1, 7);
+    mesh.nodes.remove(&id(1));
+    for n in [2, 3] {
+        mesh.nodes.get_mut(&id(n)).unwrap().handle_link(at(mesh.now), id(1), Link::Down);
+    }
+    mesh.run(520);
+    for n in [2, 3] {
+        let seen = mesh.take(n);
+        assert_eq!(left(&seen), [(id(1), LeaveReason::Failed)]);
+        assert_eq!(gaps(&seen), []);
+        assert!(matches!(seen.last(), Some(Output::Left { .. })));
+        assert_eq!(numbers(&seen).last(), Some(&12));
+    }
+}
+
+#[test]
+fn who_never_heard_a_node_meets_it_through_another() {
+    let mut mesh = Mesh::new();
+    mesh.start(1, "a");
+    mesh.start(2, "b");
+    mesh.publish(1, 3);
+    mesh.cut(1, 3);
+    mesh.start(3, "c");
+    mesh.run(1_500);
+    let seen = mesh.take(3);
+    let met: Vec<_> =
+        mesh.nodes[&id(3)].peers().map(|peer| peer.name.as_str().to_owned()).collect();
+    assert_eq!(met, ["a", "b"]);
+    assert_eq!(numbers(&seen), [0; 0], "a late joiner starts at the current position");
+    mesh.publish(1, 2);
+    mesh.run(1_000);
+    let seen = mesh.take(3);
+    assert_eq!((numbers(&seen), gaps(&seen)), (vec![4, 5], vec![]));
+    // It stays a member as long as b hears it, and no longer.
+    mesh.run(10_000);
+    assert_eq!(left(&mesh.take(3)), []);
+    mesh.nodes.remove(&id(1));
+    mesh.run(5_000);
+    assert_eq!(left(&mesh.take(3)), [(id(1), LeaveReason::Failed)]);
+}
+
+#[test]
+fn what_the_sender_no_longer_has_comes_from_another() {
+    let mut settings = Settings::default();
+    settings.replay_bytes = 0;
+    let mut mesh = Mesh::new();
+    mesh.start_with(1, "a", settings);
+    mesh.start(2, "b");
+    mesh.start(3, "c");
+    mesh.publish(1, 1);
+    mesh.run(1_000);
+    mesh.take(3);
+    mesh.cut.push((id(1), id(3)));
+    mesh.publish(1, 4);
+    mesh.cut.clear();
+    mesh.publish(1, 1);
+    mesh.run(500);
+    let seen = mesh.take(3);
+    assert_eq!((numbers(&seen), gaps(&seen)), ((2..=6).collect(), vec![]));
+}
+
+#[test]
+fn a_tail_lost_before_a_goodbye_comes_from_another() {
+    let mut mesh = of_three();
+    mesh.publish(1, 1);
+    mesh.run(100);
+    mesh.cut.push((id(1), id(3)));
+    mesh.publish(1, 4);
+    mesh.cut.clear();
+    mesh.nodes.get_mut(&id(1)).unwrap().leave();
+    mesh.carry();
+    mesh.run(100);
+    let seen = mesh.take(3);
+    assert_eq!((numbers(&seen), gaps(&seen)), ((1..=5).collect(), vec![]));
+    assert_eq!(left(&seen), [(id(1), LeaveReason::Bye)]);
+}
+
+#[test]
+fn the_dead_are_not_kept_alive_by_those_who_tell_of_them() {
+    let mut mesh = Mesh::new();
+    for n in 1..=6 {
+        mesh.start(n, &format!("n{n}"));
+    }
+    mesh.publish(1, 1);
+    mesh.run(5_000);
+    mesh.nodes.remove(&id(1));
+    mesh.run(3_100);
+    for n in 2..=6 {
+        let seen = mesh.take(n);
+        assert_eq!(left(&seen), [(id(1), LeaveReason::Failed)]);
+        let joined =
+            |output: &&Output| matches!(output, Output::Joined(peer) if peer.incarnation == id(1));
+        assert_eq!(seen.iter().filter(joined).count(), 1);
+    }
+}
+
+#[test]
+fn a_node_that_one_peer_takes_for_dead_and_another_hears_stays_a_member() {
+    let mut mesh = of_three();
+    mesh.run(3_000);
+    mesh.cut(1, 3);
+    // The link closed, and the question whether it lives is lost.
+    mesh.nodes.get_mut(&id(3)).unwrap().handle_link(at(mesh.now), id(1), Link::Down);
+    mesh.run(10_000);
+    let seen = mesh.take(3);
+    assert_eq!(left(&seen), []);
+    assert_eq!(reaches(&seen), [Reach::Relayed { via: id(2) }]);
+}
+
+#[test]
+fn what_is_kept_of_others_is_bounded() {
+    let mut settings = Settings::default();
+    settings.relay_bytes = 10_000;
+    let mut mesh = Mesh::new();
+    mesh.start(1, "a");
+    mesh.start_with(2, "b", settings);
+    for _ in 0..200 {
+        mesh.publish(1, 1);
+    }
+    let kept = mesh.nodes[&id(2)].relay_bytes();
+    assert!((9_000..=10_000).contains(&kept), "{kept}");
+}

@@ -1,0 +1,257 @@
+//! What will happen in a run, drawn from its seed before it begins: so a run that
+//! fails can be made shorter step by step.
+
+use std::fmt;
+use std::time::Duration;
+
+use fastrand::Rng;
+use mailmesh_delivery::{Lane, Settings};
+
+use crate::Faults;
+
+/// Virtual time with faults.
+const TROUBLE: Duration = Duration::from_secs(16);
+
+/// A run: the same plan gives the same run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Plan {
+    /// Decides what the network does to each frame.
+    pub seed: u64,
+    /// Number of nodes.
+    pub nodes: usize,
+    /// What the network does, and the clocks.
+    pub faults: Faults,
+    /// What happens, in order of time.
+    pub steps: Vec<Step>,
+}
+
+/// Something that happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// When, since the begin of the run.
+    pub at: Duration,
+    /// What.
+    pub action: Action,
+}
+
+/// What happens. Nodes are numbered from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Action {
+    /// A node publishes so many frames of so many events.
+    Publish {
+        /// The sender.
+        node: usize,
+        /// Its lane.
+        lane: Lane,
+        /// How many frames.
+        frames: u16,
+        /// Events in each.
+        events: u16,
+    },
+    /// What one sends the other does not hear; nor the other way, if `both`.
+    Cut {
+        /// Who is not heard.
+        from: usize,
+        /// Who does not hear.
+        to: usize,
+        /// Neither hears the other.
+        both: bool,
+        /// For how long.
+        lasts: Duration,
+    },
+    /// A node hears nobody, and nobody hears it.
+    Isolate {
+        /// Who.
+        node: usize,
+        /// For how long.
+        lasts: Duration,
+    },
+    /// A node is killed.
+    Crash {
+        /// Who.
+        node: usize,
+        /// When its next life begins.
+        back_after: Duration,
+        /// The others' buses notice that its links close.
+        noticed: bool,
+    },
+    /// A node says goodbye.
+    Leave {
+        /// Who.
+        node: usize,
+        /// When its next life begins.
+        back_after: Duration,
+    },
+    /// A node stands still.
+    Freeze {
+        /// Who.
+        node: usize,
+        /// For how long.
+        lasts: Duration,
+    },
+    /// A node is slow.
+    Slow {
+        /// Who.
+        node: usize,
+        /// For how long.
+        lasts: Duration,
+    },
+    /// A node's bus says that the link to another closed or opened.
+    Hint {
+        /// To whom it says so.
+        node: usize,
+        /// Of whom.
+        of: usize,
+        /// It opened.
+        up: bool,
+    },
+    /// A second node of a name starts.
+    Twin {
+        /// Whose name.
+        node: usize,
+    },
+    /// An old frame, or a forged one, is put before a node.
+    Forge {
+        /// Before whom.
+        node: usize,
+        /// Which frame.
+        which: u32,
+    },
+}
+
+impl Plan {
+    /// The run of a seed, with the faults of that seed.
+    #[must_use]
+    pub fn drawn(seed: u64, nodes: usize) -> Self {
+        Self::with(seed, nodes, Faults::drawn(seed))
+    }
+
+    /// The run of a seed, with these faults.
+    ///
+    /// # Panics
+    /// With fewer than 2 nodes.
+    #[must_use]
+    pub fn with(seed: u64, nodes: usize, faults: Faults) -> Self {
+        assert!(nodes >= 2, "a cluster has two nodes or more");
+        let mut rng = Rng::with_seed(seed);
+        let mut steps = Vec::new();
+        for ms in 1..TROUBLE.as_millis() as u64 {
+            let at = Duration::from_millis(ms);
+            let trouble = draw(&mut rng, nodes, &faults);
+            steps.extend(trouble.into_iter().map(|action| Step { at, action }));
+            if rng.u32(..1_000) < 25 {
+                let lane = if rng.bool() { Lane::Urgent } else { Lane::Events };
+                let (node, frames, events) = (rng.usize(..nodes), rng.u16(1..=8), rng.u16(1..=20));
+                let action = Action::Publish { node, lane, frames, events };
+                steps.push(Step { at, action });
+            }
+        }
+        Self { seed, nodes, faults, steps }
+    }
+
+    /// The settings of the nodes.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        let mut settings = Settings::default();
+        if self.faults.small_bounds {
+            settings.replay_bytes = 8 << 10;
+            settings.relay_bytes = 8 << 10;
+            settings.reorder_bytes = 4 << 10;
+            settings.window = 6 << 10;
+            settings.repair_burst = 2 << 10;
+            settings.lobby_bytes = 2 << 10;
+        }
+        settings
+    }
+
+    /// When the last step is over and every fault ends.
+    pub(crate) fn calm_at(&self) -> Duration {
+        self.steps.last().map_or(Duration::ZERO, |step| step.at + Duration::from_millis(1))
+    }
+
+    /// Whether some step is of this sort.
+    pub(crate) fn has(&self, sort: impl Fn(&Action) -> bool) -> bool {
+        self.steps.iter().any(|step| sort(&step.action))
+    }
+}
+
+/// What goes wrong in one millisecond.
+fn draw(rng: &mut Rng, nodes: usize, faults: &Faults) -> Vec<Action> {
+    let mut actions = Vec::new();
+    let happens = |rng: &mut Rng, per_second: u32| rng.u32(..1_000_000) < per_second;
+    let ms = |rng: &mut Rng, most: u64| Duration::from_millis(rng.u64(50..most));
+    if happens(rng, faults.cuts) {
+        let (from, to) = pair(rng, nodes);
+        actions.push(Action::Cut { from, to, both: rng.bool(), lasts: ms(rng, 8_000) });
+    }
+    if happens(rng, faults.isolations) {
+        actions.push(Action::Isolate { node: rng.usize(..nodes), lasts: ms(rng, 8_000) });
+    }
+    if happens(rng, faults.crashes) {
+        let (node, back_after) = (rng.usize(..nodes), ms(rng, 6_000));
+        actions.push(Action::Crash { node, back_after, noticed: rng.bool() });
+    }
+    if happens(rng, faults.goodbyes) {
+        actions.push(Action::Leave { node: rng.usize(..nodes), back_after: ms(rng, 6_000) });
+    }
+    if happens(rng, faults.freezes) {
+        actions.push(Action::Freeze { node: rng.usize(..nodes), lasts: ms(rng, 8_000) });
+    }
+    if happens(rng, faults.slowness) {
+        actions.push(Action::Slow { node: rng.usize(..nodes), lasts: ms(rng, 4_000) });
+    }
+    if happens(rng, faults.hints) {
+        let (node, of) = pair(rng, nodes);
+        actions.push(Action::Hint { node, of, up: rng.bool() });
+    }
+    if happens(rng, faults.twins) {
+        actions.push(Action::Twin { node: rng.usize(..nodes) });
+    }
+    if happens(rng, faults.forgeries) {
+        actions.push(Action::Forge { node: rng.usize(..nodes), which: rng.u32(..) });
+    }
+    actions
+}
+
+/// Two different nodes.
+fn pair(rng: &mut Rng, nodes: usize) -> (usize, usize) {
+    let one = rng.usize(..nodes);
+    (one, (one + rng.usize(1..nodes)) % nodes)
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:>9.3} s  ", self.at.as_secs_f64())?;
+        match self.action {
+            Action::Publish { node, lane, frames, events } => {
+                write!(f, "n{node} publishes {frames} frames of {events} events, lane {lane}")
+            }
+            Action::Cut { from, to, both: false, lasts } => {
+                write!(f, "n{to} does not hear n{from} for {lasts:?}")
+            }
+            Action::Cut { from, to, both: true, lasts } => {
+                write!(f, "n{to} and n{from} do not hear each other for {lasts:?}")
+            }
+            Action::Isolate { node, lasts } => write!(f, "n{node} is cut off for {lasts:?}"),
+            Action::Crash { node, back_after, noticed } => {
+                let how = if noticed { "its links close" } else { "silently" };
+                write!(f, "n{node} crashes ({how}), back after {back_after:?}")
+            }
+            Action::Leave { node, back_after } => {
+                write!(f, "n{node} says goodbye, back after {back_after:?}")
+            }
+            Action::Freeze { node, lasts } => write!(f, "n{node} stands still for {lasts:?}"),
+            Action::Slow { node, lasts } => write!(f, "n{node} is slow for {lasts:?}"),
+            Action::Hint { node, of, up } => {
+                let what = if up { "opened" } else { "closed" };
+                write!(f, "the bus of n{node} says that the link to n{of} {what}")
+            }
+            Action::Twin { node } => write!(f, "a second n{node} starts"),
+            Action::Forge { node, which } => {
+                write!(f, "an old or forged frame ({which}) is put before n{node}")
+            }
+        }
+    }
+}
