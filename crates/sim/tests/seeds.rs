@@ -77,7 +77,7 @@ fn who_is_cut_off_for_a_while_misses_nothing_in_the_end() {
     let first = fresh();
     let total = keep_the_promise((first..first + 20).map(|seed| {
         let mut faults = Faults::default();
-        (faults.isolations, faults.freezes, faults.slowness) = (200, 200, 200);
+        (faults.isolations, faults.freezes) = (200, 200);
         Plan::with(seed, 4, faults)
     }));
     assert_eq!((total.missed, total.delivered), (0, total.published * 3));
