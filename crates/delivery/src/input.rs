@@ -263,6 +263,10 @@ impl Node {
         if is_new {
             if let Some(peer) = self.membership.get_mut(from) {
                 peer.controls.accept(frame.first);
+                if let Path::Via(via) = path {
+                    // Most likely it has what it introduced.
+                    peer.holders.note(via, status.positions);
+                }
             }
             if path == Path::Direct {
                 self.with_members(now, |members, ctx| members.on_heard(now, from, ctx));

@@ -76,9 +76,15 @@ fn while_nobody_restarts_or_is_cut_off_every_event_arrives() {
 fn who_is_cut_off_for_a_while_misses_nothing_in_the_end() {
     let first = fresh();
     let total = keep_the_promise((first..first + 20).map(|seed| {
-        let mut faults = Faults::default();
-        (faults.isolations, faults.freezes) = (200, 200);
-        Plan::with(seed, 4, faults)
+        let mut plan = Plan::with(seed, 4, Faults::default());
+        let (node, lasts) = ((seed % 4) as usize, Duration::from_secs(5));
+        let cut_off = Action::Isolate { node, lasts };
+        let frozen = Action::Freeze { node: (node + 1) % 4, lasts };
+        for (at, action) in [(1, cut_off), (9, frozen)] {
+            plan.steps.push(Step { at: Duration::from_secs(at), action });
+        }
+        plan.steps.sort_by_key(|step| step.at);
+        plan
     }));
     assert_eq!((total.missed, total.delivered), (0, total.published * 3));
     assert!(total.failures > 0);
