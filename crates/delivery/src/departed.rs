@@ -6,7 +6,7 @@ use crate::{Incarnation, LeaveReason};
 /// Peers that left. One that failed, or whose name was taken by a new life while it
 /// was silent, may come back, and must then be told what it missed; one that said
 /// goodbye may not.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Departed {
     peers: BTreeMap<Incarnation, Gone>,
     /// Oldest first.
@@ -14,7 +14,7 @@ pub(crate) struct Departed {
     next_ticket: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Gone {
     ticket: u64,
     peer: Option<Box<Peer>>,

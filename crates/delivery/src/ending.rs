@@ -4,7 +4,7 @@ use crate::{Incarnation, LeaveReason, Settings, Time};
 
 /// A peer seems dead, or said goodbye: before it leaves, the others are asked whether
 /// they hear it and what they have of it, and what is missing here is had from them.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Ending {
     pub(crate) reason: LeaveReason,
     /// Who has not answered, or hears the peer and is asking it.

@@ -11,7 +11,7 @@ use crate::frame::FRAME_COST;
 use crate::{Settings, Time};
 
 /// What was sent in one lane and may not be confirmed yet.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Outstanding {
     /// Number of the last event of a frame, and bytes sent up to its end.
     frames: VecDeque<(u64, u64)>,

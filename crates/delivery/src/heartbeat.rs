@@ -4,7 +4,7 @@ use crate::{Settings, Time};
 /// the interval each, up to the longest (as NORM's decaying flush, RFC 5740,
 /// section 5.1.1). Under steady traffic only the longest interval counts, since
 /// holes show losses by themselves.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Heartbeat {
     settings: Settings,
     interval: std::time::Duration,

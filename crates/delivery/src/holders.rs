@@ -12,7 +12,7 @@ struct Holder {
 
 /// The peers that can send a sender's events again in its place: those that came
 /// farthest, [`MOST`](Self::MOST) of them.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Holders(Vec<Holder>);
 
 impl Holders {

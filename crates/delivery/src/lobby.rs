@@ -4,7 +4,7 @@ use crate::{Frame, Incarnation};
 
 /// Frames of senders whose introduction is still on its way. When it comes, they
 /// are handled as if they had come after it.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Lobby {
     frames: VecDeque<Frame>,
     bytes: usize,

@@ -12,7 +12,7 @@ use crate::output::{Conflict, Output};
 use crate::peer::{Peer, Source};
 use crate::{Destination, Frame, Incarnation, Lane, LeaveReason, Settings, Time};
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Membership {
     pub(crate) settings: Settings,
     pub(crate) peers: BTreeMap<Incarnation, Peer>,

@@ -9,7 +9,7 @@ use crate::peer::{Peer, Rank, Rival, Suspicion};
 use crate::{Destination, Identity, Incarnation, Settings, Time};
 
 /// A node that bears our own name.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Twin {
     incarnation: Incarnation,
     started_ms: u64,

@@ -31,7 +31,7 @@ pub enum Link {
 /// (that is what bounds their queue) and call
 /// [`handle_deadline`](Self::handle_deadline) at [`next_deadline`](Self::next_deadline).
 /// Time must not go back between calls.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Node {
     pub(crate) identity: Identity,
     pub(crate) settings: Settings,

@@ -10,7 +10,7 @@ use crate::replay_window::ReplayWindow;
 use crate::{Frame, Incarnation, Lane, PeerInfo, Reach, Settings, Time};
 
 /// A live peer.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Peer {
     pub(crate) info: PeerInfo,
     pub(crate) streams: [ReceiveStream; 2],

@@ -1,7 +1,7 @@
 use crate::{Incarnation, Reach, Settings, Time};
 
 /// How a peer is heard: directly, or through another while that is not possible.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Hearing {
     /// When it was last heard directly.
     direct: Option<Time>,
@@ -9,7 +9,7 @@ pub(crate) struct Hearing {
 }
 
 /// A peer passes on what comes from this one.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Follow {
     via: Incarnation,
     /// When that last brought news.

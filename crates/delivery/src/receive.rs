@@ -46,7 +46,7 @@ pub(crate) struct Missing {
     pub(crate) tries: u32,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ReceiveStream {
     settings: Settings,
     /// Number of the next event to deliver. Everything below was delivered or

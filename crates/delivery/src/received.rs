@@ -10,7 +10,7 @@ type Stream = (Incarnation, Lane);
 
 /// The latest frames of all senders, within one bound of bytes; past it the oldest
 /// of all go.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Received {
     rings: BTreeMap<Stream, ReplayRing>,
     /// To whom each frame belongs, oldest first.

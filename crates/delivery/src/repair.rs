@@ -6,7 +6,7 @@ use crate::replay_ring::ReplayRing;
 use crate::{Frame, Incarnation, Lane, Settings, Time};
 
 /// What is kept of what was sent and received, and the budget for sending it again.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Repair {
     settings: Settings,
     sent: [ReplayRing; 2],

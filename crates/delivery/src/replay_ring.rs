@@ -3,7 +3,7 @@ use std::collections::VecDeque;
 use crate::Frame;
 
 /// The latest frames of one lane, for who missed some.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct ReplayRing {
     /// In order of their numbers; of what was received, with the holes that it had.
     frames: VecDeque<Frame>,
