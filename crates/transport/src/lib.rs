@@ -21,6 +21,7 @@ mod intake;
 mod lanes;
 mod log_throttle;
 mod memory;
+mod reconnect;
 mod zenoh_bus;
 
 pub use bus::{Address, Bus, BusFuture, Channel, KeySpace};

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use bytes::Bytes;
 use dashmap::DashMap;
 use mailmesh_delivery::{Incarnation, Lane, Link};
@@ -9,6 +11,7 @@ use zenoh::pubsub::{Publisher, Subscriber};
 use zenoh::qos::{CongestionControl, Priority};
 use zenoh::sample::{Locality, Sample, SampleKind};
 
+use crate::reconnect::{Missing, Reconnector};
 use crate::{
     Address, Bus, BusFuture, Channel, IntakeSender, KeySpace, TransportError, ZenohSettings,
 };
@@ -32,6 +35,7 @@ pub struct ZenohBus {
     peers: DashMap<Incarnation, Publisher<'static>>,
     _subscribers: [Subscriber<()>; 3],
     _token: LivelinessToken,
+    _reconnector: Reconnector,
 }
 
 impl ZenohBus {
@@ -55,6 +59,8 @@ impl ZenohBus {
             zenoh::open(settings.to_zenoh()?).await.map_err(|error| open_error(&error))?;
         let everything = subscribe(&session, keys.everything_for_all(), &intake).await?;
         let own = subscribe(&session, keys.one(incarnation), &intake).await?;
+        let missing = Arc::<Missing>::default();
+        let noted = missing.clone();
         let alive = session
             .liveliness()
             .declare_subscriber(keys.everyone_alive())
@@ -69,6 +75,7 @@ impl ZenohBus {
                     SampleKind::Delete => Link::Down,
                 };
                 if peer != incarnation {
+                    noted.note(peer, link);
                     intake.link(peer, link);
                 }
             })
@@ -89,6 +96,7 @@ impl ZenohBus {
             .declare_token(keys.alive(incarnation))
             .await
             .map_err(|error| declare_error("the liveliness token", &error))?;
+        let reconnector = Reconnector::start(session.clone(), settings.clone(), missing);
         Ok(Self {
             session,
             keys,
@@ -98,6 +106,7 @@ impl ZenohBus {
             peers: DashMap::new(),
             _subscribers: [everything, own, alive],
             _token: token,
+            _reconnector: reconnector,
         })
     }
 

@@ -1,7 +1,7 @@
 //! The Zenoh configuration: what we check ourselves because we can say it better,
 //! then Zenoh's own parser, which has the last word.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Warning;
 use super::checked::Checked;
@@ -75,6 +75,33 @@ impl ZenohSettings {
             }
         }
         Ok(config)
+    }
+
+    /// Whether peers are found by multicast.
+    pub(crate) fn scouts(&self) -> bool {
+        let enabled = self.value.pointer("/scouting/multicast/enabled");
+        enabled.and_then(Value::as_bool).unwrap_or(true)
+    }
+
+    /// The configuration of a short-lived session that connects to `locators` alone.
+    ///
+    /// # Errors
+    /// [`ConfigErrorKind::Zenoh`] if Zenoh refuses it.
+    pub(crate) fn for_introducing(
+        &self,
+        locators: &[String],
+    ) -> Result<zenoh::Config, ConfigError> {
+        let mut value = json!({
+            "mode": "peer",
+            "listen": { "endpoints": [] },
+            "connect": { "endpoints": locators, "timeout_ms": 500, "exit_on_failure": false },
+            "scouting": { "multicast": { "enabled": false }, "gossip": { "enabled": true } },
+        });
+        // How links are made, their certificates among it.
+        if let Some(transport) = self.value.get("transport") {
+            value["transport"] = transport.clone();
+        }
+        Self { value, needs: self.needs.clone() }.to_zenoh()
     }
 
     /// Whether the machine has what it asks for; see
