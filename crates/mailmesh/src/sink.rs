@@ -152,8 +152,9 @@ impl MeshSink {
         tracing::info!(name = %peer.name, incarnation = ?peer.incarnation, "node joined");
         self.members.insert(peer.incarnation, Member::reference(peer));
         self.mesh.reconciler.lock().on_joined(peer.incarnation);
-        self.mesh.member_count.send_replace(self.members.len());
         self.mesh.offer(&Incoming::Joined(Member::new(peer, Duration::ZERO)));
+        // After it was told: an inbox opened by who waited for it does not get it again.
+        self.mesh.member_count.send_replace(self.members.len());
     }
 
     fn left(&mut self, peer: &delivery::PeerInfo, reason: delivery::LeaveReason) {
@@ -165,9 +166,9 @@ impl MeshSink {
         tracing::info!(name = %peer.name, incarnation = ?peer.incarnation, "node left: it {reason}");
         self.members.remove(&peer.incarnation);
         self.mesh.reconciler.lock().on_left(peer.incarnation);
-        self.mesh.member_count.send_replace(self.members.len());
         let member = Member::new(peer, Duration::ZERO);
         self.mesh.offer(&Incoming::Left { member, reason });
+        self.mesh.member_count.send_replace(self.members.len());
     }
 
     fn conflict(&self, conflict: &delivery::Conflict) {
