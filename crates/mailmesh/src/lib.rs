@@ -40,6 +40,7 @@
 mod blocks;
 mod builder;
 mod certs;
+mod clock;
 mod cluster;
 mod error;
 mod inbox;

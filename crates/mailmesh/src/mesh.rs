@@ -1,7 +1,6 @@
 //! What the handles, the sink and the clock task of a node share.
 
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::SystemTime;
 
 use bytes::Bytes;
 use mailmesh_codec::{encode_digest, encode_event, encode_sync};
@@ -11,7 +10,9 @@ use mailmesh_state::{Mirror, Reconciler};
 use mailmesh_transport::Driver;
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
+use crate::clock::WallClock;
 use crate::inbox::Inboxes;
 use crate::wire::Refusals;
 use crate::{Error, Incoming, StopReason};
@@ -29,14 +30,10 @@ pub(crate) struct Mesh {
     /// Number of members, for those who wait for some.
     pub(crate) member_count: watch::Sender<usize>,
     /// What the reconciler's time counts from.
-    pub(crate) start: std::time::Instant,
+    pub(crate) start: Instant,
+    pub(crate) clock: WallClock,
     /// Set once, right after the driver starts.
     pub(crate) driver: OnceLock<Weak<Driver>>,
-}
-
-/// The wall clock.
-pub(crate) fn now() -> UnixMillis {
-    SystemTime::now().into()
 }
 
 pub(crate) fn lane(lane: Lane) -> delivery::Lane {
@@ -47,6 +44,11 @@ pub(crate) fn lane(lane: Lane) -> delivery::Lane {
 }
 
 impl Mesh {
+    /// Time on the wall clock.
+    pub(crate) fn now(&self) -> UnixMillis {
+        self.clock.now()
+    }
+
     /// Time on a monotonic clock.
     pub(crate) fn elapsed(&self) -> std::time::Duration {
         self.start.elapsed()
@@ -123,8 +125,7 @@ impl Mesh {
 
     /// What is due every second: expiry, and fetches without an answer.
     pub(crate) fn tick(&self) {
-        let now = now();
-        if !self.mirror.sweep(now).is_empty() {
+        if !self.mirror.sweep(self.now()).is_empty() {
             self.tell_digest();
         }
         let messages = {

@@ -12,7 +12,7 @@ use mailmesh_events::{Change, Event, Lane};
 use mailmesh_state::Applied;
 use mailmesh_transport::{LogThrottle, Sink};
 
-use crate::mesh::{Mesh, now};
+use crate::mesh::Mesh;
 use crate::{Gap, GapReason, Incoming, LeaveReason, Member, MemberRef, Received, StopReason};
 
 pub(crate) struct MeshSink {
@@ -77,7 +77,7 @@ impl MeshSink {
             }
             return false;
         }
-        match self.mesh.mirror.apply(change, now()) {
+        match self.mesh.mirror.apply(change, self.mesh.now()) {
             Applied::Changed => true,
             Applied::Stale => false,
             Applied::Refused(error) => {
@@ -117,8 +117,13 @@ impl MeshSink {
         }
         let (taken, messages) = {
             let mut reconciler = self.mesh.reconciler.lock();
-            let taken =
-                reconciler.on_message(from, message, &self.mesh.mirror, now(), self.mesh.elapsed());
+            let taken = reconciler.on_message(
+                from,
+                message,
+                &self.mesh.mirror,
+                self.mesh.now(),
+                self.mesh.elapsed(),
+            );
             (taken, reconciler.take_to_send())
         };
         self.mesh.send_sync(messages);
