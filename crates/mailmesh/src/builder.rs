@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use crate::clock::WallClock;
 use crate::cluster::Cluster;
+use crate::gate::Gate;
 use crate::inbox::Inboxes;
 use crate::mesh::Mesh;
 use crate::sink::MeshSink;
@@ -37,6 +38,9 @@ pub struct ClusterBuilder {
     failure_timeout: Option<Duration>,
     inbox_events: Option<usize>,
     wall_clock: WallClock,
+    /// A test sets these: it must know a life before it begins, to cut its links.
+    pub(crate) incarnation: Option<Incarnation>,
+    pub(crate) gate: Gate,
 }
 
 impl ClusterBuilder {
@@ -171,7 +175,10 @@ impl ClusterBuilder {
             settings = settings.with_failure_timeout(timeout)?;
         }
         let inbox_events = self.inbox_events.or(mesh.inbox_events).unwrap_or(DEFAULT_INBOX);
-        let incarnation = new_incarnation()?;
+        let incarnation = match self.incarnation {
+            Some(incarnation) => incarnation,
+            None => new_incarnation()?,
+        };
         let identity = Identity::new(name, incarnation, self.wall_clock.now().0);
 
         let (sender, intake) = Intake::new();
@@ -208,6 +215,7 @@ impl ClusterBuilder {
             member_count: watch::Sender::new(0),
             start: Instant::now(),
             clock: self.wall_clock,
+            gate: self.gate.clone(),
             driver: OnceLock::new(),
             identity: identity.clone(),
             cluster,
@@ -220,8 +228,10 @@ impl ClusterBuilder {
         let seal = Arc::new(SealFrames(sealer));
         let open = Box::new(OpenFrames { opener, refusals });
         let sink = Box::new(MeshSink::new(mesh.clone()));
-        let driver =
-            Arc::new(Driver::start(node, settings, start, bus, intake, (seal, open), sink));
+        let (mut driver, task) =
+            Driver::prepare(node, settings, start, bus, intake, (seal, open), sink);
+        driver.spawn(self.gate.hold_up(task));
+        let driver = Arc::new(driver);
         let _first_and_only = mesh.driver.set(Arc::downgrade(&driver));
         Ok(Cluster::new(mesh, driver))
     }
@@ -234,7 +244,7 @@ fn writer(incarnation: Incarnation) -> NodeId {
 }
 
 /// A life that never was: its random bits keep nonces from being used twice.
-fn new_incarnation() -> Result<Incarnation, Error> {
+pub(crate) fn new_incarnation() -> Result<Incarnation, Error> {
     let mut bytes = [0; 16];
     let filled = SystemRandom::new().fill(&mut bytes);
     filled.map_err(|_| mailmesh_codec::CodecError::NoRandom)?;

@@ -43,12 +43,15 @@ mod certs;
 mod clock;
 mod cluster;
 mod error;
+mod gate;
 mod inbox;
 mod incoming;
 mod members;
 mod mesh;
 mod sink;
 mod status;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod wire;
 
 pub use blocks::Blocks;

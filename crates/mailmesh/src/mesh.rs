@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::clock::WallClock;
+use crate::gate::Gate;
 use crate::inbox::Inboxes;
 use crate::wire::Refusals;
 use crate::{Error, Incoming, StopReason};
@@ -32,6 +33,8 @@ pub(crate) struct Mesh {
     /// What the reconciler's time counts from.
     pub(crate) start: Instant,
     pub(crate) clock: WallClock,
+    /// Where a test holds the node up.
+    pub(crate) gate: Gate,
     /// Set once, right after the driver starts.
     pub(crate) driver: OnceLock<Weak<Driver>>,
 }
@@ -64,6 +67,15 @@ impl Mesh {
         driver.filter(|_| self.stopped.borrow().is_none()).ok_or_else(|| self.stop_error())
     }
 
+    /// Notes that the node was shut down, unless it has stopped before.
+    pub(crate) fn stop(&self) {
+        self.stopped.send_if_modified(|stopped| {
+            let first = stopped.is_none();
+            stopped.get_or_insert(StopReason::ShutDown);
+            first
+        });
+    }
+
     /// Why nothing can be published any more.
     pub(crate) fn stop_error(&self) -> Error {
         match &*self.stopped.borrow() {
@@ -76,14 +88,20 @@ impl Mesh {
 
     pub(crate) async fn publish(&self, event: &Event) -> Result<(), Error> {
         let driver = self.driver()?;
-        let published = driver.publish(lane(event.lane()), |body| encode_event(event, body)).await;
-        published.map_err(|error| self.explain(error.into()))
+        let publish = driver.publish(lane(event.lane()), |body| encode_event(event, body));
+        match self.gate.run(publish).await {
+            Some(published) => published.map_err(|error| self.explain(error.into())),
+            None => Err(Error::ShutDown),
+        }
     }
 
     pub(crate) fn try_publish(&self, event: &Event) -> Result<(), Error> {
         let driver = self.driver()?;
-        let published = driver.try_publish(lane(event.lane()), |body| encode_event(event, body));
-        published.map_err(|error| self.explain(error.into()))
+        let publish = || driver.try_publish(lane(event.lane()), |body| encode_event(event, body));
+        match self.gate.try_run(publish) {
+            Some(published) => published.map_err(|error| self.explain(error.into())),
+            None => Err(Error::Full),
+        }
     }
 
     fn explain(&self, error: Error) -> Error {
