@@ -36,6 +36,10 @@
 //! mx1.shutdown().await;
 //! # Ok(()) }
 //! ```
+//!
+//! For the tests of a server there is a cluster in one process, with cuts, frozen
+//! and killed nodes and wrong clocks: the module `testing`, with the feature of that
+//! name.
 
 mod blocks;
 mod builder;

@@ -279,6 +279,7 @@ impl TestCluster {
         Ok(cluster)
     }
 
+    #[track_caller]
     fn change_links(&self, from: &str, to: &str, change: fn(&mut Links, &str, &str)) {
         self.slot(from, |_| ());
         self.slot(to, |_| ());
