@@ -221,11 +221,12 @@ async fn a_killed_node_has_failed_for_the_others_and_comes_back_as_a_new_life_wi
     // What its server still holds of it says that it is over, and does not hang.
     assert!(matches!(old.publish(QueueSignal::Refresh).await, Err(Error::ShutDown)));
     assert_eq!(old.stopped().await, StopReason::ShutDown);
-    old.shutdown().await;
+    timeout(PATIENCE, old.shutdown()).await.unwrap();
     while timeout(PATIENCE, own.recv()).await.unwrap().is_some() {}
+    // Its link closed: nobody waits for 3 s of silence, in virtual time.
+    cluster.converged_within(Duration::from_secs(1)).await.unwrap();
     witness.until_told("mx1 left: it gave no sign of life").await;
     assert_eq!((witness.next, witness.told), (11, 0), "what it sent before it died is there");
-    cluster.converged().await.unwrap();
 
     let new = cluster.restart("mx1").await.unwrap();
     assert_ne!(new.incarnation(), old.incarnation());
