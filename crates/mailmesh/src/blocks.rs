@@ -5,7 +5,7 @@ use mailmesh_events::{Block, Network, Rule};
 use mailmesh_state::{NetworkEntry, Verdict};
 
 use crate::Error;
-use crate::mesh::{Mesh, now};
+use crate::mesh::Mesh;
 
 /// Blocked and allowed networks: answered from this node's memory, the same on
 /// every node.
@@ -25,12 +25,12 @@ impl<'a> Blocks<'a> {
     /// Whether connections from `address` are to be refused.
     #[must_use]
     pub fn is_blocked(&self, address: IpAddr) -> bool {
-        self.mesh.mirror.is_blocked(address, now())
+        self.mesh.mirror.is_blocked(address, self.mesh.now())
     }
 
     /// What is known of `address`, and why.
     pub fn lookup(&self, address: IpAddr) -> Verdict {
-        self.mesh.mirror.lookup(address, now())
+        self.mesh.mirror.lookup(address, self.mesh.now())
     }
 
     /// Blocks a network for `reason`, for `ttl` or until it is removed.
@@ -46,7 +46,7 @@ impl<'a> Blocks<'a> {
         ttl: Option<Duration>,
     ) -> Result<(), Error> {
         let block = self.block(reason, ttl)?;
-        self.mesh.spread(self.mesh.mirror.block(network, block, now())?).await
+        self.mesh.spread(self.mesh.mirror.block(network, block, self.mesh.now())?).await
     }
 
     /// As [`add`](Self::add), for prefixes of any width.
@@ -60,7 +60,9 @@ impl<'a> Blocks<'a> {
         ttl: Option<Duration>,
     ) -> Result<(), Error> {
         let block = self.block(reason, ttl)?;
-        self.mesh.spread(self.mesh.mirror.block_of_any_width(network, block, now())?).await
+        self.mesh
+            .spread(self.mesh.mirror.block_of_any_width(network, block, self.mesh.now())?)
+            .await
     }
 
     /// Blocks a network with all that is to be known of it.
@@ -68,7 +70,7 @@ impl<'a> Blocks<'a> {
     /// # Errors
     /// As [`add`](Self::add).
     pub async fn add_block(&self, network: Network, block: Block) -> Result<(), Error> {
-        self.mesh.spread(self.mesh.mirror.block(network, block, now())?).await
+        self.mesh.spread(self.mesh.mirror.block(network, block, self.mesh.now())?).await
     }
 
     /// Lets a network in, whatever blocks say.
@@ -82,7 +84,7 @@ impl<'a> Blocks<'a> {
         ttl: Option<Duration>,
     ) -> Result<(), Error> {
         let block = self.block(reason, ttl)?;
-        self.mesh.spread(self.mesh.mirror.allow(network, block, now())?).await
+        self.mesh.spread(self.mesh.mirror.allow(network, block, self.mesh.now())?).await
     }
 
     /// Takes a network off the list of `rule`.
@@ -90,19 +92,20 @@ impl<'a> Blocks<'a> {
     /// # Errors
     /// [`Error::State`] if it is not on it; [`Error::ShutDown`].
     pub async fn remove(&self, rule: Rule, network: Network) -> Result<(), Error> {
-        self.mesh.spread(self.mesh.mirror.remove(rule, network, now())?).await
+        self.mesh.spread(self.mesh.mirror.remove(rule, network, self.mesh.now())?).await
     }
 
     /// The networks of a rule, in order.
     #[must_use]
     pub fn list(&self, rule: Rule) -> Vec<NetworkEntry> {
-        self.mesh.mirror.networks(rule, now())
+        self.mesh.mirror.networks(rule, self.mesh.now())
     }
 
     fn block(&self, reason: &str, ttl: Option<Duration>) -> Result<Block, Error> {
-        let block = Block::new(reason, now())?.from_origin(self.mesh.identity.name.as_str())?;
+        let block =
+            Block::new(reason, self.mesh.now())?.from_origin(self.mesh.identity.name.as_str())?;
         Ok(match ttl {
-            Some(ttl) => block.expiring_at(now().plus(ttl)),
+            Some(ttl) => block.expiring_at(self.mesh.now().plus(ttl)),
             None => block,
         })
     }

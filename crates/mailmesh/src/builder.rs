@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use mailmesh_codec::{ClusterKey, Opener, Sealer};
 use mailmesh_delivery::{Identity, Incarnation, Node, NodeName, Settings, Time};
-use mailmesh_events::NodeId;
+use mailmesh_events::{NodeId, UnixMillis};
 use mailmesh_state::{Mirror, Reconciler, Timing};
 use mailmesh_transport::{
     Backend, Bus, Coordinator, Driver, Intake, KeySpace, MemoryHub, ZenohBus,
@@ -13,9 +13,11 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::clock::WallClock;
 use crate::cluster::Cluster;
+use crate::gate::Gate;
 use crate::inbox::Inboxes;
-use crate::mesh::{Mesh, now};
+use crate::mesh::Mesh;
 use crate::sink::MeshSink;
 use crate::wire::{OpenFrames, Refusals, SealFrames};
 use crate::{Error, StopReason};
@@ -35,6 +37,10 @@ pub struct ClusterBuilder {
     key: Option<ClusterKey>,
     failure_timeout: Option<Duration>,
     inbox_events: Option<usize>,
+    wall_clock: WallClock,
+    /// A test sets these: it must know a life before it begins, to cut its links.
+    pub(crate) incarnation: Option<Incarnation>,
+    pub(crate) gate: Gate,
 }
 
 impl ClusterBuilder {
@@ -89,6 +95,39 @@ impl ClusterBuilder {
         self
     }
 
+    /// Sets the node's wall clock; without one it is the system's. It stamps what this
+    /// node changes in the mirror, says what has expired there, and tells when the
+    /// node started. Delivery and its timers do not read it.
+    ///
+    /// For tests of expiry, or of clocks that are wrong:
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use std::sync::atomic::{AtomicU64, Ordering};
+    /// # use std::time::Duration;
+    /// # use mailmesh::*;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Error> {
+    /// let millis = Arc::new(AtomicU64::new(1_800_000_000_000));
+    /// let read = millis.clone();
+    /// let node = Cluster::builder()
+    ///     .name("mx1")
+    ///     .memory(&MemoryHub::new())
+    ///     .wall_clock(move || UnixMillis(read.load(Ordering::Relaxed)))
+    ///     .start()
+    ///     .await?;
+    /// let address = "192.0.2.7".parse().expect("an address");
+    /// node.blocks().add(Network::single(address), "spam", Some(Duration::from_secs(60))).await?;
+    /// assert!(node.blocks().is_blocked(address));
+    /// millis.fetch_add(60_000, Ordering::Relaxed);
+    /// assert!(!node.blocks().is_blocked(address));
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn wall_clock(mut self, read: impl Fn() -> UnixMillis + Send + Sync + 'static) -> Self {
+        self.wall_clock = WallClock::new(read);
+        self
+    }
+
     /// The name that the node will have: the one given, the coordinator's, or the
     /// host's.
     ///
@@ -136,8 +175,11 @@ impl ClusterBuilder {
             settings = settings.with_failure_timeout(timeout)?;
         }
         let inbox_events = self.inbox_events.or(mesh.inbox_events).unwrap_or(DEFAULT_INBOX);
-        let identity = Identity::new(name, Incarnation(random()?), now().0);
-        let incarnation = identity.incarnation;
+        let incarnation = match self.incarnation {
+            Some(incarnation) => incarnation,
+            None => new_incarnation()?,
+        };
+        let identity = Identity::new(name, incarnation, self.wall_clock.now().0);
 
         let (sender, intake) = Intake::new();
         let bus: Arc<dyn Bus> = match (self.memory, coordinator.backend()) {
@@ -171,7 +213,9 @@ impl ClusterBuilder {
             refusals: refusals.clone(),
             stopped: watch::Sender::new(None::<StopReason>),
             member_count: watch::Sender::new(0),
-            start: std::time::Instant::now(),
+            start: Instant::now(),
+            clock: self.wall_clock,
+            gate: self.gate.clone(),
             driver: OnceLock::new(),
             identity: identity.clone(),
             cluster,
@@ -184,8 +228,10 @@ impl ClusterBuilder {
         let seal = Arc::new(SealFrames(sealer));
         let open = Box::new(OpenFrames { opener, refusals });
         let sink = Box::new(MeshSink::new(mesh.clone()));
-        let driver =
-            Arc::new(Driver::start(node, settings, start, bus, intake, (seal, open), sink));
+        let (mut driver, task) =
+            Driver::prepare(node, settings, start, bus, intake, (seal, open), sink);
+        driver.spawn(self.gate.hold_up(task));
+        let driver = Arc::new(driver);
         let _first_and_only = mesh.driver.set(Arc::downgrade(&driver));
         Ok(Cluster::new(mesh, driver))
     }
@@ -197,11 +243,12 @@ fn writer(incarnation: Incarnation) -> NodeId {
     NodeId(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
 }
 
-fn random() -> Result<[u8; 16], Error> {
+/// A life that never was: its random bits keep nonces from being used twice.
+pub(crate) fn new_incarnation() -> Result<Incarnation, Error> {
     let mut bytes = [0; 16];
     let filled = SystemRandom::new().fill(&mut bytes);
     filled.map_err(|_| mailmesh_codec::CodecError::NoRandom)?;
-    Ok(bytes)
+    Ok(Incarnation(bytes))
 }
 
 fn host_name() -> Result<NodeName, Error> {

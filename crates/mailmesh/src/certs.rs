@@ -3,7 +3,7 @@ use std::sync::Arc;
 use mailmesh_events::{Certificate, DomainNames};
 
 use crate::Error;
-use crate::mesh::{Mesh, now};
+use crate::mesh::Mesh;
 
 /// TLS certificates: the newest of each set of names, the same on every node.
 /// Replicated only with a cluster key, so that no private key crosses the network
@@ -27,7 +27,7 @@ impl<'a> Certs<'a> {
         if !self.mesh.is_sealed() {
             return Err(Error::NoClusterKey);
         }
-        self.mesh.spread(self.mesh.mirror.set_certificate(certificate, now())?).await
+        self.mesh.spread(self.mesh.mirror.set_certificate(certificate, self.mesh.now())?).await
     }
 
     /// Withdraws the certificate of exactly these names.
@@ -35,7 +35,7 @@ impl<'a> Certs<'a> {
     /// # Errors
     /// [`Error::State`] if there is none; [`Error::ShutDown`].
     pub async fn withdraw(&self, names: DomainNames) -> Result<(), Error> {
-        self.mesh.spread(self.mesh.mirror.withdraw_certificate(names, now())?).await
+        self.mesh.spread(self.mesh.mirror.withdraw_certificate(names, self.mesh.now())?).await
     }
 
     /// The certificate to present for `host`.

@@ -61,7 +61,8 @@ impl Cluster {
     }
 
     pub(crate) fn new(mesh: Arc<Mesh>, driver: Arc<Driver>) -> Self {
-        let ticker = tokio::spawn(tick(mesh.clone(), Arc::downgrade(&driver)));
+        let ticker = tick(mesh.clone(), Arc::downgrade(&driver));
+        let ticker = tokio::spawn(mesh.gate.hold_up(ticker));
         Self { inner: Arc::new(Inner { mesh, driver, ticker: Mutex::new(Some(ticker)) }) }
     }
 
@@ -184,13 +185,23 @@ impl Cluster {
     /// Sends what waits, says goodbye and closes the bus. Inboxes end after what
     /// they hold. Does nothing the second time.
     pub async fn shutdown(&self) {
-        self.inner.mesh.stopped.send_if_modified(|stopped| {
-            let first = stopped.is_none();
-            stopped.get_or_insert(StopReason::ShutDown);
-            first
-        });
-        self.inner.driver.shutdown().await;
+        self.inner.mesh.stop();
+        self.inner.mesh.gate.hold_up(self.inner.driver.shutdown()).await;
         self.inner.mesh.inboxes.close();
+    }
+
+    /// Ends the node as `kill -9` would: nothing more is sent, not even a goodbye.
+    #[cfg(feature = "testing")]
+    pub(crate) fn kill(&self) {
+        self.inner.mesh.stop();
+        self.inner.mesh.gate.close();
+        self.inner.mesh.inboxes.close();
+    }
+
+    /// Whether the node has not stopped.
+    #[cfg(feature = "testing")]
+    pub(crate) fn is_running(&self) -> bool {
+        self.inner.mesh.stopped.borrow().is_none()
     }
 
     /// Waits until this node has stopped, and says why.

@@ -10,6 +10,13 @@ use tokio::sync::Notify;
 
 use crate::{Gap, GapReason, Incoming, MemberRef};
 
+/// Most lives, per lane, of which an inbox counts apart what it dropped: twice as many
+/// as may be members at a time. Past it what is dropped of another life is counted
+/// under the same name, or else under the life counted first: how many is always
+/// told, of whom no longer. Only a reader away while thousands of lives came and
+/// went gets there.
+const COUNTED: usize = 2 * 1024;
+
 /// What an inbox takes. Gaps are always taken for the lanes of its kinds.
 #[derive(Debug, Clone)]
 pub struct Filter {
@@ -204,9 +211,19 @@ impl State {
     }
 
     fn count(&mut self, from: &MemberRef, lane: Lane, missed: u64) {
-        match self.dropped.iter_mut().find(|(f, l, _)| f == from && *l == lane) {
-            Some((_, _, count)) => *count += missed,
-            None => self.dropped.push((from.clone(), lane, missed)),
+        let mut of_lane = self.dropped.iter_mut().filter(|(_, l, _)| *l == lane);
+        if let Some((_, _, count)) = of_lane.find(|(f, _, _)| f == from) {
+            *count += missed;
+            return;
+        }
+        if self.dropped.iter().filter(|(_, l, _)| *l == lane).count() < COUNTED {
+            self.dropped.push((from.clone(), lane, missed));
+            return;
+        }
+        let namesake = self.dropped.iter().position(|(f, l, _)| f.name == from.name && *l == lane);
+        let first = || self.dropped.iter().position(|(_, l, _)| *l == lane);
+        if let Some(at) = namesake.or_else(first) {
+            self.dropped[at].2 += missed;
         }
     }
 }
@@ -289,6 +306,31 @@ mod tests {
         assert_eq!(missed.values().sum::<u64>(), 84);
         assert_eq!(numbers, (85..=100).collect::<Vec<_>>());
         assert!(other.try_recv().is_none());
+    }
+
+    #[test]
+    fn an_inbox_that_nobody_reads_counts_everything_under_so_many_lives_and_no_more() {
+        let inboxes = Inboxes::new(16);
+        let mut unread = inboxes.open(Filter::all());
+        let lives = 3 * COUNTED as u64;
+        for life in 0..lives {
+            for missed in [1, 2] {
+                // One name restarts for ever; others come once.
+                let name = if life % 2 == 0 { "flapping".into() } else { format!("once-{life}") };
+                let incarnation = Incarnation(u128::from(life).to_be_bytes());
+                let from = MemberRef { name: name.parse().unwrap(), incarnation };
+                let (lane, reason) = (Lane::Events, GapReason::Lost);
+                inboxes.offer(&Incoming::Gap(Gap { from, lane, missed, reason }));
+            }
+        }
+        let kept = unread.len();
+        let (mut gaps, mut told) = (0, 0);
+        while let Some(incoming) = unread.try_recv() {
+            let Incoming::Gap(gap) = incoming else { panic!("{incoming}") };
+            gaps += 1;
+            told += gap.missed;
+        }
+        assert_eq!((gaps, told), (COUNTED + kept, 3 * lives));
     }
 
     #[test]

@@ -36,18 +36,26 @@
 //! mx1.shutdown().await;
 //! # Ok(()) }
 //! ```
+//!
+//! For the tests of a server there is a cluster in one process, with cuts, frozen
+//! and killed nodes and wrong clocks: the module `testing`, with the feature of that
+//! name.
 
 mod blocks;
 mod builder;
 mod certs;
+mod clock;
 mod cluster;
 mod error;
+mod gate;
 mod inbox;
 mod incoming;
 mod members;
 mod mesh;
 mod sink;
 mod status;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod wire;
 
 pub use blocks::Blocks;

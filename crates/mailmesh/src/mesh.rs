@@ -1,7 +1,6 @@
 //! What the handles, the sink and the clock task of a node share.
 
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::SystemTime;
 
 use bytes::Bytes;
 use mailmesh_codec::{encode_digest, encode_event, encode_sync};
@@ -11,7 +10,10 @@ use mailmesh_state::{Mirror, Reconciler};
 use mailmesh_transport::Driver;
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
+use crate::clock::WallClock;
+use crate::gate::Gate;
 use crate::inbox::Inboxes;
 use crate::wire::Refusals;
 use crate::{Error, Incoming, StopReason};
@@ -29,14 +31,12 @@ pub(crate) struct Mesh {
     /// Number of members, for those who wait for some.
     pub(crate) member_count: watch::Sender<usize>,
     /// What the reconciler's time counts from.
-    pub(crate) start: std::time::Instant,
+    pub(crate) start: Instant,
+    pub(crate) clock: WallClock,
+    /// Where a test holds the node up.
+    pub(crate) gate: Gate,
     /// Set once, right after the driver starts.
     pub(crate) driver: OnceLock<Weak<Driver>>,
-}
-
-/// The wall clock.
-pub(crate) fn now() -> UnixMillis {
-    SystemTime::now().into()
 }
 
 pub(crate) fn lane(lane: Lane) -> delivery::Lane {
@@ -47,6 +47,11 @@ pub(crate) fn lane(lane: Lane) -> delivery::Lane {
 }
 
 impl Mesh {
+    /// Time on the wall clock.
+    pub(crate) fn now(&self) -> UnixMillis {
+        self.clock.now()
+    }
+
     /// Time on a monotonic clock.
     pub(crate) fn elapsed(&self) -> std::time::Duration {
         self.start.elapsed()
@@ -62,6 +67,15 @@ impl Mesh {
         driver.filter(|_| self.stopped.borrow().is_none()).ok_or_else(|| self.stop_error())
     }
 
+    /// Notes that the node was shut down, unless it has stopped before.
+    pub(crate) fn stop(&self) {
+        self.stopped.send_if_modified(|stopped| {
+            let first = stopped.is_none();
+            stopped.get_or_insert(StopReason::ShutDown);
+            first
+        });
+    }
+
     /// Why nothing can be published any more.
     pub(crate) fn stop_error(&self) -> Error {
         match &*self.stopped.borrow() {
@@ -74,14 +88,20 @@ impl Mesh {
 
     pub(crate) async fn publish(&self, event: &Event) -> Result<(), Error> {
         let driver = self.driver()?;
-        let published = driver.publish(lane(event.lane()), |body| encode_event(event, body)).await;
-        published.map_err(|error| self.explain(error.into()))
+        let publish = driver.publish(lane(event.lane()), |body| encode_event(event, body));
+        match self.gate.run(publish).await {
+            Some(published) => published.map_err(|error| self.explain(error.into())),
+            None => Err(Error::ShutDown),
+        }
     }
 
     pub(crate) fn try_publish(&self, event: &Event) -> Result<(), Error> {
         let driver = self.driver()?;
-        let published = driver.try_publish(lane(event.lane()), |body| encode_event(event, body));
-        published.map_err(|error| self.explain(error.into()))
+        let publish = || driver.try_publish(lane(event.lane()), |body| encode_event(event, body));
+        match self.gate.try_run(publish) {
+            Some(published) => published.map_err(|error| self.explain(error.into())),
+            None => Err(Error::Full),
+        }
     }
 
     fn explain(&self, error: Error) -> Error {
@@ -123,8 +143,7 @@ impl Mesh {
 
     /// What is due every second: expiry, and fetches without an answer.
     pub(crate) fn tick(&self) {
-        let now = now();
-        if !self.mirror.sweep(now).is_empty() {
+        if !self.mirror.sweep(self.now()).is_empty() {
             self.tell_digest();
         }
         let messages = {

@@ -12,7 +12,7 @@ use mailmesh_events::{Change, Event, Lane};
 use mailmesh_state::Applied;
 use mailmesh_transport::{LogThrottle, Sink};
 
-use crate::mesh::{Mesh, now};
+use crate::mesh::Mesh;
 use crate::{Gap, GapReason, Incoming, LeaveReason, Member, MemberRef, Received, StopReason};
 
 pub(crate) struct MeshSink {
@@ -78,7 +78,7 @@ impl MeshSink {
             }
             return false;
         }
-        match self.mesh.mirror.apply(change, now()) {
+        match self.mesh.mirror.apply(change, self.mesh.now()) {
             Applied::Changed => true,
             Applied::Stale => false,
             Applied::Refused(error) => {
@@ -118,8 +118,13 @@ impl MeshSink {
         }
         let (taken, messages) = {
             let mut reconciler = self.mesh.reconciler.lock();
-            let taken =
-                reconciler.on_message(from, message, &self.mesh.mirror, now(), self.mesh.elapsed());
+            let taken = reconciler.on_message(
+                from,
+                message,
+                &self.mesh.mirror,
+                self.mesh.now(),
+                self.mesh.elapsed(),
+            );
             (taken, reconciler.take_to_send())
         };
         self.mesh.send_sync(messages);
@@ -153,8 +158,9 @@ impl MeshSink {
         tracing::info!(name = %peer.name, incarnation = ?peer.incarnation, "node joined");
         self.members.insert(peer.incarnation, Member::reference(peer));
         self.mesh.reconciler.lock().on_joined(peer.incarnation);
-        self.mesh.member_count.send_replace(self.members.len());
         self.mesh.offer(&Incoming::Joined(Member::new(peer, Duration::ZERO, None)));
+        // After it was told: an inbox opened by who waited for it does not get it again.
+        self.mesh.member_count.send_replace(self.members.len());
     }
 
     fn left(&mut self, peer: &delivery::PeerInfo, reason: delivery::LeaveReason) {
@@ -166,9 +172,9 @@ impl MeshSink {
         tracing::info!(name = %peer.name, incarnation = ?peer.incarnation, "node left: it {reason}");
         self.members.remove(&peer.incarnation);
         self.mesh.reconciler.lock().on_left(peer.incarnation);
-        self.mesh.member_count.send_replace(self.members.len());
         let member = Member::new(peer, Duration::ZERO, None);
         self.mesh.offer(&Incoming::Left { member, reason });
+        self.mesh.member_count.send_replace(self.members.len());
     }
 
     fn reach(&self, peer: Incarnation, reach: delivery::Reach) {

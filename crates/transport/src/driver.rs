@@ -122,6 +122,22 @@ impl Driver {
         codec: (Arc<dyn Seal>, Box<dyn Open>),
         sink: Box<dyn Sink>,
     ) -> Self {
+        let (mut driver, task) = Self::prepare(node, settings, start, bus, intake, codec, sink);
+        driver.spawn(task);
+        driver
+    }
+
+    /// As [`start`](Self::start), but gives the task that drives the node, so that
+    /// the caller may hold it up; it is to be given to [`spawn`](Self::spawn).
+    pub fn prepare(
+        node: Node,
+        settings: Settings,
+        start: Instant,
+        bus: Arc<dyn Bus>,
+        intake: Intake,
+        codec: (Arc<dyn Seal>, Box<dyn Open>),
+        sink: Box<dyn Sink>,
+    ) -> (Self, impl Future<Output = ()> + Send + use<>) {
         let (seal, open) = codec;
         let shared = Arc::new(Shared {
             incarnation: node.identity().incarnation,
@@ -138,8 +154,16 @@ impl Driver {
             put_log: LogThrottle::default(),
             stopped: watch::Sender::new(false),
         });
-        let task = tokio::spawn(run(shared.clone(), intake, open, sink));
-        Self { shared, task: AsyncMutex::new(Some(task)) }
+        let task = run(shared.clone(), intake, open, sink);
+        (Self { shared, task: AsyncMutex::new(None) }, task)
+    }
+
+    /// Runs what [`prepare`](Self::prepare) gave, on the tokio runtime of the caller.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with time enabled.
+    pub fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        *self.task.get_mut() = Some(tokio::spawn(task));
     }
 
     /// Publishes an event if its lane has room. When the lane is idle this thread

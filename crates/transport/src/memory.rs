@@ -7,10 +7,37 @@ use parking_lot::Mutex;
 
 use crate::{Address, Bus, BusFuture, Channel, IntakeSender, TransportError};
 
-/// Joins the [`MemoryBus`]es of one process.
+/// Joins the [`MemoryBus`]es of one process, and breaks the ways between them when
+/// told to.
+///
+/// A *way* is one direction of a link. What is set for a way holds from before its
+/// ends join until one of them leaves. Frames that a fault keeps away are dropped
+/// silently, as a network does, and counted.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryHub {
-    nodes: Arc<Mutex<BTreeMap<Incarnation, IntakeSender>>>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    nodes: BTreeMap<Incarnation, IntakeSender>,
+    /// Ways with a fault, by sender and receiver.
+    faults: BTreeMap<(Incarnation, Incarnation), Fault>,
+    dropped: u64,
+}
+
+#[derive(Debug, Default)]
+struct Fault {
+    cut: bool,
+    loss: Option<Loss>,
+}
+
+#[derive(Debug)]
+struct Loss {
+    percent: u8,
+    /// State of a SplitMix64 generator: one a way, so that the fate of the n-th
+    /// frame of a way does not hang on what other ways carry.
+    random: u64,
 }
 
 impl MemoryHub {
@@ -23,23 +50,95 @@ impl MemoryHub {
     /// The bus of a node; what comes for it goes to `intake`.
     #[must_use]
     pub fn join(&self, incarnation: Incarnation, intake: IntakeSender) -> MemoryBus {
-        let mut nodes = self.nodes.lock();
-        for (other, sender) in nodes.iter() {
-            sender.link(incarnation, Link::Up);
-            intake.link(*other, Link::Up);
+        let mut state = self.state.lock();
+        for (other, sender) in &state.nodes {
+            if !state.is_cut(incarnation, *other) {
+                sender.link(incarnation, Link::Up);
+            }
+            if !state.is_cut(*other, incarnation) {
+                intake.link(*other, Link::Up);
+            }
         }
-        nodes.insert(incarnation, intake);
-        drop(nodes);
+        state.nodes.insert(incarnation, intake);
+        drop(state);
         MemoryBus { hub: self.clone(), incarnation }
     }
 
-    fn leave(&self, incarnation: Incarnation) {
-        let mut nodes = self.nodes.lock();
-        if nodes.remove(&incarnation).is_some() {
-            for sender in nodes.values() {
-                sender.link(incarnation, Link::Down);
-            }
+    /// Drops every frame from `from` to `to`. Neither is told.
+    pub fn cut(&self, from: Incarnation, to: Incarnation) {
+        self.state.lock().faults.entry((from, to)).or_default().cut = true;
+    }
+
+    /// Lets frames from `from` to `to` through again, and tells `to` that `from` can
+    /// be reached. What was dropped stays dropped. Does nothing to a way not cut.
+    pub fn heal(&self, from: Incarnation, to: Incarnation) {
+        let mut state = self.state.lock();
+        let Some(fault) = state.faults.get_mut(&(from, to)) else { return };
+        let was_cut = std::mem::take(&mut fault.cut);
+        if fault.loss.is_none() {
+            state.faults.remove(&(from, to));
         }
+        if was_cut
+            && state.nodes.contains_key(&from)
+            && let Some(sender) = state.nodes.get(&to)
+        {
+            sender.link(from, Link::Up);
+        }
+    }
+
+    /// Drops `percent` of the frames from `from` to `to`, drawn from `seed`: the same
+    /// seed drops the same frames, counted from now. 0 ends it; more than 100 is 100.
+    pub fn lose(&self, from: Incarnation, to: Incarnation, percent: u8, seed: u64) {
+        let mut state = self.state.lock();
+        let fault = state.faults.entry((from, to)).or_default();
+        fault.loss = (percent > 0).then_some(Loss { percent, random: seed });
+        if fault.loss.is_none() && !fault.cut {
+            state.faults.remove(&(from, to));
+        }
+    }
+
+    /// Takes a node off the hub as if its process had been killed: whatever it puts
+    /// is refused, nothing comes for it, and the others are told that its link
+    /// closed.
+    pub fn close(&self, incarnation: Incarnation) {
+        let mut state = self.state.lock();
+        if state.nodes.remove(&incarnation).is_some() {
+            for (other, sender) in &state.nodes {
+                if !state.is_cut(incarnation, *other) {
+                    sender.link(incarnation, Link::Down);
+                }
+            }
+            state.faults.retain(|(from, to), _| *from != incarnation && *to != incarnation);
+        }
+    }
+
+    /// Frames that faults kept from their receivers, since the start.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.state.lock().dropped
+    }
+}
+
+impl State {
+    fn is_cut(&self, from: Incarnation, to: Incarnation) -> bool {
+        self.faults.get(&(from, to)).is_some_and(|fault| fault.cut)
+    }
+}
+
+impl Fault {
+    /// Whether the next frame of the way is dropped.
+    fn takes(&mut self) -> bool {
+        self.cut || self.loss.as_mut().is_some_and(Loss::takes)
+    }
+}
+
+impl Loss {
+    fn takes(&mut self) -> bool {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.random;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % 100 < self.percent.into()
     }
 }
 
@@ -52,19 +151,27 @@ pub struct MemoryBus {
 
 impl Bus for MemoryBus {
     fn put(&self, to: Address, _channel: Channel, frame: Bytes) -> Result<(), TransportError> {
-        let nodes = self.hub.nodes.lock();
+        let mut state = self.hub.state.lock();
+        let State { nodes, faults, dropped } = &mut *state;
         if !nodes.contains_key(&self.incarnation) {
             return Err(TransportError::Closed);
         }
+        let mut hand = |to: Incarnation, sender: &IntakeSender, frame: Bytes| {
+            if faults.get_mut(&(self.incarnation, to)).is_some_and(Fault::takes) {
+                *dropped += 1;
+            } else {
+                sender.frame(frame);
+            }
+        };
         match to {
             Address::One(peer) => {
                 if let Some(sender) = nodes.get(&peer) {
-                    sender.frame(frame);
+                    hand(peer, sender, frame);
                 }
             }
             Address::All => {
-                for (_, sender) in nodes.iter().filter(|(node, _)| **node != self.incarnation) {
-                    sender.frame(frame.clone());
+                for (node, sender) in nodes.iter().filter(|(node, _)| **node != self.incarnation) {
+                    hand(*node, sender, frame.clone());
                 }
             }
         }
@@ -76,13 +183,100 @@ impl Bus for MemoryBus {
     fn forget(&self, _peer: Incarnation) {}
 
     fn close(&self) -> BusFuture<'_> {
-        self.hub.leave(self.incarnation);
+        self.hub.close(self.incarnation);
         Box::pin(std::future::ready(()))
     }
 }
 
 impl Drop for MemoryBus {
     fn drop(&mut self) {
-        self.hub.leave(self.incarnation);
+        self.hub.close(self.incarnation);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Intake;
+    use crate::intake::Arrival;
+
+    const A: Incarnation = Incarnation([1; 16]);
+    const B: Incarnation = Incarnation([2; 16]);
+
+    fn join(hub: &MemoryHub, incarnation: Incarnation) -> (MemoryBus, Intake) {
+        let (sender, intake) = Intake::new();
+        (hub.join(incarnation, sender), intake)
+    }
+
+    /// What came, a word each.
+    fn arrived(intake: &mut Intake) -> Vec<String> {
+        let word = |arrival| match arrival {
+            Arrival::Frame(frame) => String::from_utf8_lossy(&frame).into_owned(),
+            Arrival::Link(_, link) => format!("{link:?}"),
+        };
+        std::iter::from_fn(|| intake.try_recv().map(word)).collect()
+    }
+
+    fn put(bus: &MemoryBus, frame: &str) {
+        bus.put(Address::All, Channel::Control, Bytes::copy_from_slice(frame.as_bytes())).unwrap();
+    }
+
+    #[test]
+    fn a_cut_of_one_way_drops_silently_and_a_heal_is_told_at_its_end() {
+        let hub = MemoryHub::new();
+        let ((a, mut to_a), (b, mut to_b)) = (join(&hub, A), join(&hub, B));
+        assert_eq!((arrived(&mut to_a), arrived(&mut to_b)), (words("Up"), words("Up")));
+        hub.cut(A, B);
+        put(&a, "lost");
+        put(&b, "heard");
+        assert_eq!((arrived(&mut to_a), arrived(&mut to_b)), (words("heard"), vec![]));
+        assert_eq!(hub.dropped(), 1);
+        hub.heal(A, B);
+        hub.heal(A, B);
+        put(&a, "again");
+        assert_eq!((arrived(&mut to_a), arrived(&mut to_b)), (vec![], words("Up again")));
+    }
+
+    #[test]
+    fn a_cut_made_before_its_ends_join_holds_and_is_forgotten_when_one_leaves() {
+        let hub = MemoryHub::new();
+        hub.cut(A, B);
+        let (_b, mut to_b) = join(&hub, B);
+        let (a, mut to_a) = join(&hub, A);
+        put(&a, "lost");
+        assert_eq!((arrived(&mut to_a), arrived(&mut to_b)), (words("Up"), vec![]));
+        // Its link closes unheard, too.
+        hub.close(A);
+        assert!(arrived(&mut to_b).is_empty());
+        let put_after = a.put(Address::All, Channel::Control, Bytes::new());
+        assert!(matches!(put_after, Err(TransportError::Closed)));
+        let (_a, _to_a) = join(&hub, A);
+        hub.close(A);
+        assert_eq!(arrived(&mut to_b), words("Up Down"));
+    }
+
+    #[test]
+    fn a_seed_loses_the_same_frames_each_time_about_as_many_as_asked_for() {
+        let fates = |percent, seed| {
+            let hub = MemoryHub::new();
+            let ((a, _to_a), (_b, mut to_b)) = (join(&hub, A), join(&hub, B));
+            hub.lose(A, B, percent, seed);
+            for i in 0..1_000 {
+                put(&a, &i.to_string());
+            }
+            hub.lose(A, B, 0, seed);
+            put(&a, "end");
+            let arrived = arrived(&mut to_b);
+            assert_eq!(hub.dropped() as usize + arrived.len(), 1_002, "Up, 1,000 frames, end");
+            arrived
+        };
+        assert_eq!(fates(30, 7), fates(30, 7));
+        assert_ne!(fates(30, 7), fates(30, 8));
+        assert!((600..800).contains(&fates(30, 7).len()));
+        assert_eq!(fates(100, 7), words("Up end"));
+    }
+
+    fn words(text: &str) -> Vec<String> {
+        text.split(' ').map(str::to_owned).collect()
     }
 }

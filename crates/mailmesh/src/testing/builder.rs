@@ -1,0 +1,86 @@
+use std::fmt;
+
+use mailmesh_codec::ClusterKey;
+
+use super::skew::{Epoch, SkewedClock};
+use super::{TestCluster, TestError};
+use crate::{Cluster, ClusterBuilder};
+
+/// Makes a [`TestCluster`].
+pub struct TestClusterBuilder {
+    names: Vec<String>,
+    open: bool,
+    each: Each,
+}
+
+type Each = Box<dyn Fn(ClusterBuilder) -> ClusterBuilder + Send + Sync>;
+
+impl TestClusterBuilder {
+    pub(crate) fn new(names: Vec<String>) -> Self {
+        Self { names, open: false, each: Box::new(|builder| builder) }
+    }
+
+    /// Makes an open mesh: no key, and so no certificates. Without this, frames are
+    /// sealed with a key made for the occasion.
+    #[must_use]
+    pub fn open_mesh(mut self) -> Self {
+        self.open = true;
+        self
+    }
+
+    /// Sets what each node is built with, now and at every restart: bounds of inboxes,
+    /// the failure timeout. Name, bus and wall clock are the kit's.
+    #[must_use]
+    pub fn each(
+        mut self,
+        each: impl Fn(ClusterBuilder) -> ClusterBuilder + Send + Sync + 'static,
+    ) -> Self {
+        self.each = Box::new(each);
+        self
+    }
+
+    /// Starts the nodes, and waits until each sees every other.
+    ///
+    /// # Errors
+    /// [`TestError::Start`], [`TestError::SameName`], [`TestError::NotConverged`].
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with time enabled.
+    pub async fn start(self) -> Result<TestCluster, TestError> {
+        let key = (!self.open).then(ClusterKey::generate).transpose();
+        let key = key.map_err(|error| TestError::Start {
+            name: self.names.first().cloned().unwrap_or_default(),
+            source: error.into(),
+        })?;
+        let cluster = TestCluster::new(Recipe { key, each: self.each, epoch: Epoch::now() });
+        for name in self.names {
+            cluster.add(name).await?;
+        }
+        cluster.converged().await?;
+        Ok(cluster)
+    }
+}
+
+impl fmt::Debug for TestClusterBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TestClusterBuilder").field("names", &self.names).finish_non_exhaustive()
+    }
+}
+
+/// What each life of a node is made from.
+pub(crate) struct Recipe {
+    key: Option<ClusterKey>,
+    each: Each,
+    epoch: Epoch,
+}
+
+impl Recipe {
+    pub(crate) fn builder(&self, name: &str, clock: SkewedClock) -> ClusterBuilder {
+        let mut builder = Cluster::builder();
+        if let Some(key) = &self.key {
+            builder = builder.key(key.clone());
+        }
+        let epoch = self.epoch;
+        (self.each)(builder).name(name).wall_clock(move || clock.read(epoch))
+    }
+}

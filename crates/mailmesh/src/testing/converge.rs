@@ -1,0 +1,73 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use mailmesh_delivery::Incarnation;
+use tokio::time::{sleep, timeout};
+
+use super::TestError;
+use crate::Cluster;
+
+/// How long tests wait, in tokio's time, unless they say otherwise.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// How often a condition is looked at.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// Waits until `is_so`, for up to 30 s of tokio's time.
+///
+/// # Errors
+/// [`TestError::NotSo`] with `what`.
+pub async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) -> Result<(), TestError> {
+    let waited = timeout(PATIENCE, async {
+        while !is_so() {
+            sleep(LOOK).await;
+        }
+    });
+    waited.await.map_err(|_| TestError::NotSo { what: what.to_owned(), after: PATIENCE })
+}
+
+/// Waits until `differences` gives none.
+pub(crate) async fn agree(
+    patience: Duration,
+    differences: impl Fn() -> Vec<String>,
+) -> Result<(), TestError> {
+    let waited = timeout(patience, async {
+        while !differences().is_empty() {
+            sleep(LOOK).await;
+        }
+    });
+    if waited.await.is_ok() {
+        return Ok(());
+    }
+    Err(TestError::NotConverged { after: patience, differences: differences() })
+}
+
+/// What keeps `awake` from agreeing on who takes part, and on the mirror. Of
+/// `frozen` nodes they may think what they like.
+pub(crate) fn differences(awake: &[Cluster], frozen: &BTreeSet<Incarnation>) -> Vec<String> {
+    let mut differences = Vec::new();
+    for node in awake {
+        let members = node.members();
+        for other in awake.iter().filter(|other| other.incarnation() != node.incarnation()) {
+            if !members.iter().any(|member| member.incarnation == other.incarnation()) {
+                differences.push(format!("{} does not see {}", node.name(), other.name()));
+            }
+        }
+        for member in members {
+            let is_awake = awake.iter().any(|other| other.incarnation() == member.incarnation);
+            if !is_awake && !frozen.contains(&member.incarnation) {
+                let (name, life) = (&member.name, member.incarnation);
+                differences
+                    .push(format!("{} still sees {name} ({life}), which has ended", node.name()));
+            }
+        }
+    }
+    let mirrors: Vec<_> = awake.iter().map(Cluster::status).collect();
+    if mirrors.windows(2).any(|two| two[0].mirror_fingerprint != two[1].mirror_fingerprint) {
+        let of_each = mirrors.iter().map(|status| {
+            let (name, entries) = (&status.name, status.mirror_entries);
+            format!("{name} has {entries} entries ({})", status.mirror_fingerprint)
+        });
+        differences.push(format!("mirrors differ: {}", of_each.collect::<Vec<_>>().join(", ")));
+    }
+    differences
+}

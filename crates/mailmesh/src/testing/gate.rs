@@ -1,0 +1,156 @@
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use parking_lot::RwLock;
+use tokio::sync::Notify;
+
+/// Holds up what a node does while it is frozen, and ends it when it is killed.
+///
+/// Whatever passes holds the gate while it is polled: once [`freeze`](Self::freeze)
+/// or [`close`](Self::close) has returned, nothing of the node runs on any thread.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Gate {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    passage: RwLock<Passage>,
+    /// Wakes everything that passes: also what waits for something else must end when
+    /// the gate closes.
+    changed: Notify,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Passage {
+    #[default]
+    Open,
+    Frozen,
+    Closed,
+}
+
+impl Gate {
+    /// Stops everything until [`thaw`](Self::thaw).
+    pub(crate) fn freeze(&self) {
+        self.set(Passage::Frozen);
+    }
+
+    /// Lets everything go on.
+    pub(crate) fn thaw(&self) {
+        self.set(Passage::Open);
+    }
+
+    /// Ends everything, for good.
+    pub(crate) fn close(&self) {
+        self.set(Passage::Closed);
+    }
+
+    pub(crate) fn passage(&self) -> Passage {
+        *self.inner.passage.read()
+    }
+
+    fn set(&self, to: Passage) {
+        let mut passage = self.inner.passage.write();
+        if *passage != Passage::Closed {
+            *passage = to;
+        }
+        drop(passage);
+        self.inner.changed.notify_waiters();
+    }
+
+    /// `task`, held up and ended as the gate has it.
+    pub(crate) fn hold_up<F: Future<Output = ()>>(
+        &self,
+        task: F,
+    ) -> impl Future<Output = ()> + use<F> {
+        let passed = self.run(task);
+        async { passed.await.unwrap_or_default() }
+    }
+
+    /// As [`hold_up`](Self::hold_up); gives `None` when it was ended.
+    pub(crate) fn run<F: Future>(
+        &self,
+        task: F,
+    ) -> impl Future<Output = Option<F::Output>> + use<F> {
+        let gate = self.clone();
+        async move {
+            let mut task = pin!(task);
+            let mut changed = pin!(gate.inner.changed.notified());
+            poll_fn(|cx| {
+                while changed.as_mut().poll(cx).is_ready() {
+                    changed.set(gate.inner.changed.notified());
+                }
+                gate.poll(task.as_mut(), cx)
+            })
+            .await
+        }
+    }
+
+    fn poll<F: Future>(&self, task: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<Option<F::Output>> {
+        let passage = self.inner.passage.read();
+        match *passage {
+            Passage::Open => task.poll(cx).map(Some),
+            Passage::Closed => Poll::Ready(None),
+            // Whoever thaws it wakes it.
+            Passage::Frozen => Poll::Pending,
+        }
+    }
+
+    /// Acts if the gate is open.
+    pub(crate) fn try_run<R>(&self, act: impl FnOnce() -> R) -> Option<R> {
+        let passage = self.inner.passage.read();
+        (*passage == Passage::Open).then(act)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use tokio::task::yield_now;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_frozen_does_not_move_and_goes_on_where_it_was() {
+        let (gate, count) = (Gate::default(), Arc::new(AtomicU32::new(0)));
+        let counting = count.clone();
+        let task = tokio::spawn(gate.run(async move {
+            for _ in 0..3 {
+                counting.fetch_add(1, Ordering::Relaxed);
+                yield_now().await;
+            }
+            "done"
+        }));
+        yield_now().await;
+        gate.freeze();
+        for _ in 0..10 {
+            yield_now().await;
+        }
+        assert_eq!(count.load(Ordering::Relaxed), 1);
+        assert_eq!(gate.try_run(|| ()), None);
+        gate.thaw();
+        assert_eq!(task.await.unwrap(), Some("done"));
+        assert_eq!(count.load(Ordering::Relaxed), 3);
+    }
+
+    #[tokio::test]
+    async fn what_is_killed_is_dropped_also_when_it_was_frozen_and_never_thaws() {
+        let gate = Gate::default();
+        let held = Arc::new(());
+        let inside = held.clone();
+        let task = tokio::spawn(gate.run(async move {
+            let _inside = inside;
+            std::future::pending::<()>().await;
+        }));
+        yield_now().await;
+        gate.freeze();
+        gate.close();
+        gate.thaw();
+        let ended = tokio::time::timeout(std::time::Duration::from_secs(10), task).await;
+        assert_eq!(ended.expect("woken by the end").unwrap(), None);
+        assert_eq!((Arc::strong_count(&held), gate.passage()), (1, Passage::Closed));
+    }
+}

@@ -1,0 +1,47 @@
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use mailmesh_delivery::Incarnation;
+use mailmesh_transport::MemoryHub;
+
+/// One end of a link: a node's name, and the life it has now.
+pub(crate) type End<'a> = (&'a str, Incarnation);
+
+/// What is broken, by names, so that it outlasts the lives of nodes.
+#[derive(Debug, Default)]
+pub(crate) struct Links {
+    cut: BTreeSet<(String, String)>,
+    loss: Option<(u8, u64)>,
+}
+
+impl Links {
+    pub(crate) fn cut(&mut self, from: &str, to: &str) {
+        self.cut.insert((from.to_owned(), to.to_owned()));
+    }
+
+    pub(crate) fn heal(&mut self, from: &str, to: &str) {
+        self.cut.remove(&(from.to_owned(), to.to_owned()));
+    }
+
+    pub(crate) fn lose(&mut self, percent: u8, seed: u64) {
+        self.loss = (percent > 0).then_some((percent, seed));
+    }
+
+    /// Has the hub cut and heal the way between two nodes as is set here.
+    pub(crate) fn apply_cut(&self, hub: &MemoryHub, from: End<'_>, to: End<'_>) {
+        if self.cut.contains(&(from.0.to_owned(), to.0.to_owned())) {
+            hub.cut(from.1, to.1);
+        } else {
+            hub.heal(from.1, to.1);
+        }
+    }
+
+    /// Has the hub lose on the way between two nodes what is set here, from now on.
+    pub(crate) fn apply_loss(&self, hub: &MemoryHub, from: End<'_>, to: End<'_>) {
+        let (percent, seed) = self.loss.unwrap_or_default();
+        // `DefaultHasher::new` has fixed keys: a seed means the same in each run.
+        let mut of_way = DefaultHasher::new();
+        (seed, from.0, to.0).hash(&mut of_way);
+        hub.lose(from.1, to.1, percent, of_way.finish());
+    }
+}

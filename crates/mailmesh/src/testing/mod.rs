@@ -1,0 +1,64 @@
+//! A cluster in one process, for the tests of a server: real nodes over the memory
+//! bus, with faults at hand. Needs the feature `testing`.
+//!
+//! ```toml
+//! [dev-dependencies]
+//! mailmesh = { path = "mailmesh/crates/mailmesh", features = ["testing"] }
+//! tokio = { version = "1", features = ["macros", "rt", "test-util"] }
+//! ```
+//!
+//! Every node is a [`Cluster`](crate::Cluster) as in production: the driver, sealing, repair and
+//! the mirror are the real ones, and only the network is not. There is no Zenoh, so
+//! a plain `#[tokio::test]` will do.
+//!
+//! # Virtual time
+//!
+//! With `#[tokio::test(start_paused = true)]` the nodes live in tokio's virtual time,
+//! their wall clocks too: a cut of 25 s, or a block of an hour, takes milliseconds.
+//!
+//! ```
+//! use std::time::Duration;
+//! use mailmesh::*;
+//! use mailmesh::testing::{TestCluster, eventually};
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let cluster = TestCluster::start(["mx1", "mx2", "mx3"]).await?;
+//! let address = "192.0.2.7".parse()?;
+//!
+//! cluster.isolate("mx3");
+//! let hour = Some(Duration::from_secs(3_600));
+//! cluster.node("mx1").blocks().add(Network::single(address), "spam", hour).await?;
+//! tokio::time::sleep(Duration::from_secs(25)).await;
+//! assert!(cluster.node("mx2").blocks().is_blocked(address));
+//! assert!(!cluster.node("mx3").blocks().is_blocked(address), "it cannot know");
+//!
+//! cluster.heal_all();
+//! cluster.converged().await?;
+//! assert!(cluster.node("mx3").blocks().is_blocked(address));
+//!
+//! tokio::time::sleep(Duration::from_secs(3_600)).await;
+//! assert!(!cluster.node("mx3").blocks().is_blocked(address), "it is over");
+//! # Ok(()) }
+//! ```
+//!
+//! # What is not simulated
+//!
+//! Delay, reorder and duplication on the way, links that are slow or full, and Zenoh
+//! itself. A run is not repeatable to the last step: lives are random, and so is the
+//! order in which tokio looks at what is ready. What a seed repeats is which frames
+//! of a link are lost.
+
+mod builder;
+mod cluster;
+mod converge;
+mod error;
+pub(crate) mod gate;
+mod links;
+mod skew;
+
+pub use builder::TestClusterBuilder;
+pub use cluster::TestCluster;
+pub use converge::eventually;
+pub use error::TestError;
+pub use skew::Skew;
