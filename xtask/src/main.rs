@@ -2,12 +2,19 @@
 
 mod bench;
 mod ci;
+mod compare;
+#[expect(dead_code, reason = "part of it is for the scenarios to come")]
+mod contender;
 mod faults;
 mod layers;
+mod loopback;
 mod namespaces;
 mod run;
+#[expect(dead_code, reason = "part of it is for the scenarios to come")]
+mod sweeper;
 mod test;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -37,6 +44,15 @@ enum Task {
     },
     /// Check which crate depends on which.
     Layers,
+    /// mailmesh against bare Zenoh on the loopback: events a second, round trips.
+    Compare {
+        /// How many rounds.
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+        /// Write what each round gave to this file.
+        #[arg(long)]
+        json: Option<PathBuf>,
+    },
     /// Scenarios of failure between real processes.
     Faults {
         /// Only this one.
@@ -45,6 +61,9 @@ enum Task {
         #[arg(long)]
         list: bool,
     },
+    /// Cleans up after another task; not for people.
+    #[command(hide = true, name = sweeper::TASK)]
+    Sweep,
 }
 
 fn main() -> ExitCode {
@@ -52,6 +71,8 @@ fn main() -> ExitCode {
         Task::Test { quick } => test::run(quick),
         Task::Ci => ci::all(),
         Task::Bench { filter } => bench::run_benches(filter.as_deref()),
+        Task::Compare { rounds, json } => compare::run(rounds, json.as_deref()),
+        Task::Sweep => sweeper::sweep(),
         Task::Layers => layers::run(),
         Task::Faults { name, list } => faults::run(name.as_deref(), list),
     };
