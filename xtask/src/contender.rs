@@ -34,6 +34,11 @@ pub(crate) enum System {
 impl System {
     pub(crate) const ALL: [Self; 3] = [Self::Mailmesh, Self::Zenoh, Self::ZenohExt];
 
+    pub(crate) fn from_name(name: &str) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|system| system.name() == name);
+        known.ok_or_else(|| "it is none of mailmesh, zenoh, zenoh-ext".to_owned())
+    }
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Mailmesh => "mailmesh",

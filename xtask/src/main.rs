@@ -3,14 +3,12 @@
 mod bench;
 mod ci;
 mod compare;
-#[expect(dead_code, reason = "part of it is for the scenarios to come")]
 mod contender;
 mod faults;
 mod layers;
 mod loopback;
 mod namespaces;
 mod run;
-#[expect(dead_code, reason = "part of it is for the scenarios to come")]
 mod sweeper;
 mod test;
 
@@ -54,33 +52,25 @@ enum Task {
         json: Option<PathBuf>,
     },
     /// Scenarios of failure between real processes.
-    Faults {
-        /// Only this one.
-        name: Option<String>,
-        /// List them.
-        #[arg(long)]
-        list: bool,
-    },
+    Faults(faults::Options),
     /// Cleans up after another task; not for people.
     #[command(hide = true, name = sweeper::TASK)]
     Sweep,
 }
 
 fn main() -> ExitCode {
+    let done = |()| ExitCode::SUCCESS;
     let result = match Args::parse().task {
-        Task::Test { quick } => test::run(quick),
-        Task::Ci => ci::all(),
-        Task::Bench { filter } => bench::run_benches(filter.as_deref()),
-        Task::Compare { rounds, json } => compare::run(rounds, json.as_deref()),
-        Task::Sweep => sweeper::sweep(),
-        Task::Layers => layers::run(),
-        Task::Faults { name, list } => faults::run(name.as_deref(), list),
+        Task::Test { quick } => test::run(quick).map(done),
+        Task::Ci => ci::all().map(done),
+        Task::Bench { filter } => bench::run_benches(filter.as_deref()).map(done),
+        Task::Compare { rounds, json } => compare::run(rounds, json.as_deref()).map(done),
+        Task::Sweep => sweeper::sweep().map(done),
+        Task::Layers => layers::run().map(done),
+        Task::Faults(options) => faults::run(&options),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("error: {message}");
-            ExitCode::FAILURE
-        }
-    }
+    result.unwrap_or_else(|message| {
+        eprintln!("error: {message}");
+        ExitCode::FAILURE
+    })
 }

@@ -20,6 +20,7 @@ struct Phase {
     first_at: u64,
     last_at: u64,
     received: u64,
+    since: u64,
     longest_pause: u64,
 }
 
@@ -34,6 +35,8 @@ pub struct PhaseReport {
     pub last_at: u64,
     /// Events that *came* in the phase.
     pub received: u64,
+    /// When the first of these came; 0 if none did.
+    pub since: u64,
     /// The longest time between two arrivals, ended in the phase.
     pub longest_pause: u64,
 }
@@ -55,6 +58,9 @@ impl Phases {
         phase.last_at = now;
         let phase = &mut self.phases[came];
         phase.received += 1;
+        if phase.since == 0 {
+            phase.since = now;
+        }
         if self.arrived > 0 {
             phase.longest_pause = phase.longest_pause.max(now.saturating_sub(self.arrived));
         }
@@ -69,6 +75,7 @@ impl Phases {
             first_at: phase.first_at,
             last_at: phase.last_at,
             received: phase.received,
+            since: phase.since,
             longest_pause: phase.longest_pause,
         };
         self.phases.iter().map(report).collect()
