@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::run::cargo;
 
 /// Each crate, and which of our crates it may depend on (normal dependencies).
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("mailmesh-events", &[]),
     ("mailmesh-codec", &["mailmesh-events"]),
     ("mailmesh-delivery", &[]),
@@ -25,6 +25,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
     ),
     ("mailmesh-sim", &["mailmesh-codec", "mailmesh-delivery", "mailmesh-events", "mailmesh-state"]),
     ("mailmesh-cli", &["mailmesh"]),
+    ("mailmesh-contender", &["mailmesh"]),
 ];
 
 /// What no core may depend on: a core has no I/O, no clock and no runtime.

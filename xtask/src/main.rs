@@ -2,12 +2,17 @@
 
 mod bench;
 mod ci;
+mod compare;
+mod contender;
 mod faults;
 mod layers;
+mod loopback;
 mod namespaces;
 mod run;
+mod sweeper;
 mod test;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -37,29 +42,35 @@ enum Task {
     },
     /// Check which crate depends on which.
     Layers,
-    /// Scenarios of failure between real processes.
-    Faults {
-        /// Only this one.
-        name: Option<String>,
-        /// List them.
+    /// mailmesh against bare Zenoh on the loopback: events a second, round trips.
+    Compare {
+        /// How many rounds.
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+        /// Write what each round gave to this file.
         #[arg(long)]
-        list: bool,
+        json: Option<PathBuf>,
     },
+    /// Scenarios of failure between real processes.
+    Faults(faults::Options),
+    /// Cleans up after another task; not for people.
+    #[command(hide = true, name = sweeper::TASK)]
+    Sweep,
 }
 
 fn main() -> ExitCode {
+    let done = |()| ExitCode::SUCCESS;
     let result = match Args::parse().task {
-        Task::Test { quick } => test::run(quick),
-        Task::Ci => ci::all(),
-        Task::Bench { filter } => bench::run_benches(filter.as_deref()),
-        Task::Layers => layers::run(),
-        Task::Faults { name, list } => faults::run(name.as_deref(), list),
+        Task::Test { quick } => test::run(quick).map(done),
+        Task::Ci => ci::all().map(done),
+        Task::Bench { filter } => bench::run_benches(filter.as_deref()).map(done),
+        Task::Compare { rounds, json } => compare::run(rounds, json.as_deref()).map(done),
+        Task::Sweep => sweeper::sweep().map(done),
+        Task::Layers => layers::run().map(done),
+        Task::Faults(options) => faults::run(&options),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("error: {message}");
-            ExitCode::FAILURE
-        }
-    }
+    result.unwrap_or_else(|message| {
+        eprintln!("error: {message}");
+        ExitCode::FAILURE
+    })
 }

@@ -1,7 +1,9 @@
-//! Running cargo.
+//! Running cargo; writing results.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use serde::Serialize;
 
 /// The workspace.
 pub(crate) fn root() -> PathBuf {
@@ -13,6 +15,14 @@ pub(crate) fn cargo(args: &[&str]) -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(args).current_dir(root());
+    // Those of xtask itself. Build scripts watch them (ring's does): with them, what
+    // xtask builds and what a person builds would rebuild Zenoh in turn.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(name);
+        }
+    }
     command
 }
 
@@ -25,6 +35,12 @@ pub(crate) fn run(mut command: Command) -> Result<(), String> {
         Ok(status) => Err(format!("`{shown}` failed: {status}")),
         Err(error) => Err(format!("`{shown}` did not start: {error}")),
     }
+}
+
+/// Writes rows of results.
+pub(crate) fn write_json(path: &Path, rows: &impl Serialize) -> Result<(), String> {
+    let text = serde_json::to_string_pretty(rows).map_err(|error| error.to_string())?;
+    std::fs::write(path, text + "\n").map_err(|error| format!("{}: {error}", path.display()))
 }
 
 pub(crate) fn show(command: &Command) -> String {

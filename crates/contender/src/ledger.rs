@@ -1,0 +1,135 @@
+//! What this process counted. Readers write, the command loop reads.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use mailmesh_contender::{
+    Latency, MAX_NOTICES, Notice, Numbered, Phases, Report, SenderReport, Tally, now_ns,
+};
+use tokio::sync::Notify;
+
+/// Lives counted; events of more are not.
+const MAX_LIVES: usize = 4096;
+
+/// Round trips kept, each exactly.
+const MAX_PINGS: usize = 64 * 1024;
+
+/// The counts of one process.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    /// This life, once it is known.
+    pub(crate) life: AtomicU64,
+    /// Events published.
+    pub(crate) published: AtomicU64,
+    /// Publishers and pingers at work.
+    pub(crate) busy: AtomicUsize,
+    /// An echo came.
+    pub(crate) echoed: Notify,
+    read_rate: AtomicU64,
+    counts: Mutex<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    marks: Vec<u64>,
+    senders: BTreeMap<u64, (Tally, Phases)>,
+    members: BTreeSet<u64>,
+    notices: Vec<Notice>,
+    notices_dropped: u64,
+    pings: Vec<u64>,
+}
+
+impl Ledger {
+    fn counts(&self) -> std::sync::MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// An event came to be counted.
+    pub(crate) fn event(&self, event: &Numbered) {
+        let now = now_ns();
+        let counts = &mut *self.counts();
+        if let Some((tally, phases)) = sender(&mut counts.senders, event.life)
+            && tally.deliver(event.number)
+        {
+            phases.record(&counts.marks, event.sent, now);
+        }
+    }
+
+    /// One's own event came back.
+    pub(crate) fn echo(&self, event: &Numbered) {
+        if event.life == self.life.load(Ordering::Relaxed) {
+            let round_trip = now_ns().saturating_sub(event.sent);
+            let pings = &mut self.counts().pings;
+            if pings.len() < MAX_PINGS {
+                pings.push(round_trip);
+            }
+            self.echoed.notify_one();
+        }
+    }
+
+    /// The receiver was told that it missed so many.
+    pub(crate) fn missed(&self, life: u64, missed: u64) {
+        if let Some((tally, _)) = sender(&mut self.counts().senders, life) {
+            tally.tell(missed, now_ns());
+        }
+    }
+
+    /// Another process came or went.
+    pub(crate) fn member(&self, life: u64, up: bool) {
+        let counts = &mut *self.counts();
+        let changed = if up { counts.members.insert(life) } else { counts.members.remove(&life) };
+        if !changed {
+            return;
+        }
+        if counts.notices.len() < MAX_NOTICES {
+            counts.notices.push(Notice { life, up, at: now_ns() });
+        } else {
+            counts.notices_dropped += 1;
+        }
+    }
+
+    /// A phase ended.
+    pub(crate) fn mark(&self, at: u64) {
+        self.counts().marks.push(at);
+    }
+
+    pub(crate) fn set_read_rate(&self, rate: u64) {
+        self.read_rate.store(rate, Ordering::Relaxed);
+    }
+
+    /// Waits as a slow consumer does between two events.
+    pub(crate) async fn between_reads(&self) {
+        let rate = self.read_rate.load(Ordering::Relaxed);
+        if let Some(nanos) = 1_000_000_000_u64.checked_div(rate) {
+            tokio::time::sleep(std::time::Duration::from_nanos(nanos)).await;
+        }
+    }
+
+    pub(crate) fn report(&self, request: u64) -> Report {
+        let counts = &*self.counts();
+        let senders = counts.senders.iter().map(|(life, (tally, phases))| SenderReport {
+            life: *life,
+            tally: tally.summary(),
+            phases: phases.report(),
+        });
+        Report {
+            request,
+            life: self.life.load(Ordering::Relaxed),
+            members: counts.members.len(),
+            published: self.published.load(Ordering::Acquire),
+            busy: self.busy.load(Ordering::Acquire) > 0,
+            pings: Latency::of(counts.pings.clone()),
+            senders: senders.collect(),
+            notices: counts.notices.clone(),
+            notices_dropped: counts.notices_dropped,
+        }
+    }
+}
+
+fn sender(senders: &mut BTreeMap<u64, (Tally, Phases)>, life: u64) -> Option<&mut (Tally, Phases)> {
+    if senders.len() >= MAX_LIVES && !senders.contains_key(&life) {
+        return None;
+    }
+    Some(senders.entry(life).or_default())
+}

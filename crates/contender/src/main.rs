@@ -1,0 +1,87 @@
+//! One process of a comparison: plays a system, does what it is told in JSON
+//! lines on its standard input, and answers what it counted.
+
+mod error;
+mod ledger;
+mod publishing;
+mod system;
+
+use std::io::{BufRead, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Parser;
+use mailmesh_contender::Command;
+
+use crate::error::ContenderError;
+use crate::ledger::Ledger;
+use crate::publishing::Publishing;
+use crate::system::{Outlet, System};
+
+/// How long leaving in good order may take.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// One process of a comparison; started by `cargo xtask compare` and `faults`.
+#[derive(Debug, Parser)]
+struct Args {
+    /// What it plays.
+    #[arg(long)]
+    system: System,
+    /// Its name among the others.
+    #[arg(long)]
+    name: String,
+    /// The Zenoh configuration, JSON5.
+    #[arg(long)]
+    config: String,
+}
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<(), ContenderError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ledger = Arc::new(Ledger::default());
+    let outlet = runtime.block_on(system::start(args, &ledger))?;
+    let outlet = Arc::new(outlet);
+    let publishing = Publishing::new(outlet.clone(), ledger.clone(), runtime.handle().clone());
+    for line in std::io::stdin().lock().lines() {
+        let line = line?;
+        let command = serde_json::from_str(&line)
+            .map_err(|source| ContenderError::Command { line, source })?;
+        match command {
+            Command::Publish { count, rate } => publishing.begin(count, rate),
+            Command::Stop => publishing.stop(),
+            Command::Mark { at } => ledger.mark(at),
+            Command::Read { rate } => ledger.set_read_rate(rate),
+            Command::Ping { count } => publishing.ping(count),
+            Command::Report { request } => answer(&ledger, request)?,
+            Command::Quit => {
+                publishing.stop();
+                let goodbye = async { tokio::time::timeout(GOODBYE, outlet.close()).await };
+                if runtime.block_on(goodbye).is_err() {
+                    eprintln!("leaving in good order took too long");
+                }
+                break;
+            }
+        }
+    }
+    // Whoever started this may be gone: nothing is waited for.
+    runtime.shutdown_background();
+    Ok(())
+}
+
+fn answer(ledger: &Ledger, request: u64) -> Result<(), ContenderError> {
+    let mut line = serde_json::to_vec(&ledger.report(request)).map_err(ContenderError::Answer)?;
+    line.push(b'\n');
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(&line)?;
+    Ok(stdout.flush()?)
+}

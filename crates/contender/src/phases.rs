@@ -1,0 +1,110 @@
+//! Splits the time of a run at marks: before, during and after a fault.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Histogram, Latency};
+
+/// Phases kept; a mark beyond is not taken.
+const MAX_PHASES: usize = 16;
+
+/// What came of one sender, phase by phase.
+#[derive(Debug, Default, Clone)]
+pub struct Phases {
+    phases: Vec<Phase>,
+    arrived: u64,
+}
+
+#[derive(Debug, Default, Clone)]
+struct Phase {
+    latency: Histogram,
+    first_at: u64,
+    last_at: u64,
+    received: u64,
+    since: u64,
+    longest_pause: u64,
+}
+
+/// What came in a phase; times in nanoseconds.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhaseReport {
+    /// From publishing to arrival, of events *published* in the phase.
+    pub latency: Latency,
+    /// When the first event published in the phase came; 0 if none did.
+    pub first_at: u64,
+    /// When the last event published in the phase came; 0 if none did.
+    pub last_at: u64,
+    /// Events that *came* in the phase.
+    pub received: u64,
+    /// When the first of these came; 0 if none did.
+    pub since: u64,
+    /// The longest time between two arrivals, ended in the phase.
+    pub longest_pause: u64,
+}
+
+impl Phases {
+    /// An event published at `sent` came at `now`; `marks` are the moments at
+    /// which a phase ended and the next began, in order.
+    pub fn record(&mut self, marks: &[u64], sent: u64, now: u64) {
+        let of = |moment: u64| marks.partition_point(|mark| *mark <= moment).min(MAX_PHASES - 1);
+        let (published, came) = (of(sent), of(now));
+        if self.phases.len() <= published.max(came) {
+            self.phases.resize_with(published.max(came) + 1, Phase::default);
+        }
+        let phase = &mut self.phases[published];
+        phase.latency.record(now.saturating_sub(sent));
+        if phase.first_at == 0 {
+            phase.first_at = now;
+        }
+        phase.last_at = now;
+        let phase = &mut self.phases[came];
+        phase.received += 1;
+        if phase.since == 0 {
+            phase.since = now;
+        }
+        if self.arrived > 0 {
+            phase.longest_pause = phase.longest_pause.max(now.saturating_sub(self.arrived));
+        }
+        self.arrived = now;
+    }
+
+    /// What is said of each phase.
+    #[must_use]
+    pub fn report(&self) -> Vec<PhaseReport> {
+        let report = |phase: &Phase| PhaseReport {
+            latency: phase.latency.latency(),
+            first_at: phase.first_at,
+            last_at: phase.last_at,
+            received: phase.received,
+            since: phase.since,
+            longest_pause: phase.longest_pause,
+        };
+        self.phases.iter().map(report).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn latency_belongs_to_the_phase_of_publishing_and_throughput_to_that_of_arrival() {
+        let mut phases = Phases::default();
+        let marks = [100, 200];
+        phases.record(&marks, 50, 60);
+        phases.record(&marks, 99, 210);
+        phases.record(&marks, 205, 215);
+        let report = phases.report();
+        assert_eq!(report.len(), 3);
+        assert_eq!((report[0].latency.count, report[0].first_at, report[0].last_at), (2, 60, 210));
+        assert_eq!((report[0].received, report[1].received, report[2].received), (1, 0, 2));
+        assert_eq!((report[1].latency.count, report[2].longest_pause), (0, 150));
+    }
+
+    #[test]
+    fn marks_beyond_the_bound_make_no_phase() {
+        let marks: Vec<u64> = (1..100).collect();
+        let mut phases = Phases::default();
+        phases.record(&marks, 90, 95);
+        assert_eq!(phases.report().len(), MAX_PHASES);
+    }
+}

@@ -1,0 +1,111 @@
+//! Publishes at a rate, or as fast as it goes, on a thread of its own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use mailmesh_contender::{Numbered, Purpose, now_ns};
+use tokio::runtime::Handle;
+
+use crate::Outlet;
+use crate::error::ContenderError;
+use crate::ledger::Ledger;
+
+/// How often a paced publisher looks at what is due.
+const TICK: Duration = Duration::from_millis(1);
+/// The pause between two round trips: the lane is idle again.
+const IDLE: Duration = Duration::from_millis(1);
+/// A ping without an echo for so long was lost.
+const PING_LOST: Duration = Duration::from_secs(1);
+
+/// Starts and stops publishing.
+#[derive(Debug)]
+pub(crate) struct Publishing {
+    outlet: Arc<Outlet>,
+    ledger: Arc<Ledger>,
+    runtime: Handle,
+    /// Goes up when what was begun before must end.
+    stops: Arc<AtomicU64>,
+}
+
+impl Publishing {
+    pub(crate) fn new(outlet: Arc<Outlet>, ledger: Arc<Ledger>, runtime: Handle) -> Self {
+        Self { outlet, ledger, runtime, stops: Arc::default() }
+    }
+
+    /// Publishes `count` events (0: until stopped), `rate` a second (0: as fast as
+    /// it goes).
+    pub(crate) fn begin(&self, count: u64, rate: u64) {
+        let (outlet, ledger) = (self.outlet.clone(), self.ledger.clone());
+        let (stops, runtime) = (self.stops.clone(), self.runtime.clone());
+        let begun = stops.load(Ordering::Acquire);
+        let is_stopped = move || stops.load(Ordering::Acquire) != begun;
+        ledger.busy.fetch_add(1, Ordering::AcqRel);
+        // A bus that blocks stops this thread, not a reader.
+        std::thread::spawn(move || {
+            let published = runtime.block_on(publish(&outlet, &ledger, count, rate, is_stopped));
+            if let Err(error) = published {
+                eprintln!("publishing ended: {error}");
+            }
+            ledger.busy.fetch_sub(1, Ordering::AcqRel);
+        });
+    }
+
+    pub(crate) fn stop(&self) {
+        self.stops.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Sends `count` events to and fro, one at a time.
+    pub(crate) fn ping(&self, count: u64) {
+        let (outlet, ledger) = (self.outlet.clone(), self.ledger.clone());
+        ledger.busy.fetch_add(1, Ordering::AcqRel);
+        self.runtime.spawn(async move {
+            let life = ledger.life.load(Ordering::Relaxed);
+            for number in 1..=count {
+                let sent = now_ns();
+                let ping = Numbered { purpose: Purpose::Ping, life, number, sent };
+                if let Err(error) = outlet.publish(&ping).await {
+                    eprintln!("pinging ended: {error}");
+                    break;
+                }
+                if tokio::time::timeout(PING_LOST, ledger.echoed.notified()).await.is_err() {
+                    eprintln!("ping {number} did not come back");
+                }
+                tokio::time::sleep(IDLE).await;
+            }
+            ledger.busy.fetch_sub(1, Ordering::AcqRel);
+        });
+    }
+}
+
+async fn publish(
+    outlet: &Outlet,
+    ledger: &Ledger,
+    count: u64,
+    rate: u64,
+    is_stopped: impl Fn() -> bool,
+) -> Result<(), ContenderError> {
+    let life = ledger.life.load(Ordering::Relaxed);
+    let before = ledger.published.load(Ordering::Acquire);
+    let begun = now_ns();
+    let mut done = 0;
+    while (count == 0 || done < count) && !is_stopped() {
+        let now = now_ns();
+        let mut sent = now;
+        if rate > 0 {
+            // The moment at which it was due, not that at which its turn came: a
+            // publisher held up by the bus must not hide that.
+            let due_at = begun + (u128::from(done) * 1_000_000_000 / u128::from(rate)) as u64;
+            if due_at > now {
+                tokio::time::sleep(TICK).await;
+                continue;
+            }
+            sent = due_at;
+        }
+        let number = before + done + 1;
+        outlet.publish(&Numbered { purpose: Purpose::Count, life, number, sent }).await?;
+        done += 1;
+        ledger.published.store(number, Ordering::Release);
+    }
+    Ok(())
+}

@@ -1,0 +1,85 @@
+//! mailmesh through its facade, sealed with a cluster key.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use mailmesh::{
+    Cluster, ClusterKey, Coordinator, Custom, Event, Filter, Inbox, Incarnation, Incoming, Kind,
+};
+use mailmesh_contender::{Numbered, Purpose};
+
+use crate::Args;
+use crate::error::ContenderError;
+use crate::ledger::Ledger;
+
+/// Sealing is measured, not secrecy: every contender knows the key.
+const KEY: [u8; 32] = [0x6d; 32];
+
+/// A node.
+pub(crate) struct Outlet {
+    cluster: Cluster,
+    kind: Arc<str>,
+}
+
+pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, ContenderError> {
+    let cluster = Cluster::builder()
+        .name(&args.name)
+        .coordinator(Coordinator::parse(&args.config)?)
+        .key(ClusterKey::from_bytes(KEY))
+        .start()
+        .await?;
+    ledger.life.store(life(cluster.incarnation()), Ordering::Relaxed);
+    let inbox = cluster.inbox(Filter::kinds([Kind::Custom]));
+    // Those that joined before the inbox was there.
+    for member in cluster.members() {
+        ledger.member(life(member.incarnation), true);
+    }
+    let reader = Outlet { cluster, kind: "load".into() };
+    let outlet = Outlet { cluster: reader.cluster.clone(), kind: reader.kind.clone() };
+    tokio::spawn(read(inbox, reader, ledger.clone()));
+    Ok(outlet)
+}
+
+/// A number for a life.
+fn life(incarnation: Incarnation) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = incarnation.0;
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+}
+
+async fn read(mut inbox: Inbox, outlet: Outlet, ledger: Arc<Ledger>) {
+    while let Some(incoming) = inbox.recv().await {
+        match incoming {
+            Incoming::Event(received) => {
+                let Event::Custom(custom) = &received.event else { continue };
+                let Some(event) = Numbered::decode(custom.payload()) else { continue };
+                match event.purpose {
+                    Purpose::Count => ledger.event(&event),
+                    Purpose::Echo => ledger.echo(&event),
+                    Purpose::Ping => {
+                        let echo = Numbered { purpose: Purpose::Echo, ..event };
+                        if let Err(error) = outlet.publish(&echo).await {
+                            eprintln!("an echo was not published: {error}");
+                        }
+                    }
+                }
+            }
+            Incoming::Gap(gap) => ledger.missed(life(gap.from.incarnation), gap.missed),
+            Incoming::Joined(member) => ledger.member(life(member.incarnation), true),
+            Incoming::Left { member, .. } => ledger.member(life(member.incarnation), false),
+            _ => {}
+        }
+        ledger.between_reads().await;
+    }
+}
+
+impl Outlet {
+    pub(crate) async fn publish(&self, event: &Numbered) -> Result<(), ContenderError> {
+        let payload = Bytes::copy_from_slice(&event.encode());
+        Ok(self.cluster.publish(Custom::new(self.kind.clone(), payload)?).await?)
+    }
+
+    pub(crate) async fn close(&self) {
+        self.cluster.shutdown().await;
+    }
+}

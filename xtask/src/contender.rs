@@ -1,0 +1,230 @@
+//! The processes of a comparison: built, started, told what to do, asked what they
+//! counted, and reaped however this ends.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command as Program, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use mailmesh_contender::{Command, Report};
+use rustix::process::{Pid, Signal, kill_process};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::run::{cargo, show};
+use crate::sweeper::Sweeper;
+
+/// How long a process may take to answer; what is frozen is not asked.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a process may take to leave in good order.
+const GOODBYE: Duration = Duration::from_secs(8);
+/// How often a condition is looked at.
+const POLL: Duration = Duration::from_millis(50);
+
+/// What a process plays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum System {
+    Mailmesh,
+    Zenoh,
+    ZenohExt,
+}
+
+impl System {
+    pub(crate) const ALL: [Self; 3] = [Self::Mailmesh, Self::Zenoh, Self::ZenohExt];
+
+    pub(crate) fn from_name(name: &str) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|system| system.name() == name);
+        known.ok_or_else(|| "it is none of mailmesh, zenoh, zenoh-ext".to_owned())
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Mailmesh => "mailmesh",
+            Self::Zenoh => "zenoh",
+            Self::ZenohExt => "zenoh-ext",
+        }
+    }
+}
+
+/// Builds the program, with zenoh-ext in it or not. Where it is.
+pub(crate) fn build(features: &[&str]) -> Result<PathBuf, String> {
+    let mut command = cargo(&["build", "--release", "--package", "mailmesh-contender"]);
+    command.args(["--message-format", "json-render-diagnostics"]);
+    for feature in features {
+        command.args(["--features", feature]);
+    }
+    let shown = show(&command);
+    eprintln!("$ {shown}");
+    let output = command.stderr(Stdio::inherit()).output();
+    let output = output.map_err(|error| format!("`{shown}` did not start: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("`{shown}` failed: {}", output.status));
+    }
+    let messages = output.stdout.split(|byte| *byte == b'\n');
+    let mut executables = messages.filter_map(|message| {
+        let message: Value = serde_json::from_slice(message).ok()?;
+        Some(PathBuf::from(message["executable"].as_str()?))
+    });
+    executables.next_back().ok_or_else(|| format!("`{shown}` names no program"))
+}
+
+/// A process, killed and reaped when dropped.
+#[derive(Debug)]
+pub(crate) struct Contender {
+    name: String,
+    child: Child,
+    stdin: ChildStdin,
+    answers: Receiver<Report>,
+    request: u64,
+    last: Report,
+    sweeper: Sweeper,
+}
+
+/// How to start one.
+#[derive(Debug)]
+pub(crate) struct Start<'a> {
+    pub(crate) program: &'a std::path::Path,
+    /// What goes before the program, `ip netns exec ...`.
+    pub(crate) before: &'a [String],
+    pub(crate) system: System,
+    pub(crate) name: &'a str,
+    pub(crate) config: &'a str,
+}
+
+impl Contender {
+    pub(crate) fn start(start: &Start<'_>, sweeper: &Sweeper) -> Result<Self, String> {
+        let program = start.program.as_os_str();
+        let mut line = start.before.iter().map(AsRef::as_ref).chain([program]);
+        let mut command = Program::new(line.next().unwrap_or(program));
+        command.args(line);
+        command.args(["--system", start.system.name(), "--name", start.name]);
+        command.args(["--config", start.config]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let name = start.name.to_owned();
+        let mut child = command.spawn().map_err(|e| format!("{name} did not start: {e}"))?;
+        sweeper.process_started(child.id());
+        let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(format!("{name} has no standard input and output"));
+        };
+        let (sender, answers) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                let Ok(answer) = serde_json::from_str(&line) else { break };
+                if sender.send(answer).is_err() {
+                    break;
+                }
+            }
+        });
+        let (request, last) = (0, Report::default());
+        Ok(Self { name, child, stdin, answers, request, last, sweeper: sweeper.clone() })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn tell(&mut self, command: &Command) -> Result<(), String> {
+        let mut line = serde_json::to_vec(command).map_err(|e| format!("{command:?}: {e}"))?;
+        line.push(b'\n');
+        self.stdin.write_all(&line).map_err(|error| format!("{} is gone: {error}", self.name))
+    }
+
+    /// What it counted.
+    pub(crate) fn ask(&mut self) -> Result<&Report, String> {
+        self.request += 1;
+        self.tell(&Command::Report { request: self.request })?;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.answers.recv_timeout(left) {
+                Ok(report) if report.request == self.request => {
+                    self.last = report;
+                    return Ok(&self.last);
+                }
+                Ok(_late) => {}
+                Err(RecvTimeoutError::Timeout) => {
+                    return Err(format!("{} did not answer within {PATIENCE:?}", self.name));
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(format!("{} has ended", self.name));
+                }
+            }
+        }
+    }
+
+    /// Its last answer.
+    pub(crate) fn last(&self) -> &Report {
+        &self.last
+    }
+
+    /// The most memory it ever had in use, in KiB; 0 if it is gone.
+    pub(crate) fn peak_rss_kb(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        status.ok().and_then(|status| peak(&status)).unwrap_or(0)
+    }
+
+    /// SIGSTOP, or SIGCONT.
+    pub(crate) fn signal(&self, signal: Signal) -> Result<(), String> {
+        kill_process(Pid::from_child(&self.child), signal)
+            .map_err(|error| format!("{}: {error}", self.name))
+    }
+
+    /// Ends it in good order, or by force after [`GOODBYE`].
+    pub(crate) fn quit(mut self) {
+        // Whoever is gone already, or does not go, is killed by `drop`.
+        if self.tell(&Command::Quit).is_ok() {
+            let _ =
+                wait_until("its end", GOODBYE, || Ok(!matches!(self.child.try_wait(), Ok(None))));
+        }
+    }
+}
+
+impl Drop for Contender {
+    fn drop(&mut self) {
+        let _may_have_ended = self.child.kill();
+        let _ = self.child.wait();
+        self.sweeper.process_ended(self.child.id());
+    }
+}
+
+/// Asks until the condition holds.
+pub(crate) fn wait_until(
+    what: &str,
+    timeout: Duration,
+    mut condition: impl FnMut() -> Result<bool, String>,
+) -> Result<(), String> {
+    let deadline = Instant::now() + timeout;
+    while !condition()? {
+        if Instant::now() >= deadline {
+            return Err(format!("waited {timeout:?} in vain for {what}"));
+        }
+        std::thread::sleep(POLL);
+    }
+    Ok(())
+}
+
+fn peak(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_peak_is_read_from_the_status_of_a_process() {
+        assert_eq!(peak("VmPeak:\t  99 kB\nVmHWM:\t   12345 kB\nVmRSS: 1 kB\n"), Some(12_345));
+        assert_eq!(peak("VmPeak:\t  99 kB\n"), None);
+        assert_eq!(peak("VmHWM:\tmuch kB\n"), None);
+    }
+
+    #[test]
+    fn a_condition_that_never_holds_is_said() {
+        let error = wait_until("rain", Duration::ZERO, || Ok(false)).unwrap_err();
+        assert!(error.contains("in vain for rain"), "{error}");
+        wait_until("sun", Duration::ZERO, || Ok(true)).unwrap();
+    }
+}

@@ -1,0 +1,141 @@
+//! Hosts of their own, joined by a bridge: one network namespace each, and the
+//! faults that a network can have. No packet leaves them.
+
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::sweeper::Sweeper;
+
+/// Whether packet filters can be used.
+pub(super) fn filters_available() -> Result<(), String> {
+    run("nft", &["--version"])
+}
+
+/// A bridge and the hosts on it; all taken away when dropped.
+#[derive(Debug)]
+pub(super) struct Network {
+    bridge: Namespace,
+    hosts: Vec<Namespace>,
+}
+
+impl Network {
+    pub(super) fn new(hosts: usize, sweeper: &Sweeper) -> Result<Self, String> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let prefix = format!("mm-faults-{}-{count}", std::process::id());
+        let bridge = Namespace::new(format!("{prefix}-bridge"), sweeper)?;
+        // Scouting is multicast: without snooping it goes to every port.
+        bridge.ip("link add br0 type bridge mcast_snooping 0")?;
+        bridge.ip("link set br0 up")?;
+        let mut network = Self { bridge, hosts: Vec::new() };
+        for host in 0..hosts {
+            let namespace = Namespace::new(format!("{prefix}-{host}"), sweeper)?;
+            let (name, port) = (namespace.name.clone(), port(host));
+            network.hosts.push(namespace);
+            network.bridge.ip(&format!("link add {port} type veth peer name v0 netns {name}"))?;
+            let namespace = &network.hosts[host];
+            namespace.ip(&format!("link set v0 address {}", mac(host)))?;
+            namespace.ip(&format!("address add 10.78.0.{}/24 dev v0", host + 1))?;
+            namespace.ip("link set lo up")?;
+            namespace.ip("link set v0 up")?;
+            namespace.ip("route add 224.0.0.0/4 dev v0")?;
+            network.bridge.ip(&format!("link set {port} master br0"))?;
+            network.bridge.ip(&format!("link set {port} up"))?;
+        }
+        Ok(network)
+    }
+
+    /// What goes before a program to run it on a host.
+    pub(super) fn on(&self, host: usize) -> Vec<String> {
+        let words = ["ip", "netns", "exec", &self.hosts[host].name];
+        words.map(str::to_owned).to_vec()
+    }
+
+    /// Takes a host's cable out at the far end: its own link stays up.
+    pub(super) fn cut(&self, host: usize) -> Result<(), String> {
+        self.bridge.ip(&format!("link set {} nomaster", port(host)))
+    }
+
+    pub(super) fn heal(&self, host: usize) -> Result<(), String> {
+        self.bridge.ip(&format!("link set {} master br0", port(host)))
+    }
+
+    /// Takes a host's link down, or up: it sees that itself.
+    pub(super) fn link(&self, host: usize, state: &str) -> Result<(), String> {
+        self.bridge.ip(&format!("link set {} {state}", port(host)))
+    }
+
+    /// Drops what comes to `host` from `from`.
+    pub(super) fn drop_from(&self, host: usize, from: usize) -> Result<(), String> {
+        self.filter(host, &format!("ether saddr {} drop", mac(from)))
+    }
+
+    /// Drops so many packets of a hundred that come to `host`, at random.
+    pub(super) fn drop_percent(&self, host: usize, percent: u32) -> Result<(), String> {
+        self.filter(host, &format!("numgen random mod 100 < {percent} drop"))
+    }
+
+    fn filter(&self, host: usize, rule: &str) -> Result<(), String> {
+        self.hosts[host].nft(&format!(
+            "add table inet faults; \
+             add chain inet faults in {{ type filter hook input priority 0 ; }}; \
+             add rule inet faults in iifname v0 {rule}"
+        ))
+    }
+
+    /// Lets everything pass again.
+    pub(super) fn pass(&self, host: usize) -> Result<(), String> {
+        self.hosts[host].nft("delete table inet faults")
+    }
+}
+
+fn port(host: usize) -> String {
+    format!("p{host}")
+}
+
+fn mac(host: usize) -> String {
+    format!("02:00:00:00:00:{:02x}", host + 1)
+}
+
+#[derive(Debug)]
+struct Namespace {
+    name: String,
+    sweeper: Sweeper,
+}
+
+impl Namespace {
+    fn new(name: String, sweeper: &Sweeper) -> Result<Self, String> {
+        sweeper.namespace_made(&name);
+        run("ip", &["netns", "add", &name])?;
+        Ok(Self { name, sweeper: sweeper.clone() })
+    }
+
+    fn ip(&self, words: &str) -> Result<(), String> {
+        let mut args = vec!["-n", &self.name];
+        args.extend(words.split(' '));
+        run("ip", &args)
+    }
+
+    fn nft(&self, rules: &str) -> Result<(), String> {
+        run("ip", &["netns", "exec", &self.name, "nft", rules])
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        match run("ip", &["netns", "delete", &self.name]) {
+            Ok(()) => self.sweeper.namespace_gone(&self.name),
+            Err(error) => eprintln!("{error}"),
+        }
+    }
+}
+
+fn run(program: &str, args: &[&str]) -> Result<(), String> {
+    let output = Command::new(program).args(args).output();
+    let output = output.map_err(|error| format!("`{program}` does not run: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let why = String::from_utf8_lossy(&output.stderr);
+    Err(format!("{program} {}: {}", args.join(" "), why.trim()))
+}

@@ -1,0 +1,158 @@
+//! What a run of a scenario gave: a line of the table, a row of the JSON file.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::account::Counts;
+use crate::contender::System;
+
+/// A figure of one scenario that is no column.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Figure {
+    pub(super) what: String,
+    /// `None`: it never came to that.
+    pub(super) value: Option<f64>,
+    pub(super) unit: &'static str,
+}
+
+impl Figure {
+    pub(super) fn new(
+        what: impl Into<String>,
+        value: impl Into<Option<f64>>,
+        unit: &'static str,
+    ) -> Self {
+        Self { what: what.into(), value: value.into(), unit }
+    }
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Row {
+    pub(super) scenario: &'static str,
+    pub(super) system: System,
+    /// Events owed: each as often as there were members to receive it.
+    pub(super) published: u64,
+    pub(super) delivered: u64,
+    pub(super) duplicates: u64,
+    pub(super) out_of_order: u64,
+    pub(super) told: u64,
+    pub(super) silent: u64,
+    pub(super) notice_s: Option<f64>,
+    pub(super) whole_s: Option<f64>,
+    /// Of the process that had most.
+    pub(super) peak_rss_kb: u64,
+    pub(super) variant: &'static str,
+    /// Different events published.
+    pub(super) events: u64,
+    pub(super) peak_rss_kb_each: BTreeMap<String, u64>,
+    pub(super) figures: Vec<Figure>,
+}
+
+impl Row {
+    pub(super) fn new(
+        (scenario, variant): (&'static str, &'static str),
+        system: System,
+        counts: Counts,
+        peak_rss_kb_each: BTreeMap<String, u64>,
+    ) -> Self {
+        Self {
+            scenario,
+            system,
+            published: counts.published,
+            delivered: counts.delivered,
+            duplicates: counts.duplicates,
+            out_of_order: counts.out_of_order,
+            told: counts.told,
+            silent: counts.silent,
+            notice_s: None,
+            whole_s: None,
+            peak_rss_kb: peak_rss_kb_each.values().copied().max().unwrap_or(0),
+            variant,
+            events: counts.events,
+            peak_rss_kb_each,
+            figures: Vec::new(),
+        }
+    }
+
+    /// Whether mailmesh broke its promise.
+    pub(super) fn is_broken(&self) -> bool {
+        self.system == System::Mailmesh && self.silent + self.duplicates + self.out_of_order > 0
+    }
+
+    pub(super) fn print_head() {
+        println!(
+            "{:<20}{:<10}{:>10}{:>10}{:>7}{:>7}{:>9}{:>9}{:>9}{:>8}  peak MiB each",
+            "scenario",
+            "system",
+            "published",
+            "delivered",
+            "twice",
+            "order",
+            "told",
+            "SILENT",
+            "notice s",
+            "whole s"
+        );
+    }
+
+    pub(super) fn print(&self) {
+        let seconds =
+            |value: Option<f64>| value.map_or_else(|| "-".into(), |value| format!("{value:.2}"));
+        let peaks = self.peak_rss_kb_each.iter();
+        let peaks = peaks.map(|(name, kb)| format!("{name}:{}", kb / 1024)).collect::<Vec<_>>();
+        println!(
+            "{:<20}{:<10}{:>10}{:>10}{:>7}{:>7}{:>9}{:>9}{:>9}{:>8}  {}",
+            format!("{} {}", self.scenario, self.variant).trim_end(),
+            self.system.name(),
+            self.published,
+            self.delivered,
+            self.duplicates,
+            self.out_of_order,
+            self.told,
+            self.silent,
+            seconds(self.notice_s),
+            seconds(self.whole_s),
+            peaks.join(" ")
+        );
+        let figures = self.figures.iter().map(|figure| match figure.value {
+            Some(value) => format!("{} {value:.1} {}", figure.what, figure.unit),
+            None => format!("{} -", figure.what),
+        });
+        let figures = figures.collect::<Vec<_>>().join("; ");
+        if !figures.is_empty() {
+            println!("{:<20}{figures}", "");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(system: System, counts: Counts) -> Row {
+        let peaks = BTreeMap::from([("a".to_owned(), 10), ("b".to_owned(), 30)]);
+        Row::new(("cut", "5 s"), system, counts, peaks)
+    }
+
+    #[test]
+    fn rows_have_the_fields_that_readers_expect_first_and_in_order() {
+        let text = serde_json::to_string(&row(System::ZenohExt, Counts::default())).unwrap();
+        let expected = "{\"scenario\":\"cut\",\"system\":\"zenoh-ext\",\"published\":0,\
+             \"delivered\":0,\"duplicates\":0,\"out_of_order\":0,\"told\":0,\"silent\":0,\
+             \"notice_s\":null,\"whole_s\":null,\"peak_rss_kb\":30,";
+        assert!(text.starts_with(expected), "{text}");
+    }
+
+    #[test]
+    fn only_mailmesh_can_break_its_promise() {
+        let silent = Counts { silent: 1, ..Counts::default() };
+        let twice = Counts { duplicates: 1, ..Counts::default() };
+        let order = Counts { out_of_order: 1, ..Counts::default() };
+        let told = Counts { told: 9, ..Counts::default() };
+        for counts in [silent, twice, order] {
+            assert!(row(System::Mailmesh, counts).is_broken());
+            assert!(!row(System::Zenoh, counts).is_broken());
+        }
+        assert!(!row(System::Mailmesh, told).is_broken());
+    }
+}

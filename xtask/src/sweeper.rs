@@ -1,0 +1,131 @@
+//! Cleans up after this program also when it is killed: a process of its own, told
+//! what there is, that outlives it for the moment it takes to take that away.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// The hidden task that is the sweeper.
+pub(crate) const TASK: &str = "sweep";
+
+/// A hold on the sweeper; it sweeps when the last is dropped, or when this process
+/// ends, however it does.
+#[derive(Debug, Clone)]
+pub(crate) struct Sweeper(Arc<Mutex<Inner>>);
+
+#[derive(Debug)]
+struct Inner {
+    child: Child,
+    stdin: Option<ChildStdin>,
+}
+
+impl Sweeper {
+    pub(crate) fn start() -> Result<Self, String> {
+        let program = std::env::current_exe().map_err(|e| format!("the sweeper: {e}"))?;
+        let mut command = Command::new(program);
+        // A group of its own: Ctrl-C reaches the others, not it.
+        command.arg(TASK).process_group(0).stdin(Stdio::piped());
+        let mut child = command.spawn().map_err(|e| format!("the sweeper did not start: {e}"))?;
+        let stdin = child.stdin.take();
+        Ok(Self(Arc::new(Mutex::new(Inner { child, stdin }))))
+    }
+
+    fn say(&self, line: &str) {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(stdin) = &mut inner.stdin {
+            // Without a sweeper everything works but an early end.
+            let _ = stdin.write_all(line.as_bytes());
+        }
+    }
+
+    pub(crate) fn process_started(&self, pid: u32) {
+        self.say(&format!("+process {pid}\n"));
+    }
+
+    pub(crate) fn process_ended(&self, pid: u32) {
+        self.say(&format!("-process {pid}\n"));
+    }
+
+    pub(crate) fn namespace_made(&self, name: &str) {
+        self.say(&format!("+namespace {name}\n"));
+    }
+
+    pub(crate) fn namespace_gone(&self, name: &str) {
+        self.say(&format!("-namespace {name}\n"));
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        drop(self.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+/// The sweeper itself: listens until whoever started it is gone, then takes away
+/// what is left.
+pub(crate) fn sweep() -> Result<(), String> {
+    let mut left = Left::default();
+    for line in std::io::stdin().lock().lines() {
+        left.hear(&line.map_err(|error| format!("the sweeper: {error}"))?);
+    }
+    for pid in left.processes.iter().filter_map(|pid| Pid::from_raw(i32::try_from(*pid).ok()?)) {
+        let _may_have_ended = kill_process(pid, Signal::KILL);
+    }
+    for name in &left.namespaces {
+        let _may_be_gone = Command::new("ip").args(["netns", "delete", name]).output();
+    }
+    Ok(())
+}
+
+#[derive(Debug, Default)]
+struct Left {
+    processes: BTreeSet<u32>,
+    namespaces: BTreeSet<String>,
+}
+
+impl Left {
+    fn hear(&mut self, line: &str) {
+        match line.split_once(' ') {
+            Some(("+process", pid)) => self.processes.extend(pid.parse::<u32>()),
+            Some(("-process", pid)) => {
+                let _ = pid.parse().map(|pid: u32| self.processes.remove(&pid));
+            }
+            Some(("+namespace", name)) => {
+                self.namespaces.insert(name.to_owned());
+            }
+            Some(("-namespace", name)) => {
+                self.namespaces.remove(name);
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sweeper_remembers_what_was_made_and_not_taken_away() {
+        let mut left = Left::default();
+        for line in [
+            "+process 12",
+            "+process 13",
+            "+namespace mm-a",
+            "+namespace mm-b",
+            "-process 12",
+            "-namespace mm-a",
+            "nonsense",
+            "+process many",
+        ] {
+            left.hear(line);
+        }
+        assert_eq!(left.processes, BTreeSet::from([13]));
+        assert_eq!(left.namespaces, BTreeSet::from(["mm-b".to_owned()]));
+    }
+}
