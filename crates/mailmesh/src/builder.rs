@@ -173,6 +173,7 @@ impl ClusterBuilder {
             member_count: watch::Sender::new(0),
             start: std::time::Instant::now(),
             driver: OnceLock::new(),
+            messenger: OnceLock::new(),
             identity: identity.clone(),
             cluster,
         });
@@ -183,9 +184,12 @@ impl ClusterBuilder {
         )));
         let seal = Arc::new(SealFrames(sealer));
         let open = Box::new(OpenFrames { opener, refusals });
-        let sink = Box::new(MeshSink::new(mesh.clone()));
+        let sink = |messenger| {
+            let _first_and_only = mesh.messenger.set(messenger);
+            MeshSink::new(mesh.clone())
+        };
         let driver =
-            Arc::new(Driver::start(node, settings, start, bus, intake, (seal, open), sink));
+            Arc::new(Driver::start(node, settings, start, bus, intake, (seal, open), sink)?);
         let _first_and_only = mesh.driver.set(Arc::downgrade(&driver));
         Ok(Cluster::new(mesh, driver))
     }

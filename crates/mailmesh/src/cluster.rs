@@ -72,7 +72,9 @@ impl Cluster {
     /// [`Error::MirrorEvent`] for changes of the mirror, [`Error::UnknownEvent`] for
     /// events of a newer version, [`Error::Codec`] for what cannot be encoded, [`Error::ShutDown`], [`Error::SteppedBack`].
     pub async fn publish(&self, event: impl Into<Event>) -> Result<(), Error> {
-        self.inner.mesh.publish(&by_hand(event.into())?).await
+        let event = event.into();
+        by_hand(&event)?;
+        self.inner.mesh.publish(&self.inner.driver, &event).await
     }
 
     /// As [`publish`](Self::publish), but does not wait.
@@ -80,7 +82,9 @@ impl Cluster {
     /// # Errors
     /// [`Error::Full`], and those of [`publish`](Self::publish).
     pub fn try_publish(&self, event: impl Into<Event>) -> Result<(), Error> {
-        self.inner.mesh.try_publish(&by_hand(event.into())?)
+        let event = event.into();
+        by_hand(&event)?;
+        self.inner.mesh.try_publish(&self.inner.driver, &event)
     }
 
     /// A queue of what comes from now on, as `filter` has it.
@@ -194,12 +198,12 @@ impl Cluster {
 }
 
 /// Refuses what only the mirror may publish.
-fn by_hand(event: Event) -> Result<Event, Error> {
+fn by_hand(event: &Event) -> Result<(), Error> {
     match event {
         Event::Network(_) | Event::Certificate(_) => Err(Error::MirrorEvent),
         // Its bytes may be an event of any kind.
         Event::Unknown(_) => Err(Error::UnknownEvent),
-        event => Ok(event),
+        _ => Ok(()),
     }
 }
 

@@ -39,8 +39,8 @@ pub(crate) struct OpenFrames {
 }
 
 impl Open for OpenFrames {
-    fn open(&mut self, bytes: &[u8]) -> Option<delivery::Frame> {
-        let frame = self.opener.open(bytes).and_then(|(header, body)| frame(&header, body));
+    fn open(&mut self, bytes: Bytes) -> Option<delivery::Frame> {
+        let frame = self.opener.open(&bytes).and_then(|(header, body)| frame(&header, body));
         frame.inspect_err(|error| self.refusals.count(error)).ok()
     }
 }

@@ -10,8 +10,11 @@ use crate::{Address, Bus, BusFuture, Channel, IntakeSender, TransportError};
 /// Joins the [`MemoryBus`]es of one process.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryHub {
-    nodes: Arc<Mutex<BTreeMap<Incarnation, IntakeSender>>>,
+    nodes: Arc<Mutex<Nodes>>,
 }
+
+/// Copied when one joins or leaves, so that who puts holds no lock.
+type Nodes = Arc<BTreeMap<Incarnation, IntakeSender>>;
 
 impl MemoryHub {
     /// A hub without nodes.
@@ -23,22 +26,30 @@ impl MemoryHub {
     /// The bus of a node; what comes for it goes to `intake`.
     #[must_use]
     pub fn join(&self, incarnation: Incarnation, intake: IntakeSender) -> MemoryBus {
-        let mut nodes = self.nodes.lock();
-        for (other, sender) in nodes.iter() {
+        let others = {
+            let mut nodes = self.nodes.lock();
+            let others = Arc::clone(&nodes);
+            Arc::make_mut(&mut nodes).insert(incarnation, intake.clone());
+            others
+        };
+        for (other, sender) in others.iter() {
             sender.link(incarnation, Link::Up);
             intake.link(*other, Link::Up);
         }
-        nodes.insert(incarnation, intake);
-        drop(nodes);
         MemoryBus { hub: self.clone(), incarnation }
     }
 
     fn leave(&self, incarnation: Incarnation) {
-        let mut nodes = self.nodes.lock();
-        if nodes.remove(&incarnation).is_some() {
-            for sender in nodes.values() {
-                sender.link(incarnation, Link::Down);
+        let others = {
+            let mut nodes = self.nodes.lock();
+            if !nodes.contains_key(&incarnation) {
+                return;
             }
+            Arc::make_mut(&mut nodes).remove(&incarnation);
+            Arc::clone(&nodes)
+        };
+        for sender in others.values() {
+            sender.link(incarnation, Link::Down);
         }
     }
 }
@@ -52,7 +63,8 @@ pub struct MemoryBus {
 
 impl Bus for MemoryBus {
     fn put(&self, to: Address, _channel: Channel, frame: Bytes) -> Result<(), TransportError> {
-        let nodes = self.hub.nodes.lock();
+        // Handing over is work: not under the lock of the hub.
+        let nodes = Arc::clone(&self.hub.nodes.lock());
         if !nodes.contains_key(&self.incarnation) {
             return Err(TransportError::Closed);
         }

@@ -24,7 +24,7 @@ impl Seal for Plain {
 }
 
 impl Open for Plain {
-    fn open(&mut self, bytes: &[u8]) -> Option<Frame> {
+    fn open(&mut self, bytes: Bytes) -> Option<Frame> {
         let (kind, rest) = bytes.split_first()?;
         let (count, rest) = rest.split_first_chunk()?;
         let (first, rest) = rest.split_first_chunk()?;
