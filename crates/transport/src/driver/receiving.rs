@@ -4,14 +4,15 @@
 //!
 //! **Invariants**: no frame is stranded, since whoever leaves the side looks at the
 //! intake again afterwards, and wakes the task if it leaves something. Nothing is
-//! put on the bus here: what the node wants sent is left to the task.
+//! put on the bus here: what the node wants sent is left to the task. So are messages
+//! of the layer above, which may ask for much work.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use mailmesh_delivery::{Destination, Frame, Incarnation, Node, Output};
+use mailmesh_delivery::{Destination, Frame, FrameKind, Incarnation, Node, Output};
 use parking_lot::Mutex;
 
 use super::core::Core;
@@ -41,8 +42,17 @@ pub(super) struct Receiving {
     failed: AtomicBool,
 }
 
+/// Where arrivals are handled.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Callback,
+    Task,
+}
+
 struct Side {
     open: Box<dyn Open>,
+    /// Opened in a callback and left to the task, before all that waits.
+    left: Option<Frame>,
     sink: Box<dyn Sink>,
     outgoing: VecDeque<Outgoing>,
     /// For the sink; empty between arrivals.
@@ -56,7 +66,7 @@ impl Receiving {
         open: Box<dyn Open>,
         sink: Box<dyn Sink>,
     ) -> Arc<Self> {
-        let side = Side { open, sink, outgoing: VecDeque::new(), told: Vec::new() };
+        let side = Side { open, left: None, sink, outgoing: VecDeque::new(), told: Vec::new() };
         let failed = AtomicBool::new(false);
         let receiving = Arc::new(Self { core, intake, side: Mutex::new(side), failed });
         let pump: Arc<dyn Pump> = receiving.clone();
@@ -74,7 +84,7 @@ impl Receiving {
     pub(super) fn turn(&self, outgoing: &mut VecDeque<Outgoing>) -> Option<bool> {
         let mut side = self.side.lock();
         let done = self.guarded(&mut side, |side| {
-            side.handle_arrivals(&self.core, &self.intake, IN_TASK);
+            side.handle_arrivals(&self.core, &self.intake, Place::Task, IN_TASK);
             side.handle(&self.core, |node, now| node.handle_deadline(now));
         });
         std::mem::swap(outgoing, &mut side.outgoing);
@@ -102,15 +112,15 @@ impl Pump for Receiving {
         while let Some(mut side) = self.side.try_lock() {
             let mut handled = 0;
             let done = self.guarded(&mut side, |side| {
-                handled = side.handle_arrivals(&self.core, &self.intake, left);
+                handled = side.handle_arrivals(&self.core, &self.intake, Place::Callback, left);
             });
             left -= handled.min(left);
-            let to_put = !side.outgoing.is_empty();
+            let (to_put, for_task) = (!side.outgoing.is_empty(), side.left.is_some());
             drop(side);
-            if to_put || !done {
+            if to_put || for_task || !done {
                 self.core.wake.notify_one();
             }
-            if !done || self.intake.is_empty() {
+            if !done || for_task || self.intake.is_empty() {
                 return;
             }
             if left == 0 || handled == 0 {
@@ -123,7 +133,19 @@ impl Pump for Receiving {
 
 impl Side {
     /// Handles up to `most` arrivals; how many.
-    fn handle_arrivals(&mut self, core: &Core, intake: &Intake, most: usize) -> usize {
+    fn handle_arrivals(
+        &mut self,
+        core: &Core,
+        intake: &Intake,
+        place: Place,
+        most: usize,
+    ) -> usize {
+        if self.left.is_some() && place == Place::Callback {
+            return 0;
+        }
+        if let Some(frame) = self.left.take() {
+            self.handle(core, |node, now| node.handle_frame(now, frame));
+        }
         for handled in 0..most {
             if self.outgoing.len() >= MAX_OUTGOING {
                 return handled;
@@ -132,6 +154,10 @@ impl Side {
                 None => return handled,
                 Some(Arrival::Frame(bytes)) => {
                     if let Some(frame) = self.open.open(bytes) {
+                        if place == Place::Callback && frame.kind == FrameKind::Direct {
+                            self.left = Some(frame);
+                            return handled;
+                        }
                         self.handle(core, |node, now| node.handle_frame(now, frame));
                     }
                 }
