@@ -37,8 +37,10 @@ fn start(hub: &MemoryHub, n: u8) -> (Driver, Arc<AtomicU64>) {
     let count = Arc::<AtomicU64>::default();
     let node = Node::new(identity, Settings::default(), Time::default());
     let codec = (Arc::new(Plain) as Arc<dyn Seal>, Box::new(Plain) as Box<dyn Open>);
-    let sink = Box::new(Count(count.clone()));
-    (Driver::start(node, Settings::default(), Instant::now(), bus, intake, codec, sink), count)
+    let sink = Count(count.clone());
+    let (settings, now) = (Settings::default(), Instant::now());
+    let driver = Driver::start(node, settings, now, bus, intake, codec, |_| sink);
+    (driver.expect("a thread"), count)
 }
 
 fn until(count: &AtomicU64, at_least: u64) {

@@ -1,5 +1,7 @@
 //! One MessagePack array an event: `[tag, field, ...]`.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use mailmesh_events::{
     AccountId, AlertId, CacheInvalidation, CacheKind, CacheScope, CalendarAlert, CalendarEventId,
@@ -175,6 +177,8 @@ fn write_cache(w: &mut Writer<'_>, e: &CacheInvalidation) -> Result<(), CodecErr
 pub struct Events<'a> {
     rest: &'a [u8],
     left: u16,
+    /// Of the last custom event: the next is likely to share it.
+    kind: Option<Arc<str>>,
 }
 
 /// Reads the `count` events of a body, one at a time.
@@ -185,7 +189,7 @@ pub struct Events<'a> {
 /// knows how many it missed.
 #[must_use]
 pub fn decode_events(body: &[u8], count: u16) -> Events<'_> {
-    Events { rest: body, left: count }
+    Events { rest: body, left: count, kind: None }
 }
 
 impl Iterator for Events<'_> {
@@ -202,7 +206,7 @@ impl Iterator for Events<'_> {
             }
         };
         self.rest = reader.rest();
-        Some(read(bytes))
+        Some(read(bytes, &mut self.kind))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -212,7 +216,7 @@ impl Iterator for Events<'_> {
 
 impl ExactSizeIterator for Events<'_> {}
 
-fn read(bytes: &[u8]) -> Result<Event, CodecError> {
+fn read(bytes: &[u8], kind: &mut Option<Arc<str>>) -> Result<Event, CodecError> {
     if bytes.len() > limits::EVENT_LEN {
         let (actual, limit) = (bytes.len() as u64, limits::EVENT_LEN as u64);
         return Err(CodecError::TooLong { what: "the event", actual, limit });
@@ -220,7 +224,7 @@ fn read(bytes: &[u8]) -> Result<Event, CodecError> {
     let mut reader = Reader::new(bytes);
     let mut fields = Fields::open(&mut reader, "event")?;
     let tag = fields.u64("tag")?;
-    match read_known(tag, &mut fields) {
+    match read_known(tag, &mut fields, kind) {
         Ok(event) => {
             fields.close()?;
             Ok(event)
@@ -232,7 +236,11 @@ fn read(bytes: &[u8]) -> Result<Event, CodecError> {
     }
 }
 
-fn read_known(tag: u64, f: &mut Fields<'_, '_>) -> Result<Event, CodecError> {
+fn read_known(
+    tag: u64,
+    f: &mut Fields<'_, '_>,
+    last_kind: &mut Option<Arc<str>>,
+) -> Result<Event, CodecError> {
     Ok(match tag {
         tag::STATE_CHANGE => Event::StateChange(StateChange {
             account: AccountId(f.int("account")?),
@@ -290,6 +298,10 @@ fn read_known(tag: u64, f: &mut Fields<'_, '_>) -> Result<Event, CodecError> {
         tag::CERTIFICATE => Event::Certificate(change::read_certificate(f)?),
         tag::CUSTOM => {
             let kind = f.required("custom kind")?.str("custom kind", limits::CUSTOM_KIND_LEN)?;
+            let kind = match last_kind {
+                Some(last) if **last == *kind => last.clone(),
+                _ => last_kind.insert(kind.into()).clone(),
+            };
             let payload = f.required("custom payload")?;
             let payload = payload.bytes("custom payload", limits::CUSTOM_PAYLOAD_LEN)?;
             Event::Custom(Custom::new(kind, Bytes::copy_from_slice(payload))?)

@@ -217,6 +217,7 @@ impl ClusterBuilder {
             clock: self.wall_clock,
             gate: self.gate.clone(),
             driver: OnceLock::new(),
+            messenger: OnceLock::new(),
             identity: identity.clone(),
             cluster,
         });
@@ -227,9 +228,12 @@ impl ClusterBuilder {
         )));
         let seal = Arc::new(SealFrames(sealer));
         let open = Box::new(OpenFrames { opener, refusals });
-        let sink = Box::new(MeshSink::new(mesh.clone()));
+        let sink = |messenger| {
+            let _first_and_only = mesh.messenger.set(messenger);
+            MeshSink::new(mesh.clone())
+        };
         let (mut driver, task) =
-            Driver::prepare(node, settings, start, bus, intake, (seal, open), sink);
+            Driver::prepare(node, settings, start, bus, intake, (seal, open), sink)?;
         driver.spawn(self.gate.hold_up(task));
         let driver = Arc::new(driver);
         let _first_and_only = mesh.driver.set(Arc::downgrade(&driver));

@@ -73,7 +73,9 @@ impl Cluster {
     /// [`Error::MirrorEvent`] for changes of the mirror, [`Error::UnknownEvent`] for
     /// events of a newer version, [`Error::Codec`] for what cannot be encoded, [`Error::ShutDown`], [`Error::SteppedBack`].
     pub async fn publish(&self, event: impl Into<Event>) -> Result<(), Error> {
-        self.inner.mesh.publish(&by_hand(event.into())?).await
+        let event = event.into();
+        by_hand(&event)?;
+        self.inner.mesh.publish(&self.inner.driver, &event).await
     }
 
     /// As [`publish`](Self::publish), but does not wait.
@@ -81,7 +83,9 @@ impl Cluster {
     /// # Errors
     /// [`Error::Full`], and those of [`publish`](Self::publish).
     pub fn try_publish(&self, event: impl Into<Event>) -> Result<(), Error> {
-        self.inner.mesh.try_publish(&by_hand(event.into())?)
+        let event = event.into();
+        by_hand(&event)?;
+        self.inner.mesh.try_publish(&self.inner.driver, &event)
     }
 
     /// A queue of what comes from now on, as `filter` has it.
@@ -195,7 +199,22 @@ impl Cluster {
     pub(crate) fn kill(&self) {
         self.inner.mesh.stop();
         self.inner.mesh.gate.close();
+        self.inner.driver.hold();
         self.inner.mesh.inboxes.close();
+    }
+
+    /// Stands the node still, as SIGSTOP would.
+    #[cfg(feature = "testing")]
+    pub(crate) fn freeze(&self) {
+        self.inner.mesh.gate.freeze();
+        self.inner.driver.hold();
+    }
+
+    /// Lets it go on.
+    #[cfg(feature = "testing")]
+    pub(crate) fn thaw(&self) {
+        self.inner.driver.go_on();
+        self.inner.mesh.gate.thaw();
     }
 
     /// Whether the node has not stopped.
@@ -215,12 +234,12 @@ impl Cluster {
 }
 
 /// Refuses what only the mirror may publish.
-fn by_hand(event: Event) -> Result<Event, Error> {
+fn by_hand(event: &Event) -> Result<(), Error> {
     match event {
         Event::Network(_) | Event::Certificate(_) => Err(Error::MirrorEvent),
         // Its bytes may be an event of any kind.
         Event::Unknown(_) => Err(Error::UnknownEvent),
-        event => Ok(event),
+        _ => Ok(()),
     }
 }
 

@@ -94,36 +94,45 @@ impl Default for Filter {
 #[derive(Debug)]
 pub struct Inbox {
     queue: Arc<Queue>,
+    /// Taken from the queue and not given yet: its lock is not taken for each.
+    taken: VecDeque<Incoming>,
 }
+
+/// Most entries that a reader takes from the queue at once.
+const TAKEN: usize = 64;
 
 impl Inbox {
     /// The next, in order per sender and lane; `None` once the node has shut down
     /// and everything was read. Cancel-safe.
     pub async fn recv(&mut self) -> Option<Incoming> {
+        if let Some(incoming) = self.try_recv() {
+            return Some(incoming);
+        }
+        let queue = Arc::clone(&self.queue);
         loop {
-            let arrived = self.queue.arrived.notified();
+            let arrived = queue.arrived.notified();
             tokio::pin!(arrived);
             arrived.as_mut().enable();
-            match self.queue.pop() {
-                Popped::Some(incoming) => return Some(*incoming),
-                Popped::Closed => return None,
-                Popped::Empty => arrived.await,
+            match queue.refill(&mut self.taken) {
+                Refill::Some => return self.taken.pop_front(),
+                Refill::Closed => return None,
+                Refill::Empty => arrived.await,
             }
         }
     }
 
     /// The next, if it is there.
     pub fn try_recv(&mut self) -> Option<Incoming> {
-        match self.queue.pop() {
-            Popped::Some(incoming) => Some(*incoming),
-            Popped::Closed | Popped::Empty => None,
+        if self.taken.is_empty() {
+            self.queue.refill(&mut self.taken);
         }
+        self.taken.pop_front()
     }
 
     /// Entries waiting.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.queue.state.lock().entries.len()
+        self.taken.len() + self.queue.state.lock().entries.len()
     }
 
     /// Whether nothing waits.
@@ -150,44 +159,50 @@ struct State {
     closed: bool,
 }
 
-enum Popped {
-    Some(Box<Incoming>),
+enum Refill {
+    Some,
     Empty,
     Closed,
 }
 
 impl Queue {
-    fn pop(&self) -> Popped {
+    /// Gives the reader, who has nothing, what is next.
+    fn refill(&self, taken: &mut VecDeque<Incoming>) -> Refill {
         let mut state = self.state.lock();
         if std::mem::take(&mut state.members_dropped) {
-            return Popped::Some(Incoming::MembersChanged.into());
+            taken.push_back(Incoming::MembersChanged);
         }
         // What was dropped stood before everything that is left.
-        if let Some((from, lane, missed)) = state.dropped.pop() {
+        for (from, lane, missed) in state.dropped.drain(..) {
             let reason = GapReason::SlowConsumer;
-            return Popped::Some(Incoming::Gap(Gap { from, lane, missed, reason }).into());
+            taken.push_back(Incoming::Gap(Gap { from, lane, missed, reason }));
         }
-        match state.entries.pop_front() {
-            Some(incoming) => Popped::Some(incoming.into()),
-            None if state.closed => Popped::Closed,
-            None => Popped::Empty,
+        let count = state.entries.len().min(TAKEN);
+        taken.extend(state.entries.drain(..count));
+        match (taken.is_empty(), state.closed) {
+            (false, _) => Refill::Some,
+            (true, false) => Refill::Empty,
+            (true, true) => Refill::Closed,
         }
     }
 
-    fn push(&self, incoming: &Incoming) {
-        if !self.filter.takes(incoming) {
+    fn push(&self, incoming: impl Iterator<Item = Incoming>) {
+        let mut incoming = incoming.filter(|incoming| self.filter.takes(incoming)).peekable();
+        if incoming.peek().is_none() {
             return;
         }
         let mut state = self.state.lock();
         if state.closed {
             return;
         }
-        if state.entries.len() >= self.capacity
-            && let Some(oldest) = state.entries.pop_front()
-        {
-            state.drop_entry(oldest);
+        for incoming in incoming {
+            if state.entries.len() >= self.capacity
+                && let Some(oldest) = state.entries.pop_front()
+            {
+                state.drop_entry(oldest);
+            }
+            state.entries.push_back(incoming);
         }
-        state.entries.push_back(incoming.clone());
         drop(state);
         self.arrived.notify_one();
     }
@@ -247,11 +262,22 @@ impl Inboxes {
         let mut list = self.list.write();
         list.retain(|queue| queue.strong_count() > 0);
         list.push(Arc::downgrade(&queue));
-        Inbox { queue }
+        Inbox { queue, taken: VecDeque::new() }
     }
 
-    pub(crate) fn offer(&self, incoming: &Incoming) {
-        self.list.read().iter().filter_map(Weak::upgrade).for_each(|queue| queue.push(incoming));
+    /// Gives `incoming` to every inbox that takes it, and leaves it empty. An inbox's
+    /// lock is taken once, however many there are.
+    pub(crate) fn offer(&self, incoming: &mut Vec<Incoming>) {
+        let list = self.list.read();
+        let mut queues = list.iter().filter_map(Weak::upgrade).peekable();
+        while let Some(queue) = queues.next() {
+            if queues.peek().is_some() {
+                queue.push(incoming.iter().cloned());
+            } else {
+                queue.push(incoming.drain(..));
+            }
+        }
+        incoming.clear();
     }
 
     pub(crate) fn close(&self) {
@@ -288,7 +314,7 @@ mod tests {
         let mut other = inboxes.open(Filter::kinds([Kind::Cache]));
         for number in 1..=100 {
             let sender = if number % 2 == 0 { "a" } else { "b" };
-            inboxes.offer(&event(sender, number, QueueSignal::Refresh));
+            inboxes.offer(&mut vec![event(sender, number, QueueSignal::Refresh)]);
         }
         let mut missed = std::collections::BTreeMap::new();
         let mut numbers = Vec::new();
@@ -320,7 +346,7 @@ mod tests {
                 let incarnation = Incarnation(u128::from(life).to_be_bytes());
                 let from = MemberRef { name: name.parse().unwrap(), incarnation };
                 let (lane, reason) = (Lane::Events, GapReason::Lost);
-                inboxes.offer(&Incoming::Gap(Gap { from, lane, missed, reason }));
+                inboxes.offer(&mut vec![Incoming::Gap(Gap { from, lane, missed, reason })]);
             }
         }
         let kept = unread.len();
@@ -350,9 +376,9 @@ mod tests {
     async fn a_closed_inbox_gives_what_it_has_and_then_ends() {
         let inboxes = Inboxes::new(16);
         let mut inbox = inboxes.open(Filter::all());
-        inboxes.offer(&event("a", 1, QueueSignal::Refresh));
+        inboxes.offer(&mut vec![event("a", 1, QueueSignal::Refresh)]);
         inboxes.close();
-        inboxes.offer(&event("a", 2, QueueSignal::Refresh));
+        inboxes.offer(&mut vec![event("a", 2, QueueSignal::Refresh)]);
         assert!(inbox.recv().await.is_some());
         assert!(inbox.recv().await.is_none());
         drop(inbox);

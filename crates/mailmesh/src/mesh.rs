@@ -7,7 +7,7 @@ use mailmesh_codec::{encode_digest, encode_event, encode_sync};
 use mailmesh_delivery::{self as delivery, Incarnation};
 use mailmesh_events::{Change, Event, Lane, SyncMessage, UnixMillis};
 use mailmesh_state::{Mirror, Reconciler};
-use mailmesh_transport::Driver;
+use mailmesh_transport::{Driver, Messenger};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -37,6 +37,8 @@ pub(crate) struct Mesh {
     pub(crate) gate: Gate,
     /// Set once, right after the driver starts.
     pub(crate) driver: OnceLock<Weak<Driver>>,
+    /// Set once, as the driver starts.
+    pub(crate) messenger: OnceLock<Messenger>,
 }
 
 pub(crate) fn lane(lane: Lane) -> delivery::Lane {
@@ -62,9 +64,8 @@ impl Mesh {
         self.key_id.is_some()
     }
 
-    pub(crate) fn driver(&self) -> Result<Arc<Driver>, Error> {
-        let driver = self.driver.get().and_then(Weak::upgrade);
-        driver.filter(|_| self.stopped.borrow().is_none()).ok_or_else(|| self.stop_error())
+    fn driver(&self) -> Result<Arc<Driver>, Error> {
+        self.driver.get().and_then(Weak::upgrade).ok_or_else(|| self.stop_error())
     }
 
     /// Notes that the node was shut down, unless it has stopped before.
@@ -86,8 +87,7 @@ impl Mesh {
         }
     }
 
-    pub(crate) async fn publish(&self, event: &Event) -> Result<(), Error> {
-        let driver = self.driver()?;
+    pub(crate) async fn publish(&self, driver: &Driver, event: &Event) -> Result<(), Error> {
         let publish = driver.publish(lane(event.lane()), |body| encode_event(event, body));
         match self.gate.run(publish).await {
             Some(published) => published.map_err(|error| self.explain(error.into())),
@@ -95,8 +95,7 @@ impl Mesh {
         }
     }
 
-    pub(crate) fn try_publish(&self, event: &Event) -> Result<(), Error> {
-        let driver = self.driver()?;
+    pub(crate) fn try_publish(&self, driver: &Driver, event: &Event) -> Result<(), Error> {
         let publish = || driver.try_publish(lane(event.lane()), |body| encode_event(event, body));
         match self.gate.try_run(publish) {
             Some(published) => published.map_err(|error| self.explain(error.into())),
@@ -111,19 +110,19 @@ impl Mesh {
     /// A change that this node made: tells the others.
     pub(crate) async fn spread(&self, change: Change) -> Result<(), Error> {
         self.tell_digest();
-        self.publish(&change.into()).await
+        self.publish(&*self.driver()?, &change.into()).await
     }
 
     /// Puts the mirror's digest on the heartbeats.
     pub(crate) fn tell_digest(&self) {
-        if let Ok(driver) = self.driver() {
-            driver.set_tag(Bytes::copy_from_slice(&encode_digest(&self.mirror.digest())));
+        if let Some(messenger) = self.messenger.get() {
+            messenger.set_tag(Bytes::copy_from_slice(&encode_digest(&self.mirror.digest())));
         }
     }
 
     /// Sends what the reconciler has to say.
     pub(crate) fn send_sync(&self, messages: Vec<(Incarnation, SyncMessage)>) {
-        let Ok(driver) = self.driver() else { return };
+        let Some(messenger) = self.messenger.get() else { return };
         for (peer, mut message) in messages {
             if let SyncMessage::Part { changes, .. } = &mut message
                 && !self.is_sealed()
@@ -134,7 +133,7 @@ impl Mesh {
             match encode_sync(&message) {
                 Ok(body) => {
                     // A peer that left meanwhile needs nothing.
-                    let _gone = driver.send_direct(peer, body.into());
+                    let _gone = messenger.send_direct(peer, body.into());
                 }
                 Err(error) => tracing::error!(%error, "a sync message was not sent"),
             }
@@ -154,7 +153,7 @@ impl Mesh {
         self.send_sync(messages);
     }
 
-    pub(crate) fn offer(&self, incoming: &Incoming) {
-        self.inboxes.offer(incoming);
+    pub(crate) fn offer(&self, incoming: Incoming) {
+        self.inboxes.offer(&mut vec![incoming]);
     }
 }

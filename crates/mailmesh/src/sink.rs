@@ -1,5 +1,6 @@
 //! Takes what delivery has to say: decodes events, merges changes, fills inboxes.
-//! Runs on the driver's task and never waits.
+//! Runs where frames are received, in a callback of the bus or on the driver's task,
+//! and never waits.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,6 +19,8 @@ use crate::{Gap, GapReason, Incoming, LeaveReason, Member, MemberRef, Received, 
 pub(crate) struct MeshSink {
     pub(crate) mesh: Arc<Mesh>,
     members: BTreeMap<Incarnation, MemberRef>,
+    /// Events of a frame on their way to the inboxes; empty between frames.
+    ready: Vec<Incoming>,
     logs: Logs,
 }
 
@@ -33,27 +36,32 @@ struct Logs {
 
 impl MeshSink {
     pub(crate) fn new(mesh: Arc<Mesh>) -> Self {
-        Self { mesh, members: BTreeMap::new(), logs: Logs::default() }
+        Self { mesh, members: BTreeMap::new(), ready: Vec::new(), logs: Logs::default() }
     }
 
-    fn deliver(&self, from: &MemberRef, lane: Lane, first: u64, count: u16, body: &Bytes) {
+    fn deliver(&mut self, from: Incarnation, lane: Lane, first: u64, count: u16, body: &Bytes) {
+        let Some(from) = self.members.get(&from).cloned() else { return };
+        let mut ready = std::mem::take(&mut self.ready);
         let mut unreadable = 0;
         let mut changed = false;
         for (number, decoded) in (first..).zip(decode_events(body, count)) {
             match decoded {
                 Ok(event) => {
-                    self.tell_unreadable(from, lane, &mut unreadable);
+                    self.tell_unreadable(&from, lane, &mut unreadable);
                     changed |= self.merge(&event);
                     let received = Received { from: from.clone(), lane, number, event };
-                    self.mesh.offer(&Incoming::Event(received.into()));
+                    ready.push(Incoming::Event(received.into()));
                 }
                 Err(error) => {
+                    self.mesh.inboxes.offer(&mut ready);
                     unreadable += 1;
                     self.mesh.refusals.count(&error);
                 }
             }
         }
-        self.tell_unreadable(from, lane, &mut unreadable);
+        self.mesh.inboxes.offer(&mut ready);
+        self.ready = ready;
+        self.tell_unreadable(&from, lane, &mut unreadable);
         if changed {
             self.mesh.tell_digest();
         }
@@ -103,7 +111,7 @@ impl MeshSink {
         if lane == Lane::Urgent {
             self.mesh.reconciler.lock().on_gap(from.incarnation);
         }
-        self.mesh.offer(&Incoming::Gap(Gap { from: from.clone(), lane, missed, reason }));
+        self.mesh.offer(Incoming::Gap(Gap { from: from.clone(), lane, missed, reason }));
     }
 
     fn sync(&self, from: Incarnation, body: &Bytes) {
@@ -132,7 +140,7 @@ impl MeshSink {
             self.mesh.tell_digest();
         }
         for change in taken {
-            self.mesh.offer(&Incoming::Synced(change));
+            self.mesh.offer(Incoming::Synced(change));
         }
     }
 
@@ -158,7 +166,7 @@ impl MeshSink {
         tracing::info!(name = %peer.name, incarnation = ?peer.incarnation, "node joined");
         self.members.insert(peer.incarnation, Member::reference(peer));
         self.mesh.reconciler.lock().on_joined(peer.incarnation);
-        self.mesh.offer(&Incoming::Joined(Member::new(peer, Duration::ZERO, None)));
+        self.mesh.offer(Incoming::Joined(Member::new(peer, Duration::ZERO, None)));
         // After it was told: an inbox opened by who waited for it does not get it again.
         self.mesh.member_count.send_replace(self.members.len());
     }
@@ -173,7 +181,7 @@ impl MeshSink {
         self.members.remove(&peer.incarnation);
         self.mesh.reconciler.lock().on_left(peer.incarnation);
         let member = Member::new(peer, Duration::ZERO, None);
-        self.mesh.offer(&Incoming::Left { member, reason });
+        self.mesh.offer(Incoming::Left { member, reason });
         self.mesh.member_count.send_replace(self.members.len());
     }
 
@@ -195,13 +203,20 @@ impl MeshSink {
 
     fn conflict(&self, conflict: &delivery::Conflict) {
         let name = conflict.name.clone();
-        self.mesh.offer(&Incoming::DuplicateName { name: name.clone() });
+        self.mesh.offer(Incoming::DuplicateName { name: name.clone() });
         if conflict.younger == self.mesh.identity.incarnation {
             tracing::error!(
                 %name,
                 "another live node has this name and is older: stepping back; give each node a name of its own (mesh.name)"
             );
-            self.mesh.stopped.send_replace(Some(StopReason::DuplicateName { name }));
+            // Together: who is refused from now on is told why, and who is told that
+            // the node has stopped is refused.
+            self.mesh.stopped.send_modify(|stopped| {
+                if let Some(messenger) = self.mesh.messenger.get() {
+                    messenger.close_lanes();
+                }
+                *stopped = Some(StopReason::DuplicateName { name });
+            });
         } else if self.logs.conflict.is_ready() {
             tracing::error!(
                 %name, elder = ?conflict.elder, younger = ?conflict.younger,
@@ -215,9 +230,7 @@ impl Sink for MeshSink {
     fn take(&mut self, output: Output) {
         match output {
             Output::Deliver { from, lane, first, count, body } => {
-                if let Some(from) = self.members.get(&from) {
-                    self.deliver(from, of_delivery(lane), first, count, &body);
-                }
+                self.deliver(from, of_delivery(lane), first, count, &body);
             }
             Output::Gap(gap) => {
                 if let Some(from) = self.members.get(&gap.from) {

@@ -41,6 +41,13 @@ pub trait Bus: Send + Sync + 'static {
     /// full link is no error here: receivers notice.
     fn put(&self, to: Address, channel: Channel, frame: Bytes) -> Result<(), TransportError>;
 
+    /// Whether a put costs so little that events need not gather meanwhile. A publisher
+    /// then sends each itself, and there is no sending thread: nothing happens outside
+    /// the tasks of the runtime, whose time a test may have paused.
+    fn is_instant(&self) -> bool {
+        false
+    }
+
     /// A peer joined: more will be put for it alone.
     fn expect(&self, peer: Incarnation);
 

@@ -43,4 +43,10 @@ pub enum TransportError {
     /// The bus is closed.
     #[error("the bus is closed")]
     Closed,
+    /// The system gave no thread to send on.
+    #[error("no thread to send on: {why}; the process may have reached its limit of threads")]
+    Thread {
+        /// What the system said.
+        why: String,
+    },
 }

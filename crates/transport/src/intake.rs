@@ -1,9 +1,10 @@
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::Bytes;
 use mailmesh_delivery::{Incarnation, Link};
-use tokio::sync::mpsc;
+use parking_lot::Mutex;
 
 /// Most frames waiting.
 const FRAMES: usize = 16 * 1024;
@@ -17,77 +18,110 @@ pub(crate) enum Arrival {
     Link(Incarnation, Link),
 }
 
+/// Works off what waits, as far as it can without waiting.
+pub(crate) trait Pump: Send + Sync {
+    fn pump(&self);
+}
+
 /// The bounded queue between the bus and the driver: 16 Ki frames, 64 MiB. A
 /// frame that does not fit is dropped and counted; its receiver-side stream then
 /// has a hole, which is told as a gap.
-#[derive(Debug)]
 pub struct Intake {
-    receiver: mpsc::Receiver<Arrival>,
     shared: Arc<Shared>,
 }
 
-/// The bus's end of an [`Intake`]. Cheap to clone; never waits.
-#[derive(Debug, Clone)]
+/// The bus's end of an [`Intake`]. Cheap to clone; never waits. Who hands a frame
+/// over may find itself opening and delivering it, and a few others: bounded work.
+#[derive(Clone)]
 pub struct IntakeSender {
-    sender: mpsc::Sender<Arrival>,
     shared: Arc<Shared>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Shared {
-    bytes: AtomicUsize,
+    waiting: Mutex<Waiting>,
     dropped: AtomicU64,
+    /// Set when the driver starts. Weak: the bus must not keep the driver alive.
+    pump: OnceLock<Weak<dyn Pump>>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    arrivals: VecDeque<Arrival>,
+    bytes: usize,
 }
 
 impl Intake {
     /// An empty queue and its sending end.
     #[must_use]
     pub fn new() -> (IntakeSender, Self) {
-        let (sender, receiver) = mpsc::channel(FRAMES);
         let shared = Arc::<Shared>::default();
-        (IntakeSender { sender, shared: shared.clone() }, Self { receiver, shared })
+        (IntakeSender { shared: shared.clone() }, Self { shared })
     }
 
-    pub(crate) async fn recv(&mut self) -> Option<Arrival> {
-        let arrival = self.receiver.recv().await;
-        self.account(arrival.as_ref());
+    /// From now on whoever hands something over calls `pump`.
+    pub(crate) fn attach(&self, pump: Weak<dyn Pump>) {
+        let _first_and_only = self.shared.pump.set(pump);
+    }
+
+    pub(crate) fn pop(&self) -> Option<Arrival> {
+        let mut waiting = self.shared.waiting.lock();
+        let arrival = waiting.arrivals.pop_front();
+        if let Some(Arrival::Frame(frame)) = &arrival {
+            waiting.bytes -= frame.len();
+        }
         arrival
     }
 
-    pub(crate) fn try_recv(&mut self) -> Option<Arrival> {
-        let arrival = self.receiver.try_recv().ok();
-        self.account(arrival.as_ref());
-        arrival
+    pub(crate) fn is_empty(&self) -> bool {
+        self.shared.waiting.lock().arrivals.is_empty()
     }
 
     pub(crate) fn dropped(&self) -> u64 {
         self.shared.dropped.load(Ordering::Relaxed)
-    }
-
-    fn account(&self, arrival: Option<&Arrival>) {
-        if let Some(Arrival::Frame(frame)) = arrival {
-            self.shared.bytes.fetch_sub(frame.len(), Ordering::Relaxed);
-        }
     }
 }
 
 impl IntakeSender {
     /// A frame came.
     pub fn frame(&self, frame: Bytes) {
-        let len = frame.len();
-        let before = self.shared.bytes.fetch_add(len, Ordering::Relaxed);
-        let fits = before.saturating_add(len) <= BYTES;
-        if !fits || self.sender.try_send(Arrival::Frame(frame)).is_err() {
-            self.shared.bytes.fetch_sub(len, Ordering::Relaxed);
-            self.shared.dropped.fetch_add(1, Ordering::Relaxed);
-        }
+        self.hand_over(Arrival::Frame(frame));
     }
 
     /// The way to a peer opened or closed. A hint: it may be dropped.
     pub fn link(&self, peer: Incarnation, link: Link) {
-        if self.sender.try_send(Arrival::Link(peer, link)).is_err() {
+        self.hand_over(Arrival::Link(peer, link));
+    }
+
+    fn hand_over(&self, arrival: Arrival) {
+        let len = match &arrival {
+            Arrival::Frame(frame) => frame.len(),
+            Arrival::Link(..) => 0,
+        };
+        let mut waiting = self.shared.waiting.lock();
+        if waiting.arrivals.len() >= FRAMES || waiting.bytes.saturating_add(len) > BYTES {
+            drop(waiting);
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+        } else {
+            waiting.bytes += len;
+            waiting.arrivals.push_back(arrival);
+            drop(waiting);
         }
+        if let Some(pump) = self.shared.pump.get().and_then(Weak::upgrade) {
+            pump.pump();
+        }
+    }
+}
+
+impl std::fmt::Debug for Intake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Intake({} waiting)", self.shared.waiting.lock().arrivals.len())
+    }
+}
+
+impl std::fmt::Debug for IntakeSender {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("IntakeSender")
     }
 }
 
@@ -97,18 +131,18 @@ mod tests {
 
     #[test]
     fn frames_past_either_bound_are_dropped_and_counted() {
-        let (sender, mut intake) = Intake::new();
+        let (sender, intake) = Intake::new();
         for _ in 0..FRAMES + 5 {
             sender.frame(Bytes::from_static(b"x"));
         }
         assert_eq!(intake.dropped(), 5);
-        while intake.try_recv().is_some() {}
+        while intake.pop().is_some() {}
         let large = Bytes::from(vec![0; BYTES / 2]);
         for _ in 0..3 {
             sender.frame(large.clone());
         }
         assert_eq!(intake.dropped(), 6);
-        while intake.try_recv().is_some() {}
-        assert_eq!(intake.shared.bytes.load(Ordering::Relaxed), 0);
+        while intake.pop().is_some() {}
+        assert_eq!(intake.shared.waiting.lock().bytes, 0);
     }
 }

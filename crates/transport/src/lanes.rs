@@ -1,8 +1,13 @@
-//! What waits to be published, per lane. The first publisher to find a lane idle
-//! sends; those that come meanwhile add to the next batch, which the first one
-//! sends too. So a batch is what gathered while the last one was being sent.
+//! What waits to be published, per lane, and who sends it.
+//!
+//! **Invariant**: a lane has one sender at a time, which keeps its order. On an
+//! idle lane that is the publisher itself. On a *hot* lane, where puts follow one
+//! another at once, events gather instead and the sending thread takes them: a
+//! batch is what gathered while the last one was being sent. No timer.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -14,6 +19,13 @@ pub const MAX_BATCH_LEN: usize = 60 * 1024;
 pub const MAX_BATCH_EVENTS: u16 = 1024;
 /// Most bytes that wait in a lane.
 const MAX_WAITING: usize = 1 << 20;
+/// Who waits for room is woken once no more than this waits: not for each batch.
+const ROOM: usize = MAX_WAITING / 2;
+/// A put that begins within this of the end of the last one follows it at once.
+const HOT: Duration = Duration::from_micros(10);
+/// A lane is hot after this many puts that followed one another at once. A few
+/// events in a row cost less to put than it costs to wake the sending thread.
+const HOT_RUN: u32 = 4;
 
 /// Why an event was not published.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -37,9 +49,27 @@ pub(crate) struct Batch {
     pub(crate) body: Vec<u8>,
 }
 
+/// Who sends what waits in a lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Sender {
+    /// The lane is idle: nothing waits.
+    #[default]
+    Nobody,
+    /// The publisher that found it idle.
+    Publisher,
+    /// The sending thread.
+    Thread,
+    /// Nobody until the receivers have confirmed more.
+    Parked,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct LaneQueue {
     state: Mutex<State>,
+    /// Whether the sender is [`Sender::Parked`], to be asked without the lock.
+    parked: AtomicBool,
+    /// Whether it is ever hot.
+    gathers: bool,
     pub(crate) space: Notify,
 }
 
@@ -47,20 +77,33 @@ pub(crate) struct LaneQueue {
 struct State {
     batches: VecDeque<Batch>,
     bytes: usize,
-    sending: bool,
+    sender: Sender,
     closed: bool,
+    /// When the lane was last left idle.
+    idle_since: Option<Instant>,
+    /// How many times in a row it was not left idle for long.
+    run: u32,
+    /// Length of the last batch, what the next is likely to need.
+    last_len: usize,
 }
 
 /// What a publisher must do after its event is in a batch.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// Take batches and send them until there is none.
+    /// Take batches and send them.
     Send,
-    /// Nothing: somebody is sending.
+    /// Wake the sending thread, which now has the lane.
+    Wake,
+    /// Nothing: somebody sends, or will when the lane opens.
     Nothing,
 }
 
 impl LaneQueue {
+    /// An idle lane; never hot unless it `gathers`.
+    pub(crate) fn new(gathers: bool) -> Self {
+        Self { gathers, ..Self::default() }
+    }
+
     pub(crate) fn append<E>(
         &self,
         encode: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
@@ -72,68 +115,79 @@ impl LaneQueue {
         if state.bytes >= MAX_WAITING {
             return Err(PublishError::Full);
         }
-        let is_open = |b: &Batch| b.count < MAX_BATCH_EVENTS && b.body.len() < MAX_BATCH_LEN;
-        if !state.batches.back().is_some_and(is_open) {
-            state.batches.push_back(Batch::default());
-        }
-        let Some(batch) = state.batches.back_mut() else {
-            return Err(PublishError::Full);
-        };
-        let before = batch.body.len();
-        if let Err(error) = encode(&mut batch.body) {
-            batch.body.truncate(before);
-            if batch.count == 0 {
-                state.batches.pop_back();
-            }
-            return Err(PublishError::Encode(error));
-        }
-        batch.count += 1;
-        let mut added = batch.body.len() - before;
-        // An event that takes the batch past its length begins a new one.
-        if batch.count > 1 && batch.body.len() > MAX_BATCH_LEN {
-            let body = batch.body.split_off(before);
-            batch.count -= 1;
-            added = body.len();
-            state.batches.push_back(Batch { count: 1, body });
-        }
-        state.bytes += added;
-        if state.sending {
-            return Ok(Next::Nothing);
-        }
-        state.sending = true;
-        Ok(Next::Send)
+        state.add(encode)?;
+        Ok(match state.sender {
+            Sender::Nobody => state.claim(Instant::now(), self.gathers),
+            _ => Next::Nothing,
+        })
     }
 
-    /// The next batch to send; without one, the lane is idle again.
-    pub(crate) fn take(&self) -> Option<Batch> {
+    /// The next batch for its sender `who`; without one, the lane is idle again.
+    /// `None` too if somebody else is its sender.
+    pub(crate) fn take(&self, who: Sender) -> Option<Batch> {
         let mut state = self.state.lock();
+        if state.sender != who {
+            return None;
+        }
         let batch = state.batches.pop_front();
         match &batch {
-            Some(batch) => state.bytes -= batch.body.len(),
-            None => state.sending = false,
+            Some(batch) => {
+                state.bytes -= batch.body.len();
+                state.last_len = batch.body.len();
+            }
+            None => state.release(Instant::now()),
         }
+        let has_room = state.bytes <= ROOM;
         drop(state);
-        self.space.notify_waiters();
+        if has_room {
+            self.space.notify_waiters();
+        }
         batch
     }
 
-    /// Who sends stops, though batches may wait: the lane is closed.
-    pub(crate) fn park(&self) {
-        self.state.lock().sending = false;
+    /// The lane is closed: `batch` goes back, and nobody sends until
+    /// [`resume`](Self::resume). To be called under the lock that opens the lane, so
+    /// that it does not open unseen.
+    pub(crate) fn park(&self, batch: Batch) {
+        let mut state = self.state.lock();
+        state.bytes += batch.body.len();
+        state.batches.push_front(batch);
+        state.sender = Sender::Parked;
+        self.parked.store(true, Ordering::Release);
     }
 
-    /// Whether batches wait and nobody sends; if so, the caller sends now.
+    pub(crate) fn is_parked(&self) -> bool {
+        self.parked.load(Ordering::Acquire)
+    }
+
+    /// Gives a parked lane to the sending thread; whether it is to be woken.
     pub(crate) fn resume(&self) -> bool {
         let mut state = self.state.lock();
-        let resume = !state.sending && !state.batches.is_empty();
-        state.sending |= resume;
+        let resume = state.sender == Sender::Parked;
+        if resume {
+            state.sender = Sender::Thread;
+            self.parked.store(false, Ordering::Release);
+        }
         resume
+    }
+
+    /// A publisher has sent enough for others: the sending thread goes on. Whether
+    /// it is to be woken.
+    pub(crate) fn hand_over(&self) -> bool {
+        let mut state = self.state.lock();
+        if state.batches.is_empty() {
+            state.release(Instant::now());
+            drop(state);
+            self.space.notify_waiters();
+            return false;
+        }
+        state.sender = Sender::Thread;
+        true
     }
 
     /// Whether nothing waits and nobody sends.
     pub(crate) fn is_idle(&self) -> bool {
-        let state = self.state.lock();
-        state.batches.is_empty() && !state.sending
+        self.state.lock().sender == Sender::Nobody
     }
 
     /// Takes no more events.
@@ -144,6 +198,59 @@ impl LaneQueue {
 
     pub(crate) fn waiting_bytes(&self) -> usize {
         self.state.lock().bytes
+    }
+}
+
+impl State {
+    fn add<E>(
+        &mut self,
+        encode: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), PublishError<E>> {
+        let is_open = |b: &Batch| b.count < MAX_BATCH_EVENTS && b.body.len() < MAX_BATCH_LEN;
+        if !self.batches.back().is_some_and(is_open) {
+            let body = Vec::with_capacity(self.last_len.min(MAX_BATCH_LEN));
+            self.batches.push_back(Batch { count: 0, body });
+        }
+        let Some(batch) = self.batches.back_mut() else {
+            return Err(PublishError::Full);
+        };
+        let before = batch.body.len();
+        if let Err(error) = encode(&mut batch.body) {
+            batch.body.truncate(before);
+            if batch.count == 0 {
+                self.batches.pop_back();
+            }
+            return Err(PublishError::Encode(error));
+        }
+        batch.count += 1;
+        let mut added = batch.body.len() - before;
+        // An event that takes the batch past its length begins a new one.
+        if batch.count > 1 && batch.body.len() > MAX_BATCH_LEN {
+            let body = batch.body.split_off(before);
+            batch.count -= 1;
+            added = body.len();
+            self.batches.push_back(Batch { count: 1, body });
+        }
+        self.bytes += added;
+        Ok(())
+    }
+
+    /// An event came to the idle lane.
+    fn claim(&mut self, now: Instant, gathers: bool) -> Next {
+        let follows = self.idle_since.is_some_and(|since| now.duration_since(since) < HOT);
+        self.run = if follows { self.run.saturating_add(1) } else { 0 };
+        if gathers && self.run >= HOT_RUN {
+            self.sender = Sender::Thread;
+            Next::Wake
+        } else {
+            self.sender = Sender::Publisher;
+            Next::Send
+        }
+    }
+
+    fn release(&mut self, now: Instant) {
+        self.sender = Sender::Nobody;
+        self.idle_since = Some(now);
     }
 }
 
@@ -160,70 +267,104 @@ mod tests {
 
     #[test]
     fn what_comes_while_somebody_sends_gathers_in_one_batch() {
-        let queue = LaneQueue::default();
+        let queue = LaneQueue::new(true);
         assert_eq!(append(&queue, 10), Ok(Next::Send));
-        let first = queue.take().unwrap();
+        let first = queue.take(Sender::Publisher).unwrap();
         assert_eq!(first.count, 1);
         for _ in 0..5 {
             assert_eq!(append(&queue, 10), Ok(Next::Nothing));
         }
-        assert_eq!(queue.take().unwrap().count, 5);
+        assert_eq!(queue.take(Sender::Publisher).unwrap().count, 5);
         assert!(!queue.is_idle());
-        assert!(queue.take().is_none());
+        assert!(queue.take(Sender::Publisher).is_none());
         assert!(queue.is_idle());
         assert_eq!(append(&queue, 1), Ok(Next::Send));
     }
 
     #[test]
+    fn a_lane_is_hot_after_some_puts_at_once_and_cools_when_left_alone() {
+        let (mut state, start) = (State::default(), Instant::now());
+        let mut now = start;
+        for _ in 0..=HOT_RUN {
+            assert_eq!(
+                state.claim(now, true),
+                if state.run < HOT_RUN { Next::Send } else { Next::Wake }
+            );
+            state.release(now);
+            now += HOT / 2;
+        }
+        assert_eq!(state.claim(now, true), Next::Wake);
+        state.release(now);
+        assert_eq!(state.claim(now + HOT, true), Next::Send);
+        assert_eq!(state.sender, Sender::Publisher);
+    }
+
+    #[test]
+    fn a_lane_has_one_sender_and_goes_to_the_thread_with_what_waits() {
+        let queue = LaneQueue::new(true);
+        append(&queue, 1).unwrap();
+        assert!(queue.take(Sender::Thread).is_none());
+        queue.take(Sender::Publisher).unwrap();
+        append(&queue, 1).unwrap();
+        assert!(queue.hand_over());
+        assert!(queue.take(Sender::Publisher).is_none() && !queue.is_idle());
+        queue.take(Sender::Thread).unwrap();
+        assert!(queue.take(Sender::Thread).is_none() && queue.is_idle());
+        append(&queue, 1).unwrap();
+        queue.take(Sender::Publisher).unwrap();
+        assert!(!queue.hand_over() && queue.is_idle());
+    }
+
+    #[test]
     fn batches_are_bounded_in_events_and_bytes() {
-        let queue = LaneQueue::default();
+        let queue = LaneQueue::new(true);
         for _ in 0..1_500 {
             append(&queue, 3).unwrap();
         }
-        assert_eq!(queue.take().unwrap().count, MAX_BATCH_EVENTS);
-        assert_eq!(queue.take().unwrap().count, 1_500 - MAX_BATCH_EVENTS);
+        let take = || queue.take(Sender::Publisher).unwrap();
+        assert_eq!(take().count, MAX_BATCH_EVENTS);
+        assert_eq!(take().count, 1_500 - MAX_BATCH_EVENTS);
         for _ in 0..3 {
             append(&queue, 25 * 1024).unwrap();
         }
-        assert_eq!(queue.take().unwrap().count, 2);
-        assert_eq!(queue.take().unwrap().count, 1);
+        assert_eq!(take().count, 2);
+        assert_eq!(take().count, 1);
         append(&queue, 200 * 1024).unwrap();
-        assert_eq!(queue.take().unwrap().body.len(), 200 * 1024);
+        assert_eq!(take().body.len(), 200 * 1024);
     }
 
     #[test]
     fn a_full_lane_says_so_and_takes_again_when_there_is_room() {
-        let queue = LaneQueue::default();
+        let queue = LaneQueue::new(true);
         let mut taken = 0;
         while append(&queue, 50_000).is_ok() {
             taken += 1;
         }
         assert_eq!(append(&queue, 1), Err(PublishError::Full));
         assert!(queue.waiting_bytes() < MAX_WAITING + 50_000);
-        queue.take();
+        queue.take(Sender::Publisher);
         assert!(append(&queue, 1).is_ok());
         assert_eq!(taken, MAX_WAITING / 50_000 + 1);
     }
 
     #[test]
-    fn a_parked_lane_keeps_its_batches_and_is_resumed_by_one() {
-        let queue = LaneQueue::default();
+    fn a_parked_lane_keeps_its_batches_in_order_and_is_resumed_once() {
+        let queue = LaneQueue::new(true);
         assert!(!queue.resume());
-        assert_eq!(append(&queue, 10), Ok(Next::Send));
-        queue.park();
-        assert!(!queue.is_idle());
-        // Who publishes next tries again, as the driver does; only one of them sends.
-        assert_eq!(append(&queue, 10), Ok(Next::Send));
-        assert!(!queue.resume());
-        queue.park();
-        assert!(queue.resume() && !queue.resume());
-        assert_eq!(queue.take().unwrap().count, 2);
-        assert!(queue.take().is_none() && queue.is_idle());
+        append(&queue, 10).unwrap();
+        queue.park(queue.take(Sender::Publisher).unwrap());
+        assert!(queue.is_parked() && !queue.is_idle());
+        assert_eq!(queue.waiting_bytes(), 10);
+        assert_eq!(append(&queue, 20), Ok(Next::Nothing));
+        assert!(queue.resume() && !queue.resume() && !queue.is_parked());
+        let batch = queue.take(Sender::Thread).unwrap();
+        assert_eq!((batch.count, batch.body.len()), (2, 30));
+        assert!(queue.take(Sender::Thread).is_none() && queue.is_idle());
     }
 
     #[test]
     fn an_event_that_does_not_encode_leaves_no_trace() {
-        let queue = LaneQueue::default();
+        let queue = LaneQueue::new(true);
         let result = queue.append(|body| {
             body.extend([1, 2, 3]);
             Err("no")
@@ -233,15 +374,15 @@ mod tests {
         append(&queue, 2).unwrap();
         let result = queue.append(|_| Err("no"));
         assert_eq!(result, Err(PublishError::Encode("no")));
-        assert_eq!(queue.take().unwrap().body.len(), 2);
+        assert_eq!(queue.take(Sender::Publisher).unwrap().body.len(), 2);
     }
 
     #[test]
     fn a_closed_lane_takes_nothing_but_gives_what_it_has() {
-        let queue = LaneQueue::default();
+        let queue = LaneQueue::new(true);
         append(&queue, 1).unwrap();
         queue.close();
         assert_eq!(append(&queue, 1), Err(PublishError::Closed));
-        assert_eq!(queue.take().unwrap().count, 1);
+        assert_eq!(queue.take(Sender::Publisher).unwrap().count, 1);
     }
 }

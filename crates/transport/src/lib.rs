@@ -7,7 +7,8 @@
 //! - [`Driver`]: runs a [`mailmesh_delivery::Node`] over a bus.
 //!
 //! **Invariant**: nothing here waits in a callback of the bus. A callback puts
-//! the frame in the [`Intake`], bounded in frames and bytes, and returns; what
+//! the frame in the [`Intake`], bounded in frames and bytes, and works off what is
+//! there if nobody else does: a bounded number of frames, and nothing is put. What
 //! does not fit is dropped, counted, and shows as a gap.
 //!
 //! **Left to others**: what frames mean. Sealing comes in through [`Seal`] and
@@ -29,7 +30,7 @@ pub use coordinator::{
     Backend, ConfigError, ConfigErrorKind, Coordinator, MAX_CONFIG_LEN, MeshSettings, Place,
     Secret, Warning, ZenohSettings,
 };
-pub use driver::{Driver, DriverCounters, Open, Opened, Seal, Sink};
+pub use driver::{Driver, DriverCounters, DriverTask, Messenger, Open, Opened, Seal, Sink};
 pub use error::TransportError;
 pub use intake::{Intake, IntakeSender};
 pub use lanes::{MAX_BATCH_EVENTS, MAX_BATCH_LEN, PublishError};

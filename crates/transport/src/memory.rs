@@ -50,17 +50,19 @@ impl MemoryHub {
     /// The bus of a node; what comes for it goes to `intake`.
     #[must_use]
     pub fn join(&self, incarnation: Incarnation, intake: IntakeSender) -> MemoryBus {
+        let mut notices = Vec::new();
         let mut state = self.state.lock();
         for (other, sender) in &state.nodes {
             if !state.is_cut(incarnation, *other) {
-                sender.link(incarnation, Link::Up);
+                notices.push((sender.clone(), incarnation));
             }
             if !state.is_cut(*other, incarnation) {
-                intake.link(*other, Link::Up);
+                notices.push((intake.clone(), *other));
             }
         }
         state.nodes.insert(incarnation, intake);
         drop(state);
+        notices.iter().for_each(|(sender, peer)| sender.link(*peer, Link::Up));
         MemoryBus { hub: self.clone(), incarnation }
     }
 
@@ -78,10 +80,10 @@ impl MemoryHub {
         if fault.loss.is_none() {
             state.faults.remove(&(from, to));
         }
-        if was_cut
-            && state.nodes.contains_key(&from)
-            && let Some(sender) = state.nodes.get(&to)
-        {
+        let healed = was_cut && state.nodes.contains_key(&from);
+        let sender = state.nodes.get(&to).filter(|_| healed).cloned();
+        drop(state);
+        if let Some(sender) = sender {
             sender.link(from, Link::Up);
         }
     }
@@ -102,14 +104,14 @@ impl MemoryHub {
     /// closed.
     pub fn close(&self, incarnation: Incarnation) {
         let mut state = self.state.lock();
-        if state.nodes.remove(&incarnation).is_some() {
-            for (other, sender) in &state.nodes {
-                if !state.is_cut(incarnation, *other) {
-                    sender.link(incarnation, Link::Down);
-                }
-            }
-            state.faults.retain(|(from, to), _| *from != incarnation && *to != incarnation);
+        if state.nodes.remove(&incarnation).is_none() {
+            return;
         }
+        let others = state.nodes.iter().filter(|(other, _)| !state.is_cut(incarnation, **other));
+        let others: Vec<_> = others.map(|(_, sender)| sender.clone()).collect();
+        state.faults.retain(|(from, to), _| *from != incarnation && *to != incarnation);
+        drop(state);
+        others.iter().for_each(|sender| sender.link(incarnation, Link::Down));
     }
 
     /// Frames that faults kept from their receivers, since the start.
@@ -120,6 +122,31 @@ impl MemoryHub {
 }
 
 impl State {
+    /// Who gets the next frame of a node, of those it is for.
+    fn receivers(
+        &mut self,
+        from: Incarnation,
+        to: Address,
+    ) -> Result<Vec<IntakeSender>, TransportError> {
+        let Self { nodes, faults, dropped } = self;
+        if !nodes.contains_key(&from) {
+            return Err(TransportError::Closed);
+        }
+        let is_for = |node: Incarnation| match to {
+            Address::One(peer) => node == peer,
+            Address::All => node != from,
+        };
+        let mut receivers = Vec::new();
+        for (node, sender) in nodes.iter().filter(|(node, _)| is_for(**node)) {
+            if faults.get_mut(&(from, *node)).is_some_and(Fault::takes) {
+                *dropped += 1;
+            } else {
+                receivers.push(sender.clone());
+            }
+        }
+        Ok(receivers)
+    }
+
     fn is_cut(&self, from: Incarnation, to: Incarnation) -> bool {
         self.faults.get(&(from, to)).is_some_and(|fault| fault.cut)
     }
@@ -151,31 +178,14 @@ pub struct MemoryBus {
 
 impl Bus for MemoryBus {
     fn put(&self, to: Address, _channel: Channel, frame: Bytes) -> Result<(), TransportError> {
-        let mut state = self.hub.state.lock();
-        let State { nodes, faults, dropped } = &mut *state;
-        if !nodes.contains_key(&self.incarnation) {
-            return Err(TransportError::Closed);
-        }
-        let mut hand = |to: Incarnation, sender: &IntakeSender, frame: Bytes| {
-            if faults.get_mut(&(self.incarnation, to)).is_some_and(Fault::takes) {
-                *dropped += 1;
-            } else {
-                sender.frame(frame);
-            }
-        };
-        match to {
-            Address::One(peer) => {
-                if let Some(sender) = nodes.get(&peer) {
-                    hand(peer, sender, frame);
-                }
-            }
-            Address::All => {
-                for (node, sender) in nodes.iter().filter(|(node, _)| **node != self.incarnation) {
-                    hand(*node, sender, frame.clone());
-                }
-            }
-        }
+        // Handing over is work: not under the lock of the hub.
+        let receivers = self.hub.state.lock().receivers(self.incarnation, to)?;
+        receivers.iter().for_each(|sender| sender.frame(frame.clone()));
         Ok(())
+    }
+
+    fn is_instant(&self) -> bool {
+        true
     }
 
     fn expect(&self, _peer: Incarnation) {}
@@ -214,7 +224,7 @@ mod tests {
             Arrival::Frame(frame) => String::from_utf8_lossy(&frame).into_owned(),
             Arrival::Link(_, link) => format!("{link:?}"),
         };
-        std::iter::from_fn(|| intake.try_recv().map(word)).collect()
+        std::iter::from_fn(|| intake.pop().map(word)).collect()
     }
 
     fn put(bus: &MemoryBus, frame: &str) {

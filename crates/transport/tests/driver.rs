@@ -68,8 +68,8 @@ fn drive(n: u8, bus: Arc<dyn Bus>, intake: Intake) -> Running {
     let node = Node::new(Identity::new(name, incarnation, n.into()), settings, Time::default());
     let (sender, outputs) = mpsc::unbounded_channel();
     let codec = (Arc::new(Plain) as Arc<dyn Seal>, Box::new(Plain) as Box<dyn Open>);
-    let sink = Box::new(Collect(sender));
-    let driver = Driver::start(node, settings, start, bus, intake, codec, sink);
+    let sink = |_| Collect(sender);
+    let driver = Driver::start(node, settings, start, bus, intake, codec, sink).unwrap();
     Running { driver, outputs, incarnation }
 }
 

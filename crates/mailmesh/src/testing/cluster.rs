@@ -187,7 +187,7 @@ impl TestCluster {
     /// If there is no such node, or it was killed.
     #[track_caller]
     pub fn freeze(&self, name: &str) {
-        self.gate(name).freeze();
+        self.running(name).freeze();
     }
 
     /// Lets a frozen node go on, as SIGCONT would.
@@ -196,7 +196,7 @@ impl TestCluster {
     /// If there is no such node, or it was killed.
     #[track_caller]
     pub fn thaw(&self, name: &str) {
-        self.gate(name).thaw();
+        self.running(name).thaw();
     }
 
     /// Ends a node as `kill -9` would, frozen or not: no goodbye, and the others are
@@ -297,9 +297,9 @@ impl TestCluster {
     }
 
     #[track_caller]
-    fn gate(&self, name: &str) -> Gate {
-        match self.slot(name, |slot| slot.running.as_ref().map(|node| node.gate.clone())) {
-            Some(gate) => gate,
+    fn running(&self, name: &str) -> Cluster {
+        match self.slot(name, |slot| slot.running.as_ref().map(|node| node.cluster.clone())) {
+            Some(cluster) => cluster,
             None => panic!("node `{name}` was killed; restart it first"),
         }
     }

@@ -1,0 +1,99 @@
+//! What sending and receiving share: the node, the lanes, and the clock.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::Thread;
+use std::time::Duration;
+
+use mailmesh_delivery::{Incarnation, Lane, Node, Time};
+use parking_lot::{Mutex, MutexGuard, RwLock};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::lanes::LaneQueue;
+
+/// **Lock order**: the receiving side, the node, a lane.
+pub(super) struct Core {
+    pub(super) incarnation: Incarnation,
+    node: Mutex<Node>,
+    pub(super) lanes: [LaneQueue; 2],
+    pub(super) start: Instant,
+    /// Wakes the task: frames to put wait, or a deadline came nearer.
+    pub(super) wake: Notify,
+    /// When the task will look next, in nanoseconds since the start.
+    planned: AtomicU64,
+    /// A test stands the node still; see [`hold`](super::Driver::hold).
+    pub(super) held: RwLock<bool>,
+    /// The sending thread, to be woken.
+    pub(super) thread: OnceLock<Thread>,
+}
+
+impl Core {
+    /// `gathers`: lanes may be hot.
+    pub(super) fn new(node: Node, start: Instant, gathers: bool) -> Self {
+        Self {
+            incarnation: node.identity().incarnation,
+            node: Mutex::new(node),
+            lanes: Lane::ALL.map(|_| LaneQueue::new(gathers)),
+            start,
+            wake: Notify::new(),
+            planned: AtomicU64::new(0),
+            held: RwLock::new(false),
+            thread: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn node(&self) -> MutexGuard<'_, Node> {
+        self.node.lock()
+    }
+
+    /// To be asked under the node's lock, whose time must not go back.
+    pub(super) fn now(&self) -> Time {
+        Time::from_start(self.start.elapsed())
+    }
+
+    pub(super) fn lane(&self, lane: Lane) -> &LaneQueue {
+        &self.lanes[lane.index()]
+    }
+
+    /// Wakes who sends what publishers leave: the sending thread, or the task where
+    /// there is none.
+    pub(super) fn wake_thread(&self) {
+        match self.thread.get() {
+            Some(thread) => thread.unpark(),
+            None => self.wake.notify_one(),
+        }
+    }
+
+    /// When the task looks next. Noted under the node's lock: whoever brings the
+    /// node a nearer deadline after that sees it, and wakes the task.
+    pub(super) fn plan(&self) -> Option<Time> {
+        let node = self.node();
+        let deadline = node.next_deadline()?;
+        self.planned.store(nanos(deadline.elapsed()), Ordering::Relaxed);
+        drop(node);
+        Some(deadline)
+    }
+
+    /// Wakes the task if it would look too late. Under the node's lock.
+    pub(super) fn due_at(&self, deadline: Option<Time>) {
+        if deadline.is_some_and(|due| nanos(due.elapsed()) < self.planned.load(Ordering::Relaxed)) {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Gives lanes that have opened again to the sending thread. Under the node's
+    /// lock.
+    pub(super) fn resume_lanes(&self, node: &Node) {
+        for lane in Lane::ALL {
+            let queue = self.lane(lane);
+            if queue.is_parked() && node.is_open(lane) && queue.resume() {
+                self.wake_thread();
+            }
+        }
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}

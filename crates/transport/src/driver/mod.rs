@@ -1,0 +1,366 @@
+//! Runs a delivery node over a bus.
+//!
+//! - [`sending`]: publishers send on their own threads while their lane is idle, and
+//!   leave hot lanes to the sending thread.
+//! - [`receiving`]: callbacks of the bus open, order and hand over by themselves.
+//! - [`task`]: keeps the deadlines, puts what the node wants sent, and works off what
+//!   callbacks left.
+
+mod core;
+mod receiving;
+mod sending;
+mod task;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+
+use bytes::Bytes;
+use mailmesh_delivery::{
+    Counters, DeliveryError, Frame, Incarnation, Lane, Node, Output, PeerInfo, Settings,
+};
+use tokio::sync::{Mutex as AsyncMutex, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use self::core::Core;
+use self::receiving::Receiving;
+use self::sending::Sending;
+use crate::lanes::{LaneQueue, PublishError};
+use crate::{Bus, Intake, TransportError};
+
+/// Makes the bytes of a frame.
+pub trait Seal: Send + Sync + 'static {
+    /// The bytes of `frame`, or why it cannot be sent.
+    ///
+    /// # Errors
+    /// Any; it is logged and the frame is lost, which receivers see as a gap.
+    fn seal(&self, frame: &Frame) -> Result<Bytes, Box<dyn std::error::Error + Send + Sync>>;
+}
+
+/// Reads the bytes of a frame.
+pub trait Open: Send + 'static {
+    /// The frame of `bytes`; `None` if it is not one, which the implementor
+    /// counts and reports.
+    fn open(&mut self, bytes: Bytes) -> Option<Opened>;
+}
+
+/// A frame that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// The frame, with [`Frame::wire`] so that it can be passed on.
+    pub frame: Frame,
+    /// Who passed it on, if not its sender itself: it was the body of a frame of kind
+    /// [`FrameKind::Relay`](mailmesh_delivery::FrameKind::Relay) of that peer.
+    pub via: Option<Incarnation>,
+}
+
+/// Takes what the node has to say, in order, from one thread at a time: the
+/// driver's task, or a callback of the bus. Must not wait, nor put on the bus.
+pub trait Sink: Send + 'static {
+    /// Anything but [`Output::Transmit`] and [`Output::Relay`].
+    fn take(&mut self, output: Output);
+}
+
+/// A running node.
+///
+/// Dropping it stops the task without a goodbye; [`shutdown`](Self::shutdown)
+/// drains and says goodbye. Do not drop the last handle of it in a [`Sink`], which may
+/// run inside the bus that is then closed; give sinks a [`Messenger`].
+pub struct Driver {
+    sending: Arc<Sending>,
+    receiving: Arc<Receiving>,
+    stopped: watch::Sender<bool>,
+    /// Not with a bus that is instant.
+    thread: Option<thread::JoinHandle<()>>,
+    task: AsyncMutex<Option<JoinHandle<()>>>,
+}
+
+/// What drives a node: runs until the [`Driver`] is shut down.
+pub type DriverTask = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What a [`Sink`] may do with its node. Does not keep the bus open.
+#[derive(Clone)]
+pub struct Messenger {
+    core: Arc<Core>,
+}
+
+/// What the driver counted since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct DriverCounters {
+    /// The node's own.
+    pub delivery: Counters,
+    /// Frames dropped because the intake was full.
+    pub intake_dropped: u64,
+    /// Frames the bus or the sealer did not take.
+    pub put_failed: u64,
+    /// Bytes of sent frames kept for who missed some.
+    pub replay_bytes: usize,
+    /// Bytes of received frames kept for peers that cannot ask their sender.
+    pub relay_bytes: usize,
+    /// Bytes waiting to be published, both lanes.
+    pub waiting_bytes: usize,
+}
+
+impl Driver {
+    /// Starts driving `node` over `bus`, on the tokio runtime of the caller and a
+    /// thread of its own.
+    ///
+    /// `start` is the moment that the node's time counts from. `sink` makes the sink,
+    /// given a way to speak through the node.
+    ///
+    /// # Errors
+    /// [`TransportError::Thread`].
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with time enabled.
+    pub fn start<S: Sink>(
+        node: Node,
+        settings: Settings,
+        start: Instant,
+        bus: Arc<dyn Bus>,
+        intake: Intake,
+        codec: (Arc<dyn Seal>, Box<dyn Open>),
+        sink: impl FnOnce(Messenger) -> S,
+    ) -> Result<Self, TransportError> {
+        let (mut driver, task) = Self::prepare(node, settings, start, bus, intake, codec, sink)?;
+        driver.spawn(task);
+        Ok(driver)
+    }
+
+    /// As [`start`](Self::start), but gives the task that drives the node, so that
+    /// the caller may hold it up; it is to be given to [`spawn`](Self::spawn).
+    ///
+    /// # Errors
+    /// [`TransportError::Thread`].
+    pub fn prepare<S: Sink>(
+        node: Node,
+        settings: Settings,
+        start: Instant,
+        bus: Arc<dyn Bus>,
+        intake: Intake,
+        codec: (Arc<dyn Seal>, Box<dyn Open>),
+        sink: impl FnOnce(Messenger) -> S,
+    ) -> Result<(Self, DriverTask), TransportError> {
+        let (seal, open) = codec;
+        let gathers = !bus.is_instant();
+        let core = Arc::new(Core::new(node, start, gathers));
+        let sink = Box::new(sink(Messenger { core: core.clone() }));
+        let sending = Arc::new(Sending::new(core.clone(), bus, seal, settings.heartbeat_min));
+        let sender = sending.clone();
+        let spawn =
+            move || thread::Builder::new().name("mailmesh-send".into()).spawn(move || sender.run());
+        let thread = gathers.then(spawn).transpose();
+        let thread = thread.map_err(|error| TransportError::Thread { why: error.to_string() })?;
+        if let Some(thread) = &thread {
+            let _first_and_only = core.thread.set(thread.thread().clone());
+        }
+        let receiving = Receiving::new(core, intake, open, sink);
+        let stopped = watch::Sender::new(false);
+        let task = task::run(sending.clone(), receiving.clone(), stopped.subscribe());
+        let task: DriverTask = Box::pin(task);
+        Ok((Self { sending, receiving, stopped, thread, task: AsyncMutex::new(None) }, task))
+    }
+
+    /// Drives the node from now on, on the tokio runtime of the caller, until `task`
+    /// ends. Given twice, the first is aborted.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        if let Some(before) = self.task.get_mut().replace(tokio::spawn(task)) {
+            before.abort();
+        }
+    }
+
+    /// Holds up what does not run in the task: the sending thread, and handling in
+    /// callbacks of the bus. Once this has returned, neither does anything until
+    /// [`go_on`](Self::go_on); what comes waits in the intake. For tests of faults.
+    pub fn hold(&self) {
+        *self.core().held.write() = true;
+    }
+
+    /// Ends a [`hold`](Self::hold).
+    pub fn go_on(&self) {
+        *self.core().held.write() = false;
+        self.core().wake_thread();
+        self.core().wake.notify_one();
+    }
+
+    /// Publishes an event if its lane has room. When the lane is idle this thread
+    /// itself encodes, seals and puts it.
+    ///
+    /// # Errors
+    /// [`PublishError`]; nothing was published.
+    pub fn try_publish<E>(
+        &self,
+        lane: Lane,
+        encode: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), PublishError<E>> {
+        self.sending.publish(lane, encode)
+    }
+
+    /// As [`try_publish`](Self::try_publish), but waits for room.
+    ///
+    /// # Errors
+    /// [`PublishError::Closed`], [`PublishError::Encode`].
+    pub async fn publish<E>(
+        &self,
+        lane: Lane,
+        encode: impl Fn(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), PublishError<E>> {
+        match self.try_publish(lane, &encode) {
+            Err(PublishError::Full) => {}
+            other => return other,
+        }
+        loop {
+            let room = self.core().lane(lane).space.notified();
+            tokio::pin!(room);
+            room.as_mut().enable();
+            match self.try_publish(lane, &encode) {
+                Err(PublishError::Full) => room.await,
+                other => return other,
+            }
+        }
+    }
+
+    /// Sends a message to one peer: at most once, in no order.
+    ///
+    /// # Errors
+    /// [`DeliveryError::NotAMember`], [`DeliveryError::HasLeft`].
+    pub fn send_direct(&self, to: Incarnation, body: Bytes) -> Result<(), DeliveryError> {
+        self.messenger().send_direct(to, body)
+    }
+
+    /// A handle for a sink.
+    #[must_use]
+    pub fn messenger(&self) -> Messenger {
+        Messenger { core: self.sending.core.clone() }
+    }
+
+    /// The live peers, with how long ago each was heard.
+    #[must_use]
+    pub fn peers(&self) -> Vec<(PeerInfo, Duration)> {
+        let node = self.core().node();
+        let now = self.core().now();
+        node.peers().map(|peer| (peer.clone(), now.since(peer.last_heard))).collect()
+    }
+
+    /// Numbers of the last events sent, per lane.
+    #[must_use]
+    pub fn positions(&self) -> [u64; 2] {
+        let node = self.core().node();
+        Lane::ALL.map(|lane| node.position(lane))
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn counters(&self) -> DriverCounters {
+        let (delivery, replay_bytes, relay_bytes) = {
+            let node = self.core().node();
+            (node.counters(), node.replay_bytes(), node.relay_bytes())
+        };
+        DriverCounters {
+            delivery,
+            replay_bytes,
+            relay_bytes,
+            intake_dropped: self.receiving.dropped(),
+            put_failed: self.sending.put_failed.load(Ordering::Relaxed),
+            waiting_bytes: self.core().lanes.iter().map(LaneQueue::waiting_bytes).sum(),
+        }
+    }
+
+    /// Whether the driver's task and thread run, or are being shut down. They end by
+    /// themselves only by a bug.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        let task_runs = self
+            .task
+            .try_lock()
+            .map_or(true, |task| task.as_ref().is_none_or(|t| !t.is_finished()));
+        let thread_runs = self.thread.as_ref().is_none_or(|thread| !thread.is_finished());
+        task_runs && (self.sending.is_stopped() || thread_runs)
+    }
+
+    /// Takes no more events, sends what waits, says goodbye and closes the bus. A
+    /// second call waits for the first.
+    pub async fn shutdown(&self) {
+        for lane in &self.core().lanes {
+            lane.close();
+            // Somebody may still be sending.
+            loop {
+                let progress = lane.space.notified();
+                tokio::pin!(progress);
+                progress.as_mut().enable();
+                if lane.is_idle() || !self.is_running() {
+                    break;
+                }
+                progress.await;
+            }
+        }
+        self.core().node().leave();
+        self.stopped.send_replace(true);
+        self.core().wake.notify_one();
+        // Whoever comes second waits here until the first has closed everything; if
+        // the first gave up waiting, the second does it.
+        let mut task = self.task.lock().await;
+        if let Some(running) = task.as_mut() {
+            if !running.is_finished() {
+                let _ended = running.await;
+            }
+            self.sending.stop();
+            self.sending.bus.close().await;
+            *task = None;
+        }
+    }
+
+    fn core(&self) -> &Core {
+        &self.sending.core
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.get_mut().take() {
+            task.abort();
+        }
+        self.sending.stop();
+    }
+}
+
+impl std::fmt::Debug for Driver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Driver").field("counters", &self.counters()).finish_non_exhaustive()
+    }
+}
+
+impl Messenger {
+    /// As [`Driver::send_direct`].
+    ///
+    /// # Errors
+    /// [`DeliveryError::NotAMember`], [`DeliveryError::HasLeft`].
+    pub fn send_direct(&self, to: Incarnation, body: Bytes) -> Result<(), DeliveryError> {
+        self.core.node().send_direct(to, body)?;
+        self.core.wake.notify_one();
+        Ok(())
+    }
+
+    /// Takes no more events, as [`Driver::shutdown`] does first.
+    pub fn close_lanes(&self) {
+        self.core.lanes.iter().for_each(LaneQueue::close);
+    }
+
+    /// Sets what rides on heartbeats from the next one on.
+    pub fn set_tag(&self, tag: Bytes) {
+        self.core.node().set_tag(tag);
+    }
+}
+
+impl std::fmt::Debug for Messenger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Messenger")
+    }
+}

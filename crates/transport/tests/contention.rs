@@ -1,0 +1,332 @@
+//! Many publishers, hot lanes, inputs from every side at once: order holds, and no
+//! event waits for another to be noticed.
+//!
+//! `MAILMESH_ROUNDS` repeats each test, to hunt races beside other load.
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
+
+#[path = "common/plain.rs"]
+mod plain;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, mpsc};
+use std::time::Duration;
+
+use bytes::Bytes;
+use mailmesh_delivery::*;
+use mailmesh_transport::*;
+use plain::Plain;
+use tokio::runtime::Runtime;
+use tokio::time::Instant;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn rounds() -> usize {
+    std::env::var("MAILMESH_ROUNDS").ok().map_or(3, |rounds| rounds.parse().unwrap())
+}
+
+/// What a node's sink was told, and a gate that holds the sink.
+#[derive(Default)]
+struct Told {
+    outputs: Mutex<Vec<Output>>,
+    told: Condvar,
+    gate: Mutex<()>,
+    in_sink: AtomicBool,
+}
+
+struct Tell(Arc<Told>);
+
+impl Sink for Tell {
+    fn take(&mut self, output: Output) {
+        self.0.in_sink.store(true, Ordering::SeqCst);
+        drop(self.0.gate.lock().unwrap());
+        self.0.in_sink.store(false, Ordering::SeqCst);
+        self.0.outputs.lock().unwrap().push(output);
+        self.0.told.notify_all();
+    }
+}
+
+impl Told {
+    /// Waits until `done` finds what it wants in all that was told.
+    fn until<R>(&self, what: &str, mut done: impl FnMut(&[Output]) -> Option<R>) -> R {
+        let deadline = std::time::Instant::now() + PATIENCE;
+        let mut outputs = self.outputs.lock().unwrap();
+        loop {
+            if let Some(result) = done(&outputs) {
+                return result;
+            }
+            let left = deadline.saturating_duration_since(std::time::Instant::now());
+            assert!(!left.is_zero(), "in vain: {what}; {} outputs", outputs.len());
+            outputs = self.told.wait_timeout(outputs, left).unwrap().0;
+        }
+    }
+
+    fn joined(&self) {
+        self.until("a peer", |outputs| {
+            outputs.iter().any(|o| matches!(o, Output::Joined(_))).then_some(())
+        });
+    }
+
+    /// Waits for `count` events of a lane; their bodies, one after another.
+    fn events(&self, lane: Lane, count: u64) -> Vec<u8> {
+        self.until(&format!("{count} events"), |outputs| {
+            let (mut next, mut all) = (1, Vec::new());
+            for output in outputs {
+                match output {
+                    Output::Deliver { lane: l, first, count, body, .. } if *l == lane => {
+                        assert_eq!(*first, next, "in order");
+                        next += u64::from(*count);
+                        all.extend_from_slice(body);
+                    }
+                    Output::Gap(gap) => panic!("{gap:?}"),
+                    _ => {}
+                }
+            }
+            (next > count).then_some(all)
+        })
+    }
+}
+
+fn start(hub: &MemoryHub, n: u8) -> (Driver, Arc<Told>) {
+    let incarnation = Incarnation([n; 16]);
+    let name = format!("n{n}").parse().unwrap();
+    let (sender, intake) = Intake::new();
+    let bus = Networked(hub.join(incarnation, sender));
+    start_over(Arc::new(bus), intake, incarnation, name)
+}
+
+/// A bus for which events gather, as those over a network.
+struct Networked(MemoryBus);
+
+impl Bus for Networked {
+    fn put(&self, to: Address, channel: Channel, frame: Bytes) -> Result<(), TransportError> {
+        self.0.put(to, channel, frame)
+    }
+
+    fn expect(&self, _peer: Incarnation) {}
+
+    fn forget(&self, _peer: Incarnation) {}
+
+    fn close(&self) -> BusFuture<'_> {
+        self.0.close()
+    }
+}
+
+fn start_over(
+    bus: Arc<dyn Bus>,
+    intake: Intake,
+    incarnation: Incarnation,
+    name: NodeName,
+) -> (Driver, Arc<Told>) {
+    let told = Arc::<Told>::default();
+    let identity = Identity::new(name, incarnation, 1);
+    let node = Node::new(identity, Settings::default(), Time::default());
+    let codec = (Arc::new(Plain) as Arc<dyn Seal>, Box::new(Plain) as Box<dyn Open>);
+    let (settings, sink) = (Settings::default(), Tell(told.clone()));
+    let driver = Driver::start(node, settings, Instant::now(), bus, intake, codec, |_| sink);
+    (driver.unwrap(), told)
+}
+
+fn publish(runtime: &Runtime, driver: &Driver, lane: Lane, event: [u8; 8]) {
+    let encode = |body: &mut Vec<u8>| {
+        body.extend(event);
+        Ok::<(), ()>(())
+    };
+    match driver.try_publish(lane, encode) {
+        Err(PublishError::Full) => runtime.block_on(driver.publish(lane, encode)).unwrap(),
+        other => other.unwrap(),
+    }
+}
+
+/// Who published an event, and its place among what that thread published.
+fn event(thread: u32, number: u32) -> [u8; 8] {
+    (u64::from(thread) << 32 | u64::from(number)).to_be_bytes()
+}
+
+#[test]
+fn many_publishers_on_hot_lanes_keep_their_order_and_lose_nothing() {
+    const THREADS: u32 = 4;
+    const EACH: u32 = 3_000;
+    let runtime = Runtime::new().unwrap();
+    let _guard = runtime.enter();
+    for _ in 0..rounds() {
+        let hub = MemoryHub::new();
+        let nodes: Vec<_> = (1..=3).map(|n| start(&hub, n)).collect();
+        nodes.iter().for_each(|(_, told)| told.joined());
+        std::thread::scope(|scope| {
+            for thread in 0..THREADS {
+                for (driver, _) in &nodes[..2] {
+                    let runtime = &runtime;
+                    scope.spawn(move || {
+                        for number in 0..EACH {
+                            let lane = Lane::ALL[usize::from(number % 16 == 0)];
+                            publish(runtime, driver, lane, event(thread, number));
+                        }
+                    });
+                }
+            }
+        });
+        let told = &nodes[2].1;
+        told.until("all events", |outputs| {
+            let mut last = std::collections::BTreeMap::new();
+            let mut count = 0;
+            for output in outputs {
+                if let Output::Gap(gap) = output {
+                    panic!("{gap:?}");
+                }
+                let Output::Deliver { from, lane, body, .. } = output else { continue };
+                for event in body.chunks(8) {
+                    let event = u64::from_be_bytes(event.try_into().unwrap());
+                    let (thread, number) = (event >> 32, event as u32);
+                    let before = last.insert((*from, *lane, thread), number);
+                    assert!(before.is_none_or(|before| before < number), "{before:?}, {number}");
+                    count += 1;
+                }
+            }
+            (count == 2 * THREADS * EACH).then_some(())
+        });
+        runtime.block_on(async {
+            for (driver, _) in &nodes {
+                driver.shutdown().await;
+            }
+        });
+    }
+}
+
+#[test]
+fn the_last_event_of_a_burst_arrives_without_another() {
+    let runtime = Runtime::new().unwrap();
+    let _guard = runtime.enter();
+    for _ in 0..rounds() {
+        let hub = MemoryHub::new();
+        let ((a, a_told), (b, b_told)) = (start(&hub, 1), start(&hub, 2));
+        a_told.joined();
+        b_told.joined();
+        let mut sent = [0, 0];
+        for burst in 0..48 {
+            // From one event, which its publisher sends, to enough for a hot lane.
+            let lane = Lane::ALL[burst % 2];
+            for _ in 0..1 << (burst % 8) {
+                sent[lane.index()] += 1;
+                publish(&runtime, &a, lane, event(0, sent[lane.index()]));
+            }
+            // Silence until it is there.
+            b_told.events(lane, sent[lane.index()].into());
+        }
+        runtime.block_on(async {
+            a.shutdown().await;
+            b.shutdown().await;
+        });
+    }
+}
+
+#[test]
+fn what_comes_while_the_receiving_side_is_held_is_left_to_its_holder() {
+    let runtime = Runtime::new().unwrap();
+    let _guard = runtime.enter();
+    for _ in 0..rounds() {
+        let hub = MemoryHub::new();
+        let ((a, a_told), (b, b_told), (c, c_told)) =
+            (start(&hub, 1), start(&hub, 2), start(&hub, 3));
+        for told in [&a_told, &b_told, &c_told] {
+            told.joined();
+        }
+        c_told.until("two peers", |outputs| {
+            let joined = outputs.iter().filter(|o| matches!(o, Output::Joined(_))).count();
+            (joined == 2).then_some(())
+        });
+        std::thread::scope(|scope| {
+            let gate = c_told.gate.lock().unwrap();
+            // One of a's threads, or c's task, is now caught in c's sink ...
+            scope.spawn(|| publish(&runtime, &a, Lane::Urgent, event(1, 1)));
+            while !c_told.in_sink.load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
+            // ... and b, which puts as much as it likes, is not.
+            for number in 1..=500 {
+                publish(&runtime, &b, Lane::Events, event(2, number));
+            }
+            b_told.events(Lane::Urgent, 1);
+            a_told.events(Lane::Events, 500);
+            drop(gate);
+        });
+        let events = c_told.events(Lane::Events, 500);
+        assert_eq!(events.len(), 500 * 8);
+        c_told.events(Lane::Urgent, 1);
+        runtime.block_on(async {
+            for driver in [a, b, c] {
+                driver.shutdown().await;
+            }
+        });
+    }
+}
+
+/// A bus that takes a frame only when it is told to.
+struct Slow {
+    inner: MemoryBus,
+    permits: Mutex<mpsc::Receiver<()>>,
+}
+
+impl Bus for Slow {
+    fn put(&self, to: Address, channel: Channel, frame: Bytes) -> Result<(), TransportError> {
+        if let Channel::Lane(_) = channel {
+            let _open_for_ever = self.permits.lock().unwrap().recv();
+        }
+        self.inner.put(to, channel, frame)
+    }
+
+    fn expect(&self, _peer: Incarnation) {}
+
+    fn forget(&self, _peer: Incarnation) {}
+
+    fn close(&self) -> BusFuture<'_> {
+        self.inner.close()
+    }
+}
+
+#[test]
+fn a_lane_that_is_not_emptied_says_full_and_publishers_wait_for_room() {
+    let runtime = Runtime::new().unwrap();
+    let _guard = runtime.enter();
+    let hub = MemoryHub::new();
+    let (b, b_told) = start(&hub, 2);
+    let (sender, intake) = Intake::new();
+    let incarnation = Incarnation([1; 16]);
+    let (permit, permits) = mpsc::channel();
+    let bus = Slow { inner: hub.join(incarnation, sender), permits: Mutex::new(permits) };
+    let (a, a_told) = start_over(Arc::new(bus), intake, incarnation, "n1".parse().unwrap());
+    a_told.joined();
+    b_told.joined();
+    let large = |body: &mut Vec<u8>| {
+        body.extend([7; 8 * 1024]);
+        Ok::<(), ()>(())
+    };
+    std::thread::scope(|scope| {
+        // Caught in its put, as the sending thread of a slow link.
+        scope.spawn(|| a.try_publish(Lane::Events, large).unwrap());
+        while a.positions() == [0, 0] {
+            std::thread::yield_now();
+        }
+        let mut taken = 1;
+        while a.try_publish(Lane::Events, large).is_ok() {
+            taken += 1;
+        }
+        assert_eq!(a.try_publish(Lane::Events, large), Err(PublishError::Full));
+        assert!((1 << 20..2 << 20).contains(&a.counters().waiting_bytes));
+        // The other lane is not in its way, nor are waiting publishers lost.
+        let waiting: Vec<_> = (0..4)
+            .map(|_| scope.spawn(|| runtime.block_on(a.publish(Lane::Events, large))))
+            .collect();
+        drop(permit);
+        for waiting in waiting {
+            waiting.join().unwrap().unwrap();
+            taken += 1;
+        }
+        let body = b_told.events(Lane::Events, taken);
+        assert_eq!(body.len() as u64, taken * 8 * 1024);
+    });
+    runtime.block_on(async {
+        a.shutdown().await;
+        b.shutdown().await;
+    });
+}
