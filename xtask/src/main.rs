@@ -6,8 +6,10 @@ mod faults;
 mod layers;
 mod namespaces;
 mod run;
+mod sim;
 mod test;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -37,6 +39,16 @@ enum Task {
     },
     /// Check which crate depends on which.
     Layers,
+    /// Whole clusters in virtual time, with faults drawn from seeds.
+    ///
+    /// `cargo xtask sim --help` lists what it takes, such as
+    /// `--seeds 1000 --nodes 12`, or `--seeds 1 --seed 7 --trace` to see one run.
+    #[command(disable_help_flag = true)]
+    Sim {
+        /// Arguments of the simulator.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
     /// Scenarios of failure between real processes.
     Faults {
         /// Only this one.
@@ -53,6 +65,7 @@ fn main() -> ExitCode {
         Task::Ci => ci::all(),
         Task::Bench { filter } => bench::run_benches(filter.as_deref()),
         Task::Layers => layers::run(),
+        Task::Sim { args } => sim::run_seeds(&args),
         Task::Faults { name, list } => faults::run(name.as_deref(), list),
     };
     match result {
