@@ -4,6 +4,7 @@ mod bench;
 mod ci;
 mod faults;
 mod layers;
+mod mutants;
 mod namespaces;
 mod run;
 mod sim;
@@ -49,6 +50,20 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Plant faults in a copy of the delivery core; the simulator must catch each.
+    Mutants {
+        /// Only those whose name contains this.
+        name: Option<String>,
+        /// Most seeds for each.
+        #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..))]
+        seeds: u64,
+        /// The first seed: the same for each, so that a table is had again.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Nodes of each cluster, or a range of which each seed has one.
+        #[arg(long, default_value = "2-8")]
+        nodes: String,
+    },
     /// Scenarios of failure between real processes.
     Faults {
         /// Only this one.
@@ -66,6 +81,9 @@ fn main() -> ExitCode {
         Task::Bench { filter } => bench::run_benches(filter.as_deref()),
         Task::Layers => layers::run(),
         Task::Sim { args } => sim::run_seeds(&args),
+        Task::Mutants { name, seeds, seed, nodes } => {
+            mutants::run_all(name.as_deref(), seeds, seed, &nodes)
+        }
         Task::Faults { name, list } => faults::run(name.as_deref(), list),
     };
     match result {
