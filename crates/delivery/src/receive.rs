@@ -103,6 +103,11 @@ impl ReceiveStream {
         self.next - 1
     }
 
+    /// Highest number known to be sent.
+    pub(crate) fn announced(&self) -> u64 {
+        self.announced
+    }
+
     /// Whether nothing that was announced is still awaited.
     pub(crate) fn is_complete(&self) -> bool {
         self.next > self.announced && self.held.is_empty()
