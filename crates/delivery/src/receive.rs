@@ -129,6 +129,10 @@ impl ReceiveStream {
         held.take_while(move |frame| frame.first <= last)
     }
 
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
     pub(crate) fn deadline(&self) -> Option<Time> {
         let hole = self.hole.map(|hole| hole.ask_at.min(hole.give_up_at));
         hole.into_iter().chain(self.rumoured.map(|rumour| rumour.due)).min()
