@@ -4,6 +4,7 @@ mod bench;
 mod ci;
 mod faults;
 mod layers;
+mod model;
 mod mutants;
 mod namespaces;
 mod run;
@@ -64,6 +65,12 @@ enum Task {
         #[arg(long, default_value = "2-8")]
         nodes: String,
     },
+    /// Explore every run of a few messages between two and three nodes.
+    Model {
+        /// Also larger scopes: some minutes.
+        #[arg(long)]
+        deep: bool,
+    },
     /// Scenarios of failure between real processes.
     Faults {
         /// Only this one.
@@ -84,6 +91,7 @@ fn main() -> ExitCode {
         Task::Mutants { name, seeds, seed, nodes } => {
             mutants::run_all(name.as_deref(), seeds, seed, &nodes)
         }
+        Task::Model { deep } => model::explore(deep),
         Task::Faults { name, list } => faults::run(name.as_deref(), list),
     };
     match result {
