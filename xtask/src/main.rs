@@ -7,11 +7,15 @@ mod contender;
 mod faults;
 mod layers;
 mod loopback;
+mod model;
+mod mutants;
 mod namespaces;
 mod run;
+mod sim;
 mod sweeper;
 mod test;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -42,6 +46,36 @@ enum Task {
     },
     /// Check which crate depends on which.
     Layers,
+    /// Whole clusters in virtual time, with faults drawn from seeds.
+    ///
+    /// `cargo xtask sim --help` lists what it takes, such as
+    /// `--seeds 1000 --nodes 12`, or `--seeds 1 --seed 7 --trace` to see one run.
+    #[command(disable_help_flag = true)]
+    Sim {
+        /// Arguments of the simulator.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    /// Plant faults in a copy of the delivery core; the simulator must catch each.
+    Mutants {
+        /// Only those whose name contains this.
+        name: Option<String>,
+        /// Most seeds for each.
+        #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..))]
+        seeds: u64,
+        /// The first seed: the same for each, so that a table is had again.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Nodes of each cluster, or a range of which each seed has one.
+        #[arg(long, default_value = "2-8")]
+        nodes: String,
+    },
+    /// Explore every run of a few messages between two and three nodes.
+    Model {
+        /// Also larger scopes: some minutes.
+        #[arg(long)]
+        deep: bool,
+    },
     /// mailmesh against bare Zenoh on the loopback: events a second, round trips.
     Compare {
         /// How many rounds.
@@ -67,6 +101,11 @@ fn main() -> ExitCode {
         Task::Compare { rounds, json } => compare::run(rounds, json.as_deref()).map(done),
         Task::Sweep => sweeper::sweep().map(done),
         Task::Layers => layers::run().map(done),
+        Task::Sim { args } => sim::run_seeds(&args).map(done),
+        Task::Mutants { name, seeds, seed, nodes } => {
+            mutants::run_all(name.as_deref(), seeds, seed, &nodes).map(done)
+        }
+        Task::Model { deep } => model::explore(deep).map(done),
         Task::Faults(options) => faults::run(&options),
     };
     result.unwrap_or_else(|message| {

@@ -48,6 +48,9 @@ pub(crate) struct Knowledge {
     pub(crate) positions: [u64; 2],
     /// Who tells this doubts that it lives, or does not know it.
     pub(crate) in_doubt: bool,
+    /// Highest numbers known to be sent, per lane: what is held behind a hole included.
+    #[serde(default)]
+    pub(crate) sent: [u64; 2],
 }
 
 /// A message of the protocol.
@@ -304,7 +307,7 @@ mod tests {
 
     fn knowledge() -> Knowledge {
         let of = Incarnation([201; 16]);
-        Knowledge { of, beat: 9, positions: [u64::MAX, 7], in_doubt: true }
+        Knowledge { of, beat: 9, positions: [u64::MAX, 7], in_doubt: true, sent: [u64::MAX; 2] }
     }
 
     #[test]
@@ -367,9 +370,14 @@ mod tests {
             Control::Pull { from: Incarnation([8; 16]), lane: Lane::Urgent, first: 1, last: 2 };
         let who = [vec![0xc4, 16], vec![8; 16]].concat();
         assert_eq!(pull.encode(), [&[0x92, 11, 0x94], &who[..], &[0, 1, 2]].concat());
-        let know =
-            Knowledge { of: Incarnation([8; 16]), beat: 3, positions: [1, 2], in_doubt: true };
-        let knowledge = [&[0x94], &who[..], &[3, 0x92, 1, 2, 0xc3]].concat();
+        let know = Knowledge {
+            of: Incarnation([8; 16]),
+            beat: 3,
+            positions: [1, 2],
+            in_doubt: true,
+            sent: [4, 5],
+        };
+        let knowledge = [&[0x95], &who[..], &[3, 0x92, 1, 2, 0xc3, 0x92, 4, 5]].concat();
         assert_eq!(Control::Know(know).encode(), [&[0x92, 10, 0x91], &knowledge[..]].concat());
         let status = Status { started_ms: 5, digest: vec![know], ..status() };
         let mut expected = vec![0x92, 1, 0x97, 1, 0xa3, b'm', b'x', b'1', 5, 0x92, 3, 0xcf];

@@ -25,6 +25,10 @@ impl Lobby {
         dropped
     }
 
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Takes the frames of one sender, oldest first.
     pub(crate) fn take(&mut self, incarnation: Incarnation) -> Vec<Frame> {
         let (taken, kept): (VecDeque<_>, VecDeque<_>) =

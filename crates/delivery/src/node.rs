@@ -10,6 +10,7 @@ use crate::flow::Outstanding;
 use crate::heartbeat::Heartbeat;
 use crate::lobby::Lobby;
 use crate::membership::Membership;
+use crate::receive::ReceiveStream;
 use crate::repair::Repair;
 use crate::{
     Counters, DeliveryError, Destination, Frame, FrameKind, Identity, Incarnation, Lane,
@@ -249,6 +250,19 @@ impl Node {
     #[must_use]
     pub fn relay_bytes(&self) -> usize {
         self.repair.received_bytes()
+    }
+
+    /// Bytes held behind a hole, of the stream that holds most.
+    #[must_use]
+    pub fn reorder_bytes(&self) -> usize {
+        let streams = self.membership.iter().flat_map(|peer| &peer.streams);
+        streams.map(ReceiveStream::held_bytes).max().unwrap_or(0)
+    }
+
+    /// Bytes kept of senders whose introduction is still on its way.
+    #[must_use]
+    pub fn lobby_bytes(&self) -> usize {
+        self.lobby.bytes()
     }
 
     /// What was counted so far.

@@ -136,7 +136,8 @@ impl Peer {
     pub(crate) fn knowledge(&self) -> Knowledge {
         let in_doubt = self.suspicion.is_some() || self.ending.is_some();
         let (of, positions) = (self.info.incarnation, self.positions());
-        Knowledge { of, beat: self.beat, positions, in_doubt }
+        let sent = [self.streams[0].announced(), self.streams[1].announced()];
+        Knowledge { of, beat: self.beat, positions, in_doubt, sent }
     }
 
     /// Whether it is there for all we know, so that it can be asked about others.

@@ -103,6 +103,11 @@ impl ReceiveStream {
         self.next - 1
     }
 
+    /// Highest number known to be sent.
+    pub(crate) fn announced(&self) -> u64 {
+        self.announced
+    }
+
     /// Whether nothing that was announced is still awaited.
     pub(crate) fn is_complete(&self) -> bool {
         self.next > self.announced && self.held.is_empty()
@@ -122,6 +127,10 @@ impl ReceiveStream {
     pub(crate) fn held(&self, first: u64, last: u64) -> impl Iterator<Item = &Frame> {
         let held = self.held.values().skip_while(move |frame| frame.end() <= first);
         held.take_while(move |frame| frame.first <= last)
+    }
+
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.held_bytes
     }
 
     pub(crate) fn deadline(&self) -> Option<Time> {

@@ -53,7 +53,8 @@ impl Membership {
         told: Knowledge,
         ctx: &mut Context<'_>,
     ) {
-        if !self.peers.contains_key(&from) || told.positions.contains(&u64::MAX) {
+        let is_sound = !told.positions.contains(&u64::MAX) && !told.sent.contains(&u64::MAX);
+        if !self.peers.contains_key(&from) || !is_sound {
             return;
         }
         let Some(peer) = self.peers.get_mut(&told.of) else {
@@ -61,9 +62,12 @@ impl Membership {
             return;
         };
         peer.holders.note(from, told.positions);
-        for (stream, position) in peer.streams.iter_mut().zip(told.positions) {
-            stream.on_rumour(now, position);
-            if peer.ending.is_some() {
+        for lane in Lane::ALL {
+            let sent = told.positions[lane.index()].max(told.sent[lane.index()]);
+            let is_ending = peer.ending.is_some();
+            let stream = peer.stream(lane);
+            stream.on_rumour(now, sent);
+            if is_ending {
                 stream.believe_rumour(now);
                 stream.ask_at_once(now);
             }
@@ -107,7 +111,8 @@ impl Membership {
         }
         let (of, to) = (theirs.of, Destination::One(from));
         let Some(peer) = self.peers.get_mut(&of) else {
-            let unknown = Knowledge { of, beat: 0, positions: [0; 2], in_doubt: true };
+            let (positions, sent) = ([0; 2], [0; 2]);
+            let unknown = Knowledge { of, beat: 0, positions, in_doubt: true, sent };
             let silent = self.departed.silent(of).map(|peer| peer.knowledge());
             let know = Knowledge { in_doubt: true, ..silent.unwrap_or(unknown) };
             ctx.send.push((to, Control::Know(know)));
@@ -147,7 +152,8 @@ impl Membership {
             self.strangers.clear();
         }
         self.strangers.insert(of, now);
-        let mine = Knowledge { of, beat: 0, positions: [0; 2], in_doubt: false };
+        let (positions, sent) = ([0; 2], [0; 2]);
+        let mine = Knowledge { of, beat: 0, positions, in_doubt: false, sent };
         ctx.send.push((Destination::One(from), Control::Ask { mine, meet: true }));
     }
 

@@ -102,6 +102,25 @@ fn the_last_words_of_a_crashed_node_come_from_who_heard_them() {
 }
 
 #[test]
+fn last_words_behind_a_hole_that_nobody_can_fill_are_known_to_all() {
+    let mut mesh = of_three();
+    mesh.publish(1, 2);
+    mesh.run(1_000);
+    // 3 and 4 reach nobody; 5 to 7 only b, which holds them.
+    mesh.cut = vec![(id(1), id(2)), (id(1), id(3))];
+    mesh.publish(1, 2);
+    mesh.cut.remove(0);
+    mesh.publish(1, 3);
+    mesh.nodes.remove(&id(1));
+    mesh.run(3_100);
+    for n in [2, 3] {
+        let seen = mesh.take(n);
+        assert_eq!(left(&seen), [(id(1), LeaveReason::Failed)]);
+        assert_eq!((numbers(&seen), gaps(&seen)), (vec![1, 2, 5, 6, 7], vec![3]), "{n}");
+    }
+}
+
+#[test]
 fn who_never_heard_a_node_meets_it_through_another() {
     let mut mesh = Mesh::new();
     mesh.start(1, "a");

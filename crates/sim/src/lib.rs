@@ -10,6 +10,7 @@
 //! - [`Oracle`]: sees only what was published and what came out, and says whether
 //!   the promise was kept. It shares no code with the core.
 //! - [`shrink`]: the shortest plan that still fails.
+//! - [`explore`]: every run there is, at a small scope.
 //!
 //! ```
 //! use mailmesh_sim::{Plan, Simulation};
@@ -22,6 +23,7 @@
 //! ```
 
 mod faults;
+mod model;
 mod network;
 mod oracle;
 mod plan;
@@ -30,6 +32,7 @@ mod shrink;
 mod simulation;
 
 pub use faults::Faults;
+pub use model::{Explored, Scope, explore};
 pub use oracle::{Oracle, Violation};
 pub use plan::{Action, Plan, Step};
 pub use shrink::shrink;

@@ -76,6 +76,8 @@ pub enum Action {
         back_after: Duration,
         /// The others' buses notice that its links close.
         noticed: bool,
+        /// It dies while it publishes: its last frames reach only some.
+        torn: bool,
     },
     /// A node says goodbye.
     Leave {
@@ -83,6 +85,8 @@ pub enum Action {
         node: usize,
         /// When its next life begins.
         back_after: Duration,
+        /// Its last frames reach only some.
+        torn: bool,
     },
     /// A node stands still.
     Freeze {
@@ -137,13 +141,18 @@ impl Plan {
         assert!(nodes >= 2, "a cluster has two nodes or more");
         let mut rng = Rng::with_seed(seed);
         let mut steps = Vec::new();
+        // Frames of events tell much by themselves: in some seeds there are few.
+        let per_second = if rng.u8(..4) == 0 { 1 } else { 25 };
         for ms in 1..TROUBLE.as_millis() as u64 {
             let at = Duration::from_millis(ms);
             let trouble = draw(&mut rng, nodes, &faults);
             steps.extend(trouble.into_iter().map(|action| Step { at, action }));
-            if rng.u32(..1_000) < 25 {
+            if rng.u32(..1_000) < per_second {
                 let lane = if rng.bool() { Lane::Urgent } else { Lane::Events };
-                let (node, frames, events) = (rng.usize(..nodes), rng.u16(1..=8), rng.u16(1..=20));
+                let (node, events) = (rng.usize(..nodes), rng.u16(1..=20));
+                // With small bounds sometimes more than a window at once.
+                let is_burst = faults.small_bounds && rng.u8(..10) == 0;
+                let frames = rng.u16(1..=if is_burst { 250 } else { 8 });
                 let action = Action::Publish { node, lane, frames, events };
                 steps.push(Step { at, action });
             }
@@ -185,16 +194,21 @@ fn draw(rng: &mut Rng, nodes: usize, faults: &Faults) -> Vec<Action> {
     if happens(rng, faults.cuts) {
         let (from, to) = pair(rng, nodes);
         actions.push(Action::Cut { from, to, both: rng.bool(), lasts: ms(rng, 8_000) });
+        if rng.bool() {
+            // The bus may notice.
+            actions.push(Action::Hint { node: to, of: from, up: false });
+        }
     }
     if happens(rng, faults.isolations) {
         actions.push(Action::Isolate { node: rng.usize(..nodes), lasts: ms(rng, 8_000) });
     }
     if happens(rng, faults.crashes) {
         let (node, back_after) = (rng.usize(..nodes), ms(rng, 6_000));
-        actions.push(Action::Crash { node, back_after, noticed: rng.bool() });
+        actions.push(Action::Crash { node, back_after, noticed: rng.bool(), torn: rng.bool() });
     }
     if happens(rng, faults.goodbyes) {
-        actions.push(Action::Leave { node: rng.usize(..nodes), back_after: ms(rng, 6_000) });
+        let (node, back_after) = (rng.usize(..nodes), ms(rng, 6_000));
+        actions.push(Action::Leave { node, back_after, torn: rng.bool() });
     }
     if happens(rng, faults.freezes) {
         actions.push(Action::Freeze { node: rng.usize(..nodes), lasts: ms(rng, 8_000) });
@@ -235,12 +249,14 @@ impl fmt::Display for Step {
                 write!(f, "n{to} and n{from} do not hear each other for {lasts:?}")
             }
             Action::Isolate { node, lasts } => write!(f, "n{node} is cut off for {lasts:?}"),
-            Action::Crash { node, back_after, noticed } => {
+            Action::Crash { node, back_after, noticed, torn } => {
                 let how = if noticed { "its links close" } else { "silently" };
-                write!(f, "n{node} crashes ({how}), back after {back_after:?}")
+                let when = if torn { " while it publishes" } else { "" };
+                write!(f, "n{node} crashes{when} ({how}), back after {back_after:?}")
             }
-            Action::Leave { node, back_after } => {
-                write!(f, "n{node} says goodbye, back after {back_after:?}")
+            Action::Leave { node, back_after, torn } => {
+                let last = if torn { ", and its last events reach only some" } else { "" };
+                write!(f, "n{node} says goodbye{last}, back after {back_after:?}")
             }
             Action::Freeze { node, lasts } => write!(f, "n{node} stands still for {lasts:?}"),
             Action::Slow { node, lasts } => write!(f, "n{node} is slow for {lasts:?}"),

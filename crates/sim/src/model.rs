@@ -1,0 +1,373 @@
+//! Every run there is, at a small scope: each order of a few messages, each loss,
+//! repetition and crash, within budgets.
+//!
+//! The explorer is our own: the states are those of the real core, told apart by a hash of
+//! what they print, of which only that of the node that moved is made anew. (The
+//! `stateright` crate would need the core to implement `Hash` and `Eq`, for the checker
+//! only, and hashes the whole state at each step.)
+
+use std::collections::HashSet;
+use std::fmt::{self, Write as _};
+use std::hash::{DefaultHasher, Hasher};
+use std::rc::Rc;
+use std::time::Duration;
+
+use mailmesh_delivery::{Destination, Identity, Incarnation, Lane, Node, Output, Settings, Time};
+
+use crate::Oracle;
+use crate::network::Packet;
+use crate::simulation::body;
+
+const LANE: Lane = Lane::Events;
+/// How long time passes without faults before all must be known.
+const CALM: Duration = Duration::from_secs(11);
+
+/// What may happen in the runs that are explored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Scope {
+    /// Nodes, which know each other.
+    pub nodes: usize,
+    /// Events each of the first `senders` nodes publishes.
+    pub events: u8,
+    /// Nodes that publish.
+    pub senders: usize,
+    /// Messages lost at most.
+    pub losses: u8,
+    /// Messages that come twice at most.
+    pub duplicates: u8,
+    /// Nodes that crash at most.
+    pub crashes: u8,
+    /// Times that a timer fires, with every order of what it sends; after that, and from
+    /// each moment when nothing is on its way, one calm run is tried.
+    pub ticks: u8,
+}
+
+impl Scope {
+    /// Two nodes that both send and receive, an event each: for the tests.
+    pub const TINY: Self =
+        Self { nodes: 2, senders: 2, events: 1, losses: 1, duplicates: 1, crashes: 1, ticks: 1 };
+    /// Two nodes that both send and receive two events.
+    pub const SMALL: Self = Self { events: 2, ticks: 2, ..Self::TINY };
+    /// Three nodes, so that one has from another what it cannot have from the sender.
+    pub const THREE: Self =
+        Self { nodes: 3, senders: 1, events: 2, losses: 1, duplicates: 0, crashes: 1, ticks: 1 };
+    /// Two nodes that lose more.
+    pub const DEEP: Self = Self { losses: 2, ticks: 3, ..Self::SMALL };
+    /// Three nodes that lose more.
+    pub const DEEP_THREE: Self = Self { losses: 2, ticks: 2, ..Self::THREE };
+}
+
+/// What was explored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Explored {
+    /// Different states.
+    pub states: u64,
+    /// Steps between them.
+    pub transitions: u64,
+    /// States from which a calm run was tried.
+    pub ends: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Move {
+    Publish(usize),
+    Crash(usize),
+    Deliver(usize),
+    Lose(usize),
+    Repeat(usize),
+    Tick,
+}
+
+#[derive(Debug, Clone)]
+struct State {
+    now: Time,
+    nodes: Vec<Option<Node>>,
+    hashes: Vec<u64>,
+    /// On its way: to whom, with its hash; in order of that.
+    flying: Vec<(u64, usize, Packet)>,
+    oracle: Oracle,
+    to_publish: Vec<u8>,
+    left: Scope,
+}
+
+/// How a state was reached.
+#[derive(Debug)]
+struct Path {
+    line: String,
+    before: Option<Rc<Self>>,
+}
+
+/// Explores every run of a scope.
+///
+/// # Errors
+/// The first breach of the promise, with the moves that led to it.
+pub fn explore(scope: Scope) -> Result<Explored, String> {
+    let begin = State::begin(scope)?;
+    let mut explored = Explored { states: 1, ..Explored::default() };
+    let mut seen = HashSet::from([begin.hash()]);
+    let mut stack: Vec<(State, Option<Rc<Path>>)> = vec![(begin, None)];
+    while let Some((state, path)) = stack.pop() {
+        if state.flying.is_empty() {
+            explored.ends += 1;
+            state.clone().calm().map_err(|what| told(&path, &format!("{what}, after calm")))?;
+        }
+        for next in state.moves() {
+            let line = state.shown(next);
+            let path = Some(Rc::new(Path { line, before: path.clone() }));
+            let mut state = state.clone();
+            state.make(next).map_err(|what| told(&path, &what))?;
+            explored.transitions += 1;
+            if seen.insert(state.hash()) {
+                explored.states += 1;
+                stack.push((state, path));
+            }
+        }
+    }
+    Ok(explored)
+}
+
+fn told(path: &Option<Rc<Path>>, what: &str) -> String {
+    let mut lines = vec![what.to_owned()];
+    let mut path = path.as_ref();
+    while let Some(step) = path {
+        lines.push(step.line.clone());
+        path = step.before.as_ref();
+    }
+    lines.reverse();
+    lines.join("\n")
+}
+
+impl State {
+    /// All know each other, and nothing is on its way.
+    fn begin(scope: Scope) -> Result<Self, String> {
+        let mut state = Self {
+            now: Time::default(),
+            nodes: Vec::new(),
+            hashes: vec![0; scope.nodes],
+            flying: Vec::new(),
+            oracle: Oracle::default(),
+            to_publish: (0..scope.nodes)
+                .map(|n| if n < scope.senders { scope.events } else { 0 })
+                .collect(),
+            left: scope,
+        };
+        for n in 0..scope.nodes {
+            let name = format!("n{n}").parse().map_err(|error| format!("{error}"))?;
+            let identity = Identity::new(name, life(n), n as u64);
+            state.oracle.begins(life(n), n);
+            state.nodes.push(Some(Node::new(identity, Settings::default(), state.now)));
+        }
+        (0..scope.nodes).try_for_each(|n| state.drain(n))?;
+        state.run_until(state.now + Duration::from_millis(2_500))?;
+        Ok(state)
+    }
+
+    fn moves(&self) -> Vec<Move> {
+        let mut moves = Vec::new();
+        for n in (0..self.nodes.len()).filter(|n| self.nodes[*n].is_some()) {
+            moves.extend((self.to_publish[n] > 0).then_some(Move::Publish(n)));
+            moves.extend((self.left.crashes > 0).then_some(Move::Crash(n)));
+        }
+        for index in 0..self.flying.len() {
+            // Of two that are the same one is enough.
+            if index > 0 && self.flying[index].0 == self.flying[index - 1].0 {
+                continue;
+            }
+            moves.push(Move::Deliver(index));
+            moves.extend((self.left.losses > 0).then_some(Move::Lose(index)));
+            moves.extend((self.left.duplicates > 0).then_some(Move::Repeat(index)));
+        }
+        moves.extend((self.flying.is_empty() && self.left.ticks > 0).then_some(Move::Tick));
+        moves
+    }
+
+    fn make(&mut self, next: Move) -> Result<(), String> {
+        match next {
+            Move::Publish(n) => {
+                self.to_publish[n] -= 1;
+                self.publish(n)
+            }
+            Move::Crash(n) => {
+                self.left.crashes -= 1;
+                self.nodes[n] = None;
+                self.hashes[n] = 0;
+                self.oracle.ends(life(n));
+                self.flying.retain(|(_, to, _)| *to != n);
+                Ok(())
+            }
+            Move::Deliver(index) => {
+                let (_, to, packet) = self.flying.remove(index);
+                self.deliver(to, packet)
+            }
+            Move::Lose(index) => {
+                self.left.losses -= 1;
+                self.flying.remove(index);
+                Ok(())
+            }
+            Move::Repeat(index) => {
+                self.left.duplicates -= 1;
+                let (_, to, packet) = self.flying[index].clone();
+                self.deliver(to, packet)
+            }
+            Move::Tick => {
+                self.left.ticks -= 1;
+                self.tick(None).map(|_| ())
+            }
+        }
+    }
+
+    fn publish(&mut self, n: usize) -> Result<(), String> {
+        let Some(node) = &mut self.nodes[n] else { return Ok(()) };
+        let content = body(life(n), LANE, node.position(LANE) + 1, 1);
+        let bytes = content.len() as u64;
+        let frame = node.send(self.now, LANE, 1, content).map_err(|error| error.to_string())?;
+        self.oracle.published(life(n), LANE, 1, bytes)?;
+        self.put(n, Destination::All, &Packet { frame, via: None });
+        self.drain(n)
+    }
+
+    fn deliver(&mut self, to: usize, packet: Packet) -> Result<(), String> {
+        let Some(node) = &mut self.nodes[to] else { return Ok(()) };
+        match packet.via {
+            None => node.handle_frame(self.now, packet.frame),
+            Some(via) => node.handle_relayed(self.now, via, packet.frame),
+        }
+        self.drain(to)
+    }
+
+    /// Time passes to the next deadline, if that is not after `until`; gives whether.
+    fn tick(&mut self, until: Option<Time>) -> Result<bool, String> {
+        let next = self.nodes.iter().flatten().filter_map(Node::next_deadline).min();
+        let Some(next) = next.filter(|next| until.is_none_or(|until| *next <= until)) else {
+            return Ok(false);
+        };
+        self.now = self.now.max(next);
+        self.oracle.time(self.now);
+        for n in 0..self.nodes.len() {
+            let Some(node) = &mut self.nodes[n] else { continue };
+            if node.next_deadline().is_some_and(|deadline| deadline <= self.now) {
+                node.handle_deadline(self.now);
+                self.drain(n)?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Time passes without faults: everything arrives at once.
+    fn run_until(&mut self, until: Time) -> Result<(), String> {
+        let mut steps = 0;
+        loop {
+            while let Some((_, to, packet)) = self.flying.pop() {
+                self.deliver(to, packet)?;
+            }
+            steps += 1;
+            if steps > 100_000 {
+                return Err("nodes are woken without end".into());
+            }
+            if !self.tick(Some(until))? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// After some time without faults all is known, and of who crashed all have the same.
+    fn calm(mut self) -> Result<(), String> {
+        self.run_until(self.now + CALM)?;
+        let live = |n: &usize| self.nodes[*n].is_some();
+        let all = 0..self.nodes.len();
+        let mut of_dead = vec![None; self.nodes.len()];
+        for at in all.clone().filter(live) {
+            let Some(node) = &self.nodes[at] else { continue };
+            for from in all.clone().filter(|from| *from != at) {
+                let position = node.peer_position(life(from), LANE);
+                let had = self.oracle.got(life(at), life(from), LANE);
+                if self.nodes[from].is_some() {
+                    if had.is_some_and(|(_, missed)| missed > 0) {
+                        return Err(format!(
+                            "n{at} was told that events of n{from} are missing, which has them"
+                        ));
+                    }
+                    let position = position.ok_or(format!("n{at} does not know n{from}"))?;
+                    self.oracle.quiet(life(at), life(from), LANE, position)?;
+                } else if position.is_some() {
+                    return Err(format!("n{at} takes n{from} for alive"));
+                } else {
+                    if *of_dead[from].get_or_insert(had) != had {
+                        return Err(format!("of n{from}, which ended, n{at} has other events"));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what a node has to say, and has the oracle judge it.
+    fn drain(&mut self, n: usize) -> Result<(), String> {
+        let at = life(n);
+        while let Some(output) = self.nodes[n].as_mut().and_then(Node::poll_output) {
+            match output {
+                Output::Transmit { to, frame } => self.put(n, to, &Packet { frame, via: None }),
+                Output::Relay { to, frame, .. } => {
+                    self.put(n, Destination::One(to), &Packet { frame, via: Some(at) });
+                }
+                other => self.oracle.judge(at, &other)?,
+            }
+        }
+        self.hashes[n] = self.nodes[n].as_ref().map_or(0, hash_of);
+        Ok(())
+    }
+
+    fn put(&mut self, from: usize, to: Destination, packet: &Packet) {
+        let all = (0..self.nodes.len()).filter(|n| *n != from && self.nodes[*n].is_some());
+        let reached: Vec<_> =
+            all.filter(|n| to == Destination::All || to == Destination::One(life(*n))).collect();
+        for n in reached {
+            let hash = hash_of(&(n, packet));
+            let index = self.flying.partition_point(|(other, ..)| *other < hash);
+            self.flying.insert(index, (hash, n, packet.clone()));
+        }
+    }
+
+    fn hash(&self) -> u64 {
+        let flying: Vec<u64> = self.flying.iter().map(|(hash, ..)| *hash).collect();
+        hash_of(&(self.now, &self.hashes, flying, &self.oracle, &self.to_publish, self.left))
+    }
+
+    fn shown(&self, next: Move) -> String {
+        let flying = |index: usize| {
+            let (_, to, Packet { frame, .. }) = &self.flying[index];
+            let (from, kind, first) = (frame.incarnation, frame.kind, frame.first);
+            format!("{kind:?} {first} of {from:?} to n{to}")
+        };
+        let what = match next {
+            Move::Publish(n) => format!("n{n} publishes"),
+            Move::Crash(n) => format!("n{n} crashes"),
+            Move::Deliver(index) => format!("delivered: {}", flying(index)),
+            Move::Lose(index) => format!("lost: {}", flying(index)),
+            Move::Repeat(index) => format!("delivered, and will come again: {}", flying(index)),
+            Move::Tick => "time passes to the next deadline".to_owned(),
+        };
+        format!("{:>10.4} s  {what}", self.now.elapsed().as_secs_f64())
+    }
+}
+
+fn life(n: usize) -> Incarnation {
+    Incarnation([u8::try_from(n + 1).unwrap_or(u8::MAX); 16])
+}
+
+/// A hash of what a value prints.
+fn hash_of(value: &impl fmt::Debug) -> u64 {
+    struct Printed(DefaultHasher);
+    impl fmt::Write for Printed {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0.write(text.as_bytes());
+            Ok(())
+        }
+    }
+    let mut printed = Printed(DefaultHasher::new());
+    // This writer never fails.
+    let _ = write!(printed, "{value:?}");
+    printed.0.finish()
+}

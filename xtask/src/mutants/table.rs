@@ -1,0 +1,231 @@
+//! The planted faults.
+
+/// A fault planted in a copy of a file of the delivery core.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mutation {
+    pub(crate) name: &'static str,
+    /// What the core then does.
+    pub(crate) what: &'static str,
+    /// In `crates/delivery/src`.
+    pub(crate) file: &'static str,
+    /// Occurs exactly once there.
+    pub(crate) original: &'static str,
+    pub(crate) replacement: &'static str,
+}
+
+const fn mutation(
+    name: &'static str,
+    what: &'static str,
+    file: &'static str,
+    original: &'static str,
+    replacement: &'static str,
+) -> Mutation {
+    Mutation { name, what, file, original, replacement }
+}
+
+/// Every planted fault: what a receiver does wrong, then a sender, then their peers.
+pub(crate) const MUTATIONS: &[Mutation] = &[
+    mutation(
+        "nothing-asked-for",
+        "what is missing is never asked for",
+        "membership.rs",
+        "ctx.send.push(ask);",
+        "drop(ask);",
+    ),
+    mutation(
+        "last-of-hole-not-asked-for",
+        "a request leaves out the last event of a hole",
+        "receive.rs",
+        "last: self.hole_end() - 1, tries",
+        "last: self.hole_end() - 2, tries",
+    ),
+    mutation(
+        "delivered-twice",
+        "events that were delivered are delivered again",
+        "receive.rs",
+        "if end <= self.next || self.held.contains_key(&first) {
+            return Accepted::Duplicate;
+        }
+        if first < self.next || self.overlaps_held(first, end) {
+            return Accepted::Malformed;
+        }
+        self.announced = self.announced.max(end - 1);
+        self.put_off_rumour(now);
+        if first == self.next {",
+        "if self.held.contains_key(&first) {
+            return Accepted::Duplicate;
+        }
+        self.announced = self.announced.max(end - 1);
+        self.put_off_rumour(now);
+        if first <= self.next {",
+    ),
+    mutation(
+        "lane-forgotten",
+        "holes of one lane are never looked at",
+        "membership.rs",
+        "for lane in Lane::ALL {
+            let mut released = Vec::new();
+            let missing",
+        "for lane in [Lane::Urgent] {
+            let mut released = Vec::new();
+            let missing",
+    ),
+    mutation(
+        "held-lost",
+        "what is held behind a hole is dropped when the hole is filled",
+        "receive.rs",
+        "self.next = frame.end();
+            out.push(Released::Data(frame));",
+        "self.next = frame.end();",
+    ),
+    mutation(
+        "gap-in-silence",
+        "a hole is given up without a gap",
+        "receive.rs",
+        "out.push(Released::Missed { first: self.next, missed: end - self.next });",
+        "",
+    ),
+    mutation(
+        "gap-too-short",
+        "a gap counts one event too few",
+        "receive.rs",
+        "missed: end - self.next }",
+        "missed: (end - self.next).max(2) - 1 }",
+    ),
+    mutation(
+        "reorder-unbounded",
+        "what is held behind a hole has no bound",
+        "receive.rs",
+        "if self.held_bytes + cost > self.settings.reorder_bytes {",
+        "if self.held_bytes + cost > usize::MAX {",
+    ),
+    mutation(
+        "return-as-new",
+        "a peer that was out of reach is taken in as new",
+        "departed.rs",
+        "Memory::Failed(peer)
+            }",
+        "drop(peer);
+                Memory::None
+            }",
+    ),
+    mutation(
+        "ended-life-taken-in",
+        "late frames of a life that said goodbye bring it back",
+        "departed.rs",
+        "let peer = (reason != LeaveReason::Bye).then(|| Box::new(peer));",
+        "let _ = reason;
+        let peer = Some(Box::new(peer));",
+    ),
+    mutation(
+        "goodbye-with-holes",
+        "who says goodbye leaves at once, whatever of it is missing",
+        "membership.rs",
+        "if peer.is_complete() && (ending.reason == LeaveReason::Bye || ending.may_give_up()) {",
+        "if ending.reason == LeaveReason::Bye || (peer.is_complete() && ending.may_give_up()) {",
+    ),
+    mutation(
+        "relayed-heard-directly",
+        "a frame that another passed on counts as heard from its sender",
+        "input.rs",
+        "Path::Via(via) if is_new => members.on_relayed(now, from, via, ctx),",
+        "Path::Via(_) if is_new => members.on_heard(now, from, ctx),",
+    ),
+    mutation(
+        "ring-forgets",
+        "a sender keeps only some of its frames, and says nothing of that",
+        "repair.rs",
+        "self.sent[lane.index()].push(frame, self.settings.replay_bytes);",
+        "if frame.first % 5 != 0 {
+            self.sent[lane.index()].push(frame, self.settings.replay_bytes);
+        }",
+    ),
+    mutation(
+        "ring-unbounded",
+        "what a sender keeps has no bound",
+        "replay_ring.rs",
+        "while self.bytes > limit &&",
+        "while self.bytes > limit.max(1 << 40) &&",
+    ),
+    mutation(
+        "relay-ring-unbounded",
+        "what a receiver keeps for others has no bound",
+        "received.rs",
+        "while self.bytes > limit
+",
+        "while self.bytes > limit.max(1 << 40)
+",
+    ),
+    mutation(
+        "heartbeat-without-positions",
+        "heartbeats do not say how much was sent",
+        "node.rs",
+        "positions: self.positions,
+            tag:",
+        "positions: [0; 2],
+            tag:",
+    ),
+    mutation(
+        "window-ignored",
+        "a lane never closes",
+        "flow.rs",
+        "sent.total.saturating_sub(self.bytes) >= settings.window as u64",
+        "sent.total.saturating_sub(self.bytes) >= (settings.window as u64).max(1 << 40)",
+    ),
+    mutation(
+        "never-set-aside",
+        "a receiver that confirms nothing keeps a lane closed for as long as it is there",
+        "membership.rs",
+        "let overdue = confirmed.deadline(&self.settings) <= now;",
+        "let overdue = confirmed.deadline(&self.settings) <= now && self.settings.max_tag == 0;",
+    ),
+    mutation(
+        "younger-twin-stays",
+        "a node does not ask whether who bears its name is alive",
+        "namesake.rs",
+        "ctx.send.push((Destination::One(incarnation), Control::Probe { nonce }));",
+        "",
+    ),
+    mutation(
+        "dead-kept-alive",
+        "old news of a peer count as a sign of life",
+        "rumour.rs",
+        "if beat <= peer.beat {",
+        "if beat < peer.beat {",
+    ),
+    mutation(
+        "last-words-not-asked-for",
+        "the others are not asked what they have of who died",
+        "membership.rs",
+        "let mut others: BTreeSet<_> = others.map(|(who, _)| *who).collect();",
+        "let mut others: BTreeSet<_> = others.map(|(who, _)| *who).take(0).collect();",
+    ),
+    mutation(
+        "rumours-not-believed",
+        "what others say a peer has sent never counts",
+        "receive.rs",
+        "self.announced = self.announced.max(rumour.position);",
+        "self.announced = self.announced.max(rumour.position.min(0));",
+    ),
+    mutation(
+        "holders-not-noted",
+        "only its sender is asked for an event",
+        "rumour.rs",
+        "peer.holders.note(from, told.positions);",
+        "",
+    ),
+    mutation(
+        "lacks-ignored",
+        "who says that it lacks an event is asked for it again and again",
+        "rumour.rs",
+        "peer.holders.lacks(from, lane, before);",
+        "let _ = (from, before);",
+    ),
+    mutation(
+        "follower-not-served",
+        "who asked to have a stream passed on gets nothing of it",
+        "membership.rs",
+        "ctx.relay.push((*to, frame.for_others()));",
+        "let _ = (to, &mut *ctx);",
+    ),
+];
