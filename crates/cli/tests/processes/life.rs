@@ -69,12 +69,20 @@ fn of_two_nodes_of_one_name_the_younger_exits_and_says_what_to_do() {
     let site = Site::new();
     let (elder, other) = (site.start("twin"), site.start("other"));
     other.wait_for_members(1);
-    let mut younger = site.spawn("twin", "younger", "coordinator.json", &[]);
-    assert_eq!(younger.wait().code(), Some(5));
-    let log = younger.log();
-    assert!(log.contains("give each node a name of its own"), "{log}");
-    until("the elder says so too", || elder.log().contains("two live nodes have one name"));
-    until("a third node says so", || other.log().contains("two live nodes have one name"));
+    let told = |node: &str| node.contains("two live nodes have one name");
+    // A third node is told if it meets the younger before that has stepped back, which
+    // on a busy machine may need another try.
+    for attempt in 1..=10 {
+        let mut younger = site.spawn("twin", "younger", "coordinator.json", &[]);
+        assert_eq!(younger.wait().code(), Some(5));
+        let log = younger.log();
+        assert!(log.contains("give each node a name of its own"), "{log}");
+        until("the elder says so too", || told(&elder.log()));
+        if told(&other.log()) {
+            break;
+        }
+        assert!(attempt < 10, "a third node never says so");
+    }
     let watch = other.watch();
     elder.ok(&["publish", "queue", "refresh"]);
     watch.next_where(|entry| entry["type"] == "event");
