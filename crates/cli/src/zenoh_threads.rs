@@ -5,7 +5,8 @@ use std::process::Command;
 
 const VARIABLE: &str = "ZENOH_RUNTIME";
 /// Zenoh closes a dead TCP link with `SO_LINGER` of 10 s and blocks a network thread
-/// meanwhile. With its only one blocked nothing goes to anybody.
+/// meanwhile. With its only one blocked, events between nodes that are not cut came
+/// late by seconds.
 const THREADS: &str = "(net: (worker_threads: 4), rx: (worker_threads: 2))";
 
 /// Runs this program anew, in the same process, with enough threads for Zenoh; unless

@@ -24,29 +24,23 @@ impl Hearing {
         self.follow.take().map(|follow| follow.via)
     }
 
-    /// A peer told something new of this one; gives whether the way changed, which then
-    /// leads through that peer. `wanted`: events are known to be missing here.
+    /// A peer told something new of this one; the way then leads through that peer if
+    /// there is no other. `wanted`: events are known to be missing here.
     pub(crate) fn on_news(
         &mut self,
         now: Time,
         via: Incarnation,
         wanted: bool,
         settings: &Settings,
-    ) -> bool {
+    ) {
         let patience = if wanted { settings.relay_after / 6 } else { settings.relay_after };
         if self.direct.is_some_and(|direct| now.since(direct) < patience) {
-            return false;
+            return;
         }
         match &mut self.follow {
-            Some(follow) if follow.via == via => {
-                follow.heard = now;
-                false
-            }
-            Some(follow) if now.since(follow.heard) < settings.relay_after => false,
-            _ => {
-                self.follow = Some(Follow { via, heard: now, renew_at: now });
-                true
-            }
+            Some(follow) if follow.via == via => follow.heard = now,
+            Some(follow) if now.since(follow.heard) < settings.relay_after => {}
+            _ => self.follow = Some(Follow { via, heard: now, renew_at: now }),
         }
     }
 
@@ -89,13 +83,16 @@ mod tests {
         let settings = Settings::default();
         let mut hearing = Hearing::default();
         hearing.on_direct(at(0));
-        assert!(!hearing.on_news(at(1_499), B, false, &settings));
-        assert!(hearing.on_news(at(1_500), B, false, &settings));
+        hearing.on_news(at(1_499), B, false, &settings);
+        assert_eq!(hearing.reach(), Reach::Direct);
+        hearing.on_news(at(1_500), B, false, &settings);
         assert_eq!(hearing.reach(), Reach::Relayed { via: B });
         assert_eq!(hearing.on_deadline(at(1_500), &settings), Some(B));
         assert_eq!(hearing.deadline(), Some(at(2_000)));
-        assert!(!hearing.on_news(at(2_000), C, false, &settings), "B works");
-        assert!(hearing.on_news(at(3_000), C, false, &settings), "B does not");
+        hearing.on_news(at(2_000), C, false, &settings);
+        assert_eq!(hearing.reach(), Reach::Relayed { via: B }, "B works");
+        hearing.on_news(at(3_000), C, false, &settings);
+        assert_eq!(hearing.reach(), Reach::Relayed { via: C }, "B does not");
         assert_eq!(hearing.on_direct(at(3_100)), Some(C));
         assert_eq!((hearing.reach(), hearing.deadline()), (Reach::Direct, None));
     }
@@ -104,8 +101,10 @@ mod tests {
     fn while_events_are_missing_it_is_followed_sooner() {
         let mut hearing = Hearing::default();
         hearing.on_direct(at(0));
-        assert!(!hearing.on_news(at(249), B, true, &Settings::default()));
-        assert!(hearing.on_news(at(250), B, true, &Settings::default()));
+        hearing.on_news(at(249), B, true, &Settings::default());
+        assert_eq!(hearing.reach(), Reach::Direct);
+        hearing.on_news(at(250), B, true, &Settings::default());
+        assert_eq!(hearing.reach(), Reach::Relayed { via: B });
         hearing.forget(B);
         assert_eq!(hearing.reach(), Reach::Direct);
     }

@@ -6,7 +6,7 @@
 //! that they are connected to (gossip): so a short-lived session of ours that connects
 //! to the peer found and to us is enough for the two to connect.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +23,9 @@ use crate::ZenohSettings;
 
 /// Most missing peers that are noted; more are found with those, or by Zenoh.
 const MOST_MISSING: usize = 1024;
+/// Most peers introduced after one look: any host of the network may answer. Those
+/// left over answer the next.
+const MOST_INTRODUCED: usize = 16;
 /// How long a missing peer is looked for every second.
 const BRISK: Duration = Duration::from_secs(300);
 /// How long one is looked for at all; later Zenoh alone does.
@@ -110,19 +113,25 @@ async fn look_for(session: &Session, settings: &ZenohSettings, missing: &Missing
 async fn look_once(session: &Session, settings: &ZenohSettings) -> zenoh::Result<()> {
     let config = settings.to_zenoh()?;
     let scout = zenoh::scout(WhatAmI::Peer, config).await?;
-    let (mut own, mut strangers) = (None, Vec::new());
+    let (mut own, mut strangers) = (None, BTreeMap::new());
     let known: BTreeSet<ZenohId> = session.info().peers_zid().await.collect();
     let until = Instant::now() + ANSWERS;
     while let Ok(Ok(hello)) = tokio::time::timeout_at(until, scout.recv_async()).await {
         if hello.zid() == session.zid() {
             own = Some(hello);
-        } else if !known.contains(&hello.zid()) {
-            strangers.push(hello);
+        } else if !known.contains(&hello.zid()) && strangers.len() < MOST_INTRODUCED {
+            strangers.insert(hello.zid(), hello);
         }
     }
-    // It waits for its task to end.
-    tokio::task::spawn_blocking(move || drop(scout)).await?;
+    // Its end waits for its task, by a timer: not in our runtime, which may be ending.
+    let (ended, end) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        drop(scout);
+        let _nobody_waits_any_more = ended.send(());
+    });
+    let _ended = end.await;
     let (Some(own), false) = (own, strangers.is_empty()) else { return Ok(()) };
+    let strangers: Vec<Hello> = strangers.into_values().collect();
     let introduced = introduce(session, settings, &own, &strangers);
     if timeout(INTRODUCTION, introduced).await.is_err() {
         tracing::debug!("an introduction took too long");
