@@ -4,9 +4,8 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 const VARIABLE: &str = "ZENOH_RUNTIME";
-/// Zenoh closes a dead TCP link with `SO_LINGER` of 10 s and blocks a network thread
-/// meanwhile. With its only one blocked, events between nodes that are not cut came
-/// late by seconds.
+/// Zenoh may block a network thread while it closes a dead TCP link, for 10 s unless it
+/// was compiled with a linger of 0 (decision 11). By default it has one.
 const THREADS: &str = "(net: (worker_threads: 4), rx: (worker_threads: 2))";
 
 /// Runs this program anew, in the same process, with enough threads for Zenoh; unless

@@ -37,6 +37,11 @@ struct Args {
 }
 
 fn main() -> ExitCode {
+    // Answers go to the standard output; a log, where RUST_LOG asks for one, not.
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .init();
     match run(&Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
