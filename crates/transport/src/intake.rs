@@ -6,6 +6,8 @@ use bytes::Bytes;
 use mailmesh_delivery::{Incarnation, Link};
 use parking_lot::Mutex;
 
+use crate::bundle;
+
 /// Most frames waiting.
 const FRAMES: usize = 16 * 1024;
 /// Most bytes waiting.
@@ -83,30 +85,33 @@ impl Intake {
 }
 
 impl IntakeSender {
-    /// A frame came.
-    pub fn frame(&self, frame: Bytes) {
-        self.hand_over(Arrival::Frame(frame));
+    /// A message came: a frame, or a bundle of them.
+    pub fn frame(&self, message: Bytes) {
+        self.hand_over(bundle::frames(message).map(Arrival::Frame));
     }
 
     /// The way to a peer opened or closed. A hint: it may be dropped.
     pub fn link(&self, peer: Incarnation, link: Link) {
-        self.hand_over(Arrival::Link(peer, link));
+        self.hand_over([Arrival::Link(peer, link)]);
     }
 
-    fn hand_over(&self, arrival: Arrival) {
-        let len = match &arrival {
-            Arrival::Frame(frame) => frame.len(),
-            Arrival::Link(..) => 0,
-        };
+    fn hand_over(&self, arrivals: impl IntoIterator<Item = Arrival>) {
+        let mut dropped = 0;
         let mut waiting = self.shared.waiting.lock();
-        if waiting.arrivals.len() >= FRAMES || waiting.bytes.saturating_add(len) > BYTES {
-            drop(waiting);
-            self.shared.dropped.fetch_add(1, Ordering::Relaxed);
-        } else {
-            waiting.bytes += len;
-            waiting.arrivals.push_back(arrival);
-            drop(waiting);
+        for arrival in arrivals {
+            let len = match &arrival {
+                Arrival::Frame(frame) => frame.len(),
+                Arrival::Link(..) => 0,
+            };
+            if waiting.arrivals.len() >= FRAMES || waiting.bytes.saturating_add(len) > BYTES {
+                dropped += 1;
+            } else {
+                waiting.bytes += len;
+                waiting.arrivals.push_back(arrival);
+            }
         }
+        drop(waiting);
+        self.shared.dropped.fetch_add(dropped, Ordering::Relaxed);
         if let Some(pump) = self.shared.pump.get().and_then(Weak::upgrade) {
             pump.pump();
         }

@@ -14,6 +14,7 @@
 //! **Left to others**: what frames mean. Sealing comes in through [`Seal`] and
 //! [`Open`]; events are opaque bytes.
 
+mod bundle;
 mod bus;
 mod coordinator;
 mod driver;

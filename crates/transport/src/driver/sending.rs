@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use mailmesh_delivery::{Destination, Frame, FrameKind, Lane};
+use mailmesh_delivery::{Destination, Frame, FrameKind, Incarnation, Lane};
 
 use super::Seal;
 use super::core::Core;
 use super::receiving::Outgoing;
+use crate::bundle::Bundle;
 use crate::lanes::{Next, PublishError, Sender};
 use crate::{Address, Bus, Channel, LogThrottle, TransportError};
 
@@ -127,30 +128,62 @@ impl Sending {
         true
     }
 
-    /// What the receiving side wants done on the bus.
-    pub(super) fn carry_out(&self, outgoing: Outgoing) {
+    /// What the receiving side wants done on the bus. Events for one peer, sent again or
+    /// passed on, gather in `bundle`; all else puts what gathered before it.
+    pub(super) fn carry_out(&self, bundle: &mut Bundle, outgoing: Outgoing) {
         match outgoing {
-            Outgoing::Frame(to, frame) => {
-                let to = match to {
-                    Destination::All => Address::All,
-                    Destination::One(peer) => Address::One(peer),
-                };
-                // Events sent again to one peer; sealed again they are the same bytes.
-                let channel = match frame.kind {
-                    FrameKind::Data(lane) => Channel::Lane(lane),
-                    FrameKind::Control | FrameKind::Direct | FrameKind::Relay => Channel::Control,
-                };
-                self.put(to, channel, &frame);
+            Outgoing::Frame(Destination::One(peer), frame)
+                if matches!(frame.kind, FrameKind::Data(_)) =>
+            {
+                // Sealed again they are the same bytes.
+                self.gather(bundle, peer, &frame);
             }
             Outgoing::Relay { to, number, frame } => {
                 let Some(body) = frame.wire else { return };
                 let (incarnation, kind) = (self.core.incarnation, FrameKind::Relay);
                 let message =
                     Frame { incarnation, kind, first: number, count: 0, body, wire: None };
-                self.put(Address::One(to), Channel::Control, &message);
+                self.gather(bundle, to, &message);
+            }
+            Outgoing::Frame(to, frame) => {
+                self.put_bundle(bundle);
+                let to = match to {
+                    Destination::All => Address::All,
+                    Destination::One(peer) => Address::One(peer),
+                };
+                let channel = match frame.kind {
+                    FrameKind::Data(lane) => Channel::Lane(lane),
+                    FrameKind::Control | FrameKind::Direct | FrameKind::Relay => Channel::Control,
+                };
+                self.put(to, channel, &frame);
             }
             Outgoing::Expect(peer) => self.bus.expect(peer),
-            Outgoing::Forget(peer) => self.bus.forget(peer),
+            Outgoing::Forget(peer) => {
+                self.put_bundle(bundle);
+                self.bus.forget(peer);
+            }
+        }
+    }
+
+    fn gather(&self, bundle: &mut Bundle, peer: Incarnation, frame: &Frame) {
+        let to = Address::One(peer);
+        match self.seal.seal(frame) {
+            Ok(bytes) => {
+                if !bundle.has_room(to, bytes.len()) {
+                    self.put_bundle(bundle);
+                }
+                bundle.add(to, bytes);
+            }
+            Err(error) => self.failed(to, &*error),
+        }
+    }
+
+    /// Puts what gathered.
+    pub(super) fn put_bundle(&self, bundle: &mut Bundle) {
+        if let Some((to, message)) = bundle.take()
+            && let Err(error) = self.bus.put(to, Channel::Control, message)
+        {
+            self.failed(to, &error);
         }
     }
 
@@ -160,11 +193,15 @@ impl Sending {
             Err(error) => Err(error),
         };
         if let Err(error) = put {
-            let total = self.put_failed.fetch_add(1, Ordering::Relaxed) + 1;
-            let is_closed = matches!(error.downcast_ref(), Some(TransportError::Closed));
-            if !is_closed && self.put_log.is_ready() {
-                tracing::warn!(%error, ?to, total, "a frame was not sent; receivers will be told of a gap");
-            }
+            self.failed(to, &*error);
+        }
+    }
+
+    fn failed(&self, to: Address, error: &(dyn std::error::Error + Send + Sync + 'static)) {
+        let total = self.put_failed.fetch_add(1, Ordering::Relaxed) + 1;
+        let is_closed = matches!(error.downcast_ref(), Some(TransportError::Closed));
+        if !is_closed && self.put_log.is_ready() {
+            tracing::warn!(%error, ?to, total, "a frame was not sent; receivers will be told of a gap");
         }
     }
 }

@@ -9,6 +9,7 @@ use tokio::time::sleep_until;
 
 use super::receiving::Receiving;
 use super::sending::Sending;
+use crate::bundle::Bundle;
 
 /// Runs until `stopped`, after which what the node still had to say is sent.
 pub(super) async fn run(
@@ -17,7 +18,7 @@ pub(super) async fn run(
     stopped: watch::Receiver<bool>,
 ) {
     let core = &sending.core;
-    let mut outgoing = VecDeque::new();
+    let (mut outgoing, mut bundle) = (VecDeque::new(), Bundle::default());
     loop {
         // First, so that what the node says last is said below.
         let is_last = *stopped.borrow();
@@ -25,7 +26,8 @@ pub(super) async fn run(
             tracing::error!("delivery ended by a bug");
             return;
         };
-        outgoing.drain(..).for_each(|outgoing| sending.carry_out(outgoing));
+        outgoing.drain(..).for_each(|outgoing| sending.carry_out(&mut bundle, outgoing));
+        sending.put_bundle(&mut bundle);
         let more = more || sending.send_without_thread();
         if is_last {
             return;

@@ -1,0 +1,150 @@
+//! Several frames for one peer in one message of the bus.
+//!
+//! What is sent again is often thousands of frames of one event. Each put alone costs
+//! system calls and wake-ups at both ends; together they cost little more than one.
+//! The frames are sealed each; the bundle around them says nothing that needs trust.
+//!
+//! ```text
+//! "mmB\x01"  (length, 4 bytes big endian; frame) ...
+//! ```
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::Address;
+
+/// No frame begins so: the third byte of a frame is its version.
+const MAGIC: &[u8; 4] = b"mmB\x01";
+/// Length of the length before each frame.
+const LENGTH: usize = size_of::<u32>();
+/// Longest bundle in bytes: one message of a TCP link of Zenoh is not split.
+const MOST: usize = 48 << 10;
+/// Most frames taken from a bundle; more than fit a bundle of ours.
+const FRAMES: usize = 1024;
+
+/// Frames that wait to be put together.
+#[derive(Debug, Default)]
+pub(crate) struct Bundle {
+    to: Option<Address>,
+    frames: Vec<Bytes>,
+    len: usize,
+}
+
+impl Bundle {
+    /// Whether a frame for `to` of this length may be added to what waits.
+    pub(crate) fn has_room(&self, to: Address, len: usize) -> bool {
+        self.frames.is_empty()
+            || (self.to == Some(to)
+                && self.len + LENGTH + len <= MOST
+                && self.frames.len() < FRAMES)
+    }
+
+    /// Adds a frame; the bundle must have room.
+    pub(crate) fn add(&mut self, to: Address, frame: Bytes) {
+        if self.frames.is_empty() {
+            (self.to, self.len) = (Some(to), MAGIC.len());
+        }
+        self.len += LENGTH + frame.len();
+        self.frames.push(frame);
+    }
+
+    /// What is to be put, if there is anything: one frame goes as it is.
+    pub(crate) fn take(&mut self) -> Option<(Address, Bytes)> {
+        let to = self.to.take()?;
+        if let [frame] = self.frames.as_mut_slice() {
+            let frame = std::mem::take(frame);
+            self.frames.clear();
+            return Some((to, frame));
+        }
+        let mut bundle = BytesMut::with_capacity(self.len);
+        bundle.put_slice(MAGIC);
+        for frame in self.frames.drain(..) {
+            // A frame in a bundle of several is shorter than the bundle.
+            bundle.put_u32(frame.len() as u32);
+            bundle.put_slice(&frame);
+        }
+        Some((to, bundle.freeze()))
+    }
+}
+
+/// The frames of a message: those of a bundle, or the one that it is. What of a
+/// bundle is cut off or past the bound is left out.
+pub(crate) fn frames(mut message: Bytes) -> impl Iterator<Item = Bytes> {
+    let is_bundle = message.starts_with(MAGIC);
+    let mut whole = (!is_bundle).then(|| message.clone());
+    let mut rest = if is_bundle { message.split_off(MAGIC.len()) } else { Bytes::new() };
+    let bundled = std::iter::from_fn(move || {
+        let (length, _) = rest.split_first_chunk::<LENGTH>()?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+        if length == 0 || length > rest.len() - LENGTH {
+            return None;
+        }
+        let mut frame = rest.split_to(LENGTH + length);
+        Some(frame.split_off(LENGTH))
+    });
+    std::iter::from_fn(move || whole.take()).chain(bundled.take(FRAMES))
+}
+
+#[cfg(test)]
+mod tests {
+    use mailmesh_delivery::Incarnation;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TO: Address = Address::One(Incarnation([1; 16]));
+
+    fn bundled(frames: &[Bytes]) -> Bytes {
+        let mut bundle = Bundle::default();
+        for frame in frames {
+            assert!(bundle.has_room(TO, frame.len()));
+            bundle.add(TO, frame.clone());
+        }
+        let (to, message) = bundle.take().unwrap();
+        assert_eq!((to, bundle.take()), (TO, None));
+        message
+    }
+
+    #[test]
+    fn a_bundle_is_for_one_and_bounded() {
+        let mut bundle = Bundle::default();
+        assert_eq!(bundle.take(), None);
+        assert!(bundle.has_room(TO, 1 << 20), "a long frame goes alone");
+        bundle.add(TO, vec![7; 40 << 10].into());
+        assert!(bundle.has_room(TO, 7 << 10) && !bundle.has_room(TO, 9 << 10));
+        assert!(!bundle.has_room(Address::All, 1));
+    }
+
+    #[test]
+    fn a_frame_alone_stays_as_it_is() {
+        let frame = Bytes::from_static(b"mm frame");
+        assert_eq!(bundled(std::slice::from_ref(&frame)), frame);
+        assert_eq!(frames(frame.clone()).collect::<Vec<_>>(), [frame]);
+    }
+
+    #[test]
+    fn a_length_that_lies_takes_nothing_from_the_frames_before_it() {
+        let mut message = bundled(&[b"one"[..].into(), b"two"[..].into()]).to_vec();
+        message.extend(u32::MAX.to_be_bytes());
+        message.extend(b"three");
+        assert_eq!(frames(message.into()).collect::<Vec<_>>(), [&b"one"[..], b"two"]);
+    }
+
+    proptest! {
+        #[test]
+        fn what_goes_in_comes_out(
+            given in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..40), 2..40),
+        ) {
+            let given: Vec<Bytes> = given.into_iter().map(Bytes::from).collect();
+            prop_assert_eq!(frames(bundled(&given)).collect::<Vec<_>>(), given);
+        }
+
+        #[test]
+        fn arbitrary_bytes_are_bounded_and_never_panic(
+            bytes in prop::collection::vec(any::<u8>(), 0..400),
+        ) {
+            let message = [&MAGIC[..], &bytes].concat();
+            let total = frames(message.into()).map(|frame| frame.len()).sum::<usize>();
+            prop_assert!(total <= bytes.len());
+        }
+    }
+}
