@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use mailmesh_contender::Command;
+use tracing_subscriber::EnvFilter;
 
 use crate::error::ContenderError;
 use crate::ledger::Ledger;
@@ -38,10 +39,8 @@ struct Args {
 
 fn main() -> ExitCode {
     // Answers go to the standard output; a log, where RUST_LOG asks for one, not.
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
-        .with_writer(std::io::stderr)
-        .init();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("off"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     match run(&Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
