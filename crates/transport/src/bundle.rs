@@ -8,7 +8,7 @@
 //! "mmB\x01"  (length, 4 bytes big endian; frame) ...
 //! ```
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use crate::Address;
 
@@ -66,22 +66,34 @@ impl Bundle {
     }
 }
 
-/// The frames of a message: those of a bundle, or the one that it is. What of a
-/// bundle is cut off or past the bound is left out.
+/// The frames of a message: those of a bundle, each a copy, so that one that is kept
+/// does not keep the whole bundle; or the one frame that it is. What of a bundle is cut
+/// off or past the bound comes as an empty frame, to be refused and counted.
 pub(crate) fn frames(mut message: Bytes) -> impl Iterator<Item = Bytes> {
     let is_bundle = message.starts_with(MAGIC);
     let mut whole = (!is_bundle).then(|| message.clone());
     let mut rest = if is_bundle { message.split_off(MAGIC.len()) } else { Bytes::new() };
+    let mut left = FRAMES;
     let bundled = std::iter::from_fn(move || {
-        let (length, _) = rest.split_first_chunk::<LENGTH>()?;
-        let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
-        if length == 0 || length > rest.len() - LENGTH {
+        if rest.is_empty() {
             return None;
         }
-        let mut frame = rest.split_to(LENGTH + length);
-        Some(frame.split_off(LENGTH))
+        let frame = first(&rest).filter(|_| left > 0).map(Bytes::copy_from_slice);
+        match &frame {
+            Some(frame) => rest.advance(LENGTH + frame.len()),
+            None => rest.clear(),
+        }
+        left = left.saturating_sub(1);
+        Some(frame.unwrap_or_default())
     });
-    std::iter::from_fn(move || whole.take()).chain(bundled.take(FRAMES))
+    std::iter::from_fn(move || whole.take()).chain(bundled)
+}
+
+/// The first frame of what follows the magic; none has a length of 0.
+fn first(rest: &[u8]) -> Option<&[u8]> {
+    let (length, rest) = rest.split_first_chunk::<LENGTH>()?;
+    let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+    if length == 0 { None } else { rest.get(..length) }
 }
 
 #[cfg(test)]
@@ -122,11 +134,18 @@ mod tests {
     }
 
     #[test]
-    fn a_length_that_lies_takes_nothing_from_the_frames_before_it() {
+    fn a_length_that_lies_is_told_and_takes_nothing_from_the_frames_before_it() {
         let mut message = bundled(&[b"one"[..].into(), b"two"[..].into()]).to_vec();
         message.extend(u32::MAX.to_be_bytes());
         message.extend(b"three");
-        assert_eq!(frames(message.into()).collect::<Vec<_>>(), [&b"one"[..], b"two"]);
+        assert_eq!(frames(message.into()).collect::<Vec<_>>(), [&b"one"[..], b"two", b""]);
+    }
+
+    #[test]
+    fn the_frames_of_a_bundle_are_bounded() {
+        let message = [&MAGIC[..], &[0, 0, 0, 1, 7].repeat(5_000)].concat();
+        let taken: Vec<Bytes> = frames(message.into()).collect();
+        assert_eq!((taken.len(), taken[FRAMES].len()), (FRAMES + 1, 0));
     }
 
     proptest! {

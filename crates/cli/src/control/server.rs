@@ -58,9 +58,11 @@ impl Server {
     /// Answers until the task is aborted.
     pub(crate) async fn serve(self, cluster: Cluster) {
         let permits = Arc::new(Semaphore::new(CLIENTS));
+        let mut is_failing = false;
         while let Ok(permit) = permits.clone().acquire_owned().await {
             match self.listener.accept().await {
                 Ok((stream, _)) => {
+                    is_failing = false;
                     let cluster = cluster.clone();
                     tokio::spawn(async move {
                         // A client that goes away mid-answer is its own affair.
@@ -69,7 +71,11 @@ impl Server {
                     });
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "the control socket did not accept a client");
+                    // Once for each spell of it: out of descriptors, it goes on and on.
+                    if !std::mem::replace(&mut is_failing, true) {
+                        tracing::warn!(%error, "the control socket does not accept clients");
+                    }
+                    // Nothing tells when there are descriptors again.
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }
