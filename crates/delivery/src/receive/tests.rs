@@ -1,0 +1,216 @@
+use std::time::Duration;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+
+use super::*;
+use crate::frame::FRAME_COST;
+use crate::{FrameKind, Incarnation, Lane};
+
+fn at(ms: u64) -> Time {
+    Time::from_start(Duration::from_millis(ms))
+}
+
+fn stream() -> ReceiveStream {
+    ReceiveStream::starting_after(0, Settings::default())
+}
+
+fn frame(first: u64, count: u16, body: Bytes) -> Frame {
+    let (incarnation, kind) = (Incarnation([1; 16]), FrameKind::Data(Lane::Events));
+    Frame { incarnation, kind, first, count, body, wire: None }
+}
+
+fn data(first: u64, count: u16) -> Released {
+    Released::Data(frame(first, count, Bytes::new()))
+}
+
+fn missing(first: u64, last: u64, tries: u32) -> Option<Missing> {
+    Some(Missing { first, last, tries })
+}
+
+fn feed(stream: &mut ReceiveStream, ms: u64, first: u64, count: u16) -> Vec<Released> {
+    let mut out = Vec::new();
+    stream.on_data(at(ms), frame(first, count, Bytes::new()), &mut out);
+    out
+}
+
+/// Lets time pass until the hole is given up: what was asked for, and when.
+fn wait_out(stream: &mut ReceiveStream) -> (Vec<(u128, Missing)>, Vec<Released>) {
+    let (mut asked, mut out) = (Vec::new(), Vec::new());
+    while let Some(deadline) = stream.deadline() {
+        if let Some(missing) = stream.on_deadline(deadline, &mut out) {
+            asked.push((deadline.elapsed().as_millis(), missing));
+        }
+    }
+    (asked, out)
+}
+
+#[test]
+fn frames_out_of_order_are_put_in_order() {
+    let mut stream = stream();
+    assert_eq!(feed(&mut stream, 0, 3, 2), []);
+    assert_eq!(feed(&mut stream, 1, 1, 2), [data(1, 2), data(3, 2)]);
+    assert_eq!(stream.deadline(), None);
+}
+
+#[test]
+fn a_hole_becomes_a_gap_when_its_time_is_over_and_what_is_behind_it_follows() {
+    let mut stream = stream();
+    feed(&mut stream, 0, 1, 1);
+    assert_eq!(feed(&mut stream, 10, 4, 1), []);
+    let (asked, out) = wait_out(&mut stream);
+    // 2 ms, then each wait twice as long, up to 250 ms; given up after 5 s.
+    let times: Vec<_> = asked.iter().map(|(at, _)| *at).collect();
+    assert_eq!(times[..7], [12, 32, 72, 152, 312, 562, 812]);
+    assert_eq!((times.len(), times.last()), (23, Some(&4_812)));
+    assert!(asked.iter().all(|(_, missing)| (missing.first, missing.last) == (2, 3)));
+    assert!(asked.iter().zip(0..).all(|((_, missing), tries)| missing.tries == tries));
+    assert_eq!(out, [Released::Missed { first: 2, missed: 2 }, data(4, 1)]);
+    // What was given up and comes late is not delivered: it was told missing.
+    assert_eq!(feed(&mut stream, 6_000, 2, 2), []);
+}
+
+#[test]
+fn a_lost_tail_is_found_by_the_position_announced() {
+    let mut stream = stream();
+    feed(&mut stream, 0, 1, 1);
+    stream.on_position(at(20), 5);
+    assert_eq!(stream.on_deadline(at(39), &mut Vec::new()), None);
+    assert_eq!(stream.on_deadline(at(40), &mut Vec::new()), missing(2, 5, 0));
+    assert_eq!(feed(&mut stream, 41, 2, 4), [data(2, 4)]);
+    assert!(stream.is_complete() && stream.deadline().is_none());
+}
+
+#[test]
+fn the_bytes_behind_a_hole_are_bounded_and_what_is_dropped_is_asked_for_later() {
+    let mut stream = stream();
+    let body = Bytes::from(vec![0; 64 * 1024]);
+    let mut out = Vec::new();
+    for i in 0..1_000 {
+        let accepted = stream.on_data(at(0), frame(2 + i, 1, body.clone()), &mut out);
+        assert_eq!(accepted == Accepted::Fresh, i < 15, "{i}");
+        assert!(stream.held_bytes <= stream.settings.reorder_bytes);
+    }
+    assert_eq!(out, []);
+    stream.on_data(at(1), frame(1, 1, body.clone()), &mut out);
+    assert_eq!(out.len(), 16);
+    assert_eq!(stream.on_deadline(at(3), &mut out), missing(17, 1_001, 0));
+}
+
+#[test]
+fn what_nobody_has_is_a_gap_and_what_follows_is_asked_for_at_once() {
+    let mut stream = stream();
+    feed(&mut stream, 0, 5, 2);
+    stream.on_position(at(0), 20);
+    let mut out = Vec::new();
+    stream.on_gone(at(1), 11);
+    assert_eq!((stream.gone_before(), stream.deadline()), (11, Some(at(1))));
+    stream.give_up(at(1), 11, &mut out);
+    let missed = |first, missed| Released::Missed { first, missed };
+    assert_eq!(out, [missed(1, 4), data(5, 2), missed(7, 4)]);
+    assert_eq!(stream.on_deadline(at(1), &mut out), missing(11, 20, 0));
+    // A sender cannot take back what was delivered, nor give up what it never sent.
+    out.clear();
+    stream.give_up(at(2), 9, &mut out);
+    assert_eq!(out, []);
+    stream.give_up(at(2), u64::MAX, &mut out);
+    assert_eq!(out, [missed(11, 10)]);
+    assert!(stream.is_complete());
+}
+
+#[test]
+fn many_holes_are_asked_for_without_waiting_and_given_up_together() {
+    let mut stream = stream();
+    for i in 1..=100 {
+        feed(&mut stream, 0, 2 * i, 1);
+    }
+    // Each answer lets the next be asked for at once.
+    for i in 0..100 {
+        let asked = stream.on_deadline(at(2), &mut Vec::new());
+        assert_eq!(asked, missing(2 * i + 1, 2 * i + 1, 0));
+        assert_eq!(feed(&mut stream, 2, 2 * i + 1, 1).len(), 2);
+    }
+    for i in 1..=100 {
+        feed(&mut stream, 3, 200 + 2 * i, 1);
+    }
+    let (_, out) = wait_out(&mut stream);
+    assert_eq!(out.len(), 200);
+    assert!(stream.is_complete());
+}
+
+#[test]
+fn the_cost_of_a_frame_is_bounded_though_it_is_empty() {
+    let mut stream = stream();
+    for i in 1..100_000 {
+        feed(&mut stream, 0, 2 * i, 1);
+    }
+    assert!(stream.held.len() <= stream.settings.reorder_bytes / FRAME_COST);
+}
+
+#[test]
+fn a_rumour_counts_only_once_the_stream_is_still() {
+    let mut stream = stream();
+    feed(&mut stream, 0, 1, 1);
+    stream.on_rumour(at(0), 50);
+    for i in 2..=40 {
+        assert_eq!(feed(&mut stream, 10 * i, i, 1), [data(i, 1)]);
+        assert_eq!(stream.on_deadline(at(10 * i), &mut Vec::new()), None);
+    }
+    assert_eq!(stream.deadline(), Some(at(500)));
+    assert_eq!(stream.on_deadline(at(500), &mut Vec::new()), missing(41, 50, 0));
+    stream.on_rumour(at(501), 50);
+    assert_eq!(feed(&mut stream, 502, 41, 10), [data(41, 10)]);
+    assert_eq!(stream.deadline(), None);
+}
+
+#[test]
+fn numbers_that_cut_through_a_frame_are_malformed() {
+    let mut stream = stream();
+    feed(&mut stream, 0, 1, 4);
+    let mut out = Vec::new();
+    let mut on = |first, count| stream.on_data(at(0), frame(first, count, Bytes::new()), &mut out);
+    assert_eq!(on(3, 4), Accepted::Malformed);
+    assert_eq!(on(10, 4), Accepted::Fresh);
+    assert_eq!(on(12, 4), Accepted::Malformed);
+    assert_eq!(on(8, 4), Accepted::Malformed);
+    assert_eq!(on(10, 4), Accepted::Duplicate);
+    assert_eq!(out, []);
+}
+
+proptest! {
+    /// Whatever is lost, repeated or reordered: what is released is the
+    /// numbers from 1 on, each once, in order, as data or as missed.
+    #[test]
+    fn every_number_is_released_once_in_order(
+        counts in prop::collection::vec(1u16..5, 1..40),
+        picks in prop::collection::vec((0usize..40, 0u64..40), 0..120),
+    ) {
+        let mut frames = Vec::new();
+        let mut first = 1;
+        for count in counts {
+            frames.push((first, count));
+            first += u64::from(count);
+        }
+        let last = first - 1;
+        let (mut stream, mut out, mut now) = (stream(), Vec::new(), 0);
+        for (pick, wait) in picks {
+            now += wait;
+            stream.on_deadline(at(now), &mut out);
+            let (first, count) = frames[pick % frames.len()];
+            stream.on_data(at(now), frame(first, count, Bytes::new()), &mut out);
+        }
+        stream.on_position(at(now), last);
+        stream.finish(&mut out);
+        let mut next = 1;
+        for released in out {
+            let (first, n) = match released {
+                Released::Data(frame) => (frame.first, u64::from(frame.count)),
+                Released::Missed { first, missed } => (first, missed),
+            };
+            prop_assert_eq!(first, next);
+            prop_assert!(n > 0);
+            next += n;
+        }
+        prop_assert_eq!(next, last + 1);
+    }
+}
