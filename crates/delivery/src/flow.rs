@@ -19,10 +19,13 @@ pub(crate) struct Outstanding {
     before: u64,
     /// Bytes sent.
     total: u64,
+    /// When something was last sent.
+    sent_at: Time,
 }
 
 impl Outstanding {
-    pub(crate) fn on_sent(&mut self, last: u64, len: usize) {
+    pub(crate) fn on_sent(&mut self, now: Time, last: u64, len: usize) {
+        self.sent_at = now;
         self.total += len as u64 + FRAME_COST as u64;
         self.frames.push_back((last, self.total));
     }
@@ -115,6 +118,17 @@ impl Confirmed {
         self.progressed + settings.lag_timeout
     }
 
+    /// Until when it is worth waiting for the receiver to confirm everything up to
+    /// `last`; `None` if it has.
+    pub(crate) fn awaited_until(
+        &self,
+        last: u64,
+        sent: &Outstanding,
+        settings: &Settings,
+    ) -> Option<Time> {
+        (self.position < last).then(|| self.progressed.max(sent.sent_at) + settings.lag_timeout)
+    }
+
     pub(crate) fn set_aside(&mut self) {
         self.set_aside = true;
     }
@@ -142,7 +156,7 @@ mod tests {
     /// Frames of ten events that cost 200 bytes each.
     fn sent(frames: u64) -> Outstanding {
         let mut sent = Outstanding::default();
-        (1..=frames).for_each(|i| sent.on_sent(10 * i, 72));
+        (1..=frames).for_each(|i| sent.on_sent(at(0), 10 * i, 72));
         sent
     }
 
@@ -177,10 +191,23 @@ mod tests {
     }
 
     #[test]
+    fn before_a_goodbye_who_confirms_something_is_waited_for() {
+        let settings = settings();
+        let sent = sent(10);
+        let mut receiver = Confirmed::behind(at(0));
+        let until = |receiver: &Confirmed| receiver.awaited_until(100, &sent, &settings);
+        assert_eq!(until(&receiver), Some(at(500)));
+        receiver.on_ack(50, 100, &sent, &settings, at(400));
+        assert_eq!(until(&receiver), Some(at(900)));
+        receiver.on_ack(100, 100, &sent, &settings, at(401));
+        assert_eq!(until(&receiver), None);
+    }
+
+    #[test]
     fn what_is_remembered_is_bounded() {
         let mut sent = Outstanding::default();
         for i in 1..=100_000 {
-            sent.on_sent(i, 72);
+            sent.on_sent(at(0), i, 72);
             sent.forget(2_000);
             assert!(sent.frames.len() <= 11);
         }

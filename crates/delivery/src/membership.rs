@@ -131,9 +131,21 @@ impl Membership {
         confirmed.map(|confirmed| confirmed.deadline(&self.settings)).min()
     }
 
+    /// Until when it is worth waiting for the receivers to confirm everything up to the
+    /// event `last` of the lane; `None` if they have.
+    pub(crate) fn awaited_until(&self, lane: Lane, last: u64, sent: &Outstanding) -> Option<Time> {
+        let awaited =
+            |peer: &Peer| peer.confirmed[lane.index()].awaited_until(last, sent, &self.settings);
+        self.active().filter_map(awaited).max()
+    }
+
+    /// Those that are not about to leave.
+    fn active(&self) -> impl Iterator<Item = &Peer> {
+        self.peers.values().filter(|peer| peer.ending.is_none())
+    }
+
     fn closing(&self, lane: Lane, sent: &Outstanding) -> impl Iterator<Item = &Peer> {
-        let active = self.peers.values().filter(|peer| peer.ending.is_none());
-        active.filter(move |peer| peer.confirmed[lane.index()].closes(sent, &self.settings))
+        self.active().filter(move |peer| peer.confirmed[lane.index()].closes(sent, &self.settings))
     }
 
     /// Sets aside who keeps the lane closed and confirmed nothing for too long.

@@ -111,7 +111,7 @@ impl Node {
         let frame = Frame { incarnation, kind, first, count, body, wire: None };
         self.membership.on_sending(now, lane, first - 1);
         let outstanding = &mut self.outstanding[lane.index()];
-        outstanding.on_sent(last, frame.body.len());
+        outstanding.on_sent(now, last, frame.body.len());
         outstanding.forget(2 * self.settings.window as u64);
         self.repair.keep_sent(lane, frame.clone());
         Ok(frame)
@@ -194,6 +194,21 @@ impl Node {
         let lag = |lane: Lane| self.membership.lag_deadline(lane, &self.outstanding[lane.index()]);
         let lags = Lane::ALL.into_iter().filter_map(lag);
         Some(lags.chain(self.membership.deadline()).fold(self.heartbeat.due(), Time::min))
+    }
+
+    /// Until when to wait before [`leave`](Self::leave), so that what was sent last is
+    /// not lost with this node: `None` once every peer has confirmed everything, or what
+    /// some did not is not worth waiting for. A peer that confirms nothing for
+    /// [`Settings::lag_timeout`] is not. Ask again after each input: the time moves on
+    /// as peers confirm, so a bound is the caller's ([`Settings::linger`]).
+    #[must_use]
+    pub fn lingers_until(&self, now: Time) -> Option<Time> {
+        let awaited = |lane: Lane| {
+            let index = lane.index();
+            self.membership.awaited_until(lane, self.positions[index], &self.outstanding[index])
+        };
+        let until = Lane::ALL.into_iter().filter_map(awaited).max();
+        until.filter(|until| *until > now && !self.has_left)
     }
 
     /// Says goodbye. Nothing is sent or handled afterwards.

@@ -69,6 +69,9 @@ pub struct Settings {
     /// How long a receiver waits before it confirms less than an eighth of a
     /// window. 20 ms.
     pub ack_delay: Duration,
+    /// How long a node that is to leave waits at most until the others have confirmed
+    /// what it sent. 2 s; who confirms nothing for `lag_timeout` is not waited for.
+    pub linger: Duration,
     /// Most bytes sent again for one request. 256 KiB; the receiver asks for the
     /// rest when it has these.
     pub repair_burst: usize,
@@ -114,6 +117,7 @@ impl Default for Settings {
             window: 4 << 20,
             lag_timeout: Duration::from_millis(500),
             ack_delay: Duration::from_millis(20),
+            linger: Duration::from_secs(2),
             repair_burst: 256 << 10,
             repair_rate: 64 << 20,
             max_followers: 64,

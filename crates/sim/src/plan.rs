@@ -87,6 +87,8 @@ pub enum Action {
         back_after: Duration,
         /// Its last frames reach only some.
         torn: bool,
+        /// It waits for them to be confirmed.
+        lingers: bool,
     },
     /// A node stands still.
     Freeze {
@@ -208,7 +210,8 @@ fn draw(rng: &mut Rng, nodes: usize, faults: &Faults) -> Vec<Action> {
     }
     if happens(rng, faults.goodbyes) {
         let (node, back_after) = (rng.usize(..nodes), ms(rng, 6_000));
-        actions.push(Action::Leave { node, back_after, torn: rng.bool() });
+        let (torn, lingers) = (rng.bool(), rng.bool());
+        actions.push(Action::Leave { node, back_after, torn, lingers });
     }
     if happens(rng, faults.freezes) {
         actions.push(Action::Freeze { node: rng.usize(..nodes), lasts: ms(rng, 8_000) });
@@ -254,9 +257,10 @@ impl fmt::Display for Step {
                 let when = if torn { " while it publishes" } else { "" };
                 write!(f, "n{node} crashes{when} ({how}), back after {back_after:?}")
             }
-            Action::Leave { node, back_after, torn } => {
+            Action::Leave { node, back_after, torn, lingers } => {
                 let last = if torn { ", and its last events reach only some" } else { "" };
-                write!(f, "n{node} says goodbye{last}, back after {back_after:?}")
+                let when = if lingers { ", once they have what it sent" } else { "" };
+                write!(f, "n{node} says goodbye{last}{when}, back after {back_after:?}")
             }
             Action::Freeze { node, lasts } => write!(f, "n{node} stands still for {lasts:?}"),
             Action::Slow { node, lasts } => write!(f, "n{node} is slow for {lasts:?}"),

@@ -21,8 +21,25 @@ pub(crate) struct Seat {
     pub(crate) waiting: VecDeque<Packet>,
     pub(crate) frozen_until: Option<Time>,
     pub(crate) slow_until: Option<Time>,
+    pub(crate) leaving: Option<Leaving>,
     /// When its deadline is looked at next.
     pub(crate) scheduled: Option<Time>,
+}
+
+/// A node is about to say goodbye.
+#[derive(Debug)]
+pub(crate) struct Leaving {
+    /// When it does, whatever was not confirmed.
+    pub(crate) at_most: Time,
+    pub(crate) back_after: Duration,
+    /// When that is looked at next.
+    pub(crate) scheduled: Option<Time>,
+}
+
+impl Leaving {
+    pub(crate) fn until(at_most: Time, back_after: Duration) -> Self {
+        Self { at_most, back_after, scheduled: None }
+    }
 }
 
 impl Seat {
@@ -34,6 +51,7 @@ impl Seat {
             waiting: VecDeque::new(),
             frozen_until: None,
             slow_until: None,
+            leaving: None,
             scheduled: None,
         }
     }

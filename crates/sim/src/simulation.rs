@@ -1,60 +1,23 @@
+mod acts;
+mod lives;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fastrand::Rng;
 use mailmesh_delivery::{
-    Destination, Frame, FrameKind, Identity, Incarnation, Lane, LeaveReason, Link, Node, Output,
-    Time,
+    Destination, Frame, FrameKind, Incarnation, Lane, LeaveReason, Node, Output, Time,
 };
 
 use crate::network::{Network, Packet};
-use crate::plan::{Action, Plan, Step};
-use crate::seat::{Clock, Seat};
-use crate::{Oracle, Violation};
+use crate::plan::Plan;
+use crate::seat::Seat;
+use crate::{Oracle, Report, Violation};
 
 /// Virtual time without faults after the last step, after which all must be well.
 const CALM: Duration = Duration::from_secs(7);
 /// Times that a node may be woken at one moment before it counts as restless.
 const RESTLESS: u32 = 10_000;
-
-/// What happened in a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct Report {
-    /// Events published.
-    pub published: u64,
-    /// Events delivered, at all receivers.
-    pub delivered: u64,
-    /// Events told missing, at all receivers.
-    pub missed: u64,
-    /// Crashes and goodbyes.
-    pub restarts: u64,
-    /// Times a node was told that another failed.
-    pub failures: u64,
-    /// Times the way to a peer began or ended to lead through another.
-    pub reach_changes: u64,
-    /// Times a node did not publish because its lane was closed.
-    pub closed: u64,
-    /// Inputs handled.
-    pub steps: u64,
-    /// Virtual time that passed.
-    pub elapsed: Duration,
-}
-
-impl Report {
-    /// Adds what happened in another run.
-    pub fn add(&mut self, other: &Self) {
-        self.published += other.published;
-        self.delivered += other.delivered;
-        self.missed += other.missed;
-        self.restarts += other.restarts;
-        self.failures += other.failures;
-        self.reach_changes += other.reach_changes;
-        self.closed += other.closed;
-        self.steps += other.steps;
-        self.elapsed += other.elapsed;
-    }
-}
 
 /// A cluster in virtual time.
 #[derive(Debug)]
@@ -91,6 +54,10 @@ enum Item {
         seat: usize,
     },
     Return {
+        seat: usize,
+    },
+    /// It leaves, if it lingers no longer.
+    Leave {
         seat: usize,
     },
 }
@@ -156,116 +123,16 @@ impl<'a> Simulation<'a> {
         self.oracle.check_calm(&self.seats)
     }
 
-    /// Every fault ends, and who is away comes back.
-    fn calm(&mut self) -> Result<(), String> {
-        self.say(|| "calm".into());
-        self.network.calm();
-        for seat in 0..self.seats.len() {
-            (self.seats[seat].frozen_until, self.seats[seat].slow_until) = (None, None);
-            self.schedule(self.now, Item::Handle { seat });
-            self.look_again(seat);
-        }
-        for name in 0..self.plan.nodes {
-            self.come_back(name)?;
-        }
-        Ok(())
-    }
-
-    fn act(&mut self, step: &Step) -> Result<(), String> {
-        let now = self.now;
-        match step.action {
-            Action::Publish { node, lane, frames, events } => {
-                for _ in 0..frames {
-                    self.publish(node, lane, events)?;
-                }
-            }
-            Action::Cut { from, to, both, lasts } => {
-                self.cut(from, to, lasts);
-                if both {
-                    self.cut(to, from, lasts);
-                }
-            }
-            Action::Isolate { node, lasts } => {
-                for other in 0..self.seats.len() {
-                    self.cut(node, other, lasts);
-                    self.cut(other, node, lasts);
-                }
-            }
-            Action::Crash { node, back_after, noticed, torn } => {
-                if torn {
-                    self.publish_torn(node)?;
-                }
-                let Some(life) = self.end_life(node) else { return Ok(()) };
-                self.schedule(now + back_after, Item::Return { seat: node });
-                if noticed {
-                    self.hint_all(life)?;
-                }
-            }
-            Action::Leave { node, back_after, torn } => {
-                if torn {
-                    self.publish_torn(node)?;
-                }
-                if !self.seats[node].is_frozen(now) && self.seats[node].node.is_some() {
-                    self.leave(node)?;
-                    self.schedule(now + back_after, Item::Return { seat: node });
-                }
-            }
-            Action::Freeze { node, lasts } => {
-                self.seats[node].frozen_until = Some(now + lasts);
-                self.schedule(now + lasts, Item::Handle { seat: node });
-            }
-            Action::Slow { node, lasts } => {
-                self.seats[node].slow_until = Some(now + lasts);
-                self.schedule(now, Item::Handle { seat: node });
-            }
-            Action::Hint { node, of, up } => {
-                let life = self.seats[of].node.as_ref().map(|node| node.identity().incarnation);
-                let link = if up { Link::Up } else { Link::Down };
-                if let Some(life) = life {
-                    self.hint(node, life, link)?;
-                }
-            }
-            Action::Twin { node } => {
-                if self.seats.len() < 2 * self.plan.nodes {
-                    self.seats.push(Seat::new(node));
-                    self.begin_life(self.seats.len() - 1)?;
-                }
-            }
-            Action::Forge { node, which } => self.forge(node, which)?,
-        }
-        Ok(())
-    }
-
-    fn cut(&mut self, from: usize, to: usize, lasts: Duration) {
-        self.network.cut(from, to, self.now + lasts);
-        self.oracle.cut(from, to, self.now + lasts);
-    }
-
     fn publish(&mut self, seat: usize, lane: Lane, events: u16) -> Result<(), String> {
         let Some(frame) = self.number(seat, lane, events)? else { return Ok(()) };
         self.carry(seat, Destination::All, &Packet { frame, via: None });
         self.settle(seat)
     }
 
-    /// The last that a node sends: of each frame it is drawn who gets it.
-    fn publish_torn(&mut self, seat: usize) -> Result<(), String> {
-        for _ in 0..self.rng.usize(1..6) {
-            let (lane, events) = (Lane::ALL[self.rng.usize(..2)], self.rng.u16(1..=20));
-            let Some(frame) = self.number(seat, lane, events)? else { return Ok(()) };
-            let packet = Packet { frame, via: None };
-            for other in (0..self.seats.len()).filter(|other| *other != seat) {
-                if self.rng.bool() {
-                    self.carry_to(seat, other, &packet);
-                }
-            }
-        }
-        self.settle(seat)
-    }
-
     /// The next frame of a node, if it can send one.
     fn number(&mut self, seat: usize, lane: Lane, events: u16) -> Result<Option<Frame>, String> {
         let now = self.now;
-        if self.seats[seat].is_frozen(now) {
+        if self.seats[seat].is_frozen(now) || self.seats[seat].leaving.is_some() {
             return Ok(None);
         }
         let Seat { node: Some(node), clock, .. } = &mut self.seats[seat] else { return Ok(None) };
@@ -280,92 +147,6 @@ impl<'a> Simulation<'a> {
         self.oracle.published(from, lane, events.into(), frame.body.len() as u64)?;
         self.report.published += u64::from(events);
         Ok(Some(frame))
-    }
-
-    fn begin_life(&mut self, seat: usize) -> Result<(), String> {
-        self.lives += 1;
-        let mut incarnation = [0; 16];
-        incarnation[..8].copy_from_slice(&self.rng.u64(..).to_be_bytes());
-        incarnation[8..].copy_from_slice(&self.lives.to_be_bytes());
-        let incarnation = Incarnation(incarnation);
-        let (mut clock, mut started_ms) = (Clock::default(), self.lives);
-        let drift = i32::try_from(self.plan.faults.drift).unwrap_or(0);
-        if drift > 0 {
-            clock.ahead = Duration::from_millis(self.rng.u64(0..100_000));
-            clock.drift = self.rng.i32(-drift..=drift);
-            started_ms = self.rng.u64(0..1_000_000);
-        }
-        let place = &mut self.seats[seat];
-        let name = format!("n{}", place.name).parse().map_err(|e| format!("{e}"))?;
-        let identity = Identity::new(name, incarnation, started_ms);
-        let node = Node::new(identity, self.plan.settings(), clock.local(self.now));
-        *place = Seat { node: Some(node), clock, ..Seat::new(place.name) };
-        self.places.insert(incarnation, seat);
-        let name = place.name;
-        self.oracle.begins(incarnation, name);
-        self.say(|| format!("n{name} begins the life {incarnation:?}"));
-        // The bus tells the links there are.
-        for other in 0..self.seats.len() {
-            if other != seat {
-                self.hint(other, incarnation, Link::Up)?;
-            }
-        }
-        self.settle(seat)
-    }
-
-    /// A life ends; the seat is empty.
-    fn end_life(&mut self, seat: usize) -> Option<Incarnation> {
-        let place = &mut self.seats[seat];
-        let node = place.node.take()?;
-        *place = Seat::new(place.name);
-        let life = node.identity().incarnation;
-        self.places.remove(&life);
-        self.oracle.ends(life);
-        self.report.restarts += 1;
-        Some(life)
-    }
-
-    fn leave(&mut self, seat: usize) -> Result<(), String> {
-        if let Some(node) = &mut self.seats[seat].node {
-            node.leave();
-        }
-        self.drain(seat)?;
-        self.end_life(seat);
-        Ok(())
-    }
-
-    /// A name that nobody bears gets a new life.
-    fn come_back(&mut self, name: usize) -> Result<(), String> {
-        let taken = self.seats.iter().any(|seat| seat.name == name && seat.node.is_some());
-        if taken { Ok(()) } else { self.begin_life(name) }
-    }
-
-    fn hint_all(&mut self, life: Incarnation) -> Result<(), String> {
-        (0..self.seats.len()).try_for_each(|seat| self.hint(seat, life, Link::Down))
-    }
-
-    fn hint(&mut self, seat: usize, life: Incarnation, link: Link) -> Result<(), String> {
-        let now = self.now;
-        let place = &mut self.seats[seat];
-        if place.is_frozen(now) {
-            return Ok(());
-        }
-        if let Some(node) = &mut place.node {
-            node.handle_link(place.clock.local(now), life, link);
-        }
-        self.settle(seat)
-    }
-
-    /// An old packet again, or one that nobody sent.
-    fn forge(&mut self, seat: usize, which: u32) -> Result<(), String> {
-        let packet = self.network.recorded(which / 2);
-        let Some(mut packet) = packet else { return Ok(()) };
-        if which % 2 == 1 {
-            // A stranger's frame; who has the key could make it, and it says nothing.
-            packet.frame.incarnation = Incarnation(std::array::from_fn(|_| self.rng.u8(..)));
-            packet.frame.body = (0..self.rng.usize(..20)).map(|_| self.rng.u8(..)).collect();
-        }
-        self.arrive(seat, packet)
     }
 
     /// Lets time pass: arrivals and deadlines in their order.
@@ -383,6 +164,7 @@ impl<'a> Simulation<'a> {
                 Item::Wake { seat } => self.wake(seat, at)?,
                 Item::Handle { seat } => self.handle_waiting(seat)?,
                 Item::Return { seat } => self.come_back(self.seats[seat].name)?,
+                Item::Leave { seat } => self.leave_if_done(seat)?,
             }
         }
         self.now = self.now.max(until);
@@ -463,6 +245,7 @@ impl<'a> Simulation<'a> {
         if let Some(node) = &self.seats[seat].node {
             self.oracle.check_bounds(node)?;
         }
+        self.leave_if_done(seat)?;
         self.look_again(seat);
         Ok(())
     }

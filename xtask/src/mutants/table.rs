@@ -208,6 +208,13 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         "self.announced = self.announced.max(rumour.position.min(0));",
     ),
     mutation(
+        "leaves-unconfirmed",
+        "a node says goodbye whatever the others have of what it sent",
+        "flow.rs",
+        "(self.position < last).then(|| self",
+        "(self.position > last).then(|| self",
+    ),
+    mutation(
         "holders-not-noted",
         "only its sender is asked for an event",
         "rumour.rs",

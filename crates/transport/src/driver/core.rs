@@ -1,7 +1,7 @@
 //! What sending and receiving share: the node, the lanes, and the clock.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::Thread;
 use std::time::Duration;
 
@@ -24,6 +24,10 @@ pub(super) struct Core {
     planned: AtomicU64,
     /// A test stands the node still; see [`hold`](super::Driver::hold).
     pub(super) held: RwLock<bool>,
+    /// The node is to leave as soon as what it sent is confirmed.
+    pub(super) lingers: AtomicBool,
+    /// Wakes who waits for that: the node had an input.
+    pub(super) progress: Notify,
     /// The sending thread, to be woken.
     pub(super) thread: OnceLock<Thread>,
 }
@@ -39,6 +43,8 @@ impl Core {
             wake: Notify::new(),
             planned: AtomicU64::new(0),
             held: RwLock::new(false),
+            lingers: AtomicBool::new(false),
+            progress: Notify::new(),
             thread: OnceLock::new(),
         }
     }
@@ -79,6 +85,13 @@ impl Core {
     pub(super) fn due_at(&self, deadline: Option<Time>) {
         if deadline.is_some_and(|due| nanos(due.elapsed()) < self.planned.load(Ordering::Relaxed)) {
             self.wake.notify_one();
+        }
+    }
+
+    /// Tells who waits for it that the node had an input.
+    pub(super) fn note_progress(&self) {
+        if self.lingers.load(Ordering::Relaxed) {
+            self.progress.notify_one();
         }
     }
 

@@ -3,10 +3,12 @@
 //! - [`sending`]: publishers send on their own threads while their lane is idle, and
 //!   leave hot lanes to the sending thread.
 //! - [`receiving`]: callbacks of the bus open, order and hand over by themselves.
+//! - [`leaving`]: what is done before the goodbye.
 //! - [`task`]: keeps the deadlines, puts what the node wants sent, and works off what
 //!   callbacks left.
 
 mod core;
+mod leaving;
 mod receiving;
 mod sending;
 mod task;
@@ -75,6 +77,8 @@ pub struct Driver {
     stopped: watch::Sender<bool>,
     /// Not with a bus that is instant.
     thread: Option<thread::JoinHandle<()>>,
+    /// How long it waits at most before its goodbye.
+    linger: Duration,
     task: AsyncMutex<Option<JoinHandle<()>>>,
 }
 
@@ -162,7 +166,8 @@ impl Driver {
         let stopped = watch::Sender::new(false);
         let task = task::run(sending.clone(), receiving.clone(), stopped.subscribe());
         let task: DriverTask = Box::pin(task);
-        Ok((Self { sending, receiving, stopped, thread, task: AsyncMutex::new(None) }, task))
+        let (linger, none) = (settings.linger, AsyncMutex::new(None));
+        Ok((Self { sending, receiving, stopped, thread, linger, task: none }, task))
     }
 
     /// Drives the node from now on, on the tokio runtime of the caller, until `task`
@@ -283,38 +288,6 @@ impl Driver {
             .map_or(true, |task| task.as_ref().is_none_or(|t| !t.is_finished()));
         let thread_runs = self.thread.as_ref().is_none_or(|thread| !thread.is_finished());
         task_runs && (self.sending.is_stopped() || thread_runs)
-    }
-
-    /// Takes no more events, sends what waits, says goodbye and closes the bus. A
-    /// second call waits for the first.
-    pub async fn shutdown(&self) {
-        for lane in &self.core().lanes {
-            lane.close();
-            // Somebody may still be sending.
-            loop {
-                let progress = lane.space.notified();
-                tokio::pin!(progress);
-                progress.as_mut().enable();
-                if lane.is_idle() || !self.is_running() {
-                    break;
-                }
-                progress.await;
-            }
-        }
-        self.core().node().leave();
-        self.stopped.send_replace(true);
-        self.core().wake.notify_one();
-        // Whoever comes second waits here until the first has closed everything; if
-        // the first gave up waiting, the second does it.
-        let mut task = self.task.lock().await;
-        if let Some(running) = task.as_mut() {
-            if !running.is_finished() {
-                let _ended = running.await;
-            }
-            self.sending.stop();
-            self.sending.bus.close().await;
-            *task = None;
-        }
     }
 
     fn core(&self) -> &Core {

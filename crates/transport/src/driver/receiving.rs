@@ -212,6 +212,7 @@ impl Side {
             self.told.push(output);
         }
         core.resume_lanes(&node);
+        core.note_progress();
         core.due_at(node.next_deadline());
         drop(node);
         for output in self.told.drain(..) {

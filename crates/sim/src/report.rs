@@ -1,0 +1,40 @@
+use std::time::Duration;
+
+/// What happened in a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Report {
+    /// Events published.
+    pub published: u64,
+    /// Events delivered, at all receivers.
+    pub delivered: u64,
+    /// Events told missing, at all receivers.
+    pub missed: u64,
+    /// Crashes and goodbyes.
+    pub restarts: u64,
+    /// Times a node was told that another failed.
+    pub failures: u64,
+    /// Times the way to a peer began or ended to lead through another.
+    pub reach_changes: u64,
+    /// Times a node did not publish because its lane was closed.
+    pub closed: u64,
+    /// Inputs handled.
+    pub steps: u64,
+    /// Virtual time that passed.
+    pub elapsed: Duration,
+}
+
+impl Report {
+    /// Adds what happened in another run.
+    pub fn add(&mut self, other: &Self) {
+        self.published += other.published;
+        self.delivered += other.delivered;
+        self.missed += other.missed;
+        self.restarts += other.restarts;
+        self.failures += other.failures;
+        self.reach_changes += other.reach_changes;
+        self.closed += other.closed;
+        self.steps += other.steps;
+        self.elapsed += other.elapsed;
+    }
+}

@@ -1,0 +1,67 @@
+//! The end of a node in good order.
+
+use std::sync::atomic::Ordering;
+
+use tokio::time::{Instant, sleep_until};
+
+use super::Driver;
+
+impl Driver {
+    /// Takes no more events, sends what waits, waits a little until the others have
+    /// confirmed it ([`Settings::linger`](mailmesh_delivery::Settings::linger)), says
+    /// goodbye and closes the bus. A second call waits for the first.
+    pub async fn shutdown(&self) {
+        self.drain().await;
+        self.linger().await;
+        self.core().node().leave();
+        self.stopped.send_replace(true);
+        self.core().wake.notify_one();
+        // Whoever comes second waits here until the first has closed everything; if
+        // the first gave up waiting, the second does it.
+        let mut task = self.task.lock().await;
+        if let Some(running) = task.as_mut() {
+            if !running.is_finished() {
+                let _ended = running.await;
+            }
+            self.sending.stop();
+            self.sending.bus.close().await;
+            *task = None;
+        }
+    }
+
+    /// Closes the lanes, and returns when all that waited in them is sent.
+    async fn drain(&self) {
+        for lane in &self.core().lanes {
+            lane.close();
+            // Somebody may still be sending.
+            loop {
+                let progress = lane.space.notified();
+                tokio::pin!(progress);
+                progress.as_mut().enable();
+                if lane.is_idle() || !self.is_running() {
+                    break;
+                }
+                progress.await;
+            }
+        }
+    }
+
+    /// Waits for the others to confirm what was sent: what they miss after the
+    /// goodbye, nobody could send them again.
+    async fn linger(&self) {
+        let core = self.core();
+        core.lingers.store(true, Ordering::Relaxed);
+        let limit = Instant::now() + self.linger;
+        while self.is_running() && Instant::now() < limit {
+            let until = {
+                let node = core.node();
+                node.lingers_until(core.now())
+            };
+            let Some(until) = until else { return };
+            tokio::select! {
+                () = sleep_until(limit.min(core.start + until.elapsed())) => {}
+                () = core.progress.notified() => {}
+            }
+        }
+    }
+}
