@@ -13,7 +13,6 @@ mod key;
 mod node;
 mod query;
 mod say;
-mod zenoh_threads;
 
 use std::process::ExitCode;
 
@@ -25,9 +24,6 @@ use exit::Failure;
 fn main() -> ExitCode {
     // A usage error exits with 2, as clap does.
     let args = Args::parse();
-    if matches!(args.command, Command::Node(_)) {
-        zenoh_threads::provide();
-    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return Failure::failed(format!("cannot start: {error}")).report(),

@@ -156,8 +156,24 @@ impl ZenohSettings {
                  noticed only after that long",
             );
         }
+        if lingers(LINGER) {
+            warn(
+                "Zenoh was compiled to linger: a link that is cut delays the events of all others \
+                 by up to 10 s; build with `TCP_LINGER_TIMEOUT = \"0\"` and \
+                 `TLS_LINGER_TIMEOUT = \"0\"` below `[env]` in `.cargo/config.toml`",
+            );
+        }
         warnings
     }
+}
+
+/// What Zenoh reads when it is compiled, as we do: for TCP and TLS, seconds.
+const LINGER: [Option<&str>; 2] =
+    [option_env!("TCP_LINGER_TIMEOUT"), option_env!("TLS_LINGER_TIMEOUT")];
+
+/// Whether closing a dead link may block one of Zenoh's threads.
+fn lingers(seconds: [Option<&str>; 2]) -> bool {
+    seconds.into_iter().any(|seconds| seconds != Some("0"))
 }
 
 fn check_mode(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError> {
@@ -307,4 +323,17 @@ fn unknown_field(message: &str) -> Option<(String, Vec<String>)> {
     let (key, rest) = rest.split_once('`')?;
     let known = rest.split('`').skip(1).step_by(2).map(str::to_owned).collect();
     Some((key.to_owned(), known))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_workspace_is_built_without_linger_and_who_is_not_is_warned() {
+        assert!(!lingers(LINGER), "{LINGER:?}: see .cargo/config.toml");
+        assert!(
+            lingers([None, None]) && lingers([Some("0"), None]) && lingers([Some("0"), Some("10")])
+        );
+    }
 }
