@@ -78,3 +78,31 @@ fn a_receiver_that_leaves_is_not_waited_for() {
     mesh.carry();
     assert!(mesh.nodes[&id(1)].is_open(Lane::Events));
 }
+
+/// 64 MB/s: a million events of 64 bytes a second.
+#[test]
+fn a_peer_that_is_gone_for_an_hour_at_full_rate_costs_what_the_bounds_say() {
+    let mut mesh = Mesh::of_two();
+    mesh.start(3, "c");
+    mesh.run(100);
+    let (body, settings) = (bytes::Bytes::from(vec![7; 256_000]), Settings::default());
+    mesh.cut(1, 3);
+    let (mut most, mut late) = (0, 0);
+    for _ in 0..90_000 {
+        mesh.now += 40;
+        for _ in 0..10 {
+            let node = mesh.nodes.get_mut(&id(1)).unwrap();
+            late += u32::from(!node.is_open(Lane::Events));
+            let frame = node.send(at(mesh.now), Lane::Events, 1_000, body.clone()).unwrap();
+            mesh.put(id(1), Destination::All, &frame);
+        }
+        mesh.deadlines();
+        mesh.seen.values_mut().for_each(Vec::clear);
+        most = most.max(mesh.nodes[&id(1)].replay_bytes());
+        assert!(mesh.nodes[&id(2)].relay_bytes() <= settings.relay_bytes);
+    }
+    assert!(most > settings.replay_bytes * 9 / 10 && most <= settings.replay_bytes, "{most}");
+    // c keeps the lane closed for half a second, once.
+    assert!(late <= 150, "{late}");
+    assert_eq!(mesh.nodes[&id(1)].position(Lane::Events), 900_000_000);
+}
