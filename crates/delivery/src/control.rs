@@ -53,6 +53,13 @@ pub(crate) struct Knowledge {
     pub(crate) sent: [u64; 2],
 }
 
+impl Knowledge {
+    /// Whether who tells this has all that it knows to be sent.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.positions.iter().zip(self.sent).all(|(position, sent)| *position >= sent)
+    }
+}
+
 /// A message of the protocol.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Control {

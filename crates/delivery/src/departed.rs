@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::control::Knowledge;
 use crate::peer::Peer;
 use crate::{Incarnation, LeaveReason};
 
@@ -18,6 +19,8 @@ pub(crate) struct Departed {
 struct Gone {
     ticket: u64,
     peer: Option<Box<Peer>>,
+    /// How far its events were taken, of one that said goodbye: who still misses some asks.
+    last: Option<Knowledge>,
 }
 
 /// What is remembered of an incarnation.
@@ -33,18 +36,23 @@ pub(crate) enum Memory {
 impl Departed {
     pub(crate) fn remember(&mut self, mut peer: Peer, reason: LeaveReason, limit: usize) {
         peer.settle();
-        let incarnation = peer.info.incarnation;
+        let (incarnation, last) = (peer.info.incarnation, Some(peer.knowledge()));
         let peer = (reason != LeaveReason::Bye).then(|| Box::new(peer));
-        self.keep(incarnation, peer, limit);
+        self.keep(incarnation, (peer, last), limit);
     }
 
-    fn keep(&mut self, incarnation: Incarnation, peer: Option<Box<Peer>>, limit: usize) {
+    fn keep(
+        &mut self,
+        incarnation: Incarnation,
+        (peer, last): (Option<Box<Peer>>, Option<Knowledge>),
+        limit: usize,
+    ) {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
         if self.peers.contains_key(&incarnation) {
             self.order.retain(|(_, other)| *other != incarnation);
         }
-        self.peers.insert(incarnation, Gone { ticket, peer });
+        self.peers.insert(incarnation, Gone { ticket, peer, last });
         self.order.push_back((ticket, incarnation));
         while self.peers.len() > limit
             && let Some((ticket, oldest)) = self.order.pop_front()
@@ -58,12 +66,18 @@ impl Departed {
     /// Notes that an incarnation never seen said goodbye: what of it comes late must
     /// not be taken for a life.
     pub(crate) fn end(&mut self, incarnation: Incarnation, limit: usize) {
-        self.keep(incarnation, None, limit);
+        self.keep(incarnation, (None, None), limit);
     }
 
     /// A peer that was silent, and may come back.
     pub(crate) fn silent(&self, incarnation: Incarnation) -> Option<&Peer> {
         self.peers.get(&incarnation)?.peer.as_deref()
+    }
+
+    /// What is known of one that left.
+    pub(crate) fn knowledge(&self, incarnation: Incarnation) -> Option<Knowledge> {
+        let gone = self.peers.get(&incarnation)?;
+        gone.peer.as_ref().map(|peer| peer.knowledge()).or(gone.last)
     }
 
     /// Whether it said goodbye.

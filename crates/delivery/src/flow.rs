@@ -2,13 +2,21 @@
 //!
 //! Receivers confirm what they have taken; a lane is open while its slowest
 //! *active* receiver has less than a window unconfirmed. One that confirms nothing
-//! for a while is set aside: it is no longer waited for, and catches up by asking.
+//! for a while is set aside: it is no longer waited for, and catches up by asking. So is
+//! one that confirms, but holds up others that have confirmed everything.
 //! (As NORM's and Aeron's flow control with receiver time-out.)
 
 use std::collections::VecDeque;
 
 use crate::frame::FRAME_COST;
 use crate::{Settings, Time};
+
+/// Who confirms less than a window by so many in a lag timeout confirms nothing: 64 KiB by
+/// default, 128 KiB a second.
+const PARTS: u64 = 64;
+/// In so many lag timeouts a receiver must confirm a window while others have nothing to
+/// do: 2 MiB a second by default.
+const PATIENCE: u32 = 4;
 
 /// What was sent in one lane and may not be confirmed yet.
 #[derive(Debug, Clone, Default)]
@@ -63,8 +71,13 @@ pub(crate) struct Confirmed {
     position: u64,
     /// Bytes of ours up to there.
     bytes: u64,
-    /// When it last confirmed something, or had nothing to confirm.
+    /// When it last confirmed a part of a window, or had nothing to confirm; and the bytes
+    /// up to there.
     progressed: Time,
+    progressed_bytes: u64,
+    /// Since when it keeps its lane closed, and the bytes that it had confirmed then; until
+    /// it has confirmed a window more, or everything.
+    waited_for: Option<(Time, u64)>,
     /// It is not waited for.
     set_aside: bool,
 }
@@ -72,19 +85,33 @@ pub(crate) struct Confirmed {
 impl Confirmed {
     /// A receiver that begins at `position`, after so many bytes.
     pub(crate) fn at(position: u64, bytes: u64, now: Time) -> Self {
-        Self { position, bytes, progressed: now, set_aside: false }
+        Self {
+            position,
+            bytes,
+            progressed: now,
+            progressed_bytes: bytes,
+            waited_for: None,
+            set_aside: false,
+        }
     }
 
     /// A receiver that was away: not waited for until it has caught up.
     pub(crate) fn behind(now: Time) -> Self {
-        Self { position: 0, bytes: 0, progressed: now, set_aside: true }
+        Self { set_aside: true, ..Self::at(0, 0, now) }
     }
 
     /// An event is sent after the event `last`: a receiver that had everything
     /// has something to confirm from now on.
     pub(crate) fn on_sending(&mut self, last: u64, now: Time) {
         if self.position >= last {
-            self.progressed = now;
+            (self.progressed, self.progressed_bytes) = (now, self.bytes);
+        }
+    }
+
+    /// Something was sent.
+    pub(crate) fn on_sent(&mut self, sent: &Outstanding, settings: &Settings, now: Time) {
+        if self.waited_for.is_none() && self.closes(sent, settings) {
+            self.waited_for = Some((now, self.bytes));
         }
     }
 
@@ -101,7 +128,11 @@ impl Confirmed {
         if position > self.position {
             self.position = position;
             self.bytes = sent.up_to(position).max(self.bytes);
-            self.progressed = now;
+            let (is_all, window) = (position == last, settings.window as u64);
+            if is_all || self.bytes - self.progressed_bytes >= window / PARTS {
+                (self.progressed, self.progressed_bytes) = (now, self.bytes);
+            }
+            self.waited_for.take_if(|(_, had)| is_all || self.bytes - *had >= window);
         }
         if sent.total - self.bytes <= settings.window as u64 {
             self.set_aside = false;
@@ -113,9 +144,19 @@ impl Confirmed {
         !self.set_aside && sent.total.saturating_sub(self.bytes) >= settings.window as u64
     }
 
-    /// When it is set aside, if it keeps its lane closed until then.
-    pub(crate) fn deadline(&self, settings: &Settings) -> Time {
-        self.progressed + settings.lag_timeout
+    /// Whether it has confirmed everything, and would take more.
+    pub(crate) fn is_idle(&self, sent: &Outstanding) -> bool {
+        !self.set_aside && self.bytes == sent.total
+    }
+
+    /// When it is set aside, if it keeps its lane closed until then; sooner if others
+    /// `are_idle` meanwhile.
+    pub(crate) fn deadline(&self, are_idle: bool, settings: &Settings) -> Time {
+        let stalled = self.progressed + settings.lag_timeout;
+        match self.waited_for.filter(|_| are_idle) {
+            Some((since, _)) => stalled.min(since + settings.lag_timeout * PATIENCE),
+            None => stalled,
+        }
     }
 
     /// Until when it is worth waiting for the receiver to confirm everything up to
@@ -130,6 +171,7 @@ impl Confirmed {
     }
 
     pub(crate) fn set_aside(&mut self) {
+        self.waited_for = None;
         self.set_aside = true;
     }
 
@@ -178,7 +220,7 @@ mod tests {
         let settings = settings();
         let mut receiver = Confirmed::at(0, 0, at(0));
         receiver.on_sending(0, at(100));
-        assert_eq!(receiver.deadline(&settings), at(600));
+        assert_eq!(receiver.deadline(false, &settings), at(600));
         receiver.set_aside();
         let mut sent = sent(50);
         assert!(!receiver.closes(&sent, &settings));
@@ -187,7 +229,26 @@ mod tests {
         assert!(receiver.is_set_aside());
         receiver.on_ack(450, 500, &sent, &settings, at(800));
         assert!(!receiver.is_set_aside());
-        assert_eq!(receiver.deadline(&settings), at(1_300));
+        assert_eq!(receiver.deadline(false, &settings), at(1_300));
+    }
+
+    #[test]
+    fn who_confirms_little_is_set_aside_all_the_same() {
+        let settings = settings();
+        let mut receiver = Confirmed::at(0, 0, at(0));
+        let sent = sent(10);
+        receiver.on_sent(&sent, &settings, at(100));
+        // An event of a frame at a time is no progress; a frame is, but a slow one.
+        receiver.on_ack(1, 100, &sent, &settings, at(200));
+        assert_eq!(receiver.deadline(false, &settings), at(500));
+        receiver.on_ack(10, 100, &sent, &settings, at(300));
+        assert_eq!(receiver.deadline(false, &settings), at(800));
+        receiver.on_ack(20, 100, &sent, &settings, at(2_000));
+        assert_eq!(receiver.deadline(false, &settings), at(2_500));
+        assert_eq!(receiver.deadline(true, &settings), at(2_100), "others wait for it");
+        receiver.on_ack(100, 100, &sent, &settings, at(2_050));
+        assert!(receiver.is_idle(&sent));
+        assert_eq!(receiver.deadline(true, &settings), at(2_550));
     }
 
     #[test]

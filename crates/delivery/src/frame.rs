@@ -61,4 +61,12 @@ impl Frame {
         let body = if self.wire.is_some() { Bytes::new() } else { self.body.clone() };
         Self { body, ..self.clone() }
     }
+
+    /// The same of a frame that tells a status, unless it is longer than any need be.
+    pub(crate) fn for_introduction(&self) -> Option<Self> {
+        (self.cost() <= MAX_INTRODUCTION).then(|| self.for_others())
+    }
 }
+
+/// A status with a full digest costs a third of this.
+const MAX_INTRODUCTION: usize = 16 << 10;

@@ -22,6 +22,12 @@ impl Holders {
     /// A peer says that it has everything up to these numbers.
     pub(crate) fn note(&mut self, who: Incarnation, positions: [u64; 2]) {
         if let Some(holder) = self.0.iter_mut().find(|holder| holder.who == who) {
+            for lane in Lane::ALL.map(Lane::index) {
+                // What it lacked because it had not come that far, it has now.
+                if positions[lane] > holder.positions[lane] {
+                    holder.from[lane] = holder.from[lane].min(holder.positions[lane] + 1);
+                }
+            }
             holder.positions = positions;
             return;
         }

@@ -281,7 +281,7 @@ impl Node {
             }
         }
         if let Some(peer) = self.membership.get_mut(from) {
-            peer.introduction = Some(frame.for_others());
+            peer.introduction = frame.for_introduction();
             for (stream, position) in peer.streams.iter_mut().zip(status.positions) {
                 stream.on_position(now, position);
             }

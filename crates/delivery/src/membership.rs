@@ -127,8 +127,9 @@ impl Membership {
 
     /// When a receiver that keeps the lane closed is set aside.
     pub(crate) fn lag_deadline(&self, lane: Lane, sent: &Outstanding) -> Option<Time> {
+        let are_idle = self.are_idle(lane, sent);
         let confirmed = self.closing(lane, sent).map(|peer| &peer.confirmed[lane.index()]);
-        confirmed.map(|confirmed| confirmed.deadline(&self.settings)).min()
+        confirmed.map(|confirmed| confirmed.deadline(are_idle, &self.settings)).min()
     }
 
     /// Until when it is worth waiting for the receivers to confirm everything up to the
@@ -148,12 +149,25 @@ impl Membership {
         self.active().filter(move |peer| peer.confirmed[lane.index()].closes(sent, &self.settings))
     }
 
+    /// Whether some receiver has confirmed everything, while the lane is closed.
+    fn are_idle(&self, lane: Lane, sent: &Outstanding) -> bool {
+        self.active().any(|peer| peer.confirmed[lane.index()].is_idle(sent))
+    }
+
+    /// Something was sent.
+    pub(crate) fn on_sent(&mut self, now: Time, lane: Lane, sent: &Outstanding) {
+        let settings = self.settings;
+        for peer in self.peers.values_mut() {
+            peer.confirmed[lane.index()].on_sent(sent, &settings, now);
+        }
+    }
+
     /// Sets aside who keeps the lane closed and confirmed nothing for too long.
     pub(crate) fn set_aside(&mut self, now: Time, lane: Lane, sent: &Outstanding) -> u64 {
-        let mut count = 0;
+        let (mut count, are_idle) = (0, self.are_idle(lane, sent));
         for peer in self.peers.values_mut() {
             let confirmed = &mut peer.confirmed[lane.index()];
-            let overdue = confirmed.deadline(&self.settings) <= now;
+            let overdue = confirmed.deadline(are_idle, &self.settings) <= now;
             if overdue && confirmed.closes(sent, &self.settings) {
                 confirmed.set_aside();
                 count += 1;

@@ -113,6 +113,7 @@ impl Node {
         let outstanding = &mut self.outstanding[lane.index()];
         outstanding.on_sent(now, last, frame.body.len());
         outstanding.forget(2 * self.settings.window as u64);
+        self.membership.on_sent(now, lane, outstanding);
         self.repair.keep_sent(lane, frame.clone());
         Ok(frame)
     }

@@ -121,6 +121,7 @@ impl Peer {
         self.holders = Holders::default();
         self.followers.clear();
         self.askers.clear();
+        self.introduction = None;
         self.info.reach = Reach::Direct;
     }
 

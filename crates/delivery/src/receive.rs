@@ -7,6 +7,10 @@ use std::time::Duration;
 
 use crate::{Frame, Settings, Time};
 
+/// After a hole of which nothing came for the whole time, the next has so much less of it,
+/// until something comes.
+const HOPELESS: u32 = 8;
+
 /// Events in order, or a hole where some should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Released {
@@ -242,12 +246,15 @@ impl ReceiveStream {
         if self.rumoured.is_some_and(|rumour| rumour.due <= now) {
             self.believe_rumour(now);
         }
-        let hole = self.hole?;
-        if hole.give_up_at <= now {
-            // Nothing came for all that time: nothing will, of any hole.
-            self.finish(out);
-            return None;
+        if self.hole?.give_up_at <= now {
+            // Nothing came for all that time. What follows was not asked for yet.
+            self.give_up_hole(u64::MAX, out);
+            self.reopen_hole(now, Duration::ZERO);
+            let less = now + self.settings.repair_timeout / HOPELESS;
+            let hole = self.hole.as_mut()?;
+            hole.give_up_at = less;
         }
+        let hole = self.hole?;
         if hole.ask_at > now {
             return None;
         }

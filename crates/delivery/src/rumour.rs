@@ -54,7 +54,8 @@ impl Membership {
         ctx: &mut Context<'_>,
     ) {
         let is_sound = !told.positions.contains(&u64::MAX) && !told.sent.contains(&u64::MAX);
-        if !self.peers.contains_key(&from) || !is_sound {
+        // Of itself it tells by its heartbeats; its own events it has in another ring.
+        if !self.peers.contains_key(&from) || !is_sound || told.of == from {
             return;
         }
         let Some(peer) = self.peers.get_mut(&told.of) else {
@@ -88,7 +89,7 @@ impl Membership {
         self.on_knowledge(now, from, told, ctx);
         if let Some(peer) = self.peers.get_mut(&told.of)
             && let Some(ending) = &mut peer.ending
-            && (told.in_doubt || ending.reason == LeaveReason::Bye)
+            && (if ending.reason == LeaveReason::Bye { told.is_complete() } else { told.in_doubt })
         {
             ending.on_answer(from);
         }
@@ -113,8 +114,8 @@ impl Membership {
         let Some(peer) = self.peers.get_mut(&of) else {
             let (positions, sent) = ([0; 2], [0; 2]);
             let unknown = Knowledge { of, beat: 0, positions, in_doubt: true, sent };
-            let silent = self.departed.silent(of).map(|peer| peer.knowledge());
-            let know = Knowledge { in_doubt: true, ..silent.unwrap_or(unknown) };
+            let known = self.departed.knowledge(of).unwrap_or(unknown);
+            let know = Knowledge { in_doubt: true, ..known };
             ctx.send.push((to, Control::Know(know)));
             return;
         };

@@ -51,8 +51,9 @@ pub trait Bus: Send + Sync + 'static {
     /// A peer joined: more will be put for it alone.
     fn expect(&self, peer: Incarnation);
 
-    /// Frees what is kept for a peer that left.
-    fn forget(&self, peer: Incarnation);
+    /// Frees what is kept for a peer that left; `for_good` if it said so, or has a new
+    /// life, so that it need not be looked for.
+    fn forget(&self, peer: Incarnation, for_good: bool);
 
     /// Closes the bus, after what was put has been handed to the links.
     fn close(&self) -> BusFuture<'_>;

@@ -190,7 +190,7 @@ impl Bus for MemoryBus {
 
     fn expect(&self, _peer: Incarnation) {}
 
-    fn forget(&self, _peer: Incarnation) {}
+    fn forget(&self, _peer: Incarnation, _for_good: bool) {}
 
     fn close(&self) -> BusFuture<'_> {
         self.hub.close(self.incarnation);

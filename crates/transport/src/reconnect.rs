@@ -6,7 +6,7 @@
 //! that they are connected to (gossip): so a short-lived session of ours that connects
 //! to the peer found and to us is enough for the two to connect.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,32 +40,50 @@ const INTRODUCTION: Duration = Duration::from_secs(2);
 /// Peers whose link closed, until it opens again.
 #[derive(Debug, Default)]
 pub(crate) struct Missing {
-    peers: Mutex<BTreeSet<Incarnation>>,
+    noted: Mutex<Noted>,
     more: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Noted {
+    /// Since when each is missing.
+    missing: BTreeMap<Incarnation, Instant>,
+    /// The last that left for good: the end of their links says nothing.
+    gone: VecDeque<Incarnation>,
 }
 
 impl Missing {
     /// The way to a peer opened or closed.
     pub(crate) fn note(&self, peer: Incarnation, link: Link) {
-        let mut peers = self.peers.lock();
+        let mut noted = self.noted.lock();
         match link {
             Link::Up => {
-                peers.remove(&peer);
+                noted.missing.remove(&peer);
             }
-            Link::Down if peers.len() < MOST_MISSING => {
-                peers.insert(peer);
+            Link::Down if noted.missing.len() < MOST_MISSING && !noted.gone.contains(&peer) => {
+                noted.missing.insert(peer, Instant::now());
                 self.more.notify_one();
             }
             Link::Down => {}
         }
     }
 
-    fn is_empty(&self) -> bool {
-        self.peers.lock().is_empty()
+    /// A peer said goodbye, or has a new life: this one never comes back.
+    pub(crate) fn is_gone(&self, peer: Incarnation) {
+        let mut noted = self.noted.lock();
+        noted.missing.remove(&peer);
+        if noted.gone.len() >= MOST_MISSING {
+            noted.gone.pop_front();
+        }
+        noted.gone.push_back(peer);
     }
 
-    fn give_up(&self) {
-        self.peers.lock().clear();
+    /// For how long the one is missing that is so for the shortest time; without those
+    /// that are given up. `None` if nobody is.
+    fn shortest(&self) -> Option<Duration> {
+        let mut noted = self.noted.lock();
+        noted.missing.retain(|_, since| since.elapsed() <= AT_ALL);
+        noted.missing.values().map(Instant::elapsed).min()
     }
 }
 
@@ -96,16 +114,13 @@ impl Drop for Reconnector {
 }
 
 async fn look_for(session: &Session, settings: &ZenohSettings, missing: &Missing) {
-    let begin = Instant::now();
-    while !missing.is_empty() && !session.is_closed() {
-        if begin.elapsed() > AT_ALL {
-            missing.give_up();
-            return;
-        }
+    while let Some(missing_for) = missing.shortest()
+        && !session.is_closed()
+    {
         if let Err(error) = look_once(session, settings).await {
             tracing::debug!(%error, "looking for missing peers failed; Zenoh looks for them too");
         }
-        sleep(if begin.elapsed() < BRISK { PAUSE[0] } else { PAUSE[1] }).await;
+        sleep(if missing_for < BRISK { PAUSE[0] } else { PAUSE[1] }).await;
     }
 }
 
@@ -158,4 +173,37 @@ async fn introduce(
         sleep(Duration::from_millis(10)).await;
     }
     matchmaker.close().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(n: u8) -> Incarnation {
+        Incarnation([n; 16])
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_left_for_good_is_not_looked_for_whichever_is_known_first() {
+        let missing = Missing::default();
+        missing.note(id(1), Link::Down);
+        missing.is_gone(id(1));
+        missing.is_gone(id(2));
+        missing.note(id(2), Link::Down);
+        assert_eq!(missing.shortest(), None);
+        missing.note(id(3), Link::Down);
+        tokio::time::advance(Duration::from_secs(400)).await;
+        missing.note(id(4), Link::Down);
+        assert_eq!(missing.shortest(), Some(Duration::ZERO), "looked for briskly again");
+        missing.note(id(4), Link::Up);
+        assert_eq!(missing.shortest(), Some(Duration::from_secs(400)));
+        tokio::time::advance(AT_ALL).await;
+        assert_eq!(missing.shortest(), None, "given up, each in its time");
+        for n in 0..2_000_u128 {
+            missing.is_gone(Incarnation(n.to_be_bytes()));
+            missing.note(Incarnation((n << 64).to_be_bytes()), Link::Down);
+        }
+        let noted = missing.noted.lock();
+        assert_eq!((noted.missing.len(), noted.gone.len()), (MOST_MISSING, MOST_MISSING));
+    }
 }

@@ -35,6 +35,7 @@ pub struct ZenohBus {
     peers: DashMap<Incarnation, Publisher<'static>>,
     _subscribers: [Subscriber<()>; 3],
     _token: LivelinessToken,
+    missing: Arc<Missing>,
     _reconnector: Reconnector,
 }
 
@@ -96,7 +97,7 @@ impl ZenohBus {
             .declare_token(keys.alive(incarnation))
             .await
             .map_err(|error| declare_error("the liveliness token", &error))?;
-        let reconnector = Reconnector::start(session.clone(), settings.clone(), missing);
+        let reconnector = Reconnector::start(session.clone(), settings.clone(), missing.clone());
         Ok(Self {
             session,
             keys,
@@ -106,6 +107,7 @@ impl ZenohBus {
             peers: DashMap::new(),
             _subscribers: [everything, own, alive],
             _token: token,
+            missing,
             _reconnector: reconnector,
         })
     }
@@ -151,8 +153,11 @@ impl Bus for ZenohBus {
         }
     }
 
-    fn forget(&self, peer: Incarnation) {
+    fn forget(&self, peer: Incarnation, for_good: bool) {
         self.peers.remove(&peer);
+        if for_good {
+            self.missing.is_gone(peer);
+        }
     }
 
     fn close(&self) -> BusFuture<'_> {

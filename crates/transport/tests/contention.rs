@@ -105,7 +105,7 @@ impl Bus for Networked {
 
     fn expect(&self, _peer: Incarnation) {}
 
-    fn forget(&self, _peer: Incarnation) {}
+    fn forget(&self, _peer: Incarnation, _for_good: bool) {}
 
     fn close(&self) -> BusFuture<'_> {
         self.0.close()
@@ -277,7 +277,7 @@ impl Bus for Slow {
 
     fn expect(&self, _peer: Incarnation) {}
 
-    fn forget(&self, _peer: Incarnation) {}
+    fn forget(&self, _peer: Incarnation, _for_good: bool) {}
 
     fn close(&self) -> BusFuture<'_> {
         self.inner.close()

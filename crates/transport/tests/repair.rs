@@ -38,7 +38,7 @@ impl Bus for Lossy {
 
     fn expect(&self, _peer: Incarnation) {}
 
-    fn forget(&self, _peer: Incarnation) {}
+    fn forget(&self, _peer: Incarnation, _for_good: bool) {}
 
     fn close(&self) -> BusFuture<'_> {
         self.inner.close()

@@ -14,6 +14,8 @@ pub(crate) struct Mesh {
     pub(crate) seen: BTreeMap<Incarnation, Vec<Output>>,
     /// Pairs that do not hear each other.
     pub(crate) cut: Vec<(Incarnation, Incarnation)>,
+    /// Loses the events that are sent to it alone.
+    pub(crate) deaf_to_repair: Option<Incarnation>,
 }
 
 pub(crate) fn id(n: u8) -> Incarnation {
@@ -26,7 +28,13 @@ pub(crate) fn at(ms: u64) -> Time {
 
 impl Mesh {
     pub(crate) fn new() -> Self {
-        Self { now: 0, nodes: BTreeMap::new(), seen: BTreeMap::new(), cut: Vec::new() }
+        Self {
+            now: 0,
+            nodes: BTreeMap::new(),
+            seen: BTreeMap::new(),
+            cut: Vec::new(),
+            deaf_to_repair: None,
+        }
     }
 
     pub(crate) fn start(&mut self, n: u8, name: &str) {
@@ -90,7 +98,9 @@ impl Mesh {
                 Destination::All => true,
                 Destination::One(one) => one == *incarnation,
             };
-            let cut = self.cut.contains(&(from, *incarnation));
+            let is_data = matches!(frame.kind, FrameKind::Data(_));
+            let deaf = to != Destination::All && self.deaf_to_repair == Some(*incarnation);
+            let cut = self.cut.contains(&(from, *incarnation)) || is_data && deaf;
             if addressed && !cut && *incarnation != from {
                 if frame.incarnation == from {
                     node.handle_frame(at(self.now), frame.clone());

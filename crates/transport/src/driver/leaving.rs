@@ -1,10 +1,17 @@
 //! The end of a node in good order.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::Driver;
+
+/// How long what waits in the lanes may take to be sent: at the least that a receiver may
+/// take without being set aside, a full lane is empty before.
+const DRAIN: Duration = Duration::from_secs(10);
+/// How often it is looked whether the driver still runs.
+const GLANCE: Duration = Duration::from_millis(100);
 
 impl Driver {
     /// Takes no more events, sends what waits, waits a little until the others have
@@ -29,8 +36,10 @@ impl Driver {
         }
     }
 
-    /// Closes the lanes, and returns when all that waited in them is sent.
+    /// Closes the lanes, and returns when all that waited in them is sent, or receivers
+    /// let too little through.
     async fn drain(&self) {
+        let limit = Instant::now() + DRAIN;
         for lane in &self.core().lanes {
             lane.close();
             // Somebody may still be sending.
@@ -41,7 +50,16 @@ impl Driver {
                 if lane.is_idle() || !self.is_running() {
                     break;
                 }
-                progress.await;
+                if Instant::now() >= limit {
+                    let bytes = lane.waiting_bytes();
+                    tracing::warn!(
+                        bytes,
+                        "events that waited were not sent: the others took too little; the node leaves"
+                    );
+                    break;
+                }
+                // Nothing tells that the driver has ended by a bug.
+                let _looked_again = timeout(GLANCE, progress).await;
             }
         }
     }

@@ -12,7 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use mailmesh_delivery::{Destination, Frame, FrameKind, Incarnation, Node, Output};
+use mailmesh_delivery::{Destination, Frame, FrameKind, Incarnation, LeaveReason, Node, Output};
 use parking_lot::Mutex;
 
 use super::core::Core;
@@ -37,7 +37,10 @@ pub(super) enum Outgoing {
         frame: Frame,
     },
     Expect(Incarnation),
-    Forget(Incarnation),
+    Forget {
+        peer: Incarnation,
+        for_good: bool,
+    },
 }
 
 pub(super) struct Receiving {
@@ -204,8 +207,9 @@ impl Side {
                 Output::Joined(ref peer) => {
                     self.outgoing.push_back(Outgoing::Expect(peer.incarnation));
                 }
-                Output::Left { ref peer, .. } => {
-                    self.outgoing.push_back(Outgoing::Forget(peer.incarnation));
+                Output::Left { ref peer, reason } => {
+                    let (peer, for_good) = (peer.incarnation, reason != LeaveReason::Failed);
+                    self.outgoing.push_back(Outgoing::Forget { peer, for_good });
                 }
                 _ => {}
             }

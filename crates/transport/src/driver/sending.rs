@@ -158,9 +158,9 @@ impl Sending {
                 self.put(to, channel, &frame);
             }
             Outgoing::Expect(peer) => self.bus.expect(peer),
-            Outgoing::Forget(peer) => {
+            Outgoing::Forget { peer, for_good } => {
                 self.put_bundle(bundle);
-                self.bus.forget(peer);
+                self.bus.forget(peer, for_good);
             }
         }
     }

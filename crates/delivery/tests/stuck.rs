@@ -1,0 +1,177 @@
+//! What one peer does or says does not hold up, or lose, what others have.
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
+
+mod common;
+
+use common::*;
+use mailmesh_delivery::*;
+
+fn mesh_of(names: &[&str], settings: Settings) -> Mesh {
+    let mut mesh = Mesh::new();
+    for (n, name) in (1..).zip(names) {
+        mesh.start_with(n, name, settings);
+    }
+    (1..=names.len()).for_each(|n| drop(mesh.take(n as u8)));
+    mesh
+}
+
+fn publish_large(mesh: &mut Mesh, n: u8, body: &bytes::Bytes) {
+    let node = mesh.nodes.get_mut(&id(n)).unwrap();
+    let frame = node.send(at(mesh.now), Lane::Events, 1, body.clone()).unwrap();
+    mesh.put(id(n), Destination::All, &frame);
+    mesh.carry();
+}
+
+fn missed(outputs: &[Output]) -> Vec<(u64, u64)> {
+    let of = |output: &Output| match output {
+        Output::Gap(gap) => Some((gap.first, gap.missed)),
+        _ => None,
+    };
+    outputs.iter().filter_map(of).collect()
+}
+
+/// b hears nobody until it asks everybody, a itself too, whether a lives.
+fn b_has_asked_a_about_itself() -> Mesh {
+    let mut settings = Settings::default();
+    settings.replay_bytes = 0;
+    let mut mesh = mesh_of(&["a", "b", "c"], settings);
+    mesh.publish(1, 1);
+    mesh.run(3_000);
+    mesh.cut = vec![(id(1), id(2)), (id(3), id(2))];
+    // The failure timeout less the time to ask, to the millisecond after the last heartbeat.
+    let heard = mesh.nodes[&id(2)].peers().find(|p| p.incarnation == id(1)).unwrap().last_heard;
+    let asks_at = heard.elapsed().as_millis() as u64 + 2_700;
+    while mesh.now + 1 < asks_at {
+        mesh.run(1);
+    }
+    mesh.cut.clear();
+    mesh.run(3_000);
+    mesh.take(2);
+    mesh
+}
+
+#[test]
+fn a_sender_that_was_asked_about_itself_is_not_asked_for_what_it_no_longer_has() {
+    let mut mesh = b_has_asked_a_about_itself();
+    mesh.cut = vec![(id(1), id(2)), (id(1), id(3))];
+    mesh.publish(1, 1);
+    mesh.cut.clear();
+    mesh.publish(1, 1);
+    mesh.run(200);
+    assert_eq!(missed(&mesh.take(2)), [(2, 1)]);
+}
+
+#[test]
+fn a_hole_that_nothing_fills_takes_nothing_else_with_it() {
+    let mut settings = Settings::default();
+    settings.replay_bytes = 64 << 20;
+    let mut mesh = mesh_of(&["a", "b"], settings);
+    let body = bytes::Bytes::from(vec![7; 10_000]);
+    // b asks in vain for the first event: what is sent again to it alone is lost.
+    mesh.cut = vec![(id(1), id(2))];
+    publish_large(&mut mesh, 1, &body);
+    mesh.cut.clear();
+    mesh.deaf_to_repair = Some(id(2));
+    for _ in 0..480 {
+        publish_large(&mut mesh, 1, &body);
+        mesh.run(10);
+    }
+    mesh.run(300);
+    mesh.deaf_to_repair = None;
+    mesh.run(3_000);
+    let seen = mesh.take(2);
+    assert_eq!(missed(&seen), [(1, 1)], "what did not fit behind the hole is asked for");
+    assert_eq!(deliveries(&seen).len(), 480);
+}
+
+#[test]
+fn who_lacked_an_event_is_asked_again_when_it_has_it() {
+    for goodbye in [true, false] {
+        let mut mesh = mesh_of(&["a", "b", "c", "d"], Settings::default());
+        mesh.publish(1, 2);
+        mesh.run(2_000);
+        mesh.cut(2, 4);
+        mesh.run(5_000);
+        (1..=4).for_each(|n| drop(mesh.take(n)));
+        // Its last words reach d alone, which b does not hear.
+        mesh.cut.extend([(id(1), id(2)), (id(1), id(3))]);
+        mesh.publish(1, 3);
+        mesh.cut.retain(|cut| cut.0 != id(1));
+        if goodbye {
+            mesh.nodes.get_mut(&id(1)).unwrap().leave();
+            mesh.carry();
+        }
+        mesh.nodes.remove(&id(1));
+        mesh.run(10_000);
+        for n in [2, 3, 4] {
+            let seen = mesh.take(n);
+            assert_eq!((deliveries(&seen), missed(&seen)), (vec![3], vec![]), "{n}, {goodbye}");
+        }
+    }
+}
+
+/// b confirms so many events of a each 400 ms, of frames of 60 kB with 1,000 events; frames
+/// that a sends in half a minute.
+fn sent_while_b_confirms(events: u64) -> usize {
+    let mut mesh = mesh_of(&["a", "b", "c"], Settings::default());
+    mesh.nodes.remove(&id(2));
+    let body = bytes::Bytes::from(vec![7; 60_000]);
+    let (mut sent, mut confirmed) = (0, 0_u64);
+    for round in 0..75 {
+        confirmed += events;
+        let mut ack = vec![0x92, 8, 0x91, 0x92, 0, 0xce];
+        ack.extend((confirmed as u32).to_be_bytes());
+        let (kind, body_of_ack) = (FrameKind::Control, ack.into());
+        let first = 1_000_000 + round;
+        let frame =
+            Frame { incarnation: id(2), kind, first, count: 0, body: body_of_ack, wire: None };
+        mesh.nodes.get_mut(&id(1)).unwrap().handle_frame(at(mesh.now), frame);
+        for _ in 0..400 {
+            for _ in 0..10 {
+                if mesh.nodes[&id(1)].is_open(Lane::Events) {
+                    let node = mesh.nodes.get_mut(&id(1)).unwrap();
+                    let frame = node.send(at(mesh.now), Lane::Events, 1_000, body.clone()).unwrap();
+                    mesh.put(id(1), Destination::All, &frame);
+                    mesh.seen.values_mut().for_each(Vec::clear);
+                    sent += 1;
+                }
+            }
+            mesh.deadlines();
+            mesh.run(1);
+        }
+    }
+    sent
+}
+
+#[test]
+fn who_confirms_a_trickle_does_not_hold_up_the_others() {
+    for events in [1, 1_000] {
+        let sent = sent_while_b_confirms(events);
+        assert!(sent > 10_000, "{sent} frames while b confirms {events} events each 400 ms");
+    }
+}
+
+#[test]
+fn what_introduces_a_peer_is_bounded_and_goes_with_it() {
+    let identity = Identity::new("a".parse().unwrap(), id(1), 1);
+    let mut node = Node::new(identity, Settings::default(), at(0));
+    let padding = bytes::Bytes::from(vec![7; 250_000]);
+    let mut body = vec![0x93, 1, 0x95, 1, 0xa1, b'h', 1, 0x92, 0, 0, 0xc4, 0, 0xc6];
+    body.extend(250_000_u32.to_be_bytes());
+    body.extend(&padding);
+    let wire = bytes::Bytes::from(body.clone());
+    let (kind, incarnation) = (FrameKind::Control, id(2));
+    let frame = Frame {
+        incarnation,
+        kind,
+        first: 1,
+        count: 0,
+        body: body.into(),
+        wire: Some(wire.clone()),
+    };
+    node.handle_frame(at(1), frame);
+    assert_eq!(node.peer_count(), 1);
+    while node.poll_output().is_some() {}
+    assert!(wire.is_unique(), "nothing of it is kept");
+}
