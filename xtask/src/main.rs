@@ -61,7 +61,7 @@ enum Task {
         /// Only those whose name contains this.
         name: Option<String>,
         /// Most seeds for each.
-        #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..))]
+        #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
         seeds: u64,
         /// The first seed: the same for each, so that a table is had again.
         #[arg(long, default_value_t = 1)]

@@ -176,8 +176,9 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         "never-set-aside",
         "a receiver that confirms nothing keeps a lane closed for as long as it is there",
         "membership.rs",
-        "let overdue = confirmed.deadline(&self.settings) <= now;",
-        "let overdue = confirmed.deadline(&self.settings) <= now && self.settings.max_tag == 0;",
+        "let overdue = confirmed.deadline(are_idle, &self.settings) <= now;",
+        "let overdue =
+            confirmed.deadline(are_idle, &self.settings) <= now && self.settings.max_tag == 0;",
     ),
     mutation(
         "younger-twin-stays",
