@@ -7,18 +7,20 @@ use serde_json::Value;
 use crate::run::cargo;
 
 /// Each crate, and which of our crates it may depend on (normal dependencies).
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("mailmesh-events", &[]),
     ("mailmesh-codec", &["mailmesh-events"]),
     ("mailmesh-delivery", &[]),
     ("mailmesh-transport", &["mailmesh-delivery"]),
     ("mailmesh-state", &["mailmesh-events"]),
+    ("mailmesh-lists", &["mailmesh-events"]),
     (
         "mailmesh",
         &[
             "mailmesh-codec",
             "mailmesh-delivery",
             "mailmesh-events",
+            "mailmesh-lists",
             "mailmesh-state",
             "mailmesh-transport",
         ],
@@ -30,8 +32,8 @@ const ARROWS: [(&str, &[&str]); 9] = [
 
 /// What no core may depend on: a core has no I/O, no clock and no runtime.
 const FORBIDDEN_IN_CORES: [&str; 3] = ["tokio", "zenoh", "async-std"];
-const CORES: [&str; 4] =
-    ["mailmesh-events", "mailmesh-codec", "mailmesh-delivery", "mailmesh-state"];
+const CORES: [&str; 5] =
+    ["mailmesh-events", "mailmesh-codec", "mailmesh-delivery", "mailmesh-state", "mailmesh-lists"];
 
 pub(crate) fn run() -> Result<(), String> {
     let dependencies = dependencies()?;

@@ -1,0 +1,221 @@
+//! Each format, as the programs that write it do, and with lines that are wrong.
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
+
+use std::time::Duration;
+
+use mailmesh_events::{Block, Network, Rule, UnixMillis};
+use mailmesh_lists::*;
+use proptest::prelude::*;
+
+fn read_as(text: &str, format: Format) -> List {
+    assert_eq!(Format::guess(text), format, "{text}");
+    read(text, format).unwrap()
+}
+
+fn networks(list: &List) -> Vec<String> {
+    list.entries.iter().map(|entry| entry.network.to_string()).collect()
+}
+
+fn bad_lines(list: &List) -> Vec<usize> {
+    list.bad.iter().map(|bad| bad.line).collect()
+}
+
+#[test]
+fn spamhaus_drop_as_text_and_plain_lists() {
+    let list = read_as(
+        "; Spamhaus DROP List 2026/11/25\n; Expires: Wed, 25 Nov 2026\n1.10.16.0/20 ; SBL256894\n\
+         2001:db8::/32\n\n  198.51.100.7   # scanner  \n300.1.1.1\n203.0.113.0-203.0.113.5\n\
+         203.0.113.9 - 203.0.113.1\n::ffff:192.0.2.7\n",
+        Format::Plain,
+    );
+    assert_eq!(
+        networks(&list),
+        [
+            "1.10.16.0/20",
+            "2001:db8::/32",
+            "198.51.100.7",
+            "203.0.113.0/30",
+            "203.0.113.4/31",
+            "192.0.2.7"
+        ]
+    );
+    let reasons: Vec<&str> = list.entries.iter().map(|entry| &*entry.reason).collect();
+    assert_eq!(reasons[..3], ["SBL256894", "", "scanner"]);
+    assert_eq!((bad_lines(&list), list.bad_count, list.skipped), (vec![7, 9], 2, 3));
+    assert!(list.bad[0].why.contains("`300.1.1.1` is not an IP address or prefix"));
+    assert!(list.bad[1].why.contains("end is before its begin"), "{}", list.bad[1].why);
+}
+
+#[test]
+fn csv_with_and_without_names_of_columns() {
+    let list = read_as(
+        "192.0.2.7,\"failed logins, many\",2027-01-31T12:00:00Z\n192.0.2.8,spam,\n192.0.2.9,x,soon\n",
+        Format::Csv,
+    );
+    assert_eq!(networks(&list), ["192.0.2.7", "192.0.2.8"]);
+    assert_eq!(&*list.entries[0].reason, "failed logins, many");
+    assert_eq!(list.entries[0].ends, Ends::At(UnixMillis(1_801_396_800_000)));
+    assert_eq!((list.entries[1].ends, bad_lines(&list)), (Ends::Never, vec![3]));
+    assert!(list.bad[0].why.contains("`soon` is no end"), "{}", list.bad[0].why);
+
+    let list = read_as(
+        "# exported\nttl,Origin,IP,Comment\n4h30m,imap,2001:db8::1,spam\n1801396800,,192.0.2.0/24,\n",
+        Format::Csv,
+    );
+    assert_eq!(networks(&list), ["2001:db8::1", "192.0.2.0/24"]);
+    let first = &list.entries[0];
+    assert_eq!((&*first.reason, &*first.origin), ("spam", "imap"));
+    assert_eq!(first.ends, Ends::After(Duration::from_secs(16_200)));
+    assert_eq!(list.entries[1].ends, Ends::At(UnixMillis(1_801_396_800_000)));
+}
+
+#[test]
+fn spamhaus_drop_as_json_lines() {
+    let list = read_as(
+        "{\"cidr\":\"1.10.16.0/20\",\"sblid\":\"SBL256894\",\"rir\":\"apnic\"}\n\
+         {\"cidr\":\"2001:db8::/32\",\"sblid\":\"SBL1\",\"rir\":\"arin\"}\n{\"cidr\":17}\n{}\n\
+         {\"type\":\"metadata\",\"timestamp\":1764000000,\"size\":2,\"records\":2}\n",
+        Format::JsonLines,
+    );
+    assert_eq!(networks(&list), ["1.10.16.0/20", "2001:db8::/32"]);
+    assert_eq!(&*list.entries[0].reason, "SBL256894");
+    assert_eq!((bad_lines(&list), list.skipped), (vec![3, 4], 1));
+}
+
+#[test]
+fn decisions_of_crowdsec() {
+    let decisions = r#"[{"duration":"3h59m57.49s","id":7,"origin":"crowdsec","scenario":"crowdsecurity/ssh-bf","scope":"Ip","type":"ban","value":"192.0.2.7"},
+        {"duration":"24h","origin":"cscli","scenario":"manual","scope":"Range","type":"ban","value":"198.51.100.0/24"},
+        {"duration":"1h","origin":"lists","scenario":"x","scope":"Country","type":"ban","value":"AQ"},
+        {"duration":"1h","origin":"lists","scenario":"x","scope":"Ip","type":"captcha","value":"192.0.2.8"},
+        {"duration":"-3m","origin":"lists","scenario":"x","scope":"Ip","type":"ban","value":"192.0.2.9"},
+        {"duration":"1h","origin":"lists","scenario":"x","scope":"Ip","type":"ban","value":"somewhere"},
+        {"duration":"for ever","origin":"lists","scenario":"x","scope":"Ip","type":"ban","value":"192.0.2.1"}]"#;
+    let alerts = format!(
+        r#"[{{"id":1,"decisions":{decisions},"machine_id":"m"}},{{"id":2,"decisions":null}}]"#
+    );
+    for (text, bad, skipped) in [(decisions.to_owned(), vec![6, 7], 3), (alerts, vec![1, 1], 4)] {
+        let list = read_as(&text, Format::CrowdSec);
+        assert_eq!(networks(&list), ["192.0.2.7", "198.51.100.0/24"]);
+        assert_eq!(list.entries[0].ends, Ends::After(Duration::from_secs(4 * 3600 - 3)));
+        assert_eq!(&*list.entries[0].reason, "crowdsecurity/ssh-bf");
+        assert_eq!((bad_lines(&list), list.skipped), (bad, skipped));
+    }
+    assert_eq!(read("null", Format::CrowdSec).unwrap(), List::default());
+    assert!(matches!(read("{}", Format::CrowdSec), Err(ListError::NotThis { .. })));
+    assert!(matches!(read("192.0.2.7", Format::CrowdSec), Err(ListError::NotThis { .. })));
+}
+
+#[test]
+fn what_fail2ban_prints() {
+    let list = read_as(
+        "[{'sshd': ['192.0.2.7', '2001:db8::1']}, {'postfix-sasl': []}, {'dovecot': ['nowhere']}]\n",
+        Format::Fail2ban,
+    );
+    assert_eq!(networks(&list), ["192.0.2.7", "2001:db8::1"]);
+    assert_eq!((&*list.entries[0].reason, &*list.entries[0].origin), ("sshd", "fail2ban"));
+    assert_eq!(bad_lines(&list), [3]);
+    assert_eq!(read_as("[]", Format::Fail2ban), List::default());
+    let deep = format!("[{{'a': {}", "[".repeat(100_000));
+    let error = read(&deep, Format::Fail2ban).unwrap_err().to_string();
+    assert!(error.contains("nested too deep"), "{error}");
+}
+
+#[test]
+fn texts_are_bounded_and_bad_lines_counted() {
+    let long = format!("192.0.2.7 ; {}\n", "ä".repeat(1_000));
+    let list = read(&long, Format::Plain).unwrap();
+    assert!(list.entries[0].reason.len() <= mailmesh_events::limits::TEXT_LEN);
+    let list = read(&"nothing\n".repeat(1_000), Format::Plain).unwrap();
+    assert_eq!((list.bad.len(), list.bad_count), (MAX_BAD, 1_000));
+}
+
+fn block(reason: &str, expires: Option<u64>) -> Block {
+    let block = Block::new(reason, UnixMillis(1)).unwrap().from_origin("mx1").unwrap();
+    match expires {
+        Some(at) => block.expiring_at(UnixMillis(at)),
+        None => block,
+    }
+}
+
+#[test]
+fn written_for_nftables_and_postfix() {
+    let now = UnixMillis(1_000_000);
+    let blocks = [
+        block("spam", None),
+        block("a\nb", Some(1_060_001)),
+        block("", None),
+        block("old", Some(999_999)),
+    ];
+    let listed = |rule, network: &str, index: usize| Listed {
+        rule,
+        network: network.parse().unwrap(),
+        block: &blocks[index],
+    };
+    let all = [
+        listed(Rule::Block, "192.0.2.0/24", 0),
+        listed(Rule::Block, "192.0.2.7", 1),
+        listed(Rule::Block, "198.51.100.7", 1),
+        listed(Rule::Block, "2001:db8::/32", 2),
+        listed(Rule::Block, "203.0.113.1", 3),
+        listed(Rule::Allow, "192.0.2.9", 0),
+    ];
+    let written = |format| {
+        let mut out = String::new();
+        write(format, &all, now, &mut out).unwrap();
+        out
+    };
+    assert_eq!(
+        written(OutputFormat::Postfix),
+        "192.0.2.9 DUNNO\n192.0.2.7 REJECT a b\n198.51.100.7 REJECT a b\n2001:db8::/32 REJECT\n\
+         192.0.2.0/24 REJECT spam\n"
+    );
+    let nft = written(OutputFormat::Nftables);
+    let elements: Vec<&str> = nft.lines().filter(|line| line.starts_with("add element")).collect();
+    assert_eq!(
+        elements,
+        [
+            "add element inet mailmesh allowed4 { 192.0.2.9 }",
+            "add element inet mailmesh blocked4 { 192.0.2.0/24 }",
+            "add element inet mailmesh blocked4 { 198.51.100.7 timeout 61s }",
+            "add element inet mailmesh blocked6 { 2001:db8::/32 }",
+        ]
+    );
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read_back(
+        entries in prop::collection::btree_map(any::<(u32, bool)>(), ("[ -~äß]{0,20}", prop::option::of(2_000u64..4_000_000)), 0..20)
+    ) {
+        let blocks: Vec<(Network, Block)> = entries.into_iter().map(|((n, v6), (reason, expires))| {
+            let address: std::net::IpAddr =
+                if v6 { std::net::Ipv6Addr::from(u128::from(n) << 96).into() } else { std::net::Ipv4Addr::from(n).into() };
+            (Network::single(address), block(reason.trim(), expires.map(|s| s * 1_000)))
+        }).collect();
+        let listed: Vec<Listed<'_>> =
+            blocks.iter().map(|(network, block)| Listed { rule: Rule::Block, network: *network, block }).collect();
+        for (output, format) in [(OutputFormat::Csv, Format::Csv), (OutputFormat::JsonLines, Format::JsonLines)] {
+            let mut out = String::new();
+            write(output, &listed, UnixMillis(1_000_000), &mut out).unwrap();
+            let list = read(&out, format).unwrap();
+            prop_assert_eq!(&list.bad, &[]);
+            let mut expected: Vec<_> = blocks.iter().filter(|(_, b)| !b.is_expired(UnixMillis(1_000_000))).collect();
+            expected.sort_by_key(|(network, _)| *network);
+            prop_assert_eq!(list.entries.len(), expected.len());
+            for (entry, (network, block)) in list.entries.iter().zip(expected) {
+                prop_assert_eq!((entry.network, &*entry.reason, &*entry.origin), (*network, block.reason(), block.origin()));
+                prop_assert_eq!(entry.ends.moment(UnixMillis(0)), block.expires);
+            }
+        }
+    }
+
+    #[test]
+    fn any_text_is_read_or_refused(text in "[\\[\\]{}'\",:;#0-9a-f./\\- \n]{0,200}") {
+        for (_, format) in Format::ALL {
+            let _read_or_not = read(&text, format);
+        }
+        let _some = Format::guess(&text);
+    }
+}
