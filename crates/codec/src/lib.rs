@@ -45,6 +45,7 @@ mod header;
 mod key;
 mod msgpack;
 mod seal;
+mod symbols;
 mod sync;
 
 pub use error::CodecError;

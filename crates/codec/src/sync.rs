@@ -1,13 +1,18 @@
 //! Messages between mirrors: `[kind, round, ...]`, and their digest.
 
-use mailmesh_events::{Change, MirrorDigest, SyncMessage, limits};
+use mailmesh_events::{Change, MirrorDigest, Share, SyncMessage, limits};
 
 use crate::CodecError;
 use crate::change::{self, CERTIFICATE, NETWORK};
 use crate::msgpack::{Fields, Reader, Writer};
+use crate::symbols::{decode_items, decode_symbols, encode_items, encode_symbols};
 
 const REQUEST: u64 = 1;
 const PART: u64 = 2;
+const ASK_SYMBOLS: u64 = 3;
+const SYMBOLS: u64 = 4;
+const ASK_ENTRIES: u64 = 5;
+const ENTRIES: u64 = 6;
 
 /// The bytes of a message between mirrors.
 ///
@@ -27,10 +32,27 @@ pub fn encode_sync(message: &SyncMessage) -> Result<Vec<u8>, CodecError> {
             too_long("the changes of a part", changes.len(), limits::SYNC_CHANGES)?;
             w.array(5).u64(PART).u64((*round).into()).u64((*part).into());
             change::write_key(w, more_after.as_ref())?;
-            w.array(changes.len());
-            for change in changes {
-                write_change(w, change)?;
-            }
+            write_changes(w, changes)?;
+        }
+        SyncMessage::AskSymbols { round, first, shares, from, count } => {
+            w.array(7).u64(ASK_SYMBOLS).u64((*round).into());
+            w.u64(first.bits.into()).u64(first.index.into()).u64((*shares).into());
+            w.u64((*from).into()).u64((*count).into());
+        }
+        SyncMessage::Symbols { round, first, from, count, symbols } => {
+            too_long("the symbols", symbols.len(), limits::SYNC_SYMBOLS)?;
+            w.array(7).u64(SYMBOLS).u64((*round).into());
+            w.u64(first.bits.into()).u64(first.index.into());
+            w.u64((*from).into()).u64((*count).into()).bytes(&encode_symbols(symbols));
+        }
+        SyncMessage::AskEntries { round, items } => {
+            too_long("the items", items.len(), limits::SYNC_CHANGES)?;
+            w.array(3).u64(ASK_ENTRIES).u64((*round).into()).bytes(&encode_items(items));
+        }
+        SyncMessage::Entries { round, changes, more } => {
+            too_long("the entries", changes.len(), limits::SYNC_CHANGES)?;
+            w.array(4).u64(ENTRIES).u64((*round).into()).u64((*more).into());
+            write_changes(w, changes)?;
         }
         _ => {
             return Err(CodecError::Type { what: "sync message" });
@@ -45,6 +67,11 @@ fn too_long(what: &'static str, actual: usize, limit: usize) -> Result<(), Codec
         return Err(CodecError::TooLong { what, actual: actual as u64, limit: limit as u64 });
     }
     Ok(())
+}
+
+fn write_changes(w: &mut Writer<'_>, changes: &[Change]) -> Result<(), CodecError> {
+    w.array(changes.len());
+    changes.iter().try_for_each(|change| write_change(w, change))
 }
 
 fn write_change(w: &mut Writer<'_>, change: &Change) -> Result<(), CodecError> {
@@ -82,12 +109,48 @@ pub fn decode_sync(bytes: &[u8]) -> Result<SyncMessage, CodecError> {
             more_after: change::read_key(fields.required("key")?)?,
             changes: read_changes(fields.required("changes")?)?,
         },
+        ASK_SYMBOLS => SyncMessage::AskSymbols {
+            round: fields.int("round")?,
+            first: read_share(&mut fields)?,
+            shares: fields.int("number of shares")?,
+            from: fields.int("first symbol")?,
+            count: fields.int("number of symbols")?,
+        },
+        SYMBOLS => SyncMessage::Symbols {
+            round: fields.int("round")?,
+            first: read_share(&mut fields)?,
+            from: fields.int("first symbol")?,
+            count: fields.int("number of symbols")?,
+            symbols: decode_symbols(
+                fields.required("symbols")?.bytes("symbols", limits::EVENT_LEN)?,
+            )?,
+        },
+        ASK_ENTRIES => SyncMessage::AskEntries {
+            round: fields.int("round")?,
+            items: decode_items(
+                fields.required("items")?.bytes("items", 8 * limits::SYNC_CHANGES)?,
+            )?,
+        },
+        ENTRIES => SyncMessage::Entries {
+            round: fields.int("round")?,
+            more: fields.u64("whether more follow")? != 0,
+            changes: read_changes(fields.required("changes")?)?,
+        },
         value => {
             return Err(CodecError::UnknownValue { what: "kind of sync message", value });
         }
     };
     fields.close()?;
     Ok(message)
+}
+
+fn read_share(fields: &mut Fields<'_, '_>) -> Result<Share, CodecError> {
+    let share = Share { bits: fields.int("bits of a share")?, index: fields.int("share")? };
+    if share.bits > limits::SHARE_BITS || share.index >> share.bits != 0 {
+        let value = share.bits.into();
+        return Err(CodecError::UnknownValue { what: "share", value });
+    }
+    Ok(share)
 }
 
 /// Fewest bytes of an encoded change, to bound the allocation for many.

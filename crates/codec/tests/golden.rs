@@ -184,12 +184,23 @@ fn sync_messages_of_version_1() {
     let (network, certificate) = (changes[0].key(), changes[4].key());
     let request = |after| SyncMessage::Request { round: 7, part: 9, after };
     let part = |more_after, changes| SyncMessage::Part { round: 7, part: 9, changes, more_after };
+    let first = Share { bits: 5, index: 31 };
+    let symbol = |count| CodedSymbol { sum: u64::MAX - 1, check: 0xFEDC_BA98, count };
+    let symbols = [0, 1, -1, 200, -70_000, i64::MIN].map(symbol).to_vec();
+    let all = changes.clone();
     for (name, message) in [
         ("sync-part", part(Some(network.clone()), changes.clone())),
         ("sync-last-part", part(None, changes)),
         ("sync-first-request", request(None)),
         ("sync-request-after-network", request(Some(network))),
         ("sync-request-after-certificate", request(Some(certificate))),
+        (
+            "sync-ask-symbols",
+            SyncMessage::AskSymbols { round: 7, first, shares: 3, from: 64, count: 2 },
+        ),
+        ("sync-symbols", SyncMessage::Symbols { round: 7, first, from: 64, count: 2, symbols }),
+        ("sync-ask-entries", SyncMessage::AskEntries { round: 7, items: vec![1, u64::MAX] }),
+        ("sync-entries", SyncMessage::Entries { round: 7, changes: all, more: true }),
     ] {
         let bytes = check(name, &encode_sync(&message).unwrap());
         assert_eq!(decode_sync(&bytes).unwrap(), message);

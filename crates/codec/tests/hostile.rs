@@ -67,7 +67,11 @@ proptest! {
         let (kind, incarnation) = (FrameKind::Direct, [1; 16]);
         let header = Header { kind, lane: 2, incarnation, first: 1, count: 0 };
         let frame = Sealer::open_mesh().seal(&header, &body).unwrap();
-        for bytes in [body, frame.to_vec()] {
+        let symbols = vec![CodedSymbol { sum: 1, check: 2, count: 3_000 }; 5];
+        let first = Share { bits: 3, index: 5 };
+        let symbols = SyncMessage::Symbols { round: 1, first, from: 0, count: 5, symbols };
+        let symbols = encode_sync(&symbols).unwrap();
+        for bytes in [body, symbols, frame.to_vec()] {
             let mut bytes = bytes;
             for (at, byte) in &damage {
                 let at = at.index(bytes.len());

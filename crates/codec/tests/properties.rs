@@ -27,6 +27,7 @@ proptest! {
     #[test]
     fn sync_messages_round_trip(
         round: u32, part: u32, changes in prop::collection::vec(any_change(), 0..20), more: bool,
+        items in prop::collection::vec(any::<u64>(), 0..40),
     ) {
         for message in [
             SyncMessage::Request { round, part, after: changes.first().map(Change::key) },
@@ -34,8 +35,10 @@ proptest! {
                 round,
                 part,
                 more_after: changes.last().map(Change::key).filter(|_| more),
-                changes,
+                changes: changes.clone(),
             },
+            SyncMessage::Entries { round, changes, more },
+            SyncMessage::AskEntries { round, items },
         ] {
             prop_assert_eq!(decode_sync(&encode_sync(&message).unwrap()).unwrap(), message);
         }

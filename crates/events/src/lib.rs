@@ -58,5 +58,5 @@ pub use push::{CalendarAlert, EmailPush, PushSubscriptionChange, StateChange, Su
 pub use queue::QueueSignal;
 pub use registry::{RegistryChange, RegistryObject};
 pub use stamp::{NodeId, Stamp};
-pub use sync::{MirrorDigest, SyncMessage};
+pub use sync::{CodedSymbol, MirrorDigest, Share, SyncMessage};
 pub use time::UnixMillis;

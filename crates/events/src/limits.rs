@@ -19,5 +19,9 @@ pub const CHAIN: usize = 16;
 pub const DER_LEN: usize = 16 * 1024;
 /// Most changes in one [`SyncMessage`](crate::SyncMessage).
 pub const SYNC_CHANGES: usize = 1_024;
+/// Most symbols in one [`SyncMessage`](crate::SyncMessage).
+pub const SYNC_SYMBOLS: usize = 4_096;
+/// A mirror's content is compared in at most 2 to the power of this many shares.
+pub const SHARE_BITS: u8 = 16;
 /// Longest event once encoded, in bytes.
 pub const EVENT_LEN: usize = 256 * 1024;

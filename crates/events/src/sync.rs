@@ -5,10 +5,32 @@ use crate::{Change, ChangeKey};
 /// The state of a mirror in 24 bytes: equal digests mean equal content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct MirrorDigest {
-    /// Number of live entries.
+    /// Number of entries, tombstones included.
     pub entries: u64,
-    /// Keyed fingerprint of the live entries, whatever their order.
+    /// Keyed fingerprint of the entries, whatever their order.
     pub fingerprint: u128,
+}
+
+/// A symbol of a rateless invertible Bloom lookup table (Yang, Gilad, Alizadeh, SIGCOMM
+/// 2024): of the items that fall on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct CodedSymbol {
+    /// Their bits, each item over the others (exclusive or).
+    pub sum: u64,
+    /// The same of their keyed checks.
+    pub check: u32,
+    /// How many they are.
+    pub count: i64,
+}
+
+/// A share of a mirror's content: of the 2^`bits` that it falls into, in the order of its
+/// keys' hashes, the one of this index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Share {
+    /// At most [`limits::SHARE_BITS`](crate::limits::SHARE_BITS); 0 for the whole.
+    pub bits: u8,
+    /// Below 2^`bits`.
+    pub index: u32,
 }
 
 /// A message between two mirrors. Each may be lost, repeated or reordered
@@ -27,7 +49,7 @@ pub enum SyncMessage {
         /// The last key that the asker has been through; `None` to begin.
         after: Option<ChangeKey>,
     },
-    /// A part of the content, in key order.
+    /// A part of the content, in the order of its keys' hashes.
     Part {
         /// The exchange it answers.
         round: u32,
@@ -38,5 +60,51 @@ pub enum SyncMessage {
         /// The last key of the part, after which the next begins; `None` if this is
         /// the last part.
         more_after: Option<ChangeKey>,
+    },
+    /// "Send me symbols": for each of some shares in a row the `count` symbols from
+    /// `from` on.
+    AskSymbols {
+        /// Identifies the exchange; echoed in the answer.
+        round: u32,
+        /// The first share.
+        first: Share,
+        /// How many shares.
+        shares: u16,
+        /// Number of the first symbol wanted of each.
+        from: u16,
+        /// How many symbols of each; of all together at most
+        /// [`limits::SYNC_SYMBOLS`](crate::limits::SYNC_SYMBOLS).
+        count: u16,
+    },
+    /// The symbols asked for.
+    Symbols {
+        /// The exchange it answers.
+        round: u32,
+        /// The first share.
+        first: Share,
+        /// Number of the first symbol of each.
+        from: u16,
+        /// How many symbols of each share.
+        count: u16,
+        /// Those of the first share, of the second, and so on.
+        symbols: Vec<CodedSymbol>,
+    },
+    /// "Send me the entries of these items", at most
+    /// [`limits::SYNC_CHANGES`](crate::limits::SYNC_CHANGES).
+    AskEntries {
+        /// Identifies the exchange; echoed in the answer.
+        round: u32,
+        /// What tells each entry, as symbols sum it.
+        items: Vec<u64>,
+    },
+    /// Entries that were asked for or that the other lacks, at most
+    /// [`limits::SYNC_CHANGES`](crate::limits::SYNC_CHANGES).
+    Entries {
+        /// The exchange it answers; 0 if none.
+        round: u32,
+        /// The entries.
+        changes: Vec<Change>,
+        /// More of the same answer follow.
+        more: bool,
     },
 }

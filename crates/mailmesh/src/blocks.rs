@@ -1,11 +1,12 @@
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mailmesh_events::{Block, Network, Rule};
 use mailmesh_state::{NetworkEntry, Verdict};
 
-use crate::Error;
 use crate::mesh::Mesh;
+use crate::{BlockWatch, Error};
 
 /// Blocked and allowed networks: answered from this node's memory, the same on
 /// every node.
@@ -14,11 +15,11 @@ use crate::mesh::Mesh;
 /// the others.
 #[derive(Debug, Clone, Copy)]
 pub struct Blocks<'a> {
-    mesh: &'a Mesh,
+    mesh: &'a Arc<Mesh>,
 }
 
 impl<'a> Blocks<'a> {
-    pub(crate) fn new(mesh: &'a Mesh) -> Self {
+    pub(crate) fn new(mesh: &'a Arc<Mesh>) -> Self {
         Self { mesh }
     }
 
@@ -85,6 +86,53 @@ impl<'a> Blocks<'a> {
     ) -> Result<(), Error> {
         let block = self.block(reason, ttl)?;
         self.mesh.spread(self.mesh.mirror.allow(network, block, self.mesh.now())?).await
+    }
+
+    /// Blocks or allows many networks in one step: lookups see all of them or none, and if
+    /// one is refused none is taken. Then tells the others; `progress` is called with how
+    /// many of them were told so far. Gives how many were taken: what has ended already is
+    /// left out, and of a network given twice the last counts.
+    ///
+    /// [`lists`](crate::lists) reads them from what other programs write.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add); nothing was taken. [`Error::ShutDown`] also in the middle:
+    /// the others learn the rest when they are compared with this node, if it lives.
+    pub async fn import(
+        &self,
+        rule: Rule,
+        networks: Vec<(Network, Block)>,
+        mut progress: impl FnMut(usize),
+    ) -> Result<usize, Error> {
+        let changes = self.mesh.mirror.set_all(rule, networks, self.mesh.now())?;
+        self.mesh.tell_digest();
+        let count = changes.len();
+        for (index, change) in changes.into_iter().enumerate() {
+            self.mesh.spread_quietly(change).await?;
+            progress(index + 1);
+        }
+        Ok(count)
+    }
+
+    /// What is known of a network of a list, to be imported now. Without an origin of its
+    /// own, this node's name is the origin.
+    ///
+    /// # Errors
+    /// [`Error::Event`] for a text that is too long; those of [`lists`](crate::lists) are
+    /// not.
+    pub fn listed(&self, entry: &mailmesh_lists::Entry) -> Result<Block, Error> {
+        let now = self.mesh.now();
+        let own = self.mesh.identity.name.as_str();
+        let origin = if entry.origin.is_empty() { own } else { &entry.origin };
+        let mut block = Block::new(&*entry.reason, now)?.from_origin(origin)?;
+        block.expires = entry.ends.moment(now);
+        Ok(block)
+    }
+
+    /// Everything there is, and then whatever happens to it, without a hole between.
+    #[must_use]
+    pub fn watch(&self) -> BlockWatch {
+        BlockWatch::new(self.mesh.clone())
     }
 
     /// Takes a network off the list of `rule`.

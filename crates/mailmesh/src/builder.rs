@@ -208,7 +208,7 @@ impl ClusterBuilder {
         let mesh = Arc::new(Mesh {
             key_id: key.as_ref().map(|key| key.id(&cluster).to_string()),
             mirror: Mirror::new(writer(incarnation), mirror_key),
-            reconciler: Mutex::new(Reconciler::new(Timing::default())),
+            reconciler: Mutex::new(Reconciler::new(identity.incarnation, Timing::default())),
             inboxes: Inboxes::new(inbox_events),
             refusals: refusals.clone(),
             stopped: watch::Sender::new(None::<StopReason>),

@@ -2,19 +2,19 @@ use std::sync::Arc;
 
 use mailmesh_events::{Certificate, DomainNames};
 
-use crate::Error;
 use crate::mesh::Mesh;
+use crate::{CertWatch, Error};
 
 /// TLS certificates: the newest of each set of names, the same on every node.
 /// Replicated only with a cluster key, so that no private key crosses the network
 /// in the clear.
 #[derive(Debug, Clone, Copy)]
 pub struct Certs<'a> {
-    mesh: &'a Mesh,
+    mesh: &'a Arc<Mesh>,
 }
 
 impl<'a> Certs<'a> {
-    pub(crate) fn new(mesh: &'a Mesh) -> Self {
+    pub(crate) fn new(mesh: &'a Arc<Mesh>) -> Self {
         Self { mesh }
     }
 
@@ -36,6 +36,12 @@ impl<'a> Certs<'a> {
     /// [`Error::State`] if there is none; [`Error::ShutDown`].
     pub async fn withdraw(&self, names: DomainNames) -> Result<(), Error> {
         self.mesh.spread(self.mesh.mirror.withdraw_certificate(names, self.mesh.now())?).await
+    }
+
+    /// Everything there is, and then whatever happens to it, without a hole between.
+    #[must_use]
+    pub fn watch(&self) -> CertWatch {
+        CertWatch::new(self.mesh.clone())
     }
 
     /// The certificate to present for `host`.

@@ -56,6 +56,7 @@ mod sink;
 mod status;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod watch;
 mod wire;
 
 pub use blocks::Blocks;
@@ -68,6 +69,7 @@ pub use incoming::{Gap, GapReason, Incoming, LeaveReason, MemberRef, Received};
 pub use mailmesh_codec::{ClusterKey, KeyId};
 pub use mailmesh_delivery::{Incarnation, NodeName, Settings};
 pub use mailmesh_events::*;
+pub use mailmesh_lists as lists;
 pub use mailmesh_state::{
     NetworkEntry, StateError, Verdict, certificate_from_der, certificate_from_pem,
 };
@@ -76,3 +78,4 @@ pub use mailmesh_transport::{
 };
 pub use members::Member;
 pub use status::{Refused, Status};
+pub use watch::{BlockUpdate, BlockWatch, CertUpdate, CertWatch};

@@ -110,6 +110,11 @@ impl Mesh {
     /// A change that this node made: tells the others.
     pub(crate) async fn spread(&self, change: Change) -> Result<(), Error> {
         self.tell_digest();
+        self.spread_quietly(change).await
+    }
+
+    /// The same, where the digest was told.
+    pub(crate) async fn spread_quietly(&self, change: Change) -> Result<(), Error> {
         self.publish(&*self.driver()?, &change.into()).await
     }
 
@@ -124,7 +129,8 @@ impl Mesh {
     pub(crate) fn send_sync(&self, messages: Vec<(Incarnation, SyncMessage)>) {
         let Some(messenger) = self.messenger.get() else { return };
         for (peer, mut message) in messages {
-            if let SyncMessage::Part { changes, .. } = &mut message
+            if let SyncMessage::Part { changes, .. } | SyncMessage::Entries { changes, .. } =
+                &mut message
                 && !self.is_sealed()
             {
                 // There are none; were there any, they would stay here.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use mailmesh_codec::{decode_digest, decode_events, decode_sync};
 use mailmesh_delivery::{self as delivery, Incarnation, Output};
-use mailmesh_events::{Change, Event, Lane};
+use mailmesh_events::{Change, Event, Lane, SyncMessage};
 use mailmesh_state::Applied;
 use mailmesh_transport::{LogThrottle, Sink};
 
@@ -44,7 +44,9 @@ impl MeshSink {
         let mut ready = std::mem::take(&mut self.ready);
         let mut unreadable = 0;
         let mut changed = false;
-        for (number, decoded) in (first..).zip(decode_events(body, count)) {
+        // A sender that lies may begin at the last number there is.
+        let numbers = (0..).map(|index| first.wrapping_add(index));
+        for (number, decoded) in numbers.zip(decode_events(body, count)) {
             match decoded {
                 Ok(event) => {
                     self.tell_unreadable(&from, lane, &mut unreadable);
@@ -119,7 +121,7 @@ impl MeshSink {
             Ok(message) => message,
             Err(error) => return self.mesh.refusals.count(&error),
         };
-        if matches!(&message, mailmesh_events::SyncMessage::Part { changes, .. }
+        if matches!(&message, SyncMessage::Part { changes, .. } | SyncMessage::Entries { changes, .. }
             if !self.mesh.is_sealed() && changes.iter().any(Change::has_private_key))
         {
             return;

@@ -1,13 +1,21 @@
 //! Every entry by key, with its stamp: what merging, expiry and reconciliation
 //! work on. Lookups have indexes of their own.
+//!
+//! Entries stand in the order of their [`EntryId`], a keyed hash of the key: so a range
+//! of ids is a fair share of them, whatever the keys, and the item of an entry tells where
+//! it stands.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
+use std::ops::{Bound, RangeInclusive};
 use std::time::Duration;
 
 use mailmesh_events::{Change, ChangeKey, NetworkChange, Stamp, UnixMillis};
 
-use crate::fingerprint::Fingerprint;
+use crate::fingerprint::{EntryId, Fingerprint, ITEM_VERSION};
+use crate::sketch::{Checker, Sketch};
+
+/// Symbols of the whole content that are kept current: enough for some 700 differences.
+pub(crate) const SYMBOLS: usize = 1_024;
 
 /// How much a mirror may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,11 +61,12 @@ struct Entry {
 #[derive(Debug)]
 pub(crate) struct Entries {
     bounds: Bounds,
-    map: BTreeMap<ChangeKey, Entry>,
+    map: BTreeMap<EntryId, Entry>,
     networks: usize,
     /// When entries expire and tombstones are dropped.
-    ends: BTreeSet<(UnixMillis, ChangeKey)>,
+    ends: BTreeSet<(UnixMillis, EntryId)>,
     fingerprint: Fingerprint,
+    sketch: Sketch,
 }
 
 impl Entries {
@@ -68,6 +77,7 @@ impl Entries {
             networks: 0,
             ends: BTreeSet::new(),
             fingerprint: Fingerprint::new(fingerprint_key),
+            sketch: Sketch::new(Checker::new(fingerprint_key), SYMBOLS),
         }
     }
 
@@ -75,13 +85,23 @@ impl Entries {
         &self.fingerprint
     }
 
-    pub(crate) fn get(&self, key: &ChangeKey) -> Option<&Change> {
-        self.map.get(key).map(|entry| &entry.change)
+    /// The first symbols of the content.
+    pub(crate) fn sketch(&self) -> &Sketch {
+        &self.sketch
     }
 
-    /// Live entries and tombstones in key order, from the first after `after` on.
+    /// Number of networks, tombstones included.
+    pub(crate) fn networks(&self) -> usize {
+        self.networks
+    }
+
+    pub(crate) fn get(&self, key: &ChangeKey) -> Option<&Change> {
+        self.map.get(&self.fingerprint.id(key)).map(|entry| &entry.change)
+    }
+
+    /// Live entries and tombstones in order, from the first after `after` on.
     pub(crate) fn page(&self, after: Option<&ChangeKey>) -> impl Iterator<Item = &Change> {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let from = after.map_or(Bound::Unbounded, |key| Bound::Excluded(self.fingerprint.id(key)));
         self.map.range((from, Bound::Unbounded)).map(|(_, entry)| &entry.change)
     }
 
@@ -89,9 +109,26 @@ impl Entries {
         self.map.values().map(|entry| &entry.change).filter(|change| is_live(change))
     }
 
+    /// The items of the entries whose ids begin in this range of 64 bits.
+    pub(crate) fn items(&self, ids: RangeInclusive<u64>) -> impl Iterator<Item = u64> {
+        self.range(ids).map(|(id, change)| self.fingerprint.item(*id, change.stamp()))
+    }
+
+    /// The entry of an item.
+    pub(crate) fn of_item(&self, item: u64) -> Option<&Change> {
+        let mut near = self.range(item & !ITEM_VERSION..=item | ITEM_VERSION);
+        let found = near.find(|(id, change)| self.fingerprint.item(**id, change.stamp()) == item);
+        found.map(|(_, change)| change)
+    }
+
+    fn range(&self, ids: RangeInclusive<u64>) -> impl Iterator<Item = (&EntryId, &Change)> {
+        let (first, last) = (EntryId::first_of(*ids.start()), EntryId::last_of(*ids.end()));
+        self.map.range(first..=last).map(|(id, entry)| (id, &entry.change))
+    }
+
     /// Whether `change` would be taken.
     pub(crate) fn judge(&self, key: &ChangeKey, stamp: Stamp) -> Merge {
-        match self.map.get(key) {
+        match self.map.get(&self.fingerprint.id(key)) {
             Some(current) if current.change.stamp() >= stamp => Merge::Stale,
             Some(_) => Merge::Newer,
             None => {
@@ -106,19 +143,20 @@ impl Entries {
 
     /// Puts a change in the place of the one before. Call after [`judge`](Self::judge).
     pub(crate) fn put(&mut self, change: Change) {
-        let replaced_another = self.take_out(&change.key()).is_some();
+        let id = self.fingerprint.id(&change.key());
+        let replaced_another = self.take_out(id).is_some();
         let end = self.end(&change);
-        self.insert(Entry { change, replaced_another, end });
+        self.insert(id, Entry { change, replaced_another, end });
     }
 
     /// Takes out what has ended at `now`; gives the live entries among it.
     pub(crate) fn sweep(&mut self, now: UnixMillis) -> Vec<Change> {
         let mut expired = Vec::new();
-        while let Some((end, key)) = self.ends.first().cloned()
+        while let Some((end, id)) = self.ends.first().copied()
             && end <= now
         {
-            let Some(entry) = self.take_out(&key) else {
-                self.ends.remove(&(end, key));
+            let Some(entry) = self.take_out(id) else {
+                self.ends.remove(&(end, id));
                 continue;
             };
             if !is_live(&entry.change) {
@@ -128,39 +166,39 @@ impl Entries {
                 && let Change::Network(change) = &entry.change
             {
                 let change = Change::Network(NetworkChange { block: None, ..change.clone() });
-                // Remembered from now on, not from the stamp: that may be long ago.
-                let end = Some(now.plus(self.bounds.tombstones));
-                self.insert(Entry { change, replaced_another: true, end });
+                // Remembered from its end on, not from the stamp: that may be long ago. The
+                // same on every node, as the stamp is: to reconciliation it is the entry.
+                let end = Some(end.plus(self.bounds.tombstones));
+                self.insert(id, Entry { change, replaced_another: true, end });
             }
             expired.push(entry.change);
         }
         expired
     }
 
-    fn insert(&mut self, entry: Entry) {
-        let key = entry.change.key();
-        if matches!(key, ChangeKey::Network(..)) {
+    fn insert(&mut self, id: EntryId, entry: Entry) {
+        if matches!(entry.change, Change::Network(_)) {
             self.networks += 1;
         }
-        if is_live(&entry.change) {
-            self.fingerprint.add(&key, entry.change.stamp());
-        }
+        let stamp = entry.change.stamp();
+        self.fingerprint.add(id, stamp);
+        self.sketch.add(self.fingerprint.item(id, stamp));
         if let Some(end) = entry.end {
-            self.ends.insert((end, key.clone()));
+            self.ends.insert((end, id));
         }
-        self.map.insert(key, entry);
+        self.map.insert(id, entry);
     }
 
-    fn take_out(&mut self, key: &ChangeKey) -> Option<Entry> {
-        let entry = self.map.remove(key)?;
-        if matches!(key, ChangeKey::Network(..)) {
+    fn take_out(&mut self, id: EntryId) -> Option<Entry> {
+        let entry = self.map.remove(&id)?;
+        if matches!(entry.change, Change::Network(_)) {
             self.networks -= 1;
         }
-        if is_live(&entry.change) {
-            self.fingerprint.remove(key, entry.change.stamp());
-        }
+        let stamp = entry.change.stamp();
+        self.fingerprint.remove(id, stamp);
+        self.sketch.remove(self.fingerprint.item(id, stamp));
         if let Some(end) = entry.end {
-            self.ends.remove(&(end, key.clone()));
+            self.ends.remove(&(end, id));
         }
         Some(entry)
     }

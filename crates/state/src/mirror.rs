@@ -1,18 +1,24 @@
+mod batch;
+mod content;
+
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use mailmesh_events::{
-    Block, Certificate, CertificateChange, Change, ChangeKey, DomainNames, MirrorDigest, Network,
-    NetworkChange, NodeId, Rule, UnixMillis, limits,
+    Block, Certificate, CertificateChange, Change, ChangeKey, DomainNames, Network, NetworkChange,
+    NodeId, Rule, UnixMillis,
 };
 use parking_lot::Mutex;
 
 use crate::certificates::Certificates;
 use crate::entries::{Bounds, Entries, Merge, is_live};
-use crate::networks::{NetworkEntry, Networks, Verdict};
+use crate::lookup::Lookup;
+use crate::observe::{Observed, Observer, Observers};
+use crate::verdict::{NetworkEntry, Verdict};
 use crate::{HybridClock, StateError, x509};
+pub(crate) use content::estimate;
 
 /// What became of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,9 +50,10 @@ pub struct MirrorCounters {
 #[derive(Debug)]
 pub struct Mirror {
     bounds: Bounds,
-    networks: Networks,
+    networks: Lookup,
     certificates: Certificates,
     writer: Mutex<Writer>,
+    observers: Observers,
     counters: [AtomicU64; 4],
 }
 
@@ -80,9 +87,10 @@ impl Mirror {
         let entries = Entries::new(bounds, key);
         Self {
             bounds,
-            networks: Networks::default(),
+            networks: Lookup::default(),
             certificates: Certificates::default(),
             writer: Mutex::new(Writer { clock: HybridClock::new(node), entries }),
+            observers: Observers::default(),
             counters: Default::default(),
         }
     }
@@ -280,14 +288,17 @@ impl Mirror {
             _ => return Ok(false),
         }
         writer.entries.put(change.clone());
+        self.observers.tell(Observed::Changed(change));
         Ok(true)
     }
 
     /// Takes out what has ended: gives the entries that expired. Call about once
     /// a second; it costs what has ended, not what is stored.
     pub fn sweep(&self, now: UnixMillis) -> Vec<Change> {
-        let expired = self.writer.lock().entries.sweep(now);
+        let mut writer = self.writer.lock();
+        let expired = writer.entries.sweep(now);
         for change in &expired {
+            self.observers.tell(Observed::Expired(change));
             if let Change::Network(change) = change {
                 self.networks.remove(change.rule, change.network);
             }
@@ -296,16 +307,43 @@ impl Mirror {
         expired
     }
 
-    /// Whether connections from `address` are to be refused.
+    /// The entries there are, no tombstones; whatever happens after that, `observer` is
+    /// told, for as long as it lives. Nothing falls in between.
+    pub fn observe(&self, observer: Weak<dyn Observer>) -> Vec<Change> {
+        let writer = self.writer.lock();
+        self.observers.add(observer);
+        writer.entries.live().cloned().collect()
+    }
+
+    /// Whether connections from `address` are to be refused. Takes no lock, allocates
+    /// nothing.
     #[must_use]
     pub fn is_blocked(&self, address: IpAddr, now: UnixMillis) -> bool {
         self.networks.is_blocked(address, now)
     }
 
     /// What is known of `address`, and why. The longest prefix counts; allowing
-    /// wins over blocking; the loopback is never blocked.
+    /// wins over blocking; the loopback is never blocked. Only for an address that is
+    /// known it waits for a writer, at most for one change.
     pub fn lookup(&self, address: IpAddr, now: UnixMillis) -> Verdict {
-        self.networks.lookup(address, now)
+        if self.networks.decisive(address, now).is_none() {
+            return Verdict::Clear;
+        }
+        // Once more, while nothing changes between the index and the entry.
+        let writer = self.writer.lock();
+        let Some((rule, network)) = self.networks.decisive(address, now) else {
+            return Verdict::Clear;
+        };
+        match (rule, writer.entries.get(&ChangeKey::Network(rule, network))) {
+            (rule, Some(Change::Network(NetworkChange { block: Some(block), .. }))) => {
+                let entry = NetworkEntry { network, block: block.clone() };
+                match rule {
+                    Rule::Block => Verdict::Blocked(entry),
+                    Rule::Allow => Verdict::Allowed(entry),
+                }
+            }
+            _ => Verdict::Clear,
+        }
     }
 
     /// The networks of a rule that are live at `now`, in order.
@@ -320,7 +358,9 @@ impl Mirror {
             }
             _ => None,
         });
-        live.collect()
+        let mut live: Vec<_> = live.collect();
+        live.sort_by_key(|entry| entry.network);
+        live
     }
 
     /// The certificate of exactly these names.
@@ -341,38 +381,6 @@ impl Mirror {
         self.certificates.all()
     }
 
-    /// The digest of the live entries: equal digests mean equal content.
-    #[must_use]
-    pub fn digest(&self) -> MirrorDigest {
-        self.writer.lock().entries.fingerprint().digest()
-    }
-
-    /// A page of the content, tombstones included, in key order from the first key
-    /// after `after` on, and its last key if there is more. A page has at most
-    /// `bytes` bytes by estimate and [`limits::SYNC_CHANGES`] changes, and at least
-    /// one while there is one. It costs what it holds, wherever it begins.
-    #[must_use]
-    pub fn page(
-        &self,
-        after: Option<&ChangeKey>,
-        bytes: usize,
-    ) -> (Vec<Change>, Option<ChangeKey>) {
-        let writer = self.writer.lock();
-        let mut page: Vec<Change> = Vec::new();
-        let mut size = 0;
-        for change in writer.entries.page(after) {
-            size += estimate(change);
-            if (size > bytes || page.len() >= limits::SYNC_CHANGES)
-                && let Some(last) = page.last()
-            {
-                let more_after = last.key();
-                return (page, Some(more_after));
-            }
-            page.push(change.clone());
-        }
-        (page, None)
-    }
-
     /// What was counted so far.
     #[must_use]
     pub fn counters(&self) -> MirrorCounters {
@@ -383,23 +391,5 @@ impl Mirror {
             refused: read(REFUSED),
             expired: read(EXPIRED),
         }
-    }
-}
-
-/// About how many bytes a change takes on the wire.
-fn estimate(change: &Change) -> usize {
-    match change {
-        Change::Network(change) => {
-            48 + change.block.as_ref().map_or(0, |b| b.reason().len() + b.origin().len() + 24)
-        }
-        Change::Certificate(change) => {
-            let names: usize = change.names.iter().map(|name| name.len() + 2).sum();
-            let certificate = change.certificate.as_ref().map_or(0, |certificate| {
-                let chain: usize = certificate.chain().iter().map(|der| der.len() + 3).sum();
-                chain + certificate.key().der().len() + 64
-            });
-            32 + names + certificate
-        }
-        _ => 64,
     }
 }

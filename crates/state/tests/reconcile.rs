@@ -19,6 +19,8 @@ struct Pair {
     now: UnixMillis,
     at: Duration,
     messages: usize,
+    /// Entries and coded symbols that were sent.
+    sent: [usize; 2],
     /// How many of a hundred messages are lost.
     loss: usize,
 }
@@ -27,10 +29,16 @@ impl Pair {
     fn new(loss: usize) -> Self {
         let node = |n| Node {
             mirror: Mirror::new(NodeId(n), [3; 16]),
-            reconciler: Reconciler::new(Timing::default()),
+            reconciler: Reconciler::new(n as usize - 1, Timing::default()),
         };
-        let mut pair =
-            Self { nodes: [node(1), node(2)], now: START, at: Duration::ZERO, messages: 0, loss };
+        let mut pair = Self {
+            nodes: [node(1), node(2)],
+            now: START,
+            at: Duration::ZERO,
+            messages: 0,
+            sent: [0; 2],
+            loss,
+        };
         pair.nodes[0].reconciler.on_joined(1);
         pair.nodes[1].reconciler.on_joined(0);
         pair
@@ -62,6 +70,14 @@ impl Pair {
                 for (to, message) in self.nodes[i].reconciler.take_to_send() {
                     quiet = false;
                     self.messages += 1;
+                    match &message {
+                        SyncMessage::Part { changes, .. }
+                        | SyncMessage::Entries { changes, .. } => {
+                            self.sent[0] += changes.len();
+                        }
+                        SyncMessage::Symbols { symbols, .. } => self.sent[1] += symbols.len(),
+                        _ => {}
+                    }
                     // Scattered, and the same in every run.
                     let mixed = (self.messages as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
                     let scattered = (mixed ^ mixed >> 32).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 40;
@@ -131,7 +147,8 @@ fn a_removal_reaches_who_missed_it() {
     let network = Network::single("10.0.0.1".parse().unwrap());
     pair.nodes[0].mirror.remove(Rule::Block, network, pair.now).unwrap();
     pair.seconds_until_equal(10);
-    assert_eq!(pair.nodes[1].mirror.digest().entries, 2);
+    let left = pair.nodes[1].mirror.networks(Rule::Block, pair.now);
+    assert_eq!(left.len(), 2);
 }
 
 #[test]
@@ -223,4 +240,131 @@ fn a_wall_clock_that_steps_back_stops_nothing() {
     pair.second();
     pair.now = UnixMillis(pair.now.0 - 50_000);
     pair.seconds_until_equal(60);
+}
+
+/// Two nodes that both have these many entries, and each so many that the other lacks.
+fn nearly_equal(both: u32, each: u32, loss: usize) -> Pair {
+    let mut pair = Pair::new(loss);
+    pair.block(0, both);
+    let [a, b] = &mut pair.nodes;
+    let mut after = None;
+    loop {
+        let (changes, more_after) = a.mirror.page(after.as_ref(), 1 << 20);
+        changes.iter().for_each(|change| drop(b.mirror.apply(change, START)));
+        after = more_after;
+        if after.is_none() {
+            break;
+        }
+    }
+    for (node, base) in [(0, 0x3000_0000), (1, 0x4000_0000)] {
+        for i in 0..each {
+            let network = Network::single(std::net::Ipv4Addr::from(base + i).into());
+            pair.nodes[node]
+                .mirror
+                .block(network, Block::new("new", START).unwrap(), START)
+                .unwrap();
+        }
+    }
+    pair
+}
+
+#[test]
+fn a_few_differences_cost_what_differs() {
+    let mut pair = nearly_equal(20_000, 5, 0);
+    // As after the join: no longer urgent.
+    for node in 0..2 {
+        pair.nodes[node].reconciler.on_left(1 - node);
+    }
+    pair.nodes[0].reconciler.on_joined(1);
+    assert_eq!(pair.seconds_until_equal(5), 1);
+    // A question and an answer for the symbols, for the entries, and what the other lacks.
+    assert_eq!((pair.messages, pair.sent), (5, [10, 64]));
+}
+
+#[test]
+fn many_differences_cost_what_differs_too() {
+    let (both, each) = (20_000, 3_000);
+    let mut pair = nearly_equal(both, each, 0);
+    pair.nodes[1].reconciler.on_left(0);
+    pair.seconds_until_equal(5);
+    assert_eq!(pair.nodes[0].mirror.digest().entries, u64::from(both + 2 * each));
+    let [entries, symbols] = pair.sent;
+    assert_eq!(entries, 2 * each as usize, "each once");
+    assert!(symbols < 2 * 2 * each as usize + 1_024, "{symbols} symbols");
+}
+
+#[test]
+fn differences_are_found_though_messages_are_lost() {
+    for (each, loss) in [(5, 30), (1_000, 20)] {
+        let mut pair = nearly_equal(5_000, each, loss);
+        let seconds = pair.seconds_until_equal(900);
+        println!("{each} each, {loss} % lost: equal after {seconds} s, {} messages", pair.messages);
+    }
+}
+
+#[test]
+fn what_one_removed_goes_at_the_other_that_still_has_it() {
+    let mut pair = nearly_equal(1_000, 0, 0);
+    let network = Network::single("10.0.0.7".parse().unwrap());
+    pair.nodes[0].mirror.remove(Rule::Block, network, pair.now).unwrap();
+    // Either may be the one that compares.
+    pair.nodes[0].reconciler.on_left(1);
+    pair.seconds_until_equal(5);
+    assert!(!pair.nodes[1].mirror.is_blocked("10.0.0.7".parse().unwrap(), pair.now));
+    pair.nodes[1].mirror.block(network, Block::new("again", pair.now).unwrap(), pair.now).unwrap();
+    pair.nodes[0].reconciler.on_joined(1);
+    pair.seconds_until_equal(10);
+    assert!(pair.nodes[0].mirror.is_blocked("10.0.0.7".parse().unwrap(), pair.now));
+}
+
+#[test]
+fn a_peer_that_knows_no_symbols_is_asked_for_everything() {
+    let mut pair = nearly_equal(500, 5, 0);
+    let digests = pair.digests();
+    let mut at = Duration::ZERO;
+    let mut asked_for_all = false;
+    let node = &mut pair.nodes[0];
+    for _ in 0..100 {
+        node.reconciler.on_digest(1, digests[1], digests[0], at);
+        node.reconciler.on_deadline(at);
+        let sent = node.reconciler.take_to_send();
+        asked_for_all |= sent.iter().any(|(_, m)| matches!(m, SyncMessage::Request { .. }));
+        at += Duration::from_secs(1);
+    }
+    assert!(asked_for_all);
+}
+
+#[test]
+fn questions_that_break_the_protocol_or_ask_for_too_much_get_no_answer() {
+    let mut pair = nearly_equal(5_000, 0, 0);
+    let Node { mirror, reconciler } = &mut pair.nodes[0];
+    let mut ask = |bits, index, shares, from, count| {
+        let first = Share { bits, index };
+        let message = SyncMessage::AskSymbols { round: 1, first, shares, from, count };
+        reconciler.on_message(1, message, mirror, START, Duration::ZERO);
+        reconciler.take_to_send().len()
+    };
+    assert_eq!(ask(0, 0, 1, 0, 1_024), 1);
+    assert_eq!(ask(4, 15, 1, 0, 64), 1);
+    for (bits, index, shares, from, count) in [
+        (0, 0, 1, 0, 0),
+        (0, 0, 0, 0, 1),
+        (0, 0, 1, 1, 1_024),
+        (0, 0, 2, 0, 1),
+        (4, 15, 2, 0, 1),
+        (4, 16, 1, 0, 1),
+        (4, 0, 16, 0, 1_000),
+        (4, 0, 1, 0, 2_049),
+        (4, 0, 1, u16::MAX, u16::MAX),
+        (40, 0, 1, 0, 1),
+    ] {
+        assert_eq!(
+            ask(bits, index, shares, from, count),
+            0,
+            "{bits} {index} {shares} {from} {count}"
+        );
+    }
+    // In a second, no more than its share of work, whoever asks.
+    let answered: usize = (0..2_000).map(|_| ask(0, 0, 1, 0, 64)).sum();
+    assert!(answered < 512, "{answered}");
 }

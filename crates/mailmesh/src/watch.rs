@@ -1,0 +1,243 @@
+//! The mirror as a state and its changes, without a hole between.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
+
+use mailmesh_events::{
+    Certificate, CertificateChange, Change, DomainNames, Network, NetworkChange, Rule,
+};
+use mailmesh_state::{NetworkEntry, Observed, Observer};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::mesh::Mesh;
+
+/// Most changes that wait to be read. Past it they are let go, and the reader gets the
+/// whole state anew.
+const MOST: usize = 64 * 1024;
+
+/// What a [`BlockWatch`] tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BlockUpdate {
+    /// Everything there is now, in order. Comes first; and again when changes were read
+    /// too slowly to be kept.
+    State(Vec<(Rule, NetworkEntry)>),
+    /// A network was blocked or allowed, or what is known of it is new.
+    Set(Rule, NetworkEntry),
+    /// A network was taken off.
+    Removed(Rule, Network),
+    /// The time of a network was over.
+    Expired(Rule, NetworkEntry),
+}
+
+/// What a [`CertWatch`] tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CertUpdate {
+    /// Everything there is now, by names. Comes first; and again when changes were read
+    /// too slowly to be kept.
+    State(Vec<Arc<Certificate>>),
+    /// A certificate is new.
+    Set(Arc<Certificate>),
+    /// The certificate of these names was withdrawn.
+    Removed(DomainNames),
+}
+
+/// Blocked and allowed networks, and whatever happens to them: see
+/// [`Blocks::watch`](crate::Blocks::watch).
+#[derive(Debug)]
+pub struct BlockWatch(Watch);
+
+/// Certificates, and whatever happens to them: see [`Certs::watch`](crate::Certs::watch).
+#[derive(Debug)]
+pub struct CertWatch(Watch);
+
+impl BlockWatch {
+    pub(crate) fn new(mesh: Arc<Mesh>) -> Self {
+        Self(Watch::new(mesh, |change| matches!(change, Change::Network(_))))
+    }
+
+    /// The next; `None` once the node has stopped and all is read. Cancel safe.
+    pub async fn recv(&mut self) -> Option<BlockUpdate> {
+        loop {
+            match self.0.next().await? {
+                Next::State(entries) => {
+                    let mut state: Vec<_> = entries.iter().filter_map(network).collect();
+                    state.sort_by_key(|(rule, entry)| (*rule, entry.network));
+                    return Some(BlockUpdate::State(state));
+                }
+                Next::Change(change) => match &change {
+                    Change::Network(NetworkChange { rule, network, block: None, .. }) => {
+                        return Some(BlockUpdate::Removed(*rule, *network));
+                    }
+                    change => {
+                        if let Some((rule, entry)) = network(change) {
+                            return Some(BlockUpdate::Set(rule, entry));
+                        }
+                    }
+                },
+                Next::Expired(change) => {
+                    if let Some((rule, entry)) = network(&change) {
+                        return Some(BlockUpdate::Expired(rule, entry));
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl CertWatch {
+    pub(crate) fn new(mesh: Arc<Mesh>) -> Self {
+        Self(Watch::new(mesh, |change| matches!(change, Change::Certificate(_))))
+    }
+
+    /// The next; `None` once the node has stopped and all is read. Cancel safe.
+    pub async fn recv(&mut self) -> Option<CertUpdate> {
+        loop {
+            match self.0.next().await? {
+                Next::State(entries) => {
+                    let mut state: Vec<_> = entries.iter().filter_map(certificate).collect();
+                    state.sort_by(|a, b| a.names().cmp(b.names()));
+                    return Some(CertUpdate::State(state));
+                }
+                Next::Change(Change::Certificate(CertificateChange {
+                    names, certificate, ..
+                })) => {
+                    return Some(match certificate {
+                        Some(certificate) => CertUpdate::Set(certificate),
+                        None => CertUpdate::Removed(names),
+                    });
+                }
+                Next::Change(_) | Next::Expired(_) => {}
+            }
+        }
+    }
+}
+
+fn network(change: &Change) -> Option<(Rule, NetworkEntry)> {
+    match change {
+        Change::Network(NetworkChange { rule, network, block: Some(block), .. }) => {
+            Some((*rule, NetworkEntry { network: *network, block: block.clone() }))
+        }
+        _ => None,
+    }
+}
+
+fn certificate(change: &Change) -> Option<Arc<Certificate>> {
+    match change {
+        Change::Certificate(change) => change.certificate.clone(),
+        _ => None,
+    }
+}
+
+/// Of either sort.
+#[derive(Debug)]
+struct Watch {
+    mesh: Arc<Mesh>,
+    takes: fn(&Change) -> bool,
+    queue: Arc<Queue>,
+    /// Not read yet.
+    state: Option<Vec<Change>>,
+}
+
+enum Next {
+    State(Vec<Change>),
+    Change(Change),
+    Expired(Change),
+}
+
+impl Watch {
+    fn new(mesh: Arc<Mesh>, takes: fn(&Change) -> bool) -> Self {
+        let (queue, state) = Queue::begin(&mesh, takes);
+        Self { mesh, takes, queue, state: Some(state) }
+    }
+
+    async fn next(&mut self) -> Option<Next> {
+        if let Some(state) = self.state.take() {
+            return Some(Next::State(state));
+        }
+        let mut stopped = self.mesh.stopped.subscribe();
+        loop {
+            let (next, overflowed) = self.queue.pop();
+            if overflowed {
+                let (queue, state) = Queue::begin(&self.mesh, self.takes);
+                self.queue = queue;
+                return Some(Next::State(state));
+            }
+            if next.is_some() {
+                return next;
+            }
+            if stopped.borrow_and_update().is_some() {
+                return None;
+            }
+            tokio::select! {
+                () = self.queue.wake.notified() => {}
+                _ = stopped.changed() => {}
+            }
+        }
+    }
+}
+
+/// Changes that wait to be read.
+struct Queue {
+    takes: fn(&Change) -> bool,
+    waiting: Mutex<Waiting>,
+    wake: Notify,
+}
+
+#[derive(Default)]
+struct Waiting {
+    changes: VecDeque<(Change, bool)>,
+    overflowed: bool,
+}
+
+impl Queue {
+    /// A queue of what happens from now on, and what there is now.
+    fn begin(mesh: &Mesh, takes: fn(&Change) -> bool) -> (Arc<Self>, Vec<Change>) {
+        let queue = Arc::new(Self { takes, waiting: Mutex::default(), wake: Notify::new() });
+        let observer: Weak<dyn Observer> = Arc::downgrade(&(queue.clone() as Arc<dyn Observer>));
+        let mut state = mesh.mirror.observe(observer);
+        state.retain(takes);
+        (queue, state)
+    }
+
+    /// The first that waits, and whether some were let go.
+    fn pop(&self) -> (Option<Next>, bool) {
+        let mut waiting = self.waiting.lock();
+        let next = waiting.changes.pop_front().map(|(change, has_expired)| {
+            if has_expired { Next::Expired(change) } else { Next::Change(change) }
+        });
+        (next, waiting.overflowed)
+    }
+}
+
+impl Observer for Queue {
+    fn observe(&self, observed: Observed<'_>) {
+        let (change, has_expired) = match observed {
+            Observed::Changed(change) => (change, false),
+            Observed::Expired(change) => (change, true),
+            _ => return,
+        };
+        if !(self.takes)(change) {
+            return;
+        }
+        let mut waiting = self.waiting.lock();
+        if waiting.overflowed {
+            return;
+        }
+        if waiting.changes.len() >= MOST {
+            (waiting.changes, waiting.overflowed) = (VecDeque::new(), true);
+        } else {
+            waiting.changes.push_back((change.clone(), has_expired));
+        }
+        drop(waiting);
+        self.wake.notify_one();
+    }
+}
+
+impl std::fmt::Debug for Queue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} changes", self.waiting.lock().changes.len())
+    }
+}

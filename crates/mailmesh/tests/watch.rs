@@ -1,0 +1,116 @@
+//! A state and its changes, without a hole between; and lists taken in at once.
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use mailmesh::testing::TestCluster;
+use mailmesh::*;
+use tokio::time::{sleep, timeout};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn network(text: &str) -> Network {
+    text.parse().unwrap()
+}
+
+async fn next(watch: &mut BlockWatch) -> BlockUpdate {
+    timeout(PATIENCE, watch.recv()).await.expect("an update in time").expect("the node runs")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_tells_the_state_and_then_what_happens_here_and_elsewhere() {
+    let cluster = TestCluster::start(["mx1", "mx2"]).await.unwrap();
+    let (mx1, mx2) = (cluster.node("mx1"), cluster.node("mx2"));
+    mx1.blocks().add(network("192.0.2.1"), "before", None).await.unwrap();
+    cluster.converged().await.unwrap();
+
+    let mut watch = mx2.blocks().watch();
+    let BlockUpdate::State(state) = next(&mut watch).await else { panic!() };
+    assert_eq!(state.len(), 1);
+    assert_eq!(state[0].1.block.reason(), "before");
+
+    mx1.blocks().add(network("192.0.2.2"), "there", Some(Duration::from_secs(5))).await.unwrap();
+    let BlockUpdate::Set(Rule::Block, entry) = next(&mut watch).await else { panic!() };
+    assert_eq!((entry.network, entry.block.reason()), (network("192.0.2.2"), "there"));
+    mx2.blocks().allow(network("192.0.2.3"), "here", None).await.unwrap();
+    assert!(matches!(next(&mut watch).await, BlockUpdate::Set(Rule::Allow, _)));
+    mx1.blocks().remove(Rule::Block, network("192.0.2.1")).await.unwrap();
+    assert_eq!(next(&mut watch).await, BlockUpdate::Removed(Rule::Block, network("192.0.2.1")));
+    let BlockUpdate::Expired(Rule::Block, entry) = next(&mut watch).await else { panic!() };
+    assert_eq!(entry.network, network("192.0.2.2"));
+
+    mx2.shutdown().await;
+    assert_eq!(timeout(PATIENCE, watch.recv()).await.unwrap(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_watch_tells_adds_up_to_what_there_is_however_slowly_it_is_read() {
+    let cluster = TestCluster::start(["mx1", "mx2"]).await.unwrap();
+    let (mx1, mx2) = (cluster.node("mx1"), cluster.node("mx2"));
+    let mut watch = mx2.blocks().watch();
+    let (mut known, mut states) = (BTreeMap::new(), 0);
+    let mut take = |update| match update {
+        BlockUpdate::State(state) => {
+            states += 1;
+            known = state.into_iter().map(|(_, entry)| (entry.network, entry.block)).collect();
+        }
+        BlockUpdate::Set(_, entry) => drop(known.insert(entry.network, entry.block)),
+        BlockUpdate::Removed(_, network) => drop(known.remove(&network)),
+        other => panic!("{other:?}"),
+    };
+    take(next(&mut watch).await);
+    // More than a watch keeps, unread.
+    let address = |n: u32| Network::single(std::net::Ipv4Addr::from(0x0A00_0000 + n).into());
+    let block = || Block::new("list", UnixMillis(1)).unwrap();
+    let list: Vec<_> = (0..70_000).map(|n| (address(n), block())).collect();
+    let mut told = 0;
+    let count = mx1.blocks().import(Rule::Block, list, |done| told = done).await.unwrap();
+    assert_eq!((count, told), (70_000, 70_000));
+    cluster.converged().await.unwrap();
+    mx1.blocks().remove(Rule::Block, address(7)).await.unwrap();
+    cluster.converged().await.unwrap();
+    while let Ok(update) = timeout(Duration::from_secs(1), watch.recv()).await {
+        take(update.unwrap());
+    }
+    let there: BTreeMap<_, _> =
+        mx2.blocks().list(Rule::Block).into_iter().map(|e| (e.network, e.block)).collect();
+    assert_eq!((there.len(), states), (69_999, 2));
+    assert!(known == there);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_with_one_network_that_may_not_be_blocked_is_not_taken() {
+    let cluster = TestCluster::start(["mx1"]).await.unwrap();
+    let mx1 = cluster.node("mx1");
+    let text = "192.0.2.1\n127.0.0.1 # myself\n";
+    let list = lists::read(text, lists::Format::guess(text)).unwrap();
+    let blocks = mx1.blocks();
+    let networks = list.entries.iter().map(|e| (e.network, blocks.listed(e).unwrap())).collect();
+    let error = blocks.import(Rule::Block, networks, |_| {}).await.unwrap_err();
+    assert!(error.to_string().contains("127.0.0.1"), "{error}");
+    assert!(blocks.list(Rule::Block).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn certificates_are_watched_too() {
+    let cluster = TestCluster::start(["mx1", "mx2"]).await.unwrap();
+    let mut watch = cluster.node("mx2").certs().watch();
+    let CertUpdate::State(state) = watch.recv().await.unwrap() else { panic!() };
+    assert!(state.is_empty());
+    let made = rcgen::generate_simple_self_signed(["mx.example.org".to_owned()]).unwrap();
+    let key = made.signing_key.serialize_pem();
+    let certificate = certificate_from_pem(made.cert.pem().as_bytes(), key.as_bytes()).unwrap();
+    let names = certificate.names().clone();
+    let certs = cluster.node("mx1");
+    certs.certs().set(certificate).await.unwrap();
+    let CertUpdate::Set(set) = timeout(PATIENCE, watch.recv()).await.unwrap().unwrap() else {
+        panic!()
+    };
+    assert_eq!(set.names(), &names);
+    sleep(Duration::from_millis(10)).await;
+    certs.certs().withdraw(names.clone()).await.unwrap();
+    let update = timeout(PATIENCE, watch.recv()).await.unwrap().unwrap();
+    assert_eq!(update, CertUpdate::Removed(names));
+}

@@ -1,0 +1,180 @@
+//! IPv4 and IPv6 addresses as numbers.
+
+use std::fmt::Debug;
+use std::hash::{BuildHasher, RandomState};
+
+/// An address as a number.
+pub(super) trait Address: Copy + Eq + Debug {
+    /// Bits.
+    const BITS: u8;
+    /// Words of 64 bits.
+    const WORDS: usize;
+    /// Prefixes at least this long, and addresses, are in the coarse filter.
+    const COARSE: u8;
+
+    fn words(self) -> [u64; 2];
+
+    fn from_words(words: [u64; 2]) -> Self;
+
+    /// The first `len` bits, of fewer than all, and how many they are, in one number that
+    /// no other prefix has: the bit behind them is one, the rest zero.
+    fn prefix(self, len: u8) -> Self;
+
+    /// Length of a [`prefix`](Self::prefix).
+    fn prefix_len(self) -> u8;
+
+    /// The first 16 bits.
+    fn top(self) -> u16;
+
+    /// The first [`COARSE`](Self::COARSE) bits as a number below 2^24.
+    fn coarse(self, seed: Seed) -> u32;
+
+    /// The numbers below 2^24 of every address in the prefix of these first `len` bits,
+    /// fewer than [`COARSE`](Self::COARSE): either their own, or that of their first 16.
+    fn coarse_of_wide(self, len: u8, seed: Seed) -> impl Iterator<Item = u32>;
+
+    /// The number of the first 16 bits, where wide prefixes are marked by those.
+    fn coarse_of_top(self, seed: Seed) -> Option<u32>;
+
+    /// A keyed hash, so that no one outside can make many addresses collide.
+    fn hash(self, seed: Seed) -> u64 {
+        let [high, low] = self.words();
+        fold(high ^ seed.0[0], low ^ seed.0[1]) ^ fold(low ^ seed.0[2], seed.0[3])
+    }
+}
+
+/// A key that is another in each process.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seed([u64; 4]);
+
+impl Seed {
+    pub(super) fn random() -> Self {
+        let state = RandomState::new();
+        Self([0, 1, 2, 3].map(|index: u8| state.hash_one(index) | 1))
+    }
+
+    #[cfg(test)]
+    pub(super) fn fixed() -> Self {
+        Self([
+            0x9E37_79B9_7F4A_7C15,
+            0xBF58_476D_1CE4_E5B9,
+            0x94D0_49BB_1331_11EB,
+            0xD6E8_FEB8_6659_FD93,
+        ])
+    }
+}
+
+/// The halves of a product of 128 bits, one over the other.
+fn fold(a: u64, b: u64) -> u64 {
+    let product = u128::from(a) * u128::from(b);
+    (product >> 64) as u64 ^ product as u64
+}
+
+impl Address for u32 {
+    const BITS: u8 = 32;
+    const WORDS: usize = 1;
+    const COARSE: u8 = 24;
+
+    fn words(self) -> [u64; 2] {
+        [self.into(), 0]
+    }
+
+    fn from_words([word, _]: [u64; 2]) -> Self {
+        word as u32
+    }
+
+    fn prefix(self, len: u8) -> Self {
+        let marker = 1 << (31 - len);
+        self & !(marker | (marker - 1)) | marker
+    }
+
+    fn prefix_len(self) -> u8 {
+        31 - self.trailing_zeros() as u8
+    }
+
+    fn top(self) -> u16 {
+        (self >> 16) as u16
+    }
+
+    fn coarse(self, _: Seed) -> u32 {
+        self >> 8
+    }
+
+    fn coarse_of_wide(self, len: u8, _: Seed) -> impl Iterator<Item = u32> {
+        let count = 1 << (24 - len);
+        let first = (self >> 8) & !(count - 1);
+        first..first + count
+    }
+
+    #[inline]
+    fn coarse_of_top(self, _: Seed) -> Option<u32> {
+        None
+    }
+}
+
+impl Address for u128 {
+    const BITS: u8 = 128;
+    const WORDS: usize = 2;
+    const COARSE: u8 = 48;
+
+    fn words(self) -> [u64; 2] {
+        [(self >> 64) as u64, self as u64]
+    }
+
+    fn from_words([high, low]: [u64; 2]) -> Self {
+        u128::from(high) << 64 | u128::from(low)
+    }
+
+    fn prefix(self, len: u8) -> Self {
+        let marker = 1 << (127 - len);
+        self & !(marker | (marker - 1)) | marker
+    }
+
+    fn prefix_len(self) -> u8 {
+        127 - self.trailing_zeros() as u8
+    }
+
+    fn top(self) -> u16 {
+        (self >> 112) as u16
+    }
+
+    fn coarse(self, seed: Seed) -> u32 {
+        (fold((self >> 80) as u64 ^ seed.0[0], seed.0[3]) >> 40) as u32
+    }
+
+    fn coarse_of_wide(self, len: u8, seed: Seed) -> impl Iterator<Item = u32> {
+        let count = 1_u32 << 16_u8.saturating_sub(len);
+        let first = u32::from(self.top()) & !(count - 1);
+        (first..first + count).map(move |top| of_top(top as u16, seed))
+    }
+
+    #[inline]
+    fn coarse_of_top(self, seed: Seed) -> Option<u32> {
+        Some(of_top(self.top(), seed))
+    }
+}
+
+/// Not the number of a /48 that begins with these bits.
+fn of_top(top: u16, seed: Seed) -> u32 {
+    (fold(u64::from(top) ^ seed.0[2], seed.0[1]) >> 40) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_prefix_keeps_its_bits_and_its_length(v4: u32, v6: u128, len in 0u8..32, long in 0u8..128) {
+            prop_assert_eq!(v4.prefix(len).prefix_len(), len);
+            prop_assert_eq!(v6.prefix(long).prefix_len(), long);
+            prop_assert_eq!((v4 ^ v4.prefix(len)).leading_zeros().min(len.into()), u32::from(len));
+            prop_assert_eq!((v6 ^ v6.prefix(long)).leading_zeros().min(long.into()), u32::from(long));
+            // Whatever follows the prefix is not in it.
+            let tail = !0_u32 >> len;
+            prop_assert_eq!((v4 ^ tail).prefix(len), v4.prefix(len));
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! What a peer gets that compares its mirror with ours, or takes over ours.
+
+use std::time::Duration;
+
+use mailmesh_events::{Change, Share, SyncMessage, limits};
+
+use super::Timing;
+use super::comparison::{self, MOST_OF_SHARE};
+use crate::Mirror;
+use crate::entries::SYMBOLS;
+use crate::mirror::estimate;
+
+/// Entries whose symbols are made for the price of one part.
+const ENTRIES_FOR_A_PART: u64 = 8_192;
+
+/// Answers within a budget of parts a second.
+#[derive(Debug)]
+pub(super) struct Answers {
+    timing: Timing,
+    /// Parts that may be sent now, a second's worth at most.
+    budget: f64,
+    refilled: Duration,
+}
+
+impl Answers {
+    pub(super) fn new(timing: Timing) -> Self {
+        Self { timing, budget: timing.parts_per_second.into(), refilled: Duration::ZERO }
+    }
+
+    /// What to answer; nothing to what breaks the protocol, or is too much for now.
+    pub(super) fn to(
+        &mut self,
+        question: SyncMessage,
+        mirror: &Mirror,
+        at: Duration,
+    ) -> Vec<SyncMessage> {
+        self.refill(at);
+        match question {
+            SyncMessage::Request { round, part, after } => self.parts(round, (part, after), mirror),
+            SyncMessage::AskSymbols { round, first, shares, from, count } => {
+                let symbols = self.symbols((first, shares), (from, count), mirror);
+                let message = |symbols| SyncMessage::Symbols { round, first, from, count, symbols };
+                symbols.map(message).into_iter().collect()
+            }
+            SyncMessage::AskEntries { round, items } => self.entries(round, &items, mirror),
+            _ => Vec::new(),
+        }
+    }
+
+    fn refill(&mut self, at: Duration) {
+        let rate = f64::from(self.timing.parts_per_second);
+        let earned = at.saturating_sub(self.refilled).as_secs_f64() * rate;
+        self.budget = (self.budget + earned).min(rate);
+        self.refilled = at;
+    }
+
+    fn take(&mut self, parts: u64) -> bool {
+        let parts = parts as f64;
+        let enough = self.budget >= parts;
+        if enough {
+            self.budget -= parts;
+        }
+        enough
+    }
+
+    fn parts(
+        &mut self,
+        round: u32,
+        (mut part, mut after): (u32, Option<mailmesh_events::ChangeKey>),
+        mirror: &Mirror,
+    ) -> Vec<SyncMessage> {
+        let mut parts = Vec::new();
+        for _ in 0..self.timing.window {
+            if !self.take(1) {
+                break;
+            }
+            let (changes, more_after) = mirror.page(after.as_ref(), self.timing.part);
+            let is_last = more_after.is_none();
+            parts.push(SyncMessage::Part { round, part, changes, more_after: more_after.clone() });
+            if is_last {
+                break;
+            }
+            part = part.wrapping_add(1);
+            after = more_after;
+        }
+        parts
+    }
+
+    fn symbols(
+        &mut self,
+        (first, shares): (Share, u16),
+        (from, count): (u16, u16),
+        mirror: &Mirror,
+    ) -> Option<Vec<mailmesh_events::CodedSymbol>> {
+        let is_whole = first.bits == 0;
+        let last = u64::from(from) + u64::from(count);
+        let most = if is_whole { SYMBOLS as u64 } else { MOST_OF_SHARE.into() };
+        let end = u64::from(first.index) + u64::from(shares);
+        if count == 0
+            || shares == 0
+            || last > most
+            || usize::from(shares) * usize::from(count) > limits::SYNC_SYMBOLS
+            || first.bits > limits::SHARE_BITS
+            || end > 1 << first.bits
+        {
+            return None;
+        }
+        let entries = (mirror.digest().entries >> first.bits).saturating_mul(shares.into());
+        let price = if is_whole { 1 } else { 1 + entries / ENTRIES_FOR_A_PART };
+        if !self.take(price) {
+            return None;
+        }
+        let mut symbols = Vec::with_capacity(usize::from(shares) * usize::from(count));
+        for index in (first.index..).take(shares.into()) {
+            let all = mirror.symbols(Share { index, ..first }, last as usize);
+            symbols.extend_from_slice(&all[usize::from(from)..]);
+        }
+        Some(symbols)
+    }
+
+    fn entries(&mut self, round: u32, items: &[u64], mirror: &Mirror) -> Vec<SyncMessage> {
+        let changes = mirror.entries_of(items);
+        if changes.is_empty() {
+            return vec![SyncMessage::Entries { round, changes, more: false }];
+        }
+        let messages: Vec<_> = comparison::messages(round, changes, &self.timing).collect();
+        if self.take(messages.len() as u64) { messages } else { Vec::new() }
+    }
+}
+
+/// Changes in lists of about so many bytes.
+pub(super) fn pack(changes: Vec<Change>, bytes: usize) -> Vec<Vec<Change>> {
+    let mut packs: Vec<Vec<Change>> = Vec::new();
+    let mut room = 0;
+    for change in changes {
+        let size = estimate(&change);
+        match packs.last_mut() {
+            Some(pack) if size <= room && pack.len() < limits::SYNC_CHANGES => {
+                room -= size;
+                pack.push(change);
+            }
+            _ => {
+                room = bytes.saturating_sub(size);
+                packs.push(vec![change]);
+            }
+        }
+    }
+    packs
+}

@@ -1,0 +1,365 @@
+//! Notices that a peer's mirror differs from ours, and makes the two equal.
+//!
+//! - [`comparison`]: finds the difference by coded symbols, and exchanges it, both ways;
+//! - [`snapshot`]: takes over the whole content of a peer that has much more;
+//! - [`answers`]: what is sent to a peer that compares or takes over.
+//!
+//! Timers are on a monotonic clock (`at`, time since any start); merging needs the
+//! wall clock (`now`).
+
+mod answers;
+mod comparison;
+mod snapshot;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use mailmesh_events::{Change, MirrorDigest, SyncMessage, UnixMillis};
+
+use crate::{Applied, Mirror};
+use answers::{Answers, pack};
+use comparison::Comparison;
+use snapshot::Snapshot;
+
+/// Timers and sizes of reconciliation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Timing {
+    /// A question without an answer for this long is asked again. 1 s.
+    pub retry: Duration,
+    /// Questions without any answer before the peer is given up for now. 10:
+    /// a path that loses half of everything still gets one through.
+    pub attempts: u32,
+    /// Shortest time between two exchanges with one peer; doubles, up to
+    /// `longest_pause`, while they change nothing. 2 s.
+    pub pause: Duration,
+    /// Longest time between two exchanges with one peer that differs. 60 s.
+    pub longest_pause: Duration,
+    /// Bytes of a part. 32 KiB: a few parts fill a link's queue, not its lane.
+    pub part: usize,
+    /// Parts sent for one request. 8.
+    pub window: u32,
+    /// Digests in a row that differ before an exchange, however they change. 5: about
+    /// as many seconds.
+    pub patience: u32,
+    /// Most parts, or answers like them, sent in a second, to all peers. 512; requests
+    /// beyond wait for their retry.
+    pub parts_per_second: u32,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            retry: Duration::from_secs(1),
+            attempts: 10,
+            pause: Duration::from_secs(2),
+            longest_pause: Duration::from_secs(60),
+            part: 32 * 1024,
+            window: 8,
+            patience: 5,
+            parts_per_second: 512,
+        }
+    }
+}
+
+/// Keeps a mirror equal to those of the peers `P`.
+#[derive(Debug)]
+pub struct Reconciler<P> {
+    own: P,
+    timing: Timing,
+    peers: BTreeMap<P, Peer>,
+    exchange: Option<Exchange<P>>,
+    round: u32,
+    answers: Answers,
+    to_send: Vec<(P, SyncMessage)>,
+}
+
+#[derive(Debug)]
+struct Peer {
+    /// What is asked for without waiting for a second look: it just joined, or
+    /// changes of it were missed.
+    urgent: bool,
+    /// Our digest and its, when they differed last, and how often in a row.
+    differed: Option<(MirrorDigest, MirrorDigest)>,
+    streak: u32,
+    not_before: Duration,
+    pause: Duration,
+    /// It answered no question for symbols: perhaps it knows none.
+    is_deaf: bool,
+}
+
+/// Questions to one peer, one at a time.
+#[derive(Debug)]
+struct Exchange<P> {
+    peer: P,
+    round: u32,
+    work: Work,
+    deadline: Duration,
+    attempts: u32,
+    answered: bool,
+    changed: bool,
+}
+
+#[derive(Debug)]
+enum Work {
+    Snapshot(Snapshot),
+    Comparison(Comparison),
+}
+
+/// How an exchange ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Complete,
+    GivenUp,
+}
+
+/// Digests in a row that differ before the node of the greater name compares: by then
+/// the other has.
+const SECOND: u32 = 3;
+
+impl<P: Copy + Ord> Reconciler<P> {
+    /// That of the node `own`, without peers.
+    #[must_use]
+    pub fn new(own: P, timing: Timing) -> Self {
+        Self {
+            own,
+            timing,
+            peers: BTreeMap::new(),
+            exchange: None,
+            round: 0,
+            answers: Answers::new(timing),
+            to_send: Vec::new(),
+        }
+    }
+
+    /// A peer joined: its first digest that differs starts an exchange.
+    pub fn on_joined(&mut self, peer: P) {
+        let (not_before, pause) = (Duration::ZERO, self.timing.pause);
+        let is_deaf = false;
+        let state = Peer { urgent: true, differed: None, streak: 0, not_before, pause, is_deaf };
+        self.peers.insert(peer, state);
+    }
+
+    /// A peer left.
+    pub fn on_left(&mut self, peer: P) {
+        self.peers.remove(&peer);
+        self.exchange.take_if(|exchange| exchange.peer == peer);
+    }
+
+    /// Changes of a peer were missed: its next digest that differs starts an exchange.
+    pub fn on_gap(&mut self, peer: P) {
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.urgent = true;
+        }
+    }
+
+    /// A peer told its digest. One that differs may only mean that a change is on
+    /// its way. An exchange starts when two in a row are the same while ours is, too;
+    /// or, while changes keep coming, after [`Timing::patience`] in a row.
+    pub fn on_digest(&mut self, peer: P, theirs: MirrorDigest, ours: MirrorDigest, at: Duration) {
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        if theirs == ours {
+            (state.urgent, state.differed, state.streak) = (false, None, 0);
+            state.pause = self.timing.pause;
+            return;
+        }
+        state.streak += 1;
+        let again = state.differed.replace((ours, theirs)) == Some((ours, theirs));
+        let lasting = state.streak >= self.timing.patience;
+        if self.exchange.is_some() || at < state.not_before || !(again || lasting || state.urgent) {
+            return;
+        }
+        let takes_over = theirs.entries / 2 > ours.entries;
+        let is_first = takes_over || self.own < peer || state.urgent;
+        // Who has much less takes over from us.
+        let yields = ours.entries / 2 > theirs.entries;
+        if (yields || !is_first) && state.streak < SECOND {
+            return;
+        }
+        let work = if takes_over || state.is_deaf {
+            Work::Snapshot(Snapshot::default())
+        } else {
+            Work::Comparison(Comparison::new())
+        };
+        self.begin(peer, work, at);
+    }
+
+    fn begin(&mut self, peer: P, work: Work, at: Duration) {
+        // 0 is of no exchange.
+        self.round = self.round.wrapping_add(1).max(1);
+        let (round, deadline) = (self.round, at);
+        let (answered, changed) = (false, false);
+        self.exchange =
+            Some(Exchange { peer, round, work, deadline, attempts: 0, answered, changed });
+        self.ask(at);
+    }
+
+    /// Asks what is open.
+    fn ask(&mut self, at: Duration) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.attempts += 1;
+            exchange.deadline = at + self.timing.retry;
+            let message = match &mut exchange.work {
+                Work::Snapshot(snapshot) => snapshot.request(exchange.round, &self.timing),
+                Work::Comparison(comparison) => comparison.request(exchange.round),
+            };
+            self.to_send.push((exchange.peer, message));
+        }
+    }
+
+    /// A message of a peer. Gives the changes that were taken into the mirror.
+    pub fn on_message(
+        &mut self,
+        peer: P,
+        message: SyncMessage,
+        mirror: &Mirror,
+        now: UnixMillis,
+        at: Duration,
+    ) -> Vec<Change> {
+        // Merging is harmless whatever exchange the changes belong to.
+        let merge = |changes: Vec<Change>| -> Vec<Change> {
+            let changes = changes.into_iter();
+            changes.filter(|change| mirror.apply(change, now) == Applied::Changed).collect()
+        };
+        let timing = self.timing;
+        match message {
+            SyncMessage::Part { round, part, changes, more_after } => {
+                let taken = merge(changes);
+                if let Some(exchange) = self.exchange_of(peer, round)
+                    && let Work::Snapshot(snapshot) = &mut exchange.work
+                {
+                    exchange.changed |= !taken.is_empty();
+                    exchange.answered = true;
+                    let step = snapshot.on_part(part, more_after, &timing);
+                    self.on_part(step, at);
+                }
+                taken
+            }
+            SyncMessage::Entries { round, changes, more } => {
+                let newer: Vec<Change> =
+                    changes.iter().filter_map(|c| mirror.newer_than(c)).collect();
+                let taken = merge(changes);
+                if !newer.is_empty() {
+                    self.push(peer, newer);
+                }
+                if let Some(exchange) = self.exchange_of(peer, round)
+                    && let Work::Comparison(comparison) = &mut exchange.work
+                {
+                    exchange.changed |= !taken.is_empty();
+                    let step = comparison.on_entries(more, mirror);
+                    self.on_step(step, at);
+                }
+                taken
+            }
+            SyncMessage::Symbols { round, first, from, count, symbols } => {
+                if let Some(exchange) = self.exchange_of(peer, round)
+                    && let Work::Comparison(comparison) = &mut exchange.work
+                {
+                    exchange.answered = true;
+                    let step = comparison.on_symbols((first, from, count), &symbols, mirror);
+                    self.on_step(step, at);
+                }
+                Vec::new()
+            }
+            question => {
+                let answers = self.answers.to(question, mirror, at);
+                self.to_send.extend(answers.into_iter().map(|message| (peer, message)));
+                Vec::new()
+            }
+        }
+    }
+
+    fn exchange_of(&mut self, peer: P, round: u32) -> Option<&mut Exchange<P>> {
+        self.exchange.as_mut().filter(|exchange| exchange.peer == peer && exchange.round == round)
+    }
+
+    fn on_part(&mut self, step: snapshot::Step, at: Duration) {
+        let Some(exchange) = &mut self.exchange else { return };
+        match step {
+            snapshot::Step::Waits { progress } => {
+                if progress {
+                    exchange.attempts = 0;
+                }
+            }
+            snapshot::Step::Ask => {
+                exchange.attempts = 0;
+                self.ask(at);
+            }
+            snapshot::Step::Complete => self.finish(End::Complete, at),
+        }
+    }
+
+    fn on_step(&mut self, step: comparison::Step, at: Duration) {
+        let Some(exchange) = &mut self.exchange else { return };
+        let peer = exchange.peer;
+        match step {
+            comparison::Step::Waits => {}
+            comparison::Step::Ask { push } => {
+                exchange.attempts = 0;
+                self.ask(at);
+                self.push(peer, push);
+            }
+            comparison::Step::Complete { push } => {
+                // Whether it helped shows in the next digest.
+                self.push(peer, push);
+                self.finish(End::Complete, at);
+            }
+            comparison::Step::TooMuch => self.begin(peer, Work::Snapshot(Snapshot::default()), at),
+        }
+    }
+
+    /// Sends entries that a peer lacks.
+    fn push(&mut self, peer: P, changes: Vec<Change>) {
+        if !changes.is_empty() {
+            let messages = comparison::messages(0, changes, &self.timing);
+            self.to_send.extend(messages.map(|message| (peer, message)));
+        }
+    }
+
+    /// The exchange is over: the next with this peer may come after a pause, longer
+    /// if nothing came of it.
+    fn finish(&mut self, end: End, at: Duration) {
+        let Some(exchange) = self.exchange.take() else { return };
+        if let Some(peer) = self.peers.get_mut(&exchange.peer) {
+            peer.urgent &= end == End::GivenUp;
+            peer.is_deaf |= end == End::GivenUp
+                && !exchange.answered
+                && matches!(exchange.work, Work::Comparison(_));
+            peer.pause = if exchange.changed {
+                self.timing.pause
+            } else {
+                (peer.pause * 2).min(self.timing.longest_pause)
+            };
+            peer.not_before = at + peer.pause;
+            (peer.differed, peer.streak) = (None, 0);
+        }
+    }
+
+    /// Time has come to [`next_deadline`](Self::next_deadline).
+    pub fn on_deadline(&mut self, at: Duration) {
+        let due = self.exchange.as_ref().filter(|exchange| exchange.deadline <= at);
+        let Some(attempts) = due.map(|exchange| exchange.attempts) else { return };
+        if attempts >= self.timing.attempts {
+            self.finish(End::GivenUp, at);
+        } else {
+            self.ask(at);
+        }
+    }
+
+    /// When to call [`on_deadline`](Self::on_deadline).
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Duration> {
+        self.exchange.as_ref().map(|exchange| exchange.deadline)
+    }
+
+    /// Takes the messages to send.
+    pub fn take_to_send(&mut self) -> Vec<(P, SyncMessage)> {
+        std::mem::take(&mut self.to_send)
+    }
+
+    /// Whether an exchange that this node began is under way.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.exchange.is_some()
+    }
+}

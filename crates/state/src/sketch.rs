@@ -1,0 +1,238 @@
+//! Rateless invertible Bloom lookup tables (Yang, Gilad, Alizadeh, "Practical Rateless
+//! Set Reconciliation", SIGCOMM 2024): what two sets of items differ in, at a cost set by
+//! the difference.
+//!
+//! Each item is in symbol 0 and in ever rarer later ones, which follow from its check.
+//! Of d differences the first 1.35 d symbols tell all, about; for few some more. A
+//! [`Sketch`] keeps the first symbols of a set current; what is left when those of another
+//! set are taken away is the difference, which [`decode`] peels off.
+
+use mailmesh_events::CodedSymbol;
+use siphasher::sip::SipHasher13;
+use std::hash::Hasher;
+
+/// Tells an item by a keyed hash, so that no one outside can make two that fall together.
+#[derive(Debug, Clone)]
+pub(crate) struct Checker(SipHasher13);
+
+impl Checker {
+    pub(crate) fn new(key: [u8; 16]) -> Self {
+        Self(SipHasher13::new_with_key(&key))
+    }
+
+    fn check(&self, item: u64) -> u64 {
+        let mut hasher = self.0;
+        hasher.write(&item.to_le_bytes());
+        hasher.finish()
+    }
+}
+
+/// The numbers of the symbols that an item is in, in order.
+struct Places {
+    random: u64,
+    next: u64,
+}
+
+impl Places {
+    fn of(check: u64) -> Self {
+        Self { random: check, next: 0 }
+    }
+}
+
+impl Iterator for Places {
+    type Item = u64;
+
+    fn next(&mut self) -> Option<u64> {
+        let place = self.next;
+        // SplitMix64 (Steele, Lea, Flood, "Fast Splittable Pseudorandom Number
+        // Generators", 2014).
+        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut r = self.random;
+        r = (r ^ r >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        r = (r ^ r >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+        r ^= r >> 31;
+        // So that symbol i has each item with a chance of 1 / (1 + i/2). All of IEEE 754,
+        // rounded correctly: the same on every machine.
+        let gap = (place as f64 + 1.5) * (4_294_967_296.0 / (r as f64 + 1.0).sqrt() - 1.0);
+        // A gap is a whole number from 1 on; what does not fit is beyond every table.
+        self.next = place.saturating_add(gap.ceil().max(1.0) as u64);
+        Some(place)
+    }
+}
+
+/// The first coded symbols of a set.
+#[derive(Debug, Clone)]
+pub(crate) struct Sketch {
+    checker: Checker,
+    symbols: Vec<CodedSymbol>,
+}
+
+impl Sketch {
+    /// The first `len` symbols of an empty set.
+    pub(crate) fn new(checker: Checker, len: usize) -> Self {
+        Self { checker, symbols: vec![CodedSymbol::default(); len] }
+    }
+
+    pub(crate) fn add(&mut self, item: u64) {
+        self.apply(item, 1);
+    }
+
+    pub(crate) fn remove(&mut self, item: u64) {
+        self.apply(item, -1);
+    }
+
+    fn apply(&mut self, item: u64, count: i64) {
+        apply(&mut self.symbols, item, self.checker.check(item), count);
+    }
+
+    pub(crate) fn symbols(&self) -> &[CodedSymbol] {
+        &self.symbols
+    }
+
+    pub(crate) fn checker(&self) -> &Checker {
+        &self.checker
+    }
+}
+
+fn apply(symbols: &mut [CodedSymbol], item: u64, check: u64, count: i64) {
+    for place in Places::of(check) {
+        let Some(symbol) = usize::try_from(place).ok().and_then(|at| symbols.get_mut(at)) else {
+            return;
+        };
+        symbol.sum ^= item;
+        symbol.check ^= check as u32;
+        symbol.count = symbol.count.wrapping_add(count);
+    }
+}
+
+/// What two sets differ in.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Difference {
+    /// Items that only they have.
+    pub(crate) theirs: Vec<u64>,
+    /// Items that only we have.
+    pub(crate) ours: Vec<u64>,
+}
+
+/// What the sets of the two lists of symbols differ in; `None` if these are too few to
+/// tell. Both begin at symbol 0; the longer is cut to the shorter.
+pub(crate) fn decode(
+    checker: &Checker,
+    theirs: &[CodedSymbol],
+    ours: &[CodedSymbol],
+) -> Option<Difference> {
+    let minus = |(a, b): (&CodedSymbol, &CodedSymbol)| CodedSymbol {
+        sum: a.sum ^ b.sum,
+        check: a.check ^ b.check,
+        count: a.count.wrapping_sub(b.count),
+    };
+    let mut left: Vec<CodedSymbol> = theirs.iter().zip(ours).map(minus).collect();
+    let mut difference = Difference::default();
+    let mut to_look_at: Vec<usize> = (0..left.len()).collect();
+    // Each item found empties a symbol, so that no more can be true ones.
+    let mut found_at_most = left.len();
+    while let Some(at) = to_look_at.pop() {
+        let symbol = left[at];
+        if symbol.count.unsigned_abs() != 1 {
+            continue;
+        }
+        let check = checker.check(symbol.sum);
+        if check as u32 != symbol.check {
+            continue;
+        }
+        found_at_most = found_at_most.checked_sub(1)?;
+        let found = if symbol.count == 1 { &mut difference.theirs } else { &mut difference.ours };
+        found.push(symbol.sum);
+        apply(&mut left, symbol.sum, check, -symbol.count);
+        let places = Places::of(check).map_while(|at| usize::try_from(at).ok());
+        to_look_at.extend(places.take_while(|at| *at < left.len()));
+    }
+    left.iter().all(|symbol| *symbol == CodedSymbol::default()).then_some(difference)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::entries::SYMBOLS;
+
+    fn checker() -> Checker {
+        Checker::new([5; 16])
+    }
+
+    fn sketch(items: impl IntoIterator<Item = u64>, len: usize) -> Sketch {
+        let mut sketch = Sketch::new(checker(), len);
+        items.into_iter().for_each(|item| sketch.add(item));
+        sketch
+    }
+
+    /// Items that look as hashes do.
+    fn items(from: u64, count: u64) -> impl Iterator<Item = u64> {
+        (from..from + count).map(|n| Checker::new([1; 16]).check(n))
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_told_is_the_difference(
+            a in prop::collection::btree_set(any::<u64>(), 0..60),
+            b in prop::collection::btree_set(any::<u64>(), 0..60),
+            both in prop::collection::btree_set(any::<u64>(), 0..60),
+            len in 1usize..200,
+        ) {
+            let (a, b): (BTreeSet<u64>, BTreeSet<u64>) = (&a | &both, &b | &both);
+            let (theirs, ours) = (sketch(a.clone(), len), sketch(b.clone(), len));
+            if let Some(difference) = decode(&checker(), theirs.symbols(), ours.symbols()) {
+                prop_assert_eq!(difference.theirs.len() + difference.ours.len(), (&a ^ &b).len());
+                prop_assert_eq!(difference.theirs.into_iter().collect::<BTreeSet<_>>(), &a - &b);
+                prop_assert_eq!(difference.ours.into_iter().collect::<BTreeSet<_>>(), &b - &a);
+            } else {
+                prop_assert!(len < 4 * (&a ^ &b).len() + 16, "{} of {}", len, (&a ^ &b).len());
+            }
+        }
+
+        /// Symbols from elsewhere are hostile: any are decoded, or not, in bounded time.
+        #[test]
+        fn made_up_symbols_do_no_harm(
+            made_up in prop::collection::vec((any::<u64>(), any::<u32>(), -2i64..3), 0..64),
+            item: u64,
+        ) {
+            let symbol = |(sum, check, count)| CodedSymbol { sum, check, count };
+            let mut theirs: Vec<CodedSymbol> = made_up.into_iter().map(symbol).collect();
+            // One that counts as an item wherever it is found.
+            theirs.extend([CodedSymbol { sum: item, check: checker().check(item) as u32, count: 1 }; 8]);
+            let ours = sketch(items(0, 10), theirs.len());
+            decode(&checker(), &theirs, ours.symbols());
+        }
+    }
+
+    #[test]
+    fn taking_out_is_as_if_never_put_in() {
+        let mut sketch = sketch(items(0, 100), 64);
+        items(0, 100).for_each(|item| sketch.remove(item));
+        assert!(sketch.symbols().iter().all(|symbol| *symbol == CodedSymbol::default()));
+    }
+
+    #[test]
+    fn a_difference_needs_about_one_and_a_third_symbols_an_item() {
+        for (half, most) in [(5, 64), (50, 200), (350, 1_024)] {
+            let theirs = sketch(items(0, 10_000), SYMBOLS);
+            let ours = sketch(items(half, 10_000), SYMBOLS);
+            let tells = |len: &usize| {
+                decode(&checker(), &theirs.symbols()[..*len], &ours.symbols()[..*len]).is_some()
+            };
+            let needed = (1..=SYMBOLS).find(tells);
+            assert!(needed.is_some_and(|needed| needed <= most), "{half}: {needed:?}");
+        }
+    }
+
+    #[test]
+    fn symbols_are_the_same_in_every_version() {
+        // What one node sends another must read: the places of an item never change.
+        let places: Vec<u64> = Places::of(checker().check(7)).take(8).collect();
+        assert_eq!(places[0], 0);
+        assert!(places.windows(2).all(|pair| pair[0] < pair[1]), "{places:?}");
+    }
+}
