@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use mailmesh::lists::{Format, OutputFormat};
 use mailmesh::{Kind, Network};
 
 const EXIT_CODES: &str = "\
@@ -308,6 +309,32 @@ pub(crate) enum Block {
         /// As JSON.
         #[arg(long)]
         json: bool,
+    },
+    /// Block what a list holds, all of it in one step.
+    Import {
+        /// The list; `-` reads standard input.
+        file: PathBuf,
+        /// plain, csv, jsonl (Spamhaus DROP), crowdsec or fail2ban; without it, as it looks.
+        #[arg(long)]
+        format: Option<Format>,
+        /// Refuse the whole list if a line is bad; without it, the others are imported.
+        #[arg(long)]
+        strict: bool,
+        /// For this long, where the list says no end; such as 15m, 2h or 7d.
+        #[arg(long, value_parser = duration)]
+        ttl: Option<std::time::Duration>,
+        /// Let them in whatever blocks say, instead.
+        #[arg(long)]
+        allow: bool,
+    },
+    /// Print what is blocked for another program.
+    Export {
+        /// plain, csv, jsonl, nftables or postfix.
+        #[arg(long, default_value = "plain")]
+        format: OutputFormat,
+        /// What is allowed, instead; nftables and postfix have both.
+        #[arg(long)]
+        allow: bool,
     },
     /// Say whether an address is blocked, and why; exits with 10 if it is.
     Check {

@@ -10,6 +10,7 @@ mod control;
 mod demo;
 mod exit;
 mod key;
+mod lists;
 mod node;
 mod query;
 mod say;

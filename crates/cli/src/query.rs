@@ -16,6 +16,7 @@ use crate::control::client::Client;
 use crate::control::find;
 use crate::control::protocol::Request;
 use crate::exit::{BLOCKED, Failure};
+use crate::lists;
 use crate::say::say;
 
 async fn client(socket: Option<PathBuf>) -> Result<Client, Failure> {
@@ -183,7 +184,7 @@ pub(crate) async fn block(options: Block, socket: Option<PathBuf>) -> Result<Exi
             say!("{network} is no longer {}", if allow { "allowed" } else { "blocked" });
         }
         Block::List { allow, json } => {
-            let list = client.ask(&Request::BlockList { allow }).await?;
+            let list = Value::from(lists::fetch(&mut client, allow).await?);
             print_list(&list, json, |entry| {
                 let block = &entry["block"];
                 let until = block["expires"].as_u64().map(|at| UnixMillis(at).to_string());
@@ -196,6 +197,11 @@ pub(crate) async fn block(options: Block, socket: Option<PathBuf>) -> Result<Exi
                 )
             });
         }
+        Block::Import { file, format, strict, ttl, allow } => {
+            let options = lists::Import { file, format, strict, ttl, allow };
+            lists::import(options, &mut client).await?;
+        }
+        Block::Export { format, allow } => lists::export(format, allow, &mut client).await?,
         Block::Check { address, json } => {
             let verdict = client.ask(&Request::BlockCheck { address }).await?;
             if json {

@@ -1,6 +1,7 @@
 //! The control socket: JSON, a request a line, answers a line each. Local, and
 //! for its owner only.
 
+mod bulk;
 pub(crate) mod client;
 pub(crate) mod protocol;
 pub(crate) mod server;

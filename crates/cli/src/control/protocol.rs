@@ -10,18 +10,53 @@ pub(crate) const MAX_LINE: u64 = 4 << 20;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "kebab-case")]
 pub(crate) enum Request {
-    Publish { event: Event },
-    Watch { kinds: Vec<Kind> },
-    BlockAdd { network: Network, reason: String, ttl_ms: Option<u64>, allow: bool, force: bool },
-    BlockRemove { network: Network, allow: bool },
-    BlockList { allow: bool },
-    BlockCheck { address: IpAddr },
-    CertAdd { chain_pem: String, key_pem: String },
+    Publish {
+        event: Event,
+    },
+    Watch {
+        kinds: Vec<Kind>,
+    },
+    BlockAdd {
+        network: Network,
+        reason: String,
+        ttl_ms: Option<u64>,
+        allow: bool,
+        force: bool,
+    },
+    BlockRemove {
+        network: Network,
+        allow: bool,
+    },
+    /// Answered by a line each for so many networks, then by `null`.
+    BlockList {
+        allow: bool,
+    },
+    /// Networks to be imported; they wait for the commit, on this connection.
+    ImportPart {
+        networks: Vec<Imported>,
+    },
+    /// Takes in what the parts brought. Answered by a line for how many the others were
+    /// told so far, then by the count of all.
+    ImportCommit {
+        allow: bool,
+    },
+    BlockCheck {
+        address: IpAddr,
+    },
+    CertAdd {
+        chain_pem: String,
+        key_pem: String,
+    },
     CertList,
-    CertRemove { names: Vec<String> },
+    CertRemove {
+        names: Vec<String>,
+    },
     Members,
     Status,
 }
+
+/// A network on its way into a node: what, why, by whom, and until when.
+pub(crate) type Imported = (Network, String, String, Option<u64>);
 
 /// What a node answers: a value, or why not. `Watch` is answered by `null` once
 /// it hears, then by a line an entry.

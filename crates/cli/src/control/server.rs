@@ -10,6 +10,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use super::bulk::{Import, list};
 use super::protocol::{Answer, MAX_LINE, Request};
 use crate::exit::Failure;
 
@@ -99,6 +100,7 @@ fn bind_in(hidden: &Path, path: &Path) -> std::io::Result<UnixListener> {
 async fn converse(stream: UnixStream, cluster: &Cluster) -> std::io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
+    let mut import = Import::default();
     loop {
         let mut line = String::new();
         let read = timeout(IDLE, (&mut reader).take(MAX_LINE).read_line(&mut line)).await;
@@ -124,6 +126,14 @@ async fn converse(stream: UnixStream, cluster: &Cluster) -> std::io::Result<()> 
                     send(&mut writer, &Answer::Ok(value)).await?;
                 }
             }
+            Ok(Request::BlockList { allow }) => {
+                list(cluster, rule(allow), &mut writer).await?;
+                Answer::Ok(Value::Null)
+            }
+            Ok(Request::ImportPart { networks }) => import.add(networks),
+            Ok(Request::ImportCommit { allow }) => {
+                import.commit(cluster, rule(allow), &mut writer).await?
+            }
             Ok(request) => answer(request, cluster).await.unwrap_or_else(Answer::Error),
             Err(error) => Answer::Error(format!("not a request: {error}")),
         };
@@ -131,7 +141,14 @@ async fn converse(stream: UnixStream, cluster: &Cluster) -> std::io::Result<()> 
     }
 }
 
-async fn send(writer: &mut (impl AsyncWriteExt + Unpin), answer: &Answer) -> std::io::Result<()> {
+fn rule(allow: bool) -> Rule {
+    if allow { Rule::Allow } else { Rule::Block }
+}
+
+pub(super) async fn send(
+    writer: &mut (impl AsyncWriteExt + Unpin),
+    answer: &Answer,
+) -> std::io::Result<()> {
     let line = serde_json::to_string(answer)?;
     writer.write_all((line + "\n").as_bytes()).await
 }
@@ -139,13 +156,15 @@ async fn send(writer: &mut (impl AsyncWriteExt + Unpin), answer: &Answer) -> std
 async fn answer(request: Request, cluster: &Cluster) -> Result<Answer, String> {
     let blocks = cluster.blocks();
     let text = |error: mailmesh::Error| error.to_string();
-    let rule = |allow: bool| if allow { Rule::Allow } else { Rule::Block };
     Ok(Answer::Ok(match request {
         Request::Publish { event } => {
             cluster.publish(event).await.map_err(text)?;
             Value::Null
         }
-        Request::Watch { .. } => Value::Null,
+        Request::Watch { .. }
+        | Request::BlockList { .. }
+        | Request::ImportPart { .. }
+        | Request::ImportCommit { .. } => Value::Null,
         Request::BlockAdd { network, reason, ttl_ms, allow, force } => {
             let ttl = ttl_ms.map(Duration::from_millis);
             let added = match (allow, force) {
@@ -159,10 +178,6 @@ async fn answer(request: Request, cluster: &Cluster) -> Result<Answer, String> {
         Request::BlockRemove { network, allow } => {
             blocks.remove(rule(allow), network).await.map_err(text)?;
             Value::Null
-        }
-        Request::BlockList { allow } => {
-            let entries = blocks.list(rule(allow)).into_iter();
-            entries.map(|entry| json!({"network": entry.network, "block": *entry.block})).collect()
         }
         Request::BlockCheck { address } => {
             let verdict = blocks.lookup(address);

@@ -4,5 +4,6 @@
 mod demo;
 mod harness;
 mod life;
+mod lists;
 mod namespaces;
 mod traffic;

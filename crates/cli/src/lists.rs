@@ -1,0 +1,172 @@
+//! Lists of networks in and out of a running node.
+
+use std::io::{IsTerminal, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use mailmesh::lists::{self, Ends, Entry, Format, Listed, OutputFormat};
+use mailmesh::{Block, Network, Rule, UnixMillis};
+use serde_json::Value;
+
+use crate::control::client::Client;
+use crate::control::protocol::{Imported, Request};
+use crate::exit::Failure;
+use crate::say::say;
+
+/// Networks in a line to the node.
+const PART: usize = 2_000;
+/// Bad lines that are shown.
+const SHOWN: usize = 20;
+
+pub(crate) struct Import {
+    pub(crate) file: PathBuf,
+    pub(crate) format: Option<Format>,
+    pub(crate) strict: bool,
+    pub(crate) ttl: Option<Duration>,
+    pub(crate) allow: bool,
+}
+
+/// Every network of a rule, as the node tells them.
+pub(crate) async fn fetch(client: &mut Client, allow: bool) -> Result<Vec<Value>, Failure> {
+    let mut entries = Vec::new();
+    let mut answer = client.ask(&Request::BlockList { allow }).await?;
+    while let Value::Array(part) = answer {
+        entries.extend(part);
+        let next = client.next().await?;
+        answer = next.ok_or_else(|| Failure::no_node("the node went away within its answer"))?;
+    }
+    Ok(entries)
+}
+
+pub(crate) async fn import(options: Import, client: &mut Client) -> Result<(), Failure> {
+    let text = read(&options.file)?;
+    let format = options.format.unwrap_or_else(|| Format::guess(&text));
+    let failed =
+        |error: lists::ListError| Failure::failed(format!("{}: {error}", options.file.display()));
+    let mut list = lists::read(&text, format).map_err(failed)?;
+    let mut bad: Vec<(usize, String)> = list.bad.drain(..).map(|bad| (bad.line, bad.why)).collect();
+    let mut bad_count = list.bad_count;
+    if !options.allow {
+        list.entries.retain(|entry| match entry.network.blockable() {
+            Ok(_) => true,
+            Err(error) => {
+                bad_count += 1;
+                bad.push((entry.line, error.to_string()));
+                false
+            }
+        });
+    }
+    bad.sort();
+    for (line, why) in bad.iter().take(SHOWN) {
+        eprintln!("{}:{line}: {why}", options.file.display());
+    }
+    if bad_count > SHOWN {
+        eprintln!("... and {} more", bad_count - SHOWN);
+    }
+    if bad_count > 0 && options.strict {
+        return Err(Failure::failed(format!("{bad_count} bad lines; nothing was imported")));
+    }
+    let now = UnixMillis::from(std::time::SystemTime::now());
+    let count = send(client, list.entries, (now, options.ttl), options.allow).await?;
+    say!("imported {count} networks; {} other lines, {bad_count} bad", list.skipped);
+    Ok(())
+}
+
+/// Brings the entries to the node, and has it take them in; how many it took.
+async fn send(
+    client: &mut Client,
+    entries: Vec<Entry>,
+    (now, ttl): (UnixMillis, Option<Duration>),
+    allow: bool,
+) -> Result<u64, Failure> {
+    let bar = progress(entries.len() as u64 * 2);
+    let mut entries = entries.into_iter().peekable();
+    while entries.peek().is_some() {
+        let networks: Vec<Imported> =
+            entries.by_ref().take(PART).map(|entry| imported(entry, now, ttl)).collect();
+        let count = networks.len() as u64;
+        client.ask(&Request::ImportPart { networks }).await?;
+        bar.inc(count);
+    }
+    let brought = bar.position();
+    let mut answer = client.ask(&Request::ImportCommit { allow }).await?;
+    while let Some(done) = answer.as_u64() {
+        bar.set_position(brought + done);
+        let next = client.next().await?;
+        answer = next.ok_or_else(|| Failure::no_node("the node went away within its answer"))?;
+    }
+    bar.finish_and_clear();
+    Ok(answer["imported"].as_u64().unwrap_or(0))
+}
+
+fn imported(entry: Entry, now: UnixMillis, ttl: Option<Duration>) -> Imported {
+    let ends = match (entry.ends, ttl) {
+        (Ends::Never, Some(ttl)) => Ends::After(ttl),
+        (ends, _) => ends,
+    };
+    let expires = ends.moment(now).map(|moment| moment.0);
+    (entry.network, entry.reason.into(), entry.origin.into(), expires)
+}
+
+/// Half for the way to the node, half for that to the others.
+fn progress(steps: u64) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{wide_bar} {percent} %  {eta} left");
+    ProgressBar::new(steps).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+pub(crate) async fn export(
+    format: OutputFormat,
+    allow: bool,
+    client: &mut Client,
+) -> Result<(), Failure> {
+    let both = matches!(format, OutputFormat::Nftables | OutputFormat::Postfix);
+    let mut entries = Vec::new();
+    for (rule, is_allowed) in [(Rule::Block, false), (Rule::Allow, true)] {
+        if both || is_allowed == allow {
+            for entry in fetch(client, is_allowed).await? {
+                let (network, block) = entry_of(&entry).ok_or_else(|| {
+                    Failure::failed(format!("the node's answer is not one: {entry}"))
+                })?;
+                entries.push((rule, network, block));
+            }
+        }
+    }
+    let listed: Vec<Listed<'_>> = entries
+        .iter()
+        .map(|(rule, network, block)| Listed { rule: *rule, network: *network, block })
+        .collect();
+    let mut out = String::new();
+    let now = std::time::SystemTime::now().into();
+    lists::write(format, &listed, now, &mut out).map_err(|e| Failure::failed(e.to_string()))?;
+    out.lines().for_each(|line| say!("{line}"));
+    Ok(())
+}
+
+fn entry_of(entry: &Value) -> Option<(Network, Block)> {
+    let block = &entry["block"];
+    let network = entry["network"].as_str()?.parse().ok()?;
+    let made = Block::new(block["reason"].as_str()?, UnixMillis(block["added"].as_u64()?)).ok()?;
+    let mut made = made.from_origin(block["origin"].as_str()?).ok()?;
+    made.expires = block["expires"].as_u64().map(UnixMillis);
+    Some((network, made))
+}
+
+fn read(file: &Path) -> Result<String, Failure> {
+    let failed = |error: std::io::Error| Failure::failed(format!("{}: {error}", file.display()));
+    let most = lists::MAX_LEN as u64 + 1;
+    let mut bytes = Vec::new();
+    if file.as_os_str() == "-" {
+        std::io::stdin().lock().take(most).read_to_end(&mut bytes).map_err(failed)?;
+    } else {
+        let opened = std::fs::File::open(file).map_err(failed)?;
+        opened.take(most).read_to_end(&mut bytes).map_err(failed)?;
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        Failure::failed(format!("{} is not text: byte {at} is not UTF-8", file.display()))
+    })
+}

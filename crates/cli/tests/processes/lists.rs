@@ -1,0 +1,74 @@
+//! Lists of other programs, into a cluster and out of it.
+
+use super::harness::{Site, until};
+
+fn lines(text: &str) -> Vec<&str> {
+    text.lines().collect()
+}
+
+#[test]
+fn a_list_is_imported_at_once_and_exported_by_any_node() {
+    let site = Site::new();
+    let (a, b) = (site.start("a"), site.start("b"));
+    a.wait_for_members(1);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("drop.txt");
+    std::fs::write(&file, "192.0.2.0/24 ; SBL1\n198.51.100.7\nnonsense\n127.0.0.1\n").unwrap();
+    let path = file.to_str().unwrap();
+
+    // One bad line: all of it, or what is good of it, as asked.
+    let refused = a.run(&["block", "import", path, "--strict"]);
+    assert_eq!(refused.status.code(), Some(1));
+    let told = String::from_utf8(refused.stderr).unwrap();
+    for what in
+        ["drop.txt:3: ", "`nonsense` is not an IP address", "drop.txt:4: ", "nothing was imported"]
+    {
+        assert!(told.contains(what), "{told}");
+    }
+    assert_eq!(a.ok(&["block", "export"]), "");
+    assert_eq!(
+        a.ok(&["block", "import", path, "--ttl", "2h"]),
+        "imported 2 networks; 0 other lines, 2 bad\n"
+    );
+
+    until("the list is there too", || lines(&b.ok(&["block", "export"])).len() == 2);
+    assert_eq!(b.run(&["block", "check", "192.0.2.9"]).status.code(), Some(10));
+    let csv = b.ok(&["block", "export", "--format", "csv"]);
+    assert!(lines(&csv)[1].starts_with("192.0.2.0/24,SBL1,a,20"), "{csv}");
+    b.ok(&["block", "add", "192.0.2.200", "--allow"]);
+    let postfix = b.ok(&["block", "export", "--format", "postfix"]);
+    assert_eq!(
+        lines(&postfix),
+        ["192.0.2.200 DUNNO", "198.51.100.7 REJECT", "192.0.2.0/24 REJECT SBL1"]
+    );
+    let nft = b.ok(&["block", "export", "--format", "nftables"]);
+    assert!(nft.contains("add element inet mailmesh allowed4 { 192.0.2.200 }"), "{nft}");
+    assert!(nft.contains("add element inet mailmesh blocked4 { 198.51.100.7 timeout "), "{nft}");
+}
+
+#[test]
+fn a_list_longer_than_any_line_goes_in_and_comes_out_whole() {
+    let site = Site::new();
+    let (a, b) = (site.start("a"), site.start("b"));
+    a.wait_for_members(1);
+    let addresses: Vec<String> =
+        (0..60_000_u32).map(|n| std::net::Ipv4Addr::from(0x0A00_0000 + n).to_string()).collect();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("list.csv");
+    let reason = "r".repeat(60);
+    let rows: Vec<String> = addresses.iter().map(|address| format!("{address},{reason}")).collect();
+    std::fs::write(&file, rows.join("\n")).unwrap();
+    let said = a.ok(&["block", "import", file.to_str().unwrap()]);
+    assert_eq!(said, "imported 60000 networks; 0 other lines, 0 bad\n");
+    let mut of_b = String::new();
+    until("all of it is there too", || {
+        of_b = b.ok(&["block", "export"]);
+        lines(&of_b).len() == addresses.len()
+    });
+    assert_eq!(lines(&of_b), addresses);
+    assert_eq!(b.json(&["block", "list", "--json"]).as_array().unwrap().len(), addresses.len());
+    // What was exported is imported again.
+    let back = dir.path().join("back.jsonl");
+    std::fs::write(&back, b.ok(&["block", "export", "--format", "jsonl"])).unwrap();
+    assert_eq!(b.ok(&["block", "import", back.to_str().unwrap()]), said);
+}
