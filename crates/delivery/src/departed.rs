@@ -74,6 +74,16 @@ impl Departed {
         self.peers.get(&incarnation)?.peer.as_deref()
     }
 
+    /// What is known of those that left last, and whether they fell silent, so that others
+    /// may have heard them longer.
+    pub(crate) fn latest(&self, most: usize) -> impl Iterator<Item = (Knowledge, bool)> {
+        let latest = self.order.iter().rev().take(most);
+        latest.filter_map(|(_, who)| {
+            let known = Knowledge { in_doubt: true, ..self.knowledge(*who)? };
+            Some((known, self.silent(*who).is_some()))
+        })
+    }
+
     /// What is known of one that left.
     pub(crate) fn knowledge(&self, incarnation: Incarnation) -> Option<Knowledge> {
         let gone = self.peers.get(&incarnation)?;

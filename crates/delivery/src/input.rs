@@ -3,7 +3,7 @@
 use crate::control::{Control, Knowledge, MAX_DIGEST, Status};
 use crate::membership::Path;
 use crate::receive::Accepted;
-use crate::{Destination, Frame, FrameKind, Incarnation, Lane, Node, Output, Time};
+use crate::{Destination, Frame, FrameKind, Incarnation, Lane, Node, Output, Time, Via};
 
 impl Node {
     /// A frame came from its sender.
@@ -16,14 +16,19 @@ impl Node {
 
     /// A frame of one node came, passed on by the peer `via`
     /// ([`Output::Relay`]).
-    pub fn handle_relayed(&mut self, now: Time, via: Incarnation, frame: Frame) {
+    pub fn handle_relayed(&mut self, now: Time, Via { peer: via, number }: Via, frame: Frame) {
         let own = self.identity.incarnation;
         let is_ours = frame.incarnation == own || via == own || frame.incarnation == via;
         if self.has_left || is_ours || frame.kind == FrameKind::Direct {
             return;
         }
-        if self.membership.get(via).is_none() {
+        let Some(peer) = self.membership.get_mut(via) else {
             self.counters.unknown_sender += 1;
+            return;
+        };
+        // What somebody recorded and puts again is no sign of life.
+        if !peer.controls.accept(number) {
+            self.counters.replayed += 1;
             return;
         }
         self.with_members(now, |members, ctx| members.on_heard(now, via, ctx));

@@ -78,7 +78,7 @@ pub use frame::{Frame, FrameKind, MAX_EVENTS_PER_FRAME};
 pub use id::{Identity, Incarnation, Lane, NodeName};
 pub use node::{Link, Node};
 pub use output::{
-    Conflict, Counters, Destination, Gap, GapReason, LeaveReason, Output, PeerInfo, Reach,
+    Conflict, Counters, Destination, Gap, GapReason, LeaveReason, Output, PeerInfo, Reach, Via,
 };
 pub use settings::Settings;
 pub use time::Time;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::context::Context;
-use crate::control::{Control, Status};
+use crate::control::{Control, MAX_DIGEST, Status};
 use crate::departed::{Departed, Memory};
 use crate::ending::Ending;
 use crate::flow::Outstanding;
@@ -91,10 +91,11 @@ impl Membership {
             Memory::Ended => return false,
             Memory::None => Peer::new(incarnation, status, ours, now, self.settings),
             Memory::Failed(mut peer) => {
-                peer.return_with(status, now);
+                peer.return_with(status.positions, now);
                 *peer
             }
         };
+        self.compare_departed(incarnation, ctx);
         self.suspect_namesake(now, &mut peer, ctx);
         peer.info.last_heard = now;
         peer.info.awaited_after = peer.positions();
@@ -102,6 +103,18 @@ impl Membership {
         self.strangers.remove(&incarnation);
         self.peers.insert(incarnation, peer);
         true
+    }
+
+    /// A peer that was not there may have heard more than we did of others that left, or are
+    /// about to; or less.
+    fn compare_departed(&self, with: Incarnation, ctx: &mut Context<'_>) {
+        let latest = self.departed.latest(MAX_DIGEST);
+        let ending = self.peers.values().filter(|peer| peer.ending.is_some());
+        let all = latest.chain(ending.map(|peer| (peer.knowledge(), true)));
+        ctx.send.extend(all.map(|(mine, is_open)| {
+            let ask = || Control::Ask { mine, meet: false };
+            (Destination::One(with), if is_open { ask() } else { Control::Know(mine) })
+        }));
     }
 
     /// The bus says that the way to a peer closed: ask for a sign of life. Unless
@@ -246,7 +259,7 @@ impl Membership {
     }
 
     /// A peer is about to leave: what do the others know of it?
-    fn begin_ending(
+    pub(crate) fn begin_ending(
         &mut self,
         now: Time,
         incarnation: Incarnation,

@@ -13,6 +13,16 @@ pub enum Destination {
     One(Incarnation),
 }
 
+/// Who passed on a frame of another node, and the number of its message
+/// ([`Output::Relay`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Via {
+    /// The peer.
+    pub peer: Incarnation,
+    /// The number.
+    pub number: u64,
+}
+
 /// What a [`Node`](crate::Node) wants done or known, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

@@ -107,11 +107,11 @@ impl Peer {
         }
     }
 
-    /// It was out of reach, and is back with a status.
-    pub(crate) fn return_with(&mut self, status: &Status, now: Time) {
+    /// It was out of reach, and is back after it has sent so much.
+    pub(crate) fn return_with(&mut self, positions: [u64; 2], now: Time) {
         self.suspicion = None;
         self.ending = None;
-        self.unreachable_until = status.positions;
+        self.unreachable_until = positions;
         self.confirmed = [Confirmed::behind(now); 2];
     }
 

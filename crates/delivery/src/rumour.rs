@@ -3,9 +3,10 @@
 
 use crate::context::Context;
 use crate::control::{Control, Knowledge, MAX_DIGEST};
+use crate::departed::Memory;
 use crate::membership::{Membership, Path};
 use crate::peer::Peer;
-use crate::{Destination, Incarnation, Lane, LeaveReason, Time};
+use crate::{Destination, Incarnation, Lane, LeaveReason, Output, Time};
 
 impl Membership {
     /// What to tell of the peers, the next [`MAX_DIGEST`] in turn.
@@ -58,6 +59,9 @@ impl Membership {
         if !self.peers.contains_key(&from) || !is_sound || told.of == from {
             return;
         }
+        if told.in_doubt {
+            self.recall_for_last_words(now, told, ctx);
+        }
         let Some(peer) = self.peers.get_mut(&told.of) else {
             self.on_stranger(now, from, told, ctx);
             return;
@@ -76,6 +80,28 @@ impl Membership {
         if !told.in_doubt {
             self.on_beat(now, (told.of, told.beat), Path::Via(from), ctx);
         }
+    }
+
+    /// A member heard more of who fell silent here than we did, and does not hear it any
+    /// more: it is taken in again until it is delivered or told missing, then leaves again.
+    fn recall_for_last_words(&mut self, now: Time, told: Knowledge, ctx: &mut Context<'_>) {
+        let Some(silent) = self.departed.silent(told.of) else { return };
+        let had = silent.positions();
+        let sent = [0, 1].map(|lane| told.positions[lane].max(told.sent[lane]));
+        if sent.iter().zip(had).all(|(sent, had)| *sent <= had)
+            || self.peers.len() >= self.settings.max_peers
+        {
+            return;
+        }
+        let Memory::Failed(mut peer) = self.departed.recall(told.of) else { return };
+        peer.return_with(sent, now);
+        peer.info.awaited_after = had;
+        ctx.outputs.push_back(Output::Joined(peer.info.clone()));
+        for (stream, sent) in peer.streams.iter_mut().zip(sent) {
+            stream.on_rumour(now, sent);
+        }
+        self.peers.insert(told.of, *peer);
+        self.begin_ending(now, told.of, LeaveReason::Failed, ctx);
     }
 
     /// A member answers a question about another node.

@@ -175,3 +175,27 @@ fn what_introduces_a_peer_is_bounded_and_goes_with_it() {
     while node.poll_output().is_some() {}
     assert!(wire.is_unique(), "nothing of it is kept");
 }
+
+#[test]
+fn a_recorded_message_that_passes_something_on_keeps_nobody_alive() {
+    let mut mesh = mesh_of(&["a", "b", "c"], Settings::default());
+    mesh.publish(1, 1);
+    mesh.run(1_000);
+    // c hears a through b, and somebody records what b passes on.
+    mesh.cut(1, 3);
+    for _ in 0..300 {
+        mesh.publish(1, 1);
+        mesh.run(10);
+    }
+    let (via, frame) = mesh.passed_on.last().unwrap().clone();
+    assert_eq!((via.peer, frame.incarnation), (id(2), id(1)));
+    mesh.cut.clear();
+    mesh.run(3_000);
+    mesh.take(3);
+    mesh.nodes.remove(&id(2));
+    for _ in 0..20 {
+        mesh.nodes.get_mut(&id(3)).unwrap().handle_relayed(at(mesh.now), via, frame.clone());
+        mesh.run(400);
+    }
+    assert_eq!(left(&mesh.take(3)), [(id(2), LeaveReason::Failed)]);
+}

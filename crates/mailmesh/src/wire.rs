@@ -43,8 +43,8 @@ impl Open for OpenFrames {
     fn open(&mut self, bytes: Bytes) -> Option<Opened> {
         let opened = self.frame(bytes).and_then(|outer| match outer.kind {
             delivery::FrameKind::Relay => {
-                let (frame, via) = (self.frame(outer.body)?, Some(outer.incarnation));
-                Ok(Opened { frame, via })
+                let via = delivery::Via { peer: outer.incarnation, number: outer.first };
+                Ok(Opened { frame: self.frame(outer.body)?, via: Some(via) })
             }
             _ => Ok(Opened { frame: outer, via: None }),
         });

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mailmesh::testing::TestCluster;
 use mailmesh::*;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 fn event(number: u64) -> StateChange {
     StateChange::new(AccountId(1), ChangeId(number))
@@ -43,4 +43,50 @@ async fn a_peer_that_answers_nothing_delays_a_goodbye_by_half_a_second_and_an_id
     let begin = Instant::now();
     mx3.shutdown().await;
     assert!(begin.elapsed() < Duration::from_millis(10), "{:?}", begin.elapsed());
+}
+
+/// mx3 is cut off while mx1 publishes and ends, and comes back after so many seconds: mx2
+/// has everything of mx1.
+async fn what_mx3_gets(kill: bool, back_after: f64) -> (u64, u64) {
+    let cluster = TestCluster::start(["mx1", "mx2", "mx3"]).await.unwrap();
+    let (mx1, mx3) = (cluster.node("mx1"), cluster.node("mx3"));
+    let mut inbox = mx3.inbox(Filter::kinds([Kind::StateChange]));
+    mx1.publish(event(1)).await.unwrap();
+    sleep(Duration::from_millis(500)).await;
+    cluster.isolate("mx3");
+    for number in 2..=1_001 {
+        mx1.publish(event(number)).await.unwrap();
+    }
+    sleep(Duration::from_millis(10)).await;
+    if kill {
+        cluster.kill("mx1");
+    } else {
+        mx1.shutdown().await;
+    }
+    drop(mx1);
+    sleep(Duration::from_secs_f64(back_after)).await;
+    cluster.heal_all();
+    sleep(Duration::from_secs(10)).await;
+    let (mut came, mut told) = (0, 0);
+    while let Ok(incoming) = timeout(Duration::from_millis(10), inbox.recv()).await {
+        match incoming.unwrap() {
+            Incoming::Event(received) => {
+                assert_eq!(received.number, came + told + 1);
+                came += 1;
+            }
+            Incoming::Gap(gap) => told += gap.missed,
+            _ => {}
+        }
+    }
+    (came, told)
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_cut_off_when_a_node_ended_gets_its_last_words_from_another() {
+    for kill in [false, true] {
+        for back_after in [0.05, 1.0, 2.4, 6.5, 60.0] {
+            let got = what_mx3_gets(kill, back_after).await;
+            assert_eq!(got, (1_001, 0), "kill: {kill}, back after {back_after} s");
+        }
+    }
 }

@@ -12,7 +12,9 @@ use std::hash::{DefaultHasher, Hasher};
 use std::rc::Rc;
 use std::time::Duration;
 
-use mailmesh_delivery::{Destination, Identity, Incarnation, Lane, Node, Output, Settings, Time};
+use mailmesh_delivery::{
+    Destination, Identity, Incarnation, Lane, Node, Output, Settings, Time, Via,
+};
 
 use crate::Oracle;
 use crate::network::Packet;
@@ -309,8 +311,9 @@ impl State {
         while let Some(output) = self.nodes[n].as_mut().and_then(Node::poll_output) {
             match output {
                 Output::Transmit { to, frame } => self.put(n, to, &Packet { frame, via: None }),
-                Output::Relay { to, frame, .. } => {
-                    self.put(n, Destination::One(to), &Packet { frame, via: Some(at) });
+                Output::Relay { to, number, frame } => {
+                    let via = Some(Via { peer: at, number });
+                    self.put(n, Destination::One(to), &Packet { frame, via });
                 }
                 other => self.oracle.judge(at, &other)?,
             }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use fastrand::Rng;
-use mailmesh_delivery::{Frame, Incarnation, Time};
+use mailmesh_delivery::{Frame, Time, Via};
 
 use crate::Faults;
 
@@ -17,7 +17,7 @@ const RECORDED: usize = 256;
 #[derive(Debug, Clone)]
 pub(crate) struct Packet {
     pub(crate) frame: Frame,
-    pub(crate) via: Option<Incarnation>,
+    pub(crate) via: Option<Via>,
 }
 
 /// The network between nodes, who are numbered.
@@ -87,7 +87,7 @@ impl Network {
 
 #[cfg(test)]
 mod tests {
-    use mailmesh_delivery::FrameKind;
+    use mailmesh_delivery::{FrameKind, Incarnation};
 
     use super::*;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use mailmesh_delivery::{
-    Destination, Frame, FrameKind, Incarnation, Lane, LeaveReason, Node, Output, Time,
+    Destination, Frame, FrameKind, Incarnation, Lane, LeaveReason, Node, Output, Time, Via,
 };
 
 use crate::network::{Network, Packet};
@@ -187,7 +187,7 @@ impl<'a> Simulation<'a> {
         if let Some(node) = &mut place.node {
             let now = place.clock.local(self.now);
             let at = node.identity().incarnation;
-            self.oracle.heard(at, packet.via.unwrap_or(packet.frame.incarnation));
+            self.oracle.heard(at, packet.via.map_or(packet.frame.incarnation, |via| via.peer));
             match packet.via {
                 None => node.handle_frame(now, packet.frame),
                 Some(via) => node.handle_relayed(now, via, packet.frame),
@@ -287,8 +287,9 @@ impl<'a> Simulation<'a> {
         });
         match output {
             Output::Transmit { to, frame } => self.carry(seat, to, &Packet { frame, via: None }),
-            Output::Relay { to, frame, .. } => {
-                self.carry(seat, Destination::One(to), &Packet { frame, via: Some(at) });
+            Output::Relay { to, number, frame } => {
+                let via = Some(Via { peer: at, number });
+                self.carry(seat, Destination::One(to), &Packet { frame, via });
             }
             Output::Left { reason, .. } => {
                 self.report.failures += u64::from(reason == LeaveReason::Failed);

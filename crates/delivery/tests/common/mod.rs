@@ -16,6 +16,8 @@ pub(crate) struct Mesh {
     pub(crate) cut: Vec<(Incarnation, Incarnation)>,
     /// Loses the events that are sent to it alone.
     pub(crate) deaf_to_repair: Option<Incarnation>,
+    /// What was passed on.
+    pub(crate) passed_on: Vec<(Via, Frame)>,
 }
 
 pub(crate) fn id(n: u8) -> Incarnation {
@@ -34,6 +36,7 @@ impl Mesh {
             seen: BTreeMap::new(),
             cut: Vec::new(),
             deaf_to_repair: None,
+            passed_on: Vec::new(),
         }
     }
 
@@ -75,9 +78,9 @@ impl Mesh {
             for (incarnation, node) in &mut self.nodes {
                 while let Some(output) = node.poll_output() {
                     match output {
-                        Output::Transmit { to, frame } => frames.push((*incarnation, to, frame)),
-                        Output::Relay { to, frame, .. } => {
-                            frames.push((*incarnation, Destination::One(to), frame));
+                        Output::Transmit { to, frame } => frames.push((*incarnation, to, frame, 0)),
+                        Output::Relay { to, number, frame } => {
+                            frames.push((*incarnation, Destination::One(to), frame, number));
                         }
                         other => self.seen.get_mut(incarnation).unwrap().push(other),
                     }
@@ -86,13 +89,18 @@ impl Mesh {
             if frames.is_empty() {
                 return;
             }
-            for (from, to, frame) in frames {
-                self.put(from, to, &frame);
+            for (from, to, frame, number) in frames {
+                self.put_numbered(from, to, &frame, number);
             }
         }
     }
 
     pub(crate) fn put(&mut self, from: Incarnation, to: Destination, frame: &Frame) {
+        self.put_numbered(from, to, frame, 0);
+    }
+
+    /// The number is that of the message that passes the frame on.
+    fn put_numbered(&mut self, from: Incarnation, to: Destination, frame: &Frame, number: u64) {
         for (incarnation, node) in &mut self.nodes {
             let addressed = match to {
                 Destination::All => true,
@@ -105,7 +113,9 @@ impl Mesh {
                 if frame.incarnation == from {
                     node.handle_frame(at(self.now), frame.clone());
                 } else {
-                    node.handle_relayed(at(self.now), from, frame.clone());
+                    let via = Via { peer: from, number };
+                    self.passed_on.push((via, frame.clone()));
+                    node.handle_relayed(at(self.now), via, frame.clone());
                 }
             }
         }

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mailmesh_delivery::{
-    Counters, DeliveryError, Frame, Incarnation, Lane, Node, Output, PeerInfo, Settings,
+    Counters, DeliveryError, Frame, Incarnation, Lane, Node, Output, PeerInfo, Settings, Via,
 };
 use tokio::sync::{Mutex as AsyncMutex, watch};
 use tokio::task::JoinHandle;
@@ -55,8 +55,8 @@ pub struct Opened {
     /// The frame, with [`Frame::wire`] so that it can be passed on.
     pub frame: Frame,
     /// Who passed it on, if not its sender itself: it was the body of a frame of kind
-    /// [`FrameKind::Relay`](mailmesh_delivery::FrameKind::Relay) of that peer.
-    pub via: Option<Incarnation>,
+    /// [`FrameKind::Relay`](mailmesh_delivery::FrameKind::Relay) of that peer, of this number.
+    pub via: Option<Via>,
 }
 
 /// Takes what the node has to say, in order, from one thread at a time: the

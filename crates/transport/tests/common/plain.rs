@@ -1,7 +1,7 @@
 //! Frames that are only framed: a stand-in for sealing, in tests and benches.
 
 use bytes::Bytes;
-use mailmesh_delivery::{Frame, FrameKind, Incarnation, Lane};
+use mailmesh_delivery::{Frame, FrameKind, Incarnation, Lane, Via};
 use mailmesh_transport::{Open, Opened, Seal};
 
 /// Kind, count, number and sender, then the body.
@@ -28,8 +28,8 @@ impl Open for Plain {
     fn open(&mut self, wire: Bytes) -> Option<Opened> {
         let outer = read(wire)?;
         if outer.kind == FrameKind::Relay {
-            let (frame, via) = (read(outer.body)?, Some(outer.incarnation));
-            return Some(Opened { frame, via });
+            let via = Via { peer: outer.incarnation, number: outer.first };
+            return Some(Opened { frame: read(outer.body)?, via: Some(via) });
         }
         Some(Opened { frame: outer, via: None })
     }
