@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use mailmesh::{Cluster, ClusterKey, Coordinator, StopReason};
+use mailmesh::{Cluster, ClusterKey, Coordinator, Secret, StopReason};
 use tokio::io::AsyncReadExt;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -85,8 +85,8 @@ fn builder(options: &Node) -> Result<mailmesh::ClusterBuilder, Failure> {
         builder = builder.cluster_name(cluster);
     }
     if let Some(path) = &options.key_file {
-        let text = std::fs::read_to_string(path);
-        let text = text.map_err(|e| Failure::config(format!("{}: {e}", path.display())))?;
+        let text = Secret::File(path.clone()).resolve();
+        let text = text.map_err(|e| Failure::config(e.report()))?;
         let key = ClusterKey::from_text(&text);
         builder =
             builder.key(key.map_err(|e| Failure::config(format!("{}: {e}", path.display())))?);

@@ -104,6 +104,19 @@ fn sockets_in_a_directory_that_others_can_write_to_are_not_trusted() {
 }
 
 #[test]
+fn a_key_file_that_everybody_may_read_is_refused_however_it_is_given() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("open.key");
+    assert!(mailmesh(&["key", "generate", "--out", path.to_str().unwrap()]).status.success());
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let output = mailmesh(&["node", "--key-file", path.to_str().unwrap()]);
+    let err = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{err}");
+    assert!(err.contains("may be read by everybody"), "{err}");
+}
+
+#[test]
 fn a_generated_key_is_for_its_owner_only_and_is_never_overwritten() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("cluster.key");

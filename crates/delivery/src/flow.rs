@@ -159,6 +159,11 @@ impl Confirmed {
         }
     }
 
+    /// Whether it has confirmed everything up to `last`.
+    pub(crate) fn has(&self, last: u64) -> bool {
+        self.position >= last
+    }
+
     /// Until when it is worth waiting for the receiver to confirm everything up to
     /// `last`; `None` if it has.
     pub(crate) fn awaited_until(
@@ -167,7 +172,7 @@ impl Confirmed {
         sent: &Outstanding,
         settings: &Settings,
     ) -> Option<Time> {
-        (self.position < last).then(|| self.progressed.max(sent.sent_at) + settings.lag_timeout)
+        (!self.has(last)).then(|| self.progressed.max(sent.sent_at) + settings.lag_timeout)
     }
 
     pub(crate) fn set_aside(&mut self) {

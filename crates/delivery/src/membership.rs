@@ -10,7 +10,7 @@ use crate::flow::Outstanding;
 use crate::namesake::Twin;
 use crate::output::{Conflict, Output};
 use crate::peer::{Peer, Source};
-use crate::{Destination, Frame, Incarnation, Lane, LeaveReason, Settings, Time};
+use crate::{Destination, Frame, Incarnation, Lane, LeaveReason, PeerInfo, Settings, Time};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Membership {
@@ -151,6 +151,14 @@ impl Membership {
         let awaited =
             |peer: &Peer| peer.confirmed[lane.index()].awaited_until(last, sent, &self.settings);
         self.active().filter_map(awaited).max()
+    }
+
+    /// The receivers that have not confirmed everything up to these events.
+    pub(crate) fn unconfirmed(&self, last: [u64; 2]) -> impl Iterator<Item = &PeerInfo> {
+        let lacks = move |peer: &&Peer| {
+            peer.confirmed.iter().zip(last).any(|(confirmed, last)| !confirmed.has(last))
+        };
+        self.active().filter(lacks).map(|peer| &peer.info)
     }
 
     /// Those that are not about to leave.

@@ -212,6 +212,12 @@ impl Node {
         until.filter(|until| *until > now && !self.has_left)
     }
 
+    /// The peers that have not confirmed everything: what they miss of it after a goodbye
+    /// they can have from others only.
+    pub fn unconfirmed(&self) -> impl Iterator<Item = &PeerInfo> {
+        self.membership.unconfirmed(self.positions)
+    }
+
     /// Says goodbye. Nothing is sent or handled afterwards.
     pub fn leave(&mut self) {
         if !self.has_left {

@@ -56,4 +56,6 @@ fn who_confirms_nothing_is_waited_for_half_a_second_after_the_last_event() {
     assert_eq!(lingers(&mesh, 1), Some(800));
     mesh.run(500);
     assert_eq!(lingers(&mesh, 1), None);
+    let lacking: Vec<_> = mesh.nodes[&id(1)].unconfirmed().map(|p| p.incarnation).collect();
+    assert_eq!(lacking, [id(2)]);
 }

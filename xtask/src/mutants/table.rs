@@ -212,8 +212,8 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         "leaves-unconfirmed",
         "a node says goodbye whatever the others have of what it sent",
         "flow.rs",
-        "(self.position < last).then(|| self",
-        "(self.position > last).then(|| self",
+        "(!self.has(last)).then(|| self",
+        "(self.has(last) && last > u64::MAX / 2).then(|| self",
     ),
     mutation(
         "holders-not-noted",

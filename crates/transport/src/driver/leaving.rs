@@ -75,11 +75,19 @@ impl Driver {
                 let node = core.node();
                 node.lingers_until(core.now())
             };
-            let Some(until) = until else { return };
+            let Some(until) = until else { break };
             tokio::select! {
                 () = sleep_until(limit.min(core.start + until.elapsed())) => {}
                 () = core.progress.notified() => {}
             }
+        }
+        let node = core.node();
+        let lacking: Vec<&str> = node.unconfirmed().map(|peer| peer.name.as_str()).collect();
+        if !lacking.is_empty() {
+            tracing::warn!(
+                nodes = %lacking.join(", "),
+                "some have not confirmed the last events; what they miss they can only have from others"
+            );
         }
     }
 }
