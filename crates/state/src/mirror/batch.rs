@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use mailmesh_events::{Block, Change, ChangeKey, Network, NetworkChange, Rule, UnixMillis};
+use mailmesh_events::{
+    Block, Change, ChangeKey, EventError, Network, NetworkChange, Rule, UnixMillis,
+};
 
 use super::Mirror;
 use crate::StateError;
@@ -26,11 +28,7 @@ impl Mirror {
         networks: Vec<(Network, Block)>,
         now: UnixMillis,
     ) -> Result<Vec<Change>, StateError> {
-        if rule == Rule::Block {
-            for (network, _) in &networks {
-                network.blockable()?;
-            }
-        }
+        check(rule, &networks, Network::blockable)?;
         self.set_all_of_any_width(rule, networks, now)
     }
 
@@ -44,11 +42,7 @@ impl Mirror {
         networks: Vec<(Network, Block)>,
         now: UnixMillis,
     ) -> Result<Vec<Change>, StateError> {
-        if rule == Rule::Block {
-            for (network, _) in &networks {
-                network.blockable_of_any_width()?;
-            }
-        }
+        check(rule, &networks, Network::blockable_of_any_width)?;
         let mut writer = self.writer.lock();
         let is_new =
             |network: &Network| writer.entries.get(&ChangeKey::Network(rule, *network)).is_none();
@@ -79,4 +73,13 @@ impl Mirror {
     pub fn lookup_bytes(&self) -> usize {
         self.networks.bytes()
     }
+}
+
+fn check(
+    rule: Rule,
+    networks: &[(Network, Block)],
+    blockable: fn(Network) -> Result<Network, EventError>,
+) -> Result<(), EventError> {
+    let mut to_block = networks.iter().filter(|_| rule == Rule::Block);
+    to_block.try_for_each(|(network, _)| blockable(*network).map(drop))
 }
