@@ -63,8 +63,9 @@ pub struct Settings {
     /// Most bytes sent and not confirmed by the slowest active receiver, per lane.
     /// 4 MiB; past it the lane is closed and publishers wait.
     pub window: usize,
-    /// A receiver that keeps a lane closed and confirms nothing for this long is
-    /// set aside. 500 ms.
+    /// A receiver that keeps a lane closed and confirms less than a 64th of a window for
+    /// this long is set aside; so is one that takes four times this long for a window
+    /// while others have confirmed everything. 500 ms.
     pub lag_timeout: Duration,
     /// How long a receiver waits before it confirms less than an eighth of a
     /// window. 20 ms.

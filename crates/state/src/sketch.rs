@@ -233,7 +233,6 @@ mod tests {
     fn symbols_are_the_same_in_every_version() {
         // What one node sends another must read: the places of an item never change.
         let places: Vec<u64> = Places::of(checker().check(7)).take(8).collect();
-        assert_eq!(places[0], 0);
-        assert!(places.windows(2).all(|pair| pair[0] < pair[1]), "{places:?}");
+        assert_eq!(places, [0, 2, 3, 10, 14, 48, 57, 63]);
     }
 }

@@ -16,7 +16,7 @@ impl Mirror {
     /// if one is refused none is taken. Of a network given twice the last counts. What has
     /// ended at `now` is left out. Give the changes to the other nodes.
     ///
-    /// Costs a copy of the lookup's tables besides (16 MB for a million networks), so give
+    /// Costs a copy of the lookup's tables besides (32 MB for a million networks of IPv4), so give
     /// as many as there are.
     ///
     /// # Errors
