@@ -47,6 +47,12 @@ impl Answers {
         }
     }
 
+    /// Whether a message of entries may be sent now, unasked.
+    pub(super) fn may_send(&mut self, at: Duration) -> bool {
+        self.refill(at);
+        self.take(1)
+    }
+
     fn refill(&mut self, at: Duration) {
         let rate = f64::from(self.timing.parts_per_second);
         let earned = at.saturating_sub(self.refilled).as_secs_f64() * rate;

@@ -240,7 +240,7 @@ impl<P: Copy + Ord> Reconciler<P> {
                     changes.iter().filter_map(|c| mirror.newer_than(c)).collect();
                 let taken = merge(changes);
                 if !newer.is_empty() {
-                    self.push(peer, newer);
+                    self.push(peer, newer, at);
                 }
                 if let Some(exchange) = self.exchange_of(peer, round)
                     && let Work::Comparison(comparison) = &mut exchange.work
@@ -297,22 +297,24 @@ impl<P: Copy + Ord> Reconciler<P> {
             comparison::Step::Ask { push } => {
                 exchange.attempts = 0;
                 self.ask(at);
-                self.push(peer, push);
+                self.push(peer, push, at);
             }
             comparison::Step::Complete { push } => {
                 // Whether it helped shows in the next digest.
-                self.push(peer, push);
+                self.push(peer, push, at);
                 self.finish(End::Complete, at);
             }
             comparison::Step::TooMuch => self.begin(peer, Work::Snapshot(Snapshot::default()), at),
         }
     }
 
-    /// Sends entries that a peer lacks.
-    fn push(&mut self, peer: P, changes: Vec<Change>) {
-        if !changes.is_empty() {
-            let messages = comparison::messages(0, changes, &self.timing);
-            self.to_send.extend(messages.map(|message| (peer, message)));
+    /// Sends entries that a peer lacks, as far as may be sent now; it is compared again.
+    fn push(&mut self, peer: P, changes: Vec<Change>, at: Duration) {
+        for message in comparison::messages(0, changes, &self.timing) {
+            if !self.answers.may_send(at) {
+                return;
+            }
+            self.to_send.push((peer, message));
         }
     }
 
