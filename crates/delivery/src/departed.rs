@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::control::Knowledge;
 use crate::peer::Peer;
-use crate::{Incarnation, LeaveReason};
+use crate::{Incarnation, LeaveReason, Time};
 
 /// Peers that left. One that failed, or whose name was taken by a new life while it
 /// was silent, may come back, and must then be told what it missed; one that said
@@ -13,6 +13,10 @@ pub(crate) struct Departed {
     /// Oldest first.
     order: VecDeque<(u64, Incarnation)>,
     next_ticket: u64,
+    /// Until when all are told of.
+    told_until: Option<Time>,
+    /// The ticket of the last one told of.
+    told: Option<u64>,
 }
 
 #[derive(Debug, Clone)]
@@ -21,6 +25,8 @@ struct Gone {
     peer: Option<Box<Peer>>,
     /// How far its events were taken, of one that said goodbye: who still misses some asks.
     last: Option<Knowledge>,
+    /// Until when it is told of.
+    told_until: Time,
 }
 
 /// What is remembered of an incarnation.
@@ -34,25 +40,28 @@ pub(crate) enum Memory {
 }
 
 impl Departed {
-    pub(crate) fn remember(&mut self, mut peer: Peer, reason: LeaveReason, limit: usize) {
+    /// Remembers who left, and tells of it until then.
+    pub(crate) fn remember(
+        &mut self,
+        mut peer: Peer,
+        reason: LeaveReason,
+        told_until: Time,
+        limit: usize,
+    ) {
         peer.settle();
         let (incarnation, last) = (peer.info.incarnation, Some(peer.knowledge()));
         let peer = (reason != LeaveReason::Bye).then(|| Box::new(peer));
-        self.keep(incarnation, (peer, last), limit);
+        let gone = Gone { ticket: 0, peer, last, told_until };
+        self.keep(incarnation, gone, limit);
     }
 
-    fn keep(
-        &mut self,
-        incarnation: Incarnation,
-        (peer, last): (Option<Box<Peer>>, Option<Knowledge>),
-        limit: usize,
-    ) {
+    fn keep(&mut self, incarnation: Incarnation, gone: Gone, limit: usize) {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
         if self.peers.contains_key(&incarnation) {
             self.order.retain(|(_, other)| *other != incarnation);
         }
-        self.peers.insert(incarnation, Gone { ticket, peer, last });
+        self.peers.insert(incarnation, Gone { ticket, ..gone });
         self.order.push_back((ticket, incarnation));
         while self.peers.len() > limit
             && let Some((ticket, oldest)) = self.order.pop_front()
@@ -66,7 +75,8 @@ impl Departed {
     /// Notes that an incarnation never seen said goodbye: what of it comes late must
     /// not be taken for a life.
     pub(crate) fn end(&mut self, incarnation: Incarnation, limit: usize) {
-        self.keep(incarnation, (None, None), limit);
+        let gone = Gone { ticket: 0, peer: None, last: None, told_until: Time::default() };
+        self.keep(incarnation, gone, limit);
     }
 
     /// A peer that was silent, and may come back.
@@ -74,14 +84,35 @@ impl Departed {
         self.peers.get(&incarnation)?.peer.as_deref()
     }
 
-    /// What is known of those that left last, and whether they fell silent, so that others
-    /// may have heard them longer.
-    pub(crate) fn latest(&self, most: usize) -> impl Iterator<Item = (Knowledge, bool)> {
-        let latest = self.order.iter().rev().take(most);
-        latest.filter_map(|(_, who)| {
-            let known = Knowledge { in_doubt: true, ..self.knowledge(*who)? };
-            Some((known, self.silent(*who).is_some()))
-        })
+    /// All are told of until then, those first that left last: somebody may have been
+    /// out of reach when they ended.
+    pub(crate) fn tell_all(&mut self, until: Time) {
+        self.told_until = Some(until);
+        self.told = None;
+    }
+
+    /// One is told of until then.
+    pub(crate) fn tell(&mut self, incarnation: Incarnation, until: Time) {
+        if let Some(gone) = self.peers.get_mut(&incarnation) {
+            gone.told_until = gone.told_until.max(until);
+        }
+    }
+
+    /// What to tell others of those that left: the next `most` in turn, from the last to
+    /// the first.
+    pub(crate) fn digest(&mut self, now: Time, most: usize) -> Vec<Knowledge> {
+        let tells_all = self.told_until.is_some_and(|until| until > now);
+        let told = self.told.unwrap_or(u64::MAX);
+        let after = self.order.iter().rev().filter(|(ticket, _)| *ticket < told);
+        let before = self.order.iter().rev().filter(|(ticket, _)| *ticket >= told);
+        let told = after.chain(before).filter_map(|(ticket, who)| {
+            let is_told = tells_all || self.peers.get(who)?.told_until > now;
+            let known = self.knowledge(*who).filter(|_| is_told)?;
+            Some((*ticket, Knowledge { in_doubt: true, ..known }))
+        });
+        let (tickets, digest): (Vec<_>, Vec<_>) = told.take(most).unzip();
+        self.told = tickets.last().copied();
+        digest
     }
 
     /// What is known of one that left.
@@ -115,5 +146,57 @@ impl Departed {
                 Memory::Failed(peer)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn id(n: u8) -> Incarnation {
+        Incarnation([n; 16])
+    }
+
+    fn at(s: u64) -> Time {
+        Time::from_start(Duration::from_secs(s))
+    }
+
+    /// Five that said goodbye in the seconds 1 to 5, each told of for 6 s.
+    fn five() -> Departed {
+        let mut departed = Departed::default();
+        for n in 1..=5 {
+            let (positions, told_until) = ([n.into(), 0], at(u64::from(n) + 6));
+            let last = Knowledge { of: id(n), beat: 0, positions, in_doubt: false, sent: [0; 2] };
+            departed.keep(id(n), Gone { ticket: 0, peer: None, last: Some(last), told_until }, 4);
+        }
+        departed
+    }
+
+    fn told(departed: &mut Departed, now: u64, most: usize) -> Vec<u8> {
+        let digest = departed.digest(at(now), most);
+        assert!(digest.iter().all(|known| known.in_doubt));
+        digest.iter().map(|known| known.of.0[0]).collect()
+    }
+
+    #[test]
+    fn those_that_left_are_told_of_for_a_while_the_last_first_and_in_turn() {
+        let mut departed = five();
+        assert_eq!(told(&mut departed, 5, 3), [5, 4, 3]);
+        assert_eq!(told(&mut departed, 5, 3), [2, 5, 4], "1 is past the bound");
+        assert_eq!(told(&mut departed, 9, 3), [5, 4], "3 and 2 were told of long enough");
+        assert_eq!(told(&mut departed, 11, 3), [0; 0]);
+    }
+
+    #[test]
+    fn a_return_has_all_told_of_again_and_who_heard_more_tells_of_one() {
+        let mut departed = five();
+        assert_eq!(told(&mut departed, 20, 3), [0; 0]);
+        departed.tell(id(3), at(26));
+        assert_eq!(told(&mut departed, 20, 3), [3]);
+        departed.tell_all(at(36));
+        assert_eq!(told(&mut departed, 30, 9), [5, 4, 3, 2]);
+        assert_eq!(told(&mut departed, 36, 9), [0; 0]);
     }
 }

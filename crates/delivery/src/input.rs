@@ -281,6 +281,8 @@ impl Node {
             members.on_beat(now, (from, status.beat), path, ctx);
         });
         if is_new {
+            // Those that left are compared by digests.
+            self.heartbeat.on_event_received(now, self.membership.len());
             for waiting in self.lobby.take(from) {
                 self.handle(now, waiting, path);
             }

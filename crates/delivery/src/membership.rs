@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::context::Context;
-use crate::control::{Control, MAX_DIGEST, Status};
+use crate::control::{Control, Status};
 use crate::departed::{Departed, Memory};
 use crate::ending::Ending;
 use crate::flow::Outstanding;
@@ -95,7 +95,7 @@ impl Membership {
                 *peer
             }
         };
-        self.compare_departed(incarnation, ctx);
+        self.departed.tell_all(now + self.settings.departed_told);
         self.suspect_namesake(now, &mut peer, ctx);
         peer.info.last_heard = now;
         peer.info.awaited_after = peer.positions();
@@ -103,18 +103,6 @@ impl Membership {
         self.strangers.remove(&incarnation);
         self.peers.insert(incarnation, peer);
         true
-    }
-
-    /// A peer that was not there may have heard more than we did of others that left, or are
-    /// about to; or less.
-    fn compare_departed(&self, with: Incarnation, ctx: &mut Context<'_>) {
-        let latest = self.departed.latest(MAX_DIGEST);
-        let ending = self.peers.values().filter(|peer| peer.ending.is_some());
-        let all = latest.chain(ending.map(|peer| (peer.knowledge(), true)));
-        ctx.send.extend(all.map(|(mine, is_open)| {
-            let ask = || Control::Ask { mine, meet: false };
-            (Destination::One(with), if is_open { ask() } else { Control::Know(mine) })
-        }));
     }
 
     /// The bus says that the way to a peer closed: ask for a sign of life. Unless
@@ -215,6 +203,8 @@ impl Membership {
         if let Some(via) = peer.hearing.on_direct(now) {
             let off = Control::Follow { whom: incarnation, on: false };
             ctx.send.push((Destination::One(via), off));
+            // What we told of others while it did not reach us it may have had to add to.
+            self.departed.tell_all(now + self.settings.departed_told);
         }
         ctx.note_reach(peer);
     }
@@ -380,7 +370,8 @@ impl Membership {
             ctx.release(&mut peer, lane, released);
         }
         ctx.outputs.push_back(Output::Left { peer: peer.info.clone(), reason });
-        self.departed.remember(peer, reason, self.settings.max_departed);
+        let told_until = ctx.now + self.settings.departed_told;
+        self.departed.remember(peer, reason, told_until, self.settings.max_departed);
         for peer in self.peers.values_mut() {
             peer.followers.remove(&incarnation);
             peer.askers.remove(&incarnation);

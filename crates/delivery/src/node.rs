@@ -177,7 +177,7 @@ impl Node {
         if self.heartbeat.due() <= now {
             let mut status = self.status();
             if self.heartbeat.takes_digest(now, self.membership.len()) {
-                status.digest = self.membership.digest();
+                status.digest = self.membership.digest(now);
             }
             self.transmit(Destination::All, &Control::Heartbeat(status));
             self.heartbeat.on_heartbeat(now);

@@ -9,14 +9,18 @@ use crate::peer::Peer;
 use crate::{Destination, Incarnation, Lane, LeaveReason, Output, Time};
 
 impl Membership {
-    /// What to tell of the peers, the next [`MAX_DIGEST`] in turn.
-    pub(crate) fn digest(&mut self) -> Vec<Knowledge> {
+    /// What to tell of those that left lately and of the peers, the next [`MAX_DIGEST`]
+    /// in turn.
+    pub(crate) fn digest(&mut self, now: Time) -> Vec<Knowledge> {
+        let departed = self.departed.digest(now, MAX_DIGEST / 2);
         let told = self.told;
         let after = self.peers.iter().filter(|(who, _)| Some(**who) > told);
         let before = self.peers.iter().filter(|(who, _)| Some(**who) <= told);
         let peers = after.chain(before).map(|(_, peer)| peer);
-        let digest: Vec<_> = peers.take(MAX_DIGEST).map(Peer::knowledge).collect();
+        let most = MAX_DIGEST - departed.len();
+        let mut digest: Vec<_> = peers.take(most).map(Peer::knowledge).collect();
         self.told = digest.last().map(|last| last.of);
+        digest.extend(departed);
         digest
     }
 
@@ -85,6 +89,10 @@ impl Membership {
     /// A member heard more of who fell silent here than we did, and does not hear it any
     /// more: it is taken in again until it is delivered or told missing, then leaves again.
     fn recall_for_last_words(&mut self, now: Time, told: Knowledge, ctx: &mut Context<'_>) {
+        let Some(known) = self.departed.knowledge(told.of) else { return };
+        if known.positions.iter().zip(told.positions).any(|(mine, theirs)| *mine > theirs) {
+            self.departed.tell(told.of, now + self.settings.departed_told);
+        }
         let Some(silent) = self.departed.silent(told.of) else { return };
         let had = silent.positions();
         let sent = [0, 1].map(|lane| told.positions[lane].max(told.sent[lane]));

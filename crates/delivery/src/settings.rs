@@ -44,6 +44,11 @@ pub struct Settings {
     /// How often digests are sent at most: what a node knows of the others, on its
     /// heartbeats. 250 ms while events come, times one for each 25 peers; 1 s without.
     pub digest_interval: Duration,
+    /// How long those that left are told of on digests, from the end of each, and all of
+    /// them from the return of a peer that was out of reach: it may have heard less of
+    /// their last events, or more. 6 s: twice the failure timeout, since who was out of
+    /// reach for less than that does not return but never went.
+    pub departed_told: Duration,
     /// A peer not heard directly for this long, of which others hear, is listened to
     /// through one of them. 1.5 s: one heartbeat may be lost; while events of it are
     /// missing, a sixth of that.
@@ -110,6 +115,7 @@ impl Default for Settings {
             settle: Duration::from_millis(300),
             rumour_delay: Duration::from_millis(100),
             digest_interval: Duration::from_millis(250),
+            departed_told: Duration::from_secs(6),
             relay_after: Duration::from_millis(1_500),
             relay_lease: Duration::from_secs(2),
             reorder_bytes: 1 << 20,
@@ -131,7 +137,8 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Sets the time after which a silent peer has failed.
+    /// Sets the time after which a silent peer has failed, and `departed_told` to twice
+    /// that if it is less.
     ///
     /// # Errors
     /// [`DeliveryError::Setting`] if fewer than two heartbeats fit.
@@ -143,6 +150,7 @@ impl Settings {
             });
         }
         self.failure_timeout = timeout;
+        self.departed_told = self.departed_told.max(timeout * 2);
         Ok(self)
     }
 }

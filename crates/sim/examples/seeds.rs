@@ -24,7 +24,8 @@ struct Args {
     /// The first seed; drawn from the time without one.
     #[arg(long)]
     seed: Option<u64>,
-    /// Print what happens in the run of the first seed.
+    /// Print what happens in the run of the first seed, and all that happens in the
+    /// shortest run that fails.
     #[arg(long)]
     trace: bool,
     /// Do not make the plan of a seed that fails shorter.
@@ -86,7 +87,7 @@ fn main() -> ExitCode {
         println!("FAILED {violation}");
     }
     if let Some(violation) = failed.first().filter(|_| !args.no_shrink) {
-        explain(&args.plan(violation.seed));
+        explain(&args.plan(violation.seed), if args.trace { usize::MAX } else { 60 });
     }
     println!("{} passed, {} failed", args.seeds - failed.len() as u64, failed.len());
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -122,7 +123,7 @@ fn run(args: &Args, first: u64) -> (Report, Vec<Violation>) {
 }
 
 /// The shortest plan that fails, and its last moments.
-fn explain(plan: &Plan) {
+fn explain(plan: &Plan, most: usize) {
     let Some((short, violation)) = shrink(plan) else { return };
     println!(
         "\n{} of {} steps are enough, with {:?}:",
@@ -131,7 +132,8 @@ fn explain(plan: &Plan) {
         short.faults
     );
     short.steps.iter().for_each(|step| println!("{step}"));
-    println!("{violation}\n\nthe last 60 lines of its trace:");
     let (_, lines) = Simulation::trace(&short);
-    lines.iter().skip(lines.len().saturating_sub(60)).for_each(|line| println!("{line}"));
+    let skipped = lines.len().saturating_sub(most);
+    println!("{violation}\n\nthe last {} lines of its trace:", lines.len() - skipped);
+    lines.iter().skip(skipped).for_each(|line| println!("{line}"));
 }

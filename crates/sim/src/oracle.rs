@@ -59,8 +59,10 @@ pub struct Oracle {
     settings: Settings,
     /// Nothing happens that excuses a gap.
     nothing_excuses: bool,
-    /// A crashed node's receivers must end with the same events.
+    /// A crashed node's receivers must end after the same events.
     same_last_words: bool,
+    /// Nothing happens that excuses that one of them was told that it missed more.
+    same_gaps: bool,
     /// Nothing happens that excuses that an end is noticed later.
     mourning: Option<Duration>,
     /// Nothing but cuts happens, so that what another passes on comes in time.
@@ -123,10 +125,8 @@ impl Oracle {
                 && !plan.has(takes)
                 && !plan.has(impairs)
                 && (lossless || !plan.has(hints) && !plan.has(leaves)),
-            same_last_words: lossless
-                && !plan.faults.small_bounds
-                && !plan.has(impairs)
-                && !plan.has(twins),
+            same_last_words: lossless && !plan.faults.small_bounds && !plan.has(twins),
+            same_gaps: !plan.has(impairs),
             ..Self::default()
         }
     }

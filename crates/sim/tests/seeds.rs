@@ -7,7 +7,12 @@ use std::time::{Duration, SystemTime};
 use mailmesh_sim::{Action, Faults, Plan, Report, Simulation, Step};
 
 /// Seeds that once failed, with the number of nodes.
-const REGRESSIONS: [(u64, usize); 0] = [];
+///
+/// Who is away while another ends: a node that hears only one way whom it takes in through a
+/// third; one that is cut off for less than the failure timeout from a goodbye, and from a
+/// crash.
+const REGRESSIONS: [(u64, usize); 3] =
+    [(1_795_609_108_984, 3), (1_795_609_109_665, 4), (1_795_609_111_625, 4)];
 
 /// A seed that no run had before; printed, so that a run that fails is had again.
 fn fresh() -> u64 {

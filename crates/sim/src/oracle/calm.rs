@@ -42,8 +42,9 @@ impl Oracle {
                     let at = node.identity().incarnation;
                     // Who began when it ended may have met it or not.
                     let was_there = self.lives.get(&at)?.began < life.began.max(life.ended?);
-                    let got = self.got(at, *dead, lane)?;
-                    was_there.then_some((at, got))
+                    let (next, missed) = self.got(at, *dead, lane)?;
+                    let missed = if self.same_gaps { missed } else { 0 };
+                    was_there.then_some((at, (next, missed)))
                 });
                 let Some((one, end)) = ends.next() else { continue };
                 if let Some((other, other_end)) = ends.find(|(_, other)| *other != end) {
