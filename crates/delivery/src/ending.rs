@@ -1,6 +1,11 @@
+//! How a peer leaves.
+
 use std::collections::BTreeSet;
 
-use crate::{Incarnation, LeaveReason, Settings, Time};
+use crate::context::Context;
+use crate::control::{Control, Knowledge};
+use crate::membership::Membership;
+use crate::{Destination, Incarnation, Lane, LeaveReason, Output, Settings, Time};
 
 /// A peer seems dead, or said goodbye: before it leaves, the others are asked whether
 /// they hear it and what they have of it, and what is missing here is had from them.
@@ -69,6 +74,114 @@ impl Ending {
         self.ask_at = now + self.wait;
         self.wait *= 2;
         self.awaited.iter().copied().collect()
+    }
+}
+
+impl Membership {
+    /// A peer is about to leave: what do the others know of it?
+    pub(crate) fn begin_ending(
+        &mut self,
+        now: Time,
+        incarnation: Incarnation,
+        reason: LeaveReason,
+        ctx: &mut Context<'_>,
+    ) {
+        for other in self.expect_nothing_of(incarnation, ctx) {
+            self.settle(now, other, ctx);
+        }
+        let others =
+            self.peers.iter().filter(|(who, peer)| **who != incarnation && peer.is_trusted());
+        let mut others: BTreeSet<_> = others.map(|(who, _)| *who).collect();
+        let Some(peer) = self.peers.get_mut(&incarnation) else { return };
+        if reason == LeaveReason::Bye && peer.is_complete() {
+            // It said itself what it has sent, and that is here.
+            others.clear();
+        }
+        if !others.is_empty() {
+            let mine = Knowledge { in_doubt: true, ..peer.knowledge() };
+            ctx.send.push((Destination::All, Control::Ask { mine, meet: false }));
+        }
+        let open_until = match (reason, &peer.suspicion) {
+            (LeaveReason::Bye, _) => now + self.settings.goodbye_timeout,
+            (_, Some(_)) => now,
+            (_, None) => peer.info.last_heard + self.settings.failure_timeout,
+        };
+        peer.ending = Some(Ending::begin(now, reason, others, open_until, &self.settings));
+        for stream in &mut peer.streams {
+            stream.believe_rumour(now);
+            stream.ask_at_once(now);
+        }
+        self.settle(now, incarnation, ctx);
+    }
+
+    /// Gives up what is missing of a peer and nobody has, and lets it leave if it is
+    /// about to and nothing more can come of it; then those the same that waited for it.
+    pub(crate) fn settle(&mut self, now: Time, incarnation: Incarnation, ctx: &mut Context<'_>) {
+        let mut unsettled = BTreeSet::new();
+        let mut next = Some(incarnation);
+        while let Some(incarnation) = next {
+            if let Some(reason) = self.settle_one(now, incarnation, ctx) {
+                self.remove(incarnation, reason, ctx);
+                // Of what it sent before, some may have come since it began to end.
+                unsettled.extend(self.expect_nothing_of(incarnation, ctx));
+            }
+            next = unsettled.pop_first();
+        }
+    }
+
+    /// Why a peer leaves now, if it does.
+    fn settle_one(
+        &mut self,
+        now: Time,
+        incarnation: Incarnation,
+        ctx: &mut Context<'_>,
+    ) -> Option<LeaveReason> {
+        let peer = self.peers.get_mut(&incarnation)?;
+        for lane in Lane::ALL {
+            let mut released = Vec::new();
+            peer.give_up_lost(now, lane, &mut released);
+            ctx.release(peer, lane, released);
+        }
+        let ending = peer.ending.as_ref()?;
+        let may_leave = ending.reason == LeaveReason::Bye || ending.may_give_up();
+        (may_leave && peer.is_complete()).then_some(ending.reason)
+    }
+
+    /// What is held or missing is settled before the peer leaves.
+    fn remove(&mut self, incarnation: Incarnation, reason: LeaveReason, ctx: &mut Context<'_>) {
+        let Some(mut peer) = self.peers.remove(&incarnation) else {
+            return;
+        };
+        for lane in Lane::ALL {
+            let mut released = Vec::new();
+            peer.stream(lane).finish(&mut released);
+            ctx.release(&mut peer, lane, released);
+        }
+        ctx.outputs.push_back(Output::Left { peer: peer.info.clone(), reason });
+        let told_until = ctx.now + self.settings.departed_told;
+        self.departed.remember(peer, reason, told_until, self.settings.max_departed);
+        for peer in self.peers.values_mut() {
+            peer.followers.remove(&incarnation);
+            peer.askers.remove(&incarnation);
+        }
+    }
+
+    /// Who seems dead or is gone answers nothing and passes on nothing. Gives the peers for
+    /// which that matters.
+    fn expect_nothing_of(&mut self, who: Incarnation, ctx: &mut Context<'_>) -> Vec<Incarnation> {
+        let mut settled = Vec::new();
+        for peer in self.peers.values_mut().filter(|peer| peer.info.incarnation != who) {
+            let held = peer.holders.forget(who);
+            peer.hearing.forget(who);
+            ctx.note_reach(peer);
+            if let Some(ending) = &mut peer.ending {
+                ending.on_answer(who);
+            }
+            if held || peer.ending.is_some() {
+                settled.push(peer.info.incarnation);
+            }
+        }
+        settled
     }
 }
 

@@ -53,9 +53,11 @@ impl Holders {
         }
     }
 
-    /// A peer left.
-    pub(crate) fn forget(&mut self, who: Incarnation) {
+    /// A peer left; whether it had something.
+    pub(crate) fn forget(&mut self, who: Incarnation) -> bool {
+        let before = self.0.len();
         self.0.retain(|holder| holder.who != who);
+        self.0.len() < before
     }
 
     /// Who may have an event, of which one is chosen by `turn`. With `guess` also who
@@ -106,7 +108,7 @@ mod tests {
         holders.lacks(id(1), LANE, 9);
         assert_eq!(asked(&holders, 8, false), [Some(id(2)); 3]);
         assert_eq!(holders.next_from(LANE, 8), Some(9));
-        holders.forget(id(2));
+        assert!(holders.forget(id(2)) && !holders.forget(id(2)));
         assert_eq!(asked(&holders, 8, false), [None; 3]);
         assert_eq!(holders.of(Lane::Urgent, 1, false, 0), None);
     }

@@ -1,11 +1,10 @@
 //! Who takes part: joining, leaving, failing, coming back.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::context::Context;
 use crate::control::{Control, Status};
 use crate::departed::{Departed, Memory};
-use crate::ending::Ending;
 use crate::flow::Outstanding;
 use crate::namesake::Twin;
 use crate::output::{Conflict, Output};
@@ -256,56 +255,6 @@ impl Membership {
         self.begin_ending(now, incarnation, LeaveReason::Bye, ctx);
     }
 
-    /// A peer is about to leave: what do the others know of it?
-    pub(crate) fn begin_ending(
-        &mut self,
-        now: Time,
-        incarnation: Incarnation,
-        reason: LeaveReason,
-        ctx: &mut Context<'_>,
-    ) {
-        self.expect_nothing_of(incarnation, ctx);
-        let others =
-            self.peers.iter().filter(|(who, peer)| **who != incarnation && peer.is_trusted());
-        let mut others: BTreeSet<_> = others.map(|(who, _)| *who).collect();
-        let Some(peer) = self.peers.get_mut(&incarnation) else { return };
-        if reason == LeaveReason::Bye && peer.is_complete() {
-            // It said itself what it has sent, and that is here.
-            others.clear();
-        }
-        if !others.is_empty() {
-            let mine = crate::control::Knowledge { in_doubt: true, ..peer.knowledge() };
-            ctx.send.push((Destination::All, Control::Ask { mine, meet: false }));
-        }
-        let open_until = match (reason, &peer.suspicion) {
-            (LeaveReason::Bye, _) => now + self.settings.goodbye_timeout,
-            (_, Some(_)) => now,
-            (_, None) => peer.info.last_heard + self.settings.failure_timeout,
-        };
-        peer.ending = Some(Ending::begin(now, reason, others, open_until, &self.settings));
-        for stream in &mut peer.streams {
-            stream.believe_rumour(now);
-            stream.ask_at_once(now);
-        }
-        self.settle(now, incarnation, ctx);
-    }
-
-    /// Gives up what is missing of a peer and nobody has, and lets it leave if it is
-    /// about to and nothing more can come of it.
-    pub(crate) fn settle(&mut self, now: Time, incarnation: Incarnation, ctx: &mut Context<'_>) {
-        let Some(peer) = self.peers.get_mut(&incarnation) else { return };
-        for lane in Lane::ALL {
-            let mut released = Vec::new();
-            peer.give_up_lost(now, lane, &mut released);
-            ctx.release(peer, lane, released);
-        }
-        let Some(ending) = &peer.ending else { return };
-        if peer.is_complete() && (ending.reason == LeaveReason::Bye || ending.may_give_up()) {
-            let reason = ending.reason;
-            self.remove(incarnation, reason, ctx);
-        }
-    }
-
     pub(crate) fn on_deadline(&mut self, now: Time, ctx: &mut Context<'_>) {
         let settings = self.settings;
         let due = self.peers.iter().filter(|(_, peer)| peer.deadline(&settings) <= now);
@@ -356,42 +305,6 @@ impl Membership {
             let replaced = peer.suspicion.is_some_and(|s| s.rival.is_some());
             let reason = if replaced { LeaveReason::Replaced } else { LeaveReason::Failed };
             self.begin_ending(now, incarnation, reason, ctx);
-        }
-    }
-
-    /// What is held or missing is settled before the peer leaves.
-    fn remove(&mut self, incarnation: Incarnation, reason: LeaveReason, ctx: &mut Context<'_>) {
-        let Some(mut peer) = self.peers.remove(&incarnation) else {
-            return;
-        };
-        for lane in Lane::ALL {
-            let mut released = Vec::new();
-            peer.stream(lane).finish(&mut released);
-            ctx.release(&mut peer, lane, released);
-        }
-        ctx.outputs.push_back(Output::Left { peer: peer.info.clone(), reason });
-        let told_until = ctx.now + self.settings.departed_told;
-        self.departed.remember(peer, reason, told_until, self.settings.max_departed);
-        for peer in self.peers.values_mut() {
-            peer.followers.remove(&incarnation);
-            peer.askers.remove(&incarnation);
-        }
-    }
-
-    /// Who seems dead or is gone answers nothing and passes on nothing.
-    fn expect_nothing_of(&mut self, who: Incarnation, ctx: &mut Context<'_>) {
-        let mut settled = Vec::new();
-        for peer in self.peers.values_mut().filter(|peer| peer.info.incarnation != who) {
-            peer.holders.forget(who);
-            peer.hearing.forget(who);
-            ctx.note_reach(peer);
-            if let Some(ending) = &mut peer.ending {
-                ending.on_answer(who);
-                settled.push(peer.info.incarnation);
-            }
-        }
-        for incarnation in settled {
-            self.settle(ctx.now, incarnation, ctx);
         }
     }
 }

@@ -199,3 +199,34 @@ fn a_recorded_message_that_passes_something_on_keeps_nobody_alive() {
     }
     assert_eq!(left(&mesh.take(3)), [(id(2), LeaveReason::Failed)]);
 }
+
+#[test]
+fn who_said_goodbye_is_asked_for_nothing_though_a_digest_of_it_comes_late() {
+    let mut settings = Settings::default();
+    settings.replay_bytes = 0;
+    let mut mesh = mesh_of(&["a", "b", "c"], settings);
+    mesh.cut = vec![(id(1), id(3))];
+    mesh.publish(1, 1);
+    // b's last heartbeat, which tells of that event, is overtaken by its goodbye, and an
+    // event of its own is lost, so that c asks around before it lets b leave.
+    mesh.now += 500;
+    let b = mesh.nodes.get_mut(&id(2)).unwrap();
+    b.handle_deadline(at(mesh.now));
+    let mut late = Vec::new();
+    while let Some(output) = b.poll_output() {
+        if let Output::Transmit { to: Destination::All, frame } = output {
+            late.push(frame);
+        }
+    }
+    assert_eq!(late.len(), 1, "its heartbeat");
+    b.send(at(mesh.now), Lane::Events, 1, "lost".into()).unwrap();
+    b.leave();
+    mesh.carry();
+    mesh.put(id(2), Destination::One(id(3)), &late[0]);
+    mesh.nodes.remove(&id(2));
+    mesh.cut.clear();
+    mesh.run(1_500);
+    let seen = mesh.take(3);
+    assert_eq!(left(&seen), [(id(2), LeaveReason::Bye)]);
+    assert_eq!(missed(&seen), [(1, 1), (1, 1)], "of b and of a: {seen:?}");
+}

@@ -120,9 +120,9 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     mutation(
         "goodbye-with-holes",
         "who says goodbye leaves at once, whatever of it is missing",
-        "membership.rs",
-        "if peer.is_complete() && (ending.reason == LeaveReason::Bye || ending.may_give_up()) {",
-        "if ending.reason == LeaveReason::Bye || (peer.is_complete() && ending.may_give_up()) {",
+        "ending.rs",
+        "(may_leave && peer.is_complete()).then_some(ending.reason)",
+        "(may_leave && (ending.reason == LeaveReason::Bye || peer.is_complete())).then_some(ending.reason)",
     ),
     mutation(
         "relayed-heard-directly",
@@ -197,7 +197,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     mutation(
         "last-words-not-asked-for",
         "the others are not asked what they have of who died",
-        "membership.rs",
+        "ending.rs",
         "let mut others: BTreeSet<_> = others.map(|(who, _)| *who).collect();",
         "let mut others: BTreeSet<_> = others.map(|(who, _)| *who).take(0).collect();",
     ),
@@ -235,5 +235,12 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         "membership.rs",
         "ctx.relay.push((*to, frame.for_others()));",
         "let _ = (to, &mut *ctx);",
+    ),
+    mutation(
+        "departed-not-told-of",
+        "who was out of reach while another ended is not told how far that one came",
+        "departed.rs",
+        "told.take(most).unzip()",
+        "told.take(most).take(0).unzip()",
     ),
 ];

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use mailmesh_delivery::{Incarnation, Lane, LeaveReason, Reach};
+use mailmesh_delivery::{Incarnation, Lane, LeaveReason, Reach, Time};
 
 use super::{Life, Oracle};
 
@@ -59,6 +59,7 @@ impl Oracle {
         let ended = self.lives.get(&peer).and_then(|life| life.ended);
         // An old frame may introduce who ended before.
         let since = self.taken_in.get(&(at, peer)).copied().unwrap_or_default();
+        let ended = ended.map(|ended| self.last_end_after(ended));
         let late = ended.map_or(Duration::ZERO, |ended| self.now.since(ended.max(since)));
         if self.mourning.is_some_and(|most| late > most) {
             return Err(format!("{at:?} is told that {peer:?} left {late:?} after it ended"));
@@ -75,6 +76,17 @@ impl Oracle {
             Some(true) => Ok(()),
             _ => Err(format!("{at:?} was told that {peer:?} left, which was not there")),
         }
+    }
+
+    /// When the last of those ended that may have been asked about one that ended then:
+    /// who has its last words may end as well before it tells them, and so on.
+    fn last_end_after(&self, ended: Time) -> Time {
+        let Some(mourning) = self.mourning else { return ended };
+        let mut ends: Vec<Time> = self.lives.values().filter_map(|life| life.ended).collect();
+        ends.sort_unstable();
+        ends.into_iter().fold(ended, |last, end| {
+            if end > last && end.since(last) <= mourning { end } else { last }
+        })
     }
 
     /// A node was told that two live nodes have one name.
