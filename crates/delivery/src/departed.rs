@@ -72,10 +72,11 @@ impl Departed {
         }
     }
 
-    /// Notes that an incarnation never seen said goodbye: what of it comes late must
-    /// not be taken for a life.
+    /// Notes that an incarnation that is not there said goodbye: what of it comes late
+    /// must not be taken for a life.
     pub(crate) fn end(&mut self, incarnation: Incarnation, limit: usize) {
-        let gone = Gone { ticket: 0, peer: None, last: None, told_until: Time::default() };
+        let last = self.knowledge(incarnation);
+        let gone = Gone { ticket: 0, peer: None, last, told_until: Time::default() };
         self.keep(incarnation, gone, limit);
     }
 

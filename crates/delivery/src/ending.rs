@@ -102,6 +102,13 @@ impl Membership {
             ctx.send.push((Destination::All, Control::Ask { mine, meet: false }));
         }
         let open_until = match (reason, &peer.suspicion) {
+            // It was out of reach, and with it perhaps those that have what it sent: they
+            // show themselves with their next heartbeat.
+            (LeaveReason::Bye, _)
+                if now.since(peer.info.last_heard) >= self.settings.failure_timeout =>
+            {
+                now + self.settings.heartbeat_max + self.settings.settle
+            }
             (LeaveReason::Bye, _) => now + self.settings.goodbye_timeout,
             (_, Some(_)) => now,
             (_, None) => peer.info.last_heard + self.settings.failure_timeout,

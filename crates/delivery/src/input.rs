@@ -144,6 +144,13 @@ impl Node {
             Control::Bye { positions, .. } if positions.contains(&u64::MAX) => {
                 self.counters.malformed += 1;
             }
+            // Of who is not a member: not the one of before it was last here.
+            Control::Bye { .. }
+                if self.membership.get(from).is_none()
+                    && !self.membership.may_introduce(from, frame.first) =>
+            {
+                self.counters.replayed += 1;
+            }
             Control::Bye { positions, elder } => {
                 let bye = (positions, elder);
                 self.with_members(now, |members, ctx| members.on_bye(now, from, bye, ctx));

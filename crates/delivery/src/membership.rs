@@ -241,6 +241,7 @@ impl Membership {
         (positions, elder): ([u64; 2], Option<Incarnation>),
         ctx: &mut Context<'_>,
     ) {
+        self.take_back(now, incarnation, positions, ctx);
         let Some(peer) = self.peers.get_mut(&incarnation) else {
             self.departed.end(incarnation, self.settings.max_departed);
             return;

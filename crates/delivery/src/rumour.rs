@@ -93,23 +93,35 @@ impl Membership {
         if known.positions.iter().zip(told.positions).any(|(mine, theirs)| *mine > theirs) {
             self.departed.tell(told.of, now + self.settings.departed_told);
         }
-        let Some(silent) = self.departed.silent(told.of) else { return };
-        let had = silent.positions();
         let sent = [0, 1].map(|lane| told.positions[lane].max(told.sent[lane]));
-        if sent.iter().zip(had).all(|(sent, had)| *sent <= had)
-            || self.peers.len() >= self.settings.max_peers
-        {
-            return;
+        if self.take_back(now, told.of, sent, ctx) {
+            self.begin_ending(now, told.of, LeaveReason::Failed, ctx);
         }
-        let Memory::Failed(mut peer) = self.departed.recall(told.of) else { return };
+    }
+
+    /// Takes in again who fell silent here, if it sent more than came.
+    pub(crate) fn take_back(
+        &mut self,
+        now: Time,
+        of: Incarnation,
+        sent: [u64; 2],
+        ctx: &mut Context<'_>,
+    ) -> bool {
+        let Some(silent) = self.departed.silent(of) else { return false };
+        let had = silent.positions();
+        let is_more = sent.iter().zip(had).any(|(sent, had)| *sent > had);
+        if !is_more || self.peers.len() >= self.settings.max_peers {
+            return false;
+        }
+        let Memory::Failed(mut peer) = self.departed.recall(of) else { return false };
         peer.return_with(sent, now);
         peer.info.awaited_after = had;
         ctx.outputs.push_back(Output::Joined(peer.info.clone()));
         for (stream, sent) in peer.streams.iter_mut().zip(sent) {
             stream.on_rumour(now, sent);
         }
-        self.peers.insert(told.of, *peer);
-        self.begin_ending(now, told.of, LeaveReason::Failed, ctx);
+        self.peers.insert(of, *peer);
+        true
     }
 
     /// A member answers a question about another node.

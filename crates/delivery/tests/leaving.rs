@@ -59,3 +59,31 @@ fn who_confirms_nothing_is_waited_for_half_a_second_after_the_last_event() {
     let lacking: Vec<_> = mesh.nodes[&id(1)].unconfirmed().map(|p| p.incarnation).collect();
     assert_eq!(lacking, [id(2)]);
 }
+
+#[test]
+fn a_goodbye_that_comes_before_the_return_of_who_was_cut_off_tells_what_was_missed() {
+    for others in [true, false] {
+        let mut mesh = Mesh::of_two();
+        if others {
+            mesh.start(3, "c");
+        }
+        mesh.run(1_000);
+        mesh.cut(1, 2);
+        mesh.cut(3, 2);
+        mesh.run(4_000);
+        mesh.publish(1, 5);
+        assert_eq!(left(&mesh.take(2)).len(), 1 + usize::from(others));
+        mesh.cut.clear();
+        let goodbye = |mesh: &mut Mesh| {
+            mesh.nodes.get_mut(&id(1)).unwrap().leave();
+            mesh.carry();
+            mesh.nodes.remove(&id(1));
+        };
+        goodbye(&mut mesh);
+        mesh.run(3_000);
+        let seen = mesh.take(2);
+        let expected = if others { (vec![1], vec![]) } else { (vec![], vec![1]) };
+        assert_eq!((deliveries(&seen), gaps(&seen)), expected, "{seen:?}");
+        assert_eq!(left(&seen).last(), Some(&(id(1), LeaveReason::Bye)));
+    }
+}

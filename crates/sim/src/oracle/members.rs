@@ -118,6 +118,7 @@ impl Oracle {
         match self.ways.reach(self.now, (at, of), reach) {
             Some(via)
                 if self.nothing_is_forged
+                    && self.joined.get(&(at, via)) == Some(&true)
                     && self.lives.get(&via).is_some_and(|life| life.ended.is_none()) =>
             {
                 Err(format!(
