@@ -2,7 +2,7 @@ use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
 
-use mailmesh::{ClusterKey, ConfigError, Coordinator, Secret};
+use mailmesh::{Backend, ClusterKey, ConfigError, Coordinator, Secret};
 
 use crate::args::Check;
 use crate::exit::Failure;
@@ -33,7 +33,9 @@ pub(crate) fn run(options: &Check) -> Result<ExitCode, Failure> {
     say!("{}", coordinator.explain().trim_end());
     if !options.offline {
         coordinator.preflight().map_err(failure)?;
-        say!("{:<12}has the ports free, and the files and interfaces there", "machine");
+        if matches!(coordinator.backend(), Backend::Zenoh(_)) {
+            say!("{:<12}has the ports free, and the files and interfaces there", "machine");
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -2,6 +2,9 @@ use std::time::Duration;
 
 use crate::DeliveryError;
 
+/// Least bytes of what must hold frames: a bundle of events, twice over.
+const LEAST_BYTES: usize = 64 << 10;
+
 /// Timers and bounds. Each default is reasoned where it is stated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -152,5 +155,123 @@ impl Settings {
         self.failure_timeout = timeout;
         self.departed_told = self.departed_told.max(timeout * 2);
         Ok(self)
+    }
+
+    /// Whether a node can work with these together.
+    ///
+    /// # Errors
+    /// [`DeliveryError::Setting`] names the first that is out of its range.
+    pub fn check(&self) -> Result<(), DeliveryError> {
+        let fail = |setting, why| Err(DeliveryError::Setting { setting, why });
+        let times = [
+            ("heartbeat_min", self.heartbeat_min),
+            ("heartbeat_max", self.heartbeat_max),
+            ("failure_timeout", self.failure_timeout),
+            ("probe_timeout", self.probe_timeout),
+            ("nak_delay", self.nak_delay),
+            ("nak_retry", self.nak_retry),
+            ("nak_retry_max", self.nak_retry_max),
+            ("repair_timeout", self.repair_timeout),
+            ("goodbye_timeout", self.goodbye_timeout),
+            ("settle", self.settle),
+            ("rumour_delay", self.rumour_delay),
+            ("digest_interval", self.digest_interval),
+            ("departed_told", self.departed_told),
+            ("relay_after", self.relay_after),
+            ("relay_lease", self.relay_lease),
+            ("lag_timeout", self.lag_timeout),
+            ("ack_delay", self.ack_delay),
+        ];
+        let (least, most) = (Duration::from_millis(1), Duration::from_secs(600));
+        for (setting, time) in times {
+            if !(least..=most).contains(&time) {
+                return fail(setting, "a time is 1 ms to 10 minutes");
+            }
+        }
+        let sizes = [
+            ("reorder_bytes", self.reorder_bytes),
+            ("window", self.window),
+            ("repair_burst", self.repair_burst),
+            ("repair_rate", self.repair_rate),
+            ("lobby_bytes", self.lobby_bytes),
+        ];
+        for (setting, bytes) in sizes {
+            if bytes < LEAST_BYTES {
+                return fail(setting, "it is less than 64 KiB, so that few frames fit");
+            }
+        }
+        let counts = [
+            ("max_followers", self.max_followers, 1 << 16),
+            ("max_peers", self.max_peers, 1 << 16),
+            ("max_departed", self.max_departed, 1 << 20),
+        ];
+        for (setting, count, most) in counts {
+            if !(1..=most).contains(&count) {
+                return fail(setting, "it is 0, or more than can be kept");
+            }
+        }
+        match self {
+            s if s.heartbeat_min > s.heartbeat_max => {
+                fail("heartbeat_min", "it is longer than `heartbeat_max`")
+            }
+            s if s.failure_timeout < s.heartbeat_max * 2 => fail(
+                "failure_timeout",
+                "it is shorter than two heartbeats (`heartbeat_max`), so live peers would be taken for dead",
+            ),
+            s if s.settle >= s.failure_timeout => {
+                fail("settle", "the others are asked within the failure timeout, which is shorter")
+            }
+            s if s.relay_after >= s.failure_timeout => {
+                fail("relay_after", "a peer has failed before it is listened to through another")
+            }
+            s if s.departed_told < s.failure_timeout => {
+                fail("departed_told", "who is away for less than `failure_timeout` would miss it")
+            }
+            s if s.nak_retry > s.nak_retry_max => {
+                fail("nak_retry", "it is longer than `nak_retry_max`")
+            }
+            s if s.nak_retry_max * 4 > s.repair_timeout => {
+                fail("repair_timeout", "it is shorter than four of `nak_retry_max`")
+            }
+            s if s.max_tag > 4096 => fail("max_tag", "it is more than 4096 bytes"),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A change, and the setting that it makes useless.
+    type Case = (fn(&mut Settings), &'static str);
+
+    #[test]
+    fn settings_that_cannot_work_are_named() {
+        assert_eq!(Settings::default().check(), Ok(()));
+        let wrong: [Case; 12] = [
+            (|s| s.nak_delay = Duration::ZERO, "nak_delay"),
+            (|s| s.lag_timeout = Duration::MAX, "lag_timeout"),
+            (|s| s.window = 1_000, "window"),
+            (|s| s.max_peers = 0, "max_peers"),
+            (|s| s.max_departed = usize::MAX, "max_departed"),
+            (|s| s.heartbeat_min = Duration::from_secs(2), "heartbeat_min"),
+            (|s| s.failure_timeout = Duration::from_millis(1_999), "failure_timeout"),
+            (|s| s.settle = Duration::from_secs(3), "settle"),
+            (|s| s.relay_after = Duration::from_secs(3), "relay_after"),
+            (|s| s.departed_told = Duration::from_secs(2), "departed_told"),
+            (|s| s.nak_retry = Duration::from_secs(1), "nak_retry"),
+            (|s| s.repair_timeout = Duration::from_millis(900), "repair_timeout"),
+        ];
+        for (change, name) in wrong {
+            let mut settings = Settings::default();
+            change(&mut settings);
+            match settings.check() {
+                Err(DeliveryError::Setting { setting, .. }) => assert_eq!(setting, name),
+                other => panic!("{name}: {other:?}"),
+            }
+        }
+        let slow = Settings::default().with_failure_timeout(Duration::from_secs(60));
+        assert_eq!(slow.and_then(|slow| slow.check()), Ok(()));
     }
 }

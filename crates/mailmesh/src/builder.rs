@@ -35,6 +35,7 @@ pub struct ClusterBuilder {
     name: Option<String>,
     cluster: Option<String>,
     key: Option<ClusterKey>,
+    settings: Option<Settings>,
     failure_timeout: Option<Duration>,
     inbox_events: Option<usize>,
     wall_clock: WallClock,
@@ -85,6 +86,23 @@ impl ClusterBuilder {
     #[must_use]
     pub fn failure_timeout(mut self, timeout: Duration) -> Self {
         self.failure_timeout = Some(timeout);
+        self
+    }
+
+    /// Sets the timers and bounds of delivery; without them they are
+    /// [`Settings::default`]. `failure_timeout`, here or in the configuration, wins over
+    /// the one in them.
+    ///
+    /// ```
+    /// # use mailmesh::*;
+    /// let mut settings = Settings::default();
+    /// settings.replay_bytes = 128 << 20; // for longer cuts under more traffic
+    /// let builder = Cluster::builder().delivery(settings);
+    /// # drop(builder);
+    /// ```
+    #[must_use]
+    pub fn delivery(mut self, settings: Settings) -> Self {
+        self.settings = Some(settings);
         self
     }
 
@@ -170,10 +188,11 @@ impl ClusterBuilder {
             (None, Some(secret)) => Some(ClusterKey::from_text(&secret.resolve()?)?),
             (None, None) => None,
         };
-        let mut settings = Settings::default();
+        let mut settings = self.settings.unwrap_or_default();
         if let Some(timeout) = self.failure_timeout.or(mesh.failure_timeout) {
             settings = settings.with_failure_timeout(timeout)?;
         }
+        settings.check()?;
         let inbox_events = self.inbox_events.or(mesh.inbox_events).unwrap_or(DEFAULT_INBOX);
         let incarnation = match self.incarnation {
             Some(incarnation) => incarnation,

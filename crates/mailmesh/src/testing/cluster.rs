@@ -116,8 +116,10 @@ impl TestCluster {
         }
     }
 
-    /// Drops what either sends to the other. Neither is told, as when a cable is
-    /// pulled: after 3 s without a sign of life each has failed for the other.
+    /// Drops what either sends to the other. Neither is told. While a third hears both,
+    /// they hear each other through it (`relayed_via` of [`Member`](crate::Member)); with
+    /// nobody between, each has failed for the other after 3 s, as when a cable is pulled
+    /// ([`isolate`](Self::isolate)).
     #[track_caller]
     pub fn cut(&self, one: &str, other: &str) {
         self.change_links(one, other, Links::cut);
@@ -229,7 +231,7 @@ impl TestCluster {
 
     /// Waits, for up to 30 s of tokio's time, until every running node sees every
     /// other, and none that has ended, and their mirrors are equal. Frozen nodes are
-    /// left out.
+    /// left out. Says nothing of events that are on their way: read those from an inbox.
     ///
     /// # Errors
     /// [`TestError::NotConverged`] says what differs.
