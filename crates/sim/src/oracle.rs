@@ -114,7 +114,11 @@ impl Oracle {
         };
         Self {
             settings: plan.settings(),
-            mourning: (!plan.has(impairs) && (lossless || !plan.faults.small_bounds))
+            // What somebody recorded of a frame that was for another counts here once as a
+            // sign of life.
+            mourning: (!plan.has(impairs)
+                && !plan.has(|action| matches!(action, Action::Forge { .. }))
+                && (lossless || !plan.faults.small_bounds))
                 .then_some(if lossless { MOURNING } else { LONG_MOURNING }),
             nothing_is_forged: !plan.has(|action| matches!(action, Action::Forge { .. })),
             detours_are_short: lossless
