@@ -7,13 +7,14 @@ use serde_json::Value;
 use crate::run::cargo;
 
 /// Each crate, and which of our crates it may depend on (normal dependencies).
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("mailmesh-events", &[]),
     ("mailmesh-codec", &["mailmesh-events"]),
     ("mailmesh-delivery", &[]),
     ("mailmesh-transport", &["mailmesh-delivery"]),
     ("mailmesh-state", &["mailmesh-events"]),
     ("mailmesh-lists", &["mailmesh-events"]),
+    ("mailmesh-store", &[]),
     (
         "mailmesh",
         &[
@@ -22,6 +23,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
             "mailmesh-events",
             "mailmesh-lists",
             "mailmesh-state",
+            "mailmesh-store",
             "mailmesh-transport",
         ],
     ),

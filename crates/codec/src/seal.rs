@@ -147,8 +147,12 @@ impl std::fmt::Debug for Opener {
 
 /// HKDF-Expand (RFC 5869) for one incarnation.
 fn subkey(prk: &Prk, incarnation: [u8; 16]) -> LessSafeKey {
-    let info: [&[u8]; 2] = [b"frame", &incarnation];
-    match prk.expand(&info, &AES_256_GCM) {
+    derive(prk, &[b"frame", &incarnation])
+}
+
+/// A key for one purpose.
+pub(crate) fn derive(prk: &Prk, purpose: &[&[u8]]) -> LessSafeKey {
+    match prk.expand(purpose, &AES_256_GCM) {
         Ok(okm) => LessSafeKey::new(UnboundKey::from(okm)),
         Err(_) => unreachable!("HKDF-SHA256 gives up to 8,160 bytes, 32 are asked for"),
     }

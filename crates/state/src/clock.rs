@@ -23,6 +23,11 @@ impl HybridClock {
         Stamp::from_raw(self.last, self.node)
     }
 
+    /// The latest stamp made or seen, as one of this node.
+    pub(crate) fn latest(&self) -> Stamp {
+        Stamp::from_raw(self.last, self.node)
+    }
+
     /// A stamp of another node was seen.
     pub fn observe(&mut self, stamp: Stamp) {
         self.last = self.last.max(stamp.time());

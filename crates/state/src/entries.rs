@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use mailmesh_events::{Change, ChangeKey, NetworkChange, Stamp, UnixMillis};
 
+use crate::Saved;
 use crate::fingerprint::{EntryId, Fingerprint, ITEM_VERSION};
 use crate::sketch::{Checker, Sketch};
 
@@ -149,9 +150,10 @@ impl Entries {
         self.insert(id, Entry { change, replaced_another, end });
     }
 
-    /// Takes out what has ended at `now`; gives the live entries among it.
-    pub(crate) fn sweep(&mut self, now: UnixMillis) -> Vec<Change> {
-        let mut expired = Vec::new();
+    /// Takes out what has ended at `now`: gives the live entries among it, and the
+    /// tombstones.
+    pub(crate) fn sweep(&mut self, now: UnixMillis) -> (Vec<Change>, Vec<Change>) {
+        let (mut expired, mut forgotten) = (Vec::new(), Vec::new());
         while let Some((end, id)) = self.ends.first().copied()
             && end <= now
         {
@@ -160,6 +162,7 @@ impl Entries {
                 continue;
             };
             if !is_live(&entry.change) {
+                forgotten.push(entry.change);
                 continue;
             }
             if entry.replaced_another
@@ -173,7 +176,22 @@ impl Entries {
             }
             expired.push(entry.change);
         }
-        expired
+        (expired, forgotten)
+    }
+
+    /// An entry as a store keeps it.
+    pub(crate) fn saved(&self, key: &ChangeKey) -> Option<Saved> {
+        let entry = self.map.get(&self.fingerprint.id(key))?;
+        let Entry { change, replaced_another, end } = entry;
+        Some(Saved { change: change.clone(), replaced_another: *replaced_another, end: *end })
+    }
+
+    /// Puts back what a store kept. Call after [`judge`](Self::judge).
+    pub(crate) fn restore(&mut self, saved: Saved) {
+        let id = self.fingerprint.id(&saved.change.key());
+        self.take_out(id);
+        let Saved { change, replaced_another, end } = saved;
+        self.insert(id, Entry { change, replaced_another, end });
     }
 
     fn insert(&mut self, id: EntryId, entry: Entry) {

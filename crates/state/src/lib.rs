@@ -46,7 +46,7 @@ mod x509;
 pub use clock::HybridClock;
 pub use entries::Bounds;
 pub use error::StateError;
-pub use mirror::{Applied, Mirror, MirrorCounters};
+pub use mirror::{Applied, Mirror, MirrorCounters, Saved};
 pub use observe::{Observed, Observer};
 pub use reconcile::{Reconciler, Timing};
 pub use verdict::{NetworkEntry, Verdict};

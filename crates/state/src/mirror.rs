@@ -1,5 +1,6 @@
 mod batch;
 mod content;
+mod saved;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,6 +20,7 @@ use crate::observe::{Observed, Observer, Observers};
 use crate::verdict::{NetworkEntry, Verdict};
 use crate::{HybridClock, StateError, x509};
 pub(crate) use content::estimate;
+pub use saved::Saved;
 
 /// What became of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -296,7 +298,10 @@ impl Mirror {
     /// a second; it costs what has ended, not what is stored.
     pub fn sweep(&self, now: UnixMillis) -> Vec<Change> {
         let mut writer = self.writer.lock();
-        let expired = writer.entries.sweep(now);
+        let (expired, forgotten) = writer.entries.sweep(now);
+        for change in &forgotten {
+            self.observers.tell(Observed::Forgotten(change));
+        }
         for change in &expired {
             self.observers.tell(Observed::Expired(change));
             if let Change::Network(change) = change {

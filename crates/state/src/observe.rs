@@ -11,6 +11,8 @@ pub enum Observed<'a> {
     Changed(&'a Change),
     /// An entry ended, and was taken out.
     Expired(&'a Change),
+    /// What was remembered of a removal was dropped.
+    Forgotten(&'a Change),
 }
 
 /// Is told what happens to a mirror. Must not wait, nor call the mirror: it is called in

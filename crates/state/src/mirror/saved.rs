@@ -1,0 +1,64 @@
+//! The content as a store keeps it.
+
+use mailmesh_events::{Change, ChangeKey, Stamp, UnixMillis};
+
+use super::Mirror;
+use crate::entries::Merge;
+
+/// An entry or tombstone with what merging needs besides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Saved {
+    /// The newest change of its key.
+    pub change: Change,
+    /// It took the place of another; when it expires it leaves a tombstone.
+    pub replaced_another: bool,
+    /// When it expires, or the tombstone is dropped.
+    pub end: Option<UnixMillis>,
+}
+
+impl Mirror {
+    /// What is held of these keys, to be written to a store; `None` for what is no longer
+    /// there.
+    #[must_use]
+    pub fn saved(&self, keys: &[ChangeKey]) -> Vec<Option<Saved>> {
+        let writer = self.writer.lock();
+        keys.iter().map(|key| writer.entries.saved(key)).collect()
+    }
+
+    /// Puts back what a store kept, where it is newer than what is there, as far as the
+    /// bounds allow; gives how many. Certificates are taken as they are: a store is as
+    /// trusted as this process. Nobody is told: it is no news. What has ended meanwhile goes
+    /// with the next [`sweep`](Self::sweep).
+    pub fn restore(&self, saved: Vec<Saved>) -> usize {
+        let mut writer = self.writer.lock();
+        let mut taken = Vec::with_capacity(saved.len());
+        for entry in saved {
+            if writer.entries.judge(&entry.change.key(), entry.change.stamp()) == Merge::Newer {
+                writer.clock.observe(entry.change.stamp());
+                writer.entries.restore(entry.clone());
+                taken.push(entry.change);
+            }
+        }
+        self.networks.set_all(taken.iter().filter_map(|change| match change {
+            Change::Network(change) => Some(change),
+            _ => None,
+        }));
+        for change in &taken {
+            if let Change::Certificate(change) = change {
+                self.certificates.set(change);
+            }
+        }
+        taken.len()
+    }
+
+    /// The latest stamp that was made or seen.
+    #[must_use]
+    pub fn latest_stamp(&self) -> Stamp {
+        self.writer.lock().clock.latest()
+    }
+
+    /// Stamps made from now on are later than this one.
+    pub fn observe_stamp(&self, stamp: Stamp) {
+        self.writer.lock().clock.observe(stamp);
+    }
+}

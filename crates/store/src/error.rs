@@ -1,0 +1,61 @@
+use std::path::PathBuf;
+
+/// Why a store cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The directory or file cannot be made or opened.
+    #[error("{path}: {source}; the store's directory must be writable by this process")]
+    Open {
+        /// Where.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// Another process has it open.
+    #[error("{path}: another process uses this store; give each node a directory of its own")]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A newer version wrote it.
+    #[error(
+        "{path}: written in format {found}, and this version knows up to {known}; install the version that wrote it, or another directory"
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The newest format that is known here.
+        known: u32,
+    },
+    /// It is not a store, or was altered.
+    #[error(
+        "{path}: not a store, or damaged ({why}); move it away, and the content comes from the other nodes"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Something cannot be written now. Nothing of it was; what was written before is there.
+    #[error(
+        "{path}: {why}; what is to be stored is kept in memory, and written when that works again"
+    )]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        why: String,
+    },
+    /// A record is longer than a store takes.
+    #[error("a record of {len} bytes is not stored; the most is {limit}")]
+    TooLong {
+        /// Of its key or value.
+        len: usize,
+        /// The most.
+        limit: usize,
+    },
+}

@@ -1,0 +1,39 @@
+//! The version of what is in the file, apart from redb's own.
+
+use redb::{ReadableTable, WriteTransaction};
+
+use crate::store::NOTES;
+
+/// The format that this version writes.
+pub const FORMAT: u32 = 1 + UPGRADES.len() as u32;
+
+/// Brings a file from the format before to the next.
+pub(crate) type Upgrade = fn(&WriteTransaction) -> Result<(), redb::Error>;
+
+/// The first is from format 1 to 2, and so on.
+pub(crate) const UPGRADES: &[Upgrade] = &[];
+
+/// The note that has the format.
+const NAME: &str = "format";
+
+/// The format that a file had, and brings it up to date; `Err(found)` if it is newer.
+pub(crate) fn bring_up_to_date(
+    write: &WriteTransaction,
+    upgrades: &[Upgrade],
+) -> Result<Result<(), u32>, redb::Error> {
+    let known = 1 + upgrades.len() as u32;
+    let found = {
+        let notes = write.open_table(NOTES)?;
+        let note = notes.get(NAME)?;
+        note.and_then(|note| note.value().try_into().ok()).map(u32::from_be_bytes)
+    };
+    let found = found.unwrap_or(known);
+    if found > known || found == 0 {
+        return Ok(Err(found));
+    }
+    for upgrade in &upgrades[found as usize - 1..] {
+        upgrade(write)?;
+    }
+    write.open_table(NOTES)?.insert(NAME, known.to_be_bytes().as_slice())?;
+    Ok(Ok(()))
+}

@@ -1,0 +1,218 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use redb::backends::FileBackend;
+use redb::{
+    Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata,
+    TableDefinition,
+};
+
+use crate::format::{self, UPGRADES, Upgrade};
+use crate::{StoreError, file};
+
+/// Longest key in bytes.
+pub const MAX_KEY: usize = 64 << 10;
+/// Longest value in bytes.
+pub const MAX_VALUE: usize = 16 << 20;
+
+/// The file in the directory.
+const FILE: &str = "mirror.redb";
+/// Bytes of the file kept in memory: reading happens once, writing is rare.
+const CACHE: usize = 8 << 20;
+
+const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("records");
+pub(crate) const NOTES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("notes");
+
+/// A key with its new value; without one it is taken out.
+pub type Record = (Vec<u8>, Option<Vec<u8>>);
+
+/// An open store. One process has it at a time.
+#[derive(Debug)]
+pub struct Store {
+    path: PathBuf,
+    opener: Opener,
+    /// None after a failure: what failed may have left it unusable.
+    database: Option<Database>,
+}
+
+/// How the file is had: a test has one on a disk that is full.
+pub(crate) type Opener = fn(&Path) -> Result<Database, DatabaseError>;
+
+fn open_file(path: &Path) -> Result<Database, DatabaseError> {
+    let file = file::open(path).map_err(redb::StorageError::Io)?;
+    builder().create_with_backend(FileBackend::new(file)?)
+}
+
+pub(crate) fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder.set_cache_size(CACHE);
+    builder
+}
+
+impl Store {
+    /// Opens the store of a directory, which is made if it is not there. After a crash the
+    /// file is checked and mended first.
+    ///
+    /// # Errors
+    /// [`StoreError::Open`], [`StoreError::InUse`], [`StoreError::Newer`],
+    /// [`StoreError::Damaged`].
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self, StoreError> {
+        let dir = dir.as_ref();
+        file::make_dir(dir).map_err(|source| StoreError::Open { path: dir.to_owned(), source })?;
+        Self::open_with(dir, open_file, UPGRADES)
+    }
+
+    pub(crate) fn open_with(
+        dir: &Path,
+        opener: Opener,
+        upgrades: &[Upgrade],
+    ) -> Result<Self, StoreError> {
+        let path = dir.join(FILE);
+        let mut store = Self { path, opener, database: None };
+        let damaged = |why: String| StoreError::Damaged { path: store.path.clone(), why };
+        // redb panics on some files that something else altered.
+        let opened = catch_unwind(AssertUnwindSafe(|| store.database(upgrades)));
+        let database =
+            opened.unwrap_or_else(|_| Err(damaged("it does not hold together".into())))?;
+        store.database = Some(database);
+        Ok(store)
+    }
+
+    fn database(&self, upgrades: &[Upgrade]) -> Result<Database, StoreError> {
+        let path = || self.path.clone();
+        let damaged =
+            |error: redb::Error| StoreError::Damaged { path: path(), why: error.to_string() };
+        let database = (self.opener)(&self.path).map_err(|error| match error {
+            DatabaseError::DatabaseAlreadyOpen => StoreError::InUse { path: path() },
+            DatabaseError::Storage(redb::StorageError::Io(source))
+                if source.kind() != std::io::ErrorKind::InvalidData =>
+            {
+                StoreError::Open { path: path(), source }
+            }
+            other => damaged(other.into()),
+        })?;
+        let upgraded = || {
+            let write = database.begin_write()?;
+            write.open_table(RECORDS)?;
+            let result = format::bring_up_to_date(&write, upgrades)?;
+            write.commit()?;
+            Ok(result)
+        };
+        match upgraded().map_err(|error| self.explain(error))? {
+            Ok(()) => Ok(database),
+            Err(found) => {
+                let known = 1 + upgrades.len() as u32;
+                Err(StoreError::Newer { path: path(), found, known })
+            }
+        }
+    }
+
+    /// What went wrong while writing.
+    fn explain(&self, error: redb::Error) -> StoreError {
+        let path = self.path.clone();
+        match error {
+            redb::Error::Io(error) => StoreError::Write { path, why: error.to_string() },
+            redb::Error::PreviousIo => {
+                StoreError::Write { path, why: "a write failed before".into() }
+            }
+            other => StoreError::Damaged { path, why: other.to_string() },
+        }
+    }
+
+    /// Every record, in the order of the keys; gives how many there are.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], [`StoreError::Write`] if it cannot be read.
+    pub fn read(&self, mut each: impl FnMut(&[u8], &[u8])) -> Result<u64, StoreError> {
+        let Some(database) = &self.database else { return Ok(0) };
+        let mut read = || {
+            let records = database.begin_read()?.open_table(RECORDS)?;
+            for record in records.iter()? {
+                let (key, value) = record?;
+                each(key.value(), value.value());
+            }
+            Ok(records.len()?)
+        };
+        let read = catch_unwind(AssertUnwindSafe(|| read().map_err(|error| self.explain(error))));
+        read.unwrap_or_else(|_| {
+            let why = "it does not hold together".into();
+            Err(StoreError::Damaged { path: self.path.clone(), why })
+        })
+    }
+
+    /// What [`commit`](Self::commit) noted under a name.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn note(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some(database) = &self.database else { return Ok(None) };
+        let read = || {
+            let notes = database.begin_read()?.open_table(NOTES)?;
+            Ok(notes.get(name)?.map(|note| note.value().to_vec()))
+        };
+        read().map_err(|error| self.explain(error))
+    }
+
+    /// Writes records and notes, all or none. When it returns they are on the disk.
+    ///
+    /// After an error try again later: the file is opened anew.
+    ///
+    /// # Errors
+    /// [`StoreError::Write`], [`StoreError::TooLong`]; those of [`open`](Self::open).
+    pub fn commit(
+        &mut self,
+        records: impl IntoIterator<Item = Record>,
+        notes: &[(&str, &[u8])],
+    ) -> Result<(), StoreError> {
+        let database = match self.database.take() {
+            Some(database) => database,
+            None => self.database(UPGRADES)?,
+        };
+        let mut too_long = None;
+        let write = || {
+            let write = database.begin_write()?;
+            {
+                let mut table = write.open_table(RECORDS)?;
+                for (key, value) in records {
+                    let value_len = value.as_ref().map_or(0, Vec::len);
+                    if key.len() > MAX_KEY || value_len > MAX_VALUE {
+                        let (len, limit) = match key.len() > MAX_KEY {
+                            true => (key.len(), MAX_KEY),
+                            false => (value_len, MAX_VALUE),
+                        };
+                        too_long = Some(StoreError::TooLong { len, limit });
+                        continue;
+                    }
+                    match value {
+                        Some(value) => drop(table.insert(key.as_slice(), value.as_slice())?),
+                        None => drop(table.remove(key.as_slice())?),
+                    }
+                }
+                let mut table = write.open_table(NOTES)?;
+                for (name, value) in notes {
+                    table.insert(*name, *value)?;
+                }
+            }
+            if too_long.is_some() {
+                write.abort()?
+            } else {
+                write.commit()?
+            }
+            Ok(())
+        };
+        let written = write();
+        // A database that failed may refuse everything from then on.
+        written.map_err(|error| self.explain(error))?;
+        self.database = Some(database);
+        too_long.map_or(Ok(()), Err)
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,108 @@
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use redb::StorageBackend;
+
+use super::*;
+
+/// A disk with room for so many bytes.
+#[derive(Debug)]
+struct SmallDisk(FileBackend);
+
+static ROOM: AtomicU64 = AtomicU64::new(u64::MAX);
+
+impl SmallDisk {
+    fn check(end: u64) -> io::Result<()> {
+        let room = end <= ROOM.load(Ordering::Relaxed);
+        if room { Ok(()) } else { Err(io::ErrorKind::StorageFull.into()) }
+    }
+}
+
+impl StorageBackend for SmallDisk {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        Self::check(len)?;
+        self.0.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        Self::check(offset + data.len() as u64)?;
+        self.0.write(offset, data)
+    }
+}
+
+fn small_disk(path: &Path) -> Result<Database, DatabaseError> {
+    let file = file::open(path).map_err(redb::StorageError::Io)?;
+    builder().create_with_backend(SmallDisk(FileBackend::new(file)?))
+}
+
+fn record(number: u32, len: usize) -> Record {
+    (number.to_be_bytes().to_vec(), Some(vec![number as u8; len]))
+}
+
+fn keys(store: &Store) -> Vec<u32> {
+    let mut keys = Vec::new();
+    store.read(|key, _| keys.push(u32::from_be_bytes(key.try_into().unwrap()))).unwrap();
+    keys
+}
+
+#[test]
+fn a_full_disk_loses_nothing_that_was_written_and_heals() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open_with(dir.path(), small_disk, UPGRADES).unwrap();
+    store.commit([record(1, 100)], &[("clock", b"1")]).unwrap();
+    let size = std::fs::metadata(store.path()).unwrap().len();
+    ROOM.store(size, Ordering::Relaxed);
+    let many = || (2..200).map(|n| record(n, 100_000));
+    for _ in 0..3 {
+        let error = store.commit(many(), &[("clock", b"2")]).unwrap_err();
+        assert!(matches!(error, StoreError::Write { .. }), "{error}");
+        assert!(error.to_string().contains("kept in memory"), "{error}");
+    }
+    ROOM.store(u64::MAX, Ordering::Relaxed);
+    store.commit([record(500, 1)], &[]).unwrap();
+    assert_eq!((keys(&store), store.note("clock").unwrap()), (vec![1, 500], Some(b"1".to_vec())));
+    store.commit(many(), &[("clock", b"2")]).unwrap();
+    drop(store);
+    let store = Store::open(dir.path()).unwrap();
+    assert_eq!((keys(&store).len(), store.note("clock").unwrap()), (200, Some(b"2".to_vec())));
+}
+
+/// From format 1 to 2 each value is written twice over.
+fn doubled(write: &redb::WriteTransaction) -> Result<(), redb::Error> {
+    let mut table = write.open_table(RECORDS)?;
+    let mut old = Vec::new();
+    for record in table.iter()? {
+        let (key, value) = record?;
+        old.push((key.value().to_vec(), value.value().repeat(2)));
+    }
+    for (key, value) in old {
+        table.insert(key.as_slice(), value.as_slice())?;
+    }
+    Ok(())
+}
+
+#[test]
+fn an_older_file_is_upgraded_once_and_a_newer_one_refused_untouched() {
+    let dir = tempfile::tempdir().unwrap();
+    Store::open(dir.path()).unwrap().commit([record(1, 3)], &[]).unwrap();
+    for _ in 0..2 {
+        let store = Store::open_with(dir.path(), open_file, &[doubled]).unwrap();
+        store.read(|_, value| assert_eq!(value, [1; 6])).unwrap();
+    }
+    let error = Store::open(dir.path()).unwrap_err();
+    assert!(matches!(error, StoreError::Newer { found: 2, known: 1, .. }), "{error}");
+    let store = Store::open_with(dir.path(), open_file, &[doubled]).unwrap();
+    assert_eq!(keys(&store), [1]);
+}

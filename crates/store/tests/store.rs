@@ -1,0 +1,92 @@
+//! What a user of the store sees.
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
+
+use mailmesh_store::{MAX_KEY, MAX_VALUE, Store, StoreError};
+
+fn contents(store: &Store) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut contents = Vec::new();
+    let count = store.read(|key, value| contents.push((key.to_vec(), value.to_vec()))).unwrap();
+    assert_eq!(count, contents.len() as u64);
+    contents
+}
+
+#[test]
+fn records_are_set_replaced_and_taken_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path().join("not/yet/there")).unwrap();
+    let set = |key: &str, value: &str| (key.as_bytes().to_vec(), Some(value.as_bytes().to_vec()));
+    store.commit([set("b", "1"), set("a", "2"), set("c", "")], &[]).unwrap();
+    store.commit([set("b", "3"), (b"c".to_vec(), None), (b"d".to_vec(), None)], &[]).unwrap();
+    let expected =
+        [("a", "2"), ("b", "3")].map(|(k, v)| (k.as_bytes().to_vec(), v.as_bytes().to_vec()));
+    assert_eq!(contents(&store), expected);
+    assert_eq!(store.note("x").unwrap(), None);
+}
+
+#[test]
+fn a_store_has_one_user() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = Store::open(dir.path()).unwrap();
+    let error = Store::open(dir.path()).unwrap_err();
+    assert!(matches!(error, StoreError::InUse { .. }), "{error}");
+    drop(first);
+    Store::open(dir.path()).unwrap();
+}
+
+#[test]
+fn a_record_that_is_too_long_is_refused_with_all_of_its_commit() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    for long in [(vec![0; MAX_KEY + 1], Some(vec![1])), (vec![0; 1], Some(vec![1; MAX_VALUE + 1]))]
+    {
+        let error = store.commit([(vec![7], Some(vec![1])), long], &[]).unwrap_err();
+        assert!(matches!(error, StoreError::TooLong { .. }), "{error}");
+    }
+    assert_eq!(contents(&store), []);
+    store.commit([(vec![0; MAX_KEY], Some(vec![1; MAX_VALUE]))], &[]).unwrap();
+    assert_eq!(contents(&store).len(), 1);
+}
+
+#[test]
+fn what_is_no_store_is_refused_by_name_and_never_a_panic() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("mirror.redb");
+    std::fs::write(&path, b"not a store at all, and long enough to be looked at".repeat(100))
+        .unwrap();
+    let error = Store::open(dir.path()).unwrap_err();
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+    let file = dir.path().join("file");
+    std::fs::write(&file, b"").unwrap();
+    assert!(matches!(Store::open(&file).unwrap_err(), StoreError::Open { .. }));
+
+    // A store of which some bytes changed opens with its content, or says that it is damaged.
+    std::fs::remove_file(&path).unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    store
+        .commit((0..2_000_u32).map(|n| (n.to_be_bytes().to_vec(), Some(vec![1; 50]))), &[])
+        .unwrap();
+    drop(store);
+    let whole = std::fs::read(&path).unwrap();
+    for at in (0..whole.len()).step_by(whole.len() / 60) {
+        let mut changed = whole.clone();
+        changed[at] ^= 0xff;
+        std::fs::write(&path, &changed).unwrap();
+        match Store::open(dir.path()).and_then(|store| store.read(|_, _| ())) {
+            Ok(_) | Err(StoreError::Damaged { .. } | StoreError::Newer { .. }) => {}
+            Err(other) => panic!("byte {at}: {other}"),
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn nobody_else_may_read_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path().join("new")).unwrap();
+    let mode =
+        |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(store.path()), 0o600);
+    assert_eq!(mode(store.path().parent().unwrap()), 0o700);
+}
