@@ -1,7 +1,8 @@
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use mailmesh_codec::{ClusterKey, Opener, Sealer};
+use mailmesh_codec::{ClusterKey, Opener, Sealer, Vault};
 use mailmesh_delivery::{Identity, Incarnation, Node, NodeName, Settings, Time};
 use mailmesh_events::{NodeId, UnixMillis};
 use mailmesh_state::{Mirror, Reconciler, Timing};
@@ -15,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::clock::WallClock;
 use crate::cluster::Cluster;
+use crate::disk::Disk;
 use crate::gate::Gate;
 use crate::inbox::Inboxes;
 use crate::mesh::Mesh;
@@ -37,6 +39,7 @@ pub struct ClusterBuilder {
     key: Option<ClusterKey>,
     settings: Option<Settings>,
     failure_timeout: Option<Duration>,
+    store: Option<PathBuf>,
     inbox_events: Option<usize>,
     wall_clock: WallClock,
     /// A test sets these: it must know a life before it begins, to cut its links.
@@ -103,6 +106,15 @@ impl ClusterBuilder {
     #[must_use]
     pub fn delivery(mut self, settings: Settings) -> Self {
         self.settings = Some(settings);
+        self
+    }
+
+    /// Keeps the mirror in a store in this directory, which is made if it is not there, so
+    /// that a node that starts has it at once: see [`Cluster::saved`]. Without one the mirror
+    /// comes from the other nodes.
+    #[must_use]
+    pub fn store(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.store = Some(dir.into());
         self
     }
 
@@ -178,22 +190,23 @@ impl ClusterBuilder {
         for warning in coordinator.warnings() {
             tracing::warn!("configuration: {warning}");
         }
-        let mesh = coordinator.mesh();
+        let mesh_settings = coordinator.mesh();
         let name = name?;
-        let cluster = self.cluster.or_else(|| mesh.cluster.clone());
+        let cluster = self.cluster.or_else(|| mesh_settings.cluster.clone());
         let cluster = cluster.unwrap_or_else(|| DEFAULT_CLUSTER.to_owned());
         let keys = KeySpace::new(&cluster)?;
-        let key = match (self.key, &mesh.key) {
+        let key = match (self.key, &mesh_settings.key) {
             (Some(key), _) => Some(key),
             (None, Some(secret)) => Some(ClusterKey::from_text(&secret.resolve()?)?),
             (None, None) => None,
         };
         let mut settings = self.settings.unwrap_or_default();
-        if let Some(timeout) = self.failure_timeout.or(mesh.failure_timeout) {
+        if let Some(timeout) = self.failure_timeout.or(mesh_settings.failure_timeout) {
             settings = settings.with_failure_timeout(timeout)?;
         }
         settings.check()?;
-        let inbox_events = self.inbox_events.or(mesh.inbox_events).unwrap_or(DEFAULT_INBOX);
+        let inbox_events =
+            self.inbox_events.or(mesh_settings.inbox_events).unwrap_or(DEFAULT_INBOX);
         let incarnation = match self.incarnation {
             Some(incarnation) => incarnation,
             None => new_incarnation()?,
@@ -236,10 +249,18 @@ impl ClusterBuilder {
             clock: self.wall_clock,
             gate: self.gate.clone(),
             driver: OnceLock::new(),
+            disk: OnceLock::new(),
             messenger: OnceLock::new(),
             identity: identity.clone(),
             cluster,
         });
+        if let Some(dir) = self.store.or_else(|| mesh_settings.store.clone()) {
+            let vault = key.as_ref().map(|key| Vault::keyed(key, &mesh.cluster));
+            let opening = mesh.clone();
+            let opened = tokio::task::spawn_blocking(move || Disk::open(&dir, vault, &opening));
+            let opened = opened.await.map_err(|_| Error::ShutDown)??;
+            let _first_and_only = mesh.disk.set(opened);
+        }
         let start = Instant::now();
         let mut node = Node::new(identity, settings, Time::default());
         node.set_tag(bytes::Bytes::copy_from_slice(&mailmesh_codec::encode_digest(

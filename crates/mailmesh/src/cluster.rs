@@ -7,6 +7,7 @@ use mailmesh_transport::Driver;
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 
+use crate::disk::Disk;
 use crate::mesh::Mesh;
 use crate::{Blocks, Certs, ClusterBuilder, Error, Filter, Inbox, Member, Status};
 
@@ -50,6 +51,9 @@ impl Drop for Inner {
             ticker.abort();
         }
         self.mesh.inboxes.close();
+        if let Some(disk) = self.mesh.disk.get() {
+            disk.abandon();
+        }
     }
 }
 
@@ -183,6 +187,7 @@ impl Cluster {
             mirror_entries: digest.entries,
             mirror_fingerprint: format!("{:032x}", digest.fingerprint),
             mirror_refused: mesh.mirror.counters().refused,
+            store: mesh.disk.get().map(Disk::status),
         }
     }
 
@@ -192,6 +197,23 @@ impl Cluster {
         self.inner.mesh.stop();
         self.inner.mesh.gate.hold_up(self.inner.driver.shutdown()).await;
         self.inner.mesh.inboxes.close();
+        if self.inner.mesh.disk.get().is_some() {
+            let mesh = self.inner.mesh.clone();
+            let close = move || mesh.disk.get().map(Disk::close);
+            let _panicked = tokio::task::spawn_blocking(close).await;
+        }
+    }
+
+    /// Waits until all that has changed in the mirror so far is on this node's disk: what a
+    /// crash or a loss of power does not take. At once without a store.
+    ///
+    /// # Errors
+    /// [`Error::NotSaved`] if the disk is full, or fails; it is tried again meanwhile.
+    pub async fn saved(&self) -> Result<(), Error> {
+        match self.inner.mesh.disk.get() {
+            Some(disk) => disk.saved().await,
+            None => Ok(()),
+        }
     }
 
     /// Ends the node as `kill -9` would: nothing more is sent, not even a goodbye.
@@ -201,6 +223,9 @@ impl Cluster {
         self.inner.mesh.gate.close();
         self.inner.driver.hold();
         self.inner.mesh.inboxes.close();
+        if let Some(disk) = self.inner.mesh.disk.get() {
+            disk.abandon();
+        }
     }
 
     /// Stands the node still, as SIGSTOP would.

@@ -2,6 +2,7 @@ use mailmesh_codec::CodecError;
 use mailmesh_delivery::DeliveryError;
 use mailmesh_events::EventError;
 use mailmesh_state::StateError;
+use mailmesh_store::StoreError;
 use mailmesh_transport::{ConfigError, PublishError, TransportError};
 
 /// What can go wrong in a cluster's node.
@@ -26,6 +27,15 @@ pub enum Error {
     /// The mirror refused a change.
     #[error(transparent)]
     State(#[from] StateError),
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A change is in the mirror, but not on the disk.
+    #[error("the change is in force and told to the others, but not saved: {why}")]
+    NotSaved {
+        /// Why the last write failed.
+        why: String,
+    },
     /// The lane's queue is full.
     #[error("the publishing queue is full; wait with `publish`, or publish less")]
     Full,

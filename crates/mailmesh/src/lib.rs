@@ -46,12 +46,14 @@ mod builder;
 mod certs;
 mod clock;
 mod cluster;
+mod disk;
 mod error;
 mod gate;
 mod inbox;
 mod incoming;
 mod members;
 mod mesh;
+mod record;
 mod sink;
 mod status;
 #[cfg(feature = "testing")]
@@ -77,5 +79,5 @@ pub use mailmesh_transport::{
     Backend, ConfigError, ConfigErrorKind, Coordinator, MemoryHub, Secret, TransportError, Warning,
 };
 pub use members::Member;
-pub use status::{Refused, Status};
+pub use status::{Refused, Status, StoreStatus};
 pub use watch::{BlockUpdate, BlockWatch, CertUpdate, CertWatch};

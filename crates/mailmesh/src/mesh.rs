@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::clock::WallClock;
+use crate::disk::Disk;
 use crate::gate::Gate;
 use crate::inbox::Inboxes;
 use crate::wire::Refusals;
@@ -37,6 +38,8 @@ pub(crate) struct Mesh {
     pub(crate) gate: Gate,
     /// Set once, right after the driver starts.
     pub(crate) driver: OnceLock<Weak<Driver>>,
+    /// Set once, before the driver starts, if the mirror is kept in a store.
+    pub(crate) disk: OnceLock<Disk>,
     /// Set once, as the driver starts.
     pub(crate) messenger: OnceLock<Messenger>,
 }
@@ -150,6 +153,9 @@ impl Mesh {
     pub(crate) fn tick(&self) {
         if !self.mirror.sweep(self.now()).is_empty() {
             self.tell_digest();
+        }
+        if let Some(disk) = self.disk.get() {
+            disk.tick(self);
         }
         let messages = {
             let mut reconciler = self.reconciler.lock();

@@ -2,6 +2,7 @@ use mailmesh_delivery::{Incarnation, NodeName};
 use mailmesh_events::UnixMillis;
 use serde::Serialize;
 
+pub use crate::disk::StoreStatus;
 use crate::incoming::text;
 
 /// Frames that were refused, by reason.
@@ -87,4 +88,6 @@ pub struct Status {
     pub mirror_fingerprint: String,
     /// Changes the mirror refused.
     pub mirror_refused: u64,
+    /// The mirror's store; `None` without one.
+    pub store: Option<StoreStatus>,
 }

@@ -320,6 +320,12 @@ impl Mirror {
         writer.entries.live().cloned().collect()
     }
 
+    /// As [`observe`](Self::observe), without what there is.
+    pub fn observe_changes(&self, observer: Weak<dyn Observer>) {
+        let _no_change_meanwhile = self.writer.lock();
+        self.observers.add(observer);
+    }
+
     /// Whether connections from `address` are to be refused. Takes no lock, allocates
     /// nothing.
     #[must_use]

@@ -131,6 +131,10 @@ fn mesh(out: &mut String, mesh: &MeshSettings) {
             "none: whoever reaches a link may join and read, and certificates are not replicated; see `mailmesh key generate`",
         ),
     }
+    match &mesh.store {
+        Some(dir) => line(out, "store", &format!("the mirror is kept in {}", dir.display())),
+        None => line(out, "store", "none: a node that starts has the mirror of the others"),
+    }
     let failure = mesh.failure_timeout.map_or(3_000, |timeout| timeout.as_millis());
     line(out, "failure", &format!("a peer without a sign of life for {failure} ms has failed"));
     let events = mesh.inbox_events.unwrap_or(65_536);

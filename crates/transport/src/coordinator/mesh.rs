@@ -30,6 +30,8 @@ pub struct MeshSettings {
     pub key: Option<Secret>,
     /// After how long without a sign of life a peer has failed.
     pub failure_timeout: Option<Duration>,
+    /// The directory of the mirror's store; without it the mirror is in memory only.
+    pub store: Option<PathBuf>,
     /// Events an inbox holds before its reader is told of a gap.
     pub inbox_events: Option<usize>,
 }
@@ -115,7 +117,8 @@ impl fmt::Display for Secret {
 }
 
 impl MeshSettings {
-    const KEYS: [&'static str; 5] = ["cluster", "failureTimeoutMs", "inboxEvents", "key", "name"];
+    const KEYS: [&'static str; 6] =
+        ["cluster", "failureTimeoutMs", "inboxEvents", "key", "name", "store"];
 
     pub(super) fn check(
         source: &Source<'_>,
@@ -137,6 +140,7 @@ impl MeshSettings {
             failure_timeout: reader
                 .number("failureTimeoutMs", 2_000, 3_600_000)?
                 .map(Duration::from_millis),
+            store: reader.text("store")?.map(|dir| reader.parse_dir(dir)).transpose()?,
             inbox_events: reader
                 .number("inboxEvents", 16, 1 << 24)?
                 .and_then(|events| usize::try_from(events).ok()),
@@ -184,6 +188,13 @@ impl Reader<'_> {
     fn parse_cluster(&self, name: &str) -> Result<String, ConfigError> {
         KeySpace::new(name).map_err(|error| self.bad("cluster", &format!("{error}")))?;
         Ok(name.to_owned())
+    }
+
+    fn parse_dir(&self, dir: &str) -> Result<PathBuf, ConfigError> {
+        if dir.is_empty() || dir.contains('\0') {
+            return Err(self.bad("store", "it is not the name of a directory"));
+        }
+        Ok(dir.into())
     }
 
     fn secret(&self, value: &Value) -> Result<Secret, ConfigError> {

@@ -1,0 +1,359 @@
+//! Keeps the mirror in a store: a thread of its own writes what changed.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::{Arc, Weak};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use mailmesh_codec::Vault;
+use mailmesh_events::{ChangeKey, NodeId, Stamp, UnixMillis};
+use mailmesh_state::{Bounds, Observed, Observer, Saved};
+use mailmesh_store::{Record, Store, StoreError};
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::Error;
+use crate::mesh::Mesh;
+use crate::record;
+
+/// How long changes are gathered before they are written together.
+const GATHER: Duration = Duration::from_millis(50);
+/// How often it is noted that the node is alive, without changes.
+const ALIVE: Duration = Duration::from_secs(60);
+/// Most changes in one write; after that the others' turn to use the disk.
+const MOST: usize = 50_000;
+/// Keys looked up in the mirror at a time, so that nobody waits long for it.
+const PAGE: usize = 1_000;
+/// First wait after a failed write; doubles with each.
+const RETRY: Duration = Duration::from_secs(1);
+/// Longest wait after a failed write.
+const RETRY_MAX: Duration = Duration::from_secs(60);
+/// How long what is too old to be trusted waits for something better.
+const ASIDE: Duration = Duration::from_secs(10);
+/// What was stamped and not yet written when a node died was stamped within this time.
+const STAMP_MARGIN: Duration = Duration::from_secs(1);
+
+/// When the node was alive, in milliseconds of its wall clock.
+const ALIVE_NOTE: &str = "alive";
+/// The latest stamp made or seen.
+const STAMP_NOTE: &str = "stamp";
+
+/// The mirror's store, and the thread that writes it.
+#[derive(Debug)]
+pub(crate) struct Disk {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    path: std::path::PathBuf,
+    work: Mutex<Work>,
+    wake: Condvar,
+    progress: watch::Sender<Progress>,
+}
+
+#[derive(Debug, Default)]
+struct Work {
+    /// What has changed and is not written: at most what the mirror holds.
+    changed: HashSet<ChangeKey>,
+    /// Changes noted so far.
+    noted: u64,
+    /// Somebody waits: do not gather.
+    hurry: bool,
+    stop: Option<Stop>,
+    /// Content from before a long absence, and when it is decided about.
+    aside: Option<(Vec<Saved>, Instant)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    /// After what is to be written.
+    Drained,
+    /// As it is.
+    AtOnce,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Progress {
+    /// Changes noted that are on the disk.
+    written: u64,
+    attempts: u64,
+    /// Why the last write failed.
+    failure: Option<Arc<str>>,
+}
+
+/// How the store is.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct StoreStatus {
+    /// The file.
+    pub path: String,
+    /// Entries that changed and are not on the disk yet.
+    pub waiting: usize,
+    /// Why the last write failed; what waits is written when that works again.
+    pub failure: Option<String>,
+}
+
+impl Disk {
+    /// Opens the store of a directory, puts its content into the mirror, and keeps it
+    /// current from then on.
+    pub(crate) fn open(dir: &Path, vault: Option<Vault>, mesh: &Arc<Mesh>) -> Result<Self, Error> {
+        let begin = std::time::Instant::now();
+        let store = Store::open(dir)?;
+        let number = |name| -> Result<Option<u64>, StoreError> {
+            let note = store.note(name)?;
+            Ok(note.and_then(|note| note.try_into().ok()).map(u64::from_be_bytes))
+        };
+        if let Some(time) = number(STAMP_NOTE)? {
+            mesh.mirror.observe_stamp(Stamp::from_raw(time, NodeId(0)));
+        }
+        let alive = number(ALIVE_NOTE)?.map(UnixMillis);
+        let tombstones = Bounds::default().tombstones;
+        let is_old = alive.is_some_and(|alive| alive.plus(tombstones) < mesh.now());
+        let mut work = Work::default();
+        let loaded = load(&store, vault.as_ref(), |entries| {
+            if is_old {
+                work.aside.get_or_insert((Vec::new(), Instant::now() + ASIDE)).0.extend(entries);
+            } else {
+                mesh.mirror.restore(entries);
+            }
+        })?;
+        if work.aside.is_some() {
+            tracing::warn!(
+                "the stored mirror is older than {} h, so it may have what was removed since; it is used only if no other node has one within {} s",
+                tombstones.as_secs() / 3600,
+                ASIDE.as_secs()
+            );
+        }
+        tracing::info!(entries = loaded, took = ?begin.elapsed(), "the mirror was read from {}", store.path().display());
+        let shared = Arc::new(Shared {
+            path: store.path().to_owned(),
+            work: Mutex::new(work),
+            wake: Condvar::new(),
+            progress: watch::Sender::new(Progress::default()),
+        });
+        // What happens from now on; what was there came from the store.
+        let observer: Weak<dyn Observer> = Arc::downgrade(&(shared.clone() as Arc<dyn Observer>));
+        mesh.mirror.observe_changes(observer);
+        let writer = Writer { store, vault, shared: shared.clone(), mesh: Arc::downgrade(mesh) };
+        let spawned =
+            std::thread::Builder::new().name("mailmesh-store".into()).spawn(|| writer.run());
+        let thread = spawned.map_err(|source| StoreError::Open { path: dir.to_owned(), source })?;
+        Ok(Self { shared, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Waits until all that has changed so far is on the disk.
+    pub(crate) async fn saved(&self) -> Result<(), Error> {
+        let noted = {
+            let mut work = self.shared.work.lock();
+            work.hurry = true;
+            work.noted
+        };
+        self.shared.wake.notify_all();
+        let mut progress = self.shared.progress.subscribe();
+        let attempts = progress.borrow().attempts;
+        let done = progress
+            .wait_for(|p| p.written >= noted || p.failure.is_some() && p.attempts > attempts)
+            .await;
+        match done.map(|progress| progress.failure.clone()) {
+            Ok(None) => Ok(()),
+            Ok(Some(why)) => Err(Error::NotSaved { why: why.to_string() }),
+            Err(_) => Err(Error::ShutDown),
+        }
+    }
+
+    /// What is due every second: content from before a long absence is used if nobody
+    /// had anything better.
+    pub(crate) fn tick(&self, mesh: &Mesh) {
+        let mut work = self.shared.work.lock();
+        let Some((entries, _)) = work.aside.take_if(|(_, until)| *until <= Instant::now()) else {
+            return;
+        };
+        drop(work);
+        if mesh.mirror.digest().entries == 0 {
+            let count = mesh.mirror.restore(entries);
+            tracing::warn!(
+                entries = count,
+                "no other node has a mirror: the stored one is used, old as it is"
+            );
+            mesh.tell_digest();
+        } else {
+            // What is not there any more goes from the store too.
+            let mut work = self.shared.work.lock();
+            work.noted += entries.len() as u64;
+            work.changed.extend(entries.iter().map(|saved| saved.change.key()));
+        }
+        self.shared.wake.notify_all();
+    }
+
+    /// Writes what waits, and closes the store. Blocks.
+    pub(crate) fn close(&self) {
+        self.stop(Stop::Drained);
+        if let Some(thread) = self.thread.lock().take() {
+            let _panicked = thread.join();
+        }
+    }
+
+    /// Closes the store as it is, as if the process had died.
+    pub(crate) fn abandon(&self) {
+        self.stop(Stop::AtOnce);
+    }
+
+    fn stop(&self, how: Stop) {
+        self.shared.work.lock().stop.get_or_insert(how);
+        self.shared.wake.notify_all();
+    }
+
+    pub(crate) fn status(&self) -> StoreStatus {
+        StoreStatus {
+            path: self.shared.path.display().to_string(),
+            waiting: self.shared.work.lock().changed.len(),
+            failure: self.shared.progress.borrow().failure.as_ref().map(ToString::to_string),
+        }
+    }
+}
+
+impl Observer for Shared {
+    fn observe(&self, observed: Observed<'_>) {
+        let (Observed::Changed(change) | Observed::Expired(change) | Observed::Forgotten(change)) =
+            observed
+        else {
+            return;
+        };
+        let mut work = self.work.lock();
+        work.noted += 1;
+        let first = work.changed.is_empty();
+        work.changed.insert(change.key());
+        drop(work);
+        if first {
+            self.wake.notify_all();
+        }
+    }
+}
+
+/// Gives every entry that can be read, in parts.
+fn load(
+    store: &Store,
+    vault: Option<&Vault>,
+    mut take: impl FnMut(Vec<Saved>),
+) -> Result<u64, StoreError> {
+    let (mut part, mut loaded, mut unreadable) = (Vec::new(), 0, 0_u64);
+    store.read(|key, value| match record::read(key, value, vault) {
+        Ok(saved) => {
+            loaded += 1;
+            part.push(saved);
+            if part.len() >= 200_000 {
+                take(std::mem::take(&mut part));
+            }
+        }
+        Err(error) => {
+            unreadable += 1;
+            if unreadable == 1 {
+                tracing::warn!(%error, "a stored entry cannot be read");
+            }
+        }
+    })?;
+    take(part);
+    if unreadable > 0 {
+        tracing::warn!(
+            unreadable,
+            "stored entries were left out; was the cluster key changed? They come from the other nodes"
+        );
+    }
+    Ok(loaded)
+}
+
+/// The thread.
+struct Writer {
+    store: Store,
+    vault: Option<Vault>,
+    shared: Arc<Shared>,
+    mesh: Weak<Mesh>,
+}
+
+impl Writer {
+    fn run(mut self) {
+        let mut retry = RETRY;
+        loop {
+            let (keys, noted, stop) = self.next();
+            if stop == Some(Stop::AtOnce) {
+                return;
+            }
+            let Some(mesh) = self.mesh.upgrade() else { return };
+            let result = self.write(&mesh, &keys);
+            drop(mesh);
+            let mut work = self.shared.work.lock();
+            let failure = result.as_ref().err().map(|error| Arc::from(error.to_string()));
+            match &result {
+                Ok(()) => retry = RETRY,
+                Err(error) => {
+                    tracing::error!(%error, waiting = keys.len(), "the mirror is not saved");
+                    work.changed.extend(keys);
+                }
+            }
+            let is_all = work.changed.is_empty() || result.is_ok() && work.noted == noted;
+            work.hurry &= !is_all;
+            drop(work);
+            self.shared.progress.send_modify(|progress| {
+                progress.attempts += 1;
+                if failure.is_none() && is_all {
+                    progress.written = noted;
+                }
+                progress.failure = failure;
+            });
+            if stop.is_some() && (is_all || result.is_err()) {
+                return;
+            }
+            if result.is_err() {
+                let mut work = self.shared.work.lock();
+                if work.stop.is_none() {
+                    self.shared.wake.wait_for(&mut work, retry);
+                }
+                retry = (retry * 2).min(RETRY_MAX);
+            }
+        }
+    }
+
+    /// What to write next, once there is something.
+    fn next(&self) -> (Vec<ChangeKey>, u64, Option<Stop>) {
+        let mut work = self.shared.work.lock();
+        if work.changed.is_empty() && work.stop.is_none() && !work.hurry {
+            self.shared.wake.wait_for(&mut work, ALIVE);
+        }
+        if !work.hurry && work.stop.is_none() && !work.changed.is_empty() {
+            self.shared.wake.wait_for(&mut work, GATHER);
+        }
+        let keys: Vec<_> = work.changed.iter().take(MOST).cloned().collect();
+        for key in &keys {
+            work.changed.remove(key);
+        }
+        (keys, work.noted, work.stop)
+    }
+
+    fn write(&mut self, mesh: &Mesh, keys: &[ChangeKey]) -> Result<(), StoreError> {
+        let mut records: Vec<Record> = Vec::with_capacity(keys.len());
+        for page in keys.chunks(PAGE) {
+            for (key, saved) in page.iter().zip(mesh.mirror.saved(page)) {
+                let name = mailmesh_codec::encode_change_key(key);
+                match record::write(&name, saved.as_ref(), self.vault.as_ref()) {
+                    Ok(value) => records.push((name, value)),
+                    // Not written; what was there stays.
+                    Err(error) => tracing::error!(%error, "an entry is not saved"),
+                }
+            }
+        }
+        let latest = mesh.mirror.latest_stamp();
+        let stamp = Stamp::new(latest.physical().plus(STAMP_MARGIN), u16::MAX, NodeId(0));
+        let (stamp, now) = (stamp.time().to_be_bytes(), mesh.now().0.to_be_bytes());
+        // While old content is set aside it must stay known as old.
+        let notes: &[(&str, &[u8])] = if self.shared.work.lock().aside.is_some() {
+            &[(STAMP_NOTE, &stamp)]
+        } else {
+            &[(STAMP_NOTE, &stamp), (ALIVE_NOTE, &now)]
+        };
+        self.store.commit(records, notes)
+    }
+}

@@ -1,0 +1,184 @@
+//! The mirror on a disk: what a node has when it starts again.
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use mailmesh::*;
+use tokio::time::timeout;
+
+/// A wall clock that a test sets.
+#[derive(Clone)]
+struct WallClock(Arc<AtomicU64>);
+
+impl WallClock {
+    fn new() -> Self {
+        Self(Arc::new(AtomicU64::new(1_800_000_000_000)))
+    }
+
+    fn add(&self, hours: f64) {
+        let millis = (hours * 3_600_000.0) as i64;
+        self.0.fetch_add(millis as u64, Ordering::Relaxed);
+    }
+
+    fn builder(&self, name: &str, hub: &MemoryHub) -> ClusterBuilder {
+        let millis = self.0.clone();
+        let read = move || UnixMillis(millis.load(Ordering::Relaxed));
+        Cluster::builder().name(name).memory(hub).wall_clock(read)
+    }
+
+    async fn start(&self, dir: &Path) -> Cluster {
+        self.builder("mx1", &MemoryHub::new()).store(dir).start().await.unwrap()
+    }
+}
+
+fn ip(n: u8) -> IpAddr {
+    [192, 0, 2, n].into()
+}
+
+async fn block(node: &Cluster, n: u8, life: Option<Duration>) {
+    node.blocks().add(Network::single(ip(n)), "spam", life).await.unwrap();
+}
+
+fn blocked(node: &Cluster) -> Vec<u8> {
+    (0..=255).filter(|n| node.blocks().is_blocked(ip(*n))).collect()
+}
+
+#[tokio::test]
+async fn what_was_saved_is_there_after_a_crash_and_what_ended_meanwhile_is_not() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), WallClock::new());
+    let node = clock.start(dir.path()).await;
+    block(&node, 1, None).await;
+    block(&node, 2, Some(Duration::from_secs(3600))).await;
+    block(&node, 3, None).await;
+    node.blocks().remove(Rule::Block, Network::single(ip(3))).await.unwrap();
+    node.saved().await.unwrap();
+    let status = node.status().store.unwrap();
+    assert_eq!((status.waiting, &status.failure), (0, &None));
+    assert!(Path::new(&status.path).starts_with(dir.path()));
+    let digest = node.status().mirror_fingerprint;
+    // No goodbye: the last handle is gone.
+    drop(node);
+
+    let node = restart(&clock, dir.path()).await;
+    assert_eq!(blocked(&node), [1, 2]);
+    assert_eq!(node.status().mirror_fingerprint, digest, "tombstones and all");
+    node.shutdown().await;
+    clock.add(2.0);
+    let node = clock.start(dir.path()).await;
+    assert_eq!(blocked(&node), [1]);
+    // The second goodbye writes nothing, and does not wait.
+    node.shutdown().await;
+    node.shutdown().await;
+}
+
+/// The file is let go of a moment after the last handle.
+async fn restart(clock: &WallClock, dir: &Path) -> Cluster {
+    let begin = std::time::Instant::now();
+    loop {
+        match clock.builder("mx1", &MemoryHub::new()).store(dir).start().await {
+            Ok(node) => return node,
+            Err(error) => {
+                assert!(begin.elapsed() < Duration::from_secs(10), "{error}");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn stamps_are_later_than_before_a_restart_though_the_clock_stepped_back() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), WallClock::new());
+    let hub = MemoryHub::new();
+    let other = clock.builder("mx2", &hub).start().await.unwrap();
+    let node = clock.builder("mx1", &hub).store(dir.path()).start().await.unwrap();
+    node.wait_for_members(1).await;
+    block(&node, 1, None).await;
+    node.shutdown().await;
+    clock.add(-1.0);
+    let node = clock.builder("mx1", &hub).store(dir.path()).start().await.unwrap();
+    node.wait_for_members(1).await;
+    node.blocks().remove(Rule::Block, Network::single(ip(1))).await.unwrap();
+    let gone = async {
+        while other.blocks().is_blocked(ip(1)) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), gone).await.unwrap();
+    assert_eq!(blocked(&node), [0; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mirror_that_is_too_old_is_used_only_if_nobody_has_one() {
+    for others in [false, true] {
+        let (dir, clock) = (tempfile::tempdir().unwrap(), WallClock::new());
+        let node = clock.start(dir.path()).await;
+        block(&node, 1, None).await;
+        block(&node, 2, None).await;
+        node.shutdown().await;
+        clock.add(25.0);
+        let hub = MemoryHub::new();
+        let other = clock.builder("mx2", &hub).start().await.unwrap();
+        if others {
+            block(&other, 2, None).await;
+        }
+        let node = clock.builder("mx1", &hub).store(dir.path()).start().await.unwrap();
+        assert_eq!(blocked(&node), [0; 0]);
+        tokio::time::sleep(Duration::from_secs(15)).await;
+        let expected: &[u8] = if others { &[2] } else { &[1, 2] };
+        assert_eq!((blocked(&node), blocked(&other)), (expected.to_vec(), expected.to_vec()));
+        node.saved().await.unwrap();
+        node.shutdown().await;
+        let node = clock.start(dir.path()).await;
+        assert_eq!(blocked(&node), expected, "others: {others}");
+    }
+}
+
+fn certificate(name: &str) -> (Vec<u8>, Vec<u8>) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::new([name.to_owned()]).unwrap().self_signed(&key);
+    (certificate.unwrap().der().to_vec(), key.serialize_der())
+}
+
+#[tokio::test]
+async fn a_private_key_is_on_the_disk_sealed_and_of_no_use_to_another_cluster_key() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), WallClock::new());
+    let (chain, private) = certificate("mail.example.org");
+    let start = async |key: &ClusterKey| {
+        let builder = clock.builder("mx1", &MemoryHub::new()).store(dir.path()).key(key.clone());
+        builder.start().await.unwrap()
+    };
+    let key = ClusterKey::generate().unwrap();
+    let node = start(&key).await;
+    let parsed = certificate_from_der(vec![chain.into()], private.clone().into()).unwrap();
+    node.certs().set(parsed).await.unwrap();
+    block(&node, 1, None).await;
+    node.shutdown().await;
+    let file = std::fs::read(dir.path().join("mirror.redb")).unwrap();
+    let secret = &private[private.len() - 32..];
+    assert!(!file.windows(32).any(|window| window == secret));
+    for (key, is_there) in [(&key, true), (&ClusterKey::generate().unwrap(), false), (&key, true)] {
+        let node = start(key).await;
+        assert_eq!(node.certs().for_host("mail.example.org").is_some(), is_there);
+        assert_eq!(blocked(&node), [1]);
+        node.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_used_says_why_and_the_node_does_not_start() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), WallClock::new());
+    let node = clock.start(dir.path()).await;
+    let again = clock.builder("mx2", &MemoryHub::new()).store(dir.path()).start().await;
+    let error = again.unwrap_err().to_string();
+    assert!(error.contains("another process uses this store"), "{error}");
+    node.shutdown().await;
+    std::fs::write(dir.path().join("mirror.redb"), b"no store").unwrap();
+    let error =
+        clock.builder("mx2", &MemoryHub::new()).store(dir.path()).start().await.unwrap_err();
+    assert!(error.to_string().contains("move it away"), "{error}");
+}
