@@ -59,6 +59,8 @@ struct Shared {
 struct Work {
     /// What has changed and is not written: at most what the mirror holds.
     changed: HashSet<ChangeKey>,
+    /// How many are being written.
+    writing: usize,
     /// Changes noted so far.
     noted: u64,
     /// Somebody waits: do not gather.
@@ -208,9 +210,13 @@ impl Disk {
     }
 
     pub(crate) fn status(&self) -> StoreStatus {
+        let waiting = {
+            let work = self.shared.work.lock();
+            work.changed.len() + work.writing
+        };
         StoreStatus {
             path: self.shared.path.display().to_string(),
-            waiting: self.shared.work.lock().changed.len(),
+            waiting,
             failure: self.shared.progress.borrow().failure.as_ref().map(ToString::to_string),
         }
     }
@@ -286,6 +292,7 @@ impl Writer {
             let result = self.write(&mesh, &keys);
             drop(mesh);
             let mut work = self.shared.work.lock();
+            work.writing = 0;
             let failure = result.as_ref().err().map(|error| Arc::from(error.to_string()));
             match &result {
                 Ok(()) => retry = RETRY,
@@ -330,6 +337,7 @@ impl Writer {
         for key in &keys {
             work.changed.remove(key);
         }
+        work.writing = keys.len();
         (keys, work.noted, work.stop)
     }
 
