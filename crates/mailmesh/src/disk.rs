@@ -224,8 +224,10 @@ impl Disk {
 
 impl Observer for Shared {
     fn observe(&self, observed: Observed<'_>) {
-        let (Observed::Changed(change) | Observed::Expired(change) | Observed::Forgotten(change)) =
-            observed
+        let (Observed::Changed(change)
+        | Observed::Expired(change)
+        | Observed::Forgotten(change)
+        | Observed::Ending(change, _)) = observed
         else {
             return;
         };

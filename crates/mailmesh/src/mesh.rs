@@ -151,8 +151,12 @@ impl Mesh {
 
     /// What is due every second: expiry, and fetches without an answer.
     pub(crate) fn tick(&self) {
-        if !self.mirror.sweep(self.now()).is_empty() {
+        let swept = self.mirror.sweep(self.now());
+        if !swept.is_empty() {
             self.tell_digest();
+        }
+        for (change, days) in &swept.ending {
+            warn_of_end(change, *days);
         }
         if let Some(disk) = self.disk.get() {
             disk.tick(self);
@@ -167,5 +171,23 @@ impl Mesh {
 
     pub(crate) fn offer(&self, incoming: Incoming) {
         self.inboxes.offer(&mut vec![incoming]);
+    }
+}
+
+/// The more urgent the louder.
+fn warn_of_end(change: &Change, days: u32) {
+    let Change::Certificate(change) = change else { return };
+    let names = &change.names;
+    match days {
+        0 => {
+            tracing::error!(%names, "the certificate has ended, and no newer one has come; renew it")
+        }
+        1 => {
+            tracing::error!(%names, "the certificate ends within a day, and no newer one has come; renew it")
+        }
+        7 => {
+            tracing::warn!(%names, "the certificate ends within 7 days, and no newer one has come")
+        }
+        _ => tracing::info!(%names, days, "the certificate ends soon"),
     }
 }

@@ -42,6 +42,9 @@ pub enum CertUpdate {
     Set(Arc<Certificate>),
     /// The certificate of these names was withdrawn.
     Removed(DomainNames),
+    /// A certificate has so many days left, or fewer: comes at 30, 7 and 1, and at 0, when
+    /// it has ended. It is still given out until a newer one comes.
+    Ending(Arc<Certificate>, u32),
 }
 
 /// Blocked and allowed networks, and whatever happens to them: see
@@ -82,6 +85,7 @@ impl BlockWatch {
                         return Some(BlockUpdate::Expired(rule, entry));
                     }
                 }
+                Next::Ending(..) => {}
             }
         }
     }
@@ -108,6 +112,11 @@ impl CertWatch {
                         Some(certificate) => CertUpdate::Set(certificate),
                         None => CertUpdate::Removed(names),
                     });
+                }
+                Next::Ending(change, days) => {
+                    if let Some(certificate) = certificate(&change) {
+                        return Some(CertUpdate::Ending(certificate, days));
+                    }
                 }
                 Next::Change(_) | Next::Expired(_) => {}
             }
@@ -145,6 +154,7 @@ enum Next {
     State(Vec<Change>),
     Change(Change),
     Expired(Change),
+    Ending(Change, u32),
 }
 
 impl Watch {
@@ -188,7 +198,7 @@ struct Queue {
 
 #[derive(Default)]
 struct Waiting {
-    changes: VecDeque<(Change, bool)>,
+    changes: VecDeque<Next>,
     overflowed: bool,
 }
 
@@ -205,23 +215,25 @@ impl Queue {
     /// The first that waits, and whether some were let go.
     fn pop(&self) -> (Option<Next>, bool) {
         let mut waiting = self.waiting.lock();
-        let next = waiting.changes.pop_front().map(|(change, has_expired)| {
-            if has_expired { Next::Expired(change) } else { Next::Change(change) }
-        });
-        (next, waiting.overflowed)
+        (waiting.changes.pop_front(), waiting.overflowed)
     }
 }
 
 impl Observer for Queue {
     fn observe(&self, observed: Observed<'_>) {
-        let (change, has_expired) = match observed {
-            Observed::Changed(change) => (change, false),
-            Observed::Expired(change) => (change, true),
-            _ => return,
+        let (Observed::Changed(change) | Observed::Expired(change) | Observed::Ending(change, _)) =
+            observed
+        else {
+            return;
         };
         if !(self.takes)(change) {
             return;
         }
+        let next = match observed {
+            Observed::Expired(_) => Next::Expired(change.clone()),
+            Observed::Ending(_, days) => Next::Ending(change.clone(), days),
+            _ => Next::Change(change.clone()),
+        };
         let mut waiting = self.waiting.lock();
         if waiting.overflowed {
             return;
@@ -229,7 +241,7 @@ impl Observer for Queue {
         if waiting.changes.len() >= MOST {
             (waiting.changes, waiting.overflowed) = (VecDeque::new(), true);
         } else {
-            waiting.changes.push_back((change.clone(), has_expired));
+            waiting.changes.push_back(next);
         }
         drop(waiting);
         self.wake.notify_one();

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use mailmesh::testing::TestCluster;
@@ -113,4 +115,36 @@ async fn certificates_are_watched_too() {
     certs.certs().withdraw(names.clone()).await.unwrap();
     let update = timeout(PATIENCE, watch.recv()).await.unwrap().unwrap();
     assert_eq!(update, CertUpdate::Removed(names));
+}
+
+#[tokio::test]
+async fn a_certificate_that_ends_soon_is_told_of() {
+    let millis = Arc::new(AtomicU64::new(1_800_000_000_000));
+    let read = millis.clone();
+    let node = Cluster::builder()
+        .name("mx1")
+        .memory(&MemoryHub::new())
+        .key(ClusterKey::generate().unwrap())
+        .wall_clock(move || UnixMillis(read.load(Ordering::Relaxed)))
+        .start()
+        .await
+        .unwrap();
+    let mut params = rcgen::CertificateParams::new(["mx.example.org".to_owned()]).unwrap();
+    // The clock says 15 January 2027.
+    params.not_after = rcgen::date_time_ymd(2027, 4, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let pem = params.self_signed(&key).unwrap().pem();
+    let key = key.serialize_pem();
+    let certificate = certificate_from_pem(pem.as_bytes(), key.as_bytes()).unwrap();
+    let mut watch = node.certs().watch();
+    assert!(matches!(watch.recv().await, Some(CertUpdate::State(state)) if state.is_empty()));
+    node.certs().set(certificate).await.unwrap();
+    assert!(matches!(watch.recv().await, Some(CertUpdate::Set(_))));
+    for (days_later, left) in [(50, 30), (70, 7)] {
+        millis.store(1_800_000_000_000 + days_later * 86_400_000, Ordering::Relaxed);
+        let update = timeout(PATIENCE, watch.recv()).await.unwrap();
+        let Some(CertUpdate::Ending(ending, days)) = update else { panic!("{update:?}") };
+        assert_eq!((days, ending.names().to_string().as_str()), (left, "mx.example.org"));
+    }
+    assert!(node.certs().for_host("mx.example.org").is_some());
 }

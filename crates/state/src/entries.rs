@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, RangeInclusive};
 use std::time::Duration;
 
-use mailmesh_events::{Change, ChangeKey, NetworkChange, Stamp, UnixMillis};
+use mailmesh_events::{Certificate, Change, ChangeKey, NetworkChange, Stamp, UnixMillis};
 
 use crate::Saved;
 use crate::fingerprint::{EntryId, Fingerprint, ITEM_VERSION};
@@ -55,8 +55,40 @@ struct Entry {
     /// It took the place of another. When it expires it must leave a tombstone, or
     /// a node that missed it would bring the other back.
     replaced_another: bool,
-    /// When it expires, or a tombstone is dropped; as in `ends`.
+    /// When it expires, a tombstone is dropped, or who has a certificate is warned; as in
+    /// `ends`.
     end: Option<UnixMillis>,
+}
+
+/// What a sweep found to be over.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Swept {
+    /// Entries that expired.
+    pub expired: Vec<Change>,
+    /// Tombstones that were dropped.
+    pub forgotten: Vec<Change>,
+    /// Certificates that have so many days left, or fewer: 30, 7, 1, or 0, once each.
+    pub ending: Vec<(Change, u32)>,
+}
+
+impl Swept {
+    /// Whether nothing was over.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.expired.is_empty() && self.forgotten.is_empty() && self.ending.is_empty()
+    }
+}
+
+/// Of how many days that a certificate has left there is a warning; 0: it has ended.
+const WARNINGS: [u32; 4] = [30, 7, 1, 0];
+
+/// The days that a certificate has left at most, as far as there is a warning of them, and
+/// when the next warning is due.
+fn warning(not_after: UnixMillis, now: UnixMillis) -> (Option<u32>, Option<UnixMillis>) {
+    let due = |days: u32| UnixMillis(not_after.0.saturating_sub(u64::from(days) * 86_400_000));
+    let days = WARNINGS.into_iter().rfind(|days| due(*days) <= now);
+    (days, WARNINGS.into_iter().map(due).find(|due| *due > now))
 }
 
 #[derive(Debug)]
@@ -150,10 +182,9 @@ impl Entries {
         self.insert(id, Entry { change, replaced_another, end });
     }
 
-    /// Takes out what has ended at `now`: gives the live entries among it, and the
-    /// tombstones.
-    pub(crate) fn sweep(&mut self, now: UnixMillis) -> (Vec<Change>, Vec<Change>) {
-        let (mut expired, mut forgotten) = (Vec::new(), Vec::new());
+    /// Takes out what has ended at `now`.
+    pub(crate) fn sweep(&mut self, now: UnixMillis) -> Swept {
+        let mut swept = Swept::default();
         while let Some((end, id)) = self.ends.first().copied()
             && end <= now
         {
@@ -161,8 +192,14 @@ impl Entries {
                 self.ends.remove(&(end, id));
                 continue;
             };
+            if let Some(certificate) = certificate(&entry.change) {
+                let (days, end) = warning(certificate.not_after(), now);
+                swept.ending.extend(days.map(|days| (entry.change.clone(), days)));
+                self.insert(id, Entry { end, ..entry });
+                continue;
+            }
             if !is_live(&entry.change) {
-                forgotten.push(entry.change);
+                swept.forgotten.push(entry.change);
                 continue;
             }
             if entry.replaced_another
@@ -174,9 +211,9 @@ impl Entries {
                 let end = Some(end.plus(self.bounds.tombstones));
                 self.insert(id, Entry { change, replaced_another: true, end });
             }
-            expired.push(entry.change);
+            swept.expired.push(entry.change);
         }
-        (expired, forgotten)
+        swept
     }
 
     /// An entry as a store keeps it.
@@ -221,15 +258,23 @@ impl Entries {
         Some(entry)
     }
 
-    /// When an entry expires, or a tombstone is dropped.
+    /// When an entry expires, a tombstone is dropped, or the first warning is due.
     fn end(&self, change: &Change) -> Option<UnixMillis> {
         match change {
             Change::Network(network) if network.block.is_some() => {
                 network.block.as_ref().and_then(|block| block.expires)
             }
-            change if is_live(change) => None,
+            change if is_live(change) => certificate(change)
+                .and_then(|certificate| warning(certificate.not_after(), UnixMillis(0)).1),
             tombstone => Some(tombstone.stamp().physical().plus(self.bounds.tombstones)),
         }
+    }
+}
+
+fn certificate(change: &Change) -> Option<&Certificate> {
+    match change {
+        Change::Certificate(change) => change.certificate.as_deref(),
+        _ => None,
     }
 }
 

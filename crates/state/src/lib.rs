@@ -44,7 +44,7 @@ mod verdict;
 mod x509;
 
 pub use clock::HybridClock;
-pub use entries::Bounds;
+pub use entries::{Bounds, Swept};
 pub use error::StateError;
 pub use mirror::{Applied, Mirror, MirrorCounters, Saved};
 pub use observe::{Observed, Observer};

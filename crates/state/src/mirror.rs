@@ -14,7 +14,7 @@ use mailmesh_events::{
 use parking_lot::Mutex;
 
 use crate::certificates::Certificates;
-use crate::entries::{Bounds, Entries, Merge, is_live};
+use crate::entries::{Bounds, Entries, Merge, Swept, is_live};
 use crate::lookup::Lookup;
 use crate::observe::{Observed, Observer, Observers};
 use crate::verdict::{NetworkEntry, Verdict};
@@ -294,22 +294,25 @@ impl Mirror {
         Ok(true)
     }
 
-    /// Takes out what has ended: gives the entries that expired. Call about once
-    /// a second; it costs what has ended, not what is stored.
-    pub fn sweep(&self, now: UnixMillis) -> Vec<Change> {
+    /// Takes out what has ended. Call about once a second; it costs what has ended, not
+    /// what is stored.
+    pub fn sweep(&self, now: UnixMillis) -> Swept {
         let mut writer = self.writer.lock();
-        let (expired, forgotten) = writer.entries.sweep(now);
-        for change in &forgotten {
+        let swept = writer.entries.sweep(now);
+        for change in &swept.forgotten {
             self.observers.tell(Observed::Forgotten(change));
         }
-        for change in &expired {
+        for (change, days) in &swept.ending {
+            self.observers.tell(Observed::Ending(change, *days));
+        }
+        for change in &swept.expired {
             self.observers.tell(Observed::Expired(change));
             if let Change::Network(change) = change {
                 self.networks.remove(change.rule, change.network);
             }
         }
-        self.counters[EXPIRED].fetch_add(expired.len() as u64, Ordering::Relaxed);
-        expired
+        self.counters[EXPIRED].fetch_add(swept.expired.len() as u64, Ordering::Relaxed);
+        swept
     }
 
     /// The entries there are, no tombstones; whatever happens after that, `observer` is

@@ -11,6 +11,9 @@ pub enum Observed<'a> {
     Changed(&'a Change),
     /// An entry ended, and was taken out.
     Expired(&'a Change),
+    /// A certificate has so many days left, or fewer: 30, 7, 1, or 0, when it has ended. It
+    /// stays until a newer one comes.
+    Ending(&'a Change, u32),
     /// What was remembered of a removal was dropped.
     Forgotten(&'a Change),
 }

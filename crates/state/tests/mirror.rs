@@ -63,7 +63,7 @@ fn a_block_ends_when_it_should_and_the_sweep_says_which() {
     // Even before anybody swept.
     assert!(!mirror.is_blocked(address, NOW.plus(Duration::from_secs(5))));
     assert!(mirror.sweep(NOW.plus(Duration::from_millis(4_999))).is_empty());
-    let expired = mirror.sweep(NOW.plus(Duration::from_secs(5)));
+    let expired = mirror.sweep(NOW.plus(Duration::from_secs(5))).expired;
     assert_eq!(expired.len(), 1);
     assert_eq!(mirror.digest().entries, 1);
     assert_eq!(mirror.networks(Rule::Block, NOW).len(), 1);
@@ -105,7 +105,7 @@ fn an_expired_block_that_replaced_another_does_not_let_it_rise_again() {
     let short = block("short").expiring_at(NOW.plus(Duration::from_secs(5)));
     a.block(network, short, NOW).unwrap();
     let later = NOW.plus(Duration::from_secs(6));
-    assert_eq!(a.sweep(later).len(), 1);
+    assert_eq!(a.sweep(later).expired.len(), 1);
     // The one that was cut off is back, and both fetch from each other.
     for change in cut_off.page(None, 1 << 20).0 {
         assert_eq!(a.apply(&change, later), Applied::Stale);
@@ -272,4 +272,41 @@ proptest! {
         prop_assert_eq!(a.page(None, 1 << 20), b.page(None, 1 << 20));
         prop_assert_eq!(a.networks(Rule::Block, NOW), b.networks(Rule::Block, NOW));
     }
+}
+
+#[test]
+fn a_certificate_warns_at_30_7_and_1_days_and_at_its_end_once_each() {
+    let day = |days: f64| Duration::from_secs_f64(days * 86_400.0);
+    let mut params = rcgen::CertificateParams::new(["mx.example.org".to_owned()]).unwrap();
+    params.not_before = rcgen::date_time_ymd(2026, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2026, 12, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let made = params.self_signed(&key).unwrap();
+    let made = certificate_from_pem(made.pem().as_bytes(), key.serialize_pem().as_bytes()).unwrap();
+    let end = made.not_after();
+    let before = |days: f64| UnixMillis(end.0 - day(days).as_millis() as u64);
+    // From how many days before the end on it is there, when it is looked at, and what that tells.
+    let cases: [(f64, &[(f64, &[u32])]); 4] = [
+        (90.0, &[(31.0, &[]), (30.0, &[30]), (29.0, &[]), (7.0, &[7]), (0.5, &[1]), (0.0, &[0])]),
+        (20.0, &[(20.0, &[30]), (8.0, &[])]),
+        (90.0, &[(3.0, &[7]), (2.0, &[]), (1.0, &[1])]),
+        (0.2, &[(0.2, &[1]), (0.0, &[0])]),
+    ];
+    for (from, looks) in cases {
+        let mirror = mirror(1);
+        mirror.set_certificate(made.clone(), before(from)).unwrap();
+        let digest = mirror.digest();
+        for (at, expected) in looks {
+            let swept = mirror.sweep(before(*at));
+            let days: Vec<_> = swept.ending.iter().map(|(_, days)| *days).collect();
+            assert_eq!((days, swept.expired), (expected.to_vec(), vec![]), "{from} {at}");
+        }
+        assert_eq!(mirror.digest(), digest, "it stays");
+        assert!(mirror.certificate_for_host("mx.example.org").is_some());
+    }
+    // A withdrawn one warns of nothing.
+    let mirror = mirror(1);
+    mirror.set_certificate(made.clone(), before(90.0)).unwrap();
+    mirror.withdraw_certificate(made.names().clone(), before(89.0)).unwrap();
+    assert_eq!(mirror.sweep(before(1.0)).ending, []);
 }
