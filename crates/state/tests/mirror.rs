@@ -286,7 +286,8 @@ fn a_certificate_warns_at_30_7_and_1_days_and_at_its_end_once_each() {
     let end = made.not_after();
     let before = |days: f64| UnixMillis(end.0 - day(days).as_millis() as u64);
     // From how many days before the end on it is there, when it is looked at, and what that tells.
-    let cases: [(f64, &[(f64, &[u32])]); 4] = [
+    type Look = (f64, &'static [u32]);
+    let cases: [(f64, &[Look]); 4] = [
         (90.0, &[(31.0, &[]), (30.0, &[30]), (29.0, &[]), (7.0, &[7]), (0.5, &[1]), (0.0, &[0])]),
         (20.0, &[(20.0, &[30]), (8.0, &[])]),
         (90.0, &[(3.0, &[7]), (2.0, &[]), (1.0, &[1])]),
