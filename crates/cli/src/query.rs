@@ -252,10 +252,11 @@ pub(crate) async fn members(json: bool, socket: Option<PathBuf>) -> Result<ExitC
     print_list(&members, json, |member| {
         let started = UnixMillis(member["started"].as_u64().unwrap_or(0));
         format!(
-            "{:<20} started {started}  heard {} ms ago  life {}{}",
+            "{:<20} started {started}  heard {} ms ago  life {}{}{}",
             text(&member["name"]),
             member["heard_ms_ago"],
             text(&member["incarnation"]).chars().take(8).collect::<String>(),
+            clock(member),
             match member["relayed_via"].as_str() {
                 Some(via) => format!("  through {via}: the way to it is cut"),
                 None => String::new(),
@@ -263,6 +264,14 @@ pub(crate) async fn members(json: bool, socket: Option<PathBuf>) -> Result<ExitC
         )
     });
     Ok(ExitCode::SUCCESS)
+}
+
+/// How far it is, and how far its clock is off.
+fn clock(member: &Value) -> String {
+    let (took, ahead) = (member["round_trip_us"].as_u64(), member["clock_ahead_ms"].as_i64());
+    let (Some(took), Some(ahead)) = (took, ahead) else { return String::new() };
+    let side = if ahead < 0 { "behind" } else { "ahead" };
+    format!("  round trip {:.1} ms  clock {} ms {side}", took as f64 / 1e3, ahead.abs())
 }
 
 pub(crate) async fn status(json: bool, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {

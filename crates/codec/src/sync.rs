@@ -1,6 +1,6 @@
 //! Messages between mirrors: `[kind, round, ...]`, and their digest.
 
-use mailmesh_events::{Change, MirrorDigest, Share, SyncMessage, limits};
+use mailmesh_events::{Change, MirrorDigest, Share, SyncMessage, UnixMillis, limits};
 
 use crate::CodecError;
 use crate::change::{self, CERTIFICATE, NETWORK};
@@ -13,6 +13,8 @@ const ASK_SYMBOLS: u64 = 3;
 const SYMBOLS: u64 = 4;
 const ASK_ENTRIES: u64 = 5;
 const ENTRIES: u64 = 6;
+const ASK_TIME: u64 = 7;
+const TIME: u64 = 8;
 
 /// The bytes of a message between mirrors.
 ///
@@ -53,6 +55,12 @@ pub fn encode_sync(message: &SyncMessage) -> Result<Vec<u8>, CodecError> {
             too_long("the entries", changes.len(), limits::SYNC_CHANGES)?;
             w.array(4).u64(ENTRIES).u64((*round).into()).u64((*more).into());
             write_changes(w, changes)?;
+        }
+        SyncMessage::AskTime { asked } => {
+            w.array(2).u64(ASK_TIME).u64(*asked);
+        }
+        SyncMessage::Time { asked, now } => {
+            w.array(3).u64(TIME).u64(*asked).u64(now.0);
         }
         _ => {
             return Err(CodecError::Type { what: "sync message" });
@@ -135,6 +143,11 @@ pub fn decode_sync(bytes: &[u8]) -> Result<SyncMessage, CodecError> {
             round: fields.int("round")?,
             more: fields.u64("whether more follow")? != 0,
             changes: read_changes(fields.required("changes")?)?,
+        },
+        ASK_TIME => SyncMessage::AskTime { asked: fields.u64("time of the question")? },
+        TIME => SyncMessage::Time {
+            asked: fields.u64("time of the question")?,
+            now: UnixMillis(fields.u64("time")?),
         },
         value => {
             return Err(CodecError::UnknownValue { what: "kind of sync message", value });

@@ -201,6 +201,8 @@ fn sync_messages_of_version_1() {
         ("sync-symbols", SyncMessage::Symbols { round: 7, first, from: 64, count: 2, symbols }),
         ("sync-ask-entries", SyncMessage::AskEntries { round: 7, items: vec![1, u64::MAX] }),
         ("sync-entries", SyncMessage::Entries { round: 7, changes: all, more: true }),
+        ("sync-ask-time", SyncMessage::AskTime { asked: 12_345_678 }),
+        ("sync-time", SyncMessage::Time { asked: 12_345_678, now: UnixMillis(1_800_000_000_000) }),
     ] {
         let bytes = check(name, &encode_sync(&message).unwrap());
         assert_eq!(decode_sync(&bytes).unwrap(), message);

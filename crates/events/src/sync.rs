@@ -1,6 +1,6 @@
 //! What mirrors say to each other, besides the changes in the event stream.
 
-use crate::{Change, ChangeKey};
+use crate::{Change, ChangeKey, UnixMillis};
 
 /// The state of a mirror in 24 bytes: equal digests mean equal content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -106,5 +106,17 @@ pub enum SyncMessage {
         changes: Vec<Change>,
         /// More of the same answer follow.
         more: bool,
+    },
+    /// "What does your clock say?"
+    AskTime {
+        /// When it was asked, in microseconds of the asker's monotonic clock; echoed.
+        asked: u64,
+    },
+    /// What the clock says.
+    Time {
+        /// As in the question.
+        asked: u64,
+        /// The wall clock of who answers.
+        now: UnixMillis,
     },
 }

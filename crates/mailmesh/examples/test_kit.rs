@@ -94,10 +94,12 @@ async fn skew(cluster: &TestCluster) -> Outcome {
     println!("-- the clock of mx3 is 5 min ahead");
     let address = "192.0.2.7".parse()?;
     cluster.skew("mx3", Skew::Ahead(Duration::from_secs(300)));
+    let mx3 = cluster.node("mx3");
+    eventually("mx3 knows it", || mx3.status().clock_correction_ms < -299_000).await?;
     let ttl = Some(Duration::from_secs(60));
     cluster.node("mx1").blocks().add(Network::single(address), "spam", ttl).await?;
     eventually("mx2 has it", || cluster.node("mx2").blocks().is_blocked(address)).await?;
-    let on_mx3 = cluster.node("mx3").blocks().is_blocked(address);
+    let on_mx3 = mx3.blocks().is_blocked(address);
     println!("   a block of a minute is in force on mx2; on mx3: {on_mx3}");
     cluster.skew("mx3", Skew::None);
     Ok(cluster.converged().await?)

@@ -1,4 +1,5 @@
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -247,6 +248,9 @@ impl ClusterBuilder {
             member_count: watch::Sender::new(0),
             start: Instant::now(),
             clock: self.wall_clock,
+            cluster_clock: Mutex::default(),
+            correction: AtomicI64::new(0),
+            is_wrong: AtomicBool::new(false),
             gate: self.gate.clone(),
             driver: OnceLock::new(),
             disk: OnceLock::new(),

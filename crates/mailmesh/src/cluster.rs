@@ -111,6 +111,15 @@ impl Cluster {
             _ => Member::new(peer, *heard_ago, None),
         };
         let mut members: Vec<_> = peers.iter().map(member).collect();
+        let mesh = &self.inner.mesh;
+        let clock = mesh.cluster_clock.lock();
+        for member in &mut members {
+            let reading = clock.reading(member.incarnation, mesh.clock.now(), mesh.elapsed());
+            let micros = |took: Duration| u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+            member.round_trip_us = reading.map(|(took, _)| micros(took));
+            member.clock_ahead_ms = reading.map(|(_, ahead)| ahead);
+        }
+        drop(clock);
         members.sort_by(|a, b| (&a.name, a.incarnation).cmp(&(&b.name, b.incarnation)));
         members
     }
@@ -187,6 +196,8 @@ impl Cluster {
             mirror_entries: digest.entries,
             mirror_fingerprint: format!("{:032x}", digest.fingerprint),
             mirror_refused: mesh.mirror.counters().refused,
+            mirror_held: mesh.mirror.counters().held,
+            clock_correction_ms: mesh.correction.load(std::sync::atomic::Ordering::Relaxed),
             store: mesh.disk.get().map(Disk::status),
         }
     }

@@ -22,6 +22,11 @@ pub struct Member {
     pub heard_ms_ago: u64,
     /// The node that passes on what it sends, while the way to it is cut.
     pub relayed_via: Option<NodeName>,
+    /// How long a message there and its answer last took, in microseconds; `None` before
+    /// the first.
+    pub round_trip_us: Option<u64>,
+    /// How many milliseconds its wall clock is ahead of this node's.
+    pub clock_ahead_ms: Option<i64>,
 }
 
 impl Member {
@@ -33,6 +38,8 @@ impl Member {
             started: UnixMillis(peer.started_ms),
             heard_ms_ago: u64::try_from(heard_ago.as_millis()).unwrap_or(u64::MAX),
             relayed_via: via,
+            round_trip_us: None,
+            clock_ahead_ms: None,
         }
     }
 

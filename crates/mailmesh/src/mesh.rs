@@ -1,12 +1,13 @@
 //! What the handles, the sink and the clock task of a node share.
 
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::Bytes;
 use mailmesh_codec::{encode_digest, encode_event, encode_sync};
 use mailmesh_delivery::{self as delivery, Incarnation};
 use mailmesh_events::{Change, Event, Lane, SyncMessage, UnixMillis};
-use mailmesh_state::{Mirror, Reconciler};
+use mailmesh_state::{ClusterClock, Mirror, Reconciler};
 use mailmesh_transport::{Driver, Messenger};
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -18,6 +19,9 @@ use crate::gate::Gate;
 use crate::inbox::Inboxes;
 use crate::wire::Refusals;
 use crate::{Error, Incoming, StopReason};
+
+/// A clock that differs by more milliseconds is told of.
+const WRONG_CLOCK: u64 = 5_000;
 
 #[derive(Debug)]
 pub(crate) struct Mesh {
@@ -34,6 +38,11 @@ pub(crate) struct Mesh {
     /// What the reconciler's time counts from.
     pub(crate) start: Instant,
     pub(crate) clock: WallClock,
+    pub(crate) cluster_clock: Mutex<ClusterClock<Incarnation>>,
+    /// Milliseconds from the wall clock to the time of the cluster.
+    pub(crate) correction: AtomicI64,
+    /// The clock was found wrong, and that was told.
+    pub(crate) is_wrong: AtomicBool,
     /// Where a test holds the node up.
     pub(crate) gate: Gate,
     /// Set once, right after the driver starts.
@@ -52,9 +61,10 @@ pub(crate) fn lane(lane: Lane) -> delivery::Lane {
 }
 
 impl Mesh {
-    /// Time on the wall clock.
+    /// Time of the cluster: what stamps and expiries count by.
     pub(crate) fn now(&self) -> UnixMillis {
-        self.clock.now()
+        let correction = self.correction.load(Ordering::Relaxed);
+        UnixMillis(self.clock.now().0.saturating_add_signed(correction))
     }
 
     /// Time on a monotonic clock.
@@ -149,14 +159,47 @@ impl Mesh {
         }
     }
 
+    /// Asks those for the time that are due to be asked.
+    pub(crate) fn ask_time(&self) {
+        let at = self.elapsed();
+        let due = self.cluster_clock.lock().due(at);
+        let asked = u64::try_from(at.as_micros()).unwrap_or(u64::MAX);
+        self.send_sync(
+            due.into_iter().map(|peer| (peer, SyncMessage::AskTime { asked })).collect(),
+        );
+    }
+
+    /// What the clocks of the others say may have changed.
+    pub(crate) fn set_time(&self) {
+        let correction = self.cluster_clock.lock().correction(self.clock.now(), self.elapsed());
+        self.correction.store(correction, Ordering::Relaxed);
+        let seconds = correction as f64 / 1_000.0;
+        if correction.unsigned_abs() > WRONG_CLOCK {
+            if !self.is_wrong.swap(true, Ordering::Relaxed) {
+                tracing::error!(
+                    "this node's clock is {:.1} s {} those of the others, whose time is used; set it, with NTP",
+                    seconds.abs(),
+                    if seconds < 0.0 { "ahead of" } else { "behind" }
+                );
+            }
+        } else if self.is_wrong.swap(false, Ordering::Relaxed) {
+            tracing::info!("this node's clock agrees with those of the others again");
+        }
+    }
+
     /// What is due every second: expiry, and fetches without an answer.
     pub(crate) fn tick(&self) {
+        self.ask_time();
+        self.set_time();
         let swept = self.mirror.sweep(self.now());
         if !swept.is_empty() {
             self.tell_digest();
         }
         for (change, days) in &swept.ending {
             warn_of_end(change, *days);
+        }
+        for change in swept.merged {
+            self.offer(Incoming::Synced(change));
         }
         if let Some(disk) = self.disk.get() {
             disk.tick(self);

@@ -88,6 +88,10 @@ pub struct Status {
     pub mirror_fingerprint: String,
     /// Changes the mirror refused.
     pub mirror_refused: u64,
+    /// Changes held back so far because they were stamped ahead of the time.
+    pub mirror_held: u64,
+    /// How many milliseconds the time of the cluster is ahead of this node's wall clock.
+    pub clock_correction_ms: i64,
     /// The mirror's store; `None` without one.
     pub store: Option<StoreStatus>,
 }

@@ -266,40 +266,84 @@ async fn a_node_restarted_at_once_replaces_its_old_life_and_stays_cut_off_if_it_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_clock_that_is_ahead_does_not_take_a_block_that_is_over_there_until_it_is_set_right() {
-    let cluster = TestCluster::start(["mx1", "mx2", "mx3"]).await.unwrap();
-    let (mx1, mx3) = (cluster.node("mx1"), cluster.node("mx3"));
-    block(&mx1, "192.0.2.1", 2 * MINUTE).await;
-    cluster.converged().await.unwrap();
-    assert!(blocks(&mx3, "192.0.2.1"));
-    cluster.skew("mx3", Skew::Ahead(5 * MINUTE));
-    assert!(!blocks(&mx3, "192.0.2.1") && blocks(&mx1, "192.0.2.1"));
-    block(&mx1, "192.0.2.2", 2 * MINUTE).await;
-    eventually("known on mx2", || blocks(&cluster.node("mx2"), "192.0.2.2")).await.unwrap();
-    let error = cluster.converged_within(Duration::from_secs(5)).await.unwrap_err();
-    assert!(error.to_string().contains("mirrors differ: mx1 has 2 entries"), "{error}");
-    assert!(!blocks(&mx3, "192.0.2.2"));
-    cluster.skew("mx3", Skew::None);
-    eventually("taken after all", || blocks(&mx3, "192.0.2.2")).await.unwrap();
-    // Virtual time moves the wall clocks.
-    sleep(2 * MINUTE).await;
-    assert!(!blocks(&mx1, "192.0.2.2") && !blocks(&mx3, "192.0.2.2"));
+async fn a_clock_minutes_off_wins_and_loses_nothing_and_its_blocks_act_and_end_everywhere_at_once()
+{
+    for skew in [Skew::Ahead(5 * MINUTE), Skew::Behind(5 * MINUTE)] {
+        let cluster = TestCluster::start(["mx1", "mx2", "mx3"]).await.unwrap();
+        let (mx1, mx3) = (cluster.node("mx1"), cluster.node("mx3"));
+        cluster.skew("mx3", skew);
+        let is_known = || mx3.status().clock_correction_ms.abs() > 299_000;
+        eventually("mx3 knows how wrong its clock is", is_known).await.unwrap();
+        block(&mx1, "192.0.2.1", 2 * MINUTE).await;
+        block(&mx3, "192.0.2.2", 2 * MINUTE).await;
+        cluster.converged_within(Duration::from_secs(2)).await.unwrap();
+        // Whoever changes an entry last is right.
+        let reason = |node: &Cluster| match node.blocks().lookup("192.0.2.3".parse().unwrap()) {
+            Verdict::Blocked(entry) => entry.block.reason().to_owned(),
+            _ => String::new(),
+        };
+        for (writer, text) in [(&mx1, "one"), (&mx3, "three"), (&mx1, "one again")] {
+            let network = Network::single("192.0.2.3".parse().unwrap());
+            writer.blocks().add(network, text, None).await.unwrap();
+            cluster.converged_within(Duration::from_secs(2)).await.unwrap();
+            for name in ["mx1", "mx2", "mx3"] {
+                assert_eq!(reason(&cluster.node(name)), text);
+            }
+        }
+        let all = |text| ["mx1", "mx2", "mx3"].map(|name| blocks(&cluster.node(name), text));
+        for address in ["192.0.2.1", "192.0.2.2"] {
+            assert_eq!(all(address), [true; 3]);
+        }
+        sleep(2 * MINUTE + Duration::from_millis(10)).await;
+        for address in ["192.0.2.1", "192.0.2.2"] {
+            assert_eq!(all(address), [false; 3]);
+        }
+        let mx1 = &mx3.members()[0];
+        let ahead = mx1.clock_ahead_ms.unwrap();
+        assert!((299_000..=301_000).contains(&ahead.abs()), "{mx1:?}");
+        assert!(mx1.round_trip_us.is_some());
+        cluster.skew("mx3", Skew::None);
+        let is_right = || mx3.status().clock_correction_ms.abs() < 50;
+        eventually("mx3 is set right", is_right).await.unwrap();
+    }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_clock_that_is_behind_keeps_a_block_for_longer_and_the_skew_outlasts_a_restart() {
+async fn what_was_written_alone_by_a_clock_that_is_ahead_is_held_back_until_it_is_due() {
+    let cluster = TestCluster::start(["mx1", "mx2", "mx3"]).await.unwrap();
+    cluster.isolate("mx3");
+    let (mx1, mx3) = (cluster.node("mx1"), cluster.node("mx3"));
+    eventually("mx3 is alone", || mx3.members().is_empty()).await.unwrap();
+    cluster.skew("mx3", Skew::Ahead(5 * MINUTE));
+    sleep(Duration::from_secs(2)).await;
+    block(&mx3, "192.0.2.1", 60 * MINUTE).await;
+    cluster.heal_all();
+    eventually("they meet", || mx3.members().len() == 2).await.unwrap();
+    eventually("it came, and is held", || mx1.status().mirror_held > 0).await.unwrap();
+    assert!(!blocks(&mx1, "192.0.2.1") && blocks(&mx3, "192.0.2.1"));
+    // What it writes from now on is stamped with everybody's time.
+    block(&mx3, "192.0.2.2", 60 * MINUTE).await;
+    eventually("in force at once", || blocks(&mx1, "192.0.2.2")).await.unwrap();
+    sleep(5 * MINUTE).await;
+    assert!(blocks(&mx1, "192.0.2.1"));
+    cluster.converged().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_clocks_that_differ_meet_in_the_middle_and_the_skew_outlasts_a_restart() {
     let cluster = TestCluster::start(["mx1", "mx2"]).await.unwrap();
     cluster.skew("mx2", Skew::Behind(5 * MINUTE));
     let mx2 = cluster.restart("mx2").await.unwrap();
     cluster.converged().await.unwrap();
     let mx1 = cluster.node("mx1");
     assert!(mx2.status().started.0 + 250_000 < mx1.status().started.0);
+    let corrections = || [&mx1, &mx2].map(|node| node.status().clock_correction_ms / 1_000);
+    eventually("half of it each", || corrections() == [-150, 150]).await.unwrap();
     block(&mx1, "192.0.2.1", MINUTE).await;
     cluster.converged().await.unwrap();
-    sleep(2 * MINUTE).await;
-    assert!(!blocks(&mx1, "192.0.2.1") && blocks(&mx2, "192.0.2.1"));
-    sleep(5 * MINUTE).await;
-    assert!(!blocks(&mx2, "192.0.2.1"));
+    assert!(blocks(&mx1, "192.0.2.1") && blocks(&mx2, "192.0.2.1"));
+    sleep(MINUTE + Duration::from_millis(50)).await;
+    assert!(!blocks(&mx1, "192.0.2.1") && !blocks(&mx2, "192.0.2.1"));
     cluster.converged().await.unwrap();
 }
 

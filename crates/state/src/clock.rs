@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use mailmesh_events::{NodeId, Stamp, UnixMillis};
 
 /// Makes stamps that are later than every stamp made or seen before, and as near
@@ -16,11 +18,25 @@ impl HybridClock {
         Self { node, last: 0 }
     }
 
-    /// The next stamp at wall-clock time `now`.
+    /// The next stamp at time `now`.
     pub fn stamp(&mut self, now: UnixMillis) -> Stamp {
         let physical = Stamp::new(now, 0, self.node).time();
         self.last = physical.max(self.last.saturating_add(1));
         Stamp::from_raw(self.last, self.node)
+    }
+
+    /// The stamp of a change that takes the place of one stamped `held`.
+    ///
+    /// As [`stamp`](Self::stamp), unless that is ahead of the time by more than `limit`, as
+    /// after the clock was set back: others would not take it before it is due. Then it is
+    /// only later than what it replaces.
+    pub fn stamp_after(&mut self, held: Option<Stamp>, now: UnixMillis, limit: Duration) -> Stamp {
+        if Stamp::from_raw(self.last, self.node).physical() <= now.plus(limit) {
+            return self.stamp(now);
+        }
+        let physical = Stamp::new(now, 0, self.node).time();
+        let after = held.map_or(0, |held| held.time().saturating_add(1));
+        Stamp::from_raw(physical.max(after), self.node)
     }
 
     /// The latest stamp made or seen, as one of this node.
@@ -65,5 +81,17 @@ mod tests {
         clock.stamp(UnixMillis(10));
         assert_eq!(clock.stamp(UnixMillis(500)).physical(), UnixMillis(500));
         assert_eq!(clock.stamp(UnixMillis(2)).physical(), UnixMillis(500));
+    }
+
+    #[test]
+    fn a_clock_that_was_far_ahead_stamps_by_the_time_again_but_after_what_it_replaces() {
+        let mut clock = HybridClock::new(NodeId(1));
+        let limit = Duration::from_secs(5);
+        let ahead = clock.stamp(UnixMillis(600_000));
+        let now = UnixMillis(1_000);
+        assert_eq!(clock.stamp_after(None, now, limit).physical(), now);
+        assert!(clock.stamp_after(Some(ahead), now, limit) > ahead);
+        let late = UnixMillis(596_000);
+        assert!(clock.stamp_after(None, late, limit) > ahead, "near enough to keep the order");
     }
 }

@@ -70,13 +70,16 @@ pub struct Swept {
     pub forgotten: Vec<Change>,
     /// Certificates that have so many days left, or fewer: 30, 7, 1, or 0, once each.
     pub ending: Vec<(Change, u32)>,
+    /// Changes that were held back and are merged now.
+    pub merged: Vec<Change>,
 }
 
 impl Swept {
     /// Whether nothing was over.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.expired.is_empty() && self.forgotten.is_empty() && self.ending.is_empty()
+        let Self { expired, forgotten, ending, merged } = self;
+        expired.is_empty() && forgotten.is_empty() && ending.is_empty() && merged.is_empty()
     }
 }
 

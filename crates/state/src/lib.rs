@@ -32,9 +32,11 @@
 
 mod certificates;
 mod clock;
+mod cluster_clock;
 mod entries;
 mod error;
 mod fingerprint;
+mod held;
 mod lookup;
 mod mirror;
 mod observe;
@@ -44,6 +46,7 @@ mod verdict;
 mod x509;
 
 pub use clock::HybridClock;
+pub use cluster_clock::ClusterClock;
 pub use entries::{Bounds, Swept};
 pub use error::StateError;
 pub use mirror::{Applied, Mirror, MirrorCounters, Saved};

@@ -1,5 +1,6 @@
 mod batch;
 mod content;
+mod merge;
 mod saved;
 
 use std::net::IpAddr;
@@ -9,12 +10,13 @@ use std::time::Duration;
 
 use mailmesh_events::{
     Block, Certificate, CertificateChange, Change, ChangeKey, DomainNames, Network, NetworkChange,
-    NodeId, Rule, UnixMillis,
+    NodeId, Rule, Stamp, UnixMillis,
 };
 use parking_lot::Mutex;
 
 use crate::certificates::Certificates;
 use crate::entries::{Bounds, Entries, Merge, Swept, is_live};
+use crate::held::Held;
 use crate::lookup::Lookup;
 use crate::observe::{Observed, Observer, Observers};
 use crate::verdict::{NetworkEntry, Verdict};
@@ -29,6 +31,9 @@ pub enum Applied {
     Changed,
     /// The mirror had it, or a newer one.
     Stale,
+    /// Its stamp is ahead of the time: it is merged when that is there
+    /// ([`Mirror::sweep`]).
+    Held,
     /// It cannot be held.
     Refused(StateError),
 }
@@ -45,6 +50,8 @@ pub struct MirrorCounters {
     pub refused: u64,
     /// Entries that expired.
     pub expired: u64,
+    /// Changes held back because their stamp was ahead of the time.
+    pub held: u64,
 }
 
 /// The mirror. Shared: every method takes `&self`; writers take turns, readers
@@ -56,24 +63,35 @@ pub struct Mirror {
     certificates: Certificates,
     writer: Mutex<Writer>,
     observers: Observers,
-    counters: [AtomicU64; 4],
+    counters: [AtomicU64; 5],
 }
 
 #[derive(Debug)]
 struct Writer {
     clock: HybridClock,
     entries: Entries,
+    held: Held,
 }
 
-/// How far a stamp may be ahead of this node's clock. A day: a node whose own clock
-/// is hours behind must still hear the others, while a stamp from the far future
-/// would win every conflict for ever.
-const MAX_AHEAD: Duration = Duration::from_secs(24 * 3600);
+/// How far a stamp may be ahead of the time to be merged: more than the clocks of a
+/// cluster differ once they were compared.
+pub(crate) const MAX_AHEAD: Duration = Duration::from_secs(5);
+/// What is ahead by more than this is not even held back.
+const MAX_HELD: Duration = Duration::from_secs(24 * 3600);
 
 const APPLIED: usize = 0;
 const STALE: usize = 1;
 const REFUSED: usize = 2;
 const EXPIRED: usize = 3;
+const HELD: usize = 4;
+
+impl Writer {
+    /// The stamp of a new change of a key.
+    fn stamp(&mut self, key: &ChangeKey, now: UnixMillis) -> Stamp {
+        let held = self.entries.get(key).map(Change::stamp);
+        self.clock.stamp_after(held, now, MAX_AHEAD)
+    }
+}
 
 impl Mirror {
     /// An empty mirror that writes as `node`, with fingerprints keyed by `key`
@@ -91,7 +109,11 @@ impl Mirror {
             bounds,
             networks: Lookup::default(),
             certificates: Certificates::default(),
-            writer: Mutex::new(Writer { clock: HybridClock::new(node), entries }),
+            writer: Mutex::new(Writer {
+                clock: HybridClock::new(node),
+                entries,
+                held: Held::default(),
+            }),
             observers: Observers::default(),
             counters: Default::default(),
         }
@@ -162,7 +184,7 @@ impl Mirror {
         if block.is_none() && !writer.entries.get(&key).is_some_and(is_live) {
             return Err(StateError::Absent { key: network.to_string() });
         }
-        let stamp = writer.clock.stamp(now);
+        let stamp = writer.stamp(&key, now);
         let block = block.map(Arc::new);
         let change = Change::Network(NetworkChange { rule, network, stamp, block });
         self.put_own(&mut writer, change)
@@ -190,7 +212,7 @@ impl Mirror {
         {
             return Err(StateError::Older { names, current: current.not_before() });
         }
-        let stamp = writer.clock.stamp(now);
+        let stamp = writer.stamp(&ChangeKey::Certificate(names.clone()), now);
         let certificate = Some(Arc::new(certificate));
         let change = Change::Certificate(CertificateChange { names, stamp, certificate });
         self.put_own(&mut writer, change)
@@ -209,60 +231,9 @@ impl Mirror {
         if self.certificates.get(&names).is_none() {
             return Err(StateError::Absent { key: names.to_string() });
         }
-        let stamp = writer.clock.stamp(now);
+        let stamp = writer.stamp(&ChangeKey::Certificate(names.clone()), now);
         let change = Change::Certificate(CertificateChange { names, stamp, certificate: None });
         self.put_own(&mut writer, change)
-    }
-
-    /// Merges a change of another node.
-    pub fn apply(&self, change: &Change, now: UnixMillis) -> Applied {
-        let applied = self.merge(change, now);
-        let counter = match &applied {
-            Applied::Changed => APPLIED,
-            Applied::Stale => STALE,
-            Applied::Refused(_) => REFUSED,
-        };
-        self.counters[counter].fetch_add(1, Ordering::Relaxed);
-        applied
-    }
-
-    fn merge(&self, change: &Change, now: UnixMillis) -> Applied {
-        // One wrong clock must not drag the others along. What is refused now is
-        // offered again by reconciliation, until it is due.
-        let stamped = change.stamp().physical();
-        if stamped > now.plus(MAX_AHEAD) {
-            return Applied::Refused(StateError::Future { stamped });
-        }
-        let key = change.key();
-        if self.writer.lock().entries.judge(&key, change.stamp()) == Merge::Stale {
-            return Applied::Stale;
-        }
-        // Without the lock: parsing a certificate takes a while.
-        if let Change::Certificate(CertificateChange { certificate: Some(certificate), .. }) =
-            change
-            && let Err(error) = x509::verify(certificate)
-        {
-            return Applied::Refused(error);
-        }
-        let mut writer = self.writer.lock();
-        writer.clock.observe(change.stamp());
-        // What has expired already says nothing, unless it takes another's place.
-        let expired = matches!(change, Change::Network(NetworkChange { block: Some(block), .. })
-            if block.is_expired(now));
-        if expired && writer.entries.get(&key).is_none() {
-            return Applied::Stale;
-        }
-        match self.put(&mut writer, change) {
-            Ok(true) => {}
-            Ok(false) => return Applied::Stale,
-            Err(error) => return Applied::Refused(error),
-        }
-        if let Change::Network(NetworkChange { rule, network, block: Some(block), .. }) = change
-            && block.is_expired(now)
-        {
-            self.networks.remove(*rule, *network);
-        }
-        Applied::Changed
     }
 
     /// A change of this node's own, which must be the newest.
@@ -297,8 +268,12 @@ impl Mirror {
     /// Takes out what has ended. Call about once a second; it costs what has ended, not
     /// what is stored.
     pub fn sweep(&self, now: UnixMillis) -> Swept {
+        let due = self.writer.lock().held.take_due(now.plus(MAX_AHEAD));
+        let due = due.into_iter().filter(|change| self.apply(change, now) == Applied::Changed);
+        let merged: Vec<_> = due.collect();
         let mut writer = self.writer.lock();
-        let swept = writer.entries.sweep(now);
+        let mut swept = writer.entries.sweep(now);
+        swept.merged = merged;
         for change in &swept.forgotten {
             self.observers.tell(Observed::Forgotten(change));
         }
@@ -404,6 +379,7 @@ impl Mirror {
             stale: read(STALE),
             refused: read(REFUSED),
             expired: read(EXPIRED),
+            held: read(HELD),
         }
     }
 }

@@ -88,9 +88,9 @@ fn a_removal_wins_over_what_it_removed_wherever_they_meet() {
 #[test]
 fn a_writer_whose_clock_is_behind_still_replaces_what_it_has_seen() {
     let (a, b) = (mirror(1), mirror(2));
-    let behind = UnixMillis(NOW.0 - 3_600_000);
+    let behind = UnixMillis(NOW.0 - 4_900);
     let first = a.block(network("192.0.2.1"), block("first"), NOW).unwrap();
-    b.apply(&first, behind);
+    assert_eq!(b.apply(&first, behind), Applied::Changed);
     let second = b.block(network("192.0.2.1"), block("second"), behind).unwrap();
     assert_eq!(a.apply(&second, NOW), Applied::Changed);
 }
@@ -123,7 +123,7 @@ fn an_expired_block_that_replaced_another_does_not_let_it_rise_again() {
 }
 
 #[test]
-fn a_stamp_from_the_future_is_refused_until_it_is_due_and_moves_no_clock() {
+fn a_stamp_from_the_future_is_held_back_until_it_is_due_and_moves_no_clock() {
     let (a, wrong) = (mirror(1), mirror(2));
     let ahead = NOW.plus(Duration::from_secs(49 * 3600));
     let change = wrong.block(network("192.0.2.1"), block("x"), ahead).unwrap();
@@ -131,7 +131,15 @@ fn a_stamp_from_the_future_is_refused_until_it_is_due_and_moves_no_clock() {
     assert!(matches!(error, Applied::Refused(StateError::Future { .. })), "{error:?}");
     let own = a.block(network("192.0.2.2"), block("x"), NOW).unwrap();
     assert_eq!(own.stamp().physical(), NOW);
-    assert_eq!(a.apply(&change, NOW.plus(Duration::from_secs(26 * 3600))), Applied::Changed);
+    let later = NOW.plus(Duration::from_secs(26 * 3600));
+    assert_eq!(a.apply(&change, later), Applied::Held);
+    assert_eq!((a.sweep(later), a.counters().held), (Swept::default(), 1));
+    let due = UnixMillis(ahead.0 - 5_000);
+    assert!(!a.is_blocked("192.0.2.1".parse().unwrap(), due));
+    assert_eq!(a.sweep(due).merged, [change]);
+    assert!(a.is_blocked("192.0.2.1".parse().unwrap(), due));
+    let newer = a.block(network("192.0.2.3"), block("x"), NOW).unwrap();
+    assert_eq!(newer.stamp().physical(), NOW, "what was merged early takes no clock along");
     let poison = Change::Network(NetworkChange {
         rule: Rule::Block,
         network: network("192.0.2.9"),

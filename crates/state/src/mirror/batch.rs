@@ -55,7 +55,7 @@ impl Mirror {
         let live = networks.into_iter().filter(|(_, block)| !block.is_expired(now));
         let mut changes = Vec::new();
         for (network, block) in live {
-            let stamp = writer.clock.stamp(now);
+            let stamp = writer.stamp(&ChangeKey::Network(rule, network), now);
             let change = NetworkChange { rule, network, stamp, block: Some(Arc::new(block)) };
             changes.push(change);
         }
