@@ -3,36 +3,18 @@
 #![allow(missing_docs, reason = "criterion's macros make public items")]
 
 use std::hint::black_box;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use std::{sync::Arc, thread};
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use mailmesh_benches::corpus::{ADDRESSES, NETWORKS, NOW, network, v4, v6};
 use mailmesh_events::*;
 use mailmesh_state::Mirror;
 
-const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
-const ADDRESSES: u32 = 1_000_000;
-const NETWORKS: u32 = 20_000;
 /// Addresses that are asked for in turn: more than caches hold.
 const ASKED: usize = 1 << 16;
-
-/// Scattered, and the same in every run.
-fn scattered(n: u32) -> u32 {
-    let mixed = u64::from(n).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    ((mixed ^ mixed >> 32).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 32) as u32
-}
-
-/// In 11.0.0.0/8 to 100.0.0.0/8, as addresses of the world are.
-fn v4(n: u32) -> IpAddr {
-    Ipv4Addr::from((scattered(n) % (90 << 24)) + (11 << 24)).into()
-}
-
-fn v6(n: u32) -> IpAddr {
-    let (a, b) = (u128::from(scattered(n)), u128::from(scattered(!n)));
-    Ipv6Addr::from(0x2600 << 112 | a << 80 | b).into()
-}
 
 /// 1,000,000 scattered addresses of IPv4, 100,000 of IPv6, and 20,000 networks of /12 to
 /// /28.
@@ -40,10 +22,7 @@ fn filled() -> Mirror {
     let mirror = Mirror::new(NodeId(1), [7; 16]);
     let block = Block::new("too many failed logins", NOW).expect("short");
     let singles = (0..ADDRESSES).map(v4).chain((0..ADDRESSES / 10).map(v6)).map(Network::single);
-    let wide = (0..NETWORKS).map(|n| {
-        let len = 16 + (n % 13) as u8;
-        Network::new(v4(n ^ 0x5555_0000), len).expect("a prefix")
-    });
+    let wide = (0..NETWORKS).map(network);
     let all = singles.chain(wide).map(|network| (network, block.clone())).collect();
     mirror.set_all(Rule::Block, all, NOW).expect("room");
     mirror

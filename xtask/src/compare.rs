@@ -37,6 +37,18 @@ struct Round {
     rtt_p99_us: f64,
 }
 
+/// What the mirror costs, beside what else one could use.
+pub(crate) fn mirror(json: Option<&Path>) -> Result<(), String> {
+    let mut command = crate::run::cargo(&["run", "--release", "--quiet", "-p", "mailmesh-benches"]);
+    command.args(["--example", "mirror", "--"]);
+    if let Some(path) = json {
+        // Cargo runs it in the workspace.
+        let path = std::path::absolute(path).map_err(|error| error.to_string())?;
+        command.arg("--json").arg(path);
+    }
+    crate::run::run(command)
+}
+
 pub(crate) fn run(rounds: usize, json: Option<&Path>) -> Result<(), String> {
     let program = build(&[])?;
     let sweeper = Sweeper::start()?;

@@ -274,6 +274,14 @@ fn load(
     Ok(loaded)
 }
 
+/// What is written together.
+struct Turn {
+    keys: Vec<ChangeKey>,
+    /// With these, all changes up to this number are on the disk; `None` if some are left.
+    covers: Option<u64>,
+    stop: Option<Stop>,
+}
+
 /// The thread.
 struct Writer {
     store: Store,
@@ -286,7 +294,7 @@ impl Writer {
     fn run(mut self) {
         let mut retry = RETRY;
         loop {
-            let (keys, noted, stop) = self.next();
+            let Turn { keys, covers, stop } = self.next();
             if stop == Some(Stop::AtOnce) {
                 return;
             }
@@ -297,23 +305,25 @@ impl Writer {
             work.writing = 0;
             let failure = result.as_ref().err().map(|error| Arc::from(error.to_string()));
             match &result {
-                Ok(()) => retry = RETRY,
+                Ok(()) => {
+                    retry = RETRY;
+                    work.hurry &= covers.is_none();
+                }
                 Err(error) => {
                     tracing::error!(%error, waiting = keys.len(), "the mirror is not saved");
                     work.changed.extend(keys);
                 }
             }
-            let is_all = work.changed.is_empty() || result.is_ok() && work.noted == noted;
-            work.hurry &= !is_all;
+            let is_done = result.is_err() || work.changed.is_empty();
             drop(work);
             self.shared.progress.send_modify(|progress| {
                 progress.attempts += 1;
-                if failure.is_none() && is_all {
-                    progress.written = noted;
+                if let (Some(covers), None) = (covers, &failure) {
+                    progress.written = covers;
                 }
                 progress.failure = failure;
             });
-            if stop.is_some() && (is_all || result.is_err()) {
+            if stop.is_some() && is_done {
                 return;
             }
             if result.is_err() {
@@ -327,7 +337,7 @@ impl Writer {
     }
 
     /// What to write next, once there is something.
-    fn next(&self) -> (Vec<ChangeKey>, u64, Option<Stop>) {
+    fn next(&self) -> Turn {
         let mut work = self.shared.work.lock();
         if work.changed.is_empty() && work.stop.is_none() && !work.hurry {
             self.shared.wake.wait_for(&mut work, ALIVE);
@@ -340,7 +350,8 @@ impl Writer {
             work.changed.remove(key);
         }
         work.writing = keys.len();
-        (keys, work.noted, work.stop)
+        let covers = work.changed.is_empty().then_some(work.noted);
+        Turn { keys, covers, stop: work.stop }
     }
 
     fn write(&mut self, mesh: &Mesh, keys: &[ChangeKey]) -> Result<(), StoreError> {

@@ -182,3 +182,20 @@ async fn a_store_that_cannot_be_used_says_why_and_the_node_does_not_start() {
         clock.builder("mx2", &MemoryHub::new()).store(dir.path()).start().await.unwrap_err();
     assert!(error.to_string().contains("move it away"), "{error}");
 }
+
+#[tokio::test]
+async fn saved_means_all_of_it_however_many_there_are() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), WallClock::new());
+    let node = clock.start(dir.path()).await;
+    let spam = Block::new("spam", UnixMillis(1)).unwrap();
+    let networks =
+        (0..120_000_u32).map(|n| Network::single(std::net::Ipv4Addr::from(n + (11 << 24)).into()));
+    let networks = networks.map(|network| (network, spam.clone())).collect();
+    node.blocks().import(Rule::Block, networks, |_| ()).await.unwrap();
+    node.saved().await.unwrap();
+    let digest = node.status().mirror_fingerprint;
+    drop(node);
+    let node = restart(&clock, dir.path()).await;
+    assert_eq!(node.status().mirror_entries, 120_000);
+    assert_eq!(node.status().mirror_fingerprint, digest);
+}

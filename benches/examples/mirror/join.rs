@@ -1,0 +1,71 @@
+//! A node that starts: from another, over Zenoh on the loopback, and from its own disk.
+
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+use mailmesh::{Cluster, Coordinator, MemoryHub, Network, Rule};
+use mailmesh_benches::corpus::{self, ADDRESSES};
+
+use crate::row::Row;
+
+const PATIENCE: Duration = Duration::from_secs(120);
+
+async fn fill(node: &Cluster) -> Result<(), Box<dyn Error>> {
+    let now = mailmesh::UnixMillis::from(std::time::SystemTime::now());
+    let all = (0..ADDRESSES).map(|n| {
+        let ends = now.plus(Duration::from_secs(86_400 + u64::from(n) % 86_400));
+        (Network::single(corpus::v4(n)), corpus::block(n).expiring_at(ends))
+    });
+    node.blocks().import(Rule::Block, all.collect(), |_| ()).await?;
+    Ok(())
+}
+
+pub(crate) fn measure() -> Result<Vec<Row>, Box<dyn Error>> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut rows = Vec::new();
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let first = Coordinator::parse(&format!(
+            "{{mode: 'peer', scouting: {{multicast: {{enabled: false}}}}, listen: {{endpoints: ['tcp/127.0.0.1:{port}']}}}}"
+        ))?;
+        let second = Coordinator::parse(&format!(
+            "{{mode: 'peer', scouting: {{multicast: {{enabled: false}}}}, listen: {{endpoints: []}}, connect: {{endpoints: ['tcp/127.0.0.1:{port}']}}}}"
+        ))?;
+        let one = Cluster::builder().name("one").coordinator(first).start().await?;
+        fill(&one).await?;
+        let begin = Instant::now();
+        let two = Cluster::builder().name("two").coordinator(second).start().await?;
+        two.wait_for_members(1).await;
+        let met = begin.elapsed();
+        while two.status().mirror_fingerprint != one.status().mirror_fingerprint {
+            if begin.elapsed() > PATIENCE {
+                return Err("the joiner did not get the mirror".into());
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let took = (begin.elapsed() - met).as_secs_f64();
+        rows.push(Row::new("a joiner has 1 M entries, loopback", took, "s", 2.0));
+        two.shutdown().await;
+        one.shutdown().await;
+
+        let dir = tempfile::tempdir()?;
+        let start = || Cluster::builder().name("one").memory(&MemoryHub::new()).store(dir.path()).start();
+        let node = start().await?;
+        fill(&node).await?;
+        let (entries, begin) = (node.status().mirror_entries, Instant::now());
+        node.saved().await?;
+        println!("    (1 M entries are on the disk {:.2} s after the import)", begin.elapsed().as_secs_f64());
+        node.shutdown().await;
+        let size = std::fs::metadata(dir.path().join("mirror.redb"))?.len();
+        let begin = Instant::now();
+        let node = start().await?;
+        let took = begin.elapsed().as_secs_f64();
+        println!("    (a file of {:.0} MB)", size as f64 / 1e6);
+        if node.status().mirror_entries != entries {
+            return Err("entries are missing after the restart".into());
+        }
+        rows.push(Row::new("restart from the store, 1 M entries", took, "s", 1.5));
+        node.shutdown().await;
+        Ok(rows)
+    })
+}

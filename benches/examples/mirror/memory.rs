@@ -1,0 +1,38 @@
+//! Bytes of an entry, all included.
+
+use std::error::Error;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use mailmesh_benches::corpus::{self, ADDRESSES, NOW};
+use mailmesh_events::{Change, Network, NetworkChange, NodeId, Rule, Stamp};
+use mailmesh_state::Mirror;
+
+use crate::row::Row;
+
+/// Bytes of memory that this process has.
+fn resident() -> Result<f64, Box<dyn Error>> {
+    let text = std::fs::read_to_string("/proc/self/statm")?;
+    let pages: f64 = text.split(' ').nth(1).ok_or("no resident size")?.parse()?;
+    Ok(pages * 4096.0)
+}
+
+pub(crate) fn measure() -> Result<Vec<Row>, Box<dyn Error>> {
+    // Not freed before the end: memory that was freed is used again, unseen.
+    let before = resident()?;
+    let map: dashmap::DashMap<IpAddr, ()> = (0..ADDRESSES).map(|n| (corpus::v4(n), ())).collect();
+    let rival = (resident()? - before) / f64::from(ADDRESSES);
+    let before = resident()?;
+    let mirror = Mirror::new(NodeId(1), [7; 16]);
+    // As they come from other nodes: one by one, each with its own reason and end.
+    for n in 0..ADDRESSES {
+        let stamp = Stamp::new(NOW, n as u16, NodeId(2));
+        let (network, block) = (Network::single(corpus::v4(n)), Some(Arc::new(corpus::block(n))));
+        let change = NetworkChange { rule: Rule::Block, network, stamp, block };
+        mirror.apply(&Change::Network(change), NOW);
+    }
+    let ours = (resident()? - before) / f64::from(ADDRESSES);
+    drop((mirror, map));
+    let row = Row::new("memory of an address", ours, "B", 100.0);
+    Ok(vec![row.beside("DashMap, key and unit", rival)])
+}
