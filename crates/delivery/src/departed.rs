@@ -15,8 +15,10 @@ pub(crate) struct Departed {
     next_ticket: u64,
     /// Until when all are told of.
     told_until: Option<Time>,
-    /// The ticket of the last one told of.
-    told: Option<u64>,
+    /// How many are to be told of besides, so that each has its turn.
+    owed: usize,
+    /// The tickets of the last ones told of: of those that left lately, and of all.
+    told: [Option<u64>; 2],
 }
 
 #[derive(Debug, Clone)]
@@ -85,11 +87,14 @@ impl Departed {
         self.peers.get(&incarnation)?.peer.as_deref()
     }
 
-    /// All are told of until then, those first that left last: somebody may have been
-    /// out of reach when they ended.
+    /// All are told of until then and once at least, from the last that left on: somebody
+    /// may have been out of reach when they ended.
     pub(crate) fn tell_all(&mut self, until: Time) {
+        if self.owed == 0 {
+            self.told[1] = None;
+        }
         self.told_until = Some(until);
-        self.told = None;
+        self.owed = self.order.len();
     }
 
     /// One is told of until then.
@@ -99,20 +104,35 @@ impl Departed {
         }
     }
 
-    /// What to tell others of those that left: the next `most` in turn, from the last to
-    /// the first.
+    /// What to tell others of those that left: at most `most`, in turn, from the last to
+    /// the first; half of them of those that left lately.
     pub(crate) fn digest(&mut self, now: Time, most: usize) -> Vec<Knowledge> {
-        let tells_all = self.told_until.is_some_and(|until| until > now);
-        let told = self.told.unwrap_or(u64::MAX);
+        let tells_all = self.owed > 0 || self.told_until.is_some_and(|until| until > now);
+        let lately = |gone: &Gone| gone.told_until > now;
+        let room = if tells_all { most / 2 } else { most };
+        let mut digest = self.turn(0, room, lately);
+        if tells_all {
+            let rest = self.turn(1, most - digest.len(), |_| true);
+            self.owed = if rest.is_empty() { 0 } else { self.owed.saturating_sub(rest.len()) };
+            for known in rest {
+                if digest.iter().all(|told| told.of != known.of) {
+                    digest.push(known);
+                }
+            }
+        }
+        digest
+    }
+
+    fn turn(&mut self, turn: usize, most: usize, tells: impl Fn(&Gone) -> bool) -> Vec<Knowledge> {
+        let told = self.told[turn].unwrap_or(u64::MAX);
         let after = self.order.iter().rev().filter(|(ticket, _)| *ticket < told);
         let before = self.order.iter().rev().filter(|(ticket, _)| *ticket >= told);
-        let told = after.chain(before).filter_map(|(ticket, who)| {
-            let is_told = tells_all || self.peers.get(who)?.told_until > now;
-            let known = self.knowledge(*who).filter(|_| is_told)?;
+        let known = after.chain(before).filter_map(|(ticket, who)| {
+            let known = self.knowledge(*who).filter(|_| self.peers.get(who).is_some_and(&tells))?;
             Some((*ticket, Knowledge { in_doubt: true, ..known }))
         });
-        let (tickets, digest): (Vec<_>, Vec<_>) = told.take(most).unzip();
-        self.told = tickets.last().copied();
+        let (tickets, digest): (Vec<_>, Vec<_>) = known.take(most).unzip();
+        self.told[turn] = tickets.last().copied();
         digest
     }
 
@@ -188,6 +208,28 @@ mod tests {
         assert_eq!(told(&mut departed, 5, 3), [2, 5, 4], "1 is past the bound");
         assert_eq!(told(&mut departed, 9, 3), [5, 4], "3 and 2 were told of long enough");
         assert_eq!(told(&mut departed, 11, 3), [0; 0]);
+    }
+
+    #[test]
+    fn each_has_its_turn_though_peers_keep_returning_and_it_is_late() {
+        let mut departed = Departed::default();
+        for n in 1..=100 {
+            let (positions, told_until) = ([n.into(), 0], at(0));
+            let last = Knowledge { of: id(n), beat: 0, positions, in_doubt: false, sent: [0; 2] };
+            let gone = Gone { ticket: 0, peer: None, last: Some(last), told_until };
+            departed.keep(id(n), gone, 100);
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        for second in 0..25 {
+            if second < 3 {
+                departed.tell_all(at(second + 6));
+            }
+            let digest = told(&mut departed, second, 8);
+            assert!(digest.len() <= 8);
+            seen.extend(digest);
+        }
+        assert_eq!(seen.len(), 100);
+        assert_eq!(told(&mut departed, 30, 8), [0; 0]);
     }
 
     #[test]

@@ -243,7 +243,12 @@ impl Membership {
     ) {
         self.take_back(now, incarnation, positions, ctx);
         let Some(peer) = self.peers.get_mut(&incarnation) else {
-            self.departed.end(incarnation, self.settings.max_departed);
+            let silent = self.departed.silent(incarnation).map(Peer::positions);
+            let misses = silent.is_some_and(|had| positions.iter().zip(had).any(|(p, h)| *p > h));
+            // One that is missed something of stays known as silent: others tell of it.
+            if !misses {
+                self.departed.end(incarnation, self.settings.max_departed);
+            }
             return;
         };
         if let Some(elder) = elder {

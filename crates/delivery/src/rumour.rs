@@ -110,7 +110,12 @@ impl Membership {
         let Some(silent) = self.departed.silent(of) else { return false };
         let had = silent.positions();
         let is_more = sent.iter().zip(had).any(|(sent, had)| *sent > had);
-        if !is_more || self.peers.len() >= self.settings.max_peers {
+        if !is_more {
+            return false;
+        }
+        // Not for long: past the bound of those that live there is room for some.
+        if self.peers.len() > self.settings.max_peers + self.settings.max_peers / 8 {
+            ctx.counters.too_many_peers += 1;
             return false;
         }
         let Memory::Failed(mut peer) = self.departed.recall(of) else { return false };

@@ -4,6 +4,8 @@ use crate::DeliveryError;
 
 /// Least bytes of what must hold frames: a bundle of events, twice over.
 const LEAST_BYTES: usize = 64 << 10;
+/// Most bytes of a window and the like.
+const MOST_BYTES: usize = 1 << 30;
 
 /// Timers and bounds. Each default is reasoned where it is stated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,7 +155,7 @@ impl Settings {
             });
         }
         self.failure_timeout = timeout;
-        self.departed_told = self.departed_told.max(timeout * 2);
+        self.departed_told = self.departed_told.max(timeout.saturating_mul(2));
         Ok(self)
     }
 
@@ -176,17 +178,20 @@ impl Settings {
             ("settle", self.settle),
             ("rumour_delay", self.rumour_delay),
             ("digest_interval", self.digest_interval),
-            ("departed_told", self.departed_told),
             ("relay_after", self.relay_after),
             ("relay_lease", self.relay_lease),
             ("lag_timeout", self.lag_timeout),
             ("ack_delay", self.ack_delay),
+            ("linger", self.linger),
         ];
-        let (least, most) = (Duration::from_millis(1), Duration::from_secs(600));
+        let (least, most) = (Duration::from_millis(1), Duration::from_secs(3_600));
         for (setting, time) in times {
             if !(least..=most).contains(&time) {
-                return fail(setting, "a time is 1 ms to 10 minutes");
+                return fail(setting, "a time is 1 ms to an hour");
             }
+        }
+        if self.departed_told > most * 2 {
+            return fail("departed_told", "it is more than two hours");
         }
         let sizes = [
             ("reorder_bytes", self.reorder_bytes),
@@ -196,8 +201,18 @@ impl Settings {
             ("lobby_bytes", self.lobby_bytes),
         ];
         for (setting, bytes) in sizes {
-            if bytes < LEAST_BYTES {
-                return fail(setting, "it is less than 64 KiB, so that few frames fit");
+            if !(LEAST_BYTES..=MOST_BYTES).contains(&bytes) {
+                return fail(
+                    setting,
+                    "it is less than 64 KiB, so that few frames fit, or more than 1 GiB",
+                );
+            }
+        }
+        for (setting, bytes) in
+            [("replay_bytes", self.replay_bytes), ("relay_bytes", self.relay_bytes)]
+        {
+            if bytes > 64 * MOST_BYTES {
+                return fail(setting, "it is more than 64 GiB");
             }
         }
         let counts = [
@@ -224,9 +239,10 @@ impl Settings {
             s if s.relay_after >= s.failure_timeout => {
                 fail("relay_after", "a peer has failed before it is listened to through another")
             }
-            s if s.departed_told < s.failure_timeout => {
-                fail("departed_told", "who is away for less than `failure_timeout` would miss it")
-            }
+            s if s.departed_told < s.failure_timeout * 2 => fail(
+                "departed_told",
+                "it is less than twice `failure_timeout`, so who was away for less than that would miss it",
+            ),
             s if s.nak_retry > s.nak_retry_max => {
                 fail("nak_retry", "it is longer than `nak_retry_max`")
             }
@@ -249,7 +265,10 @@ mod tests {
     #[test]
     fn settings_that_cannot_work_are_named() {
         assert_eq!(Settings::default().check(), Ok(()));
-        let wrong: [Case; 12] = [
+        let wrong: [Case; 15] = [
+            (|s| s.linger = Duration::MAX, "linger"),
+            (|s| s.window = usize::MAX, "window"),
+            (|s| s.replay_bytes = usize::MAX, "replay_bytes"),
             (|s| s.nak_delay = Duration::ZERO, "nak_delay"),
             (|s| s.lag_timeout = Duration::MAX, "lag_timeout"),
             (|s| s.window = 1_000, "window"),
@@ -271,7 +290,11 @@ mod tests {
                 other => panic!("{name}: {other:?}"),
             }
         }
-        let slow = Settings::default().with_failure_timeout(Duration::from_secs(60));
-        assert_eq!(slow.and_then(|slow| slow.check()), Ok(()));
+        for (timeout, works) in [(2, true), (60, true), (3_600, true), (3_601, false)] {
+            let slow = Settings::default().with_failure_timeout(Duration::from_secs(timeout));
+            assert_eq!(slow.and_then(|slow| slow.check()).is_ok(), works, "{timeout} s");
+        }
+        let never = Settings::default().with_failure_timeout(Duration::MAX);
+        assert!(never.and_then(|never| never.check()).is_err());
     }
 }

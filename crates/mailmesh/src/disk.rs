@@ -68,6 +68,9 @@ struct Work {
     stop: Option<Stop>,
     /// Content from before a long absence, and when it is decided about.
     aside: Option<(Vec<Saved>, Instant)>,
+    /// What is too old is being taken out of the store: until that is done the rest of it
+    /// must stay known as old.
+    purging: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +88,8 @@ struct Progress {
     attempts: u64,
     /// Why the last write failed.
     failure: Option<Arc<str>>,
+    /// Nothing is written any more.
+    ended: bool,
 }
 
 /// How the store is.
@@ -158,12 +163,15 @@ impl Disk {
         let mut progress = self.shared.progress.subscribe();
         let attempts = progress.borrow().attempts;
         let done = progress
-            .wait_for(|p| p.written >= noted || p.failure.is_some() && p.attempts > attempts)
+            .wait_for(|p| {
+                p.written >= noted || p.ended || p.failure.is_some() && p.attempts > attempts
+            })
             .await;
-        match done.map(|progress| progress.failure.clone()) {
-            Ok(None) => Ok(()),
-            Ok(Some(why)) => Err(Error::NotSaved { why: why.to_string() }),
-            Err(_) => Err(Error::ShutDown),
+        let Ok(progress) = done else { return Err(Error::ShutDown) };
+        match &progress.failure {
+            Some(why) => Err(Error::NotSaved { why: why.to_string() }),
+            None if progress.written < noted => Err(Error::ShutDown),
+            None => Ok(()),
         }
     }
 
@@ -174,19 +182,20 @@ impl Disk {
         let Some((entries, _)) = work.aside.take_if(|(_, until)| *until <= Instant::now()) else {
             return;
         };
-        drop(work);
-        if mesh.mirror.digest().entries == 0 {
+        if mesh.has_older_member(ASIDE * 6) {
+            // What is not there any more goes from the store too.
+            work.purging = true;
+            work.noted += entries.len() as u64;
+            work.changed.extend(entries.iter().map(|saved| saved.change.key()));
+            drop(work);
+        } else {
+            drop(work);
             let count = mesh.mirror.restore(entries);
             tracing::warn!(
                 entries = count,
-                "no other node has a mirror: the stored one is used, old as it is"
+                "no other node runs for longer: the stored mirror is used, old as it is"
             );
             mesh.tell_digest();
-        } else {
-            // What is not there any more goes from the store too.
-            let mut work = self.shared.work.lock();
-            work.noted += entries.len() as u64;
-            work.changed.extend(entries.iter().map(|saved| saved.change.key()));
         }
         self.shared.wake.notify_all();
     }
@@ -290,6 +299,13 @@ struct Writer {
     mesh: Weak<Mesh>,
 }
 
+impl Drop for Writer {
+    /// Whoever waits is told, also if the thread ended by a bug.
+    fn drop(&mut self) {
+        self.shared.progress.send_modify(|progress| progress.ended = true);
+    }
+}
+
 impl Writer {
     fn run(mut self) {
         let mut retry = RETRY;
@@ -303,11 +319,15 @@ impl Writer {
             drop(mesh);
             let mut work = self.shared.work.lock();
             work.writing = 0;
-            let failure = result.as_ref().err().map(|error| Arc::from(error.to_string()));
+            let failure: Option<Arc<str>> = match &result {
+                Ok(refused) => refused.as_ref().map(|why| why.as_str().into()),
+                Err(error) => Some(error.to_string().into()),
+            };
             match &result {
-                Ok(()) => {
+                Ok(_) => {
                     retry = RETRY;
                     work.hurry &= covers.is_none();
+                    work.purging &= covers.is_none();
                 }
                 Err(error) => {
                     tracing::error!(%error, waiting = keys.len(), "the mirror is not saved");
@@ -318,7 +338,7 @@ impl Writer {
             drop(work);
             self.shared.progress.send_modify(|progress| {
                 progress.attempts += 1;
-                if let (Some(covers), None) = (covers, &failure) {
+                if let (Some(covers), Ok(_)) = (covers, &result) {
                     progress.written = covers;
                 }
                 progress.failure = failure;
@@ -354,7 +374,9 @@ impl Writer {
         Turn { keys, covers, stop: work.stop }
     }
 
-    fn write(&mut self, mesh: &Mesh, keys: &[ChangeKey]) -> Result<(), StoreError> {
+    /// Writes what is held of these keys; gives why some cannot be written at all.
+    fn write(&mut self, mesh: &Mesh, keys: &[ChangeKey]) -> Result<Option<String>, StoreError> {
+        let mut refused = None;
         let mut records: Vec<Record> = Vec::with_capacity(keys.len());
         for page in keys.chunks(PAGE) {
             for (key, saved) in page.iter().zip(mesh.mirror.saved(page)) {
@@ -362,7 +384,10 @@ impl Writer {
                 match record::write(&name, saved.as_ref(), self.vault.as_ref()) {
                     Ok(value) => records.push((name, value)),
                     // Not written; what was there stays.
-                    Err(error) => tracing::error!(%error, "an entry is not saved"),
+                    Err(error) => {
+                        tracing::error!(%error, "an entry is not saved");
+                        refused = Some(error.to_string());
+                    }
                 }
             }
         }
@@ -370,11 +395,16 @@ impl Writer {
         let stamp = Stamp::new(latest.physical().plus(STAMP_MARGIN), u16::MAX, NodeId(0));
         let (stamp, now) = (stamp.time().to_be_bytes(), mesh.now().0.to_be_bytes());
         // While old content is set aside it must stay known as old.
-        let notes: &[(&str, &[u8])] = if self.shared.work.lock().aside.is_some() {
+        let is_old = {
+            let work = self.shared.work.lock();
+            work.aside.is_some() || work.purging
+        };
+        let notes: &[(&str, &[u8])] = if is_old {
             &[(STAMP_NOTE, &stamp)]
         } else {
             &[(STAMP_NOTE, &stamp), (ALIVE_NOTE, &now)]
         };
-        self.store.commit(records, notes)
+        self.store.commit(records, notes)?;
+        Ok(refused)
     }
 }

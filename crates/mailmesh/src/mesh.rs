@@ -131,6 +131,13 @@ impl Mesh {
         self.publish(&*self.driver()?, &change.into()).await
     }
 
+    /// Whether a member has run for that much longer than this node.
+    pub(crate) fn has_older_member(&self, by: std::time::Duration) -> bool {
+        let Ok(driver) = self.driver() else { return false };
+        let own = UnixMillis(self.identity.started_ms);
+        driver.peers().iter().any(|(peer, _)| UnixMillis(peer.started_ms).plus(by) < own)
+    }
+
     /// Puts the mirror's digest on the heartbeats.
     pub(crate) fn tell_digest(&self) {
         if let Some(messenger) = self.messenger.get() {

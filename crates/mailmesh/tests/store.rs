@@ -113,7 +113,7 @@ async fn stamps_are_later_than_before_a_restart_though_the_clock_stepped_back() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_mirror_that_is_too_old_is_used_only_if_nobody_has_one() {
+async fn a_mirror_that_is_too_old_is_used_only_if_nobody_runs_for_longer() {
     for others in [false, true] {
         let (dir, clock) = (tempfile::tempdir().unwrap(), WallClock::new());
         let node = clock.start(dir.path()).await;
@@ -124,12 +124,18 @@ async fn a_mirror_that_is_too_old_is_used_only_if_nobody_has_one() {
         let hub = MemoryHub::new();
         let other = clock.builder("mx2", &hub).start().await.unwrap();
         if others {
+            // It has run for a while, so what it has is the cluster's.
+            clock.add(0.1);
             block(&other, 2, None).await;
         }
         let node = clock.builder("mx1", &hub).store(dir.path()).start().await.unwrap();
         assert_eq!(blocked(&node), [0; 0]);
+        if !others {
+            // What is blocked meanwhile by a node that just started too is no mirror.
+            block(&other, 3, None).await;
+        }
         tokio::time::sleep(Duration::from_secs(15)).await;
-        let expected: &[u8] = if others { &[2] } else { &[1, 2] };
+        let expected: &[u8] = if others { &[2] } else { &[1, 2, 3] };
         assert_eq!((blocked(&node), blocked(&other)), (expected.to_vec(), expected.to_vec()));
         node.saved().await.unwrap();
         node.shutdown().await;
@@ -198,4 +204,18 @@ async fn saved_means_all_of_it_however_many_there_are() {
     let node = restart(&clock, dir.path()).await;
     assert_eq!(node.status().mirror_entries, 120_000);
     assert_eq!(node.status().mirror_fingerprint, digest);
+}
+
+#[tokio::test]
+async fn who_waits_for_the_disk_is_told_when_nothing_is_written_any_more() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), WallClock::new());
+    let node = clock.start(dir.path()).await;
+    block(&node, 1, None).await;
+    node.shutdown().await;
+    node.saved().await.unwrap();
+    // The mirror is still there to be changed, but the others are gone, and so is the disk.
+    let late = node.blocks().add(Network::single(ip(2)), "spam", None).await;
+    assert!(late.is_err());
+    let saved = timeout(Duration::from_secs(10), node.saved()).await.unwrap();
+    assert!(matches!(saved, Err(Error::ShutDown)), "{saved:?}");
 }

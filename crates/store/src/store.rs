@@ -200,9 +200,13 @@ impl Store {
             }
             Ok(())
         };
-        let written = write();
         // A database that failed may refuse everything from then on.
-        written.map_err(|error| self.explain(error))?;
+        let written =
+            catch_unwind(AssertUnwindSafe(|| write().map_err(|error| self.explain(error))));
+        written.unwrap_or_else(|_| {
+            let why = "it does not hold together".into();
+            Err(StoreError::Damaged { path: self.path.clone(), why })
+        })?;
         self.database = Some(database);
         too_long.map_or(Ok(()), Err)
     }

@@ -240,7 +240,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         "departed-not-told-of",
         "who was out of reach while another ended is not told how far that one came",
         "departed.rs",
-        "told.take(most).unzip()",
-        "told.take(most).take(0).unzip()",
+        "known.take(most).unzip()",
+        "known.take(most).take(0).unzip()",
     ),
 ];
