@@ -218,6 +218,13 @@ impl Node {
             self.counters.malformed += 1;
             return;
         }
+        // Of what is not sent yet nothing can be missing: the request was for another, put
+        // before us by somebody who recorded it.
+        let last = last.min(self.positions[lane.index()]);
+        if first > last {
+            self.counters.malformed += 1;
+            return;
+        }
         let answer = self.repair.own(now, lane, first, last);
         let to = Destination::One(from);
         if let Some(before) = answer.lacks_before {

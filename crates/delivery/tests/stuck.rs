@@ -230,3 +230,30 @@ fn who_said_goodbye_is_asked_for_nothing_though_a_digest_of_it_comes_late() {
     assert_eq!(left(&seen), [(id(2), LeaveReason::Bye)]);
     assert_eq!(missed(&seen), [(1, 1), (1, 1)], "of b and of a: {seen:?}");
 }
+
+#[test]
+fn a_request_put_before_another_node_than_it_was_for_says_nothing_of_what_that_one_will_send() {
+    let mut mesh = mesh_of(&["a", "b", "c"], Settings::default());
+    mesh.cut = vec![(id(2), id(3))];
+    mesh.publish(2, 3);
+    mesh.cut.clear();
+    // c misses them once the next comes, and asks b.
+    let now = at(mesh.now);
+    let next = mesh.nodes.get_mut(&id(2)).unwrap().send(now, Lane::Events, 1, "x".into()).unwrap();
+    let c = mesh.nodes.get_mut(&id(3)).unwrap();
+    c.handle_frame(now, next);
+    c.handle_deadline(at(mesh.now + 2));
+    let mut asked = Vec::new();
+    while let Some(output) = c.poll_output() {
+        if let Output::Transmit { to: Destination::One(_), frame } = output {
+            asked.push(frame);
+        }
+    }
+    assert_eq!(asked.len(), 1, "its request");
+    // Somebody recorded it, and puts it before a, which has sent nothing yet: if a said that
+    // it has none of these any more, c would not wait for them when they come.
+    let a = mesh.nodes.get_mut(&id(1)).unwrap();
+    a.handle_frame(now, asked.remove(0));
+    assert!(!std::iter::from_fn(|| a.poll_output()).any(|o| matches!(o, Output::Transmit { .. })));
+    assert_eq!(a.counters().malformed, 1);
+}

@@ -12,8 +12,9 @@ use mailmesh_sim::{Action, Faults, Plan, Report, Simulation, Step};
 /// third; one that is cut off for less than the failure timeout from a goodbye, and from a
 /// crash. Then who said goodbye and is asked for ever, since a digest of it came late; and
 /// who has a node's last words and ends too. A goodbye that reaches who is not back yet
-/// after a cut. Who passed on what came from another, and left.
-const REGRESSIONS: [(u64, usize); 9] = [
+/// after a cut. Who passed on what came from another, and left. A request put before another
+/// node than it was for.
+const REGRESSIONS: [(u64, usize); 10] = [
     (1_795_609_108_984, 3),
     (1_795_609_109_665, 4),
     (1_795_609_111_625, 4),
@@ -23,6 +24,7 @@ const REGRESSIONS: [(u64, usize); 9] = [
     (1_795_612_428_994, 13),
     (1_795_612_429_323, 20),
     (1_795_612_430_043, 12),
+    (1_795_620_257_972, 3),
 ];
 
 /// A seed that no run had before; printed, so that a run that fails is had again.
