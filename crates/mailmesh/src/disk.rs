@@ -384,12 +384,12 @@ impl Writer {
                 match record::write(&name, saved.as_ref(), self.vault.as_ref()) {
                     Ok(value) => records.push((name, value)),
                     // Not written; what was there stays.
-                    Err(error) => {
-                        tracing::error!(%error, "an entry is not saved");
-                        refused = Some(error.to_string());
-                    }
+                    Err(error) => refused = Some(error.to_string()),
                 }
             }
+        }
+        if let Some(error) = &refused {
+            tracing::error!(%error, "some entries are not saved");
         }
         let latest = mesh.mirror.latest_stamp();
         let stamp = Stamp::new(latest.physical().plus(STAMP_MARGIN), u16::MAX, NodeId(0));

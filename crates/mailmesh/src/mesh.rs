@@ -189,7 +189,10 @@ impl Mesh {
                     if seconds < 0.0 { "ahead of" } else { "behind" }
                 );
             }
-        } else if self.is_wrong.swap(false, Ordering::Relaxed) {
+        } else if correction.unsigned_abs() < WRONG_CLOCK / 2
+            && self.is_wrong.swap(false, Ordering::Relaxed)
+        {
+            // Well below, so that a clock at the edge is not told of each second.
             tracing::info!("this node's clock agrees with those of the others again");
         }
     }

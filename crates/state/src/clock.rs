@@ -4,7 +4,8 @@ use mailmesh_events::{NodeId, Stamp, UnixMillis};
 
 /// Makes stamps that are later than every stamp made or seen before, and as near
 /// to the wall clock as that allows (Kulkarni et al., "Logical Physical Clocks",
-/// 2014). A clock that steps back does not take stamps back.
+/// 2014). A clock that steps back does not take stamps back; how far they may then be ahead
+/// of it is bounded by [`stamp_after`](Self::stamp_after).
 #[derive(Debug, Clone)]
 pub struct HybridClock {
     node: NodeId,
