@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -40,8 +41,9 @@ impl fmt::Display for Rule {
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Block {
-    reason: Box<str>,
-    origin: Box<str>,
+    // Shared: many blocks have the same.
+    reason: Arc<str>,
+    origin: Arc<str>,
     /// When it was added.
     pub added: UnixMillis,
     /// When it ends; `None` means when it is removed.
@@ -53,17 +55,17 @@ impl Block {
     ///
     /// # Errors
     /// [`EventError::TooLong`] past [`limits::TEXT_LEN`].
-    pub fn new(reason: impl Into<Box<str>>, added: UnixMillis) -> Result<Self, EventError> {
+    pub fn new(reason: impl Into<Arc<str>>, added: UnixMillis) -> Result<Self, EventError> {
         let reason = reason.into();
         bounded("the reason of a block", reason.len(), limits::TEXT_LEN)?;
-        Ok(Self { reason, origin: Box::default(), added, expires: None })
+        Ok(Self { reason, origin: Arc::default(), added, expires: None })
     }
 
     /// Sets what asked for it (a protocol, an operator, a list).
     ///
     /// # Errors
     /// [`EventError::TooLong`] past [`limits::TEXT_LEN`].
-    pub fn from_origin(mut self, origin: impl Into<Box<str>>) -> Result<Self, EventError> {
+    pub fn from_origin(mut self, origin: impl Into<Arc<str>>) -> Result<Self, EventError> {
         self.origin = origin.into();
         bounded("the origin of a block", self.origin.len(), limits::TEXT_LEN)?;
         Ok(self)

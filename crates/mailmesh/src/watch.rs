@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
 use mailmesh_events::{
-    Certificate, CertificateChange, Change, DomainNames, Network, NetworkChange, Rule,
+    Block, Certificate, CertificateChange, Change, DomainNames, Network, NetworkChange, Rule,
 };
 use mailmesh_state::{NetworkEntry, Observed, Observer};
 use parking_lot::Mutex;
@@ -127,7 +127,7 @@ impl CertWatch {
 fn network(change: &Change) -> Option<(Rule, NetworkEntry)> {
     match change {
         Change::Network(NetworkChange { rule, network, block: Some(block), .. }) => {
-            Some((*rule, NetworkEntry { network: *network, block: block.clone() }))
+            Some((*rule, NetworkEntry { network: *network, block: Block::clone(block) }))
         }
         _ => None,
     }

@@ -13,14 +13,9 @@ pub(crate) const ITEM_VERSION: u64 = (1 << 24) - 1;
 pub(crate) struct EntryId(u128);
 
 impl EntryId {
-    /// The least id that begins with these 64 bits.
-    pub(crate) fn first_of(high: u64) -> Self {
-        Self(u128::from(high) << 64)
-    }
-
-    /// The greatest id that begins with these 64 bits.
-    pub(crate) fn last_of(high: u64) -> Self {
-        Self(u128::from(high) << 64 | u128::from(u64::MAX))
+    /// Its first 64 bits.
+    pub(crate) fn high(self) -> u64 {
+        (self.0 >> 64) as u64
     }
 }
 
@@ -85,7 +80,7 @@ impl Fingerprint {
     pub(crate) fn item(&self, id: EntryId, stamp: Stamp) -> u64 {
         let mut hasher = self.short;
         write(&mut hasher, id, stamp);
-        (id.0 >> 64) as u64 & !ITEM_VERSION | hasher.finish() & ITEM_VERSION
+        id.high() & !ITEM_VERSION | hasher.finish() & ITEM_VERSION
     }
 
     fn hash(&self, id: EntryId, stamp: Stamp) -> u128 {

@@ -3,6 +3,7 @@ mod content;
 mod merge;
 mod saved;
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -12,10 +13,10 @@ use mailmesh_events::{
     Block, Certificate, CertificateChange, Change, ChangeKey, DomainNames, Network, NetworkChange,
     NodeId, Rule, Stamp, UnixMillis,
 };
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 
 use crate::certificates::Certificates;
-use crate::entries::{Bounds, Entries, Merge, Swept, is_live};
+use crate::entries::{Bounds, Entries, Merge, Swept};
 use crate::held::Held;
 use crate::lookup::Lookup;
 use crate::observe::{Observed, Observer, Observers};
@@ -54,14 +55,17 @@ pub struct MirrorCounters {
     pub held: u64,
 }
 
-/// The mirror. Shared: every method takes `&self`; writers take turns, readers
-/// of addresses and certificates do not wait for them.
+/// The mirror. Shared: every method takes `&self`; writers take turns, and nobody holds
+/// them up for longer than some dozen changes take. [`is_blocked`](Self::is_blocked) waits
+/// for nobody.
 #[derive(Debug)]
 pub struct Mirror {
     bounds: Bounds,
     networks: Lookup,
     certificates: Certificates,
-    writer: Mutex<Writer>,
+    writer: RwLock<Writer>,
+    /// Batches take turns.
+    batch: Mutex<()>,
     observers: Observers,
     counters: [AtomicU64; 5],
 }
@@ -71,7 +75,16 @@ struct Writer {
     clock: HybridClock,
     entries: Entries,
     held: Held,
+    /// While a batch is under way: the networks that others changed meanwhile.
+    journal: Option<HashSet<(Rule, Network)>>,
+    /// New networks that a batch has yet to put in.
+    reserved: usize,
 }
+
+/// Most changes merged, or entries swept, while others wait for their turn.
+const AT_A_TIME: usize = 64;
+/// Most entries swept in one call.
+const SWEPT: usize = 100_000;
 
 /// How far a stamp may be ahead of the time to be merged: more than the clocks of a
 /// cluster differ once they were compared.
@@ -88,8 +101,15 @@ const HELD: usize = 4;
 impl Writer {
     /// The stamp of a new change of a key.
     fn stamp(&mut self, key: &ChangeKey, now: UnixMillis) -> Stamp {
-        let held = self.entries.get(key).map(Change::stamp);
+        let held = self.entries.stamp(key);
         self.clock.stamp_after(held, now, MAX_AHEAD)
+    }
+
+    /// A batch under way must not undo what others do to a network meanwhile.
+    fn note(&mut self, rule: Rule, network: Network) {
+        if let Some(journal) = &mut self.journal {
+            journal.insert((rule, network));
+        }
     }
 }
 
@@ -109,11 +129,14 @@ impl Mirror {
             bounds,
             networks: Lookup::default(),
             certificates: Certificates::default(),
-            writer: Mutex::new(Writer {
+            writer: RwLock::new(Writer {
                 clock: HybridClock::new(node),
                 entries,
                 held: Held::default(),
+                journal: None,
+                reserved: 0,
             }),
+            batch: Mutex::new(()),
             observers: Observers::default(),
             counters: Default::default(),
         }
@@ -179,9 +202,9 @@ impl Mirror {
         block: Option<Block>,
         now: UnixMillis,
     ) -> Result<Change, StateError> {
-        let mut writer = self.writer.lock();
+        let mut writer = self.writer.write();
         let key = ChangeKey::Network(rule, network);
-        if block.is_none() && !writer.entries.get(&key).is_some_and(is_live) {
+        if block.is_none() && !writer.entries.is_live(&key) {
             return Err(StateError::Absent { key: network.to_string() });
         }
         let stamp = writer.stamp(&key, now);
@@ -205,7 +228,7 @@ impl Mirror {
         if not_after <= now || not_after <= not_before {
             return Err(StateError::Expired { not_before, not_after });
         }
-        let mut writer = self.writer.lock();
+        let mut writer = self.writer.write();
         let names = certificate.names().clone();
         if let Some(current) = self.certificates.get(&names)
             && current.not_before() > not_before
@@ -227,7 +250,7 @@ impl Mirror {
         names: DomainNames,
         now: UnixMillis,
     ) -> Result<Change, StateError> {
-        let mut writer = self.writer.lock();
+        let mut writer = self.writer.write();
         if self.certificates.get(&names).is_none() {
             return Err(StateError::Absent { key: names.to_string() });
         }
@@ -244,7 +267,7 @@ impl Mirror {
     /// `false` if the mirror has it, or a newer one.
     fn put(&self, writer: &mut Writer, change: &Change) -> Result<bool, StateError> {
         let key = change.key();
-        match writer.entries.judge(&key, change.stamp()) {
+        match writer.entries.judge(&key, change.stamp(), writer.reserved) {
             Merge::Stale => return Ok(false),
             Merge::Full => {
                 let (what, limit) = match key {
@@ -256,24 +279,45 @@ impl Mirror {
             Merge::Newer => {}
         }
         match change {
-            Change::Network(change) => self.networks.set(change),
+            Change::Network(change) => {
+                self.networks.set(change);
+                writer.note(change.rule, change.network);
+            }
             Change::Certificate(change) => self.certificates.set(change),
             _ => return Ok(false),
         }
-        writer.entries.put(change.clone());
+        writer.entries.put(change);
         self.observers.tell(Observed::Changed(change));
         Ok(true)
     }
 
-    /// Takes out what has ended. Call about once a second; it costs what has ended, not
-    /// what is stored.
+    /// Takes a network out of lookups that has ended.
+    fn unlist(&self, writer: &mut Writer, change: &NetworkChange) {
+        self.networks.remove(change.rule, change.network);
+        writer.note(change.rule, change.network);
+    }
+
+    /// Takes out what has ended, 100,000 entries at most, about; what is left by the
+    /// next. Call about once a second; it costs what has ended, not what is stored. Nobody
+    /// waits for all of it.
     pub fn sweep(&self, now: UnixMillis) -> Swept {
-        let due = self.writer.lock().held.take_due(now.plus(MAX_AHEAD));
+        let due = self.writer.write().held.take_due(now.plus(MAX_AHEAD));
         let due = due.into_iter().filter(|change| self.apply(change, now) == Applied::Changed);
-        let merged: Vec<_> = due.collect();
-        let mut writer = self.writer.lock();
-        let mut swept = writer.entries.sweep(now);
-        swept.merged = merged;
+        let mut swept = Swept { merged: due.collect(), ..Swept::default() };
+        let mut writer = self.writer.write();
+        loop {
+            let some = writer.entries.sweep(now, AT_A_TIME);
+            self.tell_swept(&mut writer, &some);
+            let is_over = some.is_empty();
+            swept.add(some);
+            if is_over || swept.expired.len() + swept.forgotten.len() >= SWEPT {
+                return swept;
+            }
+            RwLockWriteGuard::bump(&mut writer);
+        }
+    }
+
+    fn tell_swept(&self, writer: &mut Writer, swept: &Swept) {
         for change in &swept.forgotten {
             self.observers.tell(Observed::Forgotten(change));
         }
@@ -283,72 +327,66 @@ impl Mirror {
         for change in &swept.expired {
             self.observers.tell(Observed::Expired(change));
             if let Change::Network(change) = change {
-                self.networks.remove(change.rule, change.network);
+                self.unlist(writer, change);
             }
         }
         self.counters[EXPIRED].fetch_add(swept.expired.len() as u64, Ordering::Relaxed);
-        swept
     }
 
     /// The entries there are, no tombstones; whatever happens after that, `observer` is
     /// told, for as long as it lives. Nothing falls in between.
     pub fn observe(&self, observer: Weak<dyn Observer>) -> Vec<Change> {
-        let writer = self.writer.lock();
+        let writer = self.writer.read();
         self.observers.add(observer);
-        writer.entries.live().cloned().collect()
+        writer.entries.live().collect()
     }
 
     /// As [`observe`](Self::observe), without what there is.
     pub fn observe_changes(&self, observer: Weak<dyn Observer>) {
-        let _no_change_meanwhile = self.writer.lock();
+        let _no_change_meanwhile = self.writer.read();
         self.observers.add(observer);
     }
 
     /// Whether connections from `address` are to be refused. Takes no lock, allocates
-    /// nothing.
+    /// nothing. An entry is over at the end of the second in which it expires, at the
+    /// latest.
     #[must_use]
     pub fn is_blocked(&self, address: IpAddr, now: UnixMillis) -> bool {
         self.networks.is_blocked(address, now)
     }
 
     /// What is known of `address`, and why. The longest prefix counts; allowing
-    /// wins over blocking; the loopback is never blocked. Only for an address that is
-    /// known it waits for a writer, at most for one change.
+    /// wins over blocking; the loopback is never blocked. Allocates nothing. Only for an
+    /// address that is known it waits for a writer, for some dozen changes at most, also
+    /// while a million are imported.
     pub fn lookup(&self, address: IpAddr, now: UnixMillis) -> Verdict {
-        if self.networks.decisive(address, now).is_none() {
+        if self.networks.decisive(address, now, |_, _| true).is_none() {
             return Verdict::Clear;
         }
         // Once more, while nothing changes between the index and the entry.
-        let writer = self.writer.lock();
-        let Some((rule, network)) = self.networks.decisive(address, now) else {
-            return Verdict::Clear;
+        let writer = self.writer.read();
+        let live = |rule, network| {
+            writer.entries.block(rule, network).filter(|block| !block.is_expired(now))
         };
-        match (rule, writer.entries.get(&ChangeKey::Network(rule, network))) {
-            (rule, Some(Change::Network(NetworkChange { block: Some(block), .. }))) => {
-                let entry = NetworkEntry { network, block: block.clone() };
-                match rule {
-                    Rule::Block => Verdict::Blocked(entry),
-                    Rule::Allow => Verdict::Allowed(entry),
-                }
-            }
-            _ => Verdict::Clear,
+        let found = self.networks.decisive(address, now, |rule, n| live(rule, n).is_some());
+        let Some((rule, network)) = found else { return Verdict::Clear };
+        let Some(block) = live(rule, network) else { return Verdict::Clear };
+        let entry = NetworkEntry { network, block };
+        match rule {
+            Rule::Block => Verdict::Blocked(entry),
+            Rule::Allow => Verdict::Allowed(entry),
         }
     }
 
     /// The networks of a rule that are live at `now`, in order.
     #[must_use]
     pub fn networks(&self, rule: Rule, now: UnixMillis) -> Vec<NetworkEntry> {
-        let writer = self.writer.lock();
-        let live = writer.entries.live().filter_map(|change| match change {
-            Change::Network(NetworkChange { rule: r, network, block: Some(block), .. })
-                if *r == rule && !block.is_expired(now) =>
-            {
-                Some(NetworkEntry { network: *network, block: block.clone() })
-            }
-            _ => None,
-        });
-        let mut live: Vec<_> = live.collect();
-        live.sort_by_key(|entry| entry.network);
+        let writer = self.writer.read();
+        let live = writer.entries.live_networks(rule).filter(|(_, block)| !block.is_expired(now));
+        let mut live: Vec<_> =
+            live.map(|(network, block)| NetworkEntry { network, block }).collect();
+        drop(writer);
+        live.sort_unstable_by_key(|entry| entry.network);
         live
     }
 

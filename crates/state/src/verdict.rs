@@ -1,5 +1,4 @@
 use std::fmt;
-use std::sync::Arc;
 
 use mailmesh_events::{Block, Network};
 
@@ -9,7 +8,7 @@ pub struct NetworkEntry {
     /// The network.
     pub network: Network,
     /// Why, by whom, since when, until when.
-    pub block: Arc<Block>,
+    pub block: Block,
 }
 
 /// What the mirror says of an address.

@@ -203,3 +203,41 @@ fn readers_see_no_hole_and_each_batch_whole() {
     });
     assert!(mirror.is_blocked(first, NOW) && mirror.is_blocked(last, NOW));
 }
+
+#[test]
+fn what_others_do_during_a_batch_is_not_undone_by_it() {
+    let mirror = mirror();
+    let single = |n: u32| Network::single(Ipv4Addr::from(0x0B00_0000 + n * 7).into());
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let short = || block("short").expiring_at(UnixMillis(NOW.0 + 1));
+            for n in (0_u32..).take_while(|_| !done.load(Ordering::Relaxed)) {
+                // In the batch, and beside it so that the tables grow.
+                let at = if n % 3 == 0 { n * 31 % 20_000 } else { 1_000_000 + n };
+                let _there_or_not = match n % 7 {
+                    0 | 1 => mirror.remove(Rule::Block, single(at), NOW).map(drop),
+                    2 => mirror.block(single(at), short(), NOW).map(drop),
+                    _ => mirror.block(single(at), block("one"), NOW).map(drop),
+                };
+                if n % 64 == 0 {
+                    mirror.sweep(UnixMillis(NOW.0 + 1));
+                }
+            }
+        });
+        for round in 0..20 {
+            let batch = (0..20_000).map(|n| (single(n), block("batch")));
+            mirror.set_all(Rule::Block, batch.collect(), NOW).unwrap();
+            assert!(round > 0 || mirror.digest().entries >= 20_000);
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    mirror.sweep(UnixMillis(NOW.0 + 1));
+    let listed: std::collections::BTreeSet<Network> =
+        mirror.networks(Rule::Block, NOW).into_iter().map(|entry| entry.network).collect();
+    assert!(listed.len() >= 10_000);
+    for network in (0..20_000).chain(1_000_000..1_100_000).map(single) {
+        let address = network.address();
+        assert_eq!(mirror.is_blocked(address, NOW), listed.contains(&network), "{network}");
+    }
+}

@@ -22,7 +22,7 @@ pub(super) async fn list(
     for entries in cluster.blocks().list(rule).chunks(LISTED) {
         let entries: Value = entries
             .iter()
-            .map(|entry| json!({"network": entry.network, "block": *entry.block}))
+            .map(|entry| json!({"network": entry.network, "block": &entry.block}))
             .collect();
         send(writer, &Answer::Ok(entries)).await?;
     }

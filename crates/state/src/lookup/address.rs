@@ -9,8 +9,12 @@ pub(super) trait Address: Copy + Eq + Debug {
     const BITS: u8;
     /// Words of 64 bits.
     const WORDS: usize;
-    /// Prefixes at least this long, and addresses, are in the coarse filter.
-    const COARSE: u8;
+    /// Prefixes at least this long are marked in the filter by so many first bits.
+    const NARROW: u8;
+    /// Prefixes shorter than this are not marked: everything is near them.
+    const WIDEST: u8;
+    /// Bits of the number of a word of the filter.
+    const FILTER: u32;
 
     fn words(self) -> [u64; 2];
 
@@ -26,15 +30,17 @@ pub(super) trait Address: Copy + Eq + Debug {
     /// The first 16 bits.
     fn top(self) -> u16;
 
-    /// The first [`COARSE`](Self::COARSE) bits as a number below 2^24.
-    fn coarse(self, seed: Seed) -> u32;
+    /// A keyed hash of the first [`NARROW`](Self::NARROW) bits.
+    fn narrow_hash(self, seed: Seed) -> u64;
 
-    /// The numbers below 2^24 of every address in the prefix of these first `len` bits,
-    /// fewer than [`COARSE`](Self::COARSE): either their own, or that of their first 16.
-    fn coarse_of_wide(self, len: u8, seed: Seed) -> impl Iterator<Item = u32>;
+    /// A keyed hash of the first 16 bits, where prefixes shorter than
+    /// [`NARROW`](Self::NARROW) are marked by those; else they are marked by all the
+    /// [`narrow_within`](Self::narrow_within) them.
+    fn wide_hash(self, seed: Seed) -> Option<u64>;
 
-    /// The number of the first 16 bits, where wide prefixes are marked by those.
-    fn coarse_of_top(self, seed: Seed) -> Option<u32>;
+    /// One address of each prefix of [`NARROW`](Self::NARROW) bits within the first `len`,
+    /// which are at least [`WIDEST`](Self::WIDEST).
+    fn narrow_within(self, len: u8) -> impl Iterator<Item = Self>;
 
     /// A keyed hash, so that no one outside can make many addresses collide.
     fn hash(self, seed: Seed) -> u64 {
@@ -73,7 +79,9 @@ fn fold(a: u64, b: u64) -> u64 {
 impl Address for u32 {
     const BITS: u8 = 32;
     const WORDS: usize = 1;
-    const COARSE: u8 = 24;
+    const NARROW: u8 = 24;
+    const WIDEST: u8 = 8;
+    const FILTER: u32 = 19;
 
     fn words(self) -> [u64; 2] {
         [self.into(), 0]
@@ -96,26 +104,29 @@ impl Address for u32 {
         (self >> 16) as u16
     }
 
-    fn coarse(self, _: Seed) -> u32 {
-        self >> 8
-    }
-
-    fn coarse_of_wide(self, len: u8, _: Seed) -> impl Iterator<Item = u32> {
-        let count = 1 << (24 - len);
-        let first = (self >> 8) & !(count - 1);
-        first..first + count
+    #[inline]
+    fn narrow_hash(self, seed: Seed) -> u64 {
+        fold(u64::from(self >> 8) ^ seed.0[2], seed.0[1])
     }
 
     #[inline]
-    fn coarse_of_top(self, _: Seed) -> Option<u32> {
+    fn wide_hash(self, _: Seed) -> Option<u64> {
         None
+    }
+
+    fn narrow_within(self, len: u8) -> impl Iterator<Item = Self> {
+        let count = 1 << 24_u8.saturating_sub(len);
+        let first = (self >> 8) & !(count - 1);
+        (first..first + count).map(|narrow| narrow << 8)
     }
 }
 
 impl Address for u128 {
     const BITS: u8 = 128;
     const WORDS: usize = 2;
-    const COARSE: u8 = 48;
+    const NARROW: u8 = 48;
+    const WIDEST: u8 = 16;
+    const FILTER: u32 = 18;
 
     fn words(self) -> [u64; 2] {
         [(self >> 64) as u64, self as u64]
@@ -138,25 +149,20 @@ impl Address for u128 {
         (self >> 112) as u16
     }
 
-    fn coarse(self, seed: Seed) -> u32 {
-        (fold((self >> 80) as u64 ^ seed.0[0], seed.0[3]) >> 40) as u32
-    }
-
-    fn coarse_of_wide(self, len: u8, seed: Seed) -> impl Iterator<Item = u32> {
-        let count = 1_u32 << 16_u8.saturating_sub(len);
-        let first = u32::from(self.top()) & !(count - 1);
-        (first..first + count).map(move |top| of_top(top as u16, seed))
+    #[inline]
+    fn narrow_hash(self, seed: Seed) -> u64 {
+        fold((self >> 80) as u64 ^ seed.0[0], seed.0[3])
     }
 
     #[inline]
-    fn coarse_of_top(self, seed: Seed) -> Option<u32> {
-        Some(of_top(self.top(), seed))
+    fn wide_hash(self, seed: Seed) -> Option<u64> {
+        // Not the hash of a /48 that begins with these bits.
+        Some(fold(u64::from(self.top()) ^ seed.0[2], seed.0[1]))
     }
-}
 
-/// Not the number of a /48 that begins with these bits.
-fn of_top(top: u16, seed: Seed) -> u32 {
-    (fold(u64::from(top) ^ seed.0[2], seed.0[1]) >> 40) as u32
+    fn narrow_within(self, _: u8) -> impl Iterator<Item = Self> {
+        std::iter::once(self)
+    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! Lookup of networks by address, which every connection waits for: readers take no
 //! lock, allocate nothing and never wait for a writer.
 //!
+//! - [`filter`]: a hint that is done with most addresses;
 //! - [`table`]: one hash table of atomic words;
-//! - [`family`]: addresses, prefixes and the coarse filter of IPv4 or of IPv6;
+//! - [`family`]: addresses and prefixes of IPv4 or of IPv6;
 //! - here: both families under both rules, and how a table that is full, or a whole
 //!   batch, takes the place of what was there in one step.
 //!
@@ -10,15 +11,19 @@
 
 mod address;
 mod family;
+mod filter;
 mod table;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use mailmesh_events::{Network, NetworkChange, Rule, UnixMillis};
+use mailmesh_events::{Block, Network, NetworkChange, Rule, UnixMillis};
 
+use address::Address;
 use family::Family;
+use filter::{Filter, Marks, Near};
+use table::End;
 
 /// Both families under one rule.
 #[derive(Debug, Clone)]
@@ -29,46 +34,69 @@ struct Ruled {
 
 /// What readers see at one moment.
 #[derive(Debug, Clone)]
-struct Snapshot {
+pub(crate) struct Snapshot {
     blocked: Ruled,
     allowed: Ruled,
 }
 
 /// The networks of both rules. One writer at a time: its lock is the caller's.
+///
+/// **Invariant**: what is blocked in `current` is marked in the filters, always.
 #[derive(Debug)]
 pub(crate) struct Lookup {
+    /// Of what is blocked.
+    v4: Filter<u32>,
+    v6: Filter<u128>,
     current: ArcSwap<Snapshot>,
 }
 
 impl Default for Lookup {
     fn default() -> Self {
         let ruled = || Ruled { v4: Arc::new(Family::empty()), v6: Arc::new(Family::empty()) };
-        Self { current: ArcSwap::from_pointee(Snapshot { blocked: ruled(), allowed: ruled() }) }
+        let empty = Snapshot { blocked: ruled(), allowed: ruled() };
+        Self { v4: Filter::empty(), v6: Filter::empty(), current: ArcSwap::from_pointee(empty) }
     }
 }
+
+/// What is said of an address of which no filter was asked.
+const PERHAPS: Near = Near { address: true, prefix: true };
 
 impl Lookup {
     /// Puts one network in, or takes it out.
     pub(crate) fn set(&self, change: &NetworkChange) {
-        let until = change.block.as_ref().map(|block| until(block.expires));
+        let NetworkChange { rule, network, block, .. } = change;
         let current = self.current.load();
-        if until.is_none() || !current.of(change.rule).is_crowded_for(change.network) {
-            return current.of(change.rule).set(change.network, until);
+        let Some(block) = block else { return current.of(*rule).remove(*network) };
+        if current.of(*rule).is_crowded_for(*network) {
+            let mut next = Snapshot::clone(&current);
+            next.set(*rule, *network, Some(block));
+            self.show(next);
+        } else {
+            self.mark(*rule, *network);
+            current.of(*rule).set(*network, end(block));
         }
-        let mut next = Snapshot::clone(&current);
-        next.of_mut(change.rule).make_room(change.network, 1);
-        next.of(change.rule).set(change.network, until);
-        self.current.store(Arc::new(next));
     }
 
     /// Takes one network out.
     pub(crate) fn remove(&self, rule: Rule, network: Network) {
-        self.current.load().of(rule).set(network, None);
+        self.current.load().of(rule).remove(network);
     }
 
-    /// Puts many networks in, or takes them out, in one step: a reader sees all of it or
-    /// nothing. Costs a copy of what is there.
-    pub(crate) fn set_all<'a>(&self, changes: impl Iterator<Item = &'a NetworkChange> + Clone) {
+    fn mark(&self, rule: Rule, network: Network) {
+        let len = network.prefix_len();
+        match network.address() {
+            _ if rule == Rule::Allow => {}
+            IpAddr::V4(address) => self.v4.mark(address.into(), len),
+            IpAddr::V6(address) => self.v6.mark(address.into(), len),
+        }
+    }
+
+    /// What is to be shown, with many networks put in or taken out. Costs a copy of what
+    /// is there. Others may change what is there meanwhile: that is in the copy, or not.
+    pub(crate) fn with_all<'a>(
+        &self,
+        changes: impl Iterator<Item = &'a NetworkChange> + Clone,
+    ) -> Snapshot {
         let mut next = Snapshot::clone(&self.current.load());
         for rule in [Rule::Block, Rule::Allow] {
             for is_v4 in [true, false] {
@@ -76,38 +104,82 @@ impl Lookup {
                     change.rule == rule && change.network.address().is_ipv4() == is_v4
                 };
                 let changes = changes.clone().filter(of_these);
-                let count = changes.clone().count();
-                let Some(one) = changes.clone().next() else { continue };
-                next.of_mut(rule).make_room(one.network, count);
-                for change in changes {
-                    let until = change.block.as_ref().map(|block| until(block.expires));
-                    next.of(rule).set(change.network, until);
+                let singles = changes.clone().filter(|change| is_single(change.network)).count();
+                let prefixes = changes.clone().count() - singles;
+                if singles + prefixes == 0 {
+                    continue;
+                }
+                next.of_mut(rule).make_room(is_v4, singles, prefixes);
+                for NetworkChange { network, block, .. } in changes {
+                    match block {
+                        Some(block) => next.of(rule).set(*network, end(block)),
+                        None => next.of(rule).remove(*network),
+                    }
                 }
             }
         }
+        next
+    }
+
+    /// Shows what was prepared, in one step: a reader sees all of it or nothing. What was
+    /// put in since is to be put into it first.
+    pub(crate) fn show(&self, next: Snapshot) {
+        let before = self.current.load();
+        let v4 = marks(&self.v4, &before.blocked.v4, &next.blocked.v4);
+        let v6 = marks(&self.v6, &before.blocked.v6, &next.blocked.v6);
+        drop(before);
         self.current.store(Arc::new(next));
+        // Now marks of what is no longer there can go.
+        if let Some(v4) = v4 {
+            self.v4.keep_only(v4);
+        }
+        if let Some(v6) = v6 {
+            self.v6.keep_only(v6);
+        }
     }
 
     /// Whether connections from an address are refused.
     #[inline]
     pub(crate) fn is_blocked(&self, address: IpAddr, now: UnixMillis) -> bool {
         let address = address.to_canonical();
-        let current = self.current.load();
-        current.blocked.longest(address, now).is_some()
-            && !address.is_loopback()
-            && current.allowed.longest(address, now).is_none()
+        let near = self.near(address);
+        (near.address || near.prefix) && self.search(address, near, now)
     }
 
-    /// The network that decides about an address, and how.
-    pub(crate) fn decisive(&self, address: IpAddr, now: UnixMillis) -> Option<(Rule, Network)> {
+    #[inline]
+    fn near(&self, address: IpAddr) -> Near {
+        match address {
+            IpAddr::V4(address) => self.v4.near(address.into()),
+            IpAddr::V6(address) => self.v6.near(address.into()),
+        }
+    }
+
+    fn search(&self, address: IpAddr, near: Near, now: UnixMillis) -> bool {
+        let current = self.current.load();
+        current.blocked.longest(address, near, now, |_| true).is_some()
+            && !address.is_loopback()
+            && current.allowed.longest(address, PERHAPS, now, |_| true).is_none()
+    }
+
+    /// The network that decides about an address, and how, of those that `is_live`: the
+    /// tables tell the end only to the second.
+    pub(crate) fn decisive(
+        &self,
+        address: IpAddr,
+        now: UnixMillis,
+        is_live: impl Fn(Rule, Network) -> bool,
+    ) -> Option<(Rule, Network)> {
         let address = address.to_canonical();
         if address.is_loopback() {
             return None;
         }
         let current = self.current.load();
-        [Rule::Allow, Rule::Block].into_iter().find_map(|rule| {
-            let len = current.of(rule).longest(address, now)?;
-            Some((rule, Network::new(address, len).ok()?))
+        let near = [(Rule::Allow, PERHAPS), (Rule::Block, self.near(address))];
+        near.into_iter().find_map(|(rule, near)| {
+            let network = |len| Network::new(address, len).ok();
+            let is_live = |len| network(len).is_some_and(|network| is_live(rule, network));
+            let len = current.of(rule).longest(address, near, now, is_live)?;
+            Some((rule, network(len)?))
         })
     }
 
@@ -115,11 +187,39 @@ impl Lookup {
     pub(crate) fn bytes(&self) -> usize {
         let current = self.current.load();
         let of = |ruled: &Ruled| ruled.v4.size() + ruled.v6.size();
-        of(&current.blocked) + of(&current.allowed)
+        of(&current.blocked) + of(&current.allowed) + self.v4.size() + self.v6.size()
     }
 }
 
+/// Adds the marks of a family that is to be shown, if it is another; gives them.
+fn marks<A: Address>(
+    filter: &Filter<A>,
+    before: &Arc<Family<A>>,
+    next: &Arc<Family<A>>,
+) -> Option<Marks> {
+    if Arc::ptr_eq(before, next) {
+        return None;
+    }
+    let marks = filter.marks_of(next.iter());
+    filter.add(&marks);
+    Some(marks)
+}
+
+fn is_single(network: Network) -> bool {
+    network.prefix_len() == if network.address().is_ipv4() { 32 } else { 128 }
+}
+
 impl Snapshot {
+    /// Puts one network in, or takes it out. Nobody is shown these tables yet.
+    pub(crate) fn set(&mut self, rule: Rule, network: Network, block: Option<&Block>) {
+        let Some(block) = block else { return self.of(rule).remove(network) };
+        if self.of(rule).is_crowded_for(network) {
+            let single = usize::from(is_single(network));
+            self.of_mut(rule).make_room(network.address().is_ipv4(), single, 1 - single);
+        }
+        self.of(rule).set(network, end(block));
+    }
+
     fn of(&self, rule: Rule) -> &Ruled {
         match rule {
             Rule::Block => &self.blocked,
@@ -140,35 +240,47 @@ impl Ruled {
         if network.address().is_ipv4() { self.v4.is_crowded() } else { self.v6.is_crowded() }
     }
 
-    /// Builds the family of `network` anew, with room for `more` and none of what went.
-    fn make_room(&mut self, network: Network, more: usize) {
-        if network.address().is_ipv4() {
-            self.v4 = Arc::new(self.v4.rebuilt(more));
+    /// Builds a family anew, with room for so many more and none of what went.
+    fn make_room(&mut self, is_v4: bool, singles: usize, prefixes: usize) {
+        if is_v4 {
+            self.v4 = Arc::new(self.v4.rebuilt(singles, prefixes));
         } else {
-            self.v6 = Arc::new(self.v6.rebuilt(more));
+            self.v6 = Arc::new(self.v6.rebuilt(singles, prefixes));
         }
     }
 
-    fn set(&self, network: Network, until: Option<u64>) {
+    fn set(&self, network: Network, end: End) {
         let len = network.prefix_len();
-        match (network.address(), until) {
-            (IpAddr::V4(address), Some(until)) => self.v4.set(address.into(), len, until),
-            (IpAddr::V4(address), None) => self.v4.remove(address.into(), len),
-            (IpAddr::V6(address), Some(until)) => self.v6.set(address.into(), len, until),
-            (IpAddr::V6(address), None) => self.v6.remove(address.into(), len),
+        match network.address() {
+            IpAddr::V4(address) => self.v4.set(address.into(), len, end),
+            IpAddr::V6(address) => self.v6.set(address.into(), len, end),
+        }
+    }
+
+    fn remove(&self, network: Network) {
+        let len = network.prefix_len();
+        match network.address() {
+            IpAddr::V4(address) => self.v4.remove(address.into(), len),
+            IpAddr::V6(address) => self.v6.remove(address.into(), len),
         }
     }
 
     #[inline]
-    fn longest(&self, address: IpAddr, now: UnixMillis) -> Option<u8> {
+    fn longest(
+        &self,
+        address: IpAddr,
+        near: Near,
+        now: UnixMillis,
+        is_live: impl Fn(u8) -> bool,
+    ) -> Option<u8> {
         match address {
-            IpAddr::V4(address) => self.v4.longest(address.into(), now.0),
-            IpAddr::V6(address) => self.v6.longest(address.into(), now.0),
+            IpAddr::V4(address) => self.v4.longest(address.into(), near, now.0, is_live),
+            IpAddr::V6(address) => self.v6.longest(address.into(), near, now.0, is_live),
         }
     }
 }
 
 /// An end as the tables keep it.
-fn until(expires: Option<UnixMillis>) -> u64 {
-    expires.map_or(u64::MAX, |expires| expires.0)
+fn end(block: &Block) -> End {
+    block.expires.map_or(End::NEVER, |expires| End::at(expires.0))
 }

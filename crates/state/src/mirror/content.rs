@@ -9,7 +9,7 @@ impl Mirror {
     /// The digest of what is held, tombstones included: equal digests mean equal content.
     #[must_use]
     pub fn digest(&self) -> MirrorDigest {
-        self.writer.lock().entries.fingerprint().digest()
+        self.writer.read().entries.fingerprint().digest()
     }
 
     /// A page of the content, tombstones included, in the order of its keys'
@@ -22,18 +22,18 @@ impl Mirror {
         after: Option<&ChangeKey>,
         bytes: usize,
     ) -> (Vec<Change>, Option<ChangeKey>) {
-        let writer = self.writer.lock();
+        let writer = self.writer.read();
         let mut page: Vec<Change> = Vec::new();
         let mut size = 0;
         for change in writer.entries.page(after) {
-            size += estimate(change);
+            size += estimate(&change);
             if (size > bytes || page.len() >= limits::SYNC_CHANGES)
                 && let Some(last) = page.last()
             {
                 let more_after = last.key();
                 return (page, Some(more_after));
             }
-            page.push(change.clone());
+            page.push(change);
         }
         (page, None)
     }
@@ -41,7 +41,7 @@ impl Mirror {
     /// The first `len` coded symbols of a share of the content; of the whole, at most
     /// those that are kept.
     pub(crate) fn symbols(&self, share: Share, len: usize) -> Vec<CodedSymbol> {
-        let writer = self.writer.lock();
+        let writer = self.writer.read();
         let kept = writer.entries.sketch();
         if share.bits == 0 {
             return kept.symbols().iter().take(len).copied().collect();
@@ -59,21 +59,22 @@ impl Mirror {
     /// if they are too few to tell.
     pub(crate) fn difference(&self, share: Share, theirs: &[CodedSymbol]) -> Option<Difference> {
         let ours = self.symbols(share, theirs.len());
-        let checker = self.writer.lock().entries.sketch().checker().clone();
+        let checker = self.writer.read().entries.sketch().checker().clone();
         decode(&checker, theirs, &ours)
     }
 
     /// The entries of these items, as far as they are here.
     pub(crate) fn entries_of(&self, items: &[u64]) -> Vec<Change> {
-        let writer = self.writer.lock();
-        items.iter().filter_map(|item| writer.entries.of_item(*item).cloned()).collect()
+        let writer = self.writer.read();
+        items.iter().filter_map(|item| writer.entries.of_item(*item)).collect()
     }
 
     /// What is held of the key of a change, if it is newer.
     pub(crate) fn newer_than(&self, change: &Change) -> Option<Change> {
-        let writer = self.writer.lock();
-        let held = writer.entries.get(&change.key())?;
-        (held.stamp() > change.stamp()).then(|| held.clone())
+        let writer = self.writer.read();
+        let key = change.key();
+        let is_newer = writer.entries.stamp(&key)? > change.stamp();
+        is_newer.then(|| writer.entries.get(&key)).flatten()
     }
 }
 

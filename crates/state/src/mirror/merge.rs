@@ -4,75 +4,111 @@ use std::sync::atomic::Ordering;
 
 use mailmesh_events::{CertificateChange, Change, NetworkChange, UnixMillis};
 
-use super::{APPLIED, Applied, HELD, MAX_AHEAD, MAX_HELD, Mirror, REFUSED, STALE};
-use crate::entries::Merge;
+use super::{
+    APPLIED, AT_A_TIME, Applied, HELD, MAX_AHEAD, MAX_HELD, Mirror, REFUSED, STALE, Writer,
+};
 use crate::{StateError, x509};
 
 impl Mirror {
     /// Merges a change of another node.
     pub fn apply(&self, change: &Change, now: UnixMillis) -> Applied {
-        let applied = self.merge(change, now);
-        let counter = match &applied {
+        let applied = match self.check(change, now) {
+            Ok(()) => self.merge(&mut self.writer.write(), change, now),
+            Err(applied) => applied,
+        };
+        self.count(&applied);
+        applied
+    }
+
+    /// Merges changes of another node; gives those that were taken.
+    pub fn apply_all(&self, changes: Vec<Change>, now: UnixMillis) -> Vec<Change> {
+        let checked = changes.into_iter().filter(|change| match self.check(change, now) {
+            Ok(()) => true,
+            Err(applied) => {
+                self.count(&applied);
+                false
+            }
+        });
+        let mut left: Vec<Change> = checked.collect();
+        let mut from = 0;
+        let mut is_taken = Vec::with_capacity(left.len());
+        while from < left.len() {
+            let mut writer = self.writer.write();
+            let until = (from + AT_A_TIME).min(left.len());
+            for change in &left[from..until] {
+                let applied = self.merge(&mut writer, change, now);
+                self.count(&applied);
+                is_taken.push(applied == Applied::Changed);
+            }
+            from = until;
+        }
+        let mut is_taken = is_taken.into_iter();
+        left.retain(|_| is_taken.next() == Some(true));
+        left
+    }
+
+    fn count(&self, applied: &Applied) {
+        let counter = match applied {
             Applied::Changed => APPLIED,
             Applied::Stale => STALE,
             Applied::Held => HELD,
             Applied::Refused(_) => REFUSED,
         };
         self.counters[counter].fetch_add(1, Ordering::Relaxed);
-        applied
     }
 
-    fn merge(&self, change: &Change, now: UnixMillis) -> Applied {
+    /// What is better done before others wait: parsing a certificate takes a while.
+    fn check(&self, change: &Change, now: UnixMillis) -> Result<(), Applied> {
+        let stamp = change.stamp();
         // One wrong clock must not drag the others along.
-        let stamped = change.stamp().physical();
-        if stamped > now.plus(MAX_HELD) {
-            return Applied::Refused(StateError::Future { stamped });
+        if stamp.physical() > now.plus(MAX_HELD) {
+            return Err(Applied::Refused(StateError::Future { stamped: stamp.physical() }));
         }
-        if stamped > now.plus(MAX_AHEAD) {
-            let mut writer = self.writer.lock();
-            let key = change.key();
-            if writer.entries.judge(&key, change.stamp()) == Merge::Stale {
-                return Applied::Stale;
-            }
+        let Change::Certificate(CertificateChange { certificate: Some(certificate), .. }) = change
+        else {
+            return Ok(());
+        };
+        if self.writer.read().entries.stamp(&change.key()).is_some_and(|held| held >= stamp) {
+            return Err(Applied::Stale);
+        }
+        x509::verify(certificate).map_err(Applied::Refused)
+    }
+
+    fn merge(&self, writer: &mut Writer, change: &Change, now: UnixMillis) -> Applied {
+        let (key, stamp) = (change.key(), change.stamp());
+        let current = writer.entries.stamp(&key);
+        if current.is_some_and(|current| current >= stamp) {
+            return Applied::Stale;
+        }
+        if stamp.physical() > now.plus(MAX_AHEAD) {
             // What takes the place of an entry that is ahead itself, as after all clocks
             // were set back, is stamped just after it.
-            let current = writer.entries.get(&key).map(|change| change.stamp().physical());
-            let is_ahead = current.is_none_or(|current| stamped > current.plus(MAX_AHEAD));
+            let is_ahead =
+                current.is_none_or(|current| stamp.physical() > current.physical().plus(MAX_AHEAD));
             if is_ahead {
                 let is_held = writer.held.hold(change.clone());
                 // What finds no room is offered again by reconciliation.
+                let stamped = stamp.physical();
                 let refused = Applied::Refused(StateError::Future { stamped });
                 return if is_held { Applied::Held } else { refused };
             }
         }
-        let key = change.key();
-        if self.writer.lock().entries.judge(&key, change.stamp()) == Merge::Stale {
-            return Applied::Stale;
-        }
-        // Without the lock: parsing a certificate takes a while.
-        if let Change::Certificate(CertificateChange { certificate: Some(certificate), .. }) =
-            change
-            && let Err(error) = x509::verify(certificate)
-        {
-            return Applied::Refused(error);
-        }
-        let mut writer = self.writer.lock();
-        writer.clock.observe(change.stamp());
+        writer.clock.observe(stamp);
         // What has expired already says nothing, unless it takes another's place.
-        let expired = matches!(change, Change::Network(NetworkChange { block: Some(block), .. })
-            if block.is_expired(now));
-        if expired && writer.entries.get(&key).is_none() {
+        let expired = match change {
+            Change::Network(NetworkChange { block: Some(block), .. }) => block.is_expired(now),
+            _ => false,
+        };
+        if expired && current.is_none() {
             return Applied::Stale;
         }
-        match self.put(&mut writer, change) {
+        match self.put(writer, change) {
             Ok(true) => {}
             Ok(false) => return Applied::Stale,
             Err(error) => return Applied::Refused(error),
         }
-        if let Change::Network(NetworkChange { rule, network, block: Some(block), .. }) = change
-            && block.is_expired(now)
-        {
-            self.networks.remove(*rule, *network);
+        if expired && let Change::Network(change) = change {
+            self.unlist(writer, change);
         }
         Applied::Changed
     }

@@ -21,7 +21,7 @@ impl Mirror {
     /// there.
     #[must_use]
     pub fn saved(&self, keys: &[ChangeKey]) -> Vec<Option<Saved>> {
-        let writer = self.writer.lock();
+        let writer = self.writer.read();
         keys.iter().map(|key| writer.entries.saved(key)).collect()
     }
 
@@ -30,19 +30,16 @@ impl Mirror {
     /// trusted as this process. Nobody is told: it is no news. What has ended meanwhile goes
     /// with the next [`sweep`](Self::sweep).
     pub fn restore(&self, saved: Vec<Saved>) -> usize {
-        let mut writer = self.writer.lock();
-        let mut taken = Vec::with_capacity(saved.len());
-        for entry in saved {
-            if writer.entries.judge(&entry.change.key(), entry.change.stamp()) == Merge::Newer {
-                writer.clock.observe(entry.change.stamp());
-                writer.entries.restore(entry.clone());
-                taken.push(entry.change);
+        let _turn = self.batch.lock();
+        let taken = self.in_one_step(saved, |writer, entry| {
+            let (key, stamp) = (entry.change.key(), entry.change.stamp());
+            if writer.entries.judge(&key, stamp, 0) != Merge::Newer {
+                return None;
             }
-        }
-        self.networks.set_all(taken.iter().filter_map(|change| match change {
-            Change::Network(change) => Some(change),
-            _ => None,
-        }));
+            writer.clock.observe(stamp);
+            writer.entries.restore(&entry);
+            Some(entry.change)
+        });
         for change in &taken {
             if let Change::Certificate(change) = change {
                 self.certificates.set(change);
@@ -54,11 +51,11 @@ impl Mirror {
     /// The latest stamp that was made or seen.
     #[must_use]
     pub fn latest_stamp(&self) -> Stamp {
-        self.writer.lock().clock.latest()
+        self.writer.read().clock.latest()
     }
 
     /// Stamps made from now on are later than this one.
     pub fn observe_stamp(&self, stamp: Stamp) {
-        self.writer.lock().clock.observe(stamp);
+        self.writer.write().clock.observe(stamp);
     }
 }

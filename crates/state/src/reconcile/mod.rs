@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use mailmesh_events::{Change, MirrorDigest, SyncMessage, UnixMillis};
 
-use crate::{Applied, Mirror};
+use crate::Mirror;
 use answers::{Answers, pack};
 use comparison::Comparison;
 use snapshot::Snapshot;
@@ -217,10 +217,7 @@ impl<P: Copy + Ord> Reconciler<P> {
         at: Duration,
     ) -> Vec<Change> {
         // Merging is harmless whatever exchange the changes belong to.
-        let merge = |changes: Vec<Change>| -> Vec<Change> {
-            let changes = changes.into_iter();
-            changes.filter(|change| mirror.apply(change, now) == Applied::Changed).collect()
-        };
+        let merge = |changes| mirror.apply_all(changes, now);
         let timing = self.timing;
         match message {
             SyncMessage::Part { round, part, changes, more_after } => {

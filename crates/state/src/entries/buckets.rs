@@ -1,0 +1,265 @@
+//! Rows in the order of their ids: extendible hashing (Fagin, Nievergelt, Pippenger,
+//! Strong, "Extendible Hashing", 1979) by an id's first bits, so that a range of ids is a
+//! row of buckets, a row costs no pointer, and growing never moves more than one bucket.
+//!
+//! Each bucket knows when the earliest of its rows ends, or earlier: who looks for what
+//! has ended looks into those buckets only, and no row pays for an index.
+
+use std::collections::BTreeSet;
+
+use super::row::{NEVER, Row};
+
+/// Most rows of a bucket, before it is split.
+const MOST: usize = 128;
+/// A bucket of these first bits is not split any more: it holds what comes. Four million
+/// rows need 16.
+const MAX_DEPTH: u8 = 18;
+
+#[derive(Debug)]
+struct Bucket {
+    /// First bits that all its rows share.
+    depth: u8,
+    /// No row ends earlier.
+    earliest: u64,
+    rows: Vec<Row>,
+}
+
+#[derive(Debug)]
+pub(super) struct Buckets {
+    /// First bits of an id that tell its place in the directory.
+    depth: u8,
+    directory: Vec<u32>,
+    buckets: Vec<Bucket>,
+    /// The buckets that have rows which end, by the earliest.
+    due: BTreeSet<(u64, u32)>,
+    len: usize,
+}
+
+/// Where a row is, or would be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    bucket: u32,
+    at: usize,
+}
+
+impl Buckets {
+    pub(super) fn new() -> Self {
+        let first = Bucket { depth: 0, earliest: NEVER, rows: Vec::new() };
+        let (directory, buckets) = (vec![0], vec![first]);
+        Self { depth: 0, directory, buckets, due: BTreeSet::new(), len: 0 }
+    }
+
+    /// Number of rows.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The row of this id that `order` finds equal, or where it would be.
+    pub(super) fn find(
+        &self,
+        id: u64,
+        order: impl Fn(&Row) -> std::cmp::Ordering,
+    ) -> Result<Place, Place> {
+        let bucket = self.directory[self.index(id)];
+        let rows = &self.buckets[bucket as usize].rows;
+        let found = rows.binary_search_by(|row| row.id.cmp(&id).then_with(|| order(row)));
+        found.map(|at| Place { bucket, at }).map_err(|at| Place { bucket, at })
+    }
+
+    pub(super) fn row(&self, place: Place) -> &Row {
+        &self.buckets[place.bucket as usize].rows[place.at]
+    }
+
+    /// Rows from the first of this id on.
+    pub(super) fn from(&self, first: u64) -> impl Iterator<Item = &Row> {
+        let next = |index: &usize| {
+            let span = self.span(&self.buckets[self.directory[*index] as usize]);
+            Some((index & !(span - 1)) + span).filter(|next| *next < self.directory.len())
+        };
+        std::iter::successors(Some(self.index(first)), next).flat_map(move |index| {
+            let rows = &self.buckets[self.directory[index] as usize].rows;
+            &rows[rows.partition_point(|row| row.id < first)..]
+        })
+    }
+
+    /// Makes room for a row of this id; `true` if places are others now.
+    pub(super) fn make_room(&mut self, id: u64) -> bool {
+        let mut is_split = false;
+        loop {
+            let bucket = self.directory[self.index(id)];
+            let Bucket { depth, rows, .. } = &self.buckets[bucket as usize];
+            if rows.len() < MOST || *depth == MAX_DEPTH {
+                return is_split;
+            }
+            self.split(id);
+            is_split = true;
+        }
+    }
+
+    /// Puts a row in its place.
+    pub(super) fn insert(&mut self, Place { bucket, at }: Place, row: Row) {
+        let rows = &mut self.buckets[bucket as usize].rows;
+        if rows.len() == rows.capacity() {
+            rows.reserve_exact((rows.len() / 8).max(4));
+        }
+        rows.insert(at, row);
+        self.len += 1;
+        self.note_end(bucket, row.end);
+    }
+
+    /// Puts a row in the place of another of the same key.
+    pub(super) fn replace(&mut self, Place { bucket, at }: Place, row: Row) {
+        self.buckets[bucket as usize].rows[at] = row;
+        self.note_end(bucket, row.end);
+    }
+
+    pub(super) fn remove(&mut self, Place { bucket, at }: Place) {
+        let rows = &mut self.buckets[bucket as usize].rows;
+        rows.remove(at);
+        if rows.capacity() > 2 * rows.len() + 16 {
+            rows.shrink_to(rows.len() + 8);
+        }
+        self.len -= 1;
+    }
+
+    /// A bucket with rows that have ended at `now`: the places of these, the last first, so
+    /// that taking one out leaves the others where they are. Call
+    /// [`settle`](Self::settle) when they are dealt with.
+    pub(super) fn next_due(&self, now: u64) -> Option<(u32, Vec<Place>)> {
+        let (earliest, bucket) = *self.due.first()?;
+        if earliest > now {
+            return None;
+        }
+        let rows = self.buckets[bucket as usize].rows.iter().enumerate().rev();
+        let ended = rows.filter(|(_, row)| row.end <= now).map(|(at, _)| Place { bucket, at });
+        Some((bucket, ended.collect()))
+    }
+
+    /// Notes when the earliest row of a bucket ends.
+    pub(super) fn settle(&mut self, bucket: u32) {
+        let earliest = self.buckets[bucket as usize].rows.iter().map(|row| row.end).min();
+        self.set_earliest(bucket, earliest.unwrap_or(NEVER));
+    }
+
+    fn note_end(&mut self, bucket: u32, end: u64) {
+        if end < self.buckets[bucket as usize].earliest {
+            self.set_earliest(bucket, end);
+        }
+    }
+
+    fn set_earliest(&mut self, bucket: u32, earliest: u64) {
+        let before = std::mem::replace(&mut self.buckets[bucket as usize].earliest, earliest);
+        self.due.remove(&(before, bucket));
+        if earliest != NEVER {
+            self.due.insert((earliest, bucket));
+        }
+    }
+
+    /// Place in the directory.
+    fn index(&self, id: u64) -> usize {
+        // In two steps: by 64 bits at once nothing can be shifted.
+        (id >> 1 >> (63 - self.depth)) as usize
+    }
+
+    /// How many places of the directory lead to a bucket.
+    fn span(&self, bucket: &Bucket) -> usize {
+        1 << (self.depth - bucket.depth)
+    }
+
+    /// Splits the bucket of an id in two.
+    fn split(&mut self, id: u64) {
+        let old = self.directory[self.index(id)];
+        if self.buckets[old as usize].depth == self.depth {
+            self.directory = self.directory.iter().flat_map(|bucket| [*bucket; 2]).collect();
+            self.depth += 1;
+        }
+        let span = self.span(&self.buckets[old as usize]);
+        let first = self.index(id) & !(span - 1);
+        let new = self.buckets.len() as u32;
+        self.directory[first + span / 2..first + span].fill(new);
+        let Bucket { depth, rows, .. } = &mut self.buckets[old as usize];
+        let bit = 1 << (63 - *depth);
+        *depth += 1;
+        let upper = rows.split_off(rows.partition_point(|row| row.id & bit == 0));
+        rows.shrink_to(rows.len() + rows.len() / 8);
+        let depth = *depth;
+        self.buckets.push(Bucket { depth, earliest: NEVER, rows: upper });
+        self.settle(old);
+        self.settle(new);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn row(id: u64, end: u64) -> Row {
+        let mut row = Row::default().ending_at(end);
+        row.id = id;
+        row
+    }
+
+    fn put(buckets: &mut Buckets, id: u64, end: u64) {
+        let find = |buckets: &Buckets| buckets.find(id, |_| std::cmp::Ordering::Equal);
+        match find(buckets) {
+            Ok(place) => buckets.replace(place, row(id, end)),
+            Err(place) => {
+                let place = if buckets.make_room(id) { find(buckets).unwrap_err() } else { place };
+                buckets.insert(place, row(id, end));
+            }
+        }
+    }
+
+    /// Ids that fall together in their first bits, and ids that do not.
+    fn id() -> impl Strategy<Value = u64> {
+        prop_oneof![
+            any::<u64>(),
+            (0u64..600).prop_map(|n| 7 << 40 | n),
+            (0u64..600).prop_map(|n| n << 54)
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn it_holds_what_an_ordered_map_holds(
+            steps in prop::collection::vec((id(), prop::option::of(1u64..100)), 0..3_000),
+            first in id(),
+            now in 1u64..100,
+        ) {
+            let (mut buckets, mut map) = (Buckets::new(), BTreeMap::new());
+            for (id, end) in steps {
+                if let Some(end) = end {
+                    put(&mut buckets, id, end);
+                    map.insert(id, end);
+                } else if let Ok(place) = buckets.find(id, |_| std::cmp::Ordering::Equal) {
+                    buckets.remove(place);
+                    prop_assert!(map.remove(&id).is_some());
+                }
+            }
+            prop_assert_eq!(buckets.len(), map.len());
+            let found: Vec<_> = buckets.from(first).map(|row| (row.id, row.end)).collect();
+            let expected: Vec<_> = map.range(first..).map(|(id, end)| (*id, *end)).collect();
+            prop_assert_eq!(found, expected);
+            let mut ended = 0;
+            while let Some((bucket, places)) = buckets.next_due(now) {
+                ended += places.len();
+                places.into_iter().for_each(|place| buckets.remove(place));
+                buckets.settle(bucket);
+            }
+            prop_assert_eq!(ended, map.values().filter(|end| **end <= now).count());
+            prop_assert_eq!(buckets.len(), map.values().filter(|end| **end > now).count());
+        }
+    }
+
+    #[test]
+    fn ids_that_are_nearly_the_same_do_not_split_without_end() {
+        let mut buckets = Buckets::new();
+        (0..1_000).for_each(|id| put(&mut buckets, id, NEVER));
+        assert!(buckets.directory.len() <= 1 << MAX_DEPTH);
+        assert_eq!(buckets.from(0).count(), 1_000);
+    }
+}

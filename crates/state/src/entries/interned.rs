@@ -1,0 +1,67 @@
+//! Values that many entries have, kept once and told by number.
+
+use std::hash::{BuildHasher, Hash, RandomState};
+
+use hashbrown::HashTable;
+use slab::Slab;
+
+#[derive(Debug)]
+pub(super) struct Interned<T> {
+    values: Slab<(T, u32)>,
+    index: HashTable<u32>,
+    hasher: RandomState,
+}
+
+impl<T: Hash + Eq> Interned<T> {
+    pub(super) fn new() -> Self {
+        Self { values: Slab::new(), index: HashTable::new(), hasher: RandomState::new() }
+    }
+
+    /// The number of a value, in use once more.
+    pub(super) fn take(&mut self, value: T) -> u32 {
+        let Self { values, index, hasher } = self;
+        let hash = hasher.hash_one(&value);
+        if let Some(number) = index.find(hash, |number| values[*number as usize].0 == value) {
+            values[*number as usize].1 += 1;
+            return *number;
+        }
+        let number = values.insert((value, 1)) as u32;
+        index.insert_unique(hash, number, |number| hasher.hash_one(&values[*number as usize].0));
+        number
+    }
+
+    /// In use once less: forgotten with the last use.
+    pub(super) fn release(&mut self, number: u32) {
+        let Self { values, index, hasher } = self;
+        let Some((value, uses)) = values.get_mut(number as usize) else { return };
+        *uses -= 1;
+        if *uses == 0 {
+            if let Ok(entry) = index.find_entry(hasher.hash_one(&*value), |held| *held == number) {
+                entry.remove();
+            }
+            values.remove(number as usize);
+        }
+    }
+
+    pub(super) fn get(&self, number: u32) -> &T {
+        &self.values[number as usize].0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_kept_once_while_it_is_in_use() {
+        let mut interned = Interned::new();
+        let (a, b) = (interned.take("a"), interned.take("b"));
+        assert_eq!(interned.take("a"), a);
+        assert_eq!((interned.get(a), interned.get(b)), (&"a", &"b"));
+        interned.release(a);
+        interned.release(b);
+        assert_eq!(interned.get(a), &"a");
+        interned.release(a);
+        assert!(interned.values.is_empty() && interned.index.is_empty());
+    }
+}

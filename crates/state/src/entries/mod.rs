@@ -1,0 +1,354 @@
+//! Every entry by key, with its stamp: what merging, expiry and reconciliation
+//! work on. Lookups have indexes of their own.
+//!
+//! Entries stand in the order of their [`EntryId`], a keyed hash of the key: so a range
+//! of ids is a fair share of them, whatever the keys, and the item of an entry tells where
+//! it stands.
+//!
+//! - [`row`]: an entry in few bytes, and what several of them share;
+//! - [`buckets`]: rows by id, and which of them have ended;
+//! - [`interned`]: values that are kept once.
+
+mod buckets;
+mod interned;
+mod row;
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use mailmesh_events::{Block, Certificate, Change, ChangeKey, Network, Rule, Stamp, UnixMillis};
+
+use crate::Saved;
+use crate::fingerprint::{EntryId, Fingerprint, ITEM_VERSION};
+use crate::sketch::{Checker, Sketch};
+use buckets::{Buckets, Place};
+use row::{NEVER, Pool, Row};
+
+/// Symbols of the whole content that are kept current: enough for some 700 differences.
+pub(crate) const SYMBOLS: usize = 1_024;
+
+/// How much a mirror may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Bounds {
+    /// Most networks, tombstones included. 4,000,000.
+    pub networks: usize,
+    /// Most certificates, tombstones included. 10,000.
+    pub certificates: usize,
+    /// How long a removal is remembered. 24 h: a node that was away longer would
+    /// bring back what was removed meanwhile.
+    pub tombstones: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            networks: 4_000_000,
+            certificates: 10_000,
+            tombstones: Duration::from_secs(24 * 3600),
+        }
+    }
+}
+
+/// Whether a change is the newest of its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Merge {
+    Newer,
+    Stale,
+    Full,
+}
+
+/// What a sweep found to be over.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Swept {
+    /// Entries that expired.
+    pub expired: Vec<Change>,
+    /// Tombstones that were dropped.
+    pub forgotten: Vec<Change>,
+    /// Certificates that have so many days left, or fewer: 30, 7, 1, or 0, once each.
+    pub ending: Vec<(Change, u32)>,
+    /// Changes that were held back and are merged now.
+    pub merged: Vec<Change>,
+}
+
+impl Swept {
+    pub(crate) fn add(&mut self, more: Self) {
+        self.expired.extend(more.expired);
+        self.forgotten.extend(more.forgotten);
+        self.ending.extend(more.ending);
+        self.merged.extend(more.merged);
+    }
+
+    /// Whether nothing was over.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let Self { expired, forgotten, ending, merged } = self;
+        expired.is_empty() && forgotten.is_empty() && ending.is_empty() && merged.is_empty()
+    }
+}
+
+/// Of how many days that a certificate has left there is a warning; 0: it has ended.
+const WARNINGS: [u32; 4] = [30, 7, 1, 0];
+
+/// The days that a certificate has left at most, as far as there is a warning of them, and
+/// when the next warning is due.
+fn warning(not_after: UnixMillis, now: UnixMillis) -> (Option<u32>, Option<UnixMillis>) {
+    let due = |days: u32| UnixMillis(not_after.0.saturating_sub(u64::from(days) * 86_400_000));
+    let days = WARNINGS.into_iter().rfind(|days| due(*days) <= now);
+    (days, WARNINGS.into_iter().map(due).find(|due| *due > now))
+}
+
+#[derive(Debug)]
+pub(crate) struct Entries {
+    bounds: Bounds,
+    rows: Buckets,
+    pool: Pool,
+    networks: usize,
+    fingerprint: Fingerprint,
+    sketch: Sketch,
+}
+
+impl Entries {
+    pub(crate) fn new(bounds: Bounds, fingerprint_key: [u8; 16]) -> Self {
+        Self {
+            bounds,
+            rows: Buckets::new(),
+            pool: Pool::new(),
+            networks: 0,
+            fingerprint: Fingerprint::new(fingerprint_key),
+            sketch: Sketch::new(Checker::new(fingerprint_key), SYMBOLS),
+        }
+    }
+
+    pub(crate) fn fingerprint(&self) -> &Fingerprint {
+        &self.fingerprint
+    }
+
+    /// The first symbols of the content.
+    pub(crate) fn sketch(&self) -> &Sketch {
+        &self.sketch
+    }
+
+    /// Number of networks, tombstones included.
+    pub(crate) fn networks(&self) -> usize {
+        self.networks
+    }
+
+    pub(crate) fn get(&self, key: &ChangeKey) -> Option<Change> {
+        self.row(key).map(|row| self.pool.change(row))
+    }
+
+    /// The stamp of a key.
+    pub(crate) fn stamp(&self, key: &ChangeKey) -> Option<Stamp> {
+        self.row(key).map(|row| self.pool.stamp(row))
+    }
+
+    /// Whether a key has an entry that is no tombstone.
+    pub(crate) fn is_live(&self, key: &ChangeKey) -> bool {
+        self.row(key).is_some_and(Row::is_live)
+    }
+
+    /// What is known of a network. Allocates nothing.
+    pub(crate) fn block(&self, rule: Rule, network: Network) -> Option<Block> {
+        self.pool.block(self.row(&ChangeKey::Network(rule, network))?)
+    }
+
+    /// Live entries and tombstones in order, from the first after `after` on.
+    pub(crate) fn page(&self, after: Option<&ChangeKey>) -> impl Iterator<Item = Change> {
+        let first = after.map_or(0, |key| self.fingerprint.id(key).high());
+        let is_before = move |row: &&Row| {
+            after.is_some_and(|key| row.id == first && self.pool.order(row, key).is_le())
+        };
+        self.rows.from(first).skip_while(is_before).map(|row| self.pool.change(row))
+    }
+
+    pub(crate) fn live(&self) -> impl Iterator<Item = Change> {
+        self.rows.from(0).filter(|row| row.is_live()).map(|row| self.pool.change(row))
+    }
+
+    /// The live networks of a rule.
+    pub(crate) fn live_networks(&self, rule: Rule) -> impl Iterator<Item = (Network, Block)> {
+        self.rows.from(0).filter(|row| row.is_network()).filter_map(move |row| {
+            let (held, network) = self.pool.network(row);
+            (held == rule).then(|| self.pool.block(row)).flatten().map(|block| (network, block))
+        })
+    }
+
+    /// The items of the entries whose ids begin in this range of 64 bits.
+    pub(crate) fn items(&self, ids: RangeInclusive<u64>) -> impl Iterator<Item = u64> {
+        self.range(ids).map(|row| self.item(row))
+    }
+
+    /// The entry of an item.
+    pub(crate) fn of_item(&self, item: u64) -> Option<Change> {
+        let mut near = self.range(item & !ITEM_VERSION..=item | ITEM_VERSION);
+        near.find(|row| self.item(row) == item).map(|row| self.pool.change(row))
+    }
+
+    fn range(&self, ids: RangeInclusive<u64>) -> impl Iterator<Item = &Row> {
+        let last = *ids.end();
+        self.rows.from(*ids.start()).take_while(move |row| row.id <= last)
+    }
+
+    fn item(&self, row: &Row) -> u64 {
+        self.fingerprint.item(self.id(row), self.pool.stamp(row))
+    }
+
+    fn id(&self, row: &Row) -> EntryId {
+        self.fingerprint.id(&self.pool.key(row))
+    }
+
+    fn find(&self, id: EntryId, key: &ChangeKey) -> Result<Place, Place> {
+        self.rows.find(id.high(), |row| self.pool.order(row, key))
+    }
+
+    fn row(&self, key: &ChangeKey) -> Option<&Row> {
+        self.find(self.fingerprint.id(key), key).ok().map(|place| self.rows.row(place))
+    }
+
+    /// Whether a change would be taken, where room for so many networks is spoken for.
+    pub(crate) fn judge(&self, key: &ChangeKey, stamp: Stamp, reserved: usize) -> Merge {
+        match self.row(key) {
+            Some(row) if self.pool.stamp(row) >= stamp => Merge::Stale,
+            Some(_) => Merge::Newer,
+            None => {
+                let (held, limit) = match key {
+                    ChangeKey::Network(..) => (self.networks + reserved, self.bounds.networks),
+                    _ => (self.rows.len() - self.networks, self.bounds.certificates),
+                };
+                if held < limit { Merge::Newer } else { Merge::Full }
+            }
+        }
+    }
+
+    /// Puts a change in the place of the one before. Call after [`judge`](Self::judge).
+    pub(crate) fn put(&mut self, change: &Change) {
+        self.set(change, None, self.end(change));
+    }
+
+    /// Takes out what has ended at `now`, of so many entries at most, about.
+    pub(crate) fn sweep(&mut self, now: UnixMillis, most: usize) -> Swept {
+        let (mut swept, mut looked_at) = (Swept::default(), 0);
+        while looked_at < most
+            && let Some((bucket, places)) = self.rows.next_due(now.0)
+        {
+            looked_at += places.len().max(1);
+            for place in places {
+                self.end_at(place, now, &mut swept);
+            }
+            self.rows.settle(bucket);
+        }
+        swept
+    }
+
+    fn end_at(&mut self, place: Place, now: UnixMillis, swept: &mut Swept) {
+        let row = *self.rows.row(place);
+        let change = self.pool.change(&row);
+        if let Some(certificate) = certificate(&change) {
+            let (days, end) = warning(certificate.not_after(), now);
+            self.rows.replace(place, row.ending_at(number(end)));
+            swept.ending.extend(days.map(|days| (change, days)));
+        } else if !row.is_live() {
+            self.take_out(place);
+            swept.forgotten.push(change);
+        } else {
+            if row.has_replaced() && row.is_network() {
+                // Remembered from its end on, not from the stamp: that may be long ago. The
+                // same on every node, as the stamp is: to reconciliation it is the entry.
+                let end = UnixMillis(row.end).plus(self.bounds.tombstones);
+                let tombstone = self.pool.bury(&row, end.0);
+                self.rows.replace(place, tombstone);
+            } else {
+                self.take_out(place);
+            }
+            swept.expired.push(change);
+        }
+    }
+
+    /// An entry as a store keeps it.
+    pub(crate) fn saved(&self, key: &ChangeKey) -> Option<Saved> {
+        let row = self.row(key)?;
+        let end = (row.end != NEVER).then_some(UnixMillis(row.end));
+        Some(Saved { change: self.pool.change(row), replaced_another: row.has_replaced(), end })
+    }
+
+    /// Puts back what a store kept. Call after [`judge`](Self::judge).
+    pub(crate) fn restore(&mut self, saved: &Saved) {
+        let Saved { change, replaced_another, end } = saved;
+        // Of what is live the entry itself tells the end; of a tombstone only the store.
+        let end = if is_live(change) { self.end(change) } else { *end };
+        self.set(change, Some(*replaced_another), end);
+    }
+
+    /// Puts an entry in; if not said, it has taken the place of another if there is one.
+    fn set(&mut self, change: &Change, replaced: Option<bool>, end: Option<UnixMillis>) {
+        let (key, stamp, end) = (change.key(), change.stamp(), number(end));
+        let id = self.fingerprint.id(&key);
+        let mut place = self.find(id, &key);
+        if let Ok(place) = place {
+            let old = *self.rows.row(place);
+            self.discount(&old, id);
+            let row = self.pool.pack(id.high(), change, replaced.unwrap_or(true), end);
+            self.pool.release(&old);
+            self.rows.replace(place, row);
+        } else {
+            if self.rows.make_room(id.high()) {
+                place = self.find(id, &key);
+            }
+            let row = self.pool.pack(id.high(), change, replaced.unwrap_or(false), end);
+            let (Ok(place) | Err(place)) = place;
+            self.rows.insert(place, row);
+        }
+        self.networks += usize::from(matches!(change, Change::Network(_)));
+        self.fingerprint.add(id, stamp);
+        self.sketch.add(self.fingerprint.item(id, stamp));
+    }
+
+    fn take_out(&mut self, place: Place) {
+        let row = *self.rows.row(place);
+        self.discount(&row, self.id(&row));
+        self.pool.release(&row);
+        self.rows.remove(place);
+    }
+
+    /// Counts a row out.
+    fn discount(&mut self, row: &Row, id: EntryId) {
+        let stamp = self.pool.stamp(row);
+        self.networks -= usize::from(row.is_network());
+        self.fingerprint.remove(id, stamp);
+        self.sketch.remove(self.fingerprint.item(id, stamp));
+    }
+
+    /// When an entry expires, a tombstone is dropped, or the first warning is due.
+    fn end(&self, change: &Change) -> Option<UnixMillis> {
+        match change {
+            Change::Network(network) if network.block.is_some() => {
+                network.block.as_ref().and_then(|block| block.expires)
+            }
+            change if is_live(change) => certificate(change)
+                .and_then(|certificate| warning(certificate.not_after(), UnixMillis(0)).1),
+            tombstone => Some(tombstone.stamp().physical().plus(self.bounds.tombstones)),
+        }
+    }
+}
+
+fn number(end: Option<UnixMillis>) -> u64 {
+    end.map_or(NEVER, |end| end.0)
+}
+
+fn certificate(change: &Change) -> Option<&Certificate> {
+    match change {
+        Change::Certificate(change) => change.certificate.as_deref(),
+        _ => None,
+    }
+}
+
+/// Whether a change is an entry, not a tombstone.
+pub(crate) fn is_live(change: &Change) -> bool {
+    match change {
+        Change::Network(change) => change.block.is_some(),
+        Change::Certificate(change) => change.certificate.is_some(),
+        _ => false,
+    }
+}

@@ -1,0 +1,235 @@
+//! An entry in 48 bytes, and what several of them share.
+
+use std::cmp::Ordering;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use mailmesh_events::{
+    Block, Change, ChangeKey, Network, NetworkChange, NodeId, Rule, Stamp, UnixMillis,
+};
+use slab::Slab;
+
+use super::interned::Interned;
+use super::is_live;
+
+/// The end of what does not end by itself.
+pub(super) const NEVER: u64 = u64::MAX;
+
+/// Kinds: a network of IPv4, of IPv6, anything else.
+const V4: u8 = 0;
+const V6: u8 = 1;
+const OTHER: u8 = 2;
+const KIND: u8 = 3;
+/// Allowed, not blocked.
+const ALLOW: u8 = 1 << 2;
+/// An entry, not a tombstone.
+const LIVE: u8 = 1 << 3;
+/// The entry took the place of another.
+const REPLACED: u8 = 1 << 4;
+/// The block has an end.
+const EXPIRES: u8 = 1 << 5;
+
+/// An entry, with numbers of what is in its [`Pool`].
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Row {
+    /// The first half of the entry's id.
+    pub(super) id: u64,
+    /// When it expires, a tombstone is dropped, or who has it is warned.
+    pub(super) end: u64,
+    /// The clock of its stamp.
+    time: u64,
+    /// When it was blocked, in milliseconds.
+    added: u64,
+    /// The node of its stamp.
+    node: u32,
+    /// Why it is blocked, and who asked for it.
+    text: u32,
+    /// The address of IPv4; the number of one of IPv6, or of anything else.
+    subject: u32,
+    /// Length of the prefix.
+    len: u8,
+    flags: u8,
+}
+
+impl Row {
+    pub(super) fn ending_at(self, end: u64) -> Self {
+        Self { end, ..self }
+    }
+
+    pub(super) fn is_network(&self) -> bool {
+        self.flags & KIND != OTHER
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        self.flags & LIVE != 0
+    }
+
+    /// It took the place of another. When it expires it must leave a tombstone, or a node
+    /// that missed it would bring the other back.
+    pub(super) fn has_replaced(&self) -> bool {
+        self.flags & REPLACED != 0
+    }
+}
+
+/// What rows refer to by number.
+#[derive(Debug)]
+pub(super) struct Pool {
+    /// Reasons and origins, as blocks of no time.
+    texts: Interned<Block>,
+    nodes: Interned<NodeId>,
+    addresses: Slab<[u64; 2]>,
+    others: Slab<Change>,
+}
+
+impl Pool {
+    pub(super) fn new() -> Self {
+        Self {
+            texts: Interned::new(),
+            nodes: Interned::new(),
+            addresses: Slab::new(),
+            others: Slab::new(),
+        }
+    }
+
+    /// Makes a row of an entry.
+    pub(super) fn pack(&mut self, id: u64, change: &Change, replaced: bool, end: u64) -> Row {
+        let stamp = change.stamp();
+        let mut row = Row {
+            id,
+            end,
+            time: stamp.time(),
+            node: self.nodes.take(stamp.node()),
+            flags: if is_live(change) { LIVE } else { 0 },
+            ..Row::default()
+        };
+        if replaced {
+            row.flags |= REPLACED;
+        }
+        let Change::Network(NetworkChange { rule, network, block, .. }) = change else {
+            row.flags |= OTHER;
+            row.subject = self.others.insert(change.clone()) as u32;
+            return row;
+        };
+        if *rule == Rule::Allow {
+            row.flags |= ALLOW;
+        }
+        row.len = network.prefix_len();
+        match network.address() {
+            IpAddr::V4(v4) => row.subject = v4.into(),
+            IpAddr::V6(v6) => {
+                row.flags |= V6;
+                row.subject = self.addresses.insert(halves(v6)) as u32;
+            }
+        }
+        if let Some(block) = block {
+            row.added = block.added.0;
+            if block.expires.is_some() {
+                row.flags |= EXPIRES;
+            }
+            let mut text = Block::clone(block);
+            (text.added, text.expires) = (UnixMillis(0), None);
+            row.text = self.texts.take(text);
+        }
+        row
+    }
+
+    /// Gives up what a row refers to.
+    pub(super) fn release(&mut self, row: &Row) {
+        self.nodes.release(row.node);
+        match row.flags & KIND {
+            OTHER => drop(self.others.try_remove(row.subject as usize)),
+            V6 => drop(self.addresses.try_remove(row.subject as usize)),
+            _ => {}
+        }
+        if row.is_network() && row.is_live() {
+            self.texts.release(row.text);
+        }
+    }
+
+    /// The row of a network that expired, as the tombstone it leaves.
+    pub(super) fn bury(&mut self, row: &Row, end: u64) -> Row {
+        self.texts.release(row.text);
+        Row { flags: row.flags & !(LIVE | EXPIRES), end, added: 0, text: 0, ..*row }
+    }
+
+    pub(super) fn stamp(&self, row: &Row) -> Stamp {
+        Stamp::from_raw(row.time, *self.nodes.get(row.node))
+    }
+
+    /// What the entry is, if it is no network.
+    pub(super) fn other(&self, row: &Row) -> Option<&Change> {
+        if row.is_network() { None } else { self.others.get(row.subject as usize) }
+    }
+
+    pub(super) fn change(&self, row: &Row) -> Change {
+        if let Some(change) = self.other(row) {
+            return change.clone();
+        }
+        let (rule, network) = self.network(row);
+        let block = self.block(row).map(Arc::new);
+        Change::Network(NetworkChange { rule, network, stamp: self.stamp(row), block })
+    }
+
+    pub(super) fn key(&self, row: &Row) -> ChangeKey {
+        self.other(row).map_or_else(
+            || {
+                let (rule, network) = self.network(row);
+                ChangeKey::Network(rule, network)
+            },
+            Change::key,
+        )
+    }
+
+    /// The block of a live network.
+    pub(super) fn block(&self, row: &Row) -> Option<Block> {
+        let block = (row.is_network() && row.is_live()).then(|| {
+            let mut block = self.texts.get(row.text).clone();
+            block.added = UnixMillis(row.added);
+            block.expires = (row.flags & EXPIRES != 0).then_some(UnixMillis(row.end));
+            block
+        });
+        block
+    }
+
+    /// How the key of a row compares with another of the same id.
+    pub(super) fn order(&self, row: &Row, key: &ChangeKey) -> Ordering {
+        if let ChangeKey::Network(rule, network) = key
+            && row.is_network()
+            && (*rule, *network) == self.network(row)
+        {
+            return Ordering::Equal;
+        }
+        // Of two keys with the same 64 bits, which does not happen by itself.
+        self.key(row).cmp(key)
+    }
+
+    pub(super) fn network(&self, row: &Row) -> (Rule, Network) {
+        let rule = if row.flags & ALLOW != 0 { Rule::Allow } else { Rule::Block };
+        let address: IpAddr = match row.flags & KIND {
+            V4 => Ipv4Addr::from(row.subject).into(),
+            _ => {
+                let [high, low] =
+                    self.addresses.get(row.subject as usize).copied().unwrap_or_default();
+                Ipv6Addr::from(u128::from(high) << 64 | u128::from(low)).into()
+            }
+        };
+        // It was a network before.
+        let network = Network::new(address, row.len);
+        (rule, network.unwrap_or_else(|_| Network::single(address)))
+    }
+}
+
+fn halves(address: Ipv6Addr) -> [u64; 2] {
+    let bits = u128::from(address);
+    [(bits >> 64) as u64, bits as u64]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_has_48_bytes() {
+        assert_eq!(size_of::<Row>(), 48);
+    }
+}

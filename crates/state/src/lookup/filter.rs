@@ -1,0 +1,207 @@
+//! What most addresses are done with: a Bloom filter of which each question touches one
+//! word (Putze, Sanders, Singler, "Cache-, Hash- and Space-Efficient Bloom Filters",
+//! 2007). It tells two things at once: whether the address may be listed itself, and
+//! whether a prefix near it may be.
+//!
+//! It is a hint, read apart from the tables: it says "perhaps" of all that is in them, at
+//! every moment, and of some that is not.
+
+use std::marker::PhantomData;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::address::{Address, Seed};
+use super::table::words;
+
+/// What a filter says of an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Near {
+    /// The address itself may be listed.
+    pub(super) address: bool,
+    /// A prefix with the address may be listed.
+    pub(super) prefix: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Filter<A> {
+    seed: Seed,
+    /// There once something is listed.
+    words: OnceLock<Box<[AtomicU64]>>,
+    /// A prefix is listed that is too wide to be marked: everything is near.
+    is_wide: AtomicBool,
+    addresses: PhantomData<A>,
+}
+
+/// All that a filter says.
+#[derive(Debug)]
+pub(super) struct Marks {
+    words: Vec<u64>,
+    is_wide: bool,
+}
+
+/// Three bits of a word.
+fn mask(hash: u64) -> u64 {
+    1 << (hash & 63) | 1 << (hash >> 6 & 63) | 1 << (hash >> 12 & 63)
+}
+
+fn place<A: Address>(hash: u64) -> usize {
+    (hash >> (64 - A::FILTER)) as usize
+}
+
+impl<A: Address> Filter<A> {
+    pub(super) fn empty() -> Self {
+        Self {
+            seed: Seed::random(),
+            words: OnceLock::new(),
+            is_wide: AtomicBool::new(false),
+            addresses: PhantomData,
+        }
+    }
+
+    #[inline]
+    pub(super) fn near(&self, address: A) -> Near {
+        let Some(words) = self.words.get() else {
+            return Near { address: false, prefix: false };
+        };
+        let narrow = address.narrow_hash(self.seed);
+        let word = words[place::<A>(narrow)].load(Ordering::Acquire);
+        let has = |word: u64, mask: u64| word & mask == mask;
+        let wide = |hash| has(words[place::<A>(hash)].load(Ordering::Acquire), mask(hash));
+        Near {
+            address: has(word, mask(address.hash(self.seed))),
+            prefix: has(word, mask(narrow))
+                || address.wide_hash(self.seed).is_some_and(wide)
+                || self.is_wide.load(Ordering::Acquire),
+        }
+    }
+
+    /// Marks a network.
+    pub(super) fn mark(&self, address: A, len: u8) {
+        let words = self.words.get_or_init(|| words(1 << A::FILTER));
+        let is_wide = each_mark(self.seed, address, len, |at, mask| {
+            // Most are marked already when a wide prefix comes again.
+            if words[at].load(Ordering::Relaxed) & mask != mask {
+                words[at].fetch_or(mask, Ordering::Release);
+            }
+        });
+        if is_wide {
+            self.is_wide.store(true, Ordering::Release);
+        }
+    }
+
+    /// The marks of these networks.
+    pub(super) fn marks_of(&self, networks: impl Iterator<Item = (A, u8)>) -> Marks {
+        let mut marks = Marks { words: vec![0; 1 << A::FILTER], is_wide: false };
+        for (address, len) in networks {
+            let mark = |at: usize, mask| marks.words[at] |= mask;
+            marks.is_wide |= each_mark(self.seed, address, len, mark);
+        }
+        marks
+    }
+
+    /// Marks all of these, too.
+    pub(super) fn add(&self, marks: &Marks) {
+        let words = self.words.get_or_init(|| words(1 << A::FILTER));
+        for (word, mask) in words.iter().zip(&marks.words) {
+            if *mask != 0 {
+                word.fetch_or(*mask, Ordering::Release);
+            }
+        }
+        self.is_wide.fetch_or(marks.is_wide, Ordering::Release);
+    }
+
+    /// Marks these and nothing else. Nobody may mark anything meanwhile.
+    pub(super) fn keep_only(&self, marks: Marks) {
+        for (word, mask) in self.words.get().into_iter().flatten().zip(marks.words) {
+            word.store(mask, Ordering::Release);
+        }
+        self.is_wide.store(marks.is_wide, Ordering::Release);
+    }
+
+    /// Bytes.
+    pub(super) fn size(&self) -> usize {
+        self.words.get().map_or(0, |words| words.len() * 8)
+    }
+}
+
+/// Gives the word and the bits of each mark of a network; `true` if it is too wide for
+/// marks.
+fn each_mark<A: Address>(
+    seed: Seed,
+    address: A,
+    len: u8,
+    mut mark: impl FnMut(usize, u64),
+) -> bool {
+    let narrow = |mark: &mut dyn FnMut(usize, u64), address: A| {
+        let hash = address.narrow_hash(seed);
+        mark(place::<A>(hash), mask(hash));
+    };
+    if len == A::BITS {
+        mark(place::<A>(address.narrow_hash(seed)), mask(address.hash(seed)));
+    } else if len >= A::NARROW {
+        narrow(&mut mark, address);
+    } else if len < A::WIDEST {
+        return true;
+    } else if let Some(hash) = address.wide_hash(seed) {
+        mark(place::<A>(hash), mask(hash));
+    } else {
+        address.narrow_within(len).for_each(|address| narrow(&mut mark, address));
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_listed_is_always_near(
+            networks in prop::collection::vec((any::<u32>(), 0u8..=32), 0..20),
+            v6 in prop::collection::vec((any::<u128>(), 0u8..=128), 0..20),
+            tail: u128,
+            rewrite: bool,
+        ) {
+            let filter = Filter::<u32>::empty();
+            networks.iter().for_each(|(address, len)| filter.mark(*address, *len));
+            if rewrite {
+                filter.keep_only(filter.marks_of(networks.iter().copied()));
+            }
+            for (address, len) in networks {
+                let within = address ^ (tail as u32).checked_shr(len.into()).unwrap_or(0);
+                let near = filter.near(within);
+                let is_near = if len == 32 { near.address } else { near.prefix };
+                prop_assert!(is_near);
+            }
+            let filter = Filter::<u128>::empty();
+            v6.iter().for_each(|(address, len)| filter.mark(*address, *len));
+            if rewrite {
+                let marks = filter.marks_of(v6.iter().copied());
+                filter.add(&marks);
+                filter.keep_only(marks);
+            }
+            for (address, len) in v6 {
+                let within = address ^ tail.checked_shr(len.into()).unwrap_or(0);
+                let near = filter.near(within);
+                let is_near = if len == 128 { near.address } else { near.prefix };
+                prop_assert!(is_near);
+            }
+        }
+    }
+
+    #[test]
+    fn few_others_are_near_and_none_after_all_went() {
+        let filter = Filter::<u32>::empty();
+        let scattered = |n: u32| n.wrapping_mul(0x9E37_79B1);
+        (0..1_000_000).for_each(|n| filter.mark(scattered(n), 32));
+        let near = (2_000_000..2_100_000).map(|n| filter.near(scattered(n)));
+        let (addresses, prefixes) = near.fold((0, 0), |(addresses, prefixes), near| {
+            (addresses + u32::from(near.address), prefixes + u32::from(near.prefix))
+        });
+        assert!(addresses < 1_000 && prefixes < 1_000, "{addresses} {prefixes}");
+        filter.keep_only(filter.marks_of(std::iter::empty()));
+        assert_eq!(filter.near(scattered(1)), Near { address: false, prefix: false });
+    }
+}
