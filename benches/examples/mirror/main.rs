@@ -11,26 +11,43 @@ use std::path::PathBuf;
 
 use row::Row;
 
+/// A part of the measurements.
+type Part = fn() -> Result<Vec<Row>, Box<dyn std::error::Error>>;
+
+/// Memory first, while the process holds nothing else.
+const PARTS: [(&str, Part); 4] = [
+    ("memory", memory::measure),
+    ("lookup", lookup::measure),
+    ("reconcile", reconcile::measure),
+    ("join", join::measure),
+];
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut json: Option<PathBuf> = None;
+    let mut only: Option<String> = None;
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         match (arg.as_str(), args.next()) {
             ("--json", Some(path)) => json = Some(path.into()),
-            _ => return Err("usage: mirror [--json FILE]".into()),
+            ("--part", Some(part)) if PARTS.iter().any(|(name, _)| *name == part) => {
+                only = Some(part);
+            }
+            _ => {
+                return Err(
+                    "usage: mirror [--json FILE] [--part memory|lookup|reconcile|join]".into()
+                );
+            }
         }
     }
     let mut rows = Vec::new();
     row::print_head();
-    let mut done = |new: Vec<Row>| {
-        new.iter().for_each(Row::print);
-        rows.extend(new);
-    };
-    // First, while the process holds nothing else.
-    done(memory::measure()?);
-    done(lookup::measure()?);
-    done(reconcile::measure()?);
-    done(join::measure()?);
+    for (name, measure) in PARTS {
+        if only.as_ref().is_none_or(|only| only == name) {
+            let new = measure()?;
+            new.iter().for_each(Row::print);
+            rows.extend(new);
+        }
+    }
     if let Some(path) = json {
         std::fs::write(path, serde_json::to_vec_pretty(&rows)?)?;
     }

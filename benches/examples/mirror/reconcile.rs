@@ -100,7 +100,7 @@ pub(crate) fn measure() -> Result<Vec<Row>, Box<dyn Error>> {
     let digest = encode_digest(&nodes[0].mirror.digest()).len();
     rows.push(Row::new("two equal mirrors of 1 M: to know it", digest as f64, "B", 32.0));
     let resend = {
-        let (page, _) = nodes[0].mirror.page(None, 1 << 20);
+        let page: Vec<_> = nodes[0].mirror.content().into_iter().take(1_000).collect();
         let bytes =
             encode_sync(&SyncMessage::Entries { round: 1, changes: page.clone(), more: false })?;
         bytes.len() as f64 / page.len() as f64 * f64::from(ADDRESSES)

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mailmesh_events::{
-    Block, Certificate, CertificateChange, CertificateParts, ChangeKey, DomainNames, Fingerprint,
-    Network, NetworkChange, NodeId, PrivateKey, Rule, Stamp, UnixMillis, limits,
+    Block, Certificate, CertificateChange, CertificateParts, DomainNames, Fingerprint, Network,
+    NetworkChange, NodeId, PrivateKey, Rule, Stamp, UnixMillis, limits,
 };
 use zeroize::Zeroizing;
 
@@ -165,39 +165,3 @@ fn read_stamp(fields: &mut Fields<'_, '_>) -> Result<Stamp, CodecError> {
 pub(crate) const NETWORK: u64 = 1;
 /// See [`NETWORK`].
 pub(crate) const CERTIFICATE: u64 = 2;
-
-/// A key, or nil: `[1, rule, address, prefix length]`, `[2, [name]]`.
-pub(crate) fn write_key(w: &mut Writer<'_>, key: Option<&ChangeKey>) -> Result<(), CodecError> {
-    match key {
-        None => {
-            w.nil();
-        }
-        Some(ChangeKey::Network(rule, network)) => {
-            w.array(4).u64(NETWORK);
-            write_network_key(w, *rule, *network);
-        }
-        Some(ChangeKey::Certificate(names)) => {
-            w.array(2).u64(CERTIFICATE);
-            write_names(w, names);
-        }
-        Some(_) => return Err(CodecError::Type { what: "key" }),
-    }
-    Ok(())
-}
-
-pub(crate) fn read_key(reader: &mut Reader<'_>) -> Result<Option<ChangeKey>, CodecError> {
-    if reader.nil() {
-        return Ok(None);
-    }
-    let mut fields = Fields::open(reader, "key")?;
-    let key = match fields.u64("kind of key")? {
-        NETWORK => {
-            let (rule, network) = read_network_key(&mut fields)?;
-            ChangeKey::Network(rule, network)
-        }
-        CERTIFICATE => ChangeKey::Certificate(read_names(&mut fields)?),
-        value => return Err(CodecError::UnknownValue { what: "kind of key", value }),
-    };
-    fields.close()?;
-    Ok(Some(key))
-}

@@ -26,14 +26,15 @@ pub fn encode_sync(message: &SyncMessage) -> Result<Vec<u8>, CodecError> {
     let mut out = Vec::new();
     let w = &mut Writer(&mut out);
     match message {
-        SyncMessage::Request { round, part, after } => {
-            w.array(4).u64(REQUEST).u64((*round).into()).u64((*part).into());
-            change::write_key(w, after.as_ref())?;
+        SyncMessage::Request { round, first, shares } => {
+            w.array(5).u64(REQUEST).u64((*round).into());
+            w.u64(first.bits.into()).u64(first.index.into()).u64((*shares).into());
         }
-        SyncMessage::Part { round, part, changes, more_after } => {
+        SyncMessage::Part { round, share, part, changes, more } => {
             too_long("the changes of a part", changes.len(), limits::SYNC_CHANGES)?;
-            w.array(5).u64(PART).u64((*round).into()).u64((*part).into());
-            change::write_key(w, more_after.as_ref())?;
+            w.array(7).u64(PART).u64((*round).into());
+            w.u64(share.bits.into()).u64(share.index.into()).u64((*part).into());
+            w.u64((*more).into());
             write_changes(w, changes)?;
         }
         SyncMessage::AskSymbols { round, first, shares, from, count } => {
@@ -108,13 +109,14 @@ pub fn decode_sync(bytes: &[u8]) -> Result<SyncMessage, CodecError> {
     let message = match fields.u64("kind of sync message")? {
         REQUEST => SyncMessage::Request {
             round: fields.int("round")?,
-            part: fields.int("part")?,
-            after: change::read_key(fields.required("key")?)?,
+            first: read_share(&mut fields)?,
+            shares: fields.int("number of shares")?,
         },
         PART => SyncMessage::Part {
             round: fields.int("round")?,
+            share: read_share(&mut fields)?,
             part: fields.int("part")?,
-            more_after: change::read_key(fields.required("key")?)?,
+            more: fields.u64("whether more follow")? != 0,
             changes: read_changes(fields.required("changes")?)?,
         },
         ASK_SYMBOLS => SyncMessage::AskSymbols {

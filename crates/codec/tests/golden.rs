@@ -181,19 +181,15 @@ fn sync_messages_of_version_1() {
         .filter_map(|event| Change::try_from(event).ok())
         .collect();
     assert_eq!(changes.len(), 5);
-    let (network, certificate) = (changes[0].key(), changes[4].key());
-    let request = |after| SyncMessage::Request { round: 7, part: 9, after };
-    let part = |more_after, changes| SyncMessage::Part { round: 7, part: 9, changes, more_after };
     let first = Share { bits: 5, index: 31 };
+    let part = |more, changes| SyncMessage::Part { round: 7, share: first, part: 9, changes, more };
     let symbol = |count| CodedSymbol { sum: u64::MAX - 1, check: 0xFEDC_BA98, count };
     let symbols = [0, 1, -1, 200, -70_000, i64::MIN].map(symbol).to_vec();
     let all = changes.clone();
     for (name, message) in [
-        ("sync-part", part(Some(network.clone()), changes.clone())),
-        ("sync-last-part", part(None, changes)),
-        ("sync-first-request", request(None)),
-        ("sync-request-after-network", request(Some(network))),
-        ("sync-request-after-certificate", request(Some(certificate))),
+        ("sync-part", part(true, changes.clone())),
+        ("sync-last-part", part(false, changes)),
+        ("sync-request", SyncMessage::Request { round: 7, first, shares: 64 }),
         (
             "sync-ask-symbols",
             SyncMessage::AskSymbols { round: 7, first, shares: 3, from: 64, count: 2 },

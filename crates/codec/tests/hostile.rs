@@ -62,7 +62,7 @@ proptest! {
         cut: prop::sample::Index,
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
     ) {
-        let message = SyncMessage::Part { round: 1, part: 0, changes, more_after: None };
+        let message = SyncMessage::Part { round: 1, share: Share::default(), part: 0, changes, more: false };
         let body = encode_sync(&message).unwrap();
         let (kind, incarnation) = (FrameKind::Direct, [1; 16]);
         let header = Header { kind, lane: 2, incarnation, first: 1, count: 0 };

@@ -26,17 +26,14 @@ proptest! {
 
     #[test]
     fn sync_messages_round_trip(
-        round: u32, part: u32, changes in prop::collection::vec(any_change(), 0..20), more: bool,
+        round: u32, part: u16, bits in 0u8..=16, index: u16, changes in prop::collection::vec(any_change(), 0..20), more: bool,
         items in prop::collection::vec(any::<u64>(), 0..40),
     ) {
+        let share = Share { bits, index: u32::from(index) % (1 << bits) };
+        let copy = changes.clone();
         for message in [
-            SyncMessage::Request { round, part, after: changes.first().map(Change::key) },
-            SyncMessage::Part {
-                round,
-                part,
-                more_after: changes.last().map(Change::key).filter(|_| more),
-                changes: changes.clone(),
-            },
+            SyncMessage::Request { round, first: share, shares: part },
+            SyncMessage::Part { round, share, part, changes: copy, more },
             SyncMessage::Entries { round, changes, more },
             SyncMessage::AskEntries { round, items },
         ] {

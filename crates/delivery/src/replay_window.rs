@@ -1,32 +1,47 @@
-/// Tells whether a numbered message was seen before: a sliding window of 64
-/// numbers below the highest (the anti-replay service of RFC 4303, section 3.4.3).
+/// Words of the window, one of them being filled.
+const WORDS: u64 = 17;
+/// Numbers below the highest that can be told apart, at least.
+const WINDOW: u64 = (WORDS - 1) * 64;
+
+/// Tells whether a numbered message was seen before: a sliding window of 1,024 numbers
+/// below the highest (the anti-replay service of RFC 4303, section 3.4.3, in blocks as in
+/// RFC 6479). As wide as that because long messages stand behind what was sent after them.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct ReplayWindow {
     highest: u64,
-    /// Bit i: `highest - i` was seen.
-    seen: u64,
+    /// Bit i of word w: number 64 b + i was seen, of the block b that has the word now.
+    seen: [u64; WORDS as usize],
 }
 
 impl ReplayWindow {
     /// Notes a number; `false` if it was seen before or is too old to tell.
     pub(crate) fn accept(&mut self, number: u64) -> bool {
-        if number > self.highest {
-            let ahead = number - self.highest;
-            self.seen = if ahead < 64 { self.seen << ahead | 1 } else { 1 };
-            self.highest = number;
-            return true;
-        }
-        let behind = self.highest - number;
-        if behind >= 64 || self.seen & 1 << behind != 0 || number == 0 {
+        if number == 0 || self.highest.saturating_sub(number) >= WINDOW {
             return false;
         }
-        self.seen |= 1 << behind;
-        true
+        let (block, highest) = (number / 64, self.highest / 64);
+        if block > highest {
+            for block in highest + 1..=block.min(highest + WORDS) {
+                self.seen[(block % WORDS) as usize] = 0;
+            }
+            if block > highest + WORDS {
+                self.seen = Default::default();
+            }
+        }
+        self.highest = self.highest.max(number);
+        let (word, bit) = (&mut self.seen[(block % WORDS) as usize], 1 << (number % 64));
+        let is_new = *word & bit == 0;
+        *word |= bit;
+        is_new
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -37,8 +52,8 @@ mod tests {
             (5, false),
             (3, true),
             (3, false),
-            (70, true),
-            (6, false), // 64 behind: too old to tell
+            (1_030, true),
+            (6, false), // 1,024 behind: too old to tell
             (7, true),
             (7, false),
             (0, false),
@@ -47,6 +62,25 @@ mod tests {
             (u64::MAX - 1, true),
         ] {
             assert_eq!(window.accept(number), accepted, "{number}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn it_says_what_a_set_of_all_numbers_would(
+            steps in prop::collection::vec(prop_oneof![-1_100i64..200, -5i64..5, -100i64..5_000], 1..400),
+        ) {
+            let (mut window, mut seen, mut highest) = (ReplayWindow::default(), BTreeSet::new(), 1_u64);
+            for step in steps {
+                let number = highest.saturating_add_signed(step);
+                let highest_seen: u64 = seen.last().copied().unwrap_or(0);
+                let is_too_old = number + WINDOW <= highest_seen;
+                prop_assert_eq!(window.accept(number), number > 0 && !is_too_old && !seen.contains(&number));
+                if number > 0 && !is_too_old {
+                    seen.insert(number);
+                }
+                highest = highest.max(number);
+            }
         }
     }
 }

@@ -23,5 +23,7 @@ pub const SYNC_CHANGES: usize = 1_024;
 pub const SYNC_SYMBOLS: usize = 4_096;
 /// A mirror's content is compared in at most 2 to the power of this many shares.
 pub const SHARE_BITS: u8 = 16;
+/// Most shares asked for in one [`SyncMessage`](crate::SyncMessage).
+pub const SYNC_SHARES: u16 = 64;
 /// Longest event once encoded, in bytes.
 pub const EVENT_LEN: usize = 256 * 1024;

@@ -1,6 +1,6 @@
 //! What mirrors say to each other, besides the changes in the event stream.
 
-use crate::{Change, ChangeKey, UnixMillis};
+use crate::{Change, UnixMillis};
 
 /// The state of a mirror in 24 bytes: equal digests mean equal content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -39,27 +39,27 @@ pub struct Share {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SyncMessage {
-    /// "Send me your content": parts from number `part` on, which begins with the
-    /// first key after `after`.
+    /// "Send me your content": that of some shares in a row.
     Request {
         /// Identifies the exchange; echoed in the answers.
         round: u32,
-        /// Number of the first part wanted.
-        part: u32,
-        /// The last key that the asker has been through; `None` to begin.
-        after: Option<ChangeKey>,
+        /// The first share.
+        first: Share,
+        /// How many shares, at most [`limits::SYNC_SHARES`](crate::limits::SYNC_SHARES).
+        shares: u16,
     },
-    /// A part of the content, in the order of its keys' hashes.
+    /// A part of the content of a share.
     Part {
         /// The exchange it answers.
         round: u32,
-        /// Its number in the exchange.
-        part: u32,
+        /// The share.
+        share: Share,
+        /// Its number among the parts of the share, from 0 on.
+        part: u16,
         /// The entries, at most [`limits::SYNC_CHANGES`](crate::limits::SYNC_CHANGES).
         changes: Vec<Change>,
-        /// The last key of the part, after which the next begins; `None` if this is
-        /// the last part.
-        more_after: Option<ChangeKey>,
+        /// More parts of the share follow.
+        more: bool,
     },
     /// "Send me symbols": for each of some shares in a row the `count` symbols from
     /// `from` on.

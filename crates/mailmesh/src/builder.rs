@@ -12,7 +12,7 @@ use mailmesh_transport::{
 };
 use parking_lot::Mutex;
 use ring::rand::{SecureRandom, SystemRandom};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::clock::WallClock;
@@ -241,6 +241,7 @@ impl ClusterBuilder {
         let mesh = Arc::new(Mesh {
             key_id: key.as_ref().map(|key| key.id(&cluster).to_string()),
             mirror: Mirror::new(writer(incarnation), mirror_key),
+            reconciling: Notify::new(),
             reconciler: Mutex::new(Reconciler::new(identity.incarnation, Timing::default())),
             inboxes: Inboxes::new(inbox_events),
             refusals: refusals.clone(),

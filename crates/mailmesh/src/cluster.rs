@@ -279,6 +279,16 @@ fn by_hand(event: &Event) -> Result<(), Error> {
     }
 }
 
+/// Waits until an answer that the reconciler waits for is late.
+async fn reconciler_late(mesh: &Mesh) {
+    loop {
+        if let Some(deadline) = mesh.reconciler_deadline() {
+            return tokio::time::sleep_until(deadline).await;
+        }
+        mesh.reconciling.notified().await;
+    }
+}
+
 /// Sweeps the mirror every second; ends the node when it must step back.
 async fn tick(mesh: Arc<Mesh>, driver: std::sync::Weak<Driver>) {
     let mut stopped = mesh.stopped.subscribe();
@@ -297,6 +307,7 @@ async fn tick(mesh: Arc<Mesh>, driver: std::sync::Weak<Driver>) {
                 }
                 mesh.tick();
             }
+            () = reconciler_late(&mesh) => mesh.on_reconciler_deadline(),
             _ = stopped.wait_for(Option::is_some) => break,
         }
     }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
 use bytes::Bytes;
 use mailmesh_codec::{encode_digest, encode_event, encode_sync};
@@ -10,7 +11,7 @@ use mailmesh_events::{Change, Event, Lane, SyncMessage, UnixMillis};
 use mailmesh_state::{ClusterClock, Mirror, Reconciler};
 use mailmesh_transport::{Driver, Messenger};
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::clock::WallClock;
@@ -20,6 +21,8 @@ use crate::inbox::Inboxes;
 use crate::wire::Refusals;
 use crate::{Error, Incoming, StopReason};
 
+/// How often it is looked whether an answer is late.
+const RECONCILER_PACE: Duration = Duration::from_millis(20);
 /// A clock that differs by more milliseconds is told of.
 const WRONG_CLOCK: u64 = 5_000;
 
@@ -30,6 +33,8 @@ pub(crate) struct Mesh {
     pub(crate) key_id: Option<String>,
     pub(crate) mirror: Mirror,
     pub(crate) reconciler: Mutex<Reconciler<Incarnation>>,
+    /// The reconciler waits for an answer.
+    pub(crate) reconciling: Notify,
     pub(crate) inboxes: Inboxes,
     pub(crate) refusals: Arc<Refusals>,
     pub(crate) stopped: watch::Sender<Option<StopReason>>,
@@ -68,7 +73,7 @@ impl Mesh {
     }
 
     /// Time on a monotonic clock.
-    pub(crate) fn elapsed(&self) -> std::time::Duration {
+    pub(crate) fn elapsed(&self) -> Duration {
         self.start.elapsed()
     }
 
@@ -132,7 +137,7 @@ impl Mesh {
     }
 
     /// Whether a member has run for that much longer than this node.
-    pub(crate) fn has_older_member(&self, by: std::time::Duration) -> bool {
+    pub(crate) fn has_older_member(&self, by: Duration) -> bool {
         let Ok(driver) = self.driver() else { return false };
         let own = UnixMillis(self.identity.started_ms);
         driver.peers().iter().any(|(peer, _)| UnixMillis(peer.started_ms).plus(by) < own)
@@ -197,7 +202,24 @@ impl Mesh {
         }
     }
 
-    /// What is due every second: expiry, and fetches without an answer.
+    /// When an answer that the reconciler waits for is late, not sooner than that costs
+    /// little.
+    pub(crate) fn reconciler_deadline(&self) -> Option<Instant> {
+        let deadline = self.reconciler.lock().next_deadline()?;
+        Some((self.start + deadline).max(Instant::now() + RECONCILER_PACE))
+    }
+
+    /// Asks again for what did not come.
+    pub(crate) fn on_reconciler_deadline(&self) {
+        let messages = {
+            let mut reconciler = self.reconciler.lock();
+            reconciler.on_deadline(self.elapsed());
+            reconciler.take_to_send()
+        };
+        self.send_sync(messages);
+    }
+
+    /// What is due every second: clocks, expiry.
     pub(crate) fn tick(&self) {
         self.ask_time();
         self.set_time();
@@ -214,12 +236,6 @@ impl Mesh {
         if let Some(disk) = self.disk.get() {
             disk.tick(self);
         }
-        let messages = {
-            let mut reconciler = self.reconciler.lock();
-            reconciler.on_deadline(self.elapsed());
-            reconciler.take_to_send()
-        };
-        self.send_sync(messages);
     }
 
     pub(crate) fn offer(&self, incoming: Incoming) {

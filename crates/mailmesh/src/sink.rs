@@ -162,9 +162,7 @@ impl MeshSink {
         if !taken.is_empty() {
             self.mesh.tell_digest();
         }
-        for change in taken {
-            self.mesh.offer(Incoming::Synced(change));
-        }
+        self.mesh.inboxes.offer(&mut taken.into_iter().map(Incoming::Synced).collect());
     }
 
     fn digest(&self, from: Incarnation, tag: &Bytes) {
@@ -177,6 +175,9 @@ impl MeshSink {
                 let messages = {
                     let mut reconciler = self.mesh.reconciler.lock();
                     reconciler.on_digest(from, theirs, ours, self.mesh.elapsed());
+                    if reconciler.is_busy() {
+                        self.mesh.reconciling.notify_one();
+                    }
                     reconciler.take_to_send()
                 };
                 self.mesh.send_sync(messages);
@@ -204,7 +205,7 @@ impl MeshSink {
         };
         tracing::info!(name = %peer.name, incarnation = ?peer.incarnation, "node left: it {reason}");
         self.members.remove(&peer.incarnation);
-        self.mesh.reconciler.lock().on_left(peer.incarnation);
+        self.mesh.reconciler.lock().on_left(peer.incarnation, self.mesh.elapsed());
         self.mesh.cluster_clock.lock().on_left(peer.incarnation);
         self.mesh.set_time();
         let member = Member::new(peer, Duration::ZERO, None);

@@ -82,7 +82,7 @@ fn a_removal_wins_over_what_it_removed_wherever_they_meet() {
     assert!(matches!(absent, Err(StateError::Absent { .. })));
     // After a day the removal is forgotten.
     a.sweep(NOW.plus(Duration::from_secs(25 * 3600)));
-    assert!(a.page(None, 1 << 20).0.is_empty());
+    assert!(a.content().is_empty());
 }
 
 #[test]
@@ -107,10 +107,10 @@ fn an_expired_block_that_replaced_another_does_not_let_it_rise_again() {
     let later = NOW.plus(Duration::from_secs(6));
     assert_eq!(a.sweep(later).expired.len(), 1);
     // The one that was cut off is back, and both fetch from each other.
-    for change in cut_off.page(None, 1 << 20).0 {
+    for change in cut_off.content() {
         assert_eq!(a.apply(&change, later), Applied::Stale);
     }
-    for change in a.page(None, 1 << 20).0 {
+    for change in a.content() {
         cut_off.apply(&change, later);
     }
     for mirror in [&a, &cut_off] {
@@ -119,7 +119,7 @@ fn an_expired_block_that_replaced_another_does_not_let_it_rise_again() {
     }
     assert_eq!(a.digest(), cut_off.digest(), "the removal is known to both");
     a.sweep(later.plus(Duration::from_secs(25 * 3600)));
-    assert!(a.page(None, 1 << 20).0.is_empty());
+    assert!(a.content().is_empty());
 }
 
 #[test]
@@ -277,7 +277,7 @@ proptest! {
             let _ = b.apply(change, NOW);
         }
         prop_assert_eq!(a.digest(), b.digest());
-        prop_assert_eq!(a.page(None, 1 << 20), b.page(None, 1 << 20));
+        prop_assert_eq!(a.content(), b.content());
         prop_assert_eq!(a.networks(Rule::Block, NOW), b.networks(Rule::Block, NOW));
     }
 }

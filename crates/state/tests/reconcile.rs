@@ -274,7 +274,7 @@ fn a_few_differences_cost_what_differs() {
     let mut pair = nearly_equal(20_000, 5, 0);
     // As after the join: no longer urgent.
     for node in 0..2 {
-        pair.nodes[node].reconciler.on_left(1 - node);
+        pair.nodes[node].reconciler.on_left(1 - node, pair.at);
     }
     pair.nodes[0].reconciler.on_joined(1);
     assert_eq!(pair.seconds_until_equal(5), 1);
@@ -286,7 +286,7 @@ fn a_few_differences_cost_what_differs() {
 fn many_differences_cost_what_differs_too() {
     let (both, each) = (20_000, 3_000);
     let mut pair = nearly_equal(both, each, 0);
-    pair.nodes[1].reconciler.on_left(0);
+    pair.nodes[1].reconciler.on_left(0, pair.at);
     pair.seconds_until_equal(5);
     assert_eq!(pair.nodes[0].mirror.digest().entries, u64::from(both + 2 * each));
     let [entries, symbols] = pair.sent;
@@ -309,7 +309,7 @@ fn what_one_removed_goes_at_the_other_that_still_has_it() {
     let network = Network::single("10.0.0.7".parse().unwrap());
     pair.nodes[0].mirror.remove(Rule::Block, network, pair.now).unwrap();
     // Either may be the one that compares.
-    pair.nodes[0].reconciler.on_left(1);
+    pair.nodes[0].reconciler.on_left(1, pair.at);
     pair.seconds_until_equal(5);
     assert!(!pair.nodes[1].mirror.is_blocked("10.0.0.7".parse().unwrap(), pair.now));
     pair.nodes[1].mirror.block(network, Block::new("again", pair.now).unwrap(), pair.now).unwrap();

@@ -14,8 +14,10 @@ use crate::TransportError;
 pub enum Channel {
     /// Events of a lane.
     Lane(Lane),
-    /// Everything else.
+    /// What peers say to each other about those.
     Control,
+    /// Long messages for one peer: behind events, whatever their size.
+    Bulk,
 }
 
 /// To whom a frame goes.
@@ -90,7 +92,7 @@ impl KeySpace {
         let channel = match channel {
             Channel::Lane(Lane::Urgent) => "urgent",
             Channel::Lane(Lane::Events) => "events",
-            Channel::Control => "control",
+            Channel::Control | Channel::Bulk => "control",
         };
         format!("{}/all/{channel}/{from}", self.prefix)
     }

@@ -112,15 +112,18 @@ impl ZenohBus {
         })
     }
 
-    fn put_to(&self, peer: Incarnation, frame: Bytes) -> zenoh::Result<()> {
-        if let Some(publisher) = self.peers.get(&peer) {
+    fn put_to(&self, peer: Incarnation, channel: Channel, frame: Bytes) -> zenoh::Result<()> {
+        // What is long is rare: it needs no publisher of its own.
+        if channel != Channel::Bulk
+            && let Some(publisher) = self.peers.get(&peer)
+        {
             return publisher.put(frame).wait();
         }
         self.session
             .put(self.keys.one(peer), frame)
             .congestion_control(CongestionControl::Drop)
-            .priority(priority(Channel::Control))
-            .express(true)
+            .priority(priority(channel))
+            .express(channel != Channel::Bulk)
             .allowed_destination(Locality::Remote)
             .wait()
     }
@@ -129,10 +132,10 @@ impl ZenohBus {
 impl Bus for ZenohBus {
     fn put(&self, to: Address, channel: Channel, frame: Bytes) -> Result<(), TransportError> {
         let put = match (to, channel) {
-            (Address::One(peer), _) => self.put_to(peer, frame),
+            (Address::One(peer), channel) => self.put_to(peer, channel, frame),
             (Address::All, Channel::Lane(Lane::Urgent)) => self.urgent.put(frame).wait(),
             (Address::All, Channel::Lane(Lane::Events)) => self.events.put(frame).wait(),
-            (Address::All, Channel::Control) => self.control.put(frame).wait(),
+            (Address::All, Channel::Control | Channel::Bulk) => self.control.put(frame).wait(),
         };
         put.map_err(|error| {
             if self.session.is_closed() {
@@ -205,6 +208,7 @@ fn priority(channel: Channel) -> Priority {
     match channel {
         Channel::Lane(Lane::Urgent) => Priority::InteractiveHigh,
         Channel::Lane(Lane::Events) | Channel::Control => Priority::Data,
+        Channel::Bulk => Priority::DataLow,
     }
 }
 

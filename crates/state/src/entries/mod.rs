@@ -154,13 +154,9 @@ impl Entries {
         self.pool.block(self.row(&ChangeKey::Network(rule, network))?)
     }
 
-    /// Live entries and tombstones in order, from the first after `after` on.
-    pub(crate) fn page(&self, after: Option<&ChangeKey>) -> impl Iterator<Item = Change> {
-        let first = after.map_or(0, |key| self.fingerprint.id(key).high());
-        let is_before = move |row: &&Row| {
-            after.is_some_and(|key| row.id == first && self.pool.order(row, key).is_le())
-        };
-        self.rows.from(first).skip_while(is_before).map(|row| self.pool.change(row))
+    /// Live entries and tombstones whose ids begin in this range of 64 bits.
+    pub(crate) fn changes(&self, ids: RangeInclusive<u64>) -> impl Iterator<Item = Change> {
+        self.range(ids).map(|row| self.pool.change(row))
     }
 
     pub(crate) fn live(&self) -> impl Iterator<Item = Change> {

@@ -1,6 +1,8 @@
 //! The content as reconciliation sees it.
 
-use mailmesh_events::{Change, ChangeKey, CodedSymbol, MirrorDigest, Share, limits};
+use std::ops::RangeInclusive;
+
+use mailmesh_events::{Change, CodedSymbol, MirrorDigest, Share};
 
 use super::Mirror;
 use crate::sketch::{Difference, Sketch, decode};
@@ -12,30 +14,16 @@ impl Mirror {
         self.writer.read().entries.fingerprint().digest()
     }
 
-    /// A page of the content, tombstones included, in the order of its keys'
-    /// hashes from the first key after `after` on, and its last key if there is more. A page has at most
-    /// `bytes` bytes by estimate and [`limits::SYNC_CHANGES`] changes, and at least
-    /// one while there is one. It costs what it holds, wherever it begins.
+    /// All that is held, tombstones included, in the order of its keys' hashes: for tests
+    /// and tools.
     #[must_use]
-    pub fn page(
-        &self,
-        after: Option<&ChangeKey>,
-        bytes: usize,
-    ) -> (Vec<Change>, Option<ChangeKey>) {
-        let writer = self.writer.read();
-        let mut page: Vec<Change> = Vec::new();
-        let mut size = 0;
-        for change in writer.entries.page(after) {
-            size += estimate(&change);
-            if (size > bytes || page.len() >= limits::SYNC_CHANGES)
-                && let Some(last) = page.last()
-            {
-                let more_after = last.key();
-                return (page, Some(more_after));
-            }
-            page.push(change);
-        }
-        (page, None)
+    pub fn content(&self) -> Vec<Change> {
+        self.entries_in(Share::default())
+    }
+
+    /// The content of a share, tombstones included, in the order of its keys' hashes.
+    pub(crate) fn entries_in(&self, share: Share) -> Vec<Change> {
+        self.writer.read().entries.changes(ids(share)).collect()
     }
 
     /// The first `len` coded symbols of a share of the content; of the whole, at most
@@ -47,11 +35,7 @@ impl Mirror {
             return kept.symbols().iter().take(len).copied().collect();
         }
         let mut sketch = Sketch::new(kept.checker().clone(), len);
-        let first = u64::from(share.index) << (64 - share.bits);
-        writer
-            .entries
-            .items(first..=first | u64::MAX >> share.bits)
-            .for_each(|item| sketch.add(item));
+        writer.entries.items(ids(share)).for_each(|item| sketch.add(item));
         sketch.symbols().to_vec()
     }
 
@@ -76,6 +60,13 @@ impl Mirror {
         let is_newer = writer.entries.stamp(&key)? > change.stamp();
         is_newer.then(|| writer.entries.get(&key)).flatten()
     }
+}
+
+/// The ids of the keys of a share.
+fn ids(share: Share) -> RangeInclusive<u64> {
+    // Of the whole, nothing can be shifted by 64 bits at once.
+    let first = u64::from(share.index) << (63 - share.bits) << 1;
+    first..=first | u64::MAX >> share.bits
 }
 
 /// About how many bytes a change takes on the wire.

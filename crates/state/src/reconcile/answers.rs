@@ -36,7 +36,9 @@ impl Answers {
     ) -> Vec<SyncMessage> {
         self.refill(at);
         match question {
-            SyncMessage::Request { round, part, after } => self.parts(round, (part, after), mirror),
+            SyncMessage::Request { round, first, shares } => {
+                self.parts(round, (first, shares), mirror)
+            }
             SyncMessage::AskSymbols { round, first, shares, from, count } => {
                 let symbols = self.symbols((first, shares), (from, count), mirror);
                 let message = |symbols| SyncMessage::Symbols { round, first, from, count, symbols };
@@ -69,25 +71,33 @@ impl Answers {
         enough
     }
 
+    /// What there is of some shares; of those for which there is no budget, nothing: they
+    /// are asked for again.
     fn parts(
         &mut self,
         round: u32,
-        (mut part, mut after): (u32, Option<mailmesh_events::ChangeKey>),
+        (first, shares): (Share, u16),
         mirror: &Mirror,
     ) -> Vec<SyncMessage> {
+        if shares > limits::SYNC_SHARES || !is_within(first, shares) {
+            return Vec::new();
+        }
         let mut parts = Vec::new();
-        for _ in 0..self.timing.window {
-            if !self.take(1) {
+        for index in (first.index..).take(shares.into()) {
+            let share = Share { index, ..first };
+            let mut packs = pack(mirror.entries_in(share), self.timing.part);
+            if packs.is_empty() {
+                packs.push(Vec::new());
+            }
+            if packs.len() > usize::from(u16::MAX) || !self.take(packs.len() as u64) {
                 break;
             }
-            let (changes, more_after) = mirror.page(after.as_ref(), self.timing.part);
-            let is_last = more_after.is_none();
-            parts.push(SyncMessage::Part { round, part, changes, more_after: more_after.clone() });
-            if is_last {
-                break;
-            }
-            part = part.wrapping_add(1);
-            after = more_after;
+            let last = packs.len() - 1;
+            let part = |(part, changes): (usize, Vec<Change>)| {
+                let (more, part) = (part < last, part as u16);
+                SyncMessage::Part { round, share, part, changes, more }
+            };
+            parts.extend(packs.into_iter().enumerate().map(part));
         }
         parts
     }
@@ -101,13 +111,10 @@ impl Answers {
         let is_whole = first.bits == 0;
         let last = u64::from(from) + u64::from(count);
         let most = if is_whole { SYMBOLS as u64 } else { MOST_OF_SHARE.into() };
-        let end = u64::from(first.index) + u64::from(shares);
         if count == 0
-            || shares == 0
             || last > most
             || usize::from(shares) * usize::from(count) > limits::SYNC_SYMBOLS
-            || first.bits > limits::SHARE_BITS
-            || end > 1 << first.bits
+            || !is_within(first, shares)
         {
             return None;
         }
@@ -132,6 +139,12 @@ impl Answers {
         let messages: Vec<_> = comparison::messages(round, changes, &self.timing).collect();
         if self.take(messages.len() as u64) { messages } else { Vec::new() }
     }
+}
+
+/// Whether there are such shares.
+fn is_within(first: Share, shares: u16) -> bool {
+    let end = u64::from(first.index) + u64::from(shares);
+    shares > 0 && first.bits <= limits::SHARE_BITS && end <= 1 << first.bits
 }
 
 /// Changes in lists of about so many bytes.

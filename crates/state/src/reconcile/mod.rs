@@ -37,28 +37,34 @@ pub struct Timing {
     pub longest_pause: Duration,
     /// Bytes of a part. 32 KiB: a few parts fill a link's queue, not its lane.
     pub part: usize,
-    /// Parts sent for one request. 8.
-    pub window: u32,
+    /// Shares of a few hundred entries that may be on their way to a node that takes over
+    /// all, at most; fewer when some get lost. 32.
+    pub window: usize,
     /// Digests in a row that differ before an exchange, however they change. 5: about
     /// as many seconds.
     pub patience: u32,
-    /// Most parts, or answers like them, sent in a second, to all peers. 512; requests
-    /// beyond wait for their retry.
+    /// Most parts, or answers like them, sent in a second, to all peers. 4,096, which are
+    /// a million entries; requests beyond wait for their retry.
     pub parts_per_second: u32,
+}
+
+impl Timing {
+    /// As stated.
+    const DEFAULT: Self = Self {
+        retry: Duration::from_secs(1),
+        attempts: 10,
+        pause: Duration::from_secs(2),
+        longest_pause: Duration::from_secs(60),
+        part: 32 * 1024,
+        window: 32,
+        patience: 5,
+        parts_per_second: 4_096,
+    };
 }
 
 impl Default for Timing {
     fn default() -> Self {
-        Self {
-            retry: Duration::from_secs(1),
-            attempts: 10,
-            pause: Duration::from_secs(2),
-            longest_pause: Duration::from_secs(60),
-            part: 32 * 1024,
-            window: 8,
-            patience: 5,
-            parts_per_second: 512,
-        }
+        Self::DEFAULT
     }
 }
 
@@ -70,6 +76,8 @@ pub struct Reconciler<P> {
     peers: BTreeMap<P, Peer>,
     exchange: Option<Exchange<P>>,
     round: u32,
+    /// What was begun with a peer that is gone, and when that was.
+    begun: Option<(Snapshot, Duration)>,
     answers: Answers,
     to_send: Vec<(P, SyncMessage)>,
 }
@@ -94,6 +102,8 @@ struct Exchange<P> {
     peer: P,
     round: u32,
     work: Work,
+    /// How many entries the peer has.
+    entries: u64,
     deadline: Duration,
     attempts: u32,
     answered: bool,
@@ -113,6 +123,8 @@ enum End {
     GivenUp,
 }
 
+/// How long another peer may go on with what was begun with one.
+const KEPT: Duration = Duration::from_secs(60);
 /// Digests in a row that differ before the node of the greater name compares: by then
 /// the other has.
 const SECOND: u32 = 3;
@@ -127,6 +139,7 @@ impl<P: Copy + Ord> Reconciler<P> {
             peers: BTreeMap::new(),
             exchange: None,
             round: 0,
+            begun: None,
             answers: Answers::new(timing),
             to_send: Vec::new(),
         }
@@ -141,9 +154,17 @@ impl<P: Copy + Ord> Reconciler<P> {
     }
 
     /// A peer left.
-    pub fn on_left(&mut self, peer: P) {
+    pub fn on_left(&mut self, peer: P, at: Duration) {
         self.peers.remove(&peer);
-        self.exchange.take_if(|exchange| exchange.peer == peer);
+        let exchange = self.exchange.take_if(|exchange| exchange.peer == peer);
+        self.keep(exchange.map(|exchange| exchange.work), at);
+    }
+
+    /// Another peer may go on with what was begun.
+    fn keep(&mut self, work: Option<Work>, at: Duration) {
+        if let Some(Work::Snapshot(snapshot)) = work {
+            self.begun = Some((snapshot, at));
+        }
     }
 
     /// Changes of a peer were missed: its next digest that differs starts an exchange.
@@ -169,7 +190,8 @@ impl<P: Copy + Ord> Reconciler<P> {
         if self.exchange.is_some() || at < state.not_before || !(again || lasting || state.urgent) {
             return;
         }
-        let takes_over = theirs.entries / 2 > ours.entries;
+        self.begun.take_if(|(_, since)| at > *since + KEPT);
+        let takes_over = theirs.entries / 2 > ours.entries || self.begun.is_some();
         let is_first = takes_over || self.own < peer || state.urgent;
         // Who has much less takes over from us.
         let yields = ours.entries / 2 > theirs.entries;
@@ -177,20 +199,24 @@ impl<P: Copy + Ord> Reconciler<P> {
             return;
         }
         let work = if takes_over || state.is_deaf {
-            Work::Snapshot(Snapshot::default())
+            let begun = self.begun.take();
+            Work::Snapshot(begun.map_or_else(
+                || Snapshot::new(theirs.entries, &self.timing),
+                |(begun, _)| begun.resumed(&self.timing),
+            ))
         } else {
             Work::Comparison(Comparison::new())
         };
-        self.begin(peer, work, at);
+        self.begin(peer, work, theirs.entries, at);
     }
 
-    fn begin(&mut self, peer: P, work: Work, at: Duration) {
+    fn begin(&mut self, peer: P, work: Work, entries: u64, at: Duration) {
         // 0 is of no exchange.
         self.round = self.round.wrapping_add(1).max(1);
         let (round, deadline) = (self.round, at);
         let (answered, changed) = (false, false);
         self.exchange =
-            Some(Exchange { peer, round, work, deadline, attempts: 0, answered, changed });
+            Some(Exchange { peer, round, work, entries, deadline, attempts: 0, answered, changed });
         self.ask(at);
     }
 
@@ -198,12 +224,17 @@ impl<P: Copy + Ord> Reconciler<P> {
     fn ask(&mut self, at: Duration) {
         if let Some(exchange) = &mut self.exchange {
             exchange.attempts += 1;
-            exchange.deadline = at + self.timing.retry;
-            let message = match &mut exchange.work {
-                Work::Snapshot(snapshot) => snapshot.request(exchange.round, &self.timing),
-                Work::Comparison(comparison) => comparison.request(exchange.round),
+            let (peer, round) = (exchange.peer, exchange.round);
+            let (asks, patience) = match &mut exchange.work {
+                Work::Snapshot(snapshot) => {
+                    (snapshot.ask(round, at), snapshot.patience(&self.timing))
+                }
+                Work::Comparison(comparison) => {
+                    (vec![comparison.request(round)], self.timing.retry)
+                }
             };
-            self.to_send.push((exchange.peer, message));
+            exchange.deadline = at + patience;
+            self.to_send.extend(asks.into_iter().map(|ask| (peer, ask)));
         }
     }
 
@@ -218,17 +249,22 @@ impl<P: Copy + Ord> Reconciler<P> {
     ) -> Vec<Change> {
         // Merging is harmless whatever exchange the changes belong to.
         let merge = |changes| mirror.apply_all(changes, now);
-        let timing = self.timing;
         match message {
-            SyncMessage::Part { round, part, changes, more_after } => {
+            SyncMessage::Part { round, share, part, changes, more } => {
                 let taken = merge(changes);
                 if let Some(exchange) = self.exchange_of(peer, round)
                     && let Work::Snapshot(snapshot) = &mut exchange.work
                 {
                     exchange.changed |= !taken.is_empty();
                     exchange.answered = true;
-                    let step = snapshot.on_part(part, more_after, &timing);
-                    self.on_part(step, at);
+                    match snapshot.on_part(share, part, !more, at) {
+                        snapshot::Step::Nothing => {}
+                        snapshot::Step::Progress => {
+                            exchange.attempts = 0;
+                            self.ask(at);
+                        }
+                        snapshot::Step::Complete => self.finish(End::Complete, at),
+                    }
                 }
                 taken
             }
@@ -270,25 +306,9 @@ impl<P: Copy + Ord> Reconciler<P> {
         self.exchange.as_mut().filter(|exchange| exchange.peer == peer && exchange.round == round)
     }
 
-    fn on_part(&mut self, step: snapshot::Step, at: Duration) {
-        let Some(exchange) = &mut self.exchange else { return };
-        match step {
-            snapshot::Step::Waits { progress } => {
-                if progress {
-                    exchange.attempts = 0;
-                }
-            }
-            snapshot::Step::Ask => {
-                exchange.attempts = 0;
-                self.ask(at);
-            }
-            snapshot::Step::Complete => self.finish(End::Complete, at),
-        }
-    }
-
     fn on_step(&mut self, step: comparison::Step, at: Duration) {
         let Some(exchange) = &mut self.exchange else { return };
-        let peer = exchange.peer;
+        let (peer, entries) = (exchange.peer, exchange.entries);
         match step {
             comparison::Step::Waits => {}
             comparison::Step::Ask { push } => {
@@ -301,7 +321,10 @@ impl<P: Copy + Ord> Reconciler<P> {
                 self.push(peer, push, at);
                 self.finish(End::Complete, at);
             }
-            comparison::Step::TooMuch => self.begin(peer, Work::Snapshot(Snapshot::default()), at),
+            comparison::Step::TooMuch => {
+                let snapshot = Snapshot::new(entries, &self.timing);
+                self.begin(peer, Work::Snapshot(snapshot), entries, at);
+            }
         }
     }
 
@@ -332,17 +355,24 @@ impl<P: Copy + Ord> Reconciler<P> {
             peer.not_before = at + peer.pause;
             (peer.differed, peer.streak) = (None, 0);
         }
+        if end == End::GivenUp {
+            self.keep(Some(exchange.work), at);
+        }
     }
 
     /// Time has come to [`next_deadline`](Self::next_deadline).
     pub fn on_deadline(&mut self, at: Duration) {
-        let due = self.exchange.as_ref().filter(|exchange| exchange.deadline <= at);
-        let Some(attempts) = due.map(|exchange| exchange.attempts) else { return };
-        if attempts >= self.timing.attempts {
-            self.finish(End::GivenUp, at);
-        } else {
-            self.ask(at);
+        let Some(exchange) = self.exchange.as_mut().filter(|exchange| exchange.deadline <= at)
+        else {
+            return;
+        };
+        if exchange.attempts >= self.timing.attempts {
+            return self.finish(End::GivenUp, at);
         }
+        if let Work::Snapshot(snapshot) = &mut exchange.work {
+            snapshot.on_silence();
+        }
+        self.ask(at);
     }
 
     /// When to call [`on_deadline`](Self::on_deadline).
