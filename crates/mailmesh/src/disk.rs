@@ -26,6 +26,10 @@ const ALIVE: Duration = Duration::from_secs(60);
 const MOST: usize = 50_000;
 /// Keys looked up in the mirror at a time, so that nobody waits long for it.
 const PAGE: usize = 1_000;
+/// Entries handed over at a time while the store is read.
+const PART: usize = 4_096;
+/// Most of these on their way.
+const PARTS: usize = 16;
 /// First wait after a failed write; doubles with each.
 const RETRY: Duration = Duration::from_secs(1);
 /// Longest wait after a failed write.
@@ -123,7 +127,8 @@ impl Disk {
         let mut work = Work::default();
         let loaded = load(&store, vault.as_ref(), |entries| {
             if is_old {
-                work.aside.get_or_insert((Vec::new(), Instant::now() + ASIDE)).0.extend(entries);
+                work.aside = Some((entries.collect(), Instant::now() + ASIDE));
+                work.aside.take_if(|(entries, _)| entries.is_empty());
             } else {
                 mesh.mirror.restore(entries);
             }
@@ -251,19 +256,44 @@ impl Observer for Shared {
     }
 }
 
-/// Gives every entry that can be read, in parts.
+/// Gives every entry that can be read, while a thread of its own reads on.
 fn load(
     store: &Store,
     vault: Option<&Vault>,
-    mut take: impl FnMut(Vec<Saved>),
+    take: impl FnOnce(&mut dyn Iterator<Item = Saved>),
 ) -> Result<u64, StoreError> {
-    let (mut part, mut loaded, mut unreadable) = (Vec::new(), 0, 0_u64);
+    let (parts, read) = std::sync::mpsc::sync_channel(PARTS);
+    let (loaded, unreadable) = std::thread::scope(|scope| {
+        let reader = scope.spawn(move || read_all(store, vault, |part| parts.send(part).is_ok()));
+        take(&mut read.into_iter().flatten());
+        let panicked = |_| {
+            let why = "reading it failed by a bug".into();
+            Err(StoreError::Damaged { path: store.path().to_owned(), why })
+        };
+        reader.join().unwrap_or_else(panicked)
+    })?;
+    if unreadable > 0 {
+        tracing::warn!(
+            unreadable,
+            "stored entries were left out; was the cluster key changed? They come from the other nodes"
+        );
+    }
+    Ok(loaded)
+}
+
+/// Gives entries in parts; counts those, and those that cannot be read.
+fn read_all(
+    store: &Store,
+    vault: Option<&Vault>,
+    give: impl Fn(Vec<Saved>) -> bool,
+) -> Result<(u64, u64), StoreError> {
+    let (mut part, mut loaded, mut unreadable) = (Vec::new(), 0, 0);
     store.read(|key, value| match record::read(key, value, vault) {
         Ok(saved) => {
             loaded += 1;
             part.push(saved);
-            if part.len() >= 200_000 {
-                take(std::mem::take(&mut part));
+            if part.len() >= PART {
+                give(std::mem::take(&mut part));
             }
         }
         Err(error) => {
@@ -273,14 +303,8 @@ fn load(
             }
         }
     })?;
-    take(part);
-    if unreadable > 0 {
-        tracing::warn!(
-            unreadable,
-            "stored entries were left out; was the cluster key changed? They come from the other nodes"
-        );
-    }
-    Ok(loaded)
+    give(part);
+    Ok((loaded, unreadable))
 }
 
 /// What is written together.

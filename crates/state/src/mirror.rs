@@ -16,7 +16,7 @@ use mailmesh_events::{
 use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 
 use crate::certificates::Certificates;
-use crate::entries::{Bounds, Entries, Merge, Swept};
+use crate::entries::{Bounds, Entries, Located, Swept};
 use crate::held::Held;
 use crate::lookup::Lookup;
 use crate::observe::{Observed, Observer, Observers};
@@ -261,22 +261,26 @@ impl Mirror {
 
     /// A change of this node's own, which must be the newest.
     fn put_own(&self, writer: &mut Writer, change: Change) -> Result<Change, StateError> {
-        if self.put(writer, &change)? { Ok(change) } else { Err(StateError::Outrun) }
+        let located = writer.entries.locate(&change.key());
+        if self.put(writer, located, &change)? { Ok(change) } else { Err(StateError::Outrun) }
     }
 
     /// `false` if the mirror has it, or a newer one.
-    fn put(&self, writer: &mut Writer, change: &Change) -> Result<bool, StateError> {
-        let key = change.key();
-        match writer.entries.judge(&key, change.stamp(), writer.reserved) {
-            Merge::Stale => return Ok(false),
-            Merge::Full => {
-                let (what, limit) = match key {
-                    ChangeKey::Network(..) => ("networks", self.bounds.networks),
-                    _ => ("certificates", self.bounds.certificates),
-                };
-                return Err(StateError::Full { what, limit });
-            }
-            Merge::Newer => {}
+    fn put(
+        &self,
+        writer: &mut Writer,
+        located: Located,
+        change: &Change,
+    ) -> Result<bool, StateError> {
+        if located.stamp.is_some_and(|held| held >= change.stamp()) {
+            return Ok(false);
+        }
+        if !writer.entries.has_room(&located, writer.reserved) {
+            let (what, limit) = match change {
+                Change::Network(_) => ("networks", self.bounds.networks),
+                _ => ("certificates", self.bounds.certificates),
+            };
+            return Err(StateError::Full { what, limit });
         }
         match change {
             Change::Network(change) => {
@@ -286,7 +290,7 @@ impl Mirror {
             Change::Certificate(change) => self.certificates.set(change),
             _ => return Ok(false),
         }
-        writer.entries.put(change);
+        writer.entries.put(located, change);
         self.observers.tell(Observed::Changed(change));
         Ok(true)
     }
@@ -348,8 +352,8 @@ impl Mirror {
     }
 
     /// Whether connections from `address` are to be refused. Takes no lock, allocates
-    /// nothing. An entry is over at the end of the second in which it expires, at the
-    /// latest.
+    /// nothing. What ends more than 24 days after it was set is over with the
+    /// [`sweep`](Self::sweep) that finds it ended; all else to the millisecond.
     #[must_use]
     pub fn is_blocked(&self, address: IpAddr, now: UnixMillis) -> bool {
         self.networks.is_blocked(address, now)

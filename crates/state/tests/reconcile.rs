@@ -248,15 +248,7 @@ fn nearly_equal(both: u32, each: u32, loss: usize) -> Pair {
     let mut pair = Pair::new(loss);
     pair.block(0, both);
     let [a, b] = &mut pair.nodes;
-    let mut after = None;
-    loop {
-        let (changes, more_after) = a.mirror.page(after.as_ref(), 1 << 20);
-        changes.iter().for_each(|change| drop(b.mirror.apply(change, START)));
-        after = more_after;
-        if after.is_none() {
-            break;
-        }
-    }
+    b.mirror.apply_all(a.mirror.content(), START);
     for (node, base) in [(0, 0x3000_0000), (1, 0x4000_0000)] {
         for i in 0..each {
             let network = Network::single(std::net::Ipv4Addr::from(base + i).into());
@@ -366,6 +358,52 @@ fn questions_that_break_the_protocol_or_ask_for_too_much_get_no_answer() {
         );
     }
     // In a second, no more than its share of work, whoever asks.
-    let answered: usize = (0..2_000).map(|_| ask(0, 0, 1, 0, 64)).sum();
-    assert!(answered < 512, "{answered}");
+    let answered: usize = (0..8_000).map(|_| ask(0, 0, 1, 0, 64)).sum();
+    assert!(answered < 4_096, "{answered}");
+    let mut request = |bits, index, shares| {
+        let first = Share { bits, index };
+        let message = SyncMessage::Request { round: 1, first, shares };
+        reconciler.on_message(1, message, mirror, START, Duration::from_secs(9));
+        reconciler.take_to_send().len()
+    };
+    assert_eq!(request(6, 60, 4), 4);
+    for (bits, index, shares) in [(6, 60, 5), (6, 64, 1), (6, 0, 0), (8, 0, 65), (40, 0, 1)] {
+        assert_eq!(request(bits, index, shares), 0, "{bits} {index} {shares}");
+    }
+}
+
+#[test]
+fn what_was_begun_with_a_peer_that_died_goes_on_with_another() {
+    let count = 20_000;
+    let pair = nearly_equal(count, 0, 0);
+    let [mut first, mut second] = pair.nodes;
+    let mirror = Mirror::new(NodeId(3), [3; 16]);
+    let mut joiner = Reconciler::new(2, Timing::default());
+    let digest = first.mirror.digest();
+    let (at, mut received) = (Duration::ZERO, 0);
+    for (peer, limit) in [(0, count as usize / 2), (1, usize::MAX)] {
+        let source = if peer == 0 { &mut first } else { &mut second };
+        joiner.on_joined(peer);
+        joiner.on_digest(peer, digest, mirror.digest(), at);
+        let begun = received;
+        while joiner.is_busy() && received - begun < limit {
+            let asked = joiner.take_to_send();
+            assert!(!asked.is_empty(), "it stands still");
+            for (to, message) in asked {
+                assert_eq!(to, peer);
+                source.reconciler.on_message(2, message, &source.mirror, START, at);
+            }
+            for (_, message) in source.reconciler.take_to_send() {
+                if let SyncMessage::Part { changes, .. } = &message {
+                    received += changes.len();
+                }
+                joiner.on_message(peer, message, &mirror, START, at);
+            }
+        }
+        joiner.take_to_send();
+        joiner.on_left(peer, at);
+    }
+    assert_eq!(mirror.digest(), digest);
+    // All that came before the first died is used.
+    assert_eq!(received, count as usize);
 }

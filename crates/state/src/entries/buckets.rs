@@ -5,6 +5,7 @@
 //! Each bucket knows when the earliest of its rows ends, or earlier: who looks for what
 //! has ended looks into those buckets only, and no row pays for an index.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use super::row::{NEVER, Row};
@@ -55,15 +56,18 @@ impl Buckets {
     }
 
     /// The row of this id that `order` finds equal, or where it would be.
-    pub(super) fn find(
-        &self,
-        id: u64,
-        order: impl Fn(&Row) -> std::cmp::Ordering,
-    ) -> Result<Place, Place> {
+    pub(super) fn find(&self, id: u64, order: impl Fn(&Row) -> Ordering) -> Result<Place, Place> {
         let bucket = self.directory[self.index(id)];
-        let rows = &self.buckets[bucket as usize].rows;
-        let found = rows.binary_search_by(|row| row.id.cmp(&id).then_with(|| order(row)));
-        found.map(|at| Place { bucket, at }).map_err(|at| Place { bucket, at })
+        let Bucket { depth, rows, .. } = &self.buckets[bucket as usize];
+        let mut at = first_from(rows, *depth, id);
+        while let Some(row) = rows.get(at).filter(|row| row.id == id) {
+            match order(row) {
+                Ordering::Less => at += 1,
+                Ordering::Equal => return Ok(Place { bucket, at }),
+                Ordering::Greater => break,
+            }
+        }
+        Err(Place { bucket, at })
     }
 
     pub(super) fn row(&self, place: Place) -> &Row {
@@ -77,8 +81,9 @@ impl Buckets {
             Some((index & !(span - 1)) + span).filter(|next| *next < self.directory.len())
         };
         std::iter::successors(Some(self.index(first)), next).flat_map(move |index| {
-            let rows = &self.buckets[self.directory[index] as usize].rows;
-            &rows[rows.partition_point(|row| row.id < first)..]
+            let Bucket { depth, rows, .. } = &self.buckets[self.directory[index] as usize];
+            let is_first = rows.first().is_some_and(|row| row.id < first);
+            &rows[if is_first { first_from(rows, *depth, first) } else { 0 }..]
         })
     }
 
@@ -189,6 +194,32 @@ impl Buckets {
     }
 }
 
+/// Where the first row from an id on is, of rows whose first `depth` bits are the id's:
+/// ids are hashes, so a guess is near, and from there steps double (Bentley, Yao, "An
+/// Almost Optimal Algorithm for Unbounded Searching", 1976).
+fn first_from(rows: &[Row], depth: u8, id: u64) -> usize {
+    let fraction = u128::from(id << depth) * rows.len() as u128;
+    let guess = (fraction >> 64) as usize;
+    let is_before = |row: &Row| row.id < id;
+    let (mut low, mut high) = (guess, guess);
+    let mut step = 1;
+    if rows.get(guess).is_some_and(is_before) {
+        while rows.get(high).is_some_and(is_before) {
+            low = high + 1;
+            high += step;
+            step *= 2;
+        }
+    } else {
+        while low > 0 && !is_before(&rows[low - 1]) {
+            high = low - 1;
+            low = low.saturating_sub(step);
+            step *= 2;
+        }
+    }
+    let high = high.min(rows.len());
+    low + rows[low..high].partition_point(is_before)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -204,7 +235,7 @@ mod tests {
     }
 
     fn put(buckets: &mut Buckets, id: u64, end: u64) {
-        let find = |buckets: &Buckets| buckets.find(id, |_| std::cmp::Ordering::Equal);
+        let find = |buckets: &Buckets| buckets.find(id, |_| Ordering::Equal);
         match find(buckets) {
             Ok(place) => buckets.replace(place, row(id, end)),
             Err(place) => {
@@ -235,7 +266,7 @@ mod tests {
                 if let Some(end) = end {
                     put(&mut buckets, id, end);
                     map.insert(id, end);
-                } else if let Ok(place) = buckets.find(id, |_| std::cmp::Ordering::Equal) {
+                } else if let Ok(place) = buckets.find(id, |_| Ordering::Equal) {
                     buckets.remove(place);
                     prop_assert!(map.remove(&id).is_some());
                 }

@@ -50,12 +50,14 @@ impl Default for Bounds {
     }
 }
 
-/// Whether a change is the newest of its key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Merge {
-    Newer,
-    Stale,
-    Full,
+/// Where a key is, or would be; until the next change.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Located {
+    id: EntryId,
+    place: Result<Place, Place>,
+    is_network: bool,
+    /// The stamp of what is there.
+    pub(crate) stamp: Option<Stamp>,
 }
 
 /// What a sweep found to be over.
@@ -203,24 +205,28 @@ impl Entries {
         self.find(self.fingerprint.id(key), key).ok().map(|place| self.rows.row(place))
     }
 
-    /// Whether a change would be taken, where room for so many networks is spoken for.
-    pub(crate) fn judge(&self, key: &ChangeKey, stamp: Stamp, reserved: usize) -> Merge {
-        match self.row(key) {
-            Some(row) if self.pool.stamp(row) >= stamp => Merge::Stale,
-            Some(_) => Merge::Newer,
-            None => {
-                let (held, limit) = match key {
-                    ChangeKey::Network(..) => (self.networks + reserved, self.bounds.networks),
-                    _ => (self.rows.len() - self.networks, self.bounds.certificates),
-                };
-                if held < limit { Merge::Newer } else { Merge::Full }
-            }
-        }
+    /// Finds a key.
+    pub(crate) fn locate(&self, key: &ChangeKey) -> Located {
+        let id = self.fingerprint.id(key);
+        let place = self.find(id, key);
+        let stamp = place.ok().map(|place| self.pool.stamp(self.rows.row(place)));
+        let is_network = matches!(key, ChangeKey::Network(..));
+        Located { id, place, is_network, stamp }
     }
 
-    /// Puts a change in the place of the one before. Call after [`judge`](Self::judge).
-    pub(crate) fn put(&mut self, change: &Change) {
-        self.set(change, None, self.end(change));
+    /// Whether there is room for a change, where room for so many networks is spoken for.
+    pub(crate) fn has_room(&self, located: &Located, reserved: usize) -> bool {
+        let (held, limit) = if located.is_network {
+            (self.networks + reserved, self.bounds.networks)
+        } else {
+            (self.rows.len() - self.networks, self.bounds.certificates)
+        };
+        located.place.is_ok() || held < limit
+    }
+
+    /// Puts a change where its key is, in the place of the one before.
+    pub(crate) fn put(&mut self, located: Located, change: &Change) {
+        self.set(located, change, None, self.end(change));
     }
 
     /// Takes out what has ended at `now`, of so many entries at most, about.
@@ -269,33 +275,40 @@ impl Entries {
         Some(Saved { change: self.pool.change(row), replaced_another: row.has_replaced(), end })
     }
 
-    /// Puts back what a store kept. Call after [`judge`](Self::judge).
-    pub(crate) fn restore(&mut self, saved: &Saved) {
+    /// Puts back what a store kept.
+    pub(crate) fn restore(&mut self, located: Located, saved: &Saved) {
         let Saved { change, replaced_another, end } = saved;
         // Of what is live the entry itself tells the end; of a tombstone only the store.
         let end = if is_live(change) { self.end(change) } else { *end };
-        self.set(change, Some(*replaced_another), end);
+        self.set(located, change, Some(*replaced_another), end);
     }
 
     /// Puts an entry in; if not said, it has taken the place of another if there is one.
-    fn set(&mut self, change: &Change, replaced: Option<bool>, end: Option<UnixMillis>) {
-        let (key, stamp, end) = (change.key(), change.stamp(), number(end));
-        let id = self.fingerprint.id(&key);
-        let mut place = self.find(id, &key);
-        if let Ok(place) = place {
-            let old = *self.rows.row(place);
-            self.discount(&old, id);
-            let row = self.pool.pack(id.high(), change, replaced.unwrap_or(true), end);
-            self.pool.release(&old);
-            self.rows.replace(place, row);
-        } else {
-            if self.rows.make_room(id.high()) {
-                place = self.find(id, &key);
+    fn set(
+        &mut self,
+        Located { id, place, .. }: Located,
+        change: &Change,
+        replaced: Option<bool>,
+        end: Option<UnixMillis>,
+    ) {
+        let replaced = replaced.unwrap_or(place.is_ok());
+        let row = self.pool.pack(id.high(), change, replaced, number(end));
+        match place {
+            Ok(place) => {
+                let old = *self.rows.row(place);
+                self.discount(&old, id);
+                self.pool.release(&old);
+                self.rows.replace(place, row);
             }
-            let row = self.pool.pack(id.high(), change, replaced.unwrap_or(false), end);
-            let (Ok(place) | Err(place)) = place;
-            self.rows.insert(place, row);
+            Err(mut place) => {
+                if self.rows.make_room(id.high()) {
+                    let (Ok(found) | Err(found)) = self.find(id, &change.key());
+                    place = found;
+                }
+                self.rows.insert(place, row);
+            }
         }
+        let stamp = change.stamp();
         self.networks += usize::from(matches!(change, Change::Network(_)));
         self.fingerprint.add(id, stamp);
         self.sketch.add(self.fingerprint.item(id, stamp));

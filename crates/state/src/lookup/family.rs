@@ -4,7 +4,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::address::{Address, Seed};
 use super::filter::Near;
-use super::table::{End, Table, words};
+use super::table::{Table, words};
+
+/// Ends are told from so long before the time of the change that made a table.
+const BEFORE: u64 = 3_600_000;
 
 /// What a lookup asks, after the filter, in this order:
 /// 1. the table of addresses;
@@ -28,8 +31,8 @@ impl<A: Address> Family<A> {
     pub(super) fn empty() -> Self {
         let seed = Seed::random();
         Self {
-            addresses: Table::with_room(0, seed),
-            prefixes: Table::with_room(0, seed),
+            addresses: Table::with_room(0, 0, seed),
+            prefixes: Table::with_room(0, 0, seed),
             wide: words(0),
             narrow: Default::default(),
         }
@@ -37,11 +40,11 @@ impl<A: Address> Family<A> {
 
     /// The same entries with room for so many more addresses and prefixes, and none of
     /// what went.
-    pub(super) fn rebuilt(&self, addresses: usize, prefixes: usize) -> Self {
-        let seed = Seed::random();
+    pub(super) fn rebuilt(&self, addresses: usize, prefixes: usize, now: u64) -> Self {
+        let (seed, begin) = (Seed::random(), now.saturating_sub(BEFORE));
         let next = Self {
-            addresses: Table::with_room(self.addresses.len() + addresses, seed),
-            prefixes: Table::with_room(self.prefixes.len() + prefixes, seed),
+            addresses: Table::with_room(self.addresses.len() + addresses, begin, seed),
+            prefixes: Table::with_room(self.prefixes.len() + prefixes, begin, seed),
             wide: words(1 << 16),
             narrow: Default::default(),
         };
@@ -59,8 +62,8 @@ impl<A: Address> Family<A> {
     }
 
     /// Whether the next entry needs a [`rebuilt`](Self::rebuilt) one.
-    pub(super) fn is_crowded(&self) -> bool {
-        self.wide.is_empty() || self.addresses.is_crowded() || self.prefixes.is_crowded()
+    pub(super) fn is_crowded(&self, now: u64) -> bool {
+        self.wide.is_empty() || self.addresses.is_crowded(now) || self.prefixes.is_crowded(now)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -72,7 +75,7 @@ impl<A: Address> Family<A> {
         self.wide.len() * 8 + self.addresses.size() + self.prefixes.size()
     }
 
-    pub(super) fn set(&self, address: A, len: u8, end: End) {
+    pub(super) fn set(&self, address: A, len: u8, end: u64) {
         if len == A::BITS {
             return self.addresses.set(address, end);
         }
@@ -97,8 +100,8 @@ impl<A: Address> Family<A> {
         }
     }
 
-    /// Length of the longest prefix with the address that is live at `now`, to the second,
-    /// and that `is_live`.
+    /// Length of the longest prefix with the address that is live at `now`, as far as
+    /// tables can tell, and that `is_live`.
     #[inline]
     pub(super) fn longest(
         &self,
@@ -107,7 +110,7 @@ impl<A: Address> Family<A> {
         now: u64,
         is_live: impl Fn(u8) -> bool,
     ) -> Option<u8> {
-        let is_after = |end: Option<End>| end.is_some_and(|end| end.is_after(now));
+        let is_after = |end: Option<u64>| end.is_some_and(|end| end > now);
         if near.address && is_after(self.addresses.end(address)) && is_live(A::BITS) {
             return Some(A::BITS);
         }

@@ -23,7 +23,35 @@ use mailmesh_events::{Block, Network, NetworkChange, Rule, UnixMillis};
 use address::Address;
 use family::Family;
 use filter::{Filter, Marks, Near};
-use table::End;
+use table::NEVER;
+
+/// A network as lookups know it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Listing {
+    rule: Rule,
+    network: Network,
+    /// `None`: it is not listed.
+    end: Option<u64>,
+}
+
+impl Listing {
+    pub(crate) fn new(rule: Rule, network: Network, block: Option<&Block>) -> Self {
+        let end = block.map(|block| block.expires.map_or(NEVER, |at| at.0));
+        Self { rule, network, end }
+    }
+
+    pub(crate) fn of(change: &NetworkChange) -> Self {
+        Self::new(change.rule, change.network, change.block.as_deref())
+    }
+
+    fn is_single(&self) -> bool {
+        self.network.prefix_len() == if self.is_v4() { 32 } else { 128 }
+    }
+
+    fn is_v4(&self) -> bool {
+        self.network.address().is_ipv4()
+    }
+}
 
 /// Both families under one rule.
 #[derive(Debug, Clone)]
@@ -64,22 +92,23 @@ const PERHAPS: Near = Near { address: true, prefix: true };
 impl Lookup {
     /// Puts one network in, or takes it out.
     pub(crate) fn set(&self, change: &NetworkChange) {
-        let NetworkChange { rule, network, block, .. } = change;
+        let listing = Listing::of(change);
         let current = self.current.load();
-        let Some(block) = block else { return current.of(*rule).remove(*network) };
-        if current.of(*rule).is_crowded_for(*network) {
+        let now = change.stamp.physical();
+        if listing.end.is_some() && current.of(change.rule).is_crowded_for(change.network, now) {
             let mut next = Snapshot::clone(&current);
-            next.set(*rule, *network, Some(block));
-            self.show(next);
-        } else {
-            self.mark(*rule, *network);
-            current.of(*rule).set(*network, end(block));
+            next.set(listing, now);
+            return self.show(next);
         }
+        if listing.end.is_some() {
+            self.mark(change.rule, change.network);
+        }
+        current.of(change.rule).set(&listing);
     }
 
     /// Takes one network out.
     pub(crate) fn remove(&self, rule: Rule, network: Network) {
-        self.current.load().of(rule).remove(network);
+        self.current.load().of(rule).set(&Listing::new(rule, network, None));
     }
 
     fn mark(&self, rule: Rule, network: Network) {
@@ -93,28 +122,18 @@ impl Lookup {
 
     /// What is to be shown, with many networks put in or taken out. Costs a copy of what
     /// is there. Others may change what is there meanwhile: that is in the copy, or not.
-    pub(crate) fn with_all<'a>(
-        &self,
-        changes: impl Iterator<Item = &'a NetworkChange> + Clone,
-    ) -> Snapshot {
+    pub(crate) fn with_all(&self, listings: &[Listing], now: UnixMillis) -> Snapshot {
         let mut next = Snapshot::clone(&self.current.load());
         for rule in [Rule::Block, Rule::Allow] {
             for is_v4 in [true, false] {
-                let of_these = |change: &&NetworkChange| {
-                    change.rule == rule && change.network.address().is_ipv4() == is_v4
-                };
-                let changes = changes.clone().filter(of_these);
-                let singles = changes.clone().filter(|change| is_single(change.network)).count();
-                let prefixes = changes.clone().count() - singles;
-                if singles + prefixes == 0 {
-                    continue;
-                }
-                next.of_mut(rule).make_room(is_v4, singles, prefixes);
-                for NetworkChange { network, block, .. } in changes {
-                    match block {
-                        Some(block) => next.of(rule).set(*network, end(block)),
-                        None => next.of(rule).remove(*network),
-                    }
+                let of_these =
+                    |listing: &&Listing| listing.rule == rule && listing.is_v4() == is_v4;
+                let these = listings.iter().filter(of_these);
+                let singles = these.clone().filter(|listing| listing.is_single()).count();
+                let prefixes = these.clone().count() - singles;
+                if singles + prefixes > 0 {
+                    next.of_mut(rule).make_room(is_v4, (singles, prefixes), now);
+                    these.for_each(|listing| next.of(rule).set(listing));
                 }
             }
         }
@@ -161,8 +180,8 @@ impl Lookup {
             && current.allowed.longest(address, PERHAPS, now, |_| true).is_none()
     }
 
-    /// The network that decides about an address, and how, of those that `is_live`: the
-    /// tables tell the end only to the second.
+    /// The network that decides about an address, and how, of those that `is_live`: tables
+    /// do not tell ends that are far away.
     pub(crate) fn decisive(
         &self,
         address: IpAddr,
@@ -205,19 +224,14 @@ fn marks<A: Address>(
     Some(marks)
 }
 
-fn is_single(network: Network) -> bool {
-    network.prefix_len() == if network.address().is_ipv4() { 32 } else { 128 }
-}
-
 impl Snapshot {
     /// Puts one network in, or takes it out. Nobody is shown these tables yet.
-    pub(crate) fn set(&mut self, rule: Rule, network: Network, block: Option<&Block>) {
-        let Some(block) = block else { return self.of(rule).remove(network) };
-        if self.of(rule).is_crowded_for(network) {
-            let single = usize::from(is_single(network));
-            self.of_mut(rule).make_room(network.address().is_ipv4(), single, 1 - single);
+    pub(crate) fn set(&mut self, listing: Listing, now: UnixMillis) {
+        if listing.end.is_some() && self.of(listing.rule).is_crowded_for(listing.network, now) {
+            let single = usize::from(listing.is_single());
+            self.of_mut(listing.rule).make_room(listing.is_v4(), (single, 1 - single), now);
         }
-        self.of(rule).set(network, end(block));
+        self.of(listing.rule).set(&listing);
     }
 
     fn of(&self, rule: Rule) -> &Ruled {
@@ -236,32 +250,31 @@ impl Snapshot {
 }
 
 impl Ruled {
-    fn is_crowded_for(&self, network: Network) -> bool {
-        if network.address().is_ipv4() { self.v4.is_crowded() } else { self.v6.is_crowded() }
-    }
-
-    /// Builds a family anew, with room for so many more and none of what went.
-    fn make_room(&mut self, is_v4: bool, singles: usize, prefixes: usize) {
-        if is_v4 {
-            self.v4 = Arc::new(self.v4.rebuilt(singles, prefixes));
+    fn is_crowded_for(&self, network: Network, now: UnixMillis) -> bool {
+        if network.address().is_ipv4() {
+            self.v4.is_crowded(now.0)
         } else {
-            self.v6 = Arc::new(self.v6.rebuilt(singles, prefixes));
+            self.v6.is_crowded(now.0)
         }
     }
 
-    fn set(&self, network: Network, end: End) {
-        let len = network.prefix_len();
-        match network.address() {
-            IpAddr::V4(address) => self.v4.set(address.into(), len, end),
-            IpAddr::V6(address) => self.v6.set(address.into(), len, end),
+    /// Builds a family anew, with room for so many more addresses and prefixes and none of
+    /// what went.
+    fn make_room(&mut self, is_v4: bool, (singles, prefixes): (usize, usize), now: UnixMillis) {
+        if is_v4 {
+            self.v4 = Arc::new(self.v4.rebuilt(singles, prefixes, now.0));
+        } else {
+            self.v6 = Arc::new(self.v6.rebuilt(singles, prefixes, now.0));
         }
     }
 
-    fn remove(&self, network: Network) {
-        let len = network.prefix_len();
-        match network.address() {
-            IpAddr::V4(address) => self.v4.remove(address.into(), len),
-            IpAddr::V6(address) => self.v6.remove(address.into(), len),
+    fn set(&self, listing: &Listing) {
+        let len = listing.network.prefix_len();
+        match (listing.network.address(), listing.end) {
+            (IpAddr::V4(address), Some(end)) => self.v4.set(address.into(), len, end),
+            (IpAddr::V4(address), None) => self.v4.remove(address.into(), len),
+            (IpAddr::V6(address), Some(end)) => self.v6.set(address.into(), len, end),
+            (IpAddr::V6(address), None) => self.v6.remove(address.into(), len),
         }
     }
 
@@ -278,9 +291,4 @@ impl Ruled {
             IpAddr::V6(address) => self.v6.longest(address.into(), near, now.0, is_live),
         }
     }
-}
-
-/// An end as the tables keep it.
-fn end(block: &Block) -> End {
-    block.expires.map_or(End::NEVER, |expires| End::at(expires.0))
 }

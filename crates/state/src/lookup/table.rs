@@ -1,8 +1,8 @@
 //! An open-addressing hash table that is read without waiting while one writer changes
 //! it, made of atomic words alone.
 //!
-//! A slot is a key and a state: [`EMPTY`], [`DEAD`], or until which second the entry is
-//! live; in one word where the key is short, else in the words of the key and one of state.
+//! A slot is a key and a state: [`EMPTY`], [`DEAD`], or until when the entry is live, in
+//! milliseconds from the table's begin on; in one word where the key is short, else in the words of the key and one of state.
 //! **Invariant**: a key is written before its state leaves `EMPTY`, or with it, and never
 //! changes in a table: a reader that has seen the state may read the key. Who is taken out
 //! leaves a dead slot; [`Table::is_crowded`] says when to build the next table.
@@ -18,35 +18,20 @@ const FIRST_LIVE: u32 = 2;
 /// Slots in the smallest table.
 const SMALLEST: usize = 16;
 
-/// The second in which an entry ends, from 2020 on; at its end at the latest it is over.
-/// What ends after 2156 is live until it is taken out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct End(u32);
+/// The state of an entry that ends later than can be told, in 49 days or never.
+const LATER: u32 = u32::MAX;
 
-/// 2020-01-01, in milliseconds of Unix time.
-const EPOCH: u64 = 1_577_836_800_000;
-
-impl End {
-    pub(super) const NEVER: Self = Self(u32::MAX);
-
-    /// Of what ends at this time, in milliseconds of Unix time.
-    pub(super) fn at(millis: u64) -> Self {
-        let seconds = millis.saturating_sub(EPOCH).div_ceil(1_000);
-        // Room for the states, which are of 2020 anyway.
-        Self(u32::try_from(seconds).unwrap_or(u32::MAX).max(FIRST_LIVE))
-    }
-
-    /// Whether it is after this time.
-    pub(super) fn is_after(self, millis: u64) -> bool {
-        self == Self::NEVER || u64::from(self.0) * 1_000 + EPOCH > millis
-    }
-}
+/// When an entry ends, in milliseconds of Unix time; this, if never, or so late that a table
+/// cannot tell: then it is live until it is taken out.
+pub(super) const NEVER: u64 = u64::MAX;
 
 #[derive(Debug)]
 pub(super) struct Table<A> {
     slots: Box<[AtomicU64]>,
     capacity: usize,
     seed: Seed,
+    /// What ends are counted from; what ended before ends here.
+    begin: u64,
     /// Slots that are not empty.
     used: AtomicUsize,
     live: AtomicUsize,
@@ -57,13 +42,14 @@ impl<A: Address> Table<A> {
     /// A key of 32 bits shares a word with its state.
     const WORDS: usize = if A::BITS == 32 { 1 } else { A::WORDS + 1 };
 
-    /// A table half full with `entries`.
-    pub(super) fn with_room(entries: usize, seed: Seed) -> Self {
+    /// A table half full with `entries`, which tells ends from `begin` on.
+    pub(super) fn with_room(entries: usize, begin: u64, seed: Seed) -> Self {
         let capacity = (entries * 2).max(SMALLEST);
         Self {
             slots: words(capacity * Self::WORDS),
             capacity,
             seed,
+            begin,
             used: AtomicUsize::new(0),
             live: AtomicUsize::new(0),
             keys: std::marker::PhantomData,
@@ -72,12 +58,26 @@ impl<A: Address> Table<A> {
 
     /// The end of the entry of a key.
     #[inline]
-    pub(super) fn end(&self, key: A) -> Option<End> {
-        self.find(key).ok().map(|(_, state)| state).filter(|state| *state >= FIRST_LIVE).map(End)
+    pub(super) fn end(&self, key: A) -> Option<u64> {
+        self.find(key).ok().and_then(|(_, state)| self.end_of(state))
+    }
+
+    fn end_of(&self, state: u32) -> Option<u64> {
+        match state {
+            EMPTY | DEAD => None,
+            LATER => Some(NEVER),
+            state => Some(self.begin + u64::from(state - FIRST_LIVE)),
+        }
+    }
+
+    fn state_of(&self, end: u64) -> u32 {
+        let state = end.saturating_sub(self.begin).saturating_add(FIRST_LIVE.into());
+        u32::try_from(state).unwrap_or(LATER)
     }
 
     /// Puts a key in, or gives it another end. Not when the table is crowded.
-    pub(super) fn set(&self, key: A, End(end): End) {
+    pub(super) fn set(&self, key: A, end: u64) {
+        let end = self.state_of(end);
         match self.find(key) {
             Ok((slot, state)) => {
                 self.store(slot, key, end);
@@ -109,10 +109,10 @@ impl<A: Address> Table<A> {
     }
 
     /// The live entries, in no order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (A, End)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (A, u64)> {
         (0..self.capacity).filter_map(|slot| {
             let (state, key) = self.load(slot);
-            (state >= FIRST_LIVE).then(|| (key(), End(state)))
+            self.end_of(state).map(|end| (key(), end))
         })
     }
 
@@ -122,9 +122,10 @@ impl<A: Address> Table<A> {
     }
 
     /// Whether the next entry belongs into a larger table, or into a new one without the
-    /// dead.
-    pub(super) fn is_crowded(&self) -> bool {
-        self.used.load(Ordering::Relaxed) + 1 > self.capacity / 4 * 3
+    /// dead, or into one that can tell the ends of this time.
+    pub(super) fn is_crowded(&self, now: u64) -> bool {
+        now.saturating_sub(self.begin) > u64::from(u32::MAX / 2)
+            || self.used.load(Ordering::Relaxed) + 1 > self.capacity / 4 * 3
     }
 
     /// Bytes.
@@ -186,16 +187,18 @@ mod tests {
 
     use super::*;
 
+    const BEGIN: u64 = 1_800_000_000_000;
+
     fn holds_what_a_map_holds<A: Address + std::hash::Hash>(
         steps: Vec<(u32, u64)>,
         key: impl Fn(u32) -> A,
     ) {
-        let mut table = Table::with_room(0, Seed::fixed());
+        let mut table = Table::with_room(0, BEGIN, Seed::fixed());
         let mut map = HashMap::new();
         for (n, end) in steps {
-            let (key, end) = (key(n), (end > 0).then(|| End::at(EPOCH + end * 10_000)));
-            if table.is_crowded() {
-                let next = Table::with_room(table.len(), Seed::fixed());
+            let (key, end) = (key(n), (end > 0).then(|| BEGIN + end));
+            if table.is_crowded(BEGIN) {
+                let next = Table::with_room(table.len(), BEGIN, Seed::fixed());
                 table.iter().for_each(|(key, end)| next.set(key, end));
                 table = next;
             }
@@ -220,28 +223,25 @@ mod tests {
             holds_what_a_map_holds(steps.clone(), |n| n);
             holds_what_a_map_holds(steps, |n| u128::from(n % 7) << 64 | u128::from(n));
         }
-
-        #[test]
-        fn an_end_is_kept_to_the_second(millis: u64, ahead in 0u64..5_000) {
-            let end = End::at(millis);
-            let until = millis.max(EPOCH);
-            prop_assert!(end.is_after(until.saturating_sub(1)) || millis <= EPOCH);
-            if end != End::NEVER {
-                prop_assert!(!end.is_after(until + 2_000));
-            }
-            prop_assert!(End::at(millis.saturating_add(ahead)) >= end);
-        }
     }
 
     #[test]
-    fn an_end_in_the_distant_past_is_an_end_all_the_same() {
-        let table = Table::<u128>::with_room(1, Seed::fixed());
-        table.set(1 << 100, End::at(0));
-        assert!(table.end(1 << 100).is_some_and(|end| !end.is_after(EPOCH + 10_000)));
-        table.set(1 << 100, End::NEVER);
-        assert_eq!((table.end(1 << 100), table.len()), (Some(End::NEVER), 1));
+    fn ends_long_ago_and_far_away_are_ends_all_the_same() {
+        let table = Table::<u128>::with_room(1, BEGIN, Seed::fixed());
+        let days = |days: u64| BEGIN + days * 86_400_000;
+        for (end, told) in [
+            (0, BEGIN),
+            (BEGIN + 1, BEGIN + 1),
+            (days(49), days(49)),
+            (days(50), NEVER),
+            (NEVER, NEVER),
+        ] {
+            table.set(1 << 100, end);
+            assert_eq!((table.end(1 << 100), table.len()), (Some(told), 1));
+        }
         table.remove(1 << 100);
         table.remove(1 << 100);
         assert_eq!((table.end(1 << 100), table.len()), (None, 0));
+        assert!(!table.is_crowded(days(24)) && table.is_crowded(days(25)));
     }
 }

@@ -7,8 +7,9 @@ use mailmesh_events::{
     Block, Change, ChangeKey, EventError, Network, NetworkChange, Rule, UnixMillis,
 };
 
-use super::{AT_A_TIME, Mirror, Writer};
+use super::{AT_A_TIME, MAX_AHEAD, Mirror, Writer};
 use crate::StateError;
+use crate::lookup::Listing;
 use crate::observe::Observed;
 
 /// Networks looked up at a time.
@@ -65,49 +66,54 @@ impl Mirror {
             }
             writer.reserved = new;
         }
-        let live = networks.into_iter().filter(|(_, block)| !block.is_expired(now)).collect();
-        Ok(self.in_one_step(live, |writer, (network, block)| {
+        let mut changes = Vec::with_capacity(networks.len());
+        let live = networks.into_iter().filter(|(_, block)| !block.is_expired(now));
+        self.in_one_step(live, |writer, (network, block)| {
             let key = ChangeKey::Network(rule, network);
-            if writer.entries.stamp(&key).is_none() {
+            let located = writer.entries.locate(&key);
+            if located.stamp.is_none() {
                 writer.reserved = writer.reserved.saturating_sub(1);
             }
-            let stamp = writer.stamp(&key, now);
-            let block = Some(Arc::new(block));
-            let change = Change::Network(NetworkChange { rule, network, stamp, block });
-            writer.entries.put(&change);
+            let stamp = writer.clock.stamp_after(located.stamp, now, MAX_AHEAD);
+            let change = NetworkChange { rule, network, stamp, block: Some(Arc::new(block)) };
+            let listing = Listing::of(&change);
+            let change = Change::Network(change);
+            writer.entries.put(located, &change);
             self.observers.tell(Observed::Changed(&change));
-            Some(change)
-        }))
+            changes.push(change);
+            Some(listing)
+        });
+        Ok(changes)
     }
 
     /// Puts entries in, some at a time, and then lets lookups see their networks, all at
-    /// once; gives what was put in. The caller holds its turn.
+    /// once. The caller holds its turn.
     pub(super) fn in_one_step<T>(
         &self,
-        entries: Vec<T>,
-        put: impl Fn(&mut Writer, T) -> Option<Change>,
-    ) -> Vec<Change> {
+        mut entries: impl Iterator<Item = T>,
+        mut put: impl FnMut(&mut Writer, T) -> Option<Listing>,
+    ) {
         self.writer.write().journal = Some(HashSet::new());
-        let mut changes = Vec::with_capacity(entries.len());
-        let mut entries = entries.into_iter();
-        while entries.len() > 0 {
+        let mut listings = Vec::new();
+        loop {
+            // Not made while others wait.
+            let some: Vec<T> = entries.by_ref().take(AT_A_TIME).collect();
+            if some.is_empty() {
+                break;
+            }
             let mut writer = self.writer.write();
-            changes.extend(entries.by_ref().take(AT_A_TIME).filter_map(|e| put(&mut writer, e)));
+            listings.extend(some.into_iter().filter_map(|entry| put(&mut writer, entry)));
         }
-        let networks = changes.iter().filter_map(|change| match change {
-            Change::Network(change) => Some(change),
-            _ => None,
-        });
-        let mut next = self.networks.with_all(networks);
+        let now = self.latest_stamp().physical();
+        let mut next = self.networks.with_all(&listings, now);
         let mut writer = self.writer.write();
         writer.reserved = 0;
         // What others did meanwhile, and this did not see.
         for (rule, network) in writer.journal.take().into_iter().flatten() {
             let block = writer.entries.block(rule, network);
-            next.set(rule, network, block.as_ref());
+            next.set(Listing::new(rule, network, block.as_ref()), now);
         }
         self.networks.show(next);
-        changes
     }
 
     /// Bytes of the tables that lookups use.

@@ -75,8 +75,9 @@ impl Mirror {
     }
 
     fn merge(&self, writer: &mut Writer, change: &Change, now: UnixMillis) -> Applied {
-        let (key, stamp) = (change.key(), change.stamp());
-        let current = writer.entries.stamp(&key);
+        let stamp = change.stamp();
+        let located = writer.entries.locate(&change.key());
+        let current = located.stamp;
         if current.is_some_and(|current| current >= stamp) {
             return Applied::Stale;
         }
@@ -102,7 +103,7 @@ impl Mirror {
         if expired && current.is_none() {
             return Applied::Stale;
         }
-        match self.put(writer, change) {
+        match self.put(writer, located, change) {
             Ok(true) => {}
             Ok(false) => return Applied::Stale,
             Err(error) => return Applied::Refused(error),

@@ -3,7 +3,7 @@
 use mailmesh_events::{Change, ChangeKey, Stamp, UnixMillis};
 
 use super::Mirror;
-use crate::entries::Merge;
+use crate::lookup::Listing;
 
 /// An entry or tombstone with what merging needs besides.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,23 +29,28 @@ impl Mirror {
     /// bounds allow; gives how many. Certificates are taken as they are: a store is as
     /// trusted as this process. Nobody is told: it is no news. What has ended meanwhile goes
     /// with the next [`sweep`](Self::sweep).
-    pub fn restore(&self, saved: Vec<Saved>) -> usize {
+    pub fn restore(&self, saved: impl IntoIterator<Item = Saved>) -> usize {
         let _turn = self.batch.lock();
-        let taken = self.in_one_step(saved, |writer, entry| {
-            let (key, stamp) = (entry.change.key(), entry.change.stamp());
-            if writer.entries.judge(&key, stamp, 0) != Merge::Newer {
+        let mut count = 0;
+        self.in_one_step(saved.into_iter(), |writer, entry| {
+            let located = writer.entries.locate(&entry.change.key());
+            let stamp = entry.change.stamp();
+            if located.stamp.is_some_and(|held| held >= stamp)
+                || !writer.entries.has_room(&located, 0)
+            {
                 return None;
             }
             writer.clock.observe(stamp);
-            writer.entries.restore(&entry);
-            Some(entry.change)
-        });
-        for change in &taken {
-            if let Change::Certificate(change) = change {
-                self.certificates.set(change);
+            writer.entries.restore(located, &entry);
+            count += 1;
+            match &entry.change {
+                Change::Network(change) => return Some(Listing::of(change)),
+                Change::Certificate(change) => self.certificates.set(change),
+                _ => {}
             }
-        }
-        taken.len()
+            None
+        });
+        count
     }
 
     /// The latest stamp that was made or seen.
