@@ -6,7 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use mailmesh_events::{
     Block, Certificate, CertificateChange, CertificateParts, DomainNames, Fingerprint, Network,
-    NetworkChange, NodeId, PrivateKey, Rule, Stamp, UnixMillis, limits,
+    NetworkChange, NodeId, PrivateKey, Rule, Stamp, UnixMillis, Value, ValueChange, ValueKey,
+    limits,
 };
 use zeroize::Zeroizing;
 
@@ -17,6 +18,8 @@ use crate::msgpack::{Fields, Reader, Writer};
 pub(crate) const NETWORK_FIELDS: usize = 6;
 /// Number of fields that [`write_certificate`] writes.
 pub(crate) const CERTIFICATE_FIELDS: usize = 4;
+/// Number of fields that [`write_value`] writes.
+pub(crate) const VALUE_FIELDS: usize = 5;
 
 pub(crate) fn write_network(w: &mut Writer<'_>, change: &NetworkChange) {
     write_network_key(w, change.rule, change.network);
@@ -152,6 +155,41 @@ fn read_parts(reader: &mut Reader<'_>, names: DomainNames) -> Result<Certificate
     Ok(Certificate::new(parts)?)
 }
 
+pub(crate) fn write_value(w: &mut Writer<'_>, change: &ValueChange) {
+    w.str(change.key.namespace()).str(change.key.name());
+    write_stamp(w, change.stamp);
+    let Some(value) = &change.value else {
+        w.nil();
+        return;
+    };
+    w.array(2).bytes(value.payload());
+    match value.expires {
+        Some(at) => w.u64(at.0),
+        None => w.nil(),
+    };
+}
+
+pub(crate) fn read_value(fields: &mut Fields<'_, '_>) -> Result<ValueChange, CodecError> {
+    let namespace = fields.required("namespace")?.str("namespace", limits::NAMESPACE_LEN)?;
+    let name = fields.required("name")?.str("name of a value", limits::VALUE_NAME_LEN)?;
+    let key = ValueKey::new(namespace, name)?;
+    let stamp = read_stamp(fields)?;
+    let reader = fields.required("value")?;
+    if reader.nil() {
+        return Ok(ValueChange { key, stamp, value: None });
+    }
+    let mut fields = Fields::open(reader, "value")?;
+    let payload = fields.required("value")?.bytes("value", limits::VALUE_LEN)?;
+    let mut value = Value::new(Bytes::copy_from_slice(payload))?;
+    if let Some(reader) = fields.optional()
+        && !reader.nil()
+    {
+        value.expires = Some(UnixMillis(reader.u64("expiry")?));
+    }
+    fields.close()?;
+    Ok(ValueChange { key, stamp, value: Some(Arc::new(value)) })
+}
+
 fn write_stamp(w: &mut Writer<'_>, stamp: Stamp) {
     w.u64(stamp.time()).u64(stamp.node().0);
 }
@@ -165,3 +203,5 @@ fn read_stamp(fields: &mut Fields<'_, '_>) -> Result<Stamp, CodecError> {
 pub(crate) const NETWORK: u64 = 1;
 /// See [`NETWORK`].
 pub(crate) const CERTIFICATE: u64 = 2;
+/// See [`NETWORK`].
+pub(crate) const VALUE: u64 = 3;

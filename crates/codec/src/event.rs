@@ -26,6 +26,7 @@ mod tag {
     pub(super) const NETWORK: u64 = 8;
     pub(super) const CERTIFICATE: u64 = 9;
     pub(super) const CUSTOM: u64 = 10;
+    pub(super) const VALUE: u64 = 11;
 }
 
 /// Appends an event to a body.
@@ -113,6 +114,10 @@ fn write(event: &Event, body: &mut Vec<u8>) -> Result<(), CodecError> {
         Event::Certificate(e) => {
             w.array(1 + change::CERTIFICATE_FIELDS).u64(tag::CERTIFICATE);
             change::write_certificate(w, e);
+        }
+        Event::Value(e) => {
+            w.array(1 + change::VALUE_FIELDS).u64(tag::VALUE);
+            change::write_value(w, e);
         }
         Event::Custom(e) => {
             w.array(3).u64(tag::CUSTOM).str(e.kind()).bytes(e.payload());
@@ -296,6 +301,7 @@ fn read_known(
         }),
         tag::NETWORK => Event::Network(change::read_network(f)?),
         tag::CERTIFICATE => Event::Certificate(change::read_certificate(f)?),
+        tag::VALUE => Event::Value(change::read_value(f)?),
         tag::CUSTOM => {
             let kind = f.required("custom kind")?.str("custom kind", limits::CUSTOM_KIND_LEN)?;
             let kind = match last_kind {

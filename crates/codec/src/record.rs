@@ -34,9 +34,13 @@ pub fn encode_change_key(key: &ChangeKey) -> Vec<u8> {
             }
             bytes
         }
+        ChangeKey::Value(key) => {
+            // No name of a namespace has a zero in it.
+            [&[3], key.namespace().as_bytes(), &[0], key.name().as_bytes()].concat()
+        }
         other => {
             // A sort of key that this version does not have.
-            format!("\u{3}{other:?}").into_bytes()
+            format!("\u{ff}{other:?}").into_bytes()
         }
     }
 }
@@ -60,6 +64,7 @@ pub fn decode_change(bytes: &[u8]) -> Result<Change, CodecError> {
     match decode_events(bytes, 1).next() {
         Some(Ok(Event::Network(change))) => Ok(Change::Network(change)),
         Some(Ok(Event::Certificate(change))) => Ok(Change::Certificate(change)),
+        Some(Ok(Event::Value(change))) => Ok(Change::Value(change)),
         Some(Ok(_)) => Err(CodecError::Type { what: "a change of the mirror" }),
         Some(Err(error)) => Err(error),
         None => Err(CodecError::Truncated { what: "a change of the mirror" }),

@@ -3,7 +3,7 @@
 use mailmesh_events::{Change, MirrorDigest, Share, SyncMessage, UnixMillis, limits};
 
 use crate::CodecError;
-use crate::change::{self, CERTIFICATE, NETWORK};
+use crate::change::{self, CERTIFICATE, NETWORK, VALUE};
 use crate::msgpack::{Fields, Reader, Writer};
 use crate::symbols::{decode_items, decode_symbols, encode_items, encode_symbols};
 
@@ -92,6 +92,10 @@ fn write_change(w: &mut Writer<'_>, change: &Change) -> Result<(), CodecError> {
         Change::Certificate(c) => {
             w.array(1 + change::CERTIFICATE_FIELDS).u64(CERTIFICATE);
             change::write_certificate(w, c);
+        }
+        Change::Value(c) => {
+            w.array(1 + change::VALUE_FIELDS).u64(VALUE);
+            change::write_value(w, c);
         }
         _ => return Err(CodecError::Type { what: "change" }),
     }
@@ -191,6 +195,7 @@ fn read_change(bytes: &[u8]) -> Result<Change, CodecError> {
     let change = match fields.u64("kind of change")? {
         NETWORK => Change::Network(change::read_network(&mut fields)?),
         CERTIFICATE => Change::Certificate(change::read_certificate(&mut fields)?),
+        VALUE => Change::Value(change::read_value(&mut fields)?),
         value => {
             return Err(CodecError::UnknownValue { what: "kind of change", value });
         }

@@ -116,6 +116,28 @@ fn events() -> Vec<(&'static str, Vec<Event>)> {
                 CertificateChange { names, stamp: stamp(), certificate: None }.into(),
             ],
         ),
+        (
+            "value",
+            vec![
+                ValueChange {
+                    key: ValueKey::new("acme.flags", "greylisting").unwrap(),
+                    stamp: stamp(),
+                    value: Some(
+                        Value::new(b"payload".to_vec())
+                            .unwrap()
+                            .expiring_at(UnixMillis(1_800_000_060_000))
+                            .into(),
+                    ),
+                }
+                .into(),
+                ValueChange {
+                    key: ValueKey::new("acme.flags", "").unwrap(),
+                    stamp: stamp(),
+                    value: None,
+                }
+                .into(),
+            ],
+        ),
         ("custom", vec![Custom::new("acme.greylist", b"payload".to_vec()).unwrap().into()]),
     ]
 }
@@ -180,7 +202,7 @@ fn sync_messages_of_version_1() {
         .flat_map(|(_, events)| events)
         .filter_map(|event| Change::try_from(event).ok())
         .collect();
-    assert_eq!(changes.len(), 5);
+    assert_eq!(changes.len(), 7);
     let first = Share { bits: 5, index: 31 };
     let part = |more, changes| SyncMessage::Part { round: 7, share: first, part: 9, changes, more };
     let symbol = |count| CodedSymbol { sum: u64::MAX - 1, check: 0xFEDC_BA98, count };

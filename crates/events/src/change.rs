@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::{Block, Certificate, DomainNames, Network, Rule, Stamp};
+use crate::{
+    Block, Certificate, DomainNames, Network, Rule, Stamp, UnixMillis, ValueChange, ValueKey,
+};
 
 /// A network was blocked, allowed, or taken off again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -57,6 +59,8 @@ pub enum Change {
     Network(NetworkChange),
     /// Of a certificate.
     Certificate(CertificateChange),
+    /// Of a value of a downstream crate.
+    Value(ValueChange),
 }
 
 /// What a change is about; a later change of the same key replaces it.
@@ -67,6 +71,8 @@ pub enum ChangeKey {
     Network(Rule, Network),
     /// A set of names.
     Certificate(DomainNames),
+    /// A value of a downstream crate.
+    Value(ValueKey),
 }
 
 impl Change {
@@ -76,6 +82,7 @@ impl Change {
         match self {
             Self::Network(change) => ChangeKey::Network(change.rule, change.network),
             Self::Certificate(change) => ChangeKey::Certificate(change.names.clone()),
+            Self::Value(change) => ChangeKey::Value(change.key.clone()),
         }
     }
 
@@ -85,6 +92,28 @@ impl Change {
         match self {
             Self::Network(change) => change.stamp,
             Self::Certificate(change) => change.stamp,
+            Self::Value(change) => change.stamp,
+        }
+    }
+
+    /// Whether it is an entry, not the removal of one.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        match self {
+            Self::Network(change) => change.block.is_some(),
+            Self::Certificate(change) => change.certificate.is_some(),
+            Self::Value(change) => change.value.is_some(),
+        }
+    }
+
+    /// When the entry ends by itself. Certificates do not: they stay until a newer one
+    /// comes.
+    #[must_use]
+    pub fn expires(&self) -> Option<UnixMillis> {
+        match self {
+            Self::Network(change) => change.block.as_ref()?.expires,
+            Self::Certificate(_) => None,
+            Self::Value(change) => change.value.as_ref()?.expires,
         }
     }
 
@@ -100,6 +129,7 @@ impl fmt::Display for Change {
         match self {
             Self::Network(change) => change.fmt(f),
             Self::Certificate(change) => change.fmt(f),
+            Self::Value(change) => change.fmt(f),
         }
     }
 }

@@ -50,6 +50,20 @@ pub enum EventError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// Not the name of a namespace of values.
+    #[error(
+        "`{name}` is not the name of a namespace: use a-z, 0-9, `.`, `-` and `_`, at most 64 of them"
+    )]
+    Namespace {
+        /// What was given.
+        name: String,
+    },
+    /// A value did not (de)serialise.
+    #[error("the value does not fit its type: {why}")]
+    Value {
+        /// What the serialiser said.
+        why: String,
+    },
     /// The payload of a custom event did not (de)serialise.
     #[error("custom event `{kind}`: {why}")]
     Custom {

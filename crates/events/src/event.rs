@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     CacheInvalidation, CalendarAlert, CertificateChange, Change, Custom, EmailPush, Kind, Lane,
-    NetworkChange, PushSubscriptionChange, QueueSignal, RegistryChange, StateChange,
+    NetworkChange, PushSubscriptionChange, QueueSignal, RegistryChange, StateChange, ValueChange,
 };
 
 /// An event of a kind this version does not know, as it came. It is passed on,
@@ -43,6 +43,9 @@ pub enum Event {
     /// The mirror: a certificate was renewed or withdrawn.
     #[serde(skip_deserializing)]
     Certificate(CertificateChange),
+    /// The mirror: a value of a downstream crate was set or removed.
+    #[serde(skip_deserializing)]
+    Value(ValueChange),
     /// An event of a downstream crate.
     Custom(Custom),
     /// An event of a newer version.
@@ -64,6 +67,7 @@ impl Event {
             Self::Queue(_) => Kind::Queue,
             Self::Network(_) => Kind::Network,
             Self::Certificate(_) => Kind::Certificate,
+            Self::Value(_) => Kind::Value,
             Self::Custom(_) => Kind::Custom,
             Self::Unknown(_) => Kind::Unknown,
         }
@@ -98,6 +102,7 @@ impl fmt::Display for Event {
             Self::Queue(event) => write!(f, "queue: {event}"),
             Self::Network(event) => write!(f, "network: {event}"),
             Self::Certificate(event) => write!(f, "certificate: {event}"),
+            Self::Value(event) => write!(f, "value: {event}"),
             Self::Custom(event) => write!(f, "custom: {event}"),
             Self::Unknown(event) => {
                 write!(f, "unknown: tag {} with {} bytes", event.tag, event.bytes.len())
@@ -126,6 +131,7 @@ from! {
     QueueSignal => Queue,
     NetworkChange => Network,
     CertificateChange => Certificate,
+    ValueChange => Value,
     Custom => Custom,
 }
 
@@ -134,6 +140,7 @@ impl From<Change> for Event {
         match change {
             Change::Network(change) => Self::Network(change),
             Change::Certificate(change) => Self::Certificate(change),
+            Change::Value(change) => Self::Value(change),
         }
     }
 }
@@ -147,6 +154,7 @@ impl TryFrom<Event> for Change {
         match event {
             Event::Network(change) => Ok(Self::Network(change)),
             Event::Certificate(change) => Ok(Self::Certificate(change)),
+            Event::Value(change) => Ok(Self::Value(change)),
             other => Err(other),
         }
     }

@@ -46,6 +46,8 @@ pub enum Kind {
     Network,
     /// [`CertificateChange`](crate::CertificateChange)
     Certificate,
+    /// [`ValueChange`](crate::ValueChange)
+    Value,
     /// [`Custom`](crate::Custom)
     Custom,
     /// [`Unknown`](crate::Unknown)
@@ -54,7 +56,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::StateChange,
         Self::EmailPush,
         Self::CalendarAlert,
@@ -64,6 +66,7 @@ impl Kind {
         Self::Queue,
         Self::Network,
         Self::Certificate,
+        Self::Value,
         Self::Custom,
         Self::Unknown,
     ];
@@ -72,7 +75,9 @@ impl Kind {
     #[must_use]
     pub fn lane(self) -> Lane {
         match self {
-            Self::Cache | Self::Registry | Self::Network | Self::Certificate => Lane::Urgent,
+            Self::Cache | Self::Registry | Self::Network | Self::Certificate | Self::Value => {
+                Lane::Urgent
+            }
             _ => Lane::Events,
         }
     }
@@ -97,6 +102,7 @@ impl Kind {
             Self::Queue => "queue",
             Self::Network => "network",
             Self::Certificate => "certificate",
+            Self::Value => "value",
             Self::Custom => "custom",
             Self::Unknown => "unknown",
         }

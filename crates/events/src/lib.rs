@@ -38,6 +38,7 @@ mod registry;
 mod stamp;
 mod sync;
 mod time;
+mod value;
 
 pub mod limits;
 
@@ -60,3 +61,4 @@ pub use registry::{RegistryChange, RegistryObject};
 pub use stamp::{NodeId, Stamp};
 pub use sync::{CodedSymbol, MirrorDigest, Share, SyncMessage};
 pub use time::UnixMillis;
+pub use value::{Value, ValueChange, ValueKey};

@@ -17,6 +17,12 @@ pub const NAME_LEN: usize = 253;
 pub const CHAIN: usize = 16;
 /// Longest single certificate or private key, in bytes of DER.
 pub const DER_LEN: usize = 16 * 1024;
+/// Longest name of a namespace of values, in bytes.
+pub const NAMESPACE_LEN: usize = 64;
+/// Longest name of a value, in bytes.
+pub const VALUE_NAME_LEN: usize = 256;
+/// Longest value, in bytes.
+pub const VALUE_LEN: usize = 16 * 1024;
 /// Most changes in one [`SyncMessage`](crate::SyncMessage).
 pub const SYNC_CHANGES: usize = 1_024;
 /// Most symbols in one [`SyncMessage`](crate::SyncMessage).

@@ -9,7 +9,9 @@ use tokio::task::JoinHandle;
 
 use crate::disk::Disk;
 use crate::mesh::Mesh;
-use crate::{Blocks, Certs, ClusterBuilder, Error, Filter, Inbox, Member, Status};
+use crate::{
+    Blocks, Certs, ClusterBuilder, Error, Filter, Inbox, Member, Namespace, Status, Values,
+};
 
 /// How often the mirror is swept of what has ended.
 const TICK: Duration = Duration::from_secs(1);
@@ -146,6 +148,12 @@ impl Cluster {
         Certs::new(&self.inner.mesh)
     }
 
+    /// Values of a downstream crate, replicated as blocks and certificates are.
+    #[must_use]
+    pub fn values<N: Namespace>(&self) -> Values<'_, N> {
+        Values::new(&self.inner.mesh)
+    }
+
     /// This node's name.
     #[must_use]
     pub fn name(&self) -> &NodeName {
@@ -272,7 +280,7 @@ impl Cluster {
 /// Refuses what only the mirror may publish.
 fn by_hand(event: &Event) -> Result<(), Error> {
     match event {
-        Event::Network(_) | Event::Certificate(_) => Err(Error::MirrorEvent),
+        Event::Network(_) | Event::Certificate(_) | Event::Value(_) => Err(Error::MirrorEvent),
         // Its bytes may be an event of any kind.
         Event::Unknown(_) => Err(Error::UnknownEvent),
         _ => Ok(()),

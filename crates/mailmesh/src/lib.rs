@@ -58,6 +58,7 @@ mod sink;
 mod status;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod values;
 mod watch;
 mod wire;
 
@@ -80,4 +81,5 @@ pub use mailmesh_transport::{
 };
 pub use members::Member;
 pub use status::{Refused, Status, StoreStatus};
+pub use values::{Namespace, ValueUpdate, ValueWatch, Values};
 pub use watch::{BlockUpdate, BlockWatch, CertUpdate, CertWatch};

@@ -75,6 +75,7 @@ impl MeshSink {
         let change = match event {
             Event::Network(change) => Change::Network(change.clone()),
             Event::Certificate(change) => Change::Certificate(change.clone()),
+            Event::Value(change) => Change::Value(change.clone()),
             _ => return false,
         };
         self.apply(&change)

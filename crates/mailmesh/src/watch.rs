@@ -140,9 +140,9 @@ fn certificate(change: &Change) -> Option<Arc<Certificate>> {
     }
 }
 
-/// Of either sort.
+/// Of any sort.
 #[derive(Debug)]
-struct Watch {
+pub(crate) struct Watch {
     mesh: Arc<Mesh>,
     takes: fn(&Change) -> bool,
     queue: Arc<Queue>,
@@ -150,7 +150,7 @@ struct Watch {
     state: Option<Vec<Change>>,
 }
 
-enum Next {
+pub(crate) enum Next {
     State(Vec<Change>),
     Change(Change),
     Expired(Change),
@@ -158,12 +158,12 @@ enum Next {
 }
 
 impl Watch {
-    fn new(mesh: Arc<Mesh>, takes: fn(&Change) -> bool) -> Self {
+    pub(crate) fn new(mesh: Arc<Mesh>, takes: fn(&Change) -> bool) -> Self {
         let (queue, state) = Queue::begin(&mesh, takes);
         Self { mesh, takes, queue, state: Some(state) }
     }
 
-    async fn next(&mut self) -> Option<Next> {
+    pub(crate) async fn next(&mut self) -> Option<Next> {
         if let Some(state) = self.state.take() {
             return Some(Next::State(state));
         }

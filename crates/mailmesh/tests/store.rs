@@ -36,6 +36,13 @@ impl WallClock {
     }
 }
 
+struct Flags;
+
+impl Namespace for Flags {
+    const NAME: &'static str = "acme.flags";
+    type Value = bool;
+}
+
 fn ip(n: u8) -> IpAddr {
     [192, 0, 2, n].into()
 }
@@ -56,6 +63,7 @@ async fn what_was_saved_is_there_after_a_crash_and_what_ended_meanwhile_is_not()
     block(&node, 2, Some(Duration::from_secs(3600))).await;
     block(&node, 3, None).await;
     node.blocks().remove(Rule::Block, Network::single(ip(3))).await.unwrap();
+    node.values::<Flags>().set("greylisting", &true, None).await.unwrap();
     node.saved().await.unwrap();
     let status = node.status().store.unwrap();
     assert_eq!((status.waiting, &status.failure), (0, &None));
@@ -66,6 +74,7 @@ async fn what_was_saved_is_there_after_a_crash_and_what_ended_meanwhile_is_not()
 
     let node = restart(&clock, dir.path()).await;
     assert_eq!(blocked(&node), [1, 2]);
+    assert_eq!(node.values::<Flags>().get("greylisting").unwrap(), Some(true));
     assert_eq!(node.status().mirror_fingerprint, digest, "tombstones and all");
     node.shutdown().await;
     clock.add(2.0);

@@ -69,6 +69,13 @@ impl Fingerprint {
                     hasher.write(&[0xff]);
                 }
             }
+            ChangeKey::Value(key) => {
+                hasher.write(&[3]);
+                // No name of a namespace has a zero in it.
+                hasher.write(key.namespace().as_bytes());
+                hasher.write(&[0]);
+                hasher.write(key.name().as_bytes());
+            }
             _ => hasher.write(&[2]),
         }
         EntryId(hasher.finish128().as_u128())

@@ -42,6 +42,7 @@ mod mirror;
 mod observe;
 mod reconcile;
 mod sketch;
+mod values;
 mod verdict;
 mod x509;
 

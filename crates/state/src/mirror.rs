@@ -2,6 +2,7 @@ mod batch;
 mod content;
 mod merge;
 mod saved;
+mod values;
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -20,6 +21,7 @@ use crate::entries::{Bounds, Entries, Located, Swept};
 use crate::held::Held;
 use crate::lookup::Lookup;
 use crate::observe::{Observed, Observer, Observers};
+use crate::values::Values;
 use crate::verdict::{NetworkEntry, Verdict};
 use crate::{HybridClock, StateError, x509};
 pub(crate) use content::estimate;
@@ -63,6 +65,7 @@ pub struct Mirror {
     bounds: Bounds,
     networks: Lookup,
     certificates: Certificates,
+    values: Values,
     writer: RwLock<Writer>,
     /// Batches take turns.
     batch: Mutex<()>,
@@ -129,6 +132,7 @@ impl Mirror {
             bounds,
             networks: Lookup::default(),
             certificates: Certificates::default(),
+            values: Values::default(),
             writer: RwLock::new(Writer {
                 clock: HybridClock::new(node),
                 entries,
@@ -278,6 +282,7 @@ impl Mirror {
         if !writer.entries.has_room(&located, writer.reserved) {
             let (what, limit) = match change {
                 Change::Network(_) => ("networks", self.bounds.networks),
+                Change::Value(_) => ("values", self.bounds.values),
                 _ => ("certificates", self.bounds.certificates),
             };
             return Err(StateError::Full { what, limit });
@@ -288,6 +293,7 @@ impl Mirror {
                 writer.note(change.rule, change.network);
             }
             Change::Certificate(change) => self.certificates.set(change),
+            Change::Value(change) => self.values.set(change),
             _ => return Ok(false),
         }
         writer.entries.put(located, change);
@@ -295,10 +301,16 @@ impl Mirror {
         Ok(true)
     }
 
-    /// Takes a network out of lookups that has ended.
-    fn unlist(&self, writer: &mut Writer, change: &NetworkChange) {
-        self.networks.remove(change.rule, change.network);
-        writer.note(change.rule, change.network);
+    /// Takes out of lookups what has ended.
+    fn unlist(&self, writer: &mut Writer, change: &Change) {
+        match change {
+            Change::Network(change) => {
+                self.networks.remove(change.rule, change.network);
+                writer.note(change.rule, change.network);
+            }
+            Change::Value(change) => self.values.remove(&change.key),
+            _ => {}
+        }
     }
 
     /// Takes out what has ended, 100,000 entries at most, about; what is left by the
@@ -330,9 +342,7 @@ impl Mirror {
         }
         for change in &swept.expired {
             self.observers.tell(Observed::Expired(change));
-            if let Change::Network(change) = change {
-                self.unlist(writer, change);
-            }
+            self.unlist(writer, change);
         }
         self.counters[EXPIRED].fetch_add(swept.expired.len() as u64, Ordering::Relaxed);
     }

@@ -235,15 +235,29 @@ fn a_certificate_that_lies_about_itself_is_not_merged() {
     assert_eq!(mirror.counters().refused, 1);
 }
 
-/// A change of one of few keys by one of few writers, so that they collide.
+/// A change of one of few keys by one of few writers, so that they collide; some with an
+/// end, in milliseconds from now.
 fn any_change() -> impl Strategy<Value = Change> {
-    (0u8..6, 0u64..50, 0u64..4, prop::option::of(0u64..100)).prop_map(|(key, time, node, block)| {
+    let ends = prop::option::of(prop::option::of(0u64..100));
+    (0u8..8, 0u64..50, 0u64..4, ends).prop_map(|(key, time, node, live)| {
+        let stamp = Stamp::from_raw(time, NodeId(node));
+        let ends = live.map(|ends| ends.map(|ms| UnixMillis(NOW.0 + ms)));
+        if key >= 6 {
+            let key = ValueKey::new("acme.flags", format!("flag {key}")).unwrap();
+            let value = ends.map(|ends| {
+                let value = Value::encode(&(time, node)).unwrap();
+                ends.map_or(value.clone(), |at| value.expiring_at(at)).into()
+            });
+            return Change::Value(ValueChange { key, stamp, value });
+        }
         Change::Network(NetworkChange {
             rule: if key % 2 == 0 { Rule::Block } else { Rule::Allow },
             network: network(&format!("192.0.2.{}", key / 2)),
-            stamp: Stamp::from_raw(time, NodeId(node)),
-            // One writer never makes one stamp twice: the content follows from it.
-            block: block.map(|_| block_of(time, node)).map(Into::into),
+            stamp,
+            block: ends.map(|ends| {
+                let block = block_of(time, node);
+                ends.map_or(block.clone(), |at| block.expiring_at(at)).into()
+            }),
         })
     })
 }
@@ -280,6 +294,100 @@ proptest! {
         prop_assert_eq!(a.content(), b.content());
         prop_assert_eq!(a.networks(Rule::Block, NOW), b.networks(Rule::Block, NOW));
     }
+}
+
+proptest! {
+    /// Whatever two mirrors missed, and whenever they were swept: once each has the
+    /// content of the other they are equal, and show the same.
+    #[test]
+    fn once_the_content_is_exchanged_mirrors_are_equal_whatever_has_ended(
+        changes in prop::collection::vec(any_change(), 1..40),
+        steps in prop::collection::vec((any::<bool>(), any::<prop::sample::Index>(), 0u64..3), 0..80),
+    ) {
+        let mut seen = BTreeSet::new();
+        let changes: Vec<_> =
+            changes.into_iter().filter(|c| seen.insert((c.key(), c.stamp()))).collect();
+        let mirrors = [mirror(1), mirror(2)];
+        let mut now = NOW;
+        for (second, index, pass) in steps {
+            let mirror = &mirrors[usize::from(second)];
+            let _ = mirror.apply(&changes[index.index(changes.len())], now);
+            now = now.plus(Duration::from_millis(pass));
+            if pass == 1 {
+                mirror.sweep(now);
+            }
+        }
+        mirrors.iter().for_each(|mirror| drop(mirror.sweep(now)));
+        let [a, b] = &mirrors;
+        b.apply_all(a.content(), now);
+        a.apply_all(b.content(), now);
+        mirrors.iter().for_each(|mirror| drop(mirror.sweep(now)));
+        prop_assert_eq!(a.digest(), b.digest());
+        prop_assert_eq!(a.content(), b.content());
+        let first = ValueKey::new("acme.flags", "").unwrap();
+        prop_assert_eq!(a.values_from(&first, now), b.values_from(&first, now));
+        for rule in [Rule::Block, Rule::Allow] {
+            prop_assert_eq!(a.networks(rule, now), b.networks(rule, now));
+        }
+        for n in 0..3 {
+            let address = [192, 0, 2, n].into();
+            prop_assert_eq!(a.is_blocked(address, now), b.is_blocked(address, now));
+            prop_assert_eq!(a.is_blocked(address, now), matches!(a.lookup(address, now), Verdict::Blocked(_)));
+        }
+    }
+}
+
+#[test]
+fn a_value_is_set_replaced_removed_and_ends_everywhere() {
+    let (a, b) = (mirror(1), mirror(2));
+    let key = |name: &str| ValueKey::new("acme.flags", name).unwrap();
+    let value = |n: u32| Value::encode(&n).unwrap();
+    let of = |mirror: &Mirror, name: &str, now| {
+        mirror.value(&key(name), now).map(|value| value.decode::<u32>().unwrap())
+    };
+    let later = |ms| NOW.plus(Duration::from_millis(ms));
+    let first = a.set_value(key("x"), value(1), NOW).unwrap();
+    let second = b.set_value(key("x"), value(2), later(1)).unwrap();
+    assert_eq!(b.apply(&first, NOW), Applied::Stale);
+    assert_eq!(a.apply(&second, NOW), Applied::Changed);
+    assert_eq!((of(&a, "x", NOW), of(&b, "x", NOW)), (Some(2), Some(2)));
+    // Another namespace, and one that begins with the same letters.
+    for namespace in ["acme.flag", "acme.flags2", "other"] {
+        a.set_value(ValueKey::new(namespace, "x").unwrap(), value(9), NOW).unwrap();
+    }
+    b.apply(&a.set_value(key("a"), value(3), NOW).unwrap(), NOW);
+    let listed: Vec<_> = b.values_from(&key(""), NOW).into_iter().map(|(key, _)| key).collect();
+    assert_eq!(listed, [key("a"), key("x")]);
+    assert_eq!(a.values_from(&key(""), NOW), b.values_from(&key(""), NOW));
+
+    // What ends in the place of another leaves a tombstone: who missed it must not bring
+    // the other back.
+    let missed = b.set_value(key("x"), value(4).expiring_at(later(10)), later(2)).unwrap();
+    assert_eq!(of(&b, "x", later(9)), Some(4));
+    assert_eq!(of(&b, "x", later(10)), None);
+    assert_eq!(b.sweep(later(10)).expired, [missed]);
+    assert_eq!(b.apply(&second, later(11)), Applied::Stale);
+    a.apply_all(b.content(), later(11));
+    assert_eq!(of(&a, "x", later(11)), None);
+
+    let removed = a.remove_value(key("a"), later(12)).unwrap();
+    assert!(matches!(a.remove_value(key("a"), later(12)), Err(StateError::Absent { .. })));
+    assert_eq!(b.apply(&removed, later(12)), Applied::Changed);
+    assert_eq!((of(&a, "a", later(12)), of(&b, "a", later(12))), (None, None));
+}
+
+#[test]
+fn values_have_a_bound_of_their_own() {
+    let mut bounds = Bounds::default();
+    (bounds.values, bounds.networks) = (2, 1);
+    let mirror = Mirror::with_bounds(NodeId(1), [3; 16], bounds);
+    let set = |name: &str| {
+        let key = ValueKey::new("acme", name).unwrap();
+        mirror.set_value(key, Value::encode(&1).unwrap(), NOW)
+    };
+    mirror.block(network("192.0.2.1"), block("x"), NOW).unwrap();
+    assert!(set("a").is_ok() && set("b").is_ok() && set("a").is_ok());
+    assert!(matches!(set("c"), Err(StateError::Full { what: "values", limit: 2 })));
 }
 
 #[test]

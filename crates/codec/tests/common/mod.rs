@@ -110,6 +110,16 @@ pub(crate) fn any_change() -> impl Strategy<Value = Change> {
     );
     let names = prop::collection::vec("[a-z]{1,20}\\.example", 1..6);
     let chain = prop::collection::vec(prop::collection::vec(any::<u8>(), 1..400), 1..4);
+    let key =
+        ("[a-z0-9._-]{1,64}", ".{0,60}").prop_map(|(n, name)| ValueKey::new(n, name).unwrap());
+    let value = (prop::collection::vec(any::<u8>(), 0..300), any::<Option<u64>>());
+    let values = (key, stamp.clone(), prop::option::of(value)).prop_map(|(key, stamp, value)| {
+        let value = value.map(|(bytes, expires)| {
+            let value = Value::new(bytes).unwrap();
+            Arc::new(expires.map_or(value.clone(), |at| value.expiring_at(UnixMillis(at))))
+        });
+        Change::Value(ValueChange { key, stamp, value })
+    });
     let certificates = (names, stamp, prop::option::of((chain, any::<[u8; 32]>()))).prop_map(
         |(names, stamp, parts)| {
             let names = DomainNames::new(names).unwrap();
@@ -127,5 +137,5 @@ pub(crate) fn any_change() -> impl Strategy<Value = Change> {
             Change::Certificate(CertificateChange { names, stamp, certificate })
         },
     );
-    prop_oneof![networks, certificates]
+    prop_oneof![networks, certificates, values]
 }

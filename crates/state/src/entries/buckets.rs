@@ -51,7 +51,8 @@ impl Buckets {
     }
 
     /// Number of rows.
-    pub(super) fn len(&self) -> usize {
+    #[cfg(test)]
+    fn len(&self) -> usize {
         self.len
     }
 

@@ -35,6 +35,8 @@ pub struct Bounds {
     pub networks: usize,
     /// Most certificates, tombstones included. 10,000.
     pub certificates: usize,
+    /// Most values of downstream crates, tombstones included. 10,000.
+    pub values: usize,
     /// How long a removal is remembered. 24 h: a node that was away longer would
     /// bring back what was removed meanwhile.
     pub tombstones: Duration,
@@ -45,7 +47,34 @@ impl Default for Bounds {
         Self {
             networks: 4_000_000,
             certificates: 10_000,
+            values: 10_000,
             tombstones: Duration::from_secs(24 * 3600),
+        }
+    }
+}
+
+/// Sorts of entries, each with a bound of its own.
+#[derive(Debug, Clone, Copy)]
+enum Sort {
+    Network,
+    Certificate,
+    Value,
+}
+
+impl Sort {
+    fn of(key: &ChangeKey) -> Self {
+        match key {
+            ChangeKey::Network(..) => Self::Network,
+            ChangeKey::Value(_) => Self::Value,
+            _ => Self::Certificate,
+        }
+    }
+
+    fn of_change(change: &Change) -> Self {
+        match change {
+            Change::Network(_) => Self::Network,
+            Change::Value(_) => Self::Value,
+            _ => Self::Certificate,
         }
     }
 }
@@ -55,7 +84,7 @@ impl Default for Bounds {
 pub(crate) struct Located {
     id: EntryId,
     place: Result<Place, Place>,
-    is_network: bool,
+    sort: Sort,
     /// The stamp of what is there.
     pub(crate) stamp: Option<Stamp>,
 }
@@ -106,7 +135,8 @@ pub(crate) struct Entries {
     bounds: Bounds,
     rows: Buckets,
     pool: Pool,
-    networks: usize,
+    /// How many there are of each [`Sort`].
+    counts: [usize; 3],
     fingerprint: Fingerprint,
     sketch: Sketch,
 }
@@ -117,7 +147,7 @@ impl Entries {
             bounds,
             rows: Buckets::new(),
             pool: Pool::new(),
-            networks: 0,
+            counts: [0; 3],
             fingerprint: Fingerprint::new(fingerprint_key),
             sketch: Sketch::new(Checker::new(fingerprint_key), SYMBOLS),
         }
@@ -134,7 +164,7 @@ impl Entries {
 
     /// Number of networks, tombstones included.
     pub(crate) fn networks(&self) -> usize {
-        self.networks
+        self.counts[Sort::Network as usize]
     }
 
     pub(crate) fn get(&self, key: &ChangeKey) -> Option<Change> {
@@ -210,16 +240,16 @@ impl Entries {
         let id = self.fingerprint.id(key);
         let place = self.find(id, key);
         let stamp = place.ok().map(|place| self.pool.stamp(self.rows.row(place)));
-        let is_network = matches!(key, ChangeKey::Network(..));
-        Located { id, place, is_network, stamp }
+        Located { id, place, sort: Sort::of(key), stamp }
     }
 
     /// Whether there is room for a change, where room for so many networks is spoken for.
     pub(crate) fn has_room(&self, located: &Located, reserved: usize) -> bool {
-        let (held, limit) = if located.is_network {
-            (self.networks + reserved, self.bounds.networks)
-        } else {
-            (self.rows.len() - self.networks, self.bounds.certificates)
+        let held = self.counts[located.sort as usize];
+        let (held, limit) = match located.sort {
+            Sort::Network => (held + reserved, self.bounds.networks),
+            Sort::Certificate => (held, self.bounds.certificates),
+            Sort::Value => (held, self.bounds.values),
         };
         located.place.is_ok() || held < limit
     }
@@ -255,7 +285,7 @@ impl Entries {
             self.take_out(place);
             swept.forgotten.push(change);
         } else {
-            if row.has_replaced() && row.is_network() {
+            if row.has_replaced() {
                 // Remembered from its end on, not from the stamp: that may be long ago. The
                 // same on every node, as the stamp is: to reconciliation it is the entry.
                 let end = UnixMillis(row.end).plus(self.bounds.tombstones);
@@ -279,7 +309,7 @@ impl Entries {
     pub(crate) fn restore(&mut self, located: Located, saved: &Saved) {
         let Saved { change, replaced_another, end } = saved;
         // Of what is live the entry itself tells the end; of a tombstone only the store.
-        let end = if is_live(change) { self.end(change) } else { *end };
+        let end = if change.is_live() { self.end(change) } else { *end };
         self.set(located, change, Some(*replaced_another), end);
     }
 
@@ -309,7 +339,7 @@ impl Entries {
             }
         }
         let stamp = change.stamp();
-        self.networks += usize::from(matches!(change, Change::Network(_)));
+        self.counts[Sort::of_change(change) as usize] += 1;
         self.fingerprint.add(id, stamp);
         self.sketch.add(self.fingerprint.item(id, stamp));
     }
@@ -324,20 +354,20 @@ impl Entries {
     /// Counts a row out.
     fn discount(&mut self, row: &Row, id: EntryId) {
         let stamp = self.pool.stamp(row);
-        self.networks -= usize::from(row.is_network());
+        let sort = self.pool.other(row).map_or(Sort::Network, Sort::of_change);
+        self.counts[sort as usize] -= 1;
         self.fingerprint.remove(id, stamp);
         self.sketch.remove(self.fingerprint.item(id, stamp));
     }
 
     /// When an entry expires, a tombstone is dropped, or the first warning is due.
     fn end(&self, change: &Change) -> Option<UnixMillis> {
-        match change {
-            Change::Network(network) if network.block.is_some() => {
-                network.block.as_ref().and_then(|block| block.expires)
-            }
-            change if is_live(change) => certificate(change)
-                .and_then(|certificate| warning(certificate.not_after(), UnixMillis(0)).1),
-            tombstone => Some(tombstone.stamp().physical().plus(self.bounds.tombstones)),
+        if !change.is_live() {
+            return Some(change.stamp().physical().plus(self.bounds.tombstones));
+        }
+        match certificate(change) {
+            Some(certificate) => warning(certificate.not_after(), UnixMillis(0)).1,
+            None => change.expires(),
         }
     }
 }
@@ -350,14 +380,5 @@ fn certificate(change: &Change) -> Option<&Certificate> {
     match change {
         Change::Certificate(change) => change.certificate.as_deref(),
         _ => None,
-    }
-}
-
-/// Whether a change is an entry, not a tombstone.
-pub(crate) fn is_live(change: &Change) -> bool {
-    match change {
-        Change::Network(change) => change.block.is_some(),
-        Change::Certificate(change) => change.certificate.is_some(),
-        _ => false,
     }
 }

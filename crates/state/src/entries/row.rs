@@ -10,7 +10,6 @@ use mailmesh_events::{
 use slab::Slab;
 
 use super::interned::Interned;
-use super::is_live;
 
 /// The end of what does not end by itself.
 pub(super) const NEVER: u64 = u64::MAX;
@@ -99,7 +98,7 @@ impl Pool {
             end,
             time: stamp.time(),
             node: self.nodes.take(stamp.node()),
-            flags: if is_live(change) { LIVE } else { 0 },
+            flags: if change.is_live() { LIVE } else { 0 },
             ..Row::default()
         };
         if replaced {
@@ -146,9 +145,13 @@ impl Pool {
         }
     }
 
-    /// The row of a network that expired, as the tombstone it leaves.
+    /// The row of an entry that expired, as the tombstone it leaves.
     pub(super) fn bury(&mut self, row: &Row, end: u64) -> Row {
-        self.texts.release(row.text);
+        if row.is_network() {
+            self.texts.release(row.text);
+        } else if let Some(Change::Value(change)) = self.others.get_mut(row.subject as usize) {
+            change.value = None;
+        }
         Row { flags: row.flags & !(LIVE | EXPIRES), end, added: 0, text: 0, ..*row }
     }
 

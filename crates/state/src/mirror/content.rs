@@ -83,6 +83,10 @@ pub(crate) fn estimate(change: &Change) -> usize {
             });
             32 + names + certificate
         }
+        Change::Value(change) => {
+            let value = change.value.as_ref().map_or(0, |value| value.payload().len() + 12);
+            40 + change.key.namespace().len() + change.key.name().len() + value
+        }
         _ => 64,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use mailmesh_events::{CertificateChange, Change, NetworkChange, UnixMillis};
+use mailmesh_events::{CertificateChange, Change, UnixMillis};
 
 use super::{
     APPLIED, AT_A_TIME, Applied, HELD, MAX_AHEAD, MAX_HELD, Mirror, REFUSED, STALE, Writer,
@@ -96,10 +96,7 @@ impl Mirror {
         }
         writer.clock.observe(stamp);
         // What has expired already says nothing, unless it takes another's place.
-        let expired = match change {
-            Change::Network(NetworkChange { block: Some(block), .. }) => block.is_expired(now),
-            _ => false,
-        };
+        let expired = change.expires().is_some_and(|at| at <= now);
         if expired && current.is_none() {
             return Applied::Stale;
         }
@@ -108,7 +105,7 @@ impl Mirror {
             Ok(false) => return Applied::Stale,
             Err(error) => return Applied::Refused(error),
         }
-        if expired && let Change::Network(change) = change {
+        if expired {
             self.unlist(writer, change);
         }
         Applied::Changed

@@ -46,6 +46,7 @@ impl Mirror {
             match &entry.change {
                 Change::Network(change) => return Some(Listing::of(change)),
                 Change::Certificate(change) => self.certificates.set(change),
+                Change::Value(change) => self.values.set(change),
                 _ => {}
             }
             None

@@ -1,0 +1,189 @@
+//! Values of a downstream crate, replicated by the mirror.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mailmesh_events::{Change, Value, ValueChange, ValueKey};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::Error;
+use crate::mesh::Mesh;
+use crate::watch::{Next, Watch};
+
+/// A namespace of values: what they are, and its name.
+///
+/// ```
+/// use mailmesh::{Cluster, MemoryHub, Namespace, ValueUpdate};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Debug, PartialEq, Serialize, Deserialize)]
+/// struct Flag {
+///     enabled: bool,
+/// }
+///
+/// struct Flags;
+///
+/// impl Namespace for Flags {
+///     const NAME: &'static str = "acme.flags";
+///     type Value = Flag;
+/// }
+///
+/// # tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+/// let hub = MemoryHub::new();
+/// let a = Cluster::builder().name("a").memory(&hub).start().await?;
+/// let b = Cluster::builder().name("b").memory(&hub).start().await?;
+/// a.wait_for_members(1).await;
+///
+/// let mut watch = b.values::<Flags>().watch();
+/// a.values::<Flags>().set("greylisting", &Flag { enabled: true }, None).await?;
+/// while !matches!(watch.recv().await, Some(ValueUpdate::Set(name, _)) if &*name == "greylisting") {}
+/// assert_eq!(b.values::<Flags>().get("greylisting")?, Some(Flag { enabled: true }));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub trait Namespace {
+    /// The same on every node, and of this crate alone: of `a-z`, `0-9`, `.`, `-` and `_`,
+    /// at most 64 bytes.
+    const NAME: &'static str;
+    /// What a value is; at most 16 KiB as MessagePack.
+    type Value: Serialize + DeserializeOwned;
+}
+
+/// The values of a namespace: answered from this node's memory, the same on every node.
+/// Of two writes of one name the later wins; see [`Cluster::values`](crate::Cluster::values).
+#[derive(Debug)]
+pub struct Values<'a, N> {
+    mesh: &'a Arc<Mesh>,
+    namespace: PhantomData<N>,
+}
+
+impl<'a, N: Namespace> Values<'a, N> {
+    pub(crate) fn new(mesh: &'a Arc<Mesh>) -> Self {
+        Self { mesh, namespace: PhantomData }
+    }
+
+    fn key(&self, name: &str) -> Result<ValueKey, Error> {
+        Ok(ValueKey::new(N::NAME, name)?)
+    }
+
+    /// The value of a name.
+    ///
+    /// # Errors
+    /// [`Error::Event`] for a bad name, and if another version wrote what is no
+    /// [`Namespace::Value`].
+    pub fn get(&self, name: &str) -> Result<Option<N::Value>, Error> {
+        let value = self.mesh.mirror.value(&self.key(name)?, self.mesh.now());
+        Ok(value.map(|value| value.decode()).transpose()?)
+    }
+
+    /// Sets the value of a name, for `ttl` or until it is removed.
+    ///
+    /// # Errors
+    /// [`Error::Event`] for a bad name or a value that is too long or does not serialise;
+    /// [`Error::State`] when the mirror is full; [`Error::ShutDown`].
+    pub async fn set(
+        &self,
+        name: &str,
+        value: &N::Value,
+        ttl: Option<Duration>,
+    ) -> Result<(), Error> {
+        let now = self.mesh.now();
+        let mut value = Value::encode(value)?;
+        value.expires = ttl.map(|ttl| now.plus(ttl));
+        self.mesh.spread(self.mesh.mirror.set_value(self.key(name)?, value, now)?).await
+    }
+
+    /// Removes the value of a name.
+    ///
+    /// # Errors
+    /// [`Error::State`] if there is none; [`Error::Event`], [`Error::ShutDown`].
+    pub async fn remove(&self, name: &str) -> Result<(), Error> {
+        let now = self.mesh.now();
+        self.mesh.spread(self.mesh.mirror.remove_value(self.key(name)?, now)?).await
+    }
+
+    /// Every name with its value, in order.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn list(&self) -> Result<Vec<(Arc<str>, N::Value)>, Error> {
+        let values = self.mesh.mirror.values_from(&self.key("")?, self.mesh.now());
+        let decoded = values.iter().map(|(key, value)| {
+            value.decode().map(|value| (key.shared_name().clone(), value)).map_err(Error::from)
+        });
+        decoded.collect()
+    }
+
+    /// Everything there is, and then whatever happens to it, without a hole between.
+    #[must_use]
+    pub fn watch(&self) -> ValueWatch<N> {
+        let is_own = |change: &Change| matches!(change, Change::Value(change) if change.key.namespace() == N::NAME);
+        ValueWatch { watch: Watch::new(self.mesh.clone(), is_own), namespace: PhantomData }
+    }
+}
+
+/// What a [`ValueWatch`] tells. A value that is no [`Namespace::Value`] is in its place as an
+/// error.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ValueUpdate<V> {
+    /// Everything there is now. Comes first; and again when changes were read too slowly to
+    /// be kept.
+    State(Vec<(Arc<str>, Result<V, Error>)>),
+    /// A value was set.
+    Set(Arc<str>, Result<V, Error>),
+    /// A value was removed.
+    Removed(Arc<str>),
+    /// The time of a value was over.
+    Expired(Arc<str>),
+}
+
+/// The values of a namespace, and whatever happens to them: see [`Values::watch`].
+#[derive(Debug)]
+pub struct ValueWatch<N> {
+    watch: Watch,
+    namespace: PhantomData<fn() -> N>,
+}
+
+impl<N: Namespace> ValueWatch<N> {
+    /// The next; `None` once the node has stopped and all is read. Cancel safe.
+    pub async fn recv(&mut self) -> Option<ValueUpdate<N::Value>> {
+        loop {
+            match self.watch.next().await? {
+                Next::State(entries) => {
+                    let mut state: Vec<_> = entries.into_iter().filter_map(entry).collect();
+                    state.sort_by(|(a, _), (b, _)| a.cmp(b));
+                    let decoded = |(name, value): (Arc<str>, Arc<Value>)| (name, decode(&value));
+                    return Some(ValueUpdate::State(state.into_iter().map(decoded).collect()));
+                }
+                Next::Change(Change::Value(ValueChange { key, value, .. })) => {
+                    let name = key.shared_name().clone();
+                    return Some(match value {
+                        Some(value) => ValueUpdate::Set(name, decode(&value)),
+                        None => ValueUpdate::Removed(name),
+                    });
+                }
+                Next::Expired(Change::Value(change)) => {
+                    return Some(ValueUpdate::Expired(change.key.shared_name().clone()));
+                }
+                Next::Change(_) | Next::Expired(_) | Next::Ending(..) => {}
+            }
+        }
+    }
+}
+
+fn entry(change: Change) -> Option<(Arc<str>, Arc<Value>)> {
+    match change {
+        Change::Value(ValueChange { key, value: Some(value), .. }) => {
+            Some((key.shared_name().clone(), value))
+        }
+        _ => None,
+    }
+}
+
+fn decode<V: DeserializeOwned>(value: &Value) -> Result<V, Error> {
+    Ok(value.decode()?)
+}

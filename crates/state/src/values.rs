@@ -1,0 +1,37 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use mailmesh_events::{UnixMillis, Value, ValueChange, ValueKey};
+use parking_lot::RwLock;
+
+/// Lookup of values by key. A reader waits for a writer at most for one insertion.
+#[derive(Debug, Default)]
+pub(crate) struct Values {
+    by_key: RwLock<BTreeMap<ValueKey, Arc<Value>>>,
+}
+
+impl Values {
+    pub(crate) fn set(&self, change: &ValueChange) {
+        let mut map = self.by_key.write();
+        match &change.value {
+            Some(value) => map.insert(change.key.clone(), value.clone()),
+            None => map.remove(&change.key),
+        };
+    }
+
+    pub(crate) fn remove(&self, key: &ValueKey) {
+        self.by_key.write().remove(key);
+    }
+
+    pub(crate) fn get(&self, key: &ValueKey, now: UnixMillis) -> Option<Arc<Value>> {
+        self.by_key.read().get(key).filter(|value| !value.is_expired(now)).cloned()
+    }
+
+    /// Those from a key on, in its namespace.
+    pub(crate) fn from(&self, first: &ValueKey, now: UnixMillis) -> Vec<(ValueKey, Arc<Value>)> {
+        let map = self.by_key.read();
+        let near = map.range(first..).take_while(|(key, _)| key.namespace() == first.namespace());
+        let live = near.filter(|(_, value)| !value.is_expired(now));
+        live.map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
+}
