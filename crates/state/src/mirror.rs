@@ -214,7 +214,7 @@ impl Mirror {
         let stamp = writer.stamp(&key, now);
         let block = block.map(Arc::new);
         let change = Change::Network(NetworkChange { rule, network, stamp, block });
-        self.put_own(&mut writer, change)
+        self.put_own(&mut writer, change, now)
     }
 
     /// Sets the certificate of its names.
@@ -242,7 +242,7 @@ impl Mirror {
         let stamp = writer.stamp(&ChangeKey::Certificate(names.clone()), now);
         let certificate = Some(Arc::new(certificate));
         let change = Change::Certificate(CertificateChange { names, stamp, certificate });
-        self.put_own(&mut writer, change)
+        self.put_own(&mut writer, change, now)
     }
 
     /// Withdraws the certificate of these names.
@@ -260,13 +260,18 @@ impl Mirror {
         }
         let stamp = writer.stamp(&ChangeKey::Certificate(names.clone()), now);
         let change = Change::Certificate(CertificateChange { names, stamp, certificate: None });
-        self.put_own(&mut writer, change)
+        self.put_own(&mut writer, change, now)
     }
 
     /// A change of this node's own, which must be the newest.
-    fn put_own(&self, writer: &mut Writer, change: Change) -> Result<Change, StateError> {
+    fn put_own(
+        &self,
+        writer: &mut Writer,
+        change: Change,
+        now: UnixMillis,
+    ) -> Result<Change, StateError> {
         let located = writer.entries.locate(&change.key());
-        if self.put(writer, located, &change)? { Ok(change) } else { Err(StateError::Outrun) }
+        if self.put(writer, located, &change, now)? { Ok(change) } else { Err(StateError::Outrun) }
     }
 
     /// `false` if the mirror has it, or a newer one.
@@ -275,6 +280,7 @@ impl Mirror {
         writer: &mut Writer,
         located: Located,
         change: &Change,
+        now: UnixMillis,
     ) -> Result<bool, StateError> {
         if located.stamp.is_some_and(|held| held >= change.stamp()) {
             return Ok(false);
@@ -287,6 +293,15 @@ impl Mirror {
             };
             return Err(StateError::Full { what, limit });
         }
+        let was_live = writer.entries.is_live_at(&located);
+        writer.entries.put(located, change, now);
+        if change.expires().is_some_and(|at| at <= now) {
+            self.unlist(writer, change);
+            // Of what was over before it came only a store needs to know.
+            let over = if was_live { Observed::Expired } else { Observed::Forgotten };
+            self.observers.tell(over(change));
+            return Ok(true);
+        }
         match change {
             Change::Network(change) => {
                 self.networks.set(change);
@@ -294,9 +309,8 @@ impl Mirror {
             }
             Change::Certificate(change) => self.certificates.set(change),
             Change::Value(change) => self.values.set(change),
-            _ => return Ok(false),
+            _ => {}
         }
-        writer.entries.put(located, change);
         self.observers.tell(Observed::Changed(change));
         Ok(true)
     }

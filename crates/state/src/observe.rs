@@ -14,7 +14,7 @@ pub enum Observed<'a> {
     /// A certificate has so many days left, or fewer: 30, 7, 1, or 0, when it has ended. It
     /// stays until a newer one comes.
     Ending(&'a Change, u32),
-    /// What was remembered of a removal was dropped.
+    /// What is remembered of what is gone was dropped, or is new.
     Forgotten(&'a Change),
 }
 

@@ -156,8 +156,39 @@ fn what_expired_before_it_came_is_nothing_new() {
     let (a, b) = (mirror(1), mirror(2));
     let short = block("short").expiring_at(NOW.plus(Duration::from_secs(5)));
     let change = a.block(network("192.0.2.1"), short, NOW).unwrap();
-    assert_eq!(b.apply(&change, NOW.plus(Duration::from_secs(5))), Applied::Stale);
+    // Remembered, so that what it may have replaced elsewhere does not come after it.
+    let after = |hours: u64| NOW.plus(Duration::from_secs(5 + hours * 3600));
+    assert_eq!(b.apply(&change, after(0)), Applied::Changed);
+    assert!(!b.is_blocked("192.0.2.1".parse().unwrap(), NOW));
+    assert!(b.networks(Rule::Block, NOW).is_empty());
+    assert_eq!((b.digest(), b.content()), (a.digest(), vec![change.clone()]));
+    assert!(b.sweep(after(23)).is_empty());
+    assert_eq!(b.sweep(after(24)).forgotten, [change.clone()]);
+    assert_eq!(b.apply(&change, after(24)), Applied::Stale);
     assert_eq!(b.digest().entries, 0);
+}
+
+#[test]
+fn what_is_over_is_forgotten_everywhere_at_the_same_time_however_old_it_is() {
+    let (a, b) = (mirror(1), mirror(2));
+    let days = |days: u64| NOW.plus(Duration::from_secs(days * 86_400));
+    let first = a.block(network("192.0.2.1"), block("first"), NOW).unwrap();
+    let second = block("second").expiring_at(days(30));
+    a.block(network("192.0.2.1"), second, NOW).unwrap();
+    assert_eq!(a.sweep(days(30)).expired.len(), 1);
+    // It missed that, and has what was there before.
+    b.apply(&first, NOW);
+    b.apply_all(a.content(), days(30));
+    let address = "192.0.2.1".parse().unwrap();
+    for mirror in [&a, &b] {
+        assert!(!mirror.is_blocked(address, days(30)));
+        assert_eq!(mirror.lookup(address, days(30)), Verdict::Clear);
+        assert!(mirror.remove(Rule::Block, network("192.0.2.1"), days(30)).is_err());
+        mirror.sweep(days(30).plus(Duration::from_secs(86_399)));
+        assert_eq!(mirror.digest().entries, 1);
+        assert_eq!(mirror.sweep(days(31)).forgotten.len(), 1);
+        assert_eq!(mirror.digest().entries, 0);
+    }
 }
 
 #[test]
@@ -240,7 +271,7 @@ fn a_certificate_that_lies_about_itself_is_not_merged() {
 fn any_change() -> impl Strategy<Value = Change> {
     let ends = prop::option::of(prop::option::of(0u64..100));
     (0u8..8, 0u64..50, 0u64..4, ends).prop_map(|(key, time, node, live)| {
-        let stamp = Stamp::from_raw(time, NodeId(node));
+        let stamp = Stamp::new(NOW, time as u16, NodeId(node));
         let ends = live.map(|ends| ends.map(|ms| UnixMillis(NOW.0 + ms)));
         if key >= 6 {
             let key = ValueKey::new("acme.flags", format!("flag {key}")).unwrap();

@@ -146,7 +146,7 @@ impl Entries {
         Self {
             bounds,
             rows: Buckets::new(),
-            pool: Pool::new(),
+            pool: Pool::new(bounds.tombstones),
             counts: [0; 3],
             fingerprint: Fingerprint::new(fingerprint_key),
             sketch: Sketch::new(Checker::new(fingerprint_key), SYMBOLS),
@@ -176,14 +176,15 @@ impl Entries {
         self.row(key).map(|row| self.pool.stamp(row))
     }
 
-    /// Whether a key has an entry that is no tombstone.
+    /// Whether a key has an entry that is no tombstone and not over.
     pub(crate) fn is_live(&self, key: &ChangeKey) -> bool {
         self.row(key).is_some_and(Row::is_live)
     }
 
     /// What is known of a network. Allocates nothing.
     pub(crate) fn block(&self, rule: Rule, network: Network) -> Option<Block> {
-        self.pool.block(self.row(&ChangeKey::Network(rule, network))?)
+        let row = self.row(&ChangeKey::Network(rule, network))?;
+        row.is_live().then(|| self.pool.block(row)).flatten()
     }
 
     /// Live entries and tombstones whose ids begin in this range of 64 bits.
@@ -197,7 +198,7 @@ impl Entries {
 
     /// The live networks of a rule.
     pub(crate) fn live_networks(&self, rule: Rule) -> impl Iterator<Item = (Network, Block)> {
-        self.rows.from(0).filter(|row| row.is_network()).filter_map(move |row| {
+        self.rows.from(0).filter(|row| row.is_network() && row.is_live()).filter_map(move |row| {
             let (held, network) = self.pool.network(row);
             (held == rule).then(|| self.pool.block(row)).flatten().map(|block| (network, block))
         })
@@ -254,9 +255,21 @@ impl Entries {
         located.place.is_ok() || held < limit
     }
 
-    /// Puts a change where its key is, in the place of the one before.
-    pub(crate) fn put(&mut self, located: Located, change: &Change) {
-        self.set(located, change, None, self.end(change));
+    /// Puts a change where its key is, in the place of the one before. What has expired at
+    /// `now` is only remembered.
+    pub(crate) fn put(&mut self, located: Located, change: &Change, now: UnixMillis) {
+        let is_over = change.expires().is_some_and(|at| at <= now);
+        self.set(located, change, None, (self.end(change), is_over));
+    }
+
+    /// Whether what has ended at `end` is remembered no more.
+    pub(crate) fn is_forgotten(&self, end: UnixMillis, now: UnixMillis) -> bool {
+        end.plus(self.bounds.tombstones) <= now
+    }
+
+    /// Whether a located key has an entry that is no tombstone and not over.
+    pub(crate) fn is_live_at(&self, located: &Located) -> bool {
+        located.place.is_ok_and(|place| self.rows.row(place).is_live())
     }
 
     /// Takes out what has ended at `now`, of so many entries at most, about.
@@ -286,11 +299,8 @@ impl Entries {
             swept.forgotten.push(change);
         } else {
             if row.has_replaced() {
-                // Remembered from its end on, not from the stamp: that may be long ago. The
-                // same on every node, as the stamp is: to reconciliation it is the entry.
-                let end = UnixMillis(row.end).plus(self.bounds.tombstones);
-                let tombstone = self.pool.bury(&row, end.0);
-                self.rows.replace(place, tombstone);
+                // As it is, so that whoever learns of it forgets it at the same time.
+                self.rows.replace(place, row.over(self.bounds.tombstones));
             } else {
                 self.take_out(place);
             }
@@ -305,12 +315,14 @@ impl Entries {
         Some(Saved { change: self.pool.change(row), replaced_another: row.has_replaced(), end })
     }
 
-    /// Puts back what a store kept.
-    pub(crate) fn restore(&mut self, located: Located, saved: &Saved) {
+    /// Puts back what a store kept; whether it is live.
+    pub(crate) fn restore(&mut self, located: Located, saved: &Saved) -> bool {
         let Saved { change, replaced_another, end } = saved;
-        // Of what is live the entry itself tells the end; of a tombstone only the store.
+        let is_over = change.expires().is_some_and(|at| end.is_some_and(|end| end > at));
+        // Of an entry it tells the end itself; of a tombstone only the store does.
         let end = if change.is_live() { self.end(change) } else { *end };
-        self.set(located, change, Some(*replaced_another), end);
+        self.set(located, change, Some(*replaced_another), (end, is_over));
+        change.is_live() && !is_over
     }
 
     /// Puts an entry in; if not said, it has taken the place of another if there is one.
@@ -319,10 +331,13 @@ impl Entries {
         Located { id, place, .. }: Located,
         change: &Change,
         replaced: Option<bool>,
-        end: Option<UnixMillis>,
+        (end, is_over): (Option<UnixMillis>, bool),
     ) {
         let replaced = replaced.unwrap_or(place.is_ok());
-        let row = self.pool.pack(id.high(), change, replaced, number(end));
+        let mut row = self.pool.pack(id.high(), change, replaced, number(end));
+        if is_over {
+            row = row.over(self.bounds.tombstones);
+        }
         match place {
             Ok(place) => {
                 let old = *self.rows.row(place);

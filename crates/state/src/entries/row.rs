@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use mailmesh_events::{
     Block, Change, ChangeKey, Network, NetworkChange, NodeId, Rule, Stamp, UnixMillis,
@@ -22,18 +23,20 @@ const KIND: u8 = 3;
 /// Allowed, not blocked.
 const ALLOW: u8 = 1 << 2;
 /// An entry, not a tombstone.
-const LIVE: u8 = 1 << 3;
+const ENTRY: u8 = 1 << 3;
 /// The entry took the place of another.
 const REPLACED: u8 = 1 << 4;
-/// The block has an end.
+/// It expires.
 const EXPIRES: u8 = 1 << 5;
+/// It has expired, and is remembered: what it replaced must not come back.
+const OVER: u8 = 1 << 6;
 
 /// An entry, with numbers of what is in its [`Pool`].
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Row {
     /// The first half of the entry's id.
     pub(super) id: u64,
-    /// When it expires, a tombstone is dropped, or who has it is warned.
+    /// When it expires, what is remembered is dropped, or who has it is warned.
     pub(super) end: u64,
     /// The clock of its stamp.
     time: u64,
@@ -59,11 +62,18 @@ impl Row {
         self.flags & KIND != OTHER
     }
 
+    /// Whether it is an entry that has not expired.
     pub(super) fn is_live(&self) -> bool {
-        self.flags & LIVE != 0
+        self.flags & (ENTRY | OVER) == ENTRY
     }
 
-    /// It took the place of another. When it expires it must leave a tombstone, or a node
+    /// The same, over since its end, and remembered for so long.
+    pub(super) fn over(self, remembered: Duration) -> Self {
+        let end = UnixMillis(self.end).plus(remembered).0;
+        Self { flags: self.flags | OVER, end, ..self }
+    }
+
+    /// It took the place of another. When it expires it must be remembered, or a node
     /// that missed it would bring the other back.
     pub(super) fn has_replaced(&self) -> bool {
         self.flags & REPLACED != 0
@@ -78,11 +88,14 @@ pub(super) struct Pool {
     nodes: Interned<NodeId>,
     addresses: Slab<[u64; 2]>,
     others: Slab<Change>,
+    /// For how long what is over is remembered, in milliseconds.
+    remembered: u64,
 }
 
 impl Pool {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(remembered: Duration) -> Self {
         Self {
+            remembered: UnixMillis(0).plus(remembered).0,
             texts: Interned::new(),
             nodes: Interned::new(),
             addresses: Slab::new(),
@@ -98,7 +111,7 @@ impl Pool {
             end,
             time: stamp.time(),
             node: self.nodes.take(stamp.node()),
-            flags: if change.is_live() { LIVE } else { 0 },
+            flags: if change.is_live() { ENTRY } else { 0 },
             ..Row::default()
         };
         if replaced {
@@ -140,19 +153,9 @@ impl Pool {
             V6 => drop(self.addresses.try_remove(row.subject as usize)),
             _ => {}
         }
-        if row.is_network() && row.is_live() {
+        if row.is_network() && row.flags & ENTRY != 0 {
             self.texts.release(row.text);
         }
-    }
-
-    /// The row of an entry that expired, as the tombstone it leaves.
-    pub(super) fn bury(&mut self, row: &Row, end: u64) -> Row {
-        if row.is_network() {
-            self.texts.release(row.text);
-        } else if let Some(Change::Value(change)) = self.others.get_mut(row.subject as usize) {
-            change.value = None;
-        }
-        Row { flags: row.flags & !(LIVE | EXPIRES), end, added: 0, text: 0, ..*row }
     }
 
     pub(super) fn stamp(&self, row: &Row) -> Stamp {
@@ -183,15 +186,16 @@ impl Pool {
         )
     }
 
-    /// The block of a live network.
+    /// The block of a network, also of one that is over.
     pub(super) fn block(&self, row: &Row) -> Option<Block> {
-        let block = (row.is_network() && row.is_live()).then(|| {
+        let is_block = row.is_network() && row.flags & ENTRY != 0;
+        is_block.then(|| {
             let mut block = self.texts.get(row.text).clone();
             block.added = UnixMillis(row.added);
-            block.expires = (row.flags & EXPIRES != 0).then_some(UnixMillis(row.end));
+            let end = if row.flags & OVER == 0 { row.end } else { row.end - self.remembered };
+            block.expires = (row.flags & EXPIRES != 0).then_some(UnixMillis(end));
             block
-        });
-        block
+        })
     }
 
     /// How the key of a row compares with another of the same id.

@@ -78,7 +78,7 @@ impl Mirror {
             let change = NetworkChange { rule, network, stamp, block: Some(Arc::new(block)) };
             let listing = Listing::of(&change);
             let change = Change::Network(change);
-            writer.entries.put(located, &change);
+            writer.entries.put(located, &change, now);
             self.observers.tell(Observed::Changed(&change));
             changes.push(change);
             Some(listing)

@@ -95,19 +95,15 @@ impl Mirror {
             }
         }
         writer.clock.observe(stamp);
-        // What has expired already says nothing, unless it takes another's place.
-        let expired = change.expires().is_some_and(|at| at <= now);
-        if expired && current.is_none() {
+        // What is remembered no more elsewhere says nothing, unless it takes another's place.
+        let is_forgotten = |end| writer.entries.is_forgotten(end, now);
+        if current.is_none() && change.expires().is_some_and(is_forgotten) {
             return Applied::Stale;
         }
-        match self.put(writer, located, change) {
-            Ok(true) => {}
-            Ok(false) => return Applied::Stale,
-            Err(error) => return Applied::Refused(error),
+        match self.put(writer, located, change, now) {
+            Ok(true) => Applied::Changed,
+            Ok(false) => Applied::Stale,
+            Err(error) => Applied::Refused(error),
         }
-        if expired {
-            self.unlist(writer, change);
-        }
-        Applied::Changed
     }
 }

@@ -41,9 +41,10 @@ impl Mirror {
                 return None;
             }
             writer.clock.observe(stamp);
-            writer.entries.restore(located, &entry);
+            let is_live = writer.entries.restore(located, &entry);
             count += 1;
             match &entry.change {
+                _ if !is_live => {}
                 Change::Network(change) => return Some(Listing::of(change)),
                 Change::Certificate(change) => self.certificates.set(change),
                 Change::Value(change) => self.values.set(change),

@@ -41,7 +41,7 @@ impl Mirror {
             return Err(StateError::Absent { key: key.to_string() });
         }
         let stamp = writer.stamp(&changed, now);
-        self.put_own(&mut writer, Change::Value(ValueChange { key, stamp, value }))
+        self.put_own(&mut writer, Change::Value(ValueChange { key, stamp, value }), now)
     }
 
     /// The value of a key that is live at `now`.
