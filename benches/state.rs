@@ -5,35 +5,11 @@
 use std::hint::black_box;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 use std::{sync::Arc, thread};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use mailmesh_benches::corpus::{ADDRESSES, NETWORKS, NOW, network, v4, v6};
+use mailmesh_benches::corpus::{ADDRESSES, ASKED, NOW, asked, filled, v4, v6, write};
 use mailmesh_events::*;
-use mailmesh_state::Mirror;
-
-/// Addresses that are asked for in turn: more than caches hold.
-const ASKED: usize = 1 << 16;
-
-/// 1,000,000 scattered addresses of IPv4, 100,000 of IPv6, and 20,000 networks of /12 to
-/// /28.
-fn filled() -> Mirror {
-    let mirror = Mirror::new(NodeId(1), [7; 16]);
-    let block = Block::new("too many failed logins", NOW).expect("short");
-    let singles = (0..ADDRESSES).map(v4).chain((0..ADDRESSES / 10).map(v6)).map(Network::single);
-    let wide = (0..NETWORKS).map(network);
-    let all = singles.chain(wide).map(|network| (network, block.clone())).collect();
-    mirror.set_all(Rule::Block, all, NOW).expect("room");
-    mirror
-}
-
-/// Addresses that are, or are not, blocked.
-fn asked(mirror: &Mirror, make: fn(u32) -> IpAddr, blocked: bool) -> Vec<IpAddr> {
-    let from = if blocked { 0 } else { 0x4000_0000 };
-    let all = (from..).map(make).filter(|address| mirror.is_blocked(*address, NOW) == blocked);
-    all.take(ASKED).collect()
-}
 
 fn lookup(c: &mut Criterion) {
     let mirror = Arc::new(filled());
@@ -42,22 +18,7 @@ fn lookup(c: &mut Criterion) {
     let done = Arc::new(AtomicBool::new(false));
     let writer = thread::spawn({
         let (mirror, done) = (mirror.clone(), done.clone());
-        move || {
-            let block = Block::new("comes and goes", NOW).expect("short");
-            let begin = Instant::now();
-            for n in 0_u32.. {
-                if done.load(Ordering::Relaxed) {
-                    return;
-                }
-                let network = Network::single(v4(0x2000_0000 + n / 2));
-                let _there_or_not = match n % 2 {
-                    0 => mirror.block(network, block.clone(), NOW).map(drop),
-                    _ => mirror.remove(Rule::Block, network, NOW).map(drop),
-                };
-                let due = begin + Duration::from_micros(100) * n;
-                thread::sleep(due.saturating_duration_since(Instant::now()));
-            }
-        }
+        move || write(&mirror, &done)
     });
     let mut ask = |name: &str, addresses: Vec<IpAddr>| {
         let mut next = 0;

@@ -1,9 +1,11 @@
 //! Addresses as a mail server blocks them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use mailmesh_events::{Block, Network, UnixMillis};
+use mailmesh_events::{Block, Network, NodeId, Rule, UnixMillis};
+use mailmesh_state::Mirror;
 
 /// When it all happens.
 pub const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
@@ -52,4 +54,47 @@ pub fn block(n: u32) -> Block {
     let block = Block::new(REASONS[n as usize % 4], NOW).expect("a short reason");
     let days = Duration::from_secs(86_400 * (1 + u64::from(n) % 30) + u64::from(n) % 977);
     block.expiring_at(NOW.plus(days))
+}
+
+/// Addresses asked for in turn: more than caches hold.
+pub const ASKED: usize = 1 << 16;
+
+/// A mirror with 1,000,000 scattered addresses of IPv4, 100,000 of IPv6, and 20,000
+/// networks of /16 to /28.
+///
+/// # Panics
+/// Never: there is room, and all may be blocked.
+#[must_use]
+pub fn filled() -> Mirror {
+    let mirror = Mirror::new(NodeId(1), [7; 16]);
+    let singles = (0..ADDRESSES).map(v4).chain((0..ADDRESSES / 10).map(v6));
+    let networks = singles.map(Network::single).chain((0..NETWORKS).map(network));
+    let all = networks.zip(0..).map(|(network, n)| (network, block(n))).collect();
+    mirror.set_all(Rule::Block, all, NOW).expect("room");
+    mirror
+}
+
+/// Addresses that are, or are not, blocked.
+#[must_use]
+pub fn asked(mirror: &Mirror, make: fn(u32) -> IpAddr, blocked: bool) -> Vec<IpAddr> {
+    let from = if blocked { 0 } else { 0x4000_0000 };
+    let all = (from..).map(make).filter(|address| mirror.is_blocked(*address, NOW) == blocked);
+    all.take(ASKED).collect()
+}
+
+/// Changes 10,000 entries a second until `done`.
+pub fn write(mirror: &Mirror, done: &AtomicBool) {
+    let begin = Instant::now();
+    for n in 0_u32.. {
+        if done.load(Ordering::Relaxed) {
+            return;
+        }
+        let network = Network::single(v4(0x2000_0000 + n / 2));
+        let _there_or_not = match n % 2 {
+            0 => mirror.block(network, block(n), NOW).map(drop),
+            _ => mirror.remove(Rule::Block, network, NOW).map(drop),
+        };
+        let due = begin + Duration::from_micros(100) * n;
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+    }
 }

@@ -56,7 +56,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
-    /// Plant faults in a copy of the delivery core; the simulator must catch each.
+    /// Plant faults in a copy of the delivery core and of the mirror; the simulator must
+    /// catch each.
     Mutants {
         /// Only those whose name contains this.
         name: Option<String>,

@@ -5,34 +5,16 @@ use std::hint::black_box;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use mailmesh_benches::corpus::{self, ADDRESSES, NETWORKS, NOW};
-use mailmesh_events::{Network, NodeId, Rule};
-use mailmesh_state::Mirror;
+use mailmesh_benches::corpus::{self, ADDRESSES, NETWORKS, NOW, asked};
+use mailmesh_events::Network;
 use parking_lot::RwLock;
 
 use crate::row::Row;
 
-/// Addresses asked for in turn: more than caches hold.
-const ASKED: usize = 1 << 16;
 /// Rounds of these; the median counts.
 const ROUNDS: usize = 25;
-
-fn filled() -> Result<Mirror, Box<dyn Error>> {
-    let mirror = Mirror::new(NodeId(1), [7; 16]);
-    let singles = (0..ADDRESSES).map(corpus::v4).chain((0..ADDRESSES / 10).map(corpus::v6));
-    let networks = singles.map(Network::single).chain((0..NETWORKS).map(corpus::network));
-    let all = networks.zip(0..).map(|(network, n)| (network, corpus::block(n))).collect();
-    mirror.set_all(Rule::Block, all, NOW)?;
-    Ok(mirror)
-}
-
-fn asked(mirror: &Mirror, make: fn(u32) -> IpAddr, blocked: bool) -> Vec<IpAddr> {
-    let from = if blocked { 0 } else { 0x4000_0000 };
-    let all = (from..).map(make).filter(|address| mirror.is_blocked(*address, NOW) == blocked);
-    all.take(ASKED).collect()
-}
 
 /// Nanoseconds of one question: the median of the rounds.
 fn nanos(addresses: &[IpAddr], ask: impl Fn(IpAddr) -> bool) -> f64 {
@@ -49,7 +31,7 @@ fn nanos(addresses: &[IpAddr], ask: impl Fn(IpAddr) -> bool) -> f64 {
 }
 
 pub(crate) fn measure() -> Result<Vec<Row>, Box<dyn Error>> {
-    let mirror = Arc::new(filled()?);
+    let mirror = Arc::new(corpus::filled());
     let map: dashmap::DashMap<IpAddr, ()> = (0..ADDRESSES)
         .map(|n| (corpus::v4(n), ()))
         .chain((0..ADDRESSES / 10).map(|n| (corpus::v6(n), ())))
@@ -64,7 +46,7 @@ pub(crate) fn measure() -> Result<Vec<Row>, Box<dyn Error>> {
     let mut rows = Vec::new();
     std::thread::scope(|scope| {
         let (mirror, map, done) = (&*mirror, &map, &done);
-        scope.spawn(|| write(mirror, done));
+        scope.spawn(|| corpus::write(mirror, done));
         for (name, make, blocked, goal) in [
             ("is_blocked, v4, not blocked", corpus::v4 as fn(u32) -> IpAddr, false, 15.0),
             ("is_blocked, v4, blocked", corpus::v4, true, 60.0),
@@ -102,20 +84,4 @@ pub(crate) fn measure() -> Result<Vec<Row>, Box<dyn Error>> {
         done.store(true, Ordering::Relaxed);
     });
     Ok(rows)
-}
-
-fn write(mirror: &Mirror, done: &AtomicBool) {
-    let begin = Instant::now();
-    for n in 0_u32.. {
-        if done.load(Ordering::Relaxed) {
-            return;
-        }
-        let network = Network::single(corpus::v4(0x2000_0000 + n / 2));
-        let _there_or_not = match n % 2 {
-            0 => mirror.block(network, corpus::block(n), NOW).map(drop),
-            _ => mirror.remove(Rule::Block, network, NOW).map(drop),
-        };
-        let due = begin + Duration::from_micros(100) * n;
-        std::thread::sleep(due.saturating_duration_since(Instant::now()));
-    }
 }

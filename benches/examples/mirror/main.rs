@@ -6,6 +6,7 @@ mod lookup;
 mod memory;
 mod reconcile;
 mod row;
+mod spread;
 
 use std::path::PathBuf;
 
@@ -15,11 +16,12 @@ use row::Row;
 type Part = fn() -> Result<Vec<Row>, Box<dyn std::error::Error>>;
 
 /// Memory first, while the process holds nothing else.
-const PARTS: [(&str, Part); 4] = [
+const PARTS: [(&str, Part); 5] = [
     ("memory", memory::measure),
     ("lookup", lookup::measure),
     ("reconcile", reconcile::measure),
     ("join", join::measure),
+    ("spread", spread::measure),
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -34,7 +36,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
             _ => {
                 return Err(
-                    "usage: mirror [--json FILE] [--part memory|lookup|reconcile|join]".into()
+                    "usage: mirror [--json FILE] [--part memory|lookup|reconcile|join|spread]"
+                        .into(),
                 );
             }
         }

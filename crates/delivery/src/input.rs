@@ -39,7 +39,7 @@ impl Node {
         match frame.kind {
             FrameKind::Control => self.handle_control(now, &frame, path),
             FrameKind::Data(lane) => self.handle_data(now, lane, frame, path),
-            FrameKind::Direct => self.handle_direct(now, frame),
+            FrameKind::Direct => self.handle_direct(now, frame, path),
             FrameKind::Relay => self.counters.malformed += 1,
         }
     }
@@ -84,7 +84,7 @@ impl Node {
         }
     }
 
-    fn handle_direct(&mut self, now: Time, frame: Frame) {
+    fn handle_direct(&mut self, now: Time, frame: Frame, path: Path) {
         let from = frame.incarnation;
         let Some(peer) = self.membership.get_mut(from) else {
             self.counters.unknown_sender += self.lobby.keep(frame, self.settings.lobby_bytes);
@@ -94,7 +94,10 @@ impl Node {
             self.counters.replayed += 1;
             return;
         }
-        self.with_members(now, |members, ctx| members.on_heard(now, from, ctx));
+        // What waited for an introduction that came through another is no sign of the way.
+        if path == Path::Direct {
+            self.with_members(now, |members, ctx| members.on_heard(now, from, ctx));
+        }
         self.outputs.push_back(Output::Direct { from, body: frame.body });
     }
 

@@ -74,7 +74,8 @@ pub use mailmesh_delivery::{Incarnation, NodeName, Settings};
 pub use mailmesh_events::*;
 pub use mailmesh_lists as lists;
 pub use mailmesh_state::{
-    NetworkEntry, StateError, Verdict, certificate_from_der, certificate_from_pem,
+    CertificatePem, NetworkEntry, StateError, Verdict, certificate_from_der, certificate_from_pem,
+    certificate_to_pem,
 };
 pub use mailmesh_transport::{
     Backend, ConfigError, ConfigErrorKind, Coordinator, MemoryHub, Secret, TransportError, Warning,

@@ -28,6 +28,9 @@ struct Args {
     /// shortest run that fails.
     #[arg(long)]
     trace: bool,
+    /// The nodes keep mirrors and change them, and some have wrong clocks.
+    #[arg(long)]
+    mirrors: bool,
     /// Do not make the plan of a seed that fails shorter.
     #[arg(long)]
     no_shrink: bool,
@@ -47,7 +50,9 @@ fn nodes(text: &str) -> Result<(u64, u64), String> {
 impl Args {
     fn plan(&self, seed: u64) -> Plan {
         let (least, most) = self.nodes;
-        Plan::drawn(seed, usize::try_from(least + seed % (most - least + 1)).unwrap_or(2))
+        let nodes = usize::try_from(least + seed % (most - least + 1)).unwrap_or(2);
+        let plan = Plan::drawn(seed, nodes);
+        if self.mirrors { plan.with_mirrors() } else { plan }
     }
 }
 

@@ -9,6 +9,7 @@
 //! - [`Simulation`]: nodes, the network between them, and virtual time.
 //! - [`Oracle`]: sees only what was published and what came out, and says whether
 //!   the promise was kept. It shares no code with the core.
+//! - [`Plan::with_mirrors`]: the nodes keep mirrors, and some have wrong clocks.
 //! - [`shrink`]: the shortest plan that still fails.
 //! - [`explore`]: every run there is, at a small scope.
 //!
@@ -23,6 +24,7 @@
 //! ```
 
 mod faults;
+mod mirrors;
 mod model;
 mod network;
 mod oracle;

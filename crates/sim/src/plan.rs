@@ -24,6 +24,8 @@ pub struct Plan {
     pub faults: Faults,
     /// What happens, in order of time.
     pub steps: Vec<Step>,
+    /// The nodes keep mirrors.
+    pub mirrors: bool,
 }
 
 /// Something that happens.
@@ -125,6 +127,29 @@ pub enum Action {
         /// Which frame.
         which: u32,
     },
+    /// A node blocks a network.
+    Block {
+        /// Who.
+        node: usize,
+        /// Which network.
+        key: u8,
+        /// For how long, if not for ever.
+        ttl: Option<Duration>,
+    },
+    /// A node takes a network off.
+    Unblock {
+        /// Who.
+        node: usize,
+        /// Which network.
+        key: u8,
+    },
+    /// The wall clock of a node is set.
+    SetClock {
+        /// Whose.
+        node: usize,
+        /// By how many milliseconds it is ahead from then on; behind, if negative.
+        ahead: i64,
+    },
 }
 
 impl Plan {
@@ -159,7 +184,41 @@ impl Plan {
                 steps.push(Step { at, action });
             }
         }
-        Self { seed, nodes, faults, steps }
+        Self { seed, nodes, faults, steps, mirrors: false }
+    }
+
+    /// The same run, in which the nodes keep mirrors that they change, while the clocks of
+    /// fewer than half of them are wrong by up to two minutes, and are set.
+    #[must_use]
+    pub fn with_mirrors(mut self) -> Self {
+        let rng = &mut Rng::with_seed(self.seed ^ 0x4D49_5252_4F52);
+        let wrong = (self.nodes - 1) / 2;
+        let ahead = |rng: &mut Rng| if rng.u8(..4) == 0 { 0 } else { rng.i64(-120_000..=120_000) };
+        for node in 0..wrong {
+            let ahead = ahead(rng);
+            let action = Action::SetClock { node, ahead };
+            self.steps.push(Step { at: Duration::ZERO, action });
+        }
+        for ms in 1..TROUBLE.as_millis() as u64 {
+            let mut step = |action| self.steps.push(Step { at: Duration::from_millis(ms), action });
+            if wrong > 0 && rng.u32(..1_000_000) < 200 {
+                let node = rng.usize(..wrong);
+                let ahead = ahead(rng);
+                step(Action::SetClock { node, ahead });
+            }
+            if rng.u32(..1_000) < 20 {
+                let (node, key) = (rng.usize(..self.nodes), rng.u8(..32));
+                let most = if rng.u8(..3) == 0 { 200_000 } else { 20_000 };
+                let ttl = rng.bool().then(|| Duration::from_millis(rng.u64(200..most)));
+                step(match rng.u8(..3) {
+                    0 => Action::Unblock { node, key },
+                    _ => Action::Block { node, key, ttl },
+                });
+            }
+        }
+        self.steps.sort_by_key(|step| step.at);
+        self.mirrors = true;
+        self
     }
 
     /// The settings of the nodes.
@@ -271,6 +330,14 @@ impl fmt::Display for Step {
             Action::Twin { node } => write!(f, "a second n{node} starts"),
             Action::Forge { node, which } => {
                 write!(f, "an old or forged frame ({which}) is put before n{node}")
+            }
+            Action::Block { node, key, ttl: None } => write!(f, "n{node} blocks {key}"),
+            Action::Block { node, key, ttl: Some(ttl) } => {
+                write!(f, "n{node} blocks {key} for {ttl:?}")
+            }
+            Action::Unblock { node, key } => write!(f, "n{node} takes {key} off"),
+            Action::SetClock { node, ahead } => {
+                write!(f, "the clock of n{node} is set to be {ahead} ms ahead")
             }
         }
     }

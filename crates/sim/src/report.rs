@@ -18,6 +18,8 @@ pub struct Report {
     pub reach_changes: u64,
     /// Times a node did not publish because its lane was closed.
     pub closed: u64,
+    /// Changes of mirrors made.
+    pub changes: u64,
     /// Inputs handled.
     pub steps: u64,
     /// Virtual time that passed.
@@ -34,6 +36,7 @@ impl Report {
         self.failures += other.failures;
         self.reach_changes += other.reach_changes;
         self.closed += other.closed;
+        self.changes += other.changes;
         self.steps += other.steps;
         self.elapsed += other.elapsed;
     }

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use mailmesh_delivery::{Node, Time};
 
+use crate::mirrors::Keeper;
 use crate::network::Packet;
 
 /// Most packets that wait before a node that stands still.
@@ -17,6 +18,8 @@ pub(crate) struct Seat {
     pub(crate) name: usize,
     pub(crate) node: Option<Node>,
     pub(crate) clock: Clock,
+    /// Its mirror, if nodes keep one.
+    pub(crate) keeper: Option<Box<Keeper>>,
     /// What came and is not handled yet.
     pub(crate) waiting: VecDeque<Packet>,
     pub(crate) frozen_until: Option<Time>,
@@ -48,6 +51,7 @@ impl Seat {
             name,
             node: None,
             clock: Clock::default(),
+            keeper: None,
             waiting: VecDeque::new(),
             frozen_until: None,
             slow_until: None,

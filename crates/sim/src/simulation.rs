@@ -1,4 +1,5 @@
 mod acts;
+mod keeping;
 mod lives;
 
 use std::collections::BTreeMap;
@@ -9,6 +10,7 @@ use mailmesh_delivery::{
     Destination, Frame, FrameKind, Incarnation, Lane, LeaveReason, Node, Output, Time, Via,
 };
 
+use crate::mirrors::World;
 use crate::network::{Network, Packet};
 use crate::plan::Plan;
 use crate::seat::Seat;
@@ -29,6 +31,7 @@ pub struct Simulation<'a> {
     /// Where each life sits.
     places: BTreeMap<Incarnation, usize>,
     network: Network,
+    world: World,
     agenda: BTreeMap<(Time, u64), Item>,
     planned: u64,
     pub(crate) oracle: Oracle,
@@ -55,6 +58,11 @@ enum Item {
     },
     Return {
         seat: usize,
+    },
+    /// It looks after its mirror.
+    Tick {
+        seat: usize,
+        life: Incarnation,
     },
     /// It leaves, if it lingers no longer.
     Leave {
@@ -87,6 +95,7 @@ impl<'a> Simulation<'a> {
             seats: (0..plan.nodes).map(Seat::new).collect(),
             places: BTreeMap::new(),
             network: Network::new(plan.seed, plan.faults),
+            world: World::default(),
             agenda: BTreeMap::new(),
             planned: 0,
             oracle: Oracle::new(plan),
@@ -120,7 +129,8 @@ impl<'a> Simulation<'a> {
         self.pass_until(Time::from_start(self.plan.calm_at()))?;
         self.calm()?;
         self.pass_until(self.now + CALM)?;
-        self.oracle.check_calm(&self.seats)
+        self.oracle.check_calm(&self.seats)?;
+        self.check_mirrors()
     }
 
     fn publish(&mut self, seat: usize, lane: Lane, events: u16) -> Result<(), String> {
@@ -164,6 +174,7 @@ impl<'a> Simulation<'a> {
                 Item::Wake { seat } => self.wake(seat, at)?,
                 Item::Handle { seat } => self.handle_waiting(seat)?,
                 Item::Return { seat } => self.come_back(self.seats[seat].name)?,
+                Item::Tick { seat, life } => self.tick(seat, life)?,
                 Item::Leave { seat } => self.leave_if_done(seat)?,
             }
         }
@@ -285,6 +296,7 @@ impl<'a> Simulation<'a> {
             }
             other => format!("  {at:?}: {other:?}"),
         });
+        self.keep(seat, &output);
         match output {
             Output::Transmit { to, frame } => self.carry(seat, to, &Packet { frame, via: None }),
             Output::Relay { to, number, frame } => {

@@ -41,8 +41,10 @@ fn keep_the_promise(plans: impl Iterator<Item = Plan>) -> Report {
         match Simulation::run(&plan) {
             Ok(report) => total.add(&report),
             Err(violation) => panic!(
-                "{violation}; cargo xtask sim --seeds 1 --seed {} --nodes {}",
-                plan.seed, plan.nodes
+                "{violation}; cargo xtask sim --seeds 1 --seed {} --nodes {}{}",
+                plan.seed,
+                plan.nodes,
+                if plan.mirrors { " --mirrors" } else { "" }
             ),
         }
     }
@@ -59,6 +61,14 @@ fn fresh_seeds_keep_the_promise() {
     // The runs are of no use if nothing went wrong in them.
     assert!(total.missed > 0 && total.failures > 0 && total.restarts > 0 && total.delivered > 0);
     assert!(total.reach_changes > 0 && total.closed > 0);
+}
+
+#[test]
+fn mirrors_become_equal_and_lose_nothing_whatever_the_clocks_say() {
+    let first = fresh();
+    let plans = (first..first + 60).map(|seed| Plan::drawn(seed, 2 + (seed % 7) as usize));
+    let total = keep_the_promise(plans.map(Plan::with_mirrors));
+    assert!(total.changes > 0 && total.restarts > 0 && total.failures > 0);
 }
 
 #[test]

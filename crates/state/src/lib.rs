@@ -54,4 +54,4 @@ pub use mirror::{Applied, Mirror, MirrorCounters, Saved};
 pub use observe::{Observed, Observer};
 pub use reconcile::{Reconciler, Timing};
 pub use verdict::{NetworkEntry, Verdict};
-pub use x509::{certificate_from_der, certificate_from_pem};
+pub use x509::{CertificatePem, certificate_from_der, certificate_from_pem, certificate_to_pem};

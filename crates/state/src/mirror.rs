@@ -80,10 +80,14 @@ struct Writer {
     held: Held,
     /// While a batch is under way: the networks that others changed meanwhile.
     journal: Option<HashSet<(Rule, Network)>>,
+    /// The latest time by which something was found to have ended.
+    ended_by: UnixMillis,
     /// New networks that a batch has yet to put in.
     reserved: usize,
 }
 
+/// A time that is earlier by more than this is one that was corrected.
+const BACK: Duration = Duration::from_millis(100);
 /// Most changes merged, or entries swept, while others wait for their turn.
 const AT_A_TIME: usize = 64;
 /// Most entries swept in one call.
@@ -138,6 +142,7 @@ impl Mirror {
                 entries,
                 held: Held::default(),
                 journal: None,
+                ended_by: UnixMillis(0),
                 reserved: 0,
             }),
             batch: Mutex::new(()),
@@ -297,6 +302,7 @@ impl Mirror {
         writer.entries.put(located, change, now);
         if change.expires().is_some_and(|at| at <= now) {
             self.unlist(writer, change);
+            writer.ended_by = writer.ended_by.max(now);
             // Of what was over before it came only a store needs to know.
             let over = if was_live { Observed::Expired } else { Observed::Forgotten };
             self.observers.tell(over(change));
@@ -328,13 +334,17 @@ impl Mirror {
     }
 
     /// Takes out what has ended, 100,000 entries at most, about; what is left by the
-    /// next. Call about once a second; it costs what has ended, not what is stored. Nobody
-    /// waits for all of it.
+    /// next. Call about once a second; it costs what has ended, not what is stored, but for
+    /// when the time was set back. Nobody waits for all of it.
     pub fn sweep(&self, now: UnixMillis) -> Swept {
         let due = self.writer.write().held.take_due(now.plus(MAX_AHEAD));
         let due = due.into_iter().filter(|change| self.apply(change, now) == Applied::Changed);
         let mut swept = Swept { merged: due.collect(), ..Swept::default() };
         let mut writer = self.writer.write();
+        if now.plus(BACK) < writer.ended_by {
+            swept.merged.extend(self.revive(&mut writer, now));
+        }
+        writer.ended_by = now;
         loop {
             let some = writer.entries.sweep(now, AT_A_TIME);
             self.tell_swept(&mut writer, &some);
@@ -345,6 +355,23 @@ impl Mirror {
             }
             RwLockWriteGuard::bump(&mut writer);
         }
+    }
+
+    /// The time went back: what it had ended goes on.
+    fn revive(&self, writer: &mut Writer, now: UnixMillis) -> Vec<Change> {
+        let revived = writer.entries.revive(now);
+        for change in &revived {
+            match change {
+                Change::Network(change) => {
+                    self.networks.set(change);
+                    writer.note(change.rule, change.network);
+                }
+                Change::Value(change) => self.values.set(change),
+                _ => {}
+            }
+            self.observers.tell(Observed::Changed(change));
+        }
+        revived
     }
 
     fn tell_swept(&self, writer: &mut Writer, swept: &Swept) {

@@ -1,8 +1,11 @@
 //! Checks a certificate before it enters the mirror: the chain parses, the key is
 //! the leaf's, names and dates are the leaf's own.
 
+use std::fmt;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use mailmesh_events::{
     Certificate, CertificateParts, DomainNames, Fingerprint, PrivateKey, UnixMillis, limits,
 };
@@ -34,6 +37,54 @@ pub fn certificate_from_pem(chain: &[u8], key: &[u8]) -> Result<Certificate, Sta
         PrivateKeyDer::from_pem_slice(key).map_err(|error| parse("the private key", &error))?;
     let chain = chain.into_iter().map(|der| der.to_vec().into()).collect();
     certificate_from_der(chain, Zeroizing::new(key.secret_der().to_vec()))
+}
+
+/// A certificate as PEM texts, as servers read them. The key's is wiped when it goes.
+pub struct CertificatePem {
+    /// The chain, leaf first.
+    pub chain: String,
+    /// The leaf's private key.
+    pub key: Zeroizing<String>,
+}
+
+/// Not the key.
+impl fmt::Debug for CertificatePem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CertificatePem").field("chain", &self.chain).finish_non_exhaustive()
+    }
+}
+
+/// A certificate as PEM (RFC 7468). Its DER is in [`Certificate::chain`] and
+/// [`Certificate::key`].
+///
+/// # Errors
+/// [`StateError::Parse`] if the key is of no sort there is, which no certificate of
+/// [`certificate_from_der`] has.
+pub fn certificate_to_pem(certificate: &Certificate) -> Result<CertificatePem, StateError> {
+    let key = certificate.key().der();
+    let tag = match PrivateKeyDer::try_from(key) {
+        Ok(PrivateKeyDer::Pkcs8(_)) => "PRIVATE KEY",
+        Ok(PrivateKeyDer::Sec1(_)) => "EC PRIVATE KEY",
+        Ok(PrivateKeyDer::Pkcs1(_)) => "RSA PRIVATE KEY",
+        Ok(_) => return Err(parse("the private key", &"it is of an unknown sort")),
+        Err(why) => return Err(parse("the private key", &why)),
+    };
+    let mut chain = String::new();
+    certificate.chain().iter().for_each(|der| write_pem(&mut chain, "CERTIFICATE", der));
+    // As long as it gets, so that no copy of less is left behind.
+    let mut text = Zeroizing::new(String::with_capacity(key.len() * 3 / 2 + 128));
+    write_pem(&mut text, tag, key);
+    Ok(CertificatePem { chain, key: text })
+}
+
+/// Writes one PEM text: 64 characters a line, as of 48 bytes.
+fn write_pem(out: &mut String, tag: &str, der: &[u8]) {
+    out.extend(["-----BEGIN ", tag, "-----\n"]);
+    for line in der.chunks(48) {
+        STANDARD.encode_string(line, out);
+        out.push('\n');
+    }
+    out.extend(["-----END ", tag, "-----\n"]);
 }
 
 /// The certificate of DER bytes: the chain, leaf first, and the leaf's key

@@ -223,6 +223,18 @@ fn a_certificate_is_found_by_host_and_a_renewal_replaces_it_everywhere() {
 }
 
 #[test]
+fn a_certificate_comes_back_from_the_pem_and_der_it_gives() {
+    let made = certificate("mx.example.org");
+    let pem = certificate_to_pem(&made).unwrap();
+    assert_eq!(pem.chain.matches("BEGIN CERTIFICATE").count(), made.chain().len());
+    assert!(!format!("{pem:?}").contains(pem.key.lines().nth(1).unwrap()));
+    let again = certificate_from_pem(pem.chain.as_bytes(), pem.key.as_bytes()).unwrap();
+    assert_eq!(again, made);
+    let key = zeroize::Zeroizing::new(made.key().der().to_vec());
+    assert_eq!(certificate_from_der(made.chain().to_vec(), key).unwrap(), made);
+}
+
+#[test]
 fn certificates_that_do_not_check_are_refused_with_the_reason() {
     let one = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
     let other = rcgen::generate_simple_self_signed(["b.example".to_owned()]).unwrap();
@@ -457,4 +469,23 @@ fn a_certificate_warns_at_30_7_and_1_days_and_at_its_end_once_each() {
     mirror.set_certificate(made.clone(), before(90.0)).unwrap();
     mirror.withdraw_certificate(made.names().clone(), before(89.0)).unwrap();
     assert_eq!(mirror.sweep(before(1.0)).ending, []);
+}
+
+#[test]
+fn what_a_time_that_was_wrong_had_ended_goes_on_once_it_is_set_back() {
+    let mirror = mirror(1);
+    let later = |seconds| NOW.plus(Duration::from_secs(seconds));
+    let address = "192.0.2.1".parse().unwrap();
+    mirror.block(network("192.0.2.1"), block("first"), NOW).unwrap();
+    let ends = block("second").expiring_at(later(60));
+    let change = mirror.block(network("192.0.2.1"), ends, NOW).unwrap();
+    let digest = mirror.digest();
+    mirror.sweep(later(100));
+    assert!(!mirror.is_blocked(address, later(10)));
+    assert_eq!(mirror.sweep(later(10)).merged, [change]);
+    assert!(mirror.is_blocked(address, later(59)));
+    assert!(matches!(mirror.lookup(address, later(59)), Verdict::Blocked(_)));
+    assert_eq!(mirror.digest(), digest);
+    assert_eq!(mirror.sweep(later(60)).expired.len(), 1);
+    assert!(!mirror.is_blocked(address, later(60)));
 }

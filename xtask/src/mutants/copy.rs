@@ -5,7 +5,7 @@ use super::Mutation;
 use crate::run::{cargo, root};
 
 /// The crates that the simulator needs.
-const CRATES: [&str; 2] = ["delivery", "sim"];
+const CRATES: [&str; 4] = ["events", "delivery", "state", "sim"];
 
 /// A copy of the core and the simulator, in which faults are planted.
 #[derive(Debug)]
@@ -44,8 +44,8 @@ impl Copy {
             self.build("the core as it is")?;
             return f();
         };
-        let path = self.at.join("crates/delivery/src").join(mutation.file);
-        let text = original(mutation.file)?;
+        let path = source(&self.at, mutation);
+        let text = original(mutation)?;
         if text.matches(mutation.original).count() != 1 {
             return Err(format!(
                 "the place of `{}` is not in {} exactly once: mend xtask/src/mutants/table.rs",
@@ -76,9 +76,13 @@ impl Copy {
     }
 }
 
-/// The text of a file of the delivery core.
-pub(crate) fn original(file: &str) -> Result<String, String> {
-    read(&root().join("crates/delivery/src").join(file))
+/// The text of the file that a fault is planted in.
+pub(crate) fn original(mutation: &Mutation) -> Result<String, String> {
+    read(&source(&root(), mutation))
+}
+
+fn source(root: &Path, mutation: &Mutation) -> PathBuf {
+    root.join("crates").join(mutation.core.name()).join("src").join(mutation.file)
 }
 
 /// Makes `to` the same as `from`; files that are the same already are left alone, so

@@ -1,4 +1,5 @@
-//! Faults planted in a copy of the delivery core: the simulator must catch each.
+//! Faults planted in a copy of the delivery core and of the mirror: the simulator must
+//! catch each.
 //!
 //! Nothing of this is in the core itself. A [`Mutation`] replaces a piece of the text
 //! of one file; the copy lives in `target/mutants`, a workspace of its own.
@@ -9,7 +10,7 @@ mod table;
 
 use copy::Copy;
 use runner::Outcome;
-use table::{MUTATIONS, Mutation};
+use table::{Core, MUTATIONS, Mutation};
 
 /// Plants each fault whose name contains `filter`, and runs seeds until one fails.
 pub(crate) fn run_all(
@@ -25,15 +26,25 @@ pub(crate) fn run_all(
     }
     let copy = Copy::make()?;
     // A fault is only caught if the core as it is passes.
-    let sound = copy.with(None, || runner::run(&copy, first, seeds, nodes))?;
-    if let Outcome::Caught { after, said } = sound {
-        return Err(format!("the core as it is fails after {after} seeds: {said}"));
+    for core in [Core::Delivery, Core::State] {
+        if !wanted.iter().any(|mutation| mutation.core == core) {
+            continue;
+        }
+        let sound = copy.with(None, || runner::run(&copy, core, first, seeds, nodes))?;
+        if let Outcome::Caught { after, said } = sound {
+            return Err(format!("the {} as it is fails after {after} seeds: {said}", core.name()));
+        }
+        println!(
+            "{} as it is: {seeds} seeds passed, from seed {first}, {nodes} nodes",
+            core.name()
+        );
     }
-    println!("the core as it is: {seeds} seeds passed, from seed {first}, {nodes} nodes\n");
+    println!();
     println!("| planted fault | caught | seeds | what the oracle said |\n|---|---|---|---|");
     let mut survived = 0;
     for mutation in &wanted {
-        let outcome = copy.with(Some(mutation), || runner::run(&copy, first, seeds, nodes))?;
+        let outcome =
+            copy.with(Some(mutation), || runner::run(&copy, mutation.core, first, seeds, nodes))?;
         let Mutation { name, what, .. } = mutation;
         match outcome {
             Outcome::Caught { after, said } => {
@@ -59,7 +70,7 @@ mod tests {
     fn every_planted_fault_still_has_its_place() {
         let mut names = BTreeSet::new();
         for mutation in MUTATIONS {
-            let text = copy::original(mutation.file).unwrap();
+            let text = copy::original(mutation).unwrap();
             let count = text.matches(mutation.original).count();
             assert_eq!(count, 1, "`{}` in {}", mutation.name, mutation.file);
             assert_ne!(mutation.original, mutation.replacement);

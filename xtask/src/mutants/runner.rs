@@ -3,6 +3,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::copy::Copy;
+use super::table::Core;
 
 /// Longest that one program may run: one that does not end is caught too.
 const LONGEST: Duration = Duration::from_secs(300);
@@ -15,11 +16,17 @@ pub(crate) enum Outcome {
 }
 
 /// Runs seeds, in rounds that grow, until one fails.
-pub(crate) fn run(copy: &Copy, first: u64, seeds: u64, nodes: &str) -> Result<Outcome, String> {
+pub(crate) fn run(
+    copy: &Copy,
+    core: Core,
+    first: u64,
+    seeds: u64,
+    nodes: &str,
+) -> Result<Outcome, String> {
     let (mut done, mut round) = (0, 10);
     while done < seeds {
         let count = round.min(seeds - done);
-        if let Some((after, said)) = run_round(copy, first + done, count, nodes)? {
+        if let Some((after, said)) = run_round(copy, core, first + done, count, nodes)? {
             return Ok(Outcome::Caught { after: done + after, said });
         }
         done += count;
@@ -30,12 +37,16 @@ pub(crate) fn run(copy: &Copy, first: u64, seeds: u64, nodes: &str) -> Result<Ou
 
 fn run_round(
     copy: &Copy,
+    core: Core,
     first: u64,
     count: u64,
     nodes: &str,
 ) -> Result<Option<(u64, String)>, String> {
     let mut command = Command::new(copy.program());
     command.args(["--no-shrink", "--nodes", nodes]);
+    if core == Core::State {
+        command.arg("--mirrors");
+    }
     command.args(["--seeds", &count.to_string(), "--seed", &first.to_string()]);
     command.stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().map_err(|e| format!("{}: {e}", copy.program().display()))?;

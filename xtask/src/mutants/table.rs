@@ -1,16 +1,35 @@
 //! The planted faults.
 
-/// A fault planted in a copy of a file of the delivery core.
+/// A fault planted in a copy of a file of the delivery core, or of the mirror.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Mutation {
     pub(crate) name: &'static str,
     /// What the core then does.
     pub(crate) what: &'static str,
-    /// In `crates/delivery/src`.
+    /// The crate it is in.
+    pub(crate) core: Core,
+    /// In its `src`.
     pub(crate) file: &'static str,
     /// Occurs exactly once there.
     pub(crate) original: &'static str,
     pub(crate) replacement: &'static str,
+}
+
+/// What is simulated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Core {
+    Delivery,
+    /// With seeds in which nodes keep mirrors.
+    State,
+}
+
+impl Core {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Delivery => "delivery",
+            Self::State => "state",
+        }
+    }
 }
 
 const fn mutation(
@@ -20,10 +39,21 @@ const fn mutation(
     original: &'static str,
     replacement: &'static str,
 ) -> Mutation {
-    Mutation { name, what, file, original, replacement }
+    Mutation { name, what, core: Core::Delivery, file, original, replacement }
 }
 
-/// Every planted fault: what a receiver does wrong, then a sender, then their peers.
+const fn of_mirror(
+    name: &'static str,
+    what: &'static str,
+    file: &'static str,
+    original: &'static str,
+    replacement: &'static str,
+) -> Mutation {
+    Mutation { name, what, core: Core::State, file, original, replacement }
+}
+
+/// Every planted fault: what a receiver does wrong, then a sender, then their peers, then a
+/// mirror.
 pub(crate) const MUTATIONS: &[Mutation] = &[
     mutation(
         "nothing-asked-for",
@@ -242,5 +272,65 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         "departed.rs",
         "known.take(most).unzip()",
         "known.take(most).take(0).unzip()",
+    ),
+    of_mirror(
+        "mirror-not-compared",
+        "a digest that differs is taken for the same",
+        "reconcile/mod.rs",
+        "if theirs == ours {",
+        "if theirs.entries > 0 {",
+    ),
+    of_mirror(
+        "mirror-question-not-repeated",
+        "a question that got lost is not asked again",
+        "reconcile/mod.rs",
+        "        if exchange.attempts >= self.timing.attempts {
+            return self.finish(End::GivenUp, at);
+        }",
+        "        if exchange.attempts > 0 {
+            return;
+        }",
+    ),
+    of_mirror(
+        "mirror-removal-forgotten",
+        "a removal leaves no tombstone",
+        "mirror.rs",
+        "        self.observers.tell(Observed::Changed(change));
+        Ok(true)",
+        "        if !change.is_live() {
+            writer.entries.sweep(UnixMillis(u64::MAX), 1);
+        }
+        self.observers.tell(Observed::Changed(change));
+        Ok(true)",
+    ),
+    of_mirror(
+        "mirror-removal-still-listed",
+        "a lookup finds what was removed",
+        "lookup/mod.rs",
+        "        current.of(change.rule).set(&listing);",
+        "        if listing.end.is_some() {
+            current.of(change.rule).set(&listing);
+        }",
+    ),
+    of_mirror(
+        "mirror-ended-not-remembered",
+        "what expires in the place of another is not remembered",
+        "entries/mod.rs",
+        "if row.has_replaced() {",
+        "if row.has_replaced() && row.end == 0 {",
+    ),
+    of_mirror(
+        "mirror-ended-for-good",
+        "what a wrong time had ended stays ended",
+        "mirror.rs",
+        "if now.plus(BACK) < writer.ended_by {",
+        "if now == writer.ended_by && now.0 == 0 {",
+    ),
+    of_mirror(
+        "mirror-own-clock",
+        "a node goes by its own clock",
+        "cluster_clock.rs",
+        "        low.midpoint(high).saturating_sub(own)",
+        "        low.midpoint(high).saturating_sub(own) * 0",
     ),
 ];

@@ -26,8 +26,9 @@ impl Simulation<'_> {
         let identity = Identity::new(name, incarnation, started_ms);
         let node = Node::new(identity, self.plan.settings(), clock.local(self.now));
         *place = Seat { node: Some(node), clock, ..Seat::new(place.name) };
-        self.places.insert(incarnation, seat);
         let name = place.name;
+        self.places.insert(incarnation, seat);
+        self.keep_mirror(seat, incarnation);
         self.oracle.begins(incarnation, name);
         self.say(|| format!("n{name} begins the life {incarnation:?}"));
         // The bus tells the links there are.

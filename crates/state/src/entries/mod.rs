@@ -99,7 +99,8 @@ pub struct Swept {
     pub forgotten: Vec<Change>,
     /// Certificates that have so many days left, or fewer: 30, 7, 1, or 0, once each.
     pub ending: Vec<(Change, u32)>,
-    /// Changes that were held back and are merged now.
+    /// Changes that were held back and are merged now, and entries that had ended by a time
+    /// that was set back.
     pub merged: Vec<Change>,
 }
 
@@ -306,6 +307,22 @@ impl Entries {
             }
             swept.expired.push(change);
         }
+    }
+
+    /// Brings back what is remembered as over and has not ended at `now`.
+    pub(crate) fn revive(&mut self, now: UnixMillis) -> Vec<Change> {
+        let remembered = self.bounds.tombstones;
+        let over = self.rows.from(0).filter(|row| row.is_over());
+        let changes = over.map(|row| self.pool.change(row));
+        let live: Vec<Change> =
+            changes.filter(|change| change.expires().is_some_and(|at| at > now)).collect();
+        for change in &live {
+            let key = change.key();
+            if let Ok(place) = self.find(self.fingerprint.id(&key), &key) {
+                self.rows.replace(place, self.rows.row(place).revived(remembered));
+            }
+        }
+        live
     }
 
     /// An entry as a store keeps it.

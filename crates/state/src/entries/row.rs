@@ -73,6 +73,16 @@ impl Row {
         Self { flags: self.flags | OVER, end, ..self }
     }
 
+    pub(super) fn is_over(&self) -> bool {
+        self.flags & OVER != 0
+    }
+
+    /// The same, not over; it was remembered for so long.
+    pub(super) fn revived(self, remembered: Duration) -> Self {
+        let end = self.end.saturating_sub(UnixMillis(0).plus(remembered).0);
+        Self { flags: self.flags & !OVER, end, ..self }
+    }
+
     /// It took the place of another. When it expires it must be remembered, or a node
     /// that missed it would bring the other back.
     pub(super) fn has_replaced(&self) -> bool {

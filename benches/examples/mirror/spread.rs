@@ -1,0 +1,152 @@
+//! One block on its way to 31 peers, beside a bare put of Zenoh with as many subscribers:
+//! all in this process, on the loopback, each connected to each.
+
+use std::error::Error;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use mailmesh::{Cluster, ClusterKey, Coordinator, Network};
+use zenoh::Wait;
+use zenoh::qos::{CongestionControl, Priority};
+
+use crate::row::Row;
+
+const NODES: usize = 32;
+/// Not measured: connections are new.
+const WARM_UP: u32 = 20;
+const ROUNDS: u32 = 200;
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Bytes of the bare put: about those of a sealed block.
+const BYTES: usize = 150;
+
+/// A port for each node; the first is connected to by all, and tells them of each other.
+fn configs() -> Result<Vec<String>, Box<dyn Error>> {
+    let free = || std::net::TcpListener::bind("127.0.0.1:0");
+    let listeners = (0..NODES).map(|_| free()).collect::<Result<Vec<_>, _>>()?;
+    let ports = listeners
+        .iter()
+        .map(|l| l.local_addr().map(|a| a.port()))
+        .collect::<Result<Vec<_>, _>>()?;
+    let config = |port: &u16| {
+        format!(
+            "{{mode: 'peer', scouting: {{multicast: {{enabled: false}}}}, \
+             listen: {{endpoints: ['tcp/127.0.0.1:{port}']}}, \
+             connect: {{endpoints: ['tcp/127.0.0.1:{}']}}}}",
+            ports[0]
+        )
+    };
+    Ok(ports.iter().map(config).collect())
+}
+
+/// Waits for something, giving up the processor meanwhile.
+fn until(is_so: impl Fn() -> bool) -> Result<Duration, Box<dyn Error>> {
+    let begin = Instant::now();
+    while !is_so() {
+        if begin.elapsed() > PATIENCE {
+            return Err("it did not reach every node".into());
+        }
+        std::thread::yield_now();
+    }
+    Ok(begin.elapsed())
+}
+
+fn median(mut all: Vec<Duration>) -> f64 {
+    all.sort_unstable();
+    all[all.len() / 2].as_secs_f64() * 1e3
+}
+
+/// Milliseconds until 31 subscribers have a put.
+fn bare() -> Result<f64, Box<dyn Error>> {
+    let open = |config: &String| -> Result<zenoh::Session, Box<dyn Error>> {
+        // Zenoh as it is: mailmesh's own settings are not in it.
+        let config = zenoh::Config::from_json5(config).map_err(|error| error.to_string())?;
+        Ok(zenoh::open(config).wait().map_err(|error| error.to_string())?)
+    };
+    let sessions = configs()?.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    let came = Arc::new(AtomicUsize::new(0));
+    let mut subscribers = Vec::new();
+    for session in &sessions[1..] {
+        let came = came.clone();
+        let subscriber = session.declare_subscriber("bench/spread").callback(move |_| {
+            came.fetch_add(1, Ordering::AcqRel);
+        });
+        subscribers.push(subscriber.wait().map_err(|error| error.to_string())?);
+    }
+    let publisher = sessions[0]
+        .declare_publisher("bench/spread")
+        .congestion_control(CongestionControl::Block)
+        .priority(Priority::InteractiveHigh)
+        .express(true)
+        .wait()
+        .map_err(|error| error.to_string())?;
+    let put = || -> Result<Duration, Box<dyn Error>> {
+        came.store(0, Ordering::Release);
+        let begin = Instant::now();
+        publisher.put(vec![7_u8; BYTES]).wait().map_err(|error| error.to_string())?;
+        until(|| came.load(Ordering::Acquire) == NODES - 1)?;
+        Ok(begin.elapsed())
+    };
+    // Subscriptions are on their way.
+    let begin = Instant::now();
+    loop {
+        came.store(0, Ordering::Release);
+        publisher.put(vec![7_u8; BYTES]).wait().map_err(|error| error.to_string())?;
+        std::thread::sleep(Duration::from_millis(50));
+        if came.load(Ordering::Acquire) == NODES - 1 {
+            break;
+        }
+        if begin.elapsed() > PATIENCE {
+            return Err("the subscribers are not all there".into());
+        }
+    }
+    for _ in 0..WARM_UP {
+        put()?;
+    }
+    let took = (0..ROUNDS).map(|_| put()).collect::<Result<Vec<_>, _>>()?;
+    for session in sessions {
+        session.close().wait().map_err(|error| error.to_string())?;
+    }
+    Ok(median(took))
+}
+
+/// Milliseconds until 31 mirrors have a block.
+async fn ours() -> Result<f64, Box<dyn Error>> {
+    let key = ClusterKey::generate()?;
+    let mut nodes = Vec::new();
+    for (n, config) in configs()?.iter().enumerate() {
+        let builder = Cluster::builder().name(format!("mx{n}")).key(key.clone());
+        nodes.push(builder.coordinator(Coordinator::parse(config)?).start().await?);
+    }
+    for node in &nodes {
+        tokio::time::timeout(PATIENCE, node.wait_for_members(NODES - 1)).await?;
+    }
+    let mut took = Vec::new();
+    for n in 0..WARM_UP + ROUNDS {
+        let address = IpAddr::from(Ipv4Addr::from(0x0B00_0000 + n));
+        let begin = Instant::now();
+        nodes[0].blocks().add(Network::single(address), "too many failed logins", None).await?;
+        tokio::task::block_in_place(|| {
+            until(|| nodes.iter().all(|node| node.blocks().is_blocked(address)))
+                .map_err(|error| error.to_string())
+        })?;
+        if n >= WARM_UP {
+            took.push(begin.elapsed());
+        }
+    }
+    for node in &nodes {
+        node.shutdown().await;
+    }
+    Ok(median(took))
+}
+
+pub(crate) fn measure() -> Result<Vec<Row>, Box<dyn Error>> {
+    let before = bare()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ours = runtime.block_on(ours())?;
+    // What runs beside changes: bare Zenoh before and after.
+    let rival = f64::midpoint(before, bare()?);
+    let row = Row::new("one block at 31 peers", ours, "ms", 1.25 * rival);
+    Ok(vec![row.beside("a put of bare Zenoh", rival)])
+}

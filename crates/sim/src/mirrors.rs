@@ -1,0 +1,185 @@
+//! The mirrors of the nodes, their wall clocks, and what the simulation carries for them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use mailmesh_delivery::Incarnation;
+use mailmesh_events::{
+    Change, ChangeKey, MirrorDigest, Network, NodeId, Rule, Stamp, SyncMessage, UnixMillis,
+};
+use mailmesh_state::{ClusterClock, Mirror, Reconciler, Timing};
+
+/// When a run begins, by a clock that is right.
+const EPOCH: UnixMillis = UnixMillis(1_800_000_000_000);
+
+/// The mirror of one life.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    pub(crate) mirror: Mirror,
+    pub(crate) reconciler: Reconciler<Incarnation>,
+    pub(crate) clocks: ClusterClock<Incarnation>,
+    /// Milliseconds from its wall clock to the time of the cluster.
+    pub(crate) correction: i64,
+}
+
+impl Keeper {
+    pub(crate) fn new(life: Incarnation, writer: u64) -> Self {
+        Self {
+            mirror: Mirror::new(NodeId(writer), [5; 16]),
+            reconciler: Reconciler::new(life, Timing::default()),
+            clocks: ClusterClock::default(),
+            correction: 0,
+        }
+    }
+
+    pub(crate) fn tag(&self) -> Bytes {
+        let MirrorDigest { entries, fingerprint } = self.mirror.digest();
+        [&entries.to_be_bytes()[..], &fingerprint.to_be_bytes()].concat().into()
+    }
+}
+
+/// The digest of a tag.
+pub(crate) fn digest(tag: &[u8]) -> Option<MirrorDigest> {
+    let (entries, rest) = tag.split_first_chunk()?;
+    let fingerprint = u128::from_be_bytes(rest.try_into().ok()?);
+    Some(MirrorDigest { entries: u64::from_be_bytes(*entries), fingerprint })
+}
+
+/// What the simulation carries for the mirrors. Frames name it by number: what is in the
+/// bytes is the codec's matter.
+#[derive(Debug, Default)]
+pub(crate) struct World {
+    /// The changes that events tell, by sender and number.
+    pub(crate) changes: BTreeMap<(Incarnation, u64), Change>,
+    messages: Vec<SyncMessage>,
+    /// Every change that was ever made.
+    made: BTreeSet<(ChangeKey, Stamp)>,
+    /// What took the place of another where it was made, and by whom: as long as that node
+    /// lives, nothing older comes back.
+    replaced: BTreeMap<ChangeKey, (Incarnation, Stamp)>,
+    /// How far the wall clock of each machine is ahead.
+    ahead: BTreeMap<usize, i64>,
+    /// Messages about content so far.
+    pub(crate) told: u64,
+}
+
+impl World {
+    /// Notes a message; gives the bytes that name it.
+    pub(crate) fn pack(&mut self, message: SyncMessage) -> Bytes {
+        if !matches!(message, SyncMessage::AskTime { .. } | SyncMessage::Time { .. }) {
+            self.told += 1;
+        }
+        self.messages.push(message);
+        (self.messages.len() as u64 - 1).to_be_bytes().to_vec().into()
+    }
+
+    pub(crate) fn unpack(&self, body: &[u8]) -> Option<SyncMessage> {
+        let number = u64::from_be_bytes(body.try_into().ok()?);
+        self.messages.get(usize::try_from(number).ok()?).cloned()
+    }
+
+    /// Notes a change that a node made, as the event of this number.
+    pub(crate) fn made(&mut self, by: Incarnation, number: u64, change: Change) {
+        self.made.insert((change.key(), change.stamp()));
+        self.changes.insert((by, number), change);
+    }
+
+    /// Notes that a change took the place of another, or of nothing.
+    pub(crate) fn replaces(&mut self, by: Incarnation, change: &Change, another: bool) {
+        let (key, stamp) = (change.key(), change.stamp());
+        match self.replaced.get(&key) {
+            Some((_, known)) if *known >= stamp => {}
+            _ if another => drop(self.replaced.insert(key, (by, stamp))),
+            _ => drop(self.replaced.remove(&key)),
+        }
+    }
+
+    /// Whether nothing came back that a node which `lives` had replaced.
+    pub(crate) fn check_replaced(
+        &self,
+        content: &[Change],
+        lives: impl Fn(Incarnation) -> bool,
+    ) -> Result<(), String> {
+        for change in content {
+            if let Some((by, stamp)) = self.replaced.get(&change.key())
+                && change.stamp() < *stamp
+                && lives(*by)
+            {
+                return Err(format!("{change:?} came back, which {by:?} replaced"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets the clock of a machine to be so many milliseconds ahead.
+    pub(crate) fn set_clock(&mut self, machine: usize, ahead: i64) {
+        self.ahead.insert(machine, ahead);
+    }
+
+    /// What the clock of a machine says.
+    pub(crate) fn wall(&self, machine: usize, elapsed: Duration) -> UnixMillis {
+        let ahead = self.ahead.get(&machine).copied().unwrap_or(0);
+        UnixMillis(EPOCH.plus(elapsed).0.saturating_add_signed(ahead))
+    }
+
+    /// The machine whose clock is most wrong.
+    pub(crate) fn most_wrong(&self) -> Option<usize> {
+        let wrong = self.ahead.iter().filter(|(_, ahead)| **ahead != 0);
+        wrong.max_by_key(|(_, ahead)| ahead.unsigned_abs()).map(|(machine, _)| *machine)
+    }
+
+    /// Whether all that a mirror holds was made by somebody.
+    pub(crate) fn check_made(&self, content: &[Change]) -> Result<(), String> {
+        let invented = content.iter().find(|c| !self.made.contains(&(c.key(), c.stamp())));
+        invented.map_or(Ok(()), |change| Err(format!("nobody made {change:?}")))
+    }
+}
+
+/// The network of a key.
+pub(crate) fn network(key: u8) -> Network {
+    Network::single(Ipv4Addr::new(198, 51, 100, key).into())
+}
+
+/// The latest that any of these mirrors has of each key.
+pub(crate) fn latest(contents: impl Iterator<Item = Vec<Change>>) -> BTreeMap<ChangeKey, Change> {
+    let mut latest: BTreeMap<ChangeKey, Change> = BTreeMap::new();
+    for change in contents.flatten() {
+        match latest.get_mut(&change.key()) {
+            Some(held) if held.stamp() >= change.stamp() => {}
+            Some(held) => *held = change,
+            None => drop(latest.insert(change.key(), change)),
+        }
+    }
+    latest
+}
+
+/// Whether nothing that any mirror had has been lost: what is there now is as late, or
+/// what was there has ended.
+pub(crate) fn check_kept(
+    before: &BTreeMap<ChangeKey, Change>,
+    mirror: &Mirror,
+    now: UnixMillis,
+) -> Result<(), String> {
+    let held = latest(std::iter::once(mirror.content()));
+    for (key, change) in before {
+        let is_kept = held.get(key).is_some_and(|held| held.stamp() >= change.stamp());
+        if !is_kept && change.expires().is_none_or(|at| at > now) {
+            return Err(format!("lost: {change:?}; there is {:?}", held.get(key)));
+        }
+    }
+    Ok(())
+}
+
+/// Whether lookups say what the content says.
+pub(crate) fn check_lookups(mirror: &Mirror, now: UnixMillis) -> Result<(), String> {
+    for change in mirror.content() {
+        let ChangeKey::Network(Rule::Block, network) = change.key() else { continue };
+        let is_live = change.is_live() && change.expires().is_none_or(|at| at > now);
+        if mirror.is_blocked(network.address(), now) != is_live {
+            return Err(format!("a lookup says {} of {change:?}", !is_live));
+        }
+    }
+    Ok(())
+}
