@@ -8,7 +8,7 @@
 
 use std::marker::PhantomData;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use super::address::{Address, Seed};
 use super::table::words;
@@ -27,6 +27,8 @@ pub(super) struct Filter<A> {
     seed: Seed,
     /// There once something is listed.
     words: OnceLock<Box<[AtomicU64]>>,
+    /// How many networks that are marked went since it said no more than it has to.
+    gone: AtomicUsize,
     /// A prefix is listed that is too wide to be marked: everything is near.
     is_wide: AtomicBool,
     addresses: PhantomData<A>,
@@ -53,6 +55,7 @@ impl<A: Address> Filter<A> {
         Self {
             seed: Seed::random(),
             words: OnceLock::new(),
+            gone: AtomicUsize::new(0),
             is_wide: AtomicBool::new(false),
             addresses: PhantomData,
         }
@@ -99,23 +102,23 @@ impl<A: Address> Filter<A> {
         marks
     }
 
-    /// Marks all of these, too.
-    pub(super) fn add(&self, marks: &Marks) {
-        let words = self.words.get_or_init(|| words(1 << A::FILTER));
-        for (word, mask) in words.iter().zip(&marks.words) {
-            if *mask != 0 {
-                word.fetch_or(*mask, Ordering::Release);
-            }
-        }
-        self.is_wide.fetch_or(marks.is_wide, Ordering::Release);
-    }
-
     /// Marks these and nothing else. Nobody may mark anything meanwhile.
     pub(super) fn keep_only(&self, marks: Marks) {
         for (word, mask) in self.words.get().into_iter().flatten().zip(marks.words) {
             word.store(mask, Ordering::Release);
         }
         self.is_wide.store(marks.is_wide, Ordering::Release);
+        self.gone.store(0, Ordering::Relaxed);
+    }
+
+    /// A network went: its marks stay for now.
+    pub(super) fn unmark_later(&self) {
+        self.gone.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether so much went that it is worth saying no more than it has to.
+    pub(super) fn says_too_much(&self) -> bool {
+        self.gone.load(Ordering::Relaxed) >= (1 << A::FILTER) / 16
     }
 
     /// Bytes.
@@ -179,7 +182,6 @@ mod tests {
             v6.iter().for_each(|(address, len)| filter.mark(*address, *len));
             if rewrite {
                 let marks = filter.marks_of(v6.iter().copied());
-                filter.add(&marks);
                 filter.keep_only(marks);
             }
             for (address, len) in v6 {

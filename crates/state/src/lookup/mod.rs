@@ -16,13 +16,14 @@ mod table;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use mailmesh_events::{Block, Network, NetworkChange, Rule, UnixMillis};
 
 use address::Address;
 use family::Family;
-use filter::{Filter, Marks, Near};
+use filter::{Filter, Near};
 use table::NEVER;
 
 /// A network as lookups know it.
@@ -75,6 +76,8 @@ pub(crate) struct Lookup {
     /// Of what is blocked.
     v4: Filter<u32>,
     v6: Filter<u128>,
+    /// Many networks are marked that are not shown yet.
+    is_preparing: AtomicBool,
     current: ArcSwap<Snapshot>,
 }
 
@@ -82,7 +85,12 @@ impl Default for Lookup {
     fn default() -> Self {
         let ruled = || Ruled { v4: Arc::new(Family::empty()), v6: Arc::new(Family::empty()) };
         let empty = Snapshot { blocked: ruled(), allowed: ruled() };
-        Self { v4: Filter::empty(), v6: Filter::empty(), current: ArcSwap::from_pointee(empty) }
+        Self {
+            v4: Filter::empty(),
+            v6: Filter::empty(),
+            is_preparing: AtomicBool::new(false),
+            current: ArcSwap::from_pointee(empty),
+        }
     }
 }
 
@@ -93,22 +101,28 @@ impl Lookup {
     /// Puts one network in, or takes it out.
     pub(crate) fn set(&self, change: &NetworkChange) {
         let listing = Listing::of(change);
-        let current = self.current.load();
-        let now = change.stamp.physical();
-        if listing.end.is_some() && current.of(change.rule).is_crowded_for(change.network, now) {
+        if listing.end.is_none() {
+            return self.remove(change.rule, change.network);
+        }
+        self.mark(change.rule, change.network);
+        let (current, now) = (self.current.load(), change.stamp.physical());
+        if current.of(change.rule).is_crowded_for(change.network, now) {
             let mut next = Snapshot::clone(&current);
             next.set(listing, now);
-            return self.show(next);
+            self.show(next);
+        } else {
+            current.of(change.rule).set(&listing);
         }
-        if listing.end.is_some() {
-            self.mark(change.rule, change.network);
-        }
-        current.of(change.rule).set(&listing);
     }
 
     /// Takes one network out.
     pub(crate) fn remove(&self, rule: Rule, network: Network) {
         self.current.load().of(rule).set(&Listing::new(rule, network, None));
+        match network.address() {
+            _ if rule == Rule::Allow => {}
+            IpAddr::V4(_) => self.v4.unmark_later(),
+            IpAddr::V6(_) => self.v6.unmark_later(),
+        }
     }
 
     fn mark(&self, rule: Rule, network: Network) {
@@ -120,9 +134,17 @@ impl Lookup {
         }
     }
 
+    /// Before [`with_all`](Self::with_all), while nobody else writes.
+    pub(crate) fn prepare(&self) {
+        self.is_preparing.store(true, Ordering::Relaxed);
+    }
+
     /// What is to be shown, with many networks put in or taken out. Costs a copy of what
     /// is there. Others may change what is there meanwhile: that is in the copy, or not.
     pub(crate) fn with_all(&self, listings: &[Listing], now: UnixMillis) -> Snapshot {
+        for listing in listings.iter().filter(|listing| listing.end.is_some()) {
+            self.mark(listing.rule, listing.network);
+        }
         let mut next = Snapshot::clone(&self.current.load());
         for rule in [Rule::Block, Rule::Allow] {
             for is_v4 in [true, false] {
@@ -140,20 +162,21 @@ impl Lookup {
         next
     }
 
-    /// Shows what was prepared, in one step: a reader sees all of it or nothing. What was
-    /// put in since is to be put into it first.
-    pub(crate) fn show(&self, next: Snapshot) {
-        let before = self.current.load();
-        let v4 = marks(&self.v4, &before.blocked.v4, &next.blocked.v4);
-        let v6 = marks(&self.v6, &before.blocked.v6, &next.blocked.v6);
-        drop(before);
+    /// Shows what [`with_all`](Self::with_all) prepared, in one step: a reader sees all of it or
+    /// nothing. What was put in since is to be put into it first.
+    pub(crate) fn show_all(&self, next: Snapshot) {
+        self.is_preparing.store(false, Ordering::Relaxed);
+        self.show(next);
+    }
+
+    /// Shows tables of which everything is marked.
+    fn show(&self, next: Snapshot) {
+        let (v4, v6) = (next.blocked.v4.clone(), next.blocked.v6.clone());
         self.current.store(Arc::new(next));
-        // Now marks of what is no longer there can go.
-        if let Some(v4) = v4 {
-            self.v4.keep_only(v4);
-        }
-        if let Some(v6) = v6 {
-            self.v6.keep_only(v6);
+        // What is being prepared is marked, and in no table yet.
+        if !self.is_preparing.load(Ordering::Relaxed) {
+            clean(&self.v4, &v4);
+            clean(&self.v6, &v6);
         }
     }
 
@@ -210,18 +233,11 @@ impl Lookup {
     }
 }
 
-/// Adds the marks of a family that is to be shown, if it is another; gives them.
-fn marks<A: Address>(
-    filter: &Filter<A>,
-    before: &Arc<Family<A>>,
-    next: &Arc<Family<A>>,
-) -> Option<Marks> {
-    if Arc::ptr_eq(before, next) {
-        return None;
+/// Takes marks of what went out of a filter, once they are many.
+fn clean<A: Address>(filter: &Filter<A>, family: &Family<A>) {
+    if filter.says_too_much() {
+        filter.keep_only(filter.marks_of(family.iter()));
     }
-    let marks = filter.marks_of(next.iter());
-    filter.add(&marks);
-    Some(marks)
 }
 
 impl Snapshot {

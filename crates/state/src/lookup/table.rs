@@ -16,7 +16,7 @@ const DEAD: u32 = 1;
 /// The least state of a live entry.
 const FIRST_LIVE: u32 = 2;
 /// Slots in the smallest table.
-const SMALLEST: usize = 16;
+const SMALLEST: usize = 512;
 
 /// The state of an entry that ends later than can be told, in 49 days or never.
 const LATER: u32 = u32::MAX;

@@ -93,7 +93,11 @@ impl Mirror {
         mut entries: impl Iterator<Item = T>,
         mut put: impl FnMut(&mut Writer, T) -> Option<Listing>,
     ) {
-        self.writer.write().journal = Some(HashSet::new());
+        {
+            let mut writer = self.writer.write();
+            writer.journal = Some(HashSet::new());
+            self.networks.prepare();
+        }
         let mut listings = Vec::new();
         loop {
             // Not made while others wait.
@@ -113,7 +117,7 @@ impl Mirror {
             let block = writer.entries.block(rule, network);
             next.set(Listing::new(rule, network, block.as_ref()), now);
         }
-        self.networks.show(next);
+        self.networks.show_all(next);
     }
 
     /// Bytes of the tables that lookups use.
