@@ -82,5 +82,5 @@ pub use mailmesh_transport::{
 };
 pub use members::Member;
 pub use status::{Refused, Status, StoreStatus};
-pub use values::{Namespace, ValueUpdate, ValueWatch, Values};
+pub use values::{NamedValue, Namespace, ValueUpdate, ValueWatch, Values};
 pub use watch::{BlockUpdate, BlockWatch, CertUpdate, CertWatch};

@@ -52,6 +52,9 @@ pub trait Namespace {
     type Value: Serialize + DeserializeOwned;
 }
 
+/// A value and its name.
+pub type NamedValue<V> = (Arc<str>, V);
+
 /// The values of a namespace: answered from this node's memory, the same on every node.
 /// Of two writes of one name the later wins; see [`Cluster::values`](crate::Cluster::values).
 #[derive(Debug)]
@@ -109,7 +112,7 @@ impl<'a, N: Namespace> Values<'a, N> {
     ///
     /// # Errors
     /// As [`get`](Self::get).
-    pub fn list(&self) -> Result<Vec<(Arc<str>, N::Value)>, Error> {
+    pub fn list(&self) -> Result<Vec<NamedValue<N::Value>>, Error> {
         let values = self.mesh.mirror.values_from(&self.key("")?, self.mesh.now());
         let decoded = values.iter().map(|(key, value)| {
             value.decode().map(|value| (key.shared_name().clone(), value)).map_err(Error::from)

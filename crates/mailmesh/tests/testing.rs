@@ -312,10 +312,9 @@ async fn a_clock_minutes_off_wins_and_loses_nothing_and_its_blocks_act_and_end_e
 async fn what_was_written_alone_by_a_clock_that_is_ahead_is_held_back_until_it_is_due() {
     let cluster = TestCluster::start(["mx1", "mx2", "mx3"]).await.unwrap();
     cluster.isolate("mx3");
-    let (mx1, mx3) = (cluster.node("mx1"), cluster.node("mx3"));
-    eventually("mx3 is alone", || mx3.members().is_empty()).await.unwrap();
     cluster.skew("mx3", Skew::Ahead(5 * MINUTE));
-    sleep(Duration::from_secs(2)).await;
+    // A new life has heard nobody's time.
+    let (mx1, mx3) = (cluster.node("mx1"), cluster.restart("mx3").await.unwrap());
     block(&mx3, "192.0.2.1", 60 * MINUTE).await;
     cluster.heal_all();
     eventually("they meet", || mx3.members().len() == 2).await.unwrap();
@@ -326,6 +325,29 @@ async fn what_was_written_alone_by_a_clock_that_is_ahead_is_held_back_until_it_i
     eventually("in force at once", || blocks(&mx1, "192.0.2.2")).await.unwrap();
     sleep(5 * MINUTE).await;
     assert!(blocks(&mx1, "192.0.2.1"));
+    cluster.converged().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_is_cut_off_keeps_the_time_of_the_others_whatever_its_own_clock_says() {
+    let cluster = TestCluster::start(["mx1", "mx2", "mx3"]).await.unwrap();
+    cluster.converged().await.unwrap();
+    let (mx1, mx3) = (cluster.node("mx1"), cluster.node("mx3"));
+    let is_known = || mx3.members().iter().all(|member| member.clock_ahead_ms.is_some());
+    eventually("it knows their time", is_known).await.unwrap();
+    block(&mx1, "192.0.2.2", 4 * MINUTE).await;
+    cluster.converged().await.unwrap();
+    cluster.isolate("mx3");
+    eventually("mx3 is alone", || mx3.members().is_empty()).await.unwrap();
+    cluster.skew("mx3", Skew::Ahead(5 * MINUTE));
+    sleep(Duration::from_secs(2)).await;
+    assert!(blocks(&mx3, "192.0.2.2"), "it does not end early");
+    block(&mx3, "192.0.2.1", MINUTE).await;
+    cluster.heal_all();
+    eventually("in force at once", || blocks(&mx1, "192.0.2.1")).await.unwrap();
+    assert_eq!(mx1.status().mirror_held, 0);
+    sleep(MINUTE).await;
+    assert!(!blocks(&mx1, "192.0.2.1") && !blocks(&mx3, "192.0.2.1"));
     cluster.converged().await.unwrap();
 }
 

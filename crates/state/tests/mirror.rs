@@ -163,7 +163,7 @@ fn what_expired_before_it_came_is_nothing_new() {
     assert!(b.networks(Rule::Block, NOW).is_empty());
     assert_eq!((b.digest(), b.content()), (a.digest(), vec![change.clone()]));
     assert!(b.sweep(after(23)).is_empty());
-    assert_eq!(b.sweep(after(24)).forgotten, [change.clone()]);
+    assert_eq!(b.sweep(after(24)).forgotten, std::slice::from_ref(&change));
     assert_eq!(b.apply(&change, after(24)), Applied::Stale);
     assert_eq!(b.digest().entries, 0);
 }
