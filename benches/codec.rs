@@ -41,11 +41,12 @@ fn codec(c: &mut Criterion) {
 
     let key = ClusterKey::from_bytes([7; 32]);
     let incarnation = [3; 16];
-    let header = Header { kind: FrameKind::Data, lane: 1, incarnation, first: 1, count: EVENTS };
+    let header =
+        Header { kind: FrameKind::Data, lane: 1, incarnation, to: None, first: 1, count: EVENTS };
     let sealer = Sealer::keyed(&key, "mail", incarnation);
     group.bench_function("seal a frame of 100", |b| b.iter(|| sealer.seal(&header, &body)));
     let frame = sealer.seal(&header, &body).expect("it fits");
-    let mut opener = Opener::keyed(&key, "mail");
+    let mut opener = Opener::keyed(&key, "mail", [9; 16]);
     group.bench_function("open a frame of 100", |b| b.iter(|| opener.open(&frame)));
     group.finish();
 }

@@ -13,6 +13,8 @@ const MAGIC: [u8; 2] = *b"mm";
 /// Most events in a frame.
 const MAX_COUNT: u16 = 1024;
 const FLAG_SEALED: u8 = 1;
+/// It is for one node, whose incarnation is sealed with it and not in the frame.
+const FLAG_FOR_ONE: u8 = 2;
 
 /// What a frame's body is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +48,10 @@ pub struct Header {
     pub lane: u8,
     /// The sender's incarnation.
     pub incarnation: [u8; 16],
+    /// The incarnation of the only node it is for, if it is not for all. Not in the bytes:
+    /// sealed with them, so that no other node takes the frame, nor this one in another
+    /// life.
+    pub to: Option<[u8; 16]>,
     /// The sequence number of the first event, or of the control message.
     pub first: u64,
     /// Number of events, at most 1,024.
@@ -60,7 +66,8 @@ impl Header {
         out[..2].copy_from_slice(&MAGIC);
         out[2] = VERSION;
         out[3] = self.kind as u8;
-        out[4] = if sealed == Sealed::Yes { FLAG_SEALED } else { 0 };
+        out[4] = if sealed == Sealed::Yes { FLAG_SEALED } else { 0 }
+            | if self.to.is_some() { FLAG_FOR_ONE } else { 0 };
         out[5] = self.lane;
         out[6..8].copy_from_slice(&self.count.to_be_bytes());
         out[8..24].copy_from_slice(&self.incarnation);
@@ -68,12 +75,12 @@ impl Header {
         out
     }
 
-    /// Reads a header off the front of a frame.
+    /// Reads a header off the front of a frame that came to the node `own`.
     ///
     /// # Errors
     /// Those that name a header: `Truncated`, `Magic`, `Version`, `Header`,
     /// and `TooLong` for a frame past [`MAX_FRAME_LEN`].
-    pub(crate) fn decode(frame: &[u8]) -> Result<(Self, Sealed), CodecError> {
+    pub(crate) fn decode(frame: &[u8], own: [u8; 16]) -> Result<(Self, Sealed), CodecError> {
         if frame.len() > MAX_FRAME_LEN {
             let (actual, limit) = (frame.len() as u64, MAX_FRAME_LEN as u64);
             return Err(CodecError::TooLong { what: "the frame", actual, limit });
@@ -96,13 +103,11 @@ impl Header {
                 return Err(CodecError::Header { what: "kind", value: other.into() });
             }
         };
-        let sealed = match flags {
-            0 => Sealed::No,
-            FLAG_SEALED => Sealed::Yes,
-            other => {
-                return Err(CodecError::Header { what: "flags", value: other.into() });
-            }
-        };
+        if flags & !(FLAG_SEALED | FLAG_FOR_ONE) != 0 {
+            return Err(CodecError::Header { what: "flags", value: flags.into() });
+        }
+        let sealed = if flags & FLAG_SEALED != 0 { Sealed::Yes } else { Sealed::No };
+        let to = (flags & FLAG_FOR_ONE != 0).then_some(own);
         let count = u16::from_be_bytes([c0, c1]);
         if count > MAX_COUNT {
             return Err(CodecError::Header { what: "count", value: count.into() });
@@ -115,7 +120,7 @@ impl Header {
         if first.checked_add(u64::from(count)).is_none() {
             return Err(CodecError::Header { what: "first sequence number", value: first });
         }
-        Ok((Self { kind, lane, incarnation, first, count }, sealed))
+        Ok((Self { kind, lane, incarnation, to, first, count }, sealed))
     }
 }
 

@@ -29,10 +29,10 @@
 //! encode_event(&event, &mut body)?;
 //!
 //! let incarnation = [7; 16];
-//! let header = Header { kind: FrameKind::Data, lane: 1, incarnation, first: 1, count: 1 };
+//! let header = Header { kind: FrameKind::Data, lane: 1, incarnation, to: None, first: 1, count: 1 };
 //! let frame = Sealer::keyed(&key, "mail", incarnation).seal(&header, &body)?;
 //!
-//! let (header, body) = Opener::keyed(&key, "mail").open(&frame)?;
+//! let (header, body) = Opener::keyed(&key, "mail", [9; 16]).open(&frame)?;
 //! let decoded: Vec<_> = decode_events(&body, header.count).collect::<Result<_, _>>()?;
 //! assert_eq!(decoded, [event]);
 //! # Ok::<(), mailmesh_codec::CodecError>(())

@@ -1,5 +1,5 @@
-//! Sealing: AES-256-GCM over the body, the header as associated data, one key
-//! per incarnation.
+//! Sealing: AES-256-GCM over the body, the header and the node it is for as associated data,
+//! one key per incarnation.
 //!
 //! The nonce is (lane, sequence number). It cannot repeat under one key: the key
 //! is derived from the incarnation, which is 128 random bits new at every start,
@@ -61,7 +61,7 @@ impl Sealer {
             let tag = key
                 .seal_in_place_separate_tag(
                     nonce(header),
-                    Aad::from(head),
+                    Aad::from(Associated::new(head, header.to)),
                     &mut frame[HEADER_LEN..],
                 )
                 .map_err(|_| CodecError::NotAuthentic)?;
@@ -74,6 +74,7 @@ impl Sealer {
 /// Opens frames of any incarnation of the cluster. Keys of the latest
 /// [`CACHED_KEYS`](Self::CACHED_KEYS) incarnations whose frames held are kept.
 pub struct Opener {
+    own: [u8; 16],
     prk: Option<Prk>,
     keys: HashMap<[u8; 16], LessSafeKey>,
     order: VecDeque<[u8; 16]>,
@@ -83,27 +84,29 @@ impl Opener {
     /// Derived keys kept; past that the oldest is derived again when needed.
     pub const CACHED_KEYS: usize = 1024;
 
-    /// For a mesh without a key.
+    /// Of the node `own`, for a mesh without a key.
     #[must_use]
-    pub fn open_mesh() -> Self {
-        Self { prk: None, keys: HashMap::new(), order: VecDeque::new() }
+    pub fn open_mesh(own: [u8; 16]) -> Self {
+        Self { own, prk: None, keys: HashMap::new(), order: VecDeque::new() }
     }
 
-    /// Opens frames sealed with the cluster's key.
+    /// Of the node `own`: opens frames sealed with the cluster's key for all, or for it
+    /// alone.
     #[must_use]
-    pub fn keyed(key: &ClusterKey, cluster: &str) -> Self {
-        Self { prk: Some(key.prk(cluster)), ..Self::open_mesh() }
+    pub fn keyed(key: &ClusterKey, cluster: &str, own: [u8; 16]) -> Self {
+        Self { prk: Some(key.prk(cluster)), ..Self::open_mesh(own) }
     }
 
-    /// The header and body of a frame. `first` and `count` of an unsealed frame
+    /// The header and body of a frame. `first`, `count` and `to` of an unsealed frame
     /// are as claimed.
     ///
     /// # Errors
     /// What [`CodecError`] says of headers; [`CodecError::NoKey`],
     /// [`CodecError::NotSealed`], [`CodecError::NotAuthentic`].
     pub fn open(&mut self, frame: &[u8]) -> Result<(Header, Bytes), CodecError> {
-        let (header, sealed) = Header::decode(frame)?;
-        let (head, body) = frame.split_at(HEADER_LEN);
+        let (header, sealed) = Header::decode(frame, self.own)?;
+        let (head, body) =
+            frame.split_first_chunk().ok_or(CodecError::Truncated { what: "the frame header" })?;
         match (&self.prk, sealed) {
             (None, Sealed::No) => Ok((header, Bytes::copy_from_slice(body))),
             (None, Sealed::Yes) => Err(CodecError::NoKey),
@@ -114,7 +117,11 @@ impl Opener {
                 let derived = known.is_none().then(|| subkey(prk, header.incarnation));
                 let key = known.or(derived.as_ref()).ok_or(CodecError::NotAuthentic)?;
                 let len = key
-                    .open_in_place(nonce(&header), Aad::from(head), &mut body)
+                    .open_in_place(
+                        nonce(&header),
+                        Aad::from(Associated::new(*head, header.to)),
+                        &mut body,
+                    )
                     .map_err(|_| CodecError::NotAuthentic)?
                     .len();
                 body.truncate(len);
@@ -158,6 +165,25 @@ pub(crate) fn derive(prk: &Prk, purpose: &[&[u8]]) -> LessSafeKey {
     }
 }
 
+/// What is authenticated besides the body: the header, then for whom it is, if for one:
+/// the header tells the two apart.
+struct Associated([u8; HEADER_LEN + 16], usize);
+
+impl Associated {
+    fn new(head: [u8; HEADER_LEN], to: Option<[u8; 16]>) -> Self {
+        let mut data = [0; HEADER_LEN + 16];
+        data[..HEADER_LEN].copy_from_slice(&head);
+        data[HEADER_LEN..].copy_from_slice(&to.unwrap_or_default());
+        Self(data, if to.is_some() { HEADER_LEN + 16 } else { HEADER_LEN })
+    }
+}
+
+impl AsRef<[u8]> for Associated {
+    fn as_ref(&self) -> &[u8] {
+        &self.0[..self.1]
+    }
+}
+
 fn nonce(header: &Header) -> Nonce {
     let mut nonce = [0; NONCE_LEN];
     nonce[0] = header.lane;
@@ -172,28 +198,52 @@ mod tests {
 
     fn header(incarnation: u8, first: u64) -> Header {
         let incarnation = [incarnation; 16];
-        Header { kind: FrameKind::Data, lane: 1, incarnation, first, count: 1 }
+        Header { kind: FrameKind::Data, lane: 1, incarnation, to: None, first, count: 1 }
     }
 
     #[test]
     fn only_the_same_key_and_cluster_open_a_frame() {
         let key = ClusterKey::from_bytes([1; 32]);
         let frame = Sealer::keyed(&key, "mail", [5; 16]).seal(&header(5, 9), b"body").unwrap();
-        let (opened, body) = Opener::keyed(&key, "mail").open(&frame).unwrap();
+        let (opened, body) = Opener::keyed(&key, "mail", [9; 16]).open(&frame).unwrap();
         assert_eq!((opened, &body[..]), (header(5, 9), &b"body"[..]));
 
         let other = ClusterKey::from_bytes([2; 32]);
         let refused = [
-            (Opener::keyed(&key, "other").open(&frame), CodecError::NotAuthentic),
-            (Opener::keyed(&other, "mail").open(&frame), CodecError::NotAuthentic),
-            (Opener::open_mesh().open(&frame), CodecError::NoKey),
+            (Opener::keyed(&key, "other", [9; 16]).open(&frame), CodecError::NotAuthentic),
+            (Opener::keyed(&other, "mail", [9; 16]).open(&frame), CodecError::NotAuthentic),
+            (Opener::open_mesh([9; 16]).open(&frame), CodecError::NoKey),
         ];
         for (result, expected) in refused {
             assert_eq!(result.unwrap_err(), expected);
         }
         let bare = Sealer::open_mesh().seal(&header(5, 9), b"body").unwrap();
-        assert_eq!(Opener::keyed(&key, "mail").open(&bare).unwrap_err(), CodecError::NotSealed);
-        assert_eq!(&Opener::open_mesh().open(&bare).unwrap().1[..], b"body");
+        assert_eq!(
+            Opener::keyed(&key, "mail", [9; 16]).open(&bare).unwrap_err(),
+            CodecError::NotSealed
+        );
+        assert_eq!(&Opener::open_mesh([9; 16]).open(&bare).unwrap().1[..], b"body");
+    }
+
+    #[test]
+    fn a_frame_for_one_node_is_opened_by_no_other() {
+        let key = ClusterKey::from_bytes([1; 32]);
+        let header = Header { kind: FrameKind::Control, to: Some([9; 16]), ..header(5, 9) };
+        let sealer = Sealer::keyed(&key, "mail", [5; 16]);
+        let frame = sealer.seal(&header, b"body").unwrap();
+        let opened = Opener::keyed(&key, "mail", [9; 16]).open(&frame).unwrap();
+        assert_eq!(opened, (header, Bytes::from_static(b"body")));
+        let refused = |frame: &[u8], own| Opener::keyed(&key, "mail", own).open(frame).unwrap_err();
+        assert_eq!(refused(&frame, [8; 16]), CodecError::NotAuthentic);
+        // Nor by anybody if it claims to be for all, or one for all to be for one.
+        let flag = |frame: &Bytes, flags: u8| {
+            let mut frame = frame.to_vec();
+            frame[4] = flags;
+            frame
+        };
+        assert_eq!(refused(&flag(&frame, 1), [9; 16]), CodecError::NotAuthentic);
+        let for_all = sealer.seal(&Header { to: None, first: 10, ..header }, b"body").unwrap();
+        assert_eq!(refused(&flag(&for_all, 3), [0; 16]), CodecError::NotAuthentic);
     }
 
     #[test]
@@ -208,7 +258,7 @@ mod tests {
     fn a_stranger_cannot_grow_the_cache_and_members_are_bounded() {
         let key = ClusterKey::from_bytes([1; 32]);
         let stranger = ClusterKey::from_bytes([9; 32]);
-        let mut opener = Opener::keyed(&key, "mail");
+        let mut opener = Opener::keyed(&key, "mail", [9; 16]);
         for i in 0..=Opener::CACHED_KEYS {
             let incarnation = (i as u128).to_be_bytes();
             let header = Header { incarnation, ..header(0, 1) };

@@ -148,7 +148,7 @@ fn frame_key() -> ClusterKey {
 
 fn frame_header() -> Header {
     let (kind, incarnation) = (FrameKind::Data, [0xA5; 16]);
-    Header { kind, lane: 1, incarnation, first: 1_000_000, count: 3 }
+    Header { kind, lane: 1, incarnation, to: None, first: 1_000_000, count: 3 }
 }
 
 /// Writes the files of a new version: run once with `MAILMESH_WRITE_GOLDEN=1`.
@@ -188,11 +188,15 @@ fn frames_of_version_1() {
     let sealer = Sealer::keyed(&frame_key(), "mail", header.incarnation);
     let sealed = check("frame-sealed", &sealer.seal(&header, &body).unwrap());
     for (mut opener, bytes) in
-        [(Opener::open_mesh(), open), (Opener::keyed(&frame_key(), "mail"), sealed)]
+        [(Opener::open_mesh([9; 16]), open), (Opener::keyed(&frame_key(), "mail", [9; 16]), sealed)]
     {
         let (found, found_body) = opener.open(&bytes).unwrap();
         assert_eq!((found, &found_body[..]), (header, &body[..]));
     }
+    let header = Header { to: Some([9; 16]), first: 1_000_001, ..header };
+    let sealed = check("frame-for-one", &sealer.seal(&header, &body).unwrap());
+    let opened = Opener::keyed(&frame_key(), "mail", [9; 16]).open(&sealed).unwrap();
+    assert_eq!((opened.0, &opened.1[..]), (header, &body[..]));
 }
 
 #[test]

@@ -25,9 +25,9 @@ fn decode_all(bytes: &[u8]) {
     measured("events", &|| decode_events(bytes, 1024).for_each(drop));
     measured("sync", &|| drop(decode_sync(bytes)));
     measured("digest", &|| drop(decode_digest(bytes)));
-    measured("open frame", &|| drop(Opener::open_mesh().open(bytes)));
+    measured("open frame", &|| drop(Opener::open_mesh([9; 16]).open(bytes)));
     let key = ClusterKey::from_bytes([7; 32]);
-    measured("sealed frame", &|| drop(Opener::keyed(&key, "mail").open(bytes)));
+    measured("sealed frame", &|| drop(Opener::keyed(&key, "mail", [9; 16]).open(bytes)));
 }
 
 proptest! {
@@ -65,7 +65,7 @@ proptest! {
         let message = SyncMessage::Part { round: 1, share: Share::default(), part: 0, changes, more: false };
         let body = encode_sync(&message).unwrap();
         let (kind, incarnation) = (FrameKind::Direct, [1; 16]);
-        let header = Header { kind, lane: 2, incarnation, first: 1, count: 0 };
+        let header = Header { kind, lane: 2, incarnation, to: None, first: 1, count: 0 };
         let frame = Sealer::open_mesh().seal(&header, &body).unwrap();
         let symbols = vec![CodedSymbol { sum: 1, check: 2, count: 3_000 }; 5];
         let first = Share { bits: 3, index: 5 };
@@ -109,7 +109,7 @@ fn a_frame_past_the_longest_is_refused_before_it_is_copied() {
     let frame = vec![0; MAX_FRAME_LEN + 1];
     let mut error = None;
     let used = allocation_counter::measure(|| {
-        error = Opener::open_mesh().open(&frame).err();
+        error = Opener::open_mesh([9; 16]).open(&frame).err();
     });
     assert!(matches!(error, Some(CodecError::TooLong { .. })));
     assert!(used.bytes_max < 512);

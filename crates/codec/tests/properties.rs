@@ -10,7 +10,7 @@ use mailmesh_events::*;
 use proptest::prelude::*;
 
 fn header(incarnation: [u8; 16], first: u64, count: u16) -> Header {
-    Header { kind: FrameKind::Data, lane: 1, incarnation, first, count }
+    Header { kind: FrameKind::Data, lane: 1, incarnation, to: None, first, count }
 }
 
 proptest! {
@@ -54,7 +54,7 @@ proptest! {
         let key = ClusterKey::from_bytes(key);
         let header = header(incarnation, first.into(), 1);
         let frame = Sealer::keyed(&key, "mail", incarnation).seal(&header, &body).unwrap();
-        let (opened, opened_body) = Opener::keyed(&key, "mail").open(&frame).unwrap();
+        let (opened, opened_body) = Opener::keyed(&key, "mail", [9; 16]).open(&frame).unwrap();
         prop_assert_eq!(opened, header);
         prop_assert_eq!(&opened_body[..], &body[..]);
     }
@@ -67,7 +67,7 @@ fn a_sealed_frame_with_any_bit_flipped_is_refused() {
     let mut body = Vec::new();
     encode_event(&QueueSignal::Paused.into(), &mut body).unwrap();
     let frame = Sealer::keyed(&key, "mail", [3; 16]).seal(&header([3; 16], 5, 1), &body).unwrap();
-    let mut opener = Opener::keyed(&key, "mail");
+    let mut opener = Opener::keyed(&key, "mail", [9; 16]);
     assert!(opener.open(&frame).is_ok());
     for bit in 0..frame.len() * 8 {
         let mut flipped = frame.to_vec();

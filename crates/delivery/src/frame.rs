@@ -29,6 +29,9 @@ pub enum FrameKind {
 pub struct Frame {
     /// The sender.
     pub incarnation: Incarnation,
+    /// The only node it is for, which a codec seals it for; `None`: for all, and may be
+    /// passed on. Nobody can have made a frame for a node before that node began.
+    pub to: Option<Incarnation>,
     /// What it carries.
     pub kind: FrameKind,
     /// Number of the first event, from 1; or of the message.

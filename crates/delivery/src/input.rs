@@ -8,7 +8,12 @@ use crate::{Destination, Frame, FrameKind, Incarnation, Lane, Node, Output, Time
 impl Node {
     /// A frame came from its sender.
     pub fn handle_frame(&mut self, now: Time, frame: Frame) {
-        if self.has_left || frame.incarnation == self.identity.incarnation {
+        let own = self.identity.incarnation;
+        if self.has_left || frame.incarnation == own {
+            return;
+        }
+        if frame.to.is_some_and(|to| to != own) {
+            self.counters.misdirected += 1;
             return;
         }
         self.handle(now, frame, Path::Direct);
@@ -19,7 +24,7 @@ impl Node {
     pub fn handle_relayed(&mut self, now: Time, Via { peer: via, number }: Via, frame: Frame) {
         let own = self.identity.incarnation;
         let is_ours = frame.incarnation == own || via == own || frame.incarnation == via;
-        if self.has_left || is_ours || frame.kind == FrameKind::Direct {
+        if self.has_left || is_ours || frame.kind == FrameKind::Direct || frame.to.is_some() {
             return;
         }
         let Some(peer) = self.membership.get_mut(via) else {
@@ -127,6 +132,7 @@ impl Node {
                 }
             });
         }
+        let is_proven = self.is_proven(frame, path);
         match control {
             Control::Hello(status) | Control::Heartbeat(status)
                 if status.name == self.identity.name =>
@@ -134,13 +140,13 @@ impl Node {
                 self.with_members(now, |members, ctx| members.on_twin(now, from, &status, ctx));
             }
             Control::Hello(status) => {
-                self.introduce_ourselves(from);
+                self.introduce_ourselves(from, is_proven);
                 self.handle_status(now, frame, status, path);
             }
             Control::Heartbeat(status) => {
                 // So that a newcomer knows us before our next event.
                 if self.membership.get(from).is_none() {
-                    self.introduce_ourselves(from);
+                    self.introduce_ourselves(from, is_proven);
                 }
                 self.handle_status(now, frame, status, path);
             }
@@ -200,9 +206,21 @@ impl Node {
         }
     }
 
-    fn introduce_ourselves(&mut self, to: Incarnation) {
-        let heartbeat = Control::Heartbeat(self.status());
-        self.transmit(Destination::One(to), &heartbeat);
+    /// Whether the sender lives, for all that we know: a member, who is vouched for by one
+    /// that passes on what it says, or who made a frame for us, which it cannot have before
+    /// we began. Who only said something to all may be a recording of a life that ended.
+    fn is_proven(&self, frame: &Frame, path: Path) -> bool {
+        frame.to.is_some()
+            || path != Path::Direct
+            || self.membership.get(frame.incarnation).is_some()
+    }
+
+    /// Tells who does not know us how we are; who has not shown that it lives is asked to,
+    /// by a greeting that wants an answer.
+    fn introduce_ourselves(&mut self, to: Incarnation, is_proven: bool) {
+        let status = self.status();
+        let control = if is_proven { Control::Heartbeat(status) } else { Control::Hello(status) };
+        self.transmit(Destination::One(to), &control);
     }
 
     /// A member confirms what it has taken.
@@ -271,6 +289,10 @@ impl Node {
             self.counters.malformed += 1;
             return;
         }
+        if !self.is_proven(frame, path) {
+            self.counters.unproven += 1;
+            return;
+        }
         let is_new = self.membership.get(from).is_none();
         let ours = Lane::ALL
             .map(|lane| (self.positions[lane.index()], self.outstanding[lane.index()].total()));
@@ -278,8 +300,13 @@ impl Node {
             self.counters.replayed += 1;
             return;
         }
-        if !self.with_members(now, |members, ctx| members.introduce(now, from, &status, ours, ctx))
-        {
+        let mut introduced = status.clone();
+        if is_new {
+            introduced.positions = self.lobby.reach_back(from, status.positions);
+        }
+        let is_in = self
+            .with_members(now, |members, ctx| members.introduce(now, from, &introduced, ours, ctx));
+        if !is_in {
             return;
         }
         if is_new {
@@ -305,7 +332,9 @@ impl Node {
             }
         }
         if let Some(peer) = self.membership.get_mut(from) {
-            peer.introduction = frame.for_introduction();
+            if frame.to.is_none() {
+                peer.introduction = frame.for_introduction();
+            }
             for (stream, position) in peer.streams.iter_mut().zip(status.positions) {
                 stream.on_position(now, position);
             }

@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 
-use crate::{Frame, Incarnation};
+use crate::{Frame, FrameKind, Incarnation};
 
 /// Frames of senders whose introduction is still on its way. When it comes, they
 /// are handled as if they had come after it.
@@ -25,6 +25,21 @@ impl Lobby {
         dropped
     }
 
+    /// After which events of each lane all up to these positions wait here: what a sender
+    /// published while it was being introduced is not lost.
+    pub(crate) fn reach_back(&self, of: Incarnation, positions: [u64; 2]) -> [u64; 2] {
+        let mut back = positions;
+        // The latest first.
+        for frame in self.frames.iter().rev().filter(|frame| frame.incarnation == of) {
+            if let FrameKind::Data(lane) = frame.kind
+                && (frame.first..frame.end()).contains(&back[lane.index()])
+            {
+                back[lane.index()] = frame.first - 1;
+            }
+        }
+        back
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -42,11 +57,12 @@ impl Lobby {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{FrameKind, Lane};
+    use crate::Lane;
 
     fn frame(sender: u8, first: u64) -> Frame {
         let kind = FrameKind::Data(Lane::Events);
         Frame {
+            to: None,
             incarnation: Incarnation([sender; 16]),
             kind,
             first,
@@ -54,6 +70,18 @@ mod tests {
             body: vec![0; 72].into(),
             wire: None,
         }
+    }
+
+    #[test]
+    fn what_waits_without_a_hole_up_to_a_position_counts() {
+        let mut lobby = Lobby::default();
+        for first in [1, 2, 5, 6, 7, 9] {
+            lobby.keep(frame(1, first), 1 << 20);
+        }
+        lobby.keep(frame(2, 8), 1 << 20);
+        let back = |position| lobby.reach_back(Incarnation([1; 16]), [position, position]);
+        // Of the events' lane; there is nothing of the urgent one.
+        assert_eq!([7, 8, 9, 2, 0].map(back), [[7, 4], [8, 8], [9, 8], [2, 0], [0, 0]]);
     }
 
     #[test]

@@ -108,7 +108,7 @@ impl Node {
         self.counters.sent += u64::from(count);
         self.heartbeat.on_event_sent(now);
         let (incarnation, kind) = (self.identity.incarnation, FrameKind::Data(lane));
-        let frame = Frame { incarnation, kind, first, count, body, wire: None };
+        let frame = Frame { incarnation, to: None, kind, first, count, body, wire: None };
         self.membership.on_sending(now, lane, first - 1);
         let outstanding = &mut self.outstanding[lane.index()];
         outstanding.on_sent(now, last, frame.body.len());
@@ -350,7 +350,11 @@ impl Node {
     fn push_frame(&mut self, to: Destination, kind: FrameKind, body: Bytes) {
         self.control_position += 1;
         let (incarnation, first) = (self.identity.incarnation, self.control_position);
-        let frame = Frame { incarnation, kind, first, count: 0, body, wire: None };
+        let one = match to {
+            Destination::One(peer) => Some(peer),
+            Destination::All => None,
+        };
+        let frame = Frame { incarnation, to: one, kind, first, count: 0, body, wire: None };
         self.outputs.push_back(Output::Transmit { to, frame });
     }
 }

@@ -210,6 +210,11 @@ pub struct Counters {
     pub duplicates: u64,
     /// Control and direct messages seen before, or too old to tell.
     pub replayed: u64,
+    /// Greetings and signs of life, said to all, of nodes that have not shown to this one
+    /// that they live: they were asked to.
+    pub unproven: u64,
+    /// Frames that were for another node: somebody recorded them and put them here.
+    pub misdirected: u64,
     /// Frames that break the protocol.
     pub malformed: u64,
     /// Frames of senders not introduced that were dropped.

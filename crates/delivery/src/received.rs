@@ -67,7 +67,7 @@ mod tests {
     fn frame(sender: u8, first: u64) -> Frame {
         let (incarnation, kind) = (Incarnation([sender; 16]), FrameKind::Data(LANE));
         let (body, wire) = (vec![0; 500].into(), Some(vec![1; 72].into()));
-        Frame { incarnation, kind, first, count: 10, body, wire }
+        Frame { incarnation, to: None, kind, first, count: 10, body, wire }
     }
 
     #[test]

@@ -129,7 +129,15 @@ mod tests {
 
     fn frame(sender: u8, first: u64) -> Frame {
         let (incarnation, kind) = (Incarnation([sender; 16]), FrameKind::Data(LANE));
-        Frame { incarnation, kind, first, count: 1, body: vec![0; 872].into(), wire: None }
+        Frame {
+            incarnation,
+            to: None,
+            kind,
+            first,
+            count: 1,
+            body: vec![0; 872].into(),
+            wire: None,
+        }
     }
 
     fn repair(settings: Settings, frames: u64) -> Repair {

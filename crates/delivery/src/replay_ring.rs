@@ -51,7 +51,10 @@ mod tests {
         for i in 0..frames {
             let (incarnation, kind) = (Incarnation([1; 16]), FrameKind::Data(Lane::Events));
             let (first, body) = (1 + 10 * i, vec![0; 72].into());
-            ring.push(Frame { incarnation, kind, first, count: 10, body, wire: None }, limit);
+            ring.push(
+                Frame { incarnation, to: None, kind, first, count: 10, body, wire: None },
+                limit,
+            );
             assert!(ring.bytes() <= limit);
         }
         ring

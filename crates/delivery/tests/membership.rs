@@ -44,11 +44,46 @@ fn events_that_overtake_the_introduction_are_delivered_after_it() {
     let data = b.send(at(0), Lane::Events, 2, "body".into()).unwrap();
     let a = mesh.nodes.get_mut(&id(1)).unwrap();
     a.handle_frame(at(1), data);
+    // What it says to all does not show that it lives. It is asked to.
     a.handle_frame(at(2), hello);
+    let asked = std::iter::from_fn(|| a.poll_output()).find_map(|output| match output {
+        Output::Transmit { to: Destination::One(to), frame } if to == id(2) => Some(frame),
+        _ => None,
+    });
+    assert_eq!((a.peer_count(), a.counters().unproven), (0, 1));
+    b.handle_frame(at(3), asked.unwrap());
+    let answer = std::iter::from_fn(|| b.poll_output()).find_map(|output| match output {
+        Output::Transmit { frame, .. } if frame.to == Some(id(1)) => Some(frame),
+        _ => None,
+    });
+    mesh.nodes.get_mut(&id(1)).unwrap().handle_frame(at(4), answer.unwrap());
     mesh.carry();
     let seen = mesh.take(1);
     assert!(matches!(seen[0], Output::Joined(_)));
     assert_eq!(deliveries(&seen), [1]);
+}
+
+#[test]
+fn a_recorded_life_is_not_taken_in_by_who_began_after_it() {
+    let mut mesh = Mesh::of_two();
+    mesh.record = true;
+    mesh.publish(1, 3);
+    mesh.run(3_000);
+    mesh.publish(1, 2);
+    let recorded = std::mem::take(&mut mesh.recorded);
+    assert!(recorded.iter().any(|frame| frame.to.is_none() && frame.kind == FrameKind::Control));
+    assert!(recorded.iter().any(|frame| frame.to.is_some()));
+    mesh.nodes.remove(&id(1));
+    mesh.nodes.remove(&id(2));
+    mesh.start(3, "c");
+    for frame in recorded {
+        let c = mesh.nodes.get_mut(&id(3)).unwrap();
+        c.handle_frame(at(mesh.now), frame);
+        mesh.run(10);
+    }
+    assert_eq!((mesh.take(3), mesh.nodes[&id(3)].peer_count()), (Vec::new(), 0));
+    let counters = mesh.nodes[&id(3)].counters();
+    assert!(counters.unproven > 0 && counters.misdirected > 0, "{counters:?}");
 }
 
 #[test]
@@ -254,6 +289,7 @@ fn a_goodbye_after_impossible_positions_does_no_harm() {
     body.extend([0xff; 8]);
     body.push(0);
     let frame = Frame {
+        to: None,
         incarnation: id(1),
         kind: FrameKind::Control,
         first: 50,
@@ -274,6 +310,7 @@ fn numbers_near_the_last_do_not_overflow_a_counter() {
     mesh.start(3, "c");
     for n in [1, 3] {
         let frame = Frame {
+            to: None,
             incarnation: id(n),
             kind: FrameKind::Data(Lane::Events),
             first: u64::MAX - 10,

@@ -124,8 +124,15 @@ fn sent_while_b_confirms(events: u64) -> usize {
         ack.extend((confirmed as u32).to_be_bytes());
         let (kind, body_of_ack) = (FrameKind::Control, ack.into());
         let first = 1_000_000 + round;
-        let frame =
-            Frame { incarnation: id(2), kind, first, count: 0, body: body_of_ack, wire: None };
+        let frame = Frame {
+            incarnation: id(2),
+            to: None,
+            kind,
+            first,
+            count: 0,
+            body: body_of_ack,
+            wire: None,
+        };
         mesh.nodes.get_mut(&id(1)).unwrap().handle_frame(at(mesh.now), frame);
         for _ in 0..400 {
             for _ in 0..10 {
@@ -162,15 +169,18 @@ fn what_introduces_a_peer_is_bounded_and_goes_with_it() {
     body.extend(&padding);
     let wire = bytes::Bytes::from(body.clone());
     let (kind, incarnation) = (FrameKind::Control, id(2));
-    let frame = Frame {
+    let frame = |to, first| Frame {
+        to,
         incarnation,
         kind,
-        first: 1,
+        first,
         count: 0,
-        body: body.into(),
+        body: body.clone().into(),
         wire: Some(wire.clone()),
     };
-    node.handle_frame(at(1), frame);
+    // It shows that it lives, then says to all what may be passed on.
+    node.handle_frame(at(1), frame(Some(id(1)), 1));
+    node.handle_frame(at(2), frame(None, 2));
     assert_eq!(node.peer_count(), 1);
     while node.poll_output().is_some() {}
     assert!(wire.is_unique(), "nothing of it is kept");
@@ -253,7 +263,11 @@ fn a_request_put_before_another_node_than_it_was_for_says_nothing_of_what_that_o
     // Somebody recorded it, and puts it before a, which has sent nothing yet: if a said that
     // it has none of these any more, c would not wait for them when they come.
     let a = mesh.nodes.get_mut(&id(1)).unwrap();
-    a.handle_frame(now, asked.remove(0));
+    let request = asked.remove(0);
+    a.handle_frame(now, request.clone());
+    assert_eq!(a.counters().misdirected, 1);
+    // Also where frames are sealed for nobody in particular, as in an open mesh.
+    a.handle_frame(now, Frame { to: None, ..request });
     assert!(!std::iter::from_fn(|| a.poll_output()).any(|o| matches!(o, Output::Transmit { .. })));
     assert_eq!(a.counters().malformed, 1);
 }

@@ -232,10 +232,10 @@ impl ClusterBuilder {
         let (sealer, opener, mirror_key) = match &key {
             Some(key) => (
                 Sealer::keyed(key, &cluster, incarnation.0),
-                Opener::keyed(key, &cluster),
+                Opener::keyed(key, &cluster, incarnation.0),
                 key.mirror_key(&cluster),
             ),
-            None => (Sealer::open_mesh(), Opener::open_mesh(), [0; 16]),
+            None => (Sealer::open_mesh(), Opener::open_mesh(incarnation.0), [0; 16]),
         };
         let refusals = Arc::<Refusals>::default();
         let mesh = Arc::new(Mesh {

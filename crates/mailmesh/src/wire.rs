@@ -28,7 +28,8 @@ impl Seal for SealFrames {
             delivery::FrameKind::Relay => (FrameKind::Relay, CONTROL_LANE),
         };
         let (incarnation, first, count) = (frame.incarnation.0, frame.first, frame.count);
-        let header = Header { kind, lane, incarnation, first, count };
+        let to = frame.to.map(|to| to.0);
+        let header = Header { kind, lane, incarnation, to, first, count };
         Ok(self.0.seal(&header, &frame.body)?)
     }
 }
@@ -72,7 +73,8 @@ fn frame(header: &Header, body: Bytes, wire: Bytes) -> Result<delivery::Frame, C
     };
     let incarnation = delivery::Incarnation(header.incarnation);
     let (first, count, wire) = (header.first, header.count, Some(wire));
-    Ok(delivery::Frame { incarnation, kind, first, count, body, wire })
+    let to = header.to.map(delivery::Incarnation);
+    Ok(delivery::Frame { incarnation, to, kind, first, count, body, wire })
 }
 
 /// Frames that were refused, by the sort of reason. Each sort is logged at most

@@ -95,7 +95,7 @@ mod tests {
     fn a_cut_is_of_one_direction_and_ends() {
         let incarnation = Incarnation([0; 16]);
         let (kind, body) = (FrameKind::Control, "".into());
-        let frame = Frame { incarnation, kind, first: 1, count: 0, body, wire: None };
+        let frame = Frame { incarnation, to: None, kind, first: 1, count: 0, body, wire: None };
         let packet = Packet { frame, via: None };
         let mut network = Network::new(1, Faults::default());
         let at = |ms| Time::from_start(Duration::from_millis(ms));

@@ -65,6 +65,8 @@ pub struct Oracle {
     same_gaps: bool,
     /// Nothing happens that excuses that an end is noticed later.
     mourning: Option<Duration>,
+    /// Who is vouched for by another lived some seconds ago.
+    nobody_stands_still: bool,
     /// Nothing but cuts happens, so that what another passes on comes in time.
     detours_are_short: bool,
     /// What comes from a node is of that moment.
@@ -114,12 +116,9 @@ impl Oracle {
         };
         Self {
             settings: plan.settings(),
-            // What somebody recorded of a frame that was for another counts here once as a
-            // sign of life.
-            mourning: (!plan.has(impairs)
-                && !plan.has(|action| matches!(action, Action::Forge { .. }))
-                && (lossless || !plan.faults.small_bounds))
+            mourning: (!plan.has(impairs) && (lossless || !plan.faults.small_bounds))
                 .then_some(if lossless { MOURNING } else { LONG_MOURNING }),
+            nobody_stands_still: !plan.has(|action| matches!(action, Action::Freeze { .. })),
             nothing_is_forged: !plan.has(|action| matches!(action, Action::Forge { .. })),
             detours_are_short: lossless
                 && !plan.faults.small_bounds

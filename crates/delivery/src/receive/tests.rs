@@ -17,7 +17,7 @@ fn stream() -> ReceiveStream {
 
 fn frame(first: u64, count: u16, body: Bytes) -> Frame {
     let (incarnation, kind) = (Incarnation([1; 16]), FrameKind::Data(Lane::Events));
-    Frame { incarnation, kind, first, count, body, wire: None }
+    Frame { incarnation, to: None, kind, first, count, body, wire: None }
 }
 
 fn data(first: u64, count: u16) -> Released {

@@ -16,6 +16,9 @@ pub(crate) struct Mesh {
     pub(crate) cut: Vec<(Incarnation, Incarnation)>,
     /// Loses the events that are sent to it alone.
     pub(crate) deaf_to_repair: Option<Incarnation>,
+    /// Somebody records what is put on the bus.
+    pub(crate) record: bool,
+    pub(crate) recorded: Vec<Frame>,
     /// What was passed on.
     pub(crate) passed_on: Vec<(Via, Frame)>,
 }
@@ -36,6 +39,8 @@ impl Mesh {
             seen: BTreeMap::new(),
             cut: Vec::new(),
             deaf_to_repair: None,
+            record: false,
+            recorded: Vec::new(),
             passed_on: Vec::new(),
         }
     }
@@ -88,6 +93,9 @@ impl Mesh {
             }
             if frames.is_empty() {
                 return;
+            }
+            if self.record {
+                self.recorded.extend(frames.iter().map(|(_, _, frame, _)| frame.clone()));
             }
             for (from, to, frame, number) in frames {
                 self.put_numbered(from, to, &frame, number);

@@ -7,6 +7,9 @@ use mailmesh_delivery::{Incarnation, Lane, LeaveReason, Reach, Time};
 
 use super::{Life, Oracle};
 
+/// How long another may believe that one lives which has ended, and say so.
+const VOUCHED: Duration = Duration::from_secs(5);
+
 impl Oracle {
     /// A receiver was told that a peer takes part, its events awaited after these
     /// numbers.
@@ -29,6 +32,11 @@ impl Oracle {
             if *next != position + 1 {
                 return Err(format!("{at:?} awaits {peer:?} {lane} after {position}, had {next}"));
             }
+        }
+        let began = self.lives.get(&at).map_or(Time::default(), |life| life.began);
+        let ended = self.lives.get(&peer).and_then(|life| life.ended);
+        if self.nobody_stands_still && ended.is_some_and(|ended| ended + VOUCHED < began) {
+            return Err(format!("{at:?} takes {peer:?} in, which ended before it began"));
         }
         if self.parted.contains(&(at, peer)) {
             return Err(format!("{at:?} takes {peer:?} in again, which said goodbye"));

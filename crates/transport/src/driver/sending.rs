@@ -143,8 +143,15 @@ impl Sending {
             Outgoing::Relay { to, number, frame } => {
                 let Some(body) = frame.wire else { return };
                 let (incarnation, kind) = (self.core.incarnation, FrameKind::Relay);
-                let message =
-                    Frame { incarnation, kind, first: number, count: 0, body, wire: None };
+                let message = Frame {
+                    incarnation,
+                    to: Some(to),
+                    kind,
+                    first: number,
+                    count: 0,
+                    body,
+                    wire: None,
+                };
                 self.gather(bundle, to, &message);
             }
             Outgoing::Frame(to, frame) => {

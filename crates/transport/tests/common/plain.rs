@@ -4,7 +4,7 @@ use bytes::Bytes;
 use mailmesh_delivery::{Frame, FrameKind, Incarnation, Lane, Via};
 use mailmesh_transport::{Open, Opened, Seal};
 
-/// Kind, count, number and sender, then the body.
+/// Kind, count, number, sender and for whom, then the body.
 pub(crate) struct Plain;
 
 impl Seal for Plain {
@@ -19,6 +19,7 @@ impl Seal for Plain {
         out.extend(frame.count.to_be_bytes());
         out.extend(frame.first.to_be_bytes());
         out.extend(frame.incarnation.0);
+        out.extend(frame.to.map_or([0; 16], |to| to.0));
         out.extend(&frame.body);
         Ok(out.into())
     }
@@ -39,7 +40,8 @@ fn read(wire: Bytes) -> Option<Frame> {
     let (kind, rest) = wire.split_first()?;
     let (count, rest) = rest.split_first_chunk()?;
     let (first, rest) = rest.split_first_chunk()?;
-    let (incarnation, body) = rest.split_first_chunk()?;
+    let (incarnation, rest) = rest.split_first_chunk()?;
+    let (to, body) = rest.split_first_chunk::<16>()?;
     let kind = match kind {
         0 => FrameKind::Data(Lane::Urgent),
         1 => FrameKind::Data(Lane::Events),
@@ -49,6 +51,7 @@ fn read(wire: Bytes) -> Option<Frame> {
     };
     let body = Bytes::copy_from_slice(body);
     Some(Frame {
+        to: (*to != [0; 16]).then_some(Incarnation(*to)),
         incarnation: Incarnation(*incarnation),
         kind,
         first: u64::from_be_bytes(*first),
