@@ -130,7 +130,7 @@ impl Disk {
                 work.aside = Some((entries.collect(), Instant::now() + ASIDE));
                 work.aside.take_if(|(entries, _)| entries.is_empty());
             } else {
-                mesh.mirror.restore(entries);
+                mesh.mirror.restore(entries, mesh.now());
             }
         })?;
         if work.aside.is_some() {
@@ -195,7 +195,7 @@ impl Disk {
             drop(work);
         } else {
             drop(work);
-            let count = mesh.mirror.restore(entries);
+            let count = mesh.mirror.restore(entries, mesh.now());
             tracing::warn!(
                 entries = count,
                 "no other node runs for longer: the stored mirror is used, old as it is"

@@ -4,8 +4,12 @@ use std::collections::{BTreeSet, HashMap};
 
 use mailmesh_events::{Change, ChangeKey, Stamp, UnixMillis};
 
+use crate::mirror::estimate;
+
 /// Most changes held back: more would be offered again by reconciliation.
 const MOST: usize = 64 * 1024;
+/// Most bytes of these, about.
+const BYTES: usize = 32 << 20;
 
 /// Of each key the latest change, until it is due.
 #[derive(Debug, Default)]
@@ -13,6 +17,7 @@ pub(crate) struct Held {
     changes: HashMap<ChangeKey, Change>,
     /// So that they are taken in the order of their stamps.
     order: BTreeSet<(Stamp, ChangeKey)>,
+    bytes: usize,
 }
 
 impl Held {
@@ -21,10 +26,17 @@ impl Held {
         let (key, stamp) = (change.key(), change.stamp());
         match self.changes.get(&key) {
             Some(held) if held.stamp() >= stamp => return true,
-            Some(held) => drop(self.order.remove(&(held.stamp(), key.clone()))),
-            None if self.changes.len() >= MOST => return false,
+            Some(held) => {
+                self.bytes -= estimate(held);
+                self.order.remove(&(held.stamp(), key.clone()));
+                self.changes.remove(&key);
+            }
             None => {}
         }
+        if self.changes.len() >= MOST || self.bytes + estimate(&change) > BYTES {
+            return false;
+        }
+        self.bytes += estimate(&change);
         self.order.insert((stamp, key.clone()));
         self.changes.insert(key, change);
         true
@@ -39,6 +51,7 @@ impl Held {
         {
             due.extend(self.changes.remove(&key));
         }
+        self.bytes -= due.iter().map(estimate).sum::<usize>();
         due
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use mailmesh_events::{
     Block, Certificate, CertificateChange, Change, ChangeKey, DomainNames, Network, NetworkChange,
-    NodeId, Rule, Stamp, UnixMillis,
+    NodeId, Rule, Share, Stamp, UnixMillis,
 };
 use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 
@@ -57,9 +57,9 @@ pub struct MirrorCounters {
     pub held: u64,
 }
 
-/// The mirror. Shared: every method takes `&self`; writers take turns, and nobody holds
-/// them up for longer than some dozen changes take. [`is_blocked`](Self::is_blocked) waits
-/// for nobody.
+/// The mirror. Shared: every method takes `&self`; writers take turns, of some dozen
+/// changes each; only when the lookup's tables grow, or a batch is shown, the others wait for
+/// longer (75 ms of a million entries). [`is_blocked`](Self::is_blocked) waits for nobody.
 #[derive(Debug)]
 pub struct Mirror {
     bounds: Bounds,
@@ -90,6 +90,8 @@ struct Writer {
 const BACK: Duration = Duration::from_millis(100);
 /// Most changes merged, or entries swept, while others wait for their turn.
 const AT_A_TIME: usize = 64;
+/// Shares that are listed one after the other: 2 to the power of this.
+const LISTED_BITS: u8 = 10;
 /// Most entries swept in one call.
 const SWEPT: usize = 100_000;
 
@@ -310,7 +312,7 @@ impl Mirror {
         }
         match change {
             Change::Network(change) => {
-                self.networks.set(change);
+                self.networks.set(change, now);
                 writer.note(change.rule, change.network);
             }
             Change::Certificate(change) => self.certificates.set(change),
@@ -348,9 +350,9 @@ impl Mirror {
         loop {
             let some = writer.entries.sweep(now, AT_A_TIME);
             self.tell_swept(&mut writer, &some);
-            let is_over = some.is_empty();
             swept.add(some);
-            if is_over || swept.expired.len() + swept.forgotten.len() >= SWEPT {
+            if !writer.entries.has_due(now) || swept.expired.len() + swept.forgotten.len() >= SWEPT
+            {
                 return swept;
             }
             RwLockWriteGuard::bump(&mut writer);
@@ -363,7 +365,7 @@ impl Mirror {
         for change in &revived {
             match change {
                 Change::Network(change) => {
-                    self.networks.set(change);
+                    self.networks.set(change, now);
                     writer.note(change.rule, change.network);
                 }
                 Change::Value(change) => self.values.set(change),
@@ -412,8 +414,8 @@ impl Mirror {
 
     /// What is known of `address`, and why. The longest prefix counts; allowing
     /// wins over blocking; the loopback is never blocked. Allocates nothing. Only for an
-    /// address that is known it waits for a writer, for some dozen changes at most, also
-    /// while a million are imported.
+    /// address that is known it waits for a writer: for some dozen changes, also while a
+    /// million are imported; for longer when the tables grow or a batch is shown.
     pub fn lookup(&self, address: IpAddr, now: UnixMillis) -> Verdict {
         if self.networks.decisive(address, now, |_, _| true).is_none() {
             return Verdict::Clear;
@@ -436,11 +438,15 @@ impl Mirror {
     /// The networks of a rule that are live at `now`, in order.
     #[must_use]
     pub fn networks(&self, rule: Rule, now: UnixMillis) -> Vec<NetworkEntry> {
-        let writer = self.writer.read();
-        let live = writer.entries.live_networks(rule).filter(|(_, block)| !block.is_expired(now));
-        let mut live: Vec<_> =
-            live.map(|(network, block)| NetworkEntry { network, block }).collect();
-        drop(writer);
+        let mut live = Vec::new();
+        // Share by share, so that nobody waits for all of it.
+        for index in 0..1 << LISTED_BITS {
+            let writer = self.writer.read();
+            let share = Share { bits: LISTED_BITS, index };
+            let networks = writer.entries.live_networks(rule, content::ids(share));
+            let networks = networks.filter(|(_, block)| !block.is_expired(now));
+            live.extend(networks.map(|(network, block)| NetworkEntry { network, block }));
+        }
         live.sort_unstable_by_key(|entry| entry.network);
         live
     }

@@ -489,3 +489,72 @@ fn what_a_time_that_was_wrong_had_ended_goes_on_once_it_is_set_back() {
     assert_eq!(mirror.sweep(later(60)).expired.len(), 1);
     assert!(!mirror.is_blocked(address, later(60)));
 }
+
+#[test]
+fn what_a_store_kept_is_put_back_into_a_mirror_that_has_something_as_a_change_would_be() {
+    let (a, b) = (mirror(1), mirror(2));
+    let later = NOW.plus(Duration::from_secs(1));
+    let key = || ValueKey::new("acme.flags", "x").unwrap();
+    for change in [
+        a.block(network("192.0.2.1"), block("x"), NOW).unwrap(),
+        a.set_value(key(), Value::encode(&1).unwrap(), NOW).unwrap(),
+    ] {
+        b.apply(&change, NOW);
+    }
+    let keys: Vec<_> = a.content().iter().map(Change::key).collect();
+    a.remove(Rule::Block, network("192.0.2.1"), later).unwrap();
+    a.remove_value(key(), later).unwrap();
+    assert_eq!(b.restore(a.saved(&keys).into_iter().flatten(), later), 2);
+    assert_eq!(a.digest(), b.digest());
+    assert!(!b.is_blocked("192.0.2.1".parse().unwrap(), later));
+    assert_eq!(b.value(&key(), later), None);
+}
+
+#[test]
+fn what_ends_is_swept_at_once_though_much_was_renewed_before_it_ended() {
+    let mirror = mirror(1);
+    let later = |seconds| NOW.plus(Duration::from_secs(seconds));
+    let single = |n: u32| Network::single(std::net::Ipv4Addr::from(0x0B00_0000 + n).into());
+    for (ends, from) in [(10, 0), (100, 0), (11, 30_000)] {
+        let count = if from == 0 { 30_000 } else { 8 };
+        let batch = (from..from + count).map(|n| (single(n), block("x").expiring_at(later(ends))));
+        mirror.set_all(Rule::Block, batch.collect(), NOW).unwrap();
+    }
+    assert_eq!(mirror.sweep(later(11)).expired.len(), 8);
+    assert_eq!(mirror.sweep(later(99)).expired.len(), 0);
+    assert_eq!(mirror.sweep(later(100)).expired.len(), 30_000);
+}
+
+#[test]
+fn ends_are_kept_to_the_millisecond_while_changes_of_long_ago_come_in() {
+    let mirror = mirror(1);
+    let ends = NOW.plus(Duration::from_secs(3_600));
+    mirror.block(network("192.0.2.1"), block("x").expiring_at(ends), NOW).unwrap();
+    let old = UnixMillis(NOW.0 - 60 * 86_400_000);
+    for n in 0..5_000_u32 {
+        let change = Change::Network(NetworkChange {
+            rule: Rule::Block,
+            network: Network::single(std::net::Ipv4Addr::from(0x0B00_0000 + n).into()),
+            stamp: Stamp::new(old, 0, NodeId(7)),
+            block: Some(block("old").into()),
+        });
+        assert_eq!(mirror.apply(&change, NOW), Applied::Changed);
+    }
+    let address = "192.0.2.1".parse().unwrap();
+    assert!(mirror.is_blocked(address, UnixMillis(ends.0 - 1)));
+    assert!(!mirror.is_blocked(address, ends));
+}
+
+#[test]
+fn a_batch_needs_no_room_for_what_has_ended() {
+    let mut bounds = Bounds::default();
+    bounds.networks = 10;
+    let mirror = Mirror::with_bounds(NodeId(1), [3; 16], bounds);
+    let of = |n: u8| Network::single([192, 0, 2, n].into());
+    let batch = |ended: u8, live: u8| {
+        let ended = (0..ended).map(|n| (of(100 + n), block("x").expiring_at(NOW)));
+        ended.chain((0..live).map(|n| (of(n), block("x")))).collect()
+    };
+    assert_eq!(mirror.set_all(Rule::Block, batch(5, 10), NOW).unwrap().len(), 10);
+    assert!(mirror.set_all(Rule::Block, batch(0, 11), NOW).is_err());
+}

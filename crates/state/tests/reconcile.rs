@@ -407,3 +407,60 @@ fn what_was_begun_with_a_peer_that_died_goes_on_with_another() {
     // All that came before the first died is used.
     assert_eq!(received, count as usize);
 }
+
+#[test]
+fn what_was_begun_with_a_small_peer_begins_anew_with_one_that_has_much_more() {
+    let small = nearly_equal(300, 0, 0);
+    let large = nearly_equal(50_000, 0, 0);
+    let mut sources =
+        [small.nodes.into_iter().next().unwrap(), large.nodes.into_iter().next().unwrap()];
+    let mirror = Mirror::new(NodeId(3), [3; 16]);
+    let mut joiner = Reconciler::new(2, Timing::default());
+    let at = Duration::ZERO;
+    joiner.on_joined(0);
+    joiner.on_digest(0, sources[0].mirror.digest(), mirror.digest(), at);
+    assert!(joiner.is_busy());
+    joiner.take_to_send();
+    joiner.on_left(0, at);
+    joiner.on_joined(1);
+    let digest = sources[1].mirror.digest();
+    joiner.on_digest(1, digest, mirror.digest(), at);
+    let asked = joiner.take_to_send();
+    let bits = asked.iter().find_map(|(_, message)| match message {
+        SyncMessage::Request { first, .. } => Some(first.bits),
+        _ => None,
+    });
+    assert_eq!(bits, Some(7));
+    for (_, message) in asked {
+        let source = &mut sources[1];
+        source.reconciler.on_message(2, message, &source.mirror, START, at);
+    }
+    assert!(!sources[1].reconciler.take_to_send().is_empty());
+}
+
+#[test]
+fn a_peer_that_was_silent_once_is_not_asked_for_everything_from_then_on() {
+    let mut pair = nearly_equal(20_000, 1, 0);
+    // Nothing of it comes for as long as an exchange lasts, but for its digests.
+    let node = &mut pair.nodes[0];
+    let digests = [node.mirror.digest(), pair.nodes[1].mirror.digest()];
+    for second in 0..14 {
+        let at = Duration::from_secs(second);
+        let node = &mut pair.nodes[0];
+        node.reconciler.on_digest(1, digests[1], digests[0], at);
+        node.reconciler.on_deadline(at);
+        node.reconciler.take_to_send();
+    }
+    pair.at = Duration::from_secs(60);
+    pair.seconds_until_equal(200);
+    for round in 0..3 {
+        let network = Network::single([203, 0, 113, round].into());
+        pair.nodes[1]
+            .mirror
+            .block(network, Block::new("new", pair.now).unwrap(), pair.now)
+            .unwrap();
+        pair.sent = [0; 2];
+        pair.seconds_until_equal(200);
+    }
+    assert!(pair.sent[0] < 100, "{} entries for one", pair.sent[0]);
+}

@@ -197,9 +197,13 @@ impl Entries {
         self.rows.from(0).filter(|row| row.is_live()).map(|row| self.pool.change(row))
     }
 
-    /// The live networks of a rule.
-    pub(crate) fn live_networks(&self, rule: Rule) -> impl Iterator<Item = (Network, Block)> {
-        self.rows.from(0).filter(|row| row.is_network() && row.is_live()).filter_map(move |row| {
+    /// The live networks of a rule whose ids begin in this range of 64 bits.
+    pub(crate) fn live_networks(
+        &self,
+        rule: Rule,
+        ids: RangeInclusive<u64>,
+    ) -> impl Iterator<Item = (Network, Block)> {
+        self.range(ids).filter(|row| row.is_network() && row.is_live()).filter_map(move |row| {
             let (held, network) = self.pool.network(row);
             (held == rule).then(|| self.pool.block(row)).flatten().map(|block| (network, block))
         })
@@ -286,6 +290,11 @@ impl Entries {
             self.rows.settle(bucket);
         }
         swept
+    }
+
+    /// Whether something may have ended at `now`.
+    pub(crate) fn has_due(&self, now: UnixMillis) -> bool {
+        self.rows.next_due(now.0).is_some()
     }
 
     fn end_at(&mut self, place: Place, now: UnixMillis, swept: &mut Swept) {

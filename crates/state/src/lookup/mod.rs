@@ -99,13 +99,13 @@ const PERHAPS: Near = Near { address: true, prefix: true };
 
 impl Lookup {
     /// Puts one network in, or takes it out.
-    pub(crate) fn set(&self, change: &NetworkChange) {
+    pub(crate) fn set(&self, change: &NetworkChange, now: UnixMillis) {
         let listing = Listing::of(change);
         if listing.end.is_none() {
             return self.remove(change.rule, change.network);
         }
         self.mark(change.rule, change.network);
-        let (current, now) = (self.current.load(), change.stamp.physical());
+        let current = self.current.load();
         if current.of(change.rule).is_crowded_for(change.network, now) {
             let mut next = Snapshot::clone(&current);
             next.set(listing, now);

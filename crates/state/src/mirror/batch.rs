@@ -50,28 +50,35 @@ impl Mirror {
     ) -> Result<Vec<Change>, StateError> {
         check(rule, &networks, Network::blockable_of_any_width)?;
         let _turn = self.batch.lock();
-        let mut new = HashSet::new();
-        for page in networks.chunks(PAGE) {
+        let is_live = |(_, block): &(Network, Block)| !block.is_expired(now);
+        let live: Vec<(Network, Block)> = networks.into_iter().filter(is_live).collect();
+        // A tombstone may be dropped meanwhile: its place is not for others.
+        let (mut absent, mut reserved) = (HashSet::new(), HashSet::new());
+        for page in live.chunks(PAGE) {
             let writer = self.writer.read();
-            let page = page.iter().map(|(network, _)| *network);
-            let is_new =
-                |n: &Network| writer.entries.stamp(&ChangeKey::Network(rule, *n)).is_none();
-            new.extend(page.filter(is_new));
+            for (network, _) in page {
+                let located = writer.entries.locate(&ChangeKey::Network(rule, *network));
+                if !writer.entries.is_live_at(&located) {
+                    reserved.insert(*network);
+                }
+                if located.stamp.is_none() {
+                    absent.insert(*network);
+                }
+            }
         }
-        let (new, limit) = (new.len(), self.bounds.networks);
         {
+            let limit = self.bounds.networks;
             let mut writer = self.writer.write();
-            if writer.entries.networks() + new > limit {
+            if writer.entries.networks() + absent.len() > limit {
                 return Err(StateError::Full { what: "networks", limit });
             }
-            writer.reserved = new;
+            writer.reserved = reserved.len();
         }
-        let mut changes = Vec::with_capacity(networks.len());
-        let live = networks.into_iter().filter(|(_, block)| !block.is_expired(now));
-        self.in_one_step(live, |writer, (network, block)| {
+        let mut changes = Vec::with_capacity(live.len());
+        self.in_one_step(live.into_iter(), now, |writer, (network, block)| {
             let key = ChangeKey::Network(rule, network);
             let located = writer.entries.locate(&key);
-            if located.stamp.is_none() {
+            if !writer.entries.is_live_at(&located) {
                 writer.reserved = writer.reserved.saturating_sub(1);
             }
             let stamp = writer.clock.stamp_after(located.stamp, now, MAX_AHEAD);
@@ -91,6 +98,7 @@ impl Mirror {
     pub(super) fn in_one_step<T>(
         &self,
         mut entries: impl Iterator<Item = T>,
+        now: UnixMillis,
         mut put: impl FnMut(&mut Writer, T) -> Option<Listing>,
     ) {
         {
@@ -108,7 +116,6 @@ impl Mirror {
             let mut writer = self.writer.write();
             listings.extend(some.into_iter().filter_map(|entry| put(&mut writer, entry)));
         }
-        let now = self.latest_stamp().physical();
         let mut next = self.networks.with_all(&listings, now);
         let mut writer = self.writer.write();
         writer.reserved = 0;

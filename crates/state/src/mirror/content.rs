@@ -63,7 +63,7 @@ impl Mirror {
 }
 
 /// The ids of the keys of a share.
-fn ids(share: Share) -> RangeInclusive<u64> {
+pub(super) fn ids(share: Share) -> RangeInclusive<u64> {
     // Of the whole, nothing can be shifted by 64 bits at once.
     let first = u64::from(share.index) << (63 - share.bits) << 1;
     first..=first | u64::MAX >> share.bits

@@ -29,10 +29,10 @@ impl Mirror {
     /// bounds allow; gives how many. Certificates are taken as they are: a store is as
     /// trusted as this process. Nobody is told: it is no news. What has ended meanwhile goes
     /// with the next [`sweep`](Self::sweep).
-    pub fn restore(&self, saved: impl IntoIterator<Item = Saved>) -> usize {
+    pub fn restore(&self, saved: impl IntoIterator<Item = Saved>, now: UnixMillis) -> usize {
         let _turn = self.batch.lock();
         let mut count = 0;
-        self.in_one_step(saved.into_iter(), |writer, entry| {
+        self.in_one_step(saved.into_iter(), now, |writer, entry| {
             let located = writer.entries.locate(&entry.change.key());
             let stamp = entry.change.stamp();
             if located.stamp.is_some_and(|held| held >= stamp)
@@ -44,10 +44,14 @@ impl Mirror {
             let is_live = writer.entries.restore(located, &entry);
             count += 1;
             match &entry.change {
-                _ if !is_live => {}
-                Change::Network(change) => return Some(Listing::of(change)),
+                Change::Network(change) if is_live => return Some(Listing::of(change)),
+                // It may take the place of what is live here.
+                Change::Network(change) => {
+                    return Some(Listing::new(change.rule, change.network, None));
+                }
                 Change::Certificate(change) => self.certificates.set(change),
-                Change::Value(change) => self.values.set(change),
+                Change::Value(change) if is_live => self.values.set(change),
+                Change::Value(change) => self.values.remove(&change.key),
                 _ => {}
             }
             None

@@ -10,6 +10,8 @@ use crate::Mirror;
 use crate::entries::SYMBOLS;
 use crate::mirror::estimate;
 
+/// Bytes that most entries have at least.
+const SMALL_ENTRY: u64 = 50;
 /// Entries whose symbols are made for the price of one part.
 const ENTRIES_FOR_A_PART: u64 = 8_192;
 
@@ -85,6 +87,12 @@ impl Answers {
         let mut parts = Vec::new();
         for index in (first.index..).take(shares.into()) {
             let share = Share { index, ..first };
+            // Not built in vain: a share that is too large gets no answer, and is asked for in
+            // smaller ones once its peer's digest tells.
+            let entries = mirror.digest().entries >> first.bits;
+            if entries.saturating_mul(SMALL_ENTRY) / self.timing.part as u64 > self.budget as u64 {
+                break;
+            }
             let mut packs = pack(mirror.entries_in(share), self.timing.part);
             if packs.is_empty() {
                 packs.push(Vec::new());

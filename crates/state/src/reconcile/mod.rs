@@ -25,7 +25,8 @@ use snapshot::Snapshot;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timing {
-    /// A question without an answer for this long is asked again. 1 s.
+    /// A question without an answer for this long is asked again; while all is taken over,
+    /// after four times as long as a share takes, then twice that, and so on. 1 s.
     pub retry: Duration,
     /// Questions without any answer before the peer is given up for now. 10:
     /// a path that loses half of everything still gets one through.
@@ -37,8 +38,8 @@ pub struct Timing {
     pub longest_pause: Duration,
     /// Bytes of a part. 32 KiB: a few parts fill a link's queue, not its lane.
     pub part: usize,
-    /// Shares of a few hundred entries that may be on their way to a node that takes over
-    /// all, at most; fewer when some get lost. 32.
+    /// Up to how many shares of a few hundred entries on their way to a node that takes over
+    /// all each that comes lets one more go; beyond, each window does, up to 64. 32.
     pub window: usize,
     /// Digests in a row that differ before an exchange, however they change. 5: about
     /// as many seconds.
@@ -162,7 +163,9 @@ impl<P: Copy + Ord> Reconciler<P> {
 
     /// Another peer may go on with what was begun.
     fn keep(&mut self, work: Option<Work>, at: Duration) {
-        if let Some(Work::Snapshot(snapshot)) = work {
+        if let Some(Work::Snapshot(snapshot)) = work
+            && snapshot.has_progressed()
+        {
             self.begun = Some((snapshot, at));
         }
     }
@@ -190,7 +193,7 @@ impl<P: Copy + Ord> Reconciler<P> {
         if self.exchange.is_some() || at < state.not_before || !(again || lasting || state.urgent) {
             return;
         }
-        self.begun.take_if(|(_, since)| at > *since + KEPT);
+        self.begun.take_if(|(begun, since)| at >= *since + KEPT || !begun.fits(theirs.entries));
         let takes_over = theirs.entries / 2 > ours.entries || self.begun.is_some();
         let is_first = takes_over || self.own < peer || state.urgent;
         // Who has much less takes over from us.
@@ -198,7 +201,9 @@ impl<P: Copy + Ord> Reconciler<P> {
         if (yields || !is_first) && state.streak < SECOND {
             return;
         }
-        let work = if takes_over || state.is_deaf {
+        // Perhaps it was only a path that lost much.
+        let is_deaf = std::mem::take(&mut state.is_deaf);
+        let work = if takes_over || is_deaf {
             let begun = self.begun.take();
             Work::Snapshot(begun.map_or_else(
                 || Snapshot::new(theirs.entries, &self.timing),

@@ -37,12 +37,18 @@ pub(super) struct Snapshot {
     halved_at: u64,
     /// How long a share takes, smoothed.
     takes: Option<Duration>,
+    /// How often in a row nothing came for as long as was waited.
+    silences: u32,
+    /// Whether shares have come since it began, or went on with another peer.
+    progressed: bool,
 }
 
 #[derive(Debug)]
 struct Flight {
     number: u64,
     at: Duration,
+    /// It is asked for again: how long that takes says nothing.
+    again: bool,
     parts: BTreeSet<u16>,
     /// Number of parts, once the last has come.
     count: Option<u16>,
@@ -72,7 +78,19 @@ impl Snapshot {
             asked: 0,
             halved_at: 0,
             takes: None,
+            silences: 0,
+            progressed: false,
         }
+    }
+
+    /// Whether its shares are of about the right size for a peer with so many entries.
+    pub(super) fn fits(&self, entries: u64) -> bool {
+        entries >> self.bits <= 4 * SHARE
+    }
+
+    /// Whether shares have come.
+    pub(super) fn has_progressed(&self) -> bool {
+        self.progressed
     }
 
     /// What goes on with another peer.
@@ -89,9 +107,11 @@ impl Snapshot {
     pub(super) fn ask(&mut self, round: u32, at: Duration) -> Vec<SyncMessage> {
         let mut asks: Vec<(u32, u16)> = Vec::new();
         while self.flight.len() < self.window as usize {
+            let before = self.next;
             let Some(index) = self.take_next() else { break };
             self.asked += 1;
-            let flight = Flight { number: self.asked, at, parts: BTreeSet::new(), count: None };
+            let (number, again) = (self.asked, self.next == before);
+            let flight = Flight { number, at, again, parts: BTreeSet::new(), count: None };
             self.flight.insert(index, flight);
             match asks.last_mut() {
                 Some((first, count)) if *first + u32::from(*count) == index => *count += 1,
@@ -119,7 +139,8 @@ impl Snapshot {
     /// How long to wait for the next share.
     pub(super) fn patience(&self, timing: &Timing) -> Duration {
         let takes = self.takes.unwrap_or(timing.retry);
-        (takes * 4).clamp(timing.retry / 10, timing.retry)
+        let patience = (takes * 4).clamp(timing.retry / 10, timing.retry);
+        (patience * (1 << self.silences.min(8))).min(timing.retry)
     }
 
     /// A part of a share came.
@@ -136,8 +157,11 @@ impl Snapshot {
             return Step::Progress;
         }
         let (number, took) = (flight.number, at.saturating_sub(flight.at));
+        if !flight.again {
+            self.takes = Some(self.takes.map_or(took, |takes| (takes * 7 + took) / 8));
+        }
         self.flight.remove(&share.index);
-        self.takes = Some(self.takes.map_or(took, |takes| (takes * 7 + took) / 8));
+        (self.silences, self.progressed) = (0, true);
         self.window += if self.window < self.threshold { 1.0 } else { 1.0 / self.window };
         self.window = self.window.min(self.most());
         let is_lost = |flight: &Flight| flight.number + OVERTAKEN <= number;
@@ -167,6 +191,7 @@ impl Snapshot {
 
     /// Nothing came for as long as is waited.
     pub(super) fn on_silence(&mut self) {
+        self.silences += 1;
         self.again.extend(std::mem::take(&mut self.flight).into_keys());
         self.halve();
         self.window = 1.0;
