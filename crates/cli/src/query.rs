@@ -159,7 +159,7 @@ pub(crate) async fn watch(options: Watch, socket: Option<PathBuf>) -> Result<Exi
     let mut left = options.count;
     while left != Some(0) {
         let Some(entry) = client.next().await? else {
-            break;
+            return Err(Failure::no_node("the node has stopped; what it tells ends here"));
         };
         if options.json {
             say!("{}", entry["entry"]);
@@ -249,6 +249,9 @@ fn read(path: &Path) -> Result<String, Failure> {
 
 pub(crate) async fn members(json: bool, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {
     let members = client(socket).await?.ask(&Request::Members).await?;
+    if !json && members.as_array().is_some_and(Vec::is_empty) {
+        say!("no other node is heard");
+    }
     print_list(&members, json, |member| {
         let started = UnixMillis(member["started"].as_u64().unwrap_or(0));
         format!(

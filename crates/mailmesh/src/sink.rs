@@ -204,7 +204,13 @@ impl MeshSink {
             delivery::LeaveReason::Replaced => LeaveReason::Replaced,
             _ => LeaveReason::Failed,
         };
-        tracing::info!(name = %peer.name, incarnation = ?peer.incarnation, "node left: it {reason}");
+        let incarnation = peer.incarnation;
+        match reason {
+            LeaveReason::Failed => {
+                tracing::warn!(name = %peer.name, ?incarnation, "node left: it {reason}; killed, stopped or cut off");
+            }
+            _ => tracing::info!(name = %peer.name, ?incarnation, "node left: it {reason}"),
+        }
         self.members.remove(&peer.incarnation);
         self.mesh.reconciler.lock().on_left(peer.incarnation, self.mesh.elapsed());
         self.mesh.cluster_clock.lock().on_left(peer.incarnation);

@@ -38,7 +38,11 @@ use crate::watch::{Next, Watch};
 ///
 /// let mut watch = b.values::<Flags>().watch();
 /// a.values::<Flags>().set("greylisting", &Flag { enabled: true }, None).await?;
-/// while !matches!(watch.recv().await, Some(ValueUpdate::Set(name, _)) if &*name == "greylisting") {}
+/// while let Some(update) = watch.recv().await {
+///     if matches!(update, ValueUpdate::Set(name, _) if &*name == "greylisting") {
+///         break;
+///     }
+/// }
 /// assert_eq!(b.values::<Flags>().get("greylisting")?, Some(Flag { enabled: true }));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # })?;
@@ -52,8 +56,8 @@ pub trait Namespace {
     type Value: Serialize + DeserializeOwned;
 }
 
-/// A value and its name.
-pub type NamedValue<V> = (Arc<str>, V);
+/// A value, or why it is none, and its name.
+pub type NamedValue<V> = (Arc<str>, Result<V, Error>);
 
 /// The values of a namespace: answered from this node's memory, the same on every node.
 /// Of two writes of one name the later wins; see [`Cluster::values`](crate::Cluster::values).
@@ -108,16 +112,16 @@ impl<'a, N: Namespace> Values<'a, N> {
         self.mesh.spread(self.mesh.mirror.remove_value(self.key(name)?, now)?).await
     }
 
-    /// Every name with its value, in order.
+    /// Every name with its value, in order. What another version wrote, and is no
+    /// [`Namespace::Value`], is in its place as an error.
     ///
     /// # Errors
-    /// As [`get`](Self::get).
+    /// [`Error::Event`] for a bad [`Namespace::NAME`].
     pub fn list(&self) -> Result<Vec<NamedValue<N::Value>>, Error> {
         let values = self.mesh.mirror.values_from(&self.key("")?, self.mesh.now());
-        let decoded = values.iter().map(|(key, value)| {
-            value.decode().map(|value| (key.shared_name().clone(), value)).map_err(Error::from)
-        });
-        decoded.collect()
+        let decoded =
+            |(key, value): &(ValueKey, Arc<Value>)| (key.shared_name().clone(), decode(value));
+        Ok(values.iter().map(decoded).collect())
     }
 
     /// Everything there is, and then whatever happens to it, without a hole between.
@@ -135,7 +139,7 @@ impl<'a, N: Namespace> Values<'a, N> {
 pub enum ValueUpdate<V> {
     /// Everything there is now. Comes first; and again when changes were read too slowly to
     /// be kept.
-    State(Vec<(Arc<str>, Result<V, Error>)>),
+    State(Vec<NamedValue<V>>),
     /// A value was set.
     Set(Arc<str>, Result<V, Error>),
     /// A value was removed.

@@ -1,4 +1,5 @@
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -7,6 +8,11 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::protocol::{Answer, MAX_LINE, Request};
 use crate::exit::Failure;
+
+/// How long an answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The same where there is much to do first.
+const PATIENCE_WITH_WORK: Duration = Duration::from_secs(600);
 
 /// A connection to a node's control socket.
 pub(crate) struct Client {
@@ -35,8 +41,23 @@ impl Client {
         Ok(Self { reader: BufReader::new(reader), writer })
     }
 
-    /// Asks, and gives the answer's value.
+    /// Asks, and gives the answer's value. Who waits for a node that stands still is told.
     pub(crate) async fn ask(&mut self, request: &Request) -> Result<Value, Failure> {
+        let patience = match request {
+            // It takes what it takes.
+            Request::ImportCommit { .. } | Request::Publish { .. } => PATIENCE_WITH_WORK,
+            _ => PATIENCE,
+        };
+        let late = |_| {
+            let seconds = patience.as_secs();
+            Failure::no_node(format!(
+                "the node does not answer within {seconds} s; is it stopped, or the machine overloaded?"
+            ))
+        };
+        tokio::time::timeout(patience, self.ask_patiently(request)).await.map_err(late)?
+    }
+
+    async fn ask_patiently(&mut self, request: &Request) -> Result<Value, Failure> {
         let lost = |error| Failure::no_node(format!("the node went away: {error}"));
         let line = serde_json::to_string(request).map_err(|e| Failure::failed(e.to_string()))?;
         self.writer.write_all((line + "\n").as_bytes()).await.map_err(lost)?;

@@ -220,6 +220,16 @@ impl Watch {
         left["data"]["reason"].as_str().unwrap().to_owned()
     }
 
+    /// Waits until it ends by itself.
+    pub(super) fn wait(&mut self) -> ExitStatus {
+        let mut status = None;
+        until("the watcher ends", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
+    }
+
     pub(super) fn is_silent(&self) -> bool {
         self.lines.try_recv().is_err()
     }

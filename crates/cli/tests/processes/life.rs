@@ -65,6 +65,23 @@ fn a_signal_stops_a_node_in_good_order() {
 }
 
 #[test]
+fn who_watches_or_asks_a_node_that_is_gone_or_stands_still_is_told() {
+    let site = Site::new();
+    let node = site.start("a");
+    assert_eq!(node.ok(&["members"]), "no other node is heard\n");
+    let mut watch = node.watch();
+    node.signal("-STOP");
+    let asked = node.run(&["status"]);
+    let said = String::from_utf8_lossy(&asked.stderr).into_owned();
+    assert_eq!(asked.status.code(), Some(4), "{said}");
+    assert!(said.contains("does not answer"), "{said}");
+    node.signal("-CONT");
+    node.ok(&["status"]);
+    node.signal("-KILL");
+    assert_eq!(watch.wait().code(), Some(4));
+}
+
+#[test]
 fn of_two_nodes_of_one_name_the_younger_exits_and_says_what_to_do() {
     let site = Site::new();
     let (elder, other) = (site.start("twin"), site.start("other"));

@@ -68,7 +68,10 @@ fn zenoh(out: &mut String, settings: &ZenohSettings) {
     if settings.flag("/scouting/gossip/enabled", true) {
         line(out, "", "others by gossip: each peer tells of the peers it knows");
     }
-    match settings.endpoints("connect").as_slice() {
+    let own = settings.endpoints("listen");
+    let mut others = settings.endpoints("connect");
+    others.retain(|endpoint| !own.contains(endpoint));
+    match others.as_slice() {
         [] => {}
         some => {
             line(out, "connects", &format!("to {}, again and again until it can", some.join(", ")))

@@ -63,8 +63,13 @@ impl ZenohSettings {
         let refused = |error: &dyn std::fmt::Display| {
             ConfigError::new(ConfigErrorKind::Zenoh { why: error.to_string() })
         };
-        let mut config =
-            zenoh::Config::from_json5(&self.value.to_string()).map_err(|e| refused(&e))?;
+        let mut value = self.value.clone();
+        // One list for all nodes is handy; a node that connects to itself is refused, again
+        // and again.
+        if let Some(connect) = value.pointer_mut("/connect/endpoints") {
+            leave_out(connect, &self.endpoints("listen"));
+        }
+        let mut config = zenoh::Config::from_json5(&value.to_string()).map_err(|e| refused(&e))?;
         let defaults = [
             ("/transport/link/tx/lease", LEASE_MS.to_string()),
             ("/transport/link/rx/max_message_size", MAX_MESSAGE.to_string()),
@@ -242,6 +247,18 @@ fn check_negative(
 }
 
 /// Every endpoint text of a section, with its path.
+fn leave_out(endpoints: &mut Value, own: &[String]) {
+    match endpoints {
+        Value::Array(items) => {
+            items
+                .retain(|item| item.as_str().is_none_or(|text| !own.iter().any(|own| own == text)));
+            items.iter_mut().for_each(|item| leave_out(item, own));
+        }
+        Value::Object(map) => map.values_mut().for_each(|value| leave_out(value, own)),
+        _ => {}
+    }
+}
+
 fn endpoints(value: &Value, section: &str) -> Vec<(Vec<String>, String)> {
     fn collect(value: &Value, path: &mut Vec<String>, out: &mut Vec<(Vec<String>, String)>) {
         let mut into = |key: String, value: &Value| {
@@ -328,6 +345,26 @@ fn unknown_field(message: &str) -> Option<(String, Vec<String>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_node_is_left_out_of_the_list_it_connects_to() {
+        let own = ["tcp/10.0.0.1:7447".to_owned()];
+        for (connect, left) in [
+            (
+                serde_json::json!(["tcp/10.0.0.1:7447", "tcp/10.0.0.2:7447"]),
+                serde_json::json!(["tcp/10.0.0.2:7447"]),
+            ),
+            (
+                serde_json::json!({"peer": ["tcp/10.0.0.1:7447"], "router": []}),
+                serde_json::json!({"peer": [], "router": []}),
+            ),
+            (serde_json::json!([["tcp/10.0.0.1:7447"]]), serde_json::json!([[]])),
+        ] {
+            let mut connect = connect;
+            leave_out(&mut connect, &own);
+            assert_eq!(connect, left);
+        }
+    }
 
     #[test]
     fn this_workspace_is_built_without_linger_and_who_is_not_is_warned() {
