@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::run::cargo;
 
 /// Each crate, and which of our crates it may depend on (normal dependencies).
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("mailmesh-events", &[]),
     ("mailmesh-codec", &["mailmesh-events"]),
     ("mailmesh-delivery", &[]),
@@ -30,6 +30,17 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("mailmesh-sim", &["mailmesh-codec", "mailmesh-delivery", "mailmesh-events", "mailmesh-state"]),
     ("mailmesh-cli", &["mailmesh"]),
     ("mailmesh-contender", &["mailmesh"]),
+    (
+        "mailmesh-fuzz",
+        &[
+            "mailmesh-codec",
+            "mailmesh-delivery",
+            "mailmesh-events",
+            "mailmesh-lists",
+            "mailmesh-state",
+            "mailmesh-store",
+        ],
+    ),
 ];
 
 /// What no core may depend on: a core has no I/O, no clock and no runtime.

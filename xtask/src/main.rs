@@ -5,6 +5,7 @@ mod ci;
 mod compare;
 mod contender;
 mod faults;
+mod fuzz;
 mod layers;
 mod loopback;
 mod model;
@@ -71,6 +72,15 @@ enum Task {
         #[arg(long, default_value = "2-8")]
         nodes: String,
     },
+    /// Fuzz every decoder and state machine in turn (needs `cargo install cargo-fuzz` and a
+    /// nightly compiler).
+    Fuzz {
+        /// Only those whose name contains this.
+        name: Option<String>,
+        /// Seconds for each.
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+        seconds: u64,
+    },
     /// Explore every run of a few messages between two and three nodes.
     Model {
         /// Also larger scopes: some minutes.
@@ -106,6 +116,7 @@ fn main() -> ExitCode {
         Task::Compare { rounds, json, .. } => compare::run(rounds, json.as_deref()).map(done),
         Task::Sweep => sweeper::sweep().map(done),
         Task::Layers => layers::run().map(done),
+        Task::Fuzz { name, seconds } => fuzz::run_all(name.as_deref(), seconds).map(done),
         Task::Sim { args } => sim::run_seeds(&args).map(done),
         Task::Mutants { name, seeds, seed, nodes } => {
             mutants::run_all(name.as_deref(), seeds, seed, &nodes).map(done)

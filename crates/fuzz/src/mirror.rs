@@ -1,0 +1,168 @@
+//! Two mirrors and their reconcilers, and whatever they are told.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arbitrary::{Result, Unstructured};
+use mailmesh_codec::decode_sync;
+use mailmesh_events::{
+    Block, Change, MirrorDigest, Network, NetworkChange, NodeId, Rule, Stamp, UnixMillis, Value,
+    ValueChange, ValueKey,
+};
+use mailmesh_state::{Bounds, Mirror, Reconciler, Timing, Verdict};
+
+const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
+const STEPS: usize = 300;
+/// Networks and values that a mirror may hold.
+const MOST: usize = 64;
+
+fn moment(u: &mut Unstructured<'_>) -> Result<UnixMillis> {
+    Ok(match u.int_in_range(0..=9)? {
+        0 => UnixMillis(u.arbitrary()?),
+        _ => UnixMillis(NOW.0 + u.int_in_range(0..=20_000)? - 10_000),
+    })
+}
+
+fn network(u: &mut Unstructured<'_>) -> Result<Network> {
+    let n: u8 = u.int_in_range(0..=20)?;
+    let address: IpAddr = match n % 3 {
+        0 => [11, 0, 0, n].into(),
+        1 => [11, n, 0, 0].into(),
+        _ => [0x2001, 0xdb8, n.into(), 0, 0, 0, 0, 1].into(),
+    };
+    let len = u.int_in_range(0..=128)?;
+    Ok(Network::new(address, len).unwrap_or_else(|_| Network::single(address)))
+}
+
+fn change(u: &mut Unstructured<'_>) -> Result<Change> {
+    let stamp = Stamp::new(moment(u)?, u.int_in_range(0..=3)?, NodeId(u.int_in_range(0..=3)?));
+    let expires = if u.arbitrary()? { Some(moment(u)?) } else { None };
+    let live: bool = u.ratio(3, 4)?;
+    if u.ratio(1, 4)? {
+        let name = format!("flag {}", u.int_in_range(0..=9)?);
+        let key = ValueKey::new("fuzz", name).expect("a key");
+        let mut value = Value::new(vec![1, 2, 3]).expect("short");
+        value.expires = expires;
+        return Ok(Change::Value(ValueChange { key, stamp, value: live.then(|| Arc::new(value)) }));
+    }
+    let rule = if u.ratio(1, 5)? { Rule::Allow } else { Rule::Block };
+    let network = network(u)?;
+    let mut block = Block::new("x", NOW).expect("short");
+    block.expires = expires;
+    let block = live.then(|| Arc::new(block));
+    Ok(Change::Network(NetworkChange { rule, network, stamp, block }))
+}
+
+struct Side {
+    mirror: Mirror,
+    reconciler: Reconciler<u8>,
+}
+
+pub(crate) fn run(data: &[u8]) {
+    let mut bounds = Bounds::default();
+    (bounds.networks, bounds.values) = (MOST, MOST);
+    let side = |n: u8| Side {
+        mirror: Mirror::with_bounds(NodeId(n.into()), [3; 16], bounds),
+        reconciler: Reconciler::new(n, Timing::default()),
+    };
+    let mut sides = [side(0), side(1)];
+    for n in 0..2 {
+        sides[usize::from(n)].reconciler.on_joined(1 - n);
+    }
+    let mut u = Unstructured::new(data);
+    let (mut now, mut at) = (NOW, Duration::ZERO);
+    for _ in 0..STEPS {
+        if u.is_empty() || step(&mut sides, &mut now, &mut at, &mut u).is_err() {
+            break;
+        }
+        for side in &mut sides {
+            let sent = side.reconciler.take_to_send();
+            assert!(sent.len() < 10_000, "it says something without end");
+            assert!(side.mirror.digest().entries <= 2 * MOST as u64 + 10_000);
+        }
+    }
+    let now = now.plus(Duration::from_secs(1));
+    for side in &sides {
+        side.mirror.sweep(now);
+        check(&side.mirror, now);
+    }
+    // What one has the other may be told. (That they are equal then is a property of
+    // `crates/state`, where time does not jump by years.)
+    let [a, b] = &sides;
+    b.mirror.apply_all(a.mirror.content(), now);
+    b.mirror.sweep(now);
+    check(&b.mirror, now);
+}
+
+fn step(
+    sides: &mut [Side; 2],
+    now: &mut UnixMillis,
+    at: &mut Duration,
+    u: &mut Unstructured<'_>,
+) -> Result<()> {
+    let n: u8 = u.int_in_range(0..=1)?;
+    let Side { mirror, reconciler } = &mut sides[usize::from(n)];
+    match u.int_in_range(0..=9)? {
+        0 => {
+            *at += Duration::from_millis(u.int_in_range(0..=3_000)?);
+            *now = moment(u)?;
+            mirror.sweep(*now);
+            reconciler.on_deadline(*at);
+        }
+        1 => {
+            let entries = if u.ratio(1, 4)? { u.arbitrary()? } else { u.int_in_range(0..=50)? };
+            let theirs = MirrorDigest { entries, fingerprint: u.arbitrary()? };
+            reconciler.on_digest(1 - n, theirs, mirror.digest(), *at);
+        }
+        2 => {
+            let len = u.int_in_range(0..=200)?;
+            let bytes = u.bytes(len.min(u.len()))?;
+            if let Ok(message) = decode_sync(bytes) {
+                reconciler.on_message(1 - n, message, mirror, *now, *at);
+            }
+        }
+        3 => {
+            let mut batch = Vec::new();
+            for _ in 0..u.int_in_range(0..=8)? {
+                let mut block = Block::new("batch", NOW).expect("short");
+                block.expires = if u.arbitrary()? { Some(moment(u)?) } else { None };
+                batch.push((network(u)?, block));
+            }
+            let _refused = mirror.set_all(Rule::Block, batch, *now);
+        }
+        4 => {
+            let _absent = mirror.remove(Rule::Block, network(u)?, *now);
+        }
+        5 => {
+            let keys: Vec<_> = mirror.content().iter().map(Change::key).collect();
+            let saved: Vec<_> = mirror.saved(&keys).into_iter().flatten().collect();
+            sides[usize::from(1 - n)].mirror.restore(saved, *now);
+        }
+        _ => {
+            let _stale = mirror.apply(&change(u)?, *now);
+        }
+    }
+    Ok(())
+}
+
+/// Lookups say what the content says.
+fn check(mirror: &Mirror, now: UnixMillis) {
+    let live = |rule| -> Vec<Network> {
+        mirror.networks(rule, now).into_iter().map(|entry| entry.network).collect()
+    };
+    let (blocked, allowed) = (live(Rule::Block), live(Rule::Allow));
+    for network in mirror.content().iter().filter_map(|change| match change {
+        Change::Network(change) => Some(change.network),
+        _ => None,
+    }) {
+        let address = network.address();
+        let has = |networks: &[Network]| networks.iter().any(|n| n.contains(address));
+        let expected = has(&blocked) && !has(&allowed) && !address.is_loopback();
+        let found = mirror.is_blocked(address, now);
+        let looked_up = matches!(mirror.lookup(address, now), Verdict::Blocked(_));
+        assert_eq!(looked_up, expected, "{address}");
+        // What ends far away is over with the sweep that finds it.
+        assert_eq!(found, expected, "{address}");
+    }
+}

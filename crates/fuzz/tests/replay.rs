@@ -1,0 +1,42 @@
+//! Every file of the corpus, and every crash that was found, without a fuzzer.
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
+
+use std::fs;
+use std::path::Path;
+
+use mailmesh_fuzz::TARGETS;
+
+#[test]
+fn no_file_of_the_corpus_does_harm() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
+    for (name, target) in TARGETS {
+        let dir = root.join(name);
+        let mut count = 0;
+        for entry in fs::read_dir(&dir).unwrap_or_else(|e| panic!("{}: {e}", dir.display())) {
+            target(&fs::read(entry.unwrap().path()).unwrap());
+            count += 1;
+        }
+        assert!(count > 0, "{name} has no corpus");
+    }
+}
+
+#[test]
+fn bytes_of_every_sort_do_no_harm() {
+    // The same in every run.
+    let mut state = 1_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    for (name, target) in TARGETS {
+        let rounds = if name == "store" { 20 } else { 400 };
+        for _ in 0..rounds {
+            let len = (next() % 2_000) as usize;
+            let bytes: Vec<u8> = (0..len).map(|_| (next() >> 32) as u8).collect();
+            target(&bytes);
+        }
+    }
+}

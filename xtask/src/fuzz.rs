@@ -1,0 +1,60 @@
+//! The fuzzers, one after the other: `cargo fuzz` and a nightly compiler do the work.
+
+use std::process::Command;
+
+use crate::run::root;
+
+/// Programs in `fuzz/fuzz_targets`.
+const TARGETS: [&str; 8] =
+    ["frame", "events", "sync", "record", "lists", "store", "delivery", "mirror"];
+/// Most megabytes that one may have, and that one allocation may ask for.
+const RSS_MB: u32 = 1_024;
+const MALLOC_MB: u32 = 64;
+
+/// Fuzzes each target whose name contains `filter` for so many seconds. What is found anew
+/// stays in `target/fuzz`; inputs that crash go to `fuzz/artifacts`.
+pub(crate) fn run_all(filter: Option<&str>, seconds: u64) -> Result<(), String> {
+    let wanted: Vec<_> =
+        TARGETS.into_iter().filter(|name| filter.is_none_or(|part| name.contains(part))).collect();
+    if wanted.is_empty() {
+        return Err(format!("there is no target like `{}`", filter.unwrap_or("")));
+    }
+    let mut failed = Vec::new();
+    println!("| target | executions | a second | coverage | |\n|---|---|---|---|---|");
+    for name in wanted {
+        let found = root().join("target/fuzz").join(name);
+        std::fs::create_dir_all(&found).map_err(|e| format!("{}: {e}", found.display()))?;
+        let output = Command::new("cargo")
+            .args(["+nightly", "fuzz", "run", "--fuzz-dir", "fuzz", name])
+            .arg(&found)
+            .arg(format!("fuzz/corpus/{name}"))
+            .arg("--")
+            .arg(format!("-max_total_time={seconds}"))
+            .arg(format!("-rss_limit_mb={RSS_MB}"))
+            .arg(format!("-malloc_limit_mb={MALLOC_MB}"))
+            .args(["-timeout=10", "-print_final_stats=1"])
+            .current_dir(root())
+            // Not the toolchain that is pinned for everything else.
+            .env_remove("RUSTUP_TOOLCHAIN")
+            .env_remove("CARGO")
+            .output()
+            .map_err(|error| format!("cargo: {error}"))?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        if said.contains("no such command: `fuzz`") {
+            return Err("cargo-fuzz is not there: `cargo install cargo-fuzz`".into());
+        }
+        let stat = |name: &str| said.lines().rev().find_map(|line| line.split_once(name));
+        let number = |name| stat(name).map_or("?", |(_, rest)| rest.trim());
+        let coverage = stat(" cov: ").and_then(|(_, rest)| rest.split(' ').next()).unwrap_or("?");
+        let (runs, rate) =
+            (number("stat::number_of_executed_units:"), number("stat::average_exec_per_sec:"));
+        let verdict = if output.status.success() { "nothing found" } else { "**failed**" };
+        println!("| `{name}` | {runs} | {rate} | {coverage} | {verdict} |");
+        if !output.status.success() {
+            let tail: Vec<_> = said.lines().rev().take(40).collect();
+            tail.iter().rev().for_each(|line| eprintln!("{line}"));
+            failed.push(name);
+        }
+    }
+    if failed.is_empty() { Ok(()) } else { Err(format!("failed: {}", failed.join(", "))) }
+}
