@@ -117,6 +117,26 @@ mod tests {
     }
 
     #[test]
+    fn every_direct_dependency_has_its_line_in_the_docs() {
+        let read = |path: &str| std::fs::read_to_string(crate::run::root().join(path)).unwrap();
+        let manifest = read("Cargo.toml");
+        let (_, shared) = manifest.split_once("[workspace.dependencies]\n").unwrap();
+        let lines = shared.lines().take_while(|line| !line.starts_with('['));
+        let declared: BTreeSet<_> = lines
+            .filter_map(|line| line.split_once(" = "))
+            .map(|(name, _)| name.trim())
+            .filter(|name| !name.starts_with("mailmesh") && !name.starts_with('#'))
+            .collect();
+        let docs = read("docs/dependencies.md");
+        let documented: BTreeSet<_> = docs
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+            .map(|(name, _)| name)
+            .collect();
+        assert_eq!(declared, documented);
+    }
+
+    #[test]
     fn an_arrow_that_points_back_is_found() {
         let of = |name: &str, dependency: &str| {
             BTreeMap::from([(name.to_owned(), BTreeSet::from([dependency.to_owned()]))])
