@@ -293,10 +293,14 @@ pub(crate) enum Block {
         #[arg(long)]
         force: bool,
     },
-    /// Take an address or prefix off.
+    /// Take addresses or prefixes off.
     Remove {
-        /// An address or prefix.
-        network: Network,
+        /// Addresses or prefixes.
+        #[arg(required_unless_present = "file")]
+        networks: Vec<Network>,
+        /// Those of a list, in any format that `import` reads; `-` is standard input.
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
         /// Off the list of those allowed.
         #[arg(long)]
         allow: bool,

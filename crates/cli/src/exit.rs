@@ -38,8 +38,18 @@ impl Failure {
         Self { message: message.into(), code: 5 }
     }
 
+    /// What to say.
+    pub(crate) fn message(&self) -> &str {
+        self.message.trim_end()
+    }
+
+    /// Whether no node answers.
+    pub(crate) fn is_no_node(&self) -> bool {
+        self.code == 4
+    }
+
     pub(crate) fn report(&self) -> ExitCode {
-        anstream::eprintln!("\x1b[1;31merror:\x1b[0m {}", self.message.trim_end());
+        anstream::eprintln!("\x1b[1;31merror:\x1b[0m {}", self.message());
         ExitCode::from(self.code)
     }
 }

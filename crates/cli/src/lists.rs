@@ -70,7 +70,47 @@ pub(crate) async fn import(options: Import, client: &mut Client) -> Result<(), F
     let now = UnixMillis::from(std::time::SystemTime::now());
     let count = send(client, list.entries, (now, options.ttl), options.allow).await?;
     say!("imported {count} networks; {} other lines, {bad_count} bad", list.skipped);
+    if count == 0 && bad_count > 0 {
+        return Err(Failure::failed("nothing was imported: no line has a network to take"));
+    }
     Ok(())
+}
+
+/// Takes networks off, those named and those of a list; those that are not there are told.
+pub(crate) async fn remove(
+    mut networks: Vec<Network>,
+    file: Option<&Path>,
+    allow: bool,
+    client: &mut Client,
+) -> Result<(), Failure> {
+    if let Some(file) = file {
+        let text = read(file)?;
+        let list = lists::read(&text, Format::guess(&text));
+        let list = list.map_err(|e| Failure::failed(format!("{}: {e}", file.display())))?;
+        for bad in list.bad.iter().take(SHOWN) {
+            eprintln!("{}:{}: {}", file.display(), bad.line, bad.why);
+        }
+        networks.extend(list.entries.iter().map(|entry| entry.network));
+    }
+    let what = if allow { "allowed" } else { "blocked" };
+    let (mut removed, mut absent) = (0, Vec::new());
+    let count = networks.len();
+    for network in networks {
+        match client.ask(&Request::BlockRemove { network, allow }).await {
+            Ok(_) if count == 1 => {
+                say!("{network} is no longer {what}");
+                removed += 1;
+            }
+            Ok(_) => removed += 1,
+            Err(error) if error.is_no_node() || count == 1 => return Err(error),
+            Err(error) => absent.push(error.message().to_owned()),
+        }
+    }
+    if count != 1 {
+        absent.iter().take(SHOWN).for_each(|why| eprintln!("{why}"));
+        say!("{removed} of {count} are no longer {what}");
+    }
+    if removed == 0 { Err(Failure::failed("nothing was removed")) } else { Ok(()) }
 }
 
 /// Brings the entries to the node, and has it take them in; how many it took.

@@ -179,9 +179,8 @@ pub(crate) async fn block(options: Block, socket: Option<PathBuf>) -> Result<Exi
             client.ask(&Request::BlockAdd { network, reason, ttl_ms, allow, force }).await?;
             say!("{network} is {}", if allow { "allowed" } else { "blocked" });
         }
-        Block::Remove { network, allow } => {
-            client.ask(&Request::BlockRemove { network, allow }).await?;
-            say!("{network} is no longer {}", if allow { "allowed" } else { "blocked" });
+        Block::Remove { networks, file, allow } => {
+            lists::remove(networks, file.as_deref(), allow, &mut client).await?;
         }
         Block::List { allow, json } => {
             let list = Value::from(lists::fetch(&mut client, allow).await?);

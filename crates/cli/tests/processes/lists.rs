@@ -72,3 +72,24 @@ fn a_list_longer_than_any_line_goes_in_and_comes_out_whole() {
     std::fs::write(&back, b.ok(&["block", "export", "--format", "jsonl"])).unwrap();
     assert_eq!(b.ok(&["block", "import", back.to_str().unwrap()]), said);
 }
+
+#[test]
+fn a_list_that_was_imported_is_taken_off_again() {
+    let site = Site::new();
+    let node = site.start("a");
+    let file = site.path("list");
+    std::fs::write(&file, "192.0.2.7 ; spam\n198.51.100.0/24\nnonsense\n").unwrap();
+    let file = file.to_str().unwrap();
+    node.ok(&["block", "import", file]);
+    node.ok(&["block", "add", "203.0.113.9"]);
+    assert_eq!(node.ok(&["block", "remove", "--file", file]), "2 of 2 are no longer blocked\n");
+    assert_eq!(lines(&node.ok(&["block", "export", "--format", "plain"])).len(), 1);
+    // Those that are not there are told.
+    let output = node.run(&["block", "remove", "203.0.113.9", "203.0.113.8"]);
+    assert!(output.status.success());
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "1 of 2 are no longer blocked\n");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("203.0.113.8"));
+    assert_eq!(node.run(&["block", "remove", "203.0.113.9", "203.0.113.8"]).status.code(), Some(1));
+    std::fs::write(file, "nonsense\n").unwrap();
+    assert_eq!(node.run(&["block", "import", file]).status.code(), Some(1));
+}
