@@ -6,4 +6,5 @@ mod harness;
 mod life;
 mod lists;
 mod namespaces;
+mod secrets;
 mod traffic;

@@ -1,0 +1,127 @@
+//! Secrets that were planted, looked for in whatever a node says or writes.
+
+use std::path::Path;
+
+use super::harness::Site;
+
+/// How a secret may be written: as bytes, in hexadecimal, as text, as Rust prints bytes.
+fn forms(secret: &[u8], text: &str) -> Vec<Vec<u8>> {
+    let some = &secret[..24.min(secret.len())];
+    let hex: String = some.iter().map(|byte| format!("{byte:02x}")).collect();
+    let list: Vec<_> = some.iter().map(ToString::to_string).collect();
+    vec![
+        some.to_vec(),
+        hex.to_uppercase().into_bytes(),
+        list.join(", ").into_bytes(),
+        list.join(",").into_bytes(),
+        hex.into_bytes(),
+        text.as_bytes().to_vec(),
+    ]
+}
+
+fn is_in(place: &[u8], forms: &[Vec<u8>]) -> bool {
+    forms.iter().any(|form| place.windows(form.len()).any(|window| window == form))
+}
+
+/// Every file below a directory but those the secrets were planted in.
+fn files(dir: &Path, planted: &[&Path]) -> Vec<(String, Vec<u8>)> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            all.extend(files(&path, planted));
+        } else if path.is_file() && !planted.contains(&path.as_path()) {
+            all.push((path.display().to_string(), std::fs::read(&path).unwrap()));
+        }
+    }
+    all
+}
+
+#[test]
+fn no_secret_is_in_anything_that_is_said_or_written() {
+    let site = Site::new();
+    let made = rcgen::generate_simple_self_signed(["mail.example.org".to_owned()]).unwrap();
+    let (cert, key) = (site.path("cert.pem"), site.path("key.pem"));
+    std::fs::write(&cert, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let cluster_key = site.path("cluster.key");
+    let text = std::fs::read_to_string(&cluster_key).unwrap();
+    let bytes = mailmesh::ClusterKey::from_text(&text).unwrap().to_text();
+    assert_eq!(bytes.trim(), text.trim());
+    // The same key as a value, in a configuration with a mistake in the next line.
+    let inline = site.path("inline.json");
+    let config = format!(
+        "{{\"@type\": \"Zenoh\", \"config\": \"{{}}\",\n \"mesh\": {{\"cluster\": \"mail\", \"key\": \
+         {{\"@type\": \"Value\", \"secret\": \"{}\"}},\n \"nmae\": 1}}}}",
+        text.trim()
+    );
+    std::fs::write(&inline, config).unwrap();
+    let stored = site.path("stored.json");
+    let config = std::fs::read_to_string(site.path("coordinator.json")).unwrap();
+    let mut config: serde_json::Value = serde_json::from_str(&config).unwrap();
+    config["mesh"]["store"] = site.path("store").to_str().unwrap().into();
+    std::fs::write(&stored, config.to_string()).unwrap();
+
+    let loud = ["env", "RUST_LOG=trace"];
+    let (a, b) = (
+        site.start_with("a", "a", "stored.json", &loud),
+        site.start_with("b", "b", "coordinator.json", &loud),
+    );
+    a.wait_for_members(1);
+    let mut said = Vec::new();
+    let mut run = |node: &super::harness::Node, args: &[&str]| {
+        let output = node.run(args);
+        said.push((format!("{args:?}"), [output.stdout, output.stderr].concat()));
+    };
+    let (cert, key) = (cert.to_str().unwrap(), key.to_str().unwrap());
+    run(&a, &["cert", "add", cert, key]);
+    run(&a, &["cert", "add", key, cert]);
+    run(&b, &["cert", "list", "--json"]);
+    for args in
+        [&["status", "--json"][..], &["members", "--json"], &["check", inline.to_str().unwrap()]]
+    {
+        run(&a, args);
+    }
+    run(&b, &["check", stored.to_str().unwrap()]);
+    super::harness::until("the certificate is at b, and on the disk of a", || {
+        b.ok(&["cert", "list"]).contains("mail.example.org")
+            && a.json(&["status", "--json"])["store"]["waiting"] == 0
+    });
+    drop((a, b));
+
+    let private = made.signing_key.serialize_der();
+    let pem = made.signing_key.serialize_pem();
+    let line = pem.lines().nth(1).unwrap();
+    let secrets = [
+        ("the cluster key", forms(&from_base64(text.trim()), text.trim())),
+        ("the private key", forms(&private[private.len() - 60..], line)),
+    ];
+    let planted = [cluster_key.as_path(), Path::new(key), &inline];
+    said.extend(files(&site.path(""), &planted));
+    assert!(said.iter().any(|(name, text)| name.ends_with(".log") && text.len() > 1_000));
+    assert!(said.iter().any(|(name, text)| name.ends_with("mirror.redb") && text.len() > 1_000));
+    for (place, text) in &said {
+        for (what, forms) in &secrets {
+            assert!(!is_in(text, forms), "{what} is in {place}");
+        }
+    }
+    // It can be found where it is.
+    assert!(is_in(&std::fs::read(&inline).unwrap(), &secrets[0].1));
+}
+
+fn from_base64(text: &str) -> Vec<u8> {
+    let digit = |c: u8| match c {
+        b'A'..=b'Z' => c - b'A',
+        b'a'..=b'z' => c - b'a' + 26,
+        b'0'..=b'9' => c - b'0' + 52,
+        b'+' => 62,
+        _ => 63,
+    };
+    let digits: Vec<u32> = text.bytes().filter(|c| *c != b'=').map(|c| digit(c).into()).collect();
+    let mut bytes = Vec::new();
+    for four in digits.chunks(4) {
+        let all = four.iter().fold(0, |all, d| all << 6 | d) << (6 * (4 - four.len()));
+        bytes.extend(all.to_be_bytes()[1..four.len()].iter());
+    }
+    bytes
+}
