@@ -42,7 +42,15 @@ pub(crate) fn run(options: &Check) -> Result<ExitCode, Failure> {
 
 /// Whether the key is one. A key that is elsewhere is looked at unless `offline`.
 fn check_key(coordinator: &Coordinator, offline: bool) -> Result<(), Failure> {
-    let Some(secret) = &coordinator.mesh().key else { return Ok(()) };
+    let Some(secret) = &coordinator.mesh().key else {
+        if matches!(coordinator.backend(), Backend::Zenoh(_)) {
+            anstream::eprintln!(
+                "\x1b[1;31mopen:\x1b[0m there is no cluster key: whoever reaches a link joins, reads and injects; \
+                 make one with `mailmesh key generate` and set `mesh.key` on every node"
+            );
+        }
+        return Ok(());
+    };
     if offline && !matches!(secret, Secret::Value(_)) {
         return Ok(());
     }

@@ -173,3 +173,19 @@ fn a_bad_key_is_found_by_check() {
     assert_eq!(output.status.code(), Some(3));
     assert!(text(&output.stderr).contains("mailmesh key generate"), "{}", text(&output.stderr));
 }
+
+#[test]
+fn check_says_that_a_mesh_without_a_key_is_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.json");
+    let check = |mesh: &str| {
+        let config = format!(r#"{{ "@type": "Zenoh", "config": "{{}}"{mesh} }}"#);
+        std::fs::write(&path, config).unwrap();
+        let output = mailmesh(&["check", "--offline", path.to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        text(&output.stderr)
+    };
+    assert!(check("").contains("open: there is no cluster key"), "{}", check(""));
+    let file = r#", "mesh": { "key": { "@type": "File", "filePath": "/nonexistent" } }"#;
+    assert!(!check(file).contains("open:"), "{}", check(file));
+}
