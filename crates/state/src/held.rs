@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use mailmesh_events::{Change, ChangeKey, Stamp, UnixMillis};
 
-use crate::mirror::estimate;
+use crate::size::estimate;
 
 /// Most changes held back: more would be offered again by reconciliation.
 const MOST: usize = 64 * 1024;

@@ -41,6 +41,7 @@ mod lookup;
 mod mirror;
 mod observe;
 mod reconcile;
+mod size;
 mod sketch;
 mod values;
 mod verdict;

@@ -24,7 +24,6 @@ use crate::observe::{Observed, Observer, Observers};
 use crate::values::Values;
 use crate::verdict::{NetworkEntry, Verdict};
 use crate::{HybridClock, StateError, x509};
-pub(crate) use content::estimate;
 pub use saved::Saved;
 
 /// What became of a change.

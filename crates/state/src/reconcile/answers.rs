@@ -8,7 +8,7 @@ use super::Timing;
 use super::comparison::{self, MOST_OF_SHARE};
 use crate::Mirror;
 use crate::entries::SYMBOLS;
-use crate::mirror::estimate;
+use crate::size::estimate;
 
 /// Bytes that most entries have at least.
 const SMALL_ENTRY: u64 = 50;
