@@ -23,6 +23,16 @@ pub(super) fn until(what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
     start.elapsed()
 }
 
+/// Waits until a process ends.
+fn ended(child: &mut Child) -> ExitStatus {
+    let mut status = None;
+    until("the process ends", || {
+        status = child.try_wait().unwrap();
+        status.is_some()
+    });
+    status.unwrap()
+}
+
 /// A directory, a key, and a configuration whose packets stay on the loopback.
 pub(super) struct Site {
     dir: TempDir,
@@ -148,12 +158,7 @@ impl Node {
     }
 
     pub(super) fn wait(&mut self) -> ExitStatus {
-        let mut status = None;
-        until("the process ends", || {
-            status = self.child.try_wait().unwrap();
-            status.is_some()
-        });
-        status.unwrap()
+        ended(&mut self.child)
     }
 
     pub(super) fn log(&self) -> String {
@@ -222,12 +227,7 @@ impl Watch {
 
     /// Waits until it ends by itself.
     pub(super) fn wait(&mut self) -> ExitStatus {
-        let mut status = None;
-        until("the watcher ends", || {
-            status = self.child.try_wait().unwrap();
-            status.is_some()
-        });
-        status.unwrap()
+        ended(&mut self.child)
     }
 
     pub(super) fn is_silent(&self) -> bool {
