@@ -4,9 +4,6 @@ use std::process::Command;
 
 use crate::run::root;
 
-/// Programs in `fuzz/fuzz_targets`.
-const TARGETS: [&str; 8] =
-    ["frame", "events", "sync", "record", "lists", "store", "delivery", "mirror"];
 /// Most megabytes that one may have, and that one allocation may ask for.
 const RSS_MB: u32 = 1_024;
 const MALLOC_MB: u32 = 64;
@@ -14,18 +11,18 @@ const MALLOC_MB: u32 = 64;
 /// Fuzzes each target whose name contains `filter` for so many seconds. What is found anew
 /// stays in `target/fuzz`; inputs that crash go to `fuzz/artifacts`.
 pub(crate) fn run_all(filter: Option<&str>, seconds: u64) -> Result<(), String> {
-    let wanted: Vec<_> =
-        TARGETS.into_iter().filter(|name| filter.is_none_or(|part| name.contains(part))).collect();
+    let mut wanted = targets()?;
+    wanted.retain(|name| filter.is_none_or(|part| name.contains(part)));
     if wanted.is_empty() {
         return Err(format!("there is no target like `{}`", filter.unwrap_or("")));
     }
     let mut failed = Vec::new();
     println!("| target | executions | a second | coverage | |\n|---|---|---|---|---|");
     for name in wanted {
-        let found = root().join("target/fuzz").join(name);
+        let found = root().join("target/fuzz").join(&name);
         std::fs::create_dir_all(&found).map_err(|e| format!("{}: {e}", found.display()))?;
         let output = Command::new("cargo")
-            .args(["+nightly", "fuzz", "run", "--fuzz-dir", "fuzz", name])
+            .args(["+nightly", "fuzz", "run", "--fuzz-dir", "fuzz", &name])
             .arg(&found)
             .arg(format!("fuzz/corpus/{name}"))
             .arg("--")
@@ -57,4 +54,17 @@ pub(crate) fn run_all(filter: Option<&str>, seconds: u64) -> Result<(), String> 
         }
     }
     if failed.is_empty() { Ok(()) } else { Err(format!("failed: {}", failed.join(", "))) }
+}
+
+/// The programs there are, in order.
+fn targets() -> Result<Vec<String>, String> {
+    let dir = root().join("fuzz/fuzz_targets");
+    let failed = |error| format!("{}: {error}", dir.display());
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(&dir).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        names.extend(path.file_stem().map(|name| name.to_string_lossy().into_owned()));
+    }
+    names.sort();
+    Ok(names)
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -19,6 +20,16 @@ fn no_file_of_the_corpus_does_harm() {
         }
         assert!(count > 0, "{name} has no corpus");
     }
+}
+
+#[test]
+fn every_target_has_its_program() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/fuzz_targets");
+    let names = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let programs: BTreeSet<_> =
+        names.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+    let targets: BTreeSet<_> = TARGETS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(programs, targets);
 }
 
 #[test]

@@ -22,7 +22,7 @@ impl Mirror {
     ///
     /// Nobody waits for all of it: entries are put in some at a time, others may change
     /// the mirror between. Watchers are told of each as it is put in, lookups see them at the
-    /// end. Costs a copy of the lookup's tables besides (32 MB for a million networks of IPv4), so give
+    /// end. Costs a copy of the lookup's tables besides (16 MB for a million addresses of IPv4), so give
     /// as many as there are.
     ///
     /// # Errors
