@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::Thread;
 use std::time::Duration;
 
-use mailmesh_delivery::{Incarnation, Lane, Node, Time};
+use mailmesh_delivery::{Incarnation, Lane, Node, Settings, Time};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -22,6 +22,10 @@ pub(super) struct Core {
     pub(super) wake: Notify,
     /// When the task will look next, in nanoseconds since the start.
     planned: AtomicU64,
+    /// The task looks at least that often, due or not: an event that comes brings the
+    /// next heartbeat nearer, but not as near as that, so that nobody has to wake the
+    /// task for each.
+    look: Duration,
     /// A test stands the node still; see [`hold`](super::Driver::hold).
     pub(super) held: RwLock<bool>,
     /// The node is to leave as soon as what it sent is confirmed.
@@ -34,7 +38,7 @@ pub(super) struct Core {
 
 impl Core {
     /// `gathers`: lanes may be hot.
-    pub(super) fn new(node: Node, start: Instant, gathers: bool) -> Self {
+    pub(super) fn new(node: Node, settings: &Settings, start: Instant, gathers: bool) -> Self {
         Self {
             incarnation: node.identity().incarnation,
             node: Mutex::new(node),
@@ -42,6 +46,7 @@ impl Core {
             start,
             wake: Notify::new(),
             planned: AtomicU64::new(0),
+            look: settings.digest_interval / 2,
             held: RwLock::new(false),
             lingers: AtomicBool::new(false),
             progress: Notify::new(),
@@ -75,10 +80,10 @@ impl Core {
     /// node a nearer deadline after that sees it, and wakes the task.
     pub(super) fn plan(&self) -> Option<Time> {
         let node = self.node();
-        let deadline = node.next_deadline()?;
-        self.planned.store(nanos(deadline.elapsed()), Ordering::Relaxed);
+        let next = node.next_deadline()?.min(self.now() + self.look);
+        self.planned.store(nanos(next.elapsed()), Ordering::Relaxed);
         drop(node);
-        Some(deadline)
+        Some(next)
     }
 
     /// Wakes the task if it would look too late. Under the node's lock.

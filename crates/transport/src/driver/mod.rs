@@ -151,7 +151,7 @@ impl Driver {
     ) -> Result<(Self, DriverTask), TransportError> {
         let (seal, open) = codec;
         let gathers = !bus.is_instant();
-        let core = Arc::new(Core::new(node, start, gathers));
+        let core = Arc::new(Core::new(node, &settings, start, gathers));
         let sink = Box::new(sink(Messenger { core: core.clone() }));
         let sending = Arc::new(Sending::new(core.clone(), bus, seal, settings.heartbeat_min));
         let sender = sending.clone();
