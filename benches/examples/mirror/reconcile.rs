@@ -36,7 +36,7 @@ fn pair(differences: u32) -> Result<[Node; 2], Box<dyn Error>> {
         Node { mirror, reconciler }
     });
     let all = (0..ADDRESSES).map(|n| (Network::single(corpus::v4(n)), corpus::block(n)));
-    let changes = nodes[0].mirror.set_all(Rule::Block, all.collect(), NOW)?;
+    let changes = nodes[0].mirror.set_all(Rule::Block, all.collect(), NOW)?.changes;
     changes.iter().for_each(|change| drop(nodes[1].mirror.apply(change, NOW)));
     let more = (0..differences).map(|n| {
         let n = 0x3000_0000 + n;

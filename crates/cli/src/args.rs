@@ -330,6 +330,9 @@ pub(crate) enum Block {
         /// Let them in whatever blocks say, instead.
         #[arg(long)]
         allow: bool,
+        /// Also prefixes wider than /8 (IPv4) or /16 (IPv6), which are most often a mistake.
+        #[arg(long)]
+        force: bool,
     },
     /// Print what is blocked for another program.
     Export {

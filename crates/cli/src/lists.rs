@@ -25,6 +25,7 @@ pub(crate) struct Import {
     pub(crate) strict: bool,
     pub(crate) ttl: Option<Duration>,
     pub(crate) allow: bool,
+    pub(crate) force: bool,
 }
 
 /// Every network of a rule, as the node tells them.
@@ -48,7 +49,9 @@ pub(crate) async fn import(options: Import, client: &mut Client) -> Result<(), F
     let mut bad: Vec<(usize, String)> = list.bad.drain(..).map(|bad| (bad.line, bad.why)).collect();
     let mut bad_count = list.bad_count;
     if !options.allow {
-        list.entries.retain(|entry| match entry.network.blockable() {
+        let check =
+            if options.force { Network::blockable_of_any_width } else { Network::blockable };
+        list.entries.retain(|entry| match check(entry.network) {
             Ok(_) => true,
             Err(error) => {
                 bad_count += 1;
@@ -68,8 +71,11 @@ pub(crate) async fn import(options: Import, client: &mut Client) -> Result<(), F
         return Err(Failure::failed(format!("{bad_count} bad lines; nothing was imported")));
     }
     let now = UnixMillis::from(std::time::SystemTime::now());
-    let count = send(client, list.entries, (now, options.ttl), options.allow).await?;
-    say!("imported {count} networks; {} other lines, {bad_count} bad", list.skipped);
+    let (count, replaced) = send(client, list.entries, now, &options).await?;
+    say!(
+        "imported {count} networks, {replaced} of them there before; {} other lines, {bad_count} bad",
+        list.skipped
+    );
     if count == 0 && bad_count > 0 {
         return Err(Failure::failed("nothing was imported: no line has a network to take"));
     }
@@ -113,31 +119,33 @@ pub(crate) async fn remove(
     if removed == 0 { Err(Failure::failed("nothing was removed")) } else { Ok(()) }
 }
 
-/// Brings the entries to the node, and has it take them in; how many it took.
+/// Brings the entries to the node, and has it take them in; how many it took, and how many
+/// of them it had.
 async fn send(
     client: &mut Client,
     entries: Vec<Entry>,
-    (now, ttl): (UnixMillis, Option<Duration>),
-    allow: bool,
-) -> Result<u64, Failure> {
+    now: UnixMillis,
+    Import { ttl, allow, force, .. }: &Import,
+) -> Result<(u64, u64), Failure> {
     let bar = progress(entries.len() as u64 * 2);
     let mut entries = entries.into_iter().peekable();
     while entries.peek().is_some() {
         let networks: Vec<Imported> =
-            entries.by_ref().take(PART).map(|entry| imported(entry, now, ttl)).collect();
+            entries.by_ref().take(PART).map(|entry| imported(entry, now, *ttl)).collect();
         let count = networks.len() as u64;
         client.ask(&Request::ImportPart { networks }).await?;
         bar.inc(count);
     }
     let brought = bar.position();
-    let mut answer = client.ask(&Request::ImportCommit { allow }).await?;
+    let mut answer = client.ask(&Request::ImportCommit { allow: *allow, force: *force }).await?;
     while let Some(done) = answer.as_u64() {
         bar.set_position(brought + done);
         let next = client.next().await?;
         answer = next.ok_or_else(|| Failure::no_node("the node went away within its answer"))?;
     }
     bar.finish_and_clear();
-    Ok(answer["imported"].as_u64().unwrap_or(0))
+    let number = |name: &str| answer[name].as_u64().unwrap_or(0);
+    Ok((number("imported"), number("replaced")))
 }
 
 fn imported(entry: Entry, now: UnixMillis, ttl: Option<Duration>) -> Imported {

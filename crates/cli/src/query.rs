@@ -196,8 +196,8 @@ pub(crate) async fn block(options: Block, socket: Option<PathBuf>) -> Result<Exi
                 )
             });
         }
-        Block::Import { file, format, strict, ttl, allow } => {
-            let options = lists::Import { file, format, strict, ttl, allow };
+        Block::Import { file, format, strict, ttl, allow, force } => {
+            let options = lists::Import { file, format, strict, ttl, allow, force };
             lists::import(options, &mut client).await?;
         }
         Block::Export { format, allow } => lists::export(format, allow, &mut client).await?,

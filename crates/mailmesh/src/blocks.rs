@@ -3,10 +3,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mailmesh_events::{Block, Network, Rule};
-use mailmesh_state::{NetworkEntry, Verdict};
+use mailmesh_state::{Batch, NetworkEntry, Verdict};
 
 use crate::mesh::Mesh;
 use crate::{BlockWatch, Error};
+
+/// What an import took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Imported {
+    /// Networks of the list.
+    pub taken: usize,
+    /// How many of those were there before and were replaced.
+    pub replaced: usize,
+}
 
 /// Blocked and allowed networks: answered from this node's memory, the same on
 /// every node.
@@ -102,16 +112,38 @@ impl<'a> Blocks<'a> {
         &self,
         rule: Rule,
         networks: Vec<(Network, Block)>,
+        progress: impl FnMut(usize),
+    ) -> Result<Imported, Error> {
+        let batch = self.mesh.mirror.set_all(rule, networks, self.mesh.now())?;
+        self.spread_all(batch, progress).await
+    }
+
+    /// As [`import`](Self::import), for prefixes of any width.
+    ///
+    /// # Errors
+    /// As [`import`](Self::import).
+    pub async fn import_of_any_width(
+        &self,
+        rule: Rule,
+        networks: Vec<(Network, Block)>,
+        progress: impl FnMut(usize),
+    ) -> Result<Imported, Error> {
+        let batch = self.mesh.mirror.set_all_of_any_width(rule, networks, self.mesh.now())?;
+        self.spread_all(batch, progress).await
+    }
+
+    async fn spread_all(
+        &self,
+        batch: Batch,
         mut progress: impl FnMut(usize),
-    ) -> Result<usize, Error> {
-        let changes = self.mesh.mirror.set_all(rule, networks, self.mesh.now())?;
+    ) -> Result<Imported, Error> {
         self.mesh.tell_digest();
-        let count = changes.len();
-        for (index, change) in changes.into_iter().enumerate() {
+        let imported = Imported { taken: batch.changes.len(), replaced: batch.replaced };
+        for (index, change) in batch.changes.into_iter().enumerate() {
             self.mesh.spread_quietly(change).await?;
             progress(index + 1);
         }
-        Ok(count)
+        Ok(imported)
     }
 
     /// What is known of a network of a list, to be imported now. Without an origin of its

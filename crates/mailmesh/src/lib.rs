@@ -62,7 +62,7 @@ mod values;
 mod watch;
 mod wire;
 
-pub use blocks::Blocks;
+pub use blocks::{Blocks, Imported};
 pub use builder::ClusterBuilder;
 pub use certs::Certs;
 pub use cluster::{Cluster, StopReason};

@@ -68,8 +68,8 @@ async fn what_a_watch_tells_adds_up_to_what_there_is_however_slowly_it_is_read()
     let block = || Block::new("list", UnixMillis(1)).unwrap();
     let list: Vec<_> = (0..70_000).map(|n| (address(n), block())).collect();
     let mut told = 0;
-    let count = mx1.blocks().import(Rule::Block, list, |done| told = done).await.unwrap();
-    assert_eq!((count, told), (70_000, 70_000));
+    let imported = mx1.blocks().import(Rule::Block, list, |done| told = done).await.unwrap();
+    assert_eq!((imported.taken, imported.replaced, told), (70_000, 0, 70_000));
     cluster.converged().await.unwrap();
     mx1.blocks().remove(Rule::Block, address(7)).await.unwrap();
     cluster.converged().await.unwrap();

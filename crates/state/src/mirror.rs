@@ -24,6 +24,7 @@ use crate::observe::{Observed, Observer, Observers};
 use crate::values::Values;
 use crate::verdict::{NetworkEntry, Verdict};
 use crate::{HybridClock, StateError, x509};
+pub use batch::Batch;
 pub use saved::Saved;
 
 /// What became of a change.

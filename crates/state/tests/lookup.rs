@@ -155,10 +155,13 @@ fn a_batch_that_holds_one_bad_network_is_not_taken() {
     let mut bounds = Bounds::default();
     bounds.networks = 3;
     let mirror = Mirror::with_bounds(NodeId(1), [7; 16], bounds);
-    mirror.set_all(Rule::Block, networks(&["192.0.2.1", "192.0.2.2", "192.0.2.1"]), NOW).unwrap();
+    let twice = networks(&["192.0.2.1", "192.0.2.2", "192.0.2.1"]);
+    let batch = mirror.set_all(Rule::Block, twice, NOW).unwrap();
+    assert_eq!((batch.changes.len(), batch.replaced), (3, 0));
     let full = mirror.set_all(Rule::Block, networks(&["192.0.2.2", "192.0.2.3", "192.0.2.4"]), NOW);
     assert!(matches!(full, Err(StateError::Full { .. })), "{full:?}");
-    mirror.set_all(Rule::Block, networks(&["192.0.2.2", "192.0.2.3"]), NOW).unwrap();
+    let batch = mirror.set_all(Rule::Block, networks(&["192.0.2.2", "192.0.2.3"]), NOW).unwrap();
+    assert_eq!((batch.changes.len(), batch.replaced), (2, 1));
     assert_eq!(mirror.networks(Rule::Block, NOW).len(), 3);
 }
 

@@ -555,6 +555,6 @@ fn a_batch_needs_no_room_for_what_has_ended() {
         let ended = (0..ended).map(|n| (of(100 + n), block("x").expiring_at(NOW)));
         ended.chain((0..live).map(|n| (of(n), block("x")))).collect()
     };
-    assert_eq!(mirror.set_all(Rule::Block, batch(5, 10), NOW).unwrap().len(), 10);
+    assert_eq!(mirror.set_all(Rule::Block, batch(5, 10), NOW).unwrap().changes.len(), 10);
     assert!(mirror.set_all(Rule::Block, batch(0, 11), NOW).is_err());
 }

@@ -51,7 +51,7 @@ impl Import {
     pub(super) async fn commit(
         &mut self,
         cluster: &Cluster,
-        rule: Rule,
+        (rule, of_any_width): (Rule, bool),
         writer: &mut (impl AsyncWriteExt + Unpin),
     ) -> std::io::Result<Answer> {
         let networks = std::mem::take(&mut self.networks);
@@ -61,18 +61,27 @@ impl Import {
         };
         let (tell, mut told) = tokio::sync::mpsc::channel(1);
         let blocks = cluster.blocks();
-        let import = blocks.import(rule, networks, |done| {
+        let progress = |done| {
             if done % TOLD == 0 {
                 // The client hears of a later one.
                 let _busy = tell.try_send(done);
             }
-        });
+        };
+        let import = async {
+            if of_any_width {
+                blocks.import_of_any_width(rule, networks, progress).await
+            } else {
+                blocks.import(rule, networks, progress).await
+            }
+        };
         tokio::pin!(import);
         loop {
             tokio::select! {
                 imported = &mut import => {
                     return Ok(match imported {
-                        Ok(count) => Answer::Ok(json!({ "imported": count })),
+                        Ok(done) => {
+                            Answer::Ok(json!({ "imported": done.taken, "replaced": done.replaced }))
+                        }
                         Err(error) => Answer::Error(error.to_string()),
                     });
                 }

@@ -39,6 +39,7 @@ pub(crate) enum Request {
     /// told so far, then by the count of all.
     ImportCommit {
         allow: bool,
+        force: bool,
     },
     BlockCheck {
         address: IpAddr,

@@ -131,8 +131,8 @@ async fn converse(stream: UnixStream, cluster: &Cluster) -> std::io::Result<()> 
                 Answer::Ok(Value::Null)
             }
             Ok(Request::ImportPart { networks }) => import.add(networks),
-            Ok(Request::ImportCommit { allow }) => {
-                import.commit(cluster, rule(allow), &mut writer).await?
+            Ok(Request::ImportCommit { allow, force }) => {
+                import.commit(cluster, (rule(allow), force), &mut writer).await?
             }
             Ok(request) => answer(request, cluster).await.unwrap_or_else(Answer::Error),
             Err(error) => Answer::Error(format!("not a request: {error}")),

@@ -15,6 +15,16 @@ use crate::observe::Observed;
 /// Networks looked up at a time.
 const PAGE: usize = 4_096;
 
+/// What [`Mirror::set_all`] did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Batch {
+    /// For the other nodes.
+    pub changes: Vec<Change>,
+    /// How many of the networks were on the list before.
+    pub replaced: usize,
+}
+
 impl Mirror {
     /// Blocks or allows many networks in one step: a lookup sees all of them or none, and
     /// if one is refused none is taken. Of a network given twice the last counts. What has
@@ -33,7 +43,7 @@ impl Mirror {
         rule: Rule,
         networks: Vec<(Network, Block)>,
         now: UnixMillis,
-    ) -> Result<Vec<Change>, StateError> {
+    ) -> Result<Batch, StateError> {
         check(rule, &networks, Network::blockable)?;
         self.set_all_of_any_width(rule, networks, now)
     }
@@ -47,7 +57,7 @@ impl Mirror {
         rule: Rule,
         networks: Vec<(Network, Block)>,
         now: UnixMillis,
-    ) -> Result<Vec<Change>, StateError> {
+    ) -> Result<Batch, StateError> {
         check(rule, &networks, Network::blockable_of_any_width)?;
         let _turn = self.batch.lock();
         let is_live = |(_, block): &(Network, Block)| !block.is_expired(now);
@@ -74,23 +84,25 @@ impl Mirror {
             }
             writer.reserved = reserved.len();
         }
-        let mut changes = Vec::with_capacity(live.len());
+        let mut batch = Batch { changes: Vec::with_capacity(live.len()), replaced: 0 };
         self.in_one_step(live.into_iter(), now, |writer, (network, block)| {
             let key = ChangeKey::Network(rule, network);
             let located = writer.entries.locate(&key);
             if !writer.entries.is_live_at(&located) {
                 writer.reserved = writer.reserved.saturating_sub(1);
             }
+            // Not those that this list has twice.
+            batch.replaced += usize::from(!reserved.contains(&network));
             let stamp = writer.clock.stamp_after(located.stamp, now, MAX_AHEAD);
             let change = NetworkChange { rule, network, stamp, block: Some(Arc::new(block)) };
             let listing = Listing::of(&change);
             let change = Change::Network(change);
             writer.entries.put(located, &change, now);
             self.observers.tell(Observed::Changed(&change));
-            changes.push(change);
+            batch.changes.push(change);
             Some(listing)
         });
-        Ok(changes)
+        Ok(batch)
     }
 
     /// Puts entries in, some at a time, and then lets lookups see their networks, all at
