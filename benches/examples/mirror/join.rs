@@ -10,7 +10,7 @@ use crate::row::Row;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
-async fn fill(node: &Cluster) -> Result<(), Box<dyn Error>> {
+pub(crate) async fn fill(node: &Cluster) -> Result<(), Box<dyn Error>> {
     let now = mailmesh::UnixMillis::from(std::time::SystemTime::now());
     let all = (0..ADDRESSES).map(|n| {
         let ends = now.plus(Duration::from_secs(86_400 + u64::from(n) % 86_400));
@@ -20,17 +20,25 @@ async fn fill(node: &Cluster) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// Of a node, and of others that connect to it.
+pub(crate) fn configs() -> Result<(Coordinator, Coordinator), Box<dyn Error>> {
+    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let parse = |endpoints: &str| {
+        Coordinator::parse(&format!(
+            "{{mode: 'peer', scouting: {{multicast: {{enabled: false}}}}, {endpoints}}}"
+        ))
+    };
+    let first = parse(&format!("listen: {{endpoints: ['tcp/127.0.0.1:{port}']}}"))?;
+    let others =
+        format!("listen: {{endpoints: []}}, connect: {{endpoints: ['tcp/127.0.0.1:{port}']}}");
+    Ok((first, parse(&others)?))
+}
+
 pub(crate) fn measure() -> Result<Vec<Row>, Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut rows = Vec::new();
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let first = Coordinator::parse(&format!(
-            "{{mode: 'peer', scouting: {{multicast: {{enabled: false}}}}, listen: {{endpoints: ['tcp/127.0.0.1:{port}']}}}}"
-        ))?;
-        let second = Coordinator::parse(&format!(
-            "{{mode: 'peer', scouting: {{multicast: {{enabled: false}}}}, listen: {{endpoints: []}}, connect: {{endpoints: ['tcp/127.0.0.1:{port}']}}}}"
-        ))?;
+        let (first, second) = configs()?;
         let one = Cluster::builder().name("one").coordinator(first).start().await?;
         fill(&one).await?;
         let begin = Instant::now();
@@ -49,12 +57,16 @@ pub(crate) fn measure() -> Result<Vec<Row>, Box<dyn Error>> {
         one.shutdown().await;
 
         let dir = tempfile::tempdir()?;
-        let start = || Cluster::builder().name("one").memory(&MemoryHub::new()).store(dir.path()).start();
+        let start =
+            || Cluster::builder().name("one").memory(&MemoryHub::new()).store(dir.path()).start();
         let node = start().await?;
         fill(&node).await?;
         let (entries, begin) = (node.status().mirror_entries, Instant::now());
         node.saved().await?;
-        println!("    (1 M entries are on the disk {:.2} s after the import)", begin.elapsed().as_secs_f64());
+        println!(
+            "    (1 M entries are on the disk {:.2} s after the import)",
+            begin.elapsed().as_secs_f64()
+        );
         node.shutdown().await;
         let size = std::fs::metadata(dir.path().join("mirror.redb"))?.len();
         let begin = Instant::now();

@@ -2,6 +2,7 @@
 //! `cargo xtask compare --only mirror`.
 
 mod join;
+mod live;
 mod lookup;
 mod memory;
 mod reconcile;
@@ -16,11 +17,12 @@ use row::Row;
 type Part = fn() -> Result<Vec<Row>, Box<dyn std::error::Error>>;
 
 /// Memory first, while the process holds nothing else.
-const PARTS: [(&str, Part); 5] = [
+const PARTS: [(&str, Part); 6] = [
     ("memory", memory::measure),
     ("lookup", lookup::measure),
     ("reconcile", reconcile::measure),
     ("join", join::measure),
+    ("live", live::measure),
     ("spread", spread::measure),
 ];
 
@@ -36,7 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
             _ => {
                 return Err(
-                    "usage: mirror [--json FILE] [--part memory|lookup|reconcile|join|spread]"
+                    "usage: mirror [--json FILE] [--part memory|lookup|reconcile|join|live|spread]"
                         .into(),
                 );
             }
