@@ -204,12 +204,13 @@ fn read_change(bytes: &[u8]) -> Result<Change, CodecError> {
     Ok(change)
 }
 
-/// The 24 bytes of a digest, as heartbeats carry it.
+/// The 28 bytes of a digest, as heartbeats carry it.
 #[must_use]
-pub fn encode_digest(digest: &MirrorDigest) -> [u8; 24] {
-    let mut out = [0; 24];
+pub fn encode_digest(digest: &MirrorDigest) -> [u8; 28] {
+    let mut out = [0; 28];
     out[..8].copy_from_slice(&digest.entries.to_be_bytes());
-    out[8..].copy_from_slice(&digest.fingerprint.to_be_bytes());
+    out[8..24].copy_from_slice(&digest.fingerprint.to_be_bytes());
+    out[24..].copy_from_slice(&digest.key.to_be_bytes());
     out
 }
 
@@ -220,9 +221,11 @@ pub fn encode_digest(digest: &MirrorDigest) -> [u8; 24] {
 pub fn decode_digest(bytes: &[u8]) -> Result<MirrorDigest, CodecError> {
     let truncated = CodecError::Truncated { what: "the mirror's digest" };
     let (entries, rest) = bytes.split_first_chunk().ok_or(truncated.clone())?;
-    let fingerprint = rest.first_chunk().ok_or(truncated)?;
+    let (fingerprint, rest) = rest.split_first_chunk().ok_or(truncated.clone())?;
+    let key = rest.first_chunk().ok_or(truncated)?;
     Ok(MirrorDigest {
         entries: u64::from_be_bytes(*entries),
         fingerprint: u128::from_be_bytes(*fingerprint),
+        key: u32::from_be_bytes(*key),
     })
 }

@@ -229,6 +229,6 @@ fn sync_messages_of_version_1() {
         let bytes = check(name, &encode_sync(&message).unwrap());
         assert_eq!(decode_sync(&bytes).unwrap(), message);
     }
-    let digest = MirrorDigest { entries: 5, fingerprint: 1 << 100 };
+    let digest = MirrorDigest { entries: 5, fingerprint: 1 << 100, key: 0x0102_0304 };
     assert_eq!(decode_digest(&check("digest", &encode_digest(&digest))).unwrap(), digest);
 }

@@ -43,7 +43,7 @@ proptest! {
 
     #[test]
     fn digests_round_trip(entries: u64, fingerprint: u128) {
-        let digest = MirrorDigest { entries, fingerprint };
+        let digest = MirrorDigest { entries, fingerprint, key: entries as u32 };
         prop_assert_eq!(decode_digest(&encode_digest(&digest)).unwrap(), digest);
     }
 

@@ -2,13 +2,15 @@
 
 use crate::{Change, UnixMillis};
 
-/// The state of a mirror in 24 bytes: equal digests mean equal content.
+/// The state of a mirror in 28 bytes: equal digests mean equal content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct MirrorDigest {
     /// Number of entries, tombstones included.
     pub entries: u64,
     /// Keyed fingerprint of the entries, whatever their order.
     pub fingerprint: u128,
+    /// Names the key: digests of different keys tell nothing of each other.
+    pub key: u32,
 }
 
 /// A symbol of a rateless invertible Bloom lookup table (Yang, Gilad, Alizadeh, SIGCOMM

@@ -35,16 +35,20 @@ impl Keeper {
     }
 
     pub(crate) fn tag(&self) -> Bytes {
-        let MirrorDigest { entries, fingerprint } = self.mirror.digest();
-        [&entries.to_be_bytes()[..], &fingerprint.to_be_bytes()].concat().into()
+        let MirrorDigest { entries, fingerprint, key } = self.mirror.digest();
+        [&entries.to_be_bytes()[..], &fingerprint.to_be_bytes(), &key.to_be_bytes()].concat().into()
     }
 }
 
 /// The digest of a tag.
 pub(crate) fn digest(tag: &[u8]) -> Option<MirrorDigest> {
     let (entries, rest) = tag.split_first_chunk()?;
-    let fingerprint = u128::from_be_bytes(rest.try_into().ok()?);
-    Some(MirrorDigest { entries: u64::from_be_bytes(*entries), fingerprint })
+    let (fingerprint, key) = rest.split_first_chunk()?;
+    Some(MirrorDigest {
+        entries: u64::from_be_bytes(*entries),
+        fingerprint: u128::from_be_bytes(*fingerprint),
+        key: u32::from_be_bytes(key.try_into().ok()?),
+    })
 }
 
 /// What the simulation carries for the mirrors. Frames name it by number: what is in the

@@ -30,11 +30,11 @@ pub(crate) struct Fingerprint {
 
 impl Fingerprint {
     pub(crate) fn new(key: [u8; 16]) -> Self {
-        Self {
-            hasher: SipHasher13::new_with_key(&key),
-            short: SipHasher64::new_with_key(&key),
-            digest: MirrorDigest::default(),
-        }
+        let short = SipHasher64::new_with_key(&key);
+        let mut name = short;
+        name.write(b"name of the key");
+        let digest = MirrorDigest { key: (name.finish() >> 32) as u32, ..MirrorDigest::default() };
+        Self { hasher: SipHasher13::new_with_key(&key), short, digest }
     }
 
     pub(crate) fn digest(&self) -> MirrorDigest {

@@ -1,6 +1,7 @@
 mod batch;
 mod content;
 mod merge;
+mod rekey;
 mod saved;
 mod values;
 

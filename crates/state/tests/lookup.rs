@@ -148,7 +148,7 @@ fn a_batch_that_holds_one_bad_network_is_not_taken() {
     let error = mirror.set_all(Rule::Block, networks(&["192.0.2.1", "127.0.0.1"]), NOW);
     assert!(matches!(error, Err(StateError::Event(EventError::Loopback { .. }))), "{error:?}");
     assert!(mirror.set_all(Rule::Block, networks(&["192.0.2.1", "10.0.0.0/7"]), NOW).is_err());
-    assert_eq!(mirror.digest(), MirrorDigest::default());
+    assert_eq!(mirror.digest().entries, 0);
     assert!(!mirror.is_blocked("192.0.2.1".parse().unwrap(), NOW));
     mirror.set_all_of_any_width(Rule::Block, networks(&["10.0.0.0/7"]), NOW).unwrap();
 

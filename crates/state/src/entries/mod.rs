@@ -11,8 +11,10 @@
 
 mod buckets;
 mod interned;
+mod rekey;
 mod row;
 
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -140,6 +142,8 @@ pub(crate) struct Entries {
     counts: [usize; 3],
     fingerprint: Fingerprint,
     sketch: Sketch,
+    /// While all of it is put in order by another key: what has changed meanwhile.
+    journal: Option<HashSet<ChangeKey>>,
 }
 
 impl Entries {
@@ -151,6 +155,7 @@ impl Entries {
             counts: [0; 3],
             fingerprint: Fingerprint::new(fingerprint_key),
             sketch: Sketch::new(Checker::new(fingerprint_key), SYMBOLS),
+            journal: None,
         }
     }
 
@@ -303,6 +308,7 @@ impl Entries {
         if let Some(certificate) = certificate(&change) {
             let (days, end) = warning(certificate.not_after(), now);
             self.rows.replace(place, row.ending_at(number(end)));
+            self.note(|| change.key());
             swept.ending.extend(days.map(|days| (change, days)));
         } else if !row.is_live() {
             self.take_out(place);
@@ -311,6 +317,7 @@ impl Entries {
             if row.has_replaced() {
                 // As it is, so that whoever learns of it forgets it at the same time.
                 self.rows.replace(place, row.over(self.bounds.tombstones));
+                self.note(|| change.key());
             } else {
                 self.take_out(place);
             }
@@ -329,6 +336,7 @@ impl Entries {
             let key = change.key();
             if let Ok(place) = self.find(self.fingerprint.id(&key), &key) {
                 self.rows.replace(place, self.rows.row(place).revived(remembered));
+                self.note(|| key);
             }
         }
         live
@@ -379,6 +387,7 @@ impl Entries {
                 self.rows.insert(place, row);
             }
         }
+        self.note(|| change.key());
         let stamp = change.stamp();
         self.counts[Sort::of_change(change) as usize] += 1;
         self.fingerprint.add(id, stamp);
@@ -387,9 +396,19 @@ impl Entries {
 
     fn take_out(&mut self, place: Place) {
         let row = *self.rows.row(place);
+        if let Some(journal) = &mut self.journal {
+            journal.insert(self.pool.key(&row));
+        }
         self.discount(&row, self.id(&row));
         self.pool.release(&row);
         self.rows.remove(place);
+    }
+
+    /// Notes what has changed, for who copies the rest.
+    fn note(&mut self, key: impl FnOnce() -> ChangeKey) {
+        if let Some(journal) = &mut self.journal {
+            journal.insert(key());
+        }
     }
 
     /// Counts a row out.

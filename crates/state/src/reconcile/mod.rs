@@ -95,6 +95,8 @@ struct Peer {
     pause: Duration,
     /// It answered no question for symbols: perhaps it knows none.
     is_deaf: bool,
+    /// Its fingerprints are of another key than ours: nothing can be compared.
+    has_other_key: bool,
 }
 
 /// Questions to one peer, one at a time.
@@ -149,8 +151,9 @@ impl<P: Copy + Ord> Reconciler<P> {
     /// A peer joined: its first digest that differs starts an exchange.
     pub fn on_joined(&mut self, peer: P) {
         let (not_before, pause) = (Duration::ZERO, self.timing.pause);
-        let is_deaf = false;
-        let state = Peer { urgent: true, differed: None, streak: 0, not_before, pause, is_deaf };
+        let (is_deaf, has_other_key) = (false, false);
+        let (urgent, differed, streak) = (true, None, 0);
+        let state = Peer { urgent, differed, streak, not_before, pause, is_deaf, has_other_key };
         self.peers.insert(peer, state);
     }
 
@@ -170,6 +173,16 @@ impl<P: Copy + Ord> Reconciler<P> {
         }
     }
 
+    /// The mirror's fingerprints are of another key from now on: what was under way is not
+    /// understood any more.
+    pub fn on_rekeyed(&mut self) {
+        (self.exchange, self.begun) = (None, None);
+        for peer in self.peers.values_mut() {
+            // Until it tells its digest.
+            (peer.differed, peer.streak, peer.has_other_key) = (None, 0, true);
+        }
+    }
+
     /// Changes of a peer were missed: its next digest that differs starts an exchange.
     pub fn on_gap(&mut self, peer: P) {
         if let Some(peer) = self.peers.get_mut(&peer) {
@@ -182,6 +195,12 @@ impl<P: Copy + Ord> Reconciler<P> {
     /// or, while changes keep coming, after [`Timing::patience`] in a row.
     pub fn on_digest(&mut self, peer: P, theirs: MirrorDigest, ours: MirrorDigest, at: Duration) {
         let Some(state) = self.peers.get_mut(&peer) else { return };
+        state.has_other_key = theirs.key != ours.key;
+        if state.has_other_key {
+            (state.differed, state.streak) = (None, 0);
+            self.exchange.take_if(|exchange| exchange.peer == peer);
+            return;
+        }
         if theirs == ours {
             (state.urgent, state.differed, state.streak) = (false, None, 0);
             state.pause = self.timing.pause;
@@ -288,6 +307,14 @@ impl<P: Copy + Ord> Reconciler<P> {
                     self.on_step(step, at);
                 }
                 taken
+            }
+            SyncMessage::Symbols { .. }
+            | SyncMessage::Request { .. }
+            | SyncMessage::AskSymbols { .. }
+            | SyncMessage::AskEntries { .. }
+                if self.peers.get(&peer).is_some_and(|peer| peer.has_other_key) =>
+            {
+                Vec::new()
             }
             SyncMessage::Symbols { round, first, from, count, symbols } => {
                 if let Some(exchange) = self.exchange_of(peer, round)
