@@ -61,7 +61,7 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Make cluster keys.
+    /// Make cluster keys, and put one in the place of another on all nodes at once.
     #[command(subcommand)]
     Key(Key),
     /// Print a completion script for a shell.
@@ -384,6 +384,34 @@ pub(crate) enum Key {
         /// printing it.
         #[arg(long, short, value_name = "FILE")]
         out: Option<PathBuf>,
+    },
+    /// Show which node has which keys: the first seals, the others are accepted.
+    List {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Have every node accept another key; prints its fingerprint.
+    ///
+    /// It crosses the network sealed with the present key. If that one is in wrong hands, run
+    /// `key add --here FILE` on every node instead.
+    Add {
+        /// The key, as `key generate` writes it; `-` is standard input. Without it the node
+        /// makes a new one.
+        file: Option<PathBuf>,
+        /// Only this node.
+        #[arg(long, requires = "file")]
+        here: bool,
+    },
+    /// Have every node seal with a key that all accept.
+    Activate {
+        /// Its fingerprint, or how that begins.
+        id: String,
+    },
+    /// Have every node accept a key no more that none seals with.
+    Retire {
+        /// Its fingerprint, or how that begins.
+        id: String,
     },
 }
 

@@ -2,7 +2,7 @@ use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
 
-use mailmesh::{Backend, ClusterKey, ConfigError, Coordinator, Secret};
+use mailmesh::{Backend, ConfigError, Coordinator, Keyring, Secret};
 
 use crate::args::Check;
 use crate::exit::Failure;
@@ -55,6 +55,6 @@ fn check_key(coordinator: &Coordinator, offline: bool) -> Result<(), Failure> {
         return Ok(());
     }
     let text = secret.resolve().map_err(|error| Failure::config(error.report()))?;
-    let key = ClusterKey::from_text(&text);
+    let key = Keyring::from_text(&text);
     key.map(drop).map_err(|error| Failure::config(format!("`mesh.key`: {error}")))
 }

@@ -1,15 +1,50 @@
-use std::io::Write;
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use mailmesh::ClusterKey;
+use serde_json::Value;
+use zeroize::Zeroizing;
 
 use crate::args::Key;
+use crate::control::client::Client;
+use crate::control::find;
+use crate::control::protocol::{Hidden, Request};
 use crate::exit::Failure;
 use crate::say::say;
 
-pub(crate) fn run(options: &Key) -> Result<ExitCode, Failure> {
-    let Key::Generate { out } = options;
+/// Longest text of a key that is read.
+const MAX_KEY_TEXT: u64 = 4096;
+
+pub(crate) async fn run(options: Key, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {
+    if let Key::Generate { out } = options {
+        return generate(out.as_deref());
+    }
+    let mut client = Client::connect(&find(socket)?).await?;
+    match options {
+        Key::Generate { .. } => {}
+        Key::List { json } => return list(json, &mut client).await,
+        Key::Add { file, here } => {
+            let key = file.as_deref().map(read).transpose()?;
+            let id = client.ask(&Request::KeyAdd { key, here }).await?;
+            say!("{}", id.as_str().unwrap_or_default());
+        }
+        Key::Activate { id } => {
+            let id = whole(&id, &mut client).await?;
+            client.ask(&Request::KeyActivate { id: id.clone() }).await?;
+            say!("every node seals with {id}");
+        }
+        Key::Retire { id } => {
+            let id = whole(&id, &mut client).await?;
+            client.ask(&Request::KeyRetire { id: id.clone() }).await?;
+            say!("no node accepts {id} any more");
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn generate(out: Option<&Path>) -> Result<ExitCode, Failure> {
     let key = ClusterKey::generate().map_err(|error| Failure::failed(error.to_string()))?;
     match out {
         None => say!("{}", key.to_text().as_str()),
@@ -36,4 +71,65 @@ pub(crate) fn write_key(path: &Path, key: &ClusterKey) -> std::io::Result<()> {
     let mut file =
         std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     writeln!(file, "{}", key.to_text().as_str())
+}
+
+/// The text of a key, which is checked before it goes anywhere.
+fn read(path: &Path) -> Result<Hidden, Failure> {
+    let failed = |why: String| Failure::failed(format!("{}: {why}", path.display()));
+    let mut text = Zeroizing::new(String::new());
+    let from: Box<dyn Read> = if path.as_os_str() == "-" {
+        Box::new(std::io::stdin())
+    } else {
+        Box::new(std::fs::File::open(path).map_err(|error| failed(error.to_string()))?)
+    };
+    let read = from.take(MAX_KEY_TEXT).read_to_string(&mut text);
+    read.map_err(|error| failed(error.to_string()))?;
+    ClusterKey::from_text(&text).map_err(|error| failed(error.to_string()))?;
+    Ok(Hidden(text))
+}
+
+async fn list(json: bool, client: &mut Client) -> Result<ExitCode, Failure> {
+    let nodes = client.ask(&Request::KeyList).await?;
+    if json {
+        say!("{nodes}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    for node in nodes.as_array().into_iter().flatten() {
+        let name = node["node"].as_str().unwrap_or_default();
+        let keys = ids(node);
+        let (sealing, others) = keys.split_first().map_or(("", &[][..]), |(a, b)| (a, b));
+        let accepts = if others.is_empty() {
+            String::new()
+        } else {
+            format!("  accepts {}", others.join(" "))
+        };
+        if node["answered"] != true {
+            say!("{name:<24} did not answer");
+        } else if node["kept"] == true {
+            say!("{name:<24} seals {sealing}{accepts}");
+        } else {
+            say!(
+                "{name:<24} seals {sealing}{accepts}  not in a file: put it into `mesh.key` before a restart"
+            );
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn ids(node: &Value) -> Vec<&str> {
+    node["keys"].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+/// The fingerprint that begins so.
+async fn whole(begin: &str, client: &mut Client) -> Result<String, Failure> {
+    let nodes = client.ask(&Request::KeyList).await?;
+    let all: BTreeSet<&str> = nodes.as_array().into_iter().flatten().flat_map(ids).collect();
+    let mut found = all.into_iter().filter(|id| id.starts_with(&begin.to_ascii_lowercase()));
+    match (found.next(), found.next()) {
+        (Some(id), None) => Ok(id.to_owned()),
+        (Some(_), Some(_)) => Err(Failure::usage(format!("more than one key begins with {begin}"))),
+        (None, _) => Err(Failure::failed(format!(
+            "no node has a key {begin}; `mailmesh key list` shows those that there are"
+        ))),
+    }
 }

@@ -44,7 +44,7 @@ async fn run(args: Args) -> Result<ExitCode, Failure> {
         Command::Node(options) => node::run(options, socket).await,
         Command::Demo(options) => demo::run(options).await,
         Command::Check(options) => check::run(&options),
-        Command::Key(options) => key::run(&options),
+        Command::Key(options) => key::run(options, socket).await,
         Command::Completions { shell } => {
             clap_complete::generate(
                 shell,

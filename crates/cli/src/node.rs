@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use mailmesh::{Cluster, ClusterKey, Coordinator, Secret, StopReason};
+use mailmesh::{Cluster, Coordinator, Keyring, Secret, StopReason};
 use tokio::io::AsyncReadExt;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -87,9 +87,9 @@ fn builder(options: &Node) -> Result<mailmesh::ClusterBuilder, Failure> {
     if let Some(path) = &options.key_file {
         let text = Secret::File(path.clone()).resolve();
         let text = text.map_err(|e| Failure::config(e.report()))?;
-        let key = ClusterKey::from_text(&text);
-        builder =
-            builder.key(key.map_err(|e| Failure::config(format!("{}: {e}", path.display())))?);
+        let keys = Keyring::from_text(&text);
+        let keys = keys.map_err(|e| Failure::config(format!("{}: {e}", path.display())))?;
+        builder = builder.keyring(keys, Some(path.clone()));
     }
     Ok(builder)
 }

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::args::{self, Block, Cert, Publish, PublishEvent, Watch};
 use crate::control::client::Client;
 use crate::control::find;
-use crate::control::protocol::Request;
+use crate::control::protocol::{Hidden, Request};
 use crate::exit::{BLOCKED, Failure};
 use crate::lists;
 use crate::say::say;
@@ -220,7 +220,7 @@ pub(crate) async fn cert(options: Cert, socket: Option<PathBuf>) -> Result<ExitC
     let mut client = client(socket).await?;
     match options {
         Cert::Add { chain, key } => {
-            let (chain_pem, key_pem) = (read(&chain)?, read(&key)?);
+            let (chain_pem, key_pem) = (read(&chain)?, Hidden(read(&key)?.into()));
             let certificate = client.ask(&Request::CertAdd { chain_pem, key_pem }).await?;
             say!("{}", describe(&certificate));
         }

@@ -81,6 +81,29 @@ pub enum CodecError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// A text that is not a key's fingerprint.
+    #[error(
+        "not the fingerprint of a cluster key: 16 hexadecimal digits, as `mailmesh key list` shows them"
+    )]
+    BadKeyId,
+    /// More keys than a keyring holds.
+    #[error("there are {limit} cluster keys already; retire one first")]
+    TooManyKeys {
+        /// Most keys.
+        limit: usize,
+    },
+    /// No key of this fingerprint.
+    #[error("there is no cluster key {id}; `mailmesh key list` shows those that there are")]
+    UnknownKey {
+        /// The fingerprint.
+        id: crate::KeyId,
+    },
+    /// The key that seals cannot be retired.
+    #[error("{id} is the cluster key that seals; activate another before it is retired")]
+    KeyIsActive {
+        /// Its fingerprint.
+        id: crate::KeyId,
+    },
     /// The system gave no random bytes.
     #[error("the system's random number generator failed")]
     NoRandom,

@@ -66,6 +66,12 @@ impl ClusterKey {
         Ok(Self::from_bytes(key))
     }
 
+    /// Its bytes. Do not copy them where they are not wiped.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// The key as base64 text.
     #[must_use]
     pub fn to_text(&self) -> Zeroizing<String> {
@@ -125,6 +131,17 @@ impl fmt::Debug for ClusterKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyId(pub [u8; 8]);
 
+impl std::str::FromStr for KeyId {
+    type Err = CodecError;
+
+    /// Of 16 hexadecimal digits, as `Display` gives.
+    fn from_str(text: &str) -> Result<Self, CodecError> {
+        let is_one = text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        let bytes = is_one.then(|| from_hex(text)).and_then(|bytes| bytes.try_into().ok());
+        bytes.map(Self).ok_or(CodecError::BadKeyId)
+    }
+}
+
 impl fmt::Display for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
@@ -156,6 +173,15 @@ mod tests {
         let from_hex = ClusterKey::from_text(&format!(" {hex}\n")).unwrap();
         assert_eq!(from_hex.to_text(), key.to_text());
         assert_eq!(format!("{key:?}"), "ClusterKey(..)");
+    }
+
+    #[test]
+    fn a_fingerprint_is_its_text_again() {
+        let id = ClusterKey::from_bytes([3; 32]).id("a");
+        assert_eq!(id.to_string().parse::<KeyId>().unwrap(), id);
+        for bad in ["", "00", "gggggggggggggggg", "00112233445566778", "\u{e9}2345678901234"] {
+            bad.parse::<KeyId>().unwrap_err();
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
 use crate::seal::derive;
-use crate::{ClusterKey, CodecError, decode_events, encode_event};
+use crate::{ClusterKey, CodecError, Keyring, decode_events, encode_event};
 
 /// A key as bytes, another for each key.
 #[must_use]
@@ -88,14 +88,22 @@ pub fn decode_change(bytes: &[u8]) -> Result<Change, CodecError> {
 /// ```
 #[derive(Debug)]
 pub struct Vault {
-    key: LessSafeKey,
+    /// The first seals.
+    keys: Vec<LessSafeKey>,
 }
 
 impl Vault {
     /// Seals and opens with a key derived from the cluster's.
     #[must_use]
     pub fn keyed(key: &ClusterKey, cluster: &str) -> Self {
-        Self { key: derive(&key.prk(cluster), &[b"store"]) }
+        Self { keys: vec![derive(&key.prk(cluster), &[b"store"])] }
+    }
+
+    /// Seals with a key derived from the ring's that seals, and opens with those of all.
+    #[must_use]
+    pub fn with_keys(ring: &Keyring, cluster: &str) -> Self {
+        let derived = |key: &ClusterKey| derive(&key.prk(cluster), &[b"store"]);
+        Self { keys: ring.keys().iter().map(derived).collect() }
     }
 
     /// Seals a value under a record's key.
@@ -108,7 +116,7 @@ impl Vault {
         let mut sealed = Vec::with_capacity(NONCE_LEN + value.len() + AES_256_GCM.tag_len());
         sealed.extend_from_slice(&nonce);
         sealed.extend_from_slice(value);
-        let tag = self.key.seal_in_place_separate_tag(
+        let tag = self.keys[0].seal_in_place_separate_tag(
             Nonce::assume_unique_for_key(nonce),
             Aad::from(name),
             &mut sealed[NONCE_LEN..],
@@ -126,12 +134,16 @@ impl Vault {
         let Some((nonce, value)) = sealed.split_first_chunk::<NONCE_LEN>() else {
             return Err(CodecError::Truncated { what: "a sealed value" });
         };
-        let mut value = Zeroizing::new(value.to_vec());
-        let nonce = Nonce::assume_unique_for_key(*nonce);
-        let opened = self.key.open_in_place(nonce, Aad::from(name), &mut value);
-        let len = opened.map_err(|_| CodecError::NotAuthentic)?.len();
-        value.truncate(len);
-        Ok(value)
+        for key in &self.keys {
+            let mut value = Zeroizing::new(value.to_vec());
+            let nonce = Nonce::assume_unique_for_key(*nonce);
+            let opened = key.open_in_place(nonce, Aad::from(name), &mut value);
+            if let Ok(len) = opened.map(|opened| opened.len()) {
+                value.truncate(len);
+                return Ok(value);
+            }
+        }
+        Err(CodecError::NotAuthentic)
     }
 }
 

@@ -71,11 +71,12 @@ impl Sealer {
     }
 }
 
-/// Opens frames of any incarnation of the cluster. Keys of the latest
-/// [`CACHED_KEYS`](Self::CACHED_KEYS) incarnations whose frames held are kept.
+/// Opens frames of any incarnation of the cluster, by any of its keys. Derived keys of the
+/// latest [`CACHED_KEYS`](Self::CACHED_KEYS) incarnations whose frames held are kept.
 pub struct Opener {
     own: [u8; 16],
-    prk: Option<Prk>,
+    /// One for each key of the cluster; none of an open mesh.
+    prks: Vec<Prk>,
     keys: HashMap<[u8; 16], LessSafeKey>,
     order: VecDeque<[u8; 16]>,
 }
@@ -87,14 +88,21 @@ impl Opener {
     /// Of the node `own`, for a mesh without a key.
     #[must_use]
     pub fn open_mesh(own: [u8; 16]) -> Self {
-        Self { own, prk: None, keys: HashMap::new(), order: VecDeque::new() }
+        Self { own, prks: Vec::new(), keys: HashMap::new(), order: VecDeque::new() }
     }
 
     /// Of the node `own`: opens frames sealed with the cluster's key for all, or for it
     /// alone.
     #[must_use]
     pub fn keyed(key: &ClusterKey, cluster: &str, own: [u8; 16]) -> Self {
-        Self { prk: Some(key.prk(cluster)), ..Self::open_mesh(own) }
+        Self { prks: vec![key.prk(cluster)], ..Self::open_mesh(own) }
+    }
+
+    /// Opens frames sealed with any of these keys from now on, and no others.
+    pub fn accept<'a>(&mut self, keys: impl IntoIterator<Item = &'a ClusterKey>, cluster: &str) {
+        self.prks = keys.into_iter().map(|key| key.prk(cluster)).collect();
+        self.keys.clear();
+        self.order.clear();
     }
 
     /// The header and body of a frame. `first`, `count` and `to` of an unsealed frame
@@ -107,49 +115,55 @@ impl Opener {
         let (header, sealed) = Header::decode(frame, self.own)?;
         let (head, body) =
             frame.split_first_chunk().ok_or(CodecError::Truncated { what: "the frame header" })?;
-        match (&self.prk, sealed) {
-            (None, Sealed::No) => Ok((header, Bytes::copy_from_slice(body))),
-            (None, Sealed::Yes) => Err(CodecError::NoKey),
-            (Some(_), Sealed::No) => Err(CodecError::NotSealed),
-            (Some(prk), Sealed::Yes) => {
-                let mut body = body.to_vec();
-                let known = self.keys.get(&header.incarnation);
-                let derived = known.is_none().then(|| subkey(prk, header.incarnation));
-                let key = known.or(derived.as_ref()).ok_or(CodecError::NotAuthentic)?;
-                let len = key
-                    .open_in_place(
-                        nonce(&header),
-                        Aad::from(Associated::new(*head, header.to)),
-                        &mut body,
-                    )
-                    .map_err(|_| CodecError::NotAuthentic)?
-                    .len();
-                body.truncate(len);
-                if let Some(key) = derived {
-                    self.remember(header.incarnation, key);
-                }
-                Ok((header, body.into()))
+        match (self.prks.is_empty(), sealed) {
+            (true, Sealed::No) => return Ok((header, Bytes::copy_from_slice(body))),
+            (true, Sealed::Yes) => return Err(CodecError::NoKey),
+            (false, Sealed::No) => return Err(CodecError::NotSealed),
+            (false, Sealed::Yes) => {}
+        }
+        let associated = Associated::new(*head, header.to);
+        let known = self.keys.get(&header.incarnation);
+        if let Some(body) = known.and_then(|key| open(key, &header, &associated, body)) {
+            return Ok((header, body));
+        }
+        // It is new, or seals with another of the keys since.
+        for prk in &self.prks {
+            let key = subkey(prk, header.incarnation);
+            if let Some(body) = open(&key, &header, &associated, body) {
+                self.remember(header.incarnation, key);
+                return Ok((header, body));
             }
         }
+        Err(CodecError::NotAuthentic)
     }
 
     /// Only keys whose frame held are kept, so that a stranger cannot push the
     /// others out.
     fn remember(&mut self, incarnation: [u8; 16], key: LessSafeKey) {
+        if self.keys.insert(incarnation, key).is_some() {
+            return;
+        }
         if self.order.len() >= Self::CACHED_KEYS
             && let Some(oldest) = self.order.pop_front()
         {
             self.keys.remove(&oldest);
         }
         self.order.push_back(incarnation);
-        self.keys.insert(incarnation, key);
     }
 }
 
 impl std::fmt::Debug for Opener {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Opener {{ keyed: {}, cached: {} }}", self.prk.is_some(), self.keys.len())
+        write!(f, "Opener {{ keys: {}, cached: {} }}", self.prks.len(), self.keys.len())
     }
+}
+
+fn open(key: &LessSafeKey, header: &Header, associated: &Associated, body: &[u8]) -> Option<Bytes> {
+    let mut body = body.to_vec();
+    let opened = key.open_in_place(nonce(header), Aad::from(associated.as_ref()), &mut body);
+    let len = opened.ok()?.len();
+    body.truncate(len);
+    Some(body.into())
 }
 
 /// HKDF-Expand (RFC 5869) for one incarnation.
@@ -223,6 +237,25 @@ mod tests {
             CodecError::NotSealed
         );
         assert_eq!(&Opener::open_mesh([9; 16]).open(&bare).unwrap().1[..], b"body");
+    }
+
+    #[test]
+    fn who_changes_its_key_is_understood_by_who_has_both() {
+        let [old, new] = [1, 2].map(|n| ClusterKey::from_bytes([n; 32]));
+        let seal =
+            |key, first| Sealer::keyed(key, "mail", [5; 16]).seal(&header(5, first), b"body");
+        let mut opener = Opener::keyed(&old, "mail", [9; 16]);
+        opener.open(&seal(&old, 1).unwrap()).unwrap();
+        assert_eq!(opener.open(&seal(&new, 2).unwrap()).unwrap_err(), CodecError::NotAuthentic);
+        opener.accept([&old, &new], "mail");
+        // In any order: what was sent before may come after.
+        for (key, first) in [(&old, 1), (&new, 2), (&old, 1), (&new, 3)] {
+            assert_eq!(opener.open(&seal(key, first).unwrap()).unwrap().0.first, first);
+        }
+        assert_eq!((opener.keys.len(), opener.order.len()), (1, 1));
+        opener.accept([&new], "mail");
+        opener.open(&seal(&new, 4).unwrap()).unwrap();
+        assert_eq!(opener.open(&seal(&old, 4).unwrap()).unwrap_err(), CodecError::NotAuthentic);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use mailmesh_events::{Change, MirrorDigest, Share, SyncMessage, UnixMillis, limi
 
 use crate::CodecError;
 use crate::change::{self, CERTIFICATE, NETWORK, VALUE};
+use crate::keys::{read_action, read_held, write_action, write_held};
 use crate::msgpack::{Fields, Reader, Writer};
 use crate::symbols::{decode_items, decode_symbols, encode_items, encode_symbols};
 
@@ -15,6 +16,8 @@ const ASK_ENTRIES: u64 = 5;
 const ENTRIES: u64 = 6;
 const ASK_TIME: u64 = 7;
 const TIME: u64 = 8;
+const ASK_KEYS: u64 = 9;
+const KEYS: u64 = 10;
 
 /// The bytes of a message between mirrors.
 ///
@@ -62,6 +65,14 @@ pub fn encode_sync(message: &SyncMessage) -> Result<Vec<u8>, CodecError> {
         }
         SyncMessage::Time { asked, now } => {
             w.array(3).u64(TIME).u64(*asked).u64(now.0);
+        }
+        SyncMessage::AskKeys { number, action } => {
+            w.array(4).u64(ASK_KEYS).u64((*number).into());
+            write_action(w, action)?;
+        }
+        SyncMessage::Keys { number, held } => {
+            w.array(5).u64(KEYS).u64((*number).into());
+            write_held(w, held)?;
         }
         _ => {
             return Err(CodecError::Type { what: "sync message" });
@@ -154,6 +165,14 @@ pub fn decode_sync(bytes: &[u8]) -> Result<SyncMessage, CodecError> {
         TIME => SyncMessage::Time {
             asked: fields.u64("time of the question")?,
             now: UnixMillis(fields.u64("time")?),
+        },
+        ASK_KEYS => SyncMessage::AskKeys {
+            number: fields.int("number of the question")?,
+            action: read_action(&mut fields)?,
+        },
+        KEYS => SyncMessage::Keys {
+            number: fields.int("number of the question")?,
+            held: read_held(&mut fields)?,
         },
         value => {
             return Err(CodecError::UnknownValue { what: "kind of sync message", value });

@@ -212,6 +212,9 @@ fn sync_messages_of_version_1() {
     let symbol = |count| CodedSymbol { sum: u64::MAX - 1, check: 0xFEDC_BA98, count };
     let symbols = [0, 1, -1, 200, -70_000, i64::MIN].map(symbol).to_vec();
     let all = changes.clone();
+    let ask = |action| SyncMessage::AskKeys { number: 7, action };
+    let refused = Some("there are 4 cluster keys already".to_owned());
+    let held = KeysHeld { keys: vec![[8; 8], [9; 8]], kept: true, refused };
     for (name, message) in [
         ("sync-part", part(true, changes.clone())),
         ("sync-last-part", part(false, changes)),
@@ -225,6 +228,11 @@ fn sync_messages_of_version_1() {
         ("sync-entries", SyncMessage::Entries { round: 7, changes: all, more: true }),
         ("sync-ask-time", SyncMessage::AskTime { asked: 12_345_678 }),
         ("sync-time", SyncMessage::Time { asked: 12_345_678, now: UnixMillis(1_800_000_000_000) }),
+        ("sync-list-keys", ask(KeyAction::List)),
+        ("sync-add-key", ask(KeyAction::Add(KeySecret::new([7; 32].into())))),
+        ("sync-activate-key", ask(KeyAction::Activate([8; 8]))),
+        ("sync-retire-key", ask(KeyAction::Retire([9; 8]))),
+        ("sync-keys", SyncMessage::Keys { number: 7, held }),
     ] {
         let bytes = check(name, &encode_sync(&message).unwrap());
         assert_eq!(decode_sync(&bytes).unwrap(), message);

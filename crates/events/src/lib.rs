@@ -30,6 +30,7 @@ mod data_types;
 mod error;
 mod event;
 mod id;
+mod keys;
 mod kind;
 mod network;
 mod push;
@@ -53,6 +54,7 @@ pub use event::{Event, Unknown};
 pub use id::{
     AccountId, AlertId, CalendarEventId, ChangeId, EmailId, MailboxId, ObjectId, SubscriptionId,
 };
+pub use keys::{KeyAction, KeySecret, KeysHeld};
 pub use kind::{Kind, KindSet, Lane};
 pub use network::Network;
 pub use push::{CalendarAlert, EmailPush, PushSubscriptionChange, StateChange, SubscriptionChange};

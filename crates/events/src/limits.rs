@@ -31,5 +31,7 @@ pub const SYNC_SYMBOLS: usize = 4_096;
 pub const SHARE_BITS: u8 = 16;
 /// Most shares asked for in one [`SyncMessage`](crate::SyncMessage).
 pub const SYNC_SHARES: u16 = 64;
+/// Most cluster keys of a node.
+pub const KEYS: usize = 4;
 /// Longest event once encoded, in bytes.
 pub const EVENT_LEN: usize = 256 * 1024;

@@ -1,6 +1,6 @@
 //! What mirrors say to each other, besides the changes in the event stream.
 
-use crate::{Change, UnixMillis};
+use crate::{Change, KeyAction, KeysHeld, UnixMillis};
 
 /// The state of a mirror in 28 bytes: equal digests mean equal content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -120,5 +120,19 @@ pub enum SyncMessage {
         asked: u64,
         /// The wall clock of who answers.
         now: UnixMillis,
+    },
+    /// "Do this with your keys, and tell them." Doing it twice does no harm.
+    AskKeys {
+        /// Identifies the question; echoed in the answer.
+        number: u32,
+        /// What to do.
+        action: KeyAction,
+    },
+    /// The keys of who was asked.
+    Keys {
+        /// The question it answers.
+        number: u32,
+        /// What it has now.
+        held: KeysHeld,
     },
 }

@@ -3,16 +3,16 @@ use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use mailmesh_codec::{ClusterKey, Opener, Sealer, Vault};
+use mailmesh_codec::{ClusterKey, Keyring};
 use mailmesh_delivery::{Identity, Incarnation, Node, NodeName, Settings, Time};
 use mailmesh_events::{NodeId, UnixMillis};
 use mailmesh_state::{Mirror, Reconciler, Timing};
 use mailmesh_transport::{
-    Backend, Bus, Coordinator, Driver, Intake, KeySpace, MemoryHub, ZenohBus,
+    Backend, Bus, Coordinator, Driver, Intake, KeySpace, MemoryHub, Secret, ZenohBus,
 };
 use parking_lot::Mutex;
 use ring::rand::{SecureRandom, SystemRandom};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
 use crate::clock::WallClock;
@@ -20,6 +20,7 @@ use crate::cluster::Cluster;
 use crate::disk::Disk;
 use crate::gate::Gate;
 use crate::inbox::Inboxes;
+use crate::keys::{KeyChain, Questions};
 use crate::mesh::Mesh;
 use crate::sink::MeshSink;
 use crate::wire::{OpenFrames, Refusals, SealFrames};
@@ -27,6 +28,8 @@ use crate::{Error, StopReason};
 
 /// The cluster's name unless one is given.
 const DEFAULT_CLUSTER: &str = "mail";
+/// Questions about keys that wait; those beyond are asked again.
+const ASKED: usize = 64;
 /// Events an inbox holds unless another number is given.
 const DEFAULT_INBOX: usize = 64 * 1024;
 
@@ -37,7 +40,7 @@ pub struct ClusterBuilder {
     memory: Option<MemoryHub>,
     name: Option<String>,
     cluster: Option<String>,
-    key: Option<ClusterKey>,
+    keys: Option<(Keyring, Option<PathBuf>)>,
     settings: Option<Settings>,
     failure_timeout: Option<Duration>,
     store: Option<PathBuf>,
@@ -81,7 +84,16 @@ impl ClusterBuilder {
     /// not replicated.
     #[must_use]
     pub fn key(mut self, key: ClusterKey) -> Self {
-        self.key = Some(key);
+        self.keys = Some((Keyring::new(key), None));
+        self
+    }
+
+    /// Sets the cluster's keys, of which the first seals and all are accepted, and the file
+    /// that holds them, if there is one: it is written when they change
+    /// ([`Cluster::keys`]). Without it a change holds until the node restarts.
+    #[must_use]
+    pub fn keyring(mut self, keys: Keyring, file: Option<PathBuf>) -> Self {
+        self.keys = Some((keys, file));
         self
     }
 
@@ -195,10 +207,10 @@ impl ClusterBuilder {
         let name = name?;
         let cluster = self.cluster.or_else(|| mesh_settings.cluster.clone());
         let cluster = cluster.unwrap_or_else(|| DEFAULT_CLUSTER.to_owned());
-        let keys = KeySpace::new(&cluster)?;
-        let key = match (self.key, &mesh_settings.key) {
-            (Some(key), _) => Some(key),
-            (None, Some(secret)) => Some(ClusterKey::from_text(&secret.resolve()?)?),
+        let space = KeySpace::new(&cluster)?;
+        let keyring = match (self.keys, &mesh_settings.key) {
+            (Some(keys), _) => Some(keys),
+            (None, Some(secret)) => Some(read_keys(secret)?),
             (None, None) => None,
         };
         let mut settings = self.settings.unwrap_or_default();
@@ -218,28 +230,26 @@ impl ClusterBuilder {
         let bus: Arc<dyn Bus> = match (self.memory, coordinator.backend()) {
             (Some(hub), _) => Arc::new(hub.join(incarnation, sender)),
             (None, Backend::Zenoh(zenoh)) => {
-                if key.is_none() {
+                if keyring.is_none() {
                     tracing::warn!(
                         "the mesh is open: whoever reaches it may join and read, and certificates are not replicated; \
                          make a key with `mailmesh key generate` and set `mesh.key` on every node"
                     );
                 }
-                Arc::new(ZenohBus::open(zenoh, keys, incarnation, sender).await?)
+                Arc::new(ZenohBus::open(zenoh, space, incarnation, sender).await?)
             }
             (None, _) => Arc::new(MemoryHub::new().join(incarnation, sender)),
         };
 
-        let (sealer, opener, mirror_key) = match &key {
-            Some(key) => (
-                Sealer::keyed(key, &cluster, incarnation.0),
-                Opener::keyed(key, &cluster, incarnation.0),
-                key.mirror_key(&cluster),
-            ),
-            None => (Sealer::open_mesh(), Opener::open_mesh(incarnation.0), [0; 16]),
-        };
+        let chain = |(keys, file)| Arc::new(KeyChain::new(keys, file, &cluster, incarnation.0));
+        let keys = keyring.map(chain);
+        let mirror_key = keys.as_ref().map_or([0; 16], |keys| keys.mirror_key());
+        let (asked, questions) = mpsc::channel(ASKED);
         let refusals = Arc::<Refusals>::default();
         let mesh = Arc::new(Mesh {
-            key_id: key.as_ref().map(|key| key.id(&cluster).to_string()),
+            keys: keys.clone(),
+            questions: Questions::default(),
+            asked,
             mirror: Mirror::new(writer(incarnation), mirror_key),
             reconciling: Notify::new(),
             reconciler: Mutex::new(Reconciler::new(identity.incarnation, Timing::default())),
@@ -260,9 +270,8 @@ impl ClusterBuilder {
             cluster,
         });
         if let Some(dir) = self.store.or_else(|| mesh_settings.store.clone()) {
-            let vault = key.as_ref().map(|key| Vault::keyed(key, &mesh.cluster));
             let opening = mesh.clone();
-            let opened = tokio::task::spawn_blocking(move || Disk::open(&dir, vault, &opening));
+            let opened = tokio::task::spawn_blocking(move || Disk::open(&dir, &opening));
             let opened = opened.await.map_err(|_| Error::ShutDown)??;
             let _first_and_only = mesh.disk.set(opened);
         }
@@ -271,8 +280,8 @@ impl ClusterBuilder {
         node.set_tag(bytes::Bytes::copy_from_slice(&mailmesh_codec::encode_digest(
             &mesh.mirror.digest(),
         )));
-        let seal = Arc::new(SealFrames(sealer));
-        let open = Box::new(OpenFrames { opener, refusals });
+        let seal = Arc::new(keys.clone().map_or(SealFrames::Open, SealFrames::Keyed));
+        let open = Box::new(OpenFrames::new(keys, incarnation, refusals));
         let sink = |messenger| {
             let _first_and_only = mesh.messenger.set(messenger);
             MeshSink::new(mesh.clone())
@@ -282,8 +291,17 @@ impl ClusterBuilder {
         driver.spawn(self.gate.hold_up(task));
         let driver = Arc::new(driver);
         let _first_and_only = mesh.driver.set(Arc::downgrade(&driver));
-        Ok(Cluster::new(mesh, driver))
+        Ok(Cluster::new(mesh, driver, questions))
     }
+}
+
+/// The keys, and the file that they are kept in.
+fn read_keys(secret: &Secret) -> Result<(Keyring, Option<PathBuf>), Error> {
+    let file = match secret {
+        Secret::File(path) => Some(path.clone()),
+        _ => None,
+    };
+    Ok((Keyring::from_text(&secret.resolve()?)?, file))
 }
 
 /// The writer of the mirror's stamps: new with each incarnation.

@@ -4,13 +4,14 @@ use std::time::Duration;
 use mailmesh_delivery::{Incarnation, NodeName, PeerInfo, Reach};
 use mailmesh_events::Event;
 use mailmesh_transport::Driver;
-use parking_lot::Mutex;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::disk::Disk;
+use crate::keys::{self, Asked};
 use crate::mesh::Mesh;
 use crate::{
-    Blocks, Certs, ClusterBuilder, Error, Filter, Inbox, Member, Namespace, Status, Values,
+    Blocks, Certs, ClusterBuilder, Error, Filter, Inbox, Keys, Member, Namespace, Status, Values,
 };
 
 /// How often the mirror is swept of what has ended.
@@ -44,14 +45,12 @@ pub struct Cluster {
 struct Inner {
     mesh: Arc<Mesh>,
     driver: Arc<Driver>,
-    ticker: Mutex<Option<JoinHandle<()>>>,
+    tasks: [JoinHandle<()>; 2],
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        if let Some(ticker) = self.ticker.lock().take() {
-            ticker.abort();
-        }
+        self.tasks.iter().for_each(JoinHandle::abort);
         self.mesh.inboxes.close();
         if let Some(disk) = self.mesh.disk.get() {
             disk.abandon();
@@ -66,10 +65,11 @@ impl Cluster {
         ClusterBuilder::default()
     }
 
-    pub(crate) fn new(mesh: Arc<Mesh>, driver: Arc<Driver>) -> Self {
+    pub(crate) fn new(mesh: Arc<Mesh>, driver: Arc<Driver>, asked: mpsc::Receiver<Asked>) -> Self {
         let ticker = tick(mesh.clone(), Arc::downgrade(&driver));
-        let ticker = tokio::spawn(mesh.gate.hold_up(ticker));
-        Self { inner: Arc::new(Inner { mesh, driver, ticker: Mutex::new(Some(ticker)) }) }
+        let answers = mesh.gate.hold_up(keys::work(mesh.clone(), asked));
+        let tasks = [tokio::spawn(mesh.gate.hold_up(ticker)), tokio::spawn(answers)];
+        Self { inner: Arc::new(Inner { mesh, driver, tasks }) }
     }
 
     /// Publishes an event to the other nodes; waits while the lane's queue is
@@ -154,6 +154,12 @@ impl Cluster {
         Values::new(&self.inner.mesh)
     }
 
+    /// The cluster's keys.
+    #[must_use]
+    pub fn keys(&self) -> Keys<'_> {
+        Keys::new(&self.inner.mesh)
+    }
+
     /// This node's name.
     #[must_use]
     pub fn name(&self) -> &NodeName {
@@ -177,7 +183,7 @@ impl Cluster {
             cluster: mesh.cluster.clone(),
             incarnation: mesh.identity.incarnation,
             started: mailmesh_events::UnixMillis(mesh.identity.started_ms),
-            key_id: mesh.key_id.clone(),
+            key_id: mesh.keys.as_ref().map(|keys| keys.ids()[0].to_string()),
             members: *mesh.member_count.borrow(),
             inboxes: mesh.inboxes.count(),
             sent: counters.delivery.sent,

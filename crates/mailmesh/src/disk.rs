@@ -111,8 +111,10 @@ pub struct StoreStatus {
 impl Disk {
     /// Opens the store of a directory, puts its content into the mirror, and keeps it
     /// current from then on.
-    pub(crate) fn open(dir: &Path, vault: Option<Vault>, mesh: &Arc<Mesh>) -> Result<Self, Error> {
+    pub(crate) fn open(dir: &Path, mesh: &Arc<Mesh>) -> Result<Self, Error> {
         let begin = std::time::Instant::now();
+        let mut version = 0;
+        let vault = mesh.keys.as_ref().and_then(|keys| keys.vault(&mut version));
         let store = Store::open(dir)?;
         let number = |name| -> Result<Option<u64>, StoreError> {
             let note = store.note(name)?;
@@ -150,7 +152,8 @@ impl Disk {
         // What happens from now on; what was there came from the store.
         let observer: Weak<dyn Observer> = Arc::downgrade(&(shared.clone() as Arc<dyn Observer>));
         mesh.mirror.observe_changes(observer);
-        let writer = Writer { store, vault, shared: shared.clone(), mesh: Arc::downgrade(mesh) };
+        let writer =
+            Writer { store, vault, version, shared: shared.clone(), mesh: Arc::downgrade(mesh) };
         let spawned =
             std::thread::Builder::new().name("mailmesh-store".into()).spawn(|| writer.run());
         let thread = spawned.map_err(|source| StoreError::Open { path: dir.to_owned(), source })?;
@@ -178,6 +181,16 @@ impl Disk {
             None if progress.written < noted => Err(Error::ShutDown),
             None => Ok(()),
         }
+    }
+
+    /// Has entries written again that have not changed.
+    pub(crate) fn write_again(&self, keys: impl Iterator<Item = ChangeKey>) {
+        let mut work = self.shared.work.lock();
+        let before = work.changed.len();
+        work.changed.extend(keys);
+        work.noted += (work.changed.len() - before) as u64;
+        drop(work);
+        self.shared.wake.notify_all();
     }
 
     /// What is due every second: content from before a long absence is used if nobody
@@ -319,6 +332,8 @@ struct Turn {
 struct Writer {
     store: Store,
     vault: Option<Vault>,
+    /// Of the keys that the vault has.
+    version: u64,
     shared: Arc<Shared>,
     mesh: Weak<Mesh>,
 }
@@ -400,6 +415,9 @@ impl Writer {
 
     /// Writes what is held of these keys; gives why some cannot be written at all.
     fn write(&mut self, mesh: &Mesh, keys: &[ChangeKey]) -> Result<Option<String>, StoreError> {
+        if let Some(vault) = mesh.keys.as_ref().and_then(|keys| keys.vault(&mut self.version)) {
+            self.vault = Some(vault);
+        }
         let mut refused = None;
         let mut records: Vec<Record> = Vec::with_capacity(keys.len());
         for page in keys.chunks(PAGE) {

@@ -65,6 +65,44 @@ pub enum Error {
         "certificates are replicated only with a cluster key, so that no private key crosses the network in the clear; make one with `mailmesh key generate` and set `mesh.key` on every node"
     )]
     NoClusterKey,
+    /// There are no keys to change.
+    #[error(
+        "the mesh is open, there is no cluster key; set `mesh.key` on every node and restart them"
+    )]
+    OpenMesh,
+    /// A node did not do what was asked.
+    #[error("{node} did not: {why}")]
+    KeysRefused {
+        /// The node.
+        node: String,
+        /// What it said.
+        why: String,
+    },
+    /// Nodes did not answer.
+    #[error("no answer from {nodes} within 5 s; see `mailmesh members`, and do it again")]
+    KeysUnanswered {
+        /// Their names.
+        nodes: String,
+    },
+    /// Nodes lack the key that all are to seal with.
+    #[error("{nodes} have no key {id}; add it first (`mailmesh key add`)")]
+    KeyMissing {
+        /// Its fingerprint.
+        id: mailmesh_codec::KeyId,
+        /// Their names.
+        nodes: String,
+    },
+    /// Nodes seal with the key that all are to forget.
+    #[error("{nodes} seal with {id}; activate another first (`mailmesh key activate`)")]
+    KeyInUse {
+        /// Its fingerprint.
+        id: mailmesh_codec::KeyId,
+        /// Their names.
+        nodes: String,
+    },
+    /// Too many questions to other nodes at a time.
+    #[error("too many questions to other nodes are open; wait, and ask again")]
+    Busy,
     /// The host's name cannot be the node's.
     #[error("the host's name `{host}` cannot be a node's name: {why}; set `mesh.name`")]
     HostName {

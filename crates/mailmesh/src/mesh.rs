@@ -1,23 +1,25 @@
 //! What the handles, the sink and the clock task of a node share.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
 use mailmesh_codec::{encode_digest, encode_event, encode_sync};
-use mailmesh_delivery::{self as delivery, Incarnation};
+use mailmesh_delivery::{self as delivery, Incarnation, NodeName};
 use mailmesh_events::{Change, Event, Lane, SyncMessage, UnixMillis};
 use mailmesh_state::{ClusterClock, Mirror, Reconciler};
 use mailmesh_transport::{Driver, Messenger};
 use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
 use crate::clock::WallClock;
 use crate::disk::Disk;
 use crate::gate::Gate;
 use crate::inbox::Inboxes;
+use crate::keys::{Asked, KeyChain, Questions};
 use crate::wire::Refusals;
 use crate::{Error, Incoming, StopReason};
 
@@ -30,7 +32,12 @@ const WRONG_CLOCK: u64 = 5_000;
 pub(crate) struct Mesh {
     pub(crate) identity: delivery::Identity,
     pub(crate) cluster: String,
-    pub(crate) key_id: Option<String>,
+    /// Without them the mesh is open.
+    pub(crate) keys: Option<Arc<KeyChain>>,
+    /// Of this node to others, about their keys.
+    pub(crate) questions: Questions,
+    /// Takes those of others about this node's.
+    pub(crate) asked: mpsc::Sender<Asked>,
     pub(crate) mirror: Mirror,
     pub(crate) reconciler: Mutex<Reconciler<Incarnation>>,
     /// The reconciler waits for an answer.
@@ -79,7 +86,7 @@ impl Mesh {
 
     /// Whether frames are sealed, so that private keys may be sent.
     pub(crate) fn is_sealed(&self) -> bool {
-        self.key_id.is_some()
+        self.keys.is_some()
     }
 
     fn driver(&self) -> Result<Arc<Driver>, Error> {
@@ -134,6 +141,12 @@ impl Mesh {
     /// The same, where the digest was told.
     pub(crate) async fn spread_quietly(&self, change: Change) -> Result<(), Error> {
         self.publish(&*self.driver()?, &change.into()).await
+    }
+
+    /// The other nodes.
+    pub(crate) fn members(&self) -> Result<BTreeMap<Incarnation, NodeName>, Error> {
+        let peers = self.driver()?.peers();
+        Ok(peers.into_iter().map(|(peer, _)| (peer.incarnation, peer.name)).collect())
     }
 
     /// Whether a member has run for that much longer than this node.
@@ -223,6 +236,9 @@ impl Mesh {
     pub(crate) fn tick(&self) {
         self.ask_time();
         self.set_time();
+        if let Some(keys) = &self.keys {
+            keys.tick();
+        }
         let swept = self.mirror.sweep(self.now());
         if !swept.is_empty() {
             self.tell_digest();

@@ -13,6 +13,7 @@ use mailmesh_events::{Change, Event, Lane, SyncMessage};
 use mailmesh_state::Applied;
 use mailmesh_transport::{LogThrottle, Sink};
 
+use crate::keys::Asked;
 use crate::mesh::Mesh;
 use crate::{Gap, GapReason, Incoming, LeaveReason, Member, MemberRef, Received, StopReason};
 
@@ -145,6 +146,16 @@ impl MeshSink {
                 let (asked, at) = (Duration::from_micros(asked), self.mesh.elapsed());
                 self.mesh.cluster_clock.lock().on_answer(from, asked, now, at);
                 return self.mesh.set_time();
+            }
+            SyncMessage::AskKeys { number, action } => {
+                // Of an open mesh there are none. What does not fit is asked again.
+                if self.mesh.is_sealed() {
+                    let _full = self.mesh.asked.try_send(Asked { from, number, action });
+                }
+                return;
+            }
+            SyncMessage::Keys { number, held } => {
+                return self.mesh.questions.on_answer(from, number, held);
             }
             _ => {}
         }

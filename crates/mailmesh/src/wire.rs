@@ -8,13 +8,18 @@ use mailmesh_codec::{CodecError, FrameKind, Header, Opener, Sealer};
 use mailmesh_delivery as delivery;
 use mailmesh_transport::{LogThrottle, Open, Opened, Seal};
 
+use crate::keys::KeyChain;
 use crate::status::Refused;
 
 /// The lane number of control and direct messages, which are numbered together.
 const CONTROL_LANE: u8 = 2;
 
 /// Seals frames for the bus.
-pub(crate) struct SealFrames(pub(crate) Sealer);
+pub(crate) enum SealFrames {
+    /// Of an open mesh: frames are only framed.
+    Open,
+    Keyed(Arc<KeyChain>),
+}
 
 impl Seal for SealFrames {
     fn seal(
@@ -30,18 +35,39 @@ impl Seal for SealFrames {
         let (incarnation, first, count) = (frame.incarnation.0, frame.first, frame.count);
         let to = frame.to.map(|to| to.0);
         let header = Header { kind, lane, incarnation, to, first, count };
-        Ok(self.0.seal(&header, &frame.body)?)
+        Ok(match self {
+            Self::Open => Sealer::open_mesh().seal(&header, &frame.body)?,
+            Self::Keyed(keys) => keys.seal(&header, &frame.body)?,
+        })
     }
 }
 
 /// Opens frames from the bus; refuses, counts and reports the others.
 pub(crate) struct OpenFrames {
-    pub(crate) opener: Opener,
-    pub(crate) refusals: Arc<Refusals>,
+    opener: Opener,
+    /// Without them the mesh is open.
+    keys: Option<Arc<KeyChain>>,
+    /// Of the keys that the opener has.
+    version: u64,
+    refusals: Arc<Refusals>,
+}
+
+impl OpenFrames {
+    /// Of the node `own`.
+    pub(crate) fn new(
+        keys: Option<Arc<KeyChain>>,
+        own: delivery::Incarnation,
+        refusals: Arc<Refusals>,
+    ) -> Self {
+        Self { opener: Opener::open_mesh(own.0), keys, version: 0, refusals }
+    }
 }
 
 impl Open for OpenFrames {
     fn open(&mut self, bytes: Bytes) -> Option<Opened> {
+        if let Some(keys) = &self.keys {
+            keys.refresh(&mut self.opener, &mut self.version);
+        }
         let opened = self.frame(bytes).and_then(|outer| match outer.kind {
             delivery::FrameKind::Relay => {
                 let via = delivery::Via { peer: outer.incarnation, number: outer.first };

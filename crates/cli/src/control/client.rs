@@ -45,7 +45,11 @@ impl Client {
     pub(crate) async fn ask(&mut self, request: &Request) -> Result<Value, Failure> {
         let patience = match request {
             // It takes what it takes.
-            Request::ImportCommit { .. } | Request::Publish { .. } => PATIENCE_WITH_WORK,
+            Request::ImportCommit { .. }
+            | Request::Publish { .. }
+            | Request::KeyAdd { .. }
+            | Request::KeyActivate { .. }
+            | Request::KeyRetire { .. } => PATIENCE_WITH_WORK,
             _ => PATIENCE,
         };
         let late = |_| {

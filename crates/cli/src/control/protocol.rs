@@ -2,6 +2,7 @@ use std::net::IpAddr;
 
 use mailmesh::{Event, Kind, Network};
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 /// Longest line either way, in bytes.
 pub(crate) const MAX_LINE: u64 = 4 << 20;
@@ -46,14 +47,47 @@ pub(crate) enum Request {
     },
     CertAdd {
         chain_pem: String,
-        key_pem: String,
+        key_pem: Hidden,
     },
     CertList,
     CertRemove {
         names: Vec<String>,
     },
+    KeyList,
+    /// Without a key the node makes one.
+    KeyAdd {
+        key: Option<Hidden>,
+        here: bool,
+    },
+    KeyActivate {
+        id: String,
+    },
+    KeyRetire {
+        id: String,
+    },
     Members,
     Status,
+}
+
+/// A text that `Debug` does not show. Wiped when dropped.
+pub(crate) struct Hidden(pub(crate) Zeroizing<String>);
+
+impl Serialize for Hidden {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Hidden {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(text.into()))
+    }
+}
+
+impl std::fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hidden(..)")
+    }
 }
 
 /// A network on its way into a node: what, why, by whom, and until when.

@@ -3,7 +3,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use mailmesh::{Cluster, DomainNames, Filter, Rule, Verdict, certificate_from_pem};
+use mailmesh::{
+    Cluster, ClusterKey, DomainNames, Filter, KeyId, Rule, Verdict, certificate_from_pem,
+};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -153,6 +155,10 @@ pub(super) async fn send(
     writer.write_all((line + "\n").as_bytes()).await
 }
 
+fn key_id(text: &str) -> Result<KeyId, String> {
+    text.parse().map_err(|error: mailmesh::CodecError| error.to_string())
+}
+
 async fn answer(request: Request, cluster: &Cluster) -> Result<Answer, String> {
     let blocks = cluster.blocks();
     let text = |error: mailmesh::Error| error.to_string();
@@ -195,7 +201,7 @@ async fn answer(request: Request, cluster: &Cluster) -> Result<Answer, String> {
             })
         }
         Request::CertAdd { chain_pem, key_pem } => {
-            let parsed = certificate_from_pem(chain_pem.as_bytes(), key_pem.as_bytes());
+            let parsed = certificate_from_pem(chain_pem.as_bytes(), key_pem.0.as_bytes());
             let certificate = parsed.map_err(|error| error.to_string())?;
             let value = json!(certificate);
             cluster.certs().set(certificate).await.map_err(text)?;
@@ -207,6 +213,25 @@ async fn answer(request: Request, cluster: &Cluster) -> Result<Answer, String> {
         Request::CertRemove { names } => {
             let names = DomainNames::new(names).map_err(|error| error.to_string())?;
             cluster.certs().withdraw(names).await.map_err(text)?;
+            Value::Null
+        }
+        Request::KeyList => json!(cluster.keys().list().await.map_err(text)?),
+        Request::KeyAdd { key, here } => {
+            let codec = |error: mailmesh::CodecError| error.to_string();
+            let key = match key {
+                Some(key) => ClusterKey::from_text(&key.0).map_err(codec)?,
+                None => ClusterKey::generate().map_err(codec)?,
+            };
+            let keys = cluster.keys();
+            let added = if here { keys.add_here(key).await } else { keys.add(key).await };
+            json!(added.map_err(text)?.to_string())
+        }
+        Request::KeyActivate { id } => {
+            cluster.keys().activate(key_id(&id)?).await.map_err(text)?;
+            Value::Null
+        }
+        Request::KeyRetire { id } => {
+            cluster.keys().retire(key_id(&id)?).await.map_err(text)?;
             Value::Null
         }
         Request::Members => json!(cluster.members()),

@@ -66,6 +66,13 @@ impl Site {
         std::fs::write(self.path(file), config.to_string()).unwrap();
     }
 
+    /// Runs a command that needs no node.
+    pub(super) fn ok(&self, args: &[&str]) -> String {
+        let output = Command::new(PROGRAM).args(args).output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     pub(super) fn start(&self, name: &str) -> Node {
         self.start_with(name, name, "coordinator.json", &[])
     }

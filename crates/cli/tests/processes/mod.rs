@@ -3,6 +3,7 @@
 
 mod demo;
 mod harness;
+mod keys;
 mod life;
 mod lists;
 mod namespaces;

@@ -80,6 +80,15 @@ fn no_secret_is_in_anything_that_is_said_or_written() {
     run(&a, &["cert", "add", cert, key]);
     run(&a, &["cert", "add", key, cert]);
     run(&b, &["cert", "list", "--json"]);
+    // Another cluster key, which takes the place of the first on both.
+    let new_key = site.path("new.key");
+    site.ok(&["key", "generate", "--out", new_key.to_str().unwrap()]);
+    let new_text = std::fs::read_to_string(&new_key).unwrap();
+    run(&a, &["key", "add", new_key.to_str().unwrap()]);
+    run(&b, &["key", "list"]);
+    let id = b.json(&["key", "list", "--json"])[0]["keys"][1].as_str().unwrap().to_owned();
+    run(&b, &["key", "activate", &id]);
+    run(&a, &["key", "add", cert]);
     for args in
         [&["status", "--json"][..], &["members", "--json"], &["check", inline.to_str().unwrap()]]
     {
@@ -97,9 +106,10 @@ fn no_secret_is_in_anything_that_is_said_or_written() {
     let line = pem.lines().nth(1).unwrap();
     let secrets = [
         ("the cluster key", forms(&STANDARD.decode(text.trim()).unwrap(), text.trim())),
+        ("the new cluster key", forms(&STANDARD.decode(new_text.trim()).unwrap(), new_text.trim())),
         ("the private key", forms(&private[private.len() - 60..], line)),
     ];
-    let planted = [cluster_key.as_path(), Path::new(key), &inline];
+    let planted = [cluster_key.as_path(), &new_key, Path::new(key), &inline];
     said.extend(files(&site.path(""), &planted));
     assert!(said.iter().any(|(name, text)| name.ends_with(".log") && text.len() > 1_000));
     assert!(said.iter().any(|(name, text)| name.ends_with("mirror.redb") && text.len() > 1_000));

@@ -1,0 +1,168 @@
+use std::fmt::Write;
+
+use mailmesh_events::limits;
+use zeroize::Zeroizing;
+
+use crate::{ClusterKey, CodecError, KeyId};
+
+/// The keys of a cluster, so that one can take another's place while all goes on: the first
+/// seals, all are accepted.
+///
+/// ```
+/// use mailmesh_codec::{ClusterKey, Keyring};
+///
+/// let (old, new) = (ClusterKey::generate()?, ClusterKey::generate()?);
+/// let mut ring = Keyring::new(old.clone());
+/// ring.add(new.clone())?; // on every node, then
+/// ring.activate("mail", new.id("mail"))?; // on every node, then
+/// ring.retire("mail", old.id("mail"))?;
+/// assert_eq!(ring.ids("mail"), [new.id("mail")]);
+/// # Ok::<(), mailmesh_codec::CodecError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Keyring {
+    /// Never empty.
+    keys: Vec<ClusterKey>,
+}
+
+impl Keyring {
+    /// Of one key.
+    #[must_use]
+    pub fn new(key: ClusterKey) -> Self {
+        Self { keys: vec![key] }
+    }
+
+    /// Of a text: a key in each line ([`ClusterKey::from_text`]), the first is the one that
+    /// seals. Empty lines and those that begin with `#` are left out.
+    ///
+    /// # Errors
+    /// [`CodecError::BadKey`], [`CodecError::TooManyKeys`].
+    pub fn from_text(text: &str) -> Result<Self, CodecError> {
+        let lines = text.lines().map(str::trim);
+        let mut keys = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let first = keys.next().ok_or(CodecError::BadKey { why: "it is empty" })?;
+        let mut ring = Self::new(ClusterKey::from_text(first)?);
+        for key in keys {
+            ring.add(ClusterKey::from_text(key)?)?;
+        }
+        Ok(ring)
+    }
+
+    /// The text that [`from_text`](Self::from_text) reads.
+    #[must_use]
+    pub fn to_text(&self) -> Zeroizing<String> {
+        let room = 128 + 64 * self.keys.len();
+        let mut text = Zeroizing::new(String::with_capacity(room));
+        text.push_str(
+            "# The first cluster key seals, the others are accepted: mailmesh key list\n",
+        );
+        for key in &self.keys {
+            // Writing to a string does not fail.
+            let _infallible = writeln!(text, "{}", *key.to_text());
+        }
+        text
+    }
+
+    /// The key that seals.
+    #[must_use]
+    pub fn active(&self) -> &ClusterKey {
+        &self.keys[0]
+    }
+
+    /// All keys, the one that seals first.
+    #[must_use]
+    pub fn keys(&self) -> &[ClusterKey] {
+        &self.keys
+    }
+
+    /// Their fingerprints, in the same order.
+    #[must_use]
+    pub fn ids(&self, cluster: &str) -> Vec<KeyId> {
+        self.keys.iter().map(|key| key.id(cluster)).collect()
+    }
+
+    /// Accepts another key; `false` if it was.
+    ///
+    /// # Errors
+    /// [`CodecError::TooManyKeys`] past [`limits::KEYS`].
+    pub fn add(&mut self, key: ClusterKey) -> Result<bool, CodecError> {
+        if self.keys.iter().any(|held| held.id("") == key.id("")) {
+            return Ok(false);
+        }
+        if self.keys.len() >= limits::KEYS {
+            return Err(CodecError::TooManyKeys { limit: limits::KEYS });
+        }
+        self.keys.push(key);
+        Ok(true)
+    }
+
+    /// Makes a key the one that seals; `false` if it was.
+    ///
+    /// # Errors
+    /// [`CodecError::UnknownKey`].
+    pub fn activate(&mut self, cluster: &str, id: KeyId) -> Result<bool, CodecError> {
+        let at = self.find(cluster, id).ok_or(CodecError::UnknownKey { id })?;
+        let key = self.keys.remove(at);
+        self.keys.insert(0, key);
+        Ok(at > 0)
+    }
+
+    /// Accepts a key no more, and gives it; `None` if it was not accepted.
+    ///
+    /// # Errors
+    /// [`CodecError::KeyIsActive`].
+    pub fn retire(&mut self, cluster: &str, id: KeyId) -> Result<Option<ClusterKey>, CodecError> {
+        match self.find(cluster, id) {
+            Some(0) => Err(CodecError::KeyIsActive { id }),
+            Some(at) => Ok(Some(self.keys.remove(at))),
+            None => Ok(None),
+        }
+    }
+
+    fn find(&self, cluster: &str, id: KeyId) -> Option<usize> {
+        self.keys.iter().position(|key| key.id(cluster) == id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(n: u8) -> ClusterKey {
+        ClusterKey::from_bytes(std::array::from_fn(|i| i as u8 ^ n))
+    }
+
+    #[test]
+    fn a_ring_is_its_text_again() {
+        let mut ring = Keyring::new(key(1));
+        assert!(ring.add(key(2)).unwrap() && !ring.add(key(1)).unwrap());
+        let again = Keyring::from_text(&ring.to_text()).unwrap();
+        assert_eq!(again.ids("mail"), [key(1).id("mail"), key(2).id("mail")]);
+        // A bare key, as `mailmesh key generate` gives, is a ring of one.
+        assert_eq!(Keyring::from_text(&key(3).to_text()).unwrap().ids("x"), [key(3).id("x")]);
+        assert!(!format!("{ring:?}").contains(&**key(1).to_text()));
+    }
+
+    #[test]
+    fn a_ring_that_cannot_be_is_refused() {
+        for (text, why) in [("", "empty"), ("# only\n\n", "empty"), ("secret", "neither base64")] {
+            let error = Keyring::from_text(text).unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+        }
+        let five: String = (1..=5).map(|n| format!("{}\n", *key(n).to_text())).collect();
+        assert_eq!(Keyring::from_text(&five).unwrap_err(), CodecError::TooManyKeys { limit: 4 });
+    }
+
+    #[test]
+    fn the_key_that_seals_is_not_retired() {
+        let mut ring = Keyring::new(key(1));
+        let [one, two] = [1, 2].map(|n| key(n).id("mail"));
+        assert_eq!(ring.activate("mail", two).unwrap_err(), CodecError::UnknownKey { id: two });
+        ring.add(key(2)).unwrap();
+        assert!(ring.activate("mail", two).unwrap() && !ring.activate("mail", two).unwrap());
+        assert_eq!(ring.active().id("mail"), two);
+        assert_eq!(ring.retire("mail", two).unwrap_err(), CodecError::KeyIsActive { id: two });
+        assert_eq!(ring.retire("mail", one).unwrap().map(|key| key.id("mail")), Some(one));
+        assert!(ring.retire("mail", one).unwrap().is_none());
+    }
+}

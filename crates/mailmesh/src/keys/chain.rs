@@ -1,0 +1,152 @@
+//! The keys of this node: which one seals, which are accepted, and where they are kept.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use mailmesh_codec::{ClusterKey, CodecError, Header, KeyId, Keyring, Opener, Sealer, Vault};
+use mailmesh_events::{KeyAction, KeysHeld};
+use parking_lot::{Mutex, RwLock};
+use tokio::time::Instant;
+
+use super::file;
+
+/// How long frames of a key that was retired are still accepted: those that were sent before,
+/// and are on their way or sent again by a third node.
+pub(crate) const GRACE: Duration = Duration::from_secs(10);
+
+/// What became of the keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turned {
+    /// Nothing.
+    Nothing,
+    /// Another key seals.
+    Active,
+    /// One more, or one less, is accepted.
+    Accepted,
+}
+
+#[derive(Debug)]
+pub(crate) struct KeyChain {
+    cluster: String,
+    own: [u8; 16],
+    /// The file that holds the keys, unless they came otherwise.
+    file: Option<PathBuf>,
+    state: Mutex<State>,
+    sealer: RwLock<Sealer>,
+    /// Counts changes of what is accepted.
+    version: AtomicU64,
+    /// Who keys the mirror anew.
+    pub(super) rekeying: Mutex<()>,
+}
+
+#[derive(Debug)]
+struct State {
+    ring: Keyring,
+    /// Whether the file has what the ring has.
+    is_kept: bool,
+    /// Retired, and until when accepted all the same.
+    retired: Vec<(ClusterKey, Instant)>,
+}
+
+impl KeyChain {
+    pub(crate) fn new(ring: Keyring, file: Option<PathBuf>, cluster: &str, own: [u8; 16]) -> Self {
+        let sealer = RwLock::new(Sealer::keyed(ring.active(), cluster, own));
+        let is_kept = file.is_some();
+        let state = Mutex::new(State { ring, is_kept, retired: Vec::new() });
+        let (version, rekeying) = (AtomicU64::new(1), Mutex::new(()));
+        Self { cluster: cluster.to_owned(), own, file, state, sealer, version, rekeying }
+    }
+
+    pub(crate) fn seal(&self, header: &Header, body: &[u8]) -> Result<Bytes, CodecError> {
+        self.sealer.read().seal(header, body)
+    }
+
+    /// Has `opener` accept what is accepted now, if that has changed since `version`.
+    pub(crate) fn refresh(&self, opener: &mut Opener, version: &mut u64) {
+        let now = self.version.load(Ordering::Acquire);
+        if now != *version {
+            *version = now;
+            let state = self.state.lock();
+            let retired = state.retired.iter().map(|(key, _)| key);
+            opener.accept(state.ring.keys().iter().chain(retired), &self.cluster);
+        }
+    }
+
+    /// The vault of the keys, if they have changed since `version`.
+    pub(crate) fn vault(&self, version: &mut u64) -> Option<Vault> {
+        let now = self.version.load(Ordering::Acquire);
+        (now != *version).then(|| {
+            *version = now;
+            Vault::with_keys(&self.state.lock().ring, &self.cluster)
+        })
+    }
+
+    /// The key of the mirror's fingerprints.
+    pub(crate) fn mirror_key(&self) -> [u8; 16] {
+        self.state.lock().ring.active().mirror_key(&self.cluster)
+    }
+
+    /// The fingerprints of the keys, the one that seals first.
+    pub(crate) fn ids(&self) -> Vec<KeyId> {
+        self.state.lock().ring.ids(&self.cluster)
+    }
+
+    pub(crate) fn held(&self) -> KeysHeld {
+        let state = self.state.lock();
+        let keys = state.ring.ids(&self.cluster).into_iter().map(|id| id.0).collect();
+        KeysHeld { keys, kept: state.is_kept, refused: None }
+    }
+
+    /// Does what is asked, in memory and in the file. Blocks. A file that cannot be written
+    /// is told of, and [`KeysHeld::kept`] says so.
+    pub(crate) fn act(&self, action: &KeyAction) -> Result<Turned, CodecError> {
+        let mut state = self.state.lock();
+        let mut ring = state.ring.clone();
+        let mut retired = None;
+        let turned = match action {
+            KeyAction::Add(key) => {
+                ring.add(ClusterKey::from_bytes(*key.bytes()))?.then_some(Turned::Accepted)
+            }
+            KeyAction::Activate(id) => {
+                ring.activate(&self.cluster, KeyId(*id))?.then_some(Turned::Active)
+            }
+            KeyAction::Retire(id) => {
+                retired = ring.retire(&self.cluster, KeyId(*id))?;
+                retired.is_some().then_some(Turned::Accepted)
+            }
+            _ => None,
+        };
+        let Some(turned) = turned else { return Ok(Turned::Nothing) };
+        if let Some(file) = &self.file {
+            let written = file::write(file, &ring.to_text());
+            state.is_kept = written.is_ok();
+            if let Err(error) = written {
+                tracing::error!(
+                    %error,
+                    "the cluster keys are in use but not in {}: put them there before this node restarts",
+                    file.display()
+                );
+            }
+        }
+        state.retired.extend(retired.map(|key| (key, Instant::now() + GRACE)));
+        if turned == Turned::Active {
+            *self.sealer.write() = Sealer::keyed(ring.active(), &self.cluster, self.own);
+        }
+        state.ring = ring;
+        self.version.fetch_add(1, Ordering::AcqRel);
+        Ok(turned)
+    }
+
+    /// What is due every second: keys that were retired for long are accepted no more.
+    pub(crate) fn tick(&self) {
+        let mut state = self.state.lock();
+        let before = state.retired.len();
+        let now = Instant::now();
+        state.retired.retain(|(_, until)| *until > now);
+        if state.retired.len() < before {
+            self.version.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The file that holds a node's keys.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+
+/// Puts `text` in the place of the file's, in one step: after a crash it has either. The
+/// file stays its owner's, and as closed to others as it was.
+pub(super) fn write(path: &Path, text: &str) -> io::Result<()> {
+    // A link, as secrets are mounted by some, stays one.
+    let path = fs::canonicalize(path)?;
+    let old = fs::metadata(&path)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    // Nodes of one machine may share a file.
+    let new = path.with_file_name(format!(".{name}.{}.new", std::process::id()));
+    let _left_by_a_crash = fs::remove_file(&new);
+    let written = put(&new, &old, text).and_then(|()| fs::rename(&new, &path));
+    if written.is_err() {
+        let _there_is_none = fs::remove_file(&new);
+        return written;
+    }
+    // The rename is on the disk once the directory is.
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    fs::File::open(dir)?.sync_all()
+}
+
+fn put(path: &Path, old: &fs::Metadata, text: &str) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(text.as_bytes())?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+        // Who may not give files away may still have it: then it is for its owner alone.
+        if fchown(&file, Some(old.uid()), Some(old.gid())).is_ok() {
+            file.set_permissions(fs::Permissions::from_mode(old.permissions().mode() & 0o660))?;
+        }
+    }
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn a_file_is_replaced_and_stays_closed() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let (path, link) = (dir.path().join("keys"), dir.path().join("link"));
+        fs::write(&path, "old").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        write(&link, "new").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+        fs::remove_file(&path).unwrap();
+        write(&path, "new").unwrap_err();
+        assert!(!path.exists());
+    }
+}

@@ -1,0 +1,187 @@
+//! The keys of the cluster: which node has which, and how one takes another's place.
+
+mod chain;
+mod file;
+mod questions;
+mod worker;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use mailmesh_codec::{ClusterKey, KeyId};
+use mailmesh_delivery::{Incarnation, NodeName};
+use mailmesh_events::{KeyAction, KeySecret, KeysHeld};
+use serde::{Serialize, Serializer};
+use zeroize::Zeroizing;
+
+pub(crate) use chain::KeyChain;
+pub(crate) use questions::Questions;
+pub(crate) use worker::{Asked, work};
+
+use crate::Error;
+use crate::mesh::Mesh;
+
+/// The keys of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct NodeKeys {
+    /// The node.
+    pub node: NodeName,
+    /// Fingerprints: the first seals, the others are accepted.
+    #[serde(serialize_with = "texts")]
+    pub keys: Vec<KeyId>,
+    /// They are in its file, so that it has them after a restart.
+    pub kept: bool,
+    /// It told so; otherwise nothing is known.
+    pub answered: bool,
+}
+
+fn texts<S: Serializer>(keys: &[KeyId], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(keys.iter().map(ToString::to_string))
+}
+
+/// The cluster's keys. All nodes have to have a new one before it seals, and all to seal with
+/// it before the old one goes: [`add`](Self::add), [`activate`](Self::activate),
+/// [`retire`](Self::retire), each of which does it on every node that is there, says which
+/// did not, and may be done again.
+///
+/// A key that is added crosses the network sealed with the present one. If that one is in
+/// wrong hands, put the new one on every node by hand ([`add_here`](Self::add_here)) instead.
+#[derive(Debug, Clone, Copy)]
+pub struct Keys<'a> {
+    mesh: &'a Arc<Mesh>,
+}
+
+impl<'a> Keys<'a> {
+    pub(crate) fn new(mesh: &'a Arc<Mesh>) -> Self {
+        Self { mesh }
+    }
+
+    /// The keys of each node, this one's first.
+    ///
+    /// # Errors
+    /// [`Error::OpenMesh`]; [`Error::ShutDown`]; [`Error::Busy`].
+    pub async fn list(&self) -> Result<Vec<NodeKeys>, Error> {
+        let answers = self.ask(&KeyAction::List).await?;
+        let own = (self.mesh.identity.name.clone(), Some(self.chain()?.held()));
+        let all = std::iter::once(own).chain(answers);
+        Ok(all
+            .map(|(node, held)| {
+                let answered = held.is_some();
+                let KeysHeld { keys, kept, .. } = held.unwrap_or_default();
+                NodeKeys { node, keys: keys.into_iter().map(KeyId).collect(), kept, answered }
+            })
+            .collect())
+    }
+
+    /// Has every node accept a key; gives its fingerprint.
+    ///
+    /// # Errors
+    /// [`Error::OpenMesh`]; [`Error::Codec`] if there are too many; [`Error::KeysRefused`] and
+    /// [`Error::KeysUnanswered`] if another node does not: do it again.
+    pub async fn add(&self, key: ClusterKey) -> Result<KeyId, Error> {
+        let id = self.add_here(key.clone()).await?;
+        self.have_done(&KeyAction::Add(secret(&key))).await?;
+        Ok(id)
+    }
+
+    /// Has this node accept a key, which no other is told of.
+    ///
+    /// # Errors
+    /// [`Error::OpenMesh`]; [`Error::Codec`] if there are too many.
+    pub async fn add_here(&self, key: ClusterKey) -> Result<KeyId, Error> {
+        self.act(KeyAction::Add(secret(&key))).await?;
+        Ok(key.id(&self.mesh.cluster))
+    }
+
+    /// Has every node seal with a key that all accept.
+    ///
+    /// # Errors
+    /// [`Error::OpenMesh`]; [`Error::Codec`] without such a key here; [`Error::KeyMissing`] if
+    /// another node lacks it; [`Error::KeysRefused`], [`Error::KeysUnanswered`].
+    pub async fn activate(&self, id: KeyId) -> Result<(), Error> {
+        if !self.chain()?.ids().contains(&id) {
+            return Err(mailmesh_codec::CodecError::UnknownKey { id }.into());
+        }
+        let held = self.ask_all(&KeyAction::List).await?;
+        let lack = held.iter().filter(|(_, held)| !held.keys.contains(&id.0));
+        let nodes = names(lack.map(|(node, _)| node));
+        if !nodes.is_empty() {
+            return Err(Error::KeyMissing { id, nodes });
+        }
+        self.have_done(&KeyAction::Activate(id.0)).await?;
+        self.act(KeyAction::Activate(id.0)).await
+    }
+
+    /// Has every node accept a key no more that none seals with. What was sent before is
+    /// accepted for 10 s.
+    ///
+    /// # Errors
+    /// [`Error::OpenMesh`]; [`Error::KeyInUse`] if a node seals with it;
+    /// [`Error::KeysRefused`], [`Error::KeysUnanswered`].
+    pub async fn retire(&self, id: KeyId) -> Result<(), Error> {
+        let mut held = self.ask_all(&KeyAction::List).await?;
+        held.push((self.mesh.identity.name.clone(), self.chain()?.held()));
+        if !held.iter().any(|(_, held)| held.keys.contains(&id.0)) {
+            return Err(mailmesh_codec::CodecError::UnknownKey { id }.into());
+        }
+        let seal = held.iter().filter(|(_, held)| held.keys.first() == Some(&id.0));
+        let nodes = names(seal.map(|(node, _)| node));
+        if !nodes.is_empty() {
+            return Err(Error::KeyInUse { id, nodes });
+        }
+        self.have_done(&KeyAction::Retire(id.0)).await?;
+        self.act(KeyAction::Retire(id.0)).await
+    }
+
+    fn chain(&self) -> Result<&'a KeyChain, Error> {
+        self.mesh.keys.as_deref().ok_or(Error::OpenMesh)
+    }
+
+    /// Does it here.
+    async fn act(&self, action: KeyAction) -> Result<(), Error> {
+        self.chain()?;
+        worker::act(self.mesh, action).await
+    }
+
+    /// Has all others do it.
+    async fn have_done(&self, action: &KeyAction) -> Result<(), Error> {
+        for (node, held) in self.ask_all(action).await? {
+            if let Some(why) = held.refused {
+                return Err(Error::KeysRefused { node: node.to_string(), why });
+            }
+        }
+        Ok(())
+    }
+
+    async fn ask_all(&self, action: &KeyAction) -> Result<Vec<(NodeName, KeysHeld)>, Error> {
+        let answers = self.ask(action).await?;
+        let silent = answers.iter().filter(|(_, held)| held.is_none());
+        let nodes = names(silent.map(|(node, _)| node));
+        if !nodes.is_empty() {
+            return Err(Error::KeysUnanswered { nodes });
+        }
+        Ok(answers.into_iter().filter_map(|(node, held)| held.map(|held| (node, held))).collect())
+    }
+
+    /// What each of the others answers, if it does.
+    async fn ask(&self, action: &KeyAction) -> Result<Vec<(NodeName, Option<KeysHeld>)>, Error> {
+        self.chain()?;
+        let members: BTreeMap<Incarnation, NodeName> = self.mesh.members()?;
+        let asked = members.keys().copied().collect();
+        let answers = self.mesh.questions.ask(self.mesh, asked, action).await;
+        let mut answers = answers.ok_or(Error::Busy)?;
+        let mut all: Vec<_> =
+            members.into_iter().map(|(life, name)| (name, answers.remove(&life))).collect();
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(all)
+    }
+}
+
+fn secret(key: &ClusterKey) -> KeySecret {
+    KeySecret::new(Zeroizing::new(*key.bytes()))
+}
+
+fn names<'n>(nodes: impl Iterator<Item = &'n NodeName>) -> String {
+    nodes.map(NodeName::as_str).collect::<Vec<_>>().join(", ")
+}

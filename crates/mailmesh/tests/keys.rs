@@ -1,0 +1,275 @@
+//! A cluster key takes the place of another while all goes on.
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use mailmesh::*;
+use tokio::time::timeout;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Events that may wait in a reader's inbox: a gap for want of room would be no fault of keys.
+const ROOM: usize = 1 << 20;
+
+async fn until(what: &str, is_so: impl Fn() -> bool) {
+    let waited = timeout(PATIENCE, async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    });
+    assert!(waited.await.is_ok(), "{what}: not so after {PATIENCE:?}");
+}
+
+/// Nodes over Zenoh on the loopback, each connected to the first.
+async fn over_zenoh(names: &[&str], dir: &Path, key: &ClusterKey) -> Vec<Cluster> {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut nodes = Vec::new();
+    for (n, name) in names.iter().enumerate() {
+        let file = key_file(dir, name, &Keyring::new(key.clone()));
+        let endpoints = match n {
+            0 => format!("listen: {{endpoints: ['tcp/127.0.0.1:{port}']}}"),
+            _ => format!(
+                "listen: {{endpoints: ['tcp/127.0.0.1:0']}}, connect: {{endpoints: ['tcp/127.0.0.1:{port}']}}"
+            ),
+        };
+        let config = serde_json::json!({
+            "@type": "Zenoh",
+            "config": format!("{{mode: 'peer', scouting: {{multicast: {{enabled: false}}}}, {endpoints}}}"),
+            "mesh": {"key": {"@type": "File", "filePath": file}},
+        });
+        let coordinator = Coordinator::parse(&config.to_string()).unwrap();
+        let builder = Cluster::builder().name(*name).coordinator(coordinator).inbox_events(ROOM);
+        nodes.push(builder.start().await.unwrap());
+    }
+    for node in &nodes {
+        timeout(PATIENCE, node.wait_for_members(names.len() - 1)).await.unwrap();
+    }
+    nodes
+}
+
+fn key_file(dir: &Path, name: &str, keys: &Keyring) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let path = dir.join(name);
+    std::fs::write(&path, keys.to_text().as_bytes()).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    path
+}
+
+fn in_file(path: &Path) -> Vec<KeyId> {
+    Keyring::from_text(&std::fs::read_to_string(path).unwrap()).unwrap().ids("mail")
+}
+
+/// Counts events of each sender until `last` of each came, in order, none missing.
+async fn count(mut inbox: Inbox, last: Vec<Arc<AtomicU64>>, done: Arc<AtomicBool>) -> u64 {
+    let mut seen = std::collections::BTreeMap::<(NodeName, Lane), u64>::new();
+    loop {
+        let total: u64 = seen.values().sum();
+        if done.load(Ordering::Acquire)
+            && total == last.iter().map(|last| last.load(Ordering::Acquire)).sum::<u64>()
+        {
+            return total;
+        }
+        let Ok(incoming) = timeout(PATIENCE, inbox.recv()).await else {
+            panic!("{total} came: {seen:?} of {last:?}");
+        };
+        match incoming.expect("the node runs") {
+            Incoming::Event(received) => {
+                let number = seen.entry((received.from.name.clone(), received.lane)).or_default();
+                *number += 1;
+                assert_eq!(received.number, *number);
+            }
+            Incoming::Gap(gap) => panic!("a gap: {gap:?}"),
+            Incoming::Left { member, reason } => panic!("{} left: it {reason}", member.name),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_rotate_under_full_load_without_a_loss_or_a_gap() {
+    let dir = tempfile::tempdir().unwrap();
+    let old = ClusterKey::generate().unwrap();
+    let nodes = over_zenoh(&["a", "b", "c"], dir.path(), &old).await;
+    let sent: Vec<_> = nodes.iter().map(|_| Arc::new(AtomicU64::new(0))).collect();
+    let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let counts: Vec<_> = (0..nodes.len())
+        .map(|own| {
+            let others = sent.iter().enumerate().filter(|(n, _)| *n != own);
+            let last = others.map(|(_, last)| last.clone()).collect();
+            let inbox = nodes[own].inbox(Filter::all());
+            tokio::spawn(count(inbox, last, done.clone()))
+        })
+        .collect();
+    let publishers: Vec<_> = nodes
+        .iter()
+        .zip(&sent)
+        .map(|(node, sent)| {
+            let (node, sent, stop) = (node.clone(), sent.clone(), stop.clone());
+            tokio::spawn(async move {
+                while !stop.load(Ordering::Acquire) {
+                    let n = sent.load(Ordering::Acquire);
+                    node.publish(StateChange::new(AccountId(7), ChangeId(n))).await.unwrap();
+                    sent.fetch_add(1, Ordering::AcqRel);
+                }
+            })
+        })
+        .collect();
+    let more_came = async |from: u64| {
+        until("events come", || nodes.iter().all(|n| n.status().delivered > from + 20_000)).await;
+        nodes.iter().map(|n| n.status().delivered).max().unwrap()
+    };
+
+    let begun = more_came(0).await;
+    let new = nodes[1].keys().add(ClusterKey::generate().unwrap()).await.unwrap();
+    let before = more_came(begun).await;
+    nodes[2].keys().activate(new).await.unwrap();
+    let between = more_came(before).await;
+    nodes[0].keys().retire(old.id("mail")).await.unwrap();
+    let retired = tokio::time::Instant::now();
+    more_came(between).await;
+    // Also once what was sealed with the old one is accepted no more.
+    while retired.elapsed() < Duration::from_secs(12) {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    stop.store(true, Ordering::Release);
+    for publisher in publishers {
+        publisher.await.unwrap();
+    }
+    done.store(true, Ordering::Release);
+    // The last wakes those that have all.
+    for (node, sent) in nodes.iter().zip(&sent) {
+        node.publish(StateChange::new(AccountId(0), ChangeId(0))).await.unwrap();
+        sent.fetch_add(1, Ordering::AcqRel);
+    }
+    let mut all = 0;
+    for count in counts {
+        all += count.await.unwrap();
+    }
+    println!("{all} events came while the keys rotated");
+    for (node, name) in nodes.iter().zip(["a", "b", "c"]) {
+        let status = node.status();
+        assert_eq!((status.gaps, status.missed, status.refused.not_authentic), (0, 0, 0), "{name}");
+        assert_eq!(status.key_id, Some(new.to_string()));
+        assert_eq!(in_file(&dir.path().join(name)), [new]);
+        node.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_only_the_old_key_is_out_once_that_is_retired() {
+    let hub = MemoryHub::new();
+    let old = ClusterKey::generate().unwrap();
+    let start = async |name: &str, keys: Keyring| {
+        Cluster::builder().name(name).memory(&hub).keyring(keys, None).start().await.unwrap()
+    };
+    let (a, b) =
+        (start("a", Keyring::new(old.clone())).await, start("b", Keyring::new(old.clone())).await);
+    timeout(PATIENCE, a.wait_for_members(1)).await.unwrap();
+    timeout(PATIENCE, b.wait_for_members(1)).await.unwrap();
+
+    // Nothing is done before all can follow.
+    let unknown = ClusterKey::generate().unwrap();
+    let error = a.keys().activate(unknown.id("mail")).await.unwrap_err().to_string();
+    assert!(error.contains("there is no cluster key"), "{error}");
+    let new = ClusterKey::generate().unwrap();
+    let id = a.keys().add_here(new.clone()).await.unwrap();
+    let error = a.keys().activate(id).await.unwrap_err().to_string();
+    assert_eq!(error, format!("b have no key {id}; add it first (`mailmesh key add`)"));
+    assert_eq!(a.keys().add(new.clone()).await.unwrap(), id, "once more does no harm");
+    let error = a.keys().retire(old.id("mail")).await.unwrap_err().to_string();
+    assert_eq!(
+        error,
+        format!(
+            "b, a seal with {}; activate another first (`mailmesh key activate`)",
+            old.id("mail")
+        )
+    );
+    b.keys().activate(id).await.unwrap();
+    let listed = a.keys().list().await.unwrap();
+    let names: Vec<_> = listed.iter().map(|node| node.node.as_str()).collect();
+    assert_eq!(names, ["a", "b"]);
+    assert!(listed.iter().all(|node| node.answered && !node.kept));
+    assert!(listed.iter().all(|node| node.keys == [id, old.id("mail")]));
+
+    // Who comes with both is heard, and so is the mirror's content.
+    let mut both = Keyring::new(old.clone());
+    both.add(new.clone()).unwrap();
+    let address = "192.0.2.1".parse().unwrap();
+    a.blocks().add(Network::single(address), "spam", None).await.unwrap();
+    let c = start("c", both).await;
+    timeout(PATIENCE, c.wait_for_members(2)).await.unwrap();
+    // It seals with another key than they do until it is told to.
+    until("c is heard", || a.status().members == 2 && b.status().members == 2).await;
+    let error = a.keys().retire(old.id("mail")).await.unwrap_err().to_string();
+    assert!(error.starts_with("c seal with"), "{error}");
+    a.keys().activate(id).await.unwrap();
+    until("c has the mirror", || c.blocks().is_blocked(address)).await;
+    a.keys().retire(old.id("mail")).await.unwrap();
+    assert_eq!(a.keys().list().await.unwrap()[2].keys, [id]);
+    until("mirrors are equal", || {
+        let of = |node: &Cluster| node.status().mirror_fingerprint;
+        of(&a) == of(&b) && of(&b) == of(&c)
+    })
+    .await;
+
+    // Until those that were on their way have come.
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    let refused = [&a, &b, &c].map(|node| node.status().refused.not_authentic);
+    assert_eq!(refused, [0; 3]);
+    let stranger = start("d", Keyring::new(old)).await;
+    until("it is refused", || a.status().refused.not_authentic > 0).await;
+    until("and refuses", || stranger.status().refused.not_authentic > 0).await;
+    assert_eq!((stranger.status().members, a.status().members), (0, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_store_has_sealed_is_sealed_anew_before_its_key_goes() {
+    let (dir, hub) = (tempfile::tempdir().unwrap(), MemoryHub::new());
+    let old = ClusterKey::generate().unwrap();
+    let start = async |keys: Keyring| {
+        let builder = Cluster::builder().name("a").memory(&hub).keyring(keys, None);
+        builder.store(dir.path()).start().await.unwrap()
+    };
+    let node = start(Keyring::new(old.clone())).await;
+    let made = rcgen::generate_simple_self_signed(["mail.example.org".to_owned()]).unwrap();
+    let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    let certificate = certificate_from_pem(chain.as_bytes(), key.as_bytes()).unwrap();
+    node.certs().set(certificate).await.unwrap();
+    node.saved().await.unwrap();
+    let new = ClusterKey::generate().unwrap();
+    let id = node.keys().add(new.clone()).await.unwrap();
+    node.keys().activate(id).await.unwrap();
+    node.keys().retire(old.id("mail")).await.unwrap();
+    node.shutdown().await;
+    let again = start(Keyring::new(new)).await;
+    assert_eq!(again.certs().list().len(), 1);
+    again.shutdown().await;
+    assert_eq!(start(Keyring::new(old)).await.certs().list().len(), 0);
+}
+
+#[tokio::test]
+async fn keys_of_an_open_mesh_a_full_ring_and_a_file_that_cannot_be_written_are_told() {
+    let open = Cluster::builder().name("a").memory(&MemoryHub::new()).start().await.unwrap();
+    let key = || ClusterKey::generate().unwrap();
+    let error = open.keys().add(key()).await.unwrap_err().to_string();
+    assert!(error.contains("the mesh is open"), "{error}");
+    assert!(matches!(open.keys().list().await, Err(Error::OpenMesh)));
+
+    let gone = tempfile::tempdir().unwrap();
+    let file = gone.path().join("keys");
+    let builder = Cluster::builder().name("a").memory(&MemoryHub::new());
+    let node = builder.keyring(Keyring::new(key()), Some(file)).start().await.unwrap();
+    assert!(node.keys().list().await.unwrap()[0].kept);
+    for n in 2..=4 {
+        node.keys().add(key()).await.unwrap();
+        let listed = node.keys().list().await.unwrap().remove(0);
+        assert_eq!((listed.keys.len(), listed.kept), (n, false), "there is no such file");
+    }
+    let error = node.keys().add(key()).await.unwrap_err().to_string();
+    assert_eq!(error, "there are 4 cluster keys already; retire one first");
+    let active = node.keys().list().await.unwrap()[0].keys[0];
+    assert!(matches!(node.keys().retire(active).await, Err(Error::KeyInUse { .. })));
+}
