@@ -75,6 +75,9 @@ pub enum CodecError {
     /// The seal is broken: another key, another cluster, or altered on the way.
     #[error("the seal does not hold: another cluster key, or the frame was altered")]
     NotAuthentic,
+    /// A sealed frame of who is not known here, while too many come that no key opens.
+    #[error("too many frames come that no key opens: this one of an unknown node was not tried")]
+    NotTried,
     /// A key text that is not a key.
     #[error("not a cluster key: {why}; make one with `mailmesh key generate`")]
     BadKey {

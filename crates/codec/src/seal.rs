@@ -14,7 +14,7 @@ use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf::Prk;
 
 use crate::header::Sealed;
-use crate::{ClusterKey, CodecError, HEADER_LEN, Header};
+use crate::{ClusterKey, CodecError, HEADER_LEN, Header, KeyId};
 
 /// Makes frames of one incarnation.
 #[derive(Debug)]
@@ -76,8 +76,9 @@ impl Sealer {
 pub struct Opener {
     own: [u8; 16],
     /// One for each key of the cluster; none of an open mesh.
-    prks: Vec<Prk>,
-    keys: HashMap<[u8; 16], LessSafeKey>,
+    prks: Vec<(KeyId, Prk)>,
+    /// Derived from which key.
+    keys: HashMap<[u8; 16], (KeyId, LessSafeKey)>,
     order: VecDeque<[u8; 16]>,
 }
 
@@ -95,14 +96,15 @@ impl Opener {
     /// alone.
     #[must_use]
     pub fn keyed(key: &ClusterKey, cluster: &str, own: [u8; 16]) -> Self {
-        Self { prks: vec![key.prk(cluster)], ..Self::open_mesh(own) }
+        Self { prks: vec![(key.id(cluster), key.prk(cluster))], ..Self::open_mesh(own) }
     }
 
     /// Opens frames sealed with any of these keys from now on, and no others.
     pub fn accept<'a>(&mut self, keys: impl IntoIterator<Item = &'a ClusterKey>, cluster: &str) {
-        self.prks = keys.into_iter().map(|key| key.prk(cluster)).collect();
-        self.keys.clear();
-        self.order.clear();
+        self.prks = keys.into_iter().map(|key| (key.id(cluster), key.prk(cluster))).collect();
+        let Self { prks, keys, order, .. } = self;
+        keys.retain(|_, (id, _)| prks.iter().any(|(held, _)| held == id));
+        order.retain(|incarnation| keys.contains_key(incarnation));
     }
 
     /// The header and body of a frame. `first`, `count` and `to` of an unsealed frame
@@ -112,6 +114,19 @@ impl Opener {
     /// What [`CodecError`] says of headers; [`CodecError::NoKey`],
     /// [`CodecError::NotSealed`], [`CodecError::NotAuthentic`].
     pub fn open(&mut self, frame: &[u8]) -> Result<(Header, Bytes), CodecError> {
+        self.open_if(frame, || true)
+    }
+
+    /// As [`open`](Self::open), but asks whether it may try keys that are not known to be
+    /// those of the sender: strangers cost nothing else.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and [`CodecError::NotTried`].
+    pub fn open_if(
+        &mut self,
+        frame: &[u8],
+        may_try: impl FnOnce() -> bool,
+    ) -> Result<(Header, Bytes), CodecError> {
         let (header, sealed) = Header::decode(frame, self.own)?;
         let (head, body) =
             frame.split_first_chunk().ok_or(CodecError::Truncated { what: "the frame header" })?;
@@ -123,14 +138,17 @@ impl Opener {
         }
         let associated = Associated::new(*head, header.to);
         let known = self.keys.get(&header.incarnation);
-        if let Some(body) = known.and_then(|key| open(key, &header, &associated, body)) {
+        if let Some(body) = known.and_then(|(_, key)| open(key, &header, &associated, body)) {
             return Ok((header, body));
         }
         // It is new, or seals with another of the keys since.
-        for prk in &self.prks {
+        if !may_try() {
+            return Err(CodecError::NotTried);
+        }
+        for (id, prk) in &self.prks {
             let key = subkey(prk, header.incarnation);
             if let Some(body) = open(&key, &header, &associated, body) {
-                self.remember(header.incarnation, key);
+                self.remember(header.incarnation, (*id, key));
                 return Ok((header, body));
             }
         }
@@ -139,7 +157,7 @@ impl Opener {
 
     /// Only keys whose frame held are kept, so that a stranger cannot push the
     /// others out.
-    fn remember(&mut self, incarnation: [u8; 16], key: LessSafeKey) {
+    fn remember(&mut self, incarnation: [u8; 16], key: (KeyId, LessSafeKey)) {
         if self.keys.insert(incarnation, key).is_some() {
             return;
         }
@@ -248,6 +266,10 @@ mod tests {
         opener.open(&seal(&old, 1).unwrap()).unwrap();
         assert_eq!(opener.open(&seal(&new, 2).unwrap()).unwrap_err(), CodecError::NotAuthentic);
         opener.accept([&old, &new], "mail");
+        assert_eq!(opener.keys.len(), 1, "who is known stays so");
+        let (strange, known) = (seal(&new, 1).unwrap(), seal(&old, 2).unwrap());
+        assert_eq!(opener.open_if(&strange, || false).unwrap_err(), CodecError::NotTried);
+        opener.open_if(&known, || unreachable!("its key is known")).unwrap();
         // In any order: what was sent before may come after.
         for (key, first) in [(&old, 1), (&new, 2), (&old, 1), (&new, 3)] {
             assert_eq!(opener.open(&seal(key, first).unwrap()).unwrap().0.first, first);

@@ -15,6 +15,8 @@ pub struct Refused {
     pub not_sealed: u64,
     /// Sealed, though this node has no key.
     pub no_key: u64,
+    /// Of who is not known here, past 2,000 a second that no key opens.
+    pub not_tried: u64,
     /// Of a version this node does not speak.
     pub other_version: u64,
     /// Not a frame.

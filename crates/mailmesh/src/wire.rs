@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use bytes::Bytes;
 use mailmesh_codec::{CodecError, FrameKind, Header, Opener, Sealer};
@@ -49,7 +50,35 @@ pub(crate) struct OpenFrames {
     keys: Option<Arc<KeyChain>>,
     /// Of the keys that the opener has.
     version: u64,
+    attempts: Attempts,
     refusals: Arc<Refusals>,
+}
+
+/// How many frames are opened in vain: so many a second, and at once.
+const ATTEMPTS: f64 = 2_000.0;
+
+/// A bucket of attempts (RFC 2697's, of one rate): each that fails takes one out. Frames of who
+/// was heard before need none, so that a flood costs members nothing but its reading.
+#[derive(Debug)]
+struct Attempts {
+    left: f64,
+    at: Instant,
+}
+
+impl Attempts {
+    fn new() -> Self {
+        Self { left: ATTEMPTS, at: Instant::now() }
+    }
+
+    fn may_try(&mut self, now: Instant) -> bool {
+        let earned = now.saturating_duration_since(self.at).as_secs_f64() * ATTEMPTS;
+        (self.left, self.at) = ((self.left + earned).min(ATTEMPTS), now);
+        self.left >= 1.0
+    }
+
+    fn failed(&mut self) {
+        self.left -= 1.0;
+    }
 }
 
 impl OpenFrames {
@@ -59,7 +88,8 @@ impl OpenFrames {
         own: delivery::Incarnation,
         refusals: Arc<Refusals>,
     ) -> Self {
-        Self { opener: Opener::open_mesh(own.0), keys, version: 0, refusals }
+        let (opener, attempts) = (Opener::open_mesh(own.0), Attempts::new());
+        Self { opener, keys, version: 0, attempts, refusals }
     }
 }
 
@@ -81,7 +111,12 @@ impl Open for OpenFrames {
 
 impl OpenFrames {
     fn frame(&mut self, wire: Bytes) -> Result<delivery::Frame, CodecError> {
-        let (header, body) = self.opener.open(&wire)?;
+        let attempts = &mut self.attempts;
+        let opened = self.opener.open_if(&wire, || attempts.may_try(Instant::now()));
+        if opened == Err(CodecError::NotAuthentic) {
+            attempts.failed();
+        }
+        let (header, body) = opened?;
         frame(&header, body, wire)
     }
 }
@@ -111,7 +146,7 @@ pub(crate) struct Refusals {
     logs: [LogThrottle; SORTS],
 }
 
-const SORTS: usize = 5;
+const SORTS: usize = 6;
 
 fn sort(error: &CodecError) -> usize {
     match error {
@@ -119,7 +154,8 @@ fn sort(error: &CodecError) -> usize {
         CodecError::NotSealed => 1,
         CodecError::NoKey => 2,
         CodecError::Version { .. } => 3,
-        _ => 4,
+        CodecError::NotTried => 4,
+        _ => 5,
     }
 }
 
@@ -139,7 +175,31 @@ impl Refusals {
             not_sealed: read(1),
             no_key: read(2),
             other_version: read(3),
-            malformed: read(4),
+            not_tried: read(4),
+            malformed: read(5),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn attempts_are_bounded_and_come_back() {
+        let mut attempts = Attempts::new();
+        let begin = attempts.at;
+        let mut failures = |millis: u64| {
+            let now = begin + Duration::from_millis(millis);
+            (0..10_000)
+                .take_while(|_| attempts.may_try(now).then(|| attempts.failed()).is_some())
+                .count()
+        };
+        assert_eq!(
+            [failures(0), failures(0), failures(500), failures(60_000)],
+            [2_000, 0, 1_000, 2_000]
+        );
     }
 }
