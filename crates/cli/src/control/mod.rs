@@ -3,6 +3,7 @@
 
 mod bulk;
 pub(crate) mod client;
+mod clients;
 pub(crate) mod protocol;
 pub(crate) mod server;
 

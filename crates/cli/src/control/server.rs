@@ -1,6 +1,5 @@
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use mailmesh::{
@@ -9,17 +8,19 @@ use mailmesh::{
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::bulk::{Import, list};
+use super::clients::{Busy, Clients};
 use super::protocol::{Answer, MAX_LINE, Request};
 use crate::exit::Failure;
 
 /// A client that asks nothing for this long is let go.
 const IDLE: Duration = Duration::from_secs(60);
-/// Most clients at a time; more wait until one goes.
-const CLIENTS: usize = 64;
+/// A request that has begun is whole by then: our clients send theirs at once.
+const WHOLE: Duration = Duration::from_secs(10);
+/// Where all clients are being answered, how often it is looked whether one is done.
+const FULL: Duration = Duration::from_millis(100);
 
 /// A control socket that listens.
 pub(crate) struct Server {
@@ -60,18 +61,22 @@ impl Server {
 
     /// Answers until the task is aborted.
     pub(crate) async fn serve(self, cluster: Cluster) {
-        let permits = Arc::new(Semaphore::new(CLIENTS));
+        let mut clients = Clients::default();
         let mut is_failing = false;
-        while let Ok(permit) = permits.clone().acquire_owned().await {
+        loop {
             match self.listener.accept().await {
                 Ok((stream, _)) => {
                     is_failing = false;
-                    let cluster = cluster.clone();
-                    tokio::spawn(async move {
+                    while !clients.make_room() {
+                        tokio::time::sleep(FULL).await;
+                    }
+                    let (cluster, busy) = (cluster.clone(), Busy::default());
+                    let is_busy = busy.clone();
+                    let task = tokio::spawn(async move {
                         // A client that goes away mid-answer is its own affair.
-                        let _gone = converse(stream, &cluster).await;
-                        drop(permit);
+                        let _gone = converse(stream, &cluster, &is_busy).await;
                     });
+                    clients.add(busy, task.abort_handle());
                 }
                 Err(error) => {
                     // Once for each spell of it: out of descriptors, it goes on and on.
@@ -99,17 +104,22 @@ fn bind_in(hidden: &Path, path: &Path) -> std::io::Result<UnixListener> {
     Ok(listener)
 }
 
-async fn converse(stream: UnixStream, cluster: &Cluster) -> std::io::Result<()> {
+async fn converse(stream: UnixStream, cluster: &Cluster, busy: &Busy) -> std::io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
     let mut import = Import::default();
     loop {
+        busy.set(false);
         let mut line = String::new();
-        let read = timeout(IDLE, (&mut reader).take(MAX_LINE).read_line(&mut line)).await;
-        // Idle for long, gone, or longer than any request: the place is for others.
+        // Idle for long, gone, slow, or longer than any request: the place is for others.
+        if !matches!(timeout(IDLE, reader.fill_buf()).await, Ok(Ok(_))) {
+            return Ok(());
+        }
+        let read = timeout(WHOLE, (&mut reader).take(MAX_LINE).read_line(&mut line)).await;
         if !matches!(read, Ok(Ok(_))) || !line.ends_with('\n') {
             return Ok(());
         }
+        busy.set(true);
         let answer = match serde_json::from_str(&line) {
             Ok(Request::Watch { kinds }) => {
                 let filter = if kinds.is_empty() { Filter::all() } else { Filter::kinds(kinds) };

@@ -160,4 +160,14 @@ fn the_control_socket_survives_bad_requests() {
     let _cut_off = writer.write_all(&flood);
     drop(writer);
     assert_eq!(a.json(&["status", "--json"])["cluster"], json!("mail"));
+    // Clients that say nothing, or not all of it, keep nobody out.
+    let mut slow = Vec::new();
+    for n in 0..200 {
+        let mut stream = std::os::unix::net::UnixStream::connect(&a.socket).unwrap();
+        if n % 2 == 0 {
+            let _dropped_already = stream.write_all(b"{\"comm");
+        }
+        slow.push(stream);
+    }
+    assert_eq!(a.json(&["status", "--json"])["cluster"], json!("mail"));
 }
