@@ -15,12 +15,16 @@ use serde_json::Value;
 use crate::run::{cargo, show};
 use crate::sweeper::Sweeper;
 
+const PROGRAM: &str = "mailmesh-contender";
 /// How long a process may take to answer; what is frozen is not asked.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a process may take to leave in good order.
 const GOODBYE: Duration = Duration::from_secs(8);
 /// How often a condition is looked at.
 const POLL: Duration = Duration::from_millis(50);
+
+/// What `/proc` counts in: USER_HZ, which Linux has fixed for programs.
+const TICKS_PER_SECOND: u64 = 100;
 
 /// What a process plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -50,6 +54,13 @@ impl System {
 
 /// Builds the program, with zenoh-ext in it or not. Where it is.
 pub(crate) fn build(features: &[&str]) -> Result<PathBuf, String> {
+    let programs = build_all(features)?;
+    let is_it = |path: &PathBuf| path.file_stem().is_some_and(|name| name == PROGRAM);
+    programs.into_iter().find(is_it).ok_or_else(|| format!("there is no program {PROGRAM}"))
+}
+
+/// Builds all programs that these features have. Where they are.
+pub(crate) fn build_all(features: &[&str]) -> Result<Vec<PathBuf>, String> {
     let mut command = cargo(&["build", "--release", "--package", "mailmesh-contender"]);
     command.args(["--message-format", "json-render-diagnostics"]);
     for feature in features {
@@ -63,11 +74,11 @@ pub(crate) fn build(features: &[&str]) -> Result<PathBuf, String> {
         return Err(format!("`{shown}` failed: {}", output.status));
     }
     let messages = output.stdout.split(|byte| *byte == b'\n');
-    let mut executables = messages.filter_map(|message| {
+    let executables = messages.filter_map(|message| {
         let message: Value = serde_json::from_slice(message).ok()?;
         Some(PathBuf::from(message["executable"].as_str()?))
     });
-    executables.next_back().ok_or_else(|| format!("`{shown}` names no program"))
+    Ok(executables.collect())
 }
 
 /// A process, killed and reaped when dropped.
@@ -165,6 +176,12 @@ impl Contender {
         status.ok().and_then(|status| peak(&status)).unwrap_or(0)
     }
 
+    /// The processor time that it has used, in milliseconds; 0 if it is gone.
+    pub(crate) fn cpu_ms(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
+        stat.ok().and_then(|stat| ticks(&stat)).map_or(0, |ticks| ticks * 1_000 / TICKS_PER_SECOND)
+    }
+
     /// SIGSTOP, or SIGCONT.
     pub(crate) fn signal(&self, signal: Signal) -> Result<(), String> {
         kill_process(Pid::from_child(&self.child), signal)
@@ -210,6 +227,13 @@ fn peak(status: &str) -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
+/// Of user and system, of a process's `stat` (proc_pid_stat(5), fields 14 and 15).
+fn ticks(stat: &str) -> Option<u64> {
+    // The second field, the name, may hold blanks: it ends with the last parenthesis.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    Some(fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,6 +243,13 @@ mod tests {
         assert_eq!(peak("VmPeak:\t  99 kB\nVmHWM:\t   12345 kB\nVmRSS: 1 kB\n"), Some(12_345));
         assert_eq!(peak("VmPeak:\t  99 kB\n"), None);
         assert_eq!(peak("VmHWM:\tmuch kB\n"), None);
+    }
+
+    #[test]
+    fn the_time_used_is_read_from_the_stat_of_a_process() {
+        let stat = "7 (a ) b) S 1 7 7 0 -1 4194560 1 2 3 4 120 30 5 6 20 0 1 0 99";
+        assert_eq!(ticks(stat), Some(150));
+        assert_eq!(ticks("7 (x) S 1"), None);
     }
 
     #[test]

@@ -29,7 +29,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ),
     ("mailmesh-sim", &["mailmesh-codec", "mailmesh-delivery", "mailmesh-events", "mailmesh-state"]),
     ("mailmesh-cli", &["mailmesh"]),
-    ("mailmesh-contender", &["mailmesh"]),
+    ("mailmesh-contender", &["mailmesh", "mailmesh-codec", "mailmesh-state"]),
     (
         "mailmesh-fuzz",
         &[

@@ -6,6 +6,7 @@ mod compare;
 mod contender;
 mod faults;
 mod fuzz;
+mod hostile;
 mod layers;
 mod loopback;
 mod model;
@@ -101,6 +102,8 @@ enum Task {
     },
     /// Scenarios of failure between real processes.
     Faults(faults::Options),
+    /// Hostile peers against honest nodes, real processes on the loopback.
+    Hostile(hostile::Options),
     /// Cleans up after another task; not for people.
     #[command(hide = true, name = sweeper::TASK)]
     Sweep,
@@ -123,6 +126,7 @@ fn main() -> ExitCode {
         }
         Task::Model { deep } => model::explore(deep).map(done),
         Task::Faults(options) => faults::run(&options),
+        Task::Hostile(options) => hostile::run(&options),
     };
     result.unwrap_or_else(|message| {
         eprintln!("error: {message}");

@@ -123,6 +123,7 @@ impl Ledger {
             senders: senders.collect(),
             notices: counts.notices.clone(),
             notices_dropped: counts.notices_dropped,
+            refused: 0,
         }
     }
 }

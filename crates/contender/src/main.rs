@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use mailmesh_contender::Command;
+use mailmesh_contender::{Command, Report};
 use tracing_subscriber::EnvFilter;
 
 use crate::error::ContenderError;
@@ -66,7 +66,9 @@ fn run(args: &Args) -> Result<(), ContenderError> {
             Command::Mark { at } => ledger.mark(at),
             Command::Read { rate } => ledger.set_read_rate(rate),
             Command::Ping { count } => publishing.ping(count),
-            Command::Report { request } => answer(&ledger, request)?,
+            Command::Report { request } => {
+                answer(Report { refused: outlet.refused(), ..ledger.report(request) })?;
+            }
             Command::Quit => {
                 publishing.stop();
                 let goodbye = async { tokio::time::timeout(GOODBYE, outlet.close()).await };
@@ -82,8 +84,8 @@ fn run(args: &Args) -> Result<(), ContenderError> {
     Ok(())
 }
 
-fn answer(ledger: &Ledger, request: u64) -> Result<(), ContenderError> {
-    let mut line = serde_json::to_vec(&ledger.report(request)).map_err(ContenderError::Answer)?;
+fn answer(report: Report) -> Result<(), ContenderError> {
+    let mut line = serde_json::to_vec(&report).map_err(ContenderError::Answer)?;
     line.push(b'\n');
     let mut stdout = std::io::stdout().lock();
     stdout.write_all(&line)?;

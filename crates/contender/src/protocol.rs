@@ -66,6 +66,9 @@ pub struct Report {
     pub notices: Vec<Notice>,
     /// Notices that did not fit.
     pub notices_dropped: u64,
+    /// Frames, messages and changes refused, of whatever reason; 0 of a system that refuses
+    /// nothing.
+    pub refused: u64,
 }
 
 /// What came of a life.

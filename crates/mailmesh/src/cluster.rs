@@ -202,6 +202,8 @@ impl Cluster {
             lobby_dropped: counters.delivery.unknown_sender,
             too_many_members: counters.delivery.too_many_peers,
             replayed: counters.delivery.replayed,
+            unproven: counters.delivery.unproven,
+            misdirected: counters.delivery.misdirected,
             protocol_errors: counters.delivery.malformed,
             refused: mesh.refusals.counts(),
             intake_dropped: counters.intake_dropped,

@@ -74,6 +74,10 @@ pub struct Status {
     pub too_many_members: u64,
     /// Control messages that had come before.
     pub replayed: u64,
+    /// Greetings of who has not shown that it lives now: it is asked to.
+    pub unproven: u64,
+    /// Frames for another node.
+    pub misdirected: u64,
     /// Frames that break the protocol.
     pub protocol_errors: u64,
     /// Frames refused.

@@ -79,6 +79,24 @@ impl Outlet {
         Ok(self.cluster.publish(Custom::new(self.kind.clone(), payload)?).await?)
     }
 
+    pub(crate) fn refused(&self) -> u64 {
+        let status = self.cluster.status();
+        let frames = status.refused;
+        let frames = frames.not_authentic
+            + frames.not_sealed
+            + frames.not_tried
+            + frames.other_version
+            + frames.malformed;
+        let messages = status.replayed
+            + status.protocol_errors
+            + status.duplicates
+            + status.lobby_dropped
+            + status.too_many_members
+            + status.unproven
+            + status.misdirected;
+        frames + messages + status.mirror_refused + status.mirror_held
+    }
+
     pub(crate) async fn close(&self) {
         self.cluster.shutdown().await;
     }

@@ -66,6 +66,16 @@ impl Outlet {
         }
     }
 
+    /// What it refused.
+    pub(crate) fn refused(&self) -> u64 {
+        match self {
+            Self::Mailmesh(outlet) => outlet.refused(),
+            Self::Zenoh(_) => 0,
+            #[cfg(feature = "zenoh-ext")]
+            Self::ZenohExt(_) => 0,
+        }
+    }
+
     /// Leaves in good order.
     pub(crate) async fn close(&self) {
         match self {

@@ -1,0 +1,309 @@
+//! What a hostile peer does.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use clap::ValueEnum;
+use mailmesh::{
+    Block, Change, Cluster, ClusterKey, Coordinator, Event, Network, NetworkChange, NodeId, Rule,
+    Share, Stamp, StopReason, SyncMessage, UnixMillis,
+};
+use mailmesh_codec::{FrameKind, Header, Opener, Sealer, encode_event, encode_sync};
+use ring::rand::{SecureRandom, SystemRandom};
+
+use crate::insider::{Binary, Insider, Knowledge};
+use crate::wire::{Life, Wire};
+
+/// The key of the nodes attacked (`system/mailmesh.rs`).
+const KEY: [u8; 32] = [0x6d; 32];
+/// How long it listens before it begins.
+const LISTENS: Duration = Duration::from_secs(3);
+const NAK: u8 = 6;
+/// The year 3000, in milliseconds.
+const YEAR_3000: u64 = 32_503_680_000_000;
+
+/// What a hostile peer does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Attack {
+    /// Frames that are not sealed.
+    NoKey,
+    /// Frames sealed with another key, of lives that are new each time.
+    WrongKey,
+    /// Frames of members with another number, kind or sender.
+    ForgedHeader,
+    /// Frames of members, again.
+    Replay,
+    /// Frames of members, cut off.
+    Truncated,
+    /// With the key: lengths of a gibibyte.
+    LongLengths,
+    /// With the key: arrays in arrays.
+    DeepNesting,
+    /// With the key: a new life with each frame, events and greetings.
+    ManyLives,
+    /// With the key: requests for all that a node has ever sent.
+    NakFlood,
+    /// With the key: lies about who has what.
+    LyingDigests,
+    /// With the key: blocks stamped in the year 3000.
+    Year3000,
+    /// With the key: a mirror of ten million entries that never ends.
+    EndlessSnapshot,
+    /// With the key: a node with the name of another.
+    Twin,
+}
+
+struct Random(SystemRandom);
+
+impl Random {
+    fn bytes<const N: usize>(&self) -> Result<[u8; N], String> {
+        let mut bytes = [0; N];
+        self.0.fill(&mut bytes).map_err(|_| "no random bytes".to_owned())?;
+        Ok(bytes)
+    }
+}
+
+pub(crate) fn run(attack: Attack, wire: &Wire, stop: &AtomicBool) -> Result<u64, Box<dyn Error>> {
+    let random = Random(SystemRandom::new());
+    let begin = Instant::now();
+    while begin.elapsed() < LISTENS && !stop.load(Ordering::Acquire) {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let key = ClusterKey::from_bytes(KEY);
+    let mut insider = Insider::new(&key, random.bytes()?);
+    let mut sent = 0;
+    let mut tokens = Vec::new();
+    while !stop.load(Ordering::Acquire) {
+        sent += match attack {
+            Attack::NoKey => strange(wire, &Sealer::open_mesh(), random.bytes()?, sent)?,
+            Attack::WrongKey => {
+                let life = random.bytes()?;
+                let other = ClusterKey::from_bytes([0x13; 32]);
+                strange(wire, &Sealer::keyed(&other, "mail", life), life, sent)?
+            }
+            Attack::ForgedHeader => {
+                let at = random.bytes::<2>()?;
+                recorded(wire, sent, |frame| {
+                    // Any byte of the header behind magic and version.
+                    let place = 3 + usize::from(at[0]) % 29;
+                    if let Some(byte) = frame.get_mut(place) {
+                        *byte ^= at[1] | 1;
+                    }
+                })?
+            }
+            Attack::Replay => recorded(wire, sent, |_| {})?,
+            Attack::Truncated => {
+                let cut = random.bytes::<2>()?;
+                recorded(wire, sent, |frame| {
+                    frame.truncate(usize::from(u16::from_be_bytes(cut)) % frame.len().max(1));
+                })?
+            }
+            Attack::LongLengths => long_lengths(wire, &mut insider, sent)?,
+            Attack::DeepNesting => {
+                let others = insider.keep_in(wire, &[], &[])?;
+                let deep = [0x91; 100_000];
+                let data = insider.frame(FrameKind::Data, None, &deep)?;
+                wire.to_all("events", insider.life, &data)?;
+                to_each(wire, &mut insider, &others, FrameKind::Control, &deep)? + 1
+            }
+            Attack::ManyLives => {
+                let mut new = Insider::new(&key, random.bytes()?);
+                if tokens.len() < 10_000 {
+                    tokens.push(wire.appear(new.life)?);
+                }
+                let mut body = Vec::new();
+                encode_event(&mailmesh::QueueSignal::Refresh.into(), &mut body)?;
+                let data = new.frame(FrameKind::Data, None, &body)?;
+                wire.to_all("events", insider.life, &data)?;
+                new.keep_in(wire, &[], &[])?.len() as u64 + 2
+            }
+            Attack::NakFlood => {
+                let others = insider.keep_in(wire, &[], &[])?;
+                for other in &others {
+                    let nak = insider.control(Some(*other), &(NAK, (sent % 2, 1_u64, u64::MAX)))?;
+                    wire.to_one(*other, &nak)?;
+                }
+                others.len() as u64
+            }
+            Attack::LyingDigests => lying(wire, &mut insider, &random)?,
+            Attack::Year3000 => {
+                let others = insider.keep_in(wire, &[], &[])?;
+                year_3000(wire, &mut insider, &others, &random)?
+            }
+            Attack::EndlessSnapshot => endless(wire, &mut insider, sent)?,
+            Attack::Twin => 0,
+        };
+    }
+    Ok(sent)
+}
+
+/// A frame of who is no member.
+fn strange(wire: &Wire, sealer: &Sealer, life: Life, number: u64) -> Result<u64, Box<dyn Error>> {
+    let mut body = Vec::new();
+    encode_event(&mailmesh::QueueSignal::Paused.into(), &mut body)?;
+    let (kind, lane, to, first) = (FrameKind::Data, 1, None, number + 1);
+    let header = Header { kind, lane, incarnation: life, to, first, count: 1 };
+    let frame = sealer.seal(&header, &body)?;
+    // On one key, for speed: nobody looks at it.
+    wire.to_all("events", [0x55; 16], &frame)?;
+    Ok(1)
+}
+
+/// A frame of a member, changed, where it was.
+fn recorded(
+    wire: &Wire,
+    number: u64,
+    change: impl FnOnce(&mut Vec<u8>),
+) -> Result<u64, Box<dyn Error>> {
+    let taken = {
+        let heard = wire.heard();
+        let at = usize::try_from(number)? % heard.frames.len().max(1);
+        heard.frames.get(at).map(|(key, frame)| (key.clone(), frame.to_vec()))
+    };
+    let Some((key, mut frame)) = taken else { return Ok(0) };
+    change(&mut frame);
+    wire.put(&key, &frame)?;
+    Ok(1)
+}
+
+fn to_each(
+    wire: &Wire,
+    insider: &mut Insider,
+    others: &[Life],
+    kind: FrameKind,
+    body: &[u8],
+) -> Result<u64, Box<dyn Error>> {
+    for other in others {
+        let frame = insider.frame(kind, Some(*other), body)?;
+        wire.to_one(*other, &frame)?;
+    }
+    Ok(others.len() as u64)
+}
+
+/// Counts and lengths far beyond what there is, in each place that has one.
+fn long_lengths(wire: &Wire, insider: &mut Insider, number: u64) -> Result<u64, Box<dyn Error>> {
+    let others = insider.keep_in(wire, &[], &[])?;
+    let bodies: [&[u8]; 6] = [
+        // [tag 10, text of 1 GiB ...], [...] of 2^32 - 1, bytes, a map, a sync part, a digest.
+        &[0x93, 0x0a, 0xdb, 0x40, 0, 0, 0],
+        &[0xdd, 0xff, 0xff, 0xff, 0xff, 0x01],
+        &[0x92, 0x0b, 0xc6, 0x40, 0, 0, 0],
+        &[0xdf, 0x40, 0, 0, 0, 0xc0],
+        &[0x97, 0x02, 0x01, 0, 0, 0, 0, 0xdd, 0xff, 0xff, 0xff, 0xff],
+        &[
+            0x92, 0x02, 0x97, 0x01, 0xa1, b'x', 0x01, 0x92, 0, 0, 0xc4, 0, 0x01, 0xdd, 0xff, 0xff,
+            0xff,
+        ],
+    ];
+    let body = bodies[usize::try_from(number)? % bodies.len()];
+    let data = insider.frame(FrameKind::Data, None, body)?;
+    wire.to_all("events", insider.life, &data)?;
+    // A bundle whose first frame claims 4 GiB.
+    wire.to_all("events", insider.life, b"mmB\x01\xff\xff\xff\xff")?;
+    let sent = to_each(wire, insider, &others, FrameKind::Direct, body)?;
+    Ok(sent + to_each(wire, insider, &others, FrameKind::Control, body)? + 2)
+}
+
+/// Digests of mirrors that are none, and knowledge of others that is none.
+fn lying(wire: &Wire, insider: &mut Insider, random: &Random) -> Result<u64, Box<dyn Error>> {
+    let tag = random.bytes::<28>()?;
+    let others: Vec<Life> = wire.heard().lives.iter().copied().collect();
+    let far = u64::from(u32::from_be_bytes(random.bytes()?));
+    let unknown = random.bytes::<16>()?;
+    let all = others.iter().chain([&unknown]);
+    let told: Vec<Knowledge<'_>> = all
+        .map(|life| (Binary(life), u64::MAX - 1, [far, far], true, [far, far]))
+        .take(60)
+        .collect();
+    Ok(insider.keep_in(wire, &tag, &told)?.len() as u64)
+}
+
+/// Blocks of everything that win for ever, by events and as entries of the mirror.
+fn year_3000(
+    wire: &Wire,
+    insider: &mut Insider,
+    others: &[Life],
+    random: &Random,
+) -> Result<u64, Box<dyn Error>> {
+    let address = std::net::Ipv4Addr::from(random.bytes::<4>()?);
+    let block = Block::new("hostile", UnixMillis(YEAR_3000))?;
+    let change = Change::Network(NetworkChange {
+        rule: Rule::Block,
+        network: Network::single(address.into()),
+        stamp: Stamp::new(UnixMillis(YEAR_3000), 0, NodeId(666)),
+        block: Some(Arc::new(block)),
+    });
+    let mut body = Vec::new();
+    encode_event(&Event::from(change.clone()), &mut body)?;
+    let data = insider.frame(FrameKind::Data, None, &body)?;
+    wire.to_all("events", insider.life, &data)?;
+    let entries = SyncMessage::Entries { round: 0, changes: vec![change; 100], more: false };
+    let sent = to_each(wire, insider, others, FrameKind::Direct, &encode_sync(&entries)?)?;
+    Ok(sent + 1)
+}
+
+/// Says that it has ten million entries, and answers whoever asks for them with a part, and
+/// one more, and one more.
+fn endless(wire: &Wire, insider: &mut Insider, number: u64) -> Result<u64, Box<dyn Error>> {
+    let mut tag = [7; 28];
+    tag[..8].copy_from_slice(&10_000_000_u64.to_be_bytes());
+    tag[24..].copy_from_slice(&mirror_key_name());
+    let others = insider.keep_in(wire, &tag, &[])?;
+    let mut opener = Opener::keyed(&ClusterKey::from_bytes(KEY), "mail", insider.life);
+    let asked: Vec<(Life, SyncMessage)> = {
+        let mut heard = wire.heard();
+        let frames = std::mem::take(&mut heard.frames);
+        let opened = frames.iter().filter_map(|(_, frame)| opener.open(frame).ok());
+        let direct = opened.filter(|(header, _)| header.kind == FrameKind::Direct);
+        direct
+            .filter_map(|(header, body)| {
+                Some((header.incarnation, mailmesh_codec::decode_sync(&body).ok()?))
+            })
+            .collect()
+    };
+    let mut sent = others.len() as u64;
+    for (who, message) in asked {
+        let (round, first) = match message {
+            SyncMessage::Request { round, first, .. } => (round, first),
+            SyncMessage::AskSymbols { round, first, .. } => (round, first),
+            _ => continue,
+        };
+        for part in 0..1_000_u16 {
+            let share = Share { ..first };
+            let number = number as u16;
+            let part = part.wrapping_add(number);
+            let part = SyncMessage::Part { round, share, part, changes: Vec::new(), more: true };
+            let frame = insider.frame(FrameKind::Direct, Some(who), &encode_sync(&part)?)?;
+            wire.to_one(who, &frame)?;
+            sent += 1;
+        }
+    }
+    Ok(sent)
+}
+
+/// The name of the key of the mirrors' fingerprints, which only who has the cluster key knows.
+fn mirror_key_name() -> [u8; 4] {
+    let key = ClusterKey::from_bytes(KEY).mirror_key("mail");
+    mailmesh_state::Mirror::new(NodeId(1), key).digest().key.to_be_bytes()
+}
+
+/// Starts a node with the name of another, again and again: it is the younger each time.
+pub(crate) fn twin(config: &str, stop: &AtomicBool) -> Result<u64, Box<dyn Error>> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut sent = 0;
+        while !stop.load(Ordering::Acquire) {
+            let builder = Cluster::builder().name("a").key(ClusterKey::from_bytes(KEY));
+            let node = builder.coordinator(Coordinator::parse(config)?).start().await?;
+            sent += 1;
+            let stepped_back = tokio::time::timeout(Duration::from_secs(5), node.stopped()).await;
+            if !matches!(stepped_back, Ok(StopReason::DuplicateName { .. })) {
+                eprintln!("the twin was not refused: {stepped_back:?}");
+            }
+            node.shutdown().await;
+        }
+        Ok(sent)
+    })
+}

@@ -1,0 +1,61 @@
+//! A hostile peer: joins the Zenoh network of some nodes and does them what harm it can,
+//! until its standard input ends. Started by `cargo xtask hostile`.
+
+mod attacks;
+mod insider;
+mod wire;
+
+use std::error::Error;
+use std::io::Read;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::Parser;
+use zenoh::Wait;
+
+use crate::attacks::Attack;
+use crate::wire::Wire;
+
+/// A hostile peer.
+#[derive(Debug, Parser)]
+struct Args {
+    /// What it does.
+    #[arg(long)]
+    attack: Attack,
+    /// The Zenoh configuration, JSON5.
+    #[arg(long)]
+    config: String,
+}
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(sent) => {
+            println!("{}", serde_json::json!({ "sent": sent }));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<u64, Box<dyn Error>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let told = stop.clone();
+    std::thread::spawn(move || {
+        let _end = std::io::stdin().read_to_end(&mut Vec::new());
+        told.store(true, Ordering::Release);
+    });
+    if args.attack == Attack::Twin {
+        return attacks::twin(&args.config, &stop);
+    }
+    let config = zenoh::Config::from_json5(&args.config).map_err(|error| error.to_string())?;
+    let session = zenoh::open(config).wait().map_err(|error| error.to_string())?;
+    let wire = Wire::new(session)?;
+    let sent = attacks::run(args.attack, &wire, &stop)?;
+    // What is on its way is handed over.
+    wire.close()?;
+    Ok(sent)
+}
