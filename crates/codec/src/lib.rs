@@ -58,4 +58,4 @@ pub use key::{ClusterKey, KeyId};
 pub use keyring::Keyring;
 pub use record::{Vault, decode_change, encode_change, encode_change_key};
 pub use seal::{Opener, Sealer};
-pub use sync::{decode_digest, decode_sync, encode_digest, encode_sync};
+pub use sync::{decode_digest, decode_sync, encode_digest, encode_sync, round_of_entries};

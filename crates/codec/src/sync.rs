@@ -182,6 +182,16 @@ pub fn decode_sync(bytes: &[u8]) -> Result<SyncMessage, CodecError> {
     Ok(message)
 }
 
+/// Of a message that carries entries, the exchange that it claims to belong to; read without
+/// what it carries.
+#[must_use]
+pub fn round_of_entries(bytes: &[u8]) -> Option<u32> {
+    let mut reader = Reader::new(bytes);
+    let mut fields = Fields::open(&mut reader, "sync message").ok()?;
+    let kind = fields.u64("kind of sync message").ok()?;
+    (kind == PART || kind == ENTRIES).then(|| fields.int("round").ok()).flatten()
+}
+
 fn read_share(fields: &mut Fields<'_, '_>) -> Result<Share, CodecError> {
     let share = Share { bits: fields.int("bits of a share")?, index: fields.int("share")? };
     if share.bits > limits::SHARE_BITS || share.index >> share.bits != 0 {

@@ -3,7 +3,11 @@
 use crate::control::{Control, Knowledge, MAX_DIGEST, Status};
 use crate::membership::Path;
 use crate::receive::Accepted;
+use crate::repair::Answer;
 use crate::{Destination, Frame, FrameKind, Incarnation, Lane, Node, Output, Time, Via};
+
+/// Bytes that an answer counts as besides its frames.
+const ANSWER_COST: usize = 1024;
 
 impl Node {
     /// A frame came from its sender.
@@ -140,13 +144,13 @@ impl Node {
                 self.with_members(now, |members, ctx| members.on_twin(now, from, &status, ctx));
             }
             Control::Hello(status) => {
-                self.introduce_ourselves(from, is_proven);
+                self.introduce_ourselves(now, from, is_proven);
                 self.handle_status(now, frame, status, path);
             }
             Control::Heartbeat(status) => {
                 // So that a newcomer knows us before our next event.
                 if self.membership.get(from).is_none() {
-                    self.introduce_ourselves(from, is_proven);
+                    self.introduce_ourselves(now, from, is_proven);
                 }
                 self.handle_status(now, frame, status, path);
             }
@@ -217,7 +221,10 @@ impl Node {
 
     /// Tells who does not know us how we are; who has not shown that it lives is asked to,
     /// by a greeting that wants an answer.
-    fn introduce_ourselves(&mut self, to: Incarnation, is_proven: bool) {
+    fn introduce_ourselves(&mut self, now: Time, to: Incarnation, is_proven: bool) {
+        if self.membership.get(to).is_none() && !self.may_greet(now) {
+            return;
+        }
         let status = self.status();
         let control = if is_proven { Control::Heartbeat(status) } else { Control::Hello(status) };
         self.transmit(Destination::One(to), &control);
@@ -235,8 +242,13 @@ impl Node {
 
     /// Sends again what a member asked for.
     fn repair(&mut self, now: Time, from: Incarnation, lane: Lane, (first, last): (u64, u64)) {
-        if self.membership.get(from).is_none() || first == 0 || last < first {
+        let is_sound = first > 0 && last >= first;
+        let Some(peer) = self.membership.get_mut(from).filter(|_| is_sound) else {
             self.counters.malformed += 1;
+            return;
+        };
+        let rate = self.settings.repair_rate_of_one;
+        if !peer.repairs.has_any(now, rate, rate) {
             return;
         }
         // Of what is not sent yet nothing can be missing: the request was for another, put
@@ -247,6 +259,7 @@ impl Node {
             return;
         }
         let answer = self.repair.own(now, lane, first, last);
+        self.charge(from, &answer);
         let to = Destination::One(from);
         if let Some(before) = answer.lacks_before {
             self.transmit(to, &Control::Gone { lane, before });
@@ -265,18 +278,32 @@ impl Node {
         (first, last): (u64, u64),
     ) {
         let is_ours = from == self.identity.incarnation || from == to;
-        if self.membership.get(to).is_none() || is_ours || first == 0 || last < first {
+        let is_sound = !is_ours && first > 0 && last >= first;
+        let Some(peer) = self.membership.get_mut(to).filter(|_| is_sound) else {
             self.counters.malformed += 1;
+            return;
+        };
+        let rate = self.settings.repair_rate_of_one;
+        if !peer.repairs.has_any(now, rate, rate) {
             return;
         }
         let stream = self.membership.get(from).map(|peer| &peer.streams[lane.index()]);
         let held = stream.into_iter().flat_map(|stream| stream.held(first, last));
         let answer = self.repair.of_other(now, (from, lane), (first, last), held);
+        self.charge(to, &answer);
         if let Some(before) = answer.lacks_before {
             self.transmit(Destination::One(to), &Control::Lacks { from, lane, before });
         }
         for frame in answer.frames {
             self.relay(to, frame.for_others());
+        }
+    }
+
+    /// What an answer costs who asked.
+    fn charge(&mut self, who: Incarnation, answer: &Answer) {
+        let frames: usize = answer.frames.iter().map(Frame::cost).sum();
+        if let Some(peer) = self.membership.get_mut(who) {
+            peer.repairs.take(frames + ANSWER_COST);
         }
     }
 
@@ -298,6 +325,9 @@ impl Node {
             .map(|lane| (self.positions[lane.index()], self.outstanding[lane.index()].total()));
         if is_new && !self.membership.may_introduce(from, frame.first) {
             self.counters.replayed += 1;
+            return;
+        }
+        if is_new && !self.may_take_in(now) {
             return;
         }
         let mut introduced = status.clone();

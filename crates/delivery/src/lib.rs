@@ -46,6 +46,7 @@
 //! # Ok::<(), DeliveryError>(())
 //! ```
 
+mod allowance;
 mod context;
 mod control;
 mod departed;

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use crate::allowance::Allowance;
 use crate::context::Context;
 use crate::control::{Control, Status, VERSION};
 use crate::flow::Outstanding;
@@ -48,6 +49,10 @@ pub struct Node {
     pub(crate) lobby: Lobby,
     pub(crate) repair: Repair,
     pub(crate) outstanding: [Outstanding; 2],
+    /// Nodes that may be taken in.
+    newcomers: Allowance,
+    /// Nodes that may be greeted.
+    greetings: Allowance,
     pub(crate) outputs: VecDeque<Output>,
     pub(crate) counters: Counters,
     pub(crate) has_left: bool,
@@ -71,6 +76,8 @@ impl Node {
             lobby: Lobby::default(),
             repair: Repair::new(settings, now),
             outstanding: Default::default(),
+            newcomers: Allowance::full(settings.newcomers, now),
+            greetings: Allowance::full(settings.newcomers, now),
             outputs: VecDeque::new(),
             counters: Counters::default(),
             has_left: false,
@@ -154,8 +161,10 @@ impl Node {
         }
         match link {
             Link::Up => {
-                let hello = Control::Hello(self.status());
-                self.transmit(Destination::One(incarnation), &hello);
+                if self.may_greet(now) {
+                    let hello = Control::Hello(self.status());
+                    self.transmit(Destination::One(incarnation), &hello);
+                }
             }
             Link::Down => {
                 self.with_members(now, |members, ctx| members.on_link_down(now, incarnation, ctx));
@@ -291,6 +300,22 @@ impl Node {
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.counters
+    }
+
+    /// Whether one more is greeted now.
+    pub(crate) fn may_greet(&mut self, now: Time) -> bool {
+        let Settings { newcomers, newcomers_per_second, .. } = self.settings;
+        let may = self.greetings.take_one(now, newcomers_per_second, newcomers);
+        self.counters.put_off += u64::from(!may);
+        may
+    }
+
+    /// Whether one more is taken in now.
+    pub(crate) fn may_take_in(&mut self, now: Time) -> bool {
+        let Settings { newcomers, newcomers_per_second, .. } = self.settings;
+        let may = self.newcomers.take_one(now, newcomers_per_second, newcomers);
+        self.counters.put_off += u64::from(!may);
+        may
     }
 
     pub(crate) fn with_members<R>(

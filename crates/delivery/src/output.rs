@@ -213,6 +213,8 @@ pub struct Counters {
     /// Greetings and signs of life, said to all, of nodes that have not shown to this one
     /// that they live: they were asked to.
     pub unproven: u64,
+    /// Nodes not taken in or greeted for now: too many came at once.
+    pub put_off: u64,
     /// Frames that were for another node: somebody recorded them and put them here.
     pub misdirected: u64,
     /// Frames that break the protocol.

@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::allowance::Allowance;
 use crate::control::{Knowledge, Status};
 use crate::ending::Ending;
 use crate::flow::Confirmed;
@@ -37,6 +38,8 @@ pub(crate) struct Peer {
     pub(crate) holders: Holders,
     /// To whom we pass on what comes from it, until when.
     pub(crate) followers: BTreeMap<Incarnation, Time>,
+    /// What it may still ask to be sent again.
+    pub(crate) repairs: Allowance,
     /// Who wants to know whether it lives, when that is known.
     pub(crate) askers: BTreeSet<Incarnation>,
 }
@@ -103,6 +106,7 @@ impl Peer {
             hearing: Hearing::default(),
             holders: Holders::default(),
             followers: BTreeMap::new(),
+            repairs: Allowance::full(s.repair_rate_of_one, now),
             askers: BTreeSet::new(),
         }
     }

@@ -1,6 +1,7 @@
 //! What is sent again, and how fast: own frames to who missed some, and those of
 //! others to who cannot ask their sender.
 
+use crate::allowance::Allowance;
 use crate::received::Received;
 use crate::replay_ring::ReplayRing;
 use crate::{Frame, Incarnation, Lane, Settings, Time};
@@ -11,10 +12,8 @@ pub(crate) struct Repair {
     settings: Settings,
     sent: [ReplayRing; 2],
     received: Received,
-    /// Bytes that may be sent again now: a token bucket of one second's worth,
-    /// below zero by what the last frame was longer than it had.
-    budget: i128,
-    refilled: Time,
+    /// Bytes that may be sent again now: one second's worth at most.
+    budget: Allowance,
 }
 
 /// What to send to who asked.
@@ -29,8 +28,8 @@ pub(crate) struct Answer {
 impl Repair {
     pub(crate) fn new(settings: Settings, now: Time) -> Self {
         let (sent, received) = Default::default();
-        let budget = settings.repair_rate as i128;
-        Self { settings, sent, received, budget, refilled: now }
+        let budget = Allowance::full(settings.repair_rate, now);
+        Self { settings, sent, received, budget }
     }
 
     /// Keeps a frame that is being sent.
@@ -55,7 +54,7 @@ impl Repair {
 
     /// The answer to who asked for own events `first` to `last`.
     pub(crate) fn own(&mut self, now: Time, lane: Lane, first: u64, last: u64) -> Answer {
-        self.refill(now);
+        let _answer_is_empty = self.refill(now);
         let frames = self.sent[lane.index()].range(first, last);
         answer(&mut self.budget, self.settings.repair_burst, (first, last), frames)
     }
@@ -69,34 +68,29 @@ impl Repair {
         (first, last): (u64, u64),
         held: impl Iterator<Item = &'a Frame>,
     ) -> Answer {
-        self.refill(now);
+        let _answer_is_empty = self.refill(now);
         let frames = self.received.range((from, lane), first, last).chain(held);
         answer(&mut self.budget, self.settings.repair_burst, (first, last), frames)
     }
 
     /// Whether the budget allows to pass a frame on; takes it if so.
     pub(crate) fn may_pass_on(&mut self, now: Time, frame: &Frame) -> bool {
-        self.refill(now);
-        let allowed = self.budget > 0;
+        let allowed = self.refill(now);
         if allowed {
-            self.budget -= frame.cost() as i128;
+            self.budget.take(frame.cost());
         }
         allowed
     }
 
-    fn refill(&mut self, now: Time) {
-        let rate = self.settings.repair_rate as i128;
-        let nanos = now.since(self.refilled).as_nanos();
-        let earned = rate.saturating_mul(i128::try_from(nanos).unwrap_or(0)) / 1_000_000_000;
-        if earned > 0 {
-            self.budget = self.budget.saturating_add(earned).min(rate);
-            self.refilled = now;
-        }
+    /// Whether anything may be sent again now.
+    fn refill(&mut self, now: Time) -> bool {
+        let rate = self.settings.repair_rate;
+        self.budget.has_any(now, rate, rate)
     }
 }
 
 fn answer<'a>(
-    budget: &mut i128,
+    budget: &mut Allowance,
     mut burst: usize,
     (first, last): (u64, u64),
     frames: impl Iterator<Item = &'a Frame>,
@@ -108,11 +102,11 @@ fn answer<'a>(
     for frame in frames {
         let len = frame.cost();
         // A frame longer than what is left of a burst still goes if it is the first.
-        if (len > burst && !answer.frames.is_empty()) || *budget <= 0 {
+        if (len > burst && !answer.frames.is_empty()) || budget.is_spent() {
             break;
         }
         burst = burst.saturating_sub(len);
-        *budget -= len as i128;
+        budget.take(len);
         answer.frames.push(frame.clone());
     }
     answer

@@ -92,6 +92,14 @@ pub struct Settings {
     /// Most peers that one stream is passed on to, and most that await an answer about
     /// one peer. 64; more are not served.
     pub max_followers: usize,
+    /// Of [`repair_rate`](Self::repair_rate), the most for one peer, and at once the bytes of
+    /// one second of it. 16 MiB/s: who asks for all again and again leaves the others theirs.
+    pub repair_rate_of_one: usize,
+    /// Most nodes taken in, or greeted, at once; more wait for their next sign of life. 256.
+    pub newcomers: usize,
+    /// Most of these in a second after that. 64: who comes as ever new nodes fills nobody's
+    /// membership.
+    pub newcomers_per_second: usize,
     /// Most live peers. 1,024; more are not heard, and counted.
     pub max_peers: usize,
     /// Most departed peers whose positions are remembered, so that a peer that
@@ -132,6 +140,9 @@ impl Default for Settings {
             linger: Duration::from_secs(2),
             repair_burst: 256 << 10,
             repair_rate: 64 << 20,
+            repair_rate_of_one: 16 << 20,
+            newcomers: 256,
+            newcomers_per_second: 64,
             max_followers: 64,
             max_peers: 1024,
             max_departed: 4096,
@@ -198,6 +209,7 @@ impl Settings {
             ("window", self.window),
             ("repair_burst", self.repair_burst),
             ("repair_rate", self.repair_rate),
+            ("repair_rate_of_one", self.repair_rate_of_one),
             ("lobby_bytes", self.lobby_bytes),
         ];
         for (setting, bytes) in sizes {
@@ -218,6 +230,8 @@ impl Settings {
         let counts = [
             ("max_followers", self.max_followers, 1 << 16),
             ("max_peers", self.max_peers, 1 << 16),
+            ("newcomers", self.newcomers, 1 << 16),
+            ("newcomers_per_second", self.newcomers_per_second, 1 << 16),
             ("max_departed", self.max_departed, 1 << 20),
         ];
         for (setting, count, most) in counts {

@@ -106,3 +106,60 @@ fn a_peer_that_is_gone_for_an_hour_at_full_rate_costs_what_the_bounds_say() {
     assert!(late <= 150, "{late}");
     assert_eq!(mesh.nodes[&id(1)].position(Lane::Events), 900_000_000);
 }
+
+/// A member that asks for all there is, again and again, takes no more than its share: another
+/// gets what it misses at once.
+#[test]
+fn who_asks_for_everything_leaves_the_others_theirs() {
+    let mut settings = Settings::default();
+    (settings.repair_rate, settings.repair_rate_of_one) = (4 << 20, 1 << 20);
+    let mut mesh = Mesh::of_two_with(settings);
+    mesh.start(3, "c");
+    for _ in 0..2_000 {
+        mesh.publish(1, 1);
+    }
+    mesh.run(100);
+    let node = mesh.nodes.get_mut(&id(1)).unwrap();
+    let mut ask = |who: u8, number: u64, ms: u64| {
+        let lane = 1_u8;
+        let body = rmp_serde::to_vec(&(6_u8, (lane, 1_u64, u64::MAX))).unwrap();
+        let (to, kind) = (Some(id(1)), FrameKind::Control);
+        let (incarnation, count) = (id(who), 0);
+        let frame =
+            Frame { incarnation, to, kind, first: number, count, body: body.into(), wire: None };
+        let before = node.counters().replayed_frames;
+        node.handle_frame(at(mesh.now + ms), frame);
+        while node.poll_output().is_some() {}
+        node.counters().replayed_frames - before
+    };
+    // Of two seconds: what it may have at once, and two seconds' worth.
+    let greedy: u64 = (0..20_000).map(|n| ask(2, 10_000 + n, n / 10)).sum();
+    // Without a bound it would be some 30 million.
+    assert!((5_000..40_000).contains(&greedy), "{greedy}");
+    assert!(ask(3, 10_000, 2_000) > 500);
+}
+
+/// As many nodes as anybody may make up: they are taken in at the rate that is stated, and
+/// those that were there notice nothing.
+#[test]
+fn who_comes_as_ever_new_nodes_is_put_off() {
+    let mut settings = Settings::default();
+    (settings.newcomers, settings.newcomers_per_second) = (20, 10);
+    let mut mesh = Mesh::of_two_with(settings);
+    let node = mesh.nodes.get_mut(&id(1)).unwrap();
+    let now = mesh.now;
+    for n in 0..1_000_u32 {
+        let life = Incarnation(std::array::from_fn(|i| (n >> (8 * (i % 4))) as u8 ^ 0xA5));
+        let name: NodeName = format!("n{n}").parse().unwrap();
+        let mut stranger = Node::new(Identity::new(name, life, 1), settings, Time::default());
+        while let Some(output) = stranger.poll_output() {
+            if let Output::Transmit { mut frame, .. } = output {
+                frame.to = Some(id(1));
+                node.handle_frame(at(now + u64::from(n)), frame);
+            }
+        }
+    }
+    let taken_in = node.peer_count() - 1;
+    assert!((20..=31).contains(&taken_in), "{taken_in} in a second");
+    assert!(node.counters().put_off > 900);
+}

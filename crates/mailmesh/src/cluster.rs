@@ -203,6 +203,7 @@ impl Cluster {
             too_many_members: counters.delivery.too_many_peers,
             replayed: counters.delivery.replayed,
             unproven: counters.delivery.unproven,
+            put_off: counters.delivery.put_off,
             misdirected: counters.delivery.misdirected,
             protocol_errors: counters.delivery.malformed,
             refused: mesh.refusals.counts(),

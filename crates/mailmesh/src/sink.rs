@@ -4,10 +4,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use mailmesh_codec::{decode_digest, decode_events, decode_sync};
+use mailmesh_codec::{decode_digest, decode_events, decode_sync, round_of_entries};
 use mailmesh_delivery::{self as delivery, Incarnation, Output};
 use mailmesh_events::{Change, Event, Lane, SyncMessage};
 use mailmesh_state::Applied;
@@ -15,14 +15,40 @@ use mailmesh_transport::{LogThrottle, Sink};
 
 use crate::keys::Asked;
 use crate::mesh::Mesh;
+use crate::wire::Bucket;
 use crate::{Gap, GapReason, Incoming, LeaveReason, Member, MemberRef, Received, StopReason};
 
 pub(crate) struct MeshSink {
     pub(crate) mesh: Arc<Mesh>,
     members: BTreeMap<Incarnation, MemberRef>,
+    /// Of members.
+    pushes: BTreeMap<Incarnation, Pushes>,
     /// Events of a frame on their way to the inboxes; empty between frames.
     ready: Vec<Incoming>,
     logs: Logs,
+}
+
+/// Messages of entries that a member sends unasked: so many at once, and then so many a second.
+/// After a comparison it has what we lack, a few hundred entries to a message; of what is past
+/// the bound we are compared again.
+#[derive(Debug)]
+struct Pushes(Bucket);
+
+impl Pushes {
+    const AT_ONCE: f64 = 1_024.0;
+    const PER_SECOND: f64 = 128.0;
+
+    fn new() -> Self {
+        Self(Bucket::new(Self::PER_SECOND, Self::AT_ONCE))
+    }
+
+    fn may_come(&mut self, now: Instant) -> bool {
+        let may = self.0.has_one(now);
+        if may {
+            self.0.take();
+        }
+        may
+    }
 }
 
 /// What an hour of trouble would repeat.
@@ -38,7 +64,13 @@ struct Logs {
 
 impl MeshSink {
     pub(crate) fn new(mesh: Arc<Mesh>) -> Self {
-        Self { mesh, members: BTreeMap::new(), ready: Vec::new(), logs: Logs::default() }
+        Self {
+            mesh,
+            members: BTreeMap::new(),
+            pushes: BTreeMap::new(),
+            ready: Vec::new(),
+            logs: Logs::default(),
+        }
     }
 
     fn deliver(&mut self, from: Incarnation, lane: Lane, first: u64, count: u16, body: &Bytes) {
@@ -127,7 +159,14 @@ impl MeshSink {
         self.mesh.offer(Incoming::Gap(Gap { from: from.clone(), lane, missed, reason }));
     }
 
-    fn sync(&self, from: Incarnation, body: &Bytes) {
+    fn sync(&mut self, from: Incarnation, body: &Bytes) {
+        if let Some(round) = round_of_entries(body)
+            && !self.mesh.reconciler.lock().has_asked(from, round)
+            && !self.pushes.entry(from).or_insert_with(Pushes::new).may_come(Instant::now())
+        {
+            self.mesh.refusals.pushed_too_much();
+            return;
+        }
         let message = match decode_sync(body) {
             Ok(message) => message,
             Err(error) => return self.mesh.refusals.count(&error),
@@ -223,6 +262,7 @@ impl MeshSink {
             _ => tracing::info!(name = %peer.name, ?incarnation, "node left: it {reason}"),
         }
         self.members.remove(&peer.incarnation);
+        self.pushes.remove(&peer.incarnation);
         self.mesh.reconciler.lock().on_left(peer.incarnation, self.mesh.elapsed());
         self.mesh.cluster_clock.lock().on_left(peer.incarnation);
         self.mesh.set_time();

@@ -21,6 +21,9 @@ pub struct Refused {
     pub other_version: u64,
     /// Not a frame.
     pub malformed: u64,
+    /// Messages of a member with entries of the mirror that nobody asked for, past 1,024 at once
+    /// and 128 a second.
+    pub pushes: u64,
 }
 
 /// How a node is. Counters count since the start and never decrease.
@@ -76,6 +79,8 @@ pub struct Status {
     pub replayed: u64,
     /// Greetings of who has not shown that it lives now: it is asked to.
     pub unproven: u64,
+    /// Nodes not taken in or greeted for now: past 256 at once and 64 a second.
+    pub put_off: u64,
     /// Frames for another node.
     pub misdirected: u64,
     /// Frames that break the protocol.

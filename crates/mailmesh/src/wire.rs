@@ -50,33 +50,37 @@ pub(crate) struct OpenFrames {
     keys: Option<Arc<KeyChain>>,
     /// Of the keys that the opener has.
     version: u64,
-    attempts: Attempts,
+    /// Attempts that may fail. Frames of who was heard before need none, so that a flood costs
+    /// members nothing but its reading.
+    attempts: Bucket,
     refusals: Arc<Refusals>,
 }
 
 /// How many frames are opened in vain: so many a second, and at once.
 const ATTEMPTS: f64 = 2_000.0;
 
-/// A bucket of attempts (RFC 2697's, of one rate): each that fails takes one out. Frames of who
-/// was heard before need none, so that a flood costs members nothing but its reading.
+/// A token bucket.
 #[derive(Debug)]
-struct Attempts {
+pub(crate) struct Bucket {
     left: f64,
+    per_second: f64,
+    most: f64,
     at: Instant,
 }
 
-impl Attempts {
-    fn new() -> Self {
-        Self { left: ATTEMPTS, at: Instant::now() }
+impl Bucket {
+    /// Full.
+    pub(crate) fn new(per_second: f64, most: f64) -> Self {
+        Self { left: most, per_second, most, at: Instant::now() }
     }
 
-    fn may_try(&mut self, now: Instant) -> bool {
-        let earned = now.saturating_duration_since(self.at).as_secs_f64() * ATTEMPTS;
-        (self.left, self.at) = ((self.left + earned).min(ATTEMPTS), now);
+    pub(crate) fn has_one(&mut self, now: Instant) -> bool {
+        let earned = now.saturating_duration_since(self.at).as_secs_f64() * self.per_second;
+        (self.left, self.at) = ((self.left + earned).min(self.most), now);
         self.left >= 1.0
     }
 
-    fn failed(&mut self) {
+    pub(crate) fn take(&mut self) {
         self.left -= 1.0;
     }
 }
@@ -88,7 +92,7 @@ impl OpenFrames {
         own: delivery::Incarnation,
         refusals: Arc<Refusals>,
     ) -> Self {
-        let (opener, attempts) = (Opener::open_mesh(own.0), Attempts::new());
+        let (opener, attempts) = (Opener::open_mesh(own.0), Bucket::new(ATTEMPTS, ATTEMPTS));
         Self { opener, keys, version: 0, attempts, refusals }
     }
 }
@@ -112,9 +116,9 @@ impl Open for OpenFrames {
 impl OpenFrames {
     fn frame(&mut self, wire: Bytes) -> Result<delivery::Frame, CodecError> {
         let attempts = &mut self.attempts;
-        let opened = self.opener.open_if(&wire, || attempts.may_try(Instant::now()));
+        let opened = self.opener.open_if(&wire, || attempts.has_one(Instant::now()));
         if opened == Err(CodecError::NotAuthentic) {
-            attempts.failed();
+            attempts.take();
         }
         let (header, body) = opened?;
         frame(&header, body, wire)
@@ -144,6 +148,8 @@ fn frame(header: &Header, body: Bytes, wire: Bytes) -> Result<delivery::Frame, C
 pub(crate) struct Refusals {
     counts: [AtomicU64; SORTS],
     logs: [LogThrottle; SORTS],
+    /// Messages of entries that came unasked, past the bound.
+    pushes: AtomicU64,
 }
 
 const SORTS: usize = 6;
@@ -168,6 +174,10 @@ impl Refusals {
         }
     }
 
+    pub(crate) fn pushed_too_much(&self) {
+        self.pushes.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn counts(&self) -> Refused {
         let read = |sort: usize| self.counts[sort].load(Ordering::Relaxed);
         Refused {
@@ -177,6 +187,7 @@ impl Refusals {
             other_version: read(3),
             not_tried: read(4),
             malformed: read(5),
+            pushes: self.pushes.load(Ordering::Relaxed),
         }
     }
 }
@@ -188,13 +199,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn attempts_are_bounded_and_come_back() {
-        let mut attempts = Attempts::new();
+    fn a_bucket_is_bounded_and_fills_again() {
+        let mut attempts = Bucket::new(ATTEMPTS, ATTEMPTS);
         let begin = attempts.at;
         let mut failures = |millis: u64| {
             let now = begin + Duration::from_millis(millis);
             (0..10_000)
-                .take_while(|_| attempts.may_try(now).then(|| attempts.failed()).is_some())
+                .take_while(|_| attempts.has_one(now).then(|| attempts.take()).is_some())
                 .count()
         };
         assert_eq!(

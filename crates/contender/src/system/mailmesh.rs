@@ -86,14 +86,16 @@ impl Outlet {
             + frames.not_sealed
             + frames.not_tried
             + frames.other_version
-            + frames.malformed;
+            + frames.malformed
+            + frames.pushes;
         let messages = status.replayed
             + status.protocol_errors
             + status.duplicates
             + status.lobby_dropped
             + status.too_many_members
             + status.unproven
-            + status.misdirected;
+            + status.misdirected
+            + status.put_off;
         frames + messages + status.mirror_refused + status.mirror_held
     }
 

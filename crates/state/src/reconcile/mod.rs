@@ -334,6 +334,12 @@ impl<P: Copy + Ord> Reconciler<P> {
         }
     }
 
+    /// Whether this node has asked the peer in this exchange.
+    #[must_use]
+    pub fn has_asked(&self, peer: P, round: u32) -> bool {
+        self.exchange.as_ref().is_some_and(|ours| ours.peer == peer && ours.round == round)
+    }
+
     fn exchange_of(&mut self, peer: P, round: u32) -> Option<&mut Exchange<P>> {
         self.exchange.as_mut().filter(|exchange| exchange.peer == peer && exchange.round == round)
     }
