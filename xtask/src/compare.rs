@@ -1,5 +1,5 @@
-//! mailmesh against bare Zenoh: two processes of each on the loopback, in rounds
-//! that take turns, so that both see the same machine.
+//! mailmesh against bare Zenoh, or sealed against open: two processes of each on the
+//! loopback, in rounds that take turns, so that both see the same machine.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -49,23 +49,33 @@ pub(crate) fn mirror(json: Option<&Path>) -> Result<(), String> {
     crate::run::run(command)
 }
 
+/// mailmesh against bare Zenoh.
 pub(crate) fn run(rounds: usize, json: Option<&Path>) -> Result<(), String> {
+    against(System::Zenoh, rounds, json)
+}
+
+/// mailmesh with a cluster key against mailmesh without one.
+pub(crate) fn seal(rounds: usize, json: Option<&Path>) -> Result<(), String> {
+    against(System::MailmeshOpen, rounds, json)
+}
+
+fn against(rival: System, rounds: usize, json: Option<&Path>) -> Result<(), String> {
     let program = build(&[])?;
     let sweeper = Sweeper::start()?;
     println!(
-        "{:<6}{:<10}{:>11}{:>11}{:>11}{:>8}{:>8}{:>10}{:>10}",
+        "{:<6}{:<14}{:>11}{:>11}{:>11}{:>8}{:>8}{:>10}{:>10}",
         "round", "system", "events/s", "published", "delivered", "told", "lost", "p50 us", "p99 us"
     );
     let mut results = Vec::new();
     for round in 1..=rounds.max(1) {
-        let mut systems = [System::Zenoh, System::Mailmesh];
+        let mut systems = [rival, System::Mailmesh];
         if round % 2 == 0 {
             systems.reverse();
         }
         for system in systems {
             let result = play(&program, system, round, &sweeper)?;
             println!(
-                "{:<6}{:<10}{:>11.0}{:>11}{:>11}{:>8}{:>8}{:>10.1}{:>10.1}",
+                "{:<6}{:<14}{:>11.0}{:>11}{:>11}{:>8}{:>8}{:>10.1}{:>10.1}",
                 result.round,
                 system.name(),
                 result.events_per_s,
@@ -79,21 +89,22 @@ pub(crate) fn run(rounds: usize, json: Option<&Path>) -> Result<(), String> {
             results.push(result);
         }
     }
-    println!("\nmailmesh / zenoh, of the same round:   min  median     max");
+    let shown = format!("mailmesh / {}, of the same round:", rival.name());
+    println!("\n{shown:<42}min  median     max");
     for (what, value) in [
         ("events/s", (|round| round.events_per_s) as fn(&Round) -> f64),
         ("round trip p50", |round| round.rtt_p50_us),
         ("round trip p99", |round| round.rtt_p99_us),
     ] {
-        let [min, median, max] = spread(ratios(&results, value));
-        println!("{what:<34}{min:>8.2}{median:>8.2}{max:>8.2}");
+        let [min, median, max] = spread(ratios(&results, rival, value));
+        println!("{what:<37}{min:>8.2}{median:>8.2}{max:>8.2}");
     }
     if let Some(path) = json {
         crate::run::write_json(path, &results)?;
     }
     let broken = results.iter().find(|round| {
         let flaws = round.silent + round.duplicates + round.out_of_order;
-        round.system == System::Mailmesh && flaws > 0
+        round.system != System::Zenoh && flaws > 0
     });
     broken.map_or(Ok(()), |round| Err(format!("mailmesh broke its promise: {round:?}")))
 }
@@ -151,11 +162,11 @@ fn play(
     })
 }
 
-/// mailmesh's value over Zenoh's, round by round.
-fn ratios(results: &[Round], value: fn(&Round) -> f64) -> Vec<f64> {
+/// mailmesh's value over its rival's, round by round.
+fn ratios(results: &[Round], rival: System, value: fn(&Round) -> f64) -> Vec<f64> {
     let of = |system| results.iter().filter(move |result| result.system == system);
     let pairs = of(System::Mailmesh).filter_map(|ours| {
-        let theirs = of(System::Zenoh).find(|theirs| theirs.round == ours.round)?;
+        let theirs = of(rival).find(|theirs| theirs.round == ours.round)?;
         Some(value(ours) / value(theirs))
     });
     pairs.collect()
@@ -198,7 +209,7 @@ mod tests {
             round(2, System::Mailmesh, 10.0),
             round(2, System::Zenoh, 20.0),
         ];
-        let ratios = ratios(&results, |round| round.events_per_s);
+        let ratios = ratios(&results, System::Zenoh, |round| round.events_per_s);
         assert_eq!(ratios, [2.0, 0.5]);
         assert_eq!(spread(ratios), [0.5, 1.25, 2.0]);
         assert_eq!(spread(vec![3.0, 1.0, 2.0]), [1.0, 2.0, 3.0]);

@@ -31,11 +31,14 @@ const TICKS_PER_SECOND: u64 = 100;
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum System {
     Mailmesh,
+    /// The same without a key.
+    MailmeshOpen,
     Zenoh,
     ZenohExt,
 }
 
 impl System {
+    /// Those that are compared under faults.
     pub(crate) const ALL: [Self; 3] = [Self::Mailmesh, Self::Zenoh, Self::ZenohExt];
 
     pub(crate) fn from_name(name: &str) -> Result<Self, String> {
@@ -46,6 +49,7 @@ impl System {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Mailmesh => "mailmesh",
+            Self::MailmeshOpen => "mailmesh-open",
             Self::Zenoh => "zenoh",
             Self::ZenohExt => "zenoh-ext",
         }

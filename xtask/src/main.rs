@@ -90,8 +90,9 @@ enum Task {
     },
     /// mailmesh against bare Zenoh on the loopback: events a second, round trips.
     Compare {
-        /// What the mirror costs, instead: lookups, memory, differences, a joiner, a restart.
-        #[arg(long, value_name = "WHAT", value_parser = ["mirror"])]
+        /// Something else: `mirror`, what it costs (lookups, memory, differences, a joiner, a
+        /// restart); `seal`, with a cluster key against without.
+        #[arg(long, value_name = "WHAT", value_parser = ["mirror", "seal"])]
         only: Option<String>,
         /// How many rounds.
         #[arg(long, default_value_t = 5)]
@@ -115,7 +116,10 @@ fn main() -> ExitCode {
         Task::Test { quick } => test::run(quick).map(done),
         Task::Ci => ci::all().map(done),
         Task::Bench { filter } => bench::run_benches(filter.as_deref()).map(done),
-        Task::Compare { only: Some(_), json, .. } => compare::mirror(json.as_deref()).map(done),
+        Task::Compare { only: Some(what), rounds, json } => match what.as_str() {
+            "seal" => compare::seal(rounds, json.as_deref()).map(done),
+            _ => compare::mirror(json.as_deref()).map(done),
+        },
         Task::Compare { rounds, json, .. } => compare::run(rounds, json.as_deref()).map(done),
         Task::Sweep => sweeper::sweep().map(done),
         Task::Layers => layers::run().map(done),

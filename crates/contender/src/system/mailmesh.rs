@@ -1,4 +1,4 @@
-//! mailmesh through its facade, sealed with a cluster key.
+//! mailmesh through its facade, sealed with a cluster key unless told otherwise.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,6 +12,7 @@ use mailmesh_contender::{Numbered, Purpose};
 use crate::Args;
 use crate::error::ContenderError;
 use crate::ledger::Ledger;
+use crate::system::System;
 
 /// Sealing is measured, not secrecy: every contender knows the key.
 const KEY: [u8; 32] = [0x6d; 32];
@@ -23,12 +24,12 @@ pub(crate) struct Outlet {
 }
 
 pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, ContenderError> {
-    let cluster = Cluster::builder()
-        .name(&args.name)
-        .coordinator(Coordinator::parse(&args.config)?)
-        .key(ClusterKey::from_bytes(KEY))
-        .start()
-        .await?;
+    let mut builder =
+        Cluster::builder().name(&args.name).coordinator(Coordinator::parse(&args.config)?);
+    if args.system == System::Mailmesh {
+        builder = builder.key(ClusterKey::from_bytes(KEY));
+    }
+    let cluster = builder.start().await?;
     ledger.life.store(life(cluster.incarnation()), Ordering::Relaxed);
     let inbox = cluster.inbox(Filter::kinds([Kind::Custom]));
     // Those that joined before the inbox was there.

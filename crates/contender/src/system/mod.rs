@@ -19,6 +19,8 @@ use crate::ledger::Ledger;
 pub(crate) enum System {
     /// The facade, sealed.
     Mailmesh,
+    /// The facade, of an open mesh.
+    MailmeshOpen,
     /// A publisher and a subscriber of Zenoh.
     Zenoh,
     /// An advanced publisher and subscriber of zenoh-ext.
@@ -48,7 +50,9 @@ impl std::fmt::Debug for Outlet {
 /// Starts a system; what comes is written to `ledger`.
 pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, ContenderError> {
     Ok(match args.system {
-        System::Mailmesh => Outlet::Mailmesh(mailmesh::start(args, ledger).await?),
+        System::Mailmesh | System::MailmeshOpen => {
+            Outlet::Mailmesh(mailmesh::start(args, ledger).await?)
+        }
         System::Zenoh => Outlet::Zenoh(zenoh::start(args, ledger).await?),
         #[cfg(feature = "zenoh-ext")]
         System::ZenohExt => Outlet::ZenohExt(zenoh_ext::start(args, ledger).await?),
