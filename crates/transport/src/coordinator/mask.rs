@@ -22,6 +22,14 @@ pub(super) fn mask(line: &str) -> String {
         if !is_secret(&name) {
             continue;
         }
+        // A setting of an endpoint: `tls/a:1#listen_private_key_base64=...;b=c`.
+        if chars.get(end) == Some(&'=') {
+            let is_end = |c: &char| c.is_whitespace() || matches!(c, ';' | ',' | '"' | '\'' | ']');
+            let len = chars[end + 1..].iter().take_while(|c| !is_end(c)).count();
+            out[end + 1..end + 1 + len].fill('*');
+            at = end + 1 + len;
+            continue;
+        }
         let is_filler = |c: &char| matches!(c, '"' | '\'' | '\\') || c.is_whitespace();
         let colon = end + chars[end..].iter().take_while(|c| is_filler(c)).count();
         if chars.get(colon) != Some(&':') {
@@ -63,6 +71,10 @@ mod tests {
             ),
             ("listen_private_key_base64: 'QUJD'", "listen_private_key_base64: '****'"),
             ("listen_private_key: '/etc/k.pem'", "listen_private_key: '/etc/k.pem'"),
+            (
+                "['tls/a:1#iface=lo;listen_private_key_base64=QUI=;x=1', 'tcp/b:1']",
+                "['tls/a:1#iface=lo;listen_private_key_base64=****;x=1', 'tcp/b:1']",
+            ),
             ("monkey: 'not one', key", "monkey: 'not one', key"),
         ] {
             assert_eq!(mask(line), masked);
