@@ -460,9 +460,17 @@ fn a_secret_is_shown_in_no_error_and_no_warning() {
     let [warning] = coordinator.warnings() else { panic!() };
     let shown = format!("{warning} {warning:?} {}", coordinator.explain());
     assert!(shown.contains("***") && !shown.contains("TOPSECRET"), "{shown}");
+    let endpoint = "tls/0.0.0.0:7447#listen_certificate=c;listen_private_key_base64=TOPSECRET";
+    let tls = "transport: { link: { tls: { listen_certificate: 'c', listen_private_key: 'k' } } }";
+    for section in ["listen", "connect"] {
+        let text = zenoh(&format!("{{ {section}: {{ endpoints: ['{endpoint}'] }}, {tls} }}"));
+        let shown = Coordinator::parse(&text).unwrap().explain();
+        assert!(shown.contains("***") && !shown.contains("TOPSECRET"), "{shown}");
+    }
     for text in [
         r#"{ "@type": "Zenoh", "config": "{}", "mesh": { "key": "TOPSECRET", "nmae": "a" } }"#.to_owned(),
         r#"{ "@type": "Zenoh", "config": "{}", "mesh": { "key": { "@type": "Value", "secret": "TOPSECRET", "x": 1 } } }"#.to_owned(),
+        zenoh(&format!("{{ connect: {{ endpoints: ['{endpoint}', 'tcp/b'] }} }}")),
         zenoh("{ transport: { auth: { usrpwd: { user: 'u', password: 'TOPSECRET', x: 1 } } } }"),
     ] {
         let error = Coordinator::parse(&text).unwrap_err();

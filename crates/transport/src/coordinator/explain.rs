@@ -4,11 +4,14 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use super::exposure::openings;
+use super::mask::mask;
 use super::zenoh::LEASE_MS;
 use super::{Backend, Coordinator, MeshSettings, ZenohSettings};
 
 impl Coordinator {
-    /// What the configuration means, in plain words, a fact a line.
+    /// What the configuration means, in plain words, a fact a line; and what it leaves open,
+    /// with what to set against it.
     #[must_use]
     pub fn explain(&self) -> String {
         let mut out = String::new();
@@ -20,6 +23,9 @@ impl Coordinator {
                 line(&mut out, "coordinator", "Zenoh, peer to peer, without a broker");
                 zenoh(&mut out, settings);
                 mesh(&mut out, &self.mesh);
+                for opening in openings(settings) {
+                    line(&mut out, "open", &opening);
+                }
             }
         }
         out
@@ -50,7 +56,7 @@ fn zenoh(out: &mut String, settings: &ZenohSettings) {
             line(out, "listens", "tcp/[::]:7447 (default): TCP port 7447 of every address")
         }
         ([], _) => line(out, "listens", "tcp/[::]:0 (default): a free TCP port of every address"),
-        (some, _) => line(out, "listens", &some.join(", ")),
+        (some, _) => line(out, "listens", &mask(&some.join(", "))),
     }
     let text = |pointer: &str, default: &str| {
         settings.value().pointer(pointer).and_then(Value::as_str).unwrap_or(default).to_owned()
@@ -58,7 +64,7 @@ fn zenoh(out: &mut String, settings: &ZenohSettings) {
     if settings.flag("/scouting/multicast/enabled", true) {
         let address = text("/scouting/multicast/address", "224.0.0.224:7446");
         let interface = match text("/scouting/multicast/interface", "auto").as_str() {
-            "auto" | "" => "an interface that Zenoh picks".to_owned(),
+            "auto" | "" => "every interface that can".to_owned(),
             name => format!("interface {name}"),
         };
         line(out, "finds", &format!("others by multicast: UDP {address} on {interface}"));
@@ -74,7 +80,8 @@ fn zenoh(out: &mut String, settings: &ZenohSettings) {
     match others.as_slice() {
         [] => {}
         some => {
-            line(out, "connects", &format!("to {}, again and again until it can", some.join(", ")))
+            let some = mask(&some.join(", "));
+            line(out, "connects", &format!("to {some}, again and again until it can"))
         }
     }
     let lease = settings.value().pointer("/transport/link/tx/lease").and_then(Value::as_u64);

@@ -12,6 +12,7 @@
 mod checked;
 mod error;
 mod explain;
+mod exposure;
 mod known;
 mod lex;
 mod mask;

@@ -1,0 +1,245 @@
+//! What a Zenoh configuration leaves open, and what to set against it. The cluster key is not
+//! looked at: this is about who reaches a node, and what who is on the way sees.
+
+use std::net::IpAddr;
+
+use serde_json::Value;
+
+use super::ZenohSettings;
+
+/// Transports that encrypt and show certificates.
+const ENCRYPTED: [&str; 2] = ["tls", "quic"];
+/// Where a peer or router listens unless it is told.
+const DEFAULT_LISTEN: [&str; 2] = ["tcp/[::]:0", "tcp/[::]:7447"];
+
+/// A line for each thing that is open.
+pub(super) fn openings(settings: &ZenohSettings) -> Vec<String> {
+    let mut open = Vec::new();
+    let listens = listens(settings);
+    let all: Vec<_> = listens.iter().cloned().chain(settings.endpoints("connect")).collect();
+    let mode = settings.mode();
+    let scouts = mode != "client" && settings.scouts();
+    let interface = settings.value().pointer("/scouting/multicast/interface");
+    if scouts && matches!(interface.and_then(Value::as_str), None | Some("auto" | "")) {
+        open.push(
+            "looks for others, and answers, on every interface: set `scouting.multicast.interface`, \
+             or `enabled: false` there and endpoints"
+                .to_owned(),
+        );
+    }
+    if let Some(endpoint) = listens.iter().find(|endpoint| is_everywhere(endpoint)) {
+        open.push(format!(
+            "listens on every address ({}): name one in `listen.endpoints`, or add `#iface=NAME`",
+            bare(endpoint)
+        ));
+    }
+    let plain = all.iter().find(|endpoint| !is_encrypted(endpoint) && !is_local(endpoint));
+    if let Some(endpoint) = plain {
+        open.push(format!(
+            "links without TLS ({}): who is on the way sees who speaks to whom, when and how much; \
+             use `tls/` endpoints",
+            bare(endpoint)
+        ));
+    }
+    let finds = scouts || (mode != "client" && settings.flag("/scouting/gossip/enabled", true));
+    if plain.is_none() && finds && !only_encrypted(settings) {
+        open.push(
+            "links without TLS to who is found and offers no other: set \
+             `transport.link.protocols: ['tls']`"
+                .to_owned(),
+        );
+    }
+    let tls = |endpoints: &[String], key: &str, default: bool| {
+        let mut encrypted = endpoints.iter().filter(|endpoint| is_encrypted(endpoint));
+        encrypted.find(|endpoint| !tls_flag(settings, endpoint, key, default)).cloned()
+    };
+    let anonymous = tls(&listens, "enable_mtls", false);
+    if let Some(endpoint) = &anonymous {
+        open.push(format!(
+            "takes links from who shows no certificate ({}): set \
+             `transport.link.tls.enable_mtls: true`",
+            bare(endpoint)
+        ));
+    }
+    if tls(&all, "verify_name_on_connect", true).is_some() {
+        open.push(
+            "takes a certificate for any host: leave `transport.link.tls.verify_name_on_connect` on"
+                .to_owned(),
+        );
+    }
+    if !settings.flag("/access_control/enabled", false) {
+        let shows_certificates = plain.is_none() && anonymous.is_none();
+        open.push(if shows_certificates {
+            "any certificate of the authority is good: name those of the nodes in `access_control`"
+                .to_owned()
+        } else {
+            "no access control: whoever links may speak and listen on every key; set `access_control`"
+                .to_owned()
+        });
+    } else if settings.value().pointer("/access_control/default_permission")
+        == Some(&Value::from("allow"))
+    {
+        open.push(
+            "access control allows what no rule denies: set `default_permission: 'deny'` there"
+                .to_owned(),
+        );
+    }
+    open
+}
+
+/// Where the node listens, its default among it.
+fn listens(settings: &ZenohSettings) -> Vec<String> {
+    let is_set = settings.value().pointer("/listen/endpoints").is_some_and(|set| match set {
+        Value::Object(by_mode) => by_mode.contains_key(settings.mode()),
+        set => !set.is_null(),
+    });
+    match (is_set, settings.mode()) {
+        (true, _) => settings.endpoints("listen"),
+        (false, "client") => Vec::new(),
+        (false, "router") => vec![DEFAULT_LISTEN[1].to_owned()],
+        (false, _) => vec![DEFAULT_LISTEN[0].to_owned()],
+    }
+}
+
+fn protocol(endpoint: &str) -> &str {
+    endpoint.split('/').next().unwrap_or_default()
+}
+
+fn is_encrypted(endpoint: &str) -> bool {
+    ENCRYPTED.contains(&protocol(endpoint))
+}
+
+/// Whether nothing of it leaves the machine.
+fn is_local(endpoint: &str) -> bool {
+    let loopback = match host(endpoint) {
+        Some("localhost") => true,
+        host => {
+            host.and_then(|host| host.parse::<IpAddr>().ok()).is_some_and(|ip| ip.is_loopback())
+        }
+    };
+    loopback || protocol(endpoint) == "unixsock-stream"
+}
+
+fn is_everywhere(endpoint: &str) -> bool {
+    let ip = host(endpoint).and_then(|host| host.parse::<IpAddr>().ok());
+    setting(endpoint, "iface").is_none() && ip.is_some_and(|ip| ip.is_unspecified())
+}
+
+/// An endpoint without its settings, of which some are secrets.
+fn bare(endpoint: &str) -> &str {
+    endpoint.split(['?', '#']).next().unwrap_or_default()
+}
+
+fn host(endpoint: &str) -> Option<&str> {
+    let host = bare(endpoint).split_once('/')?.1.rsplit_once(':')?.0;
+    Some(host.trim_start_matches('[').trim_end_matches(']'))
+}
+
+/// What stands behind the `#` of an endpoint, `a=1;b=2`.
+fn setting<'a>(endpoint: &'a str, key: &str) -> Option<&'a str> {
+    let settings = endpoint.split_once('#')?.1.split(';');
+    settings.filter_map(|setting| setting.split_once('=')).find(|(k, _)| *k == key).map(|(_, v)| v)
+}
+
+/// An endpoint's own setting, or that of all.
+fn tls_flag(settings: &ZenohSettings, endpoint: &str, key: &str, default: bool) -> bool {
+    match setting(endpoint, key) {
+        Some(own) => own == "true",
+        None => settings.flag(&format!("/transport/link/tls/{key}"), default),
+    }
+}
+
+/// Whether no link can be made without TLS.
+fn only_encrypted(settings: &ZenohSettings) -> bool {
+    let listed = settings.value().pointer("/transport/link/protocols").and_then(Value::as_array);
+    listed.is_some_and(|listed| {
+        listed.iter().all(|name| name.as_str().is_some_and(|name| ENCRYPTED.contains(&name)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Backend, Coordinator};
+
+    fn openings(config: &str) -> Vec<String> {
+        match Coordinator::parse(config).unwrap().backend() {
+            Backend::Zenoh(settings) => super::openings(settings),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A configuration that leaves nothing open, with a piece put in place of another.
+    fn closed_but(from: &str, to: &str) -> Vec<String> {
+        const CLOSED: &str = "{
+            listen: { endpoints: ['tls/192.0.2.1:7447'] },
+            connect: { endpoints: ['tls/192.0.2.2:7447'] },
+            scouting: { multicast: { interface: 'eth1' } },
+            transport: { link: { protocols: ['tls'], tls: {
+                root_ca_certificate: 'ca', enable_mtls: true, verify_name_on_connect: true,
+                listen_certificate: 'c', listen_private_key: 'k',
+                connect_certificate: 'c', connect_private_key: 'k',
+            } } },
+            access_control: { enabled: true, default_permission: 'deny', rules: [], subjects: [], policies: [] },
+        }";
+        assert!(CLOSED.contains(from), "{from}");
+        openings(&CLOSED.replace(from, to))
+    }
+
+    #[test]
+    fn each_opening_is_named_alone_with_what_to_set() {
+        assert_eq!(closed_but("", ""), [""; 0]);
+        for (from, to, words) in [
+            ("interface: 'eth1'", "", "`scouting.multicast.interface`"),
+            ("interface: 'eth1'", "interface: 'auto'", "`scouting.multicast.interface`"),
+            ("tls/192.0.2.1:7447", "tls/0.0.0.0:7447", "every address (tls/0.0.0.0:7447)"),
+            ("tls/192.0.2.1:7447", "tls/[::]:7447", "`listen.endpoints`"),
+            ("tls/192.0.2.2:7447", "tcp/192.0.2.2:7447", "without TLS (tcp/192.0.2.2:7447)"),
+            ("protocols: ['tls'],", "", "`transport.link.protocols: ['tls']`"),
+            ("protocols: ['tls'],", "protocols: ['tls', 'tcp'],", "`transport.link.protocols"),
+            ("enable_mtls: true", "enable_mtls: false", "enable_mtls: true`"),
+            ("enable_mtls: true,", "", "enable_mtls: true`"),
+            ("192.0.2.1:7447", "192.0.2.1:7447#enable_mtls=false", "no certificate (tls/192.0.2.1"),
+            ("verify_name_on_connect: true", "verify_name_on_connect: false", "any host"),
+            ("access_control: { enabled: true", "access_control: { enabled: false", "authority"),
+            ("'deny'", "'allow'", "`default_permission: 'deny'`"),
+        ] {
+            let open = closed_but(from, to);
+            let [line] = open.as_slice() else { panic!("{to}: {open:?}") };
+            assert!(line.contains(words), "{to}: `{words}` not in: {line}");
+            assert_eq!(line.lines().count(), 1);
+        }
+    }
+
+    #[test]
+    fn what_is_closed_in_another_way_is_not_named() {
+        for (from, to) in [
+            ("tls/192.0.2.1:7447", "tls/0.0.0.0:7447#iface=eth1"),
+            ("tls/192.0.2.1:7447", "tls/mx1.example.org:7447"),
+            ("interface: 'eth1'", "enabled: false"),
+            ("tls/192.0.2.2:7447", "tcp/127.0.0.1:7447"),
+            ("tls/192.0.2.2:7447", "tcp/localhost:7447"),
+            ("enable_mtls: true,", "enable_mtls: true, close_link_on_expiration: true,"),
+        ] {
+            assert_eq!(closed_but(from, to), [""; 0], "{to}");
+        }
+        let fixed = "scouting: { multicast: { enabled: false }, gossip: { enabled: false } }";
+        let fixed = closed_but("scouting: { multicast: { interface: 'eth1' } }", fixed);
+        assert_eq!(fixed, [""; 0]);
+    }
+
+    #[test]
+    fn zenohs_defaults_leave_open_what_they_do() {
+        let open = openings("{}");
+        let words = ["every interface", "(tcp/[::]:0)", "without TLS (tcp/[::]:0)", "no access"];
+        assert_eq!(open.len(), words.len(), "{open:?}");
+        for (line, words) in open.iter().zip(words) {
+            assert!(line.contains(words), "`{words}` not in: {line}");
+        }
+        assert!(openings("{ mode: 'router' }")[1].contains("(tcp/[::]:7447)"));
+        let client = openings("{ mode: 'client', connect: { endpoints: ['tcp/192.0.2.1:7447'] } }");
+        assert_eq!(client.len(), 2, "{client:?}");
+        // A node that links with TLS and listens where it was not told to.
+        let half = "{ connect: { endpoints: ['tls/192.0.2.1:7447'] }, scouting: { multicast: { enabled: false } } }";
+        assert!(openings(half)[1].contains("without TLS (tcp/[::]:0)"), "{:?}", openings(half));
+    }
+}
