@@ -1,11 +1,12 @@
 //! What continuous integration runs, what fails soonest first.
 
 use crate::run::{cargo, run};
-use crate::{layers, test};
+use crate::{deny, layers, test};
 
 pub(crate) fn all() -> Result<(), String> {
     run(cargo(&["fmt", "--all", "--check"]))?;
     layers::run()?;
+    deny::tree()?;
     run(cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     // As users build it: without what only our tests turn on.
     run(cargo(&["clippy", "--workspace", "--lib", "--bins", "--", "-D", "warnings"]))?;

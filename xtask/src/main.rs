@@ -4,6 +4,7 @@ mod bench;
 mod ci;
 mod compare;
 mod contender;
+mod deny;
 mod faults;
 mod fuzz;
 mod hostile;
@@ -48,6 +49,9 @@ enum Task {
     },
     /// Check which crate depends on which.
     Layers,
+    /// Check licences, sources, duplicates and advisories of what is in the tree (needs
+    /// `cargo install cargo-deny --locked`; says so if it is not there).
+    Deny,
     /// Whole clusters in virtual time, with faults drawn from seeds.
     ///
     /// `cargo xtask sim --help` lists what it takes, such as
@@ -123,6 +127,7 @@ fn main() -> ExitCode {
         Task::Compare { rounds, json, .. } => compare::run(rounds, json.as_deref()).map(done),
         Task::Sweep => sweeper::sweep().map(done),
         Task::Layers => layers::run().map(done),
+        Task::Deny => deny::all().map(done),
         Task::Fuzz { name, seconds } => fuzz::run_all(name.as_deref(), seconds).map(done),
         Task::Sim { args } => sim::run_seeds(&args).map(done),
         Task::Mutants { name, seeds, seed, nodes } => {

@@ -1,0 +1,70 @@
+//! What may be in the tree: licences, sources, duplicates and advisories, by `cargo deny` and
+//! `deny.toml`. What cannot be checked here is said.
+
+use std::process::Command;
+
+use crate::run::{cargo, show};
+
+/// What `cargo deny` says when it lacks what it works on, and what that is.
+const LACKS: [(&str, &str); 2] = [
+    ("failed to gather crates", "not all crates are downloaded, and there is no network"),
+    ("failed to fetch advisory database", "their database (RustSec/advisory-db) cannot be had"),
+];
+
+/// All of it.
+pub(crate) fn all() -> Result<(), String> {
+    tree()?;
+    check(&["advisories"])
+}
+
+/// What needs no network.
+pub(crate) fn tree() -> Result<(), String> {
+    check(&["licenses", "bans", "sources"])
+}
+
+fn check(what: &[&str]) -> Result<(), String> {
+    let version = cargo(&["deny", "--version"]).output();
+    if !version.is_ok_and(|output| output.status.success()) {
+        skipped(what, "`cargo deny` is not there: `cargo install cargo-deny --locked`");
+        return Ok(());
+    }
+    let mut command: Command = cargo(&["deny", "check"]);
+    command.args(what);
+    eprintln!("$ {}", show(&command));
+    let output = command.output().map_err(|error| format!("cargo deny: {error}"))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    if let Some(lack) = lack(&said).filter(|_| !output.status.success()) {
+        skipped(what, lack);
+        return Ok(());
+    }
+    eprint!("{said}{}", String::from_utf8_lossy(&output.stdout));
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("`{}` failed", show(&command)))
+}
+
+fn lack(said: &str) -> Option<&'static str> {
+    // What was found counts, whatever else could not be had.
+    let found = said.lines().any(|line| line.starts_with("error["));
+    LACKS.into_iter().find(|(words, _)| !found && said.contains(words)).map(|(_, lack)| lack)
+}
+
+fn skipped(what: &[&str], why: &str) {
+    eprintln!("\n==== SKIPPED: {}: {why} ====\n", what.join(", "));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_lacking_is_told_from_what_is_found() {
+        let lacking = "2026-11-26 01:21:17 [ERROR] failed to fetch advisory database \
+                       https://github.com/RustSec/advisory-db: An IO error occurred";
+        assert!(lack(lacking).is_some());
+        assert!(lack("[ERROR] failed to gather crates: `cargo metadata` exited").is_some());
+        assert!(lack("error[vulnerability]: use after free\n\nadvisories FAILED").is_none());
+        assert!(lack("error[rejected]: failed to fetch advisory database").is_none());
+    }
+}
