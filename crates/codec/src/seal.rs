@@ -14,7 +14,7 @@ use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf::Prk;
 
 use crate::header::Sealed;
-use crate::{ClusterKey, CodecError, HEADER_LEN, Header, KeyId};
+use crate::{ClusterKey, CodecError, HEADER_LEN, Header};
 
 /// Makes frames of one incarnation.
 #[derive(Debug)]
@@ -76,9 +76,9 @@ impl Sealer {
 pub struct Opener {
     own: [u8; 16],
     /// One for each key of the cluster; none of an open mesh.
-    prks: Vec<(KeyId, Prk)>,
-    /// Derived from which key.
-    keys: HashMap<[u8; 16], (KeyId, LessSafeKey)>,
+    prks: Vec<Prk>,
+    /// Derived from each of these, the one that held last first.
+    keys: HashMap<[u8; 16], Vec<LessSafeKey>>,
     order: VecDeque<[u8; 16]>,
 }
 
@@ -96,15 +96,16 @@ impl Opener {
     /// alone.
     #[must_use]
     pub fn keyed(key: &ClusterKey, cluster: &str, own: [u8; 16]) -> Self {
-        Self { prks: vec![(key.id(cluster), key.prk(cluster))], ..Self::open_mesh(own) }
+        Self { prks: vec![key.prk(cluster)], ..Self::open_mesh(own) }
     }
 
     /// Opens frames sealed with any of these keys from now on, and no others.
     pub fn accept<'a>(&mut self, keys: impl IntoIterator<Item = &'a ClusterKey>, cluster: &str) {
-        self.prks = keys.into_iter().map(|key| (key.id(cluster), key.prk(cluster))).collect();
-        let Self { prks, keys, order, .. } = self;
-        keys.retain(|_, (id, _)| prks.iter().any(|(held, _)| held == id));
-        order.retain(|incarnation| keys.contains_key(incarnation));
+        self.prks = keys.into_iter().map(|key| key.prk(cluster)).collect();
+        // Who is known stays so, whichever of them it seals with.
+        for (incarnation, keys) in &mut self.keys {
+            *keys = self.prks.iter().map(|prk| subkey(prk, *incarnation)).collect();
+        }
     }
 
     /// The header and body of a frame. `first`, `count` and `to` of an unsealed frame
@@ -117,8 +118,8 @@ impl Opener {
         self.open_if(frame, || true)
     }
 
-    /// As [`open`](Self::open), but asks whether it may try keys that are not known to be
-    /// those of the sender: strangers cost nothing else.
+    /// As [`open`](Self::open), but asks whether it may derive keys for a sender whose frames
+    /// have not held yet: strangers cost nothing else.
     ///
     /// # Errors
     /// As [`open`](Self::open), and [`CodecError::NotTried`].
@@ -137,36 +138,33 @@ impl Opener {
             (false, Sealed::Yes) => {}
         }
         let associated = Associated::new(*head, header.to);
-        let known = self.keys.get(&header.incarnation);
-        if let Some(body) = known.and_then(|(_, key)| open(key, &header, &associated, body)) {
-            return Ok((header, body));
+        if let Some(known) = self.keys.get_mut(&header.incarnation) {
+            return match open_any(known, &header, &associated, body) {
+                Some(body) => Ok((header, body)),
+                None => Err(CodecError::NotAuthentic),
+            };
         }
-        // It is new, or seals with another of the keys since.
         if !may_try() {
             return Err(CodecError::NotTried);
         }
-        for (id, prk) in &self.prks {
-            let key = subkey(prk, header.incarnation);
-            if let Some(body) = open(&key, &header, &associated, body) {
-                self.remember(header.incarnation, (*id, key));
-                return Ok((header, body));
-            }
-        }
-        Err(CodecError::NotAuthentic)
+        let derived = self.prks.iter().map(|prk| subkey(prk, header.incarnation));
+        let mut keys: Vec<_> = derived.collect();
+        let body = open_any(&mut keys, &header, &associated, body);
+        let body = body.ok_or(CodecError::NotAuthentic)?;
+        self.remember(header.incarnation, keys);
+        Ok((header, body))
     }
 
     /// Only keys whose frame held are kept, so that a stranger cannot push the
     /// others out.
-    fn remember(&mut self, incarnation: [u8; 16], key: (KeyId, LessSafeKey)) {
-        if self.keys.insert(incarnation, key).is_some() {
-            return;
-        }
+    fn remember(&mut self, incarnation: [u8; 16], keys: Vec<LessSafeKey>) {
         if self.order.len() >= Self::CACHED_KEYS
             && let Some(oldest) = self.order.pop_front()
         {
             self.keys.remove(&oldest);
         }
         self.order.push_back(incarnation);
+        self.keys.insert(incarnation, keys);
     }
 }
 
@@ -174,6 +172,20 @@ impl std::fmt::Debug for Opener {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Opener {{ keys: {}, cached: {} }}", self.prks.len(), self.keys.len())
     }
+}
+
+/// By the first key that holds, which is tried first from then on.
+fn open_any(
+    keys: &mut [LessSafeKey],
+    header: &Header,
+    associated: &Associated,
+    body: &[u8],
+) -> Option<Bytes> {
+    let opened =
+        |(at, key): (usize, &LessSafeKey)| Some((at, open(key, header, associated, body)?));
+    let (at, body) = keys.iter().enumerate().find_map(opened)?;
+    keys.swap(0, at);
+    Some(body)
 }
 
 fn open(key: &LessSafeKey, header: &Header, associated: &Associated, body: &[u8]) -> Option<Bytes> {
@@ -267,9 +279,12 @@ mod tests {
         assert_eq!(opener.open(&seal(&new, 2).unwrap()).unwrap_err(), CodecError::NotAuthentic);
         opener.accept([&old, &new], "mail");
         assert_eq!(opener.keys.len(), 1, "who is known stays so");
-        let (strange, known) = (seal(&new, 1).unwrap(), seal(&old, 2).unwrap());
+        let stranger = Header { incarnation: [6; 16], ..header(6, 1) };
+        let strange = Sealer::keyed(&new, "mail", [6; 16]).seal(&stranger, b"body").unwrap();
         assert_eq!(opener.open_if(&strange, || false).unwrap_err(), CodecError::NotTried);
-        opener.open_if(&known, || unreachable!("its key is known")).unwrap();
+        for turned in [seal(&old, 2).unwrap(), seal(&new, 3).unwrap()] {
+            opener.open_if(&turned, || unreachable!("its keys are known")).unwrap();
+        }
         // In any order: what was sent before may come after.
         for (key, first) in [(&old, 1), (&new, 2), (&old, 1), (&new, 3)] {
             assert_eq!(opener.open(&seal(key, first).unwrap()).unwrap().0.first, first);

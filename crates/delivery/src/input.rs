@@ -222,7 +222,7 @@ impl Node {
     /// Tells who does not know us how we are; who has not shown that it lives is asked to,
     /// by a greeting that wants an answer.
     fn introduce_ourselves(&mut self, now: Time, to: Incarnation, is_proven: bool) {
-        if self.membership.get(to).is_none() && !self.may_greet(now) {
+        if self.membership.get(to).is_none() && !self.may_greet(now, to) {
             return;
         }
         let status = self.status();

@@ -1,6 +1,7 @@
 //! The machine that wires the small ones together.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -26,6 +27,11 @@ pub enum Link {
     /// The peer can no longer be reached directly.
     Down,
 }
+
+/// How long one node is not greeted again.
+const GREETING_PAUSE: Duration = Duration::from_millis(200);
+/// Greeted nodes remembered.
+const GREETED: usize = 1024;
 
 /// One node's side of the protocol.
 ///
@@ -53,6 +59,8 @@ pub struct Node {
     newcomers: Allowance,
     /// Nodes that may be greeted.
     greetings: Allowance,
+    /// Who was greeted last, and when: at most [`GREETED`] of them.
+    greeted: BTreeMap<Incarnation, Time>,
     pub(crate) outputs: VecDeque<Output>,
     pub(crate) counters: Counters,
     pub(crate) has_left: bool,
@@ -78,6 +86,7 @@ impl Node {
             outstanding: Default::default(),
             newcomers: Allowance::full(settings.newcomers, now),
             greetings: Allowance::full(settings.newcomers, now),
+            greeted: BTreeMap::new(),
             outputs: VecDeque::new(),
             counters: Counters::default(),
             has_left: false,
@@ -161,7 +170,7 @@ impl Node {
         }
         match link {
             Link::Up => {
-                if self.may_greet(now) {
+                if self.may_greet(now, incarnation) {
                     let hello = Control::Hello(self.status());
                     self.transmit(Destination::One(incarnation), &hello);
                 }
@@ -302,9 +311,21 @@ impl Node {
         self.counters
     }
 
-    /// Whether one more is greeted now.
-    pub(crate) fn may_greet(&mut self, now: Time) -> bool {
+    /// Whether this one is greeted now. Each only so often, so that who puts a recorded life
+    /// again and again does not take the greetings of others.
+    pub(crate) fn may_greet(&mut self, now: Time, whom: Incarnation) -> bool {
         let Settings { newcomers, newcomers_per_second, .. } = self.settings;
+        let is_recent = |at: &Time| now < *at + GREETING_PAUSE;
+        if self.greeted.get(&whom).is_some_and(is_recent) {
+            self.counters.put_off += 1;
+            return false;
+        }
+        if self.greeted.len() >= GREETED {
+            self.greeted.retain(|_, at| is_recent(at));
+        }
+        if self.greeted.len() < GREETED {
+            self.greeted.insert(whom, now);
+        }
         let may = self.greetings.take_one(now, newcomers_per_second, newcomers);
         self.counters.put_off += u64::from(!may);
         may

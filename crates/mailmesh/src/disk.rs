@@ -183,14 +183,17 @@ impl Disk {
         }
     }
 
-    /// Has entries written again that have not changed.
-    pub(crate) fn write_again(&self, keys: impl Iterator<Item = ChangeKey>) {
+    /// Has entries written again that have not changed; `false` if there is content besides that
+    /// is not in the mirror yet.
+    pub(crate) fn write_again(&self, keys: impl Iterator<Item = ChangeKey>) -> bool {
         let mut work = self.shared.work.lock();
+        let is_all = work.aside.is_none();
         let before = work.changed.len();
         work.changed.extend(keys);
         work.noted += (work.changed.len() - before) as u64;
         drop(work);
         self.shared.wake.notify_all();
+        is_all
     }
 
     /// What is due every second: content from before a long absence is used if nobody

@@ -240,9 +240,9 @@ impl Mesh {
             keys.tick();
         }
         let swept = self.mirror.sweep(self.now());
-        if !swept.is_empty() {
-            self.tell_digest();
-        }
+        // Also if nothing was over: of two threads that told it at once the later may have told
+        // the older.
+        self.tell_digest();
         for (change, days) in &swept.ending {
             warn_of_end(change, *days);
         }

@@ -50,8 +50,8 @@ pub(crate) struct OpenFrames {
     keys: Option<Arc<KeyChain>>,
     /// Of the keys that the opener has.
     version: u64,
-    /// Attempts that may fail. Frames of who was heard before need none, so that a flood costs
-    /// members nothing but its reading.
+    /// Attempts that may fail. Frames of who was heard before need none: what is forged in a
+    /// member's name costs a copy and a pass of AES-GCM for each key.
     attempts: Bucket,
     refusals: Arc<Refusals>,
 }

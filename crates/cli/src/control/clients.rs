@@ -2,27 +2,35 @@
 //! has waited longest without a whole request goes, so that clients that say nothing, or a
 //! byte now and then, keep nobody out.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use tokio::task::AbortHandle;
 
 /// Most clients at a time.
 pub(super) const CLIENTS: usize = 64;
 
-/// Whether a client is being answered.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Busy(Arc<AtomicBool>);
+/// Since when a client has not been answered, if it is not right now.
+#[derive(Debug, Clone)]
+pub(super) struct Busy(Arc<Mutex<Option<Instant>>>);
 
 impl Busy {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Mutex::new(Some(Instant::now()))))
+    }
+
     pub(super) fn set(&self, is_busy: bool) {
-        self.0.store(is_busy, Ordering::Release);
+        let since = (!is_busy).then(Instant::now);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+
+    fn waits_since(&self) -> Option<Instant> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Clients {
-    /// In the order in which they came.
     list: Vec<(Busy, AbortHandle)>,
 }
 
@@ -33,11 +41,11 @@ impl Clients {
         if self.list.len() < CLIENTS {
             return true;
         }
-        let waits = self.list.iter().position(|(busy, _)| !busy.0.load(Ordering::Acquire));
-        if let Some(longest) = waits {
-            self.list.remove(longest).1.abort();
-        }
-        waits.is_some()
+        let waits = self.list.iter().enumerate();
+        let waits = waits.filter_map(|(at, (busy, _))| Some((busy.waits_since()?, at)));
+        let Some((_, longest)) = waits.min() else { return false };
+        self.list.remove(longest).1.abort();
+        true
     }
 
     pub(super) fn add(&mut self, busy: Busy, task: AbortHandle) {
@@ -52,18 +60,24 @@ mod tests {
     #[tokio::test]
     async fn who_says_nothing_makes_room_and_who_is_answered_stays() {
         let mut clients = Clients::default();
-        let mut tasks = Vec::new();
+        let (mut tasks, mut third) = (Vec::new(), None);
         for n in 0..CLIENTS {
             assert!(clients.make_room());
             let task = tokio::spawn(std::future::pending::<()>());
-            let busy = Busy::default();
+            let busy = Busy::new();
             busy.set(n != 5);
+            if n == 3 {
+                third = Some(busy.clone());
+            }
             clients.add(busy, task.abort_handle());
             tasks.push(task);
         }
+        // The third has been answered, but since.
+        third.iter().for_each(|busy: &Busy| busy.set(false));
         assert!(clients.make_room());
+        third.iter().for_each(|busy| busy.set(true));
         assert!(tasks.remove(5).await.unwrap_err().is_cancelled());
-        let busy = Busy::default();
+        let busy = Busy::new();
         busy.set(true);
         clients.add(busy, tokio::spawn(std::future::pending::<()>()).abort_handle());
         assert!(!clients.make_room(), "all are being answered");

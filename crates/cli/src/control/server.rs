@@ -70,7 +70,7 @@ impl Server {
                     while !clients.make_room() {
                         tokio::time::sleep(FULL).await;
                     }
-                    let (cluster, busy) = (cluster.clone(), Busy::default());
+                    let (cluster, busy) = (cluster.clone(), Busy::new());
                     let is_busy = busy.clone();
                     let task = tokio::spawn(async move {
                         // A client that goes away mid-answer is its own affair.

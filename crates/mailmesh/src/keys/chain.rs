@@ -34,6 +34,8 @@ pub(crate) struct KeyChain {
     /// The file that holds the keys, unless they came otherwise.
     file: Option<PathBuf>,
     state: Mutex<State>,
+    /// Who changes the keys: the file is written meanwhile, which may take its time.
+    changing: Mutex<()>,
     sealer: RwLock<Sealer>,
     /// Counts changes of what is accepted.
     version: AtomicU64,
@@ -55,8 +57,8 @@ impl KeyChain {
         let sealer = RwLock::new(Sealer::keyed(ring.active(), cluster, own));
         let is_kept = file.is_some();
         let state = Mutex::new(State { ring, is_kept, retired: Vec::new() });
-        let (version, rekeying) = (AtomicU64::new(1), Mutex::new(()));
-        Self { cluster: cluster.to_owned(), own, file, state, sealer, version, rekeying }
+        let (version, rekeying, changing) = (AtomicU64::new(1), Mutex::new(()), Mutex::new(()));
+        Self { cluster: cluster.to_owned(), own, file, state, changing, sealer, version, rekeying }
     }
 
     pub(crate) fn seal(&self, header: &Header, body: &[u8]) -> Result<Bytes, CodecError> {
@@ -102,8 +104,11 @@ impl KeyChain {
     /// Does what is asked, in memory and in the file. Blocks. A file that cannot be written
     /// is told of, and [`KeysHeld::kept`] says so.
     pub(crate) fn act(&self, action: &KeyAction) -> Result<Turned, CodecError> {
-        let mut state = self.state.lock();
-        let mut ring = state.ring.clone();
+        let _turn = self.changing.lock();
+        let (mut ring, was_kept) = {
+            let state = self.state.lock();
+            (state.ring.clone(), state.is_kept)
+        };
         let mut retired = None;
         let turned = match action {
             KeyAction::Add(key) => {
@@ -118,10 +123,11 @@ impl KeyChain {
             }
             _ => None,
         };
-        let Some(turned) = turned else { return Ok(Turned::Nothing) };
-        if let Some(file) = &self.file {
+        let mut is_kept = was_kept;
+        // Also if nothing has changed but the file, which could not be written before.
+        if let Some(file) = self.file.as_ref().filter(|_| turned.is_some() || !was_kept) {
             let written = file::write(file, &ring.to_text());
-            state.is_kept = written.is_ok();
+            is_kept = written.is_ok();
             if let Err(error) = written {
                 tracing::error!(
                     %error,
@@ -130,6 +136,9 @@ impl KeyChain {
                 );
             }
         }
+        let mut state = self.state.lock();
+        state.is_kept = is_kept;
+        let Some(turned) = turned else { return Ok(Turned::Nothing) };
         state.retired.extend(retired.map(|key| (key, Instant::now() + GRACE)));
         if turned == Turned::Active {
             *self.sealer.write() = Sealer::keyed(ring.active(), &self.cluster, self.own);

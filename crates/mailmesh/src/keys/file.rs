@@ -3,6 +3,9 @@
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
+use std::time::Duration;
+
+use ring::rand::{SecureRandom, SystemRandom};
 
 /// Puts `text` in the place of the file's, in one step: after a crash it has either. The
 /// file stays its owner's, and as closed to others as it was.
@@ -11,18 +14,37 @@ pub(super) fn write(path: &Path, text: &str) -> io::Result<()> {
     let path = fs::canonicalize(path)?;
     let old = fs::metadata(&path)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    // Nodes of one machine may share a file.
-    let new = path.with_file_name(format!(".{name}.{}.new", std::process::id()));
-    let _left_by_a_crash = fs::remove_file(&new);
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    let prefix = format!(".{name}.");
+    remove_leftovers(dir, &prefix);
+    // Nodes of one machine may share a file, and a number of a process in containers.
+    let mut random = [0; 8];
+    SystemRandom::new().fill(&mut random).map_err(|_| io::Error::other("no random bytes"))?;
+    let new = dir.join(format!("{prefix}{:016x}.new", u64::from_be_bytes(random)));
     let written = put(&new, &old, text).and_then(|()| fs::rename(&new, &path));
     if written.is_err() {
         let _there_is_none = fs::remove_file(&new);
         return written;
     }
     // The rename is on the disk once the directory is.
-    let dir = path.parent().unwrap_or(Path::new("/"));
     fs::File::open(dir)?.sync_all()
 }
+
+/// What a crash left: keys must not outlive their retirement. Not what another node is about to
+/// put in the place of the file.
+fn remove_leftovers(dir: &Path, prefix: &str) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let is_ours = name.to_str().is_some_and(|n| n.starts_with(prefix) && n.ends_with(".new"));
+        let age = |m: fs::Metadata| m.modified().ok()?.elapsed().ok();
+        if is_ours && entry.metadata().ok().and_then(age).is_some_and(|age| age > LEFT) {
+            let _gone_already = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// How old a file is that nobody will finish.
+const LEFT: Duration = Duration::from_secs(60);
 
 fn put(path: &Path, old: &fs::Metadata, text: &str) -> io::Result<()> {
     let mut options = OpenOptions::new();
@@ -59,6 +81,12 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), "new");
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+        let left = fs::File::create(dir.path().join(".keys.00.new")).unwrap();
+        write(&path, "new").unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3, "it may be another node's");
+        left.set_modified(std::time::SystemTime::now() - 2 * LEFT).unwrap();
+        write(&path, "new").unwrap();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
         fs::remove_file(&path).unwrap();
         write(&path, "new").unwrap_err();

@@ -4,11 +4,12 @@
 use std::sync::Arc;
 
 use mailmesh_delivery::Incarnation;
-use mailmesh_events::{ChangeKey, KeyAction, KeysHeld, SyncMessage, limits};
+use mailmesh_events::{Certificate, ChangeKey, KeyAction, KeysHeld, SyncMessage, limits};
 use tokio::sync::mpsc;
 
 use super::chain::Turned;
 use crate::Error;
+use crate::disk::Disk;
 use crate::mesh::Mesh;
 
 /// A question of another node.
@@ -38,7 +39,8 @@ pub(super) async fn act(mesh: &Arc<Mesh>, action: KeyAction) -> Result<(), Error
     if matches!(action, KeyAction::Retire(_))
         && let Some(disk) = mesh.disk.get()
     {
-        // What was sealed with it is sealed anew since another was activated.
+        // What was sealed with it, whenever that was, is sealed anew before it goes.
+        write_certificates_again(mesh, disk)?;
         disk.saved().await?;
     }
     let mesh = mesh.clone();
@@ -52,11 +54,8 @@ pub(super) async fn act(mesh: &Arc<Mesh>, action: KeyAction) -> Result<(), Error
             Turned::Active => {
                 tracing::info!("another cluster key seals; all: {ids}");
                 if let Some(disk) = mesh.disk.get() {
-                    let held = mesh.mirror.certificates();
-                    let key = |held: &Arc<mailmesh_events::Certificate>| {
-                        ChangeKey::Certificate(held.names().clone())
-                    };
-                    disk.write_again(held.iter().map(key));
+                    // What is set aside is sealed anew before the old key goes, at the latest.
+                    let _aside = write_certificates_again(&mesh, disk);
                 }
                 rekey_in_background(&mesh);
             }
@@ -64,6 +63,16 @@ pub(super) async fn act(mesh: &Arc<Mesh>, action: KeyAction) -> Result<(), Error
         Ok(())
     });
     done.await.unwrap_or(Err(Error::ShutDown))
+}
+
+fn write_certificates_again(mesh: &Mesh, disk: &Disk) -> Result<(), Error> {
+    let held = mesh.mirror.certificates();
+    let key = |held: &Arc<Certificate>| ChangeKey::Certificate(held.names().clone());
+    if disk.write_again(held.iter().map(key)) {
+        return Ok(());
+    }
+    let why = "content from before a long absence waits to be decided about; try again in 10 s";
+    Err(Error::NotSaved { why: why.to_owned() })
 }
 
 /// Mirrors are compared again once all have the same key.
