@@ -396,22 +396,28 @@ pub(crate) enum Key {
     /// It crosses the network sealed with the present key. If that one is in wrong hands, run
     /// `key add --here FILE` on every node instead.
     Add {
-        /// The key, as `key generate` writes it; `-` is standard input. Without it the node
-        /// makes a new one.
+        /// The key, as `key generate` writes it, or a key file of another node, of which every
+        /// key is added; `-` is standard input. Without it the node makes a new one.
         file: Option<PathBuf>,
         /// Only this node.
         #[arg(long, requires = "file")]
         here: bool,
     },
-    /// Have every node seal with a key that all accept.
+    /// Have every node seal with a key that all accept; `key add` it first.
     Activate {
-        /// Its fingerprint, or how that begins.
+        /// Its fingerprint, or its first digits, four at least.
         id: String,
+        /// Only this node, whatever the others do.
+        #[arg(long)]
+        here: bool,
     },
-    /// Have every node accept a key no more that none seals with.
+    /// Stop accepting a key that no node seals with any more; `key activate` another first.
     Retire {
-        /// Its fingerprint, or how that begins.
+        /// Its fingerprint, or its first digits, four at least.
         id: String,
+        /// Only this node.
+        #[arg(long)]
+        here: bool,
     },
 }
 

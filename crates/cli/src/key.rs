@@ -3,7 +3,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use mailmesh::ClusterKey;
+use mailmesh::{ClusterKey, Keyring};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
@@ -14,6 +14,8 @@ use crate::control::protocol::{Hidden, Request};
 use crate::exit::Failure;
 use crate::say::say;
 
+/// Fewest digits that name a key.
+const LEAST_DIGITS: usize = 4;
 /// Longest text of a key that is read.
 const MAX_KEY_TEXT: u64 = 4096;
 
@@ -26,19 +28,31 @@ pub(crate) async fn run(options: Key, socket: Option<PathBuf>) -> Result<ExitCod
         Key::Generate { .. } => {}
         Key::List { json } => return list(json, &mut client).await,
         Key::Add { file, here } => {
-            let key = file.as_deref().map(read).transpose()?;
-            let id = client.ask(&Request::KeyAdd { key, here }).await?;
-            say!("{}", id.as_str().unwrap_or_default());
+            let keys = file.as_deref().map(read).transpose()?;
+            // Of a key file the one that seals last, so that it is the last that is named.
+            let keys = keys.map_or_else(|| vec![None], |keys| keys.into_iter().map(Some).collect());
+            let mut added = String::new();
+            for key in keys {
+                let id = client.ask(&Request::KeyAdd { key, here }).await?;
+                added = id.as_str().unwrap_or_default().to_owned();
+                say!("{added}");
+            }
+            let short = added.get(..6).unwrap_or_default();
+            eprintln!(
+                "accepted{}; next: mailmesh key activate {short}",
+                on(here, &mut client).await?
+            );
         }
-        Key::Activate { id } => {
+        Key::Activate { id, here } => {
             let id = whole(&id, &mut client).await?;
-            client.ask(&Request::KeyActivate { id: id.clone() }).await?;
-            say!("every node seals with {id}");
+            client.ask(&Request::KeyActivate { id: id.clone(), here }).await?;
+            say!("{id} seals{}", on(here, &mut client).await?);
+            eprintln!("a node that is off now needs it in its key file before it starts");
         }
-        Key::Retire { id } => {
+        Key::Retire { id, here } => {
             let id = whole(&id, &mut client).await?;
-            client.ask(&Request::KeyRetire { id: id.clone() }).await?;
-            say!("no node accepts {id} any more");
+            client.ask(&Request::KeyRetire { id: id.clone(), here }).await?;
+            say!("{id} is accepted no more{}", on(here, &mut client).await?);
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -73,8 +87,25 @@ pub(crate) fn write_key(path: &Path, key: &ClusterKey) -> std::io::Result<()> {
     writeln!(file, "{}", key.to_text().as_str())
 }
 
-/// The text of a key, which is checked before it goes anywhere.
-fn read(path: &Path) -> Result<Hidden, Failure> {
+/// Where something was done, and a warning of who will not have it after a restart.
+async fn on(here: bool, client: &mut Client) -> Result<String, Failure> {
+    if here {
+        return Ok(" on this node".to_owned());
+    }
+    let nodes = client.ask(&Request::KeyList).await?;
+    let named = |is_it: &dyn Fn(&Value) -> bool| {
+        let nodes = nodes.as_array().into_iter().flatten().filter(|node| is_it(node));
+        nodes.filter_map(|node| node["node"].as_str()).collect::<Vec<_>>().join(", ")
+    };
+    let forgetful = named(&|node| node["answered"] == true && node["kept"] != true);
+    if !forgetful.is_empty() {
+        eprintln!("not in a file of {forgetful}: put it where `mesh.key` has it before a restart");
+    }
+    Ok(format!(" on {}", named(&|node| node["answered"] == true)))
+}
+
+/// The texts of keys, which are checked before they go anywhere; the one that seals last.
+fn read(path: &Path) -> Result<Vec<Hidden>, Failure> {
     let failed = |why: String| Failure::failed(format!("{}: {why}", path.display()));
     let mut text = Zeroizing::new(String::new());
     let from: Box<dyn Read> = if path.as_os_str() == "-" {
@@ -84,8 +115,8 @@ fn read(path: &Path) -> Result<Hidden, Failure> {
     };
     let read = from.take(MAX_KEY_TEXT).read_to_string(&mut text);
     read.map_err(|error| failed(error.to_string()))?;
-    ClusterKey::from_text(&text).map_err(|error| failed(error.to_string()))?;
-    Ok(Hidden(text))
+    let keys = Keyring::from_text(&text).map_err(|error| failed(error.to_string()))?;
+    Ok(keys.keys().iter().rev().map(|key| Hidden(key.to_text())).collect())
 }
 
 async fn list(json: bool, client: &mut Client) -> Result<ExitCode, Failure> {
@@ -122,6 +153,11 @@ fn ids(node: &Value) -> Vec<&str> {
 
 /// The fingerprint that begins so.
 async fn whole(begin: &str, client: &mut Client) -> Result<String, Failure> {
+    if begin.len() < LEAST_DIGITS {
+        return Err(Failure::usage(format!(
+            "give {LEAST_DIGITS} digits of the fingerprint at least"
+        )));
+    }
     let nodes = client.ask(&Request::KeyList).await?;
     let all: BTreeSet<&str> = nodes.as_array().into_iter().flatten().flat_map(ids).collect();
     let mut found = all.into_iter().filter(|id| id.starts_with(&begin.to_ascii_lowercase()));

@@ -323,6 +323,7 @@ async fn tick(mesh: Arc<Mesh>, driver: std::sync::Weak<Driver>) {
                     break;
                 }
                 mesh.tick();
+                keys::follow(&mesh);
             }
             () = reconciler_late(&mesh) => mesh.on_reconciler_deadline(),
             _ = stopped.wait_for(Option::is_some) => break,

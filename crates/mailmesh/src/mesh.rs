@@ -149,6 +149,16 @@ impl Mesh {
         Ok(peers.into_iter().map(|(peer, _)| (peer.incarnation, peer.name)).collect())
     }
 
+    /// This node and the others, who has run longest first.
+    pub(crate) fn elders(&self) -> Vec<Incarnation> {
+        let own = (self.identity.started_ms, self.identity.incarnation);
+        let peers = self.driver().map(|driver| driver.peers()).unwrap_or_default();
+        let others = peers.iter().map(|(peer, _)| (peer.started_ms, peer.incarnation));
+        let mut all: Vec<_> = others.chain([own]).collect();
+        all.sort_unstable();
+        all.into_iter().map(|(_, who)| who).collect()
+    }
+
     /// Whether a member has run for that much longer than this node.
     pub(crate) fn has_older_member(&self, by: Duration) -> bool {
         let Ok(driver) = self.driver() else { return false };

@@ -273,3 +273,55 @@ async fn keys_of_an_open_mesh_a_full_ring_and_a_file_that_cannot_be_written_are_
     let active = node.keys().list().await.unwrap()[0].keys[0];
     assert!(matches!(node.keys().retire(active).await, Err(Error::KeyInUse { .. })));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_with_its_keys_in_another_order_goes_with_the_others() {
+    let hub = MemoryHub::new();
+    let [old, new] = [(); 2].map(|()| ClusterKey::generate().unwrap());
+    let ring = |first: &ClusterKey, second: &ClusterKey| {
+        let mut ring = Keyring::new(first.clone());
+        ring.add(second.clone()).unwrap();
+        ring
+    };
+    let start = async |name: &str, keys: Keyring| {
+        Cluster::builder().name(name).memory(&hub).keyring(keys, None).start().await.unwrap()
+    };
+    let a = start("a", ring(&new, &old)).await;
+    let address = "192.0.2.1".parse().unwrap();
+    a.blocks().add(Network::single(address), "spam", None).await.unwrap();
+    // Of two the elder's key holds, of three that of two.
+    let b = start("b", ring(&old, &new)).await;
+    until("b has the mirror", || b.blocks().is_blocked(address)).await;
+    let c = start("c", ring(&old, &new)).await;
+    until("c has the mirror", || c.blocks().is_blocked(address)).await;
+    for node in [&a, &b, &c] {
+        assert_eq!(node.status().key_id, Some(new.id("mail").to_string()));
+    }
+    // A node that is told to seal with another does, and the others stay as they are.
+    c.keys().activate_here(old.id("mail")).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    let ids = [&a, &b, &c].map(|node| node.status().key_id.unwrap());
+    assert_eq!(ids, [new.id("mail"), new.id("mail"), old.id("mail")].map(|id| id.to_string()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_sealed_in_another_life_is_sealed_anew_too() {
+    let (dir, hub) = (tempfile::tempdir().unwrap(), MemoryHub::new());
+    let [old, new] = [(); 2].map(|()| ClusterKey::generate().unwrap());
+    let start = async |keys: Keyring| {
+        let builder = Cluster::builder().name("a").memory(&hub).keyring(keys, None);
+        builder.store(dir.path()).start().await.unwrap()
+    };
+    let node = start(Keyring::new(old.clone())).await;
+    let made = rcgen::generate_simple_self_signed(["mail.example.org".to_owned()]).unwrap();
+    let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    let certificate = certificate_from_pem(chain.as_bytes(), key.as_bytes()).unwrap();
+    node.certs().set(certificate).await.unwrap();
+    node.shutdown().await;
+    let mut both = Keyring::new(new.clone());
+    both.add(old.clone()).unwrap();
+    let node = start(both).await;
+    node.keys().retire(old.id("mail")).await.unwrap();
+    node.shutdown().await;
+    assert_eq!(start(Keyring::new(new)).await.certs().list().len(), 1);
+}

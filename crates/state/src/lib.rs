@@ -51,7 +51,7 @@ pub use clock::HybridClock;
 pub use cluster_clock::ClusterClock;
 pub use entries::{Bounds, Swept};
 pub use error::StateError;
-pub use mirror::{Applied, Batch, Mirror, MirrorCounters, Saved};
+pub use mirror::{Applied, Batch, Mirror, MirrorCounters, Saved, fingerprint_key_name};
 pub use observe::{Observed, Observer};
 pub use reconcile::{Reconciler, Timing};
 pub use verdict::{NetworkEntry, Verdict};

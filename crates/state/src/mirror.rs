@@ -26,6 +26,7 @@ use crate::values::Values;
 use crate::verdict::{NetworkEntry, Verdict};
 use crate::{HybridClock, StateError, x509};
 pub use batch::Batch;
+pub use rekey::fingerprint_key_name;
 pub use saved::Saved;
 
 /// What became of a change.

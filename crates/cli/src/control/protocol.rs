@@ -61,9 +61,11 @@ pub(crate) enum Request {
     },
     KeyActivate {
         id: String,
+        here: bool,
     },
     KeyRetire {
         id: String,
+        here: bool,
     },
     Members,
     Status,

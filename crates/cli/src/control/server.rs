@@ -165,6 +165,11 @@ pub(super) async fn send(
     writer.write_all((line + "\n").as_bytes()).await
 }
 
+/// Whether what a node makes is written down somewhere.
+async fn keeps_a_key(cluster: &Cluster) -> Result<bool, mailmesh::Error> {
+    Ok(cluster.keys().list().await?.iter().any(|node| node.kept))
+}
+
 fn key_id(text: &str) -> Result<KeyId, String> {
     text.parse().map_err(|error: mailmesh::CodecError| error.to_string())
 }
@@ -229,6 +234,9 @@ async fn answer(request: Request, cluster: &Cluster) -> Result<Answer, String> {
         Request::KeyAdd { key, here } => {
             let codec = |error: mailmesh::CodecError| error.to_string();
             let key = match key {
+                None if !keeps_a_key(cluster).await.map_err(text)? => {
+                    return Err("no node keeps its keys in a file, so nobody would know the new one; make it with `mailmesh key generate --out FILE`, then `mailmesh key add FILE`".into());
+                }
                 Some(key) => ClusterKey::from_text(&key.0).map_err(codec)?,
                 None => ClusterKey::generate().map_err(codec)?,
             };
@@ -236,12 +244,16 @@ async fn answer(request: Request, cluster: &Cluster) -> Result<Answer, String> {
             let added = if here { keys.add_here(key).await } else { keys.add(key).await };
             json!(added.map_err(text)?.to_string())
         }
-        Request::KeyActivate { id } => {
-            cluster.keys().activate(key_id(&id)?).await.map_err(text)?;
+        Request::KeyActivate { id, here } => {
+            let (keys, id) = (cluster.keys(), key_id(&id)?);
+            let done = if here { keys.activate_here(id).await } else { keys.activate(id).await };
+            done.map_err(text)?;
             Value::Null
         }
-        Request::KeyRetire { id } => {
-            cluster.keys().retire(key_id(&id)?).await.map_err(text)?;
+        Request::KeyRetire { id, here } => {
+            let (keys, id) = (cluster.keys(), key_id(&id)?);
+            let done = if here { keys.retire_here(id).await } else { keys.retire(id).await };
+            done.map_err(text)?;
             Value::Null
         }
         Request::Members => json!(cluster.members()),

@@ -44,12 +44,16 @@ fn an_operator_puts_a_key_in_the_place_of_another() {
     assert_eq!(early.status.code(), Some(1));
     let why = String::from_utf8(early.stderr).unwrap();
     assert!(why.contains("a, c, b seal with") && why.contains("key activate"), "{why}");
-    assert_eq!(b.ok(&["key", "activate", &new[..6]]), format!("every node seals with {new}\n"));
+    assert_eq!(b.ok(&["key", "activate", &new[..6]]), format!("{new} seals on a, b, c\n"));
+
+    for bad in ["", "fff", "not hex!"] {
+        assert!(!b.run(&["key", "activate", bad]).status.success());
+    }
 
     // A node that is away meanwhile is told of, and comes back with what it has.
     drop(c);
     until("c is gone", || a.json(&["members", "--json"]).as_array().unwrap().len() == 1);
-    assert_eq!(a.ok(&["key", "retire", &old]), format!("no node accepts {old} any more\n"));
+    assert_eq!(a.ok(&["key", "retire", &old]), format!("{old} is accepted no more on a, b\n"));
     for node in [&a, &b] {
         assert!(keys(node).iter().all(|node| node["keys"] == serde_json::json!([new])));
     }

@@ -286,7 +286,7 @@ fn endless(wire: &Wire, insider: &mut Insider, number: u64) -> Result<u64, Box<d
 /// The name of the key of the mirrors' fingerprints, which only who has the cluster key knows.
 fn mirror_key_name() -> [u8; 4] {
     let key = ClusterKey::from_bytes(KEY).mirror_key("mail");
-    mailmesh_state::Mirror::new(NodeId(1), key).digest().key.to_be_bytes()
+    mailmesh_state::fingerprint_key_name(key).to_be_bytes()
 }
 
 /// Starts a node with the name of another, again and again: it is the younger each time.

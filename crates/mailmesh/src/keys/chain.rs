@@ -7,10 +7,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use mailmesh_codec::{ClusterKey, CodecError, Header, KeyId, Keyring, Opener, Sealer, Vault};
 use mailmesh_events::{KeyAction, KeysHeld};
+use mailmesh_state::fingerprint_key_name;
 use parking_lot::{Mutex, RwLock};
 use tokio::time::Instant;
 
 use super::file;
+use super::follow::Following;
 
 /// How long frames of a key that was retired are still accepted: those that were sent before,
 /// and are on their way or sent again by a third node.
@@ -39,6 +41,8 @@ pub(crate) struct KeyChain {
     sealer: RwLock<Sealer>,
     /// Counts changes of what is accepted.
     version: AtomicU64,
+    /// Whether the others seal with another key.
+    pub(super) following: Following,
     /// Who keys the mirror anew.
     pub(super) rekeying: Mutex<()>,
 }
@@ -58,7 +62,17 @@ impl KeyChain {
         let is_kept = file.is_some();
         let state = Mutex::new(State { ring, is_kept, retired: Vec::new() });
         let (version, rekeying, changing) = (AtomicU64::new(1), Mutex::new(()), Mutex::new(()));
-        Self { cluster: cluster.to_owned(), own, file, state, changing, sealer, version, rekeying }
+        Self {
+            cluster: cluster.to_owned(),
+            own,
+            file,
+            state,
+            changing,
+            sealer,
+            version,
+            following: Following::default(),
+            rekeying,
+        }
     }
 
     pub(crate) fn seal(&self, header: &Header, body: &[u8]) -> Result<Bytes, CodecError> {
@@ -88,6 +102,24 @@ impl KeyChain {
     /// The key of the mirror's fingerprints.
     pub(crate) fn mirror_key(&self) -> [u8; 16] {
         self.state.lock().ring.active().mirror_key(&self.cluster)
+    }
+
+    /// The name that digests have of the key that seals.
+    pub(super) fn active_name(&self) -> u32 {
+        fingerprint_key_name(self.mirror_key())
+    }
+
+    /// The key that digests name so.
+    pub(super) fn of_name(&self, name: u32) -> Option<KeyId> {
+        let state = self.state.lock();
+        let is_it = |key: &&ClusterKey| fingerprint_key_name(key.mirror_key(&self.cluster)) == name;
+        state.ring.keys().iter().find(is_it).map(|key| key.id(&self.cluster))
+    }
+
+    /// A key, to be given to who lacks it.
+    pub(super) fn secret(&self, id: KeyId) -> Option<ClusterKey> {
+        let state = self.state.lock();
+        state.ring.keys().iter().find(|key| key.id(&self.cluster) == id).cloned()
     }
 
     /// The fingerprints of the keys, the one that seals first.

@@ -2,6 +2,7 @@
 
 mod chain;
 mod file;
+mod follow;
 mod questions;
 mod worker;
 
@@ -15,6 +16,7 @@ use serde::{Serialize, Serializer};
 use zeroize::Zeroizing;
 
 pub(crate) use chain::KeyChain;
+pub(crate) use follow::follow;
 pub(crate) use questions::Questions;
 pub(crate) use worker::{Asked, work};
 
@@ -113,6 +115,24 @@ impl<'a> Keys<'a> {
         self.act(KeyAction::Activate(id.0)).await
     }
 
+    /// Has this node seal with a key that it accepts, whatever the others do: for ten minutes;
+    /// after that it goes with them, if they seal with another.
+    ///
+    /// # Errors
+    /// [`Error::OpenMesh`]; [`Error::Codec`] without such a key here.
+    pub async fn activate_here(&self, id: KeyId) -> Result<(), Error> {
+        self.chain()?.following.pin();
+        self.act(KeyAction::Activate(id.0)).await
+    }
+
+    /// Has this node accept a key no more.
+    ///
+    /// # Errors
+    /// [`Error::OpenMesh`]; [`Error::Codec`] if it seals with it.
+    pub async fn retire_here(&self, id: KeyId) -> Result<(), Error> {
+        self.act(KeyAction::Retire(id.0)).await
+    }
+
     /// Has every node accept a key no more that none seals with. What was sent before is
     /// accepted for 10 s.
     ///
@@ -131,7 +151,14 @@ impl<'a> Keys<'a> {
             return Err(Error::KeyInUse { id, nodes });
         }
         self.have_done(&KeyAction::Retire(id.0)).await?;
-        self.act(KeyAction::Retire(id.0)).await
+        let done = self.act(KeyAction::Retire(id.0)).await;
+        if done.is_err()
+            && let Some(key) = self.chain()?.secret(id)
+        {
+            // Somebody has activated it meanwhile: those that gave it up get it back.
+            self.have_done(&KeyAction::Add(secret(&key))).await?;
+        }
+        done
     }
 
     fn chain(&self) -> Result<&'a KeyChain, Error> {

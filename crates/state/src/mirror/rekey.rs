@@ -5,9 +5,16 @@ use mailmesh_events::{ChangeKey, Share};
 use super::content::ids;
 use super::{AT_A_TIME, LISTED_BITS, Mirror};
 use crate::entries::Entries;
+use crate::fingerprint::Fingerprint;
 
 /// After so many times of copying what changed meanwhile, the rest is copied while others wait.
 const ROUNDS: usize = 16;
+
+/// The name of a key of fingerprints, as digests have it.
+#[must_use]
+pub fn fingerprint_key_name(key: [u8; 16]) -> u32 {
+    Fingerprint::new(key).digest().key
+}
 
 impl Mirror {
     /// Keys the fingerprints by `key` from now on, and puts the entries in the order of its

@@ -97,6 +97,8 @@ struct Peer {
     is_deaf: bool,
     /// Its fingerprints are of another key than ours: nothing can be compared.
     has_other_key: bool,
+    /// The name of that key, once it told a digest.
+    key: Option<u32>,
 }
 
 /// Questions to one peer, one at a time.
@@ -151,9 +153,10 @@ impl<P: Copy + Ord> Reconciler<P> {
     /// A peer joined: its first digest that differs starts an exchange.
     pub fn on_joined(&mut self, peer: P) {
         let (not_before, pause) = (Duration::ZERO, self.timing.pause);
-        let (is_deaf, has_other_key) = (false, false);
+        let (is_deaf, has_other_key, key) = (false, false, None);
         let (urgent, differed, streak) = (true, None, 0);
-        let state = Peer { urgent, differed, streak, not_before, pause, is_deaf, has_other_key };
+        let state =
+            Peer { urgent, differed, streak, not_before, pause, is_deaf, has_other_key, key };
         self.peers.insert(peer, state);
     }
 
@@ -183,6 +186,11 @@ impl<P: Copy + Ord> Reconciler<P> {
         }
     }
 
+    /// The names of the keys of the peers' fingerprints, as their digests told.
+    pub fn keys_of_peers(&self) -> impl Iterator<Item = (P, u32)> {
+        self.peers.iter().filter_map(|(peer, state)| Some((*peer, state.key?)))
+    }
+
     /// Changes of a peer were missed: its next digest that differs starts an exchange.
     pub fn on_gap(&mut self, peer: P) {
         if let Some(peer) = self.peers.get_mut(&peer) {
@@ -195,6 +203,7 @@ impl<P: Copy + Ord> Reconciler<P> {
     /// or, while changes keep coming, after [`Timing::patience`] in a row.
     pub fn on_digest(&mut self, peer: P, theirs: MirrorDigest, ours: MirrorDigest, at: Duration) {
         let Some(state) = self.peers.get_mut(&peer) else { return };
+        state.key = Some(theirs.key);
         state.has_other_key = theirs.key != ours.key;
         if state.has_other_key {
             (state.differed, state.streak) = (None, 0);
