@@ -81,6 +81,23 @@ fn several_bare_words_of_a_line_are_repaired_together_and_literals_are_left() {
     assert!(corrected.contains("enabled: true"), "{corrected}");
 }
 
+/// A place and its line cost no look through the whole text: it would take minutes.
+#[test]
+fn a_configuration_of_nearly_a_megabyte_is_read_with_its_warnings() {
+    let words: String = (0..40_000).map(|i| format!("k{i}: a, l{i}: b,\n")).collect();
+    let coordinator = Coordinator::parse(&format!("{{ metadata: {{\n{words}}} }}")).unwrap();
+    assert_eq!(coordinator.warnings().len(), 40_000);
+    let last = &coordinator.warnings()[39_999];
+    assert_eq!(last.place.as_ref().map(|p| (p.line, p.column)), Some((40_001, 9)));
+    assert_eq!(last.corrected.as_deref(), Some(r#"k39999: "a", l39999: "b","#));
+    let words = words.replace('\n', " ");
+    let coordinator = Coordinator::parse(&format!("{{ metadata: {{ {words} }} }}")).unwrap();
+    let [warning] = coordinator.warnings() else { panic!("{}", coordinator.warnings().len()) };
+    assert!(warning.corrected.as_deref().unwrap().contains(r#"l39999: "b""#));
+    let endpoints: String = (0..20_000).map(|i| format!("'tcp/a{i}:1',")).collect();
+    Coordinator::parse(&format!("{{ listen: {{ endpoints: [{endpoints}] }} }}")).unwrap();
+}
+
 #[test]
 fn a_node_that_nobody_can_find_is_warned_of() {
     let text = zenoh("{ scouting: { multicast: { enabled: false } } }");
@@ -477,6 +494,40 @@ fn a_secret_is_shown_in_no_error_and_no_warning() {
         let shown = format!("{error} {} {error:?}", error.report());
         assert!(shown.contains("*****") && !shown.contains("TOPSECRET"), "{shown}");
     }
+}
+
+/// A string of the configuration may hold any character, by its escape.
+#[test]
+fn nothing_that_is_shown_moves_the_cursor_or_is_long() {
+    let escape = r"\u001b[2J\nopen nothing";
+    let long = "x".repeat(100_000);
+    for text in [escape, &long] {
+        for config in [
+            format!(r#"{{ "@type": "{text}" }}"#),
+            format!(r#"{{ "@type": "Zenoh", "config": {{ "mode": "{text}" }} }}"#),
+            format!(r#"{{ "@type": "Zenoh", "config": {{ "{text}": 1 }} }}"#),
+            format!(r#"{{ "@type": "Zenoh", "config": {{ "mode": {{ "{text}": 1 }} }} }}"#),
+            format!(
+                r#"{{ "@type": "Zenoh", "config": {{ "scouting": {{ "delay": "{text}" }} }} }}"#
+            ),
+            format!(
+                r#"{{ "@type": "Zenoh", "config": {{ "listen": {{ "endpoints": ["{text}"] }} }} }}"#
+            ),
+            format!(r#"{{ "@type": "Zenoh", "config": "{{}}", "mesh": {{ "name": "{text}" }} }}"#),
+            format!(
+                r#"{{ "@type": "Zenoh", "config": "{{}}", "mesh": {{ "{text}": 1, "{text}": 2 }} }}"#
+            ),
+        ] {
+            let error = Coordinator::parse(&config).unwrap_err();
+            let shown = error.to_string();
+            assert!(!shown.contains(char::is_control) && shown.len() < 2_000, "{shown}");
+            assert!(!error.report().replace('\n', "").contains(char::is_control));
+        }
+    }
+    let text = format!(r#"{{ "scouting": {{ "multicast": {{ "interface": "{escape}" }} }} }}"#);
+    let explained = Coordinator::parse(&text).unwrap().explain();
+    assert!(explained.lines().all(|line| !line.contains(char::is_control)), "{explained}");
+    assert!(!explained.contains("\nopen nothing"), "{explained}");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 use std::fmt;
 
+use super::mask::{printable, shown};
+
 /// Where in a configuration something is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -29,7 +31,7 @@ impl fmt::Display for Place {
 #[non_exhaustive]
 pub enum ConfigErrorKind {
     /// The file cannot be read.
-    #[error("cannot read {path}: {why}")]
+    #[error("cannot read {}: {why}", shown(.path))]
     Read {
         /// The file.
         path: String,
@@ -44,7 +46,7 @@ pub enum ConfigErrorKind {
     },
     /// Not UTF-8 text.
     #[error(
-        "{name} is not text: byte {at} is neither UTF-8 nor printable; is this the right file?"
+        "{} is not text: byte {at} is neither UTF-8 nor printable; is this the right file?", shown(.name)
     )]
     NotText {
         /// What was read.
@@ -54,7 +56,7 @@ pub enum ConfigErrorKind {
     },
     /// Nothing there.
     #[error(
-        "{name} is empty; expected an object like {{\"@type\": \"Zenoh\", \"config\": \"{{ mode: 'peer' }}\"}}"
+        "{} is empty; expected an object like {{\"@type\": \"Zenoh\", \"config\": \"{{ mode: 'peer' }}\"}}", shown(.name)
     )]
     Empty {
         /// What was read.
@@ -72,7 +74,7 @@ pub enum ConfigErrorKind {
         format: &'static str,
     },
     /// The text breaks the syntax of JSON5.
-    #[error("{message}")]
+    #[error("{}", shown(.message))]
     Syntax {
         /// What is wrong, and what was expected.
         message: String,
@@ -84,7 +86,7 @@ pub enum ConfigErrorKind {
         limit: usize,
     },
     /// A key that stands twice in one object.
-    #[error("the key `{key}` stands twice in this object; remove one")]
+    #[error("the key `{}` stands twice in this object; remove one", shown(.key))]
     DuplicateKey {
         /// The key.
         key: String,
@@ -101,7 +103,7 @@ pub enum ConfigErrorKind {
         name: String,
     },
     /// No coordinator of that name.
-    #[error("there is no coordinator type `{name}`; expected \"Zenoh\" or \"Disabled\"{}", did_you_mean(.nearest.as_deref()))]
+    #[error("there is no coordinator type `{}`; expected \"Zenoh\" or \"Disabled\"{}", shown(.name), did_you_mean(.nearest.as_deref()))]
     UnknownType {
         /// What was given.
         name: String,
@@ -115,7 +117,7 @@ pub enum ConfigErrorKind {
         key: &'static str,
     },
     /// A key nobody knows.
-    #[error("unknown key `{key}`{}; expected {expected}", did_you_mean(.nearest.as_deref()))]
+    #[error("unknown key `{}`{}; expected {}", shown(.key), did_you_mean(.nearest.as_deref()), printable(.expected))]
     UnknownKey {
         /// The key.
         key: String,
@@ -125,7 +127,7 @@ pub enum ConfigErrorKind {
         expected: String,
     },
     /// A value of the wrong type.
-    #[error("`{key}` is {found}, expected {expected}")]
+    #[error("`{}` is {}, expected {expected}", shown(.key), shown(.found))]
     WrongType {
         /// The path of the key.
         key: String,
@@ -135,7 +137,7 @@ pub enum ConfigErrorKind {
         expected: String,
     },
     /// A value of the right type that cannot be used.
-    #[error("`{key}`: {why}")]
+    #[error("`{}`: {}", shown(.key), shown(.why))]
     BadValue {
         /// The path of the key.
         key: String,
@@ -143,13 +145,13 @@ pub enum ConfigErrorKind {
         why: String,
     },
     /// Zenoh refused it.
-    #[error("Zenoh refuses this: {why}")]
+    #[error("Zenoh refuses this: {}", shown(.why))]
     Zenoh {
         /// What Zenoh said.
         why: String,
     },
     /// A listening port is taken.
-    #[error("cannot listen on {endpoint}: {why}")]
+    #[error("cannot listen on {}: {why}", shown(.endpoint))]
     Listen {
         /// The endpoint.
         endpoint: String,
@@ -157,7 +159,7 @@ pub enum ConfigErrorKind {
         why: String,
     },
     /// The cluster key cannot be had.
-    #[error("the cluster key cannot be read: {why}")]
+    #[error("the cluster key cannot be read: {}", shown(.why))]
     Secret {
         /// What is wrong, and what to do.
         why: String,

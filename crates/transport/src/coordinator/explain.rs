@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::exposure::openings;
-use super::mask::mask;
+use super::mask::printable;
 use super::zenoh::LEASE_MS;
 use super::{Backend, Coordinator, MeshSettings, ZenohSettings};
 
@@ -33,7 +33,7 @@ impl Coordinator {
 }
 
 fn line(out: &mut String, what: &str, text: &str) {
-    let _infallible = writeln!(out, "{what:<12}{text}");
+    let _infallible = writeln!(out, "{what:<12}{}", printable(text));
 }
 
 fn zenoh(out: &mut String, settings: &ZenohSettings) {
@@ -56,7 +56,7 @@ fn zenoh(out: &mut String, settings: &ZenohSettings) {
             line(out, "listens", "tcp/[::]:7447 (default): TCP port 7447 of every address")
         }
         ([], _) => line(out, "listens", "tcp/[::]:0 (default): a free TCP port of every address"),
-        (some, _) => line(out, "listens", &mask(&some.join(", "))),
+        (some, _) => line(out, "listens", &some.join(", ")),
     }
     let text = |pointer: &str, default: &str| {
         settings.value().pointer(pointer).and_then(Value::as_str).unwrap_or(default).to_owned()
@@ -80,7 +80,7 @@ fn zenoh(out: &mut String, settings: &ZenohSettings) {
     match others.as_slice() {
         [] => {}
         some => {
-            let some = mask(&some.join(", "));
+            let some = some.join(", ");
             line(out, "connects", &format!("to {some}, again and again until it can"))
         }
     }

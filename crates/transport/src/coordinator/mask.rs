@@ -1,5 +1,6 @@
 //! Secrets are not shown: where a line of a configuration goes into an error or a
-//! warning, the values of keys that hold one are starred out, at their width.
+//! warning, the values of keys that hold one are starred out, at their width. Nor is what
+//! would move a terminal's cursor.
 
 /// Whether the value of a key of this name is a secret.
 pub(super) fn is_secret(key: &str) -> bool {
@@ -50,6 +51,28 @@ pub(super) fn mask(line: &str) -> String {
     out.into_iter().collect()
 }
 
+/// Longest piece of a configuration in a message, in characters.
+const SHOWN: usize = 400;
+
+/// A piece of a configuration as it may stand in a line: without secrets, control characters
+/// as their escapes.
+pub(super) fn printable(text: &str) -> String {
+    let mut out = String::new();
+    for c in mask(text).chars() {
+        if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    out
+}
+
+/// The same, cut where it is long.
+pub(super) fn shown(text: &str) -> String {
+    let printable = printable(text);
+    match printable.char_indices().nth(SHOWN) {
+        Some((at, _)) => format!("{}…", &printable[..at]),
+        None => printable,
+    }
+}
+
 fn is_name(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
@@ -80,5 +103,12 @@ mod tests {
             assert_eq!(mask(line), masked);
             assert_eq!(mask(line).chars().count(), line.chars().count());
         }
+    }
+
+    #[test]
+    fn what_is_shown_is_one_line_of_printable_characters_and_not_long() {
+        assert_eq!(shown("a\nb\u{1b}[2Jä"), "a\\nb\\u{1b}[2Jä");
+        assert_eq!(shown("tls/a#x_base64=QUJD"), "tls/a#x_base64=****");
+        assert_eq!(shown(&"ä".repeat(401)), "ä".repeat(400) + "…");
     }
 }

@@ -209,23 +209,19 @@ impl Outline {
     /// One warning a line that has bare words.
     pub(super) fn warnings(&self, source: &Source<'_>) -> Vec<Warning> {
         let mut warnings: Vec<Warning> = Vec::new();
-        let mut last_line = 0;
-        for (span, secret) in &self.bare {
+        let mut rest = self.bare.as_slice();
+        while let [(span, secret), ..] = rest {
             let secret = *secret;
             let place = source.place(span.clone());
-            if place.line == last_line {
-                continue;
-            }
-            last_line = place.line;
-            let start = source.text()[..span.start].rfind('\n').map_or(0, |at| at + 1);
-            let end =
-                source.text()[start..].find('\n').map_or(source.text().len(), |at| start + at);
-            let on_line = self.bare.iter().map(|(span, _)| span);
-            let on_line = on_line.filter(|s| s.start >= start && s.end <= end);
+            let line = source.line(span.start);
+            let here = rest.partition_point(|(span, _)| span.end <= line.end);
+            let (on_line, later) = rest.split_at(here.max(1));
+            rest = later;
+            let on_line = on_line.iter().map(|(span, _)| span);
             let word = if secret { "***" } else { &source.text()[span.clone()] };
             warnings.push(Warning {
                 message: format!("`{word}` must be in quotes in JSON5; taken as \"{word}\""),
-                corrected: Some(mask(&quote(&source.text()[start..end], start, on_line))),
+                corrected: Some(mask(&quote(&source.text()[line.clone()], line.start, on_line))),
                 place: Some(place),
             });
         }

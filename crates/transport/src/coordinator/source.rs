@@ -1,4 +1,6 @@
+use std::cell::RefCell;
 use std::ops::Range;
+use std::rc::Rc;
 
 use super::MAX_CONFIG_LEN;
 use super::error::{ConfigError, ConfigErrorKind, Place};
@@ -9,6 +11,10 @@ use super::mask::mask;
 pub(super) struct Source<'a> {
     name: String,
     text: &'a str,
+    /// Where each line begins: many places may be asked for.
+    lines: Vec<usize>,
+    /// The line last shown, by where it begins, as it may be shown.
+    shown: RefCell<(usize, Rc<[char]>)>,
 }
 
 /// Longest piece of a line shown in an error, in characters.
@@ -26,7 +32,10 @@ impl<'a> Source<'a> {
                 at: error.valid_up_to(),
             })
         })?;
-        let source = Self { name: name.into(), text };
+        let ends = text.match_indices('\n').map(|(at, _)| at + 1);
+        let lines = std::iter::once(0).chain(ends).collect();
+        let shown = RefCell::new((usize::MAX, Rc::from([])));
+        let source = Self { name: name.into(), text, lines, shown };
         if text.contains('\0') {
             let at = text.find('\0').unwrap_or(0);
             return Err(ConfigError::new(ConfigErrorKind::NotText { name: name.into(), at }));
@@ -52,20 +61,34 @@ impl<'a> Source<'a> {
     /// Line and column (in characters, from 1), and the line itself.
     pub(super) fn place(&self, span: Range<usize>) -> Place {
         let start = self.floor(span.start.min(self.text.len()));
-        let line_start = self.text[..start].rfind('\n').map_or(0, |at| at + 1);
-        let line_end = self.text[start..].find('\n').map_or(self.text.len(), |at| start + at);
-        let line = self.text[..start].matches('\n').count() + 1;
-        let column = self.text[line_start..start].chars().count() + 1;
-        let end = self.floor(span.end.clamp(start, line_end));
+        let line = self.lines.partition_point(|begin| *begin <= start);
+        let bounds = self.line(start);
+        let column = self.text[bounds.start..start].chars().count() + 1;
+        let end = self.floor(span.end.clamp(start, bounds.end));
         let width = self.text[start..end].chars().count().max(1);
         // Of a very long line, the piece around the place.
         let skipped = column.saturating_sub(SHOWN / 2);
-        let masked = mask(&self.text[line_start..line_end]);
-        let shown = masked.chars().skip(skipped).take(SHOWN);
-        let excerpt = shown.map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let masked = self.masked(bounds);
+        let shown = masked.iter().skip(skipped).take(SHOWN);
+        let excerpt = shown.map(|c| if c.is_control() { ' ' } else { *c }).collect();
         let caret = column - 1 - skipped;
         let width = width.min(SHOWN - caret.min(SHOWN - 1));
         Place { source: self.name.clone(), line, column, excerpt, caret, width }
+    }
+
+    /// The line that an offset is in, without its end.
+    pub(super) fn line(&self, at: usize) -> Range<usize> {
+        let next = self.lines.partition_point(|begin| *begin <= at);
+        let end = self.lines.get(next).map_or(self.text.len(), |begin| begin - 1);
+        self.lines[next - 1]..end
+    }
+
+    fn masked(&self, line: Range<usize>) -> Rc<[char]> {
+        let mut shown = self.shown.borrow_mut();
+        if shown.0 != line.start {
+            *shown = (line.start, mask(&self.text[line]).chars().collect());
+        }
+        shown.1.clone()
     }
 
     /// The place of a line and column as the json5 crate counts them.

@@ -337,7 +337,8 @@ fn expected_type(message: &str) -> Option<&str> {
 /// The key and the known ones, of serde's "unknown field `a`, expected one of `b`, `c`".
 fn unknown_field(message: &str) -> Option<(String, Vec<String>)> {
     let rest = message.strip_prefix("unknown field `")?;
-    let (key, rest) = rest.split_once('`')?;
+    // The key may be anything, quotes among it; those that are known are not.
+    let (key, rest) = rest.rsplit_once("`, expected ").or_else(|| rest.rsplit_once("`, there "))?;
     let known = rest.split('`').skip(1).step_by(2).map(str::to_owned).collect();
     Some((key.to_owned(), known))
 }
@@ -364,6 +365,19 @@ mod tests {
             leave_out(&mut connect, &own);
             assert_eq!(connect, left);
         }
+    }
+
+    #[test]
+    fn an_unknown_key_is_told_from_the_known_ones_whatever_is_in_it() {
+        let found = |message| unknown_field(message).unwrap();
+        let known = vec!["b".to_owned(), "c".to_owned()];
+        assert_eq!(
+            found("unknown field `a`, expected one of `b`, `c`"),
+            ("a".into(), known.clone())
+        );
+        assert_eq!(found("unknown field `a`x`, expected `b` or `c`"), ("a`x".into(), known));
+        assert_eq!(found("unknown field `a`, there are no fields"), ("a".into(), Vec::new()));
+        assert_eq!(unknown_field("invalid type: map, expected a string"), None);
     }
 
     #[test]
