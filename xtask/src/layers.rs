@@ -33,12 +33,14 @@ const ARROWS: [(&str, &[&str]); 12] = [
     (
         "mailmesh-fuzz",
         &[
+            "mailmesh-cli",
             "mailmesh-codec",
             "mailmesh-delivery",
             "mailmesh-events",
             "mailmesh-lists",
             "mailmesh-state",
             "mailmesh-store",
+            "mailmesh-transport",
         ],
     ),
 ];

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use mailmesh::{ClusterKey, Keyring};
+use mailmesh_cli::protocol::{Hidden, Request};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::args::Key;
 use crate::control::client::Client;
 use crate::control::find;
-use crate::control::protocol::{Hidden, Request};
 use crate::exit::Failure;
 use crate::say::say;
 

@@ -7,10 +7,10 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use mailmesh::lists::{self, Ends, Entry, Format, Listed, OutputFormat};
 use mailmesh::{Block, Network, Rule, UnixMillis};
+use mailmesh_cli::protocol::{Imported, Request};
 use serde_json::Value;
 
 use crate::control::client::Client;
-use crate::control::protocol::{Imported, Request};
 use crate::exit::Failure;
 use crate::say::say;
 

@@ -1,3 +1,5 @@
+//! What goes over the control socket: a JSON text a line, a request and its answers.
+
 use std::net::IpAddr;
 
 use mailmesh::{Event, Kind, Network};
@@ -5,74 +7,110 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 /// Longest line either way, in bytes.
-pub(crate) const MAX_LINE: u64 = 4 << 20;
+pub const MAX_LINE: u64 = 4 << 20;
 
 /// What a client asks.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "kebab-case")]
-pub(crate) enum Request {
+pub enum Request {
+    /// Publishes an event.
     Publish {
+        /// The event.
         event: Event,
     },
+    /// Tells of what comes from now on.
     Watch {
+        /// Only of these; of all if there are none.
         kinds: Vec<Kind>,
     },
+    /// Blocks or allows a network.
     BlockAdd {
+        /// The network.
         network: Network,
+        /// Why.
         reason: String,
+        /// For how many milliseconds; for good without.
         ttl_ms: Option<u64>,
+        /// Allows instead.
         allow: bool,
+        /// Of any width.
         force: bool,
     },
+    /// Takes back what was blocked or allowed.
     BlockRemove {
+        /// The network.
         network: Network,
+        /// Of those allowed instead.
         allow: bool,
     },
     /// Answered by a line each for so many networks, then by `null`.
     BlockList {
+        /// Those allowed instead.
         allow: bool,
     },
     /// Networks to be imported; they wait for the commit, on this connection.
     ImportPart {
+        /// Some of them.
         networks: Vec<Imported>,
     },
     /// Takes in what the parts brought. Answered by a line for how many the others were
     /// told so far, then by the count of all.
     ImportCommit {
+        /// Allows them instead.
         allow: bool,
+        /// Of any width.
         force: bool,
     },
+    /// Whether an address is blocked.
     BlockCheck {
+        /// The address.
         address: IpAddr,
     },
+    /// Replicates a certificate.
     CertAdd {
+        /// It and its issuers, as PEM.
         chain_pem: String,
+        /// Its private key, as PEM.
         key_pem: Hidden,
     },
+    /// The certificates there are.
     CertList,
+    /// Removes a certificate.
     CertRemove {
+        /// Its names.
         names: Vec<String>,
     },
+    /// The cluster keys that the node has.
     KeyList,
-    /// Without a key the node makes one.
+    /// Adds a cluster key; without one the node makes one.
     KeyAdd {
+        /// The key, as text.
         key: Option<Hidden>,
+        /// At this node alone.
         here: bool,
     },
+    /// Seals with a key from now on.
     KeyActivate {
+        /// Which one.
         id: String,
+        /// At this node alone.
         here: bool,
     },
+    /// Takes a key back.
     KeyRetire {
+        /// Which one.
         id: String,
+        /// At this node alone.
         here: bool,
     },
+    /// The members there are.
     Members,
+    /// The node's state.
     Status,
 }
 
 /// A text that `Debug` does not show. Wiped when dropped.
-pub(crate) struct Hidden(pub(crate) Zeroizing<String>);
+pub struct Hidden(pub Zeroizing<String>);
 
 impl Serialize for Hidden {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -93,13 +131,51 @@ impl std::fmt::Debug for Hidden {
 }
 
 /// A network on its way into a node: what, why, by whom, and until when.
-pub(crate) type Imported = (Network, String, String, Option<u64>);
+pub type Imported = (Network, String, String, Option<u64>);
 
 /// What a node answers: a value, or why not. `Watch` is answered by `null` once
 /// it hears, then by a line an entry.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Answer {
+pub enum Answer {
+    /// The value.
     Ok(serde_json::Value),
+    /// Why not.
     Error(String),
+}
+
+impl Request {
+    /// Reads what a client wrote.
+    ///
+    /// # Errors
+    /// If it is no request.
+    pub fn from_line(line: &str) -> serde_json::Result<Self> {
+        serde_json::from_str(line)
+    }
+
+    /// The line to write, with its end.
+    ///
+    /// # Errors
+    /// If it cannot be written as JSON.
+    pub fn to_line(&self) -> serde_json::Result<String> {
+        serde_json::to_string(self).map(|line| line + "\n")
+    }
+}
+
+impl Answer {
+    /// Reads what a node wrote.
+    ///
+    /// # Errors
+    /// If it is no answer.
+    pub fn from_line(line: &str) -> serde_json::Result<Self> {
+        serde_json::from_str(line)
+    }
+
+    /// The line to write, with its end.
+    ///
+    /// # Errors
+    /// If it cannot be written as JSON.
+    pub fn to_line(&self) -> serde_json::Result<String> {
+        serde_json::to_string(self).map(|line| line + "\n")
+    }
 }

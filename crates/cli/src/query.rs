@@ -9,12 +9,12 @@ use mailmesh::{
     QueueSignal, RegistryChange, RegistryObject, StateChange, SubscriptionChange, SubscriptionId,
     UnixMillis,
 };
+use mailmesh_cli::protocol::{Hidden, Request};
 use serde_json::Value;
 
 use crate::args::{self, Block, Cert, Publish, PublishEvent, Watch};
 use crate::control::client::Client;
 use crate::control::find;
-use crate::control::protocol::{Hidden, Request};
 use crate::exit::{BLOCKED, Failure};
 use crate::lists;
 use crate::say::say;

@@ -7,12 +7,13 @@
 mod decoders;
 mod delivery;
 mod mirror;
+mod text;
 
 /// Takes any bytes.
 pub type Target = fn(&[u8]);
 
 /// Every target, by the name of its program in `fuzz/fuzz_targets` and of its corpus.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 10] = [
     ("frame", decoders::frame),
     ("events", decoders::events),
     ("sync", decoders::sync),
@@ -21,6 +22,8 @@ pub const TARGETS: [(&str, Target); 8] = [
     ("store", decoders::store),
     ("delivery", delivery::run),
     ("mirror", mirror::run),
+    ("config", text::config),
+    ("control", text::control),
 ];
 
 /// Runs a target.

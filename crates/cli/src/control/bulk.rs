@@ -2,10 +2,10 @@
 
 use mailmesh::lists::{Ends, Entry, MAX_ENTRIES};
 use mailmesh::{Block, Cluster, Network, Rule, UnixMillis};
+use mailmesh_cli::protocol::{Answer, Imported};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 
-use super::protocol::{Answer, Imported};
 use super::server::send;
 
 /// Networks in a line of a list.

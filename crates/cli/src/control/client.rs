@@ -1,12 +1,12 @@
 use std::path::Path;
 use std::time::Duration;
 
+use mailmesh_cli::protocol::{Answer, MAX_LINE, Request};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 
-use super::protocol::{Answer, MAX_LINE, Request};
 use crate::exit::Failure;
 
 /// How long an answer is waited for.
@@ -63,8 +63,8 @@ impl Client {
 
     async fn ask_patiently(&mut self, request: &Request) -> Result<Value, Failure> {
         let lost = |error| Failure::no_node(format!("the node went away: {error}"));
-        let line = serde_json::to_string(request).map_err(|e| Failure::failed(e.to_string()))?;
-        self.writer.write_all((line + "\n").as_bytes()).await.map_err(lost)?;
+        let line = request.to_line().map_err(|e| Failure::failed(e.to_string()))?;
+        self.writer.write_all(line.as_bytes()).await.map_err(lost)?;
         self.next().await?.ok_or_else(|| Failure::no_node("the node went away without an answer"))
     }
 
@@ -78,7 +78,7 @@ impl Client {
             Ok(_) => {}
             Err(error) => return Err(Failure::no_node(format!("the node went away: {error}"))),
         }
-        match serde_json::from_str(&line) {
+        match Answer::from_line(&line) {
             Ok(Answer::Ok(value)) => Ok(Some(value)),
             Ok(Answer::Error(message)) => Err(Failure::failed(message)),
             Err(error) => Err(Failure::failed(format!("the node's answer is not one: {error}"))),

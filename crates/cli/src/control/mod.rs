@@ -4,7 +4,6 @@
 mod bulk;
 pub(crate) mod client;
 mod clients;
-pub(crate) mod protocol;
 pub(crate) mod server;
 
 use std::path::{Path, PathBuf};

@@ -5,6 +5,7 @@ use std::time::Duration;
 use mailmesh::{
     Cluster, ClusterKey, DomainNames, Filter, KeyId, Rule, Verdict, certificate_from_pem,
 };
+use mailmesh_cli::protocol::{Answer, MAX_LINE, Request};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -12,7 +13,6 @@ use tokio::time::timeout;
 
 use super::bulk::{Import, list};
 use super::clients::{Busy, Clients};
-use super::protocol::{Answer, MAX_LINE, Request};
 use crate::exit::Failure;
 
 /// A client that asks nothing for this long is let go.
@@ -120,7 +120,7 @@ async fn converse(stream: UnixStream, cluster: &Cluster, busy: &Busy) -> std::io
             return Ok(());
         }
         busy.set(true);
-        let answer = match serde_json::from_str(&line) {
+        let answer = match Request::from_line(&line) {
             Ok(Request::Watch { kinds }) => {
                 let filter = if kinds.is_empty() { Filter::all() } else { Filter::kinds(kinds) };
                 let mut inbox = cluster.inbox(filter);
@@ -161,8 +161,7 @@ pub(super) async fn send(
     writer: &mut (impl AsyncWriteExt + Unpin),
     answer: &Answer,
 ) -> std::io::Result<()> {
-    let line = serde_json::to_string(answer)?;
-    writer.write_all((line + "\n").as_bytes()).await
+    writer.write_all(answer.to_line()?.as_bytes()).await
 }
 
 /// Whether what a node makes is written down somewhere.

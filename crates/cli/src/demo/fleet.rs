@@ -7,6 +7,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use mailmesh::ClusterKey;
+use mailmesh_cli::protocol::Request;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -15,7 +16,6 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::control::client::Client;
-use crate::control::protocol::Request;
 use crate::exit::Failure;
 
 /// How long anything may take before the demo has failed.

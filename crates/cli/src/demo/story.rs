@@ -10,12 +10,12 @@ use mailmesh::{
     QueueSignal, RegistryChange, RegistryObject, StateChange, SubscriptionChange, SubscriptionId,
     UnixMillis,
 };
+use mailmesh_cli::protocol::{Hidden, Request};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::corpus::Mail;
 use super::fleet::{Fleet, PATIENCE, Seen};
-use crate::control::protocol::{Hidden, Request};
 use crate::exit::Failure;
 
 pub(super) const NODES: [&str; 3] = ["mx1", "mx2", "mx3"];
