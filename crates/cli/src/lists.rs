@@ -1,5 +1,6 @@
 //! Lists of networks in and out of a running node.
 
+use std::collections::HashSet;
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -60,6 +61,12 @@ pub(crate) async fn import(options: Import, client: &mut Client) -> Result<(), F
             }
         });
     }
+    // Of a network that is there twice the last counts.
+    let mut seen = HashSet::new();
+    let entries = std::mem::take(&mut list.entries).into_iter().rev();
+    let mut last: Vec<_> = entries.filter(|entry| seen.insert(entry.network)).collect();
+    last.reverse();
+    list.entries = last;
     bad.sort();
     for (line, why) in bad.iter().take(SHOWN) {
         eprintln!("{}:{line}: {why}", options.file.display());

@@ -79,13 +79,17 @@ pub enum Error {
         why: String,
     },
     /// Nodes did not answer.
-    #[error("no answer from {nodes} within 5 s; see `mailmesh members`, and do it again")]
+    #[error(
+        "no answer from {nodes} within 5 s; do it again, and if that does not help it may not have the key that seals: `mailmesh key add --here FILE` there"
+    )]
     KeysUnanswered {
         /// Their names.
         nodes: String,
     },
     /// Nodes lack the key that all are to seal with.
-    #[error("{nodes} have no key {id}; add it first (`mailmesh key add`)")]
+    #[error(
+        "no key {id} at {nodes}; add it first (`mailmesh key add --here FILE` there, or `key add FILE` for all)"
+    )]
     KeyMissing {
         /// Its fingerprint.
         id: mailmesh_codec::KeyId,

@@ -177,7 +177,12 @@ async fn who_has_only_the_old_key_is_out_once_that_is_retired() {
     let new = ClusterKey::generate().unwrap();
     let id = a.keys().add_here(new.clone()).await.unwrap();
     let error = a.keys().activate(id).await.unwrap_err().to_string();
-    assert_eq!(error, format!("b have no key {id}; add it first (`mailmesh key add`)"));
+    assert_eq!(
+        error,
+        format!(
+            "no key {id} at b; add it first (`mailmesh key add --here FILE` there, or `key add FILE` for all)"
+        )
+    );
     assert_eq!(a.keys().add(new.clone()).await.unwrap(), id, "once more does no harm");
     let error = a.keys().retire(old.id("mail")).await.unwrap_err().to_string();
     assert_eq!(

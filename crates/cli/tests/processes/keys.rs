@@ -44,7 +44,7 @@ fn an_operator_puts_a_key_in_the_place_of_another() {
     assert_eq!(early.status.code(), Some(1));
     let why = String::from_utf8(early.stderr).unwrap();
     assert!(why.contains("a, c, b seal with") && why.contains("key activate"), "{why}");
-    assert_eq!(b.ok(&["key", "activate", &new[..6]]), format!("{new} seals on a, b, c\n"));
+    assert_eq!(b.ok(&["key", "activate", &new[..6]]), format!("{new} seals on b, a, c\n"));
 
     for bad in ["", "fff", "not hex!"] {
         assert!(!b.run(&["key", "activate", bad]).status.success());

@@ -42,7 +42,8 @@ pub(super) fn openings(settings: &ZenohSettings) -> Vec<String> {
         ));
     }
     let finds = scouts || (mode != "client" && settings.flag("/scouting/gossip/enabled", true));
-    if plain.is_none() && finds && !only_encrypted(settings) {
+    let has_tls = all.iter().any(|endpoint| is_encrypted(endpoint));
+    if has_tls && plain.is_none() && finds && !only_encrypted(settings) {
         open.push(
             "links without TLS to who is found and offers no other: set \
              `transport.link.protocols: ['tls']`"
@@ -68,7 +69,7 @@ pub(super) fn openings(settings: &ZenohSettings) -> Vec<String> {
         );
     }
     if !settings.flag("/access_control/enabled", false) {
-        let shows_certificates = plain.is_none() && anonymous.is_none();
+        let shows_certificates = has_tls && plain.is_none() && anonymous.is_none();
         open.push(if shows_certificates {
             "any certificate of the authority is good: name those of the nodes in `access_control`"
                 .to_owned()
@@ -238,6 +239,10 @@ mod tests {
         assert!(openings("{ mode: 'router' }")[1].contains("(tcp/[::]:7447)"));
         let client = openings("{ mode: 'client', connect: { endpoints: ['tcp/192.0.2.1:7447'] } }");
         assert_eq!(client.len(), 2, "{client:?}");
+        // Nothing of it leaves the machine: of certificates there is nothing to say.
+        let local = "{ listen: { endpoints: ['tcp/127.0.0.1:0'] }, scouting: { multicast: { interface: 'lo' } } }";
+        let local = openings(local);
+        assert!(local.len() == 1 && local[0].contains("no access control"), "{local:?}");
         // A node that links with TLS and listens where it was not told to.
         let half = "{ connect: { endpoints: ['tls/192.0.2.1:7447'] }, scouting: { multicast: { enabled: false } } }";
         assert!(openings(half)[1].contains("without TLS (tcp/[::]:0)"), "{:?}", openings(half));
