@@ -8,6 +8,10 @@ pub(crate) fn all() -> Result<(), String> {
     layers::run()?;
     deny::tree()?;
     run(cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    // The hostile peer is a program of its own feature.
+    let mut hostile = cargo(&["clippy", "--package", "mailmesh-contender", "--all-targets"]);
+    hostile.args(["--features", "attacker", "--", "-D", "warnings"]);
+    run(hostile)?;
     // As users build it: without what only our tests turn on.
     run(cargo(&["clippy", "--workspace", "--lib", "--bins", "--", "-D", "warnings"]))?;
     let mut docs = cargo(&["doc", "--workspace", "--no-deps", "--features", "mailmesh/testing"]);

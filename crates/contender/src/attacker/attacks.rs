@@ -73,10 +73,14 @@ pub(crate) fn run(attack: Attack, wire: &Wire, stop: &AtomicBool) -> Result<u64,
     }
     let key = ClusterKey::from_bytes(KEY);
     let mut insider = Insider::new(&key, random.bytes()?);
-    let mut sent = 0;
+    if attack == Attack::LyingDigests {
+        // One with each sign of life: as many as go.
+        insider.beats = Duration::ZERO;
+    }
     let mut tokens = Vec::new();
     while !stop.load(Ordering::Acquire) {
-        sent += match attack {
+        let sent = wire.sent();
+        match attack {
             Attack::NoKey => strange(wire, &Sealer::open_mesh(), random.bytes()?, sent)?,
             Attack::WrongKey => {
                 let life = random.bytes()?;
@@ -106,7 +110,7 @@ pub(crate) fn run(attack: Attack, wire: &Wire, stop: &AtomicBool) -> Result<u64,
                 let deep = [0x91; 100_000];
                 let data = insider.frame(FrameKind::Data, None, &deep)?;
                 wire.to_all("events", insider.life, &data)?;
-                to_each(wire, &mut insider, &others, FrameKind::Control, &deep)? + 1
+                to_each(wire, &mut insider, &others, FrameKind::Control, &deep)?;
             }
             Attack::ManyLives => {
                 let mut new = Insider::new(&key, random.bytes()?);
@@ -117,7 +121,7 @@ pub(crate) fn run(attack: Attack, wire: &Wire, stop: &AtomicBool) -> Result<u64,
                 encode_event(&mailmesh::QueueSignal::Refresh.into(), &mut body)?;
                 let data = new.frame(FrameKind::Data, None, &body)?;
                 wire.to_all("events", insider.life, &data)?;
-                new.keep_in(wire, &[], &[])?.len() as u64 + 2
+                new.keep_in(wire, &[], &[])?;
             }
             Attack::NakFlood => {
                 let others = insider.keep_in(wire, &[], &[])?;
@@ -125,7 +129,6 @@ pub(crate) fn run(attack: Attack, wire: &Wire, stop: &AtomicBool) -> Result<u64,
                     let nak = insider.control(Some(*other), &(NAK, (sent % 2, 1_u64, u64::MAX)))?;
                     wire.to_one(*other, &nak)?;
                 }
-                others.len() as u64
             }
             Attack::LyingDigests => lying(wire, &mut insider, &random)?,
             Attack::Year3000 => {
@@ -133,22 +136,21 @@ pub(crate) fn run(attack: Attack, wire: &Wire, stop: &AtomicBool) -> Result<u64,
                 year_3000(wire, &mut insider, &others, &random)?
             }
             Attack::EndlessSnapshot => endless(wire, &mut insider, sent)?,
-            Attack::Twin => 0,
-        };
+            Attack::Twin => {}
+        }
     }
-    Ok(sent)
+    Ok(wire.sent())
 }
 
 /// A frame of who is no member.
-fn strange(wire: &Wire, sealer: &Sealer, life: Life, number: u64) -> Result<u64, Box<dyn Error>> {
+fn strange(wire: &Wire, sealer: &Sealer, life: Life, number: u64) -> Result<(), Box<dyn Error>> {
     let mut body = Vec::new();
     encode_event(&mailmesh::QueueSignal::Paused.into(), &mut body)?;
     let (kind, lane, to, first) = (FrameKind::Data, 1, None, number + 1);
     let header = Header { kind, lane, incarnation: life, to, first, count: 1 };
     let frame = sealer.seal(&header, &body)?;
     // On one key, for speed: nobody looks at it.
-    wire.to_all("events", [0x55; 16], &frame)?;
-    Ok(1)
+    Ok(wire.to_all("events", [0x55; 16], &frame)?)
 }
 
 /// A frame of a member, changed, where it was.
@@ -156,16 +158,15 @@ fn recorded(
     wire: &Wire,
     number: u64,
     change: impl FnOnce(&mut Vec<u8>),
-) -> Result<u64, Box<dyn Error>> {
+) -> Result<(), Box<dyn Error>> {
     let taken = {
         let heard = wire.heard();
         let at = usize::try_from(number)? % heard.frames.len().max(1);
         heard.frames.get(at).map(|(key, frame)| (key.clone(), frame.to_vec()))
     };
-    let Some((key, mut frame)) = taken else { return Ok(0) };
+    let Some((key, mut frame)) = taken else { return Ok(()) };
     change(&mut frame);
-    wire.put(&key, &frame)?;
-    Ok(1)
+    Ok(wire.put(&key, &frame)?)
 }
 
 fn to_each(
@@ -174,16 +175,16 @@ fn to_each(
     others: &[Life],
     kind: FrameKind,
     body: &[u8],
-) -> Result<u64, Box<dyn Error>> {
+) -> Result<(), Box<dyn Error>> {
     for other in others {
         let frame = insider.frame(kind, Some(*other), body)?;
         wire.to_one(*other, &frame)?;
     }
-    Ok(others.len() as u64)
+    Ok(())
 }
 
 /// Counts and lengths far beyond what there is, in each place that has one.
-fn long_lengths(wire: &Wire, insider: &mut Insider, number: u64) -> Result<u64, Box<dyn Error>> {
+fn long_lengths(wire: &Wire, insider: &mut Insider, number: u64) -> Result<(), Box<dyn Error>> {
     let others = insider.keep_in(wire, &[], &[])?;
     let bodies: [&[u8]; 6] = [
         // [tag 10, text of 1 GiB ...], [...] of 2^32 - 1, bytes, a map, a sync part, a digest.
@@ -202,12 +203,12 @@ fn long_lengths(wire: &Wire, insider: &mut Insider, number: u64) -> Result<u64, 
     wire.to_all("events", insider.life, &data)?;
     // A bundle whose first frame claims 4 GiB.
     wire.to_all("events", insider.life, b"mmB\x01\xff\xff\xff\xff")?;
-    let sent = to_each(wire, insider, &others, FrameKind::Direct, body)?;
-    Ok(sent + to_each(wire, insider, &others, FrameKind::Control, body)? + 2)
+    to_each(wire, insider, &others, FrameKind::Direct, body)?;
+    to_each(wire, insider, &others, FrameKind::Control, body)
 }
 
 /// Digests of mirrors that are none, and knowledge of others that is none.
-fn lying(wire: &Wire, insider: &mut Insider, random: &Random) -> Result<u64, Box<dyn Error>> {
+fn lying(wire: &Wire, insider: &mut Insider, random: &Random) -> Result<(), Box<dyn Error>> {
     let tag = random.bytes::<28>()?;
     let others: Vec<Life> = wire.heard().lives.iter().copied().collect();
     let far = u64::from(u32::from_be_bytes(random.bytes()?));
@@ -217,7 +218,8 @@ fn lying(wire: &Wire, insider: &mut Insider, random: &Random) -> Result<u64, Box
         .map(|life| (Binary(life), u64::MAX - 1, [far, far], true, [far, far]))
         .take(60)
         .collect();
-    Ok(insider.keep_in(wire, &tag, &told)?.len() as u64)
+    insider.keep_in(wire, &tag, &told)?;
+    Ok(())
 }
 
 /// Blocks of everything that win for ever, by events and as entries of the mirror.
@@ -226,7 +228,7 @@ fn year_3000(
     insider: &mut Insider,
     others: &[Life],
     random: &Random,
-) -> Result<u64, Box<dyn Error>> {
+) -> Result<(), Box<dyn Error>> {
     let address = std::net::Ipv4Addr::from(random.bytes::<4>()?);
     let block = Block::new("hostile", UnixMillis(YEAR_3000))?;
     let change = Change::Network(NetworkChange {
@@ -240,17 +242,16 @@ fn year_3000(
     let data = insider.frame(FrameKind::Data, None, &body)?;
     wire.to_all("events", insider.life, &data)?;
     let entries = SyncMessage::Entries { round: 0, changes: vec![change; 100], more: false };
-    let sent = to_each(wire, insider, others, FrameKind::Direct, &encode_sync(&entries)?)?;
-    Ok(sent + 1)
+    to_each(wire, insider, others, FrameKind::Direct, &encode_sync(&entries)?)
 }
 
 /// Says that it has ten million entries, and answers whoever asks for them with a part, and
 /// one more, and one more.
-fn endless(wire: &Wire, insider: &mut Insider, number: u64) -> Result<u64, Box<dyn Error>> {
+fn endless(wire: &Wire, insider: &mut Insider, number: u64) -> Result<(), Box<dyn Error>> {
     let mut tag = [7; 28];
     tag[..8].copy_from_slice(&10_000_000_u64.to_be_bytes());
     tag[24..].copy_from_slice(&mirror_key_name());
-    let others = insider.keep_in(wire, &tag, &[])?;
+    insider.keep_in(wire, &tag, &[])?;
     let mut opener = Opener::keyed(&ClusterKey::from_bytes(KEY), "mail", insider.life);
     let asked: Vec<(Life, SyncMessage)> = {
         let mut heard = wire.heard();
@@ -263,7 +264,6 @@ fn endless(wire: &Wire, insider: &mut Insider, number: u64) -> Result<u64, Box<d
             })
             .collect()
     };
-    let mut sent = others.len() as u64;
     for (who, message) in asked {
         let (round, first) = match message {
             SyncMessage::Request { round, first, .. } => (round, first),
@@ -277,10 +277,9 @@ fn endless(wire: &Wire, insider: &mut Insider, number: u64) -> Result<u64, Box<d
             let part = SyncMessage::Part { round, share, part, changes: Vec::new(), more: true };
             let frame = insider.frame(FrameKind::Direct, Some(who), &encode_sync(&part)?)?;
             wire.to_one(who, &frame)?;
-            sent += 1;
         }
     }
-    Ok(sent)
+    Ok(())
 }
 
 /// The name of the key of the mirrors' fingerprints, which only who has the cluster key knows.

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::wire::{Life, Wire};
 
-/// How often it gives a sign of life.
+/// How often it gives a sign of life unless it is told.
 const BEAT: Duration = Duration::from_millis(200);
 const CONTROL_LANE: u8 = 2;
 /// Kinds of control messages (docs/wire.md).
@@ -22,6 +22,8 @@ pub(crate) struct Insider {
     beat: u64,
     greeted: BTreeSet<Life>,
     told: Option<Instant>,
+    /// How often it gives a sign of life.
+    pub(crate) beats: Duration,
 }
 
 /// Bytes, as MessagePack has them.
@@ -39,7 +41,8 @@ pub(crate) type Knowledge<'a> = (Binary<'a>, u64, [u64; 2], bool, [u64; 2]);
 impl Insider {
     pub(crate) fn new(key: &ClusterKey, life: Life) -> Self {
         let sealer = Sealer::keyed(key, "mail", life);
-        Self { life, sealer, number: 0, beat: 0, greeted: BTreeSet::new(), told: None }
+        let greeted = BTreeSet::new();
+        Self { life, sealer, number: 0, beat: 0, greeted, told: None, beats: BEAT }
     }
 
     /// A sealed frame of the next number.
@@ -78,7 +81,7 @@ impl Insider {
             let heard = wire.heard();
             heard.lives.iter().copied().filter(|life| *life != self.life).collect()
         };
-        if self.told.is_some_and(|told| told.elapsed() < BEAT) {
+        if self.told.is_some_and(|told| told.elapsed() < self.beats) {
             return Ok(others);
         }
         self.told = Some(Instant::now());

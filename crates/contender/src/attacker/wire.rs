@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::error::Error;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -22,6 +23,8 @@ pub(crate) type Life = [u8; 16];
 pub(crate) struct Wire {
     session: zenoh::Session,
     heard: Arc<Mutex<Heard>>,
+    /// Frames put.
+    sent: AtomicU64,
     /// One a key, declared once.
     publishers: Mutex<HashMap<String, Arc<Publisher<'static>>>>,
 }
@@ -55,7 +58,7 @@ impl Wire {
             .background()
             .wait()
             .map_err(|error| error.to_string())?;
-        Ok(Self { session, heard, publishers: Mutex::default() })
+        Ok(Self { session, heard, sent: AtomicU64::new(0), publishers: Mutex::default() })
     }
 
     pub(crate) fn heard(&self) -> MutexGuard<'_, Heard> {
@@ -91,7 +94,13 @@ impl Wire {
                 made
             }
         };
-        publisher.put(frame).wait().map_err(|error| error.to_string())
+        publisher.put(frame).wait().map_err(|error| error.to_string())?;
+        self.sent.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
     }
 
     /// Says that a node of this life is there.
