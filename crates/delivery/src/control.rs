@@ -72,8 +72,8 @@ pub(crate) enum Control {
     Bye { positions: [u64; 2], elder: Option<Incarnation> },
     /// "Are you alive?"
     Probe { nonce: u64 },
-    /// "I am."
-    ProbeAnswer { nonce: u64, beat: u64 },
+    /// "I am, and have sent so much."
+    ProbeAnswer { nonce: u64, beat: u64, positions: Option<[u64; 2]> },
     /// "Send me these events again": a lane and the first and last number.
     Nak { lane: Lane, first: u64, last: u64 },
     /// "I have taken your events up to these numbers."
@@ -110,7 +110,7 @@ const LACKS: u8 = 12;
 const FOLLOW: u8 = 13;
 
 #[derive(DeriveDeserialize)]
-struct ProbeAnswerBody(u64, #[serde(default)] u64);
+struct ProbeAnswerBody(u64, #[serde(default)] u64, #[serde(default)] Option<[u64; 2]>);
 
 /// An incarnation as a byte string.
 #[derive(Serialize, DeriveDeserialize)]
@@ -130,7 +130,9 @@ impl Control {
             Self::Bye { positions, elder: None } => rmp_serde::to_vec(&(BYE, (positions,))),
             Self::Bye { positions, elder } => rmp_serde::to_vec(&(BYE, (positions, elder))),
             Self::Probe { nonce } => rmp_serde::to_vec(&(PROBE, (nonce,))),
-            Self::ProbeAnswer { nonce, beat } => rmp_serde::to_vec(&(PROBE_ANSWER, (nonce, beat))),
+            Self::ProbeAnswer { nonce, beat, positions } => {
+                rmp_serde::to_vec(&(PROBE_ANSWER, (nonce, beat, positions)))
+            }
             Self::Ask { mine, meet } => rmp_serde::to_vec(&(ASK, (mine, meet))),
             Self::Know(knowledge) => rmp_serde::to_vec(&(KNOW, (knowledge,))),
             Self::Pull { from, lane, first, last } => {
@@ -164,8 +166,8 @@ impl Control {
                 Self::Probe { nonce }
             }
             PROBE_ANSWER => {
-                let ProbeAnswerBody(nonce, beat) = body(bytes)?;
-                Self::ProbeAnswer { nonce, beat }
+                let ProbeAnswerBody(nonce, beat, positions) = body(bytes)?;
+                Self::ProbeAnswer { nonce, beat, positions }
             }
             ASK => {
                 let (mine, meet) = body(bytes)?;
@@ -326,7 +328,8 @@ mod tests {
             Control::Bye { positions: [1, 2], elder: Some(Incarnation([200; 16])) },
             Control::Ack { positions: [u64::MAX, 0] },
             Control::Probe { nonce: 7 },
-            Control::ProbeAnswer { nonce: u64::MAX, beat: 3 },
+            Control::ProbeAnswer { nonce: u64::MAX, beat: 3, positions: None },
+            Control::ProbeAnswer { nonce: 1, beat: 3, positions: Some([u64::MAX, 4]) },
             Control::Ask { mine: knowledge(), meet: true },
             Control::Know(knowledge()),
             Control::Pull { from: Incarnation([9; 16]), lane: Lane::Events, first: 1, last: 9 },
@@ -365,6 +368,11 @@ mod tests {
     #[test]
     fn these_bytes_are_version_1_for_ever() {
         assert_eq!(Control::Probe { nonce: 7 }.encode(), [0x92, 4, 0x91, 7]);
+        // Before it told positions.
+        let answer = Control::ProbeAnswer { nonce: 7, beat: 8, positions: None };
+        assert_eq!(Control::decode(&[0x92, 5, 0x92, 7, 8]), Some(answer));
+        let answer = Control::ProbeAnswer { nonce: 7, beat: 8, positions: Some([1, 2]) };
+        assert_eq!(answer.encode(), [0x92, 5, 0x93, 7, 8, 0x92, 1, 2]);
         assert_eq!(
             Control::Bye { positions: [1, 2], elder: None }.encode(),
             [0x92, 3, 0x91, 0x92, 1, 2]

@@ -170,13 +170,20 @@ impl Node {
             }
             Control::Probe { nonce } => {
                 self.beat += 1;
-                let answer = Control::ProbeAnswer { nonce, beat: self.beat };
+                let (beat, positions) = (self.beat, Some(self.positions));
+                let answer = Control::ProbeAnswer { nonce, beat, positions };
                 self.transmit(Destination::One(from), &answer);
             }
-            Control::ProbeAnswer { nonce, beat } => {
+            Control::ProbeAnswer { positions: Some(positions), .. }
+                if positions.contains(&u64::MAX) =>
+            {
+                self.counters.malformed += 1;
+            }
+            Control::ProbeAnswer { nonce, beat, positions } => {
                 let own = self.identity.clone();
                 let elder = self.with_members(now, |members, ctx| {
                     members.on_beat(now, (from, beat), path, ctx);
+                    members.on_positions(now, (from, nonce), positions);
                     members.on_probe_answer(from, nonce, &own, ctx)
                 });
                 self.elder = self.elder.or(elder);
@@ -369,6 +376,7 @@ impl Node {
                 stream.on_position(now, position);
             }
         }
+        self.with_members(now, |members, ctx| members.ask_if_ahead(now, from, ctx));
         // What it knows of others, and what the layer above would ask it for, is of no
         // use while we do not hear it ourselves.
         if path == Path::Direct {

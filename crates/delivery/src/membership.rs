@@ -256,7 +256,7 @@ impl Membership {
             ctx.outputs.push_back(Output::Conflict(Conflict { name, elder, younger }));
         }
         for (stream, position) in peer.streams.iter_mut().zip(positions) {
-            stream.on_position(now, position);
+            stream.on_last(now, position);
         }
         self.begin_ending(now, incarnation, LeaveReason::Bye, ctx);
     }
@@ -275,7 +275,8 @@ impl Membership {
         let Some(peer) = self.peers.get_mut(&incarnation) else { return };
         for lane in Lane::ALL {
             let mut released = Vec::new();
-            let missing = peer.stream(lane).on_deadline(now, &mut released);
+            let lives = peer.ending.is_none();
+            let missing = peer.stream(lane).on_deadline(now, lives, &mut released);
             ctx.release(peer, lane, released);
             let Some(missing) = missing else { continue };
             let (first, last) = (missing.first, missing.last);

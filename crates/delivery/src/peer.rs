@@ -29,6 +29,8 @@ pub(crate) struct Peer {
     pub(crate) suspicion: Option<Suspicion>,
     /// When it last answered a question.
     pub(crate) answered: Option<Time>,
+    /// It was asked how much it has sent: by this number, and when.
+    pub(crate) position_asked: Option<(u64, Time)>,
     /// It is about to leave.
     pub(crate) ending: Option<Ending>,
     /// It was out of reach; gaps up to these positions are of that time.
@@ -101,6 +103,7 @@ impl Peer {
             ack_at: None,
             suspicion: None,
             answered: None,
+            position_asked: None,
             ending: None,
             unreachable_until: [0; 2],
             hearing: Hearing::default(),
@@ -141,7 +144,10 @@ impl Peer {
     pub(crate) fn knowledge(&self) -> Knowledge {
         let in_doubt = self.suspicion.is_some() || self.ending.is_some();
         let (of, positions) = (self.info.incarnation, self.positions());
-        let sent = [self.streams[0].announced(), self.streams[1].announced()];
+        // While it lives its own word is enough: what others only heard would go round for ever.
+        let lives = self.ending.is_none();
+        let sent = |stream: &ReceiveStream| if lives { stream.said() } else { stream.announced() };
+        let sent = [sent(&self.streams[0]), sent(&self.streams[1])];
         Knowledge { of, beat: self.beat, positions, in_doubt, sent }
     }
 

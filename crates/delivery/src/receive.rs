@@ -56,11 +56,15 @@ pub(crate) struct ReceiveStream {
     /// Number of the next event to deliver. Everything below was delivered or
     /// reported missing.
     next: u64,
-    /// Highest number the sender said it has sent.
+    /// Highest number the sender itself said it has sent.
+    said: u64,
+    /// Highest number that it or others said it has sent; others may lie.
     announced: u64,
     /// Others say that more was sent. It may be on its way here still, so it counts
     /// as announced once the stream was still for a while.
     rumoured: Option<Rumour>,
+    /// The sender said that it sends no more.
+    is_final: bool,
     /// The sender no longer has what comes before this number.
     gone_before: u64,
     /// Frames behind a hole, by first number; never overlapping.
@@ -93,8 +97,10 @@ impl ReceiveStream {
         Self {
             settings,
             next: position.saturating_add(1),
+            said: position,
             announced: position,
             rumoured: None,
+            is_final: false,
             gone_before: 0,
             held: BTreeMap::new(),
             held_bytes: 0,
@@ -107,9 +113,19 @@ impl ReceiveStream {
         self.next - 1
     }
 
-    /// Highest number known to be sent.
+    /// Highest number that the sender itself said it has sent.
+    pub(crate) fn said(&self) -> u64 {
+        self.said
+    }
+
+    /// Highest number that anybody said is sent.
     pub(crate) fn announced(&self) -> u64 {
         self.announced
+    }
+
+    /// Whether more was given up, on others' word, than the sender said it has sent.
+    pub(crate) fn is_ahead(&self) -> bool {
+        self.position() > self.said
     }
 
     /// Whether nothing that was announced is still awaited.
@@ -150,7 +166,7 @@ impl ReceiveStream {
         if first < self.next || self.overlaps_held(first, end) {
             return Accepted::Malformed;
         }
-        self.announced = self.announced.max(end - 1);
+        self.hear_of(end - 1);
         self.put_off_rumour(now);
         if first == self.next {
             out.push(Released::Data(frame));
@@ -175,15 +191,46 @@ impl ReceiveStream {
 
     /// The sender said that it has sent up to `position`.
     pub(crate) fn on_position(&mut self, now: Time, position: u64) {
-        self.announced = self.announced.max(position);
+        self.hear_of(position);
         // The events may be right behind: their sender numbers them before it puts
         // them on the bus.
         self.watch_hole(now, self.settings.nak_retry);
     }
 
+    /// The sender said that it has sent up to `position` and sends no more: what others say
+    /// counts no longer.
+    pub(crate) fn on_last(&mut self, now: Time, position: u64) {
+        self.is_final = true;
+        self.on_position(now, position);
+        self.forget_rumours(now);
+    }
+
+    /// The sender was asked, and says that up to now it has sent up to `position`: what was
+    /// given up past that on others' word is still to come.
+    pub(crate) fn on_answer(&mut self, now: Time, position: u64) {
+        self.on_position(now, position);
+        if self.is_ahead() {
+            self.next = self.said + 1;
+            self.forget_rumours(now);
+        }
+    }
+
+    fn hear_of(&mut self, position: u64) {
+        self.said = self.said.max(position);
+        self.announced = self.announced.max(position);
+    }
+
+    fn forget_rumours(&mut self, now: Time) {
+        self.rumoured = None;
+        if self.announced > self.said {
+            self.announced = self.said.max(self.position());
+            self.reopen_hole(now, Duration::ZERO);
+        }
+    }
+
     /// Another peer says that the sender has sent up to `position`.
     pub(crate) fn on_rumour(&mut self, now: Time, position: u64) {
-        if position <= self.announced {
+        if position <= self.announced || self.is_final {
             return;
         }
         match &mut self.rumoured {
@@ -216,6 +263,7 @@ impl ReceiveStream {
         let end = before.min(self.announced.saturating_add(1));
         if end > self.next && end > self.gone_before {
             self.gone_before = end;
+            self.hear_of(end - 1);
             // Somebody else may have it: ask at once.
             self.ask_at_once(now);
         }
@@ -241,14 +289,23 @@ impl ReceiveStream {
         self.reopen_hole(now, Duration::ZERO);
     }
 
-    /// Gives up what is overdue; gives what to ask for now.
-    pub(crate) fn on_deadline(&mut self, now: Time, out: &mut Vec<Released>) -> Option<Missing> {
+    /// Gives up what is overdue; gives what to ask for now. While the sender lives, nothing is
+    /// given up that others alone say it sent: it will say so itself, or they are wrong.
+    pub(crate) fn on_deadline(
+        &mut self,
+        now: Time,
+        lives: bool,
+        out: &mut Vec<Released>,
+    ) -> Option<Missing> {
         if self.rumoured.is_some_and(|rumour| rumour.due <= now) {
             self.believe_rumour(now);
         }
         if self.hole?.give_up_at <= now {
             // Nothing came for all that time. What follows was not asked for yet.
-            self.give_up_hole(u64::MAX, out);
+            self.give_up_hole(if lives { self.said + 1 } else { u64::MAX }, out);
+            if lives && self.next > self.said {
+                self.forget_rumours(now);
+            }
             self.reopen_hole(now, Duration::ZERO);
             let less = now + self.settings.repair_timeout / HOPELESS;
             let hole = self.hole.as_mut()?;

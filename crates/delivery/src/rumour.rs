@@ -6,6 +6,7 @@ use crate::control::{Control, Knowledge, MAX_DIGEST};
 use crate::departed::Memory;
 use crate::membership::{Membership, Path};
 use crate::peer::Peer;
+use crate::receive::ReceiveStream;
 use crate::{Destination, Incarnation, Lane, LeaveReason, Output, Time};
 
 impl Membership {
@@ -127,6 +128,40 @@ impl Membership {
         }
         self.peers.insert(of, *peer);
         true
+    }
+
+    /// On others' word more was given up of a peer that is back than it says it sent. Its
+    /// answer to a question of now decides: by then it has sent whatever anybody heard of.
+    pub(crate) fn ask_if_ahead(
+        &mut self,
+        now: Time,
+        incarnation: Incarnation,
+        ctx: &mut Context<'_>,
+    ) {
+        let Some(peer) = self.peers.get_mut(&incarnation) else { return };
+        let lately = peer
+            .position_asked
+            .is_some_and(|(_, asked)| now.since(asked) < self.settings.probe_timeout);
+        if !lately && peer.streams.iter().any(ReceiveStream::is_ahead) {
+            peer.position_asked = Some((ctx.nonce, now));
+            ctx.send.push((Destination::One(incarnation), Control::Probe { nonce: ctx.nonce }));
+        }
+    }
+
+    /// A peer answered how much it has sent.
+    pub(crate) fn on_positions(
+        &mut self,
+        now: Time,
+        (incarnation, nonce): (Incarnation, u64),
+        positions: Option<[u64; 2]>,
+    ) {
+        if let (Some(peer), Some(positions)) = (self.peers.get_mut(&incarnation), positions)
+            && peer.position_asked.take_if(|(asked, _)| *asked == nonce).is_some()
+        {
+            for (stream, position) in peer.streams.iter_mut().zip(positions) {
+                stream.on_answer(now, position);
+            }
+        }
     }
 
     /// A member answers a question about another node.

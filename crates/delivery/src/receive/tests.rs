@@ -38,7 +38,7 @@ fn feed(stream: &mut ReceiveStream, ms: u64, first: u64, count: u16) -> Vec<Rele
 fn wait_out(stream: &mut ReceiveStream) -> (Vec<(u128, Missing)>, Vec<Released>) {
     let (mut asked, mut out) = (Vec::new(), Vec::new());
     while let Some(deadline) = stream.deadline() {
-        if let Some(missing) = stream.on_deadline(deadline, &mut out) {
+        if let Some(missing) = stream.on_deadline(deadline, true, &mut out) {
             asked.push((deadline.elapsed().as_millis(), missing));
         }
     }
@@ -75,8 +75,8 @@ fn a_lost_tail_is_found_by_the_position_announced() {
     let mut stream = stream();
     feed(&mut stream, 0, 1, 1);
     stream.on_position(at(20), 5);
-    assert_eq!(stream.on_deadline(at(39), &mut Vec::new()), None);
-    assert_eq!(stream.on_deadline(at(40), &mut Vec::new()), missing(2, 5, 0));
+    assert_eq!(stream.on_deadline(at(39), true, &mut Vec::new()), None);
+    assert_eq!(stream.on_deadline(at(40), true, &mut Vec::new()), missing(2, 5, 0));
     assert_eq!(feed(&mut stream, 41, 2, 4), [data(2, 4)]);
     assert!(stream.is_complete() && stream.deadline().is_none());
 }
@@ -94,7 +94,7 @@ fn the_bytes_behind_a_hole_are_bounded_and_what_is_dropped_is_asked_for_later() 
     assert_eq!(out, []);
     stream.on_data(at(1), frame(1, 1, body.clone()), &mut out);
     assert_eq!(out.len(), 16);
-    assert_eq!(stream.on_deadline(at(3), &mut out), missing(17, 1_001, 0));
+    assert_eq!(stream.on_deadline(at(3), true, &mut out), missing(17, 1_001, 0));
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn what_nobody_has_is_a_gap_and_what_follows_is_asked_for_at_once() {
     stream.give_up(at(1), 11, &mut out);
     let missed = |first, missed| Released::Missed { first, missed };
     assert_eq!(out, [missed(1, 4), data(5, 2), missed(7, 4)]);
-    assert_eq!(stream.on_deadline(at(1), &mut out), missing(11, 20, 0));
+    assert_eq!(stream.on_deadline(at(1), true, &mut out), missing(11, 20, 0));
     // A sender cannot take back what was delivered, nor give up what it never sent.
     out.clear();
     stream.give_up(at(2), 9, &mut out);
@@ -126,7 +126,7 @@ fn many_holes_are_asked_for_without_waiting_and_given_up_together() {
     }
     // Each answer lets the next be asked for at once.
     for i in 0..100 {
-        let asked = stream.on_deadline(at(2), &mut Vec::new());
+        let asked = stream.on_deadline(at(2), true, &mut Vec::new());
         assert_eq!(asked, missing(2 * i + 1, 2 * i + 1, 0));
         assert_eq!(feed(&mut stream, 2, 2 * i + 1, 1).len(), 2);
     }
@@ -154,10 +154,10 @@ fn a_rumour_counts_only_once_the_stream_is_still() {
     stream.on_rumour(at(0), 50);
     for i in 2..=40 {
         assert_eq!(feed(&mut stream, 10 * i, i, 1), [data(i, 1)]);
-        assert_eq!(stream.on_deadline(at(10 * i), &mut Vec::new()), None);
+        assert_eq!(stream.on_deadline(at(10 * i), true, &mut Vec::new()), None);
     }
     assert_eq!(stream.deadline(), Some(at(500)));
-    assert_eq!(stream.on_deadline(at(500), &mut Vec::new()), missing(41, 50, 0));
+    assert_eq!(stream.on_deadline(at(500), true, &mut Vec::new()), missing(41, 50, 0));
     stream.on_rumour(at(501), 50);
     assert_eq!(feed(&mut stream, 502, 41, 10), [data(41, 10)]);
     assert_eq!(stream.deadline(), None);
@@ -195,7 +195,7 @@ proptest! {
         let (mut stream, mut out, mut now) = (stream(), Vec::new(), 0);
         for (pick, wait) in picks {
             now += wait;
-            stream.on_deadline(at(now), &mut out);
+            stream.on_deadline(at(now), true, &mut out);
             let (first, count) = frames[pick % frames.len()];
             stream.on_data(at(now), frame(first, count, Bytes::new()), &mut out);
         }

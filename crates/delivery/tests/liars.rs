@@ -1,0 +1,98 @@
+//! A member that lies about another does not come between that and the rest.
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
+
+mod common;
+
+use common::*;
+use mailmesh_delivery::*;
+
+/// What c makes up.
+const MADE_UP: u32 = 1_000_000_000;
+
+/// a, b and c, who know each other; a has published one event.
+fn mesh_of_three() -> Mesh {
+    let mut mesh = Mesh::new();
+    (1..).zip(["a", "b", "c"]).for_each(|(n, name)| mesh.start(n, name));
+    mesh.publish(1, 1);
+    mesh.run(1_000);
+    (1..=3).for_each(|n| drop(mesh.take(n)));
+    mesh
+}
+
+/// c tells b that a has sent [`MADE_UP`] events, in the message of this number.
+fn lie(mesh: &mut Mesh, number: u64, in_doubt: bool) {
+    let mut body = vec![0x92, 10, 0x91, 0x95, 0xc4, 16];
+    body.extend([1; 16]);
+    let positions = [&[0x92, 0, 0xce][..], &MADE_UP.to_be_bytes()].concat();
+    body.push(1);
+    body.extend(&positions);
+    body.push(if in_doubt { 0xc3 } else { 0xc2 });
+    body.extend(&positions);
+    let (kind, incarnation, to) = (FrameKind::Control, id(3), Some(id(2)));
+    let first = 1_000_000 + number;
+    let frame = Frame { incarnation, to, kind, first, count: 0, body: body.into(), wire: None };
+    mesh.nodes.get_mut(&id(2)).unwrap().handle_frame(at(mesh.now), frame);
+    mesh.carry();
+}
+
+fn missed(outputs: &[Output]) -> Vec<(u64, u64)> {
+    let of = |output: &Output| match output {
+        Output::Gap(gap) => Some((gap.first, gap.missed)),
+        _ => None,
+    };
+    outputs.iter().filter_map(of).collect()
+}
+
+#[test]
+fn of_a_node_that_lives_nothing_is_missed_on_anothers_word() {
+    let mut mesh = mesh_of_three();
+    for number in 0..200 {
+        lie(&mut mesh, number, number % 2 == 0);
+        mesh.run(100);
+    }
+    mesh.publish(1, 1);
+    mesh.run(8_000);
+    mesh.publish(1, 1);
+    mesh.run(8_000);
+    let seen = mesh.take(2);
+    assert_eq!((deliveries(&seen), missed(&seen)), (vec![2, 3], vec![]));
+}
+
+#[test]
+fn of_who_says_goodbye_nothing_is_missed_on_anothers_word() {
+    let mut mesh = mesh_of_three();
+    lie(&mut mesh, 0, false);
+    mesh.run(1_000);
+    mesh.nodes.get_mut(&id(1)).unwrap().leave();
+    mesh.carry();
+    mesh.nodes.remove(&id(1));
+    lie(&mut mesh, 1, true);
+    mesh.run(10_000);
+    let seen = mesh.take(2);
+    assert_eq!(missed(&seen), []);
+    assert!(left(&seen).contains(&(id(1), LeaveReason::Bye)));
+}
+
+/// While a is out of reach nobody can tell a lie from what a really sent, so b is told that
+/// it missed that; when a is back, its word counts.
+#[test]
+fn what_was_told_of_a_node_out_of_reach_does_not_outlast_its_return() {
+    let mut mesh = mesh_of_three();
+    mesh.cut(1, 2);
+    mesh.cut(1, 3);
+    for number in 0..100 {
+        lie(&mut mesh, number, true);
+        mesh.run(100);
+    }
+    mesh.publish(1, 1);
+    assert_eq!(missed(&mesh.take(2)), [(2, u64::from(MADE_UP) - 1)]);
+    mesh.cut.clear();
+    mesh.run(3_000);
+    for _ in 0..3 {
+        mesh.publish(1, 1);
+    }
+    mesh.run(1_000);
+    let seen = mesh.take(2);
+    assert_eq!((deliveries(&seen), missed(&seen)), (vec![3, 4, 5], vec![]));
+}
