@@ -20,6 +20,8 @@ pub(crate) struct Ending {
     /// It does not leave with holes before then: what fills them may have been
     /// overtaken; nor at all, unless it said so, as it may be heard again.
     open_until: Option<Time>,
+    /// What others say it sent counts until then: who says ever more must not hold it here.
+    believed_until: Time,
     /// No answer is awaited after that.
     answers_until: Option<Time>,
 }
@@ -40,6 +42,7 @@ impl Ending {
             ask_at: now + settings.nak_retry,
             wait: settings.nak_retry * 2,
             open_until: Some(open_until).filter(|until| *until > now),
+            believed_until: now + settings.failure_timeout,
             answers_until: Some(now + settings.settle),
         }
     }
@@ -57,6 +60,11 @@ impl Ending {
     /// Whether holes that nobody can fill may be given up.
     pub(crate) fn may_give_up(&self) -> bool {
         self.is_answered() && self.open_until.is_none()
+    }
+
+    /// Whether what others say it sent still counts.
+    pub(crate) fn believes(&self, now: Time) -> bool {
+        now < self.believed_until
     }
 
     pub(crate) fn deadline(&self) -> Option<Time> {
@@ -170,6 +178,10 @@ impl Membership {
         for peer in self.peers.values_mut() {
             peer.followers.remove(&incarnation);
             peer.askers.remove(&incarnation);
+            // Whoever only bore its name, or said so, no longer speaks against it.
+            if let Some(suspicion) = &mut peer.suspicion {
+                suspicion.rival.take_if(|rival| rival.rank.1 == incarnation);
+            }
         }
     }
 

@@ -216,6 +216,10 @@ impl ReceiveStream {
     }
 
     fn hear_of(&mut self, position: u64) {
+        if self.next > self.said && self.next <= position {
+            // On others' word it was waited for, in vain. Now it is the sender's.
+            self.hole = None;
+        }
         self.said = self.said.max(position);
         self.announced = self.announced.max(position);
     }
@@ -264,6 +268,7 @@ impl ReceiveStream {
         if end > self.next && end > self.gone_before {
             self.gone_before = end;
             self.hear_of(end - 1);
+            self.watch_hole(now, Duration::ZERO);
             // Somebody else may have it: ask at once.
             self.ask_at_once(now);
         }

@@ -71,10 +71,13 @@ impl Membership {
             self.on_stranger(now, from, told, ctx);
             return;
         };
-        peer.holders.note(from, told.positions);
-        for lane in Lane::ALL {
+        let is_ending = peer.ending.is_some();
+        let counts = peer.ending.as_ref().is_none_or(|ending| ending.believes(now));
+        if counts {
+            peer.holders.note(from, told.positions);
+        }
+        for lane in Lane::ALL.into_iter().filter(|_| counts) {
             let sent = told.positions[lane.index()].max(told.sent[lane.index()]);
-            let is_ending = peer.ending.is_some();
             let stream = peer.stream(lane);
             stream.on_rumour(now, sent);
             if is_ending {

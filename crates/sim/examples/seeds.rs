@@ -31,6 +31,9 @@ struct Args {
     /// The nodes keep mirrors and change them, and some have wrong clocks.
     #[arg(long)]
     mirrors: bool,
+    /// Members that have the key lie to the nodes.
+    #[arg(long)]
+    liars: bool,
     /// Do not make the plan of a seed that fails shorter.
     #[arg(long)]
     no_shrink: bool,
@@ -52,7 +55,8 @@ impl Args {
         let (least, most) = self.nodes;
         let nodes = usize::try_from(least + seed % (most - least + 1)).unwrap_or(2);
         let plan = Plan::drawn(seed, nodes);
-        if self.mirrors { plan.with_mirrors() } else { plan }
+        let plan = if self.mirrors { plan.with_mirrors() } else { plan };
+        if self.liars { plan.with_liars() } else { plan }
     }
 }
 

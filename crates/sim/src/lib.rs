@@ -10,6 +10,7 @@
 //! - [`Oracle`]: sees only what was published and what came out, and says whether
 //!   the promise was kept. It shares no code with the core.
 //! - [`Plan::with_mirrors`]: the nodes keep mirrors, and some have wrong clocks.
+//! - [`Plan::with_liars`]: members that have the key lie.
 //! - [`shrink`]: the shortest plan that still fails.
 //! - [`explore`]: every run there is, at a small scope.
 //!
@@ -24,6 +25,7 @@
 //! ```
 
 mod faults;
+mod liar;
 mod mirrors;
 mod model;
 mod network;

@@ -5,9 +5,11 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use fastrand::Rng;
 use mailmesh_delivery::Incarnation;
 use mailmesh_events::{
-    Change, ChangeKey, MirrorDigest, Network, NodeId, Rule, Stamp, SyncMessage, UnixMillis,
+    Block, Change, ChangeKey, MirrorDigest, Network, NodeId, Rule, Share, Stamp, SyncMessage,
+    UnixMillis,
 };
 use mailmesh_state::{ClusterClock, Mirror, Reconciler, Timing};
 
@@ -174,6 +176,32 @@ pub(crate) fn check_kept(
         }
     }
     Ok(())
+}
+
+/// Something that a member says to a mirror which is of no use: blocks of the year 3000,
+/// requests for everything, answers that nobody asked for and that never end.
+pub(crate) fn lie(rng: &mut Rng) -> SyncMessage {
+    let (round, first) = (rng.u32(..), Share { bits: 0, index: 0 });
+    let year_3000 = UnixMillis(32_503_680_000_000);
+    let change = || {
+        let block = Block::new("liar", year_3000).ok()?;
+        // None that the nodes use.
+        Mirror::new(NodeId(u64::MAX), [5; 16]).block(network(250), block, year_3000).ok()
+    };
+    let changes = Vec::from_iter(change());
+    match rng.u8(..5) {
+        0 => SyncMessage::Request { round, first, shares: 1 },
+        1 => SyncMessage::AskSymbols { round, first, shares: 1, from: 0, count: 1_024 },
+        2 => {
+            let items = (0..rng.usize(..1_024)).map(|_| rng.u64(..)).collect();
+            SyncMessage::AskEntries { round, items }
+        }
+        3 => SyncMessage::Entries { round: rng.u32(..3), changes, more: true },
+        _ => {
+            let part = rng.u16(..);
+            SyncMessage::Part { round: rng.u32(..3), share: first, part, changes, more: true }
+        }
+    }
 }
 
 /// Whether lookups say what the content says.

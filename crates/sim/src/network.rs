@@ -27,13 +27,16 @@ pub(crate) struct Network {
     faults: Faults,
     /// Directed pairs that carry nothing, until when.
     cuts: BTreeMap<(usize, usize), Time>,
+    /// Somebody records what is sent.
+    records: bool,
     recorded: VecDeque<Packet>,
 }
 
 impl Network {
-    pub(crate) fn new(seed: u64, faults: Faults) -> Self {
+    pub(crate) fn new(seed: u64, faults: Faults, records: bool) -> Self {
         let rng = Rng::with_seed(seed ^ 0x4E45_5457);
-        Self { rng, faults, cuts: BTreeMap::new(), recorded: VecDeque::new() }
+        let records = records || faults.forgeries > 0;
+        Self { rng, faults, cuts: BTreeMap::new(), records, recorded: VecDeque::new() }
     }
 
     /// When the copies of a packet arrive: none if it is lost.
@@ -47,7 +50,7 @@ impl Network {
         if is_cut || self.happens(self.faults.loss) {
             return [None; 2];
         }
-        if self.faults.forgeries > 0 {
+        if self.records {
             if self.recorded.len() >= RECORDED {
                 self.recorded.pop_front();
             }
@@ -97,7 +100,7 @@ mod tests {
         let (kind, body) = (FrameKind::Control, "".into());
         let frame = Frame { incarnation, to: None, kind, first: 1, count: 0, body, wire: None };
         let packet = Packet { frame, via: None };
-        let mut network = Network::new(1, Faults::default());
+        let mut network = Network::new(1, Faults::default(), false);
         let at = |ms| Time::from_start(Duration::from_millis(ms));
         network.cut(0, 1, at(10));
         let mut arrives = |now, pair| network.send(at(now), pair, &packet)[0].is_some();

@@ -1,6 +1,7 @@
 //! Judges from outside: what was published, what came out.
 
 mod calm;
+mod lies;
 mod members;
 mod streams;
 mod ways;
@@ -69,6 +70,10 @@ pub struct Oracle {
     nobody_stands_still: bool,
     /// Nothing but cuts happens, so that what another passes on comes in time.
     detours_are_short: bool,
+    /// Members lie: of who is out of reach more may be told missing than there was.
+    some_lie: bool,
+    /// Nothing happens that excuses that of one that has not ended.
+    lies_need_an_end: bool,
     /// What comes from a node is of that moment.
     nothing_is_forged: bool,
     now: Time,
@@ -78,6 +83,8 @@ pub struct Oracle {
     gaps: BTreeMap<(Incarnation, Stream), u64>,
     /// When something last came.
     came: BTreeMap<(Incarnation, Stream), Time>,
+    /// The last event there was when more was told missing.
+    told_beyond: BTreeMap<(Incarnation, Stream), u64>,
     joined: BTreeMap<(Incarnation, Incarnation), bool>,
     /// When a node last took in another.
     taken_in: BTreeMap<(Incarnation, Incarnation), Time>,
@@ -114,13 +121,19 @@ impl Oracle {
         let blocks = |action: &Action| {
             matches!(action, Action::Isolate { .. } | Action::Freeze { .. } | Action::Slow { .. })
         };
+        let some_lie = plan.liars > 0;
         Self {
             settings: plan.settings(),
-            mourning: (!plan.has(impairs) && (lossless || !plan.faults.small_bounds))
+            some_lie,
+            lies_need_an_end: lossless && !plan.has(impairs) && !plan.has(twins),
+            mourning: (!some_lie && !plan.has(impairs) && (lossless || !plan.faults.small_bounds))
                 .then_some(if lossless { MOURNING } else { LONG_MOURNING }),
-            nobody_stands_still: !plan.has(|action| matches!(action, Action::Freeze { .. })),
-            nothing_is_forged: !plan.has(|action| matches!(action, Action::Forge { .. })),
-            detours_are_short: lossless
+            nobody_stands_still: !some_lie
+                && !plan.has(|action| matches!(action, Action::Freeze { .. })),
+            nothing_is_forged: !some_lie
+                && !plan.has(|action| matches!(action, Action::Forge { .. })),
+            detours_are_short: !some_lie
+                && lossless
                 && !plan.faults.small_bounds
                 && !plan.has(parts)
                 && !plan.has(blocks),
@@ -128,7 +141,7 @@ impl Oracle {
                 && !plan.has(takes)
                 && !plan.has(impairs)
                 && (lossless || !plan.has(hints) && !plan.has(leaves)),
-            same_last_words: lossless && !plan.faults.small_bounds && !plan.has(twins),
+            same_last_words: !some_lie && lossless && !plan.faults.small_bounds && !plan.has(twins),
             same_gaps: !plan.has(impairs),
             ..Self::default()
         }
@@ -144,6 +157,10 @@ impl Oracle {
     /// # Errors
     /// If it breaks the promise.
     pub fn judge(&mut self, at: Incarnation, output: &Output) -> Result<(), String> {
+        if self.some_lie && about(output).is_some_and(|who| !self.lives.contains_key(&who)) {
+            // Of a liar, or of who never was.
+            return Ok(());
+        }
         match output {
             Output::Joined(peer) => self.joined(at, peer.incarnation, peer.awaited_after),
             Output::Left { peer, reason } => self.left(at, peer.incarnation, *reason),
@@ -151,16 +168,22 @@ impl Oracle {
                 if *content != body(*from, *lane, *first, *count) {
                     return Err(format!("{at:?} got other content for {first} of {from:?} {lane}"));
                 }
+                self.begins_anew(at, *from, *lane, *first);
                 self.came(at, *from, *lane, *first, (*count).into())
             }
             Output::Gap(gap) => {
-                self.came(at, gap.from, gap.lane, gap.first, gap.missed)?;
+                self.missed_in_all(at, gap)?;
                 self.missed(at, gap.from, gap.lane, gap.missed)
             }
             Output::Conflict(conflict) => self.conflict(at, conflict.elder, conflict.younger),
             Output::Reach { peer, reach } => self.reach(at, *peer, *reach),
             _ => Ok(()),
         }
+    }
+
+    /// Who there was: its name, and whether it lives.
+    pub(crate) fn lives(&self) -> impl Iterator<Item = (Incarnation, usize, bool)> {
+        self.lives.iter().map(|(who, life)| (*who, life.name, life.ended.is_none()))
     }
 
     /// A life begins.
@@ -201,6 +224,19 @@ impl Oracle {
             return Err(format!("{at:?} keeps {sent} bytes it sent and {received} it received"));
         }
         Ok(())
+    }
+}
+
+/// Whom an output tells of.
+fn about(output: &Output) -> Option<Incarnation> {
+    match output {
+        Output::Joined(peer) | Output::Left { peer, .. } => Some(peer.incarnation),
+        Output::Deliver { from, .. } => Some(*from),
+        Output::Gap(gap) => Some(gap.from),
+        // What a liar says of itself.
+        Output::Conflict(conflict) => Some(conflict.younger),
+        Output::Reach { peer, .. } => Some(*peer),
+        _ => None,
     }
 }
 

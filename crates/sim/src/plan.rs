@@ -26,6 +26,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// The nodes keep mirrors.
     pub mirrors: bool,
+    /// How many members there are besides that lie.
+    pub liars: u8,
 }
 
 /// Something that happens.
@@ -127,6 +129,13 @@ pub enum Action {
         /// Which frame.
         which: u32,
     },
+    /// A member that is none of the nodes lies to a node.
+    Lie {
+        /// To whom.
+        node: usize,
+        /// Which lie.
+        lie: u64,
+    },
     /// A node blocks a network.
     Block {
         /// Who.
@@ -184,7 +193,7 @@ impl Plan {
                 steps.push(Step { at, action });
             }
         }
-        Self { seed, nodes, faults, steps, mirrors: false }
+        Self { seed, nodes, faults, steps, mirrors: false, liars: 0 }
     }
 
     /// The same run, in which the nodes keep mirrors that they change, while the clocks of
@@ -218,6 +227,23 @@ impl Plan {
         }
         self.steps.sort_by_key(|step| step.at);
         self.mirrors = true;
+        self
+    }
+
+    /// The same run, in which one or two members besides have the key and lie: of themselves,
+    /// of the others, of their mirrors. They speak in nobody else's name.
+    #[must_use]
+    pub fn with_liars(mut self) -> Self {
+        let rng = &mut Rng::with_seed(self.seed ^ 0x004C_4941_5253);
+        self.liars = rng.u8(1..=2);
+        for ms in 1..TROUBLE.as_millis() as u64 {
+            if rng.u32(..1_000) < 100 {
+                let (node, lie) = (rng.usize(..self.nodes), rng.u64(..));
+                let at = Duration::from_millis(ms);
+                self.steps.push(Step { at, action: Action::Lie { node, lie } });
+            }
+        }
+        self.steps.sort_by_key(|step| step.at);
         self
     }
 
@@ -331,6 +357,7 @@ impl fmt::Display for Step {
             Action::Forge { node, which } => {
                 write!(f, "an old or forged frame ({which}) is put before n{node}")
             }
+            Action::Lie { node, lie } => write!(f, "n{node} is told a lie ({lie})"),
             Action::Block { node, key, ttl: None } => write!(f, "n{node} blocks {key}"),
             Action::Block { node, key, ttl: Some(ttl) } => {
                 write!(f, "n{node} blocks {key} for {ttl:?}")

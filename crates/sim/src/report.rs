@@ -8,7 +8,7 @@ pub struct Report {
     pub published: u64,
     /// Events delivered, at all receivers.
     pub delivered: u64,
-    /// Events told missing, at all receivers.
+    /// Events told missing, at all receivers; among liars also such as never were.
     pub missed: u64,
     /// Crashes and goodbyes.
     pub restarts: u64,
@@ -20,6 +20,8 @@ pub struct Report {
     pub closed: u64,
     /// Changes of mirrors made.
     pub changes: u64,
+    /// Lies told to one node.
+    pub lies: u64,
     /// Inputs handled.
     pub steps: u64,
     /// Virtual time that passed.
@@ -31,12 +33,13 @@ impl Report {
     pub fn add(&mut self, other: &Self) {
         self.published += other.published;
         self.delivered += other.delivered;
-        self.missed += other.missed;
+        self.missed = self.missed.saturating_add(other.missed);
         self.restarts += other.restarts;
         self.failures += other.failures;
         self.reach_changes += other.reach_changes;
         self.closed += other.closed;
         self.changes += other.changes;
+        self.lies += other.lies;
         self.steps += other.steps;
         self.elapsed += other.elapsed;
     }

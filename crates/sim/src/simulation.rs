@@ -1,6 +1,7 @@
 mod acts;
 mod keeping;
 mod lives;
+mod lying;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use mailmesh_delivery::{
     Destination, Frame, FrameKind, Incarnation, Lane, LeaveReason, Node, Output, Time, Via,
 };
 
+use crate::liar::Liar;
 use crate::mirrors::World;
 use crate::network::{Network, Packet};
 use crate::plan::Plan;
@@ -18,6 +20,8 @@ use crate::{Oracle, Report, Violation};
 
 /// Virtual time without faults after the last step, after which all must be well.
 const CALM: Duration = Duration::from_secs(7);
+/// The same where liars say that they have what is lost for good: each hole is told late.
+const CALM_AMONG_LIARS: Duration = Duration::from_secs(90);
 /// Times that a node may be woken at one moment before it counts as restless.
 const RESTLESS: u32 = 10_000;
 
@@ -32,6 +36,7 @@ pub struct Simulation<'a> {
     places: BTreeMap<Incarnation, usize>,
     network: Network,
     world: World,
+    liars: Vec<Liar>,
     agenda: BTreeMap<(Time, u64), Item>,
     planned: u64,
     pub(crate) oracle: Oracle,
@@ -68,6 +73,10 @@ enum Item {
     Leave {
         seat: usize,
     },
+    /// A liar says that it is there.
+    LieOfItself {
+        which: usize,
+    },
 }
 
 impl<'a> Simulation<'a> {
@@ -94,8 +103,9 @@ impl<'a> Simulation<'a> {
             now: Time::default(),
             seats: (0..plan.nodes).map(Seat::new).collect(),
             places: BTreeMap::new(),
-            network: Network::new(plan.seed, plan.faults),
+            network: Network::new(plan.seed, plan.faults, plan.liars > 0),
             world: World::default(),
+            liars: (0..plan.liars).map(Liar::new).collect(),
             agenda: BTreeMap::new(),
             planned: 0,
             oracle: Oracle::new(plan),
@@ -121,6 +131,7 @@ impl<'a> Simulation<'a> {
         for seat in 0..self.plan.nodes {
             self.begin_life(seat)?;
         }
+        (0..self.liars.len()).for_each(|which| self.lie_of_itself(which));
         for step in &self.plan.steps {
             self.pass_until(Time::from_start(step.at))?;
             self.say(|| step.to_string());
@@ -128,7 +139,8 @@ impl<'a> Simulation<'a> {
         }
         self.pass_until(Time::from_start(self.plan.calm_at()))?;
         self.calm()?;
-        self.pass_until(self.now + CALM)?;
+        let has_holes = self.plan.liars > 0 && self.plan.faults.small_bounds;
+        self.pass_until(self.now + if has_holes { CALM_AMONG_LIARS } else { CALM })?;
         self.oracle.check_calm(&self.seats)?;
         self.check_mirrors()
     }
@@ -176,6 +188,7 @@ impl<'a> Simulation<'a> {
                 Item::Return { seat } => self.come_back(self.seats[seat].name)?,
                 Item::Tick { seat, life } => self.tick(seat, life)?,
                 Item::Leave { seat } => self.leave_if_done(seat)?,
+                Item::LieOfItself { which } => self.lie_of_itself(which),
             }
         }
         self.now = self.now.max(until);
@@ -312,7 +325,7 @@ impl<'a> Simulation<'a> {
                 self.oracle.judge(at, &output)?;
             }
             Output::Gap(gap) => {
-                self.report.missed += gap.missed;
+                self.report.missed = self.report.missed.saturating_add(gap.missed);
                 self.oracle.judge(at, &output)?;
             }
             Output::Joined(_) => self.oracle.judge(at, &output)?,
@@ -373,7 +386,7 @@ pub(crate) fn body(from: Incarnation, lane: Lane, first: u64, count: u16) -> byt
 fn shown(frame: &Frame) -> String {
     match frame.kind {
         FrameKind::Data(lane) => {
-            format!("{lane} {}..{}", frame.first, frame.first + u64::from(frame.count))
+            format!("{lane} {}..{}", frame.first, frame.first.saturating_add(frame.count.into()))
         }
         kind => format!("{kind:?} {} {:02x?}", frame.first, frame.body.get(1).copied()),
     }

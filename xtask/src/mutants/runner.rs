@@ -44,8 +44,10 @@ fn run_round(
 ) -> Result<Option<(u64, String)>, String> {
     let mut command = Command::new(copy.program());
     command.args(["--no-shrink", "--nodes", nodes]);
-    if core == Core::State {
-        command.arg("--mirrors");
+    match core {
+        Core::Delivery => {}
+        Core::AmongLiars => drop(command.arg("--liars")),
+        Core::State => drop(command.arg("--mirrors")),
     }
     command.args(["--seeds", &count.to_string(), "--seed", &first.to_string()]);
     command.stdout(Stdio::piped()).stderr(Stdio::null());

@@ -19,6 +19,8 @@ pub(crate) struct Mutation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Core {
     Delivery,
+    /// The same, with seeds in which members lie.
+    AmongLiars,
     /// With seeds in which nodes keep mirrors.
     State,
 }
@@ -26,7 +28,7 @@ pub(crate) enum Core {
 impl Core {
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Delivery => "delivery",
+            Self::Delivery | Self::AmongLiars => "delivery",
             Self::State => "state",
         }
     }
@@ -42,6 +44,16 @@ const fn mutation(
     Mutation { name, what, core: Core::Delivery, file, original, replacement }
 }
 
+const fn among_liars(
+    name: &'static str,
+    what: &'static str,
+    file: &'static str,
+    original: &'static str,
+    replacement: &'static str,
+) -> Mutation {
+    Mutation { name, what, core: Core::AmongLiars, file, original, replacement }
+}
+
 const fn of_mirror(
     name: &'static str,
     what: &'static str,
@@ -52,8 +64,8 @@ const fn of_mirror(
     Mutation { name, what, core: Core::State, file, original, replacement }
 }
 
-/// Every planted fault: what a receiver does wrong, then a sender, then their peers, then a
-/// mirror.
+/// Every planted fault: what a receiver does wrong, then a sender, then their peers, then
+/// what a lie may do, then a mirror.
 pub(crate) const MUTATIONS: &[Mutation] = &[
     mutation(
         "nothing-asked-for",
@@ -272,6 +284,37 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         "departed.rs",
         "known.take(most).unzip()",
         "known.take(most).take(0).unzip()",
+    ),
+    among_liars(
+        "liars-believed-of-the-living",
+        "what others say a node has sent that lives is given up after a while",
+        "receive.rs",
+        "self.give_up_hole(if lives { self.said + 1 } else { u64::MAX }, out);",
+        "self.give_up_hole(u64::MAX, out);",
+    ),
+    among_liars(
+        "liars-believed-of-the-returned",
+        "who is back is not asked how much it has sent",
+        "rumour.rs",
+        "stream.on_answer(now, position);",
+        "stream.on_position(now, position);",
+    ),
+    among_liars(
+        "liars-start-the-clock",
+        "what was awaited on others' word is given up as soon as its sender says it sent it",
+        "receive.rs",
+        "            self.hole = None;
+        }
+        self.said",
+        "        }
+        self.said",
+    ),
+    among_liars(
+        "liars-hold-who-ends",
+        "who ends is held for as long as somebody says it sent more",
+        "ending.rs",
+        "now < self.believed_until",
+        "now < self.believed_until || now >= self.believed_until",
     ),
     of_mirror(
         "mirror-not-compared",

@@ -27,7 +27,7 @@ impl Oracle {
                     self.quiet(at, from, lane, position)?;
                 }
             }
-            if node.peer_count() != nodes.len() - 1 {
+            if !self.some_lie && node.peer_count() != nodes.len() - 1 {
                 return Err(format!("{at:?} knows {} peers", node.peer_count()));
             }
         }
