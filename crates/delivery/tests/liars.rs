@@ -22,9 +22,15 @@ fn mesh_of_three() -> Mesh {
 
 /// c tells b that a has sent [`MADE_UP`] events, in the message of this number.
 fn lie(mesh: &mut Mesh, number: u64, in_doubt: bool) {
+    lie_of(mesh, number, in_doubt, [0, MADE_UP]);
+}
+
+/// The same, of each lane so many.
+fn lie_of(mesh: &mut Mesh, number: u64, in_doubt: bool, [urgent, events]: [u32; 2]) {
     let mut body = vec![0x92, 10, 0x91, 0x95, 0xc4, 16];
     body.extend([1; 16]);
-    let positions = [&[0x92, 0, 0xce][..], &MADE_UP.to_be_bytes()].concat();
+    let (urgent, events) = (urgent.to_be_bytes(), events.to_be_bytes());
+    let positions = [&[0x92, 0xce][..], &urgent, &[0xce], &events].concat();
     body.push(1);
     body.extend(&positions);
     body.push(if in_doubt { 0xc3 } else { 0xc2 });
@@ -95,4 +101,19 @@ fn what_was_told_of_a_node_out_of_reach_does_not_outlast_its_return() {
     mesh.run(1_000);
     let seen = mesh.take(2);
     assert_eq!((deliveries(&seen), missed(&seen)), (vec![3, 4, 5], vec![]));
+}
+
+#[test]
+fn who_ended_is_not_kept_by_who_says_ever_more_of_it() {
+    let mut mesh = mesh_of_three();
+    mesh.nodes.remove(&id(1));
+    for number in 0..150 {
+        let more = MADE_UP + number as u32;
+        // The holes of the lanes begin at different times, so that one is always open.
+        let events = if number > 25 { more } else { 1 };
+        lie_of(&mut mesh, number, true, [more, events]);
+        mesh.run(100);
+    }
+    let seen = mesh.take(2);
+    assert!(left(&seen).contains(&(id(1), LeaveReason::Failed)), "{seen:?}");
 }

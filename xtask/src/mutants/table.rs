@@ -309,13 +309,6 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         "        }
         self.said",
     ),
-    among_liars(
-        "liars-hold-who-ends",
-        "who ends is held for as long as somebody says it sent more",
-        "ending.rs",
-        "now < self.believed_until",
-        "now < self.believed_until || now >= self.believed_until",
-    ),
     of_mirror(
         "mirror-not-compared",
         "a digest that differs is taken for the same",
