@@ -2,7 +2,8 @@ use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
 
-use mailmesh::{Backend, ConfigError, Coordinator, Keyring, Secret};
+use mailmesh::{Backend, ConfigError, Coordinator, DEFAULT_CLUSTER, Keyring, Secret};
+use rustix::fs::{Access, access};
 
 use crate::args::Check;
 use crate::exit::Failure;
@@ -29,10 +30,18 @@ pub(crate) fn run(options: &Check) -> Result<ExitCode, Failure> {
             anstream::eprintln!("  corrected line: {}", line.trim());
         }
     }
-    check_key(&coordinator, options.offline)?;
+    let keys = check_key(&coordinator, options.offline)?;
     say!("{}", coordinator.explain().trim_end());
+    if let Some(keys) = keys {
+        say!(
+            "{:<12}{}",
+            "keys",
+            names(&keys, coordinator.mesh().cluster.as_deref().unwrap_or(DEFAULT_CLUSTER))
+        );
+    }
     if !options.offline {
         coordinator.preflight().map_err(failure)?;
+        coordinator.mesh().store.as_deref().map_or(Ok(()), check_store)?;
         if matches!(coordinator.backend(), Backend::Zenoh(_)) {
             say!("{:<12}has the ports free, and the files and interfaces there", "machine");
         }
@@ -40,8 +49,9 @@ pub(crate) fn run(options: &Check) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Whether the key is one. A key that is elsewhere is looked at unless `offline`.
-fn check_key(coordinator: &Coordinator, offline: bool) -> Result<(), Failure> {
+/// The keys there are, if they are some. Those that are elsewhere are looked at unless
+/// `offline`.
+fn check_key(coordinator: &Coordinator, offline: bool) -> Result<Option<Keyring>, Failure> {
     let Some(secret) = &coordinator.mesh().key else {
         if matches!(coordinator.backend(), Backend::Zenoh(_)) {
             anstream::eprintln!(
@@ -49,12 +59,36 @@ fn check_key(coordinator: &Coordinator, offline: bool) -> Result<(), Failure> {
                  make one with `mailmesh key generate` and set `mesh.key` on every node"
             );
         }
-        return Ok(());
+        return Ok(None);
     };
     if offline && !matches!(secret, Secret::Value(_)) {
-        return Ok(());
+        return Ok(None);
     }
     let text = secret.resolve().map_err(|error| Failure::config(error.report()))?;
-    let key = Keyring::from_text(&text);
-    key.map(drop).map_err(|error| Failure::config(format!("`mesh.key`: {error}")))
+    let keys = Keyring::from_text(&text);
+    keys.map(Some).map_err(|error| Failure::config(format!("`mesh.key`: {error}")))
+}
+
+/// The fingerprints of keys, as `key list` shows them.
+fn names(keys: &Keyring, cluster: &str) -> String {
+    let ids: Vec<String> = keys.ids(cluster).iter().map(ToString::to_string).collect();
+    let (sealing, others) = ids.split_first().map_or(("", &[][..]), |(one, rest)| (one, rest));
+    let accepts =
+        if others.is_empty() { String::new() } else { format!(", accepts {}", others.join(" ")) };
+    format!("seals with {sealing}{accepts}")
+}
+
+/// Whether the store can be made, or written, there.
+fn check_store(dir: &Path) -> Result<(), Failure> {
+    let failed = |why: String| Failure::config(format!("`mesh.store`: {why}"));
+    let there = dir.ancestors().find(|path| path.exists()).unwrap_or_else(|| Path::new("."));
+    if !there.is_dir() {
+        return Err(failed(format!("{} is not a directory", there.display())));
+    }
+    access(there, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| {
+        failed(format!(
+            "{}: {error}; give a directory that the user of the server may write",
+            there.display()
+        ))
+    })
 }

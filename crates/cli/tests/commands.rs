@@ -190,3 +190,28 @@ fn check_says_that_a_mesh_without_a_key_is_open() {
     let file = r#", "mesh": { "key": { "@type": "File", "filePath": "/nonexistent" } }"#;
     assert!(!check(file).contains("open:"), "{}", check(file));
 }
+
+#[test]
+fn check_names_the_keys_and_finds_a_store_that_cannot_be_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, key) = (dir.path().join("config.json"), dir.path().join("key"));
+    let generated = mailmesh(&["key", "generate", "--out", key.to_str().unwrap()]);
+    assert_eq!(generated.status.code(), Some(0), "{}", text(&generated.stderr));
+    let check = |store: &str| {
+        let zenoh = r#"{ scouting: { multicast: { enabled: false } } }"#;
+        let config = format!(
+            r#"{{ "@type": "Zenoh", "config": "{zenoh}", "mesh": {{
+                "key": {{ "@type": "File", "filePath": {key:?} }}, "store": {store:?} }} }}"#
+        );
+        std::fs::write(&path, config).unwrap();
+        let output = mailmesh(&["check", path.to_str().unwrap()]);
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, said, failed) = check(dir.path().join("new/store").to_str().unwrap());
+    assert_eq!(code, Some(0), "{failed}");
+    let names = said.lines().find_map(|line| line.strip_prefix("keys        seals with ")).unwrap();
+    assert!(names.len() >= 8 && names.chars().all(|c| c.is_ascii_hexdigit()), "{said}");
+    let (code, _, failed) = check(key.join("store").to_str().unwrap());
+    assert_eq!(code, Some(3));
+    assert!(failed.contains("`mesh.store`") && failed.contains("is not a directory"), "{failed}");
+}

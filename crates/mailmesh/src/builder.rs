@@ -27,7 +27,7 @@ use crate::wire::{OpenFrames, Refusals, SealFrames};
 use crate::{Error, StopReason};
 
 /// The cluster's name unless one is given.
-const DEFAULT_CLUSTER: &str = "mail";
+pub const DEFAULT_CLUSTER: &str = "mail";
 /// Questions about keys that wait; those beyond are asked again.
 const ASKED: usize = 64;
 /// Events an inbox holds unless another number is given.

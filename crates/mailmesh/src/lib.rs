@@ -64,7 +64,7 @@ mod watch;
 mod wire;
 
 pub use blocks::{Blocks, Imported};
-pub use builder::ClusterBuilder;
+pub use builder::{ClusterBuilder, DEFAULT_CLUSTER};
 pub use certs::Certs;
 pub use cluster::{Cluster, StopReason};
 pub use error::Error;

@@ -170,7 +170,14 @@ impl Refusals {
         let sort = sort(error);
         let total = self.counts[sort].fetch_add(1, Ordering::Relaxed) + 1;
         if self.logs[sort].is_ready() {
-            tracing::warn!(total, "frame refused: {error}");
+            let hint = match error {
+                CodecError::NotAuthentic => {
+                    "; if this node hears nobody, the others have another key: give it theirs \
+                     with `mailmesh key add --here FILE` (`mailmesh key list`)"
+                }
+                _ => "",
+            };
+            tracing::warn!(total, "frame refused: {error}{hint}");
         }
     }
 

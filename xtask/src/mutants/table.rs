@@ -91,13 +91,13 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         if first < self.next || self.overlaps_held(first, end) {
             return Accepted::Malformed;
         }
-        self.announced = self.announced.max(end - 1);
+        self.hear_of(end - 1);
         self.put_off_rumour(now);
         if first == self.next {",
         "if self.held.contains_key(&first) {
             return Accepted::Duplicate;
         }
-        self.announced = self.announced.max(end - 1);
+        self.hear_of(end - 1);
         self.put_off_rumour(now);
         if first <= self.next {",
     ),
@@ -107,10 +107,10 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         "membership.rs",
         "for lane in Lane::ALL {
             let mut released = Vec::new();
-            let missing",
+            let lives",
         "for lane in [Lane::Urgent] {
             let mut released = Vec::new();
-            let missing",
+            let lives",
     ),
     mutation(
         "held-lost",
