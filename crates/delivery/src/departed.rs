@@ -29,6 +29,8 @@ struct Gone {
     last: Option<Knowledge>,
     /// Until when it is told of.
     told_until: Time,
+    /// It is forgotten before the others.
+    is_light: bool,
 }
 
 /// What is remembered of an incarnation.
@@ -52,11 +54,14 @@ impl Departed {
     ) {
         peer.settle();
         let (incarnation, last) = (peer.info.incarnation, Some(peer.knowledge()));
+        let is_light = peer.is_light();
         let peer = (reason != LeaveReason::Bye).then(|| Box::new(peer));
-        let gone = Gone { ticket: 0, peer, last, told_until };
+        let gone = Gone { ticket: 0, peer, last, told_until, is_light };
         self.keep(incarnation, gone, limit);
     }
 
+    /// Past the limit the oldest goes of those of which little is known, whom anybody with the
+    /// key can make up; then the oldest.
     fn keep(&mut self, incarnation: Incarnation, gone: Gone, limit: usize) {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
@@ -66,7 +71,8 @@ impl Departed {
         self.peers.insert(incarnation, Gone { ticket, ..gone });
         self.order.push_back((ticket, incarnation));
         while self.peers.len() > limit
-            && let Some((ticket, oldest)) = self.order.pop_front()
+            && let light = self.order.iter().position(|(_, who)| self.is_light(*who))
+            && let Some((ticket, oldest)) = self.order.remove(light.unwrap_or(0))
         {
             if self.peers.get(&oldest).is_some_and(|gone| gone.ticket == ticket) {
                 self.peers.remove(&oldest);
@@ -77,9 +83,18 @@ impl Departed {
     /// Notes that an incarnation that is not there said goodbye: what of it comes late
     /// must not be taken for a life.
     pub(crate) fn end(&mut self, incarnation: Incarnation, limit: usize) {
-        let last = self.knowledge(incarnation);
-        let gone = Gone { ticket: 0, peer: None, last, told_until: Time::default() };
+        let (last, is_light) = (self.knowledge(incarnation), self.is_light(incarnation));
+        let gone = Gone { ticket: 0, peer: None, last, told_until: Time::default(), is_light };
         self.keep(incarnation, gone, limit);
+    }
+
+    /// Whether it is known.
+    pub(crate) fn knows(&self, incarnation: Incarnation) -> bool {
+        self.peers.contains_key(&incarnation)
+    }
+
+    fn is_light(&self, incarnation: Incarnation) -> bool {
+        self.peers.get(&incarnation).is_none_or(|gone| gone.is_light)
     }
 
     /// A peer that was silent, and may come back.
@@ -190,7 +205,9 @@ mod tests {
         for n in 1..=5 {
             let (positions, told_until) = ([n.into(), 0], at(u64::from(n) + 6));
             let last = Knowledge { of: id(n), beat: 0, positions, in_doubt: false, sent: [0; 2] };
-            departed.keep(id(n), Gone { ticket: 0, peer: None, last: Some(last), told_until }, 4);
+            let gone =
+                Gone { ticket: 0, peer: None, last: Some(last), told_until, is_light: false };
+            departed.keep(id(n), gone, 4);
         }
         departed
     }
@@ -216,7 +233,8 @@ mod tests {
         for n in 1..=100 {
             let (positions, told_until) = ([n.into(), 0], at(0));
             let last = Knowledge { of: id(n), beat: 0, positions, in_doubt: false, sent: [0; 2] };
-            let gone = Gone { ticket: 0, peer: None, last: Some(last), told_until };
+            let gone =
+                Gone { ticket: 0, peer: None, last: Some(last), told_until, is_light: false };
             departed.keep(id(n), gone, 100);
         }
         let mut seen = std::collections::BTreeSet::new();

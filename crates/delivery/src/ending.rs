@@ -179,8 +179,11 @@ impl Membership {
             peer.followers.remove(&incarnation);
             peer.askers.remove(&incarnation);
             // Whoever only bore its name, or said so, no longer speaks against it.
-            if let Some(suspicion) = &mut peer.suspicion {
-                suspicion.rival.take_if(|rival| rival.rank.1 == incarnation);
+            if let Some(suspicion) = &mut peer.suspicion
+                && suspicion.rival.take_if(|rival| rival.rank.1 == incarnation).is_some()
+                && peer.info.last_heard > suspicion.since
+            {
+                peer.clear_doubt();
             }
         }
     }

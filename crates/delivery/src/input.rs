@@ -164,6 +164,11 @@ impl Node {
             {
                 self.counters.replayed += 1;
             }
+            // A stranger's is worth remembering, but not any number of them.
+            Control::Bye { .. }
+                if self.membership.get(from).is_none()
+                    && !self.membership.departed.knows(from)
+                    && !self.may_take_in(now) => {}
             Control::Bye { positions, elder } => {
                 let bye = (positions, elder);
                 self.with_members(now, |members, ctx| members.on_bye(now, from, bye, ctx));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::allowance::Allowance;
 use crate::context::Context;
 use crate::control::{Control, Status};
 use crate::departed::{Departed, Memory};
@@ -20,6 +21,8 @@ pub(crate) struct Membership {
     pub(crate) twin: Option<Twin>,
     /// Who was told of by others and asked to be introduced, and when.
     pub(crate) strangers: BTreeMap<Incarnation, Time>,
+    /// How many of those that left may be taken in again on others' word.
+    pub(crate) recalls: Allowance,
     /// The last peer told of in a digest.
     pub(crate) told: Option<Incarnation>,
 }
@@ -33,13 +36,14 @@ pub(crate) enum Path {
 }
 
 impl Membership {
-    pub(crate) fn new(settings: Settings) -> Self {
+    pub(crate) fn new(settings: Settings, now: Time) -> Self {
         Self {
             settings,
             peers: BTreeMap::new(),
             departed: Departed::default(),
             twin: None,
             strangers: BTreeMap::new(),
+            recalls: Allowance::full(settings.newcomers, now),
             told: None,
         }
     }

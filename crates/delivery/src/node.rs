@@ -80,7 +80,7 @@ impl Node {
             beat: 0,
             heartbeat: Heartbeat::new(settings, now),
             tag: Bytes::new(),
-            membership: Membership::new(settings),
+            membership: Membership::new(settings, now),
             lobby: Lobby::default(),
             repair: Repair::new(settings, now),
             outstanding: Default::default(),

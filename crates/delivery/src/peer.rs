@@ -16,9 +16,13 @@ pub(crate) struct Peer {
     pub(crate) info: PeerInfo,
     pub(crate) streams: [ReceiveStream; 2],
     pub(crate) controls: ReplayWindow,
-    /// Its latest sign of life that we know of, and the frame that told its status,
-    /// for who asks to meet it.
+    /// Its latest sign of life that we know of, by its own word or others'.
     pub(crate) beat: u64,
+    /// The latest by its own word, and when that came.
+    own_beat: (u64, Time),
+    /// When it was first taken in.
+    since: Time,
+    /// The frame that told its status, for who asks to meet it.
     pub(crate) introduction: Option<Frame>,
     /// How far it has come in our lanes.
     pub(crate) confirmed: [Confirmed; 2],
@@ -29,8 +33,8 @@ pub(crate) struct Peer {
     pub(crate) suspicion: Option<Suspicion>,
     /// When it last answered a question.
     pub(crate) answered: Option<Time>,
-    /// It was asked how much it has sent: by this number, and when.
-    pub(crate) position_asked: Option<(u64, Time)>,
+    /// It was asked how much it has sent.
+    pub(crate) position_asked: Option<PositionAsked>,
     /// It is about to leave.
     pub(crate) ending: Option<Ending>,
     /// It was out of reach; gaps up to these positions are of that time.
@@ -44,6 +48,15 @@ pub(crate) struct Peer {
     pub(crate) repairs: Allowance,
     /// Who wants to know whether it lives, when that is known.
     pub(crate) askers: BTreeSet<Incarnation>,
+}
+
+/// A peer was asked how much it has sent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PositionAsked {
+    pub(crate) nonce: u64,
+    /// The first time, and the last.
+    pub(crate) since: Time,
+    pub(crate) asked: Time,
 }
 
 /// A peer was asked for a sign of life.
@@ -68,6 +81,11 @@ pub(crate) struct Rival {
 /// Of two live nodes of one name the one of lower rank may stay: start time, then
 /// incarnation.
 pub(crate) type Rank = (u64, Incarnation);
+
+/// No node gives more signs of life, answers included.
+const BEATS_A_SECOND: u64 = 1_000;
+/// Who was here for longer is remembered, whatever came of it.
+const LIGHT: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Whom to ask for events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +115,8 @@ impl Peer {
             streams: status.positions.map(|position| ReceiveStream::starting_after(position, s)),
             controls: ReplayWindow::default(),
             beat: 0,
+            own_beat: (0, now),
+            since: now,
             introduction: None,
             confirmed: ours.map(|(position, bytes)| Confirmed::at(position, bytes, now)),
             unconfirmed_bytes: 0,
@@ -118,6 +138,7 @@ impl Peer {
     pub(crate) fn return_with(&mut self, positions: [u64; 2], now: Time) {
         self.suspicion = None;
         self.ending = None;
+        self.position_asked = None;
         self.unreachable_until = positions;
         self.confirmed = [Confirmed::behind(now); 2];
     }
@@ -149,6 +170,30 @@ impl Peer {
         let sent = |stream: &ReceiveStream| if lives { stream.said() } else { stream.announced() };
         let sent = [sent(&self.streams[0]), sent(&self.streams[1])];
         Knowledge { of, beat: self.beat, positions, in_doubt, sent }
+    }
+
+    /// Whether it may have given that sign of life by now, as fast as any node does.
+    pub(crate) fn is_plausible(&self, beat: u64, now: Time) -> bool {
+        let (own, at) = self.own_beat;
+        let seconds = now.since(at).as_secs() + 1;
+        beat <= own.saturating_add(seconds.saturating_mul(BEATS_A_SECOND))
+    }
+
+    /// It gave a sign of life itself; whether that is news.
+    pub(crate) fn on_own_beat(&mut self, beat: u64, now: Time) -> bool {
+        let is_news = beat > self.own_beat.0;
+        if is_news {
+            self.own_beat = (beat, now);
+            // What others said before that may have been a lie.
+            self.beat = if self.is_plausible(self.beat, now) { self.beat.max(beat) } else { beat };
+        }
+        is_news
+    }
+
+    /// Whether too little is known of it to remember it for long: it was here for a moment, and
+    /// nothing came of it.
+    pub(crate) fn is_light(&self) -> bool {
+        self.info.last_heard.since(self.since) < LIGHT && self.streams.iter().all(|s| !s.came())
     }
 
     /// Whether it is there for all we know, so that it can be asked about others.

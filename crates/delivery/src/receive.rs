@@ -56,6 +56,10 @@ pub(crate) struct ReceiveStream {
     /// Number of the next event to deliver. Everything below was delivered or
     /// reported missing.
     next: u64,
+    /// Number of the last event that is not awaited.
+    begin: u64,
+    /// Number of the last event that was delivered, if any was.
+    delivered: u64,
     /// Highest number the sender itself said it has sent.
     said: u64,
     /// Highest number that it or others said it has sent; others may lie.
@@ -97,6 +101,8 @@ impl ReceiveStream {
         Self {
             settings,
             next: position.saturating_add(1),
+            begin: position,
+            delivered: position,
             said: position,
             announced: position,
             rumoured: None,
@@ -121,6 +127,11 @@ impl ReceiveStream {
     /// Highest number that anybody said is sent.
     pub(crate) fn announced(&self) -> u64 {
         self.announced
+    }
+
+    /// Whether any of its events was delivered.
+    pub(crate) fn came(&self) -> bool {
+        self.delivered > self.begin
     }
 
     /// Whether more was given up, on others' word, than the sender said it has sent.
@@ -163,6 +174,14 @@ impl ReceiveStream {
         if end <= self.next || self.held.contains_key(&first) {
             return Accepted::Duplicate;
         }
+        if first < self.next && first > self.delivered && !self.overlaps_held(self.next, end) {
+            // Others' word cut through it, and its first events were told missing: so are the
+            // rest.
+            self.hear_of(end - 1);
+            self.give_up_hole(end, out);
+            self.reopen_hole(now, self.settings.nak_delay);
+            return Accepted::Fresh;
+        }
         if first < self.next || self.overlaps_held(first, end) {
             return Accepted::Malformed;
         }
@@ -170,7 +189,7 @@ impl ReceiveStream {
         self.put_off_rumour(now);
         if first == self.next {
             out.push(Released::Data(frame));
-            self.next = end;
+            (self.next, self.delivered) = (end, end - 1);
             let held = self.held.len();
             self.release_held(out);
             // A hole was filled: the next one has been known for a while.
@@ -206,12 +225,14 @@ impl ReceiveStream {
     }
 
     /// The sender was asked, and says that up to now it has sent up to `position`: what was
-    /// given up past that on others' word is still to come.
+    /// given up past that on others' word is still to come. None of that was delivered.
     pub(crate) fn on_answer(&mut self, now: Time, position: u64) {
         self.on_position(now, position);
         if self.is_ahead() {
-            self.next = self.said + 1;
-            self.forget_rumours(now);
+            self.next = position.max(self.delivered) + 1;
+            self.announced = self.said;
+            self.rumoured = None;
+            self.reopen_hole(now, Duration::ZERO);
         }
     }
 
@@ -364,6 +385,7 @@ impl ReceiveStream {
             let frame = entry.remove();
             self.held_bytes -= frame.cost();
             self.next = frame.end();
+            self.delivered = self.next - 1;
             out.push(Released::Data(frame));
         }
     }

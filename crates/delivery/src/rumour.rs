@@ -5,9 +5,9 @@ use crate::context::Context;
 use crate::control::{Control, Knowledge, MAX_DIGEST};
 use crate::departed::Memory;
 use crate::membership::{Membership, Path};
-use crate::peer::Peer;
+use crate::peer::{Peer, PositionAsked};
 use crate::receive::ReceiveStream;
-use crate::{Destination, Incarnation, Lane, LeaveReason, Output, Time};
+use crate::{Destination, Incarnation, Lane, LeaveReason, Output, Settings, Time};
 
 impl Membership {
     /// What to tell of those that left lately and of the peers, the next [`MAX_DIGEST`]
@@ -25,7 +25,7 @@ impl Membership {
         digest
     }
 
-    /// The latest sign of life of a peer, with the way it came.
+    /// A sign of life that a peer itself gave, with the way it came.
     pub(crate) fn on_beat(
         &mut self,
         now: Time,
@@ -34,10 +34,29 @@ impl Membership {
         ctx: &mut Context<'_>,
     ) {
         let Some(peer) = self.peers.get_mut(&incarnation) else { return };
-        if beat <= peer.beat {
+        if !peer.on_own_beat(beat, now) {
             return;
         }
-        peer.beat = beat;
+        self.on_news(now, incarnation, path, ctx);
+    }
+
+    /// Another tells of a sign of life of a peer.
+    fn on_hearsay(
+        &mut self,
+        now: Time,
+        (incarnation, beat): (Incarnation, u64),
+        from: Incarnation,
+        ctx: &mut Context<'_>,
+    ) {
+        let Some(peer) = self.peers.get_mut(&incarnation) else { return };
+        if beat > peer.beat && peer.is_plausible(beat, now) {
+            peer.beat = beat;
+            self.on_news(now, incarnation, Path::Via(from), ctx);
+        }
+    }
+
+    fn on_news(&mut self, now: Time, incarnation: Incarnation, path: Path, ctx: &mut Context<'_>) {
+        let Some(peer) = self.peers.get_mut(&incarnation) else { return };
         if let Path::Via(via) = path {
             peer.info.last_heard = now;
             peer.clear_doubt();
@@ -86,7 +105,7 @@ impl Membership {
             }
         }
         if !told.in_doubt {
-            self.on_beat(now, (told.of, told.beat), Path::Via(from), ctx);
+            self.on_hearsay(now, (told.of, told.beat), from, ctx);
         }
     }
 
@@ -122,6 +141,11 @@ impl Membership {
             ctx.counters.too_many_peers += 1;
             return false;
         }
+        let Settings { newcomers, newcomers_per_second, .. } = self.settings;
+        if !self.recalls.take_one(now, newcomers_per_second, newcomers) {
+            ctx.counters.put_off += 1;
+            return false;
+        }
         let Memory::Failed(mut peer) = self.departed.recall(of) else { return false };
         peer.return_with(sent, now);
         peer.info.awaited_after = had;
@@ -142,12 +166,22 @@ impl Membership {
         ctx: &mut Context<'_>,
     ) {
         let Some(peer) = self.peers.get_mut(&incarnation) else { return };
-        let lately = peer
-            .position_asked
-            .is_some_and(|(_, asked)| now.since(asked) < self.settings.probe_timeout);
-        if !lately && peer.streams.iter().any(ReceiveStream::is_ahead) {
-            peer.position_asked = Some((ctx.nonce, now));
-            ctx.send.push((Destination::One(incarnation), Control::Probe { nonce: ctx.nonce }));
+        if !peer.streams.iter().any(ReceiveStream::is_ahead) {
+            peer.position_asked = None;
+            return;
+        }
+        let nonce = ctx.nonce;
+        let before = peer.position_asked;
+        let since = before.map_or(now, |before| before.since);
+        if now.since(since) >= self.settings.repair_timeout {
+            // It cannot answer, as it is heard through another alone: its word of now must do.
+            for stream in &mut peer.streams {
+                stream.on_answer(now, stream.said());
+            }
+            peer.position_asked = None;
+        } else if before.is_none_or(|b| now.since(b.asked) >= self.settings.probe_timeout) {
+            peer.position_asked = Some(PositionAsked { nonce, since, asked: now });
+            ctx.send.push((Destination::One(incarnation), Control::Probe { nonce }));
         }
     }
 
@@ -159,7 +193,7 @@ impl Membership {
         positions: Option<[u64; 2]>,
     ) {
         if let (Some(peer), Some(positions)) = (self.peers.get_mut(&incarnation), positions)
-            && peer.position_asked.take_if(|(asked, _)| *asked == nonce).is_some()
+            && peer.position_asked.take_if(|asked| asked.nonce == nonce).is_some()
         {
             for (stream, position) in peer.streams.iter_mut().zip(positions) {
                 stream.on_answer(now, position);
@@ -229,7 +263,7 @@ impl Membership {
     ) {
         let of = told.of;
         let is_news = match self.departed.silent(of) {
-            Some(peer) => told.beat > peer.beat,
+            Some(peer) => told.beat > peer.beat && peer.is_plausible(told.beat, now),
             None => !self.departed.has_ended(of),
         };
         let asked = self.strangers.get(&of).copied();

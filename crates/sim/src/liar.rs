@@ -14,6 +14,7 @@ use crate::network::Packet;
 mod kind {
     pub(super) const HELLO: u8 = 1;
     pub(super) const HEARTBEAT: u8 = 2;
+    pub(super) const BYE: u8 = 3;
     pub(super) const PROBE: u8 = 4;
     pub(super) const PROBE_ANSWER: u8 = 5;
     pub(super) const NAK: u8 = 6;
@@ -181,7 +182,7 @@ impl Liar {
         self.frame(FrameKind::Direct, Some(to), body)
     }
 
-    /// A node that is not there greets; sometimes with the name of one that is, which it says
+    /// A node that is not there greets, or says goodbye; sometimes with the name of one that is, which it says
     /// it began after.
     fn somebody_new(
         &mut self,
@@ -194,7 +195,11 @@ impl Liar {
         let made_up = format!("{}x{}", self.name, self.made_up);
         let name = twin.map_or(&made_up, |victim| &victim.name).clone();
         let status = (1, name, u64::MAX, [large(rng); 2], Tag(&[]), 1_u64, [(); 0]);
-        let mut packet = self.control(to, kind::HELLO, &status);
+        let mut packet = if rng.u8(..4) == 0 {
+            self.control(None, kind::BYE, &([large(rng); 2],))
+        } else {
+            self.control(to, kind::HELLO, &status)
+        };
         let life = &mut packet.frame.incarnation.0;
         life[8..].copy_from_slice(&self.made_up.to_be_bytes());
         packet

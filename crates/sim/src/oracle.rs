@@ -74,6 +74,8 @@ pub struct Oracle {
     some_lie: bool,
     /// Nothing happens that excuses that of one that has not ended.
     lies_need_an_end: bool,
+    /// Nothing happens that excuses that one that lives is taken for dead.
+    nobody_is_out_of_reach: bool,
     /// What comes from a node is of that moment.
     nothing_is_forged: bool,
     now: Time,
@@ -125,6 +127,10 @@ impl Oracle {
         Self {
             settings: plan.settings(),
             some_lie,
+            nobody_is_out_of_reach: lossless
+                && plan.faults.drift == 0
+                && !plan.has(impairs)
+                && !plan.has(twins),
             lies_need_an_end: lossless && !plan.has(impairs) && !plan.has(twins),
             mourning: (!some_lie && !plan.has(impairs) && (lossless || !plan.faults.small_bounds))
                 .then_some(if lossless { MOURNING } else { LONG_MOURNING }),

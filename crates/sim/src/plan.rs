@@ -12,6 +12,9 @@ use crate::Faults;
 /// Virtual time with faults.
 const TROUBLE: Duration = Duration::from_secs(16);
 
+/// More than the nodes have in a run, and fewer than liars make up.
+const MANY_LIVES: usize = 64;
+
 /// A run: the same plan gives the same run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -258,6 +261,9 @@ impl Plan {
             settings.window = 6 << 10;
             settings.repair_burst = 2 << 10;
             settings.lobby_bytes = 2 << 10;
+            if self.liars > 0 {
+                settings.max_departed = MANY_LIVES;
+            }
         }
         settings
     }

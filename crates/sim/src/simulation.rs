@@ -22,6 +22,8 @@ use crate::{Oracle, Report, Violation};
 const CALM: Duration = Duration::from_secs(7);
 /// The same where liars say that they have what is lost for good: each hole is told late.
 const CALM_AMONG_LIARS: Duration = Duration::from_secs(90);
+/// In which what is sent without faults is everywhere.
+const ARRIVED: Duration = Duration::from_secs(1);
 /// Times that a node may be woken at one moment before it counts as restless.
 const RESTLESS: u32 = 10_000;
 
@@ -141,6 +143,14 @@ impl<'a> Simulation<'a> {
         self.calm()?;
         let has_holes = self.plan.liars > 0 && self.plan.faults.small_bounds;
         self.pass_until(self.now + if has_holes { CALM_AMONG_LIARS } else { CALM })?;
+        self.oracle.check_calm(&self.seats)?;
+        // What is sent from now on arrives, whatever was told before.
+        for seat in 0..self.seats.len() {
+            for lane in Lane::ALL {
+                self.publish(seat, lane, 3)?;
+            }
+        }
+        self.pass_until(self.now + ARRIVED)?;
         self.oracle.check_calm(&self.seats)?;
         self.check_mirrors()
     }

@@ -70,6 +70,20 @@ fn a_block_ends_when_it_should_and_the_sweep_says_which() {
 }
 
 #[test]
+fn what_never_ends_does_not_end_with_the_last_moment_there_is() {
+    let mirror = mirror(1);
+    mirror.block(network("10.0.0.0/8"), block("x"), NOW).unwrap();
+    let ends = block("y").expiring_at(NOW.plus(Duration::from_secs(1)));
+    mirror.block(network("10.1.0.0/16"), ends, NOW).unwrap();
+    let last = UnixMillis(u64::MAX);
+    mirror.sweep(last);
+    let address = "10.1.2.3".parse().unwrap();
+    assert!(mirror.is_blocked(address, last));
+    assert!(matches!(mirror.lookup(address, last), Verdict::Blocked(_)));
+    assert_eq!(mirror.networks(Rule::Block, last).len(), 1);
+}
+
+#[test]
 fn a_removal_wins_over_what_it_removed_wherever_they_meet() {
     let (a, b) = (mirror(1), mirror(2));
     let added = a.block(network("192.0.2.1"), block("x"), NOW).unwrap();

@@ -75,6 +75,10 @@ impl Oracle {
         if self.mourning.is_some_and(|most| late > most) {
             return Err(format!("{at:?} is told that {peer:?} left {late:?} after it ended"));
         }
+        let lives = self.lives.get(&peer).is_some_and(|life| life.ended.is_none());
+        if self.nobody_is_out_of_reach && lives && reason != LeaveReason::Bye {
+            return Err(format!("{at:?} takes {peer:?} for dead ({reason:?}), which lives"));
+        }
         let places: BTreeMap<_, _> =
             self.lives.iter().map(|(who, life)| (*who, life.name)).collect();
         if self.detours_are_short

@@ -133,6 +133,8 @@ impl Buckets {
     /// [`settle`](Self::settle) when they are dealt with.
     pub(super) fn next_due(&self, now: u64) -> Option<(u32, Vec<Place>)> {
         let (earliest, bucket) = *self.due.first()?;
+        // What never ends does not end with the last moment there is either.
+        let now = now.min(NEVER - 1);
         if earliest > now {
             return None;
         }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::address::{Address, Seed};
 use super::filter::Near;
-use super::table::{Table, words};
+use super::table::{NEVER, Table, words};
 
 /// Ends are told from so long before the time of the change that made a table.
 const BEFORE: u64 = 3_600_000;
@@ -110,6 +110,8 @@ impl<A: Address> Family<A> {
         now: u64,
         is_live: impl Fn(u8) -> bool,
     ) -> Option<u8> {
+        // What never ends does not end with the last moment there is either.
+        let now = now.min(NEVER - 1);
         let is_after = |end: Option<u64>| end.is_some_and(|end| end > now);
         if near.address && is_after(self.addresses.end(address)) && is_live(A::BITS) {
             return Some(A::BITS);
