@@ -27,11 +27,17 @@ fn lie(mesh: &mut Mesh, number: u64, in_doubt: bool) {
 
 /// The same, of each lane so many.
 fn lie_of(mesh: &mut Mesh, number: u64, in_doubt: bool, [urgent, events]: [u32; 2]) {
+    say_of_a(mesh, number, 1, in_doubt, [urgent, events]);
+}
+
+/// The same, with a sign of life.
+fn say_of_a(mesh: &mut Mesh, number: u64, beat: u64, in_doubt: bool, [urgent, events]: [u32; 2]) {
     let mut body = vec![0x92, 10, 0x91, 0x95, 0xc4, 16];
     body.extend([1; 16]);
+    body.push(0xcf);
+    body.extend(beat.to_be_bytes());
     let (urgent, events) = (urgent.to_be_bytes(), events.to_be_bytes());
     let positions = [&[0x92, 0xce][..], &urgent, &[0xce], &events].concat();
-    body.push(1);
     body.extend(&positions);
     body.push(if in_doubt { 0xc3 } else { 0xc2 });
     body.extend(&positions);
@@ -40,6 +46,16 @@ fn lie_of(mesh: &mut Mesh, number: u64, in_doubt: bool, [urgent, events]: [u32; 
     let frame = Frame { incarnation, to, kind, first, count: 0, body: body.into(), wire: None };
     mesh.nodes.get_mut(&id(2)).unwrap().handle_frame(at(mesh.now), frame);
     mesh.carry();
+}
+
+/// a, b, c and d; a and b do not hear each other, but for d.
+fn mesh_with_a_detour() -> Mesh {
+    let mut mesh = Mesh::new();
+    (1..).zip(["a", "b", "c", "d"]).for_each(|(n, name)| mesh.start(n, name));
+    mesh.publish(1, 1);
+    mesh.run(1_000);
+    mesh.cut(1, 2);
+    mesh
 }
 
 fn missed(outputs: &[Output]) -> Vec<(u64, u64)> {
@@ -116,4 +132,104 @@ fn who_ended_is_not_kept_by_who_says_ever_more_of_it() {
     }
     let seen = mesh.take(2);
     assert!(left(&seen).contains(&(id(1), LeaveReason::Failed)), "{seen:?}");
+}
+
+#[test]
+fn who_is_heard_through_another_alone_is_heard_again_after_a_lie() {
+    let mut mesh = mesh_with_a_detour();
+    mesh.run(4_000);
+    // Nobody hears a for a while.
+    (3..=4).for_each(|n| mesh.cut(1, n));
+    for number in 0..60 {
+        lie(&mut mesh, number, true);
+        mesh.run(100);
+    }
+    assert!(missed(&mesh.take(2)).contains(&(2, u64::from(MADE_UP) - 1)));
+    mesh.cut.clear();
+    mesh.cut(1, 2);
+    mesh.run(8_000);
+    for _ in 0..3 {
+        mesh.publish(1, 1);
+        mesh.run(100);
+    }
+    mesh.run(2_000);
+    let seen = mesh.take(2);
+    assert_eq!((deliveries(&seen), missed(&seen)), (vec![2, 3, 4], vec![]));
+}
+
+#[test]
+fn a_lie_about_a_sign_of_life_hides_no_way_through_another() {
+    let mut mesh = mesh_with_a_detour();
+    mesh.cut.clear();
+    mesh.run(1_000);
+    say_of_a(&mut mesh, 0, u64::MAX, false, [0; 2]);
+    mesh.cut(1, 2);
+    mesh.take(2);
+    for _ in 0..10 {
+        mesh.run(1_000);
+        mesh.publish(1, 1);
+    }
+    mesh.run(1_000);
+    let seen = mesh.take(2);
+    assert!(!left(&seen).iter().any(|(who, _)| *who == id(1)), "{seen:?}");
+    assert_eq!((deliveries(&seen).len(), missed(&seen)), (10, vec![]));
+}
+
+#[test]
+fn a_lie_that_cuts_through_a_frame_costs_the_rest_of_it_and_no_time() {
+    let mut mesh = mesh_of_three();
+    mesh.cut(1, 2);
+    mesh.cut(1, 3);
+    for number in 0..60 {
+        lie_of(&mut mesh, number, true, [0, 3]);
+        mesh.run(100);
+    }
+    assert_eq!(missed(&mesh.take(2)), [(2, 2)]);
+    mesh.publish(1, 5);
+    mesh.cut.clear();
+    mesh.run(1_100);
+    mesh.publish(1, 1);
+    mesh.run(100);
+    let seen = mesh.take(2);
+    assert_eq!((deliveries(&seen), missed(&seen)), (vec![7], vec![(4, 3)]));
+}
+
+#[test]
+fn made_up_goodbyes_push_nobody_out_of_memory() {
+    let mut settings = Settings::default();
+    settings.max_departed = 8;
+    let mut mesh = Mesh::new();
+    (1..).zip(["a", "b", "c"]).for_each(|(n, name)| mesh.start_with(n, name, settings));
+    mesh.publish(1, 1);
+    mesh.run(1_000);
+    mesh.cut(1, 2);
+    mesh.cut(1, 3);
+    mesh.run(4_000);
+    for n in 0..100 {
+        let (kind, body) = (FrameKind::Control, vec![0x92, 3, 0x91, 0x92, 0, 0].into());
+        let incarnation = Incarnation([100 + n; 16]);
+        let frame = Frame { incarnation, to: None, kind, first: 1, count: 0, body, wire: None };
+        mesh.nodes.get_mut(&id(2)).unwrap().handle_frame(at(mesh.now), frame);
+    }
+    mesh.publish(1, 1);
+    mesh.take(2);
+    mesh.cut.clear();
+    mesh.run(3_000);
+    assert_eq!(deliveries(&mesh.take(2)), [2]);
+}
+
+#[test]
+fn a_restarted_node_that_a_question_did_not_reach_is_asked_again() {
+    let mut mesh = Mesh::new();
+    mesh.start(1, "a");
+    mesh.start(2, "b");
+    mesh.run(1_000);
+    mesh.take(2);
+    mesh.nodes.remove(&id(1));
+    mesh.deaf_to_probes = Some(id(3));
+    mesh.start(3, "a");
+    mesh.run(600);
+    mesh.deaf_to_probes = None;
+    mesh.run(4_000);
+    assert_eq!(left(&mesh.take(2)), [(id(1), LeaveReason::Replaced)]);
 }

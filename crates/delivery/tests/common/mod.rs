@@ -16,6 +16,8 @@ pub(crate) struct Mesh {
     pub(crate) cut: Vec<(Incarnation, Incarnation)>,
     /// Loses the events that are sent to it alone.
     pub(crate) deaf_to_repair: Option<Incarnation>,
+    /// Is not reached by questions whether it lives.
+    pub(crate) deaf_to_probes: Option<Incarnation>,
     /// Somebody records what is put on the bus.
     pub(crate) record: bool,
     pub(crate) recorded: Vec<Frame>,
@@ -39,6 +41,7 @@ impl Mesh {
             seen: BTreeMap::new(),
             cut: Vec::new(),
             deaf_to_repair: None,
+            deaf_to_probes: None,
             record: false,
             recorded: Vec::new(),
             passed_on: Vec::new(),
@@ -116,7 +119,10 @@ impl Mesh {
             };
             let is_data = matches!(frame.kind, FrameKind::Data(_));
             let deaf = to != Destination::All && self.deaf_to_repair == Some(*incarnation);
-            let cut = self.cut.contains(&(from, *incarnation)) || is_data && deaf;
+            let is_probe = frame.kind == FrameKind::Control && frame.body.starts_with(&[0x92, 4]);
+            let cut = self.cut.contains(&(from, *incarnation))
+                || is_data && deaf
+                || is_probe && self.deaf_to_probes == Some(*incarnation);
             if addressed && !cut && *incarnation != from {
                 if frame.incarnation == from {
                     node.handle_frame(at(self.now), frame.clone());
