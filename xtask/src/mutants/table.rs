@@ -88,18 +88,15 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         "if end <= self.next || self.held.contains_key(&first) {
             return Accepted::Duplicate;
         }
-        if first < self.next || self.overlaps_held(first, end) {
-            return Accepted::Malformed;
-        }
-        self.hear_of(end - 1);
-        self.put_off_rumour(now);
-        if first == self.next {",
+        if first < self.next && first > self.delivered && !self.overlaps_held(self.next, end) {",
         "if self.held.contains_key(&first) {
             return Accepted::Duplicate;
         }
-        self.hear_of(end - 1);
-        self.put_off_rumour(now);
-        if first <= self.next {",
+        if first < self.next {
+            out.push(Released::Data(frame));
+            return Accepted::Fresh;
+        }
+        if first < self.next && first > self.delivered && !self.overlaps_held(self.next, end) {",
     ),
     mutation(
         "lane-forgotten",
@@ -116,9 +113,9 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         "held-lost",
         "what is held behind a hole is dropped when the hole is filled",
         "receive.rs",
-        "self.next = frame.end();
+        "self.delivered = self.next - 1;
             out.push(Released::Data(frame));",
-        "self.next = frame.end();",
+        "self.delivered = self.next - 1;",
     ),
     mutation(
         "gap-in-silence",
@@ -233,8 +230,8 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         "dead-kept-alive",
         "old news of a peer count as a sign of life",
         "rumour.rs",
-        "if beat <= peer.beat {",
-        "if beat < peer.beat {",
+        "if beat > peer.beat && peer.is_plausible(beat, now) {",
+        "if beat >= peer.beat && peer.is_plausible(beat, now) {",
     ),
     mutation(
         "last-words-not-asked-for",
