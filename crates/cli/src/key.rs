@@ -3,7 +3,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use mailmesh::{ClusterKey, Keyring};
+use mailmesh::{ClusterKey, Keyring, Secret};
 use mailmesh_cli::protocol::{Hidden, Request};
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -26,7 +26,11 @@ pub(crate) async fn run(options: Key, socket: Option<PathBuf>) -> Result<ExitCod
     let mut client = Client::connect(&find(socket)?).await?;
     match options {
         Key::Generate { .. } => {}
-        Key::List { json } => return list(json, &mut client).await,
+        Key::List { json } => {
+            let result = list(json, &mut client).await;
+            warn_if_locked_out(&mut client).await;
+            return result;
+        }
         Key::Add { file, here } => {
             let keys = file.as_deref().map(read).transpose()?;
             // Of a key file the one that seals last, so that it is the last that is named.
@@ -38,10 +42,17 @@ pub(crate) async fn run(options: Key, socket: Option<PathBuf>) -> Result<ExitCod
                 say!("{added}");
             }
             let short = added.get(..6).unwrap_or_default();
-            eprintln!(
-                "accepted{}; next: mailmesh key activate {short}",
-                on(here, &mut client).await?
-            );
+            let accepted = on(here, &mut client).await?;
+            if here {
+                eprintln!(
+                    "accepted{accepted}; if the others seal with it, so does this node within \
+                     seconds: then `mailmesh key retire` those that they no longer have. Else, \
+                     next: mailmesh key activate --here {short}"
+                );
+            } else {
+                eprintln!("accepted{accepted}; next: mailmesh key activate {short}");
+            }
+            warn_if_locked_out(&mut client).await;
         }
         Key::Activate { id, here } => {
             let id = whole(&id, &mut client).await?;
@@ -56,6 +67,18 @@ pub(crate) async fn run(options: Key, socket: Option<PathBuf>) -> Result<ExitCod
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says so where this node hears nobody, but frames that are sealed with other keys.
+pub(crate) async fn warn_if_locked_out(client: &mut Client) {
+    let Ok(status) = client.ask(&Request::Status).await else { return };
+    let refused = status["refused"]["not_authentic"].as_u64().unwrap_or(0);
+    if status["members"] == 0 && refused > 0 {
+        anstream::eprintln!(
+            "\x1b[1;33mwarning:\x1b[0m this node hears nobody, but {refused} frames that another \
+             key seals: give it the key file of a node that is heard, `mailmesh key add --here FILE`"
+        );
+    }
 }
 
 fn generate(out: Option<&Path>) -> Result<ExitCode, Failure> {
@@ -111,7 +134,9 @@ fn read(path: &Path) -> Result<Vec<Hidden>, Failure> {
     let from: Box<dyn Read> = if path.as_os_str() == "-" {
         Box::new(std::io::stdin())
     } else {
-        Box::new(std::fs::File::open(path).map_err(|error| failed(error.to_string()))?)
+        // As checked as that of a configuration.
+        let secret = Secret::File(path.to_owned());
+        Box::new(std::io::Cursor::new(secret.resolve().map_err(|error| failed(error.to_string()))?))
     };
     let read = from.take(MAX_KEY_TEXT).read_to_string(&mut text);
     read.map_err(|error| failed(error.to_string()))?;

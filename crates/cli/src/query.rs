@@ -247,9 +247,11 @@ fn read(path: &Path) -> Result<String, Failure> {
 }
 
 pub(crate) async fn members(json: bool, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {
-    let members = client(socket).await?.ask(&Request::Members).await?;
+    let mut client = client(socket).await?;
+    let members = client.ask(&Request::Members).await?;
     if !json && members.as_array().is_some_and(Vec::is_empty) {
         say!("no other node is heard");
+        crate::key::warn_if_locked_out(&mut client).await;
     }
     print_list(&members, json, |member| {
         let started = UnixMillis(member["started"].as_u64().unwrap_or(0));

@@ -19,8 +19,9 @@ pub(super) fn mask(line: &str) -> String {
         }
         let end = (at..chars.len()).find(|i| !is_name(chars[*i])).unwrap_or(chars.len());
         let name: String = chars[at..end].iter().collect();
+        let is_of_path = is_of_path(&chars[..at]);
         at = end;
-        if !is_secret(&name) {
+        if !is_secret(&name) || is_of_path {
             continue;
         }
         // A setting of an endpoint: `tls/a:1#listen_private_key_base64=...;b=c`.
@@ -73,6 +74,12 @@ pub(super) fn shown(text: &str) -> String {
     }
 }
 
+/// Whether what follows is the end of a file's name: `cluster.key` in `/etc/cluster.key: ...`.
+fn is_of_path(before: &[char]) -> bool {
+    let token = before.iter().rev().take_while(|c| !c.is_whitespace() && !"\"'{},#;".contains(**c));
+    before.last() == Some(&'.') && token.into_iter().any(|c| *c == '/')
+}
+
 fn is_name(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
@@ -99,6 +106,9 @@ mod tests {
                 "['tls/a:1#iface=lo;listen_private_key_base64=****;x=1', 'tcp/b:1']",
             ),
             ("monkey: 'not one', key", "monkey: 'not one', key"),
+            ("/etc/cluster.key: every frame", "/etc/cluster.key: every frame"),
+            ("mesh.key: hunter2", "mesh.key: *******"),
+            ("'/a/b': 1, mesh.key: hunter2", "'/a/b': 1, mesh.key: *******"),
         ] {
             assert_eq!(mask(line), masked);
             assert_eq!(mask(line).chars().count(), line.chars().count());
