@@ -122,7 +122,9 @@ async fn on(here: bool, client: &mut Client) -> Result<String, Failure> {
     };
     let forgetful = named(&|node| node["answered"] == true && node["kept"] != true);
     if !forgetful.is_empty() {
-        eprintln!("not in a file of {forgetful}: put it where `mesh.key` has it before a restart");
+        eprintln!(
+            "not kept in a file by {forgetful}: put it where `mesh.key` has it before a restart"
+        );
     }
     Ok(format!(" on {}", named(&|node| node["answered"] == true)))
 }
@@ -165,7 +167,7 @@ async fn list(json: bool, client: &mut Client) -> Result<ExitCode, Failure> {
             say!("{name:<24} seals {sealing}{accepts}");
         } else {
             say!(
-                "{name:<24} seals {sealing}{accepts}  not in a file: put it into `mesh.key` before a restart"
+                "{name:<24} seals {sealing}{accepts}  not kept in a file: a restart brings back what `mesh.key` says"
             );
         }
     }

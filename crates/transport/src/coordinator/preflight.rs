@@ -191,7 +191,10 @@ fn listen(text: &str) -> Result<(), String> {
         return Ok(());
     };
     let advice = match error.kind() {
-        ErrorKind::AddrInUse => "another process listens there; stop it, or choose another port",
+        ErrorKind::AddrInUse => {
+            "another process listens there; if that is the node itself, which runs, use `--offline`; \
+             else stop it, or choose another port"
+        }
         ErrorKind::PermissionDenied => "choose a port above 1023, or give the process the right",
         ErrorKind::AddrNotAvailable => {
             "no interface here has this address; use one of this machine's, or 0.0.0.0"
