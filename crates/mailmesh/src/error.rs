@@ -86,6 +86,14 @@ pub enum Error {
         /// Their names.
         nodes: String,
     },
+    /// A key that was retired would be accepted by all again.
+    #[error(
+        "key {id} was retired, and whoever still has it would take part again: a node that has it alone wants the key file of one that is heard; if all are to accept it, `mailmesh key add --here FILE` on each"
+    )]
+    KeyRetired {
+        /// Its fingerprint.
+        id: mailmesh_codec::KeyId,
+    },
     /// Nodes lack the key that all are to seal with.
     #[error(
         "no key {id} at {nodes}; add it first (`mailmesh key add --here FILE` there, or `key add FILE` for all)"

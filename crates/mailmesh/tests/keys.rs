@@ -345,3 +345,21 @@ async fn what_was_sealed_in_another_life_is_sealed_anew_too() {
     node.shutdown().await;
     assert_eq!(start(Keyring::new(new)).await.certs().list().len(), 1);
 }
+
+#[tokio::test]
+async fn a_key_that_was_retired_is_not_added_for_all_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let [old, new] = [(); 2].map(|()| ClusterKey::generate().unwrap());
+    let node = with_store(dir.path(), Keyring::new(old.clone())).await;
+    let keys = node.keys();
+    let before = keys.list().await.unwrap()[0].keys[0];
+    let id = keys.add(new).await.unwrap();
+    keys.activate(id).await.unwrap();
+    keys.retire(before).await.unwrap();
+    let refused = keys.add(old.clone()).await.unwrap_err();
+    assert!(matches!(refused, Error::KeyRetired { id } if id == before), "{refused}");
+    // Who means it says so on each node.
+    keys.add_here(old.clone()).await.unwrap();
+    assert_eq!(keys.add(old).await.unwrap(), before);
+    node.shutdown().await;
+}

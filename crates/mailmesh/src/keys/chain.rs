@@ -1,5 +1,6 @@
 //! The keys of this node: which one seals, which are accepted, and where they are kept.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,6 +18,9 @@ use super::follow::Following;
 /// How long frames of a key that was retired are still accepted: those that were sent before,
 /// and are on their way or sent again by a third node.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
+
+/// Retired keys that a node remembers: the last ones.
+const REMEMBERED: usize = 64;
 
 /// What became of the keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,13 +58,16 @@ struct State {
     is_kept: bool,
     /// Retired, and until when accepted all the same.
     retired: Vec<(ClusterKey, Instant)>,
+    /// The last that were retired.
+    were_retired: VecDeque<KeyId>,
 }
 
 impl KeyChain {
     pub(crate) fn new(ring: Keyring, file: Option<PathBuf>, cluster: &str, own: [u8; 16]) -> Self {
         let sealer = RwLock::new(Sealer::keyed(ring.active(), cluster, own));
         let is_kept = file.is_some();
-        let state = Mutex::new(State { ring, is_kept, retired: Vec::new() });
+        let state =
+            Mutex::new(State { ring, is_kept, retired: Vec::new(), were_retired: VecDeque::new() });
         let (version, rekeying, changing) = (AtomicU64::new(1), Mutex::new(()), Mutex::new(()));
         Self {
             cluster: cluster.to_owned(),
@@ -127,6 +134,12 @@ impl KeyChain {
         self.state.lock().ring.ids(&self.cluster)
     }
 
+    /// Whether it was retired since this node began, and has not been added again here.
+    pub(crate) fn was_retired(&self, id: KeyId) -> bool {
+        let state = self.state.lock();
+        state.were_retired.contains(&id) && !state.ring.ids(&self.cluster).contains(&id)
+    }
+
     pub(crate) fn held(&self) -> KeysHeld {
         let state = self.state.lock();
         let keys = state.ring.ids(&self.cluster).into_iter().map(|id| id.0).collect();
@@ -171,7 +184,13 @@ impl KeyChain {
         let mut state = self.state.lock();
         state.is_kept = is_kept;
         let Some(turned) = turned else { return Ok(Turned::Nothing) };
-        state.retired.extend(retired.map(|key| (key, Instant::now() + GRACE)));
+        if let Some(key) = retired {
+            state.were_retired.push_back(key.id(&self.cluster));
+            if state.were_retired.len() > REMEMBERED {
+                state.were_retired.pop_front();
+            }
+            state.retired.push((key, Instant::now() + GRACE));
+        }
         if turned == Turned::Active {
             *self.sealer.write() = Sealer::keyed(ring.active(), &self.cluster, self.own);
         }

@@ -79,9 +79,14 @@ impl<'a> Keys<'a> {
     /// Has every node accept a key; gives its fingerprint.
     ///
     /// # Errors
-    /// [`Error::OpenMesh`]; [`Error::Codec`] if there are too many; [`Error::KeysRefused`] and
-    /// [`Error::KeysUnanswered`] if another node does not: do it again.
+    /// [`Error::OpenMesh`]; [`Error::KeyRetired`]; [`Error::Codec`] if there are too many;
+    /// [`Error::KeysRefused`] and [`Error::KeysUnanswered`] if another node does not: do it
+    /// again.
     pub async fn add(&self, key: ClusterKey) -> Result<KeyId, Error> {
+        let id = key.id(&self.mesh.cluster);
+        if self.chain()?.was_retired(id) {
+            return Err(Error::KeyRetired { id });
+        }
         let id = self.add_here(key.clone()).await?;
         self.have_done(&KeyAction::Add(secret(&key))).await?;
         Ok(id)
