@@ -340,10 +340,8 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         "mirror-removal-still-listed",
         "a lookup finds what was removed",
         "lookup/mod.rs",
-        "        current.of(change.rule).set(&listing);",
-        "        if listing.end.is_some() {
-            current.of(change.rule).set(&listing);
-        }",
+        "self.current.load().of(rule).set(&Listing::new(rule, network, None));",
+        "let _still_listed = &self.current;",
     ),
     of_mirror(
         "mirror-ended-not-remembered",
