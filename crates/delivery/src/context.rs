@@ -28,7 +28,7 @@ impl Context<'_> {
     pub(crate) fn release(&mut self, peer: &mut Peer, lane: Lane, released: Vec<Released>) {
         let from = peer.info.incarnation;
         if !released.is_empty() {
-            let taken = released.iter().map(Released::len).sum();
+            let taken = released.iter().map(Released::of_window).sum();
             peer.on_taken(taken, self.now, &self.settings);
         }
         for item in released {

@@ -1,28 +1,37 @@
 //! Flow control: how far a sender may run ahead of its receivers.
 //!
-//! Receivers confirm what they have taken; a lane is open while its slowest
-//! *active* receiver has less than a window unconfirmed. One that confirms nothing
+//! Receivers confirm what they have taken; a lane is open while each
+//! *active* receiver has less unconfirmed than its congestion window. One that confirms nothing
 //! for a while is set aside: it is no longer waited for, and catches up by asking. So is
 //! one that confirms, but holds up others that have confirmed everything.
 //! (As NORM's and Aeron's flow control with receiver time-out.)
 
 use std::collections::VecDeque;
 
-use crate::frame::FRAME_COST;
+use crate::congestion::CongestionWindow;
 use crate::{Settings, Time};
 
 /// Who confirms less than a window by so many in a lag timeout confirms nothing: 64 KiB by
 /// default, 128 KiB a second.
-const PARTS: u64 = 64;
-/// In so many lag timeouts a receiver must confirm a window while others have nothing to
+const PARTS: u64 = 16;
+/// In so many lag timeouts a receiver must confirm as many windows while others have nothing to
 /// do: 2 MiB a second by default.
 const PATIENCE: u32 = 4;
+
+/// A frame that was sent.
+#[derive(Debug, Clone, Copy)]
+struct Sent {
+    /// Number of its last event.
+    last: u64,
+    /// Bytes sent up to its end.
+    bytes: u64,
+    at: Time,
+}
 
 /// What was sent in one lane and may not be confirmed yet.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Outstanding {
-    /// Number of the last event of a frame, and bytes sent up to its end.
-    frames: VecDeque<(u64, u64)>,
+    frames: VecDeque<Sent>,
     /// Bytes sent up to the beginning of `frames`.
     before: u64,
     /// Bytes sent.
@@ -34,18 +43,26 @@ pub(crate) struct Outstanding {
 impl Outstanding {
     pub(crate) fn on_sent(&mut self, now: Time, last: u64, len: usize) {
         self.sent_at = now;
-        self.total += len as u64 + FRAME_COST as u64;
-        self.frames.push_back((last, self.total));
+        self.total += len as u64;
+        self.frames.push_back(Sent { last, bytes: self.total, at: now });
     }
 
     /// Bytes sent up to the end of the event `position`; of one from before what is
     /// remembered, up to the beginning of that.
     fn up_to(&self, position: u64) -> u64 {
-        let index = self.frames.partition_point(|(last, _)| *last <= position);
-        match index.checked_sub(1).and_then(|index| self.frames.get(index)) {
-            Some((_, sent)) => *sent,
-            None => self.before,
-        }
+        self.whole(position).map_or(self.before, |frame| frame.bytes)
+    }
+
+    /// When the event `position` was sent; `None` of one that does not end a frame, or of one
+    /// from before what is remembered.
+    fn sent_at(&self, position: u64) -> Option<Time> {
+        self.whole(position).filter(|frame| frame.last == position).map(|frame| frame.at)
+    }
+
+    /// The last frame that ends before the event after `position`.
+    fn whole(&self, position: u64) -> Option<&Sent> {
+        let index = self.frames.partition_point(|frame| frame.last <= position);
+        self.frames.get(index.checked_sub(1)?)
     }
 
     /// Bytes sent.
@@ -56,10 +73,10 @@ impl Outstanding {
     /// Forgets what lies more than `limit` bytes back, which must be more than a
     /// window: who is that far behind is set aside, and stays so.
     pub(crate) fn forget(&mut self, limit: u64) {
-        while let Some((_, sent)) = self.frames.front()
-            && self.total - *sent > limit
+        while let Some(frame) = self.frames.front()
+            && self.total - frame.bytes > limit
         {
-            self.before = *sent;
+            self.before = frame.bytes;
             self.frames.pop_front();
         }
     }
@@ -76,28 +93,31 @@ pub(crate) struct Confirmed {
     progressed: Time,
     progressed_bytes: u64,
     /// Since when it keeps its lane closed, and the bytes that it had confirmed then; until
-    /// it has confirmed a window more, or everything.
+    /// it has confirmed [`PATIENCE`] windows more, or everything.
     waited_for: Option<(Time, u64)>,
+    /// How much it may have unconfirmed.
+    window: CongestionWindow,
     /// It is not waited for.
     set_aside: bool,
 }
 
 impl Confirmed {
     /// A receiver that begins at `position`, after so many bytes.
-    pub(crate) fn at(position: u64, bytes: u64, now: Time) -> Self {
+    pub(crate) fn at(position: u64, bytes: u64, settings: &Settings, now: Time) -> Self {
         Self {
             position,
             bytes,
             progressed: now,
             progressed_bytes: bytes,
             waited_for: None,
+            window: CongestionWindow::new(bytes, settings, now),
             set_aside: false,
         }
     }
 
     /// A receiver that was away: not waited for until it has caught up.
-    pub(crate) fn behind(now: Time) -> Self {
-        Self { set_aside: true, ..Self::at(0, 0, now) }
+    pub(crate) fn behind(settings: &Settings, now: Time) -> Self {
+        Self { set_aside: true, ..Self::at(0, 0, settings, now) }
     }
 
     /// An event is sent after the event `last`: a receiver that had everything
@@ -109,9 +129,17 @@ impl Confirmed {
     }
 
     /// Something was sent.
-    pub(crate) fn on_sent(&mut self, sent: &Outstanding, settings: &Settings, now: Time) {
-        if self.waited_for.is_none() && self.closes(sent, settings) {
-            self.waited_for = Some((now, self.bytes));
+    pub(crate) fn on_sent(&mut self, sent: &Outstanding, now: Time) {
+        if self.closes(sent) {
+            self.window.on_full();
+            self.waited_for.get_or_insert((now, self.bytes));
+        }
+    }
+
+    /// It misses something that was sent.
+    pub(crate) fn on_loss(&mut self, sent: &Outstanding, settings: &Settings) {
+        if !self.set_aside {
+            self.window.on_loss((self.bytes, sent.total), settings);
         }
     }
 
@@ -132,7 +160,10 @@ impl Confirmed {
             if is_all || self.bytes - self.progressed_bytes >= window / PARTS {
                 (self.progressed, self.progressed_bytes) = (now, self.bytes);
             }
-            self.waited_for.take_if(|(_, had)| is_all || self.bytes - *had >= window);
+            let much = window * u64::from(PATIENCE);
+            self.waited_for.take_if(|(_, had)| is_all || self.bytes - *had >= much);
+            let took = sent.sent_at(position).map(|at| now.since(at));
+            self.window.on_ack((self.bytes, sent.total), took, settings, now);
         }
         if sent.total - self.bytes <= settings.window as u64 {
             self.set_aside = false;
@@ -140,8 +171,8 @@ impl Confirmed {
     }
 
     /// Whether it keeps its lane closed.
-    pub(crate) fn closes(&self, sent: &Outstanding, settings: &Settings) -> bool {
-        !self.set_aside && sent.total.saturating_sub(self.bytes) >= settings.window as u64
+    pub(crate) fn closes(&self, sent: &Outstanding) -> bool {
+        !self.set_aside && sent.total.saturating_sub(self.bytes) >= self.window.bytes()
     }
 
     /// Whether it has confirmed everything, and would take more.
@@ -196,43 +227,56 @@ mod tests {
         Time::from_start(Duration::from_millis(ms))
     }
 
+    /// Of which the first congestion window is 2,000 bytes.
     fn settings() -> Settings {
-        Settings { window: 2_000, ..Settings::default() }
+        Settings { window: 8_000, ..Settings::default() }
     }
 
     /// Frames of ten events that cost 200 bytes each.
     fn sent(frames: u64) -> Outstanding {
         let mut sent = Outstanding::default();
-        (1..=frames).for_each(|i| sent.on_sent(at(0), 10 * i, 72));
+        (1..=frames).for_each(|i| sent.on_sent(at(0), 10 * i, 200));
         sent
     }
 
     #[test]
-    fn a_lane_closes_a_window_ahead_of_its_receiver_and_opens_when_that_confirms() {
+    fn a_lane_closes_a_congestion_window_ahead_of_its_receiver_and_opens_when_that_confirms() {
         let settings = settings();
-        let mut receiver = Confirmed::at(0, 0, at(0));
-        assert!(!receiver.closes(&sent(9), &settings));
-        assert!(receiver.closes(&sent(10), &settings));
+        let mut receiver = Confirmed::at(0, 0, &settings, at(0));
+        assert!(!receiver.closes(&sent(9)));
+        assert!(receiver.closes(&sent(10)));
         receiver.on_ack(19, 100, &sent(10), &settings, at(1));
-        assert!(!receiver.closes(&sent(10), &settings), "1,800 bytes after the first frame");
-        // An ack of more than was sent counts as all of it.
+        assert!(!receiver.closes(&sent(10)), "1,800 bytes after the first frame");
+        // An ack of more than was sent counts as all of it. The lane was never closed when
+        // something was sent: the window is what it was.
         receiver.on_ack(u64::MAX, 100, &sent(10), &settings, at(1));
-        assert!(!receiver.closes(&sent(19), &settings) && receiver.closes(&sent(20), &settings));
+        assert!(!receiver.closes(&sent(19)) && receiver.closes(&sent(20)));
+    }
+
+    #[test]
+    fn the_window_of_who_confirms_as_fast_as_ever_grows_and_of_who_misses_something_shrinks() {
+        let settings = settings();
+        let mut receiver = Confirmed::at(0, 0, &settings, at(0));
+        receiver.on_sent(&sent(10), at(0));
+        receiver.on_ack(100, 100, &sent(10), &settings, at(1));
+        assert!(!receiver.closes(&sent(29)) && receiver.closes(&sent(30)), "4,000 bytes");
+        receiver.on_loss(&sent(30), &settings);
+        assert!(!receiver.closes(&sent(19)) && receiver.closes(&sent(20)), "2,000 bytes");
     }
 
     #[test]
     fn who_confirms_nothing_is_set_aside_until_it_is_within_a_window_again() {
         let settings = settings();
-        let mut receiver = Confirmed::at(0, 0, at(0));
+        let mut receiver = Confirmed::at(0, 0, &settings, at(0));
         receiver.on_sending(0, at(100));
         assert_eq!(receiver.deadline(false, &settings), at(600));
         receiver.set_aside();
-        let mut sent = sent(50);
-        assert!(!receiver.closes(&sent, &settings));
-        sent.forget(4_000);
-        receiver.on_ack(10, 500, &sent, &settings, at(700));
+        let mut sent = sent(100);
+        assert!(!receiver.closes(&sent));
+        sent.forget(16_000);
+        receiver.on_ack(10, 1_000, &sent, &settings, at(700));
         assert!(receiver.is_set_aside());
-        receiver.on_ack(450, 500, &sent, &settings, at(800));
+        receiver.on_ack(950, 1_000, &sent, &settings, at(800));
         assert!(!receiver.is_set_aside());
         assert_eq!(receiver.deadline(false, &settings), at(1_300));
     }
@@ -240,15 +284,15 @@ mod tests {
     #[test]
     fn who_confirms_little_is_set_aside_all_the_same() {
         let settings = settings();
-        let mut receiver = Confirmed::at(0, 0, at(0));
+        let mut receiver = Confirmed::at(0, 0, &settings, at(0));
         let sent = sent(10);
-        receiver.on_sent(&sent, &settings, at(100));
-        // An event of a frame at a time is no progress; a frame is, but a slow one.
-        receiver.on_ack(1, 100, &sent, &settings, at(200));
+        receiver.on_sent(&sent, at(100));
+        // Two frames are no progress; three are, but a slow one.
+        receiver.on_ack(20, 100, &sent, &settings, at(200));
         assert_eq!(receiver.deadline(false, &settings), at(500));
-        receiver.on_ack(10, 100, &sent, &settings, at(300));
+        receiver.on_ack(30, 100, &sent, &settings, at(300));
         assert_eq!(receiver.deadline(false, &settings), at(800));
-        receiver.on_ack(20, 100, &sent, &settings, at(2_000));
+        receiver.on_ack(60, 100, &sent, &settings, at(2_000));
         assert_eq!(receiver.deadline(false, &settings), at(2_500));
         assert_eq!(receiver.deadline(true, &settings), at(2_100), "others wait for it");
         receiver.on_ack(100, 100, &sent, &settings, at(2_050));
@@ -260,7 +304,7 @@ mod tests {
     fn before_a_goodbye_who_confirms_something_is_waited_for() {
         let settings = settings();
         let sent = sent(10);
-        let mut receiver = Confirmed::behind(at(0));
+        let mut receiver = Confirmed::behind(&settings, at(0));
         let until = |receiver: &Confirmed| receiver.awaited_until(100, &sent, &settings);
         assert_eq!(until(&receiver), Some(at(500)));
         receiver.on_ack(50, 100, &sent, &settings, at(400));
@@ -273,7 +317,7 @@ mod tests {
     fn what_is_remembered_is_bounded() {
         let mut sent = Outstanding::default();
         for i in 1..=100_000 {
-            sent.on_sent(at(0), i, 72);
+            sent.on_sent(at(0), i, 200);
             sent.forget(2_000);
             assert!(sent.frames.len() <= 11);
         }

@@ -59,6 +59,12 @@ impl Frame {
         self.body.len() + self.wire.as_ref().map_or(0, Bytes::len) + FRAME_COST
     }
 
+    /// Bytes of the window that it takes: the same at its sender and its receivers, who alone
+    /// have it as it came.
+    pub(crate) fn of_window(&self) -> usize {
+        self.body.len() + FRAME_COST
+    }
+
     /// What of it is kept for others: its sender's bytes if there are any.
     pub(crate) fn for_others(&self) -> Self {
         let body = if self.wire.is_some() { Bytes::new() } else { self.body.clone() };

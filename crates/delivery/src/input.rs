@@ -259,6 +259,7 @@ impl Node {
             self.counters.malformed += 1;
             return;
         };
+        peer.confirmed[lane.index()].on_loss(&self.outstanding[lane.index()], &self.settings);
         let rate = self.settings.repair_rate_of_one;
         if !peer.repairs.has_any(now, rate, rate) {
             return;

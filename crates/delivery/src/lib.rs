@@ -47,6 +47,7 @@
 //! ```
 
 mod allowance;
+mod congestion;
 mod context;
 mod control;
 mod departed;

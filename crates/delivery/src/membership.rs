@@ -94,7 +94,7 @@ impl Membership {
             Memory::Ended => return false,
             Memory::None => Peer::new(incarnation, status, ours, now, self.settings),
             Memory::Failed(mut peer) => {
-                peer.return_with(status.positions, now);
+                peer.return_with(status.positions, now, &self.settings);
                 *peer
             }
         };
@@ -158,7 +158,7 @@ impl Membership {
     }
 
     fn closing(&self, lane: Lane, sent: &Outstanding) -> impl Iterator<Item = &Peer> {
-        self.active().filter(move |peer| peer.confirmed[lane.index()].closes(sent, &self.settings))
+        self.active().filter(move |peer| peer.confirmed[lane.index()].closes(sent))
     }
 
     /// Whether some receiver has confirmed everything, while the lane is closed.
@@ -168,9 +168,8 @@ impl Membership {
 
     /// Something was sent.
     pub(crate) fn on_sent(&mut self, now: Time, lane: Lane, sent: &Outstanding) {
-        let settings = self.settings;
         for peer in self.peers.values_mut() {
-            peer.confirmed[lane.index()].on_sent(sent, &settings, now);
+            peer.confirmed[lane.index()].on_sent(sent, now);
         }
     }
 
@@ -180,7 +179,7 @@ impl Membership {
         for peer in self.peers.values_mut() {
             let confirmed = &mut peer.confirmed[lane.index()];
             let overdue = confirmed.deadline(are_idle, &self.settings) <= now;
-            if overdue && confirmed.closes(sent, &self.settings) {
+            if overdue && confirmed.closes(sent) {
                 confirmed.set_aside();
                 count += 1;
             }

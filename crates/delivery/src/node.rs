@@ -127,7 +127,7 @@ impl Node {
         let frame = Frame { incarnation, to: None, kind, first, count, body, wire: None };
         self.membership.on_sending(now, lane, first - 1);
         let outstanding = &mut self.outstanding[lane.index()];
-        outstanding.on_sent(now, last, frame.body.len());
+        outstanding.on_sent(now, last, frame.of_window());
         outstanding.forget(2 * self.settings.window as u64);
         self.membership.on_sent(now, lane, outstanding);
         self.repair.keep_sent(lane, frame.clone());

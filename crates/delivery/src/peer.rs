@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::allowance::Allowance;
+use crate::congestion;
 use crate::control::{Knowledge, Status};
 use crate::ending::Ending;
 use crate::flow::Confirmed;
@@ -118,7 +119,7 @@ impl Peer {
             own_beat: (0, now),
             since: now,
             introduction: None,
-            confirmed: ours.map(|(position, bytes)| Confirmed::at(position, bytes, now)),
+            confirmed: ours.map(|(position, bytes)| Confirmed::at(position, bytes, &s, now)),
             unconfirmed_bytes: 0,
             ack_at: None,
             suspicion: None,
@@ -135,12 +136,12 @@ impl Peer {
     }
 
     /// It was out of reach, and is back after it has sent so much.
-    pub(crate) fn return_with(&mut self, positions: [u64; 2], now: Time) {
+    pub(crate) fn return_with(&mut self, positions: [u64; 2], now: Time, settings: &Settings) {
         self.suspicion = None;
         self.ending = None;
         self.position_asked = None;
         self.unreachable_until = positions;
-        self.confirmed = [Confirmed::behind(now); 2];
+        self.confirmed = [Confirmed::behind(settings, now); 2];
     }
 
     /// It leaves: what only counts while it is there is forgotten.
@@ -270,11 +271,11 @@ impl Peer {
         self.info.last_heard + settings.failure_timeout.saturating_sub(settings.settle)
     }
 
-    /// We took `len` bytes of its events: confirm them soon, or at once if many.
-    pub(crate) fn on_taken(&mut self, len: usize, now: Time, settings: &Settings) {
-        self.unconfirmed_bytes += len;
+    /// We took so much of its window: confirm them soon, or at once if many.
+    pub(crate) fn on_taken(&mut self, taken: usize, now: Time, settings: &Settings) {
+        self.unconfirmed_bytes += taken;
         let soon = now + settings.ack_delay;
-        let many = self.unconfirmed_bytes >= settings.window / 8;
+        let many = self.unconfirmed_bytes as u64 >= congestion::step(settings);
         self.ack_at = Some(if many { now } else { self.ack_at.map_or(soon, |at| at.min(soon)) });
     }
 

@@ -19,10 +19,10 @@ pub(crate) enum Released {
 }
 
 impl Released {
-    /// Length of the events in bytes.
-    pub(crate) fn len(&self) -> usize {
+    /// Bytes of the window that it takes.
+    pub(crate) fn of_window(&self) -> usize {
         match self {
-            Self::Data(frame) => frame.body.len(),
+            Self::Data(frame) => frame.of_window(),
             Self::Missed { .. } => 0,
         }
     }

@@ -147,7 +147,7 @@ impl Membership {
             return false;
         }
         let Memory::Failed(mut peer) = self.departed.recall(of) else { return false };
-        peer.return_with(sent, now);
+        peer.return_with(sent, now, &self.settings);
         peer.info.awaited_after = had;
         ctx.outputs.push_back(Output::Joined(peer.info.clone()));
         for (stream, sent) in peer.streams.iter_mut().zip(sent) {

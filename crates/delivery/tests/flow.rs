@@ -25,7 +25,7 @@ fn fill(mesh: &mut Mesh, n: u8) -> usize {
 fn a_lane_closes_a_window_ahead_and_opens_as_receivers_confirm() {
     let mut mesh = Mesh::of_two();
     let sent = fill(&mut mesh, 1);
-    assert_eq!(sent, (4 << 20) / 60_096 + 1);
+    assert_eq!(sent, (256 << 10) / 60_096 + 1);
     assert!(mesh.nodes[&id(1)].is_open(Lane::Urgent), "the other lane does not notice");
     // What was taken is confirmed; no time need pass.
     mesh.deadlines();
@@ -37,6 +37,16 @@ fn a_lane_closes_a_window_ahead_and_opens_as_receivers_confirm() {
     assert_eq!(mesh.nodes[&id(1)].counters().set_aside, 0);
     let delivered = deliveries(&mesh.take(2)).len();
     assert_eq!(delivered as u64, mesh.nodes[&id(1)].position(Lane::Events));
+}
+
+#[test]
+fn small_frames_are_confirmed_as_early_as_they_fill_the_window() {
+    let mut mesh = Mesh::of_two();
+    for _ in 0..10_000 {
+        assert!(mesh.nodes[&id(1)].is_open(Lane::Events), "no time need pass");
+        mesh.publish(1, 1);
+        mesh.deadlines();
+    }
 }
 
 #[test]
@@ -91,6 +101,10 @@ fn a_peer_that_is_gone_for_an_hour_at_full_rate_costs_what_the_bounds_say() {
     for _ in 0..90_000 {
         mesh.now += 40;
         for _ in 0..10 {
+            if !mesh.nodes[&id(1)].is_open(Lane::Events) {
+                // b has it all, and confirms.
+                mesh.deadlines();
+            }
             let node = mesh.nodes.get_mut(&id(1)).unwrap();
             late += u32::from(!node.is_open(Lane::Events));
             let frame = node.send(at(mesh.now), Lane::Events, 1_000, body.clone()).unwrap();

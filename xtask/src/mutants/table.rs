@@ -208,8 +208,15 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         "window-ignored",
         "a lane never closes",
         "flow.rs",
-        "sent.total.saturating_sub(self.bytes) >= settings.window as u64",
-        "sent.total.saturating_sub(self.bytes) >= (settings.window as u64).max(1 << 40)",
+        "sent.total.saturating_sub(self.bytes) >= self.window.bytes()",
+        "sent.total.saturating_sub(self.bytes) >= self.window.bytes().max(1 << 40)",
+    ),
+    mutation(
+        "window-unbounded",
+        "a congestion window grows past the largest",
+        "congestion.rs",
+        "self.bytes = bytes.clamp((step(settings) * SMALLEST).min(most), most);",
+        "self.bytes = bytes.max((step(settings) * SMALLEST).min(most));",
     ),
     mutation(
         "never-set-aside",
