@@ -22,6 +22,8 @@ pub(crate) struct Seat {
     pub(crate) keeper: Option<Box<Keeper>>,
     /// What came and is not handled yet.
     pub(crate) waiting: VecDeque<Packet>,
+    /// What it has to send and could not yet, in each lane: so many frames, of so many events.
+    pub(crate) unsent: [(u16, u16); 2],
     pub(crate) frozen_until: Option<Time>,
     pub(crate) slow_until: Option<Time>,
     pub(crate) leaving: Option<Leaving>,
@@ -53,6 +55,7 @@ impl Seat {
             clock: Clock::default(),
             keeper: None,
             waiting: VecDeque::new(),
+            unsent: [(0, 0); 2],
             frozen_until: None,
             slow_until: None,
             leaving: None,

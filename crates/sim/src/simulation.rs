@@ -2,6 +2,7 @@ mod acts;
 mod keeping;
 mod lives;
 mod lying;
+mod publishing;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -147,38 +148,12 @@ impl<'a> Simulation<'a> {
         // What is sent from now on arrives, whatever was told before.
         for seat in 0..self.seats.len() {
             for lane in Lane::ALL {
-                self.publish(seat, lane, 3)?;
+                self.publish(seat, lane, (1, 3))?;
             }
         }
         self.pass_until(self.now + ARRIVED)?;
         self.oracle.check_calm(&self.seats)?;
         self.check_mirrors()
-    }
-
-    fn publish(&mut self, seat: usize, lane: Lane, events: u16) -> Result<(), String> {
-        let Some(frame) = self.number(seat, lane, events)? else { return Ok(()) };
-        self.carry(seat, Destination::All, &Packet { frame, via: None });
-        self.settle(seat)
-    }
-
-    /// The next frame of a node, if it can send one.
-    fn number(&mut self, seat: usize, lane: Lane, events: u16) -> Result<Option<Frame>, String> {
-        let now = self.now;
-        if self.seats[seat].is_frozen(now) || self.seats[seat].leaving.is_some() {
-            return Ok(None);
-        }
-        let Seat { node: Some(node), clock, .. } = &mut self.seats[seat] else { return Ok(None) };
-        if !node.is_open(lane) {
-            self.report.closed += 1;
-            return Ok(None);
-        }
-        let from = node.identity().incarnation;
-        let first = node.position(lane) + 1;
-        let sent = node.send(clock.local(now), lane, events, body(from, lane, first, events));
-        let frame = sent.map_err(|error| error.to_string())?;
-        self.oracle.published(from, lane, events.into(), frame.body.len() as u64)?;
-        self.report.published += u64::from(events);
-        Ok(Some(frame))
     }
 
     /// Lets time pass: arrivals and deadlines in their order.
@@ -276,6 +251,7 @@ impl<'a> Simulation<'a> {
     /// After an input: takes what the node has to say, and notes its deadline.
     fn settle(&mut self, seat: usize) -> Result<(), String> {
         self.drain(seat)?;
+        self.send_unsent(seat)?;
         if let Some(node) = &self.seats[seat].node {
             self.oracle.check_bounds(node)?;
         }

@@ -30,9 +30,7 @@ impl Simulation<'_> {
         let now = self.now;
         match step.action {
             Action::Publish { node, lane, frames, events } => {
-                for _ in 0..frames {
-                    self.publish(node, lane, events)?;
-                }
+                self.publish(node, lane, (frames, events))?;
             }
             Action::Cut { from, to, both, lasts } => {
                 self.cut(from, to, lasts);

@@ -203,7 +203,7 @@ impl Simulation<'_> {
         self.say(|| format!("{life:?} makes {change:?}"));
         self.world.made(life, number, change);
         self.report.changes += 1;
-        self.publish(seat, Lane::Urgent, 1)
+        self.publish(seat, Lane::Urgent, (1, 1))
     }
 
     /// The mirrors that live, with their seats.
