@@ -67,7 +67,8 @@ fn run(args: &Args) -> Result<(), ContenderError> {
             Command::Read { rate } => ledger.set_read_rate(rate),
             Command::Ping { count } => publishing.ping(count),
             Command::Report { request } => {
-                answer(Report { refused: outlet.refused(), ..ledger.report(request) })?;
+                let (refused, sent_again) = (outlet.refused(), outlet.sent_again());
+                answer(Report { refused, sent_again, ..ledger.report(request) })?;
             }
             Command::Quit => {
                 publishing.stop();

@@ -69,6 +69,8 @@ pub struct Report {
     /// Frames, messages and changes refused, of whatever reason; 0 of a system that refuses
     /// nothing.
     pub refused: u64,
+    /// Frames sent again to who missed them; 0 of a system that sends nothing again.
+    pub sent_again: u64,
 }
 
 /// What came of a life.

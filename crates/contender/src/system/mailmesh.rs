@@ -100,6 +100,10 @@ impl Outlet {
         frames + messages + status.mirror_refused + status.mirror_held
     }
 
+    pub(crate) fn sent_again(&self) -> u64 {
+        self.cluster.status().sent_again
+    }
+
     pub(crate) async fn close(&self) {
         self.cluster.shutdown().await;
     }

@@ -80,6 +80,16 @@ impl Outlet {
         }
     }
 
+    /// Frames that it sent again.
+    pub(crate) fn sent_again(&self) -> u64 {
+        match self {
+            Self::Mailmesh(outlet) => outlet.sent_again(),
+            Self::Zenoh(_) => 0,
+            #[cfg(feature = "zenoh-ext")]
+            Self::ZenohExt(_) => 0,
+        }
+    }
+
     /// Leaves in good order.
     pub(crate) async fn close(&self) {
         match self {
