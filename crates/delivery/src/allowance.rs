@@ -29,6 +29,10 @@ impl Allowance {
         self.left <= 0
     }
 
+    pub(crate) fn has_more_than(&self, some: usize) -> bool {
+        self.left > some as i128
+    }
+
     pub(crate) fn take(&mut self, cost: usize) {
         self.left -= cost as i128;
     }

@@ -3,11 +3,7 @@
 use crate::control::{Control, Knowledge, MAX_DIGEST, Status};
 use crate::membership::Path;
 use crate::receive::Accepted;
-use crate::repair::Answer;
 use crate::{Destination, Frame, FrameKind, Incarnation, Lane, Node, Output, Time, Via};
-
-/// Bytes that an answer counts as besides its frames.
-const ANSWER_COST: usize = 1024;
 
 impl Node {
     /// A frame came from its sender.
@@ -249,74 +245,6 @@ impl Node {
             let i = lane.index();
             let (last, sent) = (self.positions[i], &self.outstanding[i]);
             peer.confirmed[i].on_ack(positions[i], last, sent, &self.settings, now);
-        }
-    }
-
-    /// Sends again what a member asked for.
-    fn repair(&mut self, now: Time, from: Incarnation, lane: Lane, (first, last): (u64, u64)) {
-        let is_sound = first > 0 && last >= first;
-        let Some(peer) = self.membership.get_mut(from).filter(|_| is_sound) else {
-            self.counters.malformed += 1;
-            return;
-        };
-        peer.confirmed[lane.index()].on_loss(&self.outstanding[lane.index()], &self.settings);
-        let rate = self.settings.repair_rate_of_one;
-        if !peer.repairs.has_any(now, rate, rate) {
-            return;
-        }
-        // Of what is not sent yet nothing can be missing: the request was for another, put
-        // before us by somebody who recorded it.
-        let last = last.min(self.positions[lane.index()]);
-        if first > last {
-            self.counters.malformed += 1;
-            return;
-        }
-        let answer = self.repair.own(now, lane, first, last);
-        self.charge(from, &answer);
-        let to = Destination::One(from);
-        if let Some(before) = answer.lacks_before {
-            self.transmit(to, &Control::Gone { lane, before });
-        }
-        self.counters.replayed_frames += answer.frames.len() as u64;
-        let frames = answer.frames.into_iter();
-        self.outputs.extend(frames.map(|frame| Output::Transmit { to, frame }));
-    }
-
-    /// Passes on what a member cannot have from its sender.
-    fn repair_of_other(
-        &mut self,
-        now: Time,
-        to: Incarnation,
-        (from, lane): (Incarnation, Lane),
-        (first, last): (u64, u64),
-    ) {
-        let is_ours = from == self.identity.incarnation || from == to;
-        let is_sound = !is_ours && first > 0 && last >= first;
-        let Some(peer) = self.membership.get_mut(to).filter(|_| is_sound) else {
-            self.counters.malformed += 1;
-            return;
-        };
-        let rate = self.settings.repair_rate_of_one;
-        if !peer.repairs.has_any(now, rate, rate) {
-            return;
-        }
-        let stream = self.membership.get(from).map(|peer| &peer.streams[lane.index()]);
-        let held = stream.into_iter().flat_map(|stream| stream.held(first, last));
-        let answer = self.repair.of_other(now, (from, lane), (first, last), held);
-        self.charge(to, &answer);
-        if let Some(before) = answer.lacks_before {
-            self.transmit(Destination::One(to), &Control::Lacks { from, lane, before });
-        }
-        for frame in answer.frames {
-            self.relay(to, frame.for_others());
-        }
-    }
-
-    /// What an answer costs who asked.
-    fn charge(&mut self, who: Incarnation, answer: &Answer) {
-        let frames: usize = answer.frames.iter().map(Frame::cost).sum();
-        if let Some(peer) = self.membership.get_mut(who) {
-            peer.repairs.take(frames + ANSWER_COST);
         }
     }
 

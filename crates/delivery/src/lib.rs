@@ -47,6 +47,7 @@
 //! ```
 
 mod allowance;
+mod answering;
 mod congestion;
 mod context;
 mod control;

@@ -82,6 +82,17 @@ impl Repair {
         allowed
     }
 
+    /// Whether more than half of what may be sent again now is left, so that who had its share
+    /// may have more; takes the cost of an answer if so.
+    pub(crate) fn spares(&mut self, now: Time, cost: usize) -> bool {
+        let _half_is_more = self.refill(now);
+        let spares = self.budget.has_more_than(self.settings.repair_rate / 2);
+        if spares {
+            self.budget.take(cost);
+        }
+        spares
+    }
+
     /// Whether anything may be sent again now.
     fn refill(&mut self, now: Time) -> bool {
         let rate = self.settings.repair_rate;

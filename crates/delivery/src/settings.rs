@@ -95,8 +95,9 @@ pub struct Settings {
     /// Most peers that one stream is passed on to, and most that await an answer about
     /// one peer. 64; more are not served.
     pub max_followers: usize,
-    /// Of [`repair_rate`](Self::repair_rate), the most for one peer, and at once the bytes of
-    /// one second of it. 16 MiB/s: who asks for all again and again leaves the others theirs.
+    /// Of [`repair_rate`](Self::repair_rate), the share of each peer, and at once the bytes of
+    /// one second of it. 16 MiB/s; more while more than half of what may be sent at once is
+    /// left. Who asks for all again and again leaves the others theirs.
     pub repair_rate_of_one: usize,
     /// Most nodes taken in, or greeted, at once; more wait for their next sign of life. 256.
     pub newcomers: usize,
