@@ -4,8 +4,9 @@ use crate::control::Control;
 use crate::repair::Answer;
 use crate::{Destination, Frame, Incarnation, Lane, Node, Output, Time};
 
-/// Bytes that an answer counts as besides its frames.
-const ANSWER_COST: usize = 1024;
+/// Bytes that an answer counts as besides its frames: who asks for nothing that there is costs
+/// time.
+const ANSWER_COST: usize = 4096;
 
 /// Of what somebody is sent something again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,19 +27,16 @@ impl Node {
         (first, last): (u64, u64),
     ) {
         let is_sound = first > 0 && last >= first;
-        let Some(peer) = self.membership.get_mut(from).filter(|_| is_sound) else {
-            self.counters.malformed += 1;
-            return;
-        };
-        peer.confirmed[lane.index()].on_loss(&self.outstanding[lane.index()], &self.settings);
-        let Some(share) = self.share(now, from) else { return };
         // Of what is not sent yet nothing can be missing: the request was for another, put
         // before us by somebody who recorded it.
         let last = last.min(self.positions[lane.index()]);
-        if first > last {
+        let Some(peer) = self.membership.get_mut(from).filter(|_| is_sound && first <= last) else {
             self.counters.malformed += 1;
             return;
-        }
+        };
+        let sent = &self.outstanding[lane.index()];
+        peer.confirmed[lane.index()].on_loss(last, sent, &self.settings, now);
+        let Some(share) = self.share(now, from) else { return };
         let answer = self.repair.own(now, lane, first, last);
         self.charge(from, share, &answer);
         let to = Destination::One(from);

@@ -4,6 +4,9 @@
 //! As TCP Vegas does (Brakmo, O'Malley and Peterson 1994), the window grows while what is sent
 //! is confirmed about as fast as ever, and shrinks when it begins to queue; as with NewReno
 //! (RFC 6582) a loss shrinks it once, whatever else of the same flight is lost.
+//!
+//! It sets a pace, it does not wait for who is slow: while others have nothing to do, a lane is
+//! held for a moment only, and what is then lost to the slow one is sent to it again.
 
 use std::time::Duration;
 
@@ -16,12 +19,23 @@ const SMALLEST: u64 = 2;
 const FIRST: u64 = 4;
 /// With no more steps than this in queues it grows; with more than that it shrinks: TCP Vegas's.
 const QUEUED: (u64, u64) = (2, 4);
-/// How long the shortest round trip counts, at least; up to twice as long.
+/// How long the shortest round trip counts at least; up to twice as long while something is
+/// sent. When it moves on, a round of the smallest window finds out what an empty queue is like
+/// (as BBR's `ProbeRTT`), or what always queues would come to count as none.
 const MEMORY: Duration = Duration::from_secs(10);
+/// While others have nothing to do a lane is held for so small a part of the lag timeout, 50 ms
+/// by default, and two round trips.
+const HOLD: u32 = 10;
+
+/// The largest window: what follows a loss must fit behind the hole at the receiver, which keeps
+/// frames opened and as they came.
+fn largest(settings: &Settings) -> u64 {
+    settings.window.min(settings.reorder_bytes / 2) as u64
+}
 
 /// A step of the windows under these settings, in bytes.
 pub(crate) fn step(settings: &Settings) -> u64 {
-    (settings.window as u64 / STEPS).max(1)
+    (largest(settings) / STEPS).max(1)
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +55,11 @@ pub(crate) struct CongestionWindow {
     was_full: bool,
     /// Bytes sent at the last loss: what is lost of them is of the same flight.
     lost_before: u64,
+    /// Since when it keeps the lane closed.
+    full_since: Option<Time>,
+    /// It was waited for long enough: it keeps the lane closed no more until what is
+    /// unconfirmed fits again.
+    gave_way: bool,
 }
 
 impl CongestionWindow {
@@ -55,16 +74,35 @@ impl CongestionWindow {
             of_round: Duration::MAX,
             was_full: false,
             lost_before: 0,
+            full_since: None,
+            gave_way: false,
         }
     }
 
-    pub(crate) fn bytes(&self) -> u64 {
-        self.bytes
+    /// Whether it keeps the lane closed with so much unconfirmed.
+    pub(crate) fn is_full(&self, unconfirmed: u64) -> bool {
+        !self.gave_way && unconfirmed >= self.bytes
     }
 
-    /// The lane is closed because so much is sent.
-    pub(crate) fn on_full(&mut self) {
-        self.was_full = true;
+    /// So much is unconfirmed now.
+    pub(crate) fn note(&mut self, unconfirmed: u64, now: Time) {
+        if unconfirmed < self.bytes {
+            (self.full_since, self.gave_way) = (None, false);
+        } else if !self.gave_way {
+            self.full_since.get_or_insert(now);
+            self.was_full = true;
+        }
+    }
+
+    /// Until when it may keep the lane closed while others have nothing to do.
+    pub(crate) fn gives_way_at(&self, settings: &Settings) -> Option<Time> {
+        let round_trip = self.shortest().min(settings.lag_timeout);
+        let known = if self.shortest() < Duration::MAX { round_trip * 2 } else { Duration::ZERO };
+        Some(self.full_since? + settings.lag_timeout / HOLD + known)
+    }
+
+    pub(crate) fn give_way(&mut self) {
+        (self.full_since, self.gave_way) = (None, true);
     }
 
     /// The first `confirmed` of `sent` bytes are confirmed, the last of them after `took`, if
@@ -90,12 +128,13 @@ impl CongestionWindow {
         if self.forget_at <= now {
             self.shortest = [Duration::MAX, self.shortest[0]];
             self.forget_at = now + MEMORY;
+            self.resize(0, settings);
         }
     }
 
     fn adapt(&mut self, settings: &Settings) {
         let step = step(settings);
-        let shortest = self.shortest[0].min(self.shortest[1]).as_nanos().max(1);
+        let shortest = self.shortest().as_nanos().max(1);
         let took = self.of_round.as_nanos().max(1);
         let on_its_way = u128::from(self.bytes) * shortest / took;
         let queued = self.bytes - u64::try_from(on_its_way).unwrap_or(0).min(self.bytes);
@@ -122,8 +161,12 @@ impl CongestionWindow {
         }
     }
 
+    fn shortest(&self) -> Duration {
+        self.shortest[0].min(self.shortest[1])
+    }
+
     fn resize(&mut self, bytes: u64, settings: &Settings) {
-        let most = settings.window as u64;
+        let most = largest(settings);
         self.bytes = bytes.clamp((step(settings) * SMALLEST).min(most), most);
     }
 }
@@ -138,64 +181,89 @@ mod tests {
         Time::from_start(Duration::from_micros(us))
     }
 
-    /// A way that carries so many bytes a millisecond, of which each takes `way` microseconds
-    /// besides, and drops what is more than `queue` bytes: full rounds of what the window lets
-    /// through. Windows after each round, and how many lost something.
-    fn rounds(rate: u64, way: u64, queue: u64, count: usize) -> (Vec<u64>, usize) {
-        let settings = Settings::default();
-        let mut window = CongestionWindow::new(0, &settings, at(0));
-        let (mut sent, mut now, mut losses, mut windows) = (0, 0, 0, Vec::new());
-        // Somebody talked before: the shortest time is known.
-        window.on_ack((0, 0), Some(Duration::from_micros(way)), &settings, at(0));
-        for _ in 0..count {
-            window.on_full();
-            let before = sent;
-            sent += window.bytes();
-            let takes = way.max(window.bytes() * 1_000 / rate);
-            if window.bytes().saturating_sub(rate * way / 1_000) > queue {
-                window.on_loss((before, sent), &settings);
-                window.on_loss((before, sent), &settings);
-                losses += 1;
+    /// What a way does to what is sent over it.
+    struct Way {
+        /// Bytes a millisecond.
+        rate: u64,
+        /// Microseconds that each takes besides.
+        long: u64,
+        /// Bytes that wait; what is more is lost.
+        queue: u64,
+    }
+
+    impl Way {
+        /// Full rounds of what the window lets through, for so many microseconds: the window after
+        /// each, and which of them lost something.
+        fn rounds(&self, lasting: u64) -> (Vec<u64>, Vec<usize>) {
+            let settings = Settings::default();
+            let mut window = CongestionWindow::new(0, &settings, at(0));
+            let (mut sent, mut now) = (0, 0);
+            let (mut windows, mut losses) = (Vec::new(), Vec::new());
+            // Somebody talked before: the shortest time is known.
+            window.on_ack((0, 0), Some(Duration::from_micros(self.long)), &settings, at(0));
+            while now < lasting {
+                window.note(window.bytes, at(now));
+                let before = sent;
+                sent += window.bytes;
+                let takes = self.long.max(window.bytes * 1_000 / self.rate);
+                let on_its_way = self.rate * self.long / 1_000;
+                if window.bytes.saturating_sub(on_its_way) > self.queue {
+                    window.on_loss((before, sent), &settings);
+                    window.on_loss((before, sent), &settings);
+                    losses.push(windows.len());
+                }
+                now += takes;
+                // Rounds end with what was sent at their beginning.
+                window.round_ends = window.round_ends.min(sent);
+                let took = Some(Duration::from_micros(takes));
+                window.on_ack((sent, sent), took, &settings, at(now));
+                windows.push(window.bytes);
             }
-            now += takes;
-            let took = Some(Duration::from_micros(takes));
-            // Rounds end with what was sent at their beginning.
-            window.round_ends = window.round_ends.min(sent);
-            window.on_ack((sent, sent), took, &settings, at(now));
-            windows.push(window.bytes());
+            (windows, losses)
         }
-        (windows, losses)
+    }
+
+    const SECOND: u64 = 1_000_000;
+
+    #[test]
+    fn a_short_way_is_kept_busy_with_little_in_its_queue_for_as_long_as_it_takes() {
+        // 100 MB/s over 300 us: 30 kB are on their way. What always queues is not taken for none.
+        let way = Way { rate: 100 << 10, long: 300, queue: 512 << 10 };
+        let (windows, losses) = way.rounds(120 * SECOND);
+        assert!(windows.iter().all(|window| (2 * STEP..=7 * STEP).contains(window)));
+        let busy = windows.iter().filter(|window| **window > 2 * STEP).count();
+        assert!(busy > windows.len() * 99 / 100, "{busy} of {}", windows.len());
+        assert_eq!(losses, [] as [usize; 0]);
     }
 
     #[test]
-    fn a_short_way_is_kept_busy_with_little_in_its_queue() {
-        // 100 MB/s over 300 us: 30 kB are on their way.
-        let (windows, losses) = rounds(100 << 10, 300, 512 << 10, 100);
-        let settled = &windows[10..];
-        assert!(settled.iter().all(|window| (2 * STEP..=5 * STEP).contains(window)), "{windows:?}");
-        assert_eq!(losses, 0, "{windows:?}");
+    fn a_way_with_a_short_queue_loses_little() {
+        let way = Way { rate: 100 << 10, long: 300, queue: 256 << 10 };
+        let (windows, losses) = way.rounds(120 * SECOND);
+        assert!(losses.len() < windows.len() / 50, "{} of {}", losses.len(), windows.len());
     }
 
     #[test]
     fn a_long_way_is_filled_soon() {
         // 100 MB/s over 20 ms: more than the largest window.
-        let (windows, losses) = rounds(100 << 10, 20_000, 512 << 10, 10);
+        let (windows, _) = Way { rate: 100 << 10, long: 20_000, queue: 0 }.rounds(5 * SECOND);
         assert_eq!(windows[..2], [8 * STEP, 16 * STEP]);
         assert!(windows[2..].iter().all(|window| *window == 16 * STEP), "{windows:?}");
-        assert_eq!(losses, 0);
     }
 
     #[test]
     fn losses_shrink_it_once_a_flight_and_never_below_the_smallest() {
         let settings = Settings::default();
         let mut window = CongestionWindow::new(0, &settings, at(0));
-        window.on_loss((0, 3 * STEP), &settings);
-        window.on_loss((STEP, 4 * STEP), &settings);
-        assert_eq!(window.bytes(), 2 * STEP);
-        window.on_loss((3 * STEP, 5 * STEP), &settings);
-        assert_eq!(window.bytes(), 2 * STEP);
-        let (windows, losses) = rounds(100 << 10, 300, STEP / 4, 100);
-        assert!(windows.iter().all(|window| *window >= 2 * STEP) && losses > 50, "{windows:?}");
+        (0..2).for_each(|_| window.resize(16 * STEP, &settings));
+        window.on_loss((0, 16 * STEP), &settings);
+        window.on_loss((STEP, 17 * STEP), &settings);
+        assert_eq!(window.bytes, 8 * STEP);
+        for flight in 1..10 {
+            let begin = 20 * STEP * flight;
+            window.on_loss((begin, begin + STEP), &settings);
+        }
+        assert_eq!(window.bytes, 2 * STEP);
     }
 
     #[test]
@@ -203,14 +271,14 @@ mod tests {
         let settings = Settings::default();
         let mut window = CongestionWindow::new(0, &settings, at(0));
         let mut round = |took: u64, now: u64| {
-            window.on_full();
+            window.note(window.bytes, at(now));
             window.on_ack((0, 0), Some(Duration::from_micros(took)), &settings, at(now));
-            window.bytes()
+            window.bytes
         };
         round(300, 1);
         let small = (1..100).map(|i| round(20_000, i * 20_000)).last();
         assert_eq!(small, Some(4 * STEP), "nearly all of it seems to queue");
-        let large = (0..1_500).map(|i| round(20_000, 2_000_000 + i * 20_000)).last();
+        let large = (0..1_450).map(|i| round(20_000, 2 * SECOND + i * 20_000)).last();
         assert_eq!(large, Some(16 * STEP));
     }
 
@@ -219,8 +287,27 @@ mod tests {
         let settings = Settings::default();
         let mut window = CongestionWindow::new(0, &settings, at(0));
         for i in 1..1_000 {
+            window.note(STEP, at(i));
             window.on_ack((i, i), Some(Duration::from_micros(300)), &settings, at(i));
         }
-        assert_eq!(window.bytes(), 4 * STEP);
+        assert_eq!(window.bytes, 4 * STEP);
+    }
+
+    #[test]
+    fn it_gives_way_after_a_moment_and_two_round_trips_until_what_is_unconfirmed_fits() {
+        let (settings, ms) = (Settings::default(), |ms: u64| at(ms * 1_000));
+        let mut window = CongestionWindow::new(0, &settings, at(0));
+        window.note(3 * STEP, ms(1));
+        assert_eq!(window.gives_way_at(&settings), None);
+        window.note(4 * STEP, ms(2));
+        window.note(5 * STEP, ms(3));
+        assert_eq!(window.gives_way_at(&settings), Some(ms(52)));
+        window.on_ack((1, 2), Some(Duration::from_millis(20)), &settings, ms(22));
+        assert_eq!(window.gives_way_at(&settings), Some(ms(92)));
+        window.give_way();
+        window.note(9 * STEP, ms(93));
+        assert!(!window.is_full(9 * STEP) && window.gives_way_at(&settings).is_none());
+        window.note(3 * STEP, ms(94));
+        assert!(window.is_full(8 * STEP));
     }
 }

@@ -1,20 +1,20 @@
 //! Flow control: how far a sender may run ahead of its receivers.
 //!
-//! Receivers confirm what they have taken; a lane is open while each
-//! *active* receiver has less unconfirmed than its congestion window. One that confirms nothing
-//! for a while is set aside: it is no longer waited for, and catches up by asking. So is
+//! Receivers confirm what they have taken; a lane is open while its slowest
+//! *active* receiver has less than a window unconfirmed, and, for a moment, while each has less
+//! than its congestion window. One that confirms nothing for a while is set aside: it is no longer waited for, and catches up by asking. So is
 //! one that confirms, but holds up others that have confirmed everything.
 //! (As NORM's and Aeron's flow control with receiver time-out.)
 
 use std::collections::VecDeque;
 
-use crate::congestion::CongestionWindow;
+use crate::congestion::{self, CongestionWindow};
 use crate::{Settings, Time};
 
 /// Who confirms less than a window by so many in a lag timeout confirms nothing: 64 KiB by
 /// default, 128 KiB a second.
-const PARTS: u64 = 16;
-/// In so many lag timeouts a receiver must confirm as many windows while others have nothing to
+const PARTS: u64 = 64;
+/// In so many lag timeouts a receiver must confirm a window while others have nothing to
 /// do: 2 MiB a second by default.
 const PATIENCE: u32 = 4;
 
@@ -92,11 +92,11 @@ pub(crate) struct Confirmed {
     /// up to there.
     progressed: Time,
     progressed_bytes: u64,
-    /// Since when it keeps its lane closed, and the bytes that it had confirmed then; until
-    /// it has confirmed [`PATIENCE`] windows more, or everything.
+    /// Since when it keeps its lane closed though a window ahead, and the bytes that it had
+    /// confirmed then; until it has confirmed a window more, or everything.
     waited_for: Option<(Time, u64)>,
-    /// How much it may have unconfirmed.
-    window: CongestionWindow,
+    /// The pace of what is sent to it.
+    pace: CongestionWindow,
     /// It is not waited for.
     set_aside: bool,
 }
@@ -110,7 +110,7 @@ impl Confirmed {
             progressed: now,
             progressed_bytes: bytes,
             waited_for: None,
-            window: CongestionWindow::new(bytes, settings, now),
+            pace: CongestionWindow::new(bytes, settings, now),
             set_aside: false,
         }
     }
@@ -129,17 +129,26 @@ impl Confirmed {
     }
 
     /// Something was sent.
-    pub(crate) fn on_sent(&mut self, sent: &Outstanding, now: Time) {
-        if self.closes(sent) {
-            self.window.on_full();
+    pub(crate) fn on_sent(&mut self, sent: &Outstanding, settings: &Settings, now: Time) {
+        if !self.set_aside {
+            self.pace.note(self.unconfirmed(sent), now);
+        }
+        if self.is_far_behind(sent, settings) {
             self.waited_for.get_or_insert((now, self.bytes));
         }
     }
 
-    /// It misses something that was sent.
-    pub(crate) fn on_loss(&mut self, sent: &Outstanding, settings: &Settings) {
-        if !self.set_aside {
-            self.window.on_loss((self.bytes, sent.total), settings);
+    /// It misses some of what was sent, up to the event `last`.
+    pub(crate) fn on_loss(
+        &mut self,
+        last: u64,
+        sent: &Outstanding,
+        settings: &Settings,
+        now: Time,
+    ) {
+        if !self.set_aside && last > self.position {
+            self.pace.on_loss((self.bytes, sent.total), settings);
+            self.pace.note(self.unconfirmed(sent), now);
         }
     }
 
@@ -153,41 +162,76 @@ impl Confirmed {
         now: Time,
     ) {
         let position = position.min(last);
-        if position > self.position {
-            self.position = position;
-            self.bytes = sent.up_to(position).max(self.bytes);
-            let (is_all, window) = (position == last, settings.window as u64);
-            if is_all || self.bytes - self.progressed_bytes >= window / PARTS {
-                (self.progressed, self.progressed_bytes) = (now, self.bytes);
-            }
-            let much = window * u64::from(PATIENCE);
-            self.waited_for.take_if(|(_, had)| is_all || self.bytes - *had >= much);
-            let took = sent.sent_at(position).map(|at| now.since(at));
-            self.window.on_ack((self.bytes, sent.total), took, settings, now);
+        if position <= self.position {
+            return;
         }
-        if sent.total - self.bytes <= settings.window as u64 {
+        self.position = position;
+        self.bytes = sent.up_to(position).max(self.bytes);
+        let (is_all, window) = (position == last, settings.window as u64);
+        if is_all || self.bytes - self.progressed_bytes >= window / PARTS {
+            (self.progressed, self.progressed_bytes) = (now, self.bytes);
+        }
+        self.waited_for.take_if(|(_, had)| is_all || self.bytes - *had >= window);
+        let took = sent.sent_at(position).map(|at| now.since(at));
+        self.pace.on_ack((self.bytes, sent.total), took, settings, now);
+        let unconfirmed = self.unconfirmed(sent);
+        if self.set_aside && unconfirmed <= window {
+            // It goes on catching up: that is no reason to hold the others up.
             self.set_aside = false;
+            self.pace.give_way();
         }
+        if !self.set_aside {
+            self.pace.note(unconfirmed, now);
+        }
+    }
+
+    fn unconfirmed(&self, sent: &Outstanding) -> u64 {
+        sent.total.saturating_sub(self.bytes)
+    }
+
+    fn is_far_behind(&self, sent: &Outstanding, settings: &Settings) -> bool {
+        !self.set_aside && self.unconfirmed(sent) >= settings.window as u64
     }
 
     /// Whether it keeps its lane closed.
-    pub(crate) fn closes(&self, sent: &Outstanding) -> bool {
-        !self.set_aside && sent.total.saturating_sub(self.bytes) >= self.window.bytes()
+    pub(crate) fn closes(&self, sent: &Outstanding, settings: &Settings) -> bool {
+        self.is_far_behind(sent, settings)
+            || (!self.set_aside && self.pace.is_full(self.unconfirmed(sent)))
     }
 
-    /// Whether it has confirmed everything, and would take more.
-    pub(crate) fn is_idle(&self, sent: &Outstanding) -> bool {
-        !self.set_aside && self.bytes == sent.total
+    /// Whether it has confirmed everything but what is not confirmed at once, and would take
+    /// more.
+    pub(crate) fn is_idle(&self, sent: &Outstanding, settings: &Settings) -> bool {
+        !self.set_aside && self.unconfirmed(sent) < congestion::step(settings)
     }
 
     /// When it is set aside, if it keeps its lane closed until then; sooner if others
     /// `are_idle` meanwhile.
-    pub(crate) fn deadline(&self, are_idle: bool, settings: &Settings) -> Time {
+    fn set_aside_at(&self, are_idle: bool, settings: &Settings) -> Time {
         let stalled = self.progressed + settings.lag_timeout;
         match self.waited_for.filter(|_| are_idle) {
             Some((since, _)) => stalled.min(since + settings.lag_timeout * PATIENCE),
             None => stalled,
         }
+    }
+
+    /// Until when it may keep its lane closed.
+    pub(crate) fn deadline(&self, are_idle: bool, sent: &Outstanding, settings: &Settings) -> Time {
+        let paced = are_idle && !self.is_far_behind(sent, settings);
+        let gives_way_at = self.pace.gives_way_at(settings).filter(|_| paced);
+        gives_way_at.into_iter().fold(self.set_aside_at(are_idle, settings), Time::min)
+    }
+
+    /// It kept its lane closed until its deadline: it is no longer waited for, or no longer
+    /// sets the pace. Whether it is set aside.
+    pub(crate) fn give_way(&mut self, are_idle: bool, settings: &Settings, now: Time) -> bool {
+        self.set_aside = self.set_aside_at(are_idle, settings) <= now;
+        if self.set_aside {
+            self.waited_for = None;
+        } else {
+            self.pace.give_way();
+        }
+        self.set_aside
     }
 
     /// Whether it has confirmed everything up to `last`.
@@ -206,11 +250,6 @@ impl Confirmed {
         (!self.has(last)).then(|| self.progressed.max(sent.sent_at) + settings.lag_timeout)
     }
 
-    pub(crate) fn set_aside(&mut self) {
-        self.waited_for = None;
-        self.set_aside = true;
-    }
-
     #[cfg(test)]
     fn is_set_aside(&self) -> bool {
         self.set_aside
@@ -227,9 +266,16 @@ mod tests {
         Time::from_start(Duration::from_millis(ms))
     }
 
-    /// Of which the first congestion window is 2,000 bytes.
+    /// A window of 3,000 bytes, and a first congestion window of 2,000.
     fn settings() -> Settings {
-        Settings { window: 8_000, ..Settings::default() }
+        Settings { window: 3_000, reorder_bytes: 16_000, ..Settings::default() }
+    }
+
+    /// Without a pace.
+    fn unpaced(settings: &Settings) -> Confirmed {
+        let mut receiver = Confirmed::at(0, 0, settings, at(0));
+        receiver.pace.give_way();
+        receiver
     }
 
     /// Frames of ten events that cost 200 bytes each.
@@ -240,64 +286,106 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_closes_a_congestion_window_ahead_of_its_receiver_and_opens_when_that_confirms() {
+    fn a_lane_closes_a_window_ahead_of_its_receiver_and_opens_when_that_confirms() {
         let settings = settings();
-        let mut receiver = Confirmed::at(0, 0, &settings, at(0));
-        assert!(!receiver.closes(&sent(9)));
-        assert!(receiver.closes(&sent(10)));
-        receiver.on_ack(19, 100, &sent(10), &settings, at(1));
-        assert!(!receiver.closes(&sent(10)), "1,800 bytes after the first frame");
-        // An ack of more than was sent counts as all of it. The lane was never closed when
-        // something was sent: the window is what it was.
-        receiver.on_ack(u64::MAX, 100, &sent(10), &settings, at(1));
-        assert!(!receiver.closes(&sent(19)) && receiver.closes(&sent(20)));
+        let closes = |receiver: &Confirmed, frames| receiver.closes(&sent(frames), &settings);
+        let mut receiver = unpaced(&settings);
+        assert!(!closes(&receiver, 14) && closes(&receiver, 15));
+        receiver.on_ack(19, 150, &sent(15), &settings, at(1));
+        receiver.pace.give_way();
+        assert!(!closes(&receiver, 15), "2,800 bytes after the first frame");
+        // An ack of more than was sent counts as all of it.
+        receiver.on_ack(u64::MAX, 150, &sent(15), &settings, at(1));
+        receiver.pace.give_way();
+        assert!(!closes(&receiver, 29) && closes(&receiver, 30));
     }
 
     #[test]
-    fn the_window_of_who_confirms_as_fast_as_ever_grows_and_of_who_misses_something_shrinks() {
-        let settings = settings();
+    fn the_pace_of_who_confirms_as_fast_as_ever_grows_and_of_who_misses_something_shrinks() {
+        let settings = Settings { window: 8_000, ..settings() };
+        let closes = |receiver: &Confirmed, frames| receiver.closes(&sent(frames), &settings);
         let mut receiver = Confirmed::at(0, 0, &settings, at(0));
-        receiver.on_sent(&sent(10), at(0));
+        assert!(!closes(&receiver, 9) && closes(&receiver, 10), "2,000 bytes");
+        receiver.on_sent(&sent(10), &settings, at(0));
         receiver.on_ack(100, 100, &sent(10), &settings, at(1));
-        assert!(!receiver.closes(&sent(29)) && receiver.closes(&sent(30)), "4,000 bytes");
-        receiver.on_loss(&sent(30), &settings);
-        assert!(!receiver.closes(&sent(19)) && receiver.closes(&sent(20)), "2,000 bytes");
+        assert!(!closes(&receiver, 29) && closes(&receiver, 30), "4,000 bytes");
+        receiver.on_loss(100, &sent(30), &settings, at(2));
+        assert!(closes(&receiver, 30), "it has that, and asked before");
+        assert!(!closes(&receiver, 29));
+        receiver.on_loss(110, &sent(30), &settings, at(2));
+        assert!(!closes(&receiver, 19) && closes(&receiver, 20), "2,000 bytes");
+    }
+
+    #[test]
+    fn while_others_have_nothing_to_do_a_pace_holds_a_lane_for_a_moment() {
+        let settings = Settings { window: 8_000, ..settings() };
+        let (first, more) = (sent(10), sent(39));
+        let mut receiver = Confirmed::at(0, 0, &settings, at(0));
+        receiver.on_sent(&first, &settings, at(10));
+        assert_eq!(receiver.deadline(false, &first, &settings), at(500));
+        assert_eq!(receiver.deadline(true, &first, &settings), at(60));
+        assert!(!receiver.give_way(true, &settings, at(60)), "nobody is set aside for it");
+        receiver.on_sent(&more, &settings, at(61));
+        assert!(!receiver.closes(&more, &settings), "7,800 bytes");
+        receiver.on_sent(&sent(40), &settings, at(62));
+        assert!(receiver.closes(&sent(40), &settings), "a window");
+        // Once it has caught up it sets the pace again.
+        receiver.on_ack(310, 390, &more, &settings, at(100));
+        assert!(receiver.closes(&more, &settings) || !receiver.closes(&sent(38), &settings));
+        receiver.on_ack(390, 390, &more, &settings, at(110));
+        assert!(receiver.closes(&sent(80), &settings));
     }
 
     #[test]
     fn who_confirms_nothing_is_set_aside_until_it_is_within_a_window_again() {
         let settings = settings();
-        let mut receiver = Confirmed::at(0, 0, &settings, at(0));
+        let mut receiver = unpaced(&settings);
         receiver.on_sending(0, at(100));
-        assert_eq!(receiver.deadline(false, &settings), at(600));
-        receiver.set_aside();
-        let mut sent = sent(100);
-        assert!(!receiver.closes(&sent));
-        sent.forget(16_000);
-        receiver.on_ack(10, 1_000, &sent, &settings, at(700));
+        let mut sent = sent(50);
+        assert_eq!(receiver.deadline(false, &sent, &settings), at(600));
+        assert!(receiver.give_way(false, &settings, at(600)));
+        assert!(!receiver.closes(&sent, &settings));
+        sent.forget(6_000);
+        receiver.on_ack(10, 500, &sent, &settings, at(700));
         assert!(receiver.is_set_aside());
-        receiver.on_ack(950, 1_000, &sent, &settings, at(800));
+        receiver.on_ack(360, 500, &sent, &settings, at(800));
         assert!(!receiver.is_set_aside());
-        assert_eq!(receiver.deadline(false, &settings), at(1_300));
+        assert_eq!(receiver.deadline(false, &sent, &settings), at(1_300));
+        // 2,800 bytes behind, and back: that is no reason to hold up the others.
+        assert!(!receiver.closes(&sent, &settings));
+    }
+
+    #[test]
+    fn who_was_set_aside_is_so_until_it_confirms_something() {
+        let settings = settings();
+        let (mut receiver, sent) = (Confirmed::at(0, 0, &settings, at(0)), sent(12));
+        receiver.on_sent(&sent, &settings, at(0));
+        assert!(receiver.give_way(false, &settings, at(500)));
+        receiver.on_ack(0, 120, &sent, &settings, at(600));
+        assert!(receiver.is_set_aside() && !receiver.closes(&sent, &settings));
+        receiver.on_ack(10, 120, &sent, &settings, at(700));
+        assert!(!receiver.is_set_aside() && !receiver.closes(&sent, &settings));
     }
 
     #[test]
     fn who_confirms_little_is_set_aside_all_the_same() {
         let settings = settings();
-        let mut receiver = Confirmed::at(0, 0, &settings, at(0));
-        let sent = sent(10);
-        receiver.on_sent(&sent, at(100));
-        // Two frames are no progress; three are, but a slow one.
-        receiver.on_ack(20, 100, &sent, &settings, at(200));
-        assert_eq!(receiver.deadline(false, &settings), at(500));
-        receiver.on_ack(30, 100, &sent, &settings, at(300));
-        assert_eq!(receiver.deadline(false, &settings), at(800));
-        receiver.on_ack(60, 100, &sent, &settings, at(2_000));
-        assert_eq!(receiver.deadline(false, &settings), at(2_500));
-        assert_eq!(receiver.deadline(true, &settings), at(2_100), "others wait for it");
-        receiver.on_ack(100, 100, &sent, &settings, at(2_050));
-        assert!(receiver.is_idle(&sent));
-        assert_eq!(receiver.deadline(true, &settings), at(2_550));
+        let (mut receiver, sent) = (unpaced(&settings), sent(15));
+        receiver.on_sent(&sent, &settings, at(100));
+        let deadline = |receiver: &Confirmed, idle| receiver.deadline(idle, &sent, &settings);
+        // An event of a frame at a time is no progress; a frame is, but a slow one.
+        receiver.on_ack(1, 150, &sent, &settings, at(200));
+        assert_eq!(deadline(&receiver, false), at(500));
+        receiver.on_ack(10, 150, &sent, &settings, at(300));
+        assert_eq!(deadline(&receiver, false), at(800));
+        receiver.on_ack(20, 150, &sent, &settings, at(2_000));
+        assert_eq!(deadline(&receiver, false), at(2_500));
+        receiver.on_sent(&sent, &settings, at(2_000));
+        let late = receiver.set_aside_at(true, &settings);
+        assert_eq!(late, at(2_100), "others wait for it");
+        receiver.on_ack(150, 150, &sent, &settings, at(2_050));
+        assert!(receiver.is_idle(&sent, &settings));
+        assert_eq!(deadline(&receiver, true), at(2_550));
     }
 
     #[test]

@@ -306,9 +306,7 @@ impl Node {
             if frame.to.is_none() {
                 peer.introduction = frame.for_introduction();
             }
-            for (stream, position) in peer.streams.iter_mut().zip(status.positions) {
-                stream.on_position(now, position);
-            }
+            peer.on_positions(status.positions, now);
         }
         self.with_members(now, |members, ctx| members.ask_if_ahead(now, from, ctx));
         // What it knows of others, and what the layer above would ask it for, is of no

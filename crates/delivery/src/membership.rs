@@ -133,7 +133,7 @@ impl Membership {
     pub(crate) fn lag_deadline(&self, lane: Lane, sent: &Outstanding) -> Option<Time> {
         let are_idle = self.are_idle(lane, sent);
         let confirmed = self.closing(lane, sent).map(|peer| &peer.confirmed[lane.index()]);
-        confirmed.map(|confirmed| confirmed.deadline(are_idle, &self.settings)).min()
+        confirmed.map(|confirmed| confirmed.deadline(are_idle, sent, &self.settings)).min()
     }
 
     /// Until when it is worth waiting for the receivers to confirm everything up to the
@@ -158,30 +158,30 @@ impl Membership {
     }
 
     fn closing(&self, lane: Lane, sent: &Outstanding) -> impl Iterator<Item = &Peer> {
-        self.active().filter(move |peer| peer.confirmed[lane.index()].closes(sent))
+        self.active().filter(move |peer| peer.confirmed[lane.index()].closes(sent, &self.settings))
     }
 
     /// Whether some receiver has confirmed everything, while the lane is closed.
     fn are_idle(&self, lane: Lane, sent: &Outstanding) -> bool {
-        self.active().any(|peer| peer.confirmed[lane.index()].is_idle(sent))
+        self.active().any(|peer| peer.confirmed[lane.index()].is_idle(sent, &self.settings))
     }
 
     /// Something was sent.
     pub(crate) fn on_sent(&mut self, now: Time, lane: Lane, sent: &Outstanding) {
+        let settings = self.settings;
         for peer in self.peers.values_mut() {
-            peer.confirmed[lane.index()].on_sent(sent, now);
+            peer.confirmed[lane.index()].on_sent(sent, &settings, now);
         }
     }
 
-    /// Sets aside who keeps the lane closed and confirmed nothing for too long.
+    /// No longer waits for who keeps the lane closed for too long. How many were set aside.
     pub(crate) fn set_aside(&mut self, now: Time, lane: Lane, sent: &Outstanding) -> u64 {
         let (mut count, are_idle) = (0, self.are_idle(lane, sent));
         for peer in self.peers.values_mut() {
             let confirmed = &mut peer.confirmed[lane.index()];
-            let overdue = confirmed.deadline(are_idle, &self.settings) <= now;
-            if overdue && confirmed.closes(sent) {
-                confirmed.set_aside();
-                count += 1;
+            let overdue = confirmed.deadline(are_idle, sent, &self.settings) <= now;
+            if overdue && confirmed.closes(sent, &self.settings) {
+                count += u64::from(confirmed.give_way(are_idle, &self.settings, now));
             }
         }
         count
@@ -297,7 +297,7 @@ impl Membership {
             ctx.counters.naks += 1;
             ctx.send.push(ask);
         }
-        if let Some(positions) = peer.take_ack(now) {
+        if let Some(positions) = peer.take_ack(now, &self.settings) {
             ctx.send.push((Destination::One(incarnation), Control::Ack { positions }));
         }
         if let Some(via) = peer.hearing.on_deadline(now, &settings) {

@@ -29,6 +29,8 @@ pub(crate) struct Peer {
     pub(crate) confirmed: [Confirmed; 2],
     /// Bytes of its events that we took and did not confirm.
     unconfirmed_bytes: usize,
+    /// So much was confirmed that it may have waited for it.
+    confirmed_many: bool,
     /// When we confirm them at the latest.
     ack_at: Option<Time>,
     pub(crate) suspicion: Option<Suspicion>,
@@ -121,6 +123,7 @@ impl Peer {
             introduction: None,
             confirmed: ours.map(|(position, bytes)| Confirmed::at(position, bytes, &s, now)),
             unconfirmed_bytes: 0,
+            confirmed_many: false,
             ack_at: None,
             suspicion: None,
             answered: None,
@@ -279,9 +282,22 @@ impl Peer {
         self.ack_at = Some(if many { now } else { self.ack_at.map_or(soon, |at| at.min(soon)) });
     }
 
+    /// It says that it has sent so much. Does it send no more because what we confirmed got lost,
+    /// and we have it all? Then once again.
+    pub(crate) fn on_positions(&mut self, sent: [u64; 2], now: Time) {
+        for (stream, position) in self.streams.iter_mut().zip(sent) {
+            stream.on_position(now, position);
+        }
+        if self.confirmed_many && self.is_complete() {
+            self.confirmed_many = false;
+            self.ack_at = Some(now);
+        }
+    }
+
     /// The positions to confirm, if that is due.
-    pub(crate) fn take_ack(&mut self, now: Time) -> Option<[u64; 2]> {
+    pub(crate) fn take_ack(&mut self, now: Time, settings: &Settings) -> Option<[u64; 2]> {
         self.ack_at.take_if(|at| *at <= now)?;
+        self.confirmed_many |= self.unconfirmed_bytes as u64 >= congestion::step(settings);
         self.unconfirmed_bytes = 0;
         Some(self.positions())
     }

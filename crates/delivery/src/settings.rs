@@ -61,9 +61,9 @@ pub struct Settings {
     /// How long a peer passes on what comes from another without being asked again.
     /// 2 s; asked four times as often.
     pub relay_lease: Duration,
-    /// Most bytes held behind a hole, per stream. 2 MiB, a window of frames that are kept
-    /// opened and as they came; what comes beyond is
-    /// dropped and asked for again when the hole is filled.
+    /// Most bytes held behind a hole, per stream. 2 MiB; what comes beyond is
+    /// dropped and asked for again when the hole is filled. To half of it, as frames are kept
+    /// opened and as they came, congestion windows grow.
     pub reorder_bytes: usize,
     /// Most bytes of sent frames kept for who missed some, per lane. 32 MiB; past
     /// it the oldest go, and who asks for them is told so.
@@ -72,15 +72,14 @@ pub struct Settings {
     /// sender, of all senders together. 32 MiB; past it the oldest go.
     pub relay_bytes: usize,
     /// Most bytes sent and not confirmed by the slowest active receiver, per lane.
-    /// 1 MiB; of it as much as the way to each receiver takes, an eighth at least. Past it
-    /// the lane is closed and publishers wait. No more than half of `reorder_bytes`, or what
-    /// follows a loss is lost too.
+    /// 4 MiB; past it the lane is closed and publishers wait.
     pub window: usize,
-    /// A receiver that keeps a lane closed and confirms less than a 16th of a window for
-    /// this long is set aside; so is one that confirms less than four windows in four times
-    /// this long while others have confirmed everything. 500 ms.
+    /// A receiver that keeps a lane closed and confirms less than a 64th of a window for
+    /// this long is set aside; so is one that takes four times this long for a window
+    /// while others have nothing to do. A tenth of it, and two round trips, is how long a
+    /// congestion window may keep the lane closed while they have not. 500 ms.
     pub lag_timeout: Duration,
-    /// How long a receiver waits before it confirms less than a 16th of a
+    /// How long a receiver waits before it confirms less than a 16th of the largest congestion
     /// window. 125 ms: a driver that looks as often as that is not woken by each event.
     pub ack_delay: Duration,
     /// How long a node that is to leave waits at most until the others have confirmed
@@ -138,7 +137,7 @@ impl Default for Settings {
             reorder_bytes: 2 << 20,
             replay_bytes: 32 << 20,
             relay_bytes: 32 << 20,
-            window: 1 << 20,
+            window: 4 << 20,
             lag_timeout: Duration::from_millis(500),
             ack_delay: Duration::from_millis(125),
             linger: Duration::from_secs(2),

@@ -54,8 +54,19 @@ fn a_frozen_receiver_is_set_aside_after_half_a_second_and_the_others_go_on() {
     let mut mesh = Mesh::of_two();
     mesh.start(3, "c");
     mesh.cut(1, 3);
-    fill(&mut mesh, 1);
-    mesh.run(498);
+    // It holds up the others for a moment, as far as its pace goes.
+    assert_eq!(fill(&mut mesh, 1), (256 << 10) / 60_128 + 1);
+    mesh.run(48);
+    assert!(!mesh.nodes[&id(1)].is_open(Lane::Events));
+    mesh.run(4);
+    // And until it is set aside, as far as the window.
+    let mut sent = 0;
+    while mesh.nodes[&id(1)].is_open(Lane::Events) {
+        sent += fill(&mut mesh, 1);
+        mesh.deadlines();
+    }
+    assert!((4 << 20) - sent * 60_128 < 300 << 10, "{sent}");
+    mesh.run(446);
     assert!(!mesh.nodes[&id(1)].is_open(Lane::Events));
     mesh.run(4);
     assert!(mesh.nodes[&id(1)].is_open(Lane::Events));
@@ -76,6 +87,19 @@ fn a_frozen_receiver_is_set_aside_after_half_a_second_and_the_others_go_on() {
     fill(&mut mesh, 1);
     mesh.deadlines();
     assert!(!mesh.nodes[&id(1)].is_open(Lane::Events), "c is active again");
+}
+
+#[test]
+fn a_confirmation_that_got_lost_comes_again_with_the_next_heartbeat() {
+    let mut mesh = Mesh::of_two();
+    mesh.run(3_000);
+    mesh.cut.push((id(2), id(1)));
+    fill(&mut mesh, 1);
+    mesh.deadlines();
+    mesh.cut.clear();
+    assert!(!mesh.nodes[&id(1)].is_open(Lane::Events));
+    mesh.run(22);
+    assert!(mesh.nodes[&id(1)].is_open(Lane::Events));
 }
 
 #[test]

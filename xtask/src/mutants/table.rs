@@ -208,23 +208,23 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         "window-ignored",
         "a lane never closes",
         "flow.rs",
-        "sent.total.saturating_sub(self.bytes) >= self.window.bytes()",
-        "sent.total.saturating_sub(self.bytes) >= self.window.bytes().max(1 << 40)",
+        "!self.set_aside && self.unconfirmed(sent) >= settings.window as u64",
+        "!self.set_aside && self.unconfirmed(sent) >= (settings.window as u64).max(1 << 40)",
     ),
     mutation(
-        "window-unbounded",
-        "a congestion window grows past the largest",
+        "pace-never-gives-way",
+        "the congestion window of who is slow keeps a lane closed for as long as that is there",
         "congestion.rs",
-        "self.bytes = bytes.clamp((step(settings) * SMALLEST).min(most), most);",
-        "self.bytes = bytes.max((step(settings) * SMALLEST).min(most));",
+        "(self.full_since, self.gave_way) = (None, true);",
+        "let _ = self.gave_way;",
     ),
     mutation(
         "never-set-aside",
         "a receiver that confirms nothing keeps a lane closed for as long as it is there",
         "membership.rs",
-        "let overdue = confirmed.deadline(are_idle, &self.settings) <= now;",
-        "let overdue =
-            confirmed.deadline(are_idle, &self.settings) <= now && self.settings.max_tag == 0;",
+        "let overdue = confirmed.deadline(are_idle, sent, &self.settings) <= now;",
+        "let overdue = confirmed.deadline(are_idle, sent, &self.settings) <= now
+            && self.settings.max_tag == 0;",
     ),
     mutation(
         "younger-twin-stays",

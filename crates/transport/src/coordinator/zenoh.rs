@@ -17,6 +17,9 @@ pub(super) const LEASE_MS: u64 = 3_000;
 /// Largest message accepted off a link, in bytes, unless the configuration sets
 /// one: four of our largest frames. Zenoh's default is 1 GiB.
 const MAX_MESSAGE: usize = 1 << 20;
+/// Batches of 64 KiB that wait for a link, of events, unless the configuration sets it: a flight
+/// fits while the link's task is not scheduled. Zenoh's default is 2.
+const DATA_QUEUE: usize = 4;
 const MODES: [&str; 3] = ["peer", "client", "router"];
 
 /// A checked Zenoh configuration.
@@ -73,6 +76,7 @@ impl ZenohSettings {
         let defaults = [
             ("/transport/link/tx/lease", LEASE_MS.to_string()),
             ("/transport/link/rx/max_message_size", MAX_MESSAGE.to_string()),
+            ("/transport/link/tx/queue/size/data", DATA_QUEUE.to_string()),
         ];
         for (pointer, default) in defaults {
             if self.value.pointer(pointer).is_none() {
