@@ -23,9 +23,9 @@ const QUEUED: (u64, u64) = (2, 4);
 /// sent. When it moves on, a round of the smallest window finds out what an empty queue is like
 /// (as BBR's `ProbeRTT`), or what always queues would come to count as none.
 const MEMORY: Duration = Duration::from_secs(10);
-/// While others have nothing to do a lane is held for so small a part of the lag timeout, 50 ms
-/// by default, and two round trips.
-const HOLD: u32 = 10;
+/// In so many lag timeouts a receiver must confirm a window while others have nothing to
+/// do: 2 MiB a second by default.
+pub(crate) const PATIENCE: u32 = 4;
 
 /// The largest window: what follows a loss must fit behind the hole at the receiver, which keeps
 /// frames opened and as they came.
@@ -88,17 +88,21 @@ impl CongestionWindow {
     pub(crate) fn note(&mut self, unconfirmed: u64, now: Time) {
         if unconfirmed < self.bytes {
             (self.full_since, self.gave_way) = (None, false);
-        } else if !self.gave_way {
+            return;
+        }
+        self.was_full = true;
+        if !self.gave_way {
             self.full_since.get_or_insert(now);
-            self.was_full = true;
         }
     }
 
-    /// Until when it may keep the lane closed while others have nothing to do.
+    /// Until when it may keep the lane closed while others have nothing to do: who is slower than
+    /// a receiver may be does not set the pace. 62 ms for the smallest window by default, 125 ms
+    /// for the first.
     pub(crate) fn gives_way_at(&self, settings: &Settings) -> Option<Time> {
-        let round_trip = self.shortest().min(settings.lag_timeout);
-        let known = if self.shortest() < Duration::MAX { round_trip * 2 } else { Duration::ZERO };
-        Some(self.full_since? + settings.lag_timeout / HOLD + known)
+        let patience = (settings.lag_timeout * PATIENCE).as_nanos();
+        let part = patience * u128::from(self.bytes) / (settings.window as u128).max(1);
+        Some(self.full_since? + Duration::from_nanos(u64::try_from(part).unwrap_or(u64::MAX)))
     }
 
     pub(crate) fn give_way(&mut self) {
@@ -294,16 +298,14 @@ mod tests {
     }
 
     #[test]
-    fn it_gives_way_after_a_moment_and_two_round_trips_until_what_is_unconfirmed_fits() {
+    fn it_gives_way_to_who_would_wait_longer_than_for_a_slow_receiver_until_all_fits_again() {
         let (settings, ms) = (Settings::default(), |ms: u64| at(ms * 1_000));
         let mut window = CongestionWindow::new(0, &settings, at(0));
         window.note(3 * STEP, ms(1));
         assert_eq!(window.gives_way_at(&settings), None);
         window.note(4 * STEP, ms(2));
         window.note(5 * STEP, ms(3));
-        assert_eq!(window.gives_way_at(&settings), Some(ms(52)));
-        window.on_ack((1, 2), Some(Duration::from_millis(20)), &settings, ms(22));
-        assert_eq!(window.gives_way_at(&settings), Some(ms(92)));
+        assert_eq!(window.gives_way_at(&settings), Some(ms(127)), "256 KiB at 2 MiB a second");
         window.give_way();
         window.note(9 * STEP, ms(93));
         assert!(!window.is_full(9 * STEP) && window.gives_way_at(&settings).is_none());

@@ -8,15 +8,12 @@
 
 use std::collections::VecDeque;
 
-use crate::congestion::{self, CongestionWindow};
+use crate::congestion::{self, CongestionWindow, PATIENCE};
 use crate::{Settings, Time};
 
 /// Who confirms less than a window by so many in a lag timeout confirms nothing: 64 KiB by
 /// default, 128 KiB a second.
 const PARTS: u64 = 64;
-/// In so many lag timeouts a receiver must confirm a window while others have nothing to
-/// do: 2 MiB a second by default.
-const PATIENCE: u32 = 4;
 
 /// A frame that was sent.
 #[derive(Debug, Clone, Copy)]
@@ -318,22 +315,23 @@ mod tests {
 
     #[test]
     fn while_others_have_nothing_to_do_a_pace_holds_a_lane_for_a_moment() {
-        let settings = Settings { window: 8_000, ..settings() };
-        let (first, more) = (sent(10), sent(39));
+        let settings = Settings { window: 40_000, ..settings() };
         let mut receiver = Confirmed::at(0, 0, &settings, at(0));
-        receiver.on_sent(&first, &settings, at(10));
-        assert_eq!(receiver.deadline(false, &first, &settings), at(500));
-        assert_eq!(receiver.deadline(true, &first, &settings), at(60));
-        assert!(!receiver.give_way(true, &settings, at(60)), "nobody is set aside for it");
-        receiver.on_sent(&more, &settings, at(61));
-        assert!(!receiver.closes(&more, &settings), "7,800 bytes");
-        receiver.on_sent(&sent(40), &settings, at(62));
-        assert!(receiver.closes(&sent(40), &settings), "a window");
+        receiver.on_sent(&sent(10), &settings, at(10));
+        assert_eq!(receiver.deadline(false, &sent(10), &settings), at(500));
+        assert_eq!(receiver.deadline(true, &sent(10), &settings), at(110), "2,000 of 40,000 bytes");
+        assert!(!receiver.give_way(true, &settings, at(110)), "nobody is set aside for it");
+        for frames in [11, 100, 199] {
+            receiver.on_sent(&sent(frames), &settings, at(111));
+            assert!(!receiver.closes(&sent(frames), &settings));
+        }
+        receiver.on_sent(&sent(200), &settings, at(112));
+        assert!(receiver.closes(&sent(200), &settings), "a window");
         // Once it has caught up it sets the pace again.
-        receiver.on_ack(310, 390, &more, &settings, at(100));
-        assert!(receiver.closes(&more, &settings) || !receiver.closes(&sent(38), &settings));
-        receiver.on_ack(390, 390, &more, &settings, at(110));
-        assert!(receiver.closes(&sent(80), &settings));
+        receiver.on_ack(1_800, 2_000, &sent(200), &settings, at(113));
+        assert!(!receiver.closes(&sent(300), &settings));
+        receiver.on_ack(1_999, 2_000, &sent(200), &settings, at(114));
+        assert!(receiver.closes(&sent(300), &settings));
     }
 
     #[test]

@@ -76,8 +76,8 @@ pub struct Settings {
     pub window: usize,
     /// A receiver that keeps a lane closed and confirms less than a 64th of a window for
     /// this long is set aside; so is one that takes four times this long for a window
-    /// while others have nothing to do. A tenth of it, and two round trips, is how long a
-    /// congestion window may keep the lane closed while they have not. 500 ms.
+    /// while others have nothing to do. For a congestion window it is waited for as long a part
+    /// of that as it is of a window, and then goes without a pace. 500 ms.
     pub lag_timeout: Duration,
     /// How long a receiver waits before it confirms less than a 16th of the largest congestion
     /// window. 125 ms: a driver that looks as often as that is not woken by each event.
