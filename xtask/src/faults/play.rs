@@ -152,7 +152,7 @@ pub(super) fn freeze(field: &mut Field<'_>, _: u64, pace: Pace) -> Result<Findin
 }
 
 pub(super) fn kill(field: &mut Field<'_>, _: u64, _: Pace) -> Result<Findings, String> {
-    field.tell(0, &Command::Publish { count: 1_000_000, rate: 0 })?;
+    field.tell(0, &Command::Publish { count: 0, rate: 0 })?;
     sleep(Duration::from_secs(1));
     let fault = field.kill(0)?;
     Ok(Findings {
