@@ -139,7 +139,7 @@ fn against(rival: System, rounds: usize, json: Option<&Path>) -> Result<(), Stri
 }
 
 /// What cannot be lost without a word: events come by themselves, not by repair, and many times
-/// as fast as over bare Zenoh (44 times where it was measured).
+/// as fast as over bare Zenoh (47 times where it was measured).
 fn slipped(rival: System, times: f64, results: &[Round]) -> Result<(), String> {
     if let Some(round) = results.iter().find(|round| round.lives_on_repair()) {
         return Err(format!(

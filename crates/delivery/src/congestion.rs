@@ -5,8 +5,9 @@
 //! is confirmed about as fast as ever, and shrinks when it begins to queue; as with NewReno
 //! (RFC 6582) a loss shrinks it once, whatever else of the same flight is lost.
 //!
-//! It sets a pace, it does not wait for who is slow: while others have nothing to do, a lane is
-//! held for a moment only, and what is then lost to the slow one is sent to it again.
+//! It sets a pace, it does not wait for who is slow: while others have nothing to do, it must be
+//! confirmed as fast as a receiver must be that is waited for, or it gives way, until all that
+//! was sent could be confirmed in a moment. What is lost to a slow one is sent to it again.
 
 use std::time::Duration;
 
@@ -20,9 +21,13 @@ const FIRST: u64 = 4;
 /// With no more steps than this in queues it grows; with more than that it shrinks: TCP Vegas's.
 const QUEUED: (u64, u64) = (2, 4);
 /// How long the shortest round trip counts at least; up to twice as long while something is
-/// sent. When it moves on, a round of the smallest window finds out what an empty queue is like
+/// sent. When it moves on, rounds of the smallest window find out what an empty queue is like
 /// (as BBR's `ProbeRTT`), or what always queues would come to count as none.
 const MEMORY: Duration = Duration::from_secs(10);
+/// The first of them empties the queue, the second measures.
+const PROBES: u8 = 2;
+/// It sets the pace again once all that is unconfirmed could be confirmed in this time.
+const MOMENT: Duration = Duration::from_millis(125);
 /// In so many lag timeouts a receiver must confirm a window while others have nothing to
 /// do: 2 MiB a second by default.
 pub(crate) const PATIENCE: u32 = 4;
@@ -55,11 +60,14 @@ pub(crate) struct CongestionWindow {
     was_full: bool,
     /// Bytes sent at the last loss: what is lost of them is of the same flight.
     lost_before: u64,
-    /// Since when it keeps the lane closed.
-    full_since: Option<Time>,
-    /// It was waited for long enough: it keeps the lane closed no more until what is
-    /// unconfirmed fits again.
-    gave_way: bool,
+    /// Rounds of the smallest window that are left, and the window that follows.
+    probing: Option<(u8, u64)>,
+    /// Since when it keeps the lane closed, and what had been confirmed then; until as much more
+    /// is, or nearly everything.
+    full_since: Option<(Time, u64)>,
+    /// It was waited for long enough, and keeps the lane closed no more; since when, and what had
+    /// been confirmed then, to see how fast that goes.
+    gave_way: Option<(Time, u64)>,
 }
 
 impl CongestionWindow {
@@ -74,25 +82,39 @@ impl CongestionWindow {
             of_round: Duration::MAX,
             was_full: false,
             lost_before: 0,
+            probing: None,
             full_since: None,
-            gave_way: false,
+            gave_way: None,
         }
     }
 
     /// Whether it keeps the lane closed with so much unconfirmed.
     pub(crate) fn is_full(&self, unconfirmed: u64) -> bool {
-        !self.gave_way && unconfirmed >= self.bytes
+        self.gave_way.is_none() && unconfirmed >= self.bytes
     }
 
-    /// So much is unconfirmed now.
-    pub(crate) fn note(&mut self, unconfirmed: u64, now: Time) {
-        if unconfirmed < self.bytes {
-            (self.full_since, self.gave_way) = (None, false);
-            return;
+    /// The first `confirmed` of `sent` bytes are confirmed.
+    pub(crate) fn note(&mut self, (confirmed, sent): (u64, u64), settings: &Settings, now: Time) {
+        let unconfirmed = sent.saturating_sub(confirmed);
+        let is_full = unconfirmed >= self.bytes;
+        self.was_full |= is_full;
+        self.gave_way = self.gave_way.filter(|_| is_full);
+        if let Some((since, had)) = &mut self.gave_way {
+            let took = now.since(*since);
+            if took >= MOMENT {
+                let in_a_moment =
+                    u128::from(confirmed - *had) * MOMENT.as_nanos() / took.as_nanos();
+                (*since, *had) = (now, confirmed);
+                if in_a_moment >= unconfirmed.into() {
+                    self.gave_way = None;
+                }
+            }
         }
-        self.was_full = true;
-        if !self.gave_way {
-            self.full_since.get_or_insert(now);
+        let bytes = self.bytes;
+        self.full_since
+            .take_if(|(_, had)| confirmed - *had >= bytes || unconfirmed < step(settings));
+        if self.gave_way.is_none() && is_full {
+            self.full_since.get_or_insert((now, confirmed));
         }
     }
 
@@ -102,11 +124,13 @@ impl CongestionWindow {
     pub(crate) fn gives_way_at(&self, settings: &Settings) -> Option<Time> {
         let patience = (settings.lag_timeout * PATIENCE).as_nanos();
         let part = patience * u128::from(self.bytes) / (settings.window as u128).max(1);
-        Some(self.full_since? + Duration::from_nanos(u64::try_from(part).unwrap_or(u64::MAX)))
+        let part = Duration::from_nanos(u64::try_from(part).unwrap_or(u64::MAX));
+        self.full_since.map(|(since, _)| since + part)
     }
 
-    pub(crate) fn give_way(&mut self) {
-        (self.full_since, self.gave_way) = (None, true);
+    /// It sets the pace no more; `confirmed` bytes are confirmed.
+    pub(crate) fn give_way(&mut self, confirmed: u64, now: Time) {
+        (self.full_since, self.gave_way) = (None, Some((now, confirmed)));
     }
 
     /// The first `confirmed` of `sent` bytes are confirmed, the last of them after `took`, if
@@ -125,13 +149,21 @@ impl CongestionWindow {
         if confirmed < self.round_ends {
             return;
         }
-        if self.was_full && self.of_round < Duration::MAX {
-            self.adapt(settings);
+        match self.probing {
+            Some((0 | 1, former)) => {
+                self.probing = None;
+                self.resize(former, settings);
+            }
+            Some((left, former)) => self.probing = Some((left - 1, former)),
+            None if self.was_full && self.of_round < Duration::MAX => self.adapt(settings),
+            None => {}
         }
         (self.round_ends, self.of_round, self.was_full) = (sent, Duration::MAX, false);
         if self.forget_at <= now {
             self.shortest = [Duration::MAX, self.shortest[0]];
             self.forget_at = now + MEMORY;
+            self.probing = Some((PROBES, self.bytes));
+            self.full_since = None;
             self.resize(0, settings);
         }
     }
@@ -158,10 +190,11 @@ impl CongestionWindow {
     /// Of what was sent before the first `sent` bytes, some behind the first `confirmed` was
     /// lost.
     pub(crate) fn on_loss(&mut self, (confirmed, sent): (u64, u64), settings: &Settings) {
-        if confirmed >= self.lost_before {
+        if confirmed >= self.lost_before && self.gave_way.is_none() {
             self.lost_before = sent;
             self.is_starting = false;
-            self.resize(self.bytes / 2, settings);
+            let bytes = self.probing.take().map_or(self.bytes, |(_, former)| former);
+            self.resize(bytes / 2, settings);
         }
     }
 
@@ -206,9 +239,9 @@ mod tests {
             // Somebody talked before: the shortest time is known.
             window.on_ack((0, 0), Some(Duration::from_micros(self.long)), &settings, at(0));
             while now < lasting {
-                window.note(window.bytes, at(now));
                 let before = sent;
                 sent += window.bytes;
+                window.note((before, sent), &settings, at(now));
                 let takes = self.long.max(window.bytes * 1_000 / self.rate);
                 let on_its_way = self.rate * self.long / 1_000;
                 if window.bytes.saturating_sub(on_its_way) > self.queue {
@@ -275,7 +308,7 @@ mod tests {
         let settings = Settings::default();
         let mut window = CongestionWindow::new(0, &settings, at(0));
         let mut round = |took: u64, now: u64| {
-            window.note(window.bytes, at(now));
+            window.note((0, window.bytes), &settings, at(now));
             window.on_ack((0, 0), Some(Duration::from_micros(took)), &settings, at(now));
             window.bytes
         };
@@ -291,25 +324,52 @@ mod tests {
         let settings = Settings::default();
         let mut window = CongestionWindow::new(0, &settings, at(0));
         for i in 1..1_000 {
-            window.note(STEP, at(i));
+            window.note((i, i + STEP), &settings, at(i));
             window.on_ack((i, i), Some(Duration::from_micros(300)), &settings, at(i));
         }
         assert_eq!(window.bytes, 4 * STEP);
     }
 
+    fn ms(ms: u64) -> Time {
+        at(ms * 1_000)
+    }
+
     #[test]
-    fn it_gives_way_to_who_would_wait_longer_than_for_a_slow_receiver_until_all_fits_again() {
-        let (settings, ms) = (Settings::default(), |ms: u64| at(ms * 1_000));
-        let mut window = CongestionWindow::new(0, &settings, at(0));
-        window.note(3 * STEP, ms(1));
-        assert_eq!(window.gives_way_at(&settings), None);
-        window.note(4 * STEP, ms(2));
-        window.note(5 * STEP, ms(3));
-        assert_eq!(window.gives_way_at(&settings), Some(ms(127)), "256 KiB at 2 MiB a second");
-        window.give_way();
-        window.note(9 * STEP, ms(93));
-        assert!(!window.is_full(9 * STEP) && window.gives_way_at(&settings).is_none());
-        window.note(3 * STEP, ms(94));
-        assert!(window.is_full(8 * STEP));
+    fn it_gives_way_to_who_confirms_it_slower_than_a_receiver_must() {
+        let settings = Settings::default();
+        let mut window = CongestionWindow::new(0, &settings, ms(0));
+        let deadline = |window: &CongestionWindow| window.gives_way_at(&settings);
+        window.note((0, 3 * STEP), &settings, ms(1));
+        assert_eq!(deadline(&window), None);
+        // 256 KiB at 2 MiB a second, however often a little is confirmed.
+        for i in 0..5 {
+            window.note((i * STEP / 2, 4 * STEP + i * STEP / 2), &settings, ms(2 + i * 20));
+            assert_eq!(deadline(&window), Some(ms(127)), "{i}");
+        }
+        window.note((4 * STEP, 8 * STEP), &settings, ms(126));
+        assert_eq!(deadline(&window), Some(ms(251)), "all of it was confirmed");
+        window.note((8 * STEP - 1, 8 * STEP), &settings, ms(130));
+        assert_eq!(deadline(&window), None, "nearly all is");
+    }
+
+    #[test]
+    fn who_was_slow_sets_the_pace_again_once_it_could_confirm_all_in_a_moment() {
+        let settings = Settings::default();
+        let mut window = CongestionWindow::new(0, &settings, ms(0));
+        window.note((0, 4 * STEP), &settings, ms(0));
+        window.give_way(0, ms(100));
+        window.note((0, 40 * STEP), &settings, ms(101));
+        assert!(!window.is_full(40 * STEP) && window.gives_way_at(&settings).is_none());
+        window.on_loss((0, 40 * STEP), &settings);
+        assert_eq!(window.bytes, 4 * STEP, "it is not what sets the pace");
+        // 20 steps in 125 ms, with 30 unconfirmed; then 30, with 30.
+        window.note((20 * STEP, 50 * STEP), &settings, ms(225));
+        assert!(!window.is_full(30 * STEP));
+        window.note((50 * STEP, 80 * STEP), &settings, ms(350));
+        assert!(window.is_full(30 * STEP) && window.gives_way_at(&settings) == Some(ms(475)));
+        // Or when all fits.
+        window.give_way(50 * STEP, ms(475));
+        window.note((77 * STEP, 80 * STEP), &settings, ms(476));
+        assert!(window.is_full(4 * STEP));
     }
 }

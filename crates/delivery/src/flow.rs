@@ -85,10 +85,11 @@ pub(crate) struct Confirmed {
     position: u64,
     /// Bytes of ours up to there.
     bytes: u64,
-    /// When it last confirmed a part of a window, or had nothing to confirm; and the bytes
-    /// up to there.
+    /// When it last confirmed a part of a window, or all that was sent the time before, or had
+    /// nothing to confirm; the bytes up to there, and those that were sent.
     progressed: Time,
     progressed_bytes: u64,
+    sent_then: u64,
     /// Since when it keeps its lane closed though a window ahead, and the bytes that it had
     /// confirmed then; until it has confirmed a window more, or everything.
     waited_for: Option<(Time, u64)>,
@@ -106,6 +107,7 @@ impl Confirmed {
             bytes,
             progressed: now,
             progressed_bytes: bytes,
+            sent_then: bytes,
             waited_for: None,
             pace: CongestionWindow::new(bytes, settings, now),
             set_aside: false,
@@ -122,13 +124,14 @@ impl Confirmed {
     pub(crate) fn on_sending(&mut self, last: u64, now: Time) {
         if self.position >= last {
             (self.progressed, self.progressed_bytes) = (now, self.bytes);
+            self.sent_then = self.bytes;
         }
     }
 
     /// Something was sent.
     pub(crate) fn on_sent(&mut self, sent: &Outstanding, settings: &Settings, now: Time) {
         if !self.set_aside {
-            self.pace.note(self.unconfirmed(sent), now);
+            self.pace.note((self.bytes, sent.total), settings, now);
         }
         if self.is_far_behind(sent, settings) {
             self.waited_for.get_or_insert((now, self.bytes));
@@ -145,7 +148,7 @@ impl Confirmed {
     ) {
         if !self.set_aside && last > self.position {
             self.pace.on_loss((self.bytes, sent.total), settings);
-            self.pace.note(self.unconfirmed(sent), now);
+            self.pace.note((self.bytes, sent.total), settings, now);
         }
     }
 
@@ -160,25 +163,27 @@ impl Confirmed {
     ) {
         let position = position.min(last);
         if position <= self.position {
+            self.set_aside &= position < last;
             return;
         }
         self.position = position;
         self.bytes = sent.up_to(position).max(self.bytes);
         let (is_all, window) = (position == last, settings.window as u64);
-        if is_all || self.bytes - self.progressed_bytes >= window / PARTS {
+        let more = self.bytes - self.progressed_bytes;
+        if is_all || more >= window / PARTS || (more > 0 && self.bytes >= self.sent_then) {
             (self.progressed, self.progressed_bytes) = (now, self.bytes);
+            self.sent_then = sent.total;
         }
         self.waited_for.take_if(|(_, had)| is_all || self.bytes - *had >= window);
         let took = sent.sent_at(position).map(|at| now.since(at));
         self.pace.on_ack((self.bytes, sent.total), took, settings, now);
-        let unconfirmed = self.unconfirmed(sent);
-        if self.set_aside && unconfirmed <= window {
+        if self.set_aside && self.unconfirmed(sent) <= window {
             // It goes on catching up: that is no reason to hold the others up.
             self.set_aside = false;
-            self.pace.give_way();
+            self.pace.give_way(self.bytes, now);
         }
         if !self.set_aside {
-            self.pace.note(unconfirmed, now);
+            self.pace.note((self.bytes, sent.total), settings, now);
         }
     }
 
@@ -223,10 +228,8 @@ impl Confirmed {
     /// sets the pace. Whether it is set aside.
     pub(crate) fn give_way(&mut self, are_idle: bool, settings: &Settings, now: Time) -> bool {
         self.set_aside = self.set_aside_at(are_idle, settings) <= now;
-        if self.set_aside {
-            self.waited_for = None;
-        } else {
-            self.pace.give_way();
+        if !self.set_aside {
+            self.pace.give_way(self.bytes, now);
         }
         self.set_aside
     }
@@ -271,7 +274,7 @@ mod tests {
     /// Without a pace.
     fn unpaced(settings: &Settings) -> Confirmed {
         let mut receiver = Confirmed::at(0, 0, settings, at(0));
-        receiver.pace.give_way();
+        receiver.pace.give_way(0, at(0));
         receiver
     }
 
@@ -289,11 +292,11 @@ mod tests {
         let mut receiver = unpaced(&settings);
         assert!(!closes(&receiver, 14) && closes(&receiver, 15));
         receiver.on_ack(19, 150, &sent(15), &settings, at(1));
-        receiver.pace.give_way();
+        receiver.pace.give_way(0, at(0));
         assert!(!closes(&receiver, 15), "2,800 bytes after the first frame");
         // An ack of more than was sent counts as all of it.
         receiver.on_ack(u64::MAX, 150, &sent(15), &settings, at(1));
-        receiver.pace.give_way();
+        receiver.pace.give_way(0, at(0));
         assert!(!closes(&receiver, 29) && closes(&receiver, 30));
     }
 

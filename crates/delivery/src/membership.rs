@@ -129,7 +129,7 @@ impl Membership {
         !self.closing(lane, sent).any(|_| true)
     }
 
-    /// When a receiver that keeps the lane closed is set aside.
+    /// Until when a receiver keeps the lane closed.
     pub(crate) fn lag_deadline(&self, lane: Lane, sent: &Outstanding) -> Option<Time> {
         let are_idle = self.are_idle(lane, sent);
         let confirmed = self.closing(lane, sent).map(|peer| &peer.confirmed[lane.index()]);
@@ -161,7 +161,7 @@ impl Membership {
         self.active().filter(move |peer| peer.confirmed[lane.index()].closes(sent, &self.settings))
     }
 
-    /// Whether some receiver has confirmed everything, while the lane is closed.
+    /// Whether some receiver has nearly nothing to confirm, while the lane is closed.
     fn are_idle(&self, lane: Lane, sent: &Outstanding) -> bool {
         self.active().any(|peer| peer.confirmed[lane.index()].is_idle(sent, &self.settings))
     }

@@ -29,8 +29,8 @@ pub(crate) struct Peer {
     pub(crate) confirmed: [Confirmed; 2],
     /// Bytes of its events that we took and did not confirm.
     unconfirmed_bytes: usize,
-    /// So much was confirmed that it may have waited for it.
-    confirmed_many: bool,
+    /// So much was confirmed that it may wait for it: how often that is said again.
+    repeats: u8,
     /// When we confirm them at the latest.
     ack_at: Option<Time>,
     pub(crate) suspicion: Option<Suspicion>,
@@ -87,6 +87,9 @@ pub(crate) type Rank = (u64, Incarnation);
 
 /// No node gives more signs of life, answers included.
 const BEATS_A_SECOND: u64 = 1_000;
+/// How often a confirmation that may be waited for is said again, with a heartbeat each, when
+/// nothing follows: it may be lost.
+const REPEATS: u8 = 2;
 /// Who was here for longer is remembered, whatever came of it.
 const LIGHT: std::time::Duration = std::time::Duration::from_secs(10);
 
@@ -123,7 +126,7 @@ impl Peer {
             introduction: None,
             confirmed: ours.map(|(position, bytes)| Confirmed::at(position, bytes, &s, now)),
             unconfirmed_bytes: 0,
-            confirmed_many: false,
+            repeats: 0,
             ack_at: None,
             suspicion: None,
             answered: None,
@@ -283,13 +286,13 @@ impl Peer {
     }
 
     /// It says that it has sent so much. Does it send no more because what we confirmed got lost,
-    /// and we have it all? Then once again.
+    /// and we have it all? Then again.
     pub(crate) fn on_positions(&mut self, sent: [u64; 2], now: Time) {
         for (stream, position) in self.streams.iter_mut().zip(sent) {
             stream.on_position(now, position);
         }
-        if self.confirmed_many && self.is_complete() {
-            self.confirmed_many = false;
+        if self.repeats > 0 && self.is_complete() {
+            self.repeats -= 1;
             self.ack_at = Some(now);
         }
     }
@@ -297,7 +300,9 @@ impl Peer {
     /// The positions to confirm, if that is due.
     pub(crate) fn take_ack(&mut self, now: Time, settings: &Settings) -> Option<[u64; 2]> {
         self.ack_at.take_if(|at| *at <= now)?;
-        self.confirmed_many |= self.unconfirmed_bytes as u64 >= congestion::step(settings);
+        if self.unconfirmed_bytes as u64 >= congestion::step(settings) {
+            self.repeats = REPEATS;
+        }
         self.unconfirmed_bytes = 0;
         Some(self.positions())
     }
