@@ -215,8 +215,8 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         "pace-never-gives-way",
         "the congestion window of who is slow keeps a lane closed for as long as that is there",
         "congestion.rs",
-        "(self.full_since, self.gave_way) = (None, true);",
-        "let _ = self.gave_way;",
+        "(self.full_since, self.gave_way) = (None, Some((now, confirmed)));",
+        "let _ = (confirmed, now);",
     ),
     mutation(
         "never-set-aside",
