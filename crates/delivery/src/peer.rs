@@ -254,7 +254,11 @@ impl Peer {
             if next >= limit || self.holder_of(lane, next, 0).is_some() {
                 return;
             }
-            let end = self.holders.next_from(lane, next).map_or(limit, |from| from.min(limit));
+            let end = if self.ending.is_none() && stream.is_left_behind(now) {
+                stream.said().saturating_add(1)
+            } else {
+                self.holders.next_from(lane, next).map_or(limit, |from| from.min(limit))
+            };
             self.streams[lane.index()].give_up(now, end, released);
         }
     }

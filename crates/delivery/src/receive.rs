@@ -11,6 +11,10 @@ use crate::{Frame, Settings, Time};
 /// until something comes.
 const HOPELESS: u32 = 8;
 
+/// Who runs for so long after what the sender forgets does not catch up: less is sent again than
+/// is sent.
+const CATCHING_UP: Duration = Duration::from_secs(1);
+
 /// Events in order, or a hole where some should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Released {
@@ -71,6 +75,8 @@ pub(crate) struct ReceiveStream {
     is_final: bool,
     /// The sender no longer has what comes before this number.
     gone_before: u64,
+    /// Since when it lacks events that the sender no longer has, and was not up to date.
+    behind_since: Option<Time>,
     /// Frames behind a hole, by first number; never overlapping.
     held: BTreeMap<u64, Frame>,
     held_bytes: usize,
@@ -108,6 +114,7 @@ impl ReceiveStream {
             rumoured: None,
             is_final: false,
             gone_before: 0,
+            behind_since: None,
             held: BTreeMap::new(),
             held_bytes: 0,
             hole: None,
@@ -192,6 +199,7 @@ impl ReceiveStream {
             (self.next, self.delivered) = (end, end - 1);
             let held = self.held.len();
             self.release_held(out);
+            self.behind_since = self.behind_since.filter(|_| !self.is_complete());
             // A hole was filled: the next one has been known for a while.
             let ask_in =
                 if self.held.len() < held { Duration::ZERO } else { self.settings.nak_delay };
@@ -302,15 +310,23 @@ impl ReceiveStream {
         }
     }
 
+    /// It does not catch up with its sender, which lives: to go on with what comes now is to
+    /// miss less.
+    pub(crate) fn is_left_behind(&self, now: Time) -> bool {
+        self.behind_since.is_some_and(|since| now.since(since) >= CATCHING_UP)
+    }
+
     /// Nobody has what comes before the number `before`.
     pub(crate) fn give_up(&mut self, now: Time, before: u64, out: &mut Vec<Released>) {
         let end = before.min(self.announced.saturating_add(1));
         if end <= self.next {
             return;
         }
+        self.behind_since.get_or_insert(now);
         while self.next < end {
             self.give_up_hole(end, out);
         }
+        self.behind_since = self.behind_since.filter(|_| !self.is_complete());
         // What follows is there to be asked for at once.
         self.reopen_hole(now, Duration::ZERO);
     }

@@ -113,6 +113,39 @@ fn a_receiver_that_leaves_is_not_waited_for() {
     assert!(mesh.nodes[&id(1)].is_open(Lane::Events));
 }
 
+/// More is published than may be sent again: who was away for a while would run after what its
+/// sender forgets for ever.
+#[test]
+fn who_cannot_catch_up_goes_on_with_what_comes_now() {
+    let mut settings = Settings::default();
+    settings.replay_bytes = 256 << 10;
+    (settings.repair_rate, settings.repair_rate_of_one) = (64 << 10, 64 << 10);
+    (settings.reorder_bytes, settings.relay_bytes) = (64 << 10, 256 << 10);
+    let mut mesh = Mesh::new();
+    mesh.start_with(1, "a", settings);
+    mesh.start_with(3, "c", settings);
+    mesh.run(100);
+    // 1 MB a second, for so many milliseconds.
+    let body = bytes::Bytes::from(vec![7; 1_000]);
+    let stream = |mesh: &mut Mesh, lasting: u64| {
+        for _ in 0..lasting {
+            let node = mesh.nodes.get_mut(&id(1)).unwrap();
+            let frame = node.send(at(mesh.now), Lane::Events, 1, body.clone()).unwrap();
+            mesh.put(id(1), Destination::All, &frame);
+            mesh.run(1);
+        }
+    };
+    mesh.cut(1, 3);
+    stream(&mut mesh, 2_000);
+    mesh.cut.clear();
+    stream(&mut mesh, 3_000);
+    mesh.take(3);
+    stream(&mut mesh, 1_000);
+    let seen = mesh.take(3);
+    let gaps = seen.iter().filter(|output| matches!(output, Output::Gap(_))).count();
+    assert_eq!((deliveries(&seen).len(), gaps), (1_000, 0));
+}
+
 /// 64 MB/s: a million events of 64 bytes a second.
 #[test]
 fn a_peer_that_is_gone_for_an_hour_at_full_rate_costs_what_the_bounds_say() {

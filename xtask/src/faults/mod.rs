@@ -169,11 +169,12 @@ mod tests {
     fn the_scenarios_are_those_promised() {
         let names = SCENARIOS.each_ref().map(|scenario| scenario.name);
         let promised = [
-            "burst", "cut", "partial", "one-way", "freeze", "kill", "flap", "storm", "slow", "loss",
+            "burst", "cut", "partial", "one-way", "freeze", "stall", "kill", "flap", "storm",
+            "slow", "loss",
         ];
         assert_eq!(names, promised);
         let without_root = SCENARIOS.iter().filter(|s| s.needs == Needs::Processes);
         let without_root = without_root.map(|scenario| scenario.name).collect::<Vec<_>>();
-        assert_eq!(without_root, ["burst", "freeze", "kill", "slow"]);
+        assert_eq!(without_root, ["burst", "freeze", "stall", "kill", "slow"]);
     }
 }

@@ -151,6 +151,40 @@ pub(super) fn freeze(field: &mut Field<'_>, _: u64, pace: Pace) -> Result<Findin
     })
 }
 
+/// How long a receiver that stood still has until it must keep up again.
+const RECOVERY: Duration = Duration::from_secs(3);
+
+pub(super) fn stall(field: &mut Field<'_>, _: u64, pace: Pace) -> Result<Findings, String> {
+    field.tell(0, &Command::Publish { count: 0, rate: 0 })?;
+    sleep(pace.seconds(5));
+    let fault = field.mark()?;
+    field.signal(2, Signal::STOP)?;
+    sleep(Duration::from_secs(1));
+    field.signal(2, Signal::CONT)?;
+    let healed = field.mark()?;
+    sleep(RECOVERY);
+    field.mark()?;
+    sleep(pace.seconds(10));
+    Ok(Findings {
+        fault,
+        heal: Some(healed),
+        broken: vec![(2, 0)],
+        figures: Some(|_, _, pairs| {
+            let received = |receiver, phase: usize| {
+                let pair = pairs.iter().find(|p| (p.sender, p.receiver) == (0, receiver))?;
+                Some(pair.heard.phases.get(phase)?.received as f64)
+            };
+            let share = |phase| Some(100.0 * received(2, phase)? / received(1, phase)?);
+            vec![
+                Figure::new("of what the other got it got, while it stood still", share(1), "%"),
+                Figure::new("the 3 s after", share(2), "%"),
+                Figure::new("then", share(3), "%"),
+            ]
+        }),
+        ..Findings::default()
+    })
+}
+
 pub(super) fn kill(field: &mut Field<'_>, _: u64, _: Pace) -> Result<Findings, String> {
     field.tell(0, &Command::Publish { count: 0, rate: 0 })?;
     sleep(Duration::from_secs(1));

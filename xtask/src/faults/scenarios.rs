@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::account::{Life, Pair};
 use super::field::{Field, noticed, whole};
-use super::play::{burst, cut, flap, freeze, kill, loss, one_way, partial, slow, storm};
+use super::play::{burst, cut, flap, freeze, kill, loss, one_way, partial, slow, stall, storm};
 use super::row::Figure;
 
 /// What must be there for a scenario.
@@ -96,7 +96,7 @@ const fn one(
 }
 
 /// All of them, in the order of running.
-pub(super) const SCENARIOS: [Scenario; 10] = [
+pub(super) const SCENARIOS: [Scenario; 11] = [
     Scenario {
         name: "burst",
         what: "one million events as fast as they can be published, 1 to 3 receivers",
@@ -133,6 +133,12 @@ pub(super) const SCENARIOS: [Scenario; 10] = [
         what: "one of four stopped (SIGSTOP) for 20 s, then continued; one publishes 20,000/s",
         needs: Needs::Processes,
         variants: &[one(4, freeze)],
+    },
+    Scenario {
+        name: "stall",
+        what: "one of two receivers stopped (SIGSTOP) for 1 s of a stream as fast as it can be published",
+        needs: Needs::Processes,
+        variants: &[one(3, stall)],
     },
     Scenario {
         name: "kill",
