@@ -208,8 +208,10 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         "window-ignored",
         "a lane never closes",
         "flow.rs",
-        "!self.set_aside && self.unconfirmed(sent) >= settings.window as u64",
-        "!self.set_aside && self.unconfirmed(sent) >= (settings.window as u64).max(1 << 40)",
+        "self.is_far_behind(sent, settings)
+            || (!self.set_aside && self.pace.is_full(self.unconfirmed(sent)))",
+        "settings.window == 0
+            || (sent.total > 1 << 60 && self.pace.is_full(self.unconfirmed(sent)))",
     ),
     mutation(
         "pace-never-gives-way",
