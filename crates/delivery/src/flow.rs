@@ -2,8 +2,9 @@
 //!
 //! Receivers confirm what they have taken; a lane is open while its slowest
 //! *active* receiver has less than a window unconfirmed, and, for a moment, while each has less
-//! than its congestion window. One that confirms nothing for a while is set aside: it is no longer waited for, and catches up by asking. So is
-//! one that confirms, but holds up others that have confirmed everything.
+//! than its congestion window. One that confirms nothing for a while is set aside: it is no longer
+//! waited for, and catches up by asking. So is one that confirms, but holds up others that have
+//! nothing to do.
 //! (As NORM's and Aeron's flow control with receiver time-out.)
 
 use std::collections::VecDeque;
