@@ -75,6 +75,17 @@ pub enum ChangeKey {
     Value(ValueKey),
 }
 
+/// The subject alone, as in `192.0.2.0/24` or `mail.example.org`.
+impl fmt::Display for ChangeKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Network(_, network) => network.fmt(f),
+            Self::Certificate(names) => names.fmt(f),
+            Self::Value(key) => key.fmt(f),
+        }
+    }
+}
+
 impl Change {
     /// What it is about.
     #[must_use]

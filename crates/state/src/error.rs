@@ -21,6 +21,16 @@ pub enum StateError {
         /// What was asked for.
         key: String,
     },
+    /// The entry to set has ended already.
+    #[error(
+        "the entry for {key} was to end at {end}, which is over; give a later end, or remove the entry"
+    )]
+    Ended {
+        /// The key of the entry.
+        key: String,
+        /// When it was to end, in cluster time.
+        end: UnixMillis,
+    },
     /// The certificate or key does not parse.
     #[error("{what} does not parse: {why}")]
     Parse {

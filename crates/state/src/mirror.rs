@@ -158,8 +158,8 @@ impl Mirror {
     /// Blocks a network. Give the change to the other nodes.
     ///
     /// # Errors
-    /// [`StateError::Full`], [`StateError::Outrun`]; [`StateError::Event`] for the
-    /// loopback and for prefixes that [`Network::blockable`] refuses.
+    /// [`StateError::Ended`], [`StateError::Full`], [`StateError::Outrun`];
+    /// [`StateError::Event`] for the loopback and for prefixes that [`Network::blockable`] refuses.
     pub fn block(
         &self,
         network: Network,
@@ -172,7 +172,7 @@ impl Mirror {
     /// Blocks a network of any width.
     ///
     /// # Errors
-    /// [`StateError::Full`]; [`StateError::Event`] for the loopback.
+    /// [`StateError::Ended`], [`StateError::Full`]; [`StateError::Event`] for the loopback.
     pub fn block_of_any_width(
         &self,
         network: Network,
@@ -185,7 +185,7 @@ impl Mirror {
     /// Lets a network in, whatever blocks say.
     ///
     /// # Errors
-    /// [`StateError::Full`].
+    /// [`StateError::Ended`], [`StateError::Full`].
     pub fn allow(
         &self,
         network: Network,
@@ -272,13 +272,17 @@ impl Mirror {
         self.put_own(&mut writer, change, now)
     }
 
-    /// A change of this node's own, which must be the newest.
+    /// A change of this node's own, which must be the newest. An entry that has ended is
+    /// refused: peers forget such an entry at a time of their own, so mirrors would differ.
     fn put_own(
         &self,
         writer: &mut Writer,
         change: Change,
         now: UnixMillis,
     ) -> Result<Change, StateError> {
+        if let Some(end) = change.expires().filter(|end| *end <= now) {
+            return Err(StateError::Ended { key: change.key().to_string(), end });
+        }
         let located = writer.entries.locate(&change.key());
         if self.put(writer, located, &change, now)? { Ok(change) } else { Err(StateError::Outrun) }
     }

@@ -165,6 +165,39 @@ fn a_stamp_from_the_future_is_held_back_until_it_is_due_and_moves_no_clock() {
     assert!(!a.is_blocked("192.0.2.2".parse().unwrap(), NOW));
 }
 
+/// Peers forget an ended entry at a time of their own, so a mirror that took one of its own
+/// differed from theirs until its next sweep.
+#[test]
+fn a_mirror_refuses_an_entry_of_its_own_that_has_ended() {
+    let (a, b) = (mirror(1), mirror(2));
+    let earlier = |hours: u64| UnixMillis(NOW.0 - hours * 3_600_000);
+    let x = || ValueKey::new("acme.flags", "x").unwrap();
+    for hours in [0, 1, 23, 24, 25, 1_000] {
+        for was_there in [false, true] {
+            let subject = network("192.0.2.1");
+            if was_there {
+                b.apply(&a.block(subject, block("there"), NOW).unwrap(), NOW);
+            }
+            let ended = || block("ended").expiring_at(earlier(hours));
+            let refused = [
+                a.block(subject, ended(), NOW),
+                a.block_of_any_width(subject, ended(), NOW),
+                a.allow(subject, ended(), NOW),
+                a.set_value(x(), Value::new(vec![1]).unwrap().expiring_at(earlier(hours)), NOW),
+            ];
+            for result in refused {
+                assert!(matches!(result, Err(StateError::Ended { .. })), "{result:?}");
+            }
+            assert_eq!(a.set_all(Rule::Block, vec![(subject, ended())], NOW).unwrap().changes, []);
+            assert_eq!(a.is_blocked("192.0.2.1".parse().unwrap(), NOW), was_there);
+            assert_eq!((a.digest(), a.content()), (b.digest(), b.content()));
+            if was_there {
+                b.apply(&a.remove(Rule::Block, subject, NOW).unwrap(), NOW);
+            }
+        }
+    }
+}
+
 #[test]
 fn what_expired_before_it_came_is_nothing_new() {
     let (a, b) = (mirror(1), mirror(2));

@@ -13,17 +13,20 @@ const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 #[test]
 fn a_mirror_that_is_keyed_anew_while_it_changes_has_lost_nothing() {
     let address = |n: u32| Network::single(std::net::Ipv4Addr::from(0x0A00_0000 + n).into());
-    let ends = |n: u32| NOW.plus(Duration::from_secs(60 + u64::from(n)));
-    let block = |n: u32| Block::new("list", NOW).unwrap().expiring_at(ends(n));
+    let block = |n: u32, now: UnixMillis| {
+        Block::new("list", NOW)
+            .unwrap()
+            .expiring_at(now.plus(Duration::from_secs(60 + u64::from(n))))
+    };
     let mirror = Mirror::new(NodeId(1), [1; 16]);
     // Is told the same, and keeps its key until the end.
     let plain = Mirror::new(NodeId(2), [1; 16]);
-    let batch = (0..20_000).map(|n| (address(n), block(n)));
+    let batch = (0..20_000).map(|n| (address(n), block(n, NOW)));
     plain.apply_all(mirror.set_all(Rule::Block, batch.collect(), NOW).unwrap().changes, NOW);
     // Tombstones, and entries that are over and remembered since they replaced others.
     for n in 0..100 {
         plain.apply(&mirror.remove(Rule::Block, address(n), NOW).unwrap(), NOW);
-        plain.apply(&mirror.block(address(100 + n), block(n), NOW).unwrap(), NOW);
+        plain.apply(&mirror.block(address(100 + n), block(n, NOW), NOW).unwrap(), NOW);
     }
     let later = NOW.plus(Duration::from_secs(100));
     assert_eq!(mirror.sweep(later), plain.sweep(later));
@@ -39,7 +42,7 @@ fn a_mirror_that_is_keyed_anew_while_it_changes_has_lost_nothing() {
                 let change = if changed % 3 == 0 {
                     mirror.remove(Rule::Block, address(n), now).ok()
                 } else {
-                    Some(mirror.block(address(n), block(n + 10_000), now).unwrap())
+                    Some(mirror.block(address(n), block(n + 10_000, now), now).unwrap())
                 };
                 change.iter().for_each(|change| drop(plain.apply(change, now)));
                 if changed % 50 == 0 {

@@ -11,7 +11,7 @@ impl Mirror {
     /// Sets a value. Give the change to the other nodes.
     ///
     /// # Errors
-    /// [`StateError::Full`], [`StateError::Outrun`].
+    /// [`StateError::Ended`], [`StateError::Full`], [`StateError::Outrun`].
     pub fn set_value(
         &self,
         key: ValueKey,
