@@ -74,11 +74,16 @@ pub(crate) fn seal(rounds: usize, json: Option<&Path>) -> Result<(), String> {
     against(System::MailmeshOpen, rounds, json)
 }
 
+/// mailmesh whose links prove the cluster key against mailmesh whose links do not.
+pub(crate) fn proof(rounds: usize, json: Option<&Path>) -> Result<(), String> {
+    against(System::MailmeshUnproven, rounds, json)
+}
+
 fn against(rival: System, rounds: usize, json: Option<&Path>) -> Result<(), String> {
     let program = build(&[])?;
     let sweeper = Sweeper::start()?;
     println!(
-        "{:<6}{:<14}{:>11}{:>11}{:>11}{:>8}{:>8}{:>8}{:>10}{:>10}",
+        "{:<6}{:<18}{:>11}{:>11}{:>11}{:>8}{:>8}{:>8}{:>10}{:>10}",
         "round",
         "system",
         "events/s",

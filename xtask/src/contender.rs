@@ -33,6 +33,8 @@ pub(crate) enum System {
     Mailmesh,
     /// The same without a key.
     MailmeshOpen,
+    /// Sealed, over links that do not prove the key.
+    MailmeshUnproven,
     Zenoh,
     ZenohExt,
 }
@@ -50,6 +52,7 @@ impl System {
         match self {
             Self::Mailmesh => "mailmesh",
             Self::MailmeshOpen => "mailmesh-open",
+            Self::MailmeshUnproven => "mailmesh-unproven",
             Self::Zenoh => "zenoh",
             Self::ZenohExt => "zenoh-ext",
         }

@@ -25,11 +25,13 @@ const MEETING: Duration = Duration::from_secs(40);
 /// How long what was published may take to come, once the attacker is gone.
 const ARRIVAL: Duration = Duration::from_secs(60);
 const GOODBYE: Duration = Duration::from_secs(5);
+/// How long a new node may take to see all others, while they are attacked at their links.
+const JOINS: Duration = Duration::from_secs(3);
 /// Of the undisturbed rate.
 const ENOUGH: f64 = 0.9;
 
 /// What a hostile peer does, and whether it has the key.
-const ATTACKS: [(&str, &str); 13] = [
+const ATTACKS: [(&str, &str); 18] = [
     ("no-key", "frames that are not sealed"),
     ("wrong-key", "frames sealed with another key, of a new life each"),
     ("forged-header", "frames of members with a byte of the header changed"),
@@ -43,7 +45,18 @@ const ATTACKS: [(&str, &str); 13] = [
     ("year3000", "with the key: blocks stamped in the year 3000"),
     ("endless-snapshot", "with the key: a mirror that never ends"),
     ("twin", "with the key: a node with the name of another"),
+    ("link-no-proof", "links that prove nothing, from 200 addresses"),
+    ("link-wrong-login", "links with a login that is none"),
+    ("link-half-open", "400 links that say nothing, from 200 addresses"),
+    ("link-garbage", "links that send noise, from 200 addresses"),
+    ("discovery-flood", "datagrams of discovery: recorded, changed, noise"),
 ];
+
+/// Whether an attack is at links that prove the key. The others are made of frames, and links
+/// must let them through.
+fn is_at_links(attack: &str) -> bool {
+    attack.starts_with("link-") || attack.starts_with("discovery-")
+}
 
 /// What to run.
 #[derive(Debug, clap::Args)]
@@ -80,11 +93,14 @@ struct Row {
     peak_rss_kb: u64,
     /// The same before the attack.
     peak_rss_kb_before: u64,
+    /// How long a new node took to see all others meanwhile, of attacks at links.
+    joined_ms: Option<u64>,
 }
 
 impl Row {
     fn holds(&self) -> bool {
-        self.honest_ratio >= ENOUGH && self.honest_lost == 0 && self.honest_wrong == 0
+        let has_joined = self.joined_ms.is_none_or(|ms| u128::from(ms) <= JOINS.as_millis());
+        self.honest_ratio >= ENOUGH && self.honest_lost == 0 && self.honest_wrong == 0 && has_joined
     }
 }
 
@@ -106,7 +122,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
     let (honest, attacker) = (program("mailmesh-contender")?, program("mailmesh-attacker")?);
     let sweeper = Sweeper::start()?;
     println!(
-        "{:<18}{:>10}{:>10}{:>7}{:>6}{:>7}{:>9}{:>12}{:>9}{:>12}",
+        "{:<18}{:>10}{:>10}{:>7}{:>6}{:>7}{:>9}{:>12}{:>9}{:>12}{:>9}",
         "",
         "sent",
         "refused",
@@ -116,13 +132,14 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
         "cpu ms",
         "undisturbed",
         "rss MB",
-        "before"
+        "before",
+        "joins ms"
     );
     let mut rows = Vec::new();
     for (attack, _) in wanted {
         let row = one(attack, &honest, &attacker, &sweeper)?;
         println!(
-            "{:<18}{:>10}{:>10}{:>7.2}{:>6}{:>7}{:>9}{:>12}{:>9.1}{:>12.1}{}",
+            "{:<18}{:>10}{:>10}{:>7.2}{:>6}{:>7}{:>9}{:>12}{:>9.1}{:>12.1}{:>9}{}",
             row.attack,
             row.sent,
             row.refused,
@@ -133,6 +150,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
             row.cpu_ms_undisturbed,
             row.peak_rss_kb as f64 / 1024.0,
             row.peak_rss_kb_before as f64 / 1024.0,
+            row.joined_ms.map_or("-".to_owned(), |ms| ms.to_string()),
             if row.holds() { "" } else { "  BROKEN" }
         );
         rows.push(row);
@@ -151,10 +169,14 @@ fn one(
     attacker: &Path,
     sweeper: &Sweeper,
 ) -> Result<Row, String> {
-    let config = loopback::config()?;
+    let scouting = loopback::free_port()?;
+    let system = if is_at_links(attack) { System::Mailmesh } else { System::MailmeshUnproven };
     let mut nodes = Vec::new();
+    let mut ports = Vec::new();
     for name in HONEST {
-        let (before, system) = (&[][..], System::Mailmesh);
+        ports.push(loopback::free_port()?);
+        let config = loopback::config_of(ports[ports.len() - 1], scouting);
+        let before = &[][..];
         let start = Start { program, before, system, name, config: &config };
         nodes.push(Contender::start(&start, sweeper)?);
     }
@@ -169,8 +191,13 @@ fn one(
     let undisturbed = Window::open(&mut nodes, &lives)?.after(UNDISTURBED, &mut nodes, &lives)?;
     let peak_rss_kb_before = peak(&nodes);
 
-    let hostile = Hostile::start(attacker, attack, &config, sweeper)?;
+    let config = loopback::config_of(0, scouting);
+    let hostile = Hostile::start(attacker, attack, &config, (&ports, scouting + 1), sweeper)?;
     std::thread::sleep(LISTENS);
+    let joined_ms = match is_at_links(attack) {
+        true => Some(join(program, &config, sweeper)?),
+        false => None,
+    };
     let attacked = Window::open(&mut nodes, &lives)?.after(ATTACK, &mut nodes, &lives)?;
     let sent = hostile.stop()?;
     for node in &mut nodes {
@@ -204,7 +231,21 @@ fn one(
         cpu_ms_undisturbed: (undisturbed.cpu_ms as f64 * scale) as u64,
         peak_rss_kb,
         peak_rss_kb_before,
+        joined_ms,
     })
+}
+
+/// How long a new node takes to see all others, in milliseconds.
+fn join(program: &Path, config: &str, sweeper: &Sweeper) -> Result<u64, String> {
+    let (before, system) = (&[][..], System::Mailmesh);
+    let begin = Instant::now();
+    let start = Start { program, before, system, name: "d", config };
+    let mut node = Contender::start(&start, sweeper)?;
+    let joined =
+        wait_until("a new node to join", MEETING, || Ok(node.ask()?.members == HONEST.len()));
+    let took = begin.elapsed().as_millis() as u64;
+    node.quit();
+    joined.map(|()| took)
 }
 
 fn reports(nodes: &mut [Contender]) -> Result<Vec<Report>, String> {
@@ -294,10 +335,13 @@ impl Hostile {
         program: &Path,
         attack: &str,
         config: &str,
+        (ports, discovery): (&[u16], u16),
         sweeper: &Sweeper,
     ) -> Result<Self, String> {
         let mut command = Program::new(program);
         command.args(["--attack", attack, "--config", config]);
+        let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
+        command.args(["--ports", &ports.join(","), "--group", &format!("224.0.0.224:{discovery}")]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let child = command.spawn().map_err(|error| format!("the attacker: {error}"))?;
         sweeper.process_started(child.id());

@@ -4,10 +4,19 @@ use std::net::UdpSocket;
 
 /// A Zenoh configuration with a scouting port that nobody else uses.
 pub(crate) fn config() -> Result<String, String> {
+    Ok(config_of(0, free_port()?))
+}
+
+/// A configuration that listens on a port of the loopback, and scouts on another.
+pub(crate) fn config_of(port: u16, scouting: u16) -> String {
+    format!(
+        "{{ mode: 'peer', listen: {{ endpoints: ['tcp/127.0.0.1:{port}'] }}, \
+         scouting: {{ multicast: {{ address: '224.0.0.224:{scouting}', interface: 'lo' }} }} }}"
+    )
+}
+
+/// A port of the loopback that nobody has now.
+pub(crate) fn free_port() -> Result<u16, String> {
     let port = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
-    let port = port.map_err(|error| format!("the loopback: {error}"))?.port();
-    Ok(format!(
-        "{{ mode: 'peer', listen: {{ endpoints: ['tcp/127.0.0.1:0'] }}, \
-         scouting: {{ multicast: {{ address: '224.0.0.224:{port}', interface: 'lo' }} }} }}"
-    ))
+    Ok(port.map_err(|error| format!("the loopback: {error}"))?.port())
 }

@@ -95,8 +95,9 @@ enum Task {
     /// mailmesh against bare Zenoh on the loopback: events a second, round trips.
     Compare {
         /// Something else: `mirror`, what it costs (lookups, memory, differences, a joiner, a
-        /// restart); `seal`, with a cluster key against without.
-        #[arg(long, value_name = "WHAT", value_parser = ["mirror", "seal"])]
+        /// restart); `seal`, with a cluster key against without; `proof`, links that prove the
+        /// key against links that do not.
+        #[arg(long, value_name = "WHAT", value_parser = ["mirror", "seal", "proof"])]
         only: Option<String>,
         /// How many rounds.
         #[arg(long, default_value_t = 5)]
@@ -122,6 +123,7 @@ fn main() -> ExitCode {
         Task::Bench { filter } => bench::run_benches(filter.as_deref()).map(done),
         Task::Compare { only: Some(what), rounds, json } => match what.as_str() {
             "seal" => compare::seal(rounds, json.as_deref()).map(done),
+            "proof" => compare::proof(rounds, json.as_deref()).map(done),
             _ => compare::mirror(json.as_deref()).map(done),
         },
         Task::Compare { rounds, json, .. } => compare::run(rounds, json.as_deref()).map(done),

@@ -1,10 +1,12 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use mailmesh::{Cluster, Coordinator, Keyring, Secret, StopReason};
+use mailmesh::{BoundedLog, Cluster, Coordinator, Keyring, Secret, StopReason};
 use tokio::io::AsyncReadExt;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::FilterExt;
+use tracing_subscriber::prelude::*;
 
 use crate::args::Node;
 use crate::control::{self, server::Server};
@@ -12,16 +14,17 @@ use crate::exit::Failure;
 use crate::say::try_line;
 
 /// What is logged unless `RUST_LOG` says otherwise.
-const LOG: &str = "warn,mailmesh=info,zenoh=error,zenoh::api::session=off";
+/// Zenoh calls it an error when a link to a peer that it has a link to is refused, and when a
+/// stranger is; what has come of it the node says itself.
+const LOG: &str = "warn,mailmesh=info,zenoh=error,zenoh::api::session=off,\
+                   zenoh_transport::unicast::establishment=off";
 
 pub(crate) async fn run(options: Node, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG));
     let colours = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(colours)
-        .init();
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
+    let lines = lines.with_filter(filter.and(BoundedLog::new()));
+    tracing_subscriber::registry().with(lines).init();
 
     // From here on a signal stops the node in good order, not the process.
     let failed = |error: std::io::Error| Failure::failed(format!("cannot handle signals: {error}"));

@@ -92,6 +92,13 @@ impl ClusterKey {
         self.derive(cluster, b"mirror")
     }
 
+    /// The secret that links prove: what holds it can link to the nodes of `cluster`, and
+    /// learns nothing of the key.
+    #[must_use]
+    pub fn link_secret(&self, cluster: &str) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.derive(cluster, b"links"))
+    }
+
     fn derive<const N: usize>(&self, cluster: &str, purpose: &[u8]) -> [u8; N] {
         let mut out = [0; N];
         // HKDF fails only for more than 255 hash lengths of output.
@@ -189,5 +196,7 @@ mod tests {
         let key = ClusterKey::from_bytes([3; 32]);
         assert_ne!(key.id("a"), key.id("b"));
         assert_ne!(key.id("a").0, key.mirror_key("a")[..8]);
+        assert_ne!(key.link_secret("a"), key.link_secret("b"));
+        assert_ne!(key.link_secret("a")[..16], key.mirror_key("a"));
     }
 }

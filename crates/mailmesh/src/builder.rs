@@ -226,23 +226,25 @@ impl ClusterBuilder {
         };
         let identity = Identity::new(name, incarnation, self.wall_clock.now().0);
 
+        let chain = |(keys, file)| Arc::new(KeyChain::new(keys, file, &cluster, incarnation.0));
+        let keys = keyring.map(chain);
         let (sender, intake) = Intake::new();
         let bus: Arc<dyn Bus> = match (self.memory, coordinator.backend()) {
             (Some(hub), _) => Arc::new(hub.join(incarnation, sender)),
             (None, Backend::Zenoh(zenoh)) => {
-                if keyring.is_none() {
+                if keys.is_none() && !mesh_settings.open {
                     tracing::warn!(
-                        "the mesh is open: whoever reaches it may join and read, and certificates are not replicated; \
-                         make a key with `mailmesh key generate` and set `mesh.key` on every node"
+                        "the mesh is open: whoever reaches this node's port may join and read, and can end or freeze this process; \
+                         certificates are not replicated. Make a key with `mailmesh key generate` and set `mesh.key` on every node, \
+                         or set `mesh.open` if that is meant"
                     );
                 }
-                Arc::new(ZenohBus::open(zenoh, space, incarnation, sender).await?)
+                let links = keys.as_ref().map(|keys| keys.links());
+                Arc::new(ZenohBus::open(zenoh, space, incarnation, sender, links).await?)
             }
             (None, _) => Arc::new(MemoryHub::new().join(incarnation, sender)),
         };
 
-        let chain = |(keys, file)| Arc::new(KeyChain::new(keys, file, &cluster, incarnation.0));
-        let keys = keyring.map(chain);
         let mirror_key = keys.as_ref().map_or([0; 16], |keys| keys.mirror_key());
         let (asked, questions) = mpsc::channel(ASKED);
         let refusals = Arc::<Refusals>::default();

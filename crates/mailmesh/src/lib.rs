@@ -42,6 +42,8 @@
 //! name.
 
 mod blocks;
+#[cfg(feature = "bounded-log")]
+mod bounded_log;
 mod builder;
 mod certs;
 mod clock;
@@ -64,6 +66,8 @@ mod watch;
 mod wire;
 
 pub use blocks::{Blocks, Imported};
+#[cfg(feature = "bounded-log")]
+pub use bounded_log::BoundedLog;
 pub use builder::{ClusterBuilder, DEFAULT_CLUSTER};
 pub use certs::Certs;
 pub use cluster::{Cluster, StopReason};

@@ -26,6 +26,19 @@ pub enum TransportError {
         /// What to do, or nothing.
         hint: &'static str,
     },
+    /// No certificate for links could be made of the cluster key.
+    #[error(
+        "no certificate for links could be made of the cluster key; set `mesh.links` to \"challenge\", and report it"
+    )]
+    LinkCertificate,
+    /// Zenoh could not be given the logins that links prove.
+    #[error(
+        "Zenoh could not be given what links prove: {why}; the process needs `/proc` and a free descriptor"
+    )]
+    LinkSecrets {
+        /// What the system said.
+        why: String,
+    },
     /// Zenoh refused a declaration.
     #[error("Zenoh refused to declare {what}: {why}")]
     Declare {

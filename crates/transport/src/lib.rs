@@ -21,20 +21,23 @@ mod driver;
 mod error;
 mod intake;
 mod lanes;
+mod link_keys;
+mod link_proof;
 mod log_throttle;
 mod memory;
-mod reconnect;
 mod zenoh_bus;
 
 pub use bus::{Address, Bus, BusFuture, Channel, KeySpace};
 pub use coordinator::{
-    Backend, ConfigError, ConfigErrorKind, Coordinator, MAX_CONFIG_LEN, MeshSettings, Place,
-    Secret, Warning, ZenohSettings,
+    Backend, ConfigError, ConfigErrorKind, Coordinator, LinkProtection, MAX_CONFIG_LEN,
+    MeshSettings, Place, Secret, Warning, ZenohSettings,
 };
 pub use driver::{Driver, DriverCounters, DriverTask, Messenger, Open, Opened, Seal, Sink};
 pub use error::TransportError;
 pub use intake::{Intake, IntakeSender};
 pub use lanes::{MAX_BATCH_EVENTS, MAX_BATCH_LEN, PublishError};
+pub use link_keys::LinkKeys;
+pub use link_proof::LinkProof;
 pub use log_throttle::LogThrottle;
 pub use memory::{MemoryBus, MemoryHub};
 pub use zenoh_bus::ZenohBus;

@@ -95,7 +95,7 @@ fn loopback() -> ZenohSettings {
 async fn over_zenoh(settings: &ZenohSettings, cluster: &str, n: u8) -> Running {
     let (sender, intake) = Intake::new();
     let keys = KeySpace::new(cluster).unwrap();
-    let bus = ZenohBus::open(settings, keys, incarnation(n), sender).await.unwrap();
+    let bus = ZenohBus::open(settings, keys, incarnation(n), sender, None).await.unwrap();
     drive(n, Arc::new(bus), intake)
 }
 
@@ -193,7 +193,7 @@ async fn a_node_that_vanishes_from_zenoh_is_noticed_within_a_second_or_so() {
 async fn a_current_thread_runtime_is_refused_with_the_remedy_not_a_panic() {
     let (sender, _intake) = Intake::new();
     let keys = KeySpace::new("mail").unwrap();
-    let error = ZenohBus::open(&loopback(), keys, incarnation(9), sender).await.unwrap_err();
+    let error = ZenohBus::open(&loopback(), keys, incarnation(9), sender, None).await.unwrap_err();
     assert!(error.to_string().contains("worker_threads = 1"), "{error}");
 }
 
@@ -205,6 +205,6 @@ async fn a_port_in_use_is_told_before_zenoh_starts() {
     let Backend::Zenoh(settings) = coordinator.backend() else { panic!() };
     let (sender, _intake) = Intake::new();
     let keys = KeySpace::new("mail").unwrap();
-    let error = ZenohBus::open(settings, keys, incarnation(8), sender).await.unwrap_err();
+    let error = ZenohBus::open(settings, keys, incarnation(8), sender, None).await.unwrap_err();
     assert!(error.to_string().contains("another process listens there"), "{error}");
 }

@@ -53,6 +53,30 @@ pub(crate) enum Attack {
     EndlessSnapshot,
     /// With the key: a node with the name of another.
     Twin,
+    /// Links that begin a handshake and prove nothing, from 200 addresses.
+    LinkNoProof,
+    /// Links with a login that is none.
+    LinkWrongLogin,
+    /// Links that say nothing, from 200 addresses.
+    LinkHalfOpen,
+    /// Links that send noise, from 200 addresses.
+    LinkGarbage,
+    /// Datagrams of discovery: recorded, changed, noise.
+    DiscoveryFlood,
+}
+
+impl Attack {
+    /// Whether it is below frames, at the links themselves.
+    pub(crate) fn is_at_links(self) -> bool {
+        matches!(
+            self,
+            Self::LinkNoProof
+                | Self::LinkWrongLogin
+                | Self::LinkHalfOpen
+                | Self::LinkGarbage
+                | Self::DiscoveryFlood
+        )
+    }
 }
 
 struct Random(SystemRandom);
@@ -136,7 +160,13 @@ pub(crate) fn run(attack: Attack, wire: &Wire, stop: &AtomicBool) -> Result<u64,
                 year_3000(wire, &mut insider, &others, &random)?
             }
             Attack::EndlessSnapshot => endless(wire, &mut insider, sent)?,
-            Attack::Twin => {}
+            // Not by frames.
+            Attack::Twin
+            | Attack::LinkNoProof
+            | Attack::LinkWrongLogin
+            | Attack::LinkHalfOpen
+            | Attack::LinkGarbage
+            | Attack::DiscoveryFlood => {}
         }
     }
     Ok(wire.sent())

@@ -3,6 +3,7 @@
 
 mod attacks;
 mod insider;
+mod link;
 mod wire;
 
 use std::error::Error;
@@ -26,6 +27,12 @@ struct Args {
     /// The Zenoh configuration, JSON5.
     #[arg(long)]
     config: String,
+    /// The ports that the nodes listen on, of the loopback.
+    #[arg(long, value_delimiter = ',')]
+    ports: Vec<u16>,
+    /// Where the nodes ask each other who is there.
+    #[arg(long, default_value = "224.0.0.224:7447")]
+    group: std::net::SocketAddr,
 }
 
 fn main() -> ExitCode {
@@ -48,6 +55,9 @@ fn run(args: &Args) -> Result<u64, Box<dyn Error>> {
         let _end = std::io::stdin().read_to_end(&mut Vec::new());
         told.store(true, Ordering::Release);
     });
+    if args.attack.is_at_links() {
+        return link::run(args.attack, &args.ports, args.group, &stop);
+    }
     if args.attack == Attack::Twin {
         return attacks::twin(&args.config, &stop);
     }

@@ -24,9 +24,13 @@ pub(crate) struct Outlet {
 }
 
 pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, ContenderError> {
-    let mut builder =
-        Cluster::builder().name(&args.name).coordinator(Coordinator::parse(&args.config)?);
-    if args.system == System::Mailmesh {
+    let links = if args.system == System::Mailmesh { "challenge" } else { "unproven" };
+    let config = serde_json::json!({
+        "@type": "Zenoh", "config": args.config, "mesh": { "links": links, "open": true }
+    });
+    let coordinator = Coordinator::parse(&config.to_string())?;
+    let mut builder = Cluster::builder().name(&args.name).coordinator(coordinator);
+    if args.system != System::MailmeshOpen {
         builder = builder.key(ClusterKey::from_bytes(KEY));
     }
     let cluster = builder.start().await?;

@@ -21,6 +21,8 @@ pub(crate) enum System {
     Mailmesh,
     /// The facade, of an open mesh.
     MailmeshOpen,
+    /// The facade, sealed, over links that do not prove the key.
+    MailmeshUnproven,
     /// A publisher and a subscriber of Zenoh.
     Zenoh,
     /// An advanced publisher and subscriber of zenoh-ext.
@@ -50,7 +52,7 @@ impl std::fmt::Debug for Outlet {
 /// Starts a system; what comes is written to `ledger`.
 pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, ContenderError> {
     Ok(match args.system {
-        System::Mailmesh | System::MailmeshOpen => {
+        System::Mailmesh | System::MailmeshOpen | System::MailmeshUnproven => {
             Outlet::Mailmesh(mailmesh::start(args, ledger).await?)
         }
         System::Zenoh => Outlet::Zenoh(zenoh::start(args, ledger).await?),

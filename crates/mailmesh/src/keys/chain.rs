@@ -9,7 +9,9 @@ use bytes::Bytes;
 use mailmesh_codec::{ClusterKey, CodecError, Header, KeyId, Keyring, Opener, Sealer, Vault};
 use mailmesh_events::{KeyAction, KeysHeld};
 use mailmesh_state::fingerprint_key_name;
+use mailmesh_transport::LinkKeys;
 use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::file;
@@ -45,6 +47,8 @@ pub(crate) struct KeyChain {
     sealer: RwLock<Sealer>,
     /// Counts changes of what is accepted.
     version: AtomicU64,
+    /// The secrets that links prove.
+    links: watch::Sender<LinkKeys>,
     /// Whether the others seal with another key.
     pub(super) following: Following,
     /// Who keys the mirror anew.
@@ -66,6 +70,7 @@ impl KeyChain {
     pub(crate) fn new(ring: Keyring, file: Option<PathBuf>, cluster: &str, own: [u8; 16]) -> Self {
         let sealer = RwLock::new(Sealer::keyed(ring.active(), cluster, own));
         let is_kept = file.is_some();
+        let links = watch::Sender::new(link_keys(&ring, cluster));
         let state =
             Mutex::new(State { ring, is_kept, retired: Vec::new(), were_retired: VecDeque::new() });
         let (version, rekeying, changing) = (AtomicU64::new(1), Mutex::new(()), Mutex::new(()));
@@ -77,9 +82,15 @@ impl KeyChain {
             changing,
             sealer,
             version,
+            links,
             following: Following::default(),
             rekeying,
         }
+    }
+
+    /// The secrets that links prove, now and later.
+    pub(crate) fn links(&self) -> watch::Receiver<LinkKeys> {
+        self.links.subscribe()
     }
 
     pub(crate) fn seal(&self, header: &Header, body: &[u8]) -> Result<Bytes, CodecError> {
@@ -194,6 +205,7 @@ impl KeyChain {
         if turned == Turned::Active {
             *self.sealer.write() = Sealer::keyed(ring.active(), &self.cluster, self.own);
         }
+        self.links.send_replace(link_keys(&ring, &self.cluster));
         state.ring = ring;
         self.version.fetch_add(1, Ordering::AcqRel);
         Ok(turned)
@@ -209,4 +221,9 @@ impl KeyChain {
             self.version.fetch_add(1, Ordering::AcqRel);
         }
     }
+}
+
+fn link_keys(ring: &Keyring, cluster: &str) -> LinkKeys {
+    let others = ring.keys().iter().skip(1).map(|key| key.link_secret(cluster));
+    LinkKeys::new(ring.active().link_secret(cluster), others)
 }

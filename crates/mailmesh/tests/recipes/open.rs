@@ -44,8 +44,9 @@ async fn nodes_of_fixed_endpoints_meet_and_find_nobody_by_multicast() {
     meet(&[&stranger, &other]).await;
     assert_eq!((members(&a), members(&b)), (names_of(["mx2"]), names_of(["mx1"])));
     assert_eq!(members(&stranger), names_of(["other"]));
-    // It was that: with it, the one who starts next is found.
-    let third = start("mx3", &at_ports(&scouting(true), 2, ports)).await;
+    // It was that: with it, and with gossip, the one who starts next is found.
+    let found = put_in(&scouting(true), &[("gossip: { enabled: false }", "gossip: {}".to_owned())]);
+    let third = start("mx3", &at_ports(&found, 2, ports)).await;
     meet(&[&a, &b, &third, &stranger, &other]).await;
 }
 

@@ -187,7 +187,13 @@ async fn no_link_without_certificates_is_made_to_who_is_found() {
         put_in(text, &[("scouting: { multicast: { enabled: false } }", scouting.clone())])
     };
     let recipe = found(&recipe(BOTH_ENDS));
-    let plain = format!("{{ listen: {{ endpoints: ['tcp/localhost:0'] }}, {scouting} }}");
+    // It finds others as they do: by Zenoh's scouting.
+    let plain = serde_json::json!({
+        "@type": "Zenoh",
+        "config": format!("{{ listen: {{ endpoints: ['tcp/localhost:0'] }}, {scouting} }}"),
+        "mesh": { "links": "unproven" },
+    });
+    let plain = plain.to_string();
     let mesh = Mesh::new(&recipe).await;
     let stranger = start("stranger", &plain).await;
     let files = mesh.files(&mesh.ours, "mx3.example.org", "localhost");

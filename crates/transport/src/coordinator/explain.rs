@@ -7,7 +7,8 @@ use serde_json::Value;
 use super::exposure::openings;
 use super::mask::printable;
 use super::zenoh::LEASE_MS;
-use super::{Backend, Coordinator, MeshSettings, ZenohSettings};
+use super::{Backend, Coordinator, LinkProtection, MeshSettings, ZenohSettings};
+use crate::LinkProof;
 
 impl Coordinator {
     /// What the configuration means, in plain words, a fact a line; and what it leaves open,
@@ -21,9 +22,10 @@ impl Coordinator {
             }
             Backend::Zenoh(settings) => {
                 line(&mut out, "coordinator", "Zenoh, peer to peer, without a broker");
-                zenoh(&mut out, settings);
+                let protection = settings.link_protection(self.mesh.key.is_some());
+                zenoh(&mut out, settings, protection);
                 mesh(&mut out, &self.mesh);
-                for opening in openings(settings) {
+                for opening in openings(settings, protection) {
                     line(&mut out, "open", &opening);
                 }
             }
@@ -36,7 +38,7 @@ fn line(out: &mut String, what: &str, text: &str) {
     let _infallible = writeln!(out, "{what:<12}{}", printable(text));
 }
 
-fn zenoh(out: &mut String, settings: &ZenohSettings) {
+fn zenoh(out: &mut String, settings: &ZenohSettings, protection: LinkProtection) {
     line(
         out,
         "mode",
@@ -67,7 +69,17 @@ fn zenoh(out: &mut String, settings: &ZenohSettings) {
             "auto" | "" => "every interface that can".to_owned(),
             name => format!("interface {name}"),
         };
-        line(out, "finds", &format!("others by multicast: UDP {address} on {interface}"));
+        let is_ours = matches!(protection, LinkProtection::Proven(_)) && settings.discovers();
+        line(
+            out,
+            "finds",
+            &if is_ours {
+                let (address, ..) = settings.discovery_group();
+                format!("holders of the cluster key by multicast: UDP {address} on {interface}")
+            } else {
+                format!("others by multicast: UDP {address} on {interface}")
+            },
+        );
     } else {
         line(out, "finds", "nobody by multicast: it is off");
     }
@@ -93,11 +105,51 @@ fn zenoh(out: &mut String, settings: &ZenohSettings) {
         ),
         Some(lease) => line(out, "links", &format!("a silent cut is noticed after {lease} ms")),
     }
+    links(out, settings, protection);
+    if settings.flag("/access_control/enabled", false) {
+        line(out, "access", "Zenoh's access control is on");
+    }
+    if settings.flag("/adminspace/enabled", false) {
+        line(
+            out,
+            "access",
+            "Zenoh's admin space is on: who reaches a link can read this node's state",
+        );
+    }
+}
+
+fn links(out: &mut String, settings: &ZenohSettings, protection: LinkProtection) {
     let tls = |section| {
         settings.endpoints(section).iter().any(|e| e.starts_with("tls/") || e.starts_with("quic/"))
     };
-    if tls("listen") || tls("connect") {
-        let mutual = settings.flag("/transport/link/tls/enable_mtls", false);
+    match protection {
+        LinkProtection::Proven(LinkProof::Tls) => line(
+            out,
+            "proof",
+            "each link proves the cluster key at both ends before a message is read (TLS)",
+        ),
+        LinkProtection::Proven(_) => line(
+            out,
+            "proof",
+            "who dials this node proves the cluster key before a message is read (challenge)",
+        ),
+        LinkProtection::Own(what) => line(
+            out,
+            "proof",
+            &format!("links do not prove the cluster key: the configuration sets `{what}` itself"),
+        ),
+        LinkProtection::None => line(
+            out,
+            "proof",
+            "none: whoever reaches the port can link, and end or freeze this process",
+        ),
+    }
+    if matches!(protection, LinkProtection::Proven(LinkProof::Tls))
+        || tls("listen")
+        || tls("connect")
+    {
+        let mutual = matches!(protection, LinkProtection::Proven(_))
+            || settings.flag("/transport/link/tls/enable_mtls", false);
         let who = if mutual {
             "both ends show a certificate"
         } else {
@@ -109,16 +161,6 @@ fn zenoh(out: &mut String, settings: &ZenohSettings) {
             out,
             "encryption",
             "links without TLS (what mailmesh sends is sealed if there is a cluster key)",
-        );
-    }
-    if settings.flag("/access_control/enabled", false) {
-        line(out, "access", "Zenoh's access control is on");
-    }
-    if settings.flag("/adminspace/enabled", false) {
-        line(
-            out,
-            "access",
-            "Zenoh's admin space is on: who reaches a link can read this node's state",
         );
     }
 }
@@ -138,7 +180,7 @@ fn mesh(out: &mut String, mesh: &MeshSettings) {
         None => line(
             out,
             "key",
-            "none: whoever reaches a link may join and read, and certificates are not replicated; see `mailmesh key generate`",
+            "none: whoever reaches this node's port may join and read, and can end or freeze this process; certificates are not replicated; see `mailmesh key generate`",
         ),
     }
     match &mesh.store {

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
-use super::ZenohSettings;
+use super::{LinkProtection, ZenohSettings};
+use crate::LinkProof;
 
 /// Transports that encrypt and show certificates.
 const ENCRYPTED: [&str; 2] = ["tls", "quic"];
@@ -13,7 +14,11 @@ const ENCRYPTED: [&str; 2] = ["tls", "quic"];
 const DEFAULT_LISTEN: [&str; 2] = ["tcp/[::]:0", "tcp/[::]:7447"];
 
 /// A line for each thing that is open.
-pub(super) fn openings(settings: &ZenohSettings) -> Vec<String> {
+pub(super) fn openings(settings: &ZenohSettings, protection: LinkProtection) -> Vec<String> {
+    let proof = match protection {
+        LinkProtection::Proven(proof) => Some(proof),
+        _ => None,
+    };
     let mut open = Vec::new();
     let listens = listens(settings);
     let all: Vec<_> = listens.iter().cloned().chain(settings.endpoints("connect")).collect();
@@ -34,12 +39,29 @@ pub(super) fn openings(settings: &ZenohSettings) -> Vec<String> {
         ));
     }
     let plain = all.iter().find(|endpoint| !is_encrypted(endpoint) && !is_local(endpoint));
-    if let Some(endpoint) = plain {
+    if let Some(endpoint) = plain.filter(|_| proof != Some(LinkProof::Tls)) {
         open.push(format!(
             "links without TLS ({}): who is on the way sees who speaks to whom, when and how much; \
              use `tls/` endpoints",
             bare(endpoint)
         ));
+    }
+    if proof == Some(LinkProof::Challenge) && plain.is_some() {
+        open.push(
+            "the one that is dialed proves nothing: who takes over an address of a member, or is on \
+             the way, can end this process; set `mesh.links` to \"tls\" where that can be"
+                .to_owned(),
+        );
+    }
+    if proof.is_some() && scouts && !settings.discovers() {
+        open.push(
+            "dials whoever answers Zenoh's scouting, since gossip is off: switch gossip on, or \
+             multicast off and name the others in `connect.endpoints`"
+                .to_owned(),
+        );
+    }
+    if proof.is_some() {
+        return open;
     }
     let finds = scouts || (mode != "client" && settings.flag("/scouting/gossip/enabled", true));
     let has_tls = all.iter().any(|endpoint| is_encrypted(endpoint));
@@ -89,7 +111,7 @@ pub(super) fn openings(settings: &ZenohSettings) -> Vec<String> {
 }
 
 /// Where the node listens, its default among it.
-fn listens(settings: &ZenohSettings) -> Vec<String> {
+pub(super) fn listens(settings: &ZenohSettings) -> Vec<String> {
     let is_set = settings.value().pointer("/listen/endpoints").is_some_and(|set| match set {
         Value::Object(by_mode) => by_mode.contains_key(settings.mode()),
         set => !set.is_null(),
@@ -131,7 +153,7 @@ fn bare(endpoint: &str) -> &str {
     endpoint.split(['?', '#']).next().unwrap_or_default()
 }
 
-fn host(endpoint: &str) -> Option<&str> {
+pub(super) fn host(endpoint: &str) -> Option<&str> {
     let host = bare(endpoint).split_once('/')?.1.rsplit_once(':')?.0;
     Some(host.trim_start_matches('[').trim_end_matches(']'))
 }
@@ -164,7 +186,7 @@ mod tests {
 
     fn openings(config: &str) -> Vec<String> {
         match Coordinator::parse(config).unwrap().backend() {
-            Backend::Zenoh(settings) => super::openings(settings),
+            Backend::Zenoh(settings) => super::openings(settings, crate::LinkProtection::None),
             other => panic!("{other:?}"),
         }
     }

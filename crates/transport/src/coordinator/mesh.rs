@@ -13,13 +13,15 @@ use super::error::{ConfigError, ConfigErrorKind};
 use super::known::{check_keys, wrong_type};
 use super::outline::Outline;
 use super::source::Source;
-use crate::KeySpace;
+use crate::{KeySpace, LinkProof};
 
 /// Longest file that holds a key, in bytes.
 const MAX_KEY_FILE: u64 = 4096;
+/// Most further names of a node.
+const MAX_NAMES: usize = 32;
 
 /// Our own settings beside Zenoh's, all optional.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct MeshSettings {
     /// The node's name; the host's name without it.
@@ -34,6 +36,28 @@ pub struct MeshSettings {
     pub store: Option<PathBuf>,
     /// Events an inbox holds before its reader is told of a gap.
     pub inbox_events: Option<usize>,
+    /// How each link proves the cluster key before a message on it is read; `None`: not at all.
+    pub links: Option<LinkProof>,
+    /// Names and addresses by which other nodes dial this one, besides those it knows of.
+    pub names: Vec<String>,
+    /// The mesh is meant to be open: nobody is warned that there is no cluster key.
+    pub open: bool,
+}
+
+impl Default for MeshSettings {
+    fn default() -> Self {
+        Self {
+            name: None,
+            cluster: None,
+            key: None,
+            failure_timeout: None,
+            store: None,
+            inbox_events: None,
+            links: Some(LinkProof::default()),
+            names: Vec::new(),
+            open: false,
+        }
+    }
 }
 
 /// Where a secret is, in the forms of the mail server.
@@ -117,8 +141,17 @@ impl fmt::Display for Secret {
 }
 
 impl MeshSettings {
-    const KEYS: [&'static str; 6] =
-        ["cluster", "failureTimeoutMs", "inboxEvents", "key", "name", "store"];
+    const KEYS: [&'static str; 9] = [
+        "cluster",
+        "failureTimeoutMs",
+        "inboxEvents",
+        "key",
+        "links",
+        "name",
+        "names",
+        "open",
+        "store",
+    ];
 
     pub(super) fn check(
         source: &Source<'_>,
@@ -144,6 +177,9 @@ impl MeshSettings {
             inbox_events: reader
                 .number("inboxEvents", 16, 1 << 24)?
                 .and_then(|events| usize::try_from(events).ok()),
+            links: reader.links()?,
+            names: reader.texts("names", MAX_NAMES)?,
+            open: reader.flag("open")?.unwrap_or(false),
         })
     }
 }
@@ -163,6 +199,51 @@ impl Reader<'_> {
                 Err(wrong_type(self.source, self.outline, &["mesh", key], other, "a string"))
             }
         }
+    }
+
+    fn links(&self) -> Result<Option<LinkProof>, ConfigError> {
+        match self.text("links")? {
+            None | Some("challenge") => Ok(Some(LinkProof::Challenge)),
+            Some("tls") => Ok(Some(LinkProof::Tls)),
+            Some("unproven") => Ok(None),
+            Some(_) => Err(self.bad("links", "it is one of \"challenge\", \"tls\", \"unproven\"")),
+        }
+    }
+
+    fn flag(&self, key: &str) -> Result<Option<bool>, ConfigError> {
+        match self.object.get(key) {
+            None => Ok(None),
+            Some(Value::Bool(flag)) => Ok(Some(*flag)),
+            Some(other) => {
+                let expected = "`true` or `false`";
+                Err(wrong_type(self.source, self.outline, &["mesh", key], other, expected))
+            }
+        }
+    }
+
+    /// A list, as an array or as an object of `"value": true`.
+    fn texts(&self, key: &str, most: usize) -> Result<Vec<String>, ConfigError> {
+        let wrong = |found| {
+            let expected = "a list of strings";
+            wrong_type(self.source, self.outline, &["mesh", key], found, expected)
+        };
+        let texts: Vec<String> = match self.object.get(key) {
+            None => Vec::new(),
+            Some(Value::Array(items)) => {
+                let texts = items.iter().map(|item| item.as_str().ok_or_else(|| wrong(item)));
+                texts.map(|text| text.map(str::to_owned)).collect::<Result<_, _>>()?
+            }
+            Some(Value::Object(map)) => map
+                .iter()
+                .filter(|(_, v)| **v == Value::Bool(true))
+                .map(|(k, _)| k.clone())
+                .collect(),
+            Some(other) => return Err(wrong(other)),
+        };
+        if texts.len() > most {
+            return Err(self.bad(key, &format!("it has {} entries, at most {most}", texts.len())));
+        }
+        Ok(texts)
     }
 
     fn number(&self, key: &str, least: u64, most: u64) -> Result<Option<u64>, ConfigError> {

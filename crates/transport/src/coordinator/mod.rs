@@ -15,10 +15,12 @@ mod explain;
 mod exposure;
 mod known;
 mod lex;
+mod listening;
 mod mask;
 mod mesh;
 mod outline;
 mod preflight;
+mod proof;
 mod source;
 mod zenoh;
 
@@ -27,8 +29,11 @@ use std::path::Path;
 
 use serde_json::Value;
 
+pub(crate) use listening::Listening;
+
 pub use error::{ConfigError, ConfigErrorKind, Place};
 pub use mesh::{MeshSettings, Secret};
+pub use proof::LinkProtection;
 pub use zenoh::ZenohSettings;
 
 use outline::Outline;
@@ -182,6 +187,10 @@ impl Coordinator {
             }
         };
         let mesh = MeshSettings::check(&source, &outline, object.get("mesh"))?;
+        let mut backend = backend;
+        if let Backend::Zenoh(settings) = &mut backend {
+            settings.link_as(&mesh.names, mesh.links);
+        }
         Ok(Self { backend, mesh, warnings })
     }
 

@@ -7,16 +7,19 @@ use super::Warning;
 use super::checked::Checked;
 use super::error::{ConfigError, ConfigErrorKind};
 use super::known::{dotted, list, nearest};
+use super::listening::Listening;
 use super::outline::Outline;
 use super::preflight::{Needs, endpoint};
+use super::proof::prove;
 use super::source::Source;
+use crate::link_proof::{LinkProof, SessionProof};
 
 /// Link lease in milliseconds unless the configuration sets one. Zenoh's default
 /// of 10 s is how long a cut goes unnoticed.
 pub(super) const LEASE_MS: u64 = 3_000;
 /// Largest message accepted off a link, in bytes, unless the configuration sets
-/// one: four of our largest frames. Zenoh's default is 1 GiB.
-const MAX_MESSAGE: usize = 1 << 20;
+/// one: two of our largest frames. Zenoh's default is 1 GiB.
+const MAX_MESSAGE: usize = 512 << 10;
 /// Batches of 64 KiB that wait for a link, of events, unless the configuration sets it: a flight
 /// fits while the link's task is not scheduled. Zenoh's default is 2.
 const DATA_QUEUE: usize = 4;
@@ -27,6 +30,10 @@ const MODES: [&str; 3] = ["peer", "client", "router"];
 pub struct ZenohSettings {
     value: Value,
     needs: Needs,
+    /// More names by which other nodes dial this one.
+    names: Vec<String>,
+    /// How links prove the cluster key, if there is one.
+    proof: Option<LinkProof>,
 }
 
 impl ZenohSettings {
@@ -55,14 +62,32 @@ impl ZenohSettings {
         }
         ask_zenoh(&checked, &value)?;
         let needs = Needs::of(&checked, &value)?;
-        Ok(Self { value, needs })
+        Ok(Self { value, needs, names: Vec::new(), proof: Some(LinkProof::default()) })
     }
 
-    /// The configuration for Zenoh, with our defaults where it sets none.
+    /// Takes over what `mesh` says of links.
+    pub(super) fn link_as(&mut self, names: &[String], proof: Option<LinkProof>) {
+        (self.names, self.proof) = (names.to_vec(), proof);
+    }
+
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    pub(super) fn proof(&self) -> Option<LinkProof> {
+        self.proof
+    }
+
+    /// The configuration for Zenoh, with our defaults where it sets none; with a proof, each
+    /// link proves the cluster key, and the node listens at `listening`.
     ///
     /// # Errors
     /// [`ConfigErrorKind::Zenoh`] if Zenoh refuses it after all.
-    pub(crate) fn to_zenoh(&self) -> Result<zenoh::Config, ConfigError> {
+    pub(crate) fn to_zenoh(
+        &self,
+        listening: Option<&Listening>,
+        proof: Option<&SessionProof>,
+    ) -> Result<zenoh::Config, ConfigError> {
         let refused = |error: &dyn std::fmt::Display| {
             ConfigError::new(ConfigErrorKind::Zenoh { why: error.to_string() })
         };
@@ -71,6 +96,9 @@ impl ZenohSettings {
         // and again.
         if let Some(connect) = value.pointer_mut("/connect/endpoints") {
             leave_out(connect, &self.endpoints("listen"));
+        }
+        if let Some(proof) = proof {
+            prove(&mut value, self, listening, proof)?;
         }
         let mut config = zenoh::Config::from_json5(&value.to_string()).map_err(|e| refused(&e))?;
         let defaults = [
@@ -99,6 +127,7 @@ impl ZenohSettings {
     pub(crate) fn for_introducing(
         &self,
         locators: &[String],
+        proof: Option<&SessionProof>,
     ) -> Result<zenoh::Config, ConfigError> {
         let mut value = json!({
             "mode": "peer",
@@ -110,7 +139,7 @@ impl ZenohSettings {
         if let Some(transport) = self.value.get("transport") {
             value["transport"] = transport.clone();
         }
-        Self { value, needs: self.needs.clone() }.to_zenoh()
+        Self { value, ..self.clone() }.to_zenoh(None, proof)
     }
 
     /// Whether the machine has what it asks for; see

@@ -1,0 +1,147 @@
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tracing::callsite::Identifier;
+use tracing::{Event, Metadata};
+use tracing_subscriber::layer::{Context, Filter};
+
+/// Lines of one place in the code that are let through in a [`MINUTE`].
+const LINES: u32 = 3;
+const MINUTE: Duration = Duration::from_secs(60);
+/// Targets that begin so log what a stranger sends.
+const BOUNDED: [&str; 3] = ["zenoh", "rustls", "tls_listener"];
+
+/// A filter that bounds what a peer can make Zenoh log: of each place in its code three lines a
+/// minute. Whoever reaches the port of a node could otherwise fill its disk. mailmesh bounds
+/// its own lines itself.
+///
+/// Zenoh also logs its whole configuration at the level `debug`, with the login that links
+/// prove; [`new`](Self::new) leaves that line out.
+///
+/// ```
+/// use tracing_subscriber::prelude::*;
+///
+/// let lines = tracing_subscriber::fmt::layer();
+/// tracing_subscriber::registry().with(lines.with_filter(mailmesh::BoundedLog::new())).init();
+/// ```
+#[derive(Debug, Default)]
+pub struct BoundedLog {
+    /// Bounded by the number of places that log.
+    places: Mutex<HashMap<Identifier, Place>>,
+}
+
+#[derive(Debug)]
+struct Place {
+    since: Instant,
+    lines: u32,
+}
+
+impl BoundedLog {
+    /// A filter that has let nothing through yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn lets_through(&self, metadata: &Metadata<'_>, now: Instant) -> bool {
+        if !BOUNDED.iter().any(|target| metadata.target().starts_with(target)) {
+            return true;
+        }
+        if metadata.target() == "zenoh::api::session" && *metadata.level() > tracing::Level::INFO {
+            return false;
+        }
+        let mut places = self.places.lock();
+        let place = places.entry(metadata.callsite()).or_insert(Place { since: now, lines: 0 });
+        if now.duration_since(place.since) >= MINUTE {
+            *place = Place { since: now, lines: 0 };
+        }
+        place.lines = place.lines.saturating_add(1);
+        place.lines <= LINES
+    }
+}
+
+impl<S> Filter<S> for BoundedLog {
+    fn enabled(&self, _metadata: &Metadata<'_>, _context: &Context<'_, S>) -> bool {
+        true
+    }
+
+    fn event_enabled(&self, event: &Event<'_>, _context: &Context<'_, S>) -> bool {
+        self.lets_through(event.metadata(), Instant::now())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::Arc;
+
+    use tracing_subscriber::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().extend(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_flood_of_lines_of_zenoh_is_three_and_others_pass() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let layer = tracing_subscriber::fmt::layer().with_writer(move || writer.clone());
+        let subscriber = tracing_subscriber::registry().with(layer.with_filter(BoundedLog::new()));
+        tracing::subscriber::with_default(subscriber, || {
+            for n in 0..1_000 {
+                tracing::error!(target: "zenoh_transport::unicast", n, "from the link");
+                tracing::warn!(target: "zenoh::net", n, "from another place");
+                tracing::debug!(target: "zenoh::api::session", "Config: password");
+                if n < 10 {
+                    tracing::info!(target: "mailmesh", n, "ours");
+                }
+            }
+        });
+        let lines = String::from_utf8(lines.0.lock().clone()).unwrap();
+        let count = |word: &str| lines.matches(word).count();
+        assert_eq!([count("from the link"), count("from another"), count("ours")], [3, 3, 10]);
+        assert_eq!(count("password"), 0);
+    }
+
+    #[test]
+    fn a_place_is_heard_again_after_a_minute() {
+        let log = BoundedLog::new();
+        let now = Instant::now();
+        let metadata = {
+            struct Site;
+            impl tracing::callsite::Callsite for Site {
+                fn set_interest(&self, _: tracing::subscriber::Interest) {}
+                fn metadata(&self) -> &Metadata<'_> {
+                    &METADATA
+                }
+            }
+            static SITE: Site = Site;
+            static METADATA: Metadata<'static> = tracing::metadata! {
+                name: "x",
+                target: "zenoh",
+                level: tracing::Level::WARN,
+                fields: &[],
+                callsite: &SITE,
+                kind: tracing::metadata::Kind::EVENT
+            };
+            &METADATA
+        };
+        let through = |at| (0..10).filter(|_| log.lets_through(metadata, at)).count();
+        assert_eq!(through(now), 3);
+        assert_eq!(through(now + MINUTE / 2), 0);
+        assert_eq!(through(now + MINUTE), 3);
+    }
+}

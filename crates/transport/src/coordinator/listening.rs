@@ -1,0 +1,201 @@
+//! Where a node listens, with ports that stay the same when its session is opened anew.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
+
+use super::ZenohSettings;
+use super::exposure::listens;
+use super::proof::as_tls;
+use crate::link_proof::LinkProof;
+
+/// The endpoints of `tcp/` that a node listens on.
+#[derive(Debug, Clone)]
+pub(crate) struct Listening {
+    how: LinkProof,
+    places: Vec<Place>,
+}
+
+#[derive(Debug, Clone)]
+struct Place {
+    host: String,
+    /// What the host resolved to; unspecified for every address.
+    address: IpAddr,
+    port: u16,
+    /// What stands behind the address: `?` metadata and `#` settings.
+    settings: String,
+}
+
+impl Listening {
+    /// Where `settings` listen. A port of 0 becomes one that is free now.
+    ///
+    /// # Errors
+    /// What the system says of a host that does not resolve, or a port that is not free.
+    pub(crate) fn of(settings: &ZenohSettings, how: LinkProof) -> io::Result<Self> {
+        let places: io::Result<_> =
+            listens(settings).iter().map(|endpoint| place(endpoint)).collect();
+        Ok(Self { how, places: places? })
+    }
+
+    /// The endpoints for Zenoh, of `tcp/`.
+    pub(super) fn endpoints(&self) -> Vec<String> {
+        let is_tls = self.how == LinkProof::Tls;
+        let endpoint =
+            |place: &Place, host: &str| format!("tcp/{host}:{}{}", place.port, place.settings);
+        self.places
+            .iter()
+            .flat_map(|place| {
+                let own = place.addresses();
+                let mut dialed = own.iter().filter(|ip| !ip.is_loopback() && !is_link_local(**ip));
+                match place.address {
+                    // Zenoh announces IPv6 addresses in brackets, which its TLS cannot dial.
+                    IpAddr::V6(Ipv6Addr::UNSPECIFIED) if is_tls && is_v6_only(&own) => {
+                        dialed.map(|ip| endpoint(place, &format!("[{ip}]"))).collect()
+                    }
+                    // Of every address it announces none of the loopback.
+                    ip if ip.is_unspecified() && dialed.next().is_none() => {
+                        vec![endpoint(place, &Ipv4Addr::LOCALHOST.to_string())]
+                    }
+                    _ => vec![endpoint(place, &place.host)],
+                }
+            })
+            .collect()
+    }
+
+    /// Where a node whose packets come from `asker` can dial this one, as the interfaces are
+    /// now.
+    pub(crate) fn addresses_for(&self, asker: IpAddr) -> Vec<SocketAddr> {
+        let all = self.places.iter().flat_map(|place| {
+            place.addresses().into_iter().map(|ip| SocketAddr::new(ip, place.port))
+        });
+        let is_useful = |address: &SocketAddr| {
+            !is_link_local(address.ip()) && (asker.is_loopback() || !address.ip().is_loopback())
+        };
+        all.filter(is_useful).collect()
+    }
+
+    /// The endpoint of an address as another node gave it.
+    pub(crate) fn endpoint(&self, address: SocketAddr) -> String {
+        let endpoint = format!("tcp/{address}");
+        match self.how {
+            LinkProof::Challenge => endpoint,
+            // It fails for addresses with a zone alone, which cannot be given.
+            LinkProof::Tls => as_tls(&endpoint, false).unwrap_or(endpoint),
+        }
+    }
+
+    /// Where this host dials itself.
+    pub(crate) fn own_endpoints(&self) -> Vec<String> {
+        let own = self.places.iter().map(|place| match place.address {
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+            // It takes IPv4 too, and there is a host without IPv6.
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+            ip => ip,
+        });
+        let ports = self.places.iter().map(|place| place.port);
+        own.zip(ports).map(|(ip, port)| self.endpoint(SocketAddr::new(ip, port))).collect()
+    }
+}
+
+impl Place {
+    /// The addresses that it is, as the interfaces are now.
+    fn addresses(&self) -> Vec<IpAddr> {
+        if !self.address.is_unspecified() {
+            return vec![self.address];
+        }
+        let settings = self.settings.split_once('#').map_or("", |(_, settings)| settings);
+        let interface = settings.split(';').find_map(|setting| setting.strip_prefix("iface="));
+        let all = if_addrs::get_if_addrs().unwrap_or_default();
+        let is_one = |i: &if_addrs::Interface| {
+            interface.is_none_or(|name| name == i.name)
+                && (self.address.is_ipv6() || i.ip().is_ipv4())
+        };
+        all.iter().filter(|i| is_one(i)).map(if_addrs::Interface::ip).collect()
+    }
+}
+
+fn place(endpoint: &str) -> io::Result<Place> {
+    let rest = endpoint.strip_prefix("tcp/").unwrap_or(endpoint);
+    let (address, settings) = rest.split_at(rest.find(['?', '#']).unwrap_or(rest.len()));
+    let no_port = || io::Error::new(io::ErrorKind::InvalidInput, format!("{endpoint} has no port"));
+    let (host, port) = address.rsplit_once(':').ok_or_else(no_port)?;
+    let mut host = host.to_owned();
+    let mut resolved = address.to_socket_addrs()?.next().ok_or_else(no_port)?;
+    if port == "0" {
+        let bound = TcpListener::bind(resolved).or_else(|error| {
+            // A host without IPv6.
+            if resolved.ip() != IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
+                return Err(error);
+            }
+            host = Ipv4Addr::UNSPECIFIED.to_string();
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))
+        })?;
+        resolved = bound.local_addr()?;
+    }
+    Ok(Place { host, address: resolved.ip(), port: resolved.port(), settings: settings.to_owned() })
+}
+
+/// Whether other hosts reach this one by IPv6 alone.
+fn is_v6_only(addresses: &[IpAddr]) -> bool {
+    let mut dialed = addresses.iter().filter(|ip| !ip.is_loopback() && !is_link_local(**ip));
+    dialed.clone().any(IpAddr::is_ipv6) && !dialed.any(IpAddr::is_ipv4)
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    }
+}
+
+/// The addresses of this host; none if the system does not tell.
+pub(super) fn addresses() -> Vec<IpAddr> {
+    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+    interfaces.iter().map(if_addrs::Interface::ip).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Backend, Coordinator};
+
+    fn listening(config: &str, how: LinkProof) -> Listening {
+        match Coordinator::parse(config).unwrap().backend() {
+            Backend::Zenoh(settings) => Listening::of(settings, how).unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_port_is_chosen_once_and_settings_are_kept() {
+        let config = "{ listen: { endpoints: ['tcp/127.0.0.1:0?prio=1-3#iface=lo'] } }";
+        let listening = listening(config, LinkProof::Challenge);
+        let [endpoint] = listening.endpoints().try_into().unwrap();
+        let port = listening.places[0].port;
+        assert_ne!(port, 0);
+        assert_eq!(endpoint, format!("tcp/127.0.0.1:{port}?prio=1-3#iface=lo"));
+        assert_eq!(listening.own_endpoints(), [format!("tcp/127.0.0.1:{port}")]);
+        let loopback = [SocketAddr::from((Ipv4Addr::LOCALHOST, port))];
+        assert_eq!(listening.addresses_for(Ipv4Addr::LOCALHOST.into()), loopback);
+        assert_eq!(listening.addresses_for("192.0.2.1".parse().unwrap()), []);
+    }
+
+    #[test]
+    fn every_address_is_given_by_what_the_interfaces_have() {
+        let listening = listening("{}", LinkProof::Tls);
+        let here = listening.addresses_for(Ipv4Addr::LOCALHOST.into());
+        assert!(here.iter().any(|address| address.ip() == IpAddr::from(Ipv4Addr::LOCALHOST)));
+        let away = listening.addresses_for("192.0.2.1".parse().unwrap());
+        assert!(away.iter().all(|address| !address.ip().is_loopback()), "{away:?}");
+        assert!(listening.own_endpoints()[0].starts_with("tls/127.0.0.1:"));
+        let v6 = listening.endpoint("[2001:db8::1]:7".parse().unwrap());
+        assert_eq!(v6, "tls/2001:db8::1:7");
+    }
+
+    #[test]
+    fn a_host_without_ipv4_is_noticed() {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        assert!(is_v6_only(&[ip("127.0.0.1"), ip("::1"), ip("fe80::1"), ip("2001:db8::1")]));
+        assert!(!is_v6_only(&[ip("127.0.0.1"), ip("::1"), ip("fe80::1")]));
+        assert!(!is_v6_only(&[ip("192.0.2.1"), ip("2001:db8::1")]));
+    }
+}

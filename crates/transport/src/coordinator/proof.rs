@@ -1,0 +1,230 @@
+//! A Zenoh configuration whose links prove the cluster key.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+
+use super::ZenohSettings;
+use super::error::{ConfigError, ConfigErrorKind};
+use super::exposure::{host, listens};
+use super::listening::{Listening, addresses};
+use crate::link_keys::Credentials;
+use crate::link_proof::{LinkProof, SessionProof};
+
+/// How long a dialer has to prove the key, in milliseconds. It bounds the descriptors and the
+/// memory that strangers hold: their rate times this.
+const PROOF_MS: u32 = 2_000;
+/// Most links that are open and have not proven the key.
+const PENDING: u32 = 1_000;
+
+/// How the links of a configuration are protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LinkProtection {
+    /// Each link proves the cluster key before a message on it is read.
+    Proven(LinkProof),
+    /// As the configuration sets it itself; this is what it sets.
+    Own(&'static str),
+    /// Whoever reaches the port can link, and end or freeze the process.
+    None,
+}
+
+impl ZenohSettings {
+    /// How links are protected, if there is a cluster key or not.
+    #[must_use]
+    pub fn link_protection(&self, has_key: bool) -> LinkProtection {
+        match (self.own_protection(), self.proof().filter(|_| has_key)) {
+            (Some(what), _) => LinkProtection::Own(what),
+            (None, Some(proof)) => LinkProtection::Proven(proof),
+            (None, None) => LinkProtection::None,
+        }
+    }
+
+    /// What the configuration sets to protect its links. It is kept as it is.
+    fn own_protection(&self) -> Option<&'static str> {
+        let is_set = |pointer: &str| match self.value().pointer(pointer) {
+            Some(Value::Object(map)) => !map.is_empty(),
+            set => set.is_some_and(|set| !set.is_null()),
+        };
+        let by_setting = ["transport.link.tls", "transport.auth", "transport.link.protocols"]
+            .into_iter()
+            .find(|setting| is_set(&format!("/{}", setting.replace('.', "/"))));
+        let has_other = || {
+            let endpoints = listens(self).into_iter().chain(self.endpoints("connect"));
+            endpoints.into_iter().any(|endpoint| !endpoint.starts_with("tcp/"))
+        };
+        by_setting.or_else(|| has_other().then_some("endpoints of another kind than `tcp/`"))
+    }
+
+    /// Whether nodes that hold the key find each other by discovery of our own. What they find
+    /// is introduced by gossip; where that is off, Zenoh's scouting is all there is.
+    pub(crate) fn discovers(&self) -> bool {
+        self.mode() != "client" && self.scouts() && self.flag("/scouting/gossip/enabled", true)
+    }
+
+    /// Where discovery asks: the multicast group of Zenoh, one port on; its interfaces and TTL.
+    pub(crate) fn discovery_group(&self) -> (SocketAddr, String, u32) {
+        let multicast = |key: &str| self.value().pointer(&format!("/scouting/multicast/{key}"));
+        let address = multicast("address").and_then(Value::as_str);
+        let address = address.and_then(|address| address.parse::<SocketAddr>().ok());
+        let mut address = address.unwrap_or_else(|| ([224, 0, 0, 224], 7446).into());
+        address.set_port(address.port().checked_add(1).unwrap_or(u16::MAX - 1));
+        let interfaces = multicast("interface").and_then(Value::as_str).unwrap_or("auto");
+        let ttl = multicast("ttl").and_then(Value::as_u64).unwrap_or(1);
+        (address, interfaces.to_owned(), u32::try_from(ttl).unwrap_or(1))
+    }
+
+    /// The names and addresses by which other nodes may dial this one: `mesh.names`, its
+    /// addresses, its host name, and the hosts of its endpoints (one list for all nodes names
+    /// this one too).
+    pub(crate) fn names_for_links(&self) -> Vec<String> {
+        let mut names = self.names().to_vec();
+        names.extend(addresses().iter().map(ToString::to_string));
+        names.extend(["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()]);
+        names.extend(gethostname::gethostname().into_string());
+        let endpoints = self.endpoints("listen").into_iter().chain(self.endpoints("connect"));
+        names.extend(endpoints.filter_map(|endpoint| host(&endpoint).map(str::to_owned)));
+        let mut seen = HashSet::new();
+        names.retain(|name| seen.insert(name.clone()));
+        names
+    }
+}
+
+/// Makes every link of a configuration prove the cluster key.
+///
+/// # Errors
+/// [`ConfigErrorKind::BadValue`] for an endpoint that TLS cannot dial.
+pub(super) fn prove(
+    value: &mut Value,
+    settings: &ZenohSettings,
+    listening: Option<&Listening>,
+    proof: &SessionProof,
+) -> Result<(), ConfigError> {
+    if let Some(listening) = listening.filter(|_| settings.mode() != "client") {
+        let endpoints = listening.endpoints();
+        value["listen"]["endpoints"] = json!({ settings.mode(): endpoints });
+    }
+    if settings.discovers() {
+        value["scouting"]["multicast"]["enabled"] = json!(false);
+    }
+    let unicast = &mut value["transport"]["unicast"];
+    for (key, bound) in [("accept_timeout", PROOF_MS), ("accept_pending", PENDING)] {
+        if unicast[key].is_null() {
+            unicast[key] = json!(bound);
+        }
+    }
+    // Zenoh would wait for the first links, up to 500 ms; delivery does not need that.
+    let conditions = &mut value["open"]["return_conditions"];
+    if conditions.is_null() {
+        *conditions = json!({ "connect_scouted": false, "declares": false });
+    }
+    // Of two nodes that learn of each other at the same time one dials: Zenoh refuses the second
+    // link of a pair whose logins differ, as they do by direction, and each would refuse the other's.
+    let gossip = &mut value["scouting"]["gossip"];
+    if gossip["autoconnect_strategy"].is_null() {
+        gossip["autoconnect_strategy"] = json!({ "router": "greater-zid", "peer": "greater-zid" });
+    }
+    // A session that was opened anew is dialed again before its senders give it up (500 ms).
+    let retry = &mut value["connect"]["retry"];
+    if retry.is_null() {
+        *retry =
+            json!({ "period_init_ms": 100, "period_max_ms": 4_000, "period_increase_factor": 2 });
+    }
+    match proof {
+        SessionProof::Challenge { own, accepted } => {
+            value["transport"]["link"]["protocols"] = json!(["tcp"]);
+            value["transport"]["auth"]["usrpwd"] = json!({
+                "user": own.user,
+                "password": *own.password,
+                "dictionary_file": accepted.path(),
+            });
+            Ok(())
+        }
+        SessionProof::Tls(credentials) => encrypt(value, credentials),
+    }
+}
+
+fn encrypt(value: &mut Value, credentials: &Credentials) -> Result<(), ConfigError> {
+    for (section, listens) in [("listen", true), ("connect", false)] {
+        if let Some(endpoints) = value.pointer_mut(&format!("/{section}/endpoints")) {
+            each_text(endpoints, &|endpoint| as_tls(endpoint, listens))?;
+        }
+    }
+    let Credentials { authorities, certificate, private_key } = credentials;
+    let link = &mut value["transport"]["link"];
+    link["protocols"] = json!(["tls"]);
+    link["tls"] = json!({
+        "root_ca_certificate_base64": authorities,
+        "listen_certificate_base64": certificate,
+        "listen_private_key_base64": **private_key,
+        "connect_certificate_base64": certificate,
+        "connect_private_key_base64": **private_key,
+        "enable_mtls": true,
+        "verify_name_on_connect": true,
+    });
+    Ok(())
+}
+
+fn each_text(
+    value: &mut Value,
+    change: &impl Fn(&str) -> Result<String, ConfigError>,
+) -> Result<(), ConfigError> {
+    match value {
+        Value::String(text) => *text = change(text)?,
+        Value::Array(items) => items.iter_mut().try_for_each(|item| each_text(item, change))?,
+        Value::Object(map) => map.values_mut().try_for_each(|item| each_text(item, change))?,
+        _ => {}
+    }
+    Ok(())
+}
+
+/// The same endpoint over TLS. Zenoh 1.10.2 takes the brackets of an IPv6 address for a part
+/// of the server's name, so a literal stands without them.
+pub(super) fn as_tls(endpoint: &str, listens: bool) -> Result<String, ConfigError> {
+    let Some(rest) = endpoint.strip_prefix("tcp/") else {
+        return Ok(endpoint.to_owned());
+    };
+    let (address, settings) = rest.split_at(rest.find(['?', '#']).unwrap_or(rest.len()));
+    let address = match address.strip_prefix('[').and_then(|rest| rest.split_once("]:")) {
+        Some((v6, _)) if v6.contains('%') => {
+            let why = "an IPv6 address with a zone cannot be dialed by TLS; use another address of \
+                       that host, or a name";
+            let (key, why) = (endpoint.to_owned(), why.to_owned());
+            return Err(ConfigError::new(ConfigErrorKind::BadValue { key, why }));
+        }
+        // Zenoh shows the addresses of the host in its place.
+        Some(("::", _)) | None => address.to_owned(),
+        Some((v6, port)) => format!("{v6}:{port}"),
+    };
+    let timeout = match (listens, settings.contains('#')) {
+        (false, _) => String::new(),
+        (true, true) => format!(";tls_handshake_timeout_ms={PROOF_MS}"),
+        (true, false) => format!("#tls_handshake_timeout_ms={PROOF_MS}"),
+    };
+    Ok(format!("tls/{address}{settings}{timeout}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_becomes_one_of_tls() {
+        for (plain, listens, proven) in [
+            ("tcp/192.0.2.1:7447", false, "tls/192.0.2.1:7447"),
+            ("tcp/mx1.example.org:7447#iface=eth1", false, "tls/mx1.example.org:7447#iface=eth1"),
+            ("tcp/[2001:db8::1]:7447", false, "tls/2001:db8::1:7447"),
+            ("tcp/[::]:0", true, "tls/[::]:0#tls_handshake_timeout_ms=2000"),
+            (
+                "tcp/0.0.0.0:1?prio=1-3#a=b",
+                true,
+                "tls/0.0.0.0:1?prio=1-3#a=b;tls_handshake_timeout_ms=2000",
+            ),
+        ] {
+            assert_eq!(as_tls(plain, listens).unwrap(), proven);
+        }
+        let error = as_tls("tcp/[fe80::1%eth0]:7447", false).unwrap_err().to_string();
+        assert!(error.contains("zone"), "{error}");
+    }
+}

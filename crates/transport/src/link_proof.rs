@@ -1,0 +1,131 @@
+//! How the links of one session prove the cluster key.
+
+use std::fmt;
+use std::fs::File;
+use std::io::Write;
+
+use zeroize::Zeroizing;
+
+use crate::TransportError;
+use crate::link_keys::{Credentials, LinkKeys, Login};
+
+/// In which way links prove the cluster key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum LinkProof {
+    /// By Zenoh's challenge, with a login derived from the key. The dialer proves the key; a
+    /// node dials only addresses that the operator or a holder of the key named.
+    #[default]
+    Challenge,
+    /// By mutual TLS, with certificates derived from the key. Both ends prove it, and nobody on
+    /// the way can read or change what is said.
+    Tls,
+}
+
+/// What one session is opened with.
+pub(crate) enum SessionProof {
+    Challenge { own: Login, accepted: SecretFile },
+    Tls(Credentials),
+}
+
+impl SessionProof {
+    /// `names` are those by which other nodes dial this one.
+    ///
+    /// # Errors
+    /// [`TransportError::LinkCertificate`], [`TransportError::LinkSecrets`].
+    pub(crate) fn new(
+        how: LinkProof,
+        keys: &LinkKeys,
+        names: &[String],
+    ) -> Result<Self, TransportError> {
+        Ok(match how {
+            LinkProof::Challenge => {
+                let logins = keys.logins();
+                let accepted = SecretFile::new(&logins.accepted)
+                    .map_err(|error| TransportError::LinkSecrets { why: error.to_string() })?;
+                Self::Challenge { own: logins.own, accepted }
+            }
+            LinkProof::Tls => Self::Tls(keys.credentials(names)?),
+        })
+    }
+}
+
+impl fmt::Debug for SessionProof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Challenge { .. } => "Challenge",
+            Self::Tls(_) => "Tls",
+        })
+    }
+}
+
+/// A file that Zenoh reads once, when a session opens; gone when dropped. Zenoh takes the
+/// logins that it accepts from a file alone.
+pub(crate) struct SecretFile {
+    _file: File,
+    path: String,
+    #[cfg(not(target_os = "linux"))]
+    _dir: OnDisk,
+}
+
+impl SecretFile {
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// In memory, with no name that another process could open.
+    #[cfg(target_os = "linux")]
+    fn new(text: &Zeroizing<String>) -> std::io::Result<Self> {
+        use std::os::fd::AsRawFd;
+        let flags = rustix::fs::MemfdFlags::CLOEXEC;
+        let mut file = File::from(rustix::fs::memfd_create("links", flags)?);
+        file.write_all(text.as_bytes())?;
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        Ok(Self { _file: file, path })
+    }
+
+    /// In the directory for temporary files, for this user alone.
+    #[cfg(not(target_os = "linux"))]
+    fn new(text: &Zeroizing<String>) -> std::io::Result<Self> {
+        use std::os::unix::fs::OpenOptionsExt;
+        let mut random = [0; 16];
+        let filled = ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut random);
+        filled.map_err(|_| std::io::Error::other("the system gives no random numbers"))?;
+        let name: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let path = std::env::temp_dir().join(format!("mailmesh-{name}"));
+        let mut options = File::options();
+        let mut file = options.write(true).create_new(true).mode(0o600).open(&path)?;
+        let on_disk = OnDisk(path.clone());
+        file.write_all(text.as_bytes())?;
+        Ok(Self { _file: file, path: path.display().to_string(), _dir: on_disk })
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+struct OnDisk(std::path::PathBuf);
+
+#[cfg(not(target_os = "linux"))]
+impl Drop for OnDisk {
+    fn drop(&mut self) {
+        let _gone_already = std::fs::remove_file(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_file_is_read_while_it_is_there_and_gone_after() {
+        let keys = LinkKeys::new(Zeroizing::new([1; 32]), [Zeroizing::new([2; 32])]);
+        let proof = SessionProof::new(LinkProof::Challenge, &keys, &[]).unwrap();
+        let SessionProof::Challenge { own, accepted } = proof else { panic!() };
+        let path = accepted.path().to_owned();
+        let read = || std::fs::read_to_string(&path);
+        assert!(read().unwrap().starts_with(&format!("{}:", own.user)));
+        assert_eq!(read().unwrap().lines().count(), 2, "read a second time");
+        drop(accepted);
+        let read = read();
+        assert!(read.is_err() || !read.unwrap().contains(&*own.password));
+    }
+}

@@ -1,0 +1,186 @@
+//! The two messages of discovery. Both carry a keyed hash (HMAC-SHA-256, RFC 2104) by a key
+//! derived from the cluster key, which is checked before anything else is looked at.
+//!
+//! ```text
+//! magic "mmd1" | kind u8 | nonce [16] | zid [16] | ...                          | hash [32]
+//! kind 1, a question:                              count u8 | count x zid's first 8 bytes
+//! kind 2, an answer:                               count u8 | count x address
+//! address: 4 | [4] | port u16   or   6 | [16] | port u16
+//! ```
+//!
+//! An answer repeats the nonce of its question, so a recorded answer is worth nothing: who
+//! answers holds the key now, and the addresses are its own.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use ring::hmac;
+
+const MAGIC: &[u8; 4] = b"mmd1";
+const QUESTION: u8 = 1;
+const ANSWER: u8 = 2;
+/// Bytes of a hash.
+const HASH: usize = 32;
+/// Most addresses in an answer.
+pub(super) const MAX_ADDRESSES: usize = 16;
+/// Most nodes that a question asks to be silent; the others answer in vain.
+pub(super) const MAX_KNOWN: usize = 100;
+/// Longest message: it fits in one packet of an Ethernet.
+pub(super) const MAX_LEN: usize = 1_200;
+
+pub(super) type Nonce = [u8; 16];
+pub(super) type Zid = [u8; 16];
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Message {
+    pub(super) nonce: Nonce,
+    /// The session that says it.
+    pub(super) zid: Zid,
+    pub(super) body: Body,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Body {
+    /// Who is there? Those whose session begins so need not answer.
+    Question { known: Vec<[u8; 8]> },
+    /// I am, and can be dialed here.
+    Answer { addresses: Vec<SocketAddr> },
+}
+
+impl Message {
+    /// Past the bounds what does not fit is left out.
+    pub(super) fn encode(&self, key: &hmac::Key) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(MAX_LEN);
+        bytes.extend(MAGIC);
+        let kind = if matches!(self.body, Body::Question { .. }) { QUESTION } else { ANSWER };
+        bytes.push(kind);
+        bytes.extend(self.nonce);
+        bytes.extend(self.zid);
+        match &self.body {
+            Body::Question { known } => {
+                let known = &known[..known.len().min(MAX_KNOWN)];
+                bytes.push(known.len() as u8);
+                known.iter().for_each(|zid| bytes.extend(zid));
+            }
+            Body::Answer { addresses } => {
+                let addresses = &addresses[..addresses.len().min(MAX_ADDRESSES)];
+                bytes.push(addresses.len() as u8);
+                for address in addresses {
+                    match address.ip() {
+                        IpAddr::V4(v4) => {
+                            bytes.push(4);
+                            bytes.extend(v4.octets());
+                        }
+                        IpAddr::V6(v6) => {
+                            bytes.push(6);
+                            bytes.extend(v6.octets());
+                        }
+                    }
+                    bytes.extend(address.port().to_be_bytes());
+                }
+            }
+        }
+        let hash = hmac::sign(key, &bytes);
+        bytes.extend(hash.as_ref());
+        bytes
+    }
+
+    /// A message and which of the keys it is of; `None` for what no holder of one said.
+    pub(super) fn decode(bytes: &[u8], keys: &[hmac::Key]) -> Option<(Self, usize)> {
+        if bytes.len() > MAX_LEN || !bytes.starts_with(MAGIC) {
+            return None;
+        }
+        let (said, hash) = bytes.split_at_checked(bytes.len().checked_sub(HASH)?)?;
+        let key = keys.iter().position(|key| hmac::verify(key, said, hash).is_ok())?;
+        let mut rest = &said[MAGIC.len()..];
+        let [kind] = take(&mut rest)?;
+        let (nonce, zid) = (take(&mut rest)?, take(&mut rest)?);
+        let [count] = take(&mut rest)?;
+        let body = match kind {
+            QUESTION if usize::from(count) <= MAX_KNOWN => {
+                let known = (0..count).map(|_| take(&mut rest)).collect::<Option<_>>()?;
+                Body::Question { known }
+            }
+            ANSWER if usize::from(count) <= MAX_ADDRESSES => {
+                let addresses = (0..count).map(|_| address(&mut rest)).collect::<Option<_>>()?;
+                Body::Answer { addresses }
+            }
+            _ => return None,
+        };
+        rest.is_empty().then_some((Self { nonce, zid, body }, key))
+    }
+}
+
+fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+    let (taken, left) = rest.split_first_chunk()?;
+    *rest = left;
+    Some(*taken)
+}
+
+fn address(rest: &mut &[u8]) -> Option<SocketAddr> {
+    let ip: IpAddr = match take(rest)? {
+        [4] => Ipv4Addr::from(take::<4>(rest)?).into(),
+        [6] => Ipv6Addr::from(take::<16>(rest)?).into(),
+        _ => return None,
+    };
+    Some(SocketAddr::new(ip, u16::from_be_bytes(take(rest)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn key(n: u8) -> hmac::Key {
+        hmac::Key::new(hmac::HMAC_SHA256, &[n; 32])
+    }
+
+    fn any_message() -> impl Strategy<Value = Message> {
+        let known = prop::collection::vec(any::<[u8; 8]>(), 0..=MAX_KNOWN);
+        let addresses = prop::collection::vec(any::<(IpAddr, u16)>(), 0..=MAX_ADDRESSES);
+        let body = prop_oneof![
+            known.prop_map(|known| Body::Question { known }),
+            addresses.prop_map(|addresses| Body::Answer {
+                addresses: addresses.into_iter().map(Into::into).collect()
+            }),
+        ];
+        (any::<Nonce>(), any::<Zid>(), body).prop_map(|(nonce, zid, body)| Message {
+            nonce,
+            zid,
+            body,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_message_is_read_by_the_holders_of_its_key_alone(message in any_message()) {
+            let bytes = message.encode(&key(2));
+            prop_assert!(bytes.len() <= MAX_LEN);
+            let decoded = Message::decode(&bytes, &[key(1), key(2)]);
+            prop_assert_eq!(decoded, Some((message, 1)));
+            prop_assert_eq!(Message::decode(&bytes, &[key(1)]), None);
+        }
+
+        #[test]
+        fn a_changed_or_cut_message_is_none(
+            message in any_message(), at in any::<prop::sample::Index>(), bit in 0u32..8,
+        ) {
+            let mut bytes = message.encode(&key(1));
+            let at = at.index(bytes.len());
+            prop_assert_eq!(Message::decode(&bytes[..at], &[key(1)]), None);
+            bytes[at] ^= 1 << bit;
+            prop_assert_eq!(Message::decode(&bytes, &[key(1)]), None);
+        }
+
+        /// Also of a holder of the key who says what is none.
+        #[test]
+        fn whatever_a_holder_says_is_read_or_none(said in prop::collection::vec(any::<u8>(), 0..300)) {
+            let mut bytes = [MAGIC.as_slice(), &said].concat();
+            let hash = hmac::sign(&key(1), &bytes);
+            bytes.extend(hash.as_ref());
+            if let Some((message, _)) = Message::decode(&bytes, &[key(1)]) {
+                prop_assert_eq!(message.encode(&key(1)), bytes);
+            }
+        }
+    }
+}

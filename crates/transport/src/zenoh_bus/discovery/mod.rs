@@ -1,0 +1,310 @@
+//! Finds the nodes that hold the cluster key, by multicast.
+//!
+//! Zenoh's own scouting believes whoever answers, and dials the addresses of the answer. Here a
+//! question and its answers carry a keyed hash, so a node dials only addresses that a holder of
+//! the cluster key gives as its own. Zenoh's scouting is off then.
+//!
+//! A node asks when it starts, soon again, and then rarely; briskly while a member is missing. A
+//! question names those that the asker has links to: they are silent, so at rest nothing is
+//! answered.
+
+mod message;
+mod sockets;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ring::hmac;
+use ring::rand::{SecureRandom, SystemRandom};
+use tokio::net::UdpSocket;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+use zenoh::config::ZenohId;
+
+use super::introduce::{Matchmaker, Stranger};
+use super::missing::Missing;
+use crate::coordinator::Listening;
+use crate::{LinkKeys, LogThrottle};
+use message::{Body, MAX_LEN, Message, Nonce};
+pub(crate) use sockets::Group;
+use sockets::Sockets;
+
+/// Pauses between the first questions of a session; then `REST`.
+const FIRST: [Duration; 6] = [
+    Duration::from_millis(60),
+    Duration::from_millis(120),
+    Duration::from_millis(300),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+];
+const REST: Duration = Duration::from_secs(8);
+/// Pauses while a member is missing: in the first five minutes, and later.
+const MISSING: [Duration; 2] = [Duration::from_millis(800), Duration::from_secs(7)];
+const BRISK: Duration = Duration::from_secs(300);
+/// How long after the first answer others are awaited, before who answered is introduced.
+const ANSWERS: Duration = Duration::from_millis(30);
+/// Most nodes introduced at once: through them gossip brings the others.
+const AT_ONCE: usize = 4;
+/// Most nodes that answered and wait to be introduced.
+const STRANGERS: usize = 64;
+/// Most datagrams that wait to be looked at; those beyond are dropped.
+const DATAGRAMS: usize = 256;
+/// Datagrams whose hash is checked in a second; those beyond are dropped, so that a flood costs
+/// a few milliseconds a second.
+const CHECKED: u32 = 2_000;
+/// Questions of the past whose repetition is not answered.
+const SEEN: usize = 1_024;
+/// Questions of this node whose answers are taken.
+const ASKED: usize = 4;
+
+/// Discovery of one session; ends when dropped.
+#[derive(Debug)]
+pub(super) struct Discovery {
+    _tasks: JoinSet<()>,
+}
+
+impl Discovery {
+    /// Starts it. Where the host has no multicast it warns, and nobody is found.
+    pub(super) fn start(
+        group: &Group,
+        keys: &LinkKeys,
+        listening: Listening,
+        matchmaker: Matchmaker,
+        missing: Arc<Missing>,
+    ) -> Self {
+        let mut tasks = JoinSet::new();
+        let sockets = match Sockets::open(group) {
+            Ok(sockets) => sockets,
+            Err(error) => {
+                tracing::warn!(
+                    %error,
+                    "nobody is found by multicast: {} on {}; check \
+                     `scouting.multicast`, or name the others in `connect.endpoints`",
+                    group.address,
+                    group.interfaces
+                );
+                return Self { _tasks: tasks };
+            }
+        };
+        let (sender, datagrams) = mpsc::channel(DATAGRAMS);
+        for socket in sockets.asking.iter().chain([&sockets.hearing]) {
+            tasks.spawn(hear(socket.clone(), sender.clone()));
+        }
+        let finder = Finder {
+            keys: keys.discovery_keys(),
+            zid: matchmaker.session.zid(),
+            sockets,
+            listening,
+            matchmaker,
+            missing,
+            introducing: Arc::default(),
+            seen: VecDeque::new(),
+            asked: VecDeque::new(),
+            strangers: BTreeMap::new(),
+            introduce_at: None,
+            rounds: 0,
+            budget: (Instant::now(), CHECKED),
+            log: LogThrottle::default(),
+        };
+        tasks.spawn(finder.run(datagrams));
+        Self { _tasks: tasks }
+    }
+}
+
+/// Hands on what a socket hears.
+async fn hear(socket: Arc<UdpSocket>, sender: mpsc::Sender<(SocketAddr, Vec<u8>)>) {
+    let mut buffer = [0; MAX_LEN + 1];
+    loop {
+        match socket.recv_from(&mut buffer).await {
+            Ok((len, from)) if len <= MAX_LEN => {
+                // What does not fit is asked, or answered, again.
+                let _dropped = sender.try_send((from, buffer[..len].to_vec()));
+            }
+            Ok(_) => {}
+            // As when an earlier answer found nobody.
+            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    }
+}
+
+struct Finder {
+    keys: Vec<hmac::Key>,
+    zid: ZenohId,
+    sockets: Sockets,
+    listening: Listening,
+    matchmaker: Matchmaker,
+    missing: Arc<Missing>,
+    /// Held while an introduction is under way.
+    introducing: Arc<tokio::sync::Mutex<()>>,
+    seen: VecDeque<Nonce>,
+    asked: VecDeque<Nonce>,
+    strangers: BTreeMap<ZenohId, Vec<SocketAddr>>,
+    introduce_at: Option<Instant>,
+    rounds: usize,
+    /// Since when, and how many datagrams may still be checked in this second.
+    budget: (Instant, u32),
+    log: LogThrottle,
+}
+
+impl Finder {
+    async fn run(mut self, mut datagrams: mpsc::Receiver<(SocketAddr, Vec<u8>)>) {
+        let missing = self.missing.clone();
+        let mut ask_at = Instant::now();
+        loop {
+            tokio::select! {
+                Some((from, bytes)) = datagrams.recv() => self.datagram(from, &bytes).await,
+                () = sleep_until(ask_at) => {
+                    self.ask().await;
+                    ask_at = Instant::now() + self.pause().await;
+                }
+                () = missing.more() => ask_at = Instant::now(),
+                () = until(self.introduce_at) => self.introduce().await,
+            }
+        }
+    }
+
+    async fn pause(&mut self) -> Duration {
+        self.rounds += 1;
+        if let Some(missing_for) = self.missing.shortest() {
+            // Each of many need not look so often.
+            let peers = self.matchmaker.known().await.len() as u32;
+            return MISSING[usize::from(missing_for > BRISK)] * (1 + peers / 8);
+        }
+        FIRST.get(self.rounds - 1).copied().unwrap_or(REST)
+    }
+
+    async fn ask(&mut self) {
+        let mut nonce = Nonce::default();
+        if SystemRandom::new().fill(&mut nonce).is_err() {
+            return;
+        }
+        if self.asked.len() >= ASKED {
+            self.asked.pop_front();
+        }
+        self.asked.push_back(nonce);
+        let known = self.matchmaker.known().await;
+        let known = known.into_iter().map(|zid| start_of(&zid)).collect();
+        let question =
+            Message { nonce, zid: self.zid.to_le_bytes(), body: Body::Question { known } };
+        let bytes = question.encode(&self.keys[0]);
+        for socket in &self.sockets.asking {
+            if let Err(error) = socket.send_to(&bytes, self.sockets.group).await
+                && self.log.is_ready()
+            {
+                tracing::debug!(%error, "a question of discovery was not sent");
+            }
+        }
+    }
+
+    async fn datagram(&mut self, from: SocketAddr, bytes: &[u8]) {
+        if self.budget.0.elapsed() >= Duration::from_secs(1) {
+            self.budget = (Instant::now(), CHECKED);
+        }
+        let Some(left) = self.budget.1.checked_sub(1) else { return };
+        self.budget.1 = left;
+        let Some((message, key)) = Message::decode(bytes, &self.keys) else { return };
+        if message.zid == self.zid.to_le_bytes() {
+            return;
+        }
+        match message.body {
+            Body::Question { known } => self.answer(from, message.nonce, &known, key).await,
+            Body::Answer { addresses } if self.asked.contains(&message.nonce) => {
+                self.answered(from, message.zid, addresses).await;
+            }
+            Body::Answer { .. } => {}
+        }
+    }
+
+    async fn answer(&mut self, from: SocketAddr, nonce: Nonce, known: &[[u8; 8]], key: usize) {
+        if known.contains(&start_of(&self.zid)) || self.seen.contains(&nonce) {
+            return;
+        }
+        if self.seen.len() >= SEEN {
+            self.seen.pop_front();
+        }
+        self.seen.push_back(nonce);
+        let addresses = self.listening.addresses_for(from.ip());
+        let answer =
+            Message { nonce, zid: self.zid.to_le_bytes(), body: Body::Answer { addresses } };
+        let _asked_again =
+            self.sockets.hearing.send_to(&answer.encode(&self.keys[key]), from).await;
+    }
+
+    async fn answered(&mut self, from: SocketAddr, zid: message::Zid, addresses: Vec<SocketAddr>) {
+        let Ok(zid) = ZenohId::try_from(&zid[..]) else { return };
+        if self.strangers.len() >= STRANGERS || self.matchmaker.known().await.contains(&zid) {
+            return;
+        }
+        self.strangers.insert(zid, nearest_first(addresses, from.ip()));
+        self.introduce_at.get_or_insert(Instant::now() + ANSWERS);
+    }
+
+    /// Has some of those that answered introduced.
+    async fn introduce(&mut self) {
+        let Ok(turn) = self.introducing.clone().try_lock_owned() else {
+            self.introduce_at = Some(Instant::now() + ANSWERS);
+            return;
+        };
+        self.introduce_at = None;
+        let known = self.matchmaker.known().await;
+        let strangers = std::mem::take(&mut self.strangers);
+        let strangers = strangers.into_iter().filter(|(zid, _)| !known.contains(zid));
+        let endpoints = |addresses: Vec<SocketAddr>| {
+            addresses.iter().map(|address| self.listening.endpoint(*address)).collect()
+        };
+        let mut strangers: Vec<Stranger> = strangers
+            .map(|(zid, addresses)| Stranger { zid, endpoints: endpoints(addresses) })
+            .collect();
+        if strangers.is_empty() {
+            return;
+        }
+        // Not all askers the same.
+        let at = usize::from(self.zid.to_le_bytes()[0]) % strangers.len();
+        strangers.rotate_left(at);
+        strangers.truncate(AT_ONCE);
+        let own = self.listening.own_endpoints();
+        let matchmaker = self.matchmaker.clone();
+        tokio::spawn(async move {
+            matchmaker.introduce(&own, &strangers).await;
+            drop(turn);
+        });
+    }
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn start_of(zid: &ZenohId) -> [u8; 8] {
+    let [a, b, c, d, e, f, g, h, ..] = zid.to_le_bytes();
+    [a, b, c, d, e, f, g, h]
+}
+
+/// The address that the answer came from first, if it is one of them, then those of its kind.
+fn nearest_first(mut addresses: Vec<SocketAddr>, from: IpAddr) -> Vec<SocketAddr> {
+    addresses.sort_by_key(|address| {
+        (address.ip() != from, address.is_ipv4() != from.is_ipv4(), address.ip().is_loopback())
+    });
+    addresses
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_dialed_where_its_answer_came_from() {
+        let address = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let all = ["[2001:db8::1]:1", "172.17.0.1:1", "192.0.2.1:1"].map(address).to_vec();
+        let first = nearest_first(all, "192.0.2.1".parse().unwrap());
+        assert_eq!(first[0], address("192.0.2.1:1"));
+        assert_eq!(first[1], address("172.17.0.1:1"));
+    }
+}

@@ -1,0 +1,128 @@
+//! The sockets of discovery: one that hears questions, and one an interface that asks.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket as StdSocket};
+use std::sync::Arc;
+
+use if_addrs::Interface;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use tokio::net::UdpSocket;
+
+/// Where questions go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Group {
+    /// The multicast address.
+    pub(crate) address: SocketAddr,
+    /// Names or addresses of interfaces, separated by commas; `auto` for all.
+    pub(crate) interfaces: String,
+    /// Routers that a question may pass, and one more.
+    pub(crate) ttl: u32,
+}
+
+#[derive(Debug)]
+pub(super) struct Sockets {
+    pub(super) group: SocketAddr,
+    /// Hears questions, and sends answers.
+    pub(super) hearing: Arc<UdpSocket>,
+    /// Each sends questions on one interface, and hears answers.
+    pub(super) asking: Vec<Arc<UdpSocket>>,
+}
+
+impl Sockets {
+    /// # Errors
+    /// What the system says, of the first socket that cannot be had; there is an interface
+    /// at least.
+    pub(super) fn open(group: &Group) -> io::Result<Self> {
+        let all = if_addrs::get_if_addrs()?;
+        let interfaces = chosen(&all, group);
+        if interfaces.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "no interface for multicast"));
+        }
+        let address = group.address;
+        let hearing = new_socket(address)?;
+        hearing.set_reuse_address(true)?;
+        let everywhere: IpAddr = match address {
+            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        hearing.bind(&SockAddr::from(SocketAddr::new(everywhere, address.port())))?;
+        let mut asking = Vec::new();
+        for interface in interfaces {
+            // An interface that went down meanwhile is left out.
+            match join(&hearing, interface, group).and_then(|()| ask_on(interface, group)) {
+                Ok(socket) => asking.push(Arc::new(socket)),
+                Err(error) => {
+                    tracing::debug!(%error, interface = interface.name, "no multicast there");
+                }
+            }
+        }
+        if asking.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "no interface takes multicast"));
+        }
+        Ok(Self { group: address, hearing: Arc::new(to_tokio(hearing)?), asking })
+    }
+}
+
+/// The interfaces to be used, one address each.
+fn chosen<'a>(all: &'a [Interface], group: &Group) -> Vec<&'a Interface> {
+    let is_family = |interface: &&Interface| interface.ip().is_ipv4() == group.address.is_ipv4();
+    let of_family: Vec<&Interface> = all.iter().filter(is_family).collect();
+    let mut chosen: Vec<&Interface> = match group.interfaces.as_str() {
+        "auto" | "" => of_family.iter().copied().filter(|i| !i.is_loopback()).collect(),
+        names => {
+            let is_named = |i: &Interface| {
+                let named = |name: &str| name == i.name || name.parse() == Ok(i.ip());
+                names.split(',').map(str::trim).any(named)
+            };
+            of_family.iter().copied().filter(|i| is_named(i)).collect()
+        }
+    };
+    if chosen.is_empty() && matches!(group.interfaces.as_str(), "auto" | "") {
+        // Nothing but the loopback: others may run on this host.
+        chosen = of_family;
+    }
+    // Of IPv6 the index counts, whatever the address.
+    let mut seen = std::collections::HashSet::new();
+    chosen.retain(|i| i.ip().is_ipv4() || seen.insert(i.index));
+    chosen
+}
+
+fn new_socket(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    Ok(socket)
+}
+
+fn join(hearing: &Socket, interface: &Interface, group: &Group) -> io::Result<()> {
+    match (group.address.ip(), interface.ip()) {
+        (IpAddr::V4(group), IpAddr::V4(own)) => hearing.join_multicast_v4(&group, &own),
+        (IpAddr::V6(group), _) => hearing.join_multicast_v6(&group, interface.index.unwrap_or(0)),
+        _ => Ok(()),
+    }
+}
+
+fn ask_on(interface: &Interface, group: &Group) -> io::Result<UdpSocket> {
+    let socket = new_socket(group.address)?;
+    match interface.ip() {
+        IpAddr::V4(own) => {
+            socket.bind(&SockAddr::from(SocketAddr::new(own.into(), 0)))?;
+            socket.set_multicast_if_v4(&own)?;
+            socket.set_multicast_ttl_v4(group.ttl)?;
+            socket.set_multicast_loop_v4(true)?;
+        }
+        IpAddr::V6(_) => {
+            socket.bind(&SockAddr::from(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), 0)))?;
+            socket.set_multicast_if_v6(interface.index.unwrap_or(0))?;
+            socket.set_multicast_hops_v6(group.ttl)?;
+            socket.set_multicast_loop_v6(true)?;
+        }
+    }
+    to_tokio(socket)
+}
+
+fn to_tokio(socket: Socket) -> io::Result<UdpSocket> {
+    socket.set_nonblocking(true)?;
+    UdpSocket::from_std(StdSocket::from(socket))
+}

@@ -1,0 +1,110 @@
+//! The bus over Eclipse Zenoh.
+//!
+//! - `session` declares what one session of Zenoh needs, and puts frames;
+//! - `reopening` opens the session anew when links must prove another cluster key;
+//! - `discovery` finds the nodes that hold the key, `reconnect` those of a mesh whose links do
+//!   not prove it; both look for members that are `missing`, and `introduce` links to them.
+
+mod discovery;
+mod introduce;
+mod missing;
+mod reconnect;
+mod reopening;
+mod session;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mailmesh_delivery::Incarnation;
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::watch;
+
+use crate::coordinator::Listening;
+use crate::{
+    Address, Bus, BusFuture, Channel, IntakeSender, KeySpace, LinkKeys, LinkProtection,
+    TransportError, ZenohSettings,
+};
+use missing::Missing;
+use reopening::Reopening;
+use session::{LiveSession, Opening};
+
+/// The bus over Eclipse Zenoh.
+///
+/// - One publisher a channel, declared once; one a member for what goes to it
+///   alone, kept until it leaves. What goes to who is no member (a greeting, the
+///   answer to a question) is put without one, so strangers cost no memory.
+/// - Congestion control is `Drop`, never `Block`: a full link loses the frame
+///   (after Zenoh's `wait_before_drop`, 1 ms) and does not stall the others.
+/// - A liveliness token says who is there; that is a hint to the node, no more.
+/// - With [`LinkKeys`] each link proves the cluster key, unless the configuration protects its
+///   links itself. When the keys change the session is opened anew: the links are down for
+///   some 100 ms, and delivery repairs what was put meanwhile.
+#[derive(Debug)]
+pub struct ZenohBus {
+    live: Arc<LiveSession>,
+    missing: Arc<Missing>,
+    _reopening: Option<Reopening>,
+}
+
+impl ZenohBus {
+    /// Opens a session and declares everything. What comes goes to `intake`. Links prove the
+    /// keys that `links` has now, and later those that it is set to.
+    ///
+    /// # Errors
+    /// [`TransportError::Config`] for what the machine lacks (a port in use, a
+    /// file missing), [`TransportError::CurrentThread`], [`TransportError::Open`],
+    /// [`TransportError::Declare`], [`TransportError::LinkCertificate`].
+    pub async fn open(
+        settings: &ZenohSettings,
+        keys: KeySpace,
+        incarnation: Incarnation,
+        intake: IntakeSender,
+        links: Option<watch::Receiver<LinkKeys>>,
+    ) -> Result<Self, TransportError> {
+        if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
+            return Err(TransportError::CurrentThread);
+        }
+        settings.preflight()?;
+        let proven = match settings.link_protection(links.is_some()) {
+            LinkProtection::Proven(how) => {
+                let listening =
+                    Listening::of(settings, how).map_err(|error| TransportError::Open {
+                        why: error.to_string(),
+                        hint: "; check `listen.endpoints`",
+                    })?;
+                Some((how, listening))
+            }
+            _ => None,
+        };
+        let links = links.filter(|_| proven.is_some());
+        let missing = Arc::<Missing>::default();
+        let (settings, noted) = (settings.clone(), missing.clone());
+        let opening = Opening { settings, keys, incarnation, intake, missing: noted, proven };
+        let first = links.as_ref().map(|links| links.borrow().clone());
+        let live = Arc::new(LiveSession::open(opening, first.as_ref()).await?);
+        let reopening = links.map(|links| Reopening::start(live.clone(), incarnation, links));
+        Ok(Self { live, missing, _reopening: reopening })
+    }
+}
+
+impl Bus for ZenohBus {
+    fn put(&self, to: Address, channel: Channel, frame: Bytes) -> Result<(), TransportError> {
+        self.live.put(to, channel, frame)
+    }
+
+    fn expect(&self, peer: Incarnation) {
+        self.missing.is_member(peer);
+        self.live.expect(peer);
+    }
+
+    fn forget(&self, peer: Incarnation, for_good: bool) {
+        self.live.forget(peer);
+        if for_good {
+            self.missing.is_gone(peer);
+        }
+    }
+
+    fn close(&self) -> BusFuture<'_> {
+        Box::pin(self.live.close())
+    }
+}

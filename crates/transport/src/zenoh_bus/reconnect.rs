@@ -1,0 +1,143 @@
+//! Brings lost peers back soon after the network does, where links do not prove the cluster
+//! key.
+//!
+//! Zenoh looks for peers by multicast every 8 s, so a healed link may be unused for so
+//! long. While a member is missing its scouting is asked more often here, and who answers from a
+//! network of this host is introduced.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use if_addrs::{IfAddr, Interface};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+use zenoh::config::WhatAmI;
+use zenoh::scouting::Hello;
+
+use super::introduce::{Matchmaker, Stranger};
+use super::missing::Missing;
+
+/// Most peers introduced after one look: any host of the network may answer. Those
+/// left over answer the next.
+const MOST_INTRODUCED: usize = 16;
+/// How long a missing member is looked for briskly.
+const BRISK: Duration = Duration::from_secs(300);
+/// Pause between two looks, at first and later; longer with many peers.
+const PAUSE: [Duration; 2] = [Duration::from_millis(600), Duration::from_secs(7)];
+/// How long answers to one look are awaited.
+const ANSWERS: Duration = Duration::from_millis(400);
+
+/// Looks for missing members until it is dropped.
+#[derive(Debug)]
+pub(super) struct Reconnector(JoinHandle<()>);
+
+impl Reconnector {
+    /// Starts on the runtime of the caller. Without multicast scouting there is nobody
+    /// to be found: the endpoints of the configuration are retried by Zenoh itself. Without
+    /// gossip nobody can be introduced.
+    pub(super) fn start(matchmaker: Matchmaker, missing: Arc<Missing>) -> Self {
+        Self(tokio::spawn(async move {
+            if !matchmaker.settings.discovers() {
+                return;
+            }
+            loop {
+                missing.more().await;
+                look_for(&matchmaker, &missing).await;
+            }
+        }))
+    }
+}
+
+impl Drop for Reconnector {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn look_for(matchmaker: &Matchmaker, missing: &Missing) {
+    while let Some(missing_for) = missing.shortest()
+        && !matchmaker.session.is_closed()
+    {
+        if let Err(error) = look_once(matchmaker).await {
+            tracing::debug!(%error, "looking for missing peers failed; Zenoh looks for them too");
+        }
+        let peers = matchmaker.known().await.len() as u32;
+        sleep(PAUSE[usize::from(missing_for > BRISK)] * (1 + peers / 8)).await;
+    }
+}
+
+/// Asks who is there, and has those introduced that this node is not connected to.
+async fn look_once(matchmaker: &Matchmaker) -> zenoh::Result<()> {
+    let config = matchmaker.settings.to_zenoh(None, None)?;
+    let scout = zenoh::scout(WhatAmI::Peer, config).await?;
+    let (mut own, mut strangers) = (None, BTreeMap::new());
+    let known = matchmaker.known().await;
+    let networks = if_addrs::get_if_addrs().unwrap_or_default();
+    let until = Instant::now() + ANSWERS;
+    while let Ok(Ok(hello)) = tokio::time::timeout_at(until, scout.recv_async()).await {
+        if hello.zid() == matchmaker.session.zid() {
+            own = Some(hello);
+        } else if !known.contains(&hello.zid()) && strangers.len() < MOST_INTRODUCED {
+            let endpoints = near(&hello, &networks);
+            if !endpoints.is_empty() {
+                strangers.insert(hello.zid(), Stranger { zid: hello.zid(), endpoints });
+            }
+        }
+    }
+    // Its end waits for its task, by a timer: not in our runtime, which may be ending.
+    let (ended, end) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        drop(scout);
+        let _nobody_waits_any_more = ended.send(());
+    });
+    let _ended = end.await;
+    let (Some(own), false) = (own, strangers.is_empty()) else { return Ok(()) };
+    let strangers: Vec<Stranger> = strangers.into_values().collect();
+    matchmaker.introduce(&near(&own, &networks), &strangers).await;
+    Ok(())
+}
+
+/// The endpoints of an answer that name an address of a network of this host: an answer may
+/// name any host and any port.
+fn near(hello: &Hello, networks: &[Interface]) -> Vec<String> {
+    let locators = hello.locators().iter().map(ToString::to_string);
+    let is_near = |locator: &String| {
+        let address = locator.split_once('/').map_or("", |(_, address)| address);
+        let address = address.split(['?', '#']).next().unwrap_or_default();
+        address.parse::<SocketAddr>().is_ok_and(|a| networks.iter().any(|n| has(n, a.ip())))
+    };
+    locators.filter(is_near).collect()
+}
+
+fn has(network: &Interface, address: IpAddr) -> bool {
+    match (&network.addr, address) {
+        (IfAddr::V4(own), IpAddr::V4(v4)) => {
+            let mask = u32::from(own.netmask);
+            u32::from(own.ip) & mask == u32::from(v4) & mask
+        }
+        (IfAddr::V6(own), IpAddr::V6(v6)) => {
+            let mask = u128::from(own.netmask);
+            u128::from(own.ip) & mask == u128::from(v6) & mask
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_of_another_network_is_not_near() {
+        let lo =
+            if_addrs::get_if_addrs().unwrap().into_iter().find(Interface::is_loopback).unwrap();
+        let is_near = |address: &str| has(&lo, address.parse().unwrap());
+        let of_lo = ["127.0.0.1", "127.9.9.9", "::1"].map(is_near);
+        assert!(of_lo.contains(&true));
+        for address in ["192.0.2.1", "10.0.0.1", "2001:db8::1", "::2"] {
+            assert!(!is_near(address), "{address}");
+        }
+    }
+}

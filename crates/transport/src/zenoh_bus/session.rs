@@ -1,0 +1,320 @@
+//! One session of Zenoh after the other, and what is declared in it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use dashmap::DashMap;
+use mailmesh_delivery::{Incarnation, Lane, Link};
+use parking_lot::Mutex;
+use tokio::time::timeout;
+use zenoh::Session;
+use zenoh::Wait;
+use zenoh::liveliness::LivelinessToken;
+use zenoh::pubsub::{Publisher, Subscriber};
+use zenoh::qos::{CongestionControl, Priority};
+use zenoh::sample::{Locality, Sample, SampleKind};
+
+use super::discovery::{Discovery, Group};
+use super::introduce::Matchmaker;
+use super::missing::Missing;
+use super::reconnect::Reconnector;
+use crate::coordinator::Listening;
+use crate::link_proof::SessionProof;
+use crate::{
+    Address, Channel, IntakeSender, KeySpace, LinkKeys, LinkProof, TransportError, ZenohSettings,
+};
+
+/// How long the end of a session may take before the next is opened all the same.
+const CLOSING: Duration = Duration::from_secs(2);
+
+/// What every session of a node is opened with.
+#[derive(Debug)]
+pub(super) struct Opening {
+    pub(super) settings: ZenohSettings,
+    pub(super) keys: KeySpace,
+    pub(super) incarnation: Incarnation,
+    pub(super) intake: IntakeSender,
+    pub(super) missing: Arc<Missing>,
+    /// Where links prove the cluster key: how, and where the node listens.
+    pub(super) proven: Option<(LinkProof, Listening)>,
+}
+
+/// The session that is open now.
+#[derive(Debug)]
+pub(super) struct LiveSession {
+    opening: Opening,
+    declared: ArcSwap<Declared>,
+    /// Set when the bus closes: no other session is opened then.
+    is_closed: Mutex<bool>,
+}
+
+/// A session and what is declared in it; undeclared when dropped.
+#[derive(Debug)]
+struct Declared {
+    session: Session,
+    urgent: Publisher<'static>,
+    events: Publisher<'static>,
+    control: Publisher<'static>,
+    /// Bounded by the number of live peers.
+    peers: DashMap<Incarnation, Publisher<'static>>,
+    _subscribers: [Subscriber<()>; 3],
+    _token: LivelinessToken,
+    _finding: Finding,
+}
+
+/// What finds other nodes, and lost ones again.
+#[derive(Debug)]
+enum Finding {
+    /// By questions that holders of the key answer.
+    Proven { _discovery: Discovery },
+    /// By Zenoh's scouting.
+    Scouting { _reconnector: Reconnector },
+}
+
+impl LiveSession {
+    pub(super) async fn open(
+        opening: Opening,
+        links: Option<&LinkKeys>,
+    ) -> Result<Self, TransportError> {
+        let declared = ArcSwap::from_pointee(opening.declare(links).await?);
+        Ok(Self { opening, declared, is_closed: Mutex::new(false) })
+    }
+
+    /// Closes the session and opens another whose links prove `links`. What is put meanwhile
+    /// is refused as [`TransportError::Closed`]. May be called again after an error.
+    pub(super) async fn reopen(&self, links: &LinkKeys) -> Result<(), TransportError> {
+        let before = self.declared.load_full();
+        // A port of the configuration is taken until then.
+        close(&before.session).await;
+        if *self.is_closed.lock() {
+            return Ok(());
+        }
+        let next = self.opening.declare(Some(links)).await?;
+        for peer in &before.peers {
+            next.expect(&self.opening.keys, *peer.key());
+        }
+        self.declared.store(Arc::new(next));
+        let was_closed = *self.is_closed.lock();
+        if was_closed {
+            close(&self.declared.load_full().session).await;
+        }
+        Ok(())
+    }
+
+    pub(super) fn put(
+        &self,
+        to: Address,
+        channel: Channel,
+        frame: Bytes,
+    ) -> Result<(), TransportError> {
+        let declared = self.declared.load();
+        let put = match (to, channel) {
+            (Address::One(peer), channel) => {
+                declared.put_to(&self.opening.keys, peer, channel, frame)
+            }
+            (Address::All, Channel::Lane(Lane::Urgent)) => declared.urgent.put(frame).wait(),
+            (Address::All, Channel::Lane(Lane::Events)) => declared.events.put(frame).wait(),
+            (Address::All, Channel::Control | Channel::Bulk) => declared.control.put(frame).wait(),
+        };
+        put.map_err(|error| {
+            if declared.session.is_closed() {
+                TransportError::Closed
+            } else {
+                TransportError::Put { why: error.to_string() }
+            }
+        })
+    }
+
+    pub(super) fn expect(&self, peer: Incarnation) {
+        self.declared.load().expect(&self.opening.keys, peer);
+    }
+
+    pub(super) fn forget(&self, peer: Incarnation) {
+        self.declared.load().peers.remove(&peer);
+    }
+
+    pub(super) async fn close(&self) {
+        *self.is_closed.lock() = true;
+        close(&self.declared.load_full().session).await;
+    }
+}
+
+async fn close(session: &Session) {
+    match timeout(CLOSING, session.close()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "the Zenoh session did not close cleanly"),
+        Err(_) => tracing::debug!("the Zenoh session took longer than {CLOSING:?} to close"),
+    }
+}
+
+impl Opening {
+    /// Opens a session and declares everything in it.
+    async fn declare(&self, links: Option<&LinkKeys>) -> Result<Declared, TransportError> {
+        let Self { settings, keys, incarnation, intake, missing, proven } = self;
+        let incarnation = *incarnation;
+        let proof = match (proven, links) {
+            (Some((how, _)), Some(links)) => {
+                Some(Arc::new(SessionProof::new(*how, links, &settings.names_for_links())?))
+            }
+            _ => None,
+        };
+        let listening = proven.as_ref().map(|(_, listening)| listening);
+        let config = settings.to_zenoh(listening, proof.as_deref())?;
+        let session = zenoh::open(config).await.map_err(|error| open_error(&error))?;
+        let everything = subscribe(&session, keys.everything_for_all(), intake).await?;
+        let own = subscribe(&session, keys.one(incarnation), intake).await?;
+        let (noted, hints) = (missing.clone(), intake.clone());
+        let alive = session
+            .liveliness()
+            .declare_subscriber(keys.everyone_alive())
+            .history(true)
+            .callback(move |sample| {
+                let peer = sample.key_expr().as_str().rsplit('/').next();
+                let Some(Ok(peer)) = peer.map(str::parse::<Incarnation>) else {
+                    return;
+                };
+                let link = match sample.kind() {
+                    SampleKind::Put => Link::Up,
+                    SampleKind::Delete => Link::Down,
+                };
+                if peer != incarnation {
+                    noted.note(peer, link);
+                    hints.link(peer, link);
+                }
+            })
+            .await
+            .map_err(|error| declare_error("the liveliness subscriber", &error))?;
+        let publisher = async |channel| {
+            let key = keys.all(channel, incarnation);
+            publisher(&session, key, channel)
+                .await
+                .map_err(|error| declare_error("a publisher", &error))
+        };
+        let urgent = publisher(Channel::Lane(Lane::Urgent)).await?;
+        let events = publisher(Channel::Lane(Lane::Events)).await?;
+        let control = publisher(Channel::Control).await?;
+        // Last, so that who sees it reaches every subscriber above.
+        let token = session
+            .liveliness()
+            .declare_token(keys.alive(incarnation))
+            .await
+            .map_err(|error| declare_error("the liveliness token", &error))?;
+        let matchmaker = Matchmaker { session: session.clone(), settings: settings.clone(), proof };
+        let finding = match (listening, links) {
+            (Some(listening), Some(links)) if settings.discovers() => {
+                let (address, interfaces, ttl) = settings.discovery_group();
+                let group = Group { address, interfaces, ttl };
+                let (listening, missing) = (listening.clone(), missing.clone());
+                let discovery = Discovery::start(&group, links, listening, matchmaker, missing);
+                Finding::Proven { _discovery: discovery }
+            }
+            _ => {
+                Finding::Scouting { _reconnector: Reconnector::start(matchmaker, missing.clone()) }
+            }
+        };
+        Ok(Declared {
+            session,
+            urgent,
+            events,
+            control,
+            peers: DashMap::new(),
+            _subscribers: [everything, own, alive],
+            _token: token,
+            _finding: finding,
+        })
+    }
+}
+
+impl Declared {
+    fn put_to(
+        &self,
+        keys: &KeySpace,
+        peer: Incarnation,
+        channel: Channel,
+        frame: Bytes,
+    ) -> zenoh::Result<()> {
+        // What is long is rare: it needs no publisher of its own.
+        if channel != Channel::Bulk
+            && let Some(publisher) = self.peers.get(&peer)
+        {
+            return publisher.put(frame).wait();
+        }
+        self.session
+            .put(keys.one(peer), frame)
+            .congestion_control(CongestionControl::Drop)
+            .priority(priority(channel))
+            .express(channel != Channel::Bulk)
+            .allowed_destination(Locality::Remote)
+            .wait()
+    }
+
+    fn expect(&self, keys: &KeySpace, peer: Incarnation) {
+        match publisher(&self.session, keys.one(peer), Channel::Control).wait() {
+            Ok(publisher) => {
+                self.peers.insert(peer, publisher);
+            }
+            Err(error) => tracing::debug!(%error, "no publisher for a member; putting without"),
+        }
+    }
+}
+
+async fn subscribe(
+    session: &Session,
+    key: String,
+    intake: &IntakeSender,
+) -> Result<Subscriber<()>, TransportError> {
+    let intake = intake.clone();
+    session
+        .declare_subscriber(key)
+        .allowed_origin(Locality::Remote)
+        .callback(move |sample: Sample| {
+            intake.frame(Bytes::from(sample.payload().to_bytes().into_owned()));
+        })
+        .await
+        .map_err(|error| declare_error("a subscriber", &error))
+}
+
+/// Urgent frames go ahead of the others; control shares the events' queue, so
+/// that a position announced never overtakes the events it counts. All are
+/// `express`: our batches are full already, and Zenoh's would only add delay.
+fn publisher<'a>(
+    session: &'a Session,
+    key: String,
+    channel: Channel,
+) -> zenoh::pubsub::PublisherBuilder<'a, 'static> {
+    session
+        .declare_publisher(key)
+        .congestion_control(CongestionControl::Drop)
+        .priority(priority(channel))
+        .express(true)
+        .allowed_destination(Locality::Remote)
+}
+
+fn priority(channel: Channel) -> Priority {
+    match channel {
+        Channel::Lane(Lane::Urgent) => Priority::InteractiveHigh,
+        Channel::Lane(Lane::Events) | Channel::Control => Priority::Data,
+        Channel::Bulk => Priority::DataLow,
+    }
+}
+
+fn open_error(error: &zenoh::Error) -> TransportError {
+    let why = error.to_string();
+    let lower = why.to_lowercase();
+    let hint = if lower.contains("address already in use") || lower.contains("address in use") {
+        "; another process listens there: stop it, or choose another port in `listen.endpoints`"
+    } else if lower.contains("permission denied") {
+        "; the process may not do that: use a port above 1023, or check the files' permissions"
+    } else if lower.contains("no such device") || lower.contains("network is unreachable") {
+        "; check `scouting.multicast.interface` and that the interface is up"
+    } else {
+        ""
+    };
+    TransportError::Open { why, hint }
+}
+
+fn declare_error(what: &'static str, error: &zenoh::Error) -> TransportError {
+    TransportError::Declare { what, why: error.to_string() }
+}
