@@ -12,6 +12,7 @@ mod exit;
 mod key;
 mod lists;
 mod node;
+mod process;
 mod query;
 mod say;
 
@@ -23,6 +24,7 @@ use args::{Args, Command};
 use exit::Failure;
 
 fn main() -> ExitCode {
+    process::prepare();
     // A usage error exits with 2, as clap does.
     let args = Args::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

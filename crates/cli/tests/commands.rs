@@ -105,16 +105,22 @@ fn sockets_in_a_directory_that_others_can_write_to_are_not_trusted() {
 }
 
 #[test]
-fn a_key_file_that_everybody_may_read_is_refused_however_it_is_given() {
+fn a_key_file_that_others_may_read_or_write_is_refused_however_it_is_given() {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("open.key");
     assert!(mailmesh(&["key", "generate", "--out", path.to_str().unwrap()]).status.success());
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-    let output = mailmesh(&["node", "--key-file", path.to_str().unwrap()]);
-    let err = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(3), "{err}");
-    assert!(err.contains("may be read by everybody"), "{err}");
+    for (mode, what) in [
+        (0o644, "may be read by everybody"),
+        (0o660, "may be written by its group"),
+        (0o620, "may be written by its group"),
+    ] {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        let output = mailmesh(&["node", "--key-file", path.to_str().unwrap()]);
+        let err = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{err}");
+        assert!(err.contains(what), "{mode:o}: {err}");
+    }
 }
 
 #[test]

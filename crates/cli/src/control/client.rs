@@ -28,12 +28,14 @@ impl Client {
                 path.display()
             ))
         })?;
-        // Who listens will be sent keys: it must be this user or root.
+        // Whoever listens may be sent keys: it must be this user or root. Root is no exception:
+        // any user can put a socket where root looks for one.
         let (ours, theirs) = (rustix::process::geteuid().as_raw(), stream.peer_cred());
         let theirs = theirs.map_err(|error| Failure::no_node(error.to_string()))?.uid();
-        if theirs != ours && theirs != 0 && ours != 0 {
+        if theirs != ours && theirs != 0 {
             return Err(Failure::no_node(format!(
-                "{} is served by user {theirs}, not by this user or root; not used",
+                "{} is served by user {theirs}, not by this user or root; not used. If that is the \
+                 user of the node, run the command as that user",
                 path.display()
             )));
         }

@@ -5,10 +5,29 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 
 /// Most clients at a time.
 pub(super) const CLIENTS: usize = 64;
+
+/// Most of them that watch: they stay, and commands need places too.
+pub(super) const WATCHERS: usize = CLIENTS / 2;
+
+/// The places of clients that watch.
+#[derive(Debug, Clone)]
+pub(super) struct Watchers(Arc<Semaphore>);
+
+impl Watchers {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Semaphore::new(WATCHERS)))
+    }
+
+    /// A place until what is given is dropped; `None` if all are taken.
+    pub(super) fn take_place(&self) -> Option<OwnedSemaphorePermit> {
+        self.0.clone().try_acquire_owned().ok()
+    }
+}
 
 /// Since when a client has not been answered, if it is not right now.
 #[derive(Debug, Clone)]
@@ -56,6 +75,15 @@ impl Clients {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn watchers_leave_places_for_commands() {
+        let watchers = Watchers::new();
+        let mut places: Vec<_> = (0..WATCHERS).map(|_| watchers.take_place().unwrap()).collect();
+        assert!(watchers.take_place().is_none());
+        places.pop();
+        assert!(watchers.take_place().is_some());
+    }
 
     #[tokio::test]
     async fn who_says_nothing_makes_room_and_who_is_answered_stays() {

@@ -12,7 +12,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 
 use super::bulk::{Import, list};
-use super::clients::{Busy, Clients};
+use super::clients::{Busy, Clients, WATCHERS, Watchers};
 use crate::exit::Failure;
 
 /// A client that asks nothing for this long is let go.
@@ -62,6 +62,7 @@ impl Server {
     /// Answers until the task is aborted.
     pub(crate) async fn serve(self, cluster: Cluster) {
         let mut clients = Clients::default();
+        let watchers = Watchers::new();
         let mut is_failing = false;
         loop {
             match self.listener.accept().await {
@@ -71,10 +72,10 @@ impl Server {
                         tokio::time::sleep(FULL).await;
                     }
                     let (cluster, busy) = (cluster.clone(), Busy::new());
-                    let is_busy = busy.clone();
+                    let (is_busy, watchers) = (busy.clone(), watchers.clone());
                     let task = tokio::spawn(async move {
                         // A client that goes away mid-answer is its own affair.
-                        let _gone = converse(stream, &cluster, &is_busy).await;
+                        let _gone = converse(stream, &cluster, &is_busy, &watchers).await;
                     });
                     clients.add(busy, task.abort_handle());
                 }
@@ -104,7 +105,12 @@ fn bind_in(hidden: &Path, path: &Path) -> std::io::Result<UnixListener> {
     Ok(listener)
 }
 
-async fn converse(stream: UnixStream, cluster: &Cluster, busy: &Busy) -> std::io::Result<()> {
+async fn converse(
+    stream: UnixStream,
+    cluster: &Cluster,
+    busy: &Busy,
+    watchers: &Watchers,
+) -> std::io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
     let mut import = Import::default();
@@ -122,6 +128,11 @@ async fn converse(stream: UnixStream, cluster: &Cluster, busy: &Busy) -> std::io
         busy.set(true);
         let answer = match Request::from_line(&line) {
             Ok(Request::Watch { kinds }) => {
+                let Some(_place) = watchers.take_place() else {
+                    let why = format!("{WATCHERS} clients watch already; end one of them");
+                    send(&mut writer, &Answer::Error(why)).await?;
+                    continue;
+                };
                 let filter = if kinds.is_empty() { Filter::all() } else { Filter::kinds(kinds) };
                 let mut inbox = cluster.inbox(filter);
                 send(&mut writer, &Answer::Ok(Value::Null)).await?;

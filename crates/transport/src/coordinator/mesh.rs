@@ -98,10 +98,8 @@ impl Secret {
                         "{shown} is longer than {MAX_KEY_FILE} bytes; is it the right file?"
                     )));
                 }
-                if is_open_to_all(&metadata) {
-                    return Err(fail(format!(
-                        "{shown} may be read by everybody; run `chmod 600 {shown}`"
-                    )));
+                if let Some(what) = is_open(&metadata) {
+                    return Err(fail(format!("{shown} {what}; run `chmod 600 {shown}`")));
                 }
                 // A device or a pipe has no length: no more is read than is accepted.
                 let mut text = Zeroizing::new(String::new());
@@ -113,14 +111,20 @@ impl Secret {
     }
 }
 
+/// What others than its owner may do to a file with keys that they must not. Its group may read
+/// it: orchestrators give secrets so.
 #[cfg(unix)]
-fn is_open_to_all(metadata: &std::fs::Metadata) -> bool {
-    std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o007 != 0
+fn is_open(metadata: &std::fs::Metadata) -> Option<&'static str> {
+    let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions());
+    if mode & 0o007 != 0 {
+        return Some("may be read by everybody");
+    }
+    (mode & 0o020 != 0).then_some("may be written by its group")
 }
 
 #[cfg(not(unix))]
-fn is_open_to_all(_metadata: &std::fs::Metadata) -> bool {
-    false
+fn is_open(_metadata: &std::fs::Metadata) -> Option<&'static str> {
+    None
 }
 
 impl fmt::Debug for Secret {

@@ -1,0 +1,168 @@
+//! Who gets a link where links prove a key. Frames are only framed here, so whoever gets a link
+//! is a member.
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
+
+#[path = "common/plain.rs"]
+mod plain;
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mailmesh_delivery::*;
+use mailmesh_transport::*;
+use plain::Plain;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+use zeroize::Zeroizing;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Ignore;
+
+impl Sink for Ignore {
+    fn take(&mut self, _output: Output) {}
+}
+
+/// What the nodes of a test have in common.
+struct Place {
+    cluster: String,
+    scouting: u16,
+    links: &'static str,
+}
+
+impl Place {
+    fn new(cluster: &str, links: &'static str) -> Self {
+        let cluster = format!("{cluster}-{links}-{}", std::process::id());
+        Self {
+            cluster,
+            scouting: UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port(),
+            links,
+        }
+    }
+
+    /// A node, and what changes its keys.
+    async fn node(&self, n: u8, port: u16, keys: &[u8]) -> (Driver, watch::Sender<LinkKeys>) {
+        let config = serde_json::json!({
+            "@type": "Zenoh",
+            "config": format!(
+                "{{ listen: {{ endpoints: ['tcp/127.0.0.1:{port}'] }}, \
+                 scouting: {{ multicast: {{ address: '224.0.0.224:{}', interface: 'lo' }} }} }}",
+                self.scouting
+            ),
+            "mesh": { "links": self.links },
+        });
+        let coordinator = Coordinator::parse(&config.to_string()).unwrap();
+        let Backend::Zenoh(settings) = coordinator.backend() else { panic!() };
+        let links = watch::Sender::new(link_keys(keys));
+        let (sender, intake) = Intake::new();
+        let space = KeySpace::new(&self.cluster).unwrap();
+        // Of a node with an early turn: a key is changed within 1.5 s a step.
+        let incarnation = Incarnation([n; 16]);
+        let bus = ZenohBus::open(settings, space, incarnation, sender, Some(links.subscribe()));
+        let bus = bus.await.unwrap();
+        let (settings, start) = (Settings::default(), Instant::now());
+        let identity = Identity::new(format!("n{n}").parse().unwrap(), incarnation, n.into());
+        let node = Node::new(identity, settings, Time::default());
+        let codec = (Arc::new(Plain) as Arc<dyn Seal>, Box::new(Plain) as Box<dyn Open>);
+        let driver =
+            Driver::start(node, settings, start, Arc::new(bus), intake, codec, |_| Ignore).unwrap();
+        (driver, links)
+    }
+}
+
+fn link_keys(keys: &[u8]) -> LinkKeys {
+    let mut secrets = keys.iter().map(|n| Zeroizing::new([*n; 32]));
+    LinkKeys::new(secrets.next().unwrap(), secrets)
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Waits until each has so many members.
+async fn members(expected: &[(&Driver, usize)]) {
+    let all = || expected.iter().all(|(driver, count)| driver.peers().len() == *count);
+    let waited = timeout(PATIENCE, async {
+        while !all() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    });
+    let waited = waited.await;
+    let counts = expected.iter().map(|(driver, count)| (driver.peers().len(), *count));
+    assert!(waited.is_ok(), "members: {:?}", counts.collect::<Vec<_>>());
+}
+
+async fn links_of_one_key_and_none_of_another(links: &'static str) {
+    let place = Place::new("keys", links);
+    let (a, _a) = place.node(1, 0, &[1]).await;
+    let (stranger, _s) = place.node(2, 0, &[2]).await;
+    let (b, _b) = place.node(3, 0, &[1]).await;
+    let (c, _c) = place.node(4, 0, &[1, 3]).await;
+    members(&[(&a, 2), (&b, 2), (&c, 2)]).await;
+    assert_eq!(stranger.peers().len(), 0);
+    for node in [&a, &b, &c, &stranger] {
+        node.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_challenge_links_nodes_of_one_key_and_no_others() {
+    links_of_one_key_and_none_of_another("challenge").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_link_nodes_of_one_key_and_no_others() {
+    links_of_one_key_and_none_of_another("tls").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retired_key_opens_no_link_and_keeps_none() {
+    let place = Place::new("retired", "challenge");
+    let (a, a_keys) = place.node(1, free_port(), &[1]).await;
+    let (b, b_keys) = place.node(2, free_port(), &[1]).await;
+    let (left_behind, _) = place.node(3, 0, &[1]).await;
+    members(&[(&a, 2), (&b, 2), (&left_behind, 2)]).await;
+    for keys in [&a_keys, &b_keys] {
+        keys.send_replace(link_keys(&[2]));
+    }
+    members(&[(&a, 1), (&b, 1), (&left_behind, 0)]).await;
+    let (with_the_old, _) = place.node(4, 0, &[1]).await;
+    let (with_the_new, _) = place.node(5, 0, &[2]).await;
+    members(&[(&a, 2), (&b, 2), (&with_the_new, 2), (&with_the_old, 1), (&left_behind, 1)]).await;
+    for node in [&a, &b, &left_behind, &with_the_old, &with_the_new] {
+        node.shutdown().await;
+    }
+}
+
+/// What a link sends before it has proven anything is never answered but by the end of the link.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_proves_nothing_is_closed_at_its_first_message() {
+    for links in ["challenge", "tls"] {
+        let place = Place::new("stranger", links);
+        let port = free_port();
+        let (node, _keys) = place.node(1, port, &[1]).await;
+        // The first message of Zenoh's handshake, protocol version 9, of a peer without a login.
+        let init = [&[0x81, 0x09, 0xf1][..], &[7; 16], &[0x01]].concat();
+        let init = [&(init.len() as u16).to_le_bytes()[..], &init].concat();
+        for said in [init, vec![0xff; 300], b"GET / HTTP/1.1\r\n\r\n".to_vec(), Vec::new()] {
+            let heard = tokio::task::spawn_blocking(move || {
+                let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+                stream.set_read_timeout(Some(PATIENCE)).unwrap();
+                stream.write_all(&said).unwrap();
+                let mut heard = Vec::new();
+                // Reset or closed: an end either way.
+                let _reset = stream.read_to_end(&mut heard);
+                heard
+            });
+            let heard = heard.await.unwrap();
+            // Zenoh's `Close` (0x03), or an alert of TLS (21): neither continues a handshake.
+            let is_end = heard.is_empty() || heard.get(2) == Some(&0x03) || heard[0] == 21;
+            assert!(is_end, "{links}: {heard:02x?}");
+        }
+        assert!(node.is_running());
+        node.shutdown().await;
+    }
+}
