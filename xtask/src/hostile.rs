@@ -20,7 +20,6 @@ const RATE: u64 = 2_000;
 const UNDISTURBED: Duration = Duration::from_secs(5);
 /// The attacker listens before it begins.
 const LISTENS: Duration = Duration::from_secs(4);
-const ATTACK: Duration = Duration::from_secs(8);
 const MEETING: Duration = Duration::from_secs(40);
 /// How long what was published may take to come, once the attacker is gone.
 const ARRIVAL: Duration = Duration::from_secs(60);
@@ -31,7 +30,7 @@ const JOINS: Duration = Duration::from_secs(3);
 const ENOUGH: f64 = 0.9;
 
 /// What a hostile peer does, and whether it has the key.
-const ATTACKS: [(&str, &str); 18] = [
+const ATTACKS: [(&str, &str); 19] = [
     ("no-key", "frames that are not sealed"),
     ("wrong-key", "frames sealed with another key, of a new life each"),
     ("forged-header", "frames of members with a byte of the header changed"),
@@ -50,6 +49,7 @@ const ATTACKS: [(&str, &str); 18] = [
     ("link-half-open", "400 links that say nothing, from 200 addresses"),
     ("link-garbage", "links that send noise, from 200 addresses"),
     ("discovery-flood", "datagrams of discovery: recorded, changed, noise"),
+    ("link-all", "all of these at links, at once"),
 ];
 
 /// Whether an attack is at links that prove the key. The others are made of frames, and links
@@ -69,6 +69,9 @@ pub(crate) struct Options {
     /// Write the rows to this file.
     #[arg(long)]
     json: Option<PathBuf>,
+    /// How long each attack is measured, in seconds.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: u64,
 }
 
 /// What an attack came to.
@@ -137,7 +140,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
     );
     let mut rows = Vec::new();
     for (attack, _) in wanted {
-        let row = one(attack, &honest, &attacker, &sweeper)?;
+        let attack_for = Duration::from_secs(options.seconds);
+        let row = one((attack, attack_for), &honest, &attacker, &sweeper)?;
         println!(
             "{:<18}{:>10}{:>10}{:>7.2}{:>6}{:>7}{:>9}{:>12}{:>9.1}{:>12.1}{:>9}{}",
             row.attack,
@@ -164,7 +168,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
 }
 
 fn one(
-    attack: &'static str,
+    (attack, attack_for): (&'static str, Duration),
     program: &Path,
     attacker: &Path,
     sweeper: &Sweeper,
@@ -198,7 +202,7 @@ fn one(
         true => Some(join(program, &config, sweeper)?),
         false => None,
     };
-    let attacked = Window::open(&mut nodes, &lives)?.after(ATTACK, &mut nodes, &lives)?;
+    let attacked = Window::open(&mut nodes, &lives)?.after(attack_for, &mut nodes, &lives)?;
     let sent = hostile.stop()?;
     for node in &mut nodes {
         node.tell(&Command::Stop)?;
@@ -219,7 +223,7 @@ fn one(
     }
     let peak_rss_kb = peak(&nodes);
     nodes.into_iter().for_each(Contender::quit);
-    let scale = ATTACK.as_secs_f64() / UNDISTURBED.as_secs_f64();
+    let scale = attack_for.as_secs_f64() / UNDISTURBED.as_secs_f64();
     Ok(Row {
         attack,
         sent,

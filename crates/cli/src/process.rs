@@ -1,4 +1,4 @@
-//! What the program asks of the system for itself, before anything else.
+//! Limits and protections that the program asks of the system, before anything else.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 

@@ -62,7 +62,7 @@ fn in_file(path: &Path) -> Vec<KeyId> {
     Keyring::from_text(&std::fs::read_to_string(path).unwrap()).unwrap().ids("mail")
 }
 
-/// What an inbox counted.
+/// Events that an inbox delivered and reported missing.
 #[derive(Debug, Default)]
 struct Counted {
     came: u64,

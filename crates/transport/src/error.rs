@@ -31,7 +31,7 @@ pub enum TransportError {
         "no certificate for links could be made of the cluster key; set `mesh.links` to \"challenge\", and report it"
     )]
     LinkCertificate,
-    /// Zenoh could not be given the logins that links prove.
+    /// The logins that links prove could not be handed to Zenoh.
     #[error(
         "Zenoh could not be given what links prove: {why}; the process needs `/proc` and a free descriptor"
     )]

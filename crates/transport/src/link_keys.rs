@@ -1,4 +1,4 @@
-//! What links prove, derived from the cluster keys.
+//! Secrets that links prove, derived from the cluster keys.
 //!
 //! - A **login**: a user name and a password of each key, for Zenoh's own challenge (an HMAC of
 //!   the password under a random number of the listener). It costs nothing once the link is
@@ -156,15 +156,15 @@ impl Login {
     }
 }
 
-/// What Zenoh is given for its challenge.
+/// The logins that Zenoh is given for its challenge.
 pub(crate) struct Logins {
     /// Shown when this node dials.
     pub(crate) own: Login,
-    /// Accepted from who dials this node: `user:password`, one a line.
+    /// Accepted from a node that dials this one: `user:password`, one a line.
     pub(crate) accepted: Zeroizing<String>,
 }
 
-/// What Zenoh is given for TLS: PEM in base64.
+/// The certificates and key that Zenoh is given for TLS: PEM in base64.
 pub(crate) struct Credentials {
     pub(crate) authorities: String,
     pub(crate) certificate: String,

@@ -22,7 +22,7 @@ pub enum LinkProof {
     Tls,
 }
 
-/// What one session is opened with.
+/// The credentials that one session is opened with.
 pub(crate) enum SessionProof {
     Challenge { own: Login, accepted: SecretFile },
     Tls(Credentials),

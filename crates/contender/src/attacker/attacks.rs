@@ -63,6 +63,8 @@ pub(crate) enum Attack {
     LinkGarbage,
     /// Datagrams of discovery: recorded, changed, noise.
     DiscoveryFlood,
+    /// All that is done at links, at once.
+    LinkAll,
 }
 
 impl Attack {
@@ -75,6 +77,7 @@ impl Attack {
                 | Self::LinkHalfOpen
                 | Self::LinkGarbage
                 | Self::DiscoveryFlood
+                | Self::LinkAll
         )
     }
 }
@@ -166,7 +169,8 @@ pub(crate) fn run(attack: Attack, wire: &Wire, stop: &AtomicBool) -> Result<u64,
             | Attack::LinkWrongLogin
             | Attack::LinkHalfOpen
             | Attack::LinkGarbage
-            | Attack::DiscoveryFlood => {}
+            | Attack::DiscoveryFlood
+            | Attack::LinkAll => {}
         }
     }
     Ok(wire.sent())

@@ -37,6 +37,7 @@ pub(crate) fn run(
     match attack {
         Attack::LinkWrongLogin => return wrong_login(ports, stop),
         Attack::DiscoveryFlood => return discovery(group, stop),
+        Attack::LinkAll => return all(ports, group, stop),
         _ => {}
     }
     let sent = Arc::new(AtomicU64::new(0));
@@ -56,6 +57,24 @@ pub(crate) fn run(
         }
     });
     Ok(sent.load(Ordering::Relaxed))
+}
+
+/// Every attack at links at once.
+fn all(ports: &[u16], group: SocketAddr, stop: &Arc<AtomicBool>) -> Result<u64, Box<dyn Error>> {
+    let attacks = [
+        Attack::LinkNoProof,
+        Attack::LinkWrongLogin,
+        Attack::LinkHalfOpen,
+        Attack::LinkGarbage,
+        Attack::DiscoveryFlood,
+    ];
+    let sent = thread::scope(|scope| {
+        let one = |attack| move || run(attack, ports, group, stop).map_err(|e| e.to_string());
+        let running = attacks.map(|attack| scope.spawn(one(attack)));
+        running.map(|thread| thread.join().unwrap_or_else(|_| Err("it panicked".into())))
+    });
+    let sent: Result<Vec<u64>, String> = sent.into_iter().collect();
+    Ok(sent?.iter().sum())
 }
 
 fn link(

@@ -18,10 +18,10 @@ pub(crate) struct Listening {
 #[derive(Debug, Clone)]
 struct Place {
     host: String,
-    /// What the host resolved to; unspecified for every address.
+    /// The address that the host resolved to; unspecified for every address.
     address: IpAddr,
     port: u16,
-    /// What stands behind the address: `?` metadata and `#` settings.
+    /// The endpoint's `?` metadata and `#` settings.
     settings: String,
 }
 
@@ -29,7 +29,7 @@ impl Listening {
     /// Where `settings` listen. A port of 0 becomes one that is free now.
     ///
     /// # Errors
-    /// What the system says of a host that does not resolve, or a port that is not free.
+    /// The system's error, for a host that does not resolve or a port that is not free.
     pub(crate) fn of(settings: &ZenohSettings, how: LinkProof) -> io::Result<Self> {
         let places: io::Result<_> =
             listens(settings).iter().map(|endpoint| place(endpoint)).collect();

@@ -111,8 +111,8 @@ impl Secret {
     }
 }
 
-/// What others than its owner may do to a file with keys that they must not. Its group may read
-/// it: orchestrators give secrets so.
+/// The access that a file with keys gives to others than its owner and must not give. Its group
+/// may read it: orchestrators mount secrets like that.
 #[cfg(unix)]
 fn is_open(metadata: &std::fs::Metadata) -> Option<&'static str> {
     let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions());

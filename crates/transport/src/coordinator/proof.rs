@@ -41,7 +41,7 @@ impl ZenohSettings {
         }
     }
 
-    /// What the configuration sets to protect its links. It is kept as it is.
+    /// The setting by which the configuration protects its links itself, which is kept as it is.
     fn own_protection(&self) -> Option<&'static str> {
         let is_set = |pointer: &str| match self.value().pointer(pointer) {
             Some(Value::Object(map)) => !map.is_empty(),
@@ -57,8 +57,8 @@ impl ZenohSettings {
         by_setting.or_else(|| has_other().then_some("endpoints of another kind than `tcp/`"))
     }
 
-    /// Whether nodes that hold the key find each other by discovery of our own. What they find
-    /// is introduced by gossip; where that is off, Zenoh's scouting is all there is.
+    /// Whether nodes that hold the key find each other by discovery of our own. The nodes found
+    /// are introduced by gossip; where gossip is off, Zenoh's scouting is all there is.
     pub(crate) fn discovers(&self) -> bool {
         self.mode() != "client" && self.scouts() && self.flag("/scouting/gossip/enabled", true)
     }
