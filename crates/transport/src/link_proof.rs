@@ -50,6 +50,17 @@ impl SessionProof {
     }
 }
 
+impl SessionProof {
+    /// A text of a library that was given the credentials, without them.
+    pub(crate) fn hide(&self, text: &str) -> String {
+        let secret: &str = match self {
+            Self::Challenge { own, .. } => &own.password,
+            Self::Tls(credentials) => &credentials.private_key,
+        };
+        text.replace(secret, "***")
+    }
+}
+
 impl fmt::Debug for SessionProof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -114,6 +125,19 @@ impl Drop for OnDisk {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_library_says_of_a_session_shows_no_secret_of_it() {
+        let keys = LinkKeys::new(Zeroizing::new([1; 32]), []);
+        let challenge = SessionProof::new(LinkProof::Challenge, &keys, &[]).unwrap();
+        let SessionProof::Challenge { own, .. } = &challenge else { panic!() };
+        let said = format!("bad configuration: user {} password {}", own.user, *own.password);
+        assert!(!challenge.hide(&said).contains(&*own.password));
+        let tls = SessionProof::new(LinkProof::Tls, &keys, &[]).unwrap();
+        let SessionProof::Tls(credentials) = &tls else { panic!() };
+        let said = format!("tls/a:1#connect_private_key_base64={}", *credentials.private_key);
+        assert_eq!(tls.hide(&said), "tls/a:1#connect_private_key_base64=***");
+    }
 
     #[test]
     fn a_secret_file_is_read_while_it_is_there_and_gone_after() {

@@ -89,7 +89,9 @@ impl ZenohSettings {
         proof: Option<&SessionProof>,
     ) -> Result<zenoh::Config, ConfigError> {
         let refused = |error: &dyn std::fmt::Display| {
-            ConfigError::new(ConfigErrorKind::Zenoh { why: error.to_string() })
+            let why = error.to_string();
+            let why = proof.map_or(why.clone(), |proof| proof.hide(&why));
+            ConfigError::new(ConfigErrorKind::Zenoh { why })
         };
         let mut value = self.value.clone();
         // One list for all nodes is handy; a node that connects to itself is refused, again

@@ -20,7 +20,7 @@ const INTRODUCTION: Duration = Duration::from_secs(2);
 /// Most endpoints dialed for one node.
 pub(super) const ENDPOINTS: usize = 3;
 
-/// What introduces this node.
+/// Opens the sessions that introduce this node.
 #[derive(Debug, Clone)]
 pub(super) struct Matchmaker {
     pub(super) session: Session,
@@ -49,7 +49,11 @@ impl Matchmaker {
         let introduced = timeout(INTRODUCTION, self.try_to(own, strangers)).await;
         match introduced {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(%error, "an introduction failed"),
+            Ok(Err(error)) => {
+                let error = error.to_string();
+                let error = self.proof.as_ref().map_or(error.clone(), |proof| proof.hide(&error));
+                tracing::debug!(error, "an introduction failed");
+            }
             Err(_) => tracing::debug!("an introduction took too long"),
         }
     }

@@ -20,6 +20,9 @@ const PAUSE_OF_STEPS: Duration = Duration::from_millis(1_500);
 /// Pauses after a session that did not open: the first, and the longest.
 const PAUSE: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(10)];
 
+/// How long a session may not open before the operator is told.
+const HOLDS: Duration = Duration::from_secs(3);
+
 /// The task that does it, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Reopening(JoinHandle<()>);
@@ -55,20 +58,20 @@ impl Drop for Reopening {
 async fn reopen(live: &LiveSession, keys: &LinkKeys) {
     let began = Instant::now();
     let mut pause = PAUSE[0];
-    let mut has_failed = false;
+    let mut is_reported = false;
     while let Err(error) = live.reopen(keys).await {
-        if !has_failed {
+        if !is_reported && began.elapsed() >= HOLDS {
+            is_reported = true;
             tracing::error!(
                 %error,
                 "this node has no links: its session did not open with the changed cluster keys; \
                  it is tried until it does"
             );
         }
-        has_failed = true;
         sleep(pause).await;
         pause = (pause * 2).min(PAUSE[1]);
     }
-    if has_failed {
+    if is_reported {
         tracing::warn!("this node's session is open again");
     }
     tracing::debug!(took = ?began.elapsed(), "links prove the changed cluster keys");

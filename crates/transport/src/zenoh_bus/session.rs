@@ -29,7 +29,7 @@ use crate::{
 /// How long the end of a session may take before the next is opened all the same.
 const CLOSING: Duration = Duration::from_secs(2);
 
-/// What every session of a node is opened with.
+/// The settings that every session of a node is opened with.
 #[derive(Debug)]
 pub(super) struct Opening {
     pub(super) settings: ZenohSettings,
@@ -64,7 +64,7 @@ struct Declared {
     _finding: Finding,
 }
 
-/// What finds other nodes, and lost ones again.
+/// The task that finds other nodes, and lost ones again.
 #[derive(Debug)]
 enum Finding {
     /// By questions that holders of the key answer.
@@ -162,7 +162,8 @@ impl Opening {
         };
         let listening = proven.as_ref().map(|(_, listening)| listening);
         let config = settings.to_zenoh(listening, proof.as_deref())?;
-        let session = zenoh::open(config).await.map_err(|error| open_error(&error))?;
+        let session = zenoh::open(config).await;
+        let session = session.map_err(|error| open_error(&error, proof.as_deref()))?;
         let everything = subscribe(&session, keys.everything_for_all(), intake).await?;
         let own = subscribe(&session, keys.one(incarnation), intake).await?;
         let (noted, hints) = (missing.clone(), intake.clone());
@@ -207,7 +208,7 @@ impl Opening {
                 let (address, interfaces, ttl) = settings.discovery_group();
                 let group = Group { address, interfaces, ttl };
                 let (listening, missing) = (listening.clone(), missing.clone());
-                let discovery = Discovery::start(&group, links, listening, matchmaker, missing);
+                let discovery = Discovery::start(group, links, listening, matchmaker, missing);
                 Finding::Proven { _discovery: discovery }
             }
             _ => {
@@ -235,7 +236,7 @@ impl Declared {
         channel: Channel,
         frame: Bytes,
     ) -> zenoh::Result<()> {
-        // What is long is rare: it needs no publisher of its own.
+        // A long message is rare: it needs no publisher of its own.
         if channel != Channel::Bulk
             && let Some(publisher) = self.peers.get(&peer)
         {
@@ -300,8 +301,9 @@ fn priority(channel: Channel) -> Priority {
     }
 }
 
-fn open_error(error: &zenoh::Error) -> TransportError {
+fn open_error(error: &zenoh::Error, proof: Option<&SessionProof>) -> TransportError {
     let why = error.to_string();
+    let why = proof.map_or(why.clone(), |proof| proof.hide(&why));
     let lower = why.to_lowercase();
     let hint = if lower.contains("address already in use") || lower.contains("address in use") {
         "; another process listens there: stop it, or choose another port in `listen.endpoints`"

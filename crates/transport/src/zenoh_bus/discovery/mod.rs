@@ -20,7 +20,7 @@ use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use zenoh::config::ZenohId;
 
@@ -61,57 +61,84 @@ const SEEN: usize = 1_024;
 /// Questions of this node whose answers are taken.
 const ASKED: usize = 4;
 
+/// Pause between two attempts to open the sockets, and how long that may fail before the
+/// operator is told.
+const SOCKETS: Duration = Duration::from_secs(2);
+const HOLDS: Duration = Duration::from_secs(10);
+
 /// Discovery of one session; ends when dropped.
 #[derive(Debug)]
-pub(super) struct Discovery {
-    _tasks: JoinSet<()>,
-}
+pub(super) struct Discovery(JoinHandle<()>);
 
 impl Discovery {
-    /// Starts it. Where the host has no multicast it warns, and nobody is found.
+    /// Starts it. A host without multicast is looked at again until it has it.
     pub(super) fn start(
-        group: &Group,
+        group: Group,
         keys: &LinkKeys,
         listening: Listening,
         matchmaker: Matchmaker,
         missing: Arc<Missing>,
     ) -> Self {
-        let mut tasks = JoinSet::new();
-        let sockets = match Sockets::open(group) {
-            Ok(sockets) => sockets,
-            Err(error) => {
+        let keys = keys.discovery_keys();
+        Self(tokio::spawn(async move {
+            let sockets = open(&group).await;
+            let (sender, datagrams) = mpsc::channel(DATAGRAMS);
+            let mut hearing = JoinSet::new();
+            for socket in sockets.asking.iter().chain([&sockets.hearing]) {
+                hearing.spawn(hear(socket.clone(), sender.clone()));
+            }
+            let finder = Finder {
+                keys,
+                zid: matchmaker.session.zid(),
+                sockets,
+                listening,
+                matchmaker,
+                missing,
+                introducing: Arc::default(),
+                seen: VecDeque::new(),
+                asked: VecDeque::new(),
+                strangers: BTreeMap::new(),
+                introduce_at: None,
+                rounds: 0,
+                budget: (Instant::now(), CHECKED),
+                log: LogThrottle::default(),
+            };
+            finder.run(datagrams).await;
+        }))
+    }
+}
+
+impl Drop for Discovery {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Opens the sockets as soon as the host lets it: its interfaces may come up later.
+async fn open(group: &Group) -> Sockets {
+    let began = Instant::now();
+    let mut is_reported = false;
+    loop {
+        match Sockets::open(group) {
+            Ok(sockets) => {
+                if is_reported {
+                    tracing::warn!("nodes are found by multicast again");
+                }
+                return sockets;
+            }
+            Err(error) if !is_reported && began.elapsed() >= HOLDS => {
+                is_reported = true;
                 tracing::warn!(
                     %error,
-                    "nobody is found by multicast: {} on {}; check \
-                     `scouting.multicast`, or name the others in `connect.endpoints`",
+                    "nobody is found by multicast: {} on {}; check `scouting.multicast`, or name \
+                     the others in `connect.endpoints`",
                     group.address,
                     group.interfaces
                 );
-                return Self { _tasks: tasks };
             }
-        };
-        let (sender, datagrams) = mpsc::channel(DATAGRAMS);
-        for socket in sockets.asking.iter().chain([&sockets.hearing]) {
-            tasks.spawn(hear(socket.clone(), sender.clone()));
+            Err(_) => {}
         }
-        let finder = Finder {
-            keys: keys.discovery_keys(),
-            zid: matchmaker.session.zid(),
-            sockets,
-            listening,
-            matchmaker,
-            missing,
-            introducing: Arc::default(),
-            seen: VecDeque::new(),
-            asked: VecDeque::new(),
-            strangers: BTreeMap::new(),
-            introduce_at: None,
-            rounds: 0,
-            budget: (Instant::now(), CHECKED),
-            log: LogThrottle::default(),
-        };
-        tasks.spawn(finder.run(datagrams));
-        Self { _tasks: tasks }
+        tokio::time::sleep(SOCKETS).await;
     }
 }
 
@@ -121,7 +148,7 @@ async fn hear(socket: Arc<UdpSocket>, sender: mpsc::Sender<(SocketAddr, Vec<u8>)
     loop {
         match socket.recv_from(&mut buffer).await {
             Ok((len, from)) if len <= MAX_LEN => {
-                // What does not fit is asked, or answered, again.
+                // A datagram that does not fit is asked, or answered, again.
                 let _dropped = sender.try_send((from, buffer[..len].to_vec()));
             }
             Ok(_) => {}
