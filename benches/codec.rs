@@ -39,7 +39,7 @@ fn codec(c: &mut Criterion) {
         b.iter(|| decode_events(&body, EVENTS).filter(Result::is_ok).count());
     });
 
-    let key = ClusterKey::from_bytes([7; 32]);
+    let key = ClusterKey::from_bytes(&[7; 32]);
     let incarnation = [3; 16];
     let header =
         Header { kind: FrameKind::Data, lane: 1, incarnation, to: None, first: 1, count: EVENTS };

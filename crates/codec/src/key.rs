@@ -1,15 +1,16 @@
 use std::fmt;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ring::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};
 use ring::rand::{SecureRandom, SystemRandom};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::CodecError;
 
-/// The secret of a cluster: 32 random bytes, the same on every node. Wiped when
-/// dropped; never shown by `Debug`.
+/// The secret of a cluster: 32 random bytes, the same on every node. Never shown by `Debug`.
+/// Clones share one place in memory, which is wiped when the last of them is dropped.
 ///
 /// ```
 /// use mailmesh_codec::ClusterKey;
@@ -19,8 +20,10 @@ use crate::CodecError;
 /// assert_eq!(key.id("mail"), again.id("mail"));
 /// # Ok::<(), mailmesh_codec::CodecError>(())
 /// ```
+// Behind a pointer: a value that is moved leaves its bytes where it was, and a vector that
+// closes a hole or grows moves its elements.
 #[derive(Clone)]
-pub struct ClusterKey(Zeroizing<[u8; 32]>);
+pub struct ClusterKey(Arc<Zeroizing<[u8; 32]>>);
 
 impl ClusterKey {
     /// A new random key.
@@ -30,13 +33,17 @@ impl ClusterKey {
     pub fn generate() -> Result<Self, CodecError> {
         let mut bytes = Zeroizing::new([0; 32]);
         SystemRandom::new().fill(bytes.as_mut()).map_err(|_| CodecError::NoRandom)?;
-        Ok(Self(bytes))
+        Ok(Self::from_bytes(&bytes))
     }
 
-    /// The key of these bytes.
+    /// The key of these bytes, which are the caller's to wipe.
     #[must_use]
-    pub fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(Zeroizing::new(bytes))
+    pub fn from_bytes(bytes: &[u8; 32]) -> Self {
+        let mut key = Arc::new(Zeroizing::new([0; 32]));
+        if let Some(place) = Arc::get_mut(&mut key) {
+            place.copy_from_slice(bytes);
+        }
+        Self(key)
     }
 
     /// The key of a text: 32 bytes in base64, as [`to_text`](Self::to_text)
@@ -49,7 +56,7 @@ impl ClusterKey {
         if text.is_empty() {
             return Err(CodecError::BadKey { why: "it is empty" });
         }
-        let mut bytes = if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
+        let bytes = if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
             Zeroizing::new(from_hex(text))
         } else {
             let decoded = STANDARD.decode(text);
@@ -57,9 +64,8 @@ impl ClusterKey {
                 why: "it is neither base64 nor 64 hexadecimal digits",
             })?)
         };
-        let key = <[u8; 32]>::try_from(bytes.as_slice())
+        let key = <&[u8; 32]>::try_from(bytes.as_slice())
             .map_err(|_| CodecError::BadKey { why: "it is not 32 bytes long" })?;
-        bytes.zeroize();
         if key.iter().all(|byte| *byte == key[0]) {
             return Err(CodecError::BadKey { why: "all its bytes are the same" });
         }
@@ -175,7 +181,7 @@ mod tests {
 
     #[test]
     fn hex_and_base64_are_the_same_key() {
-        let key = ClusterKey::from_bytes(std::array::from_fn(|i| i as u8));
+        let key = ClusterKey::from_bytes(&std::array::from_fn(|i| i as u8));
         let hex: String = (0..32).map(|i| format!("{i:02X}")).collect();
         let from_hex = ClusterKey::from_text(&format!(" {hex}\n")).unwrap();
         assert_eq!(from_hex.to_text(), key.to_text());
@@ -184,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_fingerprint_is_its_text_again() {
-        let id = ClusterKey::from_bytes([3; 32]).id("a");
+        let id = ClusterKey::from_bytes(&[3; 32]).id("a");
         assert_eq!(id.to_string().parse::<KeyId>().unwrap(), id);
         for bad in ["", "00", "gggggggggggggggg", "00112233445566778", "\u{e9}2345678901234"] {
             bad.parse::<KeyId>().unwrap_err();
@@ -193,7 +199,7 @@ mod tests {
 
     #[test]
     fn derived_keys_differ_by_purpose_and_cluster() {
-        let key = ClusterKey::from_bytes([3; 32]);
+        let key = ClusterKey::from_bytes(&[3; 32]);
         assert_ne!(key.id("a"), key.id("b"));
         assert_ne!(key.id("a").0, key.mirror_key("a")[..8]);
         assert_ne!(key.link_secret("a"), key.link_secret("b"));

@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     fn key(n: u8) -> ClusterKey {
-        ClusterKey::from_bytes(std::array::from_fn(|i| i as u8 ^ n))
+        ClusterKey::from_bytes(&std::array::from_fn(|i| i as u8 ^ n))
     }
 
     #[test]

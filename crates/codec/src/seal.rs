@@ -247,12 +247,12 @@ mod tests {
 
     #[test]
     fn only_the_same_key_and_cluster_open_a_frame() {
-        let key = ClusterKey::from_bytes([1; 32]);
+        let key = ClusterKey::from_bytes(&[1; 32]);
         let frame = Sealer::keyed(&key, "mail", [5; 16]).seal(&header(5, 9), b"body").unwrap();
         let (opened, body) = Opener::keyed(&key, "mail", [9; 16]).open(&frame).unwrap();
         assert_eq!((opened, &body[..]), (header(5, 9), &b"body"[..]));
 
-        let other = ClusterKey::from_bytes([2; 32]);
+        let other = ClusterKey::from_bytes(&[2; 32]);
         let refused = [
             (Opener::keyed(&key, "other", [9; 16]).open(&frame), CodecError::NotAuthentic),
             (Opener::keyed(&other, "mail", [9; 16]).open(&frame), CodecError::NotAuthentic),
@@ -271,7 +271,7 @@ mod tests {
 
     #[test]
     fn who_changes_its_key_is_understood_by_who_has_both() {
-        let [old, new] = [1, 2].map(|n| ClusterKey::from_bytes([n; 32]));
+        let [old, new] = [1, 2].map(|n| ClusterKey::from_bytes(&[n; 32]));
         let seal =
             |key, first| Sealer::keyed(key, "mail", [5; 16]).seal(&header(5, first), b"body");
         let mut opener = Opener::keyed(&old, "mail", [9; 16]);
@@ -297,7 +297,7 @@ mod tests {
 
     #[test]
     fn a_frame_for_one_node_is_opened_by_no_other() {
-        let key = ClusterKey::from_bytes([1; 32]);
+        let key = ClusterKey::from_bytes(&[1; 32]);
         let header = Header { kind: FrameKind::Control, to: Some([9; 16]), ..header(5, 9) };
         let sealer = Sealer::keyed(&key, "mail", [5; 16]);
         let frame = sealer.seal(&header, b"body").unwrap();
@@ -318,7 +318,7 @@ mod tests {
 
     #[test]
     fn a_body_is_not_readable_in_the_frame() {
-        let key = ClusterKey::from_bytes([1; 32]);
+        let key = ClusterKey::from_bytes(&[1; 32]);
         let secret = b"-----a private key-----";
         let frame = Sealer::keyed(&key, "mail", [5; 16]).seal(&header(5, 9), secret).unwrap();
         assert!(!frame.windows(8).any(|window| secret.windows(8).any(|s| s == window)));
@@ -326,8 +326,8 @@ mod tests {
 
     #[test]
     fn a_stranger_cannot_grow_the_cache_and_members_are_bounded() {
-        let key = ClusterKey::from_bytes([1; 32]);
-        let stranger = ClusterKey::from_bytes([9; 32]);
+        let key = ClusterKey::from_bytes(&[1; 32]);
+        let stranger = ClusterKey::from_bytes(&[9; 32]);
         let mut opener = Opener::keyed(&key, "mail", [9; 16]);
         for i in 0..=Opener::CACHED_KEYS {
             let incarnation = (i as u128).to_be_bytes();

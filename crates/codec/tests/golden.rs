@@ -143,7 +143,7 @@ fn events() -> Vec<(&'static str, Vec<Event>)> {
 }
 
 fn frame_key() -> ClusterKey {
-    ClusterKey::from_bytes(std::array::from_fn(|i| i as u8))
+    ClusterKey::from_bytes(&std::array::from_fn(|i| i as u8))
 }
 
 fn frame_header() -> Header {

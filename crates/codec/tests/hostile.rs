@@ -26,7 +26,7 @@ fn decode_all(bytes: &[u8]) {
     measured("sync", &|| drop(decode_sync(bytes)));
     measured("digest", &|| drop(decode_digest(bytes)));
     measured("open frame", &|| drop(Opener::open_mesh([9; 16]).open(bytes)));
-    let key = ClusterKey::from_bytes([7; 32]);
+    let key = ClusterKey::from_bytes(&[7; 32]);
     measured("sealed frame", &|| drop(Opener::keyed(&key, "mail", [9; 16]).open(bytes)));
 }
 

@@ -51,7 +51,7 @@ proptest! {
     fn sealed_frames_open_to_what_was_sealed(
         key: [u8; 32], incarnation: [u8; 16], first: u32, body in prop::collection::vec(any::<u8>(), 0..500),
     ) {
-        let key = ClusterKey::from_bytes(key);
+        let key = ClusterKey::from_bytes(&key);
         let header = header(incarnation, first.into(), 1);
         let frame = Sealer::keyed(&key, "mail", incarnation).seal(&header, &body).unwrap();
         let (opened, opened_body) = Opener::keyed(&key, "mail", [9; 16]).open(&frame).unwrap();
@@ -63,7 +63,7 @@ proptest! {
 /// Not sampled: every bit of a frame, header included.
 #[test]
 fn a_sealed_frame_with_any_bit_flipped_is_refused() {
-    let key = ClusterKey::from_bytes([7; 32]);
+    let key = ClusterKey::from_bytes(&[7; 32]);
     let mut body = Vec::new();
     encode_event(&QueueSignal::Paused.into(), &mut body).unwrap();
     let frame = Sealer::keyed(&key, "mail", [3; 16]).seal(&header([3; 16], 5, 1), &body).unwrap();

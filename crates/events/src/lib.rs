@@ -36,6 +36,7 @@ mod network;
 mod push;
 mod queue;
 mod registry;
+mod size;
 mod stamp;
 mod sync;
 mod time;

@@ -10,7 +10,7 @@ use mailmesh_store::Store;
 const OWN: [u8; 16] = [9; 16];
 
 fn key() -> ClusterKey {
-    ClusterKey::from_bytes([7; 32])
+    ClusterKey::from_bytes(&[7; 32])
 }
 
 pub(crate) fn frame(data: &[u8]) {

@@ -19,7 +19,7 @@ use crate::clock::WallClock;
 use crate::cluster::Cluster;
 use crate::disk::Disk;
 use crate::gate::Gate;
-use crate::inbox::Inboxes;
+use crate::inbox::{Capacity, Inboxes};
 use crate::keys::{KeyChain, Questions};
 use crate::mesh::Mesh;
 use crate::sink::MeshSink;
@@ -32,6 +32,8 @@ pub const DEFAULT_CLUSTER: &str = "mail";
 const ASKED: usize = 64;
 /// Events an inbox holds unless another number is given.
 const DEFAULT_INBOX: usize = 64 * 1024;
+/// Bytes of events an inbox holds unless another number is given.
+const DEFAULT_INBOX_BYTES: usize = 64 << 20;
 
 /// Makes a [`Cluster`]. What is set here wins over the coordinator's `mesh`.
 #[derive(Debug, Default)]
@@ -45,6 +47,7 @@ pub struct ClusterBuilder {
     failure_timeout: Option<Duration>,
     store: Option<PathBuf>,
     inbox_events: Option<usize>,
+    inbox_bytes: Option<usize>,
     wall_clock: WallClock,
     /// A test sets these: it must know a life before it begins, to cut its links.
     pub(crate) incarnation: Option<Incarnation>,
@@ -138,6 +141,14 @@ impl ClusterBuilder {
         self
     }
 
+    /// Sets how many bytes of events an inbox holds, at least 1 MiB; without one it is
+    /// 64 MiB. Events that several inboxes share count in each of them.
+    #[must_use]
+    pub fn inbox_bytes(mut self, bytes: usize) -> Self {
+        self.inbox_bytes = Some(bytes.max(1 << 20));
+        self
+    }
+
     /// Sets the node's wall clock; without one it is the system's. It stamps what this
     /// node changes in the mirror, says what has expired there, and tells when the
     /// node started. Delivery and its timers do not read it.
@@ -218,8 +229,10 @@ impl ClusterBuilder {
             settings = settings.with_failure_timeout(timeout)?;
         }
         settings.check()?;
-        let inbox_events =
-            self.inbox_events.or(mesh_settings.inbox_events).unwrap_or(DEFAULT_INBOX);
+        let inboxes = Capacity {
+            entries: self.inbox_events.or(mesh_settings.inbox_events).unwrap_or(DEFAULT_INBOX),
+            bytes: self.inbox_bytes.or(mesh_settings.inbox_bytes).unwrap_or(DEFAULT_INBOX_BYTES),
+        };
         let incarnation = match self.incarnation {
             Some(incarnation) => incarnation,
             None => new_incarnation()?,
@@ -255,7 +268,7 @@ impl ClusterBuilder {
             mirror: Mirror::new(writer(incarnation), mirror_key),
             reconciling: Notify::new(),
             reconciler: Mutex::new(Reconciler::new(identity.incarnation, Timing::default())),
-            inboxes: Inboxes::new(inbox_events),
+            inboxes: Inboxes::new(inboxes),
             refusals: refusals.clone(),
             stopped: watch::Sender::new(None::<StopReason>),
             member_count: watch::Sender::new(0),

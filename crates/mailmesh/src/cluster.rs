@@ -186,6 +186,8 @@ impl Cluster {
             key_id: mesh.keys.as_ref().map(|keys| keys.ids()[0].to_string()),
             members: *mesh.member_count.borrow(),
             inboxes: mesh.inboxes.count(),
+            inbox_bytes: mesh.inboxes.bytes(),
+            inbox_dropped: mesh.inboxes.dropped(),
             sent: counters.delivery.sent,
             delivered: counters.delivery.delivered,
             gaps: counters.delivery.gaps,

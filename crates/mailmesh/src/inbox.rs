@@ -1,14 +1,16 @@
-//! Bounded queues between the driver and whoever reads. The driver never waits:
-//! a full inbox loses its oldest entries and tells its reader how many.
+//! Bounded queues between the driver and its readers. The driver never waits: an inbox
+//! that is full, in entries or in bytes, loses its oldest entries and reports to its
+//! reader how many.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use mailmesh_events::{AccountId, Event, Kind, KindSet, Lane};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
-use crate::{Gap, GapReason, Incoming, MemberRef};
+use crate::{Gap, GapReason, Incoming, MemberRef, Received};
 
 /// Most lives, per lane, of which an inbox counts apart what it dropped: twice as many
 /// as may be members at a time. Past it what is dropped of another life is counted
@@ -100,6 +102,27 @@ pub struct Inbox {
 
 /// Most entries that a reader takes from the queue at once.
 const TAKEN: usize = 64;
+/// Bytes of entries past which a reader takes no further one at once.
+const TAKEN_BYTES: usize = 1 << 20;
+
+/// Bounds of an inbox.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Capacity {
+    pub(crate) entries: usize,
+    /// Sum of [`footprint`]; an entry that is larger than that alone is kept alone.
+    pub(crate) bytes: usize,
+}
+
+/// About how many bytes an entry takes in memory. What several inboxes share counts in
+/// each of them.
+fn footprint(incoming: &Incoming) -> usize {
+    let heap = match incoming {
+        Incoming::Event(received) => size_of::<Received>() + received.event.size_estimate(),
+        Incoming::Synced(change) => change.size_estimate(),
+        _ => 0,
+    };
+    size_of::<Incoming>() + heap
+}
 
 impl Inbox {
     /// The next, in order per sender and lane; `None` once the node has shut down
@@ -129,7 +152,7 @@ impl Inbox {
         self.taken.pop_front()
     }
 
-    /// Entries waiting.
+    /// Number of entries waiting.
     #[must_use]
     pub fn len(&self) -> usize {
         self.taken.len() + self.queue.state.lock().entries.len()
@@ -145,14 +168,18 @@ impl Inbox {
 #[derive(Debug)]
 struct Queue {
     filter: Filter,
-    capacity: usize,
+    capacity: Capacity,
     state: Mutex<State>,
+    /// Entries dropped so far by all inboxes of the node.
+    dropped: Arc<AtomicU64>,
     arrived: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
     entries: VecDeque<Incoming>,
+    /// Sum of the entries' footprints.
+    bytes: usize,
     /// What was dropped of each sender's lane and not told yet.
     dropped: Vec<(MemberRef, Lane, u64)>,
     members_dropped: bool,
@@ -177,8 +204,15 @@ impl Queue {
             let reason = GapReason::SlowConsumer;
             taken.push_back(Incoming::Gap(Gap { from, lane, missed, reason }));
         }
-        let count = state.entries.len().min(TAKEN);
-        taken.extend(state.entries.drain(..count));
+        let mut bytes = 0;
+        for _ in 0..TAKEN {
+            let Some(incoming) = state.pop() else { break };
+            bytes += footprint(&incoming);
+            taken.push_back(incoming);
+            if bytes >= TAKEN_BYTES {
+                break;
+            }
+        }
         match (taken.is_empty(), state.closed) {
             (false, _) => Refill::Some,
             (true, false) => Refill::Empty,
@@ -195,15 +229,23 @@ impl Queue {
         if state.closed {
             return;
         }
+        let mut dropped = 0;
         for incoming in incoming {
-            if state.entries.len() >= self.capacity
-                && let Some(oldest) = state.entries.pop_front()
+            let size = footprint(&incoming);
+            while (state.entries.len() >= self.capacity.entries
+                || state.bytes + size > self.capacity.bytes)
+                && let Some(oldest) = state.pop()
             {
                 state.drop_entry(oldest);
+                dropped += 1;
             }
+            state.bytes += size;
             state.entries.push_back(incoming);
         }
         drop(state);
+        if dropped > 0 {
+            self.dropped.fetch_add(dropped, Ordering::Relaxed);
+        }
         self.arrived.notify_one();
     }
 
@@ -215,6 +257,12 @@ impl Queue {
 }
 
 impl State {
+    fn pop(&mut self) -> Option<Incoming> {
+        let oldest = self.entries.pop_front()?;
+        self.bytes -= footprint(&oldest);
+        Some(oldest)
+    }
+
     fn drop_entry(&mut self, oldest: Incoming) {
         match oldest {
             Incoming::Event(received) => self.count(&received.from, received.lane, 1),
@@ -228,7 +276,8 @@ impl State {
     fn count(&mut self, from: &MemberRef, lane: Lane, missed: u64) {
         let mut of_lane = self.dropped.iter_mut().filter(|(_, l, _)| *l == lane);
         if let Some((_, _, count)) = of_lane.find(|(f, _, _)| f == from) {
-            *count += missed;
+            // The positions that a sender gives may lie.
+            *count = count.saturating_add(missed);
             return;
         }
         if self.dropped.iter().filter(|(_, l, _)| *l == lane).count() < COUNTED {
@@ -238,7 +287,8 @@ impl State {
         let namesake = self.dropped.iter().position(|(f, l, _)| f.name == from.name && *l == lane);
         let first = || self.dropped.iter().position(|(_, l, _)| *l == lane);
         if let Some(at) = namesake.or_else(first) {
-            self.dropped[at].2 += missed;
+            let count = &mut self.dropped[at].2;
+            *count = count.saturating_add(missed);
         }
     }
 }
@@ -247,18 +297,19 @@ impl State {
 #[derive(Debug)]
 pub(crate) struct Inboxes {
     list: RwLock<Vec<Weak<Queue>>>,
-    capacity: usize,
+    capacity: Capacity,
+    dropped: Arc<AtomicU64>,
 }
 
 impl Inboxes {
-    pub(crate) fn new(capacity: usize) -> Self {
-        Self { list: RwLock::default(), capacity }
+    pub(crate) fn new(capacity: Capacity) -> Self {
+        Self { list: RwLock::default(), capacity, dropped: Arc::default() }
     }
 
     pub(crate) fn open(&self, filter: Filter) -> Inbox {
-        let capacity = self.capacity;
+        let (capacity, dropped) = (self.capacity, self.dropped.clone());
         let (state, arrived) = (Mutex::default(), Notify::new());
-        let queue = Arc::new(Queue { filter, capacity, state, arrived });
+        let queue = Arc::new(Queue { filter, capacity, state, dropped, arrived });
         let mut list = self.list.write();
         list.retain(|queue| queue.strong_count() > 0);
         list.push(Arc::downgrade(&queue));
@@ -287,15 +338,29 @@ impl Inboxes {
     pub(crate) fn count(&self) -> usize {
         self.list.read().iter().filter(|queue| queue.strong_count() > 0).count()
     }
+
+    /// About how many bytes wait in all of them.
+    pub(crate) fn bytes(&self) -> usize {
+        let list = self.list.read();
+        list.iter().filter_map(Weak::upgrade).map(|queue| queue.state.lock().bytes).sum()
+    }
+
+    /// Entries dropped so far because an inbox was full.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use mailmesh_delivery::Incarnation;
-    use mailmesh_events::{CacheInvalidation, CacheKind, ChangeId, QueueSignal, StateChange};
+    use mailmesh_events::{
+        CacheInvalidation, CacheKind, ChangeId, Custom, QueueSignal, StateChange,
+    };
 
     use super::*;
-    use crate::Received;
+
+    const SMALL: Capacity = Capacity { entries: 16, bytes: usize::MAX };
 
     fn from(name: &str) -> MemberRef {
         MemberRef { name: name.parse().unwrap(), incarnation: Incarnation([1; 16]) }
@@ -309,7 +374,7 @@ mod tests {
 
     #[test]
     fn a_full_inbox_tells_what_it_dropped_and_gives_the_newest() {
-        let inboxes = Inboxes::new(16);
+        let inboxes = Inboxes::new(SMALL);
         let mut slow = inboxes.open(Filter::all());
         let mut other = inboxes.open(Filter::kinds([Kind::Cache]));
         for number in 1..=100 {
@@ -335,8 +400,46 @@ mod tests {
     }
 
     #[test]
+    fn an_inbox_is_bounded_in_bytes_and_reports_what_it_dropped() {
+        let capacity = Capacity { entries: 65_536, bytes: 1 << 20 };
+        let inboxes = Inboxes::new(capacity);
+        let mut unread = inboxes.open(Filter::all());
+        let large = mailmesh_events::limits::CUSTOM_PAYLOAD_LEN;
+        for number in 1..=100 {
+            let payload = vec![0_u8; if number % 2 == 0 { large } else { 10 }];
+            let custom = Custom::new("x", payload).unwrap();
+            inboxes.offer(&mut vec![event("a", number, custom)]);
+            assert!(inboxes.bytes() <= capacity.bytes);
+        }
+        let kept = unread.len() as u64;
+        assert!((9..=12).contains(&kept), "{kept}");
+        assert_eq!(inboxes.dropped(), 100 - kept);
+        let Some(Incoming::Gap(gap)) = unread.try_recv() else { panic!("a gap stands first") };
+        assert_eq!(gap.missed, 100 - kept);
+        let numbers = std::iter::from_fn(|| unread.try_recv()).map(|incoming| match incoming {
+            Incoming::Event(received) => received.number,
+            other => panic!("{other}"),
+        });
+        assert_eq!(numbers.collect::<Vec<_>>(), (101 - kept..=100).collect::<Vec<_>>());
+        assert_eq!(inboxes.bytes(), 0);
+    }
+
+    #[test]
+    fn counts_of_a_sender_that_lies_do_not_overflow() {
+        let inboxes = Inboxes::new(SMALL);
+        let mut unread = inboxes.open(Filter::all());
+        for _ in 0..40 {
+            let (from, missed) = (from("a"), u64::MAX / 2);
+            let gap = Gap { from, lane: Lane::Events, missed, reason: GapReason::Lost };
+            inboxes.offer(&mut vec![Incoming::Gap(gap)]);
+        }
+        let Some(Incoming::Gap(gap)) = unread.try_recv() else { panic!("a gap stands first") };
+        assert_eq!(gap.missed, u64::MAX);
+    }
+
+    #[test]
     fn an_inbox_that_nobody_reads_counts_everything_under_so_many_lives_and_no_more() {
-        let inboxes = Inboxes::new(16);
+        let inboxes = Inboxes::new(SMALL);
         let mut unread = inboxes.open(Filter::all());
         let lives = 3 * COUNTED as u64;
         for life in 0..lives {
@@ -374,7 +477,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_closed_inbox_gives_what_it_has_and_then_ends() {
-        let inboxes = Inboxes::new(16);
+        let inboxes = Inboxes::new(SMALL);
         let mut inbox = inboxes.open(Filter::all());
         inboxes.offer(&mut vec![event("a", 1, QueueSignal::Refresh)]);
         inboxes.close();

@@ -45,6 +45,10 @@ pub struct Status {
     pub members: usize,
     /// Inboxes open.
     pub inboxes: usize,
+    /// About how many bytes wait in them.
+    pub inbox_bytes: usize,
+    /// Entries that they dropped because their readers were slow; shown as gaps.
+    pub inbox_dropped: u64,
     /// Events published.
     pub sent: u64,
     /// Events delivered.

@@ -41,7 +41,11 @@ async fn over_zenoh(names: &[&str], dir: &Path, key: &ClusterKey) -> Vec<Cluster
             "mesh": {"key": {"@type": "File", "filePath": file}},
         });
         let coordinator = Coordinator::parse(&config.to_string()).unwrap();
-        let builder = Cluster::builder().name(*name).coordinator(coordinator).inbox_events(ROOM);
+        let builder = Cluster::builder()
+            .name(*name)
+            .coordinator(coordinator)
+            .inbox_events(ROOM)
+            .inbox_bytes(usize::MAX);
         nodes.push(builder.start().await.unwrap());
     }
     for node in &nodes {

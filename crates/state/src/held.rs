@@ -4,8 +4,6 @@ use std::collections::{BTreeSet, HashMap};
 
 use mailmesh_events::{Change, ChangeKey, Stamp, UnixMillis};
 
-use crate::size::estimate;
-
 /// Most changes held back: more would be offered again by reconciliation.
 const MOST: usize = 64 * 1024;
 /// Most bytes of these, about.
@@ -27,16 +25,16 @@ impl Held {
         match self.changes.get(&key) {
             Some(held) if held.stamp() >= stamp => return true,
             Some(held) => {
-                self.bytes -= estimate(held);
+                self.bytes -= held.size_estimate();
                 self.order.remove(&(held.stamp(), key.clone()));
                 self.changes.remove(&key);
             }
             None => {}
         }
-        if self.changes.len() >= MOST || self.bytes + estimate(&change) > BYTES {
+        if self.changes.len() >= MOST || self.bytes + change.size_estimate() > BYTES {
             return false;
         }
-        self.bytes += estimate(&change);
+        self.bytes += change.size_estimate();
         self.order.insert((stamp, key.clone()));
         self.changes.insert(key, change);
         true
@@ -51,7 +49,7 @@ impl Held {
         {
             due.extend(self.changes.remove(&key));
         }
-        self.bytes -= due.iter().map(estimate).sum::<usize>();
+        self.bytes -= due.iter().map(Change::size_estimate).sum::<usize>();
         due
     }
 }

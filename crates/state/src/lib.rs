@@ -41,7 +41,6 @@ mod lookup;
 mod mirror;
 mod observe;
 mod reconcile;
-mod size;
 mod sketch;
 mod values;
 mod verdict;

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::harness::{Node, Site, until};
 
 /// The configuration of a node with a key file of its own; its name.
-fn config_of(site: &Site, name: &str) -> String {
+pub(super) fn config_of(site: &Site, name: &str) -> String {
     let file = format!("{name}.key");
     std::fs::copy(site.path("cluster.key"), site.path(&file)).unwrap();
     let config = std::fs::read_to_string(site.path("coordinator.json")).unwrap();

@@ -3,6 +3,7 @@
 
 mod demo;
 mod harness;
+mod key_memory;
 mod keys;
 mod life;
 mod lists;

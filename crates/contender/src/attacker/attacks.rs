@@ -98,7 +98,7 @@ pub(crate) fn run(attack: Attack, wire: &Wire, stop: &AtomicBool) -> Result<u64,
     while begin.elapsed() < LISTENS && !stop.load(Ordering::Acquire) {
         std::thread::sleep(Duration::from_millis(50));
     }
-    let key = ClusterKey::from_bytes(KEY);
+    let key = ClusterKey::from_bytes(&KEY);
     let mut insider = Insider::new(&key, random.bytes()?);
     if attack == Attack::LyingDigests {
         // One with each sign of life: as many as go.
@@ -111,7 +111,7 @@ pub(crate) fn run(attack: Attack, wire: &Wire, stop: &AtomicBool) -> Result<u64,
             Attack::NoKey => strange(wire, &Sealer::open_mesh(), random.bytes()?, sent)?,
             Attack::WrongKey => {
                 let life = random.bytes()?;
-                let other = ClusterKey::from_bytes([0x13; 32]);
+                let other = ClusterKey::from_bytes(&[0x13; 32]);
                 strange(wire, &Sealer::keyed(&other, "mail", life), life, sent)?
             }
             Attack::ForgedHeader => {
@@ -286,7 +286,7 @@ fn endless(wire: &Wire, insider: &mut Insider, number: u64) -> Result<(), Box<dy
     tag[..8].copy_from_slice(&10_000_000_u64.to_be_bytes());
     tag[24..].copy_from_slice(&mirror_key_name());
     insider.keep_in(wire, &tag, &[])?;
-    let mut opener = Opener::keyed(&ClusterKey::from_bytes(KEY), "mail", insider.life);
+    let mut opener = Opener::keyed(&ClusterKey::from_bytes(&KEY), "mail", insider.life);
     let asked: Vec<(Life, SyncMessage)> = {
         let mut heard = wire.heard();
         let frames = std::mem::take(&mut heard.frames);
@@ -318,7 +318,7 @@ fn endless(wire: &Wire, insider: &mut Insider, number: u64) -> Result<(), Box<dy
 
 /// The name of the key of the mirrors' fingerprints, which only who has the cluster key knows.
 fn mirror_key_name() -> [u8; 4] {
-    let key = ClusterKey::from_bytes(KEY).mirror_key("mail");
+    let key = ClusterKey::from_bytes(&KEY).mirror_key("mail");
     mailmesh_state::fingerprint_key_name(key).to_be_bytes()
 }
 
@@ -328,7 +328,7 @@ pub(crate) fn twin(config: &str, stop: &AtomicBool) -> Result<u64, Box<dyn Error
     runtime.block_on(async {
         let mut sent = 0;
         while !stop.load(Ordering::Acquire) {
-            let builder = Cluster::builder().name("a").key(ClusterKey::from_bytes(KEY));
+            let builder = Cluster::builder().name("a").key(ClusterKey::from_bytes(&KEY));
             let node = builder.coordinator(Coordinator::parse(config)?).start().await?;
             sent += 1;
             let stepped_back = tokio::time::timeout(Duration::from_secs(5), node.stopped()).await;

@@ -31,7 +31,7 @@ pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, C
     let coordinator = Coordinator::parse(&config.to_string())?;
     let mut builder = Cluster::builder().name(&args.name).coordinator(coordinator);
     if args.system != System::MailmeshOpen {
-        builder = builder.key(ClusterKey::from_bytes(KEY));
+        builder = builder.key(ClusterKey::from_bytes(&KEY));
     }
     let cluster = builder.start().await?;
     ledger.life.store(life(cluster.incarnation()), Ordering::Relaxed);

@@ -168,7 +168,7 @@ impl KeyChain {
         let mut retired = None;
         let turned = match action {
             KeyAction::Add(key) => {
-                ring.add(ClusterKey::from_bytes(*key.bytes()))?.then_some(Turned::Accepted)
+                ring.add(ClusterKey::from_bytes(key.bytes()))?.then_some(Turned::Accepted)
             }
             KeyAction::Activate(id) => {
                 ring.activate(&self.cluster, KeyId(*id))?.then_some(Turned::Active)

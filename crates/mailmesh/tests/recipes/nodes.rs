@@ -54,7 +54,7 @@ fn protocol(recipe: &str) -> &'static str {
 pub(crate) async fn start(name: &str, config: &str) -> Cluster {
     let coordinator = Coordinator::parse(config).unwrap_or_else(|e| panic!("{}", e.report()));
     assert_eq!(coordinator.warnings(), &[], "a recipe has nothing to be put right");
-    let key = ClusterKey::from_bytes([7; 32]);
+    let key = ClusterKey::from_bytes(&[7; 32]);
     let builder = Cluster::builder().name(name).key(key).coordinator(coordinator);
     builder.start().await.unwrap_or_else(|error| panic!("{name}: {error}"))
 }

@@ -8,7 +8,6 @@ use super::Timing;
 use super::comparison::{self, MOST_OF_SHARE};
 use crate::Mirror;
 use crate::entries::SYMBOLS;
-use crate::size::estimate;
 
 /// Bytes that most entries have at least.
 const SMALL_ENTRY: u64 = 50;
@@ -160,7 +159,7 @@ pub(super) fn pack(changes: Vec<Change>, bytes: usize) -> Vec<Vec<Change>> {
     let mut packs: Vec<Vec<Change>> = Vec::new();
     let mut room = 0;
     for change in changes {
-        let size = estimate(&change);
+        let size = change.size_estimate();
         match packs.last_mut() {
             Some(pack) if size <= room && pack.len() < limits::SYNC_CHANGES => {
                 room -= size;

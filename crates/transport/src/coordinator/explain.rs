@@ -190,5 +190,7 @@ fn mesh(out: &mut String, mesh: &MeshSettings) {
     let failure = mesh.failure_timeout.map_or(3_000, |timeout| timeout.as_millis());
     line(out, "failure", &format!("a peer without a sign of life for {failure} ms has failed"));
     let events = mesh.inbox_events.unwrap_or(65_536);
-    line(out, "inboxes", &format!("hold {events} events; a slower reader is told of a gap"));
+    let mib = mesh.inbox_bytes.unwrap_or(64 << 20) >> 20;
+    let bounds = format!("hold {events} events of {mib} MiB; a slower reader is told of a gap");
+    line(out, "inboxes", &bounds);
 }

@@ -36,6 +36,8 @@ pub struct MeshSettings {
     pub store: Option<PathBuf>,
     /// Events an inbox holds before its reader is told of a gap.
     pub inbox_events: Option<usize>,
+    /// Bytes of events an inbox holds before its reader is told of a gap.
+    pub inbox_bytes: Option<usize>,
     /// How each link proves the cluster key before a message on it is read; `None`: not at all.
     pub links: Option<LinkProof>,
     /// Names and addresses by which other nodes dial this one, besides those it knows of.
@@ -53,6 +55,7 @@ impl Default for MeshSettings {
             failure_timeout: None,
             store: None,
             inbox_events: None,
+            inbox_bytes: None,
             links: Some(LinkProof::default()),
             names: Vec::new(),
             open: false,
@@ -145,10 +148,11 @@ impl fmt::Display for Secret {
 }
 
 impl MeshSettings {
-    const KEYS: [&'static str; 9] = [
+    const KEYS: [&'static str; 10] = [
         "cluster",
         "failureTimeoutMs",
         "inboxEvents",
+        "inboxBytes",
         "key",
         "links",
         "name",
@@ -181,6 +185,9 @@ impl MeshSettings {
             inbox_events: reader
                 .number("inboxEvents", 16, 1 << 24)?
                 .and_then(|events| usize::try_from(events).ok()),
+            inbox_bytes: reader
+                .number("inboxBytes", 1 << 20, 1 << 40)?
+                .and_then(|bytes| usize::try_from(bytes).ok()),
             links: reader.links()?,
             names: reader.texts("names", MAX_NAMES)?,
             open: reader.flag("open")?.unwrap_or(false),
