@@ -28,11 +28,13 @@ impl HybridClock {
 
     /// The stamp of a change that takes the place of one stamped `held`.
     ///
-    /// As [`stamp`](Self::stamp), unless that is ahead of the time by more than `limit`, as
-    /// after the clock was set back: others would not take it before it is due. Then it is
-    /// only later than what it replaces.
+    /// As [`stamp`](Self::stamp), unless that or the stamp in place is ahead of the time by
+    /// more than `limit`, as after a clock was wrong. Then the new stamp is only later than
+    /// the one that it replaces, so that one wrong clock does not take all other stamps along.
     pub fn stamp_after(&mut self, held: Option<Stamp>, now: UnixMillis, limit: Duration) -> Stamp {
-        if Stamp::from_raw(self.last, self.node).physical() <= now.plus(limit) {
+        let is_near = |stamp: Stamp| stamp.physical() <= now.plus(limit);
+        if is_near(self.latest()) && held.is_none_or(is_near) {
+            held.into_iter().for_each(|held| self.observe(held));
             return self.stamp(now);
         }
         let physical = Stamp::new(now, 0, self.node).time();
@@ -92,6 +94,9 @@ mod tests {
         let now = UnixMillis(1_000);
         assert_eq!(clock.stamp_after(None, now, limit).physical(), now);
         assert!(clock.stamp_after(Some(ahead), now, limit) > ahead);
+        let mut other = HybridClock::new(NodeId(2));
+        assert!(other.stamp_after(Some(ahead), now, limit) > ahead);
+        assert_eq!(other.stamp_after(None, now, limit).physical(), now, "nothing is taken along");
         let late = UnixMillis(596_000);
         assert!(clock.stamp_after(None, late, limit) > ahead, "near enough to keep the order");
     }

@@ -62,10 +62,8 @@ pub enum StateError {
         /// `notAfter`
         not_after: UnixMillis,
     },
-    /// A stamp from the future.
-    #[error(
-        "it is stamped {stamped}, more than a day ahead of this node's clock; set the clocks of both nodes (NTP)"
-    )]
+    /// A stamp of the year 10,000 or later.
+    #[error("it is stamped {stamped}, a time that no right clock shows; set the clock of the node (NTP)")]
     Future {
         /// The stamp's time.
         stamped: UnixMillis,

@@ -36,7 +36,6 @@ mod cluster_clock;
 mod entries;
 mod error;
 mod fingerprint;
-mod held;
 mod lookup;
 mod mirror;
 mod observe;

@@ -19,7 +19,6 @@ use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 
 use crate::certificates::Certificates;
 use crate::entries::{Bounds, Entries, Located, Swept};
-use crate::held::Held;
 use crate::lookup::Lookup;
 use crate::observe::{Observed, Observer, Observers};
 use crate::values::Values;
@@ -36,9 +35,6 @@ pub enum Applied {
     Changed,
     /// The mirror had it, or a newer one.
     Stale,
-    /// Its stamp is ahead of the time: it is merged when that is there
-    /// ([`Mirror::sweep`]).
-    Held,
     /// It cannot be held.
     Refused(StateError),
 }
@@ -55,8 +51,8 @@ pub struct MirrorCounters {
     pub refused: u64,
     /// Entries that expired.
     pub expired: u64,
-    /// Changes held back because their stamp was ahead of the time.
-    pub held: u64,
+    /// Changes of other nodes taken though their stamp was more than 5 s ahead of the time.
+    pub ahead: u64,
 }
 
 /// The mirror. Shared: every method takes `&self`; writers take turns, of some dozen
@@ -79,7 +75,6 @@ pub struct Mirror {
 struct Writer {
     clock: HybridClock,
     entries: Entries,
-    held: Held,
     /// While a batch is under way: the networks that others changed meanwhile.
     journal: Option<HashSet<(Rule, Network)>>,
     /// The latest time by which something was found to have ended.
@@ -97,17 +92,20 @@ const LISTED_BITS: u8 = 10;
 /// Most entries swept in one call.
 const SWEPT: usize = 100_000;
 
-/// How far a stamp may be ahead of the time to be merged: more than the clocks of a
-/// cluster differ once they were compared.
+/// A stamp that is further ahead of the time than this was made by a wrong clock. The clocks
+/// of a cluster differ by less once they were compared.
 pub(crate) const MAX_AHEAD: Duration = Duration::from_secs(5);
-/// What is ahead by more than this is not even held back.
-const MAX_HELD: Duration = Duration::from_secs(24 * 3600);
+/// The year 10,000. No stamp is that late: each leaves room for later ones, whatever clock
+/// made it. The bound is the same on all nodes, so that mirrors agree on what is refused.
+const NEVER: UnixMillis = UnixMillis(253_402_300_800_000);
+/// A peer may still have an entry that this mirror dropped at its end, for this long.
+const JUST_ENDED: Duration = Duration::from_secs(5);
 
 const APPLIED: usize = 0;
 const STALE: usize = 1;
 const REFUSED: usize = 2;
 const EXPIRED: usize = 3;
-const HELD: usize = 4;
+const AHEAD: usize = 4;
 
 impl Writer {
     /// The stamp of a new change of a key.
@@ -144,7 +142,6 @@ impl Mirror {
             writer: RwLock::new(Writer {
                 clock: HybridClock::new(node),
                 entries,
-                held: Held::default(),
                 journal: None,
                 ended_by: UnixMillis(0),
                 reserved: 0,
@@ -283,6 +280,9 @@ impl Mirror {
         if let Some(end) = change.expires().filter(|end| *end <= now) {
             return Err(StateError::Ended { key: change.key().to_string(), end });
         }
+        if change.stamp().physical() >= NEVER {
+            return Err(StateError::Future { stamped: change.stamp().physical() });
+        }
         let located = writer.entries.locate(&change.key());
         if self.put(writer, located, &change, now)? { Ok(change) } else { Err(StateError::Outrun) }
     }
@@ -345,12 +345,10 @@ impl Mirror {
     /// next. Call about once a second; it costs what has ended, not what is stored, but for
     /// when the time was set back. Nobody waits for all of it.
     pub fn sweep(&self, now: UnixMillis) -> Swept {
-        let due = self.writer.write().held.take_due(now.plus(MAX_AHEAD));
-        let due = due.into_iter().filter(|change| self.apply(change, now) == Applied::Changed);
-        let mut swept = Swept { merged: due.collect(), ..Swept::default() };
+        let mut swept = Swept::default();
         let mut writer = self.writer.write();
         if now.plus(BACK) < writer.ended_by {
-            swept.merged.extend(self.revive(&mut writer, now));
+            swept.revived = self.revive(&mut writer, now);
         }
         writer.ended_by = now;
         loop {
@@ -484,7 +482,7 @@ impl Mirror {
             stale: read(STALE),
             refused: read(REFUSED),
             expired: read(EXPIRED),
-            held: read(HELD),
+            ahead: read(AHEAD),
         }
     }
 }

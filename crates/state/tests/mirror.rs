@@ -136,33 +136,55 @@ fn an_expired_block_that_replaced_another_does_not_let_it_rise_again() {
     assert!(a.content().is_empty());
 }
 
+/// Mirrors that refused what a wrong clock had stamped stayed different, and nobody could change
+/// the entry.
 #[test]
-fn a_stamp_from_the_future_is_held_back_until_it_is_due_and_moves_no_clock() {
-    let (a, wrong) = (mirror(1), mirror(2));
-    let ahead = NOW.plus(Duration::from_secs(49 * 3600));
-    let change = wrong.block(network("192.0.2.1"), block("x"), ahead).unwrap();
-    let error = a.apply(&change, NOW);
-    assert!(matches!(error, Applied::Refused(StateError::Future { .. })), "{error:?}");
-    let own = a.block(network("192.0.2.2"), block("x"), NOW).unwrap();
-    assert_eq!(own.stamp().physical(), NOW);
-    let later = NOW.plus(Duration::from_secs(26 * 3600));
-    assert_eq!(a.apply(&change, later), Applied::Held);
-    assert_eq!((a.sweep(later), a.counters().held), (Swept::default(), 1));
-    let due = UnixMillis(ahead.0 - 5_000);
-    assert!(!a.is_blocked("192.0.2.1".parse().unwrap(), due));
-    assert_eq!(a.sweep(due).merged, [change]);
-    assert!(a.is_blocked("192.0.2.1".parse().unwrap(), due));
-    let newer = a.block(network("192.0.2.3"), block("x"), NOW).unwrap();
-    assert_eq!(newer.stamp().physical(), NOW, "what was merged early takes no clock along");
-    let poison = Change::Network(NetworkChange {
-        rule: Rule::Block,
-        network: network("192.0.2.9"),
-        stamp: Stamp::from_raw(u64::MAX, NodeId(9)),
-        block: None,
-    });
-    assert!(matches!(a.apply(&poison, NOW), Applied::Refused(_)));
-    a.remove(Rule::Block, network("192.0.2.2"), NOW).unwrap();
-    assert!(!a.is_blocked("192.0.2.2".parse().unwrap(), NOW));
+fn what_a_wrong_clock_stamped_is_taken_moves_no_clock_and_anybody_changes_it() {
+    let (a, b, wrong) = (mirror(1), mirror(3), mirror(2));
+    for years in [0, 1, 10, 1_000] {
+        let ahead = NOW.plus(Duration::from_secs(3_600 + years * 365 * 86_400));
+        let address = "192.0.2.1".parse().unwrap();
+        let change = wrong.block(network("192.0.2.1"), block("x"), ahead).unwrap();
+        for mirror in [&a, &b] {
+            assert_eq!(mirror.apply(&change, NOW), Applied::Changed);
+            assert!(mirror.is_blocked(address, NOW));
+        }
+        let own = a.block(network("192.0.2.2"), block("x"), NOW).unwrap();
+        assert!(own.stamp().physical() <= NOW.plus(Duration::from_millis(1)), "{own:?}");
+        // Its clock is set right again: it changes the entry itself, and others do.
+        let again = wrong.block(network("192.0.2.1"), block("y"), NOW).unwrap();
+        assert_eq!(a.apply(&again, NOW), Applied::Changed);
+        let removal = a.remove(Rule::Block, network("192.0.2.1"), NOW).unwrap();
+        for mirror in [&b, &wrong] {
+            mirror.apply(&again, NOW);
+            assert_eq!(mirror.apply(&removal, NOW), Applied::Changed);
+            assert!(!mirror.is_blocked(address, NOW));
+        }
+    }
+    assert_eq!(a.counters().ahead, 8);
+}
+
+#[test]
+fn a_stamp_of_no_time_that_a_clock_shows_is_refused() {
+    let a = mirror(1);
+    let poison = |time| {
+        Change::Network(NetworkChange {
+            rule: Rule::Block,
+            network: network("192.0.2.9"),
+            stamp: Stamp::from_raw(time, NodeId(9)),
+            block: None,
+        })
+    };
+    for time in [u64::MAX, 253_402_300_800_000 << 16] {
+        let applied = a.apply(&poison(time), NOW);
+        assert!(matches!(applied, Applied::Refused(StateError::Future { .. })), "{applied:?}");
+    }
+    let last_day = 253_402_300_800_000 - 86_400_000;
+    assert_eq!(a.apply(&poison(last_day << 16), NOW), Applied::Changed);
+    let change = a.block(network("192.0.2.9"), block("x"), NOW).unwrap();
+    assert_eq!(mirror(2).apply(&change, NOW), Applied::Changed);
+    let late = UnixMillis(253_402_300_800_000);
+    a.block(network("192.0.2.8"), block("x"), late).unwrap_err();
 }
 
 /// Peers forget an ended entry at a time of their own, so a mirror that took one of its own
@@ -407,6 +429,8 @@ proptest! {
                 mirror.sweep(now);
             }
         }
+        // What has just ended, mirrors take from each other later.
+        now = now.plus(Duration::from_secs(6));
         mirrors.iter().for_each(|mirror| drop(mirror.sweep(now)));
         let [a, b] = &mirrors;
         b.apply_all(a.content(), now);
@@ -529,7 +553,7 @@ fn what_a_time_that_was_wrong_had_ended_goes_on_once_it_is_set_back() {
     let digest = mirror.digest();
     mirror.sweep(later(100));
     assert!(!mirror.is_blocked(address, later(10)));
-    assert_eq!(mirror.sweep(later(10)).merged, [change]);
+    assert_eq!(mirror.sweep(later(10)).revived, [change]);
     assert!(mirror.is_blocked(address, later(59)));
     assert!(matches!(mirror.lookup(address, later(59)), Verdict::Blocked(_)));
     assert_eq!(mirror.digest(), digest);

@@ -101,9 +101,8 @@ pub struct Swept {
     pub forgotten: Vec<Change>,
     /// Certificates that have so many days left, or fewer: 30, 7, 1, or 0, once each.
     pub ending: Vec<(Change, u32)>,
-    /// Changes that were held back and are merged now, and entries that had ended by a time
-    /// that was set back.
-    pub merged: Vec<Change>,
+    /// Entries that had ended by a time that was set back since, and are live again.
+    pub revived: Vec<Change>,
 }
 
 impl Swept {
@@ -111,14 +110,14 @@ impl Swept {
         self.expired.extend(more.expired);
         self.forgotten.extend(more.forgotten);
         self.ending.extend(more.ending);
-        self.merged.extend(more.merged);
+        self.revived.extend(more.revived);
     }
 
     /// Whether nothing was over.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let Self { expired, forgotten, ending, merged } = self;
-        expired.is_empty() && forgotten.is_empty() && ending.is_empty() && merged.is_empty()
+        let Self { expired, forgotten, ending, revived } = self;
+        expired.is_empty() && forgotten.is_empty() && ending.is_empty() && revived.is_empty()
     }
 }
 

@@ -7,7 +7,7 @@ use mailmesh_events::{
     Block, Change, ChangeKey, EventError, Network, NetworkChange, Rule, UnixMillis,
 };
 
-use super::{AT_A_TIME, MAX_AHEAD, Mirror, Writer};
+use super::{AT_A_TIME, MAX_AHEAD, Mirror, NEVER, Writer};
 use crate::StateError;
 use crate::lookup::Listing;
 use crate::observe::Observed;
@@ -59,6 +59,9 @@ impl Mirror {
         now: UnixMillis,
     ) -> Result<Batch, StateError> {
         check(rule, &networks, Network::blockable_of_any_width)?;
+        if now >= NEVER {
+            return Err(StateError::Future { stamped: now });
+        }
         let _turn = self.batch.lock();
         let is_live = |(_, block): &(Network, Block)| !block.is_expired(now);
         let live: Vec<(Network, Block)> = networks.into_iter().filter(is_live).collect();

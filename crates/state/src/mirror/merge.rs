@@ -5,14 +5,15 @@ use std::sync::atomic::Ordering;
 use mailmesh_events::{CertificateChange, Change, UnixMillis};
 
 use super::{
-    APPLIED, AT_A_TIME, Applied, HELD, MAX_AHEAD, MAX_HELD, Mirror, REFUSED, STALE, Writer,
+    AHEAD, APPLIED, AT_A_TIME, Applied, JUST_ENDED, MAX_AHEAD, Mirror, NEVER, REFUSED, STALE,
+    Writer,
 };
 use crate::{StateError, x509};
 
 impl Mirror {
     /// Merges a change of another node.
     pub fn apply(&self, change: &Change, now: UnixMillis) -> Applied {
-        let applied = match self.check(change, now) {
+        let applied = match self.check(change) {
             Ok(()) => self.merge(&mut self.writer.write(), change, now),
             Err(applied) => applied,
         };
@@ -20,9 +21,14 @@ impl Mirror {
         applied
     }
 
-    /// Merges changes of another node; gives those that were taken.
+    /// Merges what a comparison with another mirror brought; gives the changes that were taken.
+    ///
+    /// Of an entry that ended a moment ago nothing is taken where there is none of its key:
+    /// this mirror has dropped it, and the other will. Were it taken, it would be remembered
+    /// for as long as a tombstone, and pass on from mirror to mirror. If the other remembers
+    /// it because it took an older one's place, a later comparison brings it again.
     pub fn apply_all(&self, changes: Vec<Change>, now: UnixMillis) -> Vec<Change> {
-        let checked = changes.into_iter().filter(|change| match self.check(change, now) {
+        let checked = changes.into_iter().filter(|change| match self.check(change) {
             Ok(()) => true,
             Err(applied) => {
                 self.count(&applied);
@@ -36,7 +42,13 @@ impl Mirror {
             let mut writer = self.writer.write();
             let until = (from + AT_A_TIME).min(left.len());
             for change in &left[from..until] {
-                let applied = self.merge(&mut writer, change, now);
+                let applied = if has_just_ended(change, now)
+                    && writer.entries.stamp(&change.key()).is_none()
+                {
+                    Applied::Stale
+                } else {
+                    self.merge(&mut writer, change, now)
+                };
                 self.count(&applied);
                 is_taken.push(applied == Applied::Changed);
             }
@@ -51,17 +63,15 @@ impl Mirror {
         let counter = match applied {
             Applied::Changed => APPLIED,
             Applied::Stale => STALE,
-            Applied::Held => HELD,
             Applied::Refused(_) => REFUSED,
         };
         self.counters[counter].fetch_add(1, Ordering::Relaxed);
     }
 
     /// What is better done before others wait: parsing a certificate takes a while.
-    fn check(&self, change: &Change, now: UnixMillis) -> Result<(), Applied> {
+    fn check(&self, change: &Change) -> Result<(), Applied> {
         let stamp = change.stamp();
-        // One wrong clock must not drag the others along.
-        if stamp.physical() > now.plus(MAX_HELD) {
+        if stamp.physical() >= NEVER {
             return Err(Applied::Refused(StateError::Future { stamped: stamp.physical() }));
         }
         let Change::Certificate(CertificateChange { certificate: Some(certificate), .. }) = change
@@ -82,20 +92,14 @@ impl Mirror {
             return Applied::Stale;
         }
         if stamp.physical() > now.plus(MAX_AHEAD) {
-            // What takes the place of an entry that is ahead itself, as after all clocks
-            // were set back, is stamped just after it.
-            let is_ahead =
-                current.is_none_or(|current| stamp.physical() > current.physical().plus(MAX_AHEAD));
-            if is_ahead {
-                let is_held = writer.held.hold(change.clone());
-                // What finds no room is offered again by reconciliation.
-                let stamped = stamp.physical();
-                let refused = Applied::Refused(StateError::Future { stamped });
-                return if is_held { Applied::Held } else { refused };
-            }
+            // Taken all the same: mirrors agree whatever the clocks say, and any later change
+            // of the key is stamped after it. It takes no other stamp of this node along.
+            self.counters[AHEAD].fetch_add(1, Ordering::Relaxed);
+        } else {
+            writer.clock.observe(stamp);
         }
-        writer.clock.observe(stamp);
-        // What is remembered no more elsewhere says nothing, unless it takes another's place.
+        // An ended entry that is remembered no more elsewhere says nothing, unless it takes
+        // another's place.
         let is_forgotten = |end| writer.entries.is_forgotten(end, now);
         if current.is_none() && change.expires().is_some_and(is_forgotten) {
             return Applied::Stale;
@@ -106,4 +110,8 @@ impl Mirror {
             Err(error) => Applied::Refused(error),
         }
     }
+}
+
+fn has_just_ended(change: &Change, now: UnixMillis) -> bool {
+    change.expires().is_some_and(|end| end <= now && now < end.plus(JUST_ENDED))
 }

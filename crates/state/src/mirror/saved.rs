@@ -2,7 +2,7 @@
 
 use mailmesh_events::{Change, ChangeKey, Stamp, UnixMillis};
 
-use super::Mirror;
+use super::{MAX_AHEAD, Mirror};
 use crate::lookup::Listing;
 
 /// An entry or tombstone with what merging needs besides.
@@ -40,7 +40,9 @@ impl Mirror {
             {
                 return None;
             }
-            writer.clock.observe(stamp);
+            if stamp.physical() <= now.plus(MAX_AHEAD) {
+                writer.clock.observe(stamp);
+            }
             let is_live = writer.entries.restore(located, &entry);
             count += 1;
             match &entry.change {
