@@ -1,5 +1,4 @@
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::clock::WallClock;
 use crate::cluster::Cluster;
+use crate::cluster_time::ClusterTime;
 use crate::disk::Disk;
 use crate::gate::Gate;
 use crate::inbox::{Capacity, Inboxes};
@@ -153,6 +153,9 @@ impl ClusterBuilder {
     /// node changes in the mirror, says what has expired there, and tells when the
     /// node started. Delivery and its timers do not read it.
     ///
+    /// After a step forward of more than 10 s, what has ended is dropped from the mirror a
+    /// minute of tokio's time later; lookups know at once.
+    ///
     /// For tests of expiry, or of clocks that are wrong:
     ///
     /// ```
@@ -273,10 +276,7 @@ impl ClusterBuilder {
             stopped: watch::Sender::new(None::<StopReason>),
             member_count: watch::Sender::new(0),
             start: Instant::now(),
-            clock: self.wall_clock,
-            cluster_clock: Mutex::default(),
-            correction: AtomicI64::new(0),
-            is_wrong: AtomicBool::new(false),
+            time: ClusterTime::new(self.wall_clock),
             gate: self.gate.clone(),
             driver: OnceLock::new(),
             disk: OnceLock::new(),

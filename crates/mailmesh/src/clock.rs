@@ -1,8 +1,9 @@
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use mailmesh_events::UnixMillis;
+use tokio::time::Instant;
 
 /// The wall clock of a node: stamps changes, and says what has expired.
 #[derive(Clone, Default)]
@@ -22,10 +23,54 @@ impl WallClock {
             Some(read) => read(),
         }
     }
+
+    /// A clock that goes as this one does and is never set.
+    pub(crate) fn stopwatch(&self) -> Stopwatch {
+        match &self.read {
+            None => Stopwatch(Start::Boot(since_boot())),
+            // A clock that a test gives goes with its virtual time.
+            Some(_) => Stopwatch(Start::Tokio(Instant::now())),
+        }
+    }
 }
 
 impl fmt::Debug for WallClock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.read.is_some() { "WallClock(given)" } else { "WallClock(system)" })
     }
+}
+
+/// Time since this was made, with the time in which the machine slept: what was read of other
+/// clocks before it slept stays true.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stopwatch(Start);
+
+#[derive(Debug, Clone, Copy)]
+enum Start {
+    Boot(Duration),
+    Tokio(Instant),
+}
+
+impl Stopwatch {
+    pub(crate) fn elapsed(&self) -> Duration {
+        match self.0 {
+            Start::Boot(start) => since_boot().saturating_sub(start),
+            Start::Tokio(start) => start.elapsed(),
+        }
+    }
+}
+
+/// `CLOCK_BOOTTIME`, clock_gettime(2).
+#[cfg(target_os = "linux")]
+fn since_boot() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::try_from(time).unwrap_or_default()
+}
+
+/// Elsewhere the monotonic clock, which may stand still while the machine sleeps.
+#[cfg(not(target_os = "linux"))]
+fn since_boot() -> Duration {
+    use std::sync::OnceLock;
+    static START: OnceLock<std::time::Instant> = OnceLock::new();
+    START.get_or_init(std::time::Instant::now).elapsed()
 }

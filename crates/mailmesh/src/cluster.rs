@@ -2,10 +2,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mailmesh_delivery::{Incarnation, NodeName, PeerInfo, Reach};
-use mailmesh_events::Event;
+use mailmesh_events::{Event, UnixMillis};
 use mailmesh_transport::Driver;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::disk::Disk;
 use crate::keys::{self, Asked};
@@ -114,14 +115,12 @@ impl Cluster {
         };
         let mut members: Vec<_> = peers.iter().map(member).collect();
         let mesh = &self.inner.mesh;
-        let clock = mesh.cluster_clock.lock();
         for member in &mut members {
-            let reading = clock.reading(member.incarnation, mesh.clock.now(), mesh.elapsed());
+            let reading = mesh.time.reading(member.incarnation);
             let micros = |took: Duration| u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
             member.round_trip_us = reading.map(|(took, _)| micros(took));
             member.clock_ahead_ms = reading.map(|(_, ahead)| ahead);
         }
-        drop(clock);
         members.sort_by(|a, b| (&a.name, a.incarnation).cmp(&(&b.name, b.incarnation)));
         members
     }
@@ -215,8 +214,9 @@ impl Cluster {
             mirror_entries: digest.entries,
             mirror_fingerprint: format!("{:032x}", digest.fingerprint),
             mirror_refused: mesh.mirror.counters().refused,
-            mirror_held: mesh.mirror.counters().held,
-            clock_correction_ms: mesh.correction.load(std::sync::atomic::Ordering::Relaxed),
+            mirror_ahead: mesh.mirror.counters().ahead,
+            clock_agreed: mesh.time.is_agreed(),
+            clock_correction_ms: mesh.time.correction(),
             store: mesh.disk.get().map(Disk::status),
         }
     }
@@ -308,14 +308,23 @@ async fn reconciler_late(mesh: &Mesh) {
     }
 }
 
+/// The next whole second of the cluster's time: so mirrors drop what has ended at the same
+/// moment, and seldom differ over it.
+fn next_tick(now: UnixMillis) -> Instant {
+    let second = TICK.as_millis() as u64;
+    let left = Duration::from_millis(second - now.0 % second);
+    // Not twice around a second that a timer or a step of the time missed by a little.
+    Instant::now() + if left < TICK / 4 { left + TICK } else { left }
+}
+
 /// Sweeps the mirror every second; ends the node when it must step back.
 async fn tick(mesh: Arc<Mesh>, driver: std::sync::Weak<Driver>) {
     let mut stopped = mesh.stopped.subscribe();
-    let mut interval = tokio::time::interval(TICK);
-    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut due = Instant::now();
     loop {
         tokio::select! {
-            _ = interval.tick() => {
+            () = tokio::time::sleep_until(due) => {
+                due = next_tick(mesh.now());
                 if driver.upgrade().is_some_and(|driver| !driver.is_running()) {
                     tracing::error!("the node's task ended by a bug; restart the node, and report it");
                     mesh.stopped.send_if_modified(|stopped| {

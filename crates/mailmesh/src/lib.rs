@@ -41,6 +41,7 @@
 //! and killed nodes and wrong clocks: the module `testing`, with the feature of that
 //! name.
 
+mod alarm;
 mod blocks;
 #[cfg(feature = "bounded-log")]
 mod bounded_log;
@@ -48,6 +49,7 @@ mod builder;
 mod certs;
 mod clock;
 mod cluster;
+mod cluster_time;
 mod disk;
 mod error;
 mod gate;

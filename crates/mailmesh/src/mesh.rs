@@ -1,7 +1,6 @@
 //! What the handles, the sink and the clock task of a node share.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -9,13 +8,13 @@ use bytes::Bytes;
 use mailmesh_codec::{encode_digest, encode_event, encode_sync};
 use mailmesh_delivery::{self as delivery, Incarnation, NodeName};
 use mailmesh_events::{Change, Event, Lane, SyncMessage, UnixMillis};
-use mailmesh_state::{ClusterClock, Mirror, Reconciler};
+use mailmesh_state::{Mirror, Reconciler};
 use mailmesh_transport::{Driver, Messenger};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
-use crate::clock::WallClock;
+use crate::cluster_time::ClusterTime;
 use crate::disk::Disk;
 use crate::gate::Gate;
 use crate::inbox::Inboxes;
@@ -25,8 +24,6 @@ use crate::{Error, Incoming, StopReason};
 
 /// How often it is looked whether an answer is late.
 const RECONCILER_PACE: Duration = Duration::from_millis(20);
-/// A clock that differs by more milliseconds is told of.
-const WRONG_CLOCK: u64 = 5_000;
 
 #[derive(Debug)]
 pub(crate) struct Mesh {
@@ -49,12 +46,7 @@ pub(crate) struct Mesh {
     pub(crate) member_count: watch::Sender<usize>,
     /// What the reconciler's time counts from.
     pub(crate) start: Instant,
-    pub(crate) clock: WallClock,
-    pub(crate) cluster_clock: Mutex<ClusterClock<Incarnation>>,
-    /// Milliseconds from the wall clock to the time of the cluster.
-    pub(crate) correction: AtomicI64,
-    /// The clock was found wrong, and that was told.
-    pub(crate) is_wrong: AtomicBool,
+    pub(crate) time: ClusterTime,
     /// Where a test holds the node up.
     pub(crate) gate: Gate,
     /// Set once, right after the driver starts.
@@ -75,8 +67,7 @@ pub(crate) fn lane(lane: Lane) -> delivery::Lane {
 impl Mesh {
     /// Time of the cluster: what stamps and expiries count by.
     pub(crate) fn now(&self) -> UnixMillis {
-        let correction = self.correction.load(Ordering::Relaxed);
-        UnixMillis(self.clock.now().0.saturating_add_signed(correction))
+        self.time.now()
     }
 
     /// Time on a monotonic clock.
@@ -196,9 +187,7 @@ impl Mesh {
 
     /// Asks those for the time that are due to be asked.
     pub(crate) fn ask_time(&self) {
-        let at = self.elapsed();
-        let due = self.cluster_clock.lock().due(at);
-        let asked = u64::try_from(at.as_micros()).unwrap_or(u64::MAX);
+        let (due, asked) = self.time.due();
         self.send_sync(
             due.into_iter().map(|peer| (peer, SyncMessage::AskTime { asked })).collect(),
         );
@@ -206,23 +195,7 @@ impl Mesh {
 
     /// What the clocks of the others say may have changed.
     pub(crate) fn set_time(&self) {
-        let correction = self.cluster_clock.lock().correction(self.clock.now(), self.elapsed());
-        self.correction.store(correction, Ordering::Relaxed);
-        let seconds = correction as f64 / 1_000.0;
-        if correction.unsigned_abs() > WRONG_CLOCK {
-            if !self.is_wrong.swap(true, Ordering::Relaxed) {
-                tracing::error!(
-                    "this node's clock is {:.1} s {} those of the others, whose time is used; set it, with NTP",
-                    seconds.abs(),
-                    if seconds < 0.0 { "ahead of" } else { "behind" }
-                );
-            }
-        } else if correction.unsigned_abs() < WRONG_CLOCK / 2
-            && self.is_wrong.swap(false, Ordering::Relaxed)
-        {
-            // Well below, so that a clock at the edge is not told of each second.
-            tracing::info!("this node's clock agrees with those of the others again");
-        }
+        self.time.set(|| self.members().unwrap_or_default());
     }
 
     /// When an answer that the reconciler waits for is late, not sooner than that costs
@@ -249,16 +222,18 @@ impl Mesh {
         if let Some(keys) = &self.keys {
             keys.tick();
         }
-        let swept = self.mirror.sweep(self.now());
+        if self.time.may_sweep() {
+            let swept = self.mirror.sweep(self.now());
+            for (change, days) in &swept.ending {
+                warn_of_end(change, *days);
+            }
+            for change in swept.revived {
+                self.offer(Incoming::Synced(change));
+            }
+        }
         // Also if nothing was over: of two threads that told it at once the later may have told
         // the older.
         self.tell_digest();
-        for (change, days) in &swept.ending {
-            warn_of_end(change, *days);
-        }
-        for change in swept.merged {
-            self.offer(Incoming::Synced(change));
-        }
         if let Some(disk) = self.disk.get() {
             disk.tick(self);
         }

@@ -57,7 +57,6 @@ struct Logs {
     gap: LogThrottle,
     unsealed: LogThrottle,
     refused: LogThrottle,
-    held: LogThrottle,
     conflict: LogThrottle,
     reach: LogThrottle,
 }
@@ -126,14 +125,6 @@ impl MeshSink {
         match self.mesh.mirror.apply(change, self.mesh.now()) {
             Applied::Changed => true,
             Applied::Stale => false,
-            Applied::Held => {
-                if self.logs.held.is_ready() {
-                    tracing::warn!(
-                        "a change of another node is stamped ahead of the time, and held back until then; is its clock right?"
-                    );
-                }
-                false
-            }
             Applied::Refused(error) => {
                 if self.logs.refused.is_ready() {
                     tracing::warn!(%error, "a change of another node was refused");
@@ -178,12 +169,11 @@ impl MeshSink {
         }
         match message {
             SyncMessage::AskTime { asked } => {
-                let now = self.mesh.clock.now();
+                let now = self.mesh.time.wall();
                 return self.mesh.send_sync(vec![(from, SyncMessage::Time { asked, now })]);
             }
             SyncMessage::Time { asked, now } => {
-                let (asked, at) = (Duration::from_micros(asked), self.mesh.elapsed());
-                self.mesh.cluster_clock.lock().on_answer(from, asked, now, at);
+                self.mesh.time.on_answer(from, asked, now);
                 return self.mesh.set_time();
             }
             SyncMessage::AskKeys { number, action } => {
@@ -241,7 +231,7 @@ impl MeshSink {
         tracing::info!(name = %peer.name, incarnation = ?peer.incarnation, "node joined");
         self.members.insert(peer.incarnation, Member::reference(peer));
         self.mesh.reconciler.lock().on_joined(peer.incarnation);
-        self.mesh.cluster_clock.lock().on_joined(peer.incarnation, self.mesh.elapsed());
+        self.mesh.time.on_joined(peer.incarnation);
         self.mesh.ask_time();
         self.mesh.offer(Incoming::Joined(Member::new(peer, Duration::ZERO, None)));
         // After it was told: an inbox opened by who waited for it does not get it again.
@@ -264,7 +254,7 @@ impl MeshSink {
         self.members.remove(&peer.incarnation);
         self.pushes.remove(&peer.incarnation);
         self.mesh.reconciler.lock().on_left(peer.incarnation, self.mesh.elapsed());
-        self.mesh.cluster_clock.lock().on_left(peer.incarnation);
+        self.mesh.time.on_left(peer.incarnation);
         self.mesh.set_time();
         let member = Member::new(peer, Duration::ZERO, None);
         self.mesh.offer(Incoming::Left { member, reason });

@@ -103,8 +103,10 @@ pub struct Status {
     pub mirror_fingerprint: String,
     /// Changes the mirror refused.
     pub mirror_refused: u64,
-    /// Changes held back so far because they were stamped ahead of the time.
-    pub mirror_held: u64,
+    /// Changes of other nodes that were stamped more than 5 s ahead of the time.
+    pub mirror_ahead: u64,
+    /// Whether more than half of the nodes' clocks agree on the time, this node's included.
+    pub clock_agreed: bool,
     /// How many milliseconds the time of the cluster is ahead of this node's wall clock.
     pub clock_correction_ms: i64,
     /// The mirror's store; `None` without one.

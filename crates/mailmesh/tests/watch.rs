@@ -117,7 +117,7 @@ async fn certificates_are_watched_too() {
     assert_eq!(update, CertUpdate::Removed(names));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_certificate_that_ends_soon_is_told_of() {
     let millis = Arc::new(AtomicU64::new(1_800_000_000_000));
     let read = millis.clone();
@@ -142,7 +142,8 @@ async fn a_certificate_that_ends_soon_is_told_of() {
     assert!(matches!(watch.recv().await, Some(CertUpdate::Set(_))));
     for (days_later, left) in [(50, 30), (70, 7)] {
         millis.store(1_800_000_000_000 + days_later * 86_400_000, Ordering::Relaxed);
-        let update = timeout(PATIENCE, watch.recv()).await.unwrap();
+        // Nothing is swept within a minute of a step of the time.
+        let update = timeout(3 * PATIENCE, watch.recv()).await.unwrap();
         let Some(CertUpdate::Ending(ending, days)) = update else { panic!("{update:?}") };
         assert_eq!((days, ending.names().to_string().as_str()), (left, "mx.example.org"));
     }

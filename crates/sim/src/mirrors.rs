@@ -16,6 +16,9 @@ use mailmesh_state::{ClusterClock, Mirror, Reconciler, Timing};
 /// When a run begins, by a clock that is right.
 const EPOCH: UnixMillis = UnixMillis(1_800_000_000_000);
 
+/// Milliseconds of 20 hours.
+const HOURS_20: u64 = 20 * 3_600_000;
+
 /// The mirror of one life.
 #[derive(Debug)]
 pub(crate) struct Keeper {
@@ -67,6 +70,8 @@ pub(crate) struct World {
     replaced: BTreeMap<ChangeKey, (Incarnation, Stamp)>,
     /// How far the wall clock of each machine is ahead.
     ahead: BTreeMap<usize, i64>,
+    /// Machines whose clock was off by almost the life of a tombstone or more.
+    astray: BTreeSet<usize>,
     /// Messages about content so far.
     pub(crate) told: u64,
 }
@@ -122,6 +127,26 @@ impl World {
     /// Sets the clock of a machine to be so many milliseconds ahead.
     pub(crate) fn set_clock(&mut self, machine: usize, ahead: i64) {
         self.ahead.insert(machine, ahead);
+        if ahead.unsigned_abs() > HOURS_20 {
+            self.astray.insert(machine);
+        }
+    }
+
+    /// Whether the clock of a machine was ever off by almost the life of a tombstone.
+    pub(crate) fn was_astray(&self, machine: usize) -> bool {
+        self.astray.contains(&machine)
+    }
+
+    /// Whether the clock of a machine is right.
+    pub(crate) fn is_right(&self, machine: usize) -> bool {
+        self.ahead.get(&machine).is_none_or(|ahead| *ahead == 0)
+    }
+
+    /// Notes the entries of a lie: what a member says with the key, others take.
+    pub(crate) fn lied(&mut self, message: &SyncMessage) {
+        if let SyncMessage::Entries { changes, .. } | SyncMessage::Part { changes, .. } = message {
+            self.made.extend(changes.iter().map(|change| (change.key(), change.stamp())));
+        }
     }
 
     /// What the clock of a machine says.
@@ -146,6 +171,13 @@ impl World {
 /// The network of a key.
 pub(crate) fn network(key: u8) -> Network {
     Network::single(Ipv4Addr::new(198, 51, 100, key).into())
+}
+
+/// The entries that never end.
+pub(crate) fn endless(mirror: &Mirror) -> BTreeSet<(ChangeKey, Stamp)> {
+    let content = mirror.content().into_iter();
+    let endless = content.filter(|change| change.is_live() && change.expires().is_none());
+    endless.map(|change| (change.key(), change.stamp())).collect()
 }
 
 /// The latest that any of these mirrors has of each key.
@@ -178,7 +210,7 @@ pub(crate) fn check_kept(
     Ok(())
 }
 
-/// Something that a member says to a mirror which is of no use: blocks of the year 3000,
+/// Something that a member says to a mirror which is of no use: a block of the year 3000,
 /// requests for everything, answers that nobody asked for and that never end.
 pub(crate) fn lie(rng: &mut Rng) -> SyncMessage {
     let (round, first) = (rng.u32(..), Share { bits: 0, index: 0 });

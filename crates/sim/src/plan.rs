@@ -29,6 +29,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// The nodes keep mirrors.
     pub mirrors: bool,
+    /// Half of the clocks may be wrong, so that none can be told to be right.
+    pub split_clocks: bool,
     /// How many members there are besides that lie.
     pub liars: u8,
 }
@@ -164,6 +166,9 @@ pub enum Action {
     },
 }
 
+/// Milliseconds of a year.
+const YEAR_MS: i64 = 365 * 86_400_000;
+
 impl Plan {
     /// The run of a seed, with the faults of that seed.
     #[must_use]
@@ -196,16 +201,23 @@ impl Plan {
                 steps.push(Step { at, action });
             }
         }
-        Self { seed, nodes, faults, steps, mirrors: false, liars: 0 }
+        Self { seed, nodes, faults, steps, mirrors: false, split_clocks: false, liars: 0 }
     }
 
     /// The same run, in which the nodes keep mirrors that they change, while the clocks of
-    /// fewer than half of them are wrong by up to two minutes, and are set.
+    /// fewer than half of them are wrong by up to two minutes, or by days and years, and are
+    /// set. In a quarter of the runs half of the clocks may be wrong.
     #[must_use]
     pub fn with_mirrors(mut self) -> Self {
         let rng = &mut Rng::with_seed(self.seed ^ 0x4D49_5252_4F52);
-        let wrong = (self.nodes - 1) / 2;
-        let ahead = |rng: &mut Rng| if rng.u8(..4) == 0 { 0 } else { rng.i64(-120_000..=120_000) };
+        self.split_clocks = rng.u8(..4) == 0;
+        let wrong = if self.split_clocks { self.nodes / 2 } else { (self.nodes - 1) / 2 };
+        let ahead = |rng: &mut Rng| match rng.u8(..8) {
+            0 | 1 => 0,
+            2 => rng.i64(-YEAR_MS..=10 * YEAR_MS),
+            3 => rng.i64(-86_400_000..=86_400_000),
+            _ => rng.i64(-120_000..=120_000),
+        };
         for node in 0..wrong {
             let ahead = ahead(rng);
             let action = Action::SetClock { node, ahead };

@@ -1,4 +1,4 @@
-//! The time of the cluster: what the clocks of its nodes say in the middle.
+//! The time of the cluster: that of the middle one of its nodes' clocks, where most agree.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -19,9 +19,17 @@ const LEFT_COUNTS: Duration = Duration::from_secs(3_600);
 /// Most readings kept of peers that left.
 const MOST_LEFT: usize = 64;
 
+/// Clocks that differ from a time by more than this do not agree with it.
+pub const AGREE: Duration = Duration::from_secs(60);
+
 /// Time that all nodes of a cluster agree on to within a few milliseconds, though the clocks
-/// of fewer than half of them are wrong: the median of their wall clocks. Of two nodes, and
-/// of any even number, the mean of the two in the middle.
+/// of fewer than half of them are wrong: the median of their wall clocks. Of any even number,
+/// the mean of the two in the middle.
+///
+/// The median counts only if more than half of all clocks agree with it, within [`AGREE`].
+/// Otherwise, as between two clocks of which one is a day ahead, nobody can tell which is
+/// right: a node keeps to its own clock and to those that agree with that, so that no wrong
+/// clock ends what a right one keeps.
 ///
 /// Each peer is asked for its time ([Cristian's algorithm][1]): the answer is taken to be of
 /// the middle of the round trip, so it is wrong by at most half of that. A node's own clock
@@ -34,6 +42,18 @@ pub struct ClusterClock<P> {
     peers: BTreeMap<P, Peer>,
     /// Of those that left, the latest last. They count while there is nobody else.
     left: VecDeque<Reading>,
+}
+
+/// What the clocks of a cluster say together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Judgement<P> {
+    /// How many milliseconds to add to this node's wall clock to have the time of the cluster.
+    pub correction: i64,
+    /// Whether more than half of the clocks, this node's included, agree with that time.
+    pub is_agreed: bool,
+    /// By how many milliseconds the clock of each peer that was asked is ahead of that time.
+    pub ahead: Vec<(P, i64)>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -52,6 +72,19 @@ struct Reading {
 
 fn millis(time: UnixMillis) -> i64 {
     i64::try_from(time.0).unwrap_or(i64::MAX)
+}
+
+fn agree(a: i64, b: i64) -> bool {
+    u128::from(a.abs_diff(b)) <= AGREE.as_millis()
+}
+
+/// The middle of these times; `none` of no times.
+fn median(times: &mut [i64], none: i64) -> i64 {
+    times.sort_unstable();
+    match times {
+        [] => none,
+        _ => times[(times.len() - 1) / 2].midpoint(times[times.len() / 2]),
+    }
 }
 
 fn elapsed(at: Duration) -> i64 {
@@ -112,18 +145,23 @@ impl<P: Copy + Ord> ClusterClock<P> {
         self.left.clear();
     }
 
-    /// How many milliseconds to add to this node's wall clock, which says `own` now, to
-    /// have the time of the cluster.
+    /// What the clocks say together, where this node's wall clock says `own` now.
     #[must_use]
-    pub fn correction(&self, own: UnixMillis, at: Duration) -> i64 {
+    pub fn judge(&self, own: UnixMillis, at: Duration) -> Judgement<P> {
         let own = millis(own).saturating_sub(elapsed(at));
         let heard = self.peers.values().filter_map(|peer| peer.reading);
         let is_late = |reading: &&Reading| at.saturating_sub(reading.at) < LEFT_COUNTS;
         let readings = heard.chain(self.left.iter().filter(is_late).copied());
         let mut zeros: Vec<i64> = readings.map(|reading| reading.zero).chain([own]).collect();
-        zeros.sort_unstable();
-        let (low, high) = (zeros[(zeros.len() - 1) / 2], zeros[zeros.len() / 2]);
-        low.midpoint(high).saturating_sub(own)
+        let agreeing = |zeros: &[i64], with: i64| -> Vec<i64> {
+            zeros.iter().copied().filter(|zero| agree(*zero, with)).collect()
+        };
+        let all = median(&mut zeros, own);
+        let is_agreed = 2 * agreeing(&zeros, all).len() > zeros.len();
+        let zero = if is_agreed { all } else { median(&mut agreeing(&zeros, own), own) };
+        let heard = self.peers.iter().filter_map(|(who, peer)| Some((*who, peer.reading?.zero)));
+        let ahead = heard.map(|(who, its)| (who, its.saturating_sub(zero))).collect();
+        Judgement { correction: zero.saturating_sub(own), is_agreed, ahead }
     }
 
     /// How long a question to a peer and its answer took, and how many milliseconds its wall
@@ -159,15 +197,42 @@ mod tests {
         clock
     }
 
+    fn correction(clock: &ClusterClock<usize>, own: UnixMillis, at: Duration) -> i64 {
+        clock.judge(own, at).correction
+    }
+
+    const DAY: i64 = 86_400_000;
+
     #[test]
-    fn one_wrong_clock_of_three_says_nothing_and_two_meet_in_the_middle() {
+    fn one_wrong_clock_of_three_says_nothing() {
         let own = UnixMillis(NOW);
-        assert_eq!(ClusterClock::<usize>::default().correction(own, ms(0)), 0);
-        assert_eq!(asked(&[(600_000, 2)]).correction(own, ms(0)), 300_000);
-        assert_eq!(asked(&[(600_000, 2), (0, 2)]).correction(own, ms(0)), 0);
+        assert_eq!(correction(&ClusterClock::default(), own, ms(0)), 0);
+        assert_eq!(correction(&asked(&[(600_000, 2), (0, 2)]), own, ms(0)), 0);
         let wrong = UnixMillis(NOW - 600_000);
-        assert_eq!(asked(&[(0, 2), (4, 2)]).correction(wrong, ms(0)), 600_000);
+        assert_eq!(correction(&asked(&[(0, 2), (4, 2)]), wrong, ms(0)), 600_000);
         assert_eq!(asked(&[(250, 8)]).reading(0, own, ms(0)), Some((ms(8), 250)));
+    }
+
+    /// The mean of two clocks counted, so that one wrong clock ended the entries of both.
+    #[test]
+    fn of_two_clocks_that_differ_each_keeps_its_own_and_neither_is_agreed_upon() {
+        let own = UnixMillis(NOW);
+        for ahead in [DAY, -DAY, 3_650 * DAY, -(NOW as i64), i64::MAX / 2] {
+            let clock = asked(&[(ahead, 2)]);
+            let judged = clock.judge(own, ms(0));
+            assert_eq!((judged.correction, judged.is_agreed), (0, false));
+            assert_eq!(judged.ahead, [(0, ahead)]);
+            // Of four, two and two.
+            let judged = asked(&[(ahead, 2), (ahead + 1, 2), (20, 2)]).judge(own, ms(0));
+            assert_eq!((judged.correction, judged.is_agreed), (10, false));
+            // A third node makes a majority, whichever side it is on.
+            assert!(asked(&[(ahead, 2), (5, 2)]).judge(own, ms(0)).is_agreed);
+            let judged = asked(&[(ahead, 2), (ahead, 2)]).judge(own, ms(0));
+            assert_eq!((judged.correction, judged.is_agreed), (ahead, true));
+        }
+        // Two that hardly differ meet in the middle.
+        let judged = asked(&[(8_000, 2)]).judge(own, ms(0));
+        assert_eq!((judged.correction, judged.is_agreed), (4_000, true));
     }
 
     #[test]
@@ -190,7 +255,7 @@ mod tests {
         assert_eq!(offset(&clock), 0, "it took too long");
         clock.on_answer(0, ms(20_000), UnixMillis(NOW + 80_000), ms(20_010));
         assert_eq!(offset(&clock), 59_995, "its clock was set");
-        assert_eq!(clock.correction(UnixMillis(NOW + 20_000), ms(20_000)), 29_997);
+        assert_eq!(correction(&clock, UnixMillis(NOW + 20_000), ms(20_000)), 29_997);
     }
 
     #[test]
@@ -198,14 +263,14 @@ mod tests {
         let mut clock = asked(&[(600_000, 2), (600_004, 2), (600_002, 2)]);
         let own = |at| UnixMillis(NOW + at);
         for left in 0..3 {
-            assert!((600_000..=600_004).contains(&clock.correction(own(5_000), ms(5_000))));
+            assert!((600_000..=600_004).contains(&correction(&clock, own(5_000), ms(5_000))));
             clock.on_left(left);
         }
-        assert_eq!(clock.correction(own(3_599_000), ms(3_599_000)), 600_001);
-        assert_eq!(clock.correction(own(3_601_000), ms(3_601_000)), 0);
+        assert_eq!(correction(&clock, own(3_599_000), ms(3_599_000)), 600_001);
+        assert_eq!(correction(&clock, own(3_601_000), ms(3_601_000)), 0);
         clock.on_joined(9, ms(6_000));
         clock.on_answer(9, ms(6_000), UnixMillis(NOW + 6_001), ms(6_002));
-        assert_eq!(clock.correction(own(6_002), ms(6_002)), 0);
+        assert_eq!(correction(&clock, own(6_002), ms(6_002)), 0);
     }
 
     proptest! {
@@ -219,7 +284,7 @@ mod tests {
             let (own, right) = right.split_first().unwrap();
             let clock = asked(&[right, wrong].concat());
             let own = UnixMillis(NOW.saturating_add_signed(own.0));
-            let time = i64::try_from(own.0).unwrap() + clock.correction(own, ms(0));
+            let time = i64::try_from(own.0).unwrap() + correction(&clock, own, ms(0));
             prop_assert!((time - NOW as i64).abs() <= 51, "{time}");
         }
     }

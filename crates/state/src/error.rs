@@ -63,7 +63,9 @@ pub enum StateError {
         not_after: UnixMillis,
     },
     /// A stamp of the year 10,000 or later.
-    #[error("it is stamped {stamped}, a time that no right clock shows; set the clock of the node (NTP)")]
+    #[error(
+        "it is stamped {stamped}, a time that no right clock shows; set the clock of the node (NTP)"
+    )]
     Future {
         /// The stamp's time.
         stamped: UnixMillis,

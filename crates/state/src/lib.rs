@@ -46,7 +46,7 @@ mod verdict;
 mod x509;
 
 pub use clock::HybridClock;
-pub use cluster_clock::ClusterClock;
+pub use cluster_clock::{AGREE, ClusterClock, Judgement};
 pub use entries::{Bounds, Swept};
 pub use error::StateError;
 pub use mirror::{Applied, Batch, Mirror, MirrorCounters, Saved, fingerprint_key_name};

@@ -370,7 +370,14 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         "mirror-own-clock",
         "a node goes by its own clock",
         "cluster_clock.rs",
-        "        low.midpoint(high).saturating_sub(own)",
-        "        low.midpoint(high).saturating_sub(own) * 0",
+        "        Judgement { correction: zero.saturating_sub(own), is_agreed, ahead }",
+        "        Judgement { correction: zero.saturating_sub(own) * 0, is_agreed, ahead }",
+    ),
+    of_mirror(
+        "mirror-mean-of-two-clocks",
+        "of clocks that differ without a majority the mean counts",
+        "cluster_clock.rs",
+        "if is_agreed { all }",
+        "if is_agreed || !zeros.is_empty() { all }",
     ),
 ];

@@ -101,7 +101,7 @@ impl Outlet {
             + status.unproven
             + status.misdirected
             + status.put_off;
-        frames + messages + status.mirror_refused + status.mirror_held
+        frames + messages + status.mirror_refused + status.mirror_ahead
     }
 
     pub(crate) fn sent_again(&self) -> u64 {

@@ -43,7 +43,11 @@ impl Simulation<'_> {
         let which = rng.usize(..self.liars.len().max(1));
         let (victims, recorded) = (self.victims(), self.network.recorded(rng.u32(..)));
         let about_mirrors = self.plan.mirrors && rng.u8(..3) == 0;
-        let content = about_mirrors.then(|| self.world.pack(mirrors::lie(&mut rng)));
+        let content = about_mirrors.then(|| {
+            let lie = mirrors::lie(&mut rng);
+            self.world.lied(&lie);
+            self.world.pack(lie)
+        });
         let Some(liar) = self.liars.get_mut(which) else { return };
         let packet = match content {
             Some(content) => liar.direct(to, content),

@@ -1,0 +1,218 @@
+//! The time of the cluster as this node has it, and the alarms about clocks that are wrong.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
+
+use mailmesh_delivery::{Incarnation, NodeName};
+use mailmesh_events::UnixMillis;
+use mailmesh_state::{ClusterClock, Judgement};
+use parking_lot::Mutex;
+
+use crate::alarm::{Alarm, Say};
+use crate::clock::{Stopwatch, WallClock};
+
+/// There is an alarm about a clock that differs by more milliseconds. It ends below half of
+/// that, so that a clock at the edge is not reported each second.
+const WRONG: u64 = 5_000;
+/// A step of the cluster's time by more than this may be a mistake that is taken back.
+const STEP: Duration = Duration::from_secs(10);
+/// After such a step nothing is swept for this long, so that a mistake can be taken back.
+const WAIT: Duration = Duration::from_secs(60);
+
+#[derive(Debug)]
+pub(crate) struct ClusterTime {
+    wall: WallClock,
+    stopwatch: Stopwatch,
+    /// Milliseconds from the wall clock to the time of the cluster.
+    correction: AtomicI64,
+    is_agreed: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    clocks: ClusterClock<Incarnation>,
+    alarms: Alarms,
+    /// The time of the cluster when it was looked at last, and when that was.
+    last: (UnixMillis, Duration),
+    sweeps_from: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Alarms {
+    own: Alarm,
+    no_majority: Alarm,
+    /// Of members.
+    peers: BTreeMap<Incarnation, Alarm>,
+}
+
+impl ClusterTime {
+    pub(crate) fn new(wall: WallClock) -> Self {
+        let stopwatch = wall.stopwatch();
+        let (correction, is_agreed) = (AtomicI64::new(0), AtomicBool::new(true));
+        let state = Mutex::new(State {
+            clocks: ClusterClock::default(),
+            alarms: Alarms::default(),
+            last: (wall.now(), stopwatch.elapsed()),
+            sweeps_from: Duration::ZERO,
+        });
+        Self { wall, stopwatch, correction, is_agreed, state }
+    }
+
+    /// What stamps and ends count by.
+    pub(crate) fn now(&self) -> UnixMillis {
+        UnixMillis(self.wall.now().0.saturating_add_signed(self.correction()))
+    }
+
+    /// What this node's own clock says.
+    pub(crate) fn wall(&self) -> UnixMillis {
+        self.wall.now()
+    }
+
+    pub(crate) fn correction(&self) -> i64 {
+        self.correction.load(Ordering::Relaxed)
+    }
+
+    /// Whether more than half of the clocks agree with the cluster's time.
+    pub(crate) fn is_agreed(&self) -> bool {
+        self.is_agreed.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn on_joined(&self, peer: Incarnation) {
+        self.state.lock().clocks.on_joined(peer, self.stopwatch.elapsed());
+    }
+
+    pub(crate) fn on_left(&self, peer: Incarnation) {
+        let mut state = self.state.lock();
+        state.clocks.on_left(peer);
+        state.alarms.peers.remove(&peer);
+    }
+
+    /// The peers to ask for their time now, and the mark that comes back with each answer.
+    pub(crate) fn due(&self) -> (Vec<Incarnation>, u64) {
+        let at = self.stopwatch.elapsed();
+        (self.state.lock().clocks.due(at), u64::try_from(at.as_micros()).unwrap_or(u64::MAX))
+    }
+
+    pub(crate) fn on_answer(&self, peer: Incarnation, mark: u64, theirs: UnixMillis) {
+        let (asked, at) = (Duration::from_micros(mark), self.stopwatch.elapsed());
+        self.state.lock().clocks.on_answer(peer, asked, theirs, at);
+    }
+
+    /// The round trip to a peer, and by how many milliseconds its clock is ahead of this node's.
+    pub(crate) fn reading(&self, peer: Incarnation) -> Option<(Duration, i64)> {
+        self.state.lock().clocks.reading(peer, self.wall.now(), self.stopwatch.elapsed())
+    }
+
+    /// Sets the time by what the clocks say. The alarms name the members.
+    pub(crate) fn set(&self, members: impl FnOnce() -> BTreeMap<Incarnation, NodeName>) {
+        let mut state = self.state.lock();
+        let at = self.stopwatch.elapsed();
+        let judged = state.clocks.judge(self.wall.now(), at);
+        self.correction.store(judged.correction, Ordering::Relaxed);
+        self.is_agreed.store(judged.is_agreed, Ordering::Relaxed);
+        let now = self.now();
+        let (before, then) = std::mem::replace(&mut state.last, (now, at));
+        if now > before.plus(at.saturating_sub(then) + STEP) {
+            state.sweeps_from = at + WAIT;
+        }
+        state.alarms.note(&judged, at, members);
+    }
+
+    /// Whether ended entries may be dropped: not within a minute of a step of the time.
+    pub(crate) fn may_sweep(&self) -> bool {
+        self.stopwatch.elapsed() >= self.state.lock().sweeps_from
+    }
+}
+
+impl Alarms {
+    fn note(
+        &mut self,
+        judged: &Judgement<Incarnation>,
+        at: Duration,
+        members: impl FnOnce() -> BTreeMap<Incarnation, NodeName>,
+    ) {
+        let is_wrong = |alarm: &Alarm, ahead: i64| {
+            ahead.unsigned_abs() > if alarm.is_raised() { WRONG / 2 } else { WRONG }
+        };
+        let own = judged.is_agreed && is_wrong(&self.own, judged.correction);
+        match self.own.note(own, at) {
+            Some(Say::Raised) => tracing::error!(
+                "this node's clock is {} those of the other nodes, whose time is used; set it, with NTP",
+                ahead(-judged.correction, "ahead of", "behind")
+            ),
+            Some(Say::Ended) => tracing::info!(
+                "this node's clock is no longer known to differ from those of the other nodes"
+            ),
+            None => {}
+        }
+        let mut members = Some(members);
+        let mut names = None;
+        let mut name = |peer: &Incarnation| {
+            let names =
+                names.get_or_insert_with(|| members.take().map(|m| m()).unwrap_or_default());
+            names.get(peer).map_or("?".to_owned(), ToString::to_string)
+        };
+        match self.no_majority.note(!judged.is_agreed, at) {
+            Some(Say::Raised) => {
+                let apart = judged.ahead.iter().filter(|(_, ms)| ms.unsigned_abs() > WRONG);
+                let apart: Vec<String> = apart
+                    .map(|(peer, ms)| {
+                        format!("{} by {}", name(peer), ahead(*ms, "ahead", "behind"))
+                    })
+                    .take(8)
+                    .collect();
+                tracing::error!(
+                    "clocks differ, and no majority tells which of them is right: against this node's, {}. \
+                     Each node goes by its own until then; set the clock that is wrong, with NTP",
+                    apart.join(", ")
+                );
+            }
+            Some(Say::Ended) => tracing::info!("more than half of the clocks agree again"),
+            None => {}
+        }
+        // Without a majority nobody knows whose clock is wrong.
+        for (peer, ms) in judged.ahead.iter().filter(|_| judged.is_agreed) {
+            let alarm = self.peers.entry(*peer).or_default();
+            match alarm.note(is_wrong(alarm, *ms), at) {
+                Some(Say::Raised) => tracing::warn!(
+                    name = name(peer),
+                    "the clock of a node is {} the time of the cluster; set it, with NTP",
+                    ahead(*ms, "ahead of", "behind")
+                ),
+                Some(Say::Ended) => {
+                    tracing::info!(name = name(peer), "the clock of a node is right again");
+                }
+                None => {}
+            }
+        }
+    }
+}
+
+/// By how much, in a unit that suits it, and in which direction.
+fn ahead(ms: i64, ahead: &str, behind: &str) -> String {
+    let seconds = ms.unsigned_abs() as f64 / 1_000.0;
+    let (amount, unit) = match seconds {
+        s if s < 120.0 => (s, "s"),
+        s if s < 7_200.0 => (s / 60.0, "min"),
+        s if s < 172_800.0 => (s / 3_600.0, "h"),
+        s => (s / 86_400.0, "days"),
+    };
+    format!("{amount:.1} {unit} {}", if ms < 0 { behind } else { ahead })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_is_said_in_a_unit_that_suits_it() {
+        let say = |ms| ahead(ms, "ahead", "behind");
+        assert_eq!(say(6_040), "6.0 s ahead");
+        assert_eq!(say(-600_000), "10.0 min behind");
+        assert_eq!(say(86_400_000), "24.0 h ahead");
+        assert_eq!(say(-315_576_000_000), "3652.5 days behind");
+        assert_eq!(say(i64::MIN), "106751991167.3 days behind");
+    }
+}
