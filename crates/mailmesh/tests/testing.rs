@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use mailmesh::testing::{Skew, TestCluster, TestError, eventually};
+use mailmesh::testing::{TestCluster, TestError, eventually};
 use mailmesh::*;
 use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};

@@ -256,6 +256,49 @@ fn what_ends_is_gone_though_mirrors_sweep_at_different_times() {
     assert!(pair.sent[0] > 0, "they were compared in between");
 }
 
+/// A peer that claims a billion entries and answers with one part for ever, or with a new one
+/// now and then, kept a node from all others.
+#[test]
+fn a_peer_that_never_ends_does_not_keep_a_node_from_the_others() {
+    for does_progress in [false, true] {
+        let (ours, honest) = (Mirror::new(NodeId(1), [3; 16]), Mirror::new(NodeId(2), [3; 16]));
+        let network = |n: u32| Network::single(std::net::Ipv4Addr::from(0x0a00_0000 + n).into());
+        for n in 0..100 {
+            honest.block(network(n), Block::new("x", START).unwrap(), START).unwrap();
+        }
+        let [mut us, mut them] = [0, 2].map(|own| Reconciler::new(own, Timing::default()));
+        [1, 2].into_iter().for_each(|peer| us.on_joined(peer));
+        them.on_joined(0);
+        let lie = MirrorDigest { entries: 1_000_000_000, ..honest.digest() };
+        let (mut seconds, mut asked) = (0, Vec::new());
+        while ours.digest() != honest.digest() {
+            assert!(seconds < 120, "it is never compared with the honest one");
+            let at = Duration::from_secs(seconds);
+            us.on_digest(1, lie, ours.digest(), at);
+            us.on_digest(2, honest.digest(), ours.digest(), at);
+            if us.next_deadline().is_some_and(|deadline| deadline <= at) {
+                us.on_deadline(at);
+            }
+            for (to, message) in us.take_to_send() {
+                if to == 2 {
+                    them.on_message(0, message, &honest, START, at);
+                } else if let SyncMessage::Request { round, first, .. } = message {
+                    asked.push((round, first));
+                }
+            }
+            if let Some((round, share)) = asked.last().copied() {
+                let (part, more) = (if does_progress { seconds as u16 } else { 0 }, true);
+                let part = SyncMessage::Part { round, share, part, changes: Vec::new(), more };
+                us.on_message(1, part, &ours, START, at);
+            }
+            for (_, message) in them.take_to_send() {
+                us.on_message(2, message, &ours, START, at);
+            }
+            seconds += 1;
+        }
+    }
+}
+
 #[test]
 fn wall_clocks_that_step_back_do_not_keep_mirrors_apart() {
     let mut pair = Pair::new(0);
@@ -351,7 +394,7 @@ fn a_peer_that_knows_no_symbols_is_asked_for_everything() {
 
 #[test]
 fn questions_that_break_the_protocol_or_ask_for_too_much_get_no_answer() {
-    let mut pair = nearly_equal(5_000, 0, 0);
+    let mut pair = nearly_equal(10_000, 0, 0);
     let Node { mirror, reconciler } = &mut pair.nodes[0];
     let mut ask = |bits, index, shares, from, count| {
         let first = Share { bits, index };
@@ -372,6 +415,8 @@ fn questions_that_break_the_protocol_or_ask_for_too_much_get_no_answer() {
         (4, 0, 1, 0, 2_049),
         (4, 0, 1, u16::MAX, u16::MAX),
         (40, 0, 1, 0, 1),
+        // Half of all there is, which no peer needs and costs much.
+        (1, 0, 1, 0, 64),
     ] {
         assert_eq!(
             ask(bits, index, shares, from, count),
@@ -389,7 +434,8 @@ fn questions_that_break_the_protocol_or_ask_for_too_much_get_no_answer() {
         reconciler.take_to_send().len()
     };
     assert_eq!(request(6, 60, 4), 4);
-    for (bits, index, shares) in [(6, 60, 5), (6, 64, 1), (6, 0, 0), (8, 0, 65), (40, 0, 1)] {
+    let none = [(6, 60, 5), (6, 64, 1), (6, 0, 0), (8, 0, 65), (40, 0, 1), (0, 0, 1), (1, 1, 1)];
+    for (bits, index, shares) in none {
         assert_eq!(request(bits, index, shares), 0, "{bits} {index} {shares}");
     }
 }

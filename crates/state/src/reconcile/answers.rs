@@ -6,11 +6,17 @@ use mailmesh_events::{Change, Share, SyncMessage, limits};
 
 use super::Timing;
 use super::comparison::{self, MOST_OF_SHARE};
+use super::snapshot::SHARE;
 use crate::Mirror;
 use crate::entries::SYMBOLS;
 
 /// Bytes that most entries have at least.
 const SMALL_ENTRY: u64 = 50;
+/// Most entries of a share that is answered for. Peers ask for shares of some 256 entries, by
+/// what a digest said how many there are; that may have been a while ago.
+const MOST_IN_SHARE: u64 = 16 * SHARE;
+/// Items looked up for the price of one part.
+const ITEMS_FOR_A_PART: u64 = 256;
 /// Entries whose symbols are made for the price of one part.
 const ENTRIES_FOR_A_PART: u64 = 8_192;
 
@@ -89,7 +95,10 @@ impl Answers {
             // Not built in vain: a share that is too large gets no answer, and is asked for in
             // smaller ones once its peer's digest tells.
             let entries = mirror.digest().entries >> first.bits;
-            if entries.saturating_mul(SMALL_ENTRY) / self.timing.part as u64 > self.budget as u64 {
+            if entries > MOST_IN_SHARE
+                || entries.saturating_mul(SMALL_ENTRY) / self.timing.part as u64
+                    > self.budget as u64
+            {
                 break;
             }
             let mut packs = pack(mirror.entries_in(share), self.timing.part);
@@ -125,7 +134,11 @@ impl Answers {
         {
             return None;
         }
-        let entries = (mirror.digest().entries >> first.bits).saturating_mul(shares.into());
+        let of_share = mirror.digest().entries >> first.bits;
+        if !is_whole && of_share > MOST_IN_SHARE {
+            return None;
+        }
+        let entries = of_share.saturating_mul(shares.into());
         let price = if is_whole { 1 } else { 1 + entries / ENTRIES_FOR_A_PART };
         if !self.take(price) {
             return None;
@@ -139,6 +152,9 @@ impl Answers {
     }
 
     fn entries(&mut self, round: u32, items: &[u64], mirror: &Mirror) -> Vec<SyncMessage> {
+        if !self.take(1 + items.len() as u64 / ITEMS_FOR_A_PART) {
+            return Vec::new();
+        }
         let changes = mirror.entries_of(items);
         if changes.is_empty() {
             return vec![SyncMessage::Entries { round, changes, more: false }];

@@ -109,6 +109,7 @@ struct Exchange<P> {
     work: Work,
     /// How many entries the peer has.
     entries: u64,
+    began: Duration,
     deadline: Duration,
     attempts: u32,
     answered: bool,
@@ -126,10 +127,15 @@ enum Work {
 enum End {
     Complete,
     GivenUp,
+    /// Another peer has its turn.
+    Interrupted,
 }
 
 /// How long another peer may go on with what was begun with one.
 const KEPT: Duration = Duration::from_secs(60);
+/// An exchange that lasts longer ends when another peer is to be compared with: one that is
+/// slow, or lies, does not keep this node from the others.
+const TURN: Duration = Duration::from_secs(30);
 /// Digests in a row that differ before the node of the greater name compares: by then
 /// the other has.
 const SECOND: u32 = 3;
@@ -218,7 +224,11 @@ impl<P: Copy + Ord> Reconciler<P> {
         state.streak += 1;
         let again = state.differed.replace((ours, theirs)) == Some((ours, theirs));
         let lasting = state.streak >= self.timing.patience;
-        if self.exchange.is_some() || at < state.not_before || !(again || lasting || state.urgent) {
+        let is_taken = self
+            .exchange
+            .as_ref()
+            .is_some_and(|exchange| exchange.peer == peer || at < exchange.began + TURN);
+        if is_taken || at < state.not_before || !(again || lasting || state.urgent) {
             return;
         }
         self.begun.take_if(|(begun, since)| at >= *since + KEPT || !begun.fits(theirs.entries));
@@ -231,6 +241,7 @@ impl<P: Copy + Ord> Reconciler<P> {
         }
         // Perhaps it was only a path that lost much.
         let is_deaf = std::mem::take(&mut state.is_deaf);
+        self.finish(End::Interrupted, at);
         let work = if takes_over || is_deaf {
             let begun = self.begun.take();
             Work::Snapshot(begun.map_or_else(
@@ -248,8 +259,18 @@ impl<P: Copy + Ord> Reconciler<P> {
         self.round = self.round.wrapping_add(1).max(1);
         let (round, deadline) = (self.round, at);
         let (answered, changed) = (false, false);
-        self.exchange =
-            Some(Exchange { peer, round, work, entries, deadline, attempts: 0, answered, changed });
+        let (began, attempts) = (at, 0);
+        self.exchange = Some(Exchange {
+            peer,
+            round,
+            work,
+            entries,
+            began,
+            deadline,
+            attempts,
+            answered,
+            changed,
+        });
         self.ask(at);
     }
 
@@ -390,7 +411,7 @@ impl<P: Copy + Ord> Reconciler<P> {
     fn finish(&mut self, end: End, at: Duration) {
         let Some(exchange) = self.exchange.take() else { return };
         if let Some(peer) = self.peers.get_mut(&exchange.peer) {
-            peer.urgent &= end == End::GivenUp;
+            peer.urgent &= end != End::Complete;
             peer.is_deaf |= end == End::GivenUp
                 && !exchange.answered
                 && matches!(exchange.work, Work::Comparison(_));
@@ -402,7 +423,7 @@ impl<P: Copy + Ord> Reconciler<P> {
             peer.not_before = at + peer.pause;
             (peer.differed, peer.streak) = (None, 0);
         }
-        if end == End::GivenUp {
+        if end != End::Complete {
             self.keep(Some(exchange.work), at);
         }
     }

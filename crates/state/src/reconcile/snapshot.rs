@@ -8,7 +8,9 @@ use mailmesh_events::{Share, SyncMessage, limits};
 use super::Timing;
 
 /// Entries of a share, about.
-const SHARE: u64 = 256;
+pub(super) const SHARE: u64 = 256;
+/// A peer with more entries than this lies: no mirror holds as many.
+const MOST_ENTRIES: u64 = 1 << 23;
 /// Shares asked for at first.
 const FIRST: usize = 4;
 /// A share is lost when so many that were asked for later have come.
@@ -67,7 +69,7 @@ pub(super) enum Step {
 impl Snapshot {
     /// Of a peer that has about so many entries.
     pub(super) fn new(entries: u64, timing: &Timing) -> Self {
-        let bits = (entries / SHARE).max(1).ilog2() as u8;
+        let bits = (entries.min(MOST_ENTRIES) / SHARE).max(1).ilog2() as u8;
         Self {
             bits: bits.min(limits::SHARE_BITS),
             next: 0,
@@ -85,7 +87,8 @@ impl Snapshot {
 
     /// Whether its shares are of about the right size for a peer with so many entries.
     pub(super) fn fits(&self, entries: u64) -> bool {
-        entries >> self.bits <= 4 * SHARE
+        let share = entries >> self.bits;
+        share <= 4 * SHARE && (self.bits == 0 || share >= SHARE / 16)
     }
 
     /// Whether shares have come.
@@ -149,9 +152,12 @@ impl Snapshot {
             return Step::Nothing;
         }
         let Some(flight) = self.flight.get_mut(&share.index) else { return Step::Nothing };
-        flight.parts.insert(part);
+        let is_new = flight.parts.insert(part);
         if is_last {
             flight.count = Some(part + 1);
+        }
+        if !is_new {
+            return Step::Nothing;
         }
         if flight.count != Some(flight.parts.len() as u16) {
             return Step::Progress;
