@@ -57,8 +57,8 @@ fn check_key(coordinator: &Coordinator, offline: bool) -> Result<Option<Keyring>
             say::labelled(
                 31,
                 "open",
-                "there is no cluster key: whoever reaches a link joins, reads and injects; make one \
-                 with `mailmesh key generate` and set `mesh.key` on every node",
+                "there is no cluster key: whoever reaches a link joins, reads and injects; \
+                 make one with `mailmesh key generate` and set `mesh.key` on every node",
             );
         }
         return Ok(None);

@@ -107,7 +107,8 @@ impl<'a> Records<'a> {
                 ReadRecordResult::OutputFull => {
                     len = 0;
                     bad = Err(format!(
-                        "the record has more than {MAX_LINE} bytes, the limit; is a quote not closed?"
+                        "the record has more than {MAX_LINE} bytes, the limit; \
+                         is a quote not closed?"
                     ));
                 }
                 ReadRecordResult::OutputEndsFull => {

@@ -142,7 +142,12 @@ impl Disk {
                 ASIDE.as_secs()
             );
         }
-        tracing::info!(entries = loaded, took = ?begin.elapsed(), "the mirror was read from {}", Printable(store.path().display()));
+        tracing::info!(
+            entries = loaded,
+            took = ?begin.elapsed(),
+            "the mirror was read from {}",
+            Printable(store.path().display())
+        );
         let shared = Arc::new(Shared {
             path: store.path().to_owned(),
             work: Mutex::new(work),

@@ -116,7 +116,10 @@ pub enum Error {
     #[error("too many questions to other nodes are open; wait, and ask again")]
     Busy,
     /// The host's name cannot be the node's.
-    #[error("the host's name `{}` cannot be a node's name: {why}; set `mesh.name`", Printable(.host))]
+    #[error(
+        "the host's name `{}` cannot be a node's name: {why}; set `mesh.name`",
+        Printable(.host)
+    )]
     HostName {
         /// The host's name.
         host: String,

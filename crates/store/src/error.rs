@@ -18,7 +18,10 @@ pub enum StoreError {
         source: std::io::Error,
     },
     /// Another process has it open.
-    #[error("{}: another process uses this store; give each node a directory of its own", shown(.path))]
+    #[error(
+        "{}: another process uses this store; give each node a directory of its own",
+        shown(.path)
+    )]
     InUse {
         /// The file.
         path: PathBuf,
