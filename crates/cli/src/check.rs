@@ -7,10 +7,10 @@ use rustix::fs::{Access, access};
 
 use crate::args::Check;
 use crate::exit::Failure;
-use crate::say::say;
+use crate::say::{self, note, say};
 
 pub(crate) fn run(options: &Check) -> Result<ExitCode, Failure> {
-    let failure = |error: ConfigError| Failure::config(error.report());
+    let failure = |error: ConfigError| Failure::from(error);
     let coordinator = if options.file == Path::new("-") {
         let mut text = String::new();
         // One byte more than is accepted, so that a longer text is seen as such.
@@ -22,16 +22,16 @@ pub(crate) fn run(options: &Check) -> Result<ExitCode, Failure> {
         Coordinator::load(&options.file).map_err(failure)?
     };
     for warning in coordinator.warnings() {
-        anstream::eprintln!("\x1b[1;33mwarning:\x1b[0m {}", warning.message);
+        say::labelled(33, "warning", &warning.message);
         if let Some(place) = &warning.place {
-            anstream::eprintln!("  --> {place}");
+            note!("  --> {place}");
         }
         if let Some(line) = &warning.corrected {
-            anstream::eprintln!("  corrected line: {}", line.trim());
+            note!("  corrected line: {}", line.trim());
         }
     }
     let keys = check_key(&coordinator, options.offline)?;
-    say!("{}", coordinator.explain().trim_end());
+    say::lines(&coordinator.explain());
     if let Some(keys) = keys {
         say!(
             "{:<12}{}",
@@ -54,9 +54,11 @@ pub(crate) fn run(options: &Check) -> Result<ExitCode, Failure> {
 fn check_key(coordinator: &Coordinator, offline: bool) -> Result<Option<Keyring>, Failure> {
     let Some(secret) = &coordinator.mesh().key else {
         if matches!(coordinator.backend(), Backend::Zenoh(_)) {
-            anstream::eprintln!(
-                "\x1b[1;31mopen:\x1b[0m there is no cluster key: whoever reaches a link joins, reads and injects; \
-                 make one with `mailmesh key generate` and set `mesh.key` on every node"
+            say::labelled(
+                31,
+                "open",
+                "there is no cluster key: whoever reaches a link joins, reads and injects; \
+                 make one with `mailmesh key generate` and set `mesh.key` on every node",
             );
         }
         return Ok(None);
@@ -64,7 +66,7 @@ fn check_key(coordinator: &Coordinator, offline: bool) -> Result<Option<Keyring>
     if offline && !matches!(secret, Secret::Value(_)) {
         return Ok(None);
     }
-    let text = secret.resolve().map_err(|error| Failure::config(error.report()))?;
+    let text = secret.resolve()?;
     let keys = Keyring::from_text(&text);
     keys.map(Some).map_err(|error| Failure::config(format!("`mesh.key`: {error}")))
 }

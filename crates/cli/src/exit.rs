@@ -2,10 +2,17 @@
 
 use std::process::ExitCode;
 
+use mailmesh::ConfigError;
+
+use crate::say;
+
 /// A command failed: what to say, and the exit code.
 #[derive(Debug)]
 pub(crate) struct Failure {
+    /// In a line.
     message: String,
+    /// More lines; their ends are the program's own.
+    details: String,
     code: u8,
 }
 
@@ -13,29 +20,39 @@ pub(crate) struct Failure {
 pub(crate) const BLOCKED: u8 = 10;
 
 impl Failure {
+    fn new(message: String, code: u8) -> Self {
+        Self { message, details: String::new(), code }
+    }
+
+    /// Shows lines below the message.
+    pub(crate) fn with_details(mut self, details: impl Into<String>) -> Self {
+        self.details = details.into();
+        self
+    }
+
     /// The command was refused or did not succeed: 1.
     pub(crate) fn failed(message: impl Into<String>) -> Self {
-        Self { message: message.into(), code: 1 }
+        Self::new(message.into(), 1)
     }
 
     /// Wrong usage of the command line: 2.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Self { message: message.into(), code: 2 }
+        Self::new(message.into(), 2)
     }
 
     /// The configuration cannot be used: 3.
     pub(crate) fn config(message: impl Into<String>) -> Self {
-        Self { message: message.into(), code: 3 }
+        Self::new(message.into(), 3)
     }
 
     /// No node answers at the control socket: 4.
     pub(crate) fn no_node(message: impl Into<String>) -> Self {
-        Self { message: message.into(), code: 4 }
+        Self::new(message.into(), 4)
     }
 
     /// Another live node has this node's name: 5.
     pub(crate) fn stepped_back(message: impl Into<String>) -> Self {
-        Self { message: message.into(), code: 5 }
+        Self::new(message.into(), 5)
     }
 
     /// What to say.
@@ -49,17 +66,26 @@ impl Failure {
     }
 
     pub(crate) fn report(&self) -> ExitCode {
-        anstream::eprintln!("\x1b[1;31merror:\x1b[0m {}", self.message());
+        say::labelled(31, "error", self.message());
+        self.details.lines().for_each(|line| say::note_line(format_args!("{line}")));
         ExitCode::from(self.code)
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        let report = error.report();
+        let (message, details) = report.split_once('\n').unwrap_or((&report, ""));
+        Self::config(message).with_details(details)
     }
 }
 
 impl From<mailmesh::Error> for Failure {
     fn from(error: mailmesh::Error) -> Self {
         use mailmesh::{Error, TransportError};
-        match &error {
+        match error {
             Error::Config(config) | Error::Transport(TransportError::Config(config)) => {
-                Self::config(config.report())
+                config.into()
             }
             Error::SteppedBack { .. } => Self::stepped_back(error.to_string()),
             Error::HostName { .. } | Error::Transport(TransportError::ClusterName { .. }) => {

@@ -12,7 +12,7 @@ use crate::args::Key;
 use crate::control::client::Client;
 use crate::control::find;
 use crate::exit::Failure;
-use crate::say::say;
+use crate::say::{self, note, say};
 
 /// Fewest digits that name a key.
 const LEAST_DIGITS: usize = 4;
@@ -44,13 +44,13 @@ pub(crate) async fn run(options: Key, socket: Option<PathBuf>) -> Result<ExitCod
             let short = added.get(..6).unwrap_or_default();
             let accepted = on(here, &mut client).await?;
             if here {
-                eprintln!(
+                note!(
                     "accepted{accepted}; if the others seal with it, so does this node within \
                      seconds: then `mailmesh key retire` those that they no longer have. Else, \
                      next: mailmesh key activate --here {short}"
                 );
             } else {
-                eprintln!("accepted{accepted}; next: mailmesh key activate {short}");
+                note!("accepted{accepted}; next: mailmesh key activate {short}");
             }
             warn_if_locked_out(&mut client).await;
         }
@@ -58,7 +58,7 @@ pub(crate) async fn run(options: Key, socket: Option<PathBuf>) -> Result<ExitCod
             let id = whole(&id, &mut client).await?;
             client.ask(&Request::KeyActivate { id: id.clone(), here }).await?;
             say!("{id} seals{}", on(here, &mut client).await?);
-            eprintln!("a node that is off now needs it in its key file before it starts");
+            note!("a node that is off now needs it in its key file before it starts");
         }
         Key::Retire { id, here } => {
             let id = whole(&id, &mut client).await?;
@@ -74,10 +74,11 @@ pub(crate) async fn warn_if_locked_out(client: &mut Client) {
     let Ok(status) = client.ask(&Request::Status).await else { return };
     let refused = status["refused"]["not_authentic"].as_u64().unwrap_or(0);
     if status["members"] == 0 && refused > 0 {
-        anstream::eprintln!(
-            "\x1b[1;33mwarning:\x1b[0m this node hears nobody, but {refused} frames that another \
-             key seals: give it the key file of a node that is heard, `mailmesh key add --here FILE`"
+        let text = format!(
+            "this node hears nobody, but {refused} frames that another key seals: give it the key \
+             file of a node that is heard, `mailmesh key add --here FILE`"
         );
+        say::labelled(33, "warning", &text);
     }
 }
 
@@ -92,7 +93,7 @@ fn generate(out: Option<&Path>) -> Result<ExitCode, Failure> {
                     path.display()
                 ))
             })?;
-            eprintln!(
+            note!(
                 "wrote {}; copy it to every node, and set \"mesh\": {{\"key\": {{\"@type\": \"File\", \"filePath\": {:?}}}}}",
                 path.display(),
                 path.display().to_string()
@@ -122,9 +123,7 @@ async fn on(here: bool, client: &mut Client) -> Result<String, Failure> {
     };
     let forgetful = named(&|node| node["answered"] == true && node["kept"] != true);
     if !forgetful.is_empty() {
-        eprintln!(
-            "not kept in a file by {forgetful}: put it where `mesh.key` has it before a restart"
-        );
+        note!("not kept in a file by {forgetful}: put it where `mesh.key` has it before a restart");
     }
     Ok(format!(" on {}", named(&|node| node["answered"] == true)))
 }
@@ -149,7 +148,7 @@ fn read(path: &Path) -> Result<Vec<Hidden>, Failure> {
 async fn list(json: bool, client: &mut Client) -> Result<ExitCode, Failure> {
     let nodes = client.ask(&Request::KeyList).await?;
     if json {
-        say!("{nodes}");
+        say::json(&nodes);
         return Ok(ExitCode::SUCCESS);
     }
     for node in nodes.as_array().into_iter().flatten() {

@@ -13,12 +13,14 @@ use serde_json::Value;
 
 use crate::control::client::Client;
 use crate::exit::Failure;
-use crate::say::say;
+use crate::say::{self, note, say};
 
 /// Networks in a line to the node.
 const PART: usize = 2_000;
 /// Bad lines that are shown.
 const SHOWN: usize = 20;
+/// Bytes of a list that are read at a time.
+const READ: usize = 64 << 10;
 
 pub(crate) struct Import {
     pub(crate) file: PathBuf,
@@ -69,10 +71,10 @@ pub(crate) async fn import(options: Import, client: &mut Client) -> Result<(), F
     list.entries = last;
     bad.sort();
     for (line, why) in bad.iter().take(SHOWN) {
-        eprintln!("{}:{line}: {why}", options.file.display());
+        note!("{}:{line}: {why}", options.file.display());
     }
     if bad_count > SHOWN {
-        eprintln!("... and {} more", bad_count - SHOWN);
+        note!("... and {} more", bad_count - SHOWN);
     }
     if bad_count > 0 && options.strict {
         return Err(Failure::failed(format!("{bad_count} bad lines; nothing was imported")));
@@ -101,7 +103,7 @@ pub(crate) async fn remove(
         let list = lists::read(&text, Format::guess(&text));
         let list = list.map_err(|e| Failure::failed(format!("{}: {e}", file.display())))?;
         for bad in list.bad.iter().take(SHOWN) {
-            eprintln!("{}:{}: {}", file.display(), bad.line, bad.why);
+            note!("{}:{}: {}", file.display(), bad.line, bad.why);
         }
         networks.extend(list.entries.iter().map(|entry| entry.network));
     }
@@ -120,7 +122,7 @@ pub(crate) async fn remove(
         }
     }
     if count != 1 {
-        absent.iter().take(SHOWN).for_each(|why| eprintln!("{why}"));
+        absent.iter().take(SHOWN).for_each(|why| note!("{why}"));
         say!("{removed} of {count} are no longer {what}");
     }
     if removed == 0 { Err(Failure::failed("nothing was removed")) } else { Ok(()) }
@@ -197,7 +199,11 @@ pub(crate) async fn export(
     let mut out = String::new();
     let now = std::time::SystemTime::now().into();
     lists::write(format, &listed, now, &mut out).map_err(|e| Failure::failed(e.to_string()))?;
-    out.lines().for_each(|line| say!("{line}"));
+    if std::io::stdout().is_terminal() && format != OutputFormat::JsonLines {
+        say::lines(&out);
+    } else {
+        say::data(&out);
+    }
     Ok(())
 }
 
@@ -210,18 +216,22 @@ fn entry_of(entry: &Value) -> Option<(Network, Block)> {
     Some((network, made))
 }
 
+/// A list's text, refused before it is in memory if it is none.
 fn read(file: &Path) -> Result<String, Failure> {
-    let failed = |error: std::io::Error| Failure::failed(format!("{}: {error}", file.display()));
-    let most = lists::MAX_LEN as u64 + 1;
-    let mut bytes = Vec::new();
-    if file.as_os_str() == "-" {
-        std::io::stdin().lock().take(most).read_to_end(&mut bytes).map_err(failed)?;
+    let failed =
+        |error: &dyn std::fmt::Display| Failure::failed(format!("{}: {error}", file.display()));
+    let mut from: Box<dyn Read> = if file.as_os_str() == "-" {
+        Box::new(std::io::stdin().lock())
     } else {
-        let opened = std::fs::File::open(file).map_err(failed)?;
-        opened.take(most).read_to_end(&mut bytes).map_err(failed)?;
+        Box::new(std::fs::File::open(file).map_err(|error| failed(&error))?)
+    };
+    let (mut text, mut part) = (lists::Text::default(), vec![0; READ]);
+    loop {
+        match from.read(&mut part) {
+            Ok(0) => return text.finish().map_err(|error| failed(&error)),
+            Ok(n) => text.push(&part[..n]).map_err(|error| failed(&error))?,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(failed(&error)),
+        }
     }
-    String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        Failure::failed(format!("{} is not text: byte {at} is not UTF-8", file.display()))
-    })
 }

@@ -26,7 +26,10 @@ use exit::Failure;
 fn main() -> ExitCode {
     process::prepare();
     // A usage error exits with 2, as clap does.
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return usage(&error),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return Failure::failed(format!("cannot start: {error}")).report(),
@@ -38,6 +41,20 @@ fn main() -> ExitCode {
     // A read of standard input may be under way; it must not hold the exit up.
     runtime.shutdown_background();
     code
+}
+
+/// Shows a usage error, or the help that was asked for. The error is that of the arguments as
+/// they may be shown: a script may have them from elsewhere, and clap shows them as they are.
+fn usage(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        error.exit();
+    }
+    let args =
+        std::env::args_os().map(|arg| mailmesh::Printable(arg.to_string_lossy()).to_string());
+    match Args::try_parse_from(args) {
+        Err(error) => error.exit(),
+        Ok(_) => Failure::usage("an argument holds control characters").report(),
+    }
 }
 
 async fn run(args: Args) -> Result<ExitCode, Failure> {

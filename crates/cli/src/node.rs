@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use mailmesh::{BoundedLog, Cluster, Coordinator, Keyring, Secret, StopReason};
+use mailmesh::{BoundedLog, Cluster, Coordinator, Keyring, PrintableFields, Secret, StopReason};
 use tokio::io::AsyncReadExt;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -11,7 +11,7 @@ use tracing_subscriber::prelude::*;
 use crate::args::Node;
 use crate::control::{self, server::Server};
 use crate::exit::Failure;
-use crate::say::try_line;
+use crate::say::{try_json, try_line};
 
 /// What is logged unless `RUST_LOG` says otherwise.
 /// Zenoh calls it an error when a link to a peer that it has a link to is refused, and when a
@@ -22,7 +22,8 @@ const LOG: &str = "warn,mailmesh=info,zenoh=error,zenoh::api::session=off,\
 pub(crate) async fn run(options: Node, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG));
     let colours = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
+    let lines = tracing_subscriber::fmt::layer().fmt_fields(PrintableFields);
+    let lines = lines.with_writer(std::io::stderr).with_ansi(colours);
     let lines = lines.with_filter(filter.and(BoundedLog::new()));
     tracing_subscriber::registry().with(lines).init();
 
@@ -79,7 +80,7 @@ fn builder(options: &Node) -> Result<mailmesh::ClusterBuilder, Failure> {
     let mut builder = Cluster::builder();
     if let Some(path) = &options.config {
         let coordinator = Coordinator::load(path);
-        builder = builder.coordinator(coordinator.map_err(|e| Failure::config(e.report()))?);
+        builder = builder.coordinator(coordinator?);
     }
     if let Some(name) = &options.name {
         builder = builder.name(name);
@@ -88,8 +89,7 @@ fn builder(options: &Node) -> Result<mailmesh::ClusterBuilder, Failure> {
         builder = builder.cluster_name(cluster);
     }
     if let Some(path) = &options.key_file {
-        let text = Secret::File(path.clone()).resolve();
-        let text = text.map_err(|e| Failure::config(e.report()))?;
+        let text = Secret::File(path.clone()).resolve()?;
         let keys = Keyring::from_text(&text);
         let keys = keys.map_err(|e| Failure::config(format!("{}: {e}", path.display())))?;
         builder = builder.keyring(keys, Some(path.clone()));
@@ -104,7 +104,7 @@ fn announce(cluster: &Cluster, socket: &std::path::Path, json: bool) {
             "ready": true, "name": status.name, "cluster": status.cluster,
             "incarnation": status.incarnation.to_string(), "socket": socket,
         });
-        try_line(format_args!("{ready}"));
+        try_json(&ready);
         return;
     }
     let key = match &status.key_id {

@@ -1,5 +1,6 @@
 //! Commands against a running node.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -17,7 +18,10 @@ use crate::control::client::Client;
 use crate::control::find;
 use crate::exit::{BLOCKED, Failure};
 use crate::lists;
-use crate::say::say;
+use crate::say::{self, say};
+
+/// Longest file of a certificate and its issuers, or of a key, in bytes.
+const MAX_PEM: u64 = 1 << 20;
 
 async fn client(socket: Option<PathBuf>) -> Result<Client, Failure> {
     Client::connect(&find(socket)?).await
@@ -162,7 +166,7 @@ pub(crate) async fn watch(options: Watch, socket: Option<PathBuf>) -> Result<Exi
             return Err(Failure::no_node("the node has stopped; what it tells ends here"));
         };
         if options.json {
-            say!("{}", entry["entry"]);
+            say::json(&entry["entry"]);
         } else {
             say!("{}", entry["text"].as_str().unwrap_or_default());
         }
@@ -204,7 +208,7 @@ pub(crate) async fn block(options: Block, socket: Option<PathBuf>) -> Result<Exi
         Block::Check { address, json } => {
             let verdict = client.ask(&Request::BlockCheck { address }).await?;
             if json {
-                say!("{verdict}");
+                say::json(&verdict);
             } else {
                 say!("{address} is {}", text(&verdict["text"]));
             }
@@ -243,7 +247,17 @@ fn describe(certificate: &Value) -> String {
 }
 
 fn read(path: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(path).map_err(|e| Failure::failed(format!("{}: {e}", path.display())))
+    let failed =
+        |why: &dyn std::fmt::Display| Failure::failed(format!("{}: {why}", path.display()));
+    let file = std::fs::File::open(path).map_err(|error| failed(&error))?;
+    let mut text = String::new();
+    let read = file.take(MAX_PEM + 1).read_to_string(&mut text).map_err(|error| failed(&error))?;
+    if read as u64 > MAX_PEM {
+        return Err(failed(&format!(
+            "more than {MAX_PEM} bytes; no certificate or key has so many"
+        )));
+    }
+    Ok(text)
 }
 
 pub(crate) async fn members(json: bool, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {
@@ -281,7 +295,7 @@ fn clock(member: &Value) -> String {
 pub(crate) async fn status(json: bool, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {
     let status = client(socket).await?.ask(&Request::Status).await?;
     if json {
-        say!("{status}");
+        say::json(&status);
         return Ok(ExitCode::SUCCESS);
     }
     let object = status.as_object().cloned().unwrap_or_default();
@@ -306,7 +320,7 @@ fn text(value: &Value) -> String {
 
 fn print_list(list: &Value, json: bool, line: impl Fn(&Value) -> String) {
     if json {
-        say!("{list}");
+        say::json(list);
         return;
     }
     for item in list.as_array().into_iter().flatten() {

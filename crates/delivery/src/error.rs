@@ -11,7 +11,7 @@ pub enum DeliveryError {
         limit: u16,
     },
     /// A node name that cannot be one.
-    #[error("`{name}` is not a node name: {why}")]
+    #[error("`{}` is not a node name: {why}", .name.escape_debug())]
     Name {
         /// What was given.
         name: String,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::bounded;
 use crate::network::Width;
-use crate::{EventError, Network, UnixMillis, limits};
+use crate::{EventError, Network, Printable, UnixMillis, limits};
 
 /// Whether a network is refused or always let in. Allowing wins over blocking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -99,9 +99,12 @@ impl Block {
 
 impl fmt::Display for Block {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.reason.is_empty() { "no reason given" } else { &self.reason })?;
+        match self.reason() {
+            "" => f.write_str("no reason given")?,
+            reason => Printable(reason).fmt(f)?,
+        }
         if !self.origin.is_empty() {
-            write!(f, " (by {})", self.origin)?;
+            write!(f, " (by {})", Printable(self.origin()))?;
         }
         match self.expires {
             Some(at) => write!(f, ", until {at}"),

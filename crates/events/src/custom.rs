@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::bounded;
-use crate::{EventError, limits};
+use crate::{EventError, Printable, limits};
 
 /// An event of a downstream crate: a kind that it names and bytes that it
 /// understands. Order and gaps are promised for it like for any other.
@@ -82,6 +82,6 @@ impl fmt::Debug for Custom {
 
 impl fmt::Display for Custom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` with {} bytes", self.kind, self.payload.len())
+        write!(f, "`{}` with {} bytes", Printable(self.kind()), self.payload.len())
     }
 }

@@ -1,3 +1,5 @@
+use crate::Printable;
+
 /// Why a value cannot be an event, or part of one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -20,7 +22,8 @@ pub enum EventError {
     },
     /// Not an address or prefix.
     #[error(
-        "`{text}` is not an IP address or prefix; write 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32"
+        "`{}` is not an IP address or prefix; write 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32",
+        Printable(.text)
     )]
     BadNetwork {
         /// What was given.
@@ -43,7 +46,7 @@ pub enum EventError {
         network: String,
     },
     /// Not a DNS name.
-    #[error("`{name}` is not a DNS name: {why}")]
+    #[error("`{}` is not a DNS name: {why}", Printable(.name))]
     BadName {
         /// What was given.
         name: String,
@@ -52,20 +55,21 @@ pub enum EventError {
     },
     /// Not the name of a namespace of values.
     #[error(
-        "`{name}` is not the name of a namespace: use a-z, 0-9, `.`, `-` and `_`, at most 64 of them"
+        "`{}` is not the name of a namespace: use a-z, 0-9, `.`, `-` and `_`, at most 64 of them",
+        Printable(.name)
     )]
     Namespace {
         /// What was given.
         name: String,
     },
     /// A value did not (de)serialise.
-    #[error("the value does not fit its type: {why}")]
+    #[error("the value does not fit its type: {}", Printable(.why))]
     Value {
         /// What the serialiser said.
         why: String,
     },
     /// The payload of a custom event did not (de)serialise.
-    #[error("custom event `{kind}`: {why}")]
+    #[error("custom event `{}`: {}", Printable(.kind), Printable(.why))]
     Custom {
         /// The kind of the event.
         kind: String,

@@ -33,6 +33,7 @@ mod id;
 mod keys;
 mod kind;
 mod network;
+mod printable;
 mod push;
 mod queue;
 mod registry;
@@ -58,6 +59,7 @@ pub use id::{
 pub use keys::{KeyAction, KeySecret, KeysHeld};
 pub use kind::{Kind, KindSet, Lane};
 pub use network::Network;
+pub use printable::{Escaper, Printable, is_unprintable};
 pub use push::{CalendarAlert, EmailPush, PushSubscriptionChange, StateChange, SubscriptionChange};
 pub use queue::QueueSignal;
 pub use registry::{RegistryChange, RegistryObject};

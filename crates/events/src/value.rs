@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Serialize, Serializer};
 
 use crate::error::bounded;
-use crate::{EventError, Stamp, UnixMillis, limits};
+use crate::{EventError, Printable, Stamp, UnixMillis, limits};
 
 /// A key within a namespace of values.
 ///
@@ -70,7 +70,7 @@ impl ValueKey {
 
 impl fmt::Display for ValueKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
+        write!(f, "{}/{}", self.namespace, Printable(self.name()))
     }
 }
 

@@ -19,26 +19,35 @@
 //! # Ok::<(), mailmesh_lists::ListError>(())
 //! ```
 
+mod crowdsec;
 mod csv_list;
 mod error;
 mod fail2ban;
 mod format;
 mod json;
 mod plain;
+mod text;
 mod write;
 
 use std::time::Duration;
 
-use mailmesh_events::{Network, UnixMillis, limits};
+use mailmesh_events::{Network, Printable, UnixMillis, limits};
 
 pub use error::ListError;
 pub use format::{Format, OutputFormat};
+pub use text::Text;
 pub use write::{Listed, write};
 
 /// Most entries of a list: as many networks as a mirror holds.
 pub const MAX_ENTRIES: usize = 4_000_000;
 /// Longest list in bytes.
 pub const MAX_LEN: usize = 512 << 20;
+/// Longest line, record of CSV or string of JSON, in bytes.
+pub const MAX_LINE: usize = 64 << 10;
+/// Most columns of CSV.
+pub const MAX_COLUMNS: usize = 1_024;
+/// Deepest nesting of JSON that is one value.
+pub const MAX_DEPTH: usize = 32;
 /// Most bad lines that are kept to be shown; the rest is counted.
 pub const MAX_BAD: usize = 100;
 
@@ -86,7 +95,7 @@ impl Ends {
 pub struct BadLine {
     /// Its line, from 1; in JSON that is one value, the number of the element, from 1.
     pub line: usize,
-    /// What is wrong.
+    /// What is wrong, on one line that may be shown; at most 300 characters.
     pub why: String,
 }
 
@@ -113,15 +122,19 @@ impl List {
         Ok(())
     }
 
-    fn refuse(&mut self, line: usize, why: impl Into<String>) {
+    fn refuse(&mut self, line: usize, why: impl std::fmt::Display) {
         self.bad_count += 1;
         if self.bad.len() < MAX_BAD {
-            self.bad.push(BadLine { line, why: why.into() });
+            let why = Printable(why).to_string().chars().take(MAX_WHY).collect();
+            self.bad.push(BadLine { line, why });
         }
     }
 }
 
-/// Reads a list.
+/// Longest reason why a line is bad, in characters.
+const MAX_WHY: usize = 300;
+
+/// Reads a list. A bound on lengths, counts and depth holds before anything is made of them.
 ///
 /// # Errors
 /// [`ListError`] for what is no list of this format at all, or too long.
@@ -133,8 +146,8 @@ pub fn read(text: &str, format: Format) -> Result<List, ListError> {
     match format {
         Format::Plain => plain::read(text),
         Format::Csv => csv_list::read(text),
-        Format::JsonLines => json::read_lines(text),
-        Format::CrowdSec => json::read_decisions(text),
+        Format::JsonLines => json::read(text),
+        Format::CrowdSec => crowdsec::read(text),
         Format::Fail2ban => fail2ban::read(text),
     }
 }
@@ -147,6 +160,14 @@ fn bounded(text: &str) -> Box<str> {
         end -= 1;
     }
     text[..end].chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().into()
+}
+
+/// Whether a line is in bounds, or what is wrong with it.
+fn check_line(line: &str) -> Result<(), String> {
+    match line.len() {
+        ..=MAX_LINE => Ok(()),
+        len => Err(format!("the line has {len} bytes, the limit is {MAX_LINE}")),
+    }
 }
 
 /// The network of a field, or what is wrong with it.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::{IpNet, IpSubnets, Ipv4Subnets, Ipv6Subnets};
 use mailmesh_events::Network;
 
-use crate::{Ends, Entry, List, ListError, bounded, network};
+use crate::{Ends, Entry, List, ListError, bounded, check_line, network};
 
 /// Most prefixes that a range becomes: any range is fewer.
 const MAX_PREFIXES: usize = 256;
@@ -13,6 +13,10 @@ const MAX_PREFIXES: usize = 256;
 pub(crate) fn read(text: &str) -> Result<List, ListError> {
     let mut list = List::default();
     for (number, line) in (1..).zip(text.lines()) {
+        if let Err(why) = check_line(line) {
+            list.refuse(number, why);
+            continue;
+        }
         let (field, reason) = split(line);
         if field.is_empty() {
             list.skipped += 1;

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use mailmesh_events::{Block, Network, Rule, UnixMillis};
+use mailmesh_events::{Block, Network, Rule, UnixMillis, is_unprintable};
 
 use crate::OutputFormat;
 
@@ -51,13 +51,12 @@ fn csv(live: &[Listed<'_>], out: &mut impl Write) -> fmt::Result {
     Ok(())
 }
 
-/// A field of CSV (RFC 4180, section 2).
+/// A field of CSV (RFC 4180, section 2). A control character is a space, as which it is read.
+/// Overrides of direction stay, and so does `=` at the beginning: with another character before
+/// it, another text would be read.
 fn quoted(text: &str) -> String {
-    if text.contains([',', '"', '\n', '\r', '#']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text.to_owned()
-    }
+    let text = text.replace(char::is_control, " ");
+    if text.contains([',', '"', '#']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }
 
 fn json_lines(live: &[Listed<'_>], out: &mut impl Write) -> fmt::Result {
@@ -123,8 +122,7 @@ fn postfix(live: &[Listed<'_>], out: &mut impl Write) -> fmt::Result {
             Rule::Allow => writeln!(out, "{network} DUNNO")?,
             Rule::Block if block.reason().is_empty() => writeln!(out, "{network} REJECT")?,
             Rule::Block => {
-                let reason: String =
-                    block.reason().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+                let reason = block.reason().replace(is_unprintable, " ");
                 writeln!(out, "{network} REJECT {}", reason.trim())?;
             }
         }

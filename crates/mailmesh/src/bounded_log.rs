@@ -22,7 +22,7 @@ const BOUNDED: [&str; 3] = ["zenoh", "rustls", "tls_listener"];
 /// ```
 /// use tracing_subscriber::prelude::*;
 ///
-/// let lines = tracing_subscriber::fmt::layer();
+/// let lines = tracing_subscriber::fmt::layer().fmt_fields(mailmesh::PrintableFields);
 /// tracing_subscriber::registry().with(lines.with_filter(mailmesh::BoundedLog::new())).init();
 /// ```
 #[derive(Debug, Default)]

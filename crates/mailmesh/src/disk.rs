@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use mailmesh_codec::Vault;
-use mailmesh_events::{ChangeKey, NodeId, Stamp, UnixMillis};
+use mailmesh_events::{ChangeKey, NodeId, Printable, Stamp, UnixMillis};
 use mailmesh_state::{Bounds, Observed, Observer, Saved};
 use mailmesh_store::{Record, Store, StoreError};
 use parking_lot::{Condvar, Mutex};
@@ -142,7 +142,12 @@ impl Disk {
                 ASIDE.as_secs()
             );
         }
-        tracing::info!(entries = loaded, took = ?begin.elapsed(), "the mirror was read from {}", store.path().display());
+        tracing::info!(
+            entries = loaded,
+            took = ?begin.elapsed(),
+            "the mirror was read from {}",
+            Printable(store.path().display())
+        );
         let shared = Arc::new(Shared {
             path: store.path().to_owned(),
             work: Mutex::new(work),

@@ -1,6 +1,6 @@
 use mailmesh_codec::CodecError;
 use mailmesh_delivery::DeliveryError;
-use mailmesh_events::EventError;
+use mailmesh_events::{EventError, Printable};
 use mailmesh_state::StateError;
 use mailmesh_store::StoreError;
 use mailmesh_transport::{ConfigError, PublishError, TransportError};
@@ -31,7 +31,7 @@ pub enum Error {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A change is in the mirror, but not on the disk.
-    #[error("the change is in force and told to the others, but not saved: {why}")]
+    #[error("the change is in force and told to the others, but not saved: {}", Printable(.why))]
     NotSaved {
         /// Why the last write failed.
         why: String,
@@ -71,7 +71,7 @@ pub enum Error {
     )]
     OpenMesh,
     /// A node did not do what was asked.
-    #[error("{node} did not: {why}")]
+    #[error("{node} did not: {}", Printable(.why))]
     KeysRefused {
         /// The node.
         node: String,
@@ -116,7 +116,10 @@ pub enum Error {
     #[error("too many questions to other nodes are open; wait, and ask again")]
     Busy,
     /// The host's name cannot be the node's.
-    #[error("the host's name `{host}` cannot be a node's name: {why}; set `mesh.name`")]
+    #[error(
+        "the host's name `{}` cannot be a node's name: {why}; set `mesh.name`",
+        Printable(.host)
+    )]
     HostName {
         /// The host's name.
         host: String,

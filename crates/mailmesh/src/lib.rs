@@ -58,6 +58,8 @@ mod incoming;
 mod keys;
 mod members;
 mod mesh;
+#[cfg(feature = "bounded-log")]
+mod printable_fields;
 mod record;
 mod sink;
 mod status;
@@ -89,6 +91,8 @@ pub use mailmesh_transport::{
     Backend, ConfigError, ConfigErrorKind, Coordinator, MemoryHub, Secret, TransportError, Warning,
 };
 pub use members::Member;
+#[cfg(feature = "bounded-log")]
+pub use printable_fields::PrintableFields;
 pub use status::{Refused, Status, StoreStatus};
 pub use values::{NamedValue, Namespace, ValueUpdate, ValueWatch, Values};
 pub use watch::{BlockUpdate, BlockWatch, CertUpdate, CertWatch};

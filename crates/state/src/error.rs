@@ -1,4 +1,4 @@
-use mailmesh_events::{DomainNames, EventError, UnixMillis};
+use mailmesh_events::{DomainNames, EventError, Printable, UnixMillis};
 
 /// Why the mirror refused something.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -16,14 +16,15 @@ pub enum StateError {
         limit: usize,
     },
     /// There is no such entry.
-    #[error("there is no entry for {key}")]
+    #[error("there is no entry for {}", Printable(.key))]
     Absent {
         /// What was asked for.
         key: String,
     },
     /// The entry to set has ended already.
     #[error(
-        "the entry for {key} was to end at {end}, which is over; give a later end, or remove the entry"
+        "the entry for {} was to end at {end}, which is over; give a later end, or remove the entry",
+        Printable(.key)
     )]
     Ended {
         /// The key of the entry.
@@ -32,7 +33,7 @@ pub enum StateError {
         end: UnixMillis,
     },
     /// The certificate or key does not parse.
-    #[error("{what} does not parse: {why}")]
+    #[error("{what} does not parse: {}", Printable(.why))]
     Parse {
         /// Certificate or key.
         what: &'static str,

@@ -1,11 +1,16 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// A path as a line may show it: controls are escaped.
+fn shown(path: &Path) -> String {
+    path.display().to_string().escape_debug().to_string()
+}
 
 /// Why a store cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
     /// The directory or file cannot be made or opened.
-    #[error("{path}: {source}; the store's directory must be writable by this process")]
+    #[error("{}: {source}; the store's directory must be writable by this process", shown(.path))]
     Open {
         /// Where.
         path: PathBuf,
@@ -13,14 +18,18 @@ pub enum StoreError {
         source: std::io::Error,
     },
     /// Another process has it open.
-    #[error("{path}: another process uses this store; give each node a directory of its own")]
+    #[error(
+        "{}: another process uses this store; give each node a directory of its own",
+        shown(.path)
+    )]
     InUse {
         /// The file.
         path: PathBuf,
     },
     /// A newer version wrote it.
     #[error(
-        "{path}: written in format {found}, and this version knows up to {known}; install the version that wrote it, or another directory"
+        "{}: written in format {found}, and this version knows up to {known}; install the version that wrote it, or another directory",
+        shown(.path)
     )]
     Newer {
         /// The file.
@@ -32,7 +41,8 @@ pub enum StoreError {
     },
     /// It is not a store, or was altered.
     #[error(
-        "{path}: not a store, or damaged ({why}); move it away, and the content comes from the other nodes"
+        "{}: not a store, or damaged ({why}); move it away, and the content comes from the other nodes",
+        shown(.path)
     )]
     Damaged {
         /// The file.
@@ -42,7 +52,8 @@ pub enum StoreError {
     },
     /// Something cannot be written now. Nothing of it was; what was written before is there.
     #[error(
-        "{path}: {why}; what is to be stored is kept in memory, and written when that works again"
+        "{}: {why}; what is to be stored is kept in memory, and written when that works again",
+        shown(.path)
     )]
     Write {
         /// The file.

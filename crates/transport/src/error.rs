@@ -1,4 +1,5 @@
 use crate::ConfigError;
+use crate::coordinator::escaped;
 
 /// Why the transport cannot do its work.
 #[derive(Debug, thiserror::Error)]
@@ -8,7 +9,7 @@ pub enum TransportError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The cluster's name cannot be part of a key expression.
-    #[error("cluster name `{name}`: 1 to 64 letters, digits, `.`, `-` and `_` only")]
+    #[error("cluster name `{}`: 1 to 64 letters, digits, `.`, `-` and `_` only", escaped(.name))]
     ClusterName {
         /// What was given.
         name: String,
@@ -19,7 +20,7 @@ pub enum TransportError {
     )]
     CurrentThread,
     /// Zenoh did not start.
-    #[error("the Zenoh session did not open: {why}{hint}")]
+    #[error("the Zenoh session did not open: {}{hint}", escaped(.why))]
     Open {
         /// What Zenoh said.
         why: String,
@@ -40,7 +41,7 @@ pub enum TransportError {
         why: String,
     },
     /// Zenoh refused a declaration.
-    #[error("Zenoh refused to declare {what}: {why}")]
+    #[error("Zenoh refused to declare {what}: {}", escaped(.why))]
     Declare {
         /// What was declared.
         what: &'static str,
@@ -48,7 +49,7 @@ pub enum TransportError {
         why: String,
     },
     /// The bus did not take a frame. It is lost; receivers will see a gap.
-    #[error("the bus did not take a frame: {why}")]
+    #[error("the bus did not take a frame: {}", escaped(.why))]
     Put {
         /// What the bus said.
         why: String,

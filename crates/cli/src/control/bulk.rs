@@ -1,15 +1,21 @@
 //! Many networks over the control socket: in parts, each a line.
 
 use mailmesh::lists::{Ends, Entry, MAX_ENTRIES};
-use mailmesh::{Block, Cluster, Network, Rule, UnixMillis};
-use mailmesh_cli::protocol::{Answer, Imported};
+use mailmesh::{Block, Cluster, Network, NetworkEntry, Rule, UnixMillis};
+use mailmesh_cli::protocol::{Answer, Imported, MAX_LINE};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 
 use super::server::send;
 
-/// Networks in a line of a list.
+/// Most networks in a line of a list.
 const LISTED: usize = 5_000;
+/// Bytes of JSON for an entry without its texts, at most.
+const ENTRY: usize = 256;
+/// Bytes of JSON for a byte of text, at most: `\u0000`.
+const ESCAPED: usize = 6;
+/// Bytes of an answer around its value, at most.
+const ANSWER: u64 = 64;
 /// How often a client is told how far an import is.
 const TOLD: usize = 10_000;
 
@@ -19,14 +25,30 @@ pub(super) async fn list(
     rule: Rule,
     writer: &mut (impl AsyncWriteExt + Unpin),
 ) -> std::io::Result<()> {
-    for entries in cluster.blocks().list(rule).chunks(LISTED) {
-        let entries: Value = entries
+    let entries = cluster.blocks().list(rule);
+    let mut rest = entries.as_slice();
+    while !rest.is_empty() {
+        let (part, after) = rest.split_at(fitting(rest));
+        let part: Value = part
             .iter()
             .map(|entry| json!({"network": entry.network, "block": &entry.block}))
             .collect();
-        send(writer, &Answer::Ok(entries)).await?;
+        send(writer, &Answer::Ok(part)).await?;
+        rest = after;
     }
     Ok(())
+}
+
+/// How many of the entries fit a line whatever their texts are: JSON may escape each byte.
+fn fitting(entries: &[NetworkEntry]) -> usize {
+    let len = |entry: &NetworkEntry| {
+        ENTRY + ESCAPED * (entry.block.reason().len() + entry.block.origin().len())
+    };
+    let ends = entries.iter().take(LISTED).scan(0, |end, entry| {
+        *end += len(entry);
+        Some(*end)
+    });
+    ends.take_while(|end| *end as u64 <= MAX_LINE - ANSWER).count().max(1)
 }
 
 /// What a connection brought of an import: nothing is taken before the commit, and all of
@@ -100,4 +122,25 @@ fn block(
     let entry = Entry { line: 0, network, reason, origin, ends };
     let block = cluster.blocks().listed(&entry);
     block.map(|block| (network, block)).map_err(|error| format!("{network}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_a_list_is_no_longer_than_a_client_reads_whatever_the_texts_are() {
+        let text = "\u{1}".repeat(256);
+        let block = Block::new(text.as_str(), UnixMillis(u64::MAX)).unwrap();
+        let block = block.from_origin(text).unwrap().expiring_at(UnixMillis(u64::MAX));
+        let network = "2001:db8:1111:2222:3333:4444:5555:6666/127".parse().unwrap();
+        let entries = vec![NetworkEntry { network, block }; LISTED];
+        let count = fitting(&entries);
+        assert!((1_000..LISTED).contains(&count), "{count}");
+        let part: Value = entries[..count]
+            .iter()
+            .map(|entry| json!({"network": entry.network, "block": &entry.block}))
+            .collect();
+        assert!(Answer::Ok(part).to_line().unwrap().len() as u64 <= MAX_LINE);
+    }
 }

@@ -76,10 +76,9 @@ pub(crate) fn find(socket: Option<PathBuf>) -> Result<PathBuf, Failure> {
         [only] => Ok(only.clone()),
         several => {
             let names: Vec<_> = several.iter().map(|path| path.display().to_string()).collect();
-            Err(Failure::no_node(format!(
-                "several nodes run here; choose one with --socket:\n  {}",
-                names.join("\n  ")
-            )))
+            let all = format!("  {}", names.join("\n  "));
+            Err(Failure::no_node("several nodes run here; choose one with --socket:")
+                .with_details(all))
         }
     }
 }

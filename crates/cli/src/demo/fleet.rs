@@ -96,10 +96,8 @@ impl Fleet {
             let mut stdout = BufReader::new(stdout);
             let read = timeout(PATIENCE, stdout.read_line(&mut line)).await;
             if !matches!(read, Ok(Ok(n)) if n > 0) {
-                return Err(Failure::failed(format!(
-                    "node {name} did not start\n{}",
-                    self.log(name)
-                )));
+                let failure = Failure::failed(format!("node {name} did not start"));
+                return Err(failure.with_details(self.log(name)));
             }
         }
         let client = Client::connect(&socket).await?;

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::args::Demo;
 use crate::exit::Failure;
-use crate::say::say;
+use crate::say::{self, say};
 use corpus::{Corpus, Mail};
 use fleet::Fleet;
 use story::Shown;
@@ -50,7 +50,7 @@ pub(crate) async fn run(options: Demo) -> Result<ExitCode, Failure> {
         Failure::failed(format!("{path}: {error}"))
     })?;
     if !options.json {
-        say!("Three mail servers on this machine, each a process of its own.\n");
+        say::lines("Three mail servers on this machine, each a process of its own.\n\n");
     }
     let mut fleet = Fleet::new()?;
     let mut rows = Vec::new();
@@ -63,7 +63,7 @@ pub(crate) async fn run(options: Demo) -> Result<ExitCode, Failure> {
         rows.push(Row { step, ok: false, seconds: 0.0, what: "not reached".into() });
     }
     if options.json {
-        say!("{}", serde_json::to_string(&rows).unwrap_or_default());
+        say::json(&serde_json::json!(rows));
     } else {
         print_table(&rows);
     }
@@ -91,14 +91,14 @@ async fn tell(
         match told {
             Ok(Shown { seconds, what }) => {
                 if !quiet {
-                    say!("\x1b[32m✓\x1b[0m {what}");
+                    say::coloured("\x1b[32m✓\x1b[0m ", &what, "");
                 }
                 rows.push(Row { step, ok: true, seconds, what });
             }
             Err(failure) => {
                 let seconds = start.elapsed().as_secs_f64();
                 if !quiet {
-                    say!("\x1b[31m✗\x1b[0m {step}");
+                    say::coloured("\x1b[31m✗\x1b[0m ", step, "");
                 }
                 rows.push(Row { step, ok: false, seconds, what: "failed".into() });
                 return Err(failure);
@@ -109,7 +109,8 @@ async fn tell(
 }
 
 fn print_table(rows: &[Row]) {
-    say!("\n{:<22}{:>12}  seen", "step", "time");
+    say!("");
+    say!("{:<22}{:>12}  seen", "step", "time");
     for row in rows {
         let time = if row.seconds >= 1.0 {
             format!("{:.2} s", row.seconds)
@@ -117,6 +118,7 @@ fn print_table(rows: &[Row]) {
             format!("{:.1} ms", row.seconds * 1000.0)
         };
         let (colour, seen) = if row.ok { (32, "yes") } else { (31, row.what.as_str()) };
-        say!("{:<22}{time:>12}  \x1b[{colour}m{seen}\x1b[0m", row.step);
+        let before = format!("{:<22}{time:>12}  \x1b[{colour}m", row.step);
+        say::coloured(&before, seen, "\x1b[0m");
     }
 }

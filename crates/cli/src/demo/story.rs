@@ -332,7 +332,8 @@ async fn next(fleet: &mut Fleet, what: &str) -> Result<Seen, Failure> {
 
 fn late(fleet: &Fleet, name: &str, what: &str) -> Failure {
     let seconds = PATIENCE.as_secs();
-    Failure::failed(format!("{name}: {what} not seen within {seconds} s\n{}", fleet.log(name)))
+    Failure::failed(format!("{name}: {what} not seen within {seconds} s"))
+        .with_details(fleet.log(name))
 }
 
 /// "on mx1 after 1.2 ms, on mx3 after 1.4 ms"

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
-const PROGRAM: &str = env!("CARGO_BIN_EXE_mailmesh");
+pub(super) const PROGRAM: &str = env!("CARGO_BIN_EXE_mailmesh");
 
 /// Waits until something is so.
 pub(super) fn until(what: &str, mut is_so: impl FnMut() -> bool) -> Duration {

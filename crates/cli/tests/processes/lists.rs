@@ -75,6 +75,38 @@ fn a_list_longer_than_any_line_goes_in_and_comes_out_whole() {
 }
 
 #[test]
+fn what_is_no_list_is_refused_with_the_limit_and_takes_no_memory() {
+    let site = Site::new();
+    let node = site.start("a");
+    let file = |name: &str, bytes: &[u8]| {
+        std::fs::write(site.path(name), bytes).unwrap();
+        site.path(name).to_str().unwrap().to_owned()
+    };
+    let columns = file("columns.csv", &[&b"192.0.2.7"[..], &vec![b','; 1_000_000]].concat());
+    let deep = file("deep.json", "[".repeat(1_000_000).as_bytes());
+    let gzip = file("list.gz", b"\x1f\x8b\x08\0\0\0\0\0\0\x03");
+    for (path, words) in [
+        ("/dev/zero", "/dev/zero: it is not text: byte 0 "),
+        (&columns, "columns.csv:1: the record has more than"),
+        (&deep, "line 1: it is nested deeper, the limit is 32"),
+        (&gzip, "compressed (gzip); unpack it first: `gzip -dc FILE | mailmesh block import -`"),
+    ] {
+        for args in [&["block", "import", path][..], &["block", "remove", "--file", path]] {
+            // No more address space than a client needs.
+            let mut limited = std::process::Command::new("sh");
+            limited.args(["-c", "ulimit -v 2000000 && exec \"$@\"", "sh", super::harness::PROGRAM]);
+            let output = limited.arg("--socket").arg(&node.socket).args(args).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(1), "{said}");
+            assert!(said.contains(words), "{args:?}: {said}");
+        }
+    }
+    let output = node.run(&["cert", "add", "/dev/zero", "/dev/zero"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("more than 1048576 bytes"), "{said}");
+}
+
+#[test]
 fn a_list_that_was_imported_is_taken_off_again() {
     let site = Site::new();
     let node = site.start("a");

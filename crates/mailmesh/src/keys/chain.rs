@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mailmesh_codec::{ClusterKey, CodecError, Header, KeyId, Keyring, Opener, Sealer, Vault};
-use mailmesh_events::{KeyAction, KeysHeld};
+use mailmesh_events::{KeyAction, KeysHeld, Printable};
 use mailmesh_state::fingerprint_key_name;
 use mailmesh_transport::LinkKeys;
 use parking_lot::{Mutex, RwLock};
@@ -188,7 +188,7 @@ impl KeyChain {
                 tracing::error!(
                     %error,
                     "the cluster keys are in use but not in {}: put them there before this node restarts",
-                    file.display()
+                    Printable(file.display())
                 );
             }
         }

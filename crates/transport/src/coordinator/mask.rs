@@ -55,17 +55,33 @@ pub(super) fn mask(line: &str) -> String {
 /// Longest piece of a configuration in a message, in characters.
 const SHOWN: usize = 400;
 
-/// A piece of a configuration as it may stand in a line: without secrets, control characters
+/// A piece of a configuration as it may stand in a line: without secrets, unprintable characters
 /// as their escapes.
 pub(super) fn printable(text: &str) -> String {
+    escaped(&mask(text))
+}
+
+/// A text with its unprintable characters as their escapes.
+pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::new();
-    for c in mask(text).chars() {
-        if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
+    for c in text.chars() {
+        if is_unprintable(c) { out.extend(c.escape_default()) } else { out.push(c) }
     }
     out
 }
 
-/// The same, cut where it is long.
+/// Whether a character moves a terminal's cursor, ends a line or reorders text. The same set as
+/// that of `mailmesh-events`, which is no layer below this one; a test of the facade compares
+/// them.
+pub(super) fn is_unprintable(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{206f}'
+        )
+}
+
+/// As [`printable`], cut where it is long.
 pub(super) fn shown(text: &str) -> String {
     let printable = printable(text);
     match printable.char_indices().nth(SHOWN) {
@@ -113,6 +129,11 @@ mod tests {
             assert_eq!(mask(line), masked);
             assert_eq!(mask(line).chars().count(), line.chars().count());
         }
+    }
+
+    #[test]
+    fn overrides_of_direction_and_controls_of_eight_bits_are_escaped_too() {
+        assert_eq!(escaped("a\u{9b}2Jb\u{202e}c\u{2028}"), "a\\u{9b}2Jb\\u{202e}c\\u{2028}");
     }
 
     #[test]

@@ -30,6 +30,7 @@ use std::path::Path;
 use serde_json::Value;
 
 pub(crate) use listening::Listening;
+pub(crate) use mask::escaped;
 
 pub use error::{ConfigError, ConfigErrorKind, Place};
 pub use mesh::{MeshSettings, Secret};
@@ -65,12 +66,12 @@ pub struct Warning {
 
 impl std::fmt::Display for Warning {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.message)?;
+        f.write_str(&escaped(&self.message))?;
         if let Some(place) = &self.place {
             write!(f, " ({place})")?;
         }
         match &self.corrected {
-            Some(line) => write!(f, "; corrected line: {}", line.trim()),
+            Some(line) => write!(f, "; corrected line: {}", escaped(line.trim())),
             None => Ok(()),
         }
     }

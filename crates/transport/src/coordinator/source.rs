@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::MAX_CONFIG_LEN;
 use super::error::{ConfigError, ConfigErrorKind, Place};
-use super::mask::mask;
+use super::mask::{is_unprintable, mask};
 
 /// A configuration text and where it is from.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ impl<'a> Source<'a> {
         let skipped = column.saturating_sub(SHOWN / 2);
         let masked = self.masked(bounds);
         let shown = masked.iter().skip(skipped).take(SHOWN);
-        let excerpt = shown.map(|c| if c.is_control() { ' ' } else { *c }).collect();
+        let excerpt = shown.map(|c| if is_unprintable(*c) { ' ' } else { *c }).collect();
         let caret = column - 1 - skipped;
         let width = width.min(SHOWN - caret.min(SHOWN - 1));
         Place { source: self.name.clone(), line, column, excerpt, caret, width }

@@ -1,0 +1,93 @@
+use std::fmt::{self, Write};
+
+/// Text of another node, a list or a file, as a terminal or a log may show it: one line, in
+/// which no character moves the cursor, sets a title, hides or reorders what stands beside it.
+/// Such characters are shown as Rust escapes them, the rest as it is. What is shown is not
+/// meant to be read back: a backslash stays one.
+///
+/// Shows whatever implements `Display`. Text that is escaped already stays as it is.
+///
+/// ```
+/// use mailmesh_events::Printable;
+///
+/// assert_eq!(Printable("spam\n\x1b[2J 100 % übel").to_string(), "spam\\n\\u{1b}[2J 100 % übel");
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Printable<T>(pub T);
+
+impl<T: fmt::Display> fmt::Display for Printable<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(Escaper(f), "{}", self.0)
+    }
+}
+
+/// A writer that escapes as [`Printable`] does, on the way to `W`.
+#[derive(Debug)]
+pub struct Escaper<W>(pub W);
+
+impl<W: Write> Write for Escaper<W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut rest = text;
+        while let Some(at) = rest.find(is_unprintable) {
+            let (before, after) = rest.split_at(at);
+            self.0.write_str(before)?;
+            let mut chars = after.chars();
+            if let Some(c) = chars.next() {
+                write!(self.0, "{}", c.escape_default())?;
+            }
+            rest = chars.as_str();
+        }
+        self.0.write_str(rest)
+    }
+}
+
+/// Whether a character does something to a terminal or to the text around it: controls (C0,
+/// DEL, C1), marks, embeddings, overrides and isolates of direction (Unicode TR 9), separators
+/// of lines and paragraphs, deprecated format characters.
+#[must_use]
+pub fn is_unprintable(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{206f}'
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn controls_and_overrides_are_escaped_and_letters_of_all_scripts_stay() {
+        for (text, shown) in [
+            ("\u{1b}]0;x\u{7}", "\\u{1b}]0;x\\u{7}"),
+            ("\u{1b}[2J", "\\u{1b}[2J"),
+            ("\u{9b}2J\u{85}", "\\u{9b}2J\\u{85}"),
+            ("a\r\nb\tc\0\u{7f}", "a\\r\\nb\\tc\\u{0}\\u{7f}"),
+            ("\u{202a}\u{202e}x\u{2066}\u{2069}", "\\u{202a}\\u{202e}x\\u{2066}\\u{2069}"),
+            ("\u{200e}\u{200f}\u{61c}", "\\u{200e}\\u{200f}\\u{61c}"),
+            ("\u{2028}\u{2029}", "\\u{2028}\\u{2029}"),
+        ] {
+            assert_eq!(Printable(text).to_string(), shown);
+        }
+        // Joiners and combining marks belong to words.
+        for text in ["", "übel %{}'\"\\", "שלום", "می‌خواهم", "u\u{308}", "क्षि", "👩‍👧", "日本"]
+        {
+            assert_eq!(Printable(text).to_string(), text);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_shown_is_printable_and_shown_again_as_it_is(text: String) {
+            let shown = Printable(&text).to_string();
+            prop_assert!(!shown.contains(is_unprintable));
+            prop_assert_eq!(Printable(&shown).to_string(), shown.clone());
+            if !text.contains(is_unprintable) {
+                prop_assert_eq!(shown, text);
+            }
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Lists that are made to be too much: each is refused with its line and the limit, and for as
+//! little memory as any other.
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
+
+use allocation_counter::measure;
+use mailmesh_lists::*;
+
+/// Length of what is too much here: far more than any limit on a part of a list.
+const HUGE: usize = 16 << 20;
+/// Most memory at a time for a list of no good entry.
+const MEMORY: u64 = 1 << 20;
+
+fn read_bounded(what: &str, text: &str, format: Format) -> Result<List, ListError> {
+    let mut result = None;
+    let used = measure(|| result = Some(read(text, format)));
+    assert!(used.bytes_max < MEMORY, "{what}: {} bytes", used.bytes_max);
+    result.unwrap()
+}
+
+/// The list, whose line `line` is bad for a reason with these words; a line after it is read.
+fn assert_bad_line(what: &str, text: &str, format: Format, line: usize, words: &[&str]) {
+    let list = read_bounded(what, text, format).unwrap();
+    let bad = &list.bad[0];
+    assert_eq!((list.bad_count, bad.line, list.entries.len()), (1, line, 1), "{what}: {}", bad.why);
+    words.iter().for_each(|word| assert!(bad.why.contains(word), "{what}: {}", bad.why));
+}
+
+fn assert_refused(what: &str, text: &str, format: Format, words: &[&str]) {
+    let error = read_bounded(what, text, format).unwrap_err().to_string();
+    words.iter().for_each(|word| assert!(error.contains(word), "{what}: {error}"));
+}
+
+#[test]
+fn a_line_or_a_field_of_any_length_is_a_bad_line() {
+    let limit = MAX_LINE.to_string();
+    let huge = "x".repeat(HUGE);
+    let words = ["bytes, the limit", &limit];
+    assert_bad_line(
+        "plain",
+        &format!("# c\n{huge}\n192.0.2.7\n"),
+        Format::Plain,
+        2,
+        &["the limit is", &limit],
+    );
+    let comment = format!("192.0.2.8 ; {huge}\n192.0.2.7\n");
+    assert_bad_line("a comment", &comment, Format::Plain, 1, &["the limit is", &limit]);
+    let line = format!("{{\"cidr\":\"{huge}\"}}\n{{\"cidr\":\"192.0.2.7\"}}\n");
+    assert_bad_line("jsonl", &line, Format::JsonLines, 1, &["the limit is", &limit]);
+    let array =
+        format!("\n{{\"expires\":[{}0]}}\n{{\"cidr\":\"192.0.2.7\"}}\n", "0,".repeat(HUGE / 2));
+    assert_bad_line("an array in jsonl", &array, Format::JsonLines, 2, &["the limit is", &limit]);
+    let field = format!("# c\n\n192.0.2.8,{huge}\n192.0.2.7,spam\n");
+    assert_bad_line("csv", &field, Format::Csv, 3, &[words[0], &limit]);
+    let quoted = format!("192.0.2.8,\"{}\"\n192.0.2.7,spam\n", "x\n".repeat(HUGE / 2));
+    assert_bad_line("a quoted field", &quoted, Format::Csv, 1, &[&limit, "is a quote not closed"]);
+    let columns = format!("192.0.2.8{}\n192.0.2.7,spam\n", ",".repeat(1_000_000));
+    assert_bad_line("columns", &columns, Format::Csv, 1, &["1024 columns"]);
+    let columns = format!("192.0.2.8{}\n192.0.2.7,spam\n", ",".repeat(HUGE));
+    assert_bad_line("more columns", &columns, Format::Csv, 1, &["the limit"]);
+    let open = format!("192.0.2.7,spam\n192.0.2.8,\"{huge}");
+    assert_bad_line("an open quote", &open, Format::Csv, 2, &[&limit]);
+}
+
+#[test]
+fn what_just_fits_is_read() {
+    let reason = "x".repeat(MAX_LINE - 12);
+    for (text, format) in [
+        (format!("192.0.2.7 ; {reason}\n"), Format::Plain),
+        (format!("192.0.2.7,{}\n", &reason[1..]), Format::Csv),
+        (format!("192.0.2.7{}\n", ",".repeat(MAX_COLUMNS - 1)), Format::Csv),
+        (format!("[{{'{reason}': ['192.0.2.7']}}]"), Format::Fail2ban),
+        (
+            format!(r#"[{{"value":"192.0.2.7","scope":"ip","type":"ban","scenario":"{reason}"}}]"#),
+            Format::CrowdSec,
+        ),
+    ] {
+        let list = read(&text, format).unwrap();
+        assert_eq!((list.entries.len(), list.bad_count), (1, 0), "{:?}", list.bad);
+    }
+}
+
+#[test]
+fn json_that_is_one_value_is_bounded_in_depth_and_strings_and_held_by_the_element() {
+    let huge = "x".repeat(HUGE);
+    let limit = MAX_LINE.to_string();
+    let text = format!("[\n\"{huge}\"]");
+    assert_refused("one string", &text, Format::CrowdSec, &["line 2", &limit]);
+    let text = format!("[{{\"{huge}\": 1}}]");
+    assert_refused("a key", &text, Format::CrowdSec, &["line 1", &limit]);
+    let text = format!("[{{\"value\":\"{}\"}}]", "\\n".repeat(HUGE / 2));
+    assert_refused("escapes", &text, Format::CrowdSec, &["line 1", &limit]);
+    let text = format!("\n\n{}", "[".repeat(HUGE));
+    assert_refused("depth", &text, Format::CrowdSec, &["line 3", "nested deeper", "32"]);
+    let text = "[{\"decisions\":".repeat(HUGE / 16);
+    assert_refused("depth of decisions", &text, Format::CrowdSec, &["nested deeper"]);
+    let text = format!("[{}0]", "0,".repeat(HUGE / 2));
+    let list = read_bounded("numbers", &text, Format::CrowdSec).unwrap();
+    assert_eq!((list.bad_count, list.bad.len()), (HUGE / 2 + 1, MAX_BAD));
+    let text = format!("[{{\"x\":[{}0]}}]", "{},".repeat(HUGE / 3));
+    assert_eq!(read_bounded("a field", &text, Format::CrowdSec).unwrap().bad_count, 1);
+    let decision = "{\"decisions\":[{\"value\":[1],\"scope\":\"ip\",\"type\":\"ban\"}, 7, [[]]]},";
+    let text = format!("[{}null]", decision.repeat(HUGE / decision.len()));
+    let list = read_bounded("alerts", &text, Format::CrowdSec).unwrap();
+    assert_eq!(list.bad_count, 3 * (HUGE / decision.len()) + 1);
+}
+
+#[test]
+fn a_python_list_is_bounded_in_depth_and_strings_and_says_its_line() {
+    let huge = "x".repeat(HUGE);
+    let limit = MAX_LINE.to_string();
+    for (what, text, words) in [
+        ("a jail", format!("[\n{{'{huge}': []}}]"), ["line 2", limit.as_str()]),
+        ("an address", format!("[{{'a': ['{huge}']}}]"), ["line 1", &limit]),
+        ("an open quote", "[{'a': ['x".into(), ["line 1", "the end of a text"]),
+        ("depth", format!("[{{'a':\n {}", "[".repeat(HUGE)), ["line 2", "nested too deep"]),
+        ("no list", "{}".into(), ["expected `[`", "line 1"]),
+        ("more", "[] []".into(), ["expected the end", "line 1"]),
+    ] {
+        assert_refused(what, &text, Format::Fail2ban, &words);
+    }
+    let text = format!("[{}{{'a': ['192.0.2.7',]}},]\n", "{'a': ['x', \"y\"]}, ".repeat(HUGE / 20));
+    let list = read_bounded("many", &text, Format::Fail2ban).unwrap();
+    assert_eq!((list.entries.len(), list.bad_count), (1, 2 * (HUGE / 20)));
+}
+
+#[test]
+fn what_is_no_text_is_refused_before_it_is_in_memory() {
+    let zeros = vec![0; 64 << 10];
+    let error = Text::default().push(&zeros).unwrap_err();
+    assert_eq!(error, ListError::NotText { at: 0 });
+    for (begin, name) in
+        [(&b"\x1f\x8b\x08\0"[..], "gzip -dc"), (b"PK\x03\x04", "unzip -p"), (b"BZh9", "bzip2 -dc")]
+    {
+        // Also if it comes a byte at a time.
+        let mut text = Text::default();
+        let error = begin.iter().find_map(|byte| text.push(&[*byte]).err()).unwrap();
+        assert!(error.to_string().contains(name), "{error}");
+    }
+    let mut text = Text::default();
+    text.push(b"192.0.2.7\n\xff").unwrap();
+    assert_eq!(text.finish(), Err(ListError::NotText { at: 10 }));
+    let mut text = Text::default();
+    text.push(b"\n").unwrap();
+    // Pages that nobody touches take no memory.
+    let error = text.push(&vec![0; MAX_LEN]).unwrap_err();
+    assert_eq!(error, ListError::TooLong { len: MAX_LEN + 1, limit: MAX_LEN });
+}
+
+#[test]
+fn reasons_of_bad_lines_are_short_and_may_be_shown() {
+    let long = format!("\u{1b}[2J{}\u{202e}", "x".repeat(60_000));
+    for (text, format) in [
+        (long.clone(), Format::Plain),
+        (format!("{long} - 192.0.2.7"), Format::Plain),
+        (format!("192.0.2.7,x,{long}"), Format::Csv),
+        (format!("{{\"cidr\": \"{}\"}}", "x".repeat(60_000)), Format::JsonLines),
+        (format!("{{\"{long}"), Format::JsonLines),
+        (format!("[{{'a': ['{long}']}}]"), Format::Fail2ban),
+    ] {
+        let list = read(&text, format).unwrap();
+        let why = &list.bad[0].why;
+        assert!(
+            why.chars().count() <= 300 && !why.contains(mailmesh_events::is_unprintable),
+            "{why:?}"
+        );
+    }
+}

@@ -1,0 +1,85 @@
+use std::fmt;
+
+use mailmesh_events::Escaper;
+use tracing_subscriber::field::RecordFields;
+use tracing_subscriber::fmt::FormatFields;
+use tracing_subscriber::fmt::format::{DefaultFields, Writer};
+
+/// The fields and the message of a log line, with control characters and overrides of
+/// direction escaped as [`Printable`](crate::Printable) does, so that text of another node forges
+/// no line and drives no terminal. tracing-subscriber 0.3.23 escapes some of them, in messages
+/// and errors, and none in a field such as `%name`.
+///
+/// ```
+/// let lines = tracing_subscriber::fmt::layer().fmt_fields(mailmesh::PrintableFields);
+/// # use tracing_subscriber::prelude::*;
+/// let _subscriber = tracing_subscriber::registry().with(lines);
+/// ```
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PrintableFields;
+
+impl<'w> FormatFields<'w> for PrintableFields {
+    fn format_fields<R: RecordFields>(&self, writer: Writer<'w>, fields: R) -> fmt::Result {
+        let mut escaper = Escaper(writer);
+        DefaultFields::new().format_fields(Writer::new(&mut escaper), fields)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::Arc;
+
+    use mailmesh_events::is_unprintable;
+    use parking_lot::Mutex;
+    use tracing_subscriber::prelude::*;
+
+    use super::*;
+    use crate::{ConfigErrorKind, EventError, Printable};
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().extend(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn no_field_message_error_or_span_breaks_a_line_or_drives_a_terminal() {
+        let evil = "a\u{1b}[2J\u{9b}b\u{202e}\u{2028}\r\nFORGED\0\u{e}";
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let layer = tracing_subscriber::fmt::layer()
+            .fmt_fields(PrintableFields)
+            .with_ansi(false)
+            .with_writer(move || writer.clone());
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            let span = tracing::info_span!("span", name = %evil);
+            let _in = span.enter();
+            let error = EventError::Value { why: evil.into() };
+            let source: &(dyn std::error::Error + 'static) = &error;
+            tracing::warn!(name = %evil, debug = ?evil, text = evil, %error, source, "said {evil}");
+        });
+        let text = String::from_utf8(lines.0.lock().clone()).unwrap();
+        assert_eq!(text.lines().count(), 1, "{text:?}");
+        assert!(!text.trim_end().contains(is_unprintable), "{text:?}");
+        assert_eq!(text.matches("FORGED").count(), 7, "{text}");
+        assert_eq!(text.matches("\\nFORGED").count(), 7, "{text}");
+    }
+
+    /// The transport, which has no layer in common with the events, has its own.
+    #[test]
+    fn a_configuration_error_escapes_the_characters_that_events_do() {
+        for c in (0..=0x2100).chain(0xd7f0..0x11000).filter_map(char::from_u32) {
+            let of_config = ConfigErrorKind::Syntax { message: format!("a{c}b") }.to_string();
+            assert_eq!(of_config, Printable(format!("a{c}b")).to_string(), "{c:?}");
+        }
+    }
+}
