@@ -32,6 +32,11 @@ pub(crate) struct Status {
     /// What it knows of others.
     #[serde(default)]
     pub(crate) digest: Vec<Knowledge>,
+    /// Number of peers that it has worked with for a while ([`Peer::is_settled`]).
+    ///
+    /// [`Peer::is_settled`]: crate::peer::Peer::is_settled
+    #[serde(default)]
+    pub(crate) settled: u16,
 }
 
 /// Most entries of a digest: some 2 kB.
@@ -67,9 +72,9 @@ pub(crate) enum Control {
     Hello(Status),
     /// The answer, and the regular sign of life.
     Heartbeat(Status),
-    /// "I am leaving; these were my last events", and if that is why: the elder node
-    /// of my name.
-    Bye { positions: [u64; 2], elder: Option<Incarnation> },
+    /// "I am leaving; these were my last events", and if that is why: the node
+    /// of my name that stays.
+    Bye { positions: [u64; 2], stays: Option<Incarnation> },
     /// "Are you alive?"
     Probe { nonce: u64 },
     /// "I am, and have sent so much."
@@ -127,8 +132,8 @@ impl Control {
             Self::Hello(status) => rmp_serde::to_vec(&(HELLO, status)),
             Self::Heartbeat(status) => rmp_serde::to_vec(&(HEARTBEAT, status)),
             Self::Ack { positions } => rmp_serde::to_vec(&(ACK, (positions,))),
-            Self::Bye { positions, elder: None } => rmp_serde::to_vec(&(BYE, (positions,))),
-            Self::Bye { positions, elder } => rmp_serde::to_vec(&(BYE, (positions, elder))),
+            Self::Bye { positions, stays: None } => rmp_serde::to_vec(&(BYE, (positions,))),
+            Self::Bye { positions, stays } => rmp_serde::to_vec(&(BYE, (positions, stays))),
             Self::Probe { nonce } => rmp_serde::to_vec(&(PROBE, (nonce,))),
             Self::ProbeAnswer { nonce, beat, positions } => {
                 rmp_serde::to_vec(&(PROBE_ANSWER, (nonce, beat, positions)))
@@ -158,8 +163,8 @@ impl Control {
             HELLO => Self::Hello(body(bytes)?),
             HEARTBEAT => Self::Heartbeat(body(bytes)?),
             BYE => {
-                let ByeBody(positions, elder) = body(bytes)?;
-                Self::Bye { positions, elder }
+                let ByeBody(positions, stays) = body(bytes)?;
+                Self::Bye { positions, stays }
             }
             PROBE => {
                 let (nonce,) = body(bytes)?;
@@ -311,6 +316,7 @@ mod tests {
             tag: bytes::Bytes::from_static(b"tag"),
             beat: 77,
             digest: vec![knowledge(); 3],
+            settled: 4,
         }
     }
 
@@ -324,8 +330,8 @@ mod tests {
         for message in [
             Control::Hello(status()),
             Control::Heartbeat(status()),
-            Control::Bye { positions: [1, 2], elder: None },
-            Control::Bye { positions: [1, 2], elder: Some(Incarnation([200; 16])) },
+            Control::Bye { positions: [1, 2], stays: None },
+            Control::Bye { positions: [1, 2], stays: Some(Incarnation([200; 16])) },
             Control::Ack { positions: [u64::MAX, 0] },
             Control::Probe { nonce: 7 },
             Control::ProbeAnswer { nonce: u64::MAX, beat: 3, positions: None },
@@ -374,7 +380,7 @@ mod tests {
         let answer = Control::ProbeAnswer { nonce: 7, beat: 8, positions: Some([1, 2]) };
         assert_eq!(answer.encode(), [0x92, 5, 0x93, 7, 8, 0x92, 1, 2]);
         assert_eq!(
-            Control::Bye { positions: [1, 2], elder: None }.encode(),
+            Control::Bye { positions: [1, 2], stays: None }.encode(),
             [0x92, 3, 0x91, 0x92, 1, 2]
         );
         assert_eq!(Control::Ack { positions: [1, 2] }.encode(), [0x92, 8, 0x91, 0x92, 1, 2]);
@@ -395,17 +401,24 @@ mod tests {
         let knowledge = [&[0x95], &who[..], &[3, 0x92, 1, 2, 0xc3, 0x92, 4, 5]].concat();
         assert_eq!(Control::Know(know).encode(), [&[0x92, 10, 0x91], &knowledge[..]].concat());
         let status = Status { started_ms: 5, digest: vec![know], ..status() };
-        let mut expected = vec![0x92, 1, 0x97, 1, 0xa3, b'm', b'x', b'1', 5, 0x92, 3, 0xcf];
+        let mut expected = vec![0x92, 1, 0x98, 1, 0xa3, b'm', b'x', b'1', 5, 0x92, 3, 0xcf];
         expected.extend([0xff; 8]);
         expected.extend([0xc4, 3, b't', b'a', b'g']);
         let first_release = expected.len();
         expected.extend([77, 0x91]);
         expected.extend(&knowledge);
+        let second_release = expected.len();
+        expected.push(4);
         assert_eq!(Control::Hello(status.clone()).encode(), expected);
+        // Before nodes said how many peers they work with.
+        expected.truncate(second_release);
+        expected[2] = 0x97;
+        let without = Status { settled: 0, ..status.clone() };
+        assert_eq!(Control::decode(&expected), Some(Control::Hello(without)));
         // Before there were digests.
         expected.truncate(first_release);
         expected[2] = 0x95;
-        let without = Status { beat: 0, digest: Vec::new(), ..status };
+        let without = Status { beat: 0, digest: Vec::new(), settled: 0, ..status };
         assert_eq!(Control::decode(&expected), Some(Control::Hello(without)));
     }
 }

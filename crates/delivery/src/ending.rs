@@ -180,7 +180,7 @@ impl Membership {
             peer.askers.remove(&incarnation);
             // Whoever only bore its name, or said so, no longer speaks against it.
             if let Some(suspicion) = &mut peer.suspicion
-                && suspicion.rival.take_if(|rival| rival.rank.1 == incarnation).is_some()
+                && suspicion.rival.take_if(|rival| rival.rank.incarnation == incarnation).is_some()
                 && peer.info.last_heard > suspicion.since
             {
                 peer.clear_doubt();

@@ -165,8 +165,8 @@ impl Node {
                 if self.membership.get(from).is_none()
                     && !self.membership.departed.knows(from)
                     && !self.may_take_in(now) => {}
-            Control::Bye { positions, elder } => {
-                let bye = (positions, elder);
+            Control::Bye { positions, stays } => {
+                let bye = (positions, stays);
                 self.with_members(now, |members, ctx| members.on_bye(now, from, bye, ctx));
             }
             Control::Probe { nonce } => {
@@ -182,12 +182,12 @@ impl Node {
             }
             Control::ProbeAnswer { nonce, beat, positions } => {
                 let own = self.identity.clone();
-                let elder = self.with_members(now, |members, ctx| {
+                let stays = self.with_members(now, |members, ctx| {
                     members.on_beat(now, (from, beat), path, ctx);
                     members.on_positions(now, (from, nonce), positions);
                     members.on_probe_answer(from, nonce, &own, ctx)
                 });
-                self.elder = self.elder.or(elder);
+                self.stays = self.stays.or(stays);
             }
             Control::Ack { positions } => self.handle_ack(now, from, positions),
             Control::Nak { lane, first, last } => self.repair(now, from, lane, (first, last)),
@@ -233,7 +233,7 @@ impl Node {
         if self.membership.get(to).is_none() && !self.may_greet(now, to) {
             return;
         }
-        let status = self.status();
+        let status = self.status(now);
         let control = if is_proven { Control::Heartbeat(status) } else { Control::Hello(status) };
         self.transmit(Destination::One(to), &control);
     }
@@ -307,6 +307,7 @@ impl Node {
                 peer.introduction = frame.for_introduction();
             }
             peer.on_positions(status.positions, now);
+            peer.settled = status.settled;
         }
         self.with_members(now, |members, ctx| members.ask_if_ahead(now, from, ctx));
         // What it knows of others, and what the layer above would ask it for, is of no

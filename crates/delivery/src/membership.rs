@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::control::{Control, Status};
 use crate::departed::{Departed, Memory};
 use crate::flow::Outstanding;
-use crate::namesake::Twin;
+use crate::namesake::{MetTwin, Twin};
 use crate::output::{Conflict, Output};
 use crate::peer::{Peer, Source};
 use crate::{Destination, Frame, Incarnation, Lane, LeaveReason, PeerInfo, Settings, Time};
@@ -19,6 +19,7 @@ pub(crate) struct Membership {
     pub(crate) departed: Departed,
     /// A live node of our own name, asked to prove that it lives.
     pub(crate) twin: Option<Twin>,
+    pub(crate) met_twin: Option<MetTwin>,
     /// Who was told of by others and asked to be introduced, and when.
     pub(crate) strangers: BTreeMap<Incarnation, Time>,
     /// How many of those that left may be taken in again on others' word.
@@ -42,6 +43,7 @@ impl Membership {
             peers: BTreeMap::new(),
             departed: Departed::default(),
             twin: None,
+            met_twin: None,
             strangers: BTreeMap::new(),
             recalls: Allowance::full(settings.newcomers, now),
             told: None,
@@ -235,13 +237,13 @@ impl Membership {
         self.settle(now, incarnation, ctx);
     }
 
-    /// A peer said goodbye after these positions, perhaps because an elder has its
-    /// name.
+    /// A peer said goodbye after these positions, perhaps because another node has
+    /// its name and stays.
     pub(crate) fn on_bye(
         &mut self,
         now: Time,
         incarnation: Incarnation,
-        (positions, elder): ([u64; 2], Option<Incarnation>),
+        (positions, stays): ([u64; 2], Option<Incarnation>),
         ctx: &mut Context<'_>,
     ) {
         self.take_back(now, incarnation, positions, ctx);
@@ -254,9 +256,9 @@ impl Membership {
             }
             return;
         };
-        if let Some(elder) = elder {
-            let (name, younger) = (peer.info.name.clone(), incarnation);
-            ctx.outputs.push_back(Output::Conflict(Conflict { name, elder, younger }));
+        if let Some(stays) = stays {
+            let (name, yields) = (peer.info.name.clone(), incarnation);
+            ctx.outputs.push_back(Output::Conflict(Conflict { name, stays, yields }));
         }
         for (stream, position) in peer.streams.iter_mut().zip(positions) {
             stream.on_last(now, position);

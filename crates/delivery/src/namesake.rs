@@ -11,11 +11,22 @@ use crate::{Destination, Identity, Incarnation, Settings, Time};
 /// A node that bears our own name.
 #[derive(Debug, Clone)]
 pub(crate) struct Twin {
-    incarnation: Incarnation,
-    started_ms: u64,
+    rank: Rank,
     nonce: u64,
     asked: Time,
 }
+
+/// How many peers this node worked with when it met a node of its own name, and when it last
+/// heard of that. Both nodes decide by the same numbers, though they soon work with the same
+/// peers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MetTwin {
+    settled: u16,
+    heard: Time,
+}
+
+/// A node of our name that was not heard of for this long is met anew.
+const MEETING: std::time::Duration = std::time::Duration::from_secs(30);
 
 impl Membership {
     /// Two peers of one name: most often the old life ended, or what introduces the
@@ -44,20 +55,34 @@ impl Membership {
         status: &Status,
         ctx: &mut Context<'_>,
     ) {
+        self.met_twin = Some(MetTwin { settled: self.settled(now), heard: now });
+        let rank = Rank::new(status.settled, status.started_ms, incarnation);
         let asked_lately = self.twin.as_ref().is_some_and(|twin| {
-            twin.incarnation == incarnation && now.since(twin.asked) < self.settings.probe_timeout
+            twin.rank.incarnation == incarnation
+                && now.since(twin.asked) < self.settings.probe_timeout
         });
         if asked_lately {
             return;
         }
         let nonce = ctx.nonce;
-        self.twin = Some(Twin { incarnation, started_ms: status.started_ms, nonce, asked: now });
+        self.twin = Some(Twin { rank, nonce, asked: now });
         ctx.send.push((Destination::One(incarnation), Control::Probe { nonce }));
     }
 
+    /// Number of peers that this node works with, as it says of itself.
+    pub(crate) fn settled(&self, now: Time) -> u16 {
+        match self.met_twin.filter(|met| now.since(met.heard) < MEETING) {
+            Some(met) => met.settled,
+            None => {
+                let settled = self.iter().filter(|peer| peer.is_settled(now)).count();
+                u16::try_from(settled).unwrap_or(u16::MAX)
+            }
+        }
+    }
+
     /// An answer to a probe. The sender is alive now: if its rival has proven the
-    /// same, or it is a twin of ours, two live nodes have one name. Gives the elder if
-    /// we are the one that must step back.
+    /// same, or it is a twin of ours, two live nodes have one name. Gives the node that
+    /// stays if we are the one that must step back.
     pub(crate) fn on_probe_answer(
         &mut self,
         incarnation: Incarnation,
@@ -72,18 +97,20 @@ impl Membership {
             peer.clear_doubt();
             let (name, rank) = (peer.info.name.clone(), peer.rank());
             if let Some(Rival { rank: other, since }) = suspicion.rival
-                && self.peers.get(&other.1).is_some_and(|rival| rival.answered >= Some(since))
+                && self
+                    .peers
+                    .get(&other.incarnation)
+                    .is_some_and(|rival| rival.answered >= Some(since))
             {
                 ctx.outputs.push_back(Output::Conflict(conflict(name, rank, other)));
             }
         }
-        let twin = self.twin.take_if(|t| t.incarnation == incarnation && t.nonce == nonce)?;
-        let one = (own.started_ms, own.incarnation);
-        let other = (twin.started_ms, twin.incarnation);
-        let conflict = conflict(own.name.clone(), one, other);
-        let elder = (conflict.younger == own.incarnation).then_some(conflict.elder);
+        let twin = self.twin.take_if(|t| t.rank.incarnation == incarnation && t.nonce == nonce)?;
+        let one = Rank::new(self.settled(ctx.now), own.started_ms, own.incarnation);
+        let conflict = conflict(own.name.clone(), one, twin.rank);
+        let stays = (conflict.yields == own.incarnation).then_some(conflict.stays);
         ctx.outputs.push_back(Output::Conflict(conflict));
-        elder
+        stays
     }
 }
 
@@ -103,5 +130,6 @@ impl Settings {
 }
 
 fn conflict(name: crate::NodeName, one: Rank, other: Rank) -> Conflict {
-    Conflict { name, elder: one.min(other).1, younger: one.max(other).1 }
+    let (stays, yields) = (one.min(other).incarnation, one.max(other).incarnation);
+    Conflict { name, stays, yields }
 }

@@ -64,8 +64,8 @@ pub struct Node {
     pub(crate) outputs: VecDeque<Output>,
     pub(crate) counters: Counters,
     pub(crate) has_left: bool,
-    /// The elder node of our name, for which we must step back.
-    pub(crate) elder: Option<Incarnation>,
+    /// The node of our name for which we must step back.
+    pub(crate) stays: Option<Incarnation>,
 }
 
 impl Node {
@@ -90,9 +90,9 @@ impl Node {
             outputs: VecDeque::new(),
             counters: Counters::default(),
             has_left: false,
-            elder: None,
+            stays: None,
         };
-        let hello = Control::Hello(node.status());
+        let hello = Control::Hello(node.status(now));
         node.transmit(Destination::All, &hello);
         node.heartbeat.on_heartbeat(now);
         node
@@ -171,7 +171,7 @@ impl Node {
         match link {
             Link::Up => {
                 if self.may_greet(now, incarnation) {
-                    let hello = Control::Hello(self.status());
+                    let hello = Control::Hello(self.status(now));
                     self.transmit(Destination::One(incarnation), &hello);
                 }
             }
@@ -193,7 +193,7 @@ impl Node {
             self.counters.set_aside += self.membership.set_aside(now, lane, sent);
         }
         if self.heartbeat.due() <= now {
-            let mut status = self.status();
+            let mut status = self.status(now);
             if self.heartbeat.takes_digest(now, self.membership.len()) {
                 status.digest = self.membership.digest(now);
             }
@@ -239,8 +239,8 @@ impl Node {
     /// Says goodbye. Nothing is sent or handled afterwards.
     pub fn leave(&mut self) {
         if !self.has_left {
-            let (positions, elder) = (self.positions, self.elder);
-            self.transmit(Destination::All, &Control::Bye { positions, elder });
+            let (positions, stays) = (self.positions, self.stays);
+            self.transmit(Destination::All, &Control::Bye { positions, stays });
             self.has_left = true;
         }
     }
@@ -369,7 +369,7 @@ impl Node {
     }
 
     /// How this node is, as a new sign of life.
-    pub(crate) fn status(&mut self) -> Status {
+    pub(crate) fn status(&mut self, now: Time) -> Status {
         self.beat += 1;
         Status {
             version: VERSION,
@@ -379,6 +379,7 @@ impl Node {
             tag: self.tag.clone(),
             beat: self.beat,
             digest: Vec::new(),
+            settled: self.membership.settled(now),
         }
     }
 

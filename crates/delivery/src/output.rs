@@ -150,15 +150,16 @@ impl fmt::Display for LeaveReason {
     }
 }
 
-/// Two live nodes of one name; the younger must step back.
+/// Two live nodes of one name. The one that has worked with fewer others must step back; of
+/// equals the younger, by start time, then incarnation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conflict {
     /// The name.
     pub name: NodeName,
     /// The node that may stay.
-    pub elder: Incarnation,
+    pub stays: Incarnation,
     /// The node that must leave.
-    pub younger: Incarnation,
+    pub yields: Incarnation,
 }
 
 /// What is known of a peer.

@@ -1,3 +1,4 @@
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::allowance::Allowance;
@@ -23,6 +24,10 @@ pub(crate) struct Peer {
     own_beat: (u64, Time),
     /// When it was first taken in.
     since: Time,
+    /// When it was taken in last: it may have been out of reach.
+    here_since: Time,
+    /// Number of peers that it has worked with for a while, as its last status says.
+    pub(crate) settled: u16,
     /// The frame that told its status, for who asks to meet it.
     pub(crate) introduction: Option<Frame>,
     /// How far it has come in our lanes.
@@ -81,10 +86,24 @@ pub(crate) struct Rival {
     pub(crate) since: Time,
 }
 
-/// Of two live nodes of one name the one of lower rank may stay: start time, then
-/// incarnation.
-pub(crate) type Rank = (u64, Incarnation);
+/// Of two live nodes of one name the one of lower rank may stay: the one that has worked with
+/// more others, then the one that started earlier, then the lesser incarnation. So a node that
+/// was cut off does not end the one that took its place and works with the majority.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Rank {
+    settled: Reverse<u16>,
+    started_ms: u64,
+    pub(crate) incarnation: Incarnation,
+}
 
+impl Rank {
+    pub(crate) fn new(settled: u16, started_ms: u64, incarnation: Incarnation) -> Self {
+        Self { settled: Reverse(settled), started_ms, incarnation }
+    }
+}
+
+/// From when on a peer counts as one that a node works with.
+const SETTLED: std::time::Duration = std::time::Duration::from_secs(5);
 /// No node gives more signs of life, answers included.
 const BEATS_A_SECOND: u64 = 1_000;
 /// How often a confirmation that may be waited for is said again, with a heartbeat each, when
@@ -123,6 +142,8 @@ impl Peer {
             beat: 0,
             own_beat: (0, now),
             since: now,
+            here_since: now,
+            settled: status.settled,
             introduction: None,
             confirmed: ours.map(|(position, bytes)| Confirmed::at(position, bytes, &s, now)),
             unconfirmed_bytes: 0,
@@ -143,6 +164,7 @@ impl Peer {
 
     /// It was out of reach, and is back after it has sent so much.
     pub(crate) fn return_with(&mut self, positions: [u64; 2], now: Time, settings: &Settings) {
+        self.here_since = now;
         self.suspicion = None;
         self.ending = None;
         self.position_asked = None;
@@ -161,7 +183,12 @@ impl Peer {
     }
 
     pub(crate) fn rank(&self) -> Rank {
-        (self.info.started_ms, self.info.incarnation)
+        Rank::new(self.settled, self.info.started_ms, self.info.incarnation)
+    }
+
+    /// Whether this node has worked with it for a while.
+    pub(crate) fn is_settled(&self, now: Time) -> bool {
+        self.ending.is_none() && now.since(self.here_since) >= SETTLED
     }
 
     pub(crate) fn positions(&self) -> [u64; 2] {

@@ -184,8 +184,35 @@ fn two_live_nodes_of_one_name_are_told_to_everybody_and_the_younger_is_named() {
             _ => None,
         });
         let conflict = conflict.unwrap_or_else(|| panic!("node {n} saw no conflict: {seen:?}"));
-        assert_eq!((conflict.elder, conflict.younger), (id(1), id(3)));
+        assert_eq!((conflict.stays, conflict.yields), (id(1), id(3)));
         assert_eq!(left(&seen), []);
+    }
+}
+
+/// The elder stayed, which had worked with nobody for as long as it was cut off.
+#[test]
+fn of_two_nodes_of_one_name_the_one_that_works_with_more_others_stays() {
+    for works_for in [6_000, 60_000] {
+        let mut mesh = Mesh::of_two();
+        mesh.start(3, "c");
+        mesh.run(1_000);
+        mesh.cut = [2, 3, 4].iter().flat_map(|n| [(id(1), id(*n)), (id(*n), id(1))]).collect();
+        mesh.run(6_000);
+        mesh.start(4, "a");
+        mesh.run(works_for);
+        [1, 2, 3, 4].map(|n| mesh.take(n));
+        mesh.cut.clear();
+        mesh.run(3_000);
+        for n in [1, 4] {
+            let seen = mesh.take(n);
+            let conflicts = seen.iter().filter_map(|output| match output {
+                Output::Conflict(conflict) => Some((conflict.stays, conflict.yields)),
+                _ => None,
+            });
+            let conflicts: Vec<_> = conflicts.collect();
+            assert!(!conflicts.is_empty(), "node {n} saw none");
+            assert!(conflicts.iter().all(|both| *both == (id(4), id(1))), "{conflicts:?}");
+        }
     }
 }
 
@@ -202,7 +229,7 @@ fn a_twin_that_steps_back_tells_everybody_why() {
     mesh.carry();
     let seen = mesh.take(4);
     let name = "a".parse().unwrap();
-    assert_eq!(seen[0], Output::Conflict(Conflict { name, elder: id(1), younger: id(3) }));
+    assert_eq!(seen[0], Output::Conflict(Conflict { name, stays: id(1), yields: id(3) }));
     assert_eq!(left(&seen), [(id(3), LeaveReason::Bye)]);
 }
 

@@ -274,6 +274,8 @@ impl ClusterBuilder {
             inboxes: Inboxes::new(inboxes),
             refusals: refusals.clone(),
             stopped: watch::Sender::new(None::<StopReason>),
+            yields: watch::Sender::new(None),
+            agreed: Notify::new(),
             member_count: watch::Sender::new(0),
             start: Instant::now(),
             time: ClusterTime::new(self.wall_clock),

@@ -15,6 +15,8 @@ use crate::{
     Blocks, Certs, ClusterBuilder, Error, Filter, Inbox, Keys, Member, Namespace, Status, Values,
 };
 
+/// How long a node that steps back stays, until a member has its mirror.
+const HANDING_OVER: Duration = Duration::from_secs(10);
 /// How often the mirror is swept of what has ended.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -26,7 +28,7 @@ pub enum StopReason {
     ShutDown,
     /// The node's task ended by a bug; the log has it.
     Failed,
-    /// Another live node has the same name and is older.
+    /// Another live node has the same name, and has worked with more nodes or is older.
     DuplicateName {
         /// The name of both.
         name: NodeName,
@@ -319,8 +321,9 @@ fn next_tick(now: UnixMillis) -> Instant {
 
 /// Sweeps the mirror every second; ends the node when it must step back.
 async fn tick(mesh: Arc<Mesh>, driver: std::sync::Weak<Driver>) {
-    let mut stopped = mesh.stopped.subscribe();
+    let (mut stopped, mut yields) = (mesh.stopped.subscribe(), mesh.yields.subscribe());
     let mut due = Instant::now();
+    let mut leave_at = None;
     loop {
         tokio::select! {
             () = tokio::time::sleep_until(due) => {
@@ -337,6 +340,18 @@ async fn tick(mesh: Arc<Mesh>, driver: std::sync::Weak<Driver>) {
                 keys::follow(&mesh);
             }
             () = reconciler_late(&mesh) => mesh.on_reconciler_deadline(),
+            Ok(_) = yields.wait_for(Option::is_some), if leave_at.is_none() => {
+                leave_at = Some(Instant::now() + HANDING_OVER);
+            }
+            () = mesh.agreed.notified(), if leave_at.is_some() => mesh.step_back(),
+            () = tokio::time::sleep_until(leave_at.unwrap_or(due)), if leave_at.is_some() => {
+                tracing::error!(
+                    entries = mesh.mirror.digest().entries,
+                    "no other node had this node's mirror after {} s: what this node wrote while it was alone may be missing on the others",
+                    HANDING_OVER.as_secs()
+                );
+                mesh.step_back();
+            }
             _ = stopped.wait_for(Option::is_some) => break,
         }
     }

@@ -42,6 +42,11 @@ pub(crate) struct Mesh {
     pub(crate) inboxes: Inboxes,
     pub(crate) refusals: Arc<Refusals>,
     pub(crate) stopped: watch::Sender<Option<StopReason>>,
+    /// The name, once another node has it and stays. This node stops when the others have its
+    /// mirror.
+    pub(crate) yields: watch::Sender<Option<NodeName>>,
+    /// A member told the same digest as this node's.
+    pub(crate) agreed: Notify,
     /// Number of members, for those who wait for some.
     pub(crate) member_count: watch::Sender<usize>,
     /// What the reconciler's time counts from.
@@ -95,12 +100,20 @@ impl Mesh {
 
     /// Why nothing can be published any more.
     pub(crate) fn stop_error(&self) -> Error {
-        match &*self.stopped.borrow() {
-            Some(StopReason::DuplicateName { name }) => {
-                Error::SteppedBack { name: name.to_string() }
-            }
-            _ => Error::ShutDown,
+        match &*self.yields.borrow() {
+            Some(name) => Error::SteppedBack { name: name.to_string() },
+            None => Error::ShutDown,
         }
+    }
+
+    /// Steps back, unless the node has stopped before.
+    pub(crate) fn step_back(&self) {
+        let Some(name) = self.yields.borrow().clone() else { return };
+        self.stopped.send_if_modified(|stopped| {
+            let first = stopped.is_none();
+            stopped.get_or_insert(StopReason::DuplicateName { name });
+            first
+        });
     }
 
     pub(crate) async fn publish(&self, driver: &Driver, event: &Event) -> Result<(), Error> {

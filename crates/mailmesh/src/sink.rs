@@ -16,7 +16,7 @@ use mailmesh_transport::{LogThrottle, Sink};
 use crate::keys::Asked;
 use crate::mesh::Mesh;
 use crate::wire::Bucket;
-use crate::{Gap, GapReason, Incoming, LeaveReason, Member, MemberRef, Received, StopReason};
+use crate::{Gap, GapReason, Incoming, LeaveReason, Member, MemberRef, Received};
 
 pub(crate) struct MeshSink {
     pub(crate) mesh: Arc<Mesh>,
@@ -213,6 +213,9 @@ impl MeshSink {
         match decode_digest(tag) {
             Ok(theirs) => {
                 let ours = self.mesh.mirror.digest();
+                if theirs == ours {
+                    self.mesh.agreed.notify_waiters();
+                }
                 let messages = {
                     let mut reconciler = self.mesh.reconciler.lock();
                     reconciler.on_digest(from, theirs, ours, self.mesh.elapsed());
@@ -280,23 +283,26 @@ impl MeshSink {
     fn conflict(&self, conflict: &delivery::Conflict) {
         let name = conflict.name.clone();
         self.mesh.offer(Incoming::DuplicateName { name: name.clone() });
-        if conflict.younger == self.mesh.identity.incarnation {
-            tracing::error!(
-                %name,
-                "another live node has this name and is older: stepping back; give each node a name of its own (mesh.name)"
-            );
-            // Together: who is refused from now on is told why, and who is told that
-            // the node has stopped is refused.
-            self.mesh.stopped.send_modify(|stopped| {
+        if conflict.yields == self.mesh.identity.incarnation {
+            let is_first = self.mesh.yields.send_if_modified(|yields| {
+                let is_first = yields.is_none();
+                yields.get_or_insert(name.clone());
+                is_first
+            });
+            if is_first {
+                tracing::error!(
+                    %name,
+                    "another live node has this name, and works with more nodes or is older: stepping back; give each node a name of its own (mesh.name)"
+                );
+                // Only now: a publisher that is refused is told why.
                 if let Some(messenger) = self.mesh.messenger.get() {
                     messenger.close_lanes();
                 }
-                *stopped = Some(StopReason::DuplicateName { name });
-            });
+            }
         } else if self.logs.conflict.is_ready() {
             tracing::error!(
-                %name, elder = ?conflict.elder, younger = ?conflict.younger,
-                "two live nodes have one name; the younger steps back; give each node a name of its own (mesh.name)"
+                %name, one = ?conflict.stays, other = ?conflict.yields,
+                "two live nodes have one name, and one of them steps back; give each node a name of its own (mesh.name)"
             );
         }
     }

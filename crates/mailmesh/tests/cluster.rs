@@ -268,6 +268,45 @@ async fn of_two_nodes_of_one_name_the_younger_steps_back_and_says_so() {
     assert_eq!(next_event(&mut inbox).await, Event::from(QueueSignal::Refresh));
 }
 
+/// The node that was cut off stayed, and what the other had written was lost in five of eight
+/// rounds.
+#[tokio::test(start_paused = true)]
+async fn of_two_nodes_of_one_name_the_one_cut_off_yields_and_all_it_wrote_is_kept() {
+    for wrote in 0..8 {
+        let hub = MemoryHub::new();
+        let twin = node(&hub, "twin", None).await;
+        let others = [node(&hub, "b", None).await, node(&hub, "c", None).await];
+        timeout(PATIENCE, twin.wait_for_members(2)).await.unwrap();
+        let cut = |node: &Cluster| {
+            hub.cut(twin.incarnation(), node.incarnation());
+            hub.cut(node.incarnation(), twin.incarnation());
+        };
+        others.iter().for_each(cut);
+        until("it is alone", || twin.members().is_empty()).await;
+        let working = node(&hub, "twin", None).await;
+        cut(&working);
+        timeout(PATIENCE, working.wait_for_members(2)).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        for n in 0..wrote * 100 {
+            let network = Network::single(std::net::Ipv4Addr::from(0x0a00_0000 + n).into());
+            twin.blocks().add(network, "alone", None).await.unwrap();
+        }
+        for other in others.iter().chain([&working]) {
+            hub.heal(twin.incarnation(), other.incarnation());
+            hub.heal(other.incarnation(), twin.incarnation());
+        }
+        let reason = timeout(PATIENCE, twin.stopped()).await.unwrap();
+        assert!(matches!(reason, StopReason::DuplicateName { .. }), "{reason:?}");
+        until("all of it is kept", || {
+            let nodes = others.iter().chain([&working]);
+            nodes.map(|node| node.status().mirror_entries).all(|n| n == u64::from(wrote) * 100)
+        })
+        .await;
+        others[0].publish(QueueSignal::Refresh).await.unwrap();
+        assert_eq!(working.members().len(), 2);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_reader_is_told_what_it_missed_and_nobody_else_notices() {
     let hub = MemoryHub::new();

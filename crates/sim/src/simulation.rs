@@ -320,8 +320,8 @@ impl<'a> Simulation<'a> {
                 self.oracle.judge(at, &output)?;
             }
             Output::Conflict(conflict) => {
-                let steps_back = conflict.younger == at;
-                self.oracle.conflict(at, conflict.elder, conflict.younger)?;
+                let steps_back = conflict.yields == at;
+                self.oracle.conflict(at, conflict.stays, conflict.yields)?;
                 return Ok(steps_back);
             }
             _ => {}
