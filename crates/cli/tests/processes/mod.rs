@@ -7,5 +7,6 @@ mod keys;
 mod life;
 mod lists;
 mod namespaces;
+mod said_and_written;
 mod secrets;
 mod traffic;
