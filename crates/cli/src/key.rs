@@ -59,13 +59,13 @@ pub(crate) async fn run(options: Key, socket: Option<PathBuf>) -> Result<ExitCod
         }
         Key::Activate { id, here } => {
             let id = whole(&id, &mut client).await?;
-            client.ask(&Request::KeyActivate { id: id.clone(), here }).await?;
+            client.ask(&Request::KeyActivate { id: Hidden(id.clone().into()), here }).await?;
             say!("{id} seals{}", on(here, &mut client).await?);
             eprintln!("a node that is off now needs it in its key file before it starts");
         }
         Key::Retire { id, here } => {
             let id = whole(&id, &mut client).await?;
-            client.ask(&Request::KeyRetire { id: id.clone(), here }).await?;
+            client.ask(&Request::KeyRetire { id: Hidden(id.clone().into()), here }).await?;
             say!("{id} is accepted no more{}", on(here, &mut client).await?);
         }
     }

@@ -91,15 +91,15 @@ pub enum Request {
     },
     /// Seals with a key from now on.
     KeyActivate {
-        /// Which one.
-        id: String,
+        /// Which one. A whole key may stand there by mistake.
+        id: Hidden,
         /// At this node alone.
         here: bool,
     },
     /// Takes a key back.
     KeyRetire {
-        /// Which one.
-        id: String,
+        /// Which one. A whole key may stand there by mistake.
+        id: Hidden,
         /// At this node alone.
         here: bool,
     },

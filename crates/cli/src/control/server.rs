@@ -255,13 +255,13 @@ async fn answer(request: Request, cluster: &Cluster) -> Result<Answer, String> {
             json!(added.map_err(text)?.to_string())
         }
         Request::KeyActivate { id, here } => {
-            let (keys, id) = (cluster.keys(), key_id(&id)?);
+            let (keys, id) = (cluster.keys(), key_id(&id.0)?);
             let done = if here { keys.activate_here(id).await } else { keys.activate(id).await };
             done.map_err(text)?;
             Value::Null
         }
         Request::KeyRetire { id, here } => {
-            let (keys, id) = (cluster.keys(), key_id(&id)?);
+            let (keys, id) = (cluster.keys(), key_id(&id.0)?);
             let done = if here { keys.retire_here(id).await } else { keys.retire(id).await };
             done.map_err(text)?;
             Value::Null

@@ -7,6 +7,5 @@ mod keys;
 mod life;
 mod lists;
 mod namespaces;
-mod said_and_written;
 mod secrets;
 mod traffic;

@@ -6,6 +6,7 @@ mod inputs;
 mod library;
 mod programs;
 mod search;
+mod two_nodes;
 
 use std::collections::BTreeSet;
 
