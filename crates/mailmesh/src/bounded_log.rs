@@ -138,7 +138,7 @@ mod tests {
         let lines = String::from_utf8(lines.0.lock().clone()).unwrap();
         let count = |word: &str| lines.matches(word).count();
         assert_eq!([count("from the link"), count("from another"), count("ours")], [3, 3, 10]);
-        assert_eq!([count("password"), count("base64"), count("45"), count("refused")], [0; 4]);
+        assert_eq!([count("password"), count("base64"), count("45, 45"), count("refused")], [0; 4]);
     }
 
     #[test]
