@@ -7,12 +7,13 @@ use serde_json::Value;
 use crate::run::cargo;
 
 /// Each crate, and which of our crates it may depend on (normal dependencies).
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
+    ("mailmesh-secrets", &[]),
     ("mailmesh-events", &[]),
     ("mailmesh-codec", &["mailmesh-events"]),
     ("mailmesh-delivery", &[]),
-    ("mailmesh-transport", &["mailmesh-delivery"]),
-    ("mailmesh-state", &["mailmesh-events"]),
+    ("mailmesh-transport", &["mailmesh-delivery", "mailmesh-secrets"]),
+    ("mailmesh-state", &["mailmesh-events", "mailmesh-secrets"]),
     ("mailmesh-lists", &["mailmesh-events"]),
     ("mailmesh-store", &[]),
     (
@@ -22,6 +23,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
             "mailmesh-delivery",
             "mailmesh-events",
             "mailmesh-lists",
+            "mailmesh-secrets",
             "mailmesh-state",
             "mailmesh-store",
             "mailmesh-transport",

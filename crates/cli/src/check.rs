@@ -2,6 +2,7 @@ use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
 
+use mailmesh::secrets::{io_words, path_words};
 use mailmesh::{Backend, ConfigError, Coordinator, DEFAULT_CLUSTER, Keyring, Secret};
 use rustix::fs::{Access, access};
 
@@ -16,7 +17,7 @@ pub(crate) fn run(options: &Check) -> Result<ExitCode, Failure> {
         // One byte more than is accepted, so that a longer text is seen as such.
         let limit = (1 << 20) + 1;
         let read = std::io::stdin().take(limit).read_to_string(&mut text);
-        read.map_err(|error| Failure::config(format!("standard input: {error}")))?;
+        read.map_err(|error| Failure::config(format!("standard input: {}", io_words(&error))))?;
         Coordinator::parse(&text).map_err(failure)?
     } else {
         Coordinator::load(&options.file).map_err(failure)?
@@ -39,11 +40,16 @@ pub(crate) fn run(options: &Check) -> Result<ExitCode, Failure> {
             names(&keys, coordinator.mesh().cluster.as_deref().unwrap_or(DEFAULT_CLUSTER))
         );
     }
-    if !options.offline {
+    if options.offline {
+        coordinator.check_embedded().map_err(failure)?;
+    } else {
         coordinator.preflight().map_err(failure)?;
         coordinator.mesh().store.as_deref().map_or(Ok(()), check_store)?;
         if matches!(coordinator.backend(), Backend::Zenoh(_)) {
-            say!("{:<12}has the ports free, and the files and interfaces there", "machine");
+            say!(
+                "{:<12}has the ports free, files and interfaces there, and certificates and keys in order",
+                "machine"
+            );
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -85,12 +91,12 @@ fn check_store(dir: &Path) -> Result<(), Failure> {
     let failed = |why: String| Failure::config(format!("`mesh.store`: {why}"));
     let there = dir.ancestors().find(|path| path.exists()).unwrap_or_else(|| Path::new("."));
     if !there.is_dir() {
-        return Err(failed(format!("{} is not a directory", there.display())));
+        return Err(failed(format!("{} is not a directory", path_words(there))));
     }
     access(there, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| {
         failed(format!(
             "{}: {error}; give a directory that the user of the server may write",
-            there.display()
+            path_words(there)
         ))
     })
 }

@@ -3,6 +3,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use mailmesh::secrets::{io_words, path_words};
 use mailmesh::{ClusterKey, Keyring, Secret};
 use mailmesh_cli::protocol::{Hidden, Request};
 use serde_json::Value;
@@ -16,6 +17,8 @@ use crate::say::{self, note, say};
 
 /// Fewest digits that name a key.
 const LEAST_DIGITS: usize = 4;
+/// Digits of a whole fingerprint.
+const KEY_ID_DIGITS: usize = 16;
 /// Longest text of a key that is read.
 const MAX_KEY_TEXT: u64 = 4096;
 
@@ -56,13 +59,13 @@ pub(crate) async fn run(options: Key, socket: Option<PathBuf>) -> Result<ExitCod
         }
         Key::Activate { id, here } => {
             let id = whole(&id, &mut client).await?;
-            client.ask(&Request::KeyActivate { id: id.clone(), here }).await?;
+            client.ask(&Request::KeyActivate { id: Hidden(id.clone().into()), here }).await?;
             say!("{id} seals{}", on(here, &mut client).await?);
             note!("a node that is off now needs it in its key file before it starts");
         }
         Key::Retire { id, here } => {
             let id = whole(&id, &mut client).await?;
-            client.ask(&Request::KeyRetire { id: id.clone(), here }).await?;
+            client.ask(&Request::KeyRetire { id: Hidden(id.clone().into()), here }).await?;
             say!("{id} is accepted no more{}", on(here, &mut client).await?);
         }
     }
@@ -130,7 +133,7 @@ async fn on(here: bool, client: &mut Client) -> Result<String, Failure> {
 
 /// The texts of keys, which are checked before they go anywhere; the one that seals last.
 fn read(path: &Path) -> Result<Vec<Hidden>, Failure> {
-    let failed = |why: String| Failure::failed(format!("{}: {why}", path.display()));
+    let failed = |why: String| Failure::failed(format!("{}: {why}", path_words(path)));
     let mut text = Zeroizing::new(String::new());
     let from: Box<dyn Read> = if path.as_os_str() == "-" {
         Box::new(std::io::stdin())
@@ -140,7 +143,7 @@ fn read(path: &Path) -> Result<Vec<Hidden>, Failure> {
         Box::new(std::io::Cursor::new(secret.resolve().map_err(|error| failed(error.to_string()))?))
     };
     let read = from.take(MAX_KEY_TEXT).read_to_string(&mut text);
-    read.map_err(|error| failed(error.to_string()))?;
+    read.map_err(|error| failed(io_words(&error)))?;
     let keys = Keyring::from_text(&text).map_err(|error| failed(error.to_string()))?;
     Ok(keys.keys().iter().rev().map(|key| Hidden(key.to_text())).collect())
 }
@@ -179,6 +182,12 @@ fn ids(node: &Value) -> Vec<&str> {
 
 /// The fingerprint that begins so.
 async fn whole(begin: &str, client: &mut Client) -> Result<String, Failure> {
+    if begin.len() > KEY_ID_DIGITS || !begin.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return Err(Failure::usage(format!(
+            "not the fingerprint of a key: up to {KEY_ID_DIGITS} hexadecimal digits, as `mailmesh \
+             key list` shows them"
+        )));
+    }
     if begin.len() < LEAST_DIGITS {
         return Err(Failure::usage(format!(
             "give {LEAST_DIGITS} digits of the fingerprint at least"

@@ -1,5 +1,9 @@
 //! Limits and protections that the program asks of the system, before anything else.
 
+use std::io::Write;
+use std::panic::PanicHookInfo;
+
+use mailmesh::secrets::redact;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Descriptors that a node wants: a link each for many peers, for strangers that do not prove
@@ -9,6 +13,7 @@ const DESCRIPTORS: u64 = 65_536;
 /// Keeps keys out of core dumps and from other processes of the user, and raises the bound of
 /// descriptors as far as that may be. What the system refuses stays as it was.
 pub(crate) fn prepare() {
+    std::panic::set_hook(Box::new(report));
     #[cfg(target_os = "linux")]
     let _refused =
         rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
@@ -19,9 +24,52 @@ pub(crate) fn prepare() {
     }
 }
 
+/// Says where the program panicked. Some messages of libraries hold the text that they are
+/// about, which may be that of a key.
+fn report(info: &PanicHookInfo<'_>) {
+    let said =
+        match (info.payload().downcast_ref::<&str>(), info.payload().downcast_ref::<String>()) {
+            (Some(literal), _) => (*literal).to_owned(),
+            (None, Some(said)) => without_quotes(said),
+            (None, None) => String::new(),
+        };
+    let place = info.location().map(ToString::to_string).unwrap_or_default();
+    let trace = std::backtrace::Backtrace::capture();
+    let trace = match trace.status() {
+        std::backtrace::BacktraceStatus::Captured => format!("\n{trace}"),
+        _ => String::new(),
+    };
+    // Not a panic of its own, where nobody reads.
+    let _nobody_reads = writeln!(std::io::stderr(), "panicked at {place}: {said}{trace}");
+}
+
+/// A message without what stands in quotes, and without what may be a secret.
+fn without_quotes(said: &str) -> String {
+    let first = said.find(['`', '"', '\'']);
+    match first.and_then(|first| said.rfind(['`', '"', '\'']).map(|last| (first, last))) {
+        Some((first, last)) if first < last => {
+            redact(&format!("{}***{}", &said[..=first], &said[last..]))
+        }
+        _ => redact(said),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_panic_shows_nothing_of_the_text_that_it_is_about() {
+        let secret = "hunter2, correct `horse` battery";
+        let caught = std::panic::catch_unwind(|| secret[..100].len()).unwrap_err();
+        let said = caught.downcast_ref::<String>().unwrap();
+        assert!(said.contains(secret), "{said}");
+        let shown = without_quotes(said);
+        assert!(!shown.contains("hunter2") && !shown.contains("battery"), "{shown}");
+        let said = "Err value: Utf8 { bytes: [45, 45, 45, 45, 45, 66, 69, 71] }";
+        let stars = "*".repeat("45, 45, 45, 45, 45, 66, 69, 71".len());
+        assert_eq!(without_quotes(said), format!("Err value: Utf8 {{ bytes: [{stars}] }}"));
+    }
 
     #[test]
     fn a_process_keeps_its_memory_to_itself_and_has_descriptors() {

@@ -68,8 +68,8 @@ pub enum Request {
     },
     /// Replicates a certificate.
     CertAdd {
-        /// It and its issuers, as PEM.
-        chain_pem: String,
+        /// It and its issuers, as PEM. A key may stand there by mistake.
+        chain_pem: Hidden,
         /// Its private key, as PEM.
         key_pem: Hidden,
     },
@@ -91,15 +91,15 @@ pub enum Request {
     },
     /// Seals with a key from now on.
     KeyActivate {
-        /// Which one.
-        id: String,
+        /// Which one. A whole key may stand there by mistake.
+        id: Hidden,
         /// At this node alone.
         here: bool,
     },
     /// Takes a key back.
     KeyRetire {
-        /// Which one.
-        id: String,
+        /// Which one. A whole key may stand there by mistake.
+        id: Hidden,
         /// At this node alone.
         here: bool,
     },
@@ -142,6 +142,19 @@ pub enum Answer {
     Ok(serde_json::Value),
     /// Why not.
     Error(String),
+}
+
+/// Why a text is no request or answer: without any of it, as it may hold a key.
+#[must_use]
+pub fn json_words(error: &serde_json::Error) -> String {
+    use serde_json::error::Category;
+    let what = match error.classify() {
+        Category::Io => return "it cannot be read".to_owned(),
+        Category::Eof => return "it ends too early".to_owned(),
+        Category::Syntax => "it is not JSON",
+        Category::Data => "there is no such command, or a field is missing or of another type",
+    };
+    format!("{what}, at column {}", error.column())
 }
 
 impl Request {

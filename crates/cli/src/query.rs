@@ -1,17 +1,20 @@
 //! Commands against a running node.
 
+use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use mailmesh::secrets::{io_words, path_words, redact};
 use mailmesh::{
     AccountId, AlertId, CacheInvalidation, CacheKind, CalendarAlert, CalendarEventId, ChangeId,
     Custom, DataTypes, EmailId, EmailPush, Event, MailboxId, ObjectId, PushSubscriptionChange,
-    QueueSignal, RegistryChange, RegistryObject, StateChange, SubscriptionChange, SubscriptionId,
-    UnixMillis,
+    QueueSignal, RegistryChange, RegistryObject, StateChange, StateError, SubscriptionChange,
+    SubscriptionId, UnixMillis, certificate_from_pem,
 };
 use mailmesh_cli::protocol::{Hidden, Request};
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use crate::args::{self, Block, Cert, Publish, PublishEvent, Watch};
 use crate::control::client::Client;
@@ -135,7 +138,8 @@ fn event(options: PublishEvent) -> Result<Event, String> {
         .into(),
         PublishEvent::Custom { kind, payload } => Custom::new(kind, payload).map_err(text)?.into(),
         PublishEvent::Json { event } => {
-            let bad = |error| format!("not an event: {error}");
+            let bad =
+                |error: serde_json::Error| format!("not an event: {}", redact(&error.to_string()));
             let mut value: Value = serde_json::from_str(&event).map_err(bad)?;
             if let Some(data) = value.get_mut("data") {
                 value = data.take();
@@ -224,7 +228,7 @@ pub(crate) async fn cert(options: Cert, socket: Option<PathBuf>) -> Result<ExitC
     let mut client = client(socket).await?;
     match options {
         Cert::Add { chain, key } => {
-            let (chain_pem, key_pem) = (read(&chain)?, Hidden(read(&key)?.into()));
+            let (chain_pem, key_pem) = read_pair(&chain, &key)?;
             let certificate = client.ask(&Request::CertAdd { chain_pem, key_pem }).await?;
             say!("{}", describe(&certificate));
         }
@@ -246,18 +250,33 @@ fn describe(certificate: &Value) -> String {
     format!("{}  SHA-256 {}  until {until}", names.join(", "), text(&certificate["fingerprint"]))
 }
 
-fn read(path: &Path) -> Result<String, Failure> {
-    let failed =
-        |why: &dyn std::fmt::Display| Failure::failed(format!("{}: {why}", path.display()));
-    let file = std::fs::File::open(path).map_err(|error| failed(&error))?;
-    let mut text = String::new();
-    let read = file.take(MAX_PEM + 1).read_to_string(&mut text).map_err(|error| failed(&error))?;
+/// A certificate and its key, checked before they go anywhere.
+fn read_pair(chain: &Path, key: &Path) -> Result<(Hidden, Hidden), Failure> {
+    let (chain_pem, key_pem) = (read(chain)?, read(key)?);
+    if let Err(error) = certificate_from_pem(&chain_pem, &key_pem) {
+        let file = match &error {
+            StateError::Parse { what: "the private key", .. } => key,
+            _ => chain,
+        };
+        return Err(Failure::failed(format!("{}: {error}", path_words(file))));
+    }
+    // What is not UTF-8 stands outside of the sections that were read.
+    let text = |bytes: &[u8]| Hidden(String::from_utf8_lossy(bytes).into_owned().into());
+    Ok((text(&chain_pem), text(&key_pem)))
+}
+
+fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    let read = File::open(path).and_then(|file| file.take(MAX_PEM + 1).read_to_end(&mut bytes));
+    let read =
+        read.map_err(|e| Failure::failed(format!("{}: {}", path_words(path), io_words(&e))))?;
     if read as u64 > MAX_PEM {
-        return Err(failed(&format!(
-            "more than {MAX_PEM} bytes; no certificate or key has so many"
+        return Err(Failure::failed(format!(
+            "{}: more than {MAX_PEM} bytes; no certificate or key has so many",
+            path_words(path)
         )));
     }
-    Ok(text)
+    Ok(bytes)
 }
 
 pub(crate) async fn members(json: bool, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {

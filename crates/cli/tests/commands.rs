@@ -221,3 +221,73 @@ fn check_names_the_keys_and_finds_a_store_that_cannot_be_made() {
     assert_eq!(code, Some(3));
     assert!(failed.contains("`mesh.store`") && failed.contains("is not a directory"), "{failed}");
 }
+
+/// A configuration whose links use TLS, with a piece of its settings for it.
+fn with_tls(tls: &str) -> String {
+    format!(
+        "{{ listen: {{ endpoints: ['tls/127.0.0.1:0'] }}, scouting: {{ multicast: {{ enabled: \
+         false }} }}, transport: {{ link: {{ tls: {{ {tls} }} }} }} }}"
+    )
+}
+
+#[test]
+fn check_and_node_say_what_is_wrong_with_a_key_of_tls_and_where() {
+    use base64::Engine as _;
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let make = || rcgen::generate_simple_self_signed(["mx1.example.org".to_owned()]).unwrap();
+    let (one, other) = (make(), make());
+    let key = one.signing_key.serialize_pem();
+    let cert = write("cert.pem", &one.cert.pem());
+    let encoded = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
+    let escaped = key.replace('\n', "\\n");
+    let newlines = "line 1: the newlines of this PEM are written as the two characters \\n";
+    let files = [
+        (escaped, newlines),
+        (other.signing_key.serialize_pem(), "the private key does not belong to the certificate"),
+        (one.cert.pem(), "line 1: this is a certificate, and a private key is meant here"),
+        (key[..key.len() / 2].to_owned(), "the text is cut short"),
+        (key.clone(), ""),
+    ];
+    for (index, (pem, words)) in files.into_iter().enumerate() {
+        let path = write(&format!("key{index}.pem"), &pem);
+        let settings = [
+            format!("listen_certificate: '{cert}', listen_private_key: '{path}'"),
+            format!("listen_certificate: '{cert}', listen_private_key_base64: '{}'", encoded(&pem)),
+            format!(
+                "listen_certificate: '{cert}', listen_private_key_base64: '{}', \
+                 connect_certificate_base64: '{}', connect_private_key_base64: '{}'",
+                encoded(&key),
+                encoded(&one.cert.pem()),
+                encoded(&pem)
+            ),
+        ];
+        for (setting, tls) in settings.iter().enumerate() {
+            let config = write("config.json5", &with_tls(tls));
+            let node = ["node", "--stop-with-stdin", "--config", &config, "--socket"];
+            let socket = dir.path().join("node.sock");
+            let node = [&node[..], &[socket.to_str().unwrap()]].concat();
+            let mut commands = vec![vec!["check", &config]];
+            if !words.is_empty() {
+                commands.push(node);
+            }
+            // What is not in a file is looked at without the machine too.
+            if setting == 2 {
+                commands.push(vec!["check", "--offline", &config]);
+            }
+            for args in commands {
+                let output = mailmesh(&args);
+                let err = text(&output.stderr);
+                let code = if words.is_empty() { 0 } else { 3 };
+                assert_eq!(output.status.code(), Some(code), "{args:?} {tls}: {err}");
+                assert!(err.contains(words), "{args:?}: `{words}` not in: {err}");
+                let names = ["private_key", "line 1, column"];
+                assert!(words.is_empty() || names.iter().all(|name| err.contains(name)), "{err}");
+            }
+        }
+    }
+}

@@ -200,7 +200,7 @@ fn of_two_nodes_of_one_name_the_one_that_works_with_more_others_stays() {
         mesh.run(6_000);
         mesh.start(4, "a");
         mesh.run(works_for);
-        [1, 2, 3, 4].map(|n| mesh.take(n));
+        (1..=4).for_each(|n| drop(mesh.take(n)));
         mesh.cut.clear();
         mesh.run(3_000);
         for n in [1, 4] {

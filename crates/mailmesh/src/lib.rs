@@ -83,6 +83,7 @@ pub use mailmesh_codec::{ClusterKey, CodecError, KeyId, Keyring};
 pub use mailmesh_delivery::{Incarnation, NodeName, Settings};
 pub use mailmesh_events::*;
 pub use mailmesh_lists as lists;
+pub use mailmesh_secrets as secrets;
 pub use mailmesh_state::{
     CertificatePem, NetworkEntry, StateError, Verdict, certificate_from_der, certificate_from_pem,
     certificate_to_pem,

@@ -37,7 +37,7 @@ pub enum StateError {
     Parse {
         /// Certificate or key.
         what: &'static str,
-        /// What the parser said.
+        /// What is wrong, in words that hold nothing of it.
         why: String,
     },
     /// The key is not the certificate's.

@@ -2,18 +2,15 @@
 //! the leaf's, names and dates are the leaf's own.
 
 use std::fmt;
-use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mailmesh_events::{
     Certificate, CertificateParts, DomainNames, Fingerprint, PrivateKey, UnixMillis, limits,
 };
+use mailmesh_secrets::pem::{self, PemError};
 use ring::digest::{SHA256, digest};
-use rustls::crypto::ring::default_provider;
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 use zeroize::Zeroizing;
 
@@ -25,16 +22,9 @@ use crate::StateError;
 /// [`StateError::Parse`], [`StateError::KeyMismatch`], [`StateError::NoNames`],
 /// [`StateError::Event`] past [`limits`].
 pub fn certificate_from_pem(chain: &[u8], key: &[u8]) -> Result<Certificate, StateError> {
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(chain)
-        .take(limits::CHAIN + 1)
-        .collect::<Result<_, _>>()
-        .map_err(|error| parse("the certificate chain", &error))?;
-    if chain.is_empty() {
-        let why = "it has no `-----BEGIN CERTIFICATE-----`".to_owned();
-        return Err(StateError::Parse { what: "the certificate chain", why });
-    }
-    let key =
-        PrivateKeyDer::from_pem_slice(key).map_err(|error| parse("the private key", &error))?;
+    let chain = pem::certificates(chain, limits::CHAIN)
+        .map_err(|error| parse("the certificate chain", error))?;
+    let key = pem::private_key(key).map_err(|error| parse("the private key", error))?;
     let chain = chain.into_iter().map(|der| der.to_vec().into()).collect();
     certificate_from_der(chain, Zeroizing::new(key.secret_der().to_vec()))
 }
@@ -66,8 +56,7 @@ pub fn certificate_to_pem(certificate: &Certificate) -> Result<CertificatePem, S
         Ok(PrivateKeyDer::Pkcs8(_)) => "PRIVATE KEY",
         Ok(PrivateKeyDer::Sec1(_)) => "EC PRIVATE KEY",
         Ok(PrivateKeyDer::Pkcs1(_)) => "RSA PRIVATE KEY",
-        Ok(_) => return Err(parse("the private key", &"it is of an unknown sort")),
-        Err(why) => return Err(parse("the private key", &why)),
+        Ok(_) | Err(_) => return Err(parse("the private key", PemError::NotAKey)),
     };
     let mut chain = String::new();
     certificate.chain().iter().for_each(|der| write_pem(&mut chain, "CERTIFICATE", der));
@@ -139,12 +128,13 @@ struct Facts {
 impl Facts {
     fn of(leaf: &[u8]) -> Result<Self, StateError> {
         let what = "the certificate";
-        let (rest, parsed) =
-            X509Certificate::from_der(leaf).map_err(|error| parse(what, &error))?;
+        // What the parser says of bytes that are none is not shown: they may be those of a key.
+        let not_one = || parse(what, PemError::NotACertificate { number: 1 });
+        let (rest, parsed) = X509Certificate::from_der(leaf).map_err(|_| not_one())?;
         if !rest.is_empty() {
             return Err(StateError::Parse { what, why: "bytes follow it".into() });
         }
-        let alternative = parsed.subject_alternative_name().map_err(|error| parse(what, &error))?;
+        let alternative = parsed.subject_alternative_name().map_err(|_| not_one())?;
         let names = alternative.iter().flat_map(|extension| &extension.value.general_names);
         let names: Vec<&str> = names
             .filter_map(|name| match name {
@@ -170,18 +160,15 @@ impl Facts {
 fn check_key(certificate: &Certificate) -> Result<(), StateError> {
     let chain = certificate.chain().iter().map(|der| CertificateDer::from(der.to_vec())).collect();
     let key = PrivateKeyDer::try_from(certificate.key().der())
-        .map_err(|why| StateError::Parse { what: "the private key", why: why.to_owned() })?
+        .map_err(|_| parse("the private key", PemError::NotAKey))?
         .clone_key();
-    let provider = Arc::new(default_provider());
-    match CertifiedKey::from_der(chain, key, &provider) {
-        Ok(_) => Ok(()),
-        Err(rustls::Error::InconsistentKeys(_)) => {
-            Err(StateError::KeyMismatch { names: certificate.names().clone() })
-        }
-        Err(error) => Err(parse("the private key", &error)),
-    }
+    pem::check_pair(chain, key).map_err(|error| match error {
+        PemError::Mismatch => StateError::KeyMismatch { names: certificate.names().clone() },
+        PemError::NotACertificate { .. } => parse("the certificate", error),
+        _ => parse("the private key", error),
+    })
 }
 
-fn parse(what: &'static str, error: &dyn std::fmt::Display) -> StateError {
+fn parse(what: &'static str, error: PemError) -> StateError {
     StateError::Parse { what, why: error.to_string() }
 }

@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use mailmesh_cli::protocol::{Answer, MAX_LINE, Request};
+use mailmesh_cli::protocol::{Answer, MAX_LINE, Request, json_words};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
@@ -65,7 +65,7 @@ impl Client {
 
     async fn ask_patiently(&mut self, request: &Request) -> Result<Value, Failure> {
         let lost = |error| Failure::no_node(format!("the node went away: {error}"));
-        let line = request.to_line().map_err(|e| Failure::failed(e.to_string()))?;
+        let line = request.to_line().map_err(|e| Failure::failed(json_words(&e)))?;
         self.writer.write_all(line.as_bytes()).await.map_err(lost)?;
         self.next().await?.ok_or_else(|| Failure::no_node("the node went away without an answer"))
     }
@@ -83,7 +83,10 @@ impl Client {
         match Answer::from_line(&line) {
             Ok(Answer::Ok(value)) => Ok(Some(value)),
             Ok(Answer::Error(message)) => Err(Failure::failed(message)),
-            Err(error) => Err(Failure::failed(format!("the node's answer is not one: {error}"))),
+            Err(error) => {
+                let why = json_words(&error);
+                Err(Failure::failed(format!("the node's answer is not one: {why}")))
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use mailmesh::{
     Cluster, ClusterKey, DomainNames, Filter, KeyId, Rule, Verdict, certificate_from_pem,
 };
-use mailmesh_cli::protocol::{Answer, MAX_LINE, Request};
+use mailmesh_cli::protocol::{Answer, MAX_LINE, Request, json_words};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -158,7 +158,7 @@ async fn converse(
                 import.commit(cluster, (rule(allow), force), &mut writer).await?
             }
             Ok(request) => answer(request, cluster).await.unwrap_or_else(Answer::Error),
-            Err(error) => Answer::Error(format!("not a request: {error}")),
+            Err(error) => Answer::Error(format!("not a request: {}", json_words(&error))),
         };
         send(&mut writer, &answer).await?;
     }
@@ -226,7 +226,7 @@ async fn answer(request: Request, cluster: &Cluster) -> Result<Answer, String> {
             })
         }
         Request::CertAdd { chain_pem, key_pem } => {
-            let parsed = certificate_from_pem(chain_pem.as_bytes(), key_pem.0.as_bytes());
+            let parsed = certificate_from_pem(chain_pem.0.as_bytes(), key_pem.0.as_bytes());
             let certificate = parsed.map_err(|error| error.to_string())?;
             let value = json!(certificate);
             cluster.certs().set(certificate).await.map_err(text)?;
@@ -255,13 +255,13 @@ async fn answer(request: Request, cluster: &Cluster) -> Result<Answer, String> {
             json!(added.map_err(text)?.to_string())
         }
         Request::KeyActivate { id, here } => {
-            let (keys, id) = (cluster.keys(), key_id(&id)?);
+            let (keys, id) = (cluster.keys(), key_id(&id.0)?);
             let done = if here { keys.activate_here(id).await } else { keys.activate(id).await };
             done.map_err(text)?;
             Value::Null
         }
         Request::KeyRetire { id, here } => {
-            let (keys, id) = (cluster.keys(), key_id(&id)?);
+            let (keys, id) = (cluster.keys(), key_id(&id.0)?);
             let done = if here { keys.retire_here(id).await } else { keys.retire(id).await };
             done.map_err(text)?;
             Value::Null

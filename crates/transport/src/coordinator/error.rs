@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::mask::{printable, shown};
+use super::mask::{own, printable, shown};
 
 /// Where in a configuration something is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl fmt::Display for Place {
 #[non_exhaustive]
 pub enum ConfigErrorKind {
     /// The file cannot be read.
-    #[error("cannot read {}: {why}", shown(.path))]
+    #[error("cannot read {path}: {why}")]
     Read {
         /// The file.
         path: String,
@@ -46,7 +46,7 @@ pub enum ConfigErrorKind {
     },
     /// Not UTF-8 text.
     #[error(
-        "{} is not text: byte {at} is neither UTF-8 nor printable; is this the right file?", shown(.name)
+        "{name} is not text: byte {at} is neither UTF-8 nor printable; is this the right file?"
     )]
     NotText {
         /// What was read.
@@ -56,7 +56,7 @@ pub enum ConfigErrorKind {
     },
     /// Nothing there.
     #[error(
-        "{} is empty; expected an object like {{\"@type\": \"Zenoh\", \"config\": \"{{ mode: 'peer' }}\"}}", shown(.name)
+        "{} is empty; expected an object like {{\"@type\": \"Zenoh\", \"config\": \"{{ mode: 'peer' }}\"}}", .name
     )]
     Empty {
         /// What was read.
@@ -74,7 +74,7 @@ pub enum ConfigErrorKind {
         format: &'static str,
     },
     /// The text breaks the syntax of JSON5.
-    #[error("{}", shown(.message))]
+    #[error("{message}")]
     Syntax {
         /// What is wrong, and what was expected.
         message: String,
@@ -86,7 +86,7 @@ pub enum ConfigErrorKind {
         limit: usize,
     },
     /// A key that stands twice in one object.
-    #[error("the key `{}` stands twice in this object; remove one", shown(.key))]
+    #[error("the key `{key}` stands twice in this object; remove one")]
     DuplicateKey {
         /// The key.
         key: String,
@@ -103,7 +103,10 @@ pub enum ConfigErrorKind {
         name: String,
     },
     /// No coordinator of that name.
-    #[error("there is no coordinator type `{}`; expected \"Zenoh\" or \"Disabled\"{}", shown(.name), did_you_mean(.nearest.as_deref()))]
+    #[error(
+        "there is no coordinator type `{name}`; expected \"Zenoh\" or \"Disabled\"{}",
+        did_you_mean(.nearest.as_deref())
+    )]
     UnknownType {
         /// What was given.
         name: String,
@@ -117,7 +120,7 @@ pub enum ConfigErrorKind {
         key: &'static str,
     },
     /// A key nobody knows.
-    #[error("unknown key `{}`{}; expected {}", shown(.key), did_you_mean(.nearest.as_deref()), printable(.expected))]
+    #[error("unknown key `{key}`{}; expected {expected}", did_you_mean(.nearest.as_deref()))]
     UnknownKey {
         /// The key.
         key: String,
@@ -127,7 +130,7 @@ pub enum ConfigErrorKind {
         expected: String,
     },
     /// A value of the wrong type.
-    #[error("`{}` is {}, expected {expected}", shown(.key), shown(.found))]
+    #[error("`{key}` is {found}, expected {expected}")]
     WrongType {
         /// The path of the key.
         key: String,
@@ -137,7 +140,7 @@ pub enum ConfigErrorKind {
         expected: String,
     },
     /// A value of the right type that cannot be used.
-    #[error("`{}`: {}", shown(.key), shown(.why))]
+    #[error("`{key}`: {why}")]
     BadValue {
         /// The path of the key.
         key: String,
@@ -145,13 +148,13 @@ pub enum ConfigErrorKind {
         why: String,
     },
     /// Zenoh refused it.
-    #[error("Zenoh refuses this: {}", shown(.why))]
+    #[error("Zenoh refuses this: {why}")]
     Zenoh {
         /// What Zenoh said.
         why: String,
     },
     /// A listening port is taken.
-    #[error("cannot listen on {}: {why}", shown(.endpoint))]
+    #[error("cannot listen on {}: {why}", .endpoint)]
     Listen {
         /// The endpoint.
         endpoint: String,
@@ -159,7 +162,7 @@ pub enum ConfigErrorKind {
         why: String,
     },
     /// The cluster key cannot be had.
-    #[error("the cluster key cannot be read: {}", shown(.why))]
+    #[error("the cluster key cannot be read: {}", .why)]
     Secret {
         /// What is wrong, and what to do.
         why: String,
@@ -179,8 +182,47 @@ pub struct ConfigError {
     place: Option<Box<Place>>,
 }
 
+impl ConfigErrorKind {
+    /// Without secrets: pieces of the configuration and words of libraries may hold some.
+    fn redacted(self) -> Self {
+        match self {
+            Self::Syntax { message } => Self::Syntax { message: shown(&message) },
+            Self::DuplicateKey { key } => Self::DuplicateKey { key: shown(&key) },
+            Self::UnknownType { name, nearest } => {
+                Self::UnknownType { name: shown(&name), nearest }
+            }
+            Self::UnknownKey { key, nearest, expected } => {
+                Self::UnknownKey { key: shown(&key), nearest, expected: printable(&expected) }
+            }
+            Self::WrongType { key, found, expected } => Self::WrongType {
+                key: shown(&key),
+                found: shown(&found),
+                expected: printable(&expected),
+            },
+            Self::BadValue { key, why } => Self::BadValue { key: shown(&key), why: shown(&why) },
+            Self::Zenoh { why } => Self::Zenoh { why: shown(&why) },
+            Self::Listen { endpoint, why } => {
+                Self::Listen { endpoint: shown(&endpoint), why: own(&why) }
+            }
+            Self::Secret { why } => Self::Secret { why: own(&why) },
+            Self::Read { path, why } => Self::Read { path: own(&path), why: own(&why) },
+            Self::NotText { name, at } => Self::NotText { name: own(&name), at },
+            Self::Empty { name } => Self::Empty { name: own(&name) },
+            other => other,
+        }
+    }
+}
+
 impl ConfigError {
+    /// Of a kind that may hold pieces of the configuration: what may be a secret is starred out
+    /// of it here, so that neither `Display` nor `Debug` nor a field can show it.
     pub(crate) fn new(kind: ConfigErrorKind) -> Self {
+        Self { kind: Box::new(kind.redacted()), place: None }
+    }
+
+    /// A value that cannot be used, in words of our own that hold no secret: paths stay whole.
+    pub(crate) fn bad_value(key: &str, why: &str) -> Self {
+        let kind = ConfigErrorKind::BadValue { key: shown(key), why: own(why) };
         Self { kind: Box::new(kind), place: None }
     }
 

@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
+use mailmesh_secrets::path_words;
 use serde_json::Value;
 
 use super::exposure::openings;
-use super::mask::printable;
+use super::mask::{escaped, printable};
 use super::zenoh::LEASE_MS;
 use super::{Backend, Coordinator, LinkProtection, MeshSettings, ZenohSettings};
 use crate::LinkProof;
@@ -35,7 +36,12 @@ impl Coordinator {
 }
 
 fn line(out: &mut String, what: &str, text: &str) {
-    let _infallible = writeln!(out, "{what:<12}{}", printable(text));
+    own_line(out, what, &printable(text));
+}
+
+/// Of words that hold no secret: paths stay whole.
+fn own_line(out: &mut String, what: &str, text: &str) {
+    let _infallible = writeln!(out, "{what:<12}{}", escaped(text));
 }
 
 fn zenoh(out: &mut String, settings: &ZenohSettings, protection: LinkProtection) {
@@ -172,7 +178,7 @@ fn mesh(out: &mut String, mesh: &MeshSettings) {
     let cluster = mesh.cluster.as_deref().unwrap_or("mail (default)");
     line(out, "cluster", &format!("{cluster}: nodes of other clusters are not heard"));
     match &mesh.key {
-        Some(secret) => line(
+        Some(secret) => own_line(
             out,
             "key",
             &format!("from {secret}: every frame is sealed, certificates are replicated"),
@@ -184,7 +190,9 @@ fn mesh(out: &mut String, mesh: &MeshSettings) {
         ),
     }
     match &mesh.store {
-        Some(dir) => line(out, "store", &format!("the mirror is kept in {}", dir.display())),
+        Some(dir) => {
+            own_line(out, "store", &format!("the mirror is kept in {}", path_words(dir)));
+        }
         None => line(out, "store", "none: a node that starts has the mirror of the others"),
     }
     let failure = mesh.failure_timeout.map_or(3_000, |timeout| timeout.as_millis());

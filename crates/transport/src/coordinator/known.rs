@@ -1,5 +1,6 @@
 //! Known keys and types, and the nearest to what was written.
 
+use mailmesh_secrets::is_secret_name;
 use serde_json::{Map, Value};
 
 use super::error::{ConfigError, ConfigErrorKind};
@@ -67,7 +68,7 @@ pub(super) fn wrong_type<S: AsRef<str>>(
 ) -> ConfigError {
     let kind = ConfigErrorKind::WrongType {
         key: dotted(path),
-        found: describe(found),
+        found: describe(found, path.iter().any(|part| is_secret_name(part.as_ref()))),
         expected: expected.into(),
     };
     source.error_at(outline.value(path), kind)
@@ -78,8 +79,11 @@ pub(super) fn dotted<S: AsRef<str>>(path: &[S]) -> String {
     path.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(".")
 }
 
-fn describe(value: &Value) -> String {
+fn describe(value: &Value, is_secret: bool) -> String {
     match value {
+        Value::Bool(_) if is_secret => "a boolean".into(),
+        Value::Number(_) if is_secret => "a number".into(),
+        Value::String(_) if is_secret => "a string".into(),
         Value::Null => "null".into(),
         Value::Bool(b) => format!("the boolean {b}"),
         Value::Number(n) => format!("the number {n}"),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use mailmesh_delivery::NodeName;
+use mailmesh_secrets::{io_words, path_words, redact};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
@@ -21,7 +22,7 @@ const MAX_KEY_FILE: u64 = 4096;
 const MAX_NAMES: usize = 32;
 
 /// Our own settings beside Zenoh's, all optional.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct MeshSettings {
     /// The node's name; the host's name without it.
@@ -44,6 +45,23 @@ pub struct MeshSettings {
     pub names: Vec<String>,
     /// The mesh is meant to be open: nobody is warned that there is no cluster key.
     pub open: bool,
+}
+
+/// Without what may be a key that stands in the wrong place.
+impl fmt::Debug for MeshSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MeshSettings")
+            .field("name", &self.name.as_ref().map(|name| redact(name.as_str())))
+            .field("cluster", &self.cluster.as_deref().map(redact))
+            .field("key", &self.key)
+            .field("failure_timeout", &self.failure_timeout)
+            .field("store", &self.store.as_deref().map(path_words))
+            .field("inbox_events", &self.inbox_events)
+            .field("links", &self.links)
+            .field("names", &self.names.iter().map(|name| redact(name)).collect::<Vec<_>>())
+            .field("open", &self.open)
+            .finish()
+    }
 }
 
 impl Default for MeshSettings {
@@ -86,15 +104,23 @@ impl Secret {
         match self {
             Self::Value(text) => Ok(text.clone()),
             Self::EnvironmentVariable(name) => {
-                std::env::var(name).map(Zeroizing::new).map_err(|error| {
-                    fail(format!(
-                        "environment variable `{name}`: {error}; set it for the server's process"
-                    ))
-                })
+                // The library's error of a text that is not UTF-8 shows that text.
+                let why = match std::env::var(name) {
+                    Ok(text) => return Ok(Zeroizing::new(text)),
+                    Err(std::env::VarError::NotPresent) => "it is not set",
+                    Err(std::env::VarError::NotUnicode(_)) => "it is not UTF-8 text",
+                };
+                let name = redact(name);
+                Err(fail(format!(
+                    "environment variable `{name}`: {why}; set it for the server's process"
+                )))
             }
             Self::File(path) => {
-                let shown = path.display();
-                let failed = |error| fail(format!("{shown}: {error}; check `mesh.key.filePath`"));
+                let shown = path_words(path);
+                let failed = |error| {
+                    let error = io_words(&error);
+                    fail(format!("{shown}: {error}; check `mesh.key.filePath`"))
+                };
                 let metadata = std::fs::metadata(path).map_err(failed)?;
                 if metadata.len() > MAX_KEY_FILE {
                     return Err(fail(format!(
@@ -141,8 +167,10 @@ impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Value(_) => f.write_str("the configuration itself"),
-            Self::EnvironmentVariable(name) => write!(f, "the environment variable `{name}`"),
-            Self::File(path) => write!(f, "the file {}", path.display()),
+            Self::EnvironmentVariable(name) => {
+                write!(f, "the environment variable `{}`", redact(name))
+            }
+            Self::File(path) => write!(f, "the file {}", path_words(path)),
         }
     }
 }

@@ -22,11 +22,13 @@ mod outline;
 mod preflight;
 mod proof;
 mod source;
+mod tls;
 mod zenoh;
 
 use std::io::Read;
 use std::path::Path;
 
+use mailmesh_secrets::io_words;
 use serde_json::Value;
 
 pub(crate) use listening::Listening;
@@ -126,7 +128,7 @@ impl Coordinator {
         let path = path.as_ref();
         let name = path.display().to_string();
         let read = |error: std::io::Error| {
-            ConfigError::new(ConfigErrorKind::Read { path: name.clone(), why: error.to_string() })
+            ConfigError::new(ConfigErrorKind::Read { path: name.clone(), why: io_words(&error) })
         };
         let len = std::fs::metadata(path).map_err(read)?.len();
         if len > MAX_CONFIG_LEN as u64 {
@@ -213,9 +215,22 @@ impl Coordinator {
         &self.warnings
     }
 
-    /// Whether the machine has what the configuration asks for: listening ports
-    /// free, files readable, the interface there, the key resolvable. Nothing is
-    /// left open.
+    /// Whether the certificates and keys that the configuration itself holds (settings that end
+    /// in `_base64`) can be read, and each key is that of its certificate. Of the machine nothing
+    /// is asked.
+    ///
+    /// # Errors
+    /// [`ConfigErrorKind::BadValue`]: what is wrong with the first that is, without any of it.
+    pub fn check_embedded(&self) -> Result<(), ConfigError> {
+        match &self.backend {
+            Backend::Zenoh(settings) => settings.check_embedded(),
+            Backend::Disabled => Ok(()),
+        }
+    }
+
+    /// Whether the machine has what the configuration asks for: listening ports free, files
+    /// readable, the interface there, the key resolvable; and whether certificates and keys, of
+    /// files or of the configuration, can be read and belong together. Nothing is left open.
     ///
     /// # Errors
     /// The first thing missing.

@@ -4,12 +4,12 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use mailmesh_secrets::{is_secret_name, redact};
 use serde_json::Value;
 
 use super::Warning;
 use super::error::{ConfigError, ConfigErrorKind};
 use super::lex::{Token, TokenKind, syntax, tokens};
-use super::mask::{is_secret, mask};
 use super::source::Source;
 
 /// Deepest nesting accepted.
@@ -67,7 +67,11 @@ impl Outline {
         let mut expect = Expect::Value;
         for (index, token) in tokens.iter().enumerate() {
             let span = token.span.clone();
-            let shown = || text[span.clone()].chars().take(40).collect::<String>();
+            let hidden = is_secret(&path) && !matches!(token.kind, TokenKind::Punctuation(_));
+            let shown = || match hidden {
+                true => "***".to_owned(),
+                false => text[span.clone()].chars().take(40).collect::<String>(),
+            };
             let fail = |message: String| Err(syntax(source, span.clone(), &message));
             match (expect, token.kind) {
                 (Expect::Value | Expect::ValueOrEnd, TokenKind::Punctuation(b @ (b'{' | b'['))) => {
@@ -113,7 +117,7 @@ impl Outline {
                     match word(&text[span.clone()]) {
                         Word::Literal => {}
                         Word::Name => {
-                            let secret = path.last().is_some_and(|key| is_secret(key));
+                            let secret = is_secret(&path);
                             self.bare.push((span.clone(), secret));
                         }
                         Word::Neither => {
@@ -200,9 +204,10 @@ impl Outline {
         json5::from_str(&self.repaired(source)).map_err(|error| {
             let json5::Error::Message { msg, location } = error;
             let at = location.map_or(0, |l| source.offset_of(l.line, l.column));
-            // pest draws a picture; its last line says what was expected.
-            let last = msg.lines().last().unwrap_or_default().trim().trim_start_matches("= ");
-            syntax(source, at..at + 1, &format!("not JSON5: {last}"))
+            // pest draws a picture with the line in it; its last line says what was expected.
+            let last = msg.lines().last().unwrap_or_default().trim().strip_prefix("= ");
+            let last = last.map(|last| format!(": {last}")).unwrap_or_default();
+            syntax(source, at..at + 1, &format!("not JSON5{last}"))
         })
     }
 
@@ -217,11 +222,11 @@ impl Outline {
             let here = rest.partition_point(|(span, _)| span.end <= line.end);
             let (on_line, later) = rest.split_at(here.max(1));
             rest = later;
-            let on_line = on_line.iter().map(|(span, _)| span);
-            let word = if secret { "***" } else { &source.text()[span.clone()] };
+            let word = redact(&source.text()[span.clone()]);
+            let word = if secret { "***" } else { &word };
             warnings.push(Warning {
                 message: format!("`{word}` must be in quotes in JSON5; taken as \"{word}\""),
-                corrected: Some(mask(&quote(&source.text()[line.clone()], line.start, on_line))),
+                corrected: Some(corrected(source, line.start, place.line - 1, on_line)),
                 place: Some(place),
             });
         }
@@ -280,6 +285,33 @@ fn quote<'a>(text: &str, offset: usize, spans: impl Iterator<Item = &'a Range<us
         at = span.end - offset;
     }
     out + &text[at..]
+}
+
+/// A line as it may be shown, its bare words in quotes.
+fn corrected(
+    source: &Source<'_>,
+    start: usize,
+    number: usize,
+    words: &[(Range<usize>, bool)],
+) -> String {
+    let shown = source.masked(number);
+    let mut out = String::new();
+    let (mut at, mut column) = (start, 0);
+    for (span, _) in words {
+        for edge in [span.start, span.end] {
+            let next = column + source.text()[at..edge].chars().count();
+            out.extend(shown.get(column..next).unwrap_or_default());
+            out.push('"');
+            (at, column) = (edge, next);
+        }
+    }
+    out.extend(shown.get(column..).unwrap_or_default());
+    out
+}
+
+/// Whether the value of this path is one.
+fn is_secret(path: &[String]) -> bool {
+    path.last().is_some_and(|key| is_secret_name(key))
 }
 
 fn closing(bracket: u8) -> u8 {

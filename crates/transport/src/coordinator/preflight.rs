@@ -4,11 +4,14 @@ use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::Path;
 
+use mailmesh_secrets::redact;
 use serde_json::Value;
 
 use super::checked::Checked;
 use super::error::{ConfigError, ConfigErrorKind, Place};
 use super::known::nearest;
+use super::tls::Credentials;
+use super::zenoh::endpoints;
 
 /// Every transport of Zenoh, and the feature of ours that builds it in.
 const PROTOCOLS: [(&str, Option<&str>); 9] = [
@@ -84,11 +87,11 @@ fn built_in(feature: &str) -> bool {
     }
 }
 
-/// Ports, files and interfaces that must be there.
-#[derive(Debug, Clone, Default)]
+/// Ports, files and interfaces that must be there. It holds secrets, so it has no `Debug`.
+#[derive(Clone, Default)]
 pub(super) struct Needs {
     listens: Vec<(String, Place)>,
-    files: Vec<(String, String, Place)>,
+    credentials: Credentials,
     interface: Option<(String, Place)>,
 }
 
@@ -116,17 +119,9 @@ impl Needs {
                 needs.listens.push((text.to_owned(), place(&path)));
             }
         }
-        if let Some(Value::Object(tls)) = value.pointer("/transport/link/tls") {
-            let is_file = |key: &str| {
-                (key.ends_with("certificate") || key.ends_with("private_key"))
-                    && !key.ends_with("base64")
-            };
-            for (key, file) in tls.iter().filter(|(key, _)| is_file(key)) {
-                let Some(file) = file.as_str() else { continue };
-                let path = ["transport", "link", "tls", key].map(str::to_owned);
-                needs.files.push((path.join("."), file.to_owned(), place(&path)));
-            }
-        }
+        let endpoints: Vec<_> =
+            ["listen", "connect"].iter().flat_map(|section| endpoints(value, section)).collect();
+        needs.credentials = Credentials::of(checked, value, &endpoints);
         let listens_tls = needs.listens.iter().find(|(text, _)| text.starts_with("tls/"));
         if let Some((text, at)) = listens_tls {
             for key in ["listen_certificate", "listen_private_key"] {
@@ -148,16 +143,13 @@ impl Needs {
         Ok(needs)
     }
 
+    /// Whether what the configuration itself holds can be used.
+    pub(super) fn check_embedded(&self) -> Result<(), ConfigError> {
+        self.credentials.check(false)
+    }
+
     pub(super) fn check(&self) -> Result<(), ConfigError> {
-        for (key, file, place) in &self.files {
-            if let Err(error) = std::fs::File::open(file) {
-                let why = format!(
-                    "cannot read {file}: {error}; give the path of a PEM file that the server may read"
-                );
-                let kind = ConfigErrorKind::BadValue { key: key.clone(), why };
-                return Err(ConfigError::new(kind).at(place.clone()));
-            }
-        }
+        self.credentials.check(true)?;
         if let Some((name, place)) = &self.interface
             && name.parse::<std::net::IpAddr>().is_err()
             && let Some(present) = interfaces()
@@ -185,7 +177,9 @@ fn listen(text: &str) -> Result<(), String> {
     let address = address.split(['?', '#']).next().unwrap_or_default();
     let resolved: Vec<SocketAddr> = match address.to_socket_addrs() {
         Ok(resolved) => resolved.collect(),
-        Err(error) => return Err(format!("its host does not resolve: {error}")),
+        Err(error) => {
+            return Err(format!("its host does not resolve: {}", redact(&error.to_string())));
+        }
     };
     let Some(error) = TcpListener::bind(resolved.as_slice()).err() else {
         return Ok(());

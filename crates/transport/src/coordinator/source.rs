@@ -1,10 +1,11 @@
-use std::cell::RefCell;
+use std::cell::OnceCell;
 use std::ops::Range;
-use std::rc::Rc;
+
+use mailmesh_secrets::redact_source;
 
 use super::MAX_CONFIG_LEN;
 use super::error::{ConfigError, ConfigErrorKind, Place};
-use super::mask::{is_unprintable, mask};
+use super::mask::is_unprintable;
 
 /// A configuration text and where it is from.
 #[derive(Debug)]
@@ -13,8 +14,8 @@ pub(super) struct Source<'a> {
     text: &'a str,
     /// Where each line begins: many places may be asked for.
     lines: Vec<usize>,
-    /// The line last shown, by where it begins, as it may be shown.
-    shown: RefCell<(usize, Rc<[char]>)>,
+    /// The lines as they may be shown: a secret may go over several.
+    shown: OnceCell<Vec<Box<[char]>>>,
 }
 
 /// Longest piece of a line shown in an error, in characters.
@@ -34,7 +35,7 @@ impl<'a> Source<'a> {
         })?;
         let ends = text.match_indices('\n').map(|(at, _)| at + 1);
         let lines = std::iter::once(0).chain(ends).collect();
-        let shown = RefCell::new((usize::MAX, Rc::from([])));
+        let shown = OnceCell::new();
         let source = Self { name: name.into(), text, lines, shown };
         if text.contains('\0') {
             let at = text.find('\0').unwrap_or(0);
@@ -68,8 +69,7 @@ impl<'a> Source<'a> {
         let width = self.text[start..end].chars().count().max(1);
         // Of a very long line, the piece around the place.
         let skipped = column.saturating_sub(SHOWN / 2);
-        let masked = self.masked(bounds);
-        let shown = masked.iter().skip(skipped).take(SHOWN);
+        let shown = self.masked(line - 1).iter().skip(skipped).take(SHOWN);
         let excerpt = shown.map(|c| if is_unprintable(*c) { ' ' } else { *c }).collect();
         let caret = column - 1 - skipped;
         let width = width.min(SHOWN - caret.min(SHOWN - 1));
@@ -83,12 +83,12 @@ impl<'a> Source<'a> {
         self.lines[next - 1]..end
     }
 
-    fn masked(&self, line: Range<usize>) -> Rc<[char]> {
-        let mut shown = self.shown.borrow_mut();
-        if shown.0 != line.start {
-            *shown = (line.start, mask(&self.text[line]).chars().collect());
-        }
-        shown.1.clone()
+    /// The line of this number, from 0, without secrets; as wide as it is.
+    pub(super) fn masked(&self, line: usize) -> &[char] {
+        let lines = self.shown.get_or_init(|| {
+            redact_source(self.text).split('\n').map(|line| line.chars().collect()).collect()
+        });
+        lines.get(line).map_or(&[], |line| line)
     }
 
     /// The place of a line and column as the json5 crate counts them.

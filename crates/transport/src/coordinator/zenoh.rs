@@ -1,6 +1,9 @@
 //! The Zenoh configuration: what we check ourselves because we can say it better,
 //! then Zenoh's own parser, which has the last word.
 
+use std::fmt;
+
+use mailmesh_secrets::{is_secret_name, redact};
 use serde_json::{Value, json};
 
 use super::Warning;
@@ -12,6 +15,7 @@ use super::outline::Outline;
 use super::preflight::{Needs, endpoint};
 use super::proof::prove;
 use super::source::Source;
+use super::tls::secrets;
 use crate::link_proof::{LinkProof, SessionProof};
 
 /// Link lease in milliseconds unless the configuration sets one. Zenoh's default
@@ -26,7 +30,7 @@ const DATA_QUEUE: usize = 4;
 const MODES: [&str; 3] = ["peer", "client", "router"];
 
 /// A checked Zenoh configuration.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ZenohSettings {
     value: Value,
     needs: Needs,
@@ -34,6 +38,13 @@ pub struct ZenohSettings {
     names: Vec<String>,
     /// How links prove the cluster key, if there is one.
     proof: Option<LinkProof>,
+}
+
+/// Not the configuration, which may hold keys and passwords.
+impl fmt::Debug for ZenohSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ZenohSettings").field("mode", &self.mode()).finish_non_exhaustive()
+    }
 }
 
 impl ZenohSettings {
@@ -88,9 +99,8 @@ impl ZenohSettings {
         listening: Option<&Listening>,
         proof: Option<&SessionProof>,
     ) -> Result<zenoh::Config, ConfigError> {
-        let refused = |error: &dyn std::fmt::Display| {
-            let why = error.to_string();
-            let why = proof.map_or(why.clone(), |proof| proof.hide(&why));
+        let refused = |error: &dyn fmt::Display| {
+            let why = self.hide(&error.to_string(), proof);
             ConfigError::new(ConfigErrorKind::Zenoh { why })
         };
         let mut value = self.value.clone();
@@ -151,6 +161,22 @@ impl ZenohSettings {
     /// The first thing missing.
     pub fn preflight(&self) -> Result<(), ConfigError> {
         self.needs.check()
+    }
+
+    pub(super) fn check_embedded(&self) -> Result<(), ConfigError> {
+        self.needs.check_embedded()
+    }
+
+    /// Words of a library that was given the configuration, without the secrets of it and of
+    /// the session.
+    pub(crate) fn hide(&self, words: &str, proof: Option<&SessionProof>) -> String {
+        let mut found = Vec::new();
+        secrets(&self.value, false, &mut found);
+        let mut words = proof.map_or_else(|| words.to_owned(), |proof| proof.hide(words));
+        for secret in found.iter().filter(|secret| !secret.is_empty()) {
+            words = words.replace(secret.as_str(), "***");
+        }
+        redact(&words)
     }
 
     pub(super) fn value(&self) -> &Value {
@@ -294,7 +320,7 @@ fn leave_out(endpoints: &mut Value, own: &[String]) {
     }
 }
 
-fn endpoints(value: &Value, section: &str) -> Vec<(Vec<String>, String)> {
+pub(super) fn endpoints(value: &Value, section: &str) -> Vec<(Vec<String>, String)> {
     fn collect(value: &Value, path: &mut Vec<String>, out: &mut Vec<(Vec<String>, String)>) {
         let mut into = |key: String, value: &Value| {
             path.push(key);
@@ -352,7 +378,15 @@ fn ask_zenoh(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError> {
             if let (Some(found), Some(expected)) = (found, expected_type(msg)) {
                 return Err(checked.wrong(&path, found, expected));
             }
-            ConfigErrorKind::BadValue { key: dotted(&path), why: msg.clone() }
+            // What it says of the value of a secret, or of a text that holds one, may show it.
+            let mut found = Vec::new();
+            let is_secret = path.iter().any(|key| is_secret_name(key));
+            if let Some(value) = value.pointer(&format!("/{}", path.join("/"))) {
+                secrets(value, is_secret, &mut found);
+            }
+            let holds_none = !is_secret && found.is_empty();
+            let why = if holds_none { msg.clone() } else { "Zenoh does not take this".to_owned() };
+            ConfigErrorKind::BadValue { key: dotted(&path), why }
         }
         _ => ConfigErrorKind::Zenoh { why: msg.clone() },
     };

@@ -50,8 +50,7 @@ impl Matchmaker {
         match introduced {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                let error = error.to_string();
-                let error = self.proof.as_ref().map_or(error.clone(), |proof| proof.hide(&error));
+                let error = self.settings.hide(&error.to_string(), self.proof.as_deref());
                 tracing::debug!(error, "an introduction failed");
             }
             Err(_) => tracing::debug!("an introduction took too long"),

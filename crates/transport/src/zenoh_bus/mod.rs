@@ -69,7 +69,7 @@ impl ZenohBus {
             LinkProtection::Proven(how) => {
                 let listening =
                     Listening::of(settings, how).map_err(|error| TransportError::Open {
-                        why: error.to_string(),
+                        why: settings.hide(&error.to_string(), None),
                         hint: "; check `listen.endpoints`",
                     })?;
                 Some((how, listening))

@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use dashmap::DashMap;
 use mailmesh_delivery::{Incarnation, Lane, Link};
+use mailmesh_secrets::redact;
 use parking_lot::Mutex;
 use tokio::time::timeout;
 use zenoh::Session;
@@ -122,7 +123,7 @@ impl LiveSession {
             if declared.session.is_closed() {
                 TransportError::Closed
             } else {
-                TransportError::Put { why: error.to_string() }
+                TransportError::Put { why: redact(&error.to_string()) }
             }
         })
     }
@@ -163,7 +164,8 @@ impl Opening {
         let listening = proven.as_ref().map(|(_, listening)| listening);
         let config = settings.to_zenoh(listening, proof.as_deref())?;
         let session = zenoh::open(config).await;
-        let session = session.map_err(|error| open_error(&error, proof.as_deref()))?;
+        let session = session
+            .map_err(|error| open_error(settings.hide(&error.to_string(), proof.as_deref())))?;
         let everything = subscribe(&session, keys.everything_for_all(), intake).await?;
         let own = subscribe(&session, keys.one(incarnation), intake).await?;
         let (noted, hints) = (missing.clone(), intake.clone());
@@ -301,9 +303,8 @@ fn priority(channel: Channel) -> Priority {
     }
 }
 
-fn open_error(error: &zenoh::Error, proof: Option<&SessionProof>) -> TransportError {
-    let why = error.to_string();
-    let why = proof.map_or(why.clone(), |proof| proof.hide(&why));
+/// `why` is what Zenoh said, without secrets.
+fn open_error(why: String) -> TransportError {
     let lower = why.to_lowercase();
     let hint = if lower.contains("address already in use") || lower.contains("address in use") {
         "; another process listens there: stop it, or choose another port in `listen.endpoints`"
@@ -318,5 +319,5 @@ fn open_error(error: &zenoh::Error, proof: Option<&SessionProof>) -> TransportEr
 }
 
 fn declare_error(what: &'static str, error: &zenoh::Error) -> TransportError {
-    TransportError::Declare { what, why: error.to_string() }
+    TransportError::Declare { what, why: redact(&error.to_string()) }
 }

@@ -1,0 +1,140 @@
+//! What the library says of configurations, keys and certificates with a secret in them.
+
+use mailmesh::{
+    Certificate, ClusterKey, Coordinator, Keyring, StateError, certificate_from_der,
+    certificate_from_pem,
+};
+use mailmesh_cli::protocol::{Answer, Request, json_words};
+
+use super::Outcome;
+use super::forms::forms;
+use super::inputs::{Files, Planted, each_case};
+
+#[test]
+fn no_text_of_the_library_shows_a_secret_whatever_is_wrong_with_it() {
+    let planted = Planted::new();
+    let dir = tempfile::tempdir().unwrap();
+    let mut outcome = Outcome::new(&planted);
+    let mut files = Files { dir: dir.path(), count: 0 };
+    let mut valid = 0;
+    each_case(&planted, &mut files, &mut |case| {
+        let form = format!("{}, {}", case.form, case.damage);
+        let mut look = |output, said: String| {
+            outcome.look(case.input, &form, output, said.as_bytes());
+        };
+        match Coordinator::parse(&case.text) {
+            Err(error) => {
+                look("error", error.to_string());
+                look("error, Debug", format!("{error:?} {error:#?}"));
+                look("error, report", error.report());
+            }
+            Ok(coordinator) => {
+                look("Coordinator, Debug", format!("{coordinator:?} {coordinator:#?}"));
+                look("explain", coordinator.explain());
+                for warning in coordinator.warnings() {
+                    look("warning", format!("{warning} {warning:?}"));
+                }
+                let key = coordinator.mesh().key.as_ref();
+                let resolved = key.map(|key| (key.resolve(), format!("{key} {key:?}")));
+                if let Some((text, secret)) = resolved {
+                    look("Secret", secret);
+                    match text.map(|text| Keyring::from_text(&text)) {
+                        Ok(keys) => look("Keyring", format!("{keys:?}")),
+                        Err(error) => look("secret's error", format!("{error} {error:?}")),
+                    }
+                }
+                let mut is_valid = true;
+                for (output, done) in [
+                    ("check_embedded", coordinator.check_embedded()),
+                    ("preflight", coordinator.preflight()),
+                ] {
+                    if let Err(error) = done {
+                        is_valid = false;
+                        look(output, format!("{error} {error:?} {}", error.report()));
+                    }
+                }
+                valid += usize::from(is_valid);
+            }
+        }
+    });
+    // Not everything fails before its secret is looked at.
+    assert!(valid > 100, "{valid}");
+    outcome.end("configurations");
+}
+
+#[test]
+fn no_error_of_a_certificate_a_key_or_a_request_shows_a_secret() {
+    let planted = Planted::new();
+    let mut outcome = Outcome::new(&planted);
+    let good = planted.certificate.as_bytes();
+    for (form, bytes) in forms(&planted.private_key) {
+        let der = |bytes: &[u8]| zeroize::Zeroizing::new(bytes.to_vec());
+        let chain = vec![bytes.clone().into()];
+        let results: [(&str, Result<Certificate, StateError>); 4] = [
+            ("private key", certificate_from_pem(good, &bytes)),
+            ("chain", certificate_from_pem(&bytes, planted.private_key.as_bytes())),
+            ("private key in DER", certificate_from_der(chain.clone(), der(&bytes))),
+            ("key for a certificate in DER", certificate_from_der(chain, der(good))),
+        ];
+        for (input, result) in results {
+            match result {
+                Ok(certificate) => {
+                    let shown = format!("{certificate} {certificate:?}");
+                    outcome.look(input, form, "Certificate", shown.as_bytes());
+                    let json = serde_json::to_string(&certificate).unwrap();
+                    outcome.look(input, form, "Certificate, JSON", json.as_bytes());
+                    let pem = mailmesh::certificate_to_pem(&certificate).unwrap();
+                    outcome.look(input, form, "CertificatePem", format!("{pem:?}").as_bytes());
+                }
+                Err(error) => {
+                    let shown = format!("{error} {error:?}");
+                    outcome.look(input, form, "StateError", shown.as_bytes());
+                }
+            }
+        }
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        requests(&mut outcome, form, &text);
+    }
+    for (form, bytes) in forms(&planted.cluster_key) {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        for result in [Keyring::from_text(&text).map(drop), ClusterKey::from_text(&text).map(drop)]
+        {
+            let said = result.as_ref().err().map(ToString::to_string).unwrap_or_default();
+            let shown = format!("{result:?} {said}");
+            outcome.look("cluster key", form, "CodecError", shown.as_bytes());
+        }
+        requests(&mut outcome, form, &text);
+    }
+    outcome.end("certificates, keys and requests");
+}
+
+/// Lines of the control socket with a secret in every field, and cut.
+fn requests(outcome: &mut Outcome<'_>, form: &'static str, text: &str) {
+    let quoted = serde_json::Value::from(text);
+    let lines = [
+        format!(r#"{{"command":"cert-add","chain_pem":{quoted},"key_pem":{quoted}}}"#),
+        format!(r#"{{"command":"cert-add","chain_pem":{quoted},"key_pem":5}}"#),
+        format!(r#"{{"command":"cert-add","chain_pem":5,"key_pem":{quoted}}}"#),
+        format!(r#"{{"command":"key-add","key":{quoted},"here":{quoted}}}"#),
+        format!(r#"{{"command":"key-add","key":[{quoted}],"here":true}}"#),
+        format!(r#"{{"command":"key-activate","id":{quoted},"here":5}}"#),
+        format!(r#"{{"command":{quoted}}}"#),
+        format!(r#"{{"command":"watch","kinds":[{quoted}]}}"#),
+        format!(r#"{{"command":"block-check","address":{quoted}}}"#),
+        format!(r#"{{{quoted}:1}}"#),
+        quoted.to_string(),
+        text.to_owned(),
+    ];
+    for line in lines {
+        for line in [line.as_str(), line.get(..line.len() / 2).unwrap_or_default()] {
+            let shown = match Request::from_line(line) {
+                Ok(request) => format!("{request:?}"),
+                Err(error) => json_words(&error),
+            };
+            outcome.look("control request", form, "request", shown.as_bytes());
+            if let Err(error) = Answer::from_line(line) {
+                outcome.look("control answer", form, "answer", json_words(&error).as_bytes());
+            }
+        }
+    }
+}

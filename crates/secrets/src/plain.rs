@@ -1,0 +1,182 @@
+//! Which pieces of a text read like words, names, numbers or addresses, and so are no key.
+//!
+//! The rule is one of what may be shown, not of what may not: a key in base64 or hexadecimal,
+//! cut anywhere, matches none of it.
+
+/// Runs of up to so many characters are shown: in base64 they are 7 bytes, in hexadecimal 5.
+const SHORT: usize = 10;
+/// Longest word.
+const WORD: usize = 24;
+
+/// Whether a character ends a run.
+pub(crate) fn is_between(c: char) -> bool {
+    c.is_whitespace() || c.is_control() || "\"'`{}[](),<>|…".contains(c)
+}
+
+/// Whether a run of characters reads like something that is no key.
+pub(crate) fn is_plain(run: &str) -> bool {
+    let len = run.chars().count();
+    if len <= SHORT && run.chars().all(|c| c.is_alphanumeric() || "-_.:/".contains(c)) || len < 8 {
+        return true;
+    }
+    run.split(|c| "/.-_:@#?=;%&~*".contains(c)).all(is_part)
+}
+
+/// Of `listen_private_key`, `2001:db8::1`, `mx1.example.org`: one part.
+fn is_part(part: &str) -> bool {
+    let len = part.chars().count();
+    if !part.chars().all(char::is_alphanumeric) || len > WORD {
+        return false;
+    }
+    let uppers = part.chars().filter(|c| c.is_uppercase()).count();
+    let digits = part.chars().filter(char::is_ascii_digit).count();
+    if len <= 5 || (len <= SHORT && uppers == 0) {
+        return true;
+    }
+    // A number, or one with its unit.
+    if digits == len || (digits + 1 == len && !part.ends_with(|c: char| c.is_ascii_digit())) {
+        return true;
+    }
+    // Letters, then at most four digits.
+    let letters = part.trim_end_matches(|c: char| c.is_ascii_digit());
+    if letters.chars().any(|c| c.is_ascii_digit()) || part.len() - letters.len() > 4 {
+        return false;
+    }
+    let letter_count = letters.chars().count();
+    uppers == 0 || (uppers == letter_count && len <= SHORT + 2) || is_camel_case(letters)
+}
+
+/// `failureTimeoutMs`: few words, none of one letter.
+fn is_camel_case(letters: &str) -> bool {
+    let (mut words, mut in_word) = (1_usize, 0_usize);
+    let mut total = 0_usize;
+    for c in letters.chars() {
+        total += 1;
+        if c.is_uppercase() {
+            if in_word == 1 {
+                return false;
+            }
+            words += usize::from(in_word > 0);
+            in_word = 0;
+        }
+        in_word += 1;
+    }
+    in_word != 1 && words * 4 <= total.max(8)
+}
+
+/// Where eight or more numbers of a byte's size stand in a row, in decimal or hexadecimal, as
+/// libraries print bytes: the spans, in characters.
+pub(crate) fn byte_lists(chars: &[char]) -> Vec<std::ops::Range<usize>> {
+    const FEWEST: usize = 8;
+    let mut found = Vec::new();
+    let (mut start, mut end, mut count) = (0, 0, 0);
+    let mut at = 0;
+    while at < chars.len() {
+        if !chars[at].is_ascii_alphanumeric() {
+            // Between two bytes: a comma, a colon or a backslash, and blanks.
+            let is_link = matches!(chars[at], ',' | ' ' | ':' | '\\' | '-' | '\n');
+            if !is_link || at - end > 2 {
+                flush(&mut found, start..end, &mut count, FEWEST);
+            }
+            at += 1;
+            continue;
+        }
+        let stop = (at..chars.len()).find(|i| !chars[*i].is_ascii_alphanumeric());
+        let stop = stop.unwrap_or(chars.len());
+        if is_byte(&chars[at..stop]) {
+            if count == 0 {
+                start = at;
+            }
+            (end, count) = (stop, count + 1);
+        } else {
+            flush(&mut found, start..end, &mut count, FEWEST);
+        }
+        if count == 0 {
+            end = stop;
+        }
+        at = stop;
+    }
+    flush(&mut found, start..end, &mut count, FEWEST);
+    found
+}
+
+fn flush(
+    found: &mut Vec<std::ops::Range<usize>>,
+    span: std::ops::Range<usize>,
+    count: &mut usize,
+    fewest: usize,
+) {
+    if *count >= fewest {
+        found.push(span);
+    }
+    *count = 0;
+}
+
+fn is_byte(token: &[char]) -> bool {
+    let hex = match token {
+        ['0' | 'u', 'x', rest @ ..] | ['x', rest @ ..] => return matches!(rest.len(), 1 | 2),
+        token => token,
+    };
+    match hex.len() {
+        1 | 2 => hex.iter().all(char::is_ascii_hexdigit),
+        3 => hex.iter().all(char::is_ascii_digit),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_names_numbers_and_addresses_are_plain_and_keys_are_not() {
+        for plain in [
+            "listen_private_key_base64",
+            "failureTimeoutMs",
+            "tcp/192.0.2.1:7447",
+            "tls/mx1.example.org:7447#iface=eth1;so_sndbuf=65000",
+            "tcp/[2001:db8::1]:7447",
+            "/etc/letsencrypt/live/mail.example.org/privkey.pem",
+            "enp0s31f6",
+            "224.0.0.224:7446",
+            "2026-11-28T06:02:12.123456Z",
+            "-----BEGIN",
+            "zenoh_transport::unicast::establishment",
+            "EnvironmentVariable",
+            "certificate",
+        ] {
+            assert!(plain.split(is_between).all(is_plain), "{plain}");
+        }
+        for secret in [
+            "c2VjcmV0c2VjcmV0",
+            "MIGHAgEAMBMGByqGSM49AgEG",
+            "MIGHAgEAMBMG",
+            "0123456789abcdef01234567",
+            "deadbeefdeadbeefdeadbeef00000000",
+            "AbC/dEf+123456789/aBcDeFgH",
+            "\\x30\\x82\\x01\\x22",
+            "pass+word=hunter2",
+            "abcdefghijklmnopqrstuvwxyzabcdef",
+        ] {
+            assert!(!is_plain(secret), "{secret}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_found_however_they_are_listed() {
+        let spans = |text: &str| byte_lists(&text.chars().collect::<Vec<_>>());
+        for list in [
+            "[45, 45, 45, 45, 45, 66, 69, 71]",
+            "45,45,45,45,45,66,69,71",
+            "30 82 01 22 30 0d 06 09",
+            "30:82:01:22:30:0D:06:09",
+            r"\x30\x82\x01\x22\x30\x0d\x06\x09",
+            "0x30, 0x82, 0x1, 0x22, 0x30, 0x0d, 0x06, 0x09",
+        ] {
+            assert_eq!(spans(list).len(), 1, "{list}");
+        }
+        for other in ["1, 2, 3", "at 10 of 12 on 3", "tcp/192.0.2.1:7447", "a: b, c: d"] {
+            assert_eq!(spans(other), [], "{other}");
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! The certificates, keys and passwords that Zenoh is given: read as it reads them, before it
+//! does, since what it says of one that it cannot read may show it.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use mailmesh_secrets::pem::{self, PemError};
+use mailmesh_secrets::{io_words, is_secret_name, path_words};
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use super::checked::Checked;
+use super::error::{ConfigError, Place};
+use super::known::dotted;
+
+/// Longest file that is read, in bytes.
+const MAX_FILE: u64 = 4 << 20;
+/// Most certificates of a chain, and most authorities.
+const CHAIN: usize = 64;
+const AUTHORITIES: usize = 4096;
+/// Where Zenoh's TLS settings are.
+const TLS: [&str; 3] = ["transport", "link", "tls"];
+
+/// Everything that is checked.
+#[derive(Clone, Default)]
+pub(super) struct Credentials {
+    authorities: Vec<Material>,
+    identities: Vec<Identity>,
+    dictionary: Option<(String, PathBuf, Place)>,
+}
+
+/// A certificate and the key that is to be its own.
+#[derive(Clone, Default)]
+struct Identity {
+    certificate: Option<Material>,
+    private_key: Option<Material>,
+}
+
+#[derive(Clone)]
+struct Material {
+    /// The setting.
+    key: String,
+    from: Origin,
+    place: Place,
+}
+
+#[derive(Clone)]
+enum Origin {
+    File(PathBuf),
+    Base64(Zeroizing<String>),
+    /// The PEM text itself, in an endpoint.
+    Text(Zeroizing<String>),
+}
+
+impl Credentials {
+    /// Those of a configuration, and of its endpoints: their paths and texts.
+    pub(super) fn of(
+        checked: &Checked<'_>,
+        value: &Value,
+        endpoints: &[(Vec<String>, String)],
+    ) -> Self {
+        let global = |name: &str| {
+            let find = |key: String, from: fn(&str) -> Origin| {
+                let path = TLS.iter().map(|part| (*part).to_owned()).chain([key]);
+                let path: Vec<String> = path.collect();
+                let text = value.pointer(&format!("/{}", path.join("/")))?.as_str()?;
+                let place = checked.source.place(checked.span(&path));
+                Some(Material { key: dotted(&path), from: from(text), place })
+            };
+            find(name.to_owned(), file).or_else(|| find(format!("{name}_base64"), encoded))
+        };
+        let mut all = Self::default();
+        all.authorities.extend(global("root_ca_certificate"));
+        for role in ["listen", "connect"] {
+            all.identities.push(Identity {
+                certificate: global(&format!("{role}_certificate")),
+                private_key: global(&format!("{role}_private_key")),
+            });
+        }
+        for (path, endpoint) in endpoints {
+            let Some((_, settings)) = endpoint.split_once('#') else { continue };
+            let own = |name: &str| {
+                let find = |suffix: &str, from: fn(&str) -> Origin| {
+                    let key = format!("{name}_{suffix}");
+                    let mut pairs = settings.split(';').filter_map(|pair| pair.split_once('='));
+                    let (_, text) = pairs.find(|(found, _)| *found == key)?;
+                    let place = checked.source.place(checked.span(path));
+                    let key = format!("{}#{key}", dotted(path));
+                    Some(Material { key, from: from(text), place })
+                };
+                find("raw", raw).or_else(|| find("base64", encoded)).or_else(|| find("file", file))
+            };
+            all.authorities.extend(own("root_ca_certificate"));
+            for role in ["listen", "connect"] {
+                let (certificate, private_key) =
+                    (format!("{role}_certificate"), format!("{role}_private_key"));
+                let (own_certificate, own_key) = (own(&certificate), own(&private_key));
+                if own_certificate.is_some() || own_key.is_some() {
+                    all.identities.push(Identity {
+                        certificate: own_certificate.or_else(|| global(&certificate)),
+                        private_key: own_key.or_else(|| global(&private_key)),
+                    });
+                }
+            }
+        }
+        let path = ["transport", "auth", "usrpwd", "dictionary_file"].map(str::to_owned);
+        if let Some(dictionary) = value.pointer(&format!("/{}", path.join("/"))) {
+            let place = checked.source.place(checked.span(&path));
+            let file = dictionary.as_str().map(PathBuf::from);
+            all.dictionary = file.map(|file| (dotted(&path), file, place));
+        }
+        all
+    }
+
+    /// Whether all can be read and belong together; without `files`, those that the
+    /// configuration itself holds.
+    pub(super) fn check(&self, files: bool) -> Result<(), ConfigError> {
+        for material in self.authorities.iter().filter(|material| material.is_here(files)) {
+            let parsed = pem::certificates(&material.read()?, AUTHORITIES);
+            material.said(parsed.and_then(pem::check_authorities))?;
+        }
+        for Identity { certificate, private_key } in &self.identities {
+            let certificate = certificate.as_ref().filter(|material| material.is_here(files));
+            let private_key = private_key.as_ref().filter(|material| material.is_here(files));
+            let chain = certificate.map(Material::chain).transpose()?;
+            let key = private_key.map(Material::key).transpose()?;
+            if let (Some(chain), Some(key), Some(material)) = (chain, key, private_key) {
+                material.said(pem::check_pair(chain, key))?;
+            }
+        }
+        match &self.dictionary {
+            Some((key, file, place)) if files => check_dictionary(file).map_err(|why| {
+                let why = format!("{}: {why}", path_words(file));
+                ConfigError::bad_value(key, &why).at(place.clone())
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Material {
+    fn is_here(&self, files: bool) -> bool {
+        files || !matches!(self.from, Origin::File(_))
+    }
+
+    fn chain(&self) -> Result<Vec<pem::CertificateDer<'static>>, ConfigError> {
+        self.said(pem::certificates(&self.read()?, CHAIN))
+    }
+
+    fn key(&self) -> Result<pem::PrivateKeyDer<'static>, ConfigError> {
+        let key = self.said(pem::private_key(&self.read()?))?;
+        self.said(pem::check_key(&key))?;
+        Ok(key)
+    }
+
+    /// The PEM text.
+    fn read(&self) -> Result<Zeroizing<Vec<u8>>, ConfigError> {
+        match &self.from {
+            Origin::File(path) => read(path).map_err(|why| self.bad(&why)),
+            Origin::Text(text) => Ok(Zeroizing::new(text.as_bytes().to_vec())),
+            Origin::Base64(text) => {
+                // As strict as Zenoh.
+                if let Ok(decoded) = STANDARD.decode(text.as_bytes()) {
+                    return Ok(Zeroizing::new(decoded));
+                }
+                let has_blanks = text.contains(char::is_whitespace);
+                Err(self.bad(if text.trim_start().starts_with("-----BEGIN") {
+                    "this is a PEM text, and the base64 of one is meant; make it with \
+                     `base64 -w0 FILE`"
+                } else if has_blanks {
+                    "there is white space in it; write the base64 in one line, as \
+                     `base64 -w0 FILE` does"
+                } else {
+                    "it is not base64, or cut short; make it with `base64 -w0 FILE`"
+                }))
+            }
+        }
+    }
+
+    fn said<T>(&self, result: Result<T, PemError>) -> Result<T, ConfigError> {
+        result.map_err(|error| match &self.from {
+            Origin::File(path) => self.bad(&format!("{}: {error}", path_words(path))),
+            Origin::Base64(_) => self.bad(&format!("in what its base64 stands for: {error}")),
+            Origin::Text(_) => self.bad(&error.to_string()),
+        })
+    }
+
+    fn bad(&self, why: &str) -> ConfigError {
+        ConfigError::bad_value(&self.key, why).at(self.place.clone())
+    }
+}
+
+fn file(text: &str) -> Origin {
+    Origin::File(text.into())
+}
+
+fn encoded(text: &str) -> Origin {
+    Origin::Base64(Zeroizing::new(text.to_owned()))
+}
+
+fn raw(text: &str) -> Origin {
+    Origin::Text(Zeroizing::new(text.to_owned()))
+}
+
+fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
+    let text = path.to_string_lossy();
+    if text.contains("-----BEGIN") || text.contains('\n') {
+        return Err("this is the text of a PEM file, and the path of one is meant; give that, or \
+                    the base64 of the file in the setting that ends in `_base64`"
+            .to_owned());
+    }
+    let shown = path_words(path);
+    let mut bytes = Zeroizing::new(Vec::new());
+    let file = std::fs::File::open(path);
+    file.and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes)).map_err(|error| {
+        let error = io_words(&error);
+        format!(
+            "cannot read {shown}: {error}; give the path of a PEM file that the server may read"
+        )
+    })?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(format!("{shown} is longer than {MAX_FILE} bytes; is it the right file?"));
+    }
+    Ok(bytes)
+}
+
+/// What Zenoh wants of a dictionary: a user and a password a line, a colon between them.
+fn check_dictionary(path: &Path) -> Result<(), String> {
+    let mut text = Zeroizing::new(String::new());
+    let file = std::fs::File::open(path);
+    file.and_then(|file| file.take(MAX_FILE).read_to_string(&mut text))
+        .map_err(|error| io_words(&error))?;
+    let mut lines = text.lines().map(str::trim).enumerate();
+    let bad = lines.find(|(_, line)| {
+        let parts = line.split_once(':').map(|(user, password)| (user.trim(), password.trim()));
+        !line.is_empty() && parts.is_none_or(|(user, word)| user.is_empty() || word.is_empty())
+    });
+    match bad {
+        None => Ok(()),
+        Some((index, _)) => {
+            Err(format!("line {}: expected a user, a colon and a password", index + 1))
+        }
+    }
+}
+
+/// The secrets of a configuration: what its settings of secret names hold, and those of its
+/// endpoints.
+pub(super) fn secrets(value: &Value, is_secret: bool, found: &mut Vec<Zeroizing<String>>) {
+    match value {
+        Value::String(text) if is_secret => found.push(Zeroizing::new(text.clone())),
+        Value::String(text) => {
+            let settings = text.split_once('#').map_or("", |(_, settings)| settings);
+            let pairs = settings.split(';').filter_map(|pair| pair.split_once('='));
+            let secret = pairs.filter(|(name, _)| is_secret_name(name));
+            found.extend(secret.map(|(_, text)| Zeroizing::new(text.to_owned())));
+        }
+        // The outline bounds the depth of what is parsed.
+        Value::Array(items) => items.iter().for_each(|item| secrets(item, is_secret, found)),
+        Value::Object(map) => {
+            map.iter().for_each(|(key, item)| secrets(item, is_secret_name(key), found));
+        }
+        _ => {}
+    }
+}
