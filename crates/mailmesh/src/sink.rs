@@ -25,8 +25,13 @@ pub(crate) struct MeshSink {
     pushes: BTreeMap<Incarnation, Pushes>,
     /// Events of a frame on their way to the inboxes; empty between frames.
     ready: Vec<Incoming>,
+    /// When this node went on after it had stood still.
+    stalled: Option<Instant>,
     logs: Logs,
 }
+
+/// How long after this node stood still links may still be down for it.
+const BACK: Duration = Duration::from_secs(10);
 
 /// Messages of entries that a member sends unasked: so many at once, and then so many a second.
 /// After a comparison it has what we lack, a few hundred entries to a message; of what is past
@@ -68,6 +73,7 @@ impl MeshSink {
             members: BTreeMap::new(),
             pushes: BTreeMap::new(),
             ready: Vec::new(),
+            stalled: None,
             logs: Logs::default(),
         }
     }
@@ -249,6 +255,10 @@ impl MeshSink {
         };
         let incarnation = peer.incarnation;
         match reason {
+            // Most likely it is this node that was away.
+            LeaveReason::Failed if self.stalled.is_some_and(|at| at.elapsed() < BACK) => {
+                tracing::info!(name = %peer.name, ?incarnation, "node left: it {reason} since this node stood still");
+            }
             LeaveReason::Failed => {
                 tracing::warn!(name = %peer.name, ?incarnation, "node left: it {reason}; killed, stopped or cut off");
             }
@@ -309,6 +319,14 @@ impl MeshSink {
 }
 
 impl Sink for MeshSink {
+    fn stood_still(&mut self, stall: Duration) {
+        self.stalled = Some(Instant::now());
+        tracing::warn!(
+            "this node stood still for {:.1} s (stopped, starved, or its machine slept): others may have taken it for failed",
+            stall.as_secs_f64()
+        );
+    }
+
     fn take(&mut self, output: Output) {
         match output {
             Output::Deliver { from, lane, first, count, body } => {

@@ -219,6 +219,30 @@ async fn while_a_node_is_frozen_the_others_go_on_and_thawed_it_is_whole_or_told(
     assert_eq!(from_frozen.members.last().unwrap(), "mx2 joined", "with the life it had");
 }
 
+/// A node that woke took all others for failed, since by its time they had been silent.
+#[tokio::test(start_paused = true)]
+async fn a_node_that_stood_still_takes_nobody_for_failed() {
+    let cluster = TestCluster::start(["mx1", "mx2", "mx3"]).await.unwrap();
+    cluster.converged().await.unwrap();
+    let mx3 = cluster.node("mx3");
+    let mut inbox = mx3.inbox(Filter::all());
+    // As when a machine sleeps: nothing waits to be read when it wakes.
+    cluster.isolate("mx3");
+    cluster.freeze("mx3");
+    eventually("the others take it for failed", || !sees(&cluster.node("mx1"), "mx3"))
+        .await
+        .unwrap();
+    sleep(MINUTE).await;
+    cluster.thaw("mx3");
+    cluster.reconnect("mx3");
+    eventually("all see it", || sees(&cluster.node("mx1"), "mx3")).await.unwrap();
+    sleep(MINUTE).await;
+    cluster.converged().await.unwrap();
+    while let Some(incoming) = inbox.try_recv() {
+        assert!(!matches!(incoming, Incoming::Left { .. }), "{incoming}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_killed_node_has_failed_for_the_others_and_comes_back_as_a_new_life_with_the_mirror() {
     let cluster = TestCluster::start(["mx1", "mx2", "mx3"]).await.unwrap();

@@ -10,6 +10,7 @@ use parking_lot::{Mutex, MutexGuard, RwLock};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::stalls::Stalls;
 use crate::lanes::LaneQueue;
 
 /// **Lock order**: the receiving side, the node, a lane.
@@ -17,7 +18,8 @@ pub(super) struct Core {
     pub(super) incarnation: Incarnation,
     node: Mutex<Node>,
     pub(super) lanes: [LaneQueue; 2],
-    pub(super) start: Instant,
+    start: Instant,
+    stalls: Stalls,
     /// Wakes the task: frames to put wait, or a deadline came nearer.
     pub(super) wake: Notify,
     /// When the task will look next, in nanoseconds since the start.
@@ -44,6 +46,7 @@ impl Core {
             node: Mutex::new(node),
             lanes: Lane::ALL.map(|_| LaneQueue::new(gathers)),
             start,
+            stalls: Stalls::default(),
             wake: Notify::new(),
             planned: AtomicU64::new(0),
             look: settings.digest_interval / 2,
@@ -58,9 +61,20 @@ impl Core {
         self.node.lock()
     }
 
-    /// To be asked under the node's lock, whose time must not go back.
+    /// The node's time, which stands still while this process does. To be asked under the
+    /// node's lock, whose time must not go back.
     pub(super) fn now(&self) -> Time {
-        Time::from_start(self.start.elapsed())
+        Time::from_start(self.stalls.time(self.start.elapsed(), self.look))
+    }
+
+    /// When it is this time of the node, unless the process stands still until then.
+    pub(super) fn instant(&self, time: Time) -> Instant {
+        self.start + time.elapsed() + self.stalls.lost()
+    }
+
+    /// For how long this process stood still, if nobody was told yet.
+    pub(super) fn take_stall(&self) -> Option<Duration> {
+        self.stalls.take()
     }
 
     pub(super) fn lane(&self, lane: Lane) -> &LaneQueue {

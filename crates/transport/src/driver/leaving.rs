@@ -77,7 +77,7 @@ impl Driver {
             };
             let Some(until) = until else { break };
             tokio::select! {
-                () = sleep_until(limit.min(core.start + until.elapsed())) => {}
+                () = sleep_until(limit.min(core.instant(until))) => {}
                 () = core.progress.notified() => {}
             }
         }

@@ -11,6 +11,7 @@ mod core;
 mod leaving;
 mod receiving;
 mod sending;
+mod stalls;
 mod task;
 
 use std::pin::Pin;
@@ -64,6 +65,10 @@ pub struct Opened {
 pub trait Sink: Send + 'static {
     /// Anything but [`Output::Transmit`] and [`Output::Relay`].
     fn take(&mut self, output: Output);
+
+    /// This process stood still for so long: it was stopped or starved, or its machine slept.
+    /// Others may have taken it for failed meanwhile. The node's time stood still, too.
+    fn stood_still(&mut self, _stall: Duration) {}
 }
 
 /// A running node.

@@ -219,6 +219,9 @@ impl Side {
         core.note_progress();
         core.due_at(node.next_deadline());
         drop(node);
+        if let Some(stall) = core.take_stall() {
+            self.sink.stood_still(stall);
+        }
         for output in self.told.drain(..) {
             self.sink.take(output);
         }

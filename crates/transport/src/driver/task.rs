@@ -38,7 +38,7 @@ pub(super) async fn run(
         }
         match core.plan() {
             Some(deadline) => tokio::select! {
-                () = sleep_until(core.start + deadline.elapsed()) => {}
+                () = sleep_until(core.instant(deadline)) => {}
                 () = core.wake.notified() => {}
             },
             // It has left; what it said last is due.
