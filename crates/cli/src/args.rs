@@ -362,7 +362,9 @@ pub(crate) enum Cert {
         /// The leaf's private key in PEM.
         key: PathBuf,
     },
-    /// List certificates; private keys are never shown.
+    /// List certificates; private keys are never shown. Each name is shown with the certificate
+    /// that its hosts get now, and why: a valid certificate comes first, then one of the exact
+    /// name, then the one issued last.
     List {
         /// As JSON.
         #[arg(long)]

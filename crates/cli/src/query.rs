@@ -229,7 +229,12 @@ pub(crate) async fn cert(options: Cert, socket: Option<PathBuf>) -> Result<ExitC
         }
         Cert::List { json } => {
             let list = client.ask(&Request::CertList).await?;
-            print_list(&list, json, describe);
+            print_list(&list, json, |certificate| {
+                let hosts = certificate["hosts"].as_array().into_iter().flatten();
+                hosts.fold(describe(certificate), |all, host| {
+                    format!("{all}\n  {}", presented(host))
+                })
+            });
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -240,6 +245,16 @@ fn describe(certificate: &Value) -> String {
     let names: Vec<_> = names.map(text).collect();
     let until = UnixMillis(certificate["not_after"].as_u64().unwrap_or(0));
     format!("{}  SHA-256 {}  until {until}", names.join(", "), text(&certificate["fingerprint"]))
+}
+
+/// Which certificate a name gets, and why.
+fn presented(host: &Value) -> String {
+    let (name, why) = (text(&host["name"]), text(&host["why"]));
+    if host["presented"] == true {
+        return format!("{name}: this certificate ({why})");
+    }
+    let other: String = text(&host["fingerprint"]).chars().take(16).collect();
+    format!("{name}: SHA-256 {other}... instead ({why})")
 }
 
 fn read(path: &Path) -> Result<String, Failure> {

@@ -80,8 +80,8 @@ pub use mailmesh_delivery::{Incarnation, NodeName, Settings};
 pub use mailmesh_events::*;
 pub use mailmesh_lists as lists;
 pub use mailmesh_state::{
-    CertificatePem, NetworkEntry, StateError, Verdict, certificate_from_der, certificate_from_pem,
-    certificate_to_pem,
+    CertificatePem, ChosenCertificate, NetworkEntry, StateError, Validity, Verdict,
+    certificate_from_der, certificate_from_pem, certificate_to_pem,
 };
 pub use mailmesh_transport::{
     Backend, ConfigError, ConfigErrorKind, Coordinator, MemoryHub, Secret, TransportError, Warning,

@@ -47,6 +47,7 @@ mod values;
 mod verdict;
 mod x509;
 
+pub use certificates::{ChosenCertificate, Validity};
 pub use clock::HybridClock;
 pub use cluster_clock::ClusterClock;
 pub use entries::{Bounds, Swept};

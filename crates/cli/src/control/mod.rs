@@ -2,6 +2,7 @@
 //! for its owner only.
 
 mod bulk;
+mod certificates;
 pub(crate) mod client;
 mod clients;
 pub(crate) mod server;

@@ -2,9 +2,7 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use mailmesh::{
-    Cluster, ClusterKey, DomainNames, Filter, KeyId, Rule, Verdict, certificate_from_pem,
-};
+use mailmesh::{Cluster, ClusterKey, Filter, KeyId, Rule, Verdict, certificate_from_pem};
 use mailmesh_cli::protocol::{Answer, MAX_LINE, Request};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -12,6 +10,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 
 use super::bulk::{Import, list};
+use super::certificates;
 use super::clients::{Busy, Clients, WATCHERS, Watchers};
 use crate::exit::Failure;
 
@@ -232,11 +231,9 @@ async fn answer(request: Request, cluster: &Cluster) -> Result<Answer, String> {
             cluster.certs().set(certificate).await.map_err(text)?;
             value
         }
-        Request::CertList => {
-            cluster.certs().list().into_iter().map(|certificate| json!(*certificate)).collect()
-        }
+        Request::CertList => certificates::list(&cluster.certs()),
         Request::CertRemove { names } => {
-            let names = DomainNames::new(names).map_err(|error| error.to_string())?;
+            let names = certificates::names(&names).map_err(|error| error.to_string())?;
             cluster.certs().withdraw(names).await.map_err(text)?;
             Value::Null
         }
