@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::args::{self, Block, Cert, Publish, PublishEvent, Watch};
 use crate::control::client::Client;
 use crate::control::find;
-use crate::exit::{BLOCKED, Failure};
+use crate::exit::{BLOCKED, Failure, LOCKED_OUT};
 use crate::lists;
 use crate::say::say;
 
@@ -264,9 +264,9 @@ fn read(path: &Path) -> Result<String, Failure> {
 pub(crate) async fn members(json: bool, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {
     let mut client = client(socket).await?;
     let members = client.ask(&Request::Members).await?;
-    if !json && members.as_array().is_some_and(Vec::is_empty) {
+    let is_alone = members.as_array().is_some_and(Vec::is_empty);
+    if is_alone && !json {
         say!("no other node is heard");
-        crate::key::warn_if_locked_out(&mut client).await;
     }
     print_list(&members, json, |member| {
         let started = UnixMillis(member["started"].as_u64().unwrap_or(0));
@@ -282,6 +282,9 @@ pub(crate) async fn members(json: bool, socket: Option<PathBuf>) -> Result<ExitC
             },
         )
     });
+    if is_alone && crate::key::warn_if_locked_out(&mut client).await {
+        return Ok(ExitCode::from(LOCKED_OUT));
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -311,6 +314,9 @@ pub(crate) async fn status(json: bool, socket: Option<PathBuf>) -> Result<ExitCo
             (_, value) => text(value),
         };
         say!("{:<20}{shown}", key.replace('_', " "));
+    }
+    if status["locked_out"] == true {
+        anstream::eprintln!("\x1b[1;33mwarning:\x1b[0m {}", crate::key::LOCKED_OUT);
     }
     Ok(ExitCode::SUCCESS)
 }

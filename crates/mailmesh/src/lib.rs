@@ -41,6 +41,7 @@
 //! and killed nodes and wrong clocks: the module `testing`, with the feature of that
 //! name.
 
+mod away;
 mod blocks;
 #[cfg(feature = "bounded-log")]
 mod bounded_log;
@@ -65,6 +66,7 @@ mod values;
 mod watch;
 mod wire;
 
+pub use away::AwayNode;
 pub use blocks::{Blocks, Imported};
 #[cfg(feature = "bounded-log")]
 pub use bounded_log::BoundedLog;

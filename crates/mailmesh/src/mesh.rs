@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
+use crate::away::Away;
 use crate::clock::WallClock;
 use crate::disk::Disk;
 use crate::gate::Gate;
@@ -45,6 +46,8 @@ pub(crate) struct Mesh {
     pub(crate) inboxes: Inboxes,
     pub(crate) refusals: Arc<Refusals>,
     pub(crate) stopped: watch::Sender<Option<StopReason>>,
+    /// Members that left.
+    pub(crate) away: Mutex<Away>,
     /// Number of members, for those who wait for some.
     pub(crate) member_count: watch::Sender<usize>,
     /// What the reconciler's time counts from.

@@ -5,6 +5,7 @@ mod bulk;
 mod certificates;
 pub(crate) mod client;
 mod clients;
+mod keys;
 pub(crate) mod server;
 
 use std::path::{Path, PathBuf};

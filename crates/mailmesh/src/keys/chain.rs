@@ -41,6 +41,8 @@ pub(crate) struct KeyChain {
     own: [u8; 16],
     /// The file that holds the keys, unless they came otherwise.
     file: Option<PathBuf>,
+    /// The keys that the node began with: without a file those that a restart brings back.
+    given: Vec<KeyId>,
     state: Mutex<State>,
     /// Who changes the keys: the file is written meanwhile, which may take its time.
     changing: Mutex<()>,
@@ -73,11 +75,13 @@ impl KeyChain {
         let links = watch::Sender::new(link_keys(&ring, cluster));
         let state =
             Mutex::new(State { ring, is_kept, retired: Vec::new(), were_retired: VecDeque::new() });
+        let given = state.lock().ring.ids(cluster);
         let (version, rekeying, changing) = (AtomicU64::new(1), Mutex::new(()), Mutex::new(()));
         Self {
             cluster: cluster.to_owned(),
             own,
             file,
+            given,
             state,
             changing,
             sealer,
@@ -151,10 +155,20 @@ impl KeyChain {
         state.were_retired.contains(&id) && !state.ring.ids(&self.cluster).contains(&id)
     }
 
-    pub(crate) fn held(&self) -> KeysHeld {
-        let state = self.state.lock();
-        let keys = state.ring.ids(&self.cluster).into_iter().map(|id| id.0).collect();
-        KeysHeld { keys, kept: state.is_kept, refused: None }
+    /// The keys, and what a restart would bring back now: the operator may have put a key into
+    /// the file meanwhile. Blocks.
+    pub(super) fn held(&self) -> KeysHeld {
+        let in_file = self.file.as_deref().map(file::read);
+        let keeps_new = self.file.as_deref().is_some_and(file::can_write);
+        let ids = self.ids();
+        let after_restart = match in_file {
+            Some(ring) => ring.map(|ring| ring.ids(&self.cluster)).unwrap_or_default(),
+            None => self.given.clone(),
+        };
+        let kept = self.file.is_some() && after_restart == ids;
+        let keeps_active = ids.first().is_some_and(|active| after_restart.contains(active));
+        let keys = ids.into_iter().map(|id| id.0).collect();
+        KeysHeld { keys, kept, keeps_active, keeps_new, refused: None }
     }
 
     /// Does what is asked, in memory and in the file. Blocks. A file that cannot be written
