@@ -57,8 +57,8 @@ pub(crate) async fn run(options: Key, socket: Option<PathBuf>) -> Result<ExitCod
             }
             if !here {
                 name_the_away(&mut client, "do not get the key").await?;
+                warn_if_locked_out(&mut client).await;
             }
-            warn_if_locked_out(&mut client).await;
         }
         Key::Activate { id, here } => {
             let id = whole(&id, &mut client).await?;

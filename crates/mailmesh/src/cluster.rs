@@ -334,6 +334,7 @@ async fn tick(mesh: Arc<Mesh>, driver: std::sync::Weak<Driver>) {
                 }
                 mesh.tick();
                 keys::follow(&mesh);
+                keys::search(&mesh);
             }
             () = reconciler_late(&mesh) => mesh.on_reconciler_deadline(),
             _ = stopped.wait_for(Option::is_some) => break,

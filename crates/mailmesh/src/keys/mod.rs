@@ -4,6 +4,7 @@ mod chain;
 mod file;
 mod follow;
 mod questions;
+mod search;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use zeroize::Zeroizing;
 pub(crate) use chain::KeyChain;
 pub(crate) use follow::follow;
 pub(crate) use questions::Questions;
+pub(crate) use search::search;
 pub(crate) use worker::{Asked, work};
 
 use crate::Error;
@@ -93,18 +95,21 @@ impl<'a> Keys<'a> {
         if self.chain()?.was_retired(id) {
             return Err(Error::KeyRetired { id });
         }
-        let id = self.add_here(key.clone()).await?;
+        self.act(KeyAction::Add(secret(&key))).await?;
         self.have_done(&KeyAction::Add(secret(&key))).await?;
         Ok(id)
     }
 
-    /// Has this node accept a key, which no other is told of.
+    /// Has this node accept a key, which no other is told of. A node that nobody answers tries at
+    /// once whether others link and seal with it; if they do, so does this node from then on.
     ///
     /// # Errors
     /// [`Error::OpenMesh`]; [`Error::Codec`] if there are too many.
     pub async fn add_here(&self, key: ClusterKey) -> Result<KeyId, Error> {
         self.act(KeyAction::Add(secret(&key))).await?;
-        Ok(key.id(&self.mesh.cluster))
+        let id = key.id(&self.mesh.cluster);
+        self.chain()?.search.added(id);
+        Ok(id)
     }
 
     /// Has every node seal with a key that all accept.
