@@ -16,15 +16,12 @@ pub(super) fn read(path: &Path) -> Option<Keyring> {
 }
 
 /// Whether [`write()`] would probably succeed: a file can be made beside it. Where the file is a
-/// mount of its own the rename still fails.
+/// mount of its own the rename still fails. Does not wait for the disk.
 pub(super) fn can_write(path: &Path) -> bool {
     let probe = || -> io::Result<()> {
-        let path = fs::canonicalize(path)?;
-        let old = fs::metadata(&path)?;
-        let new = new_beside(&path)?;
-        let made = put(&new, &old, "");
-        let _there_is_none = fs::remove_file(&new);
-        made
+        let new = new_beside(&fs::canonicalize(path)?)?;
+        create(&new)?;
+        fs::remove_file(&new)
     };
     probe().is_ok()
 }
@@ -75,12 +72,16 @@ fn remove_leftovers(dir: &Path, prefix: &str) {
 /// How old a file is that nobody will finish.
 const LEFT: Duration = Duration::from_secs(60);
 
-fn put(path: &Path, old: &fs::Metadata, text: &str) -> io::Result<()> {
+fn create(path: &Path) -> io::Result<fs::File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
+    options.open(path)
+}
+
+fn put(path: &Path, old: &fs::Metadata, text: &str) -> io::Result<()> {
+    let mut file = create(path)?;
     file.write_all(text.as_bytes())?;
     #[cfg(unix)]
     {
