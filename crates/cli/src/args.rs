@@ -16,6 +16,7 @@ Exit codes:
   3   the configuration cannot be used
   4   no node answers at the control socket, or several could be meant
   5   the node stepped back: another live node has its name
+  6   `members`: no other node is heard, but nodes that have another cluster key
   10  `block check`: the address is blocked";
 
 /// Peer-to-peer coordination for clustered mail servers, over Eclipse Zenoh.
@@ -362,7 +363,9 @@ pub(crate) enum Cert {
         /// The leaf's private key in PEM.
         key: PathBuf,
     },
-    /// List certificates; private keys are never shown.
+    /// List certificates; private keys are never shown. Each name is shown with the certificate
+    /// that its hosts get now, and why: a valid certificate comes first, then one of the exact
+    /// name, then the one issued last.
     List {
         /// As JSON.
         #[arg(long)]
@@ -402,6 +405,10 @@ pub(crate) enum Key {
         /// Only this node.
         #[arg(long, requires = "file")]
         here: bool,
+        /// Make a new key though a node would keep it in no file: after a restart that node has
+        /// only the keys of its `mesh.key`.
+        #[arg(long, conflicts_with = "file")]
+        force: bool,
     },
     /// Have every node seal with a key that all accept; `key add` it first.
     Activate {
@@ -412,12 +419,30 @@ pub(crate) enum Key {
         here: bool,
     },
     /// Stop accepting a key that no node seals with any more; `key activate` another first.
+    ///
+    /// Refused while a node would not have the key that seals after a restart: its `mesh.key`
+    /// names no file, or a file without that key.
     Retire {
         /// Its fingerprint, or its first digits, four at least.
         id: String,
         /// Only this node.
         #[arg(long)]
         here: bool,
+        /// Also if a node would not have the key that seals after a restart. It then hears nobody
+        /// until it is given that key.
+        #[arg(long)]
+        force: bool,
+    },
+    /// Write a key of this node to a new file, readable by its owner only.
+    ///
+    /// Nothing is overwritten, and no symbolic link is followed. `mesh.key` of another node may
+    /// name the file, and `key add` reads it.
+    Export {
+        /// The file to make.
+        file: PathBuf,
+        /// The fingerprint of the key, or its first digits, four at least; without it the key
+        /// that seals.
+        id: Option<String>,
     },
 }
 

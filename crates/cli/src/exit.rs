@@ -16,6 +16,9 @@ pub(crate) struct Failure {
     code: u8,
 }
 
+/// `members`: no other node is heard, though nodes that have another key are there.
+pub(crate) const LOCKED_OUT: u8 = 6;
+
 /// `block check`: the address is blocked.
 pub(crate) const BLOCKED: u8 = 10;
 

@@ -34,13 +34,16 @@ pub(crate) async fn run(options: Key, socket: Option<PathBuf>) -> Result<ExitCod
             warn_if_locked_out(&mut client).await;
             return result;
         }
-        Key::Add { file, here } => {
+        Key::Add { file, here, force } => {
+            if force {
+                warn_of_forgetful(&mut client, "keeps_new", "it").await?;
+            }
             let keys = file.as_deref().map(read).transpose()?;
             // Of a key file the one that seals last, so that it is the last that is named.
             let keys = keys.map_or_else(|| vec![None], |keys| keys.into_iter().map(Some).collect());
             let mut added = String::new();
             for key in keys {
-                let id = client.ask(&Request::KeyAdd { key, here }).await?;
+                let id = client.ask(&Request::KeyAdd { key, here, force }).await?;
                 added = id.as_str().unwrap_or_default().to_owned();
                 say!("{added}");
             }
@@ -55,34 +58,102 @@ pub(crate) async fn run(options: Key, socket: Option<PathBuf>) -> Result<ExitCod
             } else {
                 note!("accepted{accepted}; next: mailmesh key activate {short}");
             }
-            warn_if_locked_out(&mut client).await;
+            if !here {
+                name_the_away(&mut client, "do not get the key").await?;
+                warn_if_locked_out(&mut client).await;
+            }
         }
         Key::Activate { id, here } => {
             let id = whole(&id, &mut client).await?;
             client.ask(&Request::KeyActivate { id: Hidden(id.clone().into()), here }).await?;
             say!("{id} seals{}", on(here, &mut client).await?);
             note!("a node that is off now needs it in its key file before it starts");
+            if !here {
+                name_the_away(&mut client, "do not seal with it").await?;
+            }
         }
-        Key::Retire { id, here } => {
+        Key::Retire { id, here, force } => {
             let id = whole(&id, &mut client).await?;
-            client.ask(&Request::KeyRetire { id: Hidden(id.clone().into()), here }).await?;
+            if force {
+                warn_of_forgetful(&mut client, "keeps_active", "the key that seals").await?;
+            }
+            if !here {
+                let without = "hear nobody if they come back without the key that seals";
+                name_the_away(&mut client, without).await?;
+            }
+            client.ask(&Request::KeyRetire { id: Hidden(id.clone().into()), here, force }).await?;
             say!("{id} is accepted no more{}", on(here, &mut client).await?);
         }
+        Key::Export { file, id } => export(&file, id.as_deref(), &mut client).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Says so where this node hears nobody, but frames that are sealed with other keys.
-pub(crate) async fn warn_if_locked_out(client: &mut Client) {
-    let Ok(status) = client.ask(&Request::Status).await else { return };
-    let refused = status["refused"]["not_authentic"].as_u64().unwrap_or(0);
-    if status["members"] == 0 && refused > 0 {
+/// Says so where this node hears nobody, but nodes that have another key; gives whether it is so.
+pub(crate) async fn warn_if_locked_out(client: &mut Client) -> bool {
+    let Ok(status) = client.ask(&Request::Status).await else { return false };
+    let is_locked_out = status["locked_out"] == true;
+    if is_locked_out {
+        say::labelled(33, "warning", LOCKED_OUT);
+    }
+    is_locked_out
+}
+
+/// What `members`, `status` and `key` say of a node that lacks the key of the others.
+pub(crate) const LOCKED_OUT: &str = "this node hears nobody, though nodes of its cluster are \
+     there: they seal with a key that it does not have. Give it the key file of a node that is \
+     heard (`mailmesh key export FILE` there), with `mailmesh key add --here FILE` on this one";
+
+/// With `--force`: the nodes that keep a key nowhere, and what that comes to.
+async fn warn_of_forgetful(client: &mut Client, field: &str, key: &str) -> Result<(), Failure> {
+    let nodes = client.ask(&Request::KeyList).await?;
+    let nodes = nodes.as_array().into_iter().flatten();
+    let forgetful = nodes.filter(|node| node["answered"] == true && node[field] != true);
+    let names: Vec<_> = forgetful.filter_map(|node| node["node"].as_str()).collect();
+    if !names.is_empty() {
         let text = format!(
-            "this node hears nobody, but {refused} frames that another key seals: give it the key \
-             file of a node that is heard, `mailmesh key add --here FILE`"
+            "no file keeps {key} on {}: after a restart the node has \
+             only the keys of its `mesh.key`, and hears nobody once these are retired. \
+             `mailmesh key export FILE` writes the key for it",
+            names.join(", ")
         );
         say::labelled(33, "warning", &text);
     }
+    Ok(())
+}
+
+/// Names the nodes that a step does not reach though they were members a while ago.
+async fn name_the_away(client: &mut Client, what: &str) -> Result<(), Failure> {
+    let away = client.ask(&Request::Away).await?;
+    let named = away.as_array().into_iter().flatten().filter_map(|node| {
+        let minutes = node["left_ms_ago"].as_u64()? / 60_000;
+        Some(format!("{} (left {minutes} min ago)", node["name"].as_str()?))
+    });
+    let named: Vec<_> = named.collect();
+    if !named.is_empty() {
+        let text = format!(
+            "members of the last hour that are not here {what}: {}. Put the key that seals into \
+             their key files (`mailmesh key export FILE`)",
+            named.join(", ")
+        );
+        say::labelled(33, "warning", &text);
+    }
+    Ok(())
+}
+
+async fn export(path: &Path, id: Option<&str>, client: &mut Client) -> Result<(), Failure> {
+    let id = match id {
+        Some(begin) => Some(whole(begin, client).await?),
+        None => None,
+    };
+    let Value::String(text) = client.ask(&Request::KeyExport { id }).await? else {
+        return Err(Failure::failed("the node's answer is not a key"));
+    };
+    let key = ClusterKey::from_text(&Zeroizing::new(text));
+    let key = key.map_err(|error| Failure::failed(error.to_string()))?;
+    write_new(path, &key)?;
+    note!("wrote {}; whoever reads it takes part in the cluster", path.display());
+    Ok(())
 }
 
 fn generate(out: Option<&Path>) -> Result<ExitCode, Failure> {
@@ -90,12 +161,7 @@ fn generate(out: Option<&Path>) -> Result<ExitCode, Failure> {
     match out {
         None => say!("{}", key.to_text().as_str()),
         Some(path) => {
-            write_key(path, &key).map_err(|error| {
-                Failure::failed(format!(
-                    "{}: {error}; a key is never overwritten: give the path of a new file",
-                    path.display()
-                ))
-            })?;
+            write_new(path, &key)?;
             note!(
                 "wrote {}; copy it to every node, and set \"mesh\": {{\"key\": {{\"@type\": \"File\", \"filePath\": {:?}}}}}",
                 path.display(),
@@ -106,12 +172,26 @@ fn generate(out: Option<&Path>) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A new file that only its owner may read.
+fn write_new(path: &Path, key: &ClusterKey) -> Result<(), Failure> {
+    write_key(path, key).map_err(|error| {
+        Failure::failed(format!(
+            "{}: {error}; a key is never overwritten: give the path of a new file",
+            path.display()
+        ))
+    })
+}
+
+/// A new file that only its owner may read. The name may not be there, as a link neither.
 pub(crate) fn write_key(path: &Path, key: &ClusterKey) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
-    let mut file =
-        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    writeln!(file, "{}", key.to_text().as_str())
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(0o600).open(path)?;
+    let written = writeln!(file, "{}", key.to_text().as_str()).and_then(|()| file.sync_all());
+    if written.is_err() {
+        // A file that holds a part of a key looks like one.
+        let _there_is_none = std::fs::remove_file(path);
+    }
+    written
 }
 
 /// Where something was done, and a warning of who will not have it after a restart.

@@ -88,6 +88,9 @@ pub enum Request {
         key: Option<Hidden>,
         /// At this node alone.
         here: bool,
+        /// Makes one though a member would keep it nowhere.
+        #[serde(default)]
+        force: bool,
     },
     /// Seals with a key from now on.
     KeyActivate {
@@ -102,7 +105,17 @@ pub enum Request {
         id: Hidden,
         /// At this node alone.
         here: bool,
+        /// Though a member keeps the key that seals nowhere.
+        #[serde(default)]
+        force: bool,
     },
+    /// Gives a cluster key, as text.
+    KeyExport {
+        /// Which one; without it the one that seals.
+        id: Option<String>,
+    },
+    /// The nodes that were members within the last hour.
+    Away,
     /// The members there are.
     Members,
     /// The node's state.

@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 use crate::args::{self, Block, Cert, Publish, PublishEvent, Watch};
 use crate::control::client::Client;
 use crate::control::find;
-use crate::exit::{BLOCKED, Failure};
+use crate::exit::{BLOCKED, Failure, LOCKED_OUT};
 use crate::lists;
 use crate::say::{self, say};
 
@@ -237,7 +237,12 @@ pub(crate) async fn cert(options: Cert, socket: Option<PathBuf>) -> Result<ExitC
         }
         Cert::List { json } => {
             let list = client.ask(&Request::CertList).await?;
-            print_list(&list, json, describe);
+            print_list(&list, json, |certificate| {
+                let hosts = certificate["hosts"].as_array().into_iter().flatten();
+                hosts.fold(describe(certificate), |all, host| {
+                    format!("{all}\n  {}", presented(host))
+                })
+            });
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -279,12 +284,22 @@ fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     Ok(bytes)
 }
 
+/// Which certificate a name gets, and why.
+fn presented(host: &Value) -> String {
+    let (name, why) = (text(&host["name"]), text(&host["why"]));
+    if host["presented"] == true {
+        return format!("{name}: this certificate ({why})");
+    }
+    let other: String = text(&host["fingerprint"]).chars().take(16).collect();
+    format!("{name}: SHA-256 {other}... instead ({why})")
+}
+
 pub(crate) async fn members(json: bool, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {
     let mut client = client(socket).await?;
     let members = client.ask(&Request::Members).await?;
-    if !json && members.as_array().is_some_and(Vec::is_empty) {
+    let is_alone = members.as_array().is_some_and(Vec::is_empty);
+    if is_alone && !json {
         say!("no other node is heard");
-        crate::key::warn_if_locked_out(&mut client).await;
     }
     print_list(&members, json, |member| {
         let started = UnixMillis(member["started"].as_u64().unwrap_or(0));
@@ -300,6 +315,9 @@ pub(crate) async fn members(json: bool, socket: Option<PathBuf>) -> Result<ExitC
             },
         )
     });
+    if is_alone && crate::key::warn_if_locked_out(&mut client).await {
+        return Ok(ExitCode::from(LOCKED_OUT));
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -329,6 +347,9 @@ pub(crate) async fn status(json: bool, socket: Option<PathBuf>) -> Result<ExitCo
             (_, value) => text(value),
         };
         say!("{:<20}{shown}", key.replace('_', " "));
+    }
+    if status["locked_out"] == true {
+        anstream::eprintln!("\x1b[1;33mwarning:\x1b[0m {}", crate::key::LOCKED_OUT);
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -43,7 +43,23 @@ pub(crate) fn read_action(fields: &mut Fields<'_, '_>) -> Result<KeyAction, Code
     })
 }
 
-/// Three fields: the keys, whether they are kept, why not.
+/// In the last field: a restart brings back the key that seals.
+const KEEPS_ACTIVE: u64 = 1;
+/// In the last field: a key that is given now would be in the file.
+const KEEPS_NEW: u64 = 2;
+
+/// Fields that [`write_held`] writes.
+pub(crate) fn held_fields(held: &KeysHeld) -> usize {
+    3 + usize::from(says_keeps(held))
+}
+
+/// The last field is written if it differs from what a reader takes a message without it for.
+fn says_keeps(held: &KeysHeld) -> bool {
+    (held.keeps_active, held.keeps_new) != (held.kept, held.kept)
+}
+
+/// Three or four fields: the keys, whether they are kept, why not, and what a restart brings
+/// back. A node of an earlier version passes over the last.
 pub(crate) fn write_held(w: &mut Writer<'_>, held: &KeysHeld) -> Result<(), CodecError> {
     let (keys, reason) = (held.keys.len(), held.refused.as_ref().map_or(0, String::len));
     for (what, actual, limit) in
@@ -62,6 +78,11 @@ pub(crate) fn write_held(w: &mut Writer<'_>, held: &KeysHeld) -> Result<(), Code
         Some(reason) => w.str(reason),
         None => w.nil(),
     };
+    if says_keeps(held) {
+        let [active, new] = [(held.keeps_active, KEEPS_ACTIVE), (held.keeps_new, KEEPS_NEW)]
+            .map(|(is_so, bit)| if is_so { bit } else { 0 });
+        w.u64(active | new);
+    }
     Ok(())
 }
 
@@ -77,7 +98,13 @@ pub(crate) fn read_held(fields: &mut Fields<'_, '_>) -> Result<KeysHeld, CodecEr
     } else {
         Some(reader.str("the reason", limits::TEXT_LEN)?.to_owned())
     };
-    Ok(KeysHeld { keys, kept, refused })
+    let keeps = match fields.optional() {
+        Some(reader) => reader.u64("what a restart brings back")?,
+        None if kept => KEEPS_ACTIVE | KEEPS_NEW,
+        None => 0,
+    };
+    let [keeps_active, keeps_new] = [KEEPS_ACTIVE, KEEPS_NEW].map(|bit| keeps & bit != 0);
+    Ok(KeysHeld { keys, kept, keeps_active, keeps_new, refused })
 }
 
 fn fixed<const N: usize>(

@@ -4,7 +4,7 @@ use mailmesh_events::{Change, MirrorDigest, Share, SyncMessage, UnixMillis, limi
 
 use crate::CodecError;
 use crate::change::{self, CERTIFICATE, NETWORK, VALUE};
-use crate::keys::{read_action, read_held, write_action, write_held};
+use crate::keys::{held_fields, read_action, read_held, write_action, write_held};
 use crate::msgpack::{Fields, Reader, Writer};
 use crate::symbols::{decode_items, decode_symbols, encode_items, encode_symbols};
 
@@ -71,7 +71,7 @@ pub fn encode_sync(message: &SyncMessage) -> Result<Vec<u8>, CodecError> {
             write_action(w, action)?;
         }
         SyncMessage::Keys { number, held } => {
-            w.array(5).u64(KEYS).u64((*number).into());
+            w.array(2 + held_fields(held)).u64(KEYS).u64((*number).into());
             write_held(w, held)?;
         }
         _ => {

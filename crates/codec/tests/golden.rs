@@ -214,7 +214,13 @@ fn sync_messages_of_version_1() {
     let all = changes.clone();
     let ask = |action| SyncMessage::AskKeys { number: 7, action };
     let refused = Some("there are 4 cluster keys already".to_owned());
-    let held = KeysHeld { keys: vec![[8; 8], [9; 8]], kept: true, refused };
+    let held = |kept, keeps_active, keeps_new| {
+        let (keys, refused) = (vec![[8; 8], [9; 8]], refused.clone());
+        SyncMessage::Keys {
+            number: 7,
+            held: KeysHeld { keys, kept, keeps_active, keeps_new, refused },
+        }
+    };
     for (name, message) in [
         ("sync-part", part(true, changes.clone())),
         ("sync-last-part", part(false, changes)),
@@ -232,7 +238,10 @@ fn sync_messages_of_version_1() {
         ("sync-add-key", ask(KeyAction::Add(KeySecret::new([7; 32].into())))),
         ("sync-activate-key", ask(KeyAction::Activate([8; 8]))),
         ("sync-retire-key", ask(KeyAction::Retire([9; 8]))),
-        ("sync-keys", SyncMessage::Keys { number: 7, held }),
+        ("sync-keys", held(true, true, true)),
+        ("sync-keys-not-kept", held(false, false, false)),
+        ("sync-keys-active-not-kept", held(true, false, true)),
+        ("sync-keys-kept-for-now", held(false, true, false)),
     ] {
         let bytes = check(name, &encode_sync(&message).unwrap());
         assert_eq!(decode_sync(&bytes).unwrap(), message);

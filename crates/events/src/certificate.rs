@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 use zeroize::Zeroizing;
 
 use crate::error::bounded;
+use crate::host::{HostName, is_label};
 use crate::{EventError, UnixMillis, limits};
 
 /// The DNS names a certificate serves: lower case, sorted, no two alike, never
@@ -38,30 +39,29 @@ impl DomainNames {
         self.0.iter().map(AsRef::as_ref)
     }
 
-    /// Whether one of them serves `host` (RFC 6125, section 6.4: a wildcard
-    /// stands for exactly one label).
+    /// Whether one of them serves `host` (RFC 9525, section 6.3: a wildcard
+    /// stands for exactly one label). Names are compared as [`HostName`] says.
     #[must_use]
     pub fn serve(&self, host: &str) -> bool {
-        let host = host.trim_end_matches('.').to_ascii_lowercase();
-        let parent = host.split_once('.').map(|(_, parent)| parent);
+        let Some(host) = HostName::new(host) else { return false };
         self.iter().any(|name| match name.strip_prefix("*.") {
-            Some(suffix) => parent == Some(suffix),
-            None => name == host,
+            Some(suffix) => host.parent() == Some(suffix),
+            None => name == host.as_str(),
         })
     }
 }
 
-/// The name in lower case without a final dot, if it is a DNS name.
+/// The name in lower case without its final dot, if it is a DNS name.
 fn check_name(name: &str) -> Result<String, EventError> {
     let bad = |why| EventError::BadName { name: name.chars().take(80).collect(), why };
-    let plain = name.trim_end_matches('.').to_ascii_lowercase();
+    let plain = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
     bounded("a name of a certificate", plain.len(), limits::NAME_LEN)?;
     let labels = plain.strip_prefix("*.").unwrap_or(&plain);
     for label in labels.split('.') {
         if label.is_empty() || label.len() > 63 {
             return Err(bad("each label has 1 to 63 characters"));
         }
-        if !label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
+        if !is_label(label) {
             return Err(bad("letters, digits and hyphens only; use the A-label for other scripts"));
         }
     }
@@ -259,6 +259,18 @@ mod tests {
         let names = DomainNames::new(["*.example.org"]).unwrap();
         assert!(names.serve("mx.example.org"));
         assert!(!names.serve("example.org") && !names.serve("a.mx.example.org"));
+        assert!(!names.serve(".example.org") && !names.serve("a b.example.org"));
+        assert!(!DomainNames::new(["*.0.2.1"]).unwrap().serve("192.0.2.1"));
+    }
+
+    #[test]
+    fn hosts_are_compared_as_dns_does() {
+        let names = DomainNames::new(["xn--bcher-kva.example", "*.xn--bcher-kva.example"]).unwrap();
+        for host in ["bücher.example", "BÜCHER.Example.", "mx.bücher.example"] {
+            assert!(names.serve(host), "{host}");
+        }
+        assert!(!names.serve("a.mx.bücher.example"));
+        assert!(!names.serve("bücher.example.."));
     }
 
     #[test]

@@ -61,6 +61,12 @@ pub struct KeysHeld {
     pub keys: Vec<[u8; 8]>,
     /// They are in a file of this node, so that it has them after a restart.
     pub kept: bool,
+    /// A restart of this node brings back the key that seals. A node that does not say so has
+    /// it with the others, in [`kept`](Self::kept).
+    pub keeps_active: bool,
+    /// A key that the node is given now would be in its file; as [`kept`](Self::kept) if the
+    /// node does not say so.
+    pub keeps_new: bool,
     /// Why what was asked was not done; at most
     /// [`limits::TEXT_LEN`](crate::limits::TEXT_LEN) bytes.
     pub refused: Option<String>,

@@ -29,6 +29,7 @@ mod custom;
 mod data_types;
 mod error;
 mod event;
+mod host;
 mod id;
 mod keys;
 mod kind;
@@ -53,6 +54,7 @@ pub use custom::Custom;
 pub use data_types::DataTypes;
 pub use error::EventError;
 pub use event::{Event, Unknown};
+pub use host::HostName;
 pub use id::{
     AccountId, AlertId, CalendarEventId, ChangeId, EmailId, MailboxId, ObjectId, SubscriptionId,
 };

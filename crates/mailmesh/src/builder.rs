@@ -7,7 +7,7 @@ use mailmesh_delivery::{Identity, Incarnation, Node, NodeName, Settings, Time};
 use mailmesh_events::{NodeId, UnixMillis};
 use mailmesh_state::{Mirror, Reconciler, Timing};
 use mailmesh_transport::{
-    Backend, Bus, Coordinator, Driver, Intake, KeySpace, MemoryHub, Secret, ZenohBus,
+    Backend, Bus, Coordinator, Driver, Intake, KeySpace, MemoryHub, OtherKeys, Secret, ZenohBus,
 };
 use parking_lot::Mutex;
 use ring::rand::{SecureRandom, SystemRandom};
@@ -245,6 +245,7 @@ impl ClusterBuilder {
         let chain = |(keys, file)| Arc::new(KeyChain::new(keys, file, &cluster, incarnation.0));
         let keys = keyring.map(chain);
         let (sender, intake) = Intake::new();
+        let mut other_keys = OtherKeys::default();
         let bus: Arc<dyn Bus> = match (self.memory, coordinator.backend()) {
             (Some(hub), _) => Arc::new(hub.join(incarnation, sender)),
             (None, Backend::Zenoh(zenoh)) => {
@@ -256,14 +257,16 @@ impl ClusterBuilder {
                     );
                 }
                 let links = keys.as_ref().map(|keys| keys.links());
-                Arc::new(ZenohBus::open(zenoh, space, incarnation, sender, links).await?)
+                let bus = ZenohBus::open(zenoh, space, incarnation, sender, links).await?;
+                other_keys = bus.other_keys();
+                Arc::new(bus)
             }
             (None, _) => Arc::new(MemoryHub::new().join(incarnation, sender)),
         };
 
         let mirror_key = keys.as_ref().map_or([0; 16], |keys| keys.mirror_key());
         let (asked, questions) = mpsc::channel(ASKED);
-        let refusals = Arc::<Refusals>::default();
+        let refusals = Arc::new(Refusals::new(other_keys));
         let mesh = Arc::new(Mesh {
             keys: keys.clone(),
             questions: Questions::default(),
@@ -276,6 +279,7 @@ impl ClusterBuilder {
             stopped: watch::Sender::new(None::<StopReason>),
             yields: watch::Sender::new(None),
             agreed: Notify::new(),
+            away: Mutex::default(),
             member_count: watch::Sender::new(0),
             start: Instant::now(),
             time: ClusterTime::new(self.wall_clock),

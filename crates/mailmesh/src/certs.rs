@@ -3,7 +3,7 @@ use std::sync::Arc;
 use mailmesh_events::{Certificate, DomainNames};
 
 use crate::mesh::Mesh;
-use crate::{CertWatch, Error};
+use crate::{CertWatch, ChosenCertificate, Error};
 
 /// TLS certificates: the newest of each set of names, the same on every node.
 /// Replicated only with a cluster key, so that no private key crosses the network
@@ -44,10 +44,25 @@ impl<'a> Certs<'a> {
         CertWatch::new(self.mesh.clone())
     }
 
-    /// The certificate to present for `host`.
+    /// The certificate to present for `host`: a valid one before one that is not, then one of
+    /// the exact name before a wildcard, then the one issued last. If none is valid, the one that
+    /// ended last. Names are compared as DNS does ([`HostName`](crate::HostName)).
     #[must_use]
     pub fn for_host(&self, host: &str) -> Option<Arc<Certificate>> {
-        self.mesh.mirror.certificate_for_host(host)
+        self.mesh.mirror.certificate_for_host(host, self.mesh.now())
+    }
+
+    /// As [`for_host`](Self::for_host), with the reason.
+    #[must_use]
+    pub fn choose(&self, host: &str) -> Option<ChosenCertificate> {
+        self.mesh.mirror.choose_certificate(host, self.mesh.now())
+    }
+
+    /// Every name that a certificate holds, sorted, and the certificate that it gets now. For a
+    /// wildcard: the certificate of the hosts that no exact name serves.
+    #[must_use]
+    pub fn by_name(&self) -> Vec<(Box<str>, ChosenCertificate)> {
+        self.mesh.mirror.certificates_by_name(self.mesh.now())
     }
 
     /// Every certificate, by names.

@@ -12,7 +12,8 @@ use crate::disk::Disk;
 use crate::keys::{self, Asked};
 use crate::mesh::Mesh;
 use crate::{
-    Blocks, Certs, ClusterBuilder, Error, Filter, Inbox, Keys, Member, Namespace, Status, Values,
+    AwayNode, Blocks, Certs, ClusterBuilder, Error, Filter, Inbox, Keys, Member, Namespace, Status,
+    Values,
 };
 
 /// How long a node that steps back stays, until a member has its mirror.
@@ -127,6 +128,13 @@ impl Cluster {
         members
     }
 
+    /// Nodes that were members within the last hour, since this node began, and are none now: a
+    /// rotation of keys does not reach them.
+    #[must_use]
+    pub fn away(&self) -> Vec<AwayNode> {
+        self.inner.mesh.away.lock().list(self.inner.mesh.elapsed())
+    }
+
     /// Waits until there are at least `count` other nodes, or this one has
     /// stopped. Put a time-out around it.
     pub async fn wait_for_members(&self, count: usize) {
@@ -179,13 +187,15 @@ impl Cluster {
         let mesh = &self.inner.mesh;
         let counters = self.inner.driver.counters();
         let digest = mesh.mirror.digest();
+        let members = *mesh.member_count.borrow();
         Status {
             name: mesh.identity.name.clone(),
             cluster: mesh.cluster.clone(),
             incarnation: mesh.identity.incarnation,
             started: mailmesh_events::UnixMillis(mesh.identity.started_ms),
             key_id: mesh.keys.as_ref().map(|keys| keys.ids()[0].to_string()),
-            members: *mesh.member_count.borrow(),
+            members,
+            locked_out: members == 0 && mesh.is_sealed() && mesh.refusals.hears_another_key(),
             inboxes: mesh.inboxes.count(),
             inbox_bytes: mesh.inboxes.bytes(),
             inbox_dropped: mesh.inboxes.dropped(),
@@ -338,6 +348,7 @@ async fn tick(mesh: Arc<Mesh>, driver: std::sync::Weak<Driver>) {
                 }
                 mesh.tick();
                 keys::follow(&mesh);
+                keys::search(&mesh);
             }
             () = reconciler_late(&mesh) => mesh.on_reconciler_deadline(),
             Ok(_) = yields.wait_for(Option::is_some), if leave_at.is_none() => {

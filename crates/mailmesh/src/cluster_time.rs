@@ -100,6 +100,11 @@ impl ClusterTime {
         self.state.lock().clocks.on_answer(peer, asked, theirs, at);
     }
 
+    /// Whether a member has answered a question: so it hears this node.
+    pub(crate) fn has_an_answer(&self) -> bool {
+        self.state.lock().clocks.has_an_answer()
+    }
+
     /// The round trip to a peer, and by how many milliseconds its clock is ahead of this node's.
     pub(crate) fn reading(&self, peer: Incarnation) -> Option<(Duration, i64)> {
         self.state.lock().clocks.reading(peer, self.wall.now(), self.stopwatch.elapsed())

@@ -112,6 +112,16 @@ pub enum Error {
         /// Their names.
         nodes: String,
     },
+    /// Nodes would not have the key that seals after a restart.
+    #[error(
+        "{nodes}: no file keeps key {id}, which seals, so after a restart the node would hear nobody; put the key where `mesh.key` has it there (`mailmesh key export FILE` writes it), then do this again, or use `--force`"
+    )]
+    KeyNotKept {
+        /// Its fingerprint.
+        id: mailmesh_codec::KeyId,
+        /// Their names.
+        nodes: String,
+    },
     /// Too many questions to other nodes at a time.
     #[error("too many questions to other nodes are open; wait, and ask again")]
     Busy,

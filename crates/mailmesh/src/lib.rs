@@ -42,6 +42,7 @@
 //! name.
 
 mod alarm;
+mod away;
 mod blocks;
 #[cfg(feature = "bounded-log")]
 mod bounded_log;
@@ -69,6 +70,7 @@ mod values;
 mod watch;
 mod wire;
 
+pub use away::AwayNode;
 pub use blocks::{Blocks, Imported};
 #[cfg(feature = "bounded-log")]
 pub use bounded_log::BoundedLog;
@@ -85,8 +87,8 @@ pub use mailmesh_events::*;
 pub use mailmesh_lists as lists;
 pub use mailmesh_secrets as secrets;
 pub use mailmesh_state::{
-    CertificatePem, NetworkEntry, StateError, Verdict, certificate_from_der, certificate_from_pem,
-    certificate_to_pem,
+    CertificatePem, ChosenCertificate, NetworkEntry, StateError, Validity, Verdict,
+    certificate_from_der, certificate_from_pem, certificate_to_pem,
 };
 pub use mailmesh_transport::{
     Backend, ConfigError, ConfigErrorKind, Coordinator, MemoryHub, Secret, TransportError, Warning,

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
+use crate::away::Away;
 use crate::cluster_time::ClusterTime;
 use crate::disk::Disk;
 use crate::gate::Gate;
@@ -47,6 +48,8 @@ pub(crate) struct Mesh {
     pub(crate) yields: watch::Sender<Option<NodeName>>,
     /// A member told the same digest as this node's.
     pub(crate) agreed: Notify,
+    /// Members that left.
+    pub(crate) away: Mutex<Away>,
     /// Number of members, for those who wait for some.
     pub(crate) member_count: watch::Sender<usize>,
     /// What the reconciler's time counts from.

@@ -239,6 +239,7 @@ impl MeshSink {
     fn joined(&mut self, peer: &delivery::PeerInfo) {
         tracing::info!(name = %peer.name, incarnation = ?peer.incarnation, "node joined");
         self.members.insert(peer.incarnation, Member::reference(peer));
+        self.mesh.away.lock().joined(&peer.name);
         self.mesh.reconciler.lock().on_joined(peer.incarnation);
         self.mesh.time.on_joined(peer.incarnation);
         self.mesh.ask_time();
@@ -265,6 +266,10 @@ impl MeshSink {
             _ => tracing::info!(name = %peer.name, ?incarnation, "node left: it {reason}"),
         }
         self.members.remove(&peer.incarnation);
+        // It may have a new life already.
+        if !self.members.values().any(|member| member.name == peer.name) {
+            self.mesh.away.lock().left(&peer.name, self.mesh.elapsed());
+        }
         self.pushes.remove(&peer.incarnation);
         self.mesh.reconciler.lock().on_left(peer.incarnation, self.mesh.elapsed());
         self.mesh.time.on_left(peer.incarnation);

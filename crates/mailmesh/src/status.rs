@@ -43,6 +43,10 @@ pub struct Status {
     pub key_id: Option<String>,
     /// Other nodes.
     pub members: usize,
+    /// There is no other node, though one of this cluster that has another key was heard in the
+    /// last minute: this node lacks the key of the others. A stranger who puts such a frame on the
+    /// network brings it about, too.
+    pub locked_out: bool,
     /// Inboxes open.
     pub inboxes: usize,
     /// About how many bytes wait in them.

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use mailmesh_codec::{CodecError, FrameKind, Header, Opener, Sealer};
 use mailmesh_delivery as delivery;
-use mailmesh_transport::{LogThrottle, Open, Opened, Seal};
+use mailmesh_transport::{LogThrottle, Open, Opened, OtherKeys, Seal};
 
 use crate::keys::KeyChain;
 use crate::status::Refused;
@@ -146,6 +146,8 @@ fn frame(header: &Header, body: Bytes, wire: Bytes) -> Result<delivery::Frame, C
 /// once a minute, however many come.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
+    /// Noted with each frame that no key opens.
+    other_keys: OtherKeys,
     counts: [AtomicU64; SORTS],
     logs: [LogThrottle; SORTS],
     /// Messages of entries that came unasked, past the bound.
@@ -165,9 +167,24 @@ fn sort(error: &CodecError) -> usize {
     }
 }
 
+/// How long a node of another key is taken to be there after it was heard.
+const HEARD: Duration = Duration::from_secs(60);
+
 impl Refusals {
+    pub(crate) fn new(other_keys: OtherKeys) -> Self {
+        Self { other_keys, ..Self::default() }
+    }
+
+    /// Whether a node of the cluster that has another key was heard in the last minute.
+    pub(crate) fn hears_another_key(&self) -> bool {
+        self.other_keys.heard_ago().is_some_and(|ago| ago < HEARD)
+    }
+
     pub(crate) fn count(&self, error: &CodecError) {
         let sort = sort(error);
+        if *error == CodecError::NotAuthentic {
+            self.other_keys.note();
+        }
         let total = self.counts[sort].fetch_add(1, Ordering::Relaxed) + 1;
         if self.logs[sort].is_ready() {
             let hint = match error {
@@ -201,8 +218,6 @@ impl Refusals {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

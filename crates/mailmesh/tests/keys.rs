@@ -245,7 +245,7 @@ async fn who_has_only_the_old_key_is_out_once_that_is_retired() {
     let listed = a.keys().list().await.unwrap();
     let names: Vec<_> = listed.iter().map(|node| node.node.as_str()).collect();
     assert_eq!(names, ["a", "b"]);
-    assert!(listed.iter().all(|node| node.answered && !node.kept));
+    assert!(listed.iter().all(|node| node.answered && !node.kept && !node.keeps_active));
     assert!(listed.iter().all(|node| node.keys == [id, old.id("mail")]));
 
     // Who comes with both is heard, and so is the mirror's content.
@@ -261,7 +261,9 @@ async fn who_has_only_the_old_key_is_out_once_that_is_retired() {
     assert!(error.starts_with("c seal with"), "{error}");
     a.keys().activate(id).await.unwrap();
     until("c has the mirror", || c.blocks().is_blocked(address)).await;
-    a.keys().retire(old.id("mail")).await.unwrap();
+    let error = a.keys().retire(old.id("mail")).await.unwrap_err().to_string();
+    assert!(error.starts_with(&format!("b, a: no file keeps key {id}, which seals")), "{error}");
+    a.keys().retire_forced(old.id("mail")).await.unwrap();
     let retired = tokio::time::Instant::now();
     assert_eq!(a.keys().list().await.unwrap()[2].keys, [id]);
     until("mirrors are equal", || {
@@ -302,7 +304,7 @@ async fn what_a_store_has_sealed_is_sealed_anew_before_its_key_goes() {
     let new = ClusterKey::generate().unwrap();
     let id = node.keys().add(new.clone()).await.unwrap();
     node.keys().activate(id).await.unwrap();
-    node.keys().retire(old.id("mail")).await.unwrap();
+    node.keys().retire_forced(old.id("mail")).await.unwrap();
     node.shutdown().await;
     let again = start(Keyring::new(new)).await;
     assert_eq!(again.certs().list().len(), 1);
@@ -322,7 +324,8 @@ async fn keys_of_an_open_mesh_a_full_ring_and_a_file_that_cannot_be_written_are_
     let file = gone.path().join("keys");
     let builder = Cluster::builder().name("a").memory(&MemoryHub::new());
     let node = builder.keyring(Keyring::new(key()), Some(file)).start().await.unwrap();
-    assert!(node.keys().list().await.unwrap()[0].kept);
+    let listed = node.keys().list().await.unwrap().remove(0);
+    assert!(!listed.kept && !listed.keeps_active && !listed.keeps_new, "there is no such file");
     for n in 2..=4 {
         node.keys().add(key()).await.unwrap();
         let listed = node.keys().list().await.unwrap().remove(0);
@@ -393,11 +396,70 @@ async fn a_key_that_was_retired_is_not_added_for_all_again() {
     let before = keys.list().await.unwrap()[0].keys[0];
     let id = keys.add(new).await.unwrap();
     keys.activate(id).await.unwrap();
-    keys.retire(before).await.unwrap();
+    keys.retire_forced(before).await.unwrap();
     let refused = keys.add(old.clone()).await.unwrap_err();
     assert!(matches!(refused, Error::KeyRetired { id } if id == before), "{refused}");
     // Who means it says so on each node.
     keys.add_here(old.clone()).await.unwrap();
     assert_eq!(keys.add(old).await.unwrap(), before);
     node.shutdown().await;
+}
+
+/// As where a Secret is mounted read-only: the file cannot be written, and the operator changes
+/// it elsewhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_not_retired_while_a_restart_would_lock_a_member_out() {
+    let hub = MemoryHub::new();
+    let dir = tempfile::tempdir().unwrap();
+    let old = ClusterKey::generate().unwrap();
+    let start = async |name: &str, file: Option<PathBuf>| {
+        let ring = Keyring::new(old.clone());
+        let builder = Cluster::builder().name(name).memory(&hub).keyring(ring, file);
+        builder.start().await.unwrap()
+    };
+    let a = start("a", Some(key_file(dir.path(), "a", &Keyring::new(old.clone())))).await;
+    let secret = dir.path().join("secret");
+    let b = start("b", Some(secret.join("b"))).await;
+    let c = start("c", None).await;
+    for node in [&a, &b, &c] {
+        timeout(PATIENCE, node.wait_for_members(2)).await.unwrap();
+    }
+    let keys = a.keys();
+    let id = keys.add(ClusterKey::generate().unwrap()).await.unwrap();
+    keys.activate(id).await.unwrap();
+    let listed = keys.list().await.unwrap();
+    assert!(listed.iter().all(|node| node.keeps_active == (node.node.as_str() == "a")));
+    assert!(listed.iter().all(|node| node.keeps_new == (node.node.as_str() == "a")));
+    for node in [&a, &b, &c] {
+        let error = node.keys().retire(old.id("mail")).await.unwrap_err();
+        let Error::KeyNotKept { id: sealing, nodes } = error else { panic!("{error}") };
+        assert_eq!(sealing, id);
+        assert!(nodes.contains('b') && nodes.contains('c') && !nodes.contains('a'), "{nodes}");
+    }
+    let error = b.keys().retire_here(old.id("mail")).await.unwrap_err();
+    assert!(matches!(error, Error::KeyNotKept { .. }), "{error}");
+    assert!(a.keys().list().await.unwrap().iter().all(|node| node.keys.len() == 2));
+
+    // The operator puts the key where a restart finds it.
+    let exported = b.keys().export(None).unwrap();
+    assert_eq!(exported.id("mail"), id);
+    assert_eq!(b.keys().export(Some(old.id("mail"))).unwrap().id("mail"), old.id("mail"));
+    assert!(b.keys().export(Some(ClusterKey::generate().unwrap().id("mail"))).is_err());
+    std::fs::create_dir(&secret).unwrap();
+    key_file(&secret, "b", &Keyring::new(exported));
+    let error = a.keys().retire(old.id("mail")).await.unwrap_err();
+    assert!(matches!(&error, Error::KeyNotKept { nodes, .. } if nodes == "c"), "{error}");
+    c.shutdown().await;
+    until("c is gone", || a.status().members == 1).await;
+    assert_eq!(a.away().len(), 1);
+    assert_eq!(a.away()[0].name.as_str(), "c");
+    a.keys().retire(old.id("mail")).await.unwrap();
+    let again = start("c", None).await;
+    until("c lacks the key, and says so", || again.status().locked_out).await;
+    assert!(!a.status().locked_out, "it has a member");
+    let heard = again.keys().add_here(a.keys().export(None).unwrap()).await.unwrap();
+    assert_eq!(heard, id);
+    for node in [a, b, again] {
+        node.shutdown().await;
+    }
 }

@@ -164,6 +164,12 @@ impl<P: Copy + Ord> ClusterClock<P> {
         Judgement { correction: zero.saturating_sub(own), is_agreed, ahead }
     }
 
+    /// Whether a peer that is there has answered a question: so it hears this node.
+    #[must_use]
+    pub fn has_an_answer(&self) -> bool {
+        self.peers.values().any(|peer| peer.reading.is_some())
+    }
+
     /// How long a question to a peer and its answer took, and how many milliseconds its wall
     /// clock is ahead of this node's, which says `own` now.
     #[must_use]

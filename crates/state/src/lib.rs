@@ -45,6 +45,7 @@ mod values;
 mod verdict;
 mod x509;
 
+pub use certificates::{ChosenCertificate, Validity};
 pub use clock::HybridClock;
 pub use cluster_clock::{AGREE, ClusterClock, Judgement};
 pub use entries::{Bounds, Swept};

@@ -1,4 +1,5 @@
 mod batch;
+mod certificates;
 mod content;
 mod merge;
 mod rekey;
@@ -12,8 +13,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use mailmesh_events::{
-    Block, Certificate, CertificateChange, Change, ChangeKey, DomainNames, Network, NetworkChange,
-    NodeId, Rule, Share, Stamp, UnixMillis,
+    Block, Change, ChangeKey, Network, NetworkChange, NodeId, Rule, Share, Stamp, UnixMillis,
 };
 use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 
@@ -23,7 +23,7 @@ use crate::lookup::Lookup;
 use crate::observe::{Observed, Observer, Observers};
 use crate::values::Values;
 use crate::verdict::{NetworkEntry, Verdict};
-use crate::{HybridClock, StateError, x509};
+use crate::{HybridClock, StateError};
 pub use batch::Batch;
 pub use rekey::fingerprint_key_name;
 pub use saved::Saved;
@@ -223,52 +223,6 @@ impl Mirror {
         self.put_own(&mut writer, change, now)
     }
 
-    /// Sets the certificate of its names.
-    ///
-    /// # Errors
-    /// [`StateError::Expired`], [`StateError::Older`], [`StateError::Full`], and
-    /// what [`certificate_from_der`](crate::certificate_from_der) checks.
-    pub fn set_certificate(
-        &self,
-        certificate: Certificate,
-        now: UnixMillis,
-    ) -> Result<Change, StateError> {
-        x509::verify(&certificate)?;
-        let (not_before, not_after) = (certificate.not_before(), certificate.not_after());
-        if not_after <= now || not_after <= not_before {
-            return Err(StateError::Expired { not_before, not_after });
-        }
-        let mut writer = self.writer.write();
-        let names = certificate.names().clone();
-        if let Some(current) = self.certificates.get(&names)
-            && current.not_before() > not_before
-        {
-            return Err(StateError::Older { names, current: current.not_before() });
-        }
-        let stamp = writer.stamp(&ChangeKey::Certificate(names.clone()), now);
-        let certificate = Some(Arc::new(certificate));
-        let change = Change::Certificate(CertificateChange { names, stamp, certificate });
-        self.put_own(&mut writer, change, now)
-    }
-
-    /// Withdraws the certificate of these names.
-    ///
-    /// # Errors
-    /// [`StateError::Absent`].
-    pub fn withdraw_certificate(
-        &self,
-        names: DomainNames,
-        now: UnixMillis,
-    ) -> Result<Change, StateError> {
-        let mut writer = self.writer.write();
-        if self.certificates.get(&names).is_none() {
-            return Err(StateError::Absent { key: names.to_string() });
-        }
-        let stamp = writer.stamp(&ChangeKey::Certificate(names.clone()), now);
-        let change = Change::Certificate(CertificateChange { names, stamp, certificate: None });
-        self.put_own(&mut writer, change, now)
-    }
-
     /// A change of this node's own, which must be the newest. An entry that has ended is
     /// refused: peers forget such an entry at a time of their own, so mirrors would differ.
     fn put_own(
@@ -453,24 +407,6 @@ impl Mirror {
         }
         live.sort_unstable_by_key(|entry| entry.network);
         live
-    }
-
-    /// The certificate of exactly these names.
-    #[must_use]
-    pub fn certificate(&self, names: &DomainNames) -> Option<Arc<Certificate>> {
-        self.certificates.get(names)
-    }
-
-    /// The certificate to present for `host`; of several, the one issued last.
-    #[must_use]
-    pub fn certificate_for_host(&self, host: &str) -> Option<Arc<Certificate>> {
-        self.certificates.for_host(host)
-    }
-
-    /// Every certificate, by names.
-    #[must_use]
-    pub fn certificates(&self) -> Vec<Arc<Certificate>> {
-        self.certificates.all()
     }
 
     /// What was counted so far.

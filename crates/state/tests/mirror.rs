@@ -281,10 +281,10 @@ fn a_certificate_is_found_by_host_and_a_renewal_replaces_it_everywhere() {
     let new = certificate("mx.example.org");
     b.apply(&a.set_certificate(new.clone(), NOW).unwrap(), NOW);
     for mirror in [&a, &b] {
-        let found = mirror.certificate_for_host("MX.example.org").unwrap();
+        let found = mirror.certificate_for_host("MX.example.org", NOW).unwrap();
         assert_eq!(found.fingerprint(), new.fingerprint());
         assert_eq!(mirror.certificates().len(), 1);
-        assert!(mirror.certificate_for_host("other.example.org").is_none());
+        assert!(mirror.certificate_for_host("other.example.org", NOW).is_none());
     }
     assert_eq!(a.digest(), b.digest());
     b.apply(&a.withdraw_certificate(new.names().clone(), NOW).unwrap(), NOW);
@@ -533,7 +533,7 @@ fn a_certificate_warns_at_30_7_and_1_days_and_at_its_end_once_each() {
             assert_eq!((days, swept.expired), (expected.to_vec(), vec![]), "{from} {at}");
         }
         assert_eq!(mirror.digest(), digest, "it stays");
-        assert!(mirror.certificate_for_host("mx.example.org").is_some());
+        assert!(mirror.certificate_for_host("mx.example.org", NOW).is_some());
     }
     // A withdrawn one warns of nothing.
     let mirror = mirror(1);

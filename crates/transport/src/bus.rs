@@ -4,6 +4,7 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 use mailmesh_delivery::{Incarnation, Lane};
+use ring::digest::{SHA256, digest};
 
 use crate::TransportError;
 
@@ -86,6 +87,13 @@ impl KeySpace {
             return Err(TransportError::ClusterName { name });
         }
         Ok(Self { prefix: format!("mailmesh/{cluster}/v1") })
+    }
+
+    /// What discovery calls the cluster: its messages are of one cluster before a key is tried.
+    pub(crate) fn tag(&self) -> [u8; 8] {
+        let mut tag = [0; 8];
+        tag.copy_from_slice(&digest(&SHA256, self.prefix.as_bytes()).as_ref()[..8]);
+        tag
     }
 
     pub(crate) fn all(&self, channel: Channel, from: Incarnation) -> String {

@@ -25,6 +25,7 @@ mod link_keys;
 mod link_proof;
 mod log_throttle;
 mod memory;
+mod other_keys;
 mod zenoh_bus;
 
 pub use bus::{Address, Bus, BusFuture, Channel, KeySpace};
@@ -40,4 +41,5 @@ pub use link_keys::LinkKeys;
 pub use link_proof::LinkProof;
 pub use log_throttle::LogThrottle;
 pub use memory::{MemoryBus, MemoryHub};
+pub use other_keys::OtherKeys;
 pub use zenoh_bus::ZenohBus;

@@ -2,8 +2,10 @@
 //! for its owner only.
 
 mod bulk;
+mod certificates;
 pub(crate) mod client;
 mod clients;
+mod keys;
 pub(crate) mod server;
 
 use std::path::{Path, PathBuf};

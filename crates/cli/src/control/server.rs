@@ -2,9 +2,7 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use mailmesh::{
-    Cluster, ClusterKey, DomainNames, Filter, KeyId, Rule, Verdict, certificate_from_pem,
-};
+use mailmesh::{Cluster, Filter, Rule, Verdict, certificate_from_pem};
 use mailmesh_cli::protocol::{Answer, MAX_LINE, Request, json_words};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -13,6 +11,7 @@ use tokio::time::timeout;
 
 use super::bulk::{Import, list};
 use super::clients::{Busy, Clients, WATCHERS, Watchers};
+use super::{certificates, keys};
 use crate::exit::Failure;
 
 /// A client that asks nothing for this long is let go.
@@ -175,15 +174,6 @@ pub(super) async fn send(
     writer.write_all(answer.to_line()?.as_bytes()).await
 }
 
-/// Whether what a node makes is written down somewhere.
-async fn keeps_a_key(cluster: &Cluster) -> Result<bool, mailmesh::Error> {
-    Ok(cluster.keys().list().await?.iter().any(|node| node.kept))
-}
-
-fn key_id(text: &str) -> Result<KeyId, String> {
-    text.parse().map_err(|error: mailmesh::CodecError| error.to_string())
-}
-
 async fn answer(request: Request, cluster: &Cluster) -> Result<Answer, String> {
     let blocks = cluster.blocks();
     let text = |error: mailmesh::Error| error.to_string();
@@ -232,40 +222,22 @@ async fn answer(request: Request, cluster: &Cluster) -> Result<Answer, String> {
             cluster.certs().set(certificate).await.map_err(text)?;
             value
         }
-        Request::CertList => {
-            cluster.certs().list().into_iter().map(|certificate| json!(*certificate)).collect()
-        }
+        Request::CertList => certificates::list(&cluster.certs()),
         Request::CertRemove { names } => {
-            let names = DomainNames::new(names).map_err(|error| error.to_string())?;
+            let names = certificates::names(&names).map_err(|error| error.to_string())?;
             cluster.certs().withdraw(names).await.map_err(text)?;
             Value::Null
         }
         Request::KeyList => json!(cluster.keys().list().await.map_err(text)?),
-        Request::KeyAdd { key, here } => {
-            let codec = |error: mailmesh::CodecError| error.to_string();
-            let key = match key {
-                None if !keeps_a_key(cluster).await.map_err(text)? => {
-                    return Err("no node keeps its keys in a file, so nobody would know the new one; make it with `mailmesh key generate --out FILE`, then `mailmesh key add FILE`".into());
-                }
-                Some(key) => ClusterKey::from_text(&key.0).map_err(codec)?,
-                None => ClusterKey::generate().map_err(codec)?,
-            };
-            let keys = cluster.keys();
-            let added = if here { keys.add_here(key).await } else { keys.add(key).await };
-            json!(added.map_err(text)?.to_string())
+        Request::KeyAdd { key, here, force } => {
+            keys::add(&cluster.keys(), key, here, force).await?
         }
-        Request::KeyActivate { id, here } => {
-            let (keys, id) = (cluster.keys(), key_id(&id.0)?);
-            let done = if here { keys.activate_here(id).await } else { keys.activate(id).await };
-            done.map_err(text)?;
-            Value::Null
+        Request::KeyActivate { id, here } => keys::activate(&cluster.keys(), &id.0, here).await?,
+        Request::KeyRetire { id, here, force } => {
+            keys::retire(&cluster.keys(), &id.0, here, force).await?
         }
-        Request::KeyRetire { id, here } => {
-            let (keys, id) = (cluster.keys(), key_id(&id.0)?);
-            let done = if here { keys.retire_here(id).await } else { keys.retire(id).await };
-            done.map_err(text)?;
-            Value::Null
-        }
+        Request::KeyExport { id } => keys::export(&cluster.keys(), id.as_deref())?,
+        Request::Away => json!(cluster.away()),
         Request::Members => json!(cluster.members()),
         Request::Status => json!(cluster.status()),
     }))

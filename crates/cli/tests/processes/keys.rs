@@ -1,4 +1,5 @@
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -53,7 +54,13 @@ fn an_operator_puts_a_key_in_the_place_of_another() {
     // A node that is away meanwhile is told of, and comes back with what it has.
     drop(c);
     until("c is gone", || a.json(&["members", "--json"]).as_array().unwrap().len() == 1);
-    assert_eq!(a.ok(&["key", "retire", &old]), format!("{old} is accepted no more on a, b\n"));
+    let retired = a.run(&["key", "retire", &old]);
+    assert_eq!(
+        String::from_utf8_lossy(&retired.stdout),
+        format!("{old} is accepted no more on a, b\n")
+    );
+    let warned = String::from_utf8_lossy(&retired.stderr);
+    assert!(warned.contains("members of the last hour") && warned.contains("c (left 0 min ago)"));
     for node in [&a, &b] {
         assert!(keys(node).iter().all(|node| node["keys"] == serde_json::json!([new])));
     }
@@ -71,4 +78,80 @@ fn an_operator_puts_a_key_in_the_place_of_another() {
     until("c has it", || c.run(&["block", "check", "192.0.2.7"]).status.code() == Some(10));
     let none = a.run(&["key", "activate", "ffff"]);
     assert!(String::from_utf8_lossy(&none.stderr).contains("no node has a key ffff"));
+}
+
+/// A node whose keys come from an environment variable has no file that could keep another.
+#[test]
+fn nobody_is_locked_out_by_a_rotation_that_a_member_cannot_keep() {
+    let site = Site::new();
+    let a = site.start_with("a", "a", &config_of(&site, "a"), &[]);
+    let mut config: Value =
+        serde_json::from_str(&std::fs::read_to_string(site.path("coordinator.json")).unwrap())
+            .unwrap();
+    let text = std::fs::read_to_string(site.path("cluster.key")).unwrap();
+    config["mesh"]["key"] = serde_json::json!({"@type": "Value", "secret": text.trim()});
+    std::fs::write(site.path("b.json"), config.to_string()).unwrap();
+    let b = site.start_with("b", "b", "b.json", &[]);
+    a.wait_for_members(1);
+    let says = |node: &Node, args: &[&str], code: i32| {
+        let output = node.run(args);
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {text}");
+        text
+    };
+    let old = keys(&a)[0]["keys"][0].as_str().unwrap().to_owned();
+
+    let why = says(&a, &["key", "add"], 1);
+    assert!(why.contains("b would not keep a new key") && why.contains("--force"), "{why}");
+    assert_eq!(keys(&a)[0]["keys"].as_array().unwrap().len(), 1, "nothing was done");
+    let forced = a.run(&["key", "add", "--force"]);
+    let new = String::from_utf8(forced.stdout).unwrap().trim().to_owned();
+    let warned = String::from_utf8_lossy(&forced.stderr).into_owned();
+    assert!(warned.contains("no file keeps it on b: after a restart"), "{warned}");
+    a.ok(&["key", "activate", &new]);
+    let why = says(&a, &["key", "retire", &old], 1);
+    assert!(why.contains(&format!("b: no file keeps key {new}, which seals")), "{why}");
+    says(&b, &["key", "retire", "--here", &old], 1);
+
+    // The key is written for the operator: never over a file, nor through a link.
+    let (taken, link, out) = (site.path("taken"), site.path("link"), site.path("out.key"));
+    std::fs::write(&taken, "mine").unwrap();
+    std::os::unix::fs::symlink(site.path("elsewhere"), &link).unwrap();
+    for path in [&taken, &link] {
+        says(&b, &["key", "export", path.to_str().unwrap()], 1);
+    }
+    assert_eq!(std::fs::read_to_string(&taken).unwrap(), "mine");
+    assert!(!site.path("elsewhere").exists());
+    says(&b, &["key", "export", out.to_str().unwrap()], 0);
+    use std::os::unix::fs::PermissionsExt;
+    assert_eq!(std::fs::metadata(&out).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(in_file(&out), std::slice::from_ref(&new));
+    let other = site.path("old.key");
+    says(&b, &["key", "export", other.to_str().unwrap(), &old[..8]], 0);
+    assert_eq!(in_file(&other), std::slice::from_ref(&old));
+
+    let forced = says(&a, &["key", "retire", "--force", &old], 0);
+    assert!(forced.contains("no file keeps the key that seals on b"), "{forced}");
+    assert!(keys(&a).iter().all(|node| node["keys"] == serde_json::json!([new])));
+    let retired = Instant::now();
+    // Frames of the retired key are accepted for 10 s: until then b may be taken in again.
+    drop(b);
+    let alone = || a.json(&["members", "--json"]).as_array().unwrap().is_empty();
+    until("b is gone", alone);
+    let b = loop {
+        let b = site.start_with("b", "b", "b.json", &[]);
+        let mut is_out = false;
+        until("b is taken in, or says that it is not", || {
+            let members = b.run(&["members"]);
+            is_out = members.status.code() == Some(6);
+            is_out || String::from_utf8_lossy(&members.stdout).starts_with("a ")
+        });
+        if is_out && retired.elapsed() > Duration::from_secs(12) {
+            break b;
+        }
+    };
+    let why = says(&b, &["members"], 6);
+    assert!(why.contains("a key that it does not have") && why.contains("key add --here"), "{why}");
+    assert_eq!(b.json(&["status", "--json"])["locked_out"], true);
+    assert!(says(&b, &["status"], 0).contains("a key that it does not have"));
 }

@@ -59,8 +59,45 @@ fn every_kind_of_event_crosses_between_processes_field_by_field() {
     assert_eq!(certificate["names"], json!(["mail.example.org"]));
     assert_eq!(certificate["fingerprint"].as_str().unwrap().len(), 64);
     assert!(certificate.get("key").is_none(), "a private key is never shown");
-    assert_eq!(b.json(&["cert", "list", "--json"])[0], *certificate);
-    assert_eq!(a.json(&["cert", "list", "--json"]), b.json(&["cert", "list", "--json"]));
+    let listed = b.json(&["cert", "list", "--json"]);
+    assert_eq!(listed[0]["fingerprint"], certificate["fingerprint"]);
+    assert_eq!(listed, a.json(&["cert", "list", "--json"]));
+    let hosts = &listed[0]["hosts"];
+    assert_eq!(
+        (&hosts[0]["name"], &hosts[0]["presented"]),
+        (&json!("mail.example.org"), &json!(true))
+    );
+    assert_eq!(hosts[0]["why"], json!("valid, exact name"));
+}
+
+#[test]
+fn the_list_of_certificates_says_which_one_each_name_gets_and_why() {
+    let site = Site::new();
+    let a = site.start("a");
+    let add = |names: &[&str], from: i32| {
+        let mut params = rcgen::CertificateParams::new(
+            names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>(),
+        )
+        .unwrap();
+        params.not_before = rcgen::date_time_ymd(from, 1, 1);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let (cert, file) = (site.path("cert.pem"), site.path("key.pem"));
+        std::fs::write(&cert, params.self_signed(&key).unwrap().pem()).unwrap();
+        std::fs::write(&file, key.serialize_pem()).unwrap();
+        a.ok(&["cert", "add", cert.to_str().unwrap(), file.to_str().unwrap()]);
+    };
+    add(&["mail.xn--bcher-kva.example", "*.xn--bcher-kva.example"], 2020);
+    add(&["*.xn--bcher-kva.example"], 2021);
+    let shown = a.ok(&["cert", "list"]);
+    let lines: Vec<_> = shown.lines().collect();
+    assert!(
+        lines[1].ends_with("*.xn--bcher-kva.example: this certificate (valid, wildcard)"),
+        "{shown}"
+    );
+    assert!(lines[3].contains(" instead (valid, wildcard)"), "{shown}");
+    assert!(lines[4].ends_with("this certificate (valid, exact name)"), "{shown}");
+    a.ok(&["cert", "remove", "*.bücher.example"]);
+    assert_eq!(a.json(&["cert", "list", "--json"]).as_array().unwrap().len(), 1);
 }
 
 #[test]

@@ -154,7 +154,7 @@ fn discovery(group: SocketAddr, stop: &AtomicBool) -> Result<u64, Box<dyn Error>
     let begin = Instant::now();
     while !stop.load(Ordering::Acquire) {
         if let Ok((len, _)) = hearing.recv_from(&mut buffer)
-            && buffer.starts_with(b"mmd1")
+            && buffer.starts_with(b"mmd2")
         {
             heard = buffer[..len].to_vec();
         }

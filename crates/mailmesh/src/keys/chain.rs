@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::file;
 use super::follow::Following;
+use super::search::Search;
 
 /// How long frames of a key that was retired are still accepted: those that were sent before,
 /// and are on their way or sent again by a third node.
@@ -41,6 +42,8 @@ pub(crate) struct KeyChain {
     own: [u8; 16],
     /// The file that holds the keys, unless they came otherwise.
     file: Option<PathBuf>,
+    /// The keys that the node began with: without a file those that a restart brings back.
+    given: Vec<KeyId>,
     state: Mutex<State>,
     /// Who changes the keys: the file is written meanwhile, which may take its time.
     changing: Mutex<()>,
@@ -51,6 +54,8 @@ pub(crate) struct KeyChain {
     links: watch::Sender<LinkKeys>,
     /// Whether the others seal with another key.
     pub(super) following: Following,
+    /// Which key is tried while nobody is heard.
+    pub(super) search: Search,
     /// Who keys the mirror anew.
     pub(super) rekeying: Mutex<()>,
 }
@@ -64,26 +69,39 @@ struct State {
     retired: Vec<(ClusterKey, Instant)>,
     /// The last that were retired.
     were_retired: VecDeque<KeyId>,
+    /// Seals and is proven for now, instead of the first of the ring.
+    trial: Option<KeyId>,
+}
+
+impl State {
+    /// The key that seals now.
+    fn sealing(&self, cluster: &str) -> &ClusterKey {
+        let is_trial = |key: &&ClusterKey| Some(key.id(cluster)) == self.trial;
+        self.ring.keys().iter().find(is_trial).unwrap_or_else(|| self.ring.active())
+    }
 }
 
 impl KeyChain {
     pub(crate) fn new(ring: Keyring, file: Option<PathBuf>, cluster: &str, own: [u8; 16]) -> Self {
         let sealer = RwLock::new(Sealer::keyed(ring.active(), cluster, own));
         let is_kept = file.is_some();
-        let links = watch::Sender::new(link_keys(&ring, cluster));
-        let state =
-            Mutex::new(State { ring, is_kept, retired: Vec::new(), were_retired: VecDeque::new() });
+        let links = watch::Sender::new(link_keys(&ring, ring.active(), cluster));
+        let (retired, were_retired) = (Vec::new(), VecDeque::new());
+        let state = Mutex::new(State { ring, is_kept, retired, were_retired, trial: None });
+        let given = state.lock().ring.ids(cluster);
         let (version, rekeying, changing) = (AtomicU64::new(1), Mutex::new(()), Mutex::new(()));
         Self {
             cluster: cluster.to_owned(),
             own,
             file,
+            given,
             state,
             changing,
             sealer,
             version,
             links,
             following: Following::default(),
+            search: Search::default(),
             rekeying,
         }
     }
@@ -151,10 +169,20 @@ impl KeyChain {
         state.were_retired.contains(&id) && !state.ring.ids(&self.cluster).contains(&id)
     }
 
-    pub(crate) fn held(&self) -> KeysHeld {
-        let state = self.state.lock();
-        let keys = state.ring.ids(&self.cluster).into_iter().map(|id| id.0).collect();
-        KeysHeld { keys, kept: state.is_kept, refused: None }
+    /// The keys, and what a restart would bring back now: the operator may have put a key into
+    /// the file meanwhile. Blocks.
+    pub(super) fn held(&self) -> KeysHeld {
+        let in_file = self.file.as_deref().map(file::read);
+        let keeps_new = self.file.as_deref().is_some_and(file::can_write);
+        let ids = self.ids();
+        let after_restart = match in_file {
+            Some(ring) => ring.map(|ring| ring.ids(&self.cluster)).unwrap_or_default(),
+            None => self.given.clone(),
+        };
+        let kept = self.file.is_some() && after_restart == ids;
+        let keeps_active = ids.first().is_some_and(|active| after_restart.contains(active));
+        let keys = ids.into_iter().map(|id| id.0).collect();
+        KeysHeld { keys, kept, keeps_active, keeps_new, refused: None }
     }
 
     /// Does what is asked, in memory and in the file. Blocks. A file that cannot be written
@@ -203,12 +231,31 @@ impl KeyChain {
             state.retired.push((key, Instant::now() + GRACE));
         }
         if turned == Turned::Active {
-            *self.sealer.write() = Sealer::keyed(ring.active(), &self.cluster, self.own);
+            state.trial = None;
         }
-        self.links.send_replace(link_keys(&ring, &self.cluster));
         state.ring = ring;
+        self.use_key_of(&state);
         self.version.fetch_add(1, Ordering::AcqRel);
         Ok(turned)
+    }
+
+    /// The key that is tried.
+    pub(super) fn trial(&self) -> Option<KeyId> {
+        self.state.lock().trial
+    }
+
+    /// Has another key of the ring seal, and links prove it, for a try; without one all is as the
+    /// ring says.
+    pub(super) fn seal_with(&self, trial: Option<KeyId>) {
+        let mut state = self.state.lock();
+        state.trial = trial;
+        self.use_key_of(&state);
+    }
+
+    fn use_key_of(&self, state: &State) {
+        let key = state.sealing(&self.cluster);
+        *self.sealer.write() = Sealer::keyed(key, &self.cluster, self.own);
+        self.links.send_replace(link_keys(&state.ring, key, &self.cluster));
     }
 
     /// What is due every second: keys that were retired for long are accepted no more.
@@ -223,7 +270,7 @@ impl KeyChain {
     }
 }
 
-fn link_keys(ring: &Keyring, cluster: &str) -> LinkKeys {
-    let others = ring.keys().iter().skip(1).map(|key| key.link_secret(cluster));
-    LinkKeys::new(ring.active().link_secret(cluster), others)
+fn link_keys(ring: &Keyring, shown: &ClusterKey, cluster: &str) -> LinkKeys {
+    let all = ring.keys().iter().map(|key| key.link_secret(cluster));
+    LinkKeys::new(shown.link_secret(cluster), all)
 }

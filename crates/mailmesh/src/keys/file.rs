@@ -2,10 +2,29 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use mailmesh_codec::Keyring;
+use mailmesh_transport::Secret;
 use ring::rand::{SecureRandom, SystemRandom};
+
+/// The keys that a restart would read. `None` if it would fail.
+pub(super) fn read(path: &Path) -> Option<Keyring> {
+    let text = Secret::File(path.to_owned()).resolve().ok()?;
+    Keyring::from_text(&text).ok()
+}
+
+/// Whether [`write()`] would probably succeed: a file can be made beside it. Where the file is a
+/// mount of its own the rename still fails. Does not wait for the disk.
+pub(super) fn can_write(path: &Path) -> bool {
+    let probe = || -> io::Result<()> {
+        let new = new_beside(&fs::canonicalize(path)?)?;
+        create(&new)?;
+        fs::remove_file(&new)
+    };
+    probe().is_ok()
+}
 
 /// Puts `text` in the place of the file's, in one step: after a crash it has either. The
 /// file stays its owner's, and as closed to others as it was.
@@ -13,14 +32,9 @@ pub(super) fn write(path: &Path, text: &str) -> io::Result<()> {
     // A link, as secrets are mounted by some, stays one.
     let path = fs::canonicalize(path)?;
     let old = fs::metadata(&path)?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
     let dir = path.parent().unwrap_or(Path::new("/"));
-    let prefix = format!(".{name}.");
-    remove_leftovers(dir, &prefix);
-    // Nodes of one machine may share a file, and a number of a process in containers.
-    let mut random = [0; 8];
-    SystemRandom::new().fill(&mut random).map_err(|_| io::Error::other("no random bytes"))?;
-    let new = dir.join(format!("{prefix}{:016x}.new", u64::from_be_bytes(random)));
+    remove_leftovers(dir, &prefix(&path));
+    let new = new_beside(&path)?;
     let written = put(&new, &old, text).and_then(|()| fs::rename(&new, &path));
     if written.is_err() {
         let _there_is_none = fs::remove_file(&new);
@@ -28,6 +42,18 @@ pub(super) fn write(path: &Path, text: &str) -> io::Result<()> {
     }
     // The rename is on the disk once the directory is.
     fs::File::open(dir)?.sync_all()
+}
+
+fn prefix(path: &Path) -> String {
+    format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy())
+}
+
+/// A path for the file that takes the place of this one.
+fn new_beside(path: &Path) -> io::Result<PathBuf> {
+    // Nodes of one machine may share a file, and a number of a process in containers.
+    let mut random = [0; 8];
+    SystemRandom::new().fill(&mut random).map_err(|_| io::Error::other("no random bytes"))?;
+    Ok(path.with_file_name(format!("{}{:016x}.new", prefix(path), u64::from_be_bytes(random))))
 }
 
 /// What a crash left: keys must not outlive their retirement. Not what another node is about to
@@ -46,12 +72,16 @@ fn remove_leftovers(dir: &Path, prefix: &str) {
 /// How old a file is that nobody will finish.
 const LEFT: Duration = Duration::from_secs(60);
 
-fn put(path: &Path, old: &fs::Metadata, text: &str) -> io::Result<()> {
+fn create(path: &Path) -> io::Result<fs::File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
+    options.open(path)
+}
+
+fn put(path: &Path, old: &fs::Metadata, text: &str) -> io::Result<()> {
+    let mut file = create(path)?;
     file.write_all(text.as_bytes())?;
     #[cfg(unix)]
     {
@@ -88,8 +118,11 @@ mod tests {
         left.set_modified(std::time::SystemTime::now() - 2 * LEFT).unwrap();
         write(&path, "new").unwrap();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+        assert!(can_write(&link));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "nothing is left of it");
         fs::remove_file(&path).unwrap();
         write(&path, "new").unwrap_err();
+        assert!(!can_write(&path));
         assert!(!path.exists());
     }
 }

@@ -38,6 +38,11 @@ impl Following {
         self.0.lock().pinned_until = Some(Instant::now() + PINNED);
     }
 
+    /// Whether this node seals with a key whatever the others do.
+    pub(super) fn is_pinned(&self) -> bool {
+        self.0.lock().pinned_until.is_some_and(|until| Instant::now() < until)
+    }
+
     /// Whether the others have sealed with this key for long enough.
     fn lasts(&self, key: Option<KeyId>) -> bool {
         let mut state = self.0.lock();

@@ -4,6 +4,7 @@ mod chain;
 mod file;
 mod follow;
 mod questions;
+mod search;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use zeroize::Zeroizing;
 pub(crate) use chain::KeyChain;
 pub(crate) use follow::follow;
 pub(crate) use questions::Questions;
+pub(crate) use search::search;
 pub(crate) use worker::{Asked, work};
 
 use crate::Error;
@@ -34,6 +36,11 @@ pub struct NodeKeys {
     pub keys: Vec<KeyId>,
     /// They are in its file, so that it has them after a restart.
     pub kept: bool,
+    /// A restart brings back the key that seals, whether from its file or from the
+    /// configuration that it began with.
+    pub keeps_active: bool,
+    /// A key that it is given now would be in its file.
+    pub keeps_new: bool,
     /// It told so; otherwise nothing is known.
     pub answered: bool,
 }
@@ -65,13 +72,14 @@ impl<'a> Keys<'a> {
     /// [`Error::OpenMesh`]; [`Error::ShutDown`]; [`Error::Busy`].
     pub async fn list(&self) -> Result<Vec<NodeKeys>, Error> {
         let answers = self.ask(&KeyAction::List).await?;
-        let own = (self.mesh.identity.name.clone(), Some(self.chain()?.held()));
+        let own = (self.mesh.identity.name.clone(), Some(worker::held(self.mesh).await?));
         let all = std::iter::once(own).chain(answers);
         Ok(all
             .map(|(node, held)| {
                 let answered = held.is_some();
-                let KeysHeld { keys, kept, .. } = held.unwrap_or_default();
-                NodeKeys { node, keys: keys.into_iter().map(KeyId).collect(), kept, answered }
+                let KeysHeld { keys, kept, keeps_active, keeps_new, .. } = held.unwrap_or_default();
+                let keys = keys.into_iter().map(KeyId).collect();
+                NodeKeys { node, keys, kept, keeps_active, keeps_new, answered }
             })
             .collect())
     }
@@ -87,18 +95,21 @@ impl<'a> Keys<'a> {
         if self.chain()?.was_retired(id) {
             return Err(Error::KeyRetired { id });
         }
-        let id = self.add_here(key.clone()).await?;
+        self.act(KeyAction::Add(secret(&key))).await?;
         self.have_done(&KeyAction::Add(secret(&key))).await?;
         Ok(id)
     }
 
-    /// Has this node accept a key, which no other is told of.
+    /// Has this node accept a key, which no other is told of. A node that nobody answers tries at
+    /// once whether others link and seal with it; if they do, so does this node from then on.
     ///
     /// # Errors
     /// [`Error::OpenMesh`]; [`Error::Codec`] if there are too many.
     pub async fn add_here(&self, key: ClusterKey) -> Result<KeyId, Error> {
         self.act(KeyAction::Add(secret(&key))).await?;
-        Ok(key.id(&self.mesh.cluster))
+        let id = key.id(&self.mesh.cluster);
+        self.chain()?.search.added(id);
+        Ok(id)
     }
 
     /// Has every node seal with a key that all accept.
@@ -133,8 +144,20 @@ impl<'a> Keys<'a> {
     /// Has this node accept a key no more.
     ///
     /// # Errors
-    /// [`Error::OpenMesh`]; [`Error::Codec`] if it seals with it.
+    /// [`Error::OpenMesh`]; [`Error::Codec`] if it seals with it; [`Error::KeyNotKept`] if a
+    /// restart would not bring back the key that it seals with.
     pub async fn retire_here(&self, id: KeyId) -> Result<(), Error> {
+        let own = (self.mesh.identity.name.clone(), worker::held(self.mesh).await?);
+        all_keep_active(&[own])?;
+        self.retire_here_forced(id).await
+    }
+
+    /// As [`retire_here`](Self::retire_here), also if a restart takes this node out of the
+    /// cluster.
+    ///
+    /// # Errors
+    /// [`Error::OpenMesh`]; [`Error::Codec`] if it seals with it.
+    pub async fn retire_here_forced(&self, id: KeyId) -> Result<(), Error> {
         self.act(KeyAction::Retire(id.0)).await
     }
 
@@ -142,11 +165,40 @@ impl<'a> Keys<'a> {
     /// accepted for 10 s.
     ///
     /// # Errors
-    /// [`Error::OpenMesh`]; [`Error::KeyInUse`] if a node seals with it;
+    /// [`Error::OpenMesh`]; [`Error::KeyInUse`] if a node seals with it; [`Error::KeyNotKept`]
+    /// if a node would not have the key that seals after a restart;
     /// [`Error::KeysRefused`], [`Error::KeysUnanswered`].
     pub async fn retire(&self, id: KeyId) -> Result<(), Error> {
+        self.retire_if(id, all_keep_active).await
+    }
+
+    /// As [`retire`](Self::retire), also if a restart takes a node out of the cluster because it
+    /// keeps the key that seals nowhere.
+    ///
+    /// # Errors
+    /// Those of [`retire`](Self::retire), but for [`Error::KeyNotKept`].
+    pub async fn retire_forced(&self, id: KeyId) -> Result<(), Error> {
+        self.retire_if(id, |_| Ok(())).await
+    }
+
+    /// A key of this node, to be kept or given to a node that lacks it: the one of this
+    /// fingerprint, or the one that seals.
+    ///
+    /// # Errors
+    /// [`Error::OpenMesh`]; [`Error::Codec`] without such a key here.
+    pub fn export(&self, id: Option<KeyId>) -> Result<ClusterKey, Error> {
+        let chain = self.chain()?;
+        let id = id.or_else(|| chain.ids().first().copied()).ok_or(Error::OpenMesh)?;
+        chain.secret(id).ok_or_else(|| mailmesh_codec::CodecError::UnknownKey { id }.into())
+    }
+
+    async fn retire_if(
+        &self,
+        id: KeyId,
+        check: impl Fn(&[(NodeName, KeysHeld)]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let mut held = self.ask_all(&KeyAction::List).await?;
-        held.push((self.mesh.identity.name.clone(), self.chain()?.held()));
+        held.push((self.mesh.identity.name.clone(), worker::held(self.mesh).await?));
         if !held.iter().any(|(_, held)| held.keys.contains(&id.0)) {
             return Err(mailmesh_codec::CodecError::UnknownKey { id }.into());
         }
@@ -155,6 +207,7 @@ impl<'a> Keys<'a> {
         if !nodes.is_empty() {
             return Err(Error::KeyInUse { id, nodes });
         }
+        check(&held)?;
         self.have_done(&KeyAction::Retire(id.0)).await?;
         let done = self.act(KeyAction::Retire(id.0)).await;
         if done.is_err()
@@ -208,6 +261,14 @@ impl<'a> Keys<'a> {
         all.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(all)
     }
+}
+
+/// Refuses what would leave a node without the key that seals once it restarts.
+fn all_keep_active(held: &[(NodeName, KeysHeld)]) -> Result<(), Error> {
+    let forget = || held.iter().filter(|(_, held)| !held.keeps_active);
+    let Some(id) = forget().find_map(|(_, held)| held.keys.first()) else { return Ok(()) };
+    let nodes = names(forget().map(|(node, _)| node));
+    Err(Error::KeyNotKept { id: KeyId(*id), nodes })
 }
 
 fn secret(key: &ClusterKey) -> KeySecret {

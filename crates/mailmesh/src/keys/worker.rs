@@ -24,11 +24,20 @@ pub(crate) struct Asked {
 pub(crate) async fn work(mesh: Arc<Mesh>, mut asked: mpsc::Receiver<Asked>) {
     while let Some(Asked { from, number, action }) = asked.recv().await {
         let done = act(&mesh, action).await;
-        let Some(keys) = &mesh.keys else { return };
+        let Ok(held) = held(&mesh).await else { return };
         let refused = done.err().map(|error| shortened(error.to_string()));
-        let held = KeysHeld { refused, ..keys.held() };
+        let held = KeysHeld { refused, ..held };
         mesh.send_sync(vec![(from, SyncMessage::Keys { number, held })]);
     }
+}
+
+/// The keys of this node.
+pub(super) async fn held(mesh: &Arc<Mesh>) -> Result<KeysHeld, Error> {
+    let mesh = mesh.clone();
+    let held = tokio::task::spawn_blocking(move || {
+        mesh.keys.as_ref().map(|keys| keys.held()).ok_or(Error::OpenMesh)
+    });
+    held.await.unwrap_or(Err(Error::ShutDown))
 }
 
 /// Does it here. Done as a whole, also if nobody waits for it any more.

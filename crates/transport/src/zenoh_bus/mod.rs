@@ -21,7 +21,7 @@ use tokio::sync::watch;
 
 use crate::coordinator::Listening;
 use crate::{
-    Address, Bus, BusFuture, Channel, IntakeSender, KeySpace, LinkKeys, LinkProtection,
+    Address, Bus, BusFuture, Channel, IntakeSender, KeySpace, LinkKeys, LinkProtection, OtherKeys,
     TransportError, ZenohSettings,
 };
 use missing::Missing;
@@ -43,6 +43,7 @@ use session::{LiveSession, Opening};
 pub struct ZenohBus {
     live: Arc<LiveSession>,
     missing: Arc<Missing>,
+    other_keys: OtherKeys,
     _reopening: Option<Reopening>,
 }
 
@@ -79,11 +80,26 @@ impl ZenohBus {
         let links = links.filter(|_| proven.is_some());
         let missing = Arc::<Missing>::default();
         let (settings, noted) = (settings.clone(), missing.clone());
-        let opening = Opening { settings, keys, incarnation, intake, missing: noted, proven };
+        let other_keys = OtherKeys::default();
+        let opening = Opening {
+            settings,
+            keys,
+            incarnation,
+            intake,
+            missing: noted,
+            other_keys: other_keys.clone(),
+            proven,
+        };
         let first = links.as_ref().map(|links| links.borrow().clone());
         let live = Arc::new(LiveSession::open(opening, first.as_ref()).await?);
         let reopening = links.map(|links| Reopening::start(live.clone(), incarnation, links));
-        Ok(Self { live, missing, _reopening: reopening })
+        Ok(Self { live, missing, other_keys, _reopening: reopening })
+    }
+
+    /// Nodes of the cluster that have another key, where they are heard.
+    #[must_use]
+    pub fn other_keys(&self) -> OtherKeys {
+        self.other_keys.clone()
     }
 }
 

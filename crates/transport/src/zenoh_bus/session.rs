@@ -17,14 +17,15 @@ use zenoh::pubsub::{Publisher, Subscriber};
 use zenoh::qos::{CongestionControl, Priority};
 use zenoh::sample::{Locality, Sample, SampleKind};
 
-use super::discovery::{Discovery, Group};
+use super::discovery::{Discovery, Group, Heard};
 use super::introduce::Matchmaker;
 use super::missing::Missing;
 use super::reconnect::Reconnector;
 use crate::coordinator::Listening;
 use crate::link_proof::SessionProof;
 use crate::{
-    Address, Channel, IntakeSender, KeySpace, LinkKeys, LinkProof, TransportError, ZenohSettings,
+    Address, Channel, IntakeSender, KeySpace, LinkKeys, LinkProof, OtherKeys, TransportError,
+    ZenohSettings,
 };
 
 /// How long the end of a session may take before the next is opened all the same.
@@ -38,6 +39,7 @@ pub(super) struct Opening {
     pub(super) incarnation: Incarnation,
     pub(super) intake: IntakeSender,
     pub(super) missing: Arc<Missing>,
+    pub(super) other_keys: OtherKeys,
     /// Where links prove the cluster key: how, and where the node listens.
     pub(super) proven: Option<(LinkProof, Listening)>,
 }
@@ -153,7 +155,7 @@ async fn close(session: &Session) {
 impl Opening {
     /// Opens a session and declares everything in it.
     async fn declare(&self, links: Option<&LinkKeys>) -> Result<Declared, TransportError> {
-        let Self { settings, keys, incarnation, intake, missing, proven } = self;
+        let Self { settings, keys, incarnation, intake, missing, other_keys, proven } = self;
         let incarnation = *incarnation;
         let proof = match (proven, links) {
             (Some((how, _)), Some(links)) => {
@@ -209,8 +211,10 @@ impl Opening {
             (Some(listening), Some(links)) if settings.discovers() => {
                 let (address, interfaces, ttl) = settings.discovery_group();
                 let group = Group { address, interfaces, ttl };
-                let (listening, missing) = (listening.clone(), missing.clone());
-                let discovery = Discovery::start(group, links, listening, matchmaker, missing);
+                let (missing, other_keys) = (missing.clone(), other_keys.clone());
+                let heard = Heard { tag: keys.tag(), missing, other_keys };
+                let listening = listening.clone();
+                let discovery = Discovery::start(group, links, listening, matchmaker, heard);
                 Finding::Proven { _discovery: discovery }
             }
             _ => {

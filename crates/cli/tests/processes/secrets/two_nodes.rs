@@ -71,6 +71,10 @@ fn no_secret_is_in_anything_that_is_said_or_written() {
     let id = b.json(&["key", "list", "--json"])[0]["keys"][1].as_str().unwrap().to_owned();
     run(&b, &["key", "activate", &id]);
     run(&a, &["key", "add", cert]);
+    let exported = site.path("exported.key");
+    run(&a, &["key", "export", exported.to_str().unwrap()]);
+    run(&a, &["key", "export", cert]);
+    run(&a, &["key", "retire", "--force", &id]);
     for args in
         [&["status", "--json"][..], &["members", "--json"], &["check", inline.to_str().unwrap()]]
     {
@@ -96,7 +100,7 @@ fn no_secret_is_in_anything_that_is_said_or_written() {
     let mut public = vec![other_der.as_slice(), made.cert.der()];
     public.extend(other_pem.lines().map(str::as_bytes));
     let searcher = Searcher::new(&secrets, &public);
-    let planted = [cluster_key.as_path(), &new_key, Path::new(key), &inline];
+    let planted = [cluster_key.as_path(), &new_key, &exported, Path::new(key), &inline];
     said.extend(files(&site.path(""), &planted));
     assert!(said.iter().any(|(name, text)| name.ends_with(".log") && text.len() > 1_000));
     assert!(said.iter().any(|(name, text)| name.ends_with("mirror.redb") && text.len() > 1_000));
@@ -105,4 +109,5 @@ fn no_secret_is_in_anything_that_is_said_or_written() {
     }
     // It can be found where it is.
     assert!(searcher.find(&std::fs::read(&inline).unwrap()).is_some());
+    assert!(searcher.find(&std::fs::read(&exported).unwrap()).is_some());
 }

@@ -2,11 +2,14 @@
 //! derived from the cluster key, which is checked before anything else is looked at.
 //!
 //! ```text
-//! magic "mmd1" | kind u8 | nonce [16] | zid [16] | ...                          | hash [32]
+//! magic "mmd2" | tag [8] | kind u8 | nonce [16] | zid [16] | ...                | hash [32]
 //! kind 1, a question:                              count u8 | count x zid's first 8 bytes
 //! kind 2, an answer:                               count u8 | count x address
 //! address: 4 | [4] | port u16   or   6 | [16] | port u16
 //! ```
+//!
+//! The tag says the cluster (a hash of its name, no secret), so that a node which lacks the key of
+//! its cluster is told from one that hears another cluster.
 //!
 //! An answer repeats the nonce of its question, so a recorded answer is worth nothing: who
 //! answers holds the key now, and the addresses are its own.
@@ -15,7 +18,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ring::hmac;
 
-const MAGIC: &[u8; 4] = b"mmd1";
+const MAGIC: &[u8; 4] = b"mmd2";
 const QUESTION: u8 = 1;
 const ANSWER: u8 = 2;
 /// Bytes of a hash.
@@ -27,6 +30,10 @@ pub(super) const MAX_KNOWN: usize = 100;
 /// Longest message: it fits in one packet of an Ethernet.
 pub(super) const MAX_LEN: usize = 1_200;
 
+/// Shortest message.
+const MIN_LEN: usize = MAGIC.len() + 8 + 1 + 16 + 16 + 1 + HASH;
+
+pub(super) type Tag = [u8; 8];
 pub(super) type Nonce = [u8; 16];
 pub(super) type Zid = [u8; 16];
 
@@ -48,9 +55,10 @@ pub(super) enum Body {
 
 impl Message {
     /// Past the bounds what does not fit is left out.
-    pub(super) fn encode(&self, key: &hmac::Key) -> Vec<u8> {
+    pub(super) fn encode(&self, tag: Tag, key: &hmac::Key) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(MAX_LEN);
         bytes.extend(MAGIC);
+        bytes.extend(tag);
         let kind = if matches!(self.body, Body::Question { .. }) { QUESTION } else { ANSWER };
         bytes.push(kind);
         bytes.extend(self.nonce);
@@ -84,14 +92,21 @@ impl Message {
         bytes
     }
 
-    /// A message and which of the keys it is of; `None` for what no holder of one said.
-    pub(super) fn decode(bytes: &[u8], keys: &[hmac::Key]) -> Option<(Self, usize)> {
-        if bytes.len() > MAX_LEN || !bytes.starts_with(MAGIC) {
-            return None;
+    /// A message of the cluster and which of the keys it is of.
+    pub(super) fn decode(bytes: &[u8], tag: Tag, keys: &[hmac::Key]) -> Read {
+        let is_of_cluster = bytes.strip_prefix(MAGIC).is_some_and(|rest| rest.starts_with(&tag));
+        if !(MIN_LEN..=MAX_LEN).contains(&bytes.len()) || !is_of_cluster {
+            return Read::Nothing;
         }
-        let (said, hash) = bytes.split_at_checked(bytes.len().checked_sub(HASH)?)?;
-        let key = keys.iter().position(|key| hmac::verify(key, said, hash).is_ok())?;
-        let mut rest = &said[MAGIC.len()..];
+        let (said, hash) = bytes.split_at(bytes.len() - HASH);
+        let Some(key) = keys.iter().position(|key| hmac::verify(key, said, hash).is_ok()) else {
+            return Read::OtherKey;
+        };
+        let message = Self::read(&said[MAGIC.len() + tag.len()..]);
+        message.map_or(Read::Nothing, |message| Read::Message(message, key))
+    }
+
+    fn read(mut rest: &[u8]) -> Option<Self> {
         let [kind] = take(&mut rest)?;
         let (nonce, zid) = (take(&mut rest)?, take(&mut rest)?);
         let [count] = take(&mut rest)?;
@@ -106,8 +121,19 @@ impl Message {
             }
             _ => return None,
         };
-        rest.is_empty().then_some((Self { nonce, zid, body }, key))
+        rest.is_empty().then_some(Self { nonce, zid, body })
     }
+}
+
+/// What a datagram is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Read {
+    /// No message of this cluster.
+    Nothing,
+    /// A message of this cluster that none of the keys signed, or that was changed.
+    OtherKey,
+    /// A message, and the number of its key.
+    Message(Message, usize),
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
@@ -130,6 +156,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    const TAG: Tag = [7; 8];
 
     fn key(n: u8) -> hmac::Key {
         hmac::Key::new(hmac::HMAC_SHA256, &[n; 32])
@@ -154,32 +182,36 @@ mod tests {
     proptest! {
         #[test]
         fn a_message_is_read_by_the_holders_of_its_key_alone(message in any_message()) {
-            let bytes = message.encode(&key(2));
-            prop_assert!(bytes.len() <= MAX_LEN);
-            let decoded = Message::decode(&bytes, &[key(1), key(2)]);
-            prop_assert_eq!(decoded, Some((message, 1)));
-            prop_assert_eq!(Message::decode(&bytes, &[key(1)]), None);
+            let bytes = message.encode(TAG, &key(2));
+            prop_assert!((MIN_LEN..=MAX_LEN).contains(&bytes.len()));
+            let decoded = Message::decode(&bytes, TAG, &[key(1), key(2)]);
+            prop_assert_eq!(decoded, Read::Message(message, 1));
+            prop_assert_eq!(Message::decode(&bytes, TAG, &[key(1)]), Read::OtherKey);
+            prop_assert_eq!(Message::decode(&bytes, [8; 8], &[key(2)]), Read::Nothing);
         }
 
         #[test]
         fn a_changed_or_cut_message_is_none(
             message in any_message(), at in any::<prop::sample::Index>(), bit in 0u32..8,
         ) {
-            let mut bytes = message.encode(&key(1));
+            let mut bytes = message.encode(TAG, &key(1));
             let at = at.index(bytes.len());
-            prop_assert_eq!(Message::decode(&bytes[..at], &[key(1)]), None);
+            let is_read = |bytes: &[u8]| {
+                matches!(Message::decode(bytes, TAG, &[key(1)]), Read::Message(..))
+            };
+            prop_assert!(!is_read(&bytes[..at]));
             bytes[at] ^= 1 << bit;
-            prop_assert_eq!(Message::decode(&bytes, &[key(1)]), None);
+            prop_assert!(!is_read(&bytes));
         }
 
         /// Also of a holder of the key who says what is none.
         #[test]
         fn whatever_a_holder_says_is_read_or_none(said in prop::collection::vec(any::<u8>(), 0..300)) {
-            let mut bytes = [MAGIC.as_slice(), &said].concat();
+            let mut bytes = [MAGIC.as_slice(), &TAG, &said].concat();
             let hash = hmac::sign(&key(1), &bytes);
             bytes.extend(hash.as_ref());
-            if let Some((message, _)) = Message::decode(&bytes, &[key(1)]) {
-                prop_assert_eq!(message.encode(&key(1)), bytes);
+            if let Read::Message(message, _) = Message::decode(&bytes, TAG, &[key(1)]) {
+                prop_assert_eq!(message.encode(TAG, &key(1)), bytes);
             }
         }
     }

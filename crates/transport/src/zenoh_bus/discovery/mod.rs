@@ -27,8 +27,8 @@ use zenoh::config::ZenohId;
 use super::introduce::{Matchmaker, Stranger};
 use super::missing::Missing;
 use crate::coordinator::Listening;
-use crate::{LinkKeys, LogThrottle};
-use message::{Body, MAX_LEN, Message, Nonce};
+use crate::{LinkKeys, LogThrottle, OtherKeys};
+use message::{Body, MAX_LEN, Message, Nonce, Read, Tag};
 pub(crate) use sockets::Group;
 use sockets::Sockets;
 
@@ -77,9 +77,10 @@ impl Discovery {
         keys: &LinkKeys,
         listening: Listening,
         matchmaker: Matchmaker,
-        missing: Arc<Missing>,
+        heard: Heard,
     ) -> Self {
         let keys = keys.discovery_keys();
+        let Heard { tag, missing, other_keys } = heard;
         Self(tokio::spawn(async move {
             let sockets = open(&group).await;
             let (sender, datagrams) = mpsc::channel(DATAGRAMS);
@@ -88,7 +89,9 @@ impl Discovery {
                 hearing.spawn(hear(socket.clone(), sender.clone()));
             }
             let finder = Finder {
+                tag,
                 keys,
+                other_keys,
                 zid: matchmaker.session.zid(),
                 sockets,
                 listening,
@@ -158,8 +161,18 @@ async fn hear(socket: Arc<UdpSocket>, sender: mpsc::Sender<(SocketAddr, Vec<u8>)
     }
 }
 
+/// What discovery knows of the cluster, in each session of a node.
+#[derive(Debug)]
+pub(super) struct Heard {
+    pub(super) tag: Tag,
+    pub(super) missing: Arc<Missing>,
+    pub(super) other_keys: OtherKeys,
+}
+
 struct Finder {
+    tag: Tag,
     keys: Vec<hmac::Key>,
+    other_keys: OtherKeys,
     zid: ZenohId,
     sockets: Sockets,
     listening: Listening,
@@ -217,7 +230,7 @@ impl Finder {
         let known = known.into_iter().map(|zid| start_of(&zid)).collect();
         let question =
             Message { nonce, zid: self.zid.to_le_bytes(), body: Body::Question { known } };
-        let bytes = question.encode(&self.keys[0]);
+        let bytes = question.encode(self.tag, &self.keys[0]);
         for socket in &self.sockets.asking {
             if let Err(error) = socket.send_to(&bytes, self.sockets.group).await
                 && self.log.is_ready()
@@ -233,7 +246,11 @@ impl Finder {
         }
         let Some(left) = self.budget.1.checked_sub(1) else { return };
         self.budget.1 = left;
-        let Some((message, key)) = Message::decode(bytes, &self.keys) else { return };
+        let (message, key) = match Message::decode(bytes, self.tag, &self.keys) {
+            Read::Message(message, key) => (message, key),
+            Read::OtherKey => return self.other_keys.note(),
+            Read::Nothing => return,
+        };
         if message.zid == self.zid.to_le_bytes() {
             return;
         }
@@ -258,7 +275,7 @@ impl Finder {
         let answer =
             Message { nonce, zid: self.zid.to_le_bytes(), body: Body::Answer { addresses } };
         let _asked_again =
-            self.sockets.hearing.send_to(&answer.encode(&self.keys[key]), from).await;
+            self.sockets.hearing.send_to(&answer.encode(self.tag, &self.keys[key]), from).await;
     }
 
     async fn answered(&mut self, from: SocketAddr, zid: message::Zid, addresses: Vec<SocketAddr>) {

@@ -1,0 +1,73 @@
+//! Changes of the cluster keys for clients of the control socket.
+
+use mailmesh::{ClusterKey, CodecError, Error, KeyId, Keys};
+use mailmesh_cli::protocol::Hidden;
+use serde_json::{Value, json};
+
+fn text(error: Error) -> String {
+    error.to_string()
+}
+
+fn codec(error: CodecError) -> String {
+    error.to_string()
+}
+
+/// Adds a key; without one, one that is made here. A key that is made here is in no file but
+/// those of the nodes: each must have one.
+pub(super) async fn add(
+    keys: &Keys<'_>,
+    key: Option<Hidden>,
+    here: bool,
+    force: bool,
+) -> Result<Value, String> {
+    let key = match key {
+        Some(key) => ClusterKey::from_text(&key.0).map_err(codec)?,
+        None => {
+            let all = keys.list().await.map_err(text)?;
+            let forgetful = all.iter().filter(|node| node.answered && !node.keeps_new);
+            let forgetful: Vec<_> = forgetful.map(|node| node.node.as_str()).collect();
+            if !forgetful.is_empty() && !force {
+                return Err(format!(
+                    "{} would not keep a new key in a file, and not have it after a restart; make \
+                     the key with `mailmesh key generate --out FILE`, put it where `mesh.key` has \
+                     it there, then `mailmesh key add FILE`; or use `--force`",
+                    forgetful.join(", ")
+                ));
+            }
+            ClusterKey::generate().map_err(codec)?
+        }
+    };
+    let added = if here { keys.add_here(key).await } else { keys.add(key).await };
+    Ok(json!(added.map_err(text)?.to_string()))
+}
+
+pub(super) async fn activate(keys: &Keys<'_>, id: &str, here: bool) -> Result<Value, String> {
+    let id = id.parse().map_err(codec)?;
+    let done = if here { keys.activate_here(id).await } else { keys.activate(id).await };
+    done.map_err(text)?;
+    Ok(Value::Null)
+}
+
+pub(super) async fn retire(
+    keys: &Keys<'_>,
+    id: &str,
+    here: bool,
+    force: bool,
+) -> Result<Value, String> {
+    let id: KeyId = id.parse().map_err(codec)?;
+    let done = match (here, force) {
+        (true, true) => keys.retire_here_forced(id).await,
+        (true, false) => keys.retire_here(id).await,
+        (false, true) => keys.retire_forced(id).await,
+        (false, false) => keys.retire(id).await,
+    };
+    done.map_err(text)?;
+    Ok(Value::Null)
+}
+
+/// The key of this fingerprint, or the one that seals, as text.
+pub(super) fn export(keys: &Keys<'_>, id: Option<&str>) -> Result<Value, String> {
+    let id = id.map(str::parse).transpose().map_err(codec)?;
+    let key = keys.export(id).map_err(text)?;
+    Ok(json!(key.to_text().as_str()))
+}

@@ -1,0 +1,94 @@
+//! Members that left a while ago: a rotation of keys does not reach them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use mailmesh_delivery::NodeName;
+use serde::Serialize;
+
+/// How long a node that left is remembered.
+const REMEMBERED: Duration = Duration::from_secs(3_600);
+/// Most nodes that are remembered: those that left last.
+const MOST: usize = 256;
+
+/// A node that was a member within the last hour, since this node began, and is none now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct AwayNode {
+    /// Its name.
+    pub name: NodeName,
+    /// How long ago it left, in milliseconds.
+    pub left_ms_ago: u64,
+}
+
+/// When which node left, by this node's monotonic clock.
+#[derive(Debug, Default)]
+pub(crate) struct Away(BTreeMap<NodeName, Duration>);
+
+impl Away {
+    pub(crate) fn joined(&mut self, name: &NodeName) {
+        self.0.remove(name);
+    }
+
+    pub(crate) fn left(&mut self, name: &NodeName, at: Duration) {
+        self.forget(at);
+        if self.0.len() >= MOST
+            && let Some(first) = self.0.iter().min_by_key(|(_, left)| **left)
+        {
+            let first = first.0.clone();
+            self.0.remove(&first);
+        }
+        self.0.insert(name.clone(), at);
+    }
+
+    /// By name.
+    pub(crate) fn list(&mut self, now: Duration) -> Vec<AwayNode> {
+        self.forget(now);
+        let ago = |left: Duration| {
+            u64::try_from(now.saturating_sub(left).as_millis()).unwrap_or(u64::MAX)
+        };
+        let away = |(name, left): (&NodeName, &Duration)| AwayNode {
+            name: name.clone(),
+            left_ms_ago: ago(*left),
+        };
+        self.0.iter().map(away).collect()
+    }
+
+    fn forget(&mut self, now: Duration) {
+        self.0.retain(|_, left| now.saturating_sub(*left) < REMEMBERED);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> NodeName {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_node_is_away_for_an_hour_or_until_it_is_back() {
+        let mut away = Away::default();
+        let at = Duration::from_secs;
+        away.left(&name("a"), at(10));
+        away.left(&name("b"), at(20));
+        let listed = away.list(at(30));
+        let listed: Vec<_> = listed.iter().map(|n| (n.name.as_str(), n.left_ms_ago)).collect();
+        assert_eq!(listed, [("a", 20_000), ("b", 10_000)]);
+        away.joined(&name("b"));
+        assert_eq!(away.list(at(3_609)).len(), 1);
+        assert_eq!(away.list(at(3_610)), []);
+    }
+
+    #[test]
+    fn the_nodes_that_left_last_are_remembered_within_a_bound() {
+        let mut away = Away::default();
+        for n in 0..1_000_u64 {
+            away.left(&name(&format!("n{n}")), Duration::from_secs(n));
+        }
+        let listed = away.list(Duration::from_secs(1_000));
+        assert_eq!(listed.len(), MOST);
+        assert!(listed.iter().all(|node| node.left_ms_ago <= 256_000));
+    }
+}

@@ -1,0 +1,187 @@
+//! A node that nobody answers, and that accepts several keys, tries in turn to link and seal with
+//! each: the others may have retired the key that it seals with while it was away. Links prove the
+//! key that seals, and frames of a retired key are opened by nobody, so neither can tell it.
+//! Where links prove nothing it hears others that do not hear it; their answers count, not they.
+//!
+//! A try changes no file, and ends after a while. A member that answers meanwhile has shown that
+//! it opens what this node seals, and lives now; if it seals with that key, the key is activated.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mailmesh_codec::KeyId;
+use mailmesh_events::KeyAction;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::worker;
+use crate::mesh::Mesh;
+
+/// How long a node seals with its own key before each try. A node that lacks the other keys is
+/// taken in then.
+const RESTS: [u64; 4] = [10, 20, 40, 60];
+/// How long a try lasts: the session is opened anew, and others are looked for.
+const TRY: Duration = Duration::from_secs(10);
+/// The same with a key that the operator has just added on this node alone.
+const TRY_ADDED: Duration = Duration::from_secs(30);
+
+/// When which key is tried.
+#[derive(Debug, Default)]
+pub(crate) struct Search(Mutex<Turns>);
+
+#[derive(Debug, Default)]
+struct Turns {
+    added: Option<KeyId>,
+    /// When the present turn ends.
+    until: Option<Instant>,
+    tries: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Stay,
+    Try(KeyId),
+    Back,
+}
+
+impl Search {
+    /// The operator has added a key on this node alone: it is tried at once.
+    pub(super) fn added(&self, id: KeyId) {
+        self.0.lock().added = Some(id);
+    }
+}
+
+impl Turns {
+    /// Of a node that nobody answers; `others` are the keys that do not seal.
+    fn step(&mut self, now: Instant, others: &[KeyId], trial: Option<KeyId>) -> Turn {
+        if let Some(added) = self.added.take().filter(|added| others.contains(added)) {
+            self.until = Some(now + TRY_ADDED);
+            return Turn::Try(added);
+        }
+        if others.is_empty() {
+            return self.end(trial);
+        }
+        let rest = Duration::from_secs(RESTS[self.tries.min(RESTS.len() - 1)]);
+        if now < *self.until.get_or_insert(now + rest) {
+            return Turn::Stay;
+        }
+        if trial.is_some() {
+            self.until = Some(now + rest);
+            return Turn::Back;
+        }
+        self.until = Some(now + TRY);
+        let next = others[self.tries % others.len()];
+        self.tries = self.tries.saturating_add(1);
+        Turn::Try(next)
+    }
+
+    /// Nothing is to be searched for.
+    fn end(&mut self, trial: Option<KeyId>) -> Turn {
+        *self = Self::default();
+        if trial.is_some() { Turn::Back } else { Turn::Stay }
+    }
+}
+
+/// What is due every second.
+pub(crate) fn search(mesh: &Arc<Mesh>) {
+    let Some(keys) = &mesh.keys else { return };
+    let (ids, trial) = (keys.ids(), keys.trial());
+    if mesh.time.has_an_answer() {
+        *keys.search.0.lock() = Turns::default();
+        if let Some(trial) = trial {
+            settle(mesh, trial);
+        }
+        return;
+    }
+    let turn = {
+        let mut turns = keys.search.0.lock();
+        if keys.following.is_pinned() {
+            turns.end(trial)
+        } else {
+            turns.step(Instant::now(), ids.get(1..).unwrap_or_default(), trial)
+        }
+    };
+    match turn {
+        Turn::Stay => {}
+        Turn::Try(id) => {
+            tracing::info!("nobody answers this node; it tries cluster key {id} for a while");
+            keys.seal_with(Some(id));
+        }
+        Turn::Back => keys.seal_with(None),
+    }
+}
+
+/// Somebody answers meanwhile: the key that it seals with stays. Until it has said which, all
+/// goes on as it is.
+fn settle(mesh: &Arc<Mesh>, trial: KeyId) {
+    let Some(keys) = &mesh.keys else { return };
+    let theirs: Vec<u32> = mesh.reconciler.lock().keys_of_peers().map(|(_, key)| key).collect();
+    if theirs.contains(&keys.active_name()) {
+        keys.seal_with(None);
+    } else if theirs.iter().any(|name| keys.of_name(*name) == Some(trial)) {
+        tracing::warn!("the other nodes seal with cluster key {trial}: so does this one");
+        let mesh = mesh.clone();
+        tokio::spawn(async move {
+            if let Err(error) = worker::act(&mesh, KeyAction::Activate(trial.0)).await {
+                tracing::error!(%error, "the cluster key was not activated");
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: KeyId = KeyId([1; 8]);
+    const B: KeyId = KeyId([2; 8]);
+
+    #[test]
+    fn keys_are_tried_in_turn_and_ever_more_rarely() {
+        let (mut turns, begin) = (Turns::default(), Instant::now());
+        let (mut trial, mut seen) = (None, Vec::new());
+        for second in 0..300 {
+            match turns.step(begin + Duration::from_secs(second), &[A, B], trial) {
+                Turn::Stay => continue,
+                Turn::Try(id) => trial = Some(id),
+                Turn::Back => trial = None,
+            }
+            seen.push((second, trial));
+        }
+        let wanted = [
+            (10, Some(A)),
+            (20, None),
+            (40, Some(B)),
+            (50, None),
+            (90, Some(A)),
+            (100, None),
+            (160, Some(B)),
+            (170, None),
+            (230, Some(A)),
+            (240, None),
+        ];
+        assert_eq!(seen, wanted);
+    }
+
+    #[test]
+    fn a_key_that_was_added_here_is_tried_at_once_and_for_longer() {
+        let (mut turns, begin) = (Turns::default(), Instant::now());
+        turns.added = Some(B);
+        assert_eq!(turns.step(begin, &[A, B], None), Turn::Try(B));
+        assert_eq!(turns.step(begin + Duration::from_secs(29), &[A, B], Some(B)), Turn::Stay);
+        assert_eq!(turns.step(begin + Duration::from_secs(30), &[A, B], Some(B)), Turn::Back);
+        turns.added = Some(KeyId([9; 8]));
+        let unknown = turns.step(begin + Duration::from_secs(31), &[A, B], None);
+        assert_eq!(unknown, Turn::Stay, "it was retired meanwhile");
+    }
+
+    #[test]
+    fn a_node_of_one_key_tries_none() {
+        let (mut turns, begin) = (Turns::default(), Instant::now());
+        for second in 0..100 {
+            let now = begin + Duration::from_secs(second);
+            assert_eq!(turns.step(now, &[], None), Turn::Stay);
+        }
+        assert_eq!(turns.step(begin, &[], Some(A)), Turn::Back);
+    }
+}

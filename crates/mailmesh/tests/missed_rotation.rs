@@ -1,0 +1,135 @@
+//! A node that was away while the cluster key was changed comes back.
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use mailmesh::*;
+use tokio::time::{Instant, timeout};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+async fn until(what: &str, is_so: impl Fn() -> bool) {
+    let waited = timeout(PATIENCE, async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    assert!(waited.await.is_ok(), "{what}: not so after {PATIENCE:?}");
+}
+
+fn ring(keys: &[&ClusterKey]) -> Keyring {
+    let mut ring = Keyring::new(keys[0].clone());
+    for key in &keys[1..] {
+        ring.add((*key).clone()).unwrap();
+    }
+    ring
+}
+
+fn key_file(dir: &Path, name: &str, keys: &Keyring) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let path = dir.join(name);
+    std::fs::write(&path, keys.to_text().as_bytes()).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    path
+}
+
+/// A node over Zenoh on the loopback, without multicast. All but `a` dial `a`, which dials nobody.
+async fn over_zenoh(name: &str, dir: &Path, keys: &Keyring, port: u16) -> Cluster {
+    let endpoints = if name == "a" {
+        format!("listen: {{endpoints: ['tcp/127.0.0.1:{port}']}}")
+    } else {
+        format!(
+            "listen: {{endpoints: ['tcp/127.0.0.1:0']}}, \
+             connect: {{endpoints: ['tcp/127.0.0.1:{port}']}}"
+        )
+    };
+    let config = serde_json::json!({
+        "@type": "Zenoh",
+        "config": format!("{{mode: 'peer', scouting: {{multicast: {{enabled: false}}}}, {endpoints}}}"),
+        "mesh": {"key": {"@type": "File", "filePath": key_file(dir, name, keys)}},
+    });
+    let coordinator = Coordinator::parse(&config.to_string()).unwrap();
+    Cluster::builder().name(name).coordinator(coordinator).start().await.unwrap()
+}
+
+/// Links prove the key: a node that has the old one alone dials in vain, and is dialed by nobody.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_added_here_brings_back_a_node_that_missed_a_rotation() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let dir = tempfile::tempdir().unwrap();
+    let [old, new] = [(); 2].map(|()| ClusterKey::generate().unwrap());
+    let (a, b) = (
+        over_zenoh("a", dir.path(), &ring(&[&new]), port).await,
+        over_zenoh("b", dir.path(), &ring(&[&new]), port).await,
+    );
+    let address = "192.0.2.1".parse().unwrap();
+    a.blocks().add(Network::single(address), "spam", None).await.unwrap();
+    let c = over_zenoh("c", dir.path(), &ring(&[&old]), port).await;
+    timeout(PATIENCE, a.wait_for_members(1)).await.unwrap();
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(3) {
+        assert_eq!(c.status().members, 0);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+
+    c.keys().add_here(new.clone()).await.unwrap();
+    until("c is back", || [&a, &b, &c].iter().all(|node| node.status().members == 2)).await;
+    until("c seals with the key of the others for good", || {
+        let text = std::fs::read_to_string(dir.path().join("c")).unwrap();
+        let in_file = Keyring::from_text(&text).unwrap().ids("mail");
+        in_file == [new.id("mail"), old.id("mail")]
+    })
+    .await;
+    until("and says so", || c.status().key_id == Some(new.id("mail").to_string())).await;
+    until("c has the mirror", || c.blocks().is_blocked(address)).await;
+    until("all agree", || {
+        let of = |node: &Cluster| node.status().mirror_fingerprint;
+        of(&a) == of(&b) && of(&b) == of(&c)
+    })
+    .await;
+    for node in [a, b, c] {
+        node.shutdown().await;
+    }
+}
+
+async fn in_memory(hub: &MemoryHub, name: &str, keys: Keyring) -> Cluster {
+    Cluster::builder().name(name).memory(hub).keyring(keys, None).start().await.unwrap()
+}
+
+/// It was off between `key add` and `key activate`: its file names the old key first, and the
+/// others have retired that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_accepts_the_key_of_the_others_finds_them_by_itself() {
+    let hub = MemoryHub::new();
+    let [old, new] = [(); 2].map(|()| ClusterKey::generate().unwrap());
+    // The elder, whose key holds where two differ and hear each other.
+    let c = in_memory(&hub, "c", ring(&[&old, &new])).await;
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let a = in_memory(&hub, "a", ring(&[&new])).await;
+    until("c is heard", || a.status().members == 1 && c.status().members == 1).await;
+    until("it stays so", || c.status().key_id == Some(new.id("mail").to_string())).await;
+}
+
+/// A node that is alone tries its other keys now and then, and seals with its own in between.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_alone_that_accepts_another_key_is_found_by_a_node_of_its_own() {
+    let hub = MemoryHub::new();
+    let [old, new] = [(); 2].map(|()| ClusterKey::generate().unwrap());
+    let a = in_memory(&hub, "a", ring(&[&old, &new])).await;
+    let begun = Instant::now();
+    // Past the first try.
+    while begun.elapsed() < Duration::from_secs(13) {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let b = in_memory(&hub, "b", ring(&[&old])).await;
+    until("b is taken in", || a.status().members == 1 && b.status().members == 1).await;
+    // Two of one key stay with it.
+    let joined = Instant::now();
+    while joined.elapsed() < Duration::from_secs(3) {
+        assert_eq!(a.status().key_id, Some(old.id("mail").to_string()));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!((a.status().members, b.status().members), (1, 1));
+}

@@ -1,0 +1,92 @@
+//! Certificates: set, withdrawn, found by host.
+
+use std::sync::Arc;
+
+use mailmesh_events::{Certificate, CertificateChange, Change, ChangeKey, DomainNames, UnixMillis};
+
+use super::Mirror;
+use crate::certificates::ChosenCertificate;
+use crate::{StateError, x509};
+
+impl Mirror {
+    /// Sets the certificate of its names.
+    ///
+    /// # Errors
+    /// [`StateError::Expired`], [`StateError::Older`], [`StateError::Full`], and
+    /// what [`certificate_from_der`](crate::certificate_from_der) checks.
+    pub fn set_certificate(
+        &self,
+        certificate: Certificate,
+        now: UnixMillis,
+    ) -> Result<Change, StateError> {
+        x509::verify(&certificate)?;
+        let (not_before, not_after) = (certificate.not_before(), certificate.not_after());
+        if not_after <= now || not_after <= not_before {
+            return Err(StateError::Expired { not_before, not_after });
+        }
+        let mut writer = self.writer.write();
+        let names = certificate.names().clone();
+        if let Some(current) = self.certificates.get(&names)
+            && current.not_before() > not_before
+            && current.not_after() > now
+        {
+            return Err(StateError::Older { names, current: current.not_before() });
+        }
+        let stamp = writer.stamp(&ChangeKey::Certificate(names.clone()), now);
+        let certificate = Some(Arc::new(certificate));
+        let change = Change::Certificate(CertificateChange { names, stamp, certificate });
+        self.put_own(&mut writer, change, now)
+    }
+
+    /// Withdraws the certificate of these names.
+    ///
+    /// # Errors
+    /// [`StateError::Absent`].
+    pub fn withdraw_certificate(
+        &self,
+        names: DomainNames,
+        now: UnixMillis,
+    ) -> Result<Change, StateError> {
+        let mut writer = self.writer.write();
+        if self.certificates.get(&names).is_none() {
+            return Err(StateError::Absent { key: names.to_string() });
+        }
+        let stamp = writer.stamp(&ChangeKey::Certificate(names.clone()), now);
+        let change = Change::Certificate(CertificateChange { names, stamp, certificate: None });
+        self.put_own(&mut writer, change, now)
+    }
+
+    /// The certificate of exactly these names.
+    #[must_use]
+    pub fn certificate(&self, names: &DomainNames) -> Option<Arc<Certificate>> {
+        self.certificates.get(names)
+    }
+
+    /// The certificate to present for `host` at `now`: a valid one before one that is not, then
+    /// one of the exact name before a wildcard, then the one issued last. If none is valid, the
+    /// one that ended last comes before those whose time is yet to come, the first of those
+    /// first. `host` is compared as [`HostName`](mailmesh_events::HostName) says.
+    #[must_use]
+    pub fn certificate_for_host(&self, host: &str, now: UnixMillis) -> Option<Arc<Certificate>> {
+        self.certificates.choose(host, now).map(|chosen| chosen.certificate)
+    }
+
+    /// As [`certificate_for_host`](Self::certificate_for_host), with the reason.
+    #[must_use]
+    pub fn choose_certificate(&self, host: &str, now: UnixMillis) -> Option<ChosenCertificate> {
+        self.certificates.choose(host, now)
+    }
+
+    /// Every name that a certificate holds, sorted, and the certificate that it gets at `now`.
+    /// For a wildcard: the certificate of the hosts that no exact name serves.
+    #[must_use]
+    pub fn certificates_by_name(&self, now: UnixMillis) -> Vec<(Box<str>, ChosenCertificate)> {
+        self.certificates.by_name(now)
+    }
+
+    /// Every certificate, by names.
+    #[must_use]
+    pub fn certificates(&self) -> Vec<Arc<Certificate>> {
+        self.certificates.all()
+    }
+}

@@ -1,0 +1,259 @@
+//! Which of several certificates a host gets.
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use mailmesh_events::*;
+use mailmesh_state::*;
+use proptest::prelude::*;
+use zeroize::Zeroizing;
+
+const NOW: UnixMillis = UnixMillis(1_000);
+const DAY: Duration = Duration::from_secs(86_400);
+
+fn certificate(names: &[&str], from: u64, to: u64, mark: u8) -> Certificate {
+    Certificate::new(CertificateParts {
+        names: DomainNames::new(names).unwrap(),
+        chain: vec![vec![mark].into()],
+        key: PrivateKey::from_der(Zeroizing::new(vec![mark])).unwrap(),
+        not_before: UnixMillis(from),
+        not_after: UnixMillis(to),
+        fingerprint: Fingerprint([mark; 32]),
+    })
+    .unwrap()
+}
+
+/// What a store kept is taken without a look at its DER, of which there is none here.
+fn set(mirror: &Mirror, certificate: Certificate, at: u64) {
+    let names = certificate.names().clone();
+    let stamp = Stamp::new(UnixMillis(at), 0, NodeId(1));
+    let certificate = Some(certificate.into());
+    let change = Change::Certificate(CertificateChange { names, stamp, certificate });
+    let saved = Saved { change, replaced_another: false, end: None };
+    assert_eq!(mirror.restore([saved], NOW), 1);
+}
+
+fn mirror(certificates: impl IntoIterator<Item = Certificate>) -> Mirror {
+    let mirror = Mirror::new(NodeId(1), [3; 16]);
+    certificates.into_iter().for_each(|certificate| set(&mirror, certificate, 1));
+    mirror
+}
+
+fn found(mirror: &Mirror, host: &str) -> Option<u8> {
+    mirror.certificate_for_host(host, NOW).map(|certificate| certificate.fingerprint().0[0])
+}
+
+fn why(mirror: &Mirror, host: &str) -> (Validity, bool) {
+    let chosen = mirror.choose_certificate(host, NOW).unwrap();
+    (chosen.validity, chosen.is_exact)
+}
+
+#[test]
+fn a_valid_name_is_not_given_up_for_a_wildcard_that_was_issued_later_and_has_ended() {
+    let mirror = mirror([
+        certificate(&["mail.example.org"], 100, 5_000, 1),
+        certificate(&["*.example.org"], 500, 900, 2),
+    ]);
+    assert_eq!(found(&mirror, "mail.example.org"), Some(1));
+    assert_eq!(why(&mirror, "mail.example.org"), (Validity::Valid, true));
+    assert_eq!(found(&mirror, "imap.example.org"), Some(2));
+    assert_eq!(why(&mirror, "imap.example.org"), (Validity::Ended, false));
+    assert_eq!(found(&mirror, "example.org"), None);
+}
+
+#[test]
+fn a_valid_wildcard_comes_before_an_exact_name_that_is_not_valid() {
+    for (from, to) in [(100, 900), (1_001, 5_000)] {
+        let mirror = mirror([
+            certificate(&["mail.example.org"], from, to, 1),
+            certificate(&["*.example.org"], 50, 5_000, 2),
+        ]);
+        assert_eq!(found(&mirror, "mail.example.org"), Some(2));
+        assert_eq!(why(&mirror, "mail.example.org"), (Validity::Valid, false));
+    }
+}
+
+#[test]
+fn an_exact_name_comes_before_a_wildcard_issued_later() {
+    let mirror = mirror([
+        certificate(&["mail.example.org"], 100, 5_000, 1),
+        certificate(&["*.example.org"], 500, 9_000, 2),
+    ]);
+    assert_eq!(found(&mirror, "mail.example.org"), Some(1));
+}
+
+#[test]
+fn of_several_valid_ones_the_one_issued_last_is_given() {
+    let mirror = mirror([
+        certificate(&["mail.example.org", "a.example"], 100, 9_000, 1),
+        certificate(&["mail.example.org", "b.example"], 500, 2_000, 2),
+        certificate(&["mail.example.org", "c.example"], 300, 9_000, 3),
+        certificate(&["mail.example.org", "d.example"], 600, 900, 4),
+        certificate(&["mail.example.org", "e.example"], 1_001, 9_000, 5),
+    ]);
+    assert_eq!(found(&mirror, "mail.example.org"), Some(2));
+}
+
+#[test]
+fn of_those_not_valid_the_one_that_ended_last_is_given_before_those_yet_to_begin() {
+    let ended = [
+        certificate(&["mail.example.org", "a.example"], 600, 700, 1),
+        certificate(&["mail.example.org", "b.example"], 100, 900, 2),
+    ];
+    let later = [
+        certificate(&["mail.example.org", "c.example"], 2_000, 9_000, 3),
+        certificate(&["mail.example.org", "d.example"], 1_500, 8_000, 4),
+    ];
+    let both = mirror(ended.into_iter().chain(later.clone()));
+    assert_eq!(found(&both, "mail.example.org"), Some(2));
+    assert_eq!(why(&both, "mail.example.org"), (Validity::Ended, true));
+    let none_begun = mirror(later);
+    assert_eq!(found(&none_begun, "mail.example.org"), Some(4));
+    assert_eq!(why(&none_begun, "mail.example.org"), (Validity::NotYet, true));
+}
+
+#[test]
+fn a_certificate_is_valid_from_its_first_millisecond_to_before_its_last() {
+    for (from, to, validity) in [
+        (1_000, 1_001, Validity::Valid),
+        (999, 1_000, Validity::Ended),
+        (1_001, 1_002, Validity::NotYet),
+    ] {
+        let mirror = mirror([certificate(&["a.example"], from, to, 1)]);
+        assert_eq!(why(&mirror, "a.example").0, validity, "{from}..{to}");
+    }
+}
+
+#[test]
+fn hosts_are_compared_as_dns_does() {
+    let mirror = mirror([
+        certificate(&["mail.xn--bcher-kva.example"], 100, 5_000, 1),
+        certificate(&["*.xn--bcher-kva.example"], 100, 5_000, 2),
+    ]);
+    for host in ["mail.bücher.example", "MAIL.BÜCHER.example.", "mail.XN--bcher-KVA.example"] {
+        assert_eq!(found(&mirror, host), Some(1), "{host}");
+    }
+    assert_eq!(found(&mirror, "imap.bücher.example."), Some(2));
+    assert_eq!(found(&mirror, "müller.bücher.example"), Some(2));
+    for host in ["a.mail.bücher.example", ".bücher.example", "*.bücher.example", "bücher.example"]
+    {
+        assert_eq!(found(&mirror, host), None, "{host}");
+    }
+}
+
+#[test]
+fn each_name_is_listed_with_the_certificate_that_it_gets() {
+    let mirror = mirror([
+        certificate(&["mail.example.org", "*.example.org"], 100, 900, 1),
+        certificate(&["*.example.org"], 500, 5_000, 2),
+        certificate(&["mail.example.org"], 200, 800, 3),
+    ]);
+    let listed: Vec<_> = mirror
+        .certificates_by_name(NOW)
+        .into_iter()
+        .map(|(name, chosen)| (name, chosen.certificate.fingerprint().0[0], chosen.is_exact))
+        .collect();
+    let wanted = [("*.example.org".into(), 2, false), ("mail.example.org".into(), 2, false)];
+    assert_eq!(listed, wanted);
+}
+
+#[test]
+fn one_that_ended_gives_way_to_one_issued_before_it_that_is_valid() {
+    let made = |from: i32, to: i32| {
+        let mut params = rcgen::CertificateParams::new(["mx.example".to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(from, 1, 1);
+        params.not_after = rcgen::date_time_ymd(to, 1, 1);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let chain = params.self_signed(&key).unwrap().pem();
+        certificate_from_pem(chain.as_bytes(), key.serialize_pem().as_bytes()).unwrap()
+    };
+    let at = |year: u64| UnixMillis((year - 1970) * 31_557_600_000);
+    let (short, long) = (made(2021, 2022), made(2020, 2030));
+    let mirror = Mirror::new(NodeId(1), [3; 16]);
+    mirror.set_certificate(short, at(2021).plus(DAY)).unwrap();
+    let refused = mirror.set_certificate(long.clone(), at(2021).plus(2 * DAY));
+    assert!(matches!(refused, Err(StateError::Older { .. })), "{refused:?}");
+    mirror.set_certificate(long, at(2025)).unwrap();
+    let chosen = mirror.choose_certificate("mx.example", at(2025)).unwrap();
+    assert_eq!(chosen.validity, Validity::Valid);
+}
+
+#[test]
+fn a_choice_says_why_in_words() {
+    let said = |from: u64, to: u64, name: &str| {
+        let now = UnixMillis(100 * 86_400_000);
+        let made = certificate(&[name], from * 3_600_000, to * 3_600_000, 1);
+        mirror([made]).choose_certificate("a.example", now).unwrap().to_string()
+    };
+    let now = 2_400;
+    assert_eq!(said(now - 9, now + 9, "a.example"), "valid, exact name");
+    assert_eq!(said(now - 9, now + 9, "*.example"), "valid, wildcard");
+    let ended = "ended 3 days ago, exact name; no valid certificate serves it";
+    assert_eq!(said(now - 99, now - 72, "a.example"), ended);
+    let later = "valid in 30 hours, wildcard; no valid certificate serves it";
+    assert_eq!(said(now + 30, now + 99, "*.example"), later);
+}
+
+/// By scanning all, as the rule reads.
+fn naive(all: &BTreeMap<DomainNames, Certificate>, host: &str) -> Option<u8> {
+    let is_exact = |c: &Certificate| c.names().iter().any(|name| name == host);
+    let is_wildcard = |c: &Certificate| {
+        let (_, parent) = host.split_once('.').unwrap_or_default();
+        !parent.is_empty() && c.names().iter().any(|name| name == format!("*.{parent}"))
+    };
+    let key = |c: &Certificate| {
+        let (from, to) = (c.not_before().0, c.not_after().0);
+        let (class, order) = if from <= NOW.0 && NOW.0 < to {
+            (2, (from, to))
+        } else if from <= NOW.0 {
+            (1, (to, from))
+        } else {
+            (0, (u64::MAX - from, to))
+        };
+        (class == 2, is_exact(c), class, order, c.fingerprint())
+    };
+    let serving = all.values().filter(|c| is_exact(c) || is_wildcard(c));
+    serving.max_by_key(|c| key(c)).map(|c| c.fingerprint().0[0])
+}
+
+proptest! {
+    #[test]
+    fn the_index_gives_what_a_scan_of_all_gives(
+        steps in prop::collection::vec(
+            (
+                prop::collection::btree_set(
+                    prop::sample::select(vec!["a.b", "*.b", "b", "c.b", "*.a.b", "d.a.b"]), 1..4),
+                990_u64..1_010,
+                0_u64..30,
+                any::<bool>(),
+            ),
+            1..25,
+        ),
+    ) {
+        let mirror = mirror([]);
+        let mut all = BTreeMap::new();
+        for (i, (names, from, length, is_withdrawn)) in steps.into_iter().enumerate() {
+            let names: Vec<_> = names.into_iter().collect();
+            let key = DomainNames::new(&names).unwrap();
+            if is_withdrawn && all.remove(&key).is_some() {
+                mirror.withdraw_certificate(key, NOW).unwrap();
+                continue;
+            }
+            let made = certificate(&names, from, from + length, i as u8);
+            all.insert(key, made.clone());
+            // Later than withdrawals too, which are stamped by the time.
+            set(&mirror, made, 1_000 + i as u64 * 10);
+        }
+        for host in ["a.b", "b", "c.b", "x.b", "d.a.b", "x.a.b", "x.d.a.b", "B.", "X.b"] {
+            let plain = host.to_lowercase();
+            let plain = plain.trim_end_matches('.');
+            prop_assert_eq!(found(&mirror, host), naive(&all, plain), "{}", host);
+        }
+        let names = all.keys().flat_map(DomainNames::iter).collect::<BTreeSet<_>>();
+        let listed = mirror.certificates_by_name(NOW);
+        let listed: Vec<_> = listed.iter().map(|(name, _)| &**name).collect();
+        prop_assert_eq!(listed, names.into_iter().collect::<Vec<_>>());
+    }
+}
