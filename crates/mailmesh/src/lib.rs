@@ -56,7 +56,6 @@ mod incoming;
 mod keys;
 mod members;
 mod mesh;
-mod record;
 mod sink;
 mod status;
 #[cfg(feature = "testing")]

@@ -163,12 +163,14 @@ fn certificate(name: &str) -> (Vec<u8>, Vec<u8>) {
 async fn a_private_key_is_on_the_disk_sealed_and_of_no_use_to_another_cluster_key() {
     let (dir, clock) = (tempfile::tempdir().unwrap(), WallClock::new());
     let (chain, private) = certificate("mail.example.org");
-    let start = async |key: &ClusterKey| {
-        let builder = clock.builder("mx1", &MemoryHub::new()).store(dir.path()).key(key.clone());
-        builder.start().await.unwrap()
+    let start = async |keys: &Keyring| {
+        let builder = clock.builder("mx1", &MemoryHub::new()).store(dir.path());
+        builder.keyring(keys.clone(), None).start().await.unwrap()
     };
-    let key = ClusterKey::generate().unwrap();
-    let node = start(&key).await;
+    let (key, other) = (ClusterKey::generate().unwrap(), ClusterKey::generate().unwrap());
+    let mut both = Keyring::new(key.clone());
+    both.add(other.clone()).unwrap();
+    let node = start(&both).await;
     let parsed = certificate_from_der(vec![chain.into()], private.clone().into()).unwrap();
     node.certs().set(parsed).await.unwrap();
     block(&node, 1, None).await;
@@ -176,8 +178,8 @@ async fn a_private_key_is_on_the_disk_sealed_and_of_no_use_to_another_cluster_ke
     let file = std::fs::read(dir.path().join("mirror.redb")).unwrap();
     let secret = &private[private.len() - 32..];
     assert!(!file.windows(32).any(|window| window == secret));
-    for (key, is_there) in [(&key, true), (&ClusterKey::generate().unwrap(), false), (&key, true)] {
-        let node = start(key).await;
+    for (key, is_there) in [(&key, true), (&other, false), (&key, true)] {
+        let node = start(&Keyring::new(key.clone())).await;
         assert_eq!(node.certs().for_host("mail.example.org").is_some(), is_there);
         assert_eq!(blocked(&node), [1]);
         node.shutdown().await;

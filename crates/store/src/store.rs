@@ -211,6 +211,21 @@ impl Store {
         too_long.map_or(Ok(()), Err)
     }
 
+    /// Closes the store and gives its file another name, which ends with `why` and is returned:
+    /// the next [`open`](Self::open) makes a new store. A file that was set aside for the same
+    /// reason before is replaced.
+    ///
+    /// # Errors
+    /// [`StoreError::Open`] if it cannot be renamed.
+    pub fn set_aside(mut self, why: &str) -> Result<PathBuf, StoreError> {
+        drop(self.database.take());
+        let kept = self.path.with_file_name(format!("{FILE}.of-{why}"));
+        match std::fs::rename(&self.path, &kept) {
+            Ok(()) => Ok(kept),
+            Err(source) => Err(StoreError::Open { path: self.path, source }),
+        }
+    }
+
     /// The file.
     #[must_use]
     pub fn path(&self) -> &Path {

@@ -1,4 +1,14 @@
 //! Keeps the mirror in a store: a thread of its own writes what changed.
+//!
+//! - [`binding`]: which cluster a store belongs to;
+//! - [`load`]: opens and reads it at the start;
+//! - [`record`]: an entry as a record of it;
+//! - [`writer`]: the thread.
+
+mod binding;
+mod load;
+mod record;
+mod writer;
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -6,38 +16,19 @@ use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use mailmesh_codec::Vault;
 use mailmesh_events::{ChangeKey, NodeId, Stamp, UnixMillis};
 use mailmesh_state::{Bounds, Observed, Observer, Saved};
-use mailmesh_store::{Record, Store, StoreError};
+use mailmesh_store::StoreError;
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::Error;
 use crate::mesh::Mesh;
-use crate::record;
+use writer::Writer;
 
-/// How long changes are gathered before they are written together.
-const GATHER: Duration = Duration::from_millis(50);
-/// How often it is noted that the node is alive, without changes.
-const ALIVE: Duration = Duration::from_secs(60);
-/// Most changes in one write; after that the others' turn to use the disk.
-const MOST: usize = 50_000;
-/// Keys looked up in the mirror at a time, so that nobody waits long for it.
-const PAGE: usize = 1_000;
-/// Entries handed over at a time while the store is read.
-const PART: usize = 4_096;
-/// Most of these on their way.
-const PARTS: usize = 16;
-/// First wait after a failed write; doubles with each.
-const RETRY: Duration = Duration::from_secs(1);
-/// Longest wait after a failed write.
-const RETRY_MAX: Duration = Duration::from_secs(60);
 /// How long what is too old to be trusted waits for something better.
 const ASIDE: Duration = Duration::from_secs(10);
-/// What was stamped and not yet written when a node died was stamped within this time.
-const STAMP_MARGIN: Duration = Duration::from_secs(1);
 
 /// When the node was alive, in milliseconds of its wall clock.
 const ALIVE_NOTE: &str = "alive";
@@ -115,7 +106,7 @@ impl Disk {
         let begin = std::time::Instant::now();
         let mut version = 0;
         let vault = mesh.keys.as_ref().and_then(|keys| keys.vault(&mut version));
-        let store = Store::open(dir)?;
+        let (store, binding) = load::open(dir, mesh)?;
         let number = |name| -> Result<Option<u64>, StoreError> {
             let note = store.note(name)?;
             Ok(note.and_then(|note| note.try_into().ok()).map(u64::from_be_bytes))
@@ -126,8 +117,9 @@ impl Disk {
         let alive = number(ALIVE_NOTE)?.map(UnixMillis);
         let tombstones = Bounds::default().tombstones;
         let is_old = alive.is_some_and(|alive| alive.plus(tombstones) < mesh.now());
-        let mut work = Work::default();
-        let loaded = load(&store, vault.as_ref(), |entries| {
+        // What the store notes of its cluster is written at once.
+        let mut work = Work { hurry: true, ..Work::default() };
+        let loaded = load::load(&store, vault.as_ref(), |entries| {
             if is_old {
                 work.aside = Some((entries.collect(), Instant::now() + ASIDE));
                 work.aside.take_if(|(entries, _)| entries.is_empty());
@@ -152,8 +144,8 @@ impl Disk {
         // What happens from now on; what was there came from the store.
         let observer: Weak<dyn Observer> = Arc::downgrade(&(shared.clone() as Arc<dyn Observer>));
         mesh.mirror.observe_changes(observer);
-        let writer =
-            Writer { store, vault, version, shared: shared.clone(), mesh: Arc::downgrade(mesh) };
+        let (shared_too, mesh) = (shared.clone(), Arc::downgrade(mesh));
+        let writer = Writer { store, binding, vault, version, shared: shared_too, mesh };
         let spawned =
             std::thread::Builder::new().name("mailmesh-store".into()).spawn(|| writer.run());
         let thread = spawned.map_err(|source| StoreError::Open { path: dir.to_owned(), source })?;
@@ -234,6 +226,12 @@ impl Disk {
         self.stop(Stop::AtOnce);
     }
 
+    /// Writes which keys the store belongs to, now that they have changed.
+    pub(crate) fn note_keys(&self) {
+        self.shared.work.lock().hurry = true;
+        self.shared.wake.notify_all();
+    }
+
     fn stop(&self, how: Stop) {
         self.shared.work.lock().stop.get_or_insert(how);
         self.shared.wake.notify_all();
@@ -269,187 +267,5 @@ impl Observer for Shared {
         if first {
             self.wake.notify_all();
         }
-    }
-}
-
-/// Gives every entry that can be read, while a thread of its own reads on.
-fn load(
-    store: &Store,
-    vault: Option<&Vault>,
-    take: impl FnOnce(&mut dyn Iterator<Item = Saved>),
-) -> Result<u64, StoreError> {
-    let (parts, read) = std::sync::mpsc::sync_channel(PARTS);
-    let (loaded, unreadable) = std::thread::scope(|scope| {
-        let reader = scope.spawn(move || read_all(store, vault, |part| parts.send(part).is_ok()));
-        take(&mut read.into_iter().flatten());
-        let panicked = |_| {
-            let why = "reading it failed by a bug".into();
-            Err(StoreError::Damaged { path: store.path().to_owned(), why })
-        };
-        reader.join().unwrap_or_else(panicked)
-    })?;
-    if unreadable > 0 {
-        tracing::warn!(
-            unreadable,
-            "stored entries were left out; was the cluster key changed? They come from the other nodes"
-        );
-    }
-    Ok(loaded)
-}
-
-/// Gives entries in parts; counts those, and those that cannot be read.
-fn read_all(
-    store: &Store,
-    vault: Option<&Vault>,
-    give: impl Fn(Vec<Saved>) -> bool,
-) -> Result<(u64, u64), StoreError> {
-    let (mut part, mut loaded, mut unreadable) = (Vec::new(), 0, 0);
-    store.read(|key, value| match record::read(key, value, vault) {
-        Ok(saved) => {
-            loaded += 1;
-            part.push(saved);
-            if part.len() >= PART {
-                give(std::mem::take(&mut part));
-            }
-        }
-        Err(error) => {
-            unreadable += 1;
-            if unreadable == 1 {
-                tracing::warn!(%error, "a stored entry cannot be read");
-            }
-        }
-    })?;
-    give(part);
-    Ok((loaded, unreadable))
-}
-
-/// What is written together.
-struct Turn {
-    keys: Vec<ChangeKey>,
-    /// With these, all changes up to this number are on the disk; `None` if some are left.
-    covers: Option<u64>,
-    stop: Option<Stop>,
-}
-
-/// The thread.
-struct Writer {
-    store: Store,
-    vault: Option<Vault>,
-    /// Of the keys that the vault has.
-    version: u64,
-    shared: Arc<Shared>,
-    mesh: Weak<Mesh>,
-}
-
-impl Drop for Writer {
-    /// Whoever waits is told, also if the thread ended by a bug.
-    fn drop(&mut self) {
-        self.shared.progress.send_modify(|progress| progress.ended = true);
-    }
-}
-
-impl Writer {
-    fn run(mut self) {
-        let mut retry = RETRY;
-        loop {
-            let Turn { keys, covers, stop } = self.next();
-            if stop == Some(Stop::AtOnce) {
-                return;
-            }
-            let Some(mesh) = self.mesh.upgrade() else { return };
-            let result = self.write(&mesh, &keys);
-            drop(mesh);
-            let mut work = self.shared.work.lock();
-            work.writing = 0;
-            let failure: Option<Arc<str>> = match &result {
-                Ok(refused) => refused.as_ref().map(|why| why.as_str().into()),
-                Err(error) => Some(error.to_string().into()),
-            };
-            match &result {
-                Ok(_) => {
-                    retry = RETRY;
-                    work.hurry &= covers.is_none();
-                    work.purging &= covers.is_none();
-                }
-                Err(error) => {
-                    tracing::error!(%error, waiting = keys.len(), "the mirror is not saved");
-                    work.changed.extend(keys);
-                }
-            }
-            let is_done = result.is_err() || work.changed.is_empty();
-            drop(work);
-            self.shared.progress.send_modify(|progress| {
-                progress.attempts += 1;
-                if let (Some(covers), Ok(_)) = (covers, &result) {
-                    progress.written = covers;
-                }
-                progress.failure = failure;
-            });
-            if stop.is_some() && is_done {
-                return;
-            }
-            if result.is_err() {
-                let mut work = self.shared.work.lock();
-                if work.stop.is_none() {
-                    self.shared.wake.wait_for(&mut work, retry);
-                }
-                retry = (retry * 2).min(RETRY_MAX);
-            }
-        }
-    }
-
-    /// What to write next, once there is something.
-    fn next(&self) -> Turn {
-        let mut work = self.shared.work.lock();
-        if work.changed.is_empty() && work.stop.is_none() && !work.hurry {
-            self.shared.wake.wait_for(&mut work, ALIVE);
-        }
-        if !work.hurry && work.stop.is_none() && !work.changed.is_empty() {
-            self.shared.wake.wait_for(&mut work, GATHER);
-        }
-        let keys: Vec<_> = work.changed.iter().take(MOST).cloned().collect();
-        for key in &keys {
-            work.changed.remove(key);
-        }
-        work.writing = keys.len();
-        let covers = work.changed.is_empty().then_some(work.noted);
-        Turn { keys, covers, stop: work.stop }
-    }
-
-    /// Writes what is held of these keys; gives why some cannot be written at all.
-    fn write(&mut self, mesh: &Mesh, keys: &[ChangeKey]) -> Result<Option<String>, StoreError> {
-        if let Some(vault) = mesh.keys.as_ref().and_then(|keys| keys.vault(&mut self.version)) {
-            self.vault = Some(vault);
-        }
-        let mut refused = None;
-        let mut records: Vec<Record> = Vec::with_capacity(keys.len());
-        for page in keys.chunks(PAGE) {
-            for (key, saved) in page.iter().zip(mesh.mirror.saved(page)) {
-                let name = mailmesh_codec::encode_change_key(key);
-                match record::write(&name, saved.as_ref(), self.vault.as_ref()) {
-                    Ok(value) => records.push((name, value)),
-                    // Not written; what was there stays.
-                    Err(error) => refused = Some(error.to_string()),
-                }
-            }
-        }
-        if let Some(error) = &refused {
-            tracing::error!(%error, "some entries are not saved");
-        }
-        let latest = mesh.mirror.latest_stamp();
-        let stamp = Stamp::new(latest.physical().plus(STAMP_MARGIN), u16::MAX, NodeId(0));
-        let (stamp, now) = (stamp.time().to_be_bytes(), mesh.now().0.to_be_bytes());
-        // While old content is set aside it must stay known as old.
-        let is_old = {
-            let work = self.shared.work.lock();
-            work.aside.is_some() || work.purging
-        };
-        let notes: &[(&str, &[u8])] = if is_old {
-            &[(STAMP_NOTE, &stamp)]
-        } else {
-            &[(STAMP_NOTE, &stamp), (ALIVE_NOTE, &now)]
-        };
-        self.store.commit(records, notes)?;
-        Ok(refused)
     }
 }
