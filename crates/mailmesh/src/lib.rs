@@ -82,6 +82,7 @@ pub use mailmesh_state::{
     CertificatePem, NetworkEntry, StateError, Verdict, certificate_from_der, certificate_from_pem,
     certificate_to_pem,
 };
+pub use mailmesh_store::{TrustedDir, Untrusted, check_dir};
 pub use mailmesh_transport::{
     Backend, ConfigError, ConfigErrorKind, Coordinator, MemoryHub, Secret, TransportError, Warning,
 };

@@ -1,5 +1,7 @@
 use std::path::PathBuf;
 
+use crate::Untrusted;
+
 /// Why a store cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -11,6 +13,14 @@ pub enum StoreError {
         path: PathBuf,
         /// What the system says.
         source: std::io::Error,
+    },
+    /// The directory or file is not this user's alone.
+    #[error("{path}: {why}")]
+    Untrusted {
+        /// Where.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: Untrusted,
     },
     /// Another process has it open.
     #[error("{path}: another process uses this store; give each node a directory of its own")]

@@ -1,3 +1,4 @@
+use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -7,8 +8,9 @@ use redb::{
     TableDefinition,
 };
 
+use crate::StoreError;
+use crate::file::{self, TrustedDir, Untrusted};
 use crate::format::{self, UPGRADES, Upgrade};
-use crate::{StoreError, file};
 
 /// Longest key in bytes.
 pub const MAX_KEY: usize = 64 << 10;
@@ -30,16 +32,16 @@ pub type Record = (Vec<u8>, Option<Vec<u8>>);
 #[derive(Debug)]
 pub struct Store {
     path: PathBuf,
+    dir: TrustedDir,
     opener: Opener,
     /// None after a failure: what failed may have left it unusable.
     database: Option<Database>,
 }
 
 /// How the file is had: a test has one on a disk that is full.
-pub(crate) type Opener = fn(&Path) -> Result<Database, DatabaseError>;
+pub(crate) type Opener = fn(File) -> Result<Database, DatabaseError>;
 
-fn open_file(path: &Path) -> Result<Database, DatabaseError> {
-    let file = file::open(path).map_err(redb::StorageError::Io)?;
+fn open_file(file: File) -> Result<Database, DatabaseError> {
     builder().create_with_backend(FileBackend::new(file)?)
 }
 
@@ -54,12 +56,10 @@ impl Store {
     /// file is checked and mended first.
     ///
     /// # Errors
-    /// [`StoreError::Open`], [`StoreError::InUse`], [`StoreError::Newer`],
-    /// [`StoreError::Damaged`].
+    /// [`StoreError::Open`], [`StoreError::Untrusted`], [`StoreError::InUse`],
+    /// [`StoreError::Newer`], [`StoreError::Damaged`].
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, StoreError> {
-        let dir = dir.as_ref();
-        file::make_dir(dir).map_err(|source| StoreError::Open { path: dir.to_owned(), source })?;
-        Self::open_with(dir, open_file, UPGRADES)
+        Self::open_with(dir.as_ref(), open_file, UPGRADES)
     }
 
     pub(crate) fn open_with(
@@ -67,8 +67,8 @@ impl Store {
         opener: Opener,
         upgrades: &[Upgrade],
     ) -> Result<Self, StoreError> {
-        let path = dir.join(FILE);
-        let mut store = Self { path, opener, database: None };
+        let (path, dir) = (dir.join(FILE), file::make_dir(dir)?);
+        let mut store = Self { path, dir, opener, database: None };
         let damaged = |why: String| StoreError::Damaged { path: store.path.clone(), why };
         // redb panics on some files that something else altered.
         let opened = catch_unwind(AssertUnwindSafe(|| store.database(upgrades)));
@@ -82,7 +82,11 @@ impl Store {
         let path = || self.path.clone();
         let damaged =
             |error: redb::Error| StoreError::Damaged { path: path(), why: error.to_string() };
-        let database = (self.opener)(&self.path).map_err(|error| match error {
+        let file = file::open(&self.path).map_err(|why| match why {
+            Untrusted::Unknown(source) => StoreError::Open { path: path(), source },
+            why => StoreError::Untrusted { path: path(), why },
+        })?;
+        let database = (self.opener)(file).map_err(|error| match error {
             DatabaseError::DatabaseAlreadyOpen => StoreError::InUse { path: path() },
             DatabaseError::Storage(redb::StorageError::Io(source))
                 if source.kind() != std::io::ErrorKind::InvalidData =>
@@ -224,6 +228,13 @@ impl Store {
             Ok(()) => Ok(kept),
             Err(source) => Err(StoreError::Open { path: self.path, source }),
         }
+    }
+
+    /// Whether the group of the directory may put files into it, as into a volume that an
+    /// orchestrator mounts.
+    #[must_use]
+    pub fn is_open_to_group(&self) -> bool {
+        self.dir.is_open_to_group
     }
 
     /// The file.

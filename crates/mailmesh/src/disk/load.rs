@@ -21,6 +21,13 @@ const PARTS: usize = 16;
 pub(super) fn open(dir: &Path, mesh: &Mesh) -> Result<(Store, Binding), Error> {
     let mut binding = Binding::of(mesh);
     let store = Store::open(dir)?;
+    if store.is_open_to_group() {
+        tracing::warn!(
+            "the group of {} may write there, and so change what this node and all others block; \
+             `chmod g-w` it, unless the volume is mounted so",
+            dir.display()
+        );
+    }
     let Some(noted) = Binding::read(&store)? else { return Ok((store, binding)) };
     match noted.relation_to(&binding) {
         Belongs::Here => {}

@@ -42,8 +42,7 @@ impl StorageBackend for SmallDisk {
     }
 }
 
-fn small_disk(path: &Path) -> Result<Database, DatabaseError> {
-    let file = file::open(path).map_err(redb::StorageError::Io)?;
+fn small_disk(file: File) -> Result<Database, DatabaseError> {
     builder().create_with_backend(SmallDisk(FileBackend::new(file)?))
 }
 
