@@ -279,9 +279,11 @@ impl ClusterBuilder {
         }
         let start = Instant::now();
         let mut node = Node::new(identity, settings, Time::default());
-        node.set_tag(bytes::Bytes::copy_from_slice(&mailmesh_codec::encode_digest(
-            &mesh.mirror.digest(),
-        )));
+        if mesh.is_settled() {
+            node.set_tag(bytes::Bytes::copy_from_slice(&mailmesh_codec::encode_digest(
+                &mesh.mirror.digest(),
+            )));
+        }
         let seal = Arc::new(keys.clone().map_or(SealFrames::Open, SealFrames::Keyed));
         let open = Box::new(OpenFrames::new(keys, incarnation, refusals));
         let sink = |messenger| {

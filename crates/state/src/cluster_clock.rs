@@ -126,6 +126,12 @@ impl<P: Copy + Ord> ClusterClock<P> {
         low.midpoint(high).saturating_sub(own)
     }
 
+    /// Whether a peer has said what its clock says.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.peers.values().any(|peer| peer.reading.is_some())
+    }
+
     /// How long a question to a peer and its answer took, and how many milliseconds its wall
     /// clock is ahead of this node's, which says `own` now.
     #[must_use]

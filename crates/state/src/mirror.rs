@@ -1,5 +1,6 @@
 mod batch;
 mod content;
+mod forget;
 mod merge;
 mod rekey;
 mod saved;

@@ -3,11 +3,13 @@
 //! - [`binding`]: which cluster a store belongs to;
 //! - [`load`]: opens and reads it at the start;
 //! - [`record`]: an entry as a record of it;
+//! - [`unsettled`]: what it had, until its age is known;
 //! - [`writer`]: the thread.
 
 mod binding;
 mod load;
 mod record;
+mod unsettled;
 mod writer;
 
 use std::collections::HashSet;
@@ -17,14 +19,14 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use mailmesh_events::{ChangeKey, NodeId, Stamp, UnixMillis};
-use mailmesh_state::{Bounds, Observed, Observer, Saved};
+use mailmesh_state::{Bounds, Observed, Observer};
 use mailmesh_store::StoreError;
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::watch;
-use tokio::time::Instant;
 
 use crate::Error;
 use crate::mesh::Mesh;
+use unsettled::{Unsettled, Verdict};
 use writer::Writer;
 
 /// How long what is too old to be trusted waits for something better.
@@ -61,11 +63,18 @@ struct Work {
     /// Somebody waits: do not gather.
     hurry: bool,
     stop: Option<Stop>,
-    /// Content from before a long absence, and when it is decided about.
-    aside: Option<(Vec<Saved>, Instant)>,
+    /// What the store had, until its age is known.
+    unsettled: Option<Unsettled>,
     /// What is too old is being taken out of the store: until that is done the rest of it
     /// must stay known as old.
     purging: bool,
+}
+
+impl Work {
+    /// Whether the store has what is neither in the mirror nor to be taken out.
+    fn has_aside(&self) -> bool {
+        self.unsettled.as_ref().is_some_and(|unsettled| unsettled.aside.is_some())
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,26 +120,27 @@ impl Disk {
             let note = store.note(name)?;
             Ok(note.and_then(|note| note.try_into().ok()).map(u64::from_be_bytes))
         };
-        if let Some(time) = number(STAMP_NOTE)? {
-            mesh.mirror.observe_stamp(Stamp::from_raw(time, NodeId(0)));
-        }
+        let stamp = number(STAMP_NOTE)?.unwrap_or_default();
+        mesh.mirror.observe_stamp(Stamp::from_raw(stamp, NodeId(0)));
         let alive = number(ALIVE_NOTE)?.map(UnixMillis);
-        let tombstones = Bounds::default().tombstones;
-        let is_old = alive.is_some_and(|alive| alive.plus(tombstones) < mesh.now());
+        let is_old = alive.is_some_and(|alive| Unsettled::is_old(alive, mesh.now(), false));
         // What the store notes of its cluster is written at once.
         let mut work = Work { hurry: true, ..Work::default() };
+        let mut aside = None;
         let loaded = load::load(&store, vault.as_ref(), |entries| {
             if is_old {
-                work.aside = Some((entries.collect(), Instant::now() + ASIDE));
-                work.aside.take_if(|(entries, _)| entries.is_empty());
+                aside = Some(entries.collect());
             } else {
                 mesh.mirror.restore(entries, mesh.now());
             }
         })?;
-        if work.aside.is_some() {
+        if let Some(alive) = alive.filter(|_| loaded > 0) {
+            work.unsettled = Some(Unsettled::new(alive, stamp, aside));
+        }
+        if is_old && loaded > 0 {
             tracing::warn!(
                 "the stored mirror is older than {} h, so it may have what was removed since; it is used only if no other node has one within {} s",
-                tombstones.as_secs() / 3600,
+                Bounds::default().tombstones.as_secs() / 3600,
                 ASIDE.as_secs()
             );
         }
@@ -179,7 +189,7 @@ impl Disk {
     /// is not in the mirror yet.
     pub(crate) fn write_again(&self, keys: impl Iterator<Item = ChangeKey>) -> bool {
         let mut work = self.shared.work.lock();
-        let is_all = work.aside.is_none();
+        let is_all = !work.has_aside();
         let before = work.changed.len();
         work.changed.extend(keys);
         work.noted += (work.changed.len() - before) as u64;
@@ -188,28 +198,64 @@ impl Disk {
         is_all
     }
 
-    /// What is due every second: content from before a long absence is used if nobody
-    /// had anything better.
-    pub(crate) fn tick(&self, mesh: &Mesh) {
+    /// Whether what the store had may be compared with the others.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.shared.work.lock().unsettled.is_none()
+    }
+
+    /// A peer has said what time it is.
+    pub(crate) fn on_time(&self, mesh: &Mesh) {
         let mut work = self.shared.work.lock();
-        let Some((entries, _)) = work.aside.take_if(|(_, until)| *until <= Instant::now()) else {
-            return;
-        };
-        if mesh.has_older_member(ASIDE * 6) {
-            // What is not there any more goes from the store too.
-            work.purging = true;
-            work.noted += entries.len() as u64;
-            work.changed.extend(entries.iter().map(|saved| saved.change.key()));
+        if work.unsettled.take_if(|unsettled| unsettled.is_confirmed(mesh)).is_some() {
             drop(work);
-        } else {
-            drop(work);
-            let count = mesh.mirror.restore(entries, mesh.now());
-            tracing::warn!(
-                entries = count,
-                "no other node runs for longer: the stored mirror is used, old as it is"
-            );
             mesh.tell_digest();
         }
+    }
+
+    /// What is due every second: what the store had is used, or dropped, once that can be
+    /// decided.
+    pub(crate) fn tick(&self, mesh: &Mesh) {
+        let mut work = self.shared.work.lock();
+        let Some(unsettled) = &mut work.unsettled else { return };
+        let verdict = unsettled.judge(mesh);
+        let (aside, stamp) = match verdict {
+            Verdict::Wait => return,
+            Verdict::InForce => (unsettled.aside.take(), unsettled.stamp),
+            Verdict::Use | Verdict::Drop => {
+                let Some(unsettled) = work.unsettled.take() else { return };
+                (unsettled.aside, unsettled.stamp)
+            }
+        };
+        if verdict == Verdict::Drop {
+            // What is not there any more goes from the store too.
+            work.purging = true;
+            if let Some(aside) = &aside {
+                work.noted += aside.len() as u64;
+                work.changed.extend(aside.iter().map(|saved| saved.change.key()));
+            }
+        }
+        drop(work);
+        match (verdict, aside) {
+            (Verdict::Drop, aside) => {
+                let in_force = match &aside {
+                    Some(_) => 0,
+                    None => mesh.mirror.forget_until(stamp),
+                };
+                tracing::warn!(
+                    entries = aside.map_or(in_force, |aside| aside.len()),
+                    "the stored mirror is too old by the time of the cluster: it is dropped, and that of the others taken"
+                );
+            }
+            (_, Some(aside)) => {
+                let count = mesh.mirror.restore(aside, mesh.now());
+                tracing::warn!(
+                    entries = count,
+                    "the stored mirror is used, which this node's clock says is old: it is not, or no other node runs for longer"
+                );
+            }
+            _ => {}
+        }
+        mesh.tell_digest();
         self.shared.wake.notify_all();
     }
 

@@ -149,7 +149,7 @@ impl Writer {
         // While old content is set aside it must stay known as old.
         let is_old = {
             let work = self.shared.work.lock();
-            work.aside.is_some() || work.purging
+            work.has_aside() || work.purging
         };
         let binding = self.binding.notes();
         let mut notes = vec![(STAMP_NOTE, stamp.as_slice())];
