@@ -307,3 +307,26 @@ async fn who_waits_for_the_disk_is_told_when_nothing_is_written_any_more() {
     let saved = timeout(Duration::from_secs(10), node.saved()).await.unwrap();
     assert!(matches!(saved, Err(Error::ShutDown)), "{saved:?}");
 }
+
+#[tokio::test]
+async fn a_node_that_steps_back_has_saved_what_it_had_and_lets_go_of_its_store() {
+    let (dir, clock, hub) = (tempfile::tempdir().unwrap(), WallClock::new(), MemoryHub::new());
+    let _elder = clock.builder("mx1", &hub).start().await.unwrap();
+    clock.add(0.1);
+    let node = clock.builder("mx1", &hub).store(dir.path()).start().await.unwrap();
+    // It may have stepped back already; in the mirror it is all the same.
+    let _refused = node.blocks().add(Network::single(ip(1)), "spam", None).await;
+    let stopped = timeout(Duration::from_secs(30), node.stopped()).await.unwrap();
+    assert!(matches!(stopped, StopReason::DuplicateName { .. }), "{stopped:?}");
+    let again = async {
+        loop {
+            match clock.builder("mx2", &MemoryHub::new()).store(dir.path()).start().await {
+                Ok(node) => return node,
+                Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+    };
+    let again = timeout(Duration::from_secs(30), again).await.expect("the store is closed");
+    assert_eq!(blocked(&again), [1]);
+    drop(node);
+}
