@@ -69,3 +69,18 @@ pub enum StoreError {
         limit: usize,
     },
 }
+
+impl StoreError {
+    /// Whether it may work later, as when the disk is full.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        match self {
+            Self::Write { .. } => true,
+            Self::Open { source, .. } => {
+                matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+            }
+            _ => false,
+        }
+    }
+}

@@ -136,3 +136,38 @@ pub(crate) fn open(path: &Path) -> Result<File, Untrusted> {
     }
     Ok(file)
 }
+
+/// Bytes at the beginning of a file that say it is redb's; written last when it is made.
+const MAGIC: usize = 9;
+/// Longest file that may be half made.
+const MADE: u64 = 16 << 20;
+const HEADER: usize = 4096;
+
+/// Empties a file of which nothing but its header was made when the disk was full, or the process
+/// was killed: redb does not open that.
+pub(crate) fn clear_half_made(file: &File) -> io::Result<()> {
+    use std::io::{Read, Seek};
+    let len = file.metadata()?.len();
+    if len == 0 || len > MADE {
+        return Ok(());
+    }
+    let mut begin = [0; MAGIC];
+    let mut reader = file;
+    if reader.read(&mut begin)? < MAGIC.min(len as usize) || begin != [0; MAGIC] {
+        return reader.rewind();
+    }
+    // Another process may be making it.
+    if file.try_lock().is_err() {
+        return reader.rewind();
+    }
+    reader.rewind()?;
+    let mut content = Vec::new();
+    reader.take(MADE).read_to_end(&mut content)?;
+    let is_empty = content.iter().skip(HEADER).chain(&content[..MAGIC]).all(|byte| *byte == 0);
+    if is_empty {
+        file.set_len(0)?;
+    }
+    let mut reader = file;
+    reader.rewind()?;
+    file.unlock()
+}

@@ -22,7 +22,7 @@ const FILE: &str = "mirror.redb";
 /// Bytes of the file kept in memory: reading happens once, writing is rare.
 const CACHE: usize = 8 << 20;
 
-const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("records");
+pub(crate) const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("records");
 pub(crate) const NOTES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("notes");
 
 /// A key with its new value; without one it is taken out.
@@ -62,6 +62,12 @@ impl Store {
         Self::open_with(dir.as_ref(), open_file, UPGRADES)
     }
 
+    /// The file of the store of a directory.
+    #[must_use]
+    pub fn path_in(dir: &Path) -> PathBuf {
+        dir.join(FILE)
+    }
+
     pub(crate) fn open_with(
         dir: &Path,
         opener: Opener,
@@ -86,7 +92,14 @@ impl Store {
             Untrusted::Unknown(source) => StoreError::Open { path: path(), source },
             why => StoreError::Untrusted { path: path(), why },
         })?;
-        let database = (self.opener)(file).map_err(|error| match error {
+        let is_new = file::clear_half_made(&file).and_then(|()| Ok(file.metadata()?.len() == 0));
+        let is_new = is_new.map_err(|source| StoreError::Open { path: path(), source })?;
+        let opened = (self.opener)(file);
+        if is_new && matches!(opened, Err(DatabaseError::Storage(_))) {
+            // On a full disk: nothing is in it, and what is half made would not open again.
+            let _left_for_the_next_start = std::fs::remove_file(&self.path);
+        }
+        let database = opened.map_err(|error| match error {
             DatabaseError::DatabaseAlreadyOpen => StoreError::InUse { path: path() },
             DatabaseError::Storage(redb::StorageError::Io(source))
                 if source.kind() != std::io::ErrorKind::InvalidData =>
@@ -96,6 +109,10 @@ impl Store {
             other => damaged(other.into()),
         })?;
         let upgraded = || {
+            // Nothing is written without need: a full disk can be read.
+            if format::is_current(&database, upgrades)? {
+                return Ok(Ok(()));
+            }
             let write = database.begin_write()?;
             write.open_table(RECORDS)?;
             let result = format::bring_up_to_date(&write, upgrades)?;

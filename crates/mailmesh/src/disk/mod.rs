@@ -18,15 +18,16 @@ use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use mailmesh_events::{ChangeKey, NodeId, Stamp, UnixMillis};
-use mailmesh_state::{Bounds, Observed, Observer};
-use mailmesh_store::StoreError;
+use mailmesh_events::ChangeKey;
+use mailmesh_state::{Observed, Observer};
+use mailmesh_store::{Store, StoreError};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::watch;
 
 use crate::Error;
 use crate::mesh::Mesh;
-use unsettled::{Unsettled, Verdict};
+pub(crate) use load::StoreOpener;
+use unsettled::{Surroundings, Unsettled, Verdict};
 use writer::Writer;
 
 /// How long what is too old to be trusted waits for something better.
@@ -110,55 +111,38 @@ pub struct StoreStatus {
 
 impl Disk {
     /// Opens the store of a directory, puts its content into the mirror, and keeps it
-    /// current from then on.
-    pub(crate) fn open(dir: &Path, mesh: &Arc<Mesh>) -> Result<Self, Error> {
-        let begin = std::time::Instant::now();
-        let mut version = 0;
-        let vault = mesh.keys.as_ref().and_then(|keys| keys.vault(&mut version));
-        let (store, binding) = load::open(dir, mesh)?;
-        let number = |name| -> Result<Option<u64>, StoreError> {
-            let note = store.note(name)?;
-            Ok(note.and_then(|note| note.try_into().ok()).map(u64::from_be_bytes))
-        };
-        let stamp = number(STAMP_NOTE)?.unwrap_or_default();
-        mesh.mirror.observe_stamp(Stamp::from_raw(stamp, NodeId(0)));
-        let alive = number(ALIVE_NOTE)?.map(UnixMillis);
-        let is_old = alive.is_some_and(|alive| Unsettled::is_old(alive, mesh.now(), false));
-        // What the store notes of its cluster is written at once.
-        let mut work = Work { hurry: true, ..Work::default() };
-        let mut aside = None;
-        let loaded = load::load(&store, vault.as_ref(), |entries| {
-            if is_old {
-                aside = Some(entries.collect());
-            } else {
-                mesh.mirror.restore(entries, mesh.now());
+    /// current from then on. While the disk is full that is tried again and again.
+    pub(crate) fn open(dir: &Path, mesh: &Arc<Mesh>, opener: StoreOpener) -> Result<Self, Error> {
+        let mut failure = None;
+        let (opened, unsettled) = match load::take_in(dir, mesh, opener, false) {
+            Ok((opened, unsettled)) => (Some(opened), unsettled),
+            Err(Error::Store(error)) if error.may_pass() => {
+                tracing::error!(
+                    %error,
+                    "the node starts without its store; that is opened, and the whole mirror written, when it works again"
+                );
+                failure = Some(error.to_string().into());
+                (None, None)
             }
-        })?;
-        if let Some(alive) = alive.filter(|_| loaded > 0) {
-            work.unsettled = Some(Unsettled::new(alive, stamp, aside));
-        }
-        if is_old && loaded > 0 {
-            tracing::warn!(
-                "the stored mirror is older than {} h, so it may have what was removed since; it is used only if no other node has one within {} s",
-                Bounds::default().tombstones.as_secs() / 3600,
-                ASIDE.as_secs()
-            );
-        }
-        tracing::info!(entries = loaded, took = ?begin.elapsed(), "the mirror was read from {}", store.path().display());
+            Err(error) => return Err(error),
+        };
+        // What the store notes of its cluster is written at once.
+        let work = Work { hurry: true, unsettled, ..Work::default() };
         let shared = Arc::new(Shared {
-            path: store.path().to_owned(),
+            path: Store::path_in(dir),
             work: Mutex::new(work),
             wake: Condvar::new(),
-            progress: watch::Sender::new(Progress::default()),
+            progress: watch::Sender::new(Progress { failure, ..Progress::default() }),
         });
         // What happens from now on; what was there came from the store.
         let observer: Weak<dyn Observer> = Arc::downgrade(&(shared.clone() as Arc<dyn Observer>));
         mesh.mirror.observe_changes(observer);
         let (shared_too, mesh) = (shared.clone(), Arc::downgrade(mesh));
-        let writer = Writer { store, binding, vault, version, shared: shared_too, mesh };
+        let dir = dir.to_owned();
+        let writer = Writer { opened, dir: dir.clone(), opener, shared: shared_too, mesh };
         let spawned =
             std::thread::Builder::new().name("mailmesh-store".into()).spawn(|| writer.run());
-        let thread = spawned.map_err(|source| StoreError::Open { path: dir.to_owned(), source })?;
+        let thread = spawned.map_err(|source| StoreError::Open { path: dir, source })?;
         Ok(Self { shared, thread: Mutex::new(Some(thread)) })
     }
 
@@ -205,8 +189,12 @@ impl Disk {
 
     /// A peer has said what time it is.
     pub(crate) fn on_time(&self, mesh: &Mesh) {
+        if self.is_settled() || !mesh.knows_time() {
+            return;
+        }
+        let started = mesh.started();
         let mut work = self.shared.work.lock();
-        if work.unsettled.take_if(|unsettled| unsettled.is_confirmed(mesh)).is_some() {
+        if work.unsettled.take_if(|unsettled| unsettled.is_confirmed(started)).is_some() {
             drop(work);
             mesh.tell_digest();
         }
@@ -215,9 +203,13 @@ impl Disk {
     /// What is due every second: what the store had is used, or dropped, once that can be
     /// decided.
     pub(crate) fn tick(&self, mesh: &Mesh) {
+        if self.is_settled() {
+            return;
+        }
+        let others = Surroundings::of(mesh);
         let mut work = self.shared.work.lock();
         let Some(unsettled) = &mut work.unsettled else { return };
-        let verdict = unsettled.judge(mesh);
+        let verdict = unsettled.judge(&others);
         let (aside, stamp) = match verdict {
             Verdict::Wait => return,
             Verdict::InForce => (unsettled.aside.take(), unsettled.stamp),
@@ -247,10 +239,13 @@ impl Disk {
                 );
             }
             (_, Some(aside)) => {
+                let keys: Vec<_> = aside.iter().map(|saved| saved.change.key()).collect();
                 let count = mesh.mirror.restore(aside, mesh.now());
+                // What changed meanwhile may have been written in the place of what is newer.
+                self.write_again(keys.into_iter());
                 tracing::warn!(
                     entries = count,
-                    "the stored mirror is used, which this node's clock says is old: it is not, or no other node runs for longer"
+                    "the stored mirror, which was set aside, is used: it is not too old, or no other node runs for longer"
                 );
             }
             _ => {}
@@ -315,3 +310,6 @@ impl Observer for Shared {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

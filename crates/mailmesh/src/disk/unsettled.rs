@@ -24,8 +24,31 @@ pub(super) struct Unsettled {
     pub(super) stamp: Stamp,
     /// What the store had, if it is not in force.
     pub(super) aside: Option<Vec<Saved>>,
+    /// The mirror had content before.
+    is_late: bool,
     since: Instant,
     first_member: Option<Instant>,
+}
+
+/// What a node knows of the others. Gathered before the store's lock is taken: whoever
+/// receives frames may hold the locks that this needs, and wait for that one.
+pub(super) struct Surroundings {
+    members: usize,
+    knows_time: bool,
+    /// When this node started, by the time of the cluster.
+    started: UnixMillis,
+    has_older_member: bool,
+}
+
+impl Surroundings {
+    pub(super) fn of(mesh: &Mesh) -> Self {
+        Self {
+            members: *mesh.member_count.borrow(),
+            knows_time: mesh.knows_time(),
+            started: mesh.started(),
+            has_older_member: mesh.has_older_member(ASIDE * 6),
+        }
+    }
 }
 
 /// What becomes of what a store had.
@@ -42,9 +65,14 @@ pub(super) enum Verdict {
 }
 
 impl Unsettled {
-    pub(super) fn new(alive: UnixMillis, stamp: u64, aside: Option<Vec<Saved>>) -> Self {
+    pub(super) fn new(
+        alive: UnixMillis,
+        stamp: u64,
+        aside: Option<Vec<Saved>>,
+        is_late: bool,
+    ) -> Self {
         let stamp = Stamp::from_raw(stamp, NodeId(u64::MAX));
-        Self { alive, stamp, aside, since: Instant::now(), first_member: None }
+        Self { alive, stamp, aside, is_late, since: Instant::now(), first_member: None }
     }
 
     /// Whether a store was written longer before `start` than removals are remembered. By a
@@ -54,14 +82,15 @@ impl Unsettled {
         alive.plus(remembered) < start || is_confirmed && start.plus(remembered) < alive
     }
 
-    /// Whether it is in force, and young by the time of the cluster: then it needs no more.
-    pub(super) fn is_confirmed(&self, mesh: &Mesh) -> bool {
-        self.aside.is_none() && mesh.knows_time() && !Self::is_old(self.alive, mesh.started(), true)
+    /// Whether it is in force, and young by the time of the cluster, which is known: then it
+    /// needs no more.
+    pub(super) fn is_confirmed(&self, started: UnixMillis) -> bool {
+        self.aside.is_none() && !Self::is_old(self.alive, started, true)
     }
 
-    pub(super) fn judge(&mut self, mesh: &Mesh) -> Verdict {
+    pub(super) fn judge(&mut self, others: &Surroundings) -> Verdict {
         let now = Instant::now();
-        let (members, knows_time) = (*mesh.member_count.borrow(), mesh.knows_time());
+        let Surroundings { members, knows_time, started, has_older_member } = *others;
         if members > 0 {
             self.first_member.get_or_insert(now);
         }
@@ -69,11 +98,16 @@ impl Unsettled {
         let has_met = self.first_member.is_some_and(has_waited);
         if !knows_time && !has_met {
             let is_alone = members == 0 && has_waited(self.since) && self.aside.is_some();
-            return if is_alone { Verdict::InForce } else { Verdict::Wait };
+            return match (is_alone, self.is_late) {
+                (false, _) => Verdict::Wait,
+                (true, false) => Verdict::InForce,
+                // By its stamps it could not be told from the rest of the mirror any more.
+                (true, true) => Verdict::Use,
+            };
         }
-        if !Self::is_old(self.alive, mesh.started(), knows_time) {
+        if !Self::is_old(self.alive, started, knows_time) {
             Verdict::Use
-        } else if mesh.has_older_member(ASIDE * 6) {
+        } else if has_older_member {
             Verdict::Drop
         } else if has_met && has_waited(self.since) {
             Verdict::Use

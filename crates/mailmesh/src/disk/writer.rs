@@ -1,14 +1,16 @@
 //! The thread that writes what changed.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use mailmesh_codec::Vault;
 use mailmesh_events::{ChangeKey, NodeId, Stamp};
-use mailmesh_store::{Record, Store, StoreError};
+use mailmesh_store::Record;
 
 use super::binding::Binding;
+use super::load::{self, Opened, StoreOpener};
 use super::{ALIVE_NOTE, STAMP_NOTE, Shared, Stop, record};
+use crate::Error;
 use crate::mesh::Mesh;
 
 /// How long changes are gathered before they are written together.
@@ -20,7 +22,7 @@ const MOST: usize = 50_000;
 /// Keys looked up in the mirror at a time, so that nobody waits long for it.
 const PAGE: usize = 1_000;
 /// First wait after a failed write; doubles with each.
-const RETRY: Duration = Duration::from_secs(1);
+const RETRY: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 1_000 });
 /// Longest wait after a failed write.
 const RETRY_MAX: Duration = Duration::from_secs(60);
 /// What was stamped and not yet written when a node died was stamped within this time.
@@ -36,11 +38,10 @@ struct Turn {
 
 /// The thread.
 pub(super) struct Writer {
-    pub(super) store: Store,
-    pub(super) binding: Binding,
-    pub(super) vault: Option<Vault>,
-    /// Of the keys that the vault has.
-    pub(super) version: u64,
+    /// None while it cannot be opened.
+    pub(super) opened: Option<Opened>,
+    pub(super) dir: PathBuf,
+    pub(super) opener: StoreOpener,
     pub(super) shared: Arc<Shared>,
     pub(super) mesh: Weak<Mesh>,
 }
@@ -121,19 +122,27 @@ impl Writer {
     }
 
     /// Writes what is held of these keys; gives why some cannot be written at all.
-    fn write(&mut self, mesh: &Mesh, keys: &[ChangeKey]) -> Result<Option<String>, StoreError> {
-        if let Some(vault) = mesh.keys.as_ref().and_then(|keys| keys.vault(&mut self.version)) {
-            self.vault = Some(vault);
+    fn write(&mut self, mesh: &Mesh, keys: &[ChangeKey]) -> Result<Option<String>, Error> {
+        let opened = match &mut self.opened {
+            Some(opened) => opened,
+            none => {
+                let (opened, unsettled) = load::take_in(&self.dir, mesh, self.opener, true)?;
+                self.shared.work.lock().unsettled = unsettled;
+                none.insert(opened)
+            }
+        };
+        if let Some(vault) = mesh.keys.as_ref().and_then(|keys| keys.vault(&mut opened.version)) {
+            opened.vault = Some(vault);
             let mut binding = Binding::of(mesh);
-            binding.remember(&self.binding);
-            self.binding = binding;
+            binding.remember(&opened.binding);
+            opened.binding = binding;
         }
         let mut refused = None;
         let mut records: Vec<Record> = Vec::with_capacity(keys.len());
         for page in keys.chunks(PAGE) {
             for (key, saved) in page.iter().zip(mesh.mirror.saved(page)) {
                 let name = mailmesh_codec::encode_change_key(key);
-                match record::write(&name, saved.as_ref(), self.vault.as_ref()) {
+                match record::write(&name, saved.as_ref(), opened.vault.as_ref()) {
                     Ok(value) => records.push((name, value)),
                     // Not written; what was there stays.
                     Err(error) => refused = Some(error.to_string()),
@@ -151,11 +160,11 @@ impl Writer {
             let work = self.shared.work.lock();
             work.has_aside() || work.purging
         };
-        let binding = self.binding.notes();
+        let binding = opened.binding.notes();
         let mut notes = vec![(STAMP_NOTE, stamp.as_slice())];
         notes.extend(binding.iter().map(|(name, note)| (*name, note.as_slice())));
         notes.extend((!is_old).then_some((ALIVE_NOTE, now.as_slice())));
-        self.store.commit(records, &notes)?;
+        opened.store.commit(records, &notes)?;
         Ok(refused)
     }
 }
