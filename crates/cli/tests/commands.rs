@@ -220,6 +220,22 @@ fn check_names_the_keys_and_finds_a_store_that_cannot_be_made() {
     let (code, _, failed) = check(key.join("store").to_str().unwrap());
     assert_eq!(code, Some(3));
     assert!(failed.contains("`mesh.store`") && failed.contains("is not a directory"), "{failed}");
+    let open = dir.path().join("open");
+    std::fs::create_dir(&open).unwrap();
+    for (mode, expected, words) in [
+        (0o777, Some(3), "everybody may write it"),
+        (0o2775, Some(0), "warning: the group of"),
+        (0o755, Some(0), ""),
+    ] {
+        let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(&open, permissions).unwrap();
+        let (code, _, said) = check(open.to_str().unwrap());
+        assert_eq!(code, expected, "{said}");
+        assert!(
+            said.contains(words) && said.contains("the group of") == (mode == 0o2775),
+            "{said}"
+        );
+    }
 }
 
 /// A configuration whose links use TLS, with a piece of its settings for it.

@@ -6,6 +6,7 @@ use mailmesh_codec::{ClusterKey, Keyring};
 use mailmesh_delivery::{Identity, Incarnation, Node, NodeName, Settings, Time};
 use mailmesh_events::{NodeId, UnixMillis};
 use mailmesh_state::{Mirror, Reconciler, Timing};
+use mailmesh_store::Store;
 use mailmesh_transport::{
     Backend, Bus, Coordinator, Driver, Intake, KeySpace, MemoryHub, OtherKeys, Secret, ZenohBus,
 };
@@ -17,7 +18,7 @@ use tokio::time::Instant;
 use crate::clock::WallClock;
 use crate::cluster::Cluster;
 use crate::cluster_time::ClusterTime;
-use crate::disk::Disk;
+use crate::disk::{Disk, StoreOpener};
 use crate::gate::Gate;
 use crate::inbox::{Capacity, Inboxes};
 use crate::keys::{KeyChain, Questions};
@@ -52,6 +53,7 @@ pub struct ClusterBuilder {
     /// A test sets these: it must know a life before it begins, to cut its links.
     pub(crate) incarnation: Option<Incarnation>,
     pub(crate) gate: Gate,
+    pub(crate) store_opener: Option<StoreOpener>,
 }
 
 impl ClusterBuilder {
@@ -292,15 +294,18 @@ impl ClusterBuilder {
         });
         if let Some(dir) = self.store.or_else(|| mesh_settings.store.clone()) {
             let opening = mesh.clone();
-            let opened = tokio::task::spawn_blocking(move || Disk::open(&dir, &opening));
+            let opener = self.store_opener.unwrap_or(|dir| Store::open(dir));
+            let opened = tokio::task::spawn_blocking(move || Disk::open(&dir, &opening, opener));
             let opened = opened.await.map_err(|_| Error::ShutDown)??;
             let _first_and_only = mesh.disk.set(opened);
         }
         let start = Instant::now();
         let mut node = Node::new(identity, settings, Time::default());
-        node.set_tag(bytes::Bytes::copy_from_slice(&mailmesh_codec::encode_digest(
-            &mesh.mirror.digest(),
-        )));
+        if mesh.is_settled() {
+            node.set_tag(bytes::Bytes::copy_from_slice(&mailmesh_codec::encode_digest(
+                &mesh.mirror.digest(),
+            )));
+        }
         let seal = Arc::new(keys.clone().map_or(SealFrames::Open, SealFrames::Keyed));
         let open = Box::new(OpenFrames::new(keys, incarnation, refusals));
         let sink = |messenger| {

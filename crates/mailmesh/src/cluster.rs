@@ -239,11 +239,7 @@ impl Cluster {
         self.inner.mesh.stop();
         self.inner.mesh.gate.hold_up(self.inner.driver.shutdown()).await;
         self.inner.mesh.inboxes.close();
-        if self.inner.mesh.disk.get().is_some() {
-            let mesh = self.inner.mesh.clone();
-            let close = move || mesh.disk.get().map(Disk::close);
-            let _panicked = tokio::task::spawn_blocking(close).await;
-        }
+        close_store(self.inner.mesh.clone()).await;
     }
 
     /// Waits until all that has changed in the mirror so far is on this node's disk: what a
@@ -373,4 +369,13 @@ async fn tick(mesh: Arc<Mesh>, driver: std::sync::Weak<Driver>) {
         driver.shutdown().await;
     }
     mesh.inboxes.close();
+    close_store(mesh).await;
+}
+
+/// Writes what waits, and closes the store.
+async fn close_store(mesh: Arc<Mesh>) {
+    if mesh.disk.get().is_some() {
+        let close = move || mesh.disk.get().map(Disk::close);
+        let _panicked = tokio::task::spawn_blocking(close).await;
+    }
 }

@@ -30,6 +30,19 @@ pub enum Error {
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The store is that of another cluster.
+    #[error(
+        "{}: the store of cluster `{found}`, and this node is of cluster `{expected}`; give this node another directory (`mesh.store`), or move the file away if it is not wanted, and the content comes from the other nodes",
+        path.display()
+    )]
+    StoreOfAnotherCluster {
+        /// The file.
+        path: std::path::PathBuf,
+        /// The cluster that it belongs to.
+        found: String,
+        /// This node's cluster.
+        expected: String,
+    },
     /// A change is in the mirror, but not on the disk.
     #[error("the change is in force and told to the others, but not saved: {}", Printable(.why))]
     NotSaved {

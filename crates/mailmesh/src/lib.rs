@@ -61,7 +61,6 @@ mod members;
 mod mesh;
 #[cfg(feature = "bounded-log")]
 mod printable_fields;
-mod record;
 mod sink;
 mod status;
 #[cfg(feature = "testing")]
@@ -90,6 +89,7 @@ pub use mailmesh_state::{
     CertificatePem, ChosenCertificate, NetworkEntry, StateError, Validity, Verdict,
     certificate_from_der, certificate_from_pem, certificate_to_pem,
 };
+pub use mailmesh_store::{TrustedDir, Untrusted, check_dir};
 pub use mailmesh_transport::{
     Backend, ConfigError, ConfigErrorKind, Coordinator, MemoryHub, Secret, TransportError, Warning,
 };

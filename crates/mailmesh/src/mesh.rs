@@ -166,16 +166,39 @@ impl Mesh {
         all.into_iter().map(|(_, who)| who).collect()
     }
 
-    /// Whether a member has run for that much longer than this node.
-    pub(crate) fn has_older_member(&self, by: Duration) -> bool {
-        let Ok(driver) = self.driver() else { return false };
-        let own = UnixMillis(self.identity.started_ms);
-        driver.peers().iter().any(|(peer, _)| UnixMillis(peer.started_ms).plus(by) < own)
+    /// When this node started, by the time of the cluster.
+    pub(crate) fn started(&self) -> UnixMillis {
+        let elapsed = u64::try_from(self.elapsed().as_millis()).unwrap_or(u64::MAX);
+        UnixMillis(self.now().0.saturating_sub(elapsed))
     }
 
-    /// Puts the mirror's digest on the heartbeats.
+    /// Whether a peer has said what time it is.
+    pub(crate) fn knows_time(&self) -> bool {
+        self.time.has_an_answer()
+    }
+
+    /// Whether what is in the mirror may be compared with the others.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.disk.get().is_none_or(Disk::is_settled)
+    }
+
+    /// Whether a member has run for that much longer than this node. Each start is told by the
+    /// clock of its node, so by how much those differ counts.
+    pub(crate) fn has_older_member(&self, by: Duration) -> bool {
+        let Ok(driver) = self.driver() else { return false };
+        let peers = driver.peers();
+        let (own, at) = (self.time.wall(), self.elapsed());
+        let started = own.0.saturating_sub(u64::try_from(at.as_millis()).unwrap_or(u64::MAX));
+        peers.iter().any(|(peer, _)| {
+            let ahead = self.time.reading(peer.incarnation).map_or(0, |(_, ahead)| ahead);
+            let theirs = peer.started_ms.saturating_add_signed(ahead.saturating_neg());
+            UnixMillis(theirs).plus(by).0 < started
+        })
+    }
+
+    /// Puts the mirror's digest on the heartbeats, once that is to be compared with others'.
     pub(crate) fn tell_digest(&self) {
-        if let Some(messenger) = self.messenger.get() {
+        if let Some(messenger) = self.messenger.get().filter(|_| self.is_settled()) {
             messenger.set_tag(Bytes::copy_from_slice(&encode_digest(&self.mirror.digest())));
         }
     }

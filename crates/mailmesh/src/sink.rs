@@ -180,7 +180,8 @@ impl MeshSink {
             }
             SyncMessage::Time { asked, now } => {
                 self.mesh.time.on_answer(from, asked, now);
-                return self.mesh.set_time();
+                self.mesh.set_time();
+                return self.mesh.disk.get().map_or((), |disk| disk.on_time(&self.mesh));
             }
             SyncMessage::AskKeys { number, action } => {
                 // Of an open mesh there are none. What does not fit is asked again.
@@ -192,6 +193,8 @@ impl MeshSink {
             SyncMessage::Keys { number, held } => {
                 return self.mesh.questions.on_answer(from, number, held);
             }
+            // Nobody is given what may have been removed long ago; it is asked for again.
+            _ if !self.mesh.is_settled() => return,
             _ => {}
         }
         let (taken, messages) = {
@@ -213,7 +216,9 @@ impl MeshSink {
     }
 
     fn digest(&self, from: Incarnation, tag: &Bytes) {
-        if tag.is_empty() {
+        // A node that does not know the age of its store says nothing of its mirror, and compares
+        // nothing.
+        if tag.is_empty() || !self.mesh.is_settled() {
             return;
         }
         match decode_digest(tag) {

@@ -153,6 +153,83 @@ async fn a_mirror_that_is_too_old_is_used_only_if_nobody_runs_for_longer() {
     }
 }
 
+async fn eventually(what: &str, holds: impl Fn() -> bool) {
+    let holds = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(60), holds).await.expect(what);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_clock_does_not_make_an_old_store_young() {
+    let (dir, right, slow) = (tempfile::tempdir().unwrap(), WallClock::new(), WallClock::new());
+    let hub = MemoryHub::new();
+    let [mx2, mx3] = [right.builder("mx2", &hub), right.builder("mx3", &hub)];
+    let (mx2, mx3) = (mx2.start().await.unwrap(), mx3.start().await.unwrap());
+    let start = async || slow.builder("mx1", &hub).store(dir.path()).start().await.unwrap();
+    let node = start().await;
+    node.wait_for_members(2).await;
+    block(&node, 1, None).await;
+    block(&node, 2, None).await;
+    eventually("both have both", || blocked(&mx2) == [1, 2] && blocked(&mx3) == [1, 2]).await;
+    node.shutdown().await;
+    mx2.blocks().remove(Rule::Block, Network::single(ip(1))).await.unwrap();
+    right.add(72.0);
+    slow.add(1.0);
+    let entries = || [&mx2, &mx3].map(|node| node.status().mirror_entries);
+    eventually("the removal is forgotten", || entries() == [1, 1]).await;
+
+    let node = start().await;
+    assert_eq!(blocked(&node), [1, 2], "by its own clock the store is young");
+    block(&node, 5, None).await;
+    eventually("what was removed is not there", || blocked(&node) == [2, 5]).await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    for node in [&node, &mx2, &mx3] {
+        assert_eq!(blocked(node), [2, 5]);
+    }
+    assert_eq!(node.status().mirror_fingerprint, mx2.status().mirror_fingerprint);
+    node.saved().await.unwrap();
+    node.shutdown().await;
+    // On the disk neither.
+    let node = slow.start(dir.path()).await;
+    assert_eq!(blocked(&node), [2, 5]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fast_clock_does_not_make_a_young_store_old() {
+    let (dir, right, fast) = (tempfile::tempdir().unwrap(), WallClock::new(), WallClock::new());
+    let node = fast.start(dir.path()).await;
+    block(&node, 1, None).await;
+    node.shutdown().await;
+    let hub = MemoryHub::new();
+    let [mx2, mx3] = [right.builder("mx2", &hub), right.builder("mx3", &hub)];
+    let (mx2, mx3) = (mx2.start().await.unwrap(), mx3.start().await.unwrap());
+    right.add(1.0);
+    fast.add(72.0);
+    let node = fast.builder("mx1", &hub).store(dir.path()).start().await.unwrap();
+    assert_eq!(blocked(&node), [0; 0], "by its own clock the store is old");
+    eventually("all have it", || [&node, &mx2, &mx3].iter().all(|n| blocked(n) == [1])).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_node_that_is_alone_has_is_in_force_and_stays() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), WallClock::new());
+    for hours in [0.0, 1.0, 72.0] {
+        clock.add(hours);
+        let node = clock.start(dir.path()).await;
+        if hours == 0.0 {
+            block(&node, 1, None).await;
+        } else if hours < 24.0 {
+            assert_eq!(blocked(&node), [1]);
+        }
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(blocked(&node), [1]);
+        node.shutdown().await;
+    }
+}
+
 fn certificate(name: &str) -> (Vec<u8>, Vec<u8>) {
     let key = rcgen::KeyPair::generate().unwrap();
     let certificate = rcgen::CertificateParams::new([name.to_owned()]).unwrap().self_signed(&key);
@@ -163,12 +240,14 @@ fn certificate(name: &str) -> (Vec<u8>, Vec<u8>) {
 async fn a_private_key_is_on_the_disk_sealed_and_of_no_use_to_another_cluster_key() {
     let (dir, clock) = (tempfile::tempdir().unwrap(), WallClock::new());
     let (chain, private) = certificate("mail.example.org");
-    let start = async |key: &ClusterKey| {
-        let builder = clock.builder("mx1", &MemoryHub::new()).store(dir.path()).key(key.clone());
-        builder.start().await.unwrap()
+    let start = async |keys: &Keyring| {
+        let builder = clock.builder("mx1", &MemoryHub::new()).store(dir.path());
+        builder.keyring(keys.clone(), None).start().await.unwrap()
     };
-    let key = ClusterKey::generate().unwrap();
-    let node = start(&key).await;
+    let (key, other) = (ClusterKey::generate().unwrap(), ClusterKey::generate().unwrap());
+    let mut both = Keyring::new(key.clone());
+    both.add(other.clone()).unwrap();
+    let node = start(&both).await;
     let parsed = certificate_from_der(vec![chain.into()], private.clone().into()).unwrap();
     node.certs().set(parsed).await.unwrap();
     block(&node, 1, None).await;
@@ -176,8 +255,8 @@ async fn a_private_key_is_on_the_disk_sealed_and_of_no_use_to_another_cluster_ke
     let file = std::fs::read(dir.path().join("mirror.redb")).unwrap();
     let secret = &private[private.len() - 32..];
     assert!(!file.windows(32).any(|window| window == secret));
-    for (key, is_there) in [(&key, true), (&ClusterKey::generate().unwrap(), false), (&key, true)] {
-        let node = start(key).await;
+    for (key, is_there) in [(&key, true), (&other, false), (&key, true)] {
+        let node = start(&Keyring::new(key.clone())).await;
         assert_eq!(node.certs().for_host("mail.example.org").is_some(), is_there);
         assert_eq!(blocked(&node), [1]);
         node.shutdown().await;
@@ -227,4 +306,27 @@ async fn who_waits_for_the_disk_is_told_when_nothing_is_written_any_more() {
     assert!(late.is_err());
     let saved = timeout(Duration::from_secs(10), node.saved()).await.unwrap();
     assert!(matches!(saved, Err(Error::ShutDown)), "{saved:?}");
+}
+
+#[tokio::test]
+async fn a_node_that_steps_back_has_saved_what_it_had_and_lets_go_of_its_store() {
+    let (dir, clock, hub) = (tempfile::tempdir().unwrap(), WallClock::new(), MemoryHub::new());
+    let _elder = clock.builder("mx1", &hub).start().await.unwrap();
+    clock.add(0.1);
+    let node = clock.builder("mx1", &hub).store(dir.path()).start().await.unwrap();
+    // It may have stepped back already; in the mirror it is all the same.
+    let _refused = node.blocks().add(Network::single(ip(1)), "spam", None).await;
+    let stopped = timeout(Duration::from_secs(30), node.stopped()).await.unwrap();
+    assert!(matches!(stopped, StopReason::DuplicateName { .. }), "{stopped:?}");
+    let again = async {
+        loop {
+            match clock.builder("mx2", &MemoryHub::new()).store(dir.path()).start().await {
+                Ok(node) => return node,
+                Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+    };
+    let again = timeout(Duration::from_secs(30), again).await.expect("the store is closed");
+    assert_eq!(blocked(&again), [1]);
+    drop(node);
 }

@@ -1,6 +1,7 @@
 mod batch;
 mod certificates;
 mod content;
+mod forget;
 mod merge;
 mod rekey;
 mod saved;

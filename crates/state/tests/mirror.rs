@@ -29,6 +29,54 @@ fn certificate(name: &str) -> Certificate {
     certificate_from_pem(chain.as_bytes(), key.as_bytes()).unwrap()
 }
 
+struct Removals(std::sync::Mutex<Vec<Change>>);
+
+impl Observer for Removals {
+    fn observe(&self, observed: Observed<'_>) {
+        if let Observed::Changed(change) = observed
+            && !change.is_live()
+        {
+            self.0.lock().unwrap().push(change.clone());
+        }
+    }
+}
+
+#[test]
+fn what_is_forgotten_leaves_nothing_behind_and_what_is_newer_stays() {
+    let (old, fresh, later) = (mirror(1), mirror(2), NOW.plus(Duration::from_secs(60)));
+    let removals = std::sync::Arc::new(Removals(std::sync::Mutex::default()));
+    let value = |text: &str| {
+        let key = ValueKey::new("acme.flags", text).unwrap();
+        (key, Value::encode(&true).unwrap())
+    };
+    for n in 0..300 {
+        old.block(network(&format!("10.0.{}.{}", n / 256, n % 256)), block("old"), NOW).unwrap();
+    }
+    old.remove(Rule::Block, network("10.0.0.7"), NOW).unwrap();
+    old.set_certificate(certificate("old.example"), NOW).unwrap();
+    let (key, held) = value("old");
+    old.set_value(key.clone(), held, NOW).unwrap();
+    let stamp = old.latest_stamp();
+    old.observe_changes(std::sync::Arc::downgrade(&removals) as std::sync::Weak<dyn Observer>);
+    let mut changes = vec![old.block(network("10.0.0.9"), block("new"), later).unwrap()];
+    changes.push(old.remove(Rule::Block, network("10.0.0.8"), later).unwrap());
+    changes.push(old.set_certificate(certificate("new.example"), later).unwrap());
+    fresh.apply_all(changes, later);
+
+    // 298 networks and tombstones, a certificate, a value.
+    assert_eq!(old.forget_until(stamp), 300);
+    assert_eq!(old.digest(), fresh.digest());
+    for (address, is_blocked) in [("10.0.0.9", true), ("10.0.0.8", false), ("10.0.1.1", false)] {
+        assert_eq!(old.is_blocked(address.parse().unwrap(), later), is_blocked, "{address}");
+    }
+    assert!(old.certificate_for_host("old.example", NOW).is_none());
+    assert!(old.certificate_for_host("new.example", NOW).is_some());
+    assert!(old.value(&key, later).is_none());
+    // Those of before, and the one of 10.0.0.8.
+    assert_eq!(removals.0.lock().unwrap().len(), 297 + 2 + 1);
+    assert_eq!(old.forget_until(stamp), 0);
+}
+
 #[test]
 fn the_longest_prefix_counts_allowing_wins_and_the_loopback_is_never_blocked() {
     let mirror = mirror(1);

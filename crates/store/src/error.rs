@@ -5,6 +5,8 @@ fn shown(path: &Path) -> String {
     path.display().to_string().escape_debug().to_string()
 }
 
+use crate::Untrusted;
+
 /// Why a store cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -16,6 +18,14 @@ pub enum StoreError {
         path: PathBuf,
         /// What the system says.
         source: std::io::Error,
+    },
+    /// The directory or file is not this user's alone.
+    #[error("{path}: {why}")]
+    Untrusted {
+        /// Where.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: Untrusted,
     },
     /// Another process has it open.
     #[error(
@@ -69,4 +79,19 @@ pub enum StoreError {
         /// The most.
         limit: usize,
     },
+}
+
+impl StoreError {
+    /// Whether it may work later, as when the disk is full.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        match self {
+            Self::Write { .. } => true,
+            Self::Open { source, .. } => {
+                matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+            }
+            _ => false,
+        }
+    }
 }

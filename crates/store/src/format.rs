@@ -1,8 +1,8 @@
 //! The version of what is in the file, apart from redb's own.
 
-use redb::{ReadableTable, WriteTransaction};
+use redb::{Database, ReadableDatabase, ReadableTable, TableError, WriteTransaction};
 
-use crate::store::NOTES;
+use crate::store::{NOTES, RECORDS};
 
 /// The format that this version writes.
 pub const FORMAT: u32 = 1 + UPGRADES.len() as u32;
@@ -15,6 +15,22 @@ pub(crate) const UPGRADES: &[Upgrade] = &[];
 
 /// The note that has the format.
 const NAME: &str = "format";
+
+/// Whether a file has all tables, in the format of now.
+pub(crate) fn is_current(database: &Database, upgrades: &[Upgrade]) -> Result<bool, redb::Error> {
+    let read = database.begin_read()?;
+    let notes = match (read.open_table(NOTES), read.open_table(RECORDS)) {
+        (Err(TableError::TableDoesNotExist(_)), _) | (_, Err(TableError::TableDoesNotExist(_))) => {
+            return Ok(false);
+        }
+        (notes, records) => {
+            records?;
+            notes?
+        }
+    };
+    let known = 1 + upgrades.len() as u32;
+    Ok(notes.get(NAME)?.is_some_and(|note| note.value() == known.to_be_bytes()))
+}
 
 /// The format that a file had, and brings it up to date; `Err(found)` if it is newer.
 pub(crate) fn bring_up_to_date(

@@ -4,6 +4,7 @@
 //!   machine, all of it or nothing ([redb](https://www.redb.org): copy-on-write B-trees with
 //!   checksums, one `fsync` a commit).
 //! - A file of a newer format is refused, one of an older is brought up to date in one step.
+//! - The directory and the file are this user's, and closed to others ([`check_dir`]).
 //! - A commit that fails, as on a full disk, leaves what was there; the next one that works
 //!   makes it good.
 //!
@@ -32,5 +33,6 @@ mod format;
 mod store;
 
 pub use error::StoreError;
+pub use file::{TrustedDir, Untrusted, check_dir};
 pub use format::FORMAT;
 pub use store::{MAX_KEY, MAX_VALUE, Record, Store};

@@ -1,3 +1,4 @@
+use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -7,8 +8,9 @@ use redb::{
     TableDefinition,
 };
 
+use crate::StoreError;
+use crate::file::{self, TrustedDir, Untrusted};
 use crate::format::{self, UPGRADES, Upgrade};
-use crate::{StoreError, file};
 
 /// Longest key in bytes.
 pub const MAX_KEY: usize = 64 << 10;
@@ -20,7 +22,7 @@ const FILE: &str = "mirror.redb";
 /// Bytes of the file kept in memory: reading happens once, writing is rare.
 const CACHE: usize = 8 << 20;
 
-const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("records");
+pub(crate) const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("records");
 pub(crate) const NOTES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("notes");
 
 /// A key with its new value; without one it is taken out.
@@ -30,16 +32,16 @@ pub type Record = (Vec<u8>, Option<Vec<u8>>);
 #[derive(Debug)]
 pub struct Store {
     path: PathBuf,
+    dir: TrustedDir,
     opener: Opener,
     /// None after a failure: what failed may have left it unusable.
     database: Option<Database>,
 }
 
 /// How the file is had: a test has one on a disk that is full.
-pub(crate) type Opener = fn(&Path) -> Result<Database, DatabaseError>;
+pub(crate) type Opener = fn(File) -> Result<Database, DatabaseError>;
 
-fn open_file(path: &Path) -> Result<Database, DatabaseError> {
-    let file = file::open(path).map_err(redb::StorageError::Io)?;
+fn open_file(file: File) -> Result<Database, DatabaseError> {
     builder().create_with_backend(FileBackend::new(file)?)
 }
 
@@ -54,12 +56,16 @@ impl Store {
     /// file is checked and mended first.
     ///
     /// # Errors
-    /// [`StoreError::Open`], [`StoreError::InUse`], [`StoreError::Newer`],
-    /// [`StoreError::Damaged`].
+    /// [`StoreError::Open`], [`StoreError::Untrusted`], [`StoreError::InUse`],
+    /// [`StoreError::Newer`], [`StoreError::Damaged`].
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, StoreError> {
-        let dir = dir.as_ref();
-        file::make_dir(dir).map_err(|source| StoreError::Open { path: dir.to_owned(), source })?;
-        Self::open_with(dir, open_file, UPGRADES)
+        Self::open_with(dir.as_ref(), open_file, UPGRADES)
+    }
+
+    /// The file of the store of a directory.
+    #[must_use]
+    pub fn path_in(dir: &Path) -> PathBuf {
+        dir.join(FILE)
     }
 
     pub(crate) fn open_with(
@@ -67,8 +73,8 @@ impl Store {
         opener: Opener,
         upgrades: &[Upgrade],
     ) -> Result<Self, StoreError> {
-        let path = dir.join(FILE);
-        let mut store = Self { path, opener, database: None };
+        let (path, dir) = (dir.join(FILE), file::make_dir(dir)?);
+        let mut store = Self { path, dir, opener, database: None };
         let damaged = |why: String| StoreError::Damaged { path: store.path.clone(), why };
         // redb panics on some files that something else altered.
         let opened = catch_unwind(AssertUnwindSafe(|| store.database(upgrades)));
@@ -82,7 +88,18 @@ impl Store {
         let path = || self.path.clone();
         let damaged =
             |error: redb::Error| StoreError::Damaged { path: path(), why: error.to_string() };
-        let database = (self.opener)(&self.path).map_err(|error| match error {
+        let file = file::open(&self.path).map_err(|why| match why {
+            Untrusted::Unknown(source) => StoreError::Open { path: path(), source },
+            why => StoreError::Untrusted { path: path(), why },
+        })?;
+        let is_new = file::clear_half_made(&file).and_then(|()| Ok(file.metadata()?.len() == 0));
+        let is_new = is_new.map_err(|source| StoreError::Open { path: path(), source })?;
+        let opened = (self.opener)(file);
+        if is_new && matches!(opened, Err(DatabaseError::Storage(_))) {
+            // On a full disk: nothing is in it, and what is half made would not open again.
+            let _left_for_the_next_start = std::fs::remove_file(&self.path);
+        }
+        let database = opened.map_err(|error| match error {
             DatabaseError::DatabaseAlreadyOpen => StoreError::InUse { path: path() },
             DatabaseError::Storage(redb::StorageError::Io(source))
                 if source.kind() != std::io::ErrorKind::InvalidData =>
@@ -92,6 +109,10 @@ impl Store {
             other => damaged(other.into()),
         })?;
         let upgraded = || {
+            // Nothing is written without need: a full disk can be read.
+            if format::is_current(&database, upgrades)? {
+                return Ok(Ok(()));
+            }
             let write = database.begin_write()?;
             write.open_table(RECORDS)?;
             let result = format::bring_up_to_date(&write, upgrades)?;
@@ -209,6 +230,28 @@ impl Store {
         })?;
         self.database = Some(database);
         too_long.map_or(Ok(()), Err)
+    }
+
+    /// Closes the store and gives its file another name, which ends with `why` and is returned:
+    /// the next [`open`](Self::open) makes a new store. A file that was set aside for the same
+    /// reason before is replaced.
+    ///
+    /// # Errors
+    /// [`StoreError::Open`] if it cannot be renamed.
+    pub fn set_aside(mut self, why: &str) -> Result<PathBuf, StoreError> {
+        drop(self.database.take());
+        let kept = self.path.with_file_name(format!("{FILE}.of-{why}"));
+        match std::fs::rename(&self.path, &kept) {
+            Ok(()) => Ok(kept),
+            Err(source) => Err(StoreError::Open { path: self.path, source }),
+        }
+    }
+
+    /// Whether the group of the directory may put files into it, as into a volume that an
+    /// orchestrator mounts.
+    #[must_use]
+    pub fn is_open_to_group(&self) -> bool {
+        self.dir.is_open_to_group
     }
 
     /// The file.

@@ -58,7 +58,7 @@ fn what_is_no_store_is_refused_by_name_and_never_a_panic() {
     assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
     let file = dir.path().join("file");
     std::fs::write(&file, b"").unwrap();
-    assert!(matches!(Store::open(&file).unwrap_err(), StoreError::Open { .. }));
+    assert!(matches!(Store::open(&file).unwrap_err(), StoreError::Untrusted { .. }));
 
     // A store of which some bytes changed opens with its content, or says that it is damaged.
     std::fs::remove_file(&path).unwrap();

@@ -38,18 +38,16 @@ pub(crate) fn default_path(name: &str) -> Result<PathBuf, Failure> {
 /// Where others can write, the directory may be somebody else's, with sockets of
 /// theirs in it: it must be this user's and closed to others.
 fn check_dir(dir: &Path) -> Result<(), Failure> {
-    use std::os::unix::fs::{MetadataExt, PermissionsExt};
-    let metadata = std::fs::symlink_metadata(dir)
-        .map_err(|error| Failure::failed(format!("{}: {error}", dir.display())))?;
-    let is_ours = metadata.uid() == rustix::process::geteuid().as_raw();
-    if metadata.is_dir() && is_ours && metadata.permissions().mode() & 0o022 == 0 {
-        return Ok(());
-    }
+    let why = match mailmesh::check_dir(dir) {
+        Ok(trusted) if trusted.is_own && !trusted.is_open_to_group => return Ok(()),
+        Ok(trusted) if trusted.is_own => "its group may write it".to_owned(),
+        Ok(_) => "it belongs to root".to_owned(),
+        Err(why) => why.to_string(),
+    };
     Err(Failure::failed(format!(
-        "{} is not a directory of this user's alone (it belongs to user {}); remove it, set \
-         XDG_RUNTIME_DIR, or give a path with --socket",
+        "{} is not a directory of this user's alone: {why}. Or set XDG_RUNTIME_DIR, or give a path \
+         with --socket",
         dir.display(),
-        metadata.uid()
     )))
 }
 

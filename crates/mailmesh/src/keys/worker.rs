@@ -56,6 +56,11 @@ pub(super) async fn act(mesh: &Arc<Mesh>, action: KeyAction) -> Result<(), Error
     let done = tokio::task::spawn_blocking(move || {
         let Some(keys) = &mesh.keys else { return Err(Error::OpenMesh) };
         let turned = keys.act(&action)?;
+        if turned != Turned::Nothing
+            && let Some(disk) = mesh.disk.get()
+        {
+            disk.note_keys();
+        }
         let ids = keys.ids().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         match turned {
             Turned::Nothing => {}

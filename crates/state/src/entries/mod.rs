@@ -393,6 +393,18 @@ impl Entries {
         self.sketch.add(self.fingerprint.item(id, stamp));
     }
 
+    /// Takes an entry out, unless it has changed since; whether it was there.
+    pub(crate) fn forget(&mut self, change: &Change) -> bool {
+        let Located { place: Ok(place), stamp, .. } = self.locate(&change.key()) else {
+            return false;
+        };
+        let is_same = stamp == Some(change.stamp());
+        if is_same {
+            self.take_out(place);
+        }
+        is_same
+    }
+
     fn take_out(&mut self, place: Place) {
         let row = *self.rows.row(place);
         if let Some(journal) = &mut self.journal {

@@ -42,9 +42,54 @@ impl StorageBackend for SmallDisk {
     }
 }
 
-fn small_disk(path: &Path) -> Result<Database, DatabaseError> {
-    let file = file::open(path).map_err(redb::StorageError::Io)?;
+fn small_disk(file: File) -> Result<Database, DatabaseError> {
     builder().create_with_backend(SmallDisk(FileBackend::new(file)?))
+}
+
+thread_local! {
+    /// From where on this thread's disk is full.
+    static FULL: std::cell::Cell<Option<u64>> = const { std::cell::Cell::new(None) };
+}
+
+/// As [`SmallDisk`], but what is written to must not be beyond the room there is.
+#[derive(Debug)]
+struct DiskOfThread(FileBackend);
+
+impl DiskOfThread {
+    fn check(end: u64) -> io::Result<()> {
+        match FULL.with(std::cell::Cell::get) {
+            Some(room) if end > room => Err(io::ErrorKind::StorageFull.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl StorageBackend for DiskOfThread {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read(offset, out)
+    }
+
+    // Sparse: it takes no room.
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        Self::check(offset + data.len() as u64)?;
+        self.0.write(offset, data)
+    }
+}
+
+fn disk_of_thread(file: File) -> Result<Database, DatabaseError> {
+    builder().create_with_backend(DiskOfThread(FileBackend::new(file)?))
 }
 
 fn record(number: u32, len: usize) -> Record {
@@ -105,4 +150,37 @@ fn an_older_file_is_upgraded_once_and_a_newer_one_refused_untouched() {
     assert!(matches!(error, StoreError::Newer { found: 2, known: 1, .. }), "{error}");
     let store = Store::open_with(dir.path(), open_file, &[doubled]).unwrap();
     assert_eq!(keys(&store), [1]);
+}
+
+#[test]
+fn a_store_opens_on_a_full_disk_and_one_that_could_not_be_made_is_made_later() {
+    let dir = tempfile::tempdir().unwrap();
+    FULL.with(|full| full.set(Some(0)));
+    let open = || Store::open_with(dir.path(), disk_of_thread, UPGRADES);
+    for _ in 0..2 {
+        let error = open().unwrap_err();
+        assert!(error.may_pass(), "{error}");
+    }
+    FULL.with(|full| full.set(None));
+    let mut store = open().unwrap();
+    store.commit([record(1, 100)], &[]).unwrap();
+    drop(store);
+    // Nothing can be added; what is there can be read.
+    FULL.with(|full| full.set(Some(8_192)));
+    assert_eq!(keys(&open().unwrap()), [1]);
+}
+
+#[test]
+fn a_file_that_was_half_made_is_made_anew_and_another_is_not_touched() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = Store::path_in(dir.path());
+    let mut half = vec![0; 1 << 20];
+    half[9..30].fill(7);
+    std::fs::write(&path, &half).unwrap();
+    Store::open(dir.path()).unwrap();
+    half[500_000] = 1;
+    std::fs::write(&path, &half).unwrap();
+    let error = Store::open(dir.path()).unwrap_err();
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+    assert_eq!(std::fs::read(&path).unwrap(), half);
 }

@@ -1,0 +1,85 @@
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use mailmesh_events::Network;
+use mailmesh_transport::MemoryHub;
+
+use super::*;
+use crate::{Cluster, ClusterBuilder};
+
+static IS_FULL: AtomicBool = AtomicBool::new(false);
+static ATTEMPTS: AtomicUsize = AtomicUsize::new(0);
+
+/// Of a disk that is full at times.
+fn full(dir: &Path) -> Result<Store, StoreError> {
+    ATTEMPTS.fetch_add(1, Ordering::Relaxed);
+    match IS_FULL.load(Ordering::Relaxed) {
+        true => {
+            let source = std::io::ErrorKind::StorageFull.into();
+            Err(StoreError::Open { path: Store::path_in(dir), source })
+        }
+        false => Store::open(dir),
+    }
+}
+
+fn node(dir: &Path) -> ClusterBuilder {
+    let mut builder = Cluster::builder().name("mx1").memory(&MemoryHub::new()).store(dir);
+    builder.store_opener = Some(full);
+    builder
+}
+
+async fn block(node: &Cluster, n: u8) {
+    node.blocks().add(Network::single([192, 0, 2, n].into()), "spam", None).await.unwrap();
+}
+
+fn blocked(node: &Cluster) -> Vec<u8> {
+    (0..=255).filter(|n| node.blocks().is_blocked([192, 0, 2, *n].into())).collect()
+}
+
+async fn eventually(what: &str, holds: impl Fn() -> bool) {
+    let begin = std::time::Instant::now();
+    while !holds() {
+        assert!(begin.elapsed() < Duration::from_secs(60), "not in time: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_starts_on_a_full_disk_writes_its_mirror_when_there_is_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = node(dir.path()).start().await.unwrap();
+    block(&first, 1).await;
+    first.shutdown().await;
+
+    IS_FULL.store(true, Ordering::Relaxed);
+    let second = node(dir.path()).start().await.unwrap();
+    block(&second, 2).await;
+    let error = second.saved().await.unwrap_err();
+    assert!(matches!(&error, Error::NotSaved { .. }), "{error}");
+    let status = second.status().store.unwrap();
+    assert!(status.failure.is_some() && status.waiting == 1, "{status:?}");
+    let before = ATTEMPTS.load(Ordering::Relaxed);
+    eventually("it is tried again", || ATTEMPTS.load(Ordering::Relaxed) > before).await;
+
+    IS_FULL.store(false, Ordering::Relaxed);
+    eventually("what was there, and what is new", || blocked(&second) == [1, 2]).await;
+    eventually("all is written", || {
+        let status = second.status().store.unwrap();
+        status.failure.is_none() && status.waiting == 0
+    })
+    .await;
+    second.shutdown().await;
+    let third = node(dir.path()).start().await.unwrap();
+    assert_eq!(blocked(&third), [1, 2]);
+    third.shutdown().await;
+
+    // One that ends while the disk is full ends.
+    IS_FULL.store(true, Ordering::Relaxed);
+    let fourth = node(dir.path()).start().await.unwrap();
+    fourth.shutdown().await;
+    // What is damaged is not a matter of time.
+    IS_FULL.store(false, Ordering::Relaxed);
+    std::fs::write(dir.path().join("mirror.redb"), b"no store").unwrap();
+    let error = node(dir.path()).start().await.unwrap_err().to_string();
+    assert!(error.contains("move it away"), "{error}");
+}

@@ -1,0 +1,118 @@
+//! What a store had, until its age is known by the time of the cluster.
+//!
+//! A node that was off for longer than tombstones live may have in its store what was removed
+//! since. Its own clock may be wrong, and there is nobody else to ask at the start. So what the
+//! store had is not compared with others until a peer has said what time it is:
+//!
+//! - if it is young by the own clock, it is in force at once, on this node alone;
+//! - otherwise it waits aside, for ten seconds at most while nobody is there.
+//!
+//! Then it is used, or, if it is old and a member runs for longer, dropped.
+
+use mailmesh_events::{NodeId, Stamp, UnixMillis};
+use mailmesh_state::{Bounds, Saved};
+use tokio::time::Instant;
+
+use super::ASIDE;
+use crate::mesh::Mesh;
+
+#[derive(Debug)]
+pub(super) struct Unsettled {
+    /// When the node was alive for the last time, by its store.
+    alive: UnixMillis,
+    /// All that was in the store was stamped by then, and nothing of this life was.
+    pub(super) stamp: Stamp,
+    /// What the store had, if it is not in force.
+    pub(super) aside: Option<Vec<Saved>>,
+    /// The mirror had content before.
+    is_late: bool,
+    since: Instant,
+    first_member: Option<Instant>,
+}
+
+/// What a node knows of the others. Gathered before the store's lock is taken: whoever
+/// receives frames may hold the locks that this needs, and wait for that one.
+pub(super) struct Surroundings {
+    members: usize,
+    knows_time: bool,
+    /// When this node started, by the time of the cluster.
+    started: UnixMillis,
+    has_older_member: bool,
+}
+
+impl Surroundings {
+    pub(super) fn of(mesh: &Mesh) -> Self {
+        Self {
+            members: *mesh.member_count.borrow(),
+            knows_time: mesh.knows_time(),
+            started: mesh.started(),
+            has_older_member: mesh.has_older_member(ASIDE * 6),
+        }
+    }
+}
+
+/// What becomes of what a store had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Nothing yet.
+    Wait,
+    /// It is in force here, and not yet compared with others.
+    InForce,
+    /// It is as good as any other's.
+    Use,
+    /// It may have what was removed since, and others have better.
+    Drop,
+}
+
+impl Unsettled {
+    pub(super) fn new(
+        alive: UnixMillis,
+        stamp: u64,
+        aside: Option<Vec<Saved>>,
+        is_late: bool,
+    ) -> Self {
+        let stamp = Stamp::from_raw(stamp, NodeId(u64::MAX));
+        Self { alive, stamp, aside, is_late, since: Instant::now(), first_member: None }
+    }
+
+    /// Whether a store was written longer before `start` than removals are remembered. By a
+    /// clock that others confirm, one of the future has no age that can be known.
+    pub(super) fn is_old(alive: UnixMillis, start: UnixMillis, is_confirmed: bool) -> bool {
+        let remembered = Bounds::default().tombstones;
+        alive.plus(remembered) < start || is_confirmed && start.plus(remembered) < alive
+    }
+
+    /// Whether it is in force, and young by the time of the cluster, which is known: then it
+    /// needs no more.
+    pub(super) fn is_confirmed(&self, started: UnixMillis) -> bool {
+        self.aside.is_none() && !Self::is_old(self.alive, started, true)
+    }
+
+    pub(super) fn judge(&mut self, others: &Surroundings) -> Verdict {
+        let now = Instant::now();
+        let Surroundings { members, knows_time, started, has_older_member } = *others;
+        if members > 0 {
+            self.first_member.get_or_insert(now);
+        }
+        let has_waited = |since: Instant| since + ASIDE <= now;
+        let has_met = self.first_member.is_some_and(has_waited);
+        if !knows_time && !has_met {
+            let is_alone = members == 0 && has_waited(self.since) && self.aside.is_some();
+            return match (is_alone, self.is_late) {
+                (false, _) => Verdict::Wait,
+                (true, false) => Verdict::InForce,
+                // By its stamps it could not be told from the rest of the mirror any more.
+                (true, true) => Verdict::Use,
+            };
+        }
+        if !Self::is_old(self.alive, started, knows_time) {
+            Verdict::Use
+        } else if has_older_member {
+            Verdict::Drop
+        } else if has_met && has_waited(self.since) {
+            Verdict::Use
+        } else {
+            Verdict::Wait
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The thread that writes what changed.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use mailmesh_events::{ChangeKey, NodeId, Stamp};
+use mailmesh_store::Record;
+
+use super::binding::Binding;
+use super::load::{self, Opened, StoreOpener};
+use super::{ALIVE_NOTE, STAMP_NOTE, Shared, Stop, record};
+use crate::Error;
+use crate::mesh::Mesh;
+
+/// How long changes are gathered before they are written together.
+const GATHER: Duration = Duration::from_millis(50);
+/// How often it is noted that the node is alive, without changes.
+const ALIVE: Duration = Duration::from_secs(60);
+/// Most changes in one write; after that the others' turn to use the disk.
+const MOST: usize = 50_000;
+/// Keys looked up in the mirror at a time, so that nobody waits long for it.
+const PAGE: usize = 1_000;
+/// First wait after a failed write; doubles with each.
+const RETRY: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 1_000 });
+/// Longest wait after a failed write.
+const RETRY_MAX: Duration = Duration::from_secs(60);
+/// What was stamped and not yet written when a node died was stamped within this time.
+const STAMP_MARGIN: Duration = Duration::from_secs(1);
+
+/// What is written together.
+struct Turn {
+    keys: Vec<ChangeKey>,
+    /// With these, all changes up to this number are on the disk; `None` if some are left.
+    covers: Option<u64>,
+    stop: Option<Stop>,
+}
+
+/// The thread.
+pub(super) struct Writer {
+    /// None while it cannot be opened.
+    pub(super) opened: Option<Opened>,
+    pub(super) dir: PathBuf,
+    pub(super) opener: StoreOpener,
+    pub(super) shared: Arc<Shared>,
+    pub(super) mesh: Weak<Mesh>,
+}
+
+impl Drop for Writer {
+    /// Whoever waits is told, also if the thread ended by a bug.
+    fn drop(&mut self) {
+        self.shared.progress.send_modify(|progress| progress.ended = true);
+    }
+}
+
+impl Writer {
+    pub(super) fn run(mut self) {
+        let mut retry = RETRY;
+        loop {
+            let Turn { keys, covers, stop } = self.next();
+            if stop == Some(Stop::AtOnce) {
+                return;
+            }
+            let Some(mesh) = self.mesh.upgrade() else { return };
+            let result = self.write(&mesh, &keys);
+            drop(mesh);
+            let mut work = self.shared.work.lock();
+            work.writing = 0;
+            let failure: Option<Arc<str>> = match &result {
+                Ok(refused) => refused.as_ref().map(|why| why.as_str().into()),
+                Err(error) => Some(error.to_string().into()),
+            };
+            match &result {
+                Ok(_) => {
+                    retry = RETRY;
+                    work.hurry &= covers.is_none();
+                    work.purging &= covers.is_none();
+                }
+                Err(error) => {
+                    tracing::error!(%error, waiting = keys.len(), "the mirror is not saved");
+                    work.changed.extend(keys);
+                }
+            }
+            let is_done = result.is_err() || work.changed.is_empty();
+            drop(work);
+            self.shared.progress.send_modify(|progress| {
+                progress.attempts += 1;
+                if let (Some(covers), Ok(_)) = (covers, &result) {
+                    progress.written = covers;
+                }
+                progress.failure = failure;
+            });
+            if stop.is_some() && is_done {
+                return;
+            }
+            if result.is_err() {
+                let mut work = self.shared.work.lock();
+                if work.stop.is_none() {
+                    self.shared.wake.wait_for(&mut work, retry);
+                }
+                retry = (retry * 2).min(RETRY_MAX);
+            }
+        }
+    }
+
+    /// What to write next, once there is something.
+    fn next(&self) -> Turn {
+        let mut work = self.shared.work.lock();
+        if work.changed.is_empty() && work.stop.is_none() && !work.hurry {
+            self.shared.wake.wait_for(&mut work, ALIVE);
+        }
+        if !work.hurry && work.stop.is_none() && !work.changed.is_empty() {
+            self.shared.wake.wait_for(&mut work, GATHER);
+        }
+        let keys: Vec<_> = work.changed.iter().take(MOST).cloned().collect();
+        for key in &keys {
+            work.changed.remove(key);
+        }
+        work.writing = keys.len();
+        let covers = work.changed.is_empty().then_some(work.noted);
+        Turn { keys, covers, stop: work.stop }
+    }
+
+    /// Writes what is held of these keys; gives why some cannot be written at all.
+    fn write(&mut self, mesh: &Mesh, keys: &[ChangeKey]) -> Result<Option<String>, Error> {
+        let opened = match &mut self.opened {
+            Some(opened) => opened,
+            none => {
+                let (opened, unsettled) = load::take_in(&self.dir, mesh, self.opener, true)?;
+                self.shared.work.lock().unsettled = unsettled;
+                none.insert(opened)
+            }
+        };
+        if let Some(vault) = mesh.keys.as_ref().and_then(|keys| keys.vault(&mut opened.version)) {
+            opened.vault = Some(vault);
+            let mut binding = Binding::of(mesh);
+            binding.remember(&opened.binding);
+            opened.binding = binding;
+        }
+        let mut refused = None;
+        let mut records: Vec<Record> = Vec::with_capacity(keys.len());
+        for page in keys.chunks(PAGE) {
+            for (key, saved) in page.iter().zip(mesh.mirror.saved(page)) {
+                let name = mailmesh_codec::encode_change_key(key);
+                match record::write(&name, saved.as_ref(), opened.vault.as_ref()) {
+                    Ok(value) => records.push((name, value)),
+                    // Not written; what was there stays.
+                    Err(error) => refused = Some(error.to_string()),
+                }
+            }
+        }
+        if let Some(error) = &refused {
+            tracing::error!(%error, "some entries are not saved");
+        }
+        let latest = mesh.mirror.latest_stamp();
+        let stamp = Stamp::new(latest.physical().plus(STAMP_MARGIN), u16::MAX, NodeId(0));
+        let (stamp, now) = (stamp.time().to_be_bytes(), mesh.now().0.to_be_bytes());
+        // While old content is set aside it must stay known as old.
+        let is_old = {
+            let work = self.shared.work.lock();
+            work.has_aside() || work.purging
+        };
+        let binding = opened.binding.notes();
+        let mut notes = vec![(STAMP_NOTE, stamp.as_slice())];
+        notes.extend(binding.iter().map(|(name, note)| (*name, note.as_slice())));
+        notes.extend((!is_old).then_some((ALIVE_NOTE, now.as_slice())));
+        opened.store.commit(records, &notes)?;
+        Ok(refused)
+    }
+}
