@@ -17,7 +17,7 @@ use crate::insider::{Binary, Insider, Knowledge};
 use crate::wire::{Life, Wire};
 
 /// The key of the nodes attacked (`system/mailmesh.rs`).
-const KEY: [u8; 32] = [0x6d; 32];
+pub(crate) const KEY: [u8; 32] = [0x6d; 32];
 /// How long it listens before it begins.
 const LISTENS: Duration = Duration::from_secs(3);
 const NAK: u8 = 6;
@@ -55,13 +55,21 @@ pub(crate) enum Attack {
     Twin,
     /// Links that begin a handshake and prove nothing, from 200 addresses.
     LinkNoProof,
+    /// Links that begin with what belongs after a handshake, from 200 addresses.
+    LinkUnasked,
     /// Links with a login that is none.
     LinkWrongLogin,
     /// Links that say nothing, from 200 addresses.
     LinkHalfOpen,
     /// Links that send noise, from 200 addresses.
     LinkGarbage,
-    /// Datagrams of discovery: recorded, changed, noise.
+    /// The handshake of a member, recorded, again.
+    LinkReplayed,
+    /// Nodes with a key that was retired.
+    LinkRetiredKey,
+    /// Nodes without a key.
+    LinkNoKey,
+    /// Datagrams of discovery and of Zenoh's scouting: recorded, changed, invented, noise.
     DiscoveryFlood,
     /// All that is done at links, at once.
     LinkAll,
@@ -73,9 +81,13 @@ impl Attack {
         matches!(
             self,
             Self::LinkNoProof
+                | Self::LinkUnasked
                 | Self::LinkWrongLogin
                 | Self::LinkHalfOpen
                 | Self::LinkGarbage
+                | Self::LinkReplayed
+                | Self::LinkRetiredKey
+                | Self::LinkNoKey
                 | Self::DiscoveryFlood
                 | Self::LinkAll
         )
@@ -166,9 +178,13 @@ pub(crate) fn run(attack: Attack, wire: &Wire, stop: &AtomicBool) -> Result<u64,
             // Not by frames.
             Attack::Twin
             | Attack::LinkNoProof
+            | Attack::LinkUnasked
             | Attack::LinkWrongLogin
             | Attack::LinkHalfOpen
             | Attack::LinkGarbage
+            | Attack::LinkReplayed
+            | Attack::LinkRetiredKey
+            | Attack::LinkNoKey
             | Attack::DiscoveryFlood
             | Attack::LinkAll => {}
         }
