@@ -167,7 +167,8 @@ fn play(
 ) -> Result<Round, String> {
     let config = loopback::config()?;
     let start = |name| {
-        let start = Start { program, before: &[], system, name, config: &config };
+        let (before, options, config) = (&[][..], &[][..], &config);
+        let start = Start { program, before, system, name, config, options, log: None };
         Contender::start(&start, sweeper)
     };
     let (mut sender, mut receiver) = (start("sender")?, start("receiver")?);

@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::log::Log;
 use crate::run::{cargo, show};
 use crate::sweeper::Sweeper;
 
@@ -95,6 +96,7 @@ pub(crate) struct Contender {
     child: Child,
     stdin: ChildStdin,
     answers: Receiver<Report>,
+    log: Log,
     request: u64,
     last: Report,
     sweeper: Sweeper,
@@ -109,6 +111,11 @@ pub(crate) struct Start<'a> {
     pub(crate) system: System,
     pub(crate) name: &'a str,
     pub(crate) config: &'a str,
+    /// Options of the program besides these.
+    pub(crate) options: &'a [&'a str],
+    /// What it logs, as `RUST_LOG` says it, and its lines are counted; `None` for what this
+    /// process is told, and not counted.
+    pub(crate) log: Option<&'a str>,
 }
 
 impl Contender {
@@ -119,7 +126,11 @@ impl Contender {
         command.args(line);
         command.args(["--system", start.system.name(), "--name", start.name]);
         command.args(["--config", start.config]);
+        command.args(start.options);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        if let Some(log) = start.log {
+            command.env("RUST_LOG", log).stderr(Stdio::piped());
+        }
         let name = start.name.to_owned();
         let mut child = command.spawn().map_err(|e| format!("{name} did not start: {e}"))?;
         sweeper.process_started(child.id());
@@ -135,8 +146,9 @@ impl Contender {
                 }
             }
         });
-        let (request, last) = (0, Report::default());
-        Ok(Self { name, child, stdin, answers, request, last, sweeper: sweeper.clone() })
+        let log = child.stderr.take().map(Log::read).unwrap_or_default();
+        let (request, last, sweeper) = (0, Report::default(), sweeper.clone());
+        Ok(Self { name, child, stdin, answers, log, request, last, sweeper })
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -170,6 +182,11 @@ impl Contender {
                 }
             }
         }
+    }
+
+    /// What it logs, if that is counted.
+    pub(crate) fn log(&self) -> &Log {
+        &self.log
     }
 
     /// Its last answer.

@@ -9,6 +9,7 @@ mod faults;
 mod fuzz;
 mod hostile;
 mod layers;
+mod log;
 mod loopback;
 mod model;
 mod mutants;

@@ -125,6 +125,7 @@ impl Ledger {
             notices_dropped: counts.notices_dropped,
             refused: 0,
             sent_again: 0,
+            entries: 0,
         }
     }
 }

@@ -14,6 +14,8 @@ use std::time::Duration;
 use clap::Parser;
 use mailmesh_contender::{Command, Report};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::FilterExt;
+use tracing_subscriber::prelude::*;
 
 use crate::error::ContenderError;
 use crate::ledger::Ledger;
@@ -35,18 +37,33 @@ struct Args {
     /// The Zenoh configuration, JSON5.
     #[arg(long)]
     config: String,
+    /// Of mailmesh: start with two keys, and retire the second at once.
+    #[arg(long)]
+    retire_second: bool,
 }
 
 fn main() -> ExitCode {
-    // Answers go to the standard output; a log, where RUST_LOG asks for one, not.
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("off"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    match run(&Args::parse()) {
+    let args = Args::parse();
+    log(args.system);
+    match run(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Logs to the standard error, where RUST_LOG asks for it, as the documentation of each system
+/// shows: the answers of this process are on its standard output.
+fn log(system: System) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("off"));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    if system.is_mailmesh() {
+        let lines = lines.with_filter(filter.and(mailmesh::BoundedLog::new()));
+        tracing_subscriber::registry().with(lines).init();
+    } else {
+        tracing_subscriber::registry().with(lines.with_filter(filter)).init();
     }
 }
 
@@ -68,7 +85,8 @@ fn run(args: &Args) -> Result<(), ContenderError> {
             Command::Ping { count } => publishing.ping(count),
             Command::Report { request } => {
                 let (refused, sent_again) = (outlet.refused(), outlet.sent_again());
-                answer(Report { refused, sent_again, ..ledger.report(request) })?;
+                let entries = outlet.entries();
+                answer(Report { refused, sent_again, entries, ..ledger.report(request) })?;
             }
             Command::Quit => {
                 publishing.stop();

@@ -71,6 +71,8 @@ pub struct Report {
     pub refused: u64,
     /// Frames sent again to who missed them; 0 of a system that sends nothing again.
     pub sent_again: u64,
+    /// Entries of the mirror; 0 of a system that has none.
+    pub entries: u64,
 }
 
 /// What came of a life.

@@ -101,6 +101,8 @@ impl<'a> Field<'a> {
             system: self.system,
             name: &name(node),
             config: &self.config,
+            options: &[],
+            log: None,
         };
         Contender::start(&start, &self.ground.sweeper)
     }

@@ -17,10 +17,12 @@ use crate::insider::{Binary, Insider, Knowledge};
 use crate::wire::{Life, Wire};
 
 /// The key of the nodes attacked (`system/mailmesh.rs`).
-const KEY: [u8; 32] = [0x6d; 32];
+pub(crate) const KEY: [u8; 32] = [0x6d; 32];
 /// How long it listens before it begins.
 const LISTENS: Duration = Duration::from_secs(3);
 const NAK: u8 = 6;
+/// How long a twin may take to be refused.
+const REFUSES: Duration = Duration::from_secs(5);
 /// The year 3000, in milliseconds.
 const YEAR_3000: u64 = 32_503_680_000_000;
 
@@ -55,13 +57,21 @@ pub(crate) enum Attack {
     Twin,
     /// Links that begin a handshake and prove nothing, from 200 addresses.
     LinkNoProof,
+    /// Links that begin with what belongs after a handshake, from 200 addresses.
+    LinkUnasked,
     /// Links with a login that is none.
     LinkWrongLogin,
     /// Links that say nothing, from 200 addresses.
     LinkHalfOpen,
     /// Links that send noise, from 200 addresses.
     LinkGarbage,
-    /// Datagrams of discovery: recorded, changed, noise.
+    /// The handshake of a member, recorded, again.
+    LinkReplayed,
+    /// Nodes with a key that was retired.
+    LinkRetiredKey,
+    /// Nodes without a key.
+    LinkNoKey,
+    /// Datagrams of discovery and of Zenoh's scouting: recorded, changed, invented, noise.
     DiscoveryFlood,
     /// All that is done at links, at once.
     LinkAll,
@@ -73,9 +83,13 @@ impl Attack {
         matches!(
             self,
             Self::LinkNoProof
+                | Self::LinkUnasked
                 | Self::LinkWrongLogin
                 | Self::LinkHalfOpen
                 | Self::LinkGarbage
+                | Self::LinkReplayed
+                | Self::LinkRetiredKey
+                | Self::LinkNoKey
                 | Self::DiscoveryFlood
                 | Self::LinkAll
         )
@@ -166,9 +180,13 @@ pub(crate) fn run(attack: Attack, wire: &Wire, stop: &AtomicBool) -> Result<u64,
             // Not by frames.
             Attack::Twin
             | Attack::LinkNoProof
+            | Attack::LinkUnasked
             | Attack::LinkWrongLogin
             | Attack::LinkHalfOpen
             | Attack::LinkGarbage
+            | Attack::LinkReplayed
+            | Attack::LinkRetiredKey
+            | Attack::LinkNoKey
             | Attack::DiscoveryFlood
             | Attack::LinkAll => {}
         }
@@ -323,19 +341,27 @@ fn mirror_key_name() -> [u8; 4] {
 }
 
 /// Starts a node with the name of another, again and again: it is the younger each time.
+///
+/// # Errors
+/// If one does not step back: nobody refused it, or it met nobody.
 pub(crate) fn twin(config: &str, stop: &AtomicBool) -> Result<u64, Box<dyn Error>> {
+    // The nodes attacked prove no links either.
+    let config = serde_json::json!({
+        "@type": "Zenoh", "config": config, "mesh": { "links": "unproven" }
+    });
+    let config = config.to_string();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut sent = 0;
         while !stop.load(Ordering::Acquire) {
             let builder = Cluster::builder().name("a").key(ClusterKey::from_bytes(&KEY));
-            let node = builder.coordinator(Coordinator::parse(config)?).start().await?;
+            let node = builder.coordinator(Coordinator::parse(&config)?).start().await?;
             sent += 1;
-            let stepped_back = tokio::time::timeout(Duration::from_secs(5), node.stopped()).await;
-            if !matches!(stepped_back, Ok(StopReason::DuplicateName { .. })) {
-                eprintln!("the twin was not refused: {stepped_back:?}");
-            }
+            let stepped_back = tokio::time::timeout(REFUSES, node.stopped()).await;
             node.shutdown().await;
+            if !matches!(stepped_back, Ok(StopReason::DuplicateName { .. })) {
+                return Err(format!("a twin was not refused: {stepped_back:?}").into());
+            }
         }
         Ok(sent)
     })

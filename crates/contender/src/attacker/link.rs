@@ -1,20 +1,19 @@
 //! A stranger at the links of nodes, below frames: a small client of Zenoh's link protocol that
-//! never proves a key. It opens nothing that it was not invited to: no message that follows a
-//! handshake is sent here.
+//! never proves a key. All that it sends is well formed, or noise: no fault of Zenoh is used.
 
 use std::error::Error;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
-use std::sync::Arc;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use ring::rand::{SecureRandom, SystemRandom};
 use socket2::{Domain, SockAddr, Socket, Type};
 use zenoh::Wait;
 
 use crate::attacks::Attack;
+use crate::batch::{self, random};
+use crate::{discovery, outcast, replay};
 
 /// Addresses of the loopback that links come from.
 const ADDRESSES: u64 = 200;
@@ -24,71 +23,108 @@ const THREADS: u64 = 8;
 const SILENT: usize = 50;
 const PATIENCE: Duration = Duration::from_millis(300);
 
-/// Attacks until told to stop; how many links, or datagrams.
+/// Where the nodes are that it attacks.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    /// The ports that they listen on, of the loopback.
+    pub(crate) ports: Vec<u16>,
+    /// Where they ask each other who is there; Zenoh's scouting is one port below.
+    pub(crate) group: SocketAddr,
+    /// They are bare Zenoh.
+    pub(crate) is_bare: bool,
+}
+
+impl Target {
+    /// The ports in turn.
+    pub(crate) fn port(&self, number: u64) -> u16 {
+        self.ports[number as usize % self.ports.len()]
+    }
+}
+
+/// Attacks until told to stop; how many links, datagrams or nodes.
 pub(crate) fn run(
     attack: Attack,
-    ports: &[u16],
-    group: SocketAddr,
-    stop: &Arc<AtomicBool>,
+    target: &Target,
+    stop: &AtomicBool,
 ) -> Result<u64, Box<dyn Error>> {
-    if ports.is_empty() {
+    if target.ports.is_empty() {
         return Err("the ports of the nodes are not known".into());
     }
     match attack {
-        Attack::LinkWrongLogin => return wrong_login(ports, stop),
-        Attack::DiscoveryFlood => return discovery(group, stop),
-        Attack::LinkAll => return all(ports, group, stop),
-        _ => {}
+        Attack::LinkWrongLogin => wrong_login(&target.ports, stop),
+        Attack::LinkReplayed => replay::run(target, stop),
+        Attack::LinkRetiredKey => outcast::run(target, true, stop),
+        Attack::LinkNoKey => outcast::run(target, false, stop),
+        Attack::DiscoveryFlood => discovery::run(target.group, stop),
+        Attack::LinkAll => all(target, stop),
+        _ => Ok(flood(attack, target, stop)),
     }
-    let sent = Arc::new(AtomicU64::new(0));
+}
+
+/// Opens links as fast as it goes, from many addresses.
+fn flood(attack: Attack, target: &Target, stop: &AtomicBool) -> u64 {
+    let sent = AtomicU64::new(0);
     thread::scope(|scope| {
         for thread in 0..THREADS {
-            let (sent, stop) = (sent.clone(), stop.clone());
+            let sent = &sent;
             scope.spawn(move || {
                 let mut silent = Vec::new();
                 while !stop.load(Ordering::Acquire) {
                     let n = sent.fetch_add(1, Ordering::Relaxed);
-                    let port = ports[(n / THREADS) as usize % ports.len()];
-                    let from = Ipv4Addr::new(127, 0, 1, ((n + thread) % ADDRESSES) as u8 + 1);
                     // A refused link is one way to be kept out.
-                    let _refused = link(attack, from, port, &mut silent);
+                    let _refused = connect(n + thread, target.port(n / THREADS))
+                        .and_then(|stream| link(attack, n, stream, &mut silent));
                 }
             });
         }
     });
-    Ok(sent.load(Ordering::Relaxed))
+    sent.into_inner()
 }
 
-/// Every attack at links at once.
-fn all(ports: &[u16], group: SocketAddr, stop: &Arc<AtomicBool>) -> Result<u64, Box<dyn Error>> {
-    let attacks = [
+/// Every attack at links at once, but those of a node with a retired key: it needs nodes that
+/// have retired one.
+fn all(target: &Target, stop: &AtomicBool) -> Result<u64, Box<dyn Error>> {
+    let mut attacks = vec![
         Attack::LinkNoProof,
+        Attack::LinkUnasked,
         Attack::LinkWrongLogin,
         Attack::LinkHalfOpen,
         Attack::LinkGarbage,
+        Attack::LinkReplayed,
         Attack::DiscoveryFlood,
     ];
-    let sent = thread::scope(|scope| {
-        let one = |attack| move || run(attack, ports, group, stop).map_err(|e| e.to_string());
-        let running = attacks.map(|attack| scope.spawn(one(attack)));
-        running.map(|thread| thread.join().unwrap_or_else(|_| Err("it panicked".into())))
+    if !target.is_bare {
+        attacks.push(Attack::LinkNoKey);
+    }
+    let sent: Vec<Result<u64, String>> = thread::scope(|scope| {
+        let one = |attack| move || run(attack, target, stop).map_err(|e| e.to_string());
+        let running: Vec<_> = attacks.into_iter().map(|attack| scope.spawn(one(attack))).collect();
+        let joined = running.into_iter().map(|thread| thread.join());
+        joined.map(|sent| sent.unwrap_or_else(|_| Err("it panicked".into()))).collect()
     });
     let sent: Result<Vec<u64>, String> = sent.into_iter().collect();
     Ok(sent?.iter().sum())
 }
 
-fn link(
-    attack: Attack,
-    from: Ipv4Addr,
-    port: u16,
-    silent: &mut Vec<TcpStream>,
-) -> std::io::Result<()> {
+/// A link to a node, from one of many addresses.
+pub(crate) fn connect(number: u64, port: u16) -> std::io::Result<TcpStream> {
+    let from = Ipv4Addr::new(127, 0, 1, (number % ADDRESSES) as u8 + 1);
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.bind(&SockAddr::from(SocketAddr::from((from, 0))))?;
     let to = SockAddr::from(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
     socket.connect_timeout(&to, PATIENCE)?;
-    let mut stream = TcpStream::from(socket);
+    let stream = TcpStream::from(socket);
     stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
+fn link(
+    attack: Attack,
+    number: u64,
+    mut stream: TcpStream,
+    silent: &mut Vec<TcpStream>,
+) -> std::io::Result<()> {
     match attack {
         Attack::LinkHalfOpen => {
             if silent.len() >= SILENT {
@@ -101,18 +137,18 @@ fn link(
             stream.write_all(&random::<16_384>())?;
             let _closed = stream.read(&mut [0; 64])?;
         }
+        Attack::LinkUnasked => {
+            for message in batch::unasked(number) {
+                batch::write(&mut stream, &message)?;
+            }
+            let _closed = stream.read(&mut [0; 64])?;
+        }
         _ => {
-            stream.write_all(&init_syn())?;
+            batch::write(&mut stream, &batch::init_syn())?;
             let _answer = stream.read(&mut [0; 512])?;
         }
     }
     Ok(())
-}
-
-/// The first message of a handshake of Zenoh (protocol version 9), of a peer without a proof.
-fn init_syn() -> Vec<u8> {
-    let message = [&[0x81, 0x09, 0xf1][..], &random::<16>(), &[0x01]].concat();
-    [&(message.len() as u16).to_le_bytes()[..], &message].concat()
 }
 
 /// Sessions of Zenoh with a login that is none.
@@ -134,54 +170,4 @@ fn wrong_login(ports: &[u16], stop: &AtomicBool) -> Result<u64, Box<dyn Error>> 
         session.close().wait().map_err(|error| error.to_string())?;
     }
     Ok(sent)
-}
-
-/// Datagrams for discovery: what nodes asked, as it was and changed, and noise.
-fn discovery(group: SocketAddr, stop: &AtomicBool) -> Result<u64, Box<dyn Error>> {
-    let SocketAddr::V4(to) = group else { return Err("the group is not one of IPv4".into()) };
-    let hearing = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
-    hearing.set_reuse_address(true)?;
-    hearing.bind(&SockAddr::from(SocketAddr::from((Ipv4Addr::UNSPECIFIED, to.port()))))?;
-    hearing.join_multicast_v4(to.ip(), &Ipv4Addr::LOCALHOST)?;
-    let hearing = UdpSocket::from(hearing);
-    hearing.set_nonblocking(true)?;
-    let sending = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
-    sending.bind(&SockAddr::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))))?;
-    sending.set_multicast_if_v4(&Ipv4Addr::LOCALHOST)?;
-    let sending = UdpSocket::from(sending);
-    let (mut heard, mut sent) = (random::<200>().to_vec(), 0_u64);
-    let mut buffer = [0; 1_500];
-    let begin = Instant::now();
-    while !stop.load(Ordering::Acquire) {
-        if let Ok((len, _)) = hearing.recv_from(&mut buffer)
-            && buffer.starts_with(b"mmd2")
-        {
-            heard = buffer[..len].to_vec();
-        }
-        let mut message = heard.clone();
-        match sent % 3 {
-            0 => {}
-            1 => {
-                let at = sent as usize % message.len();
-                message[at] ^= 0x55;
-            }
-            _ => message = random::<600>().to_vec(),
-        }
-        // A full buffer of this host is not the nodes' trouble.
-        let _full = sending.send_to(&message, group);
-        sent += 1;
-        // 50,000 a second.
-        let due = Duration::from_micros(sent * 20);
-        if let Some(early) = due.checked_sub(begin.elapsed()) {
-            thread::sleep(early);
-        }
-    }
-    Ok(sent)
-}
-
-fn random<const N: usize>() -> [u8; N] {
-    let mut bytes = [0; N];
-    // Zeros are noise too.
-    let _filled = SystemRandom::new().fill(&mut bytes);
-    bytes
 }

@@ -2,8 +2,12 @@
 //! until its standard input ends. Started by `cargo xtask hostile`.
 
 mod attacks;
+mod batch;
+mod discovery;
 mod insider;
 mod link;
+mod outcast;
+mod replay;
 mod wire;
 
 use std::error::Error;
@@ -16,6 +20,7 @@ use clap::Parser;
 use zenoh::Wait;
 
 use crate::attacks::Attack;
+use crate::link::Target;
 use crate::wire::Wire;
 
 /// A hostile peer.
@@ -33,6 +38,9 @@ struct Args {
     /// Where the nodes ask each other who is there.
     #[arg(long, default_value = "224.0.0.224:7447")]
     group: std::net::SocketAddr,
+    /// The nodes are bare Zenoh.
+    #[arg(long)]
+    bare: bool,
 }
 
 fn main() -> ExitCode {
@@ -42,7 +50,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("error: {error}");
+            println!("{}", serde_json::json!({ "error": error.to_string() }));
             ExitCode::FAILURE
         }
     }
@@ -56,7 +64,8 @@ fn run(args: &Args) -> Result<u64, Box<dyn Error>> {
         told.store(true, Ordering::Release);
     });
     if args.attack.is_at_links() {
-        return link::run(args.attack, &args.ports, args.group, &stop);
+        let (ports, group, is_bare) = (args.ports.clone(), args.group, args.bare);
+        return link::run(args.attack, &Target { ports, group, is_bare }, &stop);
     }
     if args.attack == Attack::Twin {
         return attacks::twin(&args.config, &stop);

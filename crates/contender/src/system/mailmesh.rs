@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use mailmesh::{
-    Cluster, ClusterKey, Coordinator, Custom, Event, Filter, Inbox, Incarnation, Incoming, Kind,
+    Cluster, ClusterKey, Coordinator, Custom, Event, Filter, Inbox, Incarnation, Incoming, Keyring,
+    Kind,
 };
 use mailmesh_contender::{Numbered, Purpose};
 
@@ -16,6 +17,8 @@ use crate::system::System;
 
 /// Sealing is measured, not secrecy: every contender knows the key.
 const KEY: [u8; 32] = [0x6d; 32];
+/// The key that is retired where that is asked for.
+const SECOND: [u8; 32] = [0x72; 32];
 
 /// A node.
 pub(crate) struct Outlet {
@@ -31,9 +34,17 @@ pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, C
     let coordinator = Coordinator::parse(&config.to_string())?;
     let mut builder = Cluster::builder().name(&args.name).coordinator(coordinator);
     if args.system != System::MailmeshOpen {
-        builder = builder.key(ClusterKey::from_bytes(&KEY));
+        let mut keys = Keyring::new(ClusterKey::from_bytes(&KEY));
+        if args.retire_second {
+            keys.add(ClusterKey::from_bytes(&SECOND)).map_err(mailmesh::Error::from)?;
+        }
+        builder = builder.keyring(keys, None);
     }
     let cluster = builder.start().await?;
+    if args.retire_second {
+        let second = ClusterKey::from_bytes(&SECOND).id(&cluster.status().cluster);
+        cluster.keys().retire_here(second).await?;
+    }
     ledger.life.store(life(cluster.incarnation()), Ordering::Relaxed);
     let inbox = cluster.inbox(Filter::kinds([Kind::Custom]));
     // Those that joined before the inbox was there.
@@ -106,6 +117,10 @@ impl Outlet {
 
     pub(crate) fn sent_again(&self) -> u64 {
         self.cluster.status().sent_again
+    }
+
+    pub(crate) fn entries(&self) -> u64 {
+        self.cluster.status().mirror_entries
     }
 
     pub(crate) async fn close(&self) {

@@ -30,6 +30,13 @@ pub(crate) enum System {
     ZenohExt,
 }
 
+impl System {
+    /// Whether it is mailmesh, of whatever protection.
+    pub(crate) fn is_mailmesh(self) -> bool {
+        matches!(self, Self::Mailmesh | Self::MailmeshOpen | Self::MailmeshUnproven)
+    }
+}
+
 /// Where events go.
 pub(crate) enum Outlet {
     Mailmesh(mailmesh::Outlet),
@@ -86,6 +93,16 @@ impl Outlet {
     pub(crate) fn sent_again(&self) -> u64 {
         match self {
             Self::Mailmesh(outlet) => outlet.sent_again(),
+            Self::Zenoh(_) => 0,
+            #[cfg(feature = "zenoh-ext")]
+            Self::ZenohExt(_) => 0,
+        }
+    }
+
+    /// Entries of its mirror.
+    pub(crate) fn entries(&self) -> u64 {
+        match self {
+            Self::Mailmesh(outlet) => outlet.entries(),
             Self::Zenoh(_) => 0,
             #[cfg(feature = "zenoh-ext")]
             Self::ZenohExt(_) => 0,

@@ -1,0 +1,182 @@
+//! Messages of Zenoh's link and scouting protocols (version 9), as bytes: each is well formed,
+//! with lengths that are true.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use ring::rand::{SecureRandom, SystemRandom};
+
+const VERSION: u8 = 0x09;
+const PEER: u8 = 0x01;
+const INIT: u8 = 0x01;
+const OPEN: u8 = 0x02;
+const KEEP_ALIVE: u8 = 0x04;
+const FRAME: u8 = 0x05;
+const FRAGMENT: u8 = 0x06;
+const PUSH: u8 = 0x1d;
+const PUT: u8 = 0x01;
+const HELLO: u8 = 0x02;
+const SCOUT: u8 = 0x01;
+const ID_BITS: u8 = 0x1f;
+/// Of `INIT` and `OPEN`: the answer. Of `FRAME` and `FRAGMENT`: reliable. Of `PUSH`: with a key.
+/// Of `HELLO`: with locators.
+const FLAG_1: u8 = 0x20;
+/// Of `INIT`: with sizes. Of `FRAGMENT`: more follow.
+const FLAG_2: u8 = 0x40;
+/// Extensions follow.
+const EXTENDED: u8 = 0x80;
+/// Of one fragment.
+const PAYLOAD: usize = 60_000;
+
+/// What goes over a TCP link: a message behind its length.
+pub(crate) fn batch(message: &[u8]) -> Vec<u8> {
+    [&(message.len() as u16).to_le_bytes()[..], message].concat()
+}
+
+pub(crate) fn write(stream: &mut TcpStream, message: &[u8]) -> std::io::Result<()> {
+    stream.write_all(&batch(message))
+}
+
+pub(crate) fn read(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
+    let mut len = [0; 2];
+    stream.read_exact(&mut len)?;
+    let mut message = vec![0; usize::from(u16::from_le_bytes(len))];
+    stream.read_exact(&mut message)?;
+    Ok(message)
+}
+
+/// The first message of a handshake, of a peer without a proof.
+pub(crate) fn init_syn() -> Vec<u8> {
+    [&[INIT | EXTENDED, VERSION, 0xf0 | PEER][..], &random::<16>(), &[0x01]].concat()
+}
+
+/// Messages that belong after a handshake: keep-alives, frames with an event each, or fragments
+/// of a message that never ends.
+pub(crate) fn unasked(number: u64) -> Vec<Vec<u8>> {
+    match number % 3 {
+        0 => vec![vec![KEEP_ALIVE]; 32],
+        1 => (0..32).map(frame).collect(),
+        _ => (0..32).map(fragment).collect(),
+    }
+}
+
+fn frame(number: u8) -> Vec<u8> {
+    let key = b"mailmesh/mail/v1/all/events/unasked";
+    let mut message = vec![FRAME | FLAG_1, number, PUSH | FLAG_1, 0, key.len() as u8];
+    message.extend(key);
+    message.extend([PUT, 64]);
+    message.extend(random::<64>());
+    message
+}
+
+fn fragment(number: u8) -> Vec<u8> {
+    let mut message = vec![FRAGMENT | FLAG_1 | FLAG_2, number];
+    message.resize(PAYLOAD, 0x55);
+    message
+}
+
+/// Whether a message accepts a link.
+pub(crate) fn is_open_ack(message: &[u8]) -> bool {
+    message.first().is_some_and(|header| header & (ID_BITS | FLAG_1) == OPEN | FLAG_1)
+}
+
+pub(crate) fn is_init_ack(message: &[u8]) -> bool {
+    message.first().is_some_and(|header| header & (ID_BITS | FLAG_1) == INIT | FLAG_1)
+}
+
+/// A recorded `OpenSyn` with the cookie of this `InitAck` in place of its own; `None` if one of
+/// them is none.
+pub(crate) fn with_cookie_of(open_syn: &[u8], init_ack: &[u8]) -> Option<Vec<u8>> {
+    let [header, _version, sizes, ..] = *init_ack else { return None };
+    let id = 1 + usize::from(sizes >> 4);
+    let at = 3 + id + if header & FLAG_2 == 0 { 0 } else { 3 };
+    let (fresh, _extensions) = bytes(init_ack.get(at..)?)?;
+    // Behind its header an `OpenSyn` has the lease and the first number.
+    let (_, rest) = number(open_syn.get(1..)?)?;
+    let (_, rest) = number(rest)?;
+    let (_stale, extensions) = bytes(rest)?;
+    let fixed = open_syn.get(..open_syn.len() - rest.len())?;
+    let mut length = Vec::new();
+    put_number(fresh.len() as u64, &mut length);
+    Some([fixed, &length, fresh, extensions].concat())
+}
+
+/// Bytes behind their length, and the rest.
+fn bytes(from: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (len, rest) = number(from)?;
+    rest.split_at_checked(usize::try_from(len).ok()?)
+}
+
+/// A number of seven bits a byte, and the rest.
+fn number(from: &[u8]) -> Option<(u64, &[u8])> {
+    let mut value = 0;
+    for (at, byte) in from.iter().take(9).enumerate() {
+        value |= u64::from(byte & 0x7f) << (7 * at);
+        if byte & 0x80 == 0 {
+            return Some((value, &from[at + 1..]));
+        }
+    }
+    None
+}
+
+fn put_number(mut value: u64, to: &mut Vec<u8>) {
+    while value > 0x7f {
+        to.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    to.push(value as u8);
+}
+
+/// A scouting answer of a peer that is none, with addresses of the loopback where nobody listens.
+pub(crate) fn hello() -> Vec<u8> {
+    const LOCATORS: u8 = 5;
+    let mut message = vec![HELLO | FLAG_1, VERSION, 0xf0 | PEER];
+    message.extend(random::<16>());
+    message.push(LOCATORS);
+    for _ in 0..LOCATORS {
+        let [a, b, c] = random::<3>();
+        let locator = format!("tcp/127.{a}.{b}.{c}:1");
+        message.push(locator.len() as u8);
+        message.extend(locator.as_bytes());
+    }
+    message
+}
+
+/// Whether a datagram asks who is there.
+pub(crate) fn is_scout(datagram: &[u8]) -> bool {
+    datagram.first().is_some_and(|header| header & ID_BITS == SCOUT)
+}
+
+pub(crate) fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    // Zeros are noise too.
+    let _filled = SystemRandom::new().fill(&mut bytes);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn a_recorded_message_gets_the_cookie_of_an_answer_and_keeps_the_rest() {
+        // A lease of 10 s, a number of three bytes, a cookie of three, an extension.
+        let open_syn = [0xc2, 10, 0x81, 0x82, 0x03, 3, 1, 2, 3, 0x43, 1, 9];
+        let cookie = [7; 200];
+        for (header, sizes) in [(0xa1, &[][..]), (0xe1, &[0x0a, 0xff, 0xff])] {
+            let init_ack =
+                [&[header, 9, 0x11, 5, 6][..], sizes, &[0xc8, 1], &cookie, &[0x01]].concat();
+            let changed = with_cookie_of(&open_syn, &init_ack).unwrap();
+            let wanted = [&open_syn[..5], &[0xc8, 1], &cookie, &open_syn[9..]].concat();
+            assert_eq!(changed, wanted);
+            for cut in 0..init_ack.len() - 1 {
+                assert_eq!(with_cookie_of(&open_syn, &init_ack[..cut]), None, "{cut}");
+            }
+        }
+        for cut in 0..9 {
+            assert_eq!(with_cookie_of(&open_syn[..cut], &[0xa1, 9, 0x01, 5, 1, 7]), None, "{cut}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Nodes of mailmesh that the honest have to keep out: with a key that was retired, or with none.
+
+use std::error::Error;
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use mailmesh::{
+    Cluster, ClusterKey, Coordinator, Custom, Filter, Inbox, Incoming, Kind, Network, Rule,
+};
+
+use crate::link::Target;
+
+/// The key that the nodes attacked have retired (`system/mailmesh.rs`).
+const RETIRED: [u8; 32] = [0x72; 32];
+/// Nodes at once. They may meet each other.
+const NODES: u8 = 4;
+/// What their names begin with, the kind of their events, and why they block.
+const OUTCAST: &str = "outcast";
+/// How long each lives.
+const LIVES: Duration = Duration::from_secs(2);
+const GOODBYE: Duration = Duration::from_secs(3);
+const PACE: Duration = Duration::from_millis(20);
+
+/// Starts nodes, again and again, until told to stop; how many.
+///
+/// # Errors
+/// If one of them ever sees a node, an event or a block of the honest.
+pub(crate) fn run(
+    target: &Target,
+    is_keyed: bool,
+    stop: &AtomicBool,
+) -> Result<u64, Box<dyn Error>> {
+    let endpoints: Vec<_> = target.ports.iter().map(|p| format!("tcp/127.0.0.1:{p}")).collect();
+    let scouting = format!("{}:{}", target.group.ip(), target.group.port() - 1);
+    let config = serde_json::json!({
+        "@type": "Zenoh",
+        "config": {
+            "mode": "peer",
+            "listen": { "endpoints": ["tcp/127.0.0.1:0"] },
+            "connect": { "endpoints": endpoints },
+            "scouting": { "multicast": { "address": scouting, "interface": "lo" } },
+        },
+        "mesh": { "open": !is_keyed },
+    });
+    let config = config.to_string();
+    let tries = AtomicU64::new(0);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let one = |number| lives(&config, is_keyed, number, &tries, stop);
+        tokio::try_join!(one(0), one(1), one(2), one(NODES - 1))
+    })?;
+    Ok(tries.into_inner())
+}
+
+async fn lives(
+    config: &str,
+    is_keyed: bool,
+    number: u8,
+    tries: &AtomicU64,
+    stop: &AtomicBool,
+) -> Result<(), Box<dyn Error>> {
+    while !stop.load(Ordering::Acquire) {
+        let mut builder = Cluster::builder().name(format!("{OUTCAST}-{number}"));
+        if is_keyed {
+            builder = builder.key(ClusterKey::from_bytes(&RETIRED));
+        }
+        let node = builder.coordinator(Coordinator::parse(config)?).start().await?;
+        tries.fetch_add(1, Ordering::Relaxed);
+        let kept_out = live(&node, number, stop).await;
+        // A node that nobody hears may be slow to say goodbye.
+        let _late = tokio::time::timeout(GOODBYE, node.shutdown()).await;
+        kept_out?;
+    }
+    Ok(())
+}
+
+async fn live(node: &Cluster, number: u8, stop: &AtomicBool) -> Result<(), Box<dyn Error>> {
+    let mut inbox = node.inbox(Filter::kinds([Kind::Custom]));
+    let address = Ipv4Addr::new(192, 0, 2, number);
+    node.blocks().add(Network::single(address.into()), OUTCAST, None).await?;
+    let end = Instant::now() + LIVES;
+    while Instant::now() < end && !stop.load(Ordering::Acquire) {
+        node.publish(Custom::new(OUTCAST, Bytes::from_static(OUTCAST.as_bytes()))?).await?;
+        if let Some(member) = node.members().iter().find(|m| !is_outcast(m.name.as_str())) {
+            return Err(format!("{} is a member of a node to be kept out", member.name).into());
+        }
+        let blocks = node.blocks().list(Rule::Block);
+        if let Some(entry) = blocks.iter().find(|entry| entry.block.reason() != OUTCAST) {
+            return Err(format!("a block came to a node to be kept out: {entry:?}").into());
+        }
+        hear(&mut inbox).await?;
+    }
+    Ok(())
+}
+
+/// Takes what has come, until nothing does for a moment.
+async fn hear(inbox: &mut Inbox) -> Result<(), Box<dyn Error>> {
+    while let Ok(Some(incoming)) = tokio::time::timeout(PACE, inbox.recv()).await {
+        if let Incoming::Event(received) = incoming
+            && !is_outcast(received.from.name.as_str())
+        {
+            let from = &received.from.name;
+            return Err(format!("an event of {from} came to a node to be kept out").into());
+        }
+    }
+    Ok(())
+}
+
+fn is_outcast(name: &str) -> bool {
+    name.starts_with(OUTCAST)
+}

@@ -1,0 +1,193 @@
+//! A recorded handshake, again. A node that has the key dials an honest one through a proxy,
+//! which records the batches that it sends; that node leaves, and the batches are sent to all.
+
+use std::error::Error;
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mailmesh::{Cluster, ClusterKey, Coordinator};
+use zenoh::Wait;
+
+use crate::attacks::KEY;
+use crate::batch;
+use crate::link::{self, Target};
+
+/// Threads that replay.
+const THREADS: u64 = 4;
+/// Batches kept of each connection.
+const BATCHES: usize = 64;
+/// Connections kept.
+const CONNECTIONS: usize = 16;
+/// How long the node that is recorded may take to meet the honest one.
+const MEETING: Duration = Duration::from_secs(15);
+/// How long it is recorded once it has: what follows a handshake is replayed too.
+const TALKS: Duration = Duration::from_millis(500);
+const POLL: Duration = Duration::from_millis(20);
+
+/// The batches that one connection carried.
+type Recording = Vec<Vec<u8>>;
+type Recordings = Arc<Mutex<Vec<Recording>>>;
+
+/// Replays until told to stop; how often.
+///
+/// # Errors
+/// If a node accepts a replayed handshake, or there was none to replay.
+pub(crate) fn run(target: &Target, stop: &AtomicBool) -> Result<u64, Box<dyn Error>> {
+    let Some(recording) = record(target, stop)? else { return Ok(0) };
+    let sent = AtomicU64::new(0);
+    let began = AtomicU64::new(0);
+    let results = thread::scope(|scope| {
+        let replaying: Vec<_> = (0..THREADS)
+            .map(|_| {
+                scope.spawn(|| {
+                    while !stop.load(Ordering::Acquire) {
+                        let n = began.fetch_add(1, Ordering::Relaxed);
+                        // A refused link is one way to be kept out.
+                        let accepted = replay(target, &recording, n, &sent).unwrap_or(false);
+                        if accepted {
+                            return Err(format!("a node accepted a replayed handshake, try {n}"));
+                        }
+                    }
+                    Ok(())
+                })
+            })
+            .collect();
+        let joined = replaying.into_iter().map(thread::ScopedJoinHandle::join);
+        joined.collect::<Vec<_>>()
+    });
+    for result in results {
+        result.map_err(|_| "a replaying thread panicked")??;
+    }
+    match sent.into_inner() {
+        0 => Err("no node answered the first message of a handshake".into()),
+        sent => Ok(sent),
+    }
+}
+
+/// Whether a node accepted it.
+fn replay(
+    target: &Target,
+    recording: &[Vec<u8>],
+    number: u64,
+    sent: &AtomicU64,
+) -> std::io::Result<bool> {
+    let [init_syn, open_syn, following @ ..] = recording else { return Ok(false) };
+    let mut stream = link::connect(number, target.port(number / 4))?;
+    batch::write(&mut stream, init_syn)?;
+    let answer = batch::read(&mut stream)?;
+    if !batch::is_init_ack(&answer) {
+        return Ok(false);
+    }
+    // Bare Zenoh asks for no proof: the fresh cookie alone is a handshake like any other.
+    let is_fresh = number % 2 == 1 && !target.is_bare;
+    let fresh = if is_fresh { batch::with_cookie_of(open_syn, &answer) } else { None };
+    batch::write(&mut stream, fresh.as_deref().unwrap_or(open_syn))?;
+    sent.fetch_add(1, Ordering::Relaxed);
+    if number % 4 > 1 {
+        for message in following {
+            // A node that has closed the link may have accepted it before.
+            let _may_be_closed = batch::write(&mut stream, message);
+        }
+    }
+    Ok(batch::is_open_ack(&batch::read(&mut stream)?))
+}
+
+/// What a node sent that was let in; `None` if told to stop before.
+fn record(target: &Target, stop: &AtomicBool) -> Result<Option<Recording>, Box<dyn Error>> {
+    let recordings = Recordings::default();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let endpoint = format!("tcp/{}", listener.local_addr()?);
+    let honest = target.port(0);
+    let records = recordings.clone();
+    // Ends with this process.
+    thread::spawn(move || {
+        for dialer in listener.incoming().map_while(Result::ok).take(CONNECTIONS) {
+            let records = records.clone();
+            thread::spawn(move || pass_on(dialer, honest, &records));
+        }
+    });
+    let config = serde_json::json!({
+        "mode": "peer",
+        "listen": { "endpoints": ["tcp/127.0.0.1:0"] },
+        "connect": { "endpoints": [endpoint] },
+        "scouting": { "multicast": { "enabled": false }, "gossip": { "enabled": false } },
+    });
+    let has_met = if target.is_bare {
+        dial_bare(&config.to_string(), stop)?
+    } else {
+        dial(&config.to_string(), stop)?
+    };
+    if !has_met {
+        return Ok(None);
+    }
+    let recordings = recordings.lock().unwrap_or_else(PoisonError::into_inner);
+    // Of several, one that was let in: it carried the most.
+    let recording = recordings.iter().max_by_key(|recording| recording.len()).cloned();
+    let recording = recording.filter(|recording| recording.len() > 2);
+    Ok(Some(recording.ok_or("the proxy recorded no handshake")?))
+}
+
+/// A node with the key meets the others, talks, and leaves.
+fn dial(config: &str, stop: &AtomicBool) -> Result<bool, Box<dyn Error>> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let builder = Cluster::builder().name("recorded").key(ClusterKey::from_bytes(&KEY));
+        let node = builder.coordinator(Coordinator::parse(config)?).start().await?;
+        let met = meet(stop, || !node.members().is_empty());
+        node.shutdown().await;
+        met
+    })
+}
+
+/// The same with a session of bare Zenoh.
+fn dial_bare(config: &str, stop: &AtomicBool) -> Result<bool, Box<dyn Error>> {
+    let config = zenoh::Config::from_json5(config).map_err(|error| error.to_string())?;
+    let session = zenoh::open(config).wait().map_err(|error| error.to_string())?;
+    let met = meet(stop, || session.info().peers_zid().wait().next().is_some());
+    session.close().wait().map_err(|error| error.to_string())?;
+    met
+}
+
+fn meet(stop: &AtomicBool, has_met: impl Fn() -> bool) -> Result<bool, Box<dyn Error>> {
+    let deadline = Instant::now() + MEETING;
+    while !has_met() {
+        if stop.load(Ordering::Acquire) {
+            return Ok(false);
+        }
+        if Instant::now() > deadline {
+            return Err(format!("a node that is to be recorded met nobody in {MEETING:?}").into());
+        }
+        thread::sleep(POLL);
+    }
+    thread::sleep(TALKS);
+    Ok(true)
+}
+
+/// Passes batches on between a dialer and a node, and records the dialer's.
+fn pass_on(mut dialer: TcpStream, honest: u16, recordings: &Recordings) -> Option<()> {
+    let to = SocketAddr::from((Ipv4Addr::LOCALHOST, honest));
+    let mut node = TcpStream::connect(to).ok()?;
+    let (mut answers, mut back) = (node.try_clone().ok()?, dialer.try_clone().ok()?);
+    thread::spawn(move || {
+        let _until_closed = std::io::copy(&mut answers, &mut back);
+        let _may_be_closed = back.shutdown(Shutdown::Both);
+    });
+    let at = {
+        let mut recordings = recordings.lock().unwrap_or_else(PoisonError::into_inner);
+        recordings.push(Vec::new());
+        recordings.len() - 1
+    };
+    while let Ok(message) = batch::read(&mut dialer) {
+        if batch::write(&mut node, &message).is_err() {
+            break;
+        }
+        let mut recordings = recordings.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(recording) = recordings.get_mut(at).filter(|batches| batches.len() < BATCHES) {
+            recording.push(message);
+        }
+    }
+    node.shutdown(Shutdown::Both).ok()
+}

@@ -1,0 +1,259 @@
+//! Hostile peers against three honest nodes, as real processes on one Zenoh network. Attacks at
+//! links are also made on three processes of bare Zenoh.
+
+mod attacks;
+mod process;
+mod row;
+mod window;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use mailmesh_contender::Command;
+
+use self::attacks::{ATTACKS, RETIRED_KEY, UNDISTURBED, guests, is_at_links, is_for_bare};
+use self::process::{Hostile, Target};
+use self::row::Row;
+use self::window::{Owed, Window, owed, peak, reports, strangers};
+use crate::contender::{Contender, Start, System, build_all, wait_until};
+use crate::loopback;
+use crate::run::write_json;
+use crate::sweeper::Sweeper;
+
+const HONEST: [&str; 3] = ["a", "b", "c"];
+/// Events a second of each honest node.
+const RATE: u64 = 2_000;
+/// How long the honest are left alone first.
+const ALONE: Duration = Duration::from_secs(5);
+/// The attacker listens before it begins.
+const LISTENS: Duration = Duration::from_secs(4);
+const MEETING: Duration = Duration::from_secs(40);
+/// How long what was published may take to come, once the attacker is gone.
+const ARRIVAL: Duration = Duration::from_secs(60);
+/// The same of bare Zenoh, which sends nothing again.
+const BARE_ARRIVAL: Duration = Duration::from_secs(3);
+/// How long what a retired key sealed may be taken, and links that it proved stay.
+const RETIRES: Duration = Duration::from_secs(15);
+/// What mailmesh logs, as `mailmesh node` does (`crates/cli/src/node.rs`).
+const LOG: &str = "warn,mailmesh=info,zenoh=error,zenoh::api::session=off,\
+                   zenoh_transport::unicast::establishment=off";
+/// What bare Zenoh logs, as its documentation shows (`init_log_from_env_or`).
+const BARE_LOG: &str = "error";
+
+/// What to run.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Only this one.
+    name: Option<String>,
+    /// List them.
+    #[arg(long)]
+    list: bool,
+    /// Write the rows to this file.
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// How long each attack is measured, in seconds.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: u64,
+}
+
+pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
+    let is_wanted = |name: &str| options.name.as_ref().is_none_or(|wanted| wanted == name);
+    let wanted: Vec<_> = ATTACKS.into_iter().filter(|(name, _)| is_wanted(name)).collect();
+    if wanted.is_empty() {
+        return Err("there is no such attack; `cargo xtask hostile --list` lists them".into());
+    }
+    if options.list {
+        wanted.iter().for_each(|(name, what)| println!("{name:<18}{what}"));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let programs = build_all(&["attacker"])?;
+    let program = |name: &str| {
+        let found = programs.iter().find(|path| path.file_stem().is_some_and(|stem| stem == name));
+        found.cloned().ok_or_else(|| format!("there is no program {name}"))
+    };
+    let ground = Ground {
+        honest: program("mailmesh-contender")?,
+        attacker: program("mailmesh-attacker")?,
+        sweeper: Sweeper::start()?,
+        seconds: options.seconds,
+    };
+    Row::print_head();
+    let mut rows: Vec<Row> = Vec::new();
+    for (system, attack) in trials(wanted.iter().map(|(name, _)| *name)) {
+        let mut row = ground.play(system, attack);
+        let undisturbed = rows.iter().find(|r| r.system == system && r.attack == UNDISTURBED);
+        row.peak_rss_kb_undisturbed = undisturbed.map(|undisturbed| undisturbed.peak_rss_kb);
+        row.print();
+        rows.push(row);
+    }
+    if let Some(path) = &options.json {
+        write_json(path, &rows)?;
+    }
+    let judged = rows.iter().filter(|row| row.is_judged() && row.attack != UNDISTURBED).count();
+    let broken = rows.iter().filter(|row| !row.holds()).count();
+    println!("{judged} attacks, {broken} did harm");
+    Ok(if broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What is run of each attack: those at links after a run without any, which they are compared
+/// to, and on bare Zenoh too.
+fn trials<'a>(
+    wanted: impl Iterator<Item = &'static str> + Clone + 'a,
+) -> Vec<(System, &'static str)> {
+    let frames = wanted.clone().filter(|attack| !is_at_links(attack));
+    let mut trials: Vec<_> = frames.map(|attack| (System::MailmeshUnproven, attack)).collect();
+    for (system, is_for) in
+        [(System::Mailmesh, is_at_links as fn(&str) -> bool), (System::Zenoh, is_for_bare)]
+    {
+        let mut attacks = wanted.clone().filter(|attack| is_for(attack)).peekable();
+        if attacks.peek().is_some() {
+            trials.push((system, UNDISTURBED));
+        }
+        trials.extend(attacks.map(|attack| (system, attack)));
+    }
+    trials
+}
+
+/// What a trial needs.
+struct Ground {
+    honest: PathBuf,
+    attacker: PathBuf,
+    sweeper: Sweeper,
+    seconds: u64,
+}
+
+impl Ground {
+    fn play(&self, system: System, attack: &'static str) -> Row {
+        let mut row = Row::new(system, attack, self.seconds);
+        if let Err(error) = self.measure(&mut row) {
+            row.failed = Some(error);
+        }
+        row
+    }
+
+    fn measure(&self, row: &mut Row) -> Result<(), String> {
+        let (attack, is_bare) = (row.attack, row.system == System::Zenoh);
+        let attack_for = Duration::from_secs(self.seconds);
+        let scouting = loopback::free_port()?;
+        let mut nodes = Vec::new();
+        let mut ports = Vec::new();
+        for name in HONEST {
+            let port = loopback::free_port()?;
+            nodes.push(self.node(row, name, &loopback::config_of(port, scouting))?);
+            ports.push(port);
+        }
+        wait_until("all to see each other", MEETING, || {
+            let all = reports(&mut nodes)?;
+            Ok(all.iter().all(|report| report.members == HONEST.len() - 1))
+        })?;
+        if attack == RETIRED_KEY {
+            std::thread::sleep(RETIRES);
+        }
+        let mut lives: Vec<u64> = reports(&mut nodes)?.iter().map(|report| report.life).collect();
+        for node in &mut nodes {
+            node.tell(&Command::Publish { count: 0, rate: RATE })?;
+        }
+        let alone = Window::open(&mut nodes, &lives)?.after(ALONE, &mut nodes, &lives)?;
+        row.peak_rss_kb_before = peak(&nodes);
+        nodes.iter().for_each(|node| node.log().mark());
+
+        let config = loopback::config_of(0, scouting);
+        let (ports, discovery) = (&ports[..], scouting + 1);
+        let target = Target { config: &config, ports, discovery, is_bare };
+        let hostile = match attack {
+            UNDISTURBED => None,
+            _ => Some(Hostile::start(&self.attacker, attack, &target, &self.sweeper)?),
+        };
+        std::thread::sleep(LISTENS);
+        if is_at_links(attack) {
+            let (joined_ms, life) = self.join(row, &config)?;
+            row.joined_ms = Some(joined_ms);
+            lives.push(life);
+        }
+        let attacked = Window::open(&mut nodes, &lives)?.after(attack_for, &mut nodes, &lives)?;
+        let stopped = hostile.map_or(Ok(0), Hostile::stop);
+        row.log_lines = nodes.iter().map(|node| node.log().lines()).max().unwrap_or(0);
+        for node in &mut nodes {
+            node.tell(&Command::Stop)?;
+        }
+        for owed in settle(&mut nodes, is_bare)? {
+            row.honest_lost += owed.published.saturating_sub(owed.delivered);
+            row.honest_wrong += owed.wrong;
+        }
+        row.peak_rss_kb = peak(&nodes);
+        row.refused = attacked.refused;
+        row.honest_ratio = attacked.rate / alone.rate;
+        row.cpu_ms = attacked.cpu_ms;
+        let scale = attack_for.as_secs_f64() / ALONE.as_secs_f64();
+        row.cpu_ms_undisturbed = (alone.cpu_ms as f64 * scale) as u64;
+        let last = reports(&mut nodes)?;
+        if !row.holds() {
+            nodes.iter().for_each(|node| eprint!("{}", node.log().first()));
+        }
+        nodes.into_iter().for_each(Contender::quit);
+        row.sent = stopped?;
+        if row.system == System::Mailmesh {
+            if strangers(&last, &lives) > guests(attack) {
+                return Err("a stranger was a member".into());
+            }
+            if last.iter().any(|report| report.entries > 0) {
+                return Err("a stranger's block was taken".into());
+            }
+        }
+        Ok(())
+    }
+
+    fn node(&self, row: &Row, name: &str, config: &str) -> Result<Contender, String> {
+        let options: &[&str] = if row.attack == RETIRED_KEY { &["--retire-second"] } else { &[] };
+        let log = Some(if row.system == System::Zenoh { BARE_LOG } else { LOG });
+        let (program, before, system) = (&self.honest, &[][..], row.system);
+        let start = Start { program, before, system, name, config, options, log };
+        Contender::start(&start, &self.sweeper)
+    }
+
+    /// How long a new node takes to see all others, in milliseconds, and which it is.
+    fn join(&self, row: &Row, config: &str) -> Result<(u64, u64), String> {
+        let begin = Instant::now();
+        let mut node = self.node(row, "d", config)?;
+        wait_until("a new node to join", MEETING, || Ok(node.ask()?.members == HONEST.len()))?;
+        let joined = (begin.elapsed().as_millis() as u64, node.last().life);
+        node.quit();
+        Ok(joined)
+    }
+}
+
+/// Waits for what was published: all of it comes, or is told missing, or it is lost.
+fn settle(nodes: &mut [Contender], is_bare: bool) -> Result<Vec<Owed>, String> {
+    let mut last = Vec::new();
+    let patience = if is_bare { BARE_ARRIVAL } else { ARRIVAL };
+    let settled = wait_until("what was published", patience, || {
+        last = owed(&reports(nodes)?);
+        Ok(last.iter().all(|owed| owed.published == owed.delivered + owed.told))
+    });
+    if last.iter().all(|owed| owed.published <= owed.delivered) {
+        settled?;
+    }
+    Ok(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attacks_at_links_come_after_a_run_without_one_of_each_system() {
+        let all = trials(["no-key", "link-no-key", "link-all"].into_iter());
+        let wanted = [
+            (System::MailmeshUnproven, "no-key"),
+            (System::Mailmesh, UNDISTURBED),
+            (System::Mailmesh, "link-no-key"),
+            (System::Mailmesh, "link-all"),
+            (System::Zenoh, UNDISTURBED),
+            (System::Zenoh, "link-all"),
+        ];
+        assert_eq!(all, wanted);
+        assert_eq!(trials([RETIRED_KEY].into_iter()).len(), 2);
+        assert_eq!(trials(["twin"].into_iter()).len(), 1);
+    }
+}

@@ -1,0 +1,196 @@
+//! What an attack came to, and whether that is harm.
+
+use serde::Serialize;
+
+use super::attacks::is_at_links;
+use crate::contender::System;
+
+/// How long a new node may take to see all others, while they are attacked at their links.
+const JOINS_MS: u64 = 3_000;
+/// Of the undisturbed rate.
+const ENOUGH: f64 = 0.9;
+/// Lines that an attack at links may have one node log, in each minute of it.
+const LINES_A_MINUTE: u64 = 20;
+/// Memory that such an attack may cost one node.
+const MEMORY_KB: u64 = 50 * 1024;
+
+/// What an attack came to.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Row {
+    pub(super) system: System,
+    pub(super) attack: &'static str,
+    /// How long it was measured.
+    pub(super) seconds: u64,
+    /// Frames that the attacker put, links that it opened, datagrams that it sent, or nodes that
+    /// it started.
+    pub(super) sent: u64,
+    /// Frames, messages and changes that the honest refused meanwhile.
+    pub(super) refused: u64,
+    /// Events that came a second, of what came undisturbed.
+    pub(super) honest_ratio: f64,
+    /// Events of the honest that others were told they missed, or that vanished.
+    pub(super) honest_lost: u64,
+    /// Events that came twice, or out of order.
+    pub(super) honest_wrong: u64,
+    /// Processor time of the three, while it lasted.
+    pub(super) cpu_ms: u64,
+    /// The same in as long a time undisturbed.
+    pub(super) cpu_ms_undisturbed: u64,
+    /// The most that one of them ever had.
+    pub(super) peak_rss_kb: u64,
+    /// The same before the attack.
+    pub(super) peak_rss_kb_before: u64,
+    /// The same of nodes that nobody attacked, at the end of as long a time.
+    pub(super) peak_rss_kb_undisturbed: Option<u64>,
+    /// How long a new node took to see all others meanwhile, of attacks at links.
+    pub(super) joined_ms: Option<u64>,
+    /// The most lines that one of them logged while it lasted.
+    pub(super) log_lines: u64,
+    /// Why it was not measured to the end, or how the attacker came in.
+    pub(super) failed: Option<String>,
+}
+
+impl Row {
+    pub(super) fn new(system: System, attack: &'static str, seconds: u64) -> Self {
+        Self {
+            system,
+            attack,
+            seconds,
+            sent: 0,
+            refused: 0,
+            honest_ratio: 0.0,
+            honest_lost: 0,
+            honest_wrong: 0,
+            cpu_ms: 0,
+            cpu_ms_undisturbed: 0,
+            peak_rss_kb: 0,
+            peak_rss_kb_before: 0,
+            peak_rss_kb_undisturbed: None,
+            joined_ms: None,
+            log_lines: 0,
+            failed: None,
+        }
+    }
+
+    /// Whether a row is held to anything: a rival's is only shown.
+    pub(super) fn is_judged(&self) -> bool {
+        self.system != System::Zenoh
+    }
+
+    /// What harm was done.
+    pub(super) fn harm(&self) -> Vec<String> {
+        let mut harm: Vec<String> = self.failed.iter().cloned().collect();
+        if self.failed.is_none() && self.honest_ratio < ENOUGH {
+            harm.push("slower".into());
+        }
+        if self.honest_lost > 0 || self.honest_wrong > 0 {
+            harm.push("events lost, twice or out of order".into());
+        }
+        if self.joined_ms.is_some_and(|ms| ms > JOINS_MS) {
+            harm.push("a new node joins late".into());
+        }
+        if is_at_links(self.attack) {
+            if self.log_lines > LINES_A_MINUTE * self.seconds.div_ceil(60) {
+                harm.push("it logs too much".into());
+            }
+            if self.peak_rss_kb_undisturbed.is_some_and(|kb| self.peak_rss_kb > kb + MEMORY_KB) {
+                harm.push("it takes memory".into());
+            }
+        }
+        harm
+    }
+
+    pub(super) fn holds(&self) -> bool {
+        !self.is_judged() || self.harm().is_empty()
+    }
+
+    pub(super) fn print_head() {
+        println!(
+            "{:<18}{:<18}{:>9}{:>9}{:>6}{:>8}{:>7}{:>8}{:>12}{:>8}{:>8}{:>12}{:>9}{:>10}",
+            "",
+            "",
+            "sent",
+            "refused",
+            "ratio",
+            "lost",
+            "wrong",
+            "cpu ms",
+            "undisturbed",
+            "rss MB",
+            "before",
+            "undisturbed",
+            "joins ms",
+            "log lines"
+        );
+    }
+
+    pub(super) fn print(&self) {
+        let mb = |kb: u64| format!("{:.1}", kb as f64 / 1024.0);
+        let dash = || "-".to_owned();
+        println!(
+            "{:<18}{:<18}{:>9}{:>9}{:>6.2}{:>8}{:>7}{:>8}{:>12}{:>8}{:>8}{:>12}{:>9}{:>10}{}",
+            self.system.name(),
+            self.attack,
+            self.sent,
+            self.refused,
+            self.honest_ratio,
+            self.honest_lost,
+            self.honest_wrong,
+            self.cpu_ms,
+            self.cpu_ms_undisturbed,
+            mb(self.peak_rss_kb),
+            mb(self.peak_rss_kb_before),
+            self.peak_rss_kb_undisturbed.map_or_else(dash, mb),
+            self.joined_ms.map_or_else(dash, |ms| ms.to_string()),
+            self.log_lines,
+            match self.harm() {
+                harm if harm.is_empty() => String::new(),
+                harm if self.is_judged() => format!("  BROKEN: {}", harm.join("; ")),
+                harm => format!("  ({})", harm.join("; ")),
+            }
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(system: System, attack: &'static str) -> Row {
+        let row = Row::new(system, attack, 8);
+        Row { honest_ratio: 1.0, peak_rss_kb_undisturbed: Some(1_000), ..row }
+    }
+
+    #[test]
+    fn a_row_is_broken_by_each_kind_of_harm() {
+        let good = row(System::Mailmesh, "link-all");
+        assert_eq!(good.harm(), Vec::<String>::new());
+        let good = Row {
+            joined_ms: Some(JOINS_MS),
+            log_lines: LINES_A_MINUTE,
+            peak_rss_kb: 1_000 + MEMORY_KB,
+            ..good
+        };
+        assert!(good.holds());
+        for broken in [
+            Row { honest_ratio: 0.89, ..good.clone() },
+            Row { honest_lost: 1, ..good.clone() },
+            Row { honest_wrong: 1, ..good.clone() },
+            Row { joined_ms: Some(JOINS_MS + 1), ..good.clone() },
+            Row { log_lines: LINES_A_MINUTE + 1, ..good.clone() },
+            Row { peak_rss_kb: 1_001 + MEMORY_KB, ..good.clone() },
+            Row { failed: Some("it came in".into()), ..good.clone() },
+        ] {
+            assert_eq!(broken.harm().len(), 1, "{broken:?}");
+            assert!(!broken.holds() && Row { system: System::Zenoh, ..broken }.holds());
+        }
+    }
+
+    #[test]
+    fn frames_are_not_held_to_lines_and_a_longer_attack_may_log_more() {
+        let frames = row(System::MailmeshUnproven, "no-key");
+        assert!(Row { log_lines: 1_000, ..frames }.holds());
+        let long = Row { seconds: 61, log_lines: 40, ..row(System::Mailmesh, "link-all") };
+        assert!(long.holds() && !Row { log_lines: 41, ..long }.holds());
+    }
+}

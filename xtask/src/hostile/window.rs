@@ -1,0 +1,112 @@
+//! What honest nodes counted, in a stretch of time.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use mailmesh_contender::Report;
+
+use crate::contender::Contender;
+
+pub(super) fn reports(nodes: &mut [Contender]) -> Result<Vec<Report>, String> {
+    nodes.iter_mut().map(|node| node.ask().cloned()).collect()
+}
+
+/// The most memory that one of them ever had, in KiB.
+pub(super) fn peak(nodes: &[Contender]) -> u64 {
+    nodes.iter().map(Contender::peak_rss_kb).max().unwrap_or(0)
+}
+
+/// What one honest node has of another.
+pub(super) struct Owed {
+    pub(super) published: u64,
+    pub(super) delivered: u64,
+    pub(super) told: u64,
+    pub(super) wrong: u64,
+}
+
+pub(super) fn owed(reports: &[Report]) -> Vec<Owed> {
+    let mut all = Vec::new();
+    for sender in reports {
+        for receiver in reports.iter().filter(|receiver| receiver.life != sender.life) {
+            let heard = receiver.senders.iter().find(|heard| heard.life == sender.life);
+            let tally = heard.map(|heard| heard.tally.clone()).unwrap_or_default();
+            all.push(Owed {
+                published: sender.published,
+                delivered: tally.delivered,
+                told: tally.told,
+                wrong: tally.duplicates + tally.out_of_order,
+            });
+        }
+    }
+    all
+}
+
+/// How many lives besides these were ever members.
+pub(super) fn strangers(reports: &[Report], known: &[u64]) -> usize {
+    let seen = reports.iter().flat_map(|report| &report.notices).map(|notice| notice.life);
+    let strangers: BTreeSet<u64> = seen.filter(|life| !known.contains(life)).collect();
+    strangers.len()
+}
+
+/// A stretch of time.
+pub(super) struct Window {
+    begin: Instant,
+    delivered: u64,
+    refused: u64,
+    cpu_ms: u64,
+}
+
+/// What happened in one.
+pub(super) struct Seen {
+    pub(super) rate: f64,
+    pub(super) refused: u64,
+    pub(super) cpu_ms: u64,
+}
+
+impl Window {
+    pub(super) fn open(nodes: &mut [Contender], lives: &[u64]) -> Result<Self, String> {
+        let reports = reports(nodes)?;
+        let (delivered, refused) = sums(&reports, lives);
+        let cpu_ms = nodes.iter().map(Contender::cpu_ms).sum();
+        Ok(Self { begin: Instant::now(), delivered, refused, cpu_ms })
+    }
+
+    pub(super) fn after(
+        self,
+        time: Duration,
+        nodes: &mut [Contender],
+        lives: &[u64],
+    ) -> Result<Seen, String> {
+        std::thread::sleep(time);
+        let now = Self::open(nodes, lives)?;
+        let seconds = now.begin.duration_since(self.begin).as_secs_f64();
+        Ok(Seen {
+            rate: now.delivered.saturating_sub(self.delivered) as f64 / seconds,
+            refused: now.refused.saturating_sub(self.refused),
+            cpu_ms: now.cpu_ms.saturating_sub(self.cpu_ms),
+        })
+    }
+}
+
+/// Events of the honest that came, and what was refused.
+fn sums(reports: &[Report], lives: &[u64]) -> (u64, u64) {
+    let heard = reports.iter().flat_map(|report| &report.senders);
+    let honest = heard.filter(|heard| lives.contains(&heard.life));
+    let delivered = honest.map(|heard| heard.tally.delivered).sum();
+    (delivered, reports.iter().map(|report| report.refused).sum())
+}
+
+#[cfg(test)]
+mod tests {
+    use mailmesh_contender::Notice;
+
+    use super::*;
+
+    #[test]
+    fn a_life_that_is_not_of_the_honest_is_a_stranger_once() {
+        let notice = |life, up| Notice { life, up, at: 1 };
+        let notices = vec![notice(1, true), notice(2, true), notice(7, true), notice(7, false)];
+        let report = Report { notices, ..Report::default() };
+        assert_eq!(strangers(&[report.clone(), report], &[1, 2]), 1);
+    }
+}
