@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::Warning;
+use super::addresses::HostAddresses;
 use super::checked::Checked;
 use super::error::{ConfigError, ConfigErrorKind};
 use super::known::{dotted, list, nearest};
@@ -98,6 +99,9 @@ impl ZenohSettings {
         // and again.
         if let Some(connect) = value.pointer_mut("/connect/endpoints") {
             leave_out(connect, &self.endpoints("listen"));
+        }
+        if let Some(now) = HostAddresses::unknown_to_zenoh() {
+            now.put_into(&mut value, self, listening.is_none());
         }
         if let Some(proof) = proof {
             prove(&mut value, self, listening, proof)?;

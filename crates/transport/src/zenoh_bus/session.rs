@@ -82,16 +82,17 @@ impl LiveSession {
         Ok(Self { opening, declared, is_closed: Mutex::new(false) })
     }
 
-    /// Closes the session and opens another whose links prove `links`. What is put meanwhile
-    /// is refused as [`TransportError::Closed`]. May be called again after an error.
-    pub(super) async fn reopen(&self, links: &LinkKeys) -> Result<(), TransportError> {
+    /// Closes the session and opens another, at the addresses that the host has now, whose links
+    /// prove `links`. What is put meanwhile is refused as [`TransportError::Closed`]. May be
+    /// called again after an error.
+    pub(super) async fn reopen(&self, links: Option<&LinkKeys>) -> Result<(), TransportError> {
         let before = self.declared.load_full();
         // A port of the configuration is taken until then.
         close(&before.session).await;
         if *self.is_closed.lock() {
             return Ok(());
         }
-        let next = self.opening.declare(Some(links)).await?;
+        let next = self.opening.declare(links).await?;
         for peer in &before.peers {
             next.expect(&self.opening.keys, *peer.key());
         }
@@ -160,8 +161,8 @@ impl Opening {
             }
             _ => None,
         };
-        let listening = proven.as_ref().map(|(_, listening)| listening);
-        let config = settings.to_zenoh(listening, proof.as_deref())?;
+        let listening = proven.as_ref().map(|(_, listening)| listening.as_of_now());
+        let config = settings.to_zenoh(listening.as_ref(), proof.as_deref())?;
         let session = zenoh::open(config).await;
         let session = session.map_err(|error| open_error(&error, proof.as_deref()))?;
         let everything = subscribe(&session, keys.everything_for_all(), intake).await?;
@@ -207,7 +208,7 @@ impl Opening {
             (Some(listening), Some(links)) if settings.discovers() => {
                 let (address, interfaces, ttl) = settings.discovery_group();
                 let group = Group { address, interfaces, ttl };
-                let (listening, missing) = (listening.clone(), missing.clone());
+                let missing = missing.clone();
                 let discovery = Discovery::start(group, links, listening, matchmaker, missing);
                 Finding::Proven { _discovery: discovery }
             }
