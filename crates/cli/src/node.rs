@@ -12,6 +12,7 @@ use tracing_subscriber::prelude::*;
 use crate::args::Node;
 use crate::control::{self, server::Server};
 use crate::exit::Failure;
+use crate::process::check_descriptors;
 use crate::say::{try_json, try_line};
 
 /// What is logged unless `RUST_LOG` says otherwise.
@@ -28,6 +29,7 @@ pub(crate) async fn run(options: Node, socket: Option<PathBuf>) -> Result<ExitCo
     let lines = lines.with_filter(filter.and(BoundedLog::new()));
     tracing_subscriber::registry().with(lines).init();
 
+    check_descriptors()?;
     // From here on a signal stops the node in good order, not the process.
     let failed = |error: std::io::Error| Failure::failed(format!("cannot handle signals: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;

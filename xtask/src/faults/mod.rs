@@ -170,7 +170,7 @@ mod tests {
         let names = SCENARIOS.each_ref().map(|scenario| scenario.name);
         let promised = [
             "burst", "cut", "partial", "one-way", "freeze", "stall", "kill", "flap", "storm",
-            "slow", "loss",
+            "move", "slow", "loss",
         ];
         assert_eq!(names, promised);
         let without_root = SCENARIOS.iter().filter(|s| s.needs == Needs::Processes);

@@ -35,7 +35,7 @@ impl Network {
             network.bridge.ip(&format!("link add {port} type veth peer name v0 netns {name}"))?;
             let namespace = &network.hosts[host];
             namespace.ip(&format!("link set v0 address {}", mac(host)))?;
-            namespace.ip(&format!("address add 10.78.0.{}/24 dev v0", host + 1))?;
+            namespace.ip(&format!("address add {} dev v0", address(host)))?;
             namespace.ip("link set lo up")?;
             namespace.ip("link set v0 up")?;
             namespace.ip("route add 224.0.0.0/4 dev v0")?;
@@ -65,6 +65,18 @@ impl Network {
         self.bridge.ip(&format!("link set {} {state}", port(host)))
     }
 
+    /// Takes a host's address away.
+    pub(super) fn take_address(&self, host: usize) -> Result<(), String> {
+        self.hosts[host].ip(&format!("address delete {} dev v0", address(host)))
+    }
+
+    /// Gives a host an address that no host had before.
+    pub(super) fn give_address(&self, host: usize) -> Result<(), String> {
+        self.hosts[host].ip(&format!("address add {} dev v0", address(host + 100)))?;
+        // The routes went with the address.
+        self.hosts[host].ip("route replace 224.0.0.0/4 dev v0")
+    }
+
     /// Drops what comes to `host` from `from`.
     pub(super) fn drop_from(&self, host: usize, from: usize) -> Result<(), String> {
         self.filter(host, &format!("ether saddr {} drop", mac(from)))
@@ -91,6 +103,10 @@ impl Network {
 
 fn port(host: usize) -> String {
     format!("p{host}")
+}
+
+fn address(host: usize) -> String {
+    format!("10.78.0.{}/24", host + 1)
 }
 
 fn mac(host: usize) -> String {

@@ -77,6 +77,17 @@ pub(super) fn cut(field: &mut Field<'_>, seconds: u64, pace: Pace) -> Result<Fin
     })
 }
 
+pub(super) fn moved(field: &mut Field<'_>, _: u64, pace: Pace) -> Result<Findings, String> {
+    let away = Duration::from_secs(5);
+    let findings = with_fault(
+        field,
+        (2_000, pace.seconds(BEFORE), away, Duration::from_secs(AFTER)),
+        |field| field.network()?.take_address(2),
+        |field| field.network()?.give_address(2),
+    )?;
+    Ok(Findings { broken: vec![(0, 2), (2, 0), (1, 2), (2, 1)], ..findings })
+}
+
 /// Delay between a and c: what the fault adds.
 fn added_delay(_: &Findings, _: &[Life], pairs: &[Pair]) -> Vec<Figure> {
     let (before, during) = (p99_ms(pairs, &A_AND_C, 0), p99_ms(pairs, &A_AND_C, 1));

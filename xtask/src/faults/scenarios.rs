@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::account::{Life, Pair};
 use super::field::{Field, noticed, whole};
-use super::play::{burst, cut, flap, freeze, kill, loss, one_way, partial, slow, stall, storm};
+use super::play::{
+    burst, cut, flap, freeze, kill, loss, moved, one_way, partial, slow, stall, storm,
+};
 use super::row::Figure;
 
 /// What must be there for a scenario.
@@ -96,7 +98,7 @@ const fn one(
 }
 
 /// All of them, in the order of running.
-pub(super) const SCENARIOS: [Scenario; 11] = [
+pub(super) const SCENARIOS: [Scenario; 12] = [
     Scenario {
         name: "burst",
         what: "one million events as fast as they can be published, 1 to 3 receivers",
@@ -157,6 +159,12 @@ pub(super) const SCENARIOS: [Scenario; 11] = [
         what: "ten processes, one restarted every 2 s for two minutes, every other by SIGKILL; 100/s each",
         needs: Needs::Namespaces,
         variants: &[one(10, storm)],
+    },
+    Scenario {
+        name: "move",
+        what: "one of three loses its address for 5 s, then has another; each publishes 2,000/s",
+        needs: Needs::Namespaces,
+        variants: &[one(3, moved)],
     },
     Scenario {
         name: "slow",

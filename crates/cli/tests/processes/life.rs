@@ -171,3 +171,23 @@ fn the_control_socket_survives_bad_requests() {
     }
     assert_eq!(a.json(&["status", "--json"])["cluster"], json!("mail"));
 }
+
+#[test]
+fn a_node_with_too_few_descriptors_says_so_and_with_the_fewest_it_works() {
+    let site = Site::new();
+    let with = |limit: u32| format!("ulimit -n {limit}; exec \"$0\" \"$@\"");
+    let (too_few, fewest) = (with(127), with(128));
+    let mut refused = site.spawn("c", "c", "coordinator.json", &["sh", "-c", &too_few]);
+    assert_eq!(refused.wait().code(), Some(1));
+    let log = refused.log();
+    assert!(log.contains("may open 127 files") && log.contains("128 at least"), "{log}");
+    assert!(!refused.socket.exists());
+
+    let nodes = ["a", "b"]
+        .map(|name| site.start_with(name, name, "coordinator.json", &["sh", "-c", &fewest]));
+    nodes.iter().for_each(|node| node.wait_for_members(1));
+    assert!(nodes[0].log().contains("may open few files"), "{}", nodes[0].log());
+    let watch = nodes[1].watch();
+    nodes[0].ok(&["publish", "queue", "paused"]);
+    assert_eq!(watch.next_where(|e| e["type"] == "event")["data"]["event"], "paused");
+}

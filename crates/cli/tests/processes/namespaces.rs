@@ -2,8 +2,9 @@
 //! stays between them.
 
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::harness::Site;
+use super::harness::{Node, Site, until};
 
 const SEED: &str = include_str!("../../../transport/tests/fixtures/coordinator.json");
 
@@ -14,7 +15,8 @@ struct Hosts {
 
 impl Hosts {
     fn new() -> Result<Self, String> {
-        let id = std::process::id();
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let id = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let names = [format!("mm-{id}-a"), format!("mm-{id}-b")];
         ip(&["netns", "add", &names[0]])?;
         // From here on, dropped if anything fails.
@@ -29,6 +31,14 @@ impl Hosts {
             ip(&["-n", host, "route", "add", "224.0.0.0/4", "dev", "v0"])?;
         }
         Ok(hosts)
+    }
+
+    /// Gives a host another address in place of the one it has, as DHCP does.
+    fn readdress(&self, host: usize, old: &str, new: &str) {
+        let name = &self.names[host];
+        ip(&["-n", name, "address", "delete", old, "dev", "v0"]).unwrap();
+        ip(&["-n", name, "address", "add", new, "dev", "v0"]).unwrap();
+        ip(&["-n", name, "route", "replace", "224.0.0.0/4", "dev", "v0"]).unwrap();
     }
 
     fn exec(&self, host: usize) -> [&str; 4] {
@@ -75,4 +85,61 @@ fn two_hosts_with_the_seeds_configuration_find_each_other_and_exchange_an_event(
     assert_eq!(heard["data"]["event"]["account"], 7);
     assert!(a.log().contains("corrected line: mode: \"peer\","), "{}", a.log());
     assert!(a.log().contains("the mesh is open"), "{}", a.log());
+}
+
+/// Waits until `to` hears an event of `from` that is published now.
+fn is_heard(from: &Node, to: &Node, account: u32) {
+    let watch = to.watch();
+    let id = account.to_string();
+    from.ok(&["publish", "state-change", "--account", &id, "--change", "9", "--type", "Email"]);
+    let heard = watch.next_where(|entry| entry["type"] == "event");
+    assert_eq!(heard["data"]["event"]["account"], account);
+}
+
+/// Each of two hosts gets another address, one after the other, so that in the end nothing that
+/// either announced at its start is true.
+fn hosts_that_change_their_addresses_hear_each_other_again(mesh: &serde_json::Value, site: &Site) {
+    let hosts = match Hosts::new() {
+        Ok(hosts) => hosts,
+        Err(why) => {
+            eprintln!("\n==== SKIPPED: network namespaces: {why} ====\n");
+            return;
+        }
+    };
+    let config = serde_json::json!({"@type": "Zenoh", "config": "{ mode: 'peer' }", "mesh": mesh});
+    std::fs::write(site.path("moved.json"), config.to_string()).unwrap();
+    let a = site.start_with("a", "a", "moved.json", &hosts.exec(0));
+    let b = site.start_with("b", "b", "moved.json", &hosts.exec(1));
+    a.wait_for_members(1);
+    b.wait_for_members(1);
+    let has_noticed = |node: &Node, address: &str| {
+        until(&format!("the change is noticed, log:\n{}", node.log()), || {
+            let log = node.log();
+            log.lines().any(|l| l.contains("addresses have changed") && l.contains(address))
+        });
+    };
+    hosts.readdress(0, "10.77.0.1/24", "10.77.0.11/24");
+    has_noticed(&a, "10.77.0.11");
+    is_heard(&a, &b, 1);
+    is_heard(&b, &a, 2);
+    hosts.readdress(1, "10.77.0.2/24", "10.77.0.12/24");
+    has_noticed(&b, "10.77.0.12");
+    is_heard(&a, &b, 3);
+    is_heard(&b, &a, 4);
+    let fresh = site.start_with("c", "c", "moved.json", &hosts.exec(0));
+    fresh.wait_for_members(2);
+}
+
+#[test]
+fn hosts_with_a_key_that_change_their_addresses_hear_each_other_again() {
+    let site = Site::new();
+    let key = serde_json::json!({"@type": "File", "filePath": site.path("cluster.key")});
+    let mesh = serde_json::json!({"cluster": "mail", "key": key});
+    hosts_that_change_their_addresses_hear_each_other_again(&mesh, &site);
+}
+
+#[test]
+fn hosts_of_an_open_mesh_that_change_their_addresses_hear_each_other_again() {
+    let mesh = serde_json::json!({"cluster": "mail", "open": true});
+    hosts_that_change_their_addresses_hear_each_other_again(&mesh, &Site::new());
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
 
 use super::ZenohSettings;
+use super::addresses::{HostAddresses, interface_of};
 use super::exposure::listens;
 use super::proof::as_tls;
 use crate::link_proof::LinkProof;
@@ -21,6 +22,8 @@ struct Place {
     /// The address that the host resolved to; unspecified for every address.
     address: IpAddr,
     port: u16,
+    /// Whether the operator chose the port.
+    is_chosen: bool,
     /// The endpoint's `?` metadata and `#` settings.
     settings: String,
 }
@@ -34,6 +37,17 @@ impl Listening {
         let places: io::Result<_> =
             listens(settings).iter().map(|endpoint| place(endpoint)).collect();
         Ok(Self { how, places: places? })
+    }
+
+    /// The same places for a session that is opened now: address by address where Zenoh would
+    /// announce those of the past.
+    pub(crate) fn as_of_now(&self) -> Self {
+        HostAddresses::unknown_to_zenoh().map_or_else(|| self.clone(), |now| self.one_by_one(&now))
+    }
+
+    fn one_by_one(&self, now: &HostAddresses) -> Self {
+        let places: Vec<Place> = self.places.iter().flat_map(|place| place.on(now)).collect();
+        if places.is_empty() { self.clone() } else { Self { how: self.how, places } }
     }
 
     /// The endpoints for Zenoh, of `tcp/`.
@@ -97,13 +111,28 @@ impl Listening {
 }
 
 impl Place {
+    /// A place for each address that the host has.
+    fn on(&self, now: &HostAddresses) -> Vec<Self> {
+        let address = self.host.trim_matches(['[', ']']).parse::<IpAddr>();
+        // A name, which Zenoh resolves.
+        let Ok(_) = address else { return vec![self.clone()] };
+        let each = now.of_listener(self.address, &self.settings, self.is_chosen).into_iter();
+        each.map(|address| {
+            let host = match address {
+                IpAddr::V4(v4) => v4.to_string(),
+                IpAddr::V6(v6) => format!("[{v6}]"),
+            };
+            Self { host, address, ..self.clone() }
+        })
+        .collect()
+    }
+
     /// The addresses that it is, as the interfaces are now.
     fn addresses(&self) -> Vec<IpAddr> {
         if !self.address.is_unspecified() {
             return vec![self.address];
         }
-        let settings = self.settings.split_once('#').map_or("", |(_, settings)| settings);
-        let interface = settings.split(';').find_map(|setting| setting.strip_prefix("iface="));
+        let interface = interface_of(&self.settings);
         let all = if_addrs::get_if_addrs().unwrap_or_default();
         let is_one = |i: &if_addrs::Interface| {
             interface.is_none_or(|name| name == i.name)
@@ -119,8 +148,9 @@ fn place(endpoint: &str) -> io::Result<Place> {
     let no_port = || io::Error::new(io::ErrorKind::InvalidInput, format!("{endpoint} has no port"));
     let (host, port) = address.rsplit_once(':').ok_or_else(no_port)?;
     let mut host = host.to_owned();
+    let is_chosen = port != "0";
     let mut resolved = address.to_socket_addrs()?.next().ok_or_else(no_port)?;
-    if port == "0" {
+    if !is_chosen {
         let bound = TcpListener::bind(resolved).or_else(|error| {
             // A host without IPv6.
             if resolved.ip() != IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
@@ -131,7 +161,8 @@ fn place(endpoint: &str) -> io::Result<Place> {
         })?;
         resolved = bound.local_addr()?;
     }
-    Ok(Place { host, address: resolved.ip(), port: resolved.port(), settings: settings.to_owned() })
+    let (address, port) = (resolved.ip(), resolved.port());
+    Ok(Place { host, address, port, is_chosen, settings: settings.to_owned() })
 }
 
 /// Whether other hosts reach this one by IPv6 alone.
@@ -140,7 +171,7 @@ fn is_v6_only(addresses: &[IpAddr]) -> bool {
     dialed.clone().any(IpAddr::is_ipv6) && !dialed.any(IpAddr::is_ipv4)
 }
 
-fn is_link_local(address: IpAddr) -> bool {
+pub(super) fn is_link_local(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => v4.is_link_local(),
         IpAddr::V6(v6) => v6.is_unicast_link_local(),

@@ -9,6 +9,7 @@
 //! crate recurses without limit, knows no repair, and says where an error is but
 //! not what would be right. It decides nothing about values: `json5` does.
 
+mod addresses;
 mod checked;
 mod error;
 mod explain;
@@ -31,6 +32,7 @@ use std::path::Path;
 use mailmesh_secrets::io_words;
 use serde_json::Value;
 
+pub(crate) use addresses::{HostAddresses, note_addresses_of_start};
 pub(crate) use listening::Listening;
 pub(crate) use mask::escaped;
 

@@ -7,6 +7,7 @@ use mailmesh_secrets::{is_secret_name, redact};
 use serde_json::{Value, json};
 
 use super::Warning;
+use super::addresses::HostAddresses;
 use super::checked::Checked;
 use super::error::{ConfigError, ConfigErrorKind};
 use super::known::{dotted, list, nearest};
@@ -108,6 +109,9 @@ impl ZenohSettings {
         // and again.
         if let Some(connect) = value.pointer_mut("/connect/endpoints") {
             leave_out(connect, &self.endpoints("listen"));
+        }
+        if let Some(now) = HostAddresses::unknown_to_zenoh() {
+            now.put_into(&mut value, self, listening.is_none());
         }
         if let Some(proof) = proof {
             prove(&mut value, self, listening, proof)?;

@@ -1,10 +1,12 @@
 //! The bus over Eclipse Zenoh.
 //!
 //! - `session` declares what one session of Zenoh needs, and puts frames;
-//! - `reopening` opens the session anew when links must prove another cluster key;
+//! - `reopening` opens the session anew when links must prove another cluster key, or when
+//!   `address_watch` decides that the host's addresses have changed;
 //! - `discovery` finds the nodes that hold the key, `reconnect` those of a mesh whose links do
 //!   not prove it; both look for members that are `missing`, and `introduce` links to them.
 
+mod address_watch;
 mod discovery;
 mod introduce;
 mod missing;
@@ -19,11 +21,12 @@ use mailmesh_delivery::Incarnation;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::watch;
 
-use crate::coordinator::Listening;
+use crate::coordinator::{HostAddresses, Listening, note_addresses_of_start};
 use crate::{
     Address, Bus, BusFuture, Channel, IntakeSender, KeySpace, LinkKeys, LinkProtection, OtherKeys,
     TransportError, ZenohSettings,
 };
+use address_watch::AddressWatch;
 use missing::Missing;
 use reopening::Reopening;
 use session::{LiveSession, Opening};
@@ -37,14 +40,15 @@ use session::{LiveSession, Opening};
 ///   (after Zenoh's `wait_before_drop`, 1 ms) and does not stall the others.
 /// - A liveliness token says who is there; that is a hint to the node, no more.
 /// - With [`LinkKeys`] each link proves the cluster key, unless the configuration protects its
-///   links itself. When the keys change the session is opened anew: the links are down for
-///   some 100 ms, and delivery repairs what was put meanwhile.
+///   links itself.
+/// - When the keys change, or the addresses of the host, the session is opened anew: the links
+///   are down for some 100 ms, and delivery repairs what was put meanwhile.
 #[derive(Debug)]
 pub struct ZenohBus {
     live: Arc<LiveSession>,
     missing: Arc<Missing>,
     other_keys: OtherKeys,
-    _reopening: Option<Reopening>,
+    _reopening: Reopening,
 }
 
 impl ZenohBus {
@@ -66,6 +70,7 @@ impl ZenohBus {
             return Err(TransportError::CurrentThread);
         }
         settings.preflight()?;
+        note_addresses_of_start();
         let proven = match settings.link_protection(links.is_some()) {
             LinkProtection::Proven(how) => {
                 let listening =
@@ -78,6 +83,10 @@ impl ZenohBus {
             _ => None,
         };
         let links = links.filter(|_| proven.is_some());
+        let is_found_by_us = proven.is_some() && settings.discovers();
+        let addresses = settings
+            .depends_on_addresses(is_found_by_us)
+            .then(|| AddressWatch::new(HostAddresses::now().unwrap_or_default().usable));
         let missing = Arc::<Missing>::default();
         let (settings, noted) = (settings.clone(), missing.clone());
         let other_keys = OtherKeys::default();
@@ -92,7 +101,7 @@ impl ZenohBus {
         };
         let first = links.as_ref().map(|links| links.borrow().clone());
         let live = Arc::new(LiveSession::open(opening, first.as_ref()).await?);
-        let reopening = links.map(|links| Reopening::start(live.clone(), incarnation, links));
+        let reopening = Reopening::start(live.clone(), incarnation, links, addresses);
         Ok(Self { live, missing, other_keys, _reopening: reopening })
     }
 

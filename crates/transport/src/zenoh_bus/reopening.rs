@@ -1,5 +1,8 @@
-//! Opens the session anew when the cluster keys change, so that a key that was retired opens
-//! no link, and links that were opened with it do not stay.
+//! Opens the session anew
+//!
+//! - when the cluster keys change, so that a key that was retired opens no link, and links that
+//!   were opened with it do not stay;
+//! - when the addresses of the host change, so that other nodes learn those that it has now.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,10 +10,12 @@ use std::time::Duration;
 use mailmesh_delivery::Incarnation;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
+use super::address_watch::{AddressWatch, LOOK_EVERY};
 use super::session::LiveSession;
 use crate::LinkKeys;
+use crate::coordinator::HostAddresses;
 
 /// Nodes take a step spread over this time, so that a node rarely loses the links to two others
 /// at once.
@@ -28,25 +33,53 @@ const HOLDS: Duration = Duration::from_secs(3);
 pub(super) struct Reopening(JoinHandle<()>);
 
 impl Reopening {
+    /// `links`: the keys that links prove, if they prove any; `addresses`: set where the session
+    /// depends on the addresses of the host.
     pub(super) fn start(
         live: Arc<LiveSession>,
         incarnation: Incarnation,
-        mut links: watch::Receiver<LinkKeys>,
+        mut links: Option<watch::Receiver<LinkKeys>>,
+        mut addresses: Option<AddressWatch>,
     ) -> Self {
         Self(tokio::spawn(async move {
             let turn = SPREAD * u32::from(incarnation.0[0]) / 256;
-            let mut applied = links.borrow_and_update().clone();
-            while links.changed().await.is_ok() {
-                let changed = Instant::now();
-                let target = links.borrow_and_update().clone();
-                for (pauses, step) in applied.steps_to(&target) {
-                    sleep_until(changed + turn + PAUSE_OF_STEPS * pauses).await;
-                    reopen(&live, &step).await;
-                    applied = step;
+            let mut applied = links.as_mut().map(|links| links.borrow_and_update().clone());
+            let mut looks = interval(LOOK_EVERY);
+            looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    target = changed(&mut links) => {
+                        let changed = Instant::now();
+                        let Some((target, before)) = target.zip(applied.clone()) else { return };
+                        for (pauses, step) in before.steps_to(&target) {
+                            sleep_until(changed + turn + PAUSE_OF_STEPS * pauses).await;
+                            reopen(&live, Some(&step)).await;
+                            tracing::debug!("links prove the changed cluster keys");
+                            applied = Some(step);
+                        }
+                    }
+                    _ = looks.tick(), if addresses.is_some() => {
+                        let change = addresses.as_mut().zip(HostAddresses::now());
+                        let change = change.and_then(|(watch, now)| watch.saw(Instant::now(), &now));
+                        if let Some(change) = change {
+                            tracing::info!(
+                                "this host's addresses have changed: {change}; the links of this \
+                                 node are opened anew"
+                            );
+                            reopen(&live, applied.as_ref()).await;
+                        }
+                    }
                 }
             }
         }))
     }
+}
+
+/// The keys that they are set to next; `None` if never.
+async fn changed(links: &mut Option<watch::Receiver<LinkKeys>>) -> Option<LinkKeys> {
+    let Some(links) = links else { return std::future::pending().await };
+    links.changed().await.ok()?;
+    Some(links.borrow_and_update().clone())
 }
 
 impl Drop for Reopening {
@@ -55,7 +88,7 @@ impl Drop for Reopening {
     }
 }
 
-async fn reopen(live: &LiveSession, keys: &LinkKeys) {
+async fn reopen(live: &LiveSession, keys: Option<&LinkKeys>) {
     let began = Instant::now();
     let mut pause = PAUSE[0];
     let mut is_reported = false;
@@ -64,8 +97,8 @@ async fn reopen(live: &LiveSession, keys: &LinkKeys) {
             is_reported = true;
             tracing::error!(
                 %error,
-                "this node has no links: its session did not open with the changed cluster keys; \
-                 it is tried until it does"
+                "this node has no links: its session did not open anew after a change of the \
+                 cluster keys or of this host's addresses; it is tried until it does"
             );
         }
         sleep(pause).await;
@@ -74,5 +107,5 @@ async fn reopen(live: &LiveSession, keys: &LinkKeys) {
     if is_reported {
         tracing::warn!("this node's session is open again");
     }
-    tracing::debug!(took = ?began.elapsed(), "links prove the changed cluster keys");
+    tracing::debug!(took = ?began.elapsed(), "the session is open anew");
 }

@@ -85,16 +85,17 @@ impl LiveSession {
         Ok(Self { opening, declared, is_closed: Mutex::new(false) })
     }
 
-    /// Closes the session and opens another whose links prove `links`. What is put meanwhile
-    /// is refused as [`TransportError::Closed`]. May be called again after an error.
-    pub(super) async fn reopen(&self, links: &LinkKeys) -> Result<(), TransportError> {
+    /// Closes the session and opens another, at the addresses that the host has now, whose links
+    /// prove `links`. What is put meanwhile is refused as [`TransportError::Closed`]. May be
+    /// called again after an error.
+    pub(super) async fn reopen(&self, links: Option<&LinkKeys>) -> Result<(), TransportError> {
         let before = self.declared.load_full();
         // A port of the configuration is taken until then.
         close(&before.session).await;
         if *self.is_closed.lock() {
             return Ok(());
         }
-        let next = self.opening.declare(Some(links)).await?;
+        let next = self.opening.declare(links).await?;
         for peer in &before.peers {
             next.expect(&self.opening.keys, *peer.key());
         }
@@ -163,8 +164,8 @@ impl Opening {
             }
             _ => None,
         };
-        let listening = proven.as_ref().map(|(_, listening)| listening);
-        let config = settings.to_zenoh(listening, proof.as_deref())?;
+        let listening = proven.as_ref().map(|(_, listening)| listening.as_of_now());
+        let config = settings.to_zenoh(listening.as_ref(), proof.as_deref())?;
         let session = zenoh::open(config).await;
         let session = session
             .map_err(|error| open_error(settings.hide(&error.to_string(), proof.as_deref())))?;
@@ -213,7 +214,6 @@ impl Opening {
                 let group = Group { address, interfaces, ttl };
                 let (missing, other_keys) = (missing.clone(), other_keys.clone());
                 let heard = Heard { tag: keys.tag(), missing, other_keys };
-                let listening = listening.clone();
                 let discovery = Discovery::start(group, links, listening, matchmaker, heard);
                 Finding::Proven { _discovery: discovery }
             }

@@ -84,16 +84,17 @@ impl Discovery {
         Self(tokio::spawn(async move {
             let sockets = open(&group).await;
             let (sender, datagrams) = mpsc::channel(DATAGRAMS);
-            let mut hearing = JoinSet::new();
-            for socket in sockets.asking.iter().chain([&sockets.hearing]) {
-                hearing.spawn(hear(socket.clone(), sender.clone()));
-            }
+            let hearing = hear_all(&sockets, &sender);
             let finder = Finder {
                 tag,
                 keys,
                 other_keys,
                 zid: matchmaker.session.zid(),
+                group,
                 sockets,
+                hearing,
+                sender,
+                echoes: Echoes::default(),
                 listening,
                 matchmaker,
                 missing,
@@ -145,6 +146,14 @@ async fn open(group: &Group) -> Sockets {
     }
 }
 
+fn hear_all(sockets: &Sockets, sender: &mpsc::Sender<(SocketAddr, Vec<u8>)>) -> JoinSet<()> {
+    let mut hearing = JoinSet::new();
+    for socket in sockets.asking.iter().chain([&sockets.hearing]) {
+        hearing.spawn(hear(socket.clone(), sender.clone()));
+    }
+    hearing
+}
+
 /// Hands on what a socket hears.
 async fn hear(socket: Arc<UdpSocket>, sender: mpsc::Sender<(SocketAddr, Vec<u8>)>) {
     let mut buffer = [0; MAX_LEN + 1];
@@ -174,7 +183,12 @@ struct Finder {
     keys: Vec<hmac::Key>,
     other_keys: OtherKeys,
     zid: ZenohId,
+    group: Group,
     sockets: Sockets,
+    /// The tasks that hear at the sockets.
+    hearing: JoinSet<()>,
+    sender: mpsc::Sender<(SocketAddr, Vec<u8>)>,
+    echoes: Echoes,
     listening: Listening,
     matchmaker: Matchmaker,
     missing: Arc<Missing>,
@@ -217,7 +231,23 @@ impl Finder {
         FIRST.get(self.rounds - 1).copied().unwrap_or(REST)
     }
 
+    /// Opens the sockets anew if those that are open no longer do.
+    fn renew_sockets(&mut self) {
+        if !self.echoes.are_missing(self.sockets.asking.len())
+            && !self.sockets.are_outdated(&self.group)
+        {
+            return;
+        }
+        // Without an interface there is nothing better than those that are open.
+        if let Ok(sockets) = Sockets::open(&self.group) {
+            self.hearing = hear_all(&sockets, &self.sender);
+            (self.sockets, self.echoes) = (sockets, Echoes::default());
+            tracing::debug!("the sockets of discovery were opened anew");
+        }
+    }
+
     async fn ask(&mut self) {
+        self.renew_sockets();
         let mut nonce = Nonce::default();
         if SystemRandom::new().fill(&mut nonce).is_err() {
             return;
@@ -252,6 +282,9 @@ impl Finder {
             Read::Nothing => return,
         };
         if message.zid == self.zid.to_le_bytes() {
+            if self.asked.back() == Some(&message.nonce) {
+                self.echoes.heard += 1;
+            }
             return;
         }
         match message.body {
@@ -319,6 +352,27 @@ impl Finder {
     }
 }
 
+/// This node's own questions, which the host's multicast brings back to it: where they cease to
+/// come, nobody else's come either. So it is when an interface lost its address and has it again.
+#[derive(Debug, Default)]
+struct Echoes {
+    /// Of the last question.
+    heard: usize,
+    /// Whether all of a question were heard on these sockets before. There may be a host that
+    /// never brings them back.
+    are_usual: bool,
+}
+
+impl Echoes {
+    /// Whether, of a question sent by `sent` sockets, some are missing; the count begins anew.
+    fn are_missing(&mut self, sent: usize) -> bool {
+        let are_all_heard = std::mem::take(&mut self.heard) >= sent;
+        let were_usual = self.are_usual;
+        self.are_usual = are_all_heard;
+        were_usual && !are_all_heard
+    }
+}
+
 async fn until(at: Option<Instant>) {
     match at {
         Some(at) => sleep_until(at).await,
@@ -342,6 +396,18 @@ fn nearest_first(mut addresses: Vec<SocketAddr>, from: IpAddr) -> Vec<SocketAddr
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn echoes_are_missed_once_and_only_where_they_came_before() {
+        let mut echoes = Echoes::default();
+        let mut are_missing = |heard| {
+            echoes.heard = heard;
+            echoes.are_missing(2)
+        };
+        assert!([0, 0, 1, 2, 2].map(&mut are_missing).iter().all(|is| !is), "never or at last");
+        assert!(are_missing(1), "one interface is deaf");
+        assert!(!are_missing(0), "new sockets did not help");
+    }
 
     #[test]
     fn a_node_is_dialed_where_its_answer_came_from() {

@@ -1,5 +1,6 @@
 //! The sockets of discovery: one that hears questions, and one an interface that asks.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket as StdSocket};
 use std::sync::Arc;
@@ -26,6 +27,8 @@ pub(super) struct Sockets {
     pub(super) hearing: Arc<UdpSocket>,
     /// Each sends questions on one interface, and hears answers.
     pub(super) asking: Vec<Arc<UdpSocket>>,
+    /// The interfaces when the sockets were opened.
+    opened_on: BTreeSet<(String, IpAddr)>,
 }
 
 impl Sockets {
@@ -38,6 +41,7 @@ impl Sockets {
         if interfaces.is_empty() {
             return Err(io::Error::new(io::ErrorKind::NotFound, "no interface for multicast"));
         }
+        let opened_on = names(&interfaces);
         let address = group.address;
         let hearing = new_socket(address)?;
         hearing.set_reuse_address(true)?;
@@ -59,8 +63,18 @@ impl Sockets {
         if asking.is_empty() {
             return Err(io::Error::new(io::ErrorKind::NotFound, "no interface takes multicast"));
         }
-        Ok(Self { group: address, hearing: Arc::new(to_tokio(hearing)?), asking })
+        Ok(Self { group: address, hearing: Arc::new(to_tokio(hearing)?), asking, opened_on })
     }
+
+    /// Whether the interfaces have other addresses now: a socket that is bound to an address
+    /// that is gone asks nobody, and its membership of the group may be gone with the address.
+    pub(super) fn are_outdated(&self, group: &Group) -> bool {
+        if_addrs::get_if_addrs().is_ok_and(|all| names(&chosen(&all, group)) != self.opened_on)
+    }
+}
+
+fn names(interfaces: &[&Interface]) -> BTreeSet<(String, IpAddr)> {
+    interfaces.iter().map(|i| (i.name.clone(), i.ip())).collect()
 }
 
 /// The interfaces to be used, one address each.

@@ -1,0 +1,274 @@
+//! The addresses of this host now, and what Zenoh must be given when they are not those of the
+//! start.
+//!
+//! Zenoh reads the addresses of the host once in the life of a process. A listener on every
+//! address is announced with that list for ever, also by a session that is opened later, and
+//! Zenoh's scouting asks on interfaces of that list. A listener on one address is announced with
+//! this address, so after a change the endpoints name the addresses one by one.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::OnceLock;
+
+use if_addrs::Interface;
+use serde_json::{Value, json};
+
+use super::ZenohSettings;
+use super::exposure::listens;
+use super::listening::is_link_local;
+
+/// What Zenoh has read, or is about to.
+static AT_START: OnceLock<BTreeSet<IpAddr>> = OnceLock::new();
+/// Most addresses that a node names one by one.
+const MOST: usize = 64;
+
+/// Addresses of this host at one moment.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct HostAddresses {
+    interfaces: Vec<Interface>,
+    /// Those that other hosts can dial, of interfaces that run.
+    pub(crate) usable: BTreeSet<IpAddr>,
+}
+
+impl HostAddresses {
+    /// `None` if the system does not say.
+    pub(crate) fn now() -> Option<Self> {
+        let interfaces = if_addrs::get_if_addrs().ok()?;
+        Some(Self::of(interfaces, |ip| UdpSocket::bind((ip, 0)).is_ok()))
+    }
+
+    /// A host with an interface that runs for each address.
+    #[cfg(test)]
+    pub(crate) fn with(addresses: &[&str]) -> Self {
+        let interfaces = addresses.iter().map(|ip| tests::interface("eth0", ip, true)).collect();
+        Self::of(interfaces, |_| true)
+    }
+
+    fn of(interfaces: Vec<Interface>, is_bindable: impl Fn(IpAddr) -> bool) -> Self {
+        let is_usable = |i: &&Interface| {
+            let ip = i.ip();
+            let is_dialed = !ip.is_loopback() && !is_link_local(ip) && !ip.is_unspecified();
+            // IPv6 checks an address for a second or so before it can be used, if ever.
+            i.is_oper_up() && is_dialed && (ip.is_ipv4() || is_bindable(ip))
+        };
+        let usable = interfaces.iter().filter(is_usable).map(Interface::ip).take(MOST).collect();
+        Self { interfaces, usable }
+    }
+
+    /// Whether this host has the address, on whatever interface.
+    pub(crate) fn has(&self, address: IpAddr) -> bool {
+        self.interfaces.iter().any(|i| i.ip() == address)
+    }
+
+    /// Whether a session that announces these addresses should announce others: one of them is
+    /// no longer of this host, or another came. An interface that stops running changes nothing.
+    pub(crate) fn differ_from(&self, announced: &BTreeSet<IpAddr>) -> bool {
+        !self.usable.is_subset(announced) || !announced.iter().all(|ip| self.has(*ip))
+    }
+
+    /// The addresses now, if Zenoh does not know them.
+    pub(super) fn unknown_to_zenoh() -> Option<Self> {
+        let start = AT_START.get()?;
+        Self::now().filter(|now| !now.usable.is_empty() && now.differ_from(start))
+    }
+
+    /// The addresses that a listener on `address` stands for. With a port that the operator
+    /// chose, the loopback is among them: a program on this host may dial it there.
+    pub(super) fn of_listener(
+        &self,
+        address: IpAddr,
+        settings: &str,
+        has_chosen_port: bool,
+    ) -> Vec<IpAddr> {
+        if !address.is_unspecified() {
+            // Where it is not, listening there fails, and with it the session.
+            let is_here = address.is_multicast() || address.is_loopback() || self.has(address);
+            return if is_here { vec![address] } else { Vec::new() };
+        }
+        let interface = interface_of(settings);
+        let is_one = |i: &&Interface| {
+            let is_named = interface.is_none_or(|name| name == i.name);
+            let is_wanted =
+                self.usable.contains(&i.ip()) || (has_chosen_port && i.ip().is_loopback());
+            is_named && is_wanted && (address.is_ipv6() || i.ip().is_ipv4())
+        };
+        self.interfaces.iter().filter(is_one).map(Interface::ip).collect()
+    }
+
+    /// An endpoint of Zenoh with each address that it stands for.
+    fn endpoints(&self, endpoint: &str) -> Vec<String> {
+        let whole = || vec![endpoint.to_owned()];
+        let Some((protocol, rest)) = endpoint.split_once('/') else { return whole() };
+        let (address, settings) = rest.split_at(rest.find(['?', '#']).unwrap_or(rest.len()));
+        let Ok(address) = address.parse::<SocketAddr>() else { return whole() };
+        let port = address.port();
+        let each = self.of_listener(address.ip(), settings, port != 0).into_iter();
+        each.map(|ip| format!("{protocol}/{}{settings}", SocketAddr::new(ip, port))).collect()
+    }
+
+    /// Interfaces as Zenoh's scouting takes them, each by its IPv4 address.
+    fn scouted(&self, names: &str) -> Vec<String> {
+        let v4 = |name: &str| {
+            self.interfaces.iter().find(|i| i.name == name && i.ip().is_ipv4()).map(Interface::ip)
+        };
+        let is_auto = matches!(names, "auto" | "");
+        let names: BTreeSet<&str> = if is_auto {
+            let running = self.interfaces.iter().filter(|i| self.usable.contains(&i.ip()));
+            running.filter(|i| !i.is_p2p()).map(|i| i.name.as_str()).collect()
+        } else {
+            names.split(',').map(str::trim).collect()
+        };
+        let address = |name: &str| match name.parse::<IpAddr>() {
+            Ok(address) => self.has(address).then_some(address),
+            Err(_) => v4(name),
+        };
+        names.into_iter().filter_map(address).map(|ip| ip.to_string()).collect()
+    }
+
+    /// Has a configuration for Zenoh name these addresses; `listens`: where it listens too.
+    pub(super) fn put_into(&self, value: &mut Value, settings: &ZenohSettings, is_listening: bool) {
+        if is_listening {
+            let endpoints: Vec<String> =
+                listens(settings).iter().flat_map(|endpoint| self.endpoints(endpoint)).collect();
+            value["listen"]["endpoints"] = json!({ settings.mode(): endpoints });
+        }
+        let (group, interfaces, _) = settings.discovery_group();
+        let scouted = self.scouted(&interfaces);
+        if settings.scouts() && group.is_ipv4() && !scouted.is_empty() {
+            value["scouting"]["multicast"]["interface"] = json!(scouted.join(","));
+        }
+    }
+}
+
+/// Notes what Zenoh reads when it opens its first session.
+pub(crate) fn note_addresses_of_start() {
+    if let Some(now) = HostAddresses::now() {
+        AT_START.get_or_init(|| now.usable);
+    }
+}
+
+/// The interface that the settings of an endpoint name.
+pub(super) fn interface_of(settings: &str) -> Option<&str> {
+    let settings = settings.split_once('#').map_or("", |(_, settings)| settings);
+    settings.split(';').find_map(|setting| setting.strip_prefix("iface="))
+}
+
+impl ZenohSettings {
+    /// Whether a session of Zenoh has to be opened anew when the addresses of the host change:
+    /// it listens on every address, or `scouts` itself.
+    pub(crate) fn depends_on_addresses(&self, is_found_by_us: bool) -> bool {
+        let is_everywhere = |endpoint: &String| {
+            let address = endpoint.split_once('/').map_or("", |(_, address)| address);
+            let address = address.split(['?', '#']).next().unwrap_or_default();
+            address.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_unspecified())
+        };
+        listens(self).iter().any(is_everywhere) || (self.scouts() && !is_found_by_us)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use if_addrs::{IfAddr, IfOperStatus, Ifv4Addr, Ifv6Addr};
+
+    use super::*;
+    use crate::{Backend, Coordinator};
+
+    pub(super) fn interface(name: &str, ip: &str, is_up: bool) -> Interface {
+        let addr = match ip.parse().unwrap() {
+            IpAddr::V4(ip) => IfAddr::V4(Ifv4Addr {
+                ip,
+                netmask: [255, 255, 255, 0].into(),
+                prefixlen: 24,
+                broadcast: None,
+            }),
+            IpAddr::V6(ip) => {
+                IfAddr::V6(Ifv6Addr { ip, netmask: ip, prefixlen: 64, broadcast: None })
+            }
+        };
+        let oper_status = if is_up { IfOperStatus::Up } else { IfOperStatus::Down };
+        let (name, index) = (name.to_owned(), Some(1));
+        Interface { name, addr, index, oper_status, is_p2p: false }
+    }
+
+    fn host() -> HostAddresses {
+        let interfaces = [
+            ("lo", "127.0.0.1", true),
+            ("lo", "::1", true),
+            ("eth0", "192.0.2.7", true),
+            ("eth0", "fe80::7", true),
+            ("eth0", "2001:db8::7", true),
+            ("eth0", "2001:db8::bad", true),
+            ("eth1", "198.51.100.7", true),
+            ("ipvs0", "203.0.113.1", false),
+        ];
+        let interfaces = interfaces.map(|(name, ip, is_up)| interface(name, ip, is_up));
+        HostAddresses::of(interfaces.to_vec(), |ip| ip.to_string() != "2001:db8::bad")
+    }
+
+    fn set(addresses: &[&str]) -> BTreeSet<IpAddr> {
+        addresses.iter().map(|ip| ip.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn addresses_are_usable_if_others_can_dial_them() {
+        let host = host();
+        assert_eq!(host.usable, set(&["192.0.2.7", "198.51.100.7", "2001:db8::7"]));
+        assert!(!host.differ_from(&host.usable));
+        assert!(host.differ_from(&set(&["192.0.2.7", "198.51.100.7"])), "one came");
+        let with = |ip: &str| host.usable.iter().copied().chain(set(&[ip])).collect();
+        assert!(host.differ_from(&with("192.0.2.8")), "one went");
+        assert!(!host.differ_from(&with("203.0.113.1")), "its interface does not run");
+    }
+
+    #[test]
+    fn an_endpoint_names_the_addresses_that_it_stands_for() {
+        let host = host();
+        let all = host.endpoints("tcp/[::]:0?prio=1");
+        let each = ["192.0.2.7", "[2001:db8::7]", "198.51.100.7"];
+        assert_eq!(all, each.map(|ip| format!("tcp/{ip}:0?prio=1")));
+        let of_eth1 = host.endpoints("tls/0.0.0.0:7447#iface=eth1");
+        assert_eq!(of_eth1, ["tls/198.51.100.7:7447#iface=eth1"]);
+        let with_loopback = host.endpoints("tcp/0.0.0.0:7447");
+        let each = ["127.0.0.1", "192.0.2.7", "198.51.100.7"];
+        assert_eq!(with_loopback, each.map(|ip| format!("tcp/{ip}:7447")));
+        for kept in
+            ["tcp/192.0.2.7:1", "tcp/mx1.example:1", "unixsock-stream//a", "udp/224.0.0.1:1"]
+        {
+            assert_eq!(host.endpoints(kept), [kept]);
+        }
+        assert_eq!(host.endpoints("tcp/192.0.2.9:1"), [""; 0], "it cannot be listened on");
+    }
+
+    #[test]
+    fn scouting_is_given_interfaces_by_their_addresses() {
+        let host = host();
+        assert_eq!(host.scouted("auto"), ["192.0.2.7", "198.51.100.7"]);
+        assert_eq!(host.scouted("eth1, 192.0.2.9,none"), ["198.51.100.7"]);
+    }
+
+    #[test]
+    fn sessions_are_opened_anew_where_zenoh_keeps_addresses() {
+        let depends = |config: &str, is_found_by_us| match Coordinator::parse(config) {
+            Ok(parsed) => match parsed.backend() {
+                Backend::Zenoh(settings) => settings.depends_on_addresses(is_found_by_us),
+                other => panic!("{other:?}"),
+            },
+            Err(error) => panic!("{error}"),
+        };
+        let fixed = "{ listen: { endpoints: ['tcp/192.0.2.1:7447'] } }";
+        assert!(depends("{}", true) && depends(fixed, false) && !depends(fixed, true));
+        assert!(!depends("{ mode: 'client' }", true));
+    }
+
+    #[test]
+    fn a_configuration_for_zenoh_names_the_addresses() {
+        let parsed = Coordinator::parse("{ mode: 'peer' }").unwrap();
+        let Backend::Zenoh(settings) = parsed.backend() else { panic!() };
+        let mut value = settings.value().clone();
+        host().put_into(&mut value, settings, true);
+        let endpoints = &value["listen"]["endpoints"]["peer"];
+        assert_eq!(endpoints[0], "tcp/192.0.2.7:0");
+        assert_eq!(value["scouting"]["multicast"]["interface"], "192.0.2.7,198.51.100.7");
+        zenoh::Config::from_json5(&value.to_string()).unwrap();
+    }
+}
