@@ -172,9 +172,9 @@ impl Mesh {
         UnixMillis(self.now().0.saturating_sub(elapsed))
     }
 
-    /// Whether a peer has said what time it is.
+    /// Whether peers have said what time it is, and most clocks agree on it.
     pub(crate) fn knows_time(&self) -> bool {
-        self.time.has_an_answer()
+        self.time.has_an_answer() && self.time.is_agreed()
     }
 
     /// Whether what is in the mirror may be compared with the others.

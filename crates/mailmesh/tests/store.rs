@@ -159,7 +159,7 @@ async fn eventually(what: &str, holds: impl Fn() -> bool) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    timeout(Duration::from_secs(60), holds).await.expect(what);
+    timeout(Duration::from_secs(180), holds).await.expect(what);
 }
 
 #[tokio::test(start_paused = true)]

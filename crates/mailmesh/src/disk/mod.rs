@@ -187,7 +187,7 @@ impl Disk {
         self.shared.work.lock().unsettled.is_none()
     }
 
-    /// A peer has said what time it is.
+    /// A peer has said what time its clock shows.
     pub(crate) fn on_time(&self, mesh: &Mesh) {
         if self.is_settled() || !mesh.knows_time() {
             return;

@@ -2,7 +2,7 @@
 //!
 //! A node that was off for longer than tombstones live may have in its store what was removed
 //! since. Its own clock may be wrong, and there is nobody else to ask at the start. So what the
-//! store had is not compared with others until a peer has said what time it is:
+//! store had is not compared with others until peers have said what time it is and most clocks agree:
 //!
 //! - if it is young by the own clock, it is in force at once, on this node alone;
 //! - otherwise it waits aside, for ten seconds at most while nobody is there.
