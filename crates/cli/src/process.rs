@@ -11,7 +11,7 @@ use crate::exit::Failure;
 /// Descriptors that a node wants: a link each for many peers, for strangers that do not prove
 /// the key in time, for the store and the control socket.
 const DESCRIPTORS: u64 = 65_536;
-/// Descriptors without which a node does not start: some 30 that are always open, a control
+/// Descriptors without which a node does not start: 30 to 40 that are always open, a control
 /// socket with its clients, and links to some peers. With fewer, threads of Zenoh end where they
 /// lack one, and the node would run on without hearing anything.
 const FEWEST: u64 = 128;
