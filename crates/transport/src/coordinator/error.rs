@@ -22,7 +22,7 @@ pub struct Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, line {}, column {}", shown(&self.source), self.line, self.column)
+        write!(f, "{}, line {}, column {}", own(&self.source), self.line, self.column)
     }
 }
 

@@ -29,7 +29,7 @@ mod zenoh;
 use std::io::Read;
 use std::path::Path;
 
-use mailmesh_secrets::io_words;
+use mailmesh_secrets::{io_words, path_words};
 use serde_json::Value;
 
 pub(crate) use addresses::{HostAddresses, note_addresses_of_start};
@@ -128,7 +128,7 @@ impl Coordinator {
     /// the file.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
         let path = path.as_ref();
-        let name = path.display().to_string();
+        let name = path_words(path);
         let read = |error: std::io::Error| {
             ConfigError::new(ConfigErrorKind::Read { path: name.clone(), why: io_words(&error) })
         };
