@@ -55,9 +55,9 @@ pub enum Error {
     /// The node was shut down.
     #[error("the node was shut down; start a new one")]
     ShutDown,
-    /// Another live node has this node's name and is older.
+    /// Another live node has this node's name, and works with more nodes or is older.
     #[error(
-        "another live node is named `{name}` and is older, so this one stepped back; give each node a name of its own (`mesh.name`)"
+        "another live node is named `{name}` and works with more nodes or is older, so this one stepped back; give each node a name of its own (`mesh.name`)"
     )]
     SteppedBack {
         /// The name of both.
