@@ -230,7 +230,8 @@ pub(crate) async fn cert(options: Cert, socket: Option<PathBuf>) -> Result<ExitC
         Cert::Add { chain, key } => {
             let (chain_pem, key_pem) = read_pair(&chain, &key)?;
             let certificate = client.ask(&Request::CertAdd { chain_pem, key_pem }).await?;
-            say!("{}", describe(&certificate));
+            // A line each: names hold no control characters.
+            describe(&certificate).lines().for_each(|line| say!("{line}"));
         }
         Cert::Remove { names } => {
             client.ask(&Request::CertRemove { names }).await?;

@@ -131,7 +131,9 @@ impl Secret {
                     return Err(fail(format!("{shown} {what}; run `chmod 600 {shown}`")));
                 }
                 // A device or a pipe has no length: no more is read than is accepted.
-                let mut text = Zeroizing::new(String::new());
+                // With room for all of it: a buffer that grows leaves its bytes where it was.
+                let room = usize::try_from(MAX_KEY_FILE).unwrap_or_default() + 1;
+                let mut text = Zeroizing::new(String::with_capacity(room));
                 let file = std::fs::File::open(path).map_err(failed)?;
                 file.take(MAX_KEY_FILE).read_to_string(&mut text).map_err(failed)?;
                 Ok(text)
