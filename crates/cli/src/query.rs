@@ -230,20 +230,23 @@ pub(crate) async fn cert(options: Cert, socket: Option<PathBuf>) -> Result<ExitC
         Cert::Add { chain, key } => {
             let (chain_pem, key_pem) = read_pair(&chain, &key)?;
             let certificate = client.ask(&Request::CertAdd { chain_pem, key_pem }).await?;
-            // A line each: names hold no control characters.
-            describe(&certificate).lines().for_each(|line| say!("{line}"));
+            say!("{}", describe(&certificate));
         }
         Cert::Remove { names } => {
             client.ask(&Request::CertRemove { names }).await?;
         }
         Cert::List { json } => {
             let list = client.ask(&Request::CertList).await?;
-            print_list(&list, json, |certificate| {
-                let hosts = certificate["hosts"].as_array().into_iter().flatten();
-                hosts.fold(describe(certificate), |all, host| {
-                    format!("{all}\n  {}", presented(host))
-                })
-            });
+            if json {
+                say::json(&list);
+                return Ok(ExitCode::SUCCESS);
+            }
+            for certificate in list.as_array().into_iter().flatten() {
+                say!("{}", describe(certificate));
+                for host in certificate["hosts"].as_array().into_iter().flatten() {
+                    say!("  {}", presented(host));
+                }
+            }
         }
     }
     Ok(ExitCode::SUCCESS)
