@@ -26,14 +26,18 @@ impl Node {
         lane: Lane,
         (first, last): (u64, u64),
     ) {
+        let Some(peer) = self.membership.get_mut(from) else {
+            self.counters.unknown_sender += 1;
+            return;
+        };
         let is_sound = first > 0 && last >= first;
         // Of what is not sent yet nothing can be missing: the request was for another, put
         // before us by somebody who recorded it.
         let last = last.min(self.positions[lane.index()]);
-        let Some(peer) = self.membership.get_mut(from).filter(|_| is_sound && first <= last) else {
+        if !is_sound || first > last {
             self.counters.malformed += 1;
             return;
-        };
+        }
         let sent = &self.outstanding[lane.index()];
         peer.confirmed[lane.index()].on_loss(last, sent, &self.settings, now);
         let Some(share) = self.share(now, from) else { return };
@@ -57,8 +61,12 @@ impl Node {
         (first, last): (u64, u64),
     ) {
         let is_ours = from == self.identity.incarnation || from == to;
+        if self.membership.get(to).is_none() {
+            self.counters.unknown_sender += 1;
+            return;
+        }
         let is_sound = !is_ours && first > 0 && last >= first;
-        if !is_sound || self.membership.get(to).is_none() {
+        if !is_sound {
             self.counters.malformed += 1;
             return;
         }

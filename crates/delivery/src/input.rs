@@ -24,7 +24,12 @@ impl Node {
     pub fn handle_relayed(&mut self, now: Time, Via { peer: via, number }: Via, frame: Frame) {
         let own = self.identity.incarnation;
         let is_ours = frame.incarnation == own || via == own || frame.incarnation == via;
-        if self.has_left || is_ours || frame.kind == FrameKind::Direct || frame.to.is_some() {
+        if self.has_left || is_ours || frame.kind == FrameKind::Direct {
+            return;
+        }
+        // A frame for one node is passed on to nobody.
+        if frame.to.is_some() {
+            self.counters.malformed += 1;
             return;
         }
         let Some(peer) = self.membership.get_mut(via) else {
@@ -52,7 +57,8 @@ impl Node {
     fn handle_data(&mut self, now: Time, lane: Lane, frame: Frame, path: Path) {
         let from = frame.incarnation;
         let in_range = frame.first.checked_add(frame.count.into()).is_some();
-        if frame.count == 0 || frame.first == 0 || !in_range {
+        // Events are for all: what is kept of them may be passed on to anybody.
+        if frame.count == 0 || frame.first == 0 || !in_range || frame.to.is_some() {
             self.counters.malformed += 1;
             return;
         }

@@ -213,8 +213,12 @@ impl Membership {
         ctx.note_reach(peer);
     }
 
-    /// A frame of a peer that is new here: for those that do not hear it themselves.
+    /// A frame of a peer that is new here: for those that do not hear it themselves. What is for
+    /// this node alone no other can open.
     pub(crate) fn pass_on(&mut self, now: Time, frame: &Frame, ctx: &mut Context<'_>) {
+        if frame.to.is_some() {
+            return;
+        }
         if let Some(peer) = self.peers.get_mut(&frame.incarnation) {
             peer.followers.retain(|_, until| *until > now);
             for to in peer.followers.keys() {

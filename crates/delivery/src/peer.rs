@@ -154,7 +154,7 @@ impl Peer {
             position_asked: None,
             ending: None,
             unreachable_until: [0; 2],
-            hearing: Hearing::default(),
+            hearing: Hearing::since(now),
             holders: Holders::default(),
             followers: BTreeMap::new(),
             repairs: Allowance::full(s.repair_rate_of_one, now),
@@ -165,6 +165,7 @@ impl Peer {
     /// It was out of reach, and is back after it has sent so much.
     pub(crate) fn return_with(&mut self, positions: [u64; 2], now: Time, settings: &Settings) {
         self.here_since = now;
+        self.hearing = Hearing::since(now);
         self.suspicion = None;
         self.ending = None;
         self.position_asked = None;
@@ -174,7 +175,7 @@ impl Peer {
 
     /// It leaves: what only counts while it is there is forgotten.
     pub(crate) fn settle(&mut self) {
-        self.hearing = Hearing::default();
+        self.hearing.unfollow();
         self.holders = Holders::default();
         self.followers.clear();
         self.askers.clear();

@@ -1,10 +1,10 @@
 use crate::{Incarnation, Reach, Settings, Time};
 
 /// How a peer is heard: directly, or through another while that is not possible.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Hearing {
-    /// When it was last heard directly.
-    direct: Option<Time>,
+    /// When it was last heard directly, or became known.
+    direct: Time,
     follow: Option<Follow>,
 }
 
@@ -18,9 +18,20 @@ struct Follow {
 }
 
 impl Hearing {
+    /// Of a peer that becomes known now. Its own link may still be on its way, so it is not
+    /// listened to through another sooner than one that falls silent.
+    pub(crate) fn since(now: Time) -> Self {
+        Self { direct: now, follow: None }
+    }
+
+    /// Nothing is passed on to us any more.
+    pub(crate) fn unfollow(&mut self) {
+        self.follow = None;
+    }
+
     /// Heard directly; gives whom to tell that it need not pass on any more.
     pub(crate) fn on_direct(&mut self, now: Time) -> Option<Incarnation> {
-        self.direct = Some(now);
+        self.direct = now;
         self.follow.take().map(|follow| follow.via)
     }
 
@@ -34,7 +45,7 @@ impl Hearing {
         settings: &Settings,
     ) {
         let patience = if wanted { settings.relay_after / 6 } else { settings.relay_after };
-        if self.direct.is_some_and(|direct| now.since(direct) < patience) {
+        if now.since(self.direct) < patience {
             return;
         }
         match &mut self.follow {
@@ -81,7 +92,7 @@ mod tests {
     #[test]
     fn a_peer_is_followed_through_another_until_it_is_heard_directly() {
         let settings = Settings::default();
-        let mut hearing = Hearing::default();
+        let mut hearing = Hearing::since(at(0));
         hearing.on_direct(at(0));
         hearing.on_news(at(1_499), B, false, &settings);
         assert_eq!(hearing.reach(), Reach::Direct);
@@ -98,9 +109,17 @@ mod tests {
     }
 
     #[test]
+    fn a_peer_that_was_never_heard_is_given_the_same_time() {
+        let mut hearing = Hearing::since(at(7_000));
+        hearing.on_news(at(8_499), B, false, &Settings::default());
+        assert_eq!(hearing.reach(), Reach::Direct);
+        hearing.on_news(at(8_500), B, false, &Settings::default());
+        assert_eq!(hearing.reach(), Reach::Relayed { via: B });
+    }
+
+    #[test]
     fn while_events_are_missing_it_is_followed_sooner() {
-        let mut hearing = Hearing::default();
-        hearing.on_direct(at(0));
+        let mut hearing = Hearing::since(at(0));
         hearing.on_news(at(249), B, true, &Settings::default());
         assert_eq!(hearing.reach(), Reach::Direct);
         hearing.on_news(at(250), B, true, &Settings::default());

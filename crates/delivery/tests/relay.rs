@@ -38,6 +38,21 @@ fn reaches(seen: &[Output]) -> Vec<Reach> {
 }
 
 #[test]
+fn a_node_passes_on_no_frame_that_is_for_it_alone() {
+    let mut mesh = of_three();
+    mesh.publish(1, 1);
+    mesh.run(1_000);
+    mesh.cut(1, 3);
+    mesh.run(2_000);
+    // As when a link opens: a greeting for b alone.
+    let a = mesh.nodes.get_mut(&id(1)).unwrap();
+    a.handle_link(at(mesh.now), id(2), Link::Up);
+    mesh.run(1_000);
+    assert!(mesh.nodes[&id(2)].counters().relayed_frames > 0);
+    assert_eq!(mesh.nodes[&id(3)].counters().malformed, 0);
+}
+
+#[test]
 fn two_nodes_that_do_not_hear_each_other_miss_nothing_and_stay_members() {
     let mut mesh = of_three();
     mesh.publish(1, 1);

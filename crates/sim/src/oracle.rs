@@ -214,7 +214,7 @@ impl Oracle {
         self.ways.heard(self.now, at, from);
     }
 
-    /// What a node keeps is within its bounds.
+    /// What a node keeps is within its bounds, and no honest node breaks the protocol before it.
     ///
     /// # Errors
     /// If it is not.
@@ -228,6 +228,11 @@ impl Oracle {
         if sent > 2 * self.settings.replay_bytes || received > self.settings.relay_bytes {
             let at = node.identity().incarnation;
             return Err(format!("{at:?} keeps {sent} bytes it sent and {received} it received"));
+        }
+        let malformed = node.counters().malformed;
+        if malformed > 0 && self.nothing_is_forged {
+            let at = node.identity().incarnation;
+            return Err(format!("{at:?} was given {malformed} frames that break the protocol"));
         }
         Ok(())
     }
