@@ -1,3 +1,5 @@
+//! When a condition is reported, and when its end.
+
 use std::time::Duration;
 
 /// How long a condition holds before there is an alarm.
@@ -37,6 +39,42 @@ impl Alarm {
     }
 }
 
+/// For how long nothing happens before what was repeated has ended.
+const QUIET: Duration = Duration::from_secs(60);
+
+/// Something that happens now and then. It is reported once it has gone on for 10 s, and its end
+/// after a minute without it: once is no alarm.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Recurrence {
+    /// When it began, and when it last happened.
+    span: Option<(Duration, Duration)>,
+    is_raised: bool,
+}
+
+impl Recurrence {
+    /// Whether it happened within the last minute.
+    pub(crate) fn goes_on(&self) -> bool {
+        self.span.is_some()
+    }
+
+    /// Notes whether it `happened` since the last look, `at` a time of a monotonic clock.
+    pub(crate) fn note(&mut self, happened: bool, at: Duration) -> Option<Say> {
+        let goes_on = self.span.is_some_and(|(_, last)| at.saturating_sub(last) < QUIET);
+        if happened {
+            let began = self.span.filter(|_| goes_on).map_or(at, |(began, _)| began);
+            self.span = Some((began, at));
+            if !self.is_raised && at.saturating_sub(began) >= HOLD {
+                self.is_raised = true;
+                return Some(Say::Raised);
+            }
+        } else if !goes_on {
+            self.span = None;
+            return std::mem::take(&mut self.is_raised).then_some(Say::Ended);
+        }
+        None
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,5 +89,18 @@ mod tests {
         assert_eq!(note(true, 99), None);
         assert_eq!(note(false, 100), Some(Say::Ended));
         assert_eq!(note(false, 101), None);
+    }
+
+    #[test]
+    fn what_recurs_for_ten_seconds_is_an_alarm_and_what_happens_once_is_none() {
+        let mut recurrence = Recurrence::default();
+        let mut note = |happened, seconds| recurrence.note(happened, Duration::from_secs(seconds));
+        assert_eq!([note(true, 0), note(false, 11), note(false, 59)], [None; 3]);
+        // Too late to go on with the first.
+        assert_eq!([note(true, 60), note(true, 69)], [None; 2]);
+        assert_eq!(note(true, 70), Some(Say::Raised));
+        assert_eq!([note(true, 90), note(false, 149)], [None; 2]);
+        assert_eq!(note(false, 150), Some(Say::Ended));
+        assert_eq!([note(false, 151), note(true, 152)], [None; 2]);
     }
 }

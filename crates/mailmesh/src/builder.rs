@@ -281,6 +281,7 @@ impl ClusterBuilder {
             stopped: watch::Sender::new(None::<StopReason>),
             yields: watch::Sender::new(None),
             agreed: Notify::new(),
+            cut_ways: Mutex::default(),
             away: Mutex::default(),
             member_count: watch::Sender::new(0),
             start: Instant::now(),

@@ -51,6 +51,7 @@ mod certs;
 mod clock;
 mod cluster;
 mod cluster_time;
+mod cut_ways;
 mod disk;
 mod error;
 mod gate;

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::away::Away;
 use crate::cluster_time::ClusterTime;
+use crate::cut_ways::CutWays;
 use crate::disk::Disk;
 use crate::gate::Gate;
 use crate::inbox::Inboxes;
@@ -48,6 +49,7 @@ pub(crate) struct Mesh {
     pub(crate) yields: watch::Sender<Option<NodeName>>,
     /// A member told the same digest as this node's.
     pub(crate) agreed: Notify,
+    pub(crate) cut_ways: Mutex<CutWays>,
     /// Members that left.
     pub(crate) away: Mutex<Away>,
     /// Number of members, for those who wait for some.
@@ -258,6 +260,14 @@ impl Mesh {
     pub(crate) fn tick(&self) {
         self.ask_time();
         self.set_time();
+        self.refusals.tick(self.elapsed());
+        let cut = self.cut_ways.lock().due(self.elapsed());
+        if let Some(cut) = cut {
+            tracing::warn!(
+                "for 10 s these members are heard only through another: {cut}. Check the network \
+                 between them and this node"
+            );
+        }
         if let Some(keys) = &self.keys {
             keys.tick();
         }

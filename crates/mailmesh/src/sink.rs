@@ -63,7 +63,6 @@ struct Logs {
     unsealed: LogThrottle,
     refused: LogThrottle,
     conflict: LogThrottle,
-    reach: LogThrottle,
 }
 
 impl MeshSink {
@@ -278,6 +277,7 @@ impl MeshSink {
         self.pushes.remove(&peer.incarnation);
         self.mesh.reconciler.lock().on_left(peer.incarnation, self.mesh.elapsed());
         self.mesh.time.on_left(peer.incarnation);
+        self.mesh.cut_ways.lock().on_left(peer.incarnation);
         self.mesh.set_time();
         let member = Member::new(peer, Duration::ZERO, None);
         self.mesh.offer(Incoming::Left { member, reason });
@@ -285,18 +285,18 @@ impl MeshSink {
     }
 
     fn reach(&self, peer: Incarnation, reach: delivery::Reach) {
-        let Some(member) = self.members.get(&peer).filter(|_| self.logs.reach.is_ready()) else {
-            return;
-        };
+        let Some(member) = self.members.get(&peer) else { return };
+        let mut ways = self.mesh.cut_ways.lock();
         match reach {
             delivery::Reach::Relayed { via } => {
                 let via = self.members.get(&via).map_or("?", |via| via.name.as_str());
-                tracing::warn!(
-                    name = %member.name, via,
-                    "the way to a node is cut; another passes on what it sends. Check the network between the two"
-                );
+                ways.on_relayed(peer, &member.name, via);
             }
-            _ => tracing::info!(name = %member.name, "a node is heard directly again"),
+            _ => {
+                if let Some(name) = ways.on_direct(peer) {
+                    tracing::info!(%name, "a member is heard directly again");
+                }
+            }
         }
     }
 

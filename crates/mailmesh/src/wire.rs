@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use mailmesh_codec::{CodecError, FrameKind, Header, Opener, Sealer};
 use mailmesh_delivery as delivery;
-use mailmesh_transport::{LogThrottle, Open, Opened, OtherKeys, Seal};
+use mailmesh_transport::{Open, Opened, OtherKeys, Seal};
+use parking_lot::Mutex;
 
+use crate::alarm::{Recurrence, Say};
 use crate::keys::KeyChain;
 use crate::status::Refused;
 
@@ -142,16 +144,25 @@ fn frame(header: &Header, body: Bytes, wire: Bytes) -> Result<delivery::Frame, C
     Ok(delivery::Frame { incarnation, to, kind, first, count, body, wire })
 }
 
-/// Frames that were refused, by the sort of reason. Each sort is logged at most
-/// once a minute, however many come.
+/// Frames that were refused, by the sort of reason. There is an alarm for a sort of which frames
+/// have come for 10 s.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
     /// Noted with each frame that no key opens.
     other_keys: OtherKeys,
     counts: [AtomicU64; SORTS],
-    logs: [LogThrottle; SORTS],
+    sorts: Mutex<[SortOfRefusal; SORTS]>,
     /// Messages of entries that came unasked, past the bound.
     pushes: AtomicU64,
+}
+
+/// What is known of the refused frames of a sort at the last look.
+#[derive(Debug, Default)]
+struct SortOfRefusal {
+    recurrence: Recurrence,
+    total: u64,
+    /// Why the first of the present ones was refused.
+    error: Option<CodecError>,
 }
 
 const SORTS: usize = 6;
@@ -185,16 +196,38 @@ impl Refusals {
         if *error == CodecError::NotAuthentic {
             self.other_keys.note();
         }
-        let total = self.counts[sort].fetch_add(1, Ordering::Relaxed) + 1;
-        if self.logs[sort].is_ready() {
-            let hint = match error {
-                CodecError::NotAuthentic => {
-                    "; if this node hears nobody, the others have another key: give it theirs \
-                     with `mailmesh key add --here FILE` (`mailmesh key list`)"
+        self.counts[sort].fetch_add(1, Ordering::Relaxed);
+        let mut sorts = self.sorts.lock();
+        if sorts[sort].error.is_none() {
+            sorts[sort].error = Some(error.clone());
+        }
+    }
+
+    /// Looks, `at` a time of a monotonic clock, which alarms are due.
+    pub(crate) fn tick(&self, at: Duration) {
+        let mut sorts = self.sorts.lock();
+        for (sort, count) in sorts.iter_mut().zip(&self.counts) {
+            let total = count.load(Ordering::Relaxed);
+            let happened = total > std::mem::replace(&mut sort.total, total);
+            match (sort.recurrence.note(happened, at), &sort.error) {
+                (Some(Say::Raised), Some(error)) => {
+                    let hint = match error {
+                        CodecError::NotAuthentic => {
+                            "; if this node hears nobody, the others have another key: give it \
+                             theirs with `mailmesh key add --here FILE` (`mailmesh key list`)"
+                        }
+                        _ => "",
+                    };
+                    tracing::warn!(total, "frames have been refused for 10 s: {error}{hint}");
                 }
-                _ => "",
-            };
-            tracing::warn!(total, "frame refused: {error}{hint}");
+                (Some(Say::Ended), Some(error)) => {
+                    tracing::info!(total, "for a minute no frame has been refused: {error}");
+                }
+                _ => {}
+            }
+            if !sort.recurrence.goes_on() {
+                sort.error = None;
+            }
         }
     }
 

@@ -1,8 +1,8 @@
 //! Links this node to others without Zenoh's help.
 //!
-//! Zenoh has no stable way to be told "connect to this one", but its peers introduce to each
-//! other those that they are connected to (gossip): so a short-lived session of ours that
-//! connects to another node and to this one is enough for the two to connect.
+//! Zenoh has no stable call to connect to a peer, but peers gossip their neighbours: so a
+//! short-lived session of ours that connects to another node and to this one is enough for the
+//! two to connect.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use zenoh::config::ZenohId;
 use crate::ZenohSettings;
 use crate::link_proof::SessionProof;
 
-/// How long an introduction may take.
-const INTRODUCTION: Duration = Duration::from_secs(2);
-/// Most endpoints dialed for one node.
-pub(super) const ENDPOINTS: usize = 3;
+/// Longest time that the links to one endpoint of each node take.
+const ATTEMPT: Duration = Duration::from_millis(1_200);
+/// Most endpoints dialed for one node, one after the other.
+const ENDPOINTS: usize = 3;
 
 /// Opens the sessions that introduce this node.
 #[derive(Debug, Clone)]
@@ -44,27 +44,35 @@ impl Matchmaker {
     }
 
     /// Connects to this node, at the endpoints `own`, and to the others for a moment, so that
-    /// each learns of the other.
+    /// each learns of the other. Of each node one endpoint at a time: a second link to it would
+    /// be refused, with an error in its log.
     pub(super) async fn introduce(&self, own: &[String], strangers: &[Stranger]) {
-        let introduced = timeout(INTRODUCTION, self.try_to(own, strangers)).await;
-        match introduced {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                let error = self.settings.hide(&error.to_string(), self.proof.as_deref());
-                tracing::debug!(error, "an introduction failed");
+        for attempt in 0..ENDPOINTS {
+            let known = self.known().await;
+            let left = strangers.iter().filter(|stranger| !known.contains(&stranger.zid));
+            let left = left.filter_map(|stranger| stranger.endpoints.get(attempt));
+            let left: Vec<String> = left.cloned().collect();
+            let Some(own) = own.get(attempt.min(own.len().saturating_sub(1))) else { return };
+            if left.is_empty() {
+                return;
             }
-            Err(_) => tracing::debug!("an introduction took too long"),
+            let endpoints: Vec<String> = [own.clone()].into_iter().chain(left).collect();
+            match timeout(ATTEMPT, self.try_to(&endpoints, strangers)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    let error = self.settings.hide(&error.to_string(), self.proof.as_deref());
+                    tracing::debug!(error, "an introduction failed");
+                }
+                Err(_) => tracing::debug!("an introduction took too long"),
+            }
         }
     }
 
-    async fn try_to(&self, own: &[String], strangers: &[Stranger]) -> zenoh::Result<()> {
-        let others =
-            strangers.iter().flat_map(|stranger| stranger.endpoints.iter().take(ENDPOINTS));
-        let endpoints: Vec<String> = own.iter().take(ENDPOINTS).chain(others).cloned().collect();
-        let config = self.settings.for_introducing(&endpoints, self.proof.as_deref())?;
+    async fn try_to(&self, endpoints: &[String], strangers: &[Stranger]) -> zenoh::Result<()> {
+        let config = self.settings.for_introducing(endpoints, self.proof.as_deref())?;
         let between = zenoh::open(config).await?;
         let begin = Instant::now();
-        while begin.elapsed() < INTRODUCTION / 2 {
+        while begin.elapsed() < ATTEMPT / 2 {
             let known = self.known().await;
             if strangers.iter().all(|stranger| known.contains(&stranger.zid)) {
                 break;
