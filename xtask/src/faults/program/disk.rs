@@ -1,16 +1,24 @@
 //! A disk that is full when a node starts.
 
-use super::site::{Site, Start, all_block};
-use super::tmpfs::Tmpfs;
-use super::{MEETING, SPREADING, Verdict};
-use crate::contender::wait_until;
-use crate::faults::pace::Pace;
+use std::time::Duration;
+
 use rustix::process::Signal;
 
 use super::node::Node;
+use super::site::{Site, Start};
+use super::tmpfs::Tmpfs;
+use super::verdict::Seen;
+use super::{MEETING, SPREADING, Verdict};
+use crate::contender::wait_until;
+use crate::faults::pace::Pace;
 
 const STORED: [&str; 3] = ["192.0.2.1", "192.0.2.2", "192.0.2.3"];
-const WHILE_FULL: &str = "192.0.2.4";
+/// One of those that are imported while the disk is full.
+const WHILE_FULL: &str = "198.18.1.1";
+/// More than fit into what the store has of the disk already.
+const IMPORTED: u32 = 20_000;
+/// A store is tried again every minute at the latest.
+const SAVING: Duration = Duration::from_secs(120);
 
 /// It was stopped in good order.
 pub(in crate::faults) fn after_stop(
@@ -68,31 +76,41 @@ fn starts_full(
     if !runs {
         return Ok(());
     }
-    node.ok(&["block", "add", WHILE_FULL])?;
+    let list = site.path("list");
+    let addresses = (0..IMPORTED).map(|n| format!("198.18.{}.{}\n", n / 256, n % 256));
+    std::fs::write(&list, addresses.collect::<String>()).map_err(|error| error.to_string())?;
+    node.ok(&["block", "import", &list.to_string_lossy()])?;
     verdict.eventually("it says that it cannot save", SPREADING, || {
         let failure = node.status()?["store"]["failure"].clone();
         let said = node.logged("ERROR")?;
         Ok((failure.is_string() && said.is_some(), format!("{failure}; {said:?}")))
     });
     let in_force = node.blocks_address(WHILE_FULL)?;
-    verdict.check("what is blocked meanwhile is in force", in_force, "");
+    verdict.check("what is blocked meanwhile is in force", in_force, WHILE_FULL);
 
     disk.make_room()?;
-    verdict.eventually("once there is room it saves", MEETING, || is_saved(&node));
-    let all = [STORED.as_slice(), &[WHILE_FULL]].concat();
-    verdict.eventually("and has all of it", SPREADING, || all_block(&[&node], &all));
+    verdict.eventually("once there is room it saves", SAVING, || is_saved(&node));
+    verdict.eventually("and has all of it", SPREADING, || has_all(&node));
     node.signal(Signal::KILL)?;
     node.wait(MEETING)?;
     drop(node);
     let node = site.start(&start)?;
-    verdict.eventually("killed and started again it has all of it", SPREADING, || {
-        all_block(&[&node], &all)
-    });
+    verdict.eventually("killed and started again it has all of it", SPREADING, || has_all(&node));
     Ok(())
 }
 
+/// Whether a node blocks what was stored before and what was imported.
+fn has_all(node: &Node) -> Result<Seen, String> {
+    let entries = node.status()?["mirror_entries"].as_u64().unwrap_or(0);
+    let mut held = entries == STORED.len() as u64 + u64::from(IMPORTED);
+    for address in STORED.into_iter().chain([WHILE_FULL]) {
+        held &= node.blocks_address(address)?;
+    }
+    Ok((held, format!("{entries} entries")))
+}
+
 /// Whether all that a node has is on its disk.
-fn is_saved(node: &Node) -> Result<(bool, String), String> {
+fn is_saved(node: &Node) -> Result<Seen, String> {
     let store = node.status()?["store"].clone();
     Ok((store["waiting"] == 0 && store["failure"].is_null(), store.to_string()))
 }

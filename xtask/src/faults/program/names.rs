@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::site::{Site, Start, all_block, hears, meet};
+use super::site::{Site, Start, all_block, each, hears, meet};
 use super::{MEETING, SPREADING, Verdict};
 use crate::contender::wait_until;
 use crate::faults::pace::Pace;
@@ -41,8 +41,14 @@ pub(in crate::faults) fn returns(
     let code = old.wait(MEETING);
     let seen = format!("{code:?}: {}", old.log()?.lines().last().unwrap_or_default());
     verdict.check("the n2 that was cut off steps back, exit 5", code == Ok(STEPPED_BACK), seen);
-    let stayed = new.wait(STAYS).is_err() && hears(&new, &[&n1, &new, &n3])?.0;
-    verdict.check("the n2 that took its place stays", stayed, "");
+    let what = "the n2 that took its place stays";
+    match new.wait(STAYS) {
+        Ok(code) => verdict.check(what, false, format!("exit {code:?}: {}", new.log()?.trim())),
+        Err(_it_runs) => {
+            let others = [&n1, &new, &n3];
+            verdict.eventually(what, MEETING, || each(&others, |node| hears(node, &others)));
+        }
+    }
     verdict.eventually("what either wrote is kept", SPREADING, || {
         all_block(&[&n1, &n3], &[BY_OLD, BY_NEW])
     });

@@ -14,7 +14,7 @@ use crate::faults::network::Network;
 use crate::sweeper::Sweeper;
 
 /// Lines of a log that are shown when something was broken.
-const SHOWN: usize = 8;
+const SHOWN: usize = 3;
 
 /// Where one run of a scenario happens.
 #[derive(Debug)]

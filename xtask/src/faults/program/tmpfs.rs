@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use crate::faults::network::run;
 use crate::sweeper::Sweeper;
 
-/// Enough for a store of a few entries, and filled at once.
-const SIZE: &str = "size=4m";
+/// Enough for a store of some 20,000 entries, and filled at once.
+const SIZE: &str = "size=32m";
 
 /// Unmounted when dropped.
 #[derive(Debug)]
