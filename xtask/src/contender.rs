@@ -10,10 +10,9 @@ use std::time::{Duration, Instant};
 use mailmesh_contender::{Command, Report};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::log::Log;
-use crate::run::{cargo, show};
+use crate::run::build_release;
 use crate::sweeper::Sweeper;
 
 const PROGRAM: &str = "mailmesh-contender";
@@ -22,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a process may take to leave in good order.
 const GOODBYE: Duration = Duration::from_secs(8);
 /// How often a condition is looked at.
-const POLL: Duration = Duration::from_millis(50);
+pub(crate) const POLL: Duration = Duration::from_millis(50);
 
 /// What `/proc` counts in: USER_HZ, which Linux has fixed for programs.
 const TICKS_PER_SECOND: u64 = 100;
@@ -69,24 +68,7 @@ pub(crate) fn build(features: &[&str]) -> Result<PathBuf, String> {
 
 /// Builds all programs that these features have. Where they are.
 pub(crate) fn build_all(features: &[&str]) -> Result<Vec<PathBuf>, String> {
-    let mut command = cargo(&["build", "--release", "--package", "mailmesh-contender"]);
-    command.args(["--message-format", "json-render-diagnostics"]);
-    for feature in features {
-        command.args(["--features", feature]);
-    }
-    let shown = show(&command);
-    eprintln!("$ {shown}");
-    let output = command.stderr(Stdio::inherit()).output();
-    let output = output.map_err(|error| format!("`{shown}` did not start: {error}"))?;
-    if !output.status.success() {
-        return Err(format!("`{shown}` failed: {}", output.status));
-    }
-    let messages = output.stdout.split(|byte| *byte == b'\n');
-    let executables = messages.filter_map(|message| {
-        let message: Value = serde_json::from_slice(message).ok()?;
-        Some(PathBuf::from(message["executable"].as_str()?))
-    });
-    Ok(executables.collect())
+    build_release(PROGRAM, features)
 }
 
 /// A process, killed and reaped when dropped.
@@ -196,8 +178,7 @@ impl Contender {
 
     /// The most memory it ever had in use, in KiB; 0 if it is gone.
     pub(crate) fn peak_rss_kb(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
-        status.ok().and_then(|status| peak(&status)).unwrap_or(0)
+        memory_kb(self.child.id(), "VmHWM:").unwrap_or(0)
     }
 
     /// The processor time that it has used, in milliseconds; 0 if it is gone.
@@ -246,8 +227,13 @@ pub(crate) fn wait_until(
     Ok(())
 }
 
-fn peak(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+/// What `/proc` says of the memory of a process under this name, in KiB.
+pub(crate) fn memory_kb(pid: u32, name: &str) -> Option<u64> {
+    memory(&std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?, name)
+}
+
+fn memory(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
@@ -263,10 +249,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_peak_is_read_from_the_status_of_a_process() {
-        assert_eq!(peak("VmPeak:\t  99 kB\nVmHWM:\t   12345 kB\nVmRSS: 1 kB\n"), Some(12_345));
-        assert_eq!(peak("VmPeak:\t  99 kB\n"), None);
-        assert_eq!(peak("VmHWM:\tmuch kB\n"), None);
+    fn memory_is_read_from_the_status_of_a_process() {
+        let status = "VmPeak:\t  99 kB\nVmHWM:\t   12345 kB\nVmRSS: 1 kB\n";
+        assert_eq!(memory(status, "VmHWM:"), Some(12_345));
+        assert_eq!(memory(status, "VmRSS:"), Some(1));
+        assert_eq!(memory("VmPeak:\t  99 kB\n", "VmHWM:"), None);
+        assert_eq!(memory("VmHWM:\tmuch kB\n", "VmHWM:"), None);
     }
 
     #[test]

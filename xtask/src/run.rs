@@ -1,9 +1,10 @@
 //! Running cargo; writing results.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde::Serialize;
+use serde_json::Value;
 
 /// The workspace.
 pub(crate) fn root() -> PathBuf {
@@ -35,6 +36,28 @@ pub(crate) fn run(mut command: Command) -> Result<(), String> {
         Ok(status) => Err(format!("`{shown}` failed: {status}")),
         Err(error) => Err(format!("`{shown}` did not start: {error}")),
     }
+}
+
+/// Builds all programs that a package has with these features, in release. Where they are.
+pub(crate) fn build_release(package: &str, features: &[&str]) -> Result<Vec<PathBuf>, String> {
+    let mut command = cargo(&["build", "--release", "--package", package]);
+    command.args(["--message-format", "json-render-diagnostics"]);
+    for feature in features {
+        command.args(["--features", feature]);
+    }
+    let shown = show(&command);
+    eprintln!("$ {shown}");
+    let output = command.stderr(Stdio::inherit()).output();
+    let output = output.map_err(|error| format!("`{shown}` did not start: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("`{shown}` failed: {}", output.status));
+    }
+    let messages = output.stdout.split(|byte| *byte == b'\n');
+    let executables = messages.filter_map(|message| {
+        let message: Value = serde_json::from_slice(message).ok()?;
+        Some(PathBuf::from(message["executable"].as_str()?))
+    });
+    Ok(executables.collect())
 }
 
 /// Writes rows of results.

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead, Write};
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -57,6 +58,22 @@ impl Sweeper {
     pub(crate) fn namespace_gone(&self, name: &str) {
         self.say(&format!("-namespace {name}\n"));
     }
+
+    pub(crate) fn folder_made(&self, path: &Path) {
+        self.say(&format!("+folder {}\n", path.display()));
+    }
+
+    pub(crate) fn folder_gone(&self, path: &Path) {
+        self.say(&format!("-folder {}\n", path.display()));
+    }
+
+    pub(crate) fn mounted(&self, path: &Path) {
+        self.say(&format!("+mount {}\n", path.display()));
+    }
+
+    pub(crate) fn unmounted(&self, path: &Path) {
+        self.say(&format!("-mount {}\n", path.display()));
+    }
 }
 
 impl Drop for Inner {
@@ -79,6 +96,12 @@ pub(crate) fn sweep() -> Result<(), String> {
     for name in &left.namespaces {
         let _may_be_gone = Command::new("ip").args(["netns", "delete", name]).output();
     }
+    for path in &left.mounts {
+        let _may_be_gone = Command::new("umount").arg("--lazy").arg(path).output();
+    }
+    for path in &left.folders {
+        let _may_be_gone = std::fs::remove_dir_all(path);
+    }
     Ok(())
 }
 
@@ -86,6 +109,8 @@ pub(crate) fn sweep() -> Result<(), String> {
 struct Left {
     processes: BTreeSet<u32>,
     namespaces: BTreeSet<String>,
+    mounts: BTreeSet<PathBuf>,
+    folders: BTreeSet<PathBuf>,
 }
 
 impl Left {
@@ -100,6 +125,18 @@ impl Left {
             }
             Some(("-namespace", name)) => {
                 self.namespaces.remove(name);
+            }
+            Some(("+mount", path)) => {
+                self.mounts.insert(path.into());
+            }
+            Some(("-mount", path)) => {
+                self.mounts.remove(Path::new(path));
+            }
+            Some(("+folder", path)) => {
+                self.folders.insert(path.into());
+            }
+            Some(("-folder", path)) => {
+                self.folders.remove(Path::new(path));
             }
             _ => {}
         }
@@ -119,6 +156,12 @@ mod tests {
             "+namespace mm-a",
             "+namespace mm-b",
             "-process 12",
+            "+folder /tmp/a b",
+            "+folder /tmp/c",
+            "-folder /tmp/c",
+            "+mount /tmp/a b/disk",
+            "+mount /tmp/d",
+            "-mount /tmp/d",
             "-namespace mm-a",
             "nonsense",
             "+process many",
@@ -127,5 +170,7 @@ mod tests {
         }
         assert_eq!(left.processes, BTreeSet::from([13]));
         assert_eq!(left.namespaces, BTreeSet::from(["mm-b".to_owned()]));
+        assert_eq!(left.folders, BTreeSet::from(["/tmp/a b".into()]));
+        assert_eq!(left.mounts, BTreeSet::from(["/tmp/a b/disk".into()]));
     }
 }

@@ -1,30 +1,40 @@
-//! Scenarios of failure between real processes: mailmesh, bare Zenoh and zenoh-ext
-//! under the same fault, one after the other. See `docs/faults.md`.
+//! Scenarios of failure between real processes. In those of traffic mailmesh, bare Zenoh and
+//! zenoh-ext meet the same fault, one after the other; in those of the program, nodes of
+//! `mailmesh` do. See `docs/faults.md`.
 
 mod account;
 mod field;
+mod findings;
+mod machine;
 mod network;
+mod pace;
 mod play;
+mod program;
 mod row;
 mod scenarios;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use serde::Serialize;
+
 use crate::contender::{System, build};
-use crate::namespaces;
-use crate::run::write_json;
+use crate::run::{build_release, write_json};
 use crate::sweeper::Sweeper;
 use account::{counts, pairs};
-use field::{Field, Ground, Place};
+use field::{Field, Ground};
+use machine::Machine;
+use pace::Pace;
+use program::{Site, Verdict};
 use row::Row;
-use scenarios::{Needs, Pace, SCENARIOS, Scenario, Variant};
+use scenarios::{Play, Scenario, Trial, Variant};
 
 /// The exit code when something could not be run here, and nothing else was wrong.
 const NOT_ALL_RAN: u8 = 3;
 
 /// What to run.
 #[derive(Debug, clap::Args)]
+#[command(after_help = scenarios::list())]
 pub(crate) struct Options {
     /// Only this one.
     name: Option<String>,
@@ -40,110 +50,187 @@ pub(crate) struct Options {
     /// Only this system: mailmesh, zenoh, zenoh-ext. Without it all three.
     #[arg(long, value_parser = System::from_name)]
     system: Option<System>,
+    /// This `mailmesh` in scenarios of the program, instead of one built in release.
+    #[arg(long, value_name = "PATH")]
+    bin: Option<PathBuf>,
+}
+
+impl Options {
+    fn wants(&self, system: System) -> bool {
+        self.system.is_none_or(|wanted| wanted == system)
+    }
+}
+
+/// What a run gave.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Outcome {
+    Traffic(Row),
+    Program(Verdict),
+}
+
+impl Outcome {
+    fn broken(&self) -> Option<String> {
+        let (is_broken, scenario, variant) = match self {
+            Self::Traffic(row) => (row.is_broken(), row.scenario, row.variant),
+            Self::Program(verdict) => (verdict.is_broken(), verdict.scenario, verdict.variant),
+        };
+        is_broken.then(|| format!("{scenario} {variant}").trim_end().to_owned())
+    }
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
-    let wanted =
-        |scenario: &&Scenario| options.name.as_ref().is_none_or(|name| name == scenario.name);
-    let scenarios = SCENARIOS.iter().filter(wanted).collect::<Vec<_>>();
-    if scenarios.is_empty() {
+    let scenarios = wanted(options)?;
+    if options.list {
+        for scenario in scenarios {
+            println!("{:<13}{}", scenario.name, scenario.what);
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let machine = Machine::look();
+    let (mut run, mut skipped) = (Vec::new(), 0);
+    for scenario in scenarios {
+        match machine.lacks(scenario.needs, scenario.also) {
+            Ok(()) => run.push(scenario),
+            Err(why) => {
+                eprintln!("\n==== NOT RUN: {} ====\n==== {why} ====\n", scenario.name);
+                skipped += 1;
+            }
+        }
+    }
+    if run.is_empty() {
+        return Ok(ExitCode::from(NOT_ALL_RAN));
+    }
+    let mut runs = Runs { options, outcomes: Vec::new(), errors: Vec::new() };
+    let sweeper = Sweeper::start()?;
+    let is_traffic = |scenario: &&Scenario| matches!(scenario.play, Play::Traffic(_));
+    let (traffic, program): (Vec<&Scenario>, Vec<_>) = run.into_iter().partition(is_traffic);
+    if !traffic.is_empty() {
+        let program = build(&["zenoh-ext"])?;
+        let ground = Ground { program: &program, place: machine.place, sweeper: sweeper.clone() };
+        runs.all_traffic(&traffic, &ground)?;
+    }
+    if !program.is_empty() {
+        runs.all_of_program(&program, &mailmesh(options)?, &sweeper)?;
+    }
+    let broken = runs.outcomes.iter().filter_map(Outcome::broken).collect::<Vec<_>>();
+    for name in &broken {
+        println!("BROKEN: {name} of mailmesh");
+    }
+    let (rows, errors) = (runs.outcomes.len(), runs.errors.len());
+    println!("{rows} rows, {} broken, {errors} did not run", broken.len());
+    if errors > 0 || !broken.is_empty() {
+        return Err("not everything held, or not everything ran; see above".to_owned());
+    }
+    Ok(if skipped == 0 { ExitCode::SUCCESS } else { ExitCode::from(NOT_ALL_RAN) })
+}
+
+/// The scenarios that the options name, of the systems that they name.
+fn wanted(options: &Options) -> Result<Vec<&'static Scenario>, String> {
+    let named = |scenario: &&Scenario| options.name.as_ref().is_none_or(|n| n == scenario.name);
+    let named = scenarios::all().filter(named).collect::<Vec<_>>();
+    if named.is_empty() {
         return Err(format!(
             "there is no scenario `{}`; `cargo xtask faults --list` lists them",
             options.name.as_deref().unwrap_or_default()
         ));
     }
-    if options.list {
+    let of_system = |scenario: &&Scenario| {
+        matches!(scenario.play, Play::Traffic(_)) || options.wants(System::Mailmesh)
+    };
+    let scenarios = named.into_iter().filter(of_system).collect::<Vec<_>>();
+    if scenarios.is_empty() {
+        return Err("this scenario is of mailmesh alone: leave out `--system`".to_owned());
+    }
+    Ok(scenarios)
+}
+
+/// The program `mailmesh`: the one named, or one built now.
+fn mailmesh(options: &Options) -> Result<PathBuf, String> {
+    if let Some(path) = &options.bin {
+        // Processes start in other folders than this one.
+        return path.canonicalize().map_err(|error| format!("{}: {error}", path.display()));
+    }
+    let programs = build_release("mailmesh-cli", &[])?;
+    programs.into_iter().next_back().ok_or_else(|| "there is no program mailmesh".to_owned())
+}
+
+/// What was run so far.
+#[derive(Debug)]
+struct Runs<'a> {
+    options: &'a Options,
+    outcomes: Vec<Outcome>,
+    errors: Vec<String>,
+}
+
+impl Runs<'_> {
+    fn pace(&self) -> Pace {
+        if self.options.quick { Pace::Quick } else { Pace::Full }
+    }
+
+    fn all_traffic(&mut self, scenarios: &[&Scenario], ground: &Ground<'_>) -> Result<(), String> {
+        Row::print_head();
         for scenario in scenarios {
-            println!("{:<10}{}", scenario.name, scenario.what);
-        }
-        return Ok(ExitCode::SUCCESS);
-    }
-    let place = place();
-    let (run, skipped): (Vec<_>, Vec<_>) =
-        scenarios.into_iter().partition(|scenario| scenario.needs <= place.allows);
-    if let Some(why) = &place.why {
-        let names = skipped.iter().map(|scenario| scenario.name).collect::<Vec<_>>();
-        eprintln!("\n==== NOT RUN: {} ====\n==== {why} ====\n", names.join(", "));
-    }
-    if run.is_empty() {
-        return Ok(ExitCode::from(NOT_ALL_RAN));
-    }
-    let program = build(&["zenoh-ext"])?;
-    let ground = Ground { program: &program, place: place.place, sweeper: Sweeper::start()? };
-    let (rows, errors) = play_all(&run, &ground, options)?;
-    let broken = rows.iter().filter(|row| row.is_broken()).collect::<Vec<_>>();
-    for row in &broken {
-        println!("BROKEN: {} {} of mailmesh", row.scenario, row.variant);
-    }
-    println!("{} rows, {} broken, {} did not run", rows.len(), broken.len(), errors.len());
-    if !errors.is_empty() || !broken.is_empty() {
-        return Err("not everything held, or not everything ran; see above".to_owned());
-    }
-    Ok(if skipped.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(NOT_ALL_RAN) })
-}
-
-struct Where {
-    place: Place,
-    allows: Needs,
-    /// Why not everything.
-    why: Option<String>,
-}
-
-/// Where scenarios can be run here, and which.
-fn place() -> Where {
-    let (place, allows) = (Place::Loopback, Needs::Processes);
-    if let Err(why) = namespaces::available() {
-        let why = format!("no network namespaces ({why}): run as root, with iproute2");
-        return Where { place, allows, why: Some(why) };
-    }
-    let place = Place::Namespaces;
-    match network::filters_available() {
-        Ok(()) => Where { place, allows: Needs::Filters, why: None },
-        Err(why) => {
-            let why = format!("no packet filters ({why}): install nftables");
-            Where { place, allows: Needs::Namespaces, why: Some(why) }
-        }
-    }
-}
-
-fn play_all(
-    scenarios: &[&Scenario],
-    ground: &Ground<'_>,
-    options: &Options,
-) -> Result<(Vec<Row>, Vec<String>), String> {
-    let pace = if options.quick { Pace::Quick } else { Pace::Full };
-    let (mut rows, mut errors) = (Vec::new(), Vec::new());
-    Row::print_head();
-    for scenario in scenarios {
-        for variant in scenario.variants {
-            let systems = System::ALL.into_iter();
-            for system in systems.filter(|system| options.system.is_none_or(|s| s == *system)) {
-                match play(scenario, variant, system, ground, pace) {
-                    Ok(row) => {
+            let Play::Traffic(variants) = scenario.play else { continue };
+            for variant in variants {
+                for system in System::ALL.into_iter().filter(|s| self.options.wants(*s)) {
+                    let run = (scenario.name, variant.name, system);
+                    let row = traffic(run, variant, ground, self.pace());
+                    let outcome = row.map(|row| {
                         row.print();
-                        rows.push(row);
-                    }
-                    Err(error) => {
-                        let (name, variant) = (scenario.name, variant.name);
-                        let error = format!("{name} {variant} {}: {error}", system.name());
-                        println!("DID NOT RUN: {error}");
-                        errors.push(error);
-                    }
-                }
-                // Each time: what there is survives an early end.
-                if let Some(path) = &options.json {
-                    write_json(Path::new(path), &rows)?;
+                        Outcome::Traffic(row)
+                    });
+                    self.note(run, outcome)?;
                 }
             }
         }
+        Ok(())
     }
-    Ok((rows, errors))
+
+    fn all_of_program(
+        &mut self,
+        scenarios: &[&Scenario],
+        program: &Path,
+        sweeper: &Sweeper,
+    ) -> Result<(), String> {
+        for scenario in scenarios {
+            let Play::Program(trials) = scenario.play else { continue };
+            for trial in trials {
+                let run = (scenario.name, trial.name, System::Mailmesh);
+                let mut verdict = Verdict::new(scenario.name, trial.name);
+                let played = try_out(trial, program, sweeper, &mut verdict, self.pace());
+                // Also of a run that did not come to its end: what was checked was seen.
+                verdict.print();
+                self.note(run, played.map(|()| Outcome::Program(verdict)))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn note(
+        &mut self,
+        (scenario, variant, system): (&str, &str, System),
+        outcome: Result<Outcome, String>,
+    ) -> Result<(), String> {
+        match outcome {
+            Ok(outcome) => self.outcomes.push(outcome),
+            Err(error) => {
+                let error = format!("{scenario} {variant} {}: {error}", system.name());
+                println!("DID NOT RUN: {error}");
+                self.errors.push(error);
+            }
+        }
+        // Each time: what there is survives an early end.
+        match &self.options.json {
+            Some(path) => write_json(path, &self.outcomes),
+            None => Ok(()),
+        }
+    }
 }
 
-fn play(
-    scenario: &Scenario,
+fn traffic(
+    (scenario, name, system): (&'static str, &'static str, System),
     variant: &Variant,
-    system: System,
     ground: &Ground<'_>,
     pace: Pace,
 ) -> Result<Row, String> {
@@ -152,8 +239,7 @@ fn play(
     field.settle()?;
     let lives = field.lives()?;
     let pairs = pairs(&lives);
-    let names = (scenario.name, variant.name);
-    let mut row = Row::new(names, system, counts(&lives, &pairs), field.peaks());
+    let mut row = Row::new((scenario, name), system, counts(&lives, &pairs), field.peaks());
     row.notice_s = findings.notice_s(&lives);
     row.whole_s = findings.whole_s(&pairs);
     row.figures = findings.figures(&lives, &pairs);
@@ -161,20 +247,45 @@ fn play(
     Ok(row)
 }
 
+fn try_out(
+    trial: &Trial,
+    program: &Path,
+    sweeper: &Sweeper,
+    verdict: &mut Verdict,
+    pace: Pace,
+) -> Result<(), String> {
+    let site = Site::new(program, trial.hosts, sweeper)?;
+    let played = (trial.play)(&site, verdict, trial.value, pace);
+    if played.is_err() || verdict.is_broken() {
+        site.show_logs();
+    }
+    played
+}
+
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
 
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn options(line: &str) -> Options {
+        Line::parse_from(line.split(' ')).options
+    }
+
     #[test]
-    fn the_scenarios_are_those_promised() {
-        let names = SCENARIOS.each_ref().map(|scenario| scenario.name);
-        let promised = [
-            "burst", "cut", "partial", "one-way", "freeze", "stall", "kill", "flap", "storm",
-            "move", "slow", "loss",
-        ];
-        assert_eq!(names, promised);
-        let without_root = SCENARIOS.iter().filter(|s| s.needs == Needs::Processes);
-        let without_root = without_root.map(|scenario| scenario.name).collect::<Vec<_>>();
-        assert_eq!(without_root, ["burst", "freeze", "stall", "kill", "slow"]);
+    fn one_scenario_is_run_or_those_of_a_system() {
+        let count = |line| wanted(&options(line)).map(|scenarios| scenarios.len());
+        assert_eq!(count("faults"), Ok(20));
+        assert_eq!(count("faults lives"), Ok(1));
+        assert_eq!(count("faults --system zenoh"), Ok(12));
+        assert_eq!(count("faults lives --system mailmesh"), Ok(1));
+        assert!(count("faults lives --system zenoh").unwrap_err().contains("mailmesh alone"));
+        assert!(count("faults rain").unwrap_err().contains("no scenario `rain`"));
     }
 }

@@ -146,7 +146,8 @@ impl Drop for Namespace {
     }
 }
 
-fn run(program: &str, args: &[&str]) -> Result<(), String> {
+/// Runs a program of the system to its end; an error with what it says if it fails.
+pub(super) fn run(program: &str, args: &[&str]) -> Result<(), String> {
     let output = Command::new(program).args(args).output();
     let output = output.map_err(|error| format!("`{program}` does not run: {error}"))?;
     if output.status.success() {

@@ -8,8 +8,9 @@ use rustix::process::Signal;
 
 use super::account::{End, Life, Pair};
 use super::field::Field;
+use super::findings::Findings;
+use super::pace::Pace;
 use super::row::Figure;
-use super::scenarios::{Findings, Pace};
 
 /// Before a fault, so that there is something to compare with.
 const BEFORE: u64 = 10;

@@ -24,6 +24,18 @@ impl Figure {
     ) -> Self {
         Self { what: what.into(), value: value.into(), unit }
     }
+
+    /// In one line, below the row that they belong to.
+    pub(super) fn print_all(figures: &[Self]) {
+        let figures = figures.iter().map(|figure| match figure.value {
+            Some(value) => format!("{} {value:.1} {}", figure.what, figure.unit),
+            None => format!("{} -", figure.what),
+        });
+        let figures = figures.collect::<Vec<_>>().join("; ");
+        if !figures.is_empty() {
+            println!("{:<20}{figures}", "");
+        }
+    }
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -114,14 +126,7 @@ impl Row {
             seconds(self.whole_s),
             peaks.join(" ")
         );
-        let figures = self.figures.iter().map(|figure| match figure.value {
-            Some(value) => format!("{} {value:.1} {}", figure.what, figure.unit),
-            None => format!("{} -", figure.what),
-        });
-        let figures = figures.collect::<Vec<_>>().join("; ");
-        if !figures.is_empty() {
-            println!("{:<20}{figures}", "");
-        }
+        Figure::print_all(&self.figures);
     }
 }
 

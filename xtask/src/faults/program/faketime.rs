@@ -1,0 +1,52 @@
+//! Wall clocks that are wrong: libfaketime in a process, told by a file how far it is off.
+
+use std::path::{Path, PathBuf};
+
+use super::site::Site;
+
+const LIBRARY: &str = "faketime/libfaketimeMT.so.1";
+
+/// Where libfaketime is.
+pub(in crate::faults) fn library() -> Result<PathBuf, String> {
+    let places = ["/usr/lib", "/usr/lib64", "/usr/local/lib"].map(PathBuf::from);
+    // Of several architectures a folder each, as on Debian.
+    let below = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+    let mut places = places.into_iter().chain(below.map(|entry| entry.path()));
+    let found = places.find_map(|place| Some(place.join(LIBRARY)).filter(|path| path.is_file()));
+    found.ok_or_else(|| "no libfaketime: install the package faketime".to_owned())
+}
+
+/// The wall clock of one process.
+#[derive(Debug)]
+pub(super) struct Clock {
+    file: PathBuf,
+    library: PathBuf,
+}
+
+impl Clock {
+    /// By so much ahead, as libfaketime writes it: `+0`, `+1d`.
+    pub(super) fn new(site: &Site, id: &str, ahead: &str) -> Result<Self, String> {
+        let clock = Self { file: site.path(&format!("{id}.clock")), library: library()? };
+        clock.set(ahead)?;
+        Ok(clock)
+    }
+
+    pub(super) fn set(&self, ahead: &str) -> Result<(), String> {
+        // In one step: the process reads the file whenever it asks for the time.
+        let new = self.file.with_extension("new");
+        let written = std::fs::write(&new, ahead).and_then(|()| std::fs::rename(&new, &self.file));
+        written.map_err(|error| format!("{}: {error}", self.file.display()))
+    }
+
+    /// What goes before a program to have it go by this clock. Its timers do not.
+    pub(super) fn words(&self) -> Vec<String> {
+        let of = |name: &str, path: &Path| format!("{name}={}", path.display());
+        vec![
+            "env".to_owned(),
+            of("LD_PRELOAD", &self.library),
+            of("FAKETIME_TIMESTAMP_FILE", &self.file),
+            "FAKETIME_NO_CACHE=1".to_owned(),
+            "FAKETIME_DONT_FAKE_MONOTONIC=1".to_owned(),
+        ]
+    }
+}

@@ -1,0 +1,101 @@
+//! Nodes that come and go again and again: what the others keep of them is bounded.
+
+use std::time::Instant;
+
+use super::node::Node;
+use super::site::{Site, Start, meet};
+use super::{MEETING, Verdict};
+use crate::contender::wait_until;
+use crate::faults::pace::Pace;
+
+/// Hosts of those that stay.
+const STAY: usize = 2;
+/// Hosts of those that do not.
+const COME_AND_GO: usize = 8;
+/// How many parts of a run are compared.
+const PARTS: u64 = 4;
+/// Growth of both nodes together that is noise, in KiB.
+const NOISE_KB: u64 = 2 * 1024;
+
+/// Nodes are started and killed; the memory of two that stay is taken after each part.
+pub(in crate::faults) fn many(
+    site: &Site,
+    verdict: &mut Verdict,
+    lives: u64,
+    pace: Pace,
+) -> Result<(), String> {
+    let begin = Instant::now();
+    let mut n1 = site.start(&Start::new(0, "n1"))?;
+    let mut n2 = site.start(&Start::new(1, "n2"))?;
+    meet(&[&n1, &n2])?;
+    let lives = pace.events(lives);
+    let mut memory = vec![memory_of(&n1, &n2)?];
+    let mut lived = 0;
+    for part in 1..=PARTS {
+        while lived < lives * part / PARTS {
+            lived += wave(site, &mut n1, &mut n2)?;
+        }
+        memory.push(memory_of(&n1, &n2)?);
+        let mib = |kb: &u64| format!("{:.1}", *kb as f64 / 1024.0);
+        let seen = memory.iter().map(mib).collect::<Vec<_>>().join(", ");
+        println!("{:<20}{lived} lives, {:.0} s: {seen} MiB", "", begin.elapsed().as_secs_f64());
+    }
+    verdict.eventually("only those that stay are members at the end", MEETING, || {
+        let (of_n1, of_n2) = (n1.members()?, n2.members()?);
+        Ok((of_n1 == ["n2"] && of_n2 == ["n1"], format!("n1 hears {of_n1:?}, n2 {of_n2:?}")))
+    });
+    let growth = memory.windows(2).map(|two| two[1].saturating_sub(two[0])).collect::<Vec<_>>();
+    let per_life = |kb: u64| kb as f64 * PARTS as f64 / lived as f64 / 2.0;
+    let first = growth.first().copied().unwrap_or(0);
+    let last = growth.last().copied().unwrap_or(0);
+    let rest = memory_of(&n1, &n2)?;
+    verdict.figure("lives", lived as f64, "");
+    verdict.figure("memory of both before", memory[0] as f64 / 1024.0, "MiB");
+    verdict.figure("at the end", rest as f64 / 1024.0, "MiB");
+    verdict.figure("a life costs each node in the first quarter", per_life(first), "KiB");
+    verdict.figure("in the last", per_life(last), "KiB");
+    if pace == Pace::Full {
+        // By then lives are forgotten: 4,096 are remembered (`max_departed`).
+        let seen = format!("grew by {first} KiB in the first quarter, by {last} in the last");
+        verdict.check("memory levels off", levels_off(first, last), seen);
+    }
+    Ok(())
+}
+
+/// A node on each host, killed once both that stay have taken it in. How many lived.
+fn wave(site: &Site, n1: &mut Node, n2: &mut Node) -> Result<u64, String> {
+    n1.mark()?;
+    n2.mark()?;
+    let names = (0..COME_AND_GO).map(|node| format!("m{node}")).collect::<Vec<_>>();
+    let starts = names.iter().enumerate().map(|(node, name)| Start::new(STAY + node, name));
+    let nodes = starts.map(|start| site.spawn(&start)).collect::<Result<Vec<_>, _>>()?;
+    for stays in [n1, n2] {
+        wait_until("a node to be taken in", MEETING, || {
+            Ok(stays.log()?.matches("node joined").count() >= COME_AND_GO)
+        })?;
+    }
+    Ok(nodes.len() as u64)
+}
+
+/// Of both, in KiB.
+fn memory_of(n1: &Node, n2: &Node) -> Result<u64, String> {
+    Ok(n1.rss_kb()? + n2.rss_kb()?)
+}
+
+/// Whether what was kept of the first lives is not kept of each of the last.
+fn levels_off(first_kb: u64, last_kb: u64) -> bool {
+    last_kb <= NOISE_KB.max(first_kb / 4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_levels_off_if_the_last_lives_cost_little_of_what_the_first_did() {
+        assert!(levels_off(40_000, 10_000));
+        assert!(!levels_off(40_000, 10_001));
+        assert!(levels_off(100, NOISE_KB));
+        assert!(!levels_off(100, NOISE_KB + 1));
+    }
+}

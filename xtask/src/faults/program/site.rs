@@ -1,0 +1,189 @@
+//! Hosts and the nodes on them.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::json;
+
+use super::MEETING;
+use super::folder::Folder;
+use super::node::{Files, Node, run};
+use super::verdict::Seen;
+use crate::contender::wait_until;
+use crate::faults::network::Network;
+use crate::sweeper::Sweeper;
+
+/// Lines of a log that are shown when something was broken.
+const SHOWN: usize = 3;
+
+/// Where one run of a scenario happens.
+#[derive(Debug)]
+pub(in crate::faults) struct Site {
+    program: PathBuf,
+    network: Network,
+    folder: Folder,
+    sweeper: Sweeper,
+}
+
+/// How to start a node.
+#[derive(Debug, Clone)]
+pub(super) struct Start<'a> {
+    host: usize,
+    /// Names its files.
+    id: &'a str,
+    name: &'a str,
+    store: Option<&'a Path>,
+    before: Vec<String>,
+}
+
+impl<'a> Start<'a> {
+    pub(super) fn new(host: usize, id: &'a str) -> Self {
+        Self { host, id, name: id, store: None, before: Vec::new() }
+    }
+
+    /// Under another name than its files have.
+    pub(super) fn named(self, name: &'a str) -> Self {
+        Self { name, ..self }
+    }
+
+    pub(super) fn with_store(self, store: &'a Path) -> Self {
+        Self { store: Some(store), ..self }
+    }
+
+    /// With this before the program.
+    pub(super) fn after(self, before: Vec<String>) -> Self {
+        Self { before, ..self }
+    }
+}
+
+impl Site {
+    pub(in crate::faults) fn new(
+        program: &Path,
+        hosts: usize,
+        sweeper: &Sweeper,
+    ) -> Result<Self, String> {
+        let network = Network::new(hosts, sweeper)?;
+        let folder = Folder::new(sweeper)?;
+        let site = Self { program: program.to_owned(), network, folder, sweeper: sweeper.clone() };
+        let mut command = Command::new(program);
+        command.args(["key", "generate", "--out"]).arg(site.path("key"));
+        let answer = run(command).map_err(|error| format!("{}: {error}", program.display()))?;
+        match answer.code {
+            Some(0) => Ok(site),
+            code => Err(format!("key generate: exit {code:?}: {}", answer.err.trim())),
+        }
+    }
+
+    pub(super) fn network(&self) -> &Network {
+        &self.network
+    }
+
+    pub(super) fn sweeper(&self) -> &Sweeper {
+        &self.sweeper
+    }
+
+    /// A file of this run.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The key file of a node. Each has its own: nodes keep them current.
+    pub(super) fn key_file(&self, id: &str) -> PathBuf {
+        self.path(&format!("{id}.key"))
+    }
+
+    /// Starts a node, and waits until it answers.
+    pub(super) fn start(&self, start: &Start<'_>) -> Result<Node, String> {
+        let mut node = self.spawn(start)?;
+        if node.is_ready(MEETING)? {
+            return Ok(node);
+        }
+        let code = node.ended()?.and_then(|status| status.code());
+        Err(format!("{} has ended, exit {code:?}: {}", node.id(), node.log()?.trim()))
+    }
+
+    /// Starts a node that may end at once.
+    pub(super) fn spawn(&self, start: &Start<'_>) -> Result<Node, String> {
+        let id = start.id;
+        let key = self.key_file(id);
+        let error = |error: std::io::Error| format!("the files of {id}: {error}");
+        if !key.exists() {
+            std::fs::copy(self.path("key"), &key).map_err(error)?;
+        }
+        let config = self.path(&format!("{id}.json"));
+        std::fs::write(&config, self.config(start).to_string()).map_err(error)?;
+        let files = Files {
+            socket: self.path(&format!("{id}.sock")),
+            log: self.path(&format!("{id}.log")),
+        };
+        let mut words = self.network.on(start.host).into_iter().chain(start.before.clone());
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words).arg(&self.program);
+        command.args(["node", "--config"]).arg(config).arg("--socket").arg(&files.socket);
+        // The default: what an operator reads.
+        command.env_remove("RUST_LOG").env_remove("RUST_BACKTRACE");
+        Node::spawn((id, start.name), command, self.program.clone(), files, &self.sweeper)
+    }
+
+    fn config(&self, start: &Start<'_>) -> serde_json::Value {
+        let key = json!({ "@type": "File", "filePath": self.key_file(start.id) });
+        let mut mesh = json!({ "name": start.name, "cluster": "faults", "key": key });
+        if let Some(store) = start.store {
+            mesh["store"] = json!(store);
+        }
+        json!({ "@type": "Zenoh", "config": "{ mode: 'peer' }", "mesh": mesh })
+    }
+
+    /// Shows the last of what each node logged, but for what is only information.
+    pub(in crate::faults) fn show_logs(&self) {
+        let entries = std::fs::read_dir(self.folder.path()).into_iter().flatten().flatten();
+        let mut logs = entries.map(|entry| entry.path()).collect::<Vec<_>>();
+        logs.retain(|path| path.extension().is_some_and(|extension| extension == "log"));
+        logs.sort_unstable();
+        for path in logs {
+            let log = std::fs::read(&path).unwrap_or_default();
+            let log = String::from_utf8_lossy(&log);
+            let lines = log.lines().filter(|line| !line.contains(" INFO ")).collect::<Vec<_>>();
+            let name = path.file_stem().unwrap_or_default().to_string_lossy();
+            for line in lines.iter().skip(lines.len().saturating_sub(SHOWN)) {
+                println!("{:<20}log of {name}: {line}", "");
+            }
+        }
+    }
+}
+
+/// Waits until each of these nodes hears all the others, and nobody else.
+pub(super) fn meet(nodes: &[&Node]) -> Result<(), String> {
+    wait_until("all to see each other", MEETING, || Ok(each(nodes, |node| hears(node, nodes))?.0))
+}
+
+/// What is seen of each, and whether all of it is as it should be.
+pub(super) fn each(
+    nodes: &[&Node],
+    look: impl Fn(&Node) -> Result<Seen, String>,
+) -> Result<Seen, String> {
+    let seen = nodes.iter().map(|node| look(node)).collect::<Result<Vec<_>, _>>()?;
+    let held = seen.iter().all(|(held, _)| *held);
+    let seen = seen.into_iter().map(|(_, seen)| seen).collect::<Vec<_>>();
+    Ok((held, seen.join("; ")))
+}
+
+/// Whether a node hears all others of these, and nobody else; and whom it hears.
+pub(super) fn hears(node: &Node, nodes: &[&Node]) -> Result<Seen, String> {
+    let others = nodes.iter().filter(|other| other.id() != node.id());
+    let mut others = others.map(|other| other.name()).collect::<Vec<_>>();
+    others.sort_unstable();
+    let members = node.members()?;
+    Ok((members == others, format!("{} hears {}", node.id(), members.join(", "))))
+}
+
+/// Whether all these nodes block the same, and these addresses; and what each blocks.
+pub(super) fn all_block(nodes: &[&Node], addresses: &[&str]) -> Result<Seen, String> {
+    let mut expected = addresses.to_vec();
+    expected.sort_unstable();
+    let (held, seen) = each(nodes, |node| {
+        let blocks = node.blocks()?;
+        Ok((blocks == expected, format!("{} blocks {}", node.id(), blocks.join(", "))))
+    })?;
+    Ok((held, if held { format!("all block {} addresses", expected.len()) } else { seen }))
+}

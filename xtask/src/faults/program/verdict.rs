@@ -1,0 +1,127 @@
+//! What was checked of the program, and whether it held.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::contender::{POLL, System};
+use crate::faults::row::Figure;
+
+/// Whether it is as it should be, and how it is.
+pub(super) type Seen = (bool, String);
+
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Check {
+    what: String,
+    held: bool,
+    /// How it was.
+    seen: String,
+}
+
+/// The checks of one run of a scenario.
+#[derive(Debug, Clone, Serialize)]
+pub(in crate::faults) struct Verdict {
+    pub(in crate::faults) scenario: &'static str,
+    pub(in crate::faults) variant: &'static str,
+    system: System,
+    checks: Vec<Check>,
+    figures: Vec<Figure>,
+}
+
+impl Verdict {
+    pub(in crate::faults) fn new(scenario: &'static str, variant: &'static str) -> Self {
+        let (checks, figures) = (Vec::new(), Vec::new());
+        Self { scenario, variant, system: System::Mailmesh, checks, figures }
+    }
+
+    pub(super) fn check(&mut self, what: impl Into<String>, held: bool, seen: impl Into<String>) {
+        self.checks.push(Check { what: what.into(), held, seen: seen.into() });
+    }
+
+    /// Looks until it is as it should be, for so long. What cannot be looked at, as a node that
+    /// has ended, is not as it should be.
+    pub(super) fn eventually(
+        &mut self,
+        what: impl Into<String>,
+        within: Duration,
+        mut look: impl FnMut() -> Result<Seen, String>,
+    ) -> bool {
+        let begin = Instant::now();
+        loop {
+            let (held, seen) = look().unwrap_or_else(|error| (false, error));
+            let took = begin.elapsed();
+            if held || took >= within {
+                let after = format!("after {:.1} s: {seen}", took.as_secs_f64());
+                self.check(what, held, after);
+                return held;
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+
+    pub(super) fn figure(
+        &mut self,
+        what: impl Into<String>,
+        value: impl Into<Option<f64>>,
+        unit: &'static str,
+    ) {
+        self.figures.push(Figure::new(what, value, unit));
+    }
+
+    /// Whether the program broke a promise. A run that checked nothing shows nothing.
+    pub(in crate::faults) fn is_broken(&self) -> bool {
+        self.checks.is_empty() || self.checks.iter().any(|check| !check.held)
+    }
+
+    pub(in crate::faults) fn print(&self) {
+        let held = self.checks.iter().filter(|check| check.held).count();
+        let name = format!("{} {}", self.scenario, self.variant);
+        println!("{:<20}{} of {} checks held", name.trim_end(), held, self.checks.len());
+        for Check { what, held, seen } in &self.checks {
+            let mark = if *held { "held  " } else { "BROKEN" };
+            println!("{:<20}{mark} {what}", "");
+            if !seen.is_empty() {
+                println!("{:<27}{}", "", seen.trim_end().replace('\n', "; "));
+            }
+        }
+        Figure::print_all(&self.figures);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verdict_is_broken_by_one_check_that_did_not_hold_and_by_none_at_all() {
+        let mut verdict = Verdict::new("still", "10 s");
+        assert!(verdict.is_broken());
+        verdict.check("one", true, "");
+        assert!(!verdict.is_broken());
+        verdict.check("two", false, "rain");
+        assert!(verdict.is_broken());
+    }
+
+    #[test]
+    fn what_comes_late_holds_and_what_never_comes_or_cannot_be_seen_does_not() {
+        let mut verdict = Verdict::new("still", "");
+        let mut looks = 0;
+        let second = Duration::from_secs(10);
+        assert!(verdict.eventually("late", second, || {
+            looks += 1;
+            if looks == 1 { Err("no node".to_owned()) } else { Ok((looks == 3, looks.to_string())) }
+        }));
+        assert!(!verdict.eventually("never", Duration::ZERO, || Ok((false, "rain".to_owned()))));
+        assert!(!verdict.eventually("unseen", Duration::ZERO, || Err("no node".to_owned())));
+        let seen = |check: usize| verdict.checks[check].seen.split_once(": ").map(|s| s.1);
+        assert_eq!([seen(0), seen(1), seen(2)], [Some("3"), Some("rain"), Some("no node")]);
+    }
+
+    #[test]
+    fn a_verdict_has_the_fields_that_readers_know_from_rows() {
+        let text = serde_json::to_string(&Verdict::new("lives", "")).unwrap();
+        let start =
+            "{\"scenario\":\"lives\",\"variant\":\"\",\"system\":\"mailmesh\",\"checks\":[]";
+        assert!(text.starts_with(start), "{text}");
+    }
+}
