@@ -1,5 +1,6 @@
 //! The two messages of discovery. Both carry a keyed hash (HMAC-SHA-256, RFC 2104) by a key
-//! derived from the cluster key, which is checked before anything else is looked at.
+//! derived from the cluster key. Length, magic and tag are compared first; nothing else is read
+//! before the hash is checked.
 //!
 //! ```text
 //! magic "mmd2" | tag [8] | kind u8 | nonce [16] | zid [16] | ...                | hash [32]
@@ -92,10 +93,15 @@ impl Message {
         bytes
     }
 
+    /// Whether it has the length, the magic and the tag of a message of the cluster.
+    pub(super) fn may_be(bytes: &[u8], tag: Tag) -> bool {
+        let is_of_cluster = bytes.strip_prefix(MAGIC).is_some_and(|rest| rest.starts_with(&tag));
+        (MIN_LEN..=MAX_LEN).contains(&bytes.len()) && is_of_cluster
+    }
+
     /// A message of the cluster and which of the keys it is of.
     pub(super) fn decode(bytes: &[u8], tag: Tag, keys: &[hmac::Key]) -> Read {
-        let is_of_cluster = bytes.strip_prefix(MAGIC).is_some_and(|rest| rest.starts_with(&tag));
-        if !(MIN_LEN..=MAX_LEN).contains(&bytes.len()) || !is_of_cluster {
+        if !Self::may_be(bytes, tag) {
             return Read::Nothing;
         }
         let (said, hash) = bytes.split_at(bytes.len() - HASH);

@@ -8,6 +8,7 @@
 //! question names those that the asker has links to: they are silent, so at rest nothing is
 //! answered.
 
+mod budget;
 mod message;
 mod sockets;
 
@@ -28,6 +29,7 @@ use super::introduce::{Matchmaker, Stranger};
 use super::missing::Missing;
 use crate::coordinator::Listening;
 use crate::{LinkKeys, LogThrottle, OtherKeys};
+use budget::Budget;
 use message::{Body, MAX_LEN, Message, Nonce, Read, Tag};
 pub(crate) use sockets::Group;
 use sockets::Sockets;
@@ -53,9 +55,6 @@ const AT_ONCE: usize = 4;
 const STRANGERS: usize = 64;
 /// Most datagrams that wait to be looked at; those beyond are dropped.
 const DATAGRAMS: usize = 256;
-/// Datagrams whose hash is checked in a second; those beyond are dropped, so that a flood costs
-/// a few milliseconds a second.
-const CHECKED: u32 = 2_000;
 /// Questions of the past whose repetition is not answered.
 const SEEN: usize = 1_024;
 /// Questions of this node whose answers are taken.
@@ -84,7 +83,7 @@ impl Discovery {
         Self(tokio::spawn(async move {
             let sockets = open(&group).await;
             let (sender, datagrams) = mpsc::channel(DATAGRAMS);
-            let hearing = hear_all(&sockets, &sender);
+            let hearing = hear_all(&sockets, &sender, tag);
             let finder = Finder {
                 tag,
                 keys,
@@ -104,7 +103,7 @@ impl Discovery {
                 strangers: BTreeMap::new(),
                 introduce_at: None,
                 rounds: 0,
-                budget: (Instant::now(), CHECKED),
+                budget: Budget::new(Instant::now()),
                 log: LogThrottle::default(),
             };
             finder.run(datagrams).await;
@@ -146,20 +145,22 @@ async fn open(group: &Group) -> Sockets {
     }
 }
 
-fn hear_all(sockets: &Sockets, sender: &mpsc::Sender<(SocketAddr, Vec<u8>)>) -> JoinSet<()> {
+type Datagrams = mpsc::Sender<(SocketAddr, Vec<u8>)>;
+
+fn hear_all(sockets: &Sockets, sender: &Datagrams, tag: Tag) -> JoinSet<()> {
     let mut hearing = JoinSet::new();
     for socket in sockets.asking.iter().chain([&sockets.hearing]) {
-        hearing.spawn(hear(socket.clone(), sender.clone()));
+        hearing.spawn(hear(socket.clone(), sender.clone(), tag));
     }
     hearing
 }
 
-/// Hands on what a socket hears.
-async fn hear(socket: Arc<UdpSocket>, sender: mpsc::Sender<(SocketAddr, Vec<u8>)>) {
+/// Hands on what a socket hears, if it looks like a message of the cluster.
+async fn hear(socket: Arc<UdpSocket>, sender: Datagrams, tag: Tag) {
     let mut buffer = [0; MAX_LEN + 1];
     loop {
         match socket.recv_from(&mut buffer).await {
-            Ok((len, from)) if len <= MAX_LEN => {
+            Ok((len, from)) if Message::may_be(&buffer[..len], tag) => {
                 // A datagram that does not fit is asked, or answered, again.
                 let _dropped = sender.try_send((from, buffer[..len].to_vec()));
             }
@@ -187,7 +188,7 @@ struct Finder {
     sockets: Sockets,
     /// The tasks that hear at the sockets.
     hearing: JoinSet<()>,
-    sender: mpsc::Sender<(SocketAddr, Vec<u8>)>,
+    sender: Datagrams,
     echoes: Echoes,
     listening: Listening,
     matchmaker: Matchmaker,
@@ -199,8 +200,7 @@ struct Finder {
     strangers: BTreeMap<ZenohId, Vec<SocketAddr>>,
     introduce_at: Option<Instant>,
     rounds: usize,
-    /// Since when, and how many datagrams may still be checked in this second.
-    budget: (Instant, u32),
+    budget: Budget,
     log: LogThrottle,
 }
 
@@ -240,7 +240,7 @@ impl Finder {
         }
         // Without an interface there is nothing better than those that are open.
         if let Ok(sockets) = Sockets::open(&self.group) {
-            self.hearing = hear_all(&sockets, &self.sender);
+            self.hearing = hear_all(&sockets, &self.sender, self.tag);
             (self.sockets, self.echoes) = (sockets, Echoes::default());
             tracing::debug!("the sockets of discovery were opened anew");
         }
@@ -271,11 +271,9 @@ impl Finder {
     }
 
     async fn datagram(&mut self, from: SocketAddr, bytes: &[u8]) {
-        if self.budget.0.elapsed() >= Duration::from_secs(1) {
-            self.budget = (Instant::now(), CHECKED);
+        if !self.budget.take(Instant::now(), from.ip()) {
+            return;
         }
-        let Some(left) = self.budget.1.checked_sub(1) else { return };
-        self.budget.1 = left;
         let (message, key) = match Message::decode(bytes, self.tag, &self.keys) {
             Read::Message(message, key) => (message, key),
             Read::OtherKey => return self.other_keys.note(),
