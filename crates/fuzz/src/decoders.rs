@@ -25,6 +25,10 @@ pub(crate) fn frame(data: &[u8]) {
     let _none = decode_digest(data);
 }
 
+pub(crate) fn discovery(data: &[u8]) {
+    mailmesh_transport::take_any_datagram(data);
+}
+
 pub(crate) fn events(data: &[u8]) {
     let Some((count, body)) = data.split_first() else { return };
     for event in decode_events(body, (*count).into()).flatten() {

@@ -13,8 +13,9 @@ mod text;
 pub type Target = fn(&[u8]);
 
 /// Every target, by the name of its program in `fuzz/fuzz_targets` and of its corpus.
-pub const TARGETS: [(&str, Target); 10] = [
+pub const TARGETS: [(&str, Target); 11] = [
     ("frame", decoders::frame),
+    ("discovery", decoders::discovery),
     ("events", decoders::events),
     ("sync", decoders::sync),
     ("record", decoders::record),

@@ -43,3 +43,5 @@ pub use log_throttle::LogThrottle;
 pub use memory::{MemoryBus, MemoryHub};
 pub use other_keys::OtherKeys;
 pub use zenoh_bus::ZenohBus;
+#[doc(hidden)]
+pub use zenoh_bus::take_any_datagram;

@@ -27,6 +27,8 @@ use crate::{
     TransportError, ZenohSettings,
 };
 use address_watch::AddressWatch;
+#[doc(hidden)]
+pub use discovery::take_any_datagram;
 use missing::Missing;
 use reopening::Reopening;
 use session::{LiveSession, Opening};

@@ -131,6 +131,24 @@ impl Message {
     }
 }
 
+/// For the fuzzer: reads any bytes as a stranger's datagram, and as what a holder of the key
+/// signed.
+///
+/// # Panics
+/// If a message that was read is not the same when it is written and read again.
+#[doc(hidden)]
+pub fn take_any_datagram(bytes: &[u8]) {
+    let (tag, key) = (*b"fuzzing.", hmac::Key::new(hmac::HMAC_SHA256, &[7; 32]));
+    let keys = [hmac::Key::new(hmac::HMAC_SHA256, &[8; 32]), key];
+    let _refused = Message::decode(bytes, tag, &keys);
+    let mut signed = [MAGIC.as_slice(), &tag, bytes].concat();
+    let hash = hmac::sign(&keys[1], &signed);
+    signed.extend(hash.as_ref());
+    if let Read::Message(message, at) = Message::decode(&signed, tag, &keys) {
+        assert_eq!((at, &message.encode(tag, &keys[1])), (1, &signed));
+    }
+}
+
 /// What a datagram is.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Read {

@@ -30,6 +30,8 @@ use super::missing::Missing;
 use crate::coordinator::Listening;
 use crate::{LinkKeys, LogThrottle, OtherKeys};
 use budget::Budget;
+#[doc(hidden)]
+pub use message::take_any_datagram;
 use message::{Body, MAX_LEN, Message, Nonce, Read, Tag};
 pub(crate) use sockets::Group;
 use sockets::Sockets;
