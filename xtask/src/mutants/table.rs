@@ -288,8 +288,8 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         "departed-not-told-of",
         "who was out of reach while another ended is not told how far that one came",
         "departed.rs",
-        "known.take(most).unzip()",
-        "known.take(most).take(0).unzip()",
+        "told.into_iter().map(|(_, known)|",
+        "told.into_iter().take(0).map(|(_, known)|",
     ),
     among_liars(
         "liars-believed-of-the-living",
