@@ -55,15 +55,15 @@ impl Simulation<'_> {
     }
 
     /// It tells a node something.
-    pub(super) fn lie(&mut self, node: usize, lie: u64) {
-        let Some(node) = self.seats[node].node.as_ref() else { return };
+    pub(super) fn lie(&mut self, seat: usize, lie: u64) {
+        let Some(node) = self.seats[seat].node.as_ref() else { return };
         let to = node.identity().incarnation;
         let mut rng = Rng::with_seed(lie);
         let which = rng.usize(..self.liars.len().max(1));
         let (victims, recorded) = (self.victims(), self.network.recorded(rng.u32(..)));
         let about_mirrors = self.plan.mirrors && rng.u8(..3) == 0;
         let content = about_mirrors.then(|| {
-            let lie = mirrors::lie(&mut rng);
+            let lie = mirrors::lie(&mut rng, seat);
             self.world.lied(&lie);
             self.world.pack(lie)
         });
