@@ -246,7 +246,7 @@ pub(crate) fn lie(rng: &mut Rng, node: usize) -> SyncMessage {
     let year_3000 = UnixMillis(32_503_680_000_000);
     let change = || {
         // No node is told both, so that only a comparison shows it.
-        let reason = if node % 2 == 0 { "liar" } else { "another" };
+        let reason = if node.is_multiple_of(2) { "liar" } else { "another" };
         let block = Block::new(reason, year_3000).ok()?;
         // None that the nodes use.
         Mirror::new(NodeId(u64::MAX), [5; 16]).block(network(250), block, year_3000).ok()
