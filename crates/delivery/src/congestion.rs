@@ -88,6 +88,11 @@ impl CongestionWindow {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Whether it keeps the lane closed with so much unconfirmed.
     pub(crate) fn is_full(&self, unconfirmed: u64) -> bool {
         self.gave_way.is_none() && unconfirmed >= self.bytes

@@ -1,4 +1,5 @@
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use crate::control::Knowledge;
 use crate::peer::Peer;
@@ -10,8 +11,14 @@ use crate::{Incarnation, LeaveReason, Time};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Departed {
     peers: BTreeMap<Incarnation, Gone>,
-    /// Oldest first.
-    order: VecDeque<(u64, Incarnation)>,
+    /// Those that are forgotten first, oldest first; then the others.
+    light: Tickets,
+    heavy: Tickets,
+    /// Those of which something is known that can be told.
+    known: Tickets,
+    /// Of these, those that left lately or are told of for another reason: a digest looks at them
+    /// alone, and drops those whose time is over.
+    lately: Tickets,
     next_ticket: u64,
     /// Until when all are told of.
     told_until: Option<Time>,
@@ -19,7 +26,13 @@ pub(crate) struct Departed {
     owed: usize,
     /// The tickets of the last ones told of: of those that left lately, and of all.
     told: [Option<u64>; 2],
+    /// Entries that digests and evictions have looked at.
+    #[cfg(test)]
+    looked_at: usize,
 }
+
+/// Lives by ticket: the latest has the highest.
+type Tickets = BTreeMap<u64, Incarnation>;
 
 #[derive(Debug, Clone)]
 struct Gone {
@@ -62,22 +75,37 @@ impl Departed {
 
     /// Past the limit the oldest goes of those of which little is known, whom anybody with the
     /// key can make up; then the oldest.
-    fn keep(&mut self, incarnation: Incarnation, gone: Gone, limit: usize) {
+    fn keep(&mut self, incarnation: Incarnation, mut gone: Gone, limit: usize) {
+        self.forget(incarnation);
         let ticket = self.next_ticket;
         self.next_ticket += 1;
-        if self.peers.contains_key(&incarnation) {
-            self.order.retain(|(_, other)| *other != incarnation);
-        }
-        self.peers.insert(incarnation, Gone { ticket, ..gone });
-        self.order.push_back((ticket, incarnation));
-        while self.peers.len() > limit
-            && let light = self.order.iter().position(|(_, who)| self.is_light(*who))
-            && let Some((ticket, oldest)) = self.order.remove(light.unwrap_or(0))
-        {
-            if self.peers.get(&oldest).is_some_and(|gone| gone.ticket == ticket) {
-                self.peers.remove(&oldest);
+        gone.ticket = ticket;
+        let order = if gone.is_light { &mut self.light } else { &mut self.heavy };
+        order.insert(ticket, incarnation);
+        if gone.knowledge().is_some() {
+            self.known.insert(ticket, incarnation);
+            if gone.told_until > Time::default() {
+                self.lately.insert(ticket, incarnation);
             }
         }
+        self.peers.insert(incarnation, gone);
+        while self.peers.len() > limit
+            && let Some((_, oldest)) = self.light.first_key_value().or(self.heavy.first_key_value())
+        {
+            #[cfg(test)]
+            {
+                self.looked_at += 1;
+            }
+            self.forget(*oldest);
+        }
+    }
+
+    fn forget(&mut self, incarnation: Incarnation) -> Option<Gone> {
+        let gone = self.peers.remove(&incarnation)?;
+        for tickets in [&mut self.light, &mut self.heavy, &mut self.known, &mut self.lately] {
+            tickets.remove(&gone.ticket);
+        }
+        Some(gone)
     }
 
     /// Notes that an incarnation that is not there said goodbye: what of it comes late
@@ -109,13 +137,16 @@ impl Departed {
             self.told[1] = None;
         }
         self.told_until = Some(until);
-        self.owed = self.order.len();
+        self.owed = self.known.len();
     }
 
     /// One is told of until then.
     pub(crate) fn tell(&mut self, incarnation: Incarnation, until: Time) {
         if let Some(gone) = self.peers.get_mut(&incarnation) {
             gone.told_until = gone.told_until.max(until);
+            if gone.knowledge().is_some() {
+                self.lately.insert(gone.ticket, incarnation);
+            }
         }
     }
 
@@ -123,11 +154,10 @@ impl Departed {
     /// the first; half of them of those that left lately.
     pub(crate) fn digest(&mut self, now: Time, most: usize) -> Vec<Knowledge> {
         let tells_all = self.owed > 0 || self.told_until.is_some_and(|until| until > now);
-        let lately = |gone: &Gone| gone.told_until > now;
         let room = if tells_all { most / 2 } else { most };
-        let mut digest = self.turn(0, room, lately);
+        let mut digest = self.lately(now, room);
         if tells_all {
-            let rest = self.turn(1, most - digest.len(), |_| true);
+            let rest = self.all(most - digest.len());
             self.owed = if rest.is_empty() { 0 } else { self.owed.saturating_sub(rest.len()) };
             for known in rest {
                 if digest.iter().all(|told| told.of != known.of) {
@@ -138,23 +168,48 @@ impl Departed {
         digest
     }
 
-    fn turn(&mut self, turn: usize, most: usize, tells: impl Fn(&Gone) -> bool) -> Vec<Knowledge> {
-        let told = self.told[turn].unwrap_or(u64::MAX);
-        let after = self.order.iter().rev().filter(|(ticket, _)| *ticket < told);
-        let before = self.order.iter().rev().filter(|(ticket, _)| *ticket >= told);
-        let known = after.chain(before).filter_map(|(ticket, who)| {
-            let known = self.knowledge(*who).filter(|_| self.peers.get(who).is_some_and(&tells))?;
-            Some((*ticket, Knowledge { in_doubt: true, ..known }))
-        });
-        let (tickets, digest): (Vec<_>, Vec<_>) = known.take(most).unzip();
-        self.told[turn] = tickets.last().copied();
-        digest
+    /// The next in turn of those that left lately.
+    fn lately(&mut self, now: Time, most: usize) -> Vec<Knowledge> {
+        let (mut told, mut over) = (Vec::new(), Vec::new());
+        for (ticket, who) in from_last(&self.lately, self.told[0]) {
+            if told.len() >= most {
+                break;
+            }
+            #[cfg(test)]
+            {
+                self.looked_at += 1;
+            }
+            match self.peers.get(who).filter(|gone| gone.told_until > now) {
+                Some(gone) => told.extend(gone.knowledge().map(|known| (*ticket, known))),
+                None => over.push(*ticket),
+            }
+        }
+        for ticket in over {
+            self.lately.remove(&ticket);
+        }
+        self.note_turn(0, told)
+    }
+
+    /// The next in turn of all.
+    fn all(&mut self, most: usize) -> Vec<Knowledge> {
+        let next = from_last(&self.known, self.told[1]).take(most);
+        let known = next.filter_map(|(ticket, who)| Some((*ticket, self.knowledge(*who)?)));
+        let told: Vec<_> = known.collect();
+        #[cfg(test)]
+        {
+            self.looked_at += told.len();
+        }
+        self.note_turn(1, told)
+    }
+
+    fn note_turn(&mut self, turn: usize, told: Vec<(u64, Knowledge)>) -> Vec<Knowledge> {
+        self.told[turn] = told.last().map(|(ticket, _)| *ticket);
+        told.into_iter().map(|(_, known)| Knowledge { in_doubt: true, ..known }).collect()
     }
 
     /// What is known of one that left.
     pub(crate) fn knowledge(&self, incarnation: Incarnation) -> Option<Knowledge> {
-        let gone = self.peers.get(&incarnation)?;
-        gone.peer.as_ref().map(|peer| peer.knowledge()).or(gone.last)
+        self.peers.get(&incarnation)?.knowledge()
     }
 
     /// Whether it said goodbye.
@@ -177,12 +232,24 @@ impl Departed {
             None => Memory::None,
             Some(None) => Memory::Ended,
             Some(Some(peer)) => {
-                self.peers.remove(&incarnation);
-                self.order.retain(|(_, other)| *other != incarnation);
+                self.forget(incarnation);
                 Memory::Failed(peer)
             }
         }
     }
+}
+
+impl Gone {
+    fn knowledge(&self) -> Option<Knowledge> {
+        self.peer.as_ref().map(|peer| peer.knowledge()).or(self.last)
+    }
+}
+
+/// Each once, from the last before the one that was `told` last.
+fn from_last(tickets: &Tickets, told: Option<u64>) -> impl Iterator<Item = (&u64, &Incarnation)> {
+    let told = told.unwrap_or(u64::MAX);
+    let after = tickets.range((Bound::Unbounded, Bound::Excluded(told))).rev();
+    after.chain(tickets.range(told..).rev())
 }
 
 #[cfg(test)]
@@ -259,5 +326,49 @@ mod tests {
         departed.tell_all(at(36));
         assert_eq!(told(&mut departed, 30, 9), [5, 4, 3, 2]);
         assert_eq!(told(&mut departed, 36, 9), [0; 0]);
+    }
+
+    /// Four thousand that left long ago, half of them made up by goodbyes of strangers, and
+    /// three that left lately.
+    #[test]
+    fn a_digest_looks_at_those_it_tells_of_and_no_others() {
+        let (mut departed, limit) = (Departed::default(), 4_096);
+        let id = |n: u64| {
+            let mut id = [0; 16];
+            id[..8].copy_from_slice(&n.to_be_bytes());
+            Incarnation(id)
+        };
+        let gone = |n, told_until| {
+            let positions = [n, 0];
+            let last = Knowledge { of: id(n), beat: 0, positions, in_doubt: false, sent: [0; 2] };
+            Gone { ticket: 0, peer: None, last: Some(last), told_until, is_light: false }
+        };
+        for n in 0..2_000 {
+            departed.keep(id(n), gone(n, at(6)), limit);
+            departed.end(id(10_000 + n), limit);
+        }
+        departed.digest(at(10), 32);
+        for n in 2_000..2_003 {
+            departed.keep(id(n), gone(n, at(26)), limit);
+        }
+        for _ in 0..10 {
+            departed.looked_at = 0;
+            assert_eq!(departed.digest(at(20), 32).len(), 3);
+            assert!(departed.looked_at <= 3, "{} entries", departed.looked_at);
+        }
+        departed.tell_all(at(26));
+        for _ in 0..10 {
+            departed.looked_at = 0;
+            let told = departed.digest(at(20), 32).len();
+            assert!((29..=32).contains(&told), "{told}");
+            assert!(departed.looked_at <= 32, "{} entries", departed.looked_at);
+        }
+        departed.looked_at = 0;
+        for n in 0..2_000 {
+            departed.end(id(20_000 + n), limit);
+            departed.recall(id(n));
+        }
+        assert!(departed.looked_at <= 4_000, "{} entries", departed.looked_at);
+        assert!(departed.peers.len() <= limit);
     }
 }

@@ -94,6 +94,9 @@ pub(crate) struct Confirmed {
     /// Since when it keeps its lane closed though a window ahead, and the bytes that it had
     /// confirmed then; until it has confirmed a window more, or everything.
     waited_for: Option<(Time, u64)>,
+    /// Bytes that were sent when it last asked for some of them again. When these are confirmed
+    /// says nothing of the way (Karn's rule): they were sent twice, or waited behind such.
+    asked_again: u64,
     /// The pace of what is sent to it.
     pace: CongestionWindow,
     /// It is not waited for.
@@ -110,6 +113,7 @@ impl Confirmed {
             progressed_bytes: bytes,
             sent_then: bytes,
             waited_for: None,
+            asked_again: 0,
             pace: CongestionWindow::new(bytes, settings, now),
             set_aside: false,
         }
@@ -147,7 +151,11 @@ impl Confirmed {
         settings: &Settings,
         now: Time,
     ) {
-        if !self.set_aside && last > self.position {
+        if last <= self.position {
+            return;
+        }
+        self.asked_again = sent.total;
+        if !self.set_aside {
             self.pace.on_loss((self.bytes, sent.total), settings);
             self.pace.note((self.bytes, sent.total), settings, now);
         }
@@ -176,7 +184,8 @@ impl Confirmed {
             self.sent_then = sent.total;
         }
         self.waited_for.take_if(|(_, had)| is_all || self.bytes - *had >= window);
-        let took = sent.sent_at(position).map(|at| now.since(at));
+        let sent_at = sent.sent_at(position).filter(|_| self.bytes > self.asked_again);
+        let took = sent_at.map(|at| now.since(at));
         self.pace.on_ack((self.bytes, sent.total), took, settings, now);
         if self.set_aside && self.unconfirmed(sent) <= window {
             // It goes on catching up: that is no reason to hold the others up.
@@ -315,6 +324,38 @@ mod tests {
         assert!(!closes(&receiver, 29));
         receiver.on_loss(110, &sent(30), &settings, at(2));
         assert!(!closes(&receiver, 19) && closes(&receiver, 20), "2,000 bytes");
+    }
+
+    /// A frame that is sent again is confirmed long after its first sending, and so is what
+    /// waited behind it: that says nothing of the way (Karn's rule).
+    #[test]
+    fn what_was_sent_again_gives_no_round_trip_time() {
+        let settings = Settings { window: 8_000, ..settings() };
+        let mut receiver = Confirmed::at(0, 0, &settings, at(0));
+        let mut sent = Outstanding::default();
+        let mut send = |frames: std::ops::RangeInclusive<u64>, ms| {
+            frames.for_each(|i| sent.on_sent(at(ms), 10 * i, 200));
+            sent.clone()
+        };
+        let mut round = |receiver: &mut Confirmed, frames, ms: u64| {
+            let sent = send(frames, ms);
+            receiver.on_sent(&sent, &settings, at(ms));
+            sent
+        };
+        let sent = round(&mut receiver, 1..=10, 0);
+        receiver.on_ack(100, 100, &sent, &settings, at(1));
+        let sent = round(&mut receiver, 11..=30, 1);
+        receiver.on_ack(300, 300, &sent, &settings, at(2));
+        let sent = round(&mut receiver, 31..=70, 2);
+        assert_eq!(receiver.pace.bytes(), 8_000);
+        receiver.on_loss(350, &sent, &settings, at(3));
+        receiver.on_ack(350, 700, &sent, &settings, at(90));
+        receiver.on_ack(700, 700, &sent, &settings, at(100));
+        assert_eq!(receiver.pace.bytes(), 4_000, "a loss halves it, and that is all");
+        // What is sent after that counts again.
+        let sent = round(&mut receiver, 71..=90, 100);
+        receiver.on_ack(900, 900, &sent, &settings, at(101));
+        assert_eq!(receiver.pace.bytes(), 4_500, "a step more");
     }
 
     #[test]

@@ -98,6 +98,8 @@ struct Hole {
     /// How long the answer to the next request is awaited.
     wait: Duration,
     tries: u32,
+    /// When the last request was due that did not wait for its turn.
+    hastened: Option<Time>,
     give_up_at: Time,
 }
 
@@ -303,10 +305,14 @@ impl ReceiveStream {
         }
     }
 
-    /// Ask for the hole at `next` without waiting longer.
+    /// Ask for the hole at `next` without waiting longer. Peers bring this about as often as
+    /// they like, so it hastens one request in a `nak_retry`.
     pub(crate) fn ask_at_once(&mut self, now: Time) {
-        if let Some(hole) = &mut self.hole {
-            hole.ask_at = now;
+        let pause = self.settings.nak_retry;
+        let Some(hole) = &mut self.hole else { return };
+        let at = hole.hastened.map_or(now, |before| now.max(before + pause));
+        if at < hole.ask_at {
+            (hole.ask_at, hole.hastened) = (at, Some(at));
         }
     }
 
@@ -419,6 +425,7 @@ impl ReceiveStream {
             ask_at: now + ask_in,
             wait,
             tries: 0,
+            hastened: None,
             give_up_at: now + self.settings.repair_timeout,
         });
     }

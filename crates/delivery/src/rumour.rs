@@ -1,6 +1,8 @@
 //! What nodes tell each other of third ones: that they live, and what they have of
 //! their events.
 
+use std::ops::Bound;
+
 use crate::context::Context;
 use crate::control::{Control, Knowledge, MAX_DIGEST};
 use crate::departed::Memory;
@@ -15,8 +17,9 @@ impl Membership {
     pub(crate) fn digest(&mut self, now: Time) -> Vec<Knowledge> {
         let departed = self.departed.digest(now, MAX_DIGEST / 2);
         let told = self.told;
-        let after = self.peers.iter().filter(|(who, _)| Some(**who) > told);
-        let before = self.peers.iter().filter(|(who, _)| Some(**who) <= told);
+        let from = told.map_or(Bound::Unbounded, Bound::Excluded);
+        let after = self.peers.range((from, Bound::Unbounded));
+        let before = told.into_iter().flat_map(|told| self.peers.range(..=told));
         let peers = after.chain(before).map(|(_, peer)| peer);
         let most = MAX_DIGEST - departed.len();
         let mut digest: Vec<_> = peers.take(most).map(Peer::knowledge).collect();

@@ -233,3 +233,60 @@ fn a_restarted_node_that_a_question_did_not_reach_is_asked_again() {
     mesh.run(4_000);
     assert_eq!(left(&mesh.take(2)), [(id(1), LeaveReason::Replaced)]);
 }
+
+/// c says to b that it has none of a's events before `before`.
+fn lack(mesh: &mut Mesh, number: u64, before: u32) {
+    let mut body = vec![0x92, 12, 0x93, 0xc4, 16];
+    body.extend([1; 16]);
+    body.extend([1, 0xce]);
+    body.extend(before.to_be_bytes());
+    let (kind, incarnation, to) = (FrameKind::Control, id(3), Some(id(2)));
+    let first = 1_000_000 + number;
+    let frame = Frame { incarnation, to, kind, first, count: 0, body: body.into(), wire: None };
+    mesh.nodes.get_mut(&id(2)).unwrap().handle_frame(at(mesh.now), frame);
+    mesh.deadlines();
+}
+
+/// A hole that stays open, while c says a thousand times in a second that it does not have it.
+#[test]
+fn a_member_that_repeats_what_it_lacks_causes_one_request_a_retry_at_most() {
+    let mut mesh = mesh_of_three();
+    mesh.deaf_to_repair = Some(id(2));
+    let a = mesh.nodes.get_mut(&id(1)).unwrap();
+    a.send(at(mesh.now), Lane::Events, 1, "lost".into()).unwrap();
+    mesh.publish(1, 1);
+    mesh.run(10);
+    let before = mesh.nodes[&id(2)].counters().naks;
+    for number in 0..1_000 {
+        lack(&mut mesh, number, 2);
+        mesh.run(1);
+    }
+    let counters = mesh.nodes[&id(2)].counters();
+    assert_eq!(counters.malformed, 0);
+    let asked = counters.naks - before;
+    // One in 20 ms on c's word, and those that are due anyway.
+    assert!((5..=60).contains(&asked), "{asked} requests in a second");
+    mesh.deaf_to_repair = None;
+    mesh.run(300);
+    let seen = mesh.take(2);
+    assert_eq!((deliveries(&seen), missed(&seen)), (vec![2, 3], vec![]));
+}
+
+/// The same of what others say of a node that ended.
+#[test]
+fn a_member_that_tells_ever_more_of_an_ended_node_causes_one_request_a_retry_at_most() {
+    let mut mesh = Mesh::new();
+    (1..).zip(["a", "b", "c", "d"]).for_each(|(n, name)| mesh.start(n, name));
+    mesh.publish(1, 1);
+    mesh.run(1_000);
+    mesh.nodes.remove(&id(1));
+    mesh.run(2_600);
+    let before = mesh.nodes[&id(2)].counters().naks;
+    for number in 0..1_000 {
+        lie_of(&mut mesh, number, true, [0, 10 + number as u32]);
+        mesh.deadlines();
+        mesh.run(1);
+    }
+    let asked = mesh.nodes[&id(2)].counters().naks - before;
+    assert!((1..=60).contains(&asked), "{asked} requests in a second");
+}

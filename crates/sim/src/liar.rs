@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use fastrand::Rng;
 use mailmesh_delivery::{Destination, Frame, FrameKind, Incarnation, Lane, Via};
-use serde::Serialize;
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::network::Packet;
 
@@ -29,6 +30,25 @@ mod kind {
 
 /// Most entries of a digest.
 const DIGEST: usize = 64;
+
+/// The stream and the first of the events that a frame asks for, if it does.
+pub(crate) fn request(frame: &Frame, to: Destination) -> Option<(Incarnation, Lane, u64)> {
+    let Destination::One(to) = to else { return None };
+    if frame.kind != FrameKind::Control {
+        return None;
+    }
+    let lane = |lane: u8| Lane::ALL.into_iter().find(|one| *one as u8 == lane);
+    if let Ok((kind::NAK, (of, first, _))) =
+        rmp_serde::from_slice::<(u8, (u8, u64, u64))>(&frame.body)
+    {
+        return Some((to, lane(of)?, first));
+    }
+    type Pull = (u8, (Who, u8, u64, u64));
+    match rmp_serde::from_slice::<Pull>(&frame.body) {
+        Ok((kind::PULL, (Who(from), of, first, _))) => Some((from, lane(of)?, first)),
+        _ => None,
+    }
+}
 
 /// What it knows of another node: everything.
 #[derive(Debug, Clone)]
@@ -58,6 +78,23 @@ struct Who(Incarnation);
 impl Serialize for Who {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_bytes(&self.0.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Who {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Sixteen;
+        impl Visitor<'_> for Sixteen {
+            type Value = Who;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("16 bytes")
+            }
+            fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Who, E> {
+                let life = <[u8; 16]>::try_from(bytes).map_err(E::custom)?;
+                Ok(Who(Incarnation(life)))
+            }
+        }
+        deserializer.deserialize_bytes(Sixteen)
     }
 }
 
@@ -175,6 +212,21 @@ impl Liar {
                 None => self.control(to, kind::PROBE, &(one,)),
             },
         }
+    }
+
+    pub(crate) fn life(&self) -> Incarnation {
+        self.life
+    }
+
+    /// That another has sent so much.
+    pub(crate) fn has_heard(&mut self, to: Incarnation, of: Incarnation, sent: [u64; 2]) -> Packet {
+        let knowledge: Knowledge = (Who(of), 0, sent, false, sent);
+        self.control(Some(to), kind::KNOW, &(knowledge,))
+    }
+
+    /// That it has nothing of another's events.
+    pub(crate) fn lacks(&mut self, to: Incarnation, of: Incarnation, lane: Lane) -> Packet {
+        self.control(Some(to), kind::LACKS, &(Who(of), lane as u8, u64::MAX))
     }
 
     /// A message to the mirror of a node.

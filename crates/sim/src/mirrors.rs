@@ -1,6 +1,6 @@
 //! The mirrors of the nodes, their wall clocks, and what the simulation carries for them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -8,13 +8,18 @@ use bytes::Bytes;
 use fastrand::Rng;
 use mailmesh_delivery::Incarnation;
 use mailmesh_events::{
-    Block, Change, ChangeKey, MirrorDigest, Network, NodeId, Rule, Share, Stamp, SyncMessage,
-    UnixMillis,
+    Block, Change, ChangeKey, CodedSymbol, MirrorDigest, Network, NodeId, Rule, Share, Stamp,
+    SyncMessage, UnixMillis,
 };
 use mailmesh_state::{ClusterClock, Mirror, Reconciler, Timing};
 
+use crate::plan::ONCE;
+
 /// When a run begins, by a clock that is right.
 const EPOCH: UnixMillis = UnixMillis(1_800_000_000_000);
+
+/// A node has answers for a second in store, and may ask and push besides.
+const MOST_SAID: usize = 9_000;
 
 /// Milliseconds of 20 hours.
 const HOURS_20: u64 = 20 * 3_600_000;
@@ -74,6 +79,9 @@ pub(crate) struct World {
     astray: BTreeSet<usize>,
     /// Messages about content so far.
     pub(crate) told: u64,
+    /// When each node sent some, of the last second.
+    told_at: BTreeMap<Incarnation, VecDeque<Duration>>,
+    said_too_much: Option<Incarnation>,
 }
 
 impl World {
@@ -84,6 +92,25 @@ impl World {
         }
         self.messages.push(message);
         (self.messages.len() as u64 - 1).to_be_bytes().to_vec().into()
+    }
+
+    /// Notes that a node says something about content.
+    pub(crate) fn says(&mut self, who: Incarnation, at: Duration) {
+        let told = self.told_at.entry(who).or_default();
+        told.push_back(at);
+        while told.front().is_some_and(|first| *first + Duration::from_secs(1) <= at) {
+            told.pop_front();
+        }
+        if told.len() > MOST_SAID {
+            self.said_too_much = Some(who);
+        }
+    }
+
+    /// Whether no node said more about its mirror in a second than peers may have it say.
+    pub(crate) fn check_said(&self) -> Result<(), String> {
+        self.said_too_much.map_or(Ok(()), |who| {
+            Err(format!("{who:?} says more than {MOST_SAID} things about its mirror in a second"))
+        })
     }
 
     pub(crate) fn unpack(&self, body: &[u8]) -> Option<SyncMessage> {
@@ -169,8 +196,9 @@ impl World {
 }
 
 /// The network of a key.
-pub(crate) fn network(key: u8) -> Network {
-    Network::single(Ipv4Addr::new(198, 51, 100, key).into())
+pub(crate) fn network(key: u16) -> Network {
+    let [high, low] = key.to_be_bytes();
+    Network::single(Ipv4Addr::new(198, 51, 100_u8.wrapping_add(high), low).into())
 }
 
 /// The entries that never end.
@@ -211,12 +239,15 @@ pub(crate) fn check_kept(
 }
 
 /// Something that a member says to a mirror which is of no use: a block of the year 3000,
-/// requests for everything, answers that nobody asked for and that never end.
-pub(crate) fn lie(rng: &mut Rng) -> SyncMessage {
+/// of one stamp and two contents, requests for everything, answers that nobody asked for and that
+/// never end.
+pub(crate) fn lie(rng: &mut Rng, node: usize) -> SyncMessage {
     let (round, first) = (rng.u32(..), Share { bits: 0, index: 0 });
     let year_3000 = UnixMillis(32_503_680_000_000);
     let change = || {
-        let block = Block::new("liar", year_3000).ok()?;
+        // No node is told both, so that only a comparison shows it.
+        let reason = if node.is_multiple_of(2) { "liar" } else { "another" };
+        let block = Block::new(reason, year_3000).ok()?;
         // None that the nodes use.
         Mirror::new(NodeId(u64::MAX), [5; 16]).block(network(250), block, year_3000).ok()
     };
@@ -234,6 +265,37 @@ pub(crate) fn lie(rng: &mut Rng) -> SyncMessage {
             SyncMessage::Part { round: rng.u32(..3), share: first, part, changes, more: true }
         }
     }
+}
+
+/// The answer of a liar to a question about its mirror: something new each time, never the last.
+pub(crate) fn endless_answer(rng: &mut Rng, question: SyncMessage) -> Option<SyncMessage> {
+    let (changes, more) = (Vec::new(), true);
+    match question {
+        SyncMessage::Request { round, first, .. } => {
+            Some(SyncMessage::Part { round, share: first, part: rng.u16(..1_000), changes, more })
+        }
+        SyncMessage::AskSymbols { round, first, shares, from, count } => {
+            let symbol = |_| CodedSymbol { sum: rng.u64(..), check: rng.u32(..), count: 1 };
+            let symbols = (0..u32::from(shares) * u32::from(count)).map(symbol).collect();
+            Some(SyncMessage::Symbols { round, first, from, count, symbols })
+        }
+        SyncMessage::AskEntries { round, .. } => {
+            Some(SyncMessage::Entries { round, changes, more })
+        }
+        _ => None,
+    }
+}
+
+/// The entries that have ended by then, of networks that were blocked once: each took the place
+/// of nothing.
+pub(crate) fn remembered_for_nothing(mirror: &Mirror, now: UnixMillis) -> Option<Change> {
+    let once = |change: &Change| match change.key() {
+        ChangeKey::Network(_, key) => key >= network(ONCE),
+        _ => false,
+    };
+    let swept = Duration::from_secs(1);
+    let ended = |change: &Change| change.expires().is_some_and(|at| at.plus(swept) <= now);
+    mirror.content().into_iter().find(|change| ended(change) && once(change))
 }
 
 /// Whether lookups say what the content says.

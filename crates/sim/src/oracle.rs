@@ -1,5 +1,6 @@
 //! Judges from outside: what was published, what came out.
 
+mod asks;
 mod calm;
 mod lies;
 mod members;
@@ -92,6 +93,7 @@ pub struct Oracle {
     taken_in: BTreeMap<(Incarnation, Incarnation), Time>,
     /// Who was told that another said goodbye.
     parted: BTreeSet<(Incarnation, Incarnation)>,
+    asked: asks::Asked,
     ways: Ways,
     windows: Windows,
 }

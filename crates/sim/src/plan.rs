@@ -31,6 +31,9 @@ pub struct Plan {
     pub mirrors: bool,
     /// Half of the clocks may be wrong, so that none can be told to be right.
     pub split_clocks: bool,
+    /// Many entries end, while nothing goes wrong: none may be remembered that took the place
+    /// of nothing.
+    pub many_ends: bool,
     /// How many members there are besides that lie.
     pub liars: u8,
 }
@@ -141,12 +144,21 @@ pub enum Action {
         /// Which lie.
         lie: u64,
     },
+    /// A member that lies sends a node the same thing again and again, for a moment.
+    Flood {
+        /// To whom.
+        node: usize,
+        /// About whose events it is.
+        of: usize,
+        /// What.
+        flood: Flood,
+    },
     /// A node blocks a network.
     Block {
         /// Who.
         node: usize,
         /// Which network.
-        key: u8,
+        key: u16,
         /// For how long, if not for ever.
         ttl: Option<Duration>,
     },
@@ -155,7 +167,7 @@ pub enum Action {
         /// Who.
         node: usize,
         /// Which network.
-        key: u8,
+        key: u16,
     },
     /// The wall clock of a node is set.
     SetClock {
@@ -165,6 +177,20 @@ pub enum Action {
         ahead: i64,
     },
 }
+
+/// What a member that lies sends again and again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Flood {
+    /// That another has sent more than it did, and that of this it has nothing itself.
+    Lacks,
+    /// A question to a mirror.
+    Questions,
+}
+
+/// The first network that is blocked once, for a moment. Below are those that are blocked and
+/// taken off all the time.
+pub(crate) const ONCE: u16 = 256;
 
 /// Milliseconds of a year.
 const YEAR_MS: i64 = 365 * 86_400_000;
@@ -201,17 +227,36 @@ impl Plan {
                 steps.push(Step { at, action });
             }
         }
-        Self { seed, nodes, faults, steps, mirrors: false, split_clocks: false, liars: 0 }
+        Self {
+            seed,
+            nodes,
+            faults,
+            steps,
+            mirrors: false,
+            split_clocks: false,
+            many_ends: false,
+            liars: 0,
+        }
     }
 
     /// The same run, in which the nodes keep mirrors that they change, while the clocks of
     /// fewer than half of them are wrong by up to two minutes, or by days and years, and are
-    /// set. In a quarter of the runs half of the clocks may be wrong.
+    /// set. In a quarter of the runs half of the clocks may be wrong. In another quarter all are
+    /// right, nothing else goes wrong, and 40 entries end in each second. Where a clock is wrong, a
+    /// node may be alone with it at first, and change its mirror.
     #[must_use]
     pub fn with_mirrors(mut self) -> Self {
         let rng = &mut Rng::with_seed(self.seed ^ 0x4D49_5252_4F52);
-        self.split_clocks = rng.u8(..4) == 0;
-        let wrong = if self.split_clocks { self.nodes / 2 } else { (self.nodes - 1) / 2 };
+        let sort = rng.u8(..4);
+        (self.split_clocks, self.many_ends) = (sort == 0, sort == 1);
+        let wrong = match sort {
+            0 => self.nodes / 2,
+            1 => 0,
+            _ => (self.nodes - 1) / 2,
+        };
+        if self.many_ends {
+            self.let_entries_end(rng);
+        }
         let ahead = |rng: &mut Rng| match rng.u8(..8) {
             0 | 1 => 0,
             2 => rng.i64(-YEAR_MS..=10 * YEAR_MS),
@@ -231,7 +276,7 @@ impl Plan {
                 step(Action::SetClock { node, ahead });
             }
             if rng.u32(..1_000) < 20 {
-                let (node, key) = (rng.usize(..self.nodes), rng.u8(..32));
+                let (node, key) = (rng.usize(..self.nodes), rng.u16(..32));
                 let most = if rng.u8(..3) == 0 { 200_000 } else { 20_000 };
                 let ttl = rng.bool().then(|| Duration::from_millis(rng.u64(200..most)));
                 step(match rng.u8(..3) {
@@ -240,9 +285,43 @@ impl Plan {
                 });
             }
         }
+        if wrong > 0 && rng.u8(..4) == 0 {
+            self.begin_alone(rng);
+        }
         self.steps.sort_by_key(|step| step.at);
         self.mirrors = true;
         self
+    }
+
+    /// Blocks that end soon, each of another network, and nothing that has anybody hear of one
+    /// after its end.
+    fn let_entries_end(&mut self, rng: &mut Rng) {
+        (self.faults.loss, self.faults.jitter) = (0, Duration::ZERO);
+        (self.faults.drift, self.faults.small_bounds) = (0, false);
+        self.steps.retain(|step| matches!(step.action, Action::Publish { .. }));
+        let mut key = ONCE;
+        for ms in 1..TROUBLE.as_millis() as u64 {
+            if rng.u32(..1_000) < 40 {
+                let ttl = Some(Duration::from_millis(rng.u64(1_000..4_000)));
+                let action = Action::Block { node: rng.usize(..self.nodes), key, ttl };
+                self.steps.push(Step { at: Duration::from_millis(ms), action });
+                key += 1;
+            }
+        }
+    }
+
+    /// The first node is cut off from the start, by days ahead or behind; its clock is set right
+    /// before it meets the others.
+    fn begin_alone(&mut self, rng: &mut Rng) {
+        let ahead = rng.i64(1..=5) * 86_400_000 * if rng.bool() { 1 } else { -1 };
+        let alone = Duration::from_secs(9);
+        let mut step = |ms, action| self.steps.push(Step { at: Duration::from_millis(ms), action });
+        step(0, Action::SetClock { node: 0, ahead });
+        step(0, Action::Isolate { node: 0, lasts: alone });
+        for key in 0..8 {
+            step(rng.u64(1_000..6_000), Action::Block { node: 0, key, ttl: None });
+        }
+        step(7_000, Action::SetClock { node: 0, ahead: 0 });
     }
 
     /// The same run, in which one or two members besides have the key and lie: of themselves,
@@ -256,6 +335,12 @@ impl Plan {
                 let (node, lie) = (rng.usize(..self.nodes), rng.u64(..));
                 let at = Duration::from_millis(ms);
                 self.steps.push(Step { at, action: Action::Lie { node, lie } });
+            }
+            if rng.u32(..1_000_000) < 150 {
+                let (node, of) = pair(rng, self.nodes);
+                let flood = if rng.bool() { Flood::Lacks } else { Flood::Questions };
+                let at = Duration::from_millis(ms);
+                self.steps.push(Step { at, action: Action::Flood { node, of, flood } });
             }
         }
         self.steps.sort_by_key(|step| step.at);
@@ -376,6 +461,12 @@ impl fmt::Display for Step {
                 write!(f, "an old or forged frame ({which}) is put before n{node}")
             }
             Action::Lie { node, lie } => write!(f, "n{node} is told a lie ({lie})"),
+            Action::Flood { node, of, flood: Flood::Lacks } => {
+                write!(f, "n{node} is told again and again that somebody lacks events of n{of}")
+            }
+            Action::Flood { node, flood: Flood::Questions, .. } => {
+                write!(f, "the mirror of n{node} is asked again and again")
+            }
             Action::Block { node, key, ttl: None } => write!(f, "n{node} blocks {key}"),
             Action::Block { node, key, ttl: Some(ttl) } => {
                 write!(f, "n{node} blocks {key} for {ttl:?}")

@@ -12,7 +12,7 @@ use mailmesh_delivery::{
     Destination, Frame, FrameKind, Incarnation, Lane, LeaveReason, Node, Output, Time, Via,
 };
 
-use crate::liar::Liar;
+use crate::liar::{self, Liar};
 use crate::mirrors::World;
 use crate::network::{Network, Packet};
 use crate::plan::Plan;
@@ -80,6 +80,7 @@ enum Item {
     LieOfItself {
         which: usize,
     },
+    Flood(lying::Flooding),
 }
 
 impl<'a> Simulation<'a> {
@@ -174,6 +175,7 @@ impl<'a> Simulation<'a> {
                 Item::Tick { seat, life } => self.tick(seat, life)?,
                 Item::Leave { seat } => self.leave_if_done(seat)?,
                 Item::LieOfItself { which } => self.lie_of_itself(which),
+                Item::Flood(flooding) => self.flood(flooding),
             }
         }
         self.now = self.now.max(until);
@@ -297,7 +299,12 @@ impl<'a> Simulation<'a> {
         });
         self.keep(seat, &output);
         match output {
-            Output::Transmit { to, frame } => self.carry(seat, to, &Packet { frame, via: None }),
+            Output::Transmit { to, frame } => {
+                if let Some(asked) = liar::request(&frame, to) {
+                    self.oracle.asks(at, asked)?;
+                }
+                self.carry(seat, to, &Packet { frame, via: None });
+            }
             Output::Relay { to, number, frame } => {
                 let via = Some(Via { peer: at, number });
                 self.carry(seat, Destination::One(to), &Packet { frame, via });
@@ -336,11 +343,10 @@ impl<'a> Simulation<'a> {
                     self.carry_to(from, seat, packet);
                 }
             }
-            Destination::One(life) => {
-                if let Some(seat) = self.places.get(&life).copied() {
-                    self.carry_to(from, seat, packet);
-                }
-            }
+            Destination::One(life) => match self.places.get(&life).copied() {
+                Some(seat) => self.carry_to(from, seat, packet),
+                None => self.ask_liar(life, packet),
+            },
         }
     }
 

@@ -1,8 +1,10 @@
 use std::hash::Hasher;
 
-use mailmesh_events::{ChangeKey, MirrorDigest, Stamp};
+use mailmesh_events::{ChangeKey, MirrorDigest};
 use siphasher::sip::SipHasher13 as SipHasher64;
 use siphasher::sip128::{Hasher128, SipHasher13};
+
+use crate::version::Version;
 
 /// Bits of an item that tell the version of its entry; the others are its id's first.
 pub(crate) const ITEM_VERSION: u64 = (1 << 24) - 1;
@@ -20,7 +22,7 @@ impl EntryId {
 }
 
 /// The digest of a set of entries, kept current: the sum of a keyed hash of each
-/// entry's id and stamp, so order does not matter and each change costs one hash.
+/// entry's id, stamp and content, so order does not matter and each change costs one hash.
 #[derive(Debug, Clone)]
 pub(crate) struct Fingerprint {
     hasher: SipHasher13,
@@ -41,14 +43,14 @@ impl Fingerprint {
         self.digest
     }
 
-    pub(crate) fn add(&mut self, id: EntryId, stamp: Stamp) {
+    pub(crate) fn add(&mut self, id: EntryId, version: &Version) {
         self.digest.entries += 1;
-        self.digest.fingerprint = self.digest.fingerprint.wrapping_add(self.hash(id, stamp));
+        self.digest.fingerprint = self.digest.fingerprint.wrapping_add(self.hash(id, version));
     }
 
-    pub(crate) fn remove(&mut self, id: EntryId, stamp: Stamp) {
+    pub(crate) fn remove(&mut self, id: EntryId, version: &Version) {
         self.digest.entries -= 1;
-        self.digest.fingerprint = self.digest.fingerprint.wrapping_sub(self.hash(id, stamp));
+        self.digest.fingerprint = self.digest.fingerprint.wrapping_sub(self.hash(id, version));
     }
 
     /// The id of a key.
@@ -82,24 +84,23 @@ impl Fingerprint {
     }
 
     /// What tells an entry in its present version, in 64 bits: the first of its id, then of
-    /// a hash of its stamp. Two entries of four million with the same item have a chance of
-    /// one in two million; then they are told apart by the digest, and compared in full.
-    pub(crate) fn item(&self, id: EntryId, stamp: Stamp) -> u64 {
+    /// a hash of its version. Two entries of four million with the same item have a chance of
+    /// one in two million; then they are told apart by the digest, and exchanged in full.
+    pub(crate) fn item(&self, id: EntryId, version: &Version) -> u64 {
         let mut hasher = self.short;
-        write(&mut hasher, id, stamp);
+        write(&mut hasher, id, version);
         id.high() & !ITEM_VERSION | hasher.finish() & ITEM_VERSION
     }
 
-    fn hash(&self, id: EntryId, stamp: Stamp) -> u128 {
+    fn hash(&self, id: EntryId, version: &Version) -> u128 {
         let mut hasher = self.hasher;
-        write(&mut hasher, id, stamp);
+        write(&mut hasher, id, version);
         hasher.finish128().as_u128()
     }
 }
 
 /// The same bytes on every machine.
-fn write(hasher: &mut impl Hasher, id: EntryId, stamp: Stamp) {
+fn write(hasher: &mut impl Hasher, id: EntryId, version: &Version) {
     hasher.write(&id.0.to_le_bytes());
-    hasher.write(&stamp.time().to_le_bytes());
-    hasher.write(&stamp.node().0.to_le_bytes());
+    hasher.write(&version.bytes());
 }

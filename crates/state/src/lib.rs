@@ -2,7 +2,7 @@
 //! current. The same on every node, answered from local memory.
 //!
 //! - [`Mirror`]: versioned entries; of two changes of one key the later stamp
-//!   wins, so that every node ends with the same content whatever the order,
+//!   wins ([`compare_changes`]), so that every node ends with the same content whatever the order,
 //!   loss or repetition of changes (a state-based CRDT, last writer wins).
 //! - [`Reconciler`]: notices that two mirrors differ, and fetches.
 //! - [`HybridClock`]: makes the stamps.
@@ -43,6 +43,7 @@ mod reconcile;
 mod sketch;
 mod values;
 mod verdict;
+mod version;
 mod x509;
 
 pub use certificates::{ChosenCertificate, Validity};
@@ -54,4 +55,5 @@ pub use mirror::{Applied, Batch, Mirror, MirrorCounters, Saved, fingerprint_key_
 pub use observe::{Observed, Observer};
 pub use reconcile::{Reconciler, Timing};
 pub use verdict::{NetworkEntry, Verdict};
+pub use version::compare_changes;
 pub use x509::{CertificatePem, certificate_from_der, certificate_from_pem, certificate_to_pem};

@@ -250,7 +250,7 @@ impl Mirror {
         change: &Change,
         now: UnixMillis,
     ) -> Result<bool, StateError> {
-        if located.stamp.is_some_and(|held| held >= change.stamp()) {
+        if writer.entries.has(&located, change) {
             return Ok(false);
         }
         if !writer.entries.has_room(&located, writer.reserved) {

@@ -5,7 +5,7 @@ use super::Mutation;
 use crate::run::{cargo, root};
 
 /// The crates that the simulator needs.
-const CRATES: [&str; 4] = ["events", "delivery", "state", "sim"];
+const CRATES: [&str; 5] = ["secrets", "events", "delivery", "state", "sim"];
 
 /// A copy of the core and the simulator, in which faults are planted.
 #[derive(Debug)]
@@ -116,4 +116,20 @@ fn write(path: &Path, text: &str) -> Result<(), String> {
         return Ok(());
     }
     fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_crate_that_the_simulator_needs_is_copied() {
+        for name in CRATES {
+            let manifest = read(&root().join("crates").join(name).join("Cargo.toml")).unwrap();
+            let needed = manifest.lines().filter_map(|line| line.strip_prefix("mailmesh-"));
+            for needed in needed.filter_map(|line| line.split(['.', ' ', '=']).next()) {
+                assert!(CRATES.contains(&needed), "`{name}` needs `{needed}`");
+            }
+        }
+    }
 }

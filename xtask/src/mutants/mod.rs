@@ -26,7 +26,7 @@ pub(crate) fn run_all(
     }
     let copy = Copy::make()?;
     // A fault is only caught if the core as it is passes.
-    for core in [Core::Delivery, Core::AmongLiars, Core::State] {
+    for core in [Core::Delivery, Core::AmongLiars, Core::State, Core::StateAmongLiars] {
         if !wanted.iter().any(|mutation| mutation.core == core) {
             continue;
         }

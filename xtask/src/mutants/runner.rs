@@ -48,6 +48,7 @@ fn run_round(
         Core::Delivery => {}
         Core::AmongLiars => drop(command.arg("--liars")),
         Core::State => drop(command.arg("--mirrors")),
+        Core::StateAmongLiars => drop(command.args(["--mirrors", "--liars"])),
     }
     command.args(["--seeds", &count.to_string(), "--seed", &first.to_string()]);
     command.stdout(Stdio::piped()).stderr(Stdio::null());

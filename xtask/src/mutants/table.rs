@@ -23,13 +23,15 @@ pub(crate) enum Core {
     AmongLiars,
     /// With seeds in which nodes keep mirrors.
     State,
+    /// The same, with members that lie.
+    StateAmongLiars,
 }
 
 impl Core {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Delivery | Self::AmongLiars => "delivery",
-            Self::State => "state",
+            Self::State | Self::StateAmongLiars => "state",
         }
     }
 }
@@ -62,6 +64,16 @@ const fn of_mirror(
     replacement: &'static str,
 ) -> Mutation {
     Mutation { name, what, core: Core::State, file, original, replacement }
+}
+
+const fn of_mirror_among_liars(
+    name: &'static str,
+    what: &'static str,
+    file: &'static str,
+    original: &'static str,
+    replacement: &'static str,
+) -> Mutation {
+    Mutation { name, what, core: Core::StateAmongLiars, file, original, replacement }
 }
 
 /// Every planted fault: what a receiver does wrong, then a sender, then their peers, then
@@ -288,8 +300,8 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         "departed-not-told-of",
         "who was out of reach while another ended is not told how far that one came",
         "departed.rs",
-        "known.take(most).unzip()",
-        "known.take(most).take(0).unzip()",
+        "told.into_iter().map(|(_, known)|",
+        "told.into_iter().take(0).map(|(_, known)|",
     ),
     among_liars(
         "liars-believed-of-the-living",
@@ -314,6 +326,13 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         self.said",
         "        }
         self.said",
+    ),
+    among_liars(
+        "lacks-hasten-every-request",
+        "each message about an open hole has its events asked for at once",
+        "receive.rs",
+        "let at = hole.hastened.map_or(now, |before| now.max(before + pause));",
+        "let at = hole.hastened.map_or(now, |before| now.max(before + pause * 0));",
     ),
     of_mirror(
         "mirror-not-compared",
@@ -379,5 +398,47 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         "cluster_clock.rs",
         "if is_agreed { all }",
         "if is_agreed || !zeros.is_empty() { all }",
+    ),
+    of_mirror(
+        "mirror-ended-comes-back",
+        "a comparison brings back as over what has just ended and replaced nothing",
+        "mirror/merge.rs",
+        "change.expires().is_some_and(|end| end <= now && now < end.plus(JUST_ENDED))",
+        "change.expires().is_some_and(|end| end < now && now < end.plus(JUST_ENDED * 0))",
+    ),
+    of_mirror(
+        "mirror-future-refused",
+        "a change that a clock days ahead stamped is not taken",
+        "mirror/merge.rs",
+        "self.counters[AHEAD].fetch_add(1, Ordering::Relaxed);",
+        "return Applied::Stale;",
+    ),
+    of_mirror_among_liars(
+        "mirror-content-not-hashed",
+        "two contents of one stamp have the same digest",
+        "entries/row.rs",
+        "text: *self.texts.derived(row.text),",
+        "text: ContentHash::default(),",
+    ),
+    of_mirror_among_liars(
+        "mirror-first-content-stays",
+        "of two contents of one stamp each node keeps the one that came first",
+        "version.rs",
+        "one.stamp().cmp(&other.stamp()).then_with(|| compare_contents(one, other))",
+        "one.stamp().cmp(&other.stamp()).then_with(|| compare_contents(one, one))",
+    ),
+    of_mirror_among_liars(
+        "mirror-exchange-without-end",
+        "an exchange that goes on and on keeps a node from all other mirrors",
+        "reconcile/mod.rs",
+        "exchange.peer == peer || at < exchange.began + TURN",
+        "exchange.peer == peer || at < exchange.began + TURN * 1_000",
+    ),
+    of_mirror_among_liars(
+        "mirror-answers-without-bound",
+        "a peer gets as many answers as it asks for",
+        "reconcile/answers.rs",
+        "let enough = self.budget >= parts;",
+        "let enough = self.budget >= parts || parts < 2.0;",
     ),
 ];

@@ -87,6 +87,7 @@ impl Simulation<'_> {
             }
             Action::Forge { node, which } => self.forge(node, which)?,
             Action::Lie { node, lie } => self.lie(node, lie),
+            Action::Flood { node, of, flood } => self.begin_flood(node, of, flood),
             Action::Block { node, key, ttl } => self.block(node, key, Some(ttl))?,
             Action::Unblock { node, key } => self.block(node, key, None)?,
             Action::SetClock { node, ahead } => self.world.set_clock(node, ahead),

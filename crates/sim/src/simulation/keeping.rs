@@ -38,7 +38,9 @@ impl Simulation<'_> {
             let writer = self.rng.u64(..);
             self.seats[seat].keeper = Some(Box::new(Keeper::new(life, writer)));
             self.tell_digest(seat);
-            self.schedule(self.now + TICK, Item::Tick { seat, life });
+            // Nodes do not look after their mirrors at the same moment.
+            let phase = Duration::from_millis(37 * seat as u64 % TICK.as_millis() as u64);
+            self.schedule(self.now + TICK + phase, Item::Tick { seat, life });
         }
     }
 
@@ -52,8 +54,13 @@ impl Simulation<'_> {
 
     fn send_sync(&mut self, seat: usize, messages: Vec<(Incarnation, SyncMessage)>) {
         for (peer, message) in messages {
+            let is_content =
+                !matches!(message, SyncMessage::AskTime { .. } | SyncMessage::Time { .. });
             let body = self.world.pack(message);
             if let Some(node) = &mut self.seats[seat].node {
+                if is_content {
+                    self.world.says(node.identity().incarnation, self.now.elapsed());
+                }
                 // A peer that left meanwhile needs nothing.
                 let _gone = node.send_direct(peer, body);
             }
@@ -86,6 +93,7 @@ impl Simulation<'_> {
         if self.seats[seat].is_frozen(self.now) {
             return Ok(());
         }
+        self.world.check_said()?;
         self.ask_time(seat);
         self.set_time(seat);
         let (now, at) = (self.cluster_time(seat), self.now.elapsed());
@@ -174,7 +182,7 @@ impl Simulation<'_> {
     pub(super) fn block(
         &mut self,
         seat: usize,
-        key: u8,
+        key: u16,
         block: Option<Option<Duration>>,
     ) -> Result<(), String> {
         let now = self.cluster_time(seat);
@@ -233,6 +241,7 @@ impl Simulation<'_> {
             before.retain(|_, change| change.is_live() && change.expires().is_none());
         }
         self.become_equal()?;
+        self.check_content()?;
         for (seat, keeper) in self.keepers() {
             let (mirror, now) = (&keeper.mirror, self.cluster_time(seat));
             let content = mirror.content();
@@ -253,6 +262,29 @@ impl Simulation<'_> {
         }
         self.check_new_writes()?;
         self.check_quiet()
+    }
+
+    /// Mirrors with one digest hold the same, and remember nothing for nothing.
+    fn check_content(&self) -> Result<(), String> {
+        if self.plan.split_clocks {
+            return Ok(());
+        }
+        let mut contents = self.keepers().map(|(_, keeper)| keeper.mirror.content());
+        let Some(first) = contents.next() else { return Ok(()) };
+        for content in contents {
+            if let Some((one, other)) = first.iter().zip(&content).find(|(one, other)| one != other)
+            {
+                return Err(format!("of one digest there are {one:?} and {other:?}"));
+            }
+        }
+        for (seat, keeper) in self.keepers().filter(|_| self.plan.many_ends && self.plan.liars == 0)
+        {
+            let now = self.cluster_time(seat);
+            if let Some(change) = mirrors::remembered_for_nothing(&keeper.mirror, now) {
+                return Err(format!("{change:?} has ended, replaced nothing, and is remembered"));
+            }
+        }
+        Ok(())
     }
 
     /// Mirrors that are equal, and in which nothing ends, say nothing but their digests. A
@@ -342,7 +374,7 @@ impl Simulation<'_> {
         Ok(())
     }
 
-    fn expect_blocked(&self, key: u8, blocked: bool) -> Result<(), String> {
+    fn expect_blocked(&self, key: u16, blocked: bool) -> Result<(), String> {
         for (seat, keeper) in self.keepers() {
             let now = self.cluster_time(seat);
             if keeper.mirror.is_blocked(network(key).address(), now) != blocked {

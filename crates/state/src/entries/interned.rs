@@ -1,4 +1,4 @@
-//! Values that many entries have, kept once and told by number.
+//! Values that many entries have, kept once and told by number, each with what follows from it.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 
@@ -6,26 +6,27 @@ use hashbrown::HashTable;
 use slab::Slab;
 
 #[derive(Debug)]
-pub(super) struct Interned<T> {
-    values: Slab<(T, u32)>,
+pub(super) struct Interned<T, D = ()> {
+    values: Slab<(T, D, u32)>,
     index: HashTable<u32>,
     hasher: RandomState,
 }
 
-impl<T: Hash + Eq> Interned<T> {
+impl<T: Hash + Eq, D> Interned<T, D> {
     pub(super) fn new() -> Self {
         Self { values: Slab::new(), index: HashTable::new(), hasher: RandomState::new() }
     }
 
-    /// The number of a value, in use once more.
-    pub(super) fn take(&mut self, value: T) -> u32 {
+    /// The number of a value, in use once more. What follows from it is worked out if it is new.
+    pub(super) fn take_with(&mut self, value: T, derived: impl FnOnce(&T) -> D) -> u32 {
         let Self { values, index, hasher } = self;
         let hash = hasher.hash_one(&value);
         if let Some(number) = index.find(hash, |number| values[*number as usize].0 == value) {
-            values[*number as usize].1 += 1;
+            values[*number as usize].2 += 1;
             return *number;
         }
-        let number = values.insert((value, 1)) as u32;
+        let derived = derived(&value);
+        let number = values.insert((value, derived, 1)) as u32;
         index.insert_unique(hash, number, |number| hasher.hash_one(&values[*number as usize].0));
         number
     }
@@ -33,7 +34,7 @@ impl<T: Hash + Eq> Interned<T> {
     /// In use once less: forgotten with the last use.
     pub(super) fn release(&mut self, number: u32) {
         let Self { values, index, hasher } = self;
-        let Some((value, uses)) = values.get_mut(number as usize) else { return };
+        let Some((value, _, uses)) = values.get_mut(number as usize) else { return };
         *uses -= 1;
         if *uses == 0 {
             if let Ok(entry) = index.find_entry(hasher.hash_one(&*value), |held| *held == number) {
@@ -45,6 +46,17 @@ impl<T: Hash + Eq> Interned<T> {
 
     pub(super) fn get(&self, number: u32) -> &T {
         &self.values[number as usize].0
+    }
+
+    pub(super) fn derived(&self, number: u32) -> &D {
+        &self.values[number as usize].1
+    }
+}
+
+impl<T: Hash + Eq> Interned<T> {
+    /// The number of a value, in use once more.
+    pub(super) fn take(&mut self, value: T) -> u32 {
+        self.take_with(value, |_| ())
     }
 }
 

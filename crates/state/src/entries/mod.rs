@@ -14,6 +14,7 @@ mod interned;
 mod rekey;
 mod row;
 
+use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -23,6 +24,7 @@ use mailmesh_events::{Block, Certificate, Change, ChangeKey, Network, Rule, Stam
 use crate::Saved;
 use crate::fingerprint::{EntryId, Fingerprint, ITEM_VERSION};
 use crate::sketch::{Checker, Sketch};
+use crate::version::compare_changes;
 use buckets::{Buckets, Place};
 use row::{NEVER, Pool, Row};
 
@@ -230,7 +232,7 @@ impl Entries {
     }
 
     fn item(&self, row: &Row) -> u64 {
-        self.fingerprint.item(self.id(row), self.pool.stamp(row))
+        self.fingerprint.item(self.id(row), &self.pool.version(row))
     }
 
     fn id(&self, row: &Row) -> EntryId {
@@ -251,6 +253,16 @@ impl Entries {
         let place = self.find(id, key);
         let stamp = place.ok().map(|place| self.pool.stamp(self.rows.row(place)));
         Located { id, place, sort: Sort::of(key), stamp }
+    }
+
+    /// Whether what is at the key of a change is the same, or stands before it.
+    pub(crate) fn has(&self, located: &Located, change: &Change) -> bool {
+        let Ok(place) = located.place else { return false };
+        let row = self.rows.row(place);
+        match self.pool.stamp(row).cmp(&change.stamp()) {
+            Ordering::Equal => compare_changes(&self.pool.change(row), change).is_ge(),
+            stamps => stamps.is_gt(),
+        }
     }
 
     /// Whether there is room for a change, where room for so many networks is spoken for.
@@ -387,18 +399,17 @@ impl Entries {
             }
         }
         self.note(|| change.key());
-        let stamp = change.stamp();
         self.counts[Sort::of_change(change) as usize] += 1;
-        self.fingerprint.add(id, stamp);
-        self.sketch.add(self.fingerprint.item(id, stamp));
+        let version = self.pool.version(&row);
+        self.fingerprint.add(id, &version);
+        self.sketch.add(self.fingerprint.item(id, &version));
     }
 
     /// Takes an entry out, unless it has changed since; whether it was there.
     pub(crate) fn forget(&mut self, change: &Change) -> bool {
-        let Located { place: Ok(place), stamp, .. } = self.locate(&change.key()) else {
-            return false;
-        };
-        let is_same = stamp == Some(change.stamp());
+        let Ok(place) = self.locate(&change.key()).place else { return false };
+        let held = self.pool.change(self.rows.row(place));
+        let is_same = compare_changes(&held, change).is_eq();
         if is_same {
             self.take_out(place);
         }
@@ -424,11 +435,11 @@ impl Entries {
 
     /// Counts a row out.
     fn discount(&mut self, row: &Row, id: EntryId) {
-        let stamp = self.pool.stamp(row);
+        let version = self.pool.version(row);
         let sort = self.pool.other(row).map_or(Sort::Network, Sort::of_change);
         self.counts[sort as usize] -= 1;
-        self.fingerprint.remove(id, stamp);
-        self.sketch.remove(self.fingerprint.item(id, stamp));
+        self.fingerprint.remove(id, &version);
+        self.sketch.remove(self.fingerprint.item(id, &version));
     }
 
     /// When an entry expires, a tombstone is dropped, or the first warning is due.

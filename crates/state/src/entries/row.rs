@@ -11,6 +11,7 @@ use mailmesh_events::{
 use slab::Slab;
 
 use super::interned::Interned;
+use crate::version::{Content, ContentHash, Version};
 
 /// The end of what does not end by itself.
 pub(super) const NEVER: u64 = u64::MAX;
@@ -94,10 +95,10 @@ impl Row {
 #[derive(Debug)]
 pub(super) struct Pool {
     /// Reasons and origins, as blocks of no time.
-    texts: Interned<Block>,
+    texts: Interned<Block, ContentHash>,
     nodes: Interned<NodeId>,
     addresses: Slab<[u64; 2]>,
-    others: Slab<Change>,
+    others: Slab<(Change, ContentHash)>,
     /// For how long what is over is remembered, in milliseconds.
     remembered: u64,
 }
@@ -129,7 +130,8 @@ impl Pool {
         }
         let Change::Network(NetworkChange { rule, network, block, .. }) = change else {
             row.flags |= OTHER;
-            row.subject = self.others.insert(change.clone()) as u32;
+            let hash = ContentHash::of_other(change);
+            row.subject = self.others.insert((change.clone(), hash)) as u32;
             return row;
         };
         if *rule == Rule::Allow {
@@ -150,7 +152,7 @@ impl Pool {
             }
             let mut text = Block::clone(block);
             (text.added, text.expires) = (UnixMillis(0), None);
-            row.text = self.texts.take(text);
+            row.text = self.texts.take_with(text, ContentHash::of_text);
         }
         row
     }
@@ -174,7 +176,30 @@ impl Pool {
 
     /// What the entry is, if it is no network.
     pub(super) fn other(&self, row: &Row) -> Option<&Change> {
+        self.hashed(row).map(|(change, _)| change)
+    }
+
+    fn hashed(&self, row: &Row) -> Option<&(Change, ContentHash)> {
         if row.is_network() { None } else { self.others.get(row.subject as usize) }
+    }
+
+    /// The version of an entry, also of one that is over.
+    pub(super) fn version(&self, row: &Row) -> Version {
+        let content = match self.hashed(row) {
+            _ if row.flags & ENTRY == 0 => Content::Removed,
+            Some((_, hash)) => Content::Other(*hash),
+            None => Content::Network {
+                text: *self.texts.derived(row.text),
+                added: UnixMillis(row.added),
+                expires: self.expires(row),
+            },
+        };
+        Version { stamp: self.stamp(row), content }
+    }
+
+    fn expires(&self, row: &Row) -> Option<UnixMillis> {
+        let end = if row.flags & OVER == 0 { row.end } else { row.end - self.remembered };
+        (row.flags & EXPIRES != 0).then_some(UnixMillis(end))
     }
 
     pub(super) fn change(&self, row: &Row) -> Change {
@@ -202,8 +227,7 @@ impl Pool {
         is_block.then(|| {
             let mut block = self.texts.get(row.text).clone();
             block.added = UnixMillis(row.added);
-            let end = if row.flags & OVER == 0 { row.end } else { row.end - self.remembered };
-            block.expires = (row.flags & EXPIRES != 0).then_some(UnixMillis(end));
+            block.expires = self.expires(row);
             block
         })
     }

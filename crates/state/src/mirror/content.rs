@@ -6,6 +6,7 @@ use mailmesh_events::{Change, CodedSymbol, MirrorDigest, Share};
 
 use super::Mirror;
 use crate::sketch::{Difference, Sketch, decode};
+use crate::version::compare_changes;
 
 impl Mirror {
     /// The digest of what is held, tombstones included: equal digests mean equal content.
@@ -53,12 +54,13 @@ impl Mirror {
         items.iter().filter_map(|item| writer.entries.of_item(*item)).collect()
     }
 
-    /// What is held of the key of a change, if it is newer.
+    /// What is held of the key of a change, if it stands before that.
     pub(crate) fn newer_than(&self, change: &Change) -> Option<Change> {
         let writer = self.writer.read();
         let key = change.key();
-        let is_newer = writer.entries.stamp(&key)? > change.stamp();
-        is_newer.then(|| writer.entries.get(&key)).flatten()
+        let is_older = writer.entries.stamp(&key)? < change.stamp();
+        let held = if is_older { None } else { writer.entries.get(&key) };
+        held.filter(|held| compare_changes(held, change).is_gt())
     }
 }
 

@@ -78,8 +78,11 @@ impl Mirror {
         else {
             return Ok(());
         };
-        if self.writer.read().entries.stamp(&change.key()).is_some_and(|held| held >= stamp) {
-            return Err(Applied::Stale);
+        {
+            let writer = self.writer.read();
+            if writer.entries.has(&writer.entries.locate(&change.key()), change) {
+                return Err(Applied::Stale);
+            }
         }
         x509::verify(certificate).map_err(Applied::Refused)
     }
@@ -87,8 +90,7 @@ impl Mirror {
     fn merge(&self, writer: &mut Writer, change: &Change, now: UnixMillis) -> Applied {
         let stamp = change.stamp();
         let located = writer.entries.locate(&change.key());
-        let current = located.stamp;
-        if current.is_some_and(|current| current >= stamp) {
+        if writer.entries.has(&located, change) {
             return Applied::Stale;
         }
         if stamp.physical() > now.plus(MAX_AHEAD) {
@@ -101,7 +103,7 @@ impl Mirror {
         // An ended entry that is remembered no more elsewhere says nothing, unless it takes
         // another's place.
         let is_forgotten = |end| writer.entries.is_forgotten(end, now);
-        if current.is_none() && change.expires().is_some_and(is_forgotten) {
+        if located.stamp.is_none() && change.expires().is_some_and(is_forgotten) {
             return Applied::Stale;
         }
         match self.put(writer, located, change, now) {

@@ -35,8 +35,7 @@ impl Mirror {
         self.in_one_step(saved.into_iter(), now, |writer, entry| {
             let located = writer.entries.locate(&entry.change.key());
             let stamp = entry.change.stamp();
-            if located.stamp.is_some_and(|held| held >= stamp)
-                || !writer.entries.has_room(&located, 0)
+            if writer.entries.has(&located, &entry.change) || !writer.entries.has_room(&located, 0)
             {
                 return None;
             }

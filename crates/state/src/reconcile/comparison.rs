@@ -42,6 +42,8 @@ pub(super) struct Comparison {
     theirs: Vec<u64>,
     /// Items to send.
     ours: Vec<u64>,
+    /// There was a difference.
+    found_any: bool,
 }
 
 /// What an answer is awaited to.
@@ -59,7 +61,7 @@ pub(super) enum Step {
     /// The next question is to be asked; what they lack is to be sent.
     Ask { push: Vec<Change> },
     /// All is compared; what they lack is to be sent.
-    Complete { push: Vec<Change> },
+    Complete { push: Vec<Change>, found_any: bool },
     /// They differ in too much.
     TooMuch,
 }
@@ -76,6 +78,7 @@ impl Comparison {
             guess: 0,
             theirs: Vec::new(),
             ours: Vec::new(),
+            found_any: false,
         }
     }
 
@@ -177,6 +180,7 @@ impl Comparison {
 
     /// The next question.
     fn go_on(&mut self, mirror: &Mirror) -> Step {
+        self.found_any |= !self.theirs.is_empty() || !self.ours.is_empty();
         if !self.theirs.is_empty() {
             let items = self.theirs.split_off(self.theirs.len().saturating_sub(ITEMS));
             self.asked = Asked::Entries { items };
@@ -200,7 +204,7 @@ impl Comparison {
                 self.asked = Asked::Symbols { first, shares, from: 0, count };
                 Step::Ask { push }
             }
-            _ => Step::Complete { push },
+            _ => Step::Complete { push, found_any: self.found_any },
         }
     }
 }

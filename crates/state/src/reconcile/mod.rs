@@ -91,6 +91,9 @@ struct Peer {
     /// Our digest and its, when they differed last, and how often in a row.
     differed: Option<(MirrorDigest, MirrorDigest)>,
     streak: u32,
+    /// Digests that differed though a comparison found no difference. If they are still the
+    /// same, two versions of an entry have the same item, and all is exchanged.
+    hidden: Option<(MirrorDigest, MirrorDigest)>,
     not_before: Duration,
     pause: Duration,
     /// It answered no question for symbols: perhaps it knows none.
@@ -107,8 +110,8 @@ struct Exchange<P> {
     peer: P,
     round: u32,
     work: Work,
-    /// How many entries the peer has.
-    entries: u64,
+    /// Our digest and the peer's when it began.
+    digests: (MirrorDigest, MirrorDigest),
     began: Duration,
     deadline: Duration,
     attempts: u32,
@@ -160,9 +163,18 @@ impl<P: Copy + Ord> Reconciler<P> {
     pub fn on_joined(&mut self, peer: P) {
         let (not_before, pause) = (Duration::ZERO, self.timing.pause);
         let (is_deaf, has_other_key, key) = (false, false, None);
-        let (urgent, differed, streak) = (true, None, 0);
-        let state =
-            Peer { urgent, differed, streak, not_before, pause, is_deaf, has_other_key, key };
+        let (urgent, differed, streak, hidden) = (true, None, 0, None);
+        let state = Peer {
+            urgent,
+            differed,
+            streak,
+            hidden,
+            not_before,
+            pause,
+            is_deaf,
+            has_other_key,
+            key,
+        };
         self.peers.insert(peer, state);
     }
 
@@ -241,8 +253,9 @@ impl<P: Copy + Ord> Reconciler<P> {
         }
         // Perhaps it was only a path that lost much.
         let is_deaf = std::mem::take(&mut state.is_deaf);
+        let is_hidden = state.hidden.take() == Some((ours, theirs));
         self.finish(End::Interrupted, at);
-        let work = if takes_over || is_deaf {
+        let work = if takes_over || is_deaf || is_hidden {
             let begun = self.begun.take();
             Work::Snapshot(begun.map_or_else(
                 || Snapshot::new(theirs.entries, &self.timing),
@@ -251,10 +264,10 @@ impl<P: Copy + Ord> Reconciler<P> {
         } else {
             Work::Comparison(Comparison::new())
         };
-        self.begin(peer, work, theirs.entries, at);
+        self.begin(peer, work, (ours, theirs), at);
     }
 
-    fn begin(&mut self, peer: P, work: Work, entries: u64, at: Duration) {
+    fn begin(&mut self, peer: P, work: Work, digests: (MirrorDigest, MirrorDigest), at: Duration) {
         // 0 is of no exchange.
         self.round = self.round.wrapping_add(1).max(1);
         let (round, deadline) = (self.round, at);
@@ -264,7 +277,7 @@ impl<P: Copy + Ord> Reconciler<P> {
             peer,
             round,
             work,
-            entries,
+            digests,
             began,
             deadline,
             attempts,
@@ -376,7 +389,7 @@ impl<P: Copy + Ord> Reconciler<P> {
 
     fn on_step(&mut self, step: comparison::Step, at: Duration) {
         let Some(exchange) = &mut self.exchange else { return };
-        let (peer, entries) = (exchange.peer, exchange.entries);
+        let (peer, digests) = (exchange.peer, exchange.digests);
         match step {
             comparison::Step::Waits => {}
             comparison::Step::Ask { push } => {
@@ -384,14 +397,17 @@ impl<P: Copy + Ord> Reconciler<P> {
                 self.ask(at);
                 self.push(peer, push, at);
             }
-            comparison::Step::Complete { push } => {
+            comparison::Step::Complete { push, found_any } => {
+                if !found_any && let Some(peer) = self.peers.get_mut(&peer) {
+                    peer.hidden = Some(digests);
+                }
                 // Whether it helped shows in the next digest.
                 self.push(peer, push, at);
                 self.finish(End::Complete, at);
             }
             comparison::Step::TooMuch => {
-                let snapshot = Snapshot::new(entries, &self.timing);
-                self.begin(peer, Work::Snapshot(snapshot), entries, at);
+                let snapshot = Snapshot::new(digests.1.entries, &self.timing);
+                self.begin(peer, Work::Snapshot(snapshot), digests, at);
             }
         }
     }
