@@ -51,6 +51,7 @@ mod certs;
 mod clock;
 mod cluster;
 mod cluster_time;
+mod directs;
 mod disk;
 mod error;
 mod gate;

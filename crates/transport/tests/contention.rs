@@ -34,6 +34,7 @@ struct Told {
     in_sink: AtomicBool,
 }
 
+#[derive(Clone)]
 struct Tell(Arc<Told>);
 
 impl Sink for Tell {
@@ -43,6 +44,12 @@ impl Sink for Tell {
         self.0.in_sink.store(false, Ordering::SeqCst);
         self.0.outputs.lock().unwrap().push(output);
         self.0.told.notify_all();
+    }
+}
+
+impl DirectSink for Tell {
+    fn take_direct(&mut self, from: Incarnation, body: Bytes) {
+        self.take(Output::Direct { from, body });
     }
 }
 
@@ -123,7 +130,8 @@ fn start_over(
     let node = Node::new(identity, Settings::default(), Time::default());
     let codec = (Arc::new(Plain) as Arc<dyn Seal>, Box::new(Plain) as Box<dyn Open>);
     let (settings, sink) = (Settings::default(), Tell(told.clone()));
-    let driver = Driver::start(node, settings, Instant::now(), bus, intake, codec, |_| sink);
+    let sinks = |_| (sink.clone(), sink);
+    let driver = Driver::start(node, settings, Instant::now(), bus, intake, codec, sinks);
     (driver.unwrap(), told)
 }
 

@@ -9,6 +9,7 @@ use std::net::UdpSocket;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use mailmesh_delivery::*;
 use mailmesh_transport::*;
 use plain::Plain;
@@ -17,6 +18,7 @@ use tokio::time::{Instant, timeout};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
+#[derive(Clone)]
 struct Collect(mpsc::UnboundedSender<Output>);
 
 impl Sink for Collect {
@@ -24,6 +26,12 @@ impl Sink for Collect {
         if !matches!(output, Output::Tag { .. }) {
             let _receiver_may_be_gone = self.0.send(output);
         }
+    }
+}
+
+impl DirectSink for Collect {
+    fn take_direct(&mut self, from: Incarnation, body: Bytes) {
+        self.take(Output::Direct { from, body });
     }
 }
 
@@ -68,8 +76,9 @@ fn drive(n: u8, bus: Arc<dyn Bus>, intake: Intake) -> Running {
     let node = Node::new(Identity::new(name, incarnation, n.into()), settings, Time::default());
     let (sender, outputs) = mpsc::unbounded_channel();
     let codec = (Arc::new(Plain) as Arc<dyn Seal>, Box::new(Plain) as Box<dyn Open>);
-    let sink = |_| Collect(sender);
-    let driver = Driver::start(node, settings, start, bus, intake, codec, sink).unwrap();
+    let sink = Collect(sender);
+    let sinks = |_| (sink.clone(), sink);
+    let driver = Driver::start(node, settings, start, bus, intake, codec, sinks).unwrap();
     Running { driver, outputs, incarnation }
 }
 

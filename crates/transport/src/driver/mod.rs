@@ -3,11 +3,13 @@
 //! - [`sending`]: publishers send on their own threads while their lane is idle, and
 //!   leave hot lanes to the sending thread.
 //! - [`receiving`]: callbacks of the bus open, order and hand over by themselves.
+//! - [`directs`]: direct messages wait there for the task.
 //! - [`leaving`]: what is done before the goodbye.
 //! - [`task`]: keeps the deadlines, puts what the node wants sent, and works off what
 //!   callbacks left.
 
 mod core;
+mod directs;
 mod leaving;
 mod receiving;
 mod sending;
@@ -63,12 +65,19 @@ pub struct Opened {
 /// Takes what the node has to say, in order, from one thread at a time: the
 /// driver's task, or a callback of the bus. Must not wait, nor put on the bus.
 pub trait Sink: Send + 'static {
-    /// Anything but [`Output::Transmit`] and [`Output::Relay`].
+    /// Anything but [`Output::Transmit`], [`Output::Relay`] and [`Output::Direct`].
     fn take(&mut self, output: Output);
 
     /// This process stood still for so long: it was stopped or starved, or its machine slept.
     /// Others may have taken it for failed meanwhile. The node's time stood still, too.
     fn stood_still(&mut self, _stall: Duration) {}
+}
+
+/// Takes the direct messages of peers, on the driver's task, while callbacks of the bus go on
+/// to fill the [`Sink`]. A message may thus come just after its sender left.
+pub trait DirectSink: Send + 'static {
+    /// A message of a peer. May work for some milliseconds; the node's deadlines wait for it.
+    fn take_direct(&mut self, from: Incarnation, body: Bytes);
 }
 
 /// A running node.
@@ -104,6 +113,8 @@ pub struct DriverCounters {
     pub delivery: Counters,
     /// Frames dropped because the intake was full.
     pub intake_dropped: u64,
+    /// Direct messages dropped because too many waited, or too many of their sender.
+    pub directs_dropped: u64,
     /// Frames the bus or the sealer did not take.
     pub put_failed: u64,
     /// Bytes of sent frames kept for who missed some.
@@ -118,7 +129,7 @@ impl Driver {
     /// Starts driving `node` over `bus`, on the tokio runtime of the caller and a
     /// thread of its own.
     ///
-    /// `start` is the moment that the node's time counts from. `sink` makes the sink,
+    /// `start` is the moment that the node's time counts from. `sinks` makes the sinks,
     /// given a way to speak through the node.
     ///
     /// # Errors
@@ -126,16 +137,16 @@ impl Driver {
     ///
     /// # Panics
     /// Outside a tokio runtime with time enabled.
-    pub fn start<S: Sink>(
+    pub fn start<S: Sink, D: DirectSink>(
         node: Node,
         settings: Settings,
         start: Instant,
         bus: Arc<dyn Bus>,
         intake: Intake,
         codec: (Arc<dyn Seal>, Box<dyn Open>),
-        sink: impl FnOnce(Messenger) -> S,
+        sinks: impl FnOnce(Messenger) -> (S, D),
     ) -> Result<Self, TransportError> {
-        let (mut driver, task) = Self::prepare(node, settings, start, bus, intake, codec, sink)?;
+        let (mut driver, task) = Self::prepare(node, settings, start, bus, intake, codec, sinks)?;
         driver.spawn(task);
         Ok(driver)
     }
@@ -145,19 +156,19 @@ impl Driver {
     ///
     /// # Errors
     /// [`TransportError::Thread`].
-    pub fn prepare<S: Sink>(
+    pub fn prepare<S: Sink, D: DirectSink>(
         node: Node,
         settings: Settings,
         start: Instant,
         bus: Arc<dyn Bus>,
         intake: Intake,
         codec: (Arc<dyn Seal>, Box<dyn Open>),
-        sink: impl FnOnce(Messenger) -> S,
+        sinks: impl FnOnce(Messenger) -> (S, D),
     ) -> Result<(Self, DriverTask), TransportError> {
         let (seal, open) = codec;
         let gathers = !bus.is_instant();
         let core = Arc::new(Core::new(node, &settings, start, gathers));
-        let sink = Box::new(sink(Messenger { core: core.clone() }));
+        let (sink, direct_sink) = sinks(Messenger { core: core.clone() });
         let sending = Arc::new(Sending::new(core.clone(), bus, seal, settings.heartbeat_min));
         let sender = sending.clone();
         let spawn =
@@ -167,7 +178,8 @@ impl Driver {
         if let Some(thread) = &thread {
             let _first_and_only = core.thread.set(thread.thread().clone());
         }
-        let receiving = Receiving::new(core, intake, open, sink);
+        let sinks: (Box<dyn Sink>, Box<dyn DirectSink>) = (Box::new(sink), Box::new(direct_sink));
+        let receiving = Receiving::new(core, intake, open, sinks);
         let stopped = watch::Sender::new(false);
         let task = task::run(sending.clone(), receiving.clone(), stopped.subscribe());
         let task: DriverTask = Box::pin(task);
@@ -278,6 +290,7 @@ impl Driver {
             replay_bytes,
             relay_bytes,
             intake_dropped: self.receiving.dropped(),
+            directs_dropped: self.receiving.directs_dropped(),
             put_failed: self.sending.put_failed.load(Ordering::Relaxed),
             waiting_bytes: self.core().lanes.iter().map(LaneQueue::waiting_bytes).sum(),
         }
