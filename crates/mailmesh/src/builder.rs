@@ -201,8 +201,8 @@ impl ClusterBuilder {
         }
     }
 
-    /// Starts the node on the tokio runtime of the caller. Zenoh needs tokio's
-    /// multi-thread scheduler; one worker is enough.
+    /// Starts the node on the tokio runtime of the caller, with threads of its own for
+    /// delivery. Zenoh needs tokio's multi-thread scheduler; one worker is enough.
     ///
     /// # Errors
     /// Whatever of configuration, names and key cannot be used, and what the

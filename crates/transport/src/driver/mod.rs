@@ -6,12 +6,13 @@
 //! - [`directs`]: direct messages wait there for the task.
 //! - [`leaving`]: what is done before the goodbye.
 //! - [`task`]: keeps the deadlines, puts what the node wants sent, and works off what
-//!   callbacks left.
+//!   callbacks left. It does not depend on the host's runtime: see [`runtime`].
 
 mod core;
 mod directs;
 mod leaving;
 mod receiving;
+mod runtime;
 mod sending;
 mod stalls;
 mod task;
@@ -32,6 +33,7 @@ use tokio::time::Instant;
 
 use self::core::Core;
 use self::receiving::Receiving;
+use self::runtime::TaskRuntime;
 use self::sending::Sending;
 use crate::lanes::{LaneQueue, PublishError};
 use crate::{Bus, Intake, TransportError};
@@ -94,6 +96,7 @@ pub struct Driver {
     /// How long it waits at most before its goodbye.
     linger: Duration,
     task: AsyncMutex<Option<JoinHandle<()>>>,
+    runtime: TaskRuntime,
 }
 
 /// What drives a node: runs until the [`Driver`] is shut down.
@@ -126,8 +129,8 @@ pub struct DriverCounters {
 }
 
 impl Driver {
-    /// Starts driving `node` over `bus`, on the tokio runtime of the caller and a
-    /// thread of its own.
+    /// Starts driving `node` over `bus`, on two threads of its own; over a bus that is instant
+    /// on the tokio runtime of the caller.
     ///
     /// `start` is the moment that the node's time counts from. `sinks` makes the sinks,
     /// given a way to speak through the node.
@@ -173,6 +176,7 @@ impl Driver {
         let sender = sending.clone();
         let spawn =
             move || thread::Builder::new().name("mailmesh-send".into()).spawn(move || sender.run());
+        let runtime = if gathers { TaskRuntime::own()? } else { TaskRuntime::callers() };
         let thread = gathers.then(spawn).transpose();
         let thread = thread.map_err(|error| TransportError::Thread { why: error.to_string() })?;
         if let Some(thread) = &thread {
@@ -184,16 +188,17 @@ impl Driver {
         let task = task::run(sending.clone(), receiving.clone(), stopped.subscribe());
         let task: DriverTask = Box::pin(task);
         let (linger, none) = (settings.linger, AsyncMutex::new(None));
-        Ok((Self { sending, receiving, stopped, thread, linger, task: none }, task))
+        Ok((Self { sending, receiving, stopped, thread, linger, task: none, runtime }, task))
     }
 
-    /// Drives the node from now on, on the tokio runtime of the caller, until `task`
-    /// ends. Given twice, the first is aborted.
+    /// Drives the node from now on, where [`start`](Self::start) says, until `task` ends. Given
+    /// twice, the first is aborted.
     ///
     /// # Panics
-    /// Outside a tokio runtime.
+    /// Outside a tokio runtime, over a bus that is instant.
     pub fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
-        if let Some(before) = self.task.get_mut().replace(tokio::spawn(task)) {
+        let running = self.runtime.spawn(task);
+        if let Some(before) = self.task.get_mut().replace(running) {
             before.abort();
         }
     }
