@@ -29,6 +29,23 @@ pub(super) struct Sending {
     stopped: AtomicBool,
 }
 
+/// The turn of a publisher as the sender of a lane. At its end the sending thread goes on, also
+/// if the publisher panicked in the put: nobody else would send in this lane again.
+struct Turn<'a> {
+    core: &'a Core,
+    lane: Lane,
+    /// The publisher is no longer the sender.
+    is_over: bool,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if !self.is_over && self.core.lane(self.lane).hand_over() {
+            self.core.wake_thread();
+        }
+    }
+}
+
 impl Sending {
     pub(super) fn new(
         core: Arc<Core>,
@@ -55,10 +72,9 @@ impl Sending {
         let queue = self.core.lane(lane);
         match queue.append(encode)? {
             Next::Send => {
+                let mut turn = Turn { core: &self.core, lane, is_over: false };
                 let sent = (0..SENT_BY_PUBLISHER).all(|_| self.send_next(lane, Sender::Publisher));
-                if sent && queue.hand_over() {
-                    self.core.wake_thread();
-                }
+                turn.is_over = !sent;
             }
             Next::Wake => self.core.wake_thread(),
             Next::Nothing => {}
