@@ -111,6 +111,14 @@ impl Open for OpenFrames {
         });
         opened.inspect_err(|error| self.refusals.count(error)).ok()
     }
+
+    fn joined(&mut self, peer: delivery::Incarnation) {
+        self.opener.member_joined(peer.0);
+    }
+
+    fn left(&mut self, peer: delivery::Incarnation) {
+        self.opener.member_left(peer.0);
+    }
 }
 
 impl OpenFrames {

@@ -52,6 +52,12 @@ pub trait Open: Send + 'static {
     /// The frame of `bytes`; `None` if it is not one, which the implementor
     /// counts and reports.
     fn open(&mut self, bytes: Bytes) -> Option<Opened>;
+
+    /// The peer is a member from now on: many frames of it will come.
+    fn joined(&mut self, _peer: Incarnation) {}
+
+    /// The peer is no member any more.
+    fn left(&mut self, _peer: Incarnation) {}
 }
 
 /// A frame that was read.

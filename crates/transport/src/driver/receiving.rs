@@ -217,9 +217,11 @@ impl Side {
                     continue;
                 }
                 Output::Joined(ref peer) => {
+                    self.open.joined(peer.incarnation);
                     self.outgoing.push_back(Outgoing::Expect(peer.incarnation));
                 }
                 Output::Left { ref peer, reason } => {
+                    self.open.left(peer.incarnation);
                     let (peer, for_good) = (peer.incarnation, reason != LeaveReason::Failed);
                     self.outgoing.push_back(Outgoing::Forget { peer, for_good });
                 }
