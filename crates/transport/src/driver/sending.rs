@@ -14,8 +14,6 @@ use crate::bundle::Bundle;
 use crate::lanes::{Next, PublishError, Sender};
 use crate::{Address, Bus, Channel, LogThrottle, TransportError};
 
-/// Bytes of a message for one peer from which on it stands behind events.
-const BULK: usize = 1_024;
 /// Batches that a publisher sends: its own, and what gathered meanwhile.
 const SENT_BY_PUBLISHER: usize = 2;
 
@@ -178,7 +176,7 @@ impl Sending {
                 };
                 let channel = match frame.kind {
                     FrameKind::Data(lane) => Channel::Lane(lane),
-                    FrameKind::Direct if frame.body.len() > BULK => Channel::Bulk,
+                    FrameKind::Bulk => Channel::Bulk,
                     FrameKind::Control | FrameKind::Direct | FrameKind::Relay => Channel::Control,
                 };
                 self.put(to, channel, &frame);
