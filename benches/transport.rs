@@ -8,12 +8,14 @@ mod plain;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use mailmesh_delivery::*;
 use mailmesh_transport::*;
 use plain::Plain;
 use tokio::time::Instant;
 
+#[derive(Clone)]
 struct Count(Arc<AtomicU64>);
 
 impl Sink for Count {
@@ -28,6 +30,10 @@ impl Sink for Count {
     }
 }
 
+impl DirectSink for Count {
+    fn take_direct(&mut self, _from: Incarnation, _body: Bytes) {}
+}
+
 fn start(hub: &MemoryHub, n: u8) -> (Driver, Arc<AtomicU64>) {
     let incarnation = Incarnation([n; 16]);
     let name = format!("n{n}").parse().expect("a name");
@@ -39,7 +45,8 @@ fn start(hub: &MemoryHub, n: u8) -> (Driver, Arc<AtomicU64>) {
     let codec = (Arc::new(Plain) as Arc<dyn Seal>, Box::new(Plain) as Box<dyn Open>);
     let sink = Count(count.clone());
     let (settings, now) = (Settings::default(), Instant::now());
-    let driver = Driver::start(node, settings, now, bus, intake, codec, |_| sink);
+    let sinks = |_| (sink.clone(), sink);
+    let driver = Driver::start(node, settings, now, bus, intake, codec, sinks);
     (driver.expect("a thread"), count)
 }
 

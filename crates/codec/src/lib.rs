@@ -45,6 +45,7 @@ mod header;
 mod key;
 mod keyring;
 mod keys;
+mod known_keys;
 mod msgpack;
 mod record;
 mod seal;

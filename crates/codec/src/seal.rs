@@ -7,13 +7,12 @@
 //! of their own) without ever reusing a number for other content. NIST SP
 //! 800-38D, section 8.2.1, calls this a deterministic construction.
 
-use std::collections::{HashMap, VecDeque};
-
 use bytes::Bytes;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf::Prk;
 
 use crate::header::Sealed;
+use crate::known_keys::KnownKeys;
 use crate::{ClusterKey, CodecError, HEADER_LEN, Header};
 
 /// Makes frames of one incarnation.
@@ -71,25 +70,26 @@ impl Sealer {
     }
 }
 
-/// Opens frames of any incarnation of the cluster, by any of its keys. Derived keys of the
-/// latest [`CACHED_KEYS`](Self::CACHED_KEYS) incarnations whose frames held are kept.
+/// Opens frames of any incarnation of the cluster, by any of its keys. Derived keys are kept for
+/// the members ([`member_joined`](Self::member_joined)), and for the
+/// [`KEPT_STRANGERS`](Self::KEPT_STRANGERS) other incarnations whose frames held last.
 pub struct Opener {
     own: [u8; 16],
     /// One for each key of the cluster; none of an open mesh.
     prks: Vec<Prk>,
-    /// Derived from each of these, the one that held last first.
-    keys: HashMap<[u8; 16], Vec<LessSafeKey>>,
-    order: VecDeque<[u8; 16]>,
+    /// Derived from each of these.
+    known: KnownKeys,
 }
 
 impl Opener {
-    /// Derived keys kept; past that the oldest is derived again when needed.
-    pub const CACHED_KEYS: usize = 1024;
+    /// Most incarnations that are no members whose derived keys are kept; those of others are
+    /// derived again when needed.
+    pub const KEPT_STRANGERS: usize = KnownKeys::STRANGERS;
 
     /// Of the node `own`, for a mesh without a key.
     #[must_use]
     pub fn open_mesh(own: [u8; 16]) -> Self {
-        Self { own, prks: Vec::new(), keys: HashMap::new(), order: VecDeque::new() }
+        Self { own, prks: Vec::new(), known: KnownKeys::default() }
     }
 
     /// Of the node `own`: opens frames sealed with the cluster's key for all, or for it
@@ -102,10 +102,22 @@ impl Opener {
     /// Opens frames sealed with any of these keys from now on, and no others.
     pub fn accept<'a>(&mut self, keys: impl IntoIterator<Item = &'a ClusterKey>, cluster: &str) {
         self.prks = keys.into_iter().map(|key| key.prk(cluster)).collect();
-        // Who is known stays so, whichever of them it seals with.
-        for (incarnation, keys) in &mut self.keys {
-            *keys = self.prks.iter().map(|prk| subkey(prk, *incarnation)).collect();
+        // A known sender stays so, whichever of them it seals with.
+        let prks = &self.prks;
+        self.known.derive_anew(|incarnation| subkeys(prks, incarnation));
+    }
+
+    /// Keeps the keys of this incarnation until [`member_left`](Self::member_left), whatever
+    /// other senders come. The caller bounds how many there are.
+    pub fn member_joined(&mut self, incarnation: [u8; 16]) {
+        if !self.prks.is_empty() {
+            self.known.joined(incarnation, || subkeys(&self.prks, incarnation));
         }
+    }
+
+    /// The incarnation is no member any more.
+    pub fn member_left(&mut self, incarnation: [u8; 16]) {
+        self.known.left(incarnation);
     }
 
     /// The header and body of a frame. `first`, `count` and `to` of an unsealed frame
@@ -138,39 +150,25 @@ impl Opener {
             (false, Sealed::Yes) => {}
         }
         let associated = Associated::new(*head, header.to);
-        if let Some(known) = self.keys.get_mut(&header.incarnation) {
-            return match open_any(known, &header, &associated, body) {
-                Some(body) => Ok((header, body)),
-                None => Err(CodecError::NotAuthentic),
-            };
+        let by_known = |keys: &mut [_]| open_any(keys, &header, &associated, body);
+        if let Some(opened) = self.known.with(header.incarnation, by_known) {
+            return opened.map(|body| (header, body)).ok_or(CodecError::NotAuthentic);
         }
         if !may_try() {
             return Err(CodecError::NotTried);
         }
-        let derived = self.prks.iter().map(|prk| subkey(prk, header.incarnation));
-        let mut keys: Vec<_> = derived.collect();
+        let mut keys = subkeys(&self.prks, header.incarnation);
         let body = open_any(&mut keys, &header, &associated, body);
+        // Only keys whose frame held are kept: a sender without the cluster's key pushes none out.
         let body = body.ok_or(CodecError::NotAuthentic)?;
-        self.remember(header.incarnation, keys);
+        self.known.insert(header.incarnation, keys);
         Ok((header, body))
-    }
-
-    /// Only keys whose frame held are kept, so that a stranger cannot push the
-    /// others out.
-    fn remember(&mut self, incarnation: [u8; 16], keys: Vec<LessSafeKey>) {
-        if self.order.len() >= Self::CACHED_KEYS
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.keys.remove(&oldest);
-        }
-        self.order.push_back(incarnation);
-        self.keys.insert(incarnation, keys);
     }
 }
 
 impl std::fmt::Debug for Opener {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Opener {{ keys: {}, cached: {} }}", self.prks.len(), self.keys.len())
+        write!(f, "Opener {{ keys: {}, cached: {} }}", self.prks.len(), self.known.len())
     }
 }
 
@@ -194,6 +192,10 @@ fn open(key: &LessSafeKey, header: &Header, associated: &Associated, body: &[u8]
     let len = opened.ok()?.len();
     body.truncate(len);
     Some(body.into())
+}
+
+fn subkeys(prks: &[Prk], incarnation: [u8; 16]) -> Vec<LessSafeKey> {
+    prks.iter().map(|prk| subkey(prk, incarnation)).collect()
 }
 
 /// HKDF-Expand (RFC 5869) for one incarnation.
@@ -278,7 +280,7 @@ mod tests {
         opener.open(&seal(&old, 1).unwrap()).unwrap();
         assert_eq!(opener.open(&seal(&new, 2).unwrap()).unwrap_err(), CodecError::NotAuthentic);
         opener.accept([&old, &new], "mail");
-        assert_eq!(opener.keys.len(), 1, "who is known stays so");
+        assert_eq!(opener.known.len(), 1, "who is known stays so");
         let stranger = Header { incarnation: [6; 16], ..header(6, 1) };
         let strange = Sealer::keyed(&new, "mail", [6; 16]).seal(&stranger, b"body").unwrap();
         assert_eq!(opener.open_if(&strange, || false).unwrap_err(), CodecError::NotTried);
@@ -289,7 +291,7 @@ mod tests {
         for (key, first) in [(&old, 1), (&new, 2), (&old, 1), (&new, 3)] {
             assert_eq!(opener.open(&seal(key, first).unwrap()).unwrap().0.first, first);
         }
-        assert_eq!((opener.keys.len(), opener.order.len()), (1, 1));
+        assert_eq!(opener.known.len(), 1);
         opener.accept([&new], "mail");
         opener.open(&seal(&new, 4).unwrap()).unwrap();
         assert_eq!(opener.open(&seal(&old, 4).unwrap()).unwrap_err(), CodecError::NotAuthentic);
@@ -324,20 +326,72 @@ mod tests {
         assert!(!frame.windows(8).any(|window| secret.windows(8).any(|s| s == window)));
     }
 
-    #[test]
-    fn a_stranger_cannot_grow_the_cache_and_members_are_bounded() {
-        let key = ClusterKey::from_bytes(&[1; 32]);
-        let stranger = ClusterKey::from_bytes(&[9; 32]);
-        let mut opener = Opener::keyed(&key, "mail", [9; 16]);
-        for i in 0..=Opener::CACHED_KEYS {
-            let incarnation = (i as u128).to_be_bytes();
-            let header = Header { incarnation, ..header(0, 1) };
-            let forged = Sealer::keyed(&stranger, "mail", incarnation).seal(&header, b"").unwrap();
-            assert!(opener.open(&forged).is_err());
-            let frame = Sealer::keyed(&key, "mail", incarnation).seal(&header, b"").unwrap();
-            assert!(opener.open(&frame).is_ok());
+    /// Opens frames of incarnations of the cluster by their numbers.
+    struct Cache {
+        key: ClusterKey,
+        opener: Opener,
+    }
+
+    impl Cache {
+        fn new() -> Self {
+            let key = ClusterKey::from_bytes(&[1; 32]);
+            Self { opener: Opener::keyed(&key, "mail", [9; 16]), key }
         }
-        assert_eq!(opener.keys.len(), Opener::CACHED_KEYS);
+
+        fn frame(&self, key: &ClusterKey, sender: u128) -> Bytes {
+            let incarnation = sender.to_be_bytes();
+            let header = Header { incarnation, ..header(0, 1) };
+            Sealer::keyed(key, "mail", incarnation).seal(&header, b"").unwrap()
+        }
+
+        fn open(&mut self, sender: u128) {
+            let frame = self.frame(&self.key, sender);
+            self.opener.open(&frame).unwrap();
+        }
+
+        /// Whether the sender's keys are kept.
+        fn knows(&mut self, sender: u128) -> bool {
+            let frame = self.frame(&self.key, sender);
+            self.opener.open_if(&frame, || false) != Err(CodecError::NotTried)
+        }
+    }
+
+    #[test]
+    fn a_stranger_cannot_grow_the_cache_and_strangers_are_bounded() {
+        let stranger = ClusterKey::from_bytes(&[9; 32]);
+        let mut cache = Cache::new();
+        for sender in 0..3 * Opener::KEPT_STRANGERS as u128 {
+            let forged = cache.frame(&stranger, sender);
+            assert!(cache.opener.open(&forged).is_err());
+            cache.open(sender);
+            // Used all the time, so never the oldest.
+            assert!(cache.knows(0), "{sender}");
+            assert!(cache.opener.known.len() <= Opener::KEPT_STRANGERS);
+        }
+        assert!(!cache.knows(1));
+    }
+
+    #[test]
+    fn members_are_opened_without_a_try_however_many_there_are_and_whoever_else_comes() {
+        const MEMBERS: u128 = 1_152;
+        let mut cache = Cache::new();
+        for sender in 0..MEMBERS {
+            cache.open(sender);
+            cache.opener.member_joined(sender.to_be_bytes());
+        }
+        for stranger in MEMBERS..MEMBERS + 2 * Opener::KEPT_STRANGERS as u128 {
+            cache.open(stranger);
+        }
+        assert!((0..MEMBERS).all(|member| cache.knows(member)));
+        // Those that left are strangers, and bounded as such.
+        for member in 0..MEMBERS {
+            cache.opener.member_left(member.to_be_bytes());
+        }
+        assert!(cache.opener.known.len() <= Opener::KEPT_STRANGERS);
+        assert!(cache.knows(MEMBERS - 1), "it left last");
+        // A member that is introduced by others is known before its first frame.
+        cache.opener.member_joined(u128::MAX.to_be_bytes());
+        assert!(cache.knows(u128::MAX));
     }
 
     #[test]

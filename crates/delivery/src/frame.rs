@@ -14,16 +14,22 @@ pub enum FrameKind {
     Control,
     /// A message of the layer above, to one peer, neither ordered nor repeated.
     Direct,
+    /// The same, longer than [`BULK_LEN`]. Such frames stand behind events on a link, so control
+    /// messages overtake them without bound: they have numbers of their own.
+    Bulk,
     /// A frame of another node, whole, as its sender made it. Only between a driver
     /// and its codec: a node gives [`Output::Relay`](crate::Output::Relay) and takes
     /// [`handle_relayed`](crate::Node::handle_relayed).
     Relay,
 }
 
+/// Length of a message of the layer above from which on it is [`FrameKind::Bulk`], exclusive.
+pub const BULK_LEN: usize = 1_024;
+
 /// One message on the bus.
 ///
-/// (incarnation, data lane, `first`) and (incarnation, `first`) of the other two
-/// kinds together are never used for two different frames, so a codec may use
+/// (incarnation, data lane, `first`), (incarnation, `first`) of bulk, and (incarnation, `first`)
+/// of the other three kinds together are never used for two different frames, so a codec may use
 /// them as a nonce.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {

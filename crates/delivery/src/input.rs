@@ -24,7 +24,8 @@ impl Node {
     pub fn handle_relayed(&mut self, now: Time, Via { peer: via, number }: Via, frame: Frame) {
         let own = self.identity.incarnation;
         let is_ours = frame.incarnation == own || via == own || frame.incarnation == via;
-        if self.has_left || is_ours || frame.kind == FrameKind::Direct {
+        let is_direct = matches!(frame.kind, FrameKind::Direct | FrameKind::Bulk);
+        if self.has_left || is_ours || is_direct {
             return;
         }
         // A frame for one node is passed on to nobody.
@@ -49,7 +50,7 @@ impl Node {
         match frame.kind {
             FrameKind::Control => self.handle_control(now, &frame, path),
             FrameKind::Data(lane) => self.handle_data(now, lane, frame, path),
-            FrameKind::Direct => self.handle_direct(now, frame, path),
+            FrameKind::Direct | FrameKind::Bulk => self.handle_direct(now, frame, path),
             FrameKind::Relay => self.counters.malformed += 1,
         }
     }
@@ -101,7 +102,9 @@ impl Node {
             self.counters.unknown_sender += self.lobby.keep(frame, self.settings.lobby_bytes);
             return;
         };
-        if !peer.controls.accept(frame.first) {
+        let is_bulk = frame.kind == FrameKind::Bulk;
+        let window = if is_bulk { &mut peer.bulk } else { &mut peer.controls };
+        if !window.accept(frame.first) {
             self.counters.replayed += 1;
             return;
         }

@@ -77,7 +77,7 @@ mod settings;
 mod time;
 
 pub use error::DeliveryError;
-pub use frame::{Frame, FrameKind, MAX_EVENTS_PER_FRAME};
+pub use frame::{BULK_LEN, Frame, FrameKind, MAX_EVENTS_PER_FRAME};
 pub use id::{Identity, Incarnation, Lane, NodeName};
 pub use node::{Link, Node};
 pub use output::{

@@ -15,7 +15,7 @@ use crate::membership::Membership;
 use crate::receive::ReceiveStream;
 use crate::repair::Repair;
 use crate::{
-    Counters, DeliveryError, Destination, Frame, FrameKind, Identity, Incarnation, Lane,
+    BULK_LEN, Counters, DeliveryError, Destination, Frame, FrameKind, Identity, Incarnation, Lane,
     MAX_EVENTS_PER_FRAME, Output, PeerInfo, Settings, Time,
 };
 
@@ -45,8 +45,10 @@ pub struct Node {
     pub(crate) settings: Settings,
     /// Number of the last event sent, per lane.
     pub(crate) positions: [u64; 2],
-    /// Number of the last control or direct message sent.
+    /// Number of the last control or short direct message sent.
     control_position: u64,
+    /// Number of the last long direct message sent.
+    bulk_position: u64,
     /// Signs of life given.
     pub(crate) beat: u64,
     pub(crate) heartbeat: Heartbeat,
@@ -77,6 +79,7 @@ impl Node {
             settings,
             positions: [0; 2],
             control_position: 0,
+            bulk_position: 0,
             beat: 0,
             heartbeat: Heartbeat::new(settings, now),
             tag: Bytes::new(),
@@ -153,7 +156,9 @@ impl Node {
         if self.membership.get(to).is_none() {
             return Err(DeliveryError::NotAMember);
         }
-        self.push_frame(Destination::One(to), FrameKind::Direct, body);
+        let is_bulk = body.len() > BULK_LEN;
+        let kind = if is_bulk { FrameKind::Bulk } else { FrameKind::Direct };
+        self.push_frame(Destination::One(to), kind, body);
         Ok(())
     }
 
@@ -395,8 +400,12 @@ impl Node {
     }
 
     fn push_frame(&mut self, to: Destination, kind: FrameKind, body: Bytes) {
-        self.control_position += 1;
-        let (incarnation, first) = (self.identity.incarnation, self.control_position);
+        let position = match kind {
+            FrameKind::Bulk => &mut self.bulk_position,
+            _ => &mut self.control_position,
+        };
+        *position += 1;
+        let (incarnation, first) = (self.identity.incarnation, *position);
         let one = match to {
             Destination::One(peer) => Some(peer),
             Destination::All => None,

@@ -18,6 +18,7 @@ pub(crate) struct Peer {
     pub(crate) info: PeerInfo,
     pub(crate) streams: [ReceiveStream; 2],
     pub(crate) controls: ReplayWindow,
+    pub(crate) bulk: ReplayWindow,
     /// Its latest sign of life that we know of, by its own word or others'.
     pub(crate) beat: u64,
     /// The latest by its own word, and when that came.
@@ -139,6 +140,7 @@ impl Peer {
             },
             streams: status.positions.map(|position| ReceiveStream::starting_after(position, s)),
             controls: ReplayWindow::default(),
+            bulk: ReplayWindow::default(),
             beat: 0,
             own_beat: (0, now),
             since: now,

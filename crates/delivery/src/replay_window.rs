@@ -5,7 +5,7 @@ const WINDOW: u64 = (WORDS - 1) * 64;
 
 /// Tells whether a numbered message was seen before: a sliding window of 1,024 numbers
 /// below the highest (the anti-replay service of RFC 4303, section 3.4.3, in blocks as in
-/// RFC 6479). As wide as that because long messages stand behind what was sent after them.
+/// RFC 6479).
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct ReplayWindow {
     highest: u64,

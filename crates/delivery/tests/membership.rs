@@ -294,6 +294,32 @@ fn direct_messages_and_tags_come_from_members_once() {
     assert_eq!(nobody, Err(DeliveryError::NotAMember));
 }
 
+/// Long messages stand behind events, and control messages go on meanwhile.
+#[test]
+fn a_long_message_is_taken_once_however_many_short_ones_overtake_it() {
+    let mut mesh = Mesh::of_two();
+    let direct = |mesh: &mut Mesh, len: usize| {
+        let a = mesh.nodes.get_mut(&id(1)).unwrap();
+        a.send_direct(id(2), vec![7; len].into()).unwrap();
+        let Some(Output::Transmit { to, frame }) = a.poll_output() else { panic!() };
+        (to, frame)
+    };
+    let (to, late) = direct(&mut mesh, 20_000);
+    for _ in 0..3_000 {
+        let (to, short) = direct(&mut mesh, 10);
+        mesh.put(id(1), to, &short);
+    }
+    let (_, next) = direct(&mut mesh, 20_000);
+    for frame in [&late, &next, &late, &next] {
+        mesh.put(id(1), to, frame);
+    }
+    mesh.run(1);
+    let seen = mesh.take(2);
+    let long = |o: &&Output| matches!(o, Output::Direct { body, .. } if body.len() == 20_000);
+    assert_eq!(seen.iter().filter(long).count(), 2);
+    assert_eq!(mesh.nodes[&id(2)].counters().replayed, 2);
+}
+
 #[test]
 fn peers_past_the_limit_are_not_heard_and_counted() {
     let mut mesh = Mesh::new();

@@ -21,6 +21,7 @@ fn frame(u: &mut Unstructured<'_>) -> Result<Frame> {
         0 => FrameKind::Data(Lane::Urgent),
         1 => FrameKind::Data(Lane::Events),
         2 => FrameKind::Direct,
+        3 => FrameKind::Bulk,
         _ => FrameKind::Control,
     };
     let first = if u.ratio(1, 8)? { u.arbitrary()? } else { u.int_in_range(0..=60)? };

@@ -201,8 +201,8 @@ impl ClusterBuilder {
         }
     }
 
-    /// Starts the node on the tokio runtime of the caller. Zenoh needs tokio's
-    /// multi-thread scheduler; one worker is enough.
+    /// Starts the node on the tokio runtime of the caller, with threads of its own for
+    /// delivery. Zenoh needs tokio's multi-thread scheduler; one worker is enough.
     ///
     /// # Errors
     /// Whatever of configuration, names and key cannot be used, and what the
@@ -309,12 +309,12 @@ impl ClusterBuilder {
         }
         let seal = Arc::new(keys.clone().map_or(SealFrames::Open, SealFrames::Keyed));
         let open = Box::new(OpenFrames::new(keys, incarnation, refusals));
-        let sink = |messenger| {
+        let sinks = |messenger| {
             let _first_and_only = mesh.messenger.set(messenger);
-            MeshSink::new(mesh.clone())
+            MeshSink::both(&mesh)
         };
         let (mut driver, task) =
-            Driver::prepare(node, settings, start, bus, intake, (seal, open), sink)?;
+            Driver::prepare(node, settings, start, bus, intake, (seal, open), sinks)?;
         driver.spawn(self.gate.hold_up(task));
         let driver = Arc::new(driver);
         let _first_and_only = mesh.driver.set(Arc::downgrade(&driver));

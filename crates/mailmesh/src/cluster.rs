@@ -221,6 +221,7 @@ impl Cluster {
             protocol_errors: counters.delivery.malformed,
             refused: mesh.refusals.counts(),
             intake_dropped: counters.intake_dropped,
+            directs_dropped: counters.directs_dropped,
             put_failed: counters.put_failed,
             waiting_bytes: counters.waiting_bytes,
             mirror_entries: digest.entries,

@@ -2,7 +2,8 @@
 //!
 //! Nodes find each other over Eclipse Zenoh, exchange events, and keep a
 //! replicated mirror of blocked networks and TLS certificates. There is no
-//! broker: this crate runs inside each server process, on its tokio runtime.
+//! broker: this crate runs inside each server process, on its tokio runtime. Delivery has
+//! threads of its own: a server that blocks its runtime for seconds stays a member.
 //!
 //! **The promise**: every event is delivered once and in order per sender and
 //! lane, or the receiver is told exactly what it missed ([`Incoming::Gap`]).
@@ -52,6 +53,7 @@ mod clock;
 mod cluster;
 mod cluster_time;
 mod cut_ways;
+mod directs;
 mod disk;
 mod error;
 mod gate;

@@ -7,22 +7,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use mailmesh_codec::{decode_digest, decode_events, decode_sync, round_of_entries};
+use mailmesh_codec::{decode_digest, decode_events};
 use mailmesh_delivery::{self as delivery, Incarnation, Output};
-use mailmesh_events::{Change, Event, Lane, SyncMessage};
+use mailmesh_events::{Change, Event, Lane};
 use mailmesh_state::Applied;
 use mailmesh_transport::{LogThrottle, Sink};
 
-use crate::keys::Asked;
+use crate::directs::{MeshDirects, PushesOfMembers};
 use crate::mesh::Mesh;
-use crate::wire::Bucket;
 use crate::{Gap, GapReason, Incoming, LeaveReason, Member, MemberRef, Received};
 
 pub(crate) struct MeshSink {
     pub(crate) mesh: Arc<Mesh>,
     members: BTreeMap<Incarnation, MemberRef>,
-    /// Of members.
-    pushes: BTreeMap<Incarnation, Pushes>,
+    pushes: Arc<PushesOfMembers>,
     /// Events of a frame on their way to the inboxes; empty between frames.
     ready: Vec<Incoming>,
     /// When this node went on after it had stood still.
@@ -32,29 +30,6 @@ pub(crate) struct MeshSink {
 
 /// How long after this node stood still links may still be down for it.
 const BACK: Duration = Duration::from_secs(10);
-
-/// Messages of entries that a member sends unasked: so many at once, and then so many a second.
-/// After a comparison it has what we lack, a few hundred entries to a message; of what is past
-/// the bound we are compared again.
-#[derive(Debug)]
-struct Pushes(Bucket);
-
-impl Pushes {
-    const AT_ONCE: f64 = 1_024.0;
-    const PER_SECOND: f64 = 128.0;
-
-    fn new() -> Self {
-        Self(Bucket::new(Self::PER_SECOND, Self::AT_ONCE))
-    }
-
-    fn may_come(&mut self, now: Instant) -> bool {
-        let may = self.0.has_one(now);
-        if may {
-            self.0.take();
-        }
-        may
-    }
-}
 
 /// What an hour of trouble would repeat.
 #[derive(Default)]
@@ -66,15 +41,18 @@ struct Logs {
 }
 
 impl MeshSink {
-    pub(crate) fn new(mesh: Arc<Mesh>) -> Self {
-        Self {
-            mesh,
+    /// The sink, and the one of direct messages.
+    pub(crate) fn both(mesh: &Arc<Mesh>) -> (Self, MeshDirects) {
+        let pushes = Arc::<PushesOfMembers>::default();
+        let sink = Self {
+            mesh: mesh.clone(),
             members: BTreeMap::new(),
-            pushes: BTreeMap::new(),
+            pushes: pushes.clone(),
             ready: Vec::new(),
             stalled: None,
             logs: Logs::default(),
-        }
+        };
+        (sink, MeshDirects::new(mesh.clone(), pushes))
     }
 
     fn deliver(&mut self, from: Incarnation, lane: Lane, first: u64, count: u16, body: &Bytes) {
@@ -155,65 +133,6 @@ impl MeshSink {
         self.mesh.offer(Incoming::Gap(Gap { from: from.clone(), lane, missed, reason }));
     }
 
-    fn sync(&mut self, from: Incarnation, body: &Bytes) {
-        if let Some(round) = round_of_entries(body)
-            && !self.mesh.reconciler.lock().has_asked(from, round)
-            && !self.pushes.entry(from).or_insert_with(Pushes::new).may_come(Instant::now())
-        {
-            self.mesh.refusals.pushed_too_much();
-            return;
-        }
-        let message = match decode_sync(body) {
-            Ok(message) => message,
-            Err(error) => return self.mesh.refusals.count(&error),
-        };
-        if matches!(&message, SyncMessage::Part { changes, .. } | SyncMessage::Entries { changes, .. }
-            if !self.mesh.is_sealed() && changes.iter().any(Change::has_private_key))
-        {
-            return;
-        }
-        match message {
-            SyncMessage::AskTime { asked } => {
-                let now = self.mesh.time.wall();
-                return self.mesh.send_sync(vec![(from, SyncMessage::Time { asked, now })]);
-            }
-            SyncMessage::Time { asked, now } => {
-                self.mesh.time.on_answer(from, asked, now);
-                self.mesh.set_time();
-                return self.mesh.disk.get().map_or((), |disk| disk.on_time(&self.mesh));
-            }
-            SyncMessage::AskKeys { number, action } => {
-                // Of an open mesh there are none. What does not fit is asked again.
-                if self.mesh.is_sealed() {
-                    let _full = self.mesh.asked.try_send(Asked { from, number, action });
-                }
-                return;
-            }
-            SyncMessage::Keys { number, held } => {
-                return self.mesh.questions.on_answer(from, number, held);
-            }
-            // Nobody is given what may have been removed long ago; it is asked for again.
-            _ if !self.mesh.is_settled() => return,
-            _ => {}
-        }
-        let (taken, messages) = {
-            let mut reconciler = self.mesh.reconciler.lock();
-            let taken = reconciler.on_message(
-                from,
-                message,
-                &self.mesh.mirror,
-                self.mesh.now(),
-                self.mesh.elapsed(),
-            );
-            (taken, reconciler.take_to_send())
-        };
-        self.mesh.send_sync(messages);
-        if !taken.is_empty() {
-            self.mesh.tell_digest();
-        }
-        self.mesh.inboxes.offer(&mut taken.into_iter().map(Incoming::Synced).collect());
-    }
-
     fn digest(&self, from: Incarnation, tag: &Bytes) {
         // A node that does not know the age of its store says nothing of its mirror, and compares
         // nothing.
@@ -227,7 +146,9 @@ impl MeshSink {
                     self.mesh.agreed.notify_waiters();
                 }
                 let messages = {
-                    let mut reconciler = self.mesh.reconciler.lock();
+                    // Its work on a direct message takes longer than a callback may wait. The
+                    // next heartbeat has the digest again.
+                    let Some(mut reconciler) = self.mesh.reconciler.try_lock() else { return };
                     reconciler.on_digest(from, theirs, ours, self.mesh.elapsed());
                     if reconciler.is_busy() {
                         self.mesh.reconciling.notify_one();
@@ -243,6 +164,7 @@ impl MeshSink {
     fn joined(&mut self, peer: &delivery::PeerInfo) {
         tracing::info!(name = %peer.name, incarnation = ?peer.incarnation, "node joined");
         self.members.insert(peer.incarnation, Member::reference(peer));
+        self.pushes.joined(peer.incarnation);
         self.mesh.away.lock().joined(&peer.name);
         self.mesh.reconciler.lock().on_joined(peer.incarnation);
         self.mesh.time.on_joined(peer.incarnation);
@@ -274,7 +196,7 @@ impl MeshSink {
         if !self.members.values().any(|member| member.name == peer.name) {
             self.mesh.away.lock().left(&peer.name, self.mesh.elapsed());
         }
-        self.pushes.remove(&peer.incarnation);
+        self.pushes.left(peer.incarnation);
         self.mesh.reconciler.lock().on_left(peer.incarnation, self.mesh.elapsed());
         self.mesh.time.on_left(peer.incarnation);
         self.mesh.cut_ways.lock().on_left(peer.incarnation);
@@ -356,7 +278,6 @@ impl Sink for MeshSink {
             Output::Conflict(conflict) => self.conflict(&conflict),
             Output::Reach { peer, reach } => self.reach(peer, reach),
             Output::Tag { from, tag } => self.digest(from, &tag),
-            Output::Direct { from, body } => self.sync(from, &body),
             _ => {}
         }
     }

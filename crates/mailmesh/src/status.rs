@@ -97,6 +97,8 @@ pub struct Status {
     pub refused: Refused,
     /// Frames dropped because the intake was full; they show as gaps.
     pub intake_dropped: u64,
+    /// Messages between mirrors dropped because too many waited; they are asked for again.
+    pub directs_dropped: u64,
     /// Frames the bus did not take; they show as gaps at the others.
     pub put_failed: u64,
     /// Bytes waiting to be published.

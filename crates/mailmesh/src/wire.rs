@@ -14,8 +14,10 @@ use crate::alarm::{Recurrence, Say};
 use crate::keys::KeyChain;
 use crate::status::Refused;
 
-/// The lane number of control and direct messages, which are numbered together.
+/// The lane number of control, short direct and relay messages, which are numbered together.
 const CONTROL_LANE: u8 = 2;
+/// The lane number of long direct messages.
+const BULK_LANE: u8 = 3;
 
 /// Seals frames for the bus.
 pub(crate) enum SealFrames {
@@ -33,6 +35,7 @@ impl Seal for SealFrames {
             delivery::FrameKind::Data(lane) => (FrameKind::Data, lane as u8),
             delivery::FrameKind::Control => (FrameKind::Control, CONTROL_LANE),
             delivery::FrameKind::Direct => (FrameKind::Direct, CONTROL_LANE),
+            delivery::FrameKind::Bulk => (FrameKind::Direct, BULK_LANE),
             delivery::FrameKind::Relay => (FrameKind::Relay, CONTROL_LANE),
         };
         let (incarnation, first, count) = (frame.incarnation.0, frame.first, frame.count);
@@ -113,6 +116,14 @@ impl Open for OpenFrames {
         });
         opened.inspect_err(|error| self.refusals.count(error)).ok()
     }
+
+    fn joined(&mut self, peer: delivery::Incarnation) {
+        self.opener.member_joined(peer.0);
+    }
+
+    fn left(&mut self, peer: delivery::Incarnation) {
+        self.opener.member_left(peer.0);
+    }
 }
 
 impl OpenFrames {
@@ -133,6 +144,7 @@ fn frame(header: &Header, body: Bytes, wire: Bytes) -> Result<delivery::Frame, C
         (FrameKind::Data, 1) => delivery::FrameKind::Data(delivery::Lane::Events),
         (FrameKind::Control, CONTROL_LANE) => delivery::FrameKind::Control,
         (FrameKind::Direct, CONTROL_LANE) => delivery::FrameKind::Direct,
+        (FrameKind::Direct, BULK_LANE) => delivery::FrameKind::Bulk,
         (FrameKind::Relay, CONTROL_LANE) => delivery::FrameKind::Relay,
         (_, lane) => {
             return Err(CodecError::Header { what: "lane", value: lane.into() });
@@ -252,6 +264,37 @@ impl Refusals {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_kind_of_frame_comes_back_and_no_two_share_a_nonce() {
+        use delivery::{FrameKind as Kind, Incarnation, Lane};
+        let (us, them) = (Incarnation([1; 16]), Incarnation([2; 16]));
+        let mut open = OpenFrames::new(None, us, Arc::default());
+        let kinds = [
+            (Kind::Data(Lane::Urgent), 0),
+            (Kind::Data(Lane::Events), 1),
+            (Kind::Control, 2),
+            (Kind::Direct, 2),
+            (Kind::Bulk, 3),
+        ];
+        for (kind, lane) in kinds {
+            let (incarnation, body) = (them, Bytes::from_static(b"body"));
+            let frame = delivery::Frame {
+                incarnation,
+                to: None,
+                kind,
+                first: 7,
+                count: 0,
+                body,
+                wire: None,
+            };
+            let wire = SealFrames::Open.seal(&frame).unwrap();
+            assert_eq!(wire[5], lane, "{kind:?}");
+            let opened = open.open(wire.clone()).unwrap();
+            let same = delivery::Frame { wire: Some(wire), ..frame };
+            assert_eq!((opened.frame, opened.via), (same, None));
+        }
+    }
 
     #[test]
     fn a_bucket_is_bounded_and_fills_again() {

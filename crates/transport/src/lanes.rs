@@ -211,17 +211,10 @@ impl State {
             let body = Vec::with_capacity(self.last_len.min(MAX_BATCH_LEN));
             self.batches.push_back(Batch { count: 0, body });
         }
+        let before = Encoding::run(&mut self.batches, encode).map_err(PublishError::Encode)?;
         let Some(batch) = self.batches.back_mut() else {
             return Err(PublishError::Full);
         };
-        let before = batch.body.len();
-        if let Err(error) = encode(&mut batch.body) {
-            batch.body.truncate(before);
-            if batch.count == 0 {
-                self.batches.pop_back();
-            }
-            return Err(PublishError::Encode(error));
-        }
         batch.count += 1;
         let mut added = batch.body.len() - before;
         // An event that takes the batch past its length begins a new one.
@@ -251,6 +244,45 @@ impl State {
     fn release(&mut self, now: Instant) {
         self.sender = Sender::Nobody;
         self.idle_since = Some(now);
+    }
+}
+
+/// An event on its way into the last batch. Unless it is done, also by a panic, the batch is as
+/// it was before.
+struct Encoding<'a> {
+    batches: &'a mut VecDeque<Batch>,
+    /// Length of the batch's body before the event.
+    before: usize,
+    is_done: bool,
+}
+
+impl<'a> Encoding<'a> {
+    /// Where the event begins in the last batch.
+    fn run<E>(
+        batches: &'a mut VecDeque<Batch>,
+        encode: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<usize, E> {
+        let before = batches.back().map_or(0, |batch| batch.body.len());
+        let mut encoding = Self { batches, before, is_done: false };
+        if let Some(batch) = encoding.batches.back_mut() {
+            encode(&mut batch.body)?;
+        }
+        encoding.is_done = true;
+        Ok(before)
+    }
+}
+
+impl Drop for Encoding<'_> {
+    fn drop(&mut self) {
+        if self.is_done {
+            return;
+        }
+        if let Some(batch) = self.batches.back_mut() {
+            batch.body.truncate(self.before);
+            if batch.count == 0 {
+                self.batches.pop_back();
+            }
+        }
     }
 }
 
@@ -375,6 +407,24 @@ mod tests {
         let result = queue.append(|_| Err("no"));
         assert_eq!(result, Err(PublishError::Encode("no")));
         assert_eq!(queue.take(Sender::Publisher).unwrap().body.len(), 2);
+    }
+
+    #[test]
+    fn an_event_whose_encoding_panics_leaves_no_trace() {
+        let queue = LaneQueue::new(true);
+        let panics = || {
+            let _never = queue.append(|body| -> Result<(), ()> {
+                body.extend([1, 2, 3]);
+                panic!("a bug of an event")
+            });
+        };
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics)).is_err());
+        append(&queue, 2).unwrap();
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics)).is_err());
+        let batch = queue.take(Sender::Publisher).unwrap();
+        assert_eq!((batch.count, batch.body.len()), (1, 2));
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics)).is_err());
+        assert!(queue.take(Sender::Publisher).is_none() && queue.waiting_bytes() == 0);
     }
 
     #[test]

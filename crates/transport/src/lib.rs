@@ -33,7 +33,9 @@ pub use coordinator::{
     Backend, ConfigError, ConfigErrorKind, Coordinator, LinkProtection, MAX_CONFIG_LEN,
     MeshSettings, Place, Secret, Warning, ZenohSettings,
 };
-pub use driver::{Driver, DriverCounters, DriverTask, Messenger, Open, Opened, Seal, Sink};
+pub use driver::{
+    DirectSink, Driver, DriverCounters, DriverTask, Messenger, Open, Opened, Seal, Sink,
+};
 pub use error::TransportError;
 pub use intake::{Intake, IntakeSender};
 pub use lanes::{MAX_BATCH_EVENTS, MAX_BATCH_LEN, PublishError};

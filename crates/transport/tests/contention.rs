@@ -8,6 +8,7 @@
 #[path = "common/plain.rs"]
 mod plain;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::time::Duration;
@@ -34,6 +35,7 @@ struct Told {
     in_sink: AtomicBool,
 }
 
+#[derive(Clone)]
 struct Tell(Arc<Told>);
 
 impl Sink for Tell {
@@ -43,6 +45,12 @@ impl Sink for Tell {
         self.0.in_sink.store(false, Ordering::SeqCst);
         self.0.outputs.lock().unwrap().push(output);
         self.0.told.notify_all();
+    }
+}
+
+impl DirectSink for Tell {
+    fn take_direct(&mut self, from: Incarnation, body: Bytes) {
+        self.take(Output::Direct { from, body });
     }
 }
 
@@ -123,7 +131,8 @@ fn start_over(
     let node = Node::new(identity, Settings::default(), Time::default());
     let codec = (Arc::new(Plain) as Arc<dyn Seal>, Box::new(Plain) as Box<dyn Open>);
     let (settings, sink) = (Settings::default(), Tell(told.clone()));
-    let driver = Driver::start(node, settings, Instant::now(), bus, intake, codec, |_| sink);
+    let sinks = |_| (sink.clone(), sink);
+    let driver = Driver::start(node, settings, Instant::now(), bus, intake, codec, sinks);
     (driver.unwrap(), told)
 }
 
@@ -325,6 +334,57 @@ fn a_lane_that_is_not_emptied_says_full_and_publishers_wait_for_room() {
         let body = b_told.events(Lane::Events, taken);
         assert_eq!(body.len() as u64, taken * 8 * 1024);
     });
+    runtime.block_on(async {
+        a.shutdown().await;
+        b.shutdown().await;
+    });
+}
+
+/// A bus whose next put of events panics.
+struct Faulty {
+    inner: MemoryBus,
+    panics: Arc<AtomicBool>,
+}
+
+impl Bus for Faulty {
+    fn put(&self, to: Address, channel: Channel, frame: Bytes) -> Result<(), TransportError> {
+        if matches!(channel, Channel::Lane(_)) && self.panics.swap(false, Ordering::SeqCst) {
+            panic!("a bug of the bus");
+        }
+        self.inner.put(to, channel, frame)
+    }
+
+    fn expect(&self, _peer: Incarnation) {}
+
+    fn forget(&self, _peer: Incarnation, _for_good: bool) {}
+
+    fn close(&self) -> BusFuture<'_> {
+        self.inner.close()
+    }
+}
+
+#[test]
+fn a_lane_goes_on_after_a_panic_of_a_publisher_in_its_put() {
+    let runtime = Runtime::new().unwrap();
+    let _guard = runtime.enter();
+    let hub = MemoryHub::new();
+    let (b, b_told) = start(&hub, 2);
+    let (sender, intake) = Intake::new();
+    let (incarnation, panics) = (Incarnation([1; 16]), Arc::<AtomicBool>::default());
+    let bus = Faulty { inner: hub.join(incarnation, sender), panics: panics.clone() };
+    let (a, a_told) = start_over(Arc::new(bus), intake, incarnation, "n1".parse().unwrap());
+    a_told.joined();
+    b_told.joined();
+    for (round, lane) in Lane::ALL.into_iter().enumerate() {
+        panics.store(true, Ordering::SeqCst);
+        let publish_one = || publish(&runtime, &a, lane, event(0, 1));
+        let publishing = catch_unwind(AssertUnwindSafe(publish_one));
+        assert!(publishing.is_err(), "the publisher is told, round {round}");
+        publish(&runtime, &a, lane, event(0, 2));
+        // The first is repaired: its frame had its numbers.
+        assert_eq!(b_told.events(lane, 2), [event(0, 1), event(0, 2)].concat());
+    }
+    assert!(a.is_running());
     runtime.block_on(async {
         a.shutdown().await;
         b.shutdown().await;

@@ -6,9 +6,10 @@
 mod plain;
 
 use std::net::UdpSocket;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use mailmesh_delivery::*;
 use mailmesh_transport::*;
 use plain::Plain;
@@ -17,6 +18,7 @@ use tokio::time::{Instant, timeout};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
+#[derive(Clone)]
 struct Collect(mpsc::UnboundedSender<Output>);
 
 impl Sink for Collect {
@@ -27,7 +29,32 @@ impl Sink for Collect {
     }
 }
 
+impl DirectSink for Collect {
+    fn take_direct(&mut self, from: Incarnation, body: Bytes) {
+        self.take(Output::Direct { from, body });
+    }
+}
+
+/// Notes the members that it is told of.
+struct OpenForMembers(Arc<Mutex<Vec<Incarnation>>>);
+
+impl Open for OpenForMembers {
+    fn open(&mut self, bytes: Bytes) -> Option<Opened> {
+        Plain.open(bytes)
+    }
+
+    fn joined(&mut self, peer: Incarnation) {
+        self.0.lock().unwrap().push(peer);
+    }
+
+    fn left(&mut self, peer: Incarnation) {
+        self.0.lock().unwrap().retain(|member| *member != peer);
+    }
+}
+
 struct Running {
+    /// Those that the opener of frames was told of.
+    members: Arc<Mutex<Vec<Incarnation>>>,
     driver: Driver,
     outputs: mpsc::UnboundedReceiver<Output>,
     incarnation: Incarnation,
@@ -67,10 +94,13 @@ fn drive(n: u8, bus: Arc<dyn Bus>, intake: Intake) -> Running {
     let incarnation = incarnation(n);
     let node = Node::new(Identity::new(name, incarnation, n.into()), settings, Time::default());
     let (sender, outputs) = mpsc::unbounded_channel();
-    let codec = (Arc::new(Plain) as Arc<dyn Seal>, Box::new(Plain) as Box<dyn Open>);
-    let sink = |_| Collect(sender);
-    let driver = Driver::start(node, settings, start, bus, intake, codec, sink).unwrap();
-    Running { driver, outputs, incarnation }
+    let members = Arc::<Mutex<Vec<Incarnation>>>::default();
+    let open = Box::new(OpenForMembers(members.clone()));
+    let codec = (Arc::new(Plain) as Arc<dyn Seal>, open as Box<dyn Open>);
+    let sink = Collect(sender);
+    let sinks = |_| (sink.clone(), sink);
+    let driver = Driver::start(node, settings, start, bus, intake, codec, sinks).unwrap();
+    Running { members, driver, outputs, incarnation }
 }
 
 fn over_memory(hub: &MemoryHub, n: u8) -> Running {
@@ -103,6 +133,7 @@ async fn over_zenoh(settings: &ZenohSettings, cluster: &str, n: u8) -> Running {
 async fn meet_and_part(mut a: Running, mut b: Running) {
     assert_eq!(a.joined().await, b.incarnation);
     assert_eq!(b.joined().await, a.incarnation);
+    assert_eq!(*b.members.lock().unwrap(), [a.incarnation]);
     for i in 0..300 {
         a.publish(Lane::Events, &format!("e{i};"));
         a.publish(Lane::Urgent, &format!("u{i};"));
@@ -133,7 +164,7 @@ async fn meet_and_part(mut a: Running, mut b: Running) {
         }
         other => panic!("{other:?}"),
     }
-    assert!(b.driver.peers().is_empty());
+    assert!(b.driver.peers().is_empty() && b.members.lock().unwrap().is_empty());
     b.driver.shutdown().await;
 }
 

@@ -11,6 +11,7 @@ use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use mailmesh_delivery::*;
 use mailmesh_transport::*;
 use plain::Plain;
@@ -24,6 +25,10 @@ struct Ignore;
 
 impl Sink for Ignore {
     fn take(&mut self, _output: Output) {}
+}
+
+impl DirectSink for Ignore {
+    fn take_direct(&mut self, _from: Incarnation, _body: Bytes) {}
 }
 
 /// What the nodes of a test have in common.
@@ -67,9 +72,9 @@ impl Place {
         let identity = Identity::new(format!("n{n}").parse().unwrap(), incarnation, n.into());
         let node = Node::new(identity, settings, Time::default());
         let codec = (Arc::new(Plain) as Arc<dyn Seal>, Box::new(Plain) as Box<dyn Open>);
-        let driver =
-            Driver::start(node, settings, start, Arc::new(bus), intake, codec, |_| Ignore).unwrap();
-        (driver, links)
+        let (bus, sinks) = (Arc::new(bus), |_| (Ignore, Ignore));
+        let driver = Driver::start(node, settings, start, bus, intake, codec, sinks);
+        (driver.unwrap(), links)
     }
 }
 

@@ -93,11 +93,18 @@ impl Bus for Narrow {
     }
 }
 
+#[derive(Clone)]
 struct Tell(mpsc::UnboundedSender<Output>);
 
 impl Sink for Tell {
     fn take(&mut self, output: Output) {
         let _nobody_listens_any_more = self.0.send(output);
+    }
+}
+
+impl DirectSink for Tell {
+    fn take_direct(&mut self, from: Incarnation, body: Bytes) {
+        self.take(Output::Direct { from, body });
     }
 }
 
@@ -113,10 +120,10 @@ fn start<B: Bus + 'static>(
     let node = Node::new(identity, Settings::default(), Time::default());
     let codec = (Arc::new(Plain) as Arc<dyn Seal>, Box::new(Plain) as Box<dyn Open>);
     let (tell, told) = mpsc::unbounded_channel();
-    let (settings, now) = (Settings::default(), Instant::now());
-    let driver =
-        Driver::start(node, settings, now, bus.clone(), intake, codec, |_| Tell(tell)).unwrap();
-    (driver, bus, told)
+    let (settings, now, sink) = (Settings::default(), Instant::now(), Tell(tell));
+    let sinks = |_| (sink.clone(), sink);
+    let driver = Driver::start(node, settings, now, bus.clone(), intake, codec, sinks);
+    (driver.unwrap(), bus, told)
 }
 
 fn lossy(inner: MemoryBus) -> Lossy {

@@ -3,13 +3,16 @@
 //! - [`sending`]: publishers send on their own threads while their lane is idle, and
 //!   leave hot lanes to the sending thread.
 //! - [`receiving`]: callbacks of the bus open, order and hand over by themselves.
+//! - [`directs`]: direct messages wait there for the task.
 //! - [`leaving`]: what is done before the goodbye.
 //! - [`task`]: keeps the deadlines, puts what the node wants sent, and works off what
-//!   callbacks left.
+//!   callbacks left. It does not depend on the host's runtime: see [`runtime`].
 
 mod core;
+mod directs;
 mod leaving;
 mod receiving;
+mod runtime;
 mod sending;
 mod stalls;
 mod task;
@@ -30,6 +33,7 @@ use tokio::time::Instant;
 
 use self::core::Core;
 use self::receiving::Receiving;
+use self::runtime::TaskRuntime;
 use self::sending::Sending;
 use crate::lanes::{LaneQueue, PublishError};
 use crate::{Bus, Intake, TransportError};
@@ -48,6 +52,12 @@ pub trait Open: Send + 'static {
     /// The frame of `bytes`; `None` if it is not one, which the implementor
     /// counts and reports.
     fn open(&mut self, bytes: Bytes) -> Option<Opened>;
+
+    /// The peer is a member from now on: many frames of it will come.
+    fn joined(&mut self, _peer: Incarnation) {}
+
+    /// The peer is no member any more.
+    fn left(&mut self, _peer: Incarnation) {}
 }
 
 /// A frame that was read.
@@ -63,12 +73,19 @@ pub struct Opened {
 /// Takes what the node has to say, in order, from one thread at a time: the
 /// driver's task, or a callback of the bus. Must not wait, nor put on the bus.
 pub trait Sink: Send + 'static {
-    /// Anything but [`Output::Transmit`] and [`Output::Relay`].
+    /// Anything but [`Output::Transmit`], [`Output::Relay`] and [`Output::Direct`].
     fn take(&mut self, output: Output);
 
     /// This process stood still for so long: it was stopped or starved, or its machine slept.
     /// Others may have taken it for failed meanwhile. The node's time stood still, too.
     fn stood_still(&mut self, _stall: Duration) {}
+}
+
+/// Takes the direct messages of peers, on the driver's task, while callbacks of the bus go on
+/// to fill the [`Sink`]. A message may thus come just after its sender left.
+pub trait DirectSink: Send + 'static {
+    /// A message of a peer. May work for some milliseconds; the node's deadlines wait for it.
+    fn take_direct(&mut self, from: Incarnation, body: Bytes);
 }
 
 /// A running node.
@@ -85,6 +102,7 @@ pub struct Driver {
     /// How long it waits at most before its goodbye.
     linger: Duration,
     task: AsyncMutex<Option<JoinHandle<()>>>,
+    runtime: TaskRuntime,
 }
 
 /// What drives a node: runs until the [`Driver`] is shut down.
@@ -104,6 +122,8 @@ pub struct DriverCounters {
     pub delivery: Counters,
     /// Frames dropped because the intake was full.
     pub intake_dropped: u64,
+    /// Direct messages dropped because too many waited, or too many of their sender.
+    pub directs_dropped: u64,
     /// Frames the bus or the sealer did not take.
     pub put_failed: u64,
     /// Bytes of sent frames kept for who missed some.
@@ -115,10 +135,10 @@ pub struct DriverCounters {
 }
 
 impl Driver {
-    /// Starts driving `node` over `bus`, on the tokio runtime of the caller and a
-    /// thread of its own.
+    /// Starts driving `node` over `bus`, on two threads of its own; over a bus that is instant
+    /// on the tokio runtime of the caller.
     ///
-    /// `start` is the moment that the node's time counts from. `sink` makes the sink,
+    /// `start` is the moment that the node's time counts from. `sinks` makes the sinks,
     /// given a way to speak through the node.
     ///
     /// # Errors
@@ -126,16 +146,16 @@ impl Driver {
     ///
     /// # Panics
     /// Outside a tokio runtime with time enabled.
-    pub fn start<S: Sink>(
+    pub fn start<S: Sink, D: DirectSink>(
         node: Node,
         settings: Settings,
         start: Instant,
         bus: Arc<dyn Bus>,
         intake: Intake,
         codec: (Arc<dyn Seal>, Box<dyn Open>),
-        sink: impl FnOnce(Messenger) -> S,
+        sinks: impl FnOnce(Messenger) -> (S, D),
     ) -> Result<Self, TransportError> {
-        let (mut driver, task) = Self::prepare(node, settings, start, bus, intake, codec, sink)?;
+        let (mut driver, task) = Self::prepare(node, settings, start, bus, intake, codec, sinks)?;
         driver.spawn(task);
         Ok(driver)
     }
@@ -145,43 +165,46 @@ impl Driver {
     ///
     /// # Errors
     /// [`TransportError::Thread`].
-    pub fn prepare<S: Sink>(
+    pub fn prepare<S: Sink, D: DirectSink>(
         node: Node,
         settings: Settings,
         start: Instant,
         bus: Arc<dyn Bus>,
         intake: Intake,
         codec: (Arc<dyn Seal>, Box<dyn Open>),
-        sink: impl FnOnce(Messenger) -> S,
+        sinks: impl FnOnce(Messenger) -> (S, D),
     ) -> Result<(Self, DriverTask), TransportError> {
         let (seal, open) = codec;
         let gathers = !bus.is_instant();
         let core = Arc::new(Core::new(node, &settings, start, gathers));
-        let sink = Box::new(sink(Messenger { core: core.clone() }));
+        let (sink, direct_sink) = sinks(Messenger { core: core.clone() });
         let sending = Arc::new(Sending::new(core.clone(), bus, seal, settings.heartbeat_min));
         let sender = sending.clone();
         let spawn =
             move || thread::Builder::new().name("mailmesh-send".into()).spawn(move || sender.run());
+        let runtime = if gathers { TaskRuntime::own()? } else { TaskRuntime::callers() };
         let thread = gathers.then(spawn).transpose();
         let thread = thread.map_err(|error| TransportError::Thread { why: error.to_string() })?;
         if let Some(thread) = &thread {
             let _first_and_only = core.thread.set(thread.thread().clone());
         }
-        let receiving = Receiving::new(core, intake, open, sink);
+        let sinks: (Box<dyn Sink>, Box<dyn DirectSink>) = (Box::new(sink), Box::new(direct_sink));
+        let receiving = Receiving::new(core, intake, open, sinks);
         let stopped = watch::Sender::new(false);
         let task = task::run(sending.clone(), receiving.clone(), stopped.subscribe());
         let task: DriverTask = Box::pin(task);
         let (linger, none) = (settings.linger, AsyncMutex::new(None));
-        Ok((Self { sending, receiving, stopped, thread, linger, task: none }, task))
+        Ok((Self { sending, receiving, stopped, thread, linger, task: none, runtime }, task))
     }
 
-    /// Drives the node from now on, on the tokio runtime of the caller, until `task`
-    /// ends. Given twice, the first is aborted.
+    /// Drives the node from now on, where [`start`](Self::start) says, until `task` ends. Given
+    /// twice, the first is aborted.
     ///
     /// # Panics
-    /// Outside a tokio runtime.
+    /// Outside a tokio runtime, over a bus that is instant.
     pub fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
-        if let Some(before) = self.task.get_mut().replace(tokio::spawn(task)) {
+        let running = self.runtime.spawn(task);
+        if let Some(before) = self.task.get_mut().replace(running) {
             before.abort();
         }
     }
@@ -278,6 +301,7 @@ impl Driver {
             replay_bytes,
             relay_bytes,
             intake_dropped: self.receiving.dropped(),
+            directs_dropped: self.receiving.directs_dropped(),
             put_failed: self.sending.put_failed.load(Ordering::Relaxed),
             waiting_bytes: self.core().lanes.iter().map(LaneQueue::waiting_bytes).sum(),
         }

@@ -4,19 +4,21 @@
 //!
 //! **Invariants**: no frame is stranded, since whoever leaves the side looks at the
 //! intake again afterwards, and wakes the task if it leaves something. Nothing is
-//! put on the bus here: what the node wants sent is left to the task. So are messages
-//! of the layer above, which may ask for much work.
+//! put on the bus here: what the node wants sent is left to the task. So are direct
+//! messages, which may ask for much work: they wait in a queue beside the side, and the
+//! task hands them over without holding it.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use mailmesh_delivery::{Destination, Frame, FrameKind, Incarnation, LeaveReason, Node, Output};
+use mailmesh_delivery::{Destination, Frame, Incarnation, LeaveReason, Node, Output};
 use parking_lot::Mutex;
 
 use super::core::Core;
-use super::{Open, Opened, Sink};
+use super::directs::Directs;
+use super::{DirectSink, Open, Opened, Sink};
 use crate::Intake;
 use crate::intake::{Arrival, Pump};
 
@@ -24,6 +26,8 @@ use crate::intake::{Arrival, Pump};
 const IN_CALLBACK: usize = 16;
 /// Most arrivals that the task handles before it looks at deadlines again.
 const IN_TASK: usize = 256;
+/// Most direct messages that the task hands over before it looks at deadlines again.
+const DIRECTS_IN_TURN: usize = 16;
 /// While this many things wait to be put, arrivals wait in the intake.
 const MAX_OUTGOING: usize = 1024;
 
@@ -47,23 +51,19 @@ pub(super) struct Receiving {
     core: Arc<Core>,
     intake: Intake,
     side: Mutex<Side>,
-    /// The side panicked: it is not used again.
+    directs: Directs,
+    /// Used by the task alone.
+    direct_sink: Mutex<Box<dyn DirectSink>>,
+    /// The side or a sink panicked: neither is used again.
     failed: AtomicBool,
-}
-
-/// Where arrivals are handled.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Callback,
-    Task,
 }
 
 struct Side {
     open: Box<dyn Open>,
-    /// Opened in a callback and left to the task, before all that waits.
-    left: Option<Opened>,
     sink: Box<dyn Sink>,
     outgoing: VecDeque<Outgoing>,
+    /// A direct message was queued, and the task was not woken for it.
+    has_direct: bool,
     /// For the sink; empty between arrivals.
     told: Vec<Output>,
 }
@@ -73,11 +73,18 @@ impl Receiving {
         core: Arc<Core>,
         intake: Intake,
         open: Box<dyn Open>,
-        sink: Box<dyn Sink>,
+        (sink, direct_sink): (Box<dyn Sink>, Box<dyn DirectSink>),
     ) -> Arc<Self> {
-        let side = Side { open, left: None, sink, outgoing: VecDeque::new(), told: Vec::new() };
-        let failed = AtomicBool::new(false);
-        let receiving = Arc::new(Self { core, intake, side: Mutex::new(side), failed });
+        let (outgoing, told) = (VecDeque::new(), Vec::new());
+        let side = Side { open, sink, outgoing, has_direct: false, told };
+        let receiving = Arc::new(Self {
+            core,
+            intake,
+            side: Mutex::new(side),
+            directs: Directs::default(),
+            direct_sink: Mutex::new(direct_sink),
+            failed: AtomicBool::new(false),
+        });
         let pump: Arc<dyn Pump> = receiving.clone();
         receiving.intake.attach(Arc::downgrade(&pump));
         receiving
@@ -87,26 +94,44 @@ impl Receiving {
         self.intake.dropped()
     }
 
+    /// Direct messages dropped because their queue was full.
+    pub(super) fn directs_dropped(&self) -> u64 {
+        self.directs.dropped()
+    }
+
     /// What the task does at each turn: some of what came, what is due, and what
     /// the node has to say; `outgoing` then has what is to be put. Whether more
     /// waits; `None` if the side has failed.
     pub(super) fn turn(&self, outgoing: &mut VecDeque<Outgoing>) -> Option<bool> {
+        // First, so that the answers to them are among what is to be put.
+        if !self.guarded(|| self.hand_over_directs()) {
+            return None;
+        }
         let mut side = self.side.lock();
-        let done = self.guarded(&mut side, |side| {
-            side.handle_arrivals(&self.core, &self.intake, Place::Task, IN_TASK);
-            side.handle(&self.core, |node, now| node.handle_deadline(now));
+        let done = self.guarded(|| {
+            side.handle_arrivals(self, IN_TASK);
+            side.handle(self, |node, now| node.handle_deadline(now));
         });
         std::mem::swap(outgoing, &mut side.outgoing);
+        side.has_direct = false;
         drop(side);
-        done.then(|| !self.intake.is_empty())
+        done.then(|| !self.intake.is_empty() || !self.directs.is_empty())
+    }
+
+    /// Callbacks go on meanwhile.
+    fn hand_over_directs(&self) {
+        let mut sink = self.direct_sink.lock();
+        for (from, body) in std::iter::from_fn(|| self.directs.pop()).take(DIRECTS_IN_TURN) {
+            sink.take_direct(from, body);
+        }
     }
 
     /// Runs `work`; after a panic, which must not reach the bus, never again.
-    fn guarded(&self, side: &mut Side, work: impl FnOnce(&mut Side)) -> bool {
+    fn guarded(&self, work: impl FnOnce()) -> bool {
         if self.failed.load(Ordering::Relaxed) {
             return false;
         }
-        let done = catch_unwind(AssertUnwindSafe(|| work(side))).is_ok();
+        let done = catch_unwind(AssertUnwindSafe(work)).is_ok();
         if !done {
             self.failed.store(true, Ordering::Relaxed);
         }
@@ -124,16 +149,14 @@ impl Pump for Receiving {
         // Whoever holds the side looks at the intake once more after it lets go.
         while let Some(mut side) = self.side.try_lock() {
             let mut handled = 0;
-            let done = self.guarded(&mut side, |side| {
-                handled = side.handle_arrivals(&self.core, &self.intake, Place::Callback, left);
-            });
+            let done = self.guarded(|| handled = side.handle_arrivals(self, left));
             left -= handled.min(left);
-            let (to_put, for_task) = (!side.outgoing.is_empty(), side.left.is_some());
+            let for_task = !side.outgoing.is_empty() || std::mem::take(&mut side.has_direct);
             drop(side);
-            if to_put || for_task || !done {
+            if for_task || !done {
                 self.core.wake.notify_one();
             }
-            if !done || for_task || self.intake.is_empty() {
+            if !done || self.intake.is_empty() {
                 return;
             }
             if left == 0 || handled == 0 {
@@ -146,51 +169,40 @@ impl Pump for Receiving {
 
 impl Side {
     /// Handles up to `most` arrivals; how many.
-    fn handle_arrivals(
-        &mut self,
-        core: &Core,
-        intake: &Intake,
-        place: Place,
-        most: usize,
-    ) -> usize {
-        if self.left.is_some() && place == Place::Callback {
-            return 0;
-        }
-        if let Some(opened) = self.left.take() {
-            self.handle_opened(core, opened);
-        }
+    fn handle_arrivals(&mut self, receiving: &Receiving, most: usize) -> usize {
         for handled in 0..most {
             if self.outgoing.len() >= MAX_OUTGOING {
                 return handled;
             }
-            match intake.pop() {
+            match receiving.intake.pop() {
                 None => return handled,
                 Some(Arrival::Frame(bytes)) => {
                     if let Some(opened) = self.open.open(bytes) {
-                        if place == Place::Callback && opened.frame.kind == FrameKind::Direct {
-                            self.left = Some(opened);
-                            return handled;
-                        }
-                        self.handle_opened(core, opened);
+                        self.handle_opened(receiving, opened);
                     }
                 }
                 Some(Arrival::Link(peer, link)) => {
-                    self.handle(core, |node, now| node.handle_link(now, peer, link));
+                    self.handle(receiving, |node, now| node.handle_link(now, peer, link));
                 }
             }
         }
         most
     }
 
-    fn handle_opened(&mut self, core: &Core, Opened { frame, via }: Opened) {
-        self.handle(core, |node, now| match via {
+    fn handle_opened(&mut self, receiving: &Receiving, Opened { frame, via }: Opened) {
+        self.handle(receiving, |node, now| match via {
             None => node.handle_frame(now, frame),
             Some(via) => node.handle_relayed(now, via, frame),
         });
     }
 
-    /// Gives the node an input, and the sink what comes of it.
-    fn handle(&mut self, core: &Core, input: impl FnOnce(&mut Node, mailmesh_delivery::Time)) {
+    /// Gives the node an input, and the sinks what comes of it.
+    fn handle(
+        &mut self,
+        receiving: &Receiving,
+        input: impl FnOnce(&mut Node, mailmesh_delivery::Time),
+    ) {
+        let core = &receiving.core;
         let mut node = core.node();
         let now = core.now();
         input(&mut node, now);
@@ -205,9 +217,11 @@ impl Side {
                     continue;
                 }
                 Output::Joined(ref peer) => {
+                    self.open.joined(peer.incarnation);
                     self.outgoing.push_back(Outgoing::Expect(peer.incarnation));
                 }
                 Output::Left { ref peer, reason } => {
+                    self.open.left(peer.incarnation);
                     let (peer, for_good) = (peer.incarnation, reason != LeaveReason::Failed);
                     self.outgoing.push_back(Outgoing::Forget { peer, for_good });
                 }
@@ -223,7 +237,18 @@ impl Side {
             self.sink.stood_still(stall);
         }
         for output in self.told.drain(..) {
-            self.sink.take(output);
+            match output {
+                Output::Direct { from, body } => {
+                    receiving.directs.push(from, body);
+                    self.has_direct = true;
+                }
+                output => {
+                    if let Output::Left { peer, .. } = &output {
+                        receiving.directs.forget(peer.incarnation);
+                    }
+                    self.sink.take(output);
+                }
+            }
         }
     }
 }

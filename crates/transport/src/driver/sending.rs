@@ -14,8 +14,6 @@ use crate::bundle::Bundle;
 use crate::lanes::{Next, PublishError, Sender};
 use crate::{Address, Bus, Channel, LogThrottle, TransportError};
 
-/// Bytes of a message for one peer from which on it stands behind events.
-const BULK: usize = 1_024;
 /// Batches that a publisher sends: its own, and what gathered meanwhile.
 const SENT_BY_PUBLISHER: usize = 2;
 
@@ -27,6 +25,23 @@ pub(super) struct Sending {
     pub(super) put_failed: AtomicU64,
     put_log: LogThrottle,
     stopped: AtomicBool,
+}
+
+/// The turn of a publisher as the sender of a lane. At its end the sending thread goes on, also
+/// if the publisher panicked in the put: nobody else would send in this lane again.
+struct Turn<'a> {
+    core: &'a Core,
+    lane: Lane,
+    /// The publisher is no longer the sender.
+    is_over: bool,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if !self.is_over && self.core.lane(self.lane).hand_over() {
+            self.core.wake_thread();
+        }
+    }
 }
 
 impl Sending {
@@ -55,10 +70,9 @@ impl Sending {
         let queue = self.core.lane(lane);
         match queue.append(encode)? {
             Next::Send => {
+                let mut turn = Turn { core: &self.core, lane, is_over: false };
                 let sent = (0..SENT_BY_PUBLISHER).all(|_| self.send_next(lane, Sender::Publisher));
-                if sent && queue.hand_over() {
-                    self.core.wake_thread();
-                }
+                turn.is_over = !sent;
             }
             Next::Wake => self.core.wake_thread(),
             Next::Nothing => {}
@@ -162,7 +176,7 @@ impl Sending {
                 };
                 let channel = match frame.kind {
                     FrameKind::Data(lane) => Channel::Lane(lane),
-                    FrameKind::Direct if frame.body.len() > BULK => Channel::Bulk,
+                    FrameKind::Bulk => Channel::Bulk,
                     FrameKind::Control | FrameKind::Direct | FrameKind::Relay => Channel::Control,
                 };
                 self.put(to, channel, &frame);

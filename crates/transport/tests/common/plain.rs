@@ -14,6 +14,7 @@ impl Seal for Plain {
             FrameKind::Control => 2,
             FrameKind::Direct => 3,
             FrameKind::Relay => 4,
+            FrameKind::Bulk => 5,
         };
         let mut out = vec![kind];
         out.extend(frame.count.to_be_bytes());
@@ -47,6 +48,7 @@ fn read(wire: Bytes) -> Option<Frame> {
         1 => FrameKind::Data(Lane::Events),
         2 => FrameKind::Control,
         3 => FrameKind::Direct,
+        5 => FrameKind::Bulk,
         _ => FrameKind::Relay,
     };
     let body = Bytes::copy_from_slice(body);

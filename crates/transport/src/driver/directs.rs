@@ -1,0 +1,144 @@
+//! Direct messages on their way from the receiving side to the layer above.
+//!
+//! A direct message may ask for much work, so a callback of the bus only queues it, and the
+//! driver's task hands it over. **Policy**: a message that finds the queue full is dropped and
+//! counted. Direct messages come at most once, so the layer above asks again for what it lacks.
+//! One peer fills at most half of the queue, so that a flood of one leaves room for the others.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use mailmesh_delivery::Incarnation;
+use parking_lot::Mutex;
+
+/// Most messages that wait.
+const MESSAGES: usize = 4 * 1024;
+/// Most bytes that wait.
+const BYTES: usize = 32 << 20;
+
+#[derive(Debug, Default)]
+pub(super) struct Directs {
+    waiting: Mutex<Waiting>,
+    dropped: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    messages: VecDeque<(Incarnation, Bytes)>,
+    bytes: usize,
+    /// Of each peer of which a message waits.
+    of: BTreeMap<Incarnation, Share>,
+}
+
+#[derive(Debug, Default)]
+struct Share {
+    messages: usize,
+    bytes: usize,
+}
+
+impl Directs {
+    pub(super) fn push(&self, from: Incarnation, body: Bytes) {
+        let mut waiting = self.waiting.lock();
+        if !waiting.has_room(from, body.len()) {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        waiting.bytes += body.len();
+        let share = waiting.of.entry(from).or_default();
+        share.messages += 1;
+        share.bytes += body.len();
+        waiting.messages.push_back((from, body));
+    }
+
+    pub(super) fn pop(&self) -> Option<(Incarnation, Bytes)> {
+        let mut waiting = self.waiting.lock();
+        let (from, body) = waiting.messages.pop_front()?;
+        waiting.bytes -= body.len();
+        if let Some(share) = waiting.of.get_mut(&from) {
+            share.messages -= 1;
+            share.bytes -= body.len();
+            if share.messages == 0 {
+                waiting.of.remove(&from);
+            }
+        }
+        Some((from, body))
+    }
+
+    /// Drops the messages of a peer that left.
+    pub(super) fn forget(&self, peer: Incarnation) {
+        let mut waiting = self.waiting.lock();
+        if let Some(share) = waiting.of.remove(&peer) {
+            waiting.messages.retain(|(from, _)| *from != peer);
+            waiting.bytes -= share.bytes;
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.lock().messages.is_empty()
+    }
+
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+}
+
+impl Waiting {
+    fn has_room(&self, from: Incarnation, len: usize) -> bool {
+        let share = self.of.get(&from);
+        let (messages, bytes) = share.map_or((0, 0), |share| (share.messages, share.bytes));
+        let fits = |bytes: usize, most| bytes.saturating_add(len) <= most;
+        self.messages.len() < MESSAGES
+            && fits(self.bytes, BYTES)
+            && messages < MESSAGES / 2
+            && fits(bytes, BYTES / 2)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: Incarnation = Incarnation([1; 16]);
+    const B: Incarnation = Incarnation([2; 16]);
+    const C: Incarnation = Incarnation([3; 16]);
+
+    fn waiting(directs: &Directs) -> (usize, usize, usize) {
+        let waiting = directs.waiting.lock();
+        (waiting.messages.len(), waiting.bytes, waiting.of.len())
+    }
+
+    #[test]
+    fn messages_past_a_bound_are_dropped_and_counted_and_one_peer_has_half() {
+        let directs = Directs::default();
+        for _ in 0..MESSAGES {
+            directs.push(A, Bytes::from_static(b"flood"));
+        }
+        assert_eq!(directs.dropped(), MESSAGES as u64 / 2);
+        for peer in [B, C] {
+            for _ in 0..MESSAGES / 4 {
+                directs.push(peer, Bytes::from_static(b"one"));
+            }
+        }
+        assert_eq!(directs.dropped(), MESSAGES as u64 / 2, "the others have room");
+        directs.push(C, Bytes::new());
+        assert_eq!(directs.dropped(), MESSAGES as u64 / 2 + 1, "all is full");
+        directs.forget(A);
+        assert_eq!(waiting(&directs), (MESSAGES / 2, MESSAGES / 2 * 3, 2));
+        while directs.pop().is_some() {}
+        assert!(directs.is_empty());
+        assert_eq!(waiting(&directs), (0, 0, 0));
+    }
+
+    #[test]
+    fn bytes_are_bounded_too() {
+        let directs = Directs::default();
+        let large = Bytes::from(vec![0; BYTES / 4]);
+        for peer in [A, A, A, B, B, C] {
+            directs.push(peer, large.clone());
+        }
+        assert_eq!((waiting(&directs), directs.dropped()), ((4, BYTES, 2), 2));
+        let from = std::iter::from_fn(|| directs.pop().map(|(from, _)| from));
+        assert_eq!(from.collect::<Vec<_>>(), [A, A, B, B]);
+    }
+}
