@@ -1,5 +1,5 @@
 use std::collections::HashMap;
-use std::fmt;
+use std::fmt::{self, Write};
 use std::time::{Duration, Instant};
 
 use mailmesh_secrets::holds_secret;
@@ -12,12 +12,14 @@ use tracing_subscriber::layer::{Context, Filter};
 /// Lines of one place in the code that are let through in a [`MINUTE`].
 const LINES: u32 = 3;
 const MINUTE: Duration = Duration::from_secs(60);
+/// Longest value of a line. Zenoh shows whole messages that it refuses: of 64 KiB it makes 5 MB.
+const VALUE: usize = 4 << 10;
 /// Targets that begin so log what a stranger sends.
 const BOUNDED: [&str; 3] = ["zenoh", "rustls", "tls_listener"];
 
 /// A filter that bounds what a peer can make Zenoh log: of each place in its code three lines a
-/// minute. Whoever reaches the port of a node could otherwise fill its disk. mailmesh bounds
-/// its own lines itself.
+/// minute, and none with a value longer than 4 KiB, in which Zenoh shows what it refuses. Whoever
+/// reaches the port of a node could otherwise fill its disk. mailmesh bounds its own lines itself.
 ///
 /// Zenoh also logs its whole configuration at the level `debug`, with the login that links
 /// prove, and endpoints with the keys that stand in them: such lines are left out.
@@ -68,17 +70,31 @@ fn is_bounded(metadata: &Metadata<'_>) -> bool {
     BOUNDED.iter().any(|target| metadata.target().starts_with(target))
 }
 
-/// Whether a secret is in a line.
-fn shows(event: &Event<'_>) -> bool {
+/// Whether a line is short and without a secret.
+fn is_fit(event: &Event<'_>) -> bool {
     struct Finder(bool);
     impl Visit for Finder {
         fn record_debug(&mut self, _field: &Field, value: &dyn fmt::Debug) {
-            self.0 |= holds_secret(&format!("{value:?}"));
+            let mut text = Short(String::new());
+            self.0 &= write!(text, "{value:?}").is_ok() && !holds_secret(&text.0);
         }
     }
-    let mut finder = Finder(false);
+    let mut finder = Finder(true);
     event.record(&mut finder);
     finder.0
+}
+
+/// Takes a text of up to [`VALUE`] bytes, and ends the writing of a longer one.
+struct Short(String);
+
+impl Write for Short {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if self.0.len() + text.len() > VALUE {
+            return Err(fmt::Error);
+        }
+        self.0.push_str(text);
+        Ok(())
+    }
 }
 
 impl<S> Filter<S> for BoundedLog {
@@ -88,13 +104,12 @@ impl<S> Filter<S> for BoundedLog {
 
     fn event_enabled(&self, event: &Event<'_>, _context: &Context<'_, S>) -> bool {
         let metadata = event.metadata();
-        self.lets_through(metadata, Instant::now()) && !(is_bounded(metadata) && shows(event))
+        self.lets_through(metadata, Instant::now()) && (!is_bounded(metadata) || is_fit(event))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
     use std::sync::Arc;
 
     use tracing_subscriber::prelude::*;
@@ -104,7 +119,7 @@ mod tests {
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);
 
-    impl Write for Lines {
+    impl std::io::Write for Lines {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
             self.0.lock().extend(bytes);
             Ok(bytes.len())
@@ -129,6 +144,7 @@ mod tests {
                 let to = "tls/a:1#connect_private_key_base64=LS0tLS1CRUdJTg==";
                 tracing::warn!(target: "zenoh::net", "Unable to connect to {to}");
                 tracing::warn!(target: "zenoh::net", to, "refused");
+                tracing::error!(target: "zenoh::net", "a message: {:?}", [n; 4_000]);
                 tracing::warn!(target: "zenoh::net", "[45, 45, 45, 45, 45, 66]");
                 if n < 10 {
                     tracing::info!(target: "mailmesh", n, "ours");
@@ -139,6 +155,7 @@ mod tests {
         let count = |word: &str| lines.matches(word).count();
         assert_eq!([count("from the link"), count("from another"), count("ours")], [3, 3, 10]);
         assert_eq!([count("password"), count("base64"), count("45, 45"), count("refused")], [0; 4]);
+        assert_eq!(count("a message"), 0, "too long");
     }
 
     #[test]
