@@ -282,6 +282,7 @@ impl ClusterBuilder {
             yields: watch::Sender::new(None),
             agreed: Notify::new(),
             cut_ways: Mutex::default(),
+            turnover: Mutex::default(),
             away: Mutex::default(),
             member_count: watch::Sender::new(0),
             start: Instant::now(),

@@ -188,6 +188,7 @@ impl Cluster {
         let counters = self.inner.driver.counters();
         let digest = mesh.mirror.digest();
         let members = *mesh.member_count.borrow();
+        let (nodes_joined, nodes_left) = mesh.turnover.lock().totals();
         Status {
             name: mesh.identity.name.clone(),
             cluster: mesh.cluster.clone(),
@@ -201,6 +202,8 @@ impl Cluster {
             inbox_dropped: mesh.inboxes.dropped(),
             sent: counters.delivery.sent,
             delivered: counters.delivery.delivered,
+            nodes_joined,
+            nodes_left,
             gaps: counters.delivery.gaps,
             missed: counters.delivery.missed,
             duplicates: counters.delivery.duplicates,

@@ -68,6 +68,7 @@ mod sink;
 mod status;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod turnover;
 mod values;
 mod watch;
 mod wire;

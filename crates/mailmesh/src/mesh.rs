@@ -21,6 +21,7 @@ use crate::disk::Disk;
 use crate::gate::Gate;
 use crate::inbox::Inboxes;
 use crate::keys::{Asked, KeyChain, Questions};
+use crate::turnover::Turnover;
 use crate::wire::Refusals;
 use crate::{Error, Incoming, StopReason};
 
@@ -50,6 +51,7 @@ pub(crate) struct Mesh {
     /// A member told the same digest as this node's.
     pub(crate) agreed: Notify,
     pub(crate) cut_ways: Mutex<CutWays>,
+    pub(crate) turnover: Mutex<Turnover>,
     /// Members that left.
     pub(crate) away: Mutex<Away>,
     /// Number of members, for those who wait for some.
@@ -261,6 +263,13 @@ impl Mesh {
         self.ask_time();
         self.set_time();
         self.refusals.tick(self.elapsed());
+        let unlogged = self.turnover.lock().end_of_minute(std::time::Instant::now());
+        if let Some((joined, left)) = unlogged {
+            tracing::warn!(
+                "in the last minute {joined} nodes more joined and {left} left: some node of the \
+                 cluster restarts again and again"
+            );
+        }
         let cut = self.cut_ways.lock().due(self.elapsed());
         if let Some(cut) = cut {
             tracing::warn!(

@@ -162,7 +162,9 @@ impl MeshSink {
     }
 
     fn joined(&mut self, peer: &delivery::PeerInfo) {
-        tracing::info!(name = %peer.name, incarnation = ?peer.incarnation, "node joined");
+        if self.mesh.turnover.lock().joined(Instant::now()) {
+            tracing::info!(name = %peer.name, incarnation = ?peer.incarnation, "node joined");
+        }
         self.members.insert(peer.incarnation, Member::reference(peer));
         self.pushes.joined(peer.incarnation);
         self.mesh.away.lock().joined(&peer.name);
@@ -181,7 +183,9 @@ impl MeshSink {
             _ => LeaveReason::Failed,
         };
         let incarnation = peer.incarnation;
+        let is_logged = self.mesh.turnover.lock().left(Instant::now());
         match reason {
+            _ if !is_logged => {}
             // Most likely it is this node that was away.
             LeaveReason::Failed if self.stalled.is_some_and(|at| at.elapsed() < BACK) => {
                 tracing::info!(name = %peer.name, ?incarnation, "node left: it {reason} since this node stood still");

@@ -57,6 +57,10 @@ pub struct Status {
     pub sent: u64,
     /// Events delivered.
     pub delivered: u64,
+    /// Nodes that joined since the start; a node that is back counts again.
+    pub nodes_joined: u64,
+    /// Nodes that left since the start.
+    pub nodes_left: u64,
     /// Gaps told.
     pub gaps: u64,
     /// Events missed, all told.

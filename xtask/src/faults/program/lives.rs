@@ -25,15 +25,15 @@ pub(in crate::faults) fn many(
     pace: Pace,
 ) -> Result<(), String> {
     let begin = Instant::now();
-    let mut n1 = site.start(&Start::new(0, "n1"))?;
-    let mut n2 = site.start(&Start::new(1, "n2"))?;
+    let n1 = site.start(&Start::new(0, "n1"))?;
+    let n2 = site.start(&Start::new(1, "n2"))?;
     meet(&[&n1, &n2])?;
     let lives = pace.events(lives);
     let mut memory = vec![memory_of(&n1, &n2)?];
     let mut lived = 0;
     for part in 1..=PARTS {
         while lived < lives * part / PARTS {
-            lived += wave(site, &mut n1, &mut n2)?;
+            lived += wave(site, &n1, &n2)?;
         }
         memory.push(memory_of(&n1, &n2)?);
         let mib = |kb: &u64| format!("{:.1}", *kb as f64 / 1024.0);
@@ -63,18 +63,23 @@ pub(in crate::faults) fn many(
 }
 
 /// A node on each host, killed once both that stay have taken it in. How many lived.
-fn wave(site: &Site, n1: &mut Node, n2: &mut Node) -> Result<u64, String> {
-    n1.mark()?;
-    n2.mark()?;
+fn wave(site: &Site, n1: &Node, n2: &Node) -> Result<u64, String> {
+    let before = [joined(n1)?, joined(n2)?];
     let names = (0..COME_AND_GO).map(|node| format!("m{node}")).collect::<Vec<_>>();
     let starts = names.iter().enumerate().map(|(node, name)| Start::new(STAY + node, name));
     let nodes = starts.map(|start| site.spawn(&start)).collect::<Result<Vec<_>, _>>()?;
-    for stays in [n1, n2] {
+    for (stays, before) in [n1, n2].into_iter().zip(before) {
         wait_until("a node to be taken in", MEETING, || {
-            Ok(stays.log()?.matches("node joined").count() >= COME_AND_GO)
+            Ok(joined(stays)? >= before + COME_AND_GO as u64)
         })?;
     }
     Ok(nodes.len() as u64)
+}
+
+/// How many nodes it has taken in since its start.
+fn joined(node: &Node) -> Result<u64, String> {
+    let status = node.status()?;
+    status["nodes_joined"].as_u64().ok_or_else(|| format!("{}: no `nodes_joined`", node.id))
 }
 
 /// Of both, in KiB.

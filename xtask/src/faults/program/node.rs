@@ -23,7 +23,7 @@ const BLOCKED: i32 = 10;
 /// Killed and reaped when dropped.
 #[derive(Debug)]
 pub(super) struct Node {
-    id: String,
+    pub(super) id: String,
     name: String,
     child: Child,
     program: PathBuf,
