@@ -477,6 +477,19 @@ fn a_secret_is_shown_in_no_error_and_no_warning() {
     let [warning] = coordinator.warnings() else { panic!() };
     let shown = format!("{warning} {warning:?} {}", coordinator.explain());
     assert!(shown.contains("***") && !shown.contains("TOPSECRET"), "{shown}");
+    for value in ["[TOPSECRET]", "[3TOPSECRET]", "[[3TOPSECRET]]", "{ a: 3TOPSECRET }"] {
+        let config = format!("{{ transport: {{ auth: {{ usrpwd: {{ password: {value} }} }} }} }}");
+        let source = format!(r#"{{ "@type": "Zenoh", "config": {config} }}"#);
+        for text in [source, zenoh(&config)] {
+            let shown = match Coordinator::parse(&text) {
+                Ok(coordinator) => {
+                    format!("{:?} {}", coordinator.warnings(), coordinator.explain())
+                }
+                Err(error) => format!("{error} {} {error:?}", error.report()),
+            };
+            assert!(shown.contains("***") && !shown.contains("TOPSECRET"), "{shown}");
+        }
+    }
     let endpoint = "tls/0.0.0.0:7447#listen_certificate=c;listen_private_key_base64=TOPSECRET";
     let tls = "transport: { link: { tls: { listen_certificate: 'c', listen_private_key: 'k' } } }";
     for section in ["listen", "connect"] {

@@ -259,7 +259,9 @@ pub(super) fn secrets(value: &Value, is_secret: bool, found: &mut Vec<Zeroizing<
         // The outline bounds the depth of what is parsed.
         Value::Array(items) => items.iter().for_each(|item| secrets(item, is_secret, found)),
         Value::Object(map) => {
-            map.iter().for_each(|(key, item)| secrets(item, is_secret_name(key), found));
+            map.iter().for_each(|(key, item)| {
+                secrets(item, is_secret || is_secret_name(key), found);
+            });
         }
         _ => {}
     }
