@@ -13,13 +13,11 @@ static ATTEMPTS: AtomicUsize = AtomicUsize::new(0);
 /// Of a disk that is full at times.
 fn full(dir: &Path) -> Result<Store, StoreError> {
     ATTEMPTS.fetch_add(1, Ordering::Relaxed);
-    match IS_FULL.load(Ordering::Relaxed) {
-        true => {
-            let source = std::io::ErrorKind::StorageFull.into();
-            Err(StoreError::Open { path: Store::path_in(dir), source })
-        }
-        false => Store::open(dir),
+    if IS_FULL.load(Ordering::Relaxed) {
+        let source = std::io::ErrorKind::StorageFull.into();
+        return Err(StoreError::NoRoom { path: Store::path_in(dir), source });
     }
+    Store::open(dir)
 }
 
 fn node(dir: &Path) -> ClusterBuilder {
