@@ -1,9 +1,14 @@
 //! Stars out of a text what may be a secret, at its width.
 
+use std::fs::{File, Metadata};
 use std::io;
 use std::path::Path;
 
 use crate::plain::{byte_lists, is_between, is_plain};
+
+/// Room behind a file's content. With less than 32 bytes the standard library first reads into a
+/// buffer of its own.
+const ROOM: usize = 64;
 
 /// Longest line of a log, in bytes, that is searched; a longer one is taken for one with a secret.
 const LONGEST_LINE: usize = 64 << 10;
@@ -77,6 +82,16 @@ pub fn path_words(path: &Path) -> String {
 
 fn printable(c: char) -> Vec<char> {
     if c.is_control() { c.escape_default().collect() } else { vec![c] }
+}
+
+/// An empty buffer that a file is read into, up to one byte more than `most`, without growing: a
+/// buffer that grows leaves its bytes where it was, and they may be a secret.
+#[must_use]
+pub fn buffer_for(file: &File, most: u64) -> Vec<u8> {
+    // A device or a pipe has no length.
+    let regular = file.metadata().ok().filter(Metadata::is_file);
+    let len = regular.map_or(most, |metadata| metadata.len().min(most));
+    Vec::with_capacity(usize::try_from(len).unwrap_or_default() + ROOM)
 }
 
 /// What the system says of an error: never what a library made of the bytes that were read.
