@@ -97,11 +97,12 @@ fn check_store(dir: &Path) -> Result<(), Failure> {
     let trusted = (there == dir).then(|| mailmesh::check_dir(dir)).transpose();
     let trusted = trusted.map_err(|why| failed(format!("{}: {why}", dir.display())))?;
     if trusted.is_some_and(|trusted| trusted.is_open_to_group) {
-        anstream::eprintln!(
-            "\x1b[1;33mwarning:\x1b[0m the group of {} may write there, and so change what all nodes block; \
-             `chmod g-w` it, unless the volume is mounted so",
+        let text = format!(
+            "the group of {} may write there, and so change what all nodes block; `chmod g-w` it, \
+             unless the volume is mounted so",
             there.display()
         );
+        say::labelled(33, "warning", &text);
     }
     access(there, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| {
         failed(format!(

@@ -143,7 +143,7 @@ async fn name_the_away(client: &mut Client, what: &str) -> Result<(), Failure> {
 
 async fn export(path: &Path, id: Option<&str>, client: &mut Client) -> Result<(), Failure> {
     let id = match id {
-        Some(begin) => Some(whole(begin, client).await?),
+        Some(begin) => Some(Hidden(whole(begin, client).await?.into())),
         None => None,
     };
     let Value::String(text) = client.ask(&Request::KeyExport { id }).await? else {
@@ -214,7 +214,9 @@ async fn on(here: bool, client: &mut Client) -> Result<String, Failure> {
 /// The texts of keys, which are checked before they go anywhere; the one that seals last.
 fn read(path: &Path) -> Result<Vec<Hidden>, Failure> {
     let failed = |why: String| Failure::failed(format!("{}: {why}", path_words(path)));
-    let mut text = Zeroizing::new(String::new());
+    // With room for all of it: a buffer that grows leaves its bytes where it was.
+    let room = usize::try_from(MAX_KEY_TEXT).unwrap_or_default() + 1;
+    let mut text = Zeroizing::new(String::with_capacity(room));
     let from: Box<dyn Read> = if path.as_os_str() == "-" {
         Box::new(std::io::stdin())
     } else {

@@ -53,7 +53,7 @@ fn usage(error: &clap::Error) -> ExitCode {
         std::env::args_os().map(|arg| mailmesh::Printable(arg.to_string_lossy()).to_string());
     match Args::try_parse_from(args) {
         Err(error) => error.exit(),
-        Ok(_) => Failure::usage("an argument holds control characters").report(),
+        Ok(_) => Failure::usage("an argument is not UTF-8, or holds control characters").report(),
     }
 }
 

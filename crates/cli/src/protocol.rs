@@ -111,8 +111,8 @@ pub enum Request {
     },
     /// Gives a cluster key, as text.
     KeyExport {
-        /// Which one; without it the one that seals.
-        id: Option<String>,
+        /// Which one; without it the one that seals. A whole key may stand there by mistake.
+        id: Option<Hidden>,
     },
     /// The nodes that were members within the last hour.
     Away,
@@ -147,14 +147,23 @@ impl std::fmt::Debug for Hidden {
 pub type Imported = (Network, String, String, Option<u64>);
 
 /// What a node answers: a value, or why not. `Watch` is answered by `null` once
-/// it hears, then by a line an entry.
-#[derive(Debug, Serialize, Deserialize)]
+/// it hears, then by a line an entry. `Debug` does not show the value, which may be a key.
+#[derive(Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Answer {
     /// The value.
     Ok(serde_json::Value),
     /// Why not.
     Error(String),
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Ok(_) => f.write_str("Ok(..)"),
+            Self::Error(why) => f.debug_tuple("Error").field(why).finish(),
+        }
+    }
 }
 
 /// Why a text is no request or answer: without any of it, as it may hold a key.

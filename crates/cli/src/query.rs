@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use mailmesh::secrets::{io_words, path_words, redact};
+use mailmesh::secrets::{buffer_for, io_words, path_words, redact};
 use mailmesh::{
     AccountId, AlertId, CacheInvalidation, CacheKind, CalendarAlert, CalendarEventId, ChangeId,
     Custom, DataTypes, EmailId, EmailPush, Event, MailboxId, ObjectId, PushSubscriptionChange,
@@ -275,10 +275,10 @@ fn read_pair(chain: &Path, key: &Path) -> Result<(Hidden, Hidden), Failure> {
 }
 
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let mut bytes = Zeroizing::new(Vec::new());
-    let read = File::open(path).and_then(|file| file.take(MAX_PEM + 1).read_to_end(&mut bytes));
-    let read =
-        read.map_err(|e| Failure::failed(format!("{}: {}", path_words(path), io_words(&e))))?;
+    let failed = |e| Failure::failed(format!("{}: {}", path_words(path), io_words(&e)));
+    let file = File::open(path).map_err(failed)?;
+    let mut bytes = Zeroizing::new(buffer_for(&file, MAX_PEM));
+    let read = file.take(MAX_PEM + 1).read_to_end(&mut bytes).map_err(failed)?;
     if read as u64 > MAX_PEM {
         return Err(Failure::failed(format!(
             "{}: more than {MAX_PEM} bytes; no certificate or key has so many",
@@ -353,7 +353,7 @@ pub(crate) async fn status(json: bool, socket: Option<PathBuf>) -> Result<ExitCo
         say!("{:<20}{shown}", key.replace('_', " "));
     }
     if status["locked_out"] == true {
-        anstream::eprintln!("\x1b[1;33mwarning:\x1b[0m {}", crate::key::LOCKED_OUT);
+        say::labelled(33, "warning", crate::key::LOCKED_OUT);
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -7,7 +7,7 @@
 use std::fmt::Arguments;
 use std::io::Write;
 
-use mailmesh::Printable;
+use mailmesh::{Printable, PrintableJson};
 use serde_json::Value;
 
 /// Prints a line.
@@ -36,9 +36,9 @@ pub(crate) fn coloured(before: &str, text: &str, after: &str) {
     raw(format_args!("{before}{}{after}", Printable(text)));
 }
 
-/// Prints a value as a line of JSON, which escapes in its own way.
+/// Prints a value as a line of JSON, with what is unprintable escaped as JSON does.
 pub(crate) fn json(value: &Value) {
-    raw(format_args!("{value}"));
+    raw(format_args!("{}", PrintableJson(value)));
 }
 
 /// Prints data in the format of another program, as it is.
@@ -72,5 +72,5 @@ pub(crate) fn try_line(line: Arguments<'_>) {
 
 /// Prints a value of a node as a line of JSON, likewise.
 pub(crate) fn try_json(value: &Value) {
-    let _nobody_reads = writeln!(anstream::stdout().lock(), "{value}");
+    let _nobody_reads = writeln!(anstream::stdout().lock(), "{}", PrintableJson(value));
 }

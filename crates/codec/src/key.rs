@@ -40,9 +40,7 @@ impl ClusterKey {
     #[must_use]
     pub fn from_bytes(bytes: &[u8; 32]) -> Self {
         let mut key = Arc::new(Zeroizing::new([0; 32]));
-        if let Some(place) = Arc::get_mut(&mut key) {
-            place.copy_from_slice(bytes);
-        }
+        Arc::make_mut(&mut key).copy_from_slice(bytes);
         Self(key)
     }
 

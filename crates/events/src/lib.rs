@@ -61,7 +61,7 @@ pub use id::{
 pub use keys::{KeyAction, KeySecret, KeysHeld};
 pub use kind::{Kind, KindSet, Lane};
 pub use network::Network;
-pub use printable::{Escaper, Printable, is_unprintable};
+pub use printable::{Escaper, Printable, PrintableJson, is_unprintable};
 pub use push::{CalendarAlert, EmailPush, PushSubscriptionChange, StateChange, SubscriptionChange};
 pub use queue::QueueSignal;
 pub use registry::{RegistryChange, RegistryObject};

@@ -41,6 +41,45 @@ impl<W: Write> Write for Escaper<W> {
     }
 }
 
+/// JSON that a terminal may show: characters that [`Printable`] escapes are escaped as JSON does
+/// (RFC 8259, section 7), so a reader of the JSON gets the same text. The line ends and blanks
+/// between values stay.
+///
+/// ```
+/// use mailmesh_events::PrintableJson;
+///
+/// assert_eq!(PrintableJson("{\"a\": \"\u{9b}2J\"}").to_string(), r#"{"a": "\u009b2J"}"#);
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct PrintableJson<T>(pub T);
+
+impl<T: fmt::Display> fmt::Display for PrintableJson<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(JsonEscaper(f), "{}", self.0)
+    }
+}
+
+struct JsonEscaper<'a, 'b>(&'a mut fmt::Formatter<'b>);
+
+impl Write for JsonEscaper<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        // Outside of strings JSON has no other control characters than these.
+        let is_escaped = |c: char| is_unprintable(c) && !matches!(c, '\n' | '\r' | '\t');
+        let mut rest = text;
+        while let Some(at) = rest.find(is_escaped) {
+            let (before, after) = rest.split_at(at);
+            self.0.write_str(before)?;
+            let mut chars = after.chars();
+            if let Some(c) = chars.next() {
+                // All of them are in the basic multilingual plane.
+                write!(self.0, "\\u{:04x}", u32::from(c))?;
+            }
+            rest = chars.as_str();
+        }
+        self.0.write_str(rest)
+    }
+}
+
 /// Whether a character does something to a terminal or to the text around it: controls (C0,
 /// DEL, C1), marks, embeddings, overrides and isolates of direction (Unicode TR 9), separators
 /// of lines and paragraphs, deprecated format characters.
@@ -76,6 +115,13 @@ mod tests {
         for text in ["", "übel %{}'\"\\", "שלום", "می‌خواهم", "u\u{308}", "क्षि", "👩‍👧", "日本"]
         {
             assert_eq!(Printable(text).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn every_unprintable_character_is_escaped_in_four_digits() {
+        for c in (char::MIN..=char::MAX).filter(|c| is_unprintable(*c)) {
+            assert!(u32::from(c) <= 0xffff, "{c:?}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use mailmesh_events::{Block, Network, Rule, UnixMillis, is_unprintable};
+use mailmesh_events::{Block, Network, PrintableJson, Rule, UnixMillis, is_unprintable};
 
 use crate::OutputFormat;
 
@@ -70,7 +70,7 @@ fn json_lines(live: &[Listed<'_>], out: &mut impl Write) -> fmt::Result {
         if let Some(at) = block.expires {
             line["expires"] = at.to_string().into();
         }
-        writeln!(out, "{line}")?;
+        writeln!(out, "{}", PrintableJson(line))?;
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ use crate::{
     Values,
 };
 
-/// How long a node that steps back stays, until a member has its mirror.
+/// Longest time that a node stepping back waits for a member to hold its mirror.
 const HANDING_OVER: Duration = Duration::from_secs(10);
 /// How often the mirror is swept of what has ended.
 const TICK: Duration = Duration::from_secs(1);
@@ -354,7 +354,10 @@ async fn tick(mesh: Arc<Mesh>, driver: std::sync::Weak<Driver>) {
             Ok(_) = yields.wait_for(Option::is_some), if leave_at.is_none() => {
                 leave_at = Some(Instant::now() + HANDING_OVER);
             }
-            () = mesh.agreed.notified(), if leave_at.is_some() => mesh.step_back(),
+            () = mesh.agreed.notified(), if leave_at.is_some() => {
+                mesh.step_back();
+                break;
+            }
             () = tokio::time::sleep_until(leave_at.unwrap_or(due)), if leave_at.is_some() => {
                 tracing::error!(
                     entries = mesh.mirror.digest().entries,
@@ -362,6 +365,7 @@ async fn tick(mesh: Arc<Mesh>, driver: std::sync::Weak<Driver>) {
                     HANDING_OVER.as_secs()
                 );
                 mesh.step_back();
+                break;
             }
             _ = stopped.wait_for(Option::is_some) => break,
         }

@@ -60,7 +60,7 @@ impl ClusterTime {
         Self { wall, stopwatch, correction, is_agreed, state }
     }
 
-    /// What stamps and ends count by.
+    /// Cluster time, used for stamps and expiry.
     pub(crate) fn now(&self) -> UnixMillis {
         UnixMillis(self.wall.now().0.saturating_add_signed(self.correction()))
     }
@@ -162,16 +162,11 @@ impl Alarms {
         match self.no_majority.note(!judged.is_agreed, at) {
             Some(Say::Raised) => {
                 let apart = judged.ahead.iter().filter(|(_, ms)| ms.unsigned_abs() > WRONG);
-                let apart: Vec<String> = apart
-                    .map(|(peer, ms)| {
-                        format!("{} by {}", name(peer), ahead(*ms, "ahead", "behind"))
-                    })
-                    .take(8)
-                    .collect();
+                let apart = apart.take(8).map(|(peer, ms)| (name(peer), *ms));
                 tracing::error!(
                     "clocks differ, and no majority tells which of them is right: against this node's, {}. \
                      Each node goes by its own until then; set the clock that is wrong, with NTP",
-                    apart.join(", ")
+                    differing(apart)
                 );
             }
             Some(Say::Ended) => tracing::info!("more than half of the clocks agree again"),
@@ -193,6 +188,14 @@ impl Alarms {
             }
         }
     }
+}
+
+/// The clocks that differ, by the names of their nodes. A reading counts for a while after its
+/// node has left, so there may be none.
+fn differing(clocks: impl Iterator<Item = (String, i64)>) -> String {
+    let words = |(name, ms)| format!("{name} is {}", ahead(ms, "ahead", "behind"));
+    let words: Vec<String> = clocks.map(words).collect();
+    if words.is_empty() { "that of a node that left".to_owned() } else { words.join(", ") }
 }
 
 /// By how much, in a unit that suits it, and in which direction.
@@ -219,5 +222,12 @@ mod tests {
         assert_eq!(say(86_400_000), "24.0 h ahead");
         assert_eq!(say(-315_576_000_000), "3652.5 days behind");
         assert_eq!(say(i64::MIN), "106751991167.3 days behind");
+    }
+
+    #[test]
+    fn a_clock_that_differs_is_named_or_said_to_have_left() {
+        let named = [("mx2".to_owned(), 6_040), ("mx3".to_owned(), -7_000)];
+        assert_eq!(differing(named.into_iter()), "mx2 is 6.0 s ahead, mx3 is 7.0 s behind");
+        assert_eq!(differing(std::iter::empty()), "that of a node that left");
     }
 }

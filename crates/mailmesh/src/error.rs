@@ -32,8 +32,9 @@ pub enum Error {
     Store(#[from] StoreError),
     /// The store is that of another cluster.
     #[error(
-        "{}: the store of cluster `{found}`, and this node is of cluster `{expected}`; give this node another directory (`mesh.store`), or move the file away if it is not wanted, and the content comes from the other nodes",
-        path.display()
+        "{}: the store of cluster `{}`, and this node is of cluster `{expected}`; give this node another directory (`mesh.store`), or move the file away if it is not wanted, and the content comes from the other nodes",
+        Printable(.path.display()),
+        Printable(.found)
     )]
     StoreOfAnotherCluster {
         /// The file.
@@ -84,7 +85,7 @@ pub enum Error {
     )]
     OpenMesh,
     /// A node did not do what was asked.
-    #[error("{node} did not: {}", Printable(.why))]
+    #[error("{node} refused: {}", Printable(.why))]
     KeysRefused {
         /// The node.
         node: String,

@@ -198,6 +198,33 @@ async fn a_slow_clock_does_not_make_an_old_store_young() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_restart_of_a_node_that_is_alone_does_not_make_an_old_store_young() {
+    let (dir, clock, hub) = (tempfile::tempdir().unwrap(), WallClock::new(), MemoryHub::new());
+    let mx2 = clock.builder("mx2", &hub).start().await.unwrap();
+    let start = async || clock.builder("mx1", &hub).store(dir.path()).start().await.unwrap();
+    let node = start().await;
+    node.wait_for_members(1).await;
+    block(&node, 1, None).await;
+    block(&node, 2, None).await;
+    eventually("both have both", || blocked(&mx2) == [1, 2]).await;
+    node.shutdown().await;
+    mx2.blocks().remove(Rule::Block, Network::single(ip(1))).await.unwrap();
+    clock.add(72.0);
+    eventually("the removal is forgotten", || mx2.status().mirror_entries == 1).await;
+
+    let alone = clock.start(dir.path()).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(blocked(&alone), [1, 2]);
+    alone.shutdown().await;
+    clock.add(0.1);
+    let node = start().await;
+    node.wait_for_members(1).await;
+    eventually("the mirror is that of the others", || blocked(&node) == [2]).await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!((blocked(&node), blocked(&mx2)), (vec![2], vec![2]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_fast_clock_does_not_make_a_young_store_old() {
     let (dir, right, fast) = (tempfile::tempdir().unwrap(), WallClock::new(), WallClock::new());
     let node = fast.start(dir.path()).await;

@@ -72,6 +72,18 @@ async fn a_store_of_another_cluster_is_refused_and_not_touched() {
     node.shutdown().await;
 }
 
+/// Another user may have written the file.
+#[tokio::test]
+async fn the_name_of_another_cluster_is_shown_in_a_line_and_cut() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = format!("\u{1b}[2J\n\u{202e}{}", "x".repeat(10_000));
+    let mut store = Store::open(dir.path()).unwrap();
+    store.commit([], &[("cluster", name.as_bytes())]).unwrap();
+    drop(store);
+    let error = builder(dir.path(), None).start().await.unwrap_err().to_string();
+    assert!(!error.contains(is_unprintable) && error.len() < 1_000, "{error:?}");
+}
+
 #[tokio::test]
 async fn a_store_of_keys_that_this_node_lacks_is_set_aside_whole() {
     let dir = tempfile::tempdir().unwrap();

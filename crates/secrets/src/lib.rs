@@ -4,4 +4,6 @@ pub mod pem;
 mod plain;
 mod redact;
 
-pub use redact::{holds_secret, io_words, is_secret_name, path_words, redact, redact_source};
+pub use redact::{
+    buffer_for, holds_secret, io_words, is_secret_name, path_words, redact, redact_source,
+};

@@ -1,6 +1,6 @@
 //! Which pieces of a text read like words, names, numbers or addresses, and so are no key.
 //!
-//! The rule is one of what may be shown, not of what may not: a key in base64 or hexadecimal,
+//! The rule lists what may be shown; everything else is starred. A key in base64 or hexadecimal,
 //! cut anywhere, matches none of it.
 
 /// Runs of up to so many characters are shown: in base64 they are 7 bytes, in hexadecimal 5.

@@ -1,9 +1,17 @@
 //! Stars out of a text what may be a secret, at its width.
 
+use std::fs::{File, Metadata};
 use std::io;
 use std::path::Path;
 
 use crate::plain::{byte_lists, is_between, is_plain};
+
+/// Room behind a file's content. With less than 32 bytes the standard library first reads into a
+/// buffer of its own.
+const ROOM: usize = 64;
+
+/// Longest line of a log, in bytes, that is searched; a longer one is taken for one with a secret.
+const LONGEST_LINE: usize = 64 << 10;
 
 /// Whether the value of a setting of this name is a secret.
 #[must_use]
@@ -30,8 +38,8 @@ pub fn redact(text: &str) -> String {
     Redaction::new(text).finish(false)
 }
 
-/// The same for a whole configuration: there a name of a secret needs neither colon nor quotes
-/// for what follows it to be one, since they may be what is wrong with it.
+/// As [`redact`], for a whole configuration: a value is starred even if the colon or quotes behind
+/// a secret's name are missing.
 #[must_use]
 pub fn redact_source(text: &str) -> String {
     Redaction::new(text).finish(true)
@@ -41,6 +49,9 @@ pub fn redact_source(text: &str) -> String {
 /// setting, as a PEM text, as a list of bytes, or as a long run of base64.
 #[must_use]
 pub fn holds_secret(text: &str) -> bool {
+    if text.len() > LONGEST_LINE {
+        return true;
+    }
     let mut redaction = Redaction::new(text);
     redaction.named(false);
     redaction.pem();
@@ -58,7 +69,8 @@ pub fn holds_secret(text: &str) -> bool {
         })
 }
 
-/// A path, as long as it is one: the text of a secret that stands where a path is meant is none.
+/// Shows a path as it is if it, or its directory, exists; otherwise redacts it, since it may be a
+/// key. Blocks: it asks the file system.
 #[must_use]
 pub fn path_words(path: &Path) -> String {
     let shown = path.display().to_string();
@@ -70,6 +82,16 @@ pub fn path_words(path: &Path) -> String {
 
 fn printable(c: char) -> Vec<char> {
     if c.is_control() { c.escape_default().collect() } else { vec![c] }
+}
+
+/// An empty buffer that a file is read into, up to one byte more than `most`, without growing: a
+/// buffer that grows leaves its bytes where it was, and they may be a secret.
+#[must_use]
+pub fn buffer_for(file: &File, most: u64) -> Vec<u8> {
+    // A device or a pipe has no length.
+    let regular = file.metadata().ok().filter(Metadata::is_file);
+    let len = regular.map_or(most, |metadata| metadata.len().min(most));
+    Vec::with_capacity(usize::try_from(len).unwrap_or_default() + ROOM)
 }
 
 /// What the system says of an error: never what a library made of the bytes that were read.
@@ -121,6 +143,7 @@ impl Redaction {
     /// The values of settings that hold a secret.
     fn named(&mut self, is_source: bool) {
         let mut at = 0;
+        let mut path = PathReader::default();
         while at < self.chars.len() {
             if !is_name(self.chars[at]) {
                 at += 1;
@@ -128,59 +151,121 @@ impl Redaction {
             }
             let end = self.skip(at, is_name);
             let name: String = self.chars[at..end].iter().collect();
-            let is_one = is_secret_name(&name) && !is_of_path(&self.chars[..at]);
+            path.read(&self.chars[..at]);
+            let (start, is_extension) = (at, path.ends_with_dot());
             at = end;
-            if is_one {
-                at = self.value(end, &name, is_source);
+            if is_secret_name(&name) && !is_extension {
+                at = self.value(start, end, &name, is_source);
             }
         }
     }
 
     /// Stars the value that follows a name; where it ends.
-    fn value(&mut self, end: usize, name: &str, is_source: bool) -> usize {
-        // A setting of an endpoint: `tls/a:1#listen_private_key_base64=...;b=c`.
-        if self.chars.get(end) == Some(&'=') {
-            let is_end = |c: char| c.is_whitespace() || matches!(c, ';' | ',' | '"' | '\'' | ']');
-            let stop = self.skip(end + 1, |c| !is_end(c));
-            self.star(end + 1, stop);
-            return stop;
+    fn value(&mut self, start: usize, end: usize, name: &str, is_source: bool) -> usize {
+        // The quote that ends the name, blanks, and the sign between name and value.
+        let mut sign = self.skip(end, |c| c == '\\');
+        sign += usize::from(matches!(self.chars.get(sign), Some('"' | '\'')));
+        sign = self.skip_blanks(sign, is_source);
+        let has_sign = matches!(self.chars.get(sign), Some(':' | '='));
+        if !has_sign && !is_source {
+            return end;
         }
-        // The quote that ends the name, blanks, and what stands between name and value.
-        let mut value = self.skip(end, |c| c == '\\');
-        value += usize::from(matches!(self.chars.get(value), Some('"' | '\'')));
-        value = self.skip(value, char::is_whitespace);
-        let has_sign = matches!(self.chars.get(value), Some(':' | '='));
-        value += usize::from(has_sign);
-        value = self.skip(value, char::is_whitespace);
+        let value = self.skip_blanks(sign + usize::from(has_sign), true);
         let slashes = self.skip(value, |c| c == '\\') - value;
-        if let Some(quote @ ('"' | '\'')) = self.chars.get(value + slashes).copied() {
-            let start = value + slashes + 1;
-            // A quote in plain prose is not one of a value.
-            if !has_sign && !is_source {
-                return end;
+        let first = self.chars.get(value + slashes).copied();
+        // A setting of an endpoint: `tls/a:1#listen_private_key_base64=...;b=c`.
+        let is_of_endpoint = start > 0
+            && matches!(self.chars[start - 1], '#' | ';')
+            && self.chars.get(end) == Some(&'=')
+            && value == end + 1;
+        let (from, stop) = match first {
+            Some('{') if name == "key" && slashes == 0 => return value,
+            Some(quote @ ('"' | '\'')) => {
+                let from = value + slashes + 1;
+                (from, self.closing(from, quote, slashes).unwrap_or(self.chars.len()))
             }
-            let stop = self.closing(start, quote, slashes).unwrap_or(self.chars.len());
-            self.star(start, stop);
-            return stop;
-        }
-        match self.chars.get(value) {
-            Some('{') if name == "key" => value,
-            Some(open @ ('{' | '[')) if has_sign || is_source => {
-                let close = if *open == '{' { '}' } else { ']' };
-                let stop = self.skip(value, |c| c != close);
-                self.star(value + 1, stop);
-                stop
+            Some(open @ ('{' | '[')) if slashes == 0 => {
+                (value + 1, self.closing_bracket(value, open))
             }
-            Some(_) if has_sign || is_source => {
+            _ => {
                 // A phrase without its quotes goes on behind a blank.
                 let is_blank = |c: char| if is_source { c == '\n' } else { c.is_whitespace() };
-                let is_end = |c: char| is_blank(c) || ",{}[]".contains(c);
-                let stop = self.skip(value, |c| !is_end(c));
-                self.star(value, stop);
-                stop
+                let ends = if is_of_endpoint { ";,\"']" } else { ",{}[]" };
+                (value, self.skip(value, |c| !is_blank(c) && !ends.contains(c)))
             }
-            _ => end,
+        };
+        // A comment may hold the value of before.
+        let comments = if is_source { end } else { sign + 1 };
+        self.star_comments(comments, value);
+        self.star(from, stop);
+        stop
+    }
+
+    /// Behind white space, as itself or escaped, and behind comments if there may be some.
+    fn skip_blanks(&self, from: usize, may_have_comments: bool) -> usize {
+        let mut at = from;
+        loop {
+            at = self.skip(at, char::is_whitespace);
+            let escaped = self.skip(at, |c| c == '\\');
+            if escaped > at && matches!(self.chars.get(escaped), Some('n' | 'r' | 't')) {
+                at = escaped + 1;
+                continue;
+            }
+            if !may_have_comments {
+                return at;
+            }
+            let Some(end) = self.comment(at) else { return at };
+            at = end;
         }
+    }
+
+    /// Where the comment ends that begins here.
+    fn comment(&self, at: usize) -> Option<usize> {
+        match self.chars.get(at..at + 2)? {
+            ['/', '/'] => Some(self.skip(at, |c| c != '\n')),
+            ['/', '*'] => {
+                Some(find(&self.chars, &['*', '/'], at + 2).map_or(self.chars.len(), |end| end + 2))
+            }
+            _ => None,
+        }
+    }
+
+    fn star_comments(&mut self, from: usize, until: usize) {
+        let mut at = from;
+        while at < until {
+            let end = self.comment(at).map_or(at, |end| end.min(until));
+            self.star(at, end);
+            at = end.max(at + 1);
+        }
+    }
+
+    /// Where the bracket stands that closes the one at `start`. Those in strings and in comments
+    /// count for nothing.
+    fn closing_bracket(&self, start: usize, open: char) -> usize {
+        let close = if open == '{' { '}' } else { ']' };
+        let (mut at, mut depth) = (start, 0_usize);
+        while at < self.chars.len() {
+            if let Some(end) = self.comment(at) {
+                at = end;
+                continue;
+            }
+            let quoted = self.skip(at, |c| c == '\\');
+            match self.chars.get(quoted).copied() {
+                Some(quote @ ('"' | '\'')) => {
+                    let Some(end) = self.closing(quoted + 1, quote, quoted - at) else { break };
+                    at = self.skip(end, |c| c == '\\') + 1;
+                    continue;
+                }
+                Some(c) if c == open => depth += 1,
+                Some(c) if c == close => depth -= 1,
+                _ => {}
+            }
+            if depth == 0 {
+                return quoted;
+            }
+            at = quoted + 1;
+        }
+        self.chars.len()
     }
 
     /// Where the quote stands that ends a value, behind as many backslashes as the first.
@@ -226,16 +311,24 @@ impl Redaction {
 
     /// What stands before the host of a URL or an endpoint, but a name without a password.
     fn urls(&mut self) {
-        let mut at = 0;
-        while let Some(sign) = self.chars[at..].iter().position(|c| *c == '@').map(|i| i + at) {
-            at = sign + 1;
-            let before = |c: &char| !c.is_whitespace() && !"\"'`{}[](),<>|/".contains(*c);
-            let len = self.chars[..sign].iter().rev().take_while(|c| before(c)).count();
-            let start = sign - len;
-            let is_url = start > 0 && self.chars[start - 1] == '/';
-            let colon = self.chars[start..sign].iter().position(|c| *c == ':');
-            if let (true, Some(colon)) = (is_url, colon) {
-                self.star(start + colon + 1, sign);
+        // Where the run began, and its password, behind its first colon.
+        let (mut start, mut secret) = (0, None);
+        for at in 0..self.chars.len() {
+            match self.chars[at] {
+                c if c.is_whitespace() || "\"'`{}[](),<>|/".contains(c) => {
+                    (start, secret) = (at + 1, None);
+                }
+                ':' => {
+                    secret.get_or_insert(at + 1);
+                }
+                '@' if start > 0 && self.chars[start - 1] == '/' => {
+                    if let Some(from) = secret.replace(at) {
+                        self.star(from, at);
+                    } else {
+                        secret = None;
+                    }
+                }
+                _ => {}
             }
         }
     }
@@ -271,10 +364,27 @@ fn find(chars: &[char], what: &[char], from: usize) -> Option<usize> {
     chars[from..].windows(what.len()).position(|window| window == what).map(|at| at + from)
 }
 
-/// Whether what follows is the end of a file's name: `cluster.key` in `/etc/cluster.key: ...`.
-fn is_of_path(before: &[char]) -> bool {
-    let token = before.iter().rev().take_while(|c| !c.is_whitespace() && !"\"'{},#;".contains(**c));
-    before.last() == Some(&'.') && token.into_iter().any(|c| *c == '/')
+/// Tells a name that is a file's extension, such as `key` in `/etc/cluster.key`.
+#[derive(Default)]
+struct PathReader {
+    read: usize,
+    has_slash: bool,
+    last: Option<char>,
+}
+
+impl PathReader {
+    /// Reads on. `before` begins with the text of the call before.
+    fn read(&mut self, before: &[char]) {
+        for c in &before[self.read..] {
+            let is_end = c.is_whitespace() || "\"'{},#;".contains(*c);
+            self.has_slash = !is_end && (self.has_slash || *c == '/');
+        }
+        (self.read, self.last) = (before.len(), before.last().copied());
+    }
+
+    fn ends_with_dot(&self) -> bool {
+        self.has_slash && self.last == Some('.')
+    }
 }
 
 fn is_name(c: char) -> bool {
@@ -282,94 +392,4 @@ fn is_name(c: char) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn secrets_are_starred_at_their_width_however_they_are_quoted() {
-        for (line, shown) in [
-            (r#""key": "c2VjcmV0","#, r#""key": "********","#),
-            ("key: hunter2, name: 'a'", "key: *******, name: 'a'"),
-            (r#"\"secret\": \"s3\", x"#, r#"\"secret\": \"**\", x"#),
-            ("{ password : 'p w', user: 'u' }", "{ password : '***', user: 'u' }"),
-            (r#"password: "it's hunter2", b"#, r#"password: "************", b"#),
-            (r#""config": "{ password: 'a\"b' }", x"#, r#""config": "{ password: '****' }", x"#),
-            ("password: 'not closed,\n  user: 1", "password: '***********\n*********"),
-            ("password: ['a', 'b'], x", "password: [********], x"),
-            ("password: 12345678, x", "password: ********, x"),
-            (
-                "key: { '@type': 'File', filePath: '/k' }",
-                "key: { '@type': 'File', filePath: '/k' }",
-            ),
-            ("listen_private_key_base64: 'QUJD'", "listen_private_key_base64: '****'"),
-            ("listen_private_key: '/etc/k.pem'", "listen_private_key: '/etc/k.pem'"),
-            (
-                "['tls/a:1#iface=lo;listen_private_key_base64=QUI=;x=1', 'tcp/b:1']",
-                "['tls/a:1#iface=lo;listen_private_key_base64=****;x=1', 'tcp/b:1']",
-            ),
-            ("tcp/user:hunter2@a:1", "tcp/user:*******@a:1"),
-            ("https://u:p:w@a/b", "https://u:***@a/b"),
-            ("monkey: 'not one', key", "monkey: 'not one', key"),
-            ("/etc/cluster.key: every frame", "/etc/cluster.key: every frame"),
-            ("mesh.key: hunter2", "mesh.key: *******"),
-            (
-                "x -----BEGIN A-----\nMII\n-----END A----- y",
-                "x *****************\n***\n-----END A----- y",
-            ),
-            (
-                "InvalidByte [45, 45, 45, 45, 45, 66, 69, 71]",
-                "InvalidByte [******************************]",
-            ),
-            ("0\u{82}\u{fffd} a b\nc", "*******\nc"),
-            ("the string \"c2VjcmV0c2VjcmV0\" is", "the string \"****************\" is"),
-        ] {
-            assert_eq!(redact(line), shown);
-            assert_eq!(redact(line).chars().count(), line.chars().count());
-        }
-    }
-
-    #[test]
-    fn in_a_configuration_what_follows_the_name_of_a_secret_is_one_without_its_colon_too() {
-        for (line, shown) in [
-            ("password 'hunter2', x", "password '*******', x"),
-            ("password hunter2, x", "password *******, x"),
-            ("password: correct horse, x", "password: *************, x"),
-            ("{ user: 'u', password }", "{ user: 'u', password }"),
-            ("password = 'hunter2'", "password = '*******'"),
-        ] {
-            assert_eq!(redact_source(line), shown);
-        }
-        assert_eq!(redact("the key \"a\" is"), "the key \"a\" is");
-    }
-
-    #[test]
-    fn a_log_line_that_shows_a_secret_is_told_from_one_that_does_not() {
-        for secret in [
-            "Unable to open listener tls/a:1#listen_private_key_base64=LS0t",
-            "connect: password: 'hunter2'",
-            "-----BEGIN PRIVATE KEY-----",
-            "IllegalSectionStart { line: [45, 45, 45, 45, 45, 66] }",
-            "key MC4CAQAwBQYDK2VwBCIEIBAQ1234567890abcdefghijklm",
-        ] {
-            assert!(holds_secret(secret), "{secret}");
-        }
-        for other in [
-            "Unable to connect to tls/mx1.example.org:7447! certificate expired",
-            "New transport opened between 84a4b9ccbd4fb7dd40c5bd2c50ebd4b6 and a2",
-            "Zenoh can be reached at: tcp/192.0.2.1:7447",
-        ] {
-            assert!(!holds_secret(other), "{other}");
-        }
-    }
-
-    #[test]
-    fn a_path_is_shown_and_a_key_where_one_is_meant_is_not() {
-        let dir = std::env::temp_dir().join("Ab3dEf6hIj9lMn2pQr5t.pem");
-        assert_eq!(path_words(&dir), dir.display().to_string());
-        assert_eq!(path_words(Path::new("/no/such/cert.pem")), "/no/such/cert.pem");
-        for secret in ["c2VjcmV0c2VjcmV0c2Vj", "/c2VjcmV0c2VjcmV0c2Vj"] {
-            assert!(path_words(Path::new(secret)).chars().all(|c| c == '*'));
-        }
-        assert_eq!(path_words(Path::new("a\nb")), "a\\nb");
-    }
-}
+mod tests;

@@ -1,11 +1,12 @@
+use std::io;
 use std::path::{Path, PathBuf};
+
+use crate::Untrusted;
 
 /// A path as a line may show it: controls are escaped.
 fn shown(path: &Path) -> String {
     path.display().to_string().escape_debug().to_string()
 }
-
-use crate::Untrusted;
 
 /// Why a store cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -17,10 +18,26 @@ pub enum StoreError {
         /// Where.
         path: PathBuf,
         /// What the system says.
-        source: std::io::Error,
+        source: io::Error,
+    },
+    /// The disk is full, or the user's quota is used up. It may work later.
+    #[error("{}: {source}; make room on that disk, or raise the quota", shown(.path))]
+    NoRoom {
+        /// Where.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file is there, and cannot be read now. Its content may be whole.
+    #[error("{}: it cannot be read: {why}; check the disk, then restart the node", shown(.path))]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        why: String,
     },
     /// The directory or file is not this user's alone.
-    #[error("{path}: {why}")]
+    #[error("{}: {why}", shown(.path))]
     Untrusted {
         /// Where.
         path: PathBuf,
@@ -82,16 +99,28 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// The error of a system call that makes or opens a directory or file.
+    pub(crate) fn of_io(path: &Path, source: io::Error) -> Self {
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        let path = path.to_owned();
+        match source.kind() {
+            StorageFull | QuotaExceeded | FileTooLarge => Self::NoRoom { path, source },
+            _ if is_disk_error(&source) => Self::Unreadable { path, why: source.to_string() },
+            _ => Self::Open { path, source },
+        }
+    }
+
     /// Whether it may work later, as when the disk is full.
     #[must_use]
     pub fn may_pass(&self) -> bool {
-        use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-        match self {
-            Self::Write { .. } => true,
-            Self::Open { source, .. } => {
-                matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge)
-            }
-            _ => false,
-        }
+        matches!(self, Self::Write { .. } | Self::NoRoom { .. })
     }
+}
+
+/// Whether the device failed (`EIO`), for which the standard library has no kind.
+fn is_disk_error(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    return error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error());
+    #[cfg(not(unix))]
+    return false;
 }

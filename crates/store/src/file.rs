@@ -97,8 +97,7 @@ pub(crate) fn make_dir(dir: &Path) -> Result<TrustedDir, StoreError> {
         Ok(trusted) => Ok(trusted),
         // It is not there: why it could not be made says more.
         Err(Untrusted::Unknown(source)) => {
-            let source = made.err().unwrap_or(source);
-            Err(StoreError::Open { path: dir.to_owned(), source })
+            Err(StoreError::of_io(dir, made.err().unwrap_or(source)))
         }
         Err(why) => Err(StoreError::Untrusted { path: dir.to_owned(), why }),
     }
@@ -163,7 +162,8 @@ pub(crate) fn clear_half_made(file: &File) -> io::Result<()> {
     reader.rewind()?;
     let mut content = Vec::new();
     reader.take(MADE).read_to_end(&mut content)?;
-    let is_empty = content.iter().skip(HEADER).chain(&content[..MAGIC]).all(|byte| *byte == 0);
+    let is_of_header = |at| (MAGIC..HEADER).contains(&at);
+    let is_empty = content.iter().enumerate().all(|(at, byte)| *byte == 0 || is_of_header(at));
     if is_empty {
         file.set_len(0)?;
     }

@@ -56,8 +56,9 @@ impl Store {
     /// file is checked and mended first.
     ///
     /// # Errors
-    /// [`StoreError::Open`], [`StoreError::Untrusted`], [`StoreError::InUse`],
-    /// [`StoreError::Newer`], [`StoreError::Damaged`].
+    /// [`StoreError::Open`], [`StoreError::NoRoom`], [`StoreError::Unreadable`],
+    /// [`StoreError::Untrusted`], [`StoreError::InUse`], [`StoreError::Newer`],
+    /// [`StoreError::Damaged`].
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, StoreError> {
         Self::open_with(dir.as_ref(), open_file, UPGRADES)
     }
@@ -75,25 +76,28 @@ impl Store {
     ) -> Result<Self, StoreError> {
         let (path, dir) = (dir.join(FILE), file::make_dir(dir)?);
         let mut store = Self { path, dir, opener, database: None };
-        let damaged = |why: String| StoreError::Damaged { path: store.path.clone(), why };
-        // redb panics on some files that something else altered.
-        let opened = catch_unwind(AssertUnwindSafe(|| store.database(upgrades)));
-        let database =
-            opened.unwrap_or_else(|_| Err(damaged("it does not hold together".into())))?;
-        store.database = Some(database);
+        store.database = Some(store.database(upgrades)?);
         Ok(store)
     }
 
+    /// Opens the file. redb panics on some files that something else altered.
     fn database(&self, upgrades: &[Upgrade]) -> Result<Database, StoreError> {
+        let opened = catch_unwind(AssertUnwindSafe(|| self.open_database(upgrades)));
+        opened.unwrap_or_else(|_| Err(self.damaged("it does not hold together")))
+    }
+
+    fn damaged(&self, why: &str) -> StoreError {
+        StoreError::Damaged { path: self.path.clone(), why: why.to_owned() }
+    }
+
+    fn open_database(&self, upgrades: &[Upgrade]) -> Result<Database, StoreError> {
         let path = || self.path.clone();
-        let damaged =
-            |error: redb::Error| StoreError::Damaged { path: path(), why: error.to_string() };
         let file = file::open(&self.path).map_err(|why| match why {
-            Untrusted::Unknown(source) => StoreError::Open { path: path(), source },
+            Untrusted::Unknown(source) => StoreError::of_io(&self.path, source),
             why => StoreError::Untrusted { path: path(), why },
         })?;
         let is_new = file::clear_half_made(&file).and_then(|()| Ok(file.metadata()?.len() == 0));
-        let is_new = is_new.map_err(|source| StoreError::Open { path: path(), source })?;
+        let is_new = is_new.map_err(|source| StoreError::of_io(&self.path, source))?;
         let opened = (self.opener)(file);
         if is_new && matches!(opened, Err(DatabaseError::Storage(_))) {
             // On a full disk: nothing is in it, and what is half made would not open again.
@@ -104,9 +108,9 @@ impl Store {
             DatabaseError::Storage(redb::StorageError::Io(source))
                 if source.kind() != std::io::ErrorKind::InvalidData =>
             {
-                StoreError::Open { path: path(), source }
+                StoreError::of_io(&self.path, source)
             }
-            other => damaged(other.into()),
+            other => self.damaged(&redb::Error::from(other).to_string()),
         })?;
         let upgraded = || {
             // Nothing is written without need: a full disk can be read.
@@ -140,12 +144,30 @@ impl Store {
         }
     }
 
+    /// Why the file cannot be read.
+    fn explain_read(&self, error: redb::Error) -> StoreError {
+        match self.explain(error) {
+            StoreError::Write { path, why } => StoreError::Unreadable { path, why },
+            other => other,
+        }
+    }
+
+    /// The database, unless a write failed and none has worked since.
+    fn opened(&self) -> Result<&Database, StoreError> {
+        let closed = || {
+            let why = "a write failed before, and the next opens it anew".to_owned();
+            StoreError::Unreadable { path: self.path.clone(), why }
+        };
+        self.database.as_ref().ok_or_else(closed)
+    }
+
     /// Every record, in the order of the keys; gives how many there are.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`], [`StoreError::Write`] if it cannot be read.
+    /// [`StoreError::Damaged`]; [`StoreError::Unreadable`], also after a failed
+    /// [`commit`](Self::commit) until the next works.
     pub fn read(&self, mut each: impl FnMut(&[u8], &[u8])) -> Result<u64, StoreError> {
-        let Some(database) = &self.database else { return Ok(0) };
+        let database = self.opened()?;
         let mut read = || {
             let records = database.begin_read()?.open_table(RECORDS)?;
             for record in records.iter()? {
@@ -154,11 +176,9 @@ impl Store {
             }
             Ok(records.len()?)
         };
-        let read = catch_unwind(AssertUnwindSafe(|| read().map_err(|error| self.explain(error))));
-        read.unwrap_or_else(|_| {
-            let why = "it does not hold together".into();
-            Err(StoreError::Damaged { path: self.path.clone(), why })
-        })
+        let read =
+            catch_unwind(AssertUnwindSafe(|| read().map_err(|error| self.explain_read(error))));
+        read.unwrap_or_else(|_| Err(self.damaged("it does not hold together")))
     }
 
     /// What [`commit`](Self::commit) noted under a name.
@@ -166,12 +186,12 @@ impl Store {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn note(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let Some(database) = &self.database else { return Ok(None) };
+        let database = self.opened()?;
         let read = || {
             let notes = database.begin_read()?.open_table(NOTES)?;
             Ok(notes.get(name)?.map(|note| note.value().to_vec()))
         };
-        read().map_err(|error| self.explain(error))
+        read().map_err(|error| self.explain_read(error))
     }
 
     /// Writes records and notes, all or none. When it returns they are on the disk.
@@ -197,10 +217,9 @@ impl Store {
                 for (key, value) in records {
                     let value_len = value.as_ref().map_or(0, Vec::len);
                     if key.len() > MAX_KEY || value_len > MAX_VALUE {
-                        let (len, limit) = match key.len() > MAX_KEY {
-                            true => (key.len(), MAX_KEY),
-                            false => (value_len, MAX_VALUE),
-                        };
+                        let is_key = key.len() > MAX_KEY;
+                        let (len, limit) =
+                            if is_key { (key.len(), MAX_KEY) } else { (value_len, MAX_VALUE) };
                         too_long = Some(StoreError::TooLong { len, limit });
                         continue;
                     }
@@ -224,10 +243,7 @@ impl Store {
         // A database that failed may refuse everything from then on.
         let written =
             catch_unwind(AssertUnwindSafe(|| write().map_err(|error| self.explain(error))));
-        written.unwrap_or_else(|_| {
-            let why = "it does not hold together".into();
-            Err(StoreError::Damaged { path: self.path.clone(), why })
-        })?;
+        written.unwrap_or_else(|_| Err(self.damaged("it does not hold together")))?;
         self.database = Some(database);
         too_long.map_or(Ok(()), Err)
     }
@@ -237,13 +253,14 @@ impl Store {
     /// reason before is replaced.
     ///
     /// # Errors
-    /// [`StoreError::Open`] if it cannot be renamed.
+    /// [`StoreError::Open`], [`StoreError::NoRoom`], [`StoreError::Unreadable`] if it cannot be
+    /// renamed.
     pub fn set_aside(mut self, why: &str) -> Result<PathBuf, StoreError> {
         drop(self.database.take());
         let kept = self.path.with_file_name(format!("{FILE}.of-{why}"));
         match std::fs::rename(&self.path, &kept) {
             Ok(()) => Ok(kept),
-            Err(source) => Err(StoreError::Open { path: self.path, source }),
+            Err(source) => Err(StoreError::of_io(&self.path, source)),
         }
     }
 

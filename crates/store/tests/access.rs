@@ -117,3 +117,12 @@ fn what_is_another_users_is_refused() {
     std::os::unix::fs::chown(dir.path(), Some(12_345), None).unwrap();
     assert!(matches!(refused(dir.path()), Untrusted::Foreign { owner: 12_345, .. }));
 }
+
+#[test]
+fn a_path_in_an_error_moves_no_cursor() {
+    let dir = tempfile::tempdir().unwrap();
+    let evil = dir.path().join("a\u{1b}[2J\n\u{202e}b");
+    std::fs::write(&evil, b"").unwrap();
+    let error = Store::open(&evil).unwrap_err().to_string();
+    assert!(!error.contains(['\u{1b}', '\n', '\u{202e}']), "{error:?}");
+}

@@ -57,9 +57,8 @@ impl LinkKeys {
         Self { secrets: std::iter::once(active).chain(others).collect() }
     }
 
-    /// The way from these keys to `target`, in steps that each node of a cluster may take at a
-    /// time of its own, so that what one shows is accepted by all: after the change first more
-    /// is accepted (0), later another is shown (1), then less is accepted (2). The numbers say
+    /// Steps from these keys to `target` such that nodes one step apart accept each other: after
+    /// the change first more is accepted (0), later another is shown (1), then less is accepted (2). The numbers say
     /// how many pauses come before, in each of which all nodes have taken the step before.
     pub(crate) fn steps_to(&self, target: &Self) -> Vec<(u32, Self)> {
         let all = || self.secrets.iter().chain(&target.secrets).cloned();
@@ -83,7 +82,9 @@ impl LinkKeys {
             accepted.push_str(&login.password);
             accepted.push('\n');
         }
-        Logins { own: logins[0].clone(), accepted }
+        let own = logins[0].clone();
+        let passwords = logins.into_iter().map(|login| login.password).collect();
+        Logins { own, accepted, passwords }
     }
 
     /// The keys that discovery signs with: the first signs, all are accepted.
@@ -162,6 +163,8 @@ pub(crate) struct Logins {
     pub(crate) own: Login,
     /// Accepted from a node that dials this one: `user:password`, one a line.
     pub(crate) accepted: Zeroizing<String>,
+    /// The password of each.
+    pub(crate) passwords: Vec<Zeroizing<String>>,
 }
 
 /// The certificates and key that Zenoh is given for TLS: PEM in base64.

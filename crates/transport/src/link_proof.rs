@@ -24,7 +24,12 @@ pub enum LinkProof {
 
 /// The credentials that one session is opened with.
 pub(crate) enum SessionProof {
-    Challenge { own: Login, accepted: SecretFile },
+    Challenge {
+        own: Login,
+        accepted: SecretFile,
+        /// Those of all logins.
+        passwords: Vec<Zeroizing<String>>,
+    },
     Tls(Credentials),
 }
 
@@ -43,21 +48,19 @@ impl SessionProof {
                 let logins = keys.logins();
                 let accepted = SecretFile::new(&logins.accepted)
                     .map_err(|error| TransportError::LinkSecrets { why: error.to_string() })?;
-                Self::Challenge { own: logins.own, accepted }
+                Self::Challenge { own: logins.own, accepted, passwords: logins.passwords }
             }
             LinkProof::Tls => Self::Tls(keys.credentials(names)?),
         })
     }
-}
 
-impl SessionProof {
-    /// A text of a library that was given the credentials, without them.
+    /// Returns the library's text without the session's credentials.
     pub(crate) fn hide(&self, text: &str) -> String {
-        let secret: &str = match self {
-            Self::Challenge { own, .. } => &own.password,
-            Self::Tls(credentials) => &credentials.private_key,
+        let secrets = match self {
+            Self::Challenge { passwords, .. } => passwords.as_slice(),
+            Self::Tls(credentials) => std::slice::from_ref(&credentials.private_key),
         };
-        text.replace(secret, "***")
+        secrets.iter().fold(text.to_owned(), |text, secret| text.replace(&**secret, "***"))
     }
 }
 
@@ -128,11 +131,14 @@ mod tests {
 
     #[test]
     fn what_a_library_says_of_a_session_shows_no_secret_of_it() {
-        let keys = LinkKeys::new(Zeroizing::new([1; 32]), []);
+        let keys = LinkKeys::new(Zeroizing::new([1; 32]), [Zeroizing::new([2; 32])]);
         let challenge = SessionProof::new(LinkProof::Challenge, &keys, &[]).unwrap();
-        let SessionProof::Challenge { own, .. } = &challenge else { panic!() };
-        let said = format!("bad configuration: user {} password {}", own.user, *own.password);
-        assert!(!challenge.hide(&said).contains(&*own.password));
+        let logins = keys.logins().accepted;
+        let hidden = challenge.hide(&format!("bad logins: {}", *logins));
+        assert_eq!(hidden.matches("***").count(), 2);
+        for password in logins.lines().filter_map(|login| login.split(':').nth(1)) {
+            assert!(!hidden.contains(password));
+        }
         let tls = SessionProof::new(LinkProof::Tls, &keys, &[]).unwrap();
         let SessionProof::Tls(credentials) = &tls else { panic!() };
         let said = format!("tls/a:1#connect_private_key_base64={}", *credentials.private_key);
@@ -143,7 +149,7 @@ mod tests {
     fn a_secret_file_is_read_while_it_is_there_and_gone_after() {
         let keys = LinkKeys::new(Zeroizing::new([1; 32]), [Zeroizing::new([2; 32])]);
         let proof = SessionProof::new(LinkProof::Challenge, &keys, &[]).unwrap();
-        let SessionProof::Challenge { own, accepted } = proof else { panic!() };
+        let SessionProof::Challenge { own, accepted, .. } = proof else { panic!() };
         let path = accepted.path().to_owned();
         let read = || std::fs::read_to_string(&path);
         assert!(read().unwrap().starts_with(&format!("{}:", own.user)));

@@ -477,6 +477,19 @@ fn a_secret_is_shown_in_no_error_and_no_warning() {
     let [warning] = coordinator.warnings() else { panic!() };
     let shown = format!("{warning} {warning:?} {}", coordinator.explain());
     assert!(shown.contains("***") && !shown.contains("TOPSECRET"), "{shown}");
+    for value in ["[TOPSECRET]", "[3TOPSECRET]", "[[3TOPSECRET]]", "{ a: 3TOPSECRET }"] {
+        let config = format!("{{ transport: {{ auth: {{ usrpwd: {{ password: {value} }} }} }} }}");
+        let source = format!(r#"{{ "@type": "Zenoh", "config": {config} }}"#);
+        for text in [source, zenoh(&config)] {
+            let shown = match Coordinator::parse(&text) {
+                Ok(coordinator) => {
+                    format!("{:?} {}", coordinator.warnings(), coordinator.explain())
+                }
+                Err(error) => format!("{error} {} {error:?}", error.report()),
+            };
+            assert!(shown.contains("***") && !shown.contains("TOPSECRET"), "{shown}");
+        }
+    }
     let endpoint = "tls/0.0.0.0:7447#listen_certificate=c;listen_private_key_base64=TOPSECRET";
     let tls = "transport: { link: { tls: { listen_certificate: 'c', listen_private_key: 'k' } } }";
     for section in ["listen", "connect"] {
@@ -494,6 +507,41 @@ fn a_secret_is_shown_in_no_error_and_no_warning() {
         let shown = format!("{error} {} {error:?}", error.report());
         assert!(shown.contains("*****") && !shown.contains("TOPSECRET"), "{shown}");
     }
+}
+
+#[test]
+fn a_file_of_logins_is_read_whole_or_called_too_long() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("logins");
+    let config = format!(
+        "{{ transport: {{ auth: {{ usrpwd: {{ user: 'u', password: 'p', \
+         dictionary_file: '{}' }} }} }} }}",
+        file.display()
+    );
+    let coordinator = Coordinator::parse(&zenoh(&config)).unwrap();
+    for (logins, words) in [
+        ("mx1:a\n".repeat(600_000), None),
+        ("mx1:a\n".repeat(800_000), Some("longer than")),
+        ("mx1:a\nmx2".to_owned(), Some("line 2: expected a user")),
+    ] {
+        std::fs::write(&file, logins).unwrap();
+        let error = coordinator.preflight().err().map(|error| error.to_string());
+        match (&error, words) {
+            (Some(error), Some(words)) => assert!(error.contains(words), "{error}"),
+            (error, words) => assert!(error.is_none() && words.is_none(), "{error:?}"),
+        }
+        assert!(error.is_none_or(|error| error.matches("logins").count() == 1));
+    }
+}
+
+/// A log line must not wait for a mount that hangs.
+#[test]
+fn what_is_shown_of_settings_is_whole_and_looks_at_no_file() {
+    let text = r#"{ "@type": "Disabled", "mesh": { "inboxBytes": 1234567,
+        "key": { "@type": "File", "filePath": "/no/such/Ab3dEf6hIj9lMn2pQr5t" } } }"#;
+    let shown = format!("{:?}", Coordinator::parse(text).unwrap().mesh());
+    assert!(shown.contains("1234567"), "{shown}");
+    assert!(!shown.contains("Ab3dEf6h") && shown.contains("the file "), "{shown}");
 }
 
 /// A string of the configuration may hold any character, by its escape.

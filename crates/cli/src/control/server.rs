@@ -236,7 +236,9 @@ async fn answer(request: Request, cluster: &Cluster) -> Result<Answer, String> {
         Request::KeyRetire { id, here, force } => {
             keys::retire(&cluster.keys(), &id.0, here, force).await?
         }
-        Request::KeyExport { id } => keys::export(&cluster.keys(), id.as_deref())?,
+        Request::KeyExport { id } => {
+            keys::export(&cluster.keys(), id.as_ref().map(|id| id.0.as_str()))?
+        }
         Request::Away => json!(cluster.away()),
         Request::Members => json!(cluster.members()),
         Request::Status => json!(cluster.status()),

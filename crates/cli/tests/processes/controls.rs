@@ -46,11 +46,7 @@ fn without_colours(text: &str) -> String {
 
 fn assert_printable(what: &str, bytes: &[u8]) {
     let text = without_colours(std::str::from_utf8(bytes).unwrap());
-    let is_bad = |c: char| {
-        (c.is_control() && c != '\n')
-            || matches!(c, '\u{200e}' | '\u{200f}')
-            || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
+    let is_bad = |c: char| c != '\n' && mailmesh::is_unprintable(c);
     let bad: Vec<char> = text.chars().filter(|c| is_bad(*c)).collect();
     assert!(bad.is_empty(), "{what} shows {bad:?}: {text:?}");
     assert!(
@@ -127,7 +123,9 @@ fn controls_that_another_node_or_a_list_plants_are_escaped_wherever_they_are_sho
 
     for args in [&["block", "list", "--json"][..], &["block", "check", "192.0.2.7", "--json"]] {
         let output = run(&node, args).stdout;
-        assert!(!output.iter().any(|byte| *byte < b' ' && *byte != b'\n'), "{args:?}");
+        assert_printable(&format!("{args:?}"), &output);
+        let read: serde_json::Value = serde_json::from_slice(&output).unwrap();
+        assert!(read.to_string().contains('\u{202e}'), "{read}");
         assert_eq!(output.iter().filter(|byte| **byte == b'\n').count(), 1, "{args:?}");
     }
 
@@ -138,6 +136,7 @@ fn controls_that_another_node_or_a_list_plants_are_escaped_wherever_they_are_sho
     assert_eq!(csv.lines().count(), 2, "{csv:?}");
     let of = |text: &str, format| mailmesh::lists::read(text, format).unwrap().entries;
     let jsonl = run(&node, &["block", "export", "--format", "jsonl"]).stdout;
+    assert_printable("jsonl", &jsonl);
     let jsonl = String::from_utf8(jsonl).unwrap();
     let (from_csv, from_json) =
         (of(&csv, mailmesh::lists::Format::Csv), of(&jsonl, mailmesh::lists::Format::JsonLines));
@@ -184,6 +183,17 @@ fn controls_that_another_node_or_a_list_plants_are_escaped_wherever_they_are_sho
     let config = site.path("evil.json");
     std::fs::write(&config, format!("{{ '\u{9b}2J\u{202e}{EVIL}': 1, mode: 'peer' }}")).unwrap();
     assert_shown("check", &run(&node, &["check", config.to_str().unwrap()]), "-->");
+
+    // A directory whose group may write it, and an argument that is not UTF-8.
+    let store = site.path("store \u{1b}[2J\nFORGED\u{202e}");
+    std::fs::create_dir(&store).unwrap();
+    std::fs::set_permissions(&store, std::os::unix::fs::PermissionsExt::from_mode(0o770)).unwrap();
+    let text = serde_json::json!({ "@type": "Disabled", "mesh": { "store": store } });
+    std::fs::write(&config, text.to_string()).unwrap();
+    assert_shown("check", &run(&node, &["check", config.to_str().unwrap()]), "may write there");
+    let not_text: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(b"\xff\x1b[2J");
+    let output = command(&["cert", "remove"]).arg(not_text).output().unwrap();
+    assert_shown("an argument", &output, "is not UTF-8");
 
     runtime.block_on(other.shutdown());
     until("the node left", || node.log().contains("node left"));

@@ -18,6 +18,9 @@ const PART: usize = 4_096;
 /// Most of these on their way.
 const PARTS: usize = 16;
 
+/// Longest name of another cluster in an error, in characters.
+const SHOWN: usize = 64;
+
 /// How a store is opened: a test has one on a disk that is full.
 pub(crate) type StoreOpener = fn(&Path) -> Result<Store, StoreError>;
 
@@ -31,9 +34,8 @@ pub(super) struct Opened {
     pub(super) version: u64,
 }
 
-/// Opens the store of a directory, and takes in what it has, of which the age is to be known
-/// before it is compared with others. If that happens late, the mirror has content already,
-/// and what the store has waits aside.
+/// Opens the store and loads it. With `is_late`, the mirror already has content, so the loaded
+/// entries are set aside.
 pub(super) fn take_in(
     dir: &Path,
     mesh: &Mesh,
@@ -60,11 +62,9 @@ pub(super) fn take_in(
             mesh.mirror.restore(entries, mesh.now());
         }
     });
-    // A part may be in the mirror: this is not tried again while the node runs.
-    let loaded = loaded.map_err(|error| StoreError::Damaged {
-        path: store.path().to_owned(),
-        why: error.to_string(),
-    })?;
+    // Such an error does not pass: a part may be in the mirror, so the node does not start. A late
+    // store is read again, since all that was read waited aside.
+    let loaded = loaded?;
     if is_old && loaded > 0 {
         tracing::warn!(
             "the stored mirror is older than {} h, so it may have what was removed since; it is used only if no other node has one within {} s",
@@ -73,7 +73,7 @@ pub(super) fn take_in(
         );
     }
     tracing::info!(entries = loaded, took = ?begin.elapsed(), "the mirror was read from {}", store.path().display());
-    // Of a late one all waits aside, also if nothing says when it was written.
+    // A late store is always set aside, even without a time note.
     let alive = alive.or(is_late.then_some(UnixMillis(0))).filter(|_| loaded > 0);
     let unsettled = alive.map(|alive| Unsettled::new(alive, stamp, aside, is_late));
     Ok((Opened { store, binding, vault, version }, unsettled))
@@ -100,7 +100,8 @@ fn open(dir: &Path, mesh: &Mesh, opener: StoreOpener) -> Result<(Store, Binding)
         ),
         Belongs::OtherCluster => {
             let path = store.path().to_owned();
-            let (found, expected) = (noted.cluster, binding.cluster);
+            let found = noted.cluster.chars().take(SHOWN).collect();
+            let expected = binding.cluster;
             return Err(Error::StoreOfAnotherCluster { path, found, expected });
         }
         Belongs::OtherKeys => {

@@ -66,15 +66,46 @@ struct Work {
     stop: Option<Stop>,
     /// What the store had, until its age is known.
     unsettled: Option<Unsettled>,
-    /// What is too old is being taken out of the store: until that is done the rest of it
-    /// must stay known as old.
-    purging: bool,
+    /// Too-old content is being deleted; until then the store must not be marked as current. The
+    /// number of changes that have to be on the disk for that.
+    purge_until: Option<u64>,
 }
 
 impl Work {
-    /// Whether the store has what is neither in the mirror nor to be taken out.
+    /// Whether content of the store still waits outside the mirror.
     fn has_aside(&self) -> bool {
         self.unsettled.as_ref().is_some_and(|unsettled| unsettled.aside.is_some())
+    }
+
+    /// Whether the store has content that may be too old, so that the time of its last write must
+    /// not be noted: after a restart that content would pass for current.
+    fn may_be_old(&self, knows_time: bool) -> bool {
+        self.purge_until.is_some()
+            || self.unsettled.as_ref().is_some_and(|unsettled| {
+                unsettled.aside.is_some() || unsettled.was_old || knows_time
+            })
+    }
+
+    /// Notes changes of these keys.
+    fn note(&mut self, keys: impl Iterator<Item = ChangeKey>) {
+        let before = self.changed.len();
+        self.changed.extend(keys);
+        self.noted += (self.changed.len() - before) as u64;
+    }
+
+    /// Old content is to be deleted, and its keys are not all noted yet.
+    fn begin_purge(&mut self) {
+        self.purge_until = Some(u64::MAX);
+    }
+
+    /// The keys of all old content are noted.
+    fn end_purge_at_noted(&mut self) {
+        self.purge_until = Some(self.noted);
+    }
+
+    /// All changes up to a number are on the disk.
+    fn on_covered(&mut self, covers: u64) {
+        self.purge_until.take_if(|until| *until <= covers);
     }
 }
 
@@ -174,9 +205,7 @@ impl Disk {
     pub(crate) fn write_again(&self, keys: impl Iterator<Item = ChangeKey>) -> bool {
         let mut work = self.shared.work.lock();
         let is_all = !work.has_aside();
-        let before = work.changed.len();
-        work.changed.extend(keys);
-        work.noted += (work.changed.len() - before) as u64;
+        work.note(keys);
         drop(work);
         self.shared.wake.notify_all();
         is_all
@@ -219,11 +248,11 @@ impl Disk {
             }
         };
         if verdict == Verdict::Drop {
-            // What is not there any more goes from the store too.
-            work.purging = true;
+            // A write that is under way covers none of it.
+            work.begin_purge();
             if let Some(aside) = &aside {
-                work.noted += aside.len() as u64;
-                work.changed.extend(aside.iter().map(|saved| saved.change.key()));
+                work.note(aside.iter().map(|saved| saved.change.key()));
+                work.end_purge_at_noted();
             }
         }
         drop(work);
@@ -231,7 +260,12 @@ impl Disk {
             (Verdict::Drop, aside) => {
                 let in_force = match &aside {
                     Some(_) => 0,
-                    None => mesh.mirror.forget_until(stamp),
+                    None => {
+                        // Each entry that goes is noted meanwhile.
+                        let count = mesh.mirror.forget_until(stamp);
+                        self.shared.work.lock().end_purge_at_noted();
+                        count
+                    }
                 };
                 tracing::warn!(
                     entries = aside.map_or(in_force, |aside| aside.len()),

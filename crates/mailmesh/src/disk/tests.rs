@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use mailmesh_events::Network;
+use mailmesh_events::{Network, Rule};
 use mailmesh_transport::MemoryHub;
 
 use super::*;
@@ -13,13 +13,11 @@ static ATTEMPTS: AtomicUsize = AtomicUsize::new(0);
 /// Of a disk that is full at times.
 fn full(dir: &Path) -> Result<Store, StoreError> {
     ATTEMPTS.fetch_add(1, Ordering::Relaxed);
-    match IS_FULL.load(Ordering::Relaxed) {
-        true => {
-            let source = std::io::ErrorKind::StorageFull.into();
-            Err(StoreError::Open { path: Store::path_in(dir), source })
-        }
-        false => Store::open(dir),
+    if IS_FULL.load(Ordering::Relaxed) {
+        let source = std::io::ErrorKind::StorageFull.into();
+        return Err(StoreError::NoRoom { path: Store::path_in(dir), source });
     }
+    Store::open(dir)
 }
 
 fn node(dir: &Path) -> ClusterBuilder {
@@ -82,4 +80,20 @@ async fn a_node_that_starts_on_a_full_disk_writes_its_mirror_when_there_is_room(
     std::fs::write(dir.path().join("mirror.redb"), b"no store").unwrap();
     let error = node(dir.path()).start().await.unwrap_err().to_string();
     assert!(error.contains("move it away"), "{error}");
+}
+
+#[test]
+fn old_content_is_gone_only_once_a_write_that_began_later_is_done() {
+    let key = |n: u8| ChangeKey::Network(Rule::Block, Network::single([192, 0, 2, n].into()));
+    let mut work = Work { noted: 5, ..Work::default() };
+    let under_way = work.noted;
+    work.begin_purge();
+    work.on_covered(under_way);
+    assert!(work.may_be_old(false), "nothing is queued yet");
+    work.note([key(1), key(2)].into_iter());
+    work.end_purge_at_noted();
+    work.on_covered(under_way);
+    assert!(work.may_be_old(false), "that write began before");
+    work.on_covered(work.noted);
+    assert!(!work.may_be_old(false));
 }

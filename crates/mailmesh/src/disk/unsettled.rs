@@ -26,6 +26,9 @@ pub(super) struct Unsettled {
     pub(super) aside: Option<Vec<Saved>>,
     /// The mirror had content before.
     is_late: bool,
+    /// It was set aside at first. It stays known as old, also in force on a node that is alone:
+    /// after a restart it would pass for current among nodes that have removed some of it.
+    pub(super) was_old: bool,
     since: Instant,
     first_member: Option<Instant>,
 }
@@ -72,7 +75,8 @@ impl Unsettled {
         is_late: bool,
     ) -> Self {
         let stamp = Stamp::from_raw(stamp, NodeId(u64::MAX));
-        Self { alive, stamp, aside, is_late, since: Instant::now(), first_member: None }
+        let (since, was_old) = (Instant::now(), aside.is_some());
+        Self { alive, stamp, aside, is_late, was_old, since, first_member: None }
     }
 
     /// Whether a store was written longer before `start` than removals are remembered. By a
@@ -82,8 +86,7 @@ impl Unsettled {
         alive.plus(remembered) < start || is_confirmed && start.plus(remembered) < alive
     }
 
-    /// Whether it is in force, and young by the time of the cluster, which is known: then it
-    /// needs no more.
+    /// Whether the content is in force and, by agreed cluster time, recent enough to share.
     pub(super) fn is_confirmed(&self, started: UnixMillis) -> bool {
         self.aside.is_none() && !Self::is_old(self.alive, started, true)
     }

@@ -17,7 +17,7 @@ use crate::mesh::Mesh;
 const GATHER: Duration = Duration::from_millis(50);
 /// How often it is noted that the node is alive, without changes.
 const ALIVE: Duration = Duration::from_secs(60);
-/// Most changes in one write; after that the others' turn to use the disk.
+/// Most changes per commit, so that other disk users get their turn.
 const MOST: usize = 50_000;
 /// Keys looked up in the mirror at a time, so that nobody waits long for it.
 const PAGE: usize = 1_000;
@@ -74,7 +74,7 @@ impl Writer {
                 Ok(_) => {
                     retry = RETRY;
                     work.hurry &= covers.is_none();
-                    work.purging &= covers.is_none();
+                    covers.into_iter().for_each(|covers| work.on_covered(covers));
                 }
                 Err(error) => {
                     tracing::error!(%error, waiting = keys.len(), "the mirror is not saved");
@@ -155,15 +155,13 @@ impl Writer {
         let latest = mesh.mirror.latest_stamp();
         let stamp = Stamp::new(latest.physical().plus(STAMP_MARGIN), u16::MAX, NodeId(0));
         let (stamp, now) = (stamp.time().to_be_bytes(), mesh.now().0.to_be_bytes());
-        // While old content is set aside it must stay known as old.
-        let is_old = {
-            let work = self.shared.work.lock();
-            work.has_aside() || work.purging
-        };
+        // Outside the store's lock: whoever receives frames may hold the lock that this takes.
+        let knows_time = mesh.knows_time();
+        let may_be_old = self.shared.work.lock().may_be_old(knows_time);
         let binding = opened.binding.notes();
         let mut notes = vec![(STAMP_NOTE, stamp.as_slice())];
         notes.extend(binding.iter().map(|(name, note)| (*name, note.as_slice())));
-        notes.extend((!is_old).then_some((ALIVE_NOTE, now.as_slice())));
+        notes.extend((!may_be_old).then_some((ALIVE_NOTE, now.as_slice())));
         opened.store.commit(records, &notes)?;
         Ok(refused)
     }

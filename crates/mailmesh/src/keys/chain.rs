@@ -1,7 +1,7 @@
 //! The keys of this node: which one seals, which are accepted, and where they are kept.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -21,6 +21,9 @@ use super::search::Search;
 /// How long frames of a key that was retired are still accepted: those that were sent before,
 /// and are on their way or sent again by a third node.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
+
+/// How long it is taken for granted that the file can, or cannot, be written.
+const PROBED: Duration = Duration::from_secs(1);
 
 /// Retired keys that a node remembers: the last ones.
 const REMEMBERED: usize = 64;
@@ -45,6 +48,9 @@ pub(crate) struct KeyChain {
     /// The keys that the node began with: without a file those that a restart brings back.
     given: Vec<KeyId>,
     state: Mutex<State>,
+    /// Whether a new key could be put into the file, and when that was found: each question of a
+    /// member would make and remove a file.
+    can_write: Mutex<Option<(Instant, bool)>>,
     /// Who changes the keys: the file is written meanwhile, which may take its time.
     changing: Mutex<()>,
     sealer: RwLock<Sealer>,
@@ -69,7 +75,7 @@ struct State {
     retired: Vec<(ClusterKey, Instant)>,
     /// The last that were retired.
     were_retired: VecDeque<KeyId>,
-    /// Seals and is proven for now, instead of the first of the ring.
+    /// The key that seals during a trial, in place of the ring's first.
     trial: Option<KeyId>,
 }
 
@@ -96,6 +102,7 @@ impl KeyChain {
             file,
             given,
             state,
+            can_write: Mutex::new(None),
             changing,
             sealer,
             version,
@@ -173,7 +180,7 @@ impl KeyChain {
     /// the file meanwhile. Blocks.
     pub(super) fn held(&self) -> KeysHeld {
         let in_file = self.file.as_deref().map(file::read);
-        let keeps_new = self.file.as_deref().is_some_and(file::can_write);
+        let keeps_new = self.file.as_deref().is_some_and(|file| self.can_write(file));
         let ids = self.ids();
         let after_restart = match in_file {
             Some(ring) => ring.map(|ring| ring.ids(&self.cluster)).unwrap_or_default(),
@@ -183,6 +190,19 @@ impl KeyChain {
         let keeps_active = ids.first().is_some_and(|active| after_restart.contains(active));
         let keys = ids.into_iter().map(|id| id.0).collect();
         KeysHeld { keys, kept, keeps_active, keeps_new, refused: None }
+    }
+
+    fn can_write(&self, file: &Path) -> bool {
+        let mut found = self.can_write.lock();
+        let now = Instant::now();
+        match *found {
+            Some((at, can)) if now < at + PROBED => can,
+            _ => {
+                let can = file::can_write(file);
+                *found = Some((now, can));
+                can
+            }
+        }
     }
 
     /// Does what is asked, in memory and in the file. Blocks. A file that cannot be written
@@ -273,4 +293,23 @@ impl KeyChain {
 fn link_keys(ring: &Keyring, shown: &ClusterKey, cluster: &str) -> LinkKeys {
     let all = ring.keys().iter().map(|key| key.link_secret(cluster));
     LinkKeys::new(shown.link_secret(cluster), all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn many_questions_try_once_a_second_whether_the_file_can_be_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("cluster.key");
+        let ring = Keyring::new(ClusterKey::generate().unwrap());
+        std::fs::write(&file, ring.to_text().as_bytes()).unwrap();
+        let chain = KeyChain::new(ring, Some(file.clone()), "mail", [0; 16]);
+        assert!(chain.held().keeps_new);
+        std::fs::remove_file(&file).unwrap();
+        assert!(chain.held().keeps_new, "it is not tried again");
+        tokio::time::advance(PROBED).await;
+        assert!(!chain.held().keeps_new);
+    }
 }

@@ -31,7 +31,7 @@ use crate::mesh::Mesh;
 pub struct NodeKeys {
     /// The node.
     pub node: NodeName,
-    /// Fingerprints: the first seals, the others are accepted.
+    /// Fingerprints: the first seals (not while another key is tried), the others are accepted.
     #[serde(serialize_with = "texts")]
     pub keys: Vec<KeyId>,
     /// They are in its file, so that it has them after a restart.

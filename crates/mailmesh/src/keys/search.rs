@@ -1,7 +1,8 @@
 //! A node that nobody answers, and that accepts several keys, tries in turn to link and seal with
 //! each: the others may have retired the key that it seals with while it was away. Links prove the
 //! key that seals, and frames of a retired key are opened by nobody, so neither can tell it.
-//! Where links prove nothing it hears others that do not hear it; their answers count, not they.
+//! Where links prove nothing, this node may hear nodes that cannot open its frames; so only their
+//! answers count.
 //!
 //! A try changes no file, and ends after a while. A member that answers meanwhile has shown that
 //! it opens what this node seals, and lives now; if it seals with that key, the key is activated.
@@ -25,9 +26,35 @@ const TRY: Duration = Duration::from_secs(10);
 /// The same with a key that the operator has just added on this node alone.
 const TRY_ADDED: Duration = Duration::from_secs(30);
 
+/// How long after an activation that failed the next may begin.
+const AGAIN: Duration = Duration::from_secs(10);
+
 /// When which key is tried.
 #[derive(Debug, Default)]
-pub(crate) struct Search(Mutex<Turns>);
+pub(crate) struct Search {
+    turns: Mutex<Turns>,
+    settling: Mutex<Settling>,
+}
+
+/// Activates the key that the others seal with: one at a time, since the disk may hang.
+#[derive(Debug, Default)]
+struct Settling {
+    is_under_way: bool,
+    not_before: Option<Instant>,
+}
+
+impl Settling {
+    /// Whether an activation begins now.
+    fn begin(&mut self, now: Instant) -> bool {
+        let begins = !self.is_under_way && self.not_before.is_none_or(|from| from <= now);
+        self.is_under_way |= begins;
+        begins
+    }
+
+    fn end(&mut self, has_failed: bool, now: Instant) {
+        *self = Self { is_under_way: false, not_before: has_failed.then(|| now + AGAIN) };
+    }
+}
 
 #[derive(Debug, Default)]
 struct Turns {
@@ -47,7 +74,7 @@ enum Turn {
 impl Search {
     /// The operator has added a key on this node alone: it is tried at once.
     pub(super) fn added(&self, id: KeyId) {
-        self.0.lock().added = Some(id);
+        self.turns.lock().added = Some(id);
     }
 }
 
@@ -87,14 +114,14 @@ pub(crate) fn search(mesh: &Arc<Mesh>) {
     let Some(keys) = &mesh.keys else { return };
     let (ids, trial) = (keys.ids(), keys.trial());
     if mesh.time.has_an_answer() {
-        *keys.search.0.lock() = Turns::default();
+        *keys.search.turns.lock() = Turns::default();
         if let Some(trial) = trial {
             settle(mesh, trial);
         }
         return;
     }
     let turn = {
-        let mut turns = keys.search.0.lock();
+        let mut turns = keys.search.turns.lock();
         if keys.following.is_pinned() {
             turns.end(trial)
         } else {
@@ -118,12 +145,18 @@ fn settle(mesh: &Arc<Mesh>, trial: KeyId) {
     let theirs: Vec<u32> = mesh.reconciler.lock().keys_of_peers().map(|(_, key)| key).collect();
     if theirs.contains(&keys.active_name()) {
         keys.seal_with(None);
-    } else if theirs.iter().any(|name| keys.of_name(*name) == Some(trial)) {
+    } else if theirs.iter().any(|name| keys.of_name(*name) == Some(trial))
+        && keys.search.settling.lock().begin(Instant::now())
+    {
         tracing::warn!("the other nodes seal with cluster key {trial}: so does this one");
         let mesh = mesh.clone();
         tokio::spawn(async move {
-            if let Err(error) = worker::act(&mesh, KeyAction::Activate(trial.0)).await {
+            let done = worker::act(&mesh, KeyAction::Activate(trial.0)).await;
+            if let Err(error) = &done {
                 tracing::error!(%error, "the cluster key was not activated");
+            }
+            if let Some(keys) = &mesh.keys {
+                keys.search.settling.lock().end(done.is_err(), Instant::now());
             }
         });
     }
@@ -173,6 +206,16 @@ mod tests {
         turns.added = Some(KeyId([9; 8]));
         let unknown = turns.step(begin + Duration::from_secs(31), &[A, B], None);
         assert_eq!(unknown, Turn::Stay, "it was retired meanwhile");
+    }
+
+    #[test]
+    fn one_activation_is_under_way_at_a_time_and_one_that_failed_waits() {
+        let (mut settling, now) = (Settling::default(), Instant::now());
+        assert_eq!([settling.begin(now), settling.begin(now + AGAIN * 9)], [true, false]);
+        settling.end(true, now);
+        assert_eq!([settling.begin(now), settling.begin(now + AGAIN)], [false, true]);
+        settling.end(false, now);
+        assert!(settling.begin(now));
     }
 
     #[test]

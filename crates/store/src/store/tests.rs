@@ -49,6 +49,8 @@ fn small_disk(file: File) -> Result<Database, DatabaseError> {
 thread_local! {
     /// From where on this thread's disk is full.
     static FULL: std::cell::Cell<Option<u64>> = const { std::cell::Cell::new(None) };
+    /// Whether this thread's disk fails to read.
+    static IS_BROKEN: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
 /// As [`SmallDisk`], but what is written to must not be beyond the room there is.
@@ -70,6 +72,9 @@ impl StorageBackend for DiskOfThread {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        if IS_BROKEN.with(std::cell::Cell::get) {
+            return Err(io::Error::from_raw_os_error(5));
+        }
         self.0.read(offset, out)
     }
 
@@ -114,6 +119,9 @@ fn a_full_disk_loses_nothing_that_was_written_and_heals() {
         let error = store.commit(many(), &[("clock", b"2")]).unwrap_err();
         assert!(matches!(error, StoreError::Write { .. }), "{error}");
         assert!(error.to_string().contains("kept in memory"), "{error}");
+        // The file is closed: no answer is not an empty one.
+        assert!(matches!(store.read(|_, _| ()), Err(StoreError::Unreadable { .. })));
+        assert!(matches!(store.note("clock"), Err(StoreError::Unreadable { .. })));
     }
     ROOM.store(u64::MAX, Ordering::Relaxed);
     store.commit([record(500, 1)], &[]).unwrap();
@@ -159,7 +167,8 @@ fn a_store_opens_on_a_full_disk_and_one_that_could_not_be_made_is_made_later() {
     let open = || Store::open_with(dir.path(), disk_of_thread, UPGRADES);
     for _ in 0..2 {
         let error = open().unwrap_err();
-        assert!(error.may_pass(), "{error}");
+        assert!(matches!(error, StoreError::NoRoom { .. }) && error.may_pass(), "{error}");
+        assert!(error.to_string().contains("make room"), "{error}");
     }
     FULL.with(|full| full.set(None));
     let mut store = open().unwrap();
@@ -178,9 +187,33 @@ fn a_file_that_was_half_made_is_made_anew_and_another_is_not_touched() {
     half[9..30].fill(7);
     std::fs::write(&path, &half).unwrap();
     Store::open(dir.path()).unwrap();
+    for len in 1..=20 {
+        std::fs::write(&path, vec![0; len]).unwrap();
+        Store::open(dir.path()).unwrap();
+    }
     half[500_000] = 1;
     std::fs::write(&path, &half).unwrap();
     let error = Store::open(dir.path()).unwrap_err();
     assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
     assert_eq!(std::fs::read(&path).unwrap(), half);
+}
+
+#[test]
+fn a_disk_that_fails_to_read_is_not_called_a_damaged_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = || Store::open_with(dir.path(), disk_of_thread, UPGRADES);
+    let mut store = open().unwrap();
+    // More than what is kept in memory.
+    store.commit((0..200).map(|n| record(n, 100_000)), &[]).unwrap();
+    drop(store);
+    let store = open().unwrap();
+    IS_BROKEN.with(|broken| broken.set(true));
+    let unread = store.read(|_, _| ()).unwrap_err();
+    drop(store);
+    for error in [unread, open().unwrap_err()] {
+        assert!(matches!(error, StoreError::Unreadable { .. }) && !error.may_pass(), "{error}");
+        assert!(error.to_string().contains("check the disk"), "{error}");
+    }
+    IS_BROKEN.with(|broken| broken.set(false));
+    assert_eq!(keys(&open().unwrap()).len(), 200);
 }

@@ -17,7 +17,7 @@ use super::ZenohSettings;
 use super::exposure::listens;
 use super::listening::is_link_local;
 
-/// What Zenoh has read, or is about to.
+/// Addresses that Zenoh read at its first session.
 static AT_START: OnceLock<BTreeSet<IpAddr>> = OnceLock::new();
 /// Most addresses that a node names one by one.
 const MOST: usize = 64;
@@ -125,7 +125,8 @@ impl HostAddresses {
         names.into_iter().filter_map(address).map(|ip| ip.to_string()).collect()
     }
 
-    /// Has a configuration for Zenoh name these addresses; `listens`: where it listens too.
+    /// Writes these addresses into a Zenoh configuration; the listen endpoints only if
+    /// `is_listening`.
     pub(super) fn put_into(&self, value: &mut Value, settings: &ZenohSettings, is_listening: bool) {
         if is_listening {
             let endpoints: Vec<String> =

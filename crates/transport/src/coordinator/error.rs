@@ -214,8 +214,8 @@ impl ConfigErrorKind {
 }
 
 impl ConfigError {
-    /// Of a kind that may hold pieces of the configuration: what may be a secret is starred out
-    /// of it here, so that neither `Display` nor `Debug` nor a field can show it.
+    /// An error whose fields may quote the configuration; secrets are redacted here, so that
+    /// neither `Display` nor `Debug` nor a field can show one.
     pub(crate) fn new(kind: ConfigErrorKind) -> Self {
         Self { kind: Box::new(kind.redacted()), place: None }
     }

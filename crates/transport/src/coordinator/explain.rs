@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::exposure::openings;
 use super::mask::{escaped, printable};
 use super::zenoh::LEASE_MS;
-use super::{Backend, Coordinator, LinkProtection, MeshSettings, ZenohSettings};
+use super::{Backend, Coordinator, LinkProtection, MeshSettings, Secret, ZenohSettings};
 use crate::LinkProof;
 
 impl Coordinator {
@@ -178,11 +178,14 @@ fn mesh(out: &mut String, mesh: &MeshSettings) {
     let cluster = mesh.cluster.as_deref().unwrap_or("mail (default)");
     line(out, "cluster", &format!("{cluster}: nodes of other clusters are not heard"));
     match &mesh.key {
-        Some(secret) => own_line(
-            out,
-            "key",
-            &format!("from {secret}: every frame is sealed, certificates are replicated"),
-        ),
+        Some(secret) => {
+            let secret = match secret {
+                Secret::File(path) => format!("the file {}", path_words(path)),
+                other => other.to_string(),
+            };
+            let words = "every frame is sealed, certificates are replicated";
+            own_line(out, "key", &format!("from {secret}: {words}"));
+        }
         None => line(
             out,
             "key",
@@ -199,6 +202,6 @@ fn mesh(out: &mut String, mesh: &MeshSettings) {
     line(out, "failure", &format!("a peer without a sign of life for {failure} ms has failed"));
     let events = mesh.inbox_events.unwrap_or(65_536);
     let mib = mesh.inbox_bytes.unwrap_or(64 << 20) >> 20;
-    let bounds = format!("hold {events} events of {mib} MiB; a slower reader is told of a gap");
+    let bounds = format!("hold at most {events} events and {mib} MiB; a slower reader gets a gap");
     line(out, "inboxes", &bounds);
 }

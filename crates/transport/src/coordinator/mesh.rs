@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mailmesh_delivery::NodeName;
@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use super::error::{ConfigError, ConfigErrorKind};
 use super::known::{check_keys, wrong_type};
+use super::mask::own;
 use super::outline::Outline;
 use super::source::Source;
 use crate::{KeySpace, LinkProof};
@@ -55,8 +56,9 @@ impl fmt::Debug for MeshSettings {
             .field("cluster", &self.cluster.as_deref().map(redact))
             .field("key", &self.key)
             .field("failure_timeout", &self.failure_timeout)
-            .field("store", &self.store.as_deref().map(path_words))
+            .field("store", &self.store.as_deref().map(path_text))
             .field("inbox_events", &self.inbox_events)
+            .field("inbox_bytes", &self.inbox_bytes)
             .field("links", &self.links)
             .field("names", &self.names.iter().map(|name| redact(name)).collect::<Vec<_>>())
             .field("open", &self.open)
@@ -142,6 +144,12 @@ impl Secret {
     }
 }
 
+/// A path as far as it does not read like a key. Unlike [`path_words`], this does not look whether
+/// it is there: a hung mount would hang a line of the log.
+fn path_text(path: &Path) -> String {
+    own(&redact(&path.to_string_lossy()))
+}
+
 /// The access that a file with keys gives to others than its owner and must not give. Its group
 /// may read it: orchestrators mount secrets like that.
 #[cfg(unix)]
@@ -165,14 +173,14 @@ impl fmt::Debug for Secret {
 }
 
 impl fmt::Display for Secret {
-    /// Where it is, never what it is.
+    /// Where it is, never what it is. Does not look whether a file is there, which may block.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Value(_) => f.write_str("the configuration itself"),
             Self::EnvironmentVariable(name) => {
                 write!(f, "the environment variable `{}`", redact(name))
             }
-            Self::File(path) => write!(f, "the file {}", path_words(path)),
+            Self::File(path) => write!(f, "the file {}", path_text(path)),
         }
     }
 }

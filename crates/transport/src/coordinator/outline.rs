@@ -68,9 +68,12 @@ impl Outline {
         for (index, token) in tokens.iter().enumerate() {
             let span = token.span.clone();
             let hidden = is_secret(&path) && !matches!(token.kind, TokenKind::Punctuation(_));
-            let shown = || match hidden {
-                true => "***".to_owned(),
-                false => text[span.clone()].chars().take(40).collect::<String>(),
+            let shown = || {
+                if hidden {
+                    "***".to_owned()
+                } else {
+                    text[span.clone()].chars().take(40).collect()
+                }
             };
             let fail = |message: String| Err(syntax(source, span.clone(), &message));
             match (expect, token.kind) {
@@ -309,9 +312,12 @@ fn corrected(
     out
 }
 
-/// Whether the value of this path is one.
+/// Whether the value of this path is a secret. What a list or an object of a secret name holds is
+/// one too, except for the object of a key, which says where the key is.
 fn is_secret(path: &[String]) -> bool {
-    path.last().is_some_and(|key| is_secret_name(key))
+    let mut names = path.iter().rev().filter(|part| part.parse::<usize>().is_err());
+    names.next().is_some_and(|name| is_secret_name(name))
+        || names.any(|name| name != "key" && is_secret_name(name))
 }
 
 fn closing(bracket: u8) -> u8 {

@@ -132,7 +132,7 @@ pub(super) fn prove(
             json!({ "period_init_ms": 100, "period_max_ms": 4_000, "period_increase_factor": 2 });
     }
     match proof {
-        SessionProof::Challenge { own, accepted } => {
+        SessionProof::Challenge { own, accepted, .. } => {
             value["transport"]["link"]["protocols"] = json!(["tcp"]);
             value["transport"]["auth"]["usrpwd"] = json!({
                 "user": own.user,

@@ -1,5 +1,4 @@
-//! The certificates, keys and passwords that Zenoh is given: read as it reads them, before it
-//! does, since what it says of one that it cannot read may show it.
+//! Checks the TLS files and logins before Zenoh reads them, since Zenoh's errors may quote them.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -7,7 +6,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mailmesh_secrets::pem::{self, PemError};
-use mailmesh_secrets::{io_words, is_secret_name, path_words};
+use mailmesh_secrets::{buffer_for, io_words, is_secret_name, path_words};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
@@ -131,10 +130,8 @@ impl Credentials {
             }
         }
         match &self.dictionary {
-            Some((key, file, place)) if files => check_dictionary(file).map_err(|why| {
-                let why = format!("{}: {why}", path_words(file));
-                ConfigError::bad_value(key, &why).at(place.clone())
-            }),
+            Some((key, file, place)) if files => check_dictionary(file)
+                .map_err(|why| ConfigError::bad_value(key, &why).at(place.clone())),
             _ => Ok(()),
         }
     }
@@ -158,7 +155,7 @@ impl Material {
     /// The PEM text.
     fn read(&self) -> Result<Zeroizing<Vec<u8>>, ConfigError> {
         match &self.from {
-            Origin::File(path) => read(path).map_err(|why| self.bad(&why)),
+            Origin::File(path) => read_pem(path).map_err(|why| self.bad(&why)),
             Origin::Text(text) => Ok(Zeroizing::new(text.as_bytes().to_vec())),
             Origin::Base64(text) => {
                 // As strict as Zenoh.
@@ -204,22 +201,26 @@ fn raw(text: &str) -> Origin {
     Origin::Text(Zeroizing::new(text.to_owned()))
 }
 
-fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
+fn read_pem(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
     let text = path.to_string_lossy();
     if text.contains("-----BEGIN") || text.contains('\n') {
         return Err("this is the text of a PEM file, and the path of one is meant; give that, or \
                     the base64 of the file in the setting that ends in `_base64`"
             .to_owned());
     }
+    read(path, "a PEM file")
+}
+
+/// The content of a file; `what` it should be.
+fn read(path: &Path, what: &str) -> Result<Zeroizing<Vec<u8>>, String> {
     let shown = path_words(path);
-    let mut bytes = Zeroizing::new(Vec::new());
-    let file = std::fs::File::open(path);
-    file.and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes)).map_err(|error| {
+    let failed = |error: std::io::Error| {
         let error = io_words(&error);
-        format!(
-            "cannot read {shown}: {error}; give the path of a PEM file that the server may read"
-        )
-    })?;
+        format!("cannot read {shown}: {error}; give the path of {what} that the server may read")
+    };
+    let file = std::fs::File::open(path).map_err(failed)?;
+    let mut bytes = Zeroizing::new(buffer_for(&file, MAX_FILE));
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > MAX_FILE {
         return Err(format!("{shown} is longer than {MAX_FILE} bytes; is it the right file?"));
     }
@@ -228,10 +229,10 @@ fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
 
 /// What Zenoh wants of a dictionary: a user and a password a line, a colon between them.
 fn check_dictionary(path: &Path) -> Result<(), String> {
-    let mut text = Zeroizing::new(String::new());
-    let file = std::fs::File::open(path);
-    file.and_then(|file| file.take(MAX_FILE).read_to_string(&mut text))
-        .map_err(|error| io_words(&error))?;
+    let bytes = read(path, "a file of logins")?;
+    let shown = path_words(path);
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|_| format!("{shown}: it is not UTF-8 text; if it is UTF-16, save it as UTF-8"))?;
     let mut lines = text.lines().map(str::trim).enumerate();
     let bad = lines.find(|(_, line)| {
         let parts = line.split_once(':').map(|(user, password)| (user.trim(), password.trim()));
@@ -240,7 +241,7 @@ fn check_dictionary(path: &Path) -> Result<(), String> {
     match bad {
         None => Ok(()),
         Some((index, _)) => {
-            Err(format!("line {}: expected a user, a colon and a password", index + 1))
+            Err(format!("{shown}: line {}: expected a user, a colon and a password", index + 1))
         }
     }
 }
@@ -259,7 +260,9 @@ pub(super) fn secrets(value: &Value, is_secret: bool, found: &mut Vec<Zeroizing<
         // The outline bounds the depth of what is parsed.
         Value::Array(items) => items.iter().for_each(|item| secrets(item, is_secret, found)),
         Value::Object(map) => {
-            map.iter().for_each(|(key, item)| secrets(item, is_secret_name(key), found));
+            map.iter().for_each(|(key, item)| {
+                secrets(item, is_secret || is_secret_name(key), found);
+            });
         }
         _ => {}
     }

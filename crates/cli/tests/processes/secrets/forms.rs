@@ -74,6 +74,10 @@ pub(super) fn damaged(before: &str, setting: &str, after: &str) -> Vec<(&'static
         ("no quotes", with(&format!("{name}: {inner}"))),
         ("no colon", with(&format!("{name} {value}"))),
         ("an equals sign", with(&format!("{name} = {value}"))),
+        ("an equals sign without blanks", with(&format!("{name}={value}"))),
+        ("a comment before the colon", with(&format!("{name} // c\n : {value}"))),
+        ("a comment behind the colon", with(&format!("{name}: /* c */ {value}"))),
+        ("a comment and a newline", with(&format!("{name}: // c\n {value}"))),
         ("no comma behind it", with(&format!("{setting} oops: 1"))),
         ("newlines in the quotes", with(&format!("{name}: \"{pasted}\""))),
         ("lines joined", with(&format!("{name}: \"{}\"", pasted.replace('\n', "\\\n")))),
@@ -81,6 +85,8 @@ pub(super) fn damaged(before: &str, setting: &str, after: &str) -> Vec<(&'static
             with(&format!("{name}: \"{}\" oops", pasted.replace('\n', "\\\n")))
         }),
         ("an array", with(&format!("{name}: [{value}]"))),
+        ("an array without quotes", with(&format!("{name}: [{inner}]"))),
+        ("an array in an array", with(&format!("{name}: [[{value}], {value}]"))),
         ("an object", with(&format!("{name}: {{ a: {value} }}"))),
         ("cut off behind it", format!("{before}{setting}")),
     ]

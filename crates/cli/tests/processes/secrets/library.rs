@@ -118,7 +118,9 @@ fn requests(outcome: &mut Outcome<'_>, form: &'static str, text: &str) {
         format!(r#"{{"command":"key-add","key":{quoted},"here":{quoted}}}"#),
         format!(r#"{{"command":"key-add","key":[{quoted}],"here":true}}"#),
         format!(r#"{{"command":"key-activate","id":{quoted},"here":5}}"#),
+        format!(r#"{{"command":"key-export","id":{quoted}}}"#),
         format!(r#"{{"command":{quoted}}}"#),
+        format!(r#"{{"ok":{quoted}}}"#),
         format!(r#"{{"command":"watch","kinds":[{quoted}]}}"#),
         format!(r#"{{"command":"block-check","address":{quoted}}}"#),
         format!(r#"{{{quoted}:1}}"#),
@@ -132,9 +134,11 @@ fn requests(outcome: &mut Outcome<'_>, form: &'static str, text: &str) {
                 Err(error) => json_words(&error),
             };
             outcome.look("control request", form, "request", shown.as_bytes());
-            if let Err(error) = Answer::from_line(line) {
-                outcome.look("control answer", form, "answer", json_words(&error).as_bytes());
-            }
+            let shown = match Answer::from_line(line) {
+                Ok(answer) => format!("{answer:?}"),
+                Err(error) => json_words(&error),
+            };
+            outcome.look("control answer", form, "answer", shown.as_bytes());
         }
     }
 }
