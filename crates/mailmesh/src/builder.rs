@@ -24,6 +24,7 @@ use crate::inbox::{Capacity, Inboxes};
 use crate::keys::{KeyChain, Questions};
 use crate::mesh::Mesh;
 use crate::sink::MeshSink;
+use crate::standstill::Standstill;
 use crate::wire::{OpenFrames, Refusals, SealFrames};
 use crate::{Error, StopReason};
 
@@ -283,6 +284,7 @@ impl ClusterBuilder {
             agreed: Notify::new(),
             cut_ways: Mutex::default(),
             turnover: Mutex::default(),
+            standstill: Standstill::default(),
             away: Mutex::default(),
             member_count: watch::Sender::new(0),
             start: Instant::now(),

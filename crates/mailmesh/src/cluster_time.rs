@@ -65,6 +65,11 @@ impl ClusterTime {
         UnixMillis(self.wall.now().0.saturating_add_signed(self.correction()))
     }
 
+    /// Time since the start, with that in which the machine slept.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.stopwatch.elapsed()
+    }
+
     /// What this node's own clock says.
     pub(crate) fn wall(&self) -> UnixMillis {
         self.wall.now()

@@ -65,6 +65,7 @@ mod mesh;
 #[cfg(feature = "bounded-log")]
 mod printable_fields;
 mod sink;
+mod standstill;
 mod status;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -21,6 +21,7 @@ use crate::disk::Disk;
 use crate::gate::Gate;
 use crate::inbox::Inboxes;
 use crate::keys::{Asked, KeyChain, Questions};
+use crate::standstill::Standstill;
 use crate::turnover::Turnover;
 use crate::wire::Refusals;
 use crate::{Error, Incoming, StopReason};
@@ -52,6 +53,7 @@ pub(crate) struct Mesh {
     pub(crate) agreed: Notify,
     pub(crate) cut_ways: Mutex<CutWays>,
     pub(crate) turnover: Mutex<Turnover>,
+    pub(crate) standstill: Standstill,
     /// Members that left.
     pub(crate) away: Mutex<Away>,
     /// Number of members, for those who wait for some.
@@ -263,6 +265,14 @@ impl Mesh {
         self.ask_time();
         self.set_time();
         self.refusals.tick(self.elapsed());
+        let slept = self.standstill.slept(self.time.elapsed(), self.elapsed());
+        if let Some(slept) = slept {
+            self.standstill.ended();
+            tracing::warn!(
+                "this machine slept for {:.0} s: others will have taken this node for failed",
+                slept.as_secs_f64()
+            );
+        }
         let unlogged = self.turnover.lock().end_of_minute(std::time::Instant::now());
         if let Some((joined, left)) = unlogged {
             tracing::warn!(

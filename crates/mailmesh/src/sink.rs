@@ -23,13 +23,8 @@ pub(crate) struct MeshSink {
     pushes: Arc<PushesOfMembers>,
     /// Events of a frame on their way to the inboxes; empty between frames.
     ready: Vec<Incoming>,
-    /// When this node went on after it had stood still.
-    stalled: Option<Instant>,
     logs: Logs,
 }
-
-/// How long after this node stood still links may still be down for it.
-const BACK: Duration = Duration::from_secs(10);
 
 /// What an hour of trouble would repeat.
 #[derive(Default)]
@@ -49,7 +44,6 @@ impl MeshSink {
             members: BTreeMap::new(),
             pushes: pushes.clone(),
             ready: Vec::new(),
-            stalled: None,
             logs: Logs::default(),
         };
         (sink, MeshDirects::new(mesh.clone(), pushes))
@@ -187,7 +181,7 @@ impl MeshSink {
         match reason {
             _ if !is_logged => {}
             // Most likely it is this node that was away.
-            LeaveReason::Failed if self.stalled.is_some_and(|at| at.elapsed() < BACK) => {
+            LeaveReason::Failed if self.mesh.standstill.is_recent() => {
                 tracing::info!(name = %peer.name, ?incarnation, "node left: it {reason} since this node stood still");
             }
             LeaveReason::Failed => {
@@ -256,9 +250,9 @@ impl MeshSink {
 
 impl Sink for MeshSink {
     fn stood_still(&mut self, stall: Duration) {
-        self.stalled = Some(Instant::now());
+        self.mesh.standstill.ended();
         tracing::warn!(
-            "this node stood still for {:.1} s (stopped, starved, or its machine slept): others may have taken it for failed",
+            "this node stood still for {:.1} s (stopped or starved): others may have taken it for failed",
             stall.as_secs_f64()
         );
     }

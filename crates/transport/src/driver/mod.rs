@@ -76,7 +76,7 @@ pub trait Sink: Send + 'static {
     /// Anything but [`Output::Transmit`], [`Output::Relay`] and [`Output::Direct`].
     fn take(&mut self, output: Output);
 
-    /// This process stood still for so long: it was stopped or starved, or its machine slept.
+    /// This process stood still for so long: it was stopped or starved.
     /// Others may have taken it for failed meanwhile. The node's time stood still, too.
     fn stood_still(&mut self, _stall: Duration) {}
 }
