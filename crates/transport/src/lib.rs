@@ -37,6 +37,8 @@ pub use coordinator::{
 };
 pub use driver::{Driver, DriverCounters, DriverTask, Messenger, Open, Opened, Seal, Sink};
 pub use error::TransportError;
+#[doc(hidden)]
+pub use gate::take_any_handshake;
 pub use gate::{GateCounter, GateCounts};
 pub use intake::{Intake, IntakeSender};
 pub use lanes::{MAX_BATCH_EVENTS, MAX_BATCH_LEN, PublishError};

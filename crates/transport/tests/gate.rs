@@ -98,7 +98,7 @@ impl Setup {
         let incarnation = Incarnation([n; 16]);
         let bus = ZenohBus::open(settings, space, incarnation, sender, Some(keys.subscribe()));
         let bus = bus.await.unwrap();
-        let gate = bus.gate();
+        let gate = bus.gate().unwrap();
         let (settings, start) = (Settings::default(), Instant::now());
         let identity = Identity::new(format!("n{n}").parse().unwrap(), incarnation, n.into());
         let node = mailmesh_delivery::Node::new(identity, settings, Time::default());

@@ -94,13 +94,19 @@ impl ZenohSettings {
         self.flag("/scouting/gossip/enabled", true)
     }
 
-    /// Hosts and ports that the gate dials: the endpoints of the configuration.
+    /// Hosts and ports that the gate dials, with their settings behind a `#`: the endpoints of the
+    /// configuration.
     pub(crate) fn dialed(&self) -> Vec<String> {
         let own = self.endpoints("listen");
         let others = self.endpoints("connect").into_iter().filter(|other| !own.contains(other));
         let address = |endpoint: String| {
-            let address = endpoint.strip_prefix("tcp/")?;
-            address.split(['?', '#']).next().map(str::to_owned)
+            let (address, settings) = endpoint.split_once('#').unwrap_or((&endpoint, ""));
+            let mut address = address.strip_prefix("tcp/")?.split('?').next()?.to_owned();
+            // The resolver takes a zone without brackets alone.
+            if address.contains('%') {
+                address.retain(|c| !"[]".contains(c));
+            }
+            Some(if settings.is_empty() { address } else { format!("{address}#{settings}") })
         };
         others.filter_map(address).collect()
     }

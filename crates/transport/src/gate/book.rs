@@ -20,10 +20,11 @@ const AT_ONCE: usize = 64;
 const ADDRESSES: usize = 8;
 /// How long the node with the smaller id leaves it to the other to dial.
 const TURN: Duration = Duration::from_millis(200);
-/// Pauses between two tries: the first, the longest in the first minutes, and later.
+/// Pauses between two tries: the first, the longest at first, and the longest after as many tries
+/// as five minutes have.
 const FIRST: Duration = Duration::from_millis(100);
 const LONGEST: [Duration; 2] = [Duration::from_secs(4), Duration::from_secs(16)];
-const BRISK: Duration = Duration::from_secs(300);
+const BRISK: u32 = 80;
 /// How long after it was last heard of a node is dialed at all.
 const AT_ALL: Duration = Duration::from_secs(3600);
 /// How long after a connection was made a missing link is looked into.
@@ -51,7 +52,6 @@ struct Node {
 struct Endpoint {
     text: String,
     leads_to: Option<Id>,
-    heard: Instant,
     tries: Tries,
 }
 
@@ -59,6 +59,8 @@ struct Endpoint {
 struct Tries {
     next: Instant,
     pause: Duration,
+    /// Since a link lasted, or the node itself was heard.
+    failures: u32,
     is_dialing: bool,
 }
 
@@ -84,20 +86,19 @@ pub(super) enum Outcome {
 
 impl Tries {
     fn at(next: Instant) -> Self {
-        Self { next, pause: FIRST, is_dialing: false }
+        Self { next, pause: FIRST, failures: 0, is_dialing: false }
     }
 
-    fn failed(&mut self, now: Instant, heard: Instant) {
+    fn failed(&mut self, now: Instant) {
         self.next = now + self.pause;
-        let longest = LONGEST[usize::from(now.duration_since(heard) > BRISK)];
-        self.pause = (self.pause * 2).min(longest);
+        self.failures = self.failures.saturating_add(1);
+        self.pause = (self.pause * 2).min(LONGEST[usize::from(self.failures > BRISK)]);
     }
 
     /// The link ended; one that did not last counts as a try that failed.
     fn lost(&mut self, now: Instant, lasted: Duration, turn: Duration) {
         if lasted >= LASTING {
-            self.pause = FIRST;
-            self.next = now + turn;
+            *self = Self::at(now + turn);
         } else {
             self.next = now + self.pause + turn;
             self.pause = (self.pause * 2).min(LONGEST[0]);
@@ -107,7 +108,7 @@ impl Tries {
 
 impl Book {
     pub(super) fn new(own: Id, endpoints: Vec<String>, now: Instant) -> Self {
-        let endpoint = |text| Endpoint { text, leads_to: None, heard: now, tries: Tries::at(now) };
+        let endpoint = |text| Endpoint { text, leads_to: None, tries: Tries::at(now) };
         let endpoints = endpoints.into_iter().map(endpoint).collect();
         Self { own, nodes: BTreeMap::new(), endpoints }
     }
@@ -138,6 +139,7 @@ impl Book {
             if is_itself {
                 node.addresses = dialed;
                 node.tries.next = node.tries.next.min(next);
+                node.tries.failures = 0;
             } else {
                 // What the node said itself comes first.
                 let more = dialed.iter().filter(|new| !node.addresses.contains(new));
@@ -212,25 +214,21 @@ impl Book {
 
     /// What came of dialing.
     pub(super) fn dialed(&mut self, now: Instant, target: &Target, outcome: Outcome) {
-        let (tries, heard) = match target {
-            Target::Node(id, _) => {
-                let Some(node) = self.nodes.get_mut(id) else { return };
-                (&mut node.tries, node.heard)
-            }
-            Target::Endpoint(number, _) => {
-                let Some(endpoint) = self.endpoints.get_mut(*number) else { return };
+        let tries = match target {
+            Target::Node(id, _) => self.nodes.get_mut(id).map(|node| &mut node.tries),
+            Target::Endpoint(number, _) => self.endpoints.get_mut(*number).map(|endpoint| {
                 if let Outcome::Reached(id) = outcome {
                     endpoint.leads_to = Some(id);
-                    endpoint.heard = now;
                 }
-                (&mut endpoint.tries, endpoint.heard)
-            }
+                &mut endpoint.tries
+            }),
         };
+        let Some(tries) = tries else { return };
         tries.is_dialing = false;
         match (outcome, target) {
             (Outcome::Reached(_), _) => tries.next = now + MADE.max(tries.pause),
             (Outcome::Itself, Target::Endpoint(..)) => tries.next = now + OWN,
-            (Outcome::Failed, _) | (Outcome::Itself, _) => tries.failed(now, heard),
+            (Outcome::Failed, _) | (Outcome::Itself, _) => tries.failed(now),
         }
     }
 
@@ -242,7 +240,6 @@ impl Book {
             node.tries.lost(now, lasted, turn);
         }
         for endpoint in self.endpoints.iter_mut().filter(|e| e.leads_to == Some(id)) {
-            endpoint.heard = now;
             endpoint.tries.lost(now, lasted, turn);
         }
     }

@@ -1,12 +1,14 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use serde::Serialize;
+
 use super::handshake::Refusal;
 
 macro_rules! counts {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// What the gate has let in and refused since the start: connections, if nothing else is
         /// said.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
         #[non_exhaustive]
         pub struct GateCounts {
             $($(#[$doc])* pub $name: u64,)*

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
@@ -66,11 +66,15 @@ impl Drop for Report {
 async fn dial(shared: Arc<Shared>, target: Target) {
     let mut report =
         Report { shared: shared.clone(), target: target.clone(), outcome: Outcome::Failed };
-    let addresses = match target {
-        Target::Node(_, addresses) => addresses,
-        Target::Endpoint(_, text) => resolve(&text).await,
+    let (addresses, interface) = match target {
+        Target::Node(_, addresses) => (addresses, None),
+        Target::Endpoint(_, text) => {
+            let (address, settings) = text.split_once('#').unwrap_or((&text, ""));
+            let interface = settings.split(';').find_map(|set| set.strip_prefix("iface="));
+            (resolve(address).await, interface.map(str::to_owned))
+        }
     };
-    let mut connections = Connections::to(addresses);
+    let mut connections = Connections::to(addresses, interface);
     while let Some((address, stream)) = connections.next().await {
         match propose(&shared, stream, address).await {
             Ok(Attempt::Linked(link, joined)) => {
@@ -115,12 +119,14 @@ async fn resolve(endpoint: &str) -> Vec<SocketAddr> {
 struct Connections(JoinSet<Option<(SocketAddr, TcpStream)>>);
 
 impl Connections {
-    fn to(addresses: Vec<SocketAddr>) -> Self {
+    /// From the address of an interface, if one is named.
+    fn to(addresses: Vec<SocketAddr>, interface: Option<String>) -> Self {
         let mut connecting = JoinSet::new();
         for (number, address) in (0..).zip(addresses) {
+            let interface = interface.clone();
             connecting.spawn(async move {
                 sleep(STAGGER * number).await;
-                let stream = timeout(CONNECT, TcpStream::connect(address)).await;
+                let stream = timeout(CONNECT, connect(address, interface.as_deref())).await;
                 Some((address, stream.ok()?.ok()?))
             });
         }
@@ -135,6 +141,13 @@ impl Connections {
         }
         None
     }
+}
+
+async fn connect(address: SocketAddr, _interface: Option<&str>) -> std::io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    #[cfg(target_os = "linux")]
+    socket.bind_device(_interface.map(str::as_bytes))?;
+    socket.connect(address).await
 }
 
 /// What became of a connection to a node that has proven the key.
@@ -258,7 +271,7 @@ pub(super) async fn visit(
     id: Id,
     purpose: Purpose,
 ) -> Result<(Proven, Verdict, TcpStream, SocketAddr), Broken> {
-    let mut connections = Connections::to(addresses.into());
+    let mut connections = Connections::to(addresses.into(), None);
     let mut broken = Broken::Io(std::io::ErrorKind::NotConnected.into());
     while let Some((address, mut stream)) = connections.next().await {
         let is_it = |proven: &Proven| proven.id == id;

@@ -78,12 +78,11 @@ fn read(mut rest: &[u8]) -> Option<Vec<Known>> {
     rest.is_empty().then_some(nodes)
 }
 
-/// Reads what follows the proof from any bytes, as the fuzzer gives them.
-#[cfg(test)]
-fn read_any(bytes: &[u8]) {
+/// Reads any bytes, as a proven node may say them.
+pub(super) fn read_any(bytes: &[u8]) {
     if let Some(nodes) = read(bytes) {
-        assert!(nodes.len() <= MAX_NODES);
-        assert!(nodes.iter().all(|node| node.addresses.len() <= MAX_ADDRESSES));
+        let is_bounded = |node: &Known| node.addresses.len() <= MAX_ADDRESSES;
+        assert!(nodes.len() <= MAX_NODES && nodes.iter().all(is_bounded));
     }
 }
 

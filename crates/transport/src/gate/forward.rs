@@ -165,3 +165,127 @@ async fn open(
         filled -= at;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::task::JoinHandle;
+
+    use super::super::handshake::tests::sessions;
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    async fn tcp() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let dialed = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (dialed, listener.accept().await.unwrap().0)
+    }
+
+    /// One end of a link: what Zenoh has, what goes to the other node, and the task between.
+    async fn end(
+        records: Option<Records>,
+        silence: Duration,
+    ) -> (UnixStream, TcpStream, JoinHandle<()>) {
+        let (zenoh, ours) = UnixStream::pair().unwrap();
+        let (node, remote) = tcp().await;
+        let task = tokio::spawn(async move {
+            forward(node, ours, records.as_ref(), silence).await;
+        });
+        (zenoh, remote, task)
+    }
+
+    async fn read(stream: &mut (impl AsyncRead + Unpin), len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len];
+        timeout(PATIENCE, stream.read_exact(&mut bytes)).await.unwrap().unwrap();
+        bytes
+    }
+
+    fn noise(len: usize) -> Vec<u8> {
+        (0..len).map(|n| (n * 7 + n / 251) as u8).collect()
+    }
+
+    #[tokio::test]
+    async fn bytes_are_handed_on_as_they_are_or_sealed_and_an_end_is_handed_on() {
+        for is_sealed in [false, true] {
+            let (one, two) = sessions();
+            let [one, two] = [one, two].map(|s| is_sealed.then_some(s.records));
+            let (mut a, mut out, first) = end(one, PATIENCE).await;
+            let (mut b, mut into, second) = end(two, PATIENCE).await;
+            let between = tokio::spawn(async move {
+                let mut seen = Vec::new();
+                let (mut buffer, mut forth) = ([0; 1000], true);
+                // Cut at will, as networks do.
+                while forth {
+                    let len = out.read(&mut buffer).await.unwrap();
+                    seen.extend_from_slice(&buffer[..len]);
+                    into.write_all(&buffer[..len]).await.unwrap();
+                    forth = len > 0;
+                }
+                into.shutdown().await.unwrap();
+                seen
+            });
+            let said = noise(300_000);
+            let saying = said.clone();
+            let writer = tokio::spawn(async move {
+                a.write_all(&saying).await.unwrap();
+                a.shutdown().await.unwrap();
+                a
+            });
+            assert_eq!(read(&mut b, said.len()).await, said);
+            assert_eq!(timeout(PATIENCE, b.read(&mut [0])).await.unwrap().unwrap(), 0);
+            let seen = between.await.unwrap();
+            assert_eq!(seen == said, !is_sealed, "hidden where sealed");
+            drop(writer.await.unwrap());
+            drop(b);
+            for task in [first, second] {
+                timeout(PATIENCE, task).await.unwrap().unwrap();
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_record_that_is_changed_repeated_or_left_out_ends_the_link() {
+        for harm in ["changed", "repeated", "left out", "length"] {
+            let (one, two) = sessions();
+            let (mut a, mut out, _first) = end(Some(one.records), PATIENCE).await;
+            let (mut b, mut into, second) = end(Some(two.records), PATIENCE).await;
+            let mut records = Vec::new();
+            for text in [b"one", b"two"] {
+                a.write_all(text).await.unwrap();
+                records.push(read(&mut out, LENGTH + 3 + TAG).await);
+            }
+            match harm {
+                "changed" => records[0][LENGTH] ^= 1,
+                "repeated" => records[1] = records[0].clone(),
+                "left out" => drop(records.remove(0)),
+                _ => records[0][1] -= 1,
+            }
+            into.write_all(&records.concat()).await.unwrap();
+            timeout(PATIENCE, second).await.unwrap().unwrap();
+            let mut heard = Vec::new();
+            let _reset = b.read_to_end(&mut heard).await;
+            assert_eq!(heard, if harm == "repeated" { &b"one"[..] } else { b"" }, "{harm}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_link_on_which_nothing_comes_is_closed() {
+        let (_zenoh, _remote, task) = end(None, Duration::from_millis(50)).await;
+        timeout(PATIENCE, task).await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_node_that_reads_nothing_costs_the_buffers_alone() {
+        let (mut zenoh, remote, task) = end(None, PATIENCE).await;
+        let full = timeout(Duration::from_millis(500), async {
+            loop {
+                zenoh.write_all(&[0; 65_536]).await.unwrap();
+            }
+        });
+        assert!(full.await.is_err(), "it took without end");
+        drop((zenoh, remote));
+        timeout(PATIENCE, task).await.unwrap().unwrap();
+    }
+}

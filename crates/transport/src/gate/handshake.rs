@@ -391,5 +391,6 @@ impl Reader<'_> {
     }
 }
 
+pub(super) mod any;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -50,6 +50,8 @@ use table::Table;
 
 pub use counts::GateCounts;
 pub(crate) use handshake::Id;
+#[doc(hidden)]
+pub use handshake::any::take_any_handshake;
 pub(crate) use slots::Slots;
 
 /// How long a connection has to be proven.
@@ -237,7 +239,7 @@ impl std::fmt::Debug for Gate {
 }
 
 /// Reads what a gate counts.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct GateCounter(Arc<Counting>);
 
 impl GateCounter {

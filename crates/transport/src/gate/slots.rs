@@ -15,9 +15,11 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use ring::rand::{SecureRandom, SystemRandom};
+use tokio::io::Interest;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 /// Slots of the first session, and most of any.
 pub(super) const FIRST_SLOTS: usize = 16;
@@ -28,6 +30,8 @@ const LONGEST_PATH: usize = 100;
 const PREFIX: &str = "mailmesh-links-";
 /// Most leftovers of processes that were killed that are looked at.
 const LEFTOVERS: usize = 256;
+/// How long the system may take to say how a connection is.
+const ANSWER: Duration = Duration::from_secs(1);
 /// An empty or unlocked directory that is newer may be one that another process is making.
 const MAKING: Duration = Duration::from_secs(60);
 
@@ -45,10 +49,10 @@ impl Dir {
     /// # Errors
     /// The system's, of the last place tried.
     fn new() -> io::Result<Self> {
-        let set = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-        let usual = [std::env::temp_dir(), "/dev/shm".into(), "/tmp".into(), "/run".into()];
+        let set = Some(std::env::temp_dir()).filter(|base| base.is_absolute());
+        let usual = ["/tmp", "/var/tmp", "/dev/shm", "/run"].map(PathBuf::from);
         let mut failed = io::Error::from(io::ErrorKind::NotFound);
-        for base in set.into_iter().filter(|base| base.is_absolute()).chain(usual) {
+        for base in set.into_iter().chain(usual) {
             match Self::within(&base) {
                 Ok(dir) => {
                     sweep(&base);
@@ -161,13 +165,15 @@ impl Slots {
     pub(super) async fn take(&self, patience: Duration) -> Option<UnixStream> {
         let taken = async {
             loop {
-                if let Some(stream) = self.held.streams.lock().pop_front() {
-                    return stream;
+                let stream = self.held.streams.lock().pop_front();
+                match stream {
+                    Some(stream) if is_open(&stream).await => return stream,
+                    Some(_) => {}
+                    None => self.held.more.notified().await,
                 }
-                self.held.more.notified().await;
             }
         };
-        tokio::time::timeout(patience, taken).await.ok()
+        timeout(patience, taken).await.ok()
     }
 
     /// A connection to Zenoh, for a link that another node has dialed.
@@ -185,6 +191,12 @@ impl Slots {
         (is_short && self.count < MOST_SLOTS).then(|| (2 * self.count).min(MOST_SLOTS))
     }
 
+    /// Whether Zenoh can be connected to, and can dial its slots: somebody may clear the directory
+    /// for temporary files.
+    pub(super) fn are_there(&self) -> bool {
+        [self.dir.zenoh(), self.dir.slots()].iter().all(|path| path.exists())
+    }
+
     /// Ends the slots that no link uses, so that Zenoh does not wait for them when it closes.
     pub(super) fn retire(&self) {
         self.accepting.abort();
@@ -197,6 +209,13 @@ impl Drop for Slots {
     fn drop(&mut self) {
         self.accepting.abort();
     }
+}
+
+/// Whether Zenoh still waits at the other end: after a day it gives up and dials again. Its first
+/// message is there to be read in either case.
+async fn is_open(stream: &UnixStream) -> bool {
+    let ready = timeout(ANSWER, stream.ready(Interest::READABLE | Interest::WRITABLE)).await;
+    ready.is_ok_and(|ready| ready.is_ok_and(|ready| !ready.is_read_closed()))
 }
 
 async fn accept(listener: UnixListener, most: usize, held: Arc<Held>) {
@@ -216,6 +235,69 @@ async fn accept(listener: UnixListener, most: usize, held: Arc<Held>) {
                 tracing::debug!(%error, "a slot was not accepted");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    #[tokio::test]
+    async fn a_slot_that_zenoh_has_given_up_is_not_taken() {
+        let slots = Slots::new(3).unwrap();
+        let given_up = UnixStream::connect(slots.dir.slots()).await.unwrap();
+        given_up.try_write(b"first message").unwrap();
+        drop(given_up);
+        let waits = UnixStream::connect(slots.dir.slots()).await.unwrap();
+        waits.try_write(b"another").unwrap();
+        let taken = slots.take(PATIENCE).await.unwrap();
+        taken.readable().await.unwrap();
+        let mut bytes = [0; 20];
+        assert_eq!(taken.try_read(&mut bytes).unwrap(), 7);
+        assert!(slots.take(Duration::from_millis(1)).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn twice_as_many_slots_are_wanted_when_fewer_than_a_quarter_is_free() {
+        let slots = Slots::new(16).unwrap();
+        let wanted: Vec<_> = [0, 12, 13, 40].map(|used| slots.wanted(used)).to_vec();
+        assert_eq!(wanted, [None, None, Some(32), Some(32)]);
+        assert_eq!(slots.connect().len(), 16);
+    }
+
+    #[tokio::test]
+    async fn leftovers_of_the_dead_go_and_those_of_the_living_stay() {
+        let base = tempfile::tempdir().unwrap();
+        let living = Dir::within(base.path()).unwrap();
+        let dead = base.path().join(format!("{PREFIX}dead"));
+        let other = base.path().join("others");
+        for dir in [&dead, &other] {
+            std::fs::create_dir(dir).unwrap();
+        }
+        sweep(base.path());
+        assert!(dead.exists(), "it may be one that is being made");
+        let long_ago = std::time::SystemTime::now() - Duration::from_secs(3600);
+        for dir in [&dead, &other, &living.path] {
+            File::open(dir).unwrap().set_modified(long_ago).unwrap();
+        }
+        sweep(base.path());
+        assert!(!dead.exists() && other.exists() && living.path.exists());
+        let path = living.path.clone();
+        drop(living);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_directory_that_no_socket_can_be_in_is_refused() {
+        let base = tempfile::tempdir().unwrap();
+        let long = base.path().join("x".repeat(100));
+        let odd = base.path().join("a#b");
+        for dir in [&long, &odd] {
+            std::fs::create_dir(dir).unwrap();
+            assert_eq!(Dir::within(dir).unwrap_err().kind(), io::ErrorKind::InvalidInput);
         }
     }
 }

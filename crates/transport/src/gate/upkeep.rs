@@ -1,6 +1,8 @@
 //! What is due from time to time: other keys, other addresses of this host, and questions for
 //! nodes that are not known.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +28,8 @@ const RETIRED: Duration = Duration::from_secs(2);
 /// Ticks between two tries to have links proven by the preferred key: the node at the other end
 /// may not have had it when the keys changed.
 const RARELY: u64 = 8;
+/// Shortest time between two sessions that are opened since their sockets are gone.
+const REOPEN: Duration = Duration::from_secs(10);
 
 /// Follows the cluster's keys: those that are accepted now prove the handshakes, and links that
 /// none of them has proven end.
@@ -79,13 +83,20 @@ pub(super) async fn tick(shared: Arc<Shared>) {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut asked = Instant::now();
-    let mut gone_before = Vec::new();
+    let mut addresses = Addresses::default();
+    let mut reopened = Instant::now();
     for count in 1_u64.. {
         ticks.tick().await;
         if count.is_multiple_of(RARELY) {
             renew(&shared);
         }
-        gone_before = end_stranded(&shared, gone_before);
+        addresses.end_stranded(&shared);
+        let slots = shared.slots.load_full();
+        if slots.is_some_and(|slots| !slots.are_there()) && reopened.elapsed() >= REOPEN {
+            reopened = Instant::now();
+            tracing::warn!("the sockets of links are gone; the links of this node are opened anew");
+            shared.wanted.send_modify(|_| {});
+        }
         let missing = (shared.missing)();
         let is_brisk = missing.is_some_and(|missing_for| missing_for < BRISK);
         if asked.elapsed() >= if is_brisk { ASK_MISSING } else { ASK } {
@@ -97,28 +108,43 @@ pub(super) async fn tick(shared: Arc<Shared>) {
     }
 }
 
-/// Ends links of this host's addresses that are gone since the look before: nothing comes on
-/// them any more. Gives the addresses that are gone.
-fn end_stranded(shared: &Shared, before: Vec<std::net::IpAddr>) -> Vec<std::net::IpAddr> {
-    let Some(host) = HostAddresses::now() else { return before };
-    let mut table = shared.table.lock();
-    let local = |ip: std::net::IpAddr| ip.to_canonical();
-    let gone: Vec<_> = table
-        .iter()
-        .map(|(_, entry)| local(entry.local.ip()))
-        .filter(|ip| !ip.is_loopback() && !host.has(*ip))
-        .collect();
-    let ended = table.end(|_, entry| {
-        let ip = local(entry.local.ip());
-        gone.contains(&ip) && before.contains(&ip)
-    });
-    if ended > 0 {
-        tracing::info!(
-            links = ended,
-            "this host lost an address; links from there are dialed anew"
-        );
+/// The addresses of this host that links are of, as they were at the last look.
+#[derive(Debug, Default)]
+struct Addresses {
+    had: BTreeSet<IpAddr>,
+    gone: BTreeSet<IpAddr>,
+}
+
+impl Addresses {
+    /// Ends links of addresses that the host had, and has not at two looks: nothing comes on them
+    /// any more. There are hosts with links of addresses that no interface of theirs has.
+    fn end_stranded(&mut self, shared: &Shared) {
+        let Some(host) = HostAddresses::now() else { return };
+        let mut table = shared.table.lock();
+        let of_links: BTreeSet<IpAddr> =
+            table.iter().map(|(_, entry)| entry.local.ip().to_canonical()).collect();
+        let over = self.look(of_links, |ip| host.has(ip));
+        let ended = table.end(|_, entry| over.contains(&entry.local.ip().to_canonical()));
+        drop(table);
+        if ended > 0 {
+            tracing::info!(links = ended, "this host lost addresses; its links are dialed anew");
+        }
     }
-    gone
+
+    /// Those of the addresses whose links are over.
+    fn look(
+        &mut self,
+        of_links: BTreeSet<IpAddr>,
+        has: impl Fn(IpAddr) -> bool,
+    ) -> BTreeSet<IpAddr> {
+        let (here, away): (BTreeSet<_>, BTreeSet<_>) =
+            of_links.into_iter().partition(|ip| has(*ip));
+        let gone: BTreeSet<IpAddr> = away.intersection(&self.had).copied().collect();
+        let over = gone.intersection(&self.gone).copied().collect();
+        self.had = here.into_iter().chain(gone.iter().copied()).collect();
+        self.gone = gone;
+        over
+    }
 }
 
 /// Asks one linked node which nodes there are.
@@ -141,5 +167,23 @@ async fn ask(shared: Arc<Shared>) {
     };
     if let Err(error) = asked.await {
         tracing::debug!(%error, "a linked node was asked in vain");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_of_an_address_end_when_it_is_gone_at_two_looks_and_was_there_before() {
+        let set = |ips: &[&str]| ips.iter().map(|ip| ip.parse().unwrap()).collect::<BTreeSet<_>>();
+        let links = || set(&["192.0.2.1", "192.0.2.2", "203.0.113.9"]);
+        let mut addresses = Addresses::default();
+        let mut look = |here: &[&str]| addresses.look(links(), |ip| set(here).contains(&ip));
+        assert_eq!(look(&["192.0.2.1", "192.0.2.2"]), set(&[]));
+        assert_eq!(look(&["192.0.2.1"]), set(&[]), "it may come back");
+        assert_eq!(look(&["192.0.2.1", "192.0.2.2"]), set(&[]), "it did");
+        assert_eq!(look(&["192.0.2.1"]), set(&[]));
+        assert_eq!(look(&["192.0.2.1"]), set(&["192.0.2.2"]));
     }
 }

@@ -123,8 +123,8 @@ impl ZenohBus {
 
     /// What the gate counts, if links come through one.
     #[must_use]
-    pub fn gate(&self) -> GateCounter {
-        self.gated.as_ref().map(|gated| gated.gate.counter()).unwrap_or_default()
+    pub fn gate(&self) -> Option<GateCounter> {
+        self.gated.as_ref().map(|gated| gated.gate.counter())
     }
 
     /// Nodes of the cluster that have another key, where they are heard.
