@@ -84,8 +84,8 @@ impl ClusterTime {
         self.is_agreed.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn on_joined(&self, peer: Incarnation) {
-        self.state.lock().clocks.on_joined(peer, self.stopwatch.elapsed());
+    pub(crate) fn on_joined(&self, peer: Incarnation, name: &NodeName) {
+        self.state.lock().clocks.on_joined(peer, name.as_str(), self.stopwatch.elapsed());
     }
 
     pub(crate) fn on_left(&self, peer: Incarnation) {

@@ -163,7 +163,7 @@ impl MeshSink {
         self.pushes.joined(peer.incarnation);
         self.mesh.away.lock().joined(&peer.name);
         self.mesh.reconciler.lock().on_joined(peer.incarnation);
-        self.mesh.time.on_joined(peer.incarnation);
+        self.mesh.time.on_joined(peer.incarnation, &peer.name);
         self.mesh.ask_time();
         self.mesh.offer(Incoming::Joined(Member::new(peer, Duration::ZERO, None)));
         // After it was told: an inbox opened by who waited for it does not get it again.

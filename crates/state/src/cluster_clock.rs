@@ -34,14 +34,17 @@ pub const AGREE: Duration = Duration::from_secs(60);
 /// Each peer is asked for its time ([Cristian's algorithm][1]): the answer is taken to be of
 /// the middle of the round trip, so it is wrong by at most half of that. A node's own clock
 /// counts as one among the others, and what it steps does not change what is known of them.
+/// Of several lives of one name one clock counts: a node that was just restarted would have two.
 /// A node that hears nobody goes on with what those said that it heard last.
 ///
 /// [1]: https://doi.org/10.1007/BF01784024
 #[derive(Debug, Clone)]
 pub struct ClusterClock<P> {
     peers: BTreeMap<P, Peer>,
-    /// Of those that left, the latest last. They count while there is nobody else.
-    left: VecDeque<Reading>,
+    /// How many joined.
+    joined: u64,
+    /// Of those that left, one of each name, the latest last. They count while there is nobody else.
+    left: VecDeque<(Box<str>, Reading)>,
 }
 
 /// What the clocks of a cluster say together.
@@ -56,8 +59,11 @@ pub struct Judgement<P> {
     pub ahead: Vec<(P, i64)>,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone)]
 struct Peer {
+    name: Box<str>,
+    /// How many had joined before it.
+    number: u64,
     reading: Option<Reading>,
     ask_at: Duration,
 }
@@ -93,20 +99,25 @@ fn elapsed(at: Duration) -> i64 {
 
 impl<P: Copy + Ord> Default for ClusterClock<P> {
     fn default() -> Self {
-        Self { peers: BTreeMap::new(), left: VecDeque::new() }
+        Self { peers: BTreeMap::new(), joined: 0, left: VecDeque::new() }
     }
 }
 
 impl<P: Copy + Ord> ClusterClock<P> {
-    /// A peer joined: it is asked at once.
-    pub fn on_joined(&mut self, peer: P, at: Duration) {
-        self.peers.insert(peer, Peer { reading: None, ask_at: at });
+    /// A peer of this name joined: it is asked at once.
+    pub fn on_joined(&mut self, peer: P, name: &str, at: Duration) {
+        let (name, number) = (name.into(), self.joined);
+        self.joined += 1;
+        self.peers.insert(peer, Peer { name, number, reading: None, ask_at: at });
     }
 
     /// A peer left; its clock counts only while there is no other.
     pub fn on_left(&mut self, peer: P) {
-        let Some(reading) = self.peers.remove(&peer).and_then(|peer| peer.reading) else { return };
-        self.left.push_back(reading);
+        let Some(Peer { name, reading: Some(reading), .. }) = self.peers.remove(&peer) else {
+            return;
+        };
+        self.left.retain(|(left, _)| *left != name);
+        self.left.push_back((name, reading));
         if self.left.len() > MOST_LEFT {
             self.left.pop_front();
         }
@@ -149,9 +160,19 @@ impl<P: Copy + Ord> ClusterClock<P> {
     #[must_use]
     pub fn judge(&self, own: UnixMillis, at: Duration) -> Judgement<P> {
         let own = millis(own).saturating_sub(elapsed(at));
-        let heard = self.peers.values().filter_map(|peer| peer.reading);
-        let is_late = |reading: &&Reading| at.saturating_sub(reading.at) < LEFT_COUNTS;
-        let readings = heard.chain(self.left.iter().filter(is_late).copied());
+        let mut heard: BTreeMap<&str, (u64, Reading)> = BTreeMap::new();
+        for peer in self.peers.values() {
+            let Some(reading) = peer.reading else { continue };
+            let of_name = heard.entry(&peer.name).or_insert((peer.number, reading));
+            if of_name.0 < peer.number {
+                *of_name = (peer.number, reading);
+            }
+        }
+        let left = self.left.iter().filter(|(name, reading)| {
+            at.saturating_sub(reading.at) < LEFT_COUNTS && !heard.contains_key(&**name)
+        });
+        let left = left.map(|(_, reading)| *reading);
+        let readings = heard.values().map(|(_, reading)| *reading).chain(left);
         let mut zeros: Vec<i64> = readings.map(|reading| reading.zero).chain([own]).collect();
         let agreeing = |zeros: &[i64], with: i64| -> Vec<i64> {
             zeros.iter().copied().filter(|zero| agree(*zero, with)).collect()
@@ -196,7 +217,7 @@ mod tests {
     fn asked(clocks: &[(i64, u64)]) -> ClusterClock<usize> {
         let mut clock = ClusterClock::default();
         for (peer, (ahead, round_trip)) in clocks.iter().enumerate() {
-            clock.on_joined(peer, ms(0));
+            clock.on_joined(peer, &peer.to_string(), ms(0));
             let theirs = UnixMillis((NOW + round_trip / 2).saturating_add_signed(*ahead));
             clock.on_answer(peer, ms(0), theirs, ms(*round_trip));
         }
@@ -244,7 +265,7 @@ mod tests {
     #[test]
     fn a_peer_is_asked_until_it_answers_then_every_ten_seconds_and_a_slow_answer_counts_little() {
         let mut clock = ClusterClock::default();
-        clock.on_joined(0, ms(0));
+        clock.on_joined(0, "a", ms(0));
         assert_eq!(clock.due(ms(0)), [0]);
         assert_eq!(clock.due(ms(999)), [0; 0]);
         assert_eq!(clock.due(ms(1_000)), [0]);
@@ -274,7 +295,7 @@ mod tests {
         }
         assert_eq!(correction(&clock, own(3_599_000), ms(3_599_000)), 600_001);
         assert_eq!(correction(&clock, own(3_601_000), ms(3_601_000)), 0);
-        clock.on_joined(9, ms(6_000));
+        clock.on_joined(9, "z", ms(6_000));
         clock.on_answer(9, ms(6_000), UnixMillis(NOW + 6_001), ms(6_002));
         assert_eq!(correction(&clock, own(6_002), ms(6_002)), 0);
     }
@@ -293,5 +314,27 @@ mod tests {
             let time = i64::try_from(own.0).unwrap() + correction(&clock, own, ms(0));
             prop_assert!((time - NOW as i64).abs() <= 51, "{time}");
         }
+    }
+
+    #[test]
+    fn two_lives_of_one_name_are_one_clock() {
+        let (mut clock, own) = (ClusterClock::default(), UnixMillis(NOW));
+        let wrong = UnixMillis(NOW + 5_000_000);
+        clock.on_joined(1, "b", ms(0));
+        clock.on_answer(1, ms(0), wrong, ms(0));
+        assert!(!clock.judge(own, ms(0)).is_agreed);
+        // Its next life, before the end of the last is known.
+        clock.on_joined(2, "b", ms(0));
+        assert_eq!(clock.judge(own, ms(0)).correction, 0, "the last life is its clock still");
+        clock.on_answer(2, ms(0), wrong, ms(0));
+        assert_eq!(clock.judge(own, ms(0)).correction, 0);
+        clock.on_left(1);
+        assert_eq!(clock.judge(own, ms(0)).correction, 0);
+        clock.on_left(2);
+        assert_eq!(clock.judge(own, ms(0)).correction, 0);
+        clock.on_joined(3, "c", ms(0));
+        clock.on_answer(3, ms(0), own, ms(0));
+        let judged = clock.judge(own, ms(0));
+        assert_eq!((judged.correction, judged.is_agreed, judged.ahead.len()), (0, true, 1));
     }
 }

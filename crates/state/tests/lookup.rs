@@ -5,6 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use mailmesh_events::*;
 use mailmesh_state::*;
@@ -137,6 +138,18 @@ fn the_loopback_is_never_blocked_and_mapped_addresses_are_their_ipv4_selves() {
     let _ = mirror.apply(&change, NOW);
     assert!(!mirror.is_blocked(Ipv4Addr::LOCALHOST.into(), NOW));
     assert_eq!(mirror.lookup(Ipv4Addr::LOCALHOST.into(), NOW), Verdict::Clear);
+}
+
+#[test]
+fn a_block_ends_in_time_though_the_clock_was_years_ahead_before() {
+    let (mirror, address) = (mirror(), "192.0.2.1".parse().unwrap());
+    let ahead = NOW.plus(Duration::from_secs(150_000_000));
+    mirror.block("198.51.100.1".parse().unwrap(), block("x"), ahead).unwrap();
+    let ends = NOW.plus(Duration::from_secs(10));
+    let short = block("x").expiring_at(ends);
+    mirror.block(Network::single(address), short, NOW).unwrap();
+    assert!(mirror.is_blocked(address, NOW));
+    assert!(!mirror.is_blocked(address, ends));
 }
 
 #[test]

@@ -9,5 +9,6 @@ mod keys;
 mod life;
 mod lists;
 mod namespaces;
+mod quiet_start;
 mod secrets;
 mod traffic;

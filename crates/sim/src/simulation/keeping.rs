@@ -129,7 +129,7 @@ impl Simulation<'_> {
             Output::Gap(gap) => keeper.reconciler.on_gap(gap.from),
             Output::Joined(peer) => {
                 keeper.reconciler.on_joined(peer.incarnation);
-                keeper.clocks.on_joined(peer.incarnation, at);
+                keeper.clocks.on_joined(peer.incarnation, peer.name.as_str(), at);
                 self.ask_time(seat);
             }
             Output::Left { peer, .. } => {

@@ -124,7 +124,9 @@ impl<A: Address> Table<A> {
     /// Whether the next entry belongs into a larger table, or into a new one without the
     /// dead, or into one that can tell the ends of this time.
     pub(super) fn is_crowded(&self, now: u64) -> bool {
-        now.saturating_sub(self.begin) > u64::from(u32::MAX / 2)
+        // Before `begin`, if the clock was set back by much.
+        now < self.begin
+            || now - self.begin > u64::from(u32::MAX / 2)
             || self.used.load(Ordering::Relaxed) + 1 > self.capacity / 4 * 3
     }
 
