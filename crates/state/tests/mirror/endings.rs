@@ -158,6 +158,29 @@ fn what_a_time_that_was_wrong_had_ended_goes_on_once_it_is_set_back() {
 }
 
 #[test]
+fn what_is_in_force_again_is_brought_back_without_a_sweep() {
+    let mirror = mirror(1);
+    let later = |seconds| NOW.plus(Duration::from_secs(seconds));
+    let short = block("short").expiring_at(later(5));
+    mirror.block(network("192.0.2.2"), short, NOW).unwrap();
+    mirror.block(network("192.0.2.1"), block("first"), NOW).unwrap();
+    let ends = block("second").expiring_at(later(60));
+    let change = mirror.block(network("192.0.2.1"), ends, NOW).unwrap();
+    assert_eq!(mirror.revive(later(100)), []);
+    mirror.sweep(later(100));
+    let is_blocked = || mirror.is_blocked("192.0.2.1".parse().unwrap(), later(10));
+    assert!(!is_blocked());
+    let short = block("short").expiring_at(later(20));
+    mirror.block(network("192.0.2.2"), short, later(10)).unwrap();
+    assert_eq!(mirror.revive(later(10)), [change]);
+    assert!(is_blocked());
+    assert_eq!(mirror.revive(later(10)), []);
+    assert_eq!(mirror.revive(later(30)), [], "it drops nothing");
+    assert_eq!(mirror.digest().entries, 2);
+    assert_eq!(mirror.sweep(later(60)).expired.len(), 2);
+}
+
+#[test]
 fn what_ends_is_swept_at_once_though_much_was_renewed_before_it_ended() {
     let mirror = mirror(1);
     let later = |seconds| NOW.plus(Duration::from_secs(seconds));
