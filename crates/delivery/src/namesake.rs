@@ -16,9 +16,8 @@ pub(crate) struct Twin {
     asked: Time,
 }
 
-/// How many peers this node worked with when it met a node of its own name, and when it last
-/// heard of that. Both nodes decide by the same numbers, though they soon work with the same
-/// peers.
+/// This node's settled-peer count at the meeting, frozen so that both nodes compare the same
+/// numbers, and when the node of the same name was last heard.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MetTwin {
     settled: u16,

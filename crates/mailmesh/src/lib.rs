@@ -67,6 +67,8 @@ mod printable_fields;
 mod sink;
 mod standstill;
 mod status;
+#[cfg(all(test, feature = "bounded-log"))]
+mod test_log;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod turnover;
