@@ -35,6 +35,10 @@ pub(crate) enum System {
     MailmeshOpen,
     /// Sealed, over links that do not prove the key.
     MailmeshUnproven,
+    /// Sealed, over links that prove the key by Zenoh's challenge.
+    MailmeshChallenge,
+    /// Sealed, over links that are sealed whole.
+    MailmeshSealed,
     Zenoh,
     ZenohExt,
 }
@@ -53,6 +57,8 @@ impl System {
             Self::Mailmesh => "mailmesh",
             Self::MailmeshOpen => "mailmesh-open",
             Self::MailmeshUnproven => "mailmesh-unproven",
+            Self::MailmeshChallenge => "mailmesh-challenge",
+            Self::MailmeshSealed => "mailmesh-sealed",
             Self::Zenoh => "zenoh",
             Self::ZenohExt => "zenoh-ext",
         }

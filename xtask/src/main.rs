@@ -97,8 +97,13 @@ enum Task {
     Compare {
         /// Something else: `mirror`, what it costs (lookups, memory, differences, a joiner, a
         /// restart); `seal`, with a cluster key against without; `proof`, links that prove the
-        /// key against links that do not.
-        #[arg(long, value_name = "WHAT", value_parser = ["mirror", "seal", "proof"])]
+        /// key against links that do not; `challenge` and `sealed`, against links that prove it
+        /// by Zenoh's challenge and links that are sealed whole.
+        #[arg(
+            long,
+            value_name = "WHAT",
+            value_parser = ["mirror", "seal", "proof", "challenge", "sealed"]
+        )]
         only: Option<String>,
         /// How many rounds.
         #[arg(long, default_value_t = 5)]
@@ -124,6 +129,8 @@ fn main() -> ExitCode {
         Task::Bench { filter } => bench::run_benches(filter.as_deref()).map(done),
         Task::Compare { only: Some(what), rounds, json } => match what.as_str() {
             "seal" => compare::seal(rounds, json.as_deref()).map(done),
+            "challenge" => compare::challenge(rounds, json.as_deref()).map(done),
+            "sealed" => compare::sealed(rounds, json.as_deref()).map(done),
             "proof" => compare::proof(rounds, json.as_deref()).map(done),
             _ => compare::mirror(json.as_deref()).map(done),
         },

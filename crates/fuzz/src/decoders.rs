@@ -29,6 +29,10 @@ pub(crate) fn discovery(data: &[u8]) {
     mailmesh_transport::take_any_datagram(data);
 }
 
+pub(crate) fn handshake(data: &[u8]) {
+    mailmesh_transport::take_any_handshake(data);
+}
+
 pub(crate) fn events(data: &[u8]) {
     let Some((count, body)) = data.split_first() else { return };
     for event in decode_events(body, (*count).into()).flatten() {

@@ -13,9 +13,10 @@ mod text;
 pub type Target = fn(&[u8]);
 
 /// Every target, by the name of its program in `fuzz/fuzz_targets` and of its corpus.
-pub const TARGETS: [(&str, Target); 11] = [
+pub const TARGETS: [(&str, Target); 12] = [
     ("frame", decoders::frame),
     ("discovery", decoders::discovery),
+    ("handshake", decoders::handshake),
     ("events", decoders::events),
     ("sync", decoders::sync),
     ("record", decoders::record),

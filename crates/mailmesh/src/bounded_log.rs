@@ -24,7 +24,8 @@ const BOUNDED: [&str; 3] = ["zenoh", "rustls", "tls_listener"];
 /// reaches the port of a node could otherwise fill its disk. mailmesh bounds its own lines itself.
 ///
 /// Zenoh also logs its whole configuration at the level `debug`, with the login that links
-/// prove, and endpoints with the keys that stand in them: such lines are left out.
+/// prove, and endpoints with the keys that stand in them: such lines are left out. So are those
+/// of its Unix sockets, which warn of every connection that is as it should be.
 ///
 /// ```
 /// use tracing_subscriber::prelude::*;
@@ -56,6 +57,10 @@ impl BoundedLog {
             return true;
         }
         if metadata.target() == "zenoh::api::session" && *metadata.level() > tracing::Level::INFO {
+            return false;
+        }
+        // It warns of each connection that it makes to the gate, since that has no name.
+        if metadata.target() == "zenoh_link_unixsock_stream::unicast" {
             return false;
         }
         let mut places = self.places.lock();

@@ -248,7 +248,7 @@ impl ClusterBuilder {
         let chain = |(keys, file)| Arc::new(KeyChain::new(keys, file, &cluster, incarnation.0));
         let keys = keyring.map(chain);
         let (sender, intake) = Intake::new();
-        let mut other_keys = OtherKeys::default();
+        let (mut other_keys, mut links_counted) = (OtherKeys::default(), None);
         let bus: Arc<dyn Bus> = match (self.memory, coordinator.backend()) {
             (Some(hub), _) => Arc::new(hub.join(incarnation, sender)),
             (None, Backend::Zenoh(zenoh)) => {
@@ -261,7 +261,7 @@ impl ClusterBuilder {
                 }
                 let links = keys.as_ref().map(|keys| keys.links());
                 let bus = ZenohBus::open(zenoh, space, incarnation, sender, links).await?;
-                other_keys = bus.other_keys();
+                (other_keys, links_counted) = (bus.other_keys(), bus.gate());
                 Arc::new(bus)
             }
             (None, _) => Arc::new(MemoryHub::new().join(incarnation, sender)),
@@ -279,6 +279,7 @@ impl ClusterBuilder {
             reconciler: Mutex::new(Reconciler::new(identity.incarnation, Timing::default())),
             inboxes: Inboxes::new(inboxes),
             refusals: refusals.clone(),
+            links: links_counted,
             stopped: watch::Sender::new(None::<StopReason>),
             yields: watch::Sender::new(None),
             agreed: Notify::new(),

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use mailmesh_delivery::{Incarnation, NodeName, PeerInfo, Reach};
 use mailmesh_events::{Event, UnixMillis};
-use mailmesh_transport::Driver;
+use mailmesh_transport::{Driver, GateCounter};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -223,6 +223,7 @@ impl Cluster {
             misdirected: counters.delivery.misdirected,
             protocol_errors: counters.delivery.malformed,
             refused: mesh.refusals.counts(),
+            links: mesh.links.as_ref().map(GateCounter::now),
             intake_dropped: counters.intake_dropped,
             directs_dropped: counters.directs_dropped,
             put_failed: counters.put_failed,

@@ -98,7 +98,8 @@ pub use mailmesh_state::{
 };
 pub use mailmesh_store::{TrustedDir, Untrusted, check_dir};
 pub use mailmesh_transport::{
-    Backend, ConfigError, ConfigErrorKind, Coordinator, MemoryHub, Secret, TransportError, Warning,
+    Backend, ConfigError, ConfigErrorKind, Coordinator, GateCounts, MemoryHub, Secret,
+    TransportError, Warning,
 };
 pub use members::Member;
 #[cfg(feature = "bounded-log")]

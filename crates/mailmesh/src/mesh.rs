@@ -9,7 +9,7 @@ use mailmesh_codec::{encode_digest, encode_event, encode_sync};
 use mailmesh_delivery::{self as delivery, Incarnation, NodeName};
 use mailmesh_events::{Change, Event, Lane, SyncMessage, UnixMillis};
 use mailmesh_state::{Mirror, Reconciler};
-use mailmesh_transport::{Driver, Messenger};
+use mailmesh_transport::{Driver, GateCounter, Messenger};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
@@ -45,6 +45,8 @@ pub(crate) struct Mesh {
     pub(crate) reconciling: Notify,
     pub(crate) inboxes: Inboxes,
     pub(crate) refusals: Arc<Refusals>,
+    /// What the gate counts, where links come through one.
+    pub(crate) links: Option<GateCounter>,
     pub(crate) stopped: watch::Sender<Option<StopReason>>,
     /// The name, once another node has it and stays. This node stops when the others have its
     /// mirror.

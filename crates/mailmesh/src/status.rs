@@ -1,5 +1,6 @@
 use mailmesh_delivery::{Incarnation, NodeName};
 use mailmesh_events::UnixMillis;
+use mailmesh_transport::GateCounts;
 use serde::Serialize;
 
 pub use crate::disk::StoreStatus;
@@ -99,6 +100,8 @@ pub struct Status {
     pub protocol_errors: u64,
     /// Frames refused.
     pub refused: Refused,
+    /// Links and connections, where links prove the cluster key at the gate.
+    pub links: Option<GateCounts>,
     /// Frames dropped because the intake was full; they show as gaps.
     pub intake_dropped: u64,
     /// Messages between mirrors dropped because too many waited; they are asked for again.

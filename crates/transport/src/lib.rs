@@ -14,11 +14,13 @@
 //! **Left to others**: what frames mean. Sealing comes in through [`Seal`] and
 //! [`Open`]; events are opaque bytes.
 
+mod address_bytes;
 mod bundle;
 mod bus;
 mod coordinator;
 mod driver;
 mod error;
+mod gate;
 mod intake;
 mod lanes;
 mod link_keys;
@@ -37,6 +39,9 @@ pub use driver::{
     DirectSink, Driver, DriverCounters, DriverTask, Messenger, Open, Opened, Seal, Sink,
 };
 pub use error::TransportError;
+#[doc(hidden)]
+pub use gate::take_any_handshake;
+pub use gate::{GateCounter, GateCounts};
 pub use intake::{Intake, IntakeSender};
 pub use lanes::{MAX_BATCH_EVENTS, MAX_BATCH_LEN, PublishError};
 pub use link_keys::LinkKeys;

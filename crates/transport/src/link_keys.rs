@@ -95,6 +95,11 @@ impl LinkKeys {
         self.secrets.iter().map(key).collect()
     }
 
+    /// The keys that the gate's handshakes prove: the first is preferred, all are accepted.
+    pub(crate) fn gate_keys(&self) -> Vec<GateKey> {
+        self.secrets.iter().map(|secret| GateKey::of(secret)).collect()
+    }
+
     /// A certificate for one session of this node, for the names and addresses by which other
     /// nodes dial it, and the authorities whose certificates it accepts. Names that cannot
     /// stand in a certificate are left out, and those past [`MAX_NAMES`].
@@ -154,6 +159,32 @@ impl Login {
     fn of(secret: &[u8; 32]) -> Self {
         let user = hex(&derived(secret, b"user")[..8]).to_string();
         Self { user, password: hex(&*derived(secret, b"password")) }
+    }
+}
+
+/// What a handshake at the gate proves and is keyed with, derived from one cluster key.
+#[derive(Clone)]
+pub(crate) struct GateKey {
+    /// Its public name, which says nothing of it.
+    pub(crate) id: [u8; 8],
+    /// Keys the MAC of the node that is dialed, and of the one that dials.
+    pub(crate) acceptor: hmac::Key,
+    pub(crate) dialer: hmac::Key,
+    /// Keys the derivation of what follows the proof.
+    pub(crate) session: hmac::Key,
+}
+
+impl GateKey {
+    fn of(secret: &[u8; 32]) -> Self {
+        let key = |purpose| hmac::Key::new(hmac::HMAC_SHA256, &*derived(secret, purpose));
+        let mut id = [0; 8];
+        id.copy_from_slice(&derived(secret, b"gate key id")[..8]);
+        Self {
+            id,
+            acceptor: key(b"gate acceptor"),
+            dialer: key(b"gate dialer"),
+            session: key(b"gate session"),
+        }
     }
 }
 

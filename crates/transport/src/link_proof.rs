@@ -3,27 +3,44 @@
 use std::fmt;
 use std::fs::File;
 use std::io::Write;
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
 use crate::TransportError;
+use crate::gate::Slots;
 use crate::link_keys::{Credentials, LinkKeys, Login};
 
 /// In which way links prove the cluster key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum LinkProof {
-    /// By Zenoh's challenge, with a login derived from the key. The dialer proves the key; a
-    /// node dials only addresses that the operator or a holder of the key named.
+    /// At a gate of our own before Zenoh, by both ends; Zenoh reads nothing before. Whoever is on
+    /// the way can still put bytes into a link that is proven.
     #[default]
+    Gate,
+    /// At the gate, with all that follows in sealed records.
+    Sealed,
+    /// By Zenoh's challenge, with a login derived from the key. The dialer proves the key; a
+    /// node dials only addresses that the operator or a holder of the key named. Whoever has
+    /// recorded one answer can give it again until the key is retired.
     Challenge,
     /// By mutual TLS, with certificates derived from the key. Both ends prove it, and nobody on
     /// the way can read or change what is said.
     Tls,
 }
 
+impl LinkProof {
+    /// Whether links come through a gate of our own.
+    pub(crate) fn has_gate(self) -> bool {
+        matches!(self, Self::Gate | Self::Sealed)
+    }
+}
+
 /// The credentials that one session is opened with.
 pub(crate) enum SessionProof {
+    /// Zenoh has links of the gate alone.
+    Gate(Arc<Slots>),
     Challenge {
         own: Login,
         accepted: SecretFile,
@@ -44,7 +61,7 @@ impl SessionProof {
         names: &[String],
     ) -> Result<Self, TransportError> {
         Ok(match how {
-            LinkProof::Challenge => {
+            LinkProof::Gate | LinkProof::Sealed | LinkProof::Challenge => {
                 let logins = keys.logins();
                 let accepted = SecretFile::new(&logins.accepted)
                     .map_err(|error| TransportError::LinkSecrets { why: error.to_string() })?;
@@ -57,6 +74,7 @@ impl SessionProof {
     /// Returns the library's text without the session's credentials.
     pub(crate) fn hide(&self, text: &str) -> String {
         let secrets = match self {
+            Self::Gate(_) => return text.to_owned(),
             Self::Challenge { passwords, .. } => passwords.as_slice(),
             Self::Tls(credentials) => std::slice::from_ref(&credentials.private_key),
         };
@@ -67,6 +85,7 @@ impl SessionProof {
 impl fmt::Debug for SessionProof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Gate(_) => "Gate",
             Self::Challenge { .. } => "Challenge",
             Self::Tls(_) => "Tls",
         })

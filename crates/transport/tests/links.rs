@@ -114,6 +114,16 @@ async fn links_of_one_key_and_none_of_another(links: &'static str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_gate_links_nodes_of_one_key_and_no_others() {
+    links_of_one_key_and_none_of_another("gate").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sealed_links_are_of_nodes_of_one_key_and_no_others() {
+    links_of_one_key_and_none_of_another("sealed").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_challenge_links_nodes_of_one_key_and_no_others() {
     links_of_one_key_and_none_of_another("challenge").await;
 }
@@ -125,7 +135,13 @@ async fn certificates_link_nodes_of_one_key_and_no_others() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_retired_key_opens_no_link_and_keeps_none() {
-    let place = Place::new("retired", "challenge");
+    for links in ["gate", "sealed", "challenge"] {
+        a_retired_key_is_of_no_use(links).await;
+    }
+}
+
+async fn a_retired_key_is_of_no_use(links: &'static str) {
+    let place = Place::new("retired", links);
     let (a, a_keys) = place.node(1, free_port(), &[1]).await;
     let (b, b_keys) = place.node(2, free_port(), &[1]).await;
     let (left_behind, _) = place.node(3, 0, &[1]).await;
@@ -145,7 +161,7 @@ async fn a_retired_key_opens_no_link_and_keeps_none() {
 /// What a link sends before it has proven anything is never answered but by the end of the link.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_that_proves_nothing_is_closed_at_its_first_message() {
-    for links in ["challenge", "tls"] {
+    for links in ["gate", "sealed", "challenge", "tls"] {
         let place = Place::new("stranger", links);
         let port = free_port();
         let (node, _keys) = place.node(1, port, &[1]).await;

@@ -21,7 +21,7 @@ const ID_BITS: u8 = 0x1f;
 /// Of `INIT` and `OPEN`: the answer. Of `FRAME` and `FRAGMENT`: reliable. Of `PUSH`: with a key.
 /// Of `HELLO`: with locators.
 const FLAG_1: u8 = 0x20;
-/// Of `INIT`: with sizes. Of `FRAGMENT`: more follow.
+/// Of `FRAGMENT`: more follow.
 const FLAG_2: u8 = 0x40;
 /// Extensions follow.
 const EXTENDED: u8 = 0x80;
@@ -84,49 +84,6 @@ pub(crate) fn is_init_ack(message: &[u8]) -> bool {
     message.first().is_some_and(|header| header & (ID_BITS | FLAG_1) == INIT | FLAG_1)
 }
 
-/// A recorded `OpenSyn` with the cookie of this `InitAck` in place of its own; `None` if one of
-/// them is none.
-pub(crate) fn with_cookie_of(open_syn: &[u8], init_ack: &[u8]) -> Option<Vec<u8>> {
-    let [header, _version, sizes, ..] = *init_ack else { return None };
-    let id = 1 + usize::from(sizes >> 4);
-    let at = 3 + id + if header & FLAG_2 == 0 { 0 } else { 3 };
-    let (fresh, _extensions) = bytes(init_ack.get(at..)?)?;
-    // Behind its header an `OpenSyn` has the lease and the first number.
-    let (_, rest) = number(open_syn.get(1..)?)?;
-    let (_, rest) = number(rest)?;
-    let (_stale, extensions) = bytes(rest)?;
-    let fixed = open_syn.get(..open_syn.len() - rest.len())?;
-    let mut length = Vec::new();
-    put_number(fresh.len() as u64, &mut length);
-    Some([fixed, &length, fresh, extensions].concat())
-}
-
-/// Bytes behind their length, and the rest.
-fn bytes(from: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (len, rest) = number(from)?;
-    rest.split_at_checked(usize::try_from(len).ok()?)
-}
-
-/// A number of seven bits a byte, and the rest.
-fn number(from: &[u8]) -> Option<(u64, &[u8])> {
-    let mut value = 0;
-    for (at, byte) in from.iter().take(9).enumerate() {
-        value |= u64::from(byte & 0x7f) << (7 * at);
-        if byte & 0x80 == 0 {
-            return Some((value, &from[at + 1..]));
-        }
-    }
-    None
-}
-
-fn put_number(mut value: u64, to: &mut Vec<u8>) {
-    while value > 0x7f {
-        to.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    to.push(value as u8);
-}
-
 /// A scouting answer of a peer that is none, with addresses of the loopback where nobody listens.
 pub(crate) fn hello() -> Vec<u8> {
     const LOCATORS: u8 = 5;
@@ -152,31 +109,4 @@ pub(crate) fn random<const N: usize>() -> [u8; N] {
     // Zeros are noise too.
     let _filled = SystemRandom::new().fill(&mut bytes);
     bytes
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
-
-    use super::*;
-
-    #[test]
-    fn a_recorded_message_gets_the_cookie_of_an_answer_and_keeps_the_rest() {
-        // A lease of 10 s, a number of three bytes, a cookie of three, an extension.
-        let open_syn = [0xc2, 10, 0x81, 0x82, 0x03, 3, 1, 2, 3, 0x43, 1, 9];
-        let cookie = [7; 200];
-        for (header, sizes) in [(0xa1, &[][..]), (0xe1, &[0x0a, 0xff, 0xff])] {
-            let init_ack =
-                [&[header, 9, 0x11, 5, 6][..], sizes, &[0xc8, 1], &cookie, &[0x01]].concat();
-            let changed = with_cookie_of(&open_syn, &init_ack).unwrap();
-            let wanted = [&open_syn[..5], &[0xc8, 1], &cookie, &open_syn[9..]].concat();
-            assert_eq!(changed, wanted);
-            for cut in 0..init_ack.len() - 1 {
-                assert_eq!(with_cookie_of(&open_syn, &init_ack[..cut]), None, "{cut}");
-            }
-        }
-        for cut in 0..9 {
-            assert_eq!(with_cookie_of(&open_syn[..cut], &[0xa1, 9, 0x01, 5, 1, 7]), None, "{cut}");
-        }
-    }
 }

@@ -13,7 +13,7 @@ use zenoh::Wait;
 
 use crate::attacks::Attack;
 use crate::batch::{self, random};
-use crate::{discovery, outcast, replay};
+use crate::{discovery, gate, outcast, replay};
 
 /// Addresses of the loopback that links come from.
 const ADDRESSES: u64 = 200;
@@ -72,8 +72,9 @@ fn flood(attack: Attack, target: &Target, stop: &AtomicBool) -> u64 {
                 while !stop.load(Ordering::Acquire) {
                     let n = sent.fetch_add(1, Ordering::Relaxed);
                     // A refused link is one way to be kept out.
+                    let is_bare = target.is_bare;
                     let _refused = connect(n + thread, target.port(n / THREADS))
-                        .and_then(|stream| link(attack, n, stream, &mut silent));
+                        .and_then(|stream| link(attack, n, stream, &mut silent, is_bare));
                 }
             });
         }
@@ -124,6 +125,7 @@ fn link(
     number: u64,
     mut stream: TcpStream,
     silent: &mut Vec<TcpStream>,
+    is_bare: bool,
 ) -> std::io::Result<()> {
     match attack {
         Attack::LinkHalfOpen => {
@@ -143,6 +145,7 @@ fn link(
             }
             let _closed = stream.read(&mut [0; 64])?;
         }
+        _ if !is_bare && number % 2 == 1 => gate::unproven(&mut stream, number / 2)?,
         _ => {
             batch::write(&mut stream, &batch::init_syn())?;
             let _answer = stream.read(&mut [0; 512])?;

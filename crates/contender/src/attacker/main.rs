@@ -4,6 +4,7 @@
 mod attacks;
 mod batch;
 mod discovery;
+mod gate;
 mod insider;
 mod link;
 mod outcast;

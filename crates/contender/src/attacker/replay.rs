@@ -1,7 +1,8 @@
 //! A recorded handshake, again. A node that has the key dials an honest one through a proxy,
-//! which records the batches that it sends; that node leaves, and the batches are sent to all.
+//! which records the messages that it sends; that node leaves, and they are sent to all.
 
 use std::error::Error;
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,8 +13,8 @@ use mailmesh::{Cluster, ClusterKey, Coordinator};
 use zenoh::Wait;
 
 use crate::attacks::KEY;
-use crate::batch;
 use crate::link::{self, Target};
+use crate::{batch, gate};
 
 /// Threads that replay.
 const THREADS: u64 = 4;
@@ -27,7 +28,8 @@ const MEETING: Duration = Duration::from_secs(15);
 const TALKS: Duration = Duration::from_millis(500);
 const POLL: Duration = Duration::from_millis(20);
 
-/// The batches that one connection carried.
+/// The batches that one connection carried, or the messages of the gate's handshake and what
+/// follows it.
 type Recording = Vec<Vec<u8>>;
 type Recordings = Arc<Mutex<Vec<Recording>>>;
 
@@ -46,7 +48,12 @@ pub(crate) fn run(target: &Target, stop: &AtomicBool) -> Result<u64, Box<dyn Err
                     while !stop.load(Ordering::Acquire) {
                         let n = began.fetch_add(1, Ordering::Relaxed);
                         // A refused link is one way to be kept out.
-                        let accepted = replay(target, &recording, n, &sent).unwrap_or(false);
+                        let accepted = if target.is_bare {
+                            replay(target, &recording, n, &sent)
+                        } else {
+                            replay_at_gate(target, &recording, n, &sent)
+                        };
+                        let accepted = accepted.unwrap_or(false);
                         if accepted {
                             return Err(format!("a node accepted a replayed handshake, try {n}"));
                         }
@@ -67,7 +74,33 @@ pub(crate) fn run(target: &Target, stop: &AtomicBool) -> Result<u64, Box<dyn Err
     }
 }
 
-/// Whether a node accepted it.
+/// Whether a gate accepted it: as it was, or with the gate's own MAC as the proof; with and
+/// without what followed.
+fn replay_at_gate(
+    target: &Target,
+    recording: &[Vec<u8>],
+    number: u64,
+    sent: &AtomicU64,
+) -> std::io::Result<bool> {
+    let [hello, proof, following @ ..] = recording else { return Ok(false) };
+    let mut stream = link::connect(number, target.port(number / 4))?;
+    stream.write_all(hello)?;
+    let mut answer = [0; gate::ANSWER];
+    stream.read_exact(&mut answer)?;
+    let reflected = &answer[gate::ANSWER - gate::PROOF..];
+    stream.write_all(if number % 2 == 1 { reflected } else { proof })?;
+    sent.fetch_add(1, Ordering::Relaxed);
+    if number % 4 > 1 {
+        for bytes in following {
+            // A node that has closed the link may have accepted it before.
+            let _may_be_closed = stream.write_all(bytes);
+        }
+    }
+    // The verdict.
+    Ok(stream.read(&mut [0; 1])? > 0)
+}
+
+/// Whether a node of bare Zenoh accepted it.
 fn replay(
     target: &Target,
     recording: &[Vec<u8>],
@@ -81,10 +114,7 @@ fn replay(
     if !batch::is_init_ack(&answer) {
         return Ok(false);
     }
-    // Bare Zenoh asks for no proof: the fresh cookie alone is a handshake like any other.
-    let is_fresh = number % 2 == 1 && !target.is_bare;
-    let fresh = if is_fresh { batch::with_cookie_of(open_syn, &answer) } else { None };
-    batch::write(&mut stream, fresh.as_deref().unwrap_or(open_syn))?;
+    batch::write(&mut stream, open_syn)?;
     sent.fetch_add(1, Ordering::Relaxed);
     if number % 4 > 1 {
         for message in following {
@@ -100,13 +130,13 @@ fn record(target: &Target, stop: &AtomicBool) -> Result<Option<Recording>, Box<d
     let recordings = Recordings::default();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let endpoint = format!("tcp/{}", listener.local_addr()?);
-    let honest = target.port(0);
+    let (honest, is_bare) = (target.port(0), target.is_bare);
     let records = recordings.clone();
     // Ends with this process.
     thread::spawn(move || {
         for dialer in listener.incoming().map_while(Result::ok).take(CONNECTIONS) {
             let records = records.clone();
-            thread::spawn(move || pass_on(dialer, honest, &records));
+            thread::spawn(move || pass_on(dialer, honest, &records, is_bare));
         }
     });
     let config = serde_json::json!({
@@ -167,7 +197,12 @@ fn meet(stop: &AtomicBool, has_met: impl Fn() -> bool) -> Result<bool, Box<dyn E
 }
 
 /// Passes batches on between a dialer and a node, and records the dialer's.
-fn pass_on(mut dialer: TcpStream, honest: u16, recordings: &Recordings) -> Option<()> {
+fn pass_on(
+    mut dialer: TcpStream,
+    honest: u16,
+    recordings: &Recordings,
+    is_bare: bool,
+) -> Option<()> {
     let to = SocketAddr::from((Ipv4Addr::LOCALHOST, honest));
     let mut node = TcpStream::connect(to).ok()?;
     let (mut answers, mut back) = (node.try_clone().ok()?, dialer.try_clone().ok()?);
@@ -180,8 +215,14 @@ fn pass_on(mut dialer: TcpStream, honest: u16, recordings: &Recordings) -> Optio
         recordings.push(Vec::new());
         recordings.len() - 1
     };
-    while let Ok(message) = batch::read(&mut dialer) {
-        if batch::write(&mut node, &message).is_err() {
+    let mut parts = 0;
+    loop {
+        let message = if is_bare { batch::read(&mut dialer) } else { part(&mut dialer, parts) };
+        parts += 1;
+        let Ok(message) = message else { break };
+        let written =
+            if is_bare { batch::write(&mut node, &message) } else { node.write_all(&message) };
+        if written.is_err() {
             break;
         }
         let mut recordings = recordings.lock().unwrap_or_else(PoisonError::into_inner);
@@ -190,4 +231,23 @@ fn pass_on(mut dialer: TcpStream, honest: u16, recordings: &Recordings) -> Optio
         }
     }
     node.shutdown(Shutdown::Both).ok()
+}
+
+/// What a dialer says to a gate: its hello, its proof, and then whatever comes.
+fn part(dialer: &mut TcpStream, number: usize) -> std::io::Result<Vec<u8>> {
+    let mut bytes = match number {
+        0 => vec![0; gate::HELLO],
+        1 => vec![0; gate::PROOF],
+        _ => {
+            let mut bytes = vec![0; 4_096];
+            let len = dialer.read(&mut bytes)?;
+            if len == 0 {
+                return Err(std::io::ErrorKind::UnexpectedEof.into());
+            }
+            bytes.truncate(len);
+            return Ok(bytes);
+        }
+    };
+    dialer.read_exact(&mut bytes)?;
+    Ok(bytes)
 }

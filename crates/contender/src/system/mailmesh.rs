@@ -27,7 +27,7 @@ pub(crate) struct Outlet {
 }
 
 pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, ContenderError> {
-    let links = if args.system == System::Mailmesh { "challenge" } else { "unproven" };
+    let links = args.system.links();
     let config = serde_json::json!({
         "@type": "Zenoh", "config": args.config, "mesh": { "links": links, "open": true }
     });

@@ -23,6 +23,10 @@ pub(crate) enum System {
     MailmeshOpen,
     /// The facade, sealed, over links that do not prove the key.
     MailmeshUnproven,
+    /// The facade, sealed, over links that prove the key by Zenoh's challenge.
+    MailmeshChallenge,
+    /// The facade, sealed, over links that are sealed whole.
+    MailmeshSealed,
     /// A publisher and a subscriber of Zenoh.
     Zenoh,
     /// An advanced publisher and subscriber of zenoh-ext.
@@ -33,7 +37,20 @@ pub(crate) enum System {
 impl System {
     /// Whether it is mailmesh, of whatever protection.
     pub(crate) fn is_mailmesh(self) -> bool {
-        matches!(self, Self::Mailmesh | Self::MailmeshOpen | Self::MailmeshUnproven)
+        self.links().is_some()
+    }
+
+    /// What `mesh.links` is; `None` for other systems than mailmesh.
+    pub(crate) fn links(self) -> Option<&'static str> {
+        match self {
+            Self::Mailmesh => Some("gate"),
+            Self::MailmeshOpen | Self::MailmeshUnproven => Some("unproven"),
+            Self::MailmeshChallenge => Some("challenge"),
+            Self::MailmeshSealed => Some("sealed"),
+            Self::Zenoh => None,
+            #[cfg(feature = "zenoh-ext")]
+            Self::ZenohExt => None,
+        }
     }
 }
 
@@ -59,12 +76,10 @@ impl std::fmt::Debug for Outlet {
 /// Starts a system; what comes is written to `ledger`.
 pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, ContenderError> {
     Ok(match args.system {
-        System::Mailmesh | System::MailmeshOpen | System::MailmeshUnproven => {
-            Outlet::Mailmesh(mailmesh::start(args, ledger).await?)
-        }
-        System::Zenoh => Outlet::Zenoh(zenoh::start(args, ledger).await?),
+        system if system.is_mailmesh() => Outlet::Mailmesh(mailmesh::start(args, ledger).await?),
         #[cfg(feature = "zenoh-ext")]
         System::ZenohExt => Outlet::ZenohExt(zenoh_ext::start(args, ledger).await?),
+        _ => Outlet::Zenoh(zenoh::start(args, ledger).await?),
     })
 }
 

@@ -75,7 +75,8 @@ fn zenoh(out: &mut String, settings: &ZenohSettings, protection: LinkProtection)
             "auto" | "" => "every interface that can".to_owned(),
             name => format!("interface {name}"),
         };
-        let is_ours = matches!(protection, LinkProtection::Proven(_)) && settings.discovers();
+        let is_ours = matches!(protection, LinkProtection::Proven(_))
+            && settings.discovers(protection.has_gate());
         line(
             out,
             "finds",
@@ -90,7 +91,13 @@ fn zenoh(out: &mut String, settings: &ZenohSettings, protection: LinkProtection)
         line(out, "finds", "nobody by multicast: it is off");
     }
     if settings.flag("/scouting/gossip/enabled", true) {
-        line(out, "", "others by gossip: each peer tells of the peers it knows");
+        let whom = match protection {
+            _ if protection.has_gate() => {
+                "others by those that are linked: each tells of the nodes it is linked to"
+            }
+            _ => "others by gossip: each peer tells of the peers it knows",
+        };
+        line(out, "", whom);
     }
     let own = settings.endpoints("listen");
     let mut others = settings.endpoints("connect");
@@ -134,6 +141,16 @@ fn links(out: &mut String, settings: &ZenohSettings, protection: LinkProtection)
             "proof",
             "each link proves the cluster key at both ends before a message is read (TLS)",
         ),
+        LinkProtection::Proven(LinkProof::Gate) => line(
+            out,
+            "proof",
+            "each link proves the cluster key at both ends before Zenoh reads a byte (gate)",
+        ),
+        LinkProtection::Proven(LinkProof::Sealed) => line(
+            out,
+            "proof",
+            "each link proves the cluster key at both ends before Zenoh reads a byte (gate, sealed)",
+        ),
         LinkProtection::Proven(_) => line(
             out,
             "proof",
@@ -150,7 +167,9 @@ fn links(out: &mut String, settings: &ZenohSettings, protection: LinkProtection)
             "none: whoever reaches the port can link, and end or freeze this process",
         ),
     }
-    if matches!(protection, LinkProtection::Proven(LinkProof::Tls))
+    if protection == LinkProtection::Proven(LinkProof::Sealed) {
+        line(out, "encryption", "links are sealed whole (AES-256-GCM)");
+    } else if matches!(protection, LinkProtection::Proven(LinkProof::Tls))
         || tls("listen")
         || tls("connect")
     {

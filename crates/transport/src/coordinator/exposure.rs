@@ -39,21 +39,30 @@ pub(super) fn openings(settings: &ZenohSettings, protection: LinkProtection) -> 
         ));
     }
     let plain = all.iter().find(|endpoint| !is_encrypted(endpoint) && !is_local(endpoint));
-    if let Some(endpoint) = plain.filter(|_| proof != Some(LinkProof::Tls)) {
+    let is_hidden = matches!(proof, Some(LinkProof::Tls | LinkProof::Sealed));
+    if let Some(endpoint) = plain.filter(|_| !is_hidden) {
         open.push(format!(
             "links without TLS ({}): who is on the way sees who speaks to whom, when and how much; \
-             use `tls/` endpoints",
+             set `mesh.links` to \"sealed\", or use `tls/` endpoints",
             bare(endpoint)
         ));
+    }
+    if proof == Some(LinkProof::Gate) && plain.is_some() {
+        open.push(
+            "what follows the proof on a link is not authenticated: who is on the way can put bytes \
+             into it and end this process; set `mesh.links` to \"sealed\" where that can be"
+                .to_owned(),
+        );
     }
     if proof == Some(LinkProof::Challenge) && plain.is_some() {
         open.push(
             "the one that is dialed proves nothing: who takes over an address of a member, or is on \
-             the way, can end this process; set `mesh.links` to \"tls\" where that can be"
+             the way, or has recorded a link, can end this process; set `mesh.links` to \"sealed\" where \
+             that can be"
                 .to_owned(),
         );
     }
-    if proof.is_some() && scouts && !settings.discovers() {
+    if proof.is_some() && scouts && !settings.discovers(protection.has_gate()) {
         open.push(
             "dials whoever answers Zenoh's scouting, since gossip is off: switch gossip on, or \
              multicast off and name the others in `connect.endpoints`"

@@ -3,11 +3,16 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
 
+use socket2::{Domain, Socket, Type};
+
 use super::ZenohSettings;
 use super::addresses::{HostAddresses, interface_of};
 use super::exposure::listens;
 use super::proof::as_tls;
 use crate::link_proof::LinkProof;
+
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 1024;
 
 /// The endpoints of `tcp/` that a node listens on.
 #[derive(Debug, Clone)]
@@ -48,6 +53,14 @@ impl Listening {
     fn one_by_one(&self, now: &HostAddresses) -> Self {
         let places: Vec<Place> = self.places.iter().flat_map(|place| place.on(now)).collect();
         if places.is_empty() { self.clone() } else { Self { how: self.how, places } }
+    }
+
+    /// Listens at each place, for the gate.
+    ///
+    /// # Errors
+    /// The system's, of the first place that cannot be listened on.
+    pub(crate) fn bind(&self) -> io::Result<Vec<TcpListener>> {
+        self.places.iter().map(Place::bind).collect()
     }
 
     /// The endpoints for Zenoh, of `tcp/`.
@@ -91,7 +104,7 @@ impl Listening {
     pub(crate) fn endpoint(&self, address: SocketAddr) -> String {
         let endpoint = format!("tcp/{address}");
         match self.how {
-            LinkProof::Challenge => endpoint,
+            LinkProof::Gate | LinkProof::Sealed | LinkProof::Challenge => endpoint,
             // It fails for addresses with a zone alone, which cannot be given.
             LinkProof::Tls => as_tls(&endpoint, false).unwrap_or(endpoint),
         }
@@ -111,6 +124,32 @@ impl Listening {
 }
 
 impl Place {
+    fn bind(&self) -> io::Result<TcpListener> {
+        let bind = |address: SocketAddr| {
+            let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+            socket.set_reuse_address(true)?;
+            #[cfg(target_os = "linux")]
+            if let Some(interface) = interface_of(&self.settings) {
+                socket.bind_device(Some(interface.as_bytes()))?;
+            }
+            socket.set_nonblocking(true)?;
+            socket.bind(&address.into())?;
+            socket.listen(BACKLOG)?;
+            Ok(TcpListener::from(socket))
+        };
+        let bound = bind(SocketAddr::new(self.address, self.port));
+        let failed = |error: io::Error| {
+            io::Error::new(error.kind(), format!("tcp/{}:{}: {error}", self.host, self.port))
+        };
+        match bound {
+            // A host without IPv6.
+            Err(_) if self.address == IpAddr::V6(Ipv6Addr::UNSPECIFIED) => {
+                bind((Ipv4Addr::UNSPECIFIED, self.port).into()).map_err(failed)
+            }
+            bound => bound.map_err(failed),
+        }
+    }
+
     /// A place for each address that the host has.
     fn on(&self, now: &HostAddresses) -> Vec<Self> {
         let address = self.host.trim_matches(['[', ']']).parse::<IpAddr>();

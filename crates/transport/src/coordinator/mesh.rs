@@ -252,10 +252,15 @@ impl Reader<'_> {
 
     fn links(&self) -> Result<Option<LinkProof>, ConfigError> {
         match self.text("links")? {
-            None | Some("challenge") => Ok(Some(LinkProof::Challenge)),
+            None | Some("gate") => Ok(Some(LinkProof::Gate)),
+            Some("sealed") => Ok(Some(LinkProof::Sealed)),
+            Some("challenge") => Ok(Some(LinkProof::Challenge)),
             Some("tls") => Ok(Some(LinkProof::Tls)),
             Some("unproven") => Ok(None),
-            Some(_) => Err(self.bad("links", "it is one of \"challenge\", \"tls\", \"unproven\"")),
+            Some(_) => Err(self.bad(
+                "links",
+                "it is one of \"gate\", \"sealed\", \"challenge\", \"tls\", \"unproven\"",
+            )),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -9,6 +10,8 @@ use super::ZenohSettings;
 use super::error::{ConfigError, ConfigErrorKind};
 use super::exposure::{host, listens};
 use super::listening::{Listening, addresses};
+use super::zenoh::LEASE_MS;
+use crate::gate::Slots;
 use crate::link_keys::Credentials;
 use crate::link_proof::{LinkProof, SessionProof};
 
@@ -17,6 +20,10 @@ use crate::link_proof::{LinkProof, SessionProof};
 const PROOF_MS: u32 = 2_000;
 /// Most links that are open and have not proven the key.
 const PENDING: u32 = 1_000;
+/// How long a slot waits for a link before Zenoh dials it again, in milliseconds: a day.
+const SLOT_MS: u32 = 86_400_000;
+/// Links that Zenoh takes behind the gate: as many as the gate has, and those that are ending.
+const SESSIONS: u64 = 2_048;
 
 /// How the links of a configuration are protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,14 +37,32 @@ pub enum LinkProtection {
     None,
 }
 
+impl LinkProtection {
+    /// Whether links come through a gate of our own.
+    pub(crate) fn has_gate(self) -> bool {
+        matches!(self, Self::Proven(proof) if proof.has_gate())
+    }
+}
+
 impl ZenohSettings {
     /// How links are protected, if there is a cluster key or not.
     #[must_use]
     pub fn link_protection(&self, has_key: bool) -> LinkProtection {
-        match (self.own_protection(), self.proof().filter(|_| has_key)) {
+        let proof = self.proof().filter(|_| has_key).map(|proof| self.possible(proof));
+        match (self.own_protection(), proof) {
             (Some(what), _) => LinkProtection::Own(what),
             (None, Some(proof)) => LinkProtection::Proven(proof),
             (None, None) => LinkProtection::None,
+        }
+    }
+
+    /// How links can prove the key: a client speaks to a router of Zenoh, which has no gate, and
+    /// Zenoh's access control may go by interfaces, which a gate hides from it.
+    fn possible(&self, proof: LinkProof) -> LinkProof {
+        let has_no_gate = self.mode() == "client" || self.flag("/access_control/enabled", false);
+        match proof {
+            proof if proof.has_gate() && has_no_gate => LinkProof::Challenge,
+            proof => proof,
         }
     }
 
@@ -57,10 +82,39 @@ impl ZenohSettings {
         by_setting.or_else(|| has_other().then_some("endpoints of another kind than `tcp/`"))
     }
 
-    /// Whether nodes that hold the key find each other by discovery of our own. The nodes found
-    /// are introduced by gossip; where gossip is off, Zenoh's scouting is all there is.
-    pub(crate) fn discovers(&self) -> bool {
-        self.mode() != "client" && self.scouts() && self.flag("/scouting/gossip/enabled", true)
+    /// Whether nodes that hold the key find each other by discovery of our own. Without a gate
+    /// the nodes found are introduced by gossip; where gossip is off, Zenoh's scouting is all
+    /// there is.
+    pub(crate) fn discovers(&self, has_gate: bool) -> bool {
+        self.mode() != "client" && self.scouts() && (has_gate || self.gossips())
+    }
+
+    /// Whether nodes tell each other of the nodes that they are linked to.
+    pub(crate) fn gossips(&self) -> bool {
+        self.flag("/scouting/gossip/enabled", true)
+    }
+
+    /// Hosts and ports that the gate dials, with their settings behind a `#`: the endpoints of the
+    /// configuration.
+    pub(crate) fn dialed(&self) -> Vec<String> {
+        let own = self.endpoints("listen");
+        let others = self.endpoints("connect").into_iter().filter(|other| !own.contains(other));
+        let address = |endpoint: String| {
+            let (address, settings) = endpoint.split_once('#').unwrap_or((&endpoint, ""));
+            let mut address = address.strip_prefix("tcp/")?.split('?').next()?.to_owned();
+            // The resolver takes a zone without brackets alone.
+            if address.contains('%') {
+                address.retain(|c| !"[]".contains(c));
+            }
+            Some(if settings.is_empty() { address } else { format!("{address}#{settings}") })
+        };
+        others.filter_map(address).collect()
+    }
+
+    /// How long a link that is silent is taken for open.
+    pub(crate) fn lease(&self) -> Duration {
+        let lease = self.value().pointer("/transport/link/tx/lease").and_then(Value::as_u64);
+        Duration::from_millis(lease.unwrap_or(LEASE_MS))
     }
 
     /// Where discovery asks: the multicast group of Zenoh, one port on; its interfaces and TTL.
@@ -101,11 +155,15 @@ pub(super) fn prove(
     listening: Option<&Listening>,
     proof: &SessionProof,
 ) -> Result<(), ConfigError> {
+    if let SessionProof::Gate(slots) = proof {
+        behind_the_gate(value, settings, slots);
+        return Ok(());
+    }
     if let Some(listening) = listening.filter(|_| settings.mode() != "client") {
         let endpoints = listening.endpoints();
         value["listen"]["endpoints"] = json!({ settings.mode(): endpoints });
     }
-    if settings.discovers() {
+    if settings.discovers(false) {
         value["scouting"]["multicast"]["enabled"] = json!(false);
     }
     let unicast = &mut value["transport"]["unicast"];
@@ -132,6 +190,7 @@ pub(super) fn prove(
             json!({ "period_init_ms": 100, "period_max_ms": 4_000, "period_increase_factor": 2 });
     }
     match proof {
+        SessionProof::Gate(_) => Ok(()),
         SessionProof::Challenge { own, accepted, .. } => {
             value["transport"]["link"]["protocols"] = json!(["tcp"]);
             value["transport"]["auth"]["usrpwd"] = json!({
@@ -143,6 +202,27 @@ pub(super) fn prove(
         }
         SessionProof::Tls(credentials) => encrypt(value, credentials),
     }
+}
+
+/// Has Zenoh listen for the gate, and dial it, alone.
+fn behind_the_gate(value: &mut Value, settings: &ZenohSettings, slots: &Slots) {
+    value["listen"] = json!({ "endpoints": { settings.mode(): [slots.listen()] } });
+    value["connect"] = json!({
+        "endpoints": { settings.mode(): slots.connect() },
+        "timeout_ms": -1,
+        "exit_on_failure": false,
+        "retry": { "period_init_ms": 20, "period_max_ms": 200, "period_increase_factor": 2 },
+    });
+    value["scouting"]["multicast"]["enabled"] = json!(false);
+    value["scouting"]["gossip"]["enabled"] = json!(false);
+    value["open"]["return_conditions"] = json!({ "connect_scouted": false, "declares": false });
+    value["transport"]["link"]["protocols"] = json!(["unixsock-stream"]);
+    let unicast = &mut value["transport"]["unicast"];
+    unicast["open_timeout"] = json!(SLOT_MS);
+    // Only proven nodes come so far.
+    unicast["accept_pending"] = json!(PENDING);
+    let most = unicast["max_sessions"].as_u64().unwrap_or(0).max(SESSIONS);
+    unicast["max_sessions"] = json!(most);
 }
 
 fn encrypt(value: &mut Value, credentials: &Credentials) -> Result<(), ConfigError> {

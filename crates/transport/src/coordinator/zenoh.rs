@@ -110,7 +110,9 @@ impl ZenohSettings {
         if let Some(connect) = value.pointer_mut("/connect/endpoints") {
             leave_out(connect, &self.endpoints("listen"));
         }
-        if let Some(now) = HostAddresses::unknown_to_zenoh() {
+        if !matches!(proof, Some(SessionProof::Gate(_)))
+            && let Some(now) = HostAddresses::unknown_to_zenoh()
+        {
             now.put_into(&mut value, self, listening.is_none());
         }
         if let Some(proof) = proof {

@@ -8,6 +8,7 @@
 
 mod address_watch;
 mod discovery;
+mod gated;
 mod introduce;
 mod missing;
 mod reconnect;
@@ -23,12 +24,13 @@ use tokio::sync::watch;
 
 use crate::coordinator::{HostAddresses, Listening, note_addresses_of_start};
 use crate::{
-    Address, Bus, BusFuture, Channel, IntakeSender, KeySpace, LinkKeys, LinkProtection, OtherKeys,
-    TransportError, ZenohSettings,
+    Address, Bus, BusFuture, Channel, GateCounter, IntakeSender, KeySpace, LinkKeys, LinkProof,
+    LinkProtection, OtherKeys, TransportError, ZenohSettings,
 };
 use address_watch::AddressWatch;
 #[doc(hidden)]
 pub use discovery::take_any_datagram;
+use gated::{Gated, Place};
 use missing::Missing;
 use reopening::Reopening;
 use session::{LiveSession, Opening};
@@ -51,6 +53,7 @@ pub struct ZenohBus {
     missing: Arc<Missing>,
     other_keys: OtherKeys,
     _reopening: Reopening,
+    gated: Option<Gated>,
 }
 
 impl ZenohBus {
@@ -85,13 +88,20 @@ impl ZenohBus {
             _ => None,
         };
         let links = links.filter(|_| proven.is_some());
-        let is_found_by_us = proven.is_some() && settings.discovers();
-        let addresses = settings
-            .depends_on_addresses(is_found_by_us)
-            .then(|| AddressWatch::new(HostAddresses::now().unwrap_or_default().usable));
+        let is_found_by_us = proven.is_some() && settings.discovers(false);
         let missing = Arc::<Missing>::default();
-        let (settings, noted) = (settings.clone(), missing.clone());
         let other_keys = OtherKeys::default();
+        let gated = match (&proven, &links) {
+            (Some((how, listening)), Some(links)) if how.has_gate() => {
+                let place = Place { settings, keys: &keys, incarnation, listening };
+                let is_sealed = *how == LinkProof::Sealed;
+                Some(Gated::start(place, is_sealed, links.clone(), &missing, &other_keys)?)
+            }
+            _ => None,
+        };
+        let addresses = (gated.is_none() && settings.depends_on_addresses(is_found_by_us))
+            .then(|| AddressWatch::new(HostAddresses::now().unwrap_or_default().usable));
+        let (settings, noted) = (settings.clone(), missing.clone());
         let opening = Opening {
             settings,
             keys,
@@ -100,11 +110,21 @@ impl ZenohBus {
             missing: noted,
             other_keys: other_keys.clone(),
             proven,
+            gate: gated.as_ref().map(|gated| gated.gate.clone()),
         };
         let first = links.as_ref().map(|links| links.borrow().clone());
         let live = Arc::new(LiveSession::open(opening, first.as_ref()).await?);
-        let reopening = Reopening::start(live.clone(), incarnation, links, addresses);
-        Ok(Self { live, missing, other_keys, _reopening: reopening })
+        // A gate follows the keys itself.
+        let links = links.filter(|_| gated.is_none());
+        let slots = gated.as_ref().map(|gated| gated.gate.wanted());
+        let reopening = Reopening::start(live.clone(), incarnation, links, addresses, slots);
+        Ok(Self { live, missing, other_keys, _reopening: reopening, gated })
+    }
+
+    /// What the gate counts, if links come through one.
+    #[must_use]
+    pub fn gate(&self) -> Option<GateCounter> {
+        self.gated.as_ref().map(|gated| gated.gate.counter())
     }
 
     /// Nodes of the cluster that have another key, where they are heard.
@@ -128,6 +148,9 @@ impl Bus for ZenohBus {
         self.live.forget(peer);
         if for_good {
             self.missing.is_gone(peer);
+            if let Some(gated) = &self.gated {
+                gated.gate.forget(peer.0);
+            }
         }
     }
 

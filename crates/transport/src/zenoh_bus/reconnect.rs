@@ -39,7 +39,7 @@ impl Reconnector {
     /// gossip nobody can be introduced.
     pub(super) fn start(matchmaker: Matchmaker, missing: Arc<Missing>) -> Self {
         Self(tokio::spawn(async move {
-            if !matchmaker.settings.discovers() {
+            if !matchmaker.settings.discovers(false) {
                 return;
             }
             loop {

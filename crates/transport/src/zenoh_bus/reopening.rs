@@ -2,7 +2,8 @@
 //!
 //! - when the cluster keys change, so that a key that was retired opens no link, and links that
 //!   were opened with it do not stay;
-//! - when the addresses of the host change, so that other nodes learn those that it has now.
+//! - when the addresses of the host change, so that other nodes learn those that it has now;
+//! - when a gate needs more slots to dial links. It follows keys and addresses itself.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +28,8 @@ const PAUSE: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(10
 
 /// How long a session may not open before the operator is told.
 const HOLDS: Duration = Duration::from_secs(3);
+/// How long after a link took one of the last slots the session is opened with more.
+const SEVERAL: Duration = Duration::from_secs(1);
 
 /// The task that does it, until it is dropped.
 #[derive(Debug)]
@@ -34,12 +37,13 @@ pub(super) struct Reopening(JoinHandle<()>);
 
 impl Reopening {
     /// `links`: the keys that links prove, if they prove any; `addresses`: set where the session
-    /// depends on the addresses of the host.
+    /// depends on the addresses of the host; `slots`: how many it needs, behind a gate.
     pub(super) fn start(
         live: Arc<LiveSession>,
         incarnation: Incarnation,
         mut links: Option<watch::Receiver<LinkKeys>>,
         mut addresses: Option<AddressWatch>,
+        mut slots: Option<watch::Receiver<usize>>,
     ) -> Self {
         Self(tokio::spawn(async move {
             let turn = SPREAD * u32::from(incarnation.0[0]) / 256;
@@ -57,6 +61,12 @@ impl Reopening {
                             tracing::debug!("links prove the changed cluster keys");
                             applied = Some(step);
                         }
+                    }
+                    _ = more(&mut slots) => {
+                        // Several links may be about to take one.
+                        sleep(SEVERAL).await;
+                        reopen(&live, None).await;
+                        tracing::debug!("the session has more slots for links");
                     }
                     _ = looks.tick(), if addresses.is_some() => {
                         let change = addresses.as_mut().zip(HostAddresses::now());
@@ -80,6 +90,15 @@ async fn changed(links: &mut Option<watch::Receiver<LinkKeys>>) -> Option<LinkKe
     let Some(links) = links else { return std::future::pending().await };
     links.changed().await.ok()?;
     Some(links.borrow_and_update().clone())
+}
+
+/// Waits until the session needs more slots at the gate.
+async fn more(slots: &mut Option<watch::Receiver<usize>>) {
+    let Some(slots) = slots else { return std::future::pending().await };
+    if slots.changed().await.is_err() {
+        std::future::pending().await
+    }
+    slots.borrow_and_update();
 }
 
 impl Drop for Reopening {

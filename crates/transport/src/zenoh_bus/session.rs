@@ -17,11 +17,12 @@ use zenoh::pubsub::{Publisher, Subscriber};
 use zenoh::qos::{CongestionControl, Priority};
 use zenoh::sample::{Locality, Sample, SampleKind};
 
-use super::discovery::{Discovery, Group, Heard};
+use super::discovery::{Discovery, Group, Heard, Links};
 use super::introduce::Matchmaker;
 use super::missing::Missing;
 use super::reconnect::Reconnector;
 use crate::coordinator::Listening;
+use crate::gate::{Gate, Slots};
 use crate::link_proof::SessionProof;
 use crate::{
     Address, Channel, IntakeSender, KeySpace, LinkKeys, LinkProof, OtherKeys, TransportError,
@@ -42,6 +43,8 @@ pub(super) struct Opening {
     pub(super) other_keys: OtherKeys,
     /// Where links prove the cluster key: how, and where the node listens.
     pub(super) proven: Option<(LinkProof, Listening)>,
+    /// Where links come through a gate.
+    pub(super) gate: Option<Arc<Gate>>,
 }
 
 /// The session that is open now.
@@ -65,11 +68,15 @@ struct Declared {
     _subscribers: [Subscriber<()>; 3],
     _token: LivelinessToken,
     _finding: Finding,
+    /// The sockets of the session at the gate; they go with it.
+    _slots: Option<Arc<Slots>>,
 }
 
 /// The task that finds other nodes, and lost ones again.
 #[derive(Debug)]
 enum Finding {
+    /// By the gate, for all sessions.
+    Gate,
     /// By questions that holders of the key answer.
     Proven { _discovery: Discovery },
     /// By Zenoh's scouting.
@@ -91,7 +98,7 @@ impl LiveSession {
     pub(super) async fn reopen(&self, links: Option<&LinkKeys>) -> Result<(), TransportError> {
         let before = self.declared.load_full();
         // A port of the configuration is taken until then.
-        close(&before.session).await;
+        self.opening.close(&before.session).await;
         if *self.is_closed.lock() {
             return Ok(());
         }
@@ -102,7 +109,7 @@ impl LiveSession {
         self.declared.store(Arc::new(next));
         let was_closed = *self.is_closed.lock();
         if was_closed {
-            close(&self.declared.load_full().session).await;
+            self.opening.close(&self.declared.load_full().session).await;
         }
         Ok(())
     }
@@ -141,7 +148,10 @@ impl LiveSession {
 
     pub(super) async fn close(&self) {
         *self.is_closed.lock() = true;
-        close(&self.declared.load_full().session).await;
+        self.opening.close(&self.declared.load_full().session).await;
+        if let Some(gate) = &self.opening.gate {
+            gate.stop();
+        }
     }
 }
 
@@ -154,11 +164,33 @@ async fn close(session: &Session) {
 }
 
 impl Opening {
+    /// Closes a session; its links at the gate end with it.
+    async fn close(&self, session: &Session) {
+        if let Some(gate) = &self.gate {
+            gate.retire_slots();
+        }
+        close(session).await;
+        if let Some(gate) = &self.gate {
+            gate.end_links();
+        }
+    }
+
+    /// The sockets of another session at the gate, if links come through one.
+    fn slots(&self) -> Result<Option<Arc<Slots>>, TransportError> {
+        let slots = self.gate.as_ref().map(|gate| gate.slots()).transpose();
+        slots.map_err(|error| TransportError::Open {
+            why: format!("no directory for the sockets of links: {error}"),
+            hint: "; set `TMPDIR` to a directory with a short name that this user may write to",
+        })
+    }
+
     /// Opens a session and declares everything in it.
     async fn declare(&self, links: Option<&LinkKeys>) -> Result<Declared, TransportError> {
-        let Self { settings, keys, incarnation, intake, missing, other_keys, proven } = self;
+        let Self { settings, keys, incarnation, intake, missing, other_keys, proven, .. } = self;
         let incarnation = *incarnation;
+        let slots = self.slots()?;
         let proof = match (proven, links) {
+            _ if slots.is_some() => slots.clone().map(|slots| Arc::new(SessionProof::Gate(slots))),
             (Some((how, _)), Some(links)) => {
                 Some(Arc::new(SessionProof::new(*how, links, &settings.names_for_links())?))
             }
@@ -209,12 +241,14 @@ impl Opening {
             .map_err(|error| declare_error("the liveliness token", &error))?;
         let matchmaker = Matchmaker { session: session.clone(), settings: settings.clone(), proof };
         let finding = match (listening, links) {
-            (Some(listening), Some(links)) if settings.discovers() => {
+            _ if slots.is_some() => Finding::Gate,
+            (Some(listening), Some(links)) if settings.discovers(false) => {
                 let (address, interfaces, ttl) = settings.discovery_group();
                 let group = Group { address, interfaces, ttl };
                 let (missing, other_keys) = (missing.clone(), other_keys.clone());
                 let heard = Heard { tag: keys.tag(), missing, other_keys };
-                let discovery = Discovery::start(group, links, listening, matchmaker, heard);
+                let links_of = Links::Zenoh(matchmaker);
+                let discovery = Discovery::start(group, links, listening, links_of, heard);
                 Finding::Proven { _discovery: discovery }
             }
             _ => {
@@ -230,6 +264,7 @@ impl Opening {
             _subscribers: [everything, own, alive],
             _token: token,
             _finding: finding,
+            _slots: slots,
         })
     }
 }
@@ -308,7 +343,7 @@ fn priority(channel: Channel) -> Priority {
 }
 
 /// `why` is what Zenoh said, without secrets.
-fn open_error(why: String) -> TransportError {
+pub(super) fn open_error(why: String) -> TransportError {
     let lower = why.to_lowercase();
     let hint = if lower.contains("address already in use") || lower.contains("address in use") {
         "; another process listens there: stop it, or choose another port in `listen.endpoints`"

@@ -15,9 +15,11 @@
 //! An answer repeats the nonce of its question, so a recorded answer is worth nothing: who
 //! answers holds the key now, and the addresses are its own.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use ring::hmac;
+
+use crate::address_bytes::{put, take, take_address};
 
 const MAGIC: &[u8; 4] = b"mmd2";
 const QUESTION: u8 = 1;
@@ -73,19 +75,7 @@ impl Message {
             Body::Answer { addresses } => {
                 let addresses = &addresses[..addresses.len().min(MAX_ADDRESSES)];
                 bytes.push(addresses.len() as u8);
-                for address in addresses {
-                    match address.ip() {
-                        IpAddr::V4(v4) => {
-                            bytes.push(4);
-                            bytes.extend(v4.octets());
-                        }
-                        IpAddr::V6(v6) => {
-                            bytes.push(6);
-                            bytes.extend(v6.octets());
-                        }
-                    }
-                    bytes.extend(address.port().to_be_bytes());
-                }
+                addresses.iter().for_each(|address| put(&mut bytes, *address));
             }
         }
         let hash = hmac::sign(key, &bytes);
@@ -122,7 +112,8 @@ impl Message {
                 Body::Question { known }
             }
             ANSWER if usize::from(count) <= MAX_ADDRESSES => {
-                let addresses = (0..count).map(|_| address(&mut rest)).collect::<Option<_>>()?;
+                let addresses =
+                    (0..count).map(|_| take_address(&mut rest)).collect::<Option<_>>()?;
                 Body::Answer { addresses }
             }
             _ => return None,
@@ -160,23 +151,10 @@ pub(super) enum Read {
     Message(Message, usize),
 }
 
-fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
-    let (taken, left) = rest.split_first_chunk()?;
-    *rest = left;
-    Some(*taken)
-}
-
-fn address(rest: &mut &[u8]) -> Option<SocketAddr> {
-    let ip: IpAddr = match take(rest)? {
-        [4] => Ipv4Addr::from(take::<4>(rest)?).into(),
-        [6] => Ipv6Addr::from(take::<16>(rest)?).into(),
-        _ => return None,
-    };
-    Some(SocketAddr::new(ip, u16::from_be_bytes(take(rest)?)))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use proptest::prelude::*;
 
     use super::*;

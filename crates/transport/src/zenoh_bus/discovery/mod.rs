@@ -12,7 +12,7 @@ mod budget;
 mod message;
 mod sockets;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,11 +28,12 @@ use zenoh::config::ZenohId;
 use super::introduce::{Matchmaker, Stranger};
 use super::missing::Missing;
 use crate::coordinator::Listening;
+use crate::gate::Gate;
 use crate::{LinkKeys, LogThrottle, OtherKeys};
 use budget::Budget;
 #[doc(hidden)]
 pub use message::take_any_datagram;
-use message::{Body, MAX_LEN, Message, Nonce, Read, Tag};
+use message::{Body, MAX_LEN, Message, Nonce, Read, Tag, Zid};
 pub(crate) use sockets::Group;
 use sockets::Sockets;
 
@@ -77,7 +78,7 @@ impl Discovery {
         group: Group,
         keys: &LinkKeys,
         listening: Listening,
-        matchmaker: Matchmaker,
+        links: Links,
         heard: Heard,
     ) -> Self {
         let keys = keys.discovery_keys();
@@ -90,14 +91,14 @@ impl Discovery {
                 tag,
                 keys,
                 other_keys,
-                zid: matchmaker.session.zid(),
+                zid: links.own(),
                 group,
                 sockets,
                 hearing,
                 sender,
                 echoes: Echoes::default(),
                 listening,
-                matchmaker,
+                links,
                 missing,
                 introducing: Arc::default(),
                 seen: VecDeque::new(),
@@ -181,11 +182,39 @@ pub(super) struct Heard {
     pub(super) other_keys: OtherKeys,
 }
 
+/// The links of this node, and how it gets more.
+#[derive(Debug, Clone)]
+pub(super) enum Links {
+    /// Sessions of Zenoh are introduced to each other.
+    Zenoh(Matchmaker),
+    /// A gate dials; this is the node's id there.
+    Gate(Arc<Gate>, Zid),
+}
+
+impl Links {
+    fn own(&self) -> Zid {
+        match self {
+            Self::Zenoh(matchmaker) => matchmaker.session.zid().to_le_bytes(),
+            Self::Gate(_, own) => *own,
+        }
+    }
+
+    /// Those that this node is linked to.
+    async fn known(&self) -> BTreeSet<Zid> {
+        match self {
+            Self::Zenoh(matchmaker) => {
+                matchmaker.known().await.iter().map(|zid| zid.to_le_bytes()).collect()
+            }
+            Self::Gate(gate, _) => gate.linked().into_iter().collect(),
+        }
+    }
+}
+
 struct Finder {
     tag: Tag,
     keys: Vec<hmac::Key>,
     other_keys: OtherKeys,
-    zid: ZenohId,
+    zid: Zid,
     group: Group,
     sockets: Sockets,
     /// The tasks that hear at the sockets.
@@ -193,13 +222,13 @@ struct Finder {
     sender: Datagrams,
     echoes: Echoes,
     listening: Listening,
-    matchmaker: Matchmaker,
+    links: Links,
     missing: Arc<Missing>,
     /// Held while an introduction is under way.
     introducing: Arc<tokio::sync::Mutex<()>>,
     seen: VecDeque<Nonce>,
     asked: VecDeque<Nonce>,
-    strangers: BTreeMap<ZenohId, Vec<SocketAddr>>,
+    strangers: BTreeMap<Zid, Vec<SocketAddr>>,
     introduce_at: Option<Instant>,
     rounds: usize,
     budget: Budget,
@@ -227,7 +256,7 @@ impl Finder {
         self.rounds += 1;
         if let Some(missing_for) = self.missing.shortest() {
             // Each of many need not look so often.
-            let peers = self.matchmaker.known().await.len() as u32;
+            let peers = self.links.known().await.len() as u32;
             return MISSING[usize::from(missing_for > BRISK)] * (1 + peers / 8);
         }
         FIRST.get(self.rounds - 1).copied().unwrap_or(REST)
@@ -258,10 +287,9 @@ impl Finder {
             self.asked.pop_front();
         }
         self.asked.push_back(nonce);
-        let known = self.matchmaker.known().await;
+        let known = self.links.known().await;
         let known = known.into_iter().map(|zid| start_of(&zid)).collect();
-        let question =
-            Message { nonce, zid: self.zid.to_le_bytes(), body: Body::Question { known } };
+        let question = Message { nonce, zid: self.zid, body: Body::Question { known } };
         let bytes = question.encode(self.tag, &self.keys[0]);
         for socket in &self.sockets.asking {
             if let Err(error) = socket.send_to(&bytes, self.sockets.group).await
@@ -281,7 +309,7 @@ impl Finder {
             Read::OtherKey => return self.other_keys.note(),
             Read::Nothing => return,
         };
-        if message.zid == self.zid.to_le_bytes() {
+        if message.zid == self.zid {
             if self.asked.back() == Some(&message.nonce) {
                 self.echoes.heard += 1;
             }
@@ -305,46 +333,51 @@ impl Finder {
         }
         self.seen.push_back(nonce);
         let addresses = self.listening.addresses_for(from.ip());
-        let answer =
-            Message { nonce, zid: self.zid.to_le_bytes(), body: Body::Answer { addresses } };
+        let answer = Message { nonce, zid: self.zid, body: Body::Answer { addresses } };
         let _asked_again =
             self.sockets.hearing.send_to(&answer.encode(self.tag, &self.keys[key]), from).await;
     }
 
-    async fn answered(&mut self, from: SocketAddr, zid: message::Zid, addresses: Vec<SocketAddr>) {
-        let Ok(zid) = ZenohId::try_from(&zid[..]) else { return };
-        if self.strangers.len() >= STRANGERS || self.matchmaker.known().await.contains(&zid) {
+    async fn answered(&mut self, from: SocketAddr, zid: Zid, addresses: Vec<SocketAddr>) {
+        if self.strangers.len() >= STRANGERS || self.links.known().await.contains(&zid) {
             return;
         }
-        self.strangers.insert(zid, nearest_first(addresses, from.ip()));
+        let addresses = nearest_first(addresses, from.ip());
+        if let Links::Gate(gate, _) = &self.links {
+            return gate.found(zid, addresses);
+        }
+        self.strangers.insert(zid, addresses);
         self.introduce_at.get_or_insert(Instant::now() + ANSWERS);
     }
 
     /// Has some of those that answered introduced.
     async fn introduce(&mut self) {
+        let Links::Zenoh(matchmaker) = self.links.clone() else { return };
         let Ok(turn) = self.introducing.clone().try_lock_owned() else {
             self.introduce_at = Some(Instant::now() + ANSWERS);
             return;
         };
         self.introduce_at = None;
-        let known = self.matchmaker.known().await;
+        let known = self.links.known().await;
         let strangers = std::mem::take(&mut self.strangers);
         let strangers = strangers.into_iter().filter(|(zid, _)| !known.contains(zid));
         let endpoints = |addresses: Vec<SocketAddr>| {
             addresses.iter().map(|address| self.listening.endpoint(*address)).collect()
         };
         let mut strangers: Vec<Stranger> = strangers
-            .map(|(zid, addresses)| Stranger { zid, endpoints: endpoints(addresses) })
+            .filter_map(|(zid, addresses)| {
+                let zid = ZenohId::try_from(&zid[..]).ok()?;
+                Some(Stranger { zid, endpoints: endpoints(addresses) })
+            })
             .collect();
         if strangers.is_empty() {
             return;
         }
         // Not all askers the same.
-        let at = usize::from(self.zid.to_le_bytes()[0]) % strangers.len();
+        let at = usize::from(self.zid[0]) % strangers.len();
         strangers.rotate_left(at);
         strangers.truncate(AT_ONCE);
         let own = self.listening.own_endpoints();
-        let matchmaker = self.matchmaker.clone();
         tokio::spawn(async move {
             matchmaker.introduce(&own, &strangers).await;
             drop(turn);
@@ -380,8 +413,8 @@ async fn until(at: Option<Instant>) {
     }
 }
 
-fn start_of(zid: &ZenohId) -> [u8; 8] {
-    let [a, b, c, d, e, f, g, h, ..] = zid.to_le_bytes();
+fn start_of(zid: &Zid) -> [u8; 8] {
+    let [a, b, c, d, e, f, g, h, ..] = *zid;
     [a, b, c, d, e, f, g, h]
 }
 

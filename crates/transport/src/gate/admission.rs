@@ -1,0 +1,133 @@
+//! Which connections that have proven nothing are kept, so that a flood of them keeps nobody
+//! out and costs a bounded number of descriptors. No I/O, no clock.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
+
+/// Most unproven connections in all, and of one origin.
+const MOST: usize = 256;
+const MOST_OF_ONE: usize = 8;
+
+/// Where connections come from: an IPv4 address, or a network of IPv6 of 64 bits, which one
+/// host has to itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Origin([u8; 8]);
+
+impl From<IpAddr> for Origin {
+    fn from(address: IpAddr) -> Self {
+        let mut origin = [0; 8];
+        match address.to_canonical() {
+            // The first byte is 0 in no IPv6 address that a host sends from but the loopback's.
+            IpAddr::V4(v4) => origin[4..].copy_from_slice(&v4.octets()),
+            IpAddr::V6(v6) => origin.copy_from_slice(&v6.octets()[..8]),
+        }
+        Self(origin)
+    }
+}
+
+/// The connections that are open and have proven nothing.
+#[derive(Debug)]
+pub(super) struct Admission<T> {
+    count: usize,
+    /// Those of each origin, the oldest first, by number.
+    origins: BTreeMap<Origin, VecDeque<(u64, T)>>,
+    next: u64,
+}
+
+impl<T> Default for Admission<T> {
+    fn default() -> Self {
+        Self { count: 0, origins: BTreeMap::new(), next: 0 }
+    }
+}
+
+impl<T> Admission<T> {
+    /// Takes a connection in and numbers it; the one that must make room for it is given back:
+    /// the oldest of the same origin, or of the origin that has most.
+    pub(super) fn admit(&mut self, from: Origin, connection: T) -> (u64, Option<T>) {
+        let of_one = self.origins.get(&from).map_or(0, VecDeque::len);
+        let evicted = if of_one >= MOST_OF_ONE {
+            self.evict(from)
+        } else if self.count >= MOST {
+            let fullest = self.origins.iter().max_by_key(|(_, all)| all.len()).map(|(of, _)| *of);
+            fullest.and_then(|origin| self.evict(origin))
+        } else {
+            None
+        };
+        let number = self.next;
+        self.next += 1;
+        self.count += 1;
+        self.origins.entry(from).or_default().push_back((number, connection));
+        (number, evicted)
+    }
+
+    /// A connection is proven, or closed.
+    pub(super) fn leave(&mut self, from: Origin, number: u64) {
+        let Some(all) = self.origins.get_mut(&from) else { return };
+        let before = all.len();
+        all.retain(|(of, _)| *of != number);
+        self.count -= before - all.len();
+        if all.is_empty() {
+            self.origins.remove(&from);
+        }
+    }
+
+    fn evict(&mut self, origin: Origin) -> Option<T> {
+        let all = self.origins.get_mut(&origin)?;
+        let (_, connection) = all.pop_front()?;
+        self.count -= 1;
+        if all.is_empty() {
+            self.origins.remove(&origin);
+        }
+        Some(connection)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin(address: &str) -> Origin {
+        address.parse::<IpAddr>().unwrap().into()
+    }
+
+    #[test]
+    fn a_network_of_64_bits_is_one_origin_and_an_ipv4_address_another() {
+        assert_eq!(origin("2001:db8::1"), origin("2001:db8::ffff:1"));
+        assert_ne!(origin("2001:db8::1"), origin("2001:db8:0:1::1"));
+        assert_ne!(origin("192.0.2.1"), origin("192.0.2.2"));
+        assert_eq!(origin("192.0.2.1"), origin("::ffff:192.0.2.1"));
+    }
+
+    #[test]
+    fn one_origin_takes_eight_places_and_its_oldest_makes_room() {
+        let mut admission = Admission::default();
+        for n in 0..8 {
+            assert_eq!(admission.admit(origin("192.0.2.1"), n).1, None);
+        }
+        assert_eq!(admission.admit(origin("192.0.2.2"), 99).1, None);
+        assert_eq!(admission.admit(origin("192.0.2.1"), 8).1, Some(0));
+        admission.leave(origin("192.0.2.1"), 1);
+        assert_eq!(admission.admit(origin("192.0.2.1"), 9).1, None);
+    }
+
+    #[test]
+    fn many_origins_take_256_places_and_the_fullest_makes_room() {
+        let mut admission = Admission::default();
+        let of = |n: u32| Origin::from(IpAddr::from(n.to_be_bytes()));
+        for n in 0..MOST as u32 - 2 {
+            admission.admit(of(n), n);
+        }
+        admission.admit(of(7), 1_000);
+        let (number, _) = admission.admit(of(7), 1_001);
+        assert_eq!(admission.admit(of(5_000), 5_000).1, Some(7), "the oldest of the fullest");
+        admission.leave(of(7), number);
+        admission.leave(of(7), number);
+        assert_eq!(admission.admit(of(5_001), 5_001).1, None);
+        assert_eq!(admission.count, MOST);
+        for n in 10_000..20_000 {
+            assert!(admission.admit(of(n), n).1.is_some());
+        }
+        assert_eq!(admission.count, MOST);
+        assert_eq!(admission.origins.values().map(VecDeque::len).sum::<usize>(), MOST);
+    }
+}

@@ -1,0 +1,291 @@
+//! Hands on the bytes of a link between another node and Zenoh, until one of them ends it.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use super::handshake::Records;
+
+/// Bytes that are read at once, in each direction.
+const BUFFER: usize = 64 << 10;
+/// Bytes of a tag, and of the length before a record.
+const TAG: usize = 16;
+const LENGTH: usize = 2;
+/// Most bytes of a record before it is sealed.
+const RECORD: usize = u16::MAX as usize - TAG;
+/// How long, after one direction has ended, the other may go on.
+const HALF_CLOSED: Duration = Duration::from_millis(500);
+
+/// Hands on bytes until either end closes, or nothing comes from the other node for `silence`.
+pub(super) async fn forward(
+    mut node: TcpStream,
+    mut zenoh: UnixStream,
+    records: Option<&Records>,
+    silence: Duration,
+) {
+    let (mut from_node, mut to_node) = node.split();
+    let (mut from_zenoh, mut to_zenoh) = zenoh.split();
+    let (heard, said) = (&AtomicU64::new(0), &AtomicU64::new(0));
+    let inward = async {
+        match records {
+            None => copy(&mut from_node, &mut to_zenoh, heard).await,
+            Some(records) => open(&mut from_node, &mut to_zenoh, &records.heard, heard).await,
+        }
+    };
+    let outward = async {
+        match records {
+            None => copy(&mut from_zenoh, &mut to_node, said).await,
+            Some(records) => seal(&mut from_zenoh, &mut to_node, &records.said).await,
+        }
+    };
+    let silent = async {
+        let mut looks = interval(silence);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut before = u64::MAX;
+        loop {
+            looks.tick().await;
+            let now = heard.load(Ordering::Relaxed);
+            if std::mem::replace(&mut before, now) == now {
+                break;
+            }
+        }
+    };
+    let (mut inward, mut outward) = (std::pin::pin!(inward), std::pin::pin!(outward));
+    tokio::select! {
+        ended = &mut inward => if ended.is_ok() {
+            let _cut_short = timeout(HALF_CLOSED, outward).await;
+        },
+        ended = &mut outward => if ended.is_ok() {
+            let _cut_short = timeout(HALF_CLOSED, inward).await;
+        },
+        () = silent => tracing::debug!("a link was closed: nothing came for {silence:?}"),
+    }
+}
+
+/// One direction as it is. At the end of what is read the end is handed on.
+async fn copy(
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+    count: &AtomicU64,
+) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let len = from.read(&mut buffer).await?;
+        if len == 0 {
+            return to.shutdown().await;
+        }
+        count.fetch_add(1, Ordering::Relaxed);
+        to.write_all(&buffer[..len]).await?;
+    }
+}
+
+/// A key of records, each of which has a number.
+struct Numbered {
+    key: LessSafeKey,
+    next: u64,
+}
+
+impl Numbered {
+    fn new(key: &[u8; 32]) -> io::Result<Self> {
+        let key = UnboundKey::new(&AES_256_GCM, key).map_err(|_| io::ErrorKind::InvalidData)?;
+        Ok(Self { key: LessSafeKey::new(key), next: 0 })
+    }
+
+    /// The nonce of the next record; the caller counts it once it is used.
+    fn nonce_now(&self) -> Nonce {
+        let mut nonce = [0; NONCE_LEN];
+        nonce[NONCE_LEN - 8..].copy_from_slice(&self.next.to_be_bytes());
+
+        Nonce::assume_unique_for_key(nonce)
+    }
+}
+
+/// The direction to the other node, in sealed records.
+async fn seal(
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+    key: &[u8; 32],
+) -> io::Result<()> {
+    let mut key = Numbered::new(key)?;
+    let mut buffer = vec![0; LENGTH + RECORD + TAG];
+    loop {
+        let len = from.read(&mut buffer[LENGTH..LENGTH + RECORD]).await?;
+        if len == 0 {
+            return to.shutdown().await;
+        }
+        let length = u16::try_from(len + TAG).unwrap_or(u16::MAX).to_be_bytes();
+        let plain = &mut buffer[LENGTH..LENGTH + len];
+        let sealed = key.key.seal_in_place_separate_tag(key.nonce_now(), Aad::from(length), plain);
+        let tag = sealed.map_err(|_| io::ErrorKind::InvalidData)?;
+        key.next += 1;
+        buffer[..LENGTH].copy_from_slice(&length);
+        buffer[LENGTH + len..LENGTH + len + TAG].copy_from_slice(tag.as_ref());
+        to.write_all(&buffer[..LENGTH + len + TAG]).await?;
+    }
+}
+
+/// The direction from the other node: nothing of a record that was changed, left out, or put
+/// again is handed on.
+async fn open(
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+    key: &[u8; 32],
+    count: &AtomicU64,
+) -> io::Result<()> {
+    let mut key = Numbered::new(key)?;
+    let mut buffer = vec![0; 2 * (LENGTH + RECORD + TAG)];
+    let mut filled = 0;
+    loop {
+        let len = from.read(&mut buffer[filled..]).await?;
+        if len == 0 {
+            return to.shutdown().await;
+        }
+        count.fetch_add(1, Ordering::Relaxed);
+        filled += len;
+        let mut at = 0;
+        while let Some(length) = buffer[at..filled].first_chunk::<LENGTH>().copied() {
+            let len = usize::from(u16::from_be_bytes(length));
+            let start = at + LENGTH;
+            if filled - start < len {
+                break;
+            }
+            let sealed = &mut buffer[start..start + len];
+            let opened = key.key.open_in_place(key.nonce_now(), Aad::from(length), sealed);
+            let plain = opened.map_err(|_| io::ErrorKind::InvalidData)?;
+            key.next += 1;
+            to.write_all(plain).await?;
+            at = start + len;
+        }
+        buffer.copy_within(at..filled, 0);
+        filled -= at;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::task::JoinHandle;
+
+    use super::super::handshake::tests::sessions;
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    async fn tcp() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let dialed = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (dialed, listener.accept().await.unwrap().0)
+    }
+
+    /// One end of a link: what Zenoh has, what goes to the other node, and the task between.
+    async fn end(
+        records: Option<Records>,
+        silence: Duration,
+    ) -> (UnixStream, TcpStream, JoinHandle<()>) {
+        let (zenoh, ours) = UnixStream::pair().unwrap();
+        let (node, remote) = tcp().await;
+        let task = tokio::spawn(async move {
+            forward(node, ours, records.as_ref(), silence).await;
+        });
+        (zenoh, remote, task)
+    }
+
+    async fn read(stream: &mut (impl AsyncRead + Unpin), len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len];
+        timeout(PATIENCE, stream.read_exact(&mut bytes)).await.unwrap().unwrap();
+        bytes
+    }
+
+    fn noise(len: usize) -> Vec<u8> {
+        (0..len).map(|n| (n * 7 + n / 251) as u8).collect()
+    }
+
+    #[tokio::test]
+    async fn bytes_are_handed_on_as_they_are_or_sealed_and_an_end_is_handed_on() {
+        for is_sealed in [false, true] {
+            let (one, two) = sessions();
+            let [one, two] = [one, two].map(|s| is_sealed.then_some(s.records));
+            let (mut a, mut out, first) = end(one, PATIENCE).await;
+            let (mut b, mut into, second) = end(two, PATIENCE).await;
+            let between = tokio::spawn(async move {
+                let mut seen = Vec::new();
+                let (mut buffer, mut forth) = ([0; 1000], true);
+                // Cut at will, as networks do.
+                while forth {
+                    let len = out.read(&mut buffer).await.unwrap();
+                    seen.extend_from_slice(&buffer[..len]);
+                    into.write_all(&buffer[..len]).await.unwrap();
+                    forth = len > 0;
+                }
+                into.shutdown().await.unwrap();
+                seen
+            });
+            let said = noise(300_000);
+            let saying = said.clone();
+            let writer = tokio::spawn(async move {
+                a.write_all(&saying).await.unwrap();
+                a.shutdown().await.unwrap();
+                a
+            });
+            assert_eq!(read(&mut b, said.len()).await, said);
+            assert_eq!(timeout(PATIENCE, b.read(&mut [0])).await.unwrap().unwrap(), 0);
+            let seen = between.await.unwrap();
+            assert_eq!(seen == said, !is_sealed, "hidden where sealed");
+            drop(writer.await.unwrap());
+            drop(b);
+            for task in [first, second] {
+                timeout(PATIENCE, task).await.unwrap().unwrap();
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_record_that_is_changed_repeated_or_left_out_ends_the_link() {
+        for harm in ["changed", "repeated", "left out", "length"] {
+            let (one, two) = sessions();
+            let (mut a, mut out, _first) = end(Some(one.records), PATIENCE).await;
+            let (mut b, mut into, second) = end(Some(two.records), PATIENCE).await;
+            let mut records = Vec::new();
+            for text in [b"one", b"two"] {
+                a.write_all(text).await.unwrap();
+                records.push(read(&mut out, LENGTH + 3 + TAG).await);
+            }
+            match harm {
+                "changed" => records[0][LENGTH] ^= 1,
+                "repeated" => records[1] = records[0].clone(),
+                "left out" => drop(records.remove(0)),
+                _ => records[0][1] -= 1,
+            }
+            into.write_all(&records.concat()).await.unwrap();
+            timeout(PATIENCE, second).await.unwrap().unwrap();
+            let mut heard = Vec::new();
+            let _reset = b.read_to_end(&mut heard).await;
+            assert_eq!(heard, if harm == "repeated" { &b"one"[..] } else { b"" }, "{harm}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_link_on_which_nothing_comes_is_closed() {
+        let (_zenoh, _remote, task) = end(None, Duration::from_millis(50)).await;
+        timeout(PATIENCE, task).await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_node_that_reads_nothing_costs_the_buffers_alone() {
+        let (mut zenoh, remote, task) = end(None, PATIENCE).await;
+        let full = timeout(Duration::from_millis(500), async {
+            loop {
+                zenoh.write_all(&[0; 65_536]).await.unwrap();
+            }
+        });
+        assert!(full.await.is_err(), "it took without end");
+        drop((zenoh, remote));
+        timeout(PATIENCE, task).await.unwrap().unwrap();
+    }
+}

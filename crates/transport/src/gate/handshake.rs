@@ -1,0 +1,396 @@
+//! The handshake of a link: both nodes prove that they hold one cluster key. No I/O, no clock.
+//!
+//! ```text
+//! hello    the dialer says    "mmg1" | mode u8 | purpose u8 | tag [8] | id [16] | bound [32]
+//!                             | ephemeral [32] | 8 x key id [8]
+//! answer   the acceptor says  id [16] | ephemeral [32] | key id [8] | MAC [32]
+//! proof    the dialer says    MAC [32]
+//! verdict  the acceptor says  verdict u8 | MAC [32]
+//! ```
+//!
+//! Each message has a fixed length, so nothing is parsed before it is bounded. The dialer names
+//! its keys by ids that say nothing of them, the preferred one first; the acceptor takes the
+//! first that it holds. The MACs (HMAC-SHA-256, RFC 2104) are keyed with what is derived from
+//! that key for the role, and cover everything said before. So a recorded message is worth
+//! nothing, for both ephemerals (X25519, RFC 7748) are new each time, and no proof for one node
+//! works at another, for it covers the ids of both. The dialer proves last: it proves itself
+//! only to a node that has proven the key to it.
+//!
+//! What follows is authenticated with keys derived from the agreement of the ephemerals, the
+//! cluster key and the transcript.
+
+use ring::agreement::{EphemeralPrivateKey, UnparsedPublicKey, X25519, agree_ephemeral};
+use ring::digest::{SHA256, digest};
+use ring::hmac;
+use ring::rand::SecureRandom;
+
+use crate::link_keys::GateKey;
+
+/// Names the protocol and its version.
+const MAGIC: &[u8; 4] = b"mmg1";
+/// Most keys that a dialer names.
+pub(crate) const MAX_KEYS: usize = 8;
+const MAC_LEN: usize = 32;
+
+pub(crate) const HELLO_LEN: usize = MAGIC.len() + 1 + 1 + 8 + 16 + 32 + 32 + 8 * MAX_KEYS;
+pub(crate) const ANSWER_LEN: usize = 16 + 32 + 8 + MAC_LEN;
+pub(crate) const PROOF_LEN: usize = MAC_LEN;
+pub(crate) const VERDICT_LEN: usize = 1 + MAC_LEN;
+
+/// A node's life: its incarnation.
+pub(crate) type Id = [u8; 16];
+/// The cluster, by a hash of its name.
+pub(crate) type Tag = [u8; 8];
+/// The public name of a cluster key at the gate.
+pub(crate) type KeyId = [u8; 8];
+/// Names one link to its two ends, and to nobody else.
+pub(crate) type Binding = [u8; 32];
+type Hello = [u8; HELLO_LEN];
+type Answer = [u8; ANSWER_LEN];
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// It becomes a link.
+    Link,
+    /// The two nodes tell each other the addresses of nodes, and close it.
+    Ask,
+    /// The link of this name, which another key has proven, is proven by the key of this
+    /// connection.
+    Renew(Binding),
+}
+
+impl Purpose {
+    fn encode(self) -> (u8, Binding) {
+        match self {
+            Self::Link => (1, [0; 32]),
+            Self::Ask => (2, [0; 32]),
+            Self::Renew(binding) => (3, binding),
+        }
+    }
+
+    fn decode(purpose: u8, binding: Binding) -> Option<Self> {
+        match purpose {
+            1 if binding == [0; 32] => Some(Self::Link),
+            2 if binding == [0; 32] => Some(Self::Ask),
+            3 => Some(Self::Renew(binding)),
+            _ => None,
+        }
+    }
+}
+
+/// Why a handshake ended without a proof.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The bytes are no handshake of this version.
+    NotAHandshake,
+    /// The other node is of another cluster.
+    OtherCluster,
+    /// One node seals its links and the other does not.
+    OtherMode,
+    /// The two nodes have no key in common.
+    OtherKey,
+    /// The MAC is not of the key.
+    NotProven,
+    /// The other node is this node.
+    Itself,
+    /// The system gives no random numbers.
+    NoRandom,
+}
+
+/// What the acceptor decides of a proven connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It is taken.
+    Taken,
+    /// The acceptor dials the dialer at the same time, and that connection is kept.
+    Crossed,
+    /// There is no such link, or no room for another.
+    Declined,
+}
+
+/// What a node says of itself in each handshake.
+#[derive(Clone)]
+pub(crate) struct Own {
+    pub(crate) id: Id,
+    pub(crate) tag: Tag,
+    pub(crate) is_sealed: bool,
+    /// The keys that it holds, the preferred one first.
+    pub(crate) keys: Vec<GateKey>,
+}
+
+/// A handshake at its end: the other node holds the key.
+#[derive(Debug)]
+pub(crate) struct Proven {
+    pub(crate) id: Id,
+    pub(crate) key: KeyId,
+    pub(crate) purpose: Purpose,
+    pub(crate) session: Session,
+}
+
+/// The dialer's side, which has said hello.
+pub(crate) struct Dialer {
+    own: Own,
+    purpose: Purpose,
+    hello: Hello,
+    private: EphemeralPrivateKey,
+}
+
+impl Dialer {
+    /// # Errors
+    /// [`Refusal::NoRandom`].
+    pub(crate) fn start(
+        own: &Own,
+        purpose: Purpose,
+        random: &dyn SecureRandom,
+    ) -> Result<(Self, Hello), Refusal> {
+        let (private, public) = ephemeral(random)?;
+        let (number, binding) = purpose.encode();
+        let mut hello = [0; HELLO_LEN];
+        let mut writer = Writer(&mut hello);
+        writer.put(MAGIC);
+        writer.put(&[u8::from(own.is_sealed), number]);
+        writer.put(&own.tag);
+        writer.put(&own.id);
+        writer.put(&binding);
+        writer.put(&public);
+        own.keys.iter().take(MAX_KEYS).for_each(|key| writer.put(&key.id));
+        Ok((Self { own: own.clone(), purpose, hello, private }, hello))
+    }
+
+    /// The acceptor has proven the key; the answer is the dialer's proof.
+    ///
+    /// # Errors
+    /// [`Refusal::OtherKey`], [`Refusal::NotProven`], [`Refusal::Itself`].
+    pub(crate) fn answer(self, answer: &Answer) -> Result<(Proven, [u8; PROOF_LEN]), Refusal> {
+        let mut reader = Reader(answer);
+        let (id, public, key_id) = (reader.take(), reader.take::<32>(), reader.take::<8>());
+        let named = self.own.keys.iter().take(MAX_KEYS).find(|key| key.id == key_id);
+        let key = named.ok_or(Refusal::OtherKey)?;
+        let said = [&self.hello[..], &answer[..ANSWER_LEN - MAC_LEN]].concat();
+        let mac = &answer[ANSWER_LEN - MAC_LEN..];
+        hmac::verify(&key.acceptor, &said, mac).map_err(|_| Refusal::NotProven)?;
+        if id == self.own.id {
+            return Err(Refusal::Itself);
+        }
+        let transcript = [&self.hello[..], answer].concat();
+        let proof = hmac::sign(&key.dialer, &transcript);
+        let session = Session::new(self.private, &public, key, &transcript, true)?;
+        let proven = Proven { id, key: key_id, purpose: self.purpose, session };
+        Ok((proven, bytes(&proof)))
+    }
+}
+
+/// The acceptor's side, which has proven the key.
+pub(crate) struct Acceptor {
+    id: Id,
+    purpose: Purpose,
+    key: GateKey,
+    transcript: Vec<u8>,
+    public: [u8; 32],
+    private: EphemeralPrivateKey,
+}
+
+/// What an acceptor says to a hello of its cluster with none of its keys. It proves nothing and
+/// decides nothing but what the dialer's operator is told.
+pub(crate) const NO_COMMON_KEY: Answer = [0; ANSWER_LEN];
+
+impl Acceptor {
+    /// # Errors
+    /// [`Refusal`]; of [`Refusal::OtherKey`] the dialer is told by [`NO_COMMON_KEY`].
+    pub(crate) fn hello(
+        own: &Own,
+        hello: &Hello,
+        random: &dyn SecureRandom,
+    ) -> Result<(Self, Answer), Refusal> {
+        let mut reader = Reader(hello);
+        if &reader.take::<4>() != MAGIC {
+            return Err(Refusal::NotAHandshake);
+        }
+        let [mode, purpose] = reader.take();
+        let (tag, id, binding): (Tag, Id, Binding) = (reader.take(), reader.take(), reader.take());
+        let (public, named): ([u8; 32], [u8; 8 * MAX_KEYS]) = (reader.take(), reader.take());
+        if tag != own.tag {
+            return Err(Refusal::OtherCluster);
+        }
+        if mode != u8::from(own.is_sealed) {
+            return Err(Refusal::OtherMode);
+        }
+        let purpose = Purpose::decode(purpose, binding).ok_or(Refusal::NotAHandshake)?;
+        if id == own.id {
+            return Err(Refusal::Itself);
+        }
+        let held = |id: &[u8]| own.keys.iter().take(MAX_KEYS).find(|key| key.id == id);
+        let key = named.chunks_exact(8).find_map(held).ok_or(Refusal::OtherKey)?;
+        let (private, own_public) = ephemeral(random)?;
+        let mut answer = [0; ANSWER_LEN];
+        let mut writer = Writer(&mut answer);
+        writer.put(&own.id);
+        writer.put(&own_public);
+        writer.put(&key.id);
+        let said = [&hello[..], &answer[..ANSWER_LEN - MAC_LEN]].concat();
+        answer[ANSWER_LEN - MAC_LEN..].copy_from_slice(hmac::sign(&key.acceptor, &said).as_ref());
+        let transcript = [&hello[..], &answer].concat();
+        Ok((Self { id, purpose, key: key.clone(), transcript, public, private }, answer))
+    }
+
+    /// Whether the dialer has proven the key.
+    ///
+    /// # Errors
+    /// [`Refusal::NotProven`].
+    pub(crate) fn proof(self, proof: &[u8; PROOF_LEN]) -> Result<Proven, Refusal> {
+        let verified = hmac::verify(&self.key.dialer, &self.transcript, proof);
+        verified.map_err(|_| Refusal::NotProven)?;
+        let Self { id, purpose, key, transcript, public, private } = self;
+        let session = Session::new(private, &public, &key, &transcript, false)?;
+        Ok(Proven { id, key: key.id, purpose, session })
+    }
+}
+
+/// What the two nodes of a proven connection share.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) binding: Binding,
+    said: hmac::Key,
+    heard: hmac::Key,
+    /// Messages said and heard.
+    counts: (u64, u64),
+    /// Keys of the records, for what is said and what is heard.
+    pub(crate) records: Records,
+}
+
+/// The keys with which a link's bytes are sealed, if they are.
+pub(crate) struct Records {
+    pub(crate) said: [u8; 32],
+    pub(crate) heard: [u8; 32],
+}
+
+impl std::fmt::Debug for Records {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Records")
+    }
+}
+
+impl Drop for Records {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.said);
+        zeroize::Zeroize::zeroize(&mut self.heard);
+    }
+}
+
+impl Session {
+    fn new(
+        private: EphemeralPrivateKey,
+        public: &[u8; 32],
+        key: &GateKey,
+        transcript: &[u8],
+        is_dialer: bool,
+    ) -> Result<Self, Refusal> {
+        let transcript = digest(&SHA256, transcript);
+        let public = UnparsedPublicKey::new(&X25519, public);
+        // A point of low order, which would make the agreement one that all know, is an error.
+        let agreed = agree_ephemeral(private, &public, |shared| {
+            let mut context = hmac::Context::with_key(&key.session);
+            context.update(transcript.as_ref());
+            context.update(shared);
+            hmac::Key::new(hmac::HMAC_SHA256, context.sign().as_ref())
+        });
+        let agreed = agreed.map_err(|_| Refusal::NotProven)?;
+        let derived = |label: &[u8]| bytes(&hmac::sign(&agreed, label));
+        let mut said = [derived(b"messages of the dialer"), derived(b"records of the dialer")];
+        let mut heard = [derived(b"messages of the acceptor"), derived(b"records of the acceptor")];
+        if !is_dialer {
+            std::mem::swap(&mut said, &mut heard);
+        }
+        Ok(Self {
+            binding: derived(b"binding"),
+            said: hmac::Key::new(hmac::HMAC_SHA256, &said[0]),
+            heard: hmac::Key::new(hmac::HMAC_SHA256, &heard[0]),
+            counts: (0, 0),
+            records: Records { said: said[1], heard: heard[1] },
+        })
+    }
+
+    /// The MAC of a message that this node says now.
+    pub(crate) fn sign(&mut self, message: &[u8]) -> [u8; MAC_LEN] {
+        let mac = hmac::sign(&self.said, &[&self.counts.0.to_be_bytes()[..], message].concat());
+        self.counts.0 += 1;
+        bytes(&mac)
+    }
+
+    /// Whether the other node has said this now.
+    ///
+    /// # Errors
+    /// [`Refusal::NotProven`].
+    pub(crate) fn verify(&mut self, message: &[u8], mac: &[u8]) -> Result<(), Refusal> {
+        let numbered = [&self.counts.1.to_be_bytes()[..], message].concat();
+        hmac::verify(&self.heard, &numbered, mac).map_err(|_| Refusal::NotProven)?;
+        self.counts.1 += 1;
+        Ok(())
+    }
+
+    pub(crate) fn say(&mut self, verdict: Verdict) -> [u8; VERDICT_LEN] {
+        let number = match verdict {
+            Verdict::Taken => 0,
+            Verdict::Crossed => 1,
+            Verdict::Declined => 2,
+        };
+        let mut message = [number; VERDICT_LEN];
+        message[1..].copy_from_slice(&self.sign(&[number]));
+        message
+    }
+
+    /// # Errors
+    /// [`Refusal::NotProven`].
+    pub(crate) fn hear(&mut self, message: &[u8; VERDICT_LEN]) -> Result<Verdict, Refusal> {
+        self.verify(&message[..1], &message[1..])?;
+        match message[0] {
+            0 => Ok(Verdict::Taken),
+            1 => Ok(Verdict::Crossed),
+            2 => Ok(Verdict::Declined),
+            _ => Err(Refusal::NotProven),
+        }
+    }
+}
+
+fn ephemeral(random: &dyn SecureRandom) -> Result<(EphemeralPrivateKey, [u8; 32]), Refusal> {
+    let private = EphemeralPrivateKey::generate(&X25519, random).map_err(|_| Refusal::NoRandom)?;
+    let public = private.compute_public_key().map_err(|_| Refusal::NoRandom)?;
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(public.as_ref());
+    Ok((private, bytes))
+}
+
+fn bytes(tag: &hmac::Tag) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(tag.as_ref());
+    bytes
+}
+
+/// Writes what is known to fit.
+struct Writer<'a>(&'a mut [u8]);
+
+impl Writer<'_> {
+    fn put(&mut self, bytes: &[u8]) {
+        let (start, rest) = std::mem::take(&mut self.0).split_at_mut(bytes.len());
+        start.copy_from_slice(bytes);
+        self.0 = rest;
+    }
+}
+
+/// Reads what is known to be there.
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn take<const N: usize>(&mut self) -> [u8; N] {
+        let (start, rest) = self.0.split_at(N);
+        self.0 = rest;
+        let mut bytes = [0; N];
+        bytes.copy_from_slice(start);
+        bytes
+    }
+}
+
+pub(super) mod any;
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,36 @@
+//! Handshakes of any bytes, as the fuzzer gives them.
+
+use ring::rand::SystemRandom;
+use zeroize::Zeroizing;
+
+use super::*;
+use crate::LinkKeys;
+use crate::gate::exchange;
+
+/// Puts any bytes through both sides of a handshake, and through what follows a proof.
+///
+/// # Panics
+/// If they are taken for a proof.
+#[doc(hidden)]
+pub fn take_any_handshake(bytes: &[u8]) {
+    let keys = LinkKeys::new(Zeroizing::new([7; 32]), [Zeroizing::new([8; 32])]).gate_keys();
+    let own = Own { id: [1; 16], tag: *b"fuzzing.", is_sealed: false, keys };
+    let random = SystemRandom::new();
+    let part = |from: usize, len: usize| {
+        let mut part = vec![0; len];
+        let rest = bytes.get(from..).unwrap_or_default();
+        let taken = rest.len().min(len);
+        part[..taken].copy_from_slice(&rest[..taken]);
+        part
+    };
+    let hello = <Hello>::try_from(part(0, HELLO_LEN)).unwrap_or([0; HELLO_LEN]);
+    if let Ok((acceptor, _)) = Acceptor::hello(&own, &hello, &random) {
+        let proof = part(HELLO_LEN, PROOF_LEN).try_into().unwrap_or([0; PROOF_LEN]);
+        assert!(acceptor.proof(&proof).is_err(), "any bytes were a proof");
+    }
+    if let Ok((dialer, _)) = Dialer::start(&own, Purpose::Link, &random) {
+        let answer = part(0, ANSWER_LEN).try_into().unwrap_or(NO_COMMON_KEY);
+        assert!(dialer.answer(&answer).is_err(), "any bytes were an answer");
+    }
+    exchange::read_any(bytes);
+}

@@ -1,0 +1,207 @@
+use proptest::prelude::*;
+use ring::rand::SystemRandom;
+use zeroize::Zeroizing;
+
+use super::*;
+use crate::LinkKeys;
+
+const TAG: Tag = [7; 8];
+
+fn own(id: u8, keys: &[u8]) -> Own {
+    let mut secrets = keys.iter().map(|n| Zeroizing::new([*n; 32]));
+    let keys = LinkKeys::new(secrets.next().unwrap(), secrets).gate_keys();
+    Own { id: [id; 16], tag: TAG, is_sealed: false, keys }
+}
+
+fn dial(own: &Own, purpose: Purpose) -> (Dialer, Hello) {
+    Dialer::start(own, purpose, &SystemRandom::new()).unwrap()
+}
+
+fn accept(own: &Own, hello: &Hello) -> Result<(Acceptor, Answer), Refusal> {
+    Acceptor::hello(own, hello, &SystemRandom::new())
+}
+
+/// A whole handshake, with a bit of what is on the wire changed: of which message, and which.
+fn handshake(
+    dialer: &Own,
+    acceptor: &Own,
+    changed: Option<(usize, usize)>,
+) -> Result<(Proven, Proven, Verdict), Refusal> {
+    let change = |number: usize, message: &mut [u8]| {
+        if let Some((_, bit)) = changed.filter(|(of, _)| *of == number) {
+            message[bit / 8 % message.len()] ^= 1 << (bit % 8);
+        }
+    };
+    let (state, mut hello) = dial(dialer, Purpose::Link);
+    change(0, &mut hello);
+    let (other, mut answer) = accept(acceptor, &hello)?;
+    change(1, &mut answer);
+    let (mut by_dialer, mut proof) = state.answer(&answer)?;
+    change(2, &mut proof);
+    let mut by_acceptor = other.proof(&proof)?;
+    let mut verdict = by_acceptor.session.say(Verdict::Crossed);
+    change(3, &mut verdict);
+    let verdict = by_dialer.session.hear(&verdict)?;
+    Ok((by_dialer, by_acceptor, verdict))
+}
+
+/// What the two ends of a connection share.
+pub(crate) fn sessions() -> (Session, Session) {
+    let (dialer, acceptor, _) = handshake(&own(1, &[1]), &own(2, &[1]), None).unwrap();
+    (dialer.session, acceptor.session)
+}
+
+#[test]
+fn nodes_with_a_key_in_common_prove_the_one_that_the_dialer_prefers() {
+    let id = |n: u8| own(9, &[n]).keys[0].id;
+    for (dials, accepts, proven) in
+        [(&[1][..], &[1][..], 1), (&[2, 1], &[1], 1), (&[2, 1], &[1, 2], 2), (&[1, 2], &[2, 3], 2)]
+    {
+        let ends = handshake(&own(1, dials), &own(2, accepts), None).unwrap();
+        let (by_dialer, by_acceptor, verdict) = ends;
+        assert_eq!((by_dialer.id, by_acceptor.id), ([2; 16], [1; 16]));
+        assert_eq!((by_dialer.key, by_acceptor.key), (id(proven), id(proven)));
+        assert_eq!(verdict, Verdict::Crossed);
+        let (mut said, mut heard) = (by_dialer.session, by_acceptor.session);
+        assert_eq!(said.binding, heard.binding);
+        assert_eq!(said.records.said, heard.records.heard);
+        assert_eq!(said.records.heard, heard.records.said);
+        assert_ne!(said.records.said, said.records.heard);
+        let mac = said.sign(b"a");
+        assert_eq!(heard.verify(b"b", &mac), Err(Refusal::NotProven));
+        assert_eq!(heard.verify(b"a", &mac), Ok(()));
+        assert_eq!(heard.verify(b"a", &mac), Err(Refusal::NotProven), "said once");
+    }
+}
+
+#[test]
+fn each_refusal_is_told_from_the_others() {
+    let node = own(1, &[1]);
+    let refused = |acceptor: &Own| handshake(&node, acceptor, None).map(|_| ()).unwrap_err();
+    assert_eq!(refused(&own(2, &[2])), Refusal::OtherKey);
+    assert_eq!(refused(&own(1, &[1])), Refusal::Itself);
+    assert_eq!(refused(&Own { tag: [8; 8], ..own(2, &[1]) }), Refusal::OtherCluster);
+    assert_eq!(refused(&Own { is_sealed: true, ..own(2, &[1]) }), Refusal::OtherMode);
+    let (_, mut hello) = dial(&node, Purpose::Link);
+    hello[0] ^= 1;
+    assert_eq!(accept(&own(2, &[1]), &hello).err(), Some(Refusal::NotAHandshake));
+    let (state, _) = dial(&node, Purpose::Link);
+    assert_eq!(state.answer(&NO_COMMON_KEY).err(), Some(Refusal::OtherKey));
+}
+
+#[test]
+fn at_most_eight_keys_are_named_and_accepted() {
+    let many: Vec<u8> = (1..=12).collect();
+    let node = own(1, &many);
+    let last = own(2, &[12]);
+    assert_eq!(handshake(&node, &last, None).err(), Some(Refusal::OtherKey));
+    assert_eq!(handshake(&last, &node, None).err(), Some(Refusal::OtherKey));
+    assert!(handshake(&node, &own(2, &[8]), None).is_ok());
+}
+
+#[test]
+fn a_recorded_dialer_proves_nothing_to_the_same_node_and_to_another() {
+    let (dialer, acceptor) = (own(1, &[1]), own(2, &[1]));
+    let (state, hello) = dial(&dialer, Purpose::Link);
+    let (other, answer) = accept(&acceptor, &hello).unwrap();
+    let (_, proof) = state.answer(&answer).unwrap();
+    assert!(other.proof(&proof).is_ok());
+    for again in [&acceptor, &own(3, &[1])] {
+        let (replayed, _) = accept(again, &hello).unwrap();
+        assert_eq!(replayed.proof(&proof).err(), Some(Refusal::NotProven));
+    }
+}
+
+#[test]
+fn a_recorded_acceptor_proves_nothing_to_the_same_node_and_to_another() {
+    let (dialer, acceptor) = (own(1, &[1]), own(2, &[1]));
+    let (_, hello) = dial(&dialer, Purpose::Link);
+    let (_, answer) = accept(&acceptor, &hello).unwrap();
+    for again in [&dialer, &own(3, &[1])] {
+        let (state, _) = dial(again, Purpose::Link);
+        assert_eq!(state.answer(&answer).err(), Some(Refusal::NotProven));
+    }
+}
+
+#[test]
+fn a_member_cannot_be_made_to_prove_the_key_as_another_or_to_itself() {
+    let (dialer, acceptor) = (own(1, &[1]), own(2, &[1]));
+    // The id of another node, in either message.
+    for (message, id_at) in [(0, MAGIC.len() + 2 + TAG.len()), (1, 0)] {
+        for bit in 8 * id_at..8 * (id_at + 16) {
+            let refused = handshake(&dialer, &acceptor, Some((message, bit))).err();
+            assert_eq!(refused, Some(Refusal::NotProven), "message {message}, bit {bit}");
+        }
+    }
+    // What a node says as a dialer is no answer, and what it says as an acceptor no proof.
+    let (state, hello) = dial(&dialer, Purpose::Link);
+    let (other, answer) = accept(&acceptor, &hello).unwrap();
+    let mac = <[u8; 32]>::try_from(&answer[ANSWER_LEN - MAC_LEN..]).unwrap();
+    assert_eq!(other.proof(&mac).err(), Some(Refusal::NotProven));
+    drop(state);
+}
+
+#[test]
+fn an_ephemeral_of_low_order_is_refused() {
+    let (dialer, acceptor) = (own(1, &[1]), own(2, &[1]));
+    let (state, hello) = dial(&dialer, Purpose::Link);
+    // By a holder of the key, who may say it.
+    let (_, mut answer) = accept(&acceptor, &hello).unwrap();
+    answer[16..48].fill(0);
+    let said = [&hello[..], &answer[..ANSWER_LEN - MAC_LEN]].concat();
+    let mac = hmac::sign(&acceptor.keys[0].acceptor, &said);
+    answer[ANSWER_LEN - MAC_LEN..].copy_from_slice(mac.as_ref());
+    assert_eq!(state.answer(&answer).err(), Some(Refusal::NotProven));
+}
+
+#[test]
+fn a_purpose_is_read_as_it_was_said_and_others_are_none() {
+    for purpose in [Purpose::Link, Purpose::Ask, Purpose::Renew([5; 32])] {
+        let (_, hello) = dial(&own(1, &[1]), purpose);
+        let (acceptor, _) = accept(&own(2, &[1]), &hello).unwrap();
+        assert_eq!(acceptor.purpose, purpose);
+    }
+    assert_eq!(Purpose::decode(0, [0; 32]), None);
+    assert_eq!(Purpose::decode(1, [1; 32]), None);
+    assert_eq!(Purpose::decode(4, [0; 32]), None);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    /// Whichever bit of whichever message is changed, neither end takes the other for proven and
+    /// goes on: the one that comes after the change notices.
+    #[test]
+    fn a_changed_bit_anywhere_ends_the_handshake(
+        message in 0usize..4, bit in any::<prop::sample::Index>(),
+    ) {
+        let len = [HELLO_LEN, ANSWER_LEN, PROOF_LEN, VERDICT_LEN][message];
+        let bit = bit.index(8 * len);
+        // Of two keys, so that the id of one that is not used may change.
+        let (dialer, acceptor) = (own(1, &[1, 3]), own(2, &[2, 1]));
+        prop_assert!(handshake(&dialer, &acceptor, Some((message, bit))).is_err());
+    }
+
+    #[test]
+    fn whatever_a_stranger_says_is_refused(
+        hello in prop::collection::vec(any::<u8>(), HELLO_LEN),
+        answer in prop::collection::vec(any::<u8>(), ANSWER_LEN),
+        proof in any::<[u8; PROOF_LEN]>(),
+        is_near in any::<bool>(),
+    ) {
+        let node = own(1, &[1]);
+        let mut said = Hello::try_from(hello).unwrap();
+        if is_near {
+            // As it ought to be up to its keys.
+            let (_, right) = dial(&own(2, &[1]), Purpose::Link);
+            said[..HELLO_LEN - 96].copy_from_slice(&right[..HELLO_LEN - 96]);
+            said[HELLO_LEN - 64..HELLO_LEN - 56].copy_from_slice(&node.keys[0].id);
+        }
+        match accept(&node, &said) {
+            Ok((acceptor, _)) => prop_assert!(acceptor.proof(&proof).is_err()),
+            Err(_) => prop_assert!(!is_near),
+        }
+        let (state, _) = dial(&node, Purpose::Link);
+        prop_assert!(state.answer(&Answer::try_from(answer).unwrap()).is_err());
+    }
+}

@@ -1,0 +1,306 @@
+//! The gate: links to other nodes are ours until the cluster key is proven; Zenoh sees nothing
+//! before (`docs/decisions/0025-a-gate-before-zenoh.md`).
+//!
+//! ```text
+//! another node's gate == TCP == listener/dialer --handshake--> forward == Unix socket == Zenoh
+//! ```
+//!
+//! - [`handshake`] proves a key in both directions, [`exchange`] says where nodes can be dialed,
+//!   [`table`] decides which of two connections becomes a link, [`book`] whom to dial when, and
+//!   [`admission`] which unproven connections are kept: no I/O, no clock.
+//! - [`serve`] and [`dial`] run them over TCP; [`slots`] is the side of Zenoh; [`forward`] hands
+//!   on the bytes; [`upkeep`] follows keys and addresses.
+//!
+//! All of it runs on one thread of its own, so that a busy runtime of the host does not hold up
+//! links.
+
+mod admission;
+mod book;
+mod counts;
+mod dial;
+mod exchange;
+mod forward;
+mod handshake;
+mod serve;
+mod slots;
+mod table;
+mod upkeep;
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use parking_lot::Mutex;
+use ring::rand::SystemRandom;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, oneshot, watch};
+use tokio::time::Instant;
+
+use crate::coordinator::Listening;
+use crate::link_keys::GateKey;
+use crate::{LinkKeys, OtherKeys};
+use admission::Admission;
+use book::Book;
+use counts::Counting;
+use handshake::{Own, Tag};
+use table::Table;
+
+pub use counts::GateCounts;
+pub(crate) use handshake::Id;
+#[doc(hidden)]
+pub use handshake::any::take_any_handshake;
+pub(crate) use slots::Slots;
+
+/// How long a connection has to be proven.
+const PROOF: Duration = Duration::from_secs(2);
+/// Least time without a byte after which a link is closed; Zenoh closes it sooner once it has
+/// opened it.
+const LEAST_SILENCE: Duration = Duration::from_secs(30);
+
+/// What a gate is started with.
+pub(crate) struct Setup {
+    pub(crate) id: Id,
+    pub(crate) tag: Tag,
+    pub(crate) is_sealed: bool,
+    pub(crate) keys: watch::Receiver<LinkKeys>,
+    pub(crate) listening: Listening,
+    /// Endpoints to dial: hosts and ports.
+    pub(crate) endpoints: Vec<String>,
+    /// How long Zenoh takes a silent link for open.
+    pub(crate) lease: Duration,
+    /// Whether nodes tell each other of the nodes that they are linked to.
+    pub(crate) tells: bool,
+    /// For how long a member is missing, if one is.
+    pub(crate) missing: Arc<dyn Fn() -> Option<Duration> + Send + Sync>,
+    pub(crate) other_keys: OtherKeys,
+}
+
+/// Ends what holds its other half, when dropped.
+type End = oneshot::Sender<()>;
+
+/// What the tasks of a gate share.
+struct Shared {
+    id: Id,
+    tag: Tag,
+    is_sealed: bool,
+    keys: ArcSwap<Vec<GateKey>>,
+    listening: Listening,
+    silence: Duration,
+    tells: bool,
+    missing: Arc<dyn Fn() -> Option<Duration> + Send + Sync>,
+    other_keys: OtherKeys,
+    random: SystemRandom,
+    counts: Arc<Counting>,
+    admission: Mutex<Admission<End>>,
+    table: Mutex<Table<End>>,
+    book: Mutex<Book>,
+    /// The sockets of the session that is open.
+    slots: ArcSwapOption<Slots>,
+    /// How many slots the next session has to have.
+    wanted: watch::Sender<usize>,
+    /// Woken when somebody is to be dialed earlier than was known.
+    dialing: Notify,
+}
+
+/// A gate that runs until it is dropped.
+pub(crate) struct Gate {
+    shared: Arc<Shared>,
+    runtime: Handle,
+    /// Ends the thread when dropped.
+    running: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
+}
+
+impl Gate {
+    /// Listens, and dials. Nothing becomes a link before there are [`slots`](Self::slots).
+    ///
+    /// # Errors
+    /// The system's: of a port that is in use, or a thread that it does not give.
+    pub(crate) fn start(setup: Setup) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let listeners = {
+            let _within = handle.enter();
+            let bound = setup.listening.bind()?;
+            let listener = tokio::net::TcpListener::from_std;
+            bound.into_iter().map(listener).collect::<io::Result<Vec<_>>>()?
+        };
+        let mut keys = setup.keys;
+        let now = keys.borrow_and_update().gate_keys();
+        let shared = Arc::new(Shared {
+            id: setup.id,
+            tag: setup.tag,
+            is_sealed: setup.is_sealed,
+            keys: ArcSwap::from_pointee(now),
+            listening: setup.listening,
+            silence: LEAST_SILENCE.max(setup.lease * 2),
+            tells: setup.tells,
+            missing: setup.missing,
+            other_keys: setup.other_keys,
+            random: SystemRandom::new(),
+            counts: Arc::default(),
+            admission: Mutex::default(),
+            table: Mutex::new(Table::new(setup.id)),
+            book: Mutex::new(Book::new(setup.id, setup.endpoints, Instant::now())),
+            slots: ArcSwapOption::empty(),
+            wanted: watch::Sender::new(slots::FIRST_SLOTS),
+            dialing: Notify::new(),
+        });
+        let (stop, stopped) = oneshot::channel();
+        let running = shared.clone();
+        let run = move || {
+            runtime.block_on(async move {
+                for listener in listeners {
+                    tokio::spawn(serve::listen(running.clone(), listener));
+                }
+                tokio::spawn(dial::run(running.clone()));
+                tokio::spawn(upkeep::follow_keys(running.clone(), keys));
+                tokio::spawn(upkeep::tick(running));
+                let _stopped_or_dropped = stopped.await;
+            });
+            // A name that is being resolved is not waited for.
+            runtime.shutdown_background();
+        };
+        let thread = std::thread::Builder::new().name("mailmesh-gate".to_owned()).spawn(run)?;
+        Ok(Self { shared, runtime: handle, running: Mutex::new(Some((stop, thread))) })
+    }
+
+    /// Makes the sockets of a session that is about to be opened, as many as are wanted now.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn slots(&self) -> io::Result<Arc<Slots>> {
+        let _within = self.runtime.enter();
+        let slots = Arc::new(Slots::new(*self.shared.wanted.borrow())?);
+        self.shared.slots.store(Some(slots.clone()));
+        self.shared.dialing.notify_one();
+        Ok(slots)
+    }
+
+    /// A session is about to be closed: no connection becomes a link until there are other slots.
+    pub(crate) fn retire_slots(&self) {
+        if let Some(slots) = self.shared.slots.swap(None) {
+            slots.retire();
+        }
+    }
+
+    /// Ends all links; those that can be are dialed anew once there are slots.
+    pub(crate) fn end_links(&self) {
+        self.shared.table.lock().end(|_, _| true);
+    }
+
+    /// How many slots a session has to have; a change asks for another session.
+    pub(crate) fn wanted(&self) -> watch::Receiver<usize> {
+        self.shared.wanted.subscribe()
+    }
+
+    /// A node that holds the key said where it can be dialed.
+    pub(crate) fn found(&self, id: Id, addresses: Vec<SocketAddr>) {
+        self.shared.book.lock().learn(Instant::now(), id, addresses, true);
+        self.shared.dialing.notify_one();
+    }
+
+    /// A node ended for good.
+    pub(crate) fn forget(&self, id: Id) {
+        self.shared.book.lock().forget(&id);
+    }
+
+    /// The nodes that this one is linked to.
+    pub(crate) fn linked(&self) -> Vec<Id> {
+        self.shared.table.lock().iter().map(|(id, _)| *id).collect()
+    }
+
+    pub(crate) fn counter(&self) -> GateCounter {
+        GateCounter(self.shared.counts.clone())
+    }
+
+    /// Ends the links and the thread, and frees the ports.
+    pub(crate) fn stop(&self) {
+        let running = self.running.lock().take();
+        if let Some((stop, thread)) = running {
+            drop(stop);
+            let _panicked = thread.join();
+        }
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl std::fmt::Debug for Gate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Gate")
+    }
+}
+
+/// Reads what a gate counts.
+#[derive(Debug, Clone)]
+pub struct GateCounter(Arc<Counting>);
+
+impl GateCounter {
+    /// What it has counted until now.
+    #[must_use]
+    pub fn now(&self) -> GateCounts {
+        self.0.now()
+    }
+}
+
+impl Shared {
+    fn own(&self) -> Own {
+        let keys = self.keys.load().to_vec();
+        Own { id: self.id, tag: self.tag, is_sealed: self.is_sealed, keys }
+    }
+
+    /// What a node that is dialed, or dials, from `remote` is told of this one and of others.
+    fn known_for(&self, remote: IpAddr) -> Vec<exchange::Known> {
+        let remote = remote.to_canonical();
+        let mut own = self.listening.addresses_for(remote);
+        own.sort_by_key(|address| address.is_ipv4() != remote.is_ipv4());
+        let mut known = vec![exchange::Known { id: self.id, addresses: own }];
+        if !self.tells {
+            return known;
+        }
+        let table = self.table.lock();
+        // A loopback address is of use to nodes of this host alone.
+        let is_useful = |address: &&SocketAddr| remote.is_loopback() || !address.ip().is_loopback();
+        let others = table.iter().map(|(id, entry)| exchange::Known {
+            id: *id,
+            addresses: entry.addresses.iter().filter(is_useful).copied().collect(),
+        });
+        let others = others.filter(|known| !known.addresses.is_empty());
+        known.extend(others);
+        // Of more than fit, others each time.
+        if known.len() > exchange::MAX_NODES {
+            let by = self.counts.links.get() as usize % (known.len() - 1);
+            known[1..].rotate_left(by);
+        }
+        known
+    }
+
+    /// Takes note of what a proven node at `remote` said, and gives its own addresses.
+    fn heard(&self, id: Id, remote: IpAddr, known: Vec<exchange::Known>) -> Vec<SocketAddr> {
+        let (now, mut own) = (Instant::now(), Vec::new());
+        let mut book = self.book.lock();
+        for node in known {
+            let is_itself = node.id == id;
+            if is_itself {
+                // The address that it is seen at comes first; it may be none of its own.
+                let seen =
+                    node.addresses.first().map(|first| SocketAddr::new(remote, first.port()));
+                let others = node.addresses.into_iter().filter(|address| Some(*address) != seen);
+                own = seen.into_iter().chain(others).collect();
+                book.learn(now, id, own.iter().copied(), true);
+            } else if self.tells {
+                book.learn(now, node.id, node.addresses, false);
+            }
+        }
+        drop(book);
+        self.dialing.notify_one();
+        own
+    }
+}

@@ -1,0 +1,272 @@
+//! Takes connections of other nodes.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout};
+
+use super::admission::Origin;
+use super::exchange::{self, Known};
+use super::forward::forward;
+use super::handshake::{
+    Acceptor, HELLO_LEN, Id, NO_COMMON_KEY, PROOF_LEN, Proven, Purpose, Refusal, Session, Verdict,
+};
+use super::table::{Arrival, Entry};
+use super::{End, PROOF, Shared};
+
+/// How long the messages behind a proof may take.
+const EXCHANGE: Duration = Duration::from_secs(3);
+/// Pause after a connection that the system did not give.
+const THROTTLE: Duration = Duration::from_millis(50);
+
+/// Why a connection ended before it was a link.
+#[derive(Debug)]
+pub(super) enum Broken {
+    Io(io::Error),
+    Refused(Refusal),
+}
+
+impl std::fmt::Display for Broken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Io(error) => error.fmt(f),
+            Self::Refused(refusal) => write!(f, "refused: {refusal:?}"),
+        }
+    }
+}
+
+impl From<io::Error> for Broken {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<Refusal> for Broken {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+pub(super) async fn listen(shared: Arc<Shared>, listener: TcpListener) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, from)) => {
+                let from = SocketAddr::new(from.ip().to_canonical(), from.port());
+                let origin = Origin::from(from.ip());
+                let (end, ended) = oneshot::channel();
+                let (number, _evicted) = shared.admission.lock().admit(origin, end);
+                let shared = shared.clone();
+                tokio::spawn(async move {
+                    let proven = prove(&shared, stream, ended).await;
+                    shared.admission.lock().leave(origin, number);
+                    if let Some((stream, proven)) = proven
+                        && let Err(error) = take(&shared, stream, from, proven).await
+                    {
+                        tracing::debug!(%from, %error, "a proven connection ended");
+                    }
+                });
+            }
+            // As when there is no descriptor left, or the connection is gone already.
+            Err(error) => {
+                tracing::debug!(%error, "a connection was not accepted");
+                tokio::time::sleep(THROTTLE).await;
+            }
+        }
+    }
+}
+
+/// Has the other node prove the key in time, and while there is room.
+async fn prove(
+    shared: &Shared,
+    mut stream: TcpStream,
+    ended: oneshot::Receiver<()>,
+) -> Option<(TcpStream, Proven)> {
+    let proven = tokio::select! {
+        proven = timeout(PROOF, handshake(shared, &mut stream)) => proven,
+        _ = ended => {
+            shared.counts.crowded_out.add();
+            return None;
+        }
+    };
+    match proven {
+        Ok(Ok(proven)) => return Some((stream, proven)),
+        Ok(Err(Broken::Refused(refusal))) => {
+            shared.counts.refused(refusal);
+            if refusal == Refusal::OtherKey {
+                shared.other_keys.note();
+            }
+        }
+        Ok(Err(Broken::Io(_))) => {}
+        Err(_) => shared.counts.late.add(),
+    }
+    None
+}
+
+async fn handshake(shared: &Shared, stream: &mut TcpStream) -> Result<Proven, Broken> {
+    stream.set_nodelay(true)?;
+    let mut hello = [0; HELLO_LEN];
+    stream.read_exact(&mut hello).await?;
+    let (acceptor, answer) = match Acceptor::hello(&shared.own(), &hello, &shared.random) {
+        Err(Refusal::OtherKey) => {
+            stream.write_all(&NO_COMMON_KEY).await?;
+            return Err(Refusal::OtherKey.into());
+        }
+        answered => answered?,
+    };
+    stream.write_all(&answer).await?;
+    let mut proof = [0; PROOF_LEN];
+    stream.read_exact(&mut proof).await?;
+    Ok(acceptor.proof(&proof)?)
+}
+
+/// Does what a proven connection is for.
+async fn take(
+    shared: &Arc<Shared>,
+    mut stream: TcpStream,
+    from: SocketAddr,
+    proven: Proven,
+) -> Result<(), Broken> {
+    let Proven { id, key, purpose, mut session } = proven;
+    match purpose {
+        Purpose::Link => {
+            let slots = shared.slots.load_full();
+            let (end, ended) = oneshot::channel();
+            let entry = Entry {
+                number: 0,
+                key,
+                binding: session.binding,
+                is_dialed: false,
+                local: stream.local_addr()?,
+                remote: from,
+                addresses: Vec::new(),
+                _end: end,
+            };
+            let (verdict, number) = {
+                let mut table = shared.table.lock();
+                match table.arrives(id) {
+                    _ if slots.is_none() => (Verdict::Declined, None),
+                    Arrival::Link { .. } => (Verdict::Taken, Some(table.enter(id, entry))),
+                    Arrival::Crossed => (Verdict::Crossed, None),
+                    Arrival::Full => (Verdict::Declined, None),
+                }
+            };
+            match verdict {
+                Verdict::Taken => shared.counts.links.add(),
+                Verdict::Crossed => shared.counts.crossed.add(),
+                Verdict::Declined => shared.counts.declined.add(),
+            }
+            let (Some(number), Some(slots)) = (number, slots) else {
+                return Ok(stream.write_all(&session.say(verdict)).await?);
+            };
+            let link = Link::new(shared.clone(), id, number, ended);
+            link.run(async {
+                stream.write_all(&session.say(verdict)).await?;
+                tell(shared, &mut stream, from, id, &mut session).await?;
+                let zenoh = slots.connect_zenoh().await?;
+                Ok((stream, zenoh, session))
+            })
+            .await
+        }
+        Purpose::Ask => {
+            stream.write_all(&session.say(Verdict::Taken)).await?;
+            tell(shared, &mut stream, from, id, &mut session).await.map(drop)
+        }
+        Purpose::Renew(binding) => {
+            let is_it = match shared.table.lock().get_mut(&id) {
+                Some(entry) if entry.binding == binding => {
+                    entry.key = key;
+                    true
+                }
+                _ => false,
+            };
+            let verdict = if is_it { Verdict::Taken } else { Verdict::Declined };
+            Ok(stream.write_all(&session.say(verdict)).await?)
+        }
+    }
+}
+
+/// Tells a proven node where nodes can be dialed, and hears the same of it.
+pub(super) async fn tell(
+    shared: &Shared,
+    stream: &mut TcpStream,
+    remote: SocketAddr,
+    id: Id,
+    session: &mut Session,
+) -> Result<(), Broken> {
+    let said = exchange::encode(&shared.known_for(remote.ip()), session);
+    let heard = timeout(EXCHANGE, async {
+        stream.write_all(&said).await?;
+        let mut len = [0; 2];
+        stream.read_exact(&mut len).await?;
+        let len = exchange::len(len).ok_or(Refusal::NotProven)?;
+        let mut bytes = vec![0; len];
+        stream.read_exact(&mut bytes).await?;
+        Ok::<Vec<Known>, Broken>(exchange::decode(&bytes, session)?)
+    });
+    let heard = heard.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    let addresses = shared.heard(id, remote.ip(), heard);
+    if let Some(entry) = shared.table.lock().get_mut(&id) {
+        entry.addresses = addresses;
+    }
+    Ok(())
+}
+
+/// A link that is in the table until it ends.
+pub(super) struct Link {
+    shared: Arc<Shared>,
+    id: Id,
+    number: u64,
+    began: Instant,
+    ended: oneshot::Receiver<()>,
+}
+
+impl Link {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        id: Id,
+        number: u64,
+        ended: oneshot::Receiver<()>,
+    ) -> Self {
+        Self { shared, id, number, began: Instant::now(), ended }
+    }
+
+    /// Joins the connections that `joined` gives, until they end or the link is to end.
+    pub(super) async fn run(
+        mut self,
+        joined: impl Future<Output = Result<(TcpStream, UnixStream, Session), Broken>>,
+    ) -> Result<(), Broken> {
+        let (ended, shared) = (&mut self.ended, &self.shared);
+        let both = async {
+            let (node, zenoh, session) = joined.await?;
+            let records = shared.is_sealed.then_some(&session.records);
+            forward(node, zenoh, records, shared.silence).await;
+            Ok(())
+        };
+        tokio::select! {
+            done = both => done,
+            _ = ended => Ok(()),
+        }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        let was_it = self.shared.table.lock().leave(self.id, self.number);
+        // One that was ended, or replaced, is no longer in the table.
+        let is_linked = self.shared.table.lock().get(&self.id).is_some();
+        if was_it || !is_linked {
+            self.shared.book.lock().lost(Instant::now(), self.id, self.began.elapsed());
+            self.shared.dialing.notify_one();
+        }
+    }
+}
+
+/// A channel by which a link is ended.
+pub(super) fn ending() -> (End, oneshot::Receiver<()>) {
+    oneshot::channel()
+}

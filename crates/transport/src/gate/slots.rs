@@ -1,0 +1,303 @@
+//! The side of the gate that Zenoh is on: Unix sockets in a directory that only this user's
+//! processes reach.
+//!
+//! Zenoh cannot be told to dial at runtime, so its configuration names a number of slots that it
+//! dials when its session opens, and again whenever one ends. The gate holds such a connection,
+//! with Zenoh's first message unread in it, until a link is to be dialed.
+
+use std::collections::VecDeque;
+use std::fs::{DirBuilder, File, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use ring::rand::{SecureRandom, SystemRandom};
+use tokio::io::Interest;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// Slots of the first session, and most of any.
+pub(super) const FIRST_SLOTS: usize = 16;
+const MOST_SLOTS: usize = 1024;
+/// Longest path of a Unix socket that every system takes.
+const LONGEST_PATH: usize = 100;
+/// How directories of sockets are named; the rest is random.
+const PREFIX: &str = "mailmesh-links-";
+/// Most leftovers of processes that were killed that are looked at.
+const LEFTOVERS: usize = 256;
+/// How long the system may take to say how a connection is.
+const ANSWER: Duration = Duration::from_secs(1);
+/// An empty or unlocked directory that is newer may be one that another process is making.
+const MAKING: Duration = Duration::from_secs(60);
+
+/// A directory with the sockets of one session; it goes when dropped.
+#[derive(Debug)]
+pub(super) struct Dir {
+    path: PathBuf,
+    /// Locked while the process lives.
+    _lock: File,
+}
+
+impl Dir {
+    /// Makes one where this user may: nothing of it is for others.
+    ///
+    /// # Errors
+    /// The system's, of the last place tried.
+    fn new() -> io::Result<Self> {
+        let set = Some(std::env::temp_dir()).filter(|base| base.is_absolute());
+        let usual = ["/tmp", "/var/tmp", "/dev/shm", "/run"].map(PathBuf::from);
+        let mut failed = io::Error::from(io::ErrorKind::NotFound);
+        for base in set.into_iter().chain(usual) {
+            match Self::within(&base) {
+                Ok(dir) => {
+                    sweep(&base);
+                    return Ok(dir);
+                }
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed)
+    }
+
+    fn within(base: &Path) -> io::Result<Self> {
+        let mut random = [0; 8];
+        let filled = SystemRandom::new().fill(&mut random);
+        filled.map_err(|_| io::Error::other("the system gives no random numbers"))?;
+        let name: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let path = base.join(format!("{PREFIX}{name}"));
+        // Zenoh takes endpoints as text, in which these begin something else.
+        let is_text = path.to_str().is_some_and(|path| !path.contains(['#', '?', ';', '|']));
+        if !is_text || path.as_os_str().len() + "/zenoh.lock".len() > LONGEST_PATH {
+            let why = format!("the path {} cannot be one of a socket", path.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
+        DirBuilder::new().mode(0o700).create(&path)?;
+        let lock = File::open(&path)?;
+        lock.try_lock().map_err(io::Error::from)?;
+        Ok(Self { path, _lock: lock })
+    }
+
+    fn zenoh(&self) -> PathBuf {
+        self.path.join("zenoh")
+    }
+
+    fn slots(&self) -> PathBuf {
+        self.path.join("slots")
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.path) {
+            tracing::debug!(%error, "a directory of sockets is left over");
+        }
+    }
+}
+
+/// Removes what processes of this user left that were killed.
+fn sweep(base: &Path) {
+    let own = rustix::process::geteuid().as_raw();
+    let Ok(entries) = std::fs::read_dir(base) else { return };
+    let is_named = |entry: &std::fs::DirEntry| {
+        entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX))
+    };
+    for entry in entries.flatten().filter(is_named).take(LEFTOVERS) {
+        // Of a symbolic link it is the link's.
+        let Ok(metadata) = entry.metadata() else { continue };
+        let age = metadata.modified().ok().and_then(|at| at.elapsed().ok());
+        let is_old = age.is_some_and(|age| age > MAKING);
+        if !metadata.is_dir() || metadata.uid() != own || !is_old {
+            continue;
+        }
+        let Ok(dir) = File::open(entry.path()) else { continue };
+        if matches!(dir.try_lock(), Ok(()) | Err(TryLockError::Error(_))) {
+            let _gone_already = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// The sockets of one session of Zenoh.
+#[derive(Debug)]
+pub(crate) struct Slots {
+    dir: Dir,
+    count: usize,
+    held: Arc<Held>,
+    accepting: JoinHandle<()>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    /// Connections of Zenoh that wait for a link; the one that waits longest first.
+    streams: Mutex<VecDeque<UnixStream>>,
+    more: Notify,
+}
+
+impl Slots {
+    /// Makes them; on a runtime.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(super) fn new(count: usize) -> io::Result<Self> {
+        let dir = Dir::new()?;
+        let listener = UnixListener::bind(dir.slots())?;
+        let held = Arc::<Held>::default();
+        let accepting = tokio::spawn(accept(listener, count, held.clone()));
+        Ok(Self { dir, count, held, accepting })
+    }
+
+    /// Where Zenoh listens.
+    pub(crate) fn listen(&self) -> String {
+        format!("unixsock-stream/{}", self.dir.zenoh().display())
+    }
+
+    /// Where Zenoh dials: one socket, named in a different way for each slot.
+    pub(crate) fn connect(&self) -> Vec<String> {
+        let slots = self.dir.slots();
+        (0..self.count).map(|n| format!("unixsock-stream/{}#slot={n}", slots.display())).collect()
+    }
+
+    /// A connection that Zenoh has dialed, which ends in a link; waits for it for a moment.
+    pub(super) async fn take(&self, patience: Duration) -> Option<UnixStream> {
+        let taken = async {
+            loop {
+                let stream = self.held.streams.lock().pop_front();
+                match stream {
+                    Some(stream) if is_open(&stream).await => return stream,
+                    Some(_) => {}
+                    None => self.held.more.notified().await,
+                }
+            }
+        };
+        timeout(patience, taken).await.ok()
+    }
+
+    /// A connection to Zenoh, for a link that another node has dialed.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(super) async fn connect_zenoh(&self) -> io::Result<UnixStream> {
+        UnixStream::connect(self.dir.zenoh()).await
+    }
+
+    /// How many slots the next session has to have, if `used` are used by links: twice as many
+    /// when fewer than a quarter is free.
+    pub(super) fn wanted(&self, used: usize) -> Option<usize> {
+        let is_short = self.count.saturating_sub(used) < self.count.div_ceil(4);
+        (is_short && self.count < MOST_SLOTS).then(|| (2 * self.count).min(MOST_SLOTS))
+    }
+
+    /// Whether Zenoh can be connected to, and can dial its slots: somebody may clear the directory
+    /// for temporary files.
+    pub(super) fn are_there(&self) -> bool {
+        [self.dir.zenoh(), self.dir.slots()].iter().all(|path| path.exists())
+    }
+
+    /// Ends the slots that no link uses, so that Zenoh does not wait for them when it closes.
+    pub(super) fn retire(&self) {
+        self.accepting.abort();
+        let _socket_goes_with_the_directory = std::fs::remove_file(self.dir.slots());
+        self.held.streams.lock().clear();
+    }
+}
+
+impl Drop for Slots {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+/// Whether Zenoh still waits at the other end: after a day it gives up and dials again. Its first
+/// message is there to be read in either case.
+async fn is_open(stream: &UnixStream) -> bool {
+    let ready = timeout(ANSWER, stream.ready(Interest::READABLE | Interest::WRITABLE)).await;
+    ready.is_ok_and(|ready| ready.is_ok_and(|ready| !ready.is_read_closed()))
+}
+
+async fn accept(listener: UnixListener, most: usize, held: Arc<Held>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let mut streams = held.streams.lock();
+                streams.push_back(stream);
+                // Others of this user may connect as well.
+                if streams.len() > most {
+                    streams.pop_front();
+                }
+                held.more.notify_one();
+            }
+            // As when there is no descriptor left.
+            Err(error) => {
+                tracing::debug!(%error, "a slot was not accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    #[tokio::test]
+    async fn a_slot_that_zenoh_has_given_up_is_not_taken() {
+        let slots = Slots::new(3).unwrap();
+        let given_up = UnixStream::connect(slots.dir.slots()).await.unwrap();
+        given_up.try_write(b"first message").unwrap();
+        drop(given_up);
+        let waits = UnixStream::connect(slots.dir.slots()).await.unwrap();
+        waits.try_write(b"another").unwrap();
+        let taken = slots.take(PATIENCE).await.unwrap();
+        taken.readable().await.unwrap();
+        let mut bytes = [0; 20];
+        assert_eq!(taken.try_read(&mut bytes).unwrap(), 7);
+        assert!(slots.take(Duration::from_millis(1)).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn twice_as_many_slots_are_wanted_when_fewer_than_a_quarter_is_free() {
+        let slots = Slots::new(16).unwrap();
+        let wanted: Vec<_> = [0, 12, 13, 40].map(|used| slots.wanted(used)).to_vec();
+        assert_eq!(wanted, [None, None, Some(32), Some(32)]);
+        assert_eq!(slots.connect().len(), 16);
+    }
+
+    #[tokio::test]
+    async fn leftovers_of_the_dead_go_and_those_of_the_living_stay() {
+        let base = tempfile::tempdir().unwrap();
+        let living = Dir::within(base.path()).unwrap();
+        let dead = base.path().join(format!("{PREFIX}dead"));
+        let other = base.path().join("others");
+        for dir in [&dead, &other] {
+            std::fs::create_dir(dir).unwrap();
+        }
+        sweep(base.path());
+        assert!(dead.exists(), "it may be one that is being made");
+        let long_ago = std::time::SystemTime::now() - Duration::from_secs(3600);
+        for dir in [&dead, &other, &living.path] {
+            File::open(dir).unwrap().set_modified(long_ago).unwrap();
+        }
+        sweep(base.path());
+        assert!(!dead.exists() && other.exists() && living.path.exists());
+        let path = living.path.clone();
+        drop(living);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_directory_that_no_socket_can_be_in_is_refused() {
+        let base = tempfile::tempdir().unwrap();
+        let long = base.path().join("x".repeat(100));
+        let odd = base.path().join("a#b");
+        for dir in [&long, &odd] {
+            std::fs::create_dir(dir).unwrap();
+            assert_eq!(Dir::within(dir).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! What is due from time to time: other keys, other addresses of this host, and questions for
+//! nodes that are not known.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ring::rand::SecureRandom;
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+
+use super::Shared;
+use super::dial::visit;
+use super::handshake::{Id, Purpose, Verdict};
+use super::serve::tell;
+use crate::LinkKeys;
+use crate::coordinator::HostAddresses;
+
+const TICK: Duration = Duration::from_secs(1);
+/// How often a linked node is asked for addresses: at rest, and while a member is missing.
+const ASK: Duration = Duration::from_secs(10);
+const ASK_MISSING: Duration = Duration::from_secs(1);
+/// How long a member that is missing is asked for so often.
+const BRISK: Duration = Duration::from_secs(300);
+/// How long a link stays open whose key was retired: it is proven by another meanwhile.
+const RETIRED: Duration = Duration::from_secs(2);
+/// Ticks between two tries to have links proven by the preferred key: the node at the other end
+/// may not have had it when the keys changed.
+const RARELY: u64 = 8;
+/// Shortest time between two sessions that are opened since their sockets are gone.
+const REOPEN: Duration = Duration::from_secs(10);
+
+/// Follows the cluster's keys: those that are accepted now prove the handshakes, and links that
+/// none of them has proven end.
+pub(super) async fn follow_keys(shared: Arc<Shared>, mut keys: watch::Receiver<LinkKeys>) {
+    while keys.changed().await.is_ok() {
+        let now = keys.borrow_and_update().gate_keys();
+        shared.keys.store(Arc::new(now));
+        renew(&shared);
+        let ending = shared.clone();
+        tokio::spawn(async move {
+            let began = Instant::now();
+            while began.elapsed() < RETIRED {
+                sleep(RETIRED / 4).await;
+                renew(&ending);
+            }
+            let accepted = ending.keys.load();
+            let is_over = |key| !accepted.iter().any(|accepted| accepted.id == key);
+            let ended = ending.table.lock().end(|_, entry| is_over(entry.key));
+            (0..ended).for_each(|_| ending.counts.retired.add());
+        });
+    }
+}
+
+/// Has the links that this node dialed proven by the key that is preferred now.
+fn renew(shared: &Arc<Shared>) {
+    let keys = shared.keys.load();
+    let Some(preferred) = keys.first().map(|key| key.id) else { return };
+    let table = shared.table.lock();
+    for (id, entry) in table.iter().filter(|(_, e)| e.is_dialed && e.key != preferred) {
+        let (shared, id, remote) = (shared.clone(), *id, entry.remote);
+        let (binding, number) = (entry.binding, entry.number);
+        tokio::spawn(async move {
+            let visited = visit(&shared, [remote].into(), id, Purpose::Renew(binding)).await;
+            let Ok((proven, verdict, ..)) = visited else { return };
+            let mut table = shared.table.lock();
+            let Some(entry) = table.get_mut(&id).filter(|entry| entry.number == number) else {
+                return;
+            };
+            match verdict {
+                Verdict::Taken => entry.key = proven.key,
+                // The node has no such link.
+                _ => {
+                    table.end(|of, entry| *of == id && entry.number == number);
+                }
+            }
+        });
+    }
+}
+
+pub(super) async fn tick(shared: Arc<Shared>) {
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut asked = Instant::now();
+    let mut addresses = Addresses::default();
+    let mut reopened = Instant::now();
+    for count in 1_u64.. {
+        ticks.tick().await;
+        if count.is_multiple_of(RARELY) {
+            renew(&shared);
+        }
+        addresses.end_stranded(&shared);
+        let slots = shared.slots.load_full();
+        if slots.is_some_and(|slots| !slots.are_there()) && reopened.elapsed() >= REOPEN {
+            reopened = Instant::now();
+            tracing::warn!("the sockets of links are gone; the links of this node are opened anew");
+            shared.wanted.send_modify(|_| {});
+        }
+        let missing = (shared.missing)();
+        let is_brisk = missing.is_some_and(|missing_for| missing_for < BRISK);
+        if asked.elapsed() >= if is_brisk { ASK_MISSING } else { ASK } {
+            asked = Instant::now();
+            tokio::spawn(ask(shared.clone()));
+        }
+        // A host whose clock stood still, or a wake-up that was lost.
+        shared.dialing.notify_one();
+    }
+}
+
+/// The addresses of this host that links are of, as they were at the last look.
+#[derive(Debug, Default)]
+struct Addresses {
+    had: BTreeSet<IpAddr>,
+    gone: BTreeSet<IpAddr>,
+}
+
+impl Addresses {
+    /// Ends links of addresses that the host had, and has not at two looks: nothing comes on them
+    /// any more. There are hosts with links of addresses that no interface of theirs has.
+    fn end_stranded(&mut self, shared: &Shared) {
+        let Some(host) = HostAddresses::now() else { return };
+        let mut table = shared.table.lock();
+        let of_links: BTreeSet<IpAddr> =
+            table.iter().map(|(_, entry)| entry.local.ip().to_canonical()).collect();
+        let over = self.look(of_links, |ip| host.has(ip));
+        let ended = table.end(|_, entry| over.contains(&entry.local.ip().to_canonical()));
+        drop(table);
+        if ended > 0 {
+            tracing::info!(links = ended, "this host lost addresses; its links are dialed anew");
+        }
+    }
+
+    /// Those of the addresses whose links are over.
+    fn look(
+        &mut self,
+        of_links: BTreeSet<IpAddr>,
+        has: impl Fn(IpAddr) -> bool,
+    ) -> BTreeSet<IpAddr> {
+        let (here, away): (BTreeSet<_>, BTreeSet<_>) =
+            of_links.into_iter().partition(|ip| has(*ip));
+        let gone: BTreeSet<IpAddr> = away.intersection(&self.had).copied().collect();
+        let over = gone.intersection(&self.gone).copied().collect();
+        self.had = here.into_iter().chain(gone.iter().copied()).collect();
+        self.gone = gone;
+        over
+    }
+}
+
+/// Asks one linked node which nodes there are.
+async fn ask(shared: Arc<Shared>) {
+    let linked: Vec<(Id, Vec<_>)> = {
+        let table = shared.table.lock();
+        let dialable = table.iter().filter(|(_, entry)| !entry.addresses.is_empty());
+        dialable.map(|(id, entry)| (*id, entry.addresses.clone())).collect()
+    };
+    let mut random = [0; 8];
+    if linked.is_empty() || shared.random.fill(&mut random).is_err() {
+        return;
+    }
+    let at = usize::from_be_bytes(random) % linked.len();
+    let (id, addresses) = linked[at].clone();
+    let asked = async {
+        let (mut proven, _, mut stream, address) =
+            visit(&shared, addresses.into(), id, Purpose::Ask).await?;
+        tell(&shared, &mut stream, address, id, &mut proven.session).await
+    };
+    if let Err(error) = asked.await {
+        tracing::debug!(%error, "a linked node was asked in vain");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_of_an_address_end_when_it_is_gone_at_two_looks_and_was_there_before() {
+        let set = |ips: &[&str]| ips.iter().map(|ip| ip.parse().unwrap()).collect::<BTreeSet<_>>();
+        let links = || set(&["192.0.2.1", "192.0.2.2", "203.0.113.9"]);
+        let mut addresses = Addresses::default();
+        let mut look = |here: &[&str]| addresses.look(links(), |ip| set(here).contains(&ip));
+        assert_eq!(look(&["192.0.2.1", "192.0.2.2"]), set(&[]));
+        assert_eq!(look(&["192.0.2.1"]), set(&[]), "it may come back");
+        assert_eq!(look(&["192.0.2.1", "192.0.2.2"]), set(&[]), "it did");
+        assert_eq!(look(&["192.0.2.1"]), set(&[]));
+        assert_eq!(look(&["192.0.2.1"]), set(&["192.0.2.2"]));
+    }
+}

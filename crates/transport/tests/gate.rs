@@ -1,0 +1,449 @@
+//! Links through the gate: who gets one, what floods, recordings and changes of keys do, and how
+//! nodes meet that know one of them.
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
+
+#[path = "common/plain.rs"]
+mod plain;
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use mailmesh_delivery::*;
+use mailmesh_transport::*;
+use parking_lot::Mutex;
+use plain::Plain;
+use serde_json::json;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+use zeroize::Zeroizing;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Lengths of the messages of a handshake (`docs/wire.md`).
+const HELLO: usize = 158;
+const ANSWER: usize = 88;
+const PROOF: usize = 32;
+
+/// Counts the events that come, and the gaps.
+#[derive(Clone, Default)]
+struct Count(Arc<Mutex<(usize, usize)>>);
+
+impl Sink for Count {
+    fn take(&mut self, output: Output) {
+        match output {
+            Output::Deliver { count, .. } => self.0.lock().0 += usize::from(count),
+            Output::Gap(_) => self.0.lock().1 += 1,
+            _ => {}
+        }
+    }
+}
+
+struct Node {
+    driver: Driver,
+    keys: watch::Sender<LinkKeys>,
+    gate: GateCounter,
+    port: u16,
+    count: Count,
+}
+
+impl Node {
+    async fn shutdown(self) {
+        self.driver.shutdown().await;
+    }
+}
+
+/// What a node is started with.
+#[derive(Clone)]
+struct Setup {
+    n: u8,
+    port: u16,
+    links: &'static str,
+    keys: &'static [u8],
+    dials: Vec<u16>,
+    gossips: bool,
+    listens: bool,
+}
+
+/// A node that is found by nobody and dials nobody.
+fn setup(n: u8) -> Setup {
+    let (port, keys) = (free_port(), &[1][..]);
+    Setup { n, port, links: "gate", keys, dials: Vec::new(), gossips: true, listens: true }
+}
+
+impl Setup {
+    fn dials(mut self, ports: &[u16]) -> Self {
+        self.dials = ports.to_vec();
+        self
+    }
+
+    async fn start(self, cluster: &str) -> Node {
+        let Self { n, port, links, keys, dials, gossips, listens } = self;
+        let tcp = |port: &u16| format!("tcp/127.0.0.1:{port}");
+        let config = json!({
+            "listen": { "endpoints": if listens { vec![tcp(&port)] } else { Vec::new() } },
+            "connect": { "endpoints": dials.iter().map(tcp).collect::<Vec<_>>() },
+            "scouting": { "multicast": { "enabled": false }, "gossip": { "enabled": gossips } },
+        });
+        let config =
+            json!({ "@type": "Zenoh", "config": config.to_string(), "mesh": { "links": links } });
+        let coordinator = Coordinator::parse(&config.to_string()).unwrap();
+        let Backend::Zenoh(settings) = coordinator.backend() else { panic!() };
+        let keys = watch::Sender::new(link_keys(keys));
+        let (sender, intake) = Intake::new();
+        let space = KeySpace::new(&format!("{cluster}-{}", std::process::id())).unwrap();
+        let incarnation = Incarnation([n; 16]);
+        let bus = ZenohBus::open(settings, space, incarnation, sender, Some(keys.subscribe()));
+        let bus = bus.await.unwrap();
+        let gate = bus.gate().unwrap();
+        let (settings, start) = (Settings::default(), Instant::now());
+        let identity = Identity::new(format!("n{n}").parse().unwrap(), incarnation, n.into());
+        let node = mailmesh_delivery::Node::new(identity, settings, Time::default());
+        let codec = (Arc::new(Plain) as Arc<dyn Seal>, Box::new(Plain) as Box<dyn Open>);
+        let count = Count::default();
+        let sink = count.clone();
+        let driver =
+            Driver::start(node, settings, start, Arc::new(bus), intake, codec, |_| sink).unwrap();
+        Node { driver, keys, gate, port, count }
+    }
+}
+
+fn link_keys(keys: &[u8]) -> LinkKeys {
+    let mut secrets = keys.iter().map(|n| Zeroizing::new([*n; 32]));
+    LinkKeys::new(secrets.next().unwrap(), secrets)
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+async fn wait(what: &str, is: impl Fn() -> bool) {
+    let waited = timeout(PATIENCE, async {
+        while !is() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    });
+    assert!(waited.await.is_ok(), "in vain: {what}");
+}
+
+async fn members(expected: &[(&Node, usize)]) {
+    for (node, count) in expected {
+        let is = || node.driver.peers().len() == *count;
+        wait(&format!("{count} members of the node at {}", node.port), is).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_know_one_node_meet_all_and_have_one_link_to_each() {
+    for links in ["gate", "sealed"] {
+        // The seed has an id in the middle, so it is dialed and dials.
+        let seed = Setup { links, ..setup(3) }.start("seed").await;
+        let mut nodes = Vec::new();
+        for n in [1, 2, 4, 5] {
+            nodes.push(Setup { links, ..setup(n) }.dials(&[seed.port]).start("seed").await);
+        }
+        nodes.push(seed);
+        let expected: Vec<_> = nodes.iter().map(|node| (node, 4)).collect();
+        members(&expected).await;
+        // Not through another: each has its links.
+        for node in &nodes {
+            wait("a link to each", || node.gate.now().links >= 4).await;
+        }
+        for node in nodes {
+            node.shutdown().await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_all_dial_all_have_one_link_to_each_and_keep_it() {
+    let setups: Vec<Setup> = (1..=4).map(setup).collect();
+    let ports: Vec<u16> = setups.iter().map(|setup| setup.port).collect();
+    let started = setups.into_iter().map(|setup| setup.dials(&ports).start("all"));
+    let mut nodes = Vec::new();
+    for started in started.map(tokio::spawn).collect::<Vec<_>>() {
+        nodes.push(started.await.unwrap());
+    }
+    let expected: Vec<_> = nodes.iter().map(|node| (node, 3)).collect();
+    members(&expected).await;
+    let links = || nodes.iter().map(|node| node.gate.now().links).collect::<Vec<_>>();
+    let before = links();
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(links(), before, "a link was opened anew without need");
+    for node in nodes {
+        node.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_cannot_be_dialed_dials_whatever_its_id_is() {
+    let seed = setup(4).start("hidden").await;
+    let mut nodes = Vec::new();
+    for n in [2, 6] {
+        let hidden = Setup { listens: false, ..setup(n) };
+        nodes.push(hidden.dials(&[seed.port]).start("hidden").await);
+    }
+    members(&[(&seed, 2)]).await;
+    wait("links", || nodes.iter().all(|node| node.gate.now().links == 1)).await;
+    assert_eq!(seed.gate.now().links, 2);
+    nodes.push(seed);
+    for node in nodes {
+        node.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_dials_more_than_it_has_slots_gets_more() {
+    let mut nodes = Vec::new();
+    for n in 1..=14 {
+        nodes.push(Setup { gossips: false, ..setup(n) }.start("slots").await);
+    }
+    let ports: Vec<u16> = nodes.iter().map(|node| node.port).collect();
+    let hub = Setup { gossips: false, ..setup(200) }.dials(&ports).start("slots").await;
+    // The thirteenth link asks for twice as many slots, and all are opened anew.
+    wait("more slots", || hub.gate.now().links >= 13 + 14).await;
+    members(&[(&hub, 14)]).await;
+    nodes.push(hub);
+    for node in nodes {
+        node.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_rotate_under_load_without_a_link_that_ends() {
+    for links in ["gate", "sealed"] {
+        let a = Setup { links, ..setup(1) }.start("rotate").await;
+        let b = Setup { links, ..setup(2) }.dials(&[a.port]).start("rotate").await;
+        members(&[(&a, 1), (&b, 1)]).await;
+        let load = async {
+            let mut sent = 0;
+            // As operators do: more is accepted, another is preferred, less is accepted.
+            for keys in [&[1, 2][..], &[2, 1], &[2]] {
+                for node in [&a, &b] {
+                    node.keys.send_replace(link_keys(keys));
+                    let end = Instant::now() + Duration::from_secs(3);
+                    while Instant::now() < end {
+                        let encode = |body: &mut Vec<u8>| {
+                            body.extend([7; 100]);
+                            Ok::<(), String>(())
+                        };
+                        sent += usize::from(a.driver.try_publish(Lane::Events, encode).is_ok());
+                        sleep(Duration::from_millis(1)).await;
+                    }
+                }
+            }
+            sent
+        };
+        let sent = load.await;
+        wait("all events", || b.count.0.lock().0 == sent).await;
+        assert_eq!(b.count.0.lock().1, 0, "a gap");
+        for node in [&a, &b] {
+            let counts = node.gate.now();
+            assert_eq!((counts.links, counts.retired), (1, 0), "{links}: {counts:?}");
+        }
+        // The retired key is of no use any more.
+        let late = Setup { links, ..setup(3) }.dials(&[a.port]).start("rotate").await;
+        wait("a refusal", || a.gate.now().other_key > 0).await;
+        assert_eq!(late.driver.peers().len(), 0);
+        for node in [a, b, late] {
+            node.shutdown().await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_whose_key_is_retired_by_one_node_alone_ends() {
+    let a = setup(1).start("behind").await;
+    let b = setup(2).dials(&[a.port]).start("behind").await;
+    members(&[(&a, 1), (&b, 1)]).await;
+    a.keys.send_replace(link_keys(&[2]));
+    members(&[(&a, 0)]).await;
+    assert_eq!(a.gate.now().retired, 1);
+    b.keys.send_replace(link_keys(&[2, 1]));
+    members(&[(&a, 1), (&b, 1)]).await;
+    for node in [a, b] {
+        node.shutdown().await;
+    }
+}
+
+/// Hands on between a dialer and the node at `port`, and keeps what the dialer says first.
+fn recorder(port: u16) -> (u16, mpsc::Receiver<Vec<u8>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap().port();
+    let (recorded, recordings) = mpsc::channel();
+    std::thread::spawn(move || {
+        for dialer in listener.incoming() {
+            let (mut dialer, node) = (dialer.unwrap(), TcpStream::connect(("127.0.0.1", port)));
+            let Ok(mut node) = node else { return };
+            let mut back = (node.try_clone().unwrap(), dialer.try_clone().unwrap());
+            std::thread::spawn(move || std::io::copy(&mut back.0, &mut back.1));
+            let recorded = recorded.clone();
+            std::thread::spawn(move || {
+                let mut said = vec![0; HELLO + PROOF];
+                for part in [0..HELLO, HELLO..HELLO + PROOF] {
+                    if dialer.read_exact(&mut said[part.clone()]).is_err() {
+                        return;
+                    }
+                    node.write_all(&said[part]).unwrap();
+                }
+                let _test_is_over = recorded.send(said);
+                let _ended = std::io::copy(&mut dialer, &mut node);
+            });
+        }
+    });
+    (at, recordings)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recorded_handshake_opens_no_link_to_the_same_node_and_to_another() {
+    let a = setup(1).start("recorded").await;
+    let (proxy, recordings) = recorder(a.port);
+    let b = setup(2).dials(&[proxy]).start("recorded").await;
+    members(&[(&a, 1), (&b, 1)]).await;
+    let said = recordings.recv_timeout(PATIENCE).unwrap();
+    let other = setup(3).start("recorded").await;
+    for node in [&a, &other] {
+        let before = node.gate.now();
+        let (port, said) = (node.port, said.clone());
+        let heard = tokio::task::spawn_blocking(move || {
+            let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            stream.write_all(&said[..HELLO]).unwrap();
+            let mut answer = [0; ANSWER];
+            stream.read_exact(&mut answer).unwrap();
+            stream.write_all(&said[HELLO..]).unwrap();
+            let mut rest = Vec::new();
+            let _reset = stream.read_to_end(&mut rest);
+            rest
+        });
+        assert!(heard.await.unwrap().is_empty());
+        let after = node.gate.now();
+        assert_eq!((after.links, after.not_proven), (before.links, before.not_proven + 1));
+    }
+    members(&[(&a, 1), (&b, 1)]).await;
+    for node in [a, b, other] {
+        node.shutdown().await;
+    }
+}
+
+/// Connections of one address to a port that say a part of a hello, renewed until it is dropped.
+struct Flood {
+    stop: Arc<AtomicBool>,
+    threads: Vec<std::thread::JoinHandle<()>>,
+}
+
+impl Flood {
+    fn from(address: Ipv4Addr, port: u16, said: &'static [u8]) -> Self {
+        let stop = Arc::<AtomicBool>::default();
+        let flood = move |stop: Arc<AtomicBool>| {
+            let mut open = std::collections::VecDeque::new();
+            while !stop.load(Ordering::Relaxed) {
+                let socket =
+                    socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)
+                        .unwrap();
+                socket.bind(&SocketAddr::from((address, 0)).into()).unwrap();
+                if socket.connect(&SocketAddr::from(([127, 0, 0, 1], port)).into()).is_ok() {
+                    let mut stream = TcpStream::from(socket);
+                    let _closed = stream.write_all(said);
+                    open.push_back(stream);
+                }
+                if open.len() > 100 {
+                    open.pop_front();
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        };
+        let threads = (0..2).map(|_| {
+            let stop = stop.clone();
+            std::thread::spawn(move || flood(stop))
+        });
+        Self { threads: threads.collect(), stop }
+    }
+}
+
+impl Drop for Flood {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.threads.drain(..).for_each(|thread| thread.join().unwrap());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_connections_that_prove_nothing_keeps_no_honest_node_out() {
+    let a = setup(1).start("flood").await;
+    for (n, said) in [(2, &b""[..]), (3, b"mmg1"), (4, &[0xff; 400])] {
+        let floods: Vec<Flood> =
+            (2..6).map(|n| Flood::from(Ipv4Addr::new(127, 0, 0, n), a.port, said)).collect();
+        let refused = || {
+            let counts = a.gate.now();
+            counts.crowded_out + counts.not_a_handshake
+        };
+        let before = refused();
+        wait("the flood", || refused() > before + 100).await;
+        let began = Instant::now();
+        let b = setup(n).dials(&[a.port]).start("flood").await;
+        members(&[(&a, 1), (&b, 1)]).await;
+        println!("in after {:?}, flooded with {} bytes", began.elapsed(), said.len());
+        drop(floods);
+        b.shutdown().await;
+        members(&[(&a, 0)]).await;
+    }
+    a.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_says_its_hello_slowly_is_closed() {
+    let a = setup(1).start("slow").await;
+    let port = a.port;
+    let closed = tokio::task::spawn_blocking(move || {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        for byte in b"mmg1".iter().chain(&[0; HELLO]) {
+            if stream.write_all(&[*byte]).is_err() {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        false
+    });
+    assert!(closed.await.unwrap());
+    assert_eq!(a.gate.now().late, 1);
+    a.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_of_different_modes_or_clusters_have_no_link_and_count_why() {
+    let a = setup(1).start("modes").await;
+    let sealed = Setup { links: "sealed", ..setup(2) }.dials(&[a.port]).start("modes").await;
+    let other = setup(3).dials(&[a.port]).start("others").await;
+    wait("refusals", || {
+        let counts = a.gate.now();
+        counts.other_mode > 0 && counts.other_cluster > 0
+    })
+    .await;
+    assert_eq!(a.gate.now().links, 0);
+    for node in [a, sealed, other] {
+        node.shutdown().await;
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_of_zenoh_is_for_others_and_nothing_is_left() {
+    use std::os::unix::fs::PermissionsExt;
+    let dirs = || {
+        let entries = std::fs::read_dir(std::env::temp_dir()).unwrap().flatten();
+        let named =
+            |e: &std::fs::DirEntry| e.file_name().to_string_lossy().contains("mailmesh-links-");
+        entries.filter(named).map(|entry| entry.path()).collect::<Vec<_>>()
+    };
+    let a = setup(1).start("private").await;
+    for dir in dirs() {
+        let mode = std::fs::metadata(dir).map(|metadata| metadata.permissions().mode() & 0o777);
+        assert!(mode.is_err() || mode.unwrap() == 0o700);
+    }
+    assert!(!dirs().is_empty());
+    a.shutdown().await;
+}
