@@ -16,7 +16,8 @@ Exit codes:
   3   the configuration cannot be used
   4   no node answers at the control socket, or several could be meant
   5   the node stepped back: another live node has its name
-  6   `members`: no other node is heard, but nodes that have another cluster key
+  6   `members`: no other node is heard, but a node of another cluster key, or a stranger that
+      imitates one
   10  `block check`: the address is blocked";
 
 /// Peer-to-peer coordination for clustered mail servers, over Eclipse Zenoh.

@@ -16,7 +16,8 @@ pub(crate) struct Failure {
     code: u8,
 }
 
-/// `members`: no other node is heard, though nodes that have another key are there.
+/// `members`: no other node is heard, but a node of another cluster key, or a stranger that
+/// imitates one.
 pub(crate) const LOCKED_OUT: u8 = 6;
 
 /// `block check`: the address is blocked.

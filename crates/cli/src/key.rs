@@ -89,7 +89,8 @@ pub(crate) async fn run(options: Key, socket: Option<PathBuf>) -> Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
-/// Says so where this node hears nobody, but nodes that have another key; gives whether it is so.
+/// Warns if this node hears no other node, but messages of its cluster under another key. Gives
+/// whether that is so.
 pub(crate) async fn warn_if_locked_out(client: &mut Client) -> bool {
     let Ok(status) = client.ask(&Request::Status).await else { return false };
     let is_locked_out = status["locked_out"] == true;
@@ -99,10 +100,13 @@ pub(crate) async fn warn_if_locked_out(client: &mut Client) -> bool {
     is_locked_out
 }
 
-/// What `members`, `status` and `key` say of a node that lacks the key of the others.
-pub(crate) const LOCKED_OUT: &str = "this node hears nobody, though nodes of its cluster are \
-     there: they seal with a key that it does not have. Give it the key file of a node that is \
-     heard (`mailmesh key export FILE` there), with `mailmesh key add --here FILE` on this one";
+/// The warning of `members`, `status` and `key` on a node that hears only another key. Such a
+/// message is not authentic, so its sender may be anybody on the network.
+pub(crate) const LOCKED_OUT: &str = "this node hears no other node of its cluster, but a message \
+     under a key that it does not have: a node of another key was heard, or a stranger that \
+     imitates one. If the other nodes have another key, take the key file of one of them \
+     (`mailmesh key export FILE` there), and give it to this node with \
+     `mailmesh key add --here FILE`";
 
 /// With `--force`: the nodes that keep a key nowhere, and what that comes to.
 async fn warn_of_forgetful(client: &mut Client, field: &str, key: &str) -> Result<(), Failure> {

@@ -8,9 +8,9 @@ use std::process::ExitCode;
 use mailmesh::secrets::{buffer_for, io_words, path_words, redact};
 use mailmesh::{
     AccountId, AlertId, CacheInvalidation, CacheKind, CalendarAlert, CalendarEventId, ChangeId,
-    Custom, DataTypes, EmailId, EmailPush, Event, MailboxId, ObjectId, PushSubscriptionChange,
-    QueueSignal, RegistryChange, RegistryObject, StateChange, StateError, SubscriptionChange,
-    SubscriptionId, UnixMillis, certificate_from_pem,
+    Custom, DataTypes, EmailId, EmailPush, Event, MailboxId, Material, ObjectId,
+    PushSubscriptionChange, QueueSignal, RegistryChange, RegistryObject, StateChange, StateError,
+    SubscriptionChange, SubscriptionId, UnixMillis, certificate_from_pem,
 };
 use mailmesh_cli::protocol::{Hidden, Request};
 use serde_json::Value;
@@ -264,7 +264,7 @@ fn read_pair(chain: &Path, key: &Path) -> Result<(Hidden, Hidden), Failure> {
     let (chain_pem, key_pem) = (read(chain)?, read(key)?);
     if let Err(error) = certificate_from_pem(&chain_pem, &key_pem) {
         let file = match &error {
-            StateError::Parse { what: "the private key", .. } => key,
+            StateError::Parse { what: Material::PrivateKey, .. } => key,
             _ => chain,
         };
         return Err(Failure::failed(format!("{}: {error}", path_words(file))));

@@ -53,7 +53,7 @@ pub(crate) fn held_fields(held: &KeysHeld) -> usize {
     3 + usize::from(says_keeps(held))
 }
 
-/// The last field is written if it differs from what a reader takes a message without it for.
+/// Whether the last field is written. Omitted if it equals what a reader assumes without it.
 fn says_keeps(held: &KeysHeld) -> bool {
     (held.keeps_active, held.keeps_new) != (held.kept, held.kept)
 }

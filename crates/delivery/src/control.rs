@@ -73,8 +73,8 @@ pub(crate) enum Control {
     /// The answer, and the regular sign of life.
     Heartbeat(Status),
     /// "I am leaving; these were my last events", and if that is why: the node
-    /// of my name that stays.
-    Bye { positions: [u64; 2], stays: Option<Incarnation> },
+    /// that keeps my name.
+    Bye { positions: [u64; 2], winner: Option<Incarnation> },
     /// "Are you alive?"
     Probe { nonce: u64 },
     /// "I am, and have sent so much."
@@ -132,8 +132,8 @@ impl Control {
             Self::Hello(status) => rmp_serde::to_vec(&(HELLO, status)),
             Self::Heartbeat(status) => rmp_serde::to_vec(&(HEARTBEAT, status)),
             Self::Ack { positions } => rmp_serde::to_vec(&(ACK, (positions,))),
-            Self::Bye { positions, stays: None } => rmp_serde::to_vec(&(BYE, (positions,))),
-            Self::Bye { positions, stays } => rmp_serde::to_vec(&(BYE, (positions, stays))),
+            Self::Bye { positions, winner: None } => rmp_serde::to_vec(&(BYE, (positions,))),
+            Self::Bye { positions, winner } => rmp_serde::to_vec(&(BYE, (positions, winner))),
             Self::Probe { nonce } => rmp_serde::to_vec(&(PROBE, (nonce,))),
             Self::ProbeAnswer { nonce, beat, positions } => {
                 rmp_serde::to_vec(&(PROBE_ANSWER, (nonce, beat, positions)))
@@ -163,8 +163,8 @@ impl Control {
             HELLO => Self::Hello(body(bytes)?),
             HEARTBEAT => Self::Heartbeat(body(bytes)?),
             BYE => {
-                let ByeBody(positions, stays) = body(bytes)?;
-                Self::Bye { positions, stays }
+                let ByeBody(positions, winner) = body(bytes)?;
+                Self::Bye { positions, winner }
             }
             PROBE => {
                 let (nonce,) = body(bytes)?;
@@ -330,8 +330,8 @@ mod tests {
         for message in [
             Control::Hello(status()),
             Control::Heartbeat(status()),
-            Control::Bye { positions: [1, 2], stays: None },
-            Control::Bye { positions: [1, 2], stays: Some(Incarnation([200; 16])) },
+            Control::Bye { positions: [1, 2], winner: None },
+            Control::Bye { positions: [1, 2], winner: Some(Incarnation([200; 16])) },
             Control::Ack { positions: [u64::MAX, 0] },
             Control::Probe { nonce: 7 },
             Control::ProbeAnswer { nonce: u64::MAX, beat: 3, positions: None },
@@ -380,7 +380,7 @@ mod tests {
         let answer = Control::ProbeAnswer { nonce: 7, beat: 8, positions: Some([1, 2]) };
         assert_eq!(answer.encode(), [0x92, 5, 0x93, 7, 8, 0x92, 1, 2]);
         assert_eq!(
-            Control::Bye { positions: [1, 2], stays: None }.encode(),
+            Control::Bye { positions: [1, 2], winner: None }.encode(),
             [0x92, 3, 0x91, 0x92, 1, 2]
         );
         assert_eq!(Control::Ack { positions: [1, 2] }.encode(), [0x92, 8, 0x91, 0x92, 1, 2]);

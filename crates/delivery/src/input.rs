@@ -174,8 +174,8 @@ impl Node {
                 if self.membership.get(from).is_none()
                     && !self.membership.departed.knows(from)
                     && !self.may_take_in(now) => {}
-            Control::Bye { positions, stays } => {
-                let bye = (positions, stays);
+            Control::Bye { positions, winner } => {
+                let bye = (positions, winner);
                 self.with_members(now, |members, ctx| members.on_bye(now, from, bye, ctx));
             }
             Control::Probe { nonce } => {
@@ -191,12 +191,12 @@ impl Node {
             }
             Control::ProbeAnswer { nonce, beat, positions } => {
                 let own = self.identity.clone();
-                let stays = self.with_members(now, |members, ctx| {
+                let winner = self.with_members(now, |members, ctx| {
                     members.on_beat(now, (from, beat), path, ctx);
                     members.on_positions(now, (from, nonce), positions);
                     members.on_probe_answer(from, nonce, &own, ctx)
                 });
-                self.stays = self.stays.or(stays);
+                self.winner = self.winner.or(winner);
             }
             Control::Ack { positions } => self.handle_ack(now, from, positions),
             Control::Nak { lane, first, last } => self.repair(now, from, lane, (first, last)),

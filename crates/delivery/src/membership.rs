@@ -241,13 +241,13 @@ impl Membership {
         self.settle(now, incarnation, ctx);
     }
 
-    /// A peer said goodbye after these positions, perhaps because another node has
-    /// its name and stays.
+    /// A peer said goodbye after these positions, perhaps because another node
+    /// keeps its name.
     pub(crate) fn on_bye(
         &mut self,
         now: Time,
         incarnation: Incarnation,
-        (positions, stays): ([u64; 2], Option<Incarnation>),
+        (positions, winner): ([u64; 2], Option<Incarnation>),
         ctx: &mut Context<'_>,
     ) {
         self.take_back(now, incarnation, positions, ctx);
@@ -260,9 +260,9 @@ impl Membership {
             }
             return;
         };
-        if let Some(stays) = stays {
-            let (name, yields) = (peer.info.name.clone(), incarnation);
-            ctx.outputs.push_back(Output::Conflict(Conflict { name, stays, yields }));
+        if let Some(winner) = winner {
+            let (name, loser) = (peer.info.name.clone(), incarnation);
+            ctx.outputs.push_back(Output::Conflict(Conflict { name, winner, loser }));
         }
         for (stream, position) in peer.streams.iter_mut().zip(positions) {
             stream.on_last(now, position);

@@ -16,9 +16,8 @@ pub(crate) struct Twin {
     asked: Time,
 }
 
-/// How many peers this node worked with when it met a node of its own name, and when it last
-/// heard of that. Both nodes decide by the same numbers, though they soon work with the same
-/// peers.
+/// This node's settled-peer count at the meeting, frozen so that both nodes compare the same
+/// numbers, and when the node of the same name was last heard.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MetTwin {
     settled: u16,
@@ -81,8 +80,8 @@ impl Membership {
     }
 
     /// An answer to a probe. The sender is alive now: if its rival has proven the
-    /// same, or it is a twin of ours, two live nodes have one name. Gives the node that
-    /// stays if we are the one that must step back.
+    /// same, or it is a twin of ours, two live nodes have one name. Gives the winner
+    /// of the name if this node must step back.
     pub(crate) fn on_probe_answer(
         &mut self,
         incarnation: Incarnation,
@@ -108,9 +107,9 @@ impl Membership {
         let twin = self.twin.take_if(|t| t.rank.incarnation == incarnation && t.nonce == nonce)?;
         let one = Rank::new(self.settled(ctx.now), own.started_ms, own.incarnation);
         let conflict = conflict(own.name.clone(), one, twin.rank);
-        let stays = (conflict.yields == own.incarnation).then_some(conflict.stays);
+        let winner = (conflict.loser == own.incarnation).then_some(conflict.winner);
         ctx.outputs.push_back(Output::Conflict(conflict));
-        stays
+        winner
     }
 }
 
@@ -130,6 +129,6 @@ impl Settings {
 }
 
 fn conflict(name: crate::NodeName, one: Rank, other: Rank) -> Conflict {
-    let (stays, yields) = (one.min(other).incarnation, one.max(other).incarnation);
-    Conflict { name, stays, yields }
+    let (winner, loser) = (one.min(other).incarnation, one.max(other).incarnation);
+    Conflict { name, winner, loser }
 }

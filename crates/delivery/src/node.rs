@@ -66,8 +66,8 @@ pub struct Node {
     pub(crate) outputs: VecDeque<Output>,
     pub(crate) counters: Counters,
     pub(crate) has_left: bool,
-    /// The node of our name for which we must step back.
-    pub(crate) stays: Option<Incarnation>,
+    /// The node that keeps this node's name, so that this node must step back.
+    pub(crate) winner: Option<Incarnation>,
 }
 
 impl Node {
@@ -93,7 +93,7 @@ impl Node {
             outputs: VecDeque::new(),
             counters: Counters::default(),
             has_left: false,
-            stays: None,
+            winner: None,
         };
         let hello = Control::Hello(node.status(now));
         node.transmit(Destination::All, &hello);
@@ -244,8 +244,8 @@ impl Node {
     /// Says goodbye. Nothing is sent or handled afterwards.
     pub fn leave(&mut self) {
         if !self.has_left {
-            let (positions, stays) = (self.positions, self.stays);
-            self.transmit(Destination::All, &Control::Bye { positions, stays });
+            let (positions, winner) = (self.positions, self.winner);
+            self.transmit(Destination::All, &Control::Bye { positions, winner });
             self.has_left = true;
         }
     }

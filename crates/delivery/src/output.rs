@@ -156,10 +156,10 @@ impl fmt::Display for LeaveReason {
 pub struct Conflict {
     /// The name.
     pub name: NodeName,
-    /// The node that may stay.
-    pub stays: Incarnation,
+    /// The node that keeps the name.
+    pub winner: Incarnation,
     /// The node that must leave.
-    pub yields: Incarnation,
+    pub loser: Incarnation,
 }
 
 /// What is known of a peer.

@@ -184,7 +184,7 @@ fn two_live_nodes_of_one_name_are_told_to_everybody_and_the_younger_is_named() {
             _ => None,
         });
         let conflict = conflict.unwrap_or_else(|| panic!("node {n} saw no conflict: {seen:?}"));
-        assert_eq!((conflict.stays, conflict.yields), (id(1), id(3)));
+        assert_eq!((conflict.winner, conflict.loser), (id(1), id(3)));
         assert_eq!(left(&seen), []);
     }
 }
@@ -206,7 +206,7 @@ fn of_two_nodes_of_one_name_the_one_that_works_with_more_others_stays() {
         for n in [1, 4] {
             let seen = mesh.take(n);
             let conflicts = seen.iter().filter_map(|output| match output {
-                Output::Conflict(conflict) => Some((conflict.stays, conflict.yields)),
+                Output::Conflict(conflict) => Some((conflict.winner, conflict.loser)),
                 _ => None,
             });
             let conflicts: Vec<_> = conflicts.collect();
@@ -229,7 +229,7 @@ fn a_twin_that_steps_back_tells_everybody_why() {
     mesh.carry();
     let seen = mesh.take(4);
     let name = "a".parse().unwrap();
-    assert_eq!(seen[0], Output::Conflict(Conflict { name, stays: id(1), yields: id(3) }));
+    assert_eq!(seen[0], Output::Conflict(Conflict { name, winner: id(1), loser: id(3) }));
     assert_eq!(left(&seen), [(id(3), LeaveReason::Bye)]);
 }
 

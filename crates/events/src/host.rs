@@ -1,3 +1,5 @@
+//! Names of hosts, as DNS compares them.
+
 use std::borrow::Cow;
 use std::net::Ipv4Addr;
 

@@ -61,11 +61,11 @@ pub struct KeysHeld {
     pub keys: Vec<[u8; 8]>,
     /// They are in a file of this node, so that it has them after a restart.
     pub kept: bool,
-    /// A restart of this node brings back the key that seals. A node that does not say so has
-    /// it with the others, in [`kept`](Self::kept).
+    /// Whether a restart restores the sealing key; [`kept`](Self::kept) if the node did not
+    /// report it.
     pub keeps_active: bool,
-    /// A key that the node is given now would be in its file; as [`kept`](Self::kept) if the
-    /// node does not say so.
+    /// Whether a key that the node is given now would be in its file; [`kept`](Self::kept) if
+    /// the node did not report it.
     pub keeps_new: bool,
     /// Why what was asked was not done; at most
     /// [`limits::TEXT_LEN`](crate::limits::TEXT_LEN) bytes.

@@ -1,3 +1,5 @@
+//! Reads a list part by part, within bounds.
+
 use crate::{ListError, MAX_LEN};
 
 /// The beginnings of what is no text, what it is, and what unpacks it.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mailmesh_delivery::NodeName;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// How long a node that left is remembered.
 const REMEMBERED: Duration = Duration::from_secs(3_600);
@@ -17,8 +17,13 @@ const MOST: usize = 256;
 pub struct AwayNode {
     /// Its name.
     pub name: NodeName,
-    /// How long ago it left, in milliseconds.
-    pub left_ms_ago: u64,
+    /// How long ago it left; written in milliseconds, as `left_ms_ago`.
+    #[serde(rename = "left_ms_ago", serialize_with = "millis")]
+    pub left_ago: Duration,
+}
+
+fn millis<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// When which node left, by this node's monotonic clock.
@@ -44,12 +49,9 @@ impl Away {
     /// By name.
     pub(crate) fn list(&mut self, now: Duration) -> Vec<AwayNode> {
         self.forget(now);
-        let ago = |left: Duration| {
-            u64::try_from(now.saturating_sub(left).as_millis()).unwrap_or(u64::MAX)
-        };
         let away = |(name, left): (&NodeName, &Duration)| AwayNode {
             name: name.clone(),
-            left_ms_ago: ago(*left),
+            left_ago: now.saturating_sub(*left),
         };
         self.0.iter().map(away).collect()
     }
@@ -74,8 +76,10 @@ mod tests {
         away.left(&name("a"), at(10));
         away.left(&name("b"), at(20));
         let listed = away.list(at(30));
-        let listed: Vec<_> = listed.iter().map(|n| (n.name.as_str(), n.left_ms_ago)).collect();
-        assert_eq!(listed, [("a", 20_000), ("b", 10_000)]);
+        let listed: Vec<_> = listed.iter().map(|n| (n.name.as_str(), n.left_ago)).collect();
+        assert_eq!(listed, [("a", at(20)), ("b", at(10))]);
+        let written = serde_json::to_value(away.list(at(30)).remove(1)).unwrap();
+        assert_eq!(written, serde_json::json!({ "name": "b", "left_ms_ago": 10_000 }));
         away.joined(&name("b"));
         assert_eq!(away.list(at(3_609)).len(), 1);
         assert_eq!(away.list(at(3_610)), []);
@@ -89,6 +93,6 @@ mod tests {
         }
         let listed = away.list(Duration::from_secs(1_000));
         assert_eq!(listed.len(), MOST);
-        assert!(listed.iter().all(|node| node.left_ms_ago <= 256_000));
+        assert!(listed.iter().all(|node| node.left_ago <= Duration::from_secs(256)));
     }
 }

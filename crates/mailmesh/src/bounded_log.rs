@@ -1,3 +1,5 @@
+//! A log that peers cannot flood.
+
 use std::collections::HashMap;
 use std::fmt::{self, Write};
 use std::time::{Duration, Instant};
@@ -115,25 +117,10 @@ impl<S> Filter<S> for BoundedLog {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use tracing_subscriber::prelude::*;
 
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl std::io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().extend(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::test_log::Lines;
 
     #[test]
     fn a_flood_of_lines_of_zenoh_is_three_and_others_pass() {
@@ -156,7 +143,7 @@ mod tests {
                 }
             }
         });
-        let lines = String::from_utf8(lines.0.lock().clone()).unwrap();
+        let lines = lines.text();
         let count = |word: &str| lines.matches(word).count();
         assert_eq!([count("from the link"), count("from another"), count("ours")], [3, 3, 10]);
         assert_eq!([count("password"), count("base64"), count("45, 45"), count("refused")], [0; 4]);

@@ -1,3 +1,5 @@
+//! The clocks of a node.
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -24,7 +26,7 @@ impl WallClock {
         }
     }
 
-    /// A clock that goes as this one does and is never set.
+    /// A monotonic clock for use beside this wall clock.
     pub(crate) fn stopwatch(&self) -> Stopwatch {
         match &self.read {
             None => Stopwatch(Start::Boot(since_boot())),

@@ -41,8 +41,8 @@ impl PushesOfMembers {
 }
 
 /// Messages of entries that a member sends unasked: so many at once, and then so many a second.
-/// After a comparison it has what we lack, a few hundred entries to a message; of what is past
-/// the bound we are compared again.
+/// After a comparison the peer sends what this node lacks, a few hundred entries a message; entries
+/// past the bound are found by the next comparison.
 #[derive(Debug)]
 struct Pushes(Bucket);
 

@@ -67,6 +67,8 @@ mod printable_fields;
 mod sink;
 mod standstill;
 mod status;
+#[cfg(all(test, feature = "bounded-log"))]
+mod test_log;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod turnover;
@@ -91,7 +93,7 @@ pub use mailmesh_events::*;
 pub use mailmesh_lists as lists;
 pub use mailmesh_secrets as secrets;
 pub use mailmesh_state::{
-    CertificatePem, ChosenCertificate, NetworkEntry, StateError, Validity, Verdict,
+    CertificatePem, ChosenCertificate, Material, NetworkEntry, StateError, Validity, Verdict,
     certificate_from_der, certificate_from_pem, certificate_to_pem,
 };
 pub use mailmesh_store::{TrustedDir, Untrusted, check_dir};

@@ -1,3 +1,5 @@
+//! The other nodes, as a program sees them.
+
 use std::time::Duration;
 
 use mailmesh_delivery::{Incarnation, NodeName, PeerInfo};

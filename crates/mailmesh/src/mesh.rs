@@ -51,7 +51,7 @@ pub(crate) struct Mesh {
     /// The name, once another node has it and stays. This node stops when the others have its
     /// mirror.
     pub(crate) yields: watch::Sender<Option<NodeName>>,
-    /// A member told the same digest as this node's.
+    /// Notified when a member's digest equals this node's.
     pub(crate) agreed: Notify,
     pub(crate) cut_ways: Mutex<CutWays>,
     pub(crate) turnover: Mutex<Turnover>,
@@ -292,17 +292,21 @@ impl Mesh {
         if let Some(keys) = &self.keys {
             keys.tick();
         }
-        if self.time.may_sweep() {
+        // After a step of the time only dropping waits.
+        let revived = if self.time.may_sweep() {
             let swept = self.mirror.sweep(self.now());
             for (change, days) in &swept.ending {
                 warn_of_end(change, *days);
             }
-            for change in swept.revived {
-                self.offer(Incoming::Synced(change));
-            }
+            swept.revived
+        } else {
+            self.mirror.revive(self.now())
+        };
+        for change in revived {
+            self.offer(Incoming::Synced(change));
         }
-        // Also if nothing was over: of two threads that told it at once the later may have told
-        // the older.
+        // Set even if nothing expired: of two threads that set it at once, the later may have set
+        // the older digest.
         self.tell_digest();
         if let Some(disk) = self.disk.get() {
             disk.tick(self);

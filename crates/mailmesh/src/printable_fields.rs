@@ -1,3 +1,5 @@
+//! A log that forges no line and drives no terminal.
+
 use std::fmt;
 
 use mailmesh_events::Escaper;
@@ -27,29 +29,12 @@ impl<'w> FormatFields<'w> for PrintableFields {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-    use std::sync::Arc;
-
     use mailmesh_events::is_unprintable;
-    use parking_lot::Mutex;
     use tracing_subscriber::prelude::*;
 
     use super::*;
+    use crate::test_log::Lines;
     use crate::{Coordinator, EventError};
-
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().extend(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
 
     #[test]
     fn no_field_message_error_or_span_breaks_a_line_or_drives_a_terminal() {
@@ -67,7 +52,7 @@ mod tests {
             let source: &(dyn std::error::Error + 'static) = &error;
             tracing::warn!(name = %evil, debug = ?evil, text = evil, %error, source, "said {evil}");
         });
-        let text = String::from_utf8(lines.0.lock().clone()).unwrap();
+        let text = lines.text();
         assert_eq!(text.lines().count(), 1, "{text:?}");
         assert!(!text.trim_end().contains(is_unprintable), "{text:?}");
         assert_eq!(text.matches("FORGED").count(), 7, "{text}");

@@ -223,7 +223,7 @@ impl MeshSink {
     fn conflict(&self, conflict: &delivery::Conflict) {
         let name = conflict.name.clone();
         self.mesh.offer(Incoming::DuplicateName { name: name.clone() });
-        if conflict.yields == self.mesh.identity.incarnation {
+        if conflict.loser == self.mesh.identity.incarnation {
             let is_first = self.mesh.yields.send_if_modified(|yields| {
                 let is_first = yields.is_none();
                 yields.get_or_insert(name.clone());
@@ -241,7 +241,7 @@ impl MeshSink {
             }
         } else if self.logs.conflict.is_ready() {
             tracing::error!(
-                %name, one = ?conflict.stays, other = ?conflict.yields,
+                %name, one = ?conflict.winner, other = ?conflict.loser,
                 "two live nodes have one name, and one of them steps back; give each node a name of its own (mesh.name)"
             );
         }

@@ -44,9 +44,9 @@ pub struct Status {
     pub key_id: Option<String>,
     /// Other nodes.
     pub members: usize,
-    /// There is no other node, though one of this cluster that has another key was heard in the
-    /// last minute: this node lacks the key of the others. A stranger who puts such a frame on the
-    /// network brings it about, too.
+    /// There is no other node, but in the last minute a message of this cluster under another key
+    /// was heard: this node may lack the key of the others. The message is not authentic, so a
+    /// stranger on the network can imitate it.
     pub locked_out: bool,
     /// Inboxes open.
     pub inboxes: usize,

@@ -198,7 +198,8 @@ impl Refusals {
         Self { other_keys, ..Self::default() }
     }
 
-    /// Whether a node of the cluster that has another key was heard in the last minute.
+    /// Whether a node of the cluster that has another key, or a stranger that imitates one, was
+    /// heard in the last minute.
     pub(crate) fn hears_another_key(&self) -> bool {
         self.other_keys.heard_ago().is_some_and(|ago| ago < HEARD)
     }
@@ -225,7 +226,7 @@ impl Refusals {
                 (Some(Say::Raised), Some(error)) => {
                     let hint = match error {
                         CodecError::NotAuthentic => {
-                            "; if this node hears nobody, the others have another key: give it \
+                            "; if this node hears nobody, the others may have another key: give it \
                              theirs with `mailmesh key add --here FILE` (`mailmesh key list`)"
                         }
                         _ => "",

@@ -184,6 +184,30 @@ async fn a_step_of_the_time_drops_nothing_for_a_minute() {
     assert_eq!(mx1.status().mirror_entries, 0);
 }
 
+/// What came while the time was wrong, and had ended by that, was not in force for up to a minute
+/// after the clock was mended: until entries may be dropped again.
+#[tokio::test(start_paused = true)]
+async fn what_a_wrong_time_had_ended_is_in_force_once_the_clock_is_mended() {
+    let cluster = TestCluster::start(["mx1", "mx2"]).await.unwrap();
+    let (mx1, mx2) = (cluster.node("mx1"), cluster.node("mx2"));
+    block(&mx1, "192.0.2.1", DAY).await;
+    cluster.converged().await.unwrap();
+    cluster.skew("mx2", Skew::Ahead(60 * MINUTE));
+    eventually("it goes by its own clock", || !mx2.status().clock_agreed).await.unwrap();
+    // In the place of the other.
+    block(&mx1, "192.0.2.1", 10 * MINUTE).await;
+    eventually("it is over for mx2", || !blocks(&mx2, "192.0.2.1")).await.unwrap();
+    let mut inbox = mx2.inbox(Filter::all());
+    cluster.skew("mx2", Skew::None);
+    sleep(Duration::from_secs(3)).await;
+    assert!(blocks(&mx2, "192.0.2.1"));
+    let synced = std::iter::from_fn(|| inbox.try_recv());
+    let is_revived =
+        |incoming: &Incoming| matches!(incoming, Incoming::Synced(change) if change.is_live());
+    assert_eq!(synced.filter(is_revived).count(), 1);
+    cluster.converged().await.unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn two_clocks_that_hardly_differ_meet_in_the_middle_and_the_skew_outlasts_a_restart() {
     let cluster = TestCluster::start(["mx1", "mx2"]).await.unwrap();

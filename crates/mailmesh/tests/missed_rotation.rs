@@ -60,19 +60,14 @@ async fn a_key_added_here_brings_back_a_node_that_missed_a_rotation() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let dir = tempfile::tempdir().unwrap();
     let [old, new] = [(); 2].map(|()| ClusterKey::generate().unwrap());
-    let (a, b) = (
-        over_zenoh("a", dir.path(), &ring(&[&new]), port).await,
-        over_zenoh("b", dir.path(), &ring(&[&new]), port).await,
-    );
+    let a = over_zenoh("a", dir.path(), &ring(&[&new]), port).await;
     let address = "192.0.2.1".parse().unwrap();
     a.blocks().add(Network::single(address), "spam", None).await.unwrap();
+    // It dials before b does, and b is taken in.
     let c = over_zenoh("c", dir.path(), &ring(&[&old]), port).await;
-    timeout(PATIENCE, a.wait_for_members(1)).await.unwrap();
-    let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(3) {
-        assert_eq!(c.status().members, 0);
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let b = over_zenoh("b", dir.path(), &ring(&[&new]), port).await;
+    until("a and b meet", || [&a, &b].iter().all(|node| node.status().members == 1)).await;
+    assert_eq!(c.status().members, 0);
 
     c.keys().add_here(new.clone()).await.unwrap();
     until("c is back", || [&a, &b, &c].iter().all(|node| node.status().members == 2)).await;
@@ -94,42 +89,43 @@ async fn a_key_added_here_brings_back_a_node_that_missed_a_rotation() {
     }
 }
 
-async fn in_memory(hub: &MemoryHub, name: &str, keys: Keyring) -> Cluster {
-    Cluster::builder().name(name).memory(hub).keyring(keys, None).start().await.unwrap()
+/// A node of virtual time.
+async fn in_memory(hub: &MemoryHub, name: &str, keys: Keyring, start: Instant) -> Cluster {
+    let clock = move || UnixMillis(1_800_000_000_000).plus(start.elapsed());
+    let builder = Cluster::builder().name(name).memory(hub).keyring(keys, None);
+    builder.wall_clock(clock).start().await.unwrap()
 }
 
 /// It was off between `key add` and `key activate`: its file names the old key first, and the
 /// others have retired that.
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn a_node_that_accepts_the_key_of_the_others_finds_them_by_itself() {
     let hub = MemoryHub::new();
     let [old, new] = [(); 2].map(|()| ClusterKey::generate().unwrap());
+    let start = Instant::now();
     // The elder, whose key holds where two differ and hear each other.
-    let c = in_memory(&hub, "c", ring(&[&old, &new])).await;
-    tokio::time::sleep(Duration::from_millis(20)).await;
-    let a = in_memory(&hub, "a", ring(&[&new])).await;
+    let c = in_memory(&hub, "c", ring(&[&old, &new]), start).await;
+    tokio::time::advance(Duration::from_millis(20)).await;
+    let a = in_memory(&hub, "a", ring(&[&new]), start).await;
     until("c is heard", || a.status().members == 1 && c.status().members == 1).await;
     until("it stays so", || c.status().key_id == Some(new.id("mail").to_string())).await;
 }
 
 /// A node that is alone tries its other keys now and then, and seals with its own in between.
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn a_node_alone_that_accepts_another_key_is_found_by_a_node_of_its_own() {
     let hub = MemoryHub::new();
     let [old, new] = [(); 2].map(|()| ClusterKey::generate().unwrap());
-    let a = in_memory(&hub, "a", ring(&[&old, &new])).await;
-    let begun = Instant::now();
-    // Past the first try.
-    while begun.elapsed() < Duration::from_secs(13) {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    let b = in_memory(&hub, "b", ring(&[&old])).await;
+    let start = Instant::now();
+    let a = in_memory(&hub, "a", ring(&[&old, &new]), start).await;
+    // Into the first try, which begins after 10 s and lasts 10 s.
+    tokio::time::sleep(Duration::from_secs(13)).await;
+    let b = in_memory(&hub, "b", ring(&[&old]), start).await;
     until("b is taken in", || a.status().members == 1 && b.status().members == 1).await;
     // Two of one key stay with it.
-    let joined = Instant::now();
-    while joined.elapsed() < Duration::from_secs(3) {
+    for _ in 0..100 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
         assert_eq!(a.status().key_id, Some(old.id("mail").to_string()));
-        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!((a.status().members, b.status().members), (1, 1));
 }

@@ -183,7 +183,7 @@ impl Oracle {
                 self.missed_in_all(at, gap)?;
                 self.missed(at, gap.from, gap.lane, gap.missed)
             }
-            Output::Conflict(conflict) => self.conflict(at, conflict.stays, conflict.yields),
+            Output::Conflict(conflict) => self.conflict(at, conflict.winner, conflict.loser),
             Output::Reach { peer, reach } => self.reach(at, *peer, *reach),
             _ => Ok(()),
         }
@@ -247,7 +247,7 @@ fn about(output: &Output) -> Option<Incarnation> {
         Output::Deliver { from, .. } => Some(*from),
         Output::Gap(gap) => Some(gap.from),
         // What a liar says of itself.
-        Output::Conflict(conflict) => Some(conflict.yields),
+        Output::Conflict(conflict) => Some(conflict.loser),
         Output::Reach { peer, .. } => Some(*peer),
         _ => None,
     }

@@ -327,8 +327,8 @@ impl<'a> Simulation<'a> {
                 self.oracle.judge(at, &output)?;
             }
             Output::Conflict(conflict) => {
-                let steps_back = conflict.yields == at;
-                self.oracle.conflict(at, conflict.stays, conflict.yields)?;
+                let steps_back = conflict.loser == at;
+                self.oracle.conflict(at, conflict.winner, conflict.loser)?;
                 return Ok(steps_back);
             }
             _ => {}

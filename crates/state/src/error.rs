@@ -1,4 +1,28 @@
+use std::fmt;
+
 use mailmesh_events::{DomainNames, EventError, Printable, UnixMillis};
+
+/// A part of a certificate that is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Material {
+    /// All certificates, the leaf's first.
+    Chain,
+    /// The leaf's certificate.
+    Certificate,
+    /// The leaf's private key.
+    PrivateKey,
+}
+
+impl fmt::Display for Material {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Chain => "the certificate chain",
+            Self::Certificate => "the certificate",
+            Self::PrivateKey => "the private key",
+        })
+    }
+}
 
 /// Why the mirror refused something.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,9 +59,9 @@ pub enum StateError {
     /// The certificate or key does not parse.
     #[error("{what} does not parse: {}", Printable(.why))]
     Parse {
-        /// Certificate or key.
-        what: &'static str,
-        /// What is wrong, in words that hold nothing of it.
+        /// The part that does not parse.
+        what: Material,
+        /// The reason, in words that hold nothing of the part.
         why: String,
     },
     /// The key is not the certificate's.

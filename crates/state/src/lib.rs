@@ -50,7 +50,7 @@ pub use certificates::{ChosenCertificate, Validity};
 pub use clock::HybridClock;
 pub use cluster_clock::{AGREE, ClusterClock, Judgement};
 pub use entries::{Bounds, Swept};
-pub use error::StateError;
+pub use error::{Material, StateError};
 pub use mirror::{Applied, Batch, Mirror, MirrorCounters, Saved, fingerprint_key_name};
 pub use observe::{Observed, Observer};
 pub use reconcile::{Reconciler, Timing};

@@ -302,9 +302,7 @@ impl Mirror {
     pub fn sweep(&self, now: UnixMillis) -> Swept {
         let mut swept = Swept::default();
         let mut writer = self.writer.write();
-        if now.plus(BACK) < writer.ended_by {
-            swept.revived = self.revive(&mut writer, now);
-        }
+        swept.revived = self.bring_back(&mut writer, now);
         writer.ended_by = now;
         loop {
             let some = writer.entries.sweep(now, AT_A_TIME);
@@ -318,8 +316,18 @@ impl Mirror {
         }
     }
 
-    /// The time went back: what it had ended goes on.
-    fn revive(&self, writer: &mut Writer, now: UnixMillis) -> Vec<Change> {
+    /// The part of a [`sweep`](Self::sweep) that drops nothing: if the time was set back, entries
+    /// that an earlier time had ended are in force again. Gives those. Costs a look at all entries
+    /// after such a step, and nothing otherwise.
+    pub fn revive(&self, now: UnixMillis) -> Vec<Change> {
+        self.bring_back(&mut self.writer.write(), now)
+    }
+
+    fn bring_back(&self, writer: &mut Writer, now: UnixMillis) -> Vec<Change> {
+        if now.plus(BACK) >= writer.ended_by {
+            return Vec::new();
+        }
+        writer.ended_by = now;
         let revived = writer.entries.revive(now);
         for change in &revived {
             match change {

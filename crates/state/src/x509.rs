@@ -14,7 +14,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 use zeroize::Zeroizing;
 
-use crate::StateError;
+use crate::{Material, StateError};
 
 /// The certificate of PEM texts: the chain, leaf first, and the leaf's key.
 ///
@@ -22,9 +22,9 @@ use crate::StateError;
 /// [`StateError::Parse`], [`StateError::KeyMismatch`], [`StateError::NoNames`],
 /// [`StateError::Event`] past [`limits`].
 pub fn certificate_from_pem(chain: &[u8], key: &[u8]) -> Result<Certificate, StateError> {
-    let chain = pem::certificates(chain, limits::CHAIN)
-        .map_err(|error| parse("the certificate chain", error))?;
-    let key = pem::private_key(key).map_err(|error| parse("the private key", error))?;
+    let chain =
+        pem::certificates(chain, limits::CHAIN).map_err(|error| parse(Material::Chain, error))?;
+    let key = pem::private_key(key).map_err(|error| parse(Material::PrivateKey, error))?;
     let chain = chain.into_iter().map(|der| der.to_vec().into()).collect();
     certificate_from_der(chain, Zeroizing::new(key.secret_der().to_vec()))
 }
@@ -56,7 +56,7 @@ pub fn certificate_to_pem(certificate: &Certificate) -> Result<CertificatePem, S
         Ok(PrivateKeyDer::Pkcs8(_)) => "PRIVATE KEY",
         Ok(PrivateKeyDer::Sec1(_)) => "EC PRIVATE KEY",
         Ok(PrivateKeyDer::Pkcs1(_)) => "RSA PRIVATE KEY",
-        Ok(_) | Err(_) => return Err(parse("the private key", PemError::NotAKey)),
+        Ok(_) | Err(_) => return Err(parse(Material::PrivateKey, PemError::NotAKey)),
     };
     let mut chain = String::new();
     certificate.chain().iter().for_each(|der| write_pem(&mut chain, "CERTIFICATE", der));
@@ -85,10 +85,9 @@ pub fn certificate_from_der(
     chain: Vec<bytes::Bytes>,
     key: Zeroizing<Vec<u8>>,
 ) -> Result<Certificate, StateError> {
-    let leaf = chain.first().ok_or_else(|| StateError::Parse {
-        what: "the certificate chain",
-        why: "it is empty".into(),
-    })?;
+    let leaf = chain
+        .first()
+        .ok_or_else(|| StateError::Parse { what: Material::Chain, why: "it is empty".into() })?;
     let facts = Facts::of(leaf)?;
     let certificate = Certificate::new(CertificateParts {
         names: facts.names,
@@ -112,7 +111,7 @@ pub(crate) fn verify(certificate: &Certificate) -> Result<(), StateError> {
         && facts.fingerprint == certificate.fingerprint();
     if !honest {
         let why = "names, dates or fingerprint are not the leaf's".to_owned();
-        return Err(StateError::Parse { what: "the certificate", why });
+        return Err(StateError::Parse { what: Material::Certificate, why });
     }
     check_key(certificate)
 }
@@ -127,7 +126,7 @@ struct Facts {
 
 impl Facts {
     fn of(leaf: &[u8]) -> Result<Self, StateError> {
-        let what = "the certificate";
+        let what = Material::Certificate;
         // What the parser says of bytes that are none is not shown: they may be those of a key.
         let not_one = || parse(what, PemError::NotACertificate { number: 1 });
         let (rest, parsed) = X509Certificate::from_der(leaf).map_err(|_| not_one())?;
@@ -160,15 +159,15 @@ impl Facts {
 fn check_key(certificate: &Certificate) -> Result<(), StateError> {
     let chain = certificate.chain().iter().map(|der| CertificateDer::from(der.to_vec())).collect();
     let key = PrivateKeyDer::try_from(certificate.key().der())
-        .map_err(|_| parse("the private key", PemError::NotAKey))?
+        .map_err(|_| parse(Material::PrivateKey, PemError::NotAKey))?
         .clone_key();
     pem::check_pair(chain, key).map_err(|error| match error {
         PemError::Mismatch => StateError::KeyMismatch { names: certificate.names().clone() },
-        PemError::NotACertificate { .. } => parse("the certificate", error),
-        _ => parse("the private key", error),
+        PemError::NotACertificate { .. } => parse(Material::Certificate, error),
+        _ => parse(Material::PrivateKey, error),
     })
 }
 
-fn parse(what: &'static str, error: PemError) -> StateError {
+fn parse(what: Material, error: PemError) -> StateError {
     StateError::Parse { what, why: error.to_string() }
 }

@@ -3,11 +3,6 @@ use std::path::{Path, PathBuf};
 
 use crate::Untrusted;
 
-/// A path as a line may show it: controls are escaped.
-fn shown(path: &Path) -> String {
-    path.display().to_string().escape_debug().to_string()
-}
-
 /// Why a store cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -123,4 +118,9 @@ fn is_disk_error(error: &io::Error) -> bool {
     return error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error());
     #[cfg(not(unix))]
     return false;
+}
+
+/// A path as a line may show it: controls are escaped.
+fn shown(path: &Path) -> String {
+    path.display().to_string().escape_debug().to_string()
 }

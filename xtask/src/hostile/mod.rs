@@ -194,7 +194,7 @@ impl Ground {
         nodes.into_iter().for_each(Contender::quit);
         row.sent = stopped?;
         if row.system == System::Mailmesh {
-            if strangers(&last, &lives) > guests(attack) {
+            if strangers(&last, &lives)? > guests(attack) {
                 return Err("a stranger was a member".into());
             }
             if last.iter().any(|report| report.entries > 0) {

@@ -41,11 +41,17 @@ pub(super) fn owed(reports: &[Report]) -> Vec<Owed> {
     all
 }
 
-/// How many lives besides these were ever members.
-pub(super) fn strangers(reports: &[Report], known: &[u64]) -> usize {
+/// How many lives besides these were ever members. An error if a node did not keep all that came.
+pub(super) fn strangers(reports: &[Report], known: &[u64]) -> Result<usize, String> {
+    let dropped: u64 = reports.iter().map(|report| report.notices_dropped).sum();
+    if dropped > 0 {
+        return Err(format!(
+            "{dropped} notices of members were dropped, so a stranger among them would not show"
+        ));
+    }
     let seen = reports.iter().flat_map(|report| &report.notices).map(|notice| notice.life);
     let strangers: BTreeSet<u64> = seen.filter(|life| !known.contains(life)).collect();
-    strangers.len()
+    Ok(strangers.len())
 }
 
 /// A stretch of time.
@@ -107,6 +113,13 @@ mod tests {
         let notice = |life, up| Notice { life, up, at: 1 };
         let notices = vec![notice(1, true), notice(2, true), notice(7, true), notice(7, false)];
         let report = Report { notices, ..Report::default() };
-        assert_eq!(strangers(&[report.clone(), report], &[1, 2]), 1);
+        assert_eq!(strangers(&[report.clone(), report], &[1, 2]), Ok(1));
+    }
+
+    #[test]
+    fn strangers_cannot_be_counted_where_notices_were_dropped() {
+        let report = Report { notices_dropped: 1, ..Report::default() };
+        let error = strangers(&[Report::default(), report], &[1]).unwrap_err();
+        assert!(error.contains("1 notices"), "{error}");
     }
 }

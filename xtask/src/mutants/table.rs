@@ -382,8 +382,8 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         "mirror-ended-for-good",
         "what a wrong time had ended stays ended",
         "mirror.rs",
-        "if now.plus(BACK) < writer.ended_by {",
-        "if now == writer.ended_by && now.0 == 0 {",
+        "if now.plus(BACK) >= writer.ended_by {",
+        "if now.plus(BACK) >= writer.ended_by || now.0 != 0 {",
     ),
     of_mirror(
         "mirror-own-clock",

@@ -151,7 +151,10 @@ fn nobody_is_locked_out_by_a_rotation_that_a_member_cannot_keep() {
         }
     };
     let why = says(&b, &["members"], 6);
-    assert!(why.contains("a key that it does not have") && why.contains("key add --here"), "{why}");
+    assert!(
+        why.contains("a stranger that imitates one") && why.contains("key add --here"),
+        "{why}"
+    );
     assert_eq!(b.json(&["status", "--json"])["locked_out"], true);
     assert!(says(&b, &["status"], 0).contains("a key that it does not have"));
 }

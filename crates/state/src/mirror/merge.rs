@@ -23,8 +23,8 @@ impl Mirror {
 
     /// Merges what a comparison with another mirror brought; gives the changes that were taken.
     ///
-    /// Of an entry that ended a moment ago nothing is taken where there is none of its key:
-    /// this mirror has dropped it, and the other will. Were it taken, it would be remembered
+    /// An entry that ended within 5 s is not taken if the key is absent: this mirror has swept it,
+    /// and so will the peer. Were it taken, it would be remembered
     /// for as long as a tombstone, and pass on from mirror to mirror. If the other remembers
     /// it because it took an older one's place, a later comparison brings it again.
     pub fn apply_all(&self, changes: Vec<Change>, now: UnixMillis) -> Vec<Change> {

@@ -2,7 +2,7 @@
 
 use mailmesh_events::{Change, ChangeKey, Stamp, UnixMillis};
 
-use super::{MAX_AHEAD, Mirror};
+use super::{MAX_AHEAD, Mirror, NEVER};
 use crate::lookup::Listing;
 
 /// An entry or tombstone with what merging needs besides.
@@ -26,7 +26,8 @@ impl Mirror {
     }
 
     /// Puts back what a store kept, where it is newer than what is there, as far as the
-    /// bounds allow; gives how many. Certificates are taken as they are: a store is as
+    /// bounds allow; gives how many. A stamp that [`apply`](Self::apply) refuses is refused here
+    /// too: peers would not take it, and no change is later. Certificates are taken as they are: a store is as
     /// trusted as this process. Nobody is told: it is no news. What has ended meanwhile goes
     /// with the next [`sweep`](Self::sweep).
     pub fn restore(&self, saved: impl IntoIterator<Item = Saved>, now: UnixMillis) -> usize {
@@ -35,6 +36,9 @@ impl Mirror {
         self.in_one_step(saved.into_iter(), now, |writer, entry| {
             let located = writer.entries.locate(&entry.change.key());
             let stamp = entry.change.stamp();
+            if stamp.physical() >= NEVER {
+                return None;
+            }
             if writer.entries.has(&located, &entry.change) || !writer.entries.has_room(&located, 0)
             {
                 return None;

@@ -255,6 +255,8 @@ impl<P: Copy + Ord> Reconciler<P> {
         let is_deaf = std::mem::take(&mut state.is_deaf);
         let is_hidden = state.hidden.take() == Some((ours, theirs));
         self.finish(End::Interrupted, at);
+        // The peer of the interrupted exchange may have lied about how much it has.
+        self.begun.take_if(|(begun, _)| !begun.fits(theirs.entries));
         let work = if takes_over || is_deaf || is_hidden {
             let begun = self.begun.take();
             Work::Snapshot(begun.map_or_else(

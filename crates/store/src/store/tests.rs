@@ -1,100 +1,67 @@
+use std::cell::Cell;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use redb::StorageBackend;
 
 use super::*;
 
-/// A disk with room for so many bytes.
-#[derive(Debug)]
-struct SmallDisk(FileBackend);
-
-static ROOM: AtomicU64 = AtomicU64::new(u64::MAX);
-
-impl SmallDisk {
-    fn check(end: u64) -> io::Result<()> {
-        let room = end <= ROOM.load(Ordering::Relaxed);
-        if room { Ok(()) } else { Err(io::ErrorKind::StorageFull.into()) }
-    }
-}
-
-impl StorageBackend for SmallDisk {
-    fn len(&self) -> io::Result<u64> {
-        self.0.len()
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.0.read(offset, out)
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        Self::check(len)?;
-        self.0.set_len(len)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.0.sync_data()
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        Self::check(offset + data.len() as u64)?;
-        self.0.write(offset, data)
-    }
-}
-
-fn small_disk(file: File) -> Result<Database, DatabaseError> {
-    builder().create_with_backend(SmallDisk(FileBackend::new(file)?))
-}
-
 thread_local! {
     /// From where on this thread's disk is full.
-    static FULL: std::cell::Cell<Option<u64>> = const { std::cell::Cell::new(None) };
+    static FULL: Cell<Option<u64>> = const { Cell::new(None) };
     /// Whether this thread's disk fails to read.
-    static IS_BROKEN: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    static IS_BROKEN: Cell<bool> = const { Cell::new(false) };
 }
 
-/// As [`SmallDisk`], but what is written to must not be beyond the room there is.
+/// A disk with bounded room that may fail to read.
 #[derive(Debug)]
-struct DiskOfThread(FileBackend);
+struct TestDisk {
+    file: FileBackend,
+    /// A file of more bytes takes no room until they are written.
+    is_sparse: bool,
+}
 
-impl DiskOfThread {
-    fn check(end: u64) -> io::Result<()> {
-        match FULL.with(std::cell::Cell::get) {
-            Some(room) if end > room => Err(io::ErrorKind::StorageFull.into()),
-            _ => Ok(()),
-        }
+fn check_room(end: u64) -> io::Result<()> {
+    match FULL.with(Cell::get) {
+        Some(room) if end > room => Err(io::ErrorKind::StorageFull.into()),
+        _ => Ok(()),
     }
 }
 
-impl StorageBackend for DiskOfThread {
+impl StorageBackend for TestDisk {
     fn len(&self) -> io::Result<u64> {
-        self.0.len()
+        self.file.len()
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        if IS_BROKEN.with(std::cell::Cell::get) {
+        if IS_BROKEN.with(Cell::get) {
             return Err(io::Error::from_raw_os_error(5));
         }
-        self.0.read(offset, out)
+        self.file.read(offset, out)
     }
 
-    // Sparse: it takes no room.
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
+        if !self.is_sparse {
+            check_room(len)?;
+        }
+        self.file.set_len(len)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.0.sync_data()
+        self.file.sync_data()
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        Self::check(offset + data.len() as u64)?;
-        self.0.write(offset, data)
+        check_room(offset + data.len() as u64)?;
+        self.file.write(offset, data)
     }
 }
 
-fn disk_of_thread(file: File) -> Result<Database, DatabaseError> {
-    builder().create_with_backend(DiskOfThread(FileBackend::new(file)?))
+fn full_disk(file: File) -> Result<Database, DatabaseError> {
+    builder().create_with_backend(TestDisk { file: FileBackend::new(file)?, is_sparse: false })
+}
+
+fn sparse_disk(file: File) -> Result<Database, DatabaseError> {
+    builder().create_with_backend(TestDisk { file: FileBackend::new(file)?, is_sparse: true })
 }
 
 fn record(number: u32, len: usize) -> Record {
@@ -110,10 +77,10 @@ fn keys(store: &Store) -> Vec<u32> {
 #[test]
 fn a_full_disk_loses_nothing_that_was_written_and_heals() {
     let dir = tempfile::tempdir().unwrap();
-    let mut store = Store::open_with(dir.path(), small_disk, UPGRADES).unwrap();
+    let mut store = Store::open_with(dir.path(), full_disk, UPGRADES).unwrap();
     store.commit([record(1, 100)], &[("clock", b"1")]).unwrap();
     let size = std::fs::metadata(store.path()).unwrap().len();
-    ROOM.store(size, Ordering::Relaxed);
+    FULL.with(|full| full.set(Some(size)));
     let many = || (2..200).map(|n| record(n, 100_000));
     for _ in 0..3 {
         let error = store.commit(many(), &[("clock", b"2")]).unwrap_err();
@@ -123,7 +90,7 @@ fn a_full_disk_loses_nothing_that_was_written_and_heals() {
         assert!(matches!(store.read(|_, _| ()), Err(StoreError::Unreadable { .. })));
         assert!(matches!(store.note("clock"), Err(StoreError::Unreadable { .. })));
     }
-    ROOM.store(u64::MAX, Ordering::Relaxed);
+    FULL.with(|full| full.set(None));
     store.commit([record(500, 1)], &[]).unwrap();
     assert_eq!((keys(&store), store.note("clock").unwrap()), (vec![1, 500], Some(b"1".to_vec())));
     store.commit(many(), &[("clock", b"2")]).unwrap();
@@ -164,7 +131,7 @@ fn an_older_file_is_upgraded_once_and_a_newer_one_refused_untouched() {
 fn a_store_opens_on_a_full_disk_and_one_that_could_not_be_made_is_made_later() {
     let dir = tempfile::tempdir().unwrap();
     FULL.with(|full| full.set(Some(0)));
-    let open = || Store::open_with(dir.path(), disk_of_thread, UPGRADES);
+    let open = || Store::open_with(dir.path(), sparse_disk, UPGRADES);
     for _ in 0..2 {
         let error = open().unwrap_err();
         assert!(matches!(error, StoreError::NoRoom { .. }) && error.may_pass(), "{error}");
@@ -201,7 +168,7 @@ fn a_file_that_was_half_made_is_made_anew_and_another_is_not_touched() {
 #[test]
 fn a_disk_that_fails_to_read_is_not_called_a_damaged_store() {
     let dir = tempfile::tempdir().unwrap();
-    let open = || Store::open_with(dir.path(), disk_of_thread, UPGRADES);
+    let open = || Store::open_with(dir.path(), sparse_disk, UPGRADES);
     let mut store = open().unwrap();
     // More than what is kept in memory.
     store.commit((0..200).map(|n| record(n, 100_000)), &[]).unwrap();

@@ -8,12 +8,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
-use super::super::harness::Site;
+use super::super::harness::{PROGRAM, Site};
 use super::Outcome;
 use super::forms::forms;
 use super::inputs::{Files, Planted};
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_mailmesh");
 
 /// Runs a program to its end and looks at what it says.
 fn run(outcome: &mut Outcome<'_>, input: &'static str, form: &str, args: &[&str], stdin: &[u8]) {

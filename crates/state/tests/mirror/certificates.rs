@@ -1,0 +1,120 @@
+//! Certificates: found by host, checked, and reported before they end.
+
+use std::time::Duration;
+
+use mailmesh_events::*;
+use mailmesh_state::*;
+
+use super::{NOW, certificate, mirror};
+
+#[test]
+fn a_certificate_is_found_by_host_and_a_renewal_replaces_it_everywhere() {
+    let (a, b) = (mirror(1), mirror(2));
+    let old = certificate("mx.example.org");
+    b.apply(&a.set_certificate(old.clone(), NOW).unwrap(), NOW);
+    let new = certificate("mx.example.org");
+    b.apply(&a.set_certificate(new.clone(), NOW).unwrap(), NOW);
+    for mirror in [&a, &b] {
+        let found = mirror.certificate_for_host("MX.example.org", NOW).unwrap();
+        assert_eq!(found.fingerprint(), new.fingerprint());
+        assert_eq!(mirror.certificates().len(), 1);
+        assert!(mirror.certificate_for_host("other.example.org", NOW).is_none());
+    }
+    assert_eq!(a.digest(), b.digest());
+    b.apply(&a.withdraw_certificate(new.names().clone(), NOW).unwrap(), NOW);
+    assert!(b.certificates().is_empty());
+}
+
+#[test]
+fn a_certificate_comes_back_from_the_pem_and_der_it_gives() {
+    let made = certificate("mx.example.org");
+    let pem = certificate_to_pem(&made).unwrap();
+    assert_eq!(pem.chain.matches("BEGIN CERTIFICATE").count(), made.chain().len());
+    assert!(!format!("{pem:?}").contains(pem.key.lines().nth(1).unwrap()));
+    let again = certificate_from_pem(pem.chain.as_bytes(), pem.key.as_bytes()).unwrap();
+    assert_eq!(again, made);
+    let key = zeroize::Zeroizing::new(made.key().der().to_vec());
+    assert_eq!(certificate_from_der(made.chain().to_vec(), key).unwrap(), made);
+}
+
+#[test]
+fn certificates_that_do_not_check_are_refused_with_the_reason() {
+    let one = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
+    let other = rcgen::generate_simple_self_signed(["b.example".to_owned()]).unwrap();
+    let (pem, key) = (one.cert.pem(), other.signing_key.serialize_pem());
+    let error = certificate_from_pem(pem.as_bytes(), key.as_bytes()).unwrap_err();
+    assert!(matches!(error, StateError::KeyMismatch { .. }), "{error}");
+    let error = certificate_from_pem(b"hello", key.as_bytes()).unwrap_err();
+    assert!(error.to_string().contains("BEGIN CERTIFICATE"), "{error}");
+    let error = certificate_from_pem(pem.as_bytes(), b"hello").unwrap_err();
+    assert!(error.to_string().contains("the private key does not parse"), "{error}");
+
+    let mut params = rcgen::CertificateParams::new(["old.example".to_owned()]).unwrap();
+    params.not_before = rcgen::date_time_ymd(2001, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2002, 1, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let made = params.self_signed(&key).unwrap();
+    let old = certificate_from_pem(made.pem().as_bytes(), key.serialize_pem().as_bytes()).unwrap();
+    let error = mirror(1).set_certificate(old, NOW).unwrap_err();
+    assert!(error.to_string().contains("2002-01-01T00:00:00Z, which is over"), "{error}");
+}
+
+#[test]
+fn a_certificate_that_lies_about_itself_is_not_merged() {
+    let honest = certificate("mx.example.org");
+    let lying = Certificate::new(CertificateParts {
+        names: DomainNames::new(["bank.example"]).unwrap(),
+        chain: honest.chain().to_vec(),
+        key: honest.key().clone(),
+        not_before: honest.not_before(),
+        not_after: honest.not_after(),
+        fingerprint: honest.fingerprint(),
+    })
+    .unwrap();
+    let change = Change::Certificate(CertificateChange {
+        names: lying.names().clone(),
+        stamp: Stamp::new(NOW, 0, NodeId(9)),
+        certificate: Some(lying.into()),
+    });
+    let mirror = mirror(1);
+    assert!(matches!(mirror.apply(&change, NOW), Applied::Refused(_)));
+    assert_eq!(mirror.counters().refused, 1);
+}
+
+#[test]
+fn a_certificate_warns_at_30_7_and_1_days_and_at_its_end_once_each() {
+    let day = |days: f64| Duration::from_secs_f64(days * 86_400.0);
+    let mut params = rcgen::CertificateParams::new(["mx.example.org".to_owned()]).unwrap();
+    params.not_before = rcgen::date_time_ymd(2026, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2026, 12, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let made = params.self_signed(&key).unwrap();
+    let made = certificate_from_pem(made.pem().as_bytes(), key.serialize_pem().as_bytes()).unwrap();
+    let end = made.not_after();
+    let before = |days: f64| UnixMillis(end.0 - day(days).as_millis() as u64);
+    // From how many days before the end on it is there, when it is looked at, and what that tells.
+    type Look = (f64, &'static [u32]);
+    let cases: [(f64, &[Look]); 4] = [
+        (90.0, &[(31.0, &[]), (30.0, &[30]), (29.0, &[]), (7.0, &[7]), (0.5, &[1]), (0.0, &[0])]),
+        (20.0, &[(20.0, &[30]), (8.0, &[])]),
+        (90.0, &[(3.0, &[7]), (2.0, &[]), (1.0, &[1])]),
+        (0.2, &[(0.2, &[1]), (0.0, &[0])]),
+    ];
+    for (from, looks) in cases {
+        let mirror = mirror(1);
+        mirror.set_certificate(made.clone(), before(from)).unwrap();
+        let digest = mirror.digest();
+        for (at, expected) in looks {
+            let swept = mirror.sweep(before(*at));
+            let days: Vec<_> = swept.ending.iter().map(|(_, days)| *days).collect();
+            assert_eq!((days, swept.expired), (expected.to_vec(), vec![]), "{from} {at}");
+        }
+        assert_eq!(mirror.digest(), digest, "it stays");
+        assert!(mirror.certificate_for_host("mx.example.org", NOW).is_some());
+    }
+    // A withdrawn one warns of nothing.
+    let mirror = mirror(1);
+    mirror.set_certificate(made.clone(), before(90.0)).unwrap();
+    mirror.withdraw_certificate(made.names().clone(), before(89.0)).unwrap();
+    assert_eq!(mirror.sweep(before(1.0)).ending, []);
+}
