@@ -28,15 +28,16 @@ const HELLO: usize = 158;
 const ANSWER: usize = 88;
 const PROOF: usize = 32;
 
-/// Counts the events that come, and the gaps.
+/// Counts the events that come, and the gaps; and how members left.
 #[derive(Clone, Default)]
-struct Count(Arc<Mutex<(usize, usize)>>);
+struct Count(Arc<Mutex<(usize, usize)>>, Arc<Mutex<Vec<LeaveReason>>>);
 
 impl Sink for Count {
     fn take(&mut self, output: Output) {
         match output {
             Output::Deliver { count, .. } => self.0.lock().0 += usize::from(count),
             Output::Gap(_) => self.0.lock().1 += 1,
+            Output::Left { reason, .. } => self.1.lock().push(reason),
             _ => {}
         }
     }
@@ -209,6 +210,24 @@ async fn a_node_that_dials_more_than_it_has_slots_gets_more() {
     nodes.push(hub);
     for node in nodes {
         node.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_node_says_last_comes() {
+    for links in ["gate", "sealed"] {
+        let stays = Setup { links, ..setup(200) }.start("goodbye").await;
+        let leaves = if links == "gate" { 1..=20 } else { 21..=40 };
+        let count = leaves.clone().count();
+        for n in leaves {
+            let leaves = Setup { links, ..setup(n) }.dials(&[stays.port]).start("goodbye").await;
+            members(&[(&stays, 1), (&leaves, 1)]).await;
+            leaves.shutdown().await;
+            members(&[(&stays, 0)]).await;
+        }
+        let left = stays.count.1.lock().clone();
+        assert!(left.len() == count && left.iter().all(|l| *l == LeaveReason::Bye), "{left:?}");
+        stays.shutdown().await;
     }
 }
 

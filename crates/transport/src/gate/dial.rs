@@ -77,7 +77,8 @@ async fn dial(shared: Arc<Shared>, target: Target) {
     let mut connections = Connections::to(addresses, interface);
     while let Some((address, stream)) = connections.next().await {
         match propose(&shared, stream, address).await {
-            Ok(Attempt::Linked(link, joined)) => {
+            Ok(Attempt::Linked(linked)) => {
+                let (link, joined) = *linked;
                 report.outcome = Outcome::Reached(joined.id);
                 drop(report);
                 drop(connections);
@@ -152,7 +153,7 @@ async fn connect(address: SocketAddr, _interface: Option<&str>) -> std::io::Resu
 
 /// What became of a connection to a node that has proven the key.
 enum Attempt {
-    Linked(Link, Joined),
+    Linked(Box<(Link, Joined)>),
     /// The node is linked already, or its own connection is kept.
     Known(Id),
 }
@@ -232,7 +233,7 @@ async fn propose(
             let number = shared.table.lock().enter(id, entry);
             shared.counts.links.add();
             let link = Link::new(shared.clone(), id, number, ended);
-            Ok(Attempt::Linked(link, Joined { id, stream, address, session }))
+            Ok(Attempt::Linked(Box::new((link, Joined { id, stream, address, session }))))
         }
         Some(Verdict::Crossed) => {
             shared.counts.crossed.add();

@@ -32,10 +32,17 @@ pub(super) async fn forward(
     let (mut from_zenoh, mut to_zenoh) = zenoh.split();
     let (heard, said) = (&AtomicU64::new(0), &AtomicU64::new(0));
     let inward = async {
-        match records {
+        let ended = match records {
             None => copy(&mut from_node, &mut to_zenoh, heard).await,
             Some(records) => open(&mut from_node, &mut to_zenoh, &records.heard, heard).await,
+        };
+        // Where Zenoh takes no more: what is not read when a connection closes would reset it, and
+        // what Zenoh said last might not come.
+        if ended.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+            let mut rest = [0; 4096];
+            while from_node.read(&mut rest).await? > 0 {}
         }
+        ended
     };
     let outward = async {
         match records {

@@ -37,7 +37,7 @@ use parking_lot::Mutex;
 use ring::rand::SystemRandom;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::coordinator::Listening;
 use crate::link_keys::GateKey;
@@ -59,6 +59,9 @@ const PROOF: Duration = Duration::from_secs(2);
 /// Least time without a byte after which a link is closed; Zenoh closes it sooner once it has
 /// opened it.
 const LEAST_SILENCE: Duration = Duration::from_secs(30);
+
+/// How long the last that a session said may take to be handed on.
+const DRAINING: Duration = Duration::from_secs(1);
 
 /// What a gate is started with.
 pub(crate) struct Setup {
@@ -186,8 +189,14 @@ impl Gate {
         }
     }
 
-    /// Ends all links; those that can be are dialed anew once there are slots.
-    pub(crate) fn end_links(&self) {
+    /// The session was closed: waits until what it said last is handed on, and ends all links.
+    /// Those that can be are dialed anew once there are slots.
+    pub(crate) async fn drain(&self) {
+        let is_linked = || self.shared.table.lock().iter().next().is_some();
+        let began = Instant::now();
+        while is_linked() && began.elapsed() < DRAINING {
+            sleep(Duration::from_millis(2)).await;
+        }
         self.shared.table.lock().end(|_, _| true);
     }
 

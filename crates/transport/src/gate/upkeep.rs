@@ -127,7 +127,7 @@ impl Addresses {
         let ended = table.end(|_, entry| over.contains(&entry.local.ip().to_canonical()));
         drop(table);
         if ended > 0 {
-            tracing::info!(links = ended, "this host lost addresses; its links are dialed anew");
+            tracing::debug!(links = ended, "links of addresses that are gone were ended");
         }
     }
 

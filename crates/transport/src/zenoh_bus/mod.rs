@@ -99,7 +99,8 @@ impl ZenohBus {
             }
             _ => None,
         };
-        let addresses = (gated.is_none() && settings.depends_on_addresses(is_found_by_us))
+        let addresses = settings
+            .depends_on_addresses(is_found_by_us)
             .then(|| AddressWatch::new(HostAddresses::now().unwrap_or_default().usable));
         let (settings, noted) = (settings.clone(), missing.clone());
         let opening = Opening {

@@ -72,11 +72,16 @@ impl Reopening {
                         let change = addresses.as_mut().zip(HostAddresses::now());
                         let change = change.and_then(|(watch, now)| watch.saw(Instant::now(), &now));
                         if let Some(change) = change {
+                            let of = if slots.is_some() { "links of those that are gone" } else {
+                                "the links of this node"
+                            };
                             tracing::info!(
-                                "this host's addresses have changed: {change}; the links of this \
-                                 node are opened anew"
+                                "this host's addresses have changed: {change}; {of} are opened anew"
                             );
-                            reopen(&live, applied.as_ref()).await;
+                            // The gate does so.
+                            if slots.is_none() {
+                                reopen(&live, applied.as_ref()).await;
+                            }
                         }
                     }
                 }

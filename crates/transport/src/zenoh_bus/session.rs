@@ -171,7 +171,7 @@ impl Opening {
         }
         close(session).await;
         if let Some(gate) = &self.gate {
-            gate.end_links();
+            gate.drain().await;
         }
     }
 
@@ -247,7 +247,7 @@ impl Opening {
                 let group = Group { address, interfaces, ttl };
                 let (missing, other_keys) = (missing.clone(), other_keys.clone());
                 let heard = Heard { tag: keys.tag(), missing, other_keys };
-                let links_of = Links::Zenoh(matchmaker);
+                let links_of = Links::Zenoh(Box::new(matchmaker));
                 let discovery = Discovery::start(group, links, listening, links_of, heard);
                 Finding::Proven { _discovery: discovery }
             }

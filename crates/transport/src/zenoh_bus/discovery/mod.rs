@@ -186,7 +186,7 @@ pub(super) struct Heard {
 #[derive(Debug, Clone)]
 pub(super) enum Links {
     /// Sessions of Zenoh are introduced to each other.
-    Zenoh(Matchmaker),
+    Zenoh(Box<Matchmaker>),
     /// A gate dials; this is the node's id there.
     Gate(Arc<Gate>, Zid),
 }
