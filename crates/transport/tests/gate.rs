@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use mailmesh_delivery::*;
 use mailmesh_transport::*;
 use parking_lot::Mutex;
@@ -41,6 +42,10 @@ impl Sink for Count {
             _ => {}
         }
     }
+}
+
+impl DirectSink for Count {
+    fn take_direct(&mut self, _from: Incarnation, _body: Bytes) {}
 }
 
 struct Node {
@@ -105,9 +110,9 @@ impl Setup {
         let node = mailmesh_delivery::Node::new(identity, settings, Time::default());
         let codec = (Arc::new(Plain) as Arc<dyn Seal>, Box::new(Plain) as Box<dyn Open>);
         let count = Count::default();
-        let sink = count.clone();
-        let driver =
-            Driver::start(node, settings, start, Arc::new(bus), intake, codec, |_| sink).unwrap();
+        let sinks = |_| (count.clone(), count.clone());
+        let driver = Driver::start(node, settings, start, Arc::new(bus), intake, codec, sinks);
+        let driver = driver.unwrap();
         Node { driver, keys, gate, port, count }
     }
 }
