@@ -1,7 +1,8 @@
 //! The nodes that this one knows of, and when each is dialed. No I/O; time is passed in.
 //!
-//! Of two nodes the one with the greater id dials at once, the other after a pause, in case the
-//! first cannot reach it. Addresses come from holders of the key alone; endpoints come from the
+//! A node that is new here is dialed at once: it may not know this one. After a link ended both
+//! ends know each other, so the one with the greater id dials at once, and the other after a
+//! pause, in case the first cannot reach it. Addresses come from holders of the key alone; endpoints come from the
 //! configuration, are dialed for ever, and lead to a node that is known once it is proven.
 
 use std::collections::BTreeMap;
@@ -133,12 +134,11 @@ impl Book {
         if id == self.own || dialed.is_empty() {
             return;
         }
-        let next = now + self.turn(id);
         if let Some(node) = self.nodes.get_mut(&id) {
             node.heard = now;
             if is_itself {
                 node.addresses = dialed;
-                node.tries.next = node.tries.next.min(next);
+                node.tries.next = node.tries.next.min(now);
                 node.tries.failures = 0;
             } else {
                 // What the node said itself comes first.
@@ -153,7 +153,7 @@ impl Book {
             let silent = self.nodes.iter().min_by_key(|(_, node)| node.heard).map(|(id, _)| *id);
             silent.map(|id| self.nodes.remove(&id));
         }
-        self.nodes.insert(id, Node { addresses: dialed, heard: now, tries: Tries::at(next) });
+        self.nodes.insert(id, Node { addresses: dialed, heard: now, tries: Tries::at(now) });
     }
 
     /// How long this node leaves it to `id` to dial.
@@ -265,13 +265,21 @@ mod tests {
     }
 
     #[test]
-    fn the_greater_dials_at_once_and_the_smaller_after_a_pause_if_no_link_came() {
-        let (mut book, now) = book(&[]);
-        book.learn(now, [4; 16], [address(4)], true);
-        book.learn(now, [6; 16], [address(6)], true);
-        book.learn(now, [5; 16], [address(5)], true);
+    fn after_a_link_the_greater_dials_at_once_and_the_smaller_after_a_pause_if_none_came() {
+        let (mut book, start) = book(&[]);
+        for n in [4, 5, 6] {
+            book.learn(start, [n; 16], [address(n)], true);
+        }
+        let due = book.due(start, NOBODY);
+        assert_eq!(due.len(), 2, "new ones are dialed, and never this node");
+        assert_eq!(book.due(start, NOBODY), [], "they are being dialed");
+        let now = start + Duration::from_secs(60);
+        for target in &due {
+            let Target::Node(id, _) = target else { panic!() };
+            book.dialed(start, target, Outcome::Reached(*id));
+            book.lost(now, *id, Duration::from_secs(50));
+        }
         assert_eq!(book.due(now, NOBODY), [Target::Node([4; 16], vec![address(4)])]);
-        assert_eq!(book.due(now, NOBODY), [], "it is being dialed");
         assert_eq!(book.next(NOBODY), Some(now + TURN));
         assert_eq!(book.due(now + TURN, |id| *id == [6; 16]), [], "it came");
         assert_eq!(book.next(|id| *id == [6; 16]), None);
