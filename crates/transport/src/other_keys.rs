@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// When this node last heard a node of its cluster that has another cluster key: a frame that no
-/// key opens, or a message of discovery that no key signed. A clone is the same.
+/// key opens, a message of discovery that no key signed, or a connection at the gate without a
+/// key in common. A clone is the same.
 ///
 /// A stranger can say so, too; it decides nothing but what the operator is told.
 #[derive(Debug, Clone)]

@@ -98,11 +98,12 @@ impl Setup {
             json!({ "@type": "Zenoh", "config": config.to_string(), "mesh": { "links": links } });
         let coordinator = Coordinator::parse(&config.to_string()).unwrap();
         let Backend::Zenoh(settings) = coordinator.backend() else { panic!() };
+        let settings = settings.clone().with_first_slots(16);
         let keys = watch::Sender::new(link_keys(keys));
         let (sender, intake) = Intake::new();
         let space = KeySpace::new(&format!("{cluster}-{}", std::process::id())).unwrap();
         let incarnation = Incarnation([n; 16]);
-        let bus = ZenohBus::open(settings, space, incarnation, sender, Some(keys.subscribe()));
+        let bus = ZenohBus::open(&settings, space, incarnation, sender, Some(keys.subscribe()));
         let bus = bus.await.unwrap();
         let gate = bus.gate().unwrap();
         let (settings, start) = (Settings::default(), Instant::now());

@@ -290,6 +290,44 @@ mod tests {
     use super::*;
 
     #[test]
+    fn links_come_through_the_gate_where_that_can_be() {
+        use crate::{Backend, Coordinator};
+        let settings = |config: &str| match Coordinator::parse(config).unwrap().backend() {
+            Backend::Zenoh(settings) => settings.clone(),
+            other => panic!("{other:?}"),
+        };
+        let protection = |config: &str| settings(config).link_protection(true);
+        let challenge = LinkProtection::Proven(LinkProof::Challenge);
+        assert_eq!(protection("{}"), LinkProtection::Proven(LinkProof::Gate));
+        assert_eq!(protection("{ mode: 'router' }"), LinkProtection::Proven(LinkProof::Gate));
+        assert_eq!(settings("{}").link_protection(false), LinkProtection::None);
+        let client = "{ mode: 'client', connect: { endpoints: ['tcp/192.0.2.1:7447'] } }";
+        assert_eq!(protection(client), challenge);
+        let access = "{ access_control: { enabled: true, default_permission: 'allow', rules: [], \
+                      subjects: [], policies: [] } }";
+        assert_eq!(protection(access), challenge);
+        let udp = protection("{ transport: { link: { protocols: ['tcp'] } } }");
+        assert!(matches!(udp, LinkProtection::Own("transport.link.protocols")), "{udp:?}");
+    }
+
+    #[test]
+    fn endpoints_are_dialed_as_the_configuration_names_them_but_for_those_of_this_node() {
+        use crate::{Backend, Coordinator};
+        let config = "{ listen: { endpoints: ['tcp/192.0.2.1:7447'] }, connect: { endpoints: [
+            'tcp/192.0.2.1:7447', 'tcp/mx2.example.org:7447?rel=1#iface=eth1;so_sndbuf=1',
+            'tcp/[2001:db8::1]:7447', 'tcp/[fe80::1%eth0]:7447',
+        ] } }";
+        let coordinator = Coordinator::parse(config).unwrap();
+        let Backend::Zenoh(settings) = coordinator.backend() else { panic!() };
+        let dialed = [
+            "mx2.example.org:7447#iface=eth1;so_sndbuf=1",
+            "[2001:db8::1]:7447",
+            "fe80::1%eth0:7447",
+        ];
+        assert_eq!(settings.dialed(), dialed);
+    }
+
+    #[test]
     fn an_endpoint_becomes_one_of_tls() {
         for (plain, listens, proven) in [
             ("tcp/192.0.2.1:7447", false, "tls/192.0.2.1:7447"),

@@ -39,6 +39,7 @@ pub struct ZenohSettings {
     names: Vec<String>,
     /// How links prove the cluster key, if there is one.
     proof: Option<LinkProof>,
+    pub(crate) first_slots: Option<usize>,
 }
 
 /// Not the configuration, which may hold keys and passwords.
@@ -49,6 +50,14 @@ impl fmt::Debug for ZenohSettings {
 }
 
 impl ZenohSettings {
+    /// How many links a gated node may dial before its session is opened anew; for tests.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_first_slots(mut self, slots: usize) -> Self {
+        self.first_slots = Some(slots);
+        self
+    }
+
     pub(super) fn check(
         source: &Source<'_>,
         outline: &Outline,
@@ -74,7 +83,13 @@ impl ZenohSettings {
         }
         ask_zenoh(&checked, &value)?;
         let needs = Needs::of(&checked, &value)?;
-        Ok(Self { value, needs, names: Vec::new(), proof: Some(LinkProof::default()) })
+        Ok(Self {
+            value,
+            needs,
+            names: Vec::new(),
+            proof: Some(LinkProof::default()),
+            first_slots: None,
+        })
     }
 
     /// Takes over what `mesh` says of links.

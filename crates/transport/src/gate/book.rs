@@ -2,7 +2,9 @@
 //!
 //! A node that is new here is dialed at once: it may not know this one. After a link ended both
 //! ends know each other, so the one with the greater id dials at once, and the other after a
-//! pause, in case the first cannot reach it. Addresses come from holders of the key alone; endpoints come from the
+//! pause, in case the first cannot reach it.
+//!
+//! Addresses come from holders of the key alone; endpoints come from the
 //! configuration, are dialed for ever, and lead to a node that is known once it is proven.
 
 use std::collections::BTreeMap;

@@ -35,6 +35,7 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::Mutex;
 use ring::rand::SystemRandom;
+use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::{Instant, sleep};
@@ -70,6 +71,8 @@ pub(crate) struct Setup {
     pub(crate) is_sealed: bool,
     pub(crate) keys: watch::Receiver<LinkKeys>,
     pub(crate) listening: Listening,
+    /// How many slots the first session has, if not the usual number.
+    pub(crate) first_slots: Option<usize>,
     /// Endpoints to dial: hosts and ports.
     pub(crate) endpoints: Vec<String>,
     /// How long Zenoh takes a silent link for open.
@@ -122,14 +125,7 @@ impl Gate {
     /// # Errors
     /// The system's: of a port that is in use, or a thread that it does not give.
     pub(crate) fn start(setup: Setup) -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let handle = runtime.handle().clone();
-        let listeners = {
-            let _within = handle.enter();
-            let bound = setup.listening.bind()?;
-            let listener = tokio::net::TcpListener::from_std;
-            bound.into_iter().map(listener).collect::<io::Result<Vec<_>>>()?
-        };
+        let bound = setup.listening.bind()?;
         let mut keys = setup.keys;
         let now = keys.borrow_and_update().gate_keys();
         let shared = Arc::new(Shared {
@@ -148,26 +144,41 @@ impl Gate {
             table: Mutex::new(Table::new(setup.id)),
             book: Mutex::new(Book::new(setup.id, setup.endpoints, Instant::now())),
             slots: ArcSwapOption::empty(),
-            wanted: watch::Sender::new(slots::FIRST_SLOTS),
+            wanted: watch::Sender::new(setup.first_slots.unwrap_or_else(slots::first_slots)),
             dialing: Notify::new(),
         });
         let (stop, stopped) = oneshot::channel();
         let running = shared.clone();
+        // The thread makes its runtime: one must not be dropped on another.
+        let (starting, started) = std::sync::mpsc::sync_channel(1);
         let run = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = match runtime {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(starting.send(Err(error))),
+            };
             runtime.block_on(async move {
+                let listeners = bound.into_iter().map(TcpListener::from_std);
+                let listeners = match listeners.collect::<io::Result<Vec<_>>>() {
+                    Ok(listeners) => listeners,
+                    Err(error) => return drop(starting.send(Err(error))),
+                };
                 for listener in listeners {
                     tokio::spawn(serve::listen(running.clone(), listener));
                 }
                 tokio::spawn(dial::run(running.clone()));
                 tokio::spawn(upkeep::follow_keys(running.clone(), keys));
                 tokio::spawn(upkeep::tick(running));
+                let _caller_waits = starting.send(Ok(Handle::current()));
                 let _stopped_or_dropped = stopped.await;
             });
             // A name that is being resolved is not waited for.
             runtime.shutdown_background();
         };
         let thread = std::thread::Builder::new().name("mailmesh-gate".to_owned()).spawn(run)?;
-        Ok(Self { shared, runtime: handle, running: Mutex::new(Some((stop, thread))) })
+        let ended = || io::Error::other("the thread of the gate ended");
+        let runtime = started.recv().map_err(|_| ended())??;
+        Ok(Self { shared, runtime, running: Mutex::new(Some((stop, thread))) })
     }
 
     /// Makes the sockets of a session that is about to be opened, as many as are wanted now.
@@ -311,5 +322,46 @@ impl Shared {
         drop(book);
         self.dialing.notify_one();
         own
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use zeroize::Zeroizing;
+
+    use super::*;
+    use crate::{Backend, Coordinator, LinkProof};
+
+    fn setup(port: u16) -> Setup {
+        let config = format!("{{ listen: {{ endpoints: ['tcp/127.0.0.1:{port}'] }} }}");
+        let coordinator = Coordinator::parse(&config).unwrap();
+        let Backend::Zenoh(settings) = coordinator.backend() else { panic!() };
+        let keys = watch::Sender::new(LinkKeys::new(Zeroizing::new([1; 32]), []));
+        Setup {
+            id: [1; 16],
+            tag: [1; 8],
+            is_sealed: false,
+            keys: keys.subscribe(),
+            listening: Listening::of(settings, LinkProof::Gate).unwrap(),
+            first_slots: None,
+            endpoints: Vec::new(),
+            lease: Duration::from_secs(3),
+            tells: true,
+            missing: Arc::new(|| None),
+            other_keys: OtherKeys::default(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_port_in_use_is_an_error_and_a_gate_that_stopped_frees_its_own() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let error = Gate::start(setup(port)).unwrap_err();
+        assert!(error.to_string().starts_with(&format!("tcp/127.0.0.1:{port}: ")), "{error}");
+        drop(taken);
+        for _ in 0..3 {
+            let gate = Gate::start(setup(port)).unwrap();
+            gate.stop();
+        }
     }
 }

@@ -21,8 +21,13 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// Slots of the first session, and most of any.
-pub(super) const FIRST_SLOTS: usize = 16;
+/// Slots of the first session: enough for a cluster of some ninety nodes, of whose links a node
+/// dials about half, so that a start of many opens no session anew. Fewer where the process may
+/// have less than [`ENOUGH`] descriptors, of which a slot takes two.
+const FIRST_SLOTS: usize = 64;
+const FEW_SLOTS: usize = 16;
+const ENOUGH: u64 = 1024;
+/// Most slots of any session.
 const MOST_SLOTS: usize = 1024;
 /// Longest path of a Unix socket that every system takes.
 const LONGEST_PATH: usize = 100;
@@ -34,6 +39,12 @@ const LEFTOVERS: usize = 256;
 const ANSWER: Duration = Duration::from_secs(1);
 /// An empty or unlocked directory that is newer may be one that another process is making.
 const MAKING: Duration = Duration::from_secs(60);
+
+/// How many slots the first session has.
+pub(super) fn first_slots() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    if limit.is_none_or(|limit| limit >= ENOUGH) { FIRST_SLOTS } else { FEW_SLOTS }
+}
 
 /// A directory with the sockets of one session; it goes when dropped.
 #[derive(Debug)]

@@ -47,6 +47,7 @@ impl Gated {
             is_sealed,
             keys: links.clone(),
             listening: listening.clone(),
+            first_slots: settings.first_slots,
             endpoints: settings.dialed(),
             lease: settings.lease(),
             tells: settings.gossips(),
