@@ -145,7 +145,7 @@ fn link(
             }
             let _closed = stream.read(&mut [0; 64])?;
         }
-        _ if !is_bare && number % 2 == 1 => gate::unproven(&mut stream, number / 2)?,
+        _ if !is_bare && !number.is_multiple_of(8) => gate::unproven(&mut stream, number)?,
         _ => {
             batch::write(&mut stream, &batch::init_syn())?;
             let _answer = stream.read(&mut [0; 512])?;
