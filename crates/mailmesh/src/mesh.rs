@@ -271,15 +271,14 @@ impl Mesh {
         if let Some(slept) = slept {
             self.standstill.ended();
             tracing::warn!(
-                "this machine slept for {:.0} s: others will have taken this node for failed",
+                "this machine slept for {:.0} s: others may have taken this node for failed",
                 slept.as_secs_f64()
             );
         }
         let unlogged = self.turnover.lock().end_of_minute(std::time::Instant::now());
         if let Some((joined, left)) = unlogged {
-            tracing::warn!(
-                "in the last minute {joined} nodes more joined and {left} left: some node of the \
-                 cluster restarts again and again"
+            tracing::info!(
+                "in the last minute {joined} nodes more joined and {left} more left than were logged"
             );
         }
         let cut = self.cut_ways.lock().due(self.elapsed());

@@ -168,7 +168,7 @@ pub(crate) struct Refusals {
     pushes: AtomicU64,
 }
 
-/// What is known of the refused frames of a sort at the last look.
+/// The refused frames of a sort, as the last look found them.
 #[derive(Debug, Default)]
 struct SortOfRefusal {
     recurrence: Recurrence,

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use ring::rand::SecureRandom;
@@ -14,6 +14,7 @@ use super::Shared;
 use super::dial::visit;
 use super::handshake::{Id, Purpose, Verdict};
 use super::serve::tell;
+use super::slots::Slots;
 use crate::LinkKeys;
 use crate::coordinator::HostAddresses;
 
@@ -85,14 +86,14 @@ pub(super) async fn tick(shared: Arc<Shared>) {
     let mut asked = Instant::now();
     let mut addresses = Addresses::default();
     let mut reopened = Instant::now();
+    let mut sockets = Seen(Weak::new());
     for count in 1_u64.. {
         ticks.tick().await;
         if count.is_multiple_of(RARELY) {
             renew(&shared);
         }
         addresses.end_stranded(&shared);
-        let slots = shared.slots.load_full();
-        if slots.is_some_and(|slots| !slots.are_there()) && reopened.elapsed() >= REOPEN {
+        if reopened.elapsed() >= REOPEN && sockets_are_gone(&shared, &mut sockets) {
             reopened = Instant::now();
             tracing::warn!("the sockets of links are gone; the links of this node are opened anew");
             shared.wanted.send_modify(|_| {});
@@ -105,6 +106,27 @@ pub(super) async fn tick(shared: Arc<Shared>) {
         }
         // A host whose clock stood still, or a wake-up that was lost.
         shared.dialing.notify_one();
+    }
+}
+
+/// Whether somebody removed the sockets of the session that is open.
+fn sockets_are_gone(shared: &Shared, seen: &mut Seen<Slots>) -> bool {
+    let Some(slots) = shared.slots.load_full() else { return false };
+    let are_gone = seen.are_gone(&slots, slots.are_there());
+    // A session that was closed meanwhile removed its own.
+    are_gone && shared.slots.load_full().is_some_and(|still| Arc::ptr_eq(&still, &slots))
+}
+
+/// What was seen to be there last: a session that is being opened has no sockets yet.
+#[derive(Debug)]
+struct Seen<T>(Weak<T>);
+
+impl<T> Seen<T> {
+    fn are_gone(&mut self, now: &Arc<T>, are_there: bool) -> bool {
+        if are_there {
+            self.0 = Arc::downgrade(now);
+        }
+        !are_there && self.0.as_ptr() == Arc::as_ptr(now)
     }
 }
 
@@ -173,6 +195,16 @@ async fn ask(shared: Arc<Shared>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sockets_are_gone_only_after_they_were_there() {
+        let (first, second) = (Arc::new(1), Arc::new(2));
+        let mut seen = Seen(Weak::new());
+        assert!(!seen.are_gone(&first, false), "the session is being opened");
+        assert!(!seen.are_gone(&first, true));
+        assert!(seen.are_gone(&first, false));
+        assert!(!seen.are_gone(&second, false), "so is the next");
+    }
 
     #[test]
     fn links_of_an_address_end_when_it_is_gone_at_two_looks_and_was_there_before() {
