@@ -173,8 +173,9 @@ async fn a_link_is_closed_when_the_certificate_it_was_made_with_ends() {
     let short = mesh.ours.files_until(&mesh.ours, "mx3.example.org", "localhost", life);
     // The nodes link to it, and it to nobody: there are two links.
     let _third = mesh.takes_in(&waiting(&mesh.third(&recipe, &short))).await;
-    assert_eq!(mesh.way_out.ended(), 0);
-    until("both links are closed", || mesh.way_out.ended() >= 2).await;
+    // A try that timed out while the node started counts as well.
+    let before = mesh.way_out.ended();
+    until("both links are closed", || mesh.way_out.ended() >= before + 2).await;
 }
 
 /// Peers that are found are linked to over whatever they offer.
