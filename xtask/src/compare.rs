@@ -79,14 +79,14 @@ pub(crate) fn proof(rounds: usize, json: Option<&Path>) -> Result<(), String> {
     against(System::MailmeshUnproven, rounds, json)
 }
 
-/// Links through the gate against links that prove the key by Zenoh's challenge.
+/// Sealed links against links that prove the key by Zenoh's challenge.
 pub(crate) fn challenge(rounds: usize, json: Option<&Path>) -> Result<(), String> {
     against(System::MailmeshChallenge, rounds, json)
 }
 
-/// Links through the gate as they are against links that are sealed whole.
-pub(crate) fn sealed(rounds: usize, json: Option<&Path>) -> Result<(), String> {
-    against(System::MailmeshSealed, rounds, json)
+/// Sealed links against links that prove the key at the gate and are not sealed.
+pub(crate) fn gate(rounds: usize, json: Option<&Path>) -> Result<(), String> {
+    against(System::MailmeshGate, rounds, json)
 }
 
 fn against(rival: System, rounds: usize, json: Option<&Path>) -> Result<(), String> {

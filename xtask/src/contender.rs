@@ -37,8 +37,8 @@ pub(crate) enum System {
     MailmeshUnproven,
     /// Sealed, over links that prove the key by Zenoh's challenge.
     MailmeshChallenge,
-    /// Sealed, over links that are sealed whole.
-    MailmeshSealed,
+    /// Sealed, over links that are not sealed themselves.
+    MailmeshGate,
     Zenoh,
     ZenohExt,
 }
@@ -58,7 +58,7 @@ impl System {
             Self::MailmeshOpen => "mailmesh-open",
             Self::MailmeshUnproven => "mailmesh-unproven",
             Self::MailmeshChallenge => "mailmesh-challenge",
-            Self::MailmeshSealed => "mailmesh-sealed",
+            Self::MailmeshGate => "mailmesh-gate",
             Self::Zenoh => "zenoh",
             Self::ZenohExt => "zenoh-ext",
         }

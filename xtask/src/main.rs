@@ -97,12 +97,12 @@ enum Task {
     Compare {
         /// Something else: `mirror`, what it costs (lookups, memory, differences, a joiner, a
         /// restart); `seal`, with a cluster key against without; `proof`, links that prove the
-        /// key against links that do not; `challenge` and `sealed`, against links that prove it
-        /// by Zenoh's challenge and links that are sealed whole.
+        /// key against links that do not; `challenge` and `gate`, sealed links against links
+        /// that prove it by Zenoh's challenge, and at the gate without sealing.
         #[arg(
             long,
             value_name = "WHAT",
-            value_parser = ["mirror", "seal", "proof", "challenge", "sealed"]
+            value_parser = ["mirror", "seal", "proof", "challenge", "gate"]
         )]
         only: Option<String>,
         /// How many rounds.
@@ -130,7 +130,7 @@ fn main() -> ExitCode {
         Task::Compare { only: Some(what), rounds, json } => match what.as_str() {
             "seal" => compare::seal(rounds, json.as_deref()).map(done),
             "challenge" => compare::challenge(rounds, json.as_deref()).map(done),
-            "sealed" => compare::sealed(rounds, json.as_deref()).map(done),
+            "gate" => compare::gate(rounds, json.as_deref()).map(done),
             "proof" => compare::proof(rounds, json.as_deref()).map(done),
             _ => compare::mirror(json.as_deref()).map(done),
         },

@@ -15,12 +15,13 @@ use crate::link_keys::{Credentials, LinkKeys, Login};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum LinkProof {
-    /// At a gate of our own before Zenoh, by both ends; Zenoh reads nothing before. Whoever is on
-    /// the way can still put bytes into a link that is proven.
+    /// At a gate of our own before Zenoh, by both ends; Zenoh reads nothing before. All that
+    /// follows is in sealed records.
     #[default]
-    Gate,
-    /// At the gate, with all that follows in sealed records.
     Sealed,
+    /// At the gate, with what follows as Zenoh says it: somebody on the way can put bytes into a
+    /// link that is proven.
+    Gate,
     /// By Zenoh's challenge, with a login derived from the key. The dialer proves the key; a
     /// node dials only addresses that the operator or a holder of the key named. Whoever has
     /// recorded one answer can give it again until the key is retired.

@@ -17,7 +17,7 @@ const CLUSTER: &[u8] = b"mailmesh/mail/v1";
 /// A hello of the cluster, with keys that nobody has.
 pub(crate) fn hello() -> [u8; HELLO] {
     let mut hello = random::<HELLO>();
-    hello[..6].copy_from_slice(&[b'm', b'm', b'g', b'1', 0, 1]);
+    hello[..6].copy_from_slice(&[b'm', b'm', b'g', b'1', 1, 1]);
     hello[6..14].copy_from_slice(&digest(&SHA256, CLUSTER).as_ref()[..8]);
     hello[30..62].fill(0);
     hello

@@ -25,8 +25,8 @@ pub(crate) enum System {
     MailmeshUnproven,
     /// The facade, sealed, over links that prove the key by Zenoh's challenge.
     MailmeshChallenge,
-    /// The facade, sealed, over links that are sealed whole.
-    MailmeshSealed,
+    /// The facade, sealed, over links that are not sealed themselves.
+    MailmeshGate,
     /// A publisher and a subscriber of Zenoh.
     Zenoh,
     /// An advanced publisher and subscriber of zenoh-ext.
@@ -43,10 +43,10 @@ impl System {
     /// What `mesh.links` is; `None` for other systems than mailmesh.
     pub(crate) fn links(self) -> Option<&'static str> {
         match self {
-            Self::Mailmesh => Some("gate"),
+            Self::Mailmesh => Some("sealed"),
             Self::MailmeshOpen | Self::MailmeshUnproven => Some("unproven"),
             Self::MailmeshChallenge => Some("challenge"),
-            Self::MailmeshSealed => Some("sealed"),
+            Self::MailmeshGate => Some("gate"),
             Self::Zenoh => None,
             #[cfg(feature = "zenoh-ext")]
             Self::ZenohExt => None,

@@ -252,14 +252,14 @@ impl Reader<'_> {
 
     fn links(&self) -> Result<Option<LinkProof>, ConfigError> {
         match self.text("links")? {
-            None | Some("gate") => Ok(Some(LinkProof::Gate)),
-            Some("sealed") => Ok(Some(LinkProof::Sealed)),
+            None | Some("sealed") => Ok(Some(LinkProof::Sealed)),
+            Some("gate") => Ok(Some(LinkProof::Gate)),
             Some("challenge") => Ok(Some(LinkProof::Challenge)),
             Some("tls") => Ok(Some(LinkProof::Tls)),
             Some("unproven") => Ok(None),
             Some(_) => Err(self.bad(
                 "links",
-                "it is one of \"gate\", \"sealed\", \"challenge\", \"tls\", \"unproven\"",
+                "it is one of \"sealed\", \"gate\", \"challenge\", \"tls\", \"unproven\"",
             )),
         }
     }

@@ -298,8 +298,8 @@ mod tests {
         };
         let protection = |config: &str| settings(config).link_protection(true);
         let challenge = LinkProtection::Proven(LinkProof::Challenge);
-        assert_eq!(protection("{}"), LinkProtection::Proven(LinkProof::Gate));
-        assert_eq!(protection("{ mode: 'router' }"), LinkProtection::Proven(LinkProof::Gate));
+        assert_eq!(protection("{}"), LinkProtection::Proven(LinkProof::Sealed));
+        assert_eq!(protection("{ mode: 'router' }"), LinkProtection::Proven(LinkProof::Sealed));
         assert_eq!(settings("{}").link_protection(false), LinkProtection::None);
         let client = "{ mode: 'client', connect: { endpoints: ['tcp/192.0.2.1:7447'] } }";
         assert_eq!(protection(client), challenge);
