@@ -1,0 +1,53 @@
+//! Faults of Zenoh that the gate is there for (`docs/security.md`, Faults of Zenoh). Each of these
+//! tests holds as long as Zenoh has the fault: one that fails says which protection may go.
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
+
+use std::io::{ErrorKind, Read};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::time::Duration;
+
+/// The Zenoh on which each fault of the table in `docs/security.md` was last tried.
+const TRIED_ON: &str = "1.10.2";
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+#[test]
+fn the_faults_were_tried_on_the_zenoh_that_is_built() {
+    let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.lock");
+    let lock = std::fs::read_to_string(lock).unwrap();
+    let built = lock.split("[[package]]").find(|package| package.contains("name = \"zenoh\"\n"));
+    let built = built.unwrap().split("version = \"").nth(1).unwrap().split('"').next().unwrap();
+    assert_eq!(
+        built, TRIED_ON,
+        "Zenoh {built} is built. Try each fault of docs/security.md, Faults of Zenoh, on it, strike \
+         out those that are mended, and weigh what is left of decision 25."
+    );
+}
+
+/// Decision 25: an address has no share of the links that are being opened.
+#[tokio::test(flavor = "multi_thread")]
+async fn zenoh_bounds_no_pending_links_of_one_address() {
+    let port = free_port();
+    let config = format!(
+        "{{ listen: {{ endpoints: ['tcp/127.0.0.1:{port}'] }}, \
+         scouting: {{ multicast: {{ enabled: false }} }} }}"
+    );
+    let node = zenoh::open(zenoh::Config::from_json5(&config).unwrap()).await.unwrap();
+    let kept = tokio::task::spawn_blocking(move || {
+        let silent = (0..64).map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap());
+        let silent: Vec<_> = silent.collect();
+        let is_open = |mut stream: &TcpStream| {
+            stream.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
+            let kind = stream.read(&mut [0]).map_err(|error| error.kind());
+            matches!(kind, Err(ErrorKind::WouldBlock | ErrorKind::TimedOut))
+        };
+        silent.iter().filter(|stream| is_open(stream)).count()
+    });
+    let kept = kept.await.unwrap();
+    assert_eq!(kept, 64, "Zenoh has a bound for an address now");
+    node.close().await.unwrap();
+}
