@@ -56,7 +56,22 @@ pub(super) enum Body {
     Answer { addresses: Vec<SocketAddr> },
 }
 
+/// What tells a message from others: its kind, its nonce and who says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Name {
+    kind: u8,
+    pub(super) nonce: Nonce,
+    pub(super) zid: Zid,
+}
+
 impl Message {
+    /// The name of what [may be](Self::may_be) a message, before its hash is checked.
+    pub(super) fn name(bytes: &[u8]) -> Option<Name> {
+        let mut rest = bytes.get(MAGIC.len() + size_of::<Tag>()..)?;
+        let [kind] = take(&mut rest)?;
+        Some(Name { kind, nonce: take(&mut rest)?, zid: take(&mut rest)? })
+    }
+
     /// Past the bounds what does not fit is left out.
     pub(super) fn encode(&self, tag: Tag, key: &hmac::Key) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(MAX_LEN);

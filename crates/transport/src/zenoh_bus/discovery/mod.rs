@@ -10,6 +10,7 @@
 
 mod budget;
 mod message;
+mod sieve;
 mod sockets;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -30,10 +31,10 @@ use super::missing::Missing;
 use crate::coordinator::Listening;
 use crate::gate::Gate;
 use crate::{LinkKeys, LogThrottle, OtherKeys};
-use budget::Budget;
 #[doc(hidden)]
 pub use message::take_any_datagram;
-use message::{Body, MAX_LEN, Message, Nonce, Read, Tag, Zid};
+use message::{Body, MAX_LEN, Message, Nonce, Tag, Zid};
+use sieve::Sieve;
 pub(crate) use sockets::Group;
 use sockets::Sockets;
 
@@ -56,10 +57,8 @@ const ANSWERS: Duration = Duration::from_millis(30);
 const AT_ONCE: usize = 4;
 /// Most nodes that answered and wait to be introduced.
 const STRANGERS: usize = 64;
-/// Most datagrams that wait to be looked at; those beyond are dropped.
-const DATAGRAMS: usize = 256;
-/// Questions of the past whose repetition is not answered.
-const SEEN: usize = 1_024;
+/// Most messages of the cluster that wait to be looked at; those beyond are dropped.
+const MESSAGES: usize = 256;
 /// Questions of this node whose answers are taken.
 const ASKED: usize = 4;
 
@@ -85,12 +84,14 @@ impl Discovery {
         let Heard { tag, missing, other_keys } = heard;
         Self(tokio::spawn(async move {
             let sockets = open(&group).await;
-            let (sender, datagrams) = mpsc::channel(DATAGRAMS);
-            let hearing = hear_all(&sockets, &sender, tag);
+            let (sender, messages) = mpsc::channel(MESSAGES);
+            let sieve = Sieve::new(tag, keys.clone(), links.own(), other_keys, Instant::now());
+            let sieve = Arc::new(sieve);
+            let hearing = hear_all(&sockets, &sender, &sieve);
             let finder = Finder {
                 tag,
                 keys,
-                other_keys,
+                sieve,
                 zid: links.own(),
                 group,
                 sockets,
@@ -101,15 +102,13 @@ impl Discovery {
                 links,
                 missing,
                 introducing: Arc::default(),
-                seen: VecDeque::new(),
                 asked: VecDeque::new(),
                 strangers: BTreeMap::new(),
                 introduce_at: None,
                 rounds: 0,
-                budget: Budget::new(Instant::now()),
                 log: LogThrottle::default(),
             };
-            finder.run(datagrams).await;
+            finder.run(messages).await;
         }))
     }
 }
@@ -148,26 +147,29 @@ async fn open(group: &Group) -> Sockets {
     }
 }
 
-type Datagrams = mpsc::Sender<(SocketAddr, Vec<u8>)>;
+/// Who said it, what, and the number of its key.
+type Said = (SocketAddr, Message, usize);
 
-fn hear_all(sockets: &Sockets, sender: &Datagrams, tag: Tag) -> JoinSet<()> {
+fn hear_all(sockets: &Sockets, sender: &mpsc::Sender<Said>, sieve: &Arc<Sieve>) -> JoinSet<()> {
     let mut hearing = JoinSet::new();
     for socket in sockets.asking.iter().chain([&sockets.hearing]) {
-        hearing.spawn(hear(socket.clone(), sender.clone(), tag));
+        hearing.spawn(hear(socket.clone(), sender.clone(), sieve.clone()));
     }
     hearing
 }
 
-/// Hands on what a socket hears, if it looks like a message of the cluster.
-async fn hear(socket: Arc<UdpSocket>, sender: Datagrams, tag: Tag) {
+/// Hands on what a socket hears of the cluster.
+async fn hear(socket: Arc<UdpSocket>, sender: mpsc::Sender<Said>, sieve: Arc<Sieve>) {
     let mut buffer = [0; MAX_LEN + 1];
     loop {
         match socket.recv_from(&mut buffer).await {
-            Ok((len, from)) if Message::may_be(&buffer[..len], tag) => {
-                // A datagram that does not fit is asked, or answered, again.
-                let _dropped = sender.try_send((from, buffer[..len].to_vec()));
+            Ok((len, from)) => {
+                let taken = sieve.take(Instant::now(), from.ip(), &buffer[..len]);
+                if let Some((message, key)) = taken {
+                    // One that does not fit is asked, or answered, again.
+                    let _dropped = sender.try_send((from, message, key));
+                }
             }
-            Ok(_) => {}
             // As when an earlier answer found nobody.
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }
@@ -213,35 +215,35 @@ impl Links {
 struct Finder {
     tag: Tag,
     keys: Vec<hmac::Key>,
-    other_keys: OtherKeys,
+    sieve: Arc<Sieve>,
     zid: Zid,
     group: Group,
     sockets: Sockets,
     /// The tasks that hear at the sockets.
     hearing: JoinSet<()>,
-    sender: Datagrams,
+    sender: mpsc::Sender<Said>,
     echoes: Echoes,
     listening: Listening,
     links: Links,
     missing: Arc<Missing>,
     /// Held while an introduction is under way.
     introducing: Arc<tokio::sync::Mutex<()>>,
-    seen: VecDeque<Nonce>,
     asked: VecDeque<Nonce>,
     strangers: BTreeMap<Zid, Vec<SocketAddr>>,
     introduce_at: Option<Instant>,
     rounds: usize,
-    budget: Budget,
     log: LogThrottle,
 }
 
 impl Finder {
-    async fn run(mut self, mut datagrams: mpsc::Receiver<(SocketAddr, Vec<u8>)>) {
+    async fn run(mut self, mut messages: mpsc::Receiver<Said>) {
         let missing = self.missing.clone();
         let mut ask_at = Instant::now();
         loop {
             tokio::select! {
-                Some((from, bytes)) = datagrams.recv() => self.datagram(from, &bytes).await,
+                Some((from, message, key)) = messages.recv() => {
+                    self.message(from, message, key).await;
+                }
                 () = sleep_until(ask_at) => {
                     self.ask().await;
                     ask_at = Instant::now() + self.pause().await;
@@ -264,14 +266,14 @@ impl Finder {
 
     /// Opens the sockets anew if those that are open no longer do.
     fn renew_sockets(&mut self) {
-        if !self.echoes.are_missing(self.sockets.asking.len())
+        if !self.echoes.are_missing(self.sieve.echoes(), self.sockets.asking.len())
             && !self.sockets.are_outdated(&self.group)
         {
             return;
         }
         // Without an interface there is nothing better than those that are open.
         if let Ok(sockets) = Sockets::open(&self.group) {
-            self.hearing = hear_all(&sockets, &self.sender, self.tag);
+            self.hearing = hear_all(&sockets, &self.sender, &self.sieve);
             (self.sockets, self.echoes) = (sockets, Echoes::default());
             tracing::debug!("the sockets of discovery were opened anew");
         }
@@ -287,6 +289,7 @@ impl Finder {
             self.asked.pop_front();
         }
         self.asked.push_back(nonce);
+        self.sieve.ask(nonce);
         let known = self.links.known().await;
         let known = known.into_iter().map(|zid| start_of(&zid)).collect();
         let question = Message { nonce, zid: self.zid, body: Body::Question { known } };
@@ -300,21 +303,7 @@ impl Finder {
         }
     }
 
-    async fn datagram(&mut self, from: SocketAddr, bytes: &[u8]) {
-        if !self.budget.take(Instant::now(), from.ip()) {
-            return;
-        }
-        let (message, key) = match Message::decode(bytes, self.tag, &self.keys) {
-            Read::Message(message, key) => (message, key),
-            Read::OtherKey => return self.other_keys.note(),
-            Read::Nothing => return,
-        };
-        if message.zid == self.zid {
-            if self.asked.back() == Some(&message.nonce) {
-                self.echoes.heard += 1;
-            }
-            return;
-        }
+    async fn message(&mut self, from: SocketAddr, message: Message, key: usize) {
         match message.body {
             Body::Question { known } => self.answer(from, message.nonce, &known, key).await,
             Body::Answer { addresses } if self.asked.contains(&message.nonce) => {
@@ -325,13 +314,9 @@ impl Finder {
     }
 
     async fn answer(&mut self, from: SocketAddr, nonce: Nonce, known: &[[u8; 8]], key: usize) {
-        if known.contains(&start_of(&self.zid)) || self.seen.contains(&nonce) {
+        if known.contains(&start_of(&self.zid)) {
             return;
         }
-        if self.seen.len() >= SEEN {
-            self.seen.pop_front();
-        }
-        self.seen.push_back(nonce);
         let addresses = self.listening.addresses_for(from.ip());
         let answer = Message { nonce, zid: self.zid, body: Body::Answer { addresses } };
         let _asked_again =
@@ -389,20 +374,17 @@ impl Finder {
 /// come, nobody else's come either. So it is when an interface lost its address and has it again.
 #[derive(Debug, Default)]
 struct Echoes {
-    /// Of the last question.
-    heard: usize,
     /// Whether all of a question were heard on these sockets before. There may be a host that
     /// never brings them back.
     are_usual: bool,
 }
 
 impl Echoes {
-    /// Whether, of a question sent by `sent` sockets, some are missing; the count begins anew.
-    fn are_missing(&mut self, sent: usize) -> bool {
-        let are_all_heard = std::mem::take(&mut self.heard) >= sent;
+    /// Whether some echoes are missing of a question that `sent` sockets sent.
+    fn are_missing(&mut self, heard: usize, sent: usize) -> bool {
         let were_usual = self.are_usual;
-        self.are_usual = are_all_heard;
-        were_usual && !are_all_heard
+        self.are_usual = heard >= sent;
+        were_usual && !self.are_usual
     }
 }
 
@@ -433,10 +415,7 @@ mod tests {
     #[test]
     fn echoes_are_missed_once_and_only_where_they_came_before() {
         let mut echoes = Echoes::default();
-        let mut are_missing = |heard| {
-            echoes.heard = heard;
-            echoes.are_missing(2)
-        };
+        let mut are_missing = |heard| echoes.are_missing(heard, 2);
         assert!([0, 0, 1, 2, 2].map(&mut are_missing).iter().all(|is| !is), "never or at last");
         assert!(are_missing(1), "one interface is deaf");
         assert!(!are_missing(0), "new sockets did not help");

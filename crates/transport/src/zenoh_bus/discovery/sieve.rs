@@ -1,0 +1,195 @@
+//! What of the datagrams heard is of the cluster and new.
+
+use std::collections::{HashSet, VecDeque};
+use std::net::IpAddr;
+
+use parking_lot::Mutex;
+use ring::hmac;
+use tokio::time::Instant;
+
+use super::budget::Budget;
+use super::message::{Message, Name, Nonce, Read, Tag, Zid};
+use crate::OtherKeys;
+
+/// Messages of the past whose repetition is not looked at.
+const SEEN: usize = 1_024;
+/// Most copies of an own question that are counted: more than sockets.
+const COPIES: usize = 256;
+
+/// Takes in each authentic message once. What is recorded and sent again costs a lookup, what is
+/// changed costs a hash of the budget.
+#[derive(Debug)]
+pub(super) struct Sieve {
+    tag: Tag,
+    keys: Vec<hmac::Key>,
+    own: Zid,
+    other_keys: OtherKeys,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    budget: Budget,
+    seen: HashSet<Name>,
+    /// The same, the oldest first.
+    order: VecDeque<Name>,
+    /// This node's last question, and how often the host's multicast brought it back.
+    asked: Option<Nonce>,
+    echoes: usize,
+}
+
+impl State {
+    fn is_known(&self, name: &Name) -> bool {
+        self.seen.contains(name)
+    }
+
+    fn note(&mut self, name: Name) -> bool {
+        if !self.seen.insert(name) {
+            return false;
+        }
+        self.order.push_back(name);
+        if self.order.len() > SEEN
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.seen.remove(&oldest);
+        }
+        true
+    }
+}
+
+impl Sieve {
+    pub(super) fn new(
+        tag: Tag,
+        keys: Vec<hmac::Key>,
+        own: Zid,
+        other_keys: OtherKeys,
+        now: Instant,
+    ) -> Self {
+        let state = State {
+            budget: Budget::new(now),
+            seen: HashSet::new(),
+            order: VecDeque::new(),
+            asked: None,
+            echoes: 0,
+        };
+        Self { tag, keys, own, other_keys, state: Mutex::new(state) }
+    }
+
+    /// A question of this node is about to be sent; its echoes are counted from now on.
+    pub(super) fn ask(&self, nonce: Nonce) {
+        let mut state = self.state.lock();
+        (state.asked, state.echoes) = (Some(nonce), 0);
+    }
+
+    /// How many copies of the last question came back.
+    pub(super) fn echoes(&self) -> usize {
+        self.state.lock().echoes
+    }
+
+    /// A message of another node that was not taken before, and the number of its key.
+    pub(super) fn take(
+        &self,
+        now: Instant,
+        from: IpAddr,
+        bytes: &[u8],
+    ) -> Option<(Message, usize)> {
+        if !Message::may_be(bytes, self.tag) {
+            return None;
+        }
+        let name = Message::name(bytes)?;
+        let is_own = name.zid == self.own;
+        {
+            let mut state = self.state.lock();
+            let is_of_use = if is_own {
+                state.asked == Some(name.nonce) && state.echoes < COPIES
+            } else {
+                !state.is_known(&name)
+            };
+            if !is_of_use || !state.budget.take(now, from) {
+                return None;
+            }
+        }
+        let (message, key) = match Message::decode(bytes, self.tag, &self.keys) {
+            Read::Message(message, key) => (message, key),
+            Read::OtherKey => {
+                self.other_keys.note();
+                return None;
+            }
+            Read::Nothing => return None,
+        };
+        let mut state = self.state.lock();
+        if is_own {
+            state.echoes += 1;
+            return None;
+        }
+        state.note(name).then_some((message, key))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::super::message::Body;
+    use super::*;
+
+    const TAG: Tag = *b"cluster.";
+    const OWN: Zid = [1; 16];
+
+    fn key() -> hmac::Key {
+        hmac::Key::new(hmac::HMAC_SHA256, &[7; 32])
+    }
+
+    fn question(nonce: u32, zid: Zid) -> Vec<u8> {
+        let mut bytes = Nonce::default();
+        bytes[..4].copy_from_slice(&nonce.to_be_bytes());
+        Message { nonce: bytes, zid, body: Body::Question { known: Vec::new() } }
+            .encode(TAG, &key())
+    }
+
+    #[test]
+    fn recordings_and_changed_copies_keep_no_honest_question_out() {
+        let now = Instant::now();
+        let sieve = Sieve::new(TAG, vec![key()], OWN, OtherKeys::default(), now);
+        let from = IpAddr::from(Ipv4Addr::LOCALHOST);
+        let recorded = question(0, [2; 16]);
+        assert!(sieve.take(now, from, &recorded).is_some());
+        for _ in 0..100_000 {
+            assert!(sieve.take(now, from, &recorded).is_none());
+        }
+        let mut changed = recorded;
+        // A name that was not heard.
+        changed[20] ^= 1;
+        for _ in 0..1_500 {
+            assert!(sieve.take(now, from, &changed).is_none());
+        }
+        assert!(sieve.take(now, from, &question(1, [3; 16])).is_some());
+    }
+
+    #[test]
+    fn own_questions_are_counted_and_not_taken() {
+        let now = Instant::now();
+        let sieve = Sieve::new(TAG, vec![key()], OWN, OtherKeys::default(), now);
+        let from = IpAddr::from(Ipv4Addr::LOCALHOST);
+        let heard = |n| sieve.take(now, from, &question(n, OWN)).is_some();
+        sieve.ask(Nonce::default());
+        assert!(!heard(0) && !heard(0) && !heard(7));
+        assert_eq!(sieve.echoes(), 2);
+        (0..1_000).for_each(|_| assert!(!heard(0)));
+        assert_eq!(sieve.echoes(), COPIES);
+        sieve.ask([9; 16]);
+        assert_eq!(sieve.echoes(), 0);
+    }
+
+    #[test]
+    fn what_was_seen_is_bounded() {
+        let now = Instant::now();
+        let sieve = Sieve::new(TAG, vec![key()], OWN, OtherKeys::default(), now);
+        for n in 0..5_000 {
+            let from = IpAddr::from(Ipv4Addr::from(n / 100));
+            assert!(sieve.take(now, from, &question(n, [2; 16])).is_some());
+        }
+        let state = sieve.state.lock();
+        assert_eq!((state.seen.len(), state.order.len()), (SEEN, SEEN));
+    }
+}
