@@ -66,10 +66,14 @@ pub trait Bus: Send + Sync + 'static {
 /// key and never hear each other.
 ///
 /// ```text
-/// mailmesh/<cluster>/v1/all/<channel>/<incarnation>   to every node
-/// mailmesh/<cluster>/v1/to/<incarnation>              to one node
-/// mailmesh/<cluster>/v1/alive/<incarnation>           liveliness token
+/// mailmesh/<cluster>/v1/to/*                  to every node
+/// mailmesh/<cluster>/v1/to/<incarnation>      to one node
+/// mailmesh/<cluster>/v1/alive/<incarnation>   liveliness token
 /// ```
+///
+/// A node subscribes to its own key alone, which no other node does. Zenoh 1.10.2 keeps all that it
+/// had of a closed link while another subscriber of the same key expression is there
+/// (`docs/decisions/0026-a-key-of-its-own-for-each-node.md`).
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeySpace {
     prefix: String,
@@ -96,19 +100,12 @@ impl KeySpace {
         tag
     }
 
-    pub(crate) fn all(&self, channel: Channel, from: Incarnation) -> String {
-        let channel = match channel {
-            Channel::Lane(Lane::Urgent) => "urgent",
-            Channel::Lane(Lane::Events) => "events",
-            Channel::Control | Channel::Bulk => "control",
-        };
-        format!("{}/all/{channel}/{from}", self.prefix)
+    /// What goes to every node is put on: it intersects the key of each.
+    pub(crate) fn all(&self) -> String {
+        format!("{}/to/*", self.prefix)
     }
 
-    pub(crate) fn everything_for_all(&self) -> String {
-        format!("{}/all/*/*", self.prefix)
-    }
-
+    /// What a node subscribes to, and what goes to it alone is put on.
     pub(crate) fn one(&self, to: Incarnation) -> String {
         format!("{}/to/{to}", self.prefix)
     }
@@ -130,6 +127,8 @@ impl fmt::Debug for KeySpace {
 
 #[cfg(test)]
 mod tests {
+    use zenoh::key_expr::KeyExpr;
+
     use super::*;
 
     #[test]
@@ -138,7 +137,19 @@ mod tests {
             assert!(KeySpace::new(name).is_err(), "{name}");
         }
         let keys = KeySpace::new("mail.example-1").unwrap();
-        let key = keys.all(Channel::Control, Incarnation([0xab; 16]));
-        assert_eq!(key, format!("mailmesh/mail.example-1/v1/all/control/{}", "ab".repeat(16)));
+        let key = keys.one(Incarnation([0xab; 16]));
+        assert_eq!(key, format!("mailmesh/mail.example-1/v1/to/{}", "ab".repeat(16)));
+    }
+
+    #[test]
+    fn each_node_subscribes_to_a_key_of_its_own_which_that_of_all_intersects() {
+        let keys = KeySpace::new("mail").unwrap();
+        let [one, two] = [1, 2].map(|n| KeyExpr::new(keys.one(Incarnation([n; 16]))).unwrap());
+        let all = KeyExpr::new(keys.all()).unwrap();
+        assert!(!one.intersects(&two));
+        assert!(all.intersects(&one) && all.intersects(&two));
+        let other = KeySpace::new("mail2").unwrap().one(Incarnation([1; 16]));
+        assert!(!all.intersects(&KeyExpr::new(other).unwrap()));
+        assert!(!all.intersects(&KeyExpr::new(keys.alive(Incarnation([1; 16]))).unwrap()));
     }
 }

@@ -150,7 +150,7 @@ pub(crate) fn run(attack: Attack, wire: &Wire, stop: &AtomicBool) -> Result<u64,
                 let others = insider.keep_in(wire, &[], &[])?;
                 let deep = [0x91; 100_000];
                 let data = insider.frame(FrameKind::Data, None, &deep)?;
-                wire.to_all("events", insider.life, &data)?;
+                wire.to_all(&data)?;
                 to_each(wire, &mut insider, &others, FrameKind::Control, &deep)?;
             }
             Attack::ManyLives => {
@@ -161,7 +161,7 @@ pub(crate) fn run(attack: Attack, wire: &Wire, stop: &AtomicBool) -> Result<u64,
                 let mut body = Vec::new();
                 encode_event(&mailmesh::QueueSignal::Refresh.into(), &mut body)?;
                 let data = new.frame(FrameKind::Data, None, &body)?;
-                wire.to_all("events", insider.life, &data)?;
+                wire.to_all(&data)?;
                 new.keep_in(wire, &[], &[])?;
             }
             Attack::NakFlood => {
@@ -201,8 +201,7 @@ fn strange(wire: &Wire, sealer: &Sealer, life: Life, number: u64) -> Result<(), 
     let (kind, lane, to, first) = (FrameKind::Data, 1, None, number + 1);
     let header = Header { kind, lane, incarnation: life, to, first, count: 1 };
     let frame = sealer.seal(&header, &body)?;
-    // On one key, for speed: nobody looks at it.
-    Ok(wire.to_all("events", [0x55; 16], &frame)?)
+    Ok(wire.to_all(&frame)?)
 }
 
 /// A frame of a member, changed, where it was.
@@ -252,9 +251,9 @@ fn long_lengths(wire: &Wire, insider: &mut Insider, number: u64) -> Result<(), B
     ];
     let body = bodies[usize::try_from(number)? % bodies.len()];
     let data = insider.frame(FrameKind::Data, None, body)?;
-    wire.to_all("events", insider.life, &data)?;
+    wire.to_all(&data)?;
     // A bundle whose first frame claims 4 GiB.
-    wire.to_all("events", insider.life, b"mmB\x01\xff\xff\xff\xff")?;
+    wire.to_all(b"mmB\x01\xff\xff\xff\xff")?;
     to_each(wire, insider, &others, FrameKind::Direct, body)?;
     to_each(wire, insider, &others, FrameKind::Control, body)
 }
@@ -292,7 +291,7 @@ fn year_3000(
     let mut body = Vec::new();
     encode_event(&Event::from(change.clone()), &mut body)?;
     let data = insider.frame(FrameKind::Data, None, &body)?;
-    wire.to_all("events", insider.life, &data)?;
+    wire.to_all(&data)?;
     let entries = SyncMessage::Entries { round: 0, changes: vec![change; 100], more: false };
     to_each(wire, insider, others, FrameKind::Direct, &encode_sync(&entries)?)
 }

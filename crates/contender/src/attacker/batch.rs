@@ -61,7 +61,7 @@ pub(crate) fn unasked(number: u64) -> Vec<Vec<u8>> {
 }
 
 fn frame(number: u8) -> Vec<u8> {
-    let key = b"mailmesh/mail/v1/all/events/unasked";
+    let key = b"mailmesh/mail/v1/to/*";
     let mut message = vec![FRAME | FLAG_1, number, PUSH | FLAG_1, 0, key.len() as u8];
     message.extend(key);
     message.extend([PUT, 64]);

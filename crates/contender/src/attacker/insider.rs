@@ -99,7 +99,7 @@ impl Insider {
         }
         let status = (1, &name, started, positions, Binary(tag), self.beat, digest);
         let heartbeat = self.control(None, &(HEARTBEAT, status))?;
-        wire.to_all("control", self.life, &heartbeat)?;
+        wire.to_all(&heartbeat)?;
         Ok(others)
     }
 }

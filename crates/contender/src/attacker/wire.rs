@@ -65,9 +65,8 @@ impl Wire {
         lock(&self.heard)
     }
 
-    /// To all, as if of `life`.
-    pub(crate) fn to_all(&self, channel: &str, life: Life, frame: &[u8]) -> Result<(), String> {
-        self.put(&format!("{PREFIX}/all/{channel}/{}", hex(life)), frame)
+    pub(crate) fn to_all(&self, frame: &[u8]) -> Result<(), String> {
+        self.put(&format!("{PREFIX}/to/*"), frame)
     }
 
     pub(crate) fn to_one(&self, life: Life, frame: &[u8]) -> Result<(), String> {

@@ -65,7 +65,7 @@ struct Declared {
     control: Publisher<'static>,
     /// Bounded by the number of live peers.
     peers: DashMap<Incarnation, Publisher<'static>>,
-    _subscribers: [Subscriber<()>; 3],
+    _subscribers: [Subscriber<()>; 2],
     _token: LivelinessToken,
     _finding: Finding,
     /// The sockets of the session at the gate; they go with it.
@@ -201,7 +201,6 @@ impl Opening {
         let session = zenoh::open(config).await;
         let session = session
             .map_err(|error| open_error(settings.hide(&error.to_string(), proof.as_deref())))?;
-        let everything = subscribe(&session, keys.everything_for_all(), intake).await?;
         let own = subscribe(&session, keys.one(incarnation), intake).await?;
         let (noted, hints) = (missing.clone(), intake.clone());
         let alive = session
@@ -225,8 +224,7 @@ impl Opening {
             .await
             .map_err(|error| declare_error("the liveliness subscriber", &error))?;
         let publisher = async |channel| {
-            let key = keys.all(channel, incarnation);
-            publisher(&session, key, channel)
+            publisher(&session, keys.all(), channel)
                 .await
                 .map_err(|error| declare_error("a publisher", &error))
         };
@@ -261,7 +259,7 @@ impl Opening {
             events,
             control,
             peers: DashMap::new(),
-            _subscribers: [everything, own, alive],
+            _subscribers: [own, alive],
             _token: token,
             _finding: finding,
             _slots: slots,
