@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use if_addrs::{IfAddr, Interface};
+use mailmesh_secrets::redact;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use zenoh::config::WhatAmI;
@@ -61,7 +62,8 @@ async fn look_for(matchmaker: &Matchmaker, missing: &Missing) {
         && !matchmaker.session.is_closed()
     {
         if let Err(error) = look_once(matchmaker).await {
-            tracing::debug!(%error, "looking for missing peers failed; Zenoh looks for them too");
+            let error = redact(&error.to_string());
+            tracing::debug!(error, "looking for missing peers failed; Zenoh looks for them too");
         }
         let peers = matchmaker.known().await.len() as u32;
         sleep(PAUSE[usize::from(missing_for > BRISK)] * (1 + peers / 8)).await;

@@ -155,11 +155,19 @@ impl LiveSession {
     }
 }
 
+/// Waits for a while; a session that takes longer goes on closing, since one whose closing is cut
+/// short keeps its port for ever.
 async fn close(session: &Session) {
-    match timeout(CLOSING, session.close()).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "the Zenoh session did not close cleanly"),
-        Err(_) => tracing::debug!("the Zenoh session took longer than {CLOSING:?} to close"),
+    let closing = session.clone();
+    let closing = tokio::spawn(async move { closing.close().await });
+    match timeout(CLOSING, closing).await {
+        Ok(Ok(Ok(()))) => {}
+        Ok(Ok(Err(error))) => {
+            let error = redact(&error.to_string());
+            tracing::debug!(error, "the Zenoh session did not close cleanly");
+        }
+        Ok(Err(error)) => tracing::debug!(%error, "the closing of the Zenoh session ended"),
+        Err(_) => tracing::debug!("the Zenoh session takes longer than {CLOSING:?} to close"),
     }
 }
 
@@ -295,7 +303,10 @@ impl Declared {
             Ok(publisher) => {
                 self.peers.insert(peer, publisher);
             }
-            Err(error) => tracing::debug!(%error, "no publisher for a member; putting without"),
+            Err(error) => {
+                let error = redact(&error.to_string());
+                tracing::debug!(error, "no publisher for a member; putting without");
+            }
         }
     }
 }
