@@ -12,6 +12,7 @@ mod budget;
 mod message;
 mod sieve;
 mod sockets;
+mod unheard;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -37,6 +38,7 @@ use message::{Body, MAX_LEN, Message, Nonce, Tag, Zid};
 use sieve::Sieve;
 pub(crate) use sockets::Group;
 use sockets::Sockets;
+use unheard::Unheard;
 
 /// Pauses between the first questions of a session; then `REST`.
 const FIRST: [Duration; 6] = [
@@ -106,6 +108,7 @@ impl Discovery {
                 strangers: BTreeMap::new(),
                 introduce_at: None,
                 rounds: 0,
+                unheard: Unheard::new(Instant::now()),
                 log: LogThrottle::default(),
             };
             finder.run(messages).await;
@@ -232,6 +235,7 @@ struct Finder {
     strangers: BTreeMap<Zid, Vec<SocketAddr>>,
     introduce_at: Option<Instant>,
     rounds: usize,
+    unheard: Unheard,
     log: LogThrottle,
 }
 
@@ -294,18 +298,27 @@ impl Finder {
         let known = known.into_iter().map(|zid| start_of(&zid)).collect();
         let question = Message { nonce, zid: self.zid, body: Body::Question { known } };
         let bytes = question.encode(self.tag, &self.keys[0]);
+        self.tell(&bytes).await;
+    }
+
+    /// Sends to the group, on each interface.
+    async fn tell(&mut self, bytes: &[u8]) {
         for socket in &self.sockets.asking {
-            if let Err(error) = socket.send_to(&bytes, self.sockets.group).await
+            if let Err(error) = socket.send_to(bytes, self.sockets.group).await
                 && self.log.is_ready()
             {
-                tracing::debug!(%error, "a question of discovery was not sent");
+                tracing::debug!(%error, "a message of discovery was not sent");
             }
         }
     }
 
     async fn message(&mut self, from: SocketAddr, message: Message, key: usize) {
         match message.body {
-            Body::Question { known } => self.answer(from, message.nonce, &known, key).await,
+            Body::Question { known } if known.contains(&start_of(&self.zid)) => {}
+            Body::Question { .. } => {
+                let is_unheard = self.unheard.asks(Instant::now(), message.zid);
+                self.answer(from, message.nonce, key, is_unheard).await;
+            }
             Body::Answer { addresses } if self.asked.contains(&message.nonce) => {
                 self.answered(from, message.zid, addresses).await;
             }
@@ -313,14 +326,14 @@ impl Finder {
         }
     }
 
-    async fn answer(&mut self, from: SocketAddr, nonce: Nonce, known: &[[u8; 8]], key: usize) {
-        if known.contains(&start_of(&self.zid)) {
-            return;
-        }
+    async fn answer(&mut self, from: SocketAddr, nonce: Nonce, key: usize, at_group: bool) {
         let addresses = self.listening.addresses_for(from.ip());
         let answer = Message { nonce, zid: self.zid, body: Body::Answer { addresses } };
-        let _asked_again =
-            self.sockets.hearing.send_to(&answer.encode(self.tag, &self.keys[key]), from).await;
+        let bytes = answer.encode(self.tag, &self.keys[key]);
+        let _asked_again = self.sockets.hearing.send_to(&bytes, from).await;
+        if at_group {
+            self.tell(&bytes).await;
+        }
     }
 
     async fn answered(&mut self, from: SocketAddr, zid: Zid, addresses: Vec<SocketAddr>) {
