@@ -1,11 +1,12 @@
 //! Which connections that have proven nothing are kept, so that a flood of them keeps nobody
 //! out and costs a bounded number of descriptors. No I/O, no clock.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
-/// Most unproven connections in all, and of one origin.
-const MOST: usize = 256;
+/// Most unproven connections in all: fewer where the process may open few files. And of one origin.
+pub(super) const MOST: usize = 256;
 const MOST_OF_ONE: usize = 8;
 
 /// Where connections come from: an IPv4 address, or a network of IPv6 of 64 bits, which one
@@ -28,27 +29,39 @@ impl From<IpAddr> for Origin {
 /// The connections that are open and have proven nothing.
 #[derive(Debug)]
 pub(super) struct Admission<T> {
+    most: usize,
     count: usize,
-    /// Those of each origin, the oldest first, by number.
-    origins: BTreeMap<Origin, VecDeque<(u64, T)>>,
+    /// Those of each origin, the oldest first.
+    origins: BTreeMap<Origin, VecDeque<Waiting<T>>>,
     next: u64,
 }
 
-impl<T> Default for Admission<T> {
-    fn default() -> Self {
-        Self { count: 0, origins: BTreeMap::new(), next: 0 }
-    }
+#[derive(Debug)]
+struct Waiting<T> {
+    number: u64,
+    /// Whether it has named a key that is accepted. Few but members know the name of one.
+    is_answered: bool,
+    connection: T,
 }
 
 impl<T> Admission<T> {
+    /// Of at most so many connections.
+    pub(super) fn new(most: usize) -> Self {
+        Self { most, count: 0, origins: BTreeMap::new(), next: 0 }
+    }
+
     /// Takes a connection in and numbers it; the one that must make room for it is given back:
-    /// the oldest of the same origin, or of the origin that has most.
+    /// of the same origin, or of the origin that has most, and whose oldest is oldest, the oldest
+    /// that has named no key, or the oldest.
     pub(super) fn admit(&mut self, from: Origin, connection: T) -> (u64, Option<T>) {
         let of_one = self.origins.get(&from).map_or(0, VecDeque::len);
         let evicted = if of_one >= MOST_OF_ONE {
             self.evict(from)
-        } else if self.count >= MOST {
-            let fullest = self.origins.iter().max_by_key(|(_, all)| all.len()).map(|(of, _)| *of);
+        } else if self.count >= self.most {
+            let oldest =
+                |all: &VecDeque<Waiting<T>>| all.front().map(|waiting| Reverse(waiting.number));
+            let fullest = self.origins.iter().max_by_key(|(_, all)| (all.len(), oldest(all)));
+            let fullest = fullest.map(|(of, _)| *of);
             fullest.and_then(|origin| self.evict(origin))
         } else {
             None
@@ -56,15 +69,27 @@ impl<T> Admission<T> {
         let number = self.next;
         self.next += 1;
         self.count += 1;
-        self.origins.entry(from).or_default().push_back((number, connection));
+        self.origins.entry(from).or_default().push_back(Waiting {
+            number,
+            is_answered: false,
+            connection,
+        });
         (number, evicted)
+    }
+
+    /// A connection has named a key that is accepted, and was answered.
+    pub(super) fn answered(&mut self, from: Origin, number: u64) {
+        let all = self.origins.get_mut(&from);
+        if let Some(waiting) = all.into_iter().flatten().find(|of| of.number == number) {
+            waiting.is_answered = true;
+        }
     }
 
     /// A connection is proven, or closed.
     pub(super) fn leave(&mut self, from: Origin, number: u64) {
         let Some(all) = self.origins.get_mut(&from) else { return };
         let before = all.len();
-        all.retain(|(of, _)| *of != number);
+        all.retain(|waiting| waiting.number != number);
         self.count -= before - all.len();
         if all.is_empty() {
             self.origins.remove(&from);
@@ -73,7 +98,8 @@ impl<T> Admission<T> {
 
     fn evict(&mut self, origin: Origin) -> Option<T> {
         let all = self.origins.get_mut(&origin)?;
-        let (_, connection) = all.pop_front()?;
+        let at = all.iter().position(|waiting| !waiting.is_answered).unwrap_or(0);
+        let Waiting { connection, .. } = all.remove(at)?;
         self.count -= 1;
         if all.is_empty() {
             self.origins.remove(&origin);
@@ -100,7 +126,7 @@ mod tests {
 
     #[test]
     fn one_origin_takes_eight_places_and_its_oldest_makes_room() {
-        let mut admission = Admission::default();
+        let mut admission = Admission::new(MOST);
         for n in 0..8 {
             assert_eq!(admission.admit(origin("192.0.2.1"), n).1, None);
         }
@@ -111,8 +137,36 @@ mod tests {
     }
 
     #[test]
+    fn the_oldest_makes_room_of_origins_that_have_as_many_whatever_their_addresses() {
+        let of = |n: u32| Origin::from(IpAddr::from(n.to_be_bytes()));
+        for honest in [0, 77, u32::MAX] {
+            let mut admission = Admission::new(16);
+            for n in 1_000..1_016 {
+                admission.admit(of(n), n);
+            }
+            admission.admit(of(honest), honest);
+            let evicted = (2_000..2_016).map(|n| admission.admit(of(n), n).1);
+            let evicted: Vec<_> = evicted.flatten().collect();
+            assert_eq!(evicted.last(), Some(&honest), "after all that came before it");
+        }
+    }
+
+    #[test]
+    fn of_one_origin_those_that_named_a_key_stay_longest() {
+        let (mut admission, one) = (Admission::new(MOST), origin("192.0.2.1"));
+        let (honest, _) = admission.admit(one, 0);
+        admission.answered(one, honest);
+        for n in 1..100 {
+            assert_ne!(admission.admit(one, n).1, Some(0));
+        }
+        let numbers: Vec<u64> = admission.origins[&one].iter().map(|of| of.number).collect();
+        numbers.iter().for_each(|number| admission.answered(one, *number));
+        assert_eq!(admission.admit(one, 100).1, Some(0), "all have: the oldest");
+    }
+
+    #[test]
     fn many_origins_take_256_places_and_the_fullest_makes_room() {
-        let mut admission = Admission::default();
+        let mut admission = Admission::new(MOST);
         let of = |n: u32| Origin::from(IpAddr::from(n.to_be_bytes()));
         for n in 0..MOST as u32 - 2 {
             admission.admit(of(n), n);

@@ -28,6 +28,8 @@ const TURN: Duration = Duration::from_millis(200);
 const FIRST: Duration = Duration::from_millis(100);
 const LONGEST: [Duration; 2] = [Duration::from_secs(4), Duration::from_secs(16)];
 const BRISK: u32 = 80;
+/// The same, and after how many tries, for a node that only others have told of.
+const OF_HEARSAY: (Duration, u32) = (Duration::from_secs(30), 8);
 /// How long after it was last heard of a node is dialed at all.
 const AT_ALL: Duration = Duration::from_secs(3600);
 /// How long after a connection was made a missing link is looked into.
@@ -36,18 +38,25 @@ const MADE: Duration = Duration::from_millis(500);
 const LASTING: Duration = Duration::from_secs(3);
 /// How long an endpoint that is this node's own is left alone: addresses may change.
 const OWN: Duration = Duration::from_secs(60);
+/// How often it is looked where an endpoint leads whose node is linked: somebody else may have
+/// answered there for a while.
+const CHECK: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub(super) struct Book {
     own: Id,
     nodes: BTreeMap<Id, Node>,
     endpoints: Vec<Endpoint>,
+    /// Nodes that are being dialed, also those that are no longer known.
+    dialing: usize,
 }
 
 #[derive(Debug)]
 struct Node {
     addresses: Vec<SocketAddr>,
     heard: Instant,
+    /// Only other nodes have told of it.
+    is_hearsay: bool,
     tries: Tries,
 }
 
@@ -55,6 +64,8 @@ struct Node {
 struct Endpoint {
     text: String,
     leads_to: Option<Id>,
+    /// When it is dialed though the node that it leads to is linked.
+    check: Instant,
     tries: Tries,
 }
 
@@ -92,10 +103,14 @@ impl Tries {
         Self { next, pause: FIRST, failures: 0, is_dialing: false }
     }
 
-    fn failed(&mut self, now: Instant) {
+    fn failed(&mut self, now: Instant, is_hearsay: bool) {
         self.next = now + self.pause;
         self.failures = self.failures.saturating_add(1);
-        self.pause = (self.pause * 2).min(LONGEST[usize::from(self.failures > BRISK)]);
+        let longest = match self.failures {
+            failures if is_hearsay && failures > OF_HEARSAY.1 => OF_HEARSAY.0,
+            failures => LONGEST[usize::from(failures > BRISK)],
+        };
+        self.pause = (self.pause * 2).min(longest);
     }
 
     /// The link ended; one that did not last counts as a try that failed.
@@ -109,11 +124,17 @@ impl Tries {
     }
 }
 
+impl Endpoint {
+    fn is_satisfied(&self, is_linked: impl Fn(&Id) -> bool) -> bool {
+        self.leads_to.is_some_and(|id| is_linked(&id))
+    }
+}
+
 impl Book {
     pub(super) fn new(own: Id, endpoints: Vec<String>, now: Instant) -> Self {
-        let endpoint = |text| Endpoint { text, leads_to: None, tries: Tries::at(now) };
+        let endpoint = |text| Endpoint { text, leads_to: None, check: now, tries: Tries::at(now) };
         let endpoints = endpoints.into_iter().map(endpoint).collect();
-        Self { own, nodes: BTreeMap::new(), endpoints }
+        Self { own, nodes: BTreeMap::new(), endpoints, dialing: 0 }
     }
 
     /// A node can be dialed at these addresses, as a holder of the key says: the node itself, or
@@ -139,6 +160,7 @@ impl Book {
         if let Some(node) = self.nodes.get_mut(&id) {
             node.heard = now;
             if is_itself {
+                node.is_hearsay = false;
                 node.addresses = dialed;
                 node.tries.next = node.tries.next.min(now);
                 node.tries.failures = 0;
@@ -152,10 +174,16 @@ impl Book {
             return;
         }
         if self.nodes.len() >= MOST {
-            let silent = self.nodes.iter().min_by_key(|(_, node)| node.heard).map(|(id, _)| *id);
-            silent.map(|id| self.nodes.remove(&id));
+            // One that others tell of takes the place of no other that is worth more.
+            let of_less = |node: &Node| !node.tries.is_dialing && (is_itself || node.is_hearsay);
+            let silent = self.nodes.iter().filter(|(_, node)| of_less(node));
+            let silent = silent.min_by_key(|(_, node)| (!node.is_hearsay, node.heard));
+            let Some(silent) = silent.map(|(id, _)| *id) else { return };
+            self.nodes.remove(&silent);
         }
-        self.nodes.insert(id, Node { addresses: dialed, heard: now, tries: Tries::at(now) });
+        let tries = Tries::at(now);
+        let node = Node { addresses: dialed, heard: now, is_hearsay: !is_itself, tries };
+        self.nodes.insert(id, node);
     }
 
     /// How long this node leaves it to `id` to dial.
@@ -183,12 +211,12 @@ impl Book {
         self.nodes.retain(|id, node| {
             is_linked(id) || node.tries.is_dialing || now.duration_since(node.heard) < AT_ALL
         });
-        let dialing = self.nodes.values().filter(|node| node.tries.is_dialing).count();
-        let mut room = AT_ONCE.saturating_sub(dialing);
         let mut due = Vec::new();
         let is_due = |tries: &Tries| !tries.is_dialing && tries.next <= now;
         for (number, endpoint) in self.endpoints.iter_mut().enumerate() {
-            if is_due(&endpoint.tries) && !endpoint.leads_to.is_some_and(|id| is_linked(&id)) {
+            if is_due(&endpoint.tries)
+                && (endpoint.check <= now || !endpoint.is_satisfied(&is_linked))
+            {
                 endpoint.tries.is_dialing = true;
                 due.push(Target::Endpoint(number, endpoint.text.clone()));
             }
@@ -196,8 +224,8 @@ impl Book {
         let mut nodes: Vec<_> = self.nodes.iter_mut().collect();
         nodes.sort_by_key(|(_, node)| node.tries.next);
         for (id, node) in nodes {
-            if room > 0 && is_due(&node.tries) && !is_linked(id) {
-                room -= 1;
+            if self.dialing < AT_ONCE && is_due(&node.tries) && !is_linked(id) {
+                self.dialing += 1;
                 node.tries.is_dialing = true;
                 due.push(Target::Node(*id, node.addresses.clone()));
             }
@@ -207,30 +235,38 @@ impl Book {
 
     /// When something is to be dialed next.
     pub(super) fn next(&self, is_linked: impl Fn(&Id) -> bool) -> Option<Instant> {
-        let nodes = self.nodes.iter().filter(|(id, _)| !is_linked(id)).map(|(_, n)| &n.tries);
-        let endpoints = self.endpoints.iter();
-        let endpoints = endpoints.filter(|e| !e.leads_to.is_some_and(|id| is_linked(&id)));
-        let all = nodes.chain(endpoints.map(|endpoint| &endpoint.tries));
-        all.filter(|tries| !tries.is_dialing).map(|tries| tries.next).min()
+        // Without room, the next that is done makes some.
+        let nodes = self.nodes.iter().filter(|_| self.dialing < AT_ONCE);
+        let nodes = nodes.filter(|(id, node)| !node.tries.is_dialing && !is_linked(id));
+        let endpoints = self.endpoints.iter().filter(|endpoint| !endpoint.tries.is_dialing);
+        let endpoints = endpoints.map(|endpoint| match endpoint.is_satisfied(&is_linked) {
+            true => endpoint.tries.next.max(endpoint.check),
+            false => endpoint.tries.next,
+        });
+        nodes.map(|(_, node)| node.tries.next).chain(endpoints).min()
     }
 
     /// What came of dialing.
     pub(super) fn dialed(&mut self, now: Instant, target: &Target, outcome: Outcome) {
         let tries = match target {
-            Target::Node(id, _) => self.nodes.get_mut(id).map(|node| &mut node.tries),
+            Target::Node(id, _) => {
+                self.dialing = self.dialing.saturating_sub(1);
+                self.nodes.get_mut(id).map(|node| (&mut node.tries, node.is_hearsay))
+            }
             Target::Endpoint(number, _) => self.endpoints.get_mut(*number).map(|endpoint| {
                 if let Outcome::Reached(id) = outcome {
                     endpoint.leads_to = Some(id);
                 }
-                &mut endpoint.tries
+                endpoint.check = now + CHECK;
+                (&mut endpoint.tries, false)
             }),
         };
-        let Some(tries) = tries else { return };
+        let Some((tries, is_hearsay)) = tries else { return };
         tries.is_dialing = false;
         match (outcome, target) {
             (Outcome::Reached(_), _) => tries.next = now + MADE.max(tries.pause),
             (Outcome::Itself, Target::Endpoint(..)) => tries.next = now + OWN,
-            (Outcome::Failed, _) | (Outcome::Itself, _) => tries.failed(now),
+            (Outcome::Failed, _) | (Outcome::Itself, _) => tries.failed(now, is_hearsay),
         }
     }
 
@@ -239,6 +275,7 @@ impl Book {
         let turn = self.turn(id);
         if let Some(node) = self.nodes.get_mut(&id) {
             node.heard = now;
+            node.is_hearsay &= lasted < LASTING;
             node.tries.lost(now, lasted, turn);
         }
         for endpoint in self.endpoints.iter_mut().filter(|e| e.leads_to == Some(id)) {
@@ -303,8 +340,8 @@ mod tests {
             }
         }
         assert_eq!(at[..4], [millis(0), millis(100), millis(300), millis(700)]);
-        assert!(at.windows(2).all(|pair| pair[1] - pair[0] <= LONGEST[1]));
-        assert!(at.len() < 350 && at[at.len() - 1] > Duration::from_secs(3500), "{}", at.len());
+        assert!(at.windows(2).all(|pair| pair[1] - pair[0] <= OF_HEARSAY.0));
+        assert!(at.len() < 140 && at[at.len() - 1] > Duration::from_secs(3500), "{}", at.len());
     }
 
     #[test]
@@ -315,11 +352,49 @@ mod tests {
         book.dialed(now, &due[0], Outcome::Reached([4; 16]));
         book.dialed(now, &due[1], Outcome::Itself);
         let later = now + Duration::from_secs(59);
+        let is_linked = |id: &Id| *id == [4; 16];
+        assert_eq!(book.next(is_linked), Some(now + CHECK));
         assert_eq!(book.due(later, |id| *id == [4; 16]), []);
         book.lost(later, [4; 16], Duration::from_secs(50));
         assert_eq!(book.due(later, NOBODY), due[..1]);
         book.dialed(later, &due[0], Outcome::Failed);
         assert_eq!(book.due(later + Duration::from_secs(3600), NOBODY), due);
+    }
+
+    #[test]
+    fn an_endpoint_at_which_another_answered_for_a_while_is_dialed_again() {
+        let (mut book, now) = book(&["mx1:7447", "mx2:7447"]);
+        let is_linked = |id: &Id| *id == [4; 16];
+        // Somebody on the way took the second to the node of the first.
+        for target in book.due(now, NOBODY) {
+            book.dialed(now, &target, Outcome::Reached([4; 16]));
+        }
+        assert_eq!(book.due(now + Duration::from_secs(59), is_linked), []);
+        let due = book.due(now + CHECK, is_linked);
+        assert_eq!(due.len(), 2);
+        book.dialed(now + CHECK, &due[0], Outcome::Reached([4; 16]));
+        book.dialed(now + CHECK, &due[1], Outcome::Reached([3; 16]));
+        let later = now + CHECK + LASTING;
+        assert_eq!(book.due(later, is_linked), due[1..], "it leads to a node without a link");
+    }
+
+    #[test]
+    fn invented_nodes_take_no_place_of_those_that_spoke_and_no_dial_is_forgotten() {
+        let (mut book, now) = book(&[]);
+        for n in 0..100_u128 {
+            book.learn(now, n.to_be_bytes(), [address(1)], true);
+        }
+        let mut dials = book.due(now, NOBODY).len();
+        for n in 1_000..20_000_u128 {
+            let at = now + Duration::from_micros(n as u64);
+            book.learn(at, n.to_be_bytes(), [address(2)], false);
+            dials += book.due(at, NOBODY).len();
+            assert_eq!(book.next(NOBODY), None, "there is no room");
+        }
+        assert_eq!((dials, book.nodes.len()), (AT_ONCE, MOST));
+        assert!((0..100_u128).all(|n| book.nodes.contains_key(&n.to_be_bytes())));
+        book.forget(&0_u128.to_be_bytes());
+        assert_eq!(book.due(now + CHECK, NOBODY), [], "it is still being dialed");
     }
 
     #[test]
@@ -357,7 +432,7 @@ mod tests {
             book.learn(at, n.to_be_bytes(), (0..100).map(address), n % 2 == 0);
         }
         assert_eq!(book.nodes.len(), MOST);
-        assert!(book.nodes.contains_key(&4_999_u128.to_be_bytes()), "the newest stay");
+        assert!(book.nodes.contains_key(&4_998_u128.to_be_bytes()), "the newest that spoke stays");
         assert!(book.nodes.values().all(|node| node.addresses.len() == ADDRESSES));
         assert_eq!(book.due(now + Duration::from_secs(1), NOBODY).len(), AT_ONCE);
         for bad in ["0.0.0.0:1", "224.0.0.1:1", "[::]:1", "192.0.2.1:0"] {

@@ -1,6 +1,5 @@
 //! Dials other nodes.
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,14 +73,19 @@ async fn dial(shared: Arc<Shared>, target: Target) {
             (resolve(address).await, interface.map(str::to_owned))
         }
     };
-    let mut connections = Connections::to(addresses, interface);
-    while let Some((address, stream)) = connections.next().await {
-        match propose(&shared, stream, address).await {
+    let proposing = shared.clone();
+    let mut tries = race(addresses, interface, move |stream, address| {
+        let shared = proposing.clone();
+        async move { propose(&shared, stream, address).await }
+    });
+    while let Some(tried) = tries.join_next().await {
+        let Ok((address, tried)) = tried else { continue };
+        match tried {
             Ok(Attempt::Linked(linked)) => {
                 let (link, joined) = *linked;
                 report.outcome = Outcome::Reached(joined.id);
                 drop(report);
-                drop(connections);
+                drop(tries);
                 if let Err(error) = link.run(join(&shared, joined)).await {
                     tracing::debug!(%address, %error, "a dialed link ended");
                 }
@@ -116,32 +120,36 @@ async fn resolve(endpoint: &str) -> Vec<SocketAddr> {
     }
 }
 
-/// Connections to the addresses of one node, in the order in which they are made.
-struct Connections(JoinSet<Option<(SocketAddr, TcpStream)>>);
+/// What came of one address.
+type Tried<T> = (SocketAddr, Result<T, Broken>);
 
-impl Connections {
-    /// From the address of an interface, if one is named.
-    fn to(addresses: Vec<SocketAddr>, interface: Option<String>) -> Self {
-        let mut connecting = JoinSet::new();
-        for (number, address) in (0..).zip(addresses) {
-            let interface = interface.clone();
-            connecting.spawn(async move {
-                sleep(STAGGER * number).await;
-                let stream = timeout(CONNECT, connect(address, interface.as_deref())).await;
-                Some((address, stream.ok()?.ok()?))
-            });
-        }
-        Self(connecting)
+/// Connects to each address, a moment after the one before, from the address of an interface if
+/// one is named, and has `then` done with each connection. So one that is silent holds up no
+/// other.
+fn race<T, F>(
+    addresses: Vec<SocketAddr>,
+    interface: Option<String>,
+    then: impl Fn(TcpStream, SocketAddr) -> F + Clone + Send + 'static,
+) -> JoinSet<Tried<T>>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, Broken>> + Send,
+{
+    let mut tries = JoinSet::new();
+    for (number, address) in (0..).zip(addresses) {
+        let (interface, then) = (interface.clone(), then.clone());
+        tries.spawn(async move {
+            sleep(STAGGER * number).await;
+            let late = |_| std::io::Error::from(std::io::ErrorKind::TimedOut);
+            let connected = timeout(CONNECT, connect(address, interface.as_deref())).await;
+            let tried = match connected.map_err(late).flatten() {
+                Ok(stream) => then(stream, address).await,
+                Err(error) => Err(error.into()),
+            };
+            (address, tried)
+        });
     }
-
-    async fn next(&mut self) -> Option<(SocketAddr, TcpStream)> {
-        while let Some(connected) = self.0.join_next().await {
-            if let Ok(Some(connected)) = connected {
-                return Some(connected);
-            }
-        }
-        None
-    }
+    tries
 }
 
 async fn connect(address: SocketAddr, _interface: Option<&str>) -> std::io::Result<TcpStream> {
@@ -267,19 +275,29 @@ async fn join(
 
 /// Connects to a linked node for another purpose than a link.
 pub(super) async fn visit(
-    shared: &Shared,
-    addresses: VecDeque<SocketAddr>,
+    shared: &Arc<Shared>,
+    addresses: Vec<SocketAddr>,
     id: Id,
     purpose: Purpose,
 ) -> Result<(Proven, Verdict, TcpStream, SocketAddr), Broken> {
-    let mut connections = Connections::to(addresses.into(), None);
+    let shared = shared.clone();
+    let mut tries = race(addresses, None, move |mut stream, _| {
+        let shared = shared.clone();
+        async move {
+            let is_it = |proven: &Proven| proven.id == id;
+            let (proven, verdict) = handshake(&shared, &mut stream, purpose, is_it).await?;
+            let verdict = verdict.ok_or(std::io::ErrorKind::NotFound);
+            Ok((proven, verdict.map_err(std::io::Error::from)?, stream))
+        }
+    });
     let mut broken = Broken::Io(std::io::ErrorKind::NotConnected.into());
-    while let Some((address, mut stream)) = connections.next().await {
-        let is_it = |proven: &Proven| proven.id == id;
-        match handshake(shared, &mut stream, purpose, is_it).await {
-            Ok((proven, Some(verdict))) => return Ok((proven, verdict, stream, address)),
-            Ok((_, None)) => {}
-            Err(error) => broken = error,
+    while let Some(tried) = tries.join_next().await {
+        match tried {
+            Ok((address, Ok((proven, verdict, stream)))) => {
+                return Ok((proven, verdict, stream, address));
+            }
+            Ok((_, Err(error))) => broken = error,
+            Err(_panicked) => {}
         }
     }
     Err(broken)

@@ -152,7 +152,6 @@ async fn open(
         if len == 0 {
             return to.shutdown().await;
         }
-        count.fetch_add(1, Ordering::Relaxed);
         filled += len;
         let mut at = 0;
         while let Some(length) = buffer[at..filled].first_chunk::<LENGTH>().copied() {
@@ -165,6 +164,8 @@ async fn open(
             let opened = key.key.open_in_place(key.nonce_now(), Aad::from(length), sealed);
             let plain = opened.map_err(|_| io::ErrorKind::InvalidData)?;
             key.next += 1;
+            // Bytes that are no record keep no link open.
+            count.fetch_add(1, Ordering::Relaxed);
             to.write_all(plain).await?;
             at = start + len;
         }

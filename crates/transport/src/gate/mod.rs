@@ -140,7 +140,7 @@ impl Gate {
             other_keys: setup.other_keys,
             random: SystemRandom::new(),
             counts: Arc::default(),
-            admission: Mutex::default(),
+            admission: Mutex::new(Admission::new(slots::unproven(admission::MOST))),
             table: Mutex::new(Table::new(setup.id)),
             book: Mutex::new(Book::new(setup.id, setup.endpoints, Instant::now())),
             slots: ArcSwapOption::empty(),
@@ -302,19 +302,21 @@ impl Shared {
         known
     }
 
-    /// Takes note of what a proven node at `remote` said, and gives its own addresses.
+    /// Takes note of what a proven node at `remote` said, and gives its own addresses as it named
+    /// them.
     fn heard(&self, id: Id, remote: IpAddr, known: Vec<exchange::Known>) -> Vec<SocketAddr> {
         let (now, mut own) = (Instant::now(), Vec::new());
         let mut book = self.book.lock();
-        for node in known {
+        for mut node in known {
+            // A loopback address is another host's.
+            node.addresses.retain(|at| remote.is_loopback() || !at.ip().is_loopback());
             let is_itself = node.id == id;
             if is_itself {
-                // The address that it is seen at comes first; it may be none of its own.
-                let seen =
-                    node.addresses.first().map(|first| SocketAddr::new(remote, first.port()));
-                let others = node.addresses.into_iter().filter(|address| Some(*address) != seen);
-                own = seen.into_iter().chain(others).collect();
-                book.learn(now, id, own.iter().copied(), true);
+                own = node.addresses;
+                // The address that it is seen at may be that of somebody on the way: it comes
+                // last, and nobody is told of it.
+                let seen = own.first().map(|first| SocketAddr::new(remote, first.port()));
+                book.learn(now, id, own.iter().copied().chain(seen), true);
             } else if self.tells {
                 book.learn(now, node.id, node.addresses, false);
             }

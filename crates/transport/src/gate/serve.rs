@@ -62,7 +62,7 @@ pub(super) async fn listen(shared: Arc<Shared>, listener: TcpListener) {
                 let (number, _evicted) = shared.admission.lock().admit(origin, end);
                 let shared = shared.clone();
                 tokio::spawn(async move {
-                    let proven = prove(&shared, stream, ended).await;
+                    let proven = prove(&shared, stream, (origin, number), ended).await;
                     shared.admission.lock().leave(origin, number);
                     if let Some((stream, proven)) = proven
                         && let Err(error) = take(&shared, stream, from, proven).await
@@ -84,10 +84,11 @@ pub(super) async fn listen(shared: Arc<Shared>, listener: TcpListener) {
 async fn prove(
     shared: &Shared,
     mut stream: TcpStream,
+    place: (Origin, u64),
     ended: oneshot::Receiver<()>,
 ) -> Option<(TcpStream, Proven)> {
     let proven = tokio::select! {
-        proven = timeout(PROOF, handshake(shared, &mut stream)) => proven,
+        proven = timeout(PROOF, handshake(shared, &mut stream, place)) => proven,
         _ = ended => {
             shared.counts.crowded_out.add();
             return None;
@@ -107,7 +108,11 @@ async fn prove(
     None
 }
 
-async fn handshake(shared: &Shared, stream: &mut TcpStream) -> Result<Proven, Broken> {
+async fn handshake(
+    shared: &Shared,
+    stream: &mut TcpStream,
+    (origin, number): (Origin, u64),
+) -> Result<Proven, Broken> {
     stream.set_nodelay(true)?;
     let mut hello = [0; HELLO_LEN];
     stream.read_exact(&mut hello).await?;
@@ -118,6 +123,7 @@ async fn handshake(shared: &Shared, stream: &mut TcpStream) -> Result<Proven, Br
         }
         answered => answered?,
     };
+    shared.admission.lock().answered(origin, number);
     stream.write_all(&answer).await?;
     let mut proof = [0; PROOF_LEN];
     stream.read_exact(&mut proof).await?;

@@ -40,10 +40,21 @@ const ANSWER: Duration = Duration::from_secs(1);
 /// An empty or unlocked directory that is newer may be one that another process is making.
 const MAKING: Duration = Duration::from_secs(60);
 
+/// How many files the process may open, if that is bounded.
+fn most_files() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current
+}
+
 /// How many slots the first session has.
 pub(super) fn first_slots() -> usize {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    if limit.is_none_or(|limit| limit >= ENOUGH) { FIRST_SLOTS } else { FEW_SLOTS }
+    if most_files().is_none_or(|limit| limit >= ENOUGH) { FIRST_SLOTS } else { FEW_SLOTS }
+}
+
+/// How many connections that have proven nothing may be open: a quarter of what the process may
+/// open, if that is less than `most`.
+pub(super) fn unproven(most: usize) -> usize {
+    let quarter = most_files().and_then(|limit| usize::try_from(limit / 4).ok());
+    quarter.map_or(most, |quarter| quarter.clamp(8, most))
 }
 
 /// A directory with the sockets of one session; it goes when dropped.
@@ -87,6 +98,10 @@ impl Dir {
             let why = format!("the path {} cannot be one of a socket", path.display());
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
+        if !is_kept(&std::fs::metadata(base)?) {
+            let why = format!("others may rename what is in {}", base.display());
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+        }
         DirBuilder::new().mode(0o700).create(&path)?;
         let lock = File::open(&path)?;
         lock.try_lock().map_err(io::Error::from)?;
@@ -110,6 +125,13 @@ impl Drop for Dir {
     }
 }
 
+/// Whether nobody but this user and root can rename what this user puts in a directory.
+fn is_kept(base: &std::fs::Metadata) -> bool {
+    let (mode, owner) = (base.mode(), base.uid());
+    let is_trusted = owner == 0 || owner == rustix::process::geteuid().as_raw();
+    is_trusted && (mode & 0o022 == 0 || mode & 0o1000 != 0)
+}
+
 /// Removes what processes of this user left that were killed.
 fn sweep(base: &Path) {
     let own = rustix::process::geteuid().as_raw();
@@ -117,14 +139,14 @@ fn sweep(base: &Path) {
     let is_named = |entry: &std::fs::DirEntry| {
         entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX))
     };
-    for entry in entries.flatten().filter(is_named).take(LEFTOVERS) {
+    let is_left = |entry: &std::fs::DirEntry| {
         // Of a symbolic link it is the link's.
-        let Ok(metadata) = entry.metadata() else { continue };
+        let Ok(metadata) = entry.metadata() else { return false };
         let age = metadata.modified().ok().and_then(|at| at.elapsed().ok());
         let is_old = age.is_some_and(|age| age > MAKING);
-        if !metadata.is_dir() || metadata.uid() != own || !is_old {
-            continue;
-        }
+        metadata.is_dir() && metadata.uid() == own && is_old
+    };
+    for entry in entries.flatten().filter(is_named).filter(is_left).take(LEFTOVERS) {
         let Ok(dir) = File::open(entry.path()) else { continue };
         if matches!(dir.try_lock(), Ok(()) | Err(TryLockError::Error(_))) {
             let _gone_already = std::fs::remove_dir_all(entry.path());

@@ -63,7 +63,7 @@ fn renew(shared: &Arc<Shared>) {
         let (shared, id, remote) = (shared.clone(), *id, entry.remote);
         let (binding, number) = (entry.binding, entry.number);
         tokio::spawn(async move {
-            let visited = visit(&shared, [remote].into(), id, Purpose::Renew(binding)).await;
+            let visited = visit(&shared, vec![remote], id, Purpose::Renew(binding)).await;
             let Ok((proven, verdict, ..)) = visited else { return };
             let mut table = shared.table.lock();
             let Some(entry) = table.get_mut(&id).filter(|entry| entry.number == number) else {
@@ -184,7 +184,7 @@ async fn ask(shared: Arc<Shared>) {
     let (id, addresses) = linked[at].clone();
     let asked = async {
         let (mut proven, _, mut stream, address) =
-            visit(&shared, addresses.into(), id, Purpose::Ask).await?;
+            visit(&shared, addresses, id, Purpose::Ask).await?;
         tell(&shared, &mut stream, address, id, &mut proven.session).await
     };
     if let Err(error) = asked.await {
