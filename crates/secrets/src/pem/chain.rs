@@ -8,6 +8,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use super::der::{SEQUENCE, expect};
 use super::error::PemError;
 use super::facts::CertificateFacts;
+use super::keys::KeyKind;
 use super::warning::PemWarning;
 
 /// A certificate of a text.
@@ -75,6 +76,10 @@ impl<'a> Member<'a> {
 /// Whether the key of `issuer` made the signature of `signed`; `None` if no algorithm that is
 /// here can tell.
 fn verify(issuer: &Member<'_>, signed: &Member<'_>) -> Option<bool> {
+    // Of an RSA key of another size no signature is verified, good or not.
+    if matches!(issuer.facts.key, KeyKind::Rsa { bits } if !(2048..=8192).contains(&bits)) {
+        return None;
+    }
     let (key, _) = expect(issuer.public_key(), SEQUENCE)?;
     let (key_algorithm, _) = expect(key, SEQUENCE)?;
     // A certificate: what is signed, the algorithm, the signature.
@@ -97,13 +102,14 @@ fn verify(issuer: &Member<'_>, signed: &Member<'_>) -> Option<bool> {
 }
 
 /// The leaf of a key among the members: one that signs no others rather than an authority's, then
-/// the one issued last. What else has the key is left out.
+/// one with DNS names, then the one issued last. What else has the key is left out.
 pub(super) fn leaf(members: &[Member<'_>], public_key: &[u8]) -> Option<usize> {
     let of_key = |index: &usize| members[*index].public_key() == public_key;
     let rank = |index: &usize| {
         let facts = &members[*index].facts;
         // Of two alike, the first.
-        (!facts.is_authority, facts.not_before, std::cmp::Reverse(*index))
+        let has_names = !facts.dns_names.is_empty();
+        (!facts.is_authority, has_names, facts.not_before, std::cmp::Reverse(*index))
     };
     (0..members.len()).filter(of_key).max_by_key(rank)
 }
