@@ -325,9 +325,10 @@ fn a_text_that_others_read_otherwise_is_known_and_written_anew_for_them() {
         let (plain, plain_key) =
             (certificates_to_pem(&found.chain), key_to_pem(&found.key).unwrap());
         let again = identity(plain.as_bytes(), plain_key.as_bytes(), 16).unwrap();
-        assert!(again.is_read_alike(plain.as_bytes(), plain_key.as_bytes()));
+        assert!(again.is_chain_read_alike(plain.as_bytes()));
+        assert!(again.is_key_read_alike(plain_key.as_bytes()));
         assert!(again.chain == found.chain && again.key == found.key);
-        found.is_read_alike(chain.as_bytes(), key.as_bytes())
+        found.is_chain_read_alike(chain.as_bytes()) && found.is_key_read_alike(key.as_bytes())
     };
     assert!(alike(&full, &key));
     assert!(alike(&format!("{full}{}", root.pem), &format!("{full}{key}")));

@@ -46,14 +46,20 @@ fn write(out: &mut String, label: &str, der: &[u8]) {
 }
 
 impl Identity {
-    /// Whether a server that keeps to the lines of PEM, and to its order, reads the same of these
-    /// texts: the same leaf and key, and every issuer.
+    /// Whether a server that keeps to the lines of PEM, and to its order, reads the same leaf and
+    /// every issuer of the text that the chain was read of.
     #[must_use]
-    pub fn is_read_alike(&self, chain: &[u8], key: &[u8]) -> bool {
-        let Some(certificates) = plain_certificates(chain) else { return false };
-        certificates.first() == self.chain.first()
-            && self.chain.iter().all(|member| certificates.contains(member))
-            && plain_key(key).is_some_and(|found| found == self.key)
+    pub fn is_chain_read_alike(&self, text: &[u8]) -> bool {
+        plain_certificates(text).is_some_and(|found| {
+            found.first() == self.chain.first()
+                && self.chain.iter().all(|member| found.contains(member))
+        })
+    }
+
+    /// Whether such a server reads the same key of the text that the key was read of.
+    #[must_use]
+    pub fn is_key_read_alike(&self, text: &[u8]) -> bool {
+        plain_key(text).is_some_and(|found| found == self.key)
     }
 }
 

@@ -136,12 +136,12 @@ impl Credentials {
                 (Some(certificate), Some(key)) => {
                     let (chain_text, key_text) = (certificate.read()?, key.read()?);
                     let found = read_pair((certificate, &chain_text), (key, &key_text))?;
-                    let is_mended = !found.is_read_alike(&chain_text, &key_text);
+                    let is_mended = !found.is_chain_read_alike(&chain_text);
                     let said = found.warnings.iter().cloned().chain(found.dates(now()));
                     let said = said.filter(|said| matters(said, is_mended));
                     let (of_key, of_chain): (Vec<_>, Vec<_>) =
                         said.partition(|said| said.of() == Wanted::PrivateKey);
-                    key.warn(&of_key, false, &mut warnings);
+                    key.warn(&of_key, !found.is_key_read_alike(&key_text), &mut warnings);
                     certificate.warn(&of_chain, is_mended, &mut warnings);
                 }
                 (Some(certificate), None) => {
@@ -178,12 +178,14 @@ impl Credentials {
             let (Some(certificate), Some(key)) = (certificate, private_key) else { continue };
             let (Ok(chain_text), Ok(key_text)) = (certificate.read(), key.read()) else { continue };
             let Ok(found) = pem::identity(&chain_text, &key_text, CHAIN) else { continue };
-            if let (false, Ok(plain_key)) =
-                (found.is_read_alike(&chain_text, &key_text), pem::key_to_pem(&found.key))
-            {
+            if !found.is_chain_read_alike(&chain_text) {
                 let plain = pem::certificates_to_pem(&found.chain);
                 replace(value, certificate, &STANDARD.encode(plain));
-                replace(value, key, &STANDARD.encode(plain_key.as_bytes()));
+            }
+            if let (false, Ok(plain)) =
+                (found.is_key_read_alike(&key_text), pem::key_to_pem(&found.key))
+            {
+                replace(value, key, &STANDARD.encode(plain.as_bytes()));
             }
         }
     }
