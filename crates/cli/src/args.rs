@@ -357,12 +357,15 @@ pub(crate) enum Block {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Cert {
-    /// Set the certificate of its names.
+    /// Set the certificate of its names. What is mended or left out is said.
     Add {
-        /// The chain in PEM, leaf first.
+        /// The certificate and its issuers in PEM, in any order.
         chain: PathBuf,
-        /// The leaf's private key in PEM.
+        /// Its private key in PEM; the same file if that has both.
         key: PathBuf,
+        /// Set one that is over.
+        #[arg(long)]
+        force: bool,
     },
     /// List certificates; private keys are never shown. Each name is shown with the certificate
     /// that its hosts get now, and why: a valid certificate comes first, then one of the exact

@@ -3,7 +3,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use mailmesh::secrets::{io_words, path_words};
-use mailmesh::{Backend, ConfigError, Coordinator, DEFAULT_CLUSTER, Keyring, Secret};
+use mailmesh::{Backend, ConfigError, Coordinator, DEFAULT_CLUSTER, Keyring, Secret, Warning};
 use rustix::fs::{Access, access};
 
 use crate::args::Check;
@@ -22,15 +22,7 @@ pub(crate) fn run(options: &Check) -> Result<ExitCode, Failure> {
     } else {
         Coordinator::load(&options.file).map_err(failure)?
     };
-    for warning in coordinator.warnings() {
-        say::labelled(33, "warning", &warning.message);
-        if let Some(place) = &warning.place {
-            note!("  --> {place}");
-        }
-        if let Some(line) = &warning.corrected {
-            note!("  corrected line: {}", line.trim());
-        }
-    }
+    warn(coordinator.warnings());
     let keys = check_key(&coordinator, options.offline)?;
     say::lines(&coordinator.explain());
     if let Some(keys) = keys {
@@ -41,9 +33,9 @@ pub(crate) fn run(options: &Check) -> Result<ExitCode, Failure> {
         );
     }
     if options.offline {
-        coordinator.check_embedded().map_err(failure)?;
+        warn(&coordinator.check_embedded().map_err(failure)?);
     } else {
-        coordinator.preflight().map_err(failure)?;
+        warn(&coordinator.preflight().map_err(failure)?);
         coordinator.mesh().store.as_deref().map_or(Ok(()), check_store)?;
         if matches!(coordinator.backend(), Backend::Zenoh(_)) {
             say!(
@@ -53,6 +45,18 @@ pub(crate) fn run(options: &Check) -> Result<ExitCode, Failure> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn warn(warnings: &[Warning]) {
+    for warning in warnings {
+        say::labelled(33, "warning", &warning.message);
+        if let Some(place) = &warning.place {
+            note!("  --> {place}");
+        }
+        if let Some(line) = &warning.corrected {
+            note!("  corrected line: {}", line.trim());
+        }
+    }
 }
 
 /// The keys there are, if they are some. Those that are elsewhere are looked at unless

@@ -5,6 +5,7 @@
 //! program adds nothing to the protocol: it is a user of the `mailmesh` crate.
 
 mod args;
+mod cert;
 mod check;
 mod control;
 mod demo;
@@ -76,7 +77,7 @@ async fn run(args: Args) -> Result<ExitCode, Failure> {
         Command::Publish(options) => query::publish(options, socket).await,
         Command::Watch(options) => query::watch(options, socket).await,
         Command::Block(options) => query::block(options, socket).await,
-        Command::Cert(options) => query::cert(options, socket).await,
+        Command::Cert(options) => cert::run(options, socket).await,
         Command::Members { json } => query::members(json, socket).await,
         Command::Status { json } => query::status(json, socket).await,
     }

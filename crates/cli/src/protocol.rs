@@ -72,6 +72,9 @@ pub enum Request {
         chain_pem: Hidden,
         /// Its private key, as PEM.
         key_pem: Hidden,
+        /// Also one that is over.
+        #[serde(default)]
+        force: bool,
     },
     /// The certificates there are.
     CertList,

@@ -1,32 +1,26 @@
 //! Commands against a running node.
 
-use std::fs::File;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use mailmesh::secrets::{buffer_for, io_words, path_words, redact};
+use mailmesh::secrets::redact;
 use mailmesh::{
     AccountId, AlertId, CacheInvalidation, CacheKind, CalendarAlert, CalendarEventId, ChangeId,
-    Custom, DataTypes, EmailId, EmailPush, Event, MailboxId, Material, ObjectId,
-    PushSubscriptionChange, QueueSignal, RegistryChange, RegistryObject, StateChange, StateError,
-    SubscriptionChange, SubscriptionId, UnixMillis, certificate_from_pem,
+    Custom, DataTypes, EmailId, EmailPush, Event, MailboxId, ObjectId, PushSubscriptionChange,
+    QueueSignal, RegistryChange, RegistryObject, StateChange, SubscriptionChange, SubscriptionId,
+    UnixMillis,
 };
-use mailmesh_cli::protocol::{Hidden, Request};
+use mailmesh_cli::protocol::Request;
 use serde_json::Value;
-use zeroize::Zeroizing;
 
-use crate::args::{self, Block, Cert, Publish, PublishEvent, Watch};
+use crate::args::{self, Block, Publish, PublishEvent, Watch};
 use crate::control::client::Client;
 use crate::control::find;
 use crate::exit::{BLOCKED, Failure, LOCKED_OUT};
 use crate::lists;
 use crate::say::{self, say};
 
-/// Longest file of a certificate and its issuers, or of a key, in bytes.
-const MAX_PEM: u64 = 1 << 20;
-
-async fn client(socket: Option<PathBuf>) -> Result<Client, Failure> {
+pub(crate) async fn client(socket: Option<PathBuf>) -> Result<Client, Failure> {
     Client::connect(&find(socket)?).await
 }
 
@@ -224,80 +218,6 @@ pub(crate) async fn block(options: Block, socket: Option<PathBuf>) -> Result<Exi
     Ok(ExitCode::SUCCESS)
 }
 
-pub(crate) async fn cert(options: Cert, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {
-    let mut client = client(socket).await?;
-    match options {
-        Cert::Add { chain, key } => {
-            let (chain_pem, key_pem) = read_pair(&chain, &key)?;
-            let certificate = client.ask(&Request::CertAdd { chain_pem, key_pem }).await?;
-            say!("{}", describe(&certificate));
-        }
-        Cert::Remove { names } => {
-            client.ask(&Request::CertRemove { names }).await?;
-        }
-        Cert::List { json } => {
-            let list = client.ask(&Request::CertList).await?;
-            if json {
-                say::json(&list);
-                return Ok(ExitCode::SUCCESS);
-            }
-            for certificate in list.as_array().into_iter().flatten() {
-                say!("{}", describe(certificate));
-                for host in certificate["hosts"].as_array().into_iter().flatten() {
-                    say!("  {}", presented(host));
-                }
-            }
-        }
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn describe(certificate: &Value) -> String {
-    let names = certificate["names"].as_array().into_iter().flatten();
-    let names: Vec<_> = names.map(text).collect();
-    let until = UnixMillis(certificate["not_after"].as_u64().unwrap_or(0));
-    format!("{}  SHA-256 {}  until {until}", names.join(", "), text(&certificate["fingerprint"]))
-}
-
-/// A certificate and its key, checked before they go anywhere.
-fn read_pair(chain: &Path, key: &Path) -> Result<(Hidden, Hidden), Failure> {
-    let (chain_pem, key_pem) = (read(chain)?, read(key)?);
-    if let Err(error) = certificate_from_pem(&chain_pem, &key_pem) {
-        let file = match &error {
-            StateError::Parse { what: Material::PrivateKey, .. } => key,
-            _ => chain,
-        };
-        return Err(Failure::failed(format!("{}: {error}", path_words(file))));
-    }
-    // What is not UTF-8 stands outside of the sections that were read.
-    let text = |bytes: &[u8]| Hidden(String::from_utf8_lossy(bytes).into_owned().into());
-    Ok((text(&chain_pem), text(&key_pem)))
-}
-
-fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let failed = |e| Failure::failed(format!("{}: {}", path_words(path), io_words(&e)));
-    let file = File::open(path).map_err(failed)?;
-    let mut bytes = Zeroizing::new(buffer_for(&file, MAX_PEM));
-    let read = file.take(MAX_PEM + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if read as u64 > MAX_PEM {
-        return Err(Failure::failed(format!(
-            "{}: more than {MAX_PEM} bytes; no certificate or key has so many",
-            path_words(path)
-        )));
-    }
-    Ok(bytes)
-}
-
-/// Which certificate a name gets, and why.
-fn presented(host: &Value) -> String {
-    let (name, why) = (text(&host["name"]), text(&host["why"]));
-    if host["presented"] == true {
-        return format!("{name}: this certificate ({why})");
-    }
-    let other: String = text(&host["fingerprint"]).chars().take(16).collect();
-    format!("{name}: SHA-256 {other}... instead ({why})")
-}
-
 pub(crate) async fn members(json: bool, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {
     let mut client = client(socket).await?;
     let members = client.ask(&Request::Members).await?;
@@ -358,7 +278,7 @@ pub(crate) async fn status(json: bool, socket: Option<PathBuf>) -> Result<ExitCo
     Ok(ExitCode::SUCCESS)
 }
 
-fn text(value: &Value) -> String {
+pub(crate) fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 

@@ -30,6 +30,18 @@ impl<'a> Certs<'a> {
         self.mesh.spread(self.mesh.mirror.set_certificate(certificate, self.mesh.now())?).await
     }
 
+    /// Sets the certificate of its names, also one that is over: clients that verify it refuse it.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set), but for one that is over.
+    pub async fn set_even_if_over(&self, certificate: Certificate) -> Result<(), Error> {
+        if !self.mesh.is_sealed() {
+            return Err(Error::NoClusterKey);
+        }
+        let now = self.mesh.now();
+        self.mesh.spread(self.mesh.mirror.set_certificate_even_if_over(certificate, now)?).await
+    }
+
     /// Withdraws the certificate of exactly these names.
     ///
     /// # Errors

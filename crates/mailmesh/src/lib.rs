@@ -93,8 +93,9 @@ pub use mailmesh_events::*;
 pub use mailmesh_lists as lists;
 pub use mailmesh_secrets as secrets;
 pub use mailmesh_state::{
-    CertificatePem, ChosenCertificate, Material, NetworkEntry, StateError, Validity, Verdict,
-    certificate_from_der, certificate_from_pem, certificate_to_pem,
+    CertificateDetails, CertificatePem, ChosenCertificate, Material, NetworkEntry, ReadCertificate,
+    StateError, Validity, Verdict, certificate_from_der, certificate_from_pem, certificate_to_pem,
+    read_certificate,
 };
 pub use mailmesh_store::{TrustedDir, Untrusted, check_dir};
 pub use mailmesh_transport::{

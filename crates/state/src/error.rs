@@ -56,10 +56,10 @@ pub enum StateError {
         /// When it was to end, in cluster time.
         end: UnixMillis,
     },
-    /// The certificate or key does not parse.
-    #[error("{what} does not parse: {}", Printable(.why))]
+    /// The certificate or key cannot be read or used.
+    #[error("{what} cannot be used: {}", Printable(.why))]
     Parse {
-        /// The part that does not parse.
+        /// The part that cannot be used.
         what: Material,
         /// The reason, in words that hold nothing of the part.
         why: String,
@@ -73,10 +73,11 @@ pub enum StateError {
         names: DomainNames,
     },
     /// The certificate has no DNS name.
-    #[error(
-        "the certificate names no DNS name in its subjectAltName, so no server could present it"
-    )]
-    NoNames,
+    #[error("the certificate has no name that a server could present it for: {}", Printable(.why))]
+    NoNames {
+        /// What it has instead, and what to ask the authority for.
+        why: String,
+    },
     /// The dates make no sense, or are over.
     #[error(
         "the certificate was valid from {not_before} until {not_after}, which is over; renew it"

@@ -56,4 +56,7 @@ pub use observe::{Observed, Observer};
 pub use reconcile::{Reconciler, Timing};
 pub use verdict::{NetworkEntry, Verdict};
 pub use version::compare_changes;
-pub use x509::{CertificatePem, certificate_from_der, certificate_from_pem, certificate_to_pem};
+pub use x509::{
+    CertificateDetails, CertificatePem, ReadCertificate, certificate_from_der,
+    certificate_from_pem, certificate_to_pem, read_certificate,
+};

@@ -3,30 +3,116 @@
 
 use std::fmt;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use mailmesh_events::{
     Certificate, CertificateParts, DomainNames, Fingerprint, PrivateKey, UnixMillis, limits,
 };
-use mailmesh_secrets::pem::{self, PemError};
+use mailmesh_secrets::pem::{
+    self, CertificateFacts, Identity, KeyKind, PemError, PemWarning, Wanted,
+};
 use ring::digest::{SHA256, digest};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 use zeroize::Zeroizing;
 
 use crate::{Material, StateError};
 
-/// The certificate of PEM texts: the chain, leaf first, and the leaf's key.
+/// Most certificates of a text that are looked at for the names of one.
+const LOOKED_AT: usize = 512;
+
+/// The certificate of PEM texts: the chain and the leaf's key, as [`read_certificate`] reads them.
 ///
 /// # Errors
 /// [`StateError::Parse`], [`StateError::KeyMismatch`], [`StateError::NoNames`],
 /// [`StateError::Event`] past [`limits`].
 pub fn certificate_from_pem(chain: &[u8], key: &[u8]) -> Result<Certificate, StateError> {
-    let chain =
-        pem::certificates(chain, limits::CHAIN).map_err(|error| parse(Material::Chain, error))?;
-    let key = pem::private_key(key).map_err(|error| parse(Material::PrivateKey, error))?;
-    let chain = chain.into_iter().map(|der| der.to_vec().into()).collect();
-    certificate_from_der(chain, Zeroizing::new(key.secret_der().to_vec()))
+    of_identity(&identity(chain, key)?)
+}
+
+/// A certificate that was read, and what there is to say of it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ReadCertificate {
+    /// The certificate.
+    pub certificate: Certificate,
+    /// What it says of itself.
+    pub details: CertificateDetails,
+    /// What was mended or left out, and what its clients will notice.
+    pub warnings: Vec<PemWarning>,
+}
+
+/// What a certificate says of itself, besides names, dates and fingerprint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CertificateDetails {
+    /// Its issuer, like `CN=Example Intermediate`; printable and bounded.
+    pub issuer: String,
+    /// The kind of its key.
+    pub key: KeyKind,
+    /// How many certificates its chain has, with it.
+    pub chain_len: usize,
+}
+
+impl CertificateDetails {
+    /// Those of a certificate.
+    ///
+    /// # Errors
+    /// [`StateError::Parse`] if the leaf is no X.509 certificate, which none of
+    /// [`certificate_from_der`] has.
+    pub fn of(certificate: &Certificate) -> Result<Self, StateError> {
+        let leaf = certificate.chain().first().map_or(&[][..], |leaf| leaf);
+        let facts =
+            CertificateFacts::of(leaf).map_err(|error| parse(Material::Certificate, error))?;
+        let chain_len = certificate.chain().len();
+        Ok(Self { issuer: facts.issuer, key: facts.key, chain_len })
+    }
+}
+
+/// Reads a certificate of PEM texts: a chain in any order, and the leaf's key; both may be the
+/// same text. The leaf is the certificate of the key. The warnings say what was mended or left
+/// out, and what is over or not valid yet `now`.
+///
+/// # Errors
+/// As [`certificate_from_pem`].
+pub fn read_certificate(
+    chain: &[u8],
+    key: &[u8],
+    now: UnixMillis,
+) -> Result<ReadCertificate, StateError> {
+    let identity = identity(chain, key)?;
+    let dates = || identity.dates(i64::try_from(now.0 / 1000).unwrap_or(i64::MAX));
+    let certificate = of_identity(&identity).map_err(|error| match (error, dates().next()) {
+        // The operator asks the authority once, so both are said.
+        (StateError::NoNames { why }, Some(ended @ PemWarning::LeafEnded { .. })) => {
+            StateError::NoNames { why: format!("{why}; besides, {ended}") }
+        }
+        (error, _) => error,
+    })?;
+    let details = CertificateDetails::of(&certificate)?;
+    let warnings = identity.warnings.iter().cloned().chain(dates()).collect();
+    Ok(ReadCertificate { certificate, details, warnings })
+}
+
+fn identity(chain: &[u8], key: &[u8]) -> Result<Identity, StateError> {
+    pem::identity(chain, key, limits::CHAIN).map_err(|error| match (error.error, error.of) {
+        (PemError::Mismatch, _) => mismatch(chain),
+        (error, Wanted::Certificates) => parse(Material::Chain, error),
+        (error, _) => parse(Material::PrivateKey, error),
+    })
+}
+
+/// Names the certificate that a key does not belong to: the first that is no authority's.
+fn mismatch(chain: &[u8]) -> StateError {
+    let certificates = pem::certificates(chain, LOOKED_AT).unwrap_or_default();
+    let mut facts = certificates.iter().filter_map(|der| CertificateFacts::of(der).ok());
+    let leaf = facts.find(|facts| !facts.is_authority && !facts.dns_names.is_empty());
+    match leaf.and_then(|facts| DomainNames::new(facts.dns_names).ok()) {
+        Some(names) => StateError::KeyMismatch { names },
+        None => parse(Material::PrivateKey, PemError::Mismatch),
+    }
+}
+
+fn of_identity(identity: &Identity) -> Result<Certificate, StateError> {
+    let chain = identity.chain.iter().map(|der| der.to_vec().into()).collect();
+    certificate_from_der(chain, Zeroizing::new(identity.key.secret_der().to_vec()))
 }
 
 /// A certificate as PEM texts, as servers read them. The key's is wiped when it goes.
@@ -51,29 +137,13 @@ impl fmt::Debug for CertificatePem {
 /// [`StateError::Parse`] if the key is of no sort there is, which no certificate of
 /// [`certificate_from_der`] has.
 pub fn certificate_to_pem(certificate: &Certificate) -> Result<CertificatePem, StateError> {
-    let key = certificate.key().der();
-    let tag = match PrivateKeyDer::try_from(key) {
-        Ok(PrivateKeyDer::Pkcs8(_)) => "PRIVATE KEY",
-        Ok(PrivateKeyDer::Sec1(_)) => "EC PRIVATE KEY",
-        Ok(PrivateKeyDer::Pkcs1(_)) => "RSA PRIVATE KEY",
-        Ok(_) | Err(_) => return Err(parse(Material::PrivateKey, PemError::NotAKey)),
-    };
-    let mut chain = String::new();
-    certificate.chain().iter().for_each(|der| write_pem(&mut chain, "CERTIFICATE", der));
-    // As long as it gets, so that no copy of less is left behind.
-    let mut text = Zeroizing::new(String::with_capacity(key.len() * 3 / 2 + 128));
-    write_pem(&mut text, tag, key);
-    Ok(CertificatePem { chain, key: text })
-}
-
-/// Writes one PEM text: 64 characters a line, as of 48 bytes.
-fn write_pem(out: &mut String, tag: &str, der: &[u8]) {
-    out.extend(["-----BEGIN ", tag, "-----\n"]);
-    for line in der.chunks(48) {
-        STANDARD.encode_string(line, out);
-        out.push('\n');
-    }
-    out.extend(["-----END ", tag, "-----\n"]);
+    let not_a_key = |error| parse(Material::PrivateKey, error);
+    let key = PrivateKeyDer::try_from(certificate.key().der())
+        .map_err(|_| not_a_key(PemError::NotAKey))?;
+    Ok(CertificatePem {
+        chain: pem::certificates_to_pem(certificate.chain()),
+        key: pem::key_to_pem(&key).map_err(not_a_key)?,
+    })
 }
 
 /// The certificate of DER bytes: the chain, leaf first, and the leaf's key
@@ -85,9 +155,7 @@ pub fn certificate_from_der(
     chain: Vec<bytes::Bytes>,
     key: Zeroizing<Vec<u8>>,
 ) -> Result<Certificate, StateError> {
-    let leaf = chain
-        .first()
-        .ok_or_else(|| StateError::Parse { what: Material::Chain, why: "it is empty".into() })?;
+    let leaf = chain.first().ok_or_else(empty)?;
     let facts = Facts::of(leaf)?;
     let certificate = Certificate::new(CertificateParts {
         names: facts.names,
@@ -103,7 +171,7 @@ pub fn certificate_from_der(
 
 /// Checks one that came from elsewhere: what it says of itself is the leaf's own.
 pub(crate) fn verify(certificate: &Certificate) -> Result<(), StateError> {
-    let leaf = certificate.chain().first().ok_or(StateError::NoNames)?;
+    let leaf = certificate.chain().first().ok_or_else(empty)?;
     let facts = Facts::of(leaf)?;
     let honest = facts.names == *certificate.names()
         && facts.not_before == certificate.not_before()
@@ -126,31 +194,18 @@ struct Facts {
 
 impl Facts {
     fn of(leaf: &[u8]) -> Result<Self, StateError> {
-        let what = Material::Certificate;
-        // What the parser says of bytes that are none is not shown: they may be those of a key.
-        let not_one = || parse(what, PemError::NotACertificate { number: 1 });
-        let (rest, parsed) = X509Certificate::from_der(leaf).map_err(|_| not_one())?;
-        if !rest.is_empty() {
-            return Err(StateError::Parse { what, why: "bytes follow it".into() });
-        }
-        let alternative = parsed.subject_alternative_name().map_err(|_| not_one())?;
-        let names = alternative.iter().flat_map(|extension| &extension.value.general_names);
-        let names: Vec<&str> = names
-            .filter_map(|name| match name {
-                GeneralName::DNSName(name) => Some(*name),
-                _ => None,
-            })
-            .collect();
-        if names.is_empty() {
-            return Err(StateError::NoNames);
+        let facts =
+            CertificateFacts::of(leaf).map_err(|error| parse(Material::Certificate, error))?;
+        if facts.dns_names.is_empty() {
+            return Err(StateError::NoNames { why: no_names(&facts) });
         }
         let millis = |seconds: i64| UnixMillis(u64::try_from(seconds).unwrap_or(0) * 1000);
         let mut fingerprint = [0; 32];
         fingerprint.copy_from_slice(digest(&SHA256, leaf).as_ref());
         Ok(Self {
-            names: DomainNames::new(names)?,
-            not_before: millis(parsed.validity().not_before.timestamp()),
-            not_after: millis(parsed.validity().not_after.timestamp()),
+            names: DomainNames::new(facts.dns_names)?,
+            not_before: millis(facts.not_before),
+            not_after: millis(facts.not_after),
             fingerprint: Fingerprint(fingerprint),
         })
     }
@@ -166,6 +221,30 @@ fn check_key(certificate: &Certificate) -> Result<(), StateError> {
         PemError::NotACertificate { .. } => parse(Material::Certificate, error),
         _ => parse(Material::PrivateKey, error),
     })
+}
+
+fn empty() -> StateError {
+    parse(Material::Chain, PemError::Empty)
+}
+
+/// Why no server could present a certificate without a DNS name, and what to ask for.
+fn no_names(facts: &CertificateFacts) -> String {
+    const ASK: &str = "ask the authority for a certificate with";
+    match (&facts.common_name, facts.addresses.first()) {
+        (Some(name), None) => format!(
+            "its name is only in the common name (CN={name}), where no client looks; {ASK} the \
+             subjectAltName DNS:{name}"
+        ),
+        (_, Some(address)) => format!(
+            "it names an address ({address}) but no DNS name, and a client asks for a certificate \
+             by name; {ASK} the name of the host in its subjectAltName, like DNS:mail.example.org"
+        ),
+        (None, None) => {
+            format!(
+                "it names no host; {ASK} its names in the subjectAltName, like DNS:mail.example.org"
+            )
+        }
+    }
 }
 
 fn parse(what: Material, error: PemError) -> StateError {

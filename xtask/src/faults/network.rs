@@ -87,6 +87,19 @@ impl Network {
         self.filter(host, &format!("numgen random mod 100 < {percent} drop"))
     }
 
+    /// Lets in what answers this host, and what comes to the port 7447: what an operator opens.
+    pub(super) fn firewall(&self, host: usize) -> Result<(), String> {
+        self.hosts[host].nft(
+            "add table inet faults; \
+             add chain inet faults in { type filter hook input priority 0 ; policy drop ; }; \
+             add rule inet faults in iifname lo accept; \
+             add rule inet faults in ct state established,related accept; \
+             add rule inet faults in meta l4proto { icmp, icmpv6, igmp } accept; \
+             add rule inet faults in udp dport 7447 accept; \
+             add rule inet faults in tcp dport 7447 accept",
+        )
+    }
+
     fn filter(&self, host: usize, rule: &str) -> Result<(), String> {
         self.hosts[host].nft(&format!(
             "add table inet faults; \

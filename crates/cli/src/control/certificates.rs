@@ -1,9 +1,46 @@
 //! Certificates for clients of the control socket.
 
 use std::collections::HashMap;
+use std::time::SystemTime;
 
-use mailmesh::{Certs, DomainNames, EventError, HostName};
+use mailmesh::{
+    Certificate, CertificateDetails, Certs, DomainNames, EventError, HostName, UnixMillis,
+    read_certificate,
+};
 use serde_json::{Value, json};
+
+/// Sets a certificate, also one that is over if `force`. Returns what was taken, and what there
+/// is to say of it.
+pub(super) async fn add(
+    certs: &Certs<'_>,
+    chain_pem: &str,
+    key_pem: &str,
+    force: bool,
+) -> Result<Value, String> {
+    let now = UnixMillis::from(SystemTime::now());
+    let found = read_certificate(chain_pem.as_bytes(), key_pem.as_bytes(), now);
+    let found = found.map_err(|error| error.to_string())?;
+    let mut value = described(&found.certificate);
+    let said: Vec<_> = found.warnings.iter().map(ToString::to_string).collect();
+    value["warnings"] = json!(said);
+    let set = match force {
+        true => certs.set_even_if_over(found.certificate).await,
+        false => certs.set(found.certificate).await,
+    };
+    set.map_err(|error| error.to_string())?;
+    Ok(value)
+}
+
+/// A certificate with what it says of itself; never its key.
+fn described(certificate: &Certificate) -> Value {
+    let mut value = json!(certificate);
+    if let Ok(details) = CertificateDetails::of(certificate) {
+        value["issuer"] = json!(details.issuer);
+        value["key_type"] = json!(details.key.to_string());
+        value["chain_length"] = json!(details.chain_len);
+    }
+    value
+}
 
 /// The certificates; with each of its names the certificate that hosts of this name get, and why.
 pub(super) fn list(certs: &Certs<'_>) -> Value {
@@ -19,7 +56,7 @@ pub(super) fn list(certs: &Certs<'_>) -> Value {
         let own = certificate.fingerprint();
         let names = certificate.names().iter().filter_map(|name| describe(name, own));
         let names: Vec<_> = names.collect();
-        let mut value = json!(*certificate);
+        let mut value = described(&certificate);
         value["hosts"] = json!(names);
         value
     });

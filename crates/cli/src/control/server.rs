@@ -2,7 +2,7 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use mailmesh::{Cluster, Filter, Rule, Verdict, certificate_from_pem};
+use mailmesh::{Cluster, Filter, Rule, Verdict};
 use mailmesh_cli::protocol::{Answer, MAX_LINE, Request, json_words};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -215,12 +215,8 @@ async fn answer(request: Request, cluster: &Cluster) -> Result<Answer, String> {
                 "block": block, "text": text,
             })
         }
-        Request::CertAdd { chain_pem, key_pem } => {
-            let parsed = certificate_from_pem(chain_pem.0.as_bytes(), key_pem.0.as_bytes());
-            let certificate = parsed.map_err(|error| error.to_string())?;
-            let value = json!(certificate);
-            cluster.certs().set(certificate).await.map_err(text)?;
-            value
+        Request::CertAdd { chain_pem, key_pem, force } => {
+            certificates::add(&cluster.certs(), &chain_pem.0, &key_pem.0, force).await?
         }
         Request::CertList => certificates::list(&cluster.certs()),
         Request::CertRemove { names } => {

@@ -260,7 +260,8 @@ async fn set_certificate(fleet: &mut Fleet) -> Result<String, Failure> {
     let made = made.map_err(|error| Failure::failed(format!("making a certificate: {error}")))?;
     let chain_pem = Hidden(made.cert.pem().into());
     let key_pem = Hidden(made.signing_key.serialize_pem().into());
-    let certificate = fleet.ask("mx3", &Request::CertAdd { chain_pem, key_pem }).await?;
+    let certificate =
+        fleet.ask("mx3", &Request::CertAdd { chain_pem, key_pem, force: false }).await?;
     let fingerprint = certificate["fingerprint"].as_str().filter(|text| text.len() == 64);
     fingerprint
         .map(str::to_owned)

@@ -155,7 +155,7 @@ fn controls_that_another_node_or_a_list_plants_are_escaped_wherever_they_are_sho
         (vec!["block", "import", path, "--format", "crowdsec"], "this is no "),
         (vec!["block", "import", path, "--format", "fail2ban"], "this is no "),
         (vec!["block", "remove", "--file", path], "is not an IP address"),
-        (vec!["cert", "add", path, path], "does not parse"),
+        (vec!["cert", "add", path, path], "cannot be used"),
         (vec!["cert", "add", "/nonexistent/\u{1b}[2J", path], "No such file"),
         (vec!["key", "add", path], "list "),
         (vec!["check", path], "list "),

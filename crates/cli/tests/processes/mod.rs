@@ -1,6 +1,7 @@
 //! Real processes over real sockets: on the loopback, and in network namespaces
 //! of the test's own where these can be made.
 
+mod certificates;
 mod controls;
 mod demo;
 mod harness;

@@ -91,11 +91,11 @@ fn the_list_of_certificates_says_which_one_each_name_gets_and_why() {
     let shown = a.ok(&["cert", "list"]);
     let lines: Vec<_> = shown.lines().collect();
     assert!(
-        lines[1].ends_with("*.xn--bcher-kva.example: this certificate (valid, wildcard)"),
+        lines[2].ends_with("*.xn--bcher-kva.example: this certificate (valid, wildcard)"),
         "{shown}"
     );
-    assert!(lines[3].contains(" instead (valid, wildcard)"), "{shown}");
-    assert!(lines[4].ends_with("this certificate (valid, exact name)"), "{shown}");
+    assert!(lines[5].contains(" instead (valid, wildcard)"), "{shown}");
+    assert!(lines[6].ends_with("this certificate (valid, exact name)"), "{shown}");
     a.ok(&["cert", "remove", "*.bücher.example"]);
     assert_eq!(a.json(&["cert", "list", "--json"]).as_array().unwrap().len(), 1);
 }

@@ -19,11 +19,24 @@ impl Mirror {
         certificate: Certificate,
         now: UnixMillis,
     ) -> Result<Change, StateError> {
-        x509::verify(&certificate)?;
         let (not_before, not_after) = (certificate.not_before(), certificate.not_after());
         if not_after <= now || not_after <= not_before {
             return Err(StateError::Expired { not_before, not_after });
         }
+        self.set_certificate_even_if_over(certificate, now)
+    }
+
+    /// Sets the certificate of its names, also one that is over.
+    ///
+    /// # Errors
+    /// As [`set_certificate`](Self::set_certificate), without [`StateError::Expired`].
+    pub fn set_certificate_even_if_over(
+        &self,
+        certificate: Certificate,
+        now: UnixMillis,
+    ) -> Result<Change, StateError> {
+        x509::verify(&certificate)?;
+        let not_before = certificate.not_before();
         let mut writer = self.writer.write();
         let names = certificate.names().clone();
         if let Some(current) = self.certificates.get(&names)

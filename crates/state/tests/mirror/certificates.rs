@@ -47,7 +47,7 @@ fn certificates_that_do_not_check_are_refused_with_the_reason() {
     let error = certificate_from_pem(b"hello", key.as_bytes()).unwrap_err();
     assert!(error.to_string().contains("BEGIN CERTIFICATE"), "{error}");
     let error = certificate_from_pem(pem.as_bytes(), b"hello").unwrap_err();
-    assert!(error.to_string().contains("the private key does not parse"), "{error}");
+    assert!(error.to_string().contains("the private key cannot be used"), "{error}");
 
     let mut params = rcgen::CertificateParams::new(["old.example".to_owned()]).unwrap();
     params.not_before = rcgen::date_time_ymd(2001, 1, 1);
@@ -55,8 +55,72 @@ fn certificates_that_do_not_check_are_refused_with_the_reason() {
     let key = rcgen::KeyPair::generate().unwrap();
     let made = params.self_signed(&key).unwrap();
     let old = certificate_from_pem(made.pem().as_bytes(), key.serialize_pem().as_bytes()).unwrap();
-    let error = mirror(1).set_certificate(old, NOW).unwrap_err();
+    let error = mirror(1).set_certificate(old.clone(), NOW).unwrap_err();
     assert!(error.to_string().contains("2002-01-01T00:00:00Z, which is over"), "{error}");
+    mirror(1).set_certificate_even_if_over(old, NOW).unwrap();
+}
+
+#[test]
+fn a_certificate_is_read_with_what_there_is_to_say_of_it() {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut root = rcgen::CertificateParams::new(Vec::<String>::new()).unwrap();
+    root.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    root.distinguished_name.push(rcgen::DnType::CommonName, "Example CA");
+    let root_pem = root.self_signed(&key).unwrap().pem();
+    let issuer = rcgen::Issuer::from_params(&root, &key);
+    let make = |names: &[&str], change: fn(&mut rcgen::CertificateParams)| {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = rcgen::CertificateParams::new(names).unwrap();
+        change(&mut params);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let pem = params.signed_by(&key, &issuer).unwrap().pem();
+        (format!("{root_pem}{pem}"), key.serialize_pem())
+    };
+    let read = |(chain, key): &(String, String)| {
+        read_certificate(chain.as_bytes(), key.as_bytes(), UnixMillis(1_790_000_000_000))
+    };
+    let good = make(&["MX.example.org", "192.0.2.1"], |params| {
+        params.not_after = rcgen::date_time_ymd(2026, 2, 1);
+    });
+    let found = read(&good).unwrap();
+    assert_eq!(found.certificate.chain().len(), 1);
+    assert_eq!(found.details.issuer, "CN=Example CA");
+    assert_eq!(
+        (found.details.key.to_string().as_str(), found.details.chain_len),
+        ("ECDSA P-256", 1)
+    );
+    let said: Vec<_> = found.warnings.iter().map(ToString::to_string).collect();
+    for words in ["root (CN=Example CA)", "192.0.2.1", "ended at 2026-02-01"] {
+        assert!(said.iter().any(|said| said.contains(words)), "{words}: {said:?}");
+    }
+    assert_eq!(CertificateDetails::of(&found.certificate).unwrap(), found.details);
+    // In one text, and without what there is to say.
+    let all = format!("{}{}", good.1, good.0);
+    assert_eq!(certificate_from_pem(all.as_bytes(), all.as_bytes()).unwrap(), found.certificate);
+
+    for (made, words) in [
+        (
+            make(&[], |params| {
+                params.distinguished_name.push(rcgen::DnType::CommonName, "mx.example.org")
+            }),
+            "only in the common name (CN=mx.example.org), where no client looks; ask the authority",
+        ),
+        (
+            make(&["192.0.2.1", "2001:db8::1"], |_| ()),
+            "names an address (192.0.2.1) but no DNS name",
+        ),
+        (
+            make(&[], |params| params.distinguished_name = rcgen::DistinguishedName::new()),
+            "it names no host",
+        ),
+    ] {
+        let error = read(&made).unwrap_err();
+        assert!(matches!(error, StateError::NoNames { .. }), "{error}");
+        assert!(error.to_string().contains(words), "{error}");
+    }
+    let other = make(&["mail.example.org"], |_| ());
+    let error = read(&(other.0, good.1)).unwrap_err().to_string();
+    assert!(error.contains("the certificate for mail.example.org; give the key"), "{error}");
 }
 
 #[test]

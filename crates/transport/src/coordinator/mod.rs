@@ -219,30 +219,31 @@ impl Coordinator {
 
     /// Whether the certificates and keys that the configuration itself holds (settings that end
     /// in `_base64`) can be read, and each key is that of its certificate. Of the machine nothing
-    /// is asked.
+    /// is asked. Returns what deserves a look: what was mended, left out, or is over.
     ///
     /// # Errors
     /// [`ConfigErrorKind::BadValue`]: what is wrong with the first that is, without any of it.
-    pub fn check_embedded(&self) -> Result<(), ConfigError> {
+    pub fn check_embedded(&self) -> Result<Vec<Warning>, ConfigError> {
         match &self.backend {
             Backend::Zenoh(settings) => settings.check_embedded(),
-            Backend::Disabled => Ok(()),
+            Backend::Disabled => Ok(Vec::new()),
         }
     }
 
     /// Whether the machine has what the configuration asks for: listening ports free, files
     /// readable, the interface there, the key resolvable; and whether certificates and keys, of
     /// files or of the configuration, can be read and belong together. Nothing is left open.
+    /// Returns what deserves a look, as [`check_embedded`](Self::check_embedded).
     ///
     /// # Errors
     /// The first thing missing.
-    pub fn preflight(&self) -> Result<(), ConfigError> {
+    pub fn preflight(&self) -> Result<Vec<Warning>, ConfigError> {
         if let Some(secret) = &self.mesh.key {
             secret.resolve()?;
         }
         match &self.backend {
             Backend::Zenoh(settings) => settings.preflight(),
-            Backend::Disabled => Ok(()),
+            Backend::Disabled => Ok(Vec::new()),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use mailmesh_secrets::redact;
 use serde_json::Value;
 
+use super::Warning;
 use super::checked::Checked;
 use super::error::{ConfigError, ConfigErrorKind, Place};
 use super::known::nearest;
@@ -144,12 +145,17 @@ impl Needs {
     }
 
     /// Whether what the configuration itself holds can be used.
-    pub(super) fn check_embedded(&self) -> Result<(), ConfigError> {
+    pub(super) fn check_embedded(&self) -> Result<Vec<Warning>, ConfigError> {
         self.credentials.check(false)
     }
 
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
-        self.credentials.check(true)?;
+    /// Puts what Zenoh would read otherwise than we do into its configuration.
+    pub(super) fn mend(&self, value: &mut Value) {
+        self.credentials.mend(value);
+    }
+
+    pub(super) fn check(&self) -> Result<Vec<Warning>, ConfigError> {
+        let warnings = self.credentials.check(true)?;
         if let Some((name, place)) = &self.interface
             && name.parse::<std::net::IpAddr>().is_err()
             && let Some(present) = interfaces()
@@ -165,7 +171,8 @@ impl Needs {
                 let kind = ConfigErrorKind::Listen { endpoint: text.clone(), why };
                 ConfigError::new(kind).at(place.clone())
             })
-        })
+        })?;
+        Ok(warnings)
     }
 }
 

@@ -246,7 +246,7 @@ fn encrypt(value: &mut Value, credentials: &Credentials) -> Result<(), ConfigErr
     Ok(())
 }
 
-fn each_text(
+pub(super) fn each_text(
     value: &mut Value,
     change: &impl Fn(&str) -> Result<String, ConfigError>,
 ) -> Result<(), ConfigError> {

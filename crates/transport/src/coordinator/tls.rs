@@ -1,18 +1,22 @@
 //! Checks the TLS files and logins before Zenoh reads them, since Zenoh's errors may quote them.
 
+use std::fmt::Display;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use mailmesh_secrets::pem::{self, PemError};
+use mailmesh_secrets::pem::{self, PemError, PemWarning, Wanted};
 use mailmesh_secrets::{buffer_for, io_words, is_secret_name, path_words};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+use super::Warning;
 use super::checked::Checked;
 use super::error::{ConfigError, Place};
 use super::known::dotted;
+use super::proof::each_text;
 
 /// Longest file that is read, in bytes.
 const MAX_FILE: u64 = 4 << 20;
@@ -41,6 +45,8 @@ struct Identity {
 struct Material {
     /// The setting.
     key: String,
+    /// Its name without what says where the PEM is, like `listen_certificate`.
+    name: String,
     from: Origin,
     place: Place,
 }
@@ -61,12 +67,13 @@ impl Credentials {
         endpoints: &[(Vec<String>, String)],
     ) -> Self {
         let global = |name: &str| {
-            let find = |key: String, from: fn(&str) -> Origin| {
-                let path = TLS.iter().map(|part| (*part).to_owned()).chain([key]);
+            let find = |setting: String, from: fn(&str) -> Origin| {
+                let path = TLS.iter().map(|part| (*part).to_owned()).chain([setting]);
                 let path: Vec<String> = path.collect();
                 let text = value.pointer(&format!("/{}", path.join("/")))?.as_str()?;
                 let place = checked.source.place(checked.span(&path));
-                Some(Material { key: dotted(&path), from: from(text), place })
+                let (key, name) = (dotted(&path), name.to_owned());
+                Some(Material { key, name, from: from(text), place })
             };
             find(name.to_owned(), file).or_else(|| find(format!("{name}_base64"), encoded))
         };
@@ -87,7 +94,7 @@ impl Credentials {
                     let (_, text) = pairs.find(|(found, _)| *found == key)?;
                     let place = checked.source.place(checked.span(path));
                     let key = format!("{}#{key}", dotted(path));
-                    Some(Material { key, from: from(text), place })
+                    Some(Material { key, name: name.to_owned(), from: from(text), place })
                 };
                 find("raw", raw).or_else(|| find("base64", encoded)).or_else(|| find("file", file))
             };
@@ -114,42 +121,146 @@ impl Credentials {
     }
 
     /// Whether all can be read and belong together; without `files`, those that the
-    /// configuration itself holds.
-    pub(super) fn check(&self, files: bool) -> Result<(), ConfigError> {
+    /// configuration itself holds. Returns what deserves a look.
+    pub(super) fn check(&self, files: bool) -> Result<Vec<Warning>, ConfigError> {
+        let mut warnings = Vec::new();
         for material in self.authorities.iter().filter(|material| material.is_here(files)) {
-            let parsed = pem::certificates(&material.read()?, AUTHORITIES);
-            material.said(parsed.and_then(pem::check_authorities))?;
+            let text = material.read()?;
+            let (found, said) = material.said(pem::authorities(&text, AUTHORITIES, now()))?;
+            material.warn(&said, !pem::are_read_alike(&text, &found), &mut warnings);
         }
         for Identity { certificate, private_key } in &self.identities {
             let certificate = certificate.as_ref().filter(|material| material.is_here(files));
             let private_key = private_key.as_ref().filter(|material| material.is_here(files));
-            let chain = certificate.map(Material::chain).transpose()?;
-            let key = private_key.map(Material::key).transpose()?;
-            if let (Some(chain), Some(key), Some(material)) = (chain, key, private_key) {
-                material.said(pem::check_pair(chain, key))?;
+            match (certificate, private_key) {
+                (Some(certificate), Some(key)) => {
+                    let (chain_text, key_text) = (certificate.read()?, key.read()?);
+                    let found = read_pair((certificate, &chain_text), (key, &key_text))?;
+                    let is_mended = !found.is_chain_read_alike(&chain_text);
+                    let said = found.warnings.iter().cloned().chain(found.dates(now()));
+                    let said = said.filter(|said| matters(said, is_mended));
+                    let (of_key, of_chain): (Vec<_>, Vec<_>) =
+                        said.partition(|said| said.of() == Wanted::PrivateKey);
+                    key.warn(&of_key, !found.is_key_read_alike(&key_text), &mut warnings);
+                    certificate.warn(&of_chain, is_mended, &mut warnings);
+                }
+                (Some(certificate), None) => {
+                    certificate.said(pem::certificates(&certificate.read()?, CHAIN))?;
+                }
+                (None, Some(key)) => {
+                    let found = key.said(pem::private_key(&key.read()?))?;
+                    key.said(pem::check_key(&found))?;
+                }
+                (None, None) => {}
             }
         }
         match &self.dictionary {
             Some((key, file, place)) if files => check_dictionary(file)
-                .map_err(|why| ConfigError::bad_value(key, &why).at(place.clone())),
-            _ => Ok(()),
+                .map_err(|why| ConfigError::bad_value(key, &why).at(place.clone()))?,
+            _ => {}
+        }
+        Ok(warnings)
+    }
+
+    /// Puts what Zenoh would read otherwise into its configuration, as base64 of what was read
+    /// here. What it reads alike stays a path: Zenoh reads the file of a node that dials anew for
+    /// each link. What cannot be read is left to Zenoh.
+    pub(super) fn mend(&self, value: &mut Value) {
+        for material in &self.authorities {
+            let Ok(text) = material.read() else { continue };
+            let Ok((found, _)) = pem::authorities(&text, AUTHORITIES, now()) else { continue };
+            if !pem::are_read_alike(&text, &found) {
+                let plain = pem::certificates_to_pem(&found);
+                replace(value, material, &STANDARD.encode(plain));
+            }
+        }
+        for Identity { certificate, private_key } in &self.identities {
+            let (Some(certificate), Some(key)) = (certificate, private_key) else { continue };
+            let (Ok(chain_text), Ok(key_text)) = (certificate.read(), key.read()) else { continue };
+            let Ok(found) = pem::identity(&chain_text, &key_text, CHAIN) else { continue };
+            if !found.is_chain_read_alike(&chain_text) {
+                let plain = pem::certificates_to_pem(&found.chain);
+                replace(value, certificate, &STANDARD.encode(plain));
+            }
+            if let (false, Ok(plain)) =
+                (found.is_key_read_alike(&key_text), pem::key_to_pem(&found.key))
+            {
+                replace(value, key, &STANDARD.encode(plain.as_bytes()));
+            }
         }
     }
+}
+
+/// Reads a certificate and its key; an error names the one that it is about.
+fn read_pair(
+    (certificate, chain_text): (&Material, &[u8]),
+    (key, key_text): (&Material, &[u8]),
+) -> Result<pem::Identity, ConfigError> {
+    pem::identity(chain_text, key_text, CHAIN).map_err(|error| match error.of {
+        Wanted::Certificates => certificate.because(error.error),
+        Wanted::PrivateKey => key.because(error.error),
+    })
+}
+
+/// Whether a warning says something of a link: its ends know their authorities, and dial
+/// addresses. What was mended only matters if Zenoh is given it so.
+fn matters(warning: &PemWarning, is_mended: bool) -> bool {
+    match warning {
+        PemWarning::IssuerMissing { .. }
+        | PemWarning::NameOnlyInCommonName { .. }
+        | PemWarning::AddressesNotServed { .. }
+        | PemWarning::SelfSigned => false,
+        PemWarning::RootLeftOut { .. } | PemWarning::DuplicateLeftOut { .. } => is_mended,
+        _ => true,
+    }
+}
+
+/// Puts base64 in the place of a setting, wherever it stands.
+fn replace(value: &mut Value, material: &Material, encoded: &str) {
+    let (suffixes, given): (&[&str], String) = match &material.from {
+        Origin::File(path) => (&["", "_file"], path.to_string_lossy().into_owned()),
+        Origin::Base64(text) => (&["_base64"], text.as_str().to_owned()),
+        Origin::Text(text) => (&["_raw"], text.as_str().to_owned()),
+    };
+    let given = Zeroizing::new(given);
+    let new = format!("{}_base64", material.name);
+    let old: Vec<String> = suffixes.iter().map(|end| format!("{}{end}", material.name)).collect();
+    if let Some(Value::Object(tls)) = value.pointer_mut(&format!("/{}", TLS.join("/"))) {
+        for name in &old {
+            if tls.get(name).and_then(Value::as_str) == Some(given.as_str()) {
+                tls.remove(name);
+                tls.insert(new.clone(), Value::from(encoded));
+            }
+        }
+    }
+    for section in ["listen", "connect"] {
+        if let Some(endpoints) = value.pointer_mut(&format!("/{section}/endpoints")) {
+            each_text(endpoints, &|endpoint| {
+                let Some((address, settings)) = endpoint.split_once('#') else {
+                    return Ok(endpoint.to_owned());
+                };
+                let pairs = settings.split(';').map(|pair| match pair.split_once('=') {
+                    Some((name, text)) if text == *given && old.iter().any(|old| old == name) => {
+                        format!("{new}={encoded}")
+                    }
+                    _ => pair.to_owned(),
+                });
+                Ok(format!("{address}#{}", pairs.collect::<Vec<_>>().join(";")))
+            })
+            .unwrap_or_default();
+        }
+    }
+}
+
+/// The seconds since 1970.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 impl Material {
     fn is_here(&self, files: bool) -> bool {
         files || !matches!(self.from, Origin::File(_))
-    }
-
-    fn chain(&self) -> Result<Vec<pem::CertificateDer<'static>>, ConfigError> {
-        self.said(pem::certificates(&self.read()?, CHAIN))
-    }
-
-    fn key(&self) -> Result<pem::PrivateKeyDer<'static>, ConfigError> {
-        let key = self.said(pem::private_key(&self.read()?))?;
-        self.said(pem::check_key(&key))?;
-        Ok(key)
     }
 
     /// The PEM text.
@@ -177,11 +288,33 @@ impl Material {
     }
 
     fn said<T>(&self, result: Result<T, PemError>) -> Result<T, ConfigError> {
-        result.map_err(|error| match &self.from {
-            Origin::File(path) => self.bad(&format!("{}: {error}", path_words(path))),
-            Origin::Base64(_) => self.bad(&format!("in what its base64 stands for: {error}")),
-            Origin::Text(_) => self.bad(&error.to_string()),
-        })
+        result.map_err(|error| self.because(error))
+    }
+
+    fn because(&self, error: PemError) -> ConfigError {
+        self.bad(&self.words(&error))
+    }
+
+    /// Something that was found in it, with where it was.
+    fn words(&self, found: &dyn Display) -> String {
+        match &self.from {
+            Origin::File(path) => format!("{}: {found}", path_words(path)),
+            Origin::Base64(_) => format!("in what its base64 stands for: {found}"),
+            Origin::Text(_) => found.to_string(),
+        }
+    }
+
+    fn warn(&self, said: &[PemWarning], is_mended: bool, warnings: &mut Vec<Warning>) {
+        const MENDED: &str = "Zenoh is given a mended copy, made when the node starts; it reads \
+                              a file anew for each link only if nothing is to be mended";
+        let mut warn = |found: &dyn Display| {
+            let message = format!("`{}`: {}", self.key, self.words(found));
+            warnings.push(Warning { message, corrected: None, place: Some(self.place.clone()) });
+        };
+        said.iter().for_each(|warning| warn(warning));
+        if is_mended {
+            warn(&MENDED);
+        }
     }
 
     fn bad(&self, why: &str) -> ConfigError {

@@ -133,6 +133,7 @@ impl ZenohSettings {
         if let Some(proof) = proof {
             prove(&mut value, self, listening, proof)?;
         }
+        self.needs.mend(&mut value);
         let mut config = zenoh::Config::from_json5(&value.to_string()).map_err(|e| refused(&e))?;
         let defaults = [
             ("/transport/link/tx/lease", LEASE_MS.to_string()),
@@ -180,11 +181,11 @@ impl ZenohSettings {
     ///
     /// # Errors
     /// The first thing missing.
-    pub fn preflight(&self) -> Result<(), ConfigError> {
+    pub fn preflight(&self) -> Result<Vec<Warning>, ConfigError> {
         self.needs.check()
     }
 
-    pub(super) fn check_embedded(&self) -> Result<(), ConfigError> {
+    pub(super) fn check_embedded(&self) -> Result<Vec<Warning>, ConfigError> {
         self.needs.check_embedded()
     }
 

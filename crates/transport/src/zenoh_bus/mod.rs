@@ -74,7 +74,9 @@ impl ZenohBus {
         if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
             return Err(TransportError::CurrentThread);
         }
-        settings.preflight()?;
+        for warning in settings.preflight()? {
+            tracing::warn!("configuration: {warning}");
+        }
         note_addresses_of_start();
         let proven = match settings.link_protection(links.is_some()) {
             LinkProtection::Proven(how) => {

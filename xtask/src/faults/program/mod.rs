@@ -10,6 +10,7 @@ pub(super) mod names;
 pub(super) mod still;
 pub(super) mod tmpfs;
 
+pub(super) mod firewall;
 mod folder;
 mod node;
 mod site;

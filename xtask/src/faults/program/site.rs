@@ -34,16 +34,22 @@ pub(super) struct Start<'a> {
     name: &'a str,
     store: Option<&'a Path>,
     before: Vec<String>,
+    config: &'a str,
 }
 
 impl<'a> Start<'a> {
     pub(super) fn new(host: usize, id: &'a str) -> Self {
-        Self { host, id, name: id, store: None, before: Vec::new() }
+        Self { host, id, name: id, store: None, before: Vec::new(), config: "{ mode: 'peer' }" }
     }
 
     /// Under another name than its files have.
     pub(super) fn named(self, name: &'a str) -> Self {
         Self { name, ..self }
+    }
+
+    /// With this Zenoh configuration.
+    pub(super) fn configured(self, config: &'a str) -> Self {
+        Self { config, ..self }
     }
 
     pub(super) fn with_store(self, store: &'a Path) -> Self {
@@ -131,7 +137,7 @@ impl Site {
         if let Some(store) = start.store {
             mesh["store"] = json!(store);
         }
-        json!({ "@type": "Zenoh", "config": "{ mode: 'peer' }", "mesh": mesh })
+        json!({ "@type": "Zenoh", "config": start.config, "mesh": mesh })
     }
 
     /// Shows the last of what each node logged, but for what is only information.

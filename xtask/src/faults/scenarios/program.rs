@@ -1,10 +1,10 @@
 //! Scenarios of the program `mailmesh`: what befalls hosts, and what operators do about it.
 
 use super::{Needs, Play, Scenario, Tool, Trial};
-use crate::faults::program::{clocks, descriptors, disk, keys, lives, names, still};
+use crate::faults::program::{clocks, descriptors, disk, firewall, keys, lives, names, still};
 
 /// In the order of running.
-pub(super) const PROGRAM: [Scenario; 8] = [
+pub(super) const PROGRAM: [Scenario; 9] = [
     Scenario {
         name: "clock",
         what: "the clock of one of two nodes jumps ahead by a day, and is set right again",
@@ -45,6 +45,13 @@ pub(super) const PROGRAM: [Scenario; 8] = [
             Trial { name: "SIGTERM", hosts: 1, value: 0, play: disk::after_stop },
             Trial { name: "SIGKILL", hosts: 1, value: 0, play: disk::after_kill },
         ]),
+    },
+    Scenario {
+        name: "firewall",
+        what: "each of three lets in TCP and UDP port 7447, and answers to what it said",
+        needs: Needs::Namespaces,
+        also: None,
+        play: Play::Program(&[Trial { name: "", hosts: 3, value: 0, play: firewall::between }]),
     },
     Scenario {
         name: "lives",

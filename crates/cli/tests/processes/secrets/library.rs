@@ -2,7 +2,7 @@
 
 use mailmesh::{
     Certificate, ClusterKey, Coordinator, Keyring, StateError, certificate_from_der,
-    certificate_from_pem,
+    certificate_from_pem, read_certificate,
 };
 use mailmesh_cli::protocol::{Answer, Request, json_words};
 
@@ -48,9 +48,14 @@ fn no_text_of_the_library_shows_a_secret_whatever_is_wrong_with_it() {
                     ("check_embedded", coordinator.check_embedded()),
                     ("preflight", coordinator.preflight()),
                 ] {
-                    if let Err(error) = done {
-                        is_valid = false;
-                        look(output, format!("{error} {error:?} {}", error.report()));
+                    match done {
+                        Err(error) => {
+                            is_valid = false;
+                            look(output, format!("{error} {error:?} {}", error.report()));
+                        }
+                        Ok(warnings) => warnings.iter().for_each(|warning| {
+                            look(output, format!("{warning} {warning:?}"));
+                        }),
                     }
                 }
                 valid += usize::from(is_valid);
@@ -91,6 +96,18 @@ fn no_error_of_a_certificate_a_key_or_a_request_shows_a_secret() {
                     outcome.look(input, form, "StateError", shown.as_bytes());
                 }
             }
+        }
+        let behind = [good, &bytes].concat();
+        for (input, chain, key) in [
+            ("key, read", good, &bytes),
+            ("chain, read", &bytes, &bytes),
+            ("both in one, read", &behind, &behind),
+        ] {
+            let read = read_certificate(chain, key, mailmesh::UnixMillis(0));
+            let mut shown = format!("{read:?}");
+            let warnings = read.iter().flat_map(|read| &read.warnings);
+            warnings.for_each(|warning| shown.push_str(&warning.to_string()));
+            outcome.look(input, form, "ReadCertificate", shown.as_bytes());
         }
         let text = String::from_utf8_lossy(&bytes).into_owned();
         requests(&mut outcome, form, &text);

@@ -1,0 +1,155 @@
+//! `cert add` with certificates as people have them.
+
+use std::path::PathBuf;
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use serde_json::json;
+
+use super::harness::Site;
+
+/// A root, its intermediate, an unrelated authority, and a leaf of the intermediate.
+struct Made {
+    root: String,
+    middle: String,
+    other: String,
+    leaf: String,
+    key: String,
+    /// Of the same key as the leaf: over, and with a name in the CN alone.
+    ended: String,
+    common_name: String,
+}
+
+fn make() -> Made {
+    let authority = |name: &str| {
+        let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
+        (params, KeyPair::generate().unwrap())
+    };
+    let (root, root_key) = authority("Example Root");
+    let (middle, middle_key) = authority("Example Intermediate");
+    let (other, other_key) = authority("Unrelated CA");
+    let key = KeyPair::generate().unwrap();
+    let issuer = Issuer::from_params(&middle, &middle_key);
+    let leaf = |params: CertificateParams| params.signed_by(&key, &issuer).unwrap().pem();
+    let named =
+        || CertificateParams::new(["mail.example.org".into(), "imap.example.org".into()]).unwrap();
+    let mut ended = named();
+    ended.not_after = rcgen::date_time_ymd(2021, 2, 3);
+    let mut common_name = CertificateParams::new(Vec::<String>::new()).unwrap();
+    common_name.distinguished_name.push(DnType::CommonName, "mail.example.org");
+    let of_root = Issuer::from_params(&root, &root_key);
+    Made {
+        leaf: leaf(named()),
+        ended: leaf(ended),
+        common_name: leaf(common_name),
+        middle: middle.signed_by(&middle_key, &of_root).unwrap().pem(),
+        root: root.self_signed(&root_key).unwrap().pem(),
+        other: other.self_signed(&other_key).unwrap().pem(),
+        key: key.serialize_pem(),
+    }
+}
+
+#[test]
+fn certificates_as_people_have_them_are_taken_or_refused_with_what_to_do() {
+    let (site, made) = (Site::new(), make());
+    let node = site.start("a");
+    let write = |name: &str, text: &str| -> PathBuf {
+        std::fs::write(site.path(name), text).unwrap();
+        site.path(name)
+    };
+    let add = |chain: &str, key: &str, more: &[&str]| {
+        let (chain, key) = (write("chain.pem", chain), write("leaf.key", key));
+        let args = ["cert", "add", chain.to_str().unwrap(), key.to_str().unwrap()];
+        let output = node.run(&[&args[..], more].concat());
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        (output.status.success(), text(&output.stdout), text(&output.stderr))
+    };
+    let Made { root, middle, other, leaf, key, .. } = &made;
+    let full = format!("{leaf}{middle}");
+    let comment = "issuer: M\u{fc}ller\n";
+    for (what, chain, key, warnings) in [
+        ("full", full.clone(), key.clone(), &[][..]),
+        ("no newline between", format!("{}{middle}", leaf.trim_end()), key.clone(), &[]),
+        (
+            "wrong order",
+            format!("{middle}{leaf}"),
+            key.clone(),
+            &["chain.pem: the certificates were not in order"],
+        ),
+        (
+            "root first",
+            format!("{root}{middle}{leaf}"),
+            key.clone(),
+            &["not in order", "the root (CN=Example Root) is left out"],
+        ),
+        (
+            "unrelated",
+            format!("{full}{other}"),
+            key.clone(),
+            &["CN=Unrelated CA is left out: it signs none"],
+        ),
+        ("BOM", format!("\u{feff}{full}"), key.clone(), &[]),
+        ("CRLF", full.replace('\n', "\r\n"), key.clone(), &[]),
+        ("comment", format!("{comment}{full}"), key.clone(), &[]),
+        ("escaped", full.replace('\n', "\\n"), key.clone(), &["chain.pem: line 1: the newlines"]),
+        (
+            "escaped key",
+            full.clone(),
+            key.replace('\n', "\\n"),
+            &["leaf.key: line 1: the newlines"],
+        ),
+        ("everything in one", format!("{full}{key}"), format!("{full}{key}"), &[]),
+    ] {
+        let (done, out, err) = add(&chain, &key, &[]);
+        assert!(done, "{what}: {err}");
+        assert!(out.starts_with("imap.example.org, mail.example.org  SHA-256 "), "{what}: {out}");
+        assert!(
+            out.contains("key ECDSA P-256, chain of 2, issuer CN=Example Inter"),
+            "{what}: {out}"
+        );
+        assert_eq!(err.lines().count(), warnings.len(), "{what}: {err}");
+        assert!(warnings.iter().all(|words| err.contains(words)), "{what}: {err}");
+    }
+    let listed = node.json(&["cert", "list", "--json"]);
+    assert_eq!(listed.as_array().unwrap().len(), 1);
+    assert_eq!(listed[0]["issuer"], json!("CN=Example Intermediate"));
+    assert_eq!(listed[0]["key_type"], json!("ECDSA P-256"));
+    assert_eq!(listed[0]["chain_length"], json!(2));
+    assert!(node.ok(&["cert", "list"]).contains("chain of 2, issuer CN=Example Intermediate"));
+
+    let encrypted = key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
+    for (what, chain, key, words) in [
+        (
+            "over",
+            &made.ended,
+            key,
+            "ended at 2021-02-03T00:00:00Z; renew it, or set it all the same with `--force`",
+        ),
+        (
+            "CN alone",
+            &made.common_name,
+            key,
+            "common name (CN=mail.example.org), where no client looks; ask the authority",
+        ),
+        (
+            "encrypted",
+            &full,
+            &encrypted,
+            "leaf.key: the private key cannot be used: line 1: the key is encrypted with a",
+        ),
+        (
+            "swapped",
+            key,
+            &full,
+            "chain.pem: the certificate chain cannot be used: line 1: this is a private key",
+        ),
+    ] {
+        let (done, out, err) = add(chain, key, &[]);
+        assert!(!done && out.is_empty() && err.contains(words), "{what}: {out}{err}");
+    }
+    node.ok(&["cert", "remove", "mail.example.org", "imap.example.org"]);
+    let (done, out, err) = add(&made.ended, key, &["--force"]);
+    assert!(done && out.contains("until 2021-02-03"), "{out}{err}");
+    assert!(err.contains("the certificate ended at 2021-02-03T00:00:00Z"), "{err}");
+}

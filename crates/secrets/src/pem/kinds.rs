@@ -1,0 +1,206 @@
+//! Tells what a section or a binary is, and how a certificate or key in PEM is made of it.
+
+use std::fmt;
+
+use rustls::pki_types::PrivateKeyDer;
+use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::revocation_list::CertificateRevocationList;
+use x509_parser::x509::SubjectPublicKeyInfo;
+
+use super::der::{INTEGER, OCTETS, OID, SEQUENCE, element, expect};
+
+/// Something that was found in place of a certificate or a private key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    what: &'static str,
+    advice: &'static str,
+}
+
+impl Found {
+    const fn new(what: &'static str, advice: &'static str) -> Self {
+        Self { what, advice }
+    }
+
+    /// What it is, as a noun.
+    #[must_use]
+    pub fn what(&self) -> &'static str {
+        self.what
+    }
+
+    /// What to do: often the command that converts it. Empty if nothing helps.
+    #[must_use]
+    pub fn advice(&self) -> &'static str {
+        self.advice
+    }
+}
+
+/// The advice, behind a semicolon.
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let separator = if self.advice.is_empty() { "" } else { "; " };
+        write!(f, "{separator}{}", self.advice)
+    }
+}
+
+/// What the label of a section says that it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Label {
+    Certificate,
+    /// A certificate with OpenSSL's settings of trust behind it.
+    TrustedCertificate,
+    PrivateKey,
+    EncryptedKey,
+    Other(Found),
+}
+
+pub(super) fn label(label: &[u8]) -> Label {
+    Label::Other(match label {
+        b"CERTIFICATE" | b"X509 CERTIFICATE" => return Label::Certificate,
+        b"TRUSTED CERTIFICATE" => return Label::TrustedCertificate,
+        b"PRIVATE KEY" | b"RSA PRIVATE KEY" | b"EC PRIVATE KEY" | b"DSA PRIVATE KEY" => {
+            return Label::PrivateKey;
+        }
+        b"ENCRYPTED PRIVATE KEY" => return Label::EncryptedKey,
+        b"PUBLIC KEY" | b"RSA PUBLIC KEY" | b"EC PUBLIC KEY" | b"SSH2 PUBLIC KEY" => PUBLIC_KEY,
+        b"CERTIFICATE REQUEST" | b"NEW CERTIFICATE REQUEST" => REQUEST,
+        b"X509 CRL" => CRL,
+        b"PKCS7" | b"PKCS #7 SIGNED DATA" | b"CMS" => Found::new(
+            "a PKCS #7 bundle",
+            "convert it with `openssl pkcs7 -in FILE -print_certs -out FILE.pem`",
+        ),
+        b"OPENSSH PRIVATE KEY" => Found::new(
+            "a private key of OpenSSH",
+            "TLS does not use it; rewrite a copy of it with `ssh-keygen -p -m PEM -f COPY`",
+        ),
+        b"PGP PRIVATE KEY BLOCK" | b"PGP PUBLIC KEY BLOCK" | b"PGP MESSAGE" => {
+            Found::new("OpenPGP data", "TLS does not use it; give the certificate or key of TLS")
+        }
+        b"DH PARAMETERS" | b"X9.42 DH PARAMETERS" | b"EC PARAMETERS" | b"DSA PARAMETERS" => {
+            Found::new("parameters alone", "")
+        }
+        b"ATTRIBUTE CERTIFICATE" => Found::new("an attribute certificate", ""),
+        _ => Found::new("a section of a label that is not known", ""),
+    })
+}
+
+const CERTIFICATE: Found = Found::new("a certificate", "");
+pub(super) const PRIVATE_KEY: Found = Found::new("a private key", "");
+const PUBLIC_KEY: Found =
+    Found::new("a public key", "the private key that it was made from is needed");
+const REQUEST: Found = Found::new(
+    "a request for a certificate (CSR)",
+    "give the certificate that the authority made of it",
+);
+const CRL: Found = Found::new("a list of revoked certificates", "");
+
+impl Label {
+    /// What it is, where something else is wanted.
+    pub(super) fn found(self) -> Found {
+        match self {
+            Self::Certificate | Self::TrustedCertificate => CERTIFICATE,
+            Self::PrivateKey => PRIVATE_KEY,
+            Self::EncryptedKey => Found::new("an encrypted private key", ""),
+            Self::Other(found) => found,
+        }
+    }
+}
+
+/// What bytes are that are no text; `None` if they may be one.
+pub(super) fn of_binary(bytes: &[u8]) -> Option<Found> {
+    let magic = |magic: &[u8]| bytes.starts_with(magic);
+    if magic(b"\xfe\xed\xfe\xed") || magic(b"\xce\xce\xce\xce") {
+        return Some(Found::new(
+            "a Java key store",
+            "convert it with `keytool -importkeystore -srckeystore FILE -destkeystore FILE.p12 \
+             -deststoretype PKCS12`, then with `openssl pkcs12 -in FILE.p12 -nodes -out FILE.pem`",
+        ));
+    }
+    if magic(b"PK\x03\x04") || magic(b"\x1f\x8b") || magic(b"7z\xbc\xaf") {
+        return Some(Found::new("an archive", "unpack it, and give the file that is in it"));
+    }
+    if magic(b"PuTTY-User-Key-File") {
+        return Some(Found::new(
+            "a private key of PuTTY",
+            "TLS does not use it; give the key of the certificate",
+        ));
+    }
+    if !magic(b"\x30") || !is_der(bytes) {
+        return None;
+    }
+    Some(of_der(bytes).unwrap_or_else(|| {
+        Found::new(
+            "DER of an unknown kind",
+            "give a PEM file; `openssl asn1parse -inform DER` shows what it is",
+        )
+    }))
+}
+
+/// Whether bytes begin as DER does and no text.
+fn is_der(bytes: &[u8]) -> bool {
+    match bytes.get(1) {
+        Some(0x81..=0x84) => true,
+        Some(_) => element(bytes).is_some_and(|(_, content, rest)| {
+            !content.is_empty() && rest.iter().all(|byte| byte.is_ascii_whitespace() || *byte == 0)
+        }),
+        None => false,
+    }
+}
+
+/// What DER holds, with the command that makes PEM of it.
+pub(super) fn of_der(der: &[u8]) -> Option<Found> {
+    const KEY: &str = "convert it with `openssl pkey -inform DER -in FILE -out FILE.pem`";
+    if X509Certificate::from_der(der).is_ok() {
+        return Some(Found::new(
+            "a certificate in DER",
+            "convert it with `openssl x509 -inform DER -in FILE -out FILE.pem`",
+        ));
+    }
+    if is_pfx(der) {
+        return Some(Found::new(
+            "PKCS #12 (.pfx, .p12)",
+            "convert it with `openssl pkcs12 -in FILE -nodes -out FILE.pem`",
+        ));
+    }
+    if is_pkcs7(der) {
+        return Some(Found::new(
+            "a PKCS #7 bundle in DER (.p7b)",
+            "convert it with `openssl pkcs7 -inform DER -in FILE -print_certs -out FILE.pem`",
+        ));
+    }
+    if PrivateKeyDer::try_from(der).is_ok() {
+        return Some(Found::new("a private key in DER", KEY));
+    }
+    if is_encrypted(der) {
+        return Some(Found::new("an encrypted private key in DER", KEY));
+    }
+    if X509CertificationRequest::from_der(der).is_ok() {
+        return Some(REQUEST);
+    }
+    if CertificateRevocationList::from_der(der).is_ok() {
+        return Some(CRL);
+    }
+    SubjectPublicKeyInfo::from_der(der).is_ok().then_some(PUBLIC_KEY)
+}
+
+/// PFX: version 3, then a `ContentInfo` (RFC 7292).
+fn is_pfx(der: &[u8]) -> bool {
+    let Some((content, _)) = expect(der, SEQUENCE) else { return false };
+    expect(content, INTEGER)
+        .is_some_and(|(version, rest)| version == [3] && expect(rest, SEQUENCE).is_some())
+}
+
+/// `ContentInfo` of signed data (RFC 5652): 1.2.840.113549.1.7.2.
+fn is_pkcs7(der: &[u8]) -> bool {
+    const SIGNED_DATA: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02";
+    let content = expect(der, SEQUENCE).and_then(|(content, _)| expect(content, OID));
+    content.is_some_and(|(oid, _)| oid == SIGNED_DATA)
+}
+
+/// `EncryptedPrivateKeyInfo` (RFC 5958): an algorithm, then octets.
+fn is_encrypted(der: &[u8]) -> bool {
+    let Some((content, _)) = expect(der, SEQUENCE) else { return false };
+    expect(content, SEQUENCE).is_some_and(|(algorithm, rest)| {
+        expect(algorithm, OID).is_some() && expect(rest, OCTETS).is_some()
+    })
+}

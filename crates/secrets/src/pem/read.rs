@@ -1,0 +1,141 @@
+//! The certificates and keys of a text, and what is wrong with one that has none.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use super::der::element;
+use super::error::{PemError, Wanted};
+use super::kinds::{self, Label};
+use super::sections::{Section, find, sections};
+use super::text::Text;
+use super::warning::PemWarning;
+
+/// Keys, each with the line where it begins.
+pub(super) type Items = Vec<(usize, PrivateKeyDer<'static>)>;
+
+/// What was read, and what was mended for it.
+pub(super) struct Read<T> {
+    pub(super) items: T,
+    pub(super) warnings: Vec<PemWarning>,
+}
+
+/// The certificates of a text, in their order, at most `limit`; other sections are left out.
+pub(super) fn certificates(
+    text: &[u8],
+    limit: usize,
+) -> Result<Read<Vec<CertificateDer<'static>>>, PemError> {
+    let (found, is_utf16) = all(text)?;
+    let mut items = Vec::new();
+    let mut used = Vec::new();
+    for section in &found {
+        let der = match section.label {
+            Label::Certificate => section.der()?,
+            Label::TrustedCertificate => without_trust(section.der()?),
+            _ => continue,
+        };
+        items.push(CertificateDer::from(der.to_vec()));
+        used.push(section);
+        if items.len() > limit {
+            return Err(PemError::TooMany { limit });
+        }
+    }
+    if items.is_empty() {
+        return Err(diagnose(text, &found, Wanted::Certificates));
+    }
+    // A key under the label of a certificate.
+    let wrong = items.iter().zip(&used).find(|(der, _)| PrivateKeyDer::try_from(&der[..]).is_ok());
+    if let Some((_, section)) = wrong {
+        let (line, found) = (section.line, kinds::PRIVATE_KEY);
+        return Err(PemError::Other { line, found, wanted: Wanted::Certificates });
+    }
+    Ok(Read { items, warnings: mended(Wanted::Certificates, is_utf16, &used) })
+}
+
+/// The private keys of a text, in their order.
+pub(super) fn keys(text: &[u8]) -> Result<Read<Items>, PemError> {
+    let (found, is_utf16) = all(text)?;
+    let mut items = Vec::new();
+    let mut used = Vec::new();
+    let mut error = None;
+    for section in found.iter().filter(|section| section.label == Label::PrivateKey) {
+        let parsed = match section.is_encrypted {
+            true => Err(PemError::Encrypted { line: section.line }),
+            false => section.der().and_then(|der| {
+                // The content tells the format; labels are often wrong.
+                let key = PrivateKeyDer::try_from(der.to_vec());
+                key.map_err(|_| not_a_key(section.line, der))
+            }),
+        };
+        match parsed {
+            Ok(key) => {
+                items.push((section.line, key));
+                used.push(section);
+            }
+            Err(found) => error = error.or(Some(found)),
+        }
+    }
+    match (items.is_empty(), error) {
+        (false, _) => Ok(Read { items, warnings: mended(Wanted::PrivateKey, is_utf16, &used) }),
+        (true, Some(error)) => Err(error),
+        (true, None) => Err(diagnose(text, &found, Wanted::PrivateKey)),
+    }
+}
+
+fn all(text: &[u8]) -> Result<(Vec<Section>, bool), PemError> {
+    let text = Text::of(text)?;
+    Ok((sections(&text.bytes)?, text.is_utf16))
+}
+
+fn mended(of: Wanted, is_utf16: bool, used: &[&Section]) -> Vec<PemWarning> {
+    let joined = used.iter().find(|section| section.is_joined);
+    let joined = joined.map(|section| PemWarning::NewlinesRestored { of, line: section.line });
+    is_utf16.then_some(PemWarning::Utf16 { of }).into_iter().chain(joined).collect()
+}
+
+/// A certificate without what OpenSSL puts behind it.
+fn without_trust(der: &[u8]) -> &[u8] {
+    element(der).map_or(der, |(_, _, rest)| &der[..der.len() - rest.len()])
+}
+
+/// What is under the label of a key and is none.
+fn not_a_key(line: usize, der: &[u8]) -> PemError {
+    match kinds::of_der(der) {
+        Some(found) if found.what().contains("encrypted") => PemError::Encrypted { line },
+        Some(found) => PemError::Other { line, found, wanted: Wanted::PrivateKey },
+        None => PemError::NotAKey,
+    }
+}
+
+/// What is wrong with a text whose sections hold nothing that is wanted.
+fn diagnose(text: &[u8], found: &[Section], wanted: Wanted) -> PemError {
+    let key = found.iter().find(|section| section.label == Label::EncryptedKey);
+    if let (Some(section), Wanted::PrivateKey) = (key, wanted) {
+        return PemError::Encrypted { line: section.line };
+    }
+    // Parameters say less than what else there is.
+    let is_telling = |section: &&Section| section.label.found().what() != "parameters alone";
+    if let Some(section) = found.iter().find(is_telling).or(found.first()) {
+        return PemError::Other { line: section.line, found: section.label.found(), wanted };
+    }
+    if ["BEGIN%20", "BEGIN+CERT", "BEGIN+PRIV"]
+        .iter()
+        .any(|at| find(text, at.as_bytes(), 0).is_some())
+    {
+        return PemError::PercentEncoded;
+    }
+    alone(text, wanted).unwrap_or(PemError::NoBegin { wanted })
+}
+
+/// What a text is that is base64 and nothing else.
+fn alone(text: &[u8], wanted: Wanted) -> Option<PemError> {
+    // `-----BEGIN ` in base64, as in a secret of Kubernetes.
+    if find(text, b"LS0tLS1CRUdJTi", 0).is_some() {
+        return Some(PemError::Base64OfPem);
+    }
+    let packed = text.iter().copied().filter(|byte| !byte.is_ascii_whitespace());
+    let packed = zeroize::Zeroizing::new(packed.collect::<Vec<u8>>());
+    let decoded = zeroize::Zeroizing::new(STANDARD.decode(&*packed).ok()?);
+    let found = kinds::of_der(&decoded)?;
+    Some(PemError::Base64Alone { found, wanted })
+}

@@ -1,0 +1,122 @@
+//! Makes one kind of text of the encodings and notations in which PEM is found.
+
+use zeroize::Zeroizing;
+
+use super::error::PemError;
+use super::kinds;
+
+/// A line break that was written as an escape: it ends a line of the PEM, not one of the file.
+pub(super) const ESCAPED_BREAK: u8 = 0x0b;
+
+/// A text in which sections are looked for.
+pub(super) struct Text {
+    /// Its bytes. Escapes are replaced at their width, so that lines stay those of the file.
+    pub(super) bytes: Zeroizing<Vec<u8>>,
+    /// Whether the file was UTF-16.
+    pub(super) is_utf16: bool,
+}
+
+impl Text {
+    pub(super) fn of(given: &[u8]) -> Result<Self, PemError> {
+        if given.iter().all(|byte| byte.is_ascii_whitespace() || *byte == 0) {
+            return Err(PemError::Empty);
+        }
+        if let Some(found) = kinds::of_binary(given) {
+            return Err(PemError::Binary { found });
+        }
+        let (mut bytes, is_utf16) = match from_utf16(given) {
+            Some(bytes) => (bytes, true),
+            None => (Zeroizing::new(given.to_vec()), false),
+        };
+        unescape(&mut bytes);
+        Ok(Self { bytes, is_utf16 })
+    }
+}
+
+/// The UTF-8 of UTF-16, which a byte order mark or the zeros within a marker tell.
+fn from_utf16(given: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let has = |wide: fn(u8) -> [u8; 2]| {
+        let marker: Vec<u8> = b"BEGIN ".iter().copied().flat_map(wide).collect();
+        given.windows(marker.len()).any(|window| window == marker)
+    };
+    let (rest, to_unit): (_, fn([u8; 2]) -> u16) = match given {
+        [0xff, 0xfe, rest @ ..] => (rest, u16::from_le_bytes),
+        [0xfe, 0xff, rest @ ..] => (rest, u16::from_be_bytes),
+        _ if has(|byte| [byte, 0]) => (given, u16::from_le_bytes),
+        _ if has(|byte| [0, byte]) => (given, u16::from_be_bytes),
+        _ => return None,
+    };
+    // No PEM needs more than ASCII; what else there is stands in comments.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(rest.len() / 2));
+    bytes.extend(rest.chunks_exact(2).map(|pair| {
+        let unit = to_unit([pair[0], pair[1]]);
+        u8::try_from(unit).ok().filter(u8::is_ascii).unwrap_or(b'?')
+    }));
+    Some(bytes)
+}
+
+/// Replaces escapes of JSON, YAML and shells, and white space beyond ASCII, at their width.
+fn unescape(bytes: &mut [u8]) {
+    const WHITE: [&[u8]; 5] =
+        [b"\xef\xbb\xbf", b"\xe2\x80\x8b", b"\xe2\x80\xa8", b"\xe2\x81\xa0", b"\xc2\xa0"];
+    let mut at = 0;
+    while at < bytes.len() {
+        let rest = &mut bytes[at..];
+        if let Some(white) = WHITE.iter().find(|white| rest.starts_with(white)) {
+            let len = white.len();
+            rest[..len].fill(b' ');
+            at += len;
+            continue;
+        }
+        if rest[0] != b'\\' {
+            at += 1;
+            continue;
+        }
+        // Several backslashes: escaped more than once.
+        let slashes = rest.iter().take_while(|byte| **byte == b'\\').count();
+        let (width, plain) = match rest.get(slashes) {
+            Some(b'n') => (1, ESCAPED_BREAK),
+            Some(b'r' | b't') => (1, b' '),
+            Some(escaped @ (b'/' | b'"' | b'\'' | b'+' | b'=' | b'-' | b' ')) => (1, *escaped),
+            Some(b'u') => match unit(rest.get(slashes + 1..slashes + 5)) {
+                Some(b'\n') => (5, ESCAPED_BREAK),
+                Some(plain) => (5, plain),
+                None => (0, b' '),
+            },
+            // A line that a shell or YAML continues.
+            _ => (0, b' '),
+        };
+        let len = slashes + width;
+        rest[..len].fill(b' ');
+        rest[len - 1] = plain;
+        at += len;
+    }
+}
+
+/// The character of four hexadecimal digits, if it is ASCII.
+fn unit(digits: Option<&[u8]>) -> Option<u8> {
+    let digits = std::str::from_utf8(digits?).ok()?;
+    u8::from_str_radix(digits, 16).ok().filter(u8::is_ascii)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_are_replaced_at_their_width() {
+        for (given, plain) in [
+            (&b"a\\nb"[..], &b"a \x0bb"[..]),
+            (b"a\\\\nb", b"a  \x0bb"),
+            (b"a\\r\\nb", b"a   \x0bb"),
+            (b"a\\u002Bb", b"a     +b"),
+            (b"a\\u002", b"a u002"),
+            (b"a\\/b\\", b"a /b "),
+            (b"\xef\xbb\xbfa\xc2\xa0b", b"   a  b"),
+        ] {
+            let mut bytes = given.to_vec();
+            unescape(&mut bytes);
+            assert_eq!(bytes, plain, "{given:?}");
+        }
+    }
+}

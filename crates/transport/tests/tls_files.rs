@@ -1,0 +1,202 @@
+//! The certificates and keys of links, as people have them: what is read here, Zenoh uses.
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
+
+#[path = "common/plain.rs"]
+mod plain;
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use mailmesh_delivery::*;
+use mailmesh_transport::*;
+use plain::Plain;
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use tokio::time::{Instant, sleep, timeout};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A root, an intermediate, a leaf for localhost with its key, and a certificate of none of them.
+struct Made {
+    root: String,
+    middle: String,
+    leaf: String,
+    key: String,
+    other: String,
+}
+
+impl Made {
+    fn new() -> Self {
+        Self::ending(2036, 2036)
+    }
+
+    fn ending(leaf_year: i32, middle_year: i32) -> Self {
+        let authority = |name: &str, year| {
+            let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            params.distinguished_name.push(DnType::CommonName, name);
+            params.not_after = rcgen::date_time_ymd(year, 1, 1);
+            (params, KeyPair::generate().unwrap())
+        };
+        let (root, root_key) = authority("Root", 2036);
+        let (middle, middle_key) = authority("Intermediate", middle_year);
+        let (other, other_key) = authority("Other", 2036);
+        let mut leaf = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        leaf.not_after = rcgen::date_time_ymd(leaf_year, 1, 1);
+        let key = KeyPair::generate().unwrap();
+        let of_middle = Issuer::from_params(&middle, &middle_key);
+        let of_root = Issuer::from_params(&root, &root_key);
+        Self {
+            leaf: leaf.signed_by(&key, &of_middle).unwrap().pem(),
+            middle: middle.signed_by(&middle_key, &of_root).unwrap().pem(),
+            root: root.self_signed(&root_key).unwrap().pem(),
+            key: key.serialize_pem(),
+            other: other.self_signed(&other_key).unwrap().pem(),
+        }
+    }
+
+    fn full(&self) -> String {
+        format!("{}{}", self.leaf, self.middle)
+    }
+}
+
+fn write(dir: &Path, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+    let path = dir.join(name);
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+fn check(chain: &Path, key: &Path) -> Result<String, String> {
+    let tls = serde_json::json!({ "listen_certificate": chain, "listen_private_key": key });
+    let config = serde_json::json!({
+        "listen": { "endpoints": ["tls/localhost:0"] },
+        "scouting": { "multicast": { "enabled": false } },
+        "transport": { "link": { "tls": tls } },
+    });
+    let checked = Coordinator::parse(&config.to_string()).unwrap().preflight();
+    let warnings = checked.map_err(|error| error.to_string())?;
+    Ok(warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+}
+
+#[test]
+fn what_is_wrong_or_mended_in_the_files_of_a_link_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = Made::new();
+    let (old, old_middle) = (Made::ending(2021, 2036), Made::ending(2036, 2021));
+    let key = made.key.clone();
+    let full = made.full();
+    let none: &[&str] = &[];
+    let mended = "Zenoh is given a mended copy";
+    for (what, chain, key, words) in [
+        ("right", full.clone(), key.clone(), none),
+        ("leaf alone", made.leaf.clone(), key.clone(), none),
+        ("root behind", format!("{full}{}", made.root), key.clone(), none),
+        ("all in one", format!("{full}{key}"), format!("{full}{key}"), none),
+        (
+            "wrong order",
+            format!("{}{}", made.middle, made.leaf),
+            key.clone(),
+            &["not in order", mended],
+        ),
+        ("root first", format!("{}{full}", made.root), key.clone(), &["the root", mended]),
+        ("BOM", format!("\u{feff}{full}"), key.clone(), &[mended]),
+        ("escaped key", full.clone(), key.replace('\n', "\\n"), &["newlines", mended]),
+        ("glued", format!("{}{}", made.leaf.trim_end(), made.middle), key.clone(), &[mended]),
+        ("unrelated", format!("{full}{}", made.other), key.clone(), &["CN=Other is left out"]),
+        ("over", old.full(), old.key.clone(), &["the certificate ended at 2021-01-01"]),
+        (
+            "intermediate over",
+            old_middle.full(),
+            old_middle.key.clone(),
+            &["CN=Intermediate in the chain ended at 2021-01-01"],
+        ),
+    ] {
+        let (chain, key) = (write(dir.path(), "chain", chain), write(dir.path(), "key", key));
+        let said = check(&chain, &key).unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert!(words.iter().all(|words| said.contains(words)), "{what}: {said}");
+        assert_eq!(said.contains(mended), words.contains(&mended), "{what}: {said}");
+        assert_eq!(said.is_empty(), words.is_empty(), "{what}: {said}");
+    }
+    for (chain, key, words) in [
+        (&full, &old.key, "key: the private key does not belong to the certificate"),
+        (&full, &full, "key: line 1: this is a certificate, and a private key is meant here"),
+        (&key, &key, "chain: line 1: this is a private key, and a certificate is meant here"),
+        (&full, &key.replace("PRIVATE", "ENCRYPTED PRIVATE"), "decrypt it with `openssl pkey"),
+        (&full, &String::new(), "key: it is empty"),
+    ] {
+        let (chain, key) = (write(dir.path(), "chain", chain), write(dir.path(), "key", key));
+        let error = check(&chain, &key).unwrap_err();
+        assert!(error.contains(words), "{words}: {error}");
+    }
+}
+
+struct Ignore;
+
+impl Sink for Ignore {
+    fn take(&mut self, _output: Output) {}
+}
+
+impl DirectSink for Ignore {
+    fn take_direct(&mut self, _from: Incarnation, _body: Bytes) {}
+}
+
+async fn node(n: u8, config: serde_json::Value) -> Driver {
+    let coordinator = Coordinator::parse(&config.to_string()).unwrap();
+    let Backend::Zenoh(settings) = coordinator.backend() else { panic!() };
+    let (sender, intake) = Intake::new();
+    let space = KeySpace::new(&format!("tls-files-{}", std::process::id())).unwrap();
+    let incarnation = Incarnation([n; 16]);
+    let bus = ZenohBus::open(settings, space, incarnation, sender, None).await.unwrap();
+    let (settings, start) = (Settings::default(), Instant::now());
+    let identity = Identity::new(format!("n{n}").parse().unwrap(), incarnation, n.into());
+    let node = Node::new(identity, settings, Time::default());
+    let codec = (Arc::new(Plain) as Arc<dyn Seal>, Box::new(Plain) as Box<dyn Open>);
+    let (bus, sinks) = (Arc::new(bus), |_| (Ignore, Ignore));
+    Driver::start(node, settings, start, bus, intake, codec, sinks).unwrap()
+}
+
+/// Each end shows a certificate that Zenoh alone could not read, or would show in an order that
+/// has another leaf, and knows its authority from such a file.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_link_with_files_that_zenoh_alone_reads_otherwise() {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
+    let dir = tempfile::tempdir().unwrap();
+    let made = Made::new();
+    let chain = write(dir.path(), "chain", format!("{}{}{}", made.root, made.middle, made.leaf));
+    let key = write(dir.path(), "key", made.key.replace('\n', "\\n"));
+    let root = write(dir.path(), "root", format!("\u{feff}{}", made.root));
+    let port = TcpListener::bind("localhost:0").unwrap().local_addr().unwrap().port();
+    let tls = serde_json::json!({
+        "root_ca_certificate": root, "enable_mtls": true,
+        "listen_certificate": chain, "listen_private_key": key,
+        "connect_certificate": chain, "connect_private_key": key,
+    });
+    let config = |listen: String, connect: Vec<String>| {
+        serde_json::json!({
+            "listen": { "endpoints": [listen] },
+            "connect": { "endpoints": connect },
+            "scouting": { "multicast": { "enabled": false } },
+            "transport": { "link": { "tls": tls } },
+        })
+    };
+    let a = node(1, config(format!("tls/localhost:{port}"), Vec::new())).await;
+    // Of the other, the endpoint has its own.
+    let encoded = STANDARD.encode(format!("\u{feff}{}{}", made.leaf, made.middle));
+    let encoded_key = STANDARD.encode(&made.key);
+    let dialed = format!(
+        "tls/localhost:{port}#connect_certificate_base64={encoded};\
+         connect_private_key_base64={encoded_key}"
+    );
+    let b = node(2, config("tls/localhost:0".into(), vec![dialed])).await;
+    let linked = timeout(PATIENCE, async {
+        while a.peers().len() != 1 || b.peers().len() != 1 {
+            sleep(Duration::from_millis(5)).await;
+        }
+    });
+    assert!(linked.await.is_ok(), "{} {}", a.peers().len(), b.peers().len());
+}
