@@ -4,13 +4,13 @@ pub(super) mod clocks;
 pub(super) mod descriptors;
 pub(super) mod disk;
 pub(super) mod faketime;
+pub(super) mod firewall;
 pub(super) mod keys;
 pub(super) mod lives;
 pub(super) mod names;
 pub(super) mod still;
 pub(super) mod tmpfs;
 
-pub(super) mod firewall;
 mod folder;
 mod node;
 mod site;
