@@ -4,7 +4,7 @@ use mailmesh_codec::{
     ClusterKey, Opener, Sealer, Vault, decode_change, decode_digest, decode_events, decode_sync,
     encode_change, encode_event, encode_sync,
 };
-use mailmesh_lists::Format;
+use mailmesh_lists::{Format, Terms};
 use mailmesh_store::Store;
 
 const OWN: [u8; 16] = [9; 16];
@@ -64,9 +64,11 @@ pub(crate) fn lists(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let formats = Format::ALL.into_iter().map(|(_, format)| format);
     for format in formats.chain([Format::guess(text)]) {
-        if let Ok(list) = mailmesh_lists::read(text, format) {
+        if let Ok(mut list) = mailmesh_lists::read(text, format) {
             // A range falls into 2 prefixes a bit at most, and takes four bytes at least.
             assert!(list.entries.len() <= text.len() * 64, "{} entries", list.entries.len());
+            list.settle(&Terms::default());
+            assert_eq!(list.imported() + list.left_out.total(), list.units);
         }
     }
 }
