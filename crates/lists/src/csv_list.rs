@@ -6,7 +6,7 @@ mod rows;
 
 use mailmesh_events::Rule;
 
-use crate::field::{Bare, Parsed, clean, ends, is_addresses, networks};
+use crate::field::{Bare, Parsed, clean, ends, is_addresses, is_number, networks};
 use crate::list::{List, Unit};
 use crate::record::{Record, is_allowance, push};
 use crate::{Ends, ListError, Reason};
@@ -47,6 +47,10 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
                 if let Some(named) = named {
                     columns = named;
                     list.leave_out(Reason::Frame);
+                    let unused = columns.unused(row.fields());
+                    if !unused.is_empty() {
+                        list.note(line, format_args!("columns that are not used: {unused}"));
+                    }
                 } else if row.fields().all(|field| clean(field).is_empty()) {
                     list.leave_out(Reason::Blank);
                 } else {
@@ -103,23 +107,21 @@ fn unnamed(list: &mut List, line: usize, row: &Row) -> Result<(), ListError> {
             }
         }
     }
-    let reason = row.get(1).map_or("", clean);
+    let (mut reason, mut until) = (row.get(1).map_or("", clean), row.get(2).map_or("", clean));
     if is_allowance(reason) && list.rule.0 == Rule::Block {
         list.leave_out(Reason::NotABan);
         return Ok(());
     }
-    let until = row.get(2).map_or("", clean);
-    // A small number in a column without a name is a score, not an end.
-    let is_number = until.len() <= 20 && until.parse::<f64>().is_ok();
+    // A small number in a column without a name is a score, neither a reason nor an end.
+    if is_number(reason) {
+        list.note_score(line, reason);
+        reason = "";
+    } else if until.is_empty() && ends(reason, Bare::Moment).is_ok_and(|e| e != Ends::Never) {
+        (reason, until) = ("", reason);
+    }
     let until = match ends(until, Bare::Moment) {
-        Err(_) if is_number => {
-            if !list.is_scored {
-                list.note(
-                    line,
-                    format_args!("`{until}` is no moment: the third column is not used"),
-                );
-                list.is_scored = true;
-            }
+        Err(_) if is_number(until) => {
+            list.note_score(line, until);
             Ends::Never
         }
         Err(why) => {

@@ -21,7 +21,10 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
 
 /// Whether a line is one of a status, or of a ban with its end.
 pub(crate) fn is_one(line: &str) -> bool {
-    line.starts_with("Status for the jail") || is_listing(line).is_some() || timed(line).is_some()
+    line == "Status"
+        || line.starts_with("Status for the jail")
+        || is_listing(line).is_some()
+        || timed(line).is_some()
 }
 
 /// The addresses that a status lists.
@@ -63,7 +66,7 @@ fn lines(text: &str, rule: Rule) -> Result<List, ListError> {
             list.leave_out(Reason::Frame);
         } else if let Some(addresses) = is_listing(line) {
             take(&mut list, number, addresses, &jail, Ends::Never)?;
-        } else if line.starts_with(['|', '`', '-']) {
+        } else if line == "Status" || line.starts_with(['|', '`', '-']) {
             list.leave_out(Reason::Frame);
         } else if let Some((address, ends)) = timed(line) {
             if !has_moments {

@@ -127,6 +127,13 @@ pub(crate) fn range(first: IpAddr, last: IpAddr) -> Result<Vec<Parsed>, String> 
     Ok(subnets.take(MAX_PREFIXES + 1).map(|net| Network::from(net).into()).collect())
 }
 
+/// Whether a text is a number and nothing besides, such as a score.
+pub(crate) fn is_number(text: &str) -> bool {
+    text.len() <= 20
+        && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+        && text.parse::<f64>().is_ok()
+}
+
 /// What a bare number means as an end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bare {

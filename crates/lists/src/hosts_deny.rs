@@ -50,7 +50,9 @@ pub(crate) fn is_one(line: &str) -> bool {
             && word.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '@'))
     };
     let mut daemons = words(daemons).peekable();
-    let has_space = clients.starts_with([' ', '\t']) || line.contains(" :");
+    let has_space = clients.starts_with([' ', '\t'])
+        || line.contains(" :")
+        || words(clients_of(clients).0).next().is_some_and(|client| network(client).is_ok());
     daemons.peek().is_some()
         && daemons.all(is_daemon)
         && (has_space || line.starts_with("ALL:"))

@@ -276,6 +276,17 @@ impl List {
         }
     }
 
+    /// Says once that numbers beside addresses are not used.
+    pub(crate) fn note_score(&mut self, line: usize, number: &str) {
+        if !self.is_scored {
+            self.is_scored = true;
+            self.note(
+                line,
+                format_args!("`{number}` is no moment: numbers in this column are not used"),
+            );
+        }
+    }
+
     /// Takes a network out of entries that hold it: of those up to now, or of those from now on.
     pub(crate) fn except(
         &mut self,

@@ -5,7 +5,9 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use mailmesh_events::Rule;
 
-use crate::field::{Bare, Parsed, clean, ends, is_addresses, masked, network, networks, words};
+use crate::field::{
+    Bare, Parsed, clean, ends, is_addresses, is_number, masked, network, networks, words,
+};
 use crate::list::{List, Unit};
 use crate::record::{is_allowance, push, spanned};
 use crate::{Ends, ListError, Reason, check_line};
@@ -32,7 +34,7 @@ impl<'a> Said<'a> {
 
 pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     let mut list = List::new(Unit::Line, rule);
-    let (mut is_scored, mut is_conditional) = (false, false);
+    let mut is_conditional = false;
     for (number, line) in (1..).zip(text.lines()) {
         let line = clean(line);
         if line.is_empty() || is_comment(line) {
@@ -54,10 +56,9 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
             list.refuse(number, "behind `;` there are addresses: put each on a line of its own");
         } else {
             match said(field) {
-                Ok((said, has_score)) => {
-                    if has_score && !is_scored {
-                        list.note(number, "the numbers behind the addresses are not used");
-                        is_scored = true;
+                Ok((said, score)) => {
+                    if let Some(score) = score {
+                        list.note_score(number, score);
                     }
                     take(&mut list, number, said, comment)?;
                 }
@@ -101,8 +102,8 @@ fn is_behind_semicolon(comment: &str, line: &str) -> bool {
     line.find([';', '#']).is_some_and(|at| line[at..].starts_with(';')) && is_addresses(comment)
 }
 
-/// What a line without its comment says, and whether a score is in it.
-fn said(field: &str) -> Result<(Said<'_>, bool), String> {
+/// What a line without its comment says, and a score that is in it.
+fn said(field: &str) -> Result<(Said<'_>, Option<&str>), String> {
     let all: Vec<&str> = words(field).take(MAX_WORDS + 1).collect();
     if all.len() > MAX_WORDS {
         return Err(format!("it has more than {MAX_WORDS} words, the limit"));
@@ -113,7 +114,7 @@ fn said(field: &str) -> Result<(Said<'_>, bool), String> {
     if let Some(dash) = field.find('-')
         && (clean(&field[..dash]).parse::<IpAddr>().is_ok())
     {
-        return Ok((Said::of(networks(field)?), false));
+        return Ok((Said::of(networks(field)?), None));
     }
     let is_not = first.strip_prefix('!').is_some_and(|network_of| network(network_of).is_ok());
     if is_not {
@@ -121,46 +122,39 @@ fn said(field: &str) -> Result<(Said<'_>, bool), String> {
     }
     let parsed = network(first)?;
     match *rest {
-        [] => return Ok((Said::of(vec![parsed]), false)),
+        [] => return Ok((Said::of(vec![parsed]), None)),
         [mask] => {
             if let (Ok(address), Ok(mask)) = (first.parse(), mask.parse::<Ipv4Addr>())
                 && let Some(parsed) = masked(address, mask)
             {
-                return Ok((Said::of(vec![parsed]), false));
+                return Ok((Said::of(vec![parsed]), None));
             }
         }
         [last, mask, ..] if last.parse::<IpAddr>().is_ok() && mask.parse::<u8>().is_ok() => {
             let networks = spanned(first, last, mask)?;
             let name = field.split('\t').nth(4).map_or("", clean);
-            return Ok((Said::of(networks).because(name), false));
+            return Ok((Said::of(networks).because(name), None));
         }
         _ => {}
     }
     if let Some(said) = answered(parsed, rest, field) {
-        return Ok((said, false));
+        return Ok((said, None));
     }
     if rest.iter().all(|word| is_number(word)) {
-        return Ok((Said::of(vec![parsed]), true));
+        return Ok((Said::of(vec![parsed]), rest.first().copied()));
     }
     if let Some(said) = in_columns(parsed, field)? {
-        return Ok((said, false));
+        return Ok((said, None));
     }
     let networks: Result<Vec<Parsed>, String> = all.iter().map(|word| network(word)).collect();
     match networks {
-        Ok(networks) => Ok((Said::of(networks), false)),
+        Ok(networks) => Ok((Said::of(networks), None)),
         Err(why) => Err(format!("{why}; a comment behind an address begins with `#` or `;`")),
     }
 }
 
 /// Most words of a line.
 const MAX_WORDS: usize = 4_096;
-
-fn is_number(word: &str) -> bool {
-    word.len() <= 20
-        && word.bytes().all(|b| b.is_ascii_digit() || b == b'.')
-        && !word.contains("..")
-        && word.parse::<f64>().is_ok()
-}
 
 /// A line of a table of Postfix (access(5), cidr_table(5)).
 fn answered<'a>(parsed: Parsed, rest: &[&'a str], field: &'a str) -> Option<Said<'a>> {

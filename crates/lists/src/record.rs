@@ -71,6 +71,11 @@ pub(crate) fn role(name: &str) -> Option<(Role, usize)> {
                 "subnet",
                 "net",
                 "netblock",
+                "netz",
+                "netzwerk",
+                "adresse",
+                "ipadresse",
+                "adresseip",
                 "range",
                 "iprange",
                 "host",
@@ -93,6 +98,10 @@ pub(crate) fn role(name: &str) -> Option<(Role, usize)> {
                 "note",
                 "notes",
                 "sblid",
+                "grund",
+                "raison",
+                "motif",
+                "motivo",
                 "category",
                 "malware",
                 "threat",
@@ -111,12 +120,15 @@ pub(crate) fn role(name: &str) -> Option<(Role, usize)> {
                 "until",
                 "expiration",
                 "expiresat",
+                "bis",
+                "ablauf",
+                "gültigbis",
                 "expirydate",
                 "validuntil",
                 "ends",
             ],
         ),
-        (Role::Lasts, &["duration", "ttl", "timeout", "bantime", "lifetime"]),
+        (Role::Lasts, &["duration", "ttl", "timeout", "bantime", "lifetime", "dauer", "durée"]),
         (Role::Scope, &["scope"]),
         (Role::Action, &["action", "remediation", "verdict"]),
         (Role::Kind, &["type"]),
@@ -157,6 +169,10 @@ impl<'a> Record<'a> {
     pub(crate) fn take(&self, list: &mut List, line: usize) -> Result<(), ListError> {
         if let Some(reason) = self.left_out(list.rule.0) {
             list.leave_out(reason);
+            return Ok(());
+        }
+        if is_addresses(self.get(Role::Reason)) {
+            list.refuse(line, "the reason is an address: are there two on the line?");
             return Ok(());
         }
         match self.read() {
@@ -201,7 +217,12 @@ impl<'a> Record<'a> {
 
     fn read(&self) -> Result<(Vec<Parsed>, Ends), String> {
         let networks = self.networks()?;
-        let until = ends(self.get(Role::Until), Bare::Moment)?;
+        let mut until = ends(self.get(Role::Until), Bare::Moment)?;
+        let last = self.get(Role::Last);
+        // Beside a network, `end` is when, unless it is an address.
+        if self.has(Role::Network) && until == Ends::Never && last.parse::<IpAddr>().is_err() {
+            until = ends(last, Bare::Moment)?;
+        }
         let lasts = ends(self.get(Role::Lasts), Bare::Seconds)?;
         let ends = if until == Ends::Never { lasts } else { until };
         Ok((networks, ends))

@@ -1,13 +1,16 @@
 //! Which column of a table is which, and what is between them.
 
 use crate::MAX_LINE;
-use crate::field::{clean, network};
+use crate::field::{Bare, clean, duration, ends, network};
 use crate::record::{ROLES, Role, role};
 
 /// What may be between the columns of a table.
 const SEPARATORS: [u8; 4] = [b',', b';', b'\t', b'|'];
 /// Lines that are looked at for the separator.
 const LOOKED_AT: usize = 64;
+
+/// Most columns that are told.
+const MOST_TOLD: usize = 20;
 
 /// Where the columns are, as far as a table names them.
 #[derive(Debug, Clone, Copy, Default)]
@@ -68,6 +71,15 @@ impl Columns {
         Self::named(fields)
     }
 
+    /// The names of columns that are not used, to be told: an end may be among them.
+    pub(crate) fn unused<'a>(&self, names: impl Iterator<Item = &'a str>) -> String {
+        let unused = names
+            .enumerate()
+            .filter(|(at, name)| !self.at.contains(&Some(*at)) && !clean(name).is_empty());
+        let unused: Vec<&str> = unused.map(|(_, name)| clean(name)).take(MOST_TOLD).collect();
+        unused.join(", ")
+    }
+
     pub(crate) fn is_named(&self) -> bool {
         self.count > 0
     }
@@ -101,23 +113,31 @@ pub(crate) fn separator(text: &str) -> Option<u8> {
     if named.is_some() {
         return named;
     }
-    let mut lines = text.lines().map(begin).map(clean);
-    let first = lines.find(|line| !line.is_empty() && !line.starts_with(['#', ';']))?;
-    let is_quoted = first.starts_with('"');
-    SEPARATORS.into_iter().find(|separator| {
-        let mut fields = first.split(char::from(*separator)).map(|f| clean(f).trim_matches('"'));
-        let is_network = fields.next().is_some_and(|field| network(field).is_ok());
-        let more = fields.clone().count();
-        let is_table = match separator {
-            b',' => more > 0,
-            // What follows a `;` is a comment in lists of one column, and a tab comes before a
-            // score.
-            b';' => is_quoted || (more > 1 && fields.nth(1).is_some_and(is_end)),
-            b'\t' => is_quoted && more > 0,
-            _ => more > 1,
-        };
-        is_network && is_table
-    })
+    // Names that are not known say nothing; the first row of addresses does.
+    let lines = text.lines().map(begin).map(clean).filter(|line| !line.starts_with(['#', ';']));
+    lines
+        .filter(|line| !line.is_empty())
+        .take(LOOKED_AT)
+        .find_map(|line| SEPARATORS.into_iter().find(|separator| separates(line, *separator)))
+}
+
+/// Whether a line is a row of a table whose columns are not named.
+fn separates(line: &str, separator: u8) -> bool {
+    let is_quoted = line.starts_with('"');
+    let mut fields = line.split(char::from(separator)).map(|f| clean(f).trim_matches('"'));
+    let is_network = fields.next().is_some_and(|field| network(field).is_ok());
+    let more = fields.clone().count();
+    let is_table = match separator {
+        b',' => more > 0,
+        // What follows a `;` is a comment in lists of one column, and a tab comes before a score.
+        b';' => {
+            let lasts = fields.clone().next().is_some_and(|field| duration(field).is_ok());
+            is_quoted || (more == 1 && lasts) || (more > 1 && fields.nth(1).is_some_and(is_end))
+        }
+        b'\t' => is_quoted && more > 0,
+        _ => more > 1,
+    };
+    is_network && is_table
 }
 
 /// As much of a line as is looked at.
@@ -126,5 +146,5 @@ fn begin(line: &str) -> &str {
 }
 
 fn is_end(text: &str) -> bool {
-    !text.is_empty() && crate::field::ends(text, crate::field::Bare::Seconds).is_ok()
+    !text.is_empty() && ends(text, Bare::Seconds).is_ok()
 }

@@ -233,9 +233,10 @@ impl<'a> Walk<'a> {
 
     fn record(&mut self, item: &'a str, above: Above) -> Result<(), ListError> {
         let mut texts: Vec<(Role, usize, String)> = Vec::new();
-        let mut is_metadata = false;
+        let (mut is_metadata, mut is_of_system) = (false, false);
         for (key, value) in members(item) {
             let key = text_of(key).unwrap_or_default();
+            is_of_system |= key.eq_ignore_ascii_case("asn");
             let Some((role, rank)) = role(&key) else { continue };
             let text = match value.as_bytes().first() {
                 Some(b'"') => text_of(value).unwrap_or_default(),
@@ -268,6 +269,9 @@ impl<'a> Walk<'a> {
         if !record.names_network() {
             if is_metadata {
                 self.list.leave_out(Reason::Frame);
+            } else if is_of_system {
+                // Spamhaus lists autonomous systems in a list of its own.
+                self.list.leave_out(Reason::OtherScope);
             } else {
                 self.refuse("it has no `cidr`, `network`, `ip` or `value`");
             }

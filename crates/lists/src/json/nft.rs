@@ -32,6 +32,11 @@ fn set<'a>(walk: &mut Walk<'a>, value: &'a str) -> Result<(), ListError> {
     for (key, value) in members(value) {
         match text_of(key).unwrap_or_default().as_str() {
             "name" => found.name = text_of(value).unwrap_or_default(),
+            // Newer versions may say the type by what it is compared with (`typeof`).
+            "type" if value.starts_with('{') => {
+                let is_address = value.contains("\"saddr\"") || value.contains("\"daddr\"");
+                found.is_addresses = is_address && !value.contains("\"concat\"");
+            }
             "type" => found.is_addresses = text_of(value).is_ok_and(|kind| is_address_type(&kind)),
             "timeout" => found.timeout = value.parse().ok(),
             "elem" => elements = value,
