@@ -4,7 +4,7 @@ use mailmesh_codec::{
     ClusterKey, Opener, Sealer, Vault, decode_change, decode_digest, decode_events, decode_sync,
     encode_change, encode_event, encode_sync,
 };
-use mailmesh_lists::{Format, Terms};
+use mailmesh_lists::{Format, Terms, Text};
 use mailmesh_store::Store;
 
 const OWN: [u8; 16] = [9; 16];
@@ -60,8 +60,17 @@ pub(crate) fn record(data: &[u8]) {
     }
 }
 
+/// Longest text of a list, in bytes.
+const MAX_UNPACKED: usize = 1 << 20;
+
 pub(crate) fn lists(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else { return };
+    let mut read = Text::default();
+    let Ok(text) = read.push(data).and_then(|()| read.finish()) else { return };
+    // What is packed may be long, and each format reads it.
+    if text.len() > MAX_UNPACKED {
+        return;
+    }
+    let text = &*text;
     let formats = Format::ALL.into_iter().map(|(_, format)| format);
     for format in formats.chain([Format::guess(text)]) {
         if let Ok(mut list) = mailmesh_lists::read(text, format) {

@@ -1,10 +1,12 @@
 //! Lists of blocked networks as other programs write them: read, and written.
 //!
-//! Read: plain lists (Spamhaus DROP as text, FireHOL netsets, address ranges), CSV with
-//! reason and end, JSON lines (Spamhaus DROP), the decisions of CrowdSec, and what
-//! `fail2ban-client banned` prints. Written: plain, CSV, JSON lines, an nftables set, and
-//! a Postfix `cidr:` table.
+//! Read: plain lists (Spamhaus DROP as text, FireHOL netsets, address ranges, tables of Postfix),
+//! CSV with reason and end, JSON lines (Spamhaus DROP), the decisions of CrowdSec, what
+//! `fail2ban-client` prints, sets of ipset and nftables, ranges of file-sharing programs, and
+//! `hosts.deny`. Written: plain, CSV, JSON lines, sets for nftables, and a `cidr:` table for
+//! Postfix.
 //!
+//! Each line is imported or counted under a [`Reason`]; the numbers add up to the lines.
 //! A line that cannot be read is told with its number and does not spoil the others;
 //! whether the rest is then used is the caller's choice. No I/O, no clock.
 //!

@@ -165,14 +165,6 @@ proptest! {
                 }
             }
         }
-        // It is stale then, and not only perhaps, unless what is allowed reaches beyond a block.
-        if let Some(stale_at) = stale_at
-            && puts.iter().all(|(rule, ..)| *rule == Rule::Block)
-        {
-            let differs = |address| is_blocked(&mirror, address, stale_at) != is_blocked(&mirror, address, NOW);
-            let is_sampled = puts.iter().all(|(_, network, _)| network.prefix_len() >= 27);
-            prop_assert!(!is_sampled || addresses().into_iter().any(differs), "{}", table);
-        }
     }
 }
 
