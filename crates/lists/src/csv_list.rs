@@ -8,6 +8,7 @@ use mailmesh_events::Rule;
 
 use crate::field::{Bare, Parsed, clean, ends, is_addresses, is_number, networks};
 use crate::list::{List, Unit};
+use crate::plain::take_line;
 use crate::record::{Record, is_allowance, push};
 use crate::{Ends, ListError, Reason};
 pub(crate) use columns::{Columns, separator};
@@ -35,7 +36,7 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
                 list.pass_bad(line, why);
                 has_begun = true;
             }
-            What::Row => {
+            What::Row(text) => {
                 list.begin();
                 let named = (!has_begun).then(|| Columns::named(row.fields())).flatten();
                 if let (false, Some(named)) = (has_begun, commented)
@@ -54,7 +55,7 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
                 } else if row.fields().all(|field| clean(field).is_empty()) {
                     list.leave_out(Reason::Blank);
                 } else {
-                    take(&mut list, line, &row, &columns)?;
+                    take(&mut list, line, (&row, text), &columns)?;
                 }
                 list.end();
             }
@@ -64,9 +65,14 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     Ok(list)
 }
 
-fn take(list: &mut List, line: usize, row: &Row, columns: &Columns) -> Result<(), ListError> {
+fn take(
+    list: &mut List,
+    line: usize,
+    (row, text): (&Row, &str),
+    columns: &Columns,
+) -> Result<(), ListError> {
     if !columns.is_named() {
-        return unnamed(list, line, row);
+        return unnamed(list, line, row, text);
     }
     let mut record = Record::default();
     for (role, at) in columns.iter() {
@@ -83,15 +89,13 @@ fn take(list: &mut List, line: usize, row: &Row, columns: &Columns) -> Result<()
 }
 
 /// A row of a table that does not name its columns: network, reason, end; or addresses alone.
-fn unnamed(list: &mut List, line: usize, row: &Row) -> Result<(), ListError> {
+fn unnamed(list: &mut List, line: usize, row: &Row, text: &str) -> Result<(), ListError> {
     let mut fields = row.fields().map(clean).filter(|field| !field.is_empty()).peekable();
     let first = row.get(0).map_or("", clean);
     let mut read: Vec<Parsed> = match networks(first) {
         Ok(networks) => networks,
-        Err(why) => {
-            list.refuse(line, why);
-            return Ok(());
-        }
+        // Lists of lines have commas too, in comments or between addresses.
+        Err(_) => return take_line(list, line, clean(text)),
     };
     if row.fields().skip(1).any(is_addresses) {
         let all: Result<Vec<Vec<Parsed>>, String> = fields.by_ref().map(networks).collect();
@@ -130,5 +134,8 @@ fn unnamed(list: &mut List, line: usize, row: &Row) -> Result<(), ListError> {
         }
         Ok(ends) => ends,
     };
+    if row.fields().skip(3).any(|field| !clean(field).is_empty()) {
+        list.note_once(line, "columns without a name beyond the third are not used");
+    }
     push(list, line, &read, reason, "", until)
 }

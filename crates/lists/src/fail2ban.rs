@@ -70,10 +70,7 @@ fn lines(text: &str, rule: Rule) -> Result<List, ListError> {
             list.leave_out(Reason::Frame);
         } else if let Some((address, ends)) = timed(line) {
             if !has_moments {
-                list.note(
-                    number,
-                    "moments have no zone: taken as UTC (set TZ=UTC for fail2ban-client)",
-                );
+                list.note(number, "the ends are of the server's time zone, and read as UTC");
                 has_moments = true;
             }
             match ends {

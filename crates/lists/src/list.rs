@@ -155,8 +155,8 @@ pub struct List {
     pub note_count: usize,
     pub(crate) exceptions: Vec<Exception>,
     pub(crate) rule: ReadFor,
-    /// It was said that numbers are not used.
-    pub(crate) is_scored: bool,
+    /// It was said that something in the rows is not used.
+    pub(crate) has_noted_unused: bool,
     open: Open,
 }
 
@@ -278,12 +278,15 @@ impl List {
 
     /// Says once that numbers beside addresses are not used.
     pub(crate) fn note_score(&mut self, line: usize, number: &str) {
-        if !self.is_scored {
-            self.is_scored = true;
-            self.note(
-                line,
-                format_args!("`{number}` is no moment: numbers in this column are not used"),
-            );
+        let what = format!("`{number}` is no moment: numbers in this column are not used");
+        self.note_once(line, &what);
+    }
+
+    /// Says once what of the rows is not used.
+    pub(crate) fn note_once(&mut self, line: usize, what: &str) {
+        if !self.has_noted_unused {
+            self.has_noted_unused = true;
+            self.note(line, what);
         }
     }
 

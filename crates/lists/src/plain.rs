@@ -9,7 +9,7 @@ use crate::field::{
     Bare, Parsed, clean, ends, is_addresses, is_number, masked, network, networks, words,
 };
 use crate::list::{List, Unit};
-use crate::record::{is_allowance, push, spanned};
+use crate::record::{Role, is_allowance, push, role, spanned};
 use crate::{Ends, ListError, Reason, check_line};
 
 /// What a line says.
@@ -34,7 +34,7 @@ impl<'a> Said<'a> {
 
 pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     let mut list = List::new(Unit::Line, rule);
-    let mut is_conditional = false;
+    let (mut is_conditional, mut has_begun) = (false, false);
     for (number, line) in (1..).zip(text.lines()) {
         let line = clean(line);
         if line.is_empty() || is_comment(line) {
@@ -43,31 +43,59 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
         }
         if let Err(why) = check_line(line) {
             list.pass_bad(number, why);
+            has_begun = true;
             continue;
         }
         list.begin();
-        let (field, comment) = split(line);
-        let first = words(field).next().unwrap_or_default();
-        if first.eq_ignore_ascii_case("if") || first.eq_ignore_ascii_case("endif") || is_conditional
-        {
-            is_conditional = !first.eq_ignore_ascii_case("endif");
+        let first = words(line).next().unwrap_or_default();
+        let is_end = first.eq_ignore_ascii_case("endif");
+        if is_conditional || is_end || first.eq_ignore_ascii_case("if") {
+            is_conditional = !is_end;
             list.refuse(number, "it depends on a condition (`if` of a table of Postfix)");
-        } else if is_behind_semicolon(comment, line) {
-            list.refuse(number, "behind `;` there are addresses: put each on a line of its own");
+        } else if !has_begun && is_heading(line) {
+            list.leave_out(Reason::Frame);
         } else {
-            match said(field) {
-                Ok((said, score)) => {
-                    if let Some(score) = score {
-                        list.note_score(number, score);
-                    }
-                    take(&mut list, number, said, comment)?;
-                }
-                Err(why) => list.refuse(number, why),
-            }
+            take_line(&mut list, number, line)?;
         }
+        has_begun = true;
         list.end();
     }
     Ok(list)
+}
+
+/// Whether a line names the one column of a table.
+fn is_heading(line: &str) -> bool {
+    role(without_quotes(line)).is_some_and(|(role, _)| role == Role::Network)
+}
+
+/// Takes what a line says that is no comment.
+pub(crate) fn take_line(list: &mut List, number: usize, line: &str) -> Result<(), ListError> {
+    let (field, comment) = split(line);
+    if is_behind_semicolon(comment, line) {
+        list.refuse(number, "behind `;` there are addresses: put each on a line of its own");
+        return Ok(());
+    }
+    match said(without_quotes(field)) {
+        Ok((said, score)) => {
+            if let Some(score) = score {
+                list.note_score(number, score);
+            }
+            take(list, number, said, comment)
+        }
+        Err(why) => {
+            list.refuse(number, why);
+            Ok(())
+        }
+    }
+}
+
+/// A field without the quotes around all of it.
+fn without_quotes(field: &str) -> &str {
+    let field = clean(field);
+    let inner = ['"', '\''].into_iter().find_map(|quote| {
+        field.strip_prefix(quote)?.strip_suffix(quote).filter(|inner| !inner.contains(quote))
+    });
+    inner.map_or(field, clean)
 }
 
 fn take(list: &mut List, line: usize, said: Said<'_>, comment: &str) -> Result<(), ListError> {

@@ -20,7 +20,12 @@ pub(super) fn account(list: &List) -> String {
     let left_out = list.left_out.iter().map(|(reason, count)| format!("{count} {}", reason.name()));
     let parts: Vec<String> =
         std::iter::once(format!("{} imported", list.imported())).chain(left_out).collect();
-    format!("{} {}: {}", list.units, units(list), parts.join(", "))
+    let units = match (list.units, list.unit) {
+        (1, Unit::Line) => "line",
+        (1, Unit::Entry) => "entry",
+        _ => units(list),
+    };
+    format!("{} {units}: {}", list.units, parts.join(", "))
 }
 
 /// Bad lines, notes, and networks that are left out.

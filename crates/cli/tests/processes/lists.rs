@@ -168,7 +168,7 @@ fn each_line_of_a_list_is_imported_or_counted_under_a_reason() {
         }
     };
     let past = file("past.jsonl", b"{\"network\":\"192.0.2.1\",\"expires\":1577836800}\n");
-    let ended = ["imported 0 networks, 0 of them there before", "1 lines: 0 imported, 1 ended"];
+    let ended = ["imported 0 networks, 0 of them there before", "1 line: 0 imported, 1 ended"];
     check(&[&past], 0, &ended, &[]);
     check(&[&past, "--strict"], 0, &ended, &[]);
     let private = file("level1.netset", b"# l\n10.0.0.0/8\n127.0.0.0/8\n198.51.100.0/24\n");

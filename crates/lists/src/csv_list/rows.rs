@@ -36,7 +36,8 @@ pub(super) enum What<'a> {
     /// It says what separates the columns.
     Frame,
     Comment(&'a str),
-    Row,
+    /// Its text as it stands.
+    Row(&'a str),
     Bad(String),
 }
 
@@ -105,7 +106,7 @@ impl<'a> Rows<'a> {
             return Some((line, 1, What::Bad(why)));
         }
         self.line += lines;
-        Some((line, lines, bad.map_or(What::Row, What::Bad)))
+        Some((line, lines, bad.map_or(What::Row(&rest[..self.at - begin]), What::Bad)))
     }
 
     /// Reads a row, to the end of its last line.
