@@ -59,6 +59,9 @@ impl Format {
                 first,
             );
         }
+        // Scripts for the shell have the program's name before.
+        let command = ["nft ", "ipset "].into_iter().find_map(|name| first.strip_prefix(name));
+        let first = command.map_or(first, clean);
         let first_word = first.split_whitespace().next().unwrap_or_default();
         let is_script = |begin: &str| first.starts_with(begin);
         if fail2ban::is_one(first) {
@@ -70,7 +73,7 @@ impl Format {
         {
             return Self::Nft;
         }
-        if matches!(first_word, "create" | "add" | "-N" | "-A" | "Name:") {
+        if matches!(first_word, "create" | "add" | "-N" | "-A" | "-!" | "-exist" | "Name:") {
             return Self::Ipset;
         }
         if p2p::is_one(first) {

@@ -35,7 +35,10 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
             list.end();
             continue;
         }
-        let words: Vec<&str> = line.split_whitespace().take(64).collect();
+        // A script for the shell, or one for `ipset restore` that takes what is there already.
+        let words = line.strip_prefix("ipset ").unwrap_or(line).split_whitespace();
+        let words: Vec<&str> =
+            words.filter(|word| !matches!(*word, "-exist" | "-!")).take(64).collect();
         match words.as_slice() {
             [] => list.leave_out(Reason::Blank),
             [first, ..] if first.starts_with('#') => list.leave_out(Reason::Comment),

@@ -50,7 +50,9 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     let mut is_within = false;
     let mut lines = (1..).zip(text.lines()).peekable();
     while let Some((number, line)) = lines.next() {
+        // A script for the shell has the program's name before.
         let line = clean(line);
+        let line = line.strip_prefix("nft ").unwrap_or(line);
         list.begin();
         if line.is_empty() || line.starts_with('#') {
             let is_blank = line.is_empty();
