@@ -1,6 +1,7 @@
 //! Which of the entries of a list are to be imported.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -54,24 +55,18 @@ impl List {
             entry.ends = terms.ttl.map_or(Ends::Never, Ends::After);
         }
         let mut settled = Settled::default();
-        let mut verdicts: Vec<Option<Reason>> = Vec::with_capacity(entries.len());
-        let mut best: HashMap<Network, usize> = HashMap::new();
-        for (index, entry) in entries.iter().enumerate() {
-            let verdict = self.judge(entry, terms, &mut settled);
-            verdicts.push(verdict);
-            if verdict.is_some() {
-                continue;
-            }
-            let end = |index: usize| entries[index].ends.moment(terms.now).unwrap_or(FAR);
-            let before = *best.entry(entry.network).or_insert(index);
-            if before != index {
-                let (keep, drop) =
-                    if end(index) >= end(before) { (index, before) } else { (before, index) };
-                best.insert(entry.network, keep);
-                verdicts[drop] = Some(Reason::Duplicate);
+        let mut verdicts: Vec<Option<Reason>> =
+            entries.iter().map(|entry| self.judge(entry, terms, &mut settled)).collect();
+        for unit in units(&entries) {
+            self.spoil(&entries[unit.clone()], &mut verdicts[unit], terms);
+        }
+        leave_out_duplicates(&entries, &mut verdicts, terms.now);
+        for unit in units(&entries) {
+            let verdicts = &verdicts[unit];
+            if let (false, Some(Some(reason))) = (verdicts.contains(&None), verdicts.first()) {
+                self.left_out.add(*reason, 1);
             }
         }
-        self.count(&entries, &mut verdicts);
         let mut verdicts = verdicts.into_iter();
         entries.retain(|_| verdicts.next() == Some(None));
         self.entries = entries;
@@ -94,10 +89,7 @@ impl List {
             }
             return Some(Reason::Private);
         }
-        let blockable =
-            if terms.any_width { network.blockable_of_any_width() } else { network.blockable() };
-        if let Err(error) = blockable {
-            self.tell_bad(entry.line, error);
+        if unblockable(network, terms).is_some() {
             return Some(Reason::Bad);
         }
         if !terms.include_private
@@ -108,20 +100,12 @@ impl List {
         None
     }
 
-    /// Counts the lines or entries of which nothing is left; with anything bad in it, all of a
-    /// line is bad.
-    fn count(&mut self, entries: &[Entry], verdicts: &mut [Option<Reason>]) {
-        let mut begin = 0;
-        while begin < entries.len() {
-            let len = entries[begin..].iter().take_while(|e| e.unit == entries[begin].unit).count();
-            let of_unit = &mut verdicts[begin..begin + len];
-            if of_unit.contains(&Some(Reason::Bad)) {
-                of_unit.fill(Some(Reason::Bad));
-            }
-            if let (false, Some(Some(reason))) = (of_unit.contains(&None), of_unit.first()) {
-                self.left_out.add(*reason, 1);
-            }
-            begin += len;
+    /// With anything bad in it, all of a line is bad.
+    fn spoil(&mut self, entries: &[Entry], verdicts: &mut [Option<Reason>], terms: &Terms) {
+        if let Some(at) = verdicts.iter().position(|verdict| *verdict == Some(Reason::Bad)) {
+            let why = unblockable(entries[at].network, terms);
+            self.tell_bad(entries[at].line, why.unwrap_or_default());
+            verdicts.fill(Some(Reason::Bad));
         }
     }
 
@@ -154,6 +138,42 @@ impl List {
             }
         }
     }
+}
+
+/// The entries of each line, or entry of JSON.
+fn units(entries: &[Entry]) -> impl Iterator<Item = Range<usize>> {
+    let mut begin = 0;
+    entries.chunk_by(|a, b| a.unit == b.unit).map(move |of_unit| {
+        let range = begin..begin + of_unit.len();
+        begin = range.end;
+        range
+    })
+}
+
+/// Of a network that is there twice, leaves out the entry that ends first; of equals the earlier.
+fn leave_out_duplicates(entries: &[Entry], verdicts: &mut [Option<Reason>], now: UnixMillis) {
+    let end = |index: usize| entries[index].ends.moment(now).unwrap_or(FAR);
+    let mut kept: HashMap<Network, usize> = HashMap::new();
+    for (index, entry) in entries.iter().enumerate() {
+        if verdicts[index].is_some() {
+            continue;
+        }
+        let before = *kept.entry(entry.network).or_insert(index);
+        if before == index {
+            continue;
+        }
+        let is_later = end(index) >= end(before);
+        let (keep, drop) = if is_later { (index, before) } else { (before, index) };
+        kept.insert(entry.network, keep);
+        verdicts[drop] = Some(Reason::Duplicate);
+    }
+}
+
+/// Why a network is not to be blocked, if so.
+fn unblockable(network: Network, terms: &Terms) -> Option<String> {
+    let blockable =
+        if terms.any_width { network.blockable_of_any_width() } else { network.blockable() };
+    blockable.err().map(|error| error.to_string())
 }
 
 /// Later than any end.

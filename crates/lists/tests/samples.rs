@@ -99,6 +99,12 @@ fn terms_decide_what_is_imported() {
     assert_eq!(lines(told(text, &allow))[0], "Plain 4: 4 imported");
     let postfix = "192.0.2.9 OK\n192.0.2.0/24 REJECT\n";
     assert_eq!(lines(told(postfix, &allow)), ["Plain 2: 1 imported, 1 not a ban", "1 192.0.2.9"]);
+    // Two reasons why a line is bad are told once.
+    let told_bad = lines(told("0.0.0.0/0 0.0.0.0/1\n", &terms()));
+    assert_eq!((&*told_bad[0], told_bad.len()), ("Plain 1: 0 imported, 1 bad", 2));
+    // What is on a bad line is no reason to leave out another.
+    let bad_after = lines(told("192.0.2.1\n192.0.2.1 0.0.0.0/0\n", &terms()));
+    assert_eq!(bad_after[..2], ["Plain 2: 1 imported, 1 bad", "1 192.0.2.1"]);
     // Of two ends the later one counts, and a list that is given an end keeps its own.
     let twice = "network,ttl\n192.0.2.1,8h\n192.0.2.1,4h\n192.0.2.2,\n192.0.2.2,\n";
     let ttl = Terms { ttl: Some(std::time::Duration::from_secs(60)), ..terms() };
