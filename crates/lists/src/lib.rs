@@ -73,7 +73,7 @@ pub struct Entry {
     /// The network.
     pub network: Network,
     /// Why, as the list says it; empty if it does not. At most
-    /// [`limits::TEXT_LEN`] bytes: more is cut off.
+    /// [`limits::TEXT_LEN`](mailmesh_events::limits::TEXT_LEN) bytes: more is cut off.
     pub reason: Box<str>,
     /// What found it, as the list says it; empty if it does not.
     pub origin: Box<str>,
