@@ -105,7 +105,7 @@ fn unnamed(list: &mut List, line: usize, row: &Row, text: &str) -> Result<(), Li
                 return push(list, line, &read, "", "", Ends::Never);
             }
             Err(_) => {
-                let why = "it has several addresses and other columns: name the columns in the first line";
+                let why = "several addresses and other columns: name the columns in the first line";
                 list.refuse(line, why);
                 return Ok(());
             }
