@@ -320,7 +320,8 @@ pub(crate) enum Block {
     Import {
         /// The list; `-` reads standard input.
         file: PathBuf,
-        /// plain, csv, jsonl (Spamhaus DROP), crowdsec or fail2ban; without it, as it looks.
+        /// plain, csv, jsonl (Spamhaus DROP), crowdsec, fail2ban, ipset, nft, p2p or hosts.deny;
+        /// without it, as it looks.
         #[arg(long)]
         format: Option<Format>,
         /// Refuse the whole list if a line is bad; without it, the others are imported.
@@ -335,6 +336,9 @@ pub(crate) enum Block {
         /// Also prefixes wider than /8 (IPv4) or /16 (IPv6), which are most often a mistake.
         #[arg(long)]
         force: bool,
+        /// Also private and reserved networks, such as 10.0.0.0/8: they may be your own.
+        #[arg(long)]
+        include_private: bool,
     },
     /// Print what is blocked for another program.
     Export {

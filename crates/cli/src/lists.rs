@@ -1,12 +1,13 @@
 //! Lists of networks in and out of a running node.
 
-use std::collections::HashSet;
+mod report;
+
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use mailmesh::lists::{self, Ends, Entry, Format, Listed, OutputFormat};
+use mailmesh::lists::{self, Entry, Format, Listed, OutputFormat, Settled, Terms};
 use mailmesh::{Block, Network, Rule, UnixMillis};
 use mailmesh_cli::protocol::{Imported, Request};
 use serde_json::Value;
@@ -17,7 +18,7 @@ use crate::say::{self, note, say};
 
 /// Networks in a line to the node.
 const PART: usize = 2_000;
-/// Bad lines that are shown.
+/// Lines of each kind that are shown.
 const SHOWN: usize = 20;
 /// Bytes of a list that are read at a time.
 const READ: usize = 64 << 10;
@@ -29,6 +30,7 @@ pub(crate) struct Import {
     pub(crate) ttl: Option<Duration>,
     pub(crate) allow: bool,
     pub(crate) force: bool,
+    pub(crate) include_private: bool,
 }
 
 /// Every network of a rule, as the node tells them.
@@ -46,45 +48,35 @@ pub(crate) async fn fetch(client: &mut Client, allow: bool) -> Result<Vec<Value>
 pub(crate) async fn import(options: Import, client: &mut Client) -> Result<(), Failure> {
     let text = read(&options.file)?;
     let format = options.format.unwrap_or_else(|| Format::guess(&text));
+    let rule = if options.allow { Rule::Allow } else { Rule::Block };
     let failed =
         |error: lists::ListError| Failure::failed(format!("{}: {error}", options.file.display()));
-    let mut list = lists::read(&text, format).map_err(failed)?;
-    let mut bad: Vec<(usize, String)> = list.bad.drain(..).map(|bad| (bad.line, bad.why)).collect();
-    let mut bad_count = list.bad_count;
-    if !options.allow {
-        let check =
-            if options.force { Network::blockable_of_any_width } else { Network::blockable };
-        list.entries.retain(|entry| match check(entry.network) {
-            Ok(_) => true,
-            Err(error) => {
-                bad_count += 1;
-                bad.push((entry.line, error.to_string()));
-                false
-            }
-        });
-    }
-    // Of a network that is there twice the last counts.
-    let mut seen = HashSet::new();
-    let entries = std::mem::take(&mut list.entries).into_iter().rev();
-    let mut last: Vec<_> = entries.filter(|entry| seen.insert(entry.network)).collect();
-    last.reverse();
-    list.entries = last;
-    bad.sort();
-    for (line, why) in bad.iter().take(SHOWN) {
-        note!("{}:{line}: {why}", options.file.display());
-    }
-    if bad_count > SHOWN {
-        note!("... and {} more", bad_count - SHOWN);
-    }
+    let mut list = lists::read_for(rule, &text, format).map_err(failed)?;
+    drop(text);
+    let now = cluster_now(client).await?;
+    let settled = list.settle(&Terms {
+        rule,
+        now,
+        ttl: options.ttl,
+        any_width: options.force,
+        include_private: options.include_private,
+    });
+    report::details(&options.file, &list, &settled);
+    let bad_count = list.bad_count();
     if bad_count > 0 && options.strict {
-        return Err(Failure::failed(format!("{bad_count} bad lines; nothing was imported")));
+        let account = report::account(&list);
+        let message = format!("{bad_count} bad {}; nothing was imported", report::units(&list));
+        return Err(Failure::failed(message).with_details(account));
     }
-    let now = UnixMillis::from(std::time::SystemTime::now());
+    let account = report::account(&list);
+    let sent = list.entries.len() as u64;
     let (count, replaced) = send(client, list.entries, now, &options).await?;
-    say!(
-        "imported {count} networks, {replaced} of them there before; {} other lines, {bad_count} bad",
-        list.skipped
-    );
+    let over = match sent.saturating_sub(count) {
+        0 => String::new(),
+        over => format!(", {over} ended meanwhile"),
+    };
+    say!("imported {count} networks, {replaced} of them there before{over}");
+    say!("{account}");
     if count == 0 && bad_count > 0 {
         return Err(Failure::failed("nothing was imported: no line has a network to take"));
     }
@@ -100,11 +92,10 @@ pub(crate) async fn remove(
 ) -> Result<(), Failure> {
     if let Some(file) = file {
         let text = read(file)?;
-        let list = lists::read(&text, Format::guess(&text));
+        let rule = if allow { Rule::Allow } else { Rule::Block };
+        let list = lists::read_for(rule, &text, Format::guess(&text));
         let list = list.map_err(|e| Failure::failed(format!("{}: {e}", file.display())))?;
-        for bad in list.bad.iter().take(SHOWN) {
-            note!("{}:{}: {}", file.display(), bad.line, bad.why);
-        }
+        report::details(file, &list, &Settled::default());
         networks.extend(list.entries.iter().map(|entry| entry.network));
     }
     let what = if allow { "allowed" } else { "blocked" };
@@ -134,13 +125,13 @@ async fn send(
     client: &mut Client,
     entries: Vec<Entry>,
     now: UnixMillis,
-    Import { ttl, allow, force, .. }: &Import,
+    Import { allow, force, .. }: &Import,
 ) -> Result<(u64, u64), Failure> {
     let bar = progress(entries.len() as u64 * 2);
     let mut entries = entries.into_iter().peekable();
     while entries.peek().is_some() {
         let networks: Vec<Imported> =
-            entries.by_ref().take(PART).map(|entry| imported(entry, now, *ttl)).collect();
+            entries.by_ref().take(PART).map(|entry| imported(entry, now)).collect();
         let count = networks.len() as u64;
         client.ask(&Request::ImportPart { networks }).await?;
         bar.inc(count);
@@ -157,12 +148,8 @@ async fn send(
     Ok((number("imported"), number("replaced")))
 }
 
-fn imported(entry: Entry, now: UnixMillis, ttl: Option<Duration>) -> Imported {
-    let ends = match (entry.ends, ttl) {
-        (Ends::Never, Some(ttl)) => Ends::After(ttl),
-        (ends, _) => ends,
-    };
-    let expires = ends.moment(now).map(|moment| moment.0);
+fn imported(entry: Entry, now: UnixMillis) -> Imported {
+    let expires = entry.ends.moment(now).map(|moment| moment.0);
     (entry.network, entry.reason.into(), entry.origin.into(), expires)
 }
 
@@ -173,6 +160,14 @@ fn progress(steps: u64) -> ProgressBar {
     }
     let style = ProgressStyle::with_template("{wide_bar} {percent} %  {eta} left");
     ProgressBar::new(steps).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// The time of the cluster, by which the node's entries end: this host's clock may be off.
+async fn cluster_now(client: &mut Client) -> Result<UnixMillis, Failure> {
+    let status = client.ask(&Request::Status).await?;
+    let correction = status["clock_correction_ms"].as_i64().unwrap_or(0);
+    let wall = UnixMillis::from(std::time::SystemTime::now());
+    Ok(UnixMillis(wall.0.saturating_add_signed(correction)))
 }
 
 pub(crate) async fn export(
@@ -197,8 +192,15 @@ pub(crate) async fn export(
         .map(|(rule, network, block)| Listed { rule: *rule, network: *network, block })
         .collect();
     let mut out = String::new();
-    let now = std::time::SystemTime::now().into();
+    let now = cluster_now(client).await?;
     lists::write(format, &listed, now, &mut out).map_err(|e| Failure::failed(e.to_string()))?;
+    if let Some(first) = lists::stale_at(format, &listed, now) {
+        note!(
+            "this format knows no ends: export it again by {first} (in {} s), when the first verdict \
+             changes, and often enough for what is blocked meanwhile",
+            first.since(now).as_secs()
+        );
+    }
     if std::io::stdout().is_terminal() && format != OutputFormat::JsonLines {
         say::lines(&out);
     } else {

@@ -4,7 +4,7 @@ use mailmesh_codec::{
     ClusterKey, Opener, Sealer, Vault, decode_change, decode_digest, decode_events, decode_sync,
     encode_change, encode_event, encode_sync,
 };
-use mailmesh_lists::Format;
+use mailmesh_lists::{Format, Terms, Text};
 use mailmesh_store::Store;
 
 const OWN: [u8; 16] = [9; 16];
@@ -60,13 +60,24 @@ pub(crate) fn record(data: &[u8]) {
     }
 }
 
+/// Longest text of a list, in bytes.
+const MAX_UNPACKED: usize = 1 << 20;
+
 pub(crate) fn lists(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else { return };
+    let mut read = Text::default();
+    let Ok(text) = read.push(data).and_then(|()| read.finish()) else { return };
+    // What is packed may be long, and each format reads it.
+    if text.len() > MAX_UNPACKED {
+        return;
+    }
+    let text = &*text;
     let formats = Format::ALL.into_iter().map(|(_, format)| format);
     for format in formats.chain([Format::guess(text)]) {
-        if let Ok(list) = mailmesh_lists::read(text, format) {
+        if let Ok(mut list) = mailmesh_lists::read(text, format) {
             // A range falls into 2 prefixes a bit at most, and takes four bytes at least.
             assert!(list.entries.len() <= text.len() * 64, "{} entries", list.entries.len());
+            list.settle(&Terms::default());
+            assert_eq!(list.imported() + list.left_out.total(), list.units);
         }
     }
 }

@@ -21,7 +21,7 @@ pub enum ListError {
         known: String,
     },
     /// It is no text.
-    #[error("it is not text: byte {at} is not UTF-8, or is NUL; is this the right file?")]
+    #[error("it is not text: byte {at} is NUL; is this the right file?")]
     NotText {
         /// The first byte that is not, from 0.
         at: usize,
@@ -35,6 +35,12 @@ pub enum ListError {
         format: &'static str,
         /// What unpacks it to standard output.
         command: &'static str,
+    },
+    /// It is packed with gzip, and cannot be unpacked.
+    #[error("it is compressed (gzip), and cannot be unpacked: {}; fetch it again", Printable(.why))]
+    Damaged {
+        /// What is wrong.
+        why: String,
     },
     /// Something in it passes a limit that holds for all of it.
     #[error("line {line}: {what}, the limit is {limit}; is this the right file, or format?")]

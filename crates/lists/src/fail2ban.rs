@@ -1,34 +1,112 @@
-//! What `fail2ban-client banned` prints: a Python list of dictionaries, one a jail, from
-//! its name to its addresses.
+//! What `fail2ban-client` prints: `banned` (a Python list of dictionaries, one a jail, from its
+//! name to its addresses), `get JAIL banned` (a Python list of addresses), `status JAIL` (a tree),
+//! and `get JAIL banip --with-time` (a ban a line, with its end).
 
-use crate::{Ends, Entry, List, ListError, MAX_LINE, bounded, network};
+use mailmesh_events::Rule;
 
-const FORMAT: &str = "output of `fail2ban-client banned`";
+use crate::field::{bounded, clean, network, words};
+use crate::list::{List, Unit};
+use crate::record::push;
+use crate::{Ends, ListError, MAX_LINE, Reason, check_line, moment};
 
-pub(crate) fn read(text: &str) -> Result<List, ListError> {
-    let mut list = List::default();
-    let mut reader = Reader { text, at: 0 };
-    let mut number = 0;
-    reader.list('[', ']', &mut |reader| {
-        reader.list('{', '}', &mut |reader| {
-            let jail = bounded(&reader.string()?);
-            reader.expect(':')?;
-            reader.list('[', ']', &mut |reader| {
-                let address = reader.string()?;
-                number += 1;
-                match network(&address) {
-                    Ok(network) => {
-                        let (reason, origin) = (jail.clone(), "fail2ban".into());
-                        let ends = Ends::Never;
-                        list.push(Entry { line: number, network, reason, origin, ends })
-                    }
-                    Err(why) => {
-                        list.refuse(number, why);
-                        Ok(())
-                    }
-                }
-            })
-        })
+const FORMAT: &str = "output of `fail2ban-client`";
+const ORIGIN: &str = "fail2ban";
+
+pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
+    match clean(text).chars().next() {
+        Some('[' | '{') => python(text, rule),
+        _ => lines(text, rule),
+    }
+}
+
+/// Whether a line is one of a status, or of a ban with its end.
+pub(crate) fn is_one(line: &str) -> bool {
+    line == "Status"
+        || line.starts_with("Status for the jail")
+        || is_listing(line).is_some()
+        || timed(line).is_some()
+}
+
+/// The addresses that a status lists.
+fn is_listing(line: &str) -> Option<&str> {
+    let at = line.find("Banned IP list:")?;
+    Some(clean(&line[at + "Banned IP list:".len()..]))
+}
+
+/// A ban with its end: the address, and the end.
+fn timed(line: &str) -> Option<(&str, Result<Ends, String>)> {
+    let (before, end) = line.rsplit_once('=')?;
+    let (begin, lasts) = before.rsplit_once('+')?;
+    let (address, begin) = clean(begin).split_once([' ', '\t'])?;
+    moment::read(begin)?;
+    let lasts = clean(lasts).parse::<i64>().ok()?;
+    if lasts < 0 {
+        return Some((address, Ok(Ends::Never)));
+    }
+    let end = clean(end);
+    let wrong = || format!("`{}` is no moment", end.chars().take(40).collect::<String>());
+    Some((address, moment::read(end).map(Ends::At).ok_or_else(wrong)))
+}
+
+fn lines(text: &str, rule: Rule) -> Result<List, ListError> {
+    let mut list = List::new(Unit::Line, rule);
+    let mut jail = String::new();
+    let mut has_moments = false;
+    for (number, line) in (1..).zip(text.lines()) {
+        let line = clean(line);
+        list.begin();
+        if line.is_empty() {
+            list.leave_out(Reason::Blank);
+        } else if line.starts_with('#') {
+            list.leave_out(Reason::Comment);
+        } else if let Err(why) = check_line(line) {
+            list.refuse(number, why);
+        } else if let Some((_, name)) = line.split_once("Status for the jail:") {
+            jail = bounded(name).into();
+            list.leave_out(Reason::Frame);
+        } else if let Some(addresses) = is_listing(line) {
+            take(&mut list, number, addresses, &jail, Ends::Never)?;
+        } else if line == "Status" || line.starts_with(['|', '`', '-']) {
+            list.leave_out(Reason::Frame);
+        } else if let Some((address, ends)) = timed(line) {
+            if !has_moments {
+                list.note(number, "the ends are of the server's time zone, and read as UTC");
+                has_moments = true;
+            }
+            match ends {
+                Ok(ends) => take(&mut list, number, address, &jail, ends)?,
+                Err(why) => list.refuse(number, why),
+            }
+        } else {
+            take(&mut list, number, line, &jail, Ends::Never)?;
+        }
+        list.end();
+    }
+    Ok(list)
+}
+
+fn take(
+    list: &mut List,
+    line: usize,
+    addresses: &str,
+    jail: &str,
+    ends: Ends,
+) -> Result<(), ListError> {
+    for address in words(addresses) {
+        match network(address) {
+            Ok(parsed) => push(list, line, &[parsed], jail, ORIGIN, ends)?,
+            Err(why) => list.refuse(line, why),
+        }
+    }
+    Ok(())
+}
+
+fn python(text: &str, rule: Rule) -> Result<List, ListError> {
+    let mut list = List::new(Unit::Entry, rule);
+    let mut reader = Reader { text, at: 0, counted: 0, line: 1 };
+    reader.list('[', ']', &mut |reader| match reader.peek() {
+        Some('{') => jails(reader, &mut list),
+        _ => address(reader, &mut list, ""),
     })?;
     match reader.peek() {
         None => Ok(list),
@@ -36,10 +114,36 @@ pub(crate) fn read(text: &str) -> Result<List, ListError> {
     }
 }
 
+fn jails(reader: &mut Reader<'_>, list: &mut List) -> Result<(), ListError> {
+    reader.list('{', '}', &mut |reader| {
+        let jail = bounded(&reader.string()?);
+        reader.expect(':')?;
+        reader.list('[', ']', &mut |reader| address(reader, list, &jail))
+    })
+}
+
+fn address(reader: &mut Reader<'_>, list: &mut List, jail: &str) -> Result<(), ListError> {
+    let text = reader.string()?;
+    let line = reader.line();
+    list.begin();
+    match network(&text) {
+        Ok(parsed) => push(list, line, &[parsed], jail, ORIGIN, Ends::Never)?,
+        Err(why) => {
+            let number = list.units;
+            list.refuse(line, format_args!("entry {number}: {why}"));
+        }
+    }
+    list.end();
+    Ok(())
+}
+
 /// What is read of Python: strings, in lists and dictionaries as deep as these are printed.
 struct Reader<'a> {
     text: &'a str,
     at: usize,
+    /// Up to where lines were counted, and the line there.
+    counted: usize,
+    line: usize,
 }
 
 impl Reader<'_> {
@@ -63,8 +167,10 @@ impl Reader<'_> {
         if self.takes(c) { Ok(()) } else { Err(self.wrong(&format!("`{c}`"))) }
     }
 
-    fn line(&self) -> usize {
-        self.text[..self.at].matches('\n').count() + 1
+    fn line(&mut self) -> usize {
+        self.line += self.text[self.counted..self.at].matches('\n').count();
+        self.counted = self.at;
+        self.line
     }
 
     fn wrong(&mut self, expected: &str) -> ListError {

@@ -1,56 +1,113 @@
 use std::str::FromStr;
 
-use crate::ListError;
+use crate::csv_list::separator;
+use crate::field::clean;
+use crate::{ListError, MAX_LINE, fail2ban, hosts_deny, p2p, with_newlines};
 
 /// What a list is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Format {
-    /// An address, prefix or range a line; what follows `;` or `#` is the reason.
+    /// Addresses, prefixes or ranges on lines; what follows `;` or `#` is the reason. Also a
+    /// `cidr:` table of Postfix, and a score or a name behind a tab.
     Plain,
-    /// Comma-separated values: network, reason, end. A first line may name the columns.
+    /// A table with commas, semicolons, tabs or strokes: network, reason, end. A first line may
+    /// name the columns.
     Csv,
     /// An object a line with `cidr` or `network` in it, as Spamhaus DROP is published.
     JsonLines,
-    /// Decisions of CrowdSec: `cscli decisions list -o json`, or of its local API.
+    /// One value of JSON: decisions of CrowdSec (`cscli decisions list -o json`, its local API), a
+    /// list of networks or of objects, or sets of nftables (`nft -j`).
     CrowdSec,
-    /// What `fail2ban-client banned` prints.
+    /// What `fail2ban-client` prints: `banned`, `get JAIL banned`, `status JAIL`,
+    /// `get JAIL banip --with-time`.
     Fail2ban,
+    /// Sets, as `ipset save` or `ipset list` prints them.
+    Ipset,
+    /// Sets, as `nft list set` or `nft list ruleset` prints them.
+    Nft,
+    /// Ranges with names, of PeerGuardian or eMule.
+    P2p,
+    /// `/etc/hosts.deny`.
+    HostsDeny,
 }
 
 impl Format {
     /// Every format, by name.
-    pub const ALL: [(&'static str, Self); 5] = [
+    pub const ALL: [(&'static str, Self); 9] = [
         ("plain", Self::Plain),
         ("csv", Self::Csv),
         ("jsonl", Self::JsonLines),
         ("crowdsec", Self::CrowdSec),
         ("fail2ban", Self::Fail2ban),
+        ("ipset", Self::Ipset),
+        ("nft", Self::Nft),
+        ("p2p", Self::P2p),
+        ("hosts.deny", Self::HostsDeny),
     ];
 
     /// The format that a text looks like: by its first line that says something.
     #[must_use]
     pub fn guess(text: &str) -> Self {
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let lines = text.lines().map(str::trim);
+        let text = &*with_newlines(clean(text));
+        let lines = text.lines().map(clean);
         let mut lines = lines.filter(|line| !line.is_empty() && !line.starts_with(['#', ';']));
         let first = lines.next().unwrap_or_default();
-        if first.starts_with('{') && !first.starts_with("{\"decisions\"") {
-            return Self::JsonLines;
+        if first.starts_with(['{', '[']) {
+            return json_or_python(
+                &text[first.as_ptr() as usize - text.as_ptr() as usize..],
+                first,
+            );
         }
-        if first.starts_with('[') || first.starts_with('{') {
-            // Python quotes with one apostrophe, and keys are jails.
-            let start: String = text.chars().filter(|c| !c.is_whitespace()).take(3).collect();
-            let is_python = start.starts_with("[{'") || (start == "[]" && !text.contains('"'));
-            return if is_python { Self::Fail2ban } else { Self::CrowdSec };
+        // Scripts for the shell have the program's name before.
+        let command = ["nft ", "ipset "].into_iter().find_map(|name| first.strip_prefix(name));
+        let first = command.map_or(first, clean);
+        let first_word = first.split_whitespace().next().unwrap_or_default();
+        let is_script = |begin: &str| first.starts_with(begin);
+        if fail2ban::is_one(first) {
+            return Self::Fail2ban;
         }
-        let before_comment = first.split([';', '#']).next().unwrap_or_default();
-        if before_comment.contains(',') || before_comment.starts_with('"') {
-            Self::Csv
-        } else {
-            Self::Plain
+        if ["table ", "add table", "add set ", "add element ", "flush set ", "set ", "elements"]
+            .into_iter()
+            .any(is_script)
+        {
+            return Self::Nft;
         }
+        if matches!(first_word, "create" | "add" | "-N" | "-A" | "-!" | "-exist" | "Name:") {
+            return Self::Ipset;
+        }
+        if p2p::is_one(first) {
+            return Self::P2p;
+        }
+        if separator(text).is_some() {
+            return Self::Csv;
+        }
+        if hosts_deny::is_one(first) { Self::HostsDeny } else { Self::Plain }
     }
+}
+
+/// What begins with a brace or bracket.
+fn json_or_python(text: &str, first: &str) -> Format {
+    // Outside of strings JSON has no apostrophe; Python quotes with one.
+    let mut is_string = false;
+    let is_python = text.bytes().take(MAX_LINE).any(|byte| {
+        is_string ^= byte == b'"';
+        byte == b'\'' && !is_string
+    });
+    if is_python || text == "[]" {
+        return Format::Fail2ban;
+    }
+    if first.starts_with('[') {
+        return Format::CrowdSec;
+    }
+    let start: String = first.chars().filter(|c| !c.is_whitespace()).take(40).collect();
+    let is_holder =
+        ["decisions", "nftables", "data", "meta", "new", "deleted", "alerts", "results"]
+            .into_iter()
+            .any(|key| start.starts_with(&format!("{{\"{key}\":")));
+    // An object that goes on over lines.
+    let is_open = start.len() == first.len() && !first.ends_with('}') && first.len() < 3;
+    if is_holder || is_open { Format::CrowdSec } else { Format::JsonLines }
 }
 
 impl FromStr for Format {

@@ -1,10 +1,12 @@
 //! Lists of blocked networks as other programs write them: read, and written.
 //!
-//! Read: plain lists (Spamhaus DROP as text, FireHOL netsets, address ranges), CSV with
-//! reason and end, JSON lines (Spamhaus DROP), the decisions of CrowdSec, and what
-//! `fail2ban-client banned` prints. Written: plain, CSV, JSON lines, an nftables set, and
-//! a Postfix `cidr:` table.
+//! Read: plain lists (Spamhaus DROP as text, FireHOL netsets, address ranges, tables of Postfix),
+//! CSV with reason and end, JSON lines (Spamhaus DROP), the decisions of CrowdSec, what
+//! `fail2ban-client` prints, sets of ipset and nftables, ranges of file-sharing programs, and
+//! `hosts.deny`. Written: plain, CSV, JSON lines, sets for nftables, and a `cidr:` table for
+//! Postfix.
 //!
+//! Each line is imported or counted under a [`Reason`]; the numbers add up to the lines.
 //! A line that cannot be read is told with its number and does not spoil the others;
 //! whether the rest is then used is the caller's choice. No I/O, no clock.
 //!
@@ -19,24 +21,36 @@
 //! # Ok::<(), mailmesh_lists::ListError>(())
 //! ```
 
-mod crowdsec;
 mod csv_list;
 mod error;
 mod fail2ban;
+mod field;
 mod format;
+mod hosts_deny;
+mod ipset;
 mod json;
+mod list;
+mod moment;
+mod nft;
+mod p2p;
 mod plain;
+mod record;
+mod reserved;
+mod settle;
 mod text;
 mod write;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
-use mailmesh_events::{Network, Printable, UnixMillis, limits};
+use mailmesh_events::{Network, Rule, UnixMillis};
 
 pub use error::ListError;
 pub use format::{Format, OutputFormat};
+pub use list::{BadLine, LeftOut, List, Note, Reason, Unit};
+pub use settle::{Settled, Terms};
 pub use text::Text;
-pub use write::{Listed, write};
+pub use write::{Listed, stale_at, write};
 
 /// Most entries of a list: as many networks as a mirror holds.
 pub const MAX_ENTRIES: usize = 4_000_000;
@@ -54,17 +68,19 @@ pub const MAX_BAD: usize = 100;
 /// A network of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Its line, from 1; in JSON that is one value, the number of the element, from 1.
+    /// Its line in the file, from 1.
     pub line: usize,
     /// The network.
     pub network: Network,
     /// Why, as the list says it; empty if it does not. At most
-    /// [`limits::TEXT_LEN`] bytes: more is cut off.
+    /// [`limits::TEXT_LEN`](mailmesh_events::limits::TEXT_LEN) bytes: more is cut off.
     pub reason: Box<str>,
     /// What found it, as the list says it; empty if it does not.
     pub origin: Box<str>,
     /// When it ends.
     pub ends: Ends,
+    /// Which line, or entry of JSON, it comes from: the networks of one are counted together.
+    pub unit: usize,
 }
 
 /// When an entry of a list ends.
@@ -90,76 +106,46 @@ impl Ends {
     }
 }
 
-/// A line, or an element of JSON, that could not be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BadLine {
-    /// Its line, from 1; in JSON that is one value, the number of the element, from 1.
-    pub line: usize,
-    /// What is wrong, on one line that may be shown; at most 300 characters.
-    pub why: String,
-}
-
-/// What a list holds.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct List {
-    /// What could be read, in its order.
-    pub entries: Vec<Entry>,
-    /// The first [`MAX_BAD`] that could not.
-    pub bad: Vec<BadLine>,
-    /// How many could not.
-    pub bad_count: usize,
-    /// Lines that say nothing of a network: comments, headers, what is no ban.
-    pub skipped: usize,
-}
-
-impl List {
-    fn push(&mut self, entry: Entry) -> Result<(), ListError> {
-        if self.entries.len() == MAX_ENTRIES {
-            return Err(ListError::TooMany { limit: MAX_ENTRIES });
-        }
-        self.entries.push(entry);
-        Ok(())
-    }
-
-    fn refuse(&mut self, line: usize, why: impl std::fmt::Display) {
-        self.bad_count += 1;
-        if self.bad.len() < MAX_BAD {
-            let why = Printable(why).to_string().chars().take(MAX_WHY).collect();
-            self.bad.push(BadLine { line, why });
-        }
-    }
-}
-
-/// Longest reason why a line is bad, in characters.
-const MAX_WHY: usize = 300;
-
-/// Reads a list. A bound on lengths, counts and depth holds before anything is made of them.
+/// Reads a list of what is to be blocked. A bound on lengths, counts and depth holds before
+/// anything is made of them.
 ///
 /// # Errors
 /// [`ListError`] for what is no list of this format at all, or too long.
 pub fn read(text: &str, format: Format) -> Result<List, ListError> {
+    read_for(Rule::Block, text, format)
+}
+
+/// As [`read`], of what is to be blocked or allowed: where a source says which, only what it says
+/// for this rule is taken.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_for(rule: Rule, text: &str, format: Format) -> Result<List, ListError> {
     if text.len() > MAX_LEN {
         return Err(ListError::TooLong { len: text.len(), limit: MAX_LEN });
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = with_newlines(text);
     match format {
-        Format::Plain => plain::read(text),
-        Format::Csv => csv_list::read(text),
-        Format::JsonLines => json::read(text),
-        Format::CrowdSec => crowdsec::read(text),
-        Format::Fail2ban => fail2ban::read(text),
+        Format::Plain => plain::read(&text, rule),
+        Format::Csv => csv_list::read(&text, rule),
+        Format::JsonLines => json::read_lines(&text, rule),
+        Format::CrowdSec => json::read_value(&text, rule),
+        Format::Fail2ban => fail2ban::read(&text, rule),
+        Format::Ipset => ipset::read(&text, rule),
+        Format::Nft => nft::read(&text, rule),
+        Format::P2p => p2p::read(&text, rule),
+        Format::HostsDeny => hosts_deny::read(&text, rule),
     }
 }
 
-/// A text of a list in bounds, on one line.
-fn bounded(text: &str) -> Box<str> {
-    let text = text.trim();
-    let mut end = text.len().min(limits::TEXT_LEN);
-    while !text.is_char_boundary(end) {
-        end -= 1;
+/// A text whose lines end with a newline: old spreadsheets have a carriage return alone.
+fn with_newlines(text: &str) -> Cow<'_, str> {
+    if text.contains('\r') && !text.contains('\n') {
+        Cow::Owned(text.replace('\r', "\n"))
+    } else {
+        Cow::Borrowed(text)
     }
-    text[..end].chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().into()
 }
 
 /// Whether a line is in bounds, or what is wrong with it.
@@ -168,9 +154,4 @@ fn check_line(line: &str) -> Result<(), String> {
         ..=MAX_LINE => Ok(()),
         len => Err(format!("the line has {len} bytes, the limit is {MAX_LINE}")),
     }
-}
-
-/// The network of a field, or what is wrong with it.
-fn network(text: &str) -> Result<Network, String> {
-    text.parse::<Network>().map_err(|error| error.to_string())
 }

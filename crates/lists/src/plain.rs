@@ -1,66 +1,239 @@
-//! A network a line.
+//! Addresses, prefixes and ranges on lines: one or more a line; a score behind a tab; start, end
+//! and length as DShield has them; a table of Postfix.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
-use ipnet::{IpNet, IpSubnets, Ipv4Subnets, Ipv6Subnets};
-use mailmesh_events::Network;
+use mailmesh_events::Rule;
 
-use crate::{Ends, Entry, List, ListError, bounded, check_line, network};
+use crate::field::{
+    Bare, Parsed, clean, ends, is_addresses, is_number, masked, network, networks, words,
+};
+use crate::list::{List, Unit};
+use crate::record::{Role, is_allowance, push, role, spanned};
+use crate::{Ends, ListError, Reason, check_line};
 
-/// Most prefixes that a range becomes: any range is fewer.
-const MAX_PREFIXES: usize = 256;
+/// What a line says.
+struct Said<'a> {
+    networks: Vec<Parsed>,
+    reason: &'a str,
+    ends: Ends,
+    /// What it says that is to be done with these.
+    rule: Option<Rule>,
+}
 
-pub(crate) fn read(text: &str) -> Result<List, ListError> {
-    let mut list = List::default();
+impl<'a> Said<'a> {
+    fn of(networks: Vec<Parsed>) -> Self {
+        Self { networks, reason: "", ends: Ends::Never, rule: None }
+    }
+
+    fn because(mut self, reason: &'a str) -> Self {
+        self.reason = reason;
+        self
+    }
+}
+
+pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
+    let mut list = List::new(Unit::Line, rule);
+    let (mut is_conditional, mut has_begun) = (false, false);
     for (number, line) in (1..).zip(text.lines()) {
+        let line = clean(line);
+        if line.is_empty() || is_comment(line) {
+            list.pass(if line.is_empty() { Reason::Blank } else { Reason::Comment });
+            continue;
+        }
         if let Err(why) = check_line(line) {
-            list.refuse(number, why);
+            list.pass_bad(number, why);
+            has_begun = true;
             continue;
         }
-        let (field, reason) = split(line);
-        if field.is_empty() {
-            list.skipped += 1;
-            continue;
+        list.begin();
+        let first = words(line).next().unwrap_or_default();
+        let is_end = first.eq_ignore_ascii_case("endif");
+        if is_conditional || is_end || first.eq_ignore_ascii_case("if") {
+            is_conditional = !is_end;
+            list.refuse(number, "it depends on a condition (`if` of a table of Postfix)");
+        } else if !has_begun && is_heading(line) {
+            list.leave_out(Reason::Frame);
+        } else {
+            take_line(&mut list, number, line)?;
         }
-        match networks(field) {
-            Ok(networks) => {
-                for network in networks {
-                    let (reason, origin) = (bounded(reason), Box::default());
-                    list.push(Entry { line: number, network, reason, origin, ends: Ends::Never })?;
-                }
-            }
-            Err(why) => list.refuse(number, why),
-        }
+        has_begun = true;
+        list.end();
     }
     Ok(list)
 }
 
-/// A line without its comment, and the comment.
-fn split(line: &str) -> (&str, &str) {
-    match line.find([';', '#']) {
-        Some(at) => (line[..at].trim(), line[at + 1..].trim_matches([';', '#', ' ', '\t'])),
-        None => (line.trim(), ""),
+/// Whether a line names the one column of a table.
+fn is_heading(line: &str) -> bool {
+    role(without_quotes(line)).is_some_and(|(role, _)| role == Role::Network)
+}
+
+/// Takes what a line says that is no comment.
+pub(crate) fn take_line(list: &mut List, number: usize, line: &str) -> Result<(), ListError> {
+    let (field, comment) = split(line);
+    if is_behind_semicolon(comment, line) {
+        list.refuse(number, "behind `;` there are addresses: put each on a line of its own");
+        return Ok(());
+    }
+    match said(without_quotes(field)) {
+        Ok((said, score)) => {
+            if let Some(score) = score {
+                list.note_score(number, score);
+            }
+            take(list, number, said, comment)
+        }
+        Err(why) => {
+            list.refuse(number, why);
+            Ok(())
+        }
     }
 }
 
-/// The networks of a field: one, or those of a range like `192.0.2.1 - 192.0.2.9`.
-fn networks(field: &str) -> Result<Vec<Network>, String> {
-    let Some((first, last)) = field.split_once('-') else {
-        return Ok(vec![network(field)?]);
-    };
-    let address = |text: &str| {
-        let text = text.trim();
-        text.parse::<IpAddr>().map_err(|_| format!("`{}` is not an IP address", shown(text)))
-    };
-    let subnets = match (address(first)?, address(last)?) {
-        (IpAddr::V4(a), IpAddr::V4(b)) if a <= b => IpSubnets::from(Ipv4Subnets::new(a, b, 0)),
-        (IpAddr::V6(a), IpAddr::V6(b)) if a <= b => IpSubnets::from(Ipv6Subnets::new(a, b, 0)),
-        _ => return Err(format!("`{}` is not a range: its end is before its begin", shown(field))),
-    };
-    let networks: Vec<Network> = subnets.take(MAX_PREFIXES + 1).map(IpNet::into).collect();
-    Ok(networks)
+/// A field without the quotes around all of it.
+fn without_quotes(field: &str) -> &str {
+    let field = clean(field);
+    let inner = ['"', '\''].into_iter().find_map(|quote| {
+        field.strip_prefix(quote)?.strip_suffix(quote).filter(|inner| !inner.contains(quote))
+    });
+    inner.map_or(field, clean)
 }
 
-fn shown(text: &str) -> String {
-    text.chars().take(80).collect()
+fn take(list: &mut List, line: usize, said: Said<'_>, comment: &str) -> Result<(), ListError> {
+    if said.rule.is_some_and(|rule| rule != list.rule.0) {
+        // The first line that matches decides in Postfix, so later ones do not count for these.
+        for parsed in &said.networks {
+            list.except(parsed.network, list.units + 1, usize::MAX)?;
+        }
+        list.leave_out(Reason::NotABan);
+        return Ok(());
+    }
+    let reason = if said.reason.is_empty() { comment } else { said.reason };
+    push(list, line, &said.networks, reason, "", said.ends)
+}
+
+pub(crate) fn is_comment(line: &str) -> bool {
+    ["#", ";", "//", "!#", "<!--"].iter().any(|sign| line.starts_with(sign))
+}
+
+/// A line without its comment, and the comment.
+pub(crate) fn split(line: &str) -> (&str, &str) {
+    let at = line.find([';', '#']);
+    let slashes = line.find("//").filter(|slashes| at.is_none_or(|at| *slashes < at));
+    match slashes.or(at) {
+        Some(at) => (clean(&line[..at]), line[at + 1..].trim_matches([';', '#', '/', ' ', '\t'])),
+        None => (line, ""),
+    }
+}
+
+/// Whether a `;` stands before addresses rather than before a comment.
+fn is_behind_semicolon(comment: &str, line: &str) -> bool {
+    line.find([';', '#']).is_some_and(|at| line[at..].starts_with(';')) && is_addresses(comment)
+}
+
+/// What a line without its comment says, and a score that is in it.
+fn said(field: &str) -> Result<(Said<'_>, Option<&str>), String> {
+    let all: Vec<&str> = words(field).take(MAX_WORDS + 1).collect();
+    if all.len() > MAX_WORDS {
+        return Err(format!("it has more than {MAX_WORDS} words, the limit"));
+    }
+    let Some((first, rest)) = all.split_first() else {
+        return Err("it has no network".to_owned());
+    };
+    if let Some(dash) = field.find('-')
+        && (clean(&field[..dash]).parse::<IpAddr>().is_ok())
+    {
+        return Ok((Said::of(networks(field)?), None));
+    }
+    let is_not = first.strip_prefix('!').is_some_and(|network_of| network(network_of).is_ok());
+    if is_not {
+        return Err("it means what is outside of the network (`!`)".to_owned());
+    }
+    let parsed = network(first)?;
+    match *rest {
+        [] => return Ok((Said::of(vec![parsed]), None)),
+        [mask] => {
+            if let (Ok(address), Ok(mask)) = (first.parse(), mask.parse::<Ipv4Addr>())
+                && let Some(parsed) = masked(address, mask)
+            {
+                return Ok((Said::of(vec![parsed]), None));
+            }
+        }
+        [last, mask, ..] if last.parse::<IpAddr>().is_ok() && mask.parse::<u8>().is_ok() => {
+            let networks = spanned(first, last, mask)?;
+            let name = field.split('\t').nth(4).map_or("", clean);
+            return Ok((Said::of(networks).because(name), None));
+        }
+        _ => {}
+    }
+    if let Some(said) = answered(parsed, rest, field) {
+        return Ok((said, None));
+    }
+    if rest.iter().all(|word| is_number(word)) {
+        return Ok((Said::of(vec![parsed]), rest.first().copied()));
+    }
+    if let Some(said) = in_columns(parsed, field)? {
+        return Ok((said, None));
+    }
+    let networks: Result<Vec<Parsed>, String> = all.iter().map(|word| network(word)).collect();
+    match networks {
+        Ok(networks) => Ok((Said::of(networks), None)),
+        Err(why) => Err(format!("{why}; a comment behind an address begins with `#` or `;`")),
+    }
+}
+
+/// Most words of a line.
+const MAX_WORDS: usize = 4_096;
+
+/// A line of a table of Postfix (access(5), cidr_table(5)).
+fn answered<'a>(parsed: Parsed, rest: &[&'a str], field: &'a str) -> Option<Said<'a>> {
+    const REFUSE: [&str; 6] =
+        ["REJECT", "DISCARD", "DEFER", "DEFER_IF_PERMIT", "DEFER_IF_REJECT", "DROP"];
+    const OTHER: [&str; 14] = [
+        "OK",
+        "DUNNO",
+        "PERMIT",
+        "RELAY",
+        "ALLOW",
+        "ACCEPT",
+        "PASS",
+        "WHITELIST",
+        "WARN",
+        "INFO",
+        "HOLD",
+        "FILTER",
+        "PREPEND",
+        "BCC",
+    ];
+    let word = rest.first()?;
+    let is_one_of = |words: &[&str]| words.iter().any(|known| word.eq_ignore_ascii_case(known));
+    let is_code = word.len() == 3
+        && word.starts_with(['4', '5'])
+        && word.bytes().all(|byte| byte.is_ascii_digit())
+        && rest.len() > 1
+        && !rest.iter().all(|word| is_number(word));
+    let said = Said::of(vec![parsed]);
+    if is_one_of(&REFUSE) || is_code {
+        let at = field.find(word)? + word.len();
+        return Some(Said { rule: Some(Rule::Block), ..said.because(clean(&field[at..])) });
+    }
+    is_one_of(&OTHER).then_some(Said { rule: Some(Rule::Allow), ..said })
+}
+
+/// A line of network, reason and end, with tabs between.
+fn in_columns(parsed: Parsed, field: &str) -> Result<Option<Said<'_>>, String> {
+    let mut columns = field.split('\t').map(clean);
+    let (Some(first), Some(reason)) = (columns.next(), columns.next()) else { return Ok(None) };
+    if network(first).is_err() || is_addresses(reason) {
+        return Ok(None);
+    }
+    if is_allowance(reason) {
+        return Ok(Some(Said { rule: Some(Rule::Allow), ..Said::of(vec![parsed]) }));
+    }
+    let until = columns.next().unwrap_or_default();
+    let ends = if is_number(until) && ends(until, Bare::Moment).is_err() {
+        Ends::Never
+    } else {
+        ends(until, Bare::Moment)?
+    };
+    Ok(Some(Said { reason, ends, ..Said::of(vec![parsed]) }))
 }

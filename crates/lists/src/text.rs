@@ -1,4 +1,8 @@
-//! Reads a list part by part, within bounds.
+//! Reads a list part by part, within bounds: unpacked, and as text whatever wrote it.
+
+use std::io::{self, Write};
+
+use flate2::write::MultiGzDecoder;
 
 use crate::{ListError, MAX_LEN};
 
@@ -12,9 +16,18 @@ const COMPRESSED: [(&[u8], &str, &str); 5] = [
 ];
 /// Longest of these.
 const LONGEST: usize = 6;
+/// What a file of gzip begins with (RFC 1952), with the one method that there is.
+const GZIP: &[u8] = b"\x1f\x8b\x08";
+/// Bytes that may be unpacked from however little.
+const FREE: usize = 16 << 20;
+/// Beyond that, most bytes unpacked from one: lists have 3 to 30.
+const RATIO: usize = 200;
 
 /// The text of a list, as it is read part by part: refused as soon as it is too long, or no
 /// text, so that a device or a wrong file is not read into memory first.
+///
+/// What is packed with gzip is unpacked. UTF-16 with a byte-order mark is read, and so is a line
+/// that is not UTF-8: as ISO 8859-1, in which addresses are the same.
 ///
 /// ```
 /// let mut text = mailmesh_lists::Text::default();
@@ -27,20 +40,113 @@ const LONGEST: usize = 6;
 /// ```
 #[derive(Debug, Default)]
 pub struct Text {
+    plain: Plain,
+    unpacker: Option<MultiGzDecoder<Unpacked>>,
+}
+
+/// Bytes that are no longer packed.
+#[derive(Debug, Default)]
+struct Plain {
     bytes: Vec<u8>,
+}
+
+/// Where unpacked bytes go.
+#[derive(Debug, Default)]
+struct Unpacked {
+    plain: Plain,
+    /// Packed bytes so far.
+    packed: usize,
+    failed: Option<ListError>,
 }
 
 impl Text {
     /// Takes the next bytes.
     ///
     /// # Errors
-    /// [`ListError::TooLong`], [`ListError::Compressed`], [`ListError::NotText`].
+    /// [`ListError::TooLong`], [`ListError::Compressed`], [`ListError::NotText`],
+    /// [`ListError::Damaged`].
     pub fn push(&mut self, part: &[u8]) -> Result<(), ListError> {
-        let before = self.bytes.len();
-        let len = before.saturating_add(part.len());
-        if len > MAX_LEN {
-            return Err(ListError::TooLong { len, limit: MAX_LEN });
+        if let Some(unpacker) = &mut self.unpacker {
+            return unpack(unpacker, part);
         }
+        let before = self.plain.bytes.len();
+        if before >= GZIP.len() {
+            return self.plain.push(part);
+        }
+        check_len(before.saturating_add(part.len()))?;
+        // The first bytes tell what it is.
+        let mut begin = std::mem::take(&mut self.plain.bytes);
+        let (first, rest) = part.split_at(part.len().min(GZIP.len() - before));
+        begin.extend_from_slice(first);
+        if begin == GZIP {
+            let unpacker = self.unpacker.insert(MultiGzDecoder::new(Unpacked::default()));
+            unpack(unpacker, &begin)?;
+            return unpack(unpacker, rest);
+        }
+        let is_whole = begin.len() == GZIP.len();
+        if !is_whole && GZIP.starts_with(&begin) {
+            self.plain.bytes = begin;
+            return Ok(());
+        }
+        self.plain.push(&begin)?;
+        self.plain.push(rest)
+    }
+
+    /// The text.
+    ///
+    /// # Errors
+    /// [`ListError::NotText`], [`ListError::Damaged`].
+    pub fn finish(self) -> Result<String, ListError> {
+        let Some(mut unpacker) = self.unpacker else { return self.plain.finish() };
+        let ended = unpacker.try_finish();
+        let failed = unpacker.get_mut().failed.take();
+        match (ended, failed) {
+            (_, Some(failed)) => Err(failed),
+            (Err(error), None) => Err(ListError::Damaged { why: error.to_string() }),
+            (Ok(()), None) => std::mem::take(&mut unpacker.get_mut().plain).finish(),
+        }
+    }
+}
+
+fn unpack(unpacker: &mut MultiGzDecoder<Unpacked>, part: &[u8]) -> Result<(), ListError> {
+    unpacker.get_mut().packed += part.len();
+    let written = unpacker.write_all(part);
+    match (written, unpacker.get_mut().failed.take()) {
+        (_, Some(failed)) => Err(failed),
+        (Err(error), None) => Err(ListError::Damaged { why: error.to_string() }),
+        (Ok(()), None) => Ok(()),
+    }
+}
+
+impl Write for Unpacked {
+    fn write(&mut self, part: &[u8]) -> io::Result<usize> {
+        let len = self.plain.bytes.len() + part.len();
+        let result = if len > FREE.saturating_add(self.packed.saturating_mul(RATIO)) {
+            Err(ListError::Damaged {
+                why: format!("it unpacks to more than {RATIO} times its size"),
+            })
+        } else {
+            self.plain.push(part)
+        };
+        match result {
+            Ok(()) => Ok(part.len()),
+            Err(error) => {
+                let shown = io::Error::other(error.to_string());
+                self.failed = Some(error);
+                Err(shown)
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Plain {
+    fn push(&mut self, part: &[u8]) -> Result<(), ListError> {
+        let before = self.bytes.len();
+        check_len(before.saturating_add(part.len()))?;
         self.bytes.extend_from_slice(part);
         if before < LONGEST {
             let is_it = |(begin, ..): &&(&[u8], _, _)| self.bytes.starts_with(begin);
@@ -48,18 +154,60 @@ impl Text {
                 return Err(ListError::Compressed { format, command });
             }
         }
+        if utf16(&self.bytes).is_some() {
+            return Ok(());
+        }
         match part.iter().position(|byte| *byte == 0) {
             Some(at) => Err(ListError::NotText { at: before + at }),
             None => Ok(()),
         }
     }
 
-    /// The text.
-    ///
-    /// # Errors
-    /// [`ListError::NotText`].
-    pub fn finish(self) -> Result<String, ListError> {
-        String::from_utf8(self.bytes)
-            .map_err(|error| ListError::NotText { at: error.utf8_error().valid_up_to() })
+    fn finish(self) -> Result<String, ListError> {
+        match utf16(&self.bytes) {
+            Some(is_little) => from_utf16(&self.bytes, is_little),
+            None => Ok(String::from_utf8(self.bytes)
+                .unwrap_or_else(|error| from_latin1_where_needed(error.as_bytes()))),
+        }
     }
+}
+
+fn check_len(len: usize) -> Result<(), ListError> {
+    if len > MAX_LEN { Err(ListError::TooLong { len, limit: MAX_LEN }) } else { Ok(()) }
+}
+
+/// Whether bytes are UTF-16 with its mark, and in which order.
+fn utf16(bytes: &[u8]) -> Option<bool> {
+    match bytes {
+        [0xFF, 0xFE, ..] => Some(true),
+        [0xFE, 0xFF, ..] => Some(false),
+        _ => None,
+    }
+}
+
+fn from_utf16(bytes: &[u8], is_little: bool) -> Result<String, ListError> {
+    let pairs = bytes[2..].chunks(2).map(|pair| match pair {
+        [a, b] if is_little => u16::from_le_bytes([*a, *b]),
+        [a, b] => u16::from_be_bytes([*a, *b]),
+        // Half a character: it is shown as damaged.
+        _ => 0xFFFD,
+    });
+    let text: String =
+        char::decode_utf16(pairs).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect();
+    match text.find('\0') {
+        Some(at) => Err(ListError::NotText { at: 2 + at * 2 }),
+        None => Ok(text),
+    }
+}
+
+/// Lines that are not UTF-8 are read as ISO 8859-1: each byte is the character of its number.
+fn from_latin1_where_needed(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() + bytes.len() / 8);
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        match std::str::from_utf8(line) {
+            Ok(line) => text.push_str(line),
+            Err(_) => text.extend(line.iter().map(|byte| char::from(*byte))),
+        }
+    }
+    text
 }

@@ -22,7 +22,12 @@ fn read_bounded(what: &str, text: &str, format: Format) -> Result<List, ListErro
 fn assert_bad_line(what: &str, text: &str, format: Format, line: usize, words: &[&str]) {
     let list = read_bounded(what, text, format).unwrap();
     let bad = &list.bad[0];
-    assert_eq!((list.bad_count, bad.line, list.entries.len()), (1, line, 1), "{what}: {}", bad.why);
+    assert_eq!(
+        (list.bad_count(), bad.line, list.entries.len()),
+        (1, line, 1),
+        "{what}: {}",
+        bad.why
+    );
     words.iter().for_each(|word| assert!(bad.why.contains(word), "{what}: {}", bad.why));
 }
 
@@ -76,7 +81,7 @@ fn what_just_fits_is_read() {
         ),
     ] {
         let list = read(&text, format).unwrap();
-        assert_eq!((list.entries.len(), list.bad_count), (1, 0), "{:?}", list.bad);
+        assert_eq!((list.entries.len(), list.bad_count()), (1, 0), "{:?}", list.bad);
     }
 }
 
@@ -96,13 +101,13 @@ fn json_that_is_one_value_is_bounded_in_depth_and_strings_and_held_by_the_elemen
     assert_refused("depth of decisions", &text, Format::CrowdSec, &["nested deeper"]);
     let text = format!("[{}0]", "0,".repeat(HUGE / 2));
     let list = read_bounded("numbers", &text, Format::CrowdSec).unwrap();
-    assert_eq!((list.bad_count, list.bad.len()), (HUGE / 2 + 1, MAX_BAD));
+    assert_eq!((list.bad_count(), list.bad.len()), (HUGE / 2 + 1, MAX_BAD));
     let text = format!("[{{\"x\":[{}0]}}]", "{},".repeat(HUGE / 3));
-    assert_eq!(read_bounded("a field", &text, Format::CrowdSec).unwrap().bad_count, 1);
+    assert_eq!(read_bounded("a field", &text, Format::CrowdSec).unwrap().bad_count(), 1);
     let decision = "{\"decisions\":[{\"value\":[1],\"scope\":\"ip\",\"type\":\"ban\"}, 7, [[]]]},";
     let text = format!("[{}null]", decision.repeat(HUGE / decision.len()));
     let list = read_bounded("alerts", &text, Format::CrowdSec).unwrap();
-    assert_eq!(list.bad_count, 3 * (HUGE / decision.len()) + 1);
+    assert_eq!(list.bad_count(), 3 * (HUGE / decision.len()) + 1);
 }
 
 #[test]
@@ -121,7 +126,7 @@ fn a_python_list_is_bounded_in_depth_and_strings_and_says_its_line() {
     }
     let text = format!("[{}{{'a': ['192.0.2.7',]}},]\n", "{'a': ['x', \"y\"]}, ".repeat(HUGE / 20));
     let list = read_bounded("many", &text, Format::Fail2ban).unwrap();
-    assert_eq!((list.entries.len(), list.bad_count), (1, 2 * (HUGE / 20)));
+    assert_eq!((list.entries.len(), list.bad_count()), (1, 2 * (HUGE / 20)));
 }
 
 #[test]
@@ -130,7 +135,7 @@ fn what_is_no_text_is_refused_before_it_is_in_memory() {
     let error = Text::default().push(&zeros).unwrap_err();
     assert_eq!(error, ListError::NotText { at: 0 });
     for (begin, name) in
-        [(&b"\x1f\x8b\x08\0"[..], "gzip -dc"), (b"PK\x03\x04", "unzip -p"), (b"BZh9", "bzip2 -dc")]
+        [(&b"\x1f\x8b\x07\0"[..], "gzip -dc"), (b"PK\x03\x04", "unzip -p"), (b"BZh9", "bzip2 -dc")]
     {
         // Also if it comes a byte at a time.
         let mut text = Text::default();
@@ -139,12 +144,44 @@ fn what_is_no_text_is_refused_before_it_is_in_memory() {
     }
     let mut text = Text::default();
     text.push(b"192.0.2.7\n\xff").unwrap();
-    assert_eq!(text.finish(), Err(ListError::NotText { at: 10 }));
+    assert_eq!(text.finish().unwrap(), "192.0.2.7\nÿ");
     let mut text = Text::default();
     text.push(b"\n").unwrap();
     // Pages that nobody touches take no memory.
     let error = text.push(&vec![0; MAX_LEN]).unwrap_err();
     assert_eq!(error, ListError::TooLong { len: MAX_LEN + 1, limit: MAX_LEN });
+}
+
+#[test]
+fn gzip_is_unpacked_within_bounds() {
+    use std::io::Write;
+    let pack = |bytes: &[u8]| {
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        packer.write_all(bytes).unwrap();
+        packer.finish().unwrap()
+    };
+    let read = |packed: &[u8], at_a_time: usize| {
+        let mut text = Text::default();
+        packed.chunks(at_a_time).try_for_each(|part| text.push(part))?;
+        text.finish()
+    };
+    let packed = pack(b"192.0.2.7\n");
+    for at_a_time in [1, 2, 3, 1_000] {
+        assert_eq!(read(&packed, at_a_time).unwrap(), "192.0.2.7\n");
+        // Files that were joined.
+        assert_eq!(read(&packed.repeat(2), at_a_time).unwrap(), "192.0.2.7\n192.0.2.7\n");
+        let error = read(&packed[..packed.len() - 3], at_a_time).unwrap_err();
+        assert!(matches!(error, ListError::Damaged { .. }), "{error}");
+        let error = read(&pack(&packed), at_a_time).unwrap_err();
+        assert!(matches!(error, ListError::Compressed { format: "gzip", .. }), "{error}");
+    }
+    assert_eq!(read(&pack(b"a\0"), 100), Err(ListError::NotText { at: 1 }));
+    // A bomb is given up long before it fills the memory.
+    let bomb = pack(&vec![b'#'; 100 << 20]);
+    let mut error = None;
+    let used = measure(|| error = read(&bomb, 64 << 10).err());
+    assert!(matches!(error, Some(ListError::Damaged { .. })), "{error:?}");
+    assert!(used.bytes_max < 128 << 20, "{}", used.bytes_max);
 }
 
 #[test]

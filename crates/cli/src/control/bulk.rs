@@ -119,7 +119,7 @@ fn block(
 ) -> Result<(Network, Block), String> {
     let ends = expires.map_or(Ends::Never, |at| Ends::At(UnixMillis(at)));
     let (reason, origin) = (reason.into(), origin.into());
-    let entry = Entry { line: 0, network, reason, origin, ends };
+    let entry = Entry { line: 0, network, reason, origin, ends, unit: 0 };
     let block = cluster.blocks().listed(&entry);
     block.map(|block| (network, block)).map_err(|error| format!("{network}: {error}"))
 }

@@ -153,7 +153,7 @@ fn controls_that_another_node_or_a_list_plants_are_escaped_wherever_they_are_sho
         (vec!["block", "import", path, "--format", "csv"], "is not an IP address"),
         (vec!["block", "import", path, "--format", "jsonl"], "not an object of JSON"),
         (vec!["block", "import", path, "--format", "crowdsec"], "this is no "),
-        (vec!["block", "import", path, "--format", "fail2ban"], "this is no "),
+        (vec!["block", "import", path, "--format", "fail2ban"], "is not an IP address"),
         (vec!["block", "remove", "--file", path], "is not an IP address"),
         (vec!["cert", "add", path, path], "cannot be used"),
         (vec!["cert", "add", "/nonexistent/\u{1b}[2J", path], "No such file"),

@@ -133,6 +133,17 @@ impl Node {
     }
 
     /// Runs a command against this node.
+    /// As [`run`](Self::run), with a standard input.
+    pub(super) fn run_with_input(&self, args: &[&str], input: &[u8]) -> Output {
+        let mut command = Command::new(PROGRAM);
+        command.arg("--socket").arg(&self.socket).args(args).stdin(Stdio::piped());
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a program");
+        std::io::Write::write_all(&mut child.stdin.take().expect("an input"), input)
+            .expect("the program reads its input");
+        child.wait_with_output().expect("its output")
+    }
+
     pub(super) fn run(&self, args: &[&str]) -> Output {
         Command::new(PROGRAM).arg("--socket").arg(&self.socket).args(args).output().unwrap()
     }

@@ -13,22 +13,26 @@ fn a_list_is_imported_at_once_and_exported_by_any_node() {
     a.wait_for_members(1);
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("drop.txt");
-    std::fs::write(&file, "192.0.2.0/24 ; SBL1\n198.51.100.7\nnonsense\n127.0.0.1\n").unwrap();
+    std::fs::write(&file, "192.0.2.0/24 ; SBL1\n198.51.100.7\nnonsense\n0.0.0.0/0\n").unwrap();
     let path = file.to_str().unwrap();
 
     // One bad line: all of it, or what is good of it, as asked.
     let refused = a.run(&["block", "import", path, "--strict"]);
     assert_eq!(refused.status.code(), Some(1));
     let told = String::from_utf8(refused.stderr).unwrap();
-    for what in
-        ["drop.txt:3: ", "`nonsense` is not an IP address", "drop.txt:4: ", "nothing was imported"]
-    {
+    for what in [
+        "drop.txt:3: ",
+        "`nonsense` is not an IP address",
+        "drop.txt:4: ",
+        "nothing was imported",
+        "4 lines: 2 imported, 2 bad",
+    ] {
         assert!(told.contains(what), "{told}");
     }
     assert_eq!(a.ok(&["block", "export"]), "");
     assert_eq!(
         a.ok(&["block", "import", path, "--ttl", "2h"]),
-        "imported 2 networks, 0 of them there before; 0 other lines, 2 bad\n"
+        "imported 2 networks, 0 of them there before\n4 lines: 2 imported, 2 bad\n"
     );
 
     until("the list is there too", || lines(&b.ok(&["block", "export"])).len() == 2);
@@ -38,9 +42,12 @@ fn a_list_is_imported_at_once_and_exported_by_any_node() {
     b.ok(&["block", "add", "192.0.2.200", "--allow"]);
     let postfix = b.ok(&["block", "export", "--format", "postfix"]);
     assert_eq!(
-        lines(&postfix),
+        lines(&postfix)[2..],
         ["192.0.2.200 DUNNO", "198.51.100.7 REJECT", "192.0.2.0/24 REJECT SBL1"]
     );
+    assert!(lines(&postfix)[0].contains("export it again by 20"), "{postfix}");
+    let told = b.run(&["block", "export", "--format", "postfix"]).stderr;
+    assert!(String::from_utf8_lossy(&told).contains("this format knows no ends"));
     let nft = b.ok(&["block", "export", "--format", "nftables"]);
     assert!(nft.contains("add element inet mailmesh allowed4 { 192.0.2.200 }"), "{nft}");
     assert!(nft.contains("add element inet mailmesh blocked4 { 198.51.100.7 timeout "), "{nft}");
@@ -58,8 +65,10 @@ fn a_list_longer_than_any_line_goes_in_and_comes_out_whole() {
     let reason = "r".repeat(60);
     let rows: Vec<String> = addresses.iter().map(|address| format!("{address},{reason}")).collect();
     std::fs::write(&file, rows.join("\n")).unwrap();
-    let said = a.ok(&["block", "import", file.to_str().unwrap()]);
-    assert_eq!(said, "imported 60000 networks, 0 of them there before; 0 other lines, 0 bad\n");
+    let import = ["block", "import", "--include-private"];
+    let said = a.ok(&[&import[..], &[file.to_str().unwrap()]].concat());
+    let account = "60000 lines: 60000 imported\n";
+    assert_eq!(said, format!("imported 60000 networks, 0 of them there before\n{account}"));
     let mut of_b = String::new();
     until("all of it is there too", || {
         of_b = b.ok(&["block", "export"]);
@@ -70,7 +79,7 @@ fn a_list_longer_than_any_line_goes_in_and_comes_out_whole() {
     // What was exported is imported again.
     let back = dir.path().join("back.jsonl");
     std::fs::write(&back, b.ok(&["block", "export", "--format", "jsonl"])).unwrap();
-    let again = b.ok(&["block", "import", back.to_str().unwrap()]);
+    let again = b.ok(&[&import[..], &[back.to_str().unwrap()]].concat());
     assert_eq!(again, said.replace(", 0 of", ", 60000 of"));
 }
 
@@ -84,12 +93,14 @@ fn what_is_no_list_is_refused_with_the_limit_and_takes_no_memory() {
     };
     let columns = file("columns.csv", &[&b"192.0.2.7"[..], &vec![b','; 1_000_000]].concat());
     let deep = file("deep.json", "[".repeat(1_000_000).as_bytes());
+    let bzip2 = file("list.bz2", b"BZh91AY");
     let gzip = file("list.gz", b"\x1f\x8b\x08\0\0\0\0\0\0\x03");
     for (path, words) in [
         ("/dev/zero", "/dev/zero: it is not text: byte 0 "),
         (&columns, "columns.csv:1: the record has more than"),
         (&deep, "line 1: it is nested deeper, the limit is 32"),
-        (&gzip, "compressed (gzip); unpack it first: `gzip -dc FILE | mailmesh block import -`"),
+        (&gzip, "list.gz: it is compressed (gzip), and cannot be unpacked: "),
+        (&bzip2, "compressed (bzip2); unpack it first: `bzip2 -dc FILE | mailmesh block import -`"),
     ] {
         for args in [&["block", "import", path][..], &["block", "remove", "--file", path]] {
             // No more address space than a client needs.
@@ -124,16 +135,89 @@ fn a_list_that_was_imported_is_taken_off_again() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("203.0.113.8"));
     assert_eq!(node.run(&["block", "remove", "203.0.113.9", "203.0.113.8"]).status.code(), Some(1));
     // Wide prefixes are most often a mistake.
-    std::fs::write(file, "10.0.0.0/7\n192.0.2.7\n").unwrap();
+    std::fs::write(file, "64.0.0.0/7\n192.0.2.7\n").unwrap();
     let forced = ["block", "import", file, "--force"];
     assert_eq!(
         lines(&node.ok(&forced[..3])),
-        ["imported 1 networks, 0 of them there before; 0 other lines, 1 bad"]
+        ["imported 1 networks, 0 of them there before", "2 lines: 1 imported, 1 bad"]
     );
     assert_eq!(
         lines(&node.ok(&forced)),
-        ["imported 2 networks, 1 of them there before; 0 other lines, 0 bad"]
+        ["imported 2 networks, 1 of them there before", "2 lines: 2 imported"]
     );
     std::fs::write(file, "nonsense\n").unwrap();
     assert_eq!(node.run(&["block", "import", file]).status.code(), Some(1));
+}
+
+/// What `block import` prints of lists as people have them, and its exit codes.
+#[test]
+fn each_line_of_a_list_is_imported_or_counted_under_a_reason() {
+    let site = Site::new();
+    let node = site.start("a");
+    let file = |name: &str, bytes: &[u8]| {
+        std::fs::write(site.path(name), bytes).unwrap();
+        site.path(name).to_str().unwrap().to_owned()
+    };
+    let check = |args: &[&str], code: i32, stdout: &[&str], stderr: &[&str]| {
+        let output = node.run(&[&["block", "import"], args].concat());
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
+        assert_eq!(lines(&String::from_utf8_lossy(&output.stdout)), stdout, "{args:?}");
+        for words in stderr {
+            assert!(said.contains(words), "{args:?}: {said}");
+        }
+    };
+    let past = file("past.jsonl", b"{\"network\":\"192.0.2.1\",\"expires\":1577836800}\n");
+    let ended = ["imported 0 networks, 0 of them there before", "1 line: 0 imported, 1 ended"];
+    check(&[&past], 0, &ended, &[]);
+    check(&[&past, "--strict"], 0, &ended, &[]);
+    let private = file("level1.netset", b"# l\n10.0.0.0/8\n127.0.0.0/8\n198.51.100.0/24\n");
+    check(
+        &[&private],
+        0,
+        &[
+            "imported 1 networks, 0 of them there before",
+            "4 lines: 1 imported, 1 comment, 2 private or reserved",
+        ],
+        &["not blocked: 10.0.0.0/8 (line 2), 127.0.0.0/8 (line 3); `--include-private`"],
+    );
+    assert_eq!(node.run(&["block", "check", "10.0.0.1"]).status.code(), Some(0));
+    check(
+        &[&private, "--include-private"],
+        0,
+        &[
+            "imported 2 networks, 1 of them there before",
+            "4 lines: 2 imported, 1 comment, 1 private or reserved",
+        ],
+        &["not blocked: 127.0.0.0/8 (line 3)"],
+    );
+    assert_eq!(node.run(&["block", "check", "10.0.0.1"]).status.code(), Some(10));
+    // What an operator blocks by hand is meant.
+    node.ok(&["block", "add", "192.168.0.0/24"]);
+    let captcha =
+        "duration,scope,type,value\r\n4h,ip,captcha,192.0.2.21\r\nx,ip,ban,192.0.2.22\r\n";
+    let captcha = file("captcha.csv", captcha.as_bytes());
+    check(
+        &[&captcha],
+        1,
+        &[
+            "imported 0 networks, 0 of them there before",
+            "3 lines: 0 imported, 1 heading or frame of the format, 1 not a ban, 1 bad",
+        ],
+        &["captcha.csv:3: `x` is no end", "nothing was imported"],
+    );
+    let host_bits = file("host-bits", b"203.0.113.9/24\n192.0.2.1 192.0.2.2");
+    check(
+        &[&host_bits],
+        0,
+        &["imported 3 networks, 0 of them there before", "2 lines: 2 imported"],
+        &["host-bits:1: note: host bits are set: read as 203.0.113.0/24"],
+    );
+    // A list in gzip, of sets of nftables in JSON, through standard input.
+    let output = node.run_with_input(
+        &["block", "import", "-"],
+        include_bytes!("../../../lists/tests/samples/x-drop.txt.gz"),
+    );
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(lines(&said)[1], "5 lines: 2 imported, 3 comment");
 }

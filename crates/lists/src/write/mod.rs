@@ -1,5 +1,8 @@
 //! Lists as other programs read them.
 
+mod intervals;
+mod nftables;
+
 use std::fmt::{self, Write};
 
 use mailmesh_events::{Block, Network, PrintableJson, Rule, UnixMillis, is_unprintable};
@@ -29,16 +32,36 @@ pub fn write(
     now: UnixMillis,
     out: &mut impl Write,
 ) -> fmt::Result {
-    let mut live: Vec<Listed<'_>> =
-        listed.iter().copied().filter(|listed| !listed.block.is_expired(now)).collect();
-    live.sort_by_key(|listed| (listed.network, listed.rule));
+    let live = live(listed, now);
     match format {
         OutputFormat::Plain => live.iter().try_for_each(|l| writeln!(out, "{}", l.network)),
         OutputFormat::Csv => csv(&live, out),
         OutputFormat::JsonLines => json_lines(&live, out),
-        OutputFormat::Nftables => nftables(&live, now, out),
-        OutputFormat::Postfix => postfix(&live, out),
+        OutputFormat::Nftables => nftables::write(&live, now, out),
+        OutputFormat::Postfix => postfix(&live, now, out),
     }
+}
+
+/// Until when what is written in this format says of each address what is listed: where the
+/// format knows no ends, the first end that may change a verdict. Export again by then.
+#[must_use]
+pub fn stale_at(
+    format: OutputFormat,
+    listed: &[Listed<'_>],
+    now: UnixMillis,
+) -> Option<UnixMillis> {
+    match format {
+        OutputFormat::Postfix => intervals::first_change(&live(listed, now)),
+        _ => None,
+    }
+}
+
+/// What is live, in order of address, wider networks first.
+fn live<'a>(listed: &[Listed<'a>], now: UnixMillis) -> Vec<Listed<'a>> {
+    let mut live: Vec<Listed<'_>> =
+        listed.iter().copied().filter(|listed| !listed.block.is_expired(now)).collect();
+    live.sort_by_key(|listed| (listed.network, listed.rule));
+    live
 }
 
 fn csv(live: &[Listed<'_>], out: &mut impl Write) -> fmt::Result {
@@ -75,43 +98,25 @@ fn json_lines(live: &[Listed<'_>], out: &mut impl Write) -> fmt::Result {
     Ok(())
 }
 
-/// Sets that replace those of before in one transaction: `nft -f FILE`. A set holds no
-/// network inside another, so these are left out.
-fn nftables(live: &[Listed<'_>], now: UnixMillis, out: &mut impl Write) -> fmt::Result {
-    writeln!(out, "# The sets of `table inet mailmesh`; refer to them in rules of that table.")?;
-    writeln!(out, "table inet mailmesh")?;
-    for (rule, name) in [(Rule::Allow, "allowed"), (Rule::Block, "blocked")] {
-        for (is_v4, family, sort) in [(true, 4, "ipv4_addr"), (false, 6, "ipv6_addr")] {
-            let set = format!("{name}{family}");
-            writeln!(
-                out,
-                "add set inet mailmesh {set} {{ type {sort}; flags interval, timeout; }}"
-            )?;
-            writeln!(out, "flush set inet mailmesh {set}")?;
-            let of_set =
-                live.iter().filter(|l| l.rule == rule && l.network.address().is_ipv4() == is_v4);
-            // In order of address, wider first: what is inside another follows it.
-            let mut outer: Option<Network> = None;
-            for Listed { network, block, .. } in of_set {
-                if outer.is_some_and(|outer| outer.contains(network.address())) {
-                    continue;
-                }
-                outer = Some(*network);
-                write!(out, "add element inet mailmesh {set} {{ {network}")?;
-                if let Some(at) = block.expires {
-                    // To the second, and not shorter.
-                    write!(out, " timeout {}s", at.since(now).as_millis().div_ceil(1_000))?;
-                }
-                writeln!(out, " }}")?;
-            }
-        }
-    }
-    Ok(())
-}
-
 /// A `cidr:` table (Postfix, cidr_table(5)): the first line that matches decides, so that
 /// those allowed come first, and longer prefixes before shorter ones.
-fn postfix(live: &[Listed<'_>], out: &mut impl Write) -> fmt::Result {
+fn postfix(live: &[Listed<'_>], now: UnixMillis, out: &mut impl Write) -> fmt::Result {
+    if let Some(first) = intervals::first_change(live) {
+        writeln!(out, "# As of {now}. This table knows no ends: export it again by {first}, when")?;
+        writeln!(out, "# the first verdict in it changes.")?;
+    }
+    // The mirror never blocks the loopback.
+    for loopback in ["127.0.0.0/8", "::1"] {
+        let loopback: Network = loopback.parse().map_err(|_| fmt::Error)?;
+        let has_it = |l: &Listed<'_>| {
+            l.rule == Rule::Block
+                && (l.network.contains(loopback.address())
+                    || loopback.contains(l.network.address()))
+        };
+        if live.iter().any(has_it) {
+            writeln!(out, "{loopback} DUNNO")?;
+        }
+    }
     let mut lines = live.to_vec();
     lines.sort_by_key(|l| {
         let is_allowed = l.rule == Rule::Allow;

@@ -1,0 +1,67 @@
+//! What is said of a list that was read.
+
+use std::path::Path;
+
+use mailmesh::lists::{List, Settled, Unit};
+
+use super::SHOWN;
+use crate::say::note;
+
+/// What a list is counted in.
+pub(super) fn units(list: &List) -> &'static str {
+    match list.unit {
+        Unit::Entry => "entries",
+        Unit::Line => "lines",
+    }
+}
+
+/// How many lines there are, and what became of them: the numbers add up.
+pub(super) fn account(list: &List) -> String {
+    let left_out = list.left_out.iter().map(|(reason, count)| format!("{count} {}", reason.name()));
+    let parts: Vec<String> =
+        std::iter::once(format!("{} imported", list.imported())).chain(left_out).collect();
+    let units = match (list.units, list.unit) {
+        (1, Unit::Line) => "line",
+        (1, Unit::Entry) => "entry",
+        _ => units(list),
+    };
+    format!("{} {units}: {}", list.units, parts.join(", "))
+}
+
+/// Bad lines, notes, and networks that are left out.
+pub(super) fn details(file: &Path, list: &List, settled: &Settled) {
+    let file = file.display();
+    let mut bad: Vec<_> = list.bad.iter().collect();
+    bad.sort_by_key(|bad| bad.line);
+    for bad in bad.iter().take(SHOWN) {
+        note!("{file}:{}: {}", bad.line, bad.why);
+    }
+    more(list.bad_count(), "bad");
+    for told in list.notes.iter().take(SHOWN) {
+        note!("{file}:{}: note: {}", told.line, told.what);
+    }
+    more(list.note_count, "notes");
+    if settled.private_count > 0 {
+        let networks: Vec<String> = settled
+            .private
+            .iter()
+            .take(SHOWN)
+            .map(|(line, network)| format!("{network} (line {line})"))
+            .collect();
+        let rest = match settled.private_count - networks.len() {
+            0 => String::new(),
+            rest => format!(" and {rest} more"),
+        };
+        note!(
+            "{file}: private or reserved, not blocked: {}{rest}; `--include-private` imports them, \
+             but never the loopback",
+            networks.join(", ")
+        );
+    }
+}
+
+fn more(count: usize, what: &str) {
+    if count > SHOWN {
+        note!("... and {} more {what}", count - SHOWN);
+    }
+}

@@ -1,0 +1,150 @@
+//! Which column of a table is which, and what is between them.
+
+use crate::MAX_LINE;
+use crate::field::{Bare, clean, duration, ends, network};
+use crate::record::{ROLES, Role, role};
+
+/// What may be between the columns of a table.
+const SEPARATORS: [u8; 4] = [b',', b';', b'\t', b'|'];
+/// Lines that are looked at for the separator.
+const LOOKED_AT: usize = 64;
+
+/// Most columns that are told.
+const MOST_TOLD: usize = 20;
+
+/// Where the columns are, as far as a table names them.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Columns {
+    /// By role.
+    at: [Option<usize>; ROLES],
+    ranks: [usize; ROLES],
+    count: usize,
+}
+
+const BY_INDEX: [Role; ROLES] = [
+    Role::Network,
+    Role::First,
+    Role::Last,
+    Role::Mask,
+    Role::Reason,
+    Role::Origin,
+    Role::Until,
+    Role::Lasts,
+    Role::Scope,
+    Role::Action,
+    Role::Kind,
+    Role::Simulated,
+    Role::Trusted,
+    Role::Active,
+];
+
+impl Columns {
+    /// As a row names them; `None` if it names no network.
+    pub(crate) fn named<'a>(fields: impl Iterator<Item = &'a str>) -> Option<Self> {
+        let mut columns = Self::default();
+        for (index, field) in fields.enumerate() {
+            columns.count = index + 1;
+            if network(field).is_ok() {
+                return None;
+            }
+            let name = clean(clean(field).trim_start_matches('#'));
+            let Some((role, rank)) = role(name) else { continue };
+            let slot = role as usize;
+            if columns.at[slot].is_none() || rank < columns.ranks[slot] {
+                columns.at[slot] = Some(index);
+                columns.ranks[slot] = rank;
+            }
+        }
+        let has = |role: Role| columns.at[role as usize].is_some();
+        (has(Role::Network) || (has(Role::First) && (has(Role::Last) || has(Role::Mask))))
+            .then_some(columns)
+    }
+
+    /// As a comment names them: two at least, so that no sentence does.
+    pub(crate) fn named_in(comment: &str, separator: u8) -> Option<Self> {
+        let comment = comment.trim_start_matches(['#', ';', ' ']);
+        let fields =
+            comment.split(char::from(separator)).map(|field| clean(field).trim_matches('"'));
+        if fields.clone().take(2).count() < 2 {
+            return None;
+        }
+        Self::named(fields)
+    }
+
+    /// The names of columns that are not used, to be told: an end may be among them.
+    pub(crate) fn unused<'a>(&self, names: impl Iterator<Item = &'a str>) -> String {
+        let unused = names
+            .enumerate()
+            .filter(|(at, name)| !self.at.contains(&Some(*at)) && !clean(name).is_empty());
+        let unused: Vec<&str> = unused.map(|(_, name)| clean(name)).take(MOST_TOLD).collect();
+        unused.join(", ")
+    }
+
+    pub(crate) fn is_named(&self) -> bool {
+        self.count > 0
+    }
+
+    /// How many the table names, those of no role too.
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Whether the last column is the reason: an unquoted separator in it does no harm.
+    pub(crate) fn ends_with_reason(&self) -> bool {
+        self.at[Role::Reason as usize].is_some_and(|at| at + 1 == self.count)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Role, usize)> {
+        BY_INDEX.into_iter().zip(self.at).filter_map(|(role, at)| Some((role, at?)))
+    }
+}
+
+/// What separates the columns of a table, by the first lines that say something; `None` if these
+/// are no table. A spreadsheet may say it in a line of its own (`sep=;`).
+pub(crate) fn separator(text: &str) -> Option<u8> {
+    let lines = text.lines().map(begin).map(clean);
+    let mut lines = lines.filter(|line| !line.is_empty());
+    if let Some(said) = lines.clone().next().and_then(|line| line.strip_prefix("sep=")) {
+        return said.bytes().next().filter(|byte| SEPARATORS.contains(byte));
+    }
+    let named = lines.by_ref().take(LOOKED_AT).find_map(|line| {
+        SEPARATORS.into_iter().find(|separator| Columns::named_in(line, *separator).is_some())
+    });
+    if named.is_some() {
+        return named;
+    }
+    // Names that are not known say nothing; the first row of addresses does.
+    let lines = text.lines().map(begin).map(clean).filter(|line| !line.starts_with(['#', ';']));
+    lines
+        .filter(|line| !line.is_empty())
+        .take(LOOKED_AT)
+        .find_map(|line| SEPARATORS.into_iter().find(|separator| separates(line, *separator)))
+}
+
+/// Whether a line is a row of a table whose columns are not named.
+fn separates(line: &str, separator: u8) -> bool {
+    let is_quoted = line.starts_with('"');
+    let mut fields = line.split(char::from(separator)).map(|f| clean(f).trim_matches('"'));
+    let is_network = fields.next().is_some_and(|field| network(field).is_ok());
+    let more = fields.clone().count();
+    let is_table = match separator {
+        b',' => more > 0,
+        // What follows a `;` is a comment in lists of one column, and a tab comes before a score.
+        b';' => {
+            let lasts = fields.clone().next().is_some_and(|field| duration(field).is_ok());
+            is_quoted || (more == 1 && lasts) || (more > 1 && fields.nth(1).is_some_and(is_end))
+        }
+        b'\t' => is_quoted && more > 0,
+        _ => more > 1,
+    };
+    is_network && is_table
+}
+
+/// As much of a line as is looked at.
+fn begin(line: &str) -> &str {
+    &line[..line.floor_char_boundary(MAX_LINE)]
+}
+
+fn is_end(text: &str) -> bool {
+    !text.is_empty() && ends(text, Bare::Seconds).is_ok()
+}

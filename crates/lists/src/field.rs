@@ -1,0 +1,191 @@
+//! Networks, ends and reasons, as lists write them.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use ipnet::{IpNet, IpSubnets, Ipv4Subnets, Ipv6Subnets};
+use mailmesh_events::{Network, UnixMillis, limits};
+
+use crate::{Ends, moment};
+
+/// Without spaces, byte-order marks and characters of no width at both ends: files that were
+/// joined have them in the middle.
+pub(crate) fn clean(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\u{feff}' | '\u{200b}'))
+}
+
+/// A text that may be shown in a message.
+pub(crate) fn shown(text: &str) -> String {
+    text.chars().take(80).collect()
+}
+
+/// A text of a list in bounds, on one line.
+pub(crate) fn bounded(text: &str) -> Box<str> {
+    let text = clean(text);
+    let mut end = text.len().min(limits::TEXT_LEN);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().into()
+}
+
+/// Whether a text is nothing but addresses: such a text is no reason.
+pub(crate) fn is_addresses(text: &str) -> bool {
+    let mut words = words(text).peekable();
+    words.peek().is_some() && words.all(|word| network(word).is_ok())
+}
+
+/// The words of a text, between spaces and commas.
+pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
+    let words = text.split(|c: char| c.is_whitespace() || matches!(c, ',' | '\u{feff}'));
+    words.filter(|word| !word.is_empty())
+}
+
+/// A network, and whether bits of a host were set in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Parsed {
+    pub(crate) network: Network,
+    pub(crate) has_host_bits: bool,
+}
+
+impl From<Network> for Parsed {
+    fn from(network: Network) -> Self {
+        Self { network, has_host_bits: false }
+    }
+}
+
+/// The network of a field, or what is wrong with it: an address or prefix, with the length as a
+/// netmask (`192.0.2.0/255.255.255.0`), in brackets, or after a scope of CrowdSec (`Ip:`).
+pub(crate) fn network(text: &str) -> Result<Parsed, String> {
+    let text = clean(text);
+    if let Some(parsed) = bare(text) {
+        return Ok(parsed);
+    }
+    let after_scope = ["ip", "range"].into_iter().find_map(|scope| {
+        let (before, after) = text.split_at_checked(scope.len())?;
+        before.eq_ignore_ascii_case(scope).then_some(after)?.strip_prefix(':')
+    });
+    let unwrapped = after_scope.map(clean).unwrap_or(text);
+    let without_brackets = unwrapped.strip_prefix('[').and_then(|rest| {
+        let (address, rest) = rest.split_once(']')?;
+        Some(format!("{address}{rest}"))
+    });
+    bare(without_brackets.as_deref().unwrap_or(unwrapped)).ok_or_else(|| {
+        // The error of events, so that there is one wording for it.
+        text.parse::<Network>().err().map_or_else(String::new, |error| error.to_string())
+    })
+}
+
+fn bare(text: &str) -> Option<Parsed> {
+    if let Ok(net) = text.parse::<IpNet>() {
+        return Some(Parsed { network: net.into(), has_host_bits: net != net.trunc() });
+    }
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Some(Network::single(address).into());
+    }
+    let (address, mask) = text.split_once('/')?;
+    masked(address.parse().ok()?, mask.parse().ok()?)
+}
+
+/// A network as address and netmask, or as address and the mask of its hosts.
+pub(crate) fn masked(address: Ipv4Addr, mask: Ipv4Addr) -> Option<Parsed> {
+    let bits = u32::from(mask);
+    let len = match mask.octets()[0] {
+        255 if bits.leading_ones() + bits.trailing_zeros() == 32 => bits.leading_ones(),
+        0 if bits != 0 && bits.leading_zeros() + bits.trailing_ones() == 32 => bits.leading_zeros(),
+        _ => return None,
+    };
+    let network = Network::new(address.into(), u8::try_from(len).ok()?).ok()?;
+    Some(Parsed { network, has_host_bits: network.address() != IpAddr::V4(address) })
+}
+
+/// The networks of a field: one, or those of a range like `192.0.2.1 - 192.0.2.9`.
+pub(crate) fn networks(field: &str) -> Result<Vec<Parsed>, String> {
+    let Some((first, last)) = field.split_once('-') else {
+        return Ok(vec![network(field)?]);
+    };
+    let address = |text: &str| {
+        let text = clean(text);
+        text.parse::<IpAddr>().map_err(|_| format!("`{}` is not an IP address", shown(text)))
+    };
+    range(address(first)?, address(last)?)
+}
+
+/// Most prefixes that a range becomes: any range is fewer.
+const MAX_PREFIXES: usize = 256;
+
+/// The networks of a range.
+pub(crate) fn range(first: IpAddr, last: IpAddr) -> Result<Vec<Parsed>, String> {
+    let subnets = match (first.to_canonical(), last.to_canonical()) {
+        (IpAddr::V4(a), IpAddr::V4(b)) if a <= b => IpSubnets::from(Ipv4Subnets::new(a, b, 0)),
+        (IpAddr::V6(a), IpAddr::V6(b)) if a <= b => IpSubnets::from(Ipv6Subnets::new(a, b, 0)),
+        (IpAddr::V4(_), IpAddr::V4(_)) | (IpAddr::V6(_), IpAddr::V6(_)) => {
+            return Err(format!("`{first}-{last}` is not a range: its end is before its begin"));
+        }
+        _ => return Err(format!("`{first}-{last}` is not a range: one is IPv4, one is IPv6")),
+    };
+    Ok(subnets.take(MAX_PREFIXES + 1).map(|net| Network::from(net).into()).collect())
+}
+
+/// Whether a text is a number and nothing besides, such as a score.
+pub(crate) fn is_number(text: &str) -> bool {
+    text.len() <= 20
+        && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+        && text.parse::<f64>().is_ok()
+}
+
+/// What a bare number means as an end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bare {
+    /// Seconds or milliseconds since 1970.
+    Moment,
+    /// Seconds from now, unless it is as large as a moment.
+    Seconds,
+}
+
+/// A number below this is no moment (of the last decades, in seconds).
+const FIRST_MOMENT: u64 = 1_000_000_000;
+/// A number from this on is a moment in milliseconds.
+const FIRST_MILLIS: u64 = 100_000_000_000;
+
+/// An end: a moment, or a duration such as `4h30m`.
+pub(crate) fn ends(text: &str, bare: Bare) -> Result<Ends, String> {
+    let text = clean(text);
+    let none = ["", "-", "never", "null", "none", "permanent", "forever", "-1"];
+    if none.iter().any(|none| text.eq_ignore_ascii_case(none)) {
+        return Ok(Ends::Never);
+    }
+    let whole = text.split_once('.').filter(|(_, part)| part.bytes().all(|b| b.is_ascii_digit()));
+    if let Ok(number) = whole.map_or(text, |(whole, _)| whole).parse::<u64>() {
+        return match number {
+            FIRST_MILLIS.. => Ok(Ends::At(UnixMillis(number))),
+            FIRST_MOMENT.. => Ok(Ends::At(UnixMillis(number * 1_000))),
+            _ if bare == Bare::Seconds => Ok(Ends::After(Duration::from_secs(number))),
+            _ => Err(format!("`{number}` is no moment: seconds since 1970 are expected")),
+        };
+    }
+    // CrowdSec lists a decision that has run out with what is past its end.
+    if let Some(past) = text.strip_prefix('-')
+        && duration(past).is_ok()
+    {
+        return Ok(Ends::After(Duration::ZERO));
+    }
+    if let Some(moment) = moment::read(text) {
+        return Ok(Ends::At(moment));
+    }
+    if let Ok(left) = duration(text) {
+        return Ok(Ends::After(left));
+    }
+    let text: String = text.chars().take(40).collect();
+    Err(format!("`{text}` is no end: expected like 2027-01-31T12:00:00Z, 1801396800 or 4h30m"))
+}
+
+/// A duration such as `4h30m`, or as Go writes it, `3h59m57.4s`; parts of seconds are left
+/// out.
+pub(crate) fn duration(text: &str) -> Result<Duration, humantime::DurationError> {
+    let whole = match (text.find('.'), text.ends_with('s')) {
+        (Some(point), true) if !text.ends_with("ms") => format!("{}s", &text[..point]),
+        _ => text.to_owned(),
+    };
+    humantime::parse_duration(&whole)
+}

@@ -1,0 +1,131 @@
+//! `/etc/hosts.deny` (hosts_access(5), hosts_options(5)): daemons, clients, and perhaps what is
+//! to be done, with colons between.
+
+use std::net::Ipv4Addr;
+
+use mailmesh_events::{Network, Rule};
+
+use crate::field::{Parsed, clean, network, words};
+use crate::list::{List, Unit};
+use crate::plain::split;
+use crate::record::push;
+use crate::{Ends, ListError, Reason, check_line};
+
+pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
+    let mut list = List::new(Unit::Line, rule);
+    let mut lines = (1..).zip(text.lines());
+    while let Some((number, line)) = lines.next() {
+        let line = clean(line);
+        list.begin();
+        if line.is_empty() {
+            list.leave_out(Reason::Blank);
+        } else if line.starts_with('#') {
+            list.leave_out(Reason::Comment);
+        } else if let Err(why) = check_line(line) {
+            list.refuse(number, why);
+        } else if line.ends_with('\\') {
+            list.refuse(number, "it goes on in the next line: write it as one");
+        } else {
+            take(&mut list, number, line)?;
+        }
+        list.end();
+        if line.ends_with('\\') && !line.starts_with('#') {
+            // What follows belongs to it, and is not read either.
+            for (_, next) in lines.by_ref() {
+                list.continued(1);
+                if !clean(next).ends_with('\\') {
+                    break;
+                }
+            }
+        }
+    }
+    Ok(list)
+}
+
+/// Whether a line looks like one of these.
+pub(crate) fn is_one(line: &str) -> bool {
+    let Some((daemons, clients)) = line.split_once(':') else { return false };
+    let is_daemon = |word: &str| {
+        word.chars().any(char::is_alphabetic)
+            && word.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '@'))
+    };
+    let mut daemons = words(daemons).peekable();
+    let has_space = clients.starts_with([' ', '\t'])
+        || line.contains(" :")
+        || words(clients_of(clients).0).next().is_some_and(|client| network(client).is_ok());
+    daemons.peek().is_some()
+        && daemons.all(is_daemon)
+        && (has_space || line.starts_with("ALL:"))
+        && network(line).is_err()
+}
+
+fn take(list: &mut List, number: usize, line: &str) -> Result<(), ListError> {
+    let (field, comment) = match line.find('#') {
+        Some(_) => split(line),
+        None => (line, ""),
+    };
+    let Some((daemons, rest)) = field.split_once(':') else {
+        list.refuse(number, "it is no line of `hosts.deny`: `daemons : clients` is expected");
+        return Ok(());
+    };
+    let (clients, options) = clients_of(rest);
+    let allows = options.split(':').any(|option| clean(option).eq_ignore_ascii_case("allow"));
+    if allows == (list.rule.0 == Rule::Block) && allows {
+        list.leave_out(Reason::NotABan);
+        return Ok(());
+    }
+    if words(clients).chain(words(daemons)).any(|word| word == "EXCEPT") {
+        list.refuse(number, "it has exceptions (`EXCEPT`)");
+        return Ok(());
+    }
+    let mut networks = Vec::new();
+    for client in words(clients) {
+        match pattern(client) {
+            Ok(Some(parsed)) => networks.push(parsed),
+            // A host name, a user, `ALL`.
+            Ok(None) => list.leave_out(Reason::OtherScope),
+            Err(why) => list.refuse(number, why),
+        }
+    }
+    let daemons = clean(daemons);
+    let reason = if comment.is_empty() { daemons } else { comment };
+    push(list, number, &networks, reason, "hosts.deny", Ends::Never)
+}
+
+/// The clients, and what comes after the next colon that is in no brackets.
+fn clients_of(rest: &str) -> (&str, &str) {
+    let mut depth = 0_usize;
+    let at = rest.bytes().position(|byte| {
+        match byte {
+            b'[' => depth += 1,
+            b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        byte == b':' && depth == 0
+    });
+    at.map_or((rest, ""), |at| (&rest[..at], &rest[at + 1..]))
+}
+
+fn pattern(client: &str) -> Result<Option<Parsed>, String> {
+    if let Ok(parsed) = network(client) {
+        return Ok(Some(parsed));
+    }
+    // `192.0.2.` is all that begins like this.
+    if let Some(begin) = client.strip_suffix('.')
+        && begin.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+    {
+        let count = begin.split('.').count();
+        let full = format!("{begin}{}", ".0".repeat(4_usize.saturating_sub(count)));
+        let address: Option<Ipv4Addr> = full.parse().ok();
+        let len = u8::try_from(count * 8).ok();
+        if let (Some(address), Some(len)) = (address, len)
+            && let Ok(network) = Network::new(address.into(), len)
+        {
+            return Ok(Some(network.into()));
+        }
+    }
+    if client.starts_with(|c: char| c.is_ascii_digit() || c == '[') {
+        return network(client).map(Some);
+    }
+    Ok(None)
+}

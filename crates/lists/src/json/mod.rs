@@ -1,0 +1,302 @@
+//! JSON: an object a line, or one value that holds a list of networks, of records or of CrowdSec's
+//! alerts, or the sets of nftables.
+
+mod nft;
+mod spans;
+
+use mailmesh_events::Rule;
+
+use crate::field::clean;
+use crate::list::{List, Unit};
+use crate::record::{Record, Role, role};
+use crate::{ListError, MAX_DEPTH, MAX_LINE, Reason, check_line};
+use spans::{items, members, text_of};
+
+const FORMAT: &str = "list in JSON";
+
+/// An object a line.
+pub(crate) fn read_lines(text: &str, rule: Rule) -> Result<List, ListError> {
+    let mut list = List::new(Unit::Line, rule);
+    for (number, line) in (1..).zip(text.lines()) {
+        let line = clean(line);
+        if line.is_empty() || line.starts_with('#') {
+            list.pass(if line.is_empty() { Reason::Blank } else { Reason::Comment });
+            continue;
+        }
+        list.begin();
+        if let Err(why) = check_line(line) {
+            list.refuse(number, why);
+        } else if let Err(error) =
+            check(line).map_err(|error| error.to_string()).and_then(|()| valid(line))
+        {
+            list.refuse(number, format_args!("not an object of JSON: {error}"));
+        } else if line.starts_with('{') {
+            let mut walk =
+                Walk { list: &mut list, text: line, at: 0, line: number, is_unit: false };
+            walk.item(line, Above::default())?;
+        } else {
+            list.refuse(number, "not an object of JSON");
+        }
+        list.end();
+    }
+    Ok(list)
+}
+
+fn valid(text: &str) -> Result<(), String> {
+    serde_json::from_str::<serde::de::IgnoredAny>(text).map(|_| ()).map_err(|e| e.to_string())
+}
+
+/// One value, or several one after the other.
+pub(crate) fn read_value(text: &str, rule: Rule) -> Result<List, ListError> {
+    check(text)?;
+    let mut list = List::new(Unit::Entry, rule);
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<serde::de::IgnoredAny>();
+    let mut begin = 0;
+    let mut is_any = false;
+    while let Some(value) = values.next() {
+        value.map_err(|error| ListError::NotThis { format: FORMAT, why: error.to_string() })?;
+        let end = values.byte_offset();
+        let value = clean(&text[begin..end]);
+        begin = end;
+        is_any = true;
+        let mut walk = Walk { list: &mut list, text, at: 0, line: 1, is_unit: true };
+        walk.locate(value);
+        walk.outermost(value)?;
+    }
+    if is_any {
+        return Ok(list);
+    }
+    Err(ListError::NotThis { format: FORMAT, why: "it is empty".to_owned() })
+}
+
+/// Whether the strings and the nesting of a JSON text are in bounds: the parser makes copies of
+/// the one, and recurses into the other.
+fn check(text: &str) -> Result<(), ListError> {
+    let (mut line, mut depth, mut string, mut is_escaped) = (1, 0_usize, None, false);
+    for (at, byte) in text.bytes().enumerate() {
+        line += usize::from(byte == b'\n');
+        match (string, byte) {
+            (Some(begin), _) if at - begin > MAX_LINE => {
+                let what = "a text has more bytes";
+                return Err(ListError::Limit { line, what, limit: MAX_LINE });
+            }
+            (Some(_), _) if is_escaped => is_escaped = false,
+            (Some(_), b'\\') => is_escaped = true,
+            (Some(_), b'"') => string = None,
+            (Some(_), _) => {}
+            (None, b'"') => string = Some(at + 1),
+            (None, b'[' | b'{') if depth == MAX_DEPTH => {
+                let what = "it is nested deeper";
+                return Err(ListError::Limit { line, what, limit: MAX_DEPTH });
+            }
+            (None, b'[' | b'{') => depth += 1,
+            (None, b']' | b'}') => depth = depth.saturating_sub(1),
+            (None, _) => {}
+        }
+    }
+    Ok(())
+}
+
+/// What holds for all decisions of an alert.
+#[derive(Debug, Clone, Copy, Default)]
+struct Above {
+    is_in_alert: bool,
+    is_simulated: bool,
+}
+
+/// Walks through a value, and takes what it holds into the list.
+struct Walk<'a> {
+    list: &'a mut List,
+    text: &'a str,
+    /// Up to where lines were counted, and the line there.
+    at: usize,
+    line: usize,
+    /// Each entry is counted on its own; otherwise the line is.
+    is_unit: bool,
+}
+
+impl<'a> Walk<'a> {
+    /// Finds the line of a part of the text; parts come in order.
+    fn locate(&mut self, part: &'a str) {
+        let at = (part.as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
+        if let Some(passed) = self.text.as_bytes().get(self.at..at) {
+            self.line += passed.iter().filter(|byte| **byte == b'\n').count();
+            self.at = at;
+        }
+    }
+
+    fn outermost(&mut self, value: &'a str) -> Result<(), ListError> {
+        match value.as_bytes().first() {
+            Some(b'[') => items(value).try_for_each(|item| self.entry(item, Above::default())),
+            Some(b'{') => self.holder(value),
+            _ if value == "null" => Ok(()),
+            _ => Err(ListError::NotThis {
+                format: FORMAT,
+                why: "it is neither a list nor an object".to_owned(),
+            }),
+        }
+    }
+
+    /// An object that is all there is: it holds lists, or is a record itself.
+    fn holder(&mut self, value: &'a str) -> Result<(), ListError> {
+        let mut is_holder = false;
+        for (key, inner) in members(value) {
+            let is_list = inner.starts_with('[');
+            match text_of(key).as_deref() {
+                Ok("nftables") if is_list => {
+                    nft::read(self, inner)?;
+                    is_holder = true;
+                }
+                // The stream of CrowdSec's local API tells also what is over.
+                Ok("deleted") if is_list || inner == "null" => {
+                    for item in items(inner) {
+                        self.locate(item);
+                        self.list.pass(Reason::NotABan);
+                    }
+                    is_holder = true;
+                }
+                Ok("decisions" | "new" | "data" | "alerts" | "results" | "items" | "prefixes") => {
+                    if is_list {
+                        items(inner).try_for_each(|item| self.entry(item, Above::default()))?;
+                        is_holder = true;
+                    } else if inner == "null" {
+                        is_holder = true;
+                    }
+                }
+                _ => {}
+            }
+        }
+        if is_holder { Ok(()) } else { self.entry(value, Above::default()) }
+    }
+
+    /// An entry that is counted on its own, or an alert whose decisions are.
+    fn entry(&mut self, item: &'a str, above: Above) -> Result<(), ListError> {
+        self.locate(item);
+        let is_alert = !above.is_in_alert && decisions(item).is_some();
+        if is_alert || !self.is_unit {
+            return self.item(item, above);
+        }
+        self.list.begin();
+        self.item(item, above)?;
+        self.list.end();
+        Ok(())
+    }
+
+    fn item(&mut self, item: &'a str, above: Above) -> Result<(), ListError> {
+        match item.as_bytes().first() {
+            Some(b'{') => {}
+            Some(b'"') => {
+                let text = text_of(item).unwrap_or_default();
+                let mut record = Record::default();
+                record.set(Role::Network, &text);
+                return record.take(self.list, self.line);
+            }
+            _ => {
+                self.refuse("it is neither an object nor a text");
+                return Ok(());
+            }
+        }
+        if !above.is_in_alert
+            && let Some(decisions) = decisions(item)
+        {
+            let above = Above { is_in_alert: true, is_simulated: is_simulated(item) };
+            if decisions == "null" || items(decisions).next().is_none() {
+                // An alert without a decision counts as one entry.
+                return self.without_decision();
+            }
+            return items(decisions).try_for_each(|decision| self.entry(decision, above));
+        }
+        if item.len() > MAX_ENTRY {
+            self.refuse(&format!("it has more than {MAX_ENTRY} bytes, the limit"));
+            return Ok(());
+        }
+        self.record(item, above)
+    }
+
+    fn without_decision(&mut self) -> Result<(), ListError> {
+        if self.is_unit {
+            self.list.pass(Reason::NotABan);
+        } else {
+            self.list.leave_out(Reason::NotABan);
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, why: &str) {
+        let (unit, number) = (self.is_unit, self.list.units);
+        if unit {
+            self.list.refuse(self.line, format_args!("entry {number}: {why}"));
+        } else {
+            self.list.refuse(self.line, why);
+        }
+    }
+
+    fn record(&mut self, item: &'a str, above: Above) -> Result<(), ListError> {
+        let mut texts: Vec<(Role, usize, String)> = Vec::new();
+        let (mut is_metadata, mut is_of_system) = (false, false);
+        for (key, value) in members(item) {
+            let key = text_of(key).unwrap_or_default();
+            is_of_system |= key.eq_ignore_ascii_case("asn");
+            let Some((role, rank)) = role(&key) else { continue };
+            let text = match value.as_bytes().first() {
+                Some(b'"') => text_of(value).unwrap_or_default(),
+                Some(b'{' | b'[') if role == Role::Network => {
+                    self.refuse(&format!("`{key}` is no text"));
+                    return Ok(());
+                }
+                Some(b'{' | b'[') | None => continue,
+                _ if value == "null" => continue,
+                _ if role == Role::Network => {
+                    self.refuse(&format!("`{key}` is no text"));
+                    return Ok(());
+                }
+                _ => value.to_owned(),
+            };
+            is_metadata |= role == Role::Kind && text == "metadata";
+            match texts.iter_mut().find(|(known, ..)| *known == role) {
+                Some(slot) if rank <= slot.1 => *slot = (role, rank, text),
+                Some(_) => {}
+                None => texts.push((role, rank, text)),
+            }
+        }
+        let mut record = Record::default();
+        for (role, _, text) in &texts {
+            record.set(*role, text);
+        }
+        if above.is_simulated {
+            record.set(Role::Simulated, "true");
+        }
+        if !record.names_network() {
+            if is_metadata {
+                self.list.leave_out(Reason::Frame);
+            } else if is_of_system {
+                // Spamhaus lists autonomous systems in a list of its own.
+                self.list.leave_out(Reason::OtherScope);
+            } else {
+                self.refuse("it has no `cidr`, `network`, `ip` or `value`");
+            }
+            return Ok(());
+        }
+        let before = self.list.bad.len();
+        record.take(self.list, self.line)?;
+        if let (true, Some(bad)) = (self.is_unit, self.list.bad.get_mut(before)) {
+            bad.why = format!("entry {}: {}", self.list.units, bad.why);
+        }
+        Ok(())
+    }
+}
+
+/// Most bytes of a record: room for one text as long as any line.
+const MAX_ENTRY: usize = 2 * MAX_LINE;
+
+/// The decisions of an alert.
+fn decisions(item: &str) -> Option<&str> {
+    let mut decisions =
+        members(item).filter(|(key, _)| text_of(key).is_ok_and(|k| k == "decisions"));
+    decisions.next().map(|(_, value)| value).filter(|v| v.starts_with('[') || *v == "null")
+}
+
+fn is_simulated(item: &str) -> bool {
+    members(item)
+        .any(|(key, value)| text_of(key).is_ok_and(|k| k == "simulated") && value == "true")
+}

@@ -1,0 +1,61 @@
+//! The parts of a JSON value that is known to be valid, as parts of its text: nothing is copied.
+
+use crate::field::clean;
+
+/// The items of a list; none of what is no list.
+pub(super) fn items(value: &str) -> impl Iterator<Item = &str> {
+    let value = clean(value);
+    let inner = value.strip_prefix('[').and_then(|v| v.strip_suffix(']')).unwrap_or_default();
+    Parts { rest: inner }.map(clean)
+}
+
+/// The members of an object, key and value; none of what is no object.
+pub(super) fn members(value: &str) -> impl Iterator<Item = (&str, &str)> {
+    let value = clean(value);
+    let inner = value.strip_prefix('{').and_then(|v| v.strip_suffix('}')).unwrap_or_default();
+    Parts { rest: inner }.filter_map(|member| {
+        let at = find(member, b':')?;
+        Some((clean(&member[..at]), clean(&member[at + 1..])))
+    })
+}
+
+/// The text of a string.
+pub(super) fn text_of(string: &str) -> Result<String, serde_json::Error> {
+    serde_json::from_str(string)
+}
+
+/// What stands between commas.
+struct Parts<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Iterator for Parts<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        if clean(self.rest).is_empty() {
+            return None;
+        }
+        let end = find(self.rest, b',').unwrap_or(self.rest.len());
+        let part = &self.rest[..end];
+        self.rest = self.rest.get(end + 1..).unwrap_or_default();
+        Some(part)
+    }
+}
+
+/// Where a sign stands that is in no string and in no inner list or object.
+fn find(text: &str, sign: u8) -> Option<usize> {
+    let (mut depth, mut is_string, mut is_escaped) = (0_usize, false, false);
+    text.bytes().position(|byte| {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_string => is_escaped = true,
+            b'"' => is_string = !is_string,
+            _ if is_string => {}
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => return byte == sign && depth == 0,
+        }
+        false
+    })
+}

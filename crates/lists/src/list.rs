@@ -1,0 +1,319 @@
+//! A list that was read, and the account of its lines.
+
+use std::fmt;
+
+use mailmesh_events::{Network, Printable, Rule};
+
+use crate::{Entry, ListError, MAX_BAD, MAX_ENTRIES};
+
+/// Why a line, or an entry of JSON, is not imported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Reason {
+    /// It is empty.
+    Blank,
+    /// It is a comment.
+    Comment,
+    /// It belongs to the format: names of columns, braces, metadata, the head of a status.
+    Frame,
+    /// It belongs to the record of the line before.
+    Continued,
+    /// Its source means something else than a block (for a list of what is allowed: than letting
+    /// in), such as a captcha.
+    NotABan,
+    /// Its source only pretends to block it.
+    Simulated,
+    /// It is of a country, a user or a port, which the mirror does not hold.
+    OtherScope,
+    /// Its end is in the past.
+    Ended,
+    /// It is in a private or reserved network.
+    Private,
+    /// The same network is imported from another line.
+    Duplicate,
+    /// It cannot be read.
+    Bad,
+}
+
+impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 11] = [
+        Self::Blank,
+        Self::Comment,
+        Self::Frame,
+        Self::Continued,
+        Self::NotABan,
+        Self::Simulated,
+        Self::OtherScope,
+        Self::Ended,
+        Self::Private,
+        Self::Duplicate,
+        Self::Bad,
+    ];
+
+    /// The words for it in a report, after a number.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Blank => "blank",
+            Self::Comment => "comment",
+            Self::Frame => "heading or frame of the format",
+            Self::Continued => "continued from the line before",
+            Self::NotABan => "not a ban",
+            Self::Simulated => "simulated",
+            Self::OtherScope => "other scope",
+            Self::Ended => "ended",
+            Self::Private => "private or reserved",
+            Self::Duplicate => "duplicate",
+            Self::Bad => "bad",
+        }
+    }
+}
+
+/// How many lines, or entries, are left out for each reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LeftOut([usize; Reason::ALL.len()]);
+
+impl LeftOut {
+    /// How many for this reason.
+    #[must_use]
+    pub fn of(&self, reason: Reason) -> usize {
+        self.0[reason as usize]
+    }
+
+    /// How many in all.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.0.iter().sum()
+    }
+
+    /// The reasons that occur, with how often.
+    pub fn iter(&self) -> impl Iterator<Item = (Reason, usize)> {
+        Reason::ALL.into_iter().map(|reason| (reason, self.of(reason))).filter(|(_, n)| *n > 0)
+    }
+
+    pub(crate) fn add(&mut self, reason: Reason, count: usize) {
+        self.0[reason as usize] += count;
+    }
+}
+
+/// What a list is counted in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Unit {
+    /// Lines.
+    #[default]
+    Line,
+    /// Entries of a value of JSON or Python: a line may hold many.
+    Entry,
+}
+
+/// A line, or an entry of JSON, that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadLine {
+    /// Its line in the file, from 1.
+    pub line: usize,
+    /// What is wrong, on one line that may be shown; at most 300 characters.
+    pub why: String,
+}
+
+/// Something about a line that is imported and that its reader should know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// Its line in the file, from 1.
+    pub line: usize,
+    /// What there is to know, on one line that may be shown; at most 300 characters.
+    pub what: String,
+}
+
+/// A network that a list takes out of those it names otherwise.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Exception {
+    pub(crate) network: Network,
+    /// Entries with a number from this one on are meant.
+    pub(crate) from_unit: usize,
+    /// Entries with a number below this one are meant.
+    pub(crate) to_unit: usize,
+}
+
+/// What a list holds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct List {
+    /// What could be read, in its order; after [`settle`](Self::settle), what is to be imported.
+    pub entries: Vec<Entry>,
+    /// The first [`MAX_BAD`] that could not.
+    pub bad: Vec<BadLine>,
+    /// What is left out, by reason.
+    pub left_out: LeftOut,
+    /// What is counted.
+    pub unit: Unit,
+    /// Lines of the file, or entries of the value. Each is imported, or counted in `left_out`.
+    pub units: usize,
+    /// The first [`MAX_BAD`] notes.
+    pub notes: Vec<Note>,
+    /// How many notes there were.
+    pub note_count: usize,
+    pub(crate) exceptions: Vec<Exception>,
+    pub(crate) rule: ReadFor,
+    /// It was said that something in the rows is not used.
+    pub(crate) has_noted_unused: bool,
+    open: Open,
+}
+
+/// The rule that a list is read for; what of a source means the other rule is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ReadFor(pub(crate) Rule);
+
+impl Default for ReadFor {
+    fn default() -> Self {
+        Self(Rule::Block)
+    }
+}
+
+impl PartialEq for Exception {
+    fn eq(&self, other: &Self) -> bool {
+        self.network == other.network
+    }
+}
+
+impl Eq for Exception {}
+
+/// The line or entry that is being read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Open {
+    /// Entries before it.
+    before: usize,
+    reason: Option<Reason>,
+}
+
+/// Most networks that a list takes out of those it names otherwise.
+const MAX_EXCEPTIONS: usize = 100_000;
+/// Longest reason why a line is bad, in characters.
+const MAX_WHY: usize = 300;
+
+fn shown(text: impl fmt::Display) -> String {
+    Printable(text).to_string().chars().take(MAX_WHY).collect()
+}
+
+impl List {
+    pub(crate) fn new(unit: Unit, rule: Rule) -> Self {
+        Self { unit, rule: ReadFor(rule), ..Self::default() }
+    }
+
+    /// Begins the next line or entry.
+    pub(crate) fn begin(&mut self) {
+        self.units += 1;
+        self.open = Open { before: self.entries.len(), reason: None };
+    }
+
+    /// Ends it: with anything bad in it, nothing of it is taken.
+    pub(crate) fn end(&mut self) {
+        let Open { before, reason } = self.open;
+        if reason == Some(Reason::Bad) {
+            self.entries.truncate(before);
+        }
+        if self.entries.len() == before {
+            self.left_out.add(reason.unwrap_or(Reason::Frame), 1);
+        } else if let (Some(reason), Some(entry)) = (reason, self.entries.last()) {
+            let line = entry.line;
+            self.note(line, format_args!("a part of it is left out: {}", reason.name()));
+        }
+    }
+
+    /// Begins and ends one of which nothing is taken.
+    pub(crate) fn pass(&mut self, reason: Reason) {
+        self.begin();
+        self.leave_out(reason);
+        self.end();
+    }
+
+    /// Begins and ends a bad one.
+    pub(crate) fn pass_bad(&mut self, line: usize, why: impl fmt::Display) {
+        self.begin();
+        self.refuse(line, why);
+        self.end();
+    }
+
+    /// Lines that belong to the one before.
+    pub(crate) fn continued(&mut self, count: usize) {
+        self.units += count;
+        self.left_out.add(Reason::Continued, count);
+    }
+
+    pub(crate) fn push(&mut self, mut entry: Entry) -> Result<(), ListError> {
+        if self.entries.len() == MAX_ENTRIES {
+            return Err(ListError::TooMany { limit: MAX_ENTRIES });
+        }
+        entry.unit = self.units;
+        self.entries.push(entry);
+        Ok(())
+    }
+
+    /// Leaves out what is being read, or a part of it.
+    pub(crate) fn leave_out(&mut self, reason: Reason) {
+        self.open.reason.get_or_insert(reason);
+    }
+
+    /// Counts what is being read as bad.
+    pub(crate) fn refuse(&mut self, line: usize, why: impl fmt::Display) {
+        if self.open.reason != Some(Reason::Bad) {
+            self.tell_bad(line, why);
+        }
+        self.open.reason = Some(Reason::Bad);
+    }
+
+    /// Keeps why a line is bad, if there is room; counting it is the caller's.
+    pub(crate) fn tell_bad(&mut self, line: usize, why: impl fmt::Display) {
+        if self.bad.len() < MAX_BAD {
+            self.bad.push(BadLine { line, why: shown(why) });
+        }
+    }
+
+    pub(crate) fn note(&mut self, line: usize, what: impl fmt::Display) {
+        self.note_count += 1;
+        if self.notes.len() < MAX_BAD {
+            self.notes.push(Note { line, what: shown(what) });
+        }
+    }
+
+    /// Says once that numbers beside addresses are not used.
+    pub(crate) fn note_score(&mut self, line: usize, number: &str) {
+        let what = format!("`{number}` is no moment: numbers in this column are not used");
+        self.note_once(line, &what);
+    }
+
+    /// Says once what of the rows is not used.
+    pub(crate) fn note_once(&mut self, line: usize, what: &str) {
+        if !self.has_noted_unused {
+            self.has_noted_unused = true;
+            self.note(line, what);
+        }
+    }
+
+    /// Takes a network out of entries that hold it: of those up to now, or of those from now on.
+    pub(crate) fn except(
+        &mut self,
+        network: Network,
+        from_unit: usize,
+        to_unit: usize,
+    ) -> Result<(), ListError> {
+        if self.exceptions.len() == MAX_EXCEPTIONS {
+            let what = "the list has more exceptions";
+            return Err(ListError::Limit { line: self.units, what, limit: MAX_EXCEPTIONS });
+        }
+        self.exceptions.push(Exception { network, from_unit, to_unit });
+        Ok(())
+    }
+
+    /// How many lines or entries are bad.
+    #[must_use]
+    pub fn bad_count(&self) -> usize {
+        self.left_out.of(Reason::Bad)
+    }
+
+    /// How many lines or entries have a network that is to be imported.
+    #[must_use]
+    pub fn imported(&self) -> usize {
+        self.units - self.left_out.total()
+    }
+}

@@ -1,0 +1,83 @@
+//! Ranges of file-sharing programs: `name:first-last` (PeerGuardian), and
+//! `first - last , level , name` (eMule's `ipfilter.dat`).
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use mailmesh_events::Rule;
+
+use crate::field::{Parsed, clean, range, shown};
+use crate::list::{List, Unit};
+use crate::record::push;
+use crate::{Ends, ListError, Reason, check_line};
+
+/// Ranges of this access level and above are let in.
+const PERMITTED: u32 = 127;
+
+pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
+    let mut list = List::new(Unit::Line, rule);
+    for (number, line) in (1..).zip(text.lines()) {
+        let line = clean(line);
+        list.begin();
+        if line.is_empty() {
+            list.leave_out(Reason::Blank);
+        } else if line.starts_with(['#', ';']) || line.starts_with("//") {
+            list.leave_out(Reason::Comment);
+        } else if let Err(why) = check_line(line) {
+            list.refuse(number, why);
+        } else {
+            match parse(line) {
+                Ok((_, level, _)) if (level >= PERMITTED) == (rule == Rule::Block) => {
+                    list.leave_out(Reason::NotABan);
+                }
+                Ok((networks, _, name)) => {
+                    push(&mut list, number, &networks, name, "", Ends::Never)?
+                }
+                Err(why) => list.refuse(number, why),
+            }
+        }
+        list.end();
+    }
+    Ok(list)
+}
+
+/// Whether a line looks like one of these.
+pub(crate) fn is_one(line: &str) -> bool {
+    let has_level = line.split(',').nth(1).is_some_and(|level| clean(level).parse::<u32>().is_ok());
+    let is_named = line.rsplit_once(':').is_some_and(|(_, range)| between(range).is_some());
+    is_named || (has_level && line.split(',').next().is_some_and(|r| between(r).is_some()))
+}
+
+/// The networks, the access level and the name of a line.
+fn parse(line: &str) -> Result<(Vec<Parsed>, u32, &str), String> {
+    if let Some((name, range_text)) = line.rsplit_once(':')
+        && let Some((first, last)) = between(range_text)
+    {
+        return Ok((range(first, last)?, 0, name));
+    }
+    let mut fields = line.splitn(3, ',');
+    let (first, level) = (fields.next().unwrap_or_default(), fields.next().map_or("0", clean));
+    let name = fields.next().map_or("", clean);
+    let (first, last) =
+        between(first).ok_or_else(|| format!("`{}` is not a range of addresses", shown(first)))?;
+    let level = level.parse().map_err(|_| format!("`{}` is no access level", shown(level)))?;
+    Ok((range(first, last)?, level, name))
+}
+
+fn between(text: &str) -> Option<(IpAddr, IpAddr)> {
+    let (first, last) = text.split_once('-')?;
+    Some((padded(clean(first))?, padded(clean(last))?))
+}
+
+/// An address whose numbers may have zeros before them: decimal, as these programs write it.
+fn padded(text: &str) -> Option<IpAddr> {
+    if text.contains(':') {
+        return text.parse().ok();
+    }
+    let mut octets = [0_u8; 4];
+    let mut parts = text.split('.');
+    for octet in &mut octets {
+        let part = parts.next().filter(|part| (1..=3).contains(&part.len()))?;
+        *octet = part.parse().ok()?;
+    }
+    parts.next().is_none().then(|| Ipv4Addr::from(octets).into())
+}

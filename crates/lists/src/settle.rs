@@ -1,0 +1,242 @@
+//! Which of the entries of a list are to be imported.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use mailmesh_events::{Network, Rule, UnixMillis};
+
+use crate::list::{Exception, List};
+use crate::{Ends, Entry, MAX_BAD, Reason, reserved};
+
+/// On what terms a list is imported.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// Blocked or allowed.
+    pub rule: Rule,
+    /// The moment of the import.
+    pub now: UnixMillis,
+    /// What has no end ends after this.
+    pub ttl: Option<Duration>,
+    /// Blocks of any width are taken.
+    pub any_width: bool,
+    /// Blocks of private and reserved networks are taken.
+    pub include_private: bool,
+}
+
+impl Default for Terms {
+    /// Blocks, of which none has ended, within the bounds of width and of public addresses.
+    fn default() -> Self {
+        let (rule, now) = (Rule::Block, UnixMillis(0));
+        Self { rule, now, ttl: None, any_width: false, include_private: false }
+    }
+}
+
+/// Networks that are left out though a list names them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Settled {
+    /// The first [`MAX_BAD`] private or reserved networks that are left out, with their lines.
+    pub private: Vec<(usize, Network)>,
+    /// How many private or reserved networks are left out.
+    pub private_count: usize,
+}
+
+/// Most steps that cutting exceptions out of the entries of a list may take.
+const MAX_STEPS: usize = 100_000_000;
+
+impl List {
+    /// Keeps the entries that are to be imported on these terms, and counts the others. Of a
+    /// network that is there twice the entry that ends last counts; of equals the later one.
+    pub fn settle(&mut self, terms: &Terms) -> Settled {
+        self.apply_exceptions();
+        let mut entries = std::mem::take(&mut self.entries);
+        for entry in entries.iter_mut().filter(|entry| entry.ends == Ends::Never) {
+            entry.ends = terms.ttl.map_or(Ends::Never, Ends::After);
+        }
+        let mut settled = Settled::default();
+        let mut verdicts: Vec<Option<Reason>> =
+            entries.iter().map(|entry| self.judge(entry, terms, &mut settled)).collect();
+        for unit in units(&entries) {
+            self.spoil(&entries[unit.clone()], &mut verdicts[unit], terms);
+        }
+        leave_out_duplicates(&entries, &mut verdicts, terms.now);
+        for unit in units(&entries) {
+            let verdicts = &verdicts[unit];
+            if let (false, Some(Some(reason))) = (verdicts.contains(&None), verdicts.first()) {
+                self.left_out.add(*reason, 1);
+            }
+        }
+        let mut verdicts = verdicts.into_iter();
+        entries.retain(|_| verdicts.next() == Some(None));
+        self.entries = entries;
+        settled
+    }
+
+    fn judge(&mut self, entry: &Entry, terms: &Terms, settled: &mut Settled) -> Option<Reason> {
+        if entry.ends.moment(terms.now).is_some_and(|end| end <= terms.now) {
+            return Some(Reason::Ended);
+        }
+        if terms.rule == Rule::Allow {
+            return None;
+        }
+        let network = entry.network;
+        let is_loopback = reserved::is_loopback(network);
+        if is_loopback || (!terms.include_private && reserved::kind(network).is_some()) {
+            settled.private_count += 1;
+            if settled.private.len() < MAX_BAD {
+                settled.private.push((entry.line, network));
+            }
+            return Some(Reason::Private);
+        }
+        if unblockable(network, terms).is_some() {
+            return Some(Reason::Bad);
+        }
+        if !terms.include_private
+            && let Some((inner, kind)) = reserved::inside(network)
+        {
+            self.note(entry.line, format_args!("{network} has {inner} in it ({kind})"));
+        }
+        None
+    }
+
+    /// With anything bad in it, all of a line is bad.
+    fn spoil(&mut self, entries: &[Entry], verdicts: &mut [Option<Reason>], terms: &Terms) {
+        if let Some(at) = verdicts.iter().position(|verdict| *verdict == Some(Reason::Bad)) {
+            let why = unblockable(entries[at].network, terms);
+            self.tell_bad(entries[at].line, why.unwrap_or_default());
+            verdicts.fill(Some(Reason::Bad));
+        }
+    }
+
+    /// Cuts what a list takes out of its own entries out of them.
+    fn apply_exceptions(&mut self) {
+        let mut exceptions = std::mem::take(&mut self.exceptions);
+        if exceptions.is_empty() {
+            return;
+        }
+        exceptions.sort_by_key(|exception| exception.network);
+        let mut cutter = Cutter::new(&exceptions);
+        let entries = std::mem::take(&mut self.entries);
+        for of_unit in entries.chunk_by(|a, b| a.unit == b.unit) {
+            let before = self.entries.len();
+            let mut is_bad = false;
+            for entry in of_unit {
+                let Some(pieces) = cutter.cut(entry) else {
+                    is_bad = true;
+                    break;
+                };
+                let pieces = pieces.into_iter().map(|network| Entry { network, ..entry.clone() });
+                self.entries.extend(pieces);
+            }
+            if is_bad {
+                self.entries.truncate(before);
+                self.tell_bad(of_unit[0].line, "the list takes too many networks out of it");
+                self.left_out.add(Reason::Bad, 1);
+            } else if self.entries.len() == before {
+                self.left_out.add(Reason::NotABan, 1);
+            }
+        }
+    }
+}
+
+/// The entries of each line, or entry of JSON.
+fn units(entries: &[Entry]) -> impl Iterator<Item = Range<usize>> {
+    let mut begin = 0;
+    entries.chunk_by(|a, b| a.unit == b.unit).map(move |of_unit| {
+        let range = begin..begin + of_unit.len();
+        begin = range.end;
+        range
+    })
+}
+
+/// Of a network that is there twice, leaves out the entry that ends first; of equals the earlier.
+fn leave_out_duplicates(entries: &[Entry], verdicts: &mut [Option<Reason>], now: UnixMillis) {
+    let end = |index: usize| entries[index].ends.moment(now).unwrap_or(FAR);
+    let mut kept: HashMap<Network, usize> = HashMap::new();
+    for (index, entry) in entries.iter().enumerate() {
+        if verdicts[index].is_some() {
+            continue;
+        }
+        let before = *kept.entry(entry.network).or_insert(index);
+        if before == index {
+            continue;
+        }
+        let is_later = end(index) >= end(before);
+        let (keep, drop) = if is_later { (index, before) } else { (before, index) };
+        kept.insert(entry.network, keep);
+        verdicts[drop] = Some(Reason::Duplicate);
+    }
+}
+
+/// Why a network is not to be blocked, if so.
+fn unblockable(network: Network, terms: &Terms) -> Option<String> {
+    let blockable =
+        if terms.any_width { network.blockable_of_any_width() } else { network.blockable() };
+    blockable.err().map(|error| error.to_string())
+}
+
+/// Later than any end.
+const FAR: UnixMillis = UnixMillis(u64::MAX);
+
+/// What the exceptions of a list leave of its entries.
+struct Cutter<'a> {
+    /// In order of address, wider ones first.
+    exceptions: &'a [Exception],
+    by_network: HashMap<Network, Vec<&'a Exception>>,
+    /// Steps that are left, so that no list takes an hour.
+    steps: usize,
+}
+
+impl<'a> Cutter<'a> {
+    fn new(exceptions: &'a [Exception]) -> Self {
+        let mut by_network: HashMap<Network, Vec<&Exception>> = HashMap::new();
+        for exception in exceptions {
+            by_network.entry(exception.network).or_default().push(exception);
+        }
+        Self { exceptions, by_network, steps: MAX_STEPS }
+    }
+
+    /// What is left of an entry; `None` if that takes too long to say.
+    fn cut(&mut self, entry: &Entry) -> Option<Vec<Network>> {
+        let is_meant = |e: &Exception| (e.from_unit..e.to_unit).contains(&entry.unit);
+        let outer = (0..=entry.network.prefix_len())
+            .filter_map(|len| Network::new(entry.network.address(), len).ok());
+        for network in outer {
+            let same = self.by_network.get(&network).into_iter().flatten();
+            if same.into_iter().any(|exception| is_meant(exception)) {
+                return Some(Vec::new());
+            }
+        }
+        let first = self.exceptions.partition_point(|e| e.network < entry.network);
+        let mut pieces = vec![entry.network];
+        for exception in &self.exceptions[first..] {
+            if !entry.network.contains(exception.network.address()) {
+                break;
+            }
+            self.steps = self.steps.checked_sub(pieces.len() + 128)?;
+            let within = pieces.iter().position(|piece| is_within(exception.network, *piece));
+            let (true, Some(at)) = (is_meant(exception), within) else { continue };
+            let mut piece = pieces.swap_remove(at);
+            while piece != exception.network {
+                let (left, right) = halves(piece)?;
+                let is_left = is_within(exception.network, left);
+                let (with, other) = if is_left { (left, right) } else { (right, left) };
+                pieces.push(other);
+                piece = with;
+            }
+        }
+        pieces.sort();
+        Some(pieces)
+    }
+}
+
+fn is_within(inner: Network, outer: Network) -> bool {
+    outer.prefix_len() <= inner.prefix_len() && outer.contains(inner.address())
+}
+
+fn halves(network: Network) -> Option<(Network, Network)> {
+    let net = IpNet::new(network.address(), network.prefix_len()).ok()?;
+    let mut halves = net.subnets(network.prefix_len() + 1).ok()?;
+    Some((halves.next()?.into(), halves.next()?.into()))
+}

@@ -1,0 +1,144 @@
+//! The addresses of one rule and family as intervals that do not overlap, each with its end.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use mailmesh_events::{Network, Rule, UnixMillis};
+
+use super::Listed;
+
+/// Later than any end: until it is removed.
+pub(super) const NEVER: UnixMillis = UnixMillis(u64::MAX);
+
+/// Addresses from the first to the last, as numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Interval {
+    pub(super) first: u128,
+    pub(super) last: u128,
+    /// When the last network that holds these addresses ends.
+    pub(super) end: UnixMillis,
+}
+
+/// The intervals of what is listed under a rule, in order of address, networks in that order too.
+/// An address is listed for as long as any network holds it.
+pub(super) fn of(listed: &[Listed<'_>], rule: Rule, is_v4: bool) -> Vec<Interval> {
+    let mut out = Out::default();
+    // Networks nest or are apart: these hold the present address.
+    let mut holders: Vec<Interval> = Vec::new();
+    let listed = listed.iter().filter(|listed| listed.rule == rule);
+    for listed in listed.filter(|listed| listed.network.address().is_ipv4() == is_v4) {
+        let (first, last) = bounds(listed.network);
+        while let Some(holder) = holders.pop_if(|holder| holder.last < first) {
+            out.up_to(holder.last, holder.end);
+        }
+        let mut end = listed.block.expires.unwrap_or(NEVER);
+        match holders.last() {
+            Some(holder) => {
+                if let Some(before) = first.checked_sub(1) {
+                    out.up_to(before, holder.end);
+                }
+                end = end.max(holder.end);
+            }
+            None => out.next = Some(first),
+        }
+        holders.push(Interval { first, last, end });
+    }
+    while let Some(holder) = holders.pop() {
+        out.up_to(holder.last, holder.end);
+    }
+    if rule == Rule::Block { without_never_blocked(out.intervals, is_v4) } else { out.intervals }
+}
+
+#[derive(Default)]
+struct Out {
+    intervals: Vec<Interval>,
+    /// The first address that is in no interval yet; `None` past the last there is.
+    next: Option<u128>,
+}
+
+impl Out {
+    fn up_to(&mut self, last: u128, end: UnixMillis) {
+        let Some(first) = self.next.filter(|first| *first <= last) else { return };
+        self.next = last.checked_add(1);
+        match self.intervals.last_mut() {
+            Some(before) if before.end == end && before.last.checked_add(1) == Some(first) => {
+                before.last = last;
+            }
+            _ => self.intervals.push(Interval { first, last, end }),
+        }
+    }
+}
+
+/// The mirror never blocks the loopback, and knows addresses mapped from IPv4 as IPv4.
+fn without_never_blocked(intervals: Vec<Interval>, is_v4: bool) -> Vec<Interval> {
+    const V4: &[(u128, u128)] = &[(0x7F00_0000, 0x7FFF_FFFF)];
+    const V6: &[(u128, u128)] = &[(1, 1), (0xFFFF_0000_0000, 0xFFFF_FFFF_FFFF)];
+    let mut left = intervals;
+    for (first, last) in if is_v4 { V4 } else { V6 } {
+        let cut = left.into_iter().flat_map(|interval| {
+            if interval.last < *first || interval.first > *last {
+                return [Some(interval), None];
+            }
+            let before =
+                (interval.first < *first).then(|| Interval { last: first - 1, ..interval });
+            let after = (interval.last > *last).then(|| Interval { first: last + 1, ..interval });
+            [before, after]
+        });
+        left = cut.flatten().collect();
+    }
+    left
+}
+
+fn bounds(network: Network) -> (u128, u128) {
+    let net = IpNet::new(network.address(), network.prefix_len());
+    let last = net.map_or(network.address(), |net| net.broadcast());
+    (number(network.address()), number(last))
+}
+
+fn number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => u32::from(address).into(),
+        IpAddr::V6(address) => address.into(),
+    }
+}
+
+pub(super) fn address(number: u128, is_v4: bool) -> IpAddr {
+    match u32::try_from(number) {
+        Ok(number) if is_v4 => std::net::Ipv4Addr::from(number).into(),
+        _ => std::net::Ipv6Addr::from(number).into(),
+    }
+}
+
+/// The first moment when the verdict on an address changes by itself, of what is listed now.
+pub(super) fn first_change(listed: &[Listed<'_>]) -> Option<UnixMillis> {
+    let mut first = NEVER;
+    for is_v4 in [true, false] {
+        let (blocked, allowed) = (of(listed, Rule::Block, is_v4), of(listed, Rule::Allow, is_v4));
+        let mut allowed = allowed.into_iter().peekable();
+        for block in blocked {
+            // Blocked addresses that are not allowed begin here.
+            let mut next = Some(block.first);
+            while let Some(allow) = allowed.next_if(|allow| allow.first <= block.last) {
+                if allow.last < block.first {
+                    continue;
+                }
+                if next.is_some_and(|next| next < allow.first) {
+                    first = first.min(block.end);
+                }
+                // Once it is no longer allowed, it is blocked, if it still is.
+                if allow.end < block.end {
+                    first = first.min(allow.end);
+                }
+                next = allow.last.checked_add(1);
+                if allow.last > block.last {
+                    // It reaches into the next block: a narrower look is not worth it.
+                    first = first.min(allow.end);
+                }
+            }
+            if next.is_some_and(|next| next <= block.last) {
+                first = first.min(block.end);
+            }
+        }
+    }
+    (first != NEVER).then_some(first)
+}

@@ -1,0 +1,83 @@
+//! Sets for nftables.
+
+use std::fmt::{self, Write};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use mailmesh_events::{Rule, UnixMillis};
+
+use super::Listed;
+use super::intervals::{self, Interval, NEVER};
+
+/// A timeout that is shorter than the kernel's tick would be none at all.
+const SHORTEST: Duration = Duration::from_millis(10);
+/// nft takes no time of more digits; nobody waits for that long.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
+
+/// Sets that replace those of before in one transaction: `nft -f FILE`. A set takes no elements
+/// that overlap, so that addresses which end at different times are elements of their own: at
+/// each moment a set holds what a network that is live holds.
+pub(super) fn write(live: &[Listed<'_>], now: UnixMillis, out: &mut impl Write) -> fmt::Result {
+    writeln!(out, "# The sets of `table inet mailmesh`; refer to them in rules of that table:")?;
+    writeln!(out, "# what is in allowed4 or allowed6 is let in, then what is in blocked4 or")?;
+    writeln!(out, "# blocked6 is dropped. As of {now}: timeouts count from when it is loaded.")?;
+    writeln!(out, "table inet mailmesh")?;
+    for (rule, name) in [(Rule::Allow, "allowed"), (Rule::Block, "blocked")] {
+        for (is_v4, family, sort) in [(true, 4, "ipv4_addr"), (false, 6, "ipv6_addr")] {
+            let set = format!("{name}{family}");
+            writeln!(
+                out,
+                "add set inet mailmesh {set} {{ type {sort}; flags interval, timeout; }}"
+            )?;
+            writeln!(out, "flush set inet mailmesh {set}")?;
+            for interval in intervals::of(live, rule, is_v4) {
+                write!(out, "add element inet mailmesh {set} {{ ")?;
+                element(&interval, is_v4, out)?;
+                if interval.end != NEVER {
+                    timeout(interval.end.since(now), out)?;
+                }
+                writeln!(out, " }}")?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn element(interval: &Interval, is_v4: bool, out: &mut impl Write) -> fmt::Result {
+    let (first, last) = (interval.first, interval.last);
+    let bits = if is_v4 { 32 } else { 128 };
+    let host_bits = (last - first).checked_add(1).filter(|size| size.is_power_of_two());
+    let host_bits = match host_bits {
+        Some(size) => Some(size.trailing_zeros()),
+        None if first == 0 && last == u128::MAX => Some(128),
+        None => None,
+    };
+    let address = |number| intervals::address(number, is_v4);
+    let prefix = host_bits.and_then(|host_bits| {
+        let net = IpNet::new(address(first), u8::try_from(bits - host_bits).ok()?).ok()?;
+        (net.network() == net.addr()).then_some(net)
+    });
+    match prefix {
+        _ if first == last => write!(out, "{}", address(first)),
+        Some(net) => write!(out, "{net}"),
+        None => write!(out, "{}-{}", address(first), address(last)),
+    }
+}
+
+/// A time as nft reads it, of few digits each.
+fn timeout(left: Duration, out: &mut impl Write) -> fmt::Result {
+    if left > LONGEST {
+        return Ok(());
+    }
+    let left = left.max(SHORTEST);
+    write!(out, " timeout ")?;
+    let seconds = left.as_secs();
+    let parts = [
+        (u128::from(seconds / 86_400), "d"),
+        (u128::from(seconds / 3_600 % 24), "h"),
+        (u128::from(seconds / 60 % 60), "m"),
+        (u128::from(seconds % 60), "s"),
+        (u128::from(left.subsec_millis()), "ms"),
+    ];
+    parts.iter().filter(|(n, _)| *n > 0).try_for_each(|(n, unit)| write!(out, "{n}{unit}"))
+}

@@ -1,0 +1,201 @@
+//! What is exported for a firewall or a mail server says of each address what the mirror says, at
+//! each moment until the next export.
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+use mailmesh_events::{Block, Network, NodeId, Rule, UnixMillis};
+use mailmesh_lists::*;
+use mailmesh_state::{Mirror, Verdict};
+use proptest::prelude::*;
+
+/// When the export is made.
+const NOW: UnixMillis = UnixMillis(1_000_000);
+
+type Put = (Rule, Network, Option<u64>);
+
+fn mirror_of(puts: &[Put]) -> Mirror {
+    let mirror = Mirror::new(NodeId(1), [0; 16]);
+    for (rule, network, end) in puts {
+        let mut block = Block::new("spam", UnixMillis(1)).unwrap();
+        block.expires = end.map(UnixMillis);
+        let put = match rule {
+            Rule::Block => mirror.block_of_any_width(*network, block, UnixMillis(2)),
+            Rule::Allow => mirror.allow(*network, block, UnixMillis(2)),
+        };
+        put.unwrap();
+    }
+    mirror
+}
+
+fn export(mirror: &Mirror, format: OutputFormat) -> (String, Option<UnixMillis>) {
+    let of = |rule| mirror.networks(rule, NOW).into_iter().map(move |entry| (rule, entry));
+    let entries: Vec<_> = of(Rule::Block).chain(of(Rule::Allow)).collect();
+    let listed: Vec<Listed<'_>> = entries
+        .iter()
+        .map(|(rule, e)| Listed { rule: *rule, network: e.network, block: &e.block })
+        .collect();
+    let mut out = String::new();
+    write(format, &listed, NOW, &mut out).unwrap();
+    (out, stale_at(format, &listed, NOW))
+}
+
+fn is_blocked(mirror: &Mirror, address: IpAddr, now: UnixMillis) -> bool {
+    matches!(mirror.lookup(address, now), Verdict::Blocked(_))
+}
+
+/// Elements of sets, by name: first and last address, and when they end.
+struct Sets(HashMap<String, Vec<(IpAddr, IpAddr, Option<u64>)>>);
+
+impl Sets {
+    fn read(script: &str) -> Self {
+        let mut sets: HashMap<String, Vec<_>> = HashMap::new();
+        for line in
+            script.lines().filter_map(|line| line.strip_prefix("add element inet mailmesh "))
+        {
+            let (set, element) = line.split_once(" { ").unwrap();
+            let element = element.strip_suffix(" }").unwrap();
+            let (value, timeout) = element.split_once(" timeout ").unzip();
+            let value = value.unwrap_or(element);
+            let end = timeout.map(|timeout| {
+                let left = humantime::parse_duration(timeout).unwrap();
+                NOW.0 + u64::try_from(left.as_millis()).unwrap()
+            });
+            let (first, last) = match value.split_once('-') {
+                Some((first, last)) => (first.parse().unwrap(), last.parse().unwrap()),
+                None => {
+                    let net = value
+                        .parse::<IpNet>()
+                        .or_else(|_| value.parse::<IpAddr>().map(IpNet::from));
+                    let net = net.unwrap();
+                    assert_eq!(net, net.trunc());
+                    (net.network(), net.broadcast())
+                }
+            };
+            assert!(first <= last, "{value}");
+            let elements = sets.entry(set.to_owned()).or_default();
+            // A set takes no elements that overlap.
+            assert!(elements.iter().all(|(f, l, _)| last < *f || *l < first), "{script}");
+            elements.push((first, last, end));
+        }
+        Self(sets)
+    }
+
+    fn has(&self, set: &str, address: IpAddr, now: UnixMillis) -> bool {
+        self.0.get(set).into_iter().flatten().any(|(first, last, end)| {
+            (*first..=*last).contains(&address) && end.is_none_or(|end| now.0 < end)
+        })
+    }
+
+    /// What rules say that let in what is allowed, and then drop what is blocked.
+    fn blocks(&self, address: IpAddr, now: UnixMillis) -> bool {
+        let (allowed, blocked) = match address {
+            IpAddr::V4(_) => ("allowed4", "blocked4"),
+            IpAddr::V6(_) => ("allowed6", "blocked6"),
+        };
+        !self.has(allowed, address, now) && self.has(blocked, address, now)
+    }
+}
+
+/// What Postfix does by a `cidr:` table: the first line that matches decides.
+fn postfix_rejects(table: &str, address: IpAddr) -> bool {
+    let lines = table.lines().filter(|line| !line.starts_with('#'));
+    for line in lines {
+        let (pattern, action) = line.split_once(' ').unwrap();
+        if pattern.parse::<Network>().unwrap().contains(address) {
+            return action.starts_with("REJECT");
+        }
+    }
+    false
+}
+
+/// Networks in a corner of the addresses, so that they overlap.
+fn network() -> impl Strategy<Value = Network> {
+    let v4 = (0_u32..32, 24_u8..=32).prop_map(|(low, len)| {
+        Network::new(Ipv4Addr::from(0xC000_0200 + low).into(), len).unwrap()
+    });
+    let top = (0_u32..8, 28_u8..=32)
+        .prop_map(|(low, len)| Network::new(Ipv4Addr::from(u32::MAX - low).into(), len).unwrap());
+    let mapped = (0_u32..32, 120_u8..=128).prop_map(|(low, len)| {
+        let address = Ipv4Addr::from(0xC000_0200 + low).to_ipv6_mapped();
+        Network::new(address.into(), len).unwrap()
+    });
+    let v6 = (0_u128..16, prop_oneof![120_u8..=128, Just(32)]).prop_map(|(low, len)| {
+        Network::new(Ipv6Addr::from((0x2001_0db8 << 96) + low).into(), len).unwrap()
+    });
+    prop_oneof![8 => v4, 1 => top, 2 => mapped, 4 => v6]
+}
+
+fn put() -> impl Strategy<Value = Put> {
+    let end = prop::option::weighted(0.7, (0_u64..8).prop_map(|n| NOW.0 - 1_000 + n * 1_000));
+    let rule = prop_oneof![2 => Just(Rule::Block), 1 => Just(Rule::Allow)];
+    (rule, network(), end)
+}
+
+fn addresses() -> Vec<IpAddr> {
+    let v4 = (0..40_u32).map(|low| IpAddr::from(Ipv4Addr::from(0xC000_0200 + low)));
+    let top = (0..20_u32).map(|low| IpAddr::from(Ipv4Addr::from(u32::MAX - low)));
+    let v6 = (0..20_u128).map(|low| IpAddr::from(Ipv6Addr::from((0x2001_0db8 << 96) + low)));
+    v4.chain(top).chain(v6).chain(["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()]).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn what_is_exported_says_what_the_mirror_says(puts in prop::collection::vec(put(), 0..14)) {
+        let mirror = mirror_of(&puts);
+        let (script, never) = export(&mirror, OutputFormat::Nftables);
+        prop_assert_eq!(never, None);
+        let sets = Sets::read(&script);
+        let (table, stale_at) = export(&mirror, OutputFormat::Postfix);
+        prop_assert_eq!(stale_at.is_some(), table.contains("export it again"));
+        let mut moments: Vec<u64> = puts.iter().filter_map(|(.., end)| *end).collect();
+        moments.extend(moments.clone().into_iter().flat_map(|at| [at - 1, at + 1]));
+        moments.extend([NOW.0, NOW.0 + 1_000_000_000]);
+        for now in moments.into_iter().filter(|at| *at >= NOW.0).map(UnixMillis) {
+            for address in addresses() {
+                let right = is_blocked(&mirror, address, now);
+                prop_assert_eq!(sets.blocks(address, now), right, "{} at {}: {}", address, now.0, &script);
+                if stale_at.is_none_or(|stale_at| now < stale_at) {
+                    prop_assert_eq!(postfix_rejects(&table, address), right, "{} at {}: {}", address, now.0, &table);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_permanent_network_in_one_that_ends_sooner_stays() {
+    let text = |network: &str| network.parse::<Network>().unwrap();
+    let mirror = mirror_of(&[
+        (Rule::Block, text("192.0.2.7"), None),
+        (Rule::Block, text("192.0.2.0/24"), Some(NOW.0 + 6_000)),
+        (Rule::Block, text("198.51.100.0/24"), None),
+        (Rule::Block, text("198.51.100.7"), Some(NOW.0 + 1)),
+        (Rule::Block, text("203.0.113.1"), Some(NOW.0 + 5)),
+        (Rule::Block, text("203.0.113.3"), Some(NOW.0 + 200 * 365 * 86_400_000)),
+    ]);
+    let elements = |script: String| {
+        let elements =
+            script.lines().filter_map(|line| line.strip_prefix("add element inet mailmesh "));
+        elements.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        elements(export(&mirror, OutputFormat::Nftables).0),
+        [
+            "blocked4 { 192.0.2.0-192.0.2.6 timeout 6s }",
+            "blocked4 { 192.0.2.7 }",
+            "blocked4 { 192.0.2.8-192.0.2.255 timeout 6s }",
+            "blocked4 { 198.51.100.0/24 }",
+            "blocked4 { 203.0.113.1 timeout 10ms }",
+            "blocked4 { 203.0.113.3 }",
+        ]
+    );
+    let (table, stale_at) = export(&mirror, OutputFormat::Postfix);
+    assert_eq!(stale_at, Some(UnixMillis(NOW.0 + 5)));
+    assert!(table.starts_with("# As of 1970-01-01T00:16:40Z. This table knows no ends"), "{table}");
+}
