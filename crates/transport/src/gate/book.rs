@@ -66,6 +66,8 @@ struct Endpoint {
     leads_to: Option<Id>,
     /// When it is dialed though the node that it leads to is linked.
     check: Instant,
+    /// Why it was not reached the last time.
+    error: Option<String>,
     tries: Tries,
 }
 
@@ -132,7 +134,13 @@ impl Endpoint {
 
 impl Book {
     pub(super) fn new(own: Id, endpoints: Vec<String>, now: Instant) -> Self {
-        let endpoint = |text| Endpoint { text, leads_to: None, check: now, tries: Tries::at(now) };
+        let endpoint = |text| Endpoint {
+            text,
+            leads_to: None,
+            check: now,
+            error: None,
+            tries: Tries::at(now),
+        };
         let endpoints = endpoints.into_iter().map(endpoint).collect();
         Self { own, nodes: BTreeMap::new(), endpoints, dialing: 0 }
     }
@@ -246,6 +254,20 @@ impl Book {
         nodes.map(|(_, node)| node.tries.next).chain(endpoints).min()
     }
 
+    /// An endpoint, by its number, was not reached.
+    pub(super) fn failed(&mut self, number: usize, error: String) {
+        if let Some(endpoint) = self.endpoints.get_mut(number) {
+            endpoint.error = Some(error);
+        }
+    }
+
+    /// The endpoints that were dialed in vain, and why.
+    pub(super) fn in_vain(&self) -> impl Iterator<Item = (&str, &str)> {
+        let failed = |endpoint: &'_ Endpoint| endpoint.error.is_some();
+        let failed = self.endpoints.iter().filter(move |endpoint| failed(endpoint));
+        failed.map(|endpoint| (endpoint.text.as_str(), endpoint.error.as_deref().unwrap_or("")))
+    }
+
     /// What came of dialing.
     pub(super) fn dialed(&mut self, now: Instant, target: &Target, outcome: Outcome) {
         let tries = match target {
@@ -258,6 +280,9 @@ impl Book {
                     endpoint.leads_to = Some(id);
                 }
                 endpoint.check = now + CHECK;
+                if outcome != Outcome::Failed {
+                    endpoint.error = None;
+                }
                 (&mut endpoint.tries, false)
             }),
         };

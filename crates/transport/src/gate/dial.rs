@@ -55,6 +55,15 @@ struct Report {
     outcome: Outcome,
 }
 
+impl Report {
+    /// Keeps why an endpoint was not reached.
+    fn failed(&self, error: String) {
+        if let Target::Endpoint(number, _) = self.target {
+            self.shared.book.lock().failed(number, error);
+        }
+    }
+}
+
 impl Drop for Report {
     fn drop(&mut self) {
         self.shared.book.lock().dialed(Instant::now(), &self.target, self.outcome);
@@ -70,7 +79,14 @@ async fn dial(shared: Arc<Shared>, target: Target) {
         Target::Endpoint(_, text) => {
             let (address, settings) = text.split_once('#').unwrap_or((&text, ""));
             let interface = settings.split(';').find_map(|set| set.strip_prefix("iface="));
-            (resolve(address).await, interface.map(str::to_owned))
+            let addresses = match resolve(address).await {
+                Ok(addresses) => addresses,
+                Err(error) => {
+                    report.failed(format!("the name was not resolved: {error}"));
+                    Vec::new()
+                }
+            };
+            (addresses, interface.map(str::to_owned))
         }
     };
     let proposing = shared.clone();
@@ -104,20 +120,16 @@ async fn dial(shared: Arc<Shared>, target: Target) {
                     }
                 }
                 tracing::debug!(%address, %error, "nobody proved the key");
+                report.failed(format!("{address}: {error}"));
             }
         }
     }
 }
 
-async fn resolve(endpoint: &str) -> Vec<SocketAddr> {
-    match timeout(CONNECT, lookup_host(endpoint)).await {
-        Ok(Ok(addresses)) => addresses.take(ADDRESSES).collect(),
-        Ok(Err(error)) => {
-            tracing::debug!(endpoint, %error, "an endpoint was not resolved");
-            Vec::new()
-        }
-        Err(_) => Vec::new(),
-    }
+async fn resolve(endpoint: &str) -> std::io::Result<Vec<SocketAddr>> {
+    let late = |_| std::io::Error::from(std::io::ErrorKind::TimedOut);
+    let addresses = timeout(CONNECT, lookup_host(endpoint)).await.map_err(late).flatten()?;
+    Ok(addresses.take(ADDRESSES).collect())
 }
 
 /// What came of one address.

@@ -98,6 +98,20 @@ pub(crate) enum Refusal {
     NoRandom,
 }
 
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::NotAHandshake => "it does not speak this version's handshake",
+            Self::OtherCluster => "it is of another cluster",
+            Self::OtherMode => "its `mesh.links` is another",
+            Self::OtherKey => "it has none of this node's keys",
+            Self::NotProven => "it did not prove a key",
+            Self::Itself => "it is this node",
+            Self::NoRandom => "the system gave no random numbers",
+        })
+    }
+}
+
 /// What the acceptor decides of a proven connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {

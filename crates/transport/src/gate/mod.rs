@@ -9,7 +9,7 @@
 //!   [`table`] decides which of two connections becomes a link, [`book`] whom to dial when, and
 //!   [`admission`] which unproven connections are kept: no I/O, no clock.
 //! - [`serve`] and [`dial`] run them over TCP; [`slots`] is the side of Zenoh; [`forward`] hands
-//!   on the bytes; [`upkeep`] follows keys and addresses.
+//!   on the bytes; [`upkeep`] follows keys and addresses, and says when nobody is reached.
 //!
 //! All of it runs on one thread of its own, so that a busy runtime of the host does not hold up
 //! links.
@@ -24,6 +24,7 @@ mod handshake;
 mod serve;
 mod slots;
 mod table;
+mod unreached;
 mod upkeep;
 
 use std::io;

@@ -34,8 +34,11 @@ pub(super) enum Broken {
 impl std::fmt::Display for Broken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => f.write_str(
+                "closed without an answer: another `mesh.links` or `mesh.cluster`, or no mailmesh",
+            ),
             Self::Io(error) => error.fmt(f),
-            Self::Refused(refusal) => write!(f, "refused: {refusal:?}"),
+            Self::Refused(refusal) => refusal.fmt(f),
         }
     }
 }

@@ -15,6 +15,7 @@ use super::dial::visit;
 use super::handshake::{Id, Purpose, Verdict};
 use super::serve::tell;
 use super::slots::Slots;
+use super::unreached::{Say, Unreached};
 use crate::LinkKeys;
 use crate::coordinator::HostAddresses;
 
@@ -29,6 +30,8 @@ const RETIRED: Duration = Duration::from_secs(2);
 /// Ticks between two tries to have links proven by the preferred key: the node at the other end
 /// may not have had it when the keys changed.
 const RARELY: u64 = 8;
+/// Most endpoints that a line names.
+const NAMED: usize = 8;
 /// Shortest time between two sessions that are opened since their sockets are gone.
 const REOPEN: Duration = Duration::from_secs(10);
 
@@ -87,12 +90,14 @@ pub(super) async fn tick(shared: Arc<Shared>) {
     let mut addresses = Addresses::default();
     let mut reopened = Instant::now();
     let mut sockets = Seen(Weak::new());
+    let mut unreached = Unreached::default();
     for count in 1_u64.. {
         ticks.tick().await;
         if count.is_multiple_of(RARELY) {
             renew(&shared);
         }
         addresses.end_stranded(&shared);
+        say_if_unreached(&shared, &mut unreached);
         if reopened.elapsed() >= REOPEN && sockets_are_gone(&shared, &mut sockets) {
             reopened = Instant::now();
             tracing::warn!("the sockets of links are gone; the links of this node are opened anew");
@@ -106,6 +111,38 @@ pub(super) async fn tick(shared: Arc<Shared>) {
         }
         // A host whose clock stood still, or a wake-up that was lost.
         shared.dialing.notify_one();
+    }
+}
+
+/// Tells the operator when no other node is linked though some should be, and why.
+fn say_if_unreached(shared: &Shared, unreached: &mut Unreached) {
+    let is_linked = shared.table.lock().iter().next().is_some();
+    let others = shared.counts.other_mode.get() > 0;
+    let (mut why, more) = {
+        let book = shared.book.lock();
+        let (endpoints, errors) = (book.in_vain().count(), book.in_vain().take(NAMED));
+        let errors = errors.map(|(endpoint, error)| format!("{endpoint}: {error}"));
+        (errors.collect::<Vec<_>>(), endpoints.saturating_sub(NAMED))
+    };
+    match unreached.look(Instant::now(), is_linked, others || !why.is_empty()) {
+        None => {}
+        Some(Say::Reached) => tracing::warn!("another node is linked again"),
+        Some(Say::Unreached(lasted)) => {
+            if more > 0 {
+                why.push(format!("{more} endpoints more"));
+            }
+            if others {
+                why.push(
+                    "nodes with another `mesh.links` than this one's tried to link".to_owned(),
+                );
+            }
+            tracing::warn!(
+                "no other node is linked for {} s: {}. Look whether the others run, at \
+                 `connect.endpoints`, `mesh.links` and the key of each, and at firewalls",
+                lasted.as_secs(),
+                why.join("; ")
+            );
+        }
     }
 }
 

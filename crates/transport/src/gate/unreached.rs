@@ -1,0 +1,74 @@
+//! When the operator is told that no other node is linked. No I/O, no clock.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How long no node is linked before it is said, and how often it is said again.
+const HOLDS: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_secs(60);
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Say {
+    /// For so long no node has been linked.
+    Unreached(Duration),
+    /// One is, after the operator was told that none was.
+    Reached,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Unreached {
+    since: Option<Instant>,
+    said: Option<Instant>,
+}
+
+impl Unreached {
+    /// `is_expected`: an endpoint is configured that is not this node's own, or a node was refused.
+    pub(super) fn look(&mut self, now: Instant, is_linked: bool, is_expected: bool) -> Option<Say> {
+        if is_linked {
+            self.since = None;
+            return self.said.take().map(|_| Say::Reached);
+        }
+        let lasted = now.duration_since(*self.since.get_or_insert(now));
+        let is_due = self.said.is_none_or(|said| now.duration_since(said) >= AGAIN);
+        if !is_expected || lasted < HOLDS || !is_due {
+            return None;
+        }
+        self.said = Some(now);
+        Some(Say::Unreached(lasted))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_said_after_ten_seconds_then_once_a_minute_and_so_is_its_end() {
+        let begin = Instant::now();
+        let mut unreached = Unreached::default();
+        let mut said = Vec::new();
+        for second in 0..200 {
+            let now = begin + Duration::from_secs(second);
+            let say = unreached.look(now, second == 150, true);
+            said.extend(say.map(|say| (second, say)));
+        }
+        let for_s = |second| Say::Unreached(Duration::from_secs(second));
+        let expected = [
+            (10, for_s(10)),
+            (70, for_s(70)),
+            (130, for_s(130)),
+            (150, Say::Reached),
+            (161, for_s(10)),
+        ];
+        assert_eq!(said, expected);
+    }
+
+    #[test]
+    fn a_node_that_expects_nobody_says_nothing() {
+        let begin = Instant::now();
+        let mut unreached = Unreached::default();
+        let says = |n| unreached.look(begin + Duration::from_secs(n), false, false);
+        assert!((0..200).map(says).all(|say| say.is_none()));
+    }
+}
