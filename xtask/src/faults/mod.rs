@@ -281,7 +281,7 @@ mod tests {
     #[test]
     fn one_scenario_is_run_or_those_of_a_system() {
         let count = |line| wanted(&options(line)).map(|scenarios| scenarios.len());
-        assert_eq!(count("faults"), Ok(20));
+        assert_eq!(count("faults"), Ok(21));
         assert_eq!(count("faults lives"), Ok(1));
         assert_eq!(count("faults --system zenoh"), Ok(12));
         assert_eq!(count("faults lives --system mailmesh"), Ok(1));

@@ -92,6 +92,7 @@ mod tests {
             "rotation",
             "same-name",
             "disk-full",
+            "firewall",
             "lives",
             "still",
             "descriptors",
