@@ -265,7 +265,10 @@ impl Book {
     pub(super) fn in_vain(&self) -> impl Iterator<Item = (&str, &str)> {
         let failed = |endpoint: &'_ Endpoint| endpoint.error.is_some();
         let failed = self.endpoints.iter().filter(move |endpoint| failed(endpoint));
-        failed.map(|endpoint| (endpoint.text.as_str(), endpoint.error.as_deref().unwrap_or("")))
+        failed.map(|endpoint| {
+            let address = endpoint.text.split('#').next().unwrap_or_default();
+            (address, endpoint.error.as_deref().unwrap_or_default())
+        })
     }
 
     /// What came of dialing.

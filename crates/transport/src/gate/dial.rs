@@ -56,8 +56,19 @@ struct Report {
 }
 
 impl Report {
+    /// An address was dialed in vain.
+    fn failed(&self, address: SocketAddr, error: &Broken) {
+        let is_endpoint_itself =
+            matches!(&self.target, Target::Endpoint(_, text) if *text == address.to_string());
+        self.note(if is_endpoint_itself {
+            error.to_string()
+        } else {
+            format!("{address}: {error}")
+        });
+    }
+
     /// Keeps why an endpoint was not reached.
-    fn failed(&self, error: String) {
+    fn note(&self, error: String) {
         if let Target::Endpoint(number, _) = self.target {
             self.shared.book.lock().failed(number, error);
         }
@@ -82,7 +93,7 @@ async fn dial(shared: Arc<Shared>, target: Target) {
             let addresses = match resolve(address).await {
                 Ok(addresses) => addresses,
                 Err(error) => {
-                    report.failed(format!("the name was not resolved: {error}"));
+                    report.note(format!("the name was not resolved: {error}"));
                     Vec::new()
                 }
             };
@@ -120,7 +131,7 @@ async fn dial(shared: Arc<Shared>, target: Target) {
                     }
                 }
                 tracing::debug!(%address, %error, "nobody proved the key");
-                report.failed(format!("{address}: {error}"));
+                report.failed(address, &error);
             }
         }
     }

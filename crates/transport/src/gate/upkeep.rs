@@ -126,7 +126,7 @@ fn say_if_unreached(shared: &Shared, unreached: &mut Unreached) {
     };
     match unreached.look(Instant::now(), is_linked, others || !why.is_empty()) {
         None => {}
-        Some(Say::Reached) => tracing::warn!("another node is linked again"),
+        Some(Say::Reached) => tracing::warn!("another node is linked now"),
         Some(Say::Unreached(lasted)) => {
             if more > 0 {
                 why.push(format!("{more} endpoints more"));
