@@ -58,9 +58,12 @@ impl ClusterKey {
             Zeroizing::new(from_hex(text))
         } else {
             let decoded = STANDARD.decode(text);
-            Zeroizing::new(decoded.map_err(|_| CodecError::BadKey {
-                why: "it is neither base64 nor 64 hexadecimal digits",
-            })?)
+            let why = if text.starts_with(['/', '.', '~']) {
+                "it looks like a path; a file is {\"@type\": \"File\", \"filePath\": PATH}"
+            } else {
+                "it is neither base64 nor 64 hexadecimal digits"
+            };
+            Zeroizing::new(decoded.map_err(|_| CodecError::BadKey { why })?)
         };
         let key = <&[u8; 32]>::try_from(bytes.as_slice())
             .map_err(|_| CodecError::BadKey { why: "it is not 32 bytes long" })?;
@@ -169,6 +172,7 @@ mod tests {
             ("", "empty"),
             ("   ", "empty"),
             ("secret!", "neither base64"),
+            ("/etc/mailmesh/cluster.key", "looks like a path"),
             ("c2hvcnQ=", "not 32 bytes"),
             (&"00".repeat(32), "all its bytes are the same"),
         ] {

@@ -454,6 +454,7 @@ fn a_key_that_cannot_be_had_says_what_to_do() {
     let cases = [
         (file(&open), "run `chmod 600"),
         (file(&dir.path().join("absent")), "check `mesh.key.filePath`"),
+        (file(dir.path()), "is a directory; name the file"),
         (absent, "environment variable `MAILMESH_ABSENT`"),
     ];
     for (key, words) in cases {

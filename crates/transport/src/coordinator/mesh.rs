@@ -124,6 +124,11 @@ impl Secret {
                     fail(format!("{shown}: {error}; check `mesh.key.filePath`"))
                 };
                 let metadata = std::fs::metadata(path).map_err(failed)?;
+                if metadata.is_dir() {
+                    return Err(fail(format!(
+                        "{shown} is a directory; name the file of the key in it"
+                    )));
+                }
                 if metadata.len() > MAX_KEY_FILE {
                     return Err(fail(format!(
                         "{shown} is longer than {MAX_KEY_FILE} bytes; is it the right file?"
