@@ -36,7 +36,7 @@ pub(crate) async fn run(options: Cert, socket: Option<PathBuf>) -> Result<ExitCo
                 };
                 say::labelled(33, "warning", &format!("{}: {warning}", path_words(file)));
             }
-            // What was read, and not the files: the node need not mend them again.
+            // The certificate as it was read, so that the node need not mend the files again.
             let pem = certificate_to_pem(&found.certificate)
                 .map_err(|error| Failure::failed(error.to_string()))?;
             let (chain_pem, key_pem) = (Hidden(pem.chain.into()), Hidden(pem.key));

@@ -66,7 +66,7 @@ const MAX_UNPACKED: usize = 1 << 20;
 pub(crate) fn lists(data: &[u8]) {
     let mut read = Text::default();
     let Ok(text) = read.push(data).and_then(|()| read.finish()) else { return };
-    // What is packed may be long, and each format reads it.
+    // A packed text may be long, and each format reads it.
     if text.len() > MAX_UNPACKED {
         return;
     }

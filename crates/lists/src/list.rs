@@ -97,7 +97,7 @@ impl LeftOut {
     }
 }
 
-/// What a list is counted in.
+/// The unit that a list is counted in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Unit {
     /// Lines.

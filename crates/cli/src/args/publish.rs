@@ -70,7 +70,7 @@ pub(crate) enum PublishEvent {
         /// Which subscription.
         #[arg(long)]
         subscription: u32,
-        /// What happened to it.
+        /// How it changed.
         #[arg(long)]
         change: Subscription,
     },

@@ -1,4 +1,4 @@
-//! What is said of a list that was read.
+//! The report on a list that was read.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use mailmesh::lists::{List, Settled, Unit};
 use super::SHOWN;
 use crate::say::note;
 
-/// What a list is counted in.
+/// The unit that a list is counted in.
 pub(super) fn units(list: &List) -> &'static str {
     match list.unit {
         Unit::Entry => "entries",

@@ -192,7 +192,7 @@ fn each_line_of_a_list_is_imported_or_counted_under_a_reason() {
         &["not blocked: 127.0.0.0/8 (line 3)"],
     );
     assert_eq!(node.run(&["block", "check", "10.0.0.1"]).status.code(), Some(10));
-    // What an operator blocks by hand is meant.
+    // An operator who blocks a network by hand means it.
     node.ok(&["block", "add", "192.168.0.0/24"]);
     let captcha =
         "duration,scope,type,value\r\n4h,ip,captcha,192.0.2.21\r\nx,ip,ban,192.0.2.22\r\n";

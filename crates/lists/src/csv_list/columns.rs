@@ -4,7 +4,7 @@ use crate::MAX_LINE;
 use crate::field::{Bare, clean, duration, ends, network};
 use crate::record::{ROLES, Role, role};
 
-/// What may be between the columns of a table.
+/// The separators of a table's columns.
 const SEPARATORS: [u8; 4] = [b',', b';', b'\t', b'|'];
 /// Lines that are looked at for the separator.
 const LOOKED_AT: usize = 64;

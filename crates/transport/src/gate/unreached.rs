@@ -39,6 +39,22 @@ impl Unreached {
     }
 }
 
+/// Whether a count has grown within the time between two lines: what is long past is no reason.
+#[derive(Debug, Default)]
+pub(super) struct Recent {
+    count: u64,
+    grew: Option<Instant>,
+}
+
+impl Recent {
+    pub(super) fn look(&mut self, now: Instant, count: u64) -> bool {
+        if std::mem::replace(&mut self.count, count) != count {
+            self.grew = Some(now);
+        }
+        self.grew.is_some_and(|grew| now.duration_since(grew) < AGAIN)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,6 +78,16 @@ mod tests {
             (161, for_s(10)),
         ];
         assert_eq!(said, expected);
+    }
+
+    #[test]
+    fn a_count_that_grew_a_minute_ago_is_past() {
+        let begin = Instant::now();
+        let mut recent = Recent::default();
+        let looks = [(0, 0), (1, 1), (60, 1), (61, 1), (100, 2), (101, 2), (200, 2)];
+        let grew =
+            looks.map(|(second, count)| recent.look(begin + Duration::from_secs(second), count));
+        assert_eq!(grew, [false, true, true, false, true, true, false]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::dial::visit;
 use super::handshake::{Id, Purpose, Verdict};
 use super::serve::tell;
 use super::slots::Slots;
-use super::unreached::{Say, Unreached};
+use super::unreached::{Recent, Say, Unreached};
 use crate::LinkKeys;
 use crate::coordinator::HostAddresses;
 
@@ -90,7 +90,7 @@ pub(super) async fn tick(shared: Arc<Shared>) {
     let mut addresses = Addresses::default();
     let mut reopened = Instant::now();
     let mut sockets = Seen(Weak::new());
-    let mut unreached = Unreached::default();
+    let mut unreached = (Unreached::default(), Recent::default());
     for count in 1_u64.. {
         ticks.tick().await;
         if count.is_multiple_of(RARELY) {
@@ -115,16 +115,17 @@ pub(super) async fn tick(shared: Arc<Shared>) {
 }
 
 /// Tells the operator when no other node is linked though some should be, and why.
-fn say_if_unreached(shared: &Shared, unreached: &mut Unreached) {
+fn say_if_unreached(shared: &Shared, (unreached, recent): &mut (Unreached, Recent)) {
+    let now = Instant::now();
     let is_linked = shared.table.lock().iter().next().is_some();
-    let others = shared.counts.other_mode.get() > 0;
+    let others = recent.look(now, shared.counts.other_mode.get());
     let (mut why, more) = {
         let book = shared.book.lock();
         let (endpoints, errors) = (book.in_vain().count(), book.in_vain().take(NAMED));
         let errors = errors.map(|(endpoint, error)| format!("{endpoint}: {error}"));
         (errors.collect::<Vec<_>>(), endpoints.saturating_sub(NAMED))
     };
-    match unreached.look(Instant::now(), is_linked, others || !why.is_empty()) {
+    match unreached.look(now, is_linked, others || !why.is_empty()) {
         None => {}
         Some(Say::Reached) => tracing::warn!("another node is linked now"),
         Some(Say::Unreached(lasted)) => {
@@ -133,7 +134,8 @@ fn say_if_unreached(shared: &Shared, unreached: &mut Unreached) {
             }
             if others {
                 why.push(
-                    "nodes with another `mesh.links` than this one's tried to link".to_owned(),
+                    "connections with another `mesh.links` than this node's were refused"
+                        .to_owned(),
                 );
             }
             tracing::warn!(
