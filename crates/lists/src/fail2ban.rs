@@ -7,7 +7,7 @@ use mailmesh_events::Rule;
 use crate::field::{bounded, clean, network, words};
 use crate::list::{List, Unit};
 use crate::record::push;
-use crate::{Ends, ListError, MAX_LINE, Reason, check_line, moment};
+use crate::{Ends, ListError, MAX_LINE, Reason, moment};
 
 const FORMAT: &str = "output of `fail2ban-client`";
 const ORIGIN: &str = "fail2ban";
@@ -55,12 +55,8 @@ fn lines(text: &str, rule: Rule) -> Result<List, ListError> {
     for (number, line) in (1..).zip(text.lines()) {
         let line = clean(line);
         list.begin();
-        if line.is_empty() {
-            list.leave_out(Reason::Blank);
-        } else if line.starts_with('#') {
-            list.leave_out(Reason::Comment);
-        } else if let Err(why) = check_line(line) {
-            list.refuse(number, why);
+        if list.passes_over(number, line) {
+            // It is counted.
         } else if let Some((_, name)) = line.split_once("Status for the jail:") {
             jail = bounded(name).into();
             list.leave_out(Reason::Frame);

@@ -9,7 +9,7 @@ use crate::field::{Parsed, clean, network, words};
 use crate::list::{List, Unit};
 use crate::plain::split;
 use crate::record::push;
-use crate::{Ends, ListError, Reason, check_line};
+use crate::{Ends, ListError, Reason};
 
 pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     let mut list = List::new(Unit::Line, rule);
@@ -17,12 +17,8 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     while let Some((number, line)) = lines.next() {
         let line = clean(line);
         list.begin();
-        if line.is_empty() {
-            list.leave_out(Reason::Blank);
-        } else if line.starts_with('#') {
-            list.leave_out(Reason::Comment);
-        } else if let Err(why) = check_line(line) {
-            list.refuse(number, why);
+        if list.passes_over(number, line) {
+            // It is counted.
         } else if line.ends_with('\\') {
             list.refuse(number, "it goes on in the next line: write it as one");
         } else {

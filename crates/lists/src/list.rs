@@ -4,7 +4,7 @@ use std::fmt;
 
 use mailmesh_events::{Network, Printable, Rule};
 
-use crate::{Entry, ListError, MAX_BAD, MAX_ENTRIES};
+use crate::{Entry, ListError, MAX_BAD, MAX_ENTRIES, check_line};
 
 /// Why a line, or an entry of JSON, is not imported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -252,6 +252,20 @@ impl List {
     /// Leaves out what is being read, or a part of it.
     pub(crate) fn leave_out(&mut self, reason: Reason) {
         self.open.reason.get_or_insert(reason);
+    }
+
+    /// Counts a line that says nothing, is a comment or is too long; whether it was one.
+    pub(crate) fn passes_over(&mut self, number: usize, line: &str) -> bool {
+        if line.is_empty() {
+            self.leave_out(Reason::Blank);
+        } else if line.starts_with('#') {
+            self.leave_out(Reason::Comment);
+        } else if let Err(why) = check_line(line) {
+            self.refuse(number, why);
+        } else {
+            return false;
+        }
+        true
     }
 
     /// Counts what is being read as bad.
