@@ -80,7 +80,7 @@ pub struct Settings {
     /// of that as it is of a window, and then goes without a pace. 500 ms.
     pub lag_timeout: Duration,
     /// How long a receiver waits before it confirms less than a 16th of the largest congestion
-    /// window. 125 ms: a driver that looks as often as that is not woken by each event.
+    /// window. 125 ms: a driver is woken for confirmations eight times a second at most.
     pub ack_delay: Duration,
     /// How long a node that is to leave waits at most until the others have confirmed
     /// what it sent. 2 s; who confirms nothing for `lag_timeout` is not waited for.

@@ -14,6 +14,7 @@ mod checked;
 mod error;
 mod explain;
 mod exposure;
+mod host;
 mod known;
 mod lex;
 mod listening;
@@ -33,6 +34,7 @@ use mailmesh_secrets::{io_words, path_words};
 use serde_json::Value;
 
 pub(crate) use addresses::{HostAddresses, note_addresses_of_start};
+pub(crate) use host::Host;
 pub(crate) use listening::Listening;
 pub(crate) use mask::escaped;
 

@@ -22,6 +22,10 @@ use crate::link_proof::{LinkProof, SessionProof};
 /// Link lease in milliseconds unless the configuration sets one. Zenoh's default
 /// of 10 s is how long a cut goes unnoticed.
 pub(super) const LEASE_MS: u64 = 3_000;
+/// Keep-alives of a lease unless the configuration sets them: one each 1.5 s, if nothing else was
+/// sent. A heartbeat goes over each link every second, so that a node at rest sends none; with
+/// Zenoh's default, 4, one goes beside each heartbeat.
+const KEEP_ALIVES: u64 = 2;
 /// Largest message accepted off a link, in bytes, unless the configuration sets
 /// one: two of our largest frames. Zenoh's default is 1 GiB.
 const MAX_MESSAGE: usize = 512 << 10;
@@ -137,6 +141,7 @@ impl ZenohSettings {
         let mut config = zenoh::Config::from_json5(&value.to_string()).map_err(|e| refused(&e))?;
         let defaults = [
             ("/transport/link/tx/lease", LEASE_MS.to_string()),
+            ("/transport/link/tx/keep_alive", KEEP_ALIVES.to_string()),
             ("/transport/link/rx/max_message_size", MAX_MESSAGE.to_string()),
             ("/transport/link/tx/queue/size/data", DATA_QUEUE.to_string()),
         ];

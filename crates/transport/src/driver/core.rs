@@ -24,9 +24,9 @@ pub(super) struct Core {
     pub(super) wake: Notify,
     /// When the task will look next, in nanoseconds since the start.
     planned: AtomicU64,
-    /// The task looks at least that often, due or not: an event that comes brings the
-    /// next heartbeat nearer, but not as near as that, so that nobody has to wake the
-    /// task for each.
+    /// The task looks at least that often, due or not: that nobody looked is how a process
+    /// knows that it stood still. Half of the longest time between heartbeats, so that a node at
+    /// rest is woken once more for each.
     look: Duration,
     /// A test stands the node still; see [`hold`](super::Driver::hold).
     pub(super) held: RwLock<bool>,
@@ -49,7 +49,7 @@ impl Core {
             stalls: Stalls::default(),
             wake: Notify::new(),
             planned: AtomicU64::new(0),
-            look: settings.digest_interval / 2,
+            look: settings.heartbeat_max / 2,
             held: RwLock::new(false),
             lingers: AtomicBool::new(false),
             progress: Notify::new(),
@@ -64,7 +64,8 @@ impl Core {
     /// The node's time, which stands still while this process does. To be asked under the
     /// node's lock, whose time must not go back.
     pub(super) fn now(&self) -> Time {
-        Time::from_start(self.stalls.time(self.start.elapsed(), self.look))
+        let planned = Duration::from_nanos(self.planned.load(Ordering::Relaxed));
+        Time::from_start(self.stalls.time(self.start.elapsed(), planned))
     }
 
     /// When it is this time of the node, unless the process stands still until then.

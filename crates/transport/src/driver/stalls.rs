@@ -1,9 +1,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// The task looks at the time many times a second. If nobody did for longer than this, the
-/// process stood still.
-const STALL: Duration = Duration::from_secs(1);
+/// If the time was asked for later than planned by more than this, the process stood still.
+const STALL: Duration = Duration::from_millis(750);
 
 /// The time in which this process stood still (SIGSTOP, a starved machine, a debugger). What
 /// others said meanwhile waits to be read: it would be wrong to take them for silent by a time
@@ -19,12 +18,13 @@ pub(super) struct Stalls {
 
 impl Stalls {
     /// The time without what was lost, at `elapsed` since the start. One caller at a time.
-    /// `often`: how often the time is asked for at least while the process runs.
-    pub(super) fn time(&self, elapsed: Duration, often: Duration) -> Duration {
+    /// `planned`: the node's time at which the task was to look next, so that somebody asks for
+    /// the time by then while the process runs.
+    pub(super) fn time(&self, elapsed: Duration, planned: Duration) -> Duration {
         let before = nanos(self.asked.swap(elapsed.as_nanos() as u64, Ordering::Relaxed));
-        let gap = elapsed.saturating_sub(before);
-        if !before.is_zero() && gap > STALL.max(often * 4) {
-            let stall = (gap - often).as_nanos() as u64;
+        let late = elapsed.saturating_sub(before.max(planned + self.lost()));
+        if !before.is_zero() && late > STALL {
+            let stall = late.as_nanos() as u64;
             self.lost.fetch_add(stall, Ordering::Relaxed);
             self.untold.fetch_add(stall, Ordering::Relaxed);
         }
@@ -53,14 +53,29 @@ mod tests {
 
     #[test]
     fn time_stands_still_while_nobody_asks_for_it() {
-        let (stalls, often) = (Stalls::default(), Duration::from_millis(125));
-        let time = |ms| stalls.time(Duration::from_millis(ms), often).as_millis();
+        let stalls = Stalls::default();
+        let time = |ms, planned| {
+            let [now, planned] = [ms, planned].map(Duration::from_millis);
+            stalls.time(now, planned).as_millis()
+        };
         // The first time may be asked for late.
-        assert_eq!([time(5_000), time(5_125), time(5_900)], [5_000, 5_125, 5_900]);
+        assert_eq!([time(5_000, 0), time(5_500, 5_500), time(6_250, 5_500)], [5_000, 5_500, 6_250]);
         assert_eq!(stalls.take(), None);
-        assert_eq!([time(65_900), time(65_950)], [6_025, 6_075]);
-        assert_eq!(stalls.take(), Some(Duration::from_millis(59_875)));
+        assert_eq!([time(66_750, 6_750), time(66_800, 6_750)], [6_750, 6_800]);
+        assert_eq!(stalls.take(), Some(Duration::from_secs(60)));
         assert_eq!(stalls.take(), None);
-        assert_eq!([time(66_900), time(68_025)], [7_025, 7_150]);
+        // Planned times are the node's own.
+        assert_eq!([time(67_900, 7_300), time(68_901, 7_950)], [7_900, 7_950]);
+        assert_eq!(stalls.take(), Some(Duration::from_millis(951)));
+    }
+
+    #[test]
+    fn a_plan_that_is_past_is_no_stall() {
+        let stalls = Stalls::default();
+        let time = |ms| stalls.time(Duration::from_millis(ms), Duration::from_millis(100));
+        for ms in (1..).map(|n| n * 700).take_while(|ms| *ms < 10_000) {
+            assert_eq!(time(ms).as_millis(), u128::from(ms));
+        }
+        assert_eq!(stalls.take(), None);
     }
 }

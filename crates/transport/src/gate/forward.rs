@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::handshake::Records;
+use super::socket::{Socket, Stream};
 
 /// Bytes that are read at once, in each direction.
 const BUFFER: usize = 64 << 10;
@@ -22,32 +22,35 @@ const RECORD: usize = u16::MAX as usize - TAG;
 const HALF_CLOSED: Duration = Duration::from_millis(500);
 
 /// Hands on bytes until either end closes, or nothing comes from the other node for `silence`.
+///
+/// # Errors
+/// The system's, if it cannot wait for the sockets.
 pub(super) async fn forward(
-    mut node: TcpStream,
-    mut zenoh: UnixStream,
+    node: TcpStream,
+    zenoh: UnixStream,
     records: Option<&Records>,
     silence: Duration,
-) {
-    let (mut from_node, mut to_node) = node.split();
-    let (mut from_zenoh, mut to_zenoh) = zenoh.split();
+) -> io::Result<()> {
+    let node = &Socket::new(node.into_std()?)?;
+    let zenoh = &Socket::new(zenoh.into_std()?)?;
     let (heard, said) = (&AtomicU64::new(0), &AtomicU64::new(0));
     let inward = async {
         let ended = match records {
-            None => copy(&mut from_node, &mut to_zenoh, heard).await,
-            Some(records) => open(&mut from_node, &mut to_zenoh, &records.heard, heard).await,
+            None => copy(node, zenoh, heard).await,
+            Some(records) => open(node, zenoh, &records.heard, heard).await,
         };
         // Where Zenoh takes no more: what is not read when a connection closes would reset it, and
         // what Zenoh said last might not come.
         if ended.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
             let mut rest = [0; 4096];
-            while from_node.read(&mut rest).await? > 0 {}
+            while node.read(&mut rest).await? > 0 {}
         }
         ended
     };
     let outward = async {
         match records {
-            None => copy(&mut from_zenoh, &mut to_node, said).await,
-            Some(records) => seal(&mut from_zenoh, &mut to_node, &records.said).await,
+            None => copy(zenoh, node, said).await,
+            Some(records) => seal(zenoh, node, &records.said).await,
         }
     };
     let silent = async {
@@ -72,19 +75,20 @@ pub(super) async fn forward(
         },
         () = silent => tracing::debug!("a link was closed: nothing came for {silence:?}"),
     }
+    Ok(())
 }
 
 /// One direction as it is. At the end of what is read the end is handed on.
 async fn copy(
-    from: &mut (impl AsyncRead + Unpin),
-    to: &mut (impl AsyncWrite + Unpin),
+    from: &Socket<impl Stream>,
+    to: &Socket<impl Stream>,
     count: &AtomicU64,
 ) -> io::Result<()> {
     let mut buffer = vec![0; BUFFER];
     loop {
         let len = from.read(&mut buffer).await?;
         if len == 0 {
-            return to.shutdown().await;
+            return to.shutdown();
         }
         count.fetch_add(1, Ordering::Relaxed);
         to.write_all(&buffer[..len]).await?;
@@ -114,8 +118,8 @@ impl Numbered {
 
 /// The direction to the other node, in sealed records.
 async fn seal(
-    from: &mut (impl AsyncRead + Unpin),
-    to: &mut (impl AsyncWrite + Unpin),
+    from: &Socket<impl Stream>,
+    to: &Socket<impl Stream>,
     key: &[u8; 32],
 ) -> io::Result<()> {
     let mut key = Numbered::new(key)?;
@@ -123,7 +127,7 @@ async fn seal(
     loop {
         let len = from.read(&mut buffer[LENGTH..LENGTH + RECORD]).await?;
         if len == 0 {
-            return to.shutdown().await;
+            return to.shutdown();
         }
         let length = u16::try_from(len + TAG).unwrap_or(u16::MAX).to_be_bytes();
         let plain = &mut buffer[LENGTH..LENGTH + len];
@@ -139,8 +143,8 @@ async fn seal(
 /// The direction from the other node: nothing of a record that was changed, left out, or put
 /// again is handed on.
 async fn open(
-    from: &mut (impl AsyncRead + Unpin),
-    to: &mut (impl AsyncWrite + Unpin),
+    from: &Socket<impl Stream>,
+    to: &Socket<impl Stream>,
     key: &[u8; 32],
     count: &AtomicU64,
 ) -> io::Result<()> {
@@ -150,7 +154,7 @@ async fn open(
     loop {
         let len = from.read(&mut buffer[filled..]).await?;
         if len == 0 {
-            return to.shutdown().await;
+            return to.shutdown();
         }
         filled += len;
         let mut at = 0;
@@ -176,7 +180,7 @@ async fn open(
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
     use tokio::task::JoinHandle;
 
@@ -199,7 +203,7 @@ mod tests {
         let (zenoh, ours) = UnixStream::pair().unwrap();
         let (node, remote) = tcp().await;
         let task = tokio::spawn(async move {
-            forward(node, ours, records.as_ref(), silence).await;
+            forward(node, ours, records.as_ref(), silence).await.unwrap();
         });
         (zenoh, remote, task)
     }

@@ -9,7 +9,8 @@
 //!   [`table`] decides which of two connections becomes a link, [`book`] whom to dial when, and
 //!   [`admission`] which unproven connections are kept: no I/O, no clock.
 //! - [`serve`] and [`dial`] run them over TCP; [`slots`] is the side of Zenoh; [`forward`] hands
-//!   on the bytes; [`upkeep`] follows keys and addresses, and says when nobody is reached.
+//!   on the bytes between two [`socket`]s; [`upkeep`] follows keys and addresses, and says when
+//!   nobody is reached.
 //!
 //! All of it runs on one thread of its own, so that a busy runtime of the host does not hold up
 //! links.
@@ -23,6 +24,7 @@ mod forward;
 mod handshake;
 mod serve;
 mod slots;
+mod socket;
 mod table;
 mod unreached;
 mod upkeep;

@@ -253,8 +253,7 @@ impl Link {
         let both = async {
             let (node, zenoh, session) = joined.await?;
             let records = shared.is_sealed.then_some(&session.records);
-            forward(node, zenoh, records, shared.silence).await;
-            Ok(())
+            Ok(forward(node, zenoh, records, shared.silence).await?)
         };
         tokio::select! {
             done = both => done,

@@ -17,7 +17,7 @@ use super::serve::tell;
 use super::slots::Slots;
 use super::unreached::{Recent, Say, Unreached};
 use crate::LinkKeys;
-use crate::coordinator::HostAddresses;
+use crate::coordinator::Host;
 
 const TICK: Duration = Duration::from_secs(1);
 /// How often a linked node is asked for addresses: at rest, and while a member is missing.
@@ -172,6 +172,7 @@ impl<T> Seen<T> {
 /// The addresses of this host that links are of, as they were at the last look.
 #[derive(Debug, Default)]
 struct Addresses {
+    host: Host,
     had: BTreeSet<IpAddr>,
     gone: BTreeSet<IpAddr>,
 }
@@ -180,11 +181,12 @@ impl Addresses {
     /// Ends links of addresses that the host had, and has not at two looks: nothing comes on them
     /// any more. There are hosts with links of addresses that no interface of theirs has.
     fn end_stranded(&mut self, shared: &Shared) {
-        let Some(host) = HostAddresses::now() else { return };
+        let Self { host, had, gone } = self;
+        let Some(host) = host.addresses(Instant::now()) else { return };
         let mut table = shared.table.lock();
         let of_links: BTreeSet<IpAddr> =
             table.iter().map(|(_, entry)| entry.local.ip().to_canonical()).collect();
-        let over = self.look(of_links, |ip| host.has(ip));
+        let over = Self::look((had, gone), of_links, |ip| host.has(ip));
         let ended = table.end(|_, entry| over.contains(&entry.local.ip().to_canonical()));
         drop(table);
         if ended > 0 {
@@ -194,16 +196,16 @@ impl Addresses {
 
     /// Those of the addresses whose links are over.
     fn look(
-        &mut self,
+        (had, gone): (&mut BTreeSet<IpAddr>, &mut BTreeSet<IpAddr>),
         of_links: BTreeSet<IpAddr>,
         has: impl Fn(IpAddr) -> bool,
     ) -> BTreeSet<IpAddr> {
         let (here, away): (BTreeSet<_>, BTreeSet<_>) =
             of_links.into_iter().partition(|ip| has(*ip));
-        let gone: BTreeSet<IpAddr> = away.intersection(&self.had).copied().collect();
-        let over = gone.intersection(&self.gone).copied().collect();
-        self.had = here.into_iter().chain(gone.iter().copied()).collect();
-        self.gone = gone;
+        let away: BTreeSet<IpAddr> = away.intersection(had).copied().collect();
+        let over = away.intersection(gone).copied().collect();
+        *had = here.into_iter().chain(away.iter().copied()).collect();
+        *gone = away;
         over
     }
 }
@@ -249,8 +251,10 @@ mod tests {
     fn links_of_an_address_end_when_it_is_gone_at_two_looks_and_was_there_before() {
         let set = |ips: &[&str]| ips.iter().map(|ip| ip.parse().unwrap()).collect::<BTreeSet<_>>();
         let links = || set(&["192.0.2.1", "192.0.2.2", "203.0.113.9"]);
-        let mut addresses = Addresses::default();
-        let mut look = |here: &[&str]| addresses.look(links(), |ip| set(here).contains(&ip));
+        let (mut had, mut gone) = (BTreeSet::new(), BTreeSet::new());
+        let mut look = |here: &[&str]| {
+            Addresses::look((&mut had, &mut gone), links(), |ip| set(here).contains(&ip))
+        };
         assert_eq!(look(&["192.0.2.1", "192.0.2.2"]), set(&[]));
         assert_eq!(look(&["192.0.2.1"]), set(&[]), "it may come back");
         assert_eq!(look(&["192.0.2.1", "192.0.2.2"]), set(&[]), "it did");

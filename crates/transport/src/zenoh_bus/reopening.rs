@@ -16,7 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use super::address_watch::{AddressWatch, LOOK_EVERY};
 use super::session::LiveSession;
 use crate::LinkKeys;
-use crate::coordinator::HostAddresses;
+use crate::coordinator::Host;
 
 /// Nodes take a step spread over this time, so that a node rarely loses the links to two others
 /// at once.
@@ -48,6 +48,7 @@ impl Reopening {
         Self(tokio::spawn(async move {
             let turn = SPREAD * u32::from(incarnation.0[0]) / 256;
             let mut applied = links.as_mut().map(|links| links.borrow_and_update().clone());
+            let mut host = Host::default();
             let mut looks = interval(LOOK_EVERY);
             looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
@@ -69,8 +70,9 @@ impl Reopening {
                         tracing::debug!("the session has more slots for links");
                     }
                     _ = looks.tick(), if addresses.is_some() => {
-                        let change = addresses.as_mut().zip(HostAddresses::now());
-                        let change = change.and_then(|(watch, now)| watch.saw(Instant::now(), &now));
+                        let now = Instant::now();
+                        let change = addresses.as_mut().zip(host.addresses(now));
+                        let change = change.and_then(|(watch, host)| watch.saw(now, host));
                         if let Some(change) = change {
                             let of = if slots.is_some() { "links of those that are gone" } else {
                                 "the links of this node"

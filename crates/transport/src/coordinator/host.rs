@@ -1,0 +1,146 @@
+//! The addresses of this host, asked for again when the system says that some have changed.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::addresses::HostAddresses;
+
+/// How long after a change they are asked for at each look: some take a moment until they can be
+/// used, or come one by one.
+const CHANGING: Duration = Duration::from_secs(5);
+/// How long they are taken for unchanged if the system said nothing.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// The addresses of this host, for one who looks often.
+#[derive(Debug, Default)]
+pub(crate) struct Host {
+    news: news::News,
+    known: Option<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    addresses: HostAddresses,
+    times: Times,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Times {
+    asked: Instant,
+    changed: Instant,
+}
+
+impl Times {
+    /// Those of an answer that is asked for now; `None` if the last one will do.
+    fn after(last: Option<Self>, has_news: bool, now: Instant) -> Option<Self> {
+        let Some(last) = last.filter(|_| !has_news) else {
+            return Some(Self { asked: now, changed: now });
+        };
+        let is_due = now < last.changed + CHANGING || now >= last.asked + QUIET;
+        is_due.then_some(Self { asked: now, ..last })
+    }
+}
+
+impl Host {
+    /// What addresses this host has; `None` if the system does not say.
+    pub(crate) fn addresses(&mut self, now: Instant) -> Option<&HostAddresses> {
+        let last = self.known.as_ref().map(|known| known.times);
+        if let Some(times) = Times::after(last, self.news.came(), now) {
+            self.known = HostAddresses::now().map(|addresses| Known { addresses, times });
+        }
+        self.known.as_ref().map(|known| &known.addresses)
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod news {
+    use std::os::fd::OwnedFd;
+
+    use rustix::io::Errno;
+    use rustix::net::netlink::SocketAddrNetlink;
+    use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with};
+
+    /// `RTMGRP_LINK`, `RTMGRP_IPV4_IFADDR` and `RTMGRP_IPV6_IFADDR` of rtnetlink(7).
+    const GROUPS: u32 = 0x1 | 0x10 | 0x100;
+    /// Most messages that are taken from the system at once; the next look takes others.
+    const MOST: usize = 256;
+
+    /// What the kernel tells of interfaces and addresses.
+    #[derive(Debug)]
+    pub(super) struct News(Option<OwnedFd>);
+
+    impl Default for News {
+        fn default() -> Self {
+            Self(subscribe().ok())
+        }
+    }
+
+    fn subscribe() -> Result<OwnedFd, Errno> {
+        // Protocol 0 of netlink(7) is `NETLINK_ROUTE`.
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
+        bind(&socket, &SocketAddrNetlink::new(0, GROUPS))?;
+        Ok(socket)
+    }
+
+    impl News {
+        /// Whether anything may have changed since the last call.
+        pub(super) fn came(&mut self) -> bool {
+            let Some(socket) = &self.0 else { return true };
+            let mut came = false;
+            for _ in 0..MOST {
+                // What it says is not read: the addresses are asked for.
+                match recv(socket, &mut [0_u8; 1][..], RecvFlags::DONTWAIT) {
+                    Err(Errno::AGAIN) => return came,
+                    // Some was lost, since there was too much.
+                    Err(Errno::NOBUFS | Errno::INTR) | Ok(_) => came = true,
+                    Err(_) => {
+                        self.0 = None;
+                        return true;
+                    }
+                }
+            }
+            true
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod news {
+    /// Nobody says when something changes.
+    #[derive(Debug, Default)]
+    pub(super) struct News;
+
+    impl News {
+        pub(super) fn came(&mut self) -> bool {
+            true
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_is_asked_at_first_while_it_changes_and_rarely_at_rest() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let times = |asked, changed| Some(Times { asked: at(asked), changed: at(changed) });
+        assert_eq!(Times::after(None, false, at(0)), times(0, 0));
+        assert_eq!(Times::after(times(0, 0), false, at(4)), times(4, 0));
+        assert_eq!(Times::after(times(4, 0), false, at(5)), None);
+        assert_eq!(Times::after(times(4, 0), false, at(13)), None);
+        assert_eq!(Times::after(times(4, 0), false, at(14)), times(14, 0));
+        assert_eq!(Times::after(times(14, 0), true, at(15)), times(15, 15));
+    }
+
+    #[test]
+    fn nothing_is_news_twice() {
+        let mut news = news::News::default();
+        // Another program may change an interface meanwhile.
+        let is_quiet = (0..100).any(|_| !news.came());
+        assert_eq!(is_quiet, cfg!(target_os = "linux"));
+    }
+}
