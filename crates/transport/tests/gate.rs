@@ -90,6 +90,23 @@ impl Setup {
     }
 
     async fn start(self, cluster: &str) -> Node {
+        let (n, port) = (self.n, self.port);
+        let (bus, intake, keys) = self.open(cluster).await;
+        let gate = bus.gate().unwrap();
+        let (settings, start) = (Settings::default(), Instant::now());
+        let incarnation = Incarnation([n; 16]);
+        let identity = Identity::new(format!("n{n}").parse().unwrap(), incarnation, n.into());
+        let node = mailmesh_delivery::Node::new(identity, settings, Time::default());
+        let codec = (Arc::new(Plain) as Arc<dyn Seal>, Box::new(Plain) as Box<dyn Open>);
+        let count = Count::default();
+        let sinks = |_| (count.clone(), count.clone());
+        let driver = Driver::start(node, settings, start, Arc::new(bus), intake, codec, sinks);
+        let driver = driver.unwrap();
+        Node { driver, keys, gate, port, count }
+    }
+
+    /// Opens the bus of a node, and nothing on it.
+    async fn open(self, cluster: &str) -> (ZenohBus, Intake, watch::Sender<LinkKeys>) {
         let Self { n, port, links, keys, dials, gossips, listens, lease } = self;
         let tcp = |port: &u16| format!("tcp/127.0.0.1:{port}");
         let config = json!({
@@ -108,17 +125,7 @@ impl Setup {
         let space = KeySpace::new(&format!("{cluster}-{}", std::process::id())).unwrap();
         let incarnation = Incarnation([n; 16]);
         let bus = ZenohBus::open(&settings, space, incarnation, sender, Some(keys.subscribe()));
-        let bus = bus.await.unwrap();
-        let gate = bus.gate().unwrap();
-        let (settings, start) = (Settings::default(), Instant::now());
-        let identity = Identity::new(format!("n{n}").parse().unwrap(), incarnation, n.into());
-        let node = mailmesh_delivery::Node::new(identity, settings, Time::default());
-        let codec = (Arc::new(Plain) as Arc<dyn Seal>, Box::new(Plain) as Box<dyn Open>);
-        let count = Count::default();
-        let sinks = |_| (count.clone(), count.clone());
-        let driver = Driver::start(node, settings, start, Arc::new(bus), intake, codec, sinks);
-        let driver = driver.unwrap();
-        Node { driver, keys, gate, port, count }
+        (bus.await.unwrap(), intake, keys)
     }
 }
 
@@ -447,15 +454,17 @@ async fn a_connection_that_says_its_hello_slowly_is_closed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_of_different_modes_or_clusters_have_no_link_and_count_why() {
     let a = setup(1).start("modes").await;
-    let plain = Setup { links: "gate", ..setup(2) }.dials(&[a.port]).start("modes").await;
-    let other = setup(3).dials(&[a.port]).start("others").await;
-    wait("refusals", || {
-        let counts = a.gate.now();
-        counts.other_mode > 0 && counts.other_cluster > 0
-    })
-    .await;
-    assert_eq!(a.gate.now().links, 0);
-    for node in [a, plain, other] {
+    for (n, links) in [(2, "gate"), (3, "challenge"), (4, "tls")] {
+        let before = a.gate.now().other_mode;
+        let b = Setup { links, ..setup(n) }.dials(&[a.port]).open("modes").await;
+        wait(links, || a.gate.now().other_mode > before).await;
+        drop(b);
+    }
+    let other = setup(5).dials(&[a.port]).start("others").await;
+    wait("the other cluster", || a.gate.now().other_cluster > 0).await;
+    let counts = a.gate.now();
+    assert_eq!((counts.links, counts.not_a_handshake, counts.late), (0, 0, 0));
+    for node in [a, other] {
         node.shutdown().await;
     }
 }

@@ -35,7 +35,7 @@ counts! {
     not_a_handshake,
     /// Of nodes of another cluster.
     other_cluster,
-    /// Of nodes that seal their links where this node does not, or the other way round.
+    /// Of nodes with another `mesh.links` than this node, or without a key.
     other_mode,
     /// Of nodes with no key of this node.
     other_key,

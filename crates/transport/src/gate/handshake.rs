@@ -27,7 +27,7 @@ use ring::rand::SecureRandom;
 use crate::link_keys::GateKey;
 
 /// Names the protocol and its version.
-const MAGIC: &[u8; 4] = b"mmg1";
+pub(crate) const MAGIC: &[u8; 4] = b"mmg1";
 /// Most keys that a dialer names.
 pub(crate) const MAX_KEYS: usize = 8;
 const MAC_LEN: usize = 32;
@@ -86,7 +86,8 @@ pub(crate) enum Refusal {
     NotAHandshake,
     /// The other node is of another cluster.
     OtherCluster,
-    /// One node seals its links and the other does not.
+    /// One node seals its links and the other does not, or proves the key by another handshake, or
+    /// has no key.
     OtherMode,
     /// The two nodes have no key in common.
     OtherKey,
@@ -195,6 +196,23 @@ impl Dialer {
     }
 }
 
+/// Whether a connection that begins with these bytes may be a handshake.
+///
+/// # Errors
+/// [`Refusal::OtherMode`] of the first message of a link of Zenoh ([its wire format][zenoh]:
+/// length, `InitSyn`) or TLS (RFC 8446, section 5.1: a handshake record), as nodes with another
+/// `mesh.links`, or without a key, begin; [`Refusal::NotAHandshake`] of all else.
+///
+/// [zenoh]: https://spec.zenoh.io/spec/1.0.0/wire/transport.html
+pub(crate) fn begins(with: &[u8; MAGIC.len()]) -> Result<(), Refusal> {
+    match *with {
+        magic if magic == *MAGIC => Ok(()),
+        [0x16, 0x03, ..] => Err(Refusal::OtherMode),
+        [_, 0, header, _] if header & 0x3f == 0x01 => Err(Refusal::OtherMode),
+        _ => Err(Refusal::NotAHandshake),
+    }
+}
+
 /// The acceptor's side, which has proven the key.
 pub(crate) struct Acceptor {
     id: Id,
@@ -218,9 +236,7 @@ impl Acceptor {
         random: &dyn SecureRandom,
     ) -> Result<(Self, Answer), Refusal> {
         let mut reader = Reader(hello);
-        if &reader.take::<4>() != MAGIC {
-            return Err(Refusal::NotAHandshake);
-        }
+        begins(&reader.take())?;
         let [mode, purpose] = reader.take();
         let (tag, id, binding): (Tag, Id, Binding) = (reader.take(), reader.take(), reader.take());
         let (public, named): ([u8; 32], [u8; 8 * MAX_KEYS]) = (reader.take(), reader.take());

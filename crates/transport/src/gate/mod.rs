@@ -101,6 +101,8 @@ struct Shared {
     tells: bool,
     missing: Arc<dyn Fn() -> Option<Duration> + Send + Sync>,
     other_keys: OtherKeys,
+    /// Where the last connection with another `mesh.links` came from.
+    other_mode_from: Mutex<Option<IpAddr>>,
     random: SystemRandom,
     counts: Arc<Counting>,
     admission: Mutex<Admission<End>>,
@@ -141,6 +143,7 @@ impl Gate {
             tells: setup.tells,
             missing: setup.missing,
             other_keys: setup.other_keys,
+            other_mode_from: Mutex::default(),
             random: SystemRandom::new(),
             counts: Arc::default(),
             admission: Mutex::new(Admission::new(slots::unproven(admission::MOST))),

@@ -14,7 +14,8 @@ use super::admission::Origin;
 use super::exchange::{self, Known};
 use super::forward::forward;
 use super::handshake::{
-    Acceptor, HELLO_LEN, Id, NO_COMMON_KEY, PROOF_LEN, Proven, Purpose, Refusal, Session, Verdict,
+    Acceptor, HELLO_LEN, Id, MAGIC, NO_COMMON_KEY, PROOF_LEN, Proven, Purpose, Refusal, Session,
+    Verdict, begins,
 };
 use super::table::{Arrival, Entry};
 use super::{End, PROOF, Shared};
@@ -65,7 +66,7 @@ pub(super) async fn listen(shared: Arc<Shared>, listener: TcpListener) {
                 let (number, _evicted) = shared.admission.lock().admit(origin, end);
                 let shared = shared.clone();
                 tokio::spawn(async move {
-                    let proven = prove(&shared, stream, (origin, number), ended).await;
+                    let proven = prove(&shared, stream, (origin, number), from, ended).await;
                     shared.admission.lock().leave(origin, number);
                     if let Some((stream, proven)) = proven
                         && let Err(error) = take(&shared, stream, from, proven).await
@@ -88,6 +89,7 @@ async fn prove(
     shared: &Shared,
     mut stream: TcpStream,
     place: (Origin, u64),
+    from: SocketAddr,
     ended: oneshot::Receiver<()>,
 ) -> Option<(TcpStream, Proven)> {
     let proven = tokio::select! {
@@ -101,8 +103,10 @@ async fn prove(
         Ok(Ok(proven)) => return Some((stream, proven)),
         Ok(Err(Broken::Refused(refusal))) => {
             shared.counts.refused(refusal);
-            if refusal == Refusal::OtherKey {
-                shared.other_keys.note();
+            match refusal {
+                Refusal::OtherKey => shared.other_keys.note(),
+                Refusal::OtherMode => *shared.other_mode_from.lock() = Some(from.ip()),
+                _ => {}
             }
         }
         Ok(Err(Broken::Io(_))) => {}
@@ -118,7 +122,11 @@ async fn handshake(
 ) -> Result<Proven, Broken> {
     stream.set_nodelay(true)?;
     let mut hello = [0; HELLO_LEN];
-    stream.read_exact(&mut hello).await?;
+    let (first, rest) = hello.split_at_mut(MAGIC.len());
+    stream.read_exact(first).await?;
+    // Another protocol may wait for an answer before it says as much as a hello has.
+    begins(first.first_chunk().unwrap_or(&[0; MAGIC.len()]))?;
+    stream.read_exact(rest).await?;
     let (acceptor, answer) = match Acceptor::hello(&shared.own(), &hello, &shared.random) {
         Err(Refusal::OtherKey) => {
             stream.write_all(&NO_COMMON_KEY).await?;

@@ -133,10 +133,12 @@ fn say_if_unreached(shared: &Shared, (unreached, recent): &mut (Unreached, Recen
                 why.push(format!("{more} endpoints more"));
             }
             if others {
-                why.push(
-                    "connections with another `mesh.links` than this node's were refused"
-                        .to_owned(),
-                );
+                let from = *shared.other_mode_from.lock();
+                let from = from.map(|ip| format!(" (the last from {ip})")).unwrap_or_default();
+                why.push(format!(
+                    "connections with another `mesh.links` than this node's, or without a key, \
+                     were refused{from}"
+                ));
             }
             tracing::warn!(
                 "no other node is linked for {} s: {}. Look whether the others run, at \

@@ -90,6 +90,18 @@ fn each_refusal_is_told_from_the_others() {
 }
 
 #[test]
+fn a_connection_of_another_protocol_is_told_by_its_first_bytes() {
+    assert_eq!(begins(MAGIC), Ok(()));
+    // An `InitSyn` of Zenoh 1.10, with and without extensions; a `ClientHello`.
+    for first in [[0x1f, 0, 0x41, 0x09], [0x40, 0, 0x81, 0x09], [0x16, 0x03, 0x01, 0x02]] {
+        assert_eq!(begins(&first), Err(Refusal::OtherMode), "{first:x?}");
+    }
+    for first in [*b"GET ", *b"mmg0", [0; 4], [0xff; 4], [0x1f, 0, 0x61, 0x09]] {
+        assert_eq!(begins(&first), Err(Refusal::NotAHandshake), "{first:x?}");
+    }
+}
+
+#[test]
 fn at_most_eight_keys_are_named_and_accepted() {
     let many: Vec<u8> = (1..=12).collect();
     let node = own(1, &many);
