@@ -44,7 +44,8 @@ impl Made {
         let (root, root_key) = authority("Root", 2036);
         let (middle, middle_key) = authority("Intermediate", middle_year);
         let (other, other_key) = authority("Other", 2036);
-        let mut leaf = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        let names = ["localhost".to_owned(), "::1".to_owned()];
+        let mut leaf = CertificateParams::new(names).unwrap();
         leaf.not_after = rcgen::date_time_ymd(leaf_year, 1, 1);
         let key = KeyPair::generate().unwrap();
         let of_middle = Issuer::from_params(&middle, &middle_key);
@@ -193,10 +194,52 @@ async fn nodes_link_with_files_that_zenoh_alone_reads_otherwise() {
          connect_private_key_base64={encoded_key}"
     );
     let b = node(2, config("tls/localhost:0".into(), vec![dialed])).await;
+    link(&a, &b).await;
+}
+
+async fn link(a: &Driver, b: &Driver) {
     let linked = timeout(PATIENCE, async {
         while a.peers().len() != 1 || b.peers().len() != 1 {
             sleep(Duration::from_millis(5)).await;
         }
     });
     assert!(linked.await.is_ok(), "{} {}", a.peers().len(), b.peers().len());
+}
+
+/// Zenoh alone links to no IPv6 address by TLS, without a word: neither to one that is configured
+/// nor to one that a node announces.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_link_by_tls_to_ipv6_addresses() {
+    let Ok(free) = TcpListener::bind("[::1]:0") else { return };
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let dir = tempfile::tempdir().unwrap();
+    let made = Made::new();
+    let chain = write(dir.path(), "chain", made.full());
+    let key = write(dir.path(), "key", &made.key);
+    let root = write(dir.path(), "root", &made.root);
+    let config = |port: u16, connect: Vec<String>| {
+        serde_json::json!({
+            "listen": { "endpoints": [format!("tls/[::1]:{port}")] },
+            "connect": { "endpoints": connect },
+            "scouting": { "multicast": { "enabled": false } },
+            "transport": { "link": { "protocols": ["tls"], "tls": {
+                "root_ca_certificate": root, "enable_mtls": true,
+                "listen_certificate": chain, "listen_private_key": key,
+                "connect_certificate": chain, "connect_private_key": key,
+            } } },
+        })
+    };
+    let a = node(1, config(port, Vec::new())).await;
+    let dialed = || vec![format!("tls/[::1]:{port}")];
+    let b = node(2, config(0, dialed())).await;
+    link(&a, &b).await;
+    // The third has of the second what the first tells of it.
+    let c = node(3, config(0, dialed())).await;
+    let linked = timeout(PATIENCE, async {
+        while [&a, &b, &c].iter().any(|node| node.peers().len() != 2) {
+            sleep(Duration::from_millis(5)).await;
+        }
+    });
+    assert!(linked.await.is_ok(), "{} {} {}", a.peers().len(), b.peers().len(), c.peers().len());
 }

@@ -8,6 +8,9 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 /// The Zenoh on which each fault of the table in `docs/security.md` was last tried.
 const TRIED_ON: &str = "1.10.2";
 
@@ -49,5 +52,39 @@ async fn zenoh_bounds_no_pending_links_of_one_address() {
     });
     let kept = kept.await.unwrap();
     assert_eq!(kept, 64, "Zenoh has a bound for an address now");
+    node.close().await.unwrap();
+}
+
+/// Endpoints of TLS are given to Zenoh without brackets (`coordinator/tls_literals.rs`).
+#[tokio::test(flavor = "multi_thread")]
+async fn zenoh_takes_the_brackets_of_an_ipv6_address_for_a_part_of_the_name_in_tls() {
+    let Ok(free) = TcpListener::bind("[::1]:0") else { return };
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let own = rcgen::CertificateParams::new(["::1".to_owned()]).unwrap();
+    let own = STANDARD.encode(own.self_signed(&key).unwrap().pem());
+    let key = STANDARD.encode(key.serialize_pem());
+    let config = |listen: &str, connect: &str| {
+        let config = serde_json::json!({
+            "listen": { "endpoints": if listen.is_empty() { vec![] } else { vec![listen] } },
+            "connect": {
+                "endpoints": if connect.is_empty() { vec![] } else { vec![connect] },
+                "timeout_ms": 2_000, "exit_on_failure": true,
+            },
+            "scouting": { "multicast": { "enabled": false } },
+            "transport": { "link": { "tls": {
+                "root_ca_certificate_base64": own,
+                "listen_certificate_base64": own, "listen_private_key_base64": key,
+            } } },
+        });
+        zenoh::Config::from_json5(&config.to_string()).unwrap()
+    };
+    let (bracketed, bare) = (format!("tls/[::1]:{port}"), format!("tls/::1:{port}"));
+    let node = zenoh::open(config(&bracketed, "")).await.unwrap();
+    let dialed = zenoh::open(config("", &bare)).await.expect("without brackets it links");
+    dialed.close().await.unwrap();
+    let dialed = zenoh::open(config("", &bracketed)).await;
+    assert!(dialed.is_err(), "Zenoh dials [::1] by TLS now: `coordinator/tls_literals.rs` may go");
     node.close().await.unwrap();
 }

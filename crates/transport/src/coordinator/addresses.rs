@@ -96,7 +96,7 @@ impl HostAddresses {
     }
 
     /// An endpoint of Zenoh with each address that it stands for.
-    fn endpoints(&self, endpoint: &str) -> Vec<String> {
+    pub(super) fn endpoints(&self, endpoint: &str) -> Vec<String> {
         let whole = || vec![endpoint.to_owned()];
         let Some((protocol, rest)) = endpoint.split_once('/') else { return whole() };
         let (address, settings) = rest.split_at(rest.find(['?', '#']).unwrap_or(rest.len()));

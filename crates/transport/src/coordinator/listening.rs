@@ -205,7 +205,7 @@ fn place(endpoint: &str) -> io::Result<Place> {
 }
 
 /// Whether other hosts reach this one by IPv6 alone.
-fn is_v6_only(addresses: &[IpAddr]) -> bool {
+pub(super) fn is_v6_only(addresses: &[IpAddr]) -> bool {
     let mut dialed = addresses.iter().filter(|ip| !ip.is_loopback() && !is_link_local(**ip));
     dialed.clone().any(IpAddr::is_ipv6) && !dialed.any(IpAddr::is_ipv4)
 }

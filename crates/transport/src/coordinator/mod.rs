@@ -25,6 +25,7 @@ mod preflight;
 mod proof;
 mod source;
 mod tls;
+mod tls_literals;
 mod zenoh;
 
 use std::io::Read;

@@ -17,6 +17,7 @@ use super::preflight::{Needs, endpoint};
 use super::proof::prove;
 use super::source::Source;
 use super::tls::secrets;
+use super::tls_literals::{refuse_zone, take_brackets};
 use crate::link_proof::{LinkProof, SessionProof};
 
 /// Link lease in milliseconds unless the configuration sets one. Zenoh's default
@@ -82,7 +83,9 @@ impl ZenohSettings {
         check_negative(&checked, &value, &mut Vec::new())?;
         for section in ["listen", "connect"] {
             for (path, text) in endpoints(&value, section) {
-                endpoint(&text).map_err(|why| checked.bad(&path, why))?;
+                let is_dialed = section == "connect";
+                let zone = || if is_dialed { refuse_zone(&text) } else { Ok(()) };
+                endpoint(&text).and_then(|()| zone()).map_err(|why| checked.bad(&path, why))?;
             }
         }
         ask_zenoh(&checked, &value)?;
@@ -138,6 +141,7 @@ impl ZenohSettings {
             prove(&mut value, self, listening, proof)?;
         }
         self.needs.mend(&mut value);
+        take_brackets(&mut value);
         let mut config = zenoh::Config::from_json5(&value.to_string()).map_err(|e| refused(&e))?;
         let defaults = [
             ("/transport/link/tx/lease", LEASE_MS.to_string()),

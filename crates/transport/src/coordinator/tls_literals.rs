@@ -1,0 +1,114 @@
+//! IPv6 addresses of TLS endpoints, as Zenoh can dial them.
+//!
+//! Zenoh 1.10.2 takes the brackets of an IPv6 address for a part of the server's name, which no
+//! certificate has: the link is never made, and nothing is logged. Without brackets both the
+//! resolver and the name check take the address, so endpoints are given to Zenoh without them:
+//! those that are dialed, and those that are listened on, since others dial what is announced.
+//! `tests/zenoh_faults.rs` fails once a newer Zenoh takes brackets.
+
+use serde_json::Value;
+
+use super::addresses::HostAddresses;
+use super::listening::is_v6_only;
+
+/// Takes the brackets from the IPv6 addresses of all TLS and QUIC endpoints.
+pub(super) fn take_brackets(value: &mut Value) {
+    for section in ["listen", "connect"] {
+        if let Some(endpoints) = value.pointer_mut(&format!("/{section}/endpoints")) {
+            each(endpoints, section == "listen");
+        }
+    }
+}
+
+fn each(endpoints: &mut Value, listens: bool) {
+    match endpoints {
+        Value::Array(items) => {
+            let now = std::mem::take(items).into_iter();
+            items.extend(now.flat_map(|item| match item {
+                Value::String(endpoint) => {
+                    let now = if listens { announced(endpoint) } else { vec![bare(&endpoint)] };
+                    now.into_iter().map(Value::from).collect()
+                }
+                mut other => {
+                    each(&mut other, listens);
+                    vec![other]
+                }
+            }));
+        }
+        Value::Object(map) => map.values_mut().for_each(|item| each(item, listens)),
+        Value::String(endpoint) => *endpoint = bare(endpoint),
+        _ => {}
+    }
+}
+
+/// The protocol, the address in brackets, and what follows them, of an endpoint that has a part
+/// for Zenoh's TLS to misread.
+fn literal(endpoint: &str) -> Option<(&str, &str, &str)> {
+    let (protocol, rest) = endpoint.split_once('/')?;
+    let (address, rest) = rest.strip_prefix('[')?.split_once(']')?;
+    matches!(protocol, "tls" | "quic").then_some((protocol, address, rest))
+}
+
+fn bare(endpoint: &str) -> String {
+    match literal(endpoint) {
+        // Zenoh announces the addresses of the host in its place.
+        None | Some((_, "::", _)) => endpoint.to_owned(),
+        Some((protocol, address, rest)) => format!("{protocol}/{address}{rest}"),
+    }
+}
+
+/// What a listener is announced as: on a host that others reach by IPv6 alone, each address.
+fn announced(endpoint: String) -> Vec<String> {
+    if let Some((_, "::", _)) = literal(&endpoint)
+        && let Some(now) = HostAddresses::now()
+        && is_v6_only(&now.usable.iter().copied().collect::<Vec<_>>())
+    {
+        let each = now.endpoints(&endpoint);
+        if !each.is_empty() {
+            return each.iter().map(|endpoint| bare(endpoint)).collect();
+        }
+    }
+    vec![bare(&endpoint)]
+}
+
+/// Refuses an address with a zone where TLS dials it: no certificate can name one.
+///
+/// # Errors
+/// What is wrong, and what to do.
+pub(super) fn refuse_zone(endpoint: &str) -> Result<(), String> {
+    match literal(endpoint) {
+        Some((_, address, _)) if address.contains('%') => {
+            Err("an IPv6 address with a zone cannot \
+             be dialed by TLS; use another address of that host, or a name"
+                .to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_tls_have_no_brackets_and_all_else_stays() {
+        let mut value = serde_json::json!({
+            "listen": { "endpoints": { "peer": ["tls/[::1]:7447#iface=lo", "tls/127.0.0.1:1"] } },
+            "connect": { "endpoints": [
+                "tls/[2001:db8::1]:7447", "quic/[2001:db8::1]:7447?rel=1", "tcp/[::1]:7447",
+                ["tls/mx1.example.org:7447"],
+            ] },
+        });
+        take_brackets(&mut value);
+        let expected = serde_json::json!({
+            "listen": { "endpoints": { "peer": ["tls/::1:7447#iface=lo", "tls/127.0.0.1:1"] } },
+            "connect": { "endpoints": [
+                "tls/2001:db8::1:7447", "quic/2001:db8::1:7447?rel=1", "tcp/[::1]:7447",
+                ["tls/mx1.example.org:7447"],
+            ] },
+        });
+        assert_eq!(value, expected);
+        assert!(refuse_zone("tls/[fe80::1%eth0]:7447").unwrap_err().contains("zone"));
+        assert!(refuse_zone("tcp/[fe80::1%eth0]:7447").is_ok());
+    }
+}
