@@ -28,6 +28,11 @@ impl<'a> Checked<'a> {
         self.outline.value(&self.full(path))
     }
 
+    /// Where the key at `path` stands.
+    pub(super) fn key_span(&self, path: &[String]) -> Range<usize> {
+        self.outline.key(&self.full(path))
+    }
+
     pub(super) fn bad(&self, path: &[String], why: impl Into<String>) -> ConfigError {
         let kind = ConfigErrorKind::BadValue { key: dotted(path), why: why.into() };
         self.source.error_at(self.span(path), kind)

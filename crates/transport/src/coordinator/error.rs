@@ -73,6 +73,11 @@ pub enum ConfigErrorKind {
         /// Which one.
         format: &'static str,
     },
+    /// The whole configuration of an older mail server.
+    #[error(
+        "this looks like TOML, as older mail servers were configured; write the text of `config`, which stands there in the store of type \"zenoh\", as {{\"@type\": \"Zenoh\", \"config\": \"...\"}}, or as a file of its own"
+    )]
+    OlderServer,
     /// The text breaks the syntax of JSON5.
     #[error("{message}")]
     Syntax {
@@ -96,7 +101,7 @@ pub enum ConfigErrorKind {
     NoType,
     /// A coordinator that is not built in.
     #[error(
-        "the coordinator `{name}` is not built into mailmesh, which coordinates over Zenoh without a broker; use \"Zenoh\" or \"Disabled\""
+        "the server has a coordinator `{name}`, which is not built into mailmesh: it coordinates over Zenoh, without a broker; use \"Zenoh\" or \"Disabled\""
     )]
     NotBuiltIn {
         /// The coordinator.

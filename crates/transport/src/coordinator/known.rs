@@ -7,8 +7,11 @@ use super::error::{ConfigError, ConfigErrorKind};
 use super::outline::Outline;
 use super::source::Source;
 
-/// Coordinators of the mail server that need a broker.
-const BROKERED: [&str; 5] = ["Default", "Kafka", "Nats", "Redis", "RedisCluster"];
+/// Coordinators that the mail server has and that are not built in.
+const OTHERS: [&str; 7] =
+    ["Default", "Kafka", "Keep", "Nats", "Redis", "RedisCluster", "RedisSentinel"];
+/// What older mail servers, and people, call Zenoh.
+const NAMES_OF_ZENOH: [&str; 4] = ["peer-to-peer", "PeerToPeer", "peer_to_peer", "p2p"];
 
 /// The nearest of `known` to `word`, if it is near enough to be a slip.
 pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
@@ -21,10 +24,14 @@ pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
 
 pub(super) fn unknown_type(name: &str) -> ConfigErrorKind {
     let shown = name.chars().take(40).collect::<String>();
-    match BROKERED.iter().find(|known| known.eq_ignore_ascii_case(name)) {
+    match OTHERS.iter().find(|known| known.eq_ignore_ascii_case(name)) {
         Some(known) => ConfigErrorKind::NotBuiltIn { name: (*known).into() },
         None => {
-            let nearest = nearest(name, ["Zenoh", "Disabled"]);
+            let is_zenoh = NAMES_OF_ZENOH.iter().any(|known| known.eq_ignore_ascii_case(name));
+            let nearest = match is_zenoh {
+                true => Some("Zenoh".to_owned()),
+                false => nearest(name, ["Zenoh", "Disabled"]),
+            };
             ConfigErrorKind::UnknownType { name: shown, nearest }
         }
     }

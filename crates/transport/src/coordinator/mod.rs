@@ -14,6 +14,7 @@ mod checked;
 mod error;
 mod explain;
 mod exposure;
+mod former;
 mod host;
 mod known;
 mod lex;

@@ -47,13 +47,26 @@ enum Expect {
 
 impl Outline {
     pub(super) fn of(source: &Source<'_>) -> Result<Self, ConfigError> {
-        let tokens = tokens(source)?;
+        let tokens = match tokens(source) {
+            // What has other strings than JSON5 is another format before it is wrong.
+            Err(error) => {
+                let (line, begin) = first_line(source.text());
+                let other = other_format(source, &[]);
+                let is_other = !line.starts_with('{') && other != ConfigErrorKind::NotAnObject;
+                let end = begin + line.len();
+                return Err(if is_other { source.error_at(begin..end, other) } else { error });
+            }
+            Ok(tokens) => tokens,
+        };
         let Some(first) = tokens.first() else {
             return Err(ConfigError::new(ConfigErrorKind::Empty { name: source.name().into() }));
         };
         if first.kind != TokenKind::Punctuation(b'{') {
             let kind = other_format(source, &tokens);
-            return Err(source.error_at(first.span.clone(), kind));
+            let begin = first_line(source.text()).1;
+            let is_comment = source.text()[first.span.clone()].starts_with('#');
+            let span = if is_comment { begin..begin + 1 } else { first.span.clone() };
+            return Err(source.error_at(span, kind));
         }
         let mut outline = Self::default();
         outline.walk(source, &tokens)?;
@@ -354,18 +367,45 @@ fn word(text: &str) -> Word {
 /// What a text that does not begin with `{` most likely is.
 fn other_format(source: &Source<'_>, tokens: &[Token]) -> ConfigErrorKind {
     let text = source.text();
-    let first = text.lines().map(str::trim).find(|l| !l.is_empty() && !l.starts_with('#'));
-    let first = first.unwrap_or_default();
+    let (first, _) = first_line(text);
+    let is_key = |key: &str| {
+        let bare = |c: char| c.is_ascii_alphanumeric() || ".-_\"' ".contains(c);
+        !key.trim().is_empty() && key.chars().all(bare)
+    };
     let is_toml = first.starts_with('[') && first.ends_with(']') && !first.contains(',')
-        || first.contains(" = ");
+        || first.split_once('=').is_some_and(|(key, _)| is_key(key));
+    // Sections, and dotted keys, of that server.
+    let of_server = ["cluster", "store", "storage", "server"];
+    let is_of_server = |line: &str| {
+        let line = line.trim().trim_start_matches('[');
+        of_server.iter().any(|name| {
+            let rest = line.strip_prefix(name);
+            rest.is_some_and(|rest| rest.starts_with(['.', ']']))
+        })
+    };
     let second_is_colon = tokens.get(1).is_some_and(|t| t.kind == TokenKind::Punctuation(b':'));
     if first.starts_with("---") || (second_is_colon && !first.starts_with('[')) {
         ConfigErrorKind::OtherFormat { format: "YAML, or an object without its braces" }
     } else if first.starts_with('<') {
         ConfigErrorKind::OtherFormat { format: "XML" }
+    } else if is_toml && text.lines().any(is_of_server) {
+        ConfigErrorKind::OlderServer
     } else if is_toml {
         ConfigErrorKind::OtherFormat { format: "TOML" }
     } else {
         ConfigErrorKind::NotAnObject
     }
+}
+
+/// The first line that says something, without the blanks around it, and where it begins.
+fn first_line(text: &str) -> (&str, usize) {
+    let mut begin = 0;
+    for line in text.split_inclusive('\n') {
+        let shown = line.trim();
+        if !shown.is_empty() && !shown.starts_with('#') && !shown.starts_with("//") {
+            return (shown, begin + (line.len() - line.trim_start().len()));
+        }
+        begin += line.len();
+    }
+    ("", 0)
 }

@@ -10,6 +10,7 @@ use super::Warning;
 use super::addresses::HostAddresses;
 use super::checked::Checked;
 use super::error::{ConfigError, ConfigErrorKind};
+use super::former;
 use super::known::{dotted, list, nearest};
 use super::listening::Listening;
 use super::outline::Outline;
@@ -81,6 +82,7 @@ impl ZenohSettings {
         check_mode(&checked, &value)?;
         check_multicast_address(&checked, &value)?;
         check_negative(&checked, &value, &mut Vec::new())?;
+        former::check(&checked, &value)?;
         for section in ["listen", "connect"] {
             for (path, text) in endpoints(&value, section) {
                 let is_dialed = section == "connect";
@@ -299,6 +301,10 @@ fn check_multicast_address(checked: &Checked<'_>, value: &Value) -> Result<(), C
     let Value::String(text) = found else {
         return Err(checked.wrong(&path, found, "a string like \"224.0.0.224:7446\""));
     };
+    if text.starts_with('[') && text.contains('%') {
+        let why = "no zone stands here; name the interface in `scouting.multicast.interface`";
+        return Err(checked.bad(&path, why));
+    }
     let Ok(address) = text.parse::<std::net::SocketAddr>() else {
         let why = format!(
             "\"{text}\" is not an address and port; expected one like \"224.0.0.224:7446\""

@@ -88,7 +88,7 @@ pub(crate) fn bad_configs() -> Vec<Bad> {
         (
             "a broker's coordinator",
             r#"{ "@type": "Nats", "addresses": ["nats:4222"] }"#.into(),
-            &["`Nats` is not built into mailmesh", "use \"Zenoh\""],
+            &["`Nats`, which is not built into mailmesh", "use \"Zenoh\""],
             Some((1, 12)),
         ),
         (
@@ -253,6 +253,92 @@ pub(crate) fn bad_configs() -> Vec<Bad> {
             zenoh("{ listen: { endpoints: ['tls/127.0.0.1:0'] } }"),
             &["needs `transport.link.tls.listen_certificate`"],
             Some((1, 25)),
+        ),
+        (
+            "endpoints without their key",
+            "{ mode: 'peer', connect: ['tcp/mx2.example.org:7447'] }".into(),
+            &["`connect` is a list", "connect: { endpoints: [\"tcp/mx2.example.org:7447\"] }"],
+            Some((1, 26)),
+        ),
+        (
+            "an endpoint without its key",
+            "{ listen: 'tcp/0.0.0.0:7447' }".into(),
+            &["`listen` is a text", "listen: { endpoints: [\"tcp/0.0.0.0:7447\"] }"],
+            Some((1, 11)),
+        ),
+        (
+            "endpoints that are no list",
+            "{ connect: { endpoints: 'tcp/mx2:7447' } }".into(),
+            &["`connect.endpoints` is a text", "endpoints: [\"tcp/mx2:7447\"]"],
+            Some((1, 25)),
+        ),
+        (
+            "autoconnect of an older Zenoh",
+            zenoh("{ scouting: { multicast: { autoconnect: { router: '', peer: 'router|peer' } } } }"),
+            &["before 1.0", "write lists", "peer: [\"router\", \"peer\"]", "router: []"],
+            Some((1, 41)),
+        ),
+        (
+            "autoconnect of an older Zenoh, for every mode",
+            zenoh("{ scouting: { gossip: { autoconnect: 'router|peer' } } }"),
+            &["before 1.0", "`autoconnect: [\"router\", \"peer\"]`"],
+            Some((1, 38)),
+        ),
+        (
+            "TLS of an older Zenoh",
+            zenoh("{ transport: { link: { tls: {\n  server_certificate: 'c',\n  server_private_key: 'k', client_auth: true } } } }"),
+            &[
+                "before 1.0",
+                "`server_certificate` is now `listen_certificate`",
+                "`server_private_key` is now `listen_private_key`",
+                "`client_auth` is now `enable_mtls`",
+            ],
+            Some((2, 3)),
+        ),
+        (
+            "TLS of an older Zenoh in an endpoint",
+            zenoh("{ connect: { endpoints: ['tls/mx1:7447#server_name_verification=false'] } }"),
+            &["`server_name_verification` is now `verify_name_on_connect`"],
+            Some((1, 26)),
+        ),
+        (
+            "multicast address with a zone by name",
+            zenoh("{ scouting: { multicast: { address: '[ff02::224%eth0]:7446' } } }"),
+            &["no zone", "`scouting.multicast.interface`"],
+            Some((1, 37)),
+        ),
+        (
+            "a coordinator that the server has",
+            r#"{ "@type": "Keep", "hosts": { "192.0.2.1:7000": true } }"#.into(),
+            &["the server has", "`Keep`, which is not built into mailmesh", "use \"Zenoh\""],
+            Some((1, 12)),
+        ),
+        (
+            "a coordinator that the server has, in small letters",
+            r#"{ "@type": "redissentinel" }"#.into(),
+            &["`RedisSentinel`, which is not built into mailmesh"],
+            Some((1, 12)),
+        ),
+        (
+            "the name of an older server",
+            r#"{ "@type": "peer-to-peer", "config": "{}" }"#.into(),
+            &["no coordinator type `peer-to-peer`", "did you mean `Zenoh`?"],
+            Some((1, 12)),
+        ),
+        (
+            "TOML of an older server",
+            "# server\n[cluster]\ncoordinator = \"peer-to-peer\"\n\n[store.\"peer-to-peer\"]\n\
+             type = \"zenoh\"\nconfig = \"\"\"\n{ mode: \"peer\" }\n\"\"\"\n"
+                .into(),
+            &["TOML", "older mail server", "`config`", "\"@type\": \"Zenoh\""],
+            Some((2, 1)),
+        ),
+        (
+            "TOML of an older server, dotted",
+            "cluster.coordinator=\"p2p\"\nstore.p2p.type = \"zenoh\"\nstore.p2p.config = '''\n{}'''\n"
+                .into(),
+            &["TOML", "older mail server"],
+            Some((1, 1)),
         ),
     ]
 }

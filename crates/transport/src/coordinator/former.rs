@@ -1,0 +1,151 @@
+//! Forms that people bring along: those of Zenoh before 1.0, and endpoints that stand one level
+//! too high. Zenoh's own errors of them do not say what to write instead.
+
+use serde_json::Value;
+
+use super::checked::Checked;
+use super::error::{ConfigError, ConfigErrorKind};
+use super::known::dotted;
+use super::zenoh::endpoints;
+
+/// Settings of TLS before Zenoh 1.0, and what they are called since.
+const TLS: [(&str, &str); 10] = [
+    ("server_certificate", "listen_certificate"),
+    ("server_certificate_base64", "listen_certificate_base64"),
+    ("server_private_key", "listen_private_key"),
+    ("server_private_key_base64", "listen_private_key_base64"),
+    ("client_certificate", "connect_certificate"),
+    ("client_certificate_base64", "connect_certificate_base64"),
+    ("client_private_key", "connect_private_key"),
+    ("client_private_key_base64", "connect_private_key_base64"),
+    ("client_auth", "enable_mtls"),
+    ("server_name_verification", "verify_name_on_connect"),
+];
+/// Who is linked to, by what a node is.
+const MATCHERS: [&str; 4] = [
+    "/scouting/multicast/autoconnect",
+    "/scouting/gossip/autoconnect",
+    "/scouting/gossip/target",
+    "/scouting/multicast/target",
+];
+/// Most endpoints that an error repeats.
+const REPEATED: usize = 4;
+
+/// Refuses the first of such forms, with the one to write instead.
+pub(super) fn check(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError> {
+    for section in ["listen", "connect"] {
+        check_endpoints(checked, value, section)?;
+    }
+    for pointer in MATCHERS {
+        check_matcher(checked, value, pointer)?;
+    }
+    check_tls(checked, value)
+}
+
+/// `connect: ['tcp/...']` and `endpoints: 'tcp/...'`.
+fn check_endpoints(checked: &Checked<'_>, value: &Value, section: &str) -> Result<(), ConfigError> {
+    let kind = |value: &Value| match value {
+        Value::Array(items) if items.iter().all(Value::is_string) => Some("a list"),
+        Value::String(_) => Some("a text"),
+        _ => None,
+    };
+    let list = |value: &Value| {
+        let texts: Vec<&Value> = match value {
+            Value::Array(items) => items.iter().take(REPEATED).collect(),
+            one => vec![one],
+        };
+        let more = matches!(value, Value::Array(items) if items.len() > REPEATED);
+        let texts: Vec<String> = texts.iter().map(ToString::to_string).collect();
+        format!("endpoints: [{}{}]", texts.join(", "), if more { ", ..." } else { "" })
+    };
+    let Some(found) = value.get(section) else { return Ok(()) };
+    let path = [section.to_owned()];
+    if let Some(kind) = kind(found) {
+        let why = format!(
+            "`{section}` is {kind}, and the endpoints stand one level deeper; write \
+             `{section}: {{ {} }}`",
+            list(found)
+        );
+        return Err(instead(checked, &path, why));
+    }
+    match found.get("endpoints") {
+        Some(text @ Value::String(_)) => {
+            let path = [section.to_owned(), "endpoints".to_owned()];
+            let why = format!("`{section}.endpoints` is a text; write `{}`", list(text));
+            Err(instead(checked, &path, why))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `autoconnect: { router: '', peer: 'router|peer' }`.
+fn check_matcher(checked: &Checked<'_>, value: &Value, pointer: &str) -> Result<(), ConfigError> {
+    let path: Vec<String> = pointer[1..].split('/').map(str::to_owned).collect();
+    let Some(found) = value.pointer(pointer) else { return Ok(()) };
+    let now = |value: &Value| match value {
+        Value::String(text) => {
+            let parts = text.split('|').map(str::trim).filter(|part| !part.is_empty());
+            let parts: Vec<String> = parts.map(|part| format!("{part:?}")).collect();
+            Some(format!("[{}]", parts.join(", ")))
+        }
+        _ => None,
+    };
+    let name = path.last().map_or("", String::as_str);
+    let (instead_of, write) = match found {
+        Value::Object(by_mode) if by_mode.values().any(Value::is_string) => {
+            let each = by_mode.iter().map(|(mode, value)| {
+                format!("{mode}: {}", now(value).unwrap_or_else(|| value.to_string()))
+            });
+            (&path, format!("{name}: {{ {} }}", each.collect::<Vec<_>>().join(", ")))
+        }
+        text => match now(text) {
+            Some(list) => (&path, format!("{name}: {list}")),
+            None => return Ok(()),
+        },
+    };
+    let why = format!("a text was the form of Zenoh before 1.0; write lists: `{write}`");
+    Err(checked.bad(instead_of, why))
+}
+
+/// `server_certificate` and the others, in the settings and in those of an endpoint.
+fn check_tls(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError> {
+    let say = |found: &[(&str, &str)]| {
+        let all: Vec<String> =
+            found.iter().map(|(old, new)| format!("`{old}` is now `{new}`")).collect();
+        format!("named as in Zenoh before 1.0: {}", all.join(", "))
+    };
+    let tls = ["transport", "link", "tls"].map(str::to_owned);
+    if let Some(Value::Object(set)) = value.pointer("/transport/link/tls") {
+        let found = TLS.iter().filter(|(old, _)| set.contains_key(*old)).copied();
+        let mut found: Vec<(&str, &str)> = found.collect();
+        let place = |(old, _): &(&str, &str)| {
+            let path = tls.iter().cloned().chain([(*old).to_owned()]);
+            checked.key_span(&path.collect::<Vec<_>>())
+        };
+        found.sort_by_key(|names| place(names).start);
+        if let Some(first) = found.first() {
+            let kind = ConfigErrorKind::BadValue { key: dotted(&tls), why: say(&found) };
+            return Err(checked.source.error_at(place(first), kind));
+        }
+    }
+    for section in ["listen", "connect"] {
+        for (path, endpoint) in endpoints(value, section) {
+            let Some((_, settings)) = endpoint.split_once('#') else { continue };
+            let is_set = |name: &str| {
+                let mut names = settings.split(';').filter_map(|set| set.split_once('='));
+                names.any(|(set, _)| set.strip_suffix("_file").unwrap_or(set) == name)
+            };
+            let found = TLS.iter().filter(|(old, _)| is_set(old)).copied();
+            let found: Vec<(&str, &str)> = found.collect();
+            if !found.is_empty() {
+                return Err(checked.bad(&path, say(&found)));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// An error whose words begin with the key themselves.
+fn instead(checked: &Checked<'_>, path: &[String], message: String) -> ConfigError {
+    checked.source.error_at(checked.span(path), ConfigErrorKind::Syntax { message })
+}
