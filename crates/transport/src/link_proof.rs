@@ -31,6 +31,18 @@ pub enum LinkProof {
     Tls,
 }
 
+/// As `mesh.links` has it.
+impl fmt::Display for LinkProof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sealed => "sealed",
+            Self::Gate => "gate",
+            Self::Challenge => "challenge",
+            Self::Tls => "tls",
+        })
+    }
+}
+
 impl LinkProof {
     /// Whether links come through a gate of our own.
     pub(crate) fn has_gate(self) -> bool {

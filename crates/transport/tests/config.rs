@@ -4,6 +4,8 @@
 
 #[path = "config/bad.rs"]
 mod bad;
+#[path = "config/reach.rs"]
+mod reach;
 
 use std::net::TcpListener;
 

@@ -10,7 +10,7 @@ use mailmesh_secrets::{io_words, path_words, redact};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use super::error::{ConfigError, ConfigErrorKind};
+use super::error::{ConfigError, ConfigErrorKind, Place};
 use super::known::{check_keys, wrong_type};
 use super::mask::own;
 use super::outline::Outline;
@@ -42,6 +42,8 @@ pub struct MeshSettings {
     pub inbox_bytes: Option<usize>,
     /// How each link proves the cluster key before a message on it is read; `None`: not at all.
     pub links: Option<LinkProof>,
+    /// Where the configuration says so; `None` if it does not.
+    pub(super) links_at: Option<Place>,
     /// Names and addresses by which other nodes dial this one, besides those it knows of.
     pub names: Vec<String>,
     /// The mesh is meant to be open: nobody is warned that there is no cluster key.
@@ -77,6 +79,7 @@ impl Default for MeshSettings {
             inbox_events: None,
             inbox_bytes: None,
             links: Some(LinkProof::default()),
+            links_at: None,
             names: Vec::new(),
             open: false,
         }
@@ -232,6 +235,7 @@ impl MeshSettings {
                 .number("inboxBytes", 1 << 20, 1 << 40)?
                 .and_then(|bytes| usize::try_from(bytes).ok()),
             links: reader.links()?,
+            links_at: object.get("links").map(|_| source.place(outline.value(&["mesh", "links"]))),
             names: reader.texts("names", MAX_NAMES)?,
             open: reader.flag("open")?.unwrap_or(false),
         })

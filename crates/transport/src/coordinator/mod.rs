@@ -19,11 +19,14 @@ mod host;
 mod known;
 mod lex;
 mod listening;
+mod machine;
 mod mask;
 mod mesh;
 mod outline;
 mod preflight;
 mod proof;
+mod reach;
+mod resolve;
 mod source;
 mod tls;
 mod tls_literals;
@@ -236,7 +239,8 @@ impl Coordinator {
 
     /// Whether the machine has what the configuration asks for: listening ports free, files
     /// readable, the interface there, the key resolvable; and whether certificates and keys, of
-    /// files or of the configuration, can be read and belong together. Nothing is left open.
+    /// files or of the configuration, can be read and belong together. The names of endpoints are
+    /// looked up, for 3 s at most. Nothing is left open.
     /// Returns what deserves a look, as [`check_embedded`](Self::check_embedded).
     ///
     /// # Errors
@@ -246,7 +250,12 @@ impl Coordinator {
             secret.resolve()?;
         }
         match &self.backend {
-            Backend::Zenoh(settings) => settings.preflight(),
+            Backend::Zenoh(settings) => {
+                let mut warnings = settings.preflight()?;
+                warnings.extend(settings.check_discovery(self.mesh.key.is_some())?);
+                warnings.extend(settings.check_names());
+                Ok(warnings)
+            }
             Backend::Disabled => Ok(Vec::new()),
         }
     }

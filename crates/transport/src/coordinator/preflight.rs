@@ -1,16 +1,16 @@
 //! What a configuration asks of the machine.
 
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
-use mailmesh_secrets::redact;
 use serde_json::Value;
 
 use super::Warning;
 use super::checked::Checked;
 use super::error::{ConfigError, ConfigErrorKind, Place};
 use super::known::nearest;
+use super::resolve::{Found, WITHIN, resolve};
 use super::tls::Credentials;
 use super::zenoh::endpoints;
 
@@ -94,6 +94,7 @@ pub(super) struct Needs {
     listens: Vec<(String, Place)>,
     credentials: Credentials,
     interface: Option<(String, Place)>,
+    group: Option<Place>,
 }
 
 impl Needs {
@@ -141,7 +142,14 @@ impl Needs {
             let path = ["scouting", "multicast", "interface"].map(str::to_owned);
             needs.interface = Some((name.to_owned(), place(&path)));
         }
+        let group = ["scouting", "multicast", "address"].map(str::to_owned);
+        let is_set = value.pointer(&format!("/{}", group.join("/"))).is_some();
+        needs.group = is_set.then(|| place(&group));
         Ok(needs)
+    }
+
+    pub(super) fn group(&self) -> Option<&Place> {
+        self.group.as_ref()
     }
 
     /// Whether what the configuration itself holds can be used.
@@ -182,10 +190,12 @@ fn listen(text: &str) -> Result<(), String> {
         return Ok(());
     };
     let address = address.split(['?', '#']).next().unwrap_or_default();
-    let resolved: Vec<SocketAddr> = match address.to_socket_addrs() {
-        Ok(resolved) => resolved.collect(),
-        Err(error) => {
-            return Err(format!("its host does not resolve: {}", redact(&error.to_string())));
+    let resolved: Vec<SocketAddr> = match resolve(&[address.to_owned()]).pop() {
+        Some(Found::Addresses(resolved)) => resolved,
+        Some(Found::Nothing(why)) => return Err(format!("its host does not resolve: {why}")),
+        _ => {
+            let within = WITHIN.as_secs();
+            return Err(format!("its host was not resolved within {within} s; write an address"));
         }
     };
     let Some(error) = TcpListener::bind(resolved.as_slice()).err() else {

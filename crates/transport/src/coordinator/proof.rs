@@ -117,12 +117,17 @@ impl ZenohSettings {
         Duration::from_millis(lease.unwrap_or(LEASE_MS))
     }
 
+    /// Where Zenoh's scouting asks.
+    pub(super) fn scouting_group(&self) -> SocketAddr {
+        let address = self.value().pointer("/scouting/multicast/address").and_then(Value::as_str);
+        let address = address.and_then(|address| address.parse::<SocketAddr>().ok());
+        address.unwrap_or_else(|| ([224, 0, 0, 224], 7446).into())
+    }
+
     /// Where discovery asks: the multicast group of Zenoh, one port on; its interfaces and TTL.
     pub(crate) fn discovery_group(&self) -> (SocketAddr, String, u32) {
         let multicast = |key: &str| self.value().pointer(&format!("/scouting/multicast/{key}"));
-        let address = multicast("address").and_then(Value::as_str);
-        let address = address.and_then(|address| address.parse::<SocketAddr>().ok());
-        let mut address = address.unwrap_or_else(|| ([224, 0, 0, 224], 7446).into());
+        let mut address = self.scouting_group();
         address.set_port(address.port().checked_add(1).unwrap_or(u16::MAX - 1));
         let interfaces = multicast("interface").and_then(Value::as_str).unwrap_or("auto");
         let ttl = multicast("ttl").and_then(Value::as_u64).unwrap_or(1);

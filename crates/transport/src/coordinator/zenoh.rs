@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::Warning;
 use super::addresses::HostAddresses;
 use super::checked::Checked;
-use super::error::{ConfigError, ConfigErrorKind};
+use super::error::{ConfigError, ConfigErrorKind, Place};
 use super::former;
 use super::known::{dotted, list, nearest};
 use super::listening::Listening;
@@ -234,45 +234,10 @@ impl ZenohSettings {
         self.value.pointer(pointer).and_then(Value::as_bool).unwrap_or(default)
     }
 
-    pub(super) fn warnings(&self) -> Vec<Warning> {
-        let mut warnings = Vec::new();
-        let mut warn = |message: &str| {
-            let message = message.to_owned();
-            warnings.push(Warning { message, corrected: None, place: None });
-        };
-        let multicast = self.flag("/scouting/multicast/enabled", true);
-        if !multicast && self.endpoints("connect").is_empty() && self.endpoints("listen").is_empty()
-        {
-            warn(
-                "multicast scouting is off and neither `connect.endpoints` nor `listen.endpoints` \
-                 is set: this node finds nobody and nobody finds it",
-            );
-        }
-        let lease = self.value.pointer("/transport/link/tx/lease").and_then(Value::as_u64);
-        if lease.is_some_and(|lease| lease > LEASE_MS) {
-            warn(
-                "`transport.link.tx.lease` is above 3000 ms: a link that is cut silently is \
-                 noticed only after that long",
-            );
-        }
-        if lingers(LINGER) {
-            warn(
-                "Zenoh was compiled to linger: a link that is cut delays the events of all others \
-                 by up to 10 s; build with `TCP_LINGER_TIMEOUT = \"0\"` and \
-                 `TLS_LINGER_TIMEOUT = \"0\"` below `[env]` in `.cargo/config.toml`",
-            );
-        }
-        warnings
+    /// Where the multicast group stands, if the configuration names one.
+    pub(super) fn group_place(&self) -> Option<&Place> {
+        self.needs.group()
     }
-}
-
-/// What Zenoh reads when it is compiled, as we do: for TCP and TLS, seconds.
-const LINGER: [Option<&str>; 2] =
-    [option_env!("TCP_LINGER_TIMEOUT"), option_env!("TLS_LINGER_TIMEOUT")];
-
-/// Whether closing a dead link may block one of Zenoh's threads.
-fn lingers(seconds: [Option<&str>; 2]) -> bool {
-    seconds.into_iter().any(|seconds| seconds != Some("0"))
 }
 
 fn check_mode(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError> {
@@ -301,11 +266,11 @@ fn check_multicast_address(checked: &Checked<'_>, value: &Value) -> Result<(), C
     let Value::String(text) = found else {
         return Err(checked.wrong(&path, found, "a string like \"224.0.0.224:7446\""));
     };
-    if text.starts_with('[') && text.contains('%') {
-        let why = "no zone stands here; name the interface in `scouting.multicast.interface`";
-        return Err(checked.bad(&path, why));
-    }
     let Ok(address) = text.parse::<std::net::SocketAddr>() else {
+        if text.starts_with('[') && text.contains('%') {
+            let why = "no zone stands here; name the interface in `scouting.multicast.interface`";
+            return Err(checked.bad(&path, why));
+        }
         let why = format!(
             "\"{text}\" is not an address and port; expected one like \"224.0.0.224:7446\""
         );
@@ -484,13 +449,5 @@ mod tests {
         assert_eq!(found("unknown field `a`x`, expected `b` or `c`"), ("a`x".into(), known));
         assert_eq!(found("unknown field `a`, there are no fields"), ("a".into(), Vec::new()));
         assert_eq!(unknown_field("invalid type: map, expected a string"), None);
-    }
-
-    #[test]
-    fn this_workspace_is_built_without_linger_and_who_is_not_is_warned() {
-        assert!(!lingers(LINGER), "{LINGER:?}: see .cargo/config.toml");
-        assert!(
-            lingers([None, None]) && lingers([Some("0"), None]) && lingers([Some("0"), Some("10")])
-        );
     }
 }

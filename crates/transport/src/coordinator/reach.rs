@@ -1,0 +1,167 @@
+//! Whether a node can meet another at all, as its configuration is.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use serde_json::Value;
+
+use super::error::{ConfigError, ConfigErrorKind};
+use super::exposure::{host, listens};
+use super::zenoh::LEASE_MS;
+use super::{Backend, Coordinator, LinkProtection, Warning, ZenohSettings};
+
+impl Coordinator {
+    /// What becomes of the links of a node that has a cluster key, or has none: whether it can
+    /// meet another as the configuration is, and whether links prove the key as `mesh.links`
+    /// asks. Returns what deserves a look. [`check_embedded`](Self::check_embedded) and
+    /// [`preflight`](Self::preflight) do not ask this: a key may come from elsewhere than the
+    /// configuration.
+    ///
+    /// # Errors
+    /// [`ConfigErrorKind::BadValue`] for what no session of Zenoh can be opened with.
+    pub fn check_links(&self, has_key: bool) -> Result<Vec<Warning>, ConfigError> {
+        let Backend::Zenoh(settings) = &self.backend else { return Ok(Vec::new()) };
+        let protection = settings.link_protection(has_key);
+        let mut warnings = settings.check_reach(protection)?;
+        if let (Some(place), Some(wanted)) = (&self.mesh.links_at, self.mesh.links) {
+            let message = match protection {
+                LinkProtection::Proven(proof) if proof == wanted => None,
+                LinkProtection::Proven(proof) => Some(format!(
+                    "links cannot be \"{wanted}\" in mode \"client\" or with Zenoh's access control; \
+                     they are \"{proof}\""
+                )),
+                LinkProtection::Own(what) => Some(format!(
+                    "links are not \"{wanted}\": the configuration sets `{what}` itself; take that \
+                     out, or set `mesh.links` to \"unproven\""
+                )),
+                LinkProtection::None => Some(format!(
+                    "links are not \"{wanted}\", and prove nothing, since there is no cluster key; \
+                     make one with `mailmesh key generate`, and set `mesh.key` on every node"
+                )),
+            };
+            warnings.extend(message.map(|message| Warning {
+                message: format!("`mesh.links`: {message}"),
+                corrected: None,
+                place: Some(place.clone()),
+            }));
+        }
+        Ok(warnings)
+    }
+}
+
+impl ZenohSettings {
+    fn check_reach(&self, protection: LinkProtection) -> Result<Vec<Warning>, ConfigError> {
+        let mut warnings = Vec::new();
+        let is_proven = matches!(protection, LinkProtection::Proven(_));
+        let is_found_by_us = is_proven && self.discovers(protection.has_gate());
+        let (group, ..) = self.discovery_group();
+        if let (IpAddr::V6(group), Some(place)) = (group.ip(), self.group_place())
+            && self.scouts()
+            && !is_found_by_us
+        {
+            let message = if is_of_one_link(group) {
+                let why = format!(
+                    "{group} is of one link, and Zenoh's scouting, which a node without a cluster \
+                     key has, can name no interface for it: no session opens; write \
+                     \"224.0.0.224:7446\", or set `mesh.key` on every node"
+                );
+                let key = "scouting.multicast.address".to_owned();
+                let kind = ConfigErrorKind::BadValue { key, why };
+                return Err(ConfigError::new(kind).at(place.clone()));
+            } else {
+                format!(
+                    "`scouting.multicast.address`: Zenoh joins {group} on one interface of the \
+                     system's choice, and asks from addresses of IPv4 where there are some: nodes \
+                     may not find each other; write \"224.0.0.224:7446\", or set `mesh.key` on \
+                     every node"
+                )
+            };
+            warnings.push(Warning { message, corrected: None, place: Some(place.clone()) });
+        }
+        if self.mode() == "client" && !self.scouts() && self.endpoints("connect").is_empty() {
+            let why = "a client connects to a router or peer: name one here, or switch \
+                       `scouting.multicast.enabled` on";
+            return Err(ConfigError::bad_value("connect.endpoints", why));
+        }
+        Ok(warnings)
+    }
+
+    /// What can be seen without the machine and without the key.
+    pub(super) fn warnings(&self) -> Vec<Warning> {
+        let mut warnings = Vec::new();
+        let mut warn = |message: &str| {
+            let message = message.to_owned();
+            warnings.push(Warning { message, corrected: None, place: None });
+        };
+        let own = listens(self);
+        let mut others = self.endpoints("connect");
+        others.retain(|endpoint| !own.contains(endpoint));
+        if !self.scouts() && others.is_empty() && self.mode() != "client" {
+            if self.endpoints("listen").is_empty() && own.is_empty() {
+                warn(
+                    "multicast scouting is off, `connect.endpoints` names no other node and \
+                     `listen.endpoints` is empty: this node can never be linked to another",
+                );
+            } else if self.endpoints("listen").is_empty() {
+                warn(
+                    "multicast scouting is off and neither `connect.endpoints` nor \
+                     `listen.endpoints` is set: this node finds nobody and nobody finds it",
+                );
+            } else if own.iter().all(|endpoint| is_loopback(endpoint)) {
+                warn(
+                    "multicast scouting is off, `connect.endpoints` names no other node and \
+                     `listen.endpoints` is of the loopback: only nodes on this host that dial it \
+                     are ever linked; listen at an address that the others reach",
+                );
+            }
+        }
+        let lease = self.value().pointer("/transport/link/tx/lease").and_then(Value::as_u64);
+        if lease.is_some_and(|lease| lease > LEASE_MS) {
+            warn(
+                "`transport.link.tx.lease` is above 3000 ms: a link that is cut silently is \
+                 noticed only after that long",
+            );
+        }
+        if lingers(LINGER) {
+            warn(
+                "Zenoh was compiled to linger: a link that is cut delays the events of all others \
+                 by up to 10 s; build with `TCP_LINGER_TIMEOUT = \"0\"` and \
+                 `TLS_LINGER_TIMEOUT = \"0\"` below `[env]` in `.cargo/config.toml`",
+            );
+        }
+        warnings
+    }
+}
+
+/// Whether a group is of the interface, or of the link, that a packet is sent on.
+fn is_of_one_link(group: Ipv6Addr) -> bool {
+    matches!(group.octets(), [0xff, flags_and_scope, ..] if flags_and_scope & 0x0f <= 2)
+}
+
+fn is_loopback(endpoint: &str) -> bool {
+    match host(endpoint) {
+        Some("localhost") => true,
+        host => host.and_then(|host| host.parse().ok()).is_some_and(|ip: IpAddr| ip.is_loopback()),
+    }
+}
+
+/// What Zenoh reads when it is compiled, as we do: for TCP and TLS, seconds.
+const LINGER: [Option<&str>; 2] =
+    [option_env!("TCP_LINGER_TIMEOUT"), option_env!("TLS_LINGER_TIMEOUT")];
+
+/// Whether closing a dead link may block one of Zenoh's threads.
+fn lingers(seconds: [Option<&str>; 2]) -> bool {
+    seconds.into_iter().any(|seconds| seconds != Some("0"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_workspace_is_built_without_linger_and_who_is_not_is_warned() {
+        assert!(!lingers(LINGER), "{LINGER:?}: see .cargo/config.toml");
+        assert!(
+            lingers([None, None]) && lingers([Some("0"), None]) && lingers([Some("0"), Some("10")])
+        );
+    }
+}

@@ -1,0 +1,95 @@
+//! Whether the names of endpoints resolve, within a bounded time: a resolver that hangs costs a
+//! warning and no more.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use mailmesh_secrets::redact;
+
+/// How long all names together may take.
+pub(super) const WITHIN: Duration = Duration::from_secs(3);
+/// Most names that are looked up.
+const MOST: usize = 64;
+
+/// What came of a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Its addresses, one at least.
+    Addresses(Vec<SocketAddr>),
+    /// None, and what the system said.
+    Nothing(String),
+    /// No answer in time, or too many names before it.
+    Unknown,
+}
+
+/// Looks up hosts with their ports, all at once.
+pub(super) fn resolve(hosts: &[String]) -> Vec<Found> {
+    resolve_by(|host| host.to_socket_addrs().map(Iterator::collect), hosts, WITHIN)
+}
+
+fn resolve_by(
+    look_up: impl Fn(&str) -> io::Result<Vec<SocketAddr>> + Copy + Send + 'static,
+    hosts: &[String],
+    within: Duration,
+) -> Vec<Found> {
+    let mut all = vec![Found::Unknown; hosts.len()];
+    let (answers, answered) = channel();
+    let end = Instant::now() + within;
+    let mut waiting = 0;
+    for (number, host) in hosts.iter().enumerate().take(MOST) {
+        let (host, answers) = (host.clone(), answers.clone());
+        let ask = move || {
+            // Nobody waits any longer.
+            let _late = answers.send((number, look_up(&host)));
+        };
+        // A thread that hangs in the system's resolver is left to it.
+        let asked = std::thread::Builder::new().name("mailmesh-resolve".to_owned()).spawn(ask);
+        waiting += usize::from(asked.is_ok());
+    }
+    while waiting > 0
+        && let Ok((number, answer)) =
+            answered.recv_timeout(end.saturating_duration_since(Instant::now()))
+    {
+        waiting -= 1;
+        all[number] = match answer {
+            Ok(found) if !found.is_empty() => Found::Addresses(found),
+            Ok(_) => Found::Nothing("it has no address".to_owned()),
+            Err(error) => Found::Nothing(redact(&error.to_string())),
+        };
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resolver_that_hangs_holds_up_neither_the_caller_nor_other_names() {
+        let look_up = |host: &str| match host {
+            "hangs:1" => loop {
+                std::thread::park();
+            },
+            "nowhere:1" => Err(io::Error::other("no such name")),
+            "empty:1" => Ok(Vec::new()),
+            _ => Ok(vec![([192, 0, 2, 1], 1).into()]),
+        };
+        let hosts = ["hangs:1", "nowhere:1", "empty:1", "mx1:1"].map(str::to_owned);
+        let found = resolve_by(look_up, &hosts, Duration::from_millis(500));
+        assert_eq!(
+            found,
+            [
+                Found::Unknown,
+                Found::Nothing("no such name".into()),
+                Found::Nothing("it has no address".into()),
+                Found::Addresses(vec![([192, 0, 2, 1], 1).into()]),
+            ]
+        );
+        let many = vec!["mx1:1".to_owned(); MOST + 1];
+        let found = resolve_by(look_up, &many, Duration::from_secs(10));
+        assert_eq!(found[MOST], Found::Unknown);
+        assert!(found[..MOST].iter().all(|found| matches!(found, Found::Addresses(_))));
+    }
+}

@@ -1,0 +1,124 @@
+//! Whether nodes can meet as their configurations are.
+
+use std::net::UdpSocket;
+
+use mailmesh_transport::Coordinator;
+
+use crate::zenoh;
+
+/// A name that no resolver asks another host for: its first label is too long.
+fn no_name() -> String {
+    format!("{}.example.org", "a".repeat(64))
+}
+
+fn links(config: &str, has_key: bool) -> Result<String, String> {
+    let coordinator = Coordinator::parse(config).unwrap();
+    let said = coordinator.check_links(has_key).map_err(|error| error.to_string())?;
+    Ok(said.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+}
+
+#[test]
+fn a_group_that_needs_an_interface_is_refused_where_zenoh_scouts() {
+    for address in ["[ff02::224]:7446", "[ff12::224]:7446", "[ff01::224]:7446", "[ff02::224%1]:1"] {
+        let config =
+            format!("{{ scouting: {{ multicast: {{ address: '{address}', interface: 'lo' }} }} }}");
+        let error = links(&config, false).unwrap_err();
+        assert!(error.contains("scouting.multicast.address"), "{error}");
+        assert!(error.contains("224.0.0.224:7446") && error.contains("`mesh.key`"), "{error}");
+        assert!(error.contains("line 1, column 37"), "{error}");
+        assert_eq!(links(&config, true), Ok(String::new()), "discovery of ours names it");
+        let off = config.replace("interface: 'lo'", "enabled: false");
+        assert_eq!(links(&off, false), Ok(String::new()));
+    }
+    let wide = "{ scouting: { multicast: { address: '[ff05::224]:7446' } } }";
+    assert!(links(wide, false).unwrap().contains("may not find each other"));
+}
+
+#[test]
+fn links_that_do_not_become_what_is_asked_for_are_warned_of() {
+    let config = |zenoh: &str, mesh: &str| {
+        format!(r#"{{ "@type": "Zenoh", "config": {zenoh}, "mesh": {{ {mesh} }} }}"#)
+    };
+    let sealed = r#""links": "sealed""#;
+    for (zenoh, mesh, has_key, words) in [
+        ("{}", sealed, false, "there is no cluster key"),
+        ("{}", r#""links": "tls""#, false, "not \"tls\""),
+        ("{}", sealed, true, ""),
+        ("{}", "", false, ""),
+        ("{}", r#""links": "unproven""#, false, ""),
+        (
+            "{ transport: { link: { protocols: ['tcp'] } } }",
+            sealed,
+            true,
+            "`transport.link.protocols`",
+        ),
+        ("{ transport: { link: { protocols: ['tcp'] } } }", "", true, ""),
+        ("{ mode: 'client' }", sealed, true, "they are \"challenge\""),
+    ] {
+        let said = links(&config(zenoh, mesh), has_key).unwrap();
+        assert!(said.contains(words) && said.is_empty() == words.is_empty(), "{mesh}: {said}");
+    }
+}
+
+#[test]
+fn a_node_that_never_meets_another_is_warned_of() {
+    let off = "scouting: { multicast: { enabled: false } }";
+    for (listen, words) in [
+        ("listen: { endpoints: [] },", "can never be linked"),
+        ("listen: { endpoints: ['tcp/127.0.0.1:7447', 'tcp/[::1]:7447'] },", "of the loopback"),
+        (
+            "listen: { endpoints: ['tcp/localhost:7447'] }, connect: { endpoints: ['tcp/localhost:7447'] },",
+            "of the loopback",
+        ),
+        (
+            "listen: { endpoints: ['tcp/127.0.0.1:7447'] }, connect: { endpoints: ['tcp/127.0.0.1:7448'] },",
+            "",
+        ),
+        ("listen: { endpoints: ['tcp/192.0.2.1:7447'] },", ""),
+    ] {
+        let coordinator = Coordinator::parse(&format!("{{ {listen} {off} }}")).unwrap();
+        let said: Vec<_> = coordinator.warnings().iter().map(|w| w.message.as_str()).collect();
+        assert_eq!(said.is_empty(), words.is_empty(), "{listen}: {said:?}");
+        assert!(said.iter().all(|said| said.contains(words)), "{listen}: {said:?}");
+    }
+    let client = format!("{{ mode: 'client', {off} }}");
+    assert!(links(&client, false).unwrap_err().contains("a client connects to"));
+}
+
+#[test]
+fn names_that_do_not_resolve_are_warned_of() {
+    let name = no_name();
+    let config = format!(
+        "{{ listen: {{ endpoints: ['tcp/127.0.0.1:0'] }}, scouting: {{ multicast: {{ enabled: false }} }}, \
+         connect: {{ endpoints: ['tcp/{name}:7447', 'tcp/{name}:7447#iface=lo', 'tcp/localhost:7447', \
+         'tcp/192.0.2.1:7447', 'tcp/[fe80::1%lo]:7447'] }} }}"
+    );
+    let coordinator = Coordinator::parse(&zenoh(&config)).unwrap();
+    let said = coordinator.preflight().unwrap();
+    let [warning] = said.as_slice() else { panic!("{said:?}") };
+    let shown = warning.to_string();
+    assert!(shown.contains(&format!("the name {name} does not resolve")), "{shown}");
+    let listens = format!("{{ listen: {{ endpoints: ['tcp/{name}:7447'] }} }}");
+    let error = Coordinator::parse(&zenoh(&listens)).unwrap().preflight().unwrap_err().to_string();
+    assert!(error.contains("does not resolve"), "{error}");
+}
+
+#[test]
+fn a_port_of_discovery_that_is_taken_is_found() {
+    let taken = UdpSocket::bind("0.0.0.0:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let with = |port: u16, key: &str| {
+        let zenoh = format!(
+            "{{ scouting: {{ multicast: {{ address: '224.0.0.224:{port}', interface: 'lo' }} }} }}"
+        );
+        let text = format!(r#"{{ "@type": "Zenoh", "config": {zenoh}, "mesh": {{ {key} }} }}"#);
+        Coordinator::parse(&text).unwrap().preflight()
+    };
+    let error = with(port, "").unwrap_err().to_string();
+    assert!(error.contains(&format!("UDP port {port}")) && error.contains("`ss -"), "{error}");
+    let key = r#""key": { "@type": "Value", "secret": "x" }"#;
+    let said = with(port - 1, key).unwrap();
+    assert!(said[0].message.contains(&format!("UDP port {port}")), "{said:?}");
+    drop(taken);
+    assert!(with(port, "").unwrap().is_empty() && with(port - 1, key).unwrap().is_empty());
+}
