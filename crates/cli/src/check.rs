@@ -3,11 +3,16 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use mailmesh::secrets::{io_words, path_words};
-use mailmesh::{Backend, ConfigError, Coordinator, DEFAULT_CLUSTER, Keyring, Secret, Warning};
+use mailmesh::{
+    Backend, Cluster, ConfigError, Coordinator, DEFAULT_CLUSTER, Keyring, Secret, Warning,
+    store_in_use,
+};
 use rustix::fs::{Access, access};
 
 use crate::args::Check;
+use crate::control;
 use crate::exit::Failure;
+use crate::process::check_descriptors;
 use crate::say::{self, note, say};
 
 pub(crate) fn run(options: &Check) -> Result<ExitCode, Failure> {
@@ -23,6 +28,8 @@ pub(crate) fn run(options: &Check) -> Result<ExitCode, Failure> {
         Coordinator::load(&options.file).map_err(failure)?
     };
     warn(coordinator.warnings());
+    let has_key = coordinator.mesh().key.is_some();
+    warn(&coordinator.check_links(has_key).map_err(failure)?);
     let keys = check_key(&coordinator, options.offline)?;
     say::lines(&coordinator.explain());
     if let Some(keys) = keys {
@@ -37,6 +44,7 @@ pub(crate) fn run(options: &Check) -> Result<ExitCode, Failure> {
     } else {
         warn(&coordinator.preflight().map_err(failure)?);
         coordinator.mesh().store.as_deref().map_or(Ok(()), check_store)?;
+        warn_of_process(&coordinator);
         if matches!(coordinator.backend(), Backend::Zenoh(_)) {
             say!(
                 "{:<12}has the ports free, files and interfaces there, and certificates and keys in order",
@@ -45,6 +53,18 @@ pub(crate) fn run(options: &Check) -> Result<ExitCode, Failure> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Warns of what `mailmesh node` would lack that started as this command did. A server may be
+/// started otherwise, and has no control socket, so none of it is an error here.
+fn warn_of_process(coordinator: &Coordinator) {
+    let name = Cluster::builder().coordinator(coordinator.clone()).node_name();
+    let socket = name.map_or(Ok(()), |name| control::check_default(name.as_str()));
+    let found = [
+        check_descriptors().unwrap_or_else(|error| Some(error.message().to_owned())),
+        socket.err().map(|error| format!("`mailmesh node`: {}", error.message())),
+    ];
+    found.iter().flatten().for_each(|text| say::labelled(33, "warning", text));
 }
 
 fn warn(warnings: &[Warning]) {
@@ -96,6 +116,13 @@ fn check_store(dir: &Path) -> Result<(), Failure> {
     let there = dir.ancestors().find(|path| path.exists()).unwrap_or_else(|| Path::new("."));
     if !there.is_dir() {
         return Err(failed(format!("{} is not a directory", path_words(there))));
+    }
+    if store_in_use(dir) {
+        return Err(failed(format!(
+            "{}: another process uses this store; if that is the node itself, which runs, use \
+             `--offline`; else give each node a directory of its own",
+            path_words(dir)
+        )));
     }
     // Whose the directories above the store's are does not matter.
     let trusted = (there == dir).then(|| mailmesh::check_dir(dir)).transpose();

@@ -29,7 +29,9 @@ pub(crate) async fn run(options: Node, socket: Option<PathBuf>) -> Result<ExitCo
     let lines = lines.with_filter(filter.and(BoundedLog::new()));
     tracing_subscriber::registry().with(lines).init();
 
-    check_descriptors()?;
+    if let Some(warning) = check_descriptors()? {
+        tracing::warn!("{warning}");
+    }
     // From here on a signal stops the node in good order, not the process.
     let failed = |error: std::io::Error| Failure::failed(format!("cannot handle signals: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;

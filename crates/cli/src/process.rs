@@ -33,10 +33,14 @@ pub(crate) fn prepare() {
     }
 }
 
-/// Whether there are enough descriptors for a node. Called after [`prepare`].
-pub(crate) fn check_descriptors() -> Result<(), Failure> {
+/// Whether there are enough descriptors for a node; gives what to warn of. Called after
+/// [`prepare`].
+///
+/// # Errors
+/// With fewer than a node starts with.
+pub(crate) fn check_descriptors() -> Result<Option<String>, Failure> {
     let Some(limit) = getrlimit(Resource::Nofile).current.filter(|limit| *limit < FEW) else {
-        return Ok(());
+        return Ok(None);
     };
     if limit < FEWEST {
         return Err(Failure::failed(format!(
@@ -45,12 +49,10 @@ pub(crate) fn check_descriptors() -> Result<(), Failure> {
              to {DESCRIPTORS}"
         )));
     }
-    tracing::warn!(
-        limit,
-        "this process may open few files: strangers that dial it can use them up; raise the hard \
-         limit (`LimitNOFILE=` of systemd, `ulimit -n`) to {DESCRIPTORS}"
-    );
-    Ok(())
+    Ok(Some(format!(
+        "this process may open few files ({limit}): strangers that dial it can use them up; raise \
+         the hard limit (`LimitNOFILE=` of systemd, `ulimit -n`) to {DESCRIPTORS}"
+    )))
 }
 
 /// Says where the program panicked. Some messages of libraries hold the text that they are

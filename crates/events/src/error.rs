@@ -31,7 +31,7 @@ pub enum EventError {
     },
     /// A prefix so wide that blocking it is most likely a mistake.
     #[error(
-        "{network} is wider than /{limit}; if you mean it, force it (`--force`, `add_of_any_width`)"
+        "{network} is wider than /{limit}; it would stand for many addresses; if that is meant, say so with `--force`"
     )]
     TooWide {
         /// The prefix.

@@ -259,6 +259,9 @@ impl ClusterBuilder {
                          or set `mesh.open` if that is meant"
                     );
                 }
+                for warning in coordinator.check_links(keys.is_some())? {
+                    tracing::warn!("configuration: {warning}");
+                }
                 let links = keys.as_ref().map(|keys| keys.links());
                 let bus = ZenohBus::open(zenoh, space, incarnation, sender, links).await?;
                 (other_keys, links_counted) = (bus.other_keys(), bus.gate());

@@ -97,7 +97,7 @@ pub use mailmesh_state::{
     StateError, Validity, Verdict, certificate_from_der, certificate_from_pem, certificate_to_pem,
     read_certificate,
 };
-pub use mailmesh_store::{TrustedDir, Untrusted, check_dir};
+pub use mailmesh_store::{TrustedDir, Untrusted, check_dir, store_in_use};
 pub use mailmesh_transport::{
     Backend, ConfigError, ConfigErrorKind, Coordinator, GateCounts, MemoryHub, Secret,
     TransportError, Warning,

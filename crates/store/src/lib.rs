@@ -35,4 +35,4 @@ mod store;
 pub use error::StoreError;
 pub use file::{TrustedDir, Untrusted, check_dir};
 pub use format::FORMAT;
-pub use store::{MAX_KEY, MAX_VALUE, Record, Store};
+pub use store::{MAX_KEY, MAX_VALUE, Record, Store, store_in_use};

@@ -1,4 +1,4 @@
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -49,6 +49,17 @@ pub(crate) fn builder() -> Builder {
     let mut builder = Builder::new();
     builder.set_cache_size(CACHE);
     builder
+}
+
+/// Whether another process has the store of a directory open. Nothing is made, and nothing
+/// waits.
+#[must_use]
+pub fn store_in_use(dir: &Path) -> bool {
+    let path = dir.join(FILE);
+    // To open a device or a pipe has effects.
+    let is_file = std::fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file());
+    let locked = |file: File| matches!(file.try_lock(), Err(TryLockError::WouldBlock));
+    is_file && File::open(&path).is_ok_and(locked)
 }
 
 impl Store {

@@ -22,6 +22,7 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) async fn connect(path: &Path) -> Result<Self, Failure> {
+        super::check_path(path, false)?;
         let stream = UnixStream::connect(path).await.map_err(|error| {
             Failure::no_node(format!(
                 "no node answers at {}: {error}; is it running, and by this user?",

@@ -10,6 +10,9 @@ pub(crate) mod server;
 
 use std::path::{Path, PathBuf};
 
+use mailmesh::secrets::path_words;
+use rustix::fs::{Access, access};
+
 use crate::exit::Failure;
 
 /// Where sockets are unless a path is given.
@@ -23,16 +26,67 @@ pub(crate) fn runtime_dir() -> PathBuf {
     }
 }
 
-/// The socket of a node of this name.
+/// Longest path of a socket in bytes, of Linux; other systems have a little less.
+#[cfg(target_os = "linux")]
+const MAX_SOCKET_PATH: usize = 107;
+#[cfg(not(target_os = "linux"))]
+const MAX_SOCKET_PATH: usize = 103;
+
+/// The socket of a node of this name, in a directory that is made if it is not there. What it is
+/// in, as `XDG_RUNTIME_DIR` has it, is not made: a session of the user makes that.
 pub(crate) fn default_path(name: &str) -> Result<PathBuf, Failure> {
     use std::os::unix::fs::DirBuilderExt;
     let dir = runtime_dir();
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir);
-    made.map_err(|error| {
-        Failure::failed(format!("{}: {error}; give a path with --socket", dir.display()))
-    })?;
-    check_dir(&dir)?;
+    let place = check_place(&dir)?;
+    match std::fs::DirBuilder::new().mode(0o700).create(&dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            return Err(Failure::failed(format!("{}: {error}; {place}", path_words(&dir))));
+        }
+        _ => check_dir(&dir)?,
+    }
     Ok(dir.join(format!("{name}.sock")))
+}
+
+/// Whether a node of this name could serve its socket, as far as that is seen without making
+/// anything.
+pub(crate) fn check_default(name: &str) -> Result<(), Failure> {
+    let dir = runtime_dir();
+    let place = check_place(&dir)?;
+    if dir.exists() {
+        check_dir(&dir)?;
+    } else if let Some(parent) = dir.parent()
+        && let Err(error) = access(parent, Access::WRITE_OK | Access::EXEC_OK)
+    {
+        return Err(Failure::failed(format!("{}: {error}; {place}", path_words(parent))));
+    }
+    check_path(&dir.join(format!("{name}.sock")), true)
+}
+
+/// Whether the directory that `dir` is made in is there; gives what to do where it is not.
+fn check_place(dir: &Path) -> Result<&'static str, Failure> {
+    let place = "set XDG_RUNTIME_DIR to a directory of this user, or give a path with --socket";
+    match dir.parent() {
+        Some(parent) if !parent.is_dir() => Err(Failure::failed(format!(
+            "no directory for the control socket: {} is not there, or is no directory; {place}",
+            path_words(parent)
+        ))),
+        _ => Ok(place),
+    }
+}
+
+/// Refuses a path that the system takes for no socket. A server needs some bytes more than a
+/// client, while it makes one.
+pub(crate) fn check_path(path: &Path, is_made: bool) -> Result<(), Failure> {
+    let made = if is_made { server::made_at(path).as_os_str().len() } else { 0 };
+    let over = made.max(path.as_os_str().len()).saturating_sub(MAX_SOCKET_PATH);
+    if over == 0 {
+        return Ok(());
+    }
+    Err(Failure::failed(format!(
+        "the path of the control socket, {}, is too long by {over} bytes; give a shorter one with \
+         --socket, or set XDG_RUNTIME_DIR to a directory with a shorter name",
+        path.display()
+    )))
 }
 
 /// Where others can write, the directory may be somebody else's, with sockets of

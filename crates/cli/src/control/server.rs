@@ -30,6 +30,7 @@ impl Server {
     /// Listens at `path`, for the owner only. A socket that a dead node left there
     /// is replaced.
     pub(crate) fn bind(path: &Path) -> Result<Self, Failure> {
+        super::check_path(path, true)?;
         let failed = |error: std::io::Error| {
             Failure::failed(format!("control socket {}: {error}", path.display()))
         };
@@ -94,6 +95,11 @@ impl Server {
 fn hidden_dir(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.{}", std::process::id()))
+}
+
+/// Where a socket is before it is moved to its path.
+pub(super) fn made_at(path: &Path) -> PathBuf {
+    hidden_dir(path).join("s")
 }
 
 fn bind_in(hidden: &Path, path: &Path) -> std::io::Result<UnixListener> {

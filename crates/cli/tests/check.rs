@@ -1,0 +1,158 @@
+//! `mailmesh check` finds what a start would.
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
+
+use std::net::{TcpListener, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const ALONE: &str = "scouting: { multicast: { enabled: false } }";
+
+struct Place {
+    dir: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("run")).unwrap();
+        Self { dir }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        mailmesh(&self.path("run"), args)
+    }
+
+    /// What `check` says of a configuration, and its exit code.
+    fn check(&self, text: &str) -> (i32, String) {
+        let file = self.path("config.json5");
+        std::fs::write(&file, text).unwrap();
+        said(&self.run(&["check", file.to_str().unwrap()]))
+    }
+}
+
+fn mailmesh(run: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mailmesh"));
+    command.args(args).env_remove("MAILMESH_SOCKET").env("XDG_RUNTIME_DIR", run);
+    command.output().unwrap()
+}
+
+fn said(output: &Output) -> (i32, String) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code().unwrap(), text(&output.stderr) + &text(&output.stdout))
+}
+
+#[test]
+fn ports_that_are_taken_are_found() {
+    let place = Place::new();
+    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (code, text) = place.check(&format!(
+        "{{ listen: {{ endpoints: ['tcp/{}'] }}, {ALONE} }}",
+        tcp.local_addr().unwrap()
+    ));
+    assert!(code == 3 && text.contains("another process listens there"), "{text}");
+    let udp = UdpSocket::bind("0.0.0.0:0").unwrap();
+    let port = udp.local_addr().unwrap().port();
+    let zenoh = format!(
+        "{{ scouting: {{ multicast: {{ address: '224.0.0.224:{port}', interface: 'lo' }} }} }}"
+    );
+    let (code, text) = place.check(&zenoh);
+    assert!(code == 3 && text.contains(&format!("UDP port {port}")), "{text}");
+}
+
+#[test]
+fn a_store_that_another_process_uses_is_found() {
+    let place = Place::new();
+    let store = place.path("store");
+    std::fs::create_dir(&store).unwrap();
+    std::fs::set_permissions(&store, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let config = format!(
+        r#"{{ "@type": "Zenoh", "config": {{ {ALONE} }}, "mesh": {{ "store": "{}" }} }}"#,
+        store.display()
+    );
+    let (code, text) = place.check(&config);
+    assert_eq!(code, 0, "{text}");
+    assert!(std::fs::read_dir(&store).unwrap().next().is_none(), "check made something");
+    let file = std::fs::File::create(store.join("mirror.redb")).unwrap();
+    file.lock().unwrap();
+    let (code, text) = place.check(&config);
+    assert!(code == 3 && text.contains("another process uses this store"), "{text}");
+    assert!(text.contains("`--offline`"), "{text}");
+}
+
+#[test]
+fn a_directory_for_sockets_that_is_not_there_is_found_and_not_made() {
+    let place = Place::new();
+    let nowhere = place.path("nowhere");
+    let file = place.path("config.json5");
+    std::fs::write(&file, format!("{{ {ALONE} }}")).unwrap();
+    let config = file.to_str().unwrap();
+    let (code, text) = said(&mailmesh(&nowhere, &["check", config]));
+    assert!(code == 0 && text.contains("warning: ") && text.contains("XDG_RUNTIME_DIR"), "{text}");
+    let (code, text) = said(&mailmesh(&nowhere, &["node", "--name", "a", "--config", config]));
+    assert!(code == 1 && text.contains("is not there") && text.contains("--socket"), "{text}");
+    assert!(!nowhere.exists(), "it was made");
+}
+
+#[test]
+fn a_path_of_a_socket_that_is_too_long_is_said_in_plain_words() {
+    let place = Place::new();
+    let long = place.path(&"d".repeat(100));
+    std::fs::create_dir(&long).unwrap();
+    let file = place.path("config.json5");
+    std::fs::write(&file, format!("{{ {ALONE} }}")).unwrap();
+    let config = file.to_str().unwrap();
+    let socket = long.join("mx1.sock");
+    let socket = socket.to_str().unwrap();
+    for args in [
+        &["node", "--config", config, "--socket", socket][..],
+        &["node", "--config", config, "--name", "mx1"],
+        &["status", "--socket", socket],
+        &["check", config],
+    ] {
+        let (_, text) = said(&mailmesh(&long, args));
+        assert!(text.contains("too long") && !text.contains("SUN_LEN"), "{args:?}: {text}");
+        assert!(text.contains("--socket"), "{args:?}: {text}");
+    }
+}
+
+#[test]
+fn few_descriptors_are_found() {
+    let place = Place::new();
+    let file = place.path("config.json5");
+    std::fs::write(&file, format!("{{ {ALONE} }}")).unwrap();
+    for (limit, words) in [(100, "this process may open 100 files"), (1000, "may open few files")] {
+        let script = format!("ulimit -n {limit}; exec \"$0\" check \"$1\"");
+        let output = Command::new("sh")
+            .args(["-c", &script, env!("CARGO_BIN_EXE_mailmesh")])
+            .arg(&file)
+            .env_remove("MAILMESH_SOCKET")
+            .env("XDG_RUNTIME_DIR", place.path("run"))
+            .output();
+        let (code, text) = said(&output.unwrap());
+        assert!(code == 0 && text.contains(words), "{limit}: {text}");
+    }
+}
+
+#[test]
+fn links_without_a_key_and_a_group_without_an_interface_are_found() {
+    let place = Place::new();
+    let sealed = format!(
+        r#"{{ "@type": "Zenoh", "config": {{ {ALONE} }}, "mesh": {{ "links": "sealed" }} }}"#
+    );
+    let (code, text) = place.check(&sealed);
+    assert!(code == 0 && text.contains("warning: `mesh.links`: links are not"), "{text}");
+    let group = "{ scouting: { multicast: { address: '[ff02::224]:7446', interface: 'lo' } } }";
+    let file = place.path("group.json5");
+    std::fs::write(&file, group).unwrap();
+    let file = file.to_str().unwrap();
+    for args in [&["check", file][..], &["check", "--offline", file], &["node", "--config", file]] {
+        let (code, text) = said(&place.run(args));
+        assert!(code == 3 && text.contains("ff02::224 is of one link"), "{args:?}: {text}");
+    }
+}
