@@ -9,6 +9,7 @@ mod cert;
 mod check;
 mod control;
 mod demo;
+mod endpoints;
 mod exit;
 mod key;
 mod lists;

@@ -3,6 +3,7 @@ use std::process::ExitCode;
 
 use mailmesh::secrets::path_words;
 use mailmesh::{BoundedLog, Cluster, Coordinator, Keyring, PrintableFields, Secret, StopReason};
+use serde_json::json;
 use tokio::io::AsyncReadExt;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -11,6 +12,7 @@ use tracing_subscriber::prelude::*;
 
 use crate::args::Node;
 use crate::control::{self, server::Server};
+use crate::endpoints;
 use crate::exit::Failure;
 use crate::process::check_descriptors;
 use crate::say::{try_json, try_line};
@@ -108,6 +110,7 @@ fn announce(cluster: &Cluster, socket: &std::path::Path, json: bool) {
         let ready = serde_json::json!({
             "ready": true, "name": status.name, "cluster": status.cluster,
             "incarnation": status.incarnation.to_string(), "socket": socket,
+            "listens": status.listens,
         });
         try_json(&ready);
         return;
@@ -118,5 +121,6 @@ fn announce(cluster: &Cluster, socket: &std::path::Path, json: bool) {
     };
     let (name, cluster) = (&status.name, &status.cluster);
     try_line(format_args!("ready: node {name} of cluster {cluster}, {key}"));
+    try_line(format_args!("listens: {}", endpoints::listens(&json!(status.listens))));
     try_line(format_args!("control socket: {}", socket.display()));
 }

@@ -16,6 +16,7 @@ use serde_json::Value;
 use crate::args::{self, Block, Publish, PublishEvent, Watch};
 use crate::control::client::Client;
 use crate::control::find;
+use crate::endpoints;
 use crate::exit::{BLOCKED, Failure, LOCKED_OUT};
 use crate::lists;
 use crate::say::{self, say};
@@ -238,8 +239,12 @@ pub(crate) async fn members(json: bool, socket: Option<PathBuf>) -> Result<ExitC
                 Some(via) => format!("  through {via}: the way to it is cut"),
                 None => String::new(),
             },
-        )
+        ) + &endpoints::of_member(member)
     });
+    if !json {
+        let status = client.ask(&Request::Status).await?;
+        endpoints::lines(&status["endpoints"], false).iter().for_each(|line| say!("{line}"));
+    }
     if is_alone && crate::key::warn_if_locked_out(&mut client).await {
         return Ok(ExitCode::from(LOCKED_OUT));
     }
@@ -263,6 +268,11 @@ pub(crate) async fn status(json: bool, socket: Option<PathBuf>) -> Result<ExitCo
     let object = status.as_object().cloned().unwrap_or_default();
     for (key, value) in object {
         let shown = match (key.as_str(), &value) {
+            ("endpoints", all) => {
+                endpoints::lines(all, true).iter().for_each(|line| say!("{line}"));
+                continue;
+            }
+            ("listens", all) => endpoints::listens(all),
             ("started", value) => UnixMillis(value.as_u64().unwrap_or(0)).to_string(),
             ("key_id", Value::Null) => "none: an open mesh".into(),
             (_, Value::Object(map)) => {

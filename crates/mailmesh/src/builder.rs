@@ -249,6 +249,7 @@ impl ClusterBuilder {
         let keys = keyring.map(chain);
         let (sender, intake) = Intake::new();
         let (mut other_keys, mut links_counted) = (OtherKeys::default(), None);
+        let mut endpoints = None;
         let bus: Arc<dyn Bus> = match (self.memory, coordinator.backend()) {
             (Some(hub), _) => Arc::new(hub.join(incarnation, sender)),
             (None, Backend::Zenoh(zenoh)) => {
@@ -265,6 +266,7 @@ impl ClusterBuilder {
                 let links = keys.as_ref().map(|keys| keys.links());
                 let bus = ZenohBus::open(zenoh, space, incarnation, sender, links).await?;
                 (other_keys, links_counted) = (bus.other_keys(), bus.gate());
+                endpoints = Some(bus.endpoints());
                 Arc::new(bus)
             }
             (None, _) => Arc::new(MemoryHub::new().join(incarnation, sender)),
@@ -283,6 +285,7 @@ impl ClusterBuilder {
             inboxes: Inboxes::new(inboxes),
             refusals: refusals.clone(),
             links: links_counted,
+            endpoints,
             stopped: watch::Sender::new(None::<StopReason>),
             yields: watch::Sender::new(None),
             agreed: Notify::new(),

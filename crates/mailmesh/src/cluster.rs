@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use mailmesh_delivery::{Incarnation, NodeName, PeerInfo, Reach};
 use mailmesh_events::{Event, UnixMillis};
-use mailmesh_transport::{Driver, GateCounter};
+use mailmesh_transport::{Driver, EndpointReader, EndpointState, EndpointStatus, GateCounter};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -12,8 +12,8 @@ use crate::disk::Disk;
 use crate::keys::{self, Asked};
 use crate::mesh::Mesh;
 use crate::{
-    AwayNode, Blocks, Certs, ClusterBuilder, Error, Filter, Inbox, Keys, Member, Namespace, Status,
-    Values,
+    AwayNode, Blocks, Certs, ClusterBuilder, Endpoint, Error, Filter, Inbox, Keys, Member,
+    Namespace, Status, Values,
 };
 
 /// Longest time that a node stepping back waits for a member to hold its mirror.
@@ -124,8 +124,38 @@ impl Cluster {
             member.round_trip_us = reading.map(|(took, _)| micros(took));
             member.clock_ahead_ms = reading.map(|(_, ahead)| ahead);
         }
+        for status in self.endpoint_statuses() {
+            let is_linked = status.state == EndpointState::Linked;
+            let linked = members.iter_mut().find(|m| Some(m.incarnation) == status.leads_to);
+            if let Some(member) = linked.filter(|_| is_linked) {
+                member.endpoints.push(status.endpoint);
+            }
+        }
         members.sort_by(|a, b| (&a.name, a.incarnation).cmp(&(&b.name, b.incarnation)));
         members
+    }
+
+    /// Where this node listens: endpoints with the ports that it has, as [`Status::listens`].
+    #[must_use]
+    pub fn listens(&self) -> Vec<String> {
+        self.inner.mesh.endpoints.as_ref().map_or_else(Vec::new, |at| at.listens().to_vec())
+    }
+
+    /// The endpoints of `connect.endpoints` but this node's own, and how this node is doing with
+    /// each.
+    #[must_use]
+    pub fn endpoints(&self) -> Vec<Endpoint> {
+        let peers = self.inner.driver.peers();
+        let name_of = |incarnation| {
+            let named = peers.iter().find(|(peer, _)| peer.incarnation == incarnation);
+            named.map(|(peer, _)| peer.name.clone())
+        };
+        let all = self.endpoint_statuses().into_iter();
+        all.map(|status| Endpoint::new(status, name_of)).collect()
+    }
+
+    fn endpoint_statuses(&self) -> Vec<EndpointStatus> {
+        self.inner.mesh.endpoints.as_ref().map_or_else(Vec::new, EndpointReader::now)
     }
 
     /// Nodes that were members within the last hour, since this node began, and are none now: a
@@ -195,6 +225,8 @@ impl Cluster {
             incarnation: mesh.identity.incarnation,
             started: mailmesh_events::UnixMillis(mesh.identity.started_ms),
             key_id: mesh.keys.as_ref().map(|keys| keys.ids()[0].to_string()),
+            listens: self.listens(),
+            endpoints: self.endpoints(),
             members,
             locked_out: members == 0 && mesh.is_sealed() && mesh.refusals.hears_another_key(),
             inboxes: mesh.inboxes.count(),

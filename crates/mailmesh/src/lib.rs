@@ -55,6 +55,7 @@ mod cluster_time;
 mod cut_ways;
 mod directs;
 mod disk;
+mod endpoints;
 mod error;
 mod gate;
 mod inbox;
@@ -83,6 +84,7 @@ pub use bounded_log::BoundedLog;
 pub use builder::{ClusterBuilder, DEFAULT_CLUSTER};
 pub use certs::Certs;
 pub use cluster::{Cluster, StopReason};
+pub use endpoints::Endpoint;
 pub use error::Error;
 pub use inbox::{Filter, Inbox};
 pub use incoming::{Gap, GapReason, Incoming, LeaveReason, MemberRef, Received};
@@ -99,8 +101,8 @@ pub use mailmesh_state::{
 };
 pub use mailmesh_store::{TrustedDir, Untrusted, check_dir, store_in_use};
 pub use mailmesh_transport::{
-    Backend, ConfigError, ConfigErrorKind, Coordinator, GateCounts, MemoryHub, Secret,
-    TransportError, Warning,
+    Backend, ConfigError, ConfigErrorKind, Coordinator, EndpointState, GateCounts, MemoryHub,
+    Secret, TransportError, Warning,
 };
 pub use members::Member;
 #[cfg(feature = "bounded-log")]

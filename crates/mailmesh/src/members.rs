@@ -29,6 +29,8 @@ pub struct Member {
     pub round_trip_us: Option<u64>,
     /// How many milliseconds its wall clock is ahead of this node's.
     pub clock_ahead_ms: Option<i64>,
+    /// The endpoints of `connect.endpoints` by which it is linked, as far as that is known.
+    pub endpoints: Vec<String>,
 }
 
 impl Member {
@@ -42,6 +44,7 @@ impl Member {
             relayed_via: via,
             round_trip_us: None,
             clock_ahead_ms: None,
+            endpoints: Vec::new(),
         }
     }
 

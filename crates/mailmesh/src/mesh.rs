@@ -9,7 +9,7 @@ use mailmesh_codec::{encode_digest, encode_event, encode_sync};
 use mailmesh_delivery::{self as delivery, Incarnation, NodeName};
 use mailmesh_events::{Change, Event, Lane, SyncMessage, UnixMillis};
 use mailmesh_state::{Mirror, Reconciler};
-use mailmesh_transport::{Driver, GateCounter, Messenger};
+use mailmesh_transport::{Driver, EndpointReader, GateCounter, Messenger};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
@@ -47,6 +47,8 @@ pub(crate) struct Mesh {
     pub(crate) refusals: Arc<Refusals>,
     /// What the gate counts, where links come through one.
     pub(crate) links: Option<GateCounter>,
+    /// Where the node listens, and the endpoints of its configuration, if it has a network.
+    pub(crate) endpoints: Option<EndpointReader>,
     pub(crate) stopped: watch::Sender<Option<StopReason>>,
     /// The name, once another node has it and stays. This node stops when the others have its
     /// mirror.

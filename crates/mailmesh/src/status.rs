@@ -3,6 +3,7 @@ use mailmesh_events::UnixMillis;
 use mailmesh_transport::GateCounts;
 use serde::Serialize;
 
+use crate::Endpoint;
 pub use crate::disk::StoreStatus;
 use crate::incoming::text;
 
@@ -42,6 +43,11 @@ pub struct Status {
     pub started: UnixMillis,
     /// The public name of the cluster key; `None` for an open mesh.
     pub key_id: Option<String>,
+    /// Where the node listens: endpoints with the ports that it has. Port 0 stays where Zenoh
+    /// listens at one of the system's choice, without a cluster key or with `unproven`.
+    pub listens: Vec<String>,
+    /// The endpoints of the configuration.
+    pub endpoints: Vec<Endpoint>,
     /// Other nodes.
     pub members: usize,
     /// There is no other node, but in the last minute a message of this cluster under another key

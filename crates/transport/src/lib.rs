@@ -19,6 +19,7 @@ mod bundle;
 mod bus;
 mod coordinator;
 mod driver;
+mod endpoints;
 mod error;
 mod gate;
 mod intake;
@@ -38,6 +39,7 @@ pub use coordinator::{
 pub use driver::{
     DirectSink, Driver, DriverCounters, DriverTask, Messenger, Open, Opened, Seal, Sink,
 };
+pub use endpoints::{EndpointReader, EndpointState, EndpointStatus};
 pub use error::TransportError;
 #[doc(hidden)]
 pub use gate::take_any_handshake;

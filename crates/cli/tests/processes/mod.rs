@@ -4,6 +4,7 @@
 mod certificates;
 mod controls;
 mod demo;
+mod endpoints;
 mod harness;
 mod key_memory;
 mod keys;

@@ -133,6 +133,20 @@ pub(super) fn listens(settings: &ZenohSettings) -> Vec<String> {
     }
 }
 
+impl ZenohSettings {
+    /// The endpoints that this node listens at, without their settings.
+    pub(crate) fn listens_shown(&self) -> Vec<String> {
+        listens(self).iter().map(|endpoint| bare(endpoint).to_owned()).collect()
+    }
+
+    /// The endpoints that are to be dialed, without this node's own and without their settings.
+    pub(crate) fn dialed_shown(&self) -> Vec<String> {
+        let own = self.endpoints("listen");
+        let others = self.endpoints("connect").into_iter().filter(|other| !own.contains(other));
+        others.map(|endpoint| bare(&endpoint).to_owned()).collect()
+    }
+}
+
 fn protocol(endpoint: &str) -> &str {
     endpoint.split('/').next().unwrap_or_default()
 }

@@ -63,6 +63,15 @@ impl Listening {
         self.places.iter().map(Place::bind).collect()
     }
 
+    /// As an operator is told of it.
+    pub(crate) fn shown(&self) -> Vec<String> {
+        let protocol = if self.how == LinkProof::Tls { "tls" } else { "tcp" };
+        self.places
+            .iter()
+            .map(|place| format!("{protocol}/{}:{}", place.host, place.port))
+            .collect()
+    }
+
     /// The endpoints for Zenoh, of `tcp/`.
     pub(super) fn endpoints(&self) -> Vec<String> {
         let is_tls = self.how == LinkProof::Tls;

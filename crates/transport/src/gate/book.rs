@@ -7,6 +7,8 @@
 //! Addresses come from holders of the key alone; endpoints come from the
 //! configuration, are dialed for ever, and lead to a node that is known once it is proven.
 
+mod report;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -68,6 +70,8 @@ struct Endpoint {
     check: Instant,
     /// Why it was not reached the last time.
     error: Option<String>,
+    /// What came of it the last time; `None` before it was dialed.
+    last: Option<Outcome>,
     tries: Tries,
 }
 
@@ -139,6 +143,7 @@ impl Book {
             leads_to: None,
             check: now,
             error: None,
+            last: None,
             tries: Tries::at(now),
         };
         let endpoints = endpoints.into_iter().map(endpoint).collect();
@@ -283,6 +288,7 @@ impl Book {
                     endpoint.leads_to = Some(id);
                 }
                 endpoint.check = now + CHECK;
+                endpoint.last = Some(outcome);
                 if outcome != Outcome::Failed {
                     endpoint.error = None;
                 }

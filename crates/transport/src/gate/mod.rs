@@ -29,9 +29,10 @@ mod table;
 mod unreached;
 mod upkeep;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -45,7 +46,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::coordinator::Listening;
 use crate::link_keys::GateKey;
-use crate::{LinkKeys, OtherKeys};
+use crate::{EndpointStatus, LinkKeys, OtherKeys};
 use admission::Admission;
 use book::Book;
 use counts::Counting;
@@ -242,6 +243,11 @@ impl Gate {
         GateCounter(self.shared.counts.clone())
     }
 
+    /// Reads how the endpoints of the configuration are.
+    pub(crate) fn endpoints(&self) -> EndpointsOfGate {
+        EndpointsOfGate(Arc::downgrade(&self.shared))
+    }
+
     /// Ends the links and the thread, and frees the ports.
     pub(crate) fn stop(&self) {
         let running = self.running.lock().take();
@@ -261,6 +267,24 @@ impl Drop for Gate {
 impl std::fmt::Debug for Gate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Gate")
+    }
+}
+
+/// Reads how the endpoints of a gate are, while there is the gate.
+#[derive(Clone)]
+pub(crate) struct EndpointsOfGate(Weak<Shared>);
+
+impl EndpointsOfGate {
+    pub(crate) fn now(&self) -> Vec<EndpointStatus> {
+        let Some(shared) = self.0.upgrade() else { return Vec::new() };
+        let linked: BTreeSet<Id> = shared.table.lock().iter().map(|(id, _)| *id).collect();
+        shared.book.lock().report(Instant::now(), |id| linked.contains(id))
+    }
+}
+
+impl std::fmt::Debug for EndpointsOfGate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("EndpointsOfGate")
     }
 }
 

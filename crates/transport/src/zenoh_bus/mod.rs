@@ -24,8 +24,8 @@ use tokio::sync::watch;
 
 use crate::coordinator::{HostAddresses, Listening, note_addresses_of_start};
 use crate::{
-    Address, Bus, BusFuture, Channel, GateCounter, IntakeSender, KeySpace, LinkKeys, LinkProof,
-    LinkProtection, OtherKeys, TransportError, ZenohSettings,
+    Address, Bus, BusFuture, Channel, EndpointReader, GateCounter, IntakeSender, KeySpace,
+    LinkKeys, LinkProof, LinkProtection, OtherKeys, TransportError, ZenohSettings,
 };
 use address_watch::AddressWatch;
 #[doc(hidden)]
@@ -33,6 +33,7 @@ pub use discovery::take_any_datagram;
 use gated::{Gated, Place};
 use missing::Missing;
 use reopening::Reopening;
+pub(crate) use session::LinkedByZenoh;
 use session::{LiveSession, Opening};
 
 /// The bus over Eclipse Zenoh.
@@ -117,6 +118,11 @@ impl ZenohBus {
         };
         let first = links.as_ref().map(|links| links.borrow().clone());
         let live = Arc::new(LiveSession::open(opening, first.as_ref()).await?);
+        if let listens = live.listens()
+            && !listens.is_empty()
+        {
+            tracing::info!("listening at {}", listens.join(", "));
+        }
         // A gate follows the keys itself.
         let links = links.filter(|_| gated.is_none());
         let slots = gated.as_ref().map(|gated| gated.gate.wanted());
@@ -128,6 +134,19 @@ impl ZenohBus {
     #[must_use]
     pub fn gate(&self) -> Option<GateCounter> {
         self.gated.as_ref().map(|gated| gated.gate.counter())
+    }
+
+    /// Reads where this node listens, and how it is doing with `connect.endpoints`.
+    #[must_use]
+    pub fn endpoints(&self) -> EndpointReader {
+        let listens = self.live.listens();
+        match &self.gated {
+            Some(gated) => EndpointReader::of_gate(listens, gated.gate.endpoints()),
+            None => {
+                let live: Arc<dyn LinkedByZenoh> = self.live.clone();
+                EndpointReader::of_zenoh(listens, Arc::downgrade(&live), self.live.dialed())
+            }
+        }
     }
 
     /// Nodes of the cluster that have another key, where they are heard.

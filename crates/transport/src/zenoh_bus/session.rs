@@ -47,6 +47,19 @@ pub(super) struct Opening {
     pub(super) gate: Option<Arc<Gate>>,
 }
 
+/// Whether Zenoh has a link to another node.
+pub(crate) trait LinkedByZenoh: std::fmt::Debug + Send + Sync {
+    fn is_linked(&self) -> bool;
+}
+
+impl LinkedByZenoh for LiveSession {
+    fn is_linked(&self) -> bool {
+        let declared = self.declared.load();
+        let info = declared.session.info();
+        info.peers_zid().wait().next().is_some() || info.routers_zid().wait().next().is_some()
+    }
+}
+
 /// The session that is open now.
 #[derive(Debug)]
 pub(super) struct LiveSession {
@@ -90,6 +103,19 @@ impl LiveSession {
     ) -> Result<Self, TransportError> {
         let declared = ArcSwap::from_pointee(opening.declare(links).await?);
         Ok(Self { opening, declared, is_closed: Mutex::new(false) })
+    }
+
+    /// Where the node listens: with its ports, as far as they are known.
+    pub(super) fn listens(&self) -> Vec<String> {
+        match &self.opening.proven {
+            Some((_, listening)) => listening.shown(),
+            None => self.opening.settings.listens_shown(),
+        }
+    }
+
+    /// The endpoints that Zenoh dials, without their settings.
+    pub(super) fn dialed(&self) -> Vec<String> {
+        self.opening.settings.dialed_shown()
     }
 
     /// Closes the session and opens another, at the addresses that the host has now, whose links

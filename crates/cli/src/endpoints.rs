@@ -1,0 +1,57 @@
+//! How `status`, `members` and `ready` show where a node listens and whom it dials.
+
+use serde_json::Value;
+
+use crate::query::text;
+
+/// Where a node listens, in a line.
+pub(crate) fn listens(all: &Value) -> String {
+    let shown = all.as_array().into_iter().flatten().map(|endpoint| {
+        let endpoint = text(endpoint);
+        let is_unknown = endpoint.ends_with(":0");
+        let why = " (a port of the system's choice, which Zenoh does not tell)";
+        if is_unknown { endpoint + why } else { endpoint }
+    });
+    let shown: Vec<String> = shown.collect();
+    if shown.is_empty() { "nowhere".to_owned() } else { shown.join(", ") }
+}
+
+/// A line for each endpoint of the configuration, or for those alone that lead to no member.
+pub(crate) fn lines(all: &Value, linked_too: bool) -> Vec<String> {
+    let all = all.as_array().into_iter().flatten();
+    let shown = all.filter(|one| linked_too || !matches!(state(one), "linked" | "own"));
+    shown
+        .map(|one| format!("{:<20}{}: {}", "endpoint", text(&one["endpoint"]), words(one)))
+        .collect()
+}
+
+/// By which endpoints a member is linked.
+pub(crate) fn of_member(member: &Value) -> String {
+    let endpoints = member["endpoints"].as_array().into_iter().flatten().map(text);
+    let endpoints: Vec<String> = endpoints.collect();
+    if endpoints.is_empty() { String::new() } else { format!("  at {}", endpoints.join(", ")) }
+}
+
+fn state(endpoint: &Value) -> &str {
+    endpoint["state"].as_str().unwrap_or_default()
+}
+
+fn words(endpoint: &Value) -> String {
+    let mut words = match state(endpoint) {
+        "linked" => match endpoint["node"].as_str() {
+            Some(name) => format!("linked to {name}"),
+            None => "linked".to_owned(),
+        },
+        "own" => "this node itself".to_owned(),
+        "not-tried" => "not tried yet".to_owned(),
+        "trying" => "not linked, trying".to_owned(),
+        _ => "Zenoh dials it, and does not tell whether it is linked".to_owned(),
+    };
+    if let Some(error) = endpoint["last_error"].as_str() {
+        words += &format!("; last error: {error}");
+    }
+    if let Some(wait) = endpoint["next_try_ms"].as_u64() {
+        words += &format!("; next try in {:.1} s", wait as f64 / 1e3);
+    }
+    words
+}

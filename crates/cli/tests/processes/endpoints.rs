@@ -1,0 +1,93 @@
+//! Where a node listens, and how it is doing with the endpoints of its configuration.
+
+use std::net::TcpListener;
+
+use serde_json::{Value, json};
+
+use super::harness::{Node, Site, until};
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn write(site: &Site, file: &str, port: u16, connect: &[u16], mesh: Value) {
+    let tcp = |port: &u16| format!("tcp/127.0.0.1:{port}");
+    let zenoh = json!({
+        "listen": { "endpoints": [tcp(&port)] },
+        "connect": { "endpoints": connect.iter().map(tcp).collect::<Vec<_>>() },
+        "scouting": { "multicast": { "enabled": false } },
+    });
+    let config = json!({ "@type": "Zenoh", "config": zenoh.to_string(), "mesh": mesh });
+    std::fs::write(site.path(file), config.to_string()).unwrap();
+}
+
+fn port_of(node: &Node) -> u16 {
+    let listens = node.json(&["status", "--json"])["listens"].clone();
+    let endpoint = listens[0].as_str().unwrap();
+    endpoint.strip_prefix("tcp/127.0.0.1:").unwrap().parse().unwrap()
+}
+
+#[test]
+fn status_and_members_show_where_a_node_listens_and_each_endpoint() {
+    let site = Site::new();
+    let key = json!({ "key": { "@type": "File", "filePath": site.path("cluster.key") } });
+    let closed = free_port();
+    write(&site, "b.json", 0, &[], key.clone());
+    let b = site.start_with("b", "b", "b.json", &[]);
+    let at = port_of(&b);
+    assert_ne!(at, 0);
+    assert!(b.log().contains(&format!("listening at tcp/127.0.0.1:{at}")), "{}", b.log());
+    write(&site, "a.json", free_port(), &[at, closed], key);
+    let a = site.start_with("a", "a", "a.json", &[]);
+    a.wait_for_members(1);
+    let endpoints = || a.json(&["status", "--json"])["endpoints"].clone();
+    until("the endpoints are tried", || {
+        endpoints()[0]["state"] == "linked" && endpoints()[1]["last_error"].is_string()
+    });
+    let all = endpoints();
+    assert_eq!(all.as_array().unwrap().len(), 2, "{all}");
+    let linked = &all[0];
+    assert_eq!(linked["endpoint"], format!("tcp/127.0.0.1:{at}"));
+    assert_eq!((&linked["node"], &linked["last_error"]), (&json!("b"), &Value::Null));
+    let tried = &all[1];
+    assert_eq!((&tried["state"], &tried["node"]), (&json!("trying"), &Value::Null));
+    assert!(tried["last_error"].as_str().unwrap().contains("refused"), "{tried}");
+    let status = a.ok(&["status"]);
+    assert!(
+        status.contains(&format!("endpoint            tcp/127.0.0.1:{at}: linked to b\n")),
+        "{status}"
+    );
+    let trying = format!("tcp/127.0.0.1:{closed}: not linked, trying; last error: ");
+    assert!(status.contains(&trying), "{status}");
+    until("it says when the next try is", || a.ok(&["status"]).contains("; next try in "));
+    let members = a.ok(&["members"]);
+    assert!(members.contains(&format!("  at tcp/127.0.0.1:{at}\n")), "{members}");
+    assert!(members.contains(&trying), "{members}");
+    let members = a.json(&["members", "--json"]);
+    assert_eq!(members[0]["endpoints"], json!([format!("tcp/127.0.0.1:{at}")]));
+}
+
+/// Zenoh dials, and says no more than whether it is linked to some node.
+#[test]
+fn of_endpoints_that_zenoh_dials_is_shown_what_can_be_known() {
+    let site = Site::new();
+    let (at, closed) = (free_port(), free_port());
+    write(&site, "a.json", 0, &[at, closed], json!({ "open": true }));
+    let a = site.start_with("a", "a", "a.json", &[]);
+    let states = |node: &Node| {
+        let all = node.json(&["status", "--json"])["endpoints"].clone();
+        [all[0]["state"].clone(), all[1]["state"].clone()]
+    };
+    assert_eq!(states(&a), ["trying", "trying"]);
+    let status = a.ok(&["status"]);
+    assert!(
+        status.contains("listens             tcp/127.0.0.1:0 (a port of the system's"),
+        "{status}"
+    );
+    write(&site, "b.json", at, &[], json!({ "open": true }));
+    let b = site.start_with("b", "b", "b.json", &[]);
+    b.wait_for_members(1);
+    until("Zenoh is linked", || states(&a) == ["unknown", "unknown"]);
+    let status = a.ok(&["status"]);
+    assert!(status.contains("Zenoh dials it, and does not tell"), "{status}");
+}

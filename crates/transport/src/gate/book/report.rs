@@ -1,0 +1,83 @@
+//! What the book says of the endpoints of the configuration.
+
+use mailmesh_delivery::Incarnation;
+use tokio::time::Instant;
+
+use super::{Book, Endpoint, Outcome};
+use crate::gate::Id;
+use crate::{EndpointState, EndpointStatus};
+
+impl Book {
+    /// Each endpoint, in the order of the configuration.
+    pub(in crate::gate) fn report(
+        &self,
+        now: Instant,
+        is_linked: impl Fn(&Id) -> bool,
+    ) -> Vec<EndpointStatus> {
+        self.endpoints.iter().map(|endpoint| endpoint.report(now, &is_linked)).collect()
+    }
+}
+
+impl Endpoint {
+    fn report(&self, now: Instant, is_linked: impl Fn(&Id) -> bool) -> EndpointStatus {
+        let state = match self.last {
+            _ if self.is_satisfied(is_linked) => EndpointState::Linked,
+            Some(Outcome::Itself) => EndpointState::Own,
+            None if !self.tries.is_dialing => EndpointState::NotTried,
+            _ => EndpointState::Trying,
+        };
+        let is_waiting = state == EndpointState::Trying && !self.tries.is_dialing;
+        let address = self.text.split('#').next().unwrap_or_default();
+        EndpointStatus {
+            endpoint: format!("tcp/{address}"),
+            state,
+            leads_to: self.leads_to.map(Incarnation),
+            last_error: self.error.clone(),
+            next_try: is_waiting.then(|| self.tries.next.saturating_duration_since(now)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn each_endpoint_says_where_it_is() {
+        let now = Instant::now();
+        let endpoints = ["mx1:7447#iface=eth0", "mx2:7447", "[2001:db8::1]:7447"];
+        let mut book = Book::new([5; 16], endpoints.map(str::to_owned).to_vec(), now);
+        let states = |book: &Book| {
+            let report = book.report(now, |id| *id == [4; 16]);
+            report.iter().map(|status| status.state).collect::<Vec<_>>()
+        };
+        assert_eq!(states(&book), [EndpointState::NotTried; 3]);
+        let due = book.due(now, |_| false);
+        assert_eq!(states(&book), [EndpointState::Trying; 3]);
+        book.dialed(now, &due[0], Outcome::Reached([4; 16]));
+        book.failed(1, "connection refused".into());
+        book.dialed(now, &due[1], Outcome::Failed);
+        book.dialed(now, &due[2], Outcome::Itself);
+        let [linked, trying, own] = book.report(now, |id| *id == [4; 16]).try_into().unwrap();
+        assert_eq!(
+            (linked.endpoint.as_str(), linked.state),
+            ("tcp/mx1:7447", EndpointState::Linked)
+        );
+        assert_eq!((linked.leads_to, linked.next_try), (Some(Incarnation([4; 16])), None));
+        assert_eq!(trying.state, EndpointState::Trying);
+        assert_eq!(trying.last_error.as_deref(), Some("connection refused"));
+        assert_eq!(trying.next_try, Some(Duration::from_millis(100)));
+        assert_eq!(
+            (own.endpoint.as_str(), own.state),
+            ("tcp/[2001:db8::1]:7447", EndpointState::Own)
+        );
+        book.lost(now, [4; 16], Duration::from_secs(60));
+        let lost = book.report(now, |_| false).remove(0);
+        assert_eq!(
+            (lost.state, lost.leads_to),
+            (EndpointState::Trying, Some(Incarnation([4; 16])))
+        );
+    }
+}
