@@ -195,6 +195,10 @@ pub(crate) enum Block {
         /// Also prefixes wider than /8 (IPv4) or /16 (IPv6), which are most often a mistake.
         #[arg(long)]
         force: bool,
+        /// The time zone of ends that have none, as fail2ban prints them, such as Europe/Berlin or
+        /// UTC; without it, that of this host.
+        #[arg(long, value_name = "ZONE", value_parser = crate::lists::zone)]
+        time_zone: Option<crate::lists::Zone>,
         /// Also private and reserved networks, such as 10.0.0.0/8: they may be your own.
         #[arg(long)]
         include_private: bool,
@@ -250,6 +254,9 @@ pub(crate) enum Cert {
 pub(crate) enum Key {
     /// Make a new cluster key.
     Generate {
+        /// The cluster's name, for the fingerprint that is shown: it depends on that name.
+        #[arg(long, default_value = mailmesh::DEFAULT_CLUSTER)]
+        cluster: String,
         /// Write it to this new file, readable by its owner only, instead of
         /// printing it.
         #[arg(long, short, value_name = "FILE")]

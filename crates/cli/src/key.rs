@@ -23,8 +23,8 @@ const KEY_ID_DIGITS: usize = 16;
 const MAX_KEY_TEXT: u64 = 4096;
 
 pub(crate) async fn run(options: Key, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {
-    if let Key::Generate { out } = options {
-        return generate(out.as_deref());
+    if let Key::Generate { out, cluster } = options {
+        return generate(out.as_deref(), &cluster);
     }
     let mut client = Client::connect(&find(socket)?).await?;
     match options {
@@ -160,7 +160,7 @@ async fn export(path: &Path, id: Option<&str>, client: &mut Client) -> Result<()
     Ok(())
 }
 
-fn generate(out: Option<&Path>) -> Result<ExitCode, Failure> {
+fn generate(out: Option<&Path>, cluster: &str) -> Result<ExitCode, Failure> {
     let key = ClusterKey::generate().map_err(|error| Failure::failed(error.to_string()))?;
     match out {
         None => say!("{}", key.to_text().as_str()),
@@ -173,6 +173,10 @@ fn generate(out: Option<&Path>) -> Result<ExitCode, Failure> {
             );
         }
     }
+    note!(
+        "fingerprint {} in the cluster `{cluster}`; in a cluster of another name it has another",
+        Keyring::new(key).ids(cluster)[0]
+    );
     Ok(ExitCode::SUCCESS)
 }
 

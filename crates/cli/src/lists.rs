@@ -1,6 +1,7 @@
 //! Lists of networks in and out of a running node.
 
 mod report;
+mod zone;
 
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
@@ -16,6 +17,8 @@ use crate::control::client::Client;
 use crate::exit::Failure;
 use crate::say::{self, note, say};
 
+pub(crate) use zone::{Zone, zone};
+
 /// Networks in a line to the node.
 const PART: usize = 2_000;
 /// Lines of each kind that are shown.
@@ -30,6 +33,7 @@ pub(crate) struct Import {
     pub(crate) ttl: Option<Duration>,
     pub(crate) allow: bool,
     pub(crate) force: bool,
+    pub(crate) time_zone: Option<Zone>,
     pub(crate) include_private: bool,
 }
 
@@ -53,6 +57,7 @@ pub(crate) async fn import(options: Import, client: &mut Client) -> Result<(), F
         |error: lists::ListError| Failure::failed(format!("{}: {error}", options.file.display()));
     let mut list = lists::read_for(rule, &text, format).map_err(failed)?;
     drop(text);
+    zone::settle(&options, &mut list);
     let now = cluster_now(client).await?;
     let settled = list.settle(&Terms {
         rule,

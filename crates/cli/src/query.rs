@@ -199,9 +199,17 @@ pub(crate) async fn block(options: Block, socket: Option<PathBuf>) -> Result<Exi
                 )
             });
         }
-        Block::Import { file, format, strict, ttl, allow, force, include_private } => {
-            let options =
-                lists::Import { file, format, strict, ttl, allow, force, include_private };
+        Block::Import { file, format, strict, ttl, allow, force, time_zone, include_private } => {
+            let options = lists::Import {
+                file,
+                format,
+                strict,
+                ttl,
+                allow,
+                force,
+                time_zone,
+                include_private,
+            };
             lists::import(options, &mut client).await?;
         }
         Block::Export { format, allow } => lists::export(format, allow, &mut client).await?,

@@ -86,6 +86,27 @@ fn every_failure_has_its_exit_code_and_says_what_to_do() {
 }
 
 #[test]
+fn a_generated_key_is_named_by_its_fingerprint_as_check_names_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (key, config) = (dir.path().join("k"), dir.path().join("c"));
+    for cluster in [None, Some("other")] {
+        let _none = std::fs::remove_file(&key);
+        let mut args = vec!["key", "generate", "--out", key.to_str().unwrap()];
+        args.extend(cluster.iter().flat_map(|name| ["--cluster", name]));
+        let said = text(&mailmesh(&args).stderr);
+        let mesh = serde_json::json!({
+            "cluster": cluster.unwrap_or("mail"), "key": { "@type": "File", "filePath": key },
+        });
+        let text_of = serde_json::json!({ "@type": "Zenoh", "config": "{}", "mesh": mesh });
+        std::fs::write(&config, text_of.to_string()).unwrap();
+        let checked = text(&mailmesh(&["check", config.to_str().unwrap()]).stdout);
+        let name = checked.split("seals with ").nth(1).unwrap().split_whitespace().next().unwrap();
+        assert!(said.contains(&format!("fingerprint {name}")), "{said}");
+        assert!(said.contains(&format!("cluster `{}`", cluster.unwrap_or("mail"))), "{said}");
+    }
+}
+
+#[test]
 fn sockets_in_a_directory_that_others_can_write_to_are_not_trusted() {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();

@@ -45,7 +45,7 @@ fn timed(line: &str) -> Option<(&str, Result<Ends, String>)> {
     }
     let end = clean(end);
     let wrong = || format!("`{}` is no moment", end.chars().take(40).collect::<String>());
-    Some((address, moment::read(end).map(Ends::At).ok_or_else(wrong)))
+    Some((address, moment::read(end).map(Ends::Local).ok_or_else(wrong)))
 }
 
 fn lines(text: &str, rule: Rule) -> Result<List, ListError> {
@@ -66,7 +66,7 @@ fn lines(text: &str, rule: Rule) -> Result<List, ListError> {
             list.leave_out(Reason::Frame);
         } else if let Some((address, ends)) = timed(line) {
             if !has_moments {
-                list.note(number, "the ends are of the server's time zone, and read as UTC");
+                list.note(number, "the ends are of the time zone of the host that wrote them");
                 has_moments = true;
             }
             match ends {

@@ -90,6 +90,9 @@ pub enum Ends {
     Never,
     /// At this moment.
     At(UnixMillis),
+    /// At this moment, taken for one of UTC, by a clock whose time zone the list does not say; see
+    /// [`List::in_zone`].
+    Local(UnixMillis),
     /// So long after it is read.
     After(Duration),
 }
@@ -100,7 +103,7 @@ impl Ends {
     pub fn moment(self, now: UnixMillis) -> Option<UnixMillis> {
         match self {
             Self::Never => None,
-            Self::At(moment) => Some(moment),
+            Self::At(moment) | Self::Local(moment) => Some(moment),
             Self::After(duration) => Some(now.plus(duration)),
         }
     }

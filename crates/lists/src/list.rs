@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use mailmesh_events::{Network, Printable, Rule};
+use mailmesh_events::{Network, Printable, Rule, UnixMillis};
 
-use crate::{Entry, ListError, MAX_BAD, MAX_ENTRIES, check_line};
+use crate::{Ends, Entry, ListError, MAX_BAD, MAX_ENTRIES, check_line};
 
 /// Why a line, or an entry of JSON, is not imported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -281,6 +281,20 @@ impl List {
         if self.bad.len() < MAX_BAD {
             self.bad.push(BadLine { line, why: shown(why) });
         }
+    }
+
+    /// Moves ends that have no time zone ([`Ends::Local`]) to where `to_utc` puts them, given the
+    /// moment as if it were one of UTC. Gives how many there were. To be called before
+    /// [`settle`](Self::settle), which takes those that are left for moments of UTC.
+    pub fn in_zone(&mut self, to_utc: impl Fn(UnixMillis) -> UnixMillis) -> usize {
+        let mut moved = 0;
+        for entry in &mut self.entries {
+            if let Ends::Local(moment) = entry.ends {
+                entry.ends = Ends::At(to_utc(moment));
+                moved += 1;
+            }
+        }
+        moved
     }
 
     pub(crate) fn note(&mut self, line: usize, what: impl fmt::Display) {

@@ -252,3 +252,16 @@ proptest! {
         let _some = Format::guess(&text);
     }
 }
+
+#[test]
+fn ends_without_a_zone_are_moved_into_one() {
+    let text = "192.0.2.80 \t2030-01-28 08:00:00 + 2799 = 2030-01-28 08:46:39\n\
+                192.0.2.81 \t2030-01-28 08:00:00 + -1 = 9999-12-31 23:59:59\n";
+    let mut list = read(text, Format::Fail2ban).unwrap();
+    let end = UnixMillis(1_895_820_399_000);
+    assert_eq!(list.entries[0].ends, Ends::Local(end));
+    assert_eq!(list.entries[0].ends.moment(UnixMillis(0)), Some(end), "as of UTC");
+    let moved = list.in_zone(|local| UnixMillis(local.0 - 3_600_000));
+    assert_eq!((moved, list.entries[0].ends), (1, Ends::At(UnixMillis(end.0 - 3_600_000))));
+    assert_eq!(list.in_zone(|_| UnixMillis(0)), 0);
+}

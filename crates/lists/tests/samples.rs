@@ -43,6 +43,10 @@ fn told(text: &str, terms: &Terms) -> String {
             Ends::Never => {}
             Ends::After(left) => write!(out, " +{}s", left.as_secs()).unwrap(),
             Ends::At(at) => write!(out, " until {at}").unwrap(),
+            Ends::Local(at) => {
+                let shown = at.to_string();
+                write!(out, " until {} local", shown.trim_end_matches('Z')).unwrap();
+            }
         }
         if !entry.reason.is_empty() {
             write!(out, " ({})", entry.reason).unwrap();

@@ -132,7 +132,6 @@ impl Node {
         self.child.id()
     }
 
-    /// Runs a command against this node.
     /// As [`run`](Self::run), with a standard input.
     pub(super) fn run_with_input(&self, args: &[&str], input: &[u8]) -> Output {
         let mut command = Command::new(PROGRAM);
@@ -144,8 +143,15 @@ impl Node {
         child.wait_with_output().expect("its output")
     }
 
+    /// Runs a command against this node.
     pub(super) fn run(&self, args: &[&str]) -> Output {
         Command::new(PROGRAM).arg("--socket").arg(&self.socket).args(args).output().unwrap()
+    }
+
+    /// Runs a command on a host of this time zone, as `TZ` has it.
+    pub(super) fn run_in_zone(&self, zone: &str, args: &[&str]) -> Output {
+        let mut command = Command::new(PROGRAM);
+        command.arg("--socket").arg(&self.socket).args(args).env("TZ", zone).output().unwrap()
     }
 
     /// Runs a command that must succeed; its output.

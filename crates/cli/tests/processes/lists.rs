@@ -221,3 +221,30 @@ fn each_line_of_a_list_is_imported_or_counted_under_a_reason() {
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(lines(&said)[1], "5 lines: 2 imported, 3 comment");
 }
+
+/// `get JAIL banip --with-time` of fail2ban has the time of its host, without a zone.
+#[test]
+fn ends_without_a_zone_are_of_this_host_unless_another_is_named() {
+    let site = Site::new();
+    let node = site.start("a");
+    let file = site.path("banip.txt");
+    let line = "192.0.2.80 \t2100-01-28 08:00:00 + 3600 = 2100-01-28 09:00:00\n";
+    std::fs::write(&file, line).unwrap();
+    let path = file.to_str().unwrap();
+    for (args, end, zone) in [
+        (&[][..], "2100-01-28T07:00:00Z", "this host"),
+        (&["--time-zone", "UTC"][..], "2100-01-28T09:00:00Z", "UTC"),
+        (&["--time-zone", "XXX+3"][..], "2100-01-28T12:00:00Z", "XXX+3"),
+    ] {
+        let args = [&["block", "import", path][..], args].concat();
+        let output = node.run_in_zone("XXX-2", &args);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success() && said.contains(zone), "{said}");
+        assert!(said.contains("--time-zone"), "{said}");
+        let listed = node.ok(&["block", "list"]);
+        assert!(listed.contains(end), "{listed}");
+    }
+    let refused = node.run(&["block", "import", path, "--time-zone", "Nowhere/Else"]);
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success() && said.contains("Europe/Berlin"), "{said}");
+}

@@ -1,0 +1,87 @@
+//! The time zone of ends that have none.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use mailmesh::UnixMillis;
+use mailmesh::lists::List;
+
+use super::Import;
+use crate::say::note;
+
+/// A time zone, and what it was called.
+#[derive(Debug, Clone)]
+pub(crate) struct Zone {
+    rules: TimeZone,
+    name: String,
+}
+
+/// A zone as an argument names it.
+pub(crate) fn zone(name: &str) -> Result<Zone, String> {
+    let rules = match name {
+        "UTC" | "utc" => Ok(TimeZone::UTC),
+        name => TimeZone::get(name).or_else(|_| TimeZone::posix(name)),
+    };
+    let unknown = "this host knows no such time zone; write one like Europe/Berlin, or UTC";
+    let rules = rules.map_err(|_| unknown.to_owned())?;
+    Ok(Zone { rules, name: name.to_owned() })
+}
+
+/// Puts the ends of a list that have no zone into the zone asked for, or that of this host, and
+/// says so.
+pub(super) fn settle(options: &Import, list: &mut List) {
+    let file = options.file.display();
+    let (rules, words) = match &options.time_zone {
+        Some(zone) => {
+            (zone.rules.clone(), format!("the time zone {}, as `--time-zone` says", zone.name))
+        }
+        None => match TimeZone::try_system() {
+            Ok(rules) => {
+                let name = rules.iana_name().map(|name| format!(" ({name})")).unwrap_or_default();
+                let words =
+                    format!("the time zone of this host{name}; `--time-zone` names another");
+                (rules, words)
+            }
+            Err(_) => {
+                let words = "UTC, since the time zone of this host is not known; `--time-zone` \
+                             names one";
+                (TimeZone::UTC, words.to_owned())
+            }
+        },
+    };
+    let count = list.in_zone(|local| to_utc(&rules, local));
+    if count > 0 {
+        note!("{file}: {count} ends are read in {words}");
+    }
+}
+
+/// A moment of a clock in `zone`, given as if it were one of UTC. An hour that comes twice is taken
+/// as the first of both; a moment that cannot be moved stays.
+fn to_utc(zone: &TimeZone, local: UnixMillis) -> UnixMillis {
+    let moved = || {
+        let shown = Timestamp::from_millisecond(i64::try_from(local.0).ok()?).ok()?;
+        let civil = TimeZone::UTC.to_datetime(shown);
+        let moment = zone.to_ambiguous_timestamp(civil).compatible().ok()?;
+        u64::try_from(moment.as_millisecond()).ok().map(UnixMillis)
+    };
+    moved().unwrap_or(local)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_local_moment_is_moved_by_the_rules_of_its_zone() {
+        let berlin = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        let moved = |text: &str| {
+            let local: Timestamp = text.parse().unwrap();
+            let local = UnixMillis(u64::try_from(local.as_millisecond()).unwrap());
+            to_utc(&berlin, local).to_string()
+        };
+        assert_eq!(moved("2026-01-15T12:00:00Z"), "2026-01-15T11:00:00Z");
+        assert_eq!(moved("2026-07-15T12:00:00Z"), "2026-07-15T10:00:00Z");
+        assert_eq!(moved("2026-10-25T02:30:00Z"), "2026-10-25T00:30:00Z", "it comes twice");
+        assert_eq!(to_utc(&berlin, UnixMillis(u64::MAX)), UnixMillis(u64::MAX));
+        assert!(zone("Nowhere/Else").is_err() && zone("utc").is_ok());
+    }
+}
