@@ -30,6 +30,7 @@ mod resolve;
 mod source;
 mod tls;
 mod tls_literals;
+mod tls_settings;
 mod zenoh;
 
 use std::io::Read;

@@ -12,6 +12,7 @@ use super::error::{ConfigError, ConfigErrorKind, Place};
 use super::known::nearest;
 use super::resolve::{Found, WITHIN, resolve};
 use super::tls::Credentials;
+use super::tls_settings;
 use super::zenoh::endpoints;
 
 /// Every transport of Zenoh, and the feature of ours that builds it in.
@@ -124,19 +125,7 @@ impl Needs {
         let endpoints: Vec<_> =
             ["listen", "connect"].iter().flat_map(|section| endpoints(value, section)).collect();
         needs.credentials = Credentials::of(checked, value, &endpoints);
-        let listens_tls = needs.listens.iter().find(|(text, _)| text.starts_with("tls/"));
-        if let Some((text, at)) = listens_tls {
-            for key in ["listen_certificate", "listen_private_key"] {
-                let has =
-                    |name: String| value.pointer(&format!("/transport/link/tls/{name}")).is_some();
-                if !has(key.to_owned()) && !has(format!("{key}_base64")) {
-                    let why =
-                        format!("listening with TLS needs `transport.link.tls.{key}`, a PEM file");
-                    let kind = ConfigErrorKind::BadValue { key: text.clone(), why };
-                    return Err(ConfigError::new(kind).at(at.clone()));
-                }
-            }
-        }
+        tls_settings::check(checked, value, mode)?;
         let interface = value.pointer("/scouting/multicast/interface").and_then(Value::as_str);
         if let Some(name) = interface.filter(|name| !name.is_empty() && *name != "auto") {
             let path = ["scouting", "multicast", "interface"].map(str::to_owned);

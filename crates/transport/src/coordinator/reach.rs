@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::error::{ConfigError, ConfigErrorKind};
 use super::exposure::{host, listens};
+use super::tls_settings;
 use super::zenoh::LEASE_MS;
 use super::{Backend, Coordinator, LinkProtection, Warning, ZenohSettings};
 
@@ -76,6 +77,17 @@ impl ZenohSettings {
                 )
             };
             warnings.push(Warning { message, corrected: None, place: Some(place.clone()) });
+        }
+        let finds = self.scouts() || self.gossips();
+        if protection == LinkProtection::Own("transport.link.tls")
+            && finds
+            && tls_settings::shows_nothing(self.value())
+        {
+            let message = "`transport.link.tls`: with `enable_mtls` a node that dials shows a \
+                           certificate too, and this node has none to show to nodes that it finds: \
+                           set `connect_certificate` and `connect_private_key`";
+            let message = message.to_owned();
+            warnings.push(Warning { message, corrected: None, place: None });
         }
         if self.mode() == "client" && !self.scouts() && self.endpoints("connect").is_empty() {
             let why = "a client connects to a router or peer: name one here, or switch \

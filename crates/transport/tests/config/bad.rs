@@ -340,5 +340,29 @@ pub(crate) fn bad_configs() -> Vec<Bad> {
             &["TOML", "older mail server"],
             Some((1, 1)),
         ),
+        (
+            "mTLS without an authority",
+            zenoh("{ listen: { endpoints: ['tls/127.0.0.1:0'] }, transport: { link: { tls: { listen_certificate: 'c', listen_private_key: 'k', enable_mtls: true } } } }"),
+            &["`transport.link.tls.enable_mtls`", "`root_ca_certificate`"],
+            Some((1, 138)),
+        ),
+        (
+            "mTLS without a certificate to show",
+            zenoh("{ connect: { endpoints: ['tls/mx1:7447'] }, transport: { link: { tls: { root_ca_certificate: 'c', enable_mtls: true } } } }"),
+            &["`transport.link.tls.enable_mtls`", "`connect_certificate` and `connect_private_key`"],
+            Some((1, 112)),
+        ),
+        (
+            "mTLS of an endpoint without an authority",
+            zenoh("{ listen: { endpoints: ['tls/127.0.0.1:0#enable_mtls=true'] }, transport: { link: { tls: { listen_certificate: 'c', listen_private_key: 'k' } } } }"),
+            &["`listen.endpoints.0`", "`root_ca_certificate`"],
+            Some((1, 25)),
+        ),
+        (
+            "a path and base64",
+            zenoh("{ transport: { link: { tls: { listen_certificate: 'c', listen_certificate_base64: 'QQ==' } } } }"),
+            &["`listen_certificate` and `listen_certificate_base64`", "take one out"],
+            Some((1, 83)),
+        ),
     ]
 }

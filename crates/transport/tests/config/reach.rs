@@ -122,3 +122,29 @@ fn a_port_of_discovery_that_is_taken_is_found() {
     drop(taken);
     assert!(with(port, "").unwrap().is_empty() && with(port - 1, key).unwrap().is_empty());
 }
+
+#[test]
+fn tls_of_an_endpoints_own_is_enough_for_it() {
+    let own = "tls/127.0.0.1:0#listen_certificate_file=c;listen_private_key_base64=QQ==";
+    let mutual = format!("{own};enable_mtls=true;root_ca_certificate_file=r");
+    for listen in [own, &mutual] {
+        Coordinator::parse(&format!("{{ listen: {{ endpoints: ['{listen}'] }} }}")).unwrap();
+    }
+    let without_key = "{ listen: { endpoints: ['tls/127.0.0.1:0#listen_certificate_file=c'] } }";
+    let error = Coordinator::parse(without_key).unwrap_err().to_string();
+    assert!(error.contains("`transport.link.tls.listen_private_key`"), "{error}");
+    let quiet = "{ connect: { endpoints: ['tls/mx1:7447#enable_mtls=false'] }, \
+                 transport: { link: { tls: { enable_mtls: true } } } }";
+    Coordinator::parse(quiet).unwrap();
+}
+
+#[test]
+fn a_node_that_cannot_show_a_certificate_to_those_that_it_finds_is_warned_of() {
+    let config = "{ listen: { endpoints: ['tls/127.0.0.1:0'] }, transport: { link: { tls: {
+        root_ca_certificate: 'r', listen_certificate: 'c', listen_private_key: 'k',
+        enable_mtls: true } } } }";
+    assert!(links(config, false).unwrap().contains("`connect_certificate`"));
+    let shows = "connect_certificate: 'c', connect_private_key: 'k', enable_mtls";
+    assert_eq!(links(&config.replace("enable_mtls", shows), false), Ok(String::new()));
+    assert_eq!(links(&config.replace("true", "false"), false), Ok(String::new()));
+}
