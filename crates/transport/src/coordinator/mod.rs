@@ -9,13 +9,13 @@
 //! crate recurses without limit, knows no repair, and says where an error is but
 //! not what would be right. It decides nothing about values: `json5` does.
 
+mod address_cache;
 mod addresses;
 mod checked;
 mod error;
 mod explain;
 mod exposure;
 mod former;
-mod host;
 mod known;
 mod lex;
 mod listening;
@@ -39,8 +39,8 @@ use std::path::Path;
 use mailmesh_secrets::{io_words, path_words};
 use serde_json::Value;
 
+pub(crate) use address_cache::AddressCache;
 pub(crate) use addresses::{HostAddresses, note_addresses_of_start};
-pub(crate) use host::Host;
 pub(crate) use listening::Listening;
 pub(crate) use mask::escaped;
 

@@ -203,8 +203,12 @@ impl ZenohSettings {
     /// Words of a library that was given the configuration, without the secrets of it and of
     /// the session.
     pub(crate) fn hide(&self, words: &str, proof: Option<&SessionProof>) -> String {
+        // With the secrets that Zenoh was given in place of files.
+        let mut given = self.value.clone();
+        self.needs.mend(&mut given);
         let mut found = Vec::new();
         secrets(&self.value, false, &mut found);
+        secrets(&given, false, &mut found);
         let mut words = proof.map_or_else(|| words.to_owned(), |proof| proof.hide(words));
         for secret in found.iter().filter(|secret| !secret.is_empty()) {
             words = words.replace(secret.as_str(), "***");

@@ -5,8 +5,10 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
-/// Most unproven connections in all: fewer where the process may open few files. And of one origin.
+/// Most unproven connections in all; [`slots::unproven`](super::slots::unproven) lowers it where
+/// the process may open few files.
 pub(super) const MOST: usize = 256;
+/// Most unproven connections of one origin.
 const MOST_OF_ONE: usize = 8;
 
 /// Where connections come from: an IPv4 address, or a network of IPv6 of 64 bits, which one
@@ -45,14 +47,15 @@ struct Waiting<T> {
 }
 
 impl<T> Admission<T> {
-    /// Of at most so many connections.
+    /// Keeps at most `most` connections.
     pub(super) fn new(most: usize) -> Self {
         Self { most, count: 0, origins: BTreeMap::new(), next: 0 }
     }
 
-    /// Takes a connection in and numbers it; the one that must make room for it is given back:
-    /// of the same origin, or of the origin that has most, and whose oldest is oldest, the oldest
-    /// that has named no key, or the oldest.
+    /// Admits a connection and numbers it. If the origin or the gate is full, one connection is
+    /// evicted and returned. It is of the origin with most connections, the new one counted, and
+    /// among these of the one whose oldest is oldest. Connections that named no key go first, the
+    /// oldest first.
     pub(super) fn admit(&mut self, from: Origin, connection: T) -> (u64, Option<T>) {
         let of_one = self.origins.get(&from).map_or(0, VecDeque::len);
         let evicted = if of_one >= MOST_OF_ONE {
@@ -60,7 +63,9 @@ impl<T> Admission<T> {
         } else if self.count >= self.most {
             let oldest =
                 |all: &VecDeque<Waiting<T>>| all.front().map(|waiting| Reverse(waiting.number));
-            let fullest = self.origins.iter().max_by_key(|(_, all)| (all.len(), oldest(all)));
+            let with_new = |of: &Origin| usize::from(*of == from);
+            let fullest = self.origins.iter();
+            let fullest = fullest.max_by_key(|(of, all)| (all.len() + with_new(of), oldest(all)));
             let fullest = fullest.map(|(of, _)| *of);
             fullest.and_then(|origin| self.evict(origin))
         } else {
@@ -148,6 +153,19 @@ mod tests {
             let evicted = (2_000..2_016).map(|n| admission.admit(of(n), n).1);
             let evicted: Vec<_> = evicted.flatten().collect();
             assert_eq!(evicted.last(), Some(&honest), "after all that came before it");
+        }
+    }
+
+    #[test]
+    fn origins_that_come_again_make_room_for_themselves_and_not_at_the_cost_of_others() {
+        let of = |n: u32| Origin::from(IpAddr::from(n.to_be_bytes()));
+        let mut admission = Admission::new(MOST);
+        admission.admit(of(9_999), 9_999);
+        for n in 0..255 {
+            assert_eq!(admission.admit(of(n), n).1, None);
+        }
+        for n in (0..255).cycle().take(10_000) {
+            assert_ne!(admission.admit(of(n), n).1, Some(9_999));
         }
     }
 

@@ -19,18 +19,19 @@ use super::handshake::Id;
 
 /// Most nodes that are known.
 const MOST: usize = 1024;
-/// Most nodes and endpoints that are dialed at once.
+/// Most nodes that are dialed at once. Endpoints are not counted: the configuration bounds them.
 const AT_ONCE: usize = 64;
 /// Most addresses of a node.
 const ADDRESSES: usize = 8;
 /// How long the node with the smaller id leaves it to the other to dial.
 const TURN: Duration = Duration::from_millis(200);
-/// Pauses between two tries: the first, the longest at first, and the longest after as many tries
-/// as five minutes have.
+/// Pauses between two tries: the first, the longest, and the longest after [`MANY`] failures (some
+/// five minutes).
 const FIRST: Duration = Duration::from_millis(100);
 const LONGEST: [Duration; 2] = [Duration::from_secs(4), Duration::from_secs(16)];
-const BRISK: u32 = 80;
-/// The same, and after how many tries, for a node that only others have told of.
+const MANY: u32 = 80;
+/// The longest pause for a node that only other nodes named, and the failures after which it
+/// applies.
 const OF_HEARSAY: (Duration, u32) = (Duration::from_secs(30), 8);
 /// How long after it was last heard of a node is dialed at all.
 const AT_ALL: Duration = Duration::from_secs(3600);
@@ -40,8 +41,8 @@ const MADE: Duration = Duration::from_millis(500);
 const LASTING: Duration = Duration::from_secs(3);
 /// How long an endpoint that is this node's own is left alone: addresses may change.
 const OWN: Duration = Duration::from_secs(60);
-/// How often it is looked where an endpoint leads whose node is linked: somebody else may have
-/// answered there for a while.
+/// How often an endpoint is dialed though its node is linked: another host may have answered there
+/// for a while.
 const CHECK: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
@@ -114,7 +115,7 @@ impl Tries {
         self.failures = self.failures.saturating_add(1);
         let longest = match self.failures {
             failures if is_hearsay && failures > OF_HEARSAY.1 => OF_HEARSAY.0,
-            failures => LONGEST[usize::from(failures > BRISK)],
+            failures => LONGEST[usize::from(failures > MANY)],
         };
         self.pause = (self.pause * 2).min(longest);
     }
@@ -187,12 +188,13 @@ impl Book {
             return;
         }
         if self.nodes.len() >= MOST {
-            // One that others tell of takes the place of no other that is worth more.
-            let of_less = |node: &Node| !node.tries.is_dialing && (is_itself || node.is_hearsay);
-            let silent = self.nodes.iter().filter(|(_, node)| of_less(node));
-            let silent = silent.min_by_key(|(_, node)| (!node.is_hearsay, node.heard));
-            let Some(silent) = silent.map(|(id, _)| *id) else { return };
-            self.nodes.remove(&silent);
+            // A node known by hearsay never evicts a node that spoke itself.
+            let may_be_evicted =
+                |node: &Node| !node.tries.is_dialing && (is_itself || node.is_hearsay);
+            let evicted = self.nodes.iter().filter(|(_, node)| may_be_evicted(node));
+            let evicted = evicted.min_by_key(|(_, node)| (!node.is_hearsay, node.heard));
+            let Some(evicted) = evicted.map(|(id, _)| *id) else { return };
+            self.nodes.remove(&evicted);
         }
         let tries = Tries::at(now);
         let node = Node { addresses: dialed, heard: now, is_hearsay: !is_itself, tries };

@@ -24,7 +24,7 @@ const ADDRESSES: usize = 8;
 /// How long Zenoh may take to dial a slot again.
 const SLOT: Duration = Duration::from_secs(2);
 
-/// Dials whom the book says, when it says.
+/// Dials the nodes and endpoints that the book says are due.
 pub(super) async fn run(shared: Arc<Shared>) {
     loop {
         let has_slots = shared.slots.load().is_some();
@@ -48,7 +48,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
     }
 }
 
-/// Says what came of dialing, also when it is cut short.
+/// Reports the outcome of a dial to the book, also when the task is cancelled.
 struct Report {
     shared: Arc<Shared>,
     target: Target,
@@ -58,8 +58,8 @@ struct Report {
 impl Report {
     /// An address was dialed in vain.
     fn failed(&self, address: SocketAddr, error: &Broken) {
-        let is_endpoint_itself =
-            matches!(&self.target, Target::Endpoint(_, text) if *text == address.to_string());
+        let is_endpoint_itself = matches!(&self.target, Target::Endpoint(_, text)
+            if text.split('#').next() == Some(&*address.to_string()));
         self.note(if is_endpoint_itself {
             error.to_string()
         } else {
@@ -146,9 +146,8 @@ async fn resolve(endpoint: &str) -> std::io::Result<Vec<SocketAddr>> {
 /// What came of one address.
 type Tried<T> = (SocketAddr, Result<T, Broken>);
 
-/// Connects to each address, a moment after the one before, from the address of an interface if
-/// one is named, and has `then` done with each connection. So one that is silent holds up no
-/// other.
+/// Connects to each address, each [`STAGGER`] after the one before, from `interface` if one is
+/// named, and runs `then` on each connection. A silent address delays no other.
 fn race<T, F>(
     addresses: Vec<SocketAddr>,
     interface: Option<String>,
@@ -209,7 +208,10 @@ async fn handshake(
         let (dialer, hello) = Dialer::start(&shared.own(), purpose, &shared.random)?;
         stream.write_all(&hello).await?;
         let mut answer = [0; ANSWER_LEN];
-        stream.read_exact(&mut answer).await?;
+        stream.read_exact(&mut answer).await.map_err(|error| match error.kind() {
+            std::io::ErrorKind::UnexpectedEof => Broken::NoAnswer,
+            _ => error.into(),
+        })?;
         let (mut proven, proof) = dialer.answer(&answer)?;
         if !may_prove(&proven) {
             return Ok((proven, None));
@@ -223,7 +225,7 @@ async fn handshake(
     proven.await.map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))?
 }
 
-/// Withdraws what was proposed.
+/// Withdraws the proposal when dropped.
 struct Proposal<'a>(&'a Shared, Option<Id>);
 
 impl Drop for Proposal<'_> {
@@ -270,7 +272,7 @@ async fn propose(
             shared.counts.crossed.add();
             Ok(Attempt::Known(id))
         }
-        Some(Verdict::Declined) => Err(std::io::Error::from(std::io::ErrorKind::WouldBlock).into()),
+        Some(Verdict::Declined) => Err(Broken::Declined),
         None => Ok(Attempt::Known(id)),
     }
 }

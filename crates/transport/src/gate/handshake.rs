@@ -102,9 +102,9 @@ pub(crate) enum Refusal {
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::NotAHandshake => "it does not speak this version's handshake",
+            Self::NotAHandshake => "it does not speak this version of the handshake",
             Self::OtherCluster => "it is of another cluster",
-            Self::OtherMode => "its `mesh.links` is another",
+            Self::OtherMode => "its `mesh.links` differs from this node's",
             Self::OtherKey => "it has none of this node's keys",
             Self::NotProven => "it did not prove a key",
             Self::Itself => "it is this node",

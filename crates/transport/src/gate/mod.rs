@@ -1,5 +1,5 @@
-//! The gate: links to other nodes are ours until the cluster key is proven; Zenoh sees nothing
-//! before (`docs/decisions/0025-a-gate-before-zenoh.md`).
+//! The gate proves the cluster key on each link before Zenoh reads a byte of it
+//! (`docs/decisions/0025-a-gate-before-zenoh.md`).
 //!
 //! ```text
 //! another node's gate == TCP == listener/dialer --handshake--> forward == Unix socket == Zenoh
@@ -38,7 +38,7 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::Mutex;
-use ring::rand::SystemRandom;
+use ring::rand::{SecureRandom, SystemRandom};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot, watch};
@@ -88,7 +88,7 @@ pub(crate) struct Setup {
     pub(crate) other_keys: OtherKeys,
 }
 
-/// Ends what holds its other half, when dropped.
+/// Ends the connection or link that holds the receiver, when dropped.
 type End = oneshot::Sender<()>;
 
 /// What the tasks of a gate share.
@@ -113,7 +113,7 @@ struct Shared {
     slots: ArcSwapOption<Slots>,
     /// How many slots the next session has to have.
     wanted: watch::Sender<usize>,
-    /// Woken when somebody is to be dialed earlier than was known.
+    /// Wakes the dialer when a node is due earlier than it planned.
     dialing: Notify,
 }
 
@@ -324,9 +324,10 @@ impl Shared {
         });
         let others = others.filter(|known| !known.addresses.is_empty());
         known.extend(others);
-        // Of more than fit, others each time.
-        if known.len() > exchange::MAX_NODES {
-            let by = self.counts.links.get() as usize % (known.len() - 1);
+        // If more fit than a message takes, each exchange names a random part of them.
+        let mut random = [0; 8];
+        if known.len() > exchange::MAX_NODES && self.random.fill(&mut random).is_ok() {
+            let by = usize::from_be_bytes(random) % (known.len() - 1);
             known[1..].rotate_left(by);
         }
         known

@@ -30,14 +30,24 @@ const THROTTLE: Duration = Duration::from_millis(50);
 pub(super) enum Broken {
     Io(io::Error),
     Refused(Refusal),
+    /// The connection was closed where the acceptor was to prove the key.
+    NoAnswer,
+    /// The node has proven the key, and has no room for a link.
+    Declined,
 }
 
 impl std::fmt::Display for Broken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => f.write_str(
+            Self::NoAnswer => f.write_str(
                 "closed without an answer: another `mesh.links` or `mesh.cluster`, or no mailmesh",
             ),
+            Self::Declined => f.write_str(
+                "the node holds the key but takes no more links now; it is dialed again",
+            ),
+            Self::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                f.write_str("the other node closed the connection")
+            }
             Self::Io(error) => error.fmt(f),
             Self::Refused(refusal) => refusal.fmt(f),
         }
@@ -109,7 +119,7 @@ async fn prove(
                 _ => {}
             }
         }
-        Ok(Err(Broken::Io(_))) => {}
+        Ok(Err(_)) => {}
         Err(_) => shared.counts.late.add(),
     }
     None

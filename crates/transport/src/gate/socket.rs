@@ -54,9 +54,9 @@ fn watch<T: AsFd + AsRawFd>(of: T, interest: Interest) -> io::Result<AsyncFd<T>>
 
 /// A socket that one task reads and one writes.
 ///
-/// The system is asked to say when it can be read; when it can be written only while somebody
-/// waits for that. Tokio's own streams are told both, and a Unix socket says that it can be
-/// written each time that the other end has read: at every message a wake-up for nothing.
+/// The system reports when the socket can be read, and reports that it can be written only while a
+/// task waits for that. Tokio's streams ask for both, and a Unix socket becomes writable each time
+/// the peer reads, so that each message would wake the task for nothing.
 pub(super) struct Socket<S: Stream>(AsyncFd<S>);
 
 impl<S: Stream> Socket<S> {

@@ -1,10 +1,10 @@
-//! When the operator is told that no other node is linked. No I/O, no clock.
+//! When the operator is warned that no other node is linked. No I/O; time is passed in.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long no node is linked before it is said, and how often it is said again.
+/// How long no node is linked before the warning, and the pause between two warnings.
 const HOLDS: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_secs(60);
 
@@ -23,7 +23,8 @@ pub(super) struct Unreached {
 }
 
 impl Unreached {
-    /// `is_expected`: an endpoint is configured that is not this node's own, or a node was refused.
+    /// `is_expected`: an endpoint was dialed in vain, or a connection with another mode was refused
+    /// lately.
     pub(super) fn look(&mut self, now: Instant, is_linked: bool, is_expected: bool) -> Option<Say> {
         if is_linked {
             self.since = None;
@@ -39,7 +40,7 @@ impl Unreached {
     }
 }
 
-/// Whether a count has grown within the time between two lines: what is long past is no reason.
+/// Whether a counter has grown in the last minute.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
     count: u64,

@@ -17,7 +17,7 @@ use super::serve::tell;
 use super::slots::Slots;
 use super::unreached::{Recent, Say, Unreached};
 use crate::LinkKeys;
-use crate::coordinator::Host;
+use crate::coordinator::AddressCache;
 
 const TICK: Duration = Duration::from_secs(1);
 /// How often a linked node is asked for addresses: at rest, and while a member is missing.
@@ -30,9 +30,9 @@ const RETIRED: Duration = Duration::from_secs(2);
 /// Ticks between two tries to have links proven by the preferred key: the node at the other end
 /// may not have had it when the keys changed.
 const RARELY: u64 = 8;
-/// Most endpoints that a line names.
+/// Most endpoints that one warning names.
 const NAMED: usize = 8;
-/// Shortest time between two sessions that are opened since their sockets are gone.
+/// Shortest pause between two sessions that are opened because their sockets were removed.
 const REOPEN: Duration = Duration::from_secs(10);
 
 /// Follows the cluster's keys: those that are accepted now prove the handshakes, and links that
@@ -109,12 +109,12 @@ pub(super) async fn tick(shared: Arc<Shared>) {
             asked = Instant::now();
             tokio::spawn(ask(shared.clone()));
         }
-        // A host whose clock stood still, or a wake-up that was lost.
+        // The clock of the host may have stood still, or a wake-up may have been lost.
         shared.dialing.notify_one();
     }
 }
 
-/// Tells the operator when no other node is linked though some should be, and why.
+/// Warns the operator when no other node is linked though some are expected, and says why.
 fn say_if_unreached(shared: &Shared, (unreached, recent): &mut (Unreached, Recent)) {
     let now = Instant::now();
     let is_linked = shared.table.lock().iter().next().is_some();
@@ -158,7 +158,7 @@ fn sockets_are_gone(shared: &Shared, seen: &mut Seen<Slots>) -> bool {
     are_gone && shared.slots.load_full().is_some_and(|still| Arc::ptr_eq(&still, &slots))
 }
 
-/// What was seen to be there last: a session that is being opened has no sockets yet.
+/// The slots whose sockets were seen last; a session that is being opened has none yet.
 #[derive(Debug)]
 struct Seen<T>(Weak<T>);
 
@@ -171,10 +171,10 @@ impl<T> Seen<T> {
     }
 }
 
-/// The addresses of this host that links are of, as they were at the last look.
+/// The local addresses of links at the last two looks.
 #[derive(Debug, Default)]
 struct Addresses {
-    host: Host,
+    host: AddressCache,
     had: BTreeSet<IpAddr>,
     gone: BTreeSet<IpAddr>,
 }

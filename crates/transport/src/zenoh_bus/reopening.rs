@@ -16,7 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use super::address_watch::{AddressWatch, LOOK_EVERY};
 use super::session::LiveSession;
 use crate::LinkKeys;
-use crate::coordinator::Host;
+use crate::coordinator::AddressCache;
 
 /// Nodes take a step spread over this time, so that a node rarely loses the links to two others
 /// at once.
@@ -48,7 +48,7 @@ impl Reopening {
         Self(tokio::spawn(async move {
             let turn = SPREAD * u32::from(incarnation.0[0]) / 256;
             let mut applied = links.as_mut().map(|links| links.borrow_and_update().clone());
-            let mut host = Host::default();
+            let mut host = AddressCache::default();
             let mut looks = interval(LOOK_EVERY);
             looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {

@@ -1,4 +1,4 @@
-//! The addresses of this host, asked for again when the system says that some have changed.
+//! The addresses of this host, cached until the system reports a change.
 
 use std::time::Duration;
 
@@ -6,16 +6,15 @@ use tokio::time::Instant;
 
 use super::addresses::HostAddresses;
 
-/// How long after a change they are asked for at each look: some take a moment until they can be
-/// used, or come one by one.
+/// After a change the system is asked at each look for this long: addresses may come one by one.
 const CHANGING: Duration = Duration::from_secs(5);
-/// How long they are taken for unchanged if the system said nothing.
+/// How long the addresses are taken for unchanged if the system reports nothing.
 const QUIET: Duration = Duration::from_secs(10);
 
-/// The addresses of this host, for one who looks often.
+/// Caches the addresses of this host for callers that look often.
 #[derive(Debug, Default)]
-pub(crate) struct Host {
-    news: news::News,
+pub(crate) struct AddressCache {
+    changes: changes::Changes,
     known: Option<Known>,
 }
 
@@ -33,8 +32,8 @@ struct Times {
 
 impl Times {
     /// Those of an answer that is asked for now; `None` if the last one will do.
-    fn after(last: Option<Self>, has_news: bool, now: Instant) -> Option<Self> {
-        let Some(last) = last.filter(|_| !has_news) else {
+    fn after(last: Option<Self>, has_changed: bool, now: Instant) -> Option<Self> {
+        let Some(last) = last.filter(|_| !has_changed) else {
             return Some(Self { asked: now, changed: now });
         };
         let is_due = now < last.changed + CHANGING || now >= last.asked + QUIET;
@@ -42,11 +41,11 @@ impl Times {
     }
 }
 
-impl Host {
+impl AddressCache {
     /// What addresses this host has; `None` if the system does not say.
     pub(crate) fn addresses(&mut self, now: Instant) -> Option<&HostAddresses> {
         let last = self.known.as_ref().map(|known| known.times);
-        if let Some(times) = Times::after(last, self.news.came(), now) {
+        if let Some(times) = Times::after(last, self.changes.any_since_last(), now) {
             self.known = HostAddresses::now().map(|addresses| Known { addresses, times });
         }
         self.known.as_ref().map(|known| &known.addresses)
@@ -54,7 +53,7 @@ impl Host {
 }
 
 #[cfg(target_os = "linux")]
-mod news {
+mod changes {
     use std::os::fd::OwnedFd;
 
     use rustix::io::Errno;
@@ -66,11 +65,11 @@ mod news {
     /// Most messages that are taken from the system at once; the next look takes others.
     const MOST: usize = 256;
 
-    /// What the kernel tells of interfaces and addresses.
+    /// Change notifications of the kernel for interfaces and addresses.
     #[derive(Debug)]
-    pub(super) struct News(Option<OwnedFd>);
+    pub(super) struct Changes(Option<OwnedFd>);
 
-    impl Default for News {
+    impl Default for Changes {
         fn default() -> Self {
             Self(subscribe().ok())
         }
@@ -84,9 +83,9 @@ mod news {
         Ok(socket)
     }
 
-    impl News {
+    impl Changes {
         /// Whether anything may have changed since the last call.
-        pub(super) fn came(&mut self) -> bool {
+        pub(super) fn any_since_last(&mut self) -> bool {
             let Some(socket) = &self.0 else { return true };
             let mut came = false;
             for _ in 0..MOST {
@@ -107,13 +106,13 @@ mod news {
 }
 
 #[cfg(not(target_os = "linux"))]
-mod news {
+mod changes {
     /// Nobody says when something changes.
     #[derive(Debug, Default)]
-    pub(super) struct News;
+    pub(super) struct Changes;
 
-    impl News {
-        pub(super) fn came(&mut self) -> bool {
+    impl Changes {
+        pub(super) fn any_since_last(&mut self) -> bool {
             true
         }
     }
@@ -137,10 +136,10 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_news_twice() {
-        let mut news = news::News::default();
+    fn a_change_of_addresses_is_reported_once() {
+        let mut changes = changes::Changes::default();
         // Another program may change an interface meanwhile.
-        let is_quiet = (0..100).any(|_| !news.came());
+        let is_quiet = (0..100).any(|_| !changes.any_since_last());
         assert_eq!(is_quiet, cfg!(target_os = "linux"));
     }
 }
