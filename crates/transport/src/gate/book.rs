@@ -269,7 +269,7 @@ impl Book {
     }
 
     /// The endpoints that were dialed in vain, and why.
-    pub(super) fn in_vain(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(super) fn failed_endpoints(&self) -> impl Iterator<Item = (&str, &str)> {
         let failed = |endpoint: &'_ Endpoint| endpoint.error.is_some();
         let failed = self.endpoints.iter().filter(move |endpoint| failed(endpoint));
         failed.map(|endpoint| {

@@ -9,7 +9,7 @@ const HOLDS: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_secs(60);
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Say {
+pub(super) enum Notice {
     /// For so long no node has been linked.
     Unreached(Duration),
     /// One is, after the operator was told that none was.
@@ -25,10 +25,15 @@ pub(super) struct Unreached {
 impl Unreached {
     /// `is_expected`: an endpoint was dialed in vain, or a connection with another mode was refused
     /// lately.
-    pub(super) fn look(&mut self, now: Instant, is_linked: bool, is_expected: bool) -> Option<Say> {
+    pub(super) fn look(
+        &mut self,
+        now: Instant,
+        is_linked: bool,
+        is_expected: bool,
+    ) -> Option<Notice> {
         if is_linked {
             self.since = None;
-            return self.said.take().map(|_| Say::Reached);
+            return self.said.take().map(|_| Notice::Reached);
         }
         let lasted = now.duration_since(*self.since.get_or_insert(now));
         let is_due = self.said.is_none_or(|said| now.duration_since(said) >= AGAIN);
@@ -36,18 +41,18 @@ impl Unreached {
             return None;
         }
         self.said = Some(now);
-        Some(Say::Unreached(lasted))
+        Some(Notice::Unreached(lasted))
     }
 }
 
 /// Whether a counter has grown in the last minute.
 #[derive(Debug, Default)]
-pub(super) struct Recent {
+pub(super) struct RecentGrowth {
     count: u64,
     grew: Option<Instant>,
 }
 
-impl Recent {
+impl RecentGrowth {
     pub(super) fn look(&mut self, now: Instant, count: u64) -> bool {
         if std::mem::replace(&mut self.count, count) != count {
             self.grew = Some(now);
@@ -70,12 +75,12 @@ mod tests {
             let say = unreached.look(now, second == 150, true);
             said.extend(say.map(|say| (second, say)));
         }
-        let for_s = |second| Say::Unreached(Duration::from_secs(second));
+        let for_s = |second| Notice::Unreached(Duration::from_secs(second));
         let expected = [
             (10, for_s(10)),
             (70, for_s(70)),
             (130, for_s(130)),
-            (150, Say::Reached),
+            (150, Notice::Reached),
             (161, for_s(10)),
         ];
         assert_eq!(said, expected);
@@ -84,7 +89,7 @@ mod tests {
     #[test]
     fn a_count_that_grew_a_minute_ago_is_past() {
         let begin = Instant::now();
-        let mut recent = Recent::default();
+        let mut recent = RecentGrowth::default();
         let looks = [(0, 0), (1, 1), (60, 1), (61, 1), (100, 2), (101, 2), (200, 2)];
         let grew =
             looks.map(|(second, count)| recent.look(begin + Duration::from_secs(second), count));

@@ -15,7 +15,7 @@ use super::dial::visit;
 use super::handshake::{Id, Purpose, Verdict};
 use super::serve::tell;
 use super::slots::Slots;
-use super::unreached::{Recent, Say, Unreached};
+use super::unreached::{Notice, RecentGrowth, Unreached};
 use crate::LinkKeys;
 use crate::coordinator::AddressCache;
 
@@ -90,14 +90,14 @@ pub(super) async fn tick(shared: Arc<Shared>) {
     let mut addresses = Addresses::default();
     let mut reopened = Instant::now();
     let mut sockets = Seen(Weak::new());
-    let mut unreached = (Unreached::default(), Recent::default());
+    let mut warning = Warning::default();
     for count in 1_u64.. {
         ticks.tick().await;
         if count.is_multiple_of(RARELY) {
             renew(&shared);
         }
         addresses.end_stranded(&shared);
-        say_if_unreached(&shared, &mut unreached);
+        warning.look(&shared);
         if reopened.elapsed() >= REOPEN && sockets_are_gone(&shared, &mut sockets) {
             reopened = Instant::now();
             tracing::warn!("the sockets of links are gone; the links of this node are opened anew");
@@ -114,40 +114,52 @@ pub(super) async fn tick(shared: Arc<Shared>) {
     }
 }
 
-/// Warns the operator when no other node is linked though some are expected, and says why.
-fn say_if_unreached(shared: &Shared, (unreached, recent): &mut (Unreached, Recent)) {
-    let now = Instant::now();
-    let is_linked = shared.table.lock().iter().next().is_some();
-    let others = recent.look(now, shared.counts.other_mode.get());
-    let (mut why, more) = {
-        let book = shared.book.lock();
-        let (endpoints, errors) = (book.in_vain().count(), book.in_vain().take(NAMED));
-        let errors = errors.map(|(endpoint, error)| format!("{endpoint}: {error}"));
-        (errors.collect::<Vec<_>>(), endpoints.saturating_sub(NAMED))
-    };
-    match unreached.look(now, is_linked, others || !why.is_empty()) {
-        None => {}
-        Some(Say::Reached) => tracing::warn!("another node is linked now"),
-        Some(Say::Unreached(lasted)) => {
-            if more > 0 {
-                why.push(format!("{more} endpoints more"));
-            }
-            if others {
-                let from = *shared.other_mode_from.lock();
-                let from = from.map(|ip| format!(" (the last from {ip})")).unwrap_or_default();
-                why.push(format!(
-                    "connections with another `mesh.links` than this node's, or without a key, \
-                     were refused{from}"
-                ));
-            }
-            tracing::warn!(
-                "no other node is linked for {} s: {}. Look whether the others run, at \
-                 `connect.endpoints`, `mesh.links` and the key of each, and at firewalls",
+/// What the operator is warned of, and what was seen for it.
+#[derive(Debug, Default)]
+struct Warning {
+    unreached: Unreached,
+    other_mode: RecentGrowth,
+}
+
+impl Warning {
+    /// Warns the operator when no other node is linked though some are expected, and says why.
+    fn look(&mut self, shared: &Shared) {
+        let now = Instant::now();
+        let is_linked = shared.table.lock().iter().next().is_some();
+        let others = self.other_mode.look(now, shared.counts.other_mode.get());
+        let is_expected = others || shared.book.lock().failed_endpoints().next().is_some();
+        match self.unreached.look(now, is_linked, is_expected) {
+            None => {}
+            Some(Notice::Reached) => tracing::warn!("a link to another node is open again"),
+            Some(Notice::Unreached(lasted)) => tracing::warn!(
+                "no other node is linked for {} s: {}. Check that the other nodes run, and check \
+                 `connect.endpoints`, `mesh.links`, the key of each node, and firewalls",
                 lasted.as_secs(),
-                why.join("; ")
-            );
+                reasons(shared, others).join("; ")
+            ),
         }
     }
+}
+
+/// Why no node is linked: the last error of each endpoint, and nodes that were refused.
+fn reasons(shared: &Shared, others: bool) -> Vec<String> {
+    let book = shared.book.lock();
+    let errors = book.failed_endpoints().take(NAMED);
+    let mut why: Vec<_> = errors.map(|(endpoint, error)| format!("{endpoint}: {error}")).collect();
+    let more = book.failed_endpoints().count().saturating_sub(NAMED);
+    drop(book);
+    if more > 0 {
+        why.push(format!("{more} endpoints more"));
+    }
+    if others {
+        let from = *shared.other_mode_from.lock();
+        let from = from.map(|ip| format!(" (the last from {ip})")).unwrap_or_default();
+        why.push(format!(
+            "connections with another `mesh.links` than this node's, or without a key, were \
+             refused{from}"
+        ));
+    }
+    why
 }
 
 /// Whether somebody removed the sockets of the session that is open.

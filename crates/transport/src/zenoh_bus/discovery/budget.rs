@@ -1,4 +1,4 @@
-//! How many datagrams are worth a hash.
+//! Limits how many datagrams are hashed.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -6,29 +6,27 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Datagrams whose hash is checked in a second because their source has not had its share: some
-/// 2 % of a processor.
+/// Hashes a second for sources within their share: some 2 % of a processor.
 const SHARES: u32 = 20_000;
 /// The share of one source. A cluster of hundreds of nodes that start at once sends one node
 /// fewer.
 const SHARE: u32 = 1_000;
 /// Most sources of a second that have a share, since sources may be forged.
 const SOURCES: usize = 4_096;
-/// Between two datagrams that are checked though their source has no share left: as many again
-/// in all. An honest node whose address is forged, or whose host has the attacker on it, is heard
-/// as often as they leave room for.
+/// Pause between two hashes for sources that have used up their share: another 20,000 a second in
+/// all, so that an honest node behind a forged or shared address is heard in part.
 const PAUSE: Duration = Duration::from_micros(50);
-/// What of that was not used is for this long still there.
+/// Unused time of that kind is saved for at most this long.
 const SAVED: Duration = Duration::from_millis(50);
 
-/// Counts what is checked. Only datagrams that look like messages of the cluster, and were not
-/// heard before, count: noise and recordings take nothing from the honest.
+/// Counts the hashes. Only datagrams that look like messages of the cluster, and are not among the
+/// last 1,024 that were heard, count: noise and recordings take nothing from honest nodes.
 #[derive(Debug)]
 pub(super) struct Budget {
     begin: Instant,
     shares: u32,
     of: HashMap<IpAddr, u32>,
-    /// When the datagrams without a share that were checked are paid for (GCRA, ITU-T I.371).
+    /// When the next hash without a share is free (GCRA, ITU-T I.371).
     paid: Instant,
 }
 

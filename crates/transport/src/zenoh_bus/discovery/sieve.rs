@@ -1,4 +1,4 @@
-//! What of the datagrams heard is of the cluster and new.
+//! Drops datagrams that are not of this cluster, or were heard before.
 
 use std::collections::{HashSet, VecDeque};
 use std::net::IpAddr;
@@ -11,13 +11,13 @@ use super::budget::Budget;
 use super::message::{Message, Name, Nonce, Read, Tag, Zid};
 use crate::OtherKeys;
 
-/// Messages of the past whose repetition is not looked at.
+/// Messages that are remembered so that a repetition is dropped.
 const SEEN: usize = 1_024;
 /// Most copies of an own question that are counted: more than sockets.
 const COPIES: usize = 256;
 
-/// Takes in each authentic message once. What is recorded and sent again costs a lookup, what is
-/// changed costs a hash of the budget.
+/// Passes each authentic message once. A repetition costs a lookup; a changed copy costs one hash
+/// of the budget.
 #[derive(Debug)]
 pub(super) struct Sieve {
     tag: Tag,

@@ -1,4 +1,4 @@
-//! Nodes that do not hear the answers they get.
+//! Answers at the multicast group for nodes that cannot receive direct answers.
 //!
 //! An answer goes to the port that a question came from. A firewall that lets in only the port of
 //! discovery drops it: Linux's connection tracking takes no answer for one to a question to a
@@ -40,7 +40,7 @@ impl Unheard {
         Self { askers: BTreeMap::new(), begin: now, left: ANSWERS }
     }
 
-    /// Whether this node, which asks, is to be answered at the group as well.
+    /// Whether the answer to this question also goes to the group.
     pub(super) fn asks(&mut self, now: Instant, zid: Zid) -> bool {
         if now.duration_since(self.begin) >= Duration::from_secs(1) {
             (self.begin, self.left) = (now, ANSWERS);
