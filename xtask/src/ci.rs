@@ -8,9 +8,9 @@ pub(crate) fn all() -> Result<(), String> {
     layers::run()?;
     deny::tree()?;
     run(cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
-    // The hostile peer is a program of its own feature.
+    // The hostile peer and the rivals are of features of their own.
     let mut hostile = cargo(&["clippy", "--package", "mailmesh-contender", "--all-targets"]);
-    hostile.args(["--features", "attacker", "--", "-D", "warnings"]);
+    hostile.args(["--features", "attacker,rivals", "--", "-D", "warnings"]);
     run(hostile)?;
     // As users build it: without what only our tests turn on.
     run(cargo(&["clippy", "--workspace", "--lib", "--bins", "--", "-D", "warnings"]))?;

@@ -26,6 +26,9 @@ pub(crate) const POLL: Duration = Duration::from_millis(50);
 /// What `/proc` counts in: USER_HZ, which Linux has fixed for programs.
 const TICKS_PER_SECOND: u64 = 100;
 
+/// The program's option for a subscriber of Zenoh that does not count in a callback.
+pub(crate) const READ_BY_CHANNEL: &str = "--fifo";
+
 /// What a process plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -39,8 +42,15 @@ pub(crate) enum System {
     MailmeshChallenge,
     /// Sealed, over links that are not sealed themselves.
     MailmeshGate,
+    /// Its subscriber counts in a callback.
     Zenoh,
+    /// Its subscriber is read through the default handler.
+    ZenohFifo,
     ZenohExt,
+    /// A connection and nothing else.
+    Tcp,
+    Nats,
+    Redis,
 }
 
 impl System {
@@ -60,7 +70,24 @@ impl System {
             Self::MailmeshChallenge => "mailmesh-challenge",
             Self::MailmeshGate => "mailmesh-gate",
             Self::Zenoh => "zenoh",
+            Self::ZenohFifo => "zenoh-fifo",
             Self::ZenohExt => "zenoh-ext",
+            Self::Tcp => "tcp",
+            Self::Nats => "nats",
+            Self::Redis => "redis",
+        }
+    }
+
+    /// Whether it is mailmesh, of whatever protection.
+    pub(crate) fn is_mailmesh(self) -> bool {
+        self.name().starts_with("mailmesh")
+    }
+
+    /// What tells the program to play it.
+    fn args(self) -> Vec<&'static str> {
+        match self {
+            Self::ZenohFifo => vec!["--system", Self::Zenoh.name(), READ_BY_CHANNEL],
+            other => vec!["--system", other.name()],
         }
     }
 }
@@ -112,7 +139,7 @@ impl Contender {
         let mut line = start.before.iter().map(AsRef::as_ref).chain([program]);
         let mut command = Program::new(line.next().unwrap_or(program));
         command.args(line);
-        command.args(["--system", start.system.name(), "--name", start.name]);
+        command.args(start.system.args()).args(["--name", start.name]);
         command.args(["--config", start.config]);
         command.args(start.options);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -189,8 +216,7 @@ impl Contender {
 
     /// The processor time that it has used, in milliseconds; 0 if it is gone.
     pub(crate) fn cpu_ms(&self) -> u64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
-        stat.ok().and_then(|stat| ticks(&stat)).map_or(0, |ticks| ticks * 1_000 / TICKS_PER_SECOND)
+        cpu_ms(self.child.id())
     }
 
     /// SIGSTOP, or SIGCONT.
@@ -236,6 +262,12 @@ pub(crate) fn wait_until(
 /// What `/proc` says of the memory of a process under this name, in KiB.
 pub(crate) fn memory_kb(pid: u32, name: &str) -> Option<u64> {
     memory(&std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?, name)
+}
+
+/// The processor time that a process has used, in milliseconds; 0 if it is gone.
+pub(crate) fn cpu_ms(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+    stat.ok().and_then(|stat| ticks(&stat)).map_or(0, |ticks| ticks * 1_000 / TICKS_PER_SECOND)
 }
 
 fn memory(status: &str, name: &str) -> Option<u64> {

@@ -1,6 +1,6 @@
 //! Processes that find each other on the loopback and nowhere else.
 
-use std::net::UdpSocket;
+use std::net::{TcpListener, UdpSocket};
 
 /// A Zenoh configuration with a scouting port that nobody else uses.
 pub(crate) fn config() -> Result<String, String> {
@@ -13,6 +13,12 @@ pub(crate) fn config_of(port: u16, scouting: u16) -> String {
         "{{ mode: 'peer', listen: {{ endpoints: ['tcp/127.0.0.1:{port}'] }}, \
          scouting: {{ multicast: {{ address: '224.0.0.224:{scouting}', interface: 'lo' }} }} }}"
     )
+}
+
+/// An address and port of the loopback where nobody listens by TCP now.
+pub(crate) fn free_address() -> Result<String, String> {
+    let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    Ok(address.map_err(|error| format!("the loopback: {error}"))?.to_string())
 }
 
 /// A port of the loopback that nobody has now.

@@ -6,6 +6,7 @@ mod compare;
 mod contender;
 mod deny;
 mod faults;
+mod folder;
 mod fuzz;
 mod hostile;
 mod layers;
@@ -20,7 +21,6 @@ mod sweeper;
 mod test;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -93,25 +93,9 @@ enum Task {
         #[arg(long)]
         deep: bool,
     },
-    /// mailmesh against bare Zenoh on the loopback: events a second, round trips.
-    Compare {
-        /// Something else: `mirror`, what it costs (lookups, memory, differences, a joiner, a
-        /// restart); `seal`, with a cluster key against without; `proof`, links that prove the
-        /// key against links that do not; `challenge` and `gate`, sealed links against links
-        /// that prove it by Zenoh's challenge, and at the gate without sealing.
-        #[arg(
-            long,
-            value_name = "WHAT",
-            value_parser = ["mirror", "seal", "proof", "challenge", "gate"]
-        )]
-        only: Option<String>,
-        /// How many rounds.
-        #[arg(long, default_value_t = 5)]
-        rounds: usize,
-        /// Write what each round gave to this file.
-        #[arg(long)]
-        json: Option<PathBuf>,
-    },
+    /// mailmesh and what else one could use, on the loopback: events a second, what is lost,
+    /// processor time, round trips.
+    Compare(compare::Options),
     /// Scenarios of failure between real processes.
     Faults(faults::Options),
     /// Hostile peers against honest nodes, real processes on the loopback.
@@ -127,14 +111,7 @@ fn main() -> ExitCode {
         Task::Test { quick } => test::run(quick).map(done),
         Task::Ci => ci::all().map(done),
         Task::Bench { filter } => bench::run_benches(filter.as_deref()).map(done),
-        Task::Compare { only: Some(what), rounds, json } => match what.as_str() {
-            "seal" => compare::seal(rounds, json.as_deref()).map(done),
-            "challenge" => compare::challenge(rounds, json.as_deref()).map(done),
-            "gate" => compare::gate(rounds, json.as_deref()).map(done),
-            "proof" => compare::proof(rounds, json.as_deref()).map(done),
-            _ => compare::mirror(json.as_deref()).map(done),
-        },
-        Task::Compare { rounds, json, .. } => compare::run(rounds, json.as_deref()).map(done),
+        Task::Compare(options) => compare::run(&options).map(done),
         Task::Sweep => sweeper::sweep().map(done),
         Task::Layers => layers::run().map(done),
         Task::Deny => deny::all().map(done),

@@ -16,6 +16,17 @@ pub(crate) enum ContenderError {
     /// Of Zenoh.
     #[error("Zenoh: {0}")]
     Zenoh(String),
+    /// Of NATS.
+    #[cfg(feature = "rivals")]
+    #[error("NATS at {address}: {reason}; is its server there?")]
+    Nats { address: String, reason: String },
+    /// Of Redis.
+    #[cfg(feature = "rivals")]
+    #[error("Redis: {0}; is its server there?")]
+    Redis(#[from] redis::RedisError),
+    /// Of raw TCP, which is for two processes.
+    #[error("raw TCP at {address}: {source}")]
+    Tcp { address: String, source: std::io::Error },
     /// A line on standard input that is no command.
     #[error("not a command: `{line}`: {source}; they are those of `mailmesh_contender::Command`")]
     Command { line: String, source: serde_json::Error },

@@ -12,6 +12,14 @@ pub enum Purpose {
     Ping,
     /// Sent back.
     Echo,
+    /// Its sender is there, and answers the same of others; for systems that do not say who is.
+    Hello,
+    /// Its sender leaves; for the same systems.
+    Bye,
+}
+
+impl Purpose {
+    const ALL: [Self; 5] = [Self::Count, Self::Ping, Self::Echo, Self::Hello, Self::Bye];
 }
 
 /// A numbered event.
@@ -35,11 +43,7 @@ impl Numbered {
         for (place, value) in [self.life, self.number, self.sent].into_iter().enumerate() {
             bytes[place * 8..][..8].copy_from_slice(&value.to_le_bytes());
         }
-        bytes[24] = match self.purpose {
-            Purpose::Count => 0,
-            Purpose::Ping => 1,
-            Purpose::Echo => 2,
-        };
+        bytes[24] = self.purpose as u8;
         bytes
     }
 
@@ -51,12 +55,7 @@ impl Numbered {
             let field = bytes[place * 8..][..8].try_into();
             field.map_or(0, u64::from_le_bytes)
         };
-        let purpose = match bytes[24] {
-            0 => Purpose::Count,
-            1 => Purpose::Ping,
-            2 => Purpose::Echo,
-            _ => return None,
-        };
+        let purpose = *Purpose::ALL.get(usize::from(bytes[24]))?;
         Some(Self { purpose, life: field(0), number: field(1), sent: field(2) })
     }
 }
@@ -67,13 +66,13 @@ mod tests {
 
     #[test]
     fn an_event_comes_back_from_its_bytes_and_others_are_refused() {
-        for purpose in [Purpose::Count, Purpose::Ping, Purpose::Echo] {
+        for purpose in Purpose::ALL {
             let event = Numbered { purpose, life: u64::MAX - 1, number: 7, sent: 1 << 60 };
             assert_eq!(Numbered::decode(&event.encode()), Some(event));
         }
         let mut bytes = Numbered { purpose: Purpose::Count, life: 1, number: 2, sent: 3 }.encode();
         assert_eq!(Numbered::decode(&bytes[1..]), None);
-        bytes[24] = 3;
+        bytes[24] = 5;
         assert_eq!(Numbered::decode(&bytes), None);
     }
 }

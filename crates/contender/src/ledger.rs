@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use mailmesh_contender::{
     Latency, MAX_NOTICES, Notice, Numbered, Phases, Report, SenderReport, Tally, now_ns,
@@ -47,12 +48,19 @@ impl Ledger {
 
     /// An event came to be counted.
     pub(crate) fn event(&self, event: &Numbered) {
+        self.events(std::iter::once(*event));
+    }
+
+    /// Events came in one read, to be counted.
+    pub(crate) fn events(&self, events: impl Iterator<Item = Numbered>) {
         let now = now_ns();
         let counts = &mut *self.counts();
-        if let Some((tally, phases)) = sender(&mut counts.senders, event.life)
-            && tally.deliver(event.number)
-        {
-            phases.record(&counts.marks, event.sent, now);
+        for event in events {
+            if let Some((tally, phases)) = sender(&mut counts.senders, event.life)
+                && tally.deliver(event.number)
+            {
+                phases.record(&counts.marks, event.sent, now);
+            }
         }
     }
 
@@ -75,17 +83,26 @@ impl Ledger {
         }
     }
 
-    /// Another process came or went.
-    pub(crate) fn member(&self, life: u64, up: bool) {
+    /// Another process came or went. Whether that is news.
+    pub(crate) fn member(&self, life: u64, up: bool) -> bool {
         let counts = &mut *self.counts();
         let changed = if up { counts.members.insert(life) } else { counts.members.remove(&life) };
         if !changed {
-            return;
+            return false;
         }
         if counts.notices.len() < MAX_NOTICES {
             counts.notices.push(Notice { life, up, at: now_ns() });
         } else {
             counts.notices_dropped += 1;
+        }
+        true
+    }
+
+    /// The only way to the others is gone.
+    pub(crate) fn all_left(&self) {
+        let members = self.counts().members.clone();
+        for life in members {
+            self.member(life, false);
         }
     }
 
@@ -100,10 +117,21 @@ impl Ledger {
 
     /// Waits as a slow consumer does between two events.
     pub(crate) async fn between_reads(&self) {
-        let rate = self.read_rate.load(Ordering::Relaxed);
-        if let Some(nanos) = 1_000_000_000_u64.checked_div(rate) {
-            tokio::time::sleep(std::time::Duration::from_nanos(nanos)).await;
+        if let Some(pause) = self.pause() {
+            tokio::time::sleep(pause).await;
         }
+    }
+
+    /// The same in a callback, which makes its caller wait.
+    pub(crate) fn block_between_reads(&self) {
+        if let Some(pause) = self.pause() {
+            std::thread::sleep(pause);
+        }
+    }
+
+    fn pause(&self) -> Option<Duration> {
+        let rate = self.read_rate.load(Ordering::Relaxed);
+        1_000_000_000_u64.checked_div(rate).map(Duration::from_nanos)
     }
 
     pub(crate) fn report(&self, request: u64) -> Report {

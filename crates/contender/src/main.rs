@@ -22,6 +22,8 @@ use crate::ledger::Ledger;
 use crate::publishing::Publishing;
 use crate::system::{Outlet, System};
 
+/// How long a publisher that was stopped may take to end.
+const STOPPING: Duration = Duration::from_millis(500);
 /// How long leaving in good order may take.
 const GOODBYE: Duration = Duration::from_secs(5);
 
@@ -34,9 +36,14 @@ struct Args {
     /// Its name among the others.
     #[arg(long)]
     name: String,
-    /// The Zenoh configuration, JSON5.
+    /// The Zenoh configuration, JSON5; of other systems the address and port of the server, or
+    /// of raw TCP those where the first of two processes listens.
     #[arg(long)]
     config: String,
+    /// Of Zenoh and zenoh-ext: read through the default handler, a FIFO channel, rather than in
+    /// a callback.
+    #[arg(long)]
+    fifo: bool,
     /// Of mailmesh: start with two keys, and retire the second at once.
     #[arg(long)]
     retire_second: bool,
@@ -90,7 +97,11 @@ fn run(args: &Args) -> Result<(), ContenderError> {
             }
             Command::Quit => {
                 publishing.stop();
-                let goodbye = async { tokio::time::timeout(GOODBYE, outlet.close()).await };
+                let goodbye = async {
+                    // A publisher sleeps on the runtime, which is about to go.
+                    let _held_up = tokio::time::timeout(STOPPING, publishing.ended()).await;
+                    tokio::time::timeout(GOODBYE, outlet.close()).await
+                };
                 if runtime.block_on(goodbye).is_err() {
                     eprintln!("leaving in good order took too long");
                 }

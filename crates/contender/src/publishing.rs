@@ -11,6 +11,9 @@ use crate::Outlet;
 use crate::error::ContenderError;
 use crate::ledger::Ledger;
 
+/// Events of an unpaced publisher that share one look at the clock: it is the system that is to
+/// be measured.
+const STAMPED_TOGETHER: u64 = 64;
 /// How often a paced publisher looks at what is due.
 const TICK: Duration = Duration::from_millis(1);
 /// The pause between two round trips: the lane is idle again.
@@ -55,6 +58,13 @@ impl Publishing {
         self.stops.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// Waits until nobody publishes or pings any more.
+    pub(crate) async fn ended(&self) {
+        while self.ledger.busy.load(Ordering::Acquire) > 0 {
+            tokio::time::sleep(TICK).await;
+        }
+    }
+
     /// Sends `count` events to and fro, one at a time.
     pub(crate) fn ping(&self, count: u64) {
         let (outlet, ledger) = (self.outlet.clone(), self.ledger.clone());
@@ -89,23 +99,24 @@ async fn publish(
     let before = ledger.published.load(Ordering::Acquire);
     let begun = now_ns();
     let mut done = 0;
+    let mut sent = begun;
     while (count == 0 || done < count) && !is_stopped() {
-        let now = now_ns();
-        let mut sent = now;
         if rate > 0 {
             // The moment at which it was due, not that at which its turn came: a
             // publisher held up by the bus must not hide that.
-            let due_at = begun + (u128::from(done) * 1_000_000_000 / u128::from(rate)) as u64;
-            if due_at > now {
+            sent = begun + (u128::from(done) * 1_000_000_000 / u128::from(rate)) as u64;
+            if sent > now_ns() {
+                outlet.flush().await?;
                 tokio::time::sleep(TICK).await;
                 continue;
             }
-            sent = due_at;
+        } else if done % STAMPED_TOGETHER == 0 {
+            sent = now_ns();
         }
         let number = before + done + 1;
         outlet.publish(&Numbered { purpose: Purpose::Count, life, number, sent }).await?;
         done += 1;
         ledger.published.store(number, Ordering::Release);
     }
-    Ok(())
+    outlet.flush().await
 }

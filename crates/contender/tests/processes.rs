@@ -2,98 +2,28 @@
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
+mod support;
+
 mod processes {
-    use std::io::{BufRead, BufReader, Write};
-    use std::process::{Child, ChildStdin, ChildStdout, Command as Program, Stdio};
-    use std::time::{Duration, Instant};
-
-    use mailmesh_contender::{Command, Report};
-
-    /// Killed and reaped when dropped.
-    struct Contender {
-        child: Child,
-        stdin: ChildStdin,
-        stdout: BufReader<ChildStdout>,
-    }
-
-    impl Drop for Contender {
-        fn drop(&mut self) {
-            let _may_have_ended = self.child.kill();
-            let _ = self.child.wait();
-        }
-    }
-
-    impl Contender {
-        fn start(system: &str, name: &str, config: &str) -> Self {
-            let mut program = Program::new(env!("CARGO_BIN_EXE_mailmesh-contender"));
-            program.args(["--system", system, "--name", name, "--config", config]);
-            let mut child = program.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-            let stdin = child.stdin.take().unwrap();
-            let stdout = BufReader::new(child.stdout.take().unwrap());
-            Self { child, stdin, stdout }
-        }
-
-        fn tell(&mut self, command: &Command) {
-            let line = serde_json::to_string(command).unwrap();
-            writeln!(self.stdin, "{line}").unwrap();
-        }
-
-        fn wait_for(&mut self, what: &str, condition: impl Fn(&Report) -> bool) -> Report {
-            let deadline = Instant::now() + Duration::from_secs(60);
-            loop {
-                self.tell(&Command::Report { request: 7 });
-                let mut line = String::new();
-                self.stdout.read_line(&mut line).unwrap();
-                let report: Report = serde_json::from_str(&line).unwrap();
-                assert_eq!(report.request, 7);
-                if condition(&report) {
-                    return report;
-                }
-                assert!(Instant::now() < deadline, "no {what}: {report:?}");
-                std::thread::sleep(Duration::from_millis(20));
-            }
-        }
-    }
-
-    fn exchange(system: &str) {
-        let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let config = format!(
-            "{{ mode: 'peer', listen: {{ endpoints: ['tcp/127.0.0.1:0'] }}, \
-             scouting: {{ multicast: {{ address: '224.0.0.224:{port}', interface: 'lo' }} }} }}"
-        );
-        let mut a = Contender::start(system, "a", &config);
-        let mut b = Contender::start(system, "b", &config);
-        a.wait_for("member", |report| report.members == 1);
-        b.wait_for("member", |report| report.members == 1);
-
-        a.tell(&Command::Ping { count: 3 });
-        let pinged = a.wait_for("echo", |report| !report.busy && report.pings.count == 3);
-        assert!(pinged.pings.p50 > 0 && pinged.pings.p50 <= pinged.pings.max);
-
-        a.tell(&Command::Publish { count: 300, rate: 0 });
-        a.wait_for("end of publishing", |report| !report.busy && report.published == 300);
-        let whole = |report: &Report| report.senders.iter().any(|s| s.tally.silent(1, 300) == 0);
-        let report = b.wait_for("events", whole);
-        let tally = &report.senders[0].tally;
-        assert_eq!((tally.delivered, tally.duplicates, tally.out_of_order), (300, 0, 0));
-
-        a.tell(&Command::Publish { count: 0, rate: 100 });
-        a.wait_for("paced events", |report| report.published > 305);
-        let life = a.wait_for("its life", |_| true).life;
-        a.tell(&Command::Quit);
-        let gone = b.wait_for("end of a", |report| report.members == 0);
-        assert!(gone.notices.iter().any(|notice| notice.life == life && !notice.up));
-        b.tell(&Command::Quit);
-        assert!(a.child.wait().unwrap().success() && b.child.wait().unwrap().success());
-    }
+    use super::support::{exchange, free_address, scouting};
 
     #[test]
     fn two_nodes_of_mailmesh_meet_exchange_events_and_part() {
-        exchange("mailmesh");
+        exchange(&["mailmesh"], &scouting());
     }
 
     #[test]
     fn two_peers_of_zenoh_meet_exchange_events_and_part() {
-        exchange("zenoh");
+        exchange(&["zenoh"], &scouting());
+    }
+
+    #[test]
+    fn two_peers_of_zenoh_that_read_a_channel_do_the_same() {
+        exchange(&["zenoh", "--fifo"], &scouting());
+    }
+
+    #[test]
+    fn two_ends_of_a_connection_do_the_same() {
+        exchange(&["tcp"], &free_address());
     }
 }

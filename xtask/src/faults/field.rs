@@ -10,6 +10,7 @@ use rustix::process::Signal;
 
 use super::account::{End, Life, Pair, pairs};
 use super::network::Network;
+use super::scenarios::Variant;
 use crate::contender::{Contender, Start, System, wait_until};
 use crate::loopback;
 use crate::sweeper::Sweeper;
@@ -45,6 +46,7 @@ pub(super) struct Ground<'a> {
 pub(super) struct Field<'a> {
     ground: &'a Ground<'a>,
     system: System,
+    options: &'static [&'static str],
     config: String,
     nodes: Vec<Node>,
     /// Lives that have ended.
@@ -62,12 +64,13 @@ struct Node {
 }
 
 impl<'a> Field<'a> {
-    /// Starts so many processes and waits until each sees all others.
+    /// Starts the processes of a variant and waits until each sees all others.
     pub(super) fn start(
         ground: &'a Ground<'a>,
         system: System,
-        nodes: usize,
+        variant: &Variant,
     ) -> Result<Self, String> {
+        let nodes = variant.nodes;
         let (network, config) = match ground.place {
             Place::Namespaces => {
                 (Some(Network::new(nodes, &ground.sweeper)?), "{ mode: 'peer' }".to_owned())
@@ -77,6 +80,7 @@ impl<'a> Field<'a> {
         let mut field = Self {
             ground,
             system,
+            options: variant.options,
             config,
             nodes: Vec::new(),
             ended: Vec::new(),
@@ -101,7 +105,7 @@ impl<'a> Field<'a> {
             system: self.system,
             name: &name(node),
             config: &self.config,
-            options: &[],
+            options: self.options,
             log: None,
         };
         Contender::start(&start, &self.ground.sweeper)

@@ -234,7 +234,7 @@ fn traffic(
     ground: &Ground<'_>,
     pace: Pace,
 ) -> Result<Row, String> {
-    let mut field = Field::start(ground, system, variant.nodes)?;
+    let mut field = Field::start(ground, system, variant)?;
     let findings = (variant.play)(&mut field, variant.value, pace)?;
     field.settle()?;
     let lives = field.lives()?;

@@ -8,12 +8,12 @@ use mailmesh::{
     Cluster, ClusterKey, Coordinator, Custom, Event, Filter, Inbox, Incarnation, Incoming, Keyring,
     Kind,
 };
-use mailmesh_contender::{Numbered, Purpose};
+use mailmesh_contender::Numbered;
 
 use crate::Args;
 use crate::error::ContenderError;
 use crate::ledger::Ledger;
-use crate::system::System;
+use crate::system::{System, take};
 
 /// Sealing is measured, not secrecy: every contender knows the key.
 const KEY: [u8; 32] = [0x6d; 32];
@@ -69,20 +69,19 @@ async fn read(mut inbox: Inbox, outlet: Outlet, ledger: Arc<Ledger>) {
             Incoming::Event(received) => {
                 let Event::Custom(custom) = &received.event else { continue };
                 let Some(event) = Numbered::decode(custom.payload()) else { continue };
-                match event.purpose {
-                    Purpose::Count => ledger.event(&event),
-                    Purpose::Echo => ledger.echo(&event),
-                    Purpose::Ping => {
-                        let echo = Numbered { purpose: Purpose::Echo, ..event };
-                        if let Err(error) = outlet.publish(&echo).await {
-                            eprintln!("an echo was not published: {error}");
-                        }
-                    }
+                if let Some(echo) = take(event, &ledger)
+                    && let Err(error) = outlet.publish(&echo).await
+                {
+                    eprintln!("an echo was not published: {error}");
                 }
             }
             Incoming::Gap(gap) => ledger.missed(life(gap.from.incarnation), gap.missed),
-            Incoming::Joined(member) => ledger.member(life(member.incarnation), true),
-            Incoming::Left { member, .. } => ledger.member(life(member.incarnation), false),
+            Incoming::Joined(member) => {
+                ledger.member(life(member.incarnation), true);
+            }
+            Incoming::Left { member, .. } => {
+                ledger.member(life(member.incarnation), false);
+            }
             _ => {}
         }
         ledger.between_reads().await;

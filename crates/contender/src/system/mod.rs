@@ -1,14 +1,20 @@
 //! The systems compared, each as an application would use it.
 
 mod mailmesh;
+#[cfg(feature = "rivals")]
+mod nats;
+#[cfg(feature = "rivals")]
+mod redis;
+mod tcp;
 mod zenoh;
 #[cfg(feature = "zenoh-ext")]
 mod zenoh_ext;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use clap::ValueEnum;
-use mailmesh_contender::Numbered;
+use mailmesh_contender::{Numbered, Purpose, now_ns};
 
 use crate::Args;
 use crate::error::ContenderError;
@@ -32,6 +38,14 @@ pub(crate) enum System {
     /// An advanced publisher and subscriber of zenoh-ext.
     #[cfg(feature = "zenoh-ext")]
     ZenohExt,
+    /// A connection between two processes and nothing else: the floor.
+    Tcp,
+    /// Core NATS, by its asynchronous client.
+    #[cfg(feature = "rivals")]
+    Nats,
+    /// Redis pub/sub, pipelined.
+    #[cfg(feature = "rivals")]
+    Redis,
 }
 
 impl System {
@@ -47,9 +61,7 @@ impl System {
             Self::MailmeshOpen | Self::MailmeshUnproven => Some("unproven"),
             Self::MailmeshChallenge => Some("challenge"),
             Self::MailmeshGate => Some("gate"),
-            Self::Zenoh => None,
-            #[cfg(feature = "zenoh-ext")]
-            Self::ZenohExt => None,
+            _ => None,
         }
     }
 }
@@ -60,27 +72,62 @@ pub(crate) enum Outlet {
     Zenoh(zenoh::Outlet),
     #[cfg(feature = "zenoh-ext")]
     ZenohExt(zenoh_ext::Outlet),
+    Tcp(tcp::Outlet),
+    #[cfg(feature = "rivals")]
+    Nats(nats::Outlet),
+    #[cfg(feature = "rivals")]
+    Redis(redis::Outlet),
 }
 
 impl std::fmt::Debug for Outlet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Mailmesh(_) => "Mailmesh",
-            Self::Zenoh(_) => "Zenoh",
-            #[cfg(feature = "zenoh-ext")]
-            Self::ZenohExt(_) => "ZenohExt",
-        })
+        f.debug_struct("Outlet").finish_non_exhaustive()
     }
 }
 
 /// Starts a system; what comes is written to `ledger`.
 pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, ContenderError> {
     Ok(match args.system {
-        system if system.is_mailmesh() => Outlet::Mailmesh(mailmesh::start(args, ledger).await?),
+        System::Zenoh => Outlet::Zenoh(zenoh::start(args, ledger).await?),
         #[cfg(feature = "zenoh-ext")]
         System::ZenohExt => Outlet::ZenohExt(zenoh_ext::start(args, ledger).await?),
-        _ => Outlet::Zenoh(zenoh::start(args, ledger).await?),
+        System::Tcp => Outlet::Tcp(tcp::start(args, ledger).await?),
+        #[cfg(feature = "rivals")]
+        System::Nats => Outlet::Nats(nats::start(args, ledger).await?),
+        #[cfg(feature = "rivals")]
+        System::Redis => Outlet::Redis(redis::start(args, ledger)?),
+        _ => Outlet::Mailmesh(mailmesh::start(args, ledger).await?),
     })
+}
+
+/// Counts what came. What is to be sent back.
+pub(crate) fn take(event: Numbered, ledger: &Ledger) -> Option<Numbered> {
+    match event.purpose {
+        Purpose::Count => ledger.event(&event),
+        Purpose::Echo => ledger.echo(&event),
+        Purpose::Ping => return Some(Numbered { purpose: Purpose::Echo, ..event }),
+        Purpose::Hello => {
+            let own = ledger.life.load(Ordering::Relaxed);
+            return (event.life != own && ledger.member(event.life, true))
+                .then(|| sign(Purpose::Hello, ledger));
+        }
+        Purpose::Bye => {
+            ledger.member(event.life, false);
+        }
+    }
+    None
+}
+
+/// An event that only says of this life that it is there, or leaves.
+pub(crate) fn sign(purpose: Purpose, ledger: &Ledger) -> Numbered {
+    Numbered { purpose, life: ledger.life.load(Ordering::Relaxed), number: 0, sent: now_ns() }
+}
+
+/// Names this life, of a system that has no names for lives.
+pub(crate) fn name_life(ledger: &Ledger) -> u64 {
+    let life = (u64::from(std::process::id()) << 40) ^ now_ns();
+    ledger.life.store(life, Ordering::Relaxed);
+    life
 }
 
 impl Outlet {
@@ -91,37 +138,47 @@ impl Outlet {
             Self::Zenoh(outlet) => outlet.publish(event).await,
             #[cfg(feature = "zenoh-ext")]
             Self::ZenohExt(outlet) => outlet.publish(event).await,
+            Self::Tcp(outlet) => outlet.publish(event),
+            #[cfg(feature = "rivals")]
+            Self::Nats(outlet) => outlet.publish(event).await,
+            #[cfg(feature = "rivals")]
+            Self::Redis(outlet) => outlet.publish(event),
+        }
+    }
+
+    /// Sends what a publisher has put aside to be sent together.
+    pub(crate) async fn flush(&self) -> Result<(), ContenderError> {
+        match self {
+            Self::Tcp(outlet) => outlet.flush(),
+            #[cfg(feature = "rivals")]
+            Self::Nats(outlet) => outlet.flush().await,
+            #[cfg(feature = "rivals")]
+            Self::Redis(outlet) => outlet.flush(),
+            // They send by themselves.
+            _ => Ok(()),
+        }
+    }
+
+    fn ours(&self) -> Option<&mailmesh::Outlet> {
+        match self {
+            Self::Mailmesh(outlet) => Some(outlet),
+            _ => None,
         }
     }
 
     /// What it refused.
     pub(crate) fn refused(&self) -> u64 {
-        match self {
-            Self::Mailmesh(outlet) => outlet.refused(),
-            Self::Zenoh(_) => 0,
-            #[cfg(feature = "zenoh-ext")]
-            Self::ZenohExt(_) => 0,
-        }
+        self.ours().map_or(0, mailmesh::Outlet::refused)
     }
 
     /// Frames that it sent again.
     pub(crate) fn sent_again(&self) -> u64 {
-        match self {
-            Self::Mailmesh(outlet) => outlet.sent_again(),
-            Self::Zenoh(_) => 0,
-            #[cfg(feature = "zenoh-ext")]
-            Self::ZenohExt(_) => 0,
-        }
+        self.ours().map_or(0, mailmesh::Outlet::sent_again)
     }
 
     /// Entries of its mirror.
     pub(crate) fn entries(&self) -> u64 {
-        match self {
-            Self::Mailmesh(outlet) => outlet.entries(),
-            Self::Zenoh(_) => 0,
-            #[cfg(feature = "zenoh-ext")]
-            Self::ZenohExt(_) => 0,
-        }
+        self.ours().map_or(0, mailmesh::Outlet::entries)
     }
 
     /// Leaves in good order.
@@ -131,6 +188,11 @@ impl Outlet {
             Self::Zenoh(outlet) => outlet.close().await,
             #[cfg(feature = "zenoh-ext")]
             Self::ZenohExt(outlet) => outlet.close().await,
+            Self::Tcp(outlet) => outlet.close(),
+            #[cfg(feature = "rivals")]
+            Self::Nats(outlet) => outlet.close().await,
+            #[cfg(feature = "rivals")]
+            Self::Redis(outlet) => outlet.close(),
         }
     }
 }

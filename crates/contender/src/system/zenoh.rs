@@ -1,49 +1,69 @@
-//! Bare Zenoh: a publisher declared once (`Block`, express) and a subscriber read
+//! Bare Zenoh, as its examples have it for each measure. Events to be counted go by a publisher
+//! declared once (`z_pub_thr`: `Block`, Zenoh's own batches), round trips by one that is express
+//! besides (`z_ping`, `z_pong`). A subscriber counts in its callback (`z_sub_thr`), or reads
 //! through its default handler. Who is there is said by liveliness tokens.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use mailmesh_contender::{Numbered, Purpose};
-use zenoh::Session;
 use zenoh::handlers::FifoChannelHandler;
 use zenoh::liveliness::LivelinessToken;
 use zenoh::pubsub::{Publisher, Subscriber};
 use zenoh::qos::CongestionControl;
 use zenoh::sample::{Locality, Sample, SampleKind};
+use zenoh::{Session, Wait};
 
+use super::take;
 use crate::Args;
 use crate::error::ContenderError;
 use crate::ledger::Ledger;
 
-/// What every process subscribes to.
-pub(super) const EVERYTHING: &str = "contender/events/*";
+/// Where every process publishes and what it subscribes to, by the same name: a subscriber that
+/// asks for `contender/events/*` has Zenoh look for the way of each event, and a third of the speed.
+pub(super) const EVENTS: &str = "contender/events";
 
-/// A session and its publisher.
+/// A session and its publishers.
 pub(crate) struct Outlet {
     session: Session,
-    publisher: Arc<Publisher<'static>>,
+    publisher: Publisher<'static>,
+    /// What is not to wait for a batch.
+    express: Arc<Publisher<'static>>,
     presence: Presence,
+    _in_callback: Option<Subscriber<()>>,
 }
 
 pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, ContenderError> {
     let session = open(args, ledger).await?;
-    let subscriber = session
-        .declare_subscriber(EVERYTHING)
-        .allowed_origin(Locality::Remote)
-        .await
-        .map_err(ContenderError::zenoh)?;
-    let publisher = session
-        .declare_publisher(own_key(ledger))
-        .congestion_control(CongestionControl::Block)
-        .express(true)
-        .allowed_destination(Locality::Remote)
-        .await
-        .map_err(ContenderError::zenoh)?;
-    let publisher = Arc::new(publisher);
+    let publisher = async |is_express| {
+        session
+            .declare_publisher(EVENTS)
+            .congestion_control(CongestionControl::Block)
+            .express(is_express)
+            .allowed_destination(Locality::Remote)
+            .await
+            .map_err(ContenderError::zenoh)
+    };
+    let (publisher, express) = (publisher(false).await?, Arc::new(publisher(true).await?));
+    let subscriber = session.declare_subscriber(EVENTS).allowed_origin(Locality::Remote);
+    let in_callback = if args.fifo {
+        let subscriber = subscriber.await.map_err(ContenderError::zenoh)?;
+        tokio::spawn(read(subscriber, express.clone(), ledger.clone()));
+        None
+    } else {
+        let (ledger, express) = (ledger.clone(), express.clone());
+        let subscriber = subscriber.callback(move |sample| {
+            if let Some(echo) = heard(&sample, &ledger)
+                && let Err(error) = express.put(echo.encode()).wait()
+            {
+                eprintln!("an echo was not published: {error}");
+            }
+            ledger.block_between_reads();
+        });
+        Some(subscriber.await.map_err(ContenderError::zenoh)?)
+    };
     let presence = Presence::declare(&session, ledger).await?;
-    tokio::spawn(read(subscriber, publisher.clone(), ledger.clone()));
-    Ok(Outlet { session, publisher, presence })
+    Ok(Outlet { session, publisher, express, presence, _in_callback: in_callback })
 }
 
 /// Opens a session; this life is named after it.
@@ -60,17 +80,13 @@ pub(super) fn life(id: [u8; 16]) -> u64 {
     u64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
 
-pub(super) fn own_key(ledger: &Ledger) -> String {
-    format!("contender/events/{:016x}", ledger.life.load(Ordering::Relaxed))
-}
-
 async fn read(
     subscriber: Subscriber<FifoChannelHandler<Sample>>,
     publisher: Arc<Publisher<'static>>,
     ledger: Arc<Ledger>,
 ) {
     while let Ok(sample) = subscriber.recv_async().await {
-        if let Some(echo) = take(&sample, &ledger)
+        if let Some(echo) = heard(&sample, &ledger)
             && let Err(error) = publisher.put(echo.encode()).await
         {
             eprintln!("an echo was not published: {error}");
@@ -80,14 +96,8 @@ async fn read(
 }
 
 /// Counts what came; what is to be sent back.
-pub(super) fn take(sample: &Sample, ledger: &Ledger) -> Option<Numbered> {
-    let event = Numbered::decode(&sample.payload().to_bytes())?;
-    match event.purpose {
-        Purpose::Count => ledger.event(&event),
-        Purpose::Echo => ledger.echo(&event),
-        Purpose::Ping => return Some(Numbered { purpose: Purpose::Echo, ..event }),
-    }
-    None
+pub(super) fn heard(sample: &Sample, ledger: &Ledger) -> Option<Numbered> {
+    take(Numbered::decode(&sample.payload().to_bytes())?, ledger)
 }
 
 /// A liveliness token, and a subscriber to those of the others.
@@ -128,7 +138,9 @@ impl Presence {
 
 impl Outlet {
     pub(crate) async fn publish(&self, event: &Numbered) -> Result<(), ContenderError> {
-        self.publisher.put(event.encode()).await.map_err(ContenderError::zenoh)
+        let is_counted = event.purpose == Purpose::Count;
+        let publisher = if is_counted { &self.publisher } else { &*self.express };
+        publisher.put(event.encode()).await.map_err(ContenderError::zenoh)
     }
 
     pub(crate) async fn close(&self) {

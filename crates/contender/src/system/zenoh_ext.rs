@@ -1,20 +1,20 @@
 //! zenoh-ext's advanced publisher and subscriber with cache, heartbeat, recovery
-//! and a listener for samples missed.
+//! and a listener for samples missed; `Block` and Zenoh's own batches.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use mailmesh_contender::Numbered;
-use zenoh::Session;
 use zenoh::handlers::FifoChannelHandler;
 use zenoh::qos::CongestionControl;
 use zenoh::sample::{Locality, Sample};
+use zenoh::{Session, Wait};
 use zenoh_ext::{
     AdvancedPublisher, AdvancedPublisherBuilderExt, AdvancedSubscriber,
     AdvancedSubscriberBuilderExt, CacheConfig, MissDetectionConfig, RecoveryConfig,
 };
 
-use super::zenoh::{EVERYTHING, Presence, life, open, own_key, take};
+use super::zenoh::{EVENTS, Presence, heard, life, open};
 use crate::Args;
 use crate::error::ContenderError;
 use crate::ledger::Ledger;
@@ -29,30 +29,14 @@ pub(crate) struct Outlet {
     session: Session,
     publisher: Arc<AdvancedPublisher<'static>>,
     presence: Presence,
+    _in_callback: Option<AdvancedSubscriber<()>>,
 }
 
 pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, ContenderError> {
     let session = open(args, ledger).await?;
-    let subscriber = session
-        .declare_subscriber(EVERYTHING)
-        .allowed_origin(Locality::Remote)
-        .recovery(RecoveryConfig::default().heartbeat())
-        .subscriber_detection()
-        .await
-        .map_err(ContenderError::zenoh)?;
-    let misses = ledger.clone();
-    subscriber
-        .sample_miss_listener()
-        .callback(move |miss| {
-            misses.missed(life(miss.source().zid().to_le_bytes()), u64::from(miss.nb()));
-        })
-        .background()
-        .await
-        .map_err(ContenderError::zenoh)?;
     let publisher = session
-        .declare_publisher(own_key(ledger))
+        .declare_publisher(EVENTS)
         .congestion_control(CongestionControl::Block)
-        .express(true)
         .allowed_destination(Locality::Remote)
         .cache(CacheConfig::default().max_samples(CACHE))
         .sample_miss_detection(MissDetectionConfig::default().heartbeat(HEARTBEAT))
@@ -60,9 +44,47 @@ pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, C
         .await
         .map_err(ContenderError::zenoh)?;
     let publisher = Arc::new(publisher);
+    let subscriber = session.declare_subscriber(EVENTS).allowed_origin(Locality::Remote);
+    let in_callback = if args.fifo {
+        let subscriber = subscriber
+            .recovery(RecoveryConfig::default().heartbeat())
+            .subscriber_detection()
+            .await
+            .map_err(ContenderError::zenoh)?;
+        count_misses(&subscriber, ledger).await?;
+        tokio::spawn(read(subscriber, publisher.clone(), ledger.clone()));
+        None
+    } else {
+        let (counts, publisher) = (ledger.clone(), publisher.clone());
+        let subscriber = subscriber
+            .callback(move |sample| {
+                if let Some(echo) = heard(&sample, &counts)
+                    && let Err(error) = publisher.put(echo.encode()).wait()
+                {
+                    eprintln!("an echo was not published: {error}");
+                }
+                counts.block_between_reads();
+            })
+            .recovery(RecoveryConfig::default().heartbeat())
+            .subscriber_detection()
+            .await
+            .map_err(ContenderError::zenoh)?;
+        count_misses(&subscriber, ledger).await?;
+        Some(subscriber)
+    };
     let presence = Presence::declare(&session, ledger).await?;
-    tokio::spawn(read(subscriber, publisher.clone(), ledger.clone()));
-    Ok(Outlet { session, publisher, presence })
+    Ok(Outlet { session, publisher, presence, _in_callback: in_callback })
+}
+
+async fn count_misses<H>(
+    subscriber: &AdvancedSubscriber<H>,
+    ledger: &Arc<Ledger>,
+) -> Result<(), ContenderError> {
+    let ledger = ledger.clone();
+    let listener = subscriber.sample_miss_listener().callback(move |miss| {
+        ledger.missed(life(miss.source().zid().to_le_bytes()), u64::from(miss.nb()));
+    });
+    listener.background().await.map_err(ContenderError::zenoh)
 }
 
 async fn read(
@@ -71,7 +93,7 @@ async fn read(
     ledger: Arc<Ledger>,
 ) {
     while let Ok(sample) = subscriber.recv_async().await {
-        if let Some(echo) = take(&sample, &ledger)
+        if let Some(echo) = heard(&sample, &ledger)
             && let Err(error) = publisher.put(echo.encode()).await
         {
             eprintln!("an echo was not published: {error}");

@@ -11,7 +11,6 @@ pub(super) mod names;
 pub(super) mod still;
 pub(super) mod tmpfs;
 
-mod folder;
 mod node;
 mod site;
 mod verdict;

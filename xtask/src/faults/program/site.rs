@@ -6,11 +6,11 @@ use std::process::Command;
 use serde_json::json;
 
 use super::MEETING;
-use super::folder::Folder;
 use super::node::{Files, Node, run};
 use super::verdict::Seen;
 use crate::contender::wait_until;
 use crate::faults::network::Network;
+use crate::folder::Folder;
 use crate::sweeper::Sweeper;
 
 /// Lines of a log that are shown when something was broken.

@@ -38,6 +38,8 @@ pub(super) struct Variant {
     pub(super) nodes: usize,
     /// What differs between the variants of a scenario.
     pub(super) value: u64,
+    /// Options of each process.
+    pub(super) options: &'static [&'static str],
     pub(super) play: fn(&mut Field<'_>, u64, Pace) -> Result<Findings, String>,
 }
 

@@ -2,6 +2,7 @@
 //! accounted for.
 
 use super::{Needs, Play, Scenario, Variant};
+use crate::contender::READ_BY_CHANNEL;
 use crate::faults::field::Field;
 use crate::faults::findings::Findings;
 use crate::faults::pace::Pace;
@@ -13,7 +14,7 @@ const fn one(
     nodes: usize,
     play: fn(&mut Field<'_>, u64, Pace) -> Result<Findings, String>,
 ) -> Variant {
-    Variant { name: "", nodes, value: 0, play }
+    Variant { name: "", nodes, value: 0, options: &[], play }
 }
 
 /// In the order of running.
@@ -24,9 +25,9 @@ pub(super) const TRAFFIC: [Scenario; 12] = [
         needs: Needs::Processes,
         also: None,
         play: Play::Traffic(&[
-            Variant { name: "to 1", nodes: 2, value: 0, play: burst },
-            Variant { name: "to 2", nodes: 3, value: 0, play: burst },
-            Variant { name: "to 3", nodes: 4, value: 0, play: burst },
+            Variant { name: "to 1", nodes: 2, value: 0, options: &[], play: burst },
+            Variant { name: "to 2", nodes: 3, value: 0, options: &[], play: burst },
+            Variant { name: "to 3", nodes: 4, value: 0, options: &[], play: burst },
         ]),
     },
     Scenario {
@@ -35,8 +36,8 @@ pub(super) const TRAFFIC: [Scenario; 12] = [
         needs: Needs::Namespaces,
         also: None,
         play: Play::Traffic(&[
-            Variant { name: "5 s", nodes: 3, value: 5, play: cut },
-            Variant { name: "25 s", nodes: 3, value: 25, play: cut },
+            Variant { name: "5 s", nodes: 3, value: 5, options: &[], play: cut },
+            Variant { name: "25 s", nodes: 3, value: 25, options: &[], play: cut },
         ]),
     },
     Scenario {
@@ -100,7 +101,11 @@ pub(super) const TRAFFIC: [Scenario; 12] = [
         what: "one of two consumers reads 100 events a second of 100,000 a second, for 10 s",
         needs: Needs::Processes,
         also: None,
-        play: Play::Traffic(&[one(3, slow)]),
+        play: Play::Traffic(&[Variant {
+            // A callback that takes its time holds up what else its session receives.
+            options: &[READ_BY_CHANNEL],
+            ..one(3, slow)
+        }]),
     },
     Scenario {
         name: "loss",
@@ -108,8 +113,8 @@ pub(super) const TRAFFIC: [Scenario; 12] = [
         needs: Needs::Filters,
         also: None,
         play: Play::Traffic(&[
-            Variant { name: "1 %", nodes: 3, value: 1, play: loss },
-            Variant { name: "10 %", nodes: 3, value: 10, play: loss },
+            Variant { name: "1 %", nodes: 3, value: 1, options: &[], play: loss },
+            Variant { name: "10 %", nodes: 3, value: 10, options: &[], play: loss },
         ]),
     },
 ];

@@ -8,16 +8,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::sweeper::Sweeper;
 
 #[derive(Debug)]
-pub(super) struct Folder {
+pub(crate) struct Folder {
     path: PathBuf,
     sweeper: Sweeper,
 }
 
 impl Folder {
-    pub(super) fn new(sweeper: &Sweeper) -> Result<Self, String> {
+    pub(crate) fn new(sweeper: &Sweeper) -> Result<Self, String> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("mm-faults-{}-{count}", std::process::id());
+        let name = format!("mm-xtask-{}-{count}", std::process::id());
         let path = std::env::temp_dir().join(name);
         // Only for its owner: keys are in it.
         let made = DirBuilder::new().mode(0o700).create(&path);
@@ -26,7 +26,7 @@ impl Folder {
         Ok(Self { path, sweeper: sweeper.clone() })
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 }

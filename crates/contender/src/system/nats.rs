@@ -1,0 +1,78 @@
+//! Core NATS by its asynchronous client, as its documentation shows: `publish` puts into the
+//! client's buffer, which it writes by itself; a subscription is a stream. A subscriber that is
+//! too slow loses messages (the client drops what does not fit into its 65,536).
+
+use std::sync::Arc;
+
+use async_nats::{Client, ConnectOptions, Subject, Subscriber};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use mailmesh_contender::{Numbered, Purpose};
+
+use super::{name_life, sign, take};
+use crate::Args;
+use crate::error::ContenderError;
+use crate::ledger::Ledger;
+
+const SUBJECT: Subject = Subject::from_static("contender.events");
+
+/// A client.
+#[derive(Clone)]
+pub(crate) struct Outlet {
+    client: Client,
+    address: Arc<str>,
+    ledger: Arc<Ledger>,
+}
+
+pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, ContenderError> {
+    let address: Arc<str> = args.config.as_str().into();
+    let failed = |reason: String| ContenderError::Nats { address: address.to_string(), reason };
+    // As other systems here: what a process publishes does not come back to it.
+    let client = ConnectOptions::new().no_echo().connect(&*address).await;
+    let client = client.map_err(|error| failed(error.to_string()))?;
+    let subscriber = client.subscribe(SUBJECT).await.map_err(|error| failed(error.to_string()))?;
+    let outlet = Outlet { client, address, ledger: ledger.clone() };
+    // The server has the subscription before others hear of this life.
+    outlet.flush().await?;
+    name_life(ledger);
+    outlet.publish(&sign(Purpose::Hello, ledger)).await?;
+    tokio::spawn(read(subscriber, outlet.clone()));
+    Ok(outlet)
+}
+
+async fn read(mut subscriber: Subscriber, outlet: Outlet) {
+    while let Some(message) = subscriber.next().await {
+        if let Some(event) = Numbered::decode(&message.payload)
+            && let Some(answer) = take(event, &outlet.ledger)
+            && let Err(error) = outlet.publish(&answer).await
+        {
+            eprintln!("an echo was not published: {error}");
+        }
+        outlet.ledger.between_reads().await;
+    }
+}
+
+impl Outlet {
+    fn failed(&self, reason: &impl ToString) -> ContenderError {
+        ContenderError::Nats { address: self.address.to_string(), reason: reason.to_string() }
+    }
+
+    pub(crate) async fn publish(&self, event: &Numbered) -> Result<(), ContenderError> {
+        let payload = Bytes::copy_from_slice(&event.encode());
+        self.client.publish(SUBJECT, payload).await.map_err(|error| self.failed(&error))
+    }
+
+    pub(crate) async fn flush(&self) -> Result<(), ContenderError> {
+        self.client.flush().await.map_err(|error| self.failed(&error))
+    }
+
+    pub(crate) async fn close(&self) {
+        let bye = async {
+            self.publish(&sign(Purpose::Bye, &self.ledger)).await?;
+            self.flush().await
+        };
+        if let Err(error) = bye.await {
+            eprintln!("the client did not leave in good order: {error}");
+        }
+    }
+}

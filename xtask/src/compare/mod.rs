@@ -1,0 +1,221 @@
+//! mailmesh and its rivals: two processes of each on the loopback, in rounds that take turns, so
+//! that all see the same machine. A rival is configured as its own documentation shows for the
+//! measure; nothing is judged by how mailmesh compares, only by what it promises.
+
+mod round;
+mod server;
+mod table;
+
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+
+use self::round::{Round, play};
+use self::server::Server;
+use self::table::Table;
+use crate::contender::{System, build};
+use crate::sweeper::Sweeper;
+
+/// What to compare.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Only this beside mailmesh; can be given several times.
+    #[arg(long, value_name = "NAME")]
+    only: Vec<Only>,
+    /// How many rounds.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    rounds: u64,
+    /// Write what each round gave to this file.
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Write the table to this file, in Markdown: between its lines `<!-- compare: begin -->` and
+    /// `<!-- compare: end -->` if it has them. Can be given several times.
+    #[arg(long)]
+    markdown: Vec<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Only {
+    /// Raw TCP, written and read in blocks of 64 KiB: the floor.
+    Tcp,
+    /// Zenoh; its subscriber counts in a callback.
+    Zenoh,
+    /// Zenoh; its subscriber is read through the default handler.
+    ZenohFifo,
+    /// Core NATS (needs `nats-server`).
+    Nats,
+    /// Redis pub/sub, pipelined (needs `redis-server`).
+    Redis,
+    /// mailmesh without a cluster key.
+    Seal,
+    /// Links that do not prove the cluster key.
+    Proof,
+    /// Links that prove it by Zenoh's challenge.
+    Challenge,
+    /// Links that prove it at the gate and are not sealed.
+    Gate,
+    /// What the mirror costs: lookups, memory, differences, a joiner, a restart. Not with others.
+    Mirror,
+}
+
+/// What is compared unless it is said.
+const RIVALS: [System; 6] = [
+    System::Tcp,
+    System::Zenoh,
+    System::ZenohFifo,
+    System::Nats,
+    System::Redis,
+    System::MailmeshOpen,
+];
+
+impl Only {
+    /// What stands beside mailmesh; the mirror has rivals of its own.
+    fn system(self) -> Option<System> {
+        Some(match self {
+            Self::Tcp => System::Tcp,
+            Self::Zenoh => System::Zenoh,
+            Self::ZenohFifo => System::ZenohFifo,
+            Self::Nats => System::Nats,
+            Self::Redis => System::Redis,
+            Self::Seal => System::MailmeshOpen,
+            Self::Proof => System::MailmeshUnproven,
+            Self::Challenge => System::MailmeshChallenge,
+            Self::Gate => System::MailmeshGate,
+            Self::Mirror => return None,
+        })
+    }
+}
+
+impl Options {
+    /// The systems of each round; `None` to measure the mirror.
+    fn systems(&self) -> Result<Option<Vec<System>>, String> {
+        let named = self.only.iter().map(|only| only.system()).collect::<Option<Vec<_>>>();
+        let Some(mut systems) = named else {
+            let message = "`--only mirror` is measured alone, and has no `--markdown`";
+            let is_alone = self.only.len() == 1 && self.markdown.is_empty();
+            return if is_alone { Ok(None) } else { Err(message.to_owned()) };
+        };
+        if systems.is_empty() {
+            systems.extend(RIVALS);
+        }
+        systems.push(System::Mailmesh);
+        Ok(Some(systems))
+    }
+}
+
+pub(crate) fn run(options: &Options) -> Result<(), String> {
+    let Some(systems) = options.systems()? else {
+        return mirror(options.json.as_deref());
+    };
+    let (systems, servers) = server::those_here(systems);
+    // Always with all of them: with other features the same crates would be built again.
+    let program = build(&["rivals"])?;
+    let sweeper = Sweeper::start()?;
+    let mut results = Vec::new();
+    Round::print_head();
+    for round in 1..=options.rounds {
+        let turns: Box<dyn Iterator<Item = &System>> =
+            if round % 2 == 0 { Box::new(systems.iter().rev()) } else { Box::new(systems.iter()) };
+        for system in turns {
+            let server = Server::start(*system, &sweeper)?;
+            let result = play(&program, *system, server.as_ref(), round, &sweeper);
+            let result = result.map_err(|error| format!("{}: {error}", system.name()))?;
+            result.print();
+            results.push(result);
+            if let Some(path) = &options.json {
+                crate::run::write_json(path, &results)?;
+            }
+        }
+    }
+    let table = Table::of(&systems, &results, &today(), &servers);
+    println!("\n{}", table.text());
+    for path in &options.markdown {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let written = std::fs::write(path, table.within(&text));
+        written.map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    promised(&results)
+}
+
+/// The day, as ISO 8601 has it; nothing if the machine does not say.
+fn today() -> String {
+    let output = std::process::Command::new("date").args(["-u", "+%F"]).output();
+    output.map_or_else(
+        |_| String::new(),
+        |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+    )
+}
+
+/// What the mirror costs, beside what else one could use.
+fn mirror(json: Option<&Path>) -> Result<(), String> {
+    let mut command = crate::run::cargo(&["run", "--release", "--quiet", "-p", "mailmesh-benches"]);
+    command.args(["--example", "mirror", "--"]);
+    if let Some(path) = json {
+        // Cargo runs it in the workspace.
+        let path = std::path::absolute(path).map_err(|error| error.to_string())?;
+        command.arg("--json").arg(path);
+    }
+    crate::run::run(command)
+}
+
+/// What mailmesh promises: nothing is lost in silence, comes twice or out of order, and events
+/// come by themselves rather than by repair.
+fn promised(results: &[Round]) -> Result<(), String> {
+    for round in results.iter().filter(|round| round.system.is_mailmesh()) {
+        if round.silent + round.duplicates + round.out_of_order > 0 {
+            return Err(format!("mailmesh broke its promise: {round:?}"));
+        }
+        if round.lives_on_repair() {
+            return Err(format!(
+                "{} frames of {} events were sent again: more is sent than the way takes, and \
+                 repair sets the pace",
+                round.sent_again, round.published
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn systems(line: &str) -> Result<Option<Vec<System>>, String> {
+        Line::parse_from(line.split(' ')).options.systems()
+    }
+
+    #[test]
+    fn rivals_are_all_or_those_named_and_mailmesh_is_always_there() {
+        let all = systems("compare").unwrap().unwrap();
+        assert_eq!(all[..6], RIVALS);
+        assert_eq!(all[6..], [System::Mailmesh]);
+        let two = systems("compare --only nats --only zenoh-fifo").unwrap().unwrap();
+        assert_eq!(two, [System::Nats, System::ZenohFifo, System::Mailmesh]);
+        let seal = systems("compare --only seal").unwrap().unwrap();
+        assert_eq!(seal, [System::MailmeshOpen, System::Mailmesh]);
+        assert_eq!(systems("compare --only mirror"), Ok(None));
+        assert!(systems("compare --only mirror --only nats").is_err());
+    }
+
+    #[test]
+    fn only_what_mailmesh_promises_fails_a_comparison() {
+        let round = |system| Round { published: 1_024_000, ..Round::new(1, system) };
+        let told = |round: Round| promised(&[round]).err();
+        assert_eq!(told(Round { silent: 9, ..round(System::Nats) }), None);
+        assert_eq!(told(Round { events_per_s: 1.0, told: 9, ..round(System::Mailmesh) }), None);
+        assert!(told(Round { silent: 1, ..round(System::MailmeshOpen) }).is_some());
+        assert!(told(Round { duplicates: 1, ..round(System::Mailmesh) }).is_some());
+        assert!(told(Round { out_of_order: 1, ..round(System::Mailmesh) }).is_some());
+        assert_eq!(told(Round { sent_again: 100, ..round(System::Mailmesh) }), None);
+        let again = told(Round { sent_again: 101, ..round(System::Mailmesh) });
+        assert!(again.is_some_and(|told| told.contains("101 frames")));
+    }
+}
