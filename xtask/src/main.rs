@@ -12,6 +12,7 @@ mod hostile;
 mod layers;
 mod log;
 mod loopback;
+mod markdown;
 mod model;
 mod mutants;
 mod namespaces;

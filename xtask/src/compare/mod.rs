@@ -28,8 +28,8 @@ pub(crate) struct Options {
     /// Write what each round gave to this file.
     #[arg(long)]
     json: Option<PathBuf>,
-    /// Write the table to this file, in Markdown: between its lines `<!-- compare: begin -->` and
-    /// `<!-- compare: end -->` if it has them. Can be given several times.
+    /// Write the table to this file, between its lines `<!-- compare: begin -->` and
+    /// `<!-- compare: end -->`; can be given several times.
     #[arg(long)]
     markdown: Vec<PathBuf>,
 }
@@ -130,9 +130,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     let table = Table::of(&systems, &results, &today(), &servers);
     println!("\n{}", table.text());
     for path in &options.markdown {
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        let written = std::fs::write(path, table.within(&text));
-        written.map_err(|error| format!("{}: {error}", path.display()))?;
+        crate::markdown::write(path, "compare", |_| table.markdown())?;
     }
     promised(&results)
 }

@@ -2,6 +2,7 @@
 
 use super::round::Round;
 use crate::contender::System;
+use crate::markdown;
 
 const HEAD: [&str; 9] = [
     "system",
@@ -14,10 +15,6 @@ const HEAD: [&str; 9] = [
     "round trip p50, us",
     "p99, us",
 ];
-
-/// What stands before and after the table in a text that has a place for it.
-const BEGIN: &str = "<!-- compare: begin -->";
-const END: &str = "<!-- compare: end -->";
 
 /// The lines of the table, the first of which is its head.
 #[derive(Debug)]
@@ -60,23 +57,12 @@ impl Table {
     pub(super) fn markdown(&self) -> String {
         let mut text = String::new();
         for (place, line) in self.lines.iter().enumerate() {
-            text += &format!("| {} |\n", line.join(" | "));
+            text += &markdown::line(line);
             if place == 0 {
-                text += &format!("|{}\n", "---|".repeat(HEAD.len()));
+                text += &markdown::rule(HEAD.len());
             }
         }
         text + "\n" + &self.note + "\n"
-    }
-
-    /// A text with this table in the place of the one that it has; the table alone if it has
-    /// no place for one.
-    pub(super) fn within(&self, text: &str) -> String {
-        let parts = text.split_once(BEGIN).and_then(|(before, rest)| {
-            let (_, after) = rest.split_once(END)?;
-            Some((before, after))
-        });
-        let Some((before, after)) = parts else { return self.markdown() };
-        format!("{before}{BEGIN}\n{}{END}{after}", self.markdown())
     }
 }
 
@@ -99,7 +85,8 @@ fn line(system: System, results: &[Round]) -> [String; HEAD.len()] {
     let total = |count: fn(&Round) -> u64| rounds.iter().map(|round| count(round)).sum::<u64>();
     let share = |count: u64| {
         let percent = 100.0 * count as f64 / total(|round| round.published).max(1) as f64;
-        if count == 0 { "0".to_owned() } else { format!("{count} ({percent:.2} %)") }
+        let count_shown = markdown::grouped(count);
+        if count == 0 { count_shown } else { format!("{count_shown} ({percent:.2} %)") }
     };
     let has_server = rounds.iter().any(|round| round.server_cpu_us.is_some());
     let server = of(|round| round.server_cpu_us.unwrap_or(0.0));
@@ -183,15 +170,5 @@ mod tests {
         let heads = markdown.lines().nth(1).map(|line| line.matches("---|").count());
         assert_eq!(heads, Some(HEAD.len()));
         assert!(table.text().lines().nth(1).is_some_and(|line| line.starts_with("NATS  ")));
-    }
-
-    #[test]
-    fn a_table_takes_the_place_of_the_one_before_and_leaves_the_rest() {
-        let table = Table::of(&[], &[], "2026-11-28", &[]);
-        assert_eq!(table.within("old"), table.markdown());
-        let text = format!("a\n{BEGIN}\nold\n{END}\nb\n");
-        let new = format!("a\n{BEGIN}\n{}{END}\nb\n", table.markdown());
-        assert_eq!(table.within(&text), new);
-        assert_eq!(table.within(&new), new);
     }
 }

@@ -44,6 +44,10 @@ pub(crate) struct Options {
     /// Write the rows to this file.
     #[arg(long)]
     json: Option<PathBuf>,
+    /// Write the rows of traffic into the table of this file, between its lines
+    /// `<!-- faults: begin -->` and `<!-- faults: end -->`: those that were run are replaced.
+    #[arg(long)]
+    markdown: Option<PathBuf>,
     /// A first look: what takes long takes a fifth.
     #[arg(long)]
     quick: bool,
@@ -70,6 +74,14 @@ enum Outcome {
 }
 
 impl Outcome {
+    /// Its line of the table in the docs, which is of traffic.
+    fn line(&self) -> Option<String> {
+        match self {
+            Self::Traffic(row) => Some(row.markdown()),
+            Self::Program(_) => None,
+        }
+    }
+
     fn broken(&self) -> Option<String> {
         let (is_broken, scenario, variant) = match self {
             Self::Traffic(row) => (row.is_broken(), row.scenario, row.variant),
@@ -112,6 +124,10 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
     }
     if !program.is_empty() {
         runs.all_of_program(&program, &mailmesh(options)?, &sweeper)?;
+    }
+    if let Some(path) = &options.markdown {
+        let lines = runs.outcomes.iter().filter_map(Outcome::line).collect::<Vec<_>>();
+        crate::markdown::write(path, "faults", |old| crate::markdown::updated(old, &lines))?;
     }
     let broken = runs.outcomes.iter().filter_map(Outcome::broken).collect::<Vec<_>>();
     for name in &broken {
@@ -234,7 +250,13 @@ fn traffic(
     ground: &Ground<'_>,
     pace: Pace,
 ) -> Result<Row, String> {
-    let mut field = Field::start(ground, system, variant)?;
+    // Peers of Zenoh, as it is, sometimes do not find each other: a control is started once more.
+    let started = Field::start(ground, system, variant);
+    let again = |error| match system.is_mailmesh() {
+        true => Err(error),
+        false => Field::start(ground, system, variant),
+    };
+    let mut field = started.or_else(again)?;
     let findings = (variant.play)(&mut field, variant.value, pace)?;
     field.settle()?;
     let lives = field.lives()?;

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::account::Counts;
 use crate::contender::System;
+use crate::markdown;
 
 /// A figure of one scenario that is no column.
 #[derive(Debug, Clone, Serialize)]
@@ -25,13 +26,21 @@ impl Figure {
         Self { what: what.into(), value: value.into(), unit }
     }
 
-    /// In one line, below the row that they belong to.
-    pub(super) fn print_all(figures: &[Self]) {
+    /// All in one line.
+    fn together(figures: &[Self]) -> String {
         let figures = figures.iter().map(|figure| match figure.value {
+            Some(value) if value >= 1_000.0 => {
+                format!("{} {} {}", figure.what, markdown::grouped(value as u64), figure.unit)
+            }
             Some(value) => format!("{} {value:.1} {}", figure.what, figure.unit),
             None => format!("{} -", figure.what),
         });
-        let figures = figures.collect::<Vec<_>>().join("; ");
+        figures.collect::<Vec<_>>().join("; ").trim_end().to_owned()
+    }
+
+    /// In one line, below the row that they belong to.
+    pub(super) fn print_all(figures: &[Self]) {
+        let figures = Self::together(figures);
         if !figures.is_empty() {
             println!("{:<20}{figures}", "");
         }
@@ -107,14 +116,38 @@ impl Row {
         );
     }
 
+    /// Its name in tables.
+    fn title(&self) -> String {
+        format!("{} {}", self.scenario, self.variant).trim_end().to_owned()
+    }
+
+    /// Its line in the table of `docs/faults.md`.
+    pub(super) fn markdown(&self) -> String {
+        let silent = match self.silent {
+            0 => "0".to_owned(),
+            lost => format!("**{}**", markdown::grouped(lost)),
+        };
+        let times = self.duplicates + self.out_of_order;
+        let twice = (times > 0).then(|| format!("twice or out of order {times}; "));
+        markdown::line(&[
+            self.title(),
+            self.system.name().to_owned(),
+            markdown::grouped(self.published),
+            markdown::grouped(self.told),
+            silent,
+            seconds(self.notice_s),
+            seconds(self.whole_s),
+            (self.peak_rss_kb / 1024).to_string(),
+            twice.unwrap_or_default() + &Figure::together(&self.figures),
+        ])
+    }
+
     pub(super) fn print(&self) {
-        let seconds =
-            |value: Option<f64>| value.map_or_else(|| "-".into(), |value| format!("{value:.2}"));
         let peaks = self.peak_rss_kb_each.iter();
         let peaks = peaks.map(|(name, kb)| format!("{name}:{}", kb / 1024)).collect::<Vec<_>>();
         println!(
             "{:<20}{:<10}{:>10}{:>10}{:>7}{:>7}{:>9}{:>9}{:>9}{:>8}  {}",
-            format!("{} {}", self.scenario, self.variant).trim_end(),
+            self.title(),
             self.system.name(),
             self.published,
             self.delivered,
@@ -128,6 +161,10 @@ impl Row {
         );
         Figure::print_all(&self.figures);
     }
+}
+
+fn seconds(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".into(), |value| format!("{value:.2}"))
 }
 
 #[cfg(test)]
@@ -146,6 +183,18 @@ mod tests {
              \"delivered\":0,\"duplicates\":0,\"out_of_order\":0,\"told\":0,\"silent\":0,\
              \"notice_s\":null,\"whole_s\":null,\"peak_rss_kb\":30,";
         assert!(text.starts_with(expected), "{text}");
+    }
+
+    #[test]
+    fn a_row_is_a_line_of_the_table_in_the_docs() {
+        let counts = Counts { published: 9, silent: 2, told: 1, ..Counts::default() };
+        let figures = vec![Figure::new("p99", 1.25, "ms"), Figure::new("restarts", 3.0, "")];
+        let row = Row { whole_s: Some(1.0), figures, ..row(System::Zenoh, counts) };
+        let line =
+            "| cut 5 s | zenoh | 9 | 1 | **2** | - | 1.00 | 0 | p99 1.2 ms; restarts 3.0 |\n";
+        assert_eq!(row.markdown(), line);
+        let docs = include_str!("../../../docs/faults.md");
+        assert!(docs.contains("<!-- faults: begin -->\n| scenario | system |"));
     }
 
     #[test]
