@@ -79,6 +79,9 @@ fn args(system: System, port: &str, folder: &str) -> Vec<String> {
             "no",
             "--daemonize",
             "no",
+            // By default a subscriber that is 32 MiB behind is cut off.
+            "--client-output-buffer-limit",
+            "pubsub 0 0 0",
         ],
         _ => &["--addr", "127.0.0.1", "--port", port],
     };
@@ -145,10 +148,9 @@ mod tests {
     #[test]
     fn servers_listen_on_the_loopback_alone_and_keep_nothing() {
         let redis = args(System::Redis, "7", "/f").join(" ");
-        assert_eq!(
-            redis,
-            "--bind 127.0.0.1 --port 7 --dir /f --save  --appendonly no --daemonize no"
-        );
+        let expected = "--bind 127.0.0.1 --port 7 --dir /f --save  --appendonly no --daemonize no \
+                        --client-output-buffer-limit pubsub 0 0 0";
+        assert_eq!(redis, expected);
         assert_eq!(args(System::Nats, "7", "/f").join(" "), "--addr 127.0.0.1 --port 7");
     }
 }
