@@ -186,7 +186,11 @@ pub(super) fn stall(field: &mut Field<'_>, _: u64, pace: Pace) -> Result<Finding
                 let pair = pairs.iter().find(|p| (p.sender, p.receiver) == (0, receiver))?;
                 Some(pair.heard.phases.get(phase)?.received as f64)
             };
-            let share = |phase| Some(100.0 * received(2, phase)? / received(1, phase)?);
+            // Nothing of nothing: all stood still.
+            let share = |phase| {
+                let share = 100.0 * received(2, phase)? / received(1, phase)?;
+                share.is_finite().then_some(share)
+            };
             vec![
                 Figure::new("of what the other got it got, while it stood still", share(1), "%"),
                 Figure::new("the 3 s after", share(2), "%"),

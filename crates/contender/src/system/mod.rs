@@ -69,9 +69,9 @@ impl System {
 /// Where events go.
 pub(crate) enum Outlet {
     Mailmesh(mailmesh::Outlet),
-    Zenoh(zenoh::Outlet),
+    Zenoh(Box<zenoh::Outlet>),
     #[cfg(feature = "zenoh-ext")]
-    ZenohExt(zenoh_ext::Outlet),
+    ZenohExt(Box<zenoh_ext::Outlet>),
     Tcp(tcp::Outlet),
     #[cfg(feature = "rivals")]
     Nats(nats::Outlet),
@@ -88,9 +88,9 @@ impl std::fmt::Debug for Outlet {
 /// Starts a system; what comes is written to `ledger`.
 pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, ContenderError> {
     Ok(match args.system {
-        System::Zenoh => Outlet::Zenoh(zenoh::start(args, ledger).await?),
+        System::Zenoh => Outlet::Zenoh(Box::new(zenoh::start(args, ledger).await?)),
         #[cfg(feature = "zenoh-ext")]
-        System::ZenohExt => Outlet::ZenohExt(zenoh_ext::start(args, ledger).await?),
+        System::ZenohExt => Outlet::ZenohExt(Box::new(zenoh_ext::start(args, ledger).await?)),
         System::Tcp => Outlet::Tcp(tcp::start(args, ledger).await?),
         #[cfg(feature = "rivals")]
         System::Nats => Outlet::Nats(nats::start(args, ledger).await?),
