@@ -35,6 +35,13 @@ fn program(system: System) -> Option<&'static str> {
 /// Those of these systems that can run here, and the version of each server. It is said of the
 /// others why they cannot.
 pub(super) fn those_here(systems: Vec<System>) -> (Vec<System>, Vec<String>) {
+    those_that_say(systems, version)
+}
+
+fn those_that_say(
+    systems: Vec<System>,
+    version: impl Fn(&str) -> Result<String, String>,
+) -> (Vec<System>, Vec<String>) {
     let mut versions = Vec::new();
     let is_here = |system: &System| {
         let Some(program) = program(*system) else { return true };
@@ -140,9 +147,18 @@ mod tests {
     fn a_server_that_is_not_there_is_told_with_the_line_that_installs_it() {
         let why = version("no-such-server").unwrap_err();
         assert!(why.contains("apt-get install no-such-server"), "{why}");
-        let (systems, versions) = those_here(vec![System::Tcp, System::Mailmesh]);
-        assert_eq!(systems, [System::Tcp, System::Mailmesh]);
-        assert!(versions.is_empty());
+    }
+
+    #[test]
+    fn a_system_whose_server_is_not_there_is_left_out_and_the_others_stay() {
+        let only_nats = |program: &str| match program {
+            "nats-server" => Ok("nats-server: v2".to_owned()),
+            other => version(&format!("no-such-{other}")),
+        };
+        let all = vec![System::Nats, System::Redis, System::Tcp, System::Mailmesh];
+        let (systems, versions) = those_that_say(all, only_nats);
+        assert_eq!(systems, [System::Nats, System::Tcp, System::Mailmesh]);
+        assert_eq!(versions, ["nats-server: v2"]);
     }
 
     #[test]
