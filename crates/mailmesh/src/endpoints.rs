@@ -14,8 +14,9 @@ pub struct Endpoint {
     pub state: EndpointState,
     /// The member that it leads to, if that is known.
     pub node: Option<NodeName>,
-    /// Why it was not reached the last time. Always `None` where Zenoh dials, which keeps that to
-    /// itself: links that do not prove the cluster key at the gate.
+    /// Why it was not reached the last time. Where Zenoh dials (links that do not prove the cluster
+    /// key at the gate) it is what a connection of this node's own came to, once no node at all
+    /// has been linked for 10 s: Zenoh keeps its errors to itself.
     pub last_error: Option<String>,
     /// In how many milliseconds it is dialed next; `None` while it is dialed, or linked, or where
     /// Zenoh dials.

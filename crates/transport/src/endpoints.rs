@@ -29,7 +29,9 @@ pub enum EndpointState {
 ///
 /// Links that prove the cluster key at the gate are dialed by the node, which knows all of this.
 /// Other links (`mesh.links` of `challenge`, `tls` or `unproven`, an open mesh, TLS of the
-/// configuration's own) are dialed by Zenoh, which keeps its errors and its tries to itself.
+/// configuration's own) are dialed by Zenoh, which keeps its errors and its tries to itself: while
+/// no node is linked at all, the node connects to such endpoints itself once a minute, and this
+/// says what came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EndpointStatus {
@@ -52,7 +54,7 @@ pub struct EndpointReader {
     dialed: Dialed,
 }
 
-/// Who dials.
+/// The part of the node that dials.
 #[derive(Debug, Clone)]
 enum Dialed {
     ByGate(EndpointsOfGate),
@@ -86,15 +88,13 @@ impl EndpointReader {
             Dialed::ByGate(endpoints) => endpoints.now(),
             Dialed::ByZenoh(linked, endpoints) => {
                 let Some(linked) = linked.upgrade() else { return Vec::new() };
-                let state = match linked.is_linked() {
-                    true => EndpointState::Unknown,
-                    false => EndpointState::Trying,
-                };
+                let is_linked = linked.is_linked();
+                let state = if is_linked { EndpointState::Unknown } else { EndpointState::Trying };
                 let status = |endpoint: &String| EndpointStatus {
                     endpoint: endpoint.clone(),
                     state,
                     leads_to: None,
-                    last_error: None,
+                    last_error: linked.last_error(endpoint).filter(|_| !is_linked),
                     next_try: None,
                 };
                 endpoints.iter().map(status).collect()

@@ -84,10 +84,18 @@ fn of_endpoints_that_zenoh_dials_is_shown_what_can_be_known() {
         status.contains("listens             tcp/127.0.0.1:0 (a port of the system's"),
         "{status}"
     );
+    until("it says that it reaches nobody", || a.log().contains("no other node is linked for 1"));
+    let log = a.log();
+    assert!(log.contains(&format!("tcp/127.0.0.1:{closed}: Connection refused")), "{log}");
+    until("the error is in the status", || {
+        a.ok(&["members"]).contains("not linked, trying; last error: Connection refused")
+    });
     write(&site, "b.json", at, &[], json!({ "open": true }));
     let b = site.start_with("b", "b", "b.json", &[]);
     b.wait_for_members(1);
     until("Zenoh is linked", || states(&a) == ["unknown", "unknown"]);
     let status = a.ok(&["status"]);
     assert!(status.contains("Zenoh dials it, and does not tell"), "{status}");
+    assert!(!status.contains("last error"), "{status}");
+    until("it says that it is over", || a.log().contains("another node is linked now"));
 }

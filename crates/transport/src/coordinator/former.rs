@@ -21,7 +21,7 @@ const TLS: [(&str, &str); 10] = [
     ("client_auth", "enable_mtls"),
     ("server_name_verification", "verify_name_on_connect"),
 ];
-/// Who is linked to, by what a node is.
+/// Kinds of nodes that a node links to.
 const MATCHERS: [&str; 4] = [
     "/scouting/multicast/autoconnect",
     "/scouting/gossip/autoconnect",

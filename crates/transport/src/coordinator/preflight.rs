@@ -179,7 +179,11 @@ fn listen(text: &str) -> Result<(), String> {
         return Ok(());
     };
     let address = address.split(['?', '#']).next().unwrap_or_default();
-    let resolved: Vec<SocketAddr> = match resolve(&[address.to_owned()]).pop() {
+    let literal = address.parse::<SocketAddr>().map(|address| Found::Addresses(vec![address]));
+    let resolved: Vec<SocketAddr> = match literal
+        .ok()
+        .or_else(|| resolve(&[address.to_owned()]).pop())
+    {
         Some(Found::Addresses(resolved)) => resolved,
         Some(Found::Nothing(why)) => return Err(format!("its host does not resolve: {why}")),
         _ => {

@@ -89,12 +89,27 @@ impl ZenohSettings {
             let message = message.to_owned();
             warnings.push(Warning { message, corrected: None, place: None });
         }
+        let own = self.endpoints("listen");
+        if self.names_nobody() && !own.is_empty() && own.iter().all(|one| is_loopback(one)) {
+            let message = "multicast scouting is off, `connect.endpoints` names no other node and \
+                           `listen.endpoints` is of the loopback: only nodes on this host that \
+                           dial it are ever linked; if that is not meant, listen at an address \
+                           that the others reach";
+            let message = message.to_owned();
+            warnings.push(Warning { message, corrected: None, place: None });
+        }
         if self.mode() == "client" && !self.scouts() && self.endpoints("connect").is_empty() {
             let why = "a client connects to a router or peer: name one here, or switch \
                        `scouting.multicast.enabled` on";
             return Err(ConfigError::bad_value("connect.endpoints", why));
         }
         Ok(warnings)
+    }
+
+    /// Whether neither multicast nor an endpoint leads to another node.
+    fn names_nobody(&self) -> bool {
+        let own = self.endpoints("listen");
+        !self.scouts() && self.endpoints("connect").iter().all(|endpoint| own.contains(endpoint))
     }
 
     /// What can be seen without the machine and without the key.
@@ -104,27 +119,17 @@ impl ZenohSettings {
             let message = message.to_owned();
             warnings.push(Warning { message, corrected: None, place: None });
         };
-        let own = listens(self);
-        let mut others = self.endpoints("connect");
-        others.retain(|endpoint| !own.contains(endpoint));
-        if !self.scouts() && others.is_empty() && self.mode() != "client" {
-            if self.endpoints("listen").is_empty() && own.is_empty() {
-                warn(
-                    "multicast scouting is off, `connect.endpoints` names no other node and \
-                     `listen.endpoints` is empty: this node can never be linked to another",
-                );
-            } else if self.endpoints("listen").is_empty() {
-                warn(
-                    "multicast scouting is off and neither `connect.endpoints` nor \
-                     `listen.endpoints` is set: this node finds nobody and nobody finds it",
-                );
-            } else if own.iter().all(|endpoint| is_loopback(endpoint)) {
-                warn(
-                    "multicast scouting is off, `connect.endpoints` names no other node and \
-                     `listen.endpoints` is of the loopback: only nodes on this host that dial it \
-                     are ever linked; listen at an address that the others reach",
-                );
-            }
+        let lacks = self.names_nobody() && self.mode() != "client";
+        if lacks && listens(self).is_empty() {
+            warn(
+                "multicast scouting is off, `connect.endpoints` names no other node and \
+                 `listen.endpoints` is empty: this node can never be linked to another",
+            );
+        } else if lacks && self.endpoints("listen").is_empty() {
+            warn(
+                "multicast scouting is off and neither `connect.endpoints` nor `listen.endpoints` \
+                 is set: this node finds nobody and nobody finds it",
+            );
         }
         let lease = self.value().pointer("/transport/link/tx/lease").and_then(Value::as_u64);
         if lease.is_some_and(|lease| lease > LEASE_MS) {

@@ -58,6 +58,7 @@ pub(crate) use handshake::Id;
 #[doc(hidden)]
 pub use handshake::any::take_any_handshake;
 pub(crate) use slots::Slots;
+pub(crate) use unreached::{Notice, Unreached};
 
 /// How long a connection has to be proven.
 const PROOF: Duration = Duration::from_secs(2);

@@ -9,7 +9,7 @@ const HOLDS: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_secs(60);
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Notice {
+pub(crate) enum Notice {
     /// For so long no node has been linked.
     Unreached(Duration),
     /// One is, after the operator was told that none was.
@@ -17,7 +17,7 @@ pub(super) enum Notice {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Unreached {
+pub(crate) struct Unreached {
     since: Option<Instant>,
     said: Option<Instant>,
 }
@@ -25,7 +25,7 @@ pub(super) struct Unreached {
 impl Unreached {
     /// `is_expected`: an endpoint was dialed in vain, or a connection with another mode was refused
     /// lately.
-    pub(super) fn look(
+    pub(crate) fn look(
         &mut self,
         now: Instant,
         is_linked: bool,

@@ -14,6 +14,7 @@ mod missing;
 mod reconnect;
 mod reopening;
 mod session;
+mod unlinked;
 
 use std::sync::Arc;
 
@@ -35,6 +36,7 @@ use missing::Missing;
 use reopening::Reopening;
 pub(crate) use session::LinkedByZenoh;
 use session::{LiveSession, Opening};
+use unlinked::Unlinked;
 
 /// The bus over Eclipse Zenoh.
 ///
@@ -55,6 +57,7 @@ pub struct ZenohBus {
     other_keys: OtherKeys,
     _reopening: Reopening,
     gated: Option<Gated>,
+    _unlinked: Option<Unlinked>,
 }
 
 impl ZenohBus {
@@ -127,7 +130,8 @@ impl ZenohBus {
         let links = links.filter(|_| gated.is_none());
         let slots = gated.as_ref().map(|gated| gated.gate.wanted());
         let reopening = Reopening::start(live.clone(), incarnation, links, addresses, slots);
-        Ok(Self { live, missing, other_keys, _reopening: reopening, gated })
+        let unlinked = if gated.is_none() { Unlinked::start(&live) } else { None };
+        Ok(Self { live, missing, other_keys, _reopening: reopening, gated, _unlinked: unlinked })
     }
 
     /// What the gate counts, if links come through one.

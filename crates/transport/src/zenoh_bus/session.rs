@@ -1,5 +1,6 @@
 //! One session of Zenoh after the other, and what is declared in it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,6 +51,9 @@ pub(super) struct Opening {
 /// Whether Zenoh has a link to another node.
 pub(crate) trait LinkedByZenoh: std::fmt::Debug + Send + Sync {
     fn is_linked(&self) -> bool;
+
+    /// What a connection of our own to an endpoint came to last, while none is linked.
+    fn last_error(&self, endpoint: &str) -> Option<String>;
 }
 
 impl LinkedByZenoh for LiveSession {
@@ -57,6 +61,10 @@ impl LinkedByZenoh for LiveSession {
         let declared = self.declared.load();
         let info = declared.session.info();
         info.peers_zid().wait().next().is_some() || info.routers_zid().wait().next().is_some()
+    }
+
+    fn last_error(&self, endpoint: &str) -> Option<String> {
+        self.errors.lock().get(endpoint).cloned()
     }
 }
 
@@ -67,6 +75,8 @@ pub(super) struct LiveSession {
     declared: ArcSwap<Declared>,
     /// Set when the bus closes: no other session is opened then.
     is_closed: Mutex<bool>,
+    /// What connections to endpoints that Zenoh dials came to last.
+    errors: Mutex<BTreeMap<String, String>>,
 }
 
 /// A session and what is declared in it; undeclared when dropped.
@@ -102,7 +112,7 @@ impl LiveSession {
         links: Option<&LinkKeys>,
     ) -> Result<Self, TransportError> {
         let declared = ArcSwap::from_pointee(opening.declare(links).await?);
-        Ok(Self { opening, declared, is_closed: Mutex::new(false) })
+        Ok(Self { opening, declared, is_closed: Mutex::new(false), errors: Mutex::default() })
     }
 
     /// Where the node listens: with its ports, as far as they are known.
@@ -111,6 +121,10 @@ impl LiveSession {
             Some((_, listening)) => listening.shown(),
             None => self.opening.settings.listens_shown(),
         }
+    }
+
+    pub(super) fn note_errors(&self, errors: BTreeMap<String, String>) {
+        *self.errors.lock() = errors;
     }
 
     /// The endpoints that Zenoh dials, without their settings.

@@ -77,7 +77,9 @@ fn a_node_that_never_meets_another_is_warned_of() {
         ("listen: { endpoints: ['tcp/192.0.2.1:7447'] },", ""),
     ] {
         let coordinator = Coordinator::parse(&format!("{{ {listen} {off} }}")).unwrap();
-        let said: Vec<_> = coordinator.warnings().iter().map(|w| w.message.as_str()).collect();
+        let of_links = coordinator.check_links(true).unwrap();
+        let all = coordinator.warnings().iter().chain(&of_links);
+        let said: Vec<_> = all.map(|warning| warning.message.as_str()).collect();
         assert_eq!(said.is_empty(), words.is_empty(), "{listen}: {said:?}");
         assert!(said.iter().all(|said| said.contains(words)), "{listen}: {said:?}");
     }

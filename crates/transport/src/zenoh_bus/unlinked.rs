@@ -1,0 +1,94 @@
+//! Tells the operator when no node is linked though endpoints are configured, where Zenoh dials
+//! them: it tries for ever, and logs nothing of that. A connection of our own to each endpoint
+//! shows what can be known; nothing is said on it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+
+use super::session::{LinkedByZenoh, LiveSession};
+use crate::gate::{Notice, Unreached};
+
+const TICK: Duration = Duration::from_secs(1);
+/// How long an endpoint may take to be connected to, its name resolved.
+const CONNECT: Duration = Duration::from_secs(3);
+/// Most endpoints that are looked at, and that a line names.
+const LOOKED_AT: usize = 8;
+
+/// Watches until it is dropped.
+#[derive(Debug)]
+pub(super) struct Unlinked(JoinHandle<()>);
+
+impl Unlinked {
+    /// Starts on the runtime of the caller, if there are endpoints to be linked to.
+    pub(super) fn start(live: &Arc<LiveSession>) -> Option<Self> {
+        let endpoints = live.dialed();
+        let live = Arc::downgrade(live);
+        (!endpoints.is_empty()).then(|| Self(tokio::spawn(watch(live, endpoints))))
+    }
+}
+
+impl Drop for Unlinked {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn watch(live: Weak<LiveSession>, endpoints: Vec<String>) {
+    let mut unreached = Unreached::default();
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let Some(is_linked) = live.upgrade().map(|live| live.is_linked()) else { return };
+        let said = unreached.look(Instant::now(), is_linked, true);
+        if is_linked {
+            live.upgrade().into_iter().for_each(|live| live.note_errors(BTreeMap::new()));
+        }
+        match said {
+            None => {}
+            Some(Notice::Reached) => tracing::warn!("another node is linked now"),
+            Some(Notice::Unreached(lasted)) => {
+                let errors = look(&endpoints).await;
+                let mut why: Vec<String> =
+                    errors.iter().map(|(endpoint, error)| format!("{endpoint}: {error}")).collect();
+                let more = endpoints.len().saturating_sub(LOOKED_AT);
+                if more > 0 {
+                    why.push(format!("{more} endpoints more"));
+                }
+                tracing::warn!(
+                    "no other node is linked for {} s: {}. Look whether the others run, at \
+                     `connect.endpoints`, the certificates and the key of each, and at firewalls; \
+                     `RUST_LOG=zenoh_transport=debug,zenoh_link_tls=debug` shows what Zenoh does",
+                    lasted.as_secs(),
+                    why.join("; ")
+                );
+                live.upgrade().into_iter().for_each(|live| live.note_errors(errors.clone()));
+            }
+        }
+    }
+}
+
+/// What a connection to each endpoint comes to.
+async fn look(endpoints: &[String]) -> BTreeMap<String, String> {
+    let mut looks = JoinSet::new();
+    for endpoint in endpoints.iter().take(LOOKED_AT).cloned() {
+        looks.spawn(async move {
+            let address = ["tcp/", "tls/"].iter().find_map(|kind| endpoint.strip_prefix(kind));
+            let why = match address {
+                None => "Zenoh has no link, and does not say why".to_owned(),
+                Some(address) => match timeout(CONNECT, TcpStream::connect(address)).await {
+                    Ok(Ok(_)) => "it takes connections, but Zenoh has no link".to_owned(),
+                    Ok(Err(error)) => error.to_string(),
+                    Err(_) => "timed out".to_owned(),
+                },
+            };
+            (endpoint, why)
+        });
+    }
+    looks.join_all().await.into_iter().collect()
+}
