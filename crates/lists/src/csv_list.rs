@@ -12,7 +12,7 @@ use crate::plain::take_line;
 use crate::record::{Record, is_allowance, push};
 use crate::{Ends, ListError, Reason};
 pub(crate) use columns::{Columns, separator};
-use rows::{Row, Rows, What};
+use rows::{Row, RowKind, Rows};
 
 pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     let mut list = List::new(Unit::Line, rule);
@@ -21,22 +21,22 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     let mut columns = Columns::default();
     let mut commented = None;
     let mut has_begun = false;
-    while let Some((line, lines, what)) = rows.next(&mut row) {
-        match what {
-            What::Blank => list.pass(Reason::Blank),
-            What::Frame => list.pass(Reason::Frame),
-            What::Comment(comment) => {
+    while let Some((line, lines, kind)) = rows.next(&mut row) {
+        match kind {
+            RowKind::Blank => list.pass(Reason::Blank),
+            RowKind::Frame => list.pass(Reason::Frame),
+            RowKind::Comment(comment) => {
                 // A comment may name the columns, in a table of which nothing was read.
                 if !has_begun && let Some(named) = Columns::named_in(comment, rows.separator()) {
                     commented = Some(named);
                 }
                 list.pass(Reason::Comment);
             }
-            What::Bad(why) => {
+            RowKind::Bad(why) => {
                 list.pass_bad(line, why);
                 has_begun = true;
             }
-            What::Row(text) => {
+            RowKind::Row(text) => {
                 list.begin();
                 let named = (!has_begun).then(|| Columns::named(row.fields())).flatten();
                 if let (false, Some(named)) = (has_begun, commented)

@@ -9,87 +9,100 @@ use crate::field::{clean, networks};
 use crate::list::{List, Unit};
 use crate::nft::is_other_rule;
 use crate::record::push;
-use crate::{Ends, ListError, Reason, check_line};
+use crate::{Ends, ListError, Reason};
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug)]
 struct Set {
     /// Its elements are addresses or networks, and nothing besides.
     is_addresses: bool,
     timeout: Option<u64>,
 }
 
+/// A set whose type no line gives: its elements tell whether they are addresses.
+const UNKNOWN: Set = Set { is_addresses: true, timeout: None };
+
 /// Most sets.
 const MAX_SETS: usize = 10_000;
 
 pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     let mut list = List::new(Unit::Line, rule);
-    let mut sets: HashMap<String, Set> = HashMap::new();
-    // Of `ipset list`: the set whose members follow.
-    let mut listed = String::new();
-    let mut is_member = false;
+    let mut sets = Sets::default();
     for (number, line) in (1..).zip(text.lines()) {
         let line = clean(line);
         list.begin();
-        if let Err(why) = check_line(line) {
-            list.refuse(number, why);
-            list.end();
-            continue;
+        if !list.passes_over(number, line) {
+            sets.take(&mut list, number, line)?;
         }
+        list.end();
+    }
+    Ok(list)
+}
+
+/// The sets of a text, as far as it is read.
+#[derive(Debug, Default)]
+struct Sets {
+    by_name: HashMap<String, Set>,
+    /// The set that `ipset list` describes.
+    listed: String,
+    /// Whether the members of that set follow.
+    is_member: bool,
+}
+
+impl Sets {
+    fn take(&mut self, list: &mut List, number: usize, line: &str) -> Result<(), ListError> {
         // A script for the shell, or one for `ipset restore` that takes what is there already.
         let words = line.strip_prefix("ipset ").unwrap_or(line).split_whitespace();
         let words: Vec<&str> =
             words.filter(|word| !matches!(*word, "-exist" | "-!")).take(64).collect();
         match words.as_slice() {
-            [] => list.leave_out(Reason::Blank),
-            [first, ..] if first.starts_with('#') => list.leave_out(Reason::Comment),
             ["create" | "-N" | "-n", name, kind, options @ ..] => {
-                if sets.len() == MAX_SETS {
-                    return Err(ListError::Limit {
-                        line: number,
-                        what: "there are more sets",
-                        limit: MAX_SETS,
-                    });
-                }
-                sets.insert((*name).to_owned(), Set::new(kind, options));
-                list.leave_out(Reason::Frame);
+                self.insert(name, Set::new(kind, options), number)?;
             }
             ["add" | "-A" | "-a", name, element, options @ ..] => {
-                let set =
-                    sets.get(*name).cloned().unwrap_or(Set { is_addresses: true, timeout: None });
-                take(&mut list, (number, line), name, &set, element, options)?;
+                let set = self.by_name.get(*name).unwrap_or(&UNKNOWN);
+                return take(list, (number, line), name, set, element, options);
             }
-            ["COMMIT" | "flush" | "destroy" | "swap", ..] => list.leave_out(Reason::Frame),
+            ["COMMIT" | "flush" | "destroy" | "swap", ..] => {}
             ["Name:", name] => {
-                (listed, is_member) = ((*name).to_owned(), false);
-                sets.insert(listed.clone(), Set { is_addresses: true, timeout: None });
-                list.leave_out(Reason::Frame);
+                (self.listed, self.is_member) = ((*name).to_owned(), false);
+                self.insert(name, UNKNOWN, number)?;
             }
-            ["Members:"] => {
-                is_member = true;
-                list.leave_out(Reason::Frame);
-            }
-            [element, options @ ..] if is_member => {
-                let set = sets.get(&listed).cloned().unwrap_or_default();
-                take(&mut list, (number, line), &listed, &set, element, options)?;
+            ["Members:"] => self.is_member = true,
+            [element, options @ ..] if self.is_member => {
+                let Some(set) = self.by_name.get(&self.listed) else {
+                    list.leave_out(Reason::OtherScope);
+                    return Ok(());
+                };
+                return take(list, (number, line), &self.listed, set, element, options);
             }
             ["Type:", kind] => {
-                sets.insert(listed.clone(), Set::new(kind, &[]));
-                list.leave_out(Reason::Frame);
+                let listed = self.listed.clone();
+                self.insert(&listed, Set::new(kind, &[]), number)?;
             }
             ["Header:", options @ ..] => {
-                if let Some(set) = sets.get_mut(&listed) {
+                if let Some(set) = self.by_name.get_mut(&self.listed) {
                     set.timeout = number_after(options, "timeout");
                 }
-                list.leave_out(Reason::Frame);
             }
-            [head, ..] if !listed.is_empty() && line.contains(':') && head.len() < 20 => {
-                list.leave_out(Reason::Frame);
+            [head, ..] if !self.listed.is_empty() && line.contains(':') && head.len() < 20 => {}
+            _ => {
+                list.refuse(number, "it is no line of `ipset save` or `ipset list`");
+                return Ok(());
             }
-            _ => list.refuse(number, "it is no line of `ipset save` or `ipset list`"),
         }
-        list.end();
+        list.leave_out(Reason::Frame);
+        Ok(())
     }
-    Ok(list)
+
+    /// Keeps a set under its name, within the bound on sets.
+    fn insert(&mut self, name: &str, set: Set, line: usize) -> Result<(), ListError> {
+        if self.by_name.len() >= MAX_SETS && !self.by_name.contains_key(name) {
+            let what = "there are more sets";
+            return Err(ListError::Limit { line, what, limit: MAX_SETS });
+        }
+        self.by_name.insert(name.to_owned(), set);
+        Ok(())
+    }
 }
 
 impl Set {

@@ -57,7 +57,8 @@ fn a_line_or_a_field_of_any_length_is_a_bad_line() {
     assert_bad_line("an array in jsonl", &array, Format::JsonLines, 2, &["the limit is", &limit]);
     let field = format!("# c\n\n192.0.2.8,{huge}\n192.0.2.7,spam\n");
     assert_bad_line("csv", &field, Format::Csv, 3, &[words[0], &limit]);
-    let quoted = format!("192.0.2.8,\"{}\"\n192.0.2.7,spam\n", "x\n".repeat(HUGE / 2));
+    // What follows the limit is read as rows of its own.
+    let quoted = format!("192.0.2.8,\"{}\n192.0.2.7,spam\n", "\n".repeat(HUGE));
     assert_bad_line("a quoted field", &quoted, Format::Csv, 1, &[&limit, "is a quote not closed"]);
     let columns = format!("192.0.2.8{}\n192.0.2.7,spam\n", ",".repeat(1_000_000));
     assert_bad_line("columns", &columns, Format::Csv, 1, &["1024 columns"]);
@@ -202,4 +203,62 @@ fn reasons_of_bad_lines_are_short_and_may_be_shown() {
             "{why:?}"
         );
     }
+}
+
+/// A list whose reading time grows with the square of its length takes minutes here.
+#[test]
+fn a_row_with_an_open_quote_is_not_read_again_for_each_row_behind_it() {
+    let rows = 100_000;
+    let text = "192.0.2.1\",\"\n".repeat(rows);
+    let list = read_bounded("networks", &text, Format::Csv).unwrap();
+    assert_eq!((list.units, list.bad_count()), (rows, rows));
+    assert!(list.bad[0].why.contains("does not end before the next row"), "{:?}", list.bad[0]);
+    // Without a network at the beginning of a row, a limit on a record ends the row.
+    let text = format!("name,ip\n{}", "x\",\"\n".repeat(rows));
+    let list = read_bounded("names", &text, Format::Csv).unwrap();
+    assert_eq!((list.units, list.imported()), (rows + 1, 0));
+    assert!(list.bad[0].why.contains("columns, the limit"), "{:?}", list.bad[0]);
+}
+
+#[test]
+fn a_quote_that_is_not_closed_takes_no_more_rows_than_the_limit_on_a_record() {
+    let open = "192.0.2.1,\"a\nb\n192.0.2.2,spam\n";
+    let list = read(open, Format::Csv).unwrap();
+    assert_eq!((list.bad_count(), list.left_out.of(Reason::Continued)), (1, 1));
+    assert_eq!(list.entries[0].network.to_string(), "192.0.2.2");
+    let rows = "mail,192.0.2.3\n".repeat(2 * MAX_LINE / 15);
+    let list = read(&format!("name,ip\n\"mail,192.0.2.1\n{rows}"), Format::Csv).unwrap();
+    assert_eq!((list.bad_count(), list.bad[0].line), (1, 2));
+    assert!(list.imported() > MAX_LINE / 16, "{}", list.imported());
+}
+
+#[test]
+fn white_space_behind_the_last_item_of_json_is_looked_at_once() {
+    let items = 100_000;
+    let blank = " ".repeat(HUGE);
+    let text = format!("[{}7{blank}]", "7,".repeat(items - 1));
+    assert_eq!(read_bounded("items", &text, Format::CrowdSec).unwrap().bad_count(), items);
+    let text = format!("[\"x\", {{{}\"a\":7{blank}}}]", "\"a\":7,".repeat(items));
+    assert_eq!(read_bounded("members", &text, Format::CrowdSec).unwrap().bad_count(), 2);
+}
+
+#[test]
+fn sets_are_bounded_however_a_listing_names_them() {
+    let sets = |begin: &str, count: usize, end: &str| -> String {
+        (0..count).map(|n| format!("{begin} s{n} {end}\n")).collect()
+    };
+    let full = sets("create", 10_000, "hash:ip");
+    assert_eq!(read(&full, Format::Ipset).unwrap().bad_count(), 0);
+    for (what, text) in [
+        ("create", format!("{full}create another hash:ip\n")),
+        ("Name:", sets("Name:", 10_001, "")),
+        ("Type:", format!("{full}Type: hash:ip\n")),
+    ] {
+        let error = read(&text, Format::Ipset).map(|list| list.units).unwrap_err().to_string();
+        let words = "line 10001: there are more sets, the limit is 10000";
+        assert!(error.contains(words), "{what} {error}");
+    }
+    // A set that is named again takes no more room.
+    let again = "create s hash:ip\nName: s\nType: hash:ip\n".repeat(10_001);
+    assert_eq!(read(&again, Format::Ipset).unwrap().bad_count(), 0);
 }

@@ -30,8 +30,8 @@ impl Row {
     }
 }
 
-/// What a line of a table is.
-pub(super) enum What<'a> {
+/// The kind of a line of a table.
+pub(super) enum RowKind<'a> {
     Blank,
     /// It says what separates the columns.
     Frame,
@@ -65,80 +65,79 @@ impl<'a> Rows<'a> {
         self.separator
     }
 
-    /// Reads what comes next: the line where it begins, how many lines it has, and what it is;
-    /// `None` at the end.
-    pub(super) fn next(&mut self, row: &mut Row) -> Option<(usize, usize, What<'a>)> {
-        let rest = &self.text[self.at..];
-        if rest.is_empty() {
+    /// Reads the next row: the line where it begins, how many lines it has, and its kind; `None`
+    /// at the end.
+    pub(super) fn next(&mut self, row: &mut Row) -> Option<(usize, usize, RowKind<'a>)> {
+        let (line, begin, first_line) = (self.line, self.at, self.next_line());
+        if first_line.is_empty() {
             return None;
         }
-        let line = self.line;
-        let len = rest.find('\n').map_or(rest.len(), |end| end + 1);
-        let first = clean(&rest[..len]);
-        let what = match first {
-            "" => Some(What::Blank),
-            _ if line == 1 && first.starts_with("sep=") => Some(What::Frame),
+        let first = clean(first_line);
+        let kind = match first {
+            "" => Some(RowKind::Blank),
+            _ if line == 1 && first.starts_with("sep=") => Some(RowKind::Frame),
             // A row of a table with semicolons may begin with an empty column.
             _ if first.starts_with(';') && self.separator == b';' => None,
-            _ if is_comment(first) => Some(What::Comment(first)),
+            _ if is_comment(first) => Some(RowKind::Comment(first)),
             _ => None,
         };
-        if let Some(what) = what {
-            self.at += len;
+        if let Some(kind) = kind {
+            self.at += first_line.len();
             self.line += 1;
-            return Some((line, 1, what));
+            return Some((line, 1, kind));
         }
         let bad = self.read(row);
-        let read = &self.text.as_bytes()[..self.at];
-        let begin = self.text.len() - rest.len();
-        let lines = read[begin..].iter().filter(|byte| **byte == b'\n').count();
-        // The last line of a text need not end.
-        let lines = lines + usize::from(!read.ends_with(b"\n"));
-        let follows = |line: &str| {
-            let first = line.split(char::from(self.separator)).next().unwrap_or_default();
-            network(clean(first).trim_matches('"')).is_ok()
-        };
-        if lines > 1 && rest[..self.at - begin].lines().skip(1).any(follows) {
-            // The rows that the quote would take in are read on their own.
-            self.at = begin + len;
-            self.line += 1;
-            let why = "a quote begins in it that does not end before the next row".to_owned();
-            return Some((line, 1, What::Bad(why)));
-        }
-        self.line += lines;
-        Some((line, lines, bad.map_or(What::Row(&rest[..self.at - begin]), What::Bad)))
+        let kind = bad.map_or(RowKind::Row(&self.text[begin..self.at]), RowKind::Bad);
+        Some((line, self.line - line, kind))
     }
 
-    /// Reads a row, to the end of its last line.
+    /// The line where the rest begins, with its end; empty at the end of the text.
+    fn next_line(&self) -> &'a str {
+        let rest = &self.text[self.at..];
+        &rest[..rest.find('\n').map_or(rest.len(), |end| end + 1)]
+    }
+
+    /// Reads a row, to the end of its last line; returns why it is bad, if it is. Each line is
+    /// read once: what an open quote took in before the row turned out to be bad is passed.
     fn read(&mut self, row: &mut Row) -> Option<String> {
         self.reader.reset();
-        let (mut len, mut count, mut bad) = (0, 0, None);
+        let (mut len, mut count, mut is_first) = (0, 0, true);
         loop {
+            let line = self.next_line();
+            if !is_first && self.begins_with_network(line) {
+                return Some(
+                    "a quote begins in it that does not end before the next row".to_owned(),
+                );
+            }
+            is_first = false;
+            self.at += line.len();
+            self.line += usize::from(!line.is_empty());
             let (text, ends) = (&mut row.text[len..], &mut row.ends[count..]);
-            let rest = &self.text.as_bytes()[self.at..];
-            let (result, read, written, ended) = self.reader.read_record(rest, text, ends);
-            self.at += read;
+            // An empty line, at the end of the text, ends the record.
+            let (result, _, written, ended) = self.reader.read_record(line.as_bytes(), text, ends);
             (len, count) = (len + written, count + ended);
             match result {
                 ReadRecordResult::InputEmpty => {}
-                // What follows of the row is read over what came of it.
                 ReadRecordResult::OutputFull => {
-                    len = 0;
-                    bad = Some(format!(
+                    return Some(format!(
                         "the record has more than {MAX_LINE} bytes, the limit; \
                          is a quote not closed?"
                     ));
                 }
                 ReadRecordResult::OutputEndsFull => {
-                    count = 0;
-                    bad =
-                        Some(format!("the record has more than {MAX_COLUMNS} columns, the limit"));
+                    let why = format!("the record has more than {MAX_COLUMNS} columns, the limit");
+                    return Some(why);
                 }
                 ReadRecordResult::Record | ReadRecordResult::End => {
                     row.count = count;
-                    return bad;
+                    return None;
                 }
             }
         }
+    }
+
+    fn begins_with_network(&self, line: &str) -> bool {
+        let first = line.split(char::from(self.separator)).next().unwrap_or_default();
+        network(clean(first).trim_matches('"')).is_ok()
     }
 }

@@ -6,14 +6,14 @@ use crate::field::clean;
 pub(super) fn items(value: &str) -> impl Iterator<Item = &str> {
     let value = clean(value);
     let inner = value.strip_prefix('[').and_then(|v| v.strip_suffix(']')).unwrap_or_default();
-    Parts { rest: inner }.map(clean)
+    Parts { rest: clean(inner) }.map(clean)
 }
 
 /// The members of an object, key and value; none of what is no object.
 pub(super) fn members(value: &str) -> impl Iterator<Item = (&str, &str)> {
     let value = clean(value);
     let inner = value.strip_prefix('{').and_then(|v| v.strip_suffix('}')).unwrap_or_default();
-    Parts { rest: inner }.filter_map(|member| {
+    Parts { rest: clean(inner) }.filter_map(|member| {
         let at = find(member, b':')?;
         Some((clean(&member[..at]), clean(&member[at + 1..])))
     })
@@ -24,8 +24,9 @@ pub(super) fn text_of(string: &str) -> Result<String, serde_json::Error> {
     serde_json::from_str(string)
 }
 
-/// What stands between commas.
+/// The texts between the commas of the outermost level.
 struct Parts<'a> {
+    /// Without white space at its end, which is trimmed once and not for each part.
     rest: &'a str,
 }
 
@@ -33,7 +34,7 @@ impl<'a> Iterator for Parts<'a> {
     type Item = &'a str;
 
     fn next(&mut self) -> Option<&'a str> {
-        if clean(self.rest).is_empty() {
+        if self.rest.is_empty() {
             return None;
         }
         let end = find(self.rest, b',').unwrap_or(self.rest.len());
