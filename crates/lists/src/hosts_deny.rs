@@ -65,8 +65,8 @@ fn take(list: &mut List, number: usize, line: &str) -> Result<(), ListError> {
         return Ok(());
     };
     let (clients, options) = clients_of(rest);
-    let allows = options.split(':').any(|option| clean(option).eq_ignore_ascii_case("allow"));
-    if allows == (list.rule.0 == Rule::Block) && allows {
+    let other = if list.rule.0 == Rule::Block { "allow" } else { "deny" };
+    if options.split(':').any(|option| clean(option).eq_ignore_ascii_case(other)) {
         list.leave_out(Reason::NotABan);
         return Ok(());
     }

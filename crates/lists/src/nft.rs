@@ -132,6 +132,7 @@ struct Element {
     /// The line where it begins; 0 if it has not.
     begins_at: usize,
     is_quoted: bool,
+    is_too_long: bool,
 }
 
 impl Element {
@@ -149,18 +150,21 @@ impl Element {
             self.begins_at = line;
         }
         self.is_quoted ^= part.bytes().filter(|byte| *byte == b'"').count() % 2 == 1;
-        if self.text.len() + part.len() <= MAX_LINE {
+        self.is_too_long |= self.text.len() + part.len() > MAX_LINE;
+        if !self.is_too_long {
             self.text.push_str(part);
             self.text.push(' ');
-        } else {
-            self.text.clear();
-            self.text.push_str("an element that is too long");
         }
     }
 
     /// Takes it into the list, and begins the next.
     fn take(&mut self, list: &mut List, set: &Set) -> Result<(), ListError> {
-        let Self { text, begins_at, .. } = std::mem::take(self);
+        let Self { text, begins_at, is_too_long, .. } = std::mem::take(self);
+        if is_too_long {
+            let why = format_args!("the element has more than {MAX_LINE} bytes, the limit");
+            list.refuse(begins_at, why);
+            return Ok(());
+        }
         let text = clean(&text);
         if text.is_empty() {
             return Ok(());

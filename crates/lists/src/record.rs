@@ -202,15 +202,16 @@ impl<'a> Record<'a> {
         }
         let kind = self.get(Role::Kind);
         let is_decision = self.has(Role::Scope) || self.has(Role::Lasts);
-        let is_other_kind = is_decision && !kind.is_empty() && !is_ban(kind);
+        let decided = if is_decision { kind } else { "" };
         let action = self.get(Role::Action);
-        let is_other_action = !action.is_empty() && !is_ban(action);
+        let is_other = |said: &str| !said.is_empty() && !is_ban(said);
         let is_trusted = is_true(self.get(Role::Trusted));
         let is_inactive = self.has(Role::Active) && is_false(self.get(Role::Active));
         let is_no_ban = if rule == Rule::Allow {
-            is_inactive
+            is_ban(decided) || is_ban(action) || is_inactive
         } else {
-            is_other_kind || is_other_action || is_allowance(kind) || is_trusted || is_inactive
+            let is_other = is_other(decided) || is_other(action) || is_allowance(kind);
+            is_other || is_trusted || is_inactive
         };
         is_no_ban.then_some(Reason::NotABan)
     }

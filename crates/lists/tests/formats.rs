@@ -146,6 +146,46 @@ fn what_fail2ban_prints() {
 }
 
 #[test]
+fn a_line_that_says_the_other_rule_is_not_taken_for_this_one() {
+    let said = |rule, text: &str, format| {
+        let list = read_for(rule, text, format).unwrap();
+        (networks(&list), list.left_out.of(Reason::NotABan), list.bad_count())
+    };
+    let first = |not_a_ban| (vec!["192.0.2.1".to_owned()], not_a_ban, 0);
+    let hosts = "sshd : 192.0.2.1\nsshd : 192.0.2.2 : deny\nsshd : 192.0.2.3 : ALLOW\n";
+    for (rule, other) in [(Rule::Block, "192.0.2.2"), (Rule::Allow, "192.0.2.3")] {
+        let (networks, not_a_ban, bad) = said(rule, hosts, Format::HostsDeny);
+        assert_eq!((not_a_ban, bad), (1, 0), "{rule:?}");
+        assert_eq!(networks, ["192.0.2.1", other], "{rule:?}");
+    }
+    // An action that is said in a table, an object or a decision.
+    for (text, format) in [
+        ("ip,action\n192.0.2.1,\n192.0.2.2,drop\n", Format::Csv),
+        ("{\"ip\":\"192.0.2.1\"}\n{\"ip\":\"192.0.2.2\",\"action\":\"ban\"}\n", Format::JsonLines),
+        (
+            "[\"192.0.2.1\",{\"scope\":\"ip\",\"type\":\"ban\",\"value\":\"192.0.2.2\"}]",
+            Format::CrowdSec,
+        ),
+    ] {
+        assert_eq!(said(Rule::Allow, text, format), first(1), "{text}");
+    }
+}
+
+#[test]
+fn an_element_of_nft_that_is_too_long_is_refused_as_such() {
+    let long = "9".repeat(MAX_LINE / 2);
+    let text = format!(
+        "table inet t {{\nset b {{\ntype ipv4_addr\nelements = {{ {long}\n{long}\n{long},\n192.0.2.1 }}\n}}\n}}\n"
+    );
+    let list = read(&text, Format::Nft).unwrap();
+    assert_eq!((networks(&list), list.bad_count()), (vec!["192.0.2.1".to_owned()], 1));
+    assert_eq!(
+        (list.bad[0].line, &*list.bad[0].why),
+        (4, "the element has more than 65536 bytes, the limit")
+    );
+}
+
+#[test]
 fn texts_are_bounded_and_bad_lines_counted() {
     let long = format!("192.0.2.7 ; {}\n", "ä".repeat(1_000));
     let list = read(&long, Format::Plain).unwrap();
