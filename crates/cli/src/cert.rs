@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::SystemTime;
 
 use mailmesh::secrets::pem::{PemWarning, Wanted};
 use mailmesh::secrets::{buffer_for, io_words, path_words};
@@ -27,7 +26,7 @@ pub(crate) async fn run(options: Cert, socket: Option<PathBuf>) -> Result<ExitCo
     let mut client = client(socket).await?;
     match options {
         Cert::Add { chain, key, force } => {
-            let found = read_pair(&chain, &key)?;
+            let found = read_pair(&chain, &key, client.cluster_now().await?)?;
             check_end(&chain, &found, force)?;
             for warning in &found.warnings {
                 let file = match warning.of() {
@@ -77,10 +76,9 @@ fn describe(certificate: &Value) {
     );
 }
 
-/// A certificate and its key, read before they go anywhere.
-fn read_pair(chain: &Path, key: &Path) -> Result<ReadCertificate, Failure> {
+/// A certificate and its key, read before they go anywhere; `now` is the time of the cluster.
+fn read_pair(chain: &Path, key: &Path, now: UnixMillis) -> Result<ReadCertificate, Failure> {
     let (chain_pem, key_pem) = (read(chain)?, read(key)?);
-    let now = UnixMillis::from(SystemTime::now());
     read_certificate(&chain_pem, &key_pem, now).map_err(|error| {
         let file = match &error {
             StateError::Parse { what: Material::PrivateKey, .. } => key,

@@ -58,7 +58,7 @@ pub(crate) async fn import(options: Import, client: &mut Client) -> Result<(), F
     let mut list = lists::read_for(rule, &text, format).map_err(failed)?;
     drop(text);
     zone::settle(&options, &mut list);
-    let now = cluster_now(client).await?;
+    let now = client.cluster_now().await?;
     let settled = list.settle(&Terms {
         rule,
         now,
@@ -167,14 +167,6 @@ fn progress(steps: u64) -> ProgressBar {
     ProgressBar::new(steps).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-/// The time of the cluster, by which the node's entries end: this host's clock may be off.
-async fn cluster_now(client: &mut Client) -> Result<UnixMillis, Failure> {
-    let status = client.ask(&Request::Status).await?;
-    let correction = status["clock_correction_ms"].as_i64().unwrap_or(0);
-    let wall = UnixMillis::from(std::time::SystemTime::now());
-    Ok(UnixMillis(wall.0.saturating_add_signed(correction)))
-}
-
 pub(crate) async fn export(
     format: OutputFormat,
     allow: bool,
@@ -197,12 +189,12 @@ pub(crate) async fn export(
         .map(|(rule, network, block)| Listed { rule: *rule, network: *network, block })
         .collect();
     let mut out = String::new();
-    let now = cluster_now(client).await?;
+    let now = client.cluster_now().await?;
     lists::write(format, &listed, now, &mut out).map_err(|e| Failure::failed(e.to_string()))?;
     if let Some(first) = lists::stale_at(format, &listed, now) {
         note!(
-            "this format knows no ends: export it again by {first} (in {} s), when the first verdict \
-             changes, and often enough for what is blocked meanwhile",
+            "a Postfix table cannot expire entries: export it again by {first} (in {} s), when the \
+             first verdict changes, and more often to include new blocks",
             first.since(now).as_secs()
         );
     }

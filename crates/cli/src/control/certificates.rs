@@ -1,23 +1,24 @@
 //! Certificates for clients of the control socket.
 
 use std::collections::HashMap;
-use std::time::SystemTime;
 
 use mailmesh::{
-    Certificate, CertificateDetails, Certs, DomainNames, EventError, HostName, UnixMillis,
+    Certificate, CertificateDetails, Certs, Cluster, DomainNames, EventError, HostName,
     read_certificate,
 };
 use serde_json::{Value, json};
 
+use super::cluster_now;
+
 /// Sets a certificate, also one that is over if `force`. Returns what was taken, and what there
 /// is to say of it.
 pub(super) async fn add(
-    certs: &Certs<'_>,
+    cluster: &Cluster,
     chain_pem: &str,
     key_pem: &str,
     force: bool,
 ) -> Result<Value, String> {
-    let now = UnixMillis::from(SystemTime::now());
+    let (certs, now) = (cluster.certs(), cluster_now(cluster.status().clock_correction_ms));
     let found = read_certificate(chain_pem.as_bytes(), key_pem.as_bytes(), now);
     let found = found.map_err(|error| error.to_string())?;
     let mut value = described(&found.certificate);

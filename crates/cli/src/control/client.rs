@@ -1,6 +1,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use mailmesh::UnixMillis;
 use mailmesh_cli::protocol::{Answer, MAX_LINE, Request, json_words};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -62,6 +63,12 @@ impl Client {
             ))
         };
         tokio::time::timeout(patience, self.ask_patiently(request)).await.map_err(late)?
+    }
+
+    /// The time of the cluster of the node.
+    pub(crate) async fn cluster_now(&mut self) -> Result<UnixMillis, Failure> {
+        let status = self.ask(&Request::Status).await?;
+        Ok(super::cluster_now(status["clock_correction_ms"].as_i64().unwrap_or(0)))
     }
 
     async fn ask_patiently(&mut self, request: &Request) -> Result<Value, Failure> {

@@ -9,11 +9,20 @@ mod keys;
 pub(crate) mod server;
 
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use mailmesh::UnixMillis;
 
 use mailmesh::secrets::path_words;
 use rustix::fs::{Access, access};
 
 use crate::exit::Failure;
+
+/// The time of the cluster, by which entries and certificates end: this host's clock may be off,
+/// by the correction that the node's status reports.
+pub(crate) fn cluster_now(correction_ms: i64) -> UnixMillis {
+    UnixMillis(UnixMillis::from(SystemTime::now()).0.saturating_add_signed(correction_ms))
+}
 
 /// Where sockets are unless a path is given.
 pub(crate) fn runtime_dir() -> PathBuf {

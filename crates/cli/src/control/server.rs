@@ -222,7 +222,7 @@ async fn answer(request: Request, cluster: &Cluster) -> Result<Answer, String> {
             })
         }
         Request::CertAdd { chain_pem, key_pem, force } => {
-            certificates::add(&cluster.certs(), &chain_pem.0, &key_pem.0, force).await?
+            certificates::add(cluster, &chain_pem.0, &key_pem.0, force).await?
         }
         Request::CertList => certificates::list(&cluster.certs()),
         Request::CertRemove { names } => {

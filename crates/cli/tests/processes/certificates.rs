@@ -1,11 +1,17 @@
-//! `cert add` with certificates as people have them.
+//! `cert add` with certificates in the layouts and encodings that operators and other programs
+//! produce.
 
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use mailmesh::{Cluster, Coordinator, UnixMillis};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::harness::Site;
+use super::harness::{Node, Site, until};
 
 /// A root, its intermediate, an unrelated authority, and a leaf of the intermediate.
 struct Made {
@@ -152,4 +158,56 @@ fn certificates_as_people_have_them_are_taken_or_refused_with_what_to_do() {
     let (done, out, err) = add(&made.ended, key, &["--force"]);
     assert!(done && out.contains("until 2021-02-03"), "{out}{err}");
     assert!(err.contains("the certificate ended at 2021-02-03T00:00:00Z"), "{err}");
+}
+
+/// What the node's control socket answers to a request.
+fn answer(node: &Node, request: &Value) -> Value {
+    let mut stream = UnixStream::connect(&node.socket).unwrap();
+    writeln!(stream, "{request}").unwrap();
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).unwrap();
+    serde_json::from_str(&line).unwrap()
+}
+
+/// Two nodes of the site whose clocks are this far behind: the majority of three.
+async fn start_behind(site: &Site, behind: Duration) -> [Cluster; 2] {
+    let config = std::fs::read_to_string(site.path("coordinator.json")).unwrap();
+    let start = async |name: &str| {
+        let builder = Cluster::builder().coordinator(Coordinator::parse(&config).unwrap());
+        let clock = move || UnixMillis::from(SystemTime::now() - behind);
+        builder.name(name).wall_clock(clock).start().await.unwrap()
+    };
+    [start("b").await, start("c").await]
+}
+
+#[test]
+fn the_end_of_a_certificate_is_judged_by_the_time_of_the_cluster() {
+    let day = Duration::from_secs(86_400);
+    let site = Site::new();
+    let node = site.start("a");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let others = runtime.block_on(start_behind(&site, 3 * day));
+    until("the node's correction is three days", || {
+        let correction = node.json(&["status", "--json"])["clock_correction_ms"].as_i64();
+        correction.is_some_and(|millis| millis < -2 * 86_400_000)
+    });
+    // Over by the clock of this host alone.
+    let mut params = CertificateParams::new(["mail.example.org".to_owned()]).unwrap();
+    params.not_after = (SystemTime::now() - day).into();
+    let key = KeyPair::generate().unwrap();
+    let (chain, key) = (params.self_signed(&key).unwrap().pem(), key.serialize_pem());
+    let request = json!({ "command": "cert-add", "chain_pem": chain, "key_pem": key });
+    let answered = answer(&node, &request);
+    let warnings = answered["ok"]["warnings"].to_string();
+    assert!(warnings.starts_with('[') && !warnings.contains("ended"), "{answered}");
+    std::fs::write(site.path("both.pem"), chain + &key).unwrap();
+    let both = site.path("both.pem");
+    let output = node.run(&["cert", "add", both.to_str().unwrap(), both.to_str().unwrap()]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && !said.contains("ended"), "{said}");
+    runtime.block_on(async {
+        for other in others {
+            other.shutdown().await;
+        }
+    });
 }
