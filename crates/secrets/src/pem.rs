@@ -1,10 +1,11 @@
-//! Certificates and private keys in PEM (RFC 7468), as people have them.
+//! Certificates and private keys in PEM (RFC 7468), in the layouts and encodings that operators and
+//! other programs produce.
 //!
 //! [`identity`] reads a certificate, its chain and its key; [`authorities`] certificates alone.
-//! Both take what can be meant in one way only, and say what they mended or left out.
+//! Both take a text that can be meant in one way only, and warn of what they mended or left out.
 //!
-//! What a parser says of bytes that it cannot read may hold them. So its errors are never shown:
-//! what is wrong is looked for here, and said in words that hold nothing of the text.
+//! A parser's error may hold the bytes that the parser cannot read. So such errors are never shown:
+//! this module looks for the fault itself, and names it in words that hold nothing of the text.
 
 mod chain;
 mod der;
@@ -24,11 +25,11 @@ mod samples;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
-use rustls::crypto::ring::default_provider;
+use rustls::InconsistentKeys;
+use rustls::crypto::ring::sign::any_supported_type;
 pub use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
+use zeroize::Zeroizing;
 
 pub use error::{PemError, Wanted};
 pub use facts::CertificateFacts;
@@ -51,7 +52,7 @@ pub fn certificates(text: &[u8], limit: usize) -> Result<Vec<CertificateDer<'sta
 ///
 /// # Errors
 /// [`PemError`].
-pub fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, PemError> {
+pub fn private_key(text: &[u8]) -> Result<Zeroizing<PrivateKeyDer<'static>>, PemError> {
     let mut keys = read::keys(text)?.items;
     let usable = keys.iter().position(|(_, key)| check_key(key).is_ok()).unwrap_or(0);
     Ok(keys.swap_remove(usable).1)
@@ -65,9 +66,11 @@ pub fn check_pair(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 ) -> Result<(), PemError> {
+    let key = Zeroizing::new(key);
     check_key(&key)?;
-    match CertifiedKey::from_der(chain, key, &Arc::new(default_provider())) {
-        Ok(_) => Ok(()),
+    let loaded = any_supported_type(&key).map_err(|_| PemError::NotAKey)?;
+    match CertifiedKey::new(chain, loaded).keys_match() {
+        Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(()),
         Err(rustls::Error::InconsistentKeys(_)) => Err(PemError::Mismatch),
         Err(_) => Err(PemError::NotACertificate { number: 1 }),
     }

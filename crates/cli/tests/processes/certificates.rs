@@ -142,7 +142,7 @@ fn certificates_as_people_have_them_are_taken_or_refused_with_what_to_do() {
             "encrypted",
             &full,
             &encrypted,
-            "leaf.key: the private key cannot be used: line 1: the key is encrypted with a",
+            "leaf.key: the private key cannot be used: line 1: the key is encrypted, and",
         ),
         (
             "swapped",

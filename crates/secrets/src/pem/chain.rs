@@ -117,75 +117,112 @@ pub(super) fn leaf(members: &[Member<'_>], public_key: &[u8]) -> Option<usize> {
 /// The members that belong to the leaf, in their order: it, its issuer, and so on; then the other
 /// ways to a root that cross-signed authorities have.
 pub(super) fn order(members: &[Member<'_>], leaf: usize) -> (Vec<usize>, Vec<PemWarning>) {
-    let is_copy = |index: usize| (0..index).any(|other| members[other].der == members[index].der);
-    let copies: Vec<bool> = (0..members.len()).map(is_copy).collect();
-    let mut chain = vec![leaf];
-    let (mut roots, mut older) = (Vec::new(), Vec::new());
-    let mut at = 0;
-    // The way up; once that ends, from the others that signed a member of it.
-    let mut others: Vec<usize> = Vec::new();
-    while at < chain.len() {
-        let current = &members[chain[at]];
-        let is_new = |index: &usize| {
-            let member = &members[*index];
-            let is_known =
-                [&chain, &others, &roots, &older].iter().any(|known| known.contains(index));
-            !is_known && !copies[*index] && member.signed(current)
-        };
-        let mut issuers: Vec<usize> = (0..members.len()).filter(is_new).collect();
-        if current.is_root() {
-            // Nothing signs a root but itself.
-            issuers.clear();
+    let mut walk = Walk::new(members, leaf);
+    walk.run();
+    let warnings = walk.warnings(leaf);
+    (walk.chain, warnings)
+}
+
+/// The walk from a leaf up to its roots. Members are named by their index.
+struct Walk<'a> {
+    members: &'a [Member<'a>],
+    /// For each member, whether it is the copy of an earlier one.
+    copies: Vec<bool>,
+    chain: Vec<usize>,
+    /// Issuers of members of the chain that are left for when the way up has ended.
+    others: Vec<usize>,
+    roots: Vec<usize>,
+    /// Members that another one, of the same authority and issuer, outlasts.
+    older: Vec<usize>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(members: &'a [Member<'a>], leaf: usize) -> Self {
+        let is_copy =
+            |index: usize| (0..index).any(|other| members[other].der == members[index].der);
+        let copies = (0..members.len()).map(is_copy).collect();
+        let (others, roots, older) = (Vec::new(), Vec::new(), Vec::new());
+        Self { members, copies, chain: vec![leaf], others, roots, older }
+    }
+
+    fn run(&mut self) {
+        let mut at = 0;
+        while at < self.chain.len() {
+            let mut ways = self.ways_up(self.chain[at]).into_iter();
+            let way = ways.next();
+            self.others.extend(ways);
+            at += 1;
+            if let Some(way) = way {
+                self.chain.push(way);
+            } else if at == self.chain.len() && !self.others.is_empty() {
+                self.chain.push(self.others.remove(0));
+            }
         }
+    }
+
+    /// The issuers of a member that the walk has not seen, those that end later first. Roots and
+    /// older certificates of one authority are set aside.
+    fn ways_up(&mut self, index: usize) -> Vec<usize> {
+        let (members, current) = (self.members, &self.members[index]);
+        let is_new = |index: &usize| {
+            let known = [&self.chain, &self.others, &self.roots, &self.older];
+            let is_known = known.iter().any(|known| known.contains(index));
+            !is_known && !self.copies[*index] && members[*index].signed(current)
+        };
+        // Nothing signs a root but itself.
+        let mut issuers: Vec<usize> = match current.is_root() {
+            true => Vec::new(),
+            false => (0..members.len()).filter(is_new).collect(),
+        };
         issuers.sort_by_key(|index| std::cmp::Reverse(members[*index].facts.not_after));
-        let (found, next): (Vec<_>, Vec<_>) =
+        let (roots, next): (Vec<_>, Vec<_>) =
             issuers.into_iter().partition(|index| members[*index].is_root());
-        roots.extend(found);
-        // Those that end later come first: of one authority, by one issuer, one will do.
+        self.roots.extend(roots);
         let mut ways: Vec<usize> = Vec::new();
         for index in next {
             match ways.iter().any(|way| members[*way].is_renewal_of(&members[index])) {
-                true => older.push(index),
+                true => self.older.push(index),
                 false => ways.push(index),
             }
         }
-        let mut ways = ways.into_iter();
-        let way = ways.next();
-        others.extend(ways);
-        at += 1;
-        if let Some(way) = way {
-            chain.push(way);
-        } else if at == chain.len() && !others.is_empty() {
-            chain.push(others.remove(0));
+        ways
+    }
+
+    /// The warnings about the order, about each member that is left out, and about a missing issuer.
+    fn warnings(&self, leaf: usize) -> Vec<PemWarning> {
+        let mut warnings = Vec::new();
+        let is_in_order = self.chain.windows(2).all(|pair| pair[0] < pair[1]);
+        if !is_in_order {
+            warnings.push(PemWarning::OrderMended);
         }
+        let left_out = (0..self.members.len()).filter(|index| !self.chain.contains(index));
+        warnings.extend(left_out.map(|index| self.left_out(index, leaf)));
+        let is_alone = self.chain.len() == 1 && self.roots.is_empty();
+        if is_alone && !self.members[leaf].is_root() {
+            let issuer = self.members[leaf].facts.issuer.clone();
+            warnings.push(PemWarning::IssuerMissing { issuer });
+        }
+        warnings
     }
-    let mut warnings = Vec::new();
-    let is_in_order = chain.windows(2).all(|pair| pair[0] < pair[1]);
-    if !is_in_order {
-        warnings.push(PemWarning::OrderMended);
-    }
-    for (index, member) in members.iter().enumerate().filter(|(index, _)| !chain.contains(index)) {
-        let subject = member.facts.subject.clone();
-        warnings.push(if copies[index] {
+
+    /// The warning about a member that is left out.
+    fn left_out(&self, index: usize, leaf: usize) -> PemWarning {
+        let member = &self.members[index];
+        let (subject, end) = (member.facts.subject.clone(), member.facts.not_after);
+        if self.copies[index] {
             PemWarning::DuplicateLeftOut { subject }
-        } else if older.contains(&index) {
-            PemWarning::OlderLeftOut { subject, end: member.facts.not_after }
-        } else if roots.contains(&index) {
+        } else if self.older.contains(&index) {
+            PemWarning::OlderLeftOut { subject, end }
+        } else if self.roots.contains(&index) {
             PemWarning::RootLeftOut { subject }
-        } else if member.public_key() == members[leaf].public_key() {
-            PemWarning::OtherLeafLeftOut { subject, end: member.facts.not_after }
+        } else if member.public_key() == self.members[leaf].public_key() {
+            PemWarning::OtherLeafLeftOut { subject, end }
         } else {
-            let is_namesake = chain.iter().any(|taken| {
-                let taken = &members[*taken];
+            let is_namesake = self.chain.iter().any(|taken| {
+                let taken = &self.members[*taken];
                 !taken.is_root() && member.is_named_by(taken)
             });
             PemWarning::UnrelatedLeftOut { subject, is_namesake }
-        });
+        }
     }
-    let facts = &members[leaf].facts;
-    let is_alone = chain.len() == 1 && roots.is_empty();
-    if is_alone && !members[leaf].is_root() {
-        warnings.push(PemWarning::IssuerMissing { issuer: facts.issuer.clone() });
-    }
-    (chain, warnings)
 }

@@ -59,7 +59,7 @@ pub enum PemError {
     #[error("it is percent-encoded, as in a URL (%20, %0A); give the text itself")]
     PercentEncoded,
     /// No line that begins a section.
-    #[error("it has no {}", .wanted.begin())]
+    #[error("it has no {}; is it the right file?", .wanted.begin())]
     NoBegin {
         /// What was looked for.
         wanted: Wanted,
@@ -76,8 +76,8 @@ pub enum PemError {
     },
     /// Protected by a passphrase.
     #[error(
-        "line {line}: the key is encrypted with a passphrase, which nobody is asked for; \
-         decrypt it with `openssl pkey -in FILE -out FILE.plain`"
+        "line {line}: the key is encrypted, and a server asks for no passphrase; decrypt it with \
+         `openssl pkey -in FILE -out FILE.plain`"
     )]
     Encrypted {
         /// The line, from 1.
@@ -140,10 +140,13 @@ pub enum PemError {
         kind: KeyKind,
     },
     /// The key of another certificate.
-    #[error("the private key does not belong to the certificate")]
+    #[error(
+        "the private key does not belong to the certificate; give the key that the certificate was \
+         requested with"
+    )]
     Mismatch,
     /// More than is read.
-    #[error("it has more than {limit} certificates")]
+    #[error("it has more than {limit} certificates; give the certificate and its issuers alone")]
     TooMany {
         /// The bound.
         limit: usize,

@@ -1,6 +1,8 @@
-//! Reads a certificate with its chain and its key, as people have them.
+//! Reads a certificate with its chain and its key, in the layouts and encodings that operators and
+//! other programs produce.
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use zeroize::Zeroizing;
 
 use super::chain::{self, Member};
 use super::error::{PemError, Wanted};
@@ -17,14 +19,14 @@ pub struct Identity {
     /// The chain, leaf first, without the root.
     pub chain: Vec<CertificateDer<'static>>,
     /// The leaf's private key.
-    pub key: PrivateKeyDer<'static>,
-    /// What each of the chain says of itself, in the same order; never empty.
+    pub key: Zeroizing<PrivateKeyDer<'static>>,
+    /// The fields of each certificate of the chain, in the same order; never empty.
     pub members: Vec<CertificateFacts>,
-    /// What was mended or left out.
+    /// The warnings about what was mended or left out.
     pub warnings: Vec<PemWarning>,
 }
 
-/// Not the key.
+/// Does not show the key.
 impl std::fmt::Debug for Identity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Identity").field("members", &self.members).finish_non_exhaustive()
@@ -35,9 +37,9 @@ impl std::fmt::Debug for Identity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{error}")]
 pub struct IdentityError {
-    /// The text.
+    /// The kind of the text.
     pub of: Wanted,
-    /// What is wrong with it.
+    /// The reason why the text is refused.
     pub error: PemError,
 }
 
@@ -54,7 +56,7 @@ pub fn identity(chain: &[u8], key: &[u8], limit: usize) -> Result<Identity, Iden
     let of_key = |error| IdentityError { of: Wanted::PrivateKey, error };
     let Read { items: certificates, mut warnings } =
         super::read::certificates(chain, MEMBERS).map_err(of_chain)?;
-    let Read { items: keys, warnings: of_keys } = super::read::keys(key).map_err(of_key)?;
+    let Read { items: mut keys, warnings: of_keys } = super::read::keys(key).map_err(of_key)?;
     let members = members(&certificates).map_err(of_chain)?;
     let (taken, leaf) = pair(&keys, &members).map_err(of_key)?;
     let (order, mut left_out) = chain::order(&members, leaf);
@@ -72,14 +74,14 @@ pub fn identity(chain: &[u8], key: &[u8], limit: usize) -> Result<Identity, Iden
     of_leaf(&members[leaf], &mut warnings);
     Ok(Identity {
         chain: order.iter().map(|index| members[*index].der.clone()).collect(),
-        key: key.clone_key(),
+        key: keys.swap_remove(taken).1,
         members: order.iter().map(|index| members[*index].facts.clone()).collect(),
         warnings,
     })
 }
 
 impl Identity {
-    /// The warnings of dates: what is over or not valid yet, `now` seconds after 1970.
+    /// The warnings of dates: certificates that are over or not valid yet, `now` seconds after 1970.
     pub fn dates(&self, now: i64) -> impl Iterator<Item = PemWarning> {
         self.members.iter().enumerate().filter_map(move |(index, member)| {
             let (subject, start, end) =
@@ -118,7 +120,7 @@ fn pair(keys: &Items, members: &[Member<'_>]) -> Result<(usize, usize), PemError
     Err(first.filter(|_| !any_usable).unwrap_or(PemError::Mismatch))
 }
 
-/// What the clients of a leaf will notice.
+/// Warnings about how clients will treat the leaf.
 fn of_leaf(leaf: &Member<'_>, warnings: &mut Vec<PemWarning>) {
     let facts = &leaf.facts;
     if let Some(name) = &facts.common_name

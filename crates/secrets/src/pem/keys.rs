@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use rustls::crypto::ring::default_provider;
+use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::PrivateKeyDer;
 
 use super::der::{BITS, INTEGER, OCTETS, OID, SEQUENCE, bits, element, expect};
@@ -155,8 +155,9 @@ pub fn check_key(key: &PrivateKeyDer<'_>) -> Result<(), PemError> {
 
 /// The public key of a private one that TLS can use, as `SubjectPublicKeyInfo` in DER.
 pub(super) fn public_key(key: &PrivateKeyDer<'_>) -> Result<Vec<u8>, PemError> {
-    let loaded = default_provider().key_provider.load_private_key(key.clone_key());
-    let public = loaded.ok().and_then(|loaded| loaded.public_key().map(|key| key.to_vec()));
+    // Through a reference: a copy would not be wiped.
+    let loaded = any_supported_type(key).ok();
+    let public = loaded.and_then(|loaded| loaded.public_key().map(|key| key.to_vec()));
     public.ok_or_else(|| match KeyKind::of_private(key) {
         UNKNOWN => PemError::NotAKey,
         kind if kind.is_usable() => PemError::KeyDamaged { kind },

@@ -1,8 +1,9 @@
-//! The certificates and keys of a text, and what is wrong with one that has none.
+//! Reads the certificates and keys of a text, and finds the fault of a text that has none.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use zeroize::Zeroizing;
 
 use super::der::element;
 use super::error::{PemError, Wanted};
@@ -12,9 +13,9 @@ use super::text::Text;
 use super::warning::PemWarning;
 
 /// Keys, each with the line where it begins.
-pub(super) type Items = Vec<(usize, PrivateKeyDer<'static>)>;
+pub(super) type Items = Vec<(usize, Zeroizing<PrivateKeyDer<'static>>)>;
 
-/// What was read, and what was mended for it.
+/// The items of a text, and the warnings about what was mended to read them.
 pub(super) struct Read<T> {
     pub(super) items: T,
     pub(super) warnings: Vec<PemWarning>,
@@ -34,6 +35,11 @@ pub(super) fn certificates(
             Label::TrustedCertificate => without_trust(section.der()?),
             _ => continue,
         };
+        // A key under the label of a certificate: copies of certificates are not wiped.
+        if PrivateKeyDer::try_from(der).is_ok() {
+            let (line, found) = (section.line, kinds::PRIVATE_KEY);
+            return Err(PemError::Other { line, found, wanted: Wanted::Certificates });
+        }
         items.push(CertificateDer::from(der.to_vec()));
         used.push(section);
         if items.len() > limit {
@@ -42,12 +48,6 @@ pub(super) fn certificates(
     }
     if items.is_empty() {
         return Err(diagnose(text, &found, Wanted::Certificates));
-    }
-    // A key under the label of a certificate.
-    let wrong = items.iter().zip(&used).find(|(der, _)| PrivateKeyDer::try_from(&der[..]).is_ok());
-    if let Some((_, section)) = wrong {
-        let (line, found) = (section.line, kinds::PRIVATE_KEY);
-        return Err(PemError::Other { line, found, wanted: Wanted::Certificates });
     }
     Ok(Read { items, warnings: mended(Wanted::Certificates, is_utf16, &used) })
 }
@@ -63,8 +63,9 @@ pub(super) fn keys(text: &[u8]) -> Result<Read<Items>, PemError> {
             true => Err(PemError::Encrypted { line: section.line }),
             false => section.der().and_then(|der| {
                 // The content tells the format; labels are often wrong.
-                let key = PrivateKeyDer::try_from(der.to_vec());
-                key.map_err(|_| not_a_key(section.line, der))
+                let key = PrivateKeyDer::try_from(der);
+                let key = key.map_err(|_| not_a_key(section.line, der))?;
+                Ok(Zeroizing::new(key.clone_key()))
             }),
         };
         match parsed {
@@ -98,7 +99,7 @@ fn without_trust(der: &[u8]) -> &[u8] {
     element(der).map_or(der, |(_, _, rest)| &der[..der.len() - rest.len()])
 }
 
-/// What is under the label of a key and is none.
+/// The error for a section that is labelled as a key and is none.
 fn not_a_key(line: usize, der: &[u8]) -> PemError {
     match kinds::of_der(der) {
         Some(found) if found.what().contains("encrypted") => PemError::Encrypted { line },
@@ -107,7 +108,7 @@ fn not_a_key(line: usize, der: &[u8]) -> PemError {
     }
 }
 
-/// What is wrong with a text whose sections hold nothing that is wanted.
+/// The error for a text whose sections hold nothing that is wanted.
 fn diagnose(text: &[u8], found: &[Section], wanted: Wanted) -> PemError {
     let key = found.iter().find(|section| section.label == Label::EncryptedKey);
     if let (Some(section), Wanted::PrivateKey) = (key, wanted) {
@@ -127,15 +128,15 @@ fn diagnose(text: &[u8], found: &[Section], wanted: Wanted) -> PemError {
     alone(text, wanted).unwrap_or(PemError::NoBegin { wanted })
 }
 
-/// What a text is that is base64 and nothing else.
+/// The error for a text that is base64 and nothing else.
 fn alone(text: &[u8], wanted: Wanted) -> Option<PemError> {
     // `-----BEGIN ` in base64, as in a secret of Kubernetes.
     if find(text, b"LS0tLS1CRUdJTi", 0).is_some() {
         return Some(PemError::Base64OfPem);
     }
     let packed = text.iter().copied().filter(|byte| !byte.is_ascii_whitespace());
-    let packed = zeroize::Zeroizing::new(packed.collect::<Vec<u8>>());
-    let decoded = zeroize::Zeroizing::new(STANDARD.decode(&*packed).ok()?);
+    let packed = Zeroizing::new(packed.collect::<Vec<u8>>());
+    let decoded = Zeroizing::new(STANDARD.decode(&*packed).ok()?);
     let found = kinds::of_der(&decoded)?;
     Some(PemError::Base64Alone { found, wanted })
 }

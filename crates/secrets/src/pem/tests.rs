@@ -1,4 +1,4 @@
-//! Texts as people have them, good and bad.
+//! Texts in the layouts and encodings that operators and other programs produce, good and bad.
 
 mod instead;
 
@@ -244,7 +244,8 @@ fn the_certificate_of_a_key_is_found_among_several_of_each() {
     assert!(warnings.concat().contains("until 2036-01-01T00:00:00Z"), "{warnings:?}");
     assert_eq!(
         read(&other.pem, leaf.key_pem()).unwrap_err(),
-        "PrivateKey: the private key does not belong to the certificate"
+        "PrivateKey: the private key does not belong to the certificate; give the key that the \
+         certificate was requested with"
     );
 }
 
@@ -371,4 +372,14 @@ fn bytes_that_are_nothing_are_refused_and_never_panic() {
         let _any = read(pem("CERTIFICATE", &der), leaf.key_pem());
         let _any = read(&der, &der[..place]);
     }
+}
+
+#[test]
+fn keys_that_are_read_are_wiped_when_dropped() {
+    fn is_wiped<T: zeroize::ZeroizeOnDrop>(_: &T) {}
+    let (_, middle, leaf) = three();
+    let (chain, key) = (format!("{}{}", leaf.pem, middle.pem), leaf.key_pem());
+    is_wiped(&identity(chain.as_bytes(), key.as_bytes(), 16).unwrap().key);
+    is_wiped(&private_key(key.as_bytes()).unwrap());
+    is_wiped(&super::read::keys(key.as_bytes()).unwrap().items[0].1);
 }

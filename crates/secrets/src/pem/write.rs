@@ -73,16 +73,20 @@ fn plain_certificates(text: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
     let sections = <(SectionKind, Vec<u8>)>::pem_slice_iter(text);
     let certificates = sections.filter_map(|section| match section {
         Ok((SectionKind::Certificate, der)) => Some(Some(CertificateDer::from(der))),
-        Ok(_) => None,
+        Ok((_, maybe_key)) => {
+            drop(Zeroizing::new(maybe_key));
+            None
+        }
         Err(_) => Some(None),
     });
     certificates.collect()
 }
 
 /// The key that such a server takes: the first of PKCS #1, else of PKCS #8, else of SEC 1.
-fn plain_key(text: &[u8]) -> Option<PrivateKeyDer<'static>> {
-    let keys = PrivateKeyDer::pem_slice_iter(text).collect::<Result<Vec<_>, _>>().ok()?;
-    let rank = |key: &PrivateKeyDer<'_>| match key {
+fn plain_key(text: &[u8]) -> Option<Zeroizing<PrivateKeyDer<'static>>> {
+    let keys = PrivateKeyDer::pem_slice_iter(text).map(|key| key.map(Zeroizing::new));
+    let keys = keys.collect::<Result<Vec<_>, _>>().ok()?;
+    let rank = |key: &Zeroizing<PrivateKeyDer<'static>>| match **key {
         PrivateKeyDer::Pkcs1(_) => 0,
         PrivateKeyDer::Pkcs8(_) => 1,
         _ => 2,

@@ -91,11 +91,11 @@ fn what_is_given_instead_is_named_with_the_command_that_converts_it() {
         (pfx, "openssl pkcs12"),
         (
             pem("ENCRYPTED PRIVATE KEY", &encrypted).into(),
-            "encrypted with a passphrase, which nobody is asked for; decrypt it with `openssl \
+            "the key is encrypted, and a server asks for no passphrase; decrypt it with `openssl \
              pkey -in FILE",
         ),
-        (pem("PRIVATE KEY", &encrypted).into(), "encrypted with a passphrase"),
-        (legacy.into(), "encrypted with a passphrase"),
+        (pem("PRIVATE KEY", &encrypted).into(), "the key is encrypted, and"),
+        (legacy.into(), "the key is encrypted, and"),
         (full.clone().into(), "line 1: this is a certificate, and a private key is meant here"),
         (
             public.into(),
