@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use mailmesh::lists::{self, Entry, Format, Listed, OutputFormat, Settled, Terms};
+use mailmesh::lists::{self, Entry, Format, LeftOutNetworks, Listed, OutputFormat, Terms};
 use mailmesh::{Block, Network, Rule, UnixMillis};
 use mailmesh_cli::protocol::{Imported, Request};
 use serde_json::Value;
@@ -59,14 +59,14 @@ pub(crate) async fn import(options: Import, client: &mut Client) -> Result<(), F
     drop(text);
     zone::settle(&options, &mut list);
     let now = client.cluster_now().await?;
-    let settled = list.settle(&Terms {
+    let left_out_networks = list.select_for_import(&Terms {
         rule,
         now,
         ttl: options.ttl,
         any_width: options.force,
         include_private: options.include_private,
     });
-    report::details(&options.file, &list, &settled);
+    report::details(&options.file, &list, &left_out_networks);
     let bad_count = list.bad_count();
     if bad_count > 0 && options.strict {
         let account = report::account(&list);
@@ -100,7 +100,7 @@ pub(crate) async fn remove(
         let rule = if allow { Rule::Allow } else { Rule::Block };
         let list = lists::read_for(rule, &text, Format::guess(&text));
         let list = list.map_err(|e| Failure::failed(format!("{}: {e}", file.display())))?;
-        report::details(file, &list, &Settled::default());
+        report::details(file, &list, &LeftOutNetworks::default());
         networks.extend(list.entries.iter().map(|entry| entry.network));
     }
     let what = if allow { "allowed" } else { "blocked" };

@@ -55,7 +55,7 @@ fn lines(text: &str, rule: Rule) -> Result<List, ListError> {
     for (number, line) in (1..).zip(text.lines()) {
         let line = clean(line);
         list.begin();
-        if list.passes_over(number, line) {
+        if list.passes_over(number, line, &["#"]) {
             // It is counted.
         } else if let Some((_, name)) = line.split_once("Status for the jail:") {
             jail = bounded(name).into();

@@ -54,6 +54,11 @@ impl From<Network> for Parsed {
     }
 }
 
+/// Whether a network is another one, or a part of it.
+pub(crate) fn is_within(inner: Network, outer: Network) -> bool {
+    inner.prefix_len() >= outer.prefix_len() && outer.contains(inner.address())
+}
+
 /// The network of a field, or what is wrong with it: an address or prefix, with the length as a
 /// netmask (`192.0.2.0/255.255.255.0`), in brackets, or after a scope of CrowdSec (`Ip:`).
 pub(crate) fn network(text: &str) -> Result<Parsed, String> {

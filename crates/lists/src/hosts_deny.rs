@@ -17,7 +17,7 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     while let Some((number, line)) = lines.next() {
         let line = clean(line);
         list.begin();
-        if list.passes_over(number, line) {
+        if list.passes_over(number, line, &["#"]) {
             // It is counted.
         } else if line.ends_with('\\') {
             list.refuse(number, "it goes on in the next line: write it as one");

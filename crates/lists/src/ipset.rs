@@ -30,7 +30,7 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     for (number, line) in (1..).zip(text.lines()) {
         let line = clean(line);
         list.begin();
-        if !list.passes_over(number, line) {
+        if !list.passes_over(number, line, &["#"]) {
             sets.take(&mut list, number, line)?;
         }
         list.end();

@@ -36,7 +36,7 @@ mod p2p;
 mod plain;
 mod record;
 mod reserved;
-mod settle;
+mod select;
 mod text;
 mod write;
 
@@ -48,7 +48,7 @@ use mailmesh_events::{Network, Rule, UnixMillis};
 pub use error::ListError;
 pub use format::{Format, OutputFormat};
 pub use list::{BadLine, LeftOut, List, Note, Reason, Unit};
-pub use settle::{Settled, Terms};
+pub use select::{LeftOutNetworks, Terms};
 pub use text::Text;
 pub use write::{Listed, stale_at, write};
 
@@ -64,6 +64,9 @@ pub const MAX_COLUMNS: usize = 1_024;
 pub const MAX_DEPTH: usize = 32;
 /// Most bad lines that are kept to be shown; the rest is counted.
 pub const MAX_BAD: usize = 100;
+
+/// Later than any end: of what holds until it is removed.
+const NEVER: UnixMillis = UnixMillis(u64::MAX);
 
 /// A network of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -139,7 +139,7 @@ pub(crate) struct Exception {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct List {
-    /// What could be read, in its order; after [`settle`](Self::settle), what is to be imported.
+    /// What could be read, in its order; after [`select_for_import`](Self::select_for_import), what is to be imported.
     pub entries: Vec<Entry>,
     /// The first [`MAX_BAD`] that could not.
     pub bad: Vec<BadLine>,
@@ -254,18 +254,22 @@ impl List {
         self.open.reason.get_or_insert(reason);
     }
 
-    /// Counts a line that says nothing, is a comment or is too long; whether it was one.
-    pub(crate) fn passes_over(&mut self, number: usize, line: &str) -> bool {
-        if line.is_empty() {
-            self.leave_out(Reason::Blank);
-        } else if line.starts_with('#') {
-            self.leave_out(Reason::Comment);
-        } else if let Err(why) = check_line(line) {
-            self.refuse(number, why);
-        } else {
-            return false;
+    /// Counts a line that is blank, is a comment or is too long; whether it was one.
+    pub(crate) fn passes_over(&mut self, number: usize, line: &str, signs: &[&str]) -> bool {
+        if self.passes_over_comment(line, signs) {
+            return true;
         }
-        true
+        let why = check_line(line).err();
+        why.map(|why| self.refuse(number, why)).is_some()
+    }
+
+    /// Counts a line that is blank, or begins with one of the signs of a comment; whether it does.
+    pub(crate) fn passes_over_comment(&mut self, line: &str, signs: &[&str]) -> bool {
+        let is_comment = signs.iter().any(|sign| line.starts_with(sign));
+        if line.is_empty() || is_comment {
+            self.leave_out(if is_comment { Reason::Comment } else { Reason::Blank });
+        }
+        line.is_empty() || is_comment
     }
 
     /// Counts what is being read as bad.

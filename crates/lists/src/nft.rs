@@ -54,9 +54,8 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
         let line = clean(line);
         let line = line.strip_prefix("nft ").unwrap_or(line);
         list.begin();
-        if line.is_empty() || line.starts_with('#') {
-            let is_blank = line.is_empty();
-            list.leave_out(if is_blank { Reason::Blank } else { Reason::Comment });
+        // A line may have any length: a set may have its elements on one.
+        if list.passes_over_comment(line, &["#"]) {
             list.end();
             continue;
         }

@@ -8,7 +8,7 @@ use mailmesh_events::Rule;
 use crate::field::{Parsed, clean, range, shown};
 use crate::list::{List, Unit};
 use crate::record::push;
-use crate::{Ends, ListError, Reason, check_line};
+use crate::{Ends, ListError, Reason};
 
 /// Ranges of this access level and above are let in.
 const PERMITTED: u32 = 127;
@@ -18,13 +18,7 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     for (number, line) in (1..).zip(text.lines()) {
         let line = clean(line);
         list.begin();
-        if line.is_empty() {
-            list.leave_out(Reason::Blank);
-        } else if line.starts_with(['#', ';']) || line.starts_with("//") {
-            list.leave_out(Reason::Comment);
-        } else if let Err(why) = check_line(line) {
-            list.refuse(number, why);
-        } else {
+        if !list.passes_over(number, line, &["#", ";", "//"]) {
             match parse(line) {
                 Ok((_, level, _)) if (level >= PERMITTED) == (rule == Rule::Block) => {
                     list.leave_out(Reason::NotABan);

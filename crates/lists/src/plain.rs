@@ -12,16 +12,16 @@ use crate::list::{List, Unit};
 use crate::record::{Role, is_allowance, push, role, spanned};
 use crate::{Ends, ListError, Reason, check_line};
 
-/// What a line says.
-struct Said<'a> {
+/// The parts of a line.
+struct ParsedLine<'a> {
     networks: Vec<Parsed>,
     reason: &'a str,
     ends: Ends,
-    /// What it says that is to be done with these.
+    /// The rule that the line names for these networks.
     rule: Option<Rule>,
 }
 
-impl<'a> Said<'a> {
+impl<'a> ParsedLine<'a> {
     fn of(networks: Vec<Parsed>) -> Self {
         Self { networks, reason: "", ends: Ends::Never, rule: None }
     }
@@ -37,19 +37,16 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     let (mut is_conditional, mut has_begun) = (false, false);
     for (number, line) in (1..).zip(text.lines()) {
         let line = clean(line);
-        if line.is_empty() || is_comment(line) {
-            list.pass(if line.is_empty() { Reason::Blank } else { Reason::Comment });
-            continue;
-        }
-        if let Err(why) = check_line(line) {
-            list.pass_bad(number, why);
-            has_begun = true;
-            continue;
-        }
         list.begin();
+        if list.passes_over_comment(line, &COMMENTS) {
+            list.end();
+            continue;
+        }
         let first = words(line).next().unwrap_or_default();
         let is_end = first.eq_ignore_ascii_case("endif");
-        if is_conditional || is_end || first.eq_ignore_ascii_case("if") {
+        if let Err(why) = check_line(line) {
+            list.refuse(number, why);
+        } else if is_conditional || is_end || first.eq_ignore_ascii_case("if") {
             is_conditional = !is_end;
             list.refuse(number, "it depends on a condition (`if` of a table of Postfix)");
         } else if !has_begun && is_heading(line) {
@@ -75,12 +72,12 @@ pub(crate) fn take_line(list: &mut List, number: usize, line: &str) -> Result<()
         list.refuse(number, "behind `;` there are addresses: put each on a line of its own");
         return Ok(());
     }
-    match said(without_quotes(field)) {
-        Ok((said, score)) => {
+    match parse(without_quotes(field)) {
+        Ok((parsed_line, score)) => {
             if let Some(score) = score {
                 list.note_score(number, score);
             }
-            take(list, number, said, comment)
+            take(list, number, parsed_line, comment)
         }
         Err(why) => {
             list.refuse(number, why);
@@ -98,21 +95,29 @@ fn without_quotes(field: &str) -> &str {
     inner.map_or(field, clean)
 }
 
-fn take(list: &mut List, line: usize, said: Said<'_>, comment: &str) -> Result<(), ListError> {
-    if said.rule.is_some_and(|rule| rule != list.rule.0) {
+fn take(
+    list: &mut List,
+    line: usize,
+    parsed_line: ParsedLine<'_>,
+    comment: &str,
+) -> Result<(), ListError> {
+    if parsed_line.rule.is_some_and(|rule| rule != list.rule.0) {
         // The first line that matches decides in Postfix, so later ones do not count for these.
-        for parsed in &said.networks {
+        for parsed in &parsed_line.networks {
             list.except(parsed.network, list.units + 1, usize::MAX)?;
         }
         list.leave_out(Reason::NotABan);
         return Ok(());
     }
-    let reason = if said.reason.is_empty() { comment } else { said.reason };
-    push(list, line, &said.networks, reason, "", said.ends)
+    let reason = if parsed_line.reason.is_empty() { comment } else { parsed_line.reason };
+    push(list, line, &parsed_line.networks, reason, "", parsed_line.ends)
 }
 
+/// The signs that begin a comment.
+const COMMENTS: [&str; 5] = ["#", ";", "//", "!#", "<!--"];
+
 pub(crate) fn is_comment(line: &str) -> bool {
-    ["#", ";", "//", "!#", "<!--"].iter().any(|sign| line.starts_with(sign))
+    COMMENTS.iter().any(|sign| line.starts_with(sign))
 }
 
 /// A line without its comment, and the comment.
@@ -130,8 +135,8 @@ fn is_behind_semicolon(comment: &str, line: &str) -> bool {
     line.find([';', '#']).is_some_and(|at| line[at..].starts_with(';')) && is_addresses(comment)
 }
 
-/// What a line without its comment says, and a score that is in it.
-fn said(field: &str) -> Result<(Said<'_>, Option<&str>), String> {
+/// Parses a line without its comment; also returns a score that is in it.
+fn parse(field: &str) -> Result<(ParsedLine<'_>, Option<&str>), String> {
     let all: Vec<&str> = words(field).take(MAX_WORDS + 1).collect();
     if all.len() > MAX_WORDS {
         return Err(format!("it has more than {MAX_WORDS} words, the limit"));
@@ -142,7 +147,7 @@ fn said(field: &str) -> Result<(Said<'_>, Option<&str>), String> {
     if let Some(dash) = field.find('-')
         && (clean(&field[..dash]).parse::<IpAddr>().is_ok())
     {
-        return Ok((Said::of(networks(field)?), None));
+        return Ok((ParsedLine::of(networks(field)?), None));
     }
     let is_not = first.strip_prefix('!').is_some_and(|network_of| network(network_of).is_ok());
     if is_not {
@@ -150,33 +155,33 @@ fn said(field: &str) -> Result<(Said<'_>, Option<&str>), String> {
     }
     let parsed = network(first)?;
     match *rest {
-        [] => return Ok((Said::of(vec![parsed]), None)),
+        [] => return Ok((ParsedLine::of(vec![parsed]), None)),
         [mask] => {
             if let (Ok(address), Ok(mask)) = (first.parse(), mask.parse::<Ipv4Addr>())
                 && let Some(parsed) = masked(address, mask)
             {
-                return Ok((Said::of(vec![parsed]), None));
+                return Ok((ParsedLine::of(vec![parsed]), None));
             }
         }
         [last, mask, ..] if last.parse::<IpAddr>().is_ok() && mask.parse::<u8>().is_ok() => {
             let networks = spanned(first, last, mask)?;
             let name = field.split('\t').nth(4).map_or("", clean);
-            return Ok((Said::of(networks).because(name), None));
+            return Ok((ParsedLine::of(networks).because(name), None));
         }
         _ => {}
     }
-    if let Some(said) = answered(parsed, rest, field) {
-        return Ok((said, None));
+    if let Some(parsed_line) = answered(parsed, rest, field) {
+        return Ok((parsed_line, None));
     }
     if rest.iter().all(|word| is_number(word)) {
-        return Ok((Said::of(vec![parsed]), rest.first().copied()));
+        return Ok((ParsedLine::of(vec![parsed]), rest.first().copied()));
     }
-    if let Some(said) = in_columns(parsed, field)? {
-        return Ok((said, None));
+    if let Some(parsed_line) = in_columns(parsed, field)? {
+        return Ok((parsed_line, None));
     }
     let networks: Result<Vec<Parsed>, String> = all.iter().map(|word| network(word)).collect();
     match networks {
-        Ok(networks) => Ok((Said::of(networks), None)),
+        Ok(networks) => Ok((ParsedLine::of(networks), None)),
         Err(why) => Err(format!("{why}; a comment behind an address begins with `#` or `;`")),
     }
 }
@@ -185,7 +190,7 @@ fn said(field: &str) -> Result<(Said<'_>, Option<&str>), String> {
 const MAX_WORDS: usize = 4_096;
 
 /// A line of a table of Postfix (access(5), cidr_table(5)).
-fn answered<'a>(parsed: Parsed, rest: &[&'a str], field: &'a str) -> Option<Said<'a>> {
+fn answered<'a>(parsed: Parsed, rest: &[&'a str], field: &'a str) -> Option<ParsedLine<'a>> {
     const REFUSE: [&str; 6] =
         ["REJECT", "DISCARD", "DEFER", "DEFER_IF_PERMIT", "DEFER_IF_REJECT", "DROP"];
     const OTHER: [&str; 14] = [
@@ -211,23 +216,26 @@ fn answered<'a>(parsed: Parsed, rest: &[&'a str], field: &'a str) -> Option<Said
         && word.bytes().all(|byte| byte.is_ascii_digit())
         && rest.len() > 1
         && !rest.iter().all(|word| is_number(word));
-    let said = Said::of(vec![parsed]);
+    let parsed_line = ParsedLine::of(vec![parsed]);
     if is_one_of(&REFUSE) || is_code {
         let at = field.find(word)? + word.len();
-        return Some(Said { rule: Some(Rule::Block), ..said.because(clean(&field[at..])) });
+        return Some(ParsedLine {
+            rule: Some(Rule::Block),
+            ..parsed_line.because(clean(&field[at..]))
+        });
     }
-    is_one_of(&OTHER).then_some(Said { rule: Some(Rule::Allow), ..said })
+    is_one_of(&OTHER).then_some(ParsedLine { rule: Some(Rule::Allow), ..parsed_line })
 }
 
 /// A line of network, reason and end, with tabs between.
-fn in_columns(parsed: Parsed, field: &str) -> Result<Option<Said<'_>>, String> {
+fn in_columns(parsed: Parsed, field: &str) -> Result<Option<ParsedLine<'_>>, String> {
     let mut columns = field.split('\t').map(clean);
     let (Some(first), Some(reason)) = (columns.next(), columns.next()) else { return Ok(None) };
     if network(first).is_err() || is_addresses(reason) {
         return Ok(None);
     }
     if is_allowance(reason) {
-        return Ok(Some(Said { rule: Some(Rule::Allow), ..Said::of(vec![parsed]) }));
+        return Ok(Some(ParsedLine { rule: Some(Rule::Allow), ..ParsedLine::of(vec![parsed]) }));
     }
     let until = columns.next().unwrap_or_default();
     let ends = if is_number(until) && ends(until, Bare::Moment).is_err() {
@@ -235,5 +243,5 @@ fn in_columns(parsed: Parsed, field: &str) -> Result<Option<Said<'_>>, String> {
     } else {
         ends(until, Bare::Moment)?
     };
-    Ok(Some(Said { reason, ends, ..Said::of(vec![parsed]) }))
+    Ok(Some(ParsedLine { reason, ends, ..ParsedLine::of(vec![parsed]) }))
 }

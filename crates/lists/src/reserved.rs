@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use mailmesh_events::Network;
 
+use crate::field::is_within;
+
 /// Not globally reachable, or no source address at all (IANA's registries of special-purpose
 /// addresses; RFC 6890). Networks for documentation (RFC 5737, RFC 3849) and for benchmarks
 /// (RFC 2544) are not among them: a block of these cuts off nobody, and tests use them.
@@ -32,10 +34,6 @@ fn all() -> impl Iterator<Item = (Network, &'static str)> {
     let v4 = V4.into_iter().map(|(a, len, name)| (IpAddr::V4(Ipv4Addr::from(a)), len, name));
     let v6 = V6.into_iter().map(|(a, len, name)| (IpAddr::V6(Ipv6Addr::from(a)), len, name));
     v4.chain(v6).filter_map(|(a, len, name)| Some((Network::new(a, len).ok()?, name)))
-}
-
-fn is_within(inner: Network, outer: Network) -> bool {
-    inner.prefix_len() >= outer.prefix_len() && outer.contains(inner.address())
 }
 
 /// The kind of the reserved network that a network lies in.

@@ -101,7 +101,7 @@ fn decisions_of_crowdsec() {
     );
     for (text, bad, none) in [(decisions.to_owned(), vec![6, 7], 0), (alerts, vec![6, 7], 1)] {
         let mut list = read_as(&text, Format::CrowdSec);
-        list.settle(&Terms {
+        list.select_for_import(&Terms {
             rule: Rule::Block,
             now: UnixMillis(1_000_000),
             ttl: None,

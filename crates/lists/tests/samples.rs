@@ -1,4 +1,5 @@
-//! Lists as people have them: each sample with all that is made of it.
+//! Lists in the layouts and encodings that operators and other programs produce: each sample with
+//! the result of reading it.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
@@ -22,11 +23,11 @@ fn text_of(bytes: &[u8]) -> String {
     text.finish().unwrap()
 }
 
-/// What is made of a list, in one text: format, account, entries, bad lines, notes.
-fn told(text: &str, terms: &Terms) -> String {
+/// The result of reading a list, as one text: format, account, entries, bad lines, notes.
+fn described(text: &str, terms: &Terms) -> String {
     let format = Format::guess(text);
     let mut list = read_for(terms.rule, text, format).unwrap();
-    let settled = list.settle(terms);
+    let left_out_networks = list.select_for_import(terms);
     assert_eq!(list.imported() + list.left_out.total(), list.units);
     if list.unit == Unit::Line {
         let is_old = text.contains('\r') && !text.contains('\n');
@@ -58,15 +59,16 @@ fn told(text: &str, terms: &Terms) -> String {
     for note in &list.notes {
         write!(out, "\nnote {}: {}", note.line, note.what).unwrap();
     }
-    for (line, network) in &settled.private {
+    for (line, network) in &left_out_networks.private {
         write!(out, "\nprivate {line}: {network}").unwrap();
     }
     out
 }
 
-/// `tests/samples.told` is what is right. `TELL=1` writes it anew, to be read before it is kept.
+/// `tests/samples.expected` has the right results. `WRITE_EXPECTED=1` writes it anew: read it
+/// before you keep it.
 #[test]
-fn each_sample_is_told_in_full() {
+fn each_sample_is_described_in_full() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     let entries = std::fs::read_dir(dir.join("samples")).unwrap();
     let mut samples: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
@@ -75,10 +77,10 @@ fn each_sample_is_told_in_full() {
     for sample in samples {
         let text = text_of(&std::fs::read(&sample).unwrap());
         let name = sample.file_name().unwrap().to_str().unwrap();
-        writeln!(all, "== {name}\n{}", told(&text, &terms())).unwrap();
+        writeln!(all, "== {name}\n{}", described(&text, &terms())).unwrap();
     }
-    let path = dir.join("samples.told");
-    if std::env::var_os("TELL").is_some() {
+    let path = dir.join("samples.expected");
+    if std::env::var_os("WRITE_EXPECTED").is_some() {
         std::fs::write(&path, &all).unwrap();
     }
     let right = std::fs::read_to_string(&path).unwrap();
@@ -93,27 +95,30 @@ fn each_sample_is_told_in_full() {
 fn terms_decide_what_is_imported() {
     let text = "10.0.0.0/8\n127.0.0.1\n192.0.2.1\n0.0.0.0/1\n";
     let private = Terms { include_private: true, ..terms() };
-    let lines = |told: String| told.lines().map(str::to_owned).collect::<Vec<_>>();
+    let lines = |text: String| text.lines().map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(
-        lines(told(text, &private))[..3],
+        lines(described(text, &private))[..3],
         ["Plain 4: 2 imported, 1 private or reserved, 1 bad", "1 10.0.0.0/8", "3 192.0.2.1"]
     );
     // A list of what is let in may name one's own networks.
     let allow = Terms { rule: Rule::Allow, ..terms() };
-    assert_eq!(lines(told(text, &allow))[0], "Plain 4: 4 imported");
+    assert_eq!(lines(described(text, &allow))[0], "Plain 4: 4 imported");
     let postfix = "192.0.2.9 OK\n192.0.2.0/24 REJECT\n";
-    assert_eq!(lines(told(postfix, &allow)), ["Plain 2: 1 imported, 1 not a ban", "1 192.0.2.9"]);
-    // Two reasons why a line is bad are told once.
-    let told_bad = lines(told("0.0.0.0/0 0.0.0.0/1\n", &terms()));
-    assert_eq!((&*told_bad[0], told_bad.len()), ("Plain 1: 0 imported, 1 bad", 2));
-    // What is on a bad line is no reason to leave out another.
-    let bad_after = lines(told("192.0.2.1\n192.0.2.1 0.0.0.0/0\n", &terms()));
+    assert_eq!(
+        lines(described(postfix, &allow)),
+        ["Plain 2: 1 imported, 1 not a ban", "1 192.0.2.9"]
+    );
+    // Of two reasons why a line is bad, the first is reported.
+    let bad = lines(described("0.0.0.0/0 0.0.0.0/1\n", &terms()));
+    assert_eq!((&*bad[0], bad.len()), ("Plain 1: 0 imported, 1 bad", 2));
+    // A network on a bad line is no reason to leave out another line.
+    let bad_after = lines(described("192.0.2.1\n192.0.2.1 0.0.0.0/0\n", &terms()));
     assert_eq!(bad_after[..2], ["Plain 2: 1 imported, 1 bad", "1 192.0.2.1"]);
     // Of two ends the later one counts, and a list that is given an end keeps its own.
     let twice = "network,ttl\n192.0.2.1,8h\n192.0.2.1,4h\n192.0.2.2,\n192.0.2.2,\n";
     let ttl = Terms { ttl: Some(std::time::Duration::from_secs(60)), ..terms() };
     assert_eq!(
-        lines(told(twice, &ttl)),
+        lines(described(twice, &ttl)),
         [
             "Csv 5: 2 imported, 1 heading or frame of the format, 2 duplicate",
             "2 192.0.2.1 +28800s",
@@ -209,7 +214,7 @@ proptest! {
             }
             let bad = list.bad.len();
             prop_assert_eq!(bad, list.bad_count().min(MAX_BAD));
-            list.settle(&Terms { rule, ..terms() });
+            list.select_for_import(&Terms { rule, ..terms() });
             prop_assert_eq!(list.bad.len(), list.bad_count().min(MAX_BAD));
             prop_assert!(list.left_out.total() <= list.units, "{:?} {:?}", format, text);
             let mut units: Vec<usize> = list.entries.iter().map(|entry| entry.unit).collect();

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use mailmesh::lists::{List, Settled, Unit};
+use mailmesh::lists::{LeftOutNetworks, List, Unit};
 
 use super::SHOWN;
 use crate::say::note;
@@ -29,7 +29,7 @@ pub(super) fn account(list: &List) -> String {
 }
 
 /// Bad lines, notes, and networks that are left out.
-pub(super) fn details(file: &Path, list: &List, settled: &Settled) {
+pub(super) fn details(file: &Path, list: &List, left_out_networks: &LeftOutNetworks) {
     let file = file.display();
     let mut bad: Vec<_> = list.bad.iter().collect();
     bad.sort_by_key(|bad| bad.line);
@@ -41,14 +41,14 @@ pub(super) fn details(file: &Path, list: &List, settled: &Settled) {
         note!("{file}:{}: note: {}", told.line, told.what);
     }
     more(list.note_count, "notes");
-    if settled.private_count > 0 {
-        let networks: Vec<String> = settled
+    if left_out_networks.private_count > 0 {
+        let networks: Vec<String> = left_out_networks
             .private
             .iter()
             .take(SHOWN)
             .map(|(line, network)| format!("{network} (line {line})"))
             .collect();
-        let rest = match settled.private_count - networks.len() {
+        let rest = match left_out_networks.private_count - networks.len() {
             0 => String::new(),
             rest => format!(" and {rest} more"),
         };

@@ -21,23 +21,6 @@ pub(crate) struct Columns {
     count: usize,
 }
 
-const BY_INDEX: [Role; ROLES] = [
-    Role::Network,
-    Role::First,
-    Role::Last,
-    Role::Mask,
-    Role::Reason,
-    Role::Origin,
-    Role::Until,
-    Role::Lasts,
-    Role::Scope,
-    Role::Action,
-    Role::Kind,
-    Role::Simulated,
-    Role::Trusted,
-    Role::Active,
-];
-
 impl Columns {
     /// As a row names them; `None` if it names no network.
     pub(crate) fn named<'a>(fields: impl Iterator<Item = &'a str>) -> Option<Self> {
@@ -95,7 +78,7 @@ impl Columns {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Role, usize)> {
-        BY_INDEX.into_iter().zip(self.at).filter_map(|(role, at)| Some((role, at?)))
+        Role::ALL.into_iter().zip(self.at).filter_map(|(role, at)| Some((role, at?)))
     }
 }
 

@@ -9,7 +9,7 @@ use mailmesh_events::Rule;
 use crate::field::clean;
 use crate::list::{List, Unit};
 use crate::record::{Record, Role, role};
-use crate::{ListError, MAX_DEPTH, MAX_LINE, Reason, check_line};
+use crate::{ListError, MAX_DEPTH, MAX_LINE, Reason};
 use spans::{items, members, text_of};
 
 const FORMAT: &str = "list in JSON";
@@ -19,13 +19,9 @@ pub(crate) fn read_lines(text: &str, rule: Rule) -> Result<List, ListError> {
     let mut list = List::new(Unit::Line, rule);
     for (number, line) in (1..).zip(text.lines()) {
         let line = clean(line);
-        if line.is_empty() || line.starts_with('#') {
-            list.pass(if line.is_empty() { Reason::Blank } else { Reason::Comment });
-            continue;
-        }
         list.begin();
-        if let Err(why) = check_line(line) {
-            list.refuse(number, why);
+        if list.passes_over(number, line, &["#"]) {
+            // It is counted.
         } else if let Err(error) =
             check(line).map_err(|error| error.to_string()).and_then(|()| valid(line))
         {
@@ -33,7 +29,7 @@ pub(crate) fn read_lines(text: &str, rule: Rule) -> Result<List, ListError> {
         } else if line.starts_with('{') {
             let mut walk =
                 Walk { list: &mut list, text: line, at: 0, line: number, is_unit: false };
-            walk.item(line, Above::default())?;
+            walk.item(line, AlertContext::default())?;
         } else {
             list.refuse(number, "not an object of JSON");
         }
@@ -99,7 +95,7 @@ fn check(text: &str) -> Result<(), ListError> {
 
 /// What holds for all decisions of an alert.
 #[derive(Debug, Clone, Copy, Default)]
-struct Above {
+struct AlertContext {
     is_in_alert: bool,
     is_simulated: bool,
 }
@@ -127,7 +123,9 @@ impl<'a> Walk<'a> {
 
     fn outermost(&mut self, value: &'a str) -> Result<(), ListError> {
         match value.as_bytes().first() {
-            Some(b'[') => items(value).try_for_each(|item| self.entry(item, Above::default())),
+            Some(b'[') => {
+                items(value).try_for_each(|item| self.entry(item, AlertContext::default()))
+            }
             Some(b'{') => self.holder(value),
             _ if value == "null" => Ok(()),
             _ => Err(ListError::NotThis {
@@ -157,7 +155,8 @@ impl<'a> Walk<'a> {
                 }
                 Ok("decisions" | "new" | "data" | "alerts" | "results" | "items" | "prefixes") => {
                     if is_list {
-                        items(inner).try_for_each(|item| self.entry(item, Above::default()))?;
+                        items(inner)
+                            .try_for_each(|item| self.entry(item, AlertContext::default()))?;
                         is_holder = true;
                     } else if inner == "null" {
                         is_holder = true;
@@ -166,23 +165,23 @@ impl<'a> Walk<'a> {
                 _ => {}
             }
         }
-        if is_holder { Ok(()) } else { self.entry(value, Above::default()) }
+        if is_holder { Ok(()) } else { self.entry(value, AlertContext::default()) }
     }
 
     /// An entry that is counted on its own, or an alert whose decisions are.
-    fn entry(&mut self, item: &'a str, above: Above) -> Result<(), ListError> {
+    fn entry(&mut self, item: &'a str, context: AlertContext) -> Result<(), ListError> {
         self.locate(item);
-        let is_alert = !above.is_in_alert && decisions(item).is_some();
+        let is_alert = !context.is_in_alert && decisions(item).is_some();
         if is_alert || !self.is_unit {
-            return self.item(item, above);
+            return self.item(item, context);
         }
         self.list.begin();
-        self.item(item, above)?;
+        self.item(item, context)?;
         self.list.end();
         Ok(())
     }
 
-    fn item(&mut self, item: &'a str, above: Above) -> Result<(), ListError> {
+    fn item(&mut self, item: &'a str, context: AlertContext) -> Result<(), ListError> {
         match item.as_bytes().first() {
             Some(b'{') => {}
             Some(b'"') => {
@@ -196,21 +195,21 @@ impl<'a> Walk<'a> {
                 return Ok(());
             }
         }
-        if !above.is_in_alert
+        if !context.is_in_alert
             && let Some(decisions) = decisions(item)
         {
-            let above = Above { is_in_alert: true, is_simulated: is_simulated(item) };
+            let context = AlertContext { is_in_alert: true, is_simulated: is_simulated(item) };
             if decisions == "null" || items(decisions).next().is_none() {
                 // An alert without a decision counts as one entry.
                 return self.without_decision();
             }
-            return items(decisions).try_for_each(|decision| self.entry(decision, above));
+            return items(decisions).try_for_each(|decision| self.entry(decision, context));
         }
         if item.len() > MAX_ENTRY {
             self.refuse(&format!("it has more than {MAX_ENTRY} bytes, the limit"));
             return Ok(());
         }
-        self.record(item, above)
+        self.record(item, context)
     }
 
     fn without_decision(&mut self) -> Result<(), ListError> {
@@ -231,7 +230,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn record(&mut self, item: &'a str, above: Above) -> Result<(), ListError> {
+    fn record(&mut self, item: &'a str, context: AlertContext) -> Result<(), ListError> {
         let mut texts: Vec<(Role, usize, String)> = Vec::new();
         let (mut is_metadata, mut is_of_system) = (false, false);
         for (key, value) in members(item) {
@@ -263,7 +262,7 @@ impl<'a> Walk<'a> {
         for (role, _, text) in &texts {
             record.set(*role, text);
         }
-        if above.is_simulated {
+        if context.is_simulated {
             record.set(Role::Simulated, "true");
         }
         if !record.names_network() {

@@ -6,9 +6,7 @@ use ipnet::IpNet;
 use mailmesh_events::{Network, Rule, UnixMillis};
 
 use super::Listed;
-
-/// Later than any end: until it is removed.
-pub(super) const NEVER: UnixMillis = UnixMillis(u64::MAX);
+use crate::NEVER;
 
 /// Addresses from the first to the last, as numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,8 @@ use ipnet::IpNet;
 use mailmesh_events::{Rule, UnixMillis};
 
 use super::Listed;
-use super::intervals::{self, Interval, NEVER};
+use super::intervals::{self, Interval};
+use crate::NEVER;
 
 /// A timeout that is shorter than the kernel's tick would be none at all.
 const SHORTEST: Duration = Duration::from_millis(10);

@@ -7,8 +7,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 use mailmesh_events::{Network, Rule, UnixMillis};
 
+use crate::field::is_within;
 use crate::list::{Exception, List};
-use crate::{Ends, Entry, MAX_BAD, Reason, reserved};
+use crate::{Ends, Entry, MAX_BAD, NEVER, Reason, reserved};
 
 /// On what terms a list is imported.
 #[derive(Debug, Clone, Copy)]
@@ -35,7 +36,7 @@ impl Default for Terms {
 
 /// Networks that are left out though a list names them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Settled {
+pub struct LeftOutNetworks {
     /// The first [`MAX_BAD`] private or reserved networks that are left out, with their lines.
     pub private: Vec<(usize, Network)>,
     /// How many private or reserved networks are left out.
@@ -48,17 +49,17 @@ const MAX_STEPS: usize = 100_000_000;
 impl List {
     /// Keeps the entries that are to be imported on these terms, and counts the others. Of a
     /// network that is there twice the entry that ends last counts; of equals the later one.
-    pub fn settle(&mut self, terms: &Terms) -> Settled {
+    pub fn select_for_import(&mut self, terms: &Terms) -> LeftOutNetworks {
         self.apply_exceptions();
         let mut entries = std::mem::take(&mut self.entries);
         for entry in entries.iter_mut().filter(|entry| entry.ends == Ends::Never) {
             entry.ends = terms.ttl.map_or(Ends::Never, Ends::After);
         }
-        let mut settled = Settled::default();
+        let mut left_out_networks = LeftOutNetworks::default();
         let mut verdicts: Vec<Option<Reason>> =
-            entries.iter().map(|entry| self.judge(entry, terms, &mut settled)).collect();
+            entries.iter().map(|entry| self.judge(entry, terms, &mut left_out_networks)).collect();
         for unit in units(&entries) {
-            self.spoil(&entries[unit.clone()], &mut verdicts[unit], terms);
+            self.refuse_whole_line(&entries[unit.clone()], &mut verdicts[unit], terms);
         }
         leave_out_duplicates(&entries, &mut verdicts, terms.now);
         for unit in units(&entries) {
@@ -70,10 +71,15 @@ impl List {
         let mut verdicts = verdicts.into_iter();
         entries.retain(|_| verdicts.next() == Some(None));
         self.entries = entries;
-        settled
+        left_out_networks
     }
 
-    fn judge(&mut self, entry: &Entry, terms: &Terms, settled: &mut Settled) -> Option<Reason> {
+    fn judge(
+        &mut self,
+        entry: &Entry,
+        terms: &Terms,
+        left_out_networks: &mut LeftOutNetworks,
+    ) -> Option<Reason> {
         if entry.ends.moment(terms.now).is_some_and(|end| end <= terms.now) {
             return Some(Reason::Ended);
         }
@@ -83,9 +89,9 @@ impl List {
         let network = entry.network;
         let is_loopback = reserved::is_loopback(network);
         if is_loopback || (!terms.include_private && reserved::kind(network).is_some()) {
-            settled.private_count += 1;
-            if settled.private.len() < MAX_BAD {
-                settled.private.push((entry.line, network));
+            left_out_networks.private_count += 1;
+            if left_out_networks.private.len() < MAX_BAD {
+                left_out_networks.private.push((entry.line, network));
             }
             return Some(Reason::Private);
         }
@@ -101,7 +107,12 @@ impl List {
     }
 
     /// With anything bad in it, all of a line is bad.
-    fn spoil(&mut self, entries: &[Entry], verdicts: &mut [Option<Reason>], terms: &Terms) {
+    fn refuse_whole_line(
+        &mut self,
+        entries: &[Entry],
+        verdicts: &mut [Option<Reason>],
+        terms: &Terms,
+    ) {
         if let Some(at) = verdicts.iter().position(|verdict| *verdict == Some(Reason::Bad)) {
             let why = unblockable(entries[at].network, terms);
             self.tell_bad(entries[at].line, why.unwrap_or_default());
@@ -152,7 +163,7 @@ fn units(entries: &[Entry]) -> impl Iterator<Item = Range<usize>> {
 
 /// Of a network that is there twice, leaves out the entry that ends first; of equals the earlier.
 fn leave_out_duplicates(entries: &[Entry], verdicts: &mut [Option<Reason>], now: UnixMillis) {
-    let end = |index: usize| entries[index].ends.moment(now).unwrap_or(FAR);
+    let end = |index: usize| entries[index].ends.moment(now).unwrap_or(NEVER);
     let mut kept: HashMap<Network, usize> = HashMap::new();
     for (index, entry) in entries.iter().enumerate() {
         if verdicts[index].is_some() {
@@ -175,9 +186,6 @@ fn unblockable(network: Network, terms: &Terms) -> Option<String> {
         if terms.any_width { network.blockable_of_any_width() } else { network.blockable() };
     blockable.err().map(|error| error.to_string())
 }
-
-/// Later than any end.
-const FAR: UnixMillis = UnixMillis(u64::MAX);
 
 /// What the exceptions of a list leave of its entries.
 struct Cutter<'a> {
@@ -229,10 +237,6 @@ impl<'a> Cutter<'a> {
         pieces.sort();
         Some(pieces)
     }
-}
-
-fn is_within(inner: Network, outer: Network) -> bool {
-    outer.prefix_len() <= inner.prefix_len() && outer.contains(inner.address())
 }
 
 fn halves(network: Network) -> Option<(Network, Network)> {
