@@ -55,6 +55,12 @@ impl HostAddresses {
         Self { interfaces, usable }
     }
 
+    /// The addresses of one interface, or of all.
+    pub(super) fn on(&self, interface: Option<&str>) -> impl Iterator<Item = IpAddr> {
+        let is_one = move |i: &&Interface| interface.is_none_or(|name| name == i.name);
+        self.interfaces.iter().filter(is_one).map(Interface::ip)
+    }
+
     /// Whether this host has the address, on whatever interface.
     pub(crate) fn has(&self, address: IpAddr) -> bool {
         self.interfaces.iter().any(|i| i.ip() == address)

@@ -2,10 +2,14 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use socket2::{Domain, Socket, Type};
+use tokio::time::Instant;
 
 use super::ZenohSettings;
+use super::address_cache::AddressCache;
 use super::addresses::{HostAddresses, interface_of};
 use super::exposure::listens;
 use super::proof::as_tls;
@@ -19,6 +23,8 @@ const BACKLOG: i32 = 1024;
 pub(crate) struct Listening {
     how: LinkProof,
     places: Vec<Place>,
+    /// Asked for each node that wants to know where to dial, as many as it likes.
+    host: Arc<Mutex<AddressCache>>,
 }
 
 #[derive(Debug, Clone)]
@@ -41,7 +47,7 @@ impl Listening {
     pub(crate) fn of(settings: &ZenohSettings, how: LinkProof) -> io::Result<Self> {
         let places: io::Result<_> =
             listens(settings).iter().map(|endpoint| place(endpoint)).collect();
-        Ok(Self { how, places: places? })
+        Ok(Self { how, places: places?, host: Arc::default() })
     }
 
     /// The same places for a session that is opened now: address by address where Zenoh would
@@ -52,7 +58,7 @@ impl Listening {
 
     fn one_by_one(&self, now: &HostAddresses) -> Self {
         let places: Vec<Place> = self.places.iter().flat_map(|place| place.on(now)).collect();
-        if places.is_empty() { self.clone() } else { Self { how: self.how, places } }
+        if places.is_empty() { self.clone() } else { Self { places, ..self.clone() } }
     }
 
     /// Listens at each place, for the gate.
@@ -75,12 +81,13 @@ impl Listening {
     /// The endpoints for Zenoh, of `tcp/`.
     pub(super) fn endpoints(&self) -> Vec<String> {
         let is_tls = self.how == LinkProof::Tls;
+        let host = HostAddresses::now();
         let endpoint =
             |place: &Place, host: &str| format!("tcp/{host}:{}{}", place.port, place.settings);
         self.places
             .iter()
             .flat_map(|place| {
-                let own = place.addresses();
+                let own = place.addresses(host.as_ref());
                 let mut dialed = own.iter().filter(|ip| !ip.is_loopback() && !is_link_local(**ip));
                 match place.address {
                     // Zenoh announces IPv6 addresses in brackets, which its TLS cannot dial.
@@ -100,8 +107,10 @@ impl Listening {
     /// Where a node whose packets come from `asker` can dial this one, as the interfaces are
     /// now.
     pub(crate) fn addresses_for(&self, asker: IpAddr) -> Vec<SocketAddr> {
+        let mut cache = self.host.lock();
+        let host = cache.addresses(Instant::now());
         let all = self.places.iter().flat_map(|place| {
-            place.addresses().into_iter().map(|ip| SocketAddr::new(ip, place.port))
+            place.addresses(host).into_iter().map(|ip| SocketAddr::new(ip, place.port))
         });
         let is_useful = |address: &SocketAddr| {
             !is_link_local(address.ip()) && (asker.is_loopback() || !address.ip().is_loopback())
@@ -175,18 +184,14 @@ impl Place {
         .collect()
     }
 
-    /// The addresses that it is, as the interfaces are now.
-    fn addresses(&self) -> Vec<IpAddr> {
+    /// The addresses that it is, on a host with these.
+    fn addresses(&self, host: Option<&HostAddresses>) -> Vec<IpAddr> {
         if !self.address.is_unspecified() {
             return vec![self.address];
         }
-        let interface = interface_of(&self.settings);
-        let all = if_addrs::get_if_addrs().unwrap_or_default();
-        let is_one = |i: &if_addrs::Interface| {
-            interface.is_none_or(|name| name == i.name)
-                && (self.address.is_ipv6() || i.ip().is_ipv4())
-        };
-        all.iter().filter(|i| is_one(i)).map(if_addrs::Interface::ip).collect()
+        let of_host = host.map(|host| host.on(interface_of(&self.settings)));
+        let takes = |ip: &IpAddr| self.address.is_ipv6() || ip.is_ipv4();
+        of_host.into_iter().flatten().filter(takes).collect()
     }
 }
 

@@ -53,9 +53,9 @@ impl<T> Admission<T> {
     }
 
     /// Admits a connection and numbers it. If the origin or the gate is full, one connection is
-    /// evicted and returned. It is of the origin with most connections, the new one counted, and
-    /// among these of the one whose oldest is oldest. Connections that named no key go first, the
-    /// oldest first.
+    /// evicted and returned. Connections that named no key go first, of whatever origin. It is of the
+    /// origin with most connections, the new one counted, and among these of the one whose oldest
+    /// is oldest; of that origin it is the oldest.
     pub(super) fn admit(&mut self, from: Origin, connection: T) -> (u64, Option<T>) {
         let of_one = self.origins.get(&from).map_or(0, VecDeque::len);
         let evicted = if of_one >= MOST_OF_ONE {
@@ -65,7 +65,9 @@ impl<T> Admission<T> {
                 |all: &VecDeque<Waiting<T>>| all.front().map(|waiting| Reverse(waiting.number));
             let with_new = |of: &Origin| usize::from(*of == from);
             let fullest = self.origins.iter();
-            let fullest = fullest.max_by_key(|(of, all)| (all.len() + with_new(of), oldest(all)));
+            let is_silent = |all: &VecDeque<Waiting<T>>| all.iter().any(|of| !of.is_answered);
+            let fullest = fullest
+                .max_by_key(|(of, all)| (is_silent(all), all.len() + with_new(of), oldest(all)));
             let fullest = fullest.map(|(of, _)| *of);
             fullest.and_then(|origin| self.evict(origin))
         } else {
@@ -180,6 +182,17 @@ mod tests {
         let numbers: Vec<u64> = admission.origins[&one].iter().map(|of| of.number).collect();
         numbers.iter().for_each(|number| admission.answered(one, *number));
         assert_eq!(admission.admit(one, 100).1, Some(0), "all have: the oldest");
+    }
+
+    #[test]
+    fn silent_connections_of_any_number_of_origins_evict_none_that_named_a_key() {
+        let of = |n: u32| Origin::from(IpAddr::from(n.to_be_bytes()));
+        let mut admission = Admission::new(MOST);
+        let (honest, _) = admission.admit(of(9_999), 9_999);
+        admission.answered(of(9_999), honest);
+        for n in 0..5_000 {
+            assert_ne!(admission.admit(of(n), n).1, Some(9_999));
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::book::{Outcome, Target};
 use super::handshake::{ANSWER_LEN, Dialer, Id, Proven, Purpose, Refusal, VERDICT_LEN, Verdict};
-use super::serve::{Broken, Link, ending, tell};
+use super::serve::{Broken, Link, ending, prepare, tell};
 use super::table::Entry;
 use super::{PROOF, Shared};
 
@@ -204,7 +204,7 @@ async fn handshake(
     may_prove: impl FnOnce(&Proven) -> bool,
 ) -> Result<(Proven, Option<Verdict>), Broken> {
     let proven = timeout(PROOF, async {
-        stream.set_nodelay(true)?;
+        prepare(stream)?;
         let (dialer, hello) = Dialer::start(&shared.own(), purpose, &shared.random)?;
         stream.write_all(&hello).await?;
         let mut answer = [0; ANSWER_LEN];

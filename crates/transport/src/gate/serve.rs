@@ -73,7 +73,9 @@ pub(super) async fn listen(shared: Arc<Shared>, listener: TcpListener) {
                 let from = SocketAddr::new(from.ip().to_canonical(), from.port());
                 let origin = Origin::from(from.ip());
                 let (end, ended) = oneshot::channel();
-                let (number, _evicted) = shared.admission.lock().admit(origin, end);
+                let (number, evicted) = shared.admission.lock().admit(origin, end);
+                let is_full = evicted.is_some();
+                drop(evicted);
                 let shared = shared.clone();
                 tokio::spawn(async move {
                     let proven = prove(&shared, stream, (origin, number), from, ended).await;
@@ -84,6 +86,10 @@ pub(super) async fn listen(shared: Arc<Shared>, listener: TcpListener) {
                         tracing::debug!(%from, %error, "a proven connection ended");
                     }
                 });
+                if is_full {
+                    // The task of the one that made room closes it before another is taken.
+                    tokio::task::yield_now().await;
+                }
             }
             // As when there is no descriptor left, or the connection is gone already.
             Err(error) => {
@@ -125,12 +131,19 @@ async fn prove(
     None
 }
 
+/// What each connection is set to: small messages go at once, and urgent data, which nothing here
+/// sends, is read in its place, so that it ends no read early.
+pub(super) fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    socket2::SockRef::from(stream).set_out_of_band_inline(true)
+}
+
 async fn handshake(
     shared: &Shared,
     stream: &mut TcpStream,
     (origin, number): (Origin, u64),
 ) -> Result<Proven, Broken> {
-    stream.set_nodelay(true)?;
+    prepare(stream)?;
     let mut hello = [0; HELLO_LEN];
     let (first, rest) = hello.split_at_mut(MAGIC.len());
     stream.read_exact(first).await?;

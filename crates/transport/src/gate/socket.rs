@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::task::coop::consume_budget;
 use tokio::time::sleep;
 
 /// When a socket that takes no more is tried again, if the system cannot say when it does.
@@ -71,6 +72,8 @@ impl<S: Stream> Socket<S> {
     /// # Errors
     /// The system's.
     pub(super) async fn read(&self, into: &mut [u8]) -> io::Result<usize> {
+        // A socket that always has more to read must not keep this thread from the other links.
+        consume_budget().await;
         loop {
             let mut ready = self.0.readable().await?;
             match ready.try_io(|fd| fd.get_ref().read(into)) {

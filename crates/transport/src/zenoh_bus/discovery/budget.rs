@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_micros(50);
 const SAVED: Duration = Duration::from_millis(50);
 
 /// Counts the hashes. Only datagrams that look like messages of the cluster, and are not among the
-/// last 1,024 that were heard, count: noise and recordings take nothing from honest nodes.
+/// last 1,024 that were heard, count: noise and repetitions take no hash from honest nodes.
 #[derive(Debug)]
 pub(super) struct Budget {
     begin: Instant,

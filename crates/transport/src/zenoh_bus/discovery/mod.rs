@@ -8,11 +8,11 @@
 //! question names those that the asker has links to: they are silent, so at rest nothing is
 //! answered.
 
+mod askers;
 mod budget;
 mod message;
 mod sieve;
 mod sockets;
-mod unheard;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -32,13 +32,13 @@ use super::missing::Missing;
 use crate::coordinator::Listening;
 use crate::gate::Gate;
 use crate::{LinkKeys, LogThrottle, OtherKeys};
+use askers::{Answered, Askers};
 #[doc(hidden)]
 pub use message::take_any_datagram;
 use message::{Body, MAX_LEN, Message, Nonce, Tag, Zid};
 use sieve::Sieve;
 pub(crate) use sockets::Group;
 use sockets::Sockets;
-use unheard::Unheard;
 
 /// Pauses between the first questions of a session; then `REST`.
 const FIRST: [Duration; 6] = [
@@ -108,7 +108,7 @@ impl Discovery {
                 strangers: BTreeMap::new(),
                 introduce_at: None,
                 rounds: 0,
-                unheard: Unheard::new(Instant::now()),
+                askers: Askers::new(Instant::now()),
                 log: LogThrottle::default(),
             };
             finder.run(messages).await;
@@ -235,7 +235,7 @@ struct Finder {
     strangers: BTreeMap<Zid, Vec<SocketAddr>>,
     introduce_at: Option<Instant>,
     rounds: usize,
-    unheard: Unheard,
+    askers: Askers,
     log: LogThrottle,
 }
 
@@ -316,8 +316,11 @@ impl Finder {
         match message.body {
             Body::Question { known } if known.contains(&start_of(&self.zid)) => {}
             Body::Question { .. } => {
-                let is_unheard = self.unheard.asks(Instant::now(), message.zid);
-                self.answer(from, message.nonce, key, is_unheard).await;
+                let answered = self.askers.asks(Instant::now(), message.zid);
+                if answered != Answered::Not {
+                    let at_group = answered == Answered::AtGroupToo;
+                    self.answer(from, message.nonce, key, at_group).await;
+                }
             }
             Body::Answer { addresses } if self.asked.contains(&message.nonce) => {
                 self.answered(from, message.zid, addresses).await;
