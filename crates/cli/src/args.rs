@@ -224,13 +224,13 @@ pub(crate) enum Block {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Cert {
-    /// Set the certificate of its names. What is mended or left out is said.
+    /// Set a certificate for its names. The program reports what it mended or left out.
     Add {
         /// The certificate and its issuers in PEM, in any order.
         chain: PathBuf,
         /// Its private key in PEM; the same file if that has both.
         key: PathBuf,
-        /// Set one that is over.
+        /// Set the certificate even if it has expired.
         #[arg(long)]
         force: bool,
     },

@@ -88,7 +88,7 @@ fn read_pair(chain: &Path, key: &Path, now: UnixMillis) -> Result<ReadCertificat
     })
 }
 
-/// A certificate that is over is set only by force.
+/// Refuses a certificate that has expired, unless forced.
 fn check_end(file: &Path, found: &ReadCertificate, force: bool) -> Result<(), Failure> {
     let is_over = found.warnings.iter().any(|said| matches!(said, PemWarning::LeafEnded { .. }));
     if !is_over || force {
@@ -116,7 +116,7 @@ fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     Ok(bytes)
 }
 
-/// Which certificate a name gets, and why.
+/// The certificate that a name gets, and the reason.
 fn presented(host: &Value) -> String {
     let (name, why) = (text(&host["name"]), text(&host["why"]));
     if host["presented"] == true {

@@ -72,7 +72,7 @@ pub enum Request {
         chain_pem: Hidden,
         /// Its private key, as PEM.
         key_pem: Hidden,
-        /// Also one that is over.
+        /// Accept a certificate that has expired.
         #[serde(default)]
         force: bool,
     },

@@ -1,45 +1,45 @@
 use mailmesh_events::Printable;
 
-/// Why a text is no list.
+/// The error of reading a list.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ListError {
-    /// It is not in the format.
+    /// The text is not in the format.
     #[error("this is no {format}: {}; give its format, if it is another", Printable(.why))]
     NotThis {
-        /// Which format.
+        /// The format that was expected.
         format: &'static str,
-        /// What is wrong, and where.
+        /// The fault, and its line.
         why: String,
     },
     /// There is no such format.
     #[error("there is no format `{}`; one of {known}", Printable(.name))]
     UnknownFormat {
-        /// What was given.
+        /// The name that was given.
         name: String,
-        /// What there is.
+        /// The names of the formats.
         known: String,
     },
-    /// It is no text.
+    /// The data is no text.
     #[error("it is not text: byte {at} is NUL; is this the right file?")]
     NotText {
         /// The first byte that is not, from 0.
         at: usize,
     },
-    /// It is compressed, or an archive.
+    /// The data is compressed, or an archive.
     #[error(
         "it is compressed ({format}); unpack it first: `{command} FILE | mailmesh block import -`"
     )]
     Compressed {
-        /// With what.
+        /// The format of the compression.
         format: &'static str,
-        /// What unpacks it to standard output.
+        /// The command that unpacks it to standard output.
         command: &'static str,
     },
-    /// It is packed with gzip, and cannot be unpacked.
+    /// The data is packed with gzip, and cannot be unpacked.
     #[error("it is compressed (gzip), and cannot be unpacked: {}; fetch it again", Printable(.why))]
     Damaged {
-        /// What is wrong.
+        /// The fault.
         why: String,
     },
     /// Something in it passes a limit that holds for all of it.
@@ -47,22 +47,23 @@ pub enum ListError {
     Limit {
         /// The line, from 1.
         line: usize,
-        /// What there is too much of.
+        /// The quantity that passes the limit.
         what: &'static str,
         /// The limit.
         limit: usize,
     },
-    /// It is too long to be read at once.
+    /// The text is too long to be read at once.
     #[error("the list has {len} bytes, more than {limit}; split it")]
     TooLong {
-        /// Bytes.
+        /// The length in bytes.
         len: usize,
         /// Most bytes.
         limit: usize,
     },
-    /// It has more entries than a mirror holds.
+    /// The list has more entries than a mirror holds.
     #[error(
-        "the list has more than {limit} entries, which no mirror holds; split it, or use wider prefixes"
+        "the list has more than {limit} entries, which no mirror holds; split it, or use wider \
+         prefixes"
     )]
     TooMany {
         /// Most entries.

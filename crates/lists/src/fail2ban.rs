@@ -1,4 +1,4 @@
-//! What `fail2ban-client` prints: `banned` (a Python list of dictionaries, one a jail, from its
+//! The output of `fail2ban-client`: `banned` (a Python list of dictionaries, one a jail, from its
 //! name to its addresses), `get JAIL banned` (a Python list of addresses), `status JAIL` (a tree),
 //! and `get JAIL banip --with-time` (a ban a line, with its end).
 
@@ -133,7 +133,7 @@ fn address(reader: &mut Reader<'_>, list: &mut List, jail: &str) -> Result<(), L
     Ok(())
 }
 
-/// What is read of Python: strings, in lists and dictionaries as deep as these are printed.
+/// Reads the part of Python that the client prints: strings, in lists and dictionaries.
 struct Reader<'a> {
     text: &'a str,
     at: usize,

@@ -59,7 +59,7 @@ pub(crate) fn is_within(inner: Network, outer: Network) -> bool {
     inner.prefix_len() >= outer.prefix_len() && outer.contains(inner.address())
 }
 
-/// The network of a field, or what is wrong with it: an address or prefix, with the length as a
+/// The network of a field, or the fault in it: an address or prefix, with the length as a
 /// netmask (`192.0.2.0/255.255.255.0`), in brackets, or after a scope of CrowdSec (`Ip:`).
 pub(crate) fn network(text: &str) -> Result<Parsed, String> {
     let text = clean(text);
@@ -139,7 +139,7 @@ pub(crate) fn is_number(text: &str) -> bool {
         && text.parse::<f64>().is_ok()
 }
 
-/// What a bare number means as an end.
+/// The meaning of a bare number as an end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bare {
     /// Seconds or milliseconds since 1970.
@@ -169,7 +169,7 @@ pub(crate) fn ends(text: &str, bare: Bare) -> Result<Ends, String> {
             _ => Err(format!("`{number}` is no moment: seconds since 1970 are expected")),
         };
     }
-    // CrowdSec lists a decision that has run out with what is past its end.
+    // CrowdSec lists a decision that has run out with the time since its end.
     if let Some(past) = text.strip_prefix('-')
         && duration(past).is_ok()
     {

@@ -4,11 +4,11 @@ use crate::csv_list::separator;
 use crate::field::clean;
 use crate::{ListError, MAX_LINE, fail2ban, hosts_deny, p2p, with_newlines};
 
-/// What a list is written in.
+/// The input formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Format {
-    /// Addresses, prefixes or ranges on lines; what follows `;` or `#` is the reason. Also a
+    /// Addresses, prefixes or ranges on lines; the text behind `;` or `#` is the reason. Also a
     /// `cidr:` table of Postfix, and a score or a name behind a tab.
     Plain,
     /// A table with commas, semicolons, tabs or strokes: network, reason, end. A first line may
@@ -19,7 +19,7 @@ pub enum Format {
     /// One value of JSON: decisions of CrowdSec (`cscli decisions list -o json`, its local API), a
     /// list of networks or of objects, or sets of nftables (`nft -j`).
     CrowdSec,
-    /// What `fail2ban-client` prints: `banned`, `get JAIL banned`, `status JAIL`,
+    /// The output of `fail2ban-client`: `banned`, `get JAIL banned`, `status JAIL`,
     /// `get JAIL banip --with-time`.
     Fail2ban,
     /// Sets, as `ipset save` or `ipset list` prints them.
@@ -86,7 +86,7 @@ impl Format {
     }
 }
 
-/// What begins with a brace or bracket.
+/// The format of a text that begins with a brace or bracket.
 fn json_or_python(text: &str, first: &str) -> Format {
     // Outside of strings JSON has no apostrophe; Python quotes with one.
     let mut is_string = false;
@@ -118,7 +118,7 @@ impl FromStr for Format {
     }
 }
 
-/// What a list is to be written in.
+/// The output formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OutputFormat {

@@ -1,5 +1,5 @@
-//! `/etc/hosts.deny` (hosts_access(5), hosts_options(5)): daemons, clients, and perhaps what is
-//! to be done, with colons between.
+//! `/etc/hosts.deny` (hosts_access(5), hosts_options(5)): daemons, clients, and perhaps the
+//! action, with colons between.
 
 use std::net::Ipv4Addr;
 
@@ -26,7 +26,7 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
         }
         list.end();
         if line.ends_with('\\') && !line.starts_with('#') {
-            // What follows belongs to it, and is not read either.
+            // The lines that continue it are not read either.
             for (_, next) in lines.by_ref() {
                 list.continued(1);
                 if !clean(next).ends_with('\\') {

@@ -13,7 +13,7 @@ use crate::{Ends, ListError, Reason};
 
 #[derive(Debug)]
 struct Set {
-    /// Its elements are addresses or networks, and nothing besides.
+    /// Whether the elements are addresses or networks, and nothing besides.
     is_addresses: bool,
     timeout: Option<u64>,
 }

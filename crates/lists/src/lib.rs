@@ -7,7 +7,7 @@
 //! Postfix.
 //!
 //! Each line is imported or counted under a [`Reason`]; the numbers add up to the lines.
-//! A line that cannot be read is told with its number and does not spoil the others;
+//! A line that cannot be read is reported with its number, and the others are read;
 //! whether the rest is then used is the caller's choice. No I/O, no clock.
 //!
 //! ```
@@ -71,32 +71,32 @@ const NEVER: UnixMillis = UnixMillis(u64::MAX);
 /// A network of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Its line in the file, from 1.
+    /// The line of the entry in the file, from 1.
     pub line: usize,
     /// The network.
     pub network: Network,
-    /// Why, as the list says it; empty if it does not. At most
+    /// The reason that the list gives; empty if it gives none. At most
     /// [`limits::TEXT_LEN`](mailmesh_events::limits::TEXT_LEN) bytes: more is cut off.
     pub reason: Box<str>,
-    /// What found it, as the list says it; empty if it does not.
+    /// The program or service that found it; empty if the list names none.
     pub origin: Box<str>,
-    /// When it ends.
+    /// The end of the entry.
     pub ends: Ends,
-    /// Which line, or entry of JSON, it comes from: the networks of one are counted together.
+    /// The number of the line, or entry of JSON, that has it: its networks are counted together.
     pub unit: usize,
 }
 
-/// When an entry of a list ends.
+/// The end of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ends {
-    /// When it is removed.
+    /// The entry holds until it is removed.
     Never,
     /// At this moment.
     At(UnixMillis),
     /// At this moment, taken for one of UTC, by a clock whose time zone the list does not say; see
     /// [`List::in_zone`].
     Local(UnixMillis),
-    /// So long after it is read.
+    /// This long after the list is read.
     After(Duration),
 }
 
@@ -112,17 +112,17 @@ impl Ends {
     }
 }
 
-/// Reads a list of what is to be blocked. A bound on lengths, counts and depth holds before
-/// anything is made of them.
+/// Reads a list of networks to block. Bounds on lengths, counts and depth are checked before the
+/// data is parsed.
 ///
 /// # Errors
-/// [`ListError`] for what is no list of this format at all, or too long.
+/// [`ListError`] if the text is no list of this format, or too long.
 pub fn read(text: &str, format: Format) -> Result<List, ListError> {
     read_for(Rule::Block, text, format)
 }
 
-/// As [`read`], of what is to be blocked or allowed: where a source says which, only what it says
-/// for this rule is taken.
+/// As [`read`], for networks to block or to allow: where a source names an action, only entries
+/// whose action is of this rule are taken.
 ///
 /// # Errors
 /// As [`read`].
@@ -154,7 +154,7 @@ fn with_newlines(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether a line is in bounds, or what is wrong with it.
+/// Checks that a line is in bounds.
 fn check_line(line: &str) -> Result<(), String> {
     match line.len() {
         ..=MAX_LINE => Ok(()),

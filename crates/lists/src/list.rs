@@ -6,32 +6,32 @@ use mailmesh_events::{Network, Printable, Rule, UnixMillis};
 
 use crate::{Ends, Entry, ListError, MAX_BAD, MAX_ENTRIES, check_line};
 
-/// Why a line, or an entry of JSON, is not imported.
+/// The reason why a line, or an entry of JSON, is not imported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Reason {
-    /// It is empty.
+    /// The line is empty.
     Blank,
-    /// It is a comment.
+    /// The line is a comment.
     Comment,
-    /// It belongs to the format: names of columns, braces, metadata, the head of a status.
+    /// The line belongs to the format: names of columns, braces, metadata, the head of a status.
     Frame,
-    /// It belongs to the record of the line before.
+    /// The line belongs to the record of the line before.
     Continued,
-    /// Its source means something else than a block (for a list of what is allowed: than letting
-    /// in), such as a captcha.
+    /// The source means another action than a block, such as a captcha; in a list for the other
+    /// rule, another than letting in.
     NotABan,
-    /// Its source only pretends to block it.
+    /// The source only simulates the block.
     Simulated,
-    /// It is of a country, a user or a port, which the mirror does not hold.
+    /// The entry is of a country, a user or a port, which the mirror does not hold.
     OtherScope,
-    /// Its end is in the past.
+    /// The end is in the past.
     Ended,
-    /// It is in a private or reserved network.
+    /// The network is private or reserved.
     Private,
     /// The same network is imported from another line.
     Duplicate,
-    /// It cannot be read.
+    /// The line or entry cannot be read.
     Bad,
 }
 
@@ -51,7 +51,7 @@ impl Reason {
         Self::Bad,
     ];
 
-    /// The words for it in a report, after a number.
+    /// The words for this reason in a report, after a number.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -70,18 +70,18 @@ impl Reason {
     }
 }
 
-/// How many lines, or entries, are left out for each reason.
+/// The number of lines, or entries, that are left out for each reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LeftOut([usize; Reason::ALL.len()]);
 
 impl LeftOut {
-    /// How many for this reason.
+    /// The number for this reason.
     #[must_use]
     pub fn of(&self, reason: Reason) -> usize {
         self.0[reason as usize]
     }
 
-    /// How many in all.
+    /// The number for all reasons.
     #[must_use]
     pub fn total(&self) -> usize {
         self.0.iter().sum()
@@ -110,18 +110,18 @@ pub enum Unit {
 /// A line, or an entry of JSON, that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadLine {
-    /// Its line in the file, from 1.
+    /// The line in the file, from 1.
     pub line: usize,
-    /// What is wrong, on one line that may be shown; at most 300 characters.
+    /// The fault, on one line that may be shown; at most 300 characters.
     pub why: String,
 }
 
-/// Something about a line that is imported and that its reader should know.
+/// A remark on a line that is imported, for the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
-    /// Its line in the file, from 1.
+    /// The line in the file, from 1.
     pub line: usize,
-    /// What there is to know, on one line that may be shown; at most 300 characters.
+    /// The remark, on one line that may be shown; at most 300 characters.
     pub what: String,
 }
 
@@ -135,32 +135,33 @@ pub(crate) struct Exception {
     pub(crate) to_unit: usize,
 }
 
-/// What a list holds.
+/// The entries of a list, and the account of its lines.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct List {
-    /// What could be read, in its order; after [`select_for_import`](Self::select_for_import), what is to be imported.
+    /// The entries that were read, in the order of the list; after
+    /// [`select_for_import`](Self::select_for_import), those to be imported.
     pub entries: Vec<Entry>,
-    /// The first [`MAX_BAD`] that could not.
+    /// The first [`MAX_BAD`] lines or entries that could not be read.
     pub bad: Vec<BadLine>,
-    /// What is left out, by reason.
+    /// The lines or entries that are left out, by reason.
     pub left_out: LeftOut,
-    /// What is counted.
+    /// The unit of the counts.
     pub unit: Unit,
     /// Lines of the file, or entries of the value. Each is imported, or counted in `left_out`.
     pub units: usize,
     /// The first [`MAX_BAD`] notes.
     pub notes: Vec<Note>,
-    /// How many notes there were.
+    /// The number of all notes.
     pub note_count: usize,
     pub(crate) exceptions: Vec<Exception>,
     pub(crate) rule: ReadFor,
-    /// It was said that something in the rows is not used.
+    /// Whether a note on columns that are not used was made.
     pub(crate) has_noted_unused: bool,
     open: Open,
 }
 
-/// The rule that a list is read for; what of a source means the other rule is not taken.
+/// The rule that a list is read for; entries for the other rule are not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ReadFor(pub(crate) Rule);
 
@@ -206,7 +207,7 @@ impl List {
         self.open = Open { before: self.entries.len(), reason: None };
     }
 
-    /// Ends it: with anything bad in it, nothing of it is taken.
+    /// Ends the line or entry: with a bad part, nothing of it is taken.
     pub(crate) fn end(&mut self) {
         let Open { before, reason } = self.open;
         if reason == Some(Reason::Bad) {
@@ -249,7 +250,7 @@ impl List {
         Ok(())
     }
 
-    /// Leaves out what is being read, or a part of it.
+    /// Leaves out the line or entry that is being read, or a part of it.
     pub(crate) fn leave_out(&mut self, reason: Reason) {
         self.open.reason.get_or_insert(reason);
     }
@@ -272,16 +273,16 @@ impl List {
         line.is_empty() || is_comment
     }
 
-    /// Counts what is being read as bad.
+    /// Counts the line or entry that is being read as bad.
     pub(crate) fn refuse(&mut self, line: usize, why: impl fmt::Display) {
         if self.open.reason != Some(Reason::Bad) {
-            self.tell_bad(line, why);
+            self.keep_bad(line, why);
         }
         self.open.reason = Some(Reason::Bad);
     }
 
-    /// Keeps why a line is bad, if there is room; counting it is the caller's.
-    pub(crate) fn tell_bad(&mut self, line: usize, why: impl fmt::Display) {
+    /// Keeps the reason why a line is bad, if there is room; the caller counts the line.
+    pub(crate) fn keep_bad(&mut self, line: usize, why: impl fmt::Display) {
         if self.bad.len() < MAX_BAD {
             self.bad.push(BadLine { line, why: shown(why) });
         }
@@ -308,13 +309,13 @@ impl List {
         }
     }
 
-    /// Says once that numbers beside addresses are not used.
+    /// Notes once that numbers beside addresses are not used.
     pub(crate) fn note_score(&mut self, line: usize, number: &str) {
         let what = format!("`{number}` is no moment: numbers in this column are not used");
         self.note_once(line, &what);
     }
 
-    /// Says once what of the rows is not used.
+    /// Makes one note of a kind for all rows.
     pub(crate) fn note_once(&mut self, line: usize, what: &str) {
         if !self.has_noted_unused {
             self.has_noted_unused = true;
@@ -337,13 +338,13 @@ impl List {
         Ok(())
     }
 
-    /// How many lines or entries are bad.
+    /// The number of bad lines or entries.
     #[must_use]
     pub fn bad_count(&self) -> usize {
         self.left_out.of(Reason::Bad)
     }
 
-    /// How many lines or entries have a network that is to be imported.
+    /// The number of lines or entries with a network to be imported.
     #[must_use]
     pub fn imported(&self) -> usize {
         self.units - self.left_out.total()

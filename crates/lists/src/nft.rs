@@ -10,12 +10,12 @@ use crate::list::{List, Unit};
 use crate::record::push;
 use crate::{Ends, ListError, MAX_LINE, Reason};
 
-/// What is known of a set while its elements are read.
+/// The properties of a set while its elements are read.
 #[derive(Debug, Default)]
 pub(crate) struct Set {
     pub(crate) name: String,
     pub(crate) is_addresses: bool,
-    /// Of elements that have none of their own, in seconds.
+    /// The timeout of elements without one of their own, in seconds.
     pub(crate) timeout: Option<u64>,
 }
 
@@ -87,7 +87,7 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     Ok(list)
 }
 
-/// What a line outside of elements says of the set.
+/// Reads name, type and timeout of a set from a line outside of elements.
 fn head(line: &str, set: &mut Set) {
     let words: Vec<&str> = line.split_whitespace().take(12).collect();
     match words.as_slice() {
@@ -116,7 +116,7 @@ fn shorten(name: &str) -> String {
     name.chars().take(80).collect()
 }
 
-/// What follows the brace before elements.
+/// The text behind the brace before elements.
 fn elements_of(line: &str) -> Option<&str> {
     let is_script = ["add element", "create element"].iter().any(|begin| line.starts_with(begin));
     let at = if is_script { 0 } else { line.find("elements")? };
@@ -135,7 +135,7 @@ struct Element {
 }
 
 impl Element {
-    /// Where it ends in a text: at a comma or brace that is in no quotes.
+    /// The end of the element in a text: a comma or brace that is in no quotes.
     fn end_in(&self, text: &str) -> Option<usize> {
         let mut is_quoted = self.is_quoted;
         text.bytes().position(|byte| {

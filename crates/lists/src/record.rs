@@ -1,5 +1,5 @@
-//! What a row of a table, an object of JSON or a decision says of a network, by the names of its
-//! columns or keys; and what becomes of it.
+//! A row of a table, an object of JSON or a decision as a record by the names of its columns or
+//! keys, and its way into the list.
 
 use std::net::IpAddr;
 
@@ -10,7 +10,7 @@ use crate::field::{
 };
 use crate::{Ends, Entry, List, ListError, Reason};
 
-/// What a column or key holds.
+/// The meaning of a column or key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
     Network,
@@ -26,9 +26,9 @@ pub(crate) enum Role {
     /// A duration.
     Lasts,
     Scope,
-    /// What is to be done.
+    /// The action: a ban, a captcha.
     Action,
-    /// What a decision is: an action if there is a scope or a duration beside it.
+    /// The kind of a decision: an action if there is a scope or a duration beside it.
     Kind,
     Simulated,
     /// Whether the network is trusted.
@@ -182,12 +182,12 @@ impl<'a> Record<'a> {
         self.0[role as usize].is_some()
     }
 
-    /// Whether it names a network at all.
+    /// Whether the record names a network.
     pub(crate) fn names_network(&self) -> bool {
         self.has(Role::Network) || self.has(Role::First)
     }
 
-    /// Takes what the record says into the list.
+    /// Takes the record into the list.
     pub(crate) fn take(&self, list: &mut List, line: usize) -> Result<(), ListError> {
         if let Some(reason) = self.left_out(list.rule.0) {
             list.leave_out(reason);
@@ -206,7 +206,7 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// Why its source does not mean a block by it, if so.
+    /// The reason to leave the record out, if its source means no entry for this rule by it.
     fn left_out(&self, rule: Rule) -> Option<Reason> {
         let scope = self.get(Role::Scope);
         let is_ours = ["", "ip", "range"].iter().any(|known| scope.eq_ignore_ascii_case(known));

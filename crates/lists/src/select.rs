@@ -1,4 +1,4 @@
-//! Which of the entries of a list are to be imported.
+//! Selects the entries of a list that are to be imported.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -11,14 +11,14 @@ use crate::field::is_within;
 use crate::list::{Exception, List};
 use crate::{Ends, Entry, MAX_BAD, NEVER, Reason, reserved};
 
-/// On what terms a list is imported.
+/// The terms of an import.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms {
     /// Blocked or allowed.
     pub rule: Rule,
     /// The moment of the import.
     pub now: UnixMillis,
-    /// What has no end ends after this.
+    /// Entries without an end of their own end after this.
     pub ttl: Option<Duration>,
     /// Blocks of any width are taken.
     pub any_width: bool,
@@ -39,7 +39,7 @@ impl Default for Terms {
 pub struct LeftOutNetworks {
     /// The first [`MAX_BAD`] private or reserved networks that are left out, with their lines.
     pub private: Vec<(usize, Network)>,
-    /// How many private or reserved networks are left out.
+    /// The number of private or reserved networks that are left out.
     pub private_count: usize,
 }
 
@@ -106,7 +106,7 @@ impl List {
         None
     }
 
-    /// With anything bad in it, all of a line is bad.
+    /// Refuses all networks of a line if one of them is bad.
     fn refuse_whole_line(
         &mut self,
         entries: &[Entry],
@@ -115,12 +115,12 @@ impl List {
     ) {
         if let Some(at) = verdicts.iter().position(|verdict| *verdict == Some(Reason::Bad)) {
             let why = unblockable(entries[at].network, terms);
-            self.tell_bad(entries[at].line, why.unwrap_or_default());
+            self.keep_bad(entries[at].line, why.unwrap_or_default());
             verdicts.fill(Some(Reason::Bad));
         }
     }
 
-    /// Cuts what a list takes out of its own entries out of them.
+    /// Cuts the list's exceptions out of its entries.
     fn apply_exceptions(&mut self) {
         let mut exceptions = std::mem::take(&mut self.exceptions);
         if exceptions.is_empty() {
@@ -142,7 +142,7 @@ impl List {
             }
             if is_bad {
                 self.entries.truncate(before);
-                self.tell_bad(of_unit[0].line, "the list takes too many networks out of it");
+                self.keep_bad(of_unit[0].line, "the list takes too many networks out of it");
                 self.left_out.add(Reason::Bad, 1);
             } else if self.entries.len() == before {
                 self.left_out.add(Reason::NotABan, 1);
@@ -161,7 +161,7 @@ fn units(entries: &[Entry]) -> impl Iterator<Item = Range<usize>> {
     })
 }
 
-/// Of a network that is there twice, leaves out the entry that ends first; of equals the earlier.
+/// Leaves out one of two entries of a network: the one that ends first, of equals the earlier.
 fn leave_out_duplicates(entries: &[Entry], verdicts: &mut [Option<Reason>], now: UnixMillis) {
     let end = |index: usize| entries[index].ends.moment(now).unwrap_or(NEVER);
     let mut kept: HashMap<Network, usize> = HashMap::new();
@@ -180,14 +180,14 @@ fn leave_out_duplicates(entries: &[Entry], verdicts: &mut [Option<Reason>], now:
     }
 }
 
-/// Why a network is not to be blocked, if so.
+/// The reason why a network must not be blocked, if there is one.
 fn unblockable(network: Network, terms: &Terms) -> Option<String> {
     let blockable =
         if terms.any_width { network.blockable_of_any_width() } else { network.blockable() };
     blockable.err().map(|error| error.to_string())
 }
 
-/// What the exceptions of a list leave of its entries.
+/// Cuts the exceptions of a list out of its entries.
 struct Cutter<'a> {
     /// In order of address, wider ones first.
     exceptions: &'a [Exception],
@@ -205,7 +205,7 @@ impl<'a> Cutter<'a> {
         Self { exceptions, by_network, steps: MAX_STEPS }
     }
 
-    /// What is left of an entry; `None` if that takes too long to say.
+    /// The networks that are left of an entry; `None` if that takes too many steps.
     fn cut(&mut self, entry: &Entry) -> Option<Vec<Network>> {
         let is_meant = |e: &Exception| (e.from_unit..e.to_unit).contains(&entry.unit);
         let outer = (0..=entry.network.prefix_len())

@@ -6,7 +6,7 @@ use flate2::write::MultiGzDecoder;
 
 use crate::{ListError, MAX_LEN};
 
-/// The beginnings of what is no text, what it is, and what unpacks it.
+/// The first bytes of compressed files, the name of the format, and the command that unpacks it.
 const COMPRESSED: [(&[u8], &str, &str); 5] = [
     (b"\x1f\x8b", "gzip", "gzip -dc"),
     (b"\x28\xb5\x2f\xfd", "zstd", "zstd -dc"),
@@ -16,7 +16,7 @@ const COMPRESSED: [(&[u8], &str, &str); 5] = [
 ];
 /// Longest of these.
 const LONGEST: usize = 6;
-/// What a file of gzip begins with (RFC 1952), with the one method that there is.
+/// The first bytes of a file of gzip (RFC 1952), with the one method that there is.
 const GZIP: &[u8] = b"\x1f\x8b\x08";
 /// Bytes that may be unpacked from however little.
 const FREE: usize = 16 << 20;
@@ -26,8 +26,8 @@ const RATIO: usize = 200;
 /// The text of a list, as it is read part by part: refused as soon as it is too long, or no
 /// text, so that a device or a wrong file is not read into memory first.
 ///
-/// What is packed with gzip is unpacked. UTF-16 with a byte-order mark is read, and so is a line
-/// that is not UTF-8: as ISO 8859-1, in which addresses are the same.
+/// A list that is packed with gzip is unpacked. UTF-16 with a byte-order mark is read, and so is a
+/// line that is not UTF-8: as ISO 8859-1, in which addresses are the same.
 ///
 /// ```
 /// let mut text = mailmesh_lists::Text::default();
@@ -50,7 +50,7 @@ struct Plain {
     bytes: Vec<u8>,
 }
 
-/// Where unpacked bytes go.
+/// The sink of unpacked bytes, within the bounds of unpacking.
 #[derive(Debug, Default)]
 struct Unpacked {
     plain: Plain,

@@ -1,4 +1,4 @@
-//! What is exported for a firewall or a mail server says of each address what the mirror says, at
+//! An export for a firewall or a mail server gives the mirror's verdict on each address, at
 //! each moment until the next export.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
@@ -12,7 +12,7 @@ use mailmesh_lists::*;
 use mailmesh_state::{Mirror, Verdict};
 use proptest::prelude::*;
 
-/// When the export is made.
+/// The moment of the export.
 const NOW: UnixMillis = UnixMillis(1_000_000);
 
 type Put = (Rule, Network, Option<u64>);
@@ -90,7 +90,7 @@ impl Sets {
         })
     }
 
-    /// What rules say that let in what is allowed, and then drop what is blocked.
+    /// The verdict of rules that let in allowed addresses, and then drop blocked ones.
     fn blocks(&self, address: IpAddr, now: UnixMillis) -> bool {
         let (allowed, blocked) = match address {
             IpAddr::V4(_) => ("allowed4", "blocked4"),
@@ -100,7 +100,7 @@ impl Sets {
     }
 }
 
-/// What Postfix does by a `cidr:` table: the first line that matches decides.
+/// Whether Postfix rejects by a `cidr:` table: the first line that matches decides.
 fn postfix_rejects(table: &str, address: IpAddr) -> bool {
     let lines = table.lines().filter(|line| !line.starts_with('#'));
     for line in lines {
@@ -159,9 +159,11 @@ proptest! {
         for now in moments.into_iter().filter(|at| *at >= NOW.0).map(UnixMillis) {
             for address in addresses() {
                 let right = is_blocked(&mirror, address, now);
-                prop_assert_eq!(sets.blocks(address, now), right, "{} at {}: {}", address, now.0, &script);
+                let is_dropped = sets.blocks(address, now);
+                prop_assert_eq!(is_dropped, right, "{} at {}: {}", address, now.0, &script);
                 if stale_at.is_none_or(|stale_at| now < stale_at) {
-                    prop_assert_eq!(postfix_rejects(&table, address), right, "{} at {}: {}", address, now.0, &table);
+                    let is_rejected = postfix_rejects(&table, address);
+                    prop_assert_eq!(is_rejected, right, "{} at {}: {}", address, now.0, &table);
                 }
             }
         }
@@ -197,5 +199,5 @@ fn a_permanent_network_in_one_that_ends_sooner_stays() {
     );
     let (table, stale_at) = export(&mirror, OutputFormat::Postfix);
     assert_eq!(stale_at, Some(UnixMillis(NOW.0 + 5)));
-    assert!(table.starts_with("# As of 1970-01-01T00:16:40Z. This table knows no ends"), "{table}");
+    assert!(table.starts_with("# As of 1970-01-01T00:16:40Z. A Postfix table cannot"), "{table}");
 }

@@ -54,7 +54,8 @@ fn spamhaus_drop_as_text_and_plain_lists() {
 #[test]
 fn csv_with_and_without_names_of_columns() {
     let list = read_as(
-        "192.0.2.7,\"failed logins, many\",2027-01-31T12:00:00Z\n192.0.2.8,spam,\n192.0.2.9,x,soon\n",
+        "192.0.2.7,\"failed logins, many\",2027-01-31T12:00:00Z\n192.0.2.8,spam,\n\
+         192.0.2.9,x,soon\n",
         Format::Csv,
     );
     assert_eq!(networks(&list), ["192.0.2.7", "192.0.2.8"]);
@@ -64,7 +65,8 @@ fn csv_with_and_without_names_of_columns() {
     assert!(list.bad[0].why.contains("`soon` is no end"), "{}", list.bad[0].why);
 
     let list = read_as(
-        "# exported\nttl,Origin,IP,Comment\n4h30m,imap,2001:db8::1,spam\n1801396800,,192.0.2.0/24,\n",
+        "# exported\nttl,Origin,IP,Comment\n4h30m,imap,2001:db8::1,spam\n\
+         1801396800,,192.0.2.0/24,\n",
         Format::Csv,
     );
     assert_eq!(networks(&list), ["2001:db8::1", "192.0.2.0/24"]);
@@ -132,7 +134,8 @@ fn decisions_of_crowdsec() {
 #[test]
 fn what_fail2ban_prints() {
     let list = read_as(
-        "[{'sshd': ['192.0.2.7', '2001:db8::1']}, {'postfix-sasl': []}, {'dovecot': ['nowhere']}]\n",
+        "[{'sshd': ['192.0.2.7', '2001:db8::1']}, {'postfix-sasl': []}, \
+         {'dovecot': ['nowhere']}]\n",
         Format::Fail2ban,
     );
     assert_eq!(networks(&list), ["192.0.2.7", "2001:db8::1"]);
@@ -175,7 +178,8 @@ fn a_line_that_says_the_other_rule_is_not_taken_for_this_one() {
 fn an_element_of_nft_that_is_too_long_is_refused_as_such() {
     let long = "9".repeat(MAX_LINE / 2);
     let text = format!(
-        "table inet t {{\nset b {{\ntype ipv4_addr\nelements = {{ {long}\n{long}\n{long},\n192.0.2.1 }}\n}}\n}}\n"
+        "table inet t {{\nset b {{\ntype ipv4_addr\nelements = {{ {long}\n{long}\n{long},\n\
+         192.0.2.1 }}\n}}\n}}\n"
     );
     let list = read(&text, Format::Nft).unwrap();
     assert_eq!((networks(&list), list.bad_count()), (vec!["192.0.2.1".to_owned()], 1));
@@ -231,8 +235,9 @@ fn written_for_nftables_and_postfix() {
     };
     assert_eq!(
         written(OutputFormat::Postfix),
-        "# As of 1970-01-01T00:16:40Z. This table knows no ends: export it again by \
-         1970-01-01T00:17:40Z, when\n# the first verdict in it changes.\n\
+        "# As of 1970-01-01T00:16:40Z. A Postfix table cannot expire entries: export it again\n\
+         # by 1970-01-01T00:17:40Z, when the first verdict changes, and more often to include \
+         new blocks.\n\
          192.0.2.9 DUNNO\n192.0.2.7 REJECT a b\n198.51.100.7 REJECT a b\n2001:db8::/32 REJECT\n\
          192.0.2.0/24 REJECT spam\n"
     );
@@ -260,25 +265,39 @@ fn reason() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn what_is_written_is_read_back(
-        entries in prop::collection::btree_map(any::<(u32, bool)>(), (reason(), prop::option::of(2_000u64..4_000_000)), 0..20)
+        entries in prop::collection::btree_map(
+            any::<(u32, bool)>(),
+            (reason(), prop::option::of(2_000u64..4_000_000)),
+            0..20,
+        )
     ) {
-        let blocks: Vec<(Network, Block)> = entries.into_iter().map(|((n, v6), (reason, expires))| {
-            let address: std::net::IpAddr =
-                if v6 { std::net::Ipv6Addr::from(u128::from(n) << 96).into() } else { std::net::Ipv4Addr::from(n).into() };
+        let entries = entries.into_iter().map(|((n, v6), (reason, expires))| {
+            let address: std::net::IpAddr = match v6 {
+                true => std::net::Ipv6Addr::from(u128::from(n) << 96).into(),
+                false => std::net::Ipv4Addr::from(n).into(),
+            };
             (Network::single(address), block(reason.trim(), expires.map(|s| s * 1_000)))
-        }).collect();
-        let listed: Vec<Listed<'_>> =
-            blocks.iter().map(|(network, block)| Listed { rule: Rule::Block, network: *network, block }).collect();
-        for (output, format) in [(OutputFormat::Csv, Format::Csv), (OutputFormat::JsonLines, Format::JsonLines)] {
+        });
+        let blocks: Vec<(Network, Block)> = entries.collect();
+        let listed = blocks.iter().map(|(network, block)| {
+            Listed { rule: Rule::Block, network: *network, block }
+        });
+        let listed: Vec<Listed<'_>> = listed.collect();
+        for (output, format) in
+            [(OutputFormat::Csv, Format::Csv), (OutputFormat::JsonLines, Format::JsonLines)]
+        {
             let mut out = String::new();
             write(output, &listed, UnixMillis(1_000_000), &mut out).unwrap();
             let list = read(&out, format).unwrap();
             prop_assert_eq!(&list.bad, &[]);
-            let mut expected: Vec<_> = blocks.iter().filter(|(_, b)| !b.is_expired(UnixMillis(1_000_000))).collect();
+            let is_live = |(_, block): &&(_, Block)| !block.is_expired(UnixMillis(1_000_000));
+            let mut expected: Vec<_> = blocks.iter().filter(is_live).collect();
             expected.sort_by_key(|(network, _)| *network);
             prop_assert_eq!(list.entries.len(), expected.len());
             for (entry, (network, block)) in list.entries.iter().zip(expected) {
-                prop_assert_eq!((entry.network, &*entry.reason, &*entry.origin), (*network, block.reason(), block.origin()));
+                prop_assert_eq!(entry.network, *network);
+                prop_assert_eq!(&*entry.reason, block.reason());
+                prop_assert_eq!(&*entry.origin, block.origin());
                 prop_assert_eq!(entry.ends.moment(UnixMillis(0)), block.expires);
             }
         }

@@ -57,7 +57,7 @@ fn a_line_or_a_field_of_any_length_is_a_bad_line() {
     assert_bad_line("an array in jsonl", &array, Format::JsonLines, 2, &["the limit is", &limit]);
     let field = format!("# c\n\n192.0.2.8,{huge}\n192.0.2.7,spam\n");
     assert_bad_line("csv", &field, Format::Csv, 3, &[words[0], &limit]);
-    // What follows the limit is read as rows of its own.
+    // The lines behind the limit are read as rows of their own.
     let quoted = format!("192.0.2.8,\"{}\n192.0.2.7,spam\n", "\n".repeat(HUGE));
     assert_bad_line("a quoted field", &quoted, Format::Csv, 1, &[&limit, "is a quote not closed"]);
     let columns = format!("192.0.2.8{}\n192.0.2.7,spam\n", ",".repeat(1_000_000));

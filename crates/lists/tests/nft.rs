@@ -146,7 +146,7 @@ fn nftables_holds_what_the_mirror_holds() {
     for (set, address) in never {
         assert!(!namespace.has(set, address), "{set} {address}: {script}");
     }
-    // What ends is in it before: all of it at once, from the moment that a set is loaded.
+    // An entry that ends is in a set from the moment that the set is loaded.
     let long = [listed(Rule::Block, "198.51.100.0/24", &later)];
     let mut script = String::new();
     write(OutputFormat::Nftables, &long, now, &mut script).unwrap();

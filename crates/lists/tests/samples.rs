@@ -207,7 +207,8 @@ proptest! {
         let text = text.trim_start_matches('\u{feff}');
         let is_old = text.contains('\r') && !text.contains('\n');
         let normal = if is_old { text.replace('\r', "\n") } else { text.to_owned() };
-        for format in Format::ALL.into_iter().map(|(_, format)| format).chain([Format::guess(text)]) {
+        let every = Format::ALL.into_iter().map(|(_, format)| format);
+        for format in every.chain([Format::guess(text)]) {
             let Ok(mut list) = read_for(rule, text, format) else { continue };
             if list.unit == Unit::Line {
                 prop_assert_eq!(list.units, normal.lines().count(), "{:?} {:?}", format, text);

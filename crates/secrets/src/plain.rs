@@ -1,4 +1,4 @@
-//! Which pieces of a text read like words, names, numbers or addresses, and so are no key.
+//! Finds the pieces of a text that are words, names, numbers or addresses, and so are no key.
 //!
 //! The rule lists what may be shown; everything else is starred. A key in base64 or hexadecimal,
 //! cut anywhere, matches none of it.
@@ -22,7 +22,7 @@ pub(crate) fn is_plain(run: &str) -> bool {
     run.split(|c| "/.-_:@#?=;%&~*".contains(c)).all(is_part)
 }
 
-/// Of `listen_private_key`, `2001:db8::1`, `mx1.example.org`: one part.
+/// One part of a text such as `listen_private_key`, `2001:db8::1` or `mx1.example.org`.
 fn is_part(part: &str) -> bool {
     let len = part.chars().count();
     if !part.chars().all(char::is_alphanumeric) || len > WORD {
@@ -64,8 +64,8 @@ fn is_camel_case(letters: &str) -> bool {
     in_word != 1 && words * 4 <= total.max(8)
 }
 
-/// Where eight or more numbers of a byte's size stand in a row, in decimal or hexadecimal, as
-/// libraries print bytes: the spans, in characters.
+/// The spans, in characters, of eight or more numbers of a byte's size in a row, in decimal or
+/// hexadecimal, as libraries print bytes.
 pub(crate) fn byte_lists(chars: &[char]) -> Vec<std::ops::Range<usize>> {
     const FEWEST: usize = 8;
     let mut found = Vec::new();

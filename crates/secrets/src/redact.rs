@@ -1,4 +1,4 @@
-//! Stars out of a text what may be a secret, at its width.
+//! Replaces each part of a text that may be a secret with stars, at its width.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -94,7 +94,7 @@ pub fn buffer_for(file: &File, most: u64) -> Vec<u8> {
     Vec::with_capacity(usize::try_from(len).unwrap_or_default() + ROOM)
 }
 
-/// What the system says of an error: never what a library made of the bytes that were read.
+/// The system's words for an error, never a library's, which may hold the bytes that were read.
 #[must_use]
 pub fn io_words(error: &io::Error) -> String {
     match (error.kind(), error.raw_os_error()) {
@@ -219,7 +219,7 @@ impl Redaction {
         }
     }
 
-    /// Where the comment ends that begins here.
+    /// The end of the comment that begins here.
     fn comment(&self, at: usize) -> Option<usize> {
         match self.chars.get(at..at + 2)? {
             ['/', '/'] => Some(self.skip(at, |c| c != '\n')),
@@ -239,8 +239,8 @@ impl Redaction {
         }
     }
 
-    /// Where the bracket stands that closes the one at `start`. Those in strings and in comments
-    /// count for nothing.
+    /// The place of the bracket that closes the one at `start`. Brackets in strings and in comments
+    /// do not count.
     fn closing_bracket(&self, start: usize, open: char) -> usize {
         let close = if open == '{' { '}' } else { ']' };
         let (mut at, mut depth) = (start, 0_usize);
@@ -268,7 +268,7 @@ impl Redaction {
         self.chars.len()
     }
 
-    /// Where the quote stands that ends a value, behind as many backslashes as the first.
+    /// The place of the quote that ends a value, behind as many backslashes as the first.
     fn closing(&self, start: usize, quote: char, slashes: usize) -> Option<usize> {
         let mut before = 0;
         for at in start..self.chars.len() {
@@ -309,7 +309,7 @@ impl Redaction {
         }
     }
 
-    /// What stands before the host of a URL or an endpoint, but a name without a password.
+    /// The login before the host of a URL or an endpoint, unless it is a name without a password.
     fn urls(&mut self) {
         // Where the run began, and its password, behind its first colon.
         let (mut start, mut secret) = (0, None);

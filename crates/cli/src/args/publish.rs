@@ -6,7 +6,12 @@ use clap::{Subcommand, ValueEnum};
 pub(crate) struct Publish {
     /// Publish it this many times; the change ids of state-change and email-push
     /// count up.
-    #[arg(long, default_value_t = 1, global = true, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(
+        long,
+        default_value_t = 1,
+        global = true,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000)
+    )]
     pub(crate) count: u32,
     #[command(subcommand)]
     pub(crate) event: PublishEvent,

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use super::cluster_now;
 
-/// Sets a certificate, also one that is over if `force`. Returns what was taken, and what there
-/// is to say of it.
+/// Sets a certificate, with `force` also one that has expired. Returns the certificate that was
+/// taken, with its warnings.
 pub(super) async fn add(
     cluster: &Cluster,
     chain_pem: &str,

@@ -1,4 +1,4 @@
-//! Which column of a table is which, and what is between them.
+//! Finds the roles of the columns of a table, and the separator between them.
 
 use crate::MAX_LINE;
 use crate::field::{Bare, clean, duration, ends, network};
@@ -9,10 +9,10 @@ const SEPARATORS: [u8; 4] = [b',', b';', b'\t', b'|'];
 /// Lines that are looked at for the separator.
 const LOOKED_AT: usize = 64;
 
-/// Most columns that are told.
-const MOST_TOLD: usize = 20;
+/// Most columns that a note names.
+const MOST_NAMED: usize = 20;
 
-/// Where the columns are, as far as a table names them.
+/// The columns of a table by role, as far as the table names them.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Columns {
     /// By role.
@@ -54,12 +54,12 @@ impl Columns {
         Self::named(fields)
     }
 
-    /// The names of columns that are not used, to be told: an end may be among them.
+    /// The names of columns that are not used, for a note: an end may be among them.
     pub(crate) fn unused<'a>(&self, names: impl Iterator<Item = &'a str>) -> String {
         let unused = names
             .enumerate()
             .filter(|(at, name)| !self.at.contains(&Some(*at)) && !clean(name).is_empty());
-        let unused: Vec<&str> = unused.map(|(_, name)| clean(name)).take(MOST_TOLD).collect();
+        let unused: Vec<&str> = unused.map(|(_, name)| clean(name)).take(MOST_NAMED).collect();
         unused.join(", ")
     }
 
@@ -67,7 +67,7 @@ impl Columns {
         self.count > 0
     }
 
-    /// How many the table names, those of no role too.
+    /// The number of columns that the table names, those without a role too.
     pub(crate) fn count(&self) -> usize {
         self.count
     }
@@ -82,8 +82,8 @@ impl Columns {
     }
 }
 
-/// What separates the columns of a table, by the first lines that say something; `None` if these
-/// are no table. A spreadsheet may say it in a line of its own (`sep=;`).
+/// The separator of a table's columns, by the first lines with content; `None` if these are no
+/// table. A spreadsheet may name it in a line of its own (`sep=;`).
 pub(crate) fn separator(text: &str) -> Option<u8> {
     let lines = text.lines().map(begin).map(clean);
     let mut lines = lines.filter(|line| !line.is_empty());
@@ -112,7 +112,7 @@ fn separates(line: &str, separator: u8) -> bool {
     let more = fields.clone().count();
     let is_table = match separator {
         b',' => more > 0,
-        // What follows a `;` is a comment in lists of one column, and a tab comes before a score.
+        // In lists of one column a `;` begins a comment, and a tab comes before a score.
         b';' => {
             let lasts = fields.clone().next().is_some_and(|field| duration(field).is_ok());
             is_quoted || (more == 1 && lasts) || (more > 1 && fields.nth(1).is_some_and(is_end))

@@ -33,10 +33,10 @@ impl Row {
 /// The kind of a line of a table.
 pub(super) enum RowKind<'a> {
     Blank,
-    /// It says what separates the columns.
+    /// A line that names the separator.
     Frame,
     Comment(&'a str),
-    /// Its text as it stands.
+    /// The row's text as it stands.
     Row(&'a str),
     Bad(String),
 }
@@ -46,7 +46,7 @@ pub(super) struct Rows<'a> {
     reader: csv_core::Reader,
     separator: u8,
     text: &'a str,
-    /// Where the rest begins.
+    /// The offset where the rest begins.
     at: usize,
     /// The line where the rest begins, from 1.
     line: usize,

@@ -93,7 +93,7 @@ fn check(text: &str) -> Result<(), ListError> {
     Ok(())
 }
 
-/// What holds for all decisions of an alert.
+/// The properties of an alert that hold for all its decisions.
 #[derive(Debug, Clone, Copy, Default)]
 struct AlertContext {
     is_in_alert: bool,
@@ -145,7 +145,7 @@ impl<'a> Walk<'a> {
                     nft::read(self, inner)?;
                     is_holder = true;
                 }
-                // The stream of CrowdSec's local API tells also what is over.
+                // The stream of CrowdSec's local API has the decisions that have ended, too.
                 Ok("deleted") if is_list || inner == "null" => {
                     for item in items(inner) {
                         self.locate(item);

@@ -2,14 +2,14 @@
 
 use crate::field::clean;
 
-/// The items of a list; none of what is no list.
+/// The items of a list; none if the value is no list.
 pub(super) fn items(value: &str) -> impl Iterator<Item = &str> {
     let value = clean(value);
     let inner = value.strip_prefix('[').and_then(|v| v.strip_suffix(']')).unwrap_or_default();
     Parts { rest: clean(inner) }.map(clean)
 }
 
-/// The members of an object, key and value; none of what is no object.
+/// The members of an object, key and value; none if the value is no object.
 pub(super) fn members(value: &str) -> impl Iterator<Item = (&str, &str)> {
     let value = clean(value);
     let inner = value.strip_prefix('{').and_then(|v| v.strip_suffix('}')).unwrap_or_default();
@@ -44,7 +44,7 @@ impl<'a> Iterator for Parts<'a> {
     }
 }
 
-/// Where a sign stands that is in no string and in no inner list or object.
+/// The offset of a sign that is in no string and in no inner list or object.
 fn find(text: &str, sign: u8) -> Option<usize> {
     let (mut depth, mut is_string, mut is_escaped) = (0_usize, false, false);
     text.bytes().position(|byte| {

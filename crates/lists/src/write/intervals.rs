@@ -13,11 +13,11 @@ use crate::NEVER;
 pub(super) struct Interval {
     pub(super) first: u128,
     pub(super) last: u128,
-    /// When the last network that holds these addresses ends.
+    /// The end of the last network that holds these addresses.
     pub(super) end: UnixMillis,
 }
 
-/// The intervals of what is listed under a rule, in order of address, networks in that order too.
+/// The intervals of the networks of a rule, in order of address; `listed` is in that order too.
 /// An address is listed for as long as any network holds it.
 pub(super) fn of(listed: &[Listed<'_>], rule: Rule, is_v4: bool) -> Vec<Interval> {
     let mut out = Out::default();
@@ -107,7 +107,7 @@ pub(super) fn address(number: u128, is_v4: bool) -> IpAddr {
     }
 }
 
-/// The first moment when the verdict on an address changes by itself, of what is listed now.
+/// The first moment when the verdict on an address changes because an entry ends.
 pub(super) fn first_change(listed: &[Listed<'_>]) -> Option<UnixMillis> {
     let mut first = NEVER;
     for is_v4 in [true, false] {

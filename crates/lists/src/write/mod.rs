@@ -16,13 +16,13 @@ pub struct Listed<'a> {
     pub rule: Rule,
     /// The network.
     pub network: Network,
-    /// What is known of it.
+    /// The entry of the mirror: reason, origin, end.
     pub block: &'a Block,
 }
 
-/// Writes a list, as of `now`; what has ended is left out. Plain, CSV and JSON lines have
-/// what is listed under one rule and are read back as such, so give them one; the set for
-/// nftables and the table for Postfix tell the two apart, and allowing wins.
+/// Writes a list as of `now`, without entries that have ended. Plain, CSV and JSON lines have
+/// the entries of one rule and are read back as such, so give them one. The sets for nftables and
+/// the table for Postfix tell the two rules apart, and allowing wins.
 ///
 /// # Errors
 /// Those of `out`.
@@ -42,8 +42,8 @@ pub fn write(
     }
 }
 
-/// Until when what is written in this format says of each address what is listed: where the
-/// format knows no ends, the first end that may change a verdict. Export again by then.
+/// The moment until which an export in this format gives the mirror's verdict on each address: for
+/// a format without ends, the first end that may change a verdict. Export again by then.
 #[must_use]
 pub fn stale_at(
     format: OutputFormat,
@@ -56,7 +56,7 @@ pub fn stale_at(
     }
 }
 
-/// What is live, in order of address, wider networks first.
+/// The entries that are live, in order of address, wider networks first.
 fn live<'a>(listed: &[Listed<'a>], now: UnixMillis) -> Vec<Listed<'a>> {
     let mut live: Vec<Listed<'_>> =
         listed.iter().copied().filter(|listed| !listed.block.is_expired(now)).collect();
@@ -102,8 +102,9 @@ fn json_lines(live: &[Listed<'_>], out: &mut impl Write) -> fmt::Result {
 /// those allowed come first, and longer prefixes before shorter ones.
 fn postfix(live: &[Listed<'_>], now: UnixMillis, out: &mut impl Write) -> fmt::Result {
     if let Some(first) = intervals::first_change(live) {
-        writeln!(out, "# As of {now}. This table knows no ends: export it again by {first}, when")?;
-        writeln!(out, "# the first verdict in it changes.")?;
+        writeln!(out, "# As of {now}. A Postfix table cannot expire entries: export it again")?;
+        let why = "when the first verdict changes, and more often to include new blocks";
+        writeln!(out, "# by {first}, {why}.")?;
     }
     // The mirror never blocks the loopback.
     for loopback in ["127.0.0.0/8", "::1"] {

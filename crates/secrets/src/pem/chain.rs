@@ -27,7 +27,7 @@ impl<'a> Member<'a> {
         if rest.is_empty() { Ok(Self { der, parsed, facts }) } else { Err(not_one()) }
     }
 
-    /// Its public key, as `SubjectPublicKeyInfo` in DER.
+    /// The certificate's public key, as `SubjectPublicKeyInfo` in DER.
     pub(super) fn public_key(&self) -> &[u8] {
         self.parsed.public_key().raw
     }
@@ -188,7 +188,7 @@ impl<'a> Walk<'a> {
         ways
     }
 
-    /// The warnings about the order, about each member that is left out, and about a missing issuer.
+    /// The warnings about the order, each member that is left out, and a missing issuer.
     fn warnings(&self, leaf: usize) -> Vec<PemWarning> {
         let mut warnings = Vec::new();
         let is_in_order = self.chain.windows(2).all(|pair| pair[0] < pair[1]);

@@ -1,9 +1,9 @@
-//! What can be wrong with a PEM text.
+//! The errors of reading a PEM text.
 
 use super::keys::KeyKind;
 use super::kinds::Found;
 
-/// What a PEM text is to hold.
+/// The content that a PEM text is meant to have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
     /// One certificate or more.
@@ -28,17 +28,17 @@ impl Wanted {
     }
 }
 
-/// Why a text holds no certificate or private key, without anything of the text.
+/// The reason why a text holds no certificate or private key, without a part of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PemError {
-    /// There is nothing.
+    /// The text is empty.
     #[error("it is empty")]
     Empty,
-    /// No text.
+    /// The data is no text.
     #[error("it is {}, and PEM is meant{found}", found.what())]
     Binary {
-        /// What it is.
+        /// The kind of the data found.
         found: Found,
     },
     /// Base64 once too often.
@@ -50,9 +50,9 @@ pub enum PemError {
         found.what(), wanted.begin()
     )]
     Base64Alone {
-        /// What it stands for.
+        /// The kind of the decoded data.
         found: Found,
-        /// What was looked for.
+        /// The kind that was expected.
         wanted: Wanted,
     },
     /// Encoded for a URL.
@@ -61,17 +61,17 @@ pub enum PemError {
     /// No line that begins a section.
     #[error("it has no {}; is it the right file?", .wanted.begin())]
     NoBegin {
-        /// What was looked for.
+        /// The kind that was expected.
         wanted: Wanted,
     },
-    /// Something else.
+    /// A section of another kind than expected.
     #[error("line {line}: this is {}, and {} is meant here{found}", found.what(), wanted.name())]
     Other {
-        /// The line, from 1.
+        /// The line where the section begins or ends, from 1.
         line: usize,
-        /// What it is.
+        /// The kind of the data found.
         found: Found,
-        /// What was looked for.
+        /// The kind that was expected.
         wanted: Wanted,
     },
     /// Protected by a passphrase.
@@ -80,13 +80,13 @@ pub enum PemError {
          `openssl pkey -in FILE -out FILE.plain`"
     )]
     Encrypted {
-        /// The line, from 1.
+        /// The line where the section begins or ends, from 1.
         line: usize,
     },
     /// A line that begins a section, damaged.
     #[error("line {line}: this is no whole `-----BEGIN ...-----`; are there five hyphens each?")]
     BadBegin {
-        /// The line, from 1.
+        /// The line where the section begins or ends, from 1.
         line: usize,
     },
     /// The text ends within a section.
@@ -95,13 +95,13 @@ pub enum PemError {
          text is cut short, or the labels differ"
     )]
     NoEnd {
-        /// The line, from 1.
+        /// The line where the section begins or ends, from 1.
         line: usize,
     },
     /// A section of which the beginning is missing.
     #[error("line {line}: what ends here has no `-----BEGIN ...-----` line; its begin is cut off")]
     StrayEnd {
-        /// The line, from 1.
+        /// The line where the section begins or ends, from 1.
         line: usize,
     },
     /// Not base64.
@@ -109,13 +109,13 @@ pub enum PemError {
         "line {line}: what begins here is not base64 up to its end; it is damaged or cut short"
     )]
     NotBase64 {
-        /// The line, from 1.
+        /// The line where the section begins or ends, from 1.
         line: usize,
     },
     /// Base64 of something that is no certificate.
     #[error("certificate {number} of the text is no X.509 certificate; it is damaged or cut short")]
     NotACertificate {
-        /// Which one, from 1.
+        /// The position of the certificate in the text, from 1.
         number: usize,
     },
     /// Base64 of something that is no key.
@@ -127,7 +127,7 @@ pub enum PemError {
          can: ECDSA P-256 or P-384, RSA of 2048 to 4096 bits, Ed25519"
     )]
     KeyKind {
-        /// Its kind.
+        /// The kind of the key.
         kind: KeyKind,
     },
     /// A key of a usable kind that cannot be used.
@@ -136,7 +136,7 @@ pub enum PemError {
          FILE.pem` writes it anew if it is whole"
     )]
     KeyDamaged {
-        /// Its kind.
+        /// The kind of the key.
         kind: KeyKind,
     },
     /// The key of another certificate.
@@ -145,10 +145,10 @@ pub enum PemError {
          requested with"
     )]
     Mismatch,
-    /// More than is read.
+    /// More certificates than the limit.
     #[error("it has more than {limit} certificates; give the certificate and its issuers alone")]
     TooMany {
-        /// The bound.
+        /// The most certificates that are read.
         limit: usize,
     },
 }

@@ -1,4 +1,4 @@
-//! What a certificate says of itself.
+//! The fields of a certificate that operators see.
 
 use std::net::IpAddr;
 
@@ -12,8 +12,8 @@ use super::keys::KeyKind;
 /// Longest name that is shown, in characters.
 const SHOWN: usize = 160;
 
-/// What a certificate says of itself. Its texts are printable and bounded; [`dns_names`] are as
-/// the certificate has them.
+/// The fields of a certificate that operators see. Texts are printable and bounded; [`dns_names`]
+/// are as the certificate has them.
 ///
 /// [`dns_names`]: Self::dns_names
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,13 +23,13 @@ pub struct CertificateFacts {
     pub dns_names: Vec<String>,
     /// The addresses of its `subjectAltName`.
     pub addresses: Vec<IpAddr>,
-    /// How many names of its `subjectAltName` are in no encoding that can be read.
+    /// The number of names in its `subjectAltName` whose encoding cannot be read.
     pub unreadable_names: usize,
     /// The common name (CN) of its subject.
     pub common_name: Option<String>,
-    /// Its subject, like `O=Example, CN=mail.example.org`; if that is empty, its first name.
+    /// The subject, like `O=Example, CN=mail.example.org`; if that is empty, its first name.
     pub subject: String,
-    /// Its issuer.
+    /// The issuer, in the same notation.
     pub issuer: String,
     /// The kind of its key.
     pub key: KeyKind,
@@ -44,12 +44,12 @@ pub struct CertificateFacts {
 }
 
 impl CertificateFacts {
-    /// Those of a certificate in DER.
+    /// Reads the fields of a certificate in DER.
     ///
     /// # Errors
     /// [`PemError::NotACertificate`]: also if bytes follow it, or if its names cannot be read.
     pub fn of(der: &[u8]) -> Result<Self, PemError> {
-        // What the parser says of bytes that are none is not shown: they may be those of a key.
+        // The parser's error may hold the bytes, which may be those of a key: it is not shown.
         let not_one = || PemError::NotACertificate { number: 1 };
         let (rest, parsed) = X509Certificate::from_der(der).map_err(|_| not_one())?;
         if !rest.is_empty() {

@@ -33,7 +33,7 @@ impl std::fmt::Debug for Identity {
     }
 }
 
-/// Why texts hold no certificate with its key, and which of them.
+/// The error of reading a certificate with its key, and the text that it is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{error}")]
 pub struct IdentityError {
@@ -46,8 +46,8 @@ pub struct IdentityError {
 /// Reads a certificate: its chain of one text and its key of another, which may be the same text.
 ///
 /// The leaf is the certificate of the key, wherever it stands; its issuers follow by name and
-/// signature. Of several keys, the first that has a certificate is taken. What does not belong to
-/// the chain is left out, which the warnings say. At most `limit` certificates make a chain.
+/// signature. Of several keys, the first that has a certificate is taken. Certificates that do not
+/// belong to the chain are left out, with a warning each. A chain has at most `limit` certificates.
 ///
 /// # Errors
 /// [`IdentityError`].
@@ -81,7 +81,7 @@ pub fn identity(chain: &[u8], key: &[u8], limit: usize) -> Result<Identity, Iden
 }
 
 impl Identity {
-    /// The warnings of dates: certificates that are over or not valid yet, `now` seconds after 1970.
+    /// The warnings of dates: members that are over or not valid yet `now` seconds after 1970.
     pub fn dates(&self, now: i64) -> impl Iterator<Item = PemWarning> {
         self.members.iter().enumerate().filter_map(move |(index, member)| {
             let (subject, start, end) =

@@ -1,4 +1,4 @@
-//! Tells what a section or a binary is, and how a certificate or key in PEM is made of it.
+//! Finds the kind of a section or a binary file, and the command that makes PEM of it.
 
 use std::fmt;
 
@@ -22,13 +22,13 @@ impl Found {
         Self { what, advice }
     }
 
-    /// What it is, as a noun.
+    /// The kind, as a noun.
     #[must_use]
     pub fn what(&self) -> &'static str {
         self.what
     }
 
-    /// What to do: often the command that converts it. Empty if nothing helps.
+    /// The advice to the operator, often a command that converts the file. Empty if there is none.
     #[must_use]
     pub fn advice(&self) -> &'static str {
         self.advice
@@ -43,7 +43,7 @@ impl fmt::Display for Found {
     }
 }
 
-/// What the label of a section says that it holds.
+/// The content of a section by its label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Label {
     Certificate,
@@ -95,7 +95,7 @@ const REQUEST: Found = Found::new(
 const CRL: Found = Found::new("a list of revoked certificates", "");
 
 impl Label {
-    /// What it is, where something else is wanted.
+    /// The kind, for an error where another is wanted.
     pub(super) fn found(self) -> Found {
         match self {
             Self::Certificate | Self::TrustedCertificate => CERTIFICATE,
@@ -106,7 +106,7 @@ impl Label {
     }
 }
 
-/// What bytes are that are no text; `None` if they may be one.
+/// The kind of a binary file; `None` if it may be text.
 pub(super) fn of_binary(bytes: &[u8]) -> Option<Found> {
     let magic = |magic: &[u8]| bytes.starts_with(magic);
     if magic(b"\xfe\xed\xfe\xed") || magic(b"\xce\xce\xce\xce") {
@@ -147,7 +147,7 @@ fn is_der(bytes: &[u8]) -> bool {
     }
 }
 
-/// What DER holds, with the command that makes PEM of it.
+/// The kind of the content of DER, with the command that makes PEM of it.
 pub(super) fn of_der(der: &[u8]) -> Option<Found> {
     const KEY: &str = "convert it with `openssl pkey -inform DER -in FILE -out FILE.pem`";
     if X509Certificate::from_der(der).is_ok() {

@@ -104,7 +104,7 @@ fn section(line: usize, label: Label, body: &[u8]) -> Section {
     Section { line, label, der, is_encrypted, is_joined: !has_lines }
 }
 
-/// The label of the marker at `begin`, and where what is behind the marker begins.
+/// The label of the marker at `begin`, and the offset behind the marker.
 fn label_at(text: &[u8], begin: usize) -> Option<(&[u8], usize)> {
     let rest = &text[begin + BEGIN.len()..];
     let rest = &rest[..rest.len().min(LABEL + DASHES.len())];

@@ -7,7 +7,7 @@ use rcgen::KeyPair;
 use super::samples::*;
 use super::*;
 
-/// What is read of texts: the number of certificates in the chain, and the warnings.
+/// The result of reading texts: the number of certificates in the chain, and the warnings.
 fn read(chain: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Result<(usize, String), String> {
     let identity = identity(chain.as_ref(), key.as_ref(), 16);
     let identity = identity.map_err(|error| format!("{:?}: {error}", error.of))?;

@@ -10,7 +10,8 @@ pub(super) const ESCAPED_BREAK: u8 = 0x0b;
 
 /// A text in which sections are looked for.
 pub(super) struct Text {
-    /// Its bytes. Escapes are replaced at their width, so that lines stay those of the file.
+    /// The bytes of the text. Escapes are replaced at their width, so that line numbers are those
+    /// of the file.
     pub(super) bytes: Zeroizing<Vec<u8>>,
     /// Whether the file was UTF-16.
     pub(super) is_utf16: bool,

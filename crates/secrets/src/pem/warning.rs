@@ -1,4 +1,4 @@
-//! What was mended or left out when a certificate was read.
+//! The warnings about a certificate that was mended, or a part of which was left out.
 
 use std::fmt;
 
@@ -6,18 +6,18 @@ use super::error::Wanted;
 use super::facts::moment;
 use super::keys::KeyKind;
 
-/// Something that a reader of a certificate mended or left out, or that its clients will notice.
+/// A warning about something that was mended or left out, or that clients will treat otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PemWarning {
     /// The text was UTF-16.
     Utf16 {
-        /// Which text.
+        /// The kind of the text.
         of: Wanted,
     },
     /// Newlines were missing, or written as `\n`.
     NewlinesRestored {
-        /// In which text.
+        /// The kind of the text.
         of: Wanted,
         /// The line of the first section that had none, from 1.
         line: usize,
@@ -26,40 +26,40 @@ pub enum PemWarning {
     OrderMended,
     /// A certificate of a root, which clients have themselves.
     RootLeftOut {
-        /// Its subject.
+        /// The subject of the certificate.
         subject: String,
     },
     /// A certificate that is there twice.
     DuplicateLeftOut {
-        /// Its subject.
+        /// The subject of the certificate.
         subject: String,
     },
     /// An older certificate of the same authority, by the same issuer, as one that is taken.
     OlderLeftOut {
-        /// Its subject.
+        /// The subject of the certificate.
         subject: String,
-        /// Its `notAfter`, in seconds since 1970.
+        /// The `notAfter` of the certificate, in seconds since 1970.
         end: i64,
     },
     /// A certificate that signed no other of the chain.
     UnrelatedLeftOut {
-        /// Its subject.
+        /// The subject of the certificate.
         subject: String,
         /// Whether a member names it as its issuer, though another key signed that member.
         is_namesake: bool,
     },
     /// Another certificate of the same key.
     OtherLeafLeftOut {
-        /// Its subject.
+        /// The subject of the certificate.
         subject: String,
-        /// Its `notAfter`, in seconds since 1970.
+        /// The `notAfter` of the certificate, in seconds since 1970.
         end: i64,
     },
     /// A private key that is not the one of the certificate.
     OtherKeyLeftOut {
         /// The line where it begins, from 1.
         line: usize,
-        /// Its kind.
+        /// The kind of the key.
         kind: KeyKind,
     },
     /// The leaf alone, of an authority that is not in the text.
@@ -69,7 +69,7 @@ pub enum PemWarning {
     },
     /// The common name is not among the names that are served.
     NameOnlyInCommonName {
-        /// The name.
+        /// The common name.
         name: String,
     },
     /// The leaf names addresses too, which no client asks for by name.
@@ -79,7 +79,7 @@ pub enum PemWarning {
     },
     /// Names of the leaf that cannot be read.
     NamesNotRead {
-        /// How many.
+        /// The number of such names.
         count: usize,
     },
     /// The leaf is signed by its own key.
@@ -88,32 +88,32 @@ pub enum PemWarning {
     LeafIsAuthority,
     /// The leaf is over.
     LeafEnded {
-        /// Its `notAfter`, in seconds since 1970.
+        /// The `notAfter` of the certificate, in seconds since 1970.
         end: i64,
     },
     /// The leaf is not valid yet.
     LeafNotYetValid {
-        /// Its `notBefore`, in seconds since 1970.
+        /// The `notBefore` of the certificate, in seconds since 1970.
         start: i64,
     },
     /// Another member of the chain is over.
     MemberEnded {
-        /// Its subject.
+        /// The subject of the certificate.
         subject: String,
-        /// Its `notAfter`, in seconds since 1970.
+        /// The `notAfter` of the certificate, in seconds since 1970.
         end: i64,
     },
     /// Another member of the chain is not valid yet.
     MemberNotYetValid {
-        /// Its subject.
+        /// The subject of the certificate.
         subject: String,
-        /// Its `notBefore`, in seconds since 1970.
+        /// The `notBefore` of the certificate, in seconds since 1970.
         start: i64,
     },
 }
 
 impl PemWarning {
-    /// Which text it is about.
+    /// The kind of the text that the warning is about.
     #[must_use]
     pub fn of(&self) -> Wanted {
         match self {

@@ -1,4 +1,4 @@
-//! What is given in place of a certificate or a key.
+//! Other data in place of a certificate or a key.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
