@@ -83,7 +83,7 @@ impl System {
         self.name().starts_with("mailmesh")
     }
 
-    /// What tells the program to play it.
+    /// The options with which the program plays it.
     fn args(self) -> Vec<&'static str> {
         match self {
             Self::ZenohFifo => vec!["--system", Self::Zenoh.name(), READ_BY_CHANNEL],

@@ -7,7 +7,7 @@ pub(crate) fn line(cells: &[String]) -> String {
     format!("| {} |\n", cells.join(" | "))
 }
 
-/// What stands between a head and the lines of a table.
+/// The line between a head and the lines of a table.
 pub(crate) fn rule(columns: usize) -> String {
     format!("|{}\n", "---|".repeat(columns))
 }

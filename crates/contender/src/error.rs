@@ -16,15 +16,15 @@ pub(crate) enum ContenderError {
     /// Of Zenoh.
     #[error("Zenoh: {0}")]
     Zenoh(String),
-    /// Of NATS.
+    /// An error of the NATS client.
     #[cfg(feature = "rivals")]
     #[error("NATS at {address}: {reason}; is its server there?")]
     Nats { address: String, reason: String },
-    /// Of Redis.
+    /// An error of the Redis client.
     #[cfg(feature = "rivals")]
     #[error("Redis: {0}; is its server there?")]
     Redis(#[from] redis::RedisError),
-    /// Of raw TCP, which is for two processes.
+    /// An error of the connection between the two processes of raw TCP.
     #[error("raw TCP at {address}: {source}")]
     Tcp { address: String, source: std::io::Error },
     /// A line on standard input that is no command.

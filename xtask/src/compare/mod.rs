@@ -16,7 +16,7 @@ use self::table::Table;
 use crate::contender::{System, build};
 use crate::sweeper::Sweeper;
 
-/// What to compare.
+/// Options of a comparison.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// Only this beside mailmesh; can be given several times.
@@ -54,11 +54,11 @@ enum Only {
     Challenge,
     /// Links that prove it at the gate and are not sealed.
     Gate,
-    /// What the mirror costs: lookups, memory, differences, a joiner, a restart. Not with others.
+    /// Costs of the mirror: lookups, memory, differences, a joiner, a restart. Not with others.
     Mirror,
 }
 
-/// What is compared unless it is said.
+/// The systems beside mailmesh where `--only` names none.
 const RIVALS: [System; 6] = [
     System::Tcp,
     System::Zenoh,
@@ -69,7 +69,7 @@ const RIVALS: [System; 6] = [
 ];
 
 impl Only {
-    /// What stands beside mailmesh; the mirror has rivals of its own.
+    /// The system beside mailmesh; `None` for the mirror, which has rivals of its own.
     fn system(self) -> Option<System> {
         Some(match self {
             Self::Tcp => System::Tcp,
@@ -144,7 +144,7 @@ fn today() -> String {
     )
 }
 
-/// What the mirror costs, beside what else one could use.
+/// Measures the mirror, beside other tables and a full resend.
 fn mirror(json: Option<&Path>) -> Result<(), String> {
     let mut command = crate::run::cargo(&["run", "--release", "--quiet", "-p", "mailmesh-benches"]);
     command.args(["--example", "mirror", "--"]);
@@ -156,8 +156,8 @@ fn mirror(json: Option<&Path>) -> Result<(), String> {
     crate::run::run(command)
 }
 
-/// What mailmesh promises: nothing is lost in silence, comes twice or out of order, and events
-/// come by themselves rather than by repair.
+/// Checks the promise of mailmesh: no event is lost in silence, comes twice or out of order, and
+/// events come by themselves rather than by repair.
 fn promised(results: &[Round]) -> Result<(), String> {
     for round in results.iter().filter(|round| round.system.is_mailmesh()) {
         if round.silent + round.duplicates + round.out_of_order > 0 {

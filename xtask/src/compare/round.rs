@@ -22,7 +22,7 @@ const ARRIVAL: Duration = Duration::from_secs(15);
 /// A rival that has delivered nothing for so long has lost the rest.
 const QUIET: Duration = Duration::from_secs(2);
 
-/// What one system did in one round.
+/// Results of one system in one round.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Round {
     pub(super) round: u64,
@@ -46,7 +46,7 @@ pub(super) struct Round {
 }
 
 impl Round {
-    /// What is published as fast as it goes is in frames of so many events, or fewer.
+    /// Most events of a frame while a sender publishes as fast as it can.
     const EVENTS_A_FRAME: u64 = 1_024;
 
     pub(super) fn new(round: u64, system: System) -> Self {
@@ -171,8 +171,8 @@ pub(super) fn play(
     })
 }
 
-/// Waits until everything has come or was told missing. What does not come in time is lost: that
-/// is a result.
+/// Waits until every event has come or was told missing. An event that does not come in time is
+/// lost: that is a result.
 fn arrived(
     receiver: &mut Contender,
     life: u64,

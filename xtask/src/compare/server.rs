@@ -32,8 +32,8 @@ fn program(system: System) -> Option<&'static str> {
     }
 }
 
-/// Those of these systems that can run here, and the version of each server. It is said of the
-/// others why they cannot.
+/// The systems that can run here, and the version of each server. For each of the others the
+/// reason is printed.
 pub(super) fn those_here(systems: Vec<System>) -> (Vec<System>, Vec<String>) {
     those_that_say(systems, version)
 }
@@ -58,7 +58,7 @@ fn those_that_say(
     (systems, versions)
 }
 
-/// What a server says of its version; what to do if it is not there.
+/// The version that a server prints; an error with the line that installs it.
 fn version(program: &str) -> Result<String, String> {
     let output = Command::new(program).arg("--version").output();
     let output = output.map_err(|error| {
@@ -70,7 +70,7 @@ fn version(program: &str) -> Result<String, String> {
     Ok(said.split(" sha=").next().unwrap_or_default().to_owned())
 }
 
-/// What starts it: nothing is kept on disk, and nobody but this machine reaches it.
+/// The options of a server: it keeps nothing on disk, and listens on the loopback only.
 fn args(system: System, port: &str, folder: &str) -> Vec<String> {
     let args: &[&str] = match system {
         System::Redis => &[

@@ -1,4 +1,4 @@
-//! What all rounds gave: a line for each system, as text and as Markdown.
+//! The results of all rounds: a line for each system, as text and as Markdown.
 
 use super::round::Round;
 use crate::contender::System;

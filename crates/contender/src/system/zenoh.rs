@@ -19,15 +19,16 @@ use crate::Args;
 use crate::error::ContenderError;
 use crate::ledger::Ledger;
 
-/// Where every process publishes and what it subscribes to, by the same name: a subscriber that
-/// asks for `contender/events/*` has Zenoh look for the way of each event, and a third of the speed.
+/// The key expression on which every process publishes and to which it subscribes, without a
+/// wildcard: for a subscriber of `contender/events/*` Zenoh computes the route of each event, at a
+/// third of the speed.
 pub(super) const EVENTS: &str = "contender/events";
 
 /// A session and its publishers.
 pub(crate) struct Outlet {
     session: Session,
     publisher: Publisher<'static>,
-    /// What is not to wait for a batch.
+    /// For events that must not wait for a batch.
     express: Arc<Publisher<'static>>,
     presence: Presence,
     _in_callback: Option<Subscriber<()>>,
