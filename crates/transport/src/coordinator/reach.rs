@@ -63,7 +63,7 @@ impl ZenohSettings {
                 let why = format!(
                     "{group} is of one link, and Zenoh's scouting, which a node without a cluster \
                      key has, can name no interface for it: no session opens; write \
-                     \"224.0.0.224:7446\", or set `mesh.key` on every node"
+                     \"224.0.0.224:7446\""
                 );
                 let key = "scouting.multicast.address".to_owned();
                 let kind = ConfigErrorKind::BadValue { key, why };
