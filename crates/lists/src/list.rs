@@ -290,7 +290,7 @@ impl List {
 
     /// Moves ends that have no time zone ([`Ends::Local`]) to where `to_utc` puts them, given the
     /// moment as if it were one of UTC. Gives how many there were. To be called before
-    /// [`settle`](Self::settle), which takes those that are left for moments of UTC.
+    /// [`select_for_import`](Self::select_for_import), which takes those that are left for moments of UTC.
     pub fn in_zone(&mut self, to_utc: impl Fn(UnixMillis) -> UnixMillis) -> usize {
         let mut moved = 0;
         for entry in &mut self.entries {
