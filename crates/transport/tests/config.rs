@@ -54,6 +54,11 @@ fn disabled_is_a_coordinator_of_its_own() {
     let coordinator = Coordinator::parse(r#"{"@type": "Disabled"}"#).unwrap();
     assert!(matches!(coordinator.backend(), Backend::Disabled));
     assert!(coordinator.explain().contains("runs alone"));
+    let own = zenoh("{ transport: { auth: { usrpwd: { user: 'u', password: 'pw' } } } }");
+    let keyed = own.trim_end().trim_end_matches('}').to_owned()
+        + r#", "mesh": { "key": { "@type": "EnvironmentVariable", "variableName": "KEY" } } }"#;
+    let explained = Coordinator::parse(&keyed).unwrap().explain();
+    assert!(explained.contains("the configuration sets `transport.auth` itself"), "{explained}");
 }
 
 #[test]

@@ -159,7 +159,9 @@ fn links(out: &mut String, settings: &ZenohSettings, protection: LinkProtection)
         LinkProtection::Own(what) => line(
             out,
             "proof",
-            &format!("links do not prove the cluster key: the configuration sets `{what}` itself"),
+            &format!(
+                "the configuration sets `{what}` itself, so links do not prove the cluster key"
+            ),
         ),
         LinkProtection::None => line(
             out,
