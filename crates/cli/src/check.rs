@@ -15,7 +15,7 @@ use crate::exit::Failure;
 use crate::process::check_descriptors;
 use crate::say::{self, note, say};
 
-pub(crate) fn run(options: &Check) -> Result<ExitCode, Failure> {
+pub(crate) fn run(options: &Check, socket: Option<&Path>) -> Result<ExitCode, Failure> {
     let failure = |error: ConfigError| Failure::from(error);
     let coordinator = if options.file == Path::new("-") {
         let mut text = String::new();
@@ -43,8 +43,10 @@ pub(crate) fn run(options: &Check) -> Result<ExitCode, Failure> {
         warn(&coordinator.check_embedded().map_err(failure)?);
     } else {
         warn(&coordinator.preflight().map_err(failure)?);
+        let has_key = coordinator.mesh().key.is_some();
+        warn(&coordinator.check_machine(has_key).map_err(failure)?);
         coordinator.mesh().store.as_deref().map_or(Ok(()), check_store)?;
-        warn_of_process(&coordinator);
+        warn_of_process(&coordinator, socket);
         if matches!(coordinator.backend(), Backend::Zenoh(_)) {
             say!(
                 "{:<12}has the ports free, files and interfaces there, and certificates and keys in order",
@@ -57,9 +59,12 @@ pub(crate) fn run(options: &Check) -> Result<ExitCode, Failure> {
 
 /// Warns of what `mailmesh node` would lack that started as this command did. A server may be
 /// started otherwise, and has no control socket, so none of it is an error here.
-fn warn_of_process(coordinator: &Coordinator) {
+fn warn_of_process(coordinator: &Coordinator, socket: Option<&Path>) {
     let name = Cluster::builder().coordinator(coordinator.clone()).node_name();
-    let socket = name.map_or(Ok(()), |name| control::check_default(name.as_str()));
+    let socket = match socket {
+        Some(path) => control::check_path(path, true),
+        None => name.map_or(Ok(()), |name| control::check_default(name.as_str())),
+    };
     let found = [
         check_descriptors().unwrap_or_else(|error| Some(error.message().to_owned())),
         socket.err().map(|error| format!("`mailmesh node`: {}", error.message())),

@@ -19,7 +19,7 @@ pub(crate) fn listens(all: &Value) -> String {
 /// A line for each endpoint of the configuration, or for those alone that lead to no member.
 pub(crate) fn lines(all: &Value, linked_too: bool) -> Vec<String> {
     let all = all.as_array().into_iter().flatten();
-    let shown = all.filter(|one| linked_too || !matches!(state(one), "linked" | "own"));
+    let shown = all.filter(|one| linked_too || !matches!(state(one), "linked" | "own" | "unknown"));
     shown
         .map(|one| format!("{:<20}{}: {}", "endpoint", text(&one["endpoint"]), words(one)))
         .collect()

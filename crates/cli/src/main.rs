@@ -64,7 +64,7 @@ async fn run(args: Args) -> Result<ExitCode, Failure> {
     match args.command {
         Command::Node(options) => node::run(options, socket).await,
         Command::Demo(options) => demo::run(options).await,
-        Command::Check(options) => check::run(&options),
+        Command::Check(options) => check::run(&options, socket.as_deref()),
         Command::Key(options) => key::run(options, socket).await,
         Command::Completions { shell } => {
             clap_complete::generate(

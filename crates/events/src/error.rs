@@ -31,7 +31,8 @@ pub enum EventError {
     },
     /// A prefix so wide that blocking it is most likely a mistake.
     #[error(
-        "{network} is wider than /{limit}; it would stand for many addresses; if that is meant, say so with `--force`"
+        "{network} is wider than /{limit} and stands for many addresses; if that is meant, use `--force` \
+         or `add_of_any_width`"
     )]
     TooWide {
         /// The prefix.

@@ -52,13 +52,13 @@ pub(crate) fn builder() -> Builder {
 }
 
 /// Whether another process has the store of a directory open. Nothing is made, and nothing
-/// waits.
+/// waits. For a moment the store is locked: a node that opens it just then is refused.
 #[must_use]
 pub fn store_in_use(dir: &Path) -> bool {
     let path = dir.join(FILE);
     // To open a device or a pipe has effects.
     let is_file = std::fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file());
-    let locked = |file: File| matches!(file.try_lock(), Err(TryLockError::WouldBlock));
+    let locked = |file: File| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
     is_file && File::open(&path).is_ok_and(locked)
 }
 

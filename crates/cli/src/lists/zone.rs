@@ -19,9 +19,10 @@ pub(crate) struct Zone {
 pub(crate) fn zone(name: &str) -> Result<Zone, String> {
     let rules = match name {
         "UTC" | "utc" => Ok(TimeZone::UTC),
-        name => TimeZone::get(name).or_else(|_| TimeZone::posix(name)),
+        name => TimeZone::get(name),
     };
-    let unknown = "this host knows no such time zone; write one like Europe/Berlin, or UTC";
+    let unknown = "this host knows no time zone of that name; write one like Europe/Berlin, or UTC; if \
+                   that fails, install tzdata";
     let rules = rules.map_err(|_| unknown.to_owned())?;
     Ok(Zone { rules, name: name.to_owned() })
 }
@@ -82,6 +83,9 @@ mod tests {
         assert_eq!(moved("2026-07-15T12:00:00Z"), "2026-07-15T10:00:00Z");
         assert_eq!(moved("2026-10-25T02:30:00Z"), "2026-10-25T00:30:00Z", "it comes twice");
         assert_eq!(to_utc(&berlin, UnixMillis(u64::MAX)), UnixMillis(u64::MAX));
-        assert!(zone("Nowhere/Else").is_err() && zone("utc").is_ok());
+        assert!(zone("utc").is_ok());
+        for unknown in ["Nowhere/Else", "UTC+2", "XXX+3"] {
+            assert!(zone(unknown).is_err(), "{unknown}: the sign of POSIX is the other way round");
+        }
     }
 }

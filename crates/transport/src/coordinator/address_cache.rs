@@ -31,7 +31,7 @@ struct Times {
 }
 
 impl Times {
-    /// Those of an answer that is asked for now; `None` if the last one will do.
+    /// The times of a new query; `None` if the cached answer still holds.
     fn after(last: Option<Self>, has_changed: bool, now: Instant) -> Option<Self> {
         let Some(last) = last.filter(|_| !has_changed) else {
             return Some(Self { asked: now, changed: now });
@@ -42,7 +42,7 @@ impl Times {
 }
 
 impl AddressCache {
-    /// What addresses this host has; `None` if the system does not say.
+    /// The addresses of this host; `None` if the system does not report them.
     pub(crate) fn addresses(&mut self, now: Instant) -> Option<&HostAddresses> {
         let last = self.known.as_ref().map(|known| known.times);
         if let Some(times) = Times::after(last, self.changes.any_since_last(), now) {
@@ -107,7 +107,7 @@ mod changes {
 
 #[cfg(not(target_os = "linux"))]
 mod changes {
-    /// Nobody says when something changes.
+    /// This system sends no change notifications.
     #[derive(Debug, Default)]
     pub(super) struct Changes;
 
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_of_addresses_is_reported_once() {
+    fn without_a_change_nothing_is_reported() {
         let mut changes = changes::Changes::default();
         // Another program may change an interface meanwhile.
         let is_quiet = (0..100).any(|_| !changes.any_since_last());

@@ -22,12 +22,8 @@ const TLS: [(&str, &str); 10] = [
     ("server_name_verification", "verify_name_on_connect"),
 ];
 /// Kinds of nodes that a node links to.
-const MATCHERS: [&str; 4] = [
-    "/scouting/multicast/autoconnect",
-    "/scouting/gossip/autoconnect",
-    "/scouting/gossip/target",
-    "/scouting/multicast/target",
-];
+const MATCHERS: [&str; 3] =
+    ["/scouting/multicast/autoconnect", "/scouting/gossip/autoconnect", "/scouting/gossip/target"];
 /// Most endpoints that an error repeats.
 const REPEATED: usize = 4;
 
@@ -91,20 +87,20 @@ fn check_matcher(checked: &Checked<'_>, value: &Value, pointer: &str) -> Result<
         _ => None,
     };
     let name = path.last().map_or("", String::as_str);
-    let (instead_of, write) = match found {
+    let write = match found {
         Value::Object(by_mode) if by_mode.values().any(Value::is_string) => {
             let each = by_mode.iter().map(|(mode, value)| {
                 format!("{mode}: {}", now(value).unwrap_or_else(|| value.to_string()))
             });
-            (&path, format!("{name}: {{ {} }}", each.collect::<Vec<_>>().join(", ")))
+            format!("{name}: {{ {} }}", each.collect::<Vec<_>>().join(", "))
         }
         text => match now(text) {
-            Some(list) => (&path, format!("{name}: {list}")),
+            Some(list) => format!("{name}: {list}"),
             None => return Ok(()),
         },
     };
     let why = format!("a text was the form of Zenoh before 1.0; write lists: `{write}`");
-    Err(checked.bad(instead_of, why))
+    Err(checked.bad(&path, why))
 }
 
 /// `server_certificate` and the others, in the settings and in those of an endpoint.

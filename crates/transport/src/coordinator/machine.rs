@@ -1,5 +1,5 @@
-//! What `check` alone asks of the machine, since a node that starts finds it without delay: names
-//! that resolve, and the port of discovery.
+//! Checks of the machine that only `mailmesh check` makes: whether names resolve, and whether the
+//! port of discovery can be had.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -34,7 +34,7 @@ impl ZenohSettings {
         for (name, found) in names.iter().zip(resolve(&names)) {
             let host = name.rsplit_once(':').map_or(name.as_str(), |(host, _)| host);
             match found {
-                Found::Addresses(_) => {}
+                Found::Addresses(_) | Found::NotAsked => {}
                 Found::Nothing(why) => warn(format!(
                     "`connect.endpoints`: the name {host} does not resolve here now: {why}; the \
                      node goes on trying"

@@ -240,8 +240,7 @@ impl Coordinator {
 
     /// Whether the machine has what the configuration asks for: listening ports free, files
     /// readable, the interface there, the key resolvable; and whether certificates and keys, of
-    /// files or of the configuration, can be read and belong together. The names of endpoints are
-    /// looked up, for 3 s at most. Nothing is left open.
+    /// files or of the configuration, can be read and belong together. Nothing is left open.
     /// Returns what deserves a look, as [`check_embedded`](Self::check_embedded).
     ///
     /// # Errors
@@ -251,9 +250,21 @@ impl Coordinator {
             secret.resolve()?;
         }
         match &self.backend {
+            Backend::Zenoh(settings) => settings.preflight(),
+            Backend::Disabled => Ok(Vec::new()),
+        }
+    }
+
+    /// What a node that starts finds by itself, or only in time: the names of `connect.endpoints`
+    /// are looked up, for 3 s at most, and the port of discovery is tried. `has_key`: whether the
+    /// node has a cluster key, by whatever way; discovery has another port then.
+    ///
+    /// # Errors
+    /// A port of discovery that another program keeps for itself.
+    pub fn check_machine(&self, has_key: bool) -> Result<Vec<Warning>, ConfigError> {
+        match &self.backend {
             Backend::Zenoh(settings) => {
-                let mut warnings = settings.preflight()?;
-                warnings.extend(settings.check_discovery(self.mesh.key.is_some())?);
+                let mut warnings = settings.check_discovery(has_key)?;
                 warnings.extend(settings.check_names());
                 Ok(warnings)
             }

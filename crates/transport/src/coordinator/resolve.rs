@@ -13,15 +13,17 @@ pub(super) const WITHIN: Duration = Duration::from_secs(3);
 /// Most names that are looked up.
 const MOST: usize = 64;
 
-/// What came of a name.
+/// The result of one lookup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Found {
     /// Its addresses, one at least.
     Addresses(Vec<SocketAddr>),
     /// None, and what the system said.
     Nothing(String),
-    /// No answer in time, or too many names before it.
+    /// No answer in time.
     Unknown,
+    /// Not looked up: there are too many names, or no thread for it.
+    NotAsked,
 }
 
 /// Looks up hosts with their ports, all at once.
@@ -34,19 +36,22 @@ fn resolve_by(
     hosts: &[String],
     within: Duration,
 ) -> Vec<Found> {
-    let mut all = vec![Found::Unknown; hosts.len()];
+    let mut all = vec![Found::NotAsked; hosts.len()];
     let (answers, answered) = channel();
     let end = Instant::now() + within;
     let mut waiting = 0;
     for (number, host) in hosts.iter().enumerate().take(MOST) {
         let (host, answers) = (host.clone(), answers.clone());
         let ask = move || {
-            // Nobody waits any longer.
+            // The caller may have stopped waiting.
             let _late = answers.send((number, look_up(&host)));
         };
         // A thread that hangs in the system's resolver is left to it.
         let asked = std::thread::Builder::new().name("mailmesh-resolve".to_owned()).spawn(ask);
-        waiting += usize::from(asked.is_ok());
+        if asked.is_ok() {
+            all[number] = Found::Unknown;
+            waiting += 1;
+        }
     }
     while waiting > 0
         && let Ok((number, answer)) =
@@ -89,7 +94,7 @@ mod tests {
         );
         let many = vec!["mx1:1".to_owned(); MOST + 1];
         let found = resolve_by(look_up, &many, Duration::from_secs(10));
-        assert_eq!(found[MOST], Found::Unknown);
+        assert_eq!(found[MOST], Found::NotAsked);
         assert!(found[..MOST].iter().all(|found| matches!(found, Found::Addresses(_))));
     }
 }

@@ -132,6 +132,11 @@ impl Tries {
 }
 
 impl Endpoint {
+    /// Host and port, without settings.
+    fn address(&self) -> &str {
+        self.text.split('#').next().unwrap_or_default()
+    }
+
     fn is_satisfied(&self, is_linked: impl Fn(&Id) -> bool) -> bool {
         self.leads_to.is_some_and(|id| is_linked(&id))
     }
@@ -272,10 +277,13 @@ impl Book {
     pub(super) fn failed_endpoints(&self) -> impl Iterator<Item = (&str, &str)> {
         let failed = |endpoint: &'_ Endpoint| endpoint.error.is_some();
         let failed = self.endpoints.iter().filter(move |endpoint| failed(endpoint));
-        failed.map(|endpoint| {
-            let address = endpoint.text.split('#').next().unwrap_or_default();
-            (address, endpoint.error.as_deref().unwrap_or_default())
-        })
+        failed.map(|endpoint| (endpoint.address(), endpoint.error.as_deref().unwrap_or_default()))
+    }
+
+    /// Whether there are endpoints, and each leads to this node itself.
+    pub(super) fn all_lead_here(&self) -> bool {
+        let leads_here = |endpoint: &Endpoint| endpoint.last == Some(Outcome::Itself);
+        !self.endpoints.is_empty() && self.endpoints.iter().all(leads_here)
     }
 
     /// What came of dialing.

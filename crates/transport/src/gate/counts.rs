@@ -35,7 +35,8 @@ counts! {
     not_a_handshake,
     /// Of nodes of another cluster.
     other_cluster,
-    /// Of nodes with another `mesh.links` than this node, or without a key.
+    /// That began as links of Zenoh or TLS, or of the other mode of the gate: of nodes with another
+    /// `mesh.links` or without a key, or of strangers.
     other_mode,
     /// Of nodes with no key of this node.
     other_key,

@@ -105,6 +105,7 @@ async fn dial(shared: Arc<Shared>, target: Target) {
         let shared = proposing.clone();
         async move { propose(&shared, stream, address).await }
     });
+    let (mut is_own, mut has_failed) = (false, false);
     while let Some(tried) = tries.join_next().await {
         let Ok((address, tried)) = tried else { continue };
         match tried {
@@ -122,8 +123,9 @@ async fn dial(shared: Arc<Shared>, target: Target) {
                 report.outcome = Outcome::Reached(id);
                 return;
             }
-            Err(Broken::Refused(Refusal::Itself)) => report.outcome = Outcome::Itself,
+            Err(Broken::Refused(Refusal::Itself)) => is_own = true,
             Err(error) => {
+                has_failed = true;
                 if let Broken::Refused(refusal) = error {
                     shared.counts.refused(refusal);
                     if refusal == Refusal::OtherKey {
@@ -134,6 +136,10 @@ async fn dial(shared: Arc<Shared>, target: Target) {
                 report.failed(address, &error);
             }
         }
+    }
+    // Of a name with several addresses one may be this node, and the others out of reach.
+    if is_own && !has_failed {
+        report.outcome = Outcome::Itself;
     }
 }
 
@@ -209,7 +215,9 @@ async fn handshake(
         stream.write_all(&hello).await?;
         let mut answer = [0; ANSWER_LEN];
         stream.read_exact(&mut answer).await.map_err(|error| match error.kind() {
-            std::io::ErrorKind::UnexpectedEof => Broken::NoAnswer,
+            std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::ConnectionReset => {
+                Broken::NoAnswer
+            }
             _ => error.into(),
         })?;
         let (mut proven, proof) = dialer.answer(&answer)?;
@@ -222,7 +230,8 @@ async fn handshake(
         let verdict = proven.session.hear(&verdict)?;
         Ok((proven, Some(verdict)))
     });
-    proven.await.map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))?
+    // Zenoh takes a hello for a length, and waits for the rest.
+    proven.await.map_err(|_| Broken::NoAnswer)?
 }
 
 /// Withdraws the proposal when dropped.

@@ -40,7 +40,8 @@ impl std::fmt::Display for Broken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::NoAnswer => f.write_str(
-                "closed without an answer: another `mesh.links` or `mesh.cluster`, or no mailmesh",
+                "no answer to the handshake: another `mesh.links`, `mesh.cluster` or version, no key, \
+                 no mailmesh, or a node that is flooded",
             ),
             Self::Declined => f.write_str(
                 "the node holds the key but takes no more links now; it is dialed again",
@@ -132,7 +133,7 @@ async fn prove(
 }
 
 /// What each connection is set to: small messages go at once, and urgent data, which nothing here
-/// sends, is read in its place, so that it ends no read early.
+/// sends, stays in the stream.
 pub(super) fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     socket2::SockRef::from(stream).set_out_of_band_inline(true)
@@ -172,6 +173,10 @@ async fn take(
     proven: Proven,
 ) -> Result<(), Broken> {
     let Proven { id, key, purpose, mut session } = proven;
+    // A holder of the key that says it is this node would take this node's place in the table.
+    if id == shared.id {
+        return Err(Refusal::Itself.into());
+    }
     match purpose {
         Purpose::Link => {
             let slots = shared.slots.load_full();

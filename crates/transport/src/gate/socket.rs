@@ -78,15 +78,7 @@ impl<S: Stream> Socket<S> {
             let mut ready = self.0.readable().await?;
             match ready.try_io(|fd| fd.get_ref().read(into)) {
                 Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                Ok(read) => {
-                    // That was all: what comes next, or the end, is said again (epoll(7), edge
-                    // triggered). It saves the read that would find nothing.
-                    let is_all = read.as_ref().is_ok_and(|len| (1..into.len()).contains(len));
-                    if is_all && cfg!(target_os = "linux") {
-                        ready.clear_ready();
-                    }
-                    return read;
-                }
+                Ok(read) => return read,
                 Err(_would_block) => {}
             }
         }

@@ -127,15 +127,15 @@ impl Warning {
         let now = Instant::now();
         let is_linked = shared.table.lock().iter().next().is_some();
         let others = self.other_mode.look(now, shared.counts.other_mode.get());
-        let is_expected = others || shared.book.lock().failed_endpoints().next().is_some();
-        match self.unreached.look(now, is_linked, is_expected) {
+        let why = if is_linked { Vec::new() } else { reasons(shared, others) };
+        match self.unreached.look(now, is_linked, !why.is_empty()) {
             None => {}
-            Some(Notice::Reached) => tracing::warn!("a link to another node is open again"),
+            Some(Notice::Reached) => tracing::warn!("another node is linked now"),
             Some(Notice::Unreached(lasted)) => tracing::warn!(
                 "no other node is linked for {} s: {}. Check that the other nodes run, and check \
                  `connect.endpoints`, `mesh.links`, the key of each node, and firewalls",
                 lasted.as_secs(),
-                reasons(shared, others).join("; ")
+                why.join("; ")
             ),
         }
     }
@@ -147,16 +147,19 @@ fn reasons(shared: &Shared, others: bool) -> Vec<String> {
     let errors = book.failed_endpoints().take(NAMED);
     let mut why: Vec<_> = errors.map(|(endpoint, error)| format!("{endpoint}: {error}")).collect();
     let more = book.failed_endpoints().count().saturating_sub(NAMED);
+    if book.all_lead_here() {
+        why.push("every one of `connect.endpoints` leads to this node itself".to_owned());
+    }
     drop(book);
     if more > 0 {
-        why.push(format!("{more} endpoints more"));
+        why.push(format!("{more} more endpoints"));
     }
     if others {
         let from = *shared.other_mode_from.lock();
         let from = from.map(|ip| format!(" (the last from {ip})")).unwrap_or_default();
         why.push(format!(
-            "connections with another `mesh.links` than this node's, or without a key, were \
-             refused{from}"
+            "connections that begin as links of Zenoh or TLS, or of the other mode of the gate, were \
+             refused{from}: nodes with another `mesh.links` or without a key, or strangers"
         ));
     }
     why

@@ -58,12 +58,13 @@ async fn watch(live: Weak<LiveSession>, endpoints: Vec<String>) {
                     errors.iter().map(|(endpoint, error)| format!("{endpoint}: {error}")).collect();
                 let more = endpoints.len().saturating_sub(LOOKED_AT);
                 if more > 0 {
-                    why.push(format!("{more} endpoints more"));
+                    why.push(format!("{more} more endpoints"));
                 }
                 tracing::warn!(
-                    "no other node is linked for {} s: {}. Look whether the others run, at \
-                     `connect.endpoints`, the certificates and the key of each, and at firewalls; \
-                     `RUST_LOG=zenoh_transport=debug,zenoh_link_tls=debug` shows what Zenoh does",
+                    "no other node is linked for {} s: {}. Check that the other nodes run, and check \
+                     `connect.endpoints`, the certificates and key of each node, and firewalls; the \
+                     log targets `zenoh_transport` and `zenoh_link_tls` at `debug` show what Zenoh \
+                     does",
                     lasted.as_secs(),
                     why.join("; ")
                 );

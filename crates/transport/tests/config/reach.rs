@@ -96,7 +96,7 @@ fn names_that_do_not_resolve_are_warned_of() {
          'tcp/192.0.2.1:7447', 'tcp/[fe80::1%lo]:7447'] }} }}"
     );
     let coordinator = Coordinator::parse(&zenoh(&config)).unwrap();
-    let said = coordinator.preflight().unwrap();
+    let said = coordinator.check_machine(false).unwrap();
     let [warning] = said.as_slice() else { panic!("{said:?}") };
     let shown = warning.to_string();
     assert!(shown.contains(&format!("the name {name} does not resolve")), "{shown}");
@@ -114,7 +114,7 @@ fn a_port_of_discovery_that_is_taken_is_found() {
             "{{ scouting: {{ multicast: {{ address: '224.0.0.224:{port}', interface: 'lo' }} }} }}"
         );
         let text = format!(r#"{{ "@type": "Zenoh", "config": {zenoh}, "mesh": {{ {key} }} }}"#);
-        Coordinator::parse(&text).unwrap().preflight()
+        Coordinator::parse(&text).unwrap().check_machine(!key.is_empty())
     };
     let error = with(port, "").unwrap_err().to_string();
     assert!(error.contains(&format!("UDP port {port}")) && error.contains("`ss -"), "{error}");

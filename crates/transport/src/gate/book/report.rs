@@ -1,4 +1,4 @@
-//! What the book says of the endpoints of the configuration.
+//! The status of each configured endpoint.
 
 use mailmesh_delivery::Incarnation;
 use tokio::time::Instant;
@@ -27,12 +27,11 @@ impl Endpoint {
             _ => EndpointState::Trying,
         };
         let is_waiting = state == EndpointState::Trying && !self.tries.is_dialing;
-        let address = self.text.split('#').next().unwrap_or_default();
         EndpointStatus {
-            endpoint: format!("tcp/{address}"),
+            endpoint: format!("tcp/{}", self.address()),
             state,
             leads_to: self.leads_to.map(Incarnation),
-            last_error: self.error.clone(),
+            last_error: self.error.clone().filter(|_| state != EndpointState::Linked),
             next_try: is_waiting.then(|| self.tries.next.saturating_duration_since(now)),
         }
     }
@@ -66,6 +65,9 @@ mod tests {
             ("tcp/mx1:7447", EndpointState::Linked)
         );
         assert_eq!((linked.leads_to, linked.next_try), (Some(Incarnation([4; 16])), None));
+        book.failed(0, "refused at the look of each minute".into());
+        assert_eq!(book.report(now, |id| *id == [4; 16])[0].last_error, None);
+        assert!(!book.all_lead_here());
         assert_eq!(trying.state, EndpointState::Trying);
         assert_eq!(trying.last_error.as_deref(), Some("connection refused"));
         assert_eq!(trying.next_try, Some(Duration::from_millis(100)));
