@@ -58,7 +58,8 @@ impl ClusterKey {
             Zeroizing::new(from_hex(text))
         } else {
             let decoded = STANDARD.decode(text);
-            let why = if text.starts_with(['/', '.', '~']) {
+            // A dot is in no base64.
+            let why = if text.starts_with(['/', '~']) || text.contains('.') {
                 "it looks like a path; a file is {\"@type\": \"File\", \"filePath\": PATH}"
             } else {
                 "it is neither base64 nor 64 hexadecimal digits"

@@ -2,6 +2,7 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use mailmesh::secrets::path_words;
 use mailmesh::{Cluster, Filter, Rule, Verdict};
 use mailmesh_cli::protocol::{Answer, MAX_LINE, Request, json_words};
 use serde_json::{Value, json};
@@ -35,10 +36,22 @@ impl Server {
             Failure::failed(format!("control socket {}: {error}", path.display()))
         };
         if std::os::unix::net::UnixStream::connect(path).is_ok() {
-            return Err(Failure::failed(format!(
-                "another node serves the control socket {}: one of this name runs already; stop it, or give this one its own --name (and --socket, if you set that)",
-                path.display()
-            )));
+            let path = path_words(path);
+            // The variable names one socket for all that is started from a shell.
+            let is_of_variable = std::env::var_os("MAILMESH_SOCKET").is_some();
+            return Err(Failure::failed(if is_of_variable {
+                format!(
+                    "another node serves the control socket {path}, which `--socket` or \
+                     MAILMESH_SOCKET names for this one, too; unset that variable, or give this \
+                     node another --socket"
+                )
+            } else {
+                format!(
+                    "another node serves the control socket {path}: one of this name runs \
+                     already; stop it, or give this one its own --name (and --socket, if you set \
+                     that)"
+                )
+            }));
         }
         match std::fs::symlink_metadata(path) {
             Ok(metadata) if !metadata.file_type().is_socket() => {

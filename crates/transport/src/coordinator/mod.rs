@@ -18,6 +18,7 @@ mod exposure;
 mod former;
 mod known;
 mod lex;
+mod link_limits;
 mod listening;
 mod machine;
 mod mask;

@@ -12,8 +12,8 @@ use super::error::{ConfigError, ConfigErrorKind, Place};
 use super::known::nearest;
 use super::resolve::{Found, WITHIN, resolve};
 use super::tls::Credentials;
-use super::tls_settings;
 use super::zenoh::endpoints;
+use super::{link_limits, tls_settings};
 
 /// Every transport of Zenoh, and the feature of ours that builds it in.
 const PROTOCOLS: [(&str, Option<&str>); 9] = [
@@ -126,6 +126,7 @@ impl Needs {
             ["listen", "connect"].iter().flat_map(|section| endpoints(value, section)).collect();
         needs.credentials = Credentials::of(checked, value, &endpoints);
         tls_settings::check(checked, value, mode)?;
+        link_limits::check(checked, value)?;
         let interface = value.pointer("/scouting/multicast/interface").and_then(Value::as_str);
         if let Some(name) = interface.filter(|name| !name.is_empty() && *name != "auto") {
             let path = ["scouting", "multicast", "interface"].map(str::to_owned);

@@ -30,6 +30,8 @@ const RETIRED: Duration = Duration::from_secs(2);
 /// Ticks between two tries to have links proven by the preferred key: the node at the other end
 /// may not have had it when the keys changed.
 const RARELY: u64 = 8;
+/// How long after a node of another key was heard it may be why no node is linked.
+const OTHER_KEY: Duration = Duration::from_secs(60);
 /// Most endpoints that one warning names.
 const NAMED: usize = 8;
 /// Shortest pause between two sessions that are opened because their sockets were removed.
@@ -133,7 +135,8 @@ impl Warning {
             Some(Notice::Reached) => tracing::warn!("another node is linked now"),
             Some(Notice::Unreached(lasted)) => tracing::warn!(
                 "no other node is linked for {} s: {}. Check that the other nodes run, and check \
-                 `connect.endpoints`, `mesh.links`, the key of each node, and firewalls",
+                 `connect.endpoints`, `mesh.cluster`, `mesh.links`, the key of each node, and \
+                 firewalls",
                 lasted.as_secs(),
                 why.join("; ")
             ),
@@ -147,6 +150,13 @@ fn reasons(shared: &Shared, others: bool) -> Vec<String> {
     let errors = book.failed_endpoints().take(NAMED);
     let mut why: Vec<_> = errors.map(|(endpoint, error)| format!("{endpoint}: {error}")).collect();
     let more = book.failed_endpoints().count().saturating_sub(NAMED);
+    if shared.other_keys.heard_ago().is_some_and(|ago| ago < OTHER_KEY) {
+        why.push(
+            "a node of this cluster with another key was heard, or a stranger that imitates one: \
+             if the others have another key, give this node theirs (`mailmesh key add --here FILE`)"
+                .to_owned(),
+        );
+    }
     if book.all_lead_here() {
         why.push("every one of `connect.endpoints` leads to this node itself".to_owned());
     }

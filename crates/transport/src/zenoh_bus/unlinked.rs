@@ -62,8 +62,8 @@ async fn watch(live: Weak<LiveSession>, endpoints: Vec<String>) {
                 }
                 tracing::warn!(
                     "no other node is linked for {} s: {}. Check that the other nodes run, and check \
-                     `connect.endpoints`, the certificates and key of each node, and firewalls; the \
-                     log targets `zenoh_transport` and `zenoh_link_tls` at `debug` show what Zenoh \
+                     `connect.endpoints`, `mesh.cluster`, `mesh.links`, the certificates and key of \
+                     each node, and firewalls; the log targets `zenoh_transport` and `zenoh_link_tls` at `debug` show what Zenoh \
                      does",
                     lasted.as_secs(),
                     why.join("; ")

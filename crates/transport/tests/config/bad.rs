@@ -36,6 +36,18 @@ pub(crate) fn bad_configs() -> Vec<Bad> {
             Some((1, 19)),
         ),
         ("missing colon", zenoh("{ mode 'peer' }"), &["expected `:` after the key"], Some((1, 8))),
+        (
+            "batches without room for a message",
+            zenoh("{ transport: { link: { tx: { batch_size: 0 } } } }"),
+            &["0 is less than 1024", "has no room"],
+            Some((1, 42)),
+        ),
+        (
+            "links that end before a keep-alive",
+            zenoh("{ transport: { link: { tx: { lease: 0 } } } }"),
+            &["0 is less than 100"],
+            Some((1, 37)),
+        ),
         ("missing value", zenoh("{ mode: , }"), &["expected a value, found `,`"], Some((1, 9))),
         (
             "string not closed",
