@@ -75,7 +75,7 @@ pub enum StateError {
     /// The certificate has no DNS name.
     #[error("the certificate has no name that a server could present it for: {}", Printable(.why))]
     NoNames {
-        /// What it has instead, and what to ask the authority for.
+        /// The names that it has instead, and the ones to ask the authority for.
         why: String,
     },
     /// The dates make no sense, or are over.

@@ -33,13 +33,13 @@ pub fn certificate_from_pem(chain: &[u8], key: &[u8]) -> Result<Certificate, Sta
 pub struct ReadCertificate {
     /// The certificate.
     pub certificate: Certificate,
-    /// What it says of itself.
+    /// The fields that operators see.
     pub details: CertificateDetails,
-    /// What was mended or left out, and what its clients will notice.
+    /// Mended and omitted parts, and what clients will notice.
     pub warnings: Vec<PemWarning>,
 }
 
-/// What a certificate says of itself, besides names, dates and fingerprint.
+/// Fields of a certificate besides names, dates and fingerprint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CertificateDetails {

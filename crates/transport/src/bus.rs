@@ -100,12 +100,12 @@ impl KeySpace {
         tag
     }
 
-    /// What goes to every node is put on: it intersects the key of each.
+    /// The key expression for frames to every node; it matches the key of each.
     pub(crate) fn all(&self) -> String {
         format!("{}/to/*", self.prefix)
     }
 
-    /// What a node subscribes to, and what goes to it alone is put on.
+    /// The key that a node subscribes to; frames to that node alone go there.
     pub(crate) fn one(&self, to: Incarnation) -> String {
         format!("{}/to/{to}", self.prefix)
     }

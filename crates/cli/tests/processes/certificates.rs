@@ -160,7 +160,7 @@ fn certificates_as_people_have_them_are_taken_or_refused_with_what_to_do() {
     assert!(err.contains("the certificate ended at 2021-02-03T00:00:00Z"), "{err}");
 }
 
-/// What the node's control socket answers to a request.
+/// The answer of the node's control socket to a request.
 fn answer(node: &Node, request: &Value) -> Value {
     let mut stream = UnixStream::connect(&node.socket).unwrap();
     writeln!(stream, "{request}").unwrap();

@@ -166,7 +166,7 @@ impl Outlet {
         }
     }
 
-    /// What it refused.
+    /// The refused ones.
     pub(crate) fn refused(&self) -> u64 {
         self.ours().map_or(0, mailmesh::Outlet::refused)
     }
