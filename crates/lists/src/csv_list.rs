@@ -6,7 +6,7 @@ mod rows;
 
 use mailmesh_events::Rule;
 
-use crate::field::{Bare, Parsed, clean, ends, is_addresses, is_number, networks};
+use crate::field::{Bare, Parsed, clean, ends, is_addresses, is_number, networks, pair};
 use crate::list::{List, Unit};
 use crate::plain::take_line;
 use crate::record::{Record, is_allowance, push};
@@ -98,6 +98,19 @@ fn unnamed(list: &mut List, line: usize, row: &Row, text: &str) -> Result<(), Li
         Err(_) => return take_line(list, line, clean(text)),
     };
     if row.fields().skip(1).any(is_addresses) {
+        let filled = row.fields().map(clean).filter(|field| !field.is_empty());
+        let all: Vec<&str> = filled.take(3).collect();
+        if let [first, second] = *all
+            && let Some(parsed) = pair(first, second)
+        {
+            return match parsed {
+                Ok(parsed) => push(list, line, &[parsed], "", "", Ends::Never),
+                Err(why) => {
+                    list.refuse(line, why);
+                    Ok(())
+                }
+            };
+        }
         let all: Result<Vec<Vec<Parsed>>, String> = fields.by_ref().map(networks).collect();
         match all {
             Ok(all) => {

@@ -12,6 +12,14 @@ pub enum ListError {
         /// The fault, and its line.
         why: String,
     },
+    /// The text is known, and not a list: reading a part of it would block what it does not mean.
+    #[error("{}; make a list with `{command}`", Printable(.why))]
+    NotAList {
+        /// The content of the text, and its line.
+        why: String,
+        /// The command that prints a list.
+        command: &'static str,
+    },
     /// There is no such format.
     #[error("there is no format `{}`; one of {known}", Printable(.name))]
     UnknownFormat {

@@ -73,7 +73,9 @@ pub(crate) fn network(text: &str) -> Result<Parsed, String> {
     let unwrapped = after_scope.map(clean).unwrap_or(text);
     let without_brackets = unwrapped.strip_prefix('[').and_then(|rest| {
         let (address, rest) = rest.split_once(']')?;
-        Some(format!("{address}{rest}"))
+        // A port (`[2001:db8::1]:25`) must not become a part of the address.
+        let is_whole = rest.is_empty() || rest.starts_with('/');
+        is_whole.then(|| format!("{address}{rest}"))
     });
     bare(without_brackets.as_deref().unwrap_or(unwrapped)).ok_or_else(|| {
         // The error of events, so that there is one wording for it.
@@ -102,6 +104,25 @@ pub(crate) fn masked(address: Ipv4Addr, mask: Ipv4Addr) -> Option<Parsed> {
     };
     let network = Network::new(address.into(), u8::try_from(len).ok()?).ok()?;
     Some(Parsed { network, has_host_bits: network.address() != IpAddr::V4(address) })
+}
+
+/// Two addresses side by side: `None` if they are just that; the network, if the second is the mask
+/// of the first; a fault, if they are the bounds of a network, which may be meant.
+pub(crate) fn pair(first: &str, second: &str) -> Option<Result<Parsed, String>> {
+    let (first, second): (IpAddr, IpAddr) = (first.parse().ok()?, second.parse().ok()?);
+    if let (IpAddr::V4(address), IpAddr::V4(mask)) = (first, second)
+        && let Some(parsed) = masked(address, mask)
+    {
+        return Some(Ok(parsed));
+    }
+    let [one] = *range(first, second).ok()? else { return None };
+    let host_bits = if first.is_ipv4() { 32 } else { 128 } - one.network.prefix_len();
+    // Two neighbours are the same either way.
+    (host_bits > 1).then(|| {
+        Err(format!(
+            "`{first}` and `{second}` may be a range: write {first}-{second}, or two lines"
+        ))
+    })
 }
 
 /// The networks of a field: one, or those of a range like `192.0.2.1 - 192.0.2.9`.
@@ -150,8 +171,17 @@ pub(crate) enum Bare {
 
 /// A number below this is no moment (of the last decades, in seconds).
 const FIRST_MOMENT: u64 = 1_000_000_000;
-/// A number from this on is a moment in milliseconds.
-const FIRST_MILLIS: u64 = 100_000_000_000;
+/// A number below this is no moment before the year 2200, in seconds.
+const LAST_MOMENT: u64 = 7_258_118_400;
+
+/// The moment of a number, by the unit that puts it between 2001 and 2200.
+fn moment_of(number: u64) -> Option<UnixMillis> {
+    let units_in_second = [1, 1_000, 1_000_000, 1_000_000_000];
+    let unit = units_in_second
+        .into_iter()
+        .find(|units| (FIRST_MOMENT..LAST_MOMENT).contains(&(number / units)))?;
+    Some(UnixMillis(if unit == 1 { number * 1_000 } else { number / (unit / 1_000) }))
+}
 
 /// An end: a moment, or a duration such as `4h30m`.
 pub(crate) fn ends(text: &str, bare: Bare) -> Result<Ends, String> {
@@ -162,11 +192,13 @@ pub(crate) fn ends(text: &str, bare: Bare) -> Result<Ends, String> {
     }
     let whole = text.split_once('.').filter(|(_, part)| part.bytes().all(|b| b.is_ascii_digit()));
     if let Ok(number) = whole.map_or(text, |(whole, _)| whole).parse::<u64>() {
-        return match number {
-            FIRST_MILLIS.. => Ok(Ends::At(UnixMillis(number))),
-            FIRST_MOMENT.. => Ok(Ends::At(UnixMillis(number * 1_000))),
-            _ if bare == Bare::Seconds => Ok(Ends::After(Duration::from_secs(number))),
-            _ => Err(format!("`{number}` is no moment: seconds since 1970 are expected")),
+        return match moment_of(number) {
+            Some(moment) => Ok(Ends::At(moment)),
+            None if number >= FIRST_MOMENT => {
+                Err(format!("`{number}` is no moment between 2001 and 2200, in any unit"))
+            }
+            None if bare == Bare::Seconds => Ok(Ends::After(Duration::from_secs(number))),
+            None => Err(format!("`{number}` is no moment: seconds since 1970 are expected")),
         };
     }
     // CrowdSec lists a decision that has run out with the time since its end.
@@ -188,9 +220,10 @@ pub(crate) fn ends(text: &str, bare: Bare) -> Result<Ends, String> {
 /// A duration such as `4h30m`, or as Go writes it, `3h59m57.4s`; parts of seconds are left
 /// out.
 pub(crate) fn duration(text: &str) -> Result<Duration, humantime::DurationError> {
-    let whole = match (text.find('.'), text.ends_with('s')) {
-        (Some(point), true) if !text.ends_with("ms") => format!("{}s", &text[..point]),
-        _ => text.to_owned(),
-    };
-    humantime::parse_duration(&whole)
+    // Only parts of a second may be left out: `1.5 hours` is no second.
+    let whole = text.split_once('.').and_then(|(whole, part)| {
+        let unit = part.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start();
+        matches!(unit, "s" | "sec" | "secs" | "second" | "seconds").then(|| format!("{whole}s"))
+    });
+    humantime::parse_duration(whole.as_deref().unwrap_or(text))
 }

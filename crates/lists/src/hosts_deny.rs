@@ -64,6 +64,14 @@ fn take(list: &mut List, number: usize, line: &str) -> Result<(), ListError> {
         list.refuse(number, "it is no line of `hosts.deny`: `daemons : clients` is expected");
         return Ok(());
     };
+    if let Some(tag) = TAGS.iter().find(|tag| tag.eq_ignore_ascii_case(daemons)) {
+        return if *tag == "Connect" {
+            of_access_map(list, number, rest)
+        } else {
+            list.leave_out(Reason::OtherScope);
+            Ok(())
+        };
+    }
     let (clients, options) = clients_of(rest);
     let other = if list.rule.0 == Rule::Block { "allow" } else { "deny" };
     if options.split(':').any(|option| clean(option).eq_ignore_ascii_case(other)) {
@@ -86,6 +94,51 @@ fn take(list: &mut List, number: usize, line: &str) -> Result<(), ListError> {
     let daemons = clean(daemons);
     let reason = if comment.is_empty() { daemons } else { comment };
     push(list, number, &networks, reason, "hosts.deny", Ends::Never)
+}
+
+/// The tags of Sendmail's access map, which looks like a `hosts.deny`.
+const TAGS: [&str; 9] = [
+    "Connect",
+    "From",
+    "To",
+    "Spam",
+    "GreetPause",
+    "ClientRate",
+    "ClientConn",
+    "Srv_Features",
+    "Try_TLS",
+];
+
+/// A line of Sendmail's access map: the key behind its tag, and the answer.
+fn of_access_map(list: &mut List, number: usize, rest: &str) -> Result<(), ListError> {
+    let (key, answer) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    let address = match key.split_at_checked(5) {
+        Some((tag, address)) if tag.eq_ignore_ascii_case("ipv6:") => address,
+        _ => key,
+    };
+    let parsed = match pattern(address) {
+        Ok(Some(parsed)) => parsed,
+        Ok(None) => {
+            list.leave_out(Reason::OtherScope);
+            return Ok(());
+        }
+        Err(why) => {
+            list.refuse(number, why);
+            return Ok(());
+        }
+    };
+    let answer = clean(answer).trim_matches('"');
+    let word = answer.split([' ', '\t', ':']).next().unwrap_or_default().to_ascii_uppercase();
+    let is_code = word.len() == 3 && word.starts_with(['4', '5']) && word.parse::<u16>().is_ok();
+    let is_ban = is_code || matches!(&*word, "REJECT" | "DISCARD" | "ERROR" | "QUARANTINE");
+    let is_allowed = matches!(&*word, "OK" | "RELAY" | "SKIP");
+    let is_ours = if list.rule.0 == Rule::Block { is_ban } else { is_allowed };
+    if !is_ours {
+        list.except_by_longest_match(parsed.network)?;
+        list.leave_out(Reason::NotABan);
+        return Ok(());
+    }
+    push(list, number, &[parsed], answer, "", Ends::Never)
 }
 
 /// The clients, and what comes after the next colon that is in no brackets.

@@ -1,11 +1,11 @@
 //! Sets of ipset, as `ipset save` and `ipset list` print them (ipset(8)).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use mailmesh_events::Rule;
 
-use crate::field::{clean, networks};
+use crate::field::{clean, networks, shown};
 use crate::list::{List, Unit};
 use crate::nft::is_other_rule;
 use crate::record::push;
@@ -42,6 +42,8 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
 #[derive(Debug, Default)]
 struct Sets {
     by_name: HashMap<String, Set>,
+    /// The sets that the text has added elements to.
+    filled: HashSet<String>,
     /// The set that `ipset list` describes.
     listed: String,
     /// Whether the members of that set follow.
@@ -59,10 +61,30 @@ impl Sets {
                 self.insert(name, Set::new(kind, options), number)?;
             }
             ["add" | "-A" | "-a", name, element, options @ ..] => {
+                self.fill(name, number)?;
                 let set = self.by_name.get(*name).unwrap_or(&UNKNOWN);
                 return take(list, (number, line), name, set, element, options);
             }
-            ["COMMIT" | "flush" | "destroy" | "swap", ..] => {}
+            ["del" | "-D" | "flush" | "-F" | "destroy" | "-X", names @ ..] => {
+                let is_filled = match names {
+                    [name, ..] => self.filled.contains(*name),
+                    [] => !self.filled.is_empty(),
+                };
+                if is_filled {
+                    return Err(not_a_list(number, line));
+                }
+            }
+            ["swap" | "-W" | "rename" | "-E", one, other] => {
+                let has = [one, other].map(|name| self.filled.remove(*name));
+                let is_other = [one, other].map(|name| is_other_rule(name, list.rule.0));
+                if has != [false, false] && is_other[0] != is_other[1] {
+                    return Err(not_a_list(number, line));
+                }
+                for (_, name) in has.into_iter().zip([other, one]).filter(|(has, _)| *has) {
+                    self.fill(name, number)?;
+                }
+            }
+            ["COMMIT", ..] => {}
             ["Name:", name] => {
                 (self.listed, self.is_member) = ((*name).to_owned(), false);
                 self.insert(name, UNKNOWN, number)?;
@@ -94,6 +116,18 @@ impl Sets {
         Ok(())
     }
 
+    /// Remembers that a set has elements.
+    fn fill(&mut self, name: &str, line: usize) -> Result<(), ListError> {
+        if self.filled.len() >= MAX_SETS && !self.filled.contains(name) {
+            let what = "there are more sets";
+            return Err(ListError::Limit { line, what, limit: MAX_SETS });
+        }
+        if !self.filled.contains(name) {
+            self.filled.insert(name.to_owned());
+        }
+        Ok(())
+    }
+
     /// Keeps a set under its name, within the bound on sets.
     fn insert(&mut self, name: &str, set: Set, line: usize) -> Result<(), ListError> {
         if self.by_name.len() >= MAX_SETS && !self.by_name.contains_key(name) {
@@ -103,6 +137,12 @@ impl Sets {
         self.by_name.insert(name.to_owned(), set);
         Ok(())
     }
+}
+
+/// The refusal of a script that takes back what it added: its sets cannot be told from its text.
+fn not_a_list(number: usize, line: &str) -> ListError {
+    let why = format!("line {number}: `{}` changes a set that was filled before", shown(line));
+    ListError::NotAList { why, command: "ipset save" }
 }
 
 impl Set {

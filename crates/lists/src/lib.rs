@@ -132,6 +132,7 @@ pub fn read_for(rule: Rule, text: &str, format: Format) -> Result<List, ListErro
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let text = with_newlines(text);
+    text::refuse_known(&text)?;
     match format {
         Format::Plain => plain::read(&text, rule),
         Format::Csv => csv_list::read(&text, rule),

@@ -25,6 +25,8 @@ pub enum Reason {
     Simulated,
     /// The entry is of a country, a user or a port, which the mirror does not hold.
     OtherScope,
+    /// A rule of a firewall that names addresses; only sets are read.
+    Rule,
     /// The end is in the past.
     Ended,
     /// The network is private or reserved.
@@ -37,7 +39,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Blank,
         Self::Comment,
         Self::Frame,
@@ -45,6 +47,7 @@ impl Reason {
         Self::NotABan,
         Self::Simulated,
         Self::OtherScope,
+        Self::Rule,
         Self::Ended,
         Self::Private,
         Self::Duplicate,
@@ -62,6 +65,7 @@ impl Reason {
             Self::NotABan => "not a ban",
             Self::Simulated => "simulated",
             Self::OtherScope => "other scope",
+            Self::Rule => "rule, not read",
             Self::Ended => "ended",
             Self::Private => "private or reserved",
             Self::Duplicate => "duplicate",
@@ -133,6 +137,8 @@ pub(crate) struct Exception {
     pub(crate) from_unit: usize,
     /// Entries with a number below this one are meant.
     pub(crate) to_unit: usize,
+    /// Entries within the network stay: the longest match decides.
+    pub(crate) keeps_narrower: bool,
 }
 
 /// The entries of a list, and the account of its lines.
@@ -158,6 +164,8 @@ pub struct List {
     pub(crate) rule: ReadFor,
     /// Whether a note on columns that are not used was made.
     pub(crate) has_noted_unused: bool,
+    /// The set that the last note on sets names.
+    noted_set: String,
     open: Open,
 }
 
@@ -323,6 +331,14 @@ impl List {
         }
     }
 
+    /// Notes once a set why its elements are no bans.
+    pub(crate) fn note_set(&mut self, line: usize, name: &str, why: &str) {
+        if self.noted_set != name {
+            name.clone_into(&mut self.noted_set);
+            self.note(line, format_args!("the set `{name}` is not read as bans: {why}"));
+        }
+    }
+
     /// Takes a network out of entries that hold it: of those up to now, or of those from now on.
     pub(crate) fn except(
         &mut self,
@@ -334,7 +350,17 @@ impl List {
             let what = "the list has more exceptions";
             return Err(ListError::Limit { line: self.units, what, limit: MAX_EXCEPTIONS });
         }
-        self.exceptions.push(Exception { network, from_unit, to_unit });
+        self.exceptions.push(Exception { network, from_unit, to_unit, keeps_narrower: false });
+        Ok(())
+    }
+
+    /// Takes a network out of entries that hold it, wherever they stand, but not out of narrower
+    /// ones: as in tables where the longest match decides.
+    pub(crate) fn except_by_longest_match(&mut self, network: Network) -> Result<(), ListError> {
+        self.except(network, 0, usize::MAX)?;
+        if let Some(exception) = self.exceptions.last_mut() {
+            exception.keeps_narrower = true;
+        }
         Ok(())
     }
 

@@ -1,14 +1,19 @@
 //! Sets of nftables, as `nft list set` and `nft list ruleset` print them, and as a script adds to
 //! them (nft(8)).
 
+mod uses;
+
+use std::collections::HashSet;
 use std::time::Duration;
 
 use mailmesh_events::Rule;
 
-use crate::field::{clean, networks};
+use crate::field::{clean, network, networks, shown};
 use crate::list::{List, Unit};
 use crate::record::push;
 use crate::{Ends, ListError, MAX_LINE, Reason};
+use uses::without_quoted;
+pub(crate) use uses::{Uses, is_other_rule};
 
 /// The properties of a set while its elements are read.
 #[derive(Debug, Default)]
@@ -25,26 +30,12 @@ pub(crate) fn is_address_type(kind: &str) -> bool {
     matches!(clean(kind), "ipv4_addr" | "ipv6_addr")
 }
 
-/// Whether the name of a set says that it is of the other rule. The rules that refer to a set are
-/// not in its listing, so names are all there is.
-pub(crate) fn is_other_rule(name: &str, rule: Rule) -> bool {
-    let name = name.to_ascii_lowercase();
-    let has = |words: &[&str]| words.iter().any(|word| name.contains(word));
-    match rule {
-        Rule::Block => {
-            has(&[
-                "allow", "white", "trust", "permit", "accept", "pass", "exempt", "ignore", "safe",
-                "bypass", "nomatch", "friend",
-            ]) && !has(&["disallow", "untrust", "unsafe", "notrust"])
-        }
-        Rule::Allow => has(&["block", "black", "ban", "deny", "denied", "drop", "reject", "bad"]),
-    }
-}
-
 /// Reads line by line: elements begin on a line and end at a comma or brace, perhaps on a later
 /// one.
 pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     let mut list = List::new(Unit::Line, rule);
+    let uses = Uses::of_text(text);
+    let mut filled = HashSet::new();
     let mut set = Set::default();
     let mut element = Element::default();
     let mut is_within = false;
@@ -61,13 +52,18 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
         }
         let mut rest = line;
         if !is_within {
+            refuse_removal(number, line, &filled)?;
             head(line, &mut set);
             match elements_of(line) {
                 Some(after) => {
+                    fill(&mut filled, &set.name, number)?;
                     is_within = true;
                     rest = after;
                 }
-                None => rest = "",
+                None => {
+                    judge_other(&mut list, number, line);
+                    rest = "";
+                }
             }
         }
         while is_within && !rest.is_empty() {
@@ -77,7 +73,7 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
             let Some(sign) = after.chars().next() else { break };
             is_within = sign != '}';
             rest = clean(&after[1..]);
-            element.take(&mut list, &set)?;
+            element.take(&mut list, &set, &uses)?;
         }
         if is_within && lines.peek().is_none() {
             list.refuse(number, "the list ends within the elements of a set");
@@ -92,12 +88,16 @@ fn head(line: &str, set: &mut Set) {
     let words: Vec<&str> = line.split_whitespace().take(12).collect();
     match words.as_slice() {
         ["set" | "map", name, ..] => *set = Set { name: shorten(name), ..Set::default() },
+        // The family may be left out.
+        ["add" | "create", "element", ..] => {
+            let name = name_before_brace(line);
+            // Its type is that of an earlier line; without one, its elements say it.
+            if set.name != name {
+                *set = Set { name: shorten(name), is_addresses: true, timeout: None };
+            }
+        }
         ["add" | "create", "set", _, _, name, ..] => {
             *set = Set { name: shorten(name), ..Set::default() };
-        }
-        // Its type is that of an earlier line; without one, its elements say it.
-        ["add" | "create", "element", _, _, name, ..] if set.name != *name => {
-            *set = Set { name: shorten(name), is_addresses: true, timeout: None };
         }
         _ => {}
     }
@@ -105,10 +105,71 @@ fn head(line: &str, set: &mut Set) {
         if let Some(kind) = statement.strip_prefix("type ") {
             set.is_addresses = is_address_type(kind);
         } else if let Some(kind) = statement.strip_prefix("typeof ") {
-            set.is_addresses = !kind.contains(" . ") && kind.contains("addr");
+            set.is_addresses = matches!(clean(kind), "ip saddr" | "ip6 saddr");
         } else if let Some(timeout) = statement.strip_prefix("timeout ") {
             set.timeout = seconds(timeout);
         }
+    }
+}
+
+/// The last word before a brace: the name in `add element FAMILY TABLE NAME { ... }`.
+fn name_before_brace(line: &str) -> &str {
+    let before = line.split(['{', ';']).next().unwrap_or_default();
+    // The shell's quotes may begin before the brace.
+    let mut words = before.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '\\'));
+    words.rfind(|word| !word.is_empty()).unwrap_or_default()
+}
+
+/// Most sets that are told apart.
+const MAX_SETS: usize = 10_000;
+
+fn fill(filled: &mut HashSet<String>, name: &str, line: usize) -> Result<(), ListError> {
+    if filled.contains(name) {
+        return Ok(());
+    }
+    if filled.len() == MAX_SETS {
+        return Err(ListError::Limit { line, what: "there are more sets", limit: MAX_SETS });
+    }
+    filled.insert(name.to_owned());
+    Ok(())
+}
+
+/// Refuses a script that takes back what it added: its sets cannot be told from its text.
+fn refuse_removal(number: usize, line: &str, filled: &HashSet<String>) -> Result<(), ListError> {
+    let words: Vec<&str> = line.split_whitespace().take(2).collect();
+    let ["delete" | "destroy" | "flush" | "reset", kind] = words.as_slice() else {
+        return Ok(());
+    };
+    let is_of_set = matches!(*kind, "element" | "set" | "map");
+    let is_filled = match (is_of_set, *kind) {
+        (true, _) => filled.contains(&shorten(name_before_brace(line))),
+        (_, "table" | "ruleset") => !filled.is_empty(),
+        _ => false,
+    };
+    if !is_filled {
+        return Ok(());
+    }
+    let why = format!("line {number}: `{}` changes a set that was filled before", shown(line));
+    Err(ListError::NotAList { why, command: "nft list ruleset" })
+}
+
+/// Counts a line outside of elements: a rule that names an address, or a line of another firewall
+/// (pf, Junos, VyOS), must not pass for a frame.
+fn judge_other(list: &mut List, number: usize, line: &str) {
+    const OF_RULES: [&str; 10] =
+        ["saddr", "daddr", "accept", "drop", "reject", "return", "snat", "dnat", "jump", "goto"];
+    let bare = without_quoted(line);
+    let mut words =
+        bare.split(|c: char| c.is_whitespace() || matches!(c, '{' | '}' | ',' | ';' | '='));
+    let Some(named) = words.clone().find(|word| network(word).is_ok()) else {
+        list.leave_out(Reason::Frame);
+        return;
+    };
+    if words.any(|word| OF_RULES.contains(&word)) {
+        list.leave_out(Reason::Rule);
+    } else {
+        let why = format!("`{}` is in no set of nftables; give the addresses as lines", named);
+        list.refuse(number, why);
     }
 }
 
@@ -157,7 +218,7 @@ impl Element {
     }
 
     /// Takes it into the list, and begins the next.
-    fn take(&mut self, list: &mut List, set: &Set) -> Result<(), ListError> {
+    fn take(&mut self, list: &mut List, set: &Set, uses: &Uses) -> Result<(), ListError> {
         let Self { text, begins_at, is_too_long, .. } = std::mem::take(self);
         if is_too_long {
             let why = format_args!("the element has more than {MAX_LINE} bytes, the limit");
@@ -168,11 +229,21 @@ impl Element {
         if text.is_empty() {
             return Ok(());
         }
-        if !set.is_addresses || text.contains(" . ") {
+        let bare = without_quoted(text);
+        // A concatenation, or an element of a map.
+        if !set.is_addresses || bare.contains(" . ") || bare.contains(" : ") {
             list.leave_out(Reason::OtherScope);
             return Ok(());
         }
-        if is_other_rule(&set.name, list.rule.0) {
+        if uses.is_other(&set.name, list.rule.0) {
+            if uses.has(&set.name) {
+                list.note_set(begins_at, &set.name, "a rule of the text lets it in");
+            }
+            list.leave_out(Reason::NotABan);
+            return Ok(());
+        }
+        if bare.split_whitespace().any(|word| COUNTERS.contains(&word)) {
+            list.note_set(begins_at, &set.name, "its elements count or limit");
             list.leave_out(Reason::NotABan);
             return Ok(());
         }
@@ -203,6 +274,10 @@ impl Element {
         }
     }
 }
+
+/// Statements of an element that counts or limits what an address sends (`ct count`, `limit rate`):
+/// no ban.
+const COUNTERS: [&str; 3] = ["limit", "quota", "ct"];
 
 /// A time of nft (`1d2h3m4s5ms`), in whole seconds and not shorter.
 fn seconds(text: &str) -> Option<u64> {

@@ -1,12 +1,12 @@
 //! Addresses, prefixes and ranges on lines: one or more a line; a score behind a tab; start, end
 //! and length as DShield has them; a table of Postfix.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use mailmesh_events::Rule;
 
 use crate::field::{
-    Bare, Parsed, clean, ends, is_addresses, is_number, masked, network, networks, words,
+    Bare, Parsed, clean, ends, is_addresses, is_number, network, networks, pair, words,
 };
 use crate::list::{List, Unit};
 use crate::record::{Role, is_allowance, push, role, spanned};
@@ -157,10 +157,8 @@ fn parse(field: &str) -> Result<(ParsedLine<'_>, Option<&str>), String> {
     match *rest {
         [] => return Ok((ParsedLine::of(vec![parsed]), None)),
         [mask] => {
-            if let (Ok(address), Ok(mask)) = (first.parse(), mask.parse::<Ipv4Addr>())
-                && let Some(parsed) = masked(address, mask)
-            {
-                return Ok((ParsedLine::of(vec![parsed]), None));
+            if let Some(parsed) = pair(first, mask) {
+                return Ok((ParsedLine::of(vec![parsed?]), None));
             }
         }
         [last, mask, ..] if last.parse::<IpAddr>().is_ok() && mask.parse::<u8>().is_ok() => {

@@ -212,7 +212,8 @@ impl<'a> Cutter<'a> {
             .filter_map(|len| Network::new(entry.network.address(), len).ok());
         for network in outer {
             let same = self.by_network.get(&network).into_iter().flatten();
-            if same.into_iter().any(|exception| is_meant(exception)) {
+            let decides = |e: &Exception| !e.keeps_narrower || network == entry.network;
+            if same.into_iter().any(|e| is_meant(e) && decides(e)) {
                 return Some(Vec::new());
             }
         }

@@ -211,3 +211,19 @@ fn from_latin1_where_needed(bytes: &[u8]) -> String {
     }
     text
 }
+
+/// Refuses a text that is known and no list: reading a part of it would block what it does not
+/// mean.
+pub(crate) fn refuse_known(text: &str) -> Result<(), ListError> {
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let is_ufw = matches!(lines.next(), Some("Status: active" | "Status: inactive"));
+    if is_ufw {
+        let why = "it is the rules that `ufw status` prints".to_owned();
+        return Err(ListError::NotAList { why, command: UFW });
+    }
+    Ok(())
+}
+
+/// Prints the addresses from which ufw denies all.
+const UFW: &str =
+    r"ufw status | sed -nE 's/^Anywhere( \(v6\))? +(DENY|REJECT)( IN)? +([0-9a-f.:\/]+).*/\4/p'";

@@ -3,23 +3,31 @@
 use super::Walk;
 use super::spans::{items, members, text_of};
 use crate::field::{Parsed, network, networks};
-use crate::nft::{Set, is_address_type, is_other_rule};
+use crate::nft::{Set, Uses, is_address_type};
 use crate::record::{push, spanned};
 use crate::{Ends, ListError, Reason};
 
 pub(super) fn read<'a>(walk: &mut Walk<'a>, objects: &'a str) -> Result<(), ListError> {
+    let mut uses = Uses::default();
+    for object in items(objects).filter(|object| object.contains("\"@")) {
+        uses.add_json(object);
+    }
+    let uses = &uses;
     for object in items(objects) {
         walk.locate(object);
         let mut members = members(object);
         match members.next().map(|(key, value)| (text_of(key).unwrap_or_default(), value)) {
-            Some((kind, value)) if kind == "set" => set(walk, value)?,
+            Some((kind, value)) if kind == "set" => set(walk, value, uses)?,
             Some((kind, value)) if kind == "add" && value.starts_with('{') => {
                 // `add` holds an object of a kind of its own.
                 for (kind, value) in super::members(value) {
                     if text_of(kind).is_ok_and(|kind| kind == "set") {
-                        set(walk, value)?;
+                        set(walk, value, uses)?;
                     }
                 }
+            }
+            Some((_, value)) if value.contains("addr\"") && !value.contains("\"@") => {
+                walk.list.pass(Reason::Rule);
             }
             _ => walk.list.pass(Reason::Frame),
         }
@@ -27,14 +35,14 @@ pub(super) fn read<'a>(walk: &mut Walk<'a>, objects: &'a str) -> Result<(), List
     Ok(())
 }
 
-fn set<'a>(walk: &mut Walk<'a>, value: &'a str) -> Result<(), ListError> {
+fn set<'a>(walk: &mut Walk<'a>, value: &'a str, uses: &Uses) -> Result<(), ListError> {
     let (mut found, mut elements) = (Set::default(), "");
     for (key, value) in members(value) {
         match text_of(key).unwrap_or_default().as_str() {
             "name" => found.name = text_of(value).unwrap_or_default(),
             // Newer versions may say the type by what it is compared with (`typeof`).
             "type" if value.starts_with('{') => {
-                let is_address = value.contains("\"saddr\"") || value.contains("\"daddr\"");
+                let is_address = value.contains("\"saddr\"") && !value.contains("\"daddr\"");
                 found.is_addresses = is_address && !value.contains("\"concat\"");
             }
             "type" => found.is_addresses = text_of(value).is_ok_and(|kind| is_address_type(&kind)),
@@ -48,7 +56,13 @@ fn set<'a>(walk: &mut Walk<'a>, value: &'a str) -> Result<(), ListError> {
         walk.list.begin();
         if !found.is_addresses {
             walk.list.leave_out(Reason::OtherScope);
-        } else if is_other_rule(&found.name, walk.list.rule.0) {
+        } else if uses.is_other(&found.name, walk.list.rule.0) {
+            if uses.has(&found.name) {
+                walk.list.note_set(walk.line, &found.name, "a rule of the text lets it in");
+            }
+            walk.list.leave_out(Reason::NotABan);
+        } else if is_counter(element) {
+            walk.list.note_set(walk.line, &found.name, "its elements count or limit");
             walk.list.leave_out(Reason::NotABan);
         } else {
             match parse(element) {
@@ -66,6 +80,14 @@ fn set<'a>(walk: &mut Walk<'a>, value: &'a str) -> Result<(), ListError> {
         walk.list.end();
     }
     Ok(())
+}
+
+/// Whether an element counts or limits what an address sends.
+fn is_counter(element: &str) -> bool {
+    let inner = members(element).next().map_or("", |(_, inner)| inner);
+    let is_one =
+        |key: &str| text_of(key).is_ok_and(|k| matches!(&*k, "limit" | "quota" | "ct count"));
+    inner.starts_with('{') && members(inner).any(|(key, _)| is_one(key))
 }
 
 /// Networks, comment, and the seconds that are left.

@@ -1,0 +1,126 @@
+//! The meaning of a set: by the rules of the same text that refer to it, else by its name.
+
+use std::collections::HashSet;
+
+use mailmesh_events::Rule;
+
+/// The sets that rules of a text let in or drop.
+#[derive(Debug, Default)]
+pub(crate) struct Uses {
+    accepted: HashSet<String>,
+    dropped: HashSet<String>,
+}
+
+/// Most names that are kept; sets beyond are told apart by their names alone.
+const MAX_NAMES: usize = 10_000;
+
+impl Uses {
+    /// By the rules of a text: statements with `@NAME` in them.
+    pub(crate) fn of_text(text: &str) -> Self {
+        let mut uses = Self::default();
+        for line in text.lines().filter(|line| line.contains('@')) {
+            for rule in without_quoted(line).split(';') {
+                let words = || rule.split(|c: char| c.is_whitespace() || matches!(c, '{' | '}'));
+                let names = words().filter_map(|word| word.strip_prefix('@'));
+                let has = |verdicts: &[&str]| words().any(|word| verdicts.contains(&word));
+                let is_not = rule.contains("!= @");
+                uses.add(
+                    names,
+                    has(&["accept", "return"]) && !is_not,
+                    has(&["drop", "reject"]),
+                    is_not || (has(&["add", "update", "meter"]) && has(&["limit", "quota"])),
+                );
+            }
+        }
+        uses
+    }
+
+    /// By a rule in JSON.
+    pub(crate) fn add_json(&mut self, rule: &str) {
+        let names = rule.split("\"@").skip(1).filter_map(|rest| rest.split('"').next());
+        let has = |key: &str| rule.contains(&format!("\"{key}\""));
+        let is_not = has("!=");
+        let is_meter = has("set") && (has("limit") || has("quota"));
+        let is_accepted = (has("accept") || has("return")) && !is_not;
+        self.add(names, is_accepted, has("drop") || has("reject"), is_not || is_meter);
+    }
+
+    fn add<'a>(
+        &mut self,
+        names: impl Iterator<Item = &'a str>,
+        is_accepted: bool,
+        is_dropped: bool,
+        is_exempt: bool,
+    ) {
+        for name in names {
+            if self.accepted.len() + self.dropped.len() >= MAX_NAMES {
+                return;
+            }
+            if is_accepted || is_exempt {
+                self.accepted.insert(name.to_owned());
+            } else if is_dropped {
+                self.dropped.insert(name.to_owned());
+            }
+        }
+    }
+
+    /// Whether a set is of the other rule. In doubt it is: a set that one rule lets in and another
+    /// drops is no list of bans.
+    pub(crate) fn is_other(&self, name: &str, rule: Rule) -> bool {
+        match (self.accepted.contains(name), self.dropped.contains(name)) {
+            (false, false) => is_other_rule(name, rule),
+            (is_accepted, _) => is_accepted == (rule == Rule::Block),
+        }
+    }
+
+    /// Whether a rule tells it, rather than the name of the set.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.accepted.contains(name) || self.dropped.contains(name)
+    }
+}
+
+/// A text without what stands in quotes.
+pub(super) fn without_quoted(text: &str) -> String {
+    text.split('"').step_by(2).collect::<Vec<_>>().join("\"\"")
+}
+
+/// Whether the name of a set says that it is of the other rule: by its words, so that
+/// `f2b-dovecot-password` and `compass` are bans.
+pub(crate) fn is_other_rule(name: &str, rule: Rule) -> bool {
+    const WITHIN: [&str; 4] = ["whitelist", "allowlist", "safelist", "trusted"];
+    const BEGINS: [&str; 9] =
+        ["allow", "white", "trust", "permit", "accept", "exempt", "ignore", "bypass", "nomatch"];
+    const WHOLE: [&str; 6] = ["pass", "passed", "passlist", "safe", "friend", "friends"];
+    match rule {
+        Rule::Block => words_of(name).iter().any(|word| {
+            let is_negated = ["untrust", "notrust", "disallow", "unsafe"]
+                .iter()
+                .any(|negated| word.contains(negated));
+            let is_within = WITHIN.iter().any(|known| word.contains(known));
+            let begins = BEGINS.iter().any(|known| word.starts_with(known));
+            !is_negated && (is_within || begins || WHOLE.contains(&&**word))
+        }),
+        Rule::Allow => {
+            let name = name.to_ascii_lowercase();
+            ["block", "black", "ban", "deny", "denied", "drop", "reject", "bad"]
+                .iter()
+                .any(|word| name.contains(word))
+        }
+    }
+}
+
+/// The words of a name, in small letters: between signs and digits, and as in `sshAllow`.
+fn words_of(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut was_small = false;
+    for c in name.chars() {
+        if !c.is_alphabetic() || (was_small && c.is_uppercase()) {
+            words.push(String::new());
+        }
+        if let (true, Some(word)) = (c.is_alphabetic(), words.last_mut()) {
+            word.extend(c.to_lowercase());
+        }
+        was_small = c.is_lowercase();
+    }
+    words
+}

@@ -1,0 +1,198 @@
+//! Lines that their source does not mean as a block: none becomes one, and each is counted.
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
+
+use mailmesh_events::{Rule, UnixMillis};
+use mailmesh_lists::*;
+
+/// 2026-11-28T00:00:00Z.
+const NOW: UnixMillis = UnixMillis(1_795_824_000_000);
+
+/// A text, the networks that an import takes, and words of the report: names of reasons that are
+/// counted, parts of bad lines and of notes, or of the error that refuses the text.
+type Case<'a> = (&'a str, &'a [&'a str], &'a [&'a str]);
+
+fn imported(text: &str) -> (Vec<String>, String) {
+    let terms = Terms { rule: Rule::Block, now: NOW, ..Terms::default() };
+    let mut list = match read(text, Format::guess(text)) {
+        Ok(list) => list,
+        Err(error) => return (Vec::new(), error.to_string()),
+    };
+    list.select_for_import(&terms);
+    assert_eq!(list.imported() + list.left_out.total(), list.units, "{text}");
+    let mut networks: Vec<String> = list.entries.iter().map(|e| e.network.to_string()).collect();
+    networks.sort();
+    let mut report: Vec<String> =
+        list.left_out.iter().map(|(reason, n)| format!("{n} {}", reason.name())).collect();
+    report.extend(list.bad.iter().map(|bad| format!("bad {}: {}", bad.line, bad.why)));
+    report.extend(list.notes.iter().map(|note| format!("note {}: {}", note.line, note.what)));
+    (networks, report.join("\n"))
+}
+
+fn check(cases: &[Case<'_>]) {
+    let mut faults = String::new();
+    for (text, networks, words) in cases {
+        let (read, report) = imported(text);
+        let missing: Vec<_> = words.iter().filter(|word| !report.contains(**word)).collect();
+        if read != *networks || !missing.is_empty() {
+            faults += &format!("\n---\n{text}\nread {read:?}\nmissing {missing:?} in\n{report}\n");
+        }
+    }
+    assert!(faults.is_empty(), "{faults}");
+}
+
+#[test]
+fn addresses_with_ports_and_netmasks_behind_a_comma() {
+    check(&[
+        ("192.0.2.9\n[2001:db8::1]:25\n", &["192.0.2.9"], &["1 bad", "[2001:db8::1]:25"]),
+        ("2001:db9::1\n[2001:db8::]/64\n", &["2001:db8::/64", "2001:db9::1"], &[]),
+        ("192.0.2.0,255.255.255.0\n", &["192.0.2.0/24"], &[]),
+        ("192.0.2.0,192.0.2.255\n", &[], &["1 bad", "192.0.2.0-192.0.2.255"]),
+        ("192.0.2.0 192.0.2.255\n", &[], &["1 bad", "192.0.2.0-192.0.2.255"]),
+        ("192.0.2.1,198.51.100.7\n", &["192.0.2.1", "198.51.100.7"], &[]),
+    ]);
+}
+
+#[test]
+fn access_map_of_sendmail() {
+    check(&[
+        (
+            "Connect:198.51.100.25\tRELAY\nConnect:198.51.100.26\tOK\n\
+             Connect:198.51.100.27\tREJECT\nConnect:198.51.100.28 ERROR:5.7.1:550 no\n\
+             Connect:198.51.100.29 \"550 no\"\nConnect:IPv6:2001:db8::7 DISCARD\n\
+             GreetPause:198.51.100.30 5000\nFrom:x@example.org REJECT\n",
+            &["198.51.100.27", "198.51.100.28", "198.51.100.29", "2001:db8::7"],
+            &["2 not a ban", "2 other scope"],
+        ),
+        // The longest match decides, wherever it stands.
+        (
+            "Connect:192.0.2.0/30 REJECT\nConnect:192.0.2.2/31 RELAY\nConnect:192.0.2.3 REJECT\n",
+            &["192.0.2.0/31", "192.0.2.3"],
+            &["1 not a ban"],
+        ),
+        ("sshd: 192.0.2.7\nALL: 192.0.2.8\n", &["192.0.2.7", "192.0.2.8"], &[]),
+    ]);
+}
+
+#[test]
+fn sets_of_nftables_that_are_no_bans() {
+    check(&[
+        (
+            "table inet f {\n map v { typeof ip saddr : verdict; elements = { 192.0.2.1 : accept, \
+             192.0.2.2 : drop } }\n}\n",
+            &[],
+            &["1 other scope"],
+        ),
+        (
+            "table inet f {\n set office {\n type ipv4_addr\n elements = { 192.0.2.1 }\n }\n \
+             set bad {\n type ipv4_addr\n elements = { 192.0.2.2 }\n }\n chain input {\n \
+             ip saddr @office accept\n ip saddr @bad drop\n }\n}\n",
+            &["192.0.2.2"],
+            &["1 not a ban", "`office`"],
+        ),
+        (
+            "table inet f {\n set home {\n type ipv4_addr\n elements = { 192.0.2.1 }\n }\n \
+             chain input {\n ip saddr != @home drop\n }\n}\n",
+            &[],
+            &["1 not a ban", "`home`"],
+        ),
+        (
+            "table inet f {\n set meter {\n type ipv4_addr\n flags dynamic\n elements = { \
+             192.0.2.1 limit rate over 10/minute burst 5 packets,\n 192.0.2.2 counter packets 3 \
+             bytes 9 }\n }\n}\n",
+            &["192.0.2.2"],
+            &["`meter`"],
+        ),
+        (
+            "add element filter allowed { 192.0.2.1 }\nadd element filter bad { 192.0.2.2 }\n",
+            &["192.0.2.2"],
+            &["1 not a ban"],
+        ),
+        (
+            "{\"nftables\":[{\"set\":{\"name\":\"office\",\"type\":\"ipv4_addr\",\"elem\":\
+             [\"192.0.2.1\"]}},{\"set\":{\"name\":\"bad\",\"type\":\"ipv4_addr\",\"elem\":\
+             [\"192.0.2.2\",{\"elem\":{\"val\":\"192.0.2.3\",\"limit\":{\"rate\":1}}}]}},\
+             {\"rule\":{\"expr\":[{\"match\":{\"op\":\"==\",\
+             \"left\":{\"payload\":{\"protocol\":\"ip\",\"field\":\"saddr\"}},\
+             \"right\":\"@office\"}},{\"accept\":null}]}}]}",
+            &["192.0.2.2"],
+            &["2 not a ban", "`office`"],
+        ),
+    ]);
+}
+
+#[test]
+fn names_of_sets_are_compared_by_words() {
+    let text = |name: &str| format!("add {name} 192.0.2.1\n");
+    for name in ["f2b-dovecot-password", "compass", "shallow", "untrusted", "unsafe", "disallowed"]
+    {
+        check(&[(&text(name), &["192.0.2.1"], &[])]);
+    }
+    for name in ["allowed4", "whitelist", "sshwhitelist", "my-allow-v4", "pass", "sshAllow", "safe"]
+    {
+        check(&[(&text(name), &[], &["1 not a ban"])]);
+    }
+}
+
+#[test]
+fn scripts_that_take_elements_out_are_refused() {
+    check(&[
+        (
+            "add element inet f bad { 192.0.2.1, 192.0.2.2 }\n\
+             delete element inet f bad { 192.0.2.1 }\n",
+            &[],
+            &["line 2", "delete element", "nft list ruleset"],
+        ),
+        ("add element inet f bad { 192.0.2.1 }\nflush set inet f bad\n", &[], &["line 2"]),
+        ("flush set inet f bad\nadd element inet f bad { 192.0.2.1 }\n", &["192.0.2.1"], &[]),
+        ("add bad 192.0.2.1\ndel bad 192.0.2.1\n", &[], &["line 2", "ipset save"]),
+        ("add bad 192.0.2.1\nflush bad\n", &[], &["line 2"]),
+        ("add tmp 192.0.2.1\nswap tmp bad\ndestroy tmp\n", &["192.0.2.1"], &[]),
+        ("add tmp 192.0.2.1\nswap tmp allowlist\ndestroy tmp\n", &[], &["line 2", "allowlist"]),
+    ]);
+}
+
+#[test]
+fn rules_and_lines_of_other_firewalls() {
+    check(&[
+        (
+            "table inet f {\n chain input {\n ip saddr 203.0.113.5 drop\n ct state new accept\n \
+             }\n}\n",
+            &[],
+            &["1 rule, not read"],
+        ),
+        ("table <bad> { 192.0.2.1, 198.51.100.2 }\n", &[], &["1 bad", "192.0.2.1"]),
+        ("set policy-options prefix-list bad 192.0.2.0/24\n", &[], &["1 bad", "192.0.2.0/24"]),
+        ("set firewall group network-group x network 192.0.2.0/24\n", &[], &["1 bad"]),
+        (
+            "Status: active\n\nTo                         Action      From\n\
+             --                         ------      ----\n\
+             Anywhere                   DENY        192.0.2.7\n\
+             22/tcp                     ALLOW       192.0.2.8\n",
+            &[],
+            &["ufw status", "sed"],
+        ),
+    ]);
+}
+
+#[test]
+fn ends_of_fractions_and_of_other_units() {
+    let at = |end: &str| {
+        let list = read(&format!("ip,ttl\n192.0.2.7,{end}\n"), Format::Csv).unwrap();
+        list.entries.first().map(|entry| entry.ends)
+    };
+    let is_right = |end: &str, seconds: u64| {
+        matches!(at(end), Some(Ends::After(left)) if left.as_secs() == seconds) || at(end).is_none()
+    };
+    assert!(is_right("1.5 hours", 5_400), "{:?}", at("1.5 hours"));
+    assert!(is_right("2.5 days", 216_000), "{:?}", at("2.5 days"));
+    assert!(is_right("90.5 minutes", 5_430), "{:?}", at("90.5 minutes"));
+    assert!(at("3h59m57.4s").is_some() && is_right("3h59m57.4s", 14_397));
+    let moment = Some(Ends::At(UnixMillis(1_801_396_800_000)));
+    for same in ["1801396800", "1801396800000", "1801396800000000", "1801396800000000000"] {
+        assert_eq!(at(same), moment, "{same}");
+    }
+    for absurd in ["9999999999", "253402300799", "18013968000000", "18446744073709551615"] {
+        assert_eq!(at(absurd), None, "{absurd}");
+    }
+}
