@@ -4,12 +4,15 @@
 mod columns;
 mod rows;
 
+use std::time::Duration;
+
 use mailmesh_events::Rule;
 
 use crate::field::{Bare, Parsed, clean, ends, is_addresses, is_number, networks, pair};
 use crate::list::{List, Unit};
 use crate::plain::take_line;
-use crate::record::{Record, is_allowance, push};
+use crate::record::{Record, push};
+use crate::verdict::is_denial;
 use crate::{Ends, ListError, Reason};
 pub(crate) use columns::{Columns, separator};
 use rows::{Row, RowKind, Rows};
@@ -39,7 +42,7 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
             RowKind::Row(text) => {
                 list.begin();
                 let named = (!has_begun).then(|| Columns::named(row.fields())).flatten();
-                if let (false, Some(named)) = (has_begun, commented)
+                if let (false, Some(named)) = (has_begun, commented.take())
                     && named.count() == row.fields().count()
                 {
                     columns = named;
@@ -80,6 +83,7 @@ fn take(
             record.set(role, text);
         }
     }
+    columns.judge(&mut record, |at| row.get(at));
     let extra = row.fields().skip(columns.count()).find(|field| !clean(field).is_empty());
     if extra.is_some() && !columns.ends_with_reason() {
         list.refuse(line, "it has more columns than the first line names; is a quote missing?");
@@ -125,8 +129,24 @@ fn unnamed(list: &mut List, line: usize, row: &Row, text: &str) -> Result<(), Li
         }
     }
     let (mut reason, mut until) = (row.get(1).map_or("", clean), row.get(2).map_or("", clean));
-    if is_allowance(reason) && list.rule.0 == Rule::Block {
+    if is_denial(reason) && list.rule.0 == Rule::Block {
+        for parsed in &read {
+            list.except_by_longest_match(parsed.network)?;
+        }
         list.leave_out(Reason::NotABan);
+        return Ok(());
+    }
+    // `ip|jail|start|duration` of fail2ban's database; count and last sight of StopForumSpam.
+    let lasts = row.get(3).map_or("", clean);
+    let moment = ends(until, Bare::Moment).ok().filter(|ends| *ends != Ends::Never);
+    if let (Some(Ends::At(start)), Ok(lasts)) = (moment, lasts.parse::<i64>()) {
+        let ends = u64::try_from(lasts)
+            .map_or(Ends::Never, |seconds| Ends::At(start.plus(Duration::from_secs(seconds))));
+        return push(list, line, &read, reason, "", ends);
+    }
+    if moment.is_some() && is_number(reason) {
+        let why = "a number and a moment may be anything: name the columns in the first line";
+        list.refuse(line, why);
         return Ok(());
     }
     // A small number in a column without a name is a score, neither a reason nor an end.

@@ -38,6 +38,7 @@ mod record;
 mod reserved;
 mod select;
 mod text;
+mod verdict;
 mod write;
 
 use std::borrow::Cow;

@@ -9,7 +9,8 @@ use crate::field::{
     Bare, Parsed, clean, ends, is_addresses, is_number, network, networks, pair, words,
 };
 use crate::list::{List, Unit};
-use crate::record::{Role, is_allowance, push, role, spanned};
+use crate::record::{Role, push, role, spanned};
+use crate::verdict::{is_assent, is_denial};
 use crate::{Ends, ListError, Reason, check_line};
 
 /// The parts of a line.
@@ -19,11 +20,22 @@ struct ParsedLine<'a> {
     ends: Ends,
     /// The rule that the line names for these networks.
     rule: Option<Rule>,
+    /// The longest match decides, rather than the first.
+    is_by_longest: bool,
+    /// It is taken out of what the list names otherwise (`!192.0.2.7`).
+    is_exception: bool,
 }
 
 impl<'a> ParsedLine<'a> {
     fn of(networks: Vec<Parsed>) -> Self {
-        Self { networks, reason: "", ends: Ends::Never, rule: None }
+        Self {
+            networks,
+            reason: "",
+            ends: Ends::Never,
+            rule: None,
+            is_by_longest: false,
+            is_exception: false,
+        }
     }
 
     fn because(mut self, reason: &'a str) -> Self {
@@ -101,9 +113,21 @@ fn take(
     parsed_line: ParsedLine<'_>,
     comment: &str,
 ) -> Result<(), ListError> {
-    if parsed_line.rule.is_some_and(|rule| rule != list.rule.0) {
-        // The first line that matches decides in Postfix, so later ones do not count for these.
+    if parsed_line.is_exception {
+        // rbldnsd and Exim take it out wherever it stands.
         for parsed in &parsed_line.networks {
+            list.except(parsed.network, 0, usize::MAX)?;
+        }
+        list.leave_out(Reason::NotABan);
+        return Ok(());
+    }
+    if parsed_line.rule.is_some_and(|rule| rule != list.rule.0) {
+        for parsed in &parsed_line.networks {
+            if parsed_line.is_by_longest {
+                list.except_by_longest_match(parsed.network)?;
+                continue;
+            }
+            // The first line that matches decides in Postfix: later ones do not count for these.
             list.except(parsed.network, list.units + 1, usize::MAX)?;
         }
         list.leave_out(Reason::NotABan);
@@ -150,6 +174,10 @@ fn parse(field: &str) -> Result<(ParsedLine<'_>, Option<&str>), String> {
         return Ok((ParsedLine::of(networks(field)?), None));
     }
     let is_not = first.strip_prefix('!').is_some_and(|network_of| network(network_of).is_ok());
+    if is_not && rest.is_empty() {
+        let excepted = network(&first[1..])?;
+        return Ok((ParsedLine { is_exception: true, ..ParsedLine::of(vec![excepted]) }, None));
+    }
     if is_not {
         return Err("it means what is outside of the network (`!`)".to_owned());
     }
@@ -170,6 +198,14 @@ fn parse(field: &str) -> Result<(ParsedLine<'_>, Option<&str>), String> {
     }
     if let Some(parsed_line) = answered(parsed, rest, field) {
         return Ok((parsed_line, None));
+    }
+    if let [value] = *rest
+        && (is_denial(value) || is_assent(value))
+    {
+        // `geo` of nginx, a map of HAProxy.
+        let rule = if is_denial(value) { Rule::Allow } else { Rule::Block };
+        let parsed_line = ParsedLine::of(vec![parsed]).because(value);
+        return Ok((ParsedLine { rule: Some(rule), is_by_longest: true, ..parsed_line }, None));
     }
     if rest.iter().all(|word| is_number(word)) {
         return Ok((ParsedLine::of(vec![parsed]), rest.first().copied()));
@@ -222,7 +258,9 @@ fn answered<'a>(parsed: Parsed, rest: &[&'a str], field: &'a str) -> Option<Pars
             ..parsed_line.because(clean(&field[at..]))
         });
     }
-    is_one_of(&OTHER).then_some(ParsedLine { rule: Some(Rule::Allow), ..parsed_line })
+    let is_permit = word.get(..7).is_some_and(|begin| begin.eq_ignore_ascii_case("permit_"));
+    (is_one_of(&OTHER) || is_permit)
+        .then_some(ParsedLine { rule: Some(Rule::Allow), ..parsed_line })
 }
 
 /// A line of network, reason and end, with tabs between.
@@ -232,7 +270,7 @@ fn in_columns(parsed: Parsed, field: &str) -> Result<Option<ParsedLine<'_>>, Str
     if network(first).is_err() || is_addresses(reason) {
         return Ok(None);
     }
-    if is_allowance(reason) {
+    if is_denial(reason) {
         return Ok(Some(ParsedLine { rule: Some(Rule::Allow), ..ParsedLine::of(vec![parsed]) }));
     }
     let until = columns.next().unwrap_or_default();

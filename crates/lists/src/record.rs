@@ -8,6 +8,7 @@ use mailmesh_events::Rule;
 use crate::field::{
     Bare, Parsed, bounded, clean, ends, is_addresses, network, networks, range, shown,
 };
+use crate::verdict::{Said, is_allowance, is_ban, is_false, is_remediation, is_true, name_of};
 use crate::{Ends, Entry, List, ListError, Reason};
 
 /// The meaning of a column or key.
@@ -35,11 +36,16 @@ pub(crate) enum Role {
     Trusted,
     /// Whether it is in force.
     Active,
+    /// An address that was attacked: no banned network.
+    Destination,
 }
+
+/// The rank of `source` among the names of an origin: the network, in a table without another.
+pub(crate) const SOURCE_RANK: usize = 1;
 
 impl Role {
     /// Every role, at its index.
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Network,
         Self::First,
         Self::Last,
@@ -54,6 +60,7 @@ impl Role {
         Self::Simulated,
         Self::Trusted,
         Self::Active,
+        Self::Destination,
     ];
 }
 
@@ -73,10 +80,14 @@ const NAMES: [(Role, &[&str]); ROLES] = [
             "ipv6",
             "srcip",
             "sourceip",
+            "src",
+            "srcaddr",
+            "srcaddress",
+            "sourceaddress",
+            "saddr",
             "clientip",
             "remoteip",
             "attackerip",
-            "dstip",
             "ipcidr",
             "cidr",
             "network",
@@ -153,13 +164,17 @@ const NAMES: [(Role, &[&str]); ROLES] = [
     (Role::Simulated, &["simulated"]),
     (Role::Trusted, &["iswhitelisted", "whitelisted", "whitelist"]),
     (Role::Active, &["active", "enabled", "isactive", "isenabled"]),
+    (Role::Destination, &[]),
 ];
 
 /// The role of a name, and its rank among those of that role: the least counts. Case, spaces and
 /// signs do not matter.
 pub(crate) fn role(name: &str) -> Option<(Role, usize)> {
-    let name: String =
-        name.chars().filter(|c| c.is_alphanumeric()).take(40).collect::<String>().to_lowercase();
+    let name = name_of(name);
+    if name.starts_with("dst") || name.starts_with("dest") {
+        let is_address = !["port", "country", "host"].iter().any(|end| name.ends_with(end));
+        return Some((Role::Destination, usize::from(!is_address)));
+    }
     NAMES.iter().find_map(|(role, names)| {
         names.iter().position(|known| *known == name).map(|rank| (*role, rank))
     })
@@ -167,19 +182,28 @@ pub(crate) fn role(name: &str) -> Option<(Role, usize)> {
 
 /// The texts of a record, by role.
 #[derive(Debug, Default)]
-pub(crate) struct Record<'a>(pub(crate) [Option<&'a str>; ROLES]);
+pub(crate) struct Record<'a> {
+    texts: [Option<&'a str>; ROLES],
+    /// The statements of its columns or keys on whether it is blocked.
+    said: Vec<Said>,
+}
 
 impl<'a> Record<'a> {
     pub(crate) fn set(&mut self, role: Role, text: &'a str) {
-        self.0[role as usize] = Some(text);
+        self.texts[role as usize] = Some(text);
+    }
+
+    /// Adds the statement of a column or key on whether the network is blocked.
+    pub(crate) fn add(&mut self, said: Option<Said>) {
+        self.said.extend(said.filter(|said| !self.said.contains(said)));
     }
 
     fn get(&self, role: Role) -> &'a str {
-        self.0[role as usize].map_or("", clean)
+        self.texts[role as usize].map_or("", clean)
     }
 
     pub(crate) fn has(&self, role: Role) -> bool {
-        self.0[role as usize].is_some()
+        self.texts[role as usize].is_some()
     }
 
     /// Whether the record names a network.
@@ -189,6 +213,10 @@ impl<'a> Record<'a> {
 
     /// Takes the record into the list.
     pub(crate) fn take(&self, list: &mut List, line: usize) -> Result<(), ListError> {
+        if !self.names_network() && self.has(Role::Destination) {
+            list.leave_out(Reason::OtherScope);
+            return Ok(());
+        }
         if let Some(reason) = self.left_out(list.rule.0) {
             list.leave_out(reason);
             return Ok(());
@@ -224,16 +252,19 @@ impl<'a> Record<'a> {
         }
         let kind = self.get(Role::Kind);
         let is_decision = self.has(Role::Scope) || self.has(Role::Lasts);
-        let decided = if is_decision { kind } else { "" };
+        let is_decided = is_decision && is_remediation(kind, self.has(Role::Scope));
+        let decided = if is_decided { kind } else { "" };
         let action = self.get(Role::Action);
         let is_other = |said: &str| !said.is_empty() && !is_ban(said);
         let is_trusted = is_true(self.get(Role::Trusted));
         let is_inactive = self.has(Role::Active) && is_false(self.get(Role::Active));
         let is_no_ban = if rule == Rule::Allow {
-            is_ban(decided) || is_ban(action) || is_inactive
+            let is_blocked = self.said.contains(&Said::Blocked);
+            is_ban(decided) || is_ban(action) || is_inactive || is_blocked
         } else {
             let is_other = is_other(decided) || is_other(action) || is_allowance(kind);
-            is_other || is_trusted || is_inactive
+            let is_not = self.said.iter().any(|said| *said != Said::Blocked);
+            is_other || is_trusted || is_inactive || is_not
         };
         is_no_ban.then_some(Reason::NotABan)
     }
@@ -324,49 +355,4 @@ pub(crate) fn spanned(first: &str, last: &str, mask: &str) -> Result<Vec<Parsed>
         }
         _ => Ok(networks),
     }
-}
-
-fn is_one_of(text: &str, words: &[&str]) -> bool {
-    words.iter().any(|word| text.eq_ignore_ascii_case(word))
-}
-
-fn is_true(text: &str) -> bool {
-    is_one_of(text, &["true", "1", "yes", "t", "y"])
-}
-
-fn is_false(text: &str) -> bool {
-    is_one_of(text, &["false", "0", "no", "f", "n"])
-}
-
-/// Whether an action is a block. One that is not known is not: CrowdSec has captchas, throttles
-/// and remediations that an operator made up.
-fn is_ban(text: &str) -> bool {
-    is_one_of(
-        text,
-        &["ban", "banned", "block", "blocked", "deny", "denied", "drop", "reject", "refuse"],
-    )
-}
-
-/// Whether a text says that an address is let in, or at least not blocked.
-pub(crate) fn is_allowance(text: &str) -> bool {
-    is_one_of(
-        text,
-        &[
-            "ok",
-            "allow",
-            "allowed",
-            "accept",
-            "accepted",
-            "permit",
-            "permitted",
-            "pass",
-            "whitelist",
-            "whitelisted",
-            "trusted",
-            "dunno",
-            "bypass",
-            "captcha",
-            "unban",
-        ],
-    )
 }

@@ -196,3 +196,130 @@ fn ends_of_fractions_and_of_other_units() {
         assert_eq!(at(absurd), None, "{absurd}");
     }
 }
+
+#[test]
+fn values_behind_an_address() {
+    for no in
+        ["0", "0;", "good", "false", "white", "permit_mynetworks", "no-block", "allow", "ok", "no"]
+    {
+        for separator in [" ", "\t", "  "] {
+            let text = format!("192.0.2.7{separator}{no}\n");
+            check(&[(&text, &[], &["1 not a ban"])]);
+        }
+    }
+    for yes in ["1", "true", "bad", "deny", "1;"] {
+        check(&[(&format!("192.0.2.7 {yes}\n"), &["192.0.2.7"], &[])]);
+        check(&[(&format!("192.0.2.7\t{yes}\n"), &["192.0.2.7"], &[])]);
+    }
+    check(&[("192.0.2.7,0\n192.0.2.8,1\n", &["192.0.2.8"], &["1 not a ban"])]);
+}
+
+#[test]
+fn columns_that_say_not_blocked() {
+    for (name, no, yes) in [
+        ("status", "allowed", "blocked"),
+        ("status", "inactive", "active"),
+        ("status", "whitelist", ""),
+        ("status", "expired", "new"),
+        ("Status", "Disabled", "Enabled"),
+        ("policy", "allow", "deny"),
+        ("policy", "no", "yes"),
+        ("blocked", "false", "true"),
+        ("blocked", "0", "1"),
+        ("enabled", "no", "yes"),
+        ("active", "0", "1"),
+        ("reason", "whitelist", "not on the whitelist"),
+        ("reason", "whitelisted", "spam"),
+        ("list", "allowlist", "blocklist"),
+        ("type", "AllowedIp", "BlockedIp"),
+        ("deleted", "true", "false"),
+        ("classification", "benign", "malicious"),
+        ("mode", "whitelist", "blacklist"),
+        ("abuseConfidenceScore", "0", "100"),
+    ] {
+        let text = format!("ip,{name},note\n192.0.2.7,{no},\n192.0.2.8,{yes},\n");
+        check(&[(&text, &["192.0.2.8"], &["1 not a ban"])]);
+    }
+}
+
+#[test]
+fn keys_that_say_not_blocked() {
+    for (no, yes) in [
+        ("\"blocked\":false", "\"blocked\":true"),
+        ("\"mode\":\"whitelist\"", "\"mode\":\"blacklist\""),
+        ("\"status\":\"expired\"", "\"status\":\"active\""),
+        ("\"deleted\":true", "\"deleted\":false"),
+        ("\"classification\":\"benign\"", "\"classification\":\"malicious\""),
+        ("\"abuseConfidenceScore\":0", "\"abuseConfidenceScore\":90"),
+        ("\"@type\":\"AllowedIp\"", "\"@type\":\"BlockedIp\""),
+    ] {
+        let text = format!("{{\"ip\":\"192.0.2.7\",{no}}}\n{{\"ip\":\"192.0.2.8\",{yes}}}\n");
+        check(&[(&text, &["192.0.2.8"], &["1 not a ban"])]);
+        let text = format!("[{{\"ip\":\"192.0.2.7\",{no}}},{{\"ip\":\"192.0.2.8\",{yes}}}]");
+        check(&[(&text, &["192.0.2.8"], &["1 not a ban"])]);
+    }
+    check(&[(
+        "{\"ip\":\"192.0.2.7\",\"valid_to_time\":\"2020-01-01\"}\n",
+        &["192.0.2.7"],
+        &["not used: valid_to_time"],
+    )]);
+}
+
+#[test]
+fn exceptions_are_cut_out_of_wider_networks() {
+    check(&[
+        ("192.0.2.0/31\n!192.0.2.1\n", &["192.0.2.0"], &["1 not a ban"]),
+        ("!192.0.2.1\n192.0.2.0/31\n", &["192.0.2.0"], &["1 not a ban"]),
+        (
+            "198.51.100.8 permit_mynetworks\n198.51.100.8/31 REJECT\n",
+            &["198.51.100.9"],
+            &["1 not a ban"],
+        ),
+        // nginx and HAProxy: the longest match decides, wherever it stands.
+        ("192.0.2.0/31 1;\n192.0.2.1 0;\n", &["192.0.2.0"], &["1 not a ban"]),
+        ("192.0.2.0/31 0;\n192.0.2.1 1;\n", &["192.0.2.1"], &["1 not a ban"]),
+    ]);
+}
+
+#[test]
+fn destinations_are_no_banned_networks() {
+    check(&[
+        ("dst_ip,reason\n192.0.2.1,spam\n", &[], &["1 other scope"]),
+        ("destination,note\n192.0.2.1,x\n", &[], &["1 other scope"]),
+        ("src,dst\n192.0.2.7,198.51.100.1\n", &["192.0.2.7"], &[]),
+        ("source,destination\n192.0.2.7,198.51.100.1\n", &["192.0.2.7"], &[]),
+        ("dest_ip,src_ip\n198.51.100.1,192.0.2.7\n", &["192.0.2.7"], &[]),
+        ("{\"dst_ip\":\"192.0.2.1\"}\n", &[], &["1 other scope"]),
+        ("{\"src_ip\":\"192.0.2.7\",\"dest_ip\":\"198.51.100.1\"}\n", &["192.0.2.7"], &[]),
+    ]);
+}
+
+#[test]
+fn a_column_named_type_decides_only_by_words_of_crowdsec() {
+    check(&[
+        (
+            "ip,type,duration\n192.0.2.1,ssh-bruteforce,4h\n192.0.2.2,ipv4,4h\n\
+             192.0.2.3,ban,4h\n192.0.2.4,captcha,4h\n",
+            &["192.0.2.1", "192.0.2.2", "192.0.2.3"],
+            &["1 not a ban"],
+        ),
+        (
+            "scope,value,type\nip,192.0.2.1,ssh-bruteforce\nip,192.0.2.2,throttle\n",
+            &["192.0.2.1"],
+            &["1 not a ban"],
+        ),
+    ]);
+}
+
+#[test]
+fn rows_of_fail2ban_and_of_stopforumspam() {
+    check(&[
+        (
+            "192.0.2.7|sshd|1795820000|86400|1|{}\n192.0.2.8|sshd|1795820000|-1|1|{}\n\
+             192.0.2.9|sshd|1795820000|60|1|{}\n",
+            &["192.0.2.7", "192.0.2.8"],
+            &["1 ended"],
+        ),
+        ("\"192.0.2.7\",\"5\",\"2026-11-20 10:00:00\"\n", &[], &["1 bad", "name the columns"]),
+    ]);
+}

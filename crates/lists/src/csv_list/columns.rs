@@ -2,7 +2,8 @@
 
 use crate::MAX_LINE;
 use crate::field::{Bare, clean, duration, ends, network};
-use crate::record::{ROLES, Role, role};
+use crate::record::{ROLES, Record, Role, SOURCE_RANK, role};
+use crate::verdict::{name_of, said, speaks};
 
 /// The separators of a table's columns.
 const SEPARATORS: [u8; 4] = [b',', b';', b'\t', b'|'];
@@ -13,24 +14,31 @@ const LOOKED_AT: usize = 64;
 const MOST_NAMED: usize = 20;
 
 /// The columns of a table by role, as far as the table names them.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Columns {
     /// By role.
     at: [Option<usize>; ROLES],
     ranks: [usize; ROLES],
     count: usize,
+    /// Columns that may say whether a network is blocked, with their names.
+    speaking: Vec<(usize, String)>,
 }
 
 impl Columns {
     /// As a row names them; `None` if it names no network.
     pub(crate) fn named<'a>(fields: impl Iterator<Item = &'a str>) -> Option<Self> {
         let mut columns = Self::default();
+        let mut is_of_servers = false;
         for (index, field) in fields.enumerate() {
             columns.count = index + 1;
             if network(field).is_ok() {
                 return None;
             }
             let name = clean(clean(field).trim_start_matches('#'));
+            is_of_servers |= name_of(name).starts_with("firstseen");
+            if speaks(name) {
+                columns.speaking.push((index, name.to_owned()));
+            }
             let Some((role, rank)) = role(name) else { continue };
             let slot = role as usize;
             if columns.at[slot].is_none() || rank < columns.ranks[slot] {
@@ -38,9 +46,24 @@ impl Columns {
                 columns.ranks[slot] = rank;
             }
         }
-        let has = |role: Role| columns.at[role as usize].is_some();
-        (has(Role::Network) || (has(Role::First) && (has(Role::Last) || has(Role::Mask))))
-            .then_some(columns)
+        let has = |columns: &Self, role: Role| columns.at[role as usize].is_some();
+        let origin = Role::Origin as usize;
+        if !has(&columns, Role::Network)
+            && !has(&columns, Role::First)
+            && columns.ranks[origin] == SOURCE_RANK
+        {
+            columns.at[Role::Network as usize] = columns.at[origin].take();
+        }
+        // abuse.ch lists servers that malware connects to, with when each was first seen.
+        if is_of_servers && !has(&columns, Role::Network) {
+            let destination = columns.at[Role::Destination as usize].take();
+            columns.at[Role::Network as usize] = destination;
+        }
+        let has = |role: Role| has(&columns, role);
+        (has(Role::Network)
+            || has(Role::Destination)
+            || (has(Role::First) && (has(Role::Last) || has(Role::Mask))))
+        .then_some(columns)
     }
 
     /// As a comment names them: two at least, so that no sentence does.
@@ -56,11 +79,24 @@ impl Columns {
 
     /// The names of columns that are not used, for a note: an end may be among them.
     pub(crate) fn unused<'a>(&self, names: impl Iterator<Item = &'a str>) -> String {
-        let unused = names
-            .enumerate()
-            .filter(|(at, name)| !self.at.contains(&Some(*at)) && !clean(name).is_empty());
+        let unused = names.enumerate().filter(|(at, name)| {
+            !self.at.contains(&Some(*at))
+                && !self.speaking.iter().any(|(it, _)| it == at)
+                && !clean(name).is_empty()
+        });
         let unused: Vec<&str> = unused.map(|(_, name)| clean(name)).take(MOST_NAMED).collect();
         unused.join(", ")
+    }
+
+    /// Adds to a record the statements of a row's columns on whether it is blocked.
+    pub(crate) fn judge<'a>(
+        &self,
+        record: &mut Record<'_>,
+        get: impl Fn(usize) -> Option<&'a str>,
+    ) {
+        for (at, name) in &self.speaking {
+            record.add(get(*at).and_then(|value| said(name, clean(value))));
+        }
     }
 
     pub(crate) fn is_named(&self) -> bool {

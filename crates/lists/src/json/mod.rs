@@ -6,9 +6,10 @@ mod spans;
 
 use mailmesh_events::Rule;
 
-use crate::field::clean;
+use crate::field::{clean, network};
 use crate::list::{List, Unit};
-use crate::record::{Record, Role, role};
+use crate::record::{Record, Role, SOURCE_RANK, role};
+use crate::verdict::{said, speaks};
 use crate::{ListError, MAX_DEPTH, MAX_LINE, Reason};
 use spans::{items, members, text_of};
 
@@ -232,11 +233,22 @@ impl<'a> Walk<'a> {
 
     fn record(&mut self, item: &'a str, context: AlertContext) -> Result<(), ListError> {
         let mut texts: Vec<(Role, usize, String)> = Vec::new();
+        let (mut verdicts, mut unused) = (Vec::new(), Vec::new());
         let (mut is_metadata, mut is_of_system) = (false, false);
         for (key, value) in members(item) {
             let key = text_of(key).unwrap_or_default();
             is_of_system |= key.eq_ignore_ascii_case("asn");
-            let Some((role, rank)) = role(&key) else { continue };
+            let is_speaking = speaks(&key);
+            if is_speaking {
+                let text = text_of(value).unwrap_or_else(|_| value.to_owned());
+                verdicts.push(said(&key, clean(&text)));
+            }
+            let Some((role, rank)) = role(&key) else {
+                if !is_speaking && unused.len() < MOST_NAMED {
+                    unused.push(key);
+                }
+                continue;
+            };
             let text = match value.as_bytes().first() {
                 Some(b'"') => text_of(value).unwrap_or_default(),
                 Some(b'{' | b'[') if role == Role::Network => {
@@ -258,14 +270,23 @@ impl<'a> Walk<'a> {
                 None => texts.push((role, rank, text)),
             }
         }
+        let has_network =
+            texts.iter().any(|(role, ..)| matches!(role, Role::Network | Role::First));
+        let source = texts.iter_mut().find(|(role, rank, text)| {
+            *role == Role::Origin && *rank == SOURCE_RANK && network(text).is_ok()
+        });
+        if let (false, Some((role, ..))) = (has_network, source) {
+            *role = Role::Network;
+        }
         let mut record = Record::default();
         for (role, _, text) in &texts {
             record.set(*role, text);
         }
+        verdicts.into_iter().for_each(|said| record.add(said));
         if context.is_simulated {
             record.set(Role::Simulated, "true");
         }
-        if !record.names_network() {
+        if !record.names_network() && !record.has(Role::Destination) {
             if is_metadata {
                 self.list.leave_out(Reason::Frame);
             } else if is_of_system {
@@ -276,6 +297,10 @@ impl<'a> Walk<'a> {
             }
             return Ok(());
         }
+        if !unused.is_empty() {
+            let what = format!("keys that are not used: {}", unused.join(", "));
+            self.list.note_once(self.line, &what);
+        }
         let before = self.list.bad.len();
         record.take(self.list, self.line)?;
         if let (true, Some(bad)) = (self.is_unit, self.list.bad.get_mut(before)) {
@@ -285,6 +310,8 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// Most keys that a note names.
+const MOST_NAMED: usize = 20;
 /// Most bytes of a record: room for one text as long as any line.
 const MAX_ENTRY: usize = 2 * MAX_LINE;
 
