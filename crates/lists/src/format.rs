@@ -67,9 +67,22 @@ impl Format {
         if fail2ban::is_one(first) {
             return Self::Fail2ban;
         }
-        if ["table ", "add table", "add set ", "add element ", "flush set ", "set ", "elements"]
-            .into_iter()
-            .any(is_script)
+        if [
+            "table ",
+            "add table",
+            "add set ",
+            "add element ",
+            "flush set ",
+            "set ",
+            "elements",
+            "delete table",
+            "destroy table",
+            "flush table",
+            "flush ruleset",
+            "delete set",
+        ]
+        .into_iter()
+        .any(is_script)
         {
             return Self::Nft;
         }

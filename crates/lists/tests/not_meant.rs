@@ -323,3 +323,50 @@ fn rows_of_fail2ban_and_of_stopforumspam() {
         ("\"192.0.2.7\",\"5\",\"2026-11-20 10:00:00\"\n", &[], &["1 bad", "name the columns"]),
     ]);
 }
+
+#[test]
+fn neighbours_of_these_layouts() {
+    check(&[
+        // A counter of an element, and a comment with signs in it, make no map.
+        (
+            "table inet f {\n set bad {\n type ipv4_addr\n elements = { 192.0.2.1 comment \
+             \"a : b . c limit\" }\n }\n chain c {\n ip saddr @bad counter drop comment \"accept \
+             all\"\n }\n}\n",
+            &["192.0.2.1"],
+            &[],
+        ),
+        // A rule that drops a set makes its name void.
+        (
+            "table inet f {\n set passers {\n type ipv4_addr\n elements = { 192.0.2.1 }\n }\n set \
+             ignored {\n type ipv4_addr\n elements = { 192.0.2.2 }\n }\n chain c {\n ip saddr \
+             @ignored drop\n }\n}\n",
+            &["192.0.2.1", "192.0.2.2"],
+            &[],
+        ),
+        ("define bad = { 192.0.2.1 }\n", &[], &["1 bad"]),
+        ("ip,country,state\n192.0.2.1,US,OK\n", &["192.0.2.1"], &[]),
+        ("ip,score,comment\n192.0.2.1,0,x\n192.0.2.2,90,ok\n", &["192.0.2.1"], &["1 not a ban"]),
+        ("{\"ip\":\"192.0.2.1\",\"source\":\"192.0.2.9\"}\n", &["192.0.2.1"], &[]),
+        ("{\"source\":\"192.0.2.9\",\"reason\":\"x\"}\n", &["192.0.2.9"], &[]),
+        ("ip,source\n192.0.2.1,feed\n", &["192.0.2.1"], &[]),
+        ("!192.0.2.0/24 REJECT\n198.51.100.1 REJECT\n", &["198.51.100.1"], &["1 bad"]),
+        ("192.0.2.7\tFALSE\n192.0.2.8\tBad\n", &["192.0.2.8"], &["1 not a ban"]),
+        ("192.0.2.7 spam\n192.0.2.8\n", &["192.0.2.8"], &["1 bad"]),
+        (
+            "# first_seen_utc,dst_ip,dst_port,c2_status\n\"2026-11-01\",\"192.0.2.1\",\"443\",\
+             \"offline\"\n",
+            &["192.0.2.1"],
+            &[],
+        ),
+        ("add element f bad { 192.0.2.1 }\ndelete table f\n", &[], &["line 2"]),
+        ("flush ruleset\nadd element f bad { 192.0.2.1 }\n", &["192.0.2.1"], &[]),
+        ("delete table f\nadd element f bad { 192.0.2.1 }\n", &["192.0.2.1"], &[]),
+        (
+            "table inet f {\n set bad {\n type ipv4_addr\n elements = { 192.0.2.1,\n \
+             192.0.2.2 }\n }\n}\ndelete element inet f bad { 192.0.2.2 }\n",
+            &[],
+            &["line 8"],
+        ),
+        ("192.0.2.0\t192.0.2.255\t24\t9\tname\n", &["192.0.2.0/24"], &[]),
+    ]);
+}
