@@ -140,6 +140,12 @@ fn unnamed(list: &mut List, line: usize, row: &Row, text: &str) -> Result<(), Li
     let lasts = row.get(3).map_or("", clean);
     let moment = ends(until, Bare::Moment).ok().filter(|ends| *ends != Ends::Never);
     if let (Some(Ends::At(start)), Ok(lasts)) = (moment, lasts.parse::<i64>()) {
+        if !text.contains('|') {
+            let why = "a moment and a number may be end and count, or start and duration: name \
+                       the columns in the first line";
+            list.refuse(line, why);
+            return Ok(());
+        }
         let ends = u64::try_from(lasts)
             .map_or(Ends::Never, |seconds| Ends::At(start.plus(Duration::from_secs(seconds))));
         return push(list, line, &read, reason, "", ends);

@@ -320,6 +320,7 @@ fn rows_of_fail2ban_and_of_stopforumspam() {
             &["192.0.2.7", "192.0.2.8"],
             &["1 ended"],
         ),
+        ("192.0.2.7,sshd,1795820000,-1\n", &[], &["1 bad", "name the columns"]),
         ("\"192.0.2.7\",\"5\",\"2026-11-20 10:00:00\"\n", &[], &["1 bad", "name the columns"]),
     ]);
 }
