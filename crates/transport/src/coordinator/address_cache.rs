@@ -89,7 +89,7 @@ mod changes {
             let Some(socket) = &self.0 else { return true };
             let mut came = false;
             for _ in 0..MOST {
-                // What it says is not read: the addresses are asked for.
+                // The message is not read: the system is asked for the addresses.
                 match recv(socket, &mut [0_u8; 1][..], RecvFlags::DONTWAIT) {
                     Err(Errno::AGAIN) => return came,
                     // Some was lost, since there was too much.

@@ -10,7 +10,7 @@ use super::source::Source;
 /// Coordinators that the mail server has and that are not built in.
 const OTHERS: [&str; 7] =
     ["Default", "Kafka", "Keep", "Nats", "Redis", "RedisCluster", "RedisSentinel"];
-/// What older mail servers, and people, call Zenoh.
+/// Names that older mail servers, and people, give to Zenoh.
 const NAMES_OF_ZENOH: [&str; 4] = ["peer-to-peer", "PeerToPeer", "peer_to_peer", "p2p"];
 
 /// The nearest of `known` to `word`, if it is near enough to be a slip.

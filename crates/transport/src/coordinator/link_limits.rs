@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::checked::Checked;
 use super::error::ConfigError;
 
-/// What a setting of `transport.link.tx` has to be at least, and why. A batch that has no room for
+/// The least value of settings of `transport.link.tx`, and the reason. A batch that has no room for
 /// a message has Zenoh 1.10.2 panic, at the node at the other end too.
 const LEAST: [(&str, u64, &str); 3] = [
     ("batch_size", 1_024, "a message of a link has no room in less"),

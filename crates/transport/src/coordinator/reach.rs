@@ -112,7 +112,7 @@ impl ZenohSettings {
         !self.scouts() && self.endpoints("connect").iter().all(|endpoint| own.contains(endpoint))
     }
 
-    /// What can be seen without the machine and without the key.
+    /// Checks that need neither the machine nor the key.
     pub(super) fn warnings(&self) -> Vec<Warning> {
         let mut warnings = Vec::new();
         let mut warn = |message: &str| {

@@ -14,6 +14,8 @@ pub(crate) enum Notice {
     Unreached(Duration),
     /// One is, after the operator was told that none was.
     Reached,
+    /// None is, and there is no reason left to expect one, after the operator was told.
+    NotExpected,
 }
 
 #[derive(Debug, Default)]
@@ -36,6 +38,9 @@ impl Unreached {
             return self.said.take().map(|_| Notice::Reached);
         }
         let lasted = now.duration_since(*self.since.get_or_insert(now));
+        if !is_expected && self.said.take().is_some() {
+            return Some(Notice::NotExpected);
+        }
         let is_due = self.said.is_none_or(|said| now.duration_since(said) >= AGAIN);
         if !is_expected || lasted < HOLDS || !is_due {
             return None;
@@ -84,6 +89,16 @@ mod tests {
             (161, for_s(10)),
         ];
         assert_eq!(said, expected);
+    }
+
+    #[test]
+    fn a_warning_ends_too_when_its_reasons_are_gone() {
+        let begin = Instant::now();
+        let mut unreached = Unreached::default();
+        let mut looks = |n| unreached.look(begin + Duration::from_secs(n), false, n < 20);
+        let said: Vec<_> = (0..200).filter_map(|n| looks(n).map(|said| (n, said))).collect();
+        let raised = (10, Notice::Unreached(Duration::from_secs(10)));
+        assert_eq!(said, [raised, (20, Notice::NotExpected)]);
     }
 
     #[test]

@@ -133,6 +133,9 @@ impl Warning {
         match self.unreached.look(now, is_linked, !why.is_empty()) {
             None => {}
             Some(Notice::Reached) => tracing::warn!("another node is linked now"),
+            Some(Notice::NotExpected) => {
+                tracing::warn!("no other node is linked, and none is expected any more");
+            }
             Some(Notice::Unreached(lasted)) => tracing::warn!(
                 "no other node is linked for {} s: {}. Check that the other nodes run, and check \
                  `connect.endpoints`, `mesh.cluster`, `mesh.links`, the key of each node, and \

@@ -52,6 +52,9 @@ async fn watch(live: Weak<LiveSession>, endpoints: Vec<String>) {
         match said {
             None => {}
             Some(Notice::Reached) => tracing::warn!("another node is linked now"),
+            Some(Notice::NotExpected) => {
+                tracing::warn!("no other node is linked, and none is expected any more");
+            }
             Some(Notice::Unreached(lasted)) => {
                 let errors = look(&endpoints).await;
                 let mut why: Vec<String> =
