@@ -1,7 +1,7 @@
 //! What continuous integration runs, what fails soonest first.
 
 use crate::run::{cargo, run};
-use crate::{deny, layers, test};
+use crate::{deny, layers, mutants, test};
 
 pub(crate) fn all() -> Result<(), String> {
     run(cargo(&["fmt", "--all", "--check"]))?;
@@ -12,6 +12,10 @@ pub(crate) fn all() -> Result<(), String> {
     let mut hostile = cargo(&["clippy", "--package", "mailmesh-contender", "--all-targets"]);
     hostile.args(["--features", "attacker,rivals", "--", "-D", "warnings"]);
     run(hostile)?;
+    // Faults in the cores are of a build of their own.
+    let mut planted = mutants::planted_cargo(&["clippy", "--package", "mailmesh-sim"]);
+    planted.args(["--lib", "--examples", "--", "-D", "warnings"]);
+    run(planted)?;
     // As users build it: without what only our tests turn on.
     run(cargo(&["clippy", "--workspace", "--lib", "--bins", "--", "-D", "warnings"]))?;
     let mut docs = cargo(&["doc", "--workspace", "--no-deps", "--features", "mailmesh/testing"]);

@@ -64,21 +64,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
-    /// Plant faults in a copy of the delivery core and of the mirror; the simulator must
-    /// catch each.
-    Mutants {
-        /// Only those whose name contains this.
-        name: Option<String>,
-        /// Most seeds for each.
-        #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
-        seeds: u64,
-        /// The first seed: the same for each, so that a table is had again.
-        #[arg(long, default_value_t = 1)]
-        seed: u64,
-        /// Nodes of each cluster, or a range of which each seed has one.
-        #[arg(long, default_value = "2-8")]
-        nodes: String,
-    },
+    /// Plant faults in the delivery core and in the mirror; the simulator must catch each.
+    Mutants(mutants::Options),
     /// Fuzz every decoder and state machine in turn (needs `cargo install cargo-fuzz` and a
     /// nightly compiler).
     Fuzz {
@@ -118,9 +105,7 @@ fn main() -> ExitCode {
         Task::Deny => deny::all().map(done),
         Task::Fuzz { name, seconds } => fuzz::run_all(name.as_deref(), seconds).map(done),
         Task::Sim { args } => sim::run_seeds(&args).map(done),
-        Task::Mutants { name, seeds, seed, nodes } => {
-            mutants::run_all(name.as_deref(), seeds, seed, &nodes).map(done)
-        }
+        Task::Mutants(options) => mutants::run(&options).map(done),
         Task::Model { deep } => model::explore(deep).map(done),
         Task::Faults(options) => faults::run(&options),
         Task::Hostile(options) => hostile::run(&options),

@@ -41,10 +41,15 @@ pub(crate) fn run(mut command: Command) -> Result<(), String> {
 /// Builds all programs that a package has with these features, in release. Where they are.
 pub(crate) fn build_release(package: &str, features: &[&str]) -> Result<Vec<PathBuf>, String> {
     let mut command = cargo(&["build", "--release", "--package", package]);
-    command.args(["--message-format", "json-render-diagnostics"]);
     for feature in features {
         command.args(["--features", feature]);
     }
+    executables(command)
+}
+
+/// Runs a command of cargo that builds programs. Where they are.
+pub(crate) fn executables(mut command: Command) -> Result<Vec<PathBuf>, String> {
+    command.args(["--message-format", "json-render-diagnostics"]);
     let shown = show(&command);
     eprintln!("$ {shown}");
     let output = command.stderr(Stdio::inherit()).output();

@@ -11,6 +11,7 @@
 
 use std::time::Duration;
 
+use crate::planted::{Fault, planted};
 use crate::{Settings, Time};
 
 /// A step of the window is so small a part of the largest: 64 KiB by default, a full frame.
@@ -135,6 +136,9 @@ impl CongestionWindow {
 
     /// It sets the pace no more; `confirmed` bytes are confirmed.
     pub(crate) fn give_way(&mut self, confirmed: u64, now: Time) {
+        if planted(Fault::PaceNeverGivesWay) {
+            return;
+        }
         (self.full_since, self.gave_way) = (None, Some((now, confirmed)));
     }
 

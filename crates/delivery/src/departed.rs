@@ -3,6 +3,7 @@ use std::ops::Bound;
 
 use crate::control::Knowledge;
 use crate::peer::Peer;
+use crate::planted::{Fault, planted};
 use crate::{Incarnation, LeaveReason, Time};
 
 /// Peers that left. One that failed, or whose name was taken by a new life while it
@@ -68,7 +69,8 @@ impl Departed {
         peer.settle();
         let (incarnation, last) = (peer.info.incarnation, Some(peer.knowledge()));
         let is_light = peer.is_light();
-        let peer = (reason != LeaveReason::Bye).then(|| Box::new(peer));
+        let may_return = reason != LeaveReason::Bye || planted(Fault::EndedLifeTakenIn);
+        let peer = may_return.then(|| Box::new(peer));
         let gone = Gone { ticket: 0, peer, last, told_until, is_light };
         self.keep(incarnation, gone, limit);
     }
@@ -204,6 +206,9 @@ impl Departed {
 
     fn note_turn(&mut self, turn: usize, told: Vec<(u64, Knowledge)>) -> Vec<Knowledge> {
         self.told[turn] = told.last().map(|(ticket, _)| *ticket);
+        if planted(Fault::DepartedNotToldOf) {
+            return Vec::new();
+        }
         told.into_iter().map(|(_, known)| Knowledge { in_doubt: true, ..known }).collect()
     }
 
@@ -233,7 +238,7 @@ impl Departed {
             Some(None) => Memory::Ended,
             Some(Some(peer)) => {
                 self.forget(incarnation);
-                Memory::Failed(peer)
+                if planted(Fault::ReturnAsNew) { Memory::None } else { Memory::Failed(peer) }
             }
         }
     }

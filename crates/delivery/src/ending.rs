@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::context::Context;
 use crate::control::{Control, Knowledge};
 use crate::membership::Membership;
+use crate::planted::{Fault, planted};
 use crate::{Destination, Incarnation, Lane, LeaveReason, Output, Settings, Time};
 
 /// A peer seems dead, or said goodbye: before it leaves, the others are asked whether
@@ -105,6 +106,9 @@ impl Membership {
             // It said itself what it has sent, and that is here.
             others.clear();
         }
+        if planted(Fault::LastWordsNotAskedFor) {
+            others.clear();
+        }
         if !others.is_empty() {
             let mine = Knowledge { in_doubt: true, ..peer.knowledge() };
             ctx.send.push((Destination::All, Control::Ask { mine, meet: false }));
@@ -159,7 +163,8 @@ impl Membership {
         }
         let ending = peer.ending.as_ref()?;
         let may_leave = ending.reason == LeaveReason::Bye || ending.may_give_up();
-        (may_leave && peer.is_complete()).then_some(ending.reason)
+        let is_hasty = planted(Fault::GoodbyeWithHoles) && ending.reason == LeaveReason::Bye;
+        (may_leave && (is_hasty || peer.is_complete())).then_some(ending.reason)
     }
 
     /// What is held or missing is settled before the peer leaves.

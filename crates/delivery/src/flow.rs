@@ -10,6 +10,7 @@
 use std::collections::VecDeque;
 
 use crate::congestion::{self, CongestionWindow, PATIENCE};
+use crate::planted::{Fault, planted};
 use crate::{Settings, Time};
 
 /// Who confirms less than a window by so many in a lag timeout confirms nothing: 64 KiB by
@@ -207,6 +208,9 @@ impl Confirmed {
 
     /// Whether it keeps its lane closed.
     pub(crate) fn closes(&self, sent: &Outstanding, settings: &Settings) -> bool {
+        if planted(Fault::WindowIgnored) {
+            return false;
+        }
         self.is_far_behind(sent, settings)
             || (!self.set_aside && self.pace.is_full(self.unconfirmed(sent)))
     }
@@ -257,7 +261,8 @@ impl Confirmed {
         sent: &Outstanding,
         settings: &Settings,
     ) -> Option<Time> {
-        (!self.has(last)).then(|| self.progressed.max(sent.sent_at) + settings.lag_timeout)
+        let is_awaited = !self.has(last) && !planted(Fault::LeavesUnconfirmed);
+        is_awaited.then(|| self.progressed.max(sent.sent_at) + settings.lag_timeout)
     }
 
     #[cfg(test)]

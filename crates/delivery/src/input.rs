@@ -2,6 +2,7 @@
 
 use crate::control::{Control, Knowledge, MAX_DIGEST, Status};
 use crate::membership::Path;
+use crate::planted::{Fault, planted};
 use crate::receive::Accepted;
 use crate::{Destination, Frame, FrameKind, Incarnation, Lane, Node, Output, Time, Via};
 
@@ -83,6 +84,9 @@ impl Node {
             }
             match path {
                 Path::Direct if is_new => members.on_heard(now, from, ctx),
+                Path::Via(_) if is_new && planted(Fault::RelayedHeardDirectly) => {
+                    members.on_heard(now, from, ctx);
+                }
                 Path::Via(via) if is_new => members.on_relayed(now, from, via, ctx),
                 _ => {}
             }

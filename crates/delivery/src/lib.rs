@@ -66,6 +66,10 @@ mod namesake;
 mod node;
 mod output;
 mod peer;
+#[cfg(not(planted))]
+mod planted;
+#[cfg(planted)]
+pub mod planted;
 mod reach;
 mod receive;
 mod received;

@@ -10,6 +10,7 @@ use crate::flow::Outstanding;
 use crate::namesake::{MetTwin, Twin};
 use crate::output::{Conflict, Output};
 use crate::peer::{Peer, Source};
+use crate::planted::{Fault, planted};
 use crate::{Destination, Frame, Incarnation, Lane, LeaveReason, PeerInfo, Settings, Time};
 
 #[derive(Debug, Clone)]
@@ -181,7 +182,8 @@ impl Membership {
         let (mut count, are_idle) = (0, self.are_idle(lane, sent));
         for peer in self.peers.values_mut() {
             let confirmed = &mut peer.confirmed[lane.index()];
-            let overdue = confirmed.deadline(are_idle, sent, &self.settings) <= now;
+            let overdue = confirmed.deadline(are_idle, sent, &self.settings) <= now
+                && !planted(Fault::NeverSetAside);
             if overdue && confirmed.closes(sent, &self.settings) {
                 count += u64::from(confirmed.give_way(are_idle, &self.settings, now));
             }
@@ -221,6 +223,9 @@ impl Membership {
         }
         if let Some(peer) = self.peers.get_mut(&frame.incarnation) {
             peer.followers.retain(|_, until| *until > now);
+            if planted(Fault::FollowerNotServed) {
+                return;
+            }
             for to in peer.followers.keys() {
                 ctx.relay.push((*to, frame.for_others()));
             }
@@ -283,6 +288,9 @@ impl Membership {
         let settings = self.settings;
         let Some(peer) = self.peers.get_mut(&incarnation) else { return };
         for lane in Lane::ALL {
+            if planted(Fault::LaneForgotten) && lane == Lane::Events {
+                continue;
+            }
             let mut released = Vec::new();
             let lives = peer.ending.is_none();
             let missing = peer.stream(lane).on_deadline(now, lives, &mut released);
@@ -301,7 +309,9 @@ impl Membership {
                 }
             };
             ctx.counters.naks += 1;
-            ctx.send.push(ask);
+            if !planted(Fault::NothingAskedFor) {
+                ctx.send.push(ask);
+            }
         }
         if let Some(positions) = peer.take_ack(now, &self.settings) {
             ctx.send.push((Destination::One(incarnation), Control::Ack { positions }));

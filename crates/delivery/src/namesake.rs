@@ -6,6 +6,7 @@ use crate::control::{Control, Status};
 use crate::membership::Membership;
 use crate::output::{Conflict, Output};
 use crate::peer::{Peer, Rank, Rival, Suspicion};
+use crate::planted::{Fault, planted};
 use crate::{Destination, Identity, Incarnation, Settings, Time};
 
 /// A node that bears our own name.
@@ -65,7 +66,9 @@ impl Membership {
         }
         let nonce = ctx.nonce;
         self.twin = Some(Twin { rank, nonce, asked: now });
-        ctx.send.push((Destination::One(incarnation), Control::Probe { nonce }));
+        if !planted(Fault::YoungerTwinStays) {
+            ctx.send.push((Destination::One(incarnation), Control::Probe { nonce }));
+        }
     }
 
     /// Number of peers that this node works with, as it says of itself.

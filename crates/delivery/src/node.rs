@@ -12,6 +12,7 @@ use crate::flow::Outstanding;
 use crate::heartbeat::Heartbeat;
 use crate::lobby::Lobby;
 use crate::membership::Membership;
+use crate::planted::{Fault, planted};
 use crate::receive::ReceiveStream;
 use crate::repair::Repair;
 use crate::{
@@ -376,11 +377,12 @@ impl Node {
     /// How this node is, as a new sign of life.
     pub(crate) fn status(&mut self, now: Time) -> Status {
         self.beat += 1;
+        let is_mute = planted(Fault::HeartbeatWithoutPositions);
         Status {
             version: VERSION,
             name: self.identity.name.clone(),
             started_ms: self.identity.started_ms,
-            positions: self.positions,
+            positions: if is_mute { [0; 2] } else { self.positions },
             tag: self.tag.clone(),
             beat: self.beat,
             digest: Vec::new(),

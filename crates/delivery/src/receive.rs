@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::planted::{Fault, planted};
 use crate::{Frame, Settings, Time};
 
 /// After a hole of which nothing came for the whole time, the next has so much less of it,
@@ -180,6 +181,10 @@ impl ReceiveStream {
 
     pub(crate) fn on_data(&mut self, now: Time, frame: Frame, out: &mut Vec<Released>) -> Accepted {
         let (first, end) = (frame.first, frame.end());
+        if planted(Fault::DeliveredTwice) && first < self.next {
+            out.push(Released::Data(frame));
+            return Accepted::Fresh;
+        }
         if end <= self.next || self.held.contains_key(&first) {
             return Accepted::Duplicate;
         }
@@ -210,7 +215,8 @@ impl ReceiveStream {
         }
         self.watch_hole(now, self.settings.nak_delay);
         let cost = frame.cost();
-        if self.held_bytes + cost > self.settings.reorder_bytes {
+        let is_full = self.held_bytes + cost > self.settings.reorder_bytes;
+        if is_full && !planted(Fault::ReorderUnbounded) {
             return Accepted::NoRoom;
         }
         self.held_bytes += cost;
@@ -247,7 +253,8 @@ impl ReceiveStream {
     }
 
     fn hear_of(&mut self, position: u64) {
-        if self.next > self.said && self.next <= position {
+        let was_in_vain = self.next > self.said && self.next <= position;
+        if was_in_vain && !planted(Fault::LiarsStartTheClock) {
             // On others' word it was waited for, in vain. Now it is the sender's.
             self.hole = None;
         }
@@ -288,7 +295,9 @@ impl ReceiveStream {
     /// What was rumoured counts at once: its sender sends no more.
     pub(crate) fn believe_rumour(&mut self, now: Time) {
         if let Some(rumour) = self.rumoured.take() {
-            self.announced = self.announced.max(rumour.position);
+            if !planted(Fault::RumoursNotBelieved) {
+                self.announced = self.announced.max(rumour.position);
+            }
             self.watch_hole(now, Duration::ZERO);
         }
     }
@@ -308,7 +317,8 @@ impl ReceiveStream {
     /// Ask for the hole at `next` without waiting longer. Peers bring this about as often as
     /// they like, so it hastens one request in a `nak_retry`.
     pub(crate) fn ask_at_once(&mut self, now: Time) {
-        let pause = self.settings.nak_retry;
+        let is_eager = planted(Fault::LacksHastenEveryRequest);
+        let pause = if is_eager { Duration::ZERO } else { self.settings.nak_retry };
         let Some(hole) = &mut self.hole else { return };
         let at = hole.hastened.map_or(now, |before| now.max(before + pause));
         if at < hole.ask_at {
@@ -350,7 +360,8 @@ impl ReceiveStream {
         }
         if self.hole?.give_up_at <= now {
             // Nothing came for all that time. What follows was not asked for yet.
-            self.give_up_hole(if lives { self.said + 1 } else { u64::MAX }, out);
+            let is_spared = lives && !planted(Fault::LiarsBelievedOfTheLiving);
+            self.give_up_hole(if is_spared { self.said + 1 } else { u64::MAX }, out);
             if lives && self.next > self.said {
                 self.forget_rumours(now);
             }
@@ -366,7 +377,8 @@ impl ReceiveStream {
         let wait = (hole.wait * 2).min(self.settings.nak_retry_max);
         let tries = hole.tries.saturating_add(1);
         self.hole = Some(Hole { ask_at: now + hole.wait, wait, tries, ..hole });
-        Some(Missing { first: self.next, last: self.hole_end() - 1, tries: hole.tries })
+        let last = self.hole_end() - if planted(Fault::LastOfHoleNotAskedFor) { 2 } else { 1 };
+        Some(Missing { first: self.next, last, tries: hole.tries })
     }
 
     /// Gives up every hole: what is held is delivered, what is missing reported.
@@ -394,7 +406,11 @@ impl ReceiveStream {
     fn give_up_hole(&mut self, end: u64, out: &mut Vec<Released>) {
         let end = self.hole_end().min(end);
         if end > self.next {
-            out.push(Released::Missed { first: self.next, missed: end - self.next });
+            let is_short = planted(Fault::GapTooShort) && end - self.next > 1;
+            let missed = end - self.next - u64::from(is_short);
+            if !planted(Fault::GapInSilence) {
+                out.push(Released::Missed { first: self.next, missed });
+            }
             self.next = end;
         }
         self.release_held(out);
@@ -408,7 +424,9 @@ impl ReceiveStream {
             self.held_bytes -= frame.cost();
             self.next = frame.end();
             self.delivered = self.next - 1;
-            out.push(Released::Data(frame));
+            if !planted(Fault::HeldLost) {
+                out.push(Released::Data(frame));
+            }
         }
     }
 

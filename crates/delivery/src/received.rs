@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::planted::{Fault, planted};
 use crate::replay_ring::ReplayRing;
 use crate::{Frame, Incarnation, Lane};
 
@@ -26,6 +27,7 @@ impl Received {
         self.bytes += frame.cost();
         self.rings.entry(stream).or_default().push(frame, usize::MAX);
         self.order.push_back(stream);
+        let limit = if planted(Fault::RelayRingUnbounded) { usize::MAX } else { limit };
         while self.bytes > limit
             && let Some(oldest) = self.order.pop_front()
         {

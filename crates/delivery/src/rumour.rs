@@ -8,6 +8,7 @@ use crate::control::{Control, Knowledge, MAX_DIGEST};
 use crate::departed::Memory;
 use crate::membership::{Membership, Path};
 use crate::peer::{Peer, PositionAsked};
+use crate::planted::{Fault, planted};
 use crate::receive::ReceiveStream;
 use crate::{Destination, Incarnation, Lane, LeaveReason, Output, Settings, Time};
 
@@ -52,7 +53,8 @@ impl Membership {
         ctx: &mut Context<'_>,
     ) {
         let Some(peer) = self.peers.get_mut(&incarnation) else { return };
-        if beat > peer.beat && peer.is_plausible(beat, now) {
+        let is_new = beat > peer.beat || planted(Fault::DeadKeptAlive) && beat == peer.beat;
+        if is_new && peer.is_plausible(beat, now) {
             peer.beat = beat;
             self.on_news(now, incarnation, Path::Via(from), ctx);
         }
@@ -95,7 +97,7 @@ impl Membership {
         };
         let is_ending = peer.ending.is_some();
         let counts = peer.ending.as_ref().is_none_or(|ending| ending.believes(now));
-        if counts {
+        if counts && !planted(Fault::HoldersNotNoted) {
             peer.holders.note(from, told.positions);
         }
         for lane in Lane::ALL.into_iter().filter(|_| counts) {
@@ -199,7 +201,11 @@ impl Membership {
             && peer.position_asked.take_if(|asked| asked.nonce == nonce).is_some()
         {
             for (stream, position) in peer.streams.iter_mut().zip(positions) {
-                stream.on_answer(now, position);
+                if planted(Fault::LiarsBelievedOfTheReturned) {
+                    stream.on_position(now, position);
+                } else {
+                    stream.on_answer(now, position);
+                }
             }
         }
     }
@@ -293,7 +299,9 @@ impl Membership {
         ctx: &mut Context<'_>,
     ) {
         if let Some(peer) = self.peers.get_mut(&of) {
-            peer.holders.lacks(from, lane, before);
+            if !planted(Fault::LacksIgnored) {
+                peer.holders.lacks(from, lane, before);
+            }
             peer.stream(lane).ask_at_once(now);
         }
         self.settle(now, of, ctx);

@@ -39,6 +39,10 @@ mod fingerprint;
 mod lookup;
 mod mirror;
 mod observe;
+#[cfg(not(planted))]
+mod planted;
+#[cfg(planted)]
+pub mod planted;
 mod reconcile;
 mod sketch;
 mod values;

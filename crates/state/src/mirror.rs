@@ -22,6 +22,7 @@ use crate::certificates::Certificates;
 use crate::entries::{Bounds, Entries, Located, Swept};
 use crate::lookup::Lookup;
 use crate::observe::{Observed, Observer, Observers};
+use crate::planted::{Fault, planted};
 use crate::values::Values;
 use crate::verdict::{NetworkEntry, Verdict};
 use crate::{HybridClock, StateError};
@@ -324,7 +325,7 @@ impl Mirror {
     }
 
     fn bring_back(&self, writer: &mut Writer, now: UnixMillis) -> Vec<Change> {
-        if now.plus(BACK) >= writer.ended_by {
+        if now.plus(BACK) >= writer.ended_by || planted(Fault::EndedForGood) {
             return Vec::new();
         }
         writer.ended_by = now;

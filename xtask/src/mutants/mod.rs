@@ -1,80 +1,155 @@
-//! Faults planted in a copy of the delivery core and of the mirror: the simulator must
-//! catch each.
+//! Faults planted in the delivery core and in the mirror: the simulator must catch each.
 //!
-//! Nothing of this is in the core itself. A [`Mutation`] replaces a piece of the text
-//! of one file; the copy lives in `target/mutants`, a workspace of its own.
+//! The cores list and plant their faults themselves, in builds with `--cfg planted` alone: see
+//! decision 27. One such build serves for all faults.
 
-mod copy;
-mod runner;
-mod table;
+mod fault;
+mod program;
 
-use copy::Copy;
-use runner::Outcome;
-use table::{Core, MUTATIONS, Mutation};
+use std::path::PathBuf;
 
-/// Plants each fault whose name contains `filter`, and runs seeds until one fails.
-pub(crate) fn run_all(
-    filter: Option<&str>,
+use crate::markdown::{self, grouped};
+use fault::{Fault, Group};
+pub(crate) use program::planted_cargo;
+use program::{Failure, Program, Seeds};
+
+/// The seeds of the first round; each round that follows has twice as many.
+const FIRST_ROUND: u64 = 10;
+/// Longest text of the oracle in the table.
+const MOST_SAID: usize = 100;
+
+/// The faults and the seeds to run.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Only those whose name contains this.
+    name: Option<String>,
+    /// Most seeds for each.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
-    first: u64,
-    nodes: &str,
-) -> Result<(), String> {
-    let wanted = |mutation: &&Mutation| filter.is_none_or(|part| mutation.name.contains(part));
-    let wanted: Vec<_> = MUTATIONS.iter().filter(wanted).collect();
+    /// The first seed: the same for each, so that a second run gives the same table.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Nodes of each cluster, or a range of which each seed has one.
+    #[arg(long, default_value = "2-8")]
+    nodes: String,
+    /// Write the table into this file, between its lines `<!-- mutants: begin -->` and
+    /// `<!-- mutants: end -->`: all of it, or with NAME the rows of those faults.
+    #[arg(long)]
+    markdown: Option<PathBuf>,
+}
+
+/// Plants each fault, and runs seeds until one fails.
+pub(crate) fn run(options: &Options) -> Result<(), String> {
+    let program = Program::build()?;
+    let filter = options.name.as_deref();
+    let mut wanted = program.faults()?;
+    wanted.retain(|fault| filter.is_none_or(|part| fault.name.contains(part)));
     if wanted.is_empty() {
         return Err(format!("no planted fault has `{}` in its name", filter.unwrap_or("")));
     }
-    let copy = Copy::make()?;
-    // A fault is only caught if the core as it is passes.
-    for core in [Core::Delivery, Core::AmongLiars, Core::State, Core::StateAmongLiars] {
-        if !wanted.iter().any(|mutation| mutation.core == core) {
-            continue;
+    // A fault is only caught if the core without it passes.
+    for group in Group::ALL {
+        if wanted.iter().any(|fault| fault.group == group) {
+            check_sound(&program, group, options)?;
         }
-        let sound = copy.with(None, || runner::run(&copy, core, first, seeds, nodes))?;
-        if let Outcome::Caught { after, said } = sound {
-            return Err(format!("the {} as it is fails after {after} seeds: {said}", core.name()));
-        }
-        println!(
-            "{} as it is: {seeds} seeds passed, from seed {first}, {nodes} nodes",
-            core.name()
-        );
     }
     println!();
-    println!("| planted fault | caught | seeds | what the oracle said |\n|---|---|---|---|");
-    let mut survived = 0;
-    for mutation in &wanted {
-        let outcome =
-            copy.with(Some(mutation), || runner::run(&copy, mutation.core, first, seeds, nodes))?;
-        let Mutation { name, what, .. } = mutation;
-        match outcome {
-            Outcome::Caught { after, said } => {
-                println!("| `{name}`: {what} | yes | {after} | {said} |");
-            }
-            Outcome::Survived => {
-                survived += 1;
-                println!("| `{name}`: {what} | **no** | {seeds} | |");
-            }
-        }
+    let head = head();
+    print!("{head}");
+    let (mut rows, mut survived) = (Vec::new(), 0);
+    for fault in &wanted {
+        let failure = rounds(&program, fault.group, Some(fault), options)?;
+        survived += usize::from(failure.is_none());
+        let row = row(fault, failure.as_ref(), options.seeds);
+        print!("{row}");
+        rows.push(row);
     }
     println!("\n{} caught, {survived} survived", wanted.len() - survived);
+    if let Some(path) = &options.markdown {
+        markdown::write(path, "mutants", |old| match filter {
+            Some(_) => markdown::updated(old, &rows),
+            None => head + &rows.concat(),
+        })?;
+    }
     if survived == 0 { Ok(()) } else { Err("the simulator does not see every fault".into()) }
+}
+
+fn check_sound(program: &Program, group: Group, options: &Options) -> Result<(), String> {
+    let Options { seeds, seed, nodes, .. } = options;
+    let name = group.name();
+    if let Some(Failure { after, said }) = rounds(program, group, None, options)? {
+        return Err(format!("{name} without a fault fails after {after} seeds: {said}"));
+    }
+    println!("{name} without a fault: {seeds} seeds passed, from seed {seed}, {nodes} nodes");
+    Ok(())
+}
+
+/// Runs seeds, in rounds that grow, until one fails.
+fn rounds(
+    program: &Program,
+    group: Group,
+    fault: Option<&Fault>,
+    options: &Options,
+) -> Result<Option<Failure>, String> {
+    let (mut done, mut round) = (0, FIRST_ROUND);
+    while done < options.seeds {
+        let count = round.min(options.seeds - done);
+        let seeds = Seeds { first: options.seed + done, count, nodes: &options.nodes };
+        if let Some(failure) = program.run(group, fault, seeds)? {
+            return Ok(Some(Failure { after: done + failure.after, ..failure }));
+        }
+        done += count;
+        round *= 2;
+    }
+    Ok(None)
+}
+
+fn head() -> String {
+    let cells = ["fault", "seeds run with", "with it", "caught after", "the oracle says"];
+    let cells = cells.map(str::to_owned);
+    markdown::line(&cells) + &markdown::rule(cells.len())
+}
+
+/// The line of a fault. Its name and group come first: by them it takes the place of the line of
+/// an earlier run.
+fn row(fault: &Fault, failure: Option<&Failure>, seeds: u64) -> String {
+    let run_with = match fault.group.args() {
+        [] => "nothing else".to_owned(),
+        args => format!("`{}`", args.join(" ")),
+    };
+    let (after, said) = match failure {
+        Some(failure) => (grouped(failure.after), shown(&failure.said)),
+        None => (format!("**never**, {} run", grouped(seeds)), String::new()),
+    };
+    markdown::line(&[format!("`{}`", fault.name), run_with, fault.what.clone(), after, said])
+}
+
+/// A text of the oracle as it fits a cell.
+fn shown(said: &str) -> String {
+    let text = said.replace('|', "\\|");
+    match text.char_indices().nth(MOST_SAID) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     #[test]
-    fn every_planted_fault_still_has_its_place() {
-        let mut names = BTreeSet::new();
-        for mutation in MUTATIONS {
-            let text = copy::original(mutation).unwrap();
-            let count = text.matches(mutation.original).count();
-            assert_eq!(count, 1, "`{}` in {}", mutation.name, mutation.file);
-            assert_ne!(mutation.original, mutation.replacement);
-            assert!(names.insert(mutation.name), "`{}` is there twice", mutation.name);
-        }
+    fn a_row_says_after_how_many_seeds_a_fault_was_caught_or_that_it_was_not() {
+        let fault = |group| Fault { name: "held-lost".into(), group, what: "It drops.".into() };
+        let failure = Failure { after: 1_234, said: "aa | bb".into() };
+        assert_eq!(
+            row(&fault(Group::Delivery), Some(&failure), 2_000),
+            "| `held-lost` | nothing else | It drops. | 1,234 | aa \\| bb |\n"
+        );
+        assert_eq!(
+            row(&fault(Group::StateAmongLiars), None, 2_000),
+            "| `held-lost` | `--mirrors --liars` | It drops. | **never**, 2,000 run |  |\n"
+        );
+        let failure = Failure { after: 1, said: "ä".repeat(MOST_SAID + 1) };
+        assert!(row(&fault(Group::State), Some(&failure), 1).contains("ä... |"));
     }
 }

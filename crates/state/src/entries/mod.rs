@@ -23,6 +23,7 @@ use mailmesh_events::{Block, Certificate, Change, ChangeKey, Network, Rule, Stam
 
 use crate::Saved;
 use crate::fingerprint::{EntryId, Fingerprint, ITEM_VERSION};
+use crate::planted::{Fault, planted};
 use crate::sketch::{Checker, Sketch};
 use crate::version::compare_changes;
 use buckets::{Buckets, Place};
@@ -325,7 +326,7 @@ impl Entries {
             self.take_out(place);
             swept.forgotten.push(change);
         } else {
-            if row.has_replaced() {
+            if row.has_replaced() && !planted(Fault::EndedNotRemembered) {
                 // As it is, so that whoever learns of it forgets it at the same time.
                 self.rows.replace(place, row.over(self.bounds.tombstones));
                 self.note(|| change.key());
@@ -445,7 +446,9 @@ impl Entries {
     /// When an entry expires, a tombstone is dropped, or the first warning is due.
     fn end(&self, change: &Change) -> Option<UnixMillis> {
         if !change.is_live() {
-            return Some(change.stamp().physical().plus(self.bounds.tombstones));
+            let is_brief = planted(Fault::RemovalForgotten);
+            let kept = if is_brief { Duration::ZERO } else { self.bounds.tombstones };
+            return Some(change.stamp().physical().plus(kept));
         }
         match certificate(change) {
             Some(certificate) => warning(certificate.not_after(), UnixMillis(0)).1,

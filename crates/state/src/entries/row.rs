@@ -11,6 +11,7 @@ use mailmesh_events::{
 use slab::Slab;
 
 use super::interned::Interned;
+use crate::planted::{Fault, planted};
 use crate::version::{Content, ContentHash, Version};
 
 /// The end of what does not end by itself.
@@ -189,7 +190,11 @@ impl Pool {
             _ if row.flags & ENTRY == 0 => Content::Removed,
             Some((_, hash)) => Content::Other(*hash),
             None => Content::Network {
-                text: *self.texts.derived(row.text),
+                text: if planted(Fault::ContentNotHashed) {
+                    ContentHash::default()
+                } else {
+                    *self.texts.derived(row.text)
+                },
                 added: UnixMillis(row.added),
                 expires: self.expires(row),
             },

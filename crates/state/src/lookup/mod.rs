@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::ArcSwap;
 use mailmesh_events::{Block, Network, NetworkChange, Rule, UnixMillis};
 
+use crate::planted::{Fault, planted};
 use address::Address;
 use family::Family;
 use filter::{Filter, Near};
@@ -117,7 +118,9 @@ impl Lookup {
 
     /// Takes one network out.
     pub(crate) fn remove(&self, rule: Rule, network: Network) {
-        self.current.load().of(rule).set(&Listing::new(rule, network, None));
+        if !planted(Fault::RemovalStillListed) {
+            self.current.load().of(rule).set(&Listing::new(rule, network, None));
+        }
         match network.address() {
             _ if rule == Rule::Allow => {}
             IpAddr::V4(_) => self.v4.unmark_later(),

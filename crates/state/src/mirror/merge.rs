@@ -8,6 +8,7 @@ use super::{
     AHEAD, APPLIED, AT_A_TIME, Applied, JUST_ENDED, MAX_AHEAD, Mirror, NEVER, REFUSED, STALE,
     Writer,
 };
+use crate::planted::{Fault, planted};
 use crate::{StateError, x509};
 
 impl Mirror {
@@ -94,6 +95,9 @@ impl Mirror {
             return Applied::Stale;
         }
         if stamp.physical() > now.plus(MAX_AHEAD) {
+            if planted(Fault::FutureRefused) {
+                return Applied::Stale;
+            }
             // Taken all the same: mirrors agree whatever the clocks say, and any later change
             // of the key is stamped after it. It takes no other stamp of this node along.
             self.counters[AHEAD].fetch_add(1, Ordering::Relaxed);
@@ -115,5 +119,6 @@ impl Mirror {
 }
 
 fn has_just_ended(change: &Change, now: UnixMillis) -> bool {
-    change.expires().is_some_and(|end| end <= now && now < end.plus(JUST_ENDED))
+    let has_just_ended = |end: UnixMillis| end <= now && now < end.plus(JUST_ENDED);
+    change.expires().is_some_and(has_just_ended) && !planted(Fault::EndedComesBack)
 }

@@ -9,6 +9,7 @@ use super::comparison::{self, MOST_OF_SHARE};
 use super::snapshot::SHARE;
 use crate::Mirror;
 use crate::entries::SYMBOLS;
+use crate::planted::{Fault, planted};
 
 /// Bytes that most entries have at least.
 const SMALL_ENTRY: u64 = 50;
@@ -71,7 +72,7 @@ impl Answers {
 
     fn take(&mut self, parts: u64) -> bool {
         let parts = parts as f64;
-        let enough = self.budget >= parts;
+        let enough = self.budget >= parts || planted(Fault::AnswersWithoutBound);
         if enough {
             self.budget -= parts;
         }

@@ -17,6 +17,7 @@ use std::time::Duration;
 use mailmesh_events::{Change, MirrorDigest, SyncMessage, UnixMillis};
 
 use crate::Mirror;
+use crate::planted::{Fault, planted};
 use answers::{Answers, pack};
 use comparison::Comparison;
 use snapshot::Snapshot;
@@ -228,7 +229,7 @@ impl<P: Copy + Ord> Reconciler<P> {
             self.exchange.take_if(|exchange| exchange.peer == peer);
             return;
         }
-        if theirs == ours {
+        if theirs == ours || planted(Fault::NotCompared) {
             (state.urgent, state.differed, state.streak) = (false, None, 0);
             state.pause = self.timing.pause;
             return;
@@ -236,10 +237,10 @@ impl<P: Copy + Ord> Reconciler<P> {
         state.streak += 1;
         let again = state.differed.replace((ours, theirs)) == Some((ours, theirs));
         let lasting = state.streak >= self.timing.patience;
-        let is_taken = self
-            .exchange
-            .as_ref()
-            .is_some_and(|exchange| exchange.peer == peer || at < exchange.began + TURN);
+        let is_taken = self.exchange.as_ref().is_some_and(|exchange| {
+            let has_its_turn = at < exchange.began + TURN || planted(Fault::ExchangeWithoutEnd);
+            exchange.peer == peer || has_its_turn
+        });
         if is_taken || at < state.not_before || !(again || lasting || state.urgent) {
             return;
         }
@@ -452,6 +453,9 @@ impl<P: Copy + Ord> Reconciler<P> {
         else {
             return;
         };
+        if planted(Fault::QuestionNotRepeated) && exchange.attempts > 0 {
+            return;
+        }
         if exchange.attempts >= self.timing.attempts {
             return self.finish(End::GivenUp, at);
         }

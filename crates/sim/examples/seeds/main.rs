@@ -2,6 +2,8 @@
 //!
 //! `cargo run --release -p mailmesh-sim --example seeds -- --seeds 1000 --nodes 12`
 
+mod planted;
+
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -37,6 +39,13 @@ struct Args {
     /// Do not make the plan of a seed that fails shorter.
     #[arg(long)]
     no_shrink: bool,
+    /// Plant this fault in the cores; only in builds with `--cfg planted`.
+    #[arg(long, value_name = "NAME", hide = !cfg!(planted))]
+    planted: Option<String>,
+    /// List the faults that can be planted, a line each: name, group, what it does, with tabs
+    /// between them.
+    #[arg(long, hide = !cfg!(planted))]
+    list_planted: bool,
 }
 
 fn nodes(text: &str) -> Result<(u64, u64), String> {
@@ -62,6 +71,19 @@ impl Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    let prepared = match &args.planted {
+        _ if args.list_planted => planted::list(),
+        Some(name) => planted::plant(name),
+        None => Ok(()),
+    };
+    if let Err(error) = prepared {
+        eprintln!("error: {error}");
+        // As of arguments that are wrong: no seed failed.
+        return ExitCode::from(2);
+    }
+    if args.list_planted {
+        return ExitCode::SUCCESS;
+    }
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let first = args.seed.unwrap_or_else(|| u64::try_from(now.as_millis()).unwrap_or(0));
     println!("seeds {first} to {}", first.saturating_add(args.seeds - u64::from(args.seeds > 0)));
