@@ -80,6 +80,10 @@ enum Task {
         /// Also larger scopes: some minutes.
         #[arg(long)]
         deep: bool,
+        /// Plant this fault of the delivery core first (`mutants` has the names): the task
+        /// then fails, and prints the run that shows the fault.
+        #[arg(long, value_name = "NAME")]
+        planted: Option<String>,
     },
     /// mailmesh and what else one could use, on the loopback: events a second, what is lost,
     /// processor time, round trips.
@@ -106,7 +110,7 @@ fn main() -> ExitCode {
         Task::Fuzz { name, seconds } => fuzz::run_all(name.as_deref(), seconds).map(done),
         Task::Sim { args } => sim::run_seeds(&args).map(done),
         Task::Mutants(options) => mutants::run(&options).map(done),
-        Task::Model { deep } => model::explore(deep).map(done),
+        Task::Model { deep, planted } => model::explore(deep, planted.as_deref()).map(done),
         Task::Faults(options) => faults::run(&options),
         Task::Hostile(options) => hostile::run(&options),
     };

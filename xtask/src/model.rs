@@ -1,12 +1,16 @@
 //! The explorer of every run at a small scope.
 
+use crate::mutants::planted_cargo;
 use crate::run::{cargo, run};
 
-pub(crate) fn explore(deep: bool) -> Result<(), String> {
-    let mut command =
-        cargo(&["run", "--release", "--quiet", "-p", "mailmesh-sim", "--example", "model"]);
+pub(crate) fn explore(deep: bool, planted: Option<&str>) -> Result<(), String> {
+    let args = ["run", "--release", "--quiet", "-p", "mailmesh-sim", "--example", "model", "--"];
+    let mut command = if planted.is_some() { planted_cargo(&args) } else { cargo(&args) };
     if deep {
-        command.args(["--", "--deep"]);
+        command.arg("--deep");
+    }
+    if let Some(name) = planted {
+        command.args(["--planted", name]);
     }
     run(command)
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use mailmesh_sim::{Scope, explore};
+use mailmesh_sim::{Scope, explore, planted};
 
 /// Every order, loss, repetition and crash of a few messages.
 #[derive(Debug, Parser)]
@@ -15,11 +15,20 @@ struct Args {
     /// Also larger scopes: some minutes.
     #[arg(long)]
     deep: bool,
+    /// Plant this fault in the cores; only in builds with `--cfg planted`.
+    #[arg(long, value_name = "NAME", hide = !cfg!(planted))]
+    planted: Option<String>,
 }
 
 fn main() -> ExitCode {
+    let args = Args::parse();
+    if let Some(Err(error)) = args.planted.as_deref().map(planted::plant) {
+        eprintln!("error: {error}");
+        // The exit code of wrong arguments: no run failed.
+        return ExitCode::from(2);
+    }
     let mut scopes = vec![Scope::SMALL, Scope::THREE];
-    if Args::parse().deep {
+    if args.deep {
         scopes.extend([Scope::DEEP, Scope::DEEP_THREE]);
     }
     for scope in scopes {

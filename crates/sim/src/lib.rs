@@ -13,6 +13,7 @@
 //! - [`Plan::with_liars`]: members that have the key lie.
 //! - [`shrink`]: the shortest plan that still fails.
 //! - [`explore`]: every run there is, at a small scope.
+//! - [`planted`]: faults of the cores that the simulator must catch.
 //!
 //! ```
 //! use mailmesh_sim::{Plan, Simulation};
@@ -31,6 +32,7 @@ mod model;
 mod network;
 mod oracle;
 mod plan;
+pub mod planted;
 mod report;
 mod seat;
 mod shrink;

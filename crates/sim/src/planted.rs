@@ -59,7 +59,11 @@ fn all_or_why_none() -> Result<Vec<Planted>, String> {
 }
 
 /// Prints a line for each fault, with tabs between its name, its group and what it does.
-pub(crate) fn list() -> Result<(), String> {
+///
+/// # Errors
+///
+/// If the build has no faults to plant.
+pub fn list() -> Result<(), String> {
     for Planted { name, group, what, .. } in all_or_why_none()? {
         println!("{name}\t{group}\t{what}");
     }
@@ -67,7 +71,11 @@ pub(crate) fn list() -> Result<(), String> {
 }
 
 /// Plants the fault of a name, for as long as the process runs.
-pub(crate) fn plant(name: &str) -> Result<(), String> {
+///
+/// # Errors
+///
+/// If there is no such fault, or one is planted already.
+pub fn plant(name: &str) -> Result<(), String> {
     let fault = all_or_why_none()?.into_iter().find(|fault| fault.name == name);
     let fault = fault.ok_or_else(|| {
         format!("there is no fault `{name}` to plant; `--list-planted` lists them")

@@ -2,8 +2,6 @@
 //!
 //! `cargo run --release -p mailmesh-sim --example seeds -- --seeds 1000 --nodes 12`
 
-mod planted;
-
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -11,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
 
 use clap::Parser;
-use mailmesh_sim::{Plan, Report, Simulation, Violation, shrink};
+use mailmesh_sim::{Plan, Report, Simulation, Violation, planted, shrink};
 
 /// Whole clusters in virtual time, with faults drawn from seeds.
 #[derive(Debug, Parser)]
