@@ -10,14 +10,14 @@ use mailmesh_delivery::*;
 
 const FRAMES: u64 = 1_000;
 
-fn node(name: &str, n: u8) -> Node {
+fn node(name: &str, n: u8) -> Endpoint {
     let name = name.parse().expect("a name");
     let identity = Identity::new(name, Incarnation([n; 16]), n.into());
-    Node::new(identity, Settings::default(), Time::default())
+    Endpoint::new(identity, Settings::default(), Time::default())
 }
 
 /// A receiver that knows its sender, and the sender's next frames.
-fn pair() -> (Node, Vec<Frame>) {
+fn pair() -> (Endpoint, Vec<Frame>) {
     let (mut a, mut b) = (node("a", 1), node("b", 2));
     let Some(Output::Transmit { frame, .. }) = a.poll_output() else { unreachable!() };
     b.handle_frame(Time::default(), frame);
@@ -28,7 +28,7 @@ fn pair() -> (Node, Vec<Frame>) {
     (b, frames)
 }
 
-fn receive((mut node, frames): (Node, Vec<Frame>)) -> usize {
+fn receive((mut node, frames): (Endpoint, Vec<Frame>)) -> usize {
     let now = Time::from_start(Duration::from_millis(1));
     let mut delivered = 0;
     for frame in frames {

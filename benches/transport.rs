@@ -41,7 +41,7 @@ fn start(hub: &MemoryHub, n: u8) -> (Driver, Arc<AtomicU64>) {
     let (sender, intake) = Intake::new();
     let bus = Arc::new(hub.join(incarnation, sender));
     let count = Arc::<AtomicU64>::default();
-    let node = Node::new(identity, Settings::default(), Time::default());
+    let node = Endpoint::new(identity, Settings::default(), Time::default());
     let codec = (Arc::new(Plain) as Arc<dyn Seal>, Box::new(Plain) as Box<dyn Open>);
     let sink = Count(count.clone());
     let (settings, now) = (Settings::default(), Instant::now());

@@ -152,7 +152,7 @@ impl Ledger {
             notices: counts.notices.clone(),
             notices_dropped: counts.notices_dropped,
             refused: 0,
-            sent_again: 0,
+            retransmitted_frames: 0,
             entries: 0,
         }
     }

@@ -91,9 +91,15 @@ fn run(args: &Args) -> Result<(), ContenderError> {
             Command::Read { rate } => ledger.set_read_rate(rate),
             Command::Ping { count } => publishing.ping(count),
             Command::Report { request } => {
-                let (refused, sent_again) = (outlet.refused(), outlet.sent_again());
+                let (refused, retransmitted_frames) =
+                    (outlet.refused(), outlet.retransmitted_frames());
                 let entries = outlet.entries();
-                answer(Report { refused, sent_again, entries, ..ledger.report(request) })?;
+                answer(Report {
+                    refused,
+                    retransmitted_frames,
+                    entries,
+                    ..ledger.report(request)
+                })?;
             }
             Command::Quit => {
                 publishing.stop();

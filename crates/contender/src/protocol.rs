@@ -70,7 +70,7 @@ pub struct Report {
     /// nothing.
     pub refused: u64,
     /// Frames sent again to who missed them; 0 of a system that sends nothing again.
-    pub sent_again: u64,
+    pub retransmitted_frames: u64,
     /// Entries of the mirror; 0 of a system that has none.
     pub entries: u64,
 }

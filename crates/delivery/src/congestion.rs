@@ -15,23 +15,23 @@ use crate::planted::{Fault, planted};
 use crate::{Settings, Time};
 
 /// A step of the window is so small a part of the largest: 64 KiB by default, a full frame.
-const STEPS: u64 = 16;
+const STEPS_IN_LARGEST: u64 = 16;
 /// Steps of the smallest window, and of the first.
-const SMALLEST: u64 = 2;
-const FIRST: u64 = 4;
+const MIN_STEPS: u64 = 2;
+const INITIAL_STEPS: u64 = 4;
 /// With no more steps than this in queues it grows; with more than that it shrinks: TCP Vegas's.
-const QUEUED: (u64, u64) = (2, 4);
+const QUEUED_STEPS: (u64, u64) = (2, 4);
 /// How long the shortest round trip counts at least; up to twice as long while something is
 /// sent. When it moves on, rounds of the smallest window find out what an empty queue is like
 /// (as BBR's `ProbeRTT`), or what always queues would come to count as none.
-const MEMORY: Duration = Duration::from_secs(10);
+const MIN_RTT_LIFETIME: Duration = Duration::from_secs(10);
 /// The first of them empties the queue, the second measures.
-const PROBES: u8 = 2;
+const MIN_RTT_PROBE_ROUNDS: u8 = 2;
 /// It sets the pace again once all that is unconfirmed could be confirmed in this time.
-const MOMENT: Duration = Duration::from_millis(125);
+const RESUME_WITHIN: Duration = Duration::from_millis(125);
 /// In so many lag timeouts a receiver must confirm a window while others have nothing to
 /// do: 2 MiB a second by default.
-pub(crate) const PATIENCE: u32 = 4;
+pub(crate) const SLOW_RECEIVER_TIMEOUTS: u32 = 4;
 
 /// The largest window: what follows a loss must fit behind the hole at the receiver, which keeps
 /// frames opened and as they came.
@@ -41,7 +41,7 @@ fn largest(settings: &Settings) -> u64 {
 
 /// A step of the windows under these settings, in bytes.
 pub(crate) fn step(settings: &Settings) -> u64 {
-    (largest(settings) / STEPS).max(1)
+    (largest(settings) / STEPS_IN_LARGEST).max(1)
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -50,42 +50,42 @@ pub(crate) struct CongestionWindow {
     /// Nothing has queued or got lost yet: it doubles instead of growing by a step.
     is_starting: bool,
     /// Shortest times from sending to confirming: of now and of before.
-    shortest: [Duration; 2],
+    min_rtt: [Duration; 2],
     /// When these move on.
-    forget_at: Time,
+    min_rtt_expires: Time,
     /// Bytes sent when the round began: it ends when they are confirmed.
     round_ends: u64,
     /// Shortest time of this round.
-    of_round: Duration,
+    round_rtt: Duration,
     /// In this round the window was what kept the lane closed.
     was_full: bool,
     /// Bytes sent at the last loss: what is lost of them is of the same flight.
-    lost_before: u64,
+    recovery_end: u64,
     /// Rounds of the smallest window that are left, and the window that follows.
-    probing: Option<(u8, u64)>,
+    min_rtt_probe: Option<(u8, u64)>,
     /// Since when it keeps the lane closed, and what had been confirmed then; until as much more
     /// is, or nearly everything.
     full_since: Option<(Time, u64)>,
     /// It was waited for long enough, and keeps the lane closed no more; since when, and what had
     /// been confirmed then, to see how fast that goes.
-    gave_way: Option<(Time, u64)>,
+    suspended: Option<(Time, u64)>,
 }
 
 impl CongestionWindow {
     /// The first window, after so many bytes were sent.
     pub(crate) fn new(sent: u64, settings: &Settings, now: Time) -> Self {
         Self {
-            bytes: step(settings) * FIRST,
+            bytes: step(settings) * INITIAL_STEPS,
             is_starting: true,
-            shortest: [Duration::MAX; 2],
-            forget_at: now + MEMORY,
+            min_rtt: [Duration::MAX; 2],
+            min_rtt_expires: now + MIN_RTT_LIFETIME,
             round_ends: sent,
-            of_round: Duration::MAX,
+            round_rtt: Duration::MAX,
             was_full: false,
-            lost_before: 0,
-            probing: None,
+            recovery_end: 0,
+            min_rtt_probe: None,
             full_since: None,
-            gave_way: None,
+            suspended: None,
         }
     }
 
@@ -95,31 +95,36 @@ impl CongestionWindow {
     }
 
     /// Whether it keeps the lane closed with so much unconfirmed.
-    pub(crate) fn is_full(&self, unconfirmed: u64) -> bool {
-        self.gave_way.is_none() && unconfirmed >= self.bytes
+    pub(crate) fn is_full(&self, unacknowledged: u64) -> bool {
+        self.suspended.is_none() && unacknowledged >= self.bytes
     }
 
     /// The first `confirmed` of `sent` bytes are confirmed.
-    pub(crate) fn note(&mut self, (confirmed, sent): (u64, u64), settings: &Settings, now: Time) {
-        let unconfirmed = sent.saturating_sub(confirmed);
-        let is_full = unconfirmed >= self.bytes;
+    pub(crate) fn on_sent(
+        &mut self,
+        (confirmed, sent): (u64, u64),
+        settings: &Settings,
+        now: Time,
+    ) {
+        let unacknowledged = sent.saturating_sub(confirmed);
+        let is_full = unacknowledged >= self.bytes;
         self.was_full |= is_full;
-        self.gave_way = self.gave_way.filter(|_| is_full);
-        if let Some((since, had)) = &mut self.gave_way {
+        self.suspended = self.suspended.filter(|_| is_full);
+        if let Some((since, had)) = &mut self.suspended {
             let took = now.since(*since);
-            if took >= MOMENT {
+            if took >= RESUME_WITHIN {
                 let in_a_moment =
-                    u128::from(confirmed - *had) * MOMENT.as_nanos() / took.as_nanos();
+                    u128::from(confirmed - *had) * RESUME_WITHIN.as_nanos() / took.as_nanos();
                 (*since, *had) = (now, confirmed);
-                if in_a_moment >= unconfirmed.into() {
-                    self.gave_way = None;
+                if in_a_moment >= unacknowledged.into() {
+                    self.suspended = None;
                 }
             }
         }
         let bytes = self.bytes;
         self.full_since
-            .take_if(|(_, had)| confirmed - *had >= bytes || unconfirmed < step(settings));
-        if self.gave_way.is_none() && is_full {
+            .take_if(|(_, had)| confirmed - *had >= bytes || unacknowledged < step(settings));
+        if self.suspended.is_none() && is_full {
             self.full_since.get_or_insert((now, confirmed));
         }
     }
@@ -127,19 +132,19 @@ impl CongestionWindow {
     /// Until when it may keep the lane closed while others have nothing to do: who is slower than
     /// a receiver may be does not set the pace. 62 ms for the smallest window by default, 125 ms
     /// for the first.
-    pub(crate) fn gives_way_at(&self, settings: &Settings) -> Option<Time> {
-        let patience = (settings.lag_timeout * PATIENCE).as_nanos();
+    pub(crate) fn suspend_at(&self, settings: &Settings) -> Option<Time> {
+        let patience = (settings.lag_timeout * SLOW_RECEIVER_TIMEOUTS).as_nanos();
         let part = patience * u128::from(self.bytes) / (settings.window as u128).max(1);
         let part = Duration::from_nanos(u64::try_from(part).unwrap_or(u64::MAX));
         self.full_since.map(|(since, _)| since + part)
     }
 
     /// It sets the pace no more; `confirmed` bytes are confirmed.
-    pub(crate) fn give_way(&mut self, confirmed: u64, now: Time) {
-        if planted(Fault::PaceNeverGivesWay) {
+    pub(crate) fn suspend(&mut self, confirmed: u64, now: Time) {
+        if planted(Fault::CongestionNeverSuspended) {
             return;
         }
-        (self.full_since, self.gave_way) = (None, Some((now, confirmed)));
+        (self.full_since, self.suspended) = (None, Some((now, confirmed)));
     }
 
     /// The first `confirmed` of `sent` bytes are confirmed, the last of them after `took`, if
@@ -152,26 +157,26 @@ impl CongestionWindow {
         now: Time,
     ) {
         if let Some(took) = took {
-            self.of_round = self.of_round.min(took);
-            self.shortest[0] = self.shortest[0].min(took);
+            self.round_rtt = self.round_rtt.min(took);
+            self.min_rtt[0] = self.min_rtt[0].min(took);
         }
         if confirmed < self.round_ends {
             return;
         }
-        match self.probing {
+        match self.min_rtt_probe {
             Some((0 | 1, former)) => {
-                self.probing = None;
+                self.min_rtt_probe = None;
                 self.resize(former, settings);
             }
-            Some((left, former)) => self.probing = Some((left - 1, former)),
-            None if self.was_full && self.of_round < Duration::MAX => self.adapt(settings),
+            Some((left, former)) => self.min_rtt_probe = Some((left - 1, former)),
+            None if self.was_full && self.round_rtt < Duration::MAX => self.adapt(settings),
             None => {}
         }
-        (self.round_ends, self.of_round, self.was_full) = (sent, Duration::MAX, false);
-        if self.forget_at <= now {
-            self.shortest = [Duration::MAX, self.shortest[0]];
-            self.forget_at = now + MEMORY;
-            self.probing = Some((PROBES, self.bytes));
+        (self.round_ends, self.round_rtt, self.was_full) = (sent, Duration::MAX, false);
+        if self.min_rtt_expires <= now {
+            self.min_rtt = [Duration::MAX, self.min_rtt[0]];
+            self.min_rtt_expires = now + MIN_RTT_LIFETIME;
+            self.min_rtt_probe = Some((MIN_RTT_PROBE_ROUNDS, self.bytes));
             self.full_since = None;
             self.resize(0, settings);
         }
@@ -179,16 +184,16 @@ impl CongestionWindow {
 
     fn adapt(&mut self, settings: &Settings) {
         let step = step(settings);
-        let shortest = self.shortest().as_nanos().max(1);
-        let took = self.of_round.as_nanos().max(1);
-        let on_its_way = u128::from(self.bytes) * shortest / took;
+        let min_rtt = self.min_rtt().as_nanos().max(1);
+        let took = self.round_rtt.as_nanos().max(1);
+        let on_its_way = u128::from(self.bytes) * min_rtt / took;
         let queued = self.bytes - u64::try_from(on_its_way).unwrap_or(0).min(self.bytes);
-        self.is_starting &= queued <= QUEUED.0 * step;
+        self.is_starting &= queued <= QUEUED_STEPS.0 * step;
         let next = if self.is_starting {
             self.bytes * 2
-        } else if queued <= QUEUED.0 * step {
+        } else if queued <= QUEUED_STEPS.0 * step {
             self.bytes + step
-        } else if queued > QUEUED.1 * step {
+        } else if queued > QUEUED_STEPS.1 * step {
             self.bytes - step
         } else {
             self.bytes
@@ -199,21 +204,21 @@ impl CongestionWindow {
     /// Of what was sent before the first `sent` bytes, some behind the first `confirmed` was
     /// lost.
     pub(crate) fn on_loss(&mut self, (confirmed, sent): (u64, u64), settings: &Settings) {
-        if confirmed >= self.lost_before && self.gave_way.is_none() {
-            self.lost_before = sent;
+        if confirmed >= self.recovery_end && self.suspended.is_none() {
+            self.recovery_end = sent;
             self.is_starting = false;
-            let bytes = self.probing.take().map_or(self.bytes, |(_, former)| former);
+            let bytes = self.min_rtt_probe.take().map_or(self.bytes, |(_, former)| former);
             self.resize(bytes / 2, settings);
         }
     }
 
-    fn shortest(&self) -> Duration {
-        self.shortest[0].min(self.shortest[1])
+    fn min_rtt(&self) -> Duration {
+        self.min_rtt[0].min(self.min_rtt[1])
     }
 
     fn resize(&mut self, bytes: u64, settings: &Settings) {
         let most = largest(settings);
-        self.bytes = bytes.clamp((step(settings) * SMALLEST).min(most), most);
+        self.bytes = bytes.clamp((step(settings) * MIN_STEPS).min(most), most);
     }
 }
 
@@ -250,7 +255,7 @@ mod tests {
             while now < lasting {
                 let before = sent;
                 sent += window.bytes;
-                window.note((before, sent), &settings, at(now));
+                window.on_sent((before, sent), &settings, at(now));
                 let takes = self.long.max(window.bytes * 1_000 / self.rate);
                 let on_its_way = self.rate * self.long / 1_000;
                 if window.bytes.saturating_sub(on_its_way) > self.queue {
@@ -317,7 +322,7 @@ mod tests {
         let settings = Settings::default();
         let mut window = CongestionWindow::new(0, &settings, at(0));
         let mut round = |took: u64, now: u64| {
-            window.note((0, window.bytes), &settings, at(now));
+            window.on_sent((0, window.bytes), &settings, at(now));
             window.on_ack((0, 0), Some(Duration::from_micros(took)), &settings, at(now));
             window.bytes
         };
@@ -333,7 +338,7 @@ mod tests {
         let settings = Settings::default();
         let mut window = CongestionWindow::new(0, &settings, at(0));
         for i in 1..1_000 {
-            window.note((i, i + STEP), &settings, at(i));
+            window.on_sent((i, i + STEP), &settings, at(i));
             window.on_ack((i, i), Some(Duration::from_micros(300)), &settings, at(i));
         }
         assert_eq!(window.bytes, 4 * STEP);
@@ -347,17 +352,17 @@ mod tests {
     fn it_gives_way_to_who_confirms_it_slower_than_a_receiver_must() {
         let settings = Settings::default();
         let mut window = CongestionWindow::new(0, &settings, ms(0));
-        let deadline = |window: &CongestionWindow| window.gives_way_at(&settings);
-        window.note((0, 3 * STEP), &settings, ms(1));
+        let deadline = |window: &CongestionWindow| window.suspend_at(&settings);
+        window.on_sent((0, 3 * STEP), &settings, ms(1));
         assert_eq!(deadline(&window), None);
         // 256 KiB at 2 MiB a second, however often a little is confirmed.
         for i in 0..5 {
-            window.note((i * STEP / 2, 4 * STEP + i * STEP / 2), &settings, ms(2 + i * 20));
+            window.on_sent((i * STEP / 2, 4 * STEP + i * STEP / 2), &settings, ms(2 + i * 20));
             assert_eq!(deadline(&window), Some(ms(127)), "{i}");
         }
-        window.note((4 * STEP, 8 * STEP), &settings, ms(126));
+        window.on_sent((4 * STEP, 8 * STEP), &settings, ms(126));
         assert_eq!(deadline(&window), Some(ms(251)), "all of it was confirmed");
-        window.note((8 * STEP - 1, 8 * STEP), &settings, ms(130));
+        window.on_sent((8 * STEP - 1, 8 * STEP), &settings, ms(130));
         assert_eq!(deadline(&window), None, "nearly all is");
     }
 
@@ -365,20 +370,20 @@ mod tests {
     fn who_was_slow_sets_the_pace_again_once_it_could_confirm_all_in_a_moment() {
         let settings = Settings::default();
         let mut window = CongestionWindow::new(0, &settings, ms(0));
-        window.note((0, 4 * STEP), &settings, ms(0));
-        window.give_way(0, ms(100));
-        window.note((0, 40 * STEP), &settings, ms(101));
-        assert!(!window.is_full(40 * STEP) && window.gives_way_at(&settings).is_none());
+        window.on_sent((0, 4 * STEP), &settings, ms(0));
+        window.suspend(0, ms(100));
+        window.on_sent((0, 40 * STEP), &settings, ms(101));
+        assert!(!window.is_full(40 * STEP) && window.suspend_at(&settings).is_none());
         window.on_loss((0, 40 * STEP), &settings);
-        assert_eq!(window.bytes, 4 * STEP, "it is not what sets the pace");
+        assert_eq!(window.bytes, 4 * STEP, "it is not what sets the congestion");
         // 20 steps in 125 ms, with 30 unconfirmed; then 30, with 30.
-        window.note((20 * STEP, 50 * STEP), &settings, ms(225));
+        window.on_sent((20 * STEP, 50 * STEP), &settings, ms(225));
         assert!(!window.is_full(30 * STEP));
-        window.note((50 * STEP, 80 * STEP), &settings, ms(350));
-        assert!(window.is_full(30 * STEP) && window.gives_way_at(&settings) == Some(ms(475)));
+        window.on_sent((50 * STEP, 80 * STEP), &settings, ms(350));
+        assert!(window.is_full(30 * STEP) && window.suspend_at(&settings) == Some(ms(475)));
         // Or when all fits.
-        window.give_way(50 * STEP, ms(475));
-        window.note((77 * STEP, 80 * STEP), &settings, ms(476));
+        window.suspend(50 * STEP, ms(475));
+        window.on_sent((77 * STEP, 80 * STEP), &settings, ms(476));
         assert!(window.is_full(4 * STEP));
     }
 }

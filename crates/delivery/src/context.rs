@@ -28,8 +28,8 @@ impl Context<'_> {
     pub(crate) fn release(&mut self, peer: &mut Peer, lane: Lane, released: Vec<Released>) {
         let from = peer.info.incarnation;
         if !released.is_empty() {
-            let taken = released.iter().map(Released::of_window).sum();
-            peer.on_taken(taken, self.now, &self.settings);
+            let taken = released.iter().map(Released::window_cost).sum();
+            peer.on_delivered_bytes(taken, self.now, &self.settings);
         }
         for item in released {
             self.outputs.push_back(match item {
@@ -54,11 +54,11 @@ impl Context<'_> {
     }
 
     /// Tells if the way to a peer changed.
-    pub(crate) fn note_reach(&mut self, peer: &mut Peer) {
-        let reach = peer.hearing.reach();
+    pub(crate) fn update_reach(&mut self, peer: &mut Peer) {
+        let reach = peer.route.reach();
         if peer.info.reach != reach {
             peer.info.reach = reach;
-            self.counters.reach_changes += 1;
+            self.counters.route_changes += 1;
             self.outputs.push_back(Output::Reach { peer: peer.info.incarnation, reach });
         }
     }

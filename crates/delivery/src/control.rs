@@ -28,15 +28,15 @@ pub(crate) struct Status {
     /// Counts the signs of life of this node: a higher one is a later one, whoever
     /// tells of it.
     #[serde(default)]
-    pub(crate) beat: u64,
+    pub(crate) heartbeat_seq: u64,
     /// What it knows of others.
     #[serde(default)]
-    pub(crate) digest: Vec<Knowledge>,
-    /// Number of peers that it has worked with for a while ([`Peer::is_settled`]).
+    pub(crate) digest: Vec<PeerReport>,
+    /// Number of peers that it has worked with for a while ([`Peer::is_established`]).
     ///
-    /// [`Peer::is_settled`]: crate::peer::Peer::is_settled
+    /// [`Peer::is_established`]: crate::peer::Peer::is_settled
     #[serde(default)]
-    pub(crate) settled: u16,
+    pub(crate) established: u16,
 }
 
 /// Most entries of a digest: some 2 kB.
@@ -44,21 +44,21 @@ pub(crate) const MAX_DIGEST: usize = 64;
 
 /// What one node knows of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, DeriveDeserialize)]
-pub(crate) struct Knowledge {
+pub(crate) struct PeerReport {
     #[serde(with = "incarnation")]
-    pub(crate) of: Incarnation,
+    pub(crate) peer: Incarnation,
     /// Its latest sign of life.
-    pub(crate) beat: u64,
+    pub(crate) heartbeat_seq: u64,
     /// Numbers up to which its events were taken, per lane.
     pub(crate) positions: [u64; 2],
     /// Who tells this doubts that it lives, or does not know it.
-    pub(crate) in_doubt: bool,
+    pub(crate) is_suspected: bool,
     /// Highest numbers known to be sent, per lane: what is held behind a hole included.
     #[serde(default)]
     pub(crate) sent: [u64; 2],
 }
 
-impl Knowledge {
+impl PeerReport {
     /// Whether who tells this has all that it knows to be sent.
     pub(crate) fn is_complete(&self) -> bool {
         self.positions.iter().zip(self.sent).all(|(position, sent)| *position >= sent)
@@ -78,23 +78,23 @@ pub(crate) enum Control {
     /// "Are you alive?"
     Probe { nonce: u64 },
     /// "I am, and have sent so much."
-    ProbeAnswer { nonce: u64, beat: u64, positions: Option<[u64; 2]> },
+    ProbeAnswer { nonce: u64, heartbeat_seq: u64, positions: Option<[u64; 2]> },
     /// "Send me these events again": a lane and the first and last number.
     Nak { lane: Lane, first: u64, last: u64 },
     /// "I have taken your events up to these numbers."
     Ack { positions: [u64; 2] },
     /// "I no longer have what came before this number."
-    Gone { lane: Lane, before: u64 },
+    Unavailable { lane: Lane, before: u64 },
     /// "This I know of that node; what do you know?" With `meet`: "introduce it to me."
-    Ask { mine: Knowledge, meet: bool },
+    PeerQuery { mine: PeerReport, meet: bool },
     /// The answer.
-    Know(Knowledge),
+    PeerReport(PeerReport),
     /// "Send me these events of another node."
-    Pull { from: Incarnation, lane: Lane, first: u64, last: u64 },
+    RelayNak { from: Incarnation, lane: Lane, first: u64, last: u64 },
     /// "Of those I have nothing before this number."
-    Lacks { from: Incarnation, lane: Lane, before: u64 },
+    RelayUnavailable { from: Incarnation, lane: Lane, before: u64 },
     /// "Pass on to me what comes from that node", or no longer.
-    Follow { whom: Incarnation, on: bool },
+    RelayRequest { whom: Incarnation, on: bool },
 }
 
 #[derive(DeriveDeserialize)]
@@ -106,20 +106,20 @@ const BYE: u8 = 3;
 const PROBE: u8 = 4;
 const PROBE_ANSWER: u8 = 5;
 const NAK: u8 = 6;
-const GONE: u8 = 7;
+const UNAVAILABLE: u8 = 7;
 const ACK: u8 = 8;
-const ASK: u8 = 9;
-const KNOW: u8 = 10;
-const PULL: u8 = 11;
-const LACKS: u8 = 12;
-const FOLLOW: u8 = 13;
+const PEER_QUERY: u8 = 9;
+const PEER_REPORT: u8 = 10;
+const RELAY_NAK: u8 = 11;
+const RELAY_UNAVAILABLE: u8 = 12;
+const RELAY_REQUEST: u8 = 13;
 
 #[derive(DeriveDeserialize)]
 struct ProbeAnswerBody(u64, #[serde(default)] u64, #[serde(default)] Option<[u64; 2]>);
 
 /// An incarnation as a byte string.
 #[derive(Serialize, DeriveDeserialize)]
-struct Who(#[serde(with = "incarnation")] Incarnation);
+struct WireIncarnation(#[serde(with = "incarnation")] Incarnation);
 
 /// Deepest nesting of a control message, ours and those of versions to come.
 const MAX_DEPTH: usize = 16;
@@ -135,22 +135,27 @@ impl Control {
             Self::Bye { positions, winner: None } => rmp_serde::to_vec(&(BYE, (positions,))),
             Self::Bye { positions, winner } => rmp_serde::to_vec(&(BYE, (positions, winner))),
             Self::Probe { nonce } => rmp_serde::to_vec(&(PROBE, (nonce,))),
-            Self::ProbeAnswer { nonce, beat, positions } => {
-                rmp_serde::to_vec(&(PROBE_ANSWER, (nonce, beat, positions)))
+            Self::ProbeAnswer { nonce, heartbeat_seq, positions } => {
+                rmp_serde::to_vec(&(PROBE_ANSWER, (nonce, heartbeat_seq, positions)))
             }
-            Self::Ask { mine, meet } => rmp_serde::to_vec(&(ASK, (mine, meet))),
-            Self::Know(knowledge) => rmp_serde::to_vec(&(KNOW, (knowledge,))),
-            Self::Pull { from, lane, first, last } => {
-                rmp_serde::to_vec(&(PULL, (Who(*from), *lane as u8, first, last)))
+            Self::PeerQuery { mine, meet } => rmp_serde::to_vec(&(PEER_QUERY, (mine, meet))),
+            Self::PeerReport(report) => rmp_serde::to_vec(&(PEER_REPORT, (report,))),
+            Self::RelayNak { from, lane, first, last } => {
+                rmp_serde::to_vec(&(RELAY_NAK, (WireIncarnation(*from), *lane as u8, first, last)))
             }
-            Self::Lacks { from, lane, before } => {
-                rmp_serde::to_vec(&(LACKS, (Who(*from), *lane as u8, before)))
+            Self::RelayUnavailable { from, lane, before } => rmp_serde::to_vec(&(
+                RELAY_UNAVAILABLE,
+                (WireIncarnation(*from), *lane as u8, before),
+            )),
+            Self::RelayRequest { whom, on } => {
+                rmp_serde::to_vec(&(RELAY_REQUEST, (WireIncarnation(*whom), on)))
             }
-            Self::Follow { whom, on } => rmp_serde::to_vec(&(FOLLOW, (Who(*whom), on))),
             Self::Nak { lane, first, last } => {
                 rmp_serde::to_vec(&(NAK, (*lane as u8, first, last)))
             }
-            Self::Gone { lane, before } => rmp_serde::to_vec(&(GONE, (*lane as u8, before))),
+            Self::Unavailable { lane, before } => {
+                rmp_serde::to_vec(&(UNAVAILABLE, (*lane as u8, before)))
+            }
         };
         encoded.unwrap_or_default()
     }
@@ -171,28 +176,28 @@ impl Control {
                 Self::Probe { nonce }
             }
             PROBE_ANSWER => {
-                let ProbeAnswerBody(nonce, beat, positions) = body(bytes)?;
-                Self::ProbeAnswer { nonce, beat, positions }
+                let ProbeAnswerBody(nonce, heartbeat_seq, positions) = body(bytes)?;
+                Self::ProbeAnswer { nonce, heartbeat_seq, positions }
             }
-            ASK => {
+            PEER_QUERY => {
                 let (mine, meet) = body(bytes)?;
-                Self::Ask { mine, meet }
+                Self::PeerQuery { mine, meet }
             }
-            KNOW => {
-                let (knowledge,) = body(bytes)?;
-                Self::Know(knowledge)
+            PEER_REPORT => {
+                let (report,) = body(bytes)?;
+                Self::PeerReport(report)
             }
-            PULL => {
-                let (Who(from), lane, first, last) = body(bytes)?;
-                Self::Pull { from, lane: Lane::from_index(lane)?, first, last }
+            RELAY_NAK => {
+                let (WireIncarnation(from), lane, first, last) = body(bytes)?;
+                Self::RelayNak { from, lane: Lane::from_index(lane)?, first, last }
             }
-            LACKS => {
-                let (Who(from), lane, before) = body(bytes)?;
-                Self::Lacks { from, lane: Lane::from_index(lane)?, before }
+            RELAY_UNAVAILABLE => {
+                let (WireIncarnation(from), lane, before) = body(bytes)?;
+                Self::RelayUnavailable { from, lane: Lane::from_index(lane)?, before }
             }
-            FOLLOW => {
-                let (Who(whom), on) = body(bytes)?;
-                Self::Follow { whom, on }
+            RELAY_REQUEST => {
+                let (WireIncarnation(whom), on) = body(bytes)?;
+                Self::RelayRequest { whom, on }
             }
             ACK => {
                 let (positions,) = body(bytes)?;
@@ -202,9 +207,9 @@ impl Control {
                 let (lane, first, last) = body(bytes)?;
                 Self::Nak { lane: Lane::from_index(lane)?, first, last }
             }
-            GONE => {
+            UNAVAILABLE => {
                 let (lane, before) = body(bytes)?;
-                Self::Gone { lane: Lane::from_index(lane)?, before }
+                Self::Unavailable { lane: Lane::from_index(lane)?, before }
             }
             _ => return None,
         })
@@ -314,15 +319,21 @@ mod tests {
             started_ms: 1_795_000_000_000,
             positions: [3, u64::MAX],
             tag: bytes::Bytes::from_static(b"tag"),
-            beat: 77,
-            digest: vec![knowledge(); 3],
-            settled: 4,
+            heartbeat_seq: 77,
+            digest: vec![report(); 3],
+            established: 4,
         }
     }
 
-    fn knowledge() -> Knowledge {
+    fn report() -> PeerReport {
         let of = Incarnation([201; 16]);
-        Knowledge { of, beat: 9, positions: [u64::MAX, 7], in_doubt: true, sent: [u64::MAX; 2] }
+        PeerReport {
+            peer: of,
+            heartbeat_seq: 9,
+            positions: [u64::MAX, 7],
+            is_suspected: true,
+            sent: [u64::MAX; 2],
+        }
     }
 
     #[test]
@@ -334,15 +345,15 @@ mod tests {
             Control::Bye { positions: [1, 2], winner: Some(Incarnation([200; 16])) },
             Control::Ack { positions: [u64::MAX, 0] },
             Control::Probe { nonce: 7 },
-            Control::ProbeAnswer { nonce: u64::MAX, beat: 3, positions: None },
-            Control::ProbeAnswer { nonce: 1, beat: 3, positions: Some([u64::MAX, 4]) },
-            Control::Ask { mine: knowledge(), meet: true },
-            Control::Know(knowledge()),
-            Control::Pull { from: Incarnation([9; 16]), lane: Lane::Events, first: 1, last: 9 },
-            Control::Lacks { from: Incarnation([9; 16]), lane: Lane::Urgent, before: 3 },
-            Control::Follow { whom: Incarnation([9; 16]), on: true },
+            Control::ProbeAnswer { nonce: u64::MAX, heartbeat_seq: 3, positions: None },
+            Control::ProbeAnswer { nonce: 1, heartbeat_seq: 3, positions: Some([u64::MAX, 4]) },
+            Control::PeerQuery { mine: report(), meet: true },
+            Control::PeerReport(report()),
+            Control::RelayNak { from: Incarnation([9; 16]), lane: Lane::Events, first: 1, last: 9 },
+            Control::RelayUnavailable { from: Incarnation([9; 16]), lane: Lane::Urgent, before: 3 },
+            Control::RelayRequest { whom: Incarnation([9; 16]), on: true },
             Control::Nak { lane: Lane::Events, first: 7, last: u64::MAX },
-            Control::Gone { lane: Lane::Urgent, before: 9 },
+            Control::Unavailable { lane: Lane::Urgent, before: 9 },
         ] {
             let bytes = message.encode();
             assert_eq!(Control::decode(&bytes).as_ref(), Some(&message));
@@ -375,9 +386,9 @@ mod tests {
     fn these_bytes_are_version_1_for_ever() {
         assert_eq!(Control::Probe { nonce: 7 }.encode(), [0x92, 4, 0x91, 7]);
         // Before it told positions.
-        let answer = Control::ProbeAnswer { nonce: 7, beat: 8, positions: None };
+        let answer = Control::ProbeAnswer { nonce: 7, heartbeat_seq: 8, positions: None };
         assert_eq!(Control::decode(&[0x92, 5, 0x92, 7, 8]), Some(answer));
-        let answer = Control::ProbeAnswer { nonce: 7, beat: 8, positions: Some([1, 2]) };
+        let answer = Control::ProbeAnswer { nonce: 7, heartbeat_seq: 8, positions: Some([1, 2]) };
         assert_eq!(answer.encode(), [0x92, 5, 0x93, 7, 8, 0x92, 1, 2]);
         assert_eq!(
             Control::Bye { positions: [1, 2], winner: None }.encode(),
@@ -386,20 +397,26 @@ mod tests {
         assert_eq!(Control::Ack { positions: [1, 2] }.encode(), [0x92, 8, 0x91, 0x92, 1, 2]);
         let nak = Control::Nak { lane: Lane::Events, first: 7, last: 9 };
         assert_eq!(nak.encode(), [0x92, 6, 0x93, 1, 7, 9]);
-        assert_eq!(Control::Gone { lane: Lane::Urgent, before: 9 }.encode(), [0x92, 7, 0x92, 0, 9]);
+        assert_eq!(
+            Control::Unavailable { lane: Lane::Urgent, before: 9 }.encode(),
+            [0x92, 7, 0x92, 0, 9]
+        );
         let pull =
-            Control::Pull { from: Incarnation([8; 16]), lane: Lane::Urgent, first: 1, last: 2 };
+            Control::RelayNak { from: Incarnation([8; 16]), lane: Lane::Urgent, first: 1, last: 2 };
         let who = [vec![0xc4, 16], vec![8; 16]].concat();
         assert_eq!(pull.encode(), [&[0x92, 11, 0x94], &who[..], &[0, 1, 2]].concat());
-        let know = Knowledge {
-            of: Incarnation([8; 16]),
-            beat: 3,
+        let know = PeerReport {
+            peer: Incarnation([8; 16]),
+            heartbeat_seq: 3,
             positions: [1, 2],
-            in_doubt: true,
+            is_suspected: true,
             sent: [4, 5],
         };
         let knowledge = [&[0x95], &who[..], &[3, 0x92, 1, 2, 0xc3, 0x92, 4, 5]].concat();
-        assert_eq!(Control::Know(know).encode(), [&[0x92, 10, 0x91], &knowledge[..]].concat());
+        assert_eq!(
+            Control::PeerReport(know).encode(),
+            [&[0x92, 10, 0x91], &knowledge[..]].concat()
+        );
         let status = Status { started_ms: 5, digest: vec![know], ..status() };
         let mut expected = vec![0x92, 1, 0x98, 1, 0xa3, b'm', b'x', b'1', 5, 0x92, 3, 0xcf];
         expected.extend([0xff; 8]);
@@ -413,12 +430,12 @@ mod tests {
         // Before nodes said how many peers they work with.
         expected.truncate(second_release);
         expected[2] = 0x97;
-        let without = Status { settled: 0, ..status.clone() };
+        let without = Status { established: 0, ..status.clone() };
         assert_eq!(Control::decode(&expected), Some(Control::Hello(without)));
         // Before there were digests.
         expected.truncate(first_release);
         expected[2] = 0x95;
-        let without = Status { beat: 0, digest: Vec::new(), settled: 0, ..status };
+        let without = Status { heartbeat_seq: 0, digest: Vec::new(), established: 0, ..status };
         assert_eq!(Control::decode(&expected), Some(Control::Hello(without)));
     }
 }

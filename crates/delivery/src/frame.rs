@@ -19,7 +19,7 @@ pub enum FrameKind {
     Bulk,
     /// A frame of another node, whole, as its sender made it. Only between a driver
     /// and its codec: a node gives [`Output::Relay`](crate::Output::Relay) and takes
-    /// [`handle_relayed`](crate::Node::handle_relayed).
+    /// [`handle_relayed`](crate::Endpoint::handle_relayed).
     Relay,
 }
 
@@ -67,19 +67,19 @@ impl Frame {
 
     /// Bytes of the window that it takes: the same at its sender and its receivers, who alone
     /// have it as it came.
-    pub(crate) fn of_window(&self) -> usize {
+    pub(crate) fn window_cost(&self) -> usize {
         self.body.len() + FRAME_COST
     }
 
     /// What of it is kept for others: its sender's bytes if there are any.
-    pub(crate) fn for_others(&self) -> Self {
+    pub(crate) fn for_relay(&self) -> Self {
         let body = if self.wire.is_some() { Bytes::new() } else { self.body.clone() };
         Self { body, ..self.clone() }
     }
 
     /// The same of a frame that tells a status, unless it is longer than any need be.
     pub(crate) fn for_introduction(&self) -> Option<Self> {
-        (self.cost() <= MAX_INTRODUCTION).then(|| self.for_others())
+        (self.cost() <= MAX_INTRODUCTION).then(|| self.for_relay())
     }
 }
 

@@ -1,12 +1,12 @@
 //! What a node does with the frames that come.
 
-use crate::control::{Control, Knowledge, MAX_DIGEST, Status};
-use crate::membership::Path;
+use crate::control::{Control, MAX_DIGEST, PeerReport, Status};
+use crate::membership::Arrival;
 use crate::planted::{Fault, planted};
 use crate::receive::Accepted;
-use crate::{Destination, Frame, FrameKind, Incarnation, Lane, Node, Output, Time, Via};
+use crate::{Destination, Endpoint, Frame, FrameKind, Incarnation, Lane, Output, Time, Via};
 
-impl Node {
+impl Endpoint {
     /// A frame came from its sender.
     pub fn handle_frame(&mut self, now: Time, frame: Frame) {
         let own = self.identity.incarnation;
@@ -17,7 +17,7 @@ impl Node {
             self.counters.misdirected += 1;
             return;
         }
-        self.handle(now, frame, Path::Direct);
+        self.handle(now, frame, Arrival::Direct);
     }
 
     /// A frame of one node came, passed on by the peer `via`
@@ -40,14 +40,14 @@ impl Node {
         };
         // What somebody recorded and puts again is no sign of life.
         if !peer.controls.accept(number) {
-            self.counters.replayed += 1;
+            self.counters.replays_rejected += 1;
             return;
         }
-        self.with_members(now, |members, ctx| members.on_heard(now, via, ctx));
-        self.handle(now, frame, Path::Via(via));
+        self.with_members(now, |members, ctx| members.on_heard_directly(now, via, ctx));
+        self.handle(now, frame, Arrival::Via(via));
     }
 
-    fn handle(&mut self, now: Time, frame: Frame, path: Path) {
+    fn handle(&mut self, now: Time, frame: Frame, path: Arrival) {
         match frame.kind {
             FrameKind::Control => self.handle_control(now, &frame, path),
             FrameKind::Data(lane) => self.handle_data(now, lane, frame, path),
@@ -56,7 +56,7 @@ impl Node {
         }
     }
 
-    fn handle_data(&mut self, now: Time, lane: Lane, frame: Frame, path: Path) {
+    fn handle_data(&mut self, now: Time, lane: Lane, frame: Frame, path: Arrival) {
         let from = frame.incarnation;
         let in_range = frame.first.checked_add(frame.count.into()).is_some();
         // Events are for all: what is kept of them may be passed on to anybody.
@@ -65,10 +65,11 @@ impl Node {
             return;
         }
         let Some(peer) = self.membership.get_mut(from) else {
-            self.counters.unknown_sender += self.lobby.keep(frame, self.settings.lobby_bytes);
+            self.counters.unknown_sender +=
+                self.unknown_senders.keep(frame, self.settings.unknown_sender_bytes);
             return;
         };
-        let followed = (!peer.followers.is_empty()).then(|| frame.clone());
+        let followed = (!peer.relay_targets.is_empty()).then(|| frame.clone());
         let mut released = Vec::new();
         let accepted = peer.stream(lane).on_data(now, frame, &mut released);
         match accepted {
@@ -83,43 +84,44 @@ impl Node {
                 ctx.release(peer, lane, released);
             }
             match path {
-                Path::Direct if is_new => members.on_heard(now, from, ctx),
-                Path::Via(_) if is_new && planted(Fault::RelayedHeardDirectly) => {
-                    members.on_heard(now, from, ctx);
+                Arrival::Direct if is_new => members.on_heard_directly(now, from, ctx),
+                Arrival::Via(_) if is_new && planted(Fault::RelayedHeardDirectly) => {
+                    members.on_heard_directly(now, from, ctx);
                 }
-                Path::Via(via) if is_new => members.on_relayed(now, from, via, ctx),
+                Arrival::Via(via) if is_new => members.on_relayed_event(now, from, via, ctx),
                 _ => {}
             }
             if let Some(frame) = followed.filter(|_| accepted == Accepted::Fresh) {
-                members.pass_on(now, &frame, ctx);
+                members.relay_to_targets(now, &frame, ctx);
             }
-            members.settle(now, from, ctx);
+            members.resolve(now, from, ctx);
         });
         if is_new {
             self.heartbeat.on_event_received(now, self.membership.len());
         }
     }
 
-    fn handle_direct(&mut self, now: Time, frame: Frame, path: Path) {
+    fn handle_direct(&mut self, now: Time, frame: Frame, path: Arrival) {
         let from = frame.incarnation;
         let Some(peer) = self.membership.get_mut(from) else {
-            self.counters.unknown_sender += self.lobby.keep(frame, self.settings.lobby_bytes);
+            self.counters.unknown_sender +=
+                self.unknown_senders.keep(frame, self.settings.unknown_sender_bytes);
             return;
         };
         let is_bulk = frame.kind == FrameKind::Bulk;
         let window = if is_bulk { &mut peer.bulk } else { &mut peer.controls };
         if !window.accept(frame.first) {
-            self.counters.replayed += 1;
+            self.counters.replays_rejected += 1;
             return;
         }
         // What waited for an introduction that came through another is no sign of the way.
-        if path == Path::Direct {
-            self.with_members(now, |members, ctx| members.on_heard(now, from, ctx));
+        if path == Arrival::Direct {
+            self.with_members(now, |members, ctx| members.on_heard_directly(now, from, ctx));
         }
         self.outputs.push_back(Output::Direct { from, body: frame.body });
     }
 
-    fn handle_control(&mut self, now: Time, frame: &Frame, path: Path) {
+    fn handle_control(&mut self, now: Time, frame: &Frame, path: Arrival) {
         let from = frame.incarnation;
         let Some(control) = Control::decode(&frame.body) else {
             self.counters.malformed += 1;
@@ -127,21 +129,21 @@ impl Node {
         };
         let for_all =
             matches!(control, Control::Hello(_) | Control::Heartbeat(_) | Control::Bye { .. });
-        if path != Path::Direct && !for_all {
+        if path != Arrival::Direct && !for_all {
             self.counters.malformed += 1;
             return;
         }
         if let Some(peer) = self.membership.get_mut(from) {
             if !peer.controls.accept(frame.first) {
-                self.counters.replayed += 1;
+                self.counters.replays_rejected += 1;
                 return;
             }
             self.with_members(now, |members, ctx| {
-                if path == Path::Direct {
-                    members.on_heard(now, from, ctx);
+                if path == Arrival::Direct {
+                    members.on_heard_directly(now, from, ctx);
                 }
                 if for_all {
-                    members.pass_on(now, frame, ctx);
+                    members.relay_to_targets(now, frame, ctx);
                 }
             });
         }
@@ -150,16 +152,18 @@ impl Node {
             Control::Hello(status) | Control::Heartbeat(status)
                 if status.name == self.identity.name =>
             {
-                self.with_members(now, |members, ctx| members.on_twin(now, from, &status, ctx));
+                self.with_members(now, |members, ctx| {
+                    members.on_own_name_claimed(now, from, &status, ctx)
+                });
             }
             Control::Hello(status) => {
-                self.introduce_ourselves(now, from, is_proven);
+                self.greet(now, from, is_proven);
                 self.handle_status(now, frame, status, path);
             }
             Control::Heartbeat(status) => {
                 // So that a newcomer knows us before our next event.
                 if self.membership.get(from).is_none() {
-                    self.introduce_ourselves(now, from, is_proven);
+                    self.greet(now, from, is_proven);
                 }
                 self.handle_status(now, frame, status, path);
             }
@@ -171,21 +175,21 @@ impl Node {
                 if self.membership.get(from).is_none()
                     && !self.membership.may_introduce(from, frame.first) =>
             {
-                self.counters.replayed += 1;
+                self.counters.replays_rejected += 1;
             }
             // A stranger's is worth remembering, but not any number of them.
             Control::Bye { .. }
                 if self.membership.get(from).is_none()
-                    && !self.membership.departed.knows(from)
-                    && !self.may_take_in(now) => {}
+                    && !self.membership.former_peers.knows(from)
+                    && !self.may_admit(now) => {}
             Control::Bye { positions, winner } => {
                 let bye = (positions, winner);
                 self.with_members(now, |members, ctx| members.on_bye(now, from, bye, ctx));
             }
             Control::Probe { nonce } => {
-                self.beat += 1;
-                let (beat, positions) = (self.beat, Some(self.positions));
-                let answer = Control::ProbeAnswer { nonce, beat, positions };
+                self.heartbeat_seq += 1;
+                let (heartbeat_seq, positions) = (self.heartbeat_seq, Some(self.positions));
+                let answer = Control::ProbeAnswer { nonce, heartbeat_seq, positions };
                 self.transmit(Destination::One(from), &answer);
             }
             Control::ProbeAnswer { positions: Some(positions), .. }
@@ -193,39 +197,43 @@ impl Node {
             {
                 self.counters.malformed += 1;
             }
-            Control::ProbeAnswer { nonce, beat, positions } => {
+            Control::ProbeAnswer { nonce, heartbeat_seq, positions } => {
                 let own = self.identity.clone();
                 let winner = self.with_members(now, |members, ctx| {
-                    members.on_beat(now, (from, beat), path, ctx);
-                    members.on_positions(now, (from, nonce), positions);
+                    members.on_heartbeat_seq(now, (from, heartbeat_seq), path, ctx);
+                    members.on_position_answer(now, (from, nonce), positions);
                     members.on_probe_answer(from, nonce, &own, ctx)
                 });
                 self.winner = self.winner.or(winner);
             }
             Control::Ack { positions } => self.handle_ack(now, from, positions),
-            Control::Nak { lane, first, last } => self.repair(now, from, lane, (first, last)),
-            Control::Gone { lane, before } => {
+            Control::Nak { lane, first, last } => self.retransmit(now, from, lane, (first, last)),
+            Control::Unavailable { lane, before } => {
                 let gone = (lane, before);
-                self.with_members(now, |members, ctx| members.on_gone(now, from, gone, ctx));
+                self.with_members(now, |members, ctx| members.on_unavailable(now, from, gone, ctx));
             }
-            Control::Ask { mine, meet } => {
+            Control::PeerQuery { mine, meet } => {
                 self.with_members(now, |members, ctx| {
-                    members.on_ask(now, from, (mine, meet), ctx);
+                    members.on_peer_query(now, from, (mine, meet), ctx);
                 });
             }
-            Control::Know(told) => {
-                self.with_members(now, |members, ctx| members.on_answer(now, from, told, ctx));
+            Control::PeerReport(told) => {
+                self.with_members(now, |members, ctx| {
+                    members.on_peer_query_answer(now, from, told, ctx)
+                });
             }
-            Control::Pull { from: sender, lane, first, last } => {
-                self.repair_of_other(now, from, (sender, lane), (first, last));
+            Control::RelayNak { from: sender, lane, first, last } => {
+                self.relay_repair(now, from, (sender, lane), (first, last));
             }
-            Control::Lacks { from: sender, lane, before } => {
-                let lacks = (sender, lane, before);
-                self.with_members(now, |members, ctx| members.on_lacks(now, from, lacks, ctx));
+            Control::RelayUnavailable { from: sender, lane, before } => {
+                let note_unavailable = (sender, lane, before);
+                self.with_members(now, |members, ctx| {
+                    members.on_relay_unavailable(now, from, note_unavailable, ctx)
+                });
             }
-            Control::Follow { whom, on } => {
+            Control::RelayRequest { whom, on } => {
                 if self.membership.get(from).is_some() {
-                    self.membership.on_follow(now, from, (whom, on));
+                    self.membership.on_relay_request(now, from, (whom, on));
                 }
             }
         }
@@ -234,15 +242,15 @@ impl Node {
     /// Whether the sender lives, for all that we know: a member, who is vouched for by one
     /// that passes on what it says, or who made a frame for us, which it cannot have before
     /// we began. Who only said something to all may be a recording of a life that ended.
-    fn is_proven(&self, frame: &Frame, path: Path) -> bool {
+    fn is_proven(&self, frame: &Frame, path: Arrival) -> bool {
         frame.to.is_some()
-            || path != Path::Direct
+            || path != Arrival::Direct
             || self.membership.get(frame.incarnation).is_some()
     }
 
     /// Tells who does not know us how we are; who has not shown that it lives is asked to,
     /// by a greeting that wants an answer.
-    fn introduce_ourselves(&mut self, now: Time, to: Incarnation, is_proven: bool) {
+    fn greet(&mut self, now: Time, to: Incarnation, is_proven: bool) {
         if self.membership.get(to).is_none() && !self.may_greet(now, to) {
             return;
         }
@@ -256,12 +264,12 @@ impl Node {
         let Some(peer) = self.membership.get_mut(from) else { return };
         for lane in Lane::ALL {
             let i = lane.index();
-            let (last, sent) = (self.positions[i], &self.outstanding[i]);
-            peer.confirmed[i].on_ack(positions[i], last, sent, &self.settings, now);
+            let (last, sent) = (self.positions[i], &self.in_flight[i]);
+            peer.windows[i].on_ack(positions[i], last, sent, &self.settings, now);
         }
     }
 
-    fn handle_status(&mut self, now: Time, frame: &Frame, status: Status, path: Path) {
+    fn handle_status(&mut self, now: Time, frame: &Frame, status: Status, path: Arrival) {
         let from = frame.incarnation;
         let is_sound = !status.positions.contains(&u64::MAX)
             && status.tag.len() <= self.settings.max_tag
@@ -271,22 +279,23 @@ impl Node {
             return;
         }
         if !self.is_proven(frame, path) {
-            self.counters.unproven += 1;
+            self.counters.unproven_introductions += 1;
             return;
         }
         let is_new = self.membership.get(from).is_none();
         let ours = Lane::ALL
-            .map(|lane| (self.positions[lane.index()], self.outstanding[lane.index()].total()));
+            .map(|lane| (self.positions[lane.index()], self.in_flight[lane.index()].total()));
         if is_new && !self.membership.may_introduce(from, frame.first) {
-            self.counters.replayed += 1;
+            self.counters.replays_rejected += 1;
             return;
         }
-        if is_new && !self.may_take_in(now) {
+        if is_new && !self.may_admit(now) {
             return;
         }
         let mut introduced = status.clone();
         if is_new {
-            introduced.positions = self.lobby.reach_back(from, status.positions);
+            introduced.positions =
+                self.unknown_senders.rewind_over_buffered(from, status.positions);
         }
         let is_in = self
             .with_members(now, |members, ctx| members.introduce(now, from, &introduced, ours, ctx));
@@ -296,22 +305,22 @@ impl Node {
         if is_new {
             if let Some(peer) = self.membership.get_mut(from) {
                 peer.controls.accept(frame.first);
-                if let Path::Via(via) = path {
+                if let Arrival::Via(via) = path {
                     // Most likely it has what it introduced.
-                    peer.holders.note(via, status.positions);
+                    peer.repair_sources.record(via, status.positions);
                 }
             }
-            if path == Path::Direct {
-                self.with_members(now, |members, ctx| members.on_heard(now, from, ctx));
+            if path == Arrival::Direct {
+                self.with_members(now, |members, ctx| members.on_heard_directly(now, from, ctx));
             }
         }
         self.with_members(now, |members, ctx| {
-            members.on_beat(now, (from, status.beat), path, ctx);
+            members.on_heartbeat_seq(now, (from, status.heartbeat_seq), path, ctx);
         });
         if is_new {
             // Those that left are compared by digests.
             self.heartbeat.on_event_received(now, self.membership.len());
-            for waiting in self.lobby.take(from) {
+            for waiting in self.unknown_senders.take(from) {
                 self.handle(now, waiting, path);
             }
         }
@@ -320,25 +329,25 @@ impl Node {
                 peer.introduction = frame.for_introduction();
             }
             peer.on_positions(status.positions, now);
-            peer.settled = status.settled;
+            peer.established = status.established;
         }
-        self.with_members(now, |members, ctx| members.ask_if_ahead(now, from, ctx));
+        self.with_members(now, |members, ctx| members.query_position_if_ahead(now, from, ctx));
         // What it knows of others, and what the layer above would ask it for, is of no
         // use while we do not hear it ourselves.
-        if path == Path::Direct {
+        if path == Arrival::Direct {
             self.outputs.push_back(Output::Tag { from, tag: status.tag });
             self.handle_digest(now, from, &status.digest);
         }
     }
 
-    fn handle_digest(&mut self, now: Time, from: Incarnation, digest: &[Knowledge]) {
+    fn handle_digest(&mut self, now: Time, from: Incarnation, digest: &[PeerReport]) {
         let own = self.identity.incarnation;
         for told in digest {
-            if told.of == own {
+            if told.peer == own {
                 self.handle_ack(now, from, told.positions);
             } else {
                 self.with_members(now, |members, ctx| {
-                    members.on_knowledge(now, from, *told, ctx);
+                    members.on_peer_report(now, from, *told, ctx);
                 });
             }
         }

@@ -1,6 +1,6 @@
 //! Ordered streams, gaps and membership over any bus, as a state machine.
 //!
-//! A [`Node`] takes frames and time, and gives frames to transmit, events to
+//! A [`Endpoint`] takes frames and time, and gives frames to transmit, events to
 //! deliver and the next deadline. It knows nothing of what the bodies mean.
 //!
 //! **The promise**: per (sender incarnation, lane), each event is delivered
@@ -20,7 +20,7 @@
 //! let at = |ms| Time::from_start(Duration::from_millis(ms));
 //! let node = |name: &str, n: u8| {
 //!     let identity = Identity::new(name.parse().unwrap(), Incarnation([n; 16]), u64::from(n));
-//!     Node::new(identity, Settings::default(), at(0))
+//!     Endpoint::new(identity, Settings::default(), at(0))
 //! };
 //! let (mut a, mut b) = (node("a", 1), node("b", 2));
 //!
@@ -46,46 +46,46 @@
 //! # Ok::<(), DeliveryError>(())
 //! ```
 
-mod allowance;
-mod answering;
 mod congestion;
 mod context;
 mod control;
-mod departed;
-mod ending;
+mod departure;
+mod endpoint;
 mod error;
 mod flow;
+mod former_peers;
 mod frame;
+mod gossip;
 mod heartbeat;
-mod holders;
 mod id;
 mod input;
-mod lobby;
 mod membership;
-mod namesake;
-mod node;
+mod name_conflict;
 mod output;
 mod peer;
 #[cfg(not(planted))]
 mod planted;
 #[cfg(planted)]
 pub mod planted;
-mod reach;
 mod receive;
-mod received;
+mod relay_buffer;
 mod repair;
-mod replay_ring;
+mod repair_sources;
+mod replay_buffer;
 mod replay_window;
-mod rumour;
+mod retransmit;
+mod route;
 mod settings;
 mod time;
+mod token_bucket;
+mod unknown_senders;
 
+pub use endpoint::{Endpoint, Link};
 pub use error::DeliveryError;
 pub use frame::{BULK_LEN, Frame, FrameKind, MAX_EVENTS_PER_FRAME};
 pub use id::{Identity, Incarnation, Lane, NodeName};
-pub use node::{Link, Node};
 pub use output::{
-    Conflict, Counters, Destination, Gap, GapReason, LeaveReason, Output, PeerInfo, Reach, Via,
+    Counters, Destination, Gap, GapReason, LeaveReason, NameConflict, Output, PeerInfo, Reach, Via,
 };
 pub use settings::Settings;
 pub use time::Time;

@@ -2,36 +2,36 @@
 
 use std::collections::BTreeMap;
 
-use crate::allowance::Allowance;
 use crate::context::Context;
 use crate::control::{Control, Status};
-use crate::departed::{Departed, Memory};
-use crate::flow::Outstanding;
-use crate::namesake::{MetTwin, Twin};
-use crate::output::{Conflict, Output};
-use crate::peer::{Peer, Source};
+use crate::flow::InFlight;
+use crate::former_peers::{FormerPeers, Recall};
+use crate::name_conflict::{FrozenPriority, OwnNameClaim};
+use crate::output::{NameConflict, Output};
+use crate::peer::{NakTarget, Peer};
 use crate::planted::{Fault, planted};
+use crate::token_bucket::TokenBucket;
 use crate::{Destination, Frame, Incarnation, Lane, LeaveReason, PeerInfo, Settings, Time};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Membership {
     pub(crate) settings: Settings,
     pub(crate) peers: BTreeMap<Incarnation, Peer>,
-    pub(crate) departed: Departed,
+    pub(crate) former_peers: FormerPeers,
     /// A live node of our own name, asked to prove that it lives.
-    pub(crate) twin: Option<Twin>,
-    pub(crate) met_twin: Option<MetTwin>,
+    pub(crate) own_name_claim: Option<OwnNameClaim>,
+    pub(crate) frozen_priority: Option<FrozenPriority>,
     /// Who was told of by others and asked to be introduced, and when.
-    pub(crate) strangers: BTreeMap<Incarnation, Time>,
+    pub(crate) introduction_requests: BTreeMap<Incarnation, Time>,
     /// How many of those that left may be taken in again on others' word.
-    pub(crate) recalls: Allowance,
+    pub(crate) readmissions: TokenBucket,
     /// The last peer told of in a digest.
-    pub(crate) told: Option<Incarnation>,
+    pub(crate) last_reported: Option<Incarnation>,
 }
 
 /// How a message came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Path {
+pub(crate) enum Arrival {
     Direct,
     /// Passed on by this peer.
     Via(Incarnation),
@@ -42,12 +42,12 @@ impl Membership {
         Self {
             settings,
             peers: BTreeMap::new(),
-            departed: Departed::default(),
-            twin: None,
-            met_twin: None,
-            strangers: BTreeMap::new(),
-            recalls: Allowance::full(settings.newcomers, now),
-            told: None,
+            former_peers: FormerPeers::default(),
+            own_name_claim: None,
+            frozen_priority: None,
+            introduction_requests: BTreeMap::new(),
+            readmissions: TokenBucket::full(settings.admission_burst, now),
+            last_reported: None,
         }
     }
 
@@ -74,7 +74,7 @@ impl Membership {
     /// Whether a message of this number may introduce who is not a member: not if it
     /// is one of before it failed, put on the network again.
     pub(crate) fn may_introduce(&mut self, incarnation: Incarnation, number: u64) -> bool {
-        self.departed.accept(incarnation, number)
+        self.former_peers.accept(incarnation, number)
     }
 
     /// Takes in a peer by its status. `false` if it may not take part.
@@ -93,20 +93,20 @@ impl Membership {
             ctx.counters.too_many_peers += 1;
             return false;
         }
-        let mut peer = match self.departed.recall(incarnation) {
-            Memory::Ended => return false,
-            Memory::None => Peer::new(incarnation, status, ours, now, self.settings),
-            Memory::Failed(mut peer) => {
-                peer.return_with(status.positions, now, &self.settings);
+        let mut peer = match self.former_peers.recall(incarnation) {
+            Recall::Ended => return false,
+            Recall::None => Peer::new(incarnation, status, ours, now, self.settings),
+            Recall::Failed(mut peer) => {
+                peer.rejoin(status.positions, now, &self.settings);
                 *peer
             }
         };
-        self.departed.tell_all(now + self.settings.departed_told);
-        self.suspect_namesake(now, &mut peer, ctx);
+        self.former_peers.report_all(now + self.settings.former_peer_report_time);
+        self.suspect_same_name(now, &mut peer, ctx);
         peer.info.last_heard = now;
-        peer.info.awaited_after = peer.positions();
+        peer.info.promised_after = peer.positions();
         ctx.outputs.push_back(Output::Joined(peer.info.clone()));
-        self.strangers.remove(&incarnation);
+        self.introduction_requests.remove(&incarnation);
         self.peers.insert(incarnation, peer);
         true
     }
@@ -120,7 +120,7 @@ impl Membership {
         ctx: &mut Context<'_>,
     ) {
         if let Some(peer) = self.peers.get_mut(&incarnation)
-            && peer.is_trusted()
+            && peer.is_unsuspected()
             && peer.info.reach == crate::Reach::Direct
         {
             peer.suspicion = Some(self.settings.suspect(now, incarnation, None, ctx));
@@ -128,64 +128,65 @@ impl Membership {
     }
 
     /// Whether no active receiver keeps the lane closed.
-    pub(crate) fn is_open(&self, lane: Lane, sent: &Outstanding) -> bool {
-        !self.closing(lane, sent).any(|_| true)
+    pub(crate) fn may_send(&self, lane: Lane, sent: &InFlight) -> bool {
+        !self.blocking(lane, sent).any(|_| true)
     }
 
     /// Until when a receiver keeps the lane closed.
-    pub(crate) fn lag_deadline(&self, lane: Lane, sent: &Outstanding) -> Option<Time> {
-        let are_idle = self.are_idle(lane, sent);
-        let confirmed = self.closing(lane, sent).map(|peer| &peer.confirmed[lane.index()]);
-        confirmed.map(|confirmed| confirmed.deadline(are_idle, sent, &self.settings)).min()
+    pub(crate) fn blocked_deadline(&self, lane: Lane, sent: &InFlight) -> Option<Time> {
+        let others_idle = self.others_idle(lane, sent);
+        let confirmed = self.blocking(lane, sent).map(|peer| &peer.windows[lane.index()]);
+        confirmed.map(|confirmed| confirmed.deadline(others_idle, sent, &self.settings)).min()
     }
 
     /// Until when it is worth waiting for the receivers to confirm everything up to the
     /// event `last` of the lane; `None` if they have.
-    pub(crate) fn awaited_until(&self, lane: Lane, last: u64, sent: &Outstanding) -> Option<Time> {
+    pub(crate) fn unacked_until(&self, lane: Lane, last: u64, sent: &InFlight) -> Option<Time> {
         let awaited =
-            |peer: &Peer| peer.confirmed[lane.index()].awaited_until(last, sent, &self.settings);
+            |peer: &Peer| peer.windows[lane.index()].unacked_until(last, sent, &self.settings);
         self.active().filter_map(awaited).max()
     }
 
     /// The receivers that have not confirmed everything up to these events.
-    pub(crate) fn unconfirmed(&self, last: [u64; 2]) -> impl Iterator<Item = &PeerInfo> {
-        let lacks = move |peer: &&Peer| {
-            peer.confirmed.iter().zip(last).any(|(confirmed, last)| !confirmed.has(last))
+    pub(crate) fn unacknowledged(&self, last: [u64; 2]) -> impl Iterator<Item = &PeerInfo> {
+        let note_unavailable = move |peer: &&Peer| {
+            peer.windows.iter().zip(last).any(|(confirmed, last)| !confirmed.has(last))
         };
-        self.active().filter(lacks).map(|peer| &peer.info)
+        self.active().filter(note_unavailable).map(|peer| &peer.info)
     }
 
     /// Those that are not about to leave.
     fn active(&self) -> impl Iterator<Item = &Peer> {
-        self.peers.values().filter(|peer| peer.ending.is_none())
+        self.peers.values().filter(|peer| peer.departure.is_none())
     }
 
-    fn closing(&self, lane: Lane, sent: &Outstanding) -> impl Iterator<Item = &Peer> {
-        self.active().filter(move |peer| peer.confirmed[lane.index()].closes(sent, &self.settings))
+    fn blocking(&self, lane: Lane, sent: &InFlight) -> impl Iterator<Item = &Peer> {
+        self.active()
+            .filter(move |peer| peer.windows[lane.index()].blocks_lane(sent, &self.settings))
     }
 
     /// Whether some receiver has nearly nothing to confirm, while the lane is closed.
-    fn are_idle(&self, lane: Lane, sent: &Outstanding) -> bool {
-        self.active().any(|peer| peer.confirmed[lane.index()].is_idle(sent, &self.settings))
+    fn others_idle(&self, lane: Lane, sent: &InFlight) -> bool {
+        self.active().any(|peer| peer.windows[lane.index()].is_idle(sent, &self.settings))
     }
 
     /// Something was sent.
-    pub(crate) fn on_sent(&mut self, now: Time, lane: Lane, sent: &Outstanding) {
+    pub(crate) fn on_sent(&mut self, now: Time, lane: Lane, sent: &InFlight) {
         let settings = self.settings;
         for peer in self.peers.values_mut() {
-            peer.confirmed[lane.index()].on_sent(sent, &settings, now);
+            peer.windows[lane.index()].on_sent(sent, &settings, now);
         }
     }
 
     /// No longer waits for who keeps the lane closed for too long. How many were set aside.
-    pub(crate) fn set_aside(&mut self, now: Time, lane: Lane, sent: &Outstanding) -> u64 {
-        let (mut count, are_idle) = (0, self.are_idle(lane, sent));
+    pub(crate) fn exclude_overdue(&mut self, now: Time, lane: Lane, sent: &InFlight) -> u64 {
+        let (mut count, others_idle) = (0, self.others_idle(lane, sent));
         for peer in self.peers.values_mut() {
-            let confirmed = &mut peer.confirmed[lane.index()];
-            let overdue = confirmed.deadline(are_idle, sent, &self.settings) <= now
-                && !planted(Fault::NeverSetAside);
-            if overdue && confirmed.closes(sent, &self.settings) {
-                count += u64::from(confirmed.give_way(are_idle, &self.settings, now));
+            let confirmed = &mut peer.windows[lane.index()];
+            let overdue = confirmed.deadline(others_idle, sent, &self.settings) <= now
+                && !planted(Fault::NeverExcluded);
+            if overdue && confirmed.blocks_lane(sent, &self.settings) {
+                count += u64::from(confirmed.suspend(others_idle, &self.settings, now));
             }
         }
         count
@@ -194,46 +195,51 @@ impl Membership {
     /// An event is sent after the event `last` of the lane.
     pub(crate) fn on_sending(&mut self, now: Time, lane: Lane, last: u64) {
         for peer in self.peers.values_mut() {
-            peer.confirmed[lane.index()].on_sending(last, now);
+            peer.windows[lane.index()].on_sending(last, now);
         }
     }
 
     /// A frame that its sender had not sent before is a sign of life. It does not clear
     /// a suspect with a rival: the frame may have been on its way when its sender died.
-    pub(crate) fn on_heard(&mut self, now: Time, incarnation: Incarnation, ctx: &mut Context<'_>) {
+    pub(crate) fn on_heard_directly(
+        &mut self,
+        now: Time,
+        incarnation: Incarnation,
+        ctx: &mut Context<'_>,
+    ) {
         let Some(peer) = self.peers.get_mut(&incarnation) else {
             return;
         };
         peer.info.last_heard = now;
-        peer.clear_doubt();
-        if let Some(via) = peer.hearing.on_direct(now) {
-            let off = Control::Follow { whom: incarnation, on: false };
+        peer.clear_suspicion();
+        if let Some(via) = peer.route.on_direct(now) {
+            let off = Control::RelayRequest { whom: incarnation, on: false };
             ctx.send.push((Destination::One(via), off));
             // What we told of others while it did not reach us it may have had to add to.
-            self.departed.tell_all(now + self.settings.departed_told);
+            self.former_peers.report_all(now + self.settings.former_peer_report_time);
         }
-        ctx.note_reach(peer);
+        ctx.update_reach(peer);
     }
 
     /// A frame of a peer that is new here: for those that do not hear it themselves. What is for
     /// this node alone no other can open.
-    pub(crate) fn pass_on(&mut self, now: Time, frame: &Frame, ctx: &mut Context<'_>) {
+    pub(crate) fn relay_to_targets(&mut self, now: Time, frame: &Frame, ctx: &mut Context<'_>) {
         if frame.to.is_some() {
             return;
         }
         if let Some(peer) = self.peers.get_mut(&frame.incarnation) {
-            peer.followers.retain(|_, until| *until > now);
-            if planted(Fault::FollowerNotServed) {
+            peer.relay_targets.retain(|_, until| *until > now);
+            if planted(Fault::RelayTargetNotServed) {
                 return;
             }
-            for to in peer.followers.keys() {
-                ctx.relay.push((*to, frame.for_others()));
+            for to in peer.relay_targets.keys() {
+                ctx.relay.push((*to, frame.for_relay()));
             }
         }
     }
 
     /// A peer no longer has the events of a lane before a number.
-    pub(crate) fn on_gone(
+    pub(crate) fn on_unavailable(
         &mut self,
         now: Time,
         incarnation: Incarnation,
@@ -241,9 +247,9 @@ impl Membership {
         ctx: &mut Context<'_>,
     ) {
         if let Some(peer) = self.peers.get_mut(&incarnation) {
-            peer.stream(lane).on_gone(now, before);
+            peer.stream(lane).on_unavailable(now, before);
         }
-        self.settle(now, incarnation, ctx);
+        self.resolve(now, incarnation, ctx);
     }
 
     /// A peer said goodbye after these positions, perhaps because another node
@@ -255,24 +261,24 @@ impl Membership {
         (positions, winner): ([u64; 2], Option<Incarnation>),
         ctx: &mut Context<'_>,
     ) {
-        self.take_back(now, incarnation, positions, ctx);
+        self.readmit(now, incarnation, positions, ctx);
         let Some(peer) = self.peers.get_mut(&incarnation) else {
-            let silent = self.departed.silent(incarnation).map(Peer::positions);
+            let silent = self.former_peers.failed(incarnation).map(Peer::positions);
             let misses = silent.is_some_and(|had| positions.iter().zip(had).any(|(p, h)| *p > h));
             // One that is missed something of stays known as silent: others tell of it.
             if !misses {
-                self.departed.end(incarnation, self.settings.max_departed);
+                self.former_peers.mark_ended(incarnation, self.settings.max_former_peers);
             }
             return;
         };
         if let Some(winner) = winner {
             let (name, loser) = (peer.info.name.clone(), incarnation);
-            ctx.outputs.push_back(Output::Conflict(Conflict { name, winner, loser }));
+            ctx.outputs.push_back(Output::NameConflict(NameConflict { name, winner, loser }));
         }
         for (stream, position) in peer.streams.iter_mut().zip(positions) {
-            stream.on_last(now, position);
+            stream.on_final_position(now, position);
         }
-        self.begin_ending(now, incarnation, LeaveReason::Bye, ctx);
+        self.begin_departure(now, incarnation, LeaveReason::Bye, ctx);
     }
 
     pub(crate) fn on_deadline(&mut self, now: Time, ctx: &mut Context<'_>) {
@@ -292,20 +298,20 @@ impl Membership {
                 continue;
             }
             let mut released = Vec::new();
-            let lives = peer.ending.is_none();
+            let lives = peer.departure.is_none();
             let missing = peer.stream(lane).on_deadline(now, lives, &mut released);
             ctx.release(peer, lane, released);
             let Some(missing) = missing else { continue };
             let (first, last) = (missing.first, missing.last);
-            let ask = match peer.source(lane, missing) {
+            let ask = match peer.nak_target(lane, missing) {
                 None => continue,
-                Some(Source::Sender) => {
+                Some(NakTarget::Sender) => {
                     (Destination::One(incarnation), Control::Nak { lane, first, last })
                 }
-                Some(Source::Holder(holder)) => {
-                    ctx.counters.pulls += 1;
-                    let pull = Control::Pull { from: incarnation, lane, first, last };
-                    (Destination::One(holder), pull)
+                Some(NakTarget::Other(source)) => {
+                    ctx.counters.relay_naks += 1;
+                    let pull = Control::RelayNak { from: incarnation, lane, first, last };
+                    (Destination::One(source), pull)
                 }
             };
             ctx.counters.naks += 1;
@@ -316,21 +322,21 @@ impl Membership {
         if let Some(positions) = peer.take_ack(now, &self.settings) {
             ctx.send.push((Destination::One(incarnation), Control::Ack { positions }));
         }
-        if let Some(via) = peer.hearing.on_deadline(now, &settings) {
-            let on = Control::Follow { whom: incarnation, on: true };
+        if let Some(via) = peer.route.on_deadline(now, &settings) {
+            let on = Control::RelayRequest { whom: incarnation, on: true };
             ctx.send.push((Destination::One(via), on));
         }
-        let mine = peer.knowledge();
-        if let Some(ending) = &mut peer.ending {
-            let asked = ending.on_deadline(now).into_iter().map(Destination::One);
-            ctx.send.extend(asked.map(|to| (to, Control::Ask { mine, meet: false })));
-            self.settle(now, incarnation, ctx);
+        let mine = peer.report();
+        if let Some(departure) = &mut peer.departure {
+            let asked = departure.on_deadline(now).into_iter().map(Destination::One);
+            ctx.send.extend(asked.map(|to| (to, Control::PeerQuery { mine, meet: false })));
+            self.resolve(now, incarnation, ctx);
         } else if let Some(rival) = peer.answers_late(now) {
             peer.suspicion = Some(settings.suspect(now, incarnation, Some(rival), ctx));
         } else if peer.is_silent(now, &settings) {
             let replaced = peer.suspicion.is_some_and(|s| s.rival.is_some());
             let reason = if replaced { LeaveReason::Replaced } else { LeaveReason::Failed };
-            self.begin_ending(now, incarnation, reason, ctx);
+            self.begin_departure(now, incarnation, reason, ctx);
         }
     }
 }

@@ -23,7 +23,7 @@ pub struct Via {
     pub number: u64,
 }
 
-/// What a [`Node`](crate::Node) wants done or known, in order.
+/// What a [`Endpoint`](crate::Endpoint) wants done or known, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Output {
@@ -36,7 +36,7 @@ pub enum Output {
     },
     /// Put this frame of another node on the bus for one peer, as its sender made it
     /// ([`Frame::wire`]), in a message of our own with this number. What comes of it
-    /// there goes to [`Node::handle_relayed`](crate::Node::handle_relayed).
+    /// there goes to [`Endpoint::handle_relayed`](crate::Endpoint::handle_relayed).
     Relay {
         /// To whom.
         to: Incarnation,
@@ -70,7 +70,7 @@ pub enum Output {
         reason: LeaveReason,
     },
     /// Two live nodes have one name.
-    Conflict(Conflict),
+    NameConflict(NameConflict),
     /// The way to a peer changed.
     Reach {
         /// The peer.
@@ -143,7 +143,7 @@ pub enum LeaveReason {
 impl fmt::Display for LeaveReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Bye => "said goodbye",
+            Self::Bye => "sender_position goodbye",
             Self::Failed => "gave no sign of life",
             Self::Replaced => "was restarted",
         })
@@ -153,7 +153,7 @@ impl fmt::Display for LeaveReason {
 /// Two live nodes of one name. The one that has worked with fewer others must step back; of
 /// equals the younger, by start time, then incarnation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Conflict {
+pub struct NameConflict {
     /// The name.
     pub name: NodeName,
     /// The node that keeps the name.
@@ -177,7 +177,7 @@ pub struct PeerInfo {
     pub last_heard: Time,
     /// Numbers of the events, per lane, after which its events are awaited since it
     /// joined: each later one is delivered or told missing.
-    pub awaited_after: [u64; 2],
+    pub promised_after: [u64; 2],
     /// How it is heard.
     pub reach: Reach,
 }
@@ -210,12 +210,12 @@ pub struct Counters {
     /// Data frames that had been delivered before.
     pub duplicates: u64,
     /// Control and direct messages seen before, or too old to tell.
-    pub replayed: u64,
+    pub replays_rejected: u64,
     /// Greetings and signs of life, said to all, of nodes that have not shown to this one
     /// that they live: they were asked to.
-    pub unproven: u64,
+    pub unproven_introductions: u64,
     /// Nodes not taken in or greeted for now: too many came at once.
-    pub put_off: u64,
+    pub admissions_deferred: u64,
     /// Frames that were for another node: somebody recorded them and put them here.
     pub misdirected: u64,
     /// Frames that break the protocol.
@@ -229,15 +229,15 @@ pub struct Counters {
     /// Requests sent for events that did not come.
     pub naks: u64,
     /// Of those, requests to other peers than the sender.
-    pub pulls: u64,
+    pub relay_naks: u64,
     /// Frames sent again.
-    pub replayed_frames: u64,
+    pub retransmitted_frames: u64,
     /// Frames of other nodes passed on, asked for one by one or all.
     pub relayed_frames: u64,
     /// Times that the way to a peer changed.
-    pub reach_changes: u64,
+    pub route_changes: u64,
     /// Times a receiver was set aside because it confirmed nothing.
-    pub set_aside: u64,
+    pub receivers_excluded: u64,
     /// Frames dropped because too much was held behind a hole; asked for again.
     pub reorder_dropped: u64,
 }

@@ -68,47 +68,47 @@ faults! {
         /// The frames held behind a hole have no bound.
         ReorderUnbounded,
         /// A peer that was out of reach is taken in as a new peer when it returns.
-        ReturnAsNew,
+        RejoinAsNew,
         /// A late frame of a peer that said goodbye brings the peer back.
-        EndedLifeTakenIn,
+        EndedLifeAdmitted,
         /// A peer that says goodbye leaves at once, even if events of it are missing.
         GoodbyeWithHoles,
         /// A relayed frame counts as heard directly from its sender.
         RelayedHeardDirectly,
         /// The sender keeps only some of its frames, and does not report the others as gone.
-        RingForgets,
+        ReplayBufferForgets,
         /// The frames that a sender keeps for retransmission have no bound.
-        RingUnbounded,
+        ReplayBufferUnbounded,
         /// The frames that a receiver keeps for other peers have no bound.
-        RelayRingUnbounded,
+        RelayBufferUnbounded,
         /// Heartbeats do not say how many events were sent.
         HeartbeatWithoutPositions,
         /// A lane never closes, however far a receiver is behind.
         WindowIgnored,
         /// The congestion window of a slow receiver keeps a lane closed for as long as the receiver
         /// is a member.
-        PaceNeverGivesWay,
+        CongestionNeverSuspended,
         /// A receiver that acknowledges nothing keeps a lane closed for as long as it is a member.
-        NeverSetAside,
+        NeverExcluded,
         /// A node does not probe whether another node of its name is alive.
-        YoungerTwinStays,
+        OwnNameNotProbed,
         /// Old news of a peer counts as a sign of life.
         DeadKeptAlive,
         /// A node does not ask the other peers which events of a dead peer they have.
-        LastWordsNotAskedFor,
+        LastEventsNotAskedFor,
         /// The reports of other peers on how much a peer has sent never count.
-        RumoursNotBelieved,
+        PeerReportsIgnored,
         /// A node says goodbye without waiting for acknowledgements of what it sent.
         LeavesUnconfirmed,
         /// A receiver asks only the sender for missing events, never another holder.
-        HoldersNotNoted,
+        RepairSourcesIgnored,
         /// A peer that reports that it lacks an event is asked for it again and again.
-        LacksIgnored,
+        RelayUnavailableIgnored,
         /// A peer that asked for a stream to be relayed gets nothing of it.
-        FollowerNotServed,
+        RelayTargetNotServed,
         /// A peer that was out of reach while another peer ended is not told how far the ended peer
         /// came.
-        DepartedNotToldOf,
+        FormerPeersNotReported,
     }
     among_liars {
         /// Events that only other peers say a living peer has sent are given up after a while.
@@ -119,7 +119,7 @@ faults! {
         /// them.
         LiarsStartTheClock,
         /// Each message about an open hole makes the receiver ask for its events at once.
-        LacksHastenEveryRequest,
+        UnavailableHastensEveryRequest,
     }
 }
 

@@ -10,11 +10,11 @@ use crate::{Frame, Settings, Time};
 
 /// After a hole of which nothing came for the whole time, the next has so much less of it,
 /// until something comes.
-const HOPELESS: u32 = 8;
+const SILENT_HOLE_DIVISOR: u32 = 8;
 
 /// Who runs for so long after what the sender forgets does not catch up: less is sent again than
 /// is sent.
-const CATCHING_UP: Duration = Duration::from_secs(1);
+const CATCH_UP_LIMIT: Duration = Duration::from_secs(1);
 
 /// Events in order, or a hole where some should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,9 +25,9 @@ pub(crate) enum Released {
 
 impl Released {
     /// Bytes of the window that it takes.
-    pub(crate) fn of_window(&self) -> usize {
+    pub(crate) fn window_cost(&self) -> usize {
         match self {
-            Self::Data(frame) => frame.of_window(),
+            Self::Data(frame) => frame.window_cost(),
             Self::Missed { .. } => 0,
         }
     }
@@ -48,7 +48,7 @@ pub(crate) enum Accepted {
 
 /// Events to ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Missing {
+pub(crate) struct MissingEvents {
     pub(crate) first: u64,
     pub(crate) last: u64,
     /// How often they were asked for since something of them came.
@@ -66,16 +66,16 @@ pub(crate) struct ReceiveStream {
     /// Number of the last event that was delivered, if any was.
     delivered: u64,
     /// Highest number the sender itself said it has sent.
-    said: u64,
+    sender_position: u64,
     /// Highest number that it or others said it has sent; others may lie.
-    announced: u64,
+    known_position: u64,
     /// Others say that more was sent. It may be on its way here still, so it counts
     /// as announced once the stream was still for a while.
-    rumoured: Option<Rumour>,
+    reported: Option<ReportedPosition>,
     /// The sender said that it sends no more.
     is_final: bool,
     /// The sender no longer has what comes before this number.
-    gone_before: u64,
+    unavailable_before: u64,
     /// Since when it lacks events that the sender no longer has, and was not up to date.
     behind_since: Option<Time>,
     /// Frames behind a hole, by first number; never overlapping.
@@ -87,7 +87,7 @@ pub(crate) struct ReceiveStream {
 
 /// A number that others say was sent, and when it counts as announced.
 #[derive(Debug, Clone, Copy)]
-struct Rumour {
+struct ReportedPosition {
     position: u64,
     due: Time,
 }
@@ -100,7 +100,7 @@ struct Hole {
     wait: Duration,
     tries: u32,
     /// When the last request was due that did not wait for its turn.
-    hastened: Option<Time>,
+    hastened_at: Option<Time>,
     give_up_at: Time,
 }
 
@@ -112,11 +112,11 @@ impl ReceiveStream {
             next: position.saturating_add(1),
             begin: position,
             delivered: position,
-            said: position,
-            announced: position,
-            rumoured: None,
+            sender_position: position,
+            known_position: position,
+            reported: None,
             is_final: false,
-            gone_before: 0,
+            unavailable_before: 0,
             behind_since: None,
             held: BTreeMap::new(),
             held_bytes: 0,
@@ -130,28 +130,28 @@ impl ReceiveStream {
     }
 
     /// Highest number that the sender itself said it has sent.
-    pub(crate) fn said(&self) -> u64 {
-        self.said
+    pub(crate) fn sender_position(&self) -> u64 {
+        self.sender_position
     }
 
     /// Highest number that anybody said is sent.
-    pub(crate) fn announced(&self) -> u64 {
-        self.announced
+    pub(crate) fn known_position(&self) -> u64 {
+        self.known_position
     }
 
     /// Whether any of its events was delivered.
-    pub(crate) fn came(&self) -> bool {
+    pub(crate) fn has_delivered(&self) -> bool {
         self.delivered > self.begin
     }
 
     /// Whether more was given up, on others' word, than the sender said it has sent.
-    pub(crate) fn is_ahead(&self) -> bool {
-        self.position() > self.said
+    pub(crate) fn is_past_sender(&self) -> bool {
+        self.position() > self.sender_position
     }
 
     /// Whether nothing that was announced is still awaited.
     pub(crate) fn is_complete(&self) -> bool {
-        self.next > self.announced && self.held.is_empty()
+        self.next > self.known_position && self.held.is_empty()
     }
 
     /// Number of the first event that is known to be missing.
@@ -160,8 +160,8 @@ impl ReceiveStream {
     }
 
     /// The sender no longer has what comes before this number.
-    pub(crate) fn gone_before(&self) -> u64 {
-        self.gone_before
+    pub(crate) fn unavailable_before(&self) -> u64 {
+        self.unavailable_before
     }
 
     /// What is held behind the hole of the events from `first` to `last`.
@@ -176,7 +176,7 @@ impl ReceiveStream {
 
     pub(crate) fn deadline(&self) -> Option<Time> {
         let hole = self.hole.map(|hole| hole.ask_at.min(hole.give_up_at));
-        hole.into_iter().chain(self.rumoured.map(|rumour| rumour.due)).min()
+        hole.into_iter().chain(self.reported.map(|report| report.due)).min()
     }
 
     pub(crate) fn on_data(&mut self, now: Time, frame: Frame, out: &mut Vec<Released>) -> Accepted {
@@ -191,7 +191,7 @@ impl ReceiveStream {
         if first < self.next && first > self.delivered && !self.overlaps_held(self.next, end) {
             // Others' word cut through it, and its first events were told missing: so are the
             // rest.
-            self.hear_of(end - 1);
+            self.on_sender_position(end - 1);
             self.give_up_hole(end, out);
             self.reopen_hole(now, self.settings.nak_delay);
             return Accepted::Fresh;
@@ -199,8 +199,8 @@ impl ReceiveStream {
         if first < self.next || self.overlaps_held(first, end) {
             return Accepted::Malformed;
         }
-        self.hear_of(end - 1);
-        self.put_off_rumour(now);
+        self.on_sender_position(end - 1);
+        self.defer_reported_position(now);
         if first == self.next {
             out.push(Released::Data(frame));
             (self.next, self.delivered) = (end, end - 1);
@@ -226,7 +226,7 @@ impl ReceiveStream {
 
     /// The sender said that it has sent up to `position`.
     pub(crate) fn on_position(&mut self, now: Time, position: u64) {
-        self.hear_of(position);
+        self.on_sender_position(position);
         // The events may be right behind: their sender numbers them before it puts
         // them on the bus.
         self.watch_hole(now, self.settings.nak_retry);
@@ -234,80 +234,81 @@ impl ReceiveStream {
 
     /// The sender said that it has sent up to `position` and sends no more: what others say
     /// counts no longer.
-    pub(crate) fn on_last(&mut self, now: Time, position: u64) {
+    pub(crate) fn on_final_position(&mut self, now: Time, position: u64) {
         self.is_final = true;
         self.on_position(now, position);
-        self.forget_rumours(now);
+        self.discard_reported_positions(now);
     }
 
     /// The sender was asked, and says that up to now it has sent up to `position`: what was
     /// given up past that on others' word is still to come. None of that was delivered.
     pub(crate) fn on_answer(&mut self, now: Time, position: u64) {
         self.on_position(now, position);
-        if self.is_ahead() {
+        if self.is_past_sender() {
             self.next = position.max(self.delivered) + 1;
-            self.announced = self.said;
-            self.rumoured = None;
+            self.known_position = self.sender_position;
+            self.reported = None;
             self.reopen_hole(now, Duration::ZERO);
         }
     }
 
-    fn hear_of(&mut self, position: u64) {
-        let was_in_vain = self.next > self.said && self.next <= position;
+    fn on_sender_position(&mut self, position: u64) {
+        let was_in_vain = self.next > self.sender_position && self.next <= position;
         if was_in_vain && !planted(Fault::LiarsStartTheClock) {
             // On others' word it was waited for, in vain. Now it is the sender's.
             self.hole = None;
         }
-        self.said = self.said.max(position);
-        self.announced = self.announced.max(position);
+        self.sender_position = self.sender_position.max(position);
+        self.known_position = self.known_position.max(position);
     }
 
-    fn forget_rumours(&mut self, now: Time) {
-        self.rumoured = None;
-        if self.announced > self.said {
-            self.announced = self.said.max(self.position());
+    fn discard_reported_positions(&mut self, now: Time) {
+        self.reported = None;
+        if self.known_position > self.sender_position {
+            self.known_position = self.sender_position.max(self.position());
             self.reopen_hole(now, Duration::ZERO);
         }
     }
 
     /// Another peer says that the sender has sent up to `position`.
-    pub(crate) fn on_rumour(&mut self, now: Time, position: u64) {
-        if position <= self.announced || self.is_final {
+    pub(crate) fn on_reported_position(&mut self, now: Time, position: u64) {
+        if position <= self.known_position || self.is_final {
             return;
         }
-        match &mut self.rumoured {
-            Some(rumour) => rumour.position = rumour.position.max(position),
+        match &mut self.reported {
+            Some(report) => report.position = report.position.max(position),
             None => {
-                self.rumoured = Some(Rumour { position, due: now + self.settings.rumour_delay })
+                self.reported =
+                    Some(ReportedPosition { position, due: now + self.settings.report_delay })
             }
         }
     }
 
     /// The stream moves: what was rumoured is most likely on its way.
-    fn put_off_rumour(&mut self, now: Time) {
-        let announced = self.announced;
-        self.rumoured = self.rumoured.filter(|rumour| rumour.position > announced);
-        if let Some(rumour) = &mut self.rumoured {
-            rumour.due = now + self.settings.rumour_delay;
+    fn defer_reported_position(&mut self, now: Time) {
+        let known_position = self.known_position;
+        self.reported = self.reported.filter(|report| report.position > known_position);
+        if let Some(report) = &mut self.reported {
+            report.due = now + self.settings.report_delay;
         }
     }
 
     /// What was rumoured counts at once: its sender sends no more.
-    pub(crate) fn believe_rumour(&mut self, now: Time) {
-        if let Some(rumour) = self.rumoured.take() {
-            if !planted(Fault::RumoursNotBelieved) {
-                self.announced = self.announced.max(rumour.position);
+    pub(crate) fn accept_reported_position(&mut self, now: Time) {
+        if let Some(report) = self.reported.take() {
+            if !planted(Fault::PeerReportsIgnored) {
+                self.known_position = self.known_position.max(report.position);
             }
             self.watch_hole(now, Duration::ZERO);
         }
     }
 
     /// The sender no longer has what comes before the number `before`.
-    pub(crate) fn on_gone(&mut self, now: Time, before: u64) {
-        let end = before.min(self.announced.saturating_add(1));
-        if end > self.next && end > self.gone_before {
-            self.gone_before = end;
-            self.hear_of(end - 1);
+    pub(crate) fn on_unavailable(&mut self, now: Time, before: u64) {
+        let end = before.min(self.known_position.saturating_add(1));
+        if end > self.next && end > self.unavailable_before {
+            self.unavailable_before = end;
+            self.on_sender_position(end - 1);
             self.watch_hole(now, Duration::ZERO);
             // Somebody else may have it: ask at once.
             self.ask_at_once(now);
@@ -317,24 +318,24 @@ impl ReceiveStream {
     /// Ask for the hole at `next` without waiting longer. Peers bring this about as often as
     /// they like, so it hastens one request in a `nak_retry`.
     pub(crate) fn ask_at_once(&mut self, now: Time) {
-        let is_eager = planted(Fault::LacksHastenEveryRequest);
+        let is_eager = planted(Fault::UnavailableHastensEveryRequest);
         let pause = if is_eager { Duration::ZERO } else { self.settings.nak_retry };
         let Some(hole) = &mut self.hole else { return };
-        let at = hole.hastened.map_or(now, |before| now.max(before + pause));
+        let at = hole.hastened_at.map_or(now, |before| now.max(before + pause));
         if at < hole.ask_at {
-            (hole.ask_at, hole.hastened) = (at, Some(at));
+            (hole.ask_at, hole.hastened_at) = (at, Some(at));
         }
     }
 
     /// It does not catch up with its sender, which lives: to go on with what comes now is to
     /// miss less.
-    pub(crate) fn is_left_behind(&self, now: Time) -> bool {
-        self.behind_since.is_some_and(|since| now.since(since) >= CATCHING_UP)
+    pub(crate) fn cannot_catch_up(&self, now: Time) -> bool {
+        self.behind_since.is_some_and(|since| now.since(since) >= CATCH_UP_LIMIT)
     }
 
     /// Nobody has what comes before the number `before`.
     pub(crate) fn give_up(&mut self, now: Time, before: u64, out: &mut Vec<Released>) {
-        let end = before.min(self.announced.saturating_add(1));
+        let end = before.min(self.known_position.saturating_add(1));
         if end <= self.next {
             return;
         }
@@ -354,19 +355,19 @@ impl ReceiveStream {
         now: Time,
         lives: bool,
         out: &mut Vec<Released>,
-    ) -> Option<Missing> {
-        if self.rumoured.is_some_and(|rumour| rumour.due <= now) {
-            self.believe_rumour(now);
+    ) -> Option<MissingEvents> {
+        if self.reported.is_some_and(|report| report.due <= now) {
+            self.accept_reported_position(now);
         }
         if self.hole?.give_up_at <= now {
             // Nothing came for all that time. What follows was not asked for yet.
             let is_spared = lives && !planted(Fault::LiarsBelievedOfTheLiving);
-            self.give_up_hole(if is_spared { self.said + 1 } else { u64::MAX }, out);
-            if lives && self.next > self.said {
-                self.forget_rumours(now);
+            self.give_up_hole(if is_spared { self.sender_position + 1 } else { u64::MAX }, out);
+            if lives && self.next > self.sender_position {
+                self.discard_reported_positions(now);
             }
             self.reopen_hole(now, Duration::ZERO);
-            let less = now + self.settings.repair_timeout / HOPELESS;
+            let less = now + self.settings.repair_timeout / SILENT_HOLE_DIVISOR;
             let hole = self.hole.as_mut()?;
             hole.give_up_at = less;
         }
@@ -378,7 +379,7 @@ impl ReceiveStream {
         let tries = hole.tries.saturating_add(1);
         self.hole = Some(Hole { ask_at: now + hole.wait, wait, tries, ..hole });
         let last = self.hole_end() - if planted(Fault::LastOfHoleNotAskedFor) { 2 } else { 1 };
-        Some(Missing { first: self.next, last, tries: hole.tries })
+        Some(MissingEvents { first: self.next, last, tries: hole.tries })
     }
 
     /// Gives up every hole: what is held is delivered, what is missing reported.
@@ -387,7 +388,7 @@ impl ReceiveStream {
             self.give_up_hole(u64::MAX, out);
         }
         self.hole = None;
-        self.rumoured = None;
+        self.reported = None;
         debug_assert_eq!(self.held_bytes, 0);
     }
 
@@ -399,7 +400,7 @@ impl ReceiveStream {
 
     /// One past the hole at `next`: what is held, or the end of what was announced.
     fn hole_end(&self) -> u64 {
-        self.held.keys().next().copied().unwrap_or(self.announced.saturating_add(1))
+        self.held.keys().next().copied().unwrap_or(self.known_position.saturating_add(1))
     }
 
     /// Reports the hole at `next` missing, up to `end` at most.
@@ -443,7 +444,7 @@ impl ReceiveStream {
             ask_at: now + ask_in,
             wait,
             tries: 0,
-            hastened: None,
+            hastened_at: None,
             give_up_at: now + self.settings.repair_timeout,
         });
     }

@@ -1,27 +1,27 @@
 //! What is sent again, and how fast: own frames to who missed some, and those of
 //! others to who cannot ask their sender.
 
-use crate::allowance::Allowance;
 use crate::planted::{Fault, planted};
-use crate::received::Received;
-use crate::replay_ring::ReplayRing;
+use crate::relay_buffer::RelayBuffer;
+use crate::replay_buffer::ReplayBuffer;
+use crate::token_bucket::TokenBucket;
 use crate::{Frame, Incarnation, Lane, Settings, Time};
 
 /// What is kept of what was sent and received, and the budget for sending it again.
 #[derive(Debug, Clone)]
 pub(crate) struct Repair {
     settings: Settings,
-    sent: [ReplayRing; 2],
-    received: Received,
+    sent: [ReplayBuffer; 2],
+    received: RelayBuffer,
     /// Bytes that may be sent again now: one second's worth at most.
-    budget: Allowance,
+    budget: TokenBucket,
 }
 
 /// What to send to who asked.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Answer {
     /// What comes before this number is not here; unless all that was asked for is.
-    pub(crate) lacks_before: Option<u64>,
+    pub(crate) unavailable_before: Option<u64>,
     /// As many as one request and the budget allow.
     pub(crate) frames: Vec<Frame>,
 }
@@ -29,13 +29,13 @@ pub(crate) struct Answer {
 impl Repair {
     pub(crate) fn new(settings: Settings, now: Time) -> Self {
         let (sent, received) = Default::default();
-        let budget = Allowance::full(settings.repair_rate, now);
+        let budget = TokenBucket::full(settings.repair_rate, now);
         Self { settings, sent, received, budget }
     }
 
     /// Keeps a frame that is being sent.
     pub(crate) fn keep_sent(&mut self, lane: Lane, frame: Frame) {
-        if planted(Fault::RingForgets) && frame.first.is_multiple_of(5) {
+        if planted(Fault::ReplayBufferForgets) && frame.first.is_multiple_of(5) {
             return;
         }
         self.sent[lane.index()].push(frame, self.settings.replay_bytes);
@@ -48,7 +48,7 @@ impl Repair {
 
     /// Bytes kept of what was sent, both lanes.
     pub(crate) fn sent_bytes(&self) -> usize {
-        self.sent.iter().map(ReplayRing::bytes).sum()
+        self.sent.iter().map(ReplayBuffer::bytes).sum()
     }
 
     /// Bytes kept of what was received.
@@ -57,7 +57,7 @@ impl Repair {
     }
 
     /// The answer to who asked for own events `first` to `last`.
-    pub(crate) fn own(&mut self, now: Time, lane: Lane, first: u64, last: u64) -> Answer {
+    pub(crate) fn answer_own(&mut self, now: Time, lane: Lane, first: u64, last: u64) -> Answer {
         let _answer_is_empty = self.refill(now);
         let frames = self.sent[lane.index()].range(first, last);
         answer(&mut self.budget, self.settings.repair_burst, (first, last), frames)
@@ -65,7 +65,7 @@ impl Repair {
 
     /// The answer to who asked for another's events `first` to `last`, of which some
     /// may be held behind a hole here.
-    pub(crate) fn of_other<'a>(
+    pub(crate) fn answer_relayed<'a>(
         &'a mut self,
         now: Time,
         (from, lane): (Incarnation, Lane),
@@ -78,7 +78,7 @@ impl Repair {
     }
 
     /// Whether the budget allows to pass a frame on; takes it if so.
-    pub(crate) fn may_pass_on(&mut self, now: Time, frame: &Frame) -> bool {
+    pub(crate) fn take_relay_budget(&mut self, now: Time, frame: &Frame) -> bool {
         let allowed = self.refill(now);
         if allowed {
             self.budget.take(frame.cost());
@@ -88,24 +88,24 @@ impl Repair {
 
     /// Whether more than half of what may be sent again now is left, so that who had its share
     /// may have more; takes the cost of an answer if so.
-    pub(crate) fn spares(&mut self, now: Time, cost: usize) -> bool {
+    pub(crate) fn take_spare_budget(&mut self, now: Time, cost: usize) -> bool {
         let _half_is_more = self.refill(now);
-        let spares = self.budget.has_more_than(self.settings.repair_rate / 2);
-        if spares {
+        let take_spare_budget = self.budget.holds_more_than(self.settings.repair_rate / 2);
+        if take_spare_budget {
             self.budget.take(cost);
         }
-        spares
+        take_spare_budget
     }
 
     /// Whether anything may be sent again now.
     fn refill(&mut self, now: Time) -> bool {
         let rate = self.settings.repair_rate;
-        self.budget.has_any(now, rate, rate)
+        self.budget.refill(now, rate, rate)
     }
 }
 
 fn answer<'a>(
-    budget: &mut Allowance,
+    budget: &mut TokenBucket,
     mut burst: usize,
     (first, last): (u64, u64),
     frames: impl Iterator<Item = &'a Frame>,
@@ -113,11 +113,12 @@ fn answer<'a>(
     let mut frames = frames.peekable();
     let all = last.saturating_add(1);
     let begin = frames.peek().map_or(all, |frame| frame.first.min(all));
-    let mut answer = Answer { lacks_before: (begin > first).then_some(begin), frames: Vec::new() };
+    let mut answer =
+        Answer { unavailable_before: (begin > first).then_some(begin), frames: Vec::new() };
     for frame in frames {
         let len = frame.cost();
         // A frame longer than what is left of a burst still goes if it is the first.
-        if (len > burst && !answer.frames.is_empty()) || budget.is_spent() {
+        if (len > burst && !answer.frames.is_empty()) || budget.is_empty() {
             break;
         }
         burst = burst.saturating_sub(len);
@@ -156,11 +157,11 @@ mod tests {
     }
 
     fn firsts(answer: Answer) -> (Option<u64>, Vec<u64>) {
-        (answer.lacks_before, answer.frames.iter().map(|frame| frame.first).collect())
+        (answer.unavailable_before, answer.frames.iter().map(|frame| frame.first).collect())
     }
 
     fn ask(repair: &mut Repair, ms: u64, first: u64, last: u64) -> (Option<u64>, Vec<u64>) {
-        firsts(repair.own(Time::from_start(Duration::from_millis(ms)), LANE, first, last))
+        firsts(repair.answer_own(Time::from_start(Duration::from_millis(ms)), LANE, first, last))
     }
 
     #[test]
@@ -172,7 +173,7 @@ mod tests {
         assert_eq!(ask(&mut repair, 0, 14, 15), (None, vec![14, 15]));
         assert_eq!(ask(&mut repair, 0, 2, 3), (Some(4), vec![]), "all of it");
         assert_eq!(ask(&mut repair, 0, 21, 30), (Some(31), vec![]));
-        let never = repair.own(Time::default(), Lane::Urgent, 1, 9);
+        let never = repair.answer_own(Time::default(), Lane::Urgent, 1, 9);
         assert_eq!(firsts(never), (Some(10), vec![]));
     }
 
@@ -184,7 +185,7 @@ mod tests {
         let mut ask = |first, last| {
             let held = held.iter().filter(|frame| (first..=last).contains(&frame.first));
             let stream = (Incarnation([2; 16]), LANE);
-            firsts(repair.of_other(Time::default(), stream, (first, last), held))
+            firsts(repair.answer_relayed(Time::default(), stream, (first, last), held))
         };
         assert_eq!(ask(1, 4), (Some(3), vec![3, 4]));
         assert_eq!(ask(6, 9), (Some(8), vec![8, 9]));
@@ -200,6 +201,6 @@ mod tests {
             total += ask(&mut repair, ms, 1, 100).1.len();
         }
         assert!((29..=32).contains(&total), "{total} frames of 1,000 bytes in 2 s and a bucket");
-        assert!(!repair.may_pass_on(Time::from_start(Duration::from_secs(2)), &frame(1, 1)));
+        assert!(!repair.take_relay_budget(Time::from_start(Duration::from_secs(2)), &frame(1, 1)));
     }
 }

@@ -42,10 +42,10 @@ pub struct Settings {
     /// How long the others are asked about a peer that seems dead or said goodbye: do
     /// they hear it, and what have they of it that is missing here? 300 ms: four
     /// questions. The asking is part of the failure timeout.
-    pub settle: Duration,
+    pub peer_query_timeout: Duration,
     /// What others say a peer has sent counts once its stream was still for this long;
     /// before, it is most likely on its way. 100 ms.
-    pub rumour_delay: Duration,
+    pub report_delay: Duration,
     /// How often digests are sent at most: what a node knows of the others, on its
     /// heartbeats. 250 ms while events come, times one for each 25 peers; 1 s without.
     pub digest_interval: Duration,
@@ -53,7 +53,7 @@ pub struct Settings {
     /// them from the return of a peer that was out of reach: it may have heard less of
     /// their last events, or more. 6 s: twice the failure timeout, since who was out of
     /// reach for less than that does not return but never went.
-    pub departed_told: Duration,
+    pub former_peer_report_time: Duration,
     /// A peer not heard directly for this long, of which others hear, is listened to
     /// through one of them. 1.5 s: one heartbeat may be lost; while events of it are
     /// missing, a sixth of that.
@@ -93,25 +93,25 @@ pub struct Settings {
     pub repair_rate: usize,
     /// Most peers that one stream is passed on to, and most that await an answer about
     /// one peer. 64; more are not served.
-    pub max_followers: usize,
+    pub max_relay_targets: usize,
     /// Of [`repair_rate`](Self::repair_rate), the share of each peer, and at once the bytes of
     /// one second of it. 16 MiB/s; more while more than half of what may be sent at once is
     /// left. Who asks for all again and again leaves the others theirs.
-    pub repair_rate_of_one: usize,
+    pub repair_rate_per_peer: usize,
     /// Most nodes taken in, or greeted, at once; more wait for their next sign of life. 256.
-    pub newcomers: usize,
+    pub admission_burst: usize,
     /// Most of these in a second after that. 64: who comes as ever new nodes fills nobody's
     /// membership.
-    pub newcomers_per_second: usize,
+    pub admission_rate: usize,
     /// Most live peers. 1,024; more are not heard, and counted.
     pub max_peers: usize,
     /// Most departed peers whose positions are remembered, so that a peer that
     /// comes back is told what it missed. 4,096; past it the longest gone is
     /// forgotten and would come back as new.
-    pub max_departed: usize,
+    pub max_former_peers: usize,
     /// Most bytes kept of senders whose introduction is still on its way. 1 MiB;
     /// past it the oldest frames go, which the receiver then sees as a hole.
-    pub lobby_bytes: usize,
+    pub unknown_sender_bytes: usize,
     /// Longest tag on a heartbeat in bytes. 256.
     pub max_tag: usize,
 }
@@ -128,10 +128,10 @@ impl Default for Settings {
             nak_retry_max: Duration::from_millis(250),
             repair_timeout: Duration::from_secs(5),
             goodbye_timeout: Duration::from_millis(50),
-            settle: Duration::from_millis(300),
-            rumour_delay: Duration::from_millis(100),
+            peer_query_timeout: Duration::from_millis(300),
+            report_delay: Duration::from_millis(100),
             digest_interval: Duration::from_millis(250),
-            departed_told: Duration::from_secs(6),
+            former_peer_report_time: Duration::from_secs(6),
             relay_after: Duration::from_millis(1_500),
             relay_lease: Duration::from_secs(2),
             reorder_bytes: 2 << 20,
@@ -143,20 +143,20 @@ impl Default for Settings {
             linger: Duration::from_secs(2),
             repair_burst: 256 << 10,
             repair_rate: 64 << 20,
-            repair_rate_of_one: 16 << 20,
-            newcomers: 256,
-            newcomers_per_second: 64,
-            max_followers: 64,
+            repair_rate_per_peer: 16 << 20,
+            admission_burst: 256,
+            admission_rate: 64,
+            max_relay_targets: 64,
             max_peers: 1024,
-            max_departed: 4096,
-            lobby_bytes: 1 << 20,
+            max_former_peers: 4096,
+            unknown_sender_bytes: 1 << 20,
             max_tag: 256,
         }
     }
 }
 
 impl Settings {
-    /// Sets the time after which a silent peer has failed, and `departed_told` to twice
+    /// Sets the time after which a silent peer has failed, and `former_peer_report_time` to twice
     /// that if it is less.
     ///
     /// # Errors
@@ -169,7 +169,7 @@ impl Settings {
             });
         }
         self.failure_timeout = timeout;
-        self.departed_told = self.departed_told.max(timeout.saturating_mul(2));
+        self.former_peer_report_time = self.former_peer_report_time.max(timeout.saturating_mul(2));
         Ok(self)
     }
 
@@ -189,8 +189,8 @@ impl Settings {
             ("nak_retry_max", self.nak_retry_max),
             ("repair_timeout", self.repair_timeout),
             ("goodbye_timeout", self.goodbye_timeout),
-            ("settle", self.settle),
-            ("rumour_delay", self.rumour_delay),
+            ("peer_query_timeout", self.peer_query_timeout),
+            ("report_delay", self.report_delay),
             ("digest_interval", self.digest_interval),
             ("relay_after", self.relay_after),
             ("relay_lease", self.relay_lease),
@@ -204,16 +204,16 @@ impl Settings {
                 return fail(setting, "a time is 1 ms to an hour");
             }
         }
-        if self.departed_told > most * 2 {
-            return fail("departed_told", "it is more than two hours");
+        if self.former_peer_report_time > most * 2 {
+            return fail("former_peer_report_time", "it is more than two hours");
         }
         let sizes = [
             ("reorder_bytes", self.reorder_bytes),
             ("window", self.window),
             ("repair_burst", self.repair_burst),
             ("repair_rate", self.repair_rate),
-            ("repair_rate_of_one", self.repair_rate_of_one),
-            ("lobby_bytes", self.lobby_bytes),
+            ("repair_rate_per_peer", self.repair_rate_per_peer),
+            ("unknown_sender_bytes", self.unknown_sender_bytes),
         ];
         for (setting, bytes) in sizes {
             if !(LEAST_BYTES..=MOST_BYTES).contains(&bytes) {
@@ -231,11 +231,11 @@ impl Settings {
             }
         }
         let counts = [
-            ("max_followers", self.max_followers, 1 << 16),
+            ("max_relay_targets", self.max_relay_targets, 1 << 16),
             ("max_peers", self.max_peers, 1 << 16),
-            ("newcomers", self.newcomers, 1 << 16),
-            ("newcomers_per_second", self.newcomers_per_second, 1 << 16),
-            ("max_departed", self.max_departed, 1 << 20),
+            ("admission_burst", self.admission_burst, 1 << 16),
+            ("admission_rate", self.admission_rate, 1 << 16),
+            ("max_former_peers", self.max_former_peers, 1 << 20),
         ];
         for (setting, count, most) in counts {
             if !(1..=most).contains(&count) {
@@ -250,14 +250,15 @@ impl Settings {
                 "failure_timeout",
                 "it is shorter than two heartbeats (`heartbeat_max`), so live peers would be taken for dead",
             ),
-            s if s.settle >= s.failure_timeout => {
-                fail("settle", "the others are asked within the failure timeout, which is shorter")
-            }
+            s if s.peer_query_timeout >= s.failure_timeout => fail(
+                "peer_query_timeout",
+                "the others are asked within the failure timeout, which is shorter",
+            ),
             s if s.relay_after >= s.failure_timeout => {
                 fail("relay_after", "a peer has failed before it is listened to through another")
             }
-            s if s.departed_told < s.failure_timeout * 2 => fail(
-                "departed_told",
+            s if s.former_peer_report_time < s.failure_timeout * 2 => fail(
+                "former_peer_report_time",
                 "it is less than twice `failure_timeout`, so who was away for less than that would miss it",
             ),
             s if s.nak_retry > s.nak_retry_max => {
@@ -290,12 +291,12 @@ mod tests {
             (|s| s.lag_timeout = Duration::MAX, "lag_timeout"),
             (|s| s.window = 1_000, "window"),
             (|s| s.max_peers = 0, "max_peers"),
-            (|s| s.max_departed = usize::MAX, "max_departed"),
+            (|s| s.max_former_peers = usize::MAX, "max_former_peers"),
             (|s| s.heartbeat_min = Duration::from_secs(2), "heartbeat_min"),
             (|s| s.failure_timeout = Duration::from_millis(1_999), "failure_timeout"),
-            (|s| s.settle = Duration::from_secs(3), "settle"),
+            (|s| s.peer_query_timeout = Duration::from_secs(3), "peer_query_timeout"),
             (|s| s.relay_after = Duration::from_secs(3), "relay_after"),
-            (|s| s.departed_told = Duration::from_secs(2), "departed_told"),
+            (|s| s.former_peer_report_time = Duration::from_secs(2), "former_peer_report_time"),
             (|s| s.nak_retry = Duration::from_secs(1), "nak_retry"),
             (|s| s.repair_timeout = Duration::from_millis(900), "repair_timeout"),
         ];

@@ -11,7 +11,7 @@ use mailmesh_delivery::*;
 fn fill(mesh: &mut Mesh, n: u8) -> usize {
     let body = bytes::Bytes::from(vec![7; 60_000]);
     let mut sent = 0;
-    while mesh.nodes[&id(n)].is_open(Lane::Events) {
+    while mesh.nodes[&id(n)].may_send(Lane::Events) {
         let node = mesh.nodes.get_mut(&id(n)).unwrap();
         let frame = node.send(at(mesh.now), Lane::Events, 1, body.clone()).unwrap();
         mesh.put(id(n), Destination::All, &frame);
@@ -26,15 +26,15 @@ fn a_lane_closes_a_window_ahead_and_opens_as_receivers_confirm() {
     let mut mesh = Mesh::of_two();
     let sent = fill(&mut mesh, 1);
     assert_eq!(sent, (256 << 10) / 60_096 + 1);
-    assert!(mesh.nodes[&id(1)].is_open(Lane::Urgent), "the other lane does not notice");
+    assert!(mesh.nodes[&id(1)].may_send(Lane::Urgent), "the other lane does not notice");
     // What was taken is confirmed; no time need pass.
     mesh.deadlines();
-    assert!(mesh.nodes[&id(1)].is_open(Lane::Events));
+    assert!(mesh.nodes[&id(1)].may_send(Lane::Events));
     for _ in 0..20 {
         fill(&mut mesh, 1);
         mesh.deadlines();
     }
-    assert_eq!(mesh.nodes[&id(1)].counters().set_aside, 0);
+    assert_eq!(mesh.nodes[&id(1)].counters().receivers_excluded, 0);
     let delivered = deliveries(&mesh.take(2)).len();
     assert_eq!(delivered as u64, mesh.nodes[&id(1)].position(Lane::Events));
 }
@@ -43,7 +43,7 @@ fn a_lane_closes_a_window_ahead_and_opens_as_receivers_confirm() {
 fn small_frames_are_confirmed_as_early_as_they_fill_the_window() {
     let mut mesh = Mesh::of_two();
     for _ in 0..10_000 {
-        assert!(mesh.nodes[&id(1)].is_open(Lane::Events), "no time need pass");
+        assert!(mesh.nodes[&id(1)].may_send(Lane::Events), "no time need pass");
         mesh.publish(1, 1);
         mesh.deadlines();
     }
@@ -57,25 +57,25 @@ fn a_frozen_receiver_is_set_aside_after_half_a_second_and_the_others_go_on() {
     // It holds up the others for a moment, as far as its pace goes.
     assert_eq!(fill(&mut mesh, 1), (256 << 10) / 60_128 + 1);
     mesh.run(124);
-    assert!(!mesh.nodes[&id(1)].is_open(Lane::Events));
+    assert!(!mesh.nodes[&id(1)].may_send(Lane::Events));
     mesh.run(2);
     // And until it is set aside, as far as the window.
     let mut sent = 0;
-    while mesh.nodes[&id(1)].is_open(Lane::Events) {
+    while mesh.nodes[&id(1)].may_send(Lane::Events) {
         sent += fill(&mut mesh, 1);
         mesh.deadlines();
     }
     assert!((4 << 20) - sent * 60_128 < 300 << 10, "{sent}");
     mesh.run(372);
-    assert!(!mesh.nodes[&id(1)].is_open(Lane::Events));
+    assert!(!mesh.nodes[&id(1)].may_send(Lane::Events));
     mesh.run(4);
-    assert!(mesh.nodes[&id(1)].is_open(Lane::Events));
-    assert_eq!(mesh.nodes[&id(1)].counters().set_aside, 1);
+    assert!(mesh.nodes[&id(1)].may_send(Lane::Events));
+    assert_eq!(mesh.nodes[&id(1)].counters().receivers_excluded, 1);
     // From now on only b is waited for.
     for _ in 0..5 {
         fill(&mut mesh, 1);
         mesh.deadlines();
-        assert!(mesh.nodes[&id(1)].is_open(Lane::Events));
+        assert!(mesh.nodes[&id(1)].may_send(Lane::Events));
     }
     // c is back before it has failed: it asks for all it missed, and is waited for again.
     mesh.cut.clear();
@@ -86,7 +86,7 @@ fn a_frozen_receiver_is_set_aside_after_half_a_second_and_the_others_go_on() {
     mesh.cut(1, 3);
     fill(&mut mesh, 1);
     mesh.deadlines();
-    assert!(!mesh.nodes[&id(1)].is_open(Lane::Events), "c is active again");
+    assert!(!mesh.nodes[&id(1)].may_send(Lane::Events), "c is active again");
 }
 
 #[test]
@@ -97,9 +97,9 @@ fn a_confirmation_that_got_lost_comes_again_with_the_next_heartbeat() {
     fill(&mut mesh, 1);
     mesh.deadlines();
     mesh.cut.clear();
-    assert!(!mesh.nodes[&id(1)].is_open(Lane::Events));
+    assert!(!mesh.nodes[&id(1)].may_send(Lane::Events));
     mesh.run(22);
-    assert!(mesh.nodes[&id(1)].is_open(Lane::Events));
+    assert!(mesh.nodes[&id(1)].may_send(Lane::Events));
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn a_receiver_that_leaves_is_not_waited_for() {
     mesh.cut.clear();
     mesh.nodes.get_mut(&id(2)).unwrap().leave();
     mesh.carry();
-    assert!(mesh.nodes[&id(1)].is_open(Lane::Events));
+    assert!(mesh.nodes[&id(1)].may_send(Lane::Events));
 }
 
 /// More is published than may be sent again: who was away for a while would run after what its
@@ -119,7 +119,7 @@ fn a_receiver_that_leaves_is_not_waited_for() {
 fn who_cannot_catch_up_goes_on_with_what_comes_now() {
     let mut settings = Settings::default();
     settings.replay_bytes = 256 << 10;
-    (settings.repair_rate, settings.repair_rate_of_one) = (64 << 10, 64 << 10);
+    (settings.repair_rate, settings.repair_rate_per_peer) = (64 << 10, 64 << 10);
     (settings.reorder_bytes, settings.relay_bytes) = (64 << 10, 256 << 10);
     let mut mesh = Mesh::new();
     mesh.start_with(1, "a", settings);
@@ -158,12 +158,12 @@ fn a_peer_that_is_gone_for_an_hour_at_full_rate_costs_what_the_bounds_say() {
     for _ in 0..90_000 {
         mesh.now += 40;
         for _ in 0..10 {
-            if !mesh.nodes[&id(1)].is_open(Lane::Events) {
+            if !mesh.nodes[&id(1)].may_send(Lane::Events) {
                 // b has it all, and confirms.
                 mesh.deadlines();
             }
             let node = mesh.nodes.get_mut(&id(1)).unwrap();
-            late += u32::from(!node.is_open(Lane::Events));
+            late += u32::from(!node.may_send(Lane::Events));
             let frame = node.send(at(mesh.now), Lane::Events, 1_000, body.clone()).unwrap();
             mesh.put(id(1), Destination::All, &frame);
         }
@@ -183,7 +183,7 @@ fn a_peer_that_is_gone_for_an_hour_at_full_rate_costs_what_the_bounds_say() {
 #[test]
 fn who_asks_for_everything_leaves_the_others_theirs() {
     let mut settings = Settings::default();
-    (settings.repair_rate, settings.repair_rate_of_one) = (4 << 20, 1 << 20);
+    (settings.repair_rate, settings.repair_rate_per_peer) = (4 << 20, 1 << 20);
     let mut mesh = Mesh::of_two_with(settings);
     mesh.start(3, "c");
     for _ in 0..2_000 {
@@ -198,10 +198,10 @@ fn who_asks_for_everything_leaves_the_others_theirs() {
         let (incarnation, count) = (id(who), 0);
         let frame =
             Frame { incarnation, to, kind, first: number, count, body: body.into(), wire: None };
-        let before = node.counters().replayed_frames;
+        let before = node.counters().retransmitted_frames;
         node.handle_frame(at(mesh.now + ms), frame);
         while node.poll_output().is_some() {}
-        node.counters().replayed_frames - before
+        node.counters().retransmitted_frames - before
     };
     // Frames of 132 bytes, 7,943 to a MiB. Of two seconds: all that may be sent at once and in
     // them, but for half of a second's worth. Without a bound it would be some 30 million.
@@ -218,14 +218,14 @@ fn who_asks_for_everything_leaves_the_others_theirs() {
 #[test]
 fn who_comes_as_ever_new_nodes_is_put_off() {
     let mut settings = Settings::default();
-    (settings.newcomers, settings.newcomers_per_second) = (20, 10);
+    (settings.admission_burst, settings.admission_rate) = (20, 10);
     let mut mesh = Mesh::of_two_with(settings);
     let node = mesh.nodes.get_mut(&id(1)).unwrap();
     let now = mesh.now;
     for n in 0..1_000_u32 {
         let life = Incarnation(std::array::from_fn(|i| (n >> (8 * (i % 4))) as u8 ^ 0xA5));
         let name: NodeName = format!("n{n}").parse().unwrap();
-        let mut stranger = Node::new(Identity::new(name, life, 1), settings, Time::default());
+        let mut stranger = Endpoint::new(Identity::new(name, life, 1), settings, Time::default());
         while let Some(output) = stranger.poll_output() {
             if let Output::Transmit { mut frame, .. } = output {
                 frame.to = Some(id(1));
@@ -235,5 +235,5 @@ fn who_comes_as_ever_new_nodes_is_put_off() {
     }
     let taken_in = node.peer_count() - 1;
     assert!((20..=31).contains(&taken_in), "{taken_in} in a second");
-    assert!(node.counters().put_off > 900);
+    assert!(node.counters().admissions_deferred > 900);
 }

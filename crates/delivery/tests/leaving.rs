@@ -8,7 +8,7 @@ use common::*;
 use mailmesh_delivery::*;
 
 fn lingers(mesh: &Mesh, n: u8) -> Option<u128> {
-    let until = mesh.nodes[&id(n)].lingers_until(at(mesh.now));
+    let until = mesh.nodes[&id(n)].drain_until(at(mesh.now));
     until.map(|until| until.elapsed().as_millis())
 }
 
@@ -56,7 +56,7 @@ fn who_confirms_nothing_is_waited_for_half_a_second_after_the_last_event() {
     assert_eq!(lingers(&mesh, 1), Some(800));
     mesh.run(500);
     assert_eq!(lingers(&mesh, 1), None);
-    let lacking: Vec<_> = mesh.nodes[&id(1)].unconfirmed().map(|p| p.incarnation).collect();
+    let lacking: Vec<_> = mesh.nodes[&id(1)].unacknowledged().map(|p| p.incarnation).collect();
     assert_eq!(lacking, [id(2)]);
 }
 

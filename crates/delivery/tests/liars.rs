@@ -21,25 +21,31 @@ fn mesh_of_three() -> Mesh {
 }
 
 /// c tells b that a has sent [`MADE_UP`] events, in the message of this number.
-fn lie(mesh: &mut Mesh, number: u64, in_doubt: bool) {
-    lie_of(mesh, number, in_doubt, [0, MADE_UP]);
+fn lie(mesh: &mut Mesh, number: u64, is_suspected: bool) {
+    lie_of(mesh, number, is_suspected, [0, MADE_UP]);
 }
 
 /// The same, of each lane so many.
-fn lie_of(mesh: &mut Mesh, number: u64, in_doubt: bool, [urgent, events]: [u32; 2]) {
-    say_of_a(mesh, number, 1, in_doubt, [urgent, events]);
+fn lie_of(mesh: &mut Mesh, number: u64, is_suspected: bool, [urgent, events]: [u32; 2]) {
+    say_of_a(mesh, number, 1, is_suspected, [urgent, events]);
 }
 
 /// The same, with a sign of life.
-fn say_of_a(mesh: &mut Mesh, number: u64, beat: u64, in_doubt: bool, [urgent, events]: [u32; 2]) {
+fn say_of_a(
+    mesh: &mut Mesh,
+    number: u64,
+    heartbeat_seq: u64,
+    is_suspected: bool,
+    [urgent, events]: [u32; 2],
+) {
     let mut body = vec![0x92, 10, 0x91, 0x95, 0xc4, 16];
     body.extend([1; 16]);
     body.push(0xcf);
-    body.extend(beat.to_be_bytes());
+    body.extend(heartbeat_seq.to_be_bytes());
     let (urgent, events) = (urgent.to_be_bytes(), events.to_be_bytes());
     let positions = [&[0x92, 0xce][..], &urgent, &[0xce], &events].concat();
     body.extend(&positions);
-    body.push(if in_doubt { 0xc3 } else { 0xc2 });
+    body.push(if is_suspected { 0xc3 } else { 0xc2 });
     body.extend(&positions);
     let (kind, incarnation, to) = (FrameKind::Control, id(3), Some(id(2)));
     let first = 1_000_000 + number;
@@ -197,7 +203,7 @@ fn a_lie_that_cuts_through_a_frame_costs_the_rest_of_it_and_no_time() {
 #[test]
 fn made_up_goodbyes_push_nobody_out_of_memory() {
     let mut settings = Settings::default();
-    settings.max_departed = 8;
+    settings.max_former_peers = 8;
     let mut mesh = Mesh::new();
     (1..).zip(["a", "b", "c"]).for_each(|(n, name)| mesh.start_with(n, name, settings));
     mesh.publish(1, 1);

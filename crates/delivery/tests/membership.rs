@@ -39,7 +39,7 @@ fn events_that_overtake_the_introduction_are_delivered_after_it() {
     let mut mesh = Mesh::new();
     mesh.start(1, "a");
     let identity = Identity::new("b".parse().unwrap(), id(2), 2);
-    let mut b = Node::new(identity, Settings::default(), at(0));
+    let mut b = Endpoint::new(identity, Settings::default(), at(0));
     let Some(Output::Transmit { frame: hello, .. }) = b.poll_output() else { panic!() };
     let data = b.send(at(0), Lane::Events, 2, "body".into()).unwrap();
     let a = mesh.nodes.get_mut(&id(1)).unwrap();
@@ -50,7 +50,7 @@ fn events_that_overtake_the_introduction_are_delivered_after_it() {
         Output::Transmit { to: Destination::One(to), frame } if to == id(2) => Some(frame),
         _ => None,
     });
-    assert_eq!((a.peer_count(), a.counters().unproven), (0, 1));
+    assert_eq!((a.peer_count(), a.counters().unproven_introductions), (0, 1));
     b.handle_frame(at(3), asked.unwrap());
     let answer = std::iter::from_fn(|| b.poll_output()).find_map(|output| match output {
         Output::Transmit { frame, .. } if frame.to == Some(id(1)) => Some(frame),
@@ -83,7 +83,7 @@ fn a_recorded_life_is_not_taken_in_by_who_began_after_it() {
     }
     assert_eq!((mesh.take(3), mesh.nodes[&id(3)].peer_count()), (Vec::new(), 0));
     let counters = mesh.nodes[&id(3)].counters();
-    assert!(counters.unproven > 0 && counters.misdirected > 0, "{counters:?}");
+    assert!(counters.unproven_introductions > 0 && counters.misdirected > 0, "{counters:?}");
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn a_restart_replaces_the_old_life_and_is_no_conflict() {
     let seen = mesh.take(2);
     assert_eq!(left(&seen), [(id(1), LeaveReason::Replaced)]);
     assert_eq!(deliveries(&seen), [1, 1]);
-    assert!(!seen.iter().any(|output| matches!(output, Output::Conflict(_))), "{seen:?}");
+    assert!(!seen.iter().any(|output| matches!(output, Output::NameConflict(_))), "{seen:?}");
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn two_live_nodes_of_one_name_are_told_to_everybody_and_the_younger_is_named() {
     for n in [1, 2, 3] {
         let seen = mesh.take(n);
         let conflict = seen.iter().find_map(|output| match output {
-            Output::Conflict(conflict) => Some(conflict.clone()),
+            Output::NameConflict(conflict) => Some(conflict.clone()),
             _ => None,
         });
         let conflict = conflict.unwrap_or_else(|| panic!("node {n} saw no conflict: {seen:?}"));
@@ -206,7 +206,7 @@ fn of_two_nodes_of_one_name_the_one_that_works_with_more_others_stays() {
         for n in [1, 4] {
             let seen = mesh.take(n);
             let conflicts = seen.iter().filter_map(|output| match output {
-                Output::Conflict(conflict) => Some((conflict.winner, conflict.loser)),
+                Output::NameConflict(conflict) => Some((conflict.winner, conflict.loser)),
                 _ => None,
             });
             let conflicts: Vec<_> = conflicts.collect();
@@ -229,7 +229,7 @@ fn a_twin_that_steps_back_tells_everybody_why() {
     mesh.carry();
     let seen = mesh.take(4);
     let name = "a".parse().unwrap();
-    assert_eq!(seen[0], Output::Conflict(Conflict { name, winner: id(1), loser: id(3) }));
+    assert_eq!(seen[0], Output::NameConflict(NameConflict { name, winner: id(1), loser: id(3) }));
     assert_eq!(left(&seen), [(id(3), LeaveReason::Bye)]);
 }
 
@@ -239,21 +239,21 @@ fn a_frame_from_before_an_end_that_comes_after_the_next_life_is_no_conflict() {
     mesh.start(2, "b");
     // b does not know the first life, which ended; its greeting comes late.
     let identity = Identity::new("a".parse().unwrap(), id(1), 1);
-    let mut ended = Node::new(identity, Settings::default(), at(0));
+    let mut ended = Endpoint::new(identity, Settings::default(), at(0));
     let Some(Output::Transmit { frame: late, .. }) = ended.poll_output() else { panic!() };
     mesh.start(3, "a");
     mesh.put(id(1), Destination::All, &late);
     mesh.run(4_000);
     for n in [2, 3] {
         let seen = mesh.take(n);
-        assert!(!seen.iter().any(|output| matches!(output, Output::Conflict(_))), "{seen:?}");
+        assert!(!seen.iter().any(|output| matches!(output, Output::NameConflict(_))), "{seen:?}");
     }
     assert_eq!(mesh.nodes[&id(2)].peer_count(), 1);
     // Its goodbye, of whom nobody knows, ends it for good: no greeting revives it.
     ended.leave();
     let Some(Output::Transmit { frame: bye, .. }) = ended.poll_output() else { panic!() };
     let identity = Identity::new("d".parse().unwrap(), id(5), 5);
-    let mut fresh = Node::new(identity, Settings::default(), at(mesh.now));
+    let mut fresh = Endpoint::new(identity, Settings::default(), at(mesh.now));
     fresh.handle_frame(at(mesh.now), bye);
     fresh.handle_frame(at(mesh.now), late);
     assert_eq!(fresh.peer_count(), 0);
@@ -271,7 +271,7 @@ fn a_late_frame_of_a_dead_namesake_is_no_conflict() {
     let seen = mesh.take(2);
     assert_eq!(deliveries(&seen), [1]);
     assert_eq!(left(&seen), [(id(1), LeaveReason::Replaced)]);
-    assert!(!seen.iter().any(|output| matches!(output, Output::Conflict(_))), "{seen:?}");
+    assert!(!seen.iter().any(|output| matches!(output, Output::NameConflict(_))), "{seen:?}");
 }
 
 #[test]
@@ -289,7 +289,7 @@ fn direct_messages_and_tags_come_from_members_once() {
     assert_eq!(directs.count(), 1);
     assert!(seen.iter().any(|o| matches!(o, Output::Tag { tag, .. } if tag == "digest")));
     let b = &mesh.nodes[&id(2)];
-    assert_eq!(b.counters().replayed, 1);
+    assert_eq!(b.counters().replays_rejected, 1);
     let nobody = mesh.nodes.get_mut(&id(1)).unwrap().send_direct(id(9), "hi".into());
     assert_eq!(nobody, Err(DeliveryError::NotAMember));
 }
@@ -317,7 +317,7 @@ fn a_long_message_is_taken_once_however_many_short_ones_overtake_it() {
     let seen = mesh.take(2);
     let long = |o: &&Output| matches!(o, Output::Direct { body, .. } if body.len() == 20_000);
     assert_eq!(seen.iter().filter(long).count(), 2);
-    assert_eq!(mesh.nodes[&id(2)].counters().replayed, 2);
+    assert_eq!(mesh.nodes[&id(2)].counters().replays_rejected, 2);
 }
 
 #[test]
@@ -326,7 +326,7 @@ fn peers_past_the_limit_are_not_heard_and_counted() {
     let mut settings = Settings::default();
     settings.max_peers = 1;
     let identity = Identity::new("a".parse().unwrap(), id(1), 1);
-    mesh.nodes.insert(id(1), Node::new(identity, settings, at(0)));
+    mesh.nodes.insert(id(1), Endpoint::new(identity, settings, at(0)));
     mesh.seen.insert(id(1), Vec::new());
     mesh.start(2, "b");
     mesh.start(3, "c");

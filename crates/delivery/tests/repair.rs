@@ -23,7 +23,7 @@ fn lost_frames_are_sent_again_within_100_ms() {
     assert_eq!(deliveries(&seen), [1, 4, 6]);
     assert!(!seen.iter().any(|output| matches!(output, Output::Gap(_))), "{seen:?}");
     let counters = (mesh.nodes[&id(2)].counters(), mesh.nodes[&id(1)].counters());
-    assert_eq!((counters.0.naks, counters.1.replayed_frames), (2, 2));
+    assert_eq!((counters.0.naks, counters.1.retransmitted_frames), (2, 2));
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn who_is_no_member_gets_nothing_sent_again() {
     let mut mesh = Mesh::of_two();
     mesh.publish(1, 3);
     let identity = Identity::new("c".parse().unwrap(), id(3), 3);
-    let mut c = Node::new(identity, Settings::default(), at(0));
+    let mut c = Endpoint::new(identity, Settings::default(), at(0));
     let a = mesh.nodes.get_mut(&id(1)).unwrap();
     // What a asks of a peer it does not know is no concern of ours: the frame is
     // c's own, with a request of b's in it.

@@ -136,7 +136,7 @@ fn sent_while_b_confirms(events: u64) -> usize {
         mesh.nodes.get_mut(&id(1)).unwrap().handle_frame(at(mesh.now), frame);
         for _ in 0..400 {
             for _ in 0..10 {
-                if mesh.nodes[&id(1)].is_open(Lane::Events) {
+                if mesh.nodes[&id(1)].may_send(Lane::Events) {
                     let node = mesh.nodes.get_mut(&id(1)).unwrap();
                     let frame = node.send(at(mesh.now), Lane::Events, 1_000, body.clone()).unwrap();
                     mesh.put(id(1), Destination::All, &frame);
@@ -162,7 +162,7 @@ fn who_confirms_a_trickle_does_not_hold_up_the_others() {
 #[test]
 fn what_introduces_a_peer_is_bounded_and_goes_with_it() {
     let identity = Identity::new("a".parse().unwrap(), id(1), 1);
-    let mut node = Node::new(identity, Settings::default(), at(0));
+    let mut node = Endpoint::new(identity, Settings::default(), at(0));
     let padding = bytes::Bytes::from(vec![7; 250_000]);
     let mut body = vec![0x93, 1, 0x95, 1, 0xa1, b'h', 1, 0x92, 0, 0, 0xc4, 0, 0xc6];
     body.extend(250_000_u32.to_be_bytes());

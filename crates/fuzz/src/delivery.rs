@@ -5,7 +5,7 @@ use std::time::Duration;
 use arbitrary::{Result, Unstructured};
 use bytes::Bytes;
 use mailmesh_delivery::{
-    Frame, FrameKind, Identity, Incarnation, Lane, Link, Node, Output, Settings, Time, Via,
+    Endpoint, Frame, FrameKind, Identity, Incarnation, Lane, Link, Output, Settings, Time, Via,
 };
 
 /// Most that happens.
@@ -33,9 +33,9 @@ fn frame(u: &mut Unstructured<'_>) -> Result<Frame> {
 }
 
 /// What it keeps is within its bounds, whatever comes.
-fn check(node: &Node, settings: &Settings) {
+fn check(node: &Endpoint, settings: &Settings) {
     assert!(node.reorder_bytes() <= settings.reorder_bytes, "held behind holes");
-    assert!(node.lobby_bytes() <= settings.lobby_bytes, "of strangers");
+    assert!(node.unknown_sender_bytes() <= settings.unknown_sender_bytes, "of strangers");
     assert!(node.replay_bytes() <= 2 * settings.replay_bytes, "for who missed it");
     assert!(node.relay_bytes() <= settings.relay_bytes, "for others");
     assert!(node.peer_count() <= settings.max_peers, "peers");
@@ -46,13 +46,13 @@ pub(crate) fn run(data: &[u8]) {
     settings.replay_bytes = 8 << 10;
     settings.relay_bytes = 8 << 10;
     settings.reorder_bytes = 4 << 10;
-    settings.lobby_bytes = 2 << 10;
+    settings.unknown_sender_bytes = 2 << 10;
     settings.window = 6 << 10;
     settings.max_peers = 3;
     let name = "own".parse().expect("a name");
     let identity = Identity::new(name, Incarnation([OWN; 16]), 1);
     let mut now = Time::from_start(Duration::from_secs(1));
-    let mut node = Node::new(identity, settings, now);
+    let mut node = Endpoint::new(identity, settings, now);
     let mut u = Unstructured::new(data);
     for _ in 0..STEPS {
         if u.is_empty() || step(&mut node, &mut now, &mut u).is_err() {
@@ -70,7 +70,7 @@ pub(crate) fn run(data: &[u8]) {
     }
 }
 
-fn step(node: &mut Node, now: &mut Time, u: &mut Unstructured<'_>) -> Result<()> {
+fn step(node: &mut Endpoint, now: &mut Time, u: &mut Unstructured<'_>) -> Result<()> {
     match u.int_in_range(0..=9)? {
         0 => {
             *now = *now + Duration::from_millis(u.int_in_range(0..=2_000)?);
@@ -82,7 +82,7 @@ fn step(node: &mut Node, now: &mut Time, u: &mut Unstructured<'_>) -> Result<()>
         }
         2 => {
             let lane = if u.arbitrary()? { Lane::Urgent } else { Lane::Events };
-            if node.is_open(lane) {
+            if node.may_send(lane) {
                 let body = vec![1; u.int_in_range(0..=200)?];
                 let count = u.int_in_range(1..=20)?;
                 node.send(*now, lane, count, body.into()).expect("the lane is open");

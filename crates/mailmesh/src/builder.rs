@@ -3,7 +3,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use mailmesh_codec::{ClusterKey, Keyring};
-use mailmesh_delivery::{Identity, Incarnation, Node, NodeName, Settings, Time};
+use mailmesh_delivery::{Endpoint, Identity, Incarnation, NodeName, Settings, Time};
 use mailmesh_events::{NodeId, UnixMillis};
 use mailmesh_state::{Mirror, Reconciler, Timing};
 use mailmesh_store::Store;
@@ -311,7 +311,7 @@ impl ClusterBuilder {
             let _first_and_only = mesh.disk.set(opened);
         }
         let start = Instant::now();
-        let mut node = Node::new(identity, settings, Time::default());
+        let mut node = Endpoint::new(identity, settings, Time::default());
         if mesh.is_settled() {
             node.set_tag(bytes::Bytes::copy_from_slice(&mailmesh_codec::encode_digest(
                 &mesh.mirror.digest(),

@@ -220,7 +220,7 @@ impl MeshSink {
         }
     }
 
-    fn conflict(&self, conflict: &delivery::Conflict) {
+    fn conflict(&self, conflict: &delivery::NameConflict) {
         let name = conflict.name.clone();
         self.mesh.offer(Incoming::DuplicateName { name: name.clone() });
         if conflict.loser == self.mesh.identity.incarnation {
@@ -273,7 +273,7 @@ impl Sink for MeshSink {
             }
             Output::Joined(peer) => self.joined(&peer),
             Output::Left { peer, reason } => self.left(&peer, reason),
-            Output::Conflict(conflict) => self.conflict(&conflict),
+            Output::NameConflict(conflict) => self.conflict(&conflict),
             Output::Reach { peer, reach } => self.reach(peer, reach),
             Output::Tag { from, tag } => self.digest(from, &tag),
             _ => {}

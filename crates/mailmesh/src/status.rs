@@ -77,33 +77,33 @@ pub struct Status {
     /// Requests sent for events that did not come.
     pub naks: u64,
     /// Frames sent again to who missed them.
-    pub sent_again: u64,
+    pub retransmitted_frames: u64,
     /// Bytes kept for sending again.
     pub replay_bytes: usize,
     /// Of the requests, those to other nodes than the sender.
-    pub pulls: u64,
+    pub relay_naks: u64,
     /// Frames of other nodes passed on to who cannot hear them.
-    pub passed_on: u64,
+    pub relayed_frames: u64,
     /// Bytes of received frames kept for that.
     pub relay_bytes: usize,
     /// Times a member was no longer waited for because it confirmed nothing.
-    pub set_aside: u64,
+    pub receivers_excluded: u64,
     /// Frames dropped behind a hole for want of room; they are asked for again.
     pub reorder_dropped: u64,
     /// Frames of senders not introduced that were dropped.
-    pub lobby_dropped: u64,
+    pub unknown_sender: u64,
     /// Frames of nodes past the largest number of members.
-    pub too_many_members: u64,
+    pub too_many_peers: u64,
     /// Control messages that had come before.
-    pub replayed: u64,
+    pub replays_rejected: u64,
     /// Greetings of who has not shown that it lives now: it is asked to.
-    pub unproven: u64,
+    pub unproven_introductions: u64,
     /// Nodes not taken in or greeted for now: past 256 at once and 64 a second.
-    pub put_off: u64,
+    pub admissions_deferred: u64,
     /// Frames for another node.
     pub misdirected: u64,
     /// Frames that break the protocol.
-    pub protocol_errors: u64,
+    pub malformed: u64,
     /// Frames refused.
     pub refused: Refused,
     /// Links and connections, where links prove the cluster key at the gate.

@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use mailmesh_delivery::{
-    Destination, Identity, Incarnation, Lane, Node, Output, Settings, Time, Via,
+    Destination, Endpoint, Identity, Incarnation, Lane, Output, Settings, Time, Via,
 };
 
 use crate::Oracle;
@@ -85,7 +85,7 @@ enum Move {
 #[derive(Debug, Clone)]
 struct State {
     now: Time,
-    nodes: Vec<Option<Node>>,
+    nodes: Vec<Option<Endpoint>>,
     hashes: Vec<u64>,
     /// On its way: to whom, with its hash; in order of that.
     flying: Vec<(u64, usize, Packet)>,
@@ -159,7 +159,7 @@ impl State {
             let name = format!("n{n}").parse().map_err(|error| format!("{error}"))?;
             let identity = Identity::new(name, life(n), n as u64);
             state.oracle.begins(life(n), n);
-            state.nodes.push(Some(Node::new(identity, Settings::default(), state.now)));
+            state.nodes.push(Some(Endpoint::new(identity, Settings::default(), state.now)));
         }
         (0..scope.nodes).try_for_each(|n| state.drain(n))?;
         state.run_until(state.now + Duration::from_millis(2_500))?;
@@ -241,7 +241,7 @@ impl State {
 
     /// Time passes to the next deadline, if that is not after `until`; gives whether.
     fn tick(&mut self, until: Option<Time>) -> Result<bool, String> {
-        let next = self.nodes.iter().flatten().filter_map(Node::next_deadline).min();
+        let next = self.nodes.iter().flatten().filter_map(Endpoint::next_deadline).min();
         let Some(next) = next.filter(|next| until.is_none_or(|until| *next <= until)) else {
             return Ok(false);
         };
@@ -308,7 +308,7 @@ impl State {
     /// Takes what a node has to say, and has the oracle judge it.
     fn drain(&mut self, n: usize) -> Result<(), String> {
         let at = life(n);
-        while let Some(output) = self.nodes[n].as_mut().and_then(Node::poll_output) {
+        while let Some(output) = self.nodes[n].as_mut().and_then(Endpoint::poll_output) {
             match output {
                 Output::Transmit { to, frame } => self.put(n, to, &Packet { frame, via: None }),
                 Output::Relay { to, number, frame } => {

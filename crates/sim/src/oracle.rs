@@ -11,7 +11,7 @@ mod window;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use mailmesh_delivery::{Incarnation, Lane, Node, Output, Settings, Time};
+use mailmesh_delivery::{Endpoint, Incarnation, Lane, Output, Settings, Time};
 
 use crate::plan::{Action, Plan};
 use crate::simulation::body;
@@ -170,7 +170,7 @@ impl Oracle {
             return Ok(());
         }
         match output {
-            Output::Joined(peer) => self.joined(at, peer.incarnation, peer.awaited_after),
+            Output::Joined(peer) => self.joined(at, peer.incarnation, peer.promised_after),
             Output::Left { peer, reason } => self.left(at, peer.incarnation, *reason),
             Output::Deliver { from, lane, first, count, body: content } => {
                 if *content != body(*from, *lane, *first, *count) {
@@ -183,7 +183,7 @@ impl Oracle {
                 self.missed_in_all(at, gap)?;
                 self.missed(at, gap.from, gap.lane, gap.missed)
             }
-            Output::Conflict(conflict) => self.conflict(at, conflict.winner, conflict.loser),
+            Output::NameConflict(conflict) => self.conflict(at, conflict.winner, conflict.loser),
             Output::Reach { peer, reach } => self.reach(at, *peer, *reach),
             _ => Ok(()),
         }
@@ -220,11 +220,13 @@ impl Oracle {
     ///
     /// # Errors
     /// If it is not.
-    pub fn check_bounds(&self, node: &Node) -> Result<(), String> {
+    pub fn check_bounds(&self, node: &Endpoint) -> Result<(), String> {
         let (sent, received) = (node.replay_bytes(), node.relay_bytes());
         let held = node.reorder_bytes();
-        if held > self.settings.reorder_bytes || node.lobby_bytes() > self.settings.lobby_bytes {
-            let (at, lobby) = (node.identity().incarnation, node.lobby_bytes());
+        if held > self.settings.reorder_bytes
+            || node.unknown_sender_bytes() > self.settings.unknown_sender_bytes
+        {
+            let (at, lobby) = (node.identity().incarnation, node.unknown_sender_bytes());
             return Err(format!("{at:?} holds {held} bytes behind a hole, {lobby} of strangers"));
         }
         if sent > 2 * self.settings.replay_bytes || received > self.settings.relay_bytes {
@@ -247,7 +249,7 @@ fn about(output: &Output) -> Option<Incarnation> {
         Output::Deliver { from, .. } => Some(*from),
         Output::Gap(gap) => Some(gap.from),
         // What a liar says of itself.
-        Output::Conflict(conflict) => Some(conflict.loser),
+        Output::NameConflict(conflict) => Some(conflict.loser),
         Output::Reach { peer, .. } => Some(*peer),
         _ => None,
     }

@@ -357,9 +357,9 @@ impl Plan {
             settings.reorder_bytes = 4 << 10;
             settings.window = 6 << 10;
             settings.repair_burst = 2 << 10;
-            settings.lobby_bytes = 2 << 10;
+            settings.unknown_sender_bytes = 2 << 10;
             if self.liars > 0 {
-                settings.max_departed = MANY_LIVES;
+                settings.max_former_peers = MANY_LIVES;
             }
         }
         settings

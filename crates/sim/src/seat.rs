@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use mailmesh_delivery::{Node, Time};
+use mailmesh_delivery::{Endpoint, Time};
 
 use crate::mirrors::Keeper;
 use crate::network::Packet;
@@ -16,7 +16,7 @@ const LITTLE_ROOM: usize = 64;
 pub(crate) struct Seat {
     /// The nodes of this number have one name.
     pub(crate) name: usize,
-    pub(crate) node: Option<Node>,
+    pub(crate) node: Option<Endpoint>,
     pub(crate) clock: Clock,
     /// Its mirror, if nodes keep one.
     pub(crate) keeper: Option<Box<Keeper>>,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use mailmesh_delivery::{
-    Destination, Frame, FrameKind, Incarnation, Lane, LeaveReason, Node, Output, Time, Via,
+    Destination, Endpoint, Frame, FrameKind, Incarnation, Lane, LeaveReason, Output, Time, Via,
 };
 
 use crate::liar::{self, Liar};
@@ -264,7 +264,7 @@ impl<'a> Simulation<'a> {
 
     fn look_again(&mut self, seat: usize) {
         let place = &self.seats[seat];
-        let deadline = place.node.as_ref().and_then(Node::next_deadline);
+        let deadline = place.node.as_ref().and_then(Endpoint::next_deadline);
         let Some(deadline) = deadline.map(|deadline| place.clock.global(deadline)) else { return };
         let deadline = deadline.max(self.now);
         if place.scheduled.is_none_or(|scheduled| deadline < scheduled) {
@@ -281,7 +281,7 @@ impl<'a> Simulation<'a> {
     /// Takes what a node has to say, and has the oracle judge it.
     fn drain(&mut self, seat: usize) -> Result<(), String> {
         let mut steps_back = false;
-        while let Some(output) = self.seats[seat].node.as_mut().and_then(Node::poll_output) {
+        while let Some(output) = self.seats[seat].node.as_mut().and_then(Endpoint::poll_output) {
             steps_back |= self.take(seat, output)?;
         }
         if steps_back { self.leave(seat) } else { Ok(()) }
@@ -326,7 +326,7 @@ impl<'a> Simulation<'a> {
                 self.report.reach_changes += 1;
                 self.oracle.judge(at, &output)?;
             }
-            Output::Conflict(conflict) => {
+            Output::NameConflict(conflict) => {
                 let steps_back = conflict.loser == at;
                 self.oracle.conflict(at, conflict.winner, conflict.loser)?;
                 return Ok(steps_back);

@@ -4,7 +4,7 @@
 //!   [`MemoryBus`] joins nodes within a process.
 //! - [`Coordinator`]: the configuration object of the mail server, read, repaired
 //!   where that is safe, checked and explained.
-//! - [`Driver`]: runs a [`mailmesh_delivery::Node`] over a bus.
+//! - [`Driver`]: runs a [`mailmesh_delivery::Endpoint`] over a bus.
 //!
 //! **Invariant**: nothing here waits in a callback of the bus. A callback puts
 //! the frame in the [`Intake`], bounded in frames and bytes, and works off what is

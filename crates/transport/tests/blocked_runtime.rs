@@ -89,7 +89,7 @@ fn incarnation(n: u8) -> Incarnation {
 
 fn drive(n: u8, bus: Arc<dyn Bus>, intake: Intake) -> Running {
     let identity = Identity::new(format!("n{n}").parse().unwrap(), incarnation(n), 1);
-    let node = Node::new(identity, Settings::default(), Time::default());
+    let node = Endpoint::new(identity, Settings::default(), Time::default());
     let codec = (Arc::new(Plain) as Arc<dyn Seal>, Box::new(Plain) as Box<dyn Open>);
     let (tell, told) = mpsc::channel();
     let (settings, now, sink) = (Settings::default(), Instant::now(), Tell(tell));

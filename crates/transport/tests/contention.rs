@@ -128,7 +128,7 @@ fn start_over(
 ) -> (Driver, Arc<Told>) {
     let told = Arc::<Told>::default();
     let identity = Identity::new(name, incarnation, 1);
-    let node = Node::new(identity, Settings::default(), Time::default());
+    let node = Endpoint::new(identity, Settings::default(), Time::default());
     let codec = (Arc::new(Plain) as Arc<dyn Seal>, Box::new(Plain) as Box<dyn Open>);
     let (settings, sink) = (Settings::default(), Tell(told.clone()));
     let sinks = |_| (sink.clone(), sink);

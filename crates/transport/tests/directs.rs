@@ -99,7 +99,7 @@ fn start(hub: &MemoryHub, n: u8) -> Running {
     let inner = hub.join(incarnation, sender);
     let bus = Arc::new(Noting { inner, has_put_direct: has_put_direct.clone() });
     let identity = Identity::new(format!("n{n}").parse().unwrap(), incarnation, 1);
-    let node = Node::new(identity, Settings::default(), Time::default());
+    let node = Endpoint::new(identity, Settings::default(), Time::default());
     let codec = (Arc::new(Plain) as Arc<dyn Seal>, Box::new(Plain) as Box<dyn Open>);
     let (tell, outputs) = mpsc::unbounded_channel();
     let (settings, now) = (Settings::default(), Instant::now());

@@ -117,7 +117,7 @@ fn start<B: Bus + 'static>(
     let (sender, intake) = Intake::new();
     let bus = Arc::new(bus(hub.join(incarnation, sender)));
     let identity = Identity::new(format!("n{n}").parse().unwrap(), incarnation, 1);
-    let node = Node::new(identity, Settings::default(), Time::default());
+    let node = Endpoint::new(identity, Settings::default(), Time::default());
     let codec = (Arc::new(Plain) as Arc<dyn Seal>, Box::new(Plain) as Box<dyn Open>);
     let (tell, told) = mpsc::unbounded_channel();
     let (settings, now, sink) = (Settings::default(), Instant::now(), Tell(tell));
@@ -203,7 +203,7 @@ async fn a_stream_is_not_sent_faster_than_the_way_to_its_receiver_takes_it() {
     };
     let all = async { tokio::join!(publish, all_events(&mut b_told, FRAMES)) };
     timeout(PATIENCE, all).await.unwrap();
-    let again = a.counters().delivery.replayed_frames;
+    let again = a.counters().delivery.retransmitted_frames;
     assert!(again < FRAMES / 10, "{again} of {FRAMES} frames were sent again");
 
     a.shutdown().await;

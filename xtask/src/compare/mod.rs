@@ -167,7 +167,7 @@ fn promised(results: &[Round]) -> Result<(), String> {
             return Err(format!(
                 "{} frames of {} events were sent again: more is sent than the way takes, and \
                  repair sets the pace",
-                round.sent_again, round.published
+                round.retransmitted_frames, round.published
             ));
         }
     }
@@ -212,8 +212,8 @@ mod tests {
         assert!(told(Round { silent: 1, ..round(System::MailmeshOpen) }).is_some());
         assert!(told(Round { duplicates: 1, ..round(System::Mailmesh) }).is_some());
         assert!(told(Round { out_of_order: 1, ..round(System::Mailmesh) }).is_some());
-        assert_eq!(told(Round { sent_again: 100, ..round(System::Mailmesh) }), None);
-        let again = told(Round { sent_again: 101, ..round(System::Mailmesh) });
+        assert_eq!(told(Round { retransmitted_frames: 100, ..round(System::Mailmesh) }), None);
+        let again = told(Round { retransmitted_frames: 101, ..round(System::Mailmesh) });
         assert!(again.is_some_and(|told| told.contains("101 frames")));
     }
 }

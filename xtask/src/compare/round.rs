@@ -36,7 +36,7 @@ pub(super) struct Round {
     pub(super) told: u64,
     pub(super) silent: u64,
     /// Frames that the sender sent again.
-    pub(super) sent_again: u64,
+    pub(super) retransmitted_frames: u64,
     /// Processor time of both processes, user and system, for each event delivered.
     pub(super) cpu_us: f64,
     /// The same of the server; `None` of a system without one.
@@ -60,7 +60,7 @@ impl Round {
             out_of_order: 0,
             told: 0,
             silent: 0,
-            sent_again: 0,
+            retransmitted_frames: 0,
             cpu_us: 0.0,
             server_cpu_us: None,
             rtt_p50_us: 0.0,
@@ -70,7 +70,7 @@ impl Round {
 
     /// Whether repair is how the events came, rather than the exception.
     pub(super) fn lives_on_repair(&self) -> bool {
-        self.sent_again > self.published / Self::EVENTS_A_FRAME / 10
+        self.retransmitted_frames > self.published / Self::EVENTS_A_FRAME / 10
     }
 
     pub(super) fn print_head() {
@@ -102,7 +102,7 @@ impl Round {
             self.delivered,
             self.told,
             self.silent,
-            self.sent_again,
+            self.retransmitted_frames,
             self.cpu_us,
             self.rtt_p50_us,
             self.rtt_p99_us
@@ -151,7 +151,7 @@ pub(super) fn play(
 
     let at = |at: fn(&PhaseReport) -> u64| heard.phases.first().map_or(0, at);
     let nanos = at(|phase| phase.last_at).saturating_sub(at(|phase| phase.first_at)).max(1);
-    let sent_again = sender.ask()?.sent_again;
+    let retransmitted_frames = sender.ask()?.retransmitted_frames;
     receiver.quit();
     sender.quit();
     Ok(Round {
@@ -162,7 +162,7 @@ pub(super) fn play(
         out_of_order: heard.tally.out_of_order,
         told: heard.tally.told,
         silent: heard.tally.silent(1, published),
-        sent_again,
+        retransmitted_frames,
         cpu_us: per_event(0),
         server_cpu_us: server.map(|_| per_event(1)),
         rtt_p50_us: p50 as f64 / 1e3,

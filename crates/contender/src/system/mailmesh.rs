@@ -103,19 +103,19 @@ impl Outlet {
             + frames.other_version
             + frames.malformed
             + frames.pushes;
-        let messages = status.replayed
-            + status.protocol_errors
+        let messages = status.replays_rejected
+            + status.malformed
             + status.duplicates
-            + status.lobby_dropped
-            + status.too_many_members
-            + status.unproven
+            + status.unknown_sender
+            + status.too_many_peers
+            + status.unproven_introductions
             + status.misdirected
-            + status.put_off;
+            + status.admissions_deferred;
         frames + messages + status.mirror_refused + status.mirror_ahead
     }
 
-    pub(crate) fn sent_again(&self) -> u64 {
-        self.cluster.status().sent_again
+    pub(crate) fn retransmitted_frames(&self) -> u64 {
+        self.cluster.status().retransmitted_frames
     }
 
     pub(crate) fn entries(&self) -> u64 {

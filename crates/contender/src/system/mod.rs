@@ -172,8 +172,8 @@ impl Outlet {
     }
 
     /// Frames that it sent again.
-    pub(crate) fn sent_again(&self) -> u64 {
-        self.ours().map_or(0, mailmesh::Outlet::sent_again)
+    pub(crate) fn retransmitted_frames(&self) -> u64 {
+        self.ours().map_or(0, mailmesh::Outlet::retransmitted_frames)
     }
 
     /// Entries of its mirror.

@@ -24,8 +24,8 @@ fn data(first: u64, count: u16) -> Released {
     Released::Data(frame(first, count, Bytes::new()))
 }
 
-fn missing(first: u64, last: u64, tries: u32) -> Option<Missing> {
-    Some(Missing { first, last, tries })
+fn missing(first: u64, last: u64, tries: u32) -> Option<MissingEvents> {
+    Some(MissingEvents { first, last, tries })
 }
 
 fn feed(stream: &mut ReceiveStream, ms: u64, first: u64, count: u16) -> Vec<Released> {
@@ -35,7 +35,7 @@ fn feed(stream: &mut ReceiveStream, ms: u64, first: u64, count: u16) -> Vec<Rele
 }
 
 /// Lets time pass until the hole is given up: what was asked for, and when.
-fn wait_out(stream: &mut ReceiveStream) -> (Vec<(u128, Missing)>, Vec<Released>) {
+fn wait_out(stream: &mut ReceiveStream) -> (Vec<(u128, MissingEvents)>, Vec<Released>) {
     let (mut asked, mut out) = (Vec::new(), Vec::new());
     while let Some(deadline) = stream.deadline() {
         if let Some(missing) = stream.on_deadline(deadline, true, &mut out) {
@@ -103,8 +103,8 @@ fn what_nobody_has_is_a_gap_and_what_follows_is_asked_for_at_once() {
     feed(&mut stream, 0, 5, 2);
     stream.on_position(at(0), 20);
     let mut out = Vec::new();
-    stream.on_gone(at(1), 11);
-    assert_eq!((stream.gone_before(), stream.deadline()), (11, Some(at(1))));
+    stream.on_unavailable(at(1), 11);
+    assert_eq!((stream.unavailable_before(), stream.deadline()), (11, Some(at(1))));
     stream.give_up(at(1), 11, &mut out);
     let missed = |first, missed| Released::Missed { first, missed };
     assert_eq!(out, [missed(1, 4), data(5, 2), missed(7, 4)]);
@@ -151,14 +151,14 @@ fn the_cost_of_a_frame_is_bounded_though_it_is_empty() {
 fn a_rumour_counts_only_once_the_stream_is_still() {
     let mut stream = stream();
     feed(&mut stream, 0, 1, 1);
-    stream.on_rumour(at(0), 50);
+    stream.on_reported_position(at(0), 50);
     for i in 2..=40 {
         assert_eq!(feed(&mut stream, 10 * i, i, 1), [data(i, 1)]);
         assert_eq!(stream.on_deadline(at(10 * i), true, &mut Vec::new()), None);
     }
     assert_eq!(stream.deadline(), Some(at(500)));
     assert_eq!(stream.on_deadline(at(500), true, &mut Vec::new()), missing(41, 50, 0));
-    stream.on_rumour(at(501), 50);
+    stream.on_reported_position(at(501), 50);
     assert_eq!(feed(&mut stream, 502, 41, 10), [data(41, 10)]);
     assert_eq!(stream.deadline(), None);
 }

@@ -10,7 +10,7 @@ use mailmesh_delivery::*;
 /// A few nodes, and the frames between them.
 pub(crate) struct Mesh {
     pub(crate) now: u64,
-    pub(crate) nodes: BTreeMap<Incarnation, Node>,
+    pub(crate) nodes: BTreeMap<Incarnation, Endpoint>,
     pub(crate) seen: BTreeMap<Incarnation, Vec<Output>>,
     /// Pairs that do not hear each other.
     pub(crate) cut: Vec<(Incarnation, Incarnation)>,
@@ -54,7 +54,7 @@ impl Mesh {
 
     pub(crate) fn start_with(&mut self, n: u8, name: &str, settings: Settings) {
         let identity = Identity::new(name.parse().unwrap(), id(n), u64::from(n));
-        self.nodes.insert(id(n), Node::new(identity, settings, at(self.now)));
+        self.nodes.insert(id(n), Endpoint::new(identity, settings, at(self.now)));
         self.seen.insert(id(n), Vec::new());
         self.carry();
     }

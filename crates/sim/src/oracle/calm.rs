@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mailmesh_delivery::{Lane, Node};
+use mailmesh_delivery::{Endpoint, Lane};
 
 use super::Oracle;
 use crate::seat::Seat;
@@ -11,7 +11,7 @@ impl Oracle {
     /// After calm: everybody knows everybody and all they published, each name is borne
     /// once, and of who crashed all have the same.
     pub(crate) fn check_calm(&self, seats: &[Seat]) -> Result<(), String> {
-        let nodes: Vec<&Node> = seats.iter().filter_map(|seat| seat.node.as_ref()).collect();
+        let nodes: Vec<&Endpoint> = seats.iter().filter_map(|seat| seat.node.as_ref()).collect();
         let mut names = BTreeMap::new();
         for node in &nodes {
             let at = node.identity().incarnation;
@@ -35,7 +35,7 @@ impl Oracle {
     }
 
     /// All that were there when a node ended, and still are, got the same of it.
-    fn check_last_words(&self, nodes: &[&Node]) -> Result<(), String> {
+    fn check_last_words(&self, nodes: &[&Endpoint]) -> Result<(), String> {
         for (dead, life) in self.lives.iter().filter(|(_, life)| life.ended.is_some()) {
             for lane in Lane::ALL {
                 let mut ends = nodes.iter().filter_map(|node| {

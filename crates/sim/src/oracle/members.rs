@@ -21,9 +21,9 @@ impl Oracle {
         &mut self,
         at: Incarnation,
         peer: Incarnation,
-        awaited_after: [u64; 2],
+        promised_after: [u64; 2],
     ) -> Result<(), String> {
-        for (lane, position) in Lane::ALL.into_iter().zip(awaited_after) {
+        for (lane, position) in Lane::ALL.into_iter().zip(promised_after) {
             if self.is_told_missing(at, peer, lane, position) {
                 continue;
             }

@@ -188,7 +188,7 @@ impl Simulation<'_> {
         let now = self.cluster_time(seat);
         let place = &self.seats[seat];
         let (Some(node), Some(keeper)) = (&place.node, &place.keeper) else { return Ok(()) };
-        if !node.is_open(Lane::Urgent) || place.is_frozen(self.now) || place.leaving.is_some() {
+        if !node.may_send(Lane::Urgent) || place.is_frozen(self.now) || place.leaving.is_some() {
             return Ok(());
         }
         let (life, mirror) = (node.identity().incarnation, &keeper.mirror);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mailmesh_delivery::{Identity, Incarnation, Link, Node};
+use mailmesh_delivery::{Endpoint, Identity, Incarnation, Link};
 
 use super::{Item, Simulation};
 use crate::seat::{Clock, Seat};
@@ -24,7 +24,7 @@ impl Simulation<'_> {
         let place = &mut self.seats[seat];
         let name = format!("n{}", place.name).parse().map_err(|e| format!("{e}"))?;
         let identity = Identity::new(name, incarnation, started_ms);
-        let node = Node::new(identity, self.plan.settings(), clock.local(self.now));
+        let node = Endpoint::new(identity, self.plan.settings(), clock.local(self.now));
         *place = Seat { node: Some(node), clock, ..Seat::new(place.name) };
         let name = place.name;
         self.places.insert(incarnation, seat);
@@ -60,7 +60,7 @@ impl Simulation<'_> {
         if place.frozen_until.is_some_and(|until| until > now) {
             return Ok(());
         }
-        let until = node.lingers_until(place.clock.local(now));
+        let until = node.drain_until(place.clock.local(now));
         let until = until.map(|until| place.clock.global(until).min(leaving.at_most));
         let back_after = leaving.back_after;
         match until.filter(|until| *until > now) {

@@ -19,7 +19,7 @@ impl Simulation<'_> {
     ) -> Result<(), String> {
         let place = &mut self.seats[seat];
         let Some(node) = &place.node else { return Ok(()) };
-        self.report.closed += u64::from(!node.is_open(lane));
+        self.report.closed += u64::from(!node.may_send(lane));
         let unsent = &mut place.unsent[lane.index()];
         *unsent = (unsent.0.saturating_add(frames).min(WAITING), events);
         self.settle(seat)
@@ -51,7 +51,7 @@ impl Simulation<'_> {
             return Ok(None);
         }
         let Seat { node: Some(node), clock, .. } = &mut self.seats[seat] else { return Ok(None) };
-        if !node.is_open(lane) {
+        if !node.may_send(lane) {
             return Ok(None);
         }
         let from = node.identity().incarnation;

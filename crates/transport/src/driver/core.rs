@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::Thread;
 use std::time::Duration;
 
-use mailmesh_delivery::{Incarnation, Lane, Node, Settings, Time};
+use mailmesh_delivery::{Endpoint, Incarnation, Lane, Settings, Time};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -16,7 +16,7 @@ use crate::lanes::LaneQueue;
 /// **Lock order**: the receiving side, the node, a lane.
 pub(super) struct Core {
     pub(super) incarnation: Incarnation,
-    node: Mutex<Node>,
+    node: Mutex<Endpoint>,
     pub(super) lanes: [LaneQueue; 2],
     start: Instant,
     stalls: Stalls,
@@ -40,7 +40,7 @@ pub(super) struct Core {
 
 impl Core {
     /// `gathers`: lanes may be hot.
-    pub(super) fn new(node: Node, settings: &Settings, start: Instant, gathers: bool) -> Self {
+    pub(super) fn new(node: Endpoint, settings: &Settings, start: Instant, gathers: bool) -> Self {
         Self {
             incarnation: node.identity().incarnation,
             node: Mutex::new(node),
@@ -57,7 +57,7 @@ impl Core {
         }
     }
 
-    pub(super) fn node(&self) -> MutexGuard<'_, Node> {
+    pub(super) fn node(&self) -> MutexGuard<'_, Endpoint> {
         self.node.lock()
     }
 
@@ -117,10 +117,10 @@ impl Core {
 
     /// Gives lanes that have opened again to the sending thread. Under the node's
     /// lock.
-    pub(super) fn resume_lanes(&self, node: &Node) {
+    pub(super) fn resume_lanes(&self, node: &Endpoint) {
         for lane in Lane::ALL {
             let queue = self.lane(lane);
-            if queue.is_parked() && node.is_open(lane) && queue.resume() {
+            if queue.is_parked() && node.may_send(lane) && queue.resume() {
                 self.wake_thread();
             }
         }

@@ -73,7 +73,7 @@ impl Driver {
         while self.is_running() && Instant::now() < limit {
             let until = {
                 let node = core.node();
-                node.lingers_until(core.now())
+                node.drain_until(core.now())
             };
             let Some(until) = until else { break };
             tokio::select! {
@@ -82,7 +82,7 @@ impl Driver {
             }
         }
         let node = core.node();
-        let lacking: Vec<&str> = node.unconfirmed().map(|peer| peer.name.as_str()).collect();
+        let lacking: Vec<&str> = node.unacknowledged().map(|peer| peer.name.as_str()).collect();
         if !lacking.is_empty() {
             tracing::warn!(
                 nodes = %lacking.join(", "),

@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mailmesh_delivery::{
-    Counters, DeliveryError, Frame, Incarnation, Lane, Node, Output, PeerInfo, Settings, Via,
+    Counters, DeliveryError, Endpoint, Frame, Incarnation, Lane, Output, PeerInfo, Settings, Via,
 };
 use tokio::sync::{Mutex as AsyncMutex, watch};
 use tokio::task::JoinHandle;
@@ -147,7 +147,7 @@ impl Driver {
     /// # Panics
     /// Outside a tokio runtime with time enabled.
     pub fn start<S: Sink, D: DirectSink>(
-        node: Node,
+        node: Endpoint,
         settings: Settings,
         start: Instant,
         bus: Arc<dyn Bus>,
@@ -166,7 +166,7 @@ impl Driver {
     /// # Errors
     /// [`TransportError::Thread`].
     pub fn prepare<S: Sink, D: DirectSink>(
-        node: Node,
+        node: Endpoint,
         settings: Settings,
         start: Instant,
         bus: Arc<dyn Bus>,

@@ -13,7 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use mailmesh_delivery::{Destination, Frame, Incarnation, LeaveReason, Node, Output};
+use mailmesh_delivery::{Destination, Endpoint, Frame, Incarnation, LeaveReason, Output};
 use parking_lot::Mutex;
 
 use super::core::Core;
@@ -200,7 +200,7 @@ impl Side {
     fn handle(
         &mut self,
         receiving: &Receiving,
-        input: impl FnOnce(&mut Node, mailmesh_delivery::Time),
+        input: impl FnOnce(&mut Endpoint, mailmesh_delivery::Time),
     ) {
         let core = &receiving.core;
         let mut node = core.node();

@@ -121,7 +121,7 @@ impl Sending {
         let Some(batch) = queue.take(who) else { return false };
         let sent = {
             let mut node = self.core.node();
-            if !node.is_open(lane) {
+            if !node.may_send(lane) {
                 queue.park(batch);
                 // Who keeps it closed is given up at a time not planned yet.
                 self.core.due_at(node.next_deadline());

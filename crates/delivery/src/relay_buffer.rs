@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::planted::{Fault, planted};
-use crate::replay_ring::ReplayRing;
+use crate::replay_buffer::ReplayBuffer;
 use crate::{Frame, Incarnation, Lane};
 
 /// A sender's lane.
@@ -12,22 +12,22 @@ type Stream = (Incarnation, Lane);
 /// The latest frames of all senders, within one bound of bytes; past it the oldest
 /// of all go.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Received {
-    rings: BTreeMap<Stream, ReplayRing>,
+pub(crate) struct RelayBuffer {
+    rings: BTreeMap<Stream, ReplayBuffer>,
     /// To whom each frame belongs, oldest first.
     order: VecDeque<Stream>,
     bytes: usize,
 }
 
-impl Received {
+impl RelayBuffer {
     /// Keeps a frame that was released in order.
     pub(crate) fn keep(&mut self, lane: Lane, frame: &Frame, limit: usize) {
         let stream = (frame.incarnation, lane);
-        let frame = frame.for_others();
+        let frame = frame.for_relay();
         self.bytes += frame.cost();
         self.rings.entry(stream).or_default().push(frame, usize::MAX);
         self.order.push_back(stream);
-        let limit = if planted(Fault::RelayRingUnbounded) { usize::MAX } else { limit };
+        let limit = if planted(Fault::RelayBufferUnbounded) { usize::MAX } else { limit };
         while self.bytes > limit
             && let Some(oldest) = self.order.pop_front()
         {
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn the_oldest_of_all_senders_go_first_and_only_the_senders_bytes_are_kept() {
-        let mut received = Received::default();
+        let mut received = RelayBuffer::default();
         for i in 0..6 {
             received.keep(LANE, &frame(i as u8 % 2, 1 + 10 * i), 800);
             assert!(received.bytes() <= 800);
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn nothing_is_kept_of_a_sender_whose_frames_all_went() {
-        let mut received = Received::default();
+        let mut received = RelayBuffer::default();
         received.keep(LANE, &frame(1, 1), 200);
         received.keep(LANE, &frame(2, 1), 200);
         assert_eq!((received.rings.len(), received.order.len()), (1, 1));

@@ -2,24 +2,24 @@
 
 use crate::control::Control;
 use crate::repair::Answer;
-use crate::{Destination, Frame, Incarnation, Lane, Node, Output, Time};
+use crate::{Destination, Endpoint, Frame, Incarnation, Lane, Output, Time};
 
 /// Bytes that an answer counts as besides its frames: who asks for nothing that there is costs
 /// time.
-const ANSWER_COST: usize = 4096;
+const REQUEST_COST: usize = 4096;
 
 /// Of what somebody is sent something again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Share {
+enum RepairBudget {
     /// What each member may have.
-    Own,
+    PerPeer,
     /// What nobody else needs.
     Spare,
 }
 
-impl Node {
+impl Endpoint {
     /// Sends again what a member asked for.
-    pub(crate) fn repair(
+    pub(crate) fn retransmit(
         &mut self,
         now: Time,
         from: Incarnation,
@@ -38,22 +38,22 @@ impl Node {
             self.counters.malformed += 1;
             return;
         }
-        let sent = &self.outstanding[lane.index()];
-        peer.confirmed[lane.index()].on_loss(last, sent, &self.settings, now);
-        let Some(share) = self.share(now, from) else { return };
-        let answer = self.repair.own(now, lane, first, last);
+        let sent = &self.in_flight[lane.index()];
+        peer.windows[lane.index()].on_loss(last, sent, &self.settings, now);
+        let Some(share) = self.repair_budget(now, from) else { return };
+        let answer = self.repair.answer_own(now, lane, first, last);
         self.charge(from, share, &answer);
         let to = Destination::One(from);
-        if let Some(before) = answer.lacks_before {
-            self.transmit(to, &Control::Gone { lane, before });
+        if let Some(before) = answer.unavailable_before {
+            self.transmit(to, &Control::Unavailable { lane, before });
         }
-        self.counters.replayed_frames += answer.frames.len() as u64;
+        self.counters.retransmitted_frames += answer.frames.len() as u64;
         let frames = answer.frames.into_iter();
         self.outputs.extend(frames.map(|frame| Output::Transmit { to, frame }));
     }
 
     /// Passes on what a member cannot have from its sender.
-    pub(crate) fn repair_of_other(
+    pub(crate) fn relay_repair(
         &mut self,
         now: Time,
         to: Incarnation,
@@ -70,33 +70,34 @@ impl Node {
             self.counters.malformed += 1;
             return;
         }
-        let Some(share) = self.share(now, to) else { return };
+        let Some(share) = self.repair_budget(now, to) else { return };
         let stream = self.membership.get(from).map(|peer| &peer.streams[lane.index()]);
         let held = stream.into_iter().flat_map(|stream| stream.held(first, last));
-        let answer = self.repair.of_other(now, (from, lane), (first, last), held);
+        let answer = self.repair.answer_relayed(now, (from, lane), (first, last), held);
         self.charge(to, share, &answer);
-        if let Some(before) = answer.lacks_before {
-            self.transmit(Destination::One(to), &Control::Lacks { from, lane, before });
+        if let Some(before) = answer.unavailable_before {
+            self.transmit(Destination::One(to), &Control::RelayUnavailable { from, lane, before });
         }
         for frame in answer.frames {
-            self.relay(to, frame.for_others());
+            self.relay(to, frame.for_relay());
         }
     }
 
     /// Of what a member gets an answer now, if it does.
-    fn share(&mut self, now: Time, who: Incarnation) -> Option<Share> {
-        let rate = self.settings.repair_rate_of_one;
-        if self.membership.get_mut(who)?.repairs.has_any(now, rate, rate) {
-            return Some(Share::Own);
+    fn repair_budget(&mut self, now: Time, who: Incarnation) -> Option<RepairBudget> {
+        let rate = self.settings.repair_rate_per_peer;
+        if self.membership.get_mut(who)?.repairs.refill(now, rate, rate) {
+            return Some(RepairBudget::PerPeer);
         }
-        self.repair.spares(now, ANSWER_COST).then_some(Share::Spare)
+        self.repair.take_spare_budget(now, REQUEST_COST).then_some(RepairBudget::Spare)
     }
 
     /// What an answer costs who asked.
-    fn charge(&mut self, who: Incarnation, share: Share, answer: &Answer) {
+    fn charge(&mut self, who: Incarnation, share: RepairBudget, answer: &Answer) {
         let frames: usize = answer.frames.iter().map(Frame::cost).sum();
-        if let Some(peer) = self.membership.get_mut(who).filter(|_| share == Share::Own) {
-            peer.repairs.take(frames + ANSWER_COST);
+        if let Some(peer) = self.membership.get_mut(who).filter(|_| share == RepairBudget::PerPeer)
+        {
+            peer.repairs.take(frames + REQUEST_COST);
         }
     }
 }

@@ -4,15 +4,15 @@
 use crate::context::Context;
 use crate::control::{Control, Status};
 use crate::membership::Membership;
-use crate::output::{Conflict, Output};
-use crate::peer::{Peer, Rank, Rival, Suspicion};
+use crate::output::{NameConflict, Output};
+use crate::peer::{NamePriority, NameRival, Peer, Suspicion};
 use crate::planted::{Fault, planted};
 use crate::{Destination, Identity, Incarnation, Settings, Time};
 
 /// A node that bears our own name.
 #[derive(Debug, Clone)]
-pub(crate) struct Twin {
-    rank: Rank,
+pub(crate) struct OwnNameClaim {
+    rank: NamePriority,
     nonce: u64,
     asked: Time,
 }
@@ -20,25 +20,25 @@ pub(crate) struct Twin {
 /// This node's settled-peer count at the meeting, frozen so that both nodes compare the same
 /// numbers, and when the node of the same name was last heard.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct MetTwin {
-    settled: u16,
+pub(crate) struct FrozenPriority {
+    established: u16,
     heard: Time,
 }
 
 /// A node of our name that was not heard of for this long is met anew.
-const MEETING: std::time::Duration = std::time::Duration::from_secs(30);
+const CLAIM_MEMORY: std::time::Duration = std::time::Duration::from_secs(30);
 
 impl Membership {
     /// Two peers of one name: most often the old life ended, or what introduces the
     /// newcomer is from before its end. Ask both.
-    pub(crate) fn suspect_namesake(
+    pub(crate) fn suspect_same_name(
         &mut self,
         now: Time,
         newcomer: &mut Peer,
         ctx: &mut Context<'_>,
     ) {
         let settings = self.settings;
-        let rival = |peer: &Peer| Some(Rival { rank: peer.rank(), since: now });
+        let rival = |peer: &Peer| Some(NameRival { rank: peer.rank(), since: now });
         for old in self.peers.values_mut().filter(|old| old.info.name == newcomer.info.name) {
             let incarnation = newcomer.info.incarnation;
             newcomer.suspicion = Some(settings.suspect(now, incarnation, rival(old), ctx));
@@ -48,16 +48,17 @@ impl Membership {
     }
 
     /// Somebody bears our own name: have it prove that it is alive now.
-    pub(crate) fn on_twin(
+    pub(crate) fn on_own_name_claimed(
         &mut self,
         now: Time,
         incarnation: Incarnation,
         status: &Status,
         ctx: &mut Context<'_>,
     ) {
-        self.met_twin = Some(MetTwin { settled: self.settled(now), heard: now });
-        let rank = Rank::new(status.settled, status.started_ms, incarnation);
-        let asked_lately = self.twin.as_ref().is_some_and(|twin| {
+        self.frozen_priority =
+            Some(FrozenPriority { established: self.established(now), heard: now });
+        let rank = NamePriority::new(status.established, status.started_ms, incarnation);
+        let asked_lately = self.own_name_claim.as_ref().is_some_and(|twin| {
             twin.rank.incarnation == incarnation
                 && now.since(twin.asked) < self.settings.probe_timeout
         });
@@ -65,19 +66,19 @@ impl Membership {
             return;
         }
         let nonce = ctx.nonce;
-        self.twin = Some(Twin { rank, nonce, asked: now });
-        if !planted(Fault::YoungerTwinStays) {
+        self.own_name_claim = Some(OwnNameClaim { rank, nonce, asked: now });
+        if !planted(Fault::OwnNameNotProbed) {
             ctx.send.push((Destination::One(incarnation), Control::Probe { nonce }));
         }
     }
 
     /// Number of peers that this node works with, as it says of itself.
-    pub(crate) fn settled(&self, now: Time) -> u16 {
-        match self.met_twin.filter(|met| now.since(met.heard) < MEETING) {
-            Some(met) => met.settled,
+    pub(crate) fn established(&self, now: Time) -> u16 {
+        match self.frozen_priority.filter(|met| now.since(met.heard) < CLAIM_MEMORY) {
+            Some(met) => met.established,
             None => {
-                let settled = self.iter().filter(|peer| peer.is_settled(now)).count();
-                u16::try_from(settled).unwrap_or(u16::MAX)
+                let established = self.iter().filter(|peer| peer.is_established(now)).count();
+                u16::try_from(established).unwrap_or(u16::MAX)
             }
         }
     }
@@ -96,22 +97,24 @@ impl Membership {
             && let Some(suspicion) = peer.suspicion.take_if(|s| s.nonce == nonce)
         {
             peer.answered = Some(ctx.now);
-            peer.clear_doubt();
+            peer.clear_suspicion();
             let (name, rank) = (peer.info.name.clone(), peer.rank());
-            if let Some(Rival { rank: other, since }) = suspicion.rival
+            if let Some(NameRival { rank: other, since }) = suspicion.rival
                 && self
                     .peers
                     .get(&other.incarnation)
                     .is_some_and(|rival| rival.answered >= Some(since))
             {
-                ctx.outputs.push_back(Output::Conflict(conflict(name, rank, other)));
+                ctx.outputs.push_back(Output::NameConflict(conflict(name, rank, other)));
             }
         }
-        let twin = self.twin.take_if(|t| t.rank.incarnation == incarnation && t.nonce == nonce)?;
-        let one = Rank::new(self.settled(ctx.now), own.started_ms, own.incarnation);
+        let twin = self
+            .own_name_claim
+            .take_if(|t| t.rank.incarnation == incarnation && t.nonce == nonce)?;
+        let one = NamePriority::new(self.established(ctx.now), own.started_ms, own.incarnation);
         let conflict = conflict(own.name.clone(), one, twin.rank);
         let winner = (conflict.loser == own.incarnation).then_some(conflict.winner);
-        ctx.outputs.push_back(Output::Conflict(conflict));
+        ctx.outputs.push_back(Output::NameConflict(conflict));
         winner
     }
 }
@@ -122,7 +125,7 @@ impl Settings {
         &self,
         now: Time,
         peer: Incarnation,
-        rival: Option<Rival>,
+        rival: Option<NameRival>,
         ctx: &mut Context<'_>,
     ) -> Suspicion {
         let nonce = ctx.nonce;
@@ -131,7 +134,7 @@ impl Settings {
     }
 }
 
-fn conflict(name: crate::NodeName, one: Rank, other: Rank) -> Conflict {
+fn conflict(name: crate::NodeName, one: NamePriority, other: NamePriority) -> NameConflict {
     let (winner, loser) = (one.min(other).incarnation, one.max(other).incarnation);
-    Conflict { name, winner, loser }
+    NameConflict { name, winner, loser }
 }

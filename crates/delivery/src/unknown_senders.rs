@@ -5,12 +5,12 @@ use crate::{Frame, FrameKind, Incarnation};
 /// Frames of senders whose introduction is still on its way. When it comes, they
 /// are handled as if they had come after it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Lobby {
+pub(crate) struct UnknownSenderBuffer {
     frames: VecDeque<Frame>,
     bytes: usize,
 }
 
-impl Lobby {
+impl UnknownSenderBuffer {
     /// Keeps a frame; gives the number of frames that had to go for it.
     pub(crate) fn keep(&mut self, frame: Frame, limit: usize) -> u64 {
         self.bytes += frame.cost();
@@ -27,7 +27,7 @@ impl Lobby {
 
     /// After which events of each lane all up to these positions wait here: what a sender
     /// published while it was being introduced is not lost.
-    pub(crate) fn reach_back(&self, of: Incarnation, positions: [u64; 2]) -> [u64; 2] {
+    pub(crate) fn rewind_over_buffered(&self, of: Incarnation, positions: [u64; 2]) -> [u64; 2] {
         let mut back = positions;
         // The latest first.
         for frame in self.frames.iter().rev().filter(|frame| frame.incarnation == of) {
@@ -74,24 +74,26 @@ mod tests {
 
     #[test]
     fn what_waits_without_a_hole_up_to_a_position_counts() {
-        let mut lobby = Lobby::default();
+        let mut unknown_senders = UnknownSenderBuffer::default();
         for first in [1, 2, 5, 6, 7, 9] {
-            lobby.keep(frame(1, first), 1 << 20);
+            unknown_senders.keep(frame(1, first), 1 << 20);
         }
-        lobby.keep(frame(2, 8), 1 << 20);
-        let back = |position| lobby.reach_back(Incarnation([1; 16]), [position, position]);
+        unknown_senders.keep(frame(2, 8), 1 << 20);
+        let back = |position| {
+            unknown_senders.rewind_over_buffered(Incarnation([1; 16]), [position, position])
+        };
         // Of the events' lane; there is nothing of the urgent one.
         assert_eq!([7, 8, 9, 2, 0].map(back), [[7, 4], [8, 8], [9, 8], [2, 0], [0, 0]]);
     }
 
     #[test]
     fn frames_wait_in_order_and_the_oldest_go_first() {
-        let mut lobby = Lobby::default();
-        let dropped: u64 = (0..6).map(|i| lobby.keep(frame(i as u8 % 2, i), 1_000)).sum();
+        let mut unknown_senders = UnknownSenderBuffer::default();
+        let dropped: u64 = (0..6).map(|i| unknown_senders.keep(frame(i as u8 % 2, i), 1_000)).sum();
         assert_eq!(dropped, 1);
         let firsts = |frames: Vec<Frame>| frames.iter().map(|f| f.first).collect::<Vec<_>>();
-        assert_eq!(firsts(lobby.take(Incarnation([0; 16]))), [2, 4]);
-        assert_eq!(firsts(lobby.take(Incarnation([1; 16]))), [1, 3, 5]);
-        assert_eq!((lobby.bytes, lobby.frames.len()), (0, 0));
+        assert_eq!(firsts(unknown_senders.take(Incarnation([0; 16]))), [2, 4]);
+        assert_eq!(firsts(unknown_senders.take(Incarnation([1; 16]))), [1, 3, 5]);
+        assert_eq!((unknown_senders.bytes, unknown_senders.frames.len()), (0, 0));
     }
 }

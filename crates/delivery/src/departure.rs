@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::context::Context;
-use crate::control::{Control, Knowledge};
+use crate::control::{Control, PeerReport};
 use crate::membership::Membership;
 use crate::planted::{Fault, planted};
 use crate::{Destination, Incarnation, Lane, LeaveReason, Output, Settings, Time};
@@ -11,7 +11,7 @@ use crate::{Destination, Incarnation, Lane, LeaveReason, Output, Settings, Time}
 /// A peer seems dead, or said goodbye: before it leaves, the others are asked whether
 /// they hear it and what they have of it, and what is missing here is had from them.
 #[derive(Debug, Clone)]
-pub(crate) struct Ending {
+pub(crate) struct Departure {
     pub(crate) reason: LeaveReason,
     /// Who has not answered, or hears the peer and is asking it.
     awaited: BTreeSet<Incarnation>,
@@ -20,21 +20,21 @@ pub(crate) struct Ending {
     wait: std::time::Duration,
     /// It does not leave with holes before then: what fills them may have been
     /// overtaken; nor at all, unless it said so, as it may be heard again.
-    open_until: Option<Time>,
+    hold_until: Option<Time>,
     /// What others say it sent counts until then: who says ever more must not hold it here.
-    believed_until: Time,
+    reports_until: Time,
     /// No answer is awaited after that.
     answers_until: Option<Time>,
 }
 
-impl Ending {
+impl Departure {
     /// Begins to ask `others`, by a question to all. It does not end before
-    /// `open_until`, except well.
+    /// `hold_until`, except well.
     pub(crate) fn begin(
         now: Time,
         reason: LeaveReason,
         others: BTreeSet<Incarnation>,
-        open_until: Time,
+        hold_until: Time,
         settings: &Settings,
     ) -> Self {
         Self {
@@ -42,9 +42,9 @@ impl Ending {
             awaited: others,
             ask_at: now + settings.nak_retry,
             wait: settings.nak_retry * 2,
-            open_until: Some(open_until).filter(|until| *until > now),
-            believed_until: now + settings.failure_timeout,
-            answers_until: Some(now + settings.settle),
+            hold_until: Some(hold_until).filter(|until| *until > now),
+            reports_until: now + settings.failure_timeout,
+            answers_until: Some(now + settings.peer_query_timeout),
         }
     }
 
@@ -60,22 +60,22 @@ impl Ending {
 
     /// Whether holes that nobody can fill may be given up.
     pub(crate) fn may_give_up(&self) -> bool {
-        self.is_answered() && self.open_until.is_none()
+        self.is_answered() && self.hold_until.is_none()
     }
 
     /// Whether what others say it sent still counts.
-    pub(crate) fn believes(&self, now: Time) -> bool {
-        now < self.believed_until
+    pub(crate) fn accepts_reports(&self, now: Time) -> bool {
+        now < self.reports_until
     }
 
     pub(crate) fn deadline(&self) -> Option<Time> {
         let asks = self.answers_until.map(|until| until.min(self.ask_at));
-        asks.filter(|_| !self.awaited.is_empty()).into_iter().chain(self.open_until).min()
+        asks.filter(|_| !self.awaited.is_empty()).into_iter().chain(self.hold_until).min()
     }
 
     /// Whom to ask again now.
     pub(crate) fn on_deadline(&mut self, now: Time) -> Vec<Incarnation> {
-        self.open_until = self.open_until.filter(|until| *until > now);
+        self.hold_until = self.hold_until.filter(|until| *until > now);
         self.answers_until = self.answers_until.filter(|until| *until > now);
         if self.answers_until.is_none() || self.ask_at > now {
             return Vec::new();
@@ -88,68 +88,68 @@ impl Ending {
 
 impl Membership {
     /// A peer is about to leave: what do the others know of it?
-    pub(crate) fn begin_ending(
+    pub(crate) fn begin_departure(
         &mut self,
         now: Time,
         incarnation: Incarnation,
         reason: LeaveReason,
         ctx: &mut Context<'_>,
     ) {
-        for other in self.expect_nothing_of(incarnation, ctx) {
-            self.settle(now, other, ctx);
+        for other in self.stop_awaiting(incarnation, ctx) {
+            self.resolve(now, other, ctx);
         }
         let others =
-            self.peers.iter().filter(|(who, peer)| **who != incarnation && peer.is_trusted());
+            self.peers.iter().filter(|(who, peer)| **who != incarnation && peer.is_unsuspected());
         let mut others: BTreeSet<_> = others.map(|(who, _)| *who).collect();
         let Some(peer) = self.peers.get_mut(&incarnation) else { return };
         if reason == LeaveReason::Bye && peer.is_complete() {
             // It said itself what it has sent, and that is here.
             others.clear();
         }
-        if planted(Fault::LastWordsNotAskedFor) {
+        if planted(Fault::LastEventsNotAskedFor) {
             others.clear();
         }
         if !others.is_empty() {
-            let mine = Knowledge { in_doubt: true, ..peer.knowledge() };
-            ctx.send.push((Destination::All, Control::Ask { mine, meet: false }));
+            let mine = PeerReport { is_suspected: true, ..peer.report() };
+            ctx.send.push((Destination::All, Control::PeerQuery { mine, meet: false }));
         }
-        let open_until = match (reason, &peer.suspicion) {
+        let hold_until = match (reason, &peer.suspicion) {
             // It was out of reach, and with it perhaps those that have what it sent: they
             // show themselves with their next heartbeat.
             (LeaveReason::Bye, _)
                 if now.since(peer.info.last_heard) >= self.settings.failure_timeout =>
             {
-                now + self.settings.heartbeat_max + self.settings.settle
+                now + self.settings.heartbeat_max + self.settings.peer_query_timeout
             }
             (LeaveReason::Bye, _) => now + self.settings.goodbye_timeout,
             (_, Some(_)) => now,
             (_, None) => peer.info.last_heard + self.settings.failure_timeout,
         };
-        peer.ending = Some(Ending::begin(now, reason, others, open_until, &self.settings));
+        peer.departure = Some(Departure::begin(now, reason, others, hold_until, &self.settings));
         for stream in &mut peer.streams {
-            stream.believe_rumour(now);
+            stream.accept_reported_position(now);
             stream.ask_at_once(now);
         }
-        self.settle(now, incarnation, ctx);
+        self.resolve(now, incarnation, ctx);
     }
 
     /// Gives up what is missing of a peer and nobody has, and lets it leave if it is
     /// about to and nothing more can come of it; then those the same that waited for it.
-    pub(crate) fn settle(&mut self, now: Time, incarnation: Incarnation, ctx: &mut Context<'_>) {
-        let mut unsettled = BTreeSet::new();
+    pub(crate) fn resolve(&mut self, now: Time, incarnation: Incarnation, ctx: &mut Context<'_>) {
+        let mut unresolved = BTreeSet::new();
         let mut next = Some(incarnation);
         while let Some(incarnation) = next {
-            if let Some(reason) = self.settle_one(now, incarnation, ctx) {
+            if let Some(reason) = self.resolve_peer(now, incarnation, ctx) {
                 self.remove(incarnation, reason, ctx);
                 // Of what it sent before, some may have come since it began to end.
-                unsettled.extend(self.expect_nothing_of(incarnation, ctx));
+                unresolved.extend(self.stop_awaiting(incarnation, ctx));
             }
-            next = unsettled.pop_first();
+            next = unresolved.pop_first();
         }
     }
 
     /// Why a peer leaves now, if it does.
-    fn settle_one(
+    fn resolve_peer(
         &mut self,
         now: Time,
         incarnation: Incarnation,
@@ -158,13 +158,13 @@ impl Membership {
         let peer = self.peers.get_mut(&incarnation)?;
         for lane in Lane::ALL {
             let mut released = Vec::new();
-            peer.give_up_lost(now, lane, &mut released);
+            peer.give_up_unobtainable(now, lane, &mut released);
             ctx.release(peer, lane, released);
         }
-        let ending = peer.ending.as_ref()?;
-        let may_leave = ending.reason == LeaveReason::Bye || ending.may_give_up();
-        let is_hasty = planted(Fault::GoodbyeWithHoles) && ending.reason == LeaveReason::Bye;
-        (may_leave && (is_hasty || peer.is_complete())).then_some(ending.reason)
+        let departure = peer.departure.as_ref()?;
+        let may_leave = departure.reason == LeaveReason::Bye || departure.may_give_up();
+        let is_hasty = planted(Fault::GoodbyeWithHoles) && departure.reason == LeaveReason::Bye;
+        (may_leave && (is_hasty || peer.is_complete())).then_some(departure.reason)
     }
 
     /// What is held or missing is settled before the peer leaves.
@@ -178,37 +178,37 @@ impl Membership {
             ctx.release(&mut peer, lane, released);
         }
         ctx.outputs.push_back(Output::Left { peer: peer.info.clone(), reason });
-        let told_until = ctx.now + self.settings.departed_told;
-        self.departed.remember(peer, reason, told_until, self.settings.max_departed);
+        let report_until = ctx.now + self.settings.former_peer_report_time;
+        self.former_peers.remember(peer, reason, report_until, self.settings.max_former_peers);
         for peer in self.peers.values_mut() {
-            peer.followers.remove(&incarnation);
-            peer.askers.remove(&incarnation);
+            peer.relay_targets.remove(&incarnation);
+            peer.liveness_queriers.remove(&incarnation);
             // Whoever only bore its name, or said so, no longer speaks against it.
             if let Some(suspicion) = &mut peer.suspicion
                 && suspicion.rival.take_if(|rival| rival.rank.incarnation == incarnation).is_some()
                 && peer.info.last_heard > suspicion.since
             {
-                peer.clear_doubt();
+                peer.clear_suspicion();
             }
         }
     }
 
     /// Who seems dead or is gone answers nothing and passes on nothing. Gives the peers for
     /// which that matters.
-    fn expect_nothing_of(&mut self, who: Incarnation, ctx: &mut Context<'_>) -> Vec<Incarnation> {
-        let mut settled = Vec::new();
+    fn stop_awaiting(&mut self, who: Incarnation, ctx: &mut Context<'_>) -> Vec<Incarnation> {
+        let mut affected = Vec::new();
         for peer in self.peers.values_mut().filter(|peer| peer.info.incarnation != who) {
-            let held = peer.holders.forget(who);
-            peer.hearing.forget(who);
-            ctx.note_reach(peer);
-            if let Some(ending) = &mut peer.ending {
-                ending.on_answer(who);
+            let held = peer.repair_sources.remove(who);
+            peer.route.remove(who);
+            ctx.update_reach(peer);
+            if let Some(departure) = &mut peer.departure {
+                departure.on_answer(who);
             }
-            if held || peer.ending.is_some() {
-                settled.push(peer.info.incarnation);
+            if held || peer.departure.is_some() {
+                affected.push(peer.info.incarnation);
             }
         }
-        settled
+        affected
     }
 }
 
@@ -229,27 +229,27 @@ mod tests {
     #[test]
     fn who_does_not_answer_is_asked_again_for_300_ms() {
         let others = [id(1), id(2), id(3)].into();
-        let mut ending =
-            Ending::begin(at(0), LeaveReason::Failed, others, at(0), &Settings::default());
-        ending.on_answer(id(2));
+        let mut departure =
+            Departure::begin(at(0), LeaveReason::Failed, others, at(0), &Settings::default());
+        departure.on_answer(id(2));
         let mut asked = Vec::new();
-        while let Some(deadline) = ending.deadline() {
-            assert!(!ending.is_answered());
-            asked.push((deadline.elapsed().as_millis(), ending.on_deadline(deadline)));
+        while let Some(deadline) = departure.deadline() {
+            assert!(!departure.is_answered());
+            asked.push((deadline.elapsed().as_millis(), departure.on_deadline(deadline)));
         }
         let both = vec![id(1), id(3)];
         let expected = [(20, both.clone()), (60, both.clone()), (140, both), (300, vec![])];
         assert_eq!(asked, expected);
-        assert!(ending.is_answered() && ending.may_give_up());
+        assert!(departure.is_answered() && departure.may_give_up());
     }
 
     #[test]
     fn after_a_goodbye_holes_stay_open_for_a_while() {
-        let mut ending =
-            Ending::begin(at(0), LeaveReason::Bye, [].into(), at(50), &Settings::default());
-        assert!(ending.is_answered() && !ending.may_give_up());
-        assert_eq!(ending.deadline(), Some(at(50)));
-        assert!(ending.on_deadline(at(50)).is_empty());
-        assert!(ending.may_give_up() && ending.deadline().is_none());
+        let mut departure =
+            Departure::begin(at(0), LeaveReason::Bye, [].into(), at(50), &Settings::default());
+        assert!(departure.is_answered() && !departure.may_give_up());
+        assert_eq!(departure.deadline(), Some(at(50)));
+        assert!(departure.on_deadline(at(50)).is_empty());
+        assert!(departure.may_give_up() && departure.deadline().is_none());
     }
 }

@@ -5,18 +5,18 @@ use crate::planted::{Fault, planted};
 
 /// The latest frames of one lane, for who missed some.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct ReplayRing {
+pub(crate) struct ReplayBuffer {
     /// In order of their numbers; of what was received, with the holes that it had.
     frames: VecDeque<Frame>,
     bytes: usize,
 }
 
-impl ReplayRing {
+impl ReplayBuffer {
     /// Keeps the next frame; past `limit` bytes the oldest go.
     pub(crate) fn push(&mut self, frame: Frame, limit: usize) {
         self.bytes += frame.cost();
         self.frames.push_back(frame);
-        let limit = if planted(Fault::RingUnbounded) { usize::MAX } else { limit };
+        let limit = if planted(Fault::ReplayBufferUnbounded) { usize::MAX } else { limit };
         while self.bytes > limit && self.pop_oldest().is_some() {}
     }
 
@@ -48,8 +48,8 @@ mod tests {
     use super::*;
     use crate::{FrameKind, Incarnation, Lane};
 
-    fn ring(frames: u64, limit: usize) -> ReplayRing {
-        let mut ring = ReplayRing::default();
+    fn ring(frames: u64, limit: usize) -> ReplayBuffer {
+        let mut ring = ReplayBuffer::default();
         for i in 0..frames {
             let (incarnation, kind) = (Incarnation([1; 16]), FrameKind::Data(Lane::Events));
             let (first, body) = (1 + 10 * i, vec![0; 72].into());
@@ -62,7 +62,7 @@ mod tests {
         ring
     }
 
-    fn firsts(ring: &ReplayRing, first: u64, last: u64) -> Vec<u64> {
+    fn firsts(ring: &ReplayBuffer, first: u64, last: u64) -> Vec<u64> {
         ring.range(first, last).map(|frame| frame.first).collect()
     }
 

@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::allowance::Allowance;
 use crate::context::Context;
 use crate::control::{Control, Status, VERSION};
-use crate::flow::Outstanding;
+use crate::flow::InFlight;
 use crate::heartbeat::Heartbeat;
-use crate::lobby::Lobby;
 use crate::membership::Membership;
 use crate::planted::{Fault, planted};
 use crate::receive::ReceiveStream;
 use crate::repair::Repair;
+use crate::token_bucket::TokenBucket;
+use crate::unknown_senders::UnknownSenderBuffer;
 use crate::{
     BULK_LEN, Counters, DeliveryError, Destination, Frame, FrameKind, Identity, Incarnation, Lane,
     MAX_EVENTS_PER_FRAME, Output, PeerInfo, Settings, Time,
@@ -30,9 +30,9 @@ pub enum Link {
 }
 
 /// How long one node is not greeted again.
-const GREETING_PAUSE: Duration = Duration::from_millis(200);
+const GREETING_INTERVAL: Duration = Duration::from_millis(200);
 /// Greeted nodes remembered.
-const GREETED: usize = 1024;
+const MAX_GREETED: usize = 1024;
 
 /// One node's side of the protocol.
 ///
@@ -41,7 +41,7 @@ const GREETED: usize = 1024;
 /// [`handle_deadline`](Self::handle_deadline) at [`next_deadline`](Self::next_deadline).
 /// Time must not go back between calls.
 #[derive(Debug, Clone)]
-pub struct Node {
+pub struct Endpoint {
     pub(crate) identity: Identity,
     pub(crate) settings: Settings,
     /// Number of the last event sent, per lane.
@@ -51,18 +51,18 @@ pub struct Node {
     /// Number of the last long direct message sent.
     bulk_position: u64,
     /// Signs of life given.
-    pub(crate) beat: u64,
+    pub(crate) heartbeat_seq: u64,
     pub(crate) heartbeat: Heartbeat,
     tag: Bytes,
     pub(crate) membership: Membership,
-    pub(crate) lobby: Lobby,
+    pub(crate) unknown_senders: UnknownSenderBuffer,
     pub(crate) repair: Repair,
-    pub(crate) outstanding: [Outstanding; 2],
+    pub(crate) in_flight: [InFlight; 2],
     /// Nodes that may be taken in.
-    newcomers: Allowance,
+    admissions: TokenBucket,
     /// Nodes that may be greeted.
-    greetings: Allowance,
-    /// Who was greeted last, and when: at most [`GREETED`] of them.
+    greetings: TokenBucket,
+    /// Who was greeted last, and when: at most [`MAX_GREETED`] of them.
     greeted: BTreeMap<Incarnation, Time>,
     pub(crate) outputs: VecDeque<Output>,
     pub(crate) counters: Counters,
@@ -71,7 +71,7 @@ pub struct Node {
     pub(crate) winner: Option<Incarnation>,
 }
 
-impl Node {
+impl Endpoint {
     /// A node that begins now; its first output introduces it.
     #[must_use]
     pub fn new(identity: Identity, settings: Settings, now: Time) -> Self {
@@ -81,15 +81,15 @@ impl Node {
             positions: [0; 2],
             control_position: 0,
             bulk_position: 0,
-            beat: 0,
+            heartbeat_seq: 0,
             heartbeat: Heartbeat::new(settings, now),
             tag: Bytes::new(),
             membership: Membership::new(settings, now),
-            lobby: Lobby::default(),
+            unknown_senders: UnknownSenderBuffer::default(),
             repair: Repair::new(settings, now),
-            outstanding: Default::default(),
-            newcomers: Allowance::full(settings.newcomers, now),
-            greetings: Allowance::full(settings.newcomers, now),
+            in_flight: Default::default(),
+            admissions: TokenBucket::full(settings.admission_burst, now),
+            greetings: TokenBucket::full(settings.admission_burst, now),
             greeted: BTreeMap::new(),
             outputs: VecDeque::new(),
             counters: Counters::default(),
@@ -130,10 +130,10 @@ impl Node {
         let (incarnation, kind) = (self.identity.incarnation, FrameKind::Data(lane));
         let frame = Frame { incarnation, to: None, kind, first, count, body, wire: None };
         self.membership.on_sending(now, lane, first - 1);
-        let outstanding = &mut self.outstanding[lane.index()];
-        outstanding.on_sent(now, last, frame.of_window());
-        outstanding.forget(2 * self.settings.window as u64);
-        self.membership.on_sent(now, lane, outstanding);
+        let in_flight = &mut self.in_flight[lane.index()];
+        in_flight.on_sent(now, last, frame.window_cost());
+        in_flight.forget(2 * self.settings.window as u64);
+        self.membership.on_sent(now, lane, in_flight);
         self.repair.keep_sent(lane, frame.clone());
         Ok(frame)
     }
@@ -142,8 +142,8 @@ impl Node {
     /// be sent: it would be lost at them. A lane opens when they confirm, or when
     /// those that confirm nothing are set aside.
     #[must_use]
-    pub fn is_open(&self, lane: Lane) -> bool {
-        self.membership.is_open(lane, &self.outstanding[lane.index()])
+    pub fn may_send(&self, lane: Lane) -> bool {
+        self.membership.may_send(lane, &self.in_flight[lane.index()])
     }
 
     /// Sends a message of the layer above to one peer: at most once, in no order.
@@ -195,8 +195,8 @@ impl Node {
         }
         self.with_members(now, |members, ctx| members.on_deadline(now, ctx));
         for lane in Lane::ALL {
-            let sent = &self.outstanding[lane.index()];
-            self.counters.set_aside += self.membership.set_aside(now, lane, sent);
+            let sent = &self.in_flight[lane.index()];
+            self.counters.receivers_excluded += self.membership.exclude_overdue(now, lane, sent);
         }
         if self.heartbeat.due() <= now {
             let mut status = self.status(now);
@@ -216,7 +216,8 @@ impl Node {
         if self.has_left {
             return None;
         }
-        let lag = |lane: Lane| self.membership.lag_deadline(lane, &self.outstanding[lane.index()]);
+        let lag =
+            |lane: Lane| self.membership.blocked_deadline(lane, &self.in_flight[lane.index()]);
         let lags = Lane::ALL.into_iter().filter_map(lag);
         Some(lags.chain(self.membership.deadline()).fold(self.heartbeat.due(), Time::min))
     }
@@ -227,10 +228,10 @@ impl Node {
     /// [`Settings::lag_timeout`] is not. Ask again after each input: the time moves on
     /// as peers confirm, so a bound is the caller's ([`Settings::linger`]).
     #[must_use]
-    pub fn lingers_until(&self, now: Time) -> Option<Time> {
+    pub fn drain_until(&self, now: Time) -> Option<Time> {
         let awaited = |lane: Lane| {
             let index = lane.index();
-            self.membership.awaited_until(lane, self.positions[index], &self.outstanding[index])
+            self.membership.unacked_until(lane, self.positions[index], &self.in_flight[index])
         };
         let until = Lane::ALL.into_iter().filter_map(awaited).max();
         until.filter(|until| *until > now && !self.has_left)
@@ -238,8 +239,8 @@ impl Node {
 
     /// The peers that have not confirmed everything: what they miss of it after a goodbye
     /// they can have from others only.
-    pub fn unconfirmed(&self) -> impl Iterator<Item = &PeerInfo> {
-        self.membership.unconfirmed(self.positions)
+    pub fn unacknowledged(&self) -> impl Iterator<Item = &PeerInfo> {
+        self.membership.unacknowledged(self.positions)
     }
 
     /// Says goodbye. Nothing is sent or handled afterwards.
@@ -307,8 +308,8 @@ impl Node {
 
     /// Bytes kept of senders whose introduction is still on its way.
     #[must_use]
-    pub fn lobby_bytes(&self) -> usize {
-        self.lobby.bytes()
+    pub fn unknown_sender_bytes(&self) -> usize {
+        self.unknown_senders.bytes()
     }
 
     /// What was counted so far.
@@ -320,28 +321,28 @@ impl Node {
     /// Whether this one is greeted now. Each only so often, so that who puts a recorded life
     /// again and again does not take the greetings of others.
     pub(crate) fn may_greet(&mut self, now: Time, whom: Incarnation) -> bool {
-        let Settings { newcomers, newcomers_per_second, .. } = self.settings;
-        let is_recent = |at: &Time| now < *at + GREETING_PAUSE;
+        let Settings { admission_burst, admission_rate, .. } = self.settings;
+        let is_recent = |at: &Time| now < *at + GREETING_INTERVAL;
         if self.greeted.get(&whom).is_some_and(is_recent) {
-            self.counters.put_off += 1;
+            self.counters.admissions_deferred += 1;
             return false;
         }
-        if self.greeted.len() >= GREETED {
+        if self.greeted.len() >= MAX_GREETED {
             self.greeted.retain(|_, at| is_recent(at));
         }
-        if self.greeted.len() < GREETED {
+        if self.greeted.len() < MAX_GREETED {
             self.greeted.insert(whom, now);
         }
-        let may = self.greetings.take_one(now, newcomers_per_second, newcomers);
-        self.counters.put_off += u64::from(!may);
+        let may = self.greetings.try_take_one(now, admission_rate, admission_burst);
+        self.counters.admissions_deferred += u64::from(!may);
         may
     }
 
     /// Whether one more is taken in now.
-    pub(crate) fn may_take_in(&mut self, now: Time) -> bool {
-        let Settings { newcomers, newcomers_per_second, .. } = self.settings;
-        let may = self.newcomers.take_one(now, newcomers_per_second, newcomers);
-        self.counters.put_off += u64::from(!may);
+    pub(crate) fn may_admit(&mut self, now: Time) -> bool {
+        let Settings { admission_burst, admission_rate, .. } = self.settings;
+        let may = self.admissions.try_take_one(now, admission_rate, admission_burst);
+        self.counters.admissions_deferred += u64::from(!may);
         may
     }
 
@@ -367,7 +368,7 @@ impl Node {
             self.transmit(to, &control);
         }
         for (to, frame) in relay {
-            if self.repair.may_pass_on(now, &frame) {
+            if self.repair.take_relay_budget(now, &frame) {
                 self.relay(to, frame);
             }
         }
@@ -376,7 +377,7 @@ impl Node {
 
     /// How this node is, as a new sign of life.
     pub(crate) fn status(&mut self, now: Time) -> Status {
-        self.beat += 1;
+        self.heartbeat_seq += 1;
         let is_mute = planted(Fault::HeartbeatWithoutPositions);
         Status {
             version: VERSION,
@@ -384,9 +385,9 @@ impl Node {
             started_ms: self.identity.started_ms,
             positions: if is_mute { [0; 2] } else { self.positions },
             tag: self.tag.clone(),
-            beat: self.beat,
+            heartbeat_seq: self.heartbeat_seq,
             digest: Vec::new(),
-            settled: self.membership.settled(now),
+            established: self.membership.established(now),
         }
     }
 

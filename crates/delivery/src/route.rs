@@ -2,22 +2,22 @@ use crate::{Incarnation, Reach, Settings, Time};
 
 /// How a peer is heard: directly, or through another while that is not possible.
 #[derive(Debug, Clone)]
-pub(crate) struct Hearing {
+pub(crate) struct Route {
     /// When it was last heard directly, or became known.
     direct: Time,
-    follow: Option<Follow>,
+    follow: Option<RelayLease>,
 }
 
 /// A peer passes on what comes from this one.
 #[derive(Debug, Clone)]
-struct Follow {
+struct RelayLease {
     via: Incarnation,
     /// When that last brought news.
     heard: Time,
     renew_at: Time,
 }
 
-impl Hearing {
+impl Route {
     /// Of a peer that becomes known now. Its own link may still be on its way, so it is not
     /// listened to through another sooner than one that falls silent.
     pub(crate) fn since(now: Time) -> Self {
@@ -51,12 +51,12 @@ impl Hearing {
         match &mut self.follow {
             Some(follow) if follow.via == via => follow.heard = now,
             Some(follow) if now.since(follow.heard) < settings.relay_after => {}
-            _ => self.follow = Some(Follow { via, heard: now, renew_at: now }),
+            _ => self.follow = Some(RelayLease { via, heard: now, renew_at: now }),
         }
     }
 
     /// A peer left: it passes on nothing.
-    pub(crate) fn forget(&mut self, who: Incarnation) {
+    pub(crate) fn remove(&mut self, who: Incarnation) {
         self.follow.take_if(|follow| follow.via == who);
     }
 
@@ -92,39 +92,39 @@ mod tests {
     #[test]
     fn a_peer_is_followed_through_another_until_it_is_heard_directly() {
         let settings = Settings::default();
-        let mut hearing = Hearing::since(at(0));
-        hearing.on_direct(at(0));
-        hearing.on_news(at(1_499), B, false, &settings);
-        assert_eq!(hearing.reach(), Reach::Direct);
-        hearing.on_news(at(1_500), B, false, &settings);
-        assert_eq!(hearing.reach(), Reach::Relayed { via: B });
-        assert_eq!(hearing.on_deadline(at(1_500), &settings), Some(B));
-        assert_eq!(hearing.deadline(), Some(at(2_000)));
-        hearing.on_news(at(2_000), C, false, &settings);
-        assert_eq!(hearing.reach(), Reach::Relayed { via: B }, "B works");
-        hearing.on_news(at(3_000), C, false, &settings);
-        assert_eq!(hearing.reach(), Reach::Relayed { via: C }, "B does not");
-        assert_eq!(hearing.on_direct(at(3_100)), Some(C));
-        assert_eq!((hearing.reach(), hearing.deadline()), (Reach::Direct, None));
+        let mut route = Route::since(at(0));
+        route.on_direct(at(0));
+        route.on_news(at(1_499), B, false, &settings);
+        assert_eq!(route.reach(), Reach::Direct);
+        route.on_news(at(1_500), B, false, &settings);
+        assert_eq!(route.reach(), Reach::Relayed { via: B });
+        assert_eq!(route.on_deadline(at(1_500), &settings), Some(B));
+        assert_eq!(route.deadline(), Some(at(2_000)));
+        route.on_news(at(2_000), C, false, &settings);
+        assert_eq!(route.reach(), Reach::Relayed { via: B }, "B works");
+        route.on_news(at(3_000), C, false, &settings);
+        assert_eq!(route.reach(), Reach::Relayed { via: C }, "B does not");
+        assert_eq!(route.on_direct(at(3_100)), Some(C));
+        assert_eq!((route.reach(), route.deadline()), (Reach::Direct, None));
     }
 
     #[test]
     fn a_peer_that_was_never_heard_is_given_the_same_time() {
-        let mut hearing = Hearing::since(at(7_000));
-        hearing.on_news(at(8_499), B, false, &Settings::default());
-        assert_eq!(hearing.reach(), Reach::Direct);
-        hearing.on_news(at(8_500), B, false, &Settings::default());
-        assert_eq!(hearing.reach(), Reach::Relayed { via: B });
+        let mut route = Route::since(at(7_000));
+        route.on_news(at(8_499), B, false, &Settings::default());
+        assert_eq!(route.reach(), Reach::Direct);
+        route.on_news(at(8_500), B, false, &Settings::default());
+        assert_eq!(route.reach(), Reach::Relayed { via: B });
     }
 
     #[test]
     fn while_events_are_missing_it_is_followed_sooner() {
-        let mut hearing = Hearing::since(at(0));
-        hearing.on_news(at(249), B, true, &Settings::default());
-        assert_eq!(hearing.reach(), Reach::Direct);
-        hearing.on_news(at(250), B, true, &Settings::default());
-        assert_eq!(hearing.reach(), Reach::Relayed { via: B });
-        hearing.forget(B);
-        assert_eq!(hearing.reach(), Reach::Direct);
+        let mut route = Route::since(at(0));
+        route.on_news(at(249), B, true, &Settings::default());
+        assert_eq!(route.reach(), Reach::Direct);
+        route.on_news(at(250), B, true, &Settings::default());
+        assert_eq!(route.reach(), Reach::Relayed { via: B });
+        route.remove(B);
+        assert_eq!(route.reach(), Reach::Direct);
     }
 }
