@@ -1,11 +1,10 @@
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use mailmesh_events::{Block, Network, Rule};
 use mailmesh_state::{Batch, NetworkEntry, Verdict};
 
-use crate::mesh::Mesh;
+use crate::cluster::Inner;
 use crate::{BlockWatch, Error};
 
 /// What an import took.
@@ -25,23 +24,23 @@ pub struct Imported {
 /// the others.
 #[derive(Debug, Clone, Copy)]
 pub struct Blocks<'a> {
-    mesh: &'a Arc<Mesh>,
+    node: &'a Inner,
 }
 
 impl<'a> Blocks<'a> {
-    pub(crate) fn new(mesh: &'a Arc<Mesh>) -> Self {
-        Self { mesh }
+    pub(crate) fn new(node: &'a Inner) -> Self {
+        Self { node }
     }
 
     /// Whether connections from `address` are to be refused.
     #[must_use]
     pub fn is_blocked(&self, address: IpAddr) -> bool {
-        self.mesh.mirror.is_blocked(address, self.mesh.now())
+        self.node.replication.mirror.is_blocked(address, self.node.replication.now())
     }
 
     /// What is known of `address`, and why.
     pub fn lookup(&self, address: IpAddr) -> Verdict {
-        self.mesh.mirror.lookup(address, self.mesh.now())
+        self.node.replication.mirror.lookup(address, self.node.replication.now())
     }
 
     /// Blocks a network for `reason`, for `ttl` or until it is removed.
@@ -57,7 +56,14 @@ impl<'a> Blocks<'a> {
         ttl: Option<Duration>,
     ) -> Result<(), Error> {
         let block = self.block(reason, ttl)?;
-        self.mesh.spread(self.mesh.mirror.block(network, block, self.mesh.now())?).await
+        self.node
+            .publisher
+            .publish_change(self.node.replication.mirror.block(
+                network,
+                block,
+                self.node.replication.now(),
+            )?)
+            .await
     }
 
     /// As [`add`](Self::add), for prefixes of any width.
@@ -71,8 +77,13 @@ impl<'a> Blocks<'a> {
         ttl: Option<Duration>,
     ) -> Result<(), Error> {
         let block = self.block(reason, ttl)?;
-        self.mesh
-            .spread(self.mesh.mirror.block_of_any_width(network, block, self.mesh.now())?)
+        self.node
+            .publisher
+            .publish_change(self.node.replication.mirror.block_of_any_width(
+                network,
+                block,
+                self.node.replication.now(),
+            )?)
             .await
     }
 
@@ -81,7 +92,14 @@ impl<'a> Blocks<'a> {
     /// # Errors
     /// As [`add`](Self::add).
     pub async fn add_block(&self, network: Network, block: Block) -> Result<(), Error> {
-        self.mesh.spread(self.mesh.mirror.block(network, block, self.mesh.now())?).await
+        self.node
+            .publisher
+            .publish_change(self.node.replication.mirror.block(
+                network,
+                block,
+                self.node.replication.now(),
+            )?)
+            .await
     }
 
     /// Lets a network in, whatever blocks say.
@@ -95,7 +113,14 @@ impl<'a> Blocks<'a> {
         ttl: Option<Duration>,
     ) -> Result<(), Error> {
         let block = self.block(reason, ttl)?;
-        self.mesh.spread(self.mesh.mirror.allow(network, block, self.mesh.now())?).await
+        self.node
+            .publisher
+            .publish_change(self.node.replication.mirror.allow(
+                network,
+                block,
+                self.node.replication.now(),
+            )?)
+            .await
     }
 
     /// Blocks or allows many networks in one step: lookups see all of them or none, and if
@@ -114,7 +139,8 @@ impl<'a> Blocks<'a> {
         networks: Vec<(Network, Block)>,
         progress: impl FnMut(usize),
     ) -> Result<Imported, Error> {
-        let batch = self.mesh.mirror.set_all(rule, networks, self.mesh.now())?;
+        let batch =
+            self.node.replication.mirror.set_all(rule, networks, self.node.replication.now())?;
         self.spread_all(batch, progress).await
     }
 
@@ -128,7 +154,11 @@ impl<'a> Blocks<'a> {
         networks: Vec<(Network, Block)>,
         progress: impl FnMut(usize),
     ) -> Result<Imported, Error> {
-        let batch = self.mesh.mirror.set_all_of_any_width(rule, networks, self.mesh.now())?;
+        let batch = self.node.replication.mirror.set_all_of_any_width(
+            rule,
+            networks,
+            self.node.replication.now(),
+        )?;
         self.spread_all(batch, progress).await
     }
 
@@ -137,10 +167,10 @@ impl<'a> Blocks<'a> {
         batch: Batch,
         mut progress: impl FnMut(usize),
     ) -> Result<Imported, Error> {
-        self.mesh.tell_digest();
+        self.node.replication.publish_digest();
         let imported = Imported { taken: batch.changes.len(), replaced: batch.replaced };
         for (index, change) in batch.changes.into_iter().enumerate() {
-            self.mesh.spread_quietly(change).await?;
+            self.node.publisher.publish(&change.into()).await?;
             progress(index + 1);
         }
         Ok(imported)
@@ -153,8 +183,8 @@ impl<'a> Blocks<'a> {
     /// [`Error::Event`] for a text that is too long; those of [`lists`](crate::lists) are
     /// not.
     pub fn listed(&self, entry: &mailmesh_lists::Entry) -> Result<Block, Error> {
-        let now = self.mesh.now();
-        let own = self.mesh.identity.name.as_str();
+        let now = self.node.replication.now();
+        let own = self.node.identity.name.as_str();
         let origin = if entry.origin.is_empty() { own } else { &entry.origin };
         let mut block = Block::new(&*entry.reason, now)?.from_origin(origin)?;
         block.expires = entry.ends.moment(now);
@@ -164,7 +194,7 @@ impl<'a> Blocks<'a> {
     /// Everything there is, and then whatever happens to it, without a hole between.
     #[must_use]
     pub fn watch(&self) -> BlockWatch {
-        BlockWatch::new(self.mesh.clone())
+        BlockWatch::new(self.node)
     }
 
     /// Takes a network off the list of `rule`.
@@ -172,20 +202,27 @@ impl<'a> Blocks<'a> {
     /// # Errors
     /// [`Error::State`] if it is not on it; [`Error::ShutDown`].
     pub async fn remove(&self, rule: Rule, network: Network) -> Result<(), Error> {
-        self.mesh.spread(self.mesh.mirror.remove(rule, network, self.mesh.now())?).await
+        self.node
+            .publisher
+            .publish_change(self.node.replication.mirror.remove(
+                rule,
+                network,
+                self.node.replication.now(),
+            )?)
+            .await
     }
 
     /// The networks of a rule, in order.
     #[must_use]
     pub fn list(&self, rule: Rule) -> Vec<NetworkEntry> {
-        self.mesh.mirror.networks(rule, self.mesh.now())
+        self.node.replication.mirror.networks(rule, self.node.replication.now())
     }
 
     fn block(&self, reason: &str, ttl: Option<Duration>) -> Result<Block, Error> {
-        let block =
-            Block::new(reason, self.mesh.now())?.from_origin(self.mesh.identity.name.as_str())?;
+        let block = Block::new(reason, self.node.replication.now())?
+            .from_origin(self.node.identity.name.as_str())?;
         Ok(match ttl {
-            Some(ttl) => block.expiring_at(self.mesh.now().plus(ttl)),
+            Some(ttl) => block.expiring_at(self.node.replication.now().plus(ttl)),
             None => block,
         })
     }

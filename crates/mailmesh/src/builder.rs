@@ -1,37 +1,42 @@
+//! Makes a node of its configuration: the one place where its parts are wired.
+
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use mailmesh_codec::{ClusterKey, Keyring};
 use mailmesh_delivery::{Endpoint, Identity, Incarnation, NodeName, Settings, Time};
 use mailmesh_events::{NodeId, UnixMillis};
-use mailmesh_state::{Mirror, Reconciler, Timing};
+use mailmesh_state::Mirror;
 use mailmesh_store::Store;
 use mailmesh_transport::{
     Backend, Bus, Coordinator, Driver, Intake, KeySpace, MemoryHub, OtherKeys, Secret, ZenohBus,
 };
-use parking_lot::Mutex;
 use ring::rand::{SecureRandom, SystemRandom};
-use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
+use crate::Error;
 use crate::clock::WallClock;
-use crate::cluster::Cluster;
+use crate::clock_sync::ClockSync;
+use crate::cluster::{Cluster, Inner, Network};
 use crate::cluster_time::ClusterTime;
-use crate::disk::{Disk, StoreOpener};
+use crate::direct_sender::DirectSender;
+use crate::directs::{DirectParts, NodeDirects, PushesOfMembers};
+use crate::framing::{OpenFrames, SealFrames};
 use crate::gate::Gate;
 use crate::inbox::{Capacity, Inboxes};
-use crate::keys::{KeyChain, Questions};
-use crate::mesh::Mesh;
-use crate::sink::MeshSink;
-use crate::standstill::Standstill;
-use crate::wire::{OpenFrames, Refusals, SealFrames};
-use crate::{Error, StopReason};
+use crate::keys::{KeyService, NodeKeyring};
+use crate::lifecycle::Lifecycle;
+use crate::member_log::MemberLog;
+use crate::persister::{Persister, Source, StoreOpener};
+use crate::publisher::Publisher;
+use crate::refusals::Refusals;
+use crate::replication::{Replication, digest_tag};
+use crate::sink::{NodeSink, SinkParts};
+use crate::ticker::Ticker;
 
 /// The cluster's name unless one is given.
 pub const DEFAULT_CLUSTER: &str = "mail";
-/// Questions about keys that wait; those beyond are asked again.
-const ASKED: usize = 64;
 /// Events an inbox holds unless another number is given.
 const DEFAULT_INBOX: usize = 64 * 1024;
 /// Bytes of events an inbox holds unless another number is given.
@@ -235,7 +240,7 @@ impl ClusterBuilder {
             settings = settings.with_failure_timeout(timeout)?;
         }
         settings.check()?;
-        let inboxes = Capacity {
+        let capacity = Capacity {
             entries: self.inbox_events.or(mesh_settings.inbox_events).unwrap_or(DEFAULT_INBOX),
             bytes: self.inbox_bytes.or(mesh_settings.inbox_bytes).unwrap_or(DEFAULT_INBOX_BYTES),
         };
@@ -245,90 +250,133 @@ impl ClusterBuilder {
         };
         let identity = Identity::new(name, incarnation, self.wall_clock.now().0);
 
-        let chain = |(keys, file)| Arc::new(KeyChain::new(keys, file, &cluster, incarnation.0));
-        let keys = keyring.map(chain);
+        let keyring = keyring
+            .map(|(keys, file)| Arc::new(NodeKeyring::new(keys, file, &cluster, incarnation.0)));
         let (sender, intake) = Intake::new();
-        let (mut other_keys, mut links_counted) = (OtherKeys::default(), None);
-        let mut endpoints = None;
+        let (mut other_keys, mut network) = (OtherKeys::default(), Network::default());
         let bus: Arc<dyn Bus> = match (self.memory, coordinator.backend()) {
             (Some(hub), _) => Arc::new(hub.join(incarnation, sender)),
             (None, Backend::Zenoh(zenoh)) => {
-                if keys.is_none() && !mesh_settings.open {
+                if keyring.is_none() && !mesh_settings.open {
                     tracing::warn!(
                         "the mesh is open: whoever reaches this node's port may join and read, and can end or freeze this process; \
                          certificates are not replicated. Make a key with `mailmesh key generate` and set `mesh.key` on every node, \
                          or set `mesh.open` if that is meant"
                     );
                 }
-                for warning in coordinator.check_links(keys.is_some())? {
+                for warning in coordinator.check_links(keyring.is_some())? {
                     tracing::warn!("configuration: {warning}");
                 }
-                let links = keys.as_ref().map(|keys| keys.links());
+                let links = keyring.as_ref().map(|keys| keys.links());
                 let bus = ZenohBus::open(zenoh, space, incarnation, sender, links).await?;
-                (other_keys, links_counted) = (bus.other_keys(), bus.gate());
-                endpoints = Some(bus.endpoints());
+                other_keys = bus.other_keys();
+                network = Network { links: bus.gate(), endpoints: Some(bus.endpoints()) };
                 Arc::new(bus)
             }
             (None, _) => Arc::new(MemoryHub::new().join(incarnation, sender)),
         };
 
-        let mirror_key = keys.as_ref().map_or([0; 16], |keys| keys.mirror_key());
-        let (asked, questions) = mpsc::channel(ASKED);
-        let refusals = Arc::new(Refusals::new(other_keys));
-        let mesh = Arc::new(Mesh {
-            keys: keys.clone(),
-            questions: Questions::default(),
-            asked,
-            mirror: Mirror::new(writer(incarnation), mirror_key),
-            reconciling: Notify::new(),
-            reconciler: Mutex::new(Reconciler::new(identity.incarnation, Timing::default())),
-            inboxes: Inboxes::new(inboxes),
-            refusals: refusals.clone(),
-            links: links_counted,
-            endpoints,
-            stopped: watch::Sender::new(None::<StopReason>),
-            yields: watch::Sender::new(None),
-            agreed: Notify::new(),
-            cut_ways: Mutex::default(),
-            turnover: Mutex::default(),
-            standstill: Standstill::default(),
-            away: Mutex::default(),
-            member_count: watch::Sender::new(0),
-            start: Instant::now(),
-            time: ClusterTime::new(self.wall_clock),
-            gate: self.gate.clone(),
-            driver: OnceLock::new(),
-            disk: OnceLock::new(),
-            messenger: OnceLock::new(),
-            identity: identity.clone(),
-            cluster,
-        });
-        if let Some(dir) = self.store.or_else(|| mesh_settings.store.clone()) {
-            let opening = mesh.clone();
-            let opener = self.store_opener.unwrap_or(|dir| Store::open(dir));
-            let opened = tokio::task::spawn_blocking(move || Disk::open(&dir, &opening, opener));
-            let opened = opened.await.map_err(|_| Error::ShutDown)??;
-            let _first_and_only = mesh.disk.set(opened);
-        }
-        let start = Instant::now();
-        let mut node = Endpoint::new(identity, settings, Time::default());
-        if mesh.is_settled() {
-            node.set_tag(bytes::Bytes::copy_from_slice(&mailmesh_codec::encode_digest(
-                &mesh.mirror.digest(),
-            )));
-        }
-        let seal = Arc::new(keys.clone().map_or(SealFrames::Open, SealFrames::Keyed));
-        let open = Box::new(OpenFrames::new(keys, incarnation, refusals));
-        let sinks = |messenger| {
-            let _first_and_only = mesh.messenger.set(messenger);
-            MeshSink::both(&mesh)
+        let mirror_key = keyring.as_ref().map_or([0; 16], |keys| keys.mirror_key());
+        let mirror = Arc::new(Mirror::new(writer(incarnation), mirror_key));
+        let time = Arc::new(ClusterTime::new(self.wall_clock));
+        let persister = match self.store.or_else(|| mesh_settings.store.clone()) {
+            Some(dir) => {
+                let (cluster, keys) = (cluster.clone(), keyring.clone());
+                let source = Source { cluster, keys, mirror: mirror.clone(), time: time.clone() };
+                let opener = self.store_opener.unwrap_or(|dir| Store::open(dir));
+                let open = move || Persister::open(&dir, source, opener);
+                let opened = tokio::task::spawn_blocking(open).await;
+                Some(opened.map_err(|_| Error::ShutDown)??)
+            }
+            None => None,
         };
-        let (mut driver, task) =
-            Driver::prepare(node, settings, start, bus, intake, (seal, open), sinks)?;
-        driver.spawn(self.gate.hold_up(task));
+        let start = Instant::now();
+        let mut endpoint = Endpoint::new(identity.clone(), settings, Time::default());
+        if persister.as_ref().is_none_or(Persister::is_settled) {
+            endpoint.set_tag(digest_tag(&mirror));
+        }
+        let setup = Driver::setup(endpoint, settings, start, bus);
+        let direct = DirectSender::new(setup.handle(), keyring.is_some());
+        let replication = Arc::new(Replication::new(
+            incarnation,
+            mirror,
+            time.clone(),
+            persister,
+            direct.clone(),
+        ));
+        let clocks = Arc::new(ClockSync::new(time, direct.clone()));
+        let service = |keyring: Arc<NodeKeyring>| {
+            let (identity, cluster) = (identity.clone(), cluster.clone());
+            KeyService::new(identity, cluster, keyring, replication.clone(), direct.clone())
+        };
+        let (keys, questions) = keyring.clone().map(service).unzip();
+        let lifecycle = Arc::<Lifecycle>::default();
+        let inboxes = Arc::new(Inboxes::new(capacity));
+        let refusals = Arc::new(Refusals::new(other_keys));
+        let member_log = Arc::<MemberLog>::default();
+
+        let pushes = Arc::<PushesOfMembers>::default();
+        let sink = NodeSink::new(
+            SinkParts {
+                own: incarnation,
+                replication: replication.clone(),
+                clocks: clocks.clone(),
+                lifecycle: lifecycle.clone(),
+                inboxes: inboxes.clone(),
+                refusals: refusals.clone(),
+                member_log: member_log.clone(),
+                direct,
+            },
+            pushes.clone(),
+        );
+        let directs = NodeDirects::new(
+            DirectParts {
+                replication: replication.clone(),
+                clocks: clocks.clone(),
+                keys: keys.clone(),
+                inboxes: inboxes.clone(),
+                refusals: refusals.clone(),
+            },
+            pushes,
+        );
+        let seal = Arc::new(keyring.clone().map_or(SealFrames::Open, SealFrames::Keyed));
+        let open = Box::new(OpenFrames::new(keyring, incarnation, refusals.clone()));
+        let (mut driver, task) = setup.prepare(intake, (seal, open), (sink, directs))?;
+        let gate = self.gate;
+        driver.spawn(gate.hold_up(task));
         let driver = Arc::new(driver);
-        let _first_and_only = mesh.driver.set(Arc::downgrade(&driver));
-        Ok(Cluster::new(mesh, driver, questions))
+
+        let ticker = Ticker {
+            replication: replication.clone(),
+            clocks,
+            keys: keys.clone(),
+            lifecycle: lifecycle.clone(),
+            inboxes: inboxes.clone(),
+            refusals: refusals.clone(),
+            member_log: member_log.clone(),
+            driver: Arc::downgrade(&driver),
+        };
+        let mut tasks = vec![tokio::spawn(gate.hold_up(ticker.run()))];
+        if let (Some(keys), Some(questions)) = (&keys, questions) {
+            tasks.push(tokio::spawn(gate.hold_up(keys.clone().work(questions))));
+        }
+        let publisher =
+            Publisher::new(driver.clone(), gate.clone(), lifecycle.clone(), replication.clone());
+        Ok(Cluster::new(Inner {
+            identity,
+            cluster,
+            publisher,
+            replication,
+            keys,
+            lifecycle,
+            inboxes,
+            refusals,
+            member_log,
+            network,
+            gate,
+            driver,
+            tasks,
+        }))
     }
 }
 

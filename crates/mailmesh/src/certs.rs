@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use mailmesh_events::{Certificate, DomainNames};
 
-use crate::mesh::Mesh;
+use crate::cluster::Inner;
 use crate::{CertWatch, ChosenCertificate, Error};
 
 /// TLS certificates: the newest of each set of names, the same on every node.
@@ -10,12 +10,12 @@ use crate::{CertWatch, ChosenCertificate, Error};
 /// in the clear.
 #[derive(Debug, Clone, Copy)]
 pub struct Certs<'a> {
-    mesh: &'a Arc<Mesh>,
+    node: &'a Inner,
 }
 
 impl<'a> Certs<'a> {
-    pub(crate) fn new(mesh: &'a Arc<Mesh>) -> Self {
-        Self { mesh }
+    pub(crate) fn new(node: &'a Inner) -> Self {
+        Self { node }
     }
 
     /// Sets the certificate of its names, here and on the other nodes.
@@ -24,10 +24,18 @@ impl<'a> Certs<'a> {
     /// [`Error::NoClusterKey`] in an open mesh; [`Error::State`] if it does not
     /// check, is over, or is older than the one in place; [`Error::ShutDown`].
     pub async fn set(&self, certificate: Certificate) -> Result<(), Error> {
-        if !self.mesh.is_sealed() {
+        if self.node.keys.is_none() {
             return Err(Error::NoClusterKey);
         }
-        self.mesh.spread(self.mesh.mirror.set_certificate(certificate, self.mesh.now())?).await
+        self.node
+            .publisher
+            .publish_change(
+                self.node
+                    .replication
+                    .mirror
+                    .set_certificate(certificate, self.node.replication.now())?,
+            )
+            .await
     }
 
     /// Sets the certificate of its names, also one that is over: clients that verify it refuse it.
@@ -35,11 +43,16 @@ impl<'a> Certs<'a> {
     /// # Errors
     /// As [`set`](Self::set), but for one that is over.
     pub async fn set_even_if_over(&self, certificate: Certificate) -> Result<(), Error> {
-        if !self.mesh.is_sealed() {
+        if self.node.keys.is_none() {
             return Err(Error::NoClusterKey);
         }
-        let now = self.mesh.now();
-        self.mesh.spread(self.mesh.mirror.set_certificate_even_if_over(certificate, now)?).await
+        let now = self.node.replication.now();
+        self.node
+            .publisher
+            .publish_change(
+                self.node.replication.mirror.set_certificate_even_if_over(certificate, now)?,
+            )
+            .await
     }
 
     /// Withdraws the certificate of exactly these names.
@@ -47,13 +60,21 @@ impl<'a> Certs<'a> {
     /// # Errors
     /// [`Error::State`] if there is none; [`Error::ShutDown`].
     pub async fn withdraw(&self, names: DomainNames) -> Result<(), Error> {
-        self.mesh.spread(self.mesh.mirror.withdraw_certificate(names, self.mesh.now())?).await
+        self.node
+            .publisher
+            .publish_change(
+                self.node
+                    .replication
+                    .mirror
+                    .withdraw_certificate(names, self.node.replication.now())?,
+            )
+            .await
     }
 
     /// Everything there is, and then whatever happens to it, without a hole between.
     #[must_use]
     pub fn watch(&self) -> CertWatch {
-        CertWatch::new(self.mesh.clone())
+        CertWatch::new(self.node)
     }
 
     /// The certificate to present for `host`: a valid one before one that is not, then one of
@@ -61,25 +82,25 @@ impl<'a> Certs<'a> {
     /// ended last. Names are compared as DNS does ([`HostName`](crate::HostName)).
     #[must_use]
     pub fn for_host(&self, host: &str) -> Option<Arc<Certificate>> {
-        self.mesh.mirror.certificate_for_host(host, self.mesh.now())
+        self.node.replication.mirror.certificate_for_host(host, self.node.replication.now())
     }
 
     /// As [`for_host`](Self::for_host), with the reason.
     #[must_use]
     pub fn choose(&self, host: &str) -> Option<ChosenCertificate> {
-        self.mesh.mirror.choose_certificate(host, self.mesh.now())
+        self.node.replication.mirror.choose_certificate(host, self.node.replication.now())
     }
 
     /// Every name that a certificate holds, sorted, and the certificate that it gets now. For a
     /// wildcard: the certificate of the hosts that no exact name serves.
     #[must_use]
     pub fn by_name(&self) -> Vec<(Box<str>, ChosenCertificate)> {
-        self.mesh.mirror.certificates_by_name(self.mesh.now())
+        self.node.replication.mirror.certificates_by_name(self.node.replication.now())
     }
 
     /// Every certificate, by names.
     #[must_use]
     pub fn list(&self) -> Vec<Arc<Certificate>> {
-        self.mesh.mirror.certificates()
+        self.node.replication.mirror.certificates()
     }
 }

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
-use mailmesh_delivery::{Incarnation, NodeName};
+use mailmesh_delivery::{Incarnation, NodeName, PeerInfo};
 use mailmesh_events::UnixMillis;
 use mailmesh_state::{ClusterClock, Judgement};
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use crate::alarm::{Alarm, Say};
 use crate::clock::{Stopwatch, WallClock};
@@ -24,6 +25,8 @@ const WAIT: Duration = Duration::from_secs(60);
 pub(crate) struct ClusterTime {
     wall: WallClock,
     stopwatch: Stopwatch,
+    /// When the node started.
+    start: Instant,
     /// Milliseconds from the wall clock to the time of the cluster.
     correction: AtomicI64,
     is_agreed: AtomicBool,
@@ -57,7 +60,7 @@ impl ClusterTime {
             last: (wall.now(), stopwatch.elapsed()),
             sweeps_from: Duration::ZERO,
         });
-        Self { wall, stopwatch, correction, is_agreed, state }
+        Self { wall, stopwatch, start: Instant::now(), correction, is_agreed, state }
     }
 
     /// Cluster time, used for stamps and expiry.
@@ -65,7 +68,38 @@ impl ClusterTime {
         UnixMillis(self.wall.now().0.saturating_add_signed(self.correction()))
     }
 
-    /// Time since the start, with that in which the machine slept.
+    /// Time since the node started, without the time in which the machine slept.
+    pub(crate) fn uptime(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    /// The moment this long after the node started.
+    pub(crate) fn instant(&self, uptime: Duration) -> Instant {
+        self.start + uptime
+    }
+
+    /// When this node started, by cluster time.
+    pub(crate) fn started(&self) -> UnixMillis {
+        UnixMillis(self.now().0.saturating_sub(millis(self.uptime())))
+    }
+
+    /// Whether members have said what time it is, and most clocks agree on it.
+    pub(crate) fn is_known(&self) -> bool {
+        self.has_an_answer() && self.is_agreed()
+    }
+
+    /// Whether one of the peers has run for `by` longer than this node. Each peer reports its
+    /// start by its own clock, so the difference of the clocks is taken into account.
+    pub(crate) fn has_older(&self, peers: &[(PeerInfo, Duration)], by: Duration) -> bool {
+        let started = self.wall().0.saturating_sub(millis(self.uptime()));
+        peers.iter().any(|(peer, _)| {
+            let ahead = self.reading(peer.incarnation).map_or(0, |(_, ahead)| ahead);
+            let theirs = peer.started_ms.saturating_add_signed(ahead.saturating_neg());
+            UnixMillis(theirs).plus(by).0 < started
+        })
+    }
+
+    /// Time since the node started, with the time in which the machine slept.
     pub(crate) fn elapsed(&self) -> Duration {
         self.stopwatch.elapsed()
     }
@@ -134,6 +168,10 @@ impl ClusterTime {
     pub(crate) fn may_sweep(&self) -> bool {
         self.stopwatch.elapsed() >= self.state.lock().sweeps_from
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Alarms {

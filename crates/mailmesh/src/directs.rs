@@ -13,13 +13,26 @@ use mailmesh_transport::DirectSink;
 use parking_lot::Mutex;
 
 use crate::Incoming;
-use crate::keys::Asked;
-use crate::mesh::Mesh;
-use crate::wire::Bucket;
+use crate::clock_sync::ClockSync;
+use crate::inbox::Inboxes;
+use crate::keys::KeyService;
+use crate::refusals::Refusals;
+use crate::replication::Replication;
+use crate::token_bucket::TokenBucket;
 
-pub(crate) struct MeshDirects {
-    mesh: Arc<Mesh>,
+pub(crate) struct NodeDirects {
+    parts: DirectParts,
     pushes: Arc<PushesOfMembers>,
+}
+
+/// The parts of a node that take direct messages.
+pub(crate) struct DirectParts {
+    pub(crate) replication: Arc<Replication>,
+    pub(crate) clocks: Arc<ClockSync>,
+    /// `None` for an open mesh.
+    pub(crate) keys: Option<Arc<KeyService>>,
+    pub(crate) inboxes: Arc<Inboxes>,
+    pub(crate) refusals: Arc<Refusals>,
 }
 
 /// The sink adds and removes the members.
@@ -44,14 +57,14 @@ impl PushesOfMembers {
 /// After a comparison the peer sends what this node lacks, a few hundred entries a message; entries
 /// past the bound are found by the next comparison.
 #[derive(Debug)]
-struct Pushes(Bucket);
+struct Pushes(TokenBucket);
 
 impl Pushes {
     const AT_ONCE: f64 = 1_024.0;
     const PER_SECOND: f64 = 128.0;
 
     fn new() -> Self {
-        Self(Bucket::new(Self::PER_SECOND, Self::AT_ONCE))
+        Self(TokenBucket::new(Self::PER_SECOND, Self::AT_ONCE))
     }
 
     fn may_come(&mut self, now: Instant) -> bool {
@@ -63,73 +76,55 @@ impl Pushes {
     }
 }
 
-impl DirectSink for MeshDirects {
+impl DirectSink for NodeDirects {
     fn take_direct(&mut self, from: Incarnation, body: Bytes) {
         self.sync(from, &body);
     }
 }
 
-impl MeshDirects {
-    pub(crate) fn new(mesh: Arc<Mesh>, pushes: Arc<PushesOfMembers>) -> Self {
-        Self { mesh, pushes }
+impl NodeDirects {
+    pub(crate) fn new(parts: DirectParts, pushes: Arc<PushesOfMembers>) -> Self {
+        Self { parts, pushes }
     }
 
     fn sync(&self, from: Incarnation, body: &Bytes) {
+        let DirectParts { replication, clocks, keys, inboxes, refusals } = &self.parts;
         if let Some(round) = round_of_entries(body)
-            && !self.mesh.reconciler.lock().has_asked(from, round)
+            && !replication.has_asked(from, round)
             && !self.pushes.may_come(from, Instant::now())
         {
-            self.mesh.refusals.pushed_too_much();
-            return;
+            return refusals.pushed_too_much();
         }
         let message = match decode_sync(body) {
             Ok(message) => message,
-            Err(error) => return self.mesh.refusals.count(&error),
+            Err(error) => return refusals.count(&error),
         };
         if matches!(&message, SyncMessage::Part { changes, .. } | SyncMessage::Entries { changes, .. }
-            if !self.mesh.is_sealed() && changes.iter().any(Change::has_private_key))
+            if keys.is_none() && changes.iter().any(Change::has_private_key))
         {
             return;
         }
         match message {
-            SyncMessage::AskTime { asked } => {
-                let now = self.mesh.time.wall();
-                return self.mesh.send_sync(vec![(from, SyncMessage::Time { asked, now })]);
-            }
+            SyncMessage::AskTime { asked } => clocks.on_question(from, asked),
             SyncMessage::Time { asked, now } => {
-                self.mesh.time.on_answer(from, asked, now);
-                self.mesh.set_time();
-                return self.mesh.disk.get().map_or((), |disk| disk.on_time(&self.mesh));
+                clocks.on_answer(from, asked, now);
+                replication.on_time_known();
             }
             SyncMessage::AskKeys { number, action } => {
-                // Of an open mesh there are none. What does not fit is asked again.
-                if self.mesh.is_sealed() {
-                    let _full = self.mesh.asked.try_send(Asked { from, number, action });
+                // An open mesh has none.
+                if let Some(keys) = keys {
+                    keys.on_question(from, number, action);
                 }
-                return;
             }
             SyncMessage::Keys { number, held } => {
-                return self.mesh.questions.on_answer(from, number, held);
+                if let Some(keys) = keys {
+                    keys.on_answer(from, number, held);
+                }
             }
-            // Nobody is given what may have been removed long ago; it is asked for again.
-            _ if !self.mesh.is_settled() => return,
-            _ => {}
+            message => {
+                let taken = replication.on_message(from, message);
+                inboxes.offer(&mut taken.into_iter().map(Incoming::Synced).collect());
+            }
         }
-        let (taken, messages) = {
-            let mut reconciler = self.mesh.reconciler.lock();
-            let taken = reconciler.on_message(
-                from,
-                message,
-                &self.mesh.mirror,
-                self.mesh.now(),
-                self.mesh.elapsed(),
-            );
-            (taken, reconciler.take_to_send())
-        };
-        self.mesh.send_sync(messages);
-        if !taken.is_empty() {
-            self.mesh.tell_digest();
-        }
-        self.mesh.inboxes.offer(&mut taken.into_iter().map(Incoming::Synced).collect());
     }
 }

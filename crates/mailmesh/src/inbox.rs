@@ -331,6 +331,11 @@ impl Inboxes {
         incoming.clear();
     }
 
+    /// Offers one entry to the inboxes that take it.
+    pub(crate) fn offer_one(&self, incoming: Incoming) {
+        self.offer(&mut vec![incoming]);
+    }
+
     pub(crate) fn close(&self) {
         self.list.read().iter().filter_map(Weak::upgrade).for_each(|queue| queue.close());
     }

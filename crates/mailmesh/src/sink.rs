@@ -4,26 +4,45 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
-use mailmesh_codec::{decode_digest, decode_events};
+use mailmesh_codec::decode_events;
 use mailmesh_delivery::{self as delivery, Incarnation, Output};
 use mailmesh_events::{Change, Event, Lane};
 use mailmesh_state::Applied;
 use mailmesh_transport::{LogThrottle, Sink};
 
-use crate::directs::{MeshDirects, PushesOfMembers};
-use crate::mesh::Mesh;
+use crate::clock_sync::ClockSync;
+use crate::direct_sender::DirectSender;
+use crate::directs::PushesOfMembers;
+use crate::inbox::Inboxes;
+use crate::lifecycle::Lifecycle;
+use crate::member_log::MemberLog;
+use crate::refusals::Refusals;
+use crate::replication::Replication;
 use crate::{Gap, GapReason, Incoming, LeaveReason, Member, MemberRef, Received};
 
-pub(crate) struct MeshSink {
-    pub(crate) mesh: Arc<Mesh>,
+pub(crate) struct NodeSink {
+    parts: SinkParts,
     members: BTreeMap<Incarnation, MemberRef>,
     pushes: Arc<PushesOfMembers>,
     /// Events of a frame on their way to the inboxes; empty between frames.
     ready: Vec<Incoming>,
     logs: Logs,
+}
+
+/// The parts of a node that the sink hands something to.
+#[derive(Clone)]
+pub(crate) struct SinkParts {
+    pub(crate) own: Incarnation,
+    pub(crate) replication: Arc<Replication>,
+    pub(crate) clocks: Arc<ClockSync>,
+    pub(crate) lifecycle: Arc<Lifecycle>,
+    pub(crate) inboxes: Arc<Inboxes>,
+    pub(crate) refusals: Arc<Refusals>,
+    pub(crate) member_log: Arc<MemberLog>,
+    pub(crate) direct: DirectSender,
 }
 
 /// What an hour of trouble would repeat.
@@ -35,18 +54,11 @@ struct Logs {
     conflict: LogThrottle,
 }
 
-impl MeshSink {
-    /// The sink, and the one of direct messages.
-    pub(crate) fn both(mesh: &Arc<Mesh>) -> (Self, MeshDirects) {
-        let pushes = Arc::<PushesOfMembers>::default();
-        let sink = Self {
-            mesh: mesh.clone(),
-            members: BTreeMap::new(),
-            pushes: pushes.clone(),
-            ready: Vec::new(),
-            logs: Logs::default(),
-        };
-        (sink, MeshDirects::new(mesh.clone(), pushes))
+impl NodeSink {
+    /// The sink. `pushes` has an entry for each member.
+    pub(crate) fn new(parts: SinkParts, pushes: Arc<PushesOfMembers>) -> Self {
+        let (members, ready) = (BTreeMap::new(), Vec::new());
+        Self { parts, members, pushes, ready, logs: Logs::default() }
     }
 
     fn deliver(&mut self, from: Incarnation, lane: Lane, first: u64, count: u16, body: &Bytes) {
@@ -65,17 +77,17 @@ impl MeshSink {
                     ready.push(Incoming::Event(received.into()));
                 }
                 Err(error) => {
-                    self.mesh.inboxes.offer(&mut ready);
+                    self.parts.inboxes.offer(&mut ready);
                     unreadable += 1;
-                    self.mesh.refusals.count(&error);
+                    self.parts.refusals.count(&error);
                 }
             }
         }
-        self.mesh.inboxes.offer(&mut ready);
+        self.parts.inboxes.offer(&mut ready);
         self.ready = ready;
         self.tell_unreadable(&from, lane, &mut unreadable);
         if changed {
-            self.mesh.tell_digest();
+            self.parts.replication.publish_digest();
         }
     }
 
@@ -91,7 +103,7 @@ impl MeshSink {
     }
 
     fn apply(&self, change: &Change) -> bool {
-        if change.has_private_key() && !self.mesh.is_sealed() {
+        if change.has_private_key() && !self.parts.direct.is_sealed() {
             if self.logs.unsealed.is_ready() {
                 tracing::warn!(
                     "a certificate came over an open mesh and was not taken; set `mesh.key`"
@@ -99,7 +111,7 @@ impl MeshSink {
             }
             return false;
         }
-        match self.mesh.mirror.apply(change, self.mesh.now()) {
+        match self.parts.replication.apply(change) {
             Applied::Changed => true,
             Applied::Stale => false,
             Applied::Refused(error) => {
@@ -122,52 +134,26 @@ impl MeshSink {
             tracing::warn!(from = %from.name, %lane, missed, "gap: events {reason}");
         }
         if lane == Lane::Urgent {
-            self.mesh.reconciler.lock().on_gap(from.incarnation);
+            self.parts.replication.on_gap(from.incarnation);
         }
-        self.mesh.offer(Incoming::Gap(Gap { from: from.clone(), lane, missed, reason }));
-    }
-
-    fn digest(&self, from: Incarnation, tag: &Bytes) {
-        // A node that does not know the age of its store says nothing of its mirror, and compares
-        // nothing.
-        if tag.is_empty() || !self.mesh.is_settled() {
-            return;
-        }
-        match decode_digest(tag) {
-            Ok(theirs) => {
-                let ours = self.mesh.mirror.digest();
-                if theirs == ours {
-                    self.mesh.agreed.notify_waiters();
-                }
-                let messages = {
-                    // Its work on a direct message takes longer than a callback may wait. The
-                    // next heartbeat has the digest again.
-                    let Some(mut reconciler) = self.mesh.reconciler.try_lock() else { return };
-                    reconciler.on_digest(from, theirs, ours, self.mesh.elapsed());
-                    if reconciler.is_busy() {
-                        self.mesh.reconciling.notify_one();
-                    }
-                    reconciler.take_to_send()
-                };
-                self.mesh.send_sync(messages);
-            }
-            Err(error) => self.mesh.refusals.count(&error),
-        }
+        self.parts.inboxes.offer_one(Incoming::Gap(Gap {
+            from: from.clone(),
+            lane,
+            missed,
+            reason,
+        }));
     }
 
     fn joined(&mut self, peer: &delivery::PeerInfo) {
-        if self.mesh.turnover.lock().joined(Instant::now()) {
-            tracing::info!(name = %peer.name, incarnation = ?peer.incarnation, "node joined");
-        }
+        self.parts.member_log.on_joined(peer);
         self.members.insert(peer.incarnation, Member::reference(peer));
         self.pushes.joined(peer.incarnation);
-        self.mesh.away.lock().joined(&peer.name);
-        self.mesh.reconciler.lock().on_joined(peer.incarnation);
-        self.mesh.time.on_joined(peer.incarnation, &peer.name);
-        self.mesh.ask_time();
-        self.mesh.offer(Incoming::Joined(Member::new(peer, Duration::ZERO, None)));
-        // After it was told: an inbox opened by who waited for it does not get it again.
-        self.mesh.member_count.send_replace(self.members.len());
+        self.parts.replication.on_joined(peer.incarnation);
+        self.parts.clocks.on_joined(peer.incarnation, &peer.name);
+        self.parts.inboxes.offer_one(Incoming::Joined(Member::new(peer, Duration::ZERO, None)));
+        // After the inboxes: an inbox that is opened by a caller who waited for this member does
+        // not get the member again.
+        self.parts.lifecycle.set_members(self.members.len());
     }
 
     fn left(&mut self, peer: &delivery::PeerInfo, reason: delivery::LeaveReason) {
@@ -176,68 +162,41 @@ impl MeshSink {
             delivery::LeaveReason::Replaced => LeaveReason::Replaced,
             _ => LeaveReason::Failed,
         };
-        let incarnation = peer.incarnation;
-        let is_logged = self.mesh.turnover.lock().left(Instant::now());
-        match reason {
-            _ if !is_logged => {}
-            // Most likely it is this node that was away.
-            LeaveReason::Failed if self.mesh.standstill.is_recent() => {
-                tracing::info!(name = %peer.name, ?incarnation, "node left: it {reason} since this node stood still");
-            }
-            LeaveReason::Failed => {
-                tracing::warn!(name = %peer.name, ?incarnation, "node left: it {reason}; killed, stopped or cut off");
-            }
-            _ => tracing::info!(name = %peer.name, ?incarnation, "node left: it {reason}"),
-        }
         self.members.remove(&peer.incarnation);
-        // It may have a new life already.
-        if !self.members.values().any(|member| member.name == peer.name) {
-            self.mesh.away.lock().left(&peer.name, self.mesh.elapsed());
-        }
+        let is_back = self.members.values().any(|member| member.name == peer.name);
+        let at = self.parts.replication.time.uptime();
+        self.parts.member_log.on_left(peer, reason, is_back, at);
         self.pushes.left(peer.incarnation);
-        self.mesh.reconciler.lock().on_left(peer.incarnation, self.mesh.elapsed());
-        self.mesh.time.on_left(peer.incarnation);
-        self.mesh.cut_ways.lock().on_left(peer.incarnation);
-        self.mesh.set_time();
+        self.parts.replication.on_left(peer.incarnation);
+        self.parts.clocks.on_left(peer.incarnation);
         let member = Member::new(peer, Duration::ZERO, None);
-        self.mesh.offer(Incoming::Left { member, reason });
-        self.mesh.member_count.send_replace(self.members.len());
+        self.parts.inboxes.offer_one(Incoming::Left { member, reason });
+        self.parts.lifecycle.set_members(self.members.len());
     }
 
     fn reach(&self, peer: Incarnation, reach: delivery::Reach) {
         let Some(member) = self.members.get(&peer) else { return };
-        let mut ways = self.mesh.cut_ways.lock();
         match reach {
             delivery::Reach::Relayed { via } => {
                 let via = self.members.get(&via).map_or("?", |via| via.name.as_str());
-                ways.on_relayed(peer, &member.name, via);
+                self.parts.member_log.on_relayed(peer, &member.name, via);
             }
-            _ => {
-                if let Some(name) = ways.on_direct(peer) {
-                    tracing::info!(%name, "a member is heard directly again");
-                }
-            }
+            _ => self.parts.member_log.on_direct(peer),
         }
     }
 
     fn conflict(&self, conflict: &delivery::NameConflict) {
         let name = conflict.name.clone();
-        self.mesh.offer(Incoming::DuplicateName { name: name.clone() });
-        if conflict.loser == self.mesh.identity.incarnation {
-            let is_first = self.mesh.yields.send_if_modified(|yields| {
-                let is_first = yields.is_none();
-                yields.get_or_insert(name.clone());
-                is_first
-            });
+        self.parts.inboxes.offer_one(Incoming::DuplicateName { name: name.clone() });
+        if conflict.loser == self.parts.own {
+            let is_first = self.parts.lifecycle.lose_name(&name);
             if is_first {
                 tracing::error!(
                     %name,
                     "another live node has this name, and works with more nodes or is older: stepping back; give each node a name of its own (mesh.name)"
                 );
                 // Only now: a publisher that is refused is told why.
-                if let Some(messenger) = self.mesh.messenger.get() {
-                    messenger.close_lanes();
-                }
+                self.parts.direct.handle().close_lanes();
             }
         } else if self.logs.conflict.is_ready() {
             tracing::error!(
@@ -248,13 +207,9 @@ impl MeshSink {
     }
 }
 
-impl Sink for MeshSink {
+impl Sink for NodeSink {
     fn stood_still(&mut self, stall: Duration) {
-        self.mesh.standstill.ended();
-        tracing::warn!(
-            "this node stood still for {:.1} s (stopped or starved): others may have taken it for failed",
-            stall.as_secs_f64()
-        );
+        self.parts.member_log.on_stall(stall);
     }
 
     fn take(&mut self, output: Output) {
@@ -275,7 +230,11 @@ impl Sink for MeshSink {
             Output::Left { peer, reason } => self.left(&peer, reason),
             Output::NameConflict(conflict) => self.conflict(&conflict),
             Output::Reach { peer, reach } => self.reach(peer, reach),
-            Output::Tag { from, tag } => self.digest(from, &tag),
+            Output::Tag { from, tag } => {
+                if let Err(error) = self.parts.replication.on_digest(from, &tag) {
+                    self.parts.refusals.count(&error);
+                }
+            }
             _ => {}
         }
     }

@@ -4,8 +4,8 @@ use mailmesh_transport::GateCounts;
 use serde::Serialize;
 
 use crate::Endpoint;
-pub use crate::disk::StoreStatus;
 use crate::incoming::text;
+pub use crate::persister::StoreStatus;
 
 /// Frames that were refused, by reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]

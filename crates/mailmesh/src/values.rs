@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::Error;
-use crate::mesh::Mesh;
+use crate::cluster::Inner;
 use crate::watch::{Next, Watch};
 
 /// A namespace of values: what they are, and its name.
@@ -63,13 +63,13 @@ pub type NamedValue<V> = (Arc<str>, Result<V, Error>);
 /// Of two writes of one name the later wins; see [`Cluster::values`](crate::Cluster::values).
 #[derive(Debug)]
 pub struct Values<'a, N> {
-    mesh: &'a Arc<Mesh>,
+    node: &'a Inner,
     namespace: PhantomData<N>,
 }
 
 impl<'a, N: Namespace> Values<'a, N> {
-    pub(crate) fn new(mesh: &'a Arc<Mesh>) -> Self {
-        Self { mesh, namespace: PhantomData }
+    pub(crate) fn new(node: &'a Inner) -> Self {
+        Self { node, namespace: PhantomData }
     }
 
     fn key(&self, name: &str) -> Result<ValueKey, Error> {
@@ -82,7 +82,8 @@ impl<'a, N: Namespace> Values<'a, N> {
     /// [`Error::Event`] for a bad name, and if another version wrote what is no
     /// [`Namespace::Value`].
     pub fn get(&self, name: &str) -> Result<Option<N::Value>, Error> {
-        let value = self.mesh.mirror.value(&self.key(name)?, self.mesh.now());
+        let value =
+            self.node.replication.mirror.value(&self.key(name)?, self.node.replication.now());
         Ok(value.map(|value| value.decode()).transpose()?)
     }
 
@@ -97,10 +98,13 @@ impl<'a, N: Namespace> Values<'a, N> {
         value: &N::Value,
         ttl: Option<Duration>,
     ) -> Result<(), Error> {
-        let now = self.mesh.now();
+        let now = self.node.replication.now();
         let mut value = Value::encode(value)?;
         value.expires = ttl.map(|ttl| now.plus(ttl));
-        self.mesh.spread(self.mesh.mirror.set_value(self.key(name)?, value, now)?).await
+        self.node
+            .publisher
+            .publish_change(self.node.replication.mirror.set_value(self.key(name)?, value, now)?)
+            .await
     }
 
     /// Removes the value of a name.
@@ -108,8 +112,11 @@ impl<'a, N: Namespace> Values<'a, N> {
     /// # Errors
     /// [`Error::State`] if there is none; [`Error::Event`], [`Error::ShutDown`].
     pub async fn remove(&self, name: &str) -> Result<(), Error> {
-        let now = self.mesh.now();
-        self.mesh.spread(self.mesh.mirror.remove_value(self.key(name)?, now)?).await
+        let now = self.node.replication.now();
+        self.node
+            .publisher
+            .publish_change(self.node.replication.mirror.remove_value(self.key(name)?, now)?)
+            .await
     }
 
     /// Every name with its value, in order. What another version wrote, and is no
@@ -118,7 +125,8 @@ impl<'a, N: Namespace> Values<'a, N> {
     /// # Errors
     /// [`Error::Event`] for a bad [`Namespace::NAME`].
     pub fn list(&self) -> Result<Vec<NamedValue<N::Value>>, Error> {
-        let values = self.mesh.mirror.values_from(&self.key("")?, self.mesh.now());
+        let values =
+            self.node.replication.mirror.values_from(&self.key("")?, self.node.replication.now());
         let decoded =
             |(key, value): &(ValueKey, Arc<Value>)| (key.shared_name().clone(), decode(value));
         Ok(values.iter().map(decoded).collect())
@@ -128,7 +136,7 @@ impl<'a, N: Namespace> Values<'a, N> {
     #[must_use]
     pub fn watch(&self) -> ValueWatch<N> {
         let is_own = |change: &Change| matches!(change, Change::Value(change) if change.key.namespace() == N::NAME);
-        ValueWatch { watch: Watch::new(self.mesh.clone(), is_own), namespace: PhantomData }
+        ValueWatch { watch: Watch::new(self.node, is_own), namespace: PhantomData }
     }
 }
 

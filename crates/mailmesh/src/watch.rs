@@ -6,11 +6,12 @@ use std::sync::{Arc, Weak};
 use mailmesh_events::{
     Block, Certificate, CertificateChange, Change, DomainNames, Network, NetworkChange, Rule,
 };
-use mailmesh_state::{NetworkEntry, Observed, Observer};
+use mailmesh_state::{Mirror, NetworkEntry, Observed, Observer};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::mesh::Mesh;
+use crate::cluster::Inner;
+use crate::lifecycle::Lifecycle;
 
 /// Most changes that wait to be read. Past it they are let go, and the reader gets the
 /// whole state anew.
@@ -57,8 +58,8 @@ pub struct BlockWatch(Watch);
 pub struct CertWatch(Watch);
 
 impl BlockWatch {
-    pub(crate) fn new(mesh: Arc<Mesh>) -> Self {
-        Self(Watch::new(mesh, |change| matches!(change, Change::Network(_))))
+    pub(crate) fn new(node: &Inner) -> Self {
+        Self(Watch::new(node, |change| matches!(change, Change::Network(_))))
     }
 
     /// The next; `None` once the node has stopped and all is read. Cancel safe.
@@ -92,8 +93,8 @@ impl BlockWatch {
 }
 
 impl CertWatch {
-    pub(crate) fn new(mesh: Arc<Mesh>) -> Self {
-        Self(Watch::new(mesh, |change| matches!(change, Change::Certificate(_))))
+    pub(crate) fn new(node: &Inner) -> Self {
+        Self(Watch::new(node, |change| matches!(change, Change::Certificate(_))))
     }
 
     /// The next; `None` once the node has stopped and all is read. Cancel safe.
@@ -143,7 +144,8 @@ fn certificate(change: &Change) -> Option<Arc<Certificate>> {
 /// Of any sort.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    mesh: Arc<Mesh>,
+    mirror: Arc<Mirror>,
+    lifecycle: Arc<Lifecycle>,
     takes: fn(&Change) -> bool,
     queue: Arc<Queue>,
     /// Not read yet.
@@ -158,20 +160,21 @@ pub(crate) enum Next {
 }
 
 impl Watch {
-    pub(crate) fn new(mesh: Arc<Mesh>, takes: fn(&Change) -> bool) -> Self {
-        let (queue, state) = Queue::begin(&mesh, takes);
-        Self { mesh, takes, queue, state: Some(state) }
+    pub(crate) fn new(node: &Inner, takes: fn(&Change) -> bool) -> Self {
+        let (mirror, lifecycle) = (node.replication.mirror.clone(), node.lifecycle.clone());
+        let (queue, state) = Queue::begin(&mirror, takes);
+        Self { mirror, lifecycle, takes, queue, state: Some(state) }
     }
 
     pub(crate) async fn next(&mut self) -> Option<Next> {
         if let Some(state) = self.state.take() {
             return Some(Next::State(state));
         }
-        let mut stopped = self.mesh.stopped.subscribe();
+        let mut stopped = self.lifecycle.stopped();
         loop {
             let (next, overflowed) = self.queue.pop();
             if overflowed {
-                let (queue, state) = Queue::begin(&self.mesh, self.takes);
+                let (queue, state) = Queue::begin(&self.mirror, self.takes);
                 self.queue = queue;
                 return Some(Next::State(state));
             }
@@ -204,10 +207,10 @@ struct Waiting {
 
 impl Queue {
     /// A queue of what happens from now on, and what there is now.
-    fn begin(mesh: &Mesh, takes: fn(&Change) -> bool) -> (Arc<Self>, Vec<Change>) {
+    fn begin(mirror: &Mirror, takes: fn(&Change) -> bool) -> (Arc<Self>, Vec<Change>) {
         let queue = Arc::new(Self { takes, waiting: Mutex::default(), wake: Notify::new() });
         let observer: Weak<dyn Observer> = Arc::downgrade(&(queue.clone() as Arc<dyn Observer>));
-        let mut state = mesh.mirror.observe(observer);
+        let mut state = mirror.observe(observer);
         state.retain(takes);
         (queue, state)
     }

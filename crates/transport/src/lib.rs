@@ -37,7 +37,8 @@ pub use coordinator::{
     MeshSettings, Place, Secret, Warning, ZenohSettings,
 };
 pub use driver::{
-    DirectSink, Driver, DriverCounters, DriverTask, Messenger, Open, Opened, Seal, Sink,
+    DirectSink, Driver, DriverCounters, DriverHandle, DriverSetup, DriverTask, Open, Opened, Seal,
+    Sink,
 };
 pub use endpoints::{EndpointReader, EndpointState, EndpointStatus};
 pub use error::TransportError;

@@ -1,11 +1,11 @@
 //! The keys of the cluster: which node has which, and how one takes another's place.
 
-mod chain;
+mod convergence;
 mod file;
-mod follow;
+mod node_keyring;
 mod questions;
 mod search;
-mod worker;
+mod service;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,14 +16,10 @@ use mailmesh_events::{KeyAction, KeySecret, KeysHeld};
 use serde::{Serialize, Serializer};
 use zeroize::Zeroizing;
 
-pub(crate) use chain::KeyChain;
-pub(crate) use follow::follow;
-pub(crate) use questions::Questions;
-pub(crate) use search::search;
-pub(crate) use worker::{Asked, work};
+pub(crate) use node_keyring::NodeKeyring;
+pub(crate) use service::KeyService;
 
 use crate::Error;
-use crate::mesh::Mesh;
 
 /// The keys of a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -58,12 +54,13 @@ fn texts<S: Serializer>(keys: &[KeyId], serializer: S) -> Result<S::Ok, S::Error
 /// wrong hands, put the new one on every node by hand ([`add_here`](Self::add_here)) instead.
 #[derive(Debug, Clone, Copy)]
 pub struct Keys<'a> {
-    mesh: &'a Arc<Mesh>,
+    /// `None` for an open mesh.
+    service: Option<&'a Arc<KeyService>>,
 }
 
 impl<'a> Keys<'a> {
-    pub(crate) fn new(mesh: &'a Arc<Mesh>) -> Self {
-        Self { mesh }
+    pub(crate) fn new(service: Option<&'a Arc<KeyService>>) -> Self {
+        Self { service }
     }
 
     /// The keys of each node, this one's first.
@@ -72,7 +69,8 @@ impl<'a> Keys<'a> {
     /// [`Error::OpenMesh`]; [`Error::ShutDown`]; [`Error::Busy`].
     pub async fn list(&self) -> Result<Vec<NodeKeys>, Error> {
         let answers = self.ask(&KeyAction::List).await?;
-        let own = (self.mesh.identity.name.clone(), Some(worker::held(self.mesh).await?));
+        let service = self.service()?;
+        let own = (service.identity.name.clone(), Some(service.held().await?));
         let all = std::iter::once(own).chain(answers);
         Ok(all
             .map(|(node, held)| {
@@ -91,8 +89,9 @@ impl<'a> Keys<'a> {
     /// [`Error::KeysRefused`] and [`Error::KeysUnanswered`] if another node does not: do it
     /// again.
     pub async fn add(&self, key: ClusterKey) -> Result<KeyId, Error> {
-        let id = key.id(&self.mesh.cluster);
-        if self.chain()?.was_retired(id) {
+        let service = self.service()?;
+        let id = key.id(&service.cluster);
+        if service.keyring.was_retired(id) {
             return Err(Error::KeyRetired { id });
         }
         self.act(KeyAction::Add(secret(&key))).await?;
@@ -107,8 +106,9 @@ impl<'a> Keys<'a> {
     /// [`Error::OpenMesh`]; [`Error::Codec`] if there are too many.
     pub async fn add_here(&self, key: ClusterKey) -> Result<KeyId, Error> {
         self.act(KeyAction::Add(secret(&key))).await?;
-        let id = key.id(&self.mesh.cluster);
-        self.chain()?.search.added(id);
+        let service = self.service()?;
+        let id = key.id(&service.cluster);
+        service.search.added(id);
         Ok(id)
     }
 
@@ -118,7 +118,7 @@ impl<'a> Keys<'a> {
     /// [`Error::OpenMesh`]; [`Error::Codec`] without such a key here; [`Error::KeyMissing`] if
     /// another node lacks it; [`Error::KeysRefused`], [`Error::KeysUnanswered`].
     pub async fn activate(&self, id: KeyId) -> Result<(), Error> {
-        if !self.chain()?.ids().contains(&id) {
+        if !self.service()?.keyring.ids().contains(&id) {
             return Err(mailmesh_codec::CodecError::UnknownKey { id }.into());
         }
         let held = self.ask_all(&KeyAction::List).await?;
@@ -137,7 +137,7 @@ impl<'a> Keys<'a> {
     /// # Errors
     /// [`Error::OpenMesh`]; [`Error::Codec`] without such a key here.
     pub async fn activate_here(&self, id: KeyId) -> Result<(), Error> {
-        self.chain()?.following.pin();
+        self.service()?.convergence.pin();
         self.act(KeyAction::Activate(id.0)).await
     }
 
@@ -147,7 +147,8 @@ impl<'a> Keys<'a> {
     /// [`Error::OpenMesh`]; [`Error::Codec`] if it seals with it; [`Error::KeyNotKept`] if a
     /// restart would not bring back the key that it seals with.
     pub async fn retire_here(&self, id: KeyId) -> Result<(), Error> {
-        let own = (self.mesh.identity.name.clone(), worker::held(self.mesh).await?);
+        let service = self.service()?;
+        let own = (service.identity.name.clone(), service.held().await?);
         all_keep_active(&[own])?;
         self.retire_here_forced(id).await
     }
@@ -187,9 +188,9 @@ impl<'a> Keys<'a> {
     /// # Errors
     /// [`Error::OpenMesh`]; [`Error::Codec`] without such a key here.
     pub fn export(&self, id: Option<KeyId>) -> Result<ClusterKey, Error> {
-        let chain = self.chain()?;
-        let id = id.or_else(|| chain.ids().first().copied()).ok_or(Error::OpenMesh)?;
-        chain.secret(id).ok_or_else(|| mailmesh_codec::CodecError::UnknownKey { id }.into())
+        let keyring = &self.service()?.keyring;
+        let id = id.or_else(|| keyring.ids().first().copied()).ok_or(Error::OpenMesh)?;
+        keyring.secret(id).ok_or_else(|| mailmesh_codec::CodecError::UnknownKey { id }.into())
     }
 
     async fn retire_if(
@@ -198,7 +199,8 @@ impl<'a> Keys<'a> {
         check: impl Fn(&[(NodeName, KeysHeld)]) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let mut held = self.ask_all(&KeyAction::List).await?;
-        held.push((self.mesh.identity.name.clone(), worker::held(self.mesh).await?));
+        let service = self.service()?;
+        held.push((service.identity.name.clone(), service.held().await?));
         if !held.iter().any(|(_, held)| held.keys.contains(&id.0)) {
             return Err(mailmesh_codec::CodecError::UnknownKey { id }.into());
         }
@@ -211,7 +213,7 @@ impl<'a> Keys<'a> {
         self.have_done(&KeyAction::Retire(id.0)).await?;
         let done = self.act(KeyAction::Retire(id.0)).await;
         if done.is_err()
-            && let Some(key) = self.chain()?.secret(id)
+            && let Some(key) = service.keyring.secret(id)
         {
             // Somebody has activated it meanwhile: those that gave it up get it back.
             self.have_done(&KeyAction::Add(secret(&key))).await?;
@@ -219,14 +221,13 @@ impl<'a> Keys<'a> {
         done
     }
 
-    fn chain(&self) -> Result<&'a KeyChain, Error> {
-        self.mesh.keys.as_deref().ok_or(Error::OpenMesh)
+    fn service(&self) -> Result<&'a Arc<KeyService>, Error> {
+        self.service.ok_or(Error::OpenMesh)
     }
 
     /// Does it here.
     async fn act(&self, action: KeyAction) -> Result<(), Error> {
-        self.chain()?;
-        worker::act(self.mesh, action).await
+        self.service()?.act(action).await
     }
 
     /// Has all others do it.
@@ -251,10 +252,10 @@ impl<'a> Keys<'a> {
 
     /// What each of the others answers, if it does.
     async fn ask(&self, action: &KeyAction) -> Result<Vec<(NodeName, Option<KeysHeld>)>, Error> {
-        self.chain()?;
-        let members: BTreeMap<Incarnation, NodeName> = self.mesh.members()?;
+        let service = self.service()?;
+        let members: BTreeMap<Incarnation, NodeName> = service.direct.member_names();
         let asked = members.keys().copied().collect();
-        let answers = self.mesh.questions.ask(self.mesh, asked, action).await;
+        let answers = service.questions.ask(&service.direct, asked, action).await;
         let mut answers = answers.ok_or(Error::Busy)?;
         let mut all: Vec<_> =
             members.into_iter().map(|(life, name)| (name, answers.remove(&life))).collect();

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
-use crate::mesh::Mesh;
+use crate::direct_sender::DirectSender;
 
 /// A message may be lost: the question is asked again.
 const RETRY: Duration = Duration::from_millis(500);
@@ -41,7 +41,7 @@ impl Questions {
     /// are open.
     pub(crate) async fn ask(
         &self,
-        mesh: &Mesh,
+        direct: &DirectSender,
         nodes: BTreeSet<Incarnation>,
         action: &KeyAction,
     ) -> Option<BTreeMap<Incarnation, KeysHeld>> {
@@ -67,7 +67,7 @@ impl Questions {
                 break;
             }
             let message = |to| (to, SyncMessage::AskKeys { number, action: action.clone() });
-            mesh.send_sync(waits_for.into_iter().map(message).collect());
+            direct.send(waits_for.into_iter().map(message));
             let again = Instant::now() + RETRY;
             while timeout(again.saturating_duration_since(Instant::now()), progress.notified())
                 .await

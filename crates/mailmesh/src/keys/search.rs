@@ -15,8 +15,7 @@ use mailmesh_events::KeyAction;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::worker;
-use crate::mesh::Mesh;
+use super::service::KeyService;
 
 /// How long a node seals with its own key before each try. A node that lacks the other keys is
 /// taken in then.
@@ -31,7 +30,7 @@ const AGAIN: Duration = Duration::from_secs(10);
 
 /// When which key is tried.
 #[derive(Debug, Default)]
-pub(crate) struct Search {
+pub(super) struct Search {
     turns: Mutex<Turns>,
     settling: Mutex<Settling>,
 }
@@ -110,19 +109,19 @@ impl Turns {
 }
 
 /// What is due every second.
-pub(crate) fn search(mesh: &Arc<Mesh>) {
-    let Some(keys) = &mesh.keys else { return };
+pub(super) fn tick(service: &Arc<KeyService>) {
+    let keys = &service.keyring;
     let (ids, trial) = (keys.ids(), keys.trial());
-    if mesh.time.has_an_answer() {
-        *keys.search.turns.lock() = Turns::default();
+    if service.replication.time.has_an_answer() {
+        *service.search.turns.lock() = Turns::default();
         if let Some(trial) = trial {
-            settle(mesh, trial);
+            settle(service, trial);
         }
         return;
     }
     let turn = {
-        let mut turns = keys.search.turns.lock();
-        if keys.following.is_pinned() {
+        let mut turns = service.search.turns.lock();
+        if service.convergence.is_pinned() {
             turns.end(trial)
         } else {
             turns.step(Instant::now(), ids.get(1..).unwrap_or_default(), trial)
@@ -140,24 +139,23 @@ pub(crate) fn search(mesh: &Arc<Mesh>) {
 
 /// Somebody answers meanwhile: the key that it seals with stays. Until it has said which, all
 /// goes on as it is.
-fn settle(mesh: &Arc<Mesh>, trial: KeyId) {
-    let Some(keys) = &mesh.keys else { return };
-    let theirs: Vec<u32> = mesh.reconciler.lock().keys_of_peers().map(|(_, key)| key).collect();
-    if theirs.contains(&keys.active_name()) {
+fn settle(service: &Arc<KeyService>, trial: KeyId) {
+    let keys = &service.keyring;
+    let theirs = service.replication.keys_of_peers();
+    let theirs: Vec<u32> = theirs.into_iter().map(|(_, key)| key).collect();
+    if theirs.contains(&keys.active_fingerprint_name()) {
         keys.seal_with(None);
-    } else if theirs.iter().any(|name| keys.of_name(*name) == Some(trial))
-        && keys.search.settling.lock().begin(Instant::now())
+    } else if theirs.iter().any(|name| keys.id_by_fingerprint_name(*name) == Some(trial))
+        && service.search.settling.lock().begin(Instant::now())
     {
         tracing::warn!("the other nodes seal with cluster key {trial}: so does this one");
-        let mesh = mesh.clone();
+        let service = service.clone();
         tokio::spawn(async move {
-            let done = worker::act(&mesh, KeyAction::Activate(trial.0)).await;
+            let done = service.act(KeyAction::Activate(trial.0)).await;
             if let Err(error) = &done {
                 tracing::error!(%error, "the cluster key was not activated");
             }
-            if let Some(keys) = &mesh.keys {
-                keys.search.settling.lock().end(done.is_err(), Instant::now());
-            }
+            service.search.settling.lock().end(done.is_err(), Instant::now());
         });
     }
 }

@@ -92,7 +92,7 @@ pub trait DirectSink: Send + 'static {
 ///
 /// Dropping it stops the task without a goodbye; [`shutdown`](Self::shutdown)
 /// drains and says goodbye. Do not drop the last handle of it in a [`Sink`], which may
-/// run inside the bus that is then closed; give sinks a [`Messenger`].
+/// run inside the bus that is then closed; give sinks a [`DriverHandle`].
 pub struct Driver {
     sending: Arc<Sending>,
     receiving: Arc<Receiving>,
@@ -108,9 +108,16 @@ pub struct Driver {
 /// What drives a node: runs until the [`Driver`] is shut down.
 pub type DriverTask = Pin<Box<dyn Future<Output = ()> + Send>>;
 
+/// A driver that has no sinks yet: see [`Driver::setup`].
+pub struct DriverSetup {
+    core: Arc<Core>,
+    settings: Settings,
+    bus: Arc<dyn Bus>,
+}
+
 /// What a [`Sink`] may do with its node. Does not keep the bus open.
 #[derive(Clone)]
-pub struct Messenger {
+pub struct DriverHandle {
     core: Arc<Core>,
 }
 
@@ -153,48 +160,26 @@ impl Driver {
         bus: Arc<dyn Bus>,
         intake: Intake,
         codec: (Arc<dyn Seal>, Box<dyn Open>),
-        sinks: impl FnOnce(Messenger) -> (S, D),
+        sinks: impl FnOnce(DriverHandle) -> (S, D),
     ) -> Result<Self, TransportError> {
-        let (mut driver, task) = Self::prepare(node, settings, start, bus, intake, codec, sinks)?;
+        let setup = Self::setup(node, settings, start, bus);
+        let sinks = sinks(setup.handle());
+        let (mut driver, task) = setup.prepare(intake, codec, sinks)?;
         driver.spawn(task);
         Ok(driver)
     }
 
-    /// As [`start`](Self::start), but gives the task that drives the node, so that
-    /// the caller may hold it up; it is to be given to [`spawn`](Self::spawn).
-    ///
-    /// # Errors
-    /// [`TransportError::Thread`].
-    pub fn prepare<S: Sink, D: DirectSink>(
+    /// The driver of `node` over `bus`, before it has its sinks: a sink may need the handle that
+    /// [`DriverSetup::handle`] gives. `start` is the moment that the node's time counts from.
+    #[must_use]
+    pub fn setup(
         node: Endpoint,
         settings: Settings,
         start: Instant,
         bus: Arc<dyn Bus>,
-        intake: Intake,
-        codec: (Arc<dyn Seal>, Box<dyn Open>),
-        sinks: impl FnOnce(Messenger) -> (S, D),
-    ) -> Result<(Self, DriverTask), TransportError> {
-        let (seal, open) = codec;
-        let gathers = !bus.is_instant();
-        let core = Arc::new(Core::new(node, &settings, start, gathers));
-        let (sink, direct_sink) = sinks(Messenger { core: core.clone() });
-        let sending = Arc::new(Sending::new(core.clone(), bus, seal, settings.heartbeat_min));
-        let sender = sending.clone();
-        let spawn =
-            move || thread::Builder::new().name("mailmesh-send".into()).spawn(move || sender.run());
-        let runtime = if gathers { TaskRuntime::own()? } else { TaskRuntime::callers() };
-        let thread = gathers.then(spawn).transpose();
-        let thread = thread.map_err(|error| TransportError::Thread { why: error.to_string() })?;
-        if let Some(thread) = &thread {
-            let _first_and_only = core.thread.set(thread.thread().clone());
-        }
-        let sinks: (Box<dyn Sink>, Box<dyn DirectSink>) = (Box::new(sink), Box::new(direct_sink));
-        let receiving = Receiving::new(core, intake, open, sinks);
-        let stopped = watch::Sender::new(false);
-        let task = task::run(sending.clone(), receiving.clone(), stopped.subscribe());
-        let task: DriverTask = Box::pin(task);
-        let (linger, none) = (settings.linger, AsyncMutex::new(None));
-        Ok((Self { sending, receiving, stopped, thread, linger, task: none, runtime }, task))
+    ) -> DriverSetup {
+        let core = Arc::new(Core::new(node, &settings, start, !bus.is_instant()));
+        DriverSetup { core, settings, bus }
     }
 
     /// Drives the node from now on, where [`start`](Self::start) says, until `task` ends. Given
@@ -265,21 +250,19 @@ impl Driver {
     /// # Errors
     /// [`DeliveryError::NotAMember`], [`DeliveryError::HasLeft`].
     pub fn send_direct(&self, to: Incarnation, body: Bytes) -> Result<(), DeliveryError> {
-        self.messenger().send_direct(to, body)
+        self.handle().send_direct(to, body)
     }
 
     /// A handle for a sink.
     #[must_use]
-    pub fn messenger(&self) -> Messenger {
-        Messenger { core: self.sending.core.clone() }
+    pub fn handle(&self) -> DriverHandle {
+        DriverHandle { core: self.sending.core.clone() }
     }
 
     /// The live peers, with how long ago each was heard.
     #[must_use]
     pub fn peers(&self) -> Vec<(PeerInfo, Duration)> {
-        let node = self.core().node();
-        let now = self.core().now();
-        node.peers().map(|peer| (peer.clone(), now.since(peer.last_heard))).collect()
+        self.handle().peers()
     }
 
     /// Numbers of the last events sent, per lane.
@@ -324,6 +307,56 @@ impl Driver {
     }
 }
 
+impl DriverSetup {
+    /// A handle for the sinks.
+    #[must_use]
+    pub fn handle(&self) -> DriverHandle {
+        DriverHandle { core: self.core.clone() }
+    }
+
+    /// Gives the driver, and the task that drives the node, so that the caller may hold the task
+    /// up; the task is to be given to [`Driver::spawn`].
+    ///
+    /// # Errors
+    /// [`TransportError::Thread`].
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with time enabled.
+    pub fn prepare<S: Sink, D: DirectSink>(
+        self,
+        intake: Intake,
+        codec: (Arc<dyn Seal>, Box<dyn Open>),
+        sinks: (S, D),
+    ) -> Result<(Driver, DriverTask), TransportError> {
+        let Self { core, settings, bus } = self;
+        let (seal, open) = codec;
+        let gathers = !bus.is_instant();
+        let sending = Arc::new(Sending::new(core.clone(), bus, seal, settings.heartbeat_min));
+        let sender = sending.clone();
+        let spawn =
+            move || thread::Builder::new().name("mailmesh-send".into()).spawn(move || sender.run());
+        let runtime = if gathers { TaskRuntime::own()? } else { TaskRuntime::callers() };
+        let thread = gathers.then(spawn).transpose();
+        let thread = thread.map_err(|error| TransportError::Thread { why: error.to_string() })?;
+        if let Some(thread) = &thread {
+            let _first_and_only = core.thread.set(thread.thread().clone());
+        }
+        let sinks: (Box<dyn Sink>, Box<dyn DirectSink>) = (Box::new(sinks.0), Box::new(sinks.1));
+        let receiving = Receiving::new(core, intake, open, sinks);
+        let stopped = watch::Sender::new(false);
+        let task = task::run(sending.clone(), receiving.clone(), stopped.subscribe());
+        let task: DriverTask = Box::pin(task);
+        let (linger, none) = (settings.linger, AsyncMutex::new(None));
+        Ok((Driver { sending, receiving, stopped, thread, linger, task: none, runtime }, task))
+    }
+}
+
+impl std::fmt::Debug for DriverSetup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DriverSetup")
+    }
+}
+
 impl Drop for Driver {
     fn drop(&mut self) {
         if let Some(task) = self.task.get_mut().take() {
@@ -339,7 +372,7 @@ impl std::fmt::Debug for Driver {
     }
 }
 
-impl Messenger {
+impl DriverHandle {
     /// As [`Driver::send_direct`].
     ///
     /// # Errors
@@ -348,6 +381,14 @@ impl Messenger {
         self.core.node().send_direct(to, body)?;
         self.core.wake.notify_one();
         Ok(())
+    }
+
+    /// The live peers, with how long ago each was heard.
+    #[must_use]
+    pub fn peers(&self) -> Vec<(PeerInfo, Duration)> {
+        let node = self.core.node();
+        let now = self.core.now();
+        node.peers().map(|peer| (peer.clone(), now.since(peer.last_heard))).collect()
     }
 
     /// Takes no more events, as [`Driver::shutdown`] does first.
@@ -361,8 +402,8 @@ impl Messenger {
     }
 }
 
-impl std::fmt::Debug for Messenger {
+impl std::fmt::Debug for DriverHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Messenger")
+        f.write_str("DriverHandle")
     }
 }

@@ -12,8 +12,7 @@ use mailmesh_transport::LogThrottle;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::worker;
-use crate::mesh::Mesh;
+use super::service::KeyService;
 
 /// How long the others seal with another key before a node goes with them: an activation
 /// reaches all within a second.
@@ -22,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const PINNED: Duration = Duration::from_secs(600);
 
 #[derive(Debug, Default)]
-pub(crate) struct Following(Mutex<State>);
+pub(super) struct Convergence(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -32,7 +31,7 @@ struct State {
     log: LogThrottle,
 }
 
-impl Following {
+impl Convergence {
     /// The operator has activated a key on this node alone.
     pub(super) fn pin(&self) {
         self.0.lock().pinned_until = Some(Instant::now() + PINNED);
@@ -68,15 +67,14 @@ impl Following {
 }
 
 /// What is due every second.
-pub(crate) fn follow(mesh: &Arc<Mesh>) {
-    let Some(keys) = &mesh.keys else { return };
-    if keys.following.lasts(key_of_the_others(mesh))
-        && let Some(key) = key_of_the_others(mesh)
+pub(super) fn tick(service: &Arc<KeyService>) {
+    if service.convergence.lasts(key_of_the_others(service))
+        && let Some(key) = key_of_the_others(service)
     {
         tracing::warn!("the other nodes seal with cluster key {key}: so does this one from now on");
-        let mesh = mesh.clone();
+        let service = service.clone();
         tokio::spawn(async move {
-            let done = worker::act(&mesh, KeyAction::Activate(key.0)).await;
+            let done = service.act(KeyAction::Activate(key.0)).await;
             if let Err(error) = done {
                 tracing::error!(%error, "the cluster key was not activated");
             }
@@ -86,10 +84,10 @@ pub(crate) fn follow(mesh: &Arc<Mesh>) {
 
 /// The key that more of them seal with than with ours, if it is one of ours; of as many, the
 /// one of the node that has run longest.
-fn key_of_the_others(mesh: &Mesh) -> Option<KeyId> {
-    let keys = mesh.keys.as_ref()?;
-    let ours = keys.active_name();
-    let told: BTreeMap<_, u32> = mesh.reconciler.lock().keys_of_peers().collect();
+fn key_of_the_others(service: &KeyService) -> Option<KeyId> {
+    let keyring = &service.keyring;
+    let ours = keyring.active_fingerprint_name();
+    let told: BTreeMap<_, u32> = service.replication.keys_of_peers().into_iter().collect();
     let mut votes = BTreeMap::from([(ours, 1_usize)]);
     for name in told.values() {
         *votes.entry(*name).or_default() += 1;
@@ -98,11 +96,11 @@ fn key_of_the_others(mesh: &Mesh) -> Option<KeyId> {
     let most = votes.iter().filter(|(name, _)| **name != ours);
     let (name, count) = most.max_by_key(|(_, count)| **count)?;
     let is_elder = || {
-        let mut elders = mesh.elders().into_iter();
+        let mut elders = service.oldest_first().into_iter();
         elders.find_map(|who| {
-            told.get(&who).copied().or((who == mesh.identity.incarnation).then_some(ours))
+            told.get(&who).copied().or((who == service.identity.incarnation).then_some(ours))
         }) == Some(*name)
     };
     let goes = *count > own || *count == own && is_elder();
-    goes.then(|| keys.of_name(*name)).flatten()
+    goes.then(|| keyring.id_by_fingerprint_name(*name)).flatten()
 }

@@ -1,18 +1,16 @@
 //! Between the frames of delivery and the bytes of the codec.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use mailmesh_codec::{CodecError, FrameKind, Header, Opener, Sealer};
 use mailmesh_delivery as delivery;
-use mailmesh_transport::{Open, Opened, OtherKeys, Seal};
-use parking_lot::Mutex;
+use mailmesh_transport::{Open, Opened, Seal};
 
-use crate::alarm::{Recurrence, Say};
-use crate::keys::KeyChain;
-use crate::status::Refused;
+use crate::keys::NodeKeyring;
+use crate::refusals::Refusals;
+use crate::token_bucket::TokenBucket;
 
 /// The lane number of control, short direct and relay messages, which are numbered together.
 const CONTROL_LANE: u8 = 2;
@@ -23,7 +21,7 @@ const BULK_LANE: u8 = 3;
 pub(crate) enum SealFrames {
     /// Of an open mesh: frames are only framed.
     Open,
-    Keyed(Arc<KeyChain>),
+    Keyed(Arc<NodeKeyring>),
 }
 
 impl Seal for SealFrames {
@@ -52,52 +50,26 @@ impl Seal for SealFrames {
 pub(crate) struct OpenFrames {
     opener: Opener,
     /// Without them the mesh is open.
-    keys: Option<Arc<KeyChain>>,
+    keys: Option<Arc<NodeKeyring>>,
     /// Of the keys that the opener has.
     version: u64,
     /// Attempts that may fail. Frames of who was heard before need none: what is forged in a
     /// member's name costs a copy and a pass of AES-GCM for each key.
-    attempts: Bucket,
+    attempts: TokenBucket,
     refusals: Arc<Refusals>,
 }
 
 /// How many frames are opened in vain: so many a second, and at once.
 const ATTEMPTS: f64 = 2_000.0;
 
-/// A token bucket.
-#[derive(Debug)]
-pub(crate) struct Bucket {
-    left: f64,
-    per_second: f64,
-    most: f64,
-    at: Instant,
-}
-
-impl Bucket {
-    /// Full.
-    pub(crate) fn new(per_second: f64, most: f64) -> Self {
-        Self { left: most, per_second, most, at: Instant::now() }
-    }
-
-    pub(crate) fn has_one(&mut self, now: Instant) -> bool {
-        let earned = now.saturating_duration_since(self.at).as_secs_f64() * self.per_second;
-        (self.left, self.at) = ((self.left + earned).min(self.most), now);
-        self.left >= 1.0
-    }
-
-    pub(crate) fn take(&mut self) {
-        self.left -= 1.0;
-    }
-}
-
 impl OpenFrames {
     /// Of the node `own`.
     pub(crate) fn new(
-        keys: Option<Arc<KeyChain>>,
+        keys: Option<Arc<NodeKeyring>>,
         own: delivery::Incarnation,
         refusals: Arc<Refusals>,
     ) -> Self {
-        let (opener, attempts) = (Opener::open_mesh(own.0), Bucket::new(ATTEMPTS, ATTEMPTS));
+        let (opener, attempts) = (Opener::open_mesh(own.0), TokenBucket::new(ATTEMPTS, ATTEMPTS));
         Self { opener, keys, version: 0, attempts, refusals }
     }
 }
@@ -156,112 +128,6 @@ fn frame(header: &Header, body: Bytes, wire: Bytes) -> Result<delivery::Frame, C
     Ok(delivery::Frame { incarnation, to, kind, first, count, body, wire })
 }
 
-/// Frames that were refused, by the sort of reason. There is an alarm for a sort of which frames
-/// have come for 10 s.
-#[derive(Debug, Default)]
-pub(crate) struct Refusals {
-    /// Noted with each frame that no key opens.
-    other_keys: OtherKeys,
-    counts: [AtomicU64; SORTS],
-    sorts: Mutex<[SortOfRefusal; SORTS]>,
-    /// Messages of entries that came unasked, past the bound.
-    pushes: AtomicU64,
-}
-
-/// The refused frames of a sort, as the last look found them.
-#[derive(Debug, Default)]
-struct SortOfRefusal {
-    recurrence: Recurrence,
-    total: u64,
-    /// Why the first of the present ones was refused.
-    error: Option<CodecError>,
-}
-
-const SORTS: usize = 6;
-
-fn sort(error: &CodecError) -> usize {
-    match error {
-        CodecError::NotAuthentic => 0,
-        CodecError::NotSealed => 1,
-        CodecError::NoKey => 2,
-        CodecError::Version { .. } => 3,
-        CodecError::NotTried => 4,
-        _ => 5,
-    }
-}
-
-/// How long a node of another key is taken to be there after it was heard.
-const HEARD: Duration = Duration::from_secs(60);
-
-impl Refusals {
-    pub(crate) fn new(other_keys: OtherKeys) -> Self {
-        Self { other_keys, ..Self::default() }
-    }
-
-    /// Whether a node of the cluster that has another key, or a stranger that imitates one, was
-    /// heard in the last minute.
-    pub(crate) fn hears_another_key(&self) -> bool {
-        self.other_keys.heard_ago().is_some_and(|ago| ago < HEARD)
-    }
-
-    pub(crate) fn count(&self, error: &CodecError) {
-        let sort = sort(error);
-        if *error == CodecError::NotAuthentic {
-            self.other_keys.note();
-        }
-        self.counts[sort].fetch_add(1, Ordering::Relaxed);
-        let mut sorts = self.sorts.lock();
-        if sorts[sort].error.is_none() {
-            sorts[sort].error = Some(error.clone());
-        }
-    }
-
-    /// Looks, `at` a time of a monotonic clock, which alarms are due.
-    pub(crate) fn tick(&self, at: Duration) {
-        let mut sorts = self.sorts.lock();
-        for (sort, count) in sorts.iter_mut().zip(&self.counts) {
-            let total = count.load(Ordering::Relaxed);
-            let happened = total > std::mem::replace(&mut sort.total, total);
-            match (sort.recurrence.note(happened, at), &sort.error) {
-                (Some(Say::Raised), Some(error)) => {
-                    let hint = match error {
-                        CodecError::NotAuthentic => {
-                            "; if this node hears nobody, the others may have another key: give it \
-                             theirs with `mailmesh key add --here FILE` (`mailmesh key list`)"
-                        }
-                        _ => "",
-                    };
-                    tracing::warn!(total, "frames have been refused for 10 s: {error}{hint}");
-                }
-                (Some(Say::Ended), Some(error)) => {
-                    tracing::info!(total, "for a minute no frame has been refused: {error}");
-                }
-                _ => {}
-            }
-            if !sort.recurrence.goes_on() {
-                sort.error = None;
-            }
-        }
-    }
-
-    pub(crate) fn pushed_too_much(&self) {
-        self.pushes.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn counts(&self) -> Refused {
-        let read = |sort: usize| self.counts[sort].load(Ordering::Relaxed);
-        Refused {
-            not_authentic: read(0),
-            not_sealed: read(1),
-            no_key: read(2),
-            other_version: read(3),
-            not_tried: read(4),
-            malformed: read(5),
-            pushes: self.pushes.load(Ordering::Relaxed),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -295,21 +161,5 @@ mod tests {
             let same = delivery::Frame { wire: Some(wire), ..frame };
             assert_eq!((opened.frame, opened.via), (same, None));
         }
-    }
-
-    #[test]
-    fn a_bucket_is_bounded_and_fills_again() {
-        let mut attempts = Bucket::new(ATTEMPTS, ATTEMPTS);
-        let begin = attempts.at;
-        let mut failures = |millis: u64| {
-            let now = begin + Duration::from_millis(millis);
-            (0..10_000)
-                .take_while(|_| attempts.has_one(now).then(|| attempts.take()).is_some())
-                .count()
-        };
-        assert_eq!(
-            [failures(0), failures(0), failures(500), failures(60_000)],
-            [2_000, 0, 1_000, 2_000]
-        );
     }
 }

@@ -1,7 +1,7 @@
 //! The thread that writes what changed.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use mailmesh_events::{ChangeKey, NodeId, Stamp};
@@ -9,9 +9,8 @@ use mailmesh_store::Record;
 
 use super::binding::Binding;
 use super::load::{self, Opened, StoreOpener};
-use super::{ALIVE_NOTE, STAMP_NOTE, Shared, Stop, record};
+use super::{ALIVE_NOTE, STAMP_NOTE, Shared, Source, Stop, record};
 use crate::Error;
-use crate::mesh::Mesh;
 
 /// How long changes are gathered before they are written together.
 const GATHER: Duration = Duration::from_millis(50);
@@ -43,7 +42,7 @@ pub(super) struct Writer {
     pub(super) dir: PathBuf,
     pub(super) opener: StoreOpener,
     pub(super) shared: Arc<Shared>,
-    pub(super) mesh: Weak<Mesh>,
+    pub(super) source: Source,
 }
 
 impl Drop for Writer {
@@ -61,9 +60,7 @@ impl Writer {
             if stop == Some(Stop::AtOnce) {
                 return;
             }
-            let Some(mesh) = self.mesh.upgrade() else { return };
-            let result = self.write(&mesh, &keys);
-            drop(mesh);
+            let result = self.write(&keys);
             let mut work = self.shared.work.lock();
             work.writing = 0;
             let failure: Option<Arc<str>> = match &result {
@@ -122,25 +119,27 @@ impl Writer {
     }
 
     /// Writes what is held of these keys; gives why some cannot be written at all.
-    fn write(&mut self, mesh: &Mesh, keys: &[ChangeKey]) -> Result<Option<String>, Error> {
+    fn write(&mut self, keys: &[ChangeKey]) -> Result<Option<String>, Error> {
+        let Source { mirror, time, keys: keyring, .. } = &self.source;
         let opened = match &mut self.opened {
             Some(opened) => opened,
             none => {
-                let (opened, unsettled) = load::take_in(&self.dir, mesh, self.opener, true)?;
+                let (opened, unsettled) =
+                    load::take_in(&self.dir, &self.source, self.opener, true)?;
                 self.shared.work.lock().unsettled = unsettled;
                 none.insert(opened)
             }
         };
-        if let Some(vault) = mesh.keys.as_ref().and_then(|keys| keys.vault(&mut opened.version)) {
+        if let Some(vault) = keyring.as_ref().and_then(|keys| keys.vault(&mut opened.version)) {
             opened.vault = Some(vault);
-            let mut binding = Binding::of(mesh);
+            let mut binding = Binding::of(&self.source);
             binding.remember(&opened.binding);
             opened.binding = binding;
         }
         let mut refused = None;
         let mut records: Vec<Record> = Vec::with_capacity(keys.len());
         for page in keys.chunks(PAGE) {
-            for (key, saved) in page.iter().zip(mesh.mirror.saved(page)) {
+            for (key, saved) in page.iter().zip(mirror.saved(page)) {
                 let name = mailmesh_codec::encode_change_key(key);
                 match record::write(&name, saved.as_ref(), opened.vault.as_ref()) {
                     Ok(value) => records.push((name, value)),
@@ -152,11 +151,11 @@ impl Writer {
         if let Some(error) = &refused {
             tracing::error!(%error, "some entries are not saved");
         }
-        let latest = mesh.mirror.latest_stamp();
+        let latest = mirror.latest_stamp();
         let stamp = Stamp::new(latest.physical().plus(STAMP_MARGIN), u16::MAX, NodeId(0));
-        let (stamp, now) = (stamp.time().to_be_bytes(), mesh.now().0.to_be_bytes());
+        let (stamp, now) = (stamp.time().to_be_bytes(), time.now().0.to_be_bytes());
         // Outside the store's lock: whoever receives frames may hold the lock that this takes.
-        let knows_time = mesh.knows_time();
+        let knows_time = time.is_known();
         let may_be_old = self.shared.work.lock().may_be_old(knows_time);
         let binding = opened.binding.notes();
         let mut notes = vec![(STAMP_NOTE, stamp.as_slice())];

@@ -3,7 +3,7 @@
 use mailmesh_codec::KeyId;
 use mailmesh_store::{Store, StoreError};
 
-use crate::mesh::Mesh;
+use super::Source;
 
 /// The cluster's name.
 const CLUSTER_NOTE: &str = "cluster";
@@ -34,9 +34,9 @@ pub(super) enum Belongs {
 
 impl Binding {
     /// The one of a node with its present keys.
-    pub(super) fn of(mesh: &Mesh) -> Self {
-        let keys = mesh.keys.as_ref().map(|keys| keys.ids()).unwrap_or_default();
-        Self { cluster: mesh.cluster.clone(), keys }
+    pub(super) fn of(source: &Source) -> Self {
+        let keys = source.keys.as_ref().map(|keys| keys.ids()).unwrap_or_default();
+        Self { cluster: source.cluster.clone(), keys }
     }
 
     /// The one that a store has; an earlier version noted none.

@@ -9,12 +9,15 @@
 //!
 //! Then it is used, or, if it is old and a member runs for longer, dropped.
 
+use std::time::Duration;
+
+use mailmesh_delivery::PeerInfo;
 use mailmesh_events::{NodeId, Stamp, UnixMillis};
 use mailmesh_state::{Bounds, Saved};
 use tokio::time::Instant;
 
 use super::ASIDE;
-use crate::mesh::Mesh;
+use crate::cluster_time::ClusterTime;
 
 #[derive(Debug)]
 pub(super) struct Unsettled {
@@ -35,7 +38,7 @@ pub(super) struct Unsettled {
 
 /// What a node knows of the others. Gathered before the store's lock is taken: whoever
 /// receives frames may hold the locks that this needs, and wait for that one.
-pub(super) struct Surroundings {
+pub(crate) struct Surroundings {
     members: usize,
     knows_time: bool,
     /// When this node started, by the time of the cluster.
@@ -44,12 +47,12 @@ pub(super) struct Surroundings {
 }
 
 impl Surroundings {
-    pub(super) fn of(mesh: &Mesh) -> Self {
+    pub(crate) fn of(time: &ClusterTime, peers: &[(PeerInfo, Duration)], members: usize) -> Self {
         Self {
-            members: *mesh.member_count.borrow(),
-            knows_time: mesh.knows_time(),
-            started: mesh.started(),
-            has_older_member: mesh.has_older_member(ASIDE * 6),
+            members,
+            knows_time: time.is_known(),
+            started: time.started(),
+            has_older_member: time.has_older(peers, ASIDE * 6),
         }
     }
 }

@@ -15,8 +15,6 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::file;
-use super::follow::Following;
-use super::search::Search;
 
 /// How long frames of a key that was retired are still accepted: those that were sent before,
 /// and are on their way or sent again by a third node.
@@ -30,7 +28,7 @@ const REMEMBERED: usize = 64;
 
 /// What became of the keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Turned {
+pub(crate) enum KeyUpdate {
     /// Nothing.
     Nothing,
     /// Another key seals.
@@ -40,7 +38,7 @@ pub(crate) enum Turned {
 }
 
 #[derive(Debug)]
-pub(crate) struct KeyChain {
+pub(crate) struct NodeKeyring {
     cluster: String,
     own: [u8; 16],
     /// The file that holds the keys, unless they came otherwise.
@@ -58,12 +56,6 @@ pub(crate) struct KeyChain {
     version: AtomicU64,
     /// The secrets that links prove.
     links: watch::Sender<LinkKeys>,
-    /// Whether the others seal with another key.
-    pub(super) following: Following,
-    /// Which key is tried while nobody is heard.
-    pub(super) search: Search,
-    /// Who keys the mirror anew.
-    pub(super) rekeying: Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -87,7 +79,7 @@ impl State {
     }
 }
 
-impl KeyChain {
+impl NodeKeyring {
     pub(crate) fn new(ring: Keyring, file: Option<PathBuf>, cluster: &str, own: [u8; 16]) -> Self {
         let sealer = RwLock::new(Sealer::keyed(ring.active(), cluster, own));
         let is_kept = file.is_some();
@@ -95,7 +87,7 @@ impl KeyChain {
         let (retired, were_retired) = (Vec::new(), VecDeque::new());
         let state = Mutex::new(State { ring, is_kept, retired, were_retired, trial: None });
         let given = state.lock().ring.ids(cluster);
-        let (version, rekeying, changing) = (AtomicU64::new(1), Mutex::new(()), Mutex::new(()));
+        let (version, changing) = (AtomicU64::new(1), Mutex::new(()));
         Self {
             cluster: cluster.to_owned(),
             own,
@@ -107,9 +99,6 @@ impl KeyChain {
             sealer,
             version,
             links,
-            following: Following::default(),
-            search: Search::default(),
-            rekeying,
         }
     }
 
@@ -148,12 +137,12 @@ impl KeyChain {
     }
 
     /// The name that digests have of the key that seals.
-    pub(super) fn active_name(&self) -> u32 {
+    pub(super) fn active_fingerprint_name(&self) -> u32 {
         fingerprint_key_name(self.mirror_key())
     }
 
     /// The key that digests name so.
-    pub(super) fn of_name(&self, name: u32) -> Option<KeyId> {
+    pub(super) fn id_by_fingerprint_name(&self, name: u32) -> Option<KeyId> {
         let state = self.state.lock();
         let is_it = |key: &&ClusterKey| fingerprint_key_name(key.mirror_key(&self.cluster)) == name;
         state.ring.keys().iter().find(is_it).map(|key| key.id(&self.cluster))
@@ -207,7 +196,7 @@ impl KeyChain {
 
     /// Does what is asked, in memory and in the file. Blocks. A file that cannot be written
     /// is told of, and [`KeysHeld::kept`] says so.
-    pub(crate) fn act(&self, action: &KeyAction) -> Result<Turned, CodecError> {
+    pub(crate) fn act(&self, action: &KeyAction) -> Result<KeyUpdate, CodecError> {
         let _turn = self.changing.lock();
         let (mut ring, was_kept) = {
             let state = self.state.lock();
@@ -216,14 +205,14 @@ impl KeyChain {
         let mut retired = None;
         let turned = match action {
             KeyAction::Add(key) => {
-                ring.add(ClusterKey::from_bytes(key.bytes()))?.then_some(Turned::Accepted)
+                ring.add(ClusterKey::from_bytes(key.bytes()))?.then_some(KeyUpdate::Accepted)
             }
             KeyAction::Activate(id) => {
-                ring.activate(&self.cluster, KeyId(*id))?.then_some(Turned::Active)
+                ring.activate(&self.cluster, KeyId(*id))?.then_some(KeyUpdate::Active)
             }
             KeyAction::Retire(id) => {
                 retired = ring.retire(&self.cluster, KeyId(*id))?;
-                retired.is_some().then_some(Turned::Accepted)
+                retired.is_some().then_some(KeyUpdate::Accepted)
             }
             _ => None,
         };
@@ -242,7 +231,7 @@ impl KeyChain {
         }
         let mut state = self.state.lock();
         state.is_kept = is_kept;
-        let Some(turned) = turned else { return Ok(Turned::Nothing) };
+        let Some(turned) = turned else { return Ok(KeyUpdate::Nothing) };
         if let Some(key) = retired {
             state.were_retired.push_back(key.id(&self.cluster));
             if state.were_retired.len() > REMEMBERED {
@@ -250,7 +239,7 @@ impl KeyChain {
             }
             state.retired.push((key, Instant::now() + GRACE));
         }
-        if turned == Turned::Active {
+        if turned == KeyUpdate::Active {
             state.trial = None;
         }
         state.ring = ring;
@@ -305,7 +294,7 @@ mod tests {
         let file = dir.path().join("cluster.key");
         let ring = Keyring::new(ClusterKey::generate().unwrap());
         std::fs::write(&file, ring.to_text().as_bytes()).unwrap();
-        let chain = KeyChain::new(ring, Some(file.clone()), "mail", [0; 16]);
+        let chain = NodeKeyring::new(ring, Some(file.clone()), "mail", [0; 16]);
         assert!(chain.held().keeps_new);
         std::fs::remove_file(&file).unwrap();
         assert!(chain.held().keeps_new, "it is not tried again");

@@ -24,10 +24,14 @@ use mailmesh_store::{Store, StoreError};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::watch;
 
+use mailmesh_state::Mirror;
+
 use crate::Error;
-use crate::mesh::Mesh;
+use crate::cluster_time::ClusterTime;
+use crate::keys::NodeKeyring;
 pub(crate) use load::StoreOpener;
-use unsettled::{Surroundings, Unsettled, Verdict};
+pub(crate) use unsettled::Surroundings;
+use unsettled::{Unsettled, Verdict};
 use writer::Writer;
 
 /// How long what is too old to be trusted waits for something better.
@@ -38,9 +42,21 @@ const ALIVE_NOTE: &str = "alive";
 /// The latest stamp made or seen.
 const STAMP_NOTE: &str = "stamp";
 
+/// What the store of a node holds, and what decides about it.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    /// The name of the cluster.
+    pub(crate) cluster: String,
+    /// `None` for an open mesh.
+    pub(crate) keys: Option<Arc<NodeKeyring>>,
+    pub(crate) mirror: Arc<Mirror>,
+    pub(crate) time: Arc<ClusterTime>,
+}
+
 /// The mirror's store, and the thread that writes it.
 #[derive(Debug)]
-pub(crate) struct Disk {
+pub(crate) struct Persister {
+    source: Source,
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -140,12 +156,12 @@ pub struct StoreStatus {
     pub failure: Option<String>,
 }
 
-impl Disk {
+impl Persister {
     /// Opens the store of a directory, puts its content into the mirror, and keeps it
     /// current from then on. While the disk is full that is tried again and again.
-    pub(crate) fn open(dir: &Path, mesh: &Arc<Mesh>, opener: StoreOpener) -> Result<Self, Error> {
+    pub(crate) fn open(dir: &Path, source: Source, opener: StoreOpener) -> Result<Self, Error> {
         let mut failure = None;
-        let (opened, unsettled) = match load::take_in(dir, mesh, opener, false) {
+        let (opened, unsettled) = match load::take_in(dir, &source, opener, false) {
             Ok((opened, unsettled)) => (Some(opened), unsettled),
             Err(Error::Store(error)) if error.may_pass() => {
                 tracing::error!(
@@ -167,14 +183,15 @@ impl Disk {
         });
         // What happens from now on; what was there came from the store.
         let observer: Weak<dyn Observer> = Arc::downgrade(&(shared.clone() as Arc<dyn Observer>));
-        mesh.mirror.observe_changes(observer);
-        let (shared_too, mesh) = (shared.clone(), Arc::downgrade(mesh));
-        let dir = dir.to_owned();
-        let writer = Writer { opened, dir: dir.clone(), opener, shared: shared_too, mesh };
+        source.mirror.observe_changes(observer);
+        let (of_writer, dir) = ((source.clone(), shared.clone()), dir.to_owned());
+        let (source_too, shared_too) = of_writer;
+        let writer =
+            Writer { opened, dir: dir.clone(), opener, shared: shared_too, source: source_too };
         let spawned =
             std::thread::Builder::new().name("mailmesh-store".into()).spawn(|| writer.run());
         let thread = spawned.map_err(|source| StoreError::Open { path: dir, source })?;
-        Ok(Self { shared, thread: Mutex::new(Some(thread)) })
+        Ok(Self { source, shared, thread: Mutex::new(Some(thread)) })
     }
 
     /// Waits until all that has changed so far is on the disk.
@@ -216,34 +233,29 @@ impl Disk {
         self.shared.work.lock().unsettled.is_none()
     }
 
-    /// A peer has said what time its clock shows.
-    pub(crate) fn on_time(&self, mesh: &Mesh) {
-        if self.is_settled() || !mesh.knows_time() {
-            return;
+    /// Settles content whose age a member's clock has confirmed. `true` if that was so: the mirror
+    /// may then be compared.
+    pub(crate) fn confirm_age(&self) -> bool {
+        if self.is_settled() || !self.source.time.is_known() {
+            return false;
         }
-        let started = mesh.started();
+        let started = self.source.time.started();
         let mut work = self.shared.work.lock();
-        if work.unsettled.take_if(|unsettled| unsettled.is_confirmed(started)).is_some() {
-            drop(work);
-            mesh.tell_digest();
-        }
+        work.unsettled.take_if(|unsettled| unsettled.is_confirmed(started)).is_some()
     }
 
-    /// What is due every second: what the store had is used, or dropped, once that can be
-    /// decided.
-    pub(crate) fn tick(&self, mesh: &Mesh) {
-        if self.is_settled() {
-            return;
-        }
-        let others = Surroundings::of(mesh);
+    /// Uses what the store had, or drops it, once that can be decided. `true` if the mirror has
+    /// changed, or may be compared from now on.
+    pub(crate) fn decide(&self, others: &Surroundings) -> bool {
+        let Source { mirror, time, .. } = &self.source;
         let mut work = self.shared.work.lock();
-        let Some(unsettled) = &mut work.unsettled else { return };
-        let verdict = unsettled.judge(&others);
+        let Some(unsettled) = &mut work.unsettled else { return false };
+        let verdict = unsettled.judge(others);
         let (aside, stamp) = match verdict {
-            Verdict::Wait => return,
+            Verdict::Wait => return false,
             Verdict::InForce => (unsettled.aside.take(), unsettled.stamp),
             Verdict::Use | Verdict::Drop => {
-                let Some(unsettled) = work.unsettled.take() else { return };
+                let Some(unsettled) = work.unsettled.take() else { return false };
                 (unsettled.aside, unsettled.stamp)
             }
         };
@@ -262,7 +274,7 @@ impl Disk {
                     Some(_) => 0,
                     None => {
                         // Each entry that goes is noted meanwhile.
-                        let count = mesh.mirror.forget_until(stamp);
+                        let count = mirror.forget_until(stamp);
                         self.shared.work.lock().end_purge_at_noted();
                         count
                     }
@@ -274,7 +286,7 @@ impl Disk {
             }
             (_, Some(aside)) => {
                 let keys: Vec<_> = aside.iter().map(|saved| saved.change.key()).collect();
-                let count = mesh.mirror.restore(aside, mesh.now());
+                let count = mirror.restore(aside, time.now());
                 // What changed meanwhile may have been written in the place of what is newer.
                 self.write_again(keys.into_iter());
                 tracing::warn!(
@@ -284,8 +296,8 @@ impl Disk {
             }
             _ => {}
         }
-        mesh.tell_digest();
         self.shared.wake.notify_all();
+        true
     }
 
     /// Writes what waits, and closes the store. Blocks.
@@ -322,6 +334,13 @@ impl Disk {
             waiting,
             failure: self.shared.progress.borrow().failure.as_ref().map(ToString::to_string),
         }
+    }
+}
+
+impl Drop for Persister {
+    /// The thread ends with the node, also with one that did not start.
+    fn drop(&mut self) {
+        self.abandon();
     }
 }
 

@@ -9,9 +9,8 @@ use mailmesh_store::{Store, StoreError};
 
 use super::binding::{Belongs, Binding};
 use super::unsettled::Unsettled;
-use super::{ALIVE_NOTE, ASIDE, STAMP_NOTE, record};
+use super::{ALIVE_NOTE, ASIDE, STAMP_NOTE, Source, record};
 use crate::Error;
-use crate::mesh::Mesh;
 
 /// Entries handed over at a time while the store is read.
 const PART: usize = 4_096;
@@ -38,28 +37,28 @@ pub(super) struct Opened {
 /// entries are set aside.
 pub(super) fn take_in(
     dir: &Path,
-    mesh: &Mesh,
+    source: &Source,
     opener: StoreOpener,
     is_late: bool,
 ) -> Result<(Opened, Option<Unsettled>), Error> {
     let begin = std::time::Instant::now();
     let mut version = 0;
-    let vault = mesh.keys.as_ref().and_then(|keys| keys.vault(&mut version));
-    let (store, binding) = open(dir, mesh, opener)?;
+    let vault = source.keys.as_ref().and_then(|keys| keys.vault(&mut version));
+    let (store, binding) = open(dir, source, opener)?;
     let number = |name| -> Result<Option<u64>, StoreError> {
         let note = store.note(name)?;
         Ok(note.and_then(|note| note.try_into().ok()).map(u64::from_be_bytes))
     };
     let stamp = number(STAMP_NOTE)?.unwrap_or_default();
-    mesh.mirror.observe_stamp(Stamp::from_raw(stamp, NodeId(0)));
+    source.mirror.observe_stamp(Stamp::from_raw(stamp, NodeId(0)));
     let alive = number(ALIVE_NOTE)?.map(UnixMillis);
-    let is_old = alive.is_some_and(|alive| Unsettled::is_old(alive, mesh.now(), false));
+    let is_old = alive.is_some_and(|alive| Unsettled::is_old(alive, source.time.now(), false));
     let mut aside = None;
     let loaded = load(&store, vault.as_ref(), |entries| {
         if is_old || is_late {
             aside = Some(entries.collect());
         } else {
-            mesh.mirror.restore(entries, mesh.now());
+            source.mirror.restore(entries, source.time.now());
         }
     });
     // Such an error does not pass: a part may be in the mirror, so the node does not start. A late
@@ -81,8 +80,8 @@ pub(super) fn take_in(
 
 /// Opens the store of a directory if it is of this node's cluster, with what it is to note of
 /// that from now on. One whose keys this node does not have is set aside.
-fn open(dir: &Path, mesh: &Mesh, opener: StoreOpener) -> Result<(Store, Binding), Error> {
-    let mut binding = Binding::of(mesh);
+fn open(dir: &Path, source: &Source, opener: StoreOpener) -> Result<(Store, Binding), Error> {
+    let mut binding = Binding::of(source);
     let store = opener(dir)?;
     if store.is_open_to_group() {
         tracing::warn!(

@@ -1,0 +1,57 @@
+//! Asks the members what time their clocks show.
+
+use std::sync::Arc;
+
+use mailmesh_delivery::{Incarnation, NodeName};
+use mailmesh_events::{SyncMessage, UnixMillis};
+
+use crate::cluster_time::ClusterTime;
+use crate::direct_sender::DirectSender;
+
+#[derive(Debug)]
+pub(crate) struct ClockSync {
+    time: Arc<ClusterTime>,
+    direct: DirectSender,
+}
+
+impl ClockSync {
+    pub(crate) fn new(time: Arc<ClusterTime>, direct: DirectSender) -> Self {
+        Self { time, direct }
+    }
+
+    /// Asks the members that are due to be asked, and sets the cluster time. Due every second.
+    pub(crate) fn tick(&self) {
+        self.ask();
+        self.set();
+    }
+
+    pub(crate) fn on_joined(&self, peer: Incarnation, name: &NodeName) {
+        self.time.on_joined(peer, name);
+        self.ask();
+    }
+
+    pub(crate) fn on_left(&self, peer: Incarnation) {
+        self.time.on_left(peer);
+        self.set();
+    }
+
+    /// Answers a member that asked. `asked` is the member's mark, which the answer brings back.
+    pub(crate) fn on_question(&self, from: Incarnation, asked: u64) {
+        let now = self.time.wall();
+        self.direct.send([(from, SyncMessage::Time { asked, now })]);
+    }
+
+    pub(crate) fn on_answer(&self, from: Incarnation, asked: u64, theirs: UnixMillis) {
+        self.time.on_answer(from, asked, theirs);
+        self.set();
+    }
+
+    fn ask(&self) {
+        let (due, asked) = self.time.due();
+        self.direct.send(due.into_iter().map(|peer| (peer, SyncMessage::AskTime { asked })));
+    }
+
+    fn set(&self) {
+        self.time.set(|| self.direct.member_names());
+    }
+}

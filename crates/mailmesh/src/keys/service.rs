@@ -1,0 +1,189 @@
+//! The keys of a node at work: answers the members' questions about them, one after the other and
+//! apart from where frames are received, because a file is written and fingerprints are made anew.
+
+use std::sync::Arc;
+
+use mailmesh_delivery::{Identity, Incarnation};
+use mailmesh_events::{Certificate, ChangeKey, KeyAction, KeysHeld, SyncMessage, limits};
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+
+use super::convergence::{self, Convergence};
+use super::node_keyring::{KeyUpdate, NodeKeyring};
+use super::questions::Questions;
+use super::search::{self, Search};
+use crate::Error;
+use crate::direct_sender::DirectSender;
+use crate::persister::Persister;
+use crate::replication::Replication;
+
+/// Questions of members that wait; members ask again for those beyond.
+const MAX_QUEUED: usize = 64;
+
+/// A question of a member.
+#[derive(Debug)]
+pub(crate) struct KeyQuestion {
+    from: Incarnation,
+    number: u32,
+    action: KeyAction,
+}
+
+#[derive(Debug)]
+pub(crate) struct KeyService {
+    pub(super) identity: Identity,
+    /// The name of the cluster, which the names of keys depend on.
+    pub(super) cluster: String,
+    pub(super) keyring: Arc<NodeKeyring>,
+    pub(super) replication: Arc<Replication>,
+    pub(super) direct: DirectSender,
+    /// The questions of this node to members.
+    pub(super) questions: Questions,
+    /// Whether the members seal with another key.
+    pub(super) convergence: Convergence,
+    /// Which key is tried while no member answers.
+    pub(super) search: Search,
+    /// The questions of members.
+    queue: mpsc::Sender<KeyQuestion>,
+    /// Held while the fingerprints of the mirror are made anew.
+    rekeying: Mutex<()>,
+}
+
+impl KeyService {
+    /// The service, and the questions that [`work`](Self::work) answers.
+    pub(crate) fn new(
+        identity: Identity,
+        cluster: String,
+        keyring: Arc<NodeKeyring>,
+        replication: Arc<Replication>,
+        direct: DirectSender,
+    ) -> (Arc<Self>, mpsc::Receiver<KeyQuestion>) {
+        let (queue, questions) = mpsc::channel(MAX_QUEUED);
+        let service = Self {
+            identity,
+            cluster,
+            keyring,
+            replication,
+            direct,
+            questions: Questions::default(),
+            convergence: Convergence::default(),
+            search: Search::default(),
+            queue,
+            rekeying: Mutex::new(()),
+        };
+        (Arc::new(service), questions)
+    }
+
+    /// The fingerprint of the key that seals.
+    pub(crate) fn active_id(&self) -> Option<String> {
+        self.keyring.ids().first().map(ToString::to_string)
+    }
+
+    /// Drops keys that were retired long ago, and changes the key that seals if the members seal
+    /// with another. Due every second.
+    pub(crate) fn tick(self: &Arc<Self>) {
+        self.keyring.tick();
+        convergence::tick(self);
+        search::tick(self);
+    }
+
+    /// Queues a question of a member. The member repeats a question that does not fit.
+    pub(crate) fn on_question(&self, from: Incarnation, number: u32, action: KeyAction) {
+        let _full = self.queue.try_send(KeyQuestion { from, number, action });
+    }
+
+    /// Takes a member's answer to a question of this node.
+    pub(crate) fn on_answer(&self, from: Incarnation, number: u32, held: KeysHeld) {
+        self.questions.on_answer(from, number, held);
+    }
+
+    /// Answers questions until the node stops.
+    pub(crate) async fn work(self: Arc<Self>, mut queue: mpsc::Receiver<KeyQuestion>) {
+        while let Some(KeyQuestion { from, number, action }) = queue.recv().await {
+            let done = self.act(action).await;
+            let Ok(held) = self.held().await else { return };
+            let refused = done.err().map(|error| shortened(error.to_string()));
+            let held = KeysHeld { refused, ..held };
+            self.direct.send([(from, SyncMessage::Keys { number, held })]);
+        }
+    }
+
+    /// The keys of this node.
+    pub(super) async fn held(&self) -> Result<KeysHeld, Error> {
+        let keyring = self.keyring.clone();
+        let held = tokio::task::spawn_blocking(move || keyring.held());
+        held.await.map_err(|_| Error::ShutDown)
+    }
+
+    /// Carries out an action on this node. Done as a whole, also if the caller no longer waits.
+    pub(super) async fn act(self: &Arc<Self>, action: KeyAction) -> Result<(), Error> {
+        if action == KeyAction::List {
+            return Ok(());
+        }
+        if matches!(action, KeyAction::Retire(_))
+            && let Some(persister) = &self.replication.persister
+        {
+            // What was sealed with the key, whenever that was, is sealed anew before the key goes.
+            self.write_certificates_again(persister)?;
+            persister.saved().await?;
+        }
+        let service = self.clone();
+        let done = tokio::task::spawn_blocking(move || service.act_blocking(&action));
+        done.await.unwrap_or(Err(Error::ShutDown))
+    }
+
+    fn act_blocking(self: &Arc<Self>, action: &KeyAction) -> Result<(), Error> {
+        let update = self.keyring.act(action)?;
+        if update == KeyUpdate::Nothing {
+            return Ok(());
+        }
+        let persister = self.replication.persister.as_ref();
+        if let Some(persister) = persister {
+            persister.note_keys();
+        }
+        let ids = self.keyring.ids().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        if update == KeyUpdate::Active {
+            tracing::info!("another cluster key seals; all: {ids}");
+            // What is set aside is sealed anew before the old key goes, at the latest.
+            let _aside = persister.map(|persister| self.write_certificates_again(persister));
+            self.rekey_in_background();
+        } else {
+            tracing::info!("cluster keys, the first seals: {ids}");
+        }
+        Ok(())
+    }
+
+    fn write_certificates_again(&self, persister: &Persister) -> Result<(), Error> {
+        let held = self.replication.mirror.certificates();
+        let key = |held: &Arc<Certificate>| ChangeKey::Certificate(held.names().clone());
+        if persister.write_again(held.iter().map(key)) {
+            return Ok(());
+        }
+        let why = "content from before a long absence waits to be decided about; try again in 10 s";
+        Err(Error::NotSaved { why: why.to_owned() })
+    }
+
+    /// Mirrors are compared again once all nodes make their fingerprints with the same key.
+    fn rekey_in_background(self: &Arc<Self>) {
+        let service = self.clone();
+        tokio::task::spawn_blocking(move || {
+            // One after the other: the last finds the key that seals now.
+            let _turn = service.rekeying.lock();
+            service.replication.rekey(service.keyring.mirror_key());
+        });
+    }
+
+    /// This node and the members, the one that started first in front.
+    pub(super) fn oldest_first(&self) -> Vec<Incarnation> {
+        let own = (self.identity.started_ms, self.identity.incarnation);
+        let peers = self.direct.peers();
+        let others = peers.iter().map(|(peer, _)| (peer.started_ms, peer.incarnation));
+        let mut all: Vec<_> = others.chain([own]).collect();
+        all.sort_unstable();
+        all.into_iter().map(|(_, incarnation)| incarnation).collect()
+    }
+}
+
+fn shortened(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(limits::TEXT_LEN));
+    text
+}

@@ -1,0 +1,117 @@
+//! Counts the frames that a node refused, and raises the alarm when refusals last.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use mailmesh_codec::CodecError;
+use mailmesh_transport::OtherKeys;
+use parking_lot::Mutex;
+
+use crate::alarm::{Recurrence, Say};
+use crate::status::Refused;
+
+/// Frames that were refused, by the sort of reason. There is an alarm for a sort of which frames
+/// have come for 10 s.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals {
+    /// Noted with each frame that no key opens.
+    other_keys: OtherKeys,
+    counts: [AtomicU64; SORTS],
+    sorts: Mutex<[SortOfRefusal; SORTS]>,
+    /// Messages of entries that came unasked, past the bound.
+    pushes: AtomicU64,
+}
+
+/// The refused frames of a sort, as the last look found them.
+#[derive(Debug, Default)]
+struct SortOfRefusal {
+    recurrence: Recurrence,
+    total: u64,
+    /// Why the first of the present ones was refused.
+    error: Option<CodecError>,
+}
+
+const SORTS: usize = 6;
+
+fn sort(error: &CodecError) -> usize {
+    match error {
+        CodecError::NotAuthentic => 0,
+        CodecError::NotSealed => 1,
+        CodecError::NoKey => 2,
+        CodecError::Version { .. } => 3,
+        CodecError::NotTried => 4,
+        _ => 5,
+    }
+}
+
+/// How long a node of another key is taken to be there after it was heard.
+const HEARD: Duration = Duration::from_secs(60);
+
+impl Refusals {
+    pub(crate) fn new(other_keys: OtherKeys) -> Self {
+        Self { other_keys, ..Self::default() }
+    }
+
+    /// Whether a node of the cluster that has another key, or a stranger that imitates one, was
+    /// heard in the last minute.
+    pub(crate) fn hears_another_key(&self) -> bool {
+        self.other_keys.heard_ago().is_some_and(|ago| ago < HEARD)
+    }
+
+    pub(crate) fn count(&self, error: &CodecError) {
+        let sort = sort(error);
+        if *error == CodecError::NotAuthentic {
+            self.other_keys.note();
+        }
+        self.counts[sort].fetch_add(1, Ordering::Relaxed);
+        let mut sorts = self.sorts.lock();
+        if sorts[sort].error.is_none() {
+            sorts[sort].error = Some(error.clone());
+        }
+    }
+
+    /// Looks, `at` a time of a monotonic clock, which alarms are due.
+    pub(crate) fn tick(&self, at: Duration) {
+        let mut sorts = self.sorts.lock();
+        for (sort, count) in sorts.iter_mut().zip(&self.counts) {
+            let total = count.load(Ordering::Relaxed);
+            let happened = total > std::mem::replace(&mut sort.total, total);
+            match (sort.recurrence.note(happened, at), &sort.error) {
+                (Some(Say::Raised), Some(error)) => {
+                    let hint = match error {
+                        CodecError::NotAuthentic => {
+                            "; if this node hears nobody, the others may have another key: give it \
+                             theirs with `mailmesh key add --here FILE` (`mailmesh key list`)"
+                        }
+                        _ => "",
+                    };
+                    tracing::warn!(total, "frames have been refused for 10 s: {error}{hint}");
+                }
+                (Some(Say::Ended), Some(error)) => {
+                    tracing::info!(total, "for a minute no frame has been refused: {error}");
+                }
+                _ => {}
+            }
+            if !sort.recurrence.goes_on() {
+                sort.error = None;
+            }
+        }
+    }
+
+    pub(crate) fn pushed_too_much(&self) {
+        self.pushes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn counts(&self) -> Refused {
+        let read = |sort: usize| self.counts[sort].load(Ordering::Relaxed);
+        Refused {
+            not_authentic: read(0),
+            not_sealed: read(1),
+            no_key: read(2),
+            other_version: read(3),
+            not_tried: read(4),
+            malformed: read(5),
+            pushes: self.pushes.load(Ordering::Relaxed),
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! Keeps the mirror of a node equal to those of the members.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use mailmesh_codec::{CodecError, decode_digest, encode_digest};
+use mailmesh_delivery::Incarnation;
+use mailmesh_events::{Change, SyncMessage, UnixMillis};
+use mailmesh_state::{Applied, Mirror, Reconciler, Timing};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::cluster_time::ClusterTime;
+use crate::direct_sender::DirectSender;
+use crate::persister::{Persister, Surroundings};
+
+/// Shortest time between two checks for a late answer.
+const MIN_DEADLINE_INTERVAL: Duration = Duration::from_millis(20);
+
+#[derive(Debug)]
+pub(crate) struct Replication {
+    pub(crate) mirror: Arc<Mirror>,
+    pub(crate) time: Arc<ClusterTime>,
+    /// Keeps the mirror on disk, if the node has a store.
+    pub(crate) persister: Option<Persister>,
+    reconciler: Mutex<Reconciler<Incarnation>>,
+    /// Notified when the reconciler begins to wait for an answer.
+    reconciling: Notify,
+    /// Notified when the digest of a member equals this node's.
+    agreed: Notify,
+    direct: DirectSender,
+}
+
+impl Replication {
+    pub(crate) fn new(
+        own: Incarnation,
+        mirror: Arc<Mirror>,
+        time: Arc<ClusterTime>,
+        persister: Option<Persister>,
+        direct: DirectSender,
+    ) -> Self {
+        Self {
+            mirror,
+            time,
+            persister,
+            reconciler: Mutex::new(Reconciler::new(own, Timing::default())),
+            reconciling: Notify::new(),
+            agreed: Notify::new(),
+            direct,
+        }
+    }
+
+    /// Cluster time, used for stamps and expiry.
+    pub(crate) fn now(&self) -> UnixMillis {
+        self.time.now()
+    }
+
+    /// Whether the mirror may be compared with those of the members: not while the age of the
+    /// store's content is unknown.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.persister.as_ref().is_none_or(Persister::is_settled)
+    }
+
+    /// Puts the digest of the mirror on the next heartbeat, once the mirror is settled.
+    pub(crate) fn publish_digest(&self) {
+        if self.is_settled() {
+            self.direct.handle().set_tag(digest_tag(&self.mirror));
+        }
+    }
+
+    /// Merges a change of a member.
+    pub(crate) fn apply(&self, change: &Change) -> Applied {
+        self.mirror.apply(change, self.now())
+    }
+
+    pub(crate) fn on_joined(&self, peer: Incarnation) {
+        self.reconciler.lock().on_joined(peer);
+    }
+
+    pub(crate) fn on_left(&self, peer: Incarnation) {
+        self.reconciler.lock().on_left(peer, self.time.uptime());
+    }
+
+    /// Events of the urgent lane of a member are missing: some may have been changes.
+    pub(crate) fn on_gap(&self, peer: Incarnation) {
+        self.reconciler.lock().on_gap(peer);
+    }
+
+    /// Compares the mirror with that of a member, by the digest on the member's heartbeat.
+    pub(crate) fn on_digest(&self, from: Incarnation, tag: &Bytes) -> Result<(), CodecError> {
+        // A node that does not know the age of its store publishes no digest and compares none.
+        if tag.is_empty() || !self.is_settled() {
+            return Ok(());
+        }
+        let theirs = decode_digest(tag)?;
+        let ours = self.mirror.digest();
+        if theirs == ours {
+            self.agreed.notify_waiters();
+        }
+        let messages = {
+            // The reconciler handles a direct message for longer than a callback may wait. The
+            // next heartbeat brings the digest again.
+            let Some(mut reconciler) = self.reconciler.try_lock() else { return Ok(()) };
+            reconciler.on_digest(from, theirs, ours, self.time.uptime());
+            if reconciler.is_busy() {
+                self.reconciling.notify_one();
+            }
+            reconciler.take_to_send()
+        };
+        self.direct.send(messages);
+        Ok(())
+    }
+
+    /// Whether this node has asked the member for the entries of this round.
+    pub(crate) fn has_asked(&self, peer: Incarnation, round: u32) -> bool {
+        self.reconciler.lock().has_asked(peer, round)
+    }
+
+    /// Handles a message of another mirror; gives the changes that it brought.
+    pub(crate) fn on_message(&self, from: Incarnation, message: SyncMessage) -> Vec<Change> {
+        // A node gives nobody what may have been removed long ago; peers ask again.
+        if !self.is_settled() {
+            return Vec::new();
+        }
+        let (taken, messages) = {
+            let mut reconciler = self.reconciler.lock();
+            let (now, at) = (self.now(), self.time.uptime());
+            let taken = reconciler.on_message(from, message, &self.mirror, now, at);
+            (taken, reconciler.take_to_send())
+        };
+        self.direct.send(messages);
+        if !taken.is_empty() {
+            self.publish_digest();
+        }
+        taken
+    }
+
+    /// Waits until the digest of a member equals this node's.
+    pub(crate) async fn agreed(&self) {
+        self.agreed.notified().await;
+    }
+
+    /// Waits until an answer is late, then asks again. Cancel-safe.
+    pub(crate) async fn ask_again_when_late(&self) {
+        let late = loop {
+            let deadline = self.reconciler.lock().next_deadline();
+            match deadline {
+                Some(deadline) => break self.time.instant(deadline),
+                None => self.reconciling.notified().await,
+            }
+        };
+        tokio::time::sleep_until(late.max(Instant::now() + MIN_DEADLINE_INTERVAL)).await;
+        let messages = {
+            let mut reconciler = self.reconciler.lock();
+            reconciler.on_deadline(self.time.uptime());
+            reconciler.take_to_send()
+        };
+        self.direct.send(messages);
+    }
+
+    /// Drops what has expired; gives the entries that are in force again because what replaced
+    /// them has expired.
+    pub(crate) fn sweep(&self) -> Vec<Change> {
+        // After a step of the clock only dropping waits.
+        let restored = if self.time.may_sweep() {
+            let swept = self.mirror.sweep(self.now());
+            for (change, days) in &swept.ending {
+                warn_of_expiry(change, *days);
+            }
+            swept.revived
+        } else {
+            self.mirror.revive(self.now())
+        };
+        // Also if nothing expired: of two threads that set the digest at once, the later may have
+        // set the older one.
+        self.publish_digest();
+        restored
+    }
+
+    /// A member has answered what time its clock shows.
+    pub(crate) fn on_time_known(&self) {
+        if let Some(persister) = &self.persister
+            && persister.confirm_age()
+        {
+            self.publish_digest();
+        }
+    }
+
+    /// Decides about content of the store that may be too old. Due every second.
+    pub(crate) fn decide_on_stored(&self, members: usize) {
+        if let Some(persister) = self.persister.as_ref().filter(|p| !p.is_settled())
+            && persister.decide(&Surroundings::of(&self.time, &self.direct.peers(), members))
+        {
+            self.publish_digest();
+        }
+    }
+
+    /// The fingerprint key by which each member's digest was made.
+    pub(crate) fn keys_of_peers(&self) -> Vec<(Incarnation, u32)> {
+        self.reconciler.lock().keys_of_peers().collect()
+    }
+
+    /// Makes the fingerprints with another key. Blocks.
+    pub(crate) fn rekey(&self, key: [u8; 16]) {
+        self.mirror.rekey(key);
+        self.reconciler.lock().on_rekeyed();
+        self.publish_digest();
+    }
+}
+
+/// The tag of a heartbeat that carries the digest of a mirror.
+pub(crate) fn digest_tag(mirror: &Mirror) -> Bytes {
+    Bytes::copy_from_slice(&encode_digest(&mirror.digest()))
+}
+
+/// Logs that a certificate ends soon: the sooner, the louder.
+fn warn_of_expiry(change: &Change, days: u32) {
+    let Change::Certificate(change) = change else { return };
+    let names = &change.names;
+    match days {
+        0 => {
+            tracing::error!(%names, "the certificate has ended, and no newer one has come; renew it")
+        }
+        1 => {
+            tracing::error!(%names, "the certificate ends within a day, and no newer one has come; renew it")
+        }
+        7 => {
+            tracing::warn!(%names, "the certificate ends within 7 days, and no newer one has come")
+        }
+        _ => tracing::info!(%names, days, "the certificate ends soon"),
+    }
+}

@@ -1,0 +1,116 @@
+//! What a node does every second, and how it steps back when it has lost its name.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use mailmesh_events::UnixMillis;
+use mailmesh_transport::Driver;
+use tokio::time::Instant;
+
+use crate::Incoming;
+use crate::clock_sync::ClockSync;
+use crate::inbox::Inboxes;
+use crate::keys::KeyService;
+use crate::lifecycle::{Lifecycle, StopReason};
+use crate::member_log::MemberLog;
+use crate::persister::Persister;
+use crate::refusals::Refusals;
+use crate::replication::Replication;
+
+/// Longest time that a node stepping back waits for a member to hold its mirror.
+const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often expired entries are swept from the mirror.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// The parts of a node that have something to do every second.
+pub(crate) struct Ticker {
+    pub(crate) replication: Arc<Replication>,
+    pub(crate) clocks: Arc<ClockSync>,
+    pub(crate) keys: Option<Arc<KeyService>>,
+    pub(crate) lifecycle: Arc<Lifecycle>,
+    pub(crate) inboxes: Arc<Inboxes>,
+    pub(crate) refusals: Arc<Refusals>,
+    pub(crate) member_log: Arc<MemberLog>,
+    /// Does not keep the bus open.
+    pub(crate) driver: Weak<Driver>,
+}
+
+impl Ticker {
+    /// Runs until the node stops; ends the node when it must step back.
+    pub(crate) async fn run(self) {
+        let mut stopped = self.lifecycle.stopped();
+        let mut lost_name = self.lifecycle.lost_name();
+        let mut due = Instant::now();
+        let mut leave_at = None;
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep_until(due) => {
+                    due = next_tick(self.replication.now());
+                    if self.driver.upgrade().is_some_and(|driver| !driver.is_running()) {
+                        tracing::error!("the node's task ended by a bug; restart the node, and report it");
+                        self.lifecycle.stop(StopReason::Failed);
+                        break;
+                    }
+                    self.tick();
+                }
+                () = self.replication.ask_again_when_late() => {}
+                Ok(_) = lost_name.wait_for(Option::is_some), if leave_at.is_none() => {
+                    leave_at = Some(Instant::now() + HAND_OVER_TIMEOUT);
+                }
+                () = self.replication.agreed(), if leave_at.is_some() => {
+                    self.lifecycle.step_back();
+                    break;
+                }
+                () = tokio::time::sleep_until(leave_at.unwrap_or(due)), if leave_at.is_some() => {
+                    tracing::error!(
+                        entries = self.replication.mirror.digest().entries,
+                        "no other node had this node's mirror after {} s: what this node wrote while it was alone may be missing on the others",
+                        HAND_OVER_TIMEOUT.as_secs()
+                    );
+                    self.lifecycle.step_back();
+                    break;
+                }
+                _ = stopped.wait_for(Option::is_some) => break,
+            }
+        }
+        if matches!(&*self.lifecycle.stopped().borrow(), Some(StopReason::ShutDown)) {
+            return;
+        }
+        if let Some(driver) = self.driver.upgrade() {
+            driver.shutdown().await;
+        }
+        self.inboxes.close();
+        close_store(self.replication).await;
+    }
+
+    fn tick(&self) {
+        self.clocks.tick();
+        let time = &self.replication.time;
+        self.refusals.tick(time.uptime());
+        self.member_log.tick(time.elapsed(), time.uptime());
+        if let Some(keys) = &self.keys {
+            keys.tick();
+        }
+        for change in self.replication.sweep() {
+            self.inboxes.offer_one(Incoming::Synced(change));
+        }
+        self.replication.decide_on_stored(self.lifecycle.members());
+    }
+}
+
+/// The next whole second of cluster time: so the mirrors of all nodes drop expired entries at the
+/// same moment, and seldom differ over them.
+fn next_tick(now: UnixMillis) -> Instant {
+    let second = INTERVAL.as_millis() as u64;
+    let left = Duration::from_millis(second - now.0 % second);
+    // Not twice around a second that a timer, or a step of the clock, missed by a little.
+    Instant::now() + if left < INTERVAL / 4 { left + INTERVAL } else { left }
+}
+
+/// Writes what waits, and closes the store of a node that has one.
+pub(crate) async fn close_store(replication: Arc<Replication>) {
+    if replication.persister.is_some() {
+        let close = move || replication.persister.as_ref().map(Persister::close);
+        let _panicked = tokio::task::spawn_blocking(close).await;
+    }
+}
