@@ -1,3 +1,5 @@
+//! The mutable parts of an endpoint that one input shares with its membership.
+
 use std::collections::VecDeque;
 
 use crate::control::Control;
@@ -7,24 +9,24 @@ use crate::receive::Released;
 use crate::repair::Repair;
 use crate::{Counters, Destination, Frame, Gap, GapReason, Incarnation, Lane, Settings, Time};
 
-/// What the parts of a node share while they handle one input.
+/// Shared state while the endpoint handles one input.
 pub(crate) struct Context<'a> {
     pub(crate) outputs: &'a mut VecDeque<Output>,
     pub(crate) counters: &'a mut Counters,
     pub(crate) repair: &'a mut Repair,
-    /// What is to be sent.
+    /// Control messages to send after the input is handled.
     pub(crate) send: &'a mut Vec<(Destination, Control)>,
-    /// What is to be passed on.
+    /// Frames to relay after the input is handled.
     pub(crate) relay: &'a mut Vec<(Incarnation, Frame)>,
     pub(crate) own: Incarnation,
-    /// A number not used before.
+    /// Nonce of all probes that this input sends. Probes of other inputs have another nonce.
     pub(crate) nonce: u64,
     pub(crate) now: Time,
     pub(crate) settings: Settings,
 }
 
 impl Context<'_> {
-    /// Hands on what a stream released.
+    /// Turns the items that a stream released into outputs, and counts them.
     pub(crate) fn release(&mut self, peer: &mut Peer, lane: Lane, released: Vec<Released>) {
         let from = peer.info.incarnation;
         if !released.is_empty() {
@@ -53,7 +55,7 @@ impl Context<'_> {
         }
     }
 
-    /// Tells if the way to a peer changed.
+    /// Emits [`Output::Reach`] if the route to a peer changed.
     pub(crate) fn update_reach(&mut self, peer: &mut Peer) {
         let reach = peer.route.reach();
         if peer.info.reach != reach {

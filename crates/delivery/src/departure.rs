@@ -1,4 +1,4 @@
-//! How a peer leaves.
+//! Departure: the steps between a suspicion or a goodbye and the end of a membership.
 
 use std::collections::BTreeSet;
 
@@ -8,28 +8,29 @@ use crate::membership::Membership;
 use crate::planted::{Fault, planted};
 use crate::{Destination, Incarnation, Lane, LeaveReason, Output, Settings, Time};
 
-/// A peer seems dead, or said goodbye: before it leaves, the others are asked whether
-/// they hear it and what they have of it, and what is missing here is had from them.
+/// A departure in progress. Before the peer leaves, the other peers are asked whether they hear it
+/// and which of its events they have. Missing events are repaired from them.
 #[derive(Debug, Clone)]
 pub(crate) struct Departure {
     pub(crate) reason: LeaveReason,
-    /// Who has not answered, or hears the peer and is asking it.
+    /// Peers that have not answered, or that hear the peer and are probing it.
     awaited: BTreeSet<Incarnation>,
     ask_at: Time,
-    /// How long the answers to the next question are awaited.
+    /// Time between the next repeated query and the one after it; doubles with each query.
     wait: std::time::Duration,
-    /// It does not leave with holes before then: what fills them may have been
-    /// overtaken; nor at all, unless it said so, as it may be heard again.
+    /// Until then holes stay open, because a goodbye may overtake events. A departure without a
+    /// goodbye does not complete before then at all, because the peer may be heard again.
     hold_until: Option<Time>,
-    /// What others say it sent counts until then: who says ever more must not hold it here.
+    /// Until then reports from other peers count. Without the limit, ever higher reports would keep
+    /// the peer a member.
     reports_until: Time,
-    /// No answer is awaited after that.
+    /// Until then answers are awaited; `None` once the time is over.
     answers_until: Option<Time>,
 }
 
 impl Departure {
-    /// Begins to ask `others`, by a question to all. It does not end before
-    /// `hold_until`, except well.
+    /// Starts a departure, given that `others` were queried by a broadcast. Holes are not given up
+    /// before `hold_until`.
     pub(crate) fn begin(
         now: Time,
         reason: LeaveReason,
@@ -48,22 +49,22 @@ impl Departure {
         }
     }
 
-    /// A peer answered, and has nothing to add, or is no longer there.
-    pub(crate) fn on_answer(&mut self, who: Incarnation) {
-        self.awaited.remove(&who);
+    /// A peer answered and has nothing to add, or is no longer a member.
+    pub(crate) fn on_answer(&mut self, peer: Incarnation) {
+        self.awaited.remove(&peer);
     }
 
-    /// Whether every answer came that is awaited.
+    /// Whether no further answer is awaited.
     pub(crate) fn is_answered(&self) -> bool {
         self.awaited.is_empty() || self.answers_until.is_none()
     }
 
-    /// Whether holes that nobody can fill may be given up.
+    /// Whether holes that no peer can fill may be given up.
     pub(crate) fn may_give_up(&self) -> bool {
         self.is_answered() && self.hold_until.is_none()
     }
 
-    /// Whether what others say it sent still counts.
+    /// Whether reports from other peers about the departing peer still count.
     pub(crate) fn accepts_reports(&self, now: Time) -> bool {
         now < self.reports_until
     }
@@ -73,7 +74,7 @@ impl Departure {
         asks.filter(|_| !self.awaited.is_empty()).into_iter().chain(self.hold_until).min()
     }
 
-    /// Whom to ask again now.
+    /// Returns the peers to query again now.
     pub(crate) fn on_deadline(&mut self, now: Time) -> Vec<Incarnation> {
         self.hold_until = self.hold_until.filter(|until| *until > now);
         self.answers_until = self.answers_until.filter(|until| *until > now);
@@ -87,7 +88,7 @@ impl Departure {
 }
 
 impl Membership {
-    /// A peer is about to leave: what do the others know of it?
+    /// Starts the departure of a peer and queries the other peers about it.
     pub(crate) fn begin_departure(
         &mut self,
         now: Time,
@@ -98,12 +99,14 @@ impl Membership {
         for other in self.stop_awaiting(incarnation, ctx) {
             self.resolve(now, other, ctx);
         }
-        let others =
-            self.peers.iter().filter(|(who, peer)| **who != incarnation && peer.is_unsuspected());
-        let mut others: BTreeSet<_> = others.map(|(who, _)| *who).collect();
+        let others = self
+            .peers
+            .iter()
+            .filter(|(other, peer)| **other != incarnation && peer.is_unsuspected());
+        let mut others: BTreeSet<_> = others.map(|(other, _)| *other).collect();
         let Some(peer) = self.peers.get_mut(&incarnation) else { return };
         if reason == LeaveReason::Bye && peer.is_complete() {
-            // It said itself what it has sent, and that is here.
+            // The goodbye carries the last positions, and every event up to them is here.
             others.clear();
         }
         if planted(Fault::LastEventsNotAskedFor) {
@@ -114,8 +117,8 @@ impl Membership {
             ctx.send.push((Destination::All, Control::PeerQuery { mine, meet: false }));
         }
         let hold_until = match (reason, &peer.suspicion) {
-            // It was out of reach, and with it perhaps those that have what it sent: they
-            // show themselves with their next heartbeat.
+            // The peer was out of reach, and perhaps the peers that have its events were too. Those
+            // peers announce themselves with their next heartbeat.
             (LeaveReason::Bye, _)
                 if now.since(peer.info.last_heard) >= self.settings.failure_timeout =>
             {
@@ -133,22 +136,23 @@ impl Membership {
         self.resolve(now, incarnation, ctx);
     }
 
-    /// Gives up what is missing of a peer and nobody has, and lets it leave if it is
-    /// about to and nothing more can come of it; then those the same that waited for it.
+    /// Gives up the events of a peer that no peer can provide. If its departure is complete, the
+    /// peer is removed, and the departures that waited for its answer are resolved too.
     pub(crate) fn resolve(&mut self, now: Time, incarnation: Incarnation, ctx: &mut Context<'_>) {
         let mut unresolved = BTreeSet::new();
         let mut next = Some(incarnation);
         while let Some(incarnation) = next {
             if let Some(reason) = self.resolve_peer(now, incarnation, ctx) {
                 self.remove(incarnation, reason, ctx);
-                // Of what it sent before, some may have come since it began to end.
+                // Its earlier reports may have arrived since its departure began, so other
+                // departures may depend on it again.
                 unresolved.extend(self.stop_awaiting(incarnation, ctx));
             }
             next = unresolved.pop_first();
         }
     }
 
-    /// Why a peer leaves now, if it does.
+    /// Gives up unobtainable events of a peer. Returns its reason to leave if it leaves now.
     fn resolve_peer(
         &mut self,
         now: Time,
@@ -167,7 +171,7 @@ impl Membership {
         (may_leave && (is_hasty || peer.is_complete())).then_some(departure.reason)
     }
 
-    /// What is held or missing is settled before the peer leaves.
+    /// Removes a member. Held frames are released and holes are reported before `Output::Left`.
     fn remove(&mut self, incarnation: Incarnation, reason: LeaveReason, ctx: &mut Context<'_>) {
         let Some(mut peer) = self.peers.remove(&incarnation) else {
             return;
@@ -183,9 +187,12 @@ impl Membership {
         for peer in self.peers.values_mut() {
             peer.relay_targets.remove(&incarnation);
             peer.liveness_queriers.remove(&incarnation);
-            // Whoever only bore its name, or said so, no longer speaks against it.
+            // The removed peer is no longer a rival. A peer heard since then is cleared.
             if let Some(suspicion) = &mut peer.suspicion
-                && suspicion.rival.take_if(|rival| rival.rank.incarnation == incarnation).is_some()
+                && suspicion
+                    .rival
+                    .take_if(|rival| rival.priority.incarnation == incarnation)
+                    .is_some()
                 && peer.info.last_heard > suspicion.since
             {
                 peer.clear_suspicion();
@@ -193,18 +200,18 @@ impl Membership {
         }
     }
 
-    /// Who seems dead or is gone answers nothing and passes on nothing. Gives the peers for
-    /// which that matters.
-    fn stop_awaiting(&mut self, who: Incarnation, ctx: &mut Context<'_>) -> Vec<Incarnation> {
+    /// A suspected or removed peer neither answers queries nor relays. Returns the peers whose
+    /// departure or repair may change because of that.
+    fn stop_awaiting(&mut self, absent: Incarnation, ctx: &mut Context<'_>) -> Vec<Incarnation> {
         let mut affected = Vec::new();
-        for peer in self.peers.values_mut().filter(|peer| peer.info.incarnation != who) {
-            let held = peer.repair_sources.remove(who);
-            peer.route.remove(who);
+        for peer in self.peers.values_mut().filter(|peer| peer.info.incarnation != absent) {
+            let was_source = peer.repair_sources.remove(absent);
+            peer.route.remove(absent);
             ctx.update_reach(peer);
             if let Some(departure) = &mut peer.departure {
-                departure.on_answer(who);
+                departure.on_answer(absent);
             }
-            if held || peer.departure.is_some() {
+            if was_source || peer.departure.is_some() {
                 affected.push(peer.info.incarnation);
             }
         }
@@ -227,24 +234,24 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_answer_is_asked_again_for_300_ms() {
+    fn an_unanswered_query_is_repeated_for_300_ms() {
         let others = [id(1), id(2), id(3)].into();
         let mut departure =
             Departure::begin(at(0), LeaveReason::Failed, others, at(0), &Settings::default());
         departure.on_answer(id(2));
-        let mut asked = Vec::new();
+        let mut queried = Vec::new();
         while let Some(deadline) = departure.deadline() {
             assert!(!departure.is_answered());
-            asked.push((deadline.elapsed().as_millis(), departure.on_deadline(deadline)));
+            queried.push((deadline.elapsed().as_millis(), departure.on_deadline(deadline)));
         }
         let both = vec![id(1), id(3)];
         let expected = [(20, both.clone()), (60, both.clone()), (140, both), (300, vec![])];
-        assert_eq!(asked, expected);
+        assert_eq!(queried, expected);
         assert!(departure.is_answered() && departure.may_give_up());
     }
 
     #[test]
-    fn after_a_goodbye_holes_stay_open_for_a_while() {
+    fn holes_stay_open_for_50_ms_after_a_goodbye() {
         let mut departure =
             Departure::begin(at(0), LeaveReason::Bye, [].into(), at(50), &Settings::default());
         assert!(departure.is_answered() && !departure.may_give_up());

@@ -1,5 +1,4 @@
-//! What nodes tell each other of third ones: that they live, and what they have of
-//! their events.
+//! Gossip: what nodes report about other peers, namely heartbeats and event positions.
 
 use std::ops::Bound;
 
@@ -13,14 +12,14 @@ use crate::receive::ReceiveStream;
 use crate::{Destination, Incarnation, Lane, LeaveReason, Output, Settings, Time};
 
 impl Membership {
-    /// What to tell of those that left lately and of the peers, the next [`MAX_DIGEST`]
-    /// in turn.
+    /// Builds the digest of the next heartbeat: up to half of [`MAX_DIGEST`] entries report former
+    /// peers, the rest report members in turn.
     pub(crate) fn digest(&mut self, now: Time) -> Vec<PeerReport> {
         let former_peers = self.former_peers.digest(now, MAX_DIGEST / 2);
-        let told = self.last_reported;
-        let from = told.map_or(Bound::Unbounded, Bound::Excluded);
+        let last = self.last_reported;
+        let from = last.map_or(Bound::Unbounded, Bound::Excluded);
         let after = self.peers.range((from, Bound::Unbounded));
-        let before = told.into_iter().flat_map(|told| self.peers.range(..=told));
+        let before = last.into_iter().flat_map(|last| self.peers.range(..=last));
         let peers = after.chain(before).map(|(_, peer)| peer);
         let most = MAX_DIGEST - former_peers.len();
         let mut digest: Vec<_> = peers.take(most).map(Peer::report).collect();
@@ -29,22 +28,22 @@ impl Membership {
         digest
     }
 
-    /// A sign of life that a peer itself gave, with the way it came.
+    /// A peer gave this heartbeat number itself; `arrival` is the route of the message.
     pub(crate) fn on_heartbeat_seq(
         &mut self,
         now: Time,
         (incarnation, heartbeat_seq): (Incarnation, u64),
-        path: Arrival,
+        arrival: Arrival,
         ctx: &mut Context<'_>,
     ) {
         let Some(peer) = self.peers.get_mut(&incarnation) else { return };
         if !peer.on_own_heartbeat(heartbeat_seq, now) {
             return;
         }
-        self.on_news(now, incarnation, path, ctx);
+        self.on_news(now, incarnation, arrival, ctx);
     }
 
-    /// Another tells of a sign of life of a peer.
+    /// The peer `from` reports a heartbeat of another peer.
     fn on_reported_heartbeat(
         &mut self,
         now: Time,
@@ -65,50 +64,51 @@ impl Membership {
         &mut self,
         now: Time,
         incarnation: Incarnation,
-        path: Arrival,
+        arrival: Arrival,
         ctx: &mut Context<'_>,
     ) {
         let Some(peer) = self.peers.get_mut(&incarnation) else { return };
-        if let Arrival::Via(via) = path {
+        if let Arrival::Via(via) = arrival {
             peer.info.last_heard = now;
             peer.clear_suspicion();
             peer.route.on_news(now, via, false, &self.settings);
             ctx.update_reach(peer);
         }
-        // Those that asked whether it lives.
+        // Answer the peers that asked whether this peer is alive.
         let report = peer.report();
-        for asker in std::mem::take(&mut peer.liveness_queriers) {
-            ctx.send.push((Destination::One(asker), Control::PeerReport(report)));
+        for querier in std::mem::take(&mut peer.liveness_queriers) {
+            ctx.send.push((Destination::One(querier), Control::PeerReport(report)));
         }
     }
 
-    /// A member tells what it knows of another node.
+    /// A member reports what it knows about another node.
     pub(crate) fn on_peer_report(
         &mut self,
         now: Time,
         from: Incarnation,
-        told: PeerReport,
+        report: PeerReport,
         ctx: &mut Context<'_>,
     ) {
-        let is_sound = !told.positions.contains(&u64::MAX) && !told.sent.contains(&u64::MAX);
-        // Of itself it tells by its heartbeats; its own events it has in another ring.
-        if !self.peers.contains_key(&from) || !is_sound || told.peer == from {
+        let is_sound = !report.positions.contains(&u64::MAX) && !report.sent.contains(&u64::MAX);
+        // A peer reports about itself in heartbeats only. It must not become a repair source of its
+        // own events, because it refuses a `RelayNak` for them.
+        if !self.peers.contains_key(&from) || !is_sound || report.peer == from {
             return;
         }
-        if told.is_suspected {
-            self.readmit_for_last_events(now, told, ctx);
+        if report.is_suspected {
+            self.readmit_for_last_events(now, report, ctx);
         }
-        let Some(peer) = self.peers.get_mut(&told.peer) else {
-            self.on_unknown_peer(now, from, told, ctx);
+        let Some(peer) = self.peers.get_mut(&report.peer) else {
+            self.on_unknown_peer(now, from, report, ctx);
             return;
         };
         let is_ending = peer.departure.is_some();
         let counts = peer.departure.as_ref().is_none_or(|departure| departure.accepts_reports(now));
         if counts && !planted(Fault::RepairSourcesIgnored) {
-            peer.repair_sources.record(from, told.positions);
+            peer.repair_sources.record(from, report.positions);
         }
         for lane in Lane::ALL.into_iter().filter(|_| counts) {
-            let sent = told.positions[lane.index()].max(told.sent[lane.index()]);
+            let sent = report.positions[lane.index()].max(report.sent[lane.index()]);
             let stream = peer.stream(lane);
             stream.on_reported_position(now, sent);
             if is_ending {
@@ -116,25 +116,27 @@ impl Membership {
                 stream.ask_at_once(now);
             }
         }
-        if !told.is_suspected {
-            self.on_reported_heartbeat(now, (told.peer, told.heartbeat_seq), from, ctx);
+        if !report.is_suspected {
+            self.on_reported_heartbeat(now, (report.peer, report.heartbeat_seq), from, ctx);
         }
     }
 
-    /// A member heard more of who fell silent here than we did, and does not hear it any
-    /// more: it is taken in again until it is delivered or told missing, then leaves again.
-    fn readmit_for_last_events(&mut self, now: Time, told: PeerReport, ctx: &mut Context<'_>) {
-        let Some(known) = self.former_peers.report(told.peer) else { return };
-        if known.positions.iter().zip(told.positions).any(|(mine, theirs)| *mine > theirs) {
-            self.former_peers.report_one(told.peer, now + self.settings.former_peer_report_time);
+    /// A member has more events of a former peer than this node and suspects that peer too. The
+    /// peer is readmitted until the missing events are delivered or reported missing, then it
+    /// leaves again.
+    fn readmit_for_last_events(&mut self, now: Time, report: PeerReport, ctx: &mut Context<'_>) {
+        let Some(known) = self.former_peers.report(report.peer) else { return };
+        if known.positions.iter().zip(report.positions).any(|(mine, theirs)| *mine > theirs) {
+            self.former_peers.report_one(report.peer, now + self.settings.former_peer_report_time);
         }
-        let sent = [0, 1].map(|lane| told.positions[lane].max(told.sent[lane]));
-        if self.readmit(now, told.peer, sent, ctx) {
-            self.begin_departure(now, told.peer, LeaveReason::Failed, ctx);
+        let sent = [0, 1].map(|lane| report.positions[lane].max(report.sent[lane]));
+        if self.readmit(now, report.peer, sent, ctx) {
+            self.begin_departure(now, report.peer, LeaveReason::Failed, ctx);
         }
     }
 
-    /// Takes in again who fell silent here, if it sent more than came.
+    /// Readmits a failed peer if it sent more events than this node received. Returns whether it
+    /// did.
     pub(crate) fn readmit(
         &mut self,
         now: Time,
@@ -142,13 +144,14 @@ impl Membership {
         sent: [u64; 2],
         ctx: &mut Context<'_>,
     ) -> bool {
-        let Some(silent) = self.former_peers.failed(of) else { return false };
-        let had = silent.positions();
-        let is_more = sent.iter().zip(had).any(|(sent, had)| *sent > had);
+        let Some(failed) = self.former_peers.failed(of) else { return false };
+        let received = failed.positions();
+        let is_more = sent.iter().zip(received).any(|(sent, received)| *sent > received);
         if !is_more {
             return false;
         }
-        // Not for long: past the bound of those that live there is room for some.
+        // A readmitted peer stays only briefly, so the limit allows an eighth more than
+        // `max_peers`.
         if self.peers.len() > self.settings.max_peers + self.settings.max_peers / 8 {
             ctx.counters.too_many_peers += 1;
             return false;
@@ -160,7 +163,7 @@ impl Membership {
         }
         let Recall::Failed(mut peer) = self.former_peers.recall(of) else { return false };
         peer.rejoin(sent, now, &self.settings);
-        peer.info.promised_after = had;
+        peer.info.promised_after = received;
         ctx.outputs.push_back(Output::Joined(peer.info.clone()));
         for (stream, sent) in peer.streams.iter_mut().zip(sent) {
             stream.on_reported_position(now, sent);
@@ -169,8 +172,9 @@ impl Membership {
         true
     }
 
-    /// On others' word more was given up of a peer that is back than it says it sent. Its
-    /// answer to a question of now decides: by then it has sent whatever anybody heard of.
+    /// Because of reports from other peers, this node gave up more events of a peer than the peer
+    /// says it sent. The peer's answer to a new probe decides: by then it has sent every event that
+    /// any peer can know of.
     pub(crate) fn query_position_if_ahead(
         &mut self,
         now: Time,
@@ -183,21 +187,22 @@ impl Membership {
             return;
         }
         let nonce = ctx.nonce;
-        let before = peer.position_query;
-        let since = before.map_or(now, |before| before.since);
+        let previous = peer.position_query;
+        let since = previous.map_or(now, |previous| previous.since);
         if now.since(since) >= self.settings.repair_timeout {
-            // It cannot answer, as it is heard through another alone: its word of now must do.
+            // The peer does not answer, most likely because only a relay reaches it. Its own
+            // announced position decides instead.
             for stream in &mut peer.streams {
                 stream.on_answer(now, stream.sender_position());
             }
             peer.position_query = None;
-        } else if before.is_none_or(|b| now.since(b.asked) >= self.settings.probe_timeout) {
+        } else if previous.is_none_or(|p| now.since(p.asked) >= self.settings.probe_timeout) {
             peer.position_query = Some(PositionQuery { nonce, since, asked: now });
             ctx.send.push((Destination::One(incarnation), Control::Probe { nonce }));
         }
     }
 
-    /// A peer answered how much it has sent.
+    /// A peer answered a position query.
     pub(crate) fn on_position_answer(
         &mut self,
         now: Time,
@@ -205,7 +210,7 @@ impl Membership {
         positions: Option<[u64; 2]>,
     ) {
         if let (Some(peer), Some(positions)) = (self.peers.get_mut(&incarnation), positions)
-            && peer.position_query.take_if(|asked| asked.nonce == nonce).is_some()
+            && peer.position_query.take_if(|query| query.nonce == nonce).is_some()
         {
             for (stream, position) in peer.streams.iter_mut().zip(positions) {
                 if planted(Fault::LiarsBelievedOfTheReturned) {
@@ -217,29 +222,30 @@ impl Membership {
         }
     }
 
-    /// A member answers a question about another node.
+    /// A member answers a query about another node.
     pub(crate) fn on_peer_query_answer(
         &mut self,
         now: Time,
         from: Incarnation,
-        told: PeerReport,
+        report: PeerReport,
         ctx: &mut Context<'_>,
     ) {
-        self.on_peer_report(now, from, told, ctx);
-        if let Some(peer) = self.peers.get_mut(&told.peer)
+        self.on_peer_report(now, from, report, ctx);
+        if let Some(peer) = self.peers.get_mut(&report.peer)
             && let Some(departure) = &mut peer.departure
             && (if departure.reason == LeaveReason::Bye {
-                told.is_complete()
+                report.is_complete()
             } else {
-                told.is_suspected
+                report.is_suspected
             })
         {
             departure.on_answer(from);
         }
-        self.resolve(now, told.peer, ctx);
+        self.resolve(now, report.peer, ctx);
     }
 
-    /// A member asks about another node, and says what it knows itself.
+    /// A member queries another node and reports what it knows itself. With `meet` it asks only for
+    /// an introduction.
     pub(crate) fn on_peer_query(
         &mut self,
         now: Time,
@@ -259,17 +265,18 @@ impl Membership {
             let unknown =
                 PeerReport { peer: of, heartbeat_seq: 0, positions, is_suspected: true, sent };
             let known = self.former_peers.report(of).unwrap_or(unknown);
-            let know = PeerReport { is_suspected: true, ..known };
-            ctx.send.push((to, Control::PeerReport(know)));
+            let report = PeerReport { is_suspected: true, ..known };
+            ctx.send.push((to, Control::PeerReport(report)));
             return;
         };
         ctx.send.push((to, Control::PeerReport(peer.report())));
         if meet && let Some(introduction) = &peer.introduction {
             ctx.relay.push((from, introduction.clone()));
         }
-        // The one who asks does not hear it. Do we? Told once it answers.
-        let asks = !meet && theirs.is_suspected && peer.is_unsuspected();
-        if asks
+        // The querier does not hear the peer. Probe the peer, and report to the querier once it
+        // answers.
+        let is_probe_due = !meet && theirs.is_suspected && peer.is_unsuspected();
+        if is_probe_due
             && peer.liveness_queriers.len() < self.settings.max_relay_targets
             && peer.liveness_queriers.insert(from)
         {
@@ -277,29 +284,29 @@ impl Membership {
         }
     }
 
-    /// A member told of a node that is not known here: ask to meet it.
+    /// A member reports a node that is unknown here: ask that member for an introduction.
     fn on_unknown_peer(
         &mut self,
         now: Time,
         from: Incarnation,
-        told: PeerReport,
+        report: PeerReport,
         ctx: &mut Context<'_>,
     ) {
-        let of = told.peer;
+        let of = report.peer;
         let is_news = match self.former_peers.failed(of) {
             Some(peer) => {
-                told.heartbeat_seq > peer.heartbeat_seq
-                    && peer.is_plausible(told.heartbeat_seq, now)
+                report.heartbeat_seq > peer.heartbeat_seq
+                    && peer.is_plausible(report.heartbeat_seq, now)
             }
             None => !self.former_peers.has_ended(of),
         };
-        let asked = self.introduction_requests.get(&of).copied();
-        let recent = asked.is_some_and(|asked| now.since(asked) < self.settings.probe_timeout);
-        if told.is_suspected || !is_news || recent || of == ctx.own {
+        let requested = self.introduction_requests.get(&of).copied();
+        let recent = requested.is_some_and(|at| now.since(at) < self.settings.probe_timeout);
+        if report.is_suspected || !is_news || recent || of == ctx.own {
             return;
         }
         if self.introduction_requests.len() >= self.settings.max_peers {
-            // Old questions; each is asked again when it is told of again.
+            // Forget the old requests. A request is repeated when a peer reports the node again.
             self.introduction_requests.clear();
         }
         self.introduction_requests.insert(of, now);
@@ -308,7 +315,7 @@ impl Membership {
         ctx.send.push((Destination::One(from), Control::PeerQuery { mine, meet: true }));
     }
 
-    /// A member says that of another's events it has none before a number.
+    /// A member reports that it has no events of another node's lane below a number.
     pub(crate) fn on_relay_unavailable(
         &mut self,
         now: Time,
@@ -325,7 +332,7 @@ impl Membership {
         self.resolve(now, of, ctx);
     }
 
-    /// A member passed on an event of another that is new here.
+    /// The member `via` relayed an event that is new to this node.
     pub(crate) fn on_relayed_event(
         &mut self,
         now: Time,
@@ -341,15 +348,15 @@ impl Membership {
         }
     }
 
-    /// A member wants passed on what comes from another, or no longer.
+    /// A member starts, renews or ends its relay of another peer's frames.
     pub(crate) fn on_relay_request(
         &mut self,
         now: Time,
         from: Incarnation,
-        (whom, on): (Incarnation, bool),
+        (sender, on): (Incarnation, bool),
     ) {
         let limit = self.settings.max_relay_targets;
-        let Some(peer) = self.peers.get_mut(&whom).filter(|_| from != whom) else { return };
+        let Some(peer) = self.peers.get_mut(&sender).filter(|_| from != sender) else { return };
         let known = peer.relay_targets.contains_key(&from);
         if on && (known || peer.relay_targets.len() < limit) {
             peer.relay_targets.insert(from, now + self.settings.relay_lease);
@@ -360,7 +367,8 @@ impl Membership {
 }
 
 impl Peer {
-    /// It lives: unless a rival of its name is asked the same, nothing speaks against it.
+    /// Clears the suspicion of a peer that is alive, unless a peer of the same name is probed as
+    /// well. Without suspicion, a departure ends too, except after a goodbye.
     pub(crate) fn clear_suspicion(&mut self) {
         self.suspicion = self.suspicion.filter(|suspicion| suspicion.rival.is_some());
         if self.suspicion.is_none() {

@@ -1,4 +1,4 @@
-//! What a node does with the frames that come.
+//! Input handling of the endpoint: every received frame enters the state machine here.
 
 use crate::control::{Control, MAX_DIGEST, PeerReport, Status};
 use crate::membership::Arrival;
@@ -7,7 +7,7 @@ use crate::receive::Accepted;
 use crate::{Destination, Endpoint, Frame, FrameKind, Incarnation, Lane, Output, Time, Via};
 
 impl Endpoint {
-    /// A frame came from its sender.
+    /// Handles a frame that arrived directly from its sender.
     pub fn handle_frame(&mut self, now: Time, frame: Frame) {
         let own = self.identity.incarnation;
         if self.has_left || frame.incarnation == own {
@@ -20,8 +20,7 @@ impl Endpoint {
         self.handle(now, frame, Arrival::Direct);
     }
 
-    /// A frame of one node came, passed on by the peer `via`
-    /// ([`Output::Relay`]).
+    /// Handles a frame that the peer `via` relayed for another node ([`Output::Relay`]).
     pub fn handle_relayed(&mut self, now: Time, Via { peer: via, number }: Via, frame: Frame) {
         let own = self.identity.incarnation;
         let is_ours = frame.incarnation == own || via == own || frame.incarnation == via;
@@ -29,7 +28,7 @@ impl Endpoint {
         if self.has_left || is_ours || is_direct {
             return;
         }
-        // A frame for one node is passed on to nobody.
+        // A frame that is addressed to one node is never relayed.
         if frame.to.is_some() {
             self.counters.malformed += 1;
             return;
@@ -38,7 +37,7 @@ impl Endpoint {
             self.counters.unknown_sender += 1;
             return;
         };
-        // What somebody recorded and puts again is no sign of life.
+        // A replayed relay message does not prove that the relaying peer is alive.
         if !peer.controls.accept(number) {
             self.counters.replays_rejected += 1;
             return;
@@ -47,19 +46,19 @@ impl Endpoint {
         self.handle(now, frame, Arrival::Via(via));
     }
 
-    fn handle(&mut self, now: Time, frame: Frame, path: Arrival) {
+    fn handle(&mut self, now: Time, frame: Frame, arrival: Arrival) {
         match frame.kind {
-            FrameKind::Control => self.handle_control(now, &frame, path),
-            FrameKind::Data(lane) => self.handle_data(now, lane, frame, path),
-            FrameKind::Direct | FrameKind::Bulk => self.handle_direct(now, frame, path),
+            FrameKind::Control => self.handle_control(now, &frame, arrival),
+            FrameKind::Data(lane) => self.handle_data(now, lane, frame, arrival),
+            FrameKind::Direct | FrameKind::Bulk => self.handle_direct(now, frame, arrival),
             FrameKind::Relay => self.counters.malformed += 1,
         }
     }
 
-    fn handle_data(&mut self, now: Time, lane: Lane, frame: Frame, path: Arrival) {
+    fn handle_data(&mut self, now: Time, lane: Lane, frame: Frame, arrival: Arrival) {
         let from = frame.incarnation;
         let in_range = frame.first.checked_add(frame.count.into()).is_some();
-        // Events are for all: what is kept of them may be passed on to anybody.
+        // Event frames are for all nodes, because kept frames may be relayed to any peer.
         if frame.count == 0 || frame.first == 0 || !in_range || frame.to.is_some() {
             self.counters.malformed += 1;
             return;
@@ -69,7 +68,7 @@ impl Endpoint {
                 self.unknown_senders.keep(frame, self.settings.unknown_sender_bytes);
             return;
         };
-        let followed = (!peer.relay_targets.is_empty()).then(|| frame.clone());
+        let for_relay = (!peer.relay_targets.is_empty()).then(|| frame.clone());
         let mut released = Vec::new();
         let accepted = peer.stream(lane).on_data(now, frame, &mut released);
         match accepted {
@@ -83,7 +82,7 @@ impl Endpoint {
             if let Some(peer) = members.get_mut(from) {
                 ctx.release(peer, lane, released);
             }
-            match path {
+            match arrival {
                 Arrival::Direct if is_new => members.on_heard_directly(now, from, ctx),
                 Arrival::Via(_) if is_new && planted(Fault::RelayedHeardDirectly) => {
                     members.on_heard_directly(now, from, ctx);
@@ -91,7 +90,7 @@ impl Endpoint {
                 Arrival::Via(via) if is_new => members.on_relayed_event(now, from, via, ctx),
                 _ => {}
             }
-            if let Some(frame) = followed.filter(|_| accepted == Accepted::Fresh) {
+            if let Some(frame) = for_relay.filter(|_| accepted == Accepted::Fresh) {
                 members.relay_to_targets(now, &frame, ctx);
             }
             members.resolve(now, from, ctx);
@@ -101,7 +100,7 @@ impl Endpoint {
         }
     }
 
-    fn handle_direct(&mut self, now: Time, frame: Frame, path: Arrival) {
+    fn handle_direct(&mut self, now: Time, frame: Frame, arrival: Arrival) {
         let from = frame.incarnation;
         let Some(peer) = self.membership.get_mut(from) else {
             self.counters.unknown_sender +=
@@ -114,14 +113,14 @@ impl Endpoint {
             self.counters.replays_rejected += 1;
             return;
         }
-        // What waited for an introduction that came through another is no sign of the way.
-        if path == Arrival::Direct {
+        // A buffered frame whose introduction was relayed does not prove a direct route.
+        if arrival == Arrival::Direct {
             self.with_members(now, |members, ctx| members.on_heard_directly(now, from, ctx));
         }
         self.outputs.push_back(Output::Direct { from, body: frame.body });
     }
 
-    fn handle_control(&mut self, now: Time, frame: &Frame, path: Arrival) {
+    fn handle_control(&mut self, now: Time, frame: &Frame, arrival: Arrival) {
         let from = frame.incarnation;
         let Some(control) = Control::decode(&frame.body) else {
             self.counters.malformed += 1;
@@ -129,7 +128,7 @@ impl Endpoint {
         };
         let for_all =
             matches!(control, Control::Hello(_) | Control::Heartbeat(_) | Control::Bye { .. });
-        if path != Arrival::Direct && !for_all {
+        if arrival != Arrival::Direct && !for_all {
             self.counters.malformed += 1;
             return;
         }
@@ -139,7 +138,7 @@ impl Endpoint {
                 return;
             }
             self.with_members(now, |members, ctx| {
-                if path == Arrival::Direct {
+                if arrival == Arrival::Direct {
                     members.on_heard_directly(now, from, ctx);
                 }
                 if for_all {
@@ -147,7 +146,7 @@ impl Endpoint {
                 }
             });
         }
-        let is_proven = self.is_proven(frame, path);
+        let is_proven = self.is_proven(frame, arrival);
         match control {
             Control::Hello(status) | Control::Heartbeat(status)
                 if status.name == self.identity.name =>
@@ -158,26 +157,27 @@ impl Endpoint {
             }
             Control::Hello(status) => {
                 self.greet(now, from, is_proven);
-                self.handle_status(now, frame, status, path);
+                self.handle_status(now, frame, status, arrival);
             }
             Control::Heartbeat(status) => {
-                // So that a newcomer knows us before our next event.
+                // Greet a newcomer now, so that it knows this node before this node's next
+                // event.
                 if self.membership.get(from).is_none() {
                     self.greet(now, from, is_proven);
                 }
-                self.handle_status(now, frame, status, path);
+                self.handle_status(now, frame, status, arrival);
             }
             Control::Bye { positions, .. } if positions.contains(&u64::MAX) => {
                 self.counters.malformed += 1;
             }
-            // Of who is not a member: not the one of before it was last here.
+            // A goodbye from a non-member is ignored if it replays an earlier membership.
             Control::Bye { .. }
                 if self.membership.get(from).is_none()
                     && !self.membership.may_introduce(from, frame.first) =>
             {
                 self.counters.replays_rejected += 1;
             }
-            // A stranger's is worth remembering, but not any number of them.
+            // Goodbyes from unknown nodes are remembered, but only at the admission rate.
             Control::Bye { .. }
                 if self.membership.get(from).is_none()
                     && !self.membership.former_peers.knows(from)
@@ -200,7 +200,7 @@ impl Endpoint {
             Control::ProbeAnswer { nonce, heartbeat_seq, positions } => {
                 let own = self.identity.clone();
                 let winner = self.with_members(now, |members, ctx| {
-                    members.on_heartbeat_seq(now, (from, heartbeat_seq), path, ctx);
+                    members.on_heartbeat_seq(now, (from, heartbeat_seq), arrival, ctx);
                     members.on_position_answer(now, (from, nonce), positions);
                     members.on_probe_answer(from, nonce, &own, ctx)
                 });
@@ -209,26 +209,28 @@ impl Endpoint {
             Control::Ack { positions } => self.handle_ack(now, from, positions),
             Control::Nak { lane, first, last } => self.retransmit(now, from, lane, (first, last)),
             Control::Unavailable { lane, before } => {
-                let gone = (lane, before);
-                self.with_members(now, |members, ctx| members.on_unavailable(now, from, gone, ctx));
+                let unavailable = (lane, before);
+                self.with_members(now, |members, ctx| {
+                    members.on_unavailable(now, from, unavailable, ctx)
+                });
             }
             Control::PeerQuery { mine, meet } => {
                 self.with_members(now, |members, ctx| {
                     members.on_peer_query(now, from, (mine, meet), ctx);
                 });
             }
-            Control::PeerReport(told) => {
+            Control::PeerReport(report) => {
                 self.with_members(now, |members, ctx| {
-                    members.on_peer_query_answer(now, from, told, ctx)
+                    members.on_peer_query_answer(now, from, report, ctx)
                 });
             }
             Control::RelayNak { from: sender, lane, first, last } => {
                 self.relay_repair(now, from, (sender, lane), (first, last));
             }
             Control::RelayUnavailable { from: sender, lane, before } => {
-                let note_unavailable = (sender, lane, before);
+                let unavailable = (sender, lane, before);
                 self.with_members(now, |members, ctx| {
-                    members.on_relay_unavailable(now, from, note_unavailable, ctx)
+                    members.on_relay_unavailable(now, from, unavailable, ctx)
                 });
             }
             Control::RelayRequest { whom, on } => {
@@ -239,17 +241,17 @@ impl Endpoint {
         }
     }
 
-    /// Whether the sender lives, for all that we know: a member, who is vouched for by one
-    /// that passes on what it says, or who made a frame for us, which it cannot have before
-    /// we began. Who only said something to all may be a recording of a life that ended.
-    fn is_proven(&self, frame: &Frame, path: Arrival) -> bool {
+    /// Whether this frame proves that its sender is alive. The proof is one of these: the sender is
+    /// a member; a member relayed the frame; or the frame is addressed to this node, so it is not
+    /// older than this node. A broadcast frame may be a recording of an earlier incarnation.
+    fn is_proven(&self, frame: &Frame, arrival: Arrival) -> bool {
         frame.to.is_some()
-            || path != Arrival::Direct
+            || arrival != Arrival::Direct
             || self.membership.get(frame.incarnation).is_some()
     }
 
-    /// Tells who does not know us how we are; who has not shown that it lives is asked to,
-    /// by a greeting that wants an answer.
+    /// Sends this node's status to a peer that may not know it. A peer that has not proven that it
+    /// is alive gets a `Hello`, which requires an answer.
     fn greet(&mut self, now: Time, to: Incarnation, is_proven: bool) {
         if self.membership.get(to).is_none() && !self.may_greet(now, to) {
             return;
@@ -259,7 +261,7 @@ impl Endpoint {
         self.transmit(Destination::One(to), &control);
     }
 
-    /// A member confirms what it has taken.
+    /// A member acknowledges the events of this node up to `positions`, per lane.
     fn handle_ack(&mut self, now: Time, from: Incarnation, positions: [u64; 2]) {
         let Some(peer) = self.membership.get_mut(from) else { return };
         for lane in Lane::ALL {
@@ -269,7 +271,7 @@ impl Endpoint {
         }
     }
 
-    fn handle_status(&mut self, now: Time, frame: &Frame, status: Status, path: Arrival) {
+    fn handle_status(&mut self, now: Time, frame: &Frame, status: Status, arrival: Arrival) {
         let from = frame.incarnation;
         let is_sound = !status.positions.contains(&u64::MAX)
             && status.tag.len() <= self.settings.max_tag
@@ -278,7 +280,7 @@ impl Endpoint {
             self.counters.malformed += 1;
             return;
         }
-        if !self.is_proven(frame, path) {
+        if !self.is_proven(frame, arrival) {
             self.counters.unproven_introductions += 1;
             return;
         }
@@ -297,31 +299,31 @@ impl Endpoint {
             introduced.positions =
                 self.unknown_senders.rewind_over_buffered(from, status.positions);
         }
-        let is_in = self
+        let is_member = self
             .with_members(now, |members, ctx| members.introduce(now, from, &introduced, ours, ctx));
-        if !is_in {
+        if !is_member {
             return;
         }
         if is_new {
             if let Some(peer) = self.membership.get_mut(from) {
                 peer.controls.accept(frame.first);
-                if let Arrival::Via(via) = path {
-                    // Most likely it has what it introduced.
+                if let Arrival::Via(via) = arrival {
+                    // The relaying peer most likely has the events up to these positions.
                     peer.repair_sources.record(via, status.positions);
                 }
             }
-            if path == Arrival::Direct {
+            if arrival == Arrival::Direct {
                 self.with_members(now, |members, ctx| members.on_heard_directly(now, from, ctx));
             }
         }
         self.with_members(now, |members, ctx| {
-            members.on_heartbeat_seq(now, (from, status.heartbeat_seq), path, ctx);
+            members.on_heartbeat_seq(now, (from, status.heartbeat_seq), arrival, ctx);
         });
         if is_new {
-            // Those that left are compared by digests.
+            // Send a digest soon, so that the nodes compare their former peers.
             self.heartbeat.on_event_received(now, self.membership.len());
-            for waiting in self.unknown_senders.take(from) {
-                self.handle(now, waiting, path);
+            for frame in self.unknown_senders.take(from) {
+                self.handle(now, frame, arrival);
             }
         }
         if let Some(peer) = self.membership.get_mut(from) {
@@ -332,9 +334,8 @@ impl Endpoint {
             peer.established = status.established;
         }
         self.with_members(now, |members, ctx| members.query_position_if_ahead(now, from, ctx));
-        // What it knows of others, and what the layer above would ask it for, is of no
-        // use while we do not hear it ourselves.
-        if path == Arrival::Direct {
+        // Use the peer's tag and digest only while this node hears the peer directly.
+        if arrival == Arrival::Direct {
             self.outputs.push_back(Output::Tag { from, tag: status.tag });
             self.handle_digest(now, from, &status.digest);
         }
@@ -342,12 +343,12 @@ impl Endpoint {
 
     fn handle_digest(&mut self, now: Time, from: Incarnation, digest: &[PeerReport]) {
         let own = self.identity.incarnation;
-        for told in digest {
-            if told.peer == own {
-                self.handle_ack(now, from, told.positions);
+        for report in digest {
+            if report.peer == own {
+                self.handle_ack(now, from, report.positions);
             } else {
                 self.with_members(now, |members, ctx| {
-                    members.on_peer_report(now, from, *told, ctx);
+                    members.on_peer_report(now, from, *report, ctx);
                 });
             }
         }

@@ -1,4 +1,4 @@
-//! Who takes part: joining, leaving, failing, coming back.
+//! Membership: peers join, fail, return and leave.
 
 use std::collections::BTreeMap;
 
@@ -13,27 +13,28 @@ use crate::planted::{Fault, planted};
 use crate::token_bucket::TokenBucket;
 use crate::{Destination, Frame, Incarnation, Lane, LeaveReason, PeerInfo, Settings, Time};
 
+/// The members, the former peers, and the state of failure detection and flow control.
 #[derive(Debug, Clone)]
 pub(crate) struct Membership {
     pub(crate) settings: Settings,
     pub(crate) peers: BTreeMap<Incarnation, Peer>,
     pub(crate) former_peers: FormerPeers,
-    /// A live node of our own name, asked to prove that it lives.
+    /// A node that uses this node's name and is being probed.
     pub(crate) own_name_claim: Option<OwnNameClaim>,
     pub(crate) frozen_priority: Option<FrozenPriority>,
-    /// Who was told of by others and asked to be introduced, and when.
+    /// Nodes for which a peer was asked for an introduction, and when.
     pub(crate) introduction_requests: BTreeMap<Incarnation, Time>,
-    /// How many of those that left may be taken in again on others' word.
+    /// Budget for readmitting former peers because of reports from other peers.
     pub(crate) readmissions: TokenBucket,
-    /// The last peer told of in a digest.
+    /// The last member in the previous digest; the next digest starts after it.
     pub(crate) last_reported: Option<Incarnation>,
 }
 
-/// How a message came.
+/// How a message arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Arrival {
     Direct,
-    /// Passed on by this peer.
+    /// The message was relayed by this peer.
     Via(Incarnation),
 }
 
@@ -71,13 +72,14 @@ impl Membership {
         self.peers.values().map(|peer| peer.deadline(&self.settings)).min()
     }
 
-    /// Whether a message of this number may introduce who is not a member: not if it
-    /// is one of before it failed, put on the network again.
+    /// Whether a message with this number may introduce (or reintroduce) a non-member. Rejects
+    /// replays from before the peer failed.
     pub(crate) fn may_introduce(&mut self, incarnation: Incarnation, number: u64) -> bool {
         self.former_peers.accept(incarnation, number)
     }
 
-    /// Takes in a peer by its status. `false` if it may not take part.
+    /// Admits a peer by its status. `ours` is our last event number and the bytes sent, per lane.
+    /// Returns `false` if the peer must not join.
     pub(crate) fn introduce(
         &mut self,
         now: Time,
@@ -111,8 +113,8 @@ impl Membership {
         true
     }
 
-    /// The bus says that the way to a peer closed: ask for a sign of life. Unless
-    /// others pass on what it says: then it is known that the way is closed.
+    /// The bus reports that the link to a peer is closed: probe the peer. A relayed peer is not
+    /// probed, because its link is known to be closed.
     pub(crate) fn on_link_down(
         &mut self,
         now: Time,
@@ -127,35 +129,35 @@ impl Membership {
         }
     }
 
-    /// Whether no active receiver keeps the lane closed.
+    /// Whether no active receiver blocks the lane.
     pub(crate) fn may_send(&self, lane: Lane, sent: &InFlight) -> bool {
         !self.blocking(lane, sent).any(|_| true)
     }
 
-    /// Until when a receiver keeps the lane closed.
+    /// Time at which the next blocking receiver of the lane reaches its deadline.
     pub(crate) fn blocked_deadline(&self, lane: Lane, sent: &InFlight) -> Option<Time> {
         let others_idle = self.others_idle(lane, sent);
-        let confirmed = self.blocking(lane, sent).map(|peer| &peer.windows[lane.index()]);
-        confirmed.map(|confirmed| confirmed.deadline(others_idle, sent, &self.settings)).min()
+        let windows = self.blocking(lane, sent).map(|peer| &peer.windows[lane.index()]);
+        windows.map(|window| window.deadline(others_idle, sent, &self.settings)).min()
     }
 
-    /// Until when it is worth waiting for the receivers to confirm everything up to the
-    /// event `last` of the lane; `None` if they have.
+    /// Until when to wait for acknowledgements of all events up to `last`; `None` if they are
+    /// complete.
     pub(crate) fn unacked_until(&self, lane: Lane, last: u64, sent: &InFlight) -> Option<Time> {
-        let awaited =
+        let until =
             |peer: &Peer| peer.windows[lane.index()].unacked_until(last, sent, &self.settings);
-        self.active().filter_map(awaited).max()
+        self.active().filter_map(until).max()
     }
 
-    /// The receivers that have not confirmed everything up to these events.
+    /// The receivers that have not acknowledged all events up to `last`, per lane.
     pub(crate) fn unacknowledged(&self, last: [u64; 2]) -> impl Iterator<Item = &PeerInfo> {
-        let note_unavailable = move |peer: &&Peer| {
-            peer.windows.iter().zip(last).any(|(confirmed, last)| !confirmed.has(last))
+        let is_behind = move |peer: &&Peer| {
+            peer.windows.iter().zip(last).any(|(window, last)| !window.has(last))
         };
-        self.active().filter(note_unavailable).map(|peer| &peer.info)
+        self.active().filter(is_behind).map(|peer| &peer.info)
     }
 
-    /// Those that are not about to leave.
+    /// The peers that have no departure in progress.
     fn active(&self) -> impl Iterator<Item = &Peer> {
         self.peers.values().filter(|peer| peer.departure.is_none())
     }
@@ -165,12 +167,12 @@ impl Membership {
             .filter(move |peer| peer.windows[lane.index()].blocks_lane(sent, &self.settings))
     }
 
-    /// Whether some receiver has nearly nothing to confirm, while the lane is closed.
+    /// Whether a receiver has acknowledged nearly everything while another one blocks the lane.
     fn others_idle(&self, lane: Lane, sent: &InFlight) -> bool {
         self.active().any(|peer| peer.windows[lane.index()].is_idle(sent, &self.settings))
     }
 
-    /// Something was sent.
+    /// Updates the receiver windows after an event frame was sent.
     pub(crate) fn on_sent(&mut self, now: Time, lane: Lane, sent: &InFlight) {
         let settings = self.settings;
         for peer in self.peers.values_mut() {
@@ -178,29 +180,30 @@ impl Membership {
         }
     }
 
-    /// No longer waits for who keeps the lane closed for too long. How many were set aside.
+    /// Stops waiting for receivers that block the lane past their deadline. Returns how many of
+    /// them are now excluded from flow control.
     pub(crate) fn exclude_overdue(&mut self, now: Time, lane: Lane, sent: &InFlight) -> u64 {
         let (mut count, others_idle) = (0, self.others_idle(lane, sent));
         for peer in self.peers.values_mut() {
-            let confirmed = &mut peer.windows[lane.index()];
-            let overdue = confirmed.deadline(others_idle, sent, &self.settings) <= now
+            let window = &mut peer.windows[lane.index()];
+            let overdue = window.deadline(others_idle, sent, &self.settings) <= now
                 && !planted(Fault::NeverExcluded);
-            if overdue && confirmed.blocks_lane(sent, &self.settings) {
-                count += u64::from(confirmed.suspend(others_idle, &self.settings, now));
+            if overdue && window.blocks_lane(sent, &self.settings) {
+                count += u64::from(window.suspend(others_idle, &self.settings, now));
             }
         }
         count
     }
 
-    /// An event is sent after the event `last` of the lane.
+    /// Prepares the receiver windows before an event is sent after the event `last`.
     pub(crate) fn on_sending(&mut self, now: Time, lane: Lane, last: u64) {
         for peer in self.peers.values_mut() {
             peer.windows[lane.index()].on_sending(last, now);
         }
     }
 
-    /// A frame that its sender had not sent before is a sign of life. It does not clear
-    /// a suspect with a rival: the frame may have been on its way when its sender died.
+    /// A new frame from its sender proves that the sender is alive. It does not clear a suspicion
+    /// with a rival: the frame may have been in flight when the sender died.
     pub(crate) fn on_heard_directly(
         &mut self,
         now: Time,
@@ -215,14 +218,15 @@ impl Membership {
         if let Some(via) = peer.route.on_direct(now) {
             let off = Control::RelayRequest { whom: incarnation, on: false };
             ctx.send.push((Destination::One(via), off));
-            // What we told of others while it did not reach us it may have had to add to.
+            // While the peer was unreachable, it may have heard more of the former peers than this
+            // node reported. Report them all again, so that it can add that.
             self.former_peers.report_all(now + self.settings.former_peer_report_time);
         }
         ctx.update_reach(peer);
     }
 
-    /// A frame of a peer that is new here: for those that do not hear it themselves. What is for
-    /// this node alone no other can open.
+    /// Forwards a new frame to the peers that asked for a relay of its sender. A frame for this
+    /// node alone is not forwarded, because no other node can open it.
     pub(crate) fn relay_to_targets(&mut self, now: Time, frame: &Frame, ctx: &mut Context<'_>) {
         if frame.to.is_some() {
             return;
@@ -238,7 +242,7 @@ impl Membership {
         }
     }
 
-    /// A peer no longer has the events of a lane before a number.
+    /// The sender no longer has the events of a lane below a number.
     pub(crate) fn on_unavailable(
         &mut self,
         now: Time,
@@ -252,8 +256,8 @@ impl Membership {
         self.resolve(now, incarnation, ctx);
     }
 
-    /// A peer said goodbye after these positions, perhaps because another node
-    /// keeps its name.
+    /// A peer said goodbye at these positions. `winner` is the node that keeps its name, if it left
+    /// because of a name conflict.
     pub(crate) fn on_bye(
         &mut self,
         now: Time,
@@ -263,9 +267,11 @@ impl Membership {
     ) {
         self.readmit(now, incarnation, positions, ctx);
         let Some(peer) = self.peers.get_mut(&incarnation) else {
-            let silent = self.former_peers.failed(incarnation).map(Peer::positions);
-            let misses = silent.is_some_and(|had| positions.iter().zip(had).any(|(p, h)| *p > h));
-            // One that is missed something of stays known as silent: others tell of it.
+            let received = self.former_peers.failed(incarnation).map(Peer::positions);
+            let misses = received
+                .is_some_and(|received| positions.iter().zip(received).any(|(p, r)| *p > r));
+            // If events of the peer are missing, it stays remembered as failed, so that reports
+            // from other peers can still readmit it.
             if !misses {
                 self.former_peers.mark_ended(incarnation, self.settings.max_former_peers);
             }
@@ -298,25 +304,25 @@ impl Membership {
                 continue;
             }
             let mut released = Vec::new();
-            let lives = peer.departure.is_none();
-            let missing = peer.stream(lane).on_deadline(now, lives, &mut released);
+            let is_alive = peer.departure.is_none();
+            let missing = peer.stream(lane).on_deadline(now, is_alive, &mut released);
             ctx.release(peer, lane, released);
             let Some(missing) = missing else { continue };
             let (first, last) = (missing.first, missing.last);
-            let ask = match peer.nak_target(lane, missing) {
+            let request = match peer.nak_target(lane, missing) {
                 None => continue,
                 Some(NakTarget::Sender) => {
                     (Destination::One(incarnation), Control::Nak { lane, first, last })
                 }
                 Some(NakTarget::Other(source)) => {
                     ctx.counters.relay_naks += 1;
-                    let pull = Control::RelayNak { from: incarnation, lane, first, last };
-                    (Destination::One(source), pull)
+                    let nak = Control::RelayNak { from: incarnation, lane, first, last };
+                    (Destination::One(source), nak)
                 }
             };
             ctx.counters.naks += 1;
             if !planted(Fault::NothingAskedFor) {
-                ctx.send.push(ask);
+                ctx.send.push(request);
             }
         }
         if let Some(positions) = peer.take_ack(now, &self.settings) {
@@ -328,8 +334,8 @@ impl Membership {
         }
         let mine = peer.report();
         if let Some(departure) = &mut peer.departure {
-            let asked = departure.on_deadline(now).into_iter().map(Destination::One);
-            ctx.send.extend(asked.map(|to| (to, Control::PeerQuery { mine, meet: false })));
+            let queried = departure.on_deadline(now).into_iter().map(Destination::One);
+            ctx.send.extend(queried.map(|to| (to, Control::PeerQuery { mine, meet: false })));
             self.resolve(now, incarnation, ctx);
         } else if let Some(rival) = peer.answers_late(now) {
             peer.suspicion = Some(settings.suspect(now, incarnation, Some(rival), ctx));

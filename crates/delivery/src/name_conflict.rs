@@ -1,5 +1,5 @@
-//! Two nodes of one name: a restart, most often; a mistake of the operator, if both
-//! prove that they live.
+//! Name conflicts: two nodes of one name. Usually one is a restart of the other. If both prove that
+//! they are alive, the operator has made a mistake.
 
 use crate::context::Context;
 use crate::control::{Control, Status};
@@ -9,28 +9,28 @@ use crate::peer::{NamePriority, NameRival, Peer, Suspicion};
 use crate::planted::{Fault, planted};
 use crate::{Destination, Identity, Incarnation, Settings, Time};
 
-/// A node that bears our own name.
+/// A node that uses this node's own name, and the probe sent to it.
 #[derive(Debug, Clone)]
 pub(crate) struct OwnNameClaim {
-    rank: NamePriority,
+    priority: NamePriority,
     nonce: u64,
-    asked: Time,
+    probed_at: Time,
 }
 
-/// This node's settled-peer count at the meeting, frozen so that both nodes compare the same
-/// numbers, and when the node of the same name was last heard.
+/// This node's count of established peers when it met a node of its own name. The count is frozen
+/// so that both nodes compare the same numbers.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FrozenPriority {
     established: u16,
     heard: Time,
 }
 
-/// A node of our name that was not heard of for this long is met anew.
+/// Without news of a node of our name for this long, the next meeting starts afresh.
 const CLAIM_MEMORY: std::time::Duration = std::time::Duration::from_secs(30);
 
 impl Membership {
-    /// Two peers of one name: most often the old life ended, or what introduces the
-    /// newcomer is from before its end. Ask both.
+    /// A newcomer has the name of another peer. Usually the older incarnation ended, or the
+    /// newcomer's introduction is from before its own end. Probe both.
     pub(crate) fn suspect_same_name(
         &mut self,
         now: Time,
@@ -38,7 +38,7 @@ impl Membership {
         ctx: &mut Context<'_>,
     ) {
         let settings = self.settings;
-        let rival = |peer: &Peer| Some(NameRival { rank: peer.rank(), since: now });
+        let rival = |peer: &Peer| Some(NameRival { priority: peer.priority(), since: now });
         for old in self.peers.values_mut().filter(|old| old.info.name == newcomer.info.name) {
             let incarnation = newcomer.info.incarnation;
             newcomer.suspicion = Some(settings.suspect(now, incarnation, rival(old), ctx));
@@ -47,7 +47,7 @@ impl Membership {
         }
     }
 
-    /// Somebody bears our own name: have it prove that it is alive now.
+    /// A node uses this node's own name: probe whether it is alive now.
     pub(crate) fn on_own_name_claimed(
         &mut self,
         now: Time,
@@ -57,25 +57,25 @@ impl Membership {
     ) {
         self.frozen_priority =
             Some(FrozenPriority { established: self.established(now), heard: now });
-        let rank = NamePriority::new(status.established, status.started_ms, incarnation);
-        let asked_lately = self.own_name_claim.as_ref().is_some_and(|twin| {
-            twin.rank.incarnation == incarnation
-                && now.since(twin.asked) < self.settings.probe_timeout
+        let priority = NamePriority::new(status.established, status.started_ms, incarnation);
+        let is_probed = self.own_name_claim.as_ref().is_some_and(|claim| {
+            claim.priority.incarnation == incarnation
+                && now.since(claim.probed_at) < self.settings.probe_timeout
         });
-        if asked_lately {
+        if is_probed {
             return;
         }
         let nonce = ctx.nonce;
-        self.own_name_claim = Some(OwnNameClaim { rank, nonce, asked: now });
+        self.own_name_claim = Some(OwnNameClaim { priority, nonce, probed_at: now });
         if !planted(Fault::OwnNameNotProbed) {
             ctx.send.push((Destination::One(incarnation), Control::Probe { nonce }));
         }
     }
 
-    /// Number of peers that this node works with, as it says of itself.
+    /// Number of peers that this node has worked with for a while, as its status reports it.
     pub(crate) fn established(&self, now: Time) -> u16 {
-        match self.frozen_priority.filter(|met| now.since(met.heard) < CLAIM_MEMORY) {
-            Some(met) => met.established,
+        match self.frozen_priority.filter(|frozen| now.since(frozen.heard) < CLAIM_MEMORY) {
+            Some(frozen) => frozen.established,
             None => {
                 let established = self.iter().filter(|peer| peer.is_established(now)).count();
                 u16::try_from(established).unwrap_or(u16::MAX)
@@ -83,9 +83,9 @@ impl Membership {
         }
     }
 
-    /// An answer to a probe. The sender is alive now: if its rival has proven the
-    /// same, or it is a twin of ours, two live nodes have one name. Gives the winner
-    /// of the name if this node must step back.
+    /// A probe was answered, so the peer is alive now. If its rival has proven the same, or the
+    /// peer has this node's name, two live nodes share a name. Returns the winner if this node must
+    /// give up its name.
     pub(crate) fn on_probe_answer(
         &mut self,
         incarnation: Incarnation,
@@ -98,21 +98,22 @@ impl Membership {
         {
             peer.answered = Some(ctx.now);
             peer.clear_suspicion();
-            let (name, rank) = (peer.info.name.clone(), peer.rank());
-            if let Some(NameRival { rank: other, since }) = suspicion.rival
+            let (name, priority) = (peer.info.name.clone(), peer.priority());
+            if let Some(NameRival { priority: other, since }) = suspicion.rival
                 && self
                     .peers
                     .get(&other.incarnation)
                     .is_some_and(|rival| rival.answered >= Some(since))
             {
-                ctx.outputs.push_back(Output::NameConflict(conflict(name, rank, other)));
+                ctx.outputs.push_back(Output::NameConflict(conflict(name, priority, other)));
             }
         }
-        let twin = self
+        let claim = self
             .own_name_claim
-            .take_if(|t| t.rank.incarnation == incarnation && t.nonce == nonce)?;
-        let one = NamePriority::new(self.established(ctx.now), own.started_ms, own.incarnation);
-        let conflict = conflict(own.name.clone(), one, twin.rank);
+            .take_if(|claim| claim.priority.incarnation == incarnation && claim.nonce == nonce)?;
+        let own_priority =
+            NamePriority::new(self.established(ctx.now), own.started_ms, own.incarnation);
+        let conflict = conflict(own.name.clone(), own_priority, claim.priority);
         let winner = (conflict.loser == own.incarnation).then_some(conflict.winner);
         ctx.outputs.push_back(Output::NameConflict(conflict));
         winner
@@ -120,7 +121,7 @@ impl Membership {
 }
 
 impl Settings {
-    /// Asks a peer for a sign of life.
+    /// Probes a peer and returns the suspicion that its answer clears.
     pub(crate) fn suspect(
         &self,
         now: Time,

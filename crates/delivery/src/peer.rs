@@ -1,3 +1,5 @@
+//! State that this node keeps of one member: its streams, acknowledgements, liveness and route.
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,84 +14,84 @@ use crate::route::Route;
 use crate::token_bucket::TokenBucket;
 use crate::{Frame, Incarnation, Lane, PeerInfo, Reach, Settings, Time};
 
-/// A live peer.
+/// A member, alive as far as this node knows.
 #[derive(Debug, Clone)]
 pub(crate) struct Peer {
     pub(crate) info: PeerInfo,
     pub(crate) streams: [ReceiveStream; 2],
     pub(crate) controls: ReplayWindow,
     pub(crate) bulk: ReplayWindow,
-    /// Its latest sign of life that we know of, by its own word or others'.
+    /// Highest plausible heartbeat number, from the peer itself or from reports.
     pub(crate) heartbeat_seq: u64,
-    /// The latest by its own word, and when that came.
+    /// Highest heartbeat number that the peer itself sent, and when it arrived.
     own_heartbeat: (u64, Time),
-    /// When it was first taken in.
+    /// When the peer first joined.
     since: Time,
-    /// When it was taken in last: it may have been out of reach.
+    /// When the peer joined last; later than `since` if it was out of reach meanwhile.
     rejoined_at: Time,
-    /// Number of peers that it has worked with for a while, as its last status says.
+    /// Number of peers that the peer has worked with for a while, from its last status.
     pub(crate) established: u16,
-    /// The frame that told its status, for who asks to meet it.
+    /// The last status frame that the peer broadcast, relayed to nodes that ask to meet the peer.
     pub(crate) introduction: Option<Frame>,
-    /// How far it has come in our lanes.
+    /// How far the peer has acknowledged this node's lanes.
     pub(crate) windows: [ReceiverWindow; 2],
-    /// Bytes of its events that we took and did not confirm.
+    /// Window bytes of the peer's events received here and not acknowledged yet.
     unacked_bytes: usize,
-    /// So much was confirmed that it may wait for it: how often that is said again.
+    /// Repetitions left of an acknowledgement for which the sender may be waiting.
     ack_repeats: u8,
-    /// When we confirm them at the latest.
+    /// When the next acknowledgement is due at the latest.
     ack_at: Option<Time>,
     pub(crate) suspicion: Option<Suspicion>,
-    /// When it last answered a question.
+    /// When the peer last answered the probe of a suspicion.
     pub(crate) answered: Option<Time>,
-    /// It was asked how much it has sent.
+    /// The open query for the positions that the peer has sent.
     pub(crate) position_query: Option<PositionQuery>,
-    /// It is about to leave.
+    /// The departure in progress, if the peer is about to leave.
     pub(crate) departure: Option<Departure>,
-    /// It was out of reach; gaps up to these positions are of that time.
+    /// Gaps up to these positions are from a time when the peer was out of reach.
     pub(crate) unreachable_until: [u64; 2],
     pub(crate) route: Route,
-    /// Who else has its events.
+    /// Other peers that have the peer's events.
     pub(crate) repair_sources: RepairSources,
-    /// To whom we pass on what comes from it, until when.
+    /// Peers to which this node relays the peer's frames, each until its lease expires.
     pub(crate) relay_targets: BTreeMap<Incarnation, Time>,
-    /// What it may still ask to be sent again.
+    /// Budget, in bytes, for repair requests of the peer.
     pub(crate) repairs: TokenBucket,
-    /// Who wants to know whether it lives, when that is known.
+    /// Peers that asked whether this peer is alive, to be notified once it is known.
     pub(crate) liveness_queriers: BTreeSet<Incarnation>,
 }
 
-/// A peer was asked how much it has sent.
+/// A peer was probed for the positions that it has sent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PositionQuery {
     pub(crate) nonce: u64,
-    /// The first time, and the last.
+    /// Time of the first query.
     pub(crate) since: Time,
+    /// Time of the last query.
     pub(crate) asked: Time,
 }
 
-/// A peer was asked for a sign of life.
+/// A peer was probed for a heartbeat.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Suspicion {
     pub(crate) since: Time,
     pub(crate) deadline: Time,
     pub(crate) nonce: u64,
-    /// Another peer has the same name.
+    /// The peer of the same name, if that caused the suspicion.
     pub(crate) rival: Option<NameRival>,
 }
 
-/// Two peers of one name, since when. Only if both prove after that moment that they
-/// live is it a conflict: what introduced one may have been on its way since before
-/// it ended.
+/// Another peer of the same name. Both must prove that they are alive after `since`; only then is
+/// it a conflict. A frame that introduced one of them may have been in flight since before its end.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NameRival {
-    pub(crate) rank: NamePriority,
+    pub(crate) priority: NamePriority,
     pub(crate) since: Time,
 }
 
-/// Of two live nodes of one name the one of lower rank may stay: the one that has worked with
-/// more others, then the one that started earlier, then the lesser incarnation. So a node that
-/// was cut off does not end the one that took its place and works with the majority.
+/// Decides which of two live nodes keeps their common name: the lower value wins. The order is more
+/// established peers, then the earlier start, then the lower incarnation. So a node that was cut
+/// off does not displace the node that took its place and works with the majority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct NamePriority {
     established: Reverse<u16>,
@@ -103,17 +105,17 @@ impl NamePriority {
     }
 }
 
-/// From when on a peer counts as one that a node works with.
+/// A peer counts as established once it has been a member for this long.
 const ESTABLISHED_AFTER: std::time::Duration = std::time::Duration::from_secs(5);
-/// No node gives more signs of life, answers included.
+/// Upper bound of a node's heartbeat rate, answers to probes included.
 const MAX_HEARTBEATS_PER_SECOND: u64 = 1_000;
-/// How often a confirmation that may be waited for is said again, with a heartbeat each, when
-/// nothing follows: it may be lost.
+/// How often an acknowledgement that may unblock the sender is repeated, one per heartbeat of
+/// the sender. The first one may be lost.
 const ACK_REPEATS: u8 = 2;
-/// Who was here for longer is remembered, whatever came of it.
+/// A peer that was here at least this long is not evicted early from the former peers.
 const SHORT_LIVED: std::time::Duration = std::time::Duration::from_secs(10);
 
-/// Whom to ask for events.
+/// The node to which a repair request goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NakTarget {
     Sender,
@@ -164,7 +166,7 @@ impl Peer {
         }
     }
 
-    /// It was out of reach, and is back after it has sent so much.
+    /// A peer that was out of reach is back and has sent events up to `positions`.
     pub(crate) fn rejoin(&mut self, positions: [u64; 2], now: Time, settings: &Settings) {
         self.rejoined_at = now;
         self.route = Route::since(now);
@@ -175,9 +177,9 @@ impl Peer {
         self.windows = [ReceiverWindow::behind(settings, now); 2];
     }
 
-    /// It leaves: what only counts while it is there is forgotten.
+    /// Clears the state that counts only while the peer is a member.
     pub(crate) fn clear_live_state(&mut self) {
-        self.route.unfollow();
+        self.route.end_relay();
         self.repair_sources = RepairSources::default();
         self.relay_targets.clear();
         self.liveness_queriers.clear();
@@ -185,11 +187,11 @@ impl Peer {
         self.info.reach = Reach::Direct;
     }
 
-    pub(crate) fn rank(&self) -> NamePriority {
+    pub(crate) fn priority(&self) -> NamePriority {
         NamePriority::new(self.established, self.info.started_ms, self.info.incarnation)
     }
 
-    /// Whether this node has worked with it for a while.
+    /// Whether the peer has been a member for long enough to count in a name conflict.
     pub(crate) fn is_established(&self, now: Time) -> bool {
         self.departure.is_none() && now.since(self.rejoined_at) >= ESTABLISHED_AFTER
     }
@@ -198,49 +200,50 @@ impl Peer {
         [self.streams[0].position(), self.streams[1].position()]
     }
 
-    /// What we know of it, to be told to others.
+    /// This node's report about the peer, as sent to other peers.
     pub(crate) fn report(&self) -> PeerReport {
         let is_suspected = self.suspicion.is_some() || self.departure.is_some();
-        let (of, positions) = (self.info.incarnation, self.positions());
-        // While it lives its own word is enough: what others only heard would go round for ever.
-        let lives = self.departure.is_none();
+        let (peer, positions) = (self.info.incarnation, self.positions());
+        // For a live peer, report only the positions that it announced itself. Otherwise a report
+        // from another peer would circulate for ever.
+        let is_alive = self.departure.is_none();
         let sent = |stream: &ReceiveStream| {
-            if lives { stream.sender_position() } else { stream.known_position() }
+            if is_alive { stream.sender_position() } else { stream.known_position() }
         };
         let sent = [sent(&self.streams[0]), sent(&self.streams[1])];
-        PeerReport { peer: of, heartbeat_seq: self.heartbeat_seq, positions, is_suspected, sent }
+        PeerReport { peer, heartbeat_seq: self.heartbeat_seq, positions, is_suspected, sent }
     }
 
-    /// Whether it may have given that sign of life by now, as fast as any node does.
+    /// Whether the peer can have reached this heartbeat number by now, at the highest rate.
     pub(crate) fn is_plausible(&self, heartbeat_seq: u64, now: Time) -> bool {
         let (own, at) = self.own_heartbeat;
         let seconds = now.since(at).as_secs() + 1;
         heartbeat_seq <= own.saturating_add(seconds.saturating_mul(MAX_HEARTBEATS_PER_SECOND))
     }
 
-    /// It gave a sign of life itself; whether that is news.
+    /// The peer sent a heartbeat number itself. Returns whether the number is new.
     pub(crate) fn on_own_heartbeat(&mut self, heartbeat_seq: u64, now: Time) -> bool {
-        let is_news = heartbeat_seq > self.own_heartbeat.0;
-        if is_news {
+        let is_new = heartbeat_seq > self.own_heartbeat.0;
+        if is_new {
             self.own_heartbeat = (heartbeat_seq, now);
-            // What others said before that may have been a lie.
+            // A higher number that other peers reported before may have been a lie.
             self.heartbeat_seq = if self.is_plausible(self.heartbeat_seq, now) {
                 self.heartbeat_seq.max(heartbeat_seq)
             } else {
                 heartbeat_seq
             };
         }
-        is_news
+        is_new
     }
 
-    /// Whether too little is known of it to remember it for long: it was here for a moment, and
-    /// nothing came of it.
+    /// Whether too little is known of the peer to remember it for long: it was here only briefly,
+    /// and none of its events was delivered.
     pub(crate) fn is_short_lived(&self) -> bool {
         self.info.last_heard.since(self.since) < SHORT_LIVED
             && self.streams.iter().all(|s| !s.has_delivered())
     }
 
-    /// Whether it is there for all we know, so that it can be asked about others.
+    /// Whether the peer seems alive, so that it can be queried about other peers.
     pub(crate) fn is_unsuspected(&self) -> bool {
         self.suspicion.is_none() && self.departure.is_none()
     }
@@ -249,8 +252,8 @@ impl Peer {
         &mut self.streams[lane.index()]
     }
 
-    /// Whom to ask for what is missing: its sender first, then those that have it and
-    /// the sender in turn; first the others while it is not heard directly.
+    /// Selects the node to ask for missing events: first the sender, then a repair source and the
+    /// sender in turn. While the peer is relayed, three of four requests go to a repair source.
     pub(crate) fn nak_target(&self, lane: Lane, missing: MissingEvents) -> Option<NakTarget> {
         let tries = missing.tries;
         let answers = self.departure.is_none()
@@ -267,15 +270,14 @@ impl Peer {
     }
 
     fn repair_source(&self, lane: Lane, number: u64, turn: u32) -> Option<Incarnation> {
-        // Where the sender is of no help, who does not say that it came that far is
-        // asked too: what it says is of a while ago, and it may have events behind a
-        // hole of its own.
+        // If the sender cannot help, also ask sources that have not reported this position. Their
+        // reports may be old, and they may hold events behind holes of their own.
         let guess =
             self.departure.is_some() || number < self.streams[lane.index()].unavailable_before();
         self.repair_sources.pick(lane, number, guess, turn)
     }
 
-    /// Gives up what is missing and nobody has, and gives what follows.
+    /// Gives up missing events that no node can provide, and releases what follows.
     pub(crate) fn give_up_unobtainable(
         &mut self,
         now: Time,
@@ -302,7 +304,7 @@ impl Peer {
     }
 
     pub(crate) fn deadline(&self, settings: &Settings) -> Time {
-        let silent = match &self.departure {
+        let liveness = match &self.departure {
             Some(departure) => departure.deadline(),
             None => {
                 let suspicion = self.suspicion.map(|suspicion| suspicion.deadline);
@@ -310,16 +312,17 @@ impl Peer {
             }
         };
         let holes = self.streams.iter().filter_map(ReceiveStream::deadline);
-        let all = holes.chain(silent).chain(self.ack_at).chain(self.route.deadline());
+        let all = holes.chain(liveness).chain(self.ack_at).chain(self.route.deadline());
         all.min().unwrap_or(Time::from_start(std::time::Duration::MAX))
     }
 
-    /// When the others are asked about it if it stays silent.
+    /// When the other peers are queried about this peer if it stays silent.
     fn silent_at(&self, settings: &Settings) -> Time {
         self.info.last_heard + settings.failure_timeout.saturating_sub(settings.peer_query_timeout)
     }
 
-    /// We took so much of its window: confirm them soon, or at once if many.
+    /// Received events used `taken` bytes of the window. Acknowledge them after `ack_delay`, or at
+    /// once if they fill a step of the congestion window.
     pub(crate) fn on_delivered_bytes(&mut self, taken: usize, now: Time, settings: &Settings) {
         self.unacked_bytes += taken;
         let soon = now + settings.ack_delay;
@@ -327,8 +330,8 @@ impl Peer {
         self.ack_at = Some(if many { now } else { self.ack_at.map_or(soon, |at| at.min(soon)) });
     }
 
-    /// It says that it has sent so much. Does it send no more because what we confirmed got lost,
-    /// and we have it all? Then again.
+    /// The peer announced its positions. If this node has all of them, the peer may be blocked by a
+    /// lost acknowledgement, so the acknowledgement is repeated.
     pub(crate) fn on_positions(&mut self, sent: [u64; 2], now: Time) {
         for (stream, position) in self.streams.iter_mut().zip(sent) {
             stream.on_position(now, position);
@@ -339,7 +342,7 @@ impl Peer {
         }
     }
 
-    /// The positions to confirm, if that is due.
+    /// Returns the positions to acknowledge, if an acknowledgement is due.
     pub(crate) fn take_ack(&mut self, now: Time, settings: &Settings) -> Option<[u64; 2]> {
         self.ack_at.take_if(|at| *at <= now)?;
         if self.unacked_bytes as u64 >= congestion::step(settings) {
@@ -349,20 +352,20 @@ impl Peer {
         Some(self.positions())
     }
 
-    /// Whether it was silent for so long that the others are to be asked.
+    /// Whether the peer was silent for so long that its departure begins.
     pub(crate) fn is_silent(&self, now: Time, settings: &Settings) -> bool {
         self.silent_at(settings) <= now
             || self.suspicion.is_some_and(|suspicion| suspicion.deadline <= now)
     }
 
-    /// The rival of a suspect whose time is over, but which was heard meanwhile:
-    /// it lives, and the probe or its answer was lost.
+    /// Returns the rival of a suspect whose probe timed out although the suspect was heard since.
+    /// The suspect is alive: the probe or its answer was lost.
     pub(crate) fn answers_late(&self, now: Time) -> Option<NameRival> {
         let suspicion = self.suspicion.filter(|suspicion| suspicion.deadline <= now)?;
         suspicion.rival.filter(|_| self.info.last_heard > suspicion.since)
     }
 
-    /// Whether all that is known of its events is here.
+    /// Whether every event that is known to be sent was delivered or given up.
     pub(crate) fn is_complete(&self) -> bool {
         self.streams.iter().all(ReceiveStream::is_complete)
     }

@@ -1,6 +1,5 @@
-//! One lane of one sender, as a receiver sees it: puts frames in order, drops
-//! what came before, asks for what is missing, and turns into a gap what cannot
-//! be had.
+//! Receive state of one stream (one lane of one sender). Puts frames in order, drops duplicates,
+//! requests missing events, and turns events that cannot be repaired into a gap.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,15 +7,15 @@ use std::time::Duration;
 use crate::planted::{Fault, planted};
 use crate::{Frame, Settings, Time};
 
-/// After a hole of which nothing came for the whole time, the next has so much less of it,
-/// until something comes.
+/// Once a hole times out without progress, the next holes have only `repair_timeout` divided by
+/// this, until an event arrives.
 const SILENT_HOLE_DIVISOR: u32 = 8;
 
-/// Who runs for so long after what the sender forgets does not catch up: less is sent again than
-/// is sent.
+/// If a receiver has trailed the sender's replay buffer this long, repair is slower than live
+/// traffic, so the receiver never catches up.
 const CATCH_UP_LIMIT: Duration = Duration::from_secs(1);
 
-/// Events in order, or a hole where some should be.
+/// An item that the stream releases in order: a data frame, or a hole that was given up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Released {
     Data(Frame),
@@ -24,7 +23,7 @@ pub(crate) enum Released {
 }
 
 impl Released {
-    /// Bytes of the window that it takes.
+    /// Bytes of the receive window that this item uses; 0 for a hole.
     pub(crate) fn window_cost(&self) -> usize {
         match self {
             Self::Data(frame) => frame.window_cost(),
@@ -33,79 +32,78 @@ impl Released {
     }
 }
 
-/// What became of a data frame.
+/// How the stream handled a data frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Accepted {
-    /// It was next, or is held behind a hole.
+    /// The frame was the next one, or is held behind a hole.
     Fresh,
-    /// Its events were delivered or given up before.
+    /// All its events were delivered or given up before, or the same frame is held.
     Duplicate,
-    /// Too much is held behind the hole; it will be asked for again.
+    /// The reorder buffer is full. The frame is dropped and requested again later.
     NoRoom,
-    /// Its numbers cut through a frame that was delivered, which no sender does.
+    /// Its event numbers cut through another frame. A correct sender never renumbers events.
     Malformed,
 }
 
-/// Events to ask for.
+/// A range of events to request, both ends inclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MissingEvents {
     pub(crate) first: u64,
     pub(crate) last: u64,
-    /// How often they were asked for since something of them came.
+    /// Requests for this hole since it was opened or part of it arrived.
     pub(crate) tries: u32,
 }
 
 #[derive(Debug, Clone)]
 pub(crate) struct ReceiveStream {
     settings: Settings,
-    /// Number of the next event to deliver. Everything below was delivered or
-    /// reported missing.
+    /// Number of the next event to deliver. Every lower number was delivered or reported missing.
     next: u64,
-    /// Number of the last event that is not awaited.
+    /// Position at which the stream started. Events up to this number are not expected.
     begin: u64,
-    /// Number of the last event that was delivered, if any was.
+    /// Number of the last event that was delivered; equal to `begin` if there is none.
     delivered: u64,
-    /// Highest number the sender itself said it has sent.
+    /// Highest number that the sender itself announced as sent.
     sender_position: u64,
-    /// Highest number that it or others said it has sent; others may lie.
+    /// Highest number that the sender or another peer announced. Other peers may lie.
     known_position: u64,
-    /// Others say that more was sent. It may be on its way here still, so it counts
-    /// as announced once the stream was still for a while.
+    /// Higher position that another peer reports. Its events may be in flight to this node, so the
+    /// position counts only once the stream was quiet for `report_delay`.
     reported: Option<ReportedPosition>,
-    /// The sender said that it sends no more.
+    /// The sender said goodbye, so `sender_position` is its last event.
     is_final: bool,
-    /// The sender no longer has what comes before this number.
+    /// The sender no longer has events below this number.
     unavailable_before: u64,
-    /// Since when it lacks events that the sender no longer has, and was not up to date.
+    /// Since when the stream trails the sender's replay buffer; `None` once it is complete.
     behind_since: Option<Time>,
-    /// Frames behind a hole, by first number; never overlapping.
+    /// Frames behind a hole by first number. They never overlap.
     held: BTreeMap<u64, Frame>,
     held_bytes: usize,
-    /// `next` is known to be missing.
+    /// The open hole at `next`, if the event `next` is known to be missing.
     hole: Option<Hole>,
 }
 
-/// A number that others say was sent, and when it counts as announced.
+/// A position reported by another peer, and the time at which it counts as announced.
 #[derive(Debug, Clone, Copy)]
 struct ReportedPosition {
     position: u64,
     due: Time,
 }
 
-/// A hole at `next`, and when something is done about it.
+/// A hole at `next` with its timers.
 #[derive(Debug, Clone, Copy)]
 struct Hole {
     ask_at: Time,
-    /// How long the answer to the next request is awaited.
+    /// Time between the next request and the one after it; doubles up to `nak_retry_max`.
     wait: Duration,
     tries: u32,
-    /// When the last request was due that did not wait for its turn.
+    /// Time to which `ask_at_once` last moved a request forward.
     hastened_at: Option<Time>,
     give_up_at: Time,
 }
 
 impl ReceiveStream {
-    /// A stream whose events up to `position` are not awaited.
+    /// Creates a stream that expects the events after `position`.
     pub(crate) fn starting_after(position: u64, settings: Settings) -> Self {
         Self {
             settings,
@@ -124,32 +122,33 @@ impl ReceiveStream {
         }
     }
 
-    /// Number of the last event delivered or given up.
+    /// Number of the last event that was delivered or given up.
     pub(crate) fn position(&self) -> u64 {
         self.next - 1
     }
 
-    /// Highest number that the sender itself said it has sent.
+    /// Highest number that the sender itself announced as sent.
     pub(crate) fn sender_position(&self) -> u64 {
         self.sender_position
     }
 
-    /// Highest number that anybody said is sent.
+    /// Highest number that the sender or another peer announced as sent.
     pub(crate) fn known_position(&self) -> u64 {
         self.known_position
     }
 
-    /// Whether any of its events was delivered.
+    /// Whether an event of this stream was delivered.
     pub(crate) fn has_delivered(&self) -> bool {
         self.delivered > self.begin
     }
 
-    /// Whether more was given up, on others' word, than the sender said it has sent.
+    /// Whether, because of reports from other peers, events were given up beyond the sender's own
+    /// position.
     pub(crate) fn is_past_sender(&self) -> bool {
         self.position() > self.sender_position
     }
 
-    /// Whether nothing that was announced is still awaited.
+    /// Whether every announced event was delivered or given up.
     pub(crate) fn is_complete(&self) -> bool {
         self.next > self.known_position && self.held.is_empty()
     }
@@ -159,12 +158,12 @@ impl ReceiveStream {
         (!self.is_complete()).then_some(self.next)
     }
 
-    /// The sender no longer has what comes before this number.
+    /// The sender no longer has events below this number; 0 if it never said so.
     pub(crate) fn unavailable_before(&self) -> u64 {
         self.unavailable_before
     }
 
-    /// What is held behind the hole of the events from `first` to `last`.
+    /// Frames held behind the hole that contain events from `first` to `last`.
     pub(crate) fn held(&self, first: u64, last: u64) -> impl Iterator<Item = &Frame> {
         let held = self.held.values().skip_while(move |frame| frame.end() <= first);
         held.take_while(move |frame| frame.first <= last)
@@ -189,8 +188,8 @@ impl ReceiveStream {
             return Accepted::Duplicate;
         }
         if first < self.next && first > self.delivered && !self.overlaps_held(self.next, end) {
-            // Others' word cut through it, and its first events were told missing: so are the
-            // rest.
+            // Because of a report from another peer, the first events of this frame were given up.
+            // A frame is released only as a whole, so the rest is given up too.
             self.on_sender_position(end - 1);
             self.give_up_hole(end, out);
             self.reopen_hole(now, self.settings.nak_delay);
@@ -207,7 +206,8 @@ impl ReceiveStream {
             let held = self.held.len();
             self.release_held(out);
             self.behind_since = self.behind_since.filter(|_| !self.is_complete());
-            // A hole was filled: the next one has been known for a while.
+            // This frame filled a hole. The next hole is already known, so request it without
+            // delay.
             let ask_in =
                 if self.held.len() < held { Duration::ZERO } else { self.settings.nak_delay };
             self.reopen_hole(now, ask_in);
@@ -224,24 +224,23 @@ impl ReceiveStream {
         Accepted::Fresh
     }
 
-    /// The sender said that it has sent up to `position`.
+    /// The sender announced that it has sent events up to `position`.
     pub(crate) fn on_position(&mut self, now: Time, position: u64) {
         self.on_sender_position(position);
-        // The events may be right behind: their sender numbers them before it puts
-        // them on the bus.
+        // A sender numbers events before it puts them on the bus, so they may be in flight.
         self.watch_hole(now, self.settings.nak_retry);
     }
 
-    /// The sender said that it has sent up to `position` and sends no more: what others say
-    /// counts no longer.
+    /// The sender said goodbye at `position`. Reports from other peers no longer count.
     pub(crate) fn on_final_position(&mut self, now: Time, position: u64) {
         self.is_final = true;
         self.on_position(now, position);
         self.discard_reported_positions(now);
     }
 
-    /// The sender was asked, and says that up to now it has sent up to `position`: what was
-    /// given up past that on others' word is still to come. None of that was delivered.
+    /// The sender answered a position query: by now it has sent events up to `position`. Because of
+    /// reports from other peers, later numbers may have been given up. None of them was delivered,
+    /// so they are expected again.
     pub(crate) fn on_answer(&mut self, now: Time, position: u64) {
         self.on_position(now, position);
         if self.is_past_sender() {
@@ -253,9 +252,10 @@ impl ReceiveStream {
     }
 
     fn on_sender_position(&mut self, position: u64) {
-        let was_in_vain = self.next > self.sender_position && self.next <= position;
-        if was_in_vain && !planted(Fault::LiarsStartTheClock) {
-            // On others' word it was waited for, in vain. Now it is the sender's.
+        let is_first_announcement = self.next > self.sender_position && self.next <= position;
+        if is_first_announcement && !planted(Fault::LiarsStartTheClock) {
+            // The hole's timers ran on a report from another peer. The sender now announces the
+            // event itself, so the timers start again.
             self.hole = None;
         }
         self.sender_position = self.sender_position.max(position);
@@ -270,7 +270,7 @@ impl ReceiveStream {
         }
     }
 
-    /// Another peer says that the sender has sent up to `position`.
+    /// Another peer reports that the sender has sent events up to `position`.
     pub(crate) fn on_reported_position(&mut self, now: Time, position: u64) {
         if position <= self.known_position || self.is_final {
             return;
@@ -284,7 +284,7 @@ impl ReceiveStream {
         }
     }
 
-    /// The stream moves: what was rumoured is most likely on its way.
+    /// The stream makes progress, so the reported events are most likely in flight.
     fn defer_reported_position(&mut self, now: Time) {
         let known_position = self.known_position;
         self.reported = self.reported.filter(|report| report.position > known_position);
@@ -293,7 +293,7 @@ impl ReceiveStream {
         }
     }
 
-    /// What was rumoured counts at once: its sender sends no more.
+    /// Counts the reported position at once, because the sender sends no more.
     pub(crate) fn accept_reported_position(&mut self, now: Time) {
         if let Some(report) = self.reported.take() {
             if !planted(Fault::PeerReportsIgnored) {
@@ -303,37 +303,37 @@ impl ReceiveStream {
         }
     }
 
-    /// The sender no longer has what comes before the number `before`.
+    /// The sender no longer has events below `before`.
     pub(crate) fn on_unavailable(&mut self, now: Time, before: u64) {
         let end = before.min(self.known_position.saturating_add(1));
         if end > self.next && end > self.unavailable_before {
             self.unavailable_before = end;
             self.on_sender_position(end - 1);
             self.watch_hole(now, Duration::ZERO);
-            // Somebody else may have it: ask at once.
+            // Another peer may have the events, so request them at once.
             self.ask_at_once(now);
         }
     }
 
-    /// Ask for the hole at `next` without waiting longer. Peers bring this about as often as
-    /// they like, so it hastens one request in a `nak_retry`.
+    /// Moves the request for the hole at `next` forward to now. Peers can cause this at any rate,
+    /// so it moves at most one request per `nak_retry`.
     pub(crate) fn ask_at_once(&mut self, now: Time) {
         let is_eager = planted(Fault::UnavailableHastensEveryRequest);
         let pause = if is_eager { Duration::ZERO } else { self.settings.nak_retry };
         let Some(hole) = &mut self.hole else { return };
-        let at = hole.hastened_at.map_or(now, |before| now.max(before + pause));
-        if at < hole.ask_at {
-            (hole.ask_at, hole.hastened_at) = (at, Some(at));
+        let ask_at = hole.hastened_at.map_or(now, |last| now.max(last + pause));
+        if ask_at < hole.ask_at {
+            (hole.ask_at, hole.hastened_at) = (ask_at, Some(ask_at));
         }
     }
 
-    /// It does not catch up with its sender, which lives: to go on with what comes now is to
-    /// miss less.
+    /// Whether the stream trails its live sender for too long. Continuing with live traffic then
+    /// loses fewer events than further repair.
     pub(crate) fn cannot_catch_up(&self, now: Time) -> bool {
         self.behind_since.is_some_and(|since| now.since(since) >= CATCH_UP_LIMIT)
     }
 
-    /// Nobody has what comes before the number `before`.
+    /// Gives up the events below `before`, which neither the sender nor another peer has.
     pub(crate) fn give_up(&mut self, now: Time, before: u64, out: &mut Vec<Released>) {
         let end = before.min(self.known_position.saturating_add(1));
         if end <= self.next {
@@ -344,32 +344,33 @@ impl ReceiveStream {
             self.give_up_hole(end, out);
         }
         self.behind_since = self.behind_since.filter(|_| !self.is_complete());
-        // What follows is there to be asked for at once.
+        // The sender may still have the events that follow, so request them at once.
         self.reopen_hole(now, Duration::ZERO);
     }
 
-    /// Gives up what is overdue; gives what to ask for now. While the sender lives, nothing is
-    /// given up that others alone say it sent: it will say so itself, or they are wrong.
+    /// Gives up overdue holes and returns the range to request now. While the sender is alive,
+    /// events that only other peers reported are not given up: the sender announces them itself, or
+    /// the reports are wrong.
     pub(crate) fn on_deadline(
         &mut self,
         now: Time,
-        lives: bool,
+        is_alive: bool,
         out: &mut Vec<Released>,
     ) -> Option<MissingEvents> {
         if self.reported.is_some_and(|report| report.due <= now) {
             self.accept_reported_position(now);
         }
         if self.hole?.give_up_at <= now {
-            // Nothing came for all that time. What follows was not asked for yet.
-            let is_spared = lives && !planted(Fault::LiarsBelievedOfTheLiving);
+            // The whole hole timed out without progress. Later events were not requested yet.
+            let is_spared = is_alive && !planted(Fault::LiarsBelievedOfTheLiving);
             self.give_up_hole(if is_spared { self.sender_position + 1 } else { u64::MAX }, out);
-            if lives && self.next > self.sender_position {
+            if is_alive && self.next > self.sender_position {
                 self.discard_reported_positions(now);
             }
             self.reopen_hole(now, Duration::ZERO);
-            let less = now + self.settings.repair_timeout / SILENT_HOLE_DIVISOR;
+            let give_up_at = now + self.settings.repair_timeout / SILENT_HOLE_DIVISOR;
             let hole = self.hole.as_mut()?;
-            hole.give_up_at = less;
+            hole.give_up_at = give_up_at;
         }
         let hole = self.hole?;
         if hole.ask_at > now {
@@ -382,7 +383,7 @@ impl ReceiveStream {
         Some(MissingEvents { first: self.next, last, tries: hole.tries })
     }
 
-    /// Gives up every hole: what is held is delivered, what is missing reported.
+    /// Ends the stream: releases the held frames and reports every hole as missing.
     pub(crate) fn finish(&mut self, out: &mut Vec<Released>) {
         while !self.is_complete() {
             self.give_up_hole(u64::MAX, out);
@@ -398,12 +399,12 @@ impl ReceiveStream {
             || self.held.range(first..end).next().is_some()
     }
 
-    /// One past the hole at `next`: what is held, or the end of what was announced.
+    /// End of the hole at `next`, exclusive: the first held frame, or the highest known position.
     fn hole_end(&self) -> u64 {
         self.held.keys().next().copied().unwrap_or(self.known_position.saturating_add(1))
     }
 
-    /// Reports the hole at `next` missing, up to `end` at most.
+    /// Reports the hole at `next` as missing, up to the number before `end`.
     fn give_up_hole(&mut self, end: u64, out: &mut Vec<Released>) {
         let end = self.hole_end().min(end);
         if end > self.next {
@@ -437,7 +438,7 @@ impl ReceiveStream {
         }
     }
 
-    /// Something of the hole came, or a hole was found: every wait begins anew.
+    /// Restarts all timers, because part of the hole arrived or a new hole was found.
     fn reopen_hole(&mut self, now: Time, ask_in: Duration) {
         let wait = self.settings.nak_retry;
         self.hole = (!self.is_complete()).then(|| Hole {

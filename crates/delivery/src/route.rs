@@ -1,42 +1,45 @@
+//! Route of one peer: heard directly, or through a relay while the direct link fails.
+
 use crate::{Incarnation, Reach, Settings, Time};
 
-/// How a peer is heard: directly, or through another while that is not possible.
+/// The current route of a peer.
 #[derive(Debug, Clone)]
 pub(crate) struct Route {
-    /// When it was last heard directly, or became known.
+    /// When the peer was last heard directly, or became known.
     direct: Time,
-    follow: Option<RelayLease>,
+    lease: Option<RelayLease>,
 }
 
-/// A peer passes on what comes from this one.
+/// The peer `via` relays the frames of this route's peer.
 #[derive(Debug, Clone)]
 struct RelayLease {
     via: Incarnation,
-    /// When that last brought news.
+    /// When `via` last brought something new.
     heard: Time,
     renew_at: Time,
 }
 
 impl Route {
-    /// Of a peer that becomes known now. Its own link may still be on its way, so it is not
-    /// listened to through another sooner than one that falls silent.
+    /// The route of a peer that becomes known now. Its direct link may still be opening, so a relay
+    /// is used no sooner than for a peer that falls silent.
     pub(crate) fn since(now: Time) -> Self {
-        Self { direct: now, follow: None }
+        Self { direct: now, lease: None }
     }
 
-    /// Nothing is passed on to us any more.
-    pub(crate) fn unfollow(&mut self) {
-        self.follow = None;
+    /// Ends the relay without notifying the relaying peer.
+    pub(crate) fn end_relay(&mut self) {
+        self.lease = None;
     }
 
-    /// Heard directly; gives whom to tell that it need not pass on any more.
+    /// The peer was heard directly. Returns the relaying peer, which must be notified to stop.
     pub(crate) fn on_direct(&mut self, now: Time) -> Option<Incarnation> {
         self.direct = now;
-        self.follow.take().map(|follow| follow.via)
+        self.lease.take().map(|lease| lease.via)
     }
 
-    /// A peer told something new of this one; the way then leads through that peer if
-    /// there is no other. `wanted`: events are known to be missing here.
+    /// The peer `via` reported something new about this peer. The route then leads through `via`,
+    /// unless the direct route or another relay works. `wanted`: events are known to be missing
+    /// here, so a relay is used sooner.
     pub(crate) fn on_news(
         &mut self,
         now: Time,
@@ -48,31 +51,31 @@ impl Route {
         if now.since(self.direct) < patience {
             return;
         }
-        match &mut self.follow {
-            Some(follow) if follow.via == via => follow.heard = now,
-            Some(follow) if now.since(follow.heard) < settings.relay_after => {}
-            _ => self.follow = Some(RelayLease { via, heard: now, renew_at: now }),
+        match &mut self.lease {
+            Some(lease) if lease.via == via => lease.heard = now,
+            Some(lease) if now.since(lease.heard) < settings.relay_after => {}
+            _ => self.lease = Some(RelayLease { via, heard: now, renew_at: now }),
         }
     }
 
-    /// A peer left: it passes on nothing.
-    pub(crate) fn remove(&mut self, who: Incarnation) {
-        self.follow.take_if(|follow| follow.via == who);
+    /// A peer left or is suspected, so it relays nothing.
+    pub(crate) fn remove(&mut self, peer: Incarnation) {
+        self.lease.take_if(|lease| lease.via == peer);
     }
 
     pub(crate) fn reach(&self) -> Reach {
-        self.follow.as_ref().map_or(Reach::Direct, |follow| Reach::Relayed { via: follow.via })
+        self.lease.as_ref().map_or(Reach::Direct, |lease| Reach::Relayed { via: lease.via })
     }
 
     pub(crate) fn deadline(&self) -> Option<Time> {
-        self.follow.as_ref().map(|follow| follow.renew_at)
+        self.lease.as_ref().map(|lease| lease.renew_at)
     }
 
-    /// Whom to ask, now, to pass on for a while longer.
+    /// Returns the relaying peer if its lease must be renewed now.
     pub(crate) fn on_deadline(&mut self, now: Time, settings: &Settings) -> Option<Incarnation> {
-        let follow = self.follow.as_mut().filter(|follow| follow.renew_at <= now)?;
-        follow.renew_at = now + settings.relay_lease / 4;
-        Some(follow.via)
+        let lease = self.lease.as_mut().filter(|lease| lease.renew_at <= now)?;
+        lease.renew_at = now + settings.relay_lease / 4;
+        Some(lease.via)
     }
 }
 
@@ -90,7 +93,7 @@ mod tests {
     const C: Incarnation = Incarnation([3; 16]);
 
     #[test]
-    fn a_peer_is_followed_through_another_until_it_is_heard_directly() {
+    fn a_peer_is_relayed_until_it_is_heard_directly() {
         let settings = Settings::default();
         let mut route = Route::since(at(0));
         route.on_direct(at(0));
@@ -101,15 +104,15 @@ mod tests {
         assert_eq!(route.on_deadline(at(1_500), &settings), Some(B));
         assert_eq!(route.deadline(), Some(at(2_000)));
         route.on_news(at(2_000), C, false, &settings);
-        assert_eq!(route.reach(), Reach::Relayed { via: B }, "B works");
+        assert_eq!(route.reach(), Reach::Relayed { via: B }, "the relay through B works");
         route.on_news(at(3_000), C, false, &settings);
-        assert_eq!(route.reach(), Reach::Relayed { via: C }, "B does not");
+        assert_eq!(route.reach(), Reach::Relayed { via: C }, "the relay through B is silent");
         assert_eq!(route.on_direct(at(3_100)), Some(C));
         assert_eq!((route.reach(), route.deadline()), (Reach::Direct, None));
     }
 
     #[test]
-    fn a_peer_that_was_never_heard_is_given_the_same_time() {
+    fn a_new_peer_is_relayed_no_sooner_than_a_silent_one() {
         let mut route = Route::since(at(7_000));
         route.on_news(at(8_499), B, false, &Settings::default());
         assert_eq!(route.reach(), Reach::Direct);
@@ -118,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn while_events_are_missing_it_is_followed_sooner() {
+    fn a_peer_is_relayed_sooner_while_its_events_are_missing() {
         let mut route = Route::since(at(0));
         route.on_news(at(249), B, true, &Settings::default());
         assert_eq!(route.reach(), Reach::Direct);

@@ -1,3 +1,5 @@
+//! Tests of one receive stream: order, holes, requests and gaps.
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -34,15 +36,15 @@ fn feed(stream: &mut ReceiveStream, ms: u64, first: u64, count: u16) -> Vec<Rele
     out
 }
 
-/// Lets time pass until the hole is given up: what was asked for, and when.
+/// Advances time until the hole is given up. Returns each request with its time, and the output.
 fn wait_out(stream: &mut ReceiveStream) -> (Vec<(u128, MissingEvents)>, Vec<Released>) {
-    let (mut asked, mut out) = (Vec::new(), Vec::new());
+    let (mut requests, mut out) = (Vec::new(), Vec::new());
     while let Some(deadline) = stream.deadline() {
         if let Some(missing) = stream.on_deadline(deadline, true, &mut out) {
-            asked.push((deadline.elapsed().as_millis(), missing));
+            requests.push((deadline.elapsed().as_millis(), missing));
         }
     }
-    (asked, out)
+    (requests, out)
 }
 
 #[test]
@@ -54,24 +56,24 @@ fn frames_out_of_order_are_put_in_order() {
 }
 
 #[test]
-fn a_hole_becomes_a_gap_when_its_time_is_over_and_what_is_behind_it_follows() {
+fn a_hole_becomes_a_gap_after_5_s_and_the_held_frames_follow() {
     let mut stream = stream();
     feed(&mut stream, 0, 1, 1);
     assert_eq!(feed(&mut stream, 10, 4, 1), []);
-    let (asked, out) = wait_out(&mut stream);
-    // 2 ms, then each wait twice as long, up to 250 ms; given up after 5 s.
-    let times: Vec<_> = asked.iter().map(|(at, _)| *at).collect();
+    let (requests, out) = wait_out(&mut stream);
+    // The first request follows after 2 ms. Each wait then doubles, up to 250 ms, until 5 s.
+    let times: Vec<_> = requests.iter().map(|(at, _)| *at).collect();
     assert_eq!(times[..7], [12, 32, 72, 152, 312, 562, 812]);
     assert_eq!((times.len(), times.last()), (23, Some(&4_812)));
-    assert!(asked.iter().all(|(_, missing)| (missing.first, missing.last) == (2, 3)));
-    assert!(asked.iter().zip(0..).all(|((_, missing), tries)| missing.tries == tries));
+    assert!(requests.iter().all(|(_, missing)| (missing.first, missing.last) == (2, 3)));
+    assert!(requests.iter().zip(0..).all(|((_, missing), tries)| missing.tries == tries));
     assert_eq!(out, [Released::Missed { first: 2, missed: 2 }, data(4, 1)]);
-    // What was given up and comes late is not delivered: it was told missing.
+    // A late frame of the gap is not delivered, because its events were reported missing.
     assert_eq!(feed(&mut stream, 6_000, 2, 2), []);
 }
 
 #[test]
-fn a_lost_tail_is_found_by_the_position_announced() {
+fn a_lost_tail_is_found_by_the_announced_position() {
     let mut stream = stream();
     feed(&mut stream, 0, 1, 1);
     stream.on_position(at(20), 5);
@@ -82,7 +84,7 @@ fn a_lost_tail_is_found_by_the_position_announced() {
 }
 
 #[test]
-fn the_bytes_behind_a_hole_are_bounded_and_what_is_dropped_is_asked_for_later() {
+fn bytes_behind_a_hole_are_bounded_and_dropped_frames_are_requested_later() {
     let mut stream = stream();
     let body = Bytes::from(vec![0; 64 * 1024]);
     let mut out = Vec::new();
@@ -98,7 +100,7 @@ fn the_bytes_behind_a_hole_are_bounded_and_what_is_dropped_is_asked_for_later() 
 }
 
 #[test]
-fn what_nobody_has_is_a_gap_and_what_follows_is_asked_for_at_once() {
+fn unavailable_events_are_a_gap_and_later_ones_are_requested_at_once() {
     let mut stream = stream();
     feed(&mut stream, 0, 5, 2);
     stream.on_position(at(0), 20);
@@ -109,7 +111,7 @@ fn what_nobody_has_is_a_gap_and_what_follows_is_asked_for_at_once() {
     let missed = |first, missed| Released::Missed { first, missed };
     assert_eq!(out, [missed(1, 4), data(5, 2), missed(7, 4)]);
     assert_eq!(stream.on_deadline(at(1), true, &mut out), missing(11, 20, 0));
-    // A sender cannot take back what was delivered, nor give up what it never sent.
+    // A sender can neither withdraw delivered events nor give up events it never sent.
     out.clear();
     stream.give_up(at(2), 9, &mut out);
     assert_eq!(out, []);
@@ -119,15 +121,15 @@ fn what_nobody_has_is_a_gap_and_what_follows_is_asked_for_at_once() {
 }
 
 #[test]
-fn many_holes_are_asked_for_without_waiting_and_given_up_together() {
+fn many_holes_are_requested_without_waiting_and_given_up_together() {
     let mut stream = stream();
     for i in 1..=100 {
         feed(&mut stream, 0, 2 * i, 1);
     }
-    // Each answer lets the next be asked for at once.
+    // Each repair allows the next request at once.
     for i in 0..100 {
-        let asked = stream.on_deadline(at(2), true, &mut Vec::new());
-        assert_eq!(asked, missing(2 * i + 1, 2 * i + 1, 0));
+        let request = stream.on_deadline(at(2), true, &mut Vec::new());
+        assert_eq!(request, missing(2 * i + 1, 2 * i + 1, 0));
         assert_eq!(feed(&mut stream, 2, 2 * i + 1, 1).len(), 2);
     }
     for i in 1..=100 {
@@ -139,7 +141,7 @@ fn many_holes_are_asked_for_without_waiting_and_given_up_together() {
 }
 
 #[test]
-fn the_cost_of_a_frame_is_bounded_though_it_is_empty() {
+fn the_number_of_empty_frames_behind_a_hole_is_bounded() {
     let mut stream = stream();
     for i in 1..100_000 {
         feed(&mut stream, 0, 2 * i, 1);
@@ -148,7 +150,7 @@ fn the_cost_of_a_frame_is_bounded_though_it_is_empty() {
 }
 
 #[test]
-fn a_rumour_counts_only_once_the_stream_is_still() {
+fn a_reported_position_counts_only_once_the_stream_is_quiet() {
     let mut stream = stream();
     feed(&mut stream, 0, 1, 1);
     stream.on_reported_position(at(0), 50);
@@ -164,7 +166,7 @@ fn a_rumour_counts_only_once_the_stream_is_still() {
 }
 
 #[test]
-fn numbers_that_cut_through_a_frame_are_malformed() {
+fn event_numbers_that_cut_through_a_frame_are_malformed() {
     let mut stream = stream();
     feed(&mut stream, 0, 1, 4);
     let mut out = Vec::new();
@@ -178,8 +180,8 @@ fn numbers_that_cut_through_a_frame_are_malformed() {
 }
 
 proptest! {
-    /// Whatever is lost, repeated or reordered: what is released is the
-    /// numbers from 1 on, each once, in order, as data or as missed.
+    /// Under any loss, repetition or order of frames, every number from 1 on is released once and
+    /// in order, as data or as missing.
     #[test]
     fn every_number_is_released_once_in_order(
         counts in prop::collection::vec(1u16..5, 1..40),
