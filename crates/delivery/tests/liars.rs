@@ -1,4 +1,5 @@
-//! A member that lies about another does not come between that and the rest.
+//! False reports: a member that lies about a peer must not disturb the traffic between that peer
+//! and others.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
@@ -7,10 +8,10 @@ mod common;
 use common::*;
 use mailmesh_delivery::*;
 
-/// What c makes up.
+/// Position that `c` invents.
 const MADE_UP: u32 = 1_000_000_000;
 
-/// a, b and c, who know each other; a has published one event.
+/// Starts `a`, `b` and `c`, which know each other; `a` has published one event.
 fn mesh_of_three() -> Mesh {
     let mut mesh = Mesh::new();
     (1..).zip(["a", "b", "c"]).for_each(|(n, name)| mesh.start(n, name));
@@ -20,18 +21,18 @@ fn mesh_of_three() -> Mesh {
     mesh
 }
 
-/// c tells b that a has sent [`MADE_UP`] events, in the message of this number.
+/// `c` reports to `b` that `a` has sent [`MADE_UP`] events. `number` is the message number.
 fn lie(mesh: &mut Mesh, number: u64, is_suspected: bool) {
     lie_of(mesh, number, is_suspected, [0, MADE_UP]);
 }
 
-/// The same, of each lane so many.
+/// Like [`lie`], with a position for each lane.
 fn lie_of(mesh: &mut Mesh, number: u64, is_suspected: bool, [urgent, events]: [u32; 2]) {
-    say_of_a(mesh, number, 1, is_suspected, [urgent, events]);
+    report_a(mesh, number, 1, is_suspected, [urgent, events]);
 }
 
-/// The same, with a sign of life.
-fn say_of_a(
+/// Like [`lie_of`], with a heartbeat number.
+fn report_a(
     mesh: &mut Mesh,
     number: u64,
     heartbeat_seq: u64,
@@ -54,7 +55,8 @@ fn say_of_a(
     mesh.carry();
 }
 
-/// a, b, c and d; a and b do not hear each other, but for d.
+/// Starts `a`, `b`, `c` and `d`. The link between `a` and `b` is cut, so they hear each other only
+/// through a relay.
 fn mesh_with_a_detour() -> Mesh {
     let mut mesh = Mesh::new();
     (1..).zip(["a", "b", "c", "d"]).for_each(|(n, name)| mesh.start(n, name));
@@ -73,7 +75,7 @@ fn missed(outputs: &[Output]) -> Vec<(u64, u64)> {
 }
 
 #[test]
-fn of_a_node_that_lives_nothing_is_missed_on_anothers_word() {
+fn false_reports_about_a_live_peer_cause_no_gap() {
     let mut mesh = mesh_of_three();
     for number in 0..200 {
         lie(&mut mesh, number, number % 2 == 0);
@@ -88,7 +90,7 @@ fn of_a_node_that_lives_nothing_is_missed_on_anothers_word() {
 }
 
 #[test]
-fn of_who_says_goodbye_nothing_is_missed_on_anothers_word() {
+fn false_reports_about_a_departing_peer_cause_no_gap() {
     let mut mesh = mesh_of_three();
     lie(&mut mesh, 0, false);
     mesh.run(1_000);
@@ -102,10 +104,10 @@ fn of_who_says_goodbye_nothing_is_missed_on_anothers_word() {
     assert!(left(&seen).contains(&(id(1), LeaveReason::Bye)));
 }
 
-/// While a is out of reach nobody can tell a lie from what a really sent, so b is told that
-/// it missed that; when a is back, its word counts.
+/// While `a` is out of reach, no node can tell a lie from what `a` really sent. So `b` reports the
+/// invented events as missing. Once `a` is back, its own position counts.
 #[test]
-fn what_was_told_of_a_node_out_of_reach_does_not_outlast_its_return() {
+fn false_reports_about_an_unreachable_peer_end_with_its_return() {
     let mut mesh = mesh_of_three();
     mesh.cut(1, 2);
     mesh.cut(1, 3);
@@ -126,12 +128,12 @@ fn what_was_told_of_a_node_out_of_reach_does_not_outlast_its_return() {
 }
 
 #[test]
-fn who_ended_is_not_kept_by_who_says_ever_more_of_it() {
+fn ever_higher_reports_do_not_keep_a_dead_peer_a_member() {
     let mut mesh = mesh_of_three();
     mesh.nodes.remove(&id(1));
     for number in 0..150 {
         let more = MADE_UP + number as u32;
-        // The holes of the lanes begin at different times, so that one is always open.
+        // The holes of the two lanes begin at different times, so that one is always open.
         let events = if number > 25 { more } else { 1 };
         lie_of(&mut mesh, number, true, [more, events]);
         mesh.run(100);
@@ -141,10 +143,10 @@ fn who_ended_is_not_kept_by_who_says_ever_more_of_it() {
 }
 
 #[test]
-fn who_is_heard_through_another_alone_is_heard_again_after_a_lie() {
+fn a_relayed_peer_is_delivered_again_after_a_false_report() {
     let mut mesh = mesh_with_a_detour();
     mesh.run(4_000);
-    // Nobody hears a for a while.
+    // No node hears `a` for a while.
     (3..=4).for_each(|n| mesh.cut(1, n));
     for number in 0..60 {
         lie(&mut mesh, number, true);
@@ -164,11 +166,11 @@ fn who_is_heard_through_another_alone_is_heard_again_after_a_lie() {
 }
 
 #[test]
-fn a_lie_about_a_sign_of_life_hides_no_way_through_another() {
+fn a_false_heartbeat_number_does_not_prevent_a_relay() {
     let mut mesh = mesh_with_a_detour();
     mesh.cut.clear();
     mesh.run(1_000);
-    say_of_a(&mut mesh, 0, u64::MAX, false, [0; 2]);
+    report_a(&mut mesh, 0, u64::MAX, false, [0; 2]);
     mesh.cut(1, 2);
     mesh.take(2);
     for _ in 0..10 {
@@ -177,12 +179,12 @@ fn a_lie_about_a_sign_of_life_hides_no_way_through_another() {
     }
     mesh.run(1_000);
     let seen = mesh.take(2);
-    assert!(!left(&seen).iter().any(|(who, _)| *who == id(1)), "{seen:?}");
+    assert!(!left(&seen).iter().any(|(peer, _)| *peer == id(1)), "{seen:?}");
     assert_eq!((deliveries(&seen).len(), missed(&seen)), (10, vec![]));
 }
 
 #[test]
-fn a_lie_that_cuts_through_a_frame_costs_the_rest_of_it_and_no_time() {
+fn a_false_report_that_cuts_a_frame_costs_only_the_rest_of_it() {
     let mut mesh = mesh_of_three();
     mesh.cut(1, 2);
     mesh.cut(1, 3);
@@ -201,7 +203,7 @@ fn a_lie_that_cuts_through_a_frame_costs_the_rest_of_it_and_no_time() {
 }
 
 #[test]
-fn made_up_goodbyes_push_nobody_out_of_memory() {
+fn forged_goodbyes_evict_no_remembered_peer() {
     let mut settings = Settings::default();
     settings.max_former_peers = 8;
     let mut mesh = Mesh::new();
@@ -225,7 +227,7 @@ fn made_up_goodbyes_push_nobody_out_of_memory() {
 }
 
 #[test]
-fn a_restarted_node_that_a_question_did_not_reach_is_asked_again() {
+fn a_restarted_node_that_missed_a_probe_is_probed_again() {
     let mut mesh = Mesh::new();
     mesh.start(1, "a");
     mesh.start(2, "b");
@@ -240,8 +242,8 @@ fn a_restarted_node_that_a_question_did_not_reach_is_asked_again() {
     assert_eq!(left(&mesh.take(2)), [(id(1), LeaveReason::Replaced)]);
 }
 
-/// c says to b that it has none of a's events before `before`.
-fn lack(mesh: &mut Mesh, number: u64, before: u32) {
+/// `c` reports to `b` that it has no events of `a` below `before`.
+fn report_unavailable(mesh: &mut Mesh, number: u64, before: u32) {
     let mut body = vec![0x92, 12, 0x93, 0xc4, 16];
     body.extend([1; 16]);
     body.extend([1, 0xce]);
@@ -253,9 +255,9 @@ fn lack(mesh: &mut Mesh, number: u64, before: u32) {
     mesh.deadlines();
 }
 
-/// A hole that stays open, while c says a thousand times in a second that it does not have it.
+/// A hole stays open while `c` reports a thousand times in a second that it lacks the event.
 #[test]
-fn a_member_that_repeats_what_it_lacks_causes_one_request_a_retry_at_most() {
+fn repeated_unavailable_reports_cause_one_request_per_retry_at_most() {
     let mut mesh = mesh_of_three();
     mesh.deaf_to_repair = Some(id(2));
     let a = mesh.nodes.get_mut(&id(1)).unwrap();
@@ -264,23 +266,23 @@ fn a_member_that_repeats_what_it_lacks_causes_one_request_a_retry_at_most() {
     mesh.run(10);
     let before = mesh.nodes[&id(2)].counters().naks;
     for number in 0..1_000 {
-        lack(&mut mesh, number, 2);
+        report_unavailable(&mut mesh, number, 2);
         mesh.run(1);
     }
     let counters = mesh.nodes[&id(2)].counters();
     assert_eq!(counters.malformed, 0);
-    let asked = counters.naks - before;
-    // One in 20 ms on c's word, and those that are due anyway.
-    assert!((5..=60).contains(&asked), "{asked} requests in a second");
+    let requests = counters.naks - before;
+    // One request per 20 ms because of `c`, and the regular ones.
+    assert!((5..=60).contains(&requests), "{requests} requests in a second");
     mesh.deaf_to_repair = None;
     mesh.run(300);
     let seen = mesh.take(2);
     assert_eq!((deliveries(&seen), missed(&seen)), (vec![2, 3], vec![]));
 }
 
-/// The same of what others say of a node that ended.
+/// The same for reports about a peer that failed.
 #[test]
-fn a_member_that_tells_ever_more_of_an_ended_node_causes_one_request_a_retry_at_most() {
+fn ever_higher_reports_cause_one_request_per_retry_at_most() {
     let mut mesh = Mesh::new();
     (1..).zip(["a", "b", "c", "d"]).for_each(|(n, name)| mesh.start(n, name));
     mesh.publish(1, 1);
@@ -293,6 +295,6 @@ fn a_member_that_tells_ever_more_of_an_ended_node_causes_one_request_a_retry_at_
         mesh.deadlines();
         mesh.run(1);
     }
-    let asked = mesh.nodes[&id(2)].counters().naks - before;
-    assert!((1..=60).contains(&asked), "{asked} requests in a second");
+    let requests = mesh.nodes[&id(2)].counters().naks - before;
+    assert!((1..=60).contains(&requests), "{requests} requests in a second");
 }

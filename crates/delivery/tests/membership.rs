@@ -1,4 +1,4 @@
-//! Who takes part: joining, leaving, failing, coming back, two of one name.
+//! Membership: peers join, fail, return and leave, and two nodes share one name.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
@@ -44,14 +44,14 @@ fn events_that_overtake_the_introduction_are_delivered_after_it() {
     let data = b.send(at(0), Lane::Events, 2, "body".into()).unwrap();
     let a = mesh.nodes.get_mut(&id(1)).unwrap();
     a.handle_frame(at(1), data);
-    // What it says to all does not show that it lives. It is asked to.
+    // A broadcast does not prove that its sender is alive, so `a` asks for a proof.
     a.handle_frame(at(2), hello);
-    let asked = std::iter::from_fn(|| a.poll_output()).find_map(|output| match output {
+    let answer_from_a = std::iter::from_fn(|| a.poll_output()).find_map(|output| match output {
         Output::Transmit { to: Destination::One(to), frame } if to == id(2) => Some(frame),
         _ => None,
     });
     assert_eq!((a.peer_count(), a.counters().unproven_introductions), (0, 1));
-    b.handle_frame(at(3), asked.unwrap());
+    b.handle_frame(at(3), answer_from_a.unwrap());
     let answer = std::iter::from_fn(|| b.poll_output()).find_map(|output| match output {
         Output::Transmit { frame, .. } if frame.to == Some(id(1)) => Some(frame),
         _ => None,
@@ -64,7 +64,7 @@ fn events_that_overtake_the_introduction_are_delivered_after_it() {
 }
 
 #[test]
-fn a_recorded_life_is_not_taken_in_by_who_began_after_it() {
+fn a_recorded_incarnation_does_not_join_a_node_that_started_later() {
     let mut mesh = Mesh::of_two();
     mesh.record = true;
     mesh.publish(1, 3);
@@ -101,7 +101,7 @@ fn a_goodbye_is_known_at_once() {
 }
 
 #[test]
-fn a_goodbye_that_overtakes_events_waits_for_them_or_tells_them_missing() {
+fn a_goodbye_that_overtakes_events_waits_for_them_or_reports_a_gap() {
     let mut mesh = Mesh::of_two();
     let a = mesh.nodes.get_mut(&id(1)).unwrap();
     let frame = a.send(at(0), Lane::Events, 4, "body".into()).unwrap();
@@ -124,7 +124,7 @@ fn a_goodbye_that_overtakes_events_waits_for_them_or_tells_them_missing() {
 }
 
 #[test]
-fn a_silent_peer_fails_after_three_seconds_and_is_told_what_it_missed_when_back() {
+fn a_silent_peer_fails_after_3_s_and_its_return_reports_the_gap() {
     let mut mesh = Mesh::of_two_without_replay();
     let seen = mesh.cut_b_off_while_a_publishes();
     let gap = Gap {
@@ -140,7 +140,7 @@ fn a_silent_peer_fails_after_three_seconds_and_is_told_what_it_missed_when_back(
 }
 
 #[test]
-fn a_closed_link_is_probed_a_dead_peer_fails_in_half_a_second_a_live_one_stays() {
+fn a_closed_link_causes_a_probe_and_only_a_dead_peer_fails_in_500_ms() {
     let mut mesh = Mesh::of_two();
     let link_down = |mesh: &mut Mesh| {
         let now = at(mesh.now);
@@ -159,7 +159,7 @@ fn a_closed_link_is_probed_a_dead_peer_fails_in_half_a_second_a_live_one_stays()
 }
 
 #[test]
-fn a_restart_replaces_the_old_life_and_is_no_conflict() {
+fn a_restart_replaces_the_old_incarnation_without_a_conflict() {
     let mut mesh = Mesh::of_two();
     mesh.publish(1, 3);
     mesh.nodes.remove(&id(1));
@@ -173,7 +173,7 @@ fn a_restart_replaces_the_old_life_and_is_no_conflict() {
 }
 
 #[test]
-fn two_live_nodes_of_one_name_are_told_to_everybody_and_the_younger_is_named() {
+fn every_node_reports_a_name_conflict_and_the_younger_node_loses() {
     let mut mesh = Mesh::of_two();
     mesh.start(3, "a");
     mesh.run(1_500);
@@ -189,9 +189,9 @@ fn two_live_nodes_of_one_name_are_told_to_everybody_and_the_younger_is_named() {
     }
 }
 
-/// The elder stayed, which had worked with nobody for as long as it was cut off.
+/// The elder node has no established peers, because it was cut off.
 #[test]
-fn of_two_nodes_of_one_name_the_one_that_works_with_more_others_stays() {
+fn the_node_that_works_with_more_peers_wins_a_name_conflict() {
     for works_for in [6_000, 60_000] {
         let mut mesh = Mesh::of_two();
         mesh.start(3, "c");
@@ -210,16 +210,16 @@ fn of_two_nodes_of_one_name_the_one_that_works_with_more_others_stays() {
                 _ => None,
             });
             let conflicts: Vec<_> = conflicts.collect();
-            assert!(!conflicts.is_empty(), "node {n} saw none");
+            assert!(!conflicts.is_empty(), "node {n} saw no conflict");
             assert!(conflicts.iter().all(|both| *both == (id(4), id(1))), "{conflicts:?}");
         }
     }
 }
 
 #[test]
-fn a_twin_that_steps_back_tells_everybody_why() {
+fn the_goodbye_of_a_conflict_loser_names_the_winner() {
     let mut mesh = Mesh::of_two();
-    // c hears nothing of the elder, so that only the goodbye can tell it.
+    // `c` hears nothing from the elder node, so only the goodbye can name the winner.
     mesh.start(4, "c");
     mesh.cut = vec![(id(1), id(4))];
     mesh.start(3, "a");
@@ -234,10 +234,10 @@ fn a_twin_that_steps_back_tells_everybody_why() {
 }
 
 #[test]
-fn a_frame_from_before_an_end_that_comes_after_the_next_life_is_no_conflict() {
+fn a_late_hello_of_an_ended_incarnation_is_no_name_conflict() {
     let mut mesh = Mesh::new();
     mesh.start(2, "b");
-    // b does not know the first life, which ended; its greeting comes late.
+    // `b` does not know the first incarnation, which ended. Its hello arrives late.
     let identity = Identity::new("a".parse().unwrap(), id(1), 1);
     let mut ended = Endpoint::new(identity, Settings::default(), at(0));
     let Some(Output::Transmit { frame: late, .. }) = ended.poll_output() else { panic!() };
@@ -249,7 +249,7 @@ fn a_frame_from_before_an_end_that_comes_after_the_next_life_is_no_conflict() {
         assert!(!seen.iter().any(|output| matches!(output, Output::NameConflict(_))), "{seen:?}");
     }
     assert_eq!(mesh.nodes[&id(2)].peer_count(), 1);
-    // Its goodbye, of whom nobody knows, ends it for good: no greeting revives it.
+    // The goodbye of an unknown node ends its incarnation for good. No later hello revives it.
     ended.leave();
     let Some(Output::Transmit { frame: bye, .. }) = ended.poll_output() else { panic!() };
     let identity = Identity::new("d".parse().unwrap(), id(5), 5);
@@ -260,7 +260,7 @@ fn a_frame_from_before_an_end_that_comes_after_the_next_life_is_no_conflict() {
 }
 
 #[test]
-fn a_late_frame_of_a_dead_namesake_is_no_conflict() {
+fn a_late_event_of_a_dead_node_of_the_same_name_is_no_conflict() {
     let mut mesh = Mesh::of_two();
     let a = mesh.nodes.get_mut(&id(1)).unwrap();
     let in_flight = a.send(at(0), Lane::Events, 1, "late".into()).unwrap();
@@ -275,7 +275,7 @@ fn a_late_frame_of_a_dead_namesake_is_no_conflict() {
 }
 
 #[test]
-fn direct_messages_and_tags_come_from_members_once() {
+fn direct_messages_are_delivered_once_and_tags_are_reported() {
     let mut mesh = Mesh::of_two();
     mesh.nodes.get_mut(&id(1)).unwrap().set_tag("digest".into());
     let a = mesh.nodes.get_mut(&id(1)).unwrap();
@@ -290,13 +290,13 @@ fn direct_messages_and_tags_come_from_members_once() {
     assert!(seen.iter().any(|o| matches!(o, Output::Tag { tag, .. } if tag == "digest")));
     let b = &mesh.nodes[&id(2)];
     assert_eq!(b.counters().replays_rejected, 1);
-    let nobody = mesh.nodes.get_mut(&id(1)).unwrap().send_direct(id(9), "hi".into());
-    assert_eq!(nobody, Err(DeliveryError::NotAMember));
+    let result = mesh.nodes.get_mut(&id(1)).unwrap().send_direct(id(9), "hi".into());
+    assert_eq!(result, Err(DeliveryError::NotAMember));
 }
 
-/// Long messages stand behind events, and control messages go on meanwhile.
+/// Long messages queue behind events, and control messages overtake them.
 #[test]
-fn a_long_message_is_taken_once_however_many_short_ones_overtake_it() {
+fn a_long_message_is_delivered_once_though_short_ones_overtake_it() {
     let mut mesh = Mesh::of_two();
     let direct = |mesh: &mut Mesh, len: usize| {
         let a = mesh.nodes.get_mut(&id(1)).unwrap();
@@ -321,7 +321,7 @@ fn a_long_message_is_taken_once_however_many_short_ones_overtake_it() {
 }
 
 #[test]
-fn peers_past_the_limit_are_not_heard_and_counted() {
+fn peers_past_the_limit_are_refused_and_counted() {
     let mut mesh = Mesh::new();
     let mut settings = Settings::default();
     settings.max_peers = 1;
@@ -335,7 +335,7 @@ fn peers_past_the_limit_are_not_heard_and_counted() {
 }
 
 #[test]
-fn a_goodbye_after_impossible_positions_does_no_harm() {
+fn a_goodbye_with_impossible_positions_is_malformed() {
     let mut mesh = Mesh::of_two();
     // [BYE, [[u64::MAX, 0]]]
     let mut body = vec![0x92, 3, 0x91, 0x92, 0xcf];
@@ -358,7 +358,7 @@ fn a_goodbye_after_impossible_positions_does_no_harm() {
 }
 
 #[test]
-fn numbers_near_the_last_do_not_overflow_a_counter() {
+fn event_numbers_near_the_maximum_do_not_overflow_a_counter() {
     let mut mesh = Mesh::of_two();
     mesh.start(3, "c");
     for n in [1, 3] {
@@ -379,14 +379,14 @@ fn numbers_near_the_last_do_not_overflow_a_counter() {
 }
 
 #[test]
-fn a_node_that_thaws_after_its_name_was_taken_is_heard_again() {
+fn a_node_that_thaws_after_it_was_replaced_is_heard_again() {
     let mut mesh = Mesh::of_two();
     mesh.publish(1, 1);
     let frozen = mesh.nodes.remove(&id(1)).unwrap();
     mesh.start(3, "a");
     mesh.run(700);
     assert_eq!(left(&mesh.take(2)), [(id(1), LeaveReason::Replaced)]);
-    // It thaws; the younger steps back.
+    // The frozen node thaws, and the younger one leaves.
     mesh.nodes.insert(id(1), frozen);
     mesh.run(1_500);
     mesh.nodes.get_mut(&id(3)).unwrap().leave();
@@ -398,7 +398,7 @@ fn a_node_that_thaws_after_its_name_was_taken_is_heard_again() {
 }
 
 #[test]
-fn a_recorded_heartbeat_does_not_revive_the_dead() {
+fn a_recorded_heartbeat_does_not_revive_a_failed_peer() {
     let mut mesh = Mesh::of_two();
     let a = mesh.nodes.get_mut(&id(1)).unwrap();
     a.handle_deadline(at(1_200));

@@ -1,4 +1,5 @@
-//! Peers help each other: what one cannot have from the sender, another has.
+//! Repair and relay between peers: events that a node cannot get from their sender come from
+//! another peer.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -7,7 +8,7 @@ mod common;
 use common::*;
 use mailmesh_delivery::*;
 
-/// Nodes `a`, `b` and `c` that know each other.
+/// Starts the nodes `a`, `b` and `c`, which know each other.
 fn of_three() -> Mesh {
     let mut mesh = Mesh::new();
     for (n, name) in [(1, "a"), (2, "b"), (3, "c")] {
@@ -38,13 +39,13 @@ fn reaches(seen: &[Output]) -> Vec<Reach> {
 }
 
 #[test]
-fn a_node_passes_on_no_frame_that_is_for_it_alone() {
+fn a_node_relays_no_frame_that_is_addressed_to_it_alone() {
     let mut mesh = of_three();
     mesh.publish(1, 1);
     mesh.run(1_000);
     mesh.cut(1, 3);
     mesh.run(2_000);
-    // As when a link opens: a greeting for b alone.
+    // An opening link causes a hello that is addressed to `b` alone.
     let a = mesh.nodes.get_mut(&id(1)).unwrap();
     a.handle_link(at(mesh.now), id(2), Link::Up);
     mesh.run(1_000);
@@ -68,7 +69,7 @@ fn two_nodes_that_do_not_hear_each_other_miss_nothing_and_stay_members() {
         mesh.run(1);
         let has_delivered = mesh.nodes[&id(3)].peer_position(id(1), Lane::Events).unwrap();
         slowest = slowest.max((sent - has_delivered) * 10);
-        // Passed on at once, after the first second.
+        // After the first second, `b` relays each event at once.
         assert!(ms < 1_000 || has_delivered == sent, "{has_delivered} of {sent} at {ms} ms");
     }
     assert!((100..=700).contains(&slowest), "{slowest} ms");
@@ -81,7 +82,7 @@ fn two_nodes_that_do_not_hear_each_other_miss_nothing_and_stay_members() {
         assert_eq!((left(&seen), gaps(&seen)), (vec![], vec![]));
         assert_eq!(reaches(&seen), [Reach::Relayed { via: id(2) }]);
     }
-    let passed_on = mesh.nodes[&id(2)].counters().relayed_frames;
+    let relayed = mesh.nodes[&id(2)].counters().relayed_frames;
     mesh.cut.clear();
     mesh.run(1_100);
     assert_eq!(reaches(&mesh.take(3)), [Reach::Direct]);
@@ -90,12 +91,12 @@ fn two_nodes_that_do_not_hear_each_other_miss_nothing_and_stay_members() {
         mesh.publish(1, 1);
         mesh.run(1);
     }
-    assert!(after - passed_on < 20, "b goes on passing on");
+    assert!(after - relayed < 20, "b continues to relay");
     assert_eq!(mesh.nodes[&id(2)].counters().relayed_frames, after);
 }
 
 #[test]
-fn the_last_words_of_a_crashed_node_come_from_who_heard_them() {
+fn the_last_events_of_a_crashed_node_come_from_peers_that_have_them() {
     let mut mesh = of_three();
     mesh.publish(1, 5);
     mesh.run(1_000);
@@ -117,11 +118,11 @@ fn the_last_words_of_a_crashed_node_come_from_who_heard_them() {
 }
 
 #[test]
-fn last_words_behind_a_hole_that_nobody_can_fill_are_known_to_all() {
+fn last_events_behind_an_unfillable_hole_reach_every_peer() {
     let mut mesh = of_three();
     mesh.publish(1, 2);
     mesh.run(1_000);
-    // 3 and 4 reach nobody; 5 to 7 only b, which holds them.
+    // Events 3 and 4 reach no node. Events 5 to 7 reach only `b`, which holds them.
     mesh.cut = vec![(id(1), id(2)), (id(1), id(3))];
     mesh.publish(1, 2);
     mesh.cut.remove(0);
@@ -136,7 +137,7 @@ fn last_words_behind_a_hole_that_nobody_can_fill_are_known_to_all() {
 }
 
 #[test]
-fn who_never_heard_a_node_meets_it_through_another() {
+fn a_node_that_cannot_hear_a_peer_meets_it_through_another() {
     let mut mesh = Mesh::new();
     mesh.start(1, "a");
     mesh.start(2, "b");
@@ -153,7 +154,7 @@ fn who_never_heard_a_node_meets_it_through_another() {
     mesh.run(1_000);
     let seen = mesh.take(3);
     assert_eq!((numbers(&seen), gaps(&seen)), (vec![4, 5], vec![]));
-    // It stays a member as long as b hears it, and no longer.
+    // `a` stays a member of `c` as long as `b` hears `a`, and no longer.
     mesh.run(10_000);
     assert_eq!(left(&mesh.take(3)), []);
     mesh.nodes.remove(&id(1));
@@ -162,7 +163,7 @@ fn who_never_heard_a_node_meets_it_through_another() {
 }
 
 #[test]
-fn what_the_sender_no_longer_has_comes_from_another() {
+fn events_that_the_sender_no_longer_has_come_from_another_peer() {
     let mut settings = Settings::default();
     settings.replay_bytes = 0;
     let mut mesh = Mesh::new();
@@ -182,7 +183,7 @@ fn what_the_sender_no_longer_has_comes_from_another() {
 }
 
 #[test]
-fn a_tail_lost_before_a_goodbye_comes_from_another() {
+fn a_tail_lost_before_a_goodbye_comes_from_another_peer() {
     let mut mesh = of_three();
     mesh.publish(1, 1);
     mesh.run(100);
@@ -198,7 +199,7 @@ fn a_tail_lost_before_a_goodbye_comes_from_another() {
 }
 
 #[test]
-fn the_dead_are_not_kept_alive_by_those_who_tell_of_them() {
+fn digests_do_not_keep_a_dead_peer_alive() {
     let mut mesh = Mesh::new();
     for n in 1..=6 {
         mesh.start(n, &format!("n{n}"));
@@ -217,11 +218,11 @@ fn the_dead_are_not_kept_alive_by_those_who_tell_of_them() {
 }
 
 #[test]
-fn a_node_that_one_peer_takes_for_dead_and_another_hears_stays_a_member() {
+fn a_peer_that_only_one_node_cannot_hear_stays_a_member() {
     let mut mesh = of_three();
     mesh.run(3_000);
     mesh.cut(1, 3);
-    // The link closed, and the question whether it lives is lost.
+    // The link closes, and the probe is lost.
     mesh.nodes.get_mut(&id(3)).unwrap().handle_link(at(mesh.now), id(1), Link::Down);
     mesh.run(10_000);
     let seen = mesh.take(3);
@@ -230,7 +231,7 @@ fn a_node_that_one_peer_takes_for_dead_and_another_hears_stays_a_member() {
 }
 
 #[test]
-fn what_is_kept_of_others_is_bounded() {
+fn the_relay_buffer_is_bounded() {
     let mut settings = Settings::default();
     settings.relay_bytes = 10_000;
     let mut mesh = Mesh::new();

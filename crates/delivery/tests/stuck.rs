@@ -1,4 +1,4 @@
-//! What one peer does or says does not hold up, or lose, what others have.
+//! Isolation of peers: one peer's behaviour or reports must not delay or lose the events of others.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
@@ -31,18 +31,19 @@ fn missed(outputs: &[Output]) -> Vec<(u64, u64)> {
     outputs.iter().filter_map(of).collect()
 }
 
-/// b hears nobody until it asks everybody, a itself too, whether a lives.
-fn b_has_asked_a_about_itself() -> Mesh {
+/// `b` hears no node until it queries all of them, `a` included, about whether `a` is alive.
+fn b_has_queried_a_about_itself() -> Mesh {
     let mut settings = Settings::default();
     settings.replay_bytes = 0;
     let mut mesh = mesh_of(&["a", "b", "c"], settings);
     mesh.publish(1, 1);
     mesh.run(3_000);
     mesh.cut = vec![(id(1), id(2)), (id(3), id(2))];
-    // The failure timeout less the time to ask, to the millisecond after the last heartbeat.
+    // `b` queries `failure_timeout - peer_query_timeout` after the last heartbeat, to the
+    // millisecond.
     let heard = mesh.nodes[&id(2)].peers().find(|p| p.incarnation == id(1)).unwrap().last_heard;
-    let asks_at = heard.elapsed().as_millis() as u64 + 2_700;
-    while mesh.now + 1 < asks_at {
+    let queries_at = heard.elapsed().as_millis() as u64 + 2_700;
+    while mesh.now + 1 < queries_at {
         mesh.run(1);
     }
     mesh.cut.clear();
@@ -52,8 +53,8 @@ fn b_has_asked_a_about_itself() -> Mesh {
 }
 
 #[test]
-fn a_sender_that_was_asked_about_itself_is_not_asked_for_what_it_no_longer_has() {
-    let mut mesh = b_has_asked_a_about_itself();
+fn a_sender_that_was_queried_about_itself_is_no_repair_source() {
+    let mut mesh = b_has_queried_a_about_itself();
     mesh.cut = vec![(id(1), id(2)), (id(1), id(3))];
     mesh.publish(1, 1);
     mesh.cut.clear();
@@ -63,12 +64,12 @@ fn a_sender_that_was_asked_about_itself_is_not_asked_for_what_it_no_longer_has()
 }
 
 #[test]
-fn a_hole_that_nothing_fills_takes_nothing_else_with_it() {
+fn an_unfilled_hole_loses_no_other_events() {
     let mut settings = Settings::default();
     settings.replay_bytes = 64 << 20;
     let mut mesh = mesh_of(&["a", "b"], settings);
     let body = bytes::Bytes::from(vec![7; 10_000]);
-    // b asks in vain for the first event: what is sent again to it alone is lost.
+    // `b` requests the first event in vain, because retransmissions to `b` are lost.
     mesh.cut = vec![(id(1), id(2))];
     publish_large(&mut mesh, 1, &body);
     mesh.cut.clear();
@@ -81,12 +82,12 @@ fn a_hole_that_nothing_fills_takes_nothing_else_with_it() {
     mesh.deaf_to_repair = None;
     mesh.run(3_000);
     let seen = mesh.take(2);
-    assert_eq!(missed(&seen), [(1, 1)], "what did not fit behind the hole is asked for");
+    assert_eq!(missed(&seen), [(1, 1)], "dropped frames are requested later");
     assert_eq!(deliveries(&seen).len(), 480);
 }
 
 #[test]
-fn who_lacked_an_event_is_asked_again_when_it_has_it() {
+fn a_repair_source_that_lacked_an_event_is_asked_once_it_has_it() {
     for goodbye in [true, false] {
         let mut mesh = mesh_of(&["a", "b", "c", "d"], Settings::default());
         mesh.publish(1, 2);
@@ -94,7 +95,7 @@ fn who_lacked_an_event_is_asked_again_when_it_has_it() {
         mesh.cut(2, 4);
         mesh.run(5_000);
         (1..=4).for_each(|n| drop(mesh.take(n)));
-        // Its last words reach d alone, which b does not hear.
+        // The last events of `a` reach only `d`, which `b` does not hear.
         mesh.cut.extend([(id(1), id(2)), (id(1), id(3))]);
         mesh.publish(1, 3);
         mesh.cut.retain(|cut| cut.0 != id(1));
@@ -111,17 +112,17 @@ fn who_lacked_an_event_is_asked_again_when_it_has_it() {
     }
 }
 
-/// b confirms so many events of a each 400 ms, of frames of 60 kB with 1,000 events; frames
-/// that a sends in half a minute.
-fn sent_while_b_confirms(events: u64) -> usize {
+/// `b` acknowledges `events` events of `a` every 400 ms. Each frame of `a` has 60 kB and 1,000
+/// events. Returns the frames that `a` sends in 30 s.
+fn sent_while_b_acknowledges(events: u64) -> usize {
     let mut mesh = mesh_of(&["a", "b", "c"], Settings::default());
     mesh.nodes.remove(&id(2));
     let body = bytes::Bytes::from(vec![7; 60_000]);
-    let (mut sent, mut confirmed) = (0, 0_u64);
+    let (mut sent, mut acked) = (0, 0_u64);
     for round in 0..75 {
-        confirmed += events;
+        acked += events;
         let mut ack = vec![0x92, 8, 0x91, 0x92, 0, 0xce];
-        ack.extend((confirmed as u32).to_be_bytes());
+        ack.extend((acked as u32).to_be_bytes());
         let (kind, body_of_ack) = (FrameKind::Control, ack.into());
         let first = 1_000_000 + round;
         let frame = Frame {
@@ -152,15 +153,15 @@ fn sent_while_b_confirms(events: u64) -> usize {
 }
 
 #[test]
-fn who_confirms_a_trickle_does_not_hold_up_the_others() {
+fn a_receiver_that_acknowledges_a_trickle_does_not_block_the_others() {
     for events in [1, 1_000] {
-        let sent = sent_while_b_confirms(events);
-        assert!(sent > 10_000, "{sent} frames while b confirms {events} events each 400 ms");
+        let sent = sent_while_b_acknowledges(events);
+        assert!(sent > 10_000, "{sent} frames while b acknowledges {events} events every 400 ms");
     }
 }
 
 #[test]
-fn what_introduces_a_peer_is_bounded_and_goes_with_it() {
+fn an_oversized_introduction_is_not_kept() {
     let identity = Identity::new("a".parse().unwrap(), id(1), 1);
     let mut node = Endpoint::new(identity, Settings::default(), at(0));
     let padding = bytes::Bytes::from(vec![7; 250_000]);
@@ -178,26 +179,26 @@ fn what_introduces_a_peer_is_bounded_and_goes_with_it() {
         body: body.clone().into(),
         wire: Some(wire.clone()),
     };
-    // It shows that it lives, then says to all what may be passed on.
+    // The sender proves that it is alive, then broadcasts a status that may be relayed.
     node.handle_frame(at(1), frame(Some(id(1)), 1));
     node.handle_frame(at(2), frame(None, 2));
     assert_eq!(node.peer_count(), 1);
     while node.poll_output().is_some() {}
-    assert!(wire.is_unique(), "nothing of it is kept");
+    assert!(wire.is_unique(), "no part of the frame is kept");
 }
 
 #[test]
-fn a_recorded_message_that_passes_something_on_keeps_nobody_alive() {
+fn a_recorded_relay_message_keeps_no_peer_alive() {
     let mut mesh = mesh_of(&["a", "b", "c"], Settings::default());
     mesh.publish(1, 1);
     mesh.run(1_000);
-    // c hears a through b, and somebody records what b passes on.
+    // `c` hears `a` through `b`, and an attacker records what `b` relays.
     mesh.cut(1, 3);
     for _ in 0..300 {
         mesh.publish(1, 1);
         mesh.run(10);
     }
-    let (via, frame) = mesh.passed_on.last().unwrap().clone();
+    let (via, frame) = mesh.relayed.last().unwrap().clone();
     assert_eq!((via.peer, frame.incarnation), (id(2), id(1)));
     mesh.cut.clear();
     mesh.run(3_000);
@@ -211,14 +212,14 @@ fn a_recorded_message_that_passes_something_on_keeps_nobody_alive() {
 }
 
 #[test]
-fn who_said_goodbye_is_asked_for_nothing_though_a_digest_of_it_comes_late() {
+fn a_late_digest_does_not_make_a_departed_peer_a_repair_source() {
     let mut settings = Settings::default();
     settings.replay_bytes = 0;
     let mut mesh = mesh_of(&["a", "b", "c"], settings);
     mesh.cut = vec![(id(1), id(3))];
     mesh.publish(1, 1);
-    // b's last heartbeat, which tells of that event, is overtaken by its goodbye, and an
-    // event of its own is lost, so that c asks around before it lets b leave.
+    // The goodbye of `b` overtakes its last heartbeat, which reports that event. An event of `b` is
+    // lost, so that `c` queries the others before `b` leaves.
     mesh.now += 500;
     let b = mesh.nodes.get_mut(&id(2)).unwrap();
     b.handle_deadline(at(mesh.now));
@@ -228,7 +229,7 @@ fn who_said_goodbye_is_asked_for_nothing_though_a_digest_of_it_comes_late() {
             late.push(frame);
         }
     }
-    assert_eq!(late.len(), 1, "its heartbeat");
+    assert_eq!(late.len(), 1, "the heartbeat of b");
     b.send(at(mesh.now), Lane::Events, 1, "lost".into()).unwrap();
     b.leave();
     mesh.carry();
@@ -238,35 +239,35 @@ fn who_said_goodbye_is_asked_for_nothing_though_a_digest_of_it_comes_late() {
     mesh.run(1_500);
     let seen = mesh.take(3);
     assert_eq!(left(&seen), [(id(2), LeaveReason::Bye)]);
-    assert_eq!(missed(&seen), [(1, 1), (1, 1)], "of b and of a: {seen:?}");
+    assert_eq!(missed(&seen), [(1, 1), (1, 1)], "one gap of `b` and one of `a`: {seen:?}");
 }
 
 #[test]
-fn a_request_put_before_another_node_than_it_was_for_says_nothing_of_what_that_one_will_send() {
+fn a_request_replayed_to_another_node_gets_no_answer() {
     let mut mesh = mesh_of(&["a", "b", "c"], Settings::default());
     mesh.cut = vec![(id(2), id(3))];
     mesh.publish(2, 3);
     mesh.cut.clear();
-    // c misses them once the next comes, and asks b.
+    // `c` detects the hole when the next event arrives, and asks `b`.
     let now = at(mesh.now);
     let next = mesh.nodes.get_mut(&id(2)).unwrap().send(now, Lane::Events, 1, "x".into()).unwrap();
     let c = mesh.nodes.get_mut(&id(3)).unwrap();
     c.handle_frame(now, next);
     c.handle_deadline(at(mesh.now + 2));
-    let mut asked = Vec::new();
+    let mut requests = Vec::new();
     while let Some(output) = c.poll_output() {
         if let Output::Transmit { to: Destination::One(_), frame } = output {
-            asked.push(frame);
+            requests.push(frame);
         }
     }
-    assert_eq!(asked.len(), 1, "its request");
-    // Somebody recorded it, and puts it before a, which has sent nothing yet: if a said that
-    // it has none of these any more, c would not wait for them when they come.
+    assert_eq!(requests.len(), 1, "the request of c");
+    // An attacker replays the request to `a`, which has sent nothing yet. If `a` answered that it
+    // no longer has these events, `c` would not wait for them later.
     let a = mesh.nodes.get_mut(&id(1)).unwrap();
-    let request = asked.remove(0);
+    let request = requests.remove(0);
     a.handle_frame(now, request.clone());
     assert_eq!(a.counters().misdirected, 1);
-    // Also where frames are sealed for nobody in particular, as in an open mesh.
+    // The same holds for frames that are not sealed for one node, as in an open mesh.
     a.handle_frame(now, Frame { to: None, ..request });
     assert!(!std::iter::from_fn(|| a.poll_output()).any(|o| matches!(o, Output::Transmit { .. })));
     assert_eq!(a.counters().malformed, 1);

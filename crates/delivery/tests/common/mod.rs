@@ -1,4 +1,4 @@
-//! Nodes over a bus that the test carries by hand.
+//! Endpoints on a bus that the test drives by hand.
 
 #![allow(dead_code, clippy::unwrap_used, reason = "each test takes what it needs")]
 
@@ -7,22 +7,22 @@ use std::time::Duration;
 
 use mailmesh_delivery::*;
 
-/// A few nodes, and the frames between them.
+/// Several endpoints and the frames between them.
 pub(crate) struct Mesh {
     pub(crate) now: u64,
     pub(crate) nodes: BTreeMap<Incarnation, Endpoint>,
     pub(crate) seen: BTreeMap<Incarnation, Vec<Output>>,
-    /// Pairs that do not hear each other.
+    /// Directed pairs (from, to) whose frames are lost.
     pub(crate) cut: Vec<(Incarnation, Incarnation)>,
-    /// Loses the events that are sent to it alone.
+    /// A node that loses the event frames addressed to it alone.
     pub(crate) deaf_to_repair: Option<Incarnation>,
-    /// Is not reached by questions whether it lives.
+    /// A node that loses the probes sent to it.
     pub(crate) deaf_to_probes: Option<Incarnation>,
-    /// Somebody records what is put on the bus.
+    /// Whether frames on the bus are recorded, as by an attacker.
     pub(crate) record: bool,
     pub(crate) recorded: Vec<Frame>,
-    /// What was passed on.
-    pub(crate) passed_on: Vec<(Via, Frame)>,
+    /// The relayed frames, with the relaying peer and message number.
+    pub(crate) relayed: Vec<(Via, Frame)>,
 }
 
 pub(crate) fn id(n: u8) -> Incarnation {
@@ -44,7 +44,7 @@ impl Mesh {
             deaf_to_probes: None,
             record: false,
             recorded: Vec::new(),
-            passed_on: Vec::new(),
+            relayed: Vec::new(),
         }
     }
 
@@ -59,12 +59,12 @@ impl Mesh {
         self.carry();
     }
 
-    /// Two nodes `a` and `b` that know each other.
+    /// Starts two nodes `a` and `b` that know each other.
     pub(crate) fn of_two() -> Self {
         Self::of_two_with(Settings::default())
     }
 
-    /// The same, where `a` keeps nothing for who missed it.
+    /// Like [`of_two`](Self::of_two), but `a` keeps no events for retransmission.
     pub(crate) fn of_two_without_replay() -> Self {
         let mut settings = Settings::default();
         settings.replay_bytes = 0;
@@ -110,7 +110,7 @@ impl Mesh {
         self.put_numbered(from, to, frame, 0);
     }
 
-    /// The number is that of the message that passes the frame on.
+    /// `number` is the number of the relay message.
     fn put_numbered(&mut self, from: Incarnation, to: Destination, frame: &Frame, number: u64) {
         for (incarnation, node) in &mut self.nodes {
             let addressed = match to {
@@ -128,7 +128,7 @@ impl Mesh {
                     node.handle_frame(at(self.now), frame.clone());
                 } else {
                     let via = Via { peer: from, number };
-                    self.passed_on.push((via, frame.clone()));
+                    self.relayed.push((via, frame.clone()));
                     node.handle_relayed(at(self.now), via, frame.clone());
                 }
             }
@@ -142,14 +142,14 @@ impl Mesh {
         self.carry();
     }
 
-    /// `a` publishes 2 events, then 100 while `b` is cut off and has taken it for
-    /// failed; what `b` sees once it is back.
+    /// `a` publishes 2 events, then 100 while `b` is cut off and takes `a` for failed. Returns what
+    /// `b` sees after the cut.
     pub(crate) fn cut_b_off_while_a_publishes(&mut self) -> Vec<Output> {
         self.publish(1, 2);
         self.run(1_000);
         self.take(2);
         self.cut(1, 2);
-        // The last sign of life was up to one heartbeat before the cut.
+        // The last heartbeat was up to one heartbeat interval before the cut.
         self.run(1_990);
         assert_eq!(left(&self.take(2)), []);
         self.run(1_020);
@@ -165,7 +165,7 @@ impl Mesh {
         seen
     }
 
-    /// Has every node look at its deadlines now, as a driver does after each burst.
+    /// Lets every node handle its deadlines now, as a driver does after each burst.
     pub(crate) fn deadlines(&mut self) {
         self.carry();
         for node in self.nodes.values_mut() {
@@ -174,7 +174,7 @@ impl Mesh {
         self.carry();
     }
 
-    /// Lets time pass, millisecond by millisecond.
+    /// Advances time, millisecond by millisecond.
     pub(crate) fn run(&mut self, ms: u64) {
         for _ in 0..ms {
             self.now += 1;
@@ -191,7 +191,7 @@ impl Mesh {
         self.cut.extend([(id(a), id(b)), (id(b), id(a))]);
     }
 
-    /// What a node saw since the last call, without heartbeat tags.
+    /// Takes the outputs of a node since the last call, without heartbeat tags.
     pub(crate) fn take(&mut self, n: u8) -> Vec<Output> {
         let mut seen = std::mem::take(self.seen.get_mut(&id(n)).unwrap());
         seen.retain(|output| !matches!(output, Output::Tag { .. }));
@@ -215,7 +215,7 @@ pub(crate) fn left(outputs: &[Output]) -> Vec<(Incarnation, LeaveReason)> {
     outputs.iter().filter_map(of).collect()
 }
 
-/// First numbers of what was told missing.
+/// First event numbers of the reported gaps.
 pub(crate) fn gaps(outputs: &[Output]) -> Vec<u64> {
     let first = |output: &Output| match output {
         Output::Gap(gap) => Some(gap.first),
