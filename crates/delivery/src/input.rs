@@ -160,8 +160,8 @@ impl Endpoint {
                 self.handle_status(now, frame, status, arrival);
             }
             Control::Heartbeat(status) => {
-                // Greet a newcomer now, so that it knows this node before this node's next
-                // event.
+                // Greet a newcomer now, so that it does not buffer the next event of this
+                // node.
                 if self.membership.get(from).is_none() {
                     self.greet(now, from, is_proven);
                 }
