@@ -1,78 +1,84 @@
-//! How far a sender runs ahead of one receiver: as far as the way to it takes, no further.
+//! The congestion window: how far a sender runs ahead of one receiver, given the network between
+//! them.
 //!
-//! What is more than the way holds is dropped by the bus, and repair costs more than waiting.
-//! As TCP Vegas does (Brakmo, O'Malley and Peterson 1994), the window grows while what is sent
-//! is confirmed about as fast as ever, and shrinks when it begins to queue; as with NewReno
-//! (RFC 6582) a loss shrinks it once, whatever else of the same flight is lost.
+//! The bus drops what exceeds the capacity of the route, and repair costs more than waiting. As in
+//! TCP Vegas (Brakmo, O'Malley and Peterson 1994), the window grows while the round-trip time stays
+//! near its minimum, and shrinks when frames begin to queue. As in NewReno (RFC 6582), a loss
+//! shrinks the window once, whatever else of the same flight is lost.
 //!
-//! It sets a pace, it does not wait for who is slow: while others have nothing to do, it must be
-//! confirmed as fast as a receiver must be that is waited for, or it gives way, until all that
-//! was sent could be confirmed in a moment. What is lost to a slow one is sent to it again.
+//! The window sets a pace; it does not wait for a slow receiver. While other receivers are idle,
+//! the receiver must acknowledge as fast as an active receiver must, or the window is suspended. It
+//! resumes when all bytes in flight fit into it or could be acknowledged within [`RESUME_WITHIN`].
+//! What a slow receiver loses meanwhile is retransmitted.
 
 use std::time::Duration;
 
 use crate::planted::{Fault, planted};
 use crate::{Settings, Time};
 
-/// A step of the window is so small a part of the largest: 64 KiB by default, a full frame.
+/// Steps in the largest window. By default a step is 64 KiB: a full frame.
 const STEPS_IN_LARGEST: u64 = 16;
-/// Steps of the smallest window, and of the first.
+/// Steps in the smallest window.
 const MIN_STEPS: u64 = 2;
+/// Steps in the first window.
 const INITIAL_STEPS: u64 = 4;
-/// With no more steps than this in queues it grows; with more than that it shrinks: TCP Vegas's.
+/// The window grows while at most the first number of steps is queued, and shrinks while more than
+/// the second is (alpha and beta of TCP Vegas).
 const QUEUED_STEPS: (u64, u64) = (2, 4);
-/// How long the shortest round trip counts at least; up to twice as long while something is
-/// sent. When it moves on, rounds of the smallest window find out what an empty queue is like
-/// (as BBR's `ProbeRTT`), or what always queues would come to count as none.
+/// How long a minimum round-trip time counts: between this and twice this, while frames are sent.
+/// When it expires, rounds with the smallest window measure the empty queue (as BBR's `ProbeRTT`).
+/// Otherwise a permanent queue would count as empty.
 const MIN_RTT_LIFETIME: Duration = Duration::from_secs(10);
-/// The first of them empties the queue, the second measures.
+/// Rounds of that measurement: the first empties the queue, the second measures.
 const MIN_RTT_PROBE_ROUNDS: u8 = 2;
-/// It sets the pace again once all that is unconfirmed could be confirmed in this time.
+/// A suspended window resumes when all bytes in flight could be acknowledged in this time.
 const RESUME_WITHIN: Duration = Duration::from_millis(125);
-/// In so many lag timeouts a receiver must confirm a window while others have nothing to
-/// do: 2 MiB a second by default.
+/// While other receivers are idle, a receiver must acknowledge a window within this many lag
+/// timeouts: 2 MiB a second by default.
 pub(crate) const SLOW_RECEIVER_TIMEOUTS: u32 = 4;
 
-/// The largest window: what follows a loss must fit behind the hole at the receiver, which keeps
-/// frames opened and as they came.
+/// The largest window. The frames that follow a lost one must fit behind the hole at the receiver,
+/// which keeps them both decoded and as they arrived.
 fn largest(settings: &Settings) -> u64 {
     settings.window.min(settings.reorder_bytes / 2) as u64
 }
 
-/// A step of the windows under these settings, in bytes.
+/// Bytes in a step.
 pub(crate) fn step(settings: &Settings) -> u64 {
     (largest(settings) / STEPS_IN_LARGEST).max(1)
 }
 
+/// The congestion window of one receiver in one lane.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CongestionWindow {
     bytes: u64,
-    /// Nothing has queued or got lost yet: it doubles instead of growing by a step.
+    /// Slow start: no frame has queued or got lost yet, so the window doubles instead of growing by
+    /// a step.
     is_starting: bool,
-    /// Shortest times from sending to confirming: of now and of before.
+    /// Minimum round-trip times of the current lifetime and of the previous one.
     min_rtt: [Duration; 2],
-    /// When these move on.
+    /// When the current lifetime ends.
     min_rtt_expires: Time,
-    /// Bytes sent when the round began: it ends when they are confirmed.
+    /// Bytes sent when the round began; the round ends when they are acknowledged.
     round_ends: u64,
-    /// Shortest time of this round.
+    /// Minimum round-trip time of this round.
     round_rtt: Duration,
-    /// In this round the window was what kept the lane closed.
+    /// Whether the window was full in this round, so that its size mattered.
     was_full: bool,
-    /// Bytes sent at the last loss: what is lost of them is of the same flight.
+    /// Bytes sent at the last loss; further losses among them belong to the same flight.
     recovery_end: u64,
-    /// Rounds of the smallest window that are left, and the window that follows.
+    /// Remaining rounds with the smallest window, and the window to restore afterwards.
     min_rtt_probe: Option<(u8, u64)>,
-    /// Since when it keeps the lane closed, and what had been confirmed then; until as much more
-    /// is, or nearly everything.
+    /// Since when the window keeps the lane closed, and the bytes acknowledged then. Reset when a
+    /// whole window more, or nearly everything, is acknowledged.
     full_since: Option<(Time, u64)>,
-    /// It was waited for long enough, and keeps the lane closed no more; since when, and what had
-    /// been confirmed then, to see how fast that goes.
+    /// The window is suspended. The time and the acknowledged bytes are the start of the current
+    /// measurement of the receiver's rate.
     suspended: Option<(Time, u64)>,
 }
 
 impl CongestionWindow {
-    /// The first window, after so many bytes were sent.
+    /// The first window, after `sent` bytes were sent.
     pub(crate) fn new(sent: u64, settings: &Settings, now: Time) -> Self {
         Self {
             bytes: step(settings) * INITIAL_STEPS,
@@ -94,44 +100,40 @@ impl CongestionWindow {
         self.bytes
     }
 
-    /// Whether it keeps the lane closed with so much unconfirmed.
+    /// Whether the window keeps the lane closed with this many bytes in flight.
     pub(crate) fn is_full(&self, unacknowledged: u64) -> bool {
         self.suspended.is_none() && unacknowledged >= self.bytes
     }
 
-    /// The first `confirmed` of `sent` bytes are confirmed.
-    pub(crate) fn on_sent(
-        &mut self,
-        (confirmed, sent): (u64, u64),
-        settings: &Settings,
-        now: Time,
-    ) {
-        let unacknowledged = sent.saturating_sub(confirmed);
+    /// Updates the state after a transmission or an acknowledgement: the first `acked` of `sent`
+    /// bytes are acknowledged.
+    pub(crate) fn on_sent(&mut self, (acked, sent): (u64, u64), settings: &Settings, now: Time) {
+        let unacknowledged = sent.saturating_sub(acked);
         let is_full = unacknowledged >= self.bytes;
         self.was_full |= is_full;
         self.suspended = self.suspended.filter(|_| is_full);
-        if let Some((since, had)) = &mut self.suspended {
-            let took = now.since(*since);
-            if took >= RESUME_WITHIN {
-                let in_a_moment =
-                    u128::from(confirmed - *had) * RESUME_WITHIN.as_nanos() / took.as_nanos();
-                (*since, *had) = (now, confirmed);
-                if in_a_moment >= unacknowledged.into() {
+        if let Some((since, acked_before)) = &mut self.suspended {
+            let elapsed = now.since(*since);
+            if elapsed >= RESUME_WITHIN {
+                let achievable = u128::from(acked - *acked_before) * RESUME_WITHIN.as_nanos()
+                    / elapsed.as_nanos();
+                (*since, *acked_before) = (now, acked);
+                if achievable >= unacknowledged.into() {
                     self.suspended = None;
                 }
             }
         }
         let bytes = self.bytes;
         self.full_since
-            .take_if(|(_, had)| confirmed - *had >= bytes || unacknowledged < step(settings));
+            .take_if(|(_, before)| acked - *before >= bytes || unacknowledged < step(settings));
         if self.suspended.is_none() && is_full {
-            self.full_since.get_or_insert((now, confirmed));
+            self.full_since.get_or_insert((now, acked));
         }
     }
 
-    /// Until when it may keep the lane closed while others have nothing to do: who is slower than
-    /// a receiver may be does not set the pace. 62 ms for the smallest window by default, 125 ms
-    /// for the first.
+    /// Until when the window may keep the lane closed while other receivers are idle, so that a
+    /// receiver that is slower than it must be does not set the pace. By default 62 ms for the
+    /// smallest window, 125 ms for the first.
     pub(crate) fn suspend_at(&self, settings: &Settings) -> Option<Time> {
         let patience = (settings.lag_timeout * SLOW_RECEIVER_TIMEOUTS).as_nanos();
         let part = patience * u128::from(self.bytes) / (settings.window as u128).max(1);
@@ -139,28 +141,28 @@ impl CongestionWindow {
         self.full_since.map(|(since, _)| since + part)
     }
 
-    /// It sets the pace no more; `confirmed` bytes are confirmed.
-    pub(crate) fn suspend(&mut self, confirmed: u64, now: Time) {
+    /// Stops the window from closing the lane; `acked` bytes are acknowledged.
+    pub(crate) fn suspend(&mut self, acked: u64, now: Time) {
         if planted(Fault::CongestionNeverSuspended) {
             return;
         }
-        (self.full_since, self.suspended) = (None, Some((now, confirmed)));
+        (self.full_since, self.suspended) = (None, Some((now, acked)));
     }
 
-    /// The first `confirmed` of `sent` bytes are confirmed, the last of them after `took`, if
-    /// that is known.
+    /// The receiver acknowledged the first `acked` of `sent` bytes, the last of them after `rtt`,
+    /// if that is known.
     pub(crate) fn on_ack(
         &mut self,
-        (confirmed, sent): (u64, u64),
-        took: Option<Duration>,
+        (acked, sent): (u64, u64),
+        rtt: Option<Duration>,
         settings: &Settings,
         now: Time,
     ) {
-        if let Some(took) = took {
-            self.round_rtt = self.round_rtt.min(took);
-            self.min_rtt[0] = self.min_rtt[0].min(took);
+        if let Some(rtt) = rtt {
+            self.round_rtt = self.round_rtt.min(rtt);
+            self.min_rtt[0] = self.min_rtt[0].min(rtt);
         }
-        if confirmed < self.round_ends {
+        if acked < self.round_ends {
             return;
         }
         match self.min_rtt_probe {
@@ -185,9 +187,9 @@ impl CongestionWindow {
     fn adapt(&mut self, settings: &Settings) {
         let step = step(settings);
         let min_rtt = self.min_rtt().as_nanos().max(1);
-        let took = self.round_rtt.as_nanos().max(1);
-        let on_its_way = u128::from(self.bytes) * min_rtt / took;
-        let queued = self.bytes - u64::try_from(on_its_way).unwrap_or(0).min(self.bytes);
+        let rtt = self.round_rtt.as_nanos().max(1);
+        let in_transit = u128::from(self.bytes) * min_rtt / rtt;
+        let queued = self.bytes - u64::try_from(in_transit).unwrap_or(0).min(self.bytes);
         self.is_starting &= queued <= QUEUED_STEPS.0 * step;
         let next = if self.is_starting {
             self.bytes * 2
@@ -201,10 +203,9 @@ impl CongestionWindow {
         self.resize(next, settings);
     }
 
-    /// Of what was sent before the first `sent` bytes, some behind the first `confirmed` was
-    /// lost.
-    pub(crate) fn on_loss(&mut self, (confirmed, sent): (u64, u64), settings: &Settings) {
-        if confirmed >= self.recovery_end && self.suspended.is_none() {
+    /// A frame behind the first `acked` of `sent` bytes was lost.
+    pub(crate) fn on_loss(&mut self, (acked, sent): (u64, u64), settings: &Settings) {
+        if acked >= self.recovery_end && self.suspended.is_none() {
             self.recovery_end = sent;
             self.is_starting = false;
             let bytes = self.min_rtt_probe.take().map_or(self.bytes, |(_, former)| former);
@@ -232,42 +233,42 @@ mod tests {
         Time::from_start(Duration::from_micros(us))
     }
 
-    /// What a way does to what is sent over it.
-    struct Way {
-        /// Bytes a millisecond.
+    /// The network between a sender and a receiver.
+    struct Route {
+        /// Bytes per millisecond.
         rate: u64,
-        /// Microseconds that each takes besides.
-        long: u64,
-        /// Bytes that wait; what is more is lost.
+        /// Delay in microseconds, besides that of the rate.
+        delay: u64,
+        /// Bytes that the queue holds; what exceeds it is lost.
         queue: u64,
     }
 
-    impl Way {
-        /// Full rounds of what the window lets through, for so many microseconds: the window after
-        /// each, and which of them lost something.
+    impl Route {
+        /// Sends rounds of full windows for `lasting` microseconds. Returns the window after each
+        /// round, and the rounds with a loss.
         fn rounds(&self, lasting: u64) -> (Vec<u64>, Vec<usize>) {
             let settings = Settings::default();
             let mut window = CongestionWindow::new(0, &settings, at(0));
             let (mut sent, mut now) = (0, 0);
             let (mut windows, mut losses) = (Vec::new(), Vec::new());
-            // Somebody talked before: the shortest time is known.
-            window.on_ack((0, 0), Some(Duration::from_micros(self.long)), &settings, at(0));
+            // An earlier exchange measured the minimum round-trip time.
+            window.on_ack((0, 0), Some(Duration::from_micros(self.delay)), &settings, at(0));
             while now < lasting {
                 let before = sent;
                 sent += window.bytes;
                 window.on_sent((before, sent), &settings, at(now));
-                let takes = self.long.max(window.bytes * 1_000 / self.rate);
-                let on_its_way = self.rate * self.long / 1_000;
-                if window.bytes.saturating_sub(on_its_way) > self.queue {
+                let duration = self.delay.max(window.bytes * 1_000 / self.rate);
+                let in_transit = self.rate * self.delay / 1_000;
+                if window.bytes.saturating_sub(in_transit) > self.queue {
                     window.on_loss((before, sent), &settings);
                     window.on_loss((before, sent), &settings);
                     losses.push(windows.len());
                 }
-                now += takes;
-                // Rounds end with what was sent at their beginning.
+                now += duration;
+                // A round ends when what was sent at its beginning is acknowledged.
                 window.round_ends = window.round_ends.min(sent);
-                let took = Some(Duration::from_micros(takes));
-                window.on_ack((sent, sent), took, &settings, at(now));
+                let rtt = Some(Duration::from_micros(duration));
+                window.on_ack((sent, sent), rtt, &settings, at(now));
                 windows.push(window.bytes);
             }
             (windows, losses)
@@ -277,10 +278,10 @@ mod tests {
     const SECOND: u64 = 1_000_000;
 
     #[test]
-    fn a_short_way_is_kept_busy_with_little_in_its_queue_for_as_long_as_it_takes() {
-        // 100 MB/s over 300 us: 30 kB are on their way. What always queues is not taken for none.
-        let way = Way { rate: 100 << 10, long: 300, queue: 512 << 10 };
-        let (windows, losses) = way.rounds(120 * SECOND);
+    fn a_short_route_stays_busy_with_a_short_queue() {
+        // 100 MB/s over 300 us: 30 kB are in transit. A permanent queue must not count as empty.
+        let route = Route { rate: 100 << 10, delay: 300, queue: 512 << 10 };
+        let (windows, losses) = route.rounds(120 * SECOND);
         assert!(windows.iter().all(|window| (2 * STEP..=7 * STEP).contains(window)));
         let busy = windows.iter().filter(|window| **window > 2 * STEP).count();
         assert!(busy > windows.len() * 99 / 100, "{busy} of {}", windows.len());
@@ -288,22 +289,22 @@ mod tests {
     }
 
     #[test]
-    fn a_way_with_a_short_queue_loses_little() {
-        let way = Way { rate: 100 << 10, long: 300, queue: 256 << 10 };
-        let (windows, losses) = way.rounds(120 * SECOND);
+    fn a_route_with_a_short_queue_loses_few_frames() {
+        let route = Route { rate: 100 << 10, delay: 300, queue: 256 << 10 };
+        let (windows, losses) = route.rounds(120 * SECOND);
         assert!(losses.len() < windows.len() / 50, "{} of {}", losses.len(), windows.len());
     }
 
     #[test]
-    fn a_long_way_is_filled_soon() {
+    fn a_long_route_is_filled_within_two_rounds() {
         // 100 MB/s over 20 ms: more than the largest window.
-        let (windows, _) = Way { rate: 100 << 10, long: 20_000, queue: 0 }.rounds(5 * SECOND);
+        let (windows, _) = Route { rate: 100 << 10, delay: 20_000, queue: 0 }.rounds(5 * SECOND);
         assert_eq!(windows[..2], [8 * STEP, 16 * STEP]);
         assert!(windows[2..].iter().all(|window| *window == 16 * STEP), "{windows:?}");
     }
 
     #[test]
-    fn losses_shrink_it_once_a_flight_and_never_below_the_smallest() {
+    fn a_loss_halves_the_window_once_a_flight_down_to_the_minimum() {
         let settings = Settings::default();
         let mut window = CongestionWindow::new(0, &settings, at(0));
         (0..2).for_each(|_| window.resize(16 * STEP, &settings));
@@ -318,23 +319,23 @@ mod tests {
     }
 
     #[test]
-    fn a_way_that_became_longer_is_learnt() {
+    fn a_window_adapts_to_a_route_that_became_longer() {
         let settings = Settings::default();
         let mut window = CongestionWindow::new(0, &settings, at(0));
-        let mut round = |took: u64, now: u64| {
+        let mut round = |rtt: u64, now: u64| {
             window.on_sent((0, window.bytes), &settings, at(now));
-            window.on_ack((0, 0), Some(Duration::from_micros(took)), &settings, at(now));
+            window.on_ack((0, 0), Some(Duration::from_micros(rtt)), &settings, at(now));
             window.bytes
         };
         round(300, 1);
         let small = (1..100).map(|i| round(20_000, i * 20_000)).last();
-        assert_eq!(small, Some(4 * STEP), "nearly all of it seems to queue");
+        assert_eq!(small, Some(4 * STEP), "nearly the whole window seems to queue");
         let large = (0..1_450).map(|i| round(20_000, 2 * SECOND + i * 20_000)).last();
         assert_eq!(large, Some(16 * STEP));
     }
 
     #[test]
-    fn who_sends_less_than_the_window_learns_nothing_of_it() {
+    fn a_window_that_is_never_full_stays_as_it_is() {
         let settings = Settings::default();
         let mut window = CongestionWindow::new(0, &settings, at(0));
         for i in 1..1_000 {
@@ -349,25 +350,25 @@ mod tests {
     }
 
     #[test]
-    fn it_gives_way_to_who_confirms_it_slower_than_a_receiver_must() {
+    fn a_window_has_a_deadline_for_a_receiver_that_is_too_slow() {
         let settings = Settings::default();
         let mut window = CongestionWindow::new(0, &settings, ms(0));
         let deadline = |window: &CongestionWindow| window.suspend_at(&settings);
         window.on_sent((0, 3 * STEP), &settings, ms(1));
         assert_eq!(deadline(&window), None);
-        // 256 KiB at 2 MiB a second, however often a little is confirmed.
+        // 256 KiB at 2 MiB a second, however often a part is acknowledged.
         for i in 0..5 {
             window.on_sent((i * STEP / 2, 4 * STEP + i * STEP / 2), &settings, ms(2 + i * 20));
             assert_eq!(deadline(&window), Some(ms(127)), "{i}");
         }
         window.on_sent((4 * STEP, 8 * STEP), &settings, ms(126));
-        assert_eq!(deadline(&window), Some(ms(251)), "all of it was confirmed");
+        assert_eq!(deadline(&window), Some(ms(251)), "a whole window was acknowledged");
         window.on_sent((8 * STEP - 1, 8 * STEP), &settings, ms(130));
-        assert_eq!(deadline(&window), None, "nearly all is");
+        assert_eq!(deadline(&window), None, "nearly everything is acknowledged");
     }
 
     #[test]
-    fn who_was_slow_sets_the_pace_again_once_it_could_confirm_all_in_a_moment() {
+    fn a_suspended_window_resumes_when_the_receiver_is_fast_enough() {
         let settings = Settings::default();
         let mut window = CongestionWindow::new(0, &settings, ms(0));
         window.on_sent((0, 4 * STEP), &settings, ms(0));
@@ -375,13 +376,13 @@ mod tests {
         window.on_sent((0, 40 * STEP), &settings, ms(101));
         assert!(!window.is_full(40 * STEP) && window.suspend_at(&settings).is_none());
         window.on_loss((0, 40 * STEP), &settings);
-        assert_eq!(window.bytes, 4 * STEP, "it is not what sets the congestion");
-        // 20 steps in 125 ms, with 30 unconfirmed; then 30, with 30.
+        assert_eq!(window.bytes, 4 * STEP, "a loss does not shrink a suspended window");
+        // 20 steps in 125 ms, with 30 in flight; then 30 steps, with 30 in flight.
         window.on_sent((20 * STEP, 50 * STEP), &settings, ms(225));
         assert!(!window.is_full(30 * STEP));
         window.on_sent((50 * STEP, 80 * STEP), &settings, ms(350));
         assert!(window.is_full(30 * STEP) && window.suspend_at(&settings) == Some(ms(475)));
-        // Or when all fits.
+        // Or when everything in flight fits.
         window.suspend(50 * STEP, ms(475));
         window.on_sent((77 * STEP, 80 * STEP), &settings, ms(476));
         assert!(window.is_full(4 * STEP));

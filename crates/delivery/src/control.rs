@@ -1,6 +1,6 @@
-//! Messages of the protocol, as MessagePack arrays. Unknown trailing fields are
-//! ignored; fields added later take their default. (rmp-serde by itself refuses
-//! an array that is longer than the type: [`Lenient`] passes over the rest.)
+//! Control messages, encoded as MessagePack arrays. A decoder ignores unknown trailing fields, and
+//! gives missing newer fields their default. (rmp-serde alone refuses an array that is longer than
+//! the type; [`Lenient`] skips the rest.)
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -11,10 +11,10 @@ use serde::{Deserialize as DeriveDeserialize, Serialize};
 
 use crate::{Incarnation, Lane, NodeName};
 
-/// The version of these messages.
+/// Version of the control messages, which a [`Status`] announces.
 pub(crate) const VERSION: u16 = 1;
 
-/// How a node is.
+/// What a node announces about itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, DeriveDeserialize)]
 pub(crate) struct Status {
     pub(crate) version: u16,
@@ -22,78 +22,78 @@ pub(crate) struct Status {
     pub(crate) started_ms: u64,
     /// Number of the last event sent, per lane.
     pub(crate) positions: [u64; 2],
-    /// Of the layer above.
+    /// Opaque tag of the layer above.
     #[serde(with = "tag")]
     pub(crate) tag: bytes::Bytes,
-    /// Counts the signs of life of this node: a higher one is a later one, whoever
-    /// tells of it.
+    /// Counts the statuses and probe answers of this node. A higher number is a later one,
+    /// whichever peer reports it.
     #[serde(default)]
     pub(crate) heartbeat_seq: u64,
-    /// What it knows of others.
+    /// Reports about other peers.
     #[serde(default)]
     pub(crate) digest: Vec<PeerReport>,
-    /// Number of peers that it has worked with for a while ([`Peer::is_established`]).
+    /// Number of peers that the node has worked with for a while ([`Peer::is_established`]).
     ///
-    /// [`Peer::is_established`]: crate::peer::Peer::is_settled
+    /// [`Peer::is_established`]: crate::peer::Peer::is_established
     #[serde(default)]
     pub(crate) established: u16,
 }
 
-/// Most entries of a digest: some 2 kB.
+/// Maximum reports in a digest: some 2 kB.
 pub(crate) const MAX_DIGEST: usize = 64;
 
-/// What one node knows of another.
+/// What one node knows about another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, DeriveDeserialize)]
 pub(crate) struct PeerReport {
     #[serde(with = "incarnation")]
     pub(crate) peer: Incarnation,
-    /// Its latest sign of life.
+    /// The latest heartbeat number of the peer that the reporter knows.
     pub(crate) heartbeat_seq: u64,
-    /// Numbers up to which its events were taken, per lane.
+    /// Number up to which the reporter has taken the peer's events, per lane.
     pub(crate) positions: [u64; 2],
-    /// Who tells this doubts that it lives, or does not know it.
+    /// The reporter doubts that the peer is alive, or does not know it.
     pub(crate) is_suspected: bool,
-    /// Highest numbers known to be sent, per lane: what is held behind a hole included.
+    /// Highest number known to be sent, per lane, including frames held behind a hole.
     #[serde(default)]
     pub(crate) sent: [u64; 2],
 }
 
 impl PeerReport {
-    /// Whether who tells this has all that it knows to be sent.
+    /// Whether the reporter has taken every event that it knows to be sent.
     pub(crate) fn is_complete(&self) -> bool {
         self.positions.iter().zip(self.sent).all(|(position, sent)| *position >= sent)
     }
 }
 
-/// A message of the protocol.
+/// A control message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Control {
-    /// "I am here"; asks for an answer.
+    /// Greets the recipient, which answers with its own status.
     Hello(Status),
-    /// The answer, and the regular sign of life.
+    /// The periodic status; also the answer to a `Hello`.
     Heartbeat(Status),
-    /// "I am leaving; these were my last events", and if that is why: the node
-    /// that keeps my name.
+    /// The sender leaves after these positions. After a name conflict, `winner` keeps its name.
     Bye { positions: [u64; 2], winner: Option<Incarnation> },
-    /// "Are you alive?"
+    /// Asks whether the recipient is alive.
     Probe { nonce: u64 },
-    /// "I am, and have sent so much."
+    /// The answer to a probe, with the positions of the sender.
     ProbeAnswer { nonce: u64, heartbeat_seq: u64, positions: Option<[u64; 2]> },
-    /// "Send me these events again": a lane and the first and last number.
+    /// Requests the recipient's events `first` to `last` again.
     Nak { lane: Lane, first: u64, last: u64 },
-    /// "I have taken your events up to these numbers."
+    /// Acknowledges the recipient's events up to these numbers, per lane.
     Ack { positions: [u64; 2] },
-    /// "I no longer have what came before this number."
+    /// The sender no longer has its own events before the number `before`.
     Unavailable { lane: Lane, before: u64 },
-    /// "This I know of that node; what do you know?" With `meet`: "introduce it to me."
+    /// Carries the sender's report about a peer, and asks for the recipient's. With `meet`, asks
+    /// for an introduction of that peer instead.
     PeerQuery { mine: PeerReport, meet: bool },
-    /// The answer.
+    /// The answer to a `PeerQuery`.
     PeerReport(PeerReport),
-    /// "Send me these events of another node."
+    /// Requests events of the node `from`, which is neither sender nor recipient.
     RelayNak { from: Incarnation, lane: Lane, first: u64, last: u64 },
-    /// "Of those I have nothing before this number."
+    /// The sender has no events of the node `from` before the number `before`.
     RelayUnavailable { from: Incarnation, lane: Lane, before: u64 },
-    /// "Pass on to me what comes from that node", or no longer.
+    /// Asks the recipient to relay the frames of the node `whom`; with `on` false, to stop.
     RelayRequest { whom: Incarnation, on: bool },
 }
 
@@ -117,16 +117,16 @@ const RELAY_REQUEST: u8 = 13;
 #[derive(DeriveDeserialize)]
 struct ProbeAnswerBody(u64, #[serde(default)] u64, #[serde(default)] Option<[u64; 2]>);
 
-/// An incarnation as a byte string.
+/// An incarnation, encoded as a byte string.
 #[derive(Serialize, DeriveDeserialize)]
 struct WireIncarnation(#[serde(with = "incarnation")] Incarnation);
 
-/// Deepest nesting of a control message, ours and those of versions to come.
+/// Maximum nesting of a control message, of this version and later ones.
 const MAX_DEPTH: usize = 16;
 
 impl Control {
-    /// The bytes. Writing to memory cannot fail; were it to, the empty message
-    /// is refused by every receiver.
+    /// The encoded message. Writing to memory cannot fail; if it did, every receiver would refuse
+    /// the empty message.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let encoded = match self {
             Self::Hello(status) => rmp_serde::to_vec(&(HELLO, status)),
@@ -160,8 +160,7 @@ impl Control {
         encoded.unwrap_or_default()
     }
 
-    /// The message of these bytes; `None` if they are malformed, or of a kind of
-    /// a newer version.
+    /// Decodes a message; `None` if it is malformed, or of a kind that only a newer version knows.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let (kind,): (u8,) = read(bytes)?;
         Some(match kind {
@@ -228,7 +227,7 @@ fn read<T: for<'de> DeriveDeserialize<'de>>(bytes: &[u8]) -> Option<T> {
     Some(value)
 }
 
-/// A `T` written as an array, with anything after its last field.
+/// A `T` encoded as an array, followed by any further elements.
 struct Lenient<T>(T);
 
 impl<'de, T: DeriveDeserialize<'de>> Deserialize<'de> for Lenient<T> {
@@ -253,7 +252,7 @@ impl<'de, T: DeriveDeserialize<'de>> Deserialize<'de> for Lenient<T> {
     }
 }
 
-/// An incarnation as a byte string: half of what an array of numbers takes.
+/// Encodes an incarnation as a byte string: half the size of an array of numbers.
 mod incarnation {
     use serde::de::{Error, Visitor};
     use serde::{Deserializer, Serializer};
@@ -283,7 +282,7 @@ mod incarnation {
     }
 }
 
-/// A tag as a byte string, bounded by the message that holds it.
+/// Encodes a tag as a byte string. The frame around it bounds its length.
 mod tag {
     use bytes::Bytes;
     use serde::de::Visitor;
@@ -326,9 +325,8 @@ mod tests {
     }
 
     fn report() -> PeerReport {
-        let of = Incarnation([201; 16]);
         PeerReport {
-            peer: of,
+            peer: Incarnation([201; 16]),
             heartbeat_seq: 9,
             positions: [u64::MAX, 7],
             is_suspected: true,
@@ -337,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_read_back_and_every_cut_is_refused() {
+    fn messages_round_trip_and_every_truncation_is_refused() {
         for message in [
             Control::Hello(status()),
             Control::Heartbeat(status()),
@@ -364,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_and_kinds_of_newer_versions_do_no_harm() {
+    fn newer_fields_are_ignored_and_newer_kinds_are_refused() {
         // [PROBE, [7, "new"], {1: 2}]
         let longer = [0x93, PROBE, 0x92, 7, 0xa3, b'n', b'e', b'w', 0x81, 1, 2];
         assert_eq!(Control::decode(&longer), Some(Control::Probe { nonce: 7 }));
@@ -383,9 +381,9 @@ mod tests {
     }
 
     #[test]
-    fn these_bytes_are_version_1_for_ever() {
+    fn the_encoding_of_version_1_never_changes() {
         assert_eq!(Control::Probe { nonce: 7 }.encode(), [0x92, 4, 0x91, 7]);
-        // Before it told positions.
+        // From before the answer carried positions.
         let answer = Control::ProbeAnswer { nonce: 7, heartbeat_seq: 8, positions: None };
         assert_eq!(Control::decode(&[0x92, 5, 0x92, 7, 8]), Some(answer));
         let answer = Control::ProbeAnswer { nonce: 7, heartbeat_seq: 8, positions: Some([1, 2]) };
@@ -401,39 +399,43 @@ mod tests {
             Control::Unavailable { lane: Lane::Urgent, before: 9 }.encode(),
             [0x92, 7, 0x92, 0, 9]
         );
-        let pull =
+        let relay_nak =
             Control::RelayNak { from: Incarnation([8; 16]), lane: Lane::Urgent, first: 1, last: 2 };
-        let who = [vec![0xc4, 16], vec![8; 16]].concat();
-        assert_eq!(pull.encode(), [&[0x92, 11, 0x94], &who[..], &[0, 1, 2]].concat());
-        let know = PeerReport {
+        let incarnation_bytes = [vec![0xc4, 16], vec![8; 16]].concat();
+        assert_eq!(
+            relay_nak.encode(),
+            [&[0x92, 11, 0x94], &incarnation_bytes[..], &[0, 1, 2]].concat()
+        );
+        let report = PeerReport {
             peer: Incarnation([8; 16]),
             heartbeat_seq: 3,
             positions: [1, 2],
             is_suspected: true,
             sent: [4, 5],
         };
-        let knowledge = [&[0x95], &who[..], &[3, 0x92, 1, 2, 0xc3, 0x92, 4, 5]].concat();
+        let report_bytes =
+            [&[0x95], &incarnation_bytes[..], &[3, 0x92, 1, 2, 0xc3, 0x92, 4, 5]].concat();
         assert_eq!(
-            Control::PeerReport(know).encode(),
-            [&[0x92, 10, 0x91], &knowledge[..]].concat()
+            Control::PeerReport(report).encode(),
+            [&[0x92, 10, 0x91], &report_bytes[..]].concat()
         );
-        let status = Status { started_ms: 5, digest: vec![know], ..status() };
+        let status = Status { started_ms: 5, digest: vec![report], ..status() };
         let mut expected = vec![0x92, 1, 0x98, 1, 0xa3, b'm', b'x', b'1', 5, 0x92, 3, 0xcf];
         expected.extend([0xff; 8]);
         expected.extend([0xc4, 3, b't', b'a', b'g']);
-        let first_release = expected.len();
+        let before_digest = expected.len();
         expected.extend([77, 0x91]);
-        expected.extend(&knowledge);
-        let second_release = expected.len();
+        expected.extend(&report_bytes);
+        let before_established = expected.len();
         expected.push(4);
         assert_eq!(Control::Hello(status.clone()).encode(), expected);
-        // Before nodes said how many peers they work with.
-        expected.truncate(second_release);
+        // From before a status carried `established`.
+        expected.truncate(before_established);
         expected[2] = 0x97;
         let without = Status { established: 0, ..status.clone() };
         assert_eq!(Control::decode(&expected), Some(Control::Hello(without)));
-        // Before there were digests.
-        expected.truncate(first_release);
+        // From before a status carried a digest.
+        expected.truncate(before_digest);
         expected[2] = 0x95;
         let without = Status { heartbeat_seq: 0, digest: Vec::new(), established: 0, ..status };
         assert_eq!(Control::decode(&expected), Some(Control::Hello(without)));

@@ -1,4 +1,4 @@
-//! The machine that wires the small ones together.
+//! [`Endpoint`]: the state machine of one node, which connects the smaller ones.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -20,37 +20,36 @@ use crate::{
     MAX_EVENTS_PER_FRAME, Output, PeerInfo, Settings, Time,
 };
 
-/// What the bus says of the way to a peer. A hint: membership rests on frames.
+/// A link change that the bus reports. It is only a hint: membership depends on frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Link {
-    /// The peer can be reached.
+    /// The bus can reach the peer.
     Up,
-    /// The peer can no longer be reached directly.
+    /// The bus can no longer reach the peer directly.
     Down,
 }
 
-/// How long one node is not greeted again.
+/// Minimum time between two greetings of the same node.
 const GREETING_INTERVAL: Duration = Duration::from_millis(200);
-/// Greeted nodes remembered.
+/// Maximum number of nodes whose last greeting is remembered.
 const MAX_GREETED: usize = 1024;
 
-/// One node's side of the protocol.
+/// The protocol state machine of one node.
 ///
-/// After each input, take every output with [`poll_output`](Self::poll_output)
-/// (that is what bounds their queue) and call
-/// [`handle_deadline`](Self::handle_deadline) at [`next_deadline`](Self::next_deadline).
-/// Time must not go back between calls.
+/// After each input, the caller takes every output with [`poll_output`](Self::poll_output), which
+/// keeps the output queue bounded. It calls [`handle_deadline`](Self::handle_deadline) at
+/// [`next_deadline`](Self::next_deadline). The time that the caller passes in must never decrease.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
     pub(crate) identity: Identity,
     pub(crate) settings: Settings,
     /// Number of the last event sent, per lane.
     pub(crate) positions: [u64; 2],
-    /// Number of the last control or short direct message sent.
+    /// Number of the last control, short direct or relay message sent.
     control_position: u64,
-    /// Number of the last long direct message sent.
+    /// Number of the last direct message sent that is longer than [`BULK_LEN`].
     bulk_position: u64,
-    /// Signs of life given.
+    /// Number of the last status or probe answer sent.
     pub(crate) heartbeat_seq: u64,
     pub(crate) heartbeat: Heartbeat,
     tag: Bytes,
@@ -58,21 +57,21 @@ pub struct Endpoint {
     pub(crate) unknown_senders: UnknownSenderBuffer,
     pub(crate) repair: Repair,
     pub(crate) in_flight: [InFlight; 2],
-    /// Nodes that may be taken in.
+    /// Limits how many nodes are admitted.
     admissions: TokenBucket,
-    /// Nodes that may be greeted.
+    /// Limits how many nodes are greeted.
     greetings: TokenBucket,
-    /// Who was greeted last, and when: at most [`MAX_GREETED`] of them.
+    /// When each node was last greeted; at most [`MAX_GREETED`] nodes.
     greeted: BTreeMap<Incarnation, Time>,
     pub(crate) outputs: VecDeque<Output>,
     pub(crate) counters: Counters,
     pub(crate) has_left: bool,
-    /// The node that keeps this node's name, so that this node must step back.
+    /// The node that keeps the name of this node, so this node must leave.
     pub(crate) winner: Option<Incarnation>,
 }
 
 impl Endpoint {
-    /// A node that begins now; its first output introduces it.
+    /// An endpoint that starts at `now`. Its first output is the `Hello` that introduces it.
     #[must_use]
     pub fn new(identity: Identity, settings: Settings, now: Time) -> Self {
         let mut node = Self {
@@ -102,12 +101,14 @@ impl Endpoint {
         node
     }
 
-    /// Gives the next `count` events of `lane` their numbers. Put the frame on
-    /// the bus, to all, before the next one of the same lane.
+    /// Numbers the next `count` events of `lane` and returns their frame. The caller must put the
+    /// frame on the bus, addressed to all, before the next frame of the same lane. This function
+    /// does not check [`may_send`](Self::may_send).
     ///
     /// # Errors
-    /// [`DeliveryError::Count`] unless 1 to [`MAX_EVENTS_PER_FRAME`] events;
-    /// [`DeliveryError::HasLeft`]; [`DeliveryError::Exhausted`].
+    /// [`DeliveryError::Count`] unless `count` is 1 to [`MAX_EVENTS_PER_FRAME`];
+    /// [`DeliveryError::HasLeft`] after [`leave`](Self::leave); [`DeliveryError::Exhausted`] if the
+    /// lane has no numbers left.
     pub fn send(
         &mut self,
         now: Time,
@@ -138,18 +139,20 @@ impl Endpoint {
         Ok(frame)
     }
 
-    /// Whether the receivers keep up with a lane. While they do not, more should not
-    /// be sent: it would be lost at them. A lane opens when they confirm, or when
-    /// those that confirm nothing are set aside.
+    /// Whether flow control lets the caller send in `lane`. If not, the caller should wait, since
+    /// receivers would drop the frames. The lane opens when the receivers acknowledge, or when
+    /// receivers that acknowledge nothing are excluded.
     #[must_use]
     pub fn may_send(&self, lane: Lane) -> bool {
         self.membership.may_send(lane, &self.in_flight[lane.index()])
     }
 
-    /// Sends a message of the layer above to one peer: at most once, in no order.
+    /// Sends an opaque message of the layer above to one peer: at most once, in no order, and never
+    /// retransmitted.
     ///
     /// # Errors
-    /// [`DeliveryError::NotAMember`], [`DeliveryError::HasLeft`].
+    /// [`DeliveryError::NotAMember`] if `to` is not a member; [`DeliveryError::HasLeft`] after
+    /// [`leave`](Self::leave).
     pub fn send_direct(&mut self, to: Incarnation, body: Bytes) -> Result<(), DeliveryError> {
         if self.has_left {
             return Err(DeliveryError::HasLeft);
@@ -163,13 +166,13 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Sets what rides on heartbeats; the first [`Settings::max_tag`] bytes count.
+    /// Sets the opaque tag that heartbeats carry. Bytes past [`Settings::max_tag`] are cut off.
     pub fn set_tag(&mut self, mut tag: Bytes) {
         tag.truncate(self.settings.max_tag);
         self.tag = tag;
     }
 
-    /// The bus noticed a change of the way to a peer.
+    /// Handles a change of the link to a peer.
     pub fn handle_link(&mut self, now: Time, incarnation: Incarnation, link: Link) {
         if self.has_left || incarnation == self.identity.incarnation {
             return;
@@ -187,8 +190,8 @@ impl Endpoint {
         }
     }
 
-    /// Time has come to [`next_deadline`](Self::next_deadline). Calling early
-    /// or late does no harm.
+    /// Does everything that is due at `now`. Calling before or after
+    /// [`next_deadline`](Self::next_deadline) does no harm.
     pub fn handle_deadline(&mut self, now: Time) {
         if self.has_left {
             return;
@@ -209,24 +212,25 @@ impl Endpoint {
         }
     }
 
-    /// When to call [`handle_deadline`](Self::handle_deadline); `None` once the
-    /// node has left.
+    /// When to call [`handle_deadline`](Self::handle_deadline) next; `None` after the node has
+    /// left.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
         if self.has_left {
             return None;
         }
-        let lag =
+        let blocked =
             |lane: Lane| self.membership.blocked_deadline(lane, &self.in_flight[lane.index()]);
-        let lags = Lane::ALL.into_iter().filter_map(lag);
-        Some(lags.chain(self.membership.deadline()).fold(self.heartbeat.due(), Time::min))
+        let blocked = Lane::ALL.into_iter().filter_map(blocked);
+        Some(blocked.chain(self.membership.deadline()).fold(self.heartbeat.due(), Time::min))
     }
 
-    /// Until when to wait before [`leave`](Self::leave), so that what was sent last is
-    /// not lost with this node: `None` once every peer has confirmed everything, or what
-    /// some did not is not worth waiting for. A peer that confirms nothing for
-    /// [`Settings::lag_timeout`] is not. Ask again after each input: the time moves on
-    /// as peers confirm, so a bound is the caller's ([`Settings::linger`]).
+    /// Until when to wait before [`leave`](Self::leave), so that the last events are not lost with
+    /// this node. `None` once waiting is pointless: each peer has acknowledged everything, or has
+    /// acknowledged nothing for [`Settings::lag_timeout`].
+    ///
+    /// Ask again after each input: the time moves on as peers acknowledge. An upper bound is up to
+    /// the caller ([`Settings::linger`]).
     #[must_use]
     pub fn drain_until(&self, now: Time) -> Option<Time> {
         let awaited = |lane: Lane| {
@@ -237,13 +241,13 @@ impl Endpoint {
         until.filter(|until| *until > now && !self.has_left)
     }
 
-    /// The peers that have not confirmed everything: what they miss of it after a goodbye
-    /// they can have from others only.
+    /// The peers that have not acknowledged everything. After this node has left, they can get the
+    /// missing events only from other peers.
     pub fn unacknowledged(&self) -> impl Iterator<Item = &PeerInfo> {
         self.membership.unacknowledged(self.positions)
     }
 
-    /// Says goodbye. Nothing is sent or handled afterwards.
+    /// Says goodbye to all. Afterwards the endpoint sends nothing and ignores its inputs.
     pub fn leave(&mut self) {
         if !self.has_left {
             let (positions, winner) = (self.positions, self.winner);
@@ -252,78 +256,79 @@ impl Endpoint {
         }
     }
 
-    /// The next thing to do or know.
+    /// Takes the next output, in order; `None` when there is none left.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
-    /// The live peers.
+    /// The members, without this node.
     pub fn peers(&self) -> impl Iterator<Item = &PeerInfo> {
         self.membership.iter().map(|peer| &peer.info)
     }
 
-    /// Number of live peers.
+    /// Number of members, without this node.
     #[must_use]
     pub fn peer_count(&self) -> usize {
         self.membership.len()
     }
 
-    /// Number of the last event sent in a lane.
+    /// Number of the last event sent in a lane; 0 before the first.
     #[must_use]
     pub fn position(&self, lane: Lane) -> u64 {
         self.positions[lane.index()]
     }
 
-    /// Number of the last event of a peer's lane that was delivered or reported
-    /// missing; `None` for who is not a member.
+    /// Number of the last event of a peer's lane that was delivered or reported missing; `None` if
+    /// the peer is not a member.
     #[must_use]
     pub fn peer_position(&self, peer: Incarnation, lane: Lane) -> Option<u64> {
         self.membership.get(peer).map(|peer| peer.streams[lane.index()].position())
     }
 
-    /// Who this node is.
+    /// Name, incarnation and start time of this node.
     #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    /// Bytes of sent frames kept for who missed some.
+    /// Bytes of sent frames kept for retransmission, both lanes together.
     #[must_use]
     pub fn replay_bytes(&self) -> usize {
         self.repair.sent_bytes()
     }
 
-    /// Bytes of received frames kept for peers that cannot ask their sender.
+    /// Bytes of received frames kept for peers that cannot get them from the sender.
     #[must_use]
     pub fn relay_bytes(&self) -> usize {
         self.repair.received_bytes()
     }
 
-    /// Bytes held behind a hole, of the stream that holds most.
+    /// Bytes held behind a hole in the stream that holds the most.
     #[must_use]
     pub fn reorder_bytes(&self) -> usize {
         let streams = self.membership.iter().flat_map(|peer| &peer.streams);
         streams.map(ReceiveStream::held_bytes).max().unwrap_or(0)
     }
 
-    /// Bytes kept of senders whose introduction is still on its way.
+    /// Bytes of frames kept from senders that are not introduced yet.
     #[must_use]
     pub fn unknown_sender_bytes(&self) -> usize {
         self.unknown_senders.bytes()
     }
 
-    /// What was counted so far.
+    /// The counters since the start of this endpoint.
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.counters
     }
 
-    /// Whether this one is greeted now. Each only so often, so that who puts a recorded life
-    /// again and again does not take the greetings of others.
-    pub(crate) fn may_greet(&mut self, now: Time, whom: Incarnation) -> bool {
+    /// Whether this node may greet `peer` now; a refusal is counted. The limit per node protects
+    /// the shared one: an attacker that replays frames of one incarnation cannot use up the
+    /// greetings of other nodes.
+    pub(crate) fn may_greet(&mut self, now: Time, peer: Incarnation) -> bool {
         let Settings { admission_burst, admission_rate, .. } = self.settings;
         let is_recent = |at: &Time| now < *at + GREETING_INTERVAL;
-        if self.greeted.get(&whom).is_some_and(is_recent) {
+        if self.greeted.get(&peer).is_some_and(is_recent) {
             self.counters.admissions_deferred += 1;
             return false;
         }
@@ -331,14 +336,14 @@ impl Endpoint {
             self.greeted.retain(|_, at| is_recent(at));
         }
         if self.greeted.len() < MAX_GREETED {
-            self.greeted.insert(whom, now);
+            self.greeted.insert(peer, now);
         }
         let may = self.greetings.try_take_one(now, admission_rate, admission_burst);
         self.counters.admissions_deferred += u64::from(!may);
         may
     }
 
-    /// Whether one more is taken in now.
+    /// Whether this node may admit one more node now; a refusal is counted.
     pub(crate) fn may_admit(&mut self, now: Time) -> bool {
         let Settings { admission_burst, admission_rate, .. } = self.settings;
         let may = self.admissions.try_take_one(now, admission_rate, admission_burst);
@@ -346,6 +351,7 @@ impl Endpoint {
         may
     }
 
+    /// Runs `f` on the membership, then sends the messages and relays the frames that `f` queued.
     pub(crate) fn with_members<R>(
         &mut self,
         now: Time,
@@ -375,15 +381,15 @@ impl Endpoint {
         result
     }
 
-    /// How this node is, as a new sign of life.
+    /// The current status of this node, with the next heartbeat number.
     pub(crate) fn status(&mut self, now: Time) -> Status {
         self.heartbeat_seq += 1;
-        let is_mute = planted(Fault::HeartbeatWithoutPositions);
+        let hides_positions = planted(Fault::HeartbeatWithoutPositions);
         Status {
             version: VERSION,
             name: self.identity.name.clone(),
             started_ms: self.identity.started_ms,
-            positions: if is_mute { [0; 2] } else { self.positions },
+            positions: if hides_positions { [0; 2] } else { self.positions },
             tag: self.tag.clone(),
             heartbeat_seq: self.heartbeat_seq,
             digest: Vec::new(),
@@ -395,7 +401,7 @@ impl Endpoint {
         self.push_frame(to, FrameKind::Control, control.encode().into());
     }
 
-    /// Passes on a frame of another node.
+    /// Queues a frame of another node for the peer `to`.
     pub(crate) fn relay(&mut self, to: Incarnation, frame: Frame) {
         self.counters.relayed_frames += 1;
         self.control_position += 1;
@@ -409,16 +415,17 @@ impl Endpoint {
         };
         *position += 1;
         let (incarnation, first) = (self.identity.incarnation, *position);
-        let one = match to {
+        let recipient = match to {
             Destination::One(peer) => Some(peer),
             Destination::All => None,
         };
-        let frame = Frame { incarnation, to: one, kind, first, count: 0, body, wire: None };
+        let frame = Frame { incarnation, to: recipient, kind, first, count: 0, body, wire: None };
         self.outputs.push_back(Output::Transmit { to, frame });
     }
 }
 
-/// A number that no other probe of ours has, nor most likely of anybody's.
+/// The nonce of the probes that one input causes. Each probe sent advances `position`, so two
+/// inputs never use the same nonce. Nonces of different nodes most likely differ too.
 fn nonce(incarnation: Incarnation, position: u64) -> u64 {
     let [a, b, c, d, e, f, g, h, ..] = incarnation.0;
     u64::from_be_bytes([a, b, c, d, e, f, g, h]) ^ position.wrapping_mul(0x9E37_79B9_7F4A_7C15)

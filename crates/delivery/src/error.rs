@@ -1,38 +1,38 @@
-/// Why the delivery layer refused something of its caller.
+/// Why the delivery layer refused a request of its caller.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeliveryError {
-    /// A frame has no events or too many.
+    /// The caller passed no events for a frame, or too many.
     #[error("a frame carries 1 to {limit} events, not {count}; split the batch")]
     Count {
-        /// What was asked for.
+        /// Number of events passed.
         count: u16,
-        /// The most.
+        /// Maximum number of events in a frame.
         limit: u16,
     },
-    /// A node name that cannot be one.
+    /// The text is not a valid node name or incarnation.
     #[error("`{}` is not a node name: {why}", .name.escape_debug())]
     Name {
-        /// What was given.
+        /// The beginning of the text.
         name: String,
-        /// What is wrong with it.
+        /// The rule that the text breaks.
         why: &'static str,
     },
-    /// The peer of a direct message is not a member.
+    /// The recipient of a direct message is not a member.
     #[error("the peer is not a member; it left or was never seen")]
     NotAMember,
     /// The node has said goodbye.
     #[error("the node has left the cluster; start a new one")]
     HasLeft,
-    /// A stream has used up its sequence numbers.
+    /// A lane has used up its event numbers.
     #[error("the stream has no sequence numbers left; restart the node")]
     Exhausted,
-    /// A setting outside its range.
+    /// A setting is outside its range, or contradicts another.
     #[error("setting `{setting}`: {why}")]
     Setting {
-        /// Which one.
+        /// Name of the field of [`Settings`](crate::Settings).
         setting: &'static str,
-        /// What is wrong with it.
+        /// The rule that the setting breaks.
         why: &'static str,
     },
 }

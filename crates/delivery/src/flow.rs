@@ -1,11 +1,10 @@
 //! Flow control: how far a sender may run ahead of its receivers.
 //!
-//! Receivers confirm what they have taken; a lane is open while its slowest
-//! *active* receiver has less than a window unconfirmed, and, for a moment, while each has less
-//! than its congestion window. One that confirms nothing for a while is set aside: it is no longer
-//! waited for, and catches up by asking. So is one that confirms, but holds up others that have
-//! nothing to do.
-//! (As NORM's and Aeron's flow control with receiver time-out.)
+//! Receivers acknowledge the events that they have taken. A lane is open while each *active*
+//! receiver has less than a window in flight, and less than its congestion window. A receiver that
+//! acknowledges too little is excluded: the sender no longer waits for it, and the receiver catches
+//! up by NAKs. A stricter limit applies while other receivers are idle. (As NORM's and Aeron's flow
+//! control with receiver timeout.)
 
 use std::collections::VecDeque;
 
@@ -13,8 +12,8 @@ use crate::congestion::{self, CongestionWindow, SLOW_RECEIVER_TIMEOUTS};
 use crate::planted::{Fault, planted};
 use crate::{Settings, Time};
 
-/// Who confirms less than a window by so many in a lag timeout confirms nothing: 64 KiB by
-/// default, 128 KiB a second.
+/// A receiver makes progress if it acknowledges at least a window divided by this in a lag timeout:
+/// 64 KiB by default, which is 128 KiB a second.
 const PROGRESS_PARTS: u64 = 64;
 
 /// A frame that was sent.
@@ -22,20 +21,20 @@ const PROGRESS_PARTS: u64 = 64;
 struct Sent {
     /// Number of its last event.
     last: u64,
-    /// Bytes sent up to its end.
+    /// Bytes sent up to the end of the frame.
     bytes: u64,
     at: Time,
 }
 
-/// What was sent in one lane and may not be confirmed yet.
+/// The frames sent in one lane that may not be acknowledged yet.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct InFlight {
     frames: VecDeque<Sent>,
-    /// Bytes sent up to the beginning of `frames`.
+    /// Bytes sent before the first of `frames`.
     before: u64,
     /// Bytes sent.
     total: u64,
-    /// When something was last sent.
+    /// When the last frame was sent.
     sent_at: Time,
 }
 
@@ -46,31 +45,31 @@ impl InFlight {
         self.frames.push_back(Sent { last, bytes: self.total, at: now });
     }
 
-    /// Bytes sent up to the end of the event `position`; of one from before what is
-    /// remembered, up to the beginning of that.
+    /// Bytes sent up to the event `position`, counting whole frames. If those frames are forgotten:
+    /// the bytes before the first remembered frame.
     fn up_to(&self, position: u64) -> u64 {
         self.whole(position).map_or(self.before, |frame| frame.bytes)
     }
 
-    /// When the event `position` was sent; `None` of one that does not end a frame, or of one
-    /// from before what is remembered.
+    /// When the frame that ends with the event `position` was sent; `None` if no remembered frame
+    /// ends there.
     fn sent_at(&self, position: u64) -> Option<Time> {
         self.whole(position).filter(|frame| frame.last == position).map(|frame| frame.at)
     }
 
-    /// The last frame that ends before the event after `position`.
+    /// The last remembered frame whose events are all at most `position`.
     fn whole(&self, position: u64) -> Option<&Sent> {
         let index = self.frames.partition_point(|frame| frame.last <= position);
         self.frames.get(index.checked_sub(1)?)
     }
 
-    /// Bytes sent.
+    /// Bytes sent in this lane.
     pub(crate) fn total(&self) -> u64 {
         self.total
     }
 
-    /// Forgets what lies more than `limit` bytes back, which must be more than a
-    /// window: who is that far behind is set aside, and stays so.
+    /// Forgets the frames that end more than `limit` bytes back. The limit must exceed a window: a
+    /// receiver that needs a forgotten frame is excluded, and stays so.
     pub(crate) fn forget(&mut self, limit: u64) {
         while let Some(frame) = self.frames.front()
             && self.total - frame.bytes > limit
@@ -81,31 +80,33 @@ impl InFlight {
     }
 }
 
-/// How far one receiver has come in one lane.
+/// The progress of one receiver in one lane.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ReceiverWindow {
+    /// The last event that the receiver has acknowledged.
     position: u64,
-    /// Bytes of ours up to there.
+    /// Bytes of the lane up to `position`.
     bytes: u64,
-    /// When it last confirmed a part of a window, or all that was sent the time before, or had
-    /// nothing to confirm; the bytes up to there, and those that were sent.
+    /// When the receiver last made progress, with the bytes acknowledged and sent then. Progress is
+    /// a 64th of a window, all that was sent at the previous progress, or nothing left to
+    /// acknowledge.
     progressed: Time,
     progressed_bytes: u64,
     sent_at_progress: u64,
-    /// Since when it keeps its lane closed though a window ahead, and the bytes that it had
-    /// confirmed then; until it has confirmed a window more, or everything.
+    /// Since when the receiver has a window in flight, and the bytes that it had acknowledged then.
+    /// Reset when it acknowledges a window more, or everything.
     blocking_since: Option<(Time, u64)>,
-    /// Bytes that were sent when it last asked for some of them again. When these are confirmed
-    /// says nothing of the way (Karn's rule): they were sent twice, or waited behind such.
+    /// Bytes sent when the receiver last requested some of them again. Their acknowledgements give
+    /// no round-trip time (Karn's algorithm): they were sent twice, or waited behind such frames.
     retransmitted_below: u64,
-    /// The pace of what is sent to it.
+    /// Paces what is sent to the receiver.
     congestion: CongestionWindow,
-    /// It is not waited for.
+    /// The sender does not wait for the receiver.
     excluded: bool,
 }
 
 impl ReceiverWindow {
-    /// A receiver that begins at `position`, after so many bytes.
+    /// A receiver that starts at `position`, when `bytes` were sent.
     pub(crate) fn at(position: u64, bytes: u64, settings: &Settings, now: Time) -> Self {
         Self {
             position,
@@ -120,13 +121,13 @@ impl ReceiverWindow {
         }
     }
 
-    /// A receiver that was away: not waited for until it has caught up.
+    /// A receiver that was out of reach: excluded until it has caught up.
     pub(crate) fn behind(settings: &Settings, now: Time) -> Self {
         Self { excluded: true, ..Self::at(0, 0, settings, now) }
     }
 
-    /// An event is sent after the event `last`: a receiver that had everything
-    /// has something to confirm from now on.
+    /// An event is about to be sent after the event `last`. A receiver that had acknowledged
+    /// everything has something to acknowledge from now on.
     pub(crate) fn on_sending(&mut self, last: u64, now: Time) {
         if self.position >= last {
             (self.progressed, self.progressed_bytes) = (now, self.bytes);
@@ -134,7 +135,7 @@ impl ReceiverWindow {
         }
     }
 
-    /// Something was sent.
+    /// A frame was sent.
     pub(crate) fn on_sent(&mut self, sent: &InFlight, settings: &Settings, now: Time) {
         if !self.excluded {
             self.congestion.on_sent((self.bytes, sent.total), settings, now);
@@ -144,7 +145,7 @@ impl ReceiverWindow {
         }
     }
 
-    /// It misses some of what was sent, up to the event `last`.
+    /// The receiver requested events up to `last` again.
     pub(crate) fn on_loss(&mut self, last: u64, sent: &InFlight, settings: &Settings, now: Time) {
         if last <= self.position {
             return;
@@ -156,7 +157,7 @@ impl ReceiverWindow {
         }
     }
 
-    /// It confirmed everything up to `position`, of `last` that were sent.
+    /// The receiver acknowledged everything up to `position`, when `last` was the last event sent.
     pub(crate) fn on_ack(
         &mut self,
         position: u64,
@@ -181,12 +182,12 @@ impl ReceiverWindow {
             (self.progressed, self.progressed_bytes) = (now, self.bytes);
             self.sent_at_progress = sent.total;
         }
-        self.blocking_since.take_if(|(_, had)| is_all || self.bytes - *had >= window);
+        self.blocking_since.take_if(|(_, acked)| is_all || self.bytes - *acked >= window);
         let sent_at = sent.sent_at(position).filter(|_| self.bytes > self.retransmitted_below);
-        let took = sent_at.map(|at| now.since(at));
-        self.congestion.on_ack((self.bytes, sent.total), took, settings, now);
+        let rtt = sent_at.map(|at| now.since(at));
+        self.congestion.on_ack((self.bytes, sent.total), rtt, settings, now);
         if self.excluded && self.unacknowledged(sent) <= window {
-            // It goes on catching up: that is no reason to hold the others up.
+            // The receiver is still catching up, which must not block the others.
             self.excluded = false;
             self.congestion.suspend(self.bytes, now);
         }
@@ -203,7 +204,7 @@ impl ReceiverWindow {
         !self.excluded && self.unacknowledged(sent) >= settings.window as u64
     }
 
-    /// Whether it keeps its lane closed.
+    /// Whether the receiver keeps its lane closed.
     pub(crate) fn blocks_lane(&self, sent: &InFlight, settings: &Settings) -> bool {
         if planted(Fault::WindowIgnored) {
             return false;
@@ -212,14 +213,14 @@ impl ReceiverWindow {
             || (!self.excluded && self.congestion.is_full(self.unacknowledged(sent)))
     }
 
-    /// Whether it has confirmed everything but what is not confirmed at once, and would take
-    /// more.
+    /// Whether the receiver has acknowledged everything except what it may acknowledge later, so
+    /// that it could take more.
     pub(crate) fn is_idle(&self, sent: &InFlight, settings: &Settings) -> bool {
         !self.excluded && self.unacknowledged(sent) < congestion::step(settings)
     }
 
-    /// When it is set aside, if it keeps its lane closed until then; sooner if others
-    /// `others_idle` meanwhile.
+    /// When the receiver is excluded if it keeps its lane closed until then; earlier for a slow
+    /// receiver if others are idle meanwhile.
     fn exclude_at(&self, others_idle: bool, settings: &Settings) -> Time {
         let stalled = self.progressed + settings.lag_timeout;
         match self.blocking_since.filter(|_| others_idle) {
@@ -228,15 +229,15 @@ impl ReceiverWindow {
         }
     }
 
-    /// Until when it may keep its lane closed.
+    /// Until when the receiver may keep its lane closed.
     pub(crate) fn deadline(&self, others_idle: bool, sent: &InFlight, settings: &Settings) -> Time {
         let paced = others_idle && !self.is_window_behind(sent, settings);
         let suspend_at = self.congestion.suspend_at(settings).filter(|_| paced);
         suspend_at.into_iter().fold(self.exclude_at(others_idle, settings), Time::min)
     }
 
-    /// It kept its lane closed until its deadline: it is no longer waited for, or no longer
-    /// sets the pace. Whether it is set aside.
+    /// The receiver kept its lane closed until its deadline: excludes it, or only suspends its
+    /// congestion window. Returns whether the receiver is excluded.
     pub(crate) fn suspend(&mut self, others_idle: bool, settings: &Settings, now: Time) -> bool {
         self.excluded = self.exclude_at(others_idle, settings) <= now;
         if !self.excluded {
@@ -245,13 +246,13 @@ impl ReceiverWindow {
         self.excluded
     }
 
-    /// Whether it has confirmed everything up to `last`.
+    /// Whether the receiver has acknowledged everything up to `last`.
     pub(crate) fn has(&self, last: u64) -> bool {
         self.position >= last
     }
 
-    /// Until when it is worth waiting for the receiver to confirm everything up to
-    /// `last`; `None` if it has.
+    /// Until when to wait for the receiver to acknowledge everything up to `last`; `None` if it
+    /// has.
     pub(crate) fn unacked_until(
         &self,
         last: u64,
@@ -278,19 +279,19 @@ mod tests {
         Time::from_start(Duration::from_millis(ms))
     }
 
-    /// A window of 3,000 bytes, and a first congestion window of 2,000.
+    /// A window of 3,000 bytes. With a window of 8,000, the first congestion window is 2,000.
     fn settings() -> Settings {
         Settings { window: 3_000, reorder_bytes: 16_000, ..Settings::default() }
     }
 
-    /// Without a pace.
+    /// A receiver whose congestion window is suspended.
     fn unpaced(settings: &Settings) -> ReceiverWindow {
         let mut receiver = ReceiverWindow::at(0, 0, settings, at(0));
         receiver.congestion.suspend(0, at(0));
         receiver
     }
 
-    /// Frames of ten events that cost 200 bytes each.
+    /// Frames of ten events, 200 bytes each.
     fn sent(frames: u64) -> InFlight {
         let mut sent = InFlight::default();
         (1..=frames).for_each(|i| sent.on_sent(at(0), 10 * i, 200));
@@ -298,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_closes_a_window_ahead_of_its_receiver_and_opens_when_that_confirms() {
+    fn a_lane_closes_at_a_full_window_and_opens_on_acknowledgement() {
         let settings = settings();
         let blocks_lane =
             |receiver: &ReceiverWindow, frames| receiver.blocks_lane(&sent(frames), &settings);
@@ -314,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pace_of_who_confirms_as_fast_as_ever_grows_and_of_who_misses_something_shrinks() {
+    fn a_congestion_window_grows_on_fast_acks_and_shrinks_on_loss() {
         let settings = Settings { window: 8_000, ..settings() };
         let blocks_lane =
             |receiver: &ReceiverWindow, frames| receiver.blocks_lane(&sent(frames), &settings);
@@ -324,16 +325,16 @@ mod tests {
         receiver.on_ack(100, 100, &sent(10), &settings, at(1));
         assert!(!blocks_lane(&receiver, 29) && blocks_lane(&receiver, 30), "4,000 bytes");
         receiver.on_loss(100, &sent(30), &settings, at(2));
-        assert!(blocks_lane(&receiver, 30), "it has that, and asked before");
+        assert!(blocks_lane(&receiver, 30), "the receiver has these events");
         assert!(!blocks_lane(&receiver, 29));
         receiver.on_loss(110, &sent(30), &settings, at(2));
         assert!(!blocks_lane(&receiver, 19) && blocks_lane(&receiver, 20), "2,000 bytes");
     }
 
-    /// A frame that is sent again is confirmed long after its first sending, and so is what
-    /// waited behind it: that says nothing of the way (Karn's rule).
+    /// A retransmitted frame is acknowledged long after its first transmission, and so are the
+    /// frames that waited behind it. Neither measures the round-trip time (Karn's algorithm).
     #[test]
-    fn what_was_sent_again_gives_no_round_trip_time() {
+    fn a_retransmitted_frame_gives_no_round_trip_time() {
         let settings = Settings { window: 8_000, ..settings() };
         let mut receiver = ReceiverWindow::at(0, 0, &settings, at(0));
         let mut sent = InFlight::default();
@@ -355,28 +356,28 @@ mod tests {
         receiver.on_loss(350, &sent, &settings, at(3));
         receiver.on_ack(350, 700, &sent, &settings, at(90));
         receiver.on_ack(700, 700, &sent, &settings, at(100));
-        assert_eq!(receiver.congestion.bytes(), 4_000, "a loss halves it, and that is all");
-        // What is sent after that counts again.
+        assert_eq!(receiver.congestion.bytes(), 4_000, "only the loss changes it");
+        // Frames sent after that are measured again.
         let sent = round(&mut receiver, 71..=90, 100);
         receiver.on_ack(900, 900, &sent, &settings, at(101));
-        assert_eq!(receiver.congestion.bytes(), 4_500, "a step more");
+        assert_eq!(receiver.congestion.bytes(), 4_500, "one step more");
     }
 
     #[test]
-    fn while_others_have_nothing_to_do_a_pace_holds_a_lane_for_a_moment() {
+    fn a_congestion_window_blocks_idle_receivers_only_briefly() {
         let settings = Settings { window: 40_000, ..settings() };
         let mut receiver = ReceiverWindow::at(0, 0, &settings, at(0));
         receiver.on_sent(&sent(10), &settings, at(10));
         assert_eq!(receiver.deadline(false, &sent(10), &settings), at(500));
         assert_eq!(receiver.deadline(true, &sent(10), &settings), at(110), "2,000 of 40,000 bytes");
-        assert!(!receiver.suspend(true, &settings, at(110)), "nobody is set aside for it");
+        assert!(!receiver.suspend(true, &settings, at(110)), "the receiver is not excluded");
         for frames in [11, 100, 199] {
             receiver.on_sent(&sent(frames), &settings, at(111));
             assert!(!receiver.blocks_lane(&sent(frames), &settings));
         }
         receiver.on_sent(&sent(200), &settings, at(112));
         assert!(receiver.blocks_lane(&sent(200), &settings), "a window");
-        // Once it has caught up it sets the pace again.
+        // After the receiver has caught up, its congestion window counts again.
         receiver.on_ack(1_800, 2_000, &sent(200), &settings, at(113));
         assert!(!receiver.blocks_lane(&sent(300), &settings));
         receiver.on_ack(1_999, 2_000, &sent(200), &settings, at(114));
@@ -384,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn who_confirms_nothing_is_set_aside_until_it_is_within_a_window_again() {
+    fn a_stalled_receiver_is_excluded_until_it_is_within_a_window() {
         let settings = settings();
         let mut receiver = unpaced(&settings);
         receiver.on_sending(0, at(100));
@@ -398,12 +399,12 @@ mod tests {
         receiver.on_ack(360, 500, &sent, &settings, at(800));
         assert!(!receiver.is_excluded());
         assert_eq!(receiver.deadline(false, &sent, &settings), at(1_300));
-        // 2,800 bytes behind, and back: that is no reason to hold up the others.
+        // It is 2,800 bytes behind, and must not block the others.
         assert!(!receiver.blocks_lane(&sent, &settings));
     }
 
     #[test]
-    fn who_was_set_aside_is_so_until_it_confirms_something() {
+    fn an_excluded_receiver_stays_so_until_it_acknowledges_something() {
         let settings = settings();
         let (mut receiver, sent) = (ReceiverWindow::at(0, 0, &settings, at(0)), sent(12));
         receiver.on_sent(&sent, &settings, at(0));
@@ -415,12 +416,12 @@ mod tests {
     }
 
     #[test]
-    fn who_confirms_little_is_set_aside_all_the_same() {
+    fn a_receiver_that_acknowledges_too_little_is_excluded() {
         let settings = settings();
         let (mut receiver, sent) = (unpaced(&settings), sent(15));
         receiver.on_sent(&sent, &settings, at(100));
         let deadline = |receiver: &ReceiverWindow, idle| receiver.deadline(idle, &sent, &settings);
-        // An event of a frame at a time is no progress; a frame is, but a slow one.
+        // Part of a frame is no progress. A whole frame is progress, but slow.
         receiver.on_ack(1, 150, &sent, &settings, at(200));
         assert_eq!(deadline(&receiver, false), at(500));
         receiver.on_ack(10, 150, &sent, &settings, at(300));
@@ -429,14 +430,14 @@ mod tests {
         assert_eq!(deadline(&receiver, false), at(2_500));
         receiver.on_sent(&sent, &settings, at(2_000));
         let late = receiver.exclude_at(true, &settings);
-        assert_eq!(late, at(2_100), "others wait for it");
+        assert_eq!(late, at(2_100), "other receivers wait for it");
         receiver.on_ack(150, 150, &sent, &settings, at(2_050));
         assert!(receiver.is_idle(&sent, &settings));
         assert_eq!(deadline(&receiver, true), at(2_550));
     }
 
     #[test]
-    fn before_a_goodbye_who_confirms_something_is_waited_for() {
+    fn a_leaving_node_waits_while_a_receiver_makes_progress() {
         let settings = settings();
         let sent = sent(10);
         let mut receiver = ReceiverWindow::behind(&settings, at(0));
@@ -449,7 +450,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
+    fn the_remembered_frames_are_bounded() {
         let mut sent = InFlight::default();
         for i in 1..=100_000 {
             sent.on_sent(at(0), i, 200);

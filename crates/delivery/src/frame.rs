@@ -2,7 +2,7 @@ use bytes::Bytes;
 
 use crate::{Incarnation, Lane};
 
-/// Most events in one frame.
+/// Maximum number of events in one frame.
 pub const MAX_EVENTS_PER_FRAME: u16 = 1024;
 
 /// What a frame carries.
@@ -10,78 +10,79 @@ pub const MAX_EVENTS_PER_FRAME: u16 = 1024;
 pub enum FrameKind {
     /// Events of a lane.
     Data(Lane),
-    /// A message of this protocol.
+    /// A control message of this protocol.
     Control,
-    /// A message of the layer above, to one peer, neither ordered nor repeated.
+    /// A message of the layer above to one peer, unordered and never retransmitted.
     Direct,
-    /// The same, longer than [`BULK_LEN`]. Such frames stand behind events on a link, so control
-    /// messages overtake them without bound: they have numbers of their own.
+    /// The same, longer than [`BULK_LEN`]. Such frames queue behind events on a link, so any number
+    /// of control messages may overtake them. They have a number sequence of their own.
     Bulk,
-    /// A frame of another node, whole, as its sender made it. Only between a driver
-    /// and its codec: a node gives [`Output::Relay`](crate::Output::Relay) and takes
+    /// A whole frame of another node, exactly as its sender encoded it. Only a driver and its codec
+    /// use this kind: an endpoint outputs [`Output::Relay`](crate::Output::Relay) and takes
     /// [`handle_relayed`](crate::Endpoint::handle_relayed).
     Relay,
 }
 
-/// Length of a message of the layer above from which on it is [`FrameKind::Bulk`], exclusive.
+/// Maximum bytes of a [`FrameKind::Direct`] message; a longer one is [`FrameKind::Bulk`].
 pub const BULK_LEN: usize = 1_024;
 
 /// One message on the bus.
 ///
-/// (incarnation, data lane, `first`), (incarnation, `first`) of bulk, and (incarnation, `first`)
-/// of the other three kinds together are never used for two different frames, so a codec may use
-/// them as a nonce.
+/// A codec may use these as a nonce, since two different frames never share them: (incarnation,
+/// lane, `first`) of data, (incarnation, `first`) of bulk, and (incarnation, `first`) of the other
+/// three kinds together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
     /// The sender.
     pub incarnation: Incarnation,
-    /// The only node it is for, which a codec seals it for; `None`: for all, and may be
-    /// passed on. Nobody can have made a frame for a node before that node began.
+    /// The only recipient, for which a codec seals the frame. `None`: the frame is for all, and
+    /// peers may relay it. A frame for a node proves that its sender was alive after that node
+    /// started.
     pub to: Option<Incarnation>,
     /// What it carries.
     pub kind: FrameKind,
-    /// Number of the first event, from 1; or of the message.
+    /// Number of the first event, from 1; or number of the message.
     pub first: u64,
-    /// Number of events; 0 unless it carries data.
+    /// Number of events; 0 unless the frame carries data.
     pub count: u16,
-    /// The events, opaque here.
+    /// The encoded events or message. Event bodies are opaque to this crate.
     pub body: Bytes,
-    /// The frame as it came, sealed by its sender, if the bus gave that: whoever
-    /// passes it on to a third node gives exactly these bytes.
+    /// The frame as it arrived, sealed by its sender, if the bus provides that. A relay passes on
+    /// exactly these bytes.
     pub wire: Option<Bytes>,
 }
 
-/// What keeping a frame costs besides its bytes.
+/// Bytes that keeping a frame costs besides its contents.
 pub(crate) const FRAME_COST: usize = 128;
 
 impl Frame {
-    /// One past the number of its last event.
+    /// The number after that of the last event.
     pub(crate) fn end(&self) -> u64 {
         self.first + u64::from(self.count)
     }
 
-    /// Bytes it takes to keep.
+    /// Bytes that keeping the frame costs.
     pub(crate) fn cost(&self) -> usize {
         self.body.len() + self.wire.as_ref().map_or(0, Bytes::len) + FRAME_COST
     }
 
-    /// Bytes of the window that it takes: the same at its sender and its receivers, who alone
-    /// have it as it came.
+    /// Bytes of the window that the frame uses. It leaves out `wire`, which only receivers have, so
+    /// that sender and receivers count the same.
     pub(crate) fn window_cost(&self) -> usize {
         self.body.len() + FRAME_COST
     }
 
-    /// What of it is kept for others: its sender's bytes if there are any.
+    /// The part kept for other peers: the sender's sealed bytes if there are any, else the body.
     pub(crate) fn for_relay(&self) -> Self {
         let body = if self.wire.is_some() { Bytes::new() } else { self.body.clone() };
         Self { body, ..self.clone() }
     }
 
-    /// The same of a frame that tells a status, unless it is longer than any need be.
+    /// The same for a frame with a status; `None` if the frame is longer than a status needs.
     pub(crate) fn for_introduction(&self) -> Option<Self> {
         (self.cost() <= MAX_INTRODUCTION).then(|| self.for_relay())
     }
 }
 
-/// A status with a full digest costs a third of this.
+/// Maximum cost of an introduction. A status with a full digest costs a third of this.
 const MAX_INTRODUCTION: usize = 16 << 10;

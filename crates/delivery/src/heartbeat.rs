@@ -1,9 +1,8 @@
 use crate::{Settings, Time};
 
-/// When heartbeats are due: soon after the last event of a burst, then at twice
-/// the interval each, up to the longest (as NORM's decaying flush, RFC 5740,
-/// section 5.1.1). Under steady traffic only the longest interval counts, since
-/// holes show losses by themselves.
+/// Schedules heartbeats: soon after the last event of a burst, then at doubling intervals up to the
+/// maximum (as NORM's decaying flush, RFC 5740, section 5.1.1). Under steady traffic only the
+/// maximum interval counts, since later frames reveal losses as holes.
 #[derive(Debug, Clone)]
 pub(crate) struct Heartbeat {
     settings: Settings,
@@ -15,7 +14,7 @@ pub(crate) struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// The first is due at once.
+    /// The first heartbeat is due at once.
     pub(crate) fn new(settings: Settings, now: Time) -> Self {
         Self { settings, interval: settings.heartbeat_min, last: now, due: now, digest: None }
     }
@@ -24,13 +23,14 @@ impl Heartbeat {
         self.due
     }
 
-    /// An event was sent.
+    /// This node sent an event.
     pub(crate) fn on_event_sent(&mut self, now: Time) {
         self.interval = self.settings.heartbeat_min;
         self.due = (now + self.interval).min(self.last + self.settings.heartbeat_max);
     }
 
-    /// An event of one of `peers` peers came: others may have missed it.
+    /// An event of one of `peers` peers arrived. Other nodes may have missed it, so a digest is
+    /// due.
     pub(crate) fn on_event_received(&mut self, now: Time, peers: usize) {
         let interval = self.digest_interval(peers);
         // Not at once: more events are most likely behind this one.
@@ -47,13 +47,13 @@ impl Heartbeat {
         takes
     }
 
-    /// With more peers each tells less often, so that all together cost the same.
+    /// With more peers each node sends fewer digests, so that their total cost stays the same.
     fn digest_interval(&self, peers: usize) -> std::time::Duration {
         let times = u32::try_from(peers / 25 + 1).unwrap_or(u32::MAX);
         self.settings.digest_interval.saturating_mul(times).min(self.settings.heartbeat_max)
     }
 
-    /// A heartbeat was sent.
+    /// This node sent a heartbeat.
     pub(crate) fn on_heartbeat(&mut self, now: Time) {
         self.last = now;
         self.interval = (self.interval * 2).min(self.settings.heartbeat_max);
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn heartbeats_decay_after_a_burst_up_to_the_longest_interval() {
+    fn heartbeats_decay_after_a_burst_to_the_maximum_interval() {
         let mut heartbeat = Heartbeat::new(Settings::default(), at(0));
         heartbeat.on_event_sent(at(0));
         let mut times = Vec::new();
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn digests_follow_the_events_of_others_but_not_each() {
+    fn events_of_peers_trigger_digests_at_a_limited_rate() {
         let mut heartbeat = Heartbeat::new(Settings::default(), at(0));
         let mut digests = Vec::new();
         for ms in 0..2_000 {
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn steady_traffic_does_not_put_a_heartbeat_off_for_ever() {
+    fn steady_traffic_does_not_postpone_heartbeats_forever() {
         let mut heartbeat = Heartbeat::new(Settings::default(), at(0));
         heartbeat.on_heartbeat(at(0));
         for ms in 1..=995 {

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::DeliveryError;
 
-/// One life of a node: 128 random bits, new at every start. What a node sends is
-/// numbered within its incarnation, so a restart is never taken for the old life.
+/// One run of a node: 128 random bits, new at every start. Numbers of events and messages belong to
+/// an incarnation, so a restarted node is never confused with its earlier run.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Incarnation(pub [u8; 16]);
 
@@ -19,7 +19,7 @@ impl fmt::Display for Incarnation {
 }
 
 impl fmt::Debug for Incarnation {
-    /// The first 8 digits, enough to tell lives apart in a log.
+    /// The first 8 digits, which distinguish incarnations in a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0[..4].iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
@@ -29,7 +29,7 @@ impl FromStr for Incarnation {
     type Err = DeliveryError;
 
     /// # Errors
-    /// [`DeliveryError::Name`] unless it is 32 hexadecimal digits.
+    /// [`DeliveryError::Name`] unless the text is 32 hexadecimal digits.
     fn from_str(text: &str) -> Result<Self, DeliveryError> {
         let bad = || DeliveryError::Name {
             name: text.chars().take(40).collect(),
@@ -42,14 +42,14 @@ impl FromStr for Incarnation {
     }
 }
 
-/// The name of a node: 1 to 64 letters, digits, `.`, `-`, `_`. Unique among the
-/// live nodes of a cluster, the same after a restart.
+/// The name of a node: 1 to 64 ASCII letters, digits, `.`, `-`, `_`. It is unique among the live
+/// nodes of a cluster, and stays the same after a restart.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct NodeName(Arc<str>);
 
 impl NodeName {
-    /// The longest name in bytes.
+    /// Maximum length of a name in bytes.
     pub const MAX_LEN: usize = 64;
 
     /// The name as text.
@@ -63,14 +63,14 @@ impl FromStr for NodeName {
     type Err = DeliveryError;
 
     /// # Errors
-    /// [`DeliveryError::Name`].
+    /// [`DeliveryError::Name`] if the name is empty, too long or has another character.
     fn from_str(name: &str) -> Result<Self, DeliveryError> {
         let bad = |why| DeliveryError::Name { name: name.chars().take(80).collect(), why };
         if name.is_empty() || name.len() > Self::MAX_LEN {
-            return Err(bad("it has 1 to 64 characters"));
+            return Err(bad("a name has 1 to 64 characters"));
         }
         if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b)) {
-            return Err(bad("only letters, digits, `.`, `-` and `_`"));
+            return Err(bad("a name has only letters, digits, `.`, `-` and `_`"));
         }
         Ok(Self(name.into()))
     }
@@ -102,33 +102,33 @@ impl fmt::Debug for NodeName {
     }
 }
 
-/// Who a node is.
+/// Identifies a node.
 #[derive(Debug, Clone)]
 pub struct Identity {
-    /// Its name.
+    /// The name, which restarts keep.
     pub name: NodeName,
-    /// Its life.
+    /// The incarnation, new at every start.
     pub incarnation: Incarnation,
-    /// Wall-clock time of its start in milliseconds since the Unix epoch. Of two
-    /// live nodes of one name the younger steps back.
+    /// Wall-clock time of the start in milliseconds since the Unix epoch. It decides which of two
+    /// nodes of one name must leave if both have worked with as many peers.
     pub started_ms: u64,
 }
 
 impl Identity {
-    /// The identity of these parts.
+    /// An identity of these parts.
     #[must_use]
     pub fn new(name: NodeName, incarnation: Incarnation, started_ms: u64) -> Self {
         Self { name, incarnation, started_ms }
     }
 }
 
-/// One of the two streams of a sender. Order holds within a lane.
+/// One of the two streams of a sender. Events are ordered within a lane only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Lane {
-    /// Goes first.
+    /// Events that go ahead of waiting events of the other lane.
     Urgent = 0,
-    /// Everything else.
+    /// All other events.
     Events = 1,
 }
 
@@ -136,12 +136,12 @@ impl Lane {
     /// Both lanes, in order of their index.
     pub const ALL: [Self; 2] = [Self::Urgent, Self::Events];
 
-    /// The lane of a number on the wire.
+    /// The lane of a number on the wire; `None` if no lane has it.
     pub(crate) fn from_index(index: u8) -> Option<Self> {
         Self::ALL.get(usize::from(index)).copied()
     }
 
-    /// Its number on the wire.
+    /// The number of the lane on the wire.
     #[must_use]
     pub fn index(self) -> usize {
         self as usize
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_checked() {
+    fn invalid_names_are_refused() {
         for name in ["mx1", "mx1.example.org", "a_b-C"] {
             assert_eq!(name.parse::<NodeName>().unwrap().as_str(), name);
         }
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn an_incarnation_reads_back() {
+    fn an_incarnation_round_trips_as_text() {
         let incarnation = Incarnation(std::array::from_fn(|i| i as u8 * 16));
         assert_eq!(incarnation.to_string().parse::<Incarnation>().unwrap(), incarnation);
         assert!("xyz".parse::<Incarnation>().is_err());

@@ -1,30 +1,30 @@
-//! Ordered streams, gaps and membership over any bus, as a state machine.
+//! Ordered streams, gap reports and membership over any message bus, as a sans-IO state machine.
 //!
-//! A [`Endpoint`] takes frames and time, and gives frames to transmit, events to
-//! deliver and the next deadline. It knows nothing of what the bodies mean.
+//! An [`Endpoint`] takes frames and the current time. It returns frames to transmit, events to
+//! deliver and its next deadline. It never looks into event bodies.
 //!
-//! **The promise**: per (sender incarnation, lane), each event is delivered
-//! once and in order, or a [`Gap`] stands in its place. Nothing is skipped in
-//! silence, delivered twice or out of order.
+//! **Guarantee**: per (sender incarnation, lane), a receiver delivers each event once and in order,
+//! or reports a [`Gap`] in its place. No event is skipped without a report, delivered twice or
+//! reordered.
 //!
-//! **Invariant**: no I/O, no clock, no threads, no randomness of its own. The
-//! same inputs at the same times give the same outputs, which is what lets
-//! `mailmesh-sim` replay a run from its seed.
+//! **Invariant**: no I/O, no clock, no threads, no random numbers. The same inputs at the same
+//! times give the same outputs, so `mailmesh-sim` can replay a run from its seed.
 //!
-//! **Left to others**: bytes on the wire (a codec), sockets (`mailmesh-transport`).
+//! **Left to other crates**: the encoding of frames (a codec) and the network
+//! (`mailmesh-transport`).
 //!
 //! ```
 //! use std::time::Duration;
 //! use mailmesh_delivery::*;
 //!
 //! let at = |ms| Time::from_start(Duration::from_millis(ms));
-//! let node = |name: &str, n: u8| {
+//! let endpoint = |name: &str, n: u8| {
 //!     let identity = Identity::new(name.parse().unwrap(), Incarnation([n; 16]), u64::from(n));
 //!     Endpoint::new(identity, Settings::default(), at(0))
 //! };
-//! let (mut a, mut b) = (node("a", 1), node("b", 2));
+//! let (mut a, mut b) = (endpoint("a", 1), endpoint("b", 2));
 //!
-//! // Carry what each wants transmitted to the other until both are quiet.
+//! // Carry frames between the two endpoints until neither has output left.
 //! let mut seen = Vec::new();
 //! let frame = a.send(at(1), Lane::Events, 1, "hello".into())?;
 //! loop {

@@ -4,88 +4,90 @@ use bytes::Bytes;
 
 use crate::{Frame, Incarnation, Lane, NodeName, Time};
 
-/// Where a frame goes.
+/// The recipients of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Destination {
-    /// Every peer.
+    /// Every node on the bus.
     All,
     /// One peer.
     One(Incarnation),
 }
 
-/// Who passed on a frame of another node, and the number of its message
+/// The peer that relayed a frame of another node, and the number of its relay message
 /// ([`Output::Relay`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Via {
-    /// The peer.
+    /// The relaying peer.
     pub peer: Incarnation,
-    /// The number.
+    /// The number of the relay message, which reveals replays.
     pub number: u64,
 }
 
-/// What a [`Endpoint`](crate::Endpoint) wants done or known, in order.
+/// An action for the caller of an [`Endpoint`](crate::Endpoint), or a notification. Outputs are
+/// handled in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Output {
     /// Put this frame on the bus.
     Transmit {
-        /// To whom.
+        /// The recipients.
         to: Destination,
-        /// What.
+        /// The frame.
         frame: Frame,
     },
-    /// Put this frame of another node on the bus for one peer, as its sender made it
-    /// ([`Frame::wire`]), in a message of our own with this number. What comes of it
-    /// there goes to [`Endpoint::handle_relayed`](crate::Endpoint::handle_relayed).
+    /// Send this frame of another node to one peer, unchanged ([`Frame::wire`]), inside a message
+    /// of this node. That peer's driver passes the frame to
+    /// [`Endpoint::handle_relayed`](crate::Endpoint::handle_relayed).
     Relay {
-        /// To whom.
+        /// The recipient.
         to: Incarnation,
-        /// Number of the message, of the control and direct messages of this node.
+        /// Number of the message, in the sequence of this node's control and direct messages.
         number: u64,
-        /// What.
+        /// The frame of the other node.
         frame: Frame,
     },
-    /// Events of a peer, next in order.
+    /// The next events of a peer, in order.
     Deliver {
         /// The sender.
         from: Incarnation,
-        /// Its lane.
+        /// The sender's lane.
         lane: Lane,
         /// Number of the first event.
         first: u64,
         /// Number of events.
         count: u16,
-        /// The events.
+        /// The events, as the sender passed them to [`Endpoint::send`](crate::Endpoint::send).
         body: Bytes,
     },
-    /// Events of a peer are missing here.
+    /// Events of a peer are missing and will not be delivered.
     Gap(Gap),
-    /// A peer takes part. Comes before anything else from it.
+    /// A peer became a member. This output precedes all others from that peer.
     Joined(PeerInfo),
-    /// A peer no longer takes part. Comes after everything from it.
+    /// A peer is no longer a member. This output follows all others from that peer, unless the peer
+    /// joins again.
     Left {
-        /// Who.
+        /// The last known state of the peer.
         peer: PeerInfo,
-        /// Why.
+        /// Why the peer left.
         reason: LeaveReason,
     },
-    /// Two live nodes have one name.
+    /// Two live nodes use the same name.
     NameConflict(NameConflict),
-    /// The way to a peer changed.
+    /// The route on which frames of a peer arrive has changed.
     Reach {
         /// The peer.
         peer: Incarnation,
-        /// The way now.
+        /// The new route.
         reach: Reach,
     },
-    /// The tag on a peer's heartbeat.
+    /// The tag on a peer's greeting or heartbeat.
     Tag {
         /// The peer.
         from: Incarnation,
-        /// Its tag.
+        /// The tag, at most [`Settings::max_tag`](crate::Settings::max_tag) bytes.
         tag: Bytes,
     },
-    /// A message of the layer above.
+    /// A message that the peer sent with [`Endpoint::send_direct`](crate::Endpoint::send_direct).
     Direct {
         /// The peer.
         from: Incarnation,
@@ -94,18 +96,18 @@ pub enum Output {
     },
 }
 
-/// In place of events that will not come.
+/// A range of missing events, reported in their place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gap {
     /// The sender.
     pub from: Incarnation,
-    /// Its lane.
+    /// The sender's lane.
     pub lane: Lane,
-    /// Number of the first event missed.
+    /// Number of the first missing event.
     pub first: u64,
-    /// How many.
+    /// Number of missing events.
     pub missed: u64,
-    /// Why.
+    /// Why the events are missing.
     pub reason: GapReason,
 }
 
@@ -113,9 +115,11 @@ pub struct Gap {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum GapReason {
-    /// Lost on the way.
+    /// No peer has the events, none of them arrived within
+    /// [`Settings::repair_timeout`](crate::Settings::repair_timeout), or the receiver could not
+    /// catch up with the sender.
     Lost,
-    /// Sent while the peer was out of reach.
+    /// The events were sent while the peer was out of reach, and repair failed.
     Unreachable,
 }
 
@@ -132,29 +136,29 @@ impl fmt::Display for GapReason {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum LeaveReason {
-    /// It said so.
+    /// The peer said goodbye.
     Bye,
-    /// It gave no sign of life.
+    /// Neither frames nor reports of heartbeats arrived from the peer in time.
     Failed,
-    /// A new life of the same name took its place.
+    /// A new incarnation of the same name took the peer's place.
     Replaced,
 }
 
 impl fmt::Display for LeaveReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Bye => "sender_position goodbye",
-            Self::Failed => "gave no sign of life",
+            Self::Bye => "said goodbye",
+            Self::Failed => "sent no heartbeat in time",
             Self::Replaced => "was restarted",
         })
     }
 }
 
-/// Two live nodes of one name. The one that has worked with fewer others must step back; of
-/// equals the younger, by start time, then incarnation.
+/// Two live nodes that use the same name. The node that has worked with fewer peers must leave. On
+/// a tie the younger must leave, by start time, then by incarnation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NameConflict {
-    /// The name.
+    /// The name that both nodes use.
     pub name: NodeName,
     /// The node that keeps the name.
     pub winner: Incarnation,
@@ -162,82 +166,82 @@ pub struct NameConflict {
     pub loser: Incarnation,
 }
 
-/// What is known of a peer.
+/// The public state of a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerInfo {
-    /// Its name.
+    /// The peer's name, unique among live nodes.
     pub name: NodeName,
-    /// Its life.
+    /// The peer's incarnation, new at each start.
     pub incarnation: Incarnation,
-    /// When it started by its own clock, in milliseconds since the Unix epoch.
+    /// Start time by the peer's own wall clock, in milliseconds since the Unix epoch.
     pub started_ms: u64,
-    /// The version of the control protocol it speaks.
+    /// Version of the control protocol that the peer speaks.
     pub version: u16,
-    /// When it was last heard.
+    /// When a new frame of the peer, or a report of a new heartbeat, last arrived.
     pub last_heard: Time,
-    /// Numbers of the events, per lane, after which its events are awaited since it
-    /// joined: each later one is delivered or told missing.
+    /// Per lane, the number after which the guarantee holds since the peer joined: each later event
+    /// is delivered or reported missing.
     pub promised_after: [u64; 2],
-    /// How it is heard.
+    /// How the peer's frames arrive.
     pub reach: Reach,
 }
 
-/// How a peer is heard.
+/// How frames of a peer arrive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Reach {
-    /// What it sends comes from itself.
+    /// From the peer itself.
     Direct,
-    /// The way to it is cut; another peer passes on what it sends.
+    /// Through another peer that relays them, because the direct route is cut.
     Relayed {
-        /// That peer.
+        /// The relaying peer.
         via: Incarnation,
     },
 }
 
-/// What was counted since the start. None ever decreases.
+/// Counters since the start of an endpoint. They never decrease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Counters {
-    /// Events sent.
+    /// Events that this node sent.
     pub sent: u64,
-    /// Events delivered.
+    /// Events delivered to the caller.
     pub delivered: u64,
     /// Events reported missing.
     pub missed: u64,
     /// Gaps reported.
     pub gaps: u64,
-    /// Data frames that had been delivered before.
+    /// Data frames whose events had arrived or been given up before.
     pub duplicates: u64,
-    /// Control and direct messages seen before, or too old to tell.
+    /// Control, direct and relay messages that had arrived before, or that are too old to tell.
     pub replays_rejected: u64,
-    /// Greetings and signs of life, said to all, of nodes that have not shown to this one
-    /// that they live: they were asked to.
+    /// Greetings and heartbeats to all from nodes that have not proven to this node that they are
+    /// alive. This node asks them for a proof.
     pub unproven_introductions: u64,
-    /// Nodes not taken in or greeted for now: too many came at once.
+    /// Admissions and greetings of nodes that a rate limit put off.
     pub admissions_deferred: u64,
-    /// Frames that were for another node: somebody recorded them and put them here.
+    /// Frames addressed to another node: most likely recorded and replayed here.
     pub misdirected: u64,
-    /// Frames that break the protocol.
+    /// Frames that violate the protocol.
     pub malformed: u64,
-    /// Frames of senders not introduced that were dropped.
+    /// Frames dropped because their sender is not a member.
     pub unknown_sender: u64,
-    /// Frames of peers past the limit of peers.
+    /// Admissions refused because of the limit on peers.
     pub too_many_peers: u64,
-    /// Heartbeats sent.
+    /// Periodic heartbeats sent to all.
     pub heartbeats: u64,
-    /// Requests sent for events that did not come.
+    /// Requests sent for missing events (NAKs).
     pub naks: u64,
-    /// Of those, requests to other peers than the sender.
+    /// NAKs sent to another peer than the sender of the events; `naks` includes them.
     pub relay_naks: u64,
-    /// Frames sent again.
+    /// Frames of this node that it retransmitted.
     pub retransmitted_frames: u64,
-    /// Frames of other nodes passed on, asked for one by one or all.
+    /// Frames of other nodes that this node relayed, on request or under a lease.
     pub relayed_frames: u64,
-    /// Times that the way to a peer changed.
+    /// Times that the route to a peer changed.
     pub route_changes: u64,
-    /// Times a receiver was set aside because it confirmed nothing.
+    /// Times that a receiver was excluded from flow control for acknowledging too little.
     pub receivers_excluded: u64,
-    /// Frames dropped because too much was held behind a hole; asked for again.
+    /// Frames dropped because too much was held behind a hole; they are requested again.
     pub reorder_dropped: u64,
 }

@@ -1,4 +1,4 @@
-//! What was received lately, for peers that missed it and cannot ask its sender.
+//! Recently received frames, for peers that missed them and cannot request them from their sender.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -6,15 +6,15 @@ use crate::planted::{Fault, planted};
 use crate::replay_buffer::ReplayBuffer;
 use crate::{Frame, Incarnation, Lane};
 
-/// A sender's lane.
+/// One lane of one sender.
 type Stream = (Incarnation, Lane);
 
-/// The latest frames of all senders, within one bound of bytes; past it the oldest
-/// of all go.
+/// The latest frames of all senders, within one bound of bytes. Beyond it the oldest frame of any
+/// sender is evicted.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RelayBuffer {
-    rings: BTreeMap<Stream, ReplayBuffer>,
-    /// To whom each frame belongs, oldest first.
+    streams: BTreeMap<Stream, ReplayBuffer>,
+    /// The stream of each frame, oldest frame first.
     order: VecDeque<Stream>,
     bytes: usize,
 }
@@ -25,7 +25,7 @@ impl RelayBuffer {
         let stream = (frame.incarnation, lane);
         let frame = frame.for_relay();
         self.bytes += frame.cost();
-        self.rings.entry(stream).or_default().push(frame, usize::MAX);
+        self.streams.entry(stream).or_default().push(frame, usize::MAX);
         self.order.push_back(stream);
         let limit = if planted(Fault::RelayBufferUnbounded) { usize::MAX } else { limit };
         while self.bytes > limit
@@ -35,14 +35,17 @@ impl RelayBuffer {
         }
     }
 
-    /// The frames of a sender that have events from `first` to `last`.
+    /// The frames of a stream that contain events from `first` to `last`.
     pub(crate) fn range(
         &self,
         (from, lane): Stream,
         first: u64,
         last: u64,
     ) -> impl Iterator<Item = &Frame> {
-        self.rings.get(&(from, lane)).into_iter().flat_map(move |ring| ring.range(first, last))
+        self.streams
+            .get(&(from, lane))
+            .into_iter()
+            .flat_map(move |frames| frames.range(first, last))
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -50,10 +53,10 @@ impl RelayBuffer {
     }
 
     fn drop_oldest(&mut self, stream: Stream) {
-        if let Some(ring) = self.rings.get_mut(&stream) {
-            self.bytes -= ring.pop_oldest().unwrap_or(0);
-            if ring.oldest().is_none() {
-                self.rings.remove(&stream);
+        if let Some(frames) = self.streams.get_mut(&stream) {
+            self.bytes -= frames.pop_oldest().unwrap_or(0);
+            if frames.oldest().is_none() {
+                self.streams.remove(&stream);
             }
         }
     }
@@ -73,26 +76,26 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_of_all_senders_go_first_and_only_the_senders_bytes_are_kept() {
-        let mut received = RelayBuffer::default();
+    fn the_oldest_frames_are_evicted_and_only_wire_bytes_are_kept() {
+        let mut buffer = RelayBuffer::default();
         for i in 0..6 {
-            received.keep(LANE, &frame(i as u8 % 2, 1 + 10 * i), 800);
-            assert!(received.bytes() <= 800);
+            buffer.keep(LANE, &frame(i as u8 % 2, 1 + 10 * i), 800);
+            assert!(buffer.bytes() <= 800);
         }
         let firsts = |sender| {
             let stream = (Incarnation([sender; 16]), LANE);
-            received.range(stream, 1, u64::MAX).map(|frame| frame.first).collect::<Vec<_>>()
+            buffer.range(stream, 1, u64::MAX).map(|frame| frame.first).collect::<Vec<_>>()
         };
         assert_eq!((firsts(0), firsts(1)), (vec![21, 41], vec![31, 51]));
-        let kept = received.range((Incarnation([0; 16]), LANE), 21, 21).next().unwrap();
+        let kept = buffer.range((Incarnation([0; 16]), LANE), 21, 21).next().unwrap();
         assert!(kept.body.is_empty() && kept.wire.as_ref().is_some_and(|wire| wire.len() == 72));
     }
 
     #[test]
-    fn nothing_is_kept_of_a_sender_whose_frames_all_went() {
-        let mut received = RelayBuffer::default();
-        received.keep(LANE, &frame(1, 1), 200);
-        received.keep(LANE, &frame(2, 1), 200);
-        assert_eq!((received.rings.len(), received.order.len()), (1, 1));
+    fn a_stream_without_frames_has_no_entry() {
+        let mut buffer = RelayBuffer::default();
+        buffer.keep(LANE, &frame(1, 1), 200);
+        buffer.keep(LANE, &frame(2, 1), 200);
+        assert_eq!((buffer.streams.len(), buffer.order.len()), (1, 1));
     }
 }

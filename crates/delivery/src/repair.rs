@@ -1,5 +1,5 @@
-//! What is sent again, and how fast: own frames to who missed some, and those of
-//! others to who cannot ask their sender.
+//! Frames kept for retransmission, and the rate at which they are sent. A node retransmits its own
+//! frames, and relays frames of others to peers that cannot request them from the sender.
 
 use crate::planted::{Fault, planted};
 use crate::relay_buffer::RelayBuffer;
@@ -7,22 +7,23 @@ use crate::replay_buffer::ReplayBuffer;
 use crate::token_bucket::TokenBucket;
 use crate::{Frame, Incarnation, Lane, Settings, Time};
 
-/// What is kept of what was sent and received, and the budget for sending it again.
+/// The sent and received frames that are kept, and the budget for sending them again.
 #[derive(Debug, Clone)]
 pub(crate) struct Repair {
     settings: Settings,
     sent: [ReplayBuffer; 2],
     received: RelayBuffer,
-    /// Bytes that may be sent again now: one second's worth at most.
+    /// Bytes that may be sent again now: at most one second's worth.
     budget: TokenBucket,
 }
 
-/// What to send to who asked.
+/// The answer to a repair request.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Answer {
-    /// What comes before this number is not here; unless all that was asked for is.
+    /// Requested events before this number are not available; `None` if the first requested event
+    /// is.
     pub(crate) unavailable_before: Option<u64>,
-    /// As many as one request and the budget allow.
+    /// Requested frames, as many as the burst of one request and the budget allow.
     pub(crate) frames: Vec<Frame>,
 }
 
@@ -41,30 +42,30 @@ impl Repair {
         self.sent[lane.index()].push(frame, self.settings.replay_bytes);
     }
 
-    /// Keeps a frame that came and was delivered.
+    /// Keeps a received frame that was delivered.
     pub(crate) fn keep_received(&mut self, lane: Lane, frame: &Frame) {
         self.received.keep(lane, frame, self.settings.relay_bytes);
     }
 
-    /// Bytes kept of what was sent, both lanes.
+    /// Bytes of sent frames kept, both lanes together.
     pub(crate) fn sent_bytes(&self) -> usize {
         self.sent.iter().map(ReplayBuffer::bytes).sum()
     }
 
-    /// Bytes kept of what was received.
+    /// Bytes of received frames kept.
     pub(crate) fn received_bytes(&self) -> usize {
         self.received.bytes()
     }
 
-    /// The answer to who asked for own events `first` to `last`.
+    /// The answer to a request for the events `first` to `last` of this node.
     pub(crate) fn answer_own(&mut self, now: Time, lane: Lane, first: u64, last: u64) -> Answer {
-        let _answer_is_empty = self.refill(now);
+        let _has_budget = self.refill(now);
         let frames = self.sent[lane.index()].range(first, last);
         answer(&mut self.budget, self.settings.repair_burst, (first, last), frames)
     }
 
-    /// The answer to who asked for another's events `first` to `last`, of which some
-    /// may be held behind a hole here.
+    /// The answer to a request for the events `first` to `last` of another node. `held` are frames
+    /// behind a hole in the stream of that node here.
     pub(crate) fn answer_relayed<'a>(
         &'a mut self,
         now: Time,
@@ -72,12 +73,12 @@ impl Repair {
         (first, last): (u64, u64),
         held: impl Iterator<Item = &'a Frame>,
     ) -> Answer {
-        let _answer_is_empty = self.refill(now);
+        let _has_budget = self.refill(now);
         let frames = self.received.range((from, lane), first, last).chain(held);
         answer(&mut self.budget, self.settings.repair_burst, (first, last), frames)
     }
 
-    /// Whether the budget allows to pass a frame on; takes it if so.
+    /// Charges the budget for relaying a frame; `false` if nothing is left of it.
     pub(crate) fn take_relay_budget(&mut self, now: Time, frame: &Frame) -> bool {
         let allowed = self.refill(now);
         if allowed {
@@ -86,18 +87,18 @@ impl Repair {
         allowed
     }
 
-    /// Whether more than half of what may be sent again now is left, so that who had its share
-    /// may have more; takes the cost of an answer if so.
+    /// Charges `cost` if more than half of the budget is left, and returns whether it is. A peer
+    /// that has used up its share may then have more.
     pub(crate) fn take_spare_budget(&mut self, now: Time, cost: usize) -> bool {
-        let _half_is_more = self.refill(now);
-        let take_spare_budget = self.budget.holds_more_than(self.settings.repair_rate / 2);
-        if take_spare_budget {
+        let _has_budget = self.refill(now);
+        let has_spare = self.budget.holds_more_than(self.settings.repair_rate / 2);
+        if has_spare {
             self.budget.take(cost);
         }
-        take_spare_budget
+        has_spare
     }
 
-    /// Whether anything may be sent again now.
+    /// Refills the budget; returns whether anything may be sent again now.
     fn refill(&mut self, now: Time) -> bool {
         let rate = self.settings.repair_rate;
         self.budget.refill(now, rate, rate)
@@ -117,7 +118,7 @@ fn answer<'a>(
         Answer { unavailable_before: (begin > first).then_some(begin), frames: Vec::new() };
     for frame in frames {
         let len = frame.cost();
-        // A frame longer than what is left of a burst still goes if it is the first.
+        // The first frame goes even if it is longer than the burst.
         if (len > burst && !answer.frames.is_empty()) || budget.is_empty() {
             break;
         }
@@ -165,20 +166,20 @@ mod tests {
     }
 
     #[test]
-    fn a_request_gets_its_range_in_bursts_and_is_told_what_is_gone() {
+    fn a_request_is_answered_in_bursts_and_learns_what_is_unavailable() {
         let replay_bytes = 10 * 1_000;
         let settings = Settings { repair_burst: 3_500, replay_bytes, ..Settings::default() };
         let mut repair = repair(settings, 20);
         assert_eq!(ask(&mut repair, 0, 5, 30), (Some(11), vec![11, 12, 13]));
         assert_eq!(ask(&mut repair, 0, 14, 15), (None, vec![14, 15]));
-        assert_eq!(ask(&mut repair, 0, 2, 3), (Some(4), vec![]), "all of it");
+        assert_eq!(ask(&mut repair, 0, 2, 3), (Some(4), vec![]), "nothing of the range is left");
         assert_eq!(ask(&mut repair, 0, 21, 30), (Some(31), vec![]));
         let never = repair.answer_own(Time::default(), Lane::Urgent, 1, 9);
         assert_eq!(firsts(never), (Some(10), vec![]));
     }
 
     #[test]
-    fn what_others_sent_is_given_with_what_is_held_behind_a_hole() {
+    fn an_answer_for_another_sender_includes_frames_behind_a_hole() {
         let mut repair = repair(Settings::default(), 0);
         (3..=5).for_each(|first| repair.keep_received(LANE, &frame(2, first)));
         let held = [frame(2, 8), frame(2, 9)];
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sent_again_in_a_second_is_bounded() {
+    fn retransmissions_per_second_are_bounded() {
         let settings = Settings { repair_rate: 10_000, ..Settings::default() };
         let mut repair = repair(settings, 100);
         let mut total = 0;

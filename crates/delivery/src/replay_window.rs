@@ -1,20 +1,20 @@
-/// Words of the window, one of them being filled.
+/// Words in the window; the newest is partly filled.
 const WORDS: u64 = 17;
-/// Numbers below the highest that can be told apart, at least.
+/// How far below the highest number the window reaches at least.
 const WINDOW: u64 = (WORDS - 1) * 64;
 
-/// Tells whether a numbered message was seen before: a sliding window of 1,024 numbers
-/// below the highest (the anti-replay service of RFC 4303, section 3.4.3, in blocks as in
+/// An anti-replay window: tells whether a numbered message was seen before. It covers the highest
+/// number and 1,023 below it (the anti-replay service of RFC 4303, section 3.4.3, in blocks as in
 /// RFC 6479).
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct ReplayWindow {
     highest: u64,
-    /// Bit i of word w: number 64 b + i was seen, of the block b that has the word now.
+    /// Bit i of word w: number 64 b + i was seen, where b is the latest block stored in the word.
     seen: [u64; WORDS as usize],
 }
 
 impl ReplayWindow {
-    /// Notes a number; `false` if it was seen before or is too old to tell.
+    /// Notes a number; returns `false` if it was seen before or is too old to tell.
     pub(crate) fn accept(&mut self, number: u64) -> bool {
         if number == 0 || self.highest.saturating_sub(number) >= WINDOW {
             return false;
@@ -53,7 +53,7 @@ mod tests {
             (3, true),
             (3, false),
             (1_030, true),
-            (6, false), // 1,024 behind: too old to tell
+            (6, false), // 1,024 below the highest: too old to tell
             (7, true),
             (7, false),
             (0, false),
@@ -67,7 +67,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_says_what_a_set_of_all_numbers_would(
+        fn the_window_agrees_with_a_set_of_all_numbers(
             steps in prop::collection::vec(prop_oneof![-1_100i64..200, -5i64..5, -100i64..5_000], 1..400),
         ) {
             let (mut window, mut seen, mut highest) = (ReplayWindow::default(), BTreeSet::new(), 1_u64);

@@ -1,24 +1,23 @@
-//! Who asks for events that it missed is answered, within its share.
+//! Answers to members that request missing events, within their share of the repair rate.
 
 use crate::control::Control;
 use crate::repair::Answer;
 use crate::{Destination, Endpoint, Frame, Incarnation, Lane, Output, Time};
 
-/// Bytes that an answer counts as besides its frames: who asks for nothing that there is costs
-/// time.
+/// Fixed charge in bytes per request, so that a request that no frame answers is rate-limited too.
 const REQUEST_COST: usize = 4096;
 
-/// Of what somebody is sent something again.
+/// The budget that pays for an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum RepairBudget {
-    /// What each member may have.
+    /// The share of the requesting peer.
     PerPeer,
-    /// What nobody else needs.
+    /// The common budget, beyond what it reserves for the other peers.
     Spare,
 }
 
 impl Endpoint {
-    /// Sends again what a member asked for.
+    /// Retransmits events of this node that a member requested.
     pub(crate) fn retransmit(
         &mut self,
         now: Time,
@@ -31,8 +30,8 @@ impl Endpoint {
             return;
         };
         let is_sound = first > 0 && last >= first;
-        // Of what is not sent yet nothing can be missing: the request was for another, put
-        // before us by somebody who recorded it.
+        // An event that is not sent yet cannot be missing. Such a request is faulty, or somebody
+        // recorded it elsewhere and replays it here.
         let last = last.min(self.positions[lane.index()]);
         if !is_sound || first > last {
             self.counters.malformed += 1;
@@ -40,9 +39,9 @@ impl Endpoint {
         }
         let sent = &self.in_flight[lane.index()];
         peer.windows[lane.index()].on_loss(last, sent, &self.settings, now);
-        let Some(share) = self.repair_budget(now, from) else { return };
+        let Some(budget) = self.repair_budget(now, from) else { return };
         let answer = self.repair.answer_own(now, lane, first, last);
-        self.charge(from, share, &answer);
+        self.charge(from, budget, &answer);
         let to = Destination::One(from);
         if let Some(before) = answer.unavailable_before {
             self.transmit(to, &Control::Unavailable { lane, before });
@@ -52,7 +51,7 @@ impl Endpoint {
         self.outputs.extend(frames.map(|frame| Output::Transmit { to, frame }));
     }
 
-    /// Passes on what a member cannot have from its sender.
+    /// Relays events that the member `to` cannot get from their sender.
     pub(crate) fn relay_repair(
         &mut self,
         now: Time,
@@ -70,11 +69,11 @@ impl Endpoint {
             self.counters.malformed += 1;
             return;
         }
-        let Some(share) = self.repair_budget(now, to) else { return };
+        let Some(budget) = self.repair_budget(now, to) else { return };
         let stream = self.membership.get(from).map(|peer| &peer.streams[lane.index()]);
         let held = stream.into_iter().flat_map(|stream| stream.held(first, last));
         let answer = self.repair.answer_relayed(now, (from, lane), (first, last), held);
-        self.charge(to, share, &answer);
+        self.charge(to, budget, &answer);
         if let Some(before) = answer.unavailable_before {
             self.transmit(Destination::One(to), &Control::RelayUnavailable { from, lane, before });
         }
@@ -83,19 +82,20 @@ impl Endpoint {
         }
     }
 
-    /// Of what a member gets an answer now, if it does.
-    fn repair_budget(&mut self, now: Time, who: Incarnation) -> Option<RepairBudget> {
+    /// The budget that pays for an answer to `requester` now; `None` if there is none.
+    fn repair_budget(&mut self, now: Time, requester: Incarnation) -> Option<RepairBudget> {
         let rate = self.settings.repair_rate_per_peer;
-        if self.membership.get_mut(who)?.repairs.refill(now, rate, rate) {
+        if self.membership.get_mut(requester)?.repairs.refill(now, rate, rate) {
             return Some(RepairBudget::PerPeer);
         }
         self.repair.take_spare_budget(now, REQUEST_COST).then_some(RepairBudget::Spare)
     }
 
-    /// What an answer costs who asked.
-    fn charge(&mut self, who: Incarnation, share: RepairBudget, answer: &Answer) {
+    /// Charges an answer to the peer that requested it.
+    fn charge(&mut self, requester: Incarnation, budget: RepairBudget, answer: &Answer) {
         let frames: usize = answer.frames.iter().map(Frame::cost).sum();
-        if let Some(peer) = self.membership.get_mut(who).filter(|_| share == RepairBudget::PerPeer)
+        if let Some(peer) =
+            self.membership.get_mut(requester).filter(|_| budget == RepairBudget::PerPeer)
         {
             peer.repairs.take(frames + REQUEST_COST);
         }

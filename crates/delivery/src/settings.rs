@@ -2,117 +2,116 @@ use std::time::Duration;
 
 use crate::DeliveryError;
 
-/// Least bytes of what must hold frames: a bundle of events, twice over.
-const LEAST_BYTES: usize = 64 << 10;
-/// Most bytes of a window and the like.
-const MOST_BYTES: usize = 1 << 30;
+/// Minimum of the settings for buffers of frames: a full batch of the driver (60 KiB) fits.
+const MIN_BYTES: usize = 64 << 10;
+/// Maximum of the same settings.
+const MAX_BYTES: usize = 1 << 30;
 
-/// Timers and bounds. Each default is reasoned where it is stated.
+/// Timers and bounds. Each field states its default, and the reason for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Settings {
-    /// First heartbeat after a burst; each following waits twice as long. 20 ms:
-    /// a lost tail is found before a person notices.
+    /// Delay of the first heartbeat after a burst of events; each further delay is twice as long.
+    /// Default 20 ms: a receiver finds a lost tail before a person notices.
     pub heartbeat_min: Duration,
-    /// Longest time between heartbeats. 1 s: three fit the failure timeout.
+    /// Maximum interval between heartbeats. Default 1 s: three fit in the failure timeout.
     pub heartbeat_max: Duration,
-    /// A peer that gives no sign of life for this long has failed. 3 s.
+    /// A peer that is silent for this long has failed. Default 3 s.
     pub failure_timeout: Duration,
-    /// A peer whose link closed is asked for a sign of life, and has failed
-    /// without one after this long. 500 ms: many round trips, yet a killed
-    /// process is noticed at once.
+    /// A peer whose link closed is probed, and is treated as failed if it does not answer within
+    /// this time. Default 500 ms: many round trips, yet a killed process is noticed quickly.
     pub probe_timeout: Duration,
-    /// How long a hole may stay open before its events are asked for again. 2 ms:
-    /// links keep order, so few holes fill by themselves. Also the pause after
-    /// which the next part of a long repair is asked for.
+    /// Time from finding a hole to the first NAK for it. Default 2 ms: links keep the order, so few
+    /// holes fill without repair. Also the pause before the NAK for the next part of a long repair.
     pub nak_delay: Duration,
-    /// First wait for the answer to a request; doubles with each that stays
-    /// without one. 20 ms.
+    /// Timeout of the first NAK; doubles with each NAK that stays unanswered. Default 20 ms.
     pub nak_retry: Duration,
-    /// Longest wait for an answer. 250 ms.
+    /// Maximum timeout of a NAK. Default 250 ms.
     pub nak_retry_max: Duration,
-    /// How long a hole may stay open without anything of it coming, before it is a
-    /// gap. 5 s: over twenty requests, so that a path that loses a third of
-    /// everything both ways still fills it; a peer that is silent altogether has
-    /// failed before.
+    /// A hole of which nothing arrives for this long becomes a gap. Default 5 s: over twenty NAKs,
+    /// so repair works on a route that loses a third of the frames in both directions. A peer that
+    /// is silent altogether has failed earlier.
     pub repair_timeout: Duration,
-    /// How long what is missing of a peer that said goodbye is waited for at least: it
-    /// may have been overtaken. 50 ms.
+    /// Minimum time to wait for missing events of a peer that said goodbye, because the goodbye may
+    /// have overtaken them. Default 50 ms.
     pub goodbye_timeout: Duration,
-    /// How long the others are asked about a peer that seems dead or said goodbye: do
-    /// they hear it, and what have they of it that is missing here? 300 ms: four
-    /// questions. The asking is part of the failure timeout.
+    /// How long other peers are queried about a peer that seems dead or said goodbye: whether they
+    /// hear it, and which missing events they have. Default 300 ms: four queries. This time is part
+    /// of the failure timeout.
     pub peer_query_timeout: Duration,
-    /// What others say a peer has sent counts once its stream was still for this long;
-    /// before, it is most likely on its way. 100 ms.
+    /// How long a stream must be idle before reports from other peers about its position count.
+    /// Until then the events are most likely on their way. Default 100 ms.
     pub report_delay: Duration,
-    /// How often digests are sent at most: what a node knows of the others, on its
-    /// heartbeats. 250 ms while events come, times one for each 25 peers; 1 s without.
+    /// Minimum interval between digests: the reports about other peers that heartbeats carry.
+    /// Default 250 ms while events arrive, longer by as much for each 25 peers; 1 s without events.
     pub digest_interval: Duration,
-    /// How long those that left are told of on digests, from the end of each, and all of
-    /// them from the return of a peer that was out of reach: it may have heard less of
-    /// their last events, or more. 6 s: twice the failure timeout, since who was out of
-    /// reach for less than that does not return but never went.
+    /// How long digests report a former peer after it left. They report all former peers for this
+    /// long after a peer returns, because that peer may have heard more or fewer of their last
+    /// events. Default 6 s: twice the failure timeout. A peer that was out of reach for less than
+    /// that timeout never left, so its return starts no new reports.
     pub former_peer_report_time: Duration,
-    /// A peer not heard directly for this long, of which others hear, is listened to
-    /// through one of them. 1.5 s: one heartbeat may be lost; while events of it are
-    /// missing, a sixth of that.
+    /// A peer that is not heard directly for this long, but that others hear, is followed through
+    /// one of them. Default 1.5 s: one heartbeat may be lost. While its events are missing, a sixth
+    /// of that.
     pub relay_after: Duration,
-    /// How long a peer passes on what comes from another without being asked again.
-    /// 2 s; asked four times as often.
+    /// How long a peer relays the frames of another without a new request. Default 2 s; a receiver
+    /// renews its request four times as often.
     pub relay_lease: Duration,
-    /// Most bytes held behind a hole, per stream. 2 MiB; what comes beyond is
-    /// dropped and asked for again when the hole is filled. To half of it, as frames are kept
-    /// opened and as they came, congestion windows grow.
+    /// Maximum bytes held behind a hole, per stream. Default 2 MiB. Frames beyond it are dropped,
+    /// and requested again when the hole is filled. A congestion window is at most half of it,
+    /// because a held frame is kept both decoded and as it arrived.
     pub reorder_bytes: usize,
-    /// Most bytes of sent frames kept for who missed some, per lane. 32 MiB; past
-    /// it the oldest go, and who asks for them is told so.
+    /// Maximum bytes of sent frames kept for retransmission, per lane. Default 32 MiB. Beyond it
+    /// the oldest frames are dropped, and a peer that requests them is notified.
     pub replay_bytes: usize,
-    /// Most bytes of received frames kept for who missed some and cannot ask their
-    /// sender, of all senders together. 32 MiB; past it the oldest go.
+    /// Maximum bytes of received frames kept for peers that cannot get them from the sender, for
+    /// all senders together. Default 32 MiB. Beyond it the oldest frames are dropped.
     pub relay_bytes: usize,
-    /// Most bytes sent and not confirmed by the slowest active receiver, per lane.
-    /// 4 MiB; past it the lane is closed and publishers wait.
+    /// Maximum bytes in flight to the slowest active receiver, per lane. Default 4 MiB. At the
+    /// limit the lane closes and publishers wait.
     pub window: usize,
-    /// A receiver that keeps a lane closed and confirms less than a 64th of a window for
-    /// this long is set aside; so is one that takes four times this long for a window
-    /// while others have nothing to do. For a congestion window it is waited for as long a part
-    /// of that as it is of a window, and then goes without a pace. 500 ms.
+    /// A receiver that keeps a lane closed and acknowledges less than a 64th of a window in this
+    /// time is excluded from flow control. So is a receiver that needs more than four times this
+    /// long for a window while others are idle. A congestion window is allowed its proportional
+    /// part of that time, then it is suspended. Default 500 ms.
     pub lag_timeout: Duration,
-    /// How long a receiver waits before it confirms less than a 16th of the largest congestion
-    /// window. 125 ms: a driver is woken for confirmations eight times a second at most.
+    /// How long a receiver may delay the acknowledgement of less than a 16th of the largest
+    /// congestion window. Default 125 ms: acknowledgements wake a driver at most eight times a
+    /// second.
     pub ack_delay: Duration,
-    /// How long a node that is to leave waits at most until the others have confirmed
-    /// what it sent. 2 s; who confirms nothing for `lag_timeout` is not waited for.
+    /// How long a leaving node waits at most for acknowledgements. Default 2 s. A peer that
+    /// acknowledges nothing for `lag_timeout` is not waited for.
     pub linger: Duration,
-    /// Most bytes sent again for one request. 256 KiB; the receiver asks for the
-    /// rest when it has these.
+    /// Maximum bytes retransmitted for one request. Default 256 KiB. The receiver requests the rest
+    /// when these have arrived.
     pub repair_burst: usize,
-    /// Most bytes sent again in a second, to all peers. 64 MiB: live traffic goes
-    /// first.
+    /// Maximum bytes per second retransmitted and relayed, to all peers together. Default 64 MiB:
+    /// live traffic goes first.
     pub repair_rate: usize,
-    /// Most peers that one stream is passed on to, and most that await an answer about
-    /// one peer. 64; more are not served.
+    /// Maximum peers to which one stream is relayed, and that await an answer about one peer.
+    /// Default 64; the requests of further peers are ignored.
     pub max_relay_targets: usize,
-    /// Of [`repair_rate`](Self::repair_rate), the share of each peer, and at once the bytes of
-    /// one second of it. 16 MiB/s; more while more than half of what may be sent at once is
-    /// left. Who asks for all again and again leaves the others theirs.
+    /// Each peer's share of [`repair_rate`](Self::repair_rate), in bytes per second; also the
+    /// capacity of its token bucket. Default 16 MiB/s. A peer gets more while over half of the
+    /// common bucket is left. So a peer that requests everything again and again leaves the others
+    /// their share.
     pub repair_rate_per_peer: usize,
-    /// Most nodes taken in, or greeted, at once; more wait for their next sign of life. 256.
+    /// Maximum nodes admitted, or greeted, at once. Default 256; further nodes wait for their next
+    /// heartbeat.
     pub admission_burst: usize,
-    /// Most of these in a second after that. 64: who comes as ever new nodes fills nobody's
-    /// membership.
+    /// Nodes admitted, or greeted, per second after a burst. Default 64: a flood of new nodes
+    /// cannot fill the membership at once.
     pub admission_rate: usize,
-    /// Most live peers. 1,024; more are not heard, and counted.
+    /// Maximum members besides this node. Default 1,024; further nodes are ignored, and counted.
     pub max_peers: usize,
-    /// Most departed peers whose positions are remembered, so that a peer that
-    /// comes back is told what it missed. 4,096; past it the longest gone is
-    /// forgotten and would come back as new.
+    /// Maximum former peers whose positions are remembered, so that this node requests or reports
+    /// what it missed when such a peer returns. Default 4,096. Beyond it the oldest is forgotten,
+    /// and would return as a new peer.
     pub max_former_peers: usize,
-    /// Most bytes kept of senders whose introduction is still on its way. 1 MiB;
-    /// past it the oldest frames go, which the receiver then sees as a hole.
+    /// Maximum bytes of frames kept from senders that are not introduced yet. Default 1 MiB. Beyond
+    /// it the oldest frames are dropped, which the receiver later sees as a hole.
     pub unknown_sender_bytes: usize,
-    /// Longest tag on a heartbeat in bytes. 256.
+    /// Maximum length of a heartbeat tag in bytes. Default 256.
     pub max_tag: usize,
 }
 
@@ -156,8 +155,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Sets the time after which a silent peer has failed, and `former_peer_report_time` to twice
-    /// that if it is less.
+    /// Sets `failure_timeout`, and raises `former_peer_report_time` to twice that if it is less.
     ///
     /// # Errors
     /// [`DeliveryError::Setting`] if fewer than two heartbeats fit.
@@ -165,7 +163,7 @@ impl Settings {
         if timeout < self.heartbeat_max * 2 {
             return Err(DeliveryError::Setting {
                 setting: "failure_timeout",
-                why: "it is shorter than two heartbeats (2 s), so live peers would be taken for dead",
+                why: "it is shorter than two heartbeats (2 s), so live peers would seem dead",
             });
         }
         self.failure_timeout = timeout;
@@ -173,10 +171,10 @@ impl Settings {
         Ok(self)
     }
 
-    /// Whether a node can work with these together.
+    /// Checks each setting against its range and against the others.
     ///
     /// # Errors
-    /// [`DeliveryError::Setting`] names the first that is out of its range.
+    /// [`DeliveryError::Setting`] names the first setting that cannot work.
     pub fn check(&self) -> Result<(), DeliveryError> {
         let fail = |setting, why| Err(DeliveryError::Setting { setting, why });
         let times = [
@@ -201,7 +199,7 @@ impl Settings {
         let (least, most) = (Duration::from_millis(1), Duration::from_secs(3_600));
         for (setting, time) in times {
             if !(least..=most).contains(&time) {
-                return fail(setting, "a time is 1 ms to an hour");
+                return fail(setting, "it is not between 1 ms and an hour");
             }
         }
         if self.former_peer_report_time > most * 2 {
@@ -216,17 +214,17 @@ impl Settings {
             ("unknown_sender_bytes", self.unknown_sender_bytes),
         ];
         for (setting, bytes) in sizes {
-            if !(LEAST_BYTES..=MOST_BYTES).contains(&bytes) {
+            if !(MIN_BYTES..=MAX_BYTES).contains(&bytes) {
                 return fail(
                     setting,
-                    "it is less than 64 KiB, so that few frames fit, or more than 1 GiB",
+                    "it is less than 64 KiB, too small for a full frame, or more than 1 GiB",
                 );
             }
         }
         for (setting, bytes) in
             [("replay_bytes", self.replay_bytes), ("relay_bytes", self.relay_bytes)]
         {
-            if bytes > 64 * MOST_BYTES {
+            if bytes > 64 * MAX_BYTES {
                 return fail(setting, "it is more than 64 GiB");
             }
         }
@@ -239,7 +237,7 @@ impl Settings {
         ];
         for (setting, count, most) in counts {
             if !(1..=most).contains(&count) {
-                return fail(setting, "it is 0, or more than can be kept");
+                return fail(setting, "it is 0, or above its maximum");
             }
         }
         match self {
@@ -248,24 +246,25 @@ impl Settings {
             }
             s if s.failure_timeout < s.heartbeat_max * 2 => fail(
                 "failure_timeout",
-                "it is shorter than two heartbeats (`heartbeat_max`), so live peers would be taken for dead",
+                "it is shorter than two `heartbeat_max`, so live peers would seem dead",
             ),
             s if s.peer_query_timeout >= s.failure_timeout => fail(
                 "peer_query_timeout",
-                "the others are asked within the failure timeout, which is shorter",
+                "it is not shorter than `failure_timeout`, of which it is a part",
             ),
-            s if s.relay_after >= s.failure_timeout => {
-                fail("relay_after", "a peer has failed before it is listened to through another")
-            }
+            s if s.relay_after >= s.failure_timeout => fail(
+                "relay_after",
+                "it is not shorter than `failure_timeout`, so a peer fails before another relays it",
+            ),
             s if s.former_peer_report_time < s.failure_timeout * 2 => fail(
                 "former_peer_report_time",
-                "it is less than twice `failure_timeout`, so who was away for less than that would miss it",
+                "it is less than twice `failure_timeout`, so a peer that returns may miss reports",
             ),
             s if s.nak_retry > s.nak_retry_max => {
                 fail("nak_retry", "it is longer than `nak_retry_max`")
             }
             s if s.nak_retry_max * 4 > s.repair_timeout => {
-                fail("repair_timeout", "it is shorter than four of `nak_retry_max`")
+                fail("repair_timeout", "it is shorter than four times `nak_retry_max`")
             }
             s if s.max_tag > 4096 => fail("max_tag", "it is more than 4096 bytes"),
             _ => Ok(()),
@@ -277,11 +276,11 @@ impl Settings {
 mod tests {
     use super::*;
 
-    /// A change, and the setting that it makes useless.
+    /// A change, and the setting that it makes invalid.
     type Case = (fn(&mut Settings), &'static str);
 
     #[test]
-    fn settings_that_cannot_work_are_named() {
+    fn the_check_names_each_setting_that_cannot_work() {
         assert_eq!(Settings::default().check(), Ok(()));
         let wrong: [Case; 15] = [
             (|s| s.linger = Duration::MAX, "linger"),
@@ -309,10 +308,14 @@ mod tests {
             }
         }
         for (timeout, works) in [(2, true), (60, true), (3_600, true), (3_601, false)] {
-            let slow = Settings::default().with_failure_timeout(Duration::from_secs(timeout));
-            assert_eq!(slow.and_then(|slow| slow.check()).is_ok(), works, "{timeout} s");
+            let settings = Settings::default().with_failure_timeout(Duration::from_secs(timeout));
+            assert_eq!(
+                settings.and_then(|settings| settings.check()).is_ok(),
+                works,
+                "{timeout} s"
+            );
         }
         let never = Settings::default().with_failure_timeout(Duration::MAX);
-        assert!(never.and_then(|never| never.check()).is_err());
+        assert!(never.and_then(|settings| settings.check()).is_err());
     }
 }

@@ -1,8 +1,8 @@
 use std::ops::Add;
 use std::time::Duration;
 
-/// A moment on a monotonic clock that the caller reads: time since some start
-/// of its own. Never wall-clock time.
+/// A moment on a monotonic clock that the caller reads: the time since a start that the caller
+/// chooses. Never wall-clock time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Time(Duration);
 
@@ -19,7 +19,7 @@ impl Time {
         self.0
     }
 
-    /// Time from `earlier` to this moment; zero if it is not earlier.
+    /// Time from `earlier` to this moment; zero if `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
@@ -29,7 +29,7 @@ impl Time {
 impl Add<Duration> for Time {
     type Output = Self;
 
-    /// Saturates.
+    /// Saturates at the maximum duration.
     fn add(self, after: Duration) -> Self {
         Self(self.0.saturating_add(after))
     }

@@ -1,7 +1,6 @@
 use crate::Time;
 
-/// What somebody may cost in a while: a token bucket. Below zero by what the last taken was
-/// more than there was.
+/// A token bucket. Its last withdrawal may exceed the tokens left, so the balance may be negative.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TokenBucket {
     left: i128,
@@ -9,17 +8,17 @@ pub(crate) struct TokenBucket {
 }
 
 impl TokenBucket {
-    /// Full, with so much.
+    /// A full bucket.
     pub(crate) fn full(capacity: usize, now: Time) -> Self {
         Self { left: capacity as i128, refilled: now }
     }
 
-    /// Whether there is any left, of `rate` a second and at most `most`.
-    pub(crate) fn refill(&mut self, now: Time, rate: usize, most: usize) -> bool {
+    /// Adds `rate` tokens a second up to `capacity`; returns whether any token is left.
+    pub(crate) fn refill(&mut self, now: Time, rate: usize, capacity: usize) -> bool {
         let nanos = i128::try_from(now.since(self.refilled).as_nanos()).unwrap_or(0);
         let earned = (rate as i128).saturating_mul(nanos) / 1_000_000_000;
         if earned > 0 {
-            self.left = self.left.saturating_add(earned).min(most as i128);
+            self.left = self.left.saturating_add(earned).min(capacity as i128);
             self.refilled = now;
         }
         !self.is_empty()
@@ -29,21 +28,21 @@ impl TokenBucket {
         self.left <= 0
     }
 
-    pub(crate) fn holds_more_than(&self, some: usize) -> bool {
-        self.left > some as i128
+    pub(crate) fn holds_more_than(&self, tokens: usize) -> bool {
+        self.left > tokens as i128
     }
 
     pub(crate) fn take(&mut self, cost: usize) {
         self.left -= cost as i128;
     }
 
-    /// Takes one if there is any.
-    pub(crate) fn try_take_one(&mut self, now: Time, rate: usize, most: usize) -> bool {
-        let refill = self.refill(now, rate, most);
-        if refill {
+    /// Refills, and takes one token if any is left; returns whether it did.
+    pub(crate) fn try_take_one(&mut self, now: Time, rate: usize, capacity: usize) -> bool {
+        let has_token = self.refill(now, rate, capacity);
+        if has_token {
             self.take(1);
         }
-        refill
+        has_token
     }
 }
 
@@ -54,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bucket_gives_what_it_has_and_then_its_rate() {
+    fn a_bucket_gives_its_capacity_and_then_its_rate() {
         let at = |ms| Time::from_start(Duration::from_millis(ms));
         let mut bucket = TokenBucket::full(10, at(0));
         let mut taken = |ms| (0..100).filter(|_| bucket.try_take_one(at(ms), 20, 10)).count();

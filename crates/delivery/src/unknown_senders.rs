@@ -2,8 +2,8 @@ use std::collections::VecDeque;
 
 use crate::{Frame, FrameKind, Incarnation};
 
-/// Frames of senders whose introduction is still on its way. When it comes, they
-/// are handled as if they had come after it.
+/// Frames of senders whose introduction is still on its way. When it arrives, these frames are
+/// handled as if they had arrived after it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct UnknownSenderBuffer {
     frames: VecDeque<Frame>,
@@ -11,7 +11,7 @@ pub(crate) struct UnknownSenderBuffer {
 }
 
 impl UnknownSenderBuffer {
-    /// Keeps a frame; gives the number of frames that had to go for it.
+    /// Keeps a frame; returns the number of frames evicted for it.
     pub(crate) fn keep(&mut self, frame: Frame, limit: usize) -> u64 {
         self.bytes += frame.cost();
         self.frames.push_back(frame);
@@ -25,11 +25,11 @@ impl UnknownSenderBuffer {
         dropped
     }
 
-    /// After which events of each lane all up to these positions wait here: what a sender
-    /// published while it was being introduced is not lost.
+    /// Moves `positions` back before the frames that are buffered without a hole up to them, so
+    /// that events published during the introduction are not lost.
     pub(crate) fn rewind_over_buffered(&self, of: Incarnation, positions: [u64; 2]) -> [u64; 2] {
         let mut back = positions;
-        // The latest first.
+        // The latest frames first.
         for frame in self.frames.iter().rev().filter(|frame| frame.incarnation == of) {
             if let FrameKind::Data(lane) = frame.kind
                 && (frame.first..frame.end()).contains(&back[lane.index()])
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_without_a_hole_up_to_a_position_counts() {
+    fn a_position_moves_back_over_frames_without_a_hole() {
         let mut unknown_senders = UnknownSenderBuffer::default();
         for first in [1, 2, 5, 6, 7, 9] {
             unknown_senders.keep(frame(1, first), 1 << 20);
@@ -82,12 +82,12 @@ mod tests {
         let back = |position| {
             unknown_senders.rewind_over_buffered(Incarnation([1; 16]), [position, position])
         };
-        // Of the events' lane; there is nothing of the urgent one.
+        // Only frames of the lane `Events` are buffered.
         assert_eq!([7, 8, 9, 2, 0].map(back), [[7, 4], [8, 8], [9, 8], [2, 0], [0, 0]]);
     }
 
     #[test]
-    fn frames_wait_in_order_and_the_oldest_go_first() {
+    fn frames_keep_their_order_and_the_oldest_are_evicted_first() {
         let mut unknown_senders = UnknownSenderBuffer::default();
         let dropped: u64 = (0..6).map(|i| unknown_senders.keep(frame(i as u8 % 2, i), 1_000)).sum();
         assert_eq!(dropped, 1);

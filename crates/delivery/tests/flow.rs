@@ -1,4 +1,4 @@
-//! A sender does not run ahead of its receivers, nor wait for one that is frozen.
+//! A sender does not run ahead of its receivers, and does not wait for a frozen one.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
@@ -7,7 +7,7 @@ mod common;
 use common::*;
 use mailmesh_delivery::*;
 
-/// Publishes frames of 60 kB until the lane is closed.
+/// Publishes frames of 60 kB until the lane is closed; returns their number.
 fn fill(mesh: &mut Mesh, n: u8) -> usize {
     let body = bytes::Bytes::from(vec![7; 60_000]);
     let mut sent = 0;
@@ -22,12 +22,12 @@ fn fill(mesh: &mut Mesh, n: u8) -> usize {
 }
 
 #[test]
-fn a_lane_closes_a_window_ahead_and_opens_as_receivers_confirm() {
+fn a_lane_closes_at_a_full_window_and_opens_as_receivers_acknowledge() {
     let mut mesh = Mesh::of_two();
     let sent = fill(&mut mesh, 1);
     assert_eq!(sent, (256 << 10) / 60_096 + 1);
-    assert!(mesh.nodes[&id(1)].may_send(Lane::Urgent), "the other lane does not notice");
-    // What was taken is confirmed; no time need pass.
+    assert!(mesh.nodes[&id(1)].may_send(Lane::Urgent), "the other lane is not affected");
+    // The receiver acknowledges what it has taken, without a delay.
     mesh.deadlines();
     assert!(mesh.nodes[&id(1)].may_send(Lane::Events));
     for _ in 0..20 {
@@ -40,26 +40,26 @@ fn a_lane_closes_a_window_ahead_and_opens_as_receivers_confirm() {
 }
 
 #[test]
-fn small_frames_are_confirmed_as_early_as_they_fill_the_window() {
+fn small_frames_are_acknowledged_before_they_fill_the_window() {
     let mut mesh = Mesh::of_two();
     for _ in 0..10_000 {
-        assert!(mesh.nodes[&id(1)].may_send(Lane::Events), "no time need pass");
+        assert!(mesh.nodes[&id(1)].may_send(Lane::Events), "the lane stays open without a delay");
         mesh.publish(1, 1);
         mesh.deadlines();
     }
 }
 
 #[test]
-fn a_frozen_receiver_is_set_aside_after_half_a_second_and_the_others_go_on() {
+fn a_frozen_receiver_is_excluded_after_500_ms_and_the_others_go_on() {
     let mut mesh = Mesh::of_two();
     mesh.start(3, "c");
     mesh.cut(1, 3);
-    // It holds up the others for a moment, as far as its pace goes.
+    // The congestion window of c closes the lane for a moment.
     assert_eq!(fill(&mut mesh, 1), (256 << 10) / 60_128 + 1);
     mesh.run(124);
     assert!(!mesh.nodes[&id(1)].may_send(Lane::Events));
     mesh.run(2);
-    // And until it is set aside, as far as the window.
+    // Until c is excluded, its window closes the lane.
     let mut sent = 0;
     while mesh.nodes[&id(1)].may_send(Lane::Events) {
         sent += fill(&mut mesh, 1);
@@ -77,7 +77,7 @@ fn a_frozen_receiver_is_set_aside_after_half_a_second_and_the_others_go_on() {
         mesh.deadlines();
         assert!(mesh.nodes[&id(1)].may_send(Lane::Events));
     }
-    // c is back before it has failed: it asks for all it missed, and is waited for again.
+    // c returns before it has failed: it requests what it missed, and is active again.
     mesh.cut.clear();
     mesh.run(2_000);
     let seen = mesh.take(3);
@@ -90,7 +90,7 @@ fn a_frozen_receiver_is_set_aside_after_half_a_second_and_the_others_go_on() {
 }
 
 #[test]
-fn a_confirmation_that_got_lost_comes_again_with_the_next_heartbeat() {
+fn a_lost_acknowledgement_is_repeated_after_the_next_heartbeat() {
     let mut mesh = Mesh::of_two();
     mesh.run(3_000);
     mesh.cut.push((id(2), id(1)));
@@ -113,10 +113,10 @@ fn a_receiver_that_leaves_is_not_waited_for() {
     assert!(mesh.nodes[&id(1)].may_send(Lane::Events));
 }
 
-/// More is published than may be sent again: who was away for a while would run after what its
-/// sender forgets for ever.
+/// More is published than the sender may retransmit. A receiver that was away for a while would
+/// trail the replay buffer of the sender forever.
 #[test]
-fn who_cannot_catch_up_goes_on_with_what_comes_now() {
+fn a_receiver_that_cannot_catch_up_goes_on_with_live_events() {
     let mut settings = Settings::default();
     settings.replay_bytes = 256 << 10;
     (settings.repair_rate, settings.repair_rate_per_peer) = (64 << 10, 64 << 10);
@@ -125,7 +125,7 @@ fn who_cannot_catch_up_goes_on_with_what_comes_now() {
     mesh.start_with(1, "a", settings);
     mesh.start_with(3, "c", settings);
     mesh.run(100);
-    // 1 MB a second, for so many milliseconds.
+    // 1 MB a second, for `lasting` milliseconds.
     let body = bytes::Bytes::from(vec![7; 1_000]);
     let stream = |mesh: &mut Mesh, lasting: u64| {
         for _ in 0..lasting {
@@ -148,7 +148,7 @@ fn who_cannot_catch_up_goes_on_with_what_comes_now() {
 
 /// 64 MB/s: a million events of 64 bytes a second.
 #[test]
-fn a_peer_that_is_gone_for_an_hour_at_full_rate_costs_what_the_bounds_say() {
+fn an_hour_without_a_peer_at_full_rate_stays_within_the_bounds() {
     let mut mesh = Mesh::of_two();
     mesh.start(3, "c");
     mesh.run(100);
@@ -159,7 +159,7 @@ fn a_peer_that_is_gone_for_an_hour_at_full_rate_costs_what_the_bounds_say() {
         mesh.now += 40;
         for _ in 0..10 {
             if !mesh.nodes[&id(1)].may_send(Lane::Events) {
-                // b has it all, and confirms.
+                // b has everything, and acknowledges it.
                 mesh.deadlines();
             }
             let node = mesh.nodes.get_mut(&id(1)).unwrap();
@@ -178,10 +178,10 @@ fn a_peer_that_is_gone_for_an_hour_at_full_rate_costs_what_the_bounds_say() {
     assert_eq!(mesh.nodes[&id(1)].position(Lane::Events), 900_000_000);
 }
 
-/// A member that asks for all there is, again and again, takes no more than its share: another
+/// A member that requests everything again and again gets no more than its share. Another member
 /// gets what it misses at once.
 #[test]
-fn who_asks_for_everything_leaves_the_others_theirs() {
+fn a_peer_that_requests_everything_leaves_the_others_their_share() {
     let mut settings = Settings::default();
     (settings.repair_rate, settings.repair_rate_per_peer) = (4 << 20, 1 << 20);
     let mut mesh = Mesh::of_two_with(settings);
@@ -191,11 +191,11 @@ fn who_asks_for_everything_leaves_the_others_theirs() {
     }
     mesh.run(100);
     let node = mesh.nodes.get_mut(&id(1)).unwrap();
-    let mut ask = |who: u8, number: u64, ms: u64| {
+    let mut ask = |peer: u8, number: u64, ms: u64| {
         let lane = 1_u8;
         let body = rmp_serde::to_vec(&(6_u8, (lane, 1_u64, u64::MAX))).unwrap();
         let (to, kind) = (Some(id(1)), FrameKind::Control);
-        let (incarnation, count) = (id(who), 0);
+        let (incarnation, count) = (id(peer), 0);
         let frame =
             Frame { incarnation, to, kind, first: number, count, body: body.into(), wire: None };
         let before = node.counters().retransmitted_frames;
@@ -203,37 +203,38 @@ fn who_asks_for_everything_leaves_the_others_theirs() {
         while node.poll_output().is_some() {}
         node.counters().retransmitted_frames - before
     };
-    // Frames of 132 bytes, 7,943 to a MiB. Of two seconds: all that may be sent at once and in
-    // them, but for half of a second's worth. Without a bound it would be some 30 million.
+    // Frames of 132 bytes, 7,943 to a MiB. In two seconds: the whole bucket and what it earns,
+    // except half of a second's worth. Without a bound it would be some 30 million.
     let greedy: u64 = (0..20_000).map(|n| ask(2, 10_000 + n, n / 10)).sum();
     assert!((70_000..80_000).contains(&greedy), "{greedy}");
-    // Another has its share at once, and half of the rest.
+    // Another member has its share at once, and half of the rest.
     let fair: u64 = (0..20).map(|n| ask(3, 10_000 + n, 2_000)).sum();
     assert!((7_900..16_000).contains(&fair), "{fair}");
     assert_eq!(ask(2, 90_000, 2_000), 0);
 }
 
-/// As many nodes as anybody may make up: they are taken in at the rate that is stated, and
-/// those that were there notice nothing.
+/// An attacker makes up any number of nodes. They are admitted at the stated rate, and the members
+/// are not affected.
 #[test]
-fn who_comes_as_ever_new_nodes_is_put_off() {
+fn a_flood_of_new_nodes_is_admitted_at_the_stated_rate() {
     let mut settings = Settings::default();
     (settings.admission_burst, settings.admission_rate) = (20, 10);
     let mut mesh = Mesh::of_two_with(settings);
     let node = mesh.nodes.get_mut(&id(1)).unwrap();
     let now = mesh.now;
     for n in 0..1_000_u32 {
-        let life = Incarnation(std::array::from_fn(|i| (n >> (8 * (i % 4))) as u8 ^ 0xA5));
+        let incarnation = Incarnation(std::array::from_fn(|i| (n >> (8 * (i % 4))) as u8 ^ 0xA5));
         let name: NodeName = format!("n{n}").parse().unwrap();
-        let mut stranger = Endpoint::new(Identity::new(name, life, 1), settings, Time::default());
-        while let Some(output) = stranger.poll_output() {
+        let mut newcomer =
+            Endpoint::new(Identity::new(name, incarnation, 1), settings, Time::default());
+        while let Some(output) = newcomer.poll_output() {
             if let Output::Transmit { mut frame, .. } = output {
                 frame.to = Some(id(1));
                 node.handle_frame(at(now + u64::from(n)), frame);
             }
         }
     }
-    let taken_in = node.peer_count() - 1;
-    assert!((20..=31).contains(&taken_in), "{taken_in} in a second");
+    let admitted = node.peer_count() - 1;
+    assert!((20..=31).contains(&admitted), "{admitted} in a second");
     assert!(node.counters().admissions_deferred > 900);
 }

@@ -1,4 +1,4 @@
-//! What is lost on the way or while a link is cut is sent again, or told.
+//! Events that are lost, or missed while a link is cut, are retransmitted or reported missing.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
@@ -8,7 +8,7 @@ use common::*;
 use mailmesh_delivery::*;
 
 #[test]
-fn lost_frames_are_sent_again_within_100_ms() {
+fn lost_frames_are_retransmitted_within_100_ms() {
     let mut mesh = Mesh::of_two();
     mesh.run(2_000);
     let lose = |mesh: &mut Mesh, count| {
@@ -27,7 +27,7 @@ fn lost_frames_are_sent_again_within_100_ms() {
 }
 
 #[test]
-fn a_long_repair_goes_on_in_bursts_until_all_is_there() {
+fn a_long_repair_continues_in_bursts_until_it_is_complete() {
     let mut mesh = Mesh::of_two();
     let body = bytes::Bytes::from(vec![7; 60_000]);
     for _ in 0..200 {
@@ -40,14 +40,13 @@ fn a_long_repair_goes_on_in_bursts_until_all_is_there() {
 }
 
 #[test]
-fn who_is_no_member_gets_nothing_sent_again() {
+fn a_node_that_is_not_a_member_gets_no_retransmissions() {
     let mut mesh = Mesh::of_two();
     mesh.publish(1, 3);
     let identity = Identity::new("c".parse().unwrap(), id(3), 3);
     let mut c = Endpoint::new(identity, Settings::default(), at(0));
     let a = mesh.nodes.get_mut(&id(1)).unwrap();
-    // What a asks of a peer it does not know is no concern of ours: the frame is
-    // c's own, with a request of b's in it.
+    // A NAK in the name of c, which is not a member. Later the same NAK in the name of b, which is.
     let Some(Output::Transmit { frame, .. }) = c.poll_output() else { panic!() };
     let nak = Frame { body: vec![0x92, 6, 0x93, 1, 1, 3].into(), ..frame };
     a.handle_frame(at(1), nak.clone());
@@ -57,7 +56,7 @@ fn who_is_no_member_gets_nothing_sent_again() {
 }
 
 #[test]
-fn a_lost_tail_that_nobody_has_is_told_within_100_ms() {
+fn a_lost_tail_that_no_peer_has_is_reported_within_100_ms() {
     let mut mesh = Mesh::of_two_without_replay();
     mesh.run(2_000);
     mesh.take(2);
