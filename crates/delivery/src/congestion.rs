@@ -9,7 +9,7 @@
 //! The window sets a pace; it does not wait for a slow receiver. While other receivers are idle,
 //! the receiver must acknowledge as fast as an active receiver must, or the window is suspended. It
 //! resumes when all bytes in flight fit into it or could be acknowledged within [`RESUME_WITHIN`].
-//! What a slow receiver loses meanwhile is retransmitted.
+//! Frames that a slow receiver loses meanwhile are retransmitted.
 
 use std::time::Duration;
 

@@ -14,7 +14,7 @@ use crate::{Incarnation, Lane, NodeName};
 /// Version of the control messages, which a [`Status`] announces.
 pub(crate) const VERSION: u16 = 1;
 
-/// What a node announces about itself.
+/// The state that a node announces in greetings and heartbeats.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, DeriveDeserialize)]
 pub(crate) struct Status {
     pub(crate) version: u16,
@@ -42,7 +42,7 @@ pub(crate) struct Status {
 /// Maximum reports in a digest: some 2 kB.
 pub(crate) const MAX_DIGEST: usize = 64;
 
-/// What one node knows about another.
+/// A report of one node about another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, DeriveDeserialize)]
 pub(crate) struct PeerReport {
     #[serde(with = "incarnation")]

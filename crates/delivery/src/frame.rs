@@ -5,7 +5,7 @@ use crate::{Incarnation, Lane};
 /// Maximum number of events in one frame.
 pub const MAX_EVENTS_PER_FRAME: u16 = 1024;
 
-/// What a frame carries.
+/// The contents of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FrameKind {
     /// Events of a lane.
@@ -39,7 +39,7 @@ pub struct Frame {
     /// peers may relay it. A frame for a node proves that its sender was alive after that node
     /// started.
     pub to: Option<Incarnation>,
-    /// What it carries.
+    /// The contents, which decide how `first` is numbered.
     pub kind: FrameKind,
     /// Number of the first event, from 1; or number of the message.
     pub first: u64,
