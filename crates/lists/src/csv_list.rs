@@ -8,10 +8,13 @@ use std::time::Duration;
 
 use mailmesh_events::Rule;
 
-use crate::field::{Bare, Parsed, clean, ends, is_addresses, is_number, networks, pair};
+use crate::field::{
+    Bare, Parsed, clean, ends, is_addresses, is_number, may_be_end, networks, pair, shown,
+};
 use crate::list::{List, Unit};
+use crate::moment::is_date;
 use crate::plain::take_line;
-use crate::record::{Record, push};
+use crate::record::push;
 use crate::verdict::is_denial;
 use crate::{Ends, ListError, Reason};
 pub(crate) use columns::{Columns, separator};
@@ -77,13 +80,7 @@ fn take(
     if !columns.is_named() {
         return unnamed(list, line, row, text);
     }
-    let mut record = Record::default();
-    for (role, at) in columns.iter() {
-        if let Some(text) = row.get(at) {
-            record.set(role, text);
-        }
-    }
-    columns.judge(&mut record, |at| row.get(at));
+    let record = columns.record(|at| row.get(at));
     let extra = row.fields().skip(columns.count()).find(|field| !clean(field).is_empty());
     if extra.is_some() && !columns.ends_with_reason() {
         list.refuse(line, "it has more columns than the first line names; is a quote missing?");
@@ -159,8 +156,13 @@ fn unnamed(list: &mut List, line: usize, row: &Row, text: &str) -> Result<(), Li
     if is_number(reason) {
         list.note_score(line, reason);
         reason = "";
-    } else if until.is_empty() && ends(reason, Bare::Moment).is_ok_and(|e| e != Ends::Never) {
+    } else if until.is_empty() && may_be_end(reason) {
         (reason, until) = ("", reason);
+    }
+    if let Some(date) = row.fields().skip(3).find(|field| is_date(field)) {
+        let why = format!("`{}` may be its end: name the columns in the first line", shown(date));
+        list.refuse(line, why);
+        return Ok(());
     }
     let until = match ends(until, Bare::Moment) {
         Err(_) if is_number(until) => {

@@ -174,8 +174,17 @@ const FIRST_MOMENT: u64 = 1_000_000_000;
 /// A number below this is no moment before the year 2200, in seconds.
 const LAST_MOMENT: u64 = 7_258_118_400;
 
+/// 9999-12-31, in seconds.
+const LAST_DAY: u64 = 253_402_214_400;
+
+/// Whether a text says that there is no end.
+pub(crate) fn is_no_end(text: &str) -> bool {
+    let none = ["", "-", "never", "null", "none", "permanent", "forever", "-1"];
+    none.iter().any(|none| text.eq_ignore_ascii_case(none))
+}
+
 /// The moment of a number, by the unit that puts it between 2001 and 2200.
-fn moment_of(number: u64) -> Option<UnixMillis> {
+pub(crate) fn moment_of(number: u64) -> Option<UnixMillis> {
     let units_in_second = [1, 1_000, 1_000_000, 1_000_000_000];
     let unit = units_in_second
         .into_iter()
@@ -186,8 +195,7 @@ fn moment_of(number: u64) -> Option<UnixMillis> {
 /// An end: a moment, or a duration such as `4h30m`.
 pub(crate) fn ends(text: &str, bare: Bare) -> Result<Ends, String> {
     let text = clean(text);
-    let none = ["", "-", "never", "null", "none", "permanent", "forever", "-1"];
-    if none.iter().any(|none| text.eq_ignore_ascii_case(none)) {
+    if is_no_end(text) {
         return Ok(Ends::Never);
     }
     let whole = text.split_once('.').filter(|(_, part)| part.bytes().all(|b| b.is_ascii_digit()));
@@ -208,13 +216,30 @@ pub(crate) fn ends(text: &str, bare: Bare) -> Result<Ends, String> {
         return Ok(Ends::After(Duration::ZERO));
     }
     if let Some(moment) = moment::read(text) {
-        return Ok(Ends::At(moment));
+        let seconds = moment.0 / 1_000;
+        // Databases write the last day that they have for no end.
+        return if seconds < LAST_MOMENT {
+            Ok(Ends::At(moment))
+        } else if seconds >= LAST_DAY {
+            Ok(Ends::Never)
+        } else {
+            let wrong = "is later than the year 2200; leave it empty if there is no end";
+            Err(format!("`{}` {wrong}", shown(text)))
+        };
+    }
+    if let Some(why) = moment::ambiguous(text) {
+        return Err(why);
     }
     if let Ok(left) = duration(text) {
         return Ok(Ends::After(left));
     }
     let text: String = text.chars().take(40).collect();
     Err(format!("`{text}` is no end: expected like 2027-01-31T12:00:00Z, 1801396800 or 4h30m"))
+}
+
+/// Whether a text in a column without a name is an end, though perhaps one that cannot be read.
+pub(crate) fn may_be_end(text: &str) -> bool {
+    moment::is_date(text) || ends(text, Bare::Moment).is_ok_and(|ends| ends != Ends::Never)
 }
 
 /// A duration such as `4h30m`, or as Go writes it, `3h59m57.4s`; parts of seconds are left

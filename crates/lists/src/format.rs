@@ -1,8 +1,8 @@
 use std::str::FromStr;
 
 use crate::csv_list::separator;
-use crate::field::clean;
-use crate::{ListError, MAX_LINE, fail2ban, hosts_deny, p2p, with_newlines};
+use crate::field::{clean, network};
+use crate::{ListError, MAX_LINE, fail2ban, hosts_deny, json, p2p, with_newlines};
 
 /// The input formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -53,7 +53,7 @@ impl Format {
         let lines = text.lines().map(clean);
         let mut lines = lines.filter(|line| !line.is_empty() && !line.starts_with(['#', ';']));
         let first = lines.next().unwrap_or_default();
-        if first.starts_with(['{', '[']) {
+        if first.starts_with(['{', '[']) && !is_in_brackets(first) {
             return json_or_python(
                 &text[first.as_ptr() as usize - text.as_ptr() as usize..],
                 first,
@@ -99,6 +99,12 @@ impl Format {
     }
 }
 
+/// Whether a line begins with an address in brackets.
+fn is_in_brackets(line: &str) -> bool {
+    let inner = line.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    inner.is_some_and(|(inner, _)| network(inner).is_ok())
+}
+
 /// The format of a text that begins with a brace or bracket.
 fn json_or_python(text: &str, first: &str) -> Format {
     // Outside of strings JSON has no apostrophe; Python quotes with one.
@@ -113,14 +119,7 @@ fn json_or_python(text: &str, first: &str) -> Format {
     if first.starts_with('[') {
         return Format::CrowdSec;
     }
-    let start: String = first.chars().filter(|c| !c.is_whitespace()).take(40).collect();
-    let is_holder =
-        ["decisions", "nftables", "data", "meta", "new", "deleted", "alerts", "results"]
-            .into_iter()
-            .any(|key| start.starts_with(&format!("{{\"{key}\":")));
-    // An object that goes on over lines.
-    let is_open = start.len() == first.len() && !first.ends_with('}') && first.len() < 3;
-    if is_holder || is_open { Format::CrowdSec } else { Format::JsonLines }
+    if json::is_lines(text) { Format::JsonLines } else { Format::CrowdSec }
 }
 
 impl FromStr for Format {

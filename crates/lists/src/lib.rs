@@ -36,6 +36,7 @@ mod p2p;
 mod plain;
 mod record;
 mod reserved;
+mod role;
 mod select;
 mod text;
 mod verdict;

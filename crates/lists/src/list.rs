@@ -4,6 +4,8 @@ use std::fmt;
 
 use mailmesh_events::{Network, Printable, Rule, UnixMillis};
 
+use crate::field::moment_of;
+use crate::moment::{is_date, latest};
 use crate::{Ends, Entry, ListError, MAX_BAD, MAX_ENTRIES, check_line};
 
 /// The reason why a line, or an entry of JSON, is not imported.
@@ -164,6 +166,8 @@ pub struct List {
     pub(crate) rule: ReadFor,
     /// Whether a note on columns that are not used was made.
     pub(crate) has_noted_unused: bool,
+    /// Moments beside entries without an end, with their lines or entries: they may be ends.
+    pub(crate) doubts: Vec<(usize, UnixMillis)>,
     /// The set that the last note on sets names.
     noted_set: String,
     open: Open,
@@ -314,6 +318,14 @@ impl List {
         self.note_count += 1;
         if self.notes.len() < MAX_BAD {
             self.notes.push(Note { line, what: shown(what) });
+        }
+    }
+
+    /// Remembers a moment beside an entry without an end: if it is in the future, it is an end.
+    pub(crate) fn doubt(&mut self, text: &str) {
+        let number = text.parse().ok().and_then(moment_of);
+        if let Some(moment) = number.or_else(|| is_date(text).then(|| latest(text)).flatten()) {
+            self.doubts.push((self.units, moment));
         }
     }
 

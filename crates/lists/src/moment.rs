@@ -9,13 +9,10 @@ use crate::field::clean;
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// A moment in RFC 3339, with `Z`, an offset, or no zone, which is UTC; a day alone ends with it.
-/// A day may be written as in `31.12.2026`.
+/// A day may be written as in `31.12.2026`, and as in `31/12/2026` where it can be no month.
 pub(crate) fn read(text: &str) -> Option<UnixMillis> {
     let text = clean(text);
-    let (day, time) = match text.find(['T', 't', ' ']) {
-        Some(at) => (&text[..at], clean(&text[at + 1..])),
-        None => (text, ""),
-    };
+    let (day, time) = split_day(text);
     let day = iso_day(day)?;
     if time.is_empty() {
         return Some(at(&day, "00:00:00")?.plus(DAY));
@@ -51,22 +48,107 @@ pub(crate) fn read(text: &str) -> Option<UnixMillis> {
 
 /// A day as `2026-12-31`.
 fn iso_day(text: &str) -> Option<String> {
-    let is_day = |text: &str, lens: [usize; 3], separator: char| {
-        let parts: Vec<&str> = text.split(separator).collect();
-        parts.len() == 3
-            && parts.iter().zip(lens).all(|(part, len)| {
-                part.len() == len && part.bytes().all(|byte| byte.is_ascii_digit())
-            })
+    match day(text)? {
+        Day::Iso(day) => Some(day),
+        Day::Ambiguous { .. } => None,
+    }
+}
+
+/// The day that a text names.
+enum Day {
+    /// As `2026-12-31`.
+    Iso(String),
+    /// The day may be the month.
+    Ambiguous { year: u16, a: u16, b: u16 },
+}
+
+fn day(text: &str) -> Option<Day> {
+    let separator = text.chars().find(|c| !c.is_ascii_digit())?;
+    let mut parts = text.split(separator);
+    let (first, second, third) = (parts.next()?, parts.next()?, parts.next()?);
+    let is_number = |part: &str, lens: &[usize]| {
+        lens.contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
     };
-    if is_day(text, [4, 2, 2], '-') {
-        return Some(text.to_owned());
+    if parts.next().is_some() || !is_number(second, &[1, 2]) {
+        return None;
     }
-    if is_day(text, [4, 2, 2], '/') {
-        return Some(text.replace('/', "-"));
+    let iso =
+        |year: &str, month: &str, day: &str| Day::Iso(format!("{year}-{month:0>2}-{day:0>2}"));
+    match separator {
+        '-' | '/' | '.' if is_number(first, &[4]) && is_number(third, &[1, 2]) => {
+            Some(iso(first, second, third))
+        }
+        // With points the day comes first everywhere.
+        '.' if is_number(first, &[1, 2]) && is_number(third, &[4]) => {
+            Some(iso(third, second, first))
+        }
+        // With strokes it depends on the country.
+        '-' | '/' if is_number(first, &[1, 2]) && is_number(third, &[4]) => {
+            let (year, a, b) = (third.parse().ok()?, first.parse().ok()?, second.parse().ok()?);
+            match (a, b) {
+                (1..=12, 1..=12) if a != b => Some(Day::Ambiguous { year, a, b }),
+                (1..=12, _) => Some(iso(third, first, second)),
+                _ => Some(iso(third, second, first)),
+            }
+        }
+        _ => None,
     }
-    // With points the day comes first everywhere; with strokes it depends on the country.
-    let parts: Vec<&str> = text.split('.').collect();
-    is_day(text, [2, 2, 4], '.').then(|| format!("{}-{}-{}", parts[2], parts[1], parts[0]))
+}
+
+/// The day at the begin of a text, and the rest.
+fn split_day(text: &str) -> (&str, &str) {
+    match text.find(['T', 't', ' ', ',']) {
+        Some(at) => (&text[..at], clean(&text[at + 1..])),
+        None => (text, ""),
+    }
+}
+
+/// The fault of a day that may be read in two ways (`03/04/2026`); none, if it is no such.
+pub(crate) fn ambiguous(text: &str) -> Option<String> {
+    let Day::Ambiguous { year, a, b } = day(split_day(clean(text)).0)? else { return None };
+    let shown: String = clean(text).chars().take(40).collect();
+    Some(format!(
+        "`{shown}` may be {year}-{b:02}-{a:02} or {year}-{a:02}-{b:02}: write it in this order"
+    ))
+}
+
+/// Whether a text is a date, perhaps with a time, in any of the ways that people write it.
+pub(crate) fn is_date(text: &str) -> bool {
+    let text = clean(text);
+    let has_digit = text.bytes().any(|byte| byte.is_ascii_digit());
+    if !has_digit || !(6..=40).contains(&text.len()) {
+        return false;
+    }
+    let (first, _) = split_day(text);
+    day(first).is_some() || read(text).is_some() || has_month(text)
+}
+
+/// Whether a text has a day, the name of a month and a year (RFC 5322, asctime(3)).
+fn has_month(text: &str) -> bool {
+    const MONTHS: [&str; 12] =
+        ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+    let words = || text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    let is_month = |word: &str| {
+        word.get(..3).is_some_and(|begin| MONTHS.contains(&&*begin.to_ascii_lowercase()))
+            && word.bytes().all(|byte| byte.is_ascii_alphabetic())
+    };
+    let has_number = |lens: [usize; 2]| {
+        words().any(|w| lens.contains(&w.len()) && w.bytes().all(|b| b.is_ascii_digit()))
+    };
+    words().take(8).any(is_month) && has_number([1, 2]) && has_number([4, 4])
+}
+
+/// The last moment that a date may mean; none, if it is no date that is read.
+pub(crate) fn latest(text: &str) -> Option<UnixMillis> {
+    let text = clean(text);
+    if let Some(moment) = read(text) {
+        return Some(moment);
+    }
+    let Day::Ambiguous { year, a, b } = day(split_day(text).0)? else { return None };
+    [(a, b), (b, a)]
+        .into_iter()
+        .filter_map(|(month, day)| at(&format!("{year}-{month:02}-{day:02}"), "00:00:00"))
+        .max()
 }
 
 fn at(day: &str, clock: &str) -> Option<UnixMillis> {

@@ -6,10 +6,13 @@ use std::net::IpAddr;
 use mailmesh_events::Rule;
 
 use crate::field::{
-    Bare, Parsed, clean, ends, is_addresses, is_number, network, networks, pair, words,
+    Bare, Parsed, clean, ends, is_addresses, is_number, may_be_end, network, networks, pair, shown,
+    words,
 };
 use crate::list::{List, Unit};
-use crate::record::{Role, push, role, spanned};
+use crate::moment::is_date;
+use crate::record::{push, spanned};
+use crate::role::{Role, role};
 use crate::verdict::{is_assent, is_denial};
 use crate::{Ends, ListError, Reason, check_line};
 
@@ -274,6 +277,11 @@ fn in_columns(parsed: Parsed, field: &str) -> Result<Option<ParsedLine<'_>>, Str
         return Ok(Some(ParsedLine { rule: Some(Rule::Allow), ..ParsedLine::of(vec![parsed]) }));
     }
     let until = columns.next().unwrap_or_default();
+    if let Some(date) = columns.find(|column| is_date(column)) {
+        return Err(format!("`{}` may be its end: name the columns in a first line", shown(date)));
+    }
+    let (reason, until) =
+        if until.is_empty() && may_be_end(reason) { ("", reason) } else { (reason, until) };
     let ends = if is_number(until) && ends(until, Bare::Moment).is_err() {
         Ends::Never
     } else {

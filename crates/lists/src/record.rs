@@ -6,191 +6,29 @@ use std::net::IpAddr;
 use mailmesh_events::Rule;
 
 use crate::field::{
-    Bare, Parsed, bounded, clean, ends, is_addresses, network, networks, range, shown,
+    Bare, Parsed, bounded, clean, ends, is_addresses, is_no_end, is_within, network, networks,
+    range, shown,
 };
-use crate::verdict::{Said, is_allowance, is_ban, is_false, is_remediation, is_true, name_of};
+use crate::moment::is_date;
+use crate::role::{Hint, Role, is_host, is_of_family};
+use crate::verdict::{Said, is_allowance, is_ban, is_false, is_remediation, is_true};
 use crate::{Ends, Entry, List, ListError, Reason};
-
-/// The meaning of a column or key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
-    Network,
-    /// The first address of a range, or of a network with a mask.
-    First,
-    Last,
-    /// A length of prefix, or a netmask.
-    Mask,
-    Reason,
-    Origin,
-    /// A moment, or a duration.
-    Until,
-    /// A duration.
-    Lasts,
-    Scope,
-    /// The action: a ban, a captcha.
-    Action,
-    /// The kind of a decision: an action if there is a scope or a duration beside it.
-    Kind,
-    Simulated,
-    /// Whether the network is trusted.
-    Trusted,
-    /// Whether it is in force.
-    Active,
-    /// An address that was attacked: no banned network.
-    Destination,
-}
-
-/// The rank of `source` among the names of an origin: the network, in a table without another.
-pub(crate) const SOURCE_RANK: usize = 1;
-
-impl Role {
-    /// Every role, at its index.
-    pub(crate) const ALL: [Self; 15] = [
-        Self::Network,
-        Self::First,
-        Self::Last,
-        Self::Mask,
-        Self::Reason,
-        Self::Origin,
-        Self::Until,
-        Self::Lasts,
-        Self::Scope,
-        Self::Action,
-        Self::Kind,
-        Self::Simulated,
-        Self::Trusted,
-        Self::Active,
-        Self::Destination,
-    ];
-}
-
-pub(crate) const ROLES: usize = Role::ALL.len();
-
-/// The names of each role, those that count most first.
-const NAMES: [(Role, &[&str]); ROLES] = [
-    (
-        Role::Network,
-        &[
-            // One address before the network that it lies in: a table may have both.
-            "value",
-            "ip",
-            "ipaddress",
-            "ipaddr",
-            "ipv4",
-            "ipv6",
-            "srcip",
-            "sourceip",
-            "src",
-            "srcaddr",
-            "srcaddress",
-            "sourceaddress",
-            "saddr",
-            "clientip",
-            "remoteip",
-            "attackerip",
-            "ipcidr",
-            "cidr",
-            "network",
-            "address",
-            "addr",
-            "prefix",
-            "ipprefix",
-            "ipv4prefix",
-            "ipv6prefix",
-            "subnet",
-            "net",
-            "netblock",
-            "netz",
-            "netzwerk",
-            "adresse",
-            "ipadresse",
-            "adresseip",
-            "range",
-            "iprange",
-            "host",
-        ],
-    ),
-    (
-        Role::First,
-        &["start", "startip", "ipstart", "startaddress", "rangestart", "firstip", "from"],
-    ),
-    (Role::Last, &["end", "endip", "ipend", "endaddress", "rangeend", "lastip", "to"]),
-    (Role::Mask, &["netmask", "mask", "prefixlength", "prefixlen", "masklength", "bits"]),
-    (
-        Role::Reason,
-        &[
-            "reason",
-            "comment",
-            "comments",
-            "description",
-            "scenario",
-            "note",
-            "notes",
-            "sblid",
-            "grund",
-            "raison",
-            "motif",
-            "motivo",
-            "category",
-            "malware",
-            "threat",
-            "name",
-            "tag",
-            "tags",
-            "message",
-        ],
-    ),
-    (Role::Origin, &["origin", "source", "feed", "list", "reporter"]),
-    (
-        Role::Until,
-        &[
-            "expires",
-            "expiry",
-            "until",
-            "expiration",
-            "expiresat",
-            "bis",
-            "ablauf",
-            "gültigbis",
-            "expirydate",
-            "validuntil",
-            "ends",
-        ],
-    ),
-    (Role::Lasts, &["duration", "ttl", "timeout", "bantime", "lifetime", "dauer", "durée"]),
-    (Role::Scope, &["scope"]),
-    (Role::Action, &["action", "remediation", "verdict"]),
-    (Role::Kind, &["type"]),
-    (Role::Simulated, &["simulated"]),
-    (Role::Trusted, &["iswhitelisted", "whitelisted", "whitelist"]),
-    (Role::Active, &["active", "enabled", "isactive", "isenabled"]),
-    (Role::Destination, &[]),
-];
-
-/// The role of a name, and its rank among those of that role: the least counts. Case, spaces and
-/// signs do not matter.
-pub(crate) fn role(name: &str) -> Option<(Role, usize)> {
-    let name = name_of(name);
-    if name.starts_with("dst") || name.starts_with("dest") {
-        let is_address = !["port", "country", "host"].iter().any(|end| name.ends_with(end));
-        return Some((Role::Destination, usize::from(!is_address)));
-    }
-    NAMES.iter().find_map(|(role, names)| {
-        names.iter().position(|known| *known == name).map(|rank| (*role, rank))
-    })
-}
 
 /// The texts of a record, by role.
 #[derive(Debug, Default)]
 pub(crate) struct Record<'a> {
-    texts: [Option<&'a str>; ROLES],
+    /// Those of one role in the order of their ranks.
+    texts: Vec<(Role, usize, &'a str)>,
     /// The statements of its columns or keys on whether it is blocked.
     said: Vec<Said>,
+    /// Columns or keys without a role, in which an end may be.
+    others: Vec<(&'a str, Hint, &'a str)>,
 }
 
 impl<'a> Record<'a> {
-    pub(crate) fn set(&mut self, role: Role, text: &'a str) {
-        self.texts[role as usize] = Some(text);
+    /// Sets a text, after those of the same role that count more.
+    pub(crate) fn set(&mut self, role: Role, rank: usize, text: &'a str) {
+        self.texts.push((role, rank, text));
     }
 
     /// Adds the statement of a column or key on whether the network is blocked.
@@ -198,12 +36,25 @@ impl<'a> Record<'a> {
         self.said.extend(said.filter(|said| !self.said.contains(said)));
     }
 
+    /// Adds a column or key without a role.
+    pub(crate) fn add_other(&mut self, name: &'a str, hint: Hint, text: &'a str) {
+        if hint != Hint::Past && !clean(text).is_empty() {
+            self.others.push((name, hint, clean(text)));
+        }
+    }
+
+    /// The texts of a role that are filled, with their ranks: those that count most first.
+    fn all(&self, role: Role) -> impl Iterator<Item = (usize, &'a str)> {
+        let texts = self.texts.iter().filter(move |(known, ..)| *known == role);
+        texts.map(|(_, rank, text)| (*rank, clean(text))).filter(|(_, text)| !text.is_empty())
+    }
+
     fn get(&self, role: Role) -> &'a str {
-        self.texts[role as usize].map_or("", clean)
+        self.all(role).next().map_or("", |(_, text)| text)
     }
 
     pub(crate) fn has(&self, role: Role) -> bool {
-        self.texts[role as usize].is_some()
+        self.texts.iter().any(|(known, ..)| *known == role)
     }
 
     /// Whether the record names a network.
@@ -213,7 +64,7 @@ impl<'a> Record<'a> {
 
     /// Takes the record into the list.
     pub(crate) fn take(&self, list: &mut List, line: usize) -> Result<(), ListError> {
-        if !self.names_network() && self.has(Role::Destination) {
+        if !self.names_network() && !self.has(Role::From) && self.has(Role::Destination) {
             list.leave_out(Reason::OtherScope);
             return Ok(());
         }
@@ -226,7 +77,12 @@ impl<'a> Record<'a> {
             return Ok(());
         }
         match self.read() {
-            Ok((networks, ends)) => self.push(list, line, &networks, ends),
+            Ok((networks, ends)) => {
+                if ends == Ends::Never && !self.says_end() {
+                    self.doubt(list);
+                }
+                self.push(list, line, &networks, ends)
+            }
             Err(why) => {
                 list.refuse(line, why);
                 Ok(())
@@ -270,6 +126,11 @@ impl<'a> Record<'a> {
     }
 
     fn read(&self) -> Result<(Vec<Parsed>, Ends), String> {
+        if !self.names_network() && (self.has(Role::From) || self.has(Role::To)) {
+            return Err("`from` and `to` may be a range, or source and destination: name them \
+                        `start` and `end`, or `src` and `dst`"
+                .to_owned());
+        }
         let networks = self.networks()?;
         let mut until = ends(self.get(Role::Until), Bare::Moment)?;
         let last = self.get(Role::Last);
@@ -277,22 +138,79 @@ impl<'a> Record<'a> {
         if self.has(Role::Network) && until == Ends::Never && last.parse::<IpAddr>().is_err() {
             until = ends(last, Bare::Moment)?;
         }
+        if until == Ends::Never && self.has(Role::Network) && is_date(self.get(Role::To)) {
+            until = ends(self.get(Role::To), Bare::Moment)?;
+        }
         let lasts = ends(self.get(Role::Lasts), Bare::Seconds)?;
         let ends = if until == Ends::Never { lasts } else { until };
+        if ends == Ends::Never && !self.says_end() {
+            self.find_end()?;
+        }
         Ok((networks, ends))
     }
 
+    /// Whether a column or key for ends is filled, if only to say that there is none.
+    fn says_end(&self) -> bool {
+        [Role::Until, Role::Lasts].into_iter().any(|role| !self.get(role).is_empty())
+    }
+
+    /// Refuses what may be an end under a name that is not known: a block would hold for ever.
+    fn find_end(&self) -> Result<(), String> {
+        for (name, hint, text) in &self.others {
+            let is_end = match hint {
+                Hint::End => !is_false(text) && !is_true(text) && !is_no_end(text),
+                Hint::Nothing => is_date(text),
+                Hint::Past | Hint::Moment => false,
+            };
+            if is_end {
+                return Err(format!(
+                    "`{}` may be its end, but the name `{}` is not known: name it `expires` or \
+                     `ttl`, or `seen` if it is none",
+                    shown(text),
+                    shown(name)
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Remembers moments of columns that do not say of what: in the future, it is an end.
+    fn doubt(&self, list: &mut List) {
+        let moments = self.others.iter().filter(|(_, hint, _)| *hint == Hint::Moment);
+        moments.for_each(|(_, _, text)| list.doubt(text));
+    }
+
     fn networks(&self) -> Result<Vec<Parsed>, String> {
-        let text = self.get(Role::Network);
+        let mut texts = self.all(Role::Network);
         let (first, last, mask) =
             (self.get(Role::First), self.get(Role::Last), self.get(Role::Mask));
-        if text.is_empty() && !first.is_empty() {
-            return spanned(first, last, mask);
+        let Some((rank, text)) = texts.next() else {
+            return if first.is_empty() { networks("") } else { spanned(first, last, mask) };
+        };
+        let mut read = if !mask.is_empty() && !text.contains(['/', '-']) {
+            spanned(text, "", mask)?
+        } else {
+            networks(text)?
+        };
+        for (other_rank, other) in texts {
+            // A street or the name of a host is no address; nor is a host beside one.
+            let Ok(others) = networks(other) else { continue };
+            let is_around = |parsed: &Parsed| {
+                others.iter().any(|other| is_within(parsed.network, other.network))
+            };
+            if is_host(other_rank) || read.iter().all(is_around) {
+                continue;
+            }
+            if !is_of_family(rank) || !is_of_family(other_rank) {
+                return Err(format!(
+                    "it has two addresses, `{}` and `{}`: which one is meant?",
+                    shown(text),
+                    shown(other)
+                ));
+            }
+            read.extend(others);
         }
-        if !mask.is_empty() && !text.contains(['/', '-']) {
-            return spanned(text, "", mask);
-        }
-        networks(text)
+        Ok(read)
     }
 
     fn push(
@@ -320,6 +238,9 @@ pub(crate) fn push(
     ends: Ends,
 ) -> Result<(), ListError> {
     let reason = if is_addresses(reason) { "" } else { reason };
+    if ends == Ends::Never {
+        list.doubt(reason);
+    }
     let (reason, origin) = (bounded(reason), bounded(origin));
     for Parsed { network, has_host_bits } in networks {
         if *has_host_bits {

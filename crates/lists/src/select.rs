@@ -58,7 +58,16 @@ impl List {
         let mut left_out_networks = LeftOutNetworks::default();
         let mut verdicts: Vec<Option<Reason>> =
             entries.iter().map(|entry| self.judge(entry, terms, &mut left_out_networks)).collect();
+        let doubts = std::mem::take(&mut self.doubts).into_iter();
+        let doubts: HashMap<usize, UnixMillis> =
+            doubts.filter(|(_, moment)| *moment > terms.now).collect();
         for unit in units(&entries) {
+            if let Some(moment) = doubts.get(&entries[unit.start].unit)
+                && verdicts[unit.clone()].contains(&None)
+            {
+                self.refuse_doubtful(&entries[unit.clone()], &mut verdicts[unit.clone()], *moment);
+                continue;
+            }
             self.refuse_whole_line(&entries[unit.clone()], &mut verdicts[unit], terms);
         }
         leave_out_duplicates(&entries, &mut verdicts, terms.now);
@@ -118,6 +127,18 @@ impl List {
             self.keep_bad(entries[at].line, why.unwrap_or_default());
             verdicts.fill(Some(Reason::Bad));
         }
+    }
+
+    /// Refuses a line with a moment in the future that nothing says to be its end.
+    fn refuse_doubtful(
+        &mut self,
+        entries: &[Entry],
+        verdicts: &mut [Option<Reason>],
+        moment: UnixMillis,
+    ) {
+        let why = format!("{moment} may be its end: name its column `expires`");
+        self.keep_bad(entries[0].line, why);
+        verdicts.fill(Some(Reason::Bad));
     }
 
     /// Cuts the list's exceptions out of its entries.

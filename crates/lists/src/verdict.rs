@@ -53,9 +53,24 @@ pub(crate) fn speaks(name: &str) -> bool {
     ["true", "false", "0", "whitelist"].iter().any(|value| said(name, value).is_some())
 }
 
-/// A name of a column: case, spaces and signs do not matter.
+/// A name of a column: case, spaces, signs and the usual accents do not matter.
 pub(crate) fn name_of(name: &str) -> String {
-    name.chars().filter(|c| c.is_alphanumeric()).take(40).collect::<String>().to_lowercase()
+    let letters = name.chars().filter(|c| c.is_alphanumeric()).take(40);
+    letters.flat_map(char::to_lowercase).map(without_accent).collect()
+}
+
+fn without_accent(c: char) -> char {
+    match c {
+        'à'..='å' | 'ą' => 'a',
+        'ç' | 'ć' => 'c',
+        'è'..='ë' | 'ę' => 'e',
+        'ì'..='ï' => 'i',
+        'ñ' => 'n',
+        'ò'..='ö' => 'o',
+        'ù'..='ü' => 'u',
+        'ź' | 'ż' | 'ž' => 'z',
+        c => c,
+    }
 }
 
 fn of_word(value: &str) -> Option<Said> {

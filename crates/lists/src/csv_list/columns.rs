@@ -2,7 +2,9 @@
 
 use crate::MAX_LINE;
 use crate::field::{Bare, clean, duration, ends, network};
-use crate::record::{ROLES, Record, Role, SOURCE_RANK, role};
+use crate::moment::is_date;
+use crate::record::Record;
+use crate::role::{Hint, Role, SOURCE_RANK, hint, role};
 use crate::verdict::{name_of, said, speaks};
 
 /// The separators of a table's columns.
@@ -16,12 +18,13 @@ const MOST_NAMED: usize = 20;
 /// The columns of a table by role, as far as the table names them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Columns {
-    /// By role.
-    at: [Option<usize>; ROLES],
-    ranks: [usize; ROLES],
+    /// Role, rank and place of each, in the order of the ranks.
+    roles: Vec<(Role, usize, usize)>,
     count: usize,
     /// Columns that may say whether a network is blocked, with their names.
     speaking: Vec<(usize, String)>,
+    /// Columns without a role that may be an end, with their names.
+    others: Vec<(usize, String, Hint)>,
 }
 
 impl Columns {
@@ -39,31 +42,38 @@ impl Columns {
             if speaks(name) {
                 columns.speaking.push((index, name.to_owned()));
             }
-            let Some((role, rank)) = role(name) else { continue };
-            let slot = role as usize;
-            if columns.at[slot].is_none() || rank < columns.ranks[slot] {
-                columns.at[slot] = Some(index);
-                columns.ranks[slot] = rank;
+            if let Some((role, rank)) = role(name) {
+                columns.roles.push((role, rank, index));
+            } else if hint(name) != Hint::Past {
+                columns.others.push((index, name.to_owned(), hint(name)));
             }
         }
-        let has = |columns: &Self, role: Role| columns.at[role as usize].is_some();
-        let origin = Role::Origin as usize;
-        if !has(&columns, Role::Network)
-            && !has(&columns, Role::First)
-            && columns.ranks[origin] == SOURCE_RANK
+        columns.roles.sort_by_key(|(_, rank, _)| *rank);
+        if !columns.has(Role::Network)
+            && !columns.has(Role::First)
+            && let Some(source) = columns.roles.iter_mut().find(|(role, ..)| *role == Role::Origin)
+            && source.1 == SOURCE_RANK
         {
-            columns.at[Role::Network as usize] = columns.at[origin].take();
+            source.0 = Role::Network;
         }
         // abuse.ch lists servers that malware connects to, with when each was first seen.
-        if is_of_servers && !has(&columns, Role::Network) {
-            let destination = columns.at[Role::Destination as usize].take();
-            columns.at[Role::Network as usize] = destination;
+        if is_of_servers
+            && !columns.has(Role::Network)
+            && let Some(destination) =
+                columns.roles.iter_mut().find(|(role, ..)| *role == Role::Destination)
+        {
+            destination.0 = Role::Network;
         }
-        let has = |role: Role| has(&columns, role);
+        let has = |role: Role| columns.has(role);
         (has(Role::Network)
             || has(Role::Destination)
+            || (has(Role::From) && has(Role::To))
             || (has(Role::First) && (has(Role::Last) || has(Role::Mask))))
         .then_some(columns)
+    }
+
+    fn has(&self, role: Role) -> bool {
+        self.roles.iter().any(|(known, ..)| *known == role)
     }
 
     /// As a comment names them: two at least, so that no sentence does.
@@ -80,7 +90,7 @@ impl Columns {
     /// The names of columns that are not used, for a note: an end may be among them.
     pub(crate) fn unused<'a>(&self, names: impl Iterator<Item = &'a str>) -> String {
         let unused = names.enumerate().filter(|(at, name)| {
-            !self.at.contains(&Some(*at))
+            !self.roles.iter().any(|(.., it)| it == at)
                 && !self.speaking.iter().any(|(it, _)| it == at)
                 && !clean(name).is_empty()
         });
@@ -88,15 +98,21 @@ impl Columns {
         unused.join(", ")
     }
 
-    /// Adds to a record the statements of a row's columns on whether it is blocked.
-    pub(crate) fn judge<'a>(
-        &self,
-        record: &mut Record<'_>,
-        get: impl Fn(usize) -> Option<&'a str>,
-    ) {
+    /// The record of a row.
+    pub(crate) fn record<'a>(&'a self, get: impl Fn(usize) -> Option<&'a str>) -> Record<'a> {
+        let mut record = Record::default();
+        for (role, rank, at) in &self.roles {
+            if let Some(text) = get(*at) {
+                record.set(*role, *rank, text);
+            }
+        }
+        for (at, name, hint) in &self.others {
+            record.add_other(name, *hint, get(*at).unwrap_or_default());
+        }
         for (at, name) in &self.speaking {
             record.add(get(*at).and_then(|value| said(name, clean(value))));
         }
+        record
     }
 
     pub(crate) fn is_named(&self) -> bool {
@@ -110,11 +126,8 @@ impl Columns {
 
     /// Whether the last column is the reason: an unquoted separator in it does no harm.
     pub(crate) fn ends_with_reason(&self) -> bool {
-        self.at[Role::Reason as usize].is_some_and(|at| at + 1 == self.count)
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Role, usize)> {
-        Role::ALL.into_iter().zip(self.at).filter_map(|(role, at)| Some((role, at?)))
+        let reasons = self.roles.iter().find(|(role, ..)| *role == Role::Reason);
+        reasons.is_some_and(|(.., at)| at + 1 == self.count)
     }
 }
 
@@ -151,7 +164,9 @@ fn separates(line: &str, separator: u8) -> bool {
         // In lists of one column a `;` begins a comment, and a tab comes before a score.
         b';' => {
             let lasts = fields.clone().next().is_some_and(|field| duration(field).is_ok());
-            is_quoted || (more == 1 && lasts) || (more > 1 && fields.nth(1).is_some_and(is_end))
+            let has_date = more > 1 && fields.clone().any(is_date);
+            let has_end = more > 1 && fields.nth(1).is_some_and(is_end);
+            is_quoted || (more == 1 && lasts) || has_date || has_end
         }
         b'\t' => is_quoted && more > 0,
         _ => more > 1,

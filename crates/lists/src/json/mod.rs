@@ -1,16 +1,21 @@
 //! JSON: an object a line, or one value that holds a list of networks, of records or of CrowdSec's
 //! alerts, or the sets of nftables.
 
+mod holder;
 mod nft;
 mod spans;
 
+use std::collections::HashSet;
+
 use mailmesh_events::Rule;
 
-use crate::field::{clean, network};
+use crate::field::{clean, network, shown};
 use crate::list::{List, Unit};
-use crate::record::{Record, Role, SOURCE_RANK, role};
+use crate::record::Record;
+use crate::role::{Hint, Role, SOURCE_RANK, hint, role};
 use crate::verdict::{said, speaks};
 use crate::{ListError, MAX_DEPTH, MAX_LINE, Reason};
+pub(crate) use holder::is_lines;
 use spans::{items, members, text_of};
 
 const FORMAT: &str = "list in JSON";
@@ -127,7 +132,7 @@ impl<'a> Walk<'a> {
             Some(b'[') => {
                 items(value).try_for_each(|item| self.entry(item, AlertContext::default()))
             }
-            Some(b'{') => self.holder(value),
+            Some(b'{') => self.outermost_object(value),
             _ if value == "null" => Ok(()),
             _ => Err(ListError::NotThis {
                 format: FORMAT,
@@ -136,43 +141,10 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// An object that is all there is: it holds lists, or is a record itself.
-    fn holder(&mut self, value: &'a str) -> Result<(), ListError> {
-        let mut is_holder = false;
-        for (key, inner) in members(value) {
-            let is_list = inner.starts_with('[');
-            match text_of(key).as_deref() {
-                Ok("nftables") if is_list => {
-                    nft::read(self, inner)?;
-                    is_holder = true;
-                }
-                // The stream of CrowdSec's local API has the decisions that have ended, too.
-                Ok("deleted") if is_list || inner == "null" => {
-                    for item in items(inner) {
-                        self.locate(item);
-                        self.list.pass(Reason::NotABan);
-                    }
-                    is_holder = true;
-                }
-                Ok("decisions" | "new" | "data" | "alerts" | "results" | "items" | "prefixes") => {
-                    if is_list {
-                        items(inner)
-                            .try_for_each(|item| self.entry(item, AlertContext::default()))?;
-                        is_holder = true;
-                    } else if inner == "null" {
-                        is_holder = true;
-                    }
-                }
-                _ => {}
-            }
-        }
-        if is_holder { Ok(()) } else { self.entry(value, AlertContext::default()) }
-    }
-
     /// An entry that is counted on its own, or an alert whose decisions are.
     fn entry(&mut self, item: &'a str, context: AlertContext) -> Result<(), ListError> {
         self.locate(item);
-        let is_alert = !context.is_in_alert && decisions(item).is_some();
+        let is_alert = !context.is_in_alert && decisions(item).is_some() && twice(item).is_none();
         if is_alert || !self.is_unit {
             return self.item(item, context);
         }
@@ -188,13 +160,17 @@ impl<'a> Walk<'a> {
             Some(b'"') => {
                 let text = text_of(item).unwrap_or_default();
                 let mut record = Record::default();
-                record.set(Role::Network, &text);
+                record.set(Role::Network, 0, &text);
                 return record.take(self.list, self.line);
             }
             _ => {
                 self.refuse("it is neither an object nor a text");
                 return Ok(());
             }
+        }
+        if let Some(key) = twice(item) {
+            self.refuse(&format!("it has the key `{}` twice", shown(&key)));
+            return Ok(());
         }
         if !context.is_in_alert
             && let Some(decisions) = decisions(item)
@@ -233,6 +209,7 @@ impl<'a> Walk<'a> {
 
     fn record(&mut self, item: &'a str, context: AlertContext) -> Result<(), ListError> {
         let mut texts: Vec<(Role, usize, String)> = Vec::new();
+        let mut others: Vec<(String, Hint, String)> = Vec::new();
         let (mut verdicts, mut unused) = (Vec::new(), Vec::new());
         let (mut is_metadata, mut is_of_system) = (false, false);
         for (key, value) in members(item) {
@@ -243,9 +220,18 @@ impl<'a> Walk<'a> {
                 let text = text_of(value).unwrap_or_else(|_| value.to_owned());
                 verdicts.push(said(&key, clean(&text)));
             }
+            if value.starts_with('{') && has_end(value) {
+                self.refuse(&format!("`{}` has its end in it: put it beside the network", key));
+                return Ok(());
+            }
             let Some((role, rank)) = role(&key) else {
                 if !is_speaking && unused.len() < MOST_NAMED {
-                    unused.push(key);
+                    unused.push(key.clone());
+                }
+                if !value.starts_with(['{', '[']) && value != "null" {
+                    let text = text_of(value).unwrap_or_else(|_| value.to_owned());
+                    let hint = hint(&key);
+                    others.push((key, hint, text));
                 }
                 continue;
             };
@@ -264,12 +250,9 @@ impl<'a> Walk<'a> {
                 _ => value.to_owned(),
             };
             is_metadata |= role == Role::Kind && text == "metadata";
-            match texts.iter_mut().find(|(known, ..)| *known == role) {
-                Some(slot) if rank <= slot.1 => *slot = (role, rank, text),
-                Some(_) => {}
-                None => texts.push((role, rank, text)),
-            }
+            texts.push((role, rank, text));
         }
+        texts.sort_by_key(|(_, rank, _)| *rank);
         let has_network =
             texts.iter().any(|(role, ..)| matches!(role, Role::Network | Role::First));
         let source = texts.iter_mut().find(|(role, rank, text)| {
@@ -279,14 +262,18 @@ impl<'a> Walk<'a> {
             *role = Role::Network;
         }
         let mut record = Record::default();
-        for (role, _, text) in &texts {
-            record.set(*role, text);
+        if context.is_simulated {
+            record.set(Role::Simulated, 0, "true");
+        }
+        for (role, rank, text) in &texts {
+            record.set(*role, *rank, text);
+        }
+        for (key, hint, text) in &others {
+            record.add_other(key, *hint, text);
         }
         verdicts.into_iter().for_each(|said| record.add(said));
-        if context.is_simulated {
-            record.set(Role::Simulated, "true");
-        }
-        if !record.names_network() && !record.has(Role::Destination) {
+        let is_of_addresses = [Role::Destination, Role::From, Role::To];
+        if !record.names_network() && !is_of_addresses.iter().any(|role| record.has(*role)) {
             if is_metadata {
                 self.list.leave_out(Reason::Frame);
             } else if is_of_system {
@@ -314,6 +301,21 @@ impl<'a> Walk<'a> {
 const MOST_NAMED: usize = 20;
 /// Most bytes of a record: room for one text as long as any line.
 const MAX_ENTRY: usize = 2 * MAX_LINE;
+
+/// A key that an object has twice: one of the two would be lost.
+fn twice(item: &str) -> Option<String> {
+    let mut keys = HashSet::new();
+    members(item).filter_map(|(key, _)| text_of(key).ok()).find(|key| !keys.insert(key.clone()))
+}
+
+/// Whether an object within a record has the key of an end.
+fn has_end(value: &str) -> bool {
+    members(value).any(|(key, value)| {
+        let key = text_of(key).unwrap_or_default();
+        let is_end = role(&key).is_some_and(|(role, _)| matches!(role, Role::Until | Role::Lasts));
+        is_end && !matches!(value, "null" | "\"\"")
+    })
+}
 
 /// The decisions of an alert.
 fn decisions(item: &str) -> Option<&str> {

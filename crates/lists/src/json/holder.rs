@@ -1,0 +1,238 @@
+//! An object that is all there is: it holds lists of networks or records, or is a record itself.
+
+use super::spans::{items, members, text_of};
+use super::{AlertContext, MOST_NAMED, Walk, decisions, nft};
+use crate::field::{networks, shown};
+use crate::nft::is_other_rule;
+use crate::role::{Role, role};
+use crate::verdict::name_of;
+use crate::{ListError, Reason};
+
+/// The kind of a member of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Member {
+    /// The objects of `nft -j`.
+    Nftables,
+    /// Networks, records, decisions or alerts.
+    Entries,
+    /// Networks that are not blocked, or not any longer.
+    NotBans,
+    /// An object that may hold such lists.
+    Holder,
+    /// Networks that the key does not say to be banned.
+    Unknown,
+    /// A list or object without networks.
+    NoNetworks,
+    /// A text or number.
+    Plain,
+}
+
+/// Keys of lists of what is banned.
+const ENTRIES: [&str; 36] = [
+    "decisions",
+    "new",
+    "data",
+    "alerts",
+    "results",
+    "result",
+    "items",
+    "entries",
+    "records",
+    "rows",
+    "prefixes",
+    "ipv4prefixes",
+    "ipv6prefixes",
+    "ips",
+    "ip",
+    "ipv4",
+    "ipv6",
+    "addresses",
+    "ipv4addresses",
+    "ipv6addresses",
+    "ipaddresses",
+    "networks",
+    "cidrs",
+    "ipv4cidrs",
+    "ipv6cidrs",
+    "subnets",
+    "ranges",
+    "blocklist",
+    "blacklist",
+    "denylist",
+    "droplist",
+    "banned",
+    "blocked",
+    "bans",
+    "list",
+    "network",
+];
+/// Keys of lists of what is banned no longer. The stream of CrowdSec's local API has `deleted`.
+const OFF: [&str; 10] = [
+    "deleted",
+    "removed",
+    "expired",
+    "revoked",
+    "unbanned",
+    "unblocked",
+    "inactive",
+    "disabled",
+    "falsepositives",
+    "exceptions",
+];
+
+impl<'a> Walk<'a> {
+    pub(super) fn outermost_object(&mut self, value: &'a str) -> Result<(), ListError> {
+        let is_stream = members(value).any(|(key, _)| matches!(key, "\"new\"" | "\"deleted\""));
+        if decisions(value).is_some() && !is_stream {
+            // An alert on its own.
+            return self.entry(value, AlertContext::default());
+        }
+        self.holder(value)
+    }
+
+    fn holder(&mut self, value: &'a str) -> Result<(), ListError> {
+        let kinds: Vec<Member> =
+            members(value).map(|(key, inner)| self.member(key, inner)).collect();
+        let has = |kind: Member| kinds.contains(&kind);
+        let own = members(value).find(|(key, inner)| {
+            let role = text_of(key).ok().and_then(|key| role(&key));
+            inner.starts_with('"') && role.is_some_and(|(role, _)| role == Role::Network)
+        });
+        let is_record = own.is_some() || !has(Member::Unknown);
+        let is_holder = has(Member::Nftables)
+            || has(Member::Entries)
+            || has(Member::NotBans)
+            || has(Member::Holder);
+        if is_record && !is_holder {
+            return self.entry(value, AlertContext::default());
+        }
+        if let Some((key, _)) = own {
+            let key = shown(&text_of(key).unwrap_or_default());
+            self.unknown(value, &format!("an object has a network (`{key}`) and lists besides"));
+        }
+        let mut unused = Vec::new();
+        for ((key, inner), kind) in members(value).zip(kinds) {
+            let key = shown(&text_of(key).unwrap_or_default());
+            match kind {
+                Member::Nftables => nft::read(self, inner)?,
+                Member::Entries => {
+                    items(inner).try_for_each(|item| self.entry(item, AlertContext::default()))?
+                }
+                Member::NotBans => {
+                    for item in items(inner) {
+                        self.locate(item);
+                        self.list.pass(Reason::NotABan);
+                    }
+                }
+                Member::Holder => self.holder(inner)?,
+                Member::Unknown => {
+                    let why = format!(
+                        "it is in `{key}`, which does not say that it is banned; write it as a \
+                         list of its own, if it is"
+                    );
+                    if inner.starts_with('[') {
+                        items(inner).for_each(|item| self.unknown(item, &why));
+                    } else {
+                        self.unknown(inner, &why);
+                    }
+                }
+                Member::NoNetworks
+                    if unused.len() < MOST_NAMED && items(inner).next().is_some() =>
+                {
+                    unused.push(key);
+                }
+                Member::NoNetworks | Member::Plain => {}
+            }
+        }
+        if !unused.is_empty() {
+            let line = self.line;
+            self.list.note(line, format_args!("keys that are not used: {}", unused.join(", ")));
+        }
+        Ok(())
+    }
+
+    fn member(&self, key: &str, inner: &str) -> Member {
+        let key = text_of(key).unwrap_or_default();
+        let name = name_of(&key);
+        let is_list = inner.starts_with('[');
+        let is_object = inner.starts_with('{');
+        if is_list && name == "nftables" {
+            Member::Nftables
+        } else if (is_list || inner == "null") && ENTRIES.contains(&&*name) {
+            Member::Entries
+        } else if is_list && (OFF.contains(&&*name) || is_other_rule(&key, self.list.rule.0)) {
+            Member::NotBans
+        } else if is_object
+            && matches!(&*name, "data" | "result" | "results" | "response")
+            && members(inner).any(|(key, inner)| self.member(key, inner) == Member::Entries)
+        {
+            Member::Holder
+        } else if !is_list && !is_object {
+            Member::Plain
+        } else if names_networks(inner) {
+            Member::Unknown
+        } else {
+            Member::NoNetworks
+        }
+    }
+
+    /// Counts what is not known to be banned.
+    fn unknown(&mut self, item: &'a str, why: &str) {
+        self.locate(item);
+        self.list.begin();
+        if names_networks(item) {
+            self.refuse(why);
+        } else {
+            self.list.leave_out(Reason::Frame);
+        }
+        self.list.end();
+    }
+}
+
+/// Whether there is a network anywhere in a value.
+fn names_networks(value: &str) -> bool {
+    match value.as_bytes().first() {
+        Some(b'"') => text_of(value).is_ok_and(|text| networks(&text).is_ok()),
+        Some(b'[') => items(value).any(names_networks),
+        Some(b'{') => members(value).any(|(_, inner)| names_networks(inner)),
+        _ => false,
+    }
+}
+
+/// Whether a text that begins with a brace has an object a line, rather than one over lines or one
+/// that holds lists.
+pub(crate) fn is_lines(text: &str) -> bool {
+    let mut lines = text.lines().filter(|line| !line.trim().is_empty()).map(str::trim);
+    let first = lines.next().unwrap_or_default();
+    let next = lines.find(|line| !line.starts_with('#'));
+    if !is_closed(first) {
+        let goes_on = first.ends_with(['{', '[', ',', ':'])
+            || next.is_some_and(|next| next.starts_with([',', ']', '}', ':']));
+        return !goes_on;
+    }
+    let keys = |names: &[&str]| {
+        members(first)
+            .next()
+            .is_some_and(|(key, _)| text_of(key).is_ok_and(|key| names.contains(&&*key)))
+    };
+    let holders = ["decisions", "nftables", "data", "meta", "new", "deleted", "alerts", "results"];
+    let holds = next.is_none() && members(first).any(|(_, inner)| inner.starts_with(['[', '{']));
+    !keys(&holders) && !holds
+}
+
+/// Whether as many brackets are closed on a line as are opened, outside of strings.
+fn is_closed(line: &str) -> bool {
+    let (mut depth, mut is_string, mut is_escaped) = (0_i64, false, false);
+    for byte in line.bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_string => is_escaped = true,
+            b'"' => is_string = !is_string,
+            _ if is_string => {}
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth -= 1,
+            _ => {}
+        }
+    }
+    depth <= 0 && !is_string
+}

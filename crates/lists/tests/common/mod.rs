@@ -1,0 +1,40 @@
+//! Holds what an import takes of a text against what it should take.
+
+use mailmesh_events::{Rule, UnixMillis};
+use mailmesh_lists::*;
+
+/// 2026-11-28T00:00:00Z.
+pub(crate) const NOW: UnixMillis = UnixMillis(1_795_824_000_000);
+
+/// A text, the networks that an import takes, and words of the report: names of reasons that are
+/// counted, parts of bad lines and of notes, or of the error that refuses the text.
+pub(crate) type Case<'a> = (&'a str, &'a [&'a str], &'a [&'a str]);
+
+pub(crate) fn imported(text: &str) -> (Vec<String>, String) {
+    let terms = Terms { rule: Rule::Block, now: NOW, ..Terms::default() };
+    let mut list = match read(text, Format::guess(text)) {
+        Ok(list) => list,
+        Err(error) => return (Vec::new(), error.to_string()),
+    };
+    list.select_for_import(&terms);
+    assert_eq!(list.imported() + list.left_out.total(), list.units, "{text}");
+    let mut networks: Vec<String> = list.entries.iter().map(|e| e.network.to_string()).collect();
+    networks.sort();
+    let mut report: Vec<String> =
+        list.left_out.iter().map(|(reason, n)| format!("{n} {}", reason.name())).collect();
+    report.extend(list.bad.iter().map(|bad| format!("bad {}: {}", bad.line, bad.why)));
+    report.extend(list.notes.iter().map(|note| format!("note {}: {}", note.line, note.what)));
+    (networks, report.join("\n"))
+}
+
+pub(crate) fn check(cases: &[Case<'_>]) {
+    let mut faults = String::new();
+    for (text, networks, words) in cases {
+        let (read, report) = imported(text);
+        let missing: Vec<_> = words.iter().filter(|word| !report.contains(**word)).collect();
+        if read != *networks || !missing.is_empty() {
+            faults += &format!("\n---\n{text}\nread {read:?}\nmissing {missing:?} in\n{report}\n");
+        }
+    }
+    assert!(faults.is_empty(), "{faults}");
+}

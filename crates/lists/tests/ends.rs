@@ -1,0 +1,176 @@
+//! Ends of entries, by whatever name and in whatever way people write them: none is lost, so that
+//! no block holds for ever that was meant to end.
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
+
+mod common;
+
+use common::{NOW, check};
+use mailmesh_events::UnixMillis;
+use mailmesh_lists::*;
+
+fn end_of(text: &str) -> Option<Ends> {
+    read(text, Format::guess(text)).unwrap().entries.first().map(|entry| entry.ends)
+}
+
+/// The end of 2026-12-31.
+const NEW_YEAR: UnixMillis = UnixMillis(1_798_761_600_000);
+
+#[test]
+fn names_of_ends_in_many_languages() {
+    for name in [
+        "expires",
+        "Expires On",
+        "expires_at",
+        "Expire Date",
+        "Expiration",
+        "Expiration Date",
+        "Expiry-Time",
+        "Valid until",
+        "valid_to",
+        "Until",
+        "banned until",
+        "unban_at",
+        "End Date",
+        "Ende",
+        "bis",
+        "Ablauf",
+        "Ablaufdatum",
+        "läuft ab",
+        "gültig bis",
+        "Gueltig bis",
+        "gesperrt bis",
+        "fin",
+        "date de fin",
+        "jusqu'au",
+        "Jusqu’au",
+        "date d'expiration",
+        "expire le",
+        "Caduca",
+        "caducidad",
+        "fecha de caducidad",
+        "vencimiento",
+        "hasta",
+        "expira",
+        "scadenza",
+        "Data di scadenza",
+        "scade il",
+        "fino al",
+        "validade",
+        "até",
+        "expira em",
+        "vervaldatum",
+        "geldig tot",
+        "removed_at",
+    ] {
+        for value in ["31.12.2026", "31/12/2026", "2026-12-31", "12/31/2026", "2026/12/31"] {
+            let csv = format!("ip;{name}\n192.0.2.1;{value}\n");
+            assert_eq!(end_of(&csv), Some(Ends::At(NEW_YEAR)), "{csv}");
+            let json = format!("{{\"ip\":\"192.0.2.1\",\"{name}\":\"{value}\"}}\n");
+            assert_eq!(end_of(&json), Some(Ends::At(NEW_YEAR)), "{json}");
+        }
+        check(&[(
+            &format!("ip,{name}\n192.0.2.1,2020-01-01\n192.0.2.2,\n"),
+            &["192.0.2.2"],
+            &["1 ended"],
+        )]);
+    }
+    for name in ["Dauer", "durée", "duree", "duración", "durata", "expires_in", "Ban Duration"] {
+        let csv = format!("ip,{name}\n192.0.2.1,3600\n");
+        let hour = std::time::Duration::from_secs(3_600);
+        assert_eq!(end_of(&csv), Some(Ends::After(hour)), "{csv}");
+    }
+}
+
+#[test]
+fn days_that_may_be_months_are_not_guessed() {
+    let row = |end: &str| format!("ip,expires\n192.0.2.1,{end}\n");
+    for end in ["03/04/2026", "3/4/2027", "03-04-2027", "03/04/2027 12:00:00"] {
+        check(&[(&row(end), &[], &["1 bad", end, "-03-04", "-04-03"])]);
+    }
+    for (end, day) in [
+        ("13/04/2027", "2027-04-13"),
+        ("04/13/2027", "2027-04-13"),
+        ("4/4/2027", "2027-04-04"),
+        ("1.2.2027", "2027-02-01"),
+        ("2027.2.1", "2027-02-01"),
+        ("13-4-2027 10:00:00", "2027-04-13T10:00:00Z"),
+    ] {
+        assert_eq!(end_of(&row(end)), end_of(&row(day)), "{end}");
+        assert!(matches!(end_of(&row(end)), Some(Ends::At(_))), "{end}");
+    }
+    check(&[
+        (&row("32/12/2026"), &[], &["1 bad"]),
+        (&row("31/02/2026"), &[], &["1 bad"]),
+        (&row("soon"), &[], &["1 bad"]),
+        (&row("31/12/26"), &[], &["1 bad"]),
+    ]);
+}
+
+#[test]
+fn ends_far_away() {
+    let row = |end: &str| format!("ip,expires\n192.0.2.1,{end}\n");
+    for end in ["2200-01-01", "2300-01-01T00:00:00Z", "9998-12-31", "9999999999"] {
+        check(&[(&row(end), &[], &["1 bad"])]);
+    }
+    assert!(matches!(end_of(&row("2199-06-01")), Some(Ends::At(_))));
+    // The last day that a database has.
+    for end in ["9999-12-31", "9999-12-31T23:59:59Z", "9999-12-31 23:59:59"] {
+        assert_eq!(end_of(&row(end)), Some(Ends::Never), "{end}");
+    }
+    check(&[(&row("1970-01-01T00:00:00Z"), &[], &["1 ended"])]);
+}
+
+#[test]
+fn dates_under_names_that_are_not_known() {
+    check(&[
+        // A name that says nothing: every date is refused, with the name.
+        ("ip,Foo\n192.0.2.1,2026-12-31\n192.0.2.2,\n", &["192.0.2.2"], &["1 bad", "`Foo`"]),
+        ("ip,Foo\n192.0.2.1,03/04/2027\n", &[], &["1 bad", "`Foo`", "`expires`"]),
+        ("ip,Foo\n192.0.2.1,31.12.2026 10:00\n", &[], &["1 bad"]),
+        ("ip,Foo\n192.0.2.1,\"Thu, 31 Dec 2026 10:00:00 GMT\"\n", &[], &["1 bad"]),
+        ("ip,Foo\n192.0.2.1,Dec 31 2026\n", &[], &["1 bad"]),
+        ("[{\"ip\":\"192.0.2.1\",\"foo\":\"2026-12-31T00:00:00Z\"}]", &[], &["1 bad", "`foo`"]),
+        ("ip,Foo\n192.0.2.1,bar 12\n", &["192.0.2.1"], &["not used: Foo"]),
+        // A name that says that it is an end, in a unit that is not known.
+        ("ip,ttl_minutes\n192.0.2.1,30\n", &[], &["1 bad", "`ttl_minutes`"]),
+        ("ip,ban expiry (UTC)\n192.0.2.1,x\n", &[], &["1 bad"]),
+        ("{\"ip\":\"192.0.2.1\",\"ban\":{\"expires\":\"2026-12-31\"}}\n", &[], &["1 bad", "`ban`"]),
+        // First and last sight are none.
+        (
+            "ip,first_seen,Last Seen,created_at,lastReportedAt,erstellt,fecha de creación\n\
+             192.0.2.1,2026-11-01,2026-11-02,2026-11-03,2026-11-04,2026-11-05,2026-11-06\n",
+            &["192.0.2.1"],
+            &[],
+        ),
+        ("ip,expires,foo\n192.0.2.1,2026-12-31,2026-11-01\n", &["192.0.2.1"], &[]),
+        ("ip,expires,foo\n192.0.2.1,never,2026-11-01\n", &["192.0.2.1"], &[]),
+        ("ip,is_expired,never_expires\n192.0.2.1,false,true\n", &["192.0.2.1"], &[]),
+        // A moment without more: if it is to come, it is an end.
+        ("date,ip\n2026-11-20,192.0.2.1\n2026-12-20,192.0.2.2\n", &["192.0.2.1"], &["1 bad"]),
+        ("timestamp,ip\n1795800000,192.0.2.1\n1798800000,192.0.2.2\n", &["192.0.2.1"], &["1 bad"]),
+        ("{\"ip\":\"192.0.2.1\",\"date\":\"2026-12-20\"}\n", &[], &["1 bad", "2026-12-2"]),
+        ("ip,comment\n192.0.2.1,2026-11-20\n192.0.2.2,31.12.2026\n", &["192.0.2.1"], &["1 bad"]),
+        ("192.0.2.1 # 2026-11-20\n192.0.2.2 # 31.12.2026\n", &["192.0.2.1"], &["1 bad"]),
+        // From and until.
+        ("ip,from,to\n192.0.2.1,2026-11-01,2026-11-20\n", &[], &["1 ended"]),
+    ]);
+}
+
+#[test]
+fn dates_in_columns_without_names() {
+    assert_eq!(end_of("192.0.2.1,31/12/2026\n"), Some(Ends::At(NEW_YEAR)));
+    assert_eq!(end_of("192.0.2.1\t31/12/2026\n"), Some(Ends::At(NEW_YEAR)));
+    assert_eq!(end_of("192.0.2.1\tspam\t31/12/2026\n"), Some(Ends::At(NEW_YEAR)));
+    check(&[
+        ("192.0.2.1,03/04/2027\n", &[], &["1 bad", "03/04/2027"]),
+        ("192.0.2.1,spam,03/04/2027\n", &[], &["1 bad", "03/04/2027"]),
+        ("192.0.2.1,spam,US,2026-12-31\n", &[], &["1 bad"]),
+        ("192.0.2.1,spam,,2026-12-31\n", &[], &["1 bad", "2026-12-31"]),
+        ("192.0.2.1\t03/04/2027\n", &[], &["1 bad"]),
+        ("192.0.2.1\tspam\t\t2026-12-31\n", &[], &["1 bad"]),
+        ("192.0.2.1 2026-12-31\n", &[], &["1 bad"]),
+        ("192.0.2.1;spam;US;2026-12-31\n", &[], &["1 bad"]),
+    ]);
+    assert!(NEW_YEAR > NOW);
+}
