@@ -13,7 +13,8 @@ use crate::field::{
 };
 use crate::list::{List, Unit};
 use crate::moment::is_date;
-use crate::plain::take_line;
+use crate::p2p::is_unclear;
+use crate::plain::{Table, UNKNOWN_NAMES, is_heading, take_line};
 use crate::record::push;
 use crate::verdict::is_denial;
 use crate::{Ends, ListError, Reason};
@@ -27,6 +28,7 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     let mut columns = Columns::default();
     let mut commented = None;
     let mut has_begun = false;
+    let mut table = Table::default();
     while let Some((line, lines, kind)) = rows.next(&mut row) {
         match kind {
             RowKind::Blank => list.pass(Reason::Blank),
@@ -42,6 +44,12 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
                 list.pass_bad(line, why);
                 has_begun = true;
             }
+            RowKind::Row(text)
+                if !has_begun && clean(text).contains(':') && is_heading(clean(text)) =>
+            {
+                // A line that says something of the list, before the names of columns.
+                list.pass(Reason::Frame);
+            }
             RowKind::Row(text) => {
                 list.begin();
                 let named = (!has_begun).then(|| Columns::named(row.fields())).flatten();
@@ -50,7 +58,7 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
                 {
                     columns = named;
                 }
-                has_begun = true;
+                let is_first = !std::mem::replace(&mut has_begun, true);
                 if let Some(named) = named {
                     columns = named;
                     list.leave_out(Reason::Frame);
@@ -61,7 +69,9 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
                 } else if row.fields().all(|field| clean(field).is_empty()) {
                     list.leave_out(Reason::Blank);
                 } else {
-                    take(&mut list, line, (&row, text), &columns)?;
+                    table.has_unknown_names |=
+                        is_first && !row.fields().any(|field| networks(field).is_ok());
+                    take(&mut list, line, (&row, text), &columns, &mut table)?;
                 }
                 list.end();
             }
@@ -76,9 +86,10 @@ fn take(
     line: usize,
     (row, text): (&Row, &str),
     columns: &Columns,
+    table: &mut Table,
 ) -> Result<(), ListError> {
     if !columns.is_named() {
-        return unnamed(list, line, row, text);
+        return unnamed(list, line, (row, text), table);
     }
     let record = columns.record(|at| row.get(at));
     let extra = row.fields().skip(columns.count()).find(|field| !clean(field).is_empty());
@@ -90,14 +101,23 @@ fn take(
 }
 
 /// A row of a table that does not name its columns: network, reason, end; or addresses alone.
-fn unnamed(list: &mut List, line: usize, row: &Row, text: &str) -> Result<(), ListError> {
+fn unnamed(
+    list: &mut List,
+    line: usize,
+    (row, text): (&Row, &str),
+    table: &mut Table,
+) -> Result<(), ListError> {
     let mut fields = row.fields().map(clean).filter(|field| !field.is_empty()).peekable();
     let first = row.get(0).map_or("", clean);
     let mut read: Vec<Parsed> = match networks(first) {
         Ok(networks) => networks,
         // Lists of lines have commas too, in comments or between addresses.
-        Err(_) => return take_line(list, line, clean(text)),
+        Err(_) => return take_line(list, table, line, clean(text)),
     };
+    if table.has_unknown_names && row.fields().skip(1).any(is_addresses) {
+        list.refuse(line, UNKNOWN_NAMES);
+        return Ok(());
+    }
     if row.fields().skip(1).any(is_addresses) {
         let filled = row.fields().map(clean).filter(|field| !field.is_empty());
         let all: Vec<&str> = filled.take(3).collect();
@@ -126,6 +146,15 @@ fn unnamed(list: &mut List, line: usize, row: &Row, text: &str) -> Result<(), Li
         }
     }
     let (mut reason, mut until) = (row.get(1).map_or("", clean), row.get(2).map_or("", clean));
+    if is_unclear(first, reason) {
+        let why = format!(
+            "`{}` may be a score, or an access level of eMule: name the columns in the first line, \
+             or give the format `p2p`",
+            shown(reason)
+        );
+        list.refuse(line, why);
+        return Ok(());
+    }
     if is_denial(reason) && list.rule.0 == Rule::Block {
         for parsed in &read {
             list.except_by_longest_match(parsed.network)?;

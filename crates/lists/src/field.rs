@@ -106,6 +106,14 @@ pub(crate) fn masked(address: Ipv4Addr, mask: Ipv4Addr) -> Option<Parsed> {
     Some(Parsed { network, has_host_bits: network.address() != IpAddr::V4(address) })
 }
 
+/// The network of all addresses that begin with one to three numbers (`192.0.2`).
+pub(crate) fn part(text: &str) -> Option<Network> {
+    let count = text.split('.').count();
+    let len = u8::try_from(count * 8).ok().filter(|len| *len < 32)?;
+    let address: Ipv4Addr = format!("{text}{}", ".0".repeat(4 - count)).parse().ok()?;
+    Network::new(address.into(), len).ok()
+}
+
 /// Two addresses side by side: `None` if they are just that; the network, if the second is the mask
 /// of the first; a fault, if they are the bounds of a network, which may be meant.
 pub(crate) fn pair(first: &str, second: &str) -> Option<Result<Parsed, String>> {

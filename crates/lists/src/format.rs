@@ -52,6 +52,7 @@ impl Format {
         let text = &*with_newlines(clean(text));
         let lines = text.lines().map(clean);
         let mut lines = lines.filter(|line| !line.is_empty() && !line.starts_with(['#', ';']));
+        let all = lines.clone();
         let first = lines.next().unwrap_or_default();
         if first.starts_with(['{', '[']) && !is_in_brackets(first) {
             return json_or_python(
@@ -95,7 +96,7 @@ impl Format {
         if separator(text).is_some() {
             return Self::Csv;
         }
-        if hosts_deny::is_one(first) { Self::HostsDeny } else { Self::Plain }
+        if hosts_deny::is_it(all) { Self::HostsDeny } else { Self::Plain }
     }
 }
 

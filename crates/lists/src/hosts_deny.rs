@@ -1,13 +1,11 @@
 //! `/etc/hosts.deny` (hosts_access(5), hosts_options(5)): daemons, clients, and perhaps the
 //! action, with colons between.
 
-use std::net::Ipv4Addr;
+use mailmesh_events::Rule;
 
-use mailmesh_events::{Network, Rule};
-
-use crate::field::{Parsed, clean, network, words};
+use crate::field::{Parsed, clean, network, part, words};
 use crate::list::{List, Unit};
-use crate::plain::split;
+use crate::plain::{answer, split};
 use crate::record::push;
 use crate::{Ends, ListError, Reason};
 
@@ -38,8 +36,25 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     Ok(list)
 }
 
-/// Whether a line looks like one of these.
-pub(crate) fn is_one(line: &str) -> bool {
+/// Lines that are looked at.
+const LOOKED_AT: usize = 64;
+
+/// Whether lines are of these, rather than of a list that says something of itself first
+/// (`Generated: 2026-11-27`).
+pub(crate) fn is_it<'a>(lines: impl Iterator<Item = &'a str>) -> bool {
+    let (mut is_any, mut is_other) = (false, false);
+    for line in lines.take(LOOKED_AT) {
+        if line.get(..8).is_some_and(|tag| tag.eq_ignore_ascii_case("connect:")) {
+            return true;
+        }
+        let is_address = words(line).next().is_some_and(|first| network(first).is_ok());
+        is_other |= is_address;
+        is_any |= !is_address && is_one(line);
+    }
+    is_any && !is_other
+}
+
+fn is_one(line: &str) -> bool {
     let Some((daemons, clients)) = line.split_once(':') else { return false };
     let is_daemon = |word: &str| {
         word.chars().any(char::is_alphabetic)
@@ -60,6 +75,14 @@ fn take(list: &mut List, number: usize, line: &str) -> Result<(), ListError> {
         Some(_) => split(line),
         None => (line, ""),
     };
+    // Sendmail's access map has keys without a tag, too.
+    let all: Vec<&str> = words(field).take(3).collect();
+    if let Some((first, rest)) = all.split_first()
+        && answer(rest).is_some()
+        && !is_tagged(first)
+    {
+        return of_access_map(list, number, field);
+    }
     let Some((daemons, rest)) = field.split_once(':') else {
         list.refuse(number, "it is no line of `hosts.deny`: `daemons : clients` is expected");
         return Ok(());
@@ -109,6 +132,12 @@ const TAGS: [&str; 9] = [
     "Try_TLS",
 ];
 
+/// Whether a key of an access map has a tag, or is a daemon.
+fn is_tagged(key: &str) -> bool {
+    let tag = key.split_once(':').map(|(tag, _)| tag);
+    key.ends_with(':') || tag.is_some_and(|tag| TAGS.iter().any(|t| t.eq_ignore_ascii_case(tag)))
+}
+
 /// A line of Sendmail's access map: the key behind its tag, and the answer.
 fn of_access_map(list: &mut List, number: usize, rest: &str) -> Result<(), ListError> {
     let (key, answer) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
@@ -116,7 +145,8 @@ fn of_access_map(list: &mut List, number: usize, rest: &str) -> Result<(), ListE
         Some((tag, address)) if tag.eq_ignore_ascii_case("ipv6:") => address,
         _ => key,
     };
-    let parsed = match pattern(address) {
+    let parsed = match part(address).map_or_else(|| pattern(address), |part| Ok(Some(part.into())))
+    {
         Ok(Some(parsed)) => parsed,
         Ok(None) => {
             list.leave_out(Reason::OtherScope);
@@ -160,18 +190,8 @@ fn pattern(client: &str) -> Result<Option<Parsed>, String> {
         return Ok(Some(parsed));
     }
     // `192.0.2.` is all that begins like this.
-    if let Some(begin) = client.strip_suffix('.')
-        && begin.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
-    {
-        let count = begin.split('.').count();
-        let full = format!("{begin}{}", ".0".repeat(4_usize.saturating_sub(count)));
-        let address: Option<Ipv4Addr> = full.parse().ok();
-        let len = u8::try_from(count * 8).ok();
-        if let (Some(address), Some(len)) = (address, len)
-            && let Ok(network) = Network::new(address.into(), len)
-        {
-            return Ok(Some(network.into()));
-        }
+    if let Some(network) = client.strip_suffix('.').and_then(part) {
+        return Ok(Some(network.into()));
     }
     if client.starts_with(|c: char| c.is_ascii_digit() || c == '[') {
         return network(client).map(Some);

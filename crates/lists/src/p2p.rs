@@ -34,11 +34,24 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     Ok(list)
 }
 
-/// Whether a line looks like one of these.
+/// Whether a line looks like one of these. A range with a number behind it is one only if it is
+/// written as eMule does, with zeros before the numbers or spaces around the commas.
 pub(crate) fn is_one(line: &str) -> bool {
-    let has_level = line.split(',').nth(1).is_some_and(|level| clean(level).parse::<u32>().is_ok());
     let is_named = line.rsplit_once(':').is_some_and(|(_, range)| between(range).is_some());
-    is_named || (has_level && line.split(',').next().is_some_and(|r| between(r).is_some()))
+    let fields: Vec<&str> = line.splitn(3, ',').collect();
+    let [first, level, _] = *fields else { return is_named };
+    let is_level = clean(level).parse::<u8>().is_ok() && between(first).is_some();
+    let mut numbers = first.split(['.', '-', ' ']).chain([clean(level)]);
+    let is_padded = numbers.any(|number| number.len() > 1 && number.starts_with('0'));
+    is_named || (is_level && (is_padded || (first.ends_with(' ') && level.ends_with(' '))))
+}
+
+/// Whether a number behind a range without names of columns lets in as an access level, but not as
+/// a score; or the other way.
+pub(crate) fn is_unclear(range: &str, number: &str) -> bool {
+    let level = number.parse::<f64>();
+    between(range).is_some()
+        && level.is_ok_and(|level| !(1.0..f64::from(PERMITTED)).contains(&level))
 }
 
 /// The networks, the access level and the name of a line.

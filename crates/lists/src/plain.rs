@@ -1,6 +1,8 @@
 //! Addresses, prefixes and ranges on lines: one or more a line; a score behind a tab; start, end
 //! and length as DShield has them; a table of Postfix.
 
+mod table;
+
 use std::net::IpAddr;
 
 use mailmesh_events::Rule;
@@ -11,10 +13,12 @@ use crate::field::{
 };
 use crate::list::{List, Unit};
 use crate::moment::is_date;
+use crate::nft::is_other_rule;
 use crate::record::{push, spanned};
 use crate::role::{Role, role};
 use crate::verdict::{is_assent, is_denial};
 use crate::{Ends, ListError, Reason, check_line};
+pub(crate) use table::{Table, answer};
 
 /// The parts of a line.
 struct ParsedLine<'a> {
@@ -27,6 +31,8 @@ struct ParsedLine<'a> {
     is_by_longest: bool,
     /// It is taken out of what the list names otherwise (`!192.0.2.7`).
     is_exception: bool,
+    /// It has several networks beside each other.
+    is_row: bool,
 }
 
 impl<'a> ParsedLine<'a> {
@@ -38,6 +44,7 @@ impl<'a> ParsedLine<'a> {
             rule: None,
             is_by_longest: false,
             is_exception: false,
+            is_row: false,
         }
     }
 
@@ -49,8 +56,10 @@ impl<'a> ParsedLine<'a> {
 
 pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     let mut list = List::new(Unit::Line, rule);
+    let mut table = Table::of(text);
     let (mut is_conditional, mut has_begun) = (false, false);
-    for (number, line) in (1..).zip(text.lines()) {
+    let mut lines = (1..).zip(text.lines()).peekable();
+    while let Some((number, line)) = lines.next() {
         let line = clean(line);
         list.begin();
         if list.passes_over_comment(line, &COMMENTS) {
@@ -59,47 +68,135 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
         }
         let first = words(line).next().unwrap_or_default();
         let is_end = first.eq_ignore_ascii_case("endif");
+        let mut continued = 0;
+        while table.is_answered
+            && network(line).is_ok()
+            && lines.next_if(|(_, next)| continues(next)).is_some()
+        {
+            continued += 1;
+        }
+        let is_head = !has_begun && is_heading(line);
+        has_begun = has_begun || !(is_head && line.contains(':'));
         if let Err(why) = check_line(line) {
             list.refuse(number, why);
         } else if is_conditional || is_end || first.eq_ignore_ascii_case("if") {
             is_conditional = !is_end;
             list.refuse(number, "it depends on a condition (`if` of a table of Postfix)");
-        } else if !has_begun && is_heading(line) {
-            list.leave_out(Reason::Frame);
+            table.shield(&mut list, line)?;
+        } else if continued > 0 {
+            list.refuse(number, "it goes on in the next line: write it as one");
+            table.shield(&mut list, line)?;
         } else {
-            take_line(&mut list, number, line)?;
+            refuse_section(number, line, rule)?;
+            if is_head {
+                list.leave_out(Reason::Frame);
+            } else {
+                take_line(&mut list, &mut table, number, line)?;
+            }
         }
-        has_begun = true;
         list.end();
+        list.continued(continued);
     }
     Ok(list)
 }
 
-/// Whether a line names the one column of a table.
-fn is_heading(line: &str) -> bool {
-    role(without_quotes(line)).is_some_and(|(role, _)| role == Role::Network)
+/// Whether a line goes on with the one before it, as in a table of Postfix.
+fn continues(line: &str) -> bool {
+    let text = clean(line);
+    line.starts_with([' ', '\t'])
+        && !text.is_empty()
+        && !is_comment(text)
+        && words(text).next().is_some_and(|first| network(first).is_err())
+}
+
+/// Whether a line names the one column of a table, or says something of the list
+/// (`Generated: 2026-11-27`).
+pub(crate) fn is_heading(line: &str) -> bool {
+    let is_name = role(without_quotes(line)).is_some_and(|(role, _)| role == Role::Network);
+    is_name || (label(line).is_some() && !names_network(line))
+}
+
+/// The words before the colon of a line that is no address.
+fn label(line: &str) -> Option<&str> {
+    let (label, _) = line.split_once(':')?;
+    let is_word = |c: char| c.is_alphabetic() || matches!(c, ' ' | '-' | '_');
+    (label.len() < 40 && label.contains(char::is_alphabetic) && label.chars().all(is_word))
+        .then_some(label)
+        .filter(|label| !is_hexadecimal(label))
+}
+
+/// Whether a word may be the begin of an IPv6 address.
+fn is_hexadecimal(label: &str) -> bool {
+    label.len() <= 4 && label.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// Whether there is an address in a line, or a part of one.
+fn names_network(line: &str) -> bool {
+    let is_between = |c: char| c.is_whitespace() || ",;()<>\"'=".contains(c);
+    let mut words = line.split(is_between).map(|word| word.trim_matches(['.', ':', '-']));
+    let mut numbers = line.split(|c: char| !c.is_ascii_digit() && c != '.');
+    words.any(|word| networks(word).is_ok() || word.contains("::"))
+        || numbers.any(|word| network(word.trim_matches('.')).is_ok())
+}
+
+/// Refuses a list with a section of what its source means otherwise: where the section ends,
+/// nothing says.
+fn refuse_section(number: usize, line: &str, rule: Rule) -> Result<(), ListError> {
+    let in_brackets = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let name = in_brackets.filter(|name| network(name).is_err()).or_else(|| label(line));
+    match name {
+        Some(name) if is_other_rule(name, rule) => Err(ListError::NotThis {
+            format: "list of one kind",
+            why: format!(
+                "line {number}: `{}` says otherwise of what follows; take these lines out",
+                shown(line)
+            ),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Takes what a line says that is no comment.
-pub(crate) fn take_line(list: &mut List, number: usize, line: &str) -> Result<(), ListError> {
+pub(crate) fn take_line(
+    list: &mut List,
+    table: &mut Table,
+    number: usize,
+    line: &str,
+) -> Result<(), ListError> {
     let (field, comment) = split(line);
     if is_behind_semicolon(comment, line) {
         list.refuse(number, "behind `;` there are addresses: put each on a line of its own");
         return Ok(());
     }
     match parse(without_quotes(field)) {
-        Ok((parsed_line, score)) => {
+        Ok((parsed_line, _)) if !table.allows(&parsed_line.networks) => {
+            list.refuse(number, "a line before it (`!`) decides outside of another network");
+            Ok(())
+        }
+        Ok((parsed_line, _)) if parsed_line.is_row && table.has_unknown_names => {
+            list.refuse(number, UNKNOWN_NAMES);
+            Ok(())
+        }
+        Ok((mut parsed_line, score)) => {
             if let Some(score) = score {
                 list.note_score(number, score);
             }
+            parsed_line.is_by_longest |= table.is_hash;
             take(list, number, parsed_line, comment)
         }
         Err(why) => {
             list.refuse(number, why);
-            Ok(())
+            let all: Vec<&str> = words(field).take(MAX_WORDS).collect();
+            let is_named = |word: &str| network(word).is_ok() || word.starts_with('!');
+            table.has_unknown_names |=
+                list.entries.is_empty() && all.len() > 1 && !all.iter().any(|w| is_named(w));
+            table.shield(list, field)
         }
     }
 }
+
+/// The fault of several addresses on a line where the first line has names that are not known.
+pub(crate) const UNKNOWN_NAMES: &str = "it has several addresses, and the names in the first line are not known: is one a destination?";
 
 /// A field without the quotes around all of it.
 fn without_quotes(field: &str) -> &str {
@@ -184,7 +281,10 @@ fn parse(field: &str) -> Result<(ParsedLine<'_>, Option<&str>), String> {
     if is_not {
         return Err("it means what is outside of the network (`!`)".to_owned());
     }
-    let parsed = network(first)?;
+    let parsed = match network(first) {
+        Ok(parsed) => parsed,
+        Err(why) => table::part_of_address(first, rest).ok_or(why)?.into(),
+    };
     match *rest {
         [] => return Ok((ParsedLine::of(vec![parsed]), None)),
         [mask] => {
@@ -199,8 +299,11 @@ fn parse(field: &str) -> Result<(ParsedLine<'_>, Option<&str>), String> {
         }
         _ => {}
     }
-    if let Some(parsed_line) = answered(parsed, rest, field) {
-        return Ok((parsed_line, None));
+    if let Some(rule) = table::answer(rest) {
+        let answered = ParsedLine { rule: Some(rule), ..ParsedLine::of(vec![parsed]) };
+        let behind = rest.first().and_then(|word| Some(field.find(word)? + word.len()));
+        let reason = behind.filter(|_| rule == Rule::Block).map_or("", |at| clean(&field[at..]));
+        return Ok((answered.because(reason), None));
     }
     if let [value] = *rest
         && (is_denial(value) || is_assent(value))
@@ -218,53 +321,13 @@ fn parse(field: &str) -> Result<(ParsedLine<'_>, Option<&str>), String> {
     }
     let networks: Result<Vec<Parsed>, String> = all.iter().map(|word| network(word)).collect();
     match networks {
-        Ok(networks) => Ok((ParsedLine::of(networks), None)),
+        Ok(networks) => Ok((ParsedLine { is_row: true, ..ParsedLine::of(networks) }, None)),
         Err(why) => Err(format!("{why}; a comment behind an address begins with `#` or `;`")),
     }
 }
 
 /// Most words of a line.
 const MAX_WORDS: usize = 4_096;
-
-/// A line of a table of Postfix (access(5), cidr_table(5)).
-fn answered<'a>(parsed: Parsed, rest: &[&'a str], field: &'a str) -> Option<ParsedLine<'a>> {
-    const REFUSE: [&str; 6] =
-        ["REJECT", "DISCARD", "DEFER", "DEFER_IF_PERMIT", "DEFER_IF_REJECT", "DROP"];
-    const OTHER: [&str; 14] = [
-        "OK",
-        "DUNNO",
-        "PERMIT",
-        "RELAY",
-        "ALLOW",
-        "ACCEPT",
-        "PASS",
-        "WHITELIST",
-        "WARN",
-        "INFO",
-        "HOLD",
-        "FILTER",
-        "PREPEND",
-        "BCC",
-    ];
-    let word = rest.first()?;
-    let is_one_of = |words: &[&str]| words.iter().any(|known| word.eq_ignore_ascii_case(known));
-    let is_code = word.len() == 3
-        && word.starts_with(['4', '5'])
-        && word.bytes().all(|byte| byte.is_ascii_digit())
-        && rest.len() > 1
-        && !rest.iter().all(|word| is_number(word));
-    let parsed_line = ParsedLine::of(vec![parsed]);
-    if is_one_of(&REFUSE) || is_code {
-        let at = field.find(word)? + word.len();
-        return Some(ParsedLine {
-            rule: Some(Rule::Block),
-            ..parsed_line.because(clean(&field[at..]))
-        });
-    }
-    let is_permit = word.get(..7).is_some_and(|begin| begin.eq_ignore_ascii_case("permit_"));
-    (is_one_of(&OTHER) || is_permit)
-        .then_some(ParsedLine { rule: Some(Rule::Allow), ..parsed_line })
-}
 
 /// A line of network, reason and end, with tabs between.
 fn in_columns(parsed: Parsed, field: &str) -> Result<Option<ParsedLine<'_>>, String> {

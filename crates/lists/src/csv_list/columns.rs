@@ -1,7 +1,7 @@
 //! Finds the roles of the columns of a table, and the separator between them.
 
 use crate::MAX_LINE;
-use crate::field::{Bare, clean, duration, ends, network};
+use crate::field::{Bare, clean, duration, ends, network, networks};
 use crate::moment::is_date;
 use crate::record::Record;
 use crate::role::{Hint, Role, SOURCE_RANK, hint, role};
@@ -157,7 +157,7 @@ pub(crate) fn separator(text: &str) -> Option<u8> {
 fn separates(line: &str, separator: u8) -> bool {
     let is_quoted = line.starts_with('"');
     let mut fields = line.split(char::from(separator)).map(|f| clean(f).trim_matches('"'));
-    let is_network = fields.next().is_some_and(|field| network(field).is_ok());
+    let is_network = fields.next().is_some_and(|field| networks(field).is_ok());
     let more = fields.clone().count();
     let is_table = match separator {
         b',' => more > 0,

@@ -1,0 +1,135 @@
+//! Tables of Postfix and Sendmail (access(5), cidr_table(5)): networks with answers, where one line
+//! decides whether another counts.
+
+use mailmesh_events::{Network, Rule};
+
+use super::COMMENTS;
+use crate::field::{Parsed, clean, is_number, is_within, network, part, words};
+use crate::{List, ListError, check_line};
+
+/// The nature of a list of lines, as far as lines bear on others.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    /// A line has an answer of a mail server.
+    pub(super) is_answered: bool,
+    /// A key is a part of an address: the longest key that matches decides, not the first.
+    pub(super) is_hash: bool,
+    /// The first line has names that are not known.
+    pub(crate) has_unknown_names: bool,
+    /// Outside of these networks, lines before decided.
+    within: Vec<Network>,
+}
+
+/// Most lines that decide what is outside of a network.
+const MAX_WITHIN: usize = 64;
+
+impl Table {
+    pub(super) fn of(text: &str) -> Self {
+        let mut table = Self::default();
+        for line in text.lines().map(clean) {
+            if COMMENTS.iter().any(|sign| line.starts_with(sign)) || check_line(line).is_err() {
+                continue;
+            }
+            let all: Vec<&str> = words(line).take(3).collect();
+            let Some((first, rest)) = all.split_first() else { continue };
+            if answer(rest).is_none() {
+                continue;
+            }
+            let is_part = part_of_address(first, rest).is_some();
+            table.is_hash |= is_part;
+            table.is_answered |= is_part || network(first).is_ok();
+        }
+        table
+    }
+
+    /// Sees to it that no later line of a table counts for the network of one that is not
+    /// understood: the search of the mail server may end there.
+    pub(super) fn shield(&mut self, list: &mut List, line: &str) -> Result<(), ListError> {
+        let all: Vec<&str> = words(line).take(3).collect();
+        let (true, Some((first, rest))) = (self.is_answered, all.split_first()) else {
+            return Ok(());
+        };
+        // It is blocked, or a later line decides: either way that one may block it, too.
+        if answer(rest) == Some(list.rule.0) {
+            return Ok(());
+        }
+        let inner = first.strip_prefix('!');
+        let named = inner.unwrap_or(first);
+        let known = network(named).ok().map(|parsed| parsed.network);
+        let Some(network) = known.or_else(|| part(named)) else { return Ok(()) };
+        if inner.is_some() {
+            if self.within.len() <= MAX_WITHIN {
+                self.within.push(network);
+            }
+            Ok(())
+        } else if self.is_hash {
+            list.except_by_longest_match(network)
+        } else {
+            list.except(network, list.units + 1, usize::MAX)
+        }
+    }
+
+    /// Whether lines before it leave it to a line to decide on these networks.
+    pub(super) fn allows(&self, networks: &[Parsed]) -> bool {
+        let is_inside =
+            |parsed: &Parsed| self.within.iter().all(|outer| is_within(parsed.network, *outer));
+        self.within.len() <= MAX_WITHIN && networks.iter().all(is_inside)
+    }
+}
+
+/// The rule that the words behind a network say, as answers of a mail server; none, if they are
+/// no such.
+pub(crate) fn answer(rest: &[&str]) -> Option<Rule> {
+    const REFUSE: [&str; 6] =
+        ["REJECT", "DISCARD", "DEFER", "DEFER_IF_PERMIT", "DEFER_IF_REJECT", "DROP"];
+    const OTHER: [&str; 14] = [
+        "OK",
+        "DUNNO",
+        "PERMIT",
+        "RELAY",
+        "ALLOW",
+        "ACCEPT",
+        "PASS",
+        "WHITELIST",
+        "WARN",
+        "INFO",
+        "HOLD",
+        "FILTER",
+        "PREPEND",
+        "BCC",
+    ];
+    let word = rest.first()?;
+    let is_one_of = |words: &[&str]| words.iter().any(|known| word.eq_ignore_ascii_case(known));
+    let begins = |known: &str| {
+        word.get(..known.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(known))
+    };
+    let is_code = word.len() == 3
+        && word.starts_with(['4', '5'])
+        && word.bytes().all(|byte| byte.is_ascii_digit())
+        && rest.len() > 1
+        && !rest.iter().all(|word| is_number(word));
+    // `ERROR:5.7.1:550 ...` is Sendmail's.
+    if is_one_of(&REFUSE) || is_code || begins("error:") {
+        return Some(Rule::Block);
+    }
+    (is_one_of(&OTHER) || begins("permit_")).then_some(Rule::Allow)
+}
+
+/// The network of a key that is the begin of an address (`192.0.2`), before an answer of a mail
+/// server.
+pub(super) fn part_of_address(first: &str, rest: &[&str]) -> Option<Network> {
+    const ANSWERS: [&str; 8] = [
+        "REJECT",
+        "DISCARD",
+        "DEFER",
+        "DEFER_IF_PERMIT",
+        "DEFER_IF_REJECT",
+        "OK",
+        "DUNNO",
+        "RELAY",
+    ];
+    let word = rest.first()?;
+    let is_answer = ANSWERS.iter().any(|known| word.eq_ignore_ascii_case(known));
+    let is_sure = is_answer || (first.contains('.') && answer(rest).is_some());
+    if is_sure { part(first) } else { None }
+}
