@@ -179,8 +179,8 @@ pub(crate) enum Block {
     Import {
         /// The list; `-` reads standard input.
         file: PathBuf,
-        /// plain, csv, jsonl (Spamhaus DROP), crowdsec, fail2ban, ipset, nft, p2p or hosts.deny;
-        /// without it, as it looks.
+        /// plain, csv, jsonl (Spamhaus DROP), crowdsec, fail2ban, ipset, nft, p2p, hosts.deny,
+        /// nginx or routeros; without it, as it looks.
         #[arg(long)]
         format: Option<Format>,
         /// Refuse the whole list if a line is bad; without it, the others are imported.

@@ -2,7 +2,7 @@ use std::str::FromStr;
 
 use crate::csv_list::separator;
 use crate::field::{clean, network};
-use crate::{ListError, MAX_LINE, fail2ban, hosts_deny, json, p2p, with_newlines};
+use crate::{ListError, MAX_LINE, fail2ban, hosts_deny, json, mikrotik, nginx, p2p, with_newlines};
 
 /// The input formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -30,11 +30,15 @@ pub enum Format {
     P2p,
     /// `/etc/hosts.deny`.
     HostsDeny,
+    /// `deny` and `allow` of nginx.
+    Nginx,
+    /// Address lists of RouterOS, as `export` prints them.
+    RouterOs,
 }
 
 impl Format {
     /// Every format, by name.
-    pub const ALL: [(&'static str, Self); 9] = [
+    pub const ALL: [(&'static str, Self); 11] = [
         ("plain", Self::Plain),
         ("csv", Self::Csv),
         ("jsonl", Self::JsonLines),
@@ -44,6 +48,8 @@ impl Format {
         ("nft", Self::Nft),
         ("p2p", Self::P2p),
         ("hosts.deny", Self::HostsDeny),
+        ("nginx", Self::Nginx),
+        ("routeros", Self::RouterOs),
     ];
 
     /// The format that a text looks like: by its first line that says something.
@@ -59,6 +65,12 @@ impl Format {
                 &text[first.as_ptr() as usize - text.as_ptr() as usize..],
                 first,
             );
+        }
+        if mikrotik::is_one(first) {
+            return Self::RouterOs;
+        }
+        if nginx::is_one(first) {
+            return Self::Nginx;
         }
         // Scripts for the shell have the program's name before.
         let command = ["nft ", "ipset "].into_iter().find_map(|name| first.strip_prefix(name));

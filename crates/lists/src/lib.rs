@@ -2,8 +2,8 @@
 //!
 //! Read: plain lists (Spamhaus DROP as text, FireHOL netsets, address ranges, tables of Postfix),
 //! CSV with reason and end, JSON lines (Spamhaus DROP), the decisions of CrowdSec, what
-//! `fail2ban-client` prints, sets of ipset and nftables, ranges of file-sharing programs, and
-//! `hosts.deny`. Written: plain, CSV, JSON lines, sets for nftables, and a `cidr:` table for
+//! `fail2ban-client` prints, sets of ipset and nftables, ranges of file-sharing programs,
+//! `hosts.deny`, and access lists of nginx and RouterOS. Written: plain, CSV, JSON lines, sets for nftables, and a `cidr:` table for
 //! Postfix.
 //!
 //! Each line is imported or counted under a [`Reason`]; the numbers add up to the lines.
@@ -29,9 +29,12 @@ mod format;
 mod hosts_deny;
 mod ipset;
 mod json;
+mod known;
 mod list;
+mod mikrotik;
 mod moment;
 mod nft;
+mod nginx;
 mod p2p;
 mod plain;
 mod record;
@@ -134,7 +137,7 @@ pub fn read_for(rule: Rule, text: &str, format: Format) -> Result<List, ListErro
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let text = with_newlines(text);
-    text::refuse_known(&text)?;
+    known::refuse(&text)?;
     match format {
         Format::Plain => plain::read(&text, rule),
         Format::Csv => csv_list::read(&text, rule),
@@ -145,6 +148,8 @@ pub fn read_for(rule: Rule, text: &str, format: Format) -> Result<List, ListErro
         Format::Nft => nft::read(&text, rule),
         Format::P2p => p2p::read(&text, rule),
         Format::HostsDeny => hosts_deny::read(&text, rule),
+        Format::Nginx => nginx::read(&text, rule),
+        Format::RouterOs => mikrotik::read(&text, rule),
     }
 }
 

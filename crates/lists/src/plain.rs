@@ -131,7 +131,7 @@ fn is_hexadecimal(label: &str) -> bool {
 }
 
 /// Whether there is an address in a line, or a part of one.
-fn names_network(line: &str) -> bool {
+pub(crate) fn names_network(line: &str) -> bool {
     let is_between = |c: char| c.is_whitespace() || ",;()<>\"'=".contains(c);
     let mut words = line.split(is_between).map(|word| word.trim_matches(['.', ':', '-']));
     let mut numbers = line.split(|c: char| !c.is_ascii_digit() && c != '.');

@@ -26,7 +26,7 @@ const RATIO: usize = 200;
 /// The text of a list, as it is read part by part: refused as soon as it is too long, or no
 /// text, so that a device or a wrong file is not read into memory first.
 ///
-/// A list that is packed with gzip is unpacked. UTF-16 with a byte-order mark is read, and so is a
+/// A list that is packed with gzip is unpacked. UTF-16 is read, and so is a
 /// line that is not UTF-8: as ISO 8859-1, in which addresses are the same.
 ///
 /// ```
@@ -154,20 +154,27 @@ impl Plain {
                 return Err(ListError::Compressed { format, command });
             }
         }
-        if utf16(&self.bytes).is_some() {
+        if self.bytes.len() < BEGIN || utf16(&self.bytes).is_some() {
             return Ok(());
         }
-        match part.iter().position(|byte| *byte == 0) {
-            Some(at) => Err(ListError::NotText { at: before + at }),
+        self.refuse_nul(if before < BEGIN { 0 } else { before })
+    }
+
+    fn refuse_nul(&self, from: usize) -> Result<(), ListError> {
+        match self.bytes[from..].iter().position(|byte| *byte == 0) {
+            Some(at) => Err(ListError::NotText { at: from + at }),
             None => Ok(()),
         }
     }
 
     fn finish(self) -> Result<String, ListError> {
         match utf16(&self.bytes) {
-            Some(is_little) => from_utf16(&self.bytes, is_little),
-            None => Ok(String::from_utf8(self.bytes)
-                .unwrap_or_else(|error| from_latin1_where_needed(error.as_bytes()))),
+            Some((is_little, begin)) => from_utf16(&self.bytes, is_little, begin),
+            None => {
+                self.refuse_nul(0)?;
+                Ok(String::from_utf8(self.bytes)
+                    .unwrap_or_else(|error| from_latin1_where_needed(error.as_bytes())))
+            }
         }
     }
 }
@@ -176,17 +183,24 @@ fn check_len(len: usize) -> Result<(), ListError> {
     if len > MAX_LEN { Err(ListError::TooLong { len, limit: MAX_LEN }) } else { Ok(()) }
 }
 
-/// Whether bytes are UTF-16 with its mark, and in which order.
-fn utf16(bytes: &[u8]) -> Option<bool> {
+/// As many bytes as tell whether a text is UTF-16.
+const BEGIN: usize = 4;
+
+/// Whether bytes are UTF-16: with its mark, or two characters of ASCII at the begin. Gives whether
+/// the lower byte is first, and where the text begins.
+fn utf16(bytes: &[u8]) -> Option<(bool, usize)> {
+    let is_text = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
     match bytes {
-        [0xFF, 0xFE, ..] => Some(true),
-        [0xFE, 0xFF, ..] => Some(false),
+        [0xFF, 0xFE, ..] => Some((true, 2)),
+        [0xFE, 0xFF, ..] => Some((false, 2)),
+        [a, 0, b, 0, ..] if is_text(a) && is_text(b) => Some((true, 0)),
+        [0, a, 0, b, ..] if is_text(a) && is_text(b) => Some((false, 0)),
         _ => None,
     }
 }
 
-fn from_utf16(bytes: &[u8], is_little: bool) -> Result<String, ListError> {
-    let pairs = bytes[2..].chunks(2).map(|pair| match pair {
+fn from_utf16(bytes: &[u8], is_little: bool, begin: usize) -> Result<String, ListError> {
+    let pairs = bytes[begin..].chunks(2).map(|pair| match pair {
         [a, b] if is_little => u16::from_le_bytes([*a, *b]),
         [a, b] => u16::from_be_bytes([*a, *b]),
         // Half a character: it is shown as damaged.
@@ -195,7 +209,7 @@ fn from_utf16(bytes: &[u8], is_little: bool) -> Result<String, ListError> {
     let text: String =
         char::decode_utf16(pairs).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect();
     match text.find('\0') {
-        Some(at) => Err(ListError::NotText { at: 2 + at * 2 }),
+        Some(at) => Err(ListError::NotText { at: begin + at * 2 }),
         None => Ok(text),
     }
 }
@@ -211,19 +225,3 @@ fn from_latin1_where_needed(bytes: &[u8]) -> String {
     }
     text
 }
-
-/// Refuses a text that is known and no list: reading a part of it would block what it does not
-/// mean.
-pub(crate) fn refuse_known(text: &str) -> Result<(), ListError> {
-    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let is_ufw = matches!(lines.next(), Some("Status: active" | "Status: inactive"));
-    if is_ufw {
-        let why = "it is the rules that `ufw status` prints".to_owned();
-        return Err(ListError::NotAList { why, command: UFW });
-    }
-    Ok(())
-}
-
-/// Prints the addresses from which ufw denies all.
-const UFW: &str =
-    r"ufw status | sed -nE 's/^Anywhere( \(v6\))? +(DENY|REJECT)( IN)? +([0-9a-f.:\/]+).*/\4/p'";

@@ -262,3 +262,25 @@ fn sets_are_bounded_however_a_listing_names_them() {
     let again = "create s hash:ip\nName: s\nType: hash:ip\n".repeat(10_001);
     assert_eq!(read(&again, Format::Ipset).unwrap().bad_count(), 0);
 }
+
+/// Lines that go on, or are answers of a mail server, are looked at once each.
+#[test]
+fn lines_that_go_on_are_read_in_linear_time() {
+    let seconds = |text: &str| {
+        let begin = std::time::Instant::now();
+        let _ = read(text, Format::guess(text));
+        begin.elapsed()
+    };
+    let _ = seconds("");
+    for (head, line) in [
+        ("add list=b address=192.0.2.1 \\\n", "comment=x \\\n"),
+        ("/ip firewall address-list\n", "add list=b address=192.0.2.1 \\\n"),
+        ("192.0.2.1 REJECT\n192.0.2.2\n", "  x\n"),
+        ("{\n", "\"a\":[\n"),
+        ("deny 192.0.2.1;\n", "deny 192.0.2.1;"),
+    ] {
+        // No time is asserted: what is not linear would not end.
+        let text = format!("{head}{}", line.repeat(300_000));
+        let _ = seconds(&text);
+    }
+}

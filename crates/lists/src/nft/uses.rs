@@ -45,7 +45,8 @@ impl Uses {
         self.add(names, is_accepted, has("drop") || has("reject"), is_not || is_meter);
     }
 
-    fn add<'a>(
+    /// By a rule that names sets.
+    pub(crate) fn add<'a>(
         &mut self,
         names: impl Iterator<Item = &'a str>,
         is_accepted: bool,

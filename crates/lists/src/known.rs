@@ -1,0 +1,68 @@
+//! Texts that are known, and no lists: reading a part of one would block what it does not mean.
+
+use crate::ListError;
+use crate::field::{clean, shown};
+
+/// Lines that are looked at.
+const LOOKED_AT: usize = 64;
+
+/// Refuses a text that is known and no list, with the command that prints one.
+pub(crate) fn refuse(text: &str) -> Result<(), ListError> {
+    let lines = (1..).zip(text.lines().map(clean)).filter(|(_, line)| !line.is_empty());
+    let mut lines = lines.take(LOOKED_AT);
+    let mut content = lines.clone().filter(|(_, line)| !line.starts_with(['#', ';']));
+    let refused = |why: String, command| Err(ListError::NotAList { why, command });
+    let Some((number, first)) = content.next() else { return Ok(()) };
+    if matches!(first, "Status: active" | "Status: inactive") {
+        return refused("it is the rules that `ufw status` prints".to_owned(), UFW);
+    }
+    if is_of_iptables(first) {
+        let why = format!("line {number}: `{}` is of the rules of iptables", shown(first));
+        return refused(why, IPTABLES);
+    }
+    if !first.starts_with('<') || first.starts_with("<!--") {
+        return Ok(());
+    }
+    let has = |tag: &str| lines.any(|(_, line)| line.to_ascii_lowercase().contains(tag));
+    let mut has = has;
+    let small = first.to_ascii_lowercase();
+    if small.starts_with("<!doctype html") || small.starts_with("<html") {
+        refused("it is a page of HTML, perhaps of an error".to_owned(), "curl -fL URL")
+    } else if has("<ipset") {
+        refused("it is a set of firewalld in XML".to_owned(), FIREWALLD_SET)
+    } else if small.starts_with("<zone") || text.contains("</zone>") {
+        refused("it is a zone of firewalld in XML".to_owned(), FIREWALLD_ZONE)
+    } else if small.starts_with("<?xml") {
+        let why = "it is XML: give the addresses as lines".to_owned();
+        Err(ListError::NotThis { format: "list", why })
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether a line is one of `iptables-save`, or a call of iptables in a script.
+fn is_of_iptables(line: &str) -> bool {
+    if matches!(line, "*filter" | "*raw" | "*mangle" | "*nat" | "*security") {
+        return true;
+    }
+    let line = line.strip_prefix("sudo ").map_or(line, clean);
+    let mut words = line.split_whitespace();
+    let program = words.next().unwrap_or_default();
+    let program = program.rsplit('/').next().unwrap_or_default();
+    let is_program =
+        ["iptables", "ip6tables"].iter().any(|name| program == *name || program.starts_with(name));
+    let is_rule = matches!(program, "-A" | "-I") && {
+        // A set of ipset has an element behind its name, and no options before.
+        words.any(|word| matches!(word, "-s" | "-j" | "-d" | "-p" | "-m" | "-i"))
+    };
+    is_program || is_rule
+}
+
+/// Prints the addresses from which ufw denies all.
+const UFW: &str =
+    r"ufw status | sed -nE 's/^Anywhere( \(v6\))? +(DENY|REJECT)( IN)? +([0-9a-f.:\/]+).*/\4/p'";
+/// Prints the addresses from which rules drop all, whatever rules stand before.
+const IPTABLES: &str =
+    r"iptables-save | sed -nE 's/^-A [^ ]+ -s ([0-9a-f.:\/]+) -j (DROP|REJECT).*/\1/p'";
+const FIREWALLD_SET: &str = "firewall-cmd --permanent --ipset=NAME --get-entries";
+const FIREWALLD_ZONE: &str = "firewall-cmd --permanent --zone=drop --list-sources";
