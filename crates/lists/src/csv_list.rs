@@ -92,6 +92,10 @@ fn take(
         return unnamed(list, line, (row, text), table);
     }
     let record = columns.record(|at| row.get(at));
+    if columns.has_end_from(row.fields().count()) {
+        list.refuse(line, "it has fewer columns than the first line names: its end is cut off");
+        return Ok(());
+    }
     let extra = row.fields().skip(columns.count()).find(|field| !clean(field).is_empty());
     if extra.is_some() && !columns.ends_with_reason() {
         list.refuse(line, "it has more columns than the first line names; is a quote missing?");

@@ -6,6 +6,7 @@ use mailmesh_events::{Network, Printable, Rule, UnixMillis};
 
 use crate::field::moment_of;
 use crate::moment::{is_date, latest};
+use crate::role::{Hint, Role, hint, role};
 use crate::{Ends, Entry, ListError, MAX_BAD, MAX_ENTRIES, check_line};
 
 /// The reason why a line, or an entry of JSON, is not imported.
@@ -326,6 +327,19 @@ impl List {
         let number = text.parse().ok().and_then(moment_of);
         if let Some(moment) = number.or_else(|| is_date(text).then(|| latest(text)).flatten()) {
             self.doubts.push((self.units, moment));
+        }
+    }
+
+    /// As [`doubt`](Self::doubt), for a text that is a moment, or says that one in it is an end.
+    pub(crate) fn doubt_in(&mut self, text: &str) {
+        self.doubt(text);
+        let words = || text.split([' ', '\t', ',', ';', '(', ')']);
+        let says_end = |word: &str| {
+            role(word).is_some_and(|(role, _)| role == Role::Until) || hint(word) == Hint::End
+        };
+        let moment = words().find(|word| is_date(word));
+        if let Some(moment) = moment.filter(|_| words().any(says_end)) {
+            self.doubt(moment);
         }
     }
 

@@ -125,12 +125,25 @@ pub(crate) fn is_date(text: &str) -> bool {
 
 /// Whether a text has a day, the name of a month and a year (RFC 5322, asctime(3)).
 fn has_month(text: &str) -> bool {
-    const MONTHS: [&str; 12] =
-        ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+    const MONTHS: [&str; 12] = [
+        "january",
+        "february",
+        "march",
+        "april",
+        "may",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
+        "december",
+    ];
     let words = || text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
     let is_month = |word: &str| {
-        word.get(..3).is_some_and(|begin| MONTHS.contains(&&*begin.to_ascii_lowercase()))
-            && word.bytes().all(|byte| byte.is_ascii_alphabetic())
+        MONTHS
+            .iter()
+            .any(|month| word.eq_ignore_ascii_case(month) || word.eq_ignore_ascii_case(&month[..3]))
     };
     let has_number = |lens: [usize; 2]| {
         words().any(|w| lens.contains(&w.len()) && w.bytes().all(|b| b.is_ascii_digit()))

@@ -10,7 +10,7 @@ use crate::field::{
     range, shown,
 };
 use crate::moment::is_date;
-use crate::role::{Hint, Role, is_host, is_of_family};
+use crate::role::{Hint, Role, is_destination, is_host, is_of_family};
 use crate::verdict::{Said, is_allowance, is_ban, is_false, is_remediation, is_true};
 use crate::{Ends, Entry, List, ListError, Reason};
 
@@ -107,6 +107,10 @@ impl<'a> Record<'a> {
             return Some(Reason::Simulated);
         }
         let kind = self.get(Role::Kind);
+        // `ip-dst` of MISP.
+        if self.has(Role::Network) && is_destination(kind) {
+            return Some(Reason::OtherScope);
+        }
         let is_decision = self.has(Role::Scope) || self.has(Role::Lasts);
         let is_decided = is_decision && is_remediation(kind, self.has(Role::Scope));
         let decided = if is_decided { kind } else { "" };
@@ -239,7 +243,7 @@ pub(crate) fn push(
 ) -> Result<(), ListError> {
     let reason = if is_addresses(reason) { "" } else { reason };
     if ends == Ends::Never {
-        list.doubt(reason);
+        list.doubt_in(reason);
     }
     let (reason, origin) = (bounded(reason), bounded(origin));
     for Parsed { network, has_host_bits } in networks {

@@ -334,6 +334,13 @@ pub(crate) fn role(name: &str) -> Option<(Role, usize)> {
     BY_NAME.get(&*name).copied()
 }
 
+/// Whether the type of a value says that it is an address that is connected to.
+pub(crate) fn is_destination(kind: &str) -> bool {
+    let kind = name_of(kind);
+    let known = ["ipdst", "dst", "destination", "targetip", "victim"];
+    known.iter().any(|known| kind.starts_with(known))
+}
+
 /// Whether the rank of a network is that of a name of one family of addresses.
 pub(crate) fn is_of_family(rank: usize) -> bool {
     network_name(rank).is_some_and(|name| name.starts_with("ipv"))

@@ -174,3 +174,27 @@ fn dates_in_columns_without_names() {
     ]);
     assert!(NEW_YEAR > NOW);
 }
+
+#[test]
+fn ends_in_other_places() {
+    check(&[
+        // A comment that says it.
+        ("192.0.2.1 # until 2026-12-31\n", &[], &["1 bad", "2027-01-01"]),
+        ("192.0.2.1 ; expires 31.12.2026, spam\n", &[], &["1 bad"]),
+        ("ip,note\n192.0.2.1,gesperrt bis 31/12/2026\n", &[], &["1 bad"]),
+        ("192.0.2.1 # until 2026-11-20\n", &["192.0.2.1"], &[]),
+        ("192.0.2.1 # seen 2026-12-31\n", &["192.0.2.1"], &[]),
+        ("ip,note,ttl\n192.0.2.1,until 2026-12-31,4h\n", &["192.0.2.1"], &[]),
+        // An object in the place of a text, as MongoDB exports a date.
+        ("{\"ip\":\"192.0.2.1\",\"expires\":{\"$date\":\"2026-12-31\"}}\n", &[], &["1 bad"]),
+        ("{\"ip\":\"192.0.2.1\",\"ttl\":[60]}\n", &[], &["1 bad", "`ttl`"]),
+        ("{\"ip\":\"192.0.2.1\",\"action\":[\"allow\"]}\n", &[], &["1 bad", "`action`"]),
+        ("{\"ip\":\"192.0.2.1\",\"tags\":[\"x\"],\"expires\":null}\n", &["192.0.2.1"], &[]),
+        // A row that is cut off before its end.
+        ("ip,reason,expires\n192.0.2.1,x\n192.0.2.2,y,\n", &["192.0.2.2"], &["1 bad", "fewer"]),
+        ("ip,expires,reason\n192.0.2.1,2027-01-01\n", &["192.0.2.1"], &[]),
+        // No date: a word that begins like a month.
+        ("ip,Foo\n192.0.2.1,Marriott 12 2024\n", &["192.0.2.1"], &[]),
+        ("ip,Foo\n192.0.2.1,12 March 2027\n", &[], &["1 bad"]),
+    ]);
+}

@@ -38,6 +38,11 @@ fn several_lists_in_one_object() {
             &["192.0.2.1"],
             &["1 bad", "`more`"],
         ),
+        (
+            "{\"data\":[\"192.0.2.1\"],\"more\":{\"192.0.2.2\":{\"n\":1}}}",
+            &["192.0.2.1"],
+            &["1 bad", "`more`"],
+        ),
         // Those whose name says that they are no bans.
         (
             "{\"blocklist\":[\"192.0.2.1\"],\"whitelist\":[\"192.0.2.2\"],\"removed\":\
@@ -139,5 +144,22 @@ fn the_layout_of_json_is_seen_whole() {
         ),
         ("[2001:db8::1]\n2001:db8::2\n", &["2001:db8::1", "2001:db8::2"], &[]),
         ("[2001:db8::1]:25\n2001:db8::2\n", &["2001:db8::2"], &["1 bad"]),
+    ]);
+}
+
+#[test]
+fn values_whose_type_says_that_they_are_destinations() {
+    check(&[
+        (
+            "[{\"type\":\"ip-dst\",\"value\":\"192.0.2.1\"},{\"type\":\"ip-src\",\"value\":\
+             \"192.0.2.2\"}]",
+            &["192.0.2.2"],
+            &["1 other scope"],
+        ),
+        (
+            "type,value\ndestination ip,192.0.2.1\nsource ip,192.0.2.2\n",
+            &["192.0.2.2"],
+            &["1 other scope"],
+        ),
     ]);
 }

@@ -124,6 +124,12 @@ impl Columns {
         self.count
     }
 
+    /// Whether the columns from a place on have an end among them.
+    pub(crate) fn has_end_from(&self, count: usize) -> bool {
+        let ends = self.roles.iter().filter(|(r, ..)| matches!(r, Role::Until | Role::Lasts));
+        ends.into_iter().any(|(.., at)| *at >= count)
+    }
+
     /// Whether the last column is the reason: an unquoted separator in it does no harm.
     pub(crate) fn ends_with_reason(&self) -> bool {
         let reasons = self.roles.iter().find(|(role, ..)| *role == Role::Reason);

@@ -194,7 +194,9 @@ fn names_networks(value: &str) -> bool {
     match value.as_bytes().first() {
         Some(b'"') => text_of(value).is_ok_and(|text| networks(&text).is_ok()),
         Some(b'[') => items(value).any(names_networks),
-        Some(b'{') => members(value).any(|(_, inner)| names_networks(inner)),
+        Some(b'{') => {
+            members(value).any(|(key, inner)| names_networks(key) || names_networks(inner))
+        }
         _ => false,
     }
 }

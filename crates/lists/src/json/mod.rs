@@ -237,8 +237,9 @@ impl<'a> Walk<'a> {
             };
             let text = match value.as_bytes().first() {
                 Some(b'"') => text_of(value).unwrap_or_default(),
-                Some(b'{' | b'[') if role == Role::Network => {
-                    self.refuse(&format!("`{key}` is no text"));
+                // What it says of the network would be lost.
+                Some(b'{' | b'[') if !matches!(role, Role::Reason | Role::Origin | Role::Kind) => {
+                    self.refuse(&format!("`{}` is no text", shown(&key)));
                     return Ok(());
                 }
                 Some(b'{' | b'[') | None => continue,
