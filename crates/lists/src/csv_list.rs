@@ -97,7 +97,8 @@ fn take(
         return Ok(());
     }
     let extra = row.fields().skip(columns.count()).find(|field| !clean(field).is_empty());
-    if extra.is_some() && !columns.ends_with_reason() {
+    let mut behind = row.fields().skip(columns.count());
+    if extra.is_some() && (!columns.ends_with_reason() || behind.any(is_date)) {
         list.refuse(line, "it has more columns than the first line names; is a quote missing?");
         return Ok(());
     }

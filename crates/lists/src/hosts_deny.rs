@@ -5,6 +5,7 @@ use mailmesh_events::Rule;
 
 use crate::field::{Parsed, clean, network, part, words};
 use crate::list::{List, Unit};
+use crate::nft::is_other_rule;
 use crate::plain::{answer, split};
 use crate::record::push;
 use crate::{Ends, ListError, Reason};
@@ -94,6 +95,11 @@ fn take(list: &mut List, number: usize, line: &str) -> Result<(), ListError> {
             list.leave_out(Reason::OtherScope);
             Ok(())
         };
+    }
+    // `Allow: 192.0.2.7` is of another list.
+    if is_other_rule(daemons, list.rule.0) {
+        list.leave_out(Reason::NotABan);
+        return Ok(());
     }
     let (clients, options) = clients_of(rest);
     let other = if list.rule.0 == Rule::Block { "allow" } else { "deny" };

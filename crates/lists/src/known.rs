@@ -20,6 +20,11 @@ pub(crate) fn refuse(text: &str) -> Result<(), ListError> {
         let why = format!("line {number}: `{}` is of the rules of iptables", shown(first));
         return refused(why, IPTABLES);
     }
+    let next = content.next().map_or("", |(_, next)| next);
+    if is_yaml(first, next) {
+        let why = format!("line {number}: it is YAML: give the addresses as lines");
+        return Err(ListError::NotThis { format: "list", why });
+    }
     if !first.starts_with('<') || first.starts_with("<!--") {
         return Ok(());
     }
@@ -38,6 +43,18 @@ pub(crate) fn refuse(text: &str) -> Result<(), ListError> {
     } else {
         Ok(())
     }
+}
+
+/// Whether the first two lines are of YAML with keys: what they say of an address may be anywhere.
+fn is_yaml(first: &str, next: &str) -> bool {
+    let has_key = |line: &str| {
+        line.strip_prefix("- ").is_some_and(|item| {
+            let key = item.split_once(": ").map(|(key, _)| key);
+            key.is_some_and(|key| key.chars().all(|c| c.is_alphanumeric() || "_-".contains(c)))
+        })
+    };
+    let is_section = first.ends_with(':') && next.starts_with("- ");
+    first == "---" || has_key(first) || is_section
 }
 
 /// Whether a line is one of `iptables-save`, or a call of iptables in a script.

@@ -184,6 +184,10 @@ pub(crate) fn take_line(
             parsed_line.is_by_longest |= table.is_hash;
             take(list, number, parsed_line, comment)
         }
+        Err(_) if table.is_of_host(field) => {
+            list.leave_out(Reason::OtherScope);
+            Ok(())
+        }
         Err(why) => {
             list.refuse(number, why);
             let all: Vec<&str> = words(field).take(MAX_WORDS).collect();

@@ -331,7 +331,9 @@ pub(crate) fn role(name: &str) -> Option<(Role, usize)> {
         let is_address = !["port", "country", "host"].iter().any(|end| name.ends_with(end));
         return Some((Role::Destination, usize::from(!is_address)));
     }
-    BY_NAME.get(&*name).copied()
+    let without_zone = ["utc", "gmt"].into_iter().find_map(|zone| name.strip_suffix(zone));
+    let of = |name: &str| BY_NAME.get(name).copied();
+    of(&name).or_else(|| of(without_zone?).filter(|(role, _)| *role == Role::Until))
 }
 
 /// Whether the type of a value says that it is an address that is connected to.
@@ -451,5 +453,8 @@ pub(crate) fn hint(name: &str) -> Hint {
     if PAST_WHOLE.contains(&&*name) || PAST.iter().any(|part| name.contains(part)) {
         return Hint::Past;
     }
-    if MOMENT.contains(&&*name) { Hint::Moment } else { Hint::Nothing }
+    // When it was blocked; if that is to come, it is something else.
+    let since = ["banned", "blocked"].iter().find_map(|begin| name.strip_prefix(begin));
+    let is_since = since.is_some_and(|rest| matches!(rest, "at" | "on" | "time" | "date"));
+    if is_since || MOMENT.contains(&&*name) { Hint::Moment } else { Hint::Nothing }
 }

@@ -59,6 +59,8 @@ fn names_of_ends_in_many_languages() {
         "validade",
         "até",
         "expira em",
+        "Expires (UTC)",
+        "expires_at_utc",
         "vervaldatum",
         "geldig tot",
         "removed_at",
@@ -193,6 +195,9 @@ fn ends_in_other_places() {
         // A row that is cut off before its end.
         ("ip,reason,expires\n192.0.2.1,x\n192.0.2.2,y,\n", &["192.0.2.2"], &["1 bad", "fewer"]),
         ("ip,expires,reason\n192.0.2.1,2027-01-01\n", &["192.0.2.1"], &[]),
+        ("ip,reason\n192.0.2.1,x,2026-12-31\n", &[], &["1 bad", "more columns"]),
+        ("ip,reason\n192.0.2.1,x, y\n", &["192.0.2.1"], &[]),
+        ("ip,banned_at\n192.0.2.1,2026-11-01\n192.0.2.2,2026-12-31\n", &["192.0.2.1"], &["1 bad"]),
         // No date: a word that begins like a month.
         ("ip,Foo\n192.0.2.1,Marriott 12 2024\n", &["192.0.2.1"], &[]),
         ("ip,Foo\n192.0.2.1,12 March 2027\n", &[], &["1 bad"]),

@@ -45,6 +45,10 @@ fn files_of_firewalld_and_pages_are_refused_by_name() {
         ("<!DOCTYPE html>\n<html><body>192.0.2.1</body></html>\n", &[], &["HTML", "curl"]),
         ("<html>\n192.0.2.1\n", &[], &["HTML"]),
         ("<?xml version=\"1.0\"?>\n<rss>192.0.2.1</rss>\n", &[], &["XML"]),
+        ("blocklist:\n- ip: 192.0.2.1\n  expires: 2026-12-31\n", &[], &["YAML"]),
+        ("---\n- ip: 192.0.2.1\n", &[], &["YAML"]),
+        ("- ip: 192.0.2.1\n  allow: true\n", &[], &["YAML"]),
+        ("whitelist:\n  - 192.0.2.1\n", &[], &["YAML"]),
         ("<!-- a list -->\n192.0.2.1\n", &["192.0.2.1"], &["1 comment"]),
     ]);
 }

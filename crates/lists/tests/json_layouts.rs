@@ -43,6 +43,11 @@ fn several_lists_in_one_object() {
             &["192.0.2.1"],
             &["1 bad", "`more`"],
         ),
+        (
+            "{\"blocked\":{\"ipv4\":[\"192.0.2.1\"],\"x\":[\"192.0.2.2\"]}}",
+            &["192.0.2.1"],
+            &["1 bad"],
+        ),
         // Those whose name says that they are no bans.
         (
             "{\"blocklist\":[\"192.0.2.1\"],\"whitelist\":[\"192.0.2.2\"],\"removed\":\

@@ -29,6 +29,11 @@ fn parts_of_addresses_in_access_maps() {
             &COMPLEMENT,
             &["1 not a ban", "1 other scope", "1 private"],
         ),
+        (
+            "192.0.2.1 REJECT\nexample.org REJECT\na@example.org OK\n",
+            &["192.0.2.1"],
+            &["2 other scope"],
+        ),
         // No part of an address.
         ("192.0.2\n", &[], &["1 bad"]),
         ("256.0.2 REJECT\n", &[], &["1 bad"]),
@@ -119,6 +124,7 @@ fn lines_that_look_like_another_format() {
             &["2 heading", "1 ended"],
         ),
         ("SPF: ip4:192.0.2.9\n192.0.2.1\n", &["192.0.2.1"], &["1 bad"]),
+        ("Allow: 192.0.2.1\nsshd: 192.0.2.2\n", &["192.0.2.2"], &["1 not a ban"]),
         ("192.0.2.1\nNote: x\n", &["192.0.2.1"], &["1 bad"]),
         ("Generated: by 192.0.2.9\n192.0.2.1\n", &["192.0.2.1"], &["1 bad"]),
     ]);

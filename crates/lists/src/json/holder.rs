@@ -127,8 +127,8 @@ impl<'a> Walk<'a> {
                 Member::Holder => self.holder(inner)?,
                 Member::Unknown => {
                     let why = format!(
-                        "it is in `{key}`, which does not say that it is banned; write it as a \
-                         list of its own, if it is"
+                        "it is in `{key}`, a key that is not known; write it as a list of its \
+                         own, if it is to be read"
                     );
                     if inner.starts_with('[') {
                         items(inner).for_each(|item| self.unknown(item, &why));
@@ -163,7 +163,7 @@ impl<'a> Walk<'a> {
         } else if is_list && (OFF.contains(&&*name) || is_other_rule(&key, self.list.rule.0)) {
             Member::NotBans
         } else if is_object
-            && matches!(&*name, "data" | "result" | "results" | "response")
+            && (ENTRIES.contains(&&*name) || name == "response")
             && members(inner).any(|(key, inner)| self.member(key, inner) == Member::Entries)
         {
             Member::Holder

@@ -69,6 +69,15 @@ impl Table {
         }
     }
 
+    /// Whether a line of a table has a host name, a domain or an address of mail as its key.
+    pub(super) fn is_of_host(&self, line: &str) -> bool {
+        let all: Vec<&str> = words(line).take(3).collect();
+        let Some((first, rest)) = all.split_first() else { return false };
+        let is_name = first.contains(|c: char| c.is_ascii_alphabetic())
+            && first.chars().all(|c| c.is_alphanumeric() || "@.-_".contains(c));
+        self.is_answered && is_name && answer(rest).is_some()
+    }
+
     /// Whether lines before it leave it to a line to decide on these networks.
     pub(super) fn allows(&self, networks: &[Parsed]) -> bool {
         let is_inside =
