@@ -28,6 +28,7 @@ mod link_keys;
 mod link_proof;
 mod log_throttle;
 mod memory;
+mod open_error;
 mod other_keys;
 mod zenoh_bus;
 

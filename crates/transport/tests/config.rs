@@ -4,12 +4,15 @@
 
 #[path = "config/bad.rs"]
 mod bad;
+#[path = "config/bad_session.rs"]
+mod bad_session;
 #[path = "config/reach.rs"]
 mod reach;
 
 use std::net::TcpListener;
 
 use bad::bad_configs;
+use bad_session::bad_sessions;
 use mailmesh_transport::{Backend, ConfigErrorKind, Coordinator};
 
 /// The example of the mail server's page on its peer-to-peer mode, as printed.
@@ -120,7 +123,7 @@ fn a_node_that_nobody_can_find_is_warned_of() {
 fn every_bad_configuration_has_a_clear_error_at_the_right_place() {
     let bad = bad_configs();
     assert!(bad.len() >= 25);
-    for (what, text, words, place) in bad {
+    for (what, text, words, place) in bad.into_iter().chain(bad_sessions()) {
         let error = match Coordinator::parse(&text) {
             Ok(coordinator) => panic!("{what}: accepted as\n{}", coordinator.explain()),
             Err(error) => error,
@@ -184,6 +187,8 @@ fn a_port_in_use_a_missing_file_and_a_missing_interface_are_found_before_zenoh_s
         ("port in use", format!("{{ listen: {{ endpoints: ['tcp/{address}'] }} }}"), "another process listens there"),
         ("address of another machine", "{ listen: { endpoints: ['tcp/192.0.2.1:7447'] } }".into(), "no interface here has this address"),
         ("TLS file missing", "{ listen: { endpoints: ['tls/127.0.0.1:0'] }, transport: { link: { tls: { listen_certificate: '/no/cert.pem', listen_private_key: '/no/key.pem' } } } }".into(), "cannot read /no/cert.pem"),
+        ("the same port twice", "{ listen: { endpoints: ['tcp/127.0.0.1:47461', 'tcp/localhost:47461'] } }".into(), "tcp/127.0.0.1:47461 of the same list is there already"),
+        ("an endpoint's interface missing", "{ listen: { endpoints: ['tcp/127.0.0.1:0#iface=eth77'] } }".into(), "no interface `eth77` here; there are"),
         ("interface missing", "{ scouting: { multicast: { interface: 'eth77' } } }".into(), "no interface `eth77` here; there are"),
     ];
     for (what, config, words) in cases {
@@ -247,7 +252,7 @@ fn a_secret_is_shown_in_no_error_and_no_warning() {
             assert!(shown.contains("***") && !shown.contains("TOPSECRET"), "{shown}");
         }
     }
-    let endpoint = "tls/0.0.0.0:7447#listen_certificate=c;listen_private_key_base64=TOPSECRET";
+    let endpoint = "tls/0.0.0.0:7447#listen_certificate_file=c;listen_private_key_base64=TOPSECRET";
     let tls = "transport: { link: { tls: { listen_certificate: 'c', listen_private_key: 'k' } } }";
     for section in ["listen", "connect"] {
         let text = zenoh(&format!("{{ {section}: {{ endpoints: ['{endpoint}'] }}, {tls} }}"));

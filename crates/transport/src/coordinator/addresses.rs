@@ -14,6 +14,7 @@ use if_addrs::Interface;
 use serde_json::{Value, json};
 
 use super::ZenohSettings;
+use super::endpoint::Endpoint;
 use super::exposure::listens;
 use super::listening::is_link_local;
 
@@ -156,8 +157,7 @@ pub(crate) fn note_addresses_of_start() {
 
 /// The interface that the settings of an endpoint name.
 pub(super) fn interface_of(settings: &str) -> Option<&str> {
-    let settings = settings.split_once('#').map_or("", |(_, settings)| settings);
-    settings.split(';').find_map(|setting| setting.strip_prefix("iface="))
+    Endpoint::of(settings).setting("iface")
 }
 
 impl ZenohSettings {
@@ -165,9 +165,7 @@ impl ZenohSettings {
     /// it listens on every address, or `scouts` itself.
     pub(crate) fn depends_on_addresses(&self, is_found_by_us: bool) -> bool {
         let is_everywhere = |endpoint: &String| {
-            let address = endpoint.split_once('/').map_or("", |(_, address)| address);
-            let address = address.split(['?', '#']).next().unwrap_or_default();
-            address.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_unspecified())
+            Endpoint::of(endpoint).ip().is_some_and(|address| address.is_unspecified())
         };
         listens(self).iter().any(is_everywhere) || (self.scouts() && !is_found_by_us)
     }

@@ -99,10 +99,7 @@ fn zenoh(out: &mut String, settings: &ZenohSettings, protection: LinkProtection)
         };
         line(out, "", whom);
     }
-    let own = settings.endpoints("listen");
-    let mut others = settings.endpoints("connect");
-    others.retain(|endpoint| !own.contains(endpoint));
-    match others.as_slice() {
+    match settings.others().as_slice() {
         [] => {}
         some => {
             let some = some.join(", ");

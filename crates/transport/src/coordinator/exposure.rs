@@ -1,10 +1,9 @@
 //! What a Zenoh configuration leaves open, and what to set against it. The cluster key is not
 //! looked at: this is about who reaches a node, and what who is on the way sees.
 
-use std::net::IpAddr;
-
 use serde_json::Value;
 
+use super::endpoint::Endpoint;
 use super::{LinkProtection, ZenohSettings};
 use crate::LinkProof;
 
@@ -141,55 +140,33 @@ impl ZenohSettings {
 
     /// The endpoints that are to be dialed, without this node's own and without their settings.
     pub(crate) fn dialed_shown(&self) -> Vec<String> {
-        let own = self.endpoints("listen");
-        let others = self.endpoints("connect").into_iter().filter(|other| !own.contains(other));
-        others.map(|endpoint| bare(&endpoint).to_owned()).collect()
+        self.others().iter().map(|endpoint| bare(endpoint).to_owned()).collect()
     }
 }
 
-fn protocol(endpoint: &str) -> &str {
-    endpoint.split('/').next().unwrap_or_default()
-}
-
 fn is_encrypted(endpoint: &str) -> bool {
-    ENCRYPTED.contains(&protocol(endpoint))
+    ENCRYPTED.contains(&Endpoint::of(endpoint).protocol)
 }
 
 /// Whether nothing of it leaves the machine.
 fn is_local(endpoint: &str) -> bool {
-    let loopback = match host(endpoint) {
-        Some("localhost") => true,
-        host => {
-            host.and_then(|host| host.parse::<IpAddr>().ok()).is_some_and(|ip| ip.is_loopback())
-        }
-    };
-    loopback || protocol(endpoint) == "unixsock-stream"
+    let endpoint = Endpoint::of(endpoint);
+    endpoint.is_loopback() || endpoint.protocol == "unixsock-stream"
 }
 
 fn is_everywhere(endpoint: &str) -> bool {
-    let ip = host(endpoint).and_then(|host| host.parse::<IpAddr>().ok());
-    setting(endpoint, "iface").is_none() && ip.is_some_and(|ip| ip.is_unspecified())
+    let endpoint = Endpoint::of(endpoint);
+    endpoint.setting("iface").is_none() && endpoint.ip().is_some_and(|ip| ip.is_unspecified())
 }
 
 /// An endpoint without its settings, of which some are secrets.
 fn bare(endpoint: &str) -> &str {
-    endpoint.split(['?', '#']).next().unwrap_or_default()
-}
-
-pub(super) fn host(endpoint: &str) -> Option<&str> {
-    let host = bare(endpoint).split_once('/')?.1.rsplit_once(':')?.0;
-    Some(host.trim_start_matches('[').trim_end_matches(']'))
-}
-
-/// What stands behind the `#` of an endpoint, `a=1;b=2`.
-fn setting<'a>(endpoint: &'a str, key: &str) -> Option<&'a str> {
-    let settings = endpoint.split_once('#')?.1.split(';');
-    settings.filter_map(|setting| setting.split_once('=')).find(|(k, _)| *k == key).map(|(_, v)| v)
+    Endpoint::of(endpoint).bare()
 }
 
 /// An endpoint's own setting, or that of all.
 fn tls_flag(settings: &ZenohSettings, endpoint: &str, key: &str, default: bool) -> bool {
-    match setting(endpoint, key) {
+    match Endpoint::of(endpoint).setting(key) {
         Some(own) => own == "true",
         None => settings.flag(&format!("/transport/link/tls/{key}"), default),
     }

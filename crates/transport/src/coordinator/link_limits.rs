@@ -1,25 +1,57 @@
-//! Numbers of a link that Zenoh takes and no link works with.
+//! Numbers of links that Zenoh takes and no link works with, or that it refuses without a name.
 
 use serde_json::Value;
 
 use super::checked::Checked;
 use super::error::ConfigError;
 
-/// The least value of settings of `transport.link.tx`, and the reason. A batch that has no room for
-/// a message has Zenoh 1.10.2 panic, at the node at the other end too.
-const LEAST: [(&str, u64, &str); 3] = [
-    ("batch_size", 1_024, "a message of a link has no room in less"),
-    ("lease", 100, "links would end before a keep-alive has come"),
-    ("keep_alive", 1, "links would end for want of one"),
+/// The least value of settings of `transport`, and the reason. A batch that has no room for a
+/// message has Zenoh 1.10.2 panic, at the node at the other end too.
+const LEAST: [(&str, u64, &str); 9] = [
+    ("link/tx/batch_size", 1_024, "a message of a link has no room in less"),
+    ("link/tx/lease", 100, "links would end before a keep-alive has come"),
+    ("link/tx/keep_alive", 1, "links would end for want of one"),
+    ("link/rx/max_message_size", 264 << 10, "the longest message of a node does not fit in less"),
+    ("unicast/max_sessions", 1, "no link would be taken"),
+    ("unicast/accept_pending", 1, "no link would be taken"),
+    ("unicast/open_timeout", 100, "links would not be made in time"),
+    ("unicast/accept_timeout", 100, "links would not be made in time"),
+    ("unicast/max_links", 1, "no link would be taken"),
 ];
+/// Batches of a priority that may wait for a link.
+const QUEUE: std::ops::RangeInclusive<u64> = 1..=16;
 
 pub(super) fn check(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError> {
+    let Some(transport) = value.get("transport") else { return Ok(()) };
+    let path = |name: &str| {
+        let path = std::iter::once("transport").chain(name.split('/'));
+        path.map(str::to_owned).collect::<Vec<_>>()
+    };
     for (name, least, why) in LEAST {
-        let set = value.pointer(&format!("/transport/link/tx/{name}")).and_then(Value::as_u64);
+        let set = transport.pointer(&format!("/{name}")).and_then(Value::as_u64);
         if let Some(set) = set.filter(|set| *set < least) {
-            let path = ["transport", "link", "tx", name].map(str::to_owned);
-            return Err(checked.bad(&path, format!("{set} is less than {least}: {why}")));
+            return Err(checked.bad(&path(name), format!("{set} is less than {least}: {why}")));
         }
     }
-    Ok(())
+    let queues = transport.pointer("/link/tx/queue/size").and_then(Value::as_object);
+    for (name, size) in queues.into_iter().flatten() {
+        if let Some(size) = size.as_u64().filter(|size| !QUEUE.contains(size)) {
+            let (least, most) = QUEUE.into_inner();
+            let why = format!("{size} is not from {least} to {most} batches");
+            return Err(checked.bad(&path(&format!("link/tx/queue/size/{name}")), why));
+        }
+    }
+    let login = |name: &str| {
+        let set = transport.pointer(&format!("/auth/usrpwd/{name}"));
+        set.is_some_and(|set| !set.is_null())
+    };
+    match (login("user"), login("password")) {
+        (true, false) => {
+            Err(checked.bad(&path("auth/usrpwd"), "`user` needs `password` beside it"))
+        }
+        (false, true) => {
+            Err(checked.bad(&path("auth/usrpwd"), "`password` needs `user` beside it"))
+        }
+        _ => Ok(()),
+    }
 }

@@ -1,7 +1,7 @@
 //! Where a node listens, with ports that stay the same when its session is opened anew.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -13,6 +13,7 @@ use super::address_cache::AddressCache;
 use super::addresses::{HostAddresses, interface_of};
 use super::exposure::listens;
 use super::proof::as_tls;
+use super::resolve::zoned;
 use crate::link_proof::LinkProof;
 
 /// Connections that wait to be accepted.
@@ -32,6 +33,8 @@ struct Place {
     host: String,
     /// The address that the host resolved to; unspecified for every address.
     address: IpAddr,
+    /// The interface that an IPv6 address of one link is on; 0 for another address.
+    scope: u32,
     port: u16,
     /// Whether the operator chose the port.
     is_chosen: bool,
@@ -143,19 +146,11 @@ impl Listening {
 
 impl Place {
     fn bind(&self) -> io::Result<TcpListener> {
-        let bind = |address: SocketAddr| {
-            let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-            socket.set_reuse_address(true)?;
-            #[cfg(target_os = "linux")]
-            if let Some(interface) = interface_of(&self.settings) {
-                socket.bind_device(Some(interface.as_bytes()))?;
-            }
-            socket.set_nonblocking(true)?;
-            socket.bind(&address.into())?;
-            socket.listen(BACKLOG)?;
-            Ok(TcpListener::from(socket))
-        };
-        let bound = bind(SocketAddr::new(self.address, self.port));
+        let bind = |address: SocketAddr| bind(address, interface_of(&self.settings));
+        let bound = bind(match self.address {
+            IpAddr::V6(v6) => SocketAddrV6::new(v6, self.port, 0, self.scope).into(),
+            IpAddr::V4(v4) => SocketAddr::from((v4, self.port)),
+        });
         let failed = |error: io::Error| {
             io::Error::new(error.kind(), format!("tcp/{}:{}: {error}", self.host, self.port))
         };
@@ -195,6 +190,23 @@ impl Place {
     }
 }
 
+/// Listens at an address, of one interface if that is named.
+///
+/// # Errors
+/// The system's.
+pub(super) fn bind(address: SocketAddr, interface: Option<&str>) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    #[cfg(target_os = "linux")]
+    if let Some(interface) = interface {
+        socket.bind_device(Some(interface.as_bytes()))?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(TcpListener::from(socket))
+}
+
 fn place(endpoint: &str) -> io::Result<Place> {
     let rest = endpoint.strip_prefix("tcp/").unwrap_or(endpoint);
     let (address, settings) = rest.split_at(rest.find(['?', '#']).unwrap_or(rest.len()));
@@ -202,7 +214,10 @@ fn place(endpoint: &str) -> io::Result<Place> {
     let (host, port) = address.rsplit_once(':').ok_or_else(no_port)?;
     let mut host = host.to_owned();
     let is_chosen = port != "0";
-    let mut resolved = address.to_socket_addrs()?.next().ok_or_else(no_port)?;
+    let mut resolved = match zoned(address) {
+        Some(literal) => literal,
+        None => address.to_socket_addrs()?.next().ok_or_else(no_port)?,
+    };
     if !is_chosen {
         let bound = TcpListener::bind(resolved).or_else(|error| {
             // A host without IPv6.
@@ -214,8 +229,9 @@ fn place(endpoint: &str) -> io::Result<Place> {
         })?;
         resolved = bound.local_addr()?;
     }
+    let scope = if let SocketAddr::V6(v6) = resolved { v6.scope_id() } else { 0 };
     let (address, port) = (resolved.ip(), resolved.port());
-    Ok(Place { host, address, port, is_chosen, settings: settings.to_owned() })
+    Ok(Place { host, address, scope, port, is_chosen, settings: settings.to_owned() })
 }
 
 /// Whether other hosts reach this one by IPv6 alone.

@@ -3,27 +3,30 @@
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
+use zenoh::Wait as _;
 
-use super::error::ConfigError;
-use super::exposure::host;
+use super::endpoint::Endpoint;
+use super::error::{ConfigError, ConfigErrorKind};
 use super::resolve::{Found, WITHIN, resolve};
 use super::{LinkProtection, Warning, ZenohSettings};
+use crate::open_error::open_error;
+
+/// How long a session that speaks to nobody may take to open.
+const OPENING: Duration = Duration::from_secs(10);
 
 impl ZenohSettings {
     /// Looks up the names in `connect.endpoints`. One that does not resolve now may later.
     pub(super) fn check_names(&self) -> Vec<Warning> {
-        let own = self.endpoints("listen");
         let mut names: Vec<String> = Vec::new();
-        for endpoint in self.endpoints("connect").iter().filter(|other| !own.contains(other)) {
-            let address = endpoint.split(['?', '#']).next().unwrap_or_default();
-            let Some((protocol, address)) = address.split_once('/') else { continue };
-            let is_name = host(endpoint)
-                .is_some_and(|host| !host.contains('%') && host.parse::<IpAddr>().is_err());
-            let has_host = protocol != "unixsock-stream";
-            if is_name && has_host && !names.iter().any(|name| name == address) {
-                names.push(address.to_owned());
+        for endpoint in self.others() {
+            let endpoint = Endpoint::of(&endpoint);
+            let is_name = endpoint.protocol != "unixsock-stream" && endpoint.ip().is_none();
+            if is_name && !names.iter().any(|name| name == endpoint.address) {
+                names.push(endpoint.address.to_owned());
             }
         }
         let mut warnings = Vec::new();
@@ -54,6 +57,37 @@ impl ZenohSettings {
             ));
         }
         warnings
+    }
+
+    /// Whether Zenoh opens a session with these settings: it has checks of its own that its parser
+    /// does not make. The session neither listens nor dials.
+    pub(super) fn check_opens(&self) -> Result<(), ConfigError> {
+        let config = self.for_trial()?;
+        let refused = |why: String| Err(ConfigError::new(ConfigErrorKind::Zenoh { why }));
+        let (answer, answered) = channel();
+        let open = move || {
+            let opened = zenoh::open(config).wait();
+            let said = opened.and_then(|session| session.close().wait());
+            // The caller may have stopped waiting.
+            let _late = answer.send(said.map_err(|error| error.to_string()));
+        };
+        // Zenoh blocks, which a thread of an asynchronous runtime may not do; and it may panic.
+        let thread = std::thread::Builder::new().name("mailmesh-trial".to_owned()).spawn(open);
+        if thread.is_err() {
+            return Ok(());
+        }
+        match answered.recv_timeout(OPENING) {
+            Ok(Ok(())) | Err(RecvTimeoutError::Timeout) => Ok(()),
+            Ok(Err(why)) => {
+                let error = open_error(self.hide(&why, None)).to_string();
+                refused(error)
+            }
+            Err(RecvTimeoutError::Disconnected) => refused(
+                "it panics where its session is opened; compare with the example of \
+                 docs/configuration.md, and take settings out until it does not"
+                    .to_owned(),
+            ),
+        }
     }
 
     /// Whether the port at which other nodes are found by multicast can be had. Several nodes of
@@ -98,5 +132,29 @@ impl ZenohSettings {
         // A node starts all the same, and tries again.
         let message = format!("`scouting.multicast.address`: {why}");
         Ok(vec![Warning { message, corrected: None, place: None }])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::{Backend, Coordinator};
+
+    #[test]
+    fn settings_with_which_zenoh_opens_no_session_are_found() {
+        let refused = |value: serde_json::Value| {
+            let coordinator = Coordinator::parse("{ mode: 'client' }").unwrap();
+            let Backend::Zenoh(settings) = coordinator.backend() else { panic!() };
+            // As if no check of ours knew it.
+            settings.with_value(value).check_opens().err().map(|error| error.to_string())
+        };
+        assert_eq!(refused(json!({})), None);
+        let low = json!({ "mode": "router", "transport": { "unicast": { "lowlatency": true } } });
+        let said = refused(low).unwrap();
+        assert!(said.contains("incompatible; take `transport.unicast.lowlatency` out"), "{said}");
+        let empty = json!({ "access_control": { "enabled": true, "default_permission": "deny" } });
+        let said = refused(empty).unwrap();
+        assert!(said.contains("mend `access_control`") && !said.contains(".rs"), "{said}");
     }
 }

@@ -36,6 +36,28 @@ pub(super) fn shown(text: &str) -> String {
     cut(&printable(text))
 }
 
+/// Words of Zenoh without the places in its source, ` at /.../manager.rs:386.`, which are of no use
+/// to an operator.
+pub(super) fn without_source(words: &str) -> String {
+    let mut out = String::with_capacity(words.len());
+    let mut rest = words;
+    while let Some((before, after)) = rest.split_once(" at ") {
+        out += before;
+        let end = after.find(char::is_whitespace).unwrap_or(after.len());
+        let place = after[..end].trim_end_matches(|c: char| ".,;]})!".contains(c));
+        let is_source = place
+            .rsplit_once(".rs:")
+            .is_some_and(|(_, line)| !line.is_empty() && line.bytes().all(|b| b.is_ascii_digit()));
+        if is_source {
+            rest = after[place.len()..].strip_prefix('.').unwrap_or(&after[place.len()..]);
+        } else {
+            out += " at ";
+            rest = after;
+        }
+    }
+    out + rest
+}
+
 /// Words of our own, with pieces in them that were redacted: escaped, and cut where they are
 /// long.
 pub(super) fn own(text: &str) -> String {
@@ -56,6 +78,15 @@ mod tests {
     #[test]
     fn overrides_of_direction_and_controls_of_eight_bits_are_escaped_too() {
         assert_eq!(escaped("a\u{9b}2Jb\u{202e}c\u{2028}"), "a\\u{9b}2Jb\\u{202e}c\\u{2028}");
+    }
+
+    #[test]
+    fn places_in_the_source_of_zenoh_are_left_out() {
+        let said = "Can not listen: [x: in use (os error 98) at /a/tcp.rs:62.] at /b/c.rs:307.";
+        assert_eq!(without_source(said), "Can not listen: [x: in use (os error 98)]");
+        for kept in ["look at /etc/a.pem", "at 3 at 4", "a.rs:1", "at b.rs:c"] {
+            assert_eq!(without_source(kept), kept);
+        }
     }
 
     #[test]

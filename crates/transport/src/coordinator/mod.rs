@@ -11,7 +11,10 @@
 
 mod address_cache;
 mod addresses;
+mod ask_zenoh;
 mod checked;
+mod endpoint;
+mod endpoint_check;
 mod error;
 mod explain;
 mod exposure;
@@ -28,6 +31,7 @@ mod preflight;
 mod proof;
 mod reach;
 mod resolve;
+mod session_settings;
 mod source;
 mod tls;
 mod tls_literals;
@@ -257,14 +261,17 @@ impl Coordinator {
     }
 
     /// What a node that starts finds by itself, or only in time: the names of `connect.endpoints`
-    /// are looked up, for 3 s at most, and the port of discovery is tried. `has_key`: whether the
-    /// node has a cluster key, by whatever way; discovery has another port then.
+    /// are looked up, for 3 s at most, the port of discovery is tried, and a session of Zenoh is
+    /// opened that speaks to nobody. `has_key`: whether the node has a cluster key, by whatever
+    /// way; discovery has another port then.
     ///
     /// # Errors
-    /// A port of discovery that another program keeps for itself.
+    /// A port of discovery that another program keeps for itself, and settings with which Zenoh
+    /// opens no session.
     pub fn check_machine(&self, has_key: bool) -> Result<Vec<Warning>, ConfigError> {
         match &self.backend {
             Backend::Zenoh(settings) => {
+                settings.check_opens()?;
                 let mut warnings = settings.check_discovery(has_key)?;
                 warnings.extend(settings.check_names());
                 Ok(warnings)

@@ -7,8 +7,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::ZenohSettings;
+use super::endpoint::Endpoint;
 use super::error::{ConfigError, ConfigErrorKind};
-use super::exposure::{host, listens};
+use super::exposure::listens;
 use super::listening::{Listening, addresses};
 use super::zenoh::LEASE_MS;
 use crate::gate::Slots;
@@ -97,8 +98,6 @@ impl ZenohSettings {
     /// Hosts and ports that the gate dials, with their settings behind a `#`: the endpoints of the
     /// configuration.
     pub(crate) fn dialed(&self) -> Vec<String> {
-        let own = self.endpoints("listen");
-        let others = self.endpoints("connect").into_iter().filter(|other| !own.contains(other));
         let address = |endpoint: String| {
             let (address, settings) = endpoint.split_once('#').unwrap_or((&endpoint, ""));
             let mut address = address.strip_prefix("tcp/")?.split('?').next()?.to_owned();
@@ -108,7 +107,7 @@ impl ZenohSettings {
             }
             Some(if settings.is_empty() { address } else { format!("{address}#{settings}") })
         };
-        others.filter_map(address).collect()
+        self.others().into_iter().filter_map(address).collect()
     }
 
     /// How long a link that is silent is taken for open.
@@ -143,7 +142,9 @@ impl ZenohSettings {
         names.extend(["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()]);
         names.extend(gethostname::gethostname().into_string());
         let endpoints = self.endpoints("listen").into_iter().chain(self.endpoints("connect"));
-        names.extend(endpoints.filter_map(|endpoint| host(&endpoint).map(str::to_owned)));
+        names.extend(
+            endpoints.filter_map(|endpoint| Endpoint::of(&endpoint).host().map(str::to_owned)),
+        );
         let mut seen = HashSet::new();
         names.retain(|name| seen.insert(name.clone()));
         names

@@ -4,8 +4,10 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use serde_json::Value;
 
+use super::endpoint::Endpoint;
+use super::endpoint_check::known_protocol;
 use super::error::{ConfigError, ConfigErrorKind};
-use super::exposure::{host, listens};
+use super::exposure::listens;
 use super::tls_settings;
 use super::zenoh::LEASE_MS;
 use super::{Backend, Coordinator, LinkProtection, Warning, ZenohSettings};
@@ -90,7 +92,10 @@ impl ZenohSettings {
             warnings.push(Warning { message, corrected: None, place: None });
         }
         let own = self.endpoints("listen");
-        if self.names_nobody() && !own.is_empty() && own.iter().all(|one| is_loopback(one)) {
+        if self.names_nobody()
+            && !own.is_empty()
+            && own.iter().all(|one| Endpoint::of(one).is_loopback())
+        {
             let message = "multicast scouting is off, `connect.endpoints` names no other node and \
                            `listen.endpoints` is of the loopback: only nodes on this host that \
                            dial it are ever linked; if that is not meant, listen at an address \
@@ -108,8 +113,7 @@ impl ZenohSettings {
 
     /// Whether neither multicast nor an endpoint leads to another node.
     fn names_nobody(&self) -> bool {
-        let own = self.endpoints("listen");
-        !self.scouts() && self.endpoints("connect").iter().all(|endpoint| own.contains(endpoint))
+        !self.scouts() && self.others().is_empty()
     }
 
     /// Checks that need neither the machine nor the key.
@@ -138,6 +142,37 @@ impl ZenohSettings {
                  noticed only after that long",
             );
         }
+        if self.flag("/transport/unicast/lowlatency", false) {
+            warn(
+                "`transport.unicast.lowlatency`: Zenoh cuts no message into pieces then, and a link \
+                 ends at one of more than 64 KiB, such as a large event: take it out",
+            );
+        }
+        let listed = self.value().pointer("/transport/link/protocols").and_then(Value::as_array);
+        for name in listed.into_iter().flatten().filter_map(Value::as_str) {
+            if let Err(why) = known_protocol(name) {
+                warn(&format!("`transport.link.protocols`: {why}; nothing is linked by it"));
+            }
+        }
+        let others = self.others();
+        let is_usable = |other: &&String| {
+            let protocol = Endpoint::of(other).protocol;
+            listed.is_none_or(|listed| listed.iter().any(|name| name == protocol))
+        };
+        for other in others.iter().filter(|other| !is_usable(other)) {
+            let Endpoint { protocol, .. } = Endpoint::of(other);
+            let bare = Endpoint::of(other).bare();
+            warn(&format!(
+                "`connect.endpoints`: {bare} is never linked, since `transport.link.protocols` has \
+                 no \"{protocol}\"; add it there, or take the endpoint out"
+            ));
+        }
+        for (number, other) in others.iter().enumerate() {
+            if others[..number].contains(other) && !others[number + 1..].contains(other) {
+                let bare = Endpoint::of(other).bare();
+                warn(&format!("`connect.endpoints`: {bare} stands there more than once"));
+            }
+        }
         if lingers(LINGER) {
             warn(
                 "Zenoh was compiled to linger: a link that is cut delays the events of all others \
@@ -152,13 +187,6 @@ impl ZenohSettings {
 /// Whether a group is of the interface, or of the link, that a packet is sent on.
 fn is_of_one_link(group: Ipv6Addr) -> bool {
     matches!(group.octets(), [0xff, flags_and_scope, ..] if flags_and_scope & 0x0f <= 2)
-}
-
-fn is_loopback(endpoint: &str) -> bool {
-    match host(endpoint) {
-        Some("localhost") => true,
-        host => host.and_then(|host| host.parse().ok()).is_some_and(|ip: IpAddr| ip.is_loopback()),
-    }
 }
 
 /// What Zenoh reads when it is compiled, as we do: for TCP and TLS, seconds.

@@ -2,7 +2,7 @@
 //! warning and no more.
 
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{SocketAddr, SocketAddrV6, ToSocketAddrs};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
@@ -29,6 +29,18 @@ pub(super) enum Found {
 /// Looks up hosts with their ports, all at once.
 pub(super) fn resolve(hosts: &[String]) -> Vec<Found> {
     resolve_by(|host| host.to_socket_addrs().map(Iterator::collect), hosts, WITHIN)
+}
+
+/// The address and port of a literal; the zone of an IPv6 address may be an interface's name,
+/// which neither Zenoh nor the standard library takes.
+pub(super) fn zoned(address: &str) -> Option<SocketAddr> {
+    if let Ok(address) = address.parse() {
+        return Some(address);
+    }
+    let (host, port) = address.rsplit_once(':')?;
+    let (ip, zone) = host.strip_prefix('[')?.strip_suffix(']')?.split_once('%')?;
+    let index = if_addrs::get_if_addrs().ok()?.iter().find(|i| i.name == zone)?.index?;
+    Some(SocketAddrV6::new(ip.parse().ok()?, port.parse().ok()?, 0, index).into())
 }
 
 fn resolve_by(

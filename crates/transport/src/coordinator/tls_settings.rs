@@ -4,8 +4,9 @@
 use serde_json::Value;
 
 use super::checked::Checked;
+use super::endpoint::Endpoint;
 use super::error::{ConfigError, ConfigErrorKind};
-use super::zenoh::endpoints;
+use super::zenoh::endpoints_of_mode;
 
 const TLS: &str = "/transport/link/tls";
 /// Settings that have a form in base64.
@@ -19,10 +20,26 @@ const TEXTS: [&str; 5] = [
 
 /// Refuses what no listener, and no endpoint that is dialed, can be had with.
 pub(super) fn check(checked: &Checked<'_>, value: &Value, mode: &str) -> Result<(), ConfigError> {
-    let path = |name: &str| {
-        let path = ["transport", "link", "tls", name];
-        path.map(str::to_owned)
-    };
+    check_forms(checked, value)?;
+    for section in ["listen", "connect"] {
+        for (at, text) in endpoints_of_mode(value, section, mode) {
+            let endpoint = Endpoint::of(&text);
+            if endpoint.protocol == "tls" {
+                let end = End { value, endpoint, is_listener: section == "listen" };
+                end.check_certificate(checked, &at)?;
+                end.check_mutual(checked, &at)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn path(name: &str) -> [String; 4] {
+    ["transport", "link", "tls", name].map(str::to_owned)
+}
+
+/// Refuses a setting that is there as a path and as base64.
+fn check_forms(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError> {
     for name in TEXTS {
         let encoded = format!("{name}_base64");
         if is_set(value, name) && is_set(value, &encoded) {
@@ -32,53 +49,57 @@ pub(super) fn check(checked: &Checked<'_>, value: &Value, mode: &str) -> Result<
             return Err(checked.source.error_at(checked.span(&path(&encoded)), kind));
         }
     }
-    for section in ["listen", "connect"] {
-        for (at, endpoint) in endpoints(value, section) {
-            let is_of_mode =
-                at.get(2).is_none_or(|part| part == mode || part.parse::<usize>().is_ok());
-            let Some(rest) = endpoint.strip_prefix("tls/").filter(|_| is_of_mode) else { continue };
-            let own = rest.split_once('#').map_or("", |(_, own)| own);
-            let lacks = |names: &[&'static str]| {
-                names.iter().copied().find(|name| {
-                    !is_set(value, name)
-                        && !is_set(value, &format!("{name}_base64"))
-                        && !is_set_in(own, name)
-                })
-            };
-            let is_listener = section == "listen";
-            let first = if is_listener {
-                lacks(&["listen_certificate", "listen_private_key"])
-            } else {
-                None
-            };
-            if let Some(name) = first {
-                let why =
-                    format!("listening with TLS needs `transport.link.tls.{name}`, a PEM file");
-                let kind = ConfigErrorKind::BadValue { key: endpoint.clone(), why };
-                return Err(checked.source.error_at(checked.span(&at), kind));
-            }
-            let own_mutual = setting(own, "enable_mtls");
-            let is_mutual = match own_mutual {
-                Some(flag) => flag == "true",
-                None => is_mutual(value),
-            };
-            let why = if is_mutual && is_listener && lacks(&["root_ca_certificate"]).is_some() {
-                "a node that dials this one shows a certificate then, and `root_ca_certificate`, the authority that \
-                 it must be of, is not set"
-            } else if is_mutual
-                && !is_listener
-                && lacks(&["connect_certificate", "connect_private_key"]).is_some()
-            {
-                "this node, which dials, shows a certificate then: set `connect_certificate` and \
-                 `connect_private_key`"
-            } else {
-                continue;
-            };
-            let at = if own_mutual.is_some() { at } else { path("enable_mtls").to_vec() };
-            return Err(checked.bad(&at, why));
-        }
-    }
     Ok(())
+}
+
+/// One end of links of TLS.
+struct End<'a> {
+    value: &'a Value,
+    endpoint: Endpoint<'a>,
+    is_listener: bool,
+}
+
+impl End<'_> {
+    /// The first of these that neither the configuration nor the endpoint sets.
+    fn lacks(&self, names: &[&'static str]) -> Option<&'static str> {
+        names.iter().copied().find(|name| {
+            !is_set(self.value, name)
+                && !is_set(self.value, &format!("{name}_base64"))
+                && !is_set_in(&self.endpoint, name)
+        })
+    }
+
+    /// A listener needs a certificate.
+    fn check_certificate(&self, checked: &Checked<'_>, at: &[String]) -> Result<(), ConfigError> {
+        let needed = ["listen_certificate", "listen_private_key"];
+        let Some(name) = self.lacks(&needed).filter(|_| self.is_listener) else { return Ok(()) };
+        let why = format!("listening with TLS needs `transport.link.tls.{name}`, a PEM file");
+        let kind = ConfigErrorKind::BadValue { key: self.endpoint.text.to_owned(), why };
+        Err(checked.source.error_at(checked.span(at), kind))
+    }
+
+    /// With `enable_mtls`, both ends show a certificate.
+    fn check_mutual(&self, checked: &Checked<'_>, at: &[String]) -> Result<(), ConfigError> {
+        let own = self.endpoint.setting("enable_mtls");
+        if !own.map_or_else(|| is_mutual(self.value), |flag| flag == "true") {
+            return Ok(());
+        }
+        let (needed, why): (&[_], _) = if self.is_listener {
+            (
+                &["root_ca_certificate"],
+                "a node that dials this one shows a certificate then: set `root_ca_certificate`, \
+                 the file of the authority that it must be of, or switch `enable_mtls` off",
+            )
+        } else {
+            (
+                &["connect_certificate", "connect_private_key"],
+                "this node, which dials, shows a certificate then: set `connect_certificate` and \
+                 `connect_private_key`",
+            )
+        };
+        let at = if own.is_some() { at.to_vec() } else { path("enable_mtls").to_vec() };
+        self.lacks(needed).map_or(Ok(()), |_| Err(checked.bad(&at, why)))
+    }
 }
 
 /// Whether a node with TLS at both ends has no certificate to show where it dials.
@@ -96,11 +117,7 @@ fn is_set(value: &Value, name: &str) -> bool {
 }
 
 /// Whether the settings of an endpoint have a file, base64 or text of this name.
-fn is_set_in(own: &str, name: &str) -> bool {
-    ["file", "base64", "raw"].iter().any(|form| setting(own, &format!("{name}_{form}")).is_some())
-}
-
-fn setting<'a>(own: &'a str, name: &str) -> Option<&'a str> {
-    let mut pairs = own.split(';').filter_map(|pair| pair.split_once('='));
-    pairs.find(|(found, _)| *found == name).map(|(_, value)| value)
+fn is_set_in(endpoint: &Endpoint<'_>, name: &str) -> bool {
+    let mut forms = ["file", "base64", "raw"].into_iter();
+    forms.any(|form| endpoint.setting(&format!("{name}_{form}")).is_some())
 }

@@ -3,22 +3,28 @@
 
 use std::fmt;
 
-use mailmesh_secrets::{is_secret_name, redact};
+use mailmesh_secrets::redact;
 use serde_json::{Value, json};
 
 use super::Warning;
 use super::addresses::HostAddresses;
+use super::ask_zenoh::ask_zenoh;
 use super::checked::Checked;
+use super::endpoint::Endpoint;
+use super::endpoint_check;
 use super::error::{ConfigError, ConfigErrorKind, Place};
 use super::former;
-use super::known::{dotted, list, nearest};
+use super::known::{list, nearest};
+use super::link_limits;
 use super::listening::Listening;
+use super::mask::without_source;
 use super::outline::Outline;
-use super::preflight::{Needs, endpoint};
-use super::proof::prove;
+use super::preflight::Needs;
+use super::proof::{each_text, prove};
+use super::resolve::zoned;
 use super::source::Source;
 use super::tls::secrets;
-use super::tls_literals::{refuse_zone, take_brackets};
+use super::tls_literals::take_brackets;
 use crate::link_proof::{LinkProof, SessionProof};
 
 /// Link lease in milliseconds unless the configuration sets one. Zenoh's default
@@ -86,10 +92,10 @@ impl ZenohSettings {
         for section in ["listen", "connect"] {
             for (path, text) in endpoints(&value, section) {
                 let is_dialed = section == "connect";
-                let zone = || if is_dialed { refuse_zone(&text) } else { Ok(()) };
-                endpoint(&text).and_then(|()| zone()).map_err(|why| checked.bad(&path, why))?;
+                endpoint_check::check(&text, is_dialed).map_err(|why| checked.bad(&path, why))?;
             }
         }
+        link_limits::check(&checked, &value)?;
         ask_zenoh(&checked, &value)?;
         let needs = Needs::of(&checked, &value)?;
         Ok(Self {
@@ -143,6 +149,7 @@ impl ZenohSettings {
             prove(&mut value, self, listening, proof)?;
         }
         self.needs.mend(&mut value);
+        number_zones(&mut value)?;
         take_brackets(&mut value);
         let mut config = zenoh::Config::from_json5(&value.to_string()).map_err(|e| refused(&e))?;
         let defaults = [
@@ -165,6 +172,29 @@ impl ZenohSettings {
         enabled.and_then(Value::as_bool).unwrap_or(true)
     }
 
+    /// The configuration of a session that speaks to nobody, to see whether Zenoh opens it.
+    ///
+    /// # Errors
+    /// [`ConfigErrorKind::Zenoh`] if Zenoh refuses it.
+    pub(super) fn for_trial(&self) -> Result<zenoh::Config, ConfigError> {
+        let mut value = self.value.clone();
+        // A client opens with a router alone, and a router waits for others.
+        value["mode"] = json!("peer");
+        for (section, alone) in [
+            ("listen", json!({ "endpoints": [] })),
+            ("connect", json!({ "endpoints": [] })),
+            ("scouting", json!({ "multicast": { "enabled": false } })),
+        ] {
+            value[section] = alone;
+        }
+        self.with_value(value).to_zenoh(None, None)
+    }
+
+    /// The same settings with another configuration of Zenoh.
+    pub(super) fn with_value(&self, value: Value) -> Self {
+        Self { value, ..self.clone() }
+    }
+
     /// The configuration of a short-lived session that connects to `locators` alone.
     ///
     /// # Errors
@@ -184,7 +214,7 @@ impl ZenohSettings {
         if let Some(transport) = self.value.get("transport") {
             value["transport"] = transport.clone();
         }
-        Self { value, ..self.clone() }.to_zenoh(None, proof)
+        self.with_value(value).to_zenoh(None, proof)
     }
 
     /// Whether the machine has what it asks for; see
@@ -213,7 +243,7 @@ impl ZenohSettings {
         for secret in found.iter().filter(|secret| !secret.is_empty()) {
             words = words.replace(secret.as_str(), "***");
         }
-        redact(&words)
+        redact(&without_source(&words))
     }
 
     pub(super) fn value(&self) -> &Value {
@@ -226,12 +256,17 @@ impl ZenohSettings {
 
     /// The endpoints of a section that apply to the mode.
     pub(super) fn endpoints(&self, section: &str) -> Vec<String> {
-        let mode = self.mode();
-        let applies = |path: &[String]| {
-            path.get(2).is_none_or(|part| part == mode || part.parse::<usize>().is_ok())
-        };
-        let all = endpoints(&self.value, section);
-        all.into_iter().filter(|(path, _)| applies(path)).map(|(_, text)| text).collect()
+        let all = endpoints_of_mode(&self.value, section, self.mode());
+        all.into_iter().map(|(_, text)| text).collect()
+    }
+
+    /// The endpoints of other nodes that this one dials. A node that its own list names does not
+    /// dial itself.
+    pub(super) fn others(&self) -> Vec<String> {
+        let own = self.endpoints("listen");
+        let mut others = self.endpoints("connect");
+        others.retain(|other| !own.contains(other));
+        others
     }
 
     pub(super) fn flag(&self, pointer: &str, default: bool) -> bool {
@@ -313,7 +348,23 @@ fn check_negative(
     Ok(())
 }
 
-/// Every endpoint text of a section, with its path.
+/// Writes the zones of IPv6 addresses as numbers: Zenoh takes no interface's name there.
+fn number_zones(value: &mut Value) -> Result<(), ConfigError> {
+    for section in ["listen", "connect"] {
+        let Some(endpoints) = value.pointer_mut(&format!("/{section}/endpoints")) else { continue };
+        each_text(endpoints, &|text| {
+            let address = Endpoint::of(text).address;
+            let numbered = address.contains('%').then(|| zoned(address)).flatten();
+            Ok(match numbered {
+                Some(numbered) => text.replacen(address, &numbered.to_string(), 1),
+                None => text.to_owned(),
+            })
+        })?;
+    }
+    Ok(())
+}
+
+/// Takes a node's own endpoints out of those that it dials.
 fn leave_out(endpoints: &mut Value, own: &[String]) {
     match endpoints {
         Value::Array(items) => {
@@ -326,6 +377,20 @@ fn leave_out(endpoints: &mut Value, own: &[String]) {
     }
 }
 
+/// The endpoints of a section that apply to a mode, each with its path.
+pub(super) fn endpoints_of_mode(
+    value: &Value,
+    section: &str,
+    mode: &str,
+) -> Vec<(Vec<String>, String)> {
+    let mut all = endpoints(value, section);
+    all.retain(|(path, _)| {
+        path.get(2).is_none_or(|part| part == mode || part.parse::<usize>().is_ok())
+    });
+    all
+}
+
+/// Every endpoint text of a section, with its path.
 pub(super) fn endpoints(value: &Value, section: &str) -> Vec<(Vec<String>, String)> {
     fn collect(value: &Value, path: &mut Vec<String>, out: &mut Vec<(Vec<String>, String)>) {
         let mut into = |key: String, value: &Value| {
@@ -350,74 +415,6 @@ pub(super) fn endpoints(value: &Value, section: &str) -> Vec<(Vec<String>, Strin
     out
 }
 
-/// Zenoh's own parser refuses unknown keys and wrong types; its error is placed
-/// in the text that the user wrote.
-fn ask_zenoh(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError> {
-    let text = value.to_string();
-    let Err(error) = zenoh::Config::from_json5(&text) else {
-        return Ok(());
-    };
-    let Some(json5::Error::Message { msg, location }) = error.downcast_ref::<json5::Error>() else {
-        let kind = ConfigErrorKind::Zenoh { why: error.to_string() };
-        return Err(checked.source.error_at(checked.span(&[]), kind));
-    };
-    if let Some((key, known)) = unknown_field(msg) {
-        let mut paths: Vec<_> = checked.outline.paths_of(&key).collect();
-        paths.sort();
-        let span = paths.first().map_or(0..1, |path| checked.outline.key(path));
-        let kind = ConfigErrorKind::UnknownKey {
-            nearest: nearest(&key, known.iter().map(String::as_str)),
-            expected: list(&known),
-            key,
-        };
-        return Err(checked.source.error_at(span, kind));
-    }
-    let path = location.as_ref().and_then(|location| {
-        let source = Source::new("", text.as_bytes()).ok()?;
-        let outline = Outline::of(&source).ok()?;
-        outline.path_at(source.offset_of(location.line, location.column)).cloned()
-    });
-    let span = checked.span(path.as_deref().unwrap_or_default());
-    let kind = match path {
-        Some(path) if !path.is_empty() => {
-            let found = value.pointer(&format!("/{}", path.join("/")));
-            if let (Some(found), Some(expected)) = (found, expected_type(msg)) {
-                return Err(checked.wrong(&path, found, expected));
-            }
-            // What it says of the value of a secret, or of a text that holds one, may show it.
-            let mut found = Vec::new();
-            let is_secret = path.iter().any(|key| is_secret_name(key));
-            if let Some(value) = value.pointer(&format!("/{}", path.join("/"))) {
-                secrets(value, is_secret, &mut found);
-            }
-            let holds_none = !is_secret && found.is_empty();
-            let why = if holds_none { msg.clone() } else { "Zenoh does not take this".to_owned() };
-            ConfigErrorKind::BadValue { key: dotted(&path), why }
-        }
-        _ => ConfigErrorKind::Zenoh { why: msg.clone() },
-    };
-    Err(checked.source.error_at(span, kind))
-}
-
-/// What was expected, of serde's "invalid type: a, expected b" and of what the
-/// json5 crate says of a number that does not fit.
-fn expected_type(message: &str) -> Option<&str> {
-    if message.starts_with("error parsing") {
-        return Some("a whole number, 0 or more");
-    }
-    let rest = message.strip_prefix("invalid type: ")?;
-    rest.rsplit_once(", expected ").map(|(_, expected)| expected)
-}
-
-/// The key and the known ones, of serde's "unknown field `a`, expected one of `b`, `c`".
-fn unknown_field(message: &str) -> Option<(String, Vec<String>)> {
-    let rest = message.strip_prefix("unknown field `")?;
-    // The key may be anything, quotes among it; those that are known are not.
-    let (key, rest) = rest.rsplit_once("`, expected ").or_else(|| rest.rsplit_once("`, there "))?;
-    let known = rest.split('`').skip(1).step_by(2).map(str::to_owned).collect();
-    Some((key.to_owned(), known))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -440,18 +437,5 @@ mod tests {
             leave_out(&mut connect, &own);
             assert_eq!(connect, left);
         }
-    }
-
-    #[test]
-    fn an_unknown_key_is_told_from_the_known_ones_whatever_is_in_it() {
-        let found = |message| unknown_field(message).unwrap();
-        let known = vec!["b".to_owned(), "c".to_owned()];
-        assert_eq!(
-            found("unknown field `a`, expected one of `b`, `c`"),
-            ("a".into(), known.clone())
-        );
-        assert_eq!(found("unknown field `a`x`, expected `b` or `c`"), ("a`x".into(), known));
-        assert_eq!(found("unknown field `a`, there are no fields"), ("a".into(), Vec::new()));
-        assert_eq!(unknown_field("invalid type: map, expected a string"), None);
     }
 }

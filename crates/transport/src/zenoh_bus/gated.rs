@@ -56,7 +56,7 @@ impl Gated {
         };
         let gate = Gate::start(setup).map_err(|error| {
             let why = settings.hide(&error.to_string(), None);
-            super::session::open_error(why)
+            crate::open_error::open_error(why)
         })?;
         let gate = Arc::new(gate);
         let discovery = settings.discovers(true).then(|| {

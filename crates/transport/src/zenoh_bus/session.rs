@@ -25,6 +25,7 @@ use super::reconnect::Reconnector;
 use crate::coordinator::Listening;
 use crate::gate::{Gate, Slots};
 use crate::link_proof::SessionProof;
+use crate::open_error::open_error;
 use crate::{
     Address, Channel, IntakeSender, KeySpace, LinkKeys, LinkProof, OtherKeys, TransportError,
     ZenohSettings,
@@ -389,21 +390,6 @@ fn priority(channel: Channel) -> Priority {
         Channel::Lane(Lane::Events) | Channel::Control => Priority::Data,
         Channel::Bulk => Priority::DataLow,
     }
-}
-
-/// `why` is what Zenoh said, without secrets.
-pub(super) fn open_error(why: String) -> TransportError {
-    let lower = why.to_lowercase();
-    let hint = if lower.contains("address already in use") || lower.contains("address in use") {
-        "; another process listens there: stop it, or choose another port in `listen.endpoints`"
-    } else if lower.contains("permission denied") {
-        "; the process may not do that: use a port above 1023, or check the files' permissions"
-    } else if lower.contains("no such device") || lower.contains("network is unreachable") {
-        "; check `scouting.multicast.interface` and that the interface is up"
-    } else {
-        ""
-    };
-    TransportError::Open { why, hint }
 }
 
 fn declare_error(what: &'static str, error: &zenoh::Error) -> TransportError {

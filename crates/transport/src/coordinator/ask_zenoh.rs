@@ -1,0 +1,102 @@
+//! Zenoh's own parser, which has the last word, and what it says in place of the user's text.
+
+use mailmesh_secrets::is_secret_name;
+use serde_json::Value;
+
+use super::checked::Checked;
+use super::error::{ConfigError, ConfigErrorKind};
+use super::known::{dotted, list, nearest};
+use super::mask::without_source;
+use super::outline::Outline;
+use super::source::Source;
+use super::tls::secrets;
+
+/// Zenoh's own parser refuses unknown keys and wrong types; its error is placed
+/// in the text that the user wrote.
+pub(super) fn ask_zenoh(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError> {
+    let text = value.to_string();
+    let Err(error) = zenoh::Config::from_json5(&text) else {
+        return Ok(());
+    };
+    let Some(json5::Error::Message { msg, location }) = error.downcast_ref::<json5::Error>() else {
+        let kind = ConfigErrorKind::Zenoh { why: without_source(&error.to_string()) };
+        return Err(checked.source.error_at(checked.span(&[]), kind));
+    };
+    if let Some((key, known)) = unknown_field(msg) {
+        let mut paths: Vec<_> = checked.outline.paths_of(&key).collect();
+        paths.sort();
+        let span = paths.first().map_or(0..1, |path| checked.outline.key(path));
+        let kind = ConfigErrorKind::UnknownKey {
+            nearest: nearest(&key, known.iter().map(String::as_str)),
+            expected: list(&known),
+            key,
+        };
+        return Err(checked.source.error_at(span, kind));
+    }
+    let path = location.as_ref().and_then(|location| {
+        let source = Source::new("", text.as_bytes()).ok()?;
+        let outline = Outline::of(&source).ok()?;
+        outline.path_at(source.offset_of(location.line, location.column)).cloned()
+    });
+    let span = checked.span(path.as_deref().unwrap_or_default());
+    let kind = match path {
+        Some(path) if !path.is_empty() => {
+            let found = value.pointer(&format!("/{}", path.join("/")));
+            if let (Some(found), Some(expected)) = (found, expected_type(msg)) {
+                return Err(checked.wrong(&path, found, expected));
+            }
+            // What it says of the value of a secret, or of a text that holds one, may show it.
+            let mut found = Vec::new();
+            let is_secret = path.iter().any(|key| is_secret_name(key));
+            if let Some(value) = value.pointer(&format!("/{}", path.join("/"))) {
+                secrets(value, is_secret, &mut found);
+            }
+            let holds_none = !is_secret && found.is_empty();
+            let why = if holds_none {
+                without_source(msg)
+            } else {
+                "Zenoh does not take this".to_owned()
+            };
+            ConfigErrorKind::BadValue { key: dotted(&path), why }
+        }
+        _ => ConfigErrorKind::Zenoh { why: without_source(msg) },
+    };
+    Err(checked.source.error_at(span, kind))
+}
+
+/// What was expected, of serde's "invalid type: a, expected b" and of what the
+/// json5 crate says of a number that does not fit.
+fn expected_type(message: &str) -> Option<&str> {
+    if message.starts_with("error parsing") {
+        return Some("a whole number, 0 or more");
+    }
+    let rest = message.strip_prefix("invalid type: ")?;
+    rest.rsplit_once(", expected ").map(|(_, expected)| expected)
+}
+
+/// The key and the known ones, of serde's "unknown field `a`, expected one of `b`, `c`".
+fn unknown_field(message: &str) -> Option<(String, Vec<String>)> {
+    let rest = message.strip_prefix("unknown field `")?;
+    // The key may be anything, quotes among it; those that are known are not.
+    let (key, rest) = rest.rsplit_once("`, expected ").or_else(|| rest.rsplit_once("`, there "))?;
+    let known = rest.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+    Some((key.to_owned(), known))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_key_is_told_from_the_known_ones_whatever_is_in_it() {
+        let found = |message| unknown_field(message).unwrap();
+        let known = vec!["b".to_owned(), "c".to_owned()];
+        assert_eq!(
+            found("unknown field `a`, expected one of `b`, `c`"),
+            ("a".into(), known.clone())
+        );
+        assert_eq!(found("unknown field `a`x`, expected `b` or `c`"), ("a`x".into(), known));
+        assert_eq!(found("unknown field `a`, there are no fields"), ("a".into(), Vec::new()));
+        assert_eq!(unknown_field("invalid type: map, expected a string"), None);
+    }
+}
