@@ -78,6 +78,17 @@ pub enum StateError {
         /// The names that it has instead, and the ones to ask the authority for.
         why: String,
     },
+    /// The certificate has more names than are taken.
+    #[error(
+        "the certificate has {count} names, more than {most}; ask the authority for several \
+         certificates with up to {most} names each, or for a wildcard (DNS:*.example.org)"
+    )]
+    TooManyNames {
+        /// The number of its names.
+        count: usize,
+        /// The most that are taken.
+        most: usize,
+    },
     /// The dates make no sense, or are over.
     #[error(
         "the certificate was valid from {not_before} until {not_after}, which is over; renew it"

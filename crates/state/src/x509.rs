@@ -17,6 +17,8 @@ use crate::{Material, StateError};
 
 /// Most certificates of a text that are looked at for the names of one.
 const LOOKED_AT: usize = 512;
+/// Most names that a message repeats.
+const NAMED: usize = 8;
 
 /// The certificate of PEM texts: the chain and the leaf's key, as [`read_certificate`] reads them.
 ///
@@ -87,7 +89,10 @@ pub fn read_certificate(
         (error, _) => error,
     })?;
     let details = CertificateDetails::of(&certificate)?;
-    let warnings = identity.warnings.iter().cloned().chain(dates()).collect();
+    let leaf = certificate.chain().first().and_then(|leaf| CertificateFacts::of(leaf).ok());
+    let odd = leaf.and_then(|facts| not_served(&facts));
+    let odd = odd.map(|names| PemWarning::NamesNotServed { names });
+    let warnings = identity.warnings.iter().cloned().chain(odd).chain(dates()).collect();
     Ok(ReadCertificate { certificate, details, warnings })
 }
 
@@ -104,7 +109,7 @@ fn mismatch(chain: &[u8]) -> StateError {
     let certificates = pem::certificates(chain, LOOKED_AT).unwrap_or_default();
     let mut facts = certificates.iter().filter_map(|der| CertificateFacts::of(der).ok());
     let leaf = facts.find(|facts| !facts.is_authority && !facts.dns_names.is_empty());
-    match leaf.and_then(|facts| DomainNames::new(facts.dns_names).ok()) {
+    match leaf.and_then(|facts| served(&facts).ok()) {
         Some(names) => StateError::KeyMismatch { names },
         None => parse(Material::PrivateKey, PemError::Mismatch),
     }
@@ -203,11 +208,42 @@ impl Facts {
         let mut fingerprint = [0; 32];
         fingerprint.copy_from_slice(digest(&SHA256, leaf).as_ref());
         Ok(Self {
-            names: DomainNames::new(facts.dns_names)?,
+            names: served(&facts)?,
             not_before: millis(facts.not_before),
             not_after: millis(facts.not_after),
             fingerprint: Fingerprint(fingerprint),
         })
+    }
+}
+
+/// The names that clients ask for. A name that is no DNS name is left out.
+fn served(facts: &CertificateFacts) -> Result<DomainNames, StateError> {
+    let is_served = |name: &&String| DomainNames::new([name]).is_ok();
+    let names: Vec<&String> = facts.dns_names.iter().filter(is_served).collect();
+    if names.is_empty() {
+        let odd = not_served(facts).unwrap_or_default();
+        let why = format!(
+            "none of its names is a DNS name ({odd}): letters, digits and hyphens only, other \
+             scripts as A-labels (xn--...); ask the authority for one with such names"
+        );
+        return Err(StateError::NoNames { why });
+    }
+    match DomainNames::new(&names) {
+        Ok(names) => Ok(names),
+        Err(_) => Err(StateError::TooManyNames { count: names.len(), most: limits::NAMES }),
+    }
+}
+
+/// The names of a certificate that are not served, the first of them, as they may be shown.
+fn not_served(facts: &CertificateFacts) -> Option<String> {
+    let odd = facts.dns_names.iter().filter(|name| DomainNames::new([name]).is_err());
+    let odd = odd.map(|name| name.chars().take(80).flat_map(char::escape_default).collect());
+    let all: Vec<String> = odd.chain(facts.other_names.iter().cloned()).collect();
+    let first = all.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    match all.len() {
+        0 => None,
+        some if some > NAMED => Some(format!("{first} and {} more", some - NAMED)),
+        _ => Some(first),
     }
 }
 

@@ -257,3 +257,47 @@ proptest! {
         prop_assert_eq!(listed, names.into_iter().collect::<Vec<_>>());
     }
 }
+
+/// A certificate with these names of the host, and others.
+fn made(hosts: &[&str], others: &[rcgen::SanType]) -> Result<ReadCertificate, StateError> {
+    let mut params = rcgen::CertificateParams::new(Vec::<String>::new()).unwrap();
+    let dns = |host: &&str| rcgen::SanType::DnsName((*host).try_into().unwrap());
+    params.subject_alt_names = hosts.iter().map(dns).chain(others.iter().cloned()).collect();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let chain = params.self_signed(&key).unwrap().pem();
+    read_certificate(chain.as_bytes(), key.serialize_pem().as_bytes(), NOW)
+}
+
+#[test]
+fn an_odd_name_is_left_out_with_a_warning_and_the_others_are_served() {
+    let others = [
+        rcgen::SanType::URI("spiffe://example.org/mail".try_into().unwrap()),
+        rcgen::SanType::Rfc822Name("root@example.org".try_into().unwrap()),
+    ];
+    let hosts = ["mail.example.org", "my host.example.org", "a..example.org", "IMAP.example.org."];
+    let read = made(&hosts, &others).unwrap();
+    let names: Vec<_> = read.certificate.names().iter().collect();
+    assert_eq!(names, ["imap.example.org", "mail.example.org"]);
+    let said: Vec<String> = read.warnings.iter().map(ToString::to_string).collect();
+    let odd = "my host.example.org, a..example.org, URI:spiffe://example.org/mail, \
+               email:root@example.org";
+    assert!(said.iter().any(|said| said.contains(odd)), "{said:?}");
+    // What another node says of it is compared with the same names.
+    let mirror = Mirror::new(NodeId(1), [3; 16]);
+    mirror.set_certificate_even_if_over(read.certificate, NOW).unwrap();
+
+    let error = made(&["my host"], &[]).unwrap_err().to_string();
+    assert!(error.contains("none of its names is a DNS name (my host)"), "{error}");
+    assert!(error.contains("ask the authority"), "{error}");
+    let plain = made(&["mail.example.org"], &[]).unwrap();
+    assert!(!plain.warnings.iter().any(|said| said.to_string().contains("not served")));
+}
+
+#[test]
+fn more_names_than_are_taken_are_refused_with_the_bound() {
+    let hosts: Vec<String> = (0..257).map(|number| format!("h{number}.example.org")).collect();
+    let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
+    let error = made(&hosts, &[]).unwrap_err().to_string();
+    assert!(error.contains("257 names, more than 256") && error.contains("a wildcard"), "{error}");
+    assert_eq!(made(&hosts[1..], &[]).unwrap().certificate.names().iter().len(), 256);
+}

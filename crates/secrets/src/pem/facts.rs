@@ -23,6 +23,9 @@ pub struct CertificateFacts {
     pub dns_names: Vec<String>,
     /// The addresses of its `subjectAltName`.
     pub addresses: Vec<IpAddr>,
+    /// The other names of its `subjectAltName` that can be read, such as `URI:` and `email:`, as
+    /// they may be shown.
+    pub other_names: Vec<String>,
     /// The number of names in its `subjectAltName` whose encoding cannot be read.
     pub unreadable_names: usize,
     /// The common name (CN) of its subject.
@@ -61,11 +64,15 @@ impl CertificateFacts {
     pub(super) fn of_parsed(parsed: &X509Certificate<'_>) -> Option<Self> {
         let alternative = parsed.subject_alternative_name().ok()?;
         let (mut dns_names, mut addresses) = (Vec::new(), Vec::new());
-        let mut unreadable_names = 0;
+        let (mut other_names, mut unreadable_names) = (Vec::new(), 0);
         for name in alternative.iter().flat_map(|extension| &extension.value.general_names) {
             match name {
                 GeneralName::DNSName(name) => dns_names.push((*name).to_owned()),
                 GeneralName::IPAddress(bytes) => addresses.extend(address(bytes)),
+                GeneralName::RFC822Name(name) => {
+                    other_names.push(printable(&format!("email:{name}")));
+                }
+                GeneralName::URI(name) => other_names.push(printable(&format!("URI:{name}"))),
                 GeneralName::Invalid(..) => unreadable_names += 1,
                 _ => {}
             }
@@ -82,6 +89,7 @@ impl CertificateFacts {
         Some(Self {
             dns_names,
             addresses,
+            other_names,
             unreadable_names,
             common_name,
             subject,

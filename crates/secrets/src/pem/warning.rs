@@ -77,6 +77,11 @@ pub enum PemWarning {
         /// The addresses, separated by commas.
         addresses: String,
     },
+    /// Names of the leaf that no client asks for: they are no DNS names.
+    NamesNotServed {
+        /// The first of them, separated by commas.
+        names: String,
+    },
     /// Names of the leaf that cannot be read.
     NamesNotRead {
         /// The number of such names.
@@ -179,6 +184,11 @@ impl fmt::Display for PemWarning {
                 f,
                 "the certificate is not found by its addresses ({addresses}), only by its names: \
                  a client does not say which address it connects to"
+            ),
+            Self::NamesNotServed { names } => write!(
+                f,
+                "these names are not served, since no client asks for them: {names}; other \
+                 scripts than ASCII are written as A-labels (xn--...)"
             ),
             Self::NamesNotRead { count } => write!(
                 f,
