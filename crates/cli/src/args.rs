@@ -100,7 +100,7 @@ pub(crate) struct Node {
     #[arg(long)]
     pub(crate) name: Option<String>,
     /// Name of the cluster, before the configuration's.
-    #[arg(long)]
+    #[arg(long, value_parser = cluster)]
     pub(crate) cluster: Option<String>,
     /// File of the cluster key, before the configuration's.
     #[arg(long, value_name = "FILE")]
@@ -255,7 +255,7 @@ pub(crate) enum Key {
     /// Make a new cluster key.
     Generate {
         /// The cluster's name, for the fingerprint that is shown: it depends on that name.
-        #[arg(long, default_value = mailmesh::DEFAULT_CLUSTER)]
+        #[arg(long, default_value = mailmesh::DEFAULT_CLUSTER, value_parser = cluster)]
         cluster: String,
         /// Write it to this new file, readable by its owner only, instead of
         /// printing it.
@@ -327,6 +327,10 @@ fn kind(name: &str) -> Result<Kind, String> {
     })
 }
 
+fn cluster(text: &str) -> Result<String, String> {
+    mailmesh::KeySpace::new(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
 fn duration(text: &str) -> Result<std::time::Duration, String> {
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
@@ -348,13 +352,23 @@ fn duration(text: &str) -> Result<std::time::Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{CommandFactory, Parser};
 
     use super::*;
 
     #[test]
     fn the_command_line_is_well_formed() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_cluster_is_named_as_in_the_configuration() {
+        assert_eq!(cluster("mail-1.a_b").as_deref(), Ok("mail-1.a_b"));
+        for bad in ["", "a/b", "a b", "*", &"a".repeat(65)] {
+            assert!(cluster(bad).unwrap_err().contains("1 to 64 letters"), "{bad}");
+        }
+        let args = ["mailmesh", "key", "generate", "--cluster", "a/b"];
+        assert!(Args::try_parse_from(args).is_err());
     }
 
     #[test]

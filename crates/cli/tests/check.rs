@@ -156,3 +156,27 @@ fn links_without_a_key_and_a_group_without_an_interface_are_found() {
         assert!(code == 3 && text.contains("ff02::224 is of one link"), "{args:?}: {text}");
     }
 }
+
+#[test]
+fn listeners_that_exclude_each_other_and_interfaces_that_are_not_there_are_found() {
+    let place = Place::new();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    for (listen, words) in [
+        (
+            format!("'tcp/127.0.0.1:{port}', 'tcp/localhost:{port}'"),
+            "of the same list is there already: take one out",
+        ),
+        (
+            format!("'tcp/127.0.0.1:{port}', 'tcp/0.0.0.0:{port}'"),
+            "of the same list is there already: take one out",
+        ),
+        ("'tcp/127.0.0.1:0#iface=nope'".to_owned(), "no interface `nope` here; there are"),
+    ] {
+        let (code, text) =
+            place.check(&format!("{{ listen: {{ endpoints: [{listen}] }}, {ALONE} }}"));
+        assert!(code == 3 && text.contains(words), "{listen}: {text}");
+    }
+    let low = format!("{{ transport: {{ unicast: {{ lowlatency: true }} }}, {ALONE} }}");
+    let (code, text) = place.check(&low);
+    assert!(code == 3 && text.contains("excludes `transport.unicast.qos.enabled`"), "{text}");
+}

@@ -110,8 +110,8 @@ pub use mailmesh_state::{
 };
 pub use mailmesh_store::{TrustedDir, Untrusted, check_dir, store_in_use};
 pub use mailmesh_transport::{
-    Backend, ConfigError, ConfigErrorKind, Coordinator, EndpointState, GateCounts, MemoryHub,
-    Secret, TransportError, Warning,
+    Backend, ConfigError, ConfigErrorKind, Coordinator, EndpointState, GateCounts, KeySpace,
+    MemoryHub, Secret, TransportError, Warning,
 };
 pub use members::Member;
 #[cfg(feature = "bounded-log")]

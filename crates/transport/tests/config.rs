@@ -4,6 +4,8 @@
 
 #[path = "config/bad.rs"]
 mod bad;
+#[path = "config/bad_forms.rs"]
+mod bad_forms;
 #[path = "config/bad_session.rs"]
 mod bad_session;
 #[path = "config/reach.rs"]
@@ -12,6 +14,7 @@ mod reach;
 use std::net::TcpListener;
 
 use bad::bad_configs;
+use bad_forms::bad_forms;
 use bad_session::bad_sessions;
 use mailmesh_transport::{Backend, ConfigErrorKind, Coordinator};
 
@@ -123,13 +126,14 @@ fn a_node_that_nobody_can_find_is_warned_of() {
 fn every_bad_configuration_has_a_clear_error_at_the_right_place() {
     let bad = bad_configs();
     assert!(bad.len() >= 25);
-    for (what, text, words, place) in bad.into_iter().chain(bad_sessions()) {
+    for (what, text, words, place) in bad.into_iter().chain(bad_sessions()).chain(bad_forms()) {
         let error = match Coordinator::parse(&text) {
             Ok(coordinator) => panic!("{what}: accepted as\n{}", coordinator.explain()),
             Err(error) => error,
         };
         let shown = error.kind().to_string();
         println!("| {what} | {error} |");
+        assert!(!error.report().contains("TOPSECRET") && !shown.contains(".rs:"), "{what}");
         for word in words {
             assert!(shown.contains(word), "{what}: `{word}` not in: {shown}");
         }
@@ -215,6 +219,7 @@ fn a_key_that_cannot_be_had_says_what_to_do() {
     let cases = [
         (file(&open), "run `chmod 600"),
         (file(&dir.path().join("absent")), "check `mesh.key.filePath`"),
+        (file(std::path::Path::new("no/such.key")), "where the process was started"),
         (file(dir.path()), "is a directory; name the file"),
         (absent, "environment variable `MAILMESH_ABSENT`"),
     ];

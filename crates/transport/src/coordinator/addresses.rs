@@ -62,6 +62,11 @@ impl HostAddresses {
         self.interfaces.iter().filter(is_one).map(Interface::ip)
     }
 
+    /// Whether other hosts can dial this one, but with the name of the interface alone.
+    pub(super) fn has_only_link_local(&self) -> bool {
+        self.usable.is_empty() && self.interfaces.iter().any(|i| is_link_local(i.ip()))
+    }
+
     /// Whether this host has the address, on whatever interface.
     pub(crate) fn has(&self, address: IpAddr) -> bool {
         self.interfaces.iter().any(|i| i.ip() == address)
@@ -223,6 +228,13 @@ mod tests {
         let with = |ip: &str| host.usable.iter().copied().chain(set(&[ip])).collect();
         assert!(host.differ_from(&with("192.0.2.8")), "one went");
         assert!(!host.differ_from(&with("203.0.113.1")), "its interface does not run");
+    }
+
+    #[test]
+    fn a_host_with_addresses_of_one_link_alone_is_noticed() {
+        assert!(HostAddresses::with(&["fe80::7", "127.0.0.1", "::1"]).has_only_link_local());
+        assert!(!HostAddresses::with(&["fe80::7", "192.0.2.7"]).has_only_link_local());
+        assert!(!HostAddresses::with(&["127.0.0.1", "::1"]).has_only_link_local());
     }
 
     #[test]

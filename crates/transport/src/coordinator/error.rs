@@ -174,6 +174,10 @@ pub enum ConfigErrorKind {
     },
 }
 
+fn is_identifier(key: &str) -> bool {
+    key.len() <= 60 && key.chars().all(|c| c.is_ascii_alphanumeric() || "_-@".contains(c))
+}
+
 fn did_you_mean(nearest: Option<&str>) -> String {
     nearest.map(|nearest| format!(", did you mean `{nearest}`?")).unwrap_or_default()
 }
@@ -197,7 +201,10 @@ impl ConfigErrorKind {
                 Self::UnknownType { name: shown(&name), nearest }
             }
             Self::UnknownKey { key, nearest, expected } => {
-                Self::UnknownKey { key: shown(&key), nearest, expected: printable(&expected) }
+                // A slip of a known key is no secret, however it reads.
+                let is_slip = nearest.is_some() && is_identifier(&key);
+                let key = if is_slip { key } else { shown(&key) };
+                Self::UnknownKey { key, nearest, expected: printable(&expected) }
             }
             Self::WrongType { key, found, expected } => Self::WrongType {
                 key: shown(&key),

@@ -29,6 +29,7 @@ const REPEATED: usize = 4;
 
 /// Refuses the first of such forms, with the one to write instead.
 pub(super) fn check(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError> {
+    check_mesh(checked, value)?;
     for section in ["listen", "connect"] {
         check_endpoints(checked, value, section)?;
     }
@@ -36,6 +37,19 @@ pub(super) fn check(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigEr
         check_matcher(checked, value, pointer)?;
     }
     check_tls(checked, value)
+}
+
+/// `mesh` and `@type` inside of the Zenoh configuration.
+fn check_mesh(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError> {
+    let is_there = |key: &&str| value.get(*key).is_some();
+    let Some(key) = ["mesh", "@type"].into_iter().find(is_there) else { return Ok(()) };
+    let path = [key.to_owned()];
+    let message = format!(
+        "`{key}` stands beside `config`, not in it: {{\"@type\": \"Zenoh\", \"config\": {{ ... }}, \
+         \"mesh\": {{ ... }}}}"
+    );
+    let kind = ConfigErrorKind::Syntax { message };
+    Err(checked.source.error_at(checked.key_span(&path), kind))
 }
 
 /// `connect: ['tcp/...']` and `endpoints: 'tcp/...'`.

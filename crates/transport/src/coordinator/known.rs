@@ -37,6 +37,33 @@ pub(super) fn unknown_type(name: &str) -> ConfigErrorKind {
     }
 }
 
+/// Sections of a Zenoh configuration that people write beside it.
+const OF_ZENOH: [&str; 7] =
+    ["access_control", "connect", "listen", "mode", "scouting", "transport", "timestamping"];
+
+/// Refuses the first key of the outer object that belongs into `mesh` or into `config`.
+pub(super) fn check_places(
+    source: &Source<'_>,
+    outline: &Outline,
+    object: &Map<String, Value>,
+    of_mesh: &[&str],
+) -> Result<(), ConfigError> {
+    for key in object.keys() {
+        let into = match key.as_str() {
+            key if of_mesh.contains(&key) => "mesh",
+            key if OF_ZENOH.contains(&key) => "config",
+            _ => continue,
+        };
+        let message = format!(
+            "`{key}` stands one level too high: move it into the object of `{into}`, which stands \
+             beside `@type`"
+        );
+        let kind = ConfigErrorKind::Syntax { message };
+        return Err(source.error_at(outline.key(&[key]), kind));
+    }
+    Ok(())
+}
+
 /// Refuses the first key of `object` (which stands at `path`) that is not known.
 pub(super) fn check_keys(
     source: &Source<'_>,

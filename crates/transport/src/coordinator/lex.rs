@@ -55,6 +55,14 @@ pub(super) fn tokens(source: &Source<'_>) -> Result<Vec<Token>, ConfigError> {
                 at = end_of_string(source, at, c)?;
                 TokenKind::Text
             }
+            '“' | '”' | '„' | '‘' | '’' | '‚' | '«' | '»' => {
+                let end = at + c.len_utf8();
+                let message = format!(
+                    "{c} is a typographic quote, as text programs make them; JSON5 has \" and ' \
+                     only: replace all of them"
+                );
+                return Err(syntax(source, at..end, &message));
+            }
             _ => {
                 let rest = &text[at..];
                 let is_end = |c: char| c.is_whitespace() || "{}[],:\"'".contains(c);

@@ -124,7 +124,7 @@ impl Secret {
                 let shown = path_words(path);
                 let failed = |error| {
                     let error = io_words(&error);
-                    fail(format!("{shown}: {error}; check `mesh.key.filePath`"))
+                    fail(format!("{shown}: {error}; check `mesh.key.filePath`{}", taken_from(path)))
                 };
                 let metadata = std::fs::metadata(path).map_err(failed)?;
                 if metadata.is_dir() {
@@ -149,6 +149,17 @@ impl Secret {
                 Ok(text)
             }
         }
+    }
+}
+
+/// Where a relative path begins: not where the configuration is.
+pub(super) fn taken_from(path: &Path) -> String {
+    match std::env::current_dir() {
+        Ok(here) if path.is_relative() => format!(
+            ", which is relative to {}, where the process was started; write it from `/` on",
+            path_words(&here)
+        ),
+        _ => String::new(),
     }
 }
 
@@ -194,7 +205,7 @@ impl fmt::Display for Secret {
 }
 
 impl MeshSettings {
-    const KEYS: [&'static str; 10] = [
+    pub(super) const KEYS: [&'static str; 10] = [
         "cluster",
         "failureTimeoutMs",
         "inboxEvents",

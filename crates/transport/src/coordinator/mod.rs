@@ -27,11 +27,13 @@ mod machine;
 mod mask;
 mod mesh;
 mod outline;
+mod placeholders;
 mod preflight;
 mod proof;
 mod reach;
 mod resolve;
 mod session_settings;
+mod shapes;
 mod source;
 mod tls;
 mod tls_literals;
@@ -173,6 +175,7 @@ impl Coordinator {
         let Value::Object(object) = &value else {
             return Err(source.error_at(0..1, ConfigErrorKind::NotAnObject));
         };
+        placeholders::check(&source, &outline, &value, &mut Vec::new())?;
         let Some(kind) = object.get("@type") else {
             let looks_outer = ["config", "mesh"].iter().find(|key| object.contains_key(**key));
             if let Some(key) = looks_outer {
@@ -190,7 +193,9 @@ impl Coordinator {
                 Backend::Disabled
             }
             Some("Zenoh") => {
-                known::check_keys(&source, &outline, &[], object, &["@type", "config", "mesh"])?;
+                let keys = ["@type", "config", "mesh"];
+                known::check_places(&source, &outline, object, &MeshSettings::KEYS)?;
+                known::check_keys(&source, &outline, &[], object, &keys)?;
                 let settings = embedded(&source, &outline, object.get("config"), &mut warnings)?;
                 warnings.extend(settings.warnings());
                 Backend::Zenoh(Box::new(settings))
@@ -300,6 +305,7 @@ fn embedded(
             let inner_outline = Outline::of(&inner)?;
             warnings.extend(inner_outline.warnings(&inner));
             let value = inner_outline.parse(&inner)?;
+            placeholders::check(&inner, &inner_outline, &value, &mut Vec::new())?;
             ZenohSettings::check(&inner, &inner_outline, value)
         }
         Some(value @ Value::Object(_)) => {

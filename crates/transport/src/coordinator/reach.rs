@@ -4,13 +4,16 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use serde_json::Value;
 
+use super::addresses::HostAddresses;
 use super::endpoint::Endpoint;
 use super::endpoint_check::known_protocol;
 use super::error::{ConfigError, ConfigErrorKind};
 use super::exposure::listens;
+use super::proof::as_tls;
 use super::tls_settings;
 use super::zenoh::LEASE_MS;
 use super::{Backend, Coordinator, LinkProtection, Warning, ZenohSettings};
+use crate::LinkProof;
 
 impl Coordinator {
     /// What becomes of the links of a node that has a cluster key, or has none: whether it can
@@ -30,7 +33,8 @@ impl Coordinator {
                 LinkProtection::Proven(proof) if proof == wanted => None,
                 LinkProtection::Proven(proof) => Some(format!(
                     "links cannot be \"{wanted}\" in mode \"client\" or with Zenoh's access control; \
-                     they are \"{proof}\""
+                     they are \"{proof}\": set `mesh.links` to that on every node, or take out what \
+                     stands in the way"
                 )),
                 LinkProtection::Own(what) => Some(format!(
                     "links are not \"{wanted}\": the configuration sets `{what}` itself; take that \
@@ -55,6 +59,11 @@ impl ZenohSettings {
     fn check_reach(&self, protection: LinkProtection) -> Result<Vec<Warning>, ConfigError> {
         let mut warnings = Vec::new();
         let is_proven = matches!(protection, LinkProtection::Proven(_));
+        if protection == LinkProtection::Proven(LinkProof::Tls) {
+            for endpoint in listens(self).iter().chain(&self.others()) {
+                as_tls(endpoint, false)?;
+            }
+        }
         let is_found_by_us = is_proven && self.discovers(protection.has_gate());
         let (group, ..) = self.discovery_group();
         if let (IpAddr::V6(group), Some(place)) = (group.ip(), self.group_place())
@@ -79,6 +88,14 @@ impl ZenohSettings {
                 )
             };
             warnings.push(Warning { message, corrected: None, place: Some(place.clone()) });
+        }
+        if is_found_by_us && HostAddresses::now().is_some_and(|now| now.has_only_link_local()) {
+            let message = "`scouting.multicast`: every address of this host is of one link, or of \
+                           the loopback, and nodes that are found are not given such addresses: \
+                           give the host another address, or name the others in \
+                           `connect.endpoints`, as in \"tcp/[fe80::1%eth0]:7447\"";
+            let message = message.to_owned();
+            warnings.push(Warning { message, corrected: None, place: None });
         }
         let finds = self.scouts() || self.gossips();
         if protection == LinkProtection::Own("transport.link.tls")

@@ -16,6 +16,7 @@ use super::Warning;
 use super::checked::Checked;
 use super::error::{ConfigError, Place};
 use super::known::dotted;
+use super::mesh::taken_from;
 use super::proof::each_text;
 
 /// Longest file that is read, in bytes.
@@ -349,7 +350,10 @@ fn read(path: &Path, what: &str) -> Result<Zeroizing<Vec<u8>>, String> {
     let shown = path_words(path);
     let failed = |error: std::io::Error| {
         let error = io_words(&error);
-        format!("cannot read {shown}: {error}; give the path of {what} that the server may read")
+        format!(
+            "cannot read {shown}: {error}; give the path of {what} that the server may read{}",
+            taken_from(path)
+        )
     };
     let file = std::fs::File::open(path).map_err(failed)?;
     let mut bytes = Zeroizing::new(buffer_for(&file, MAX_FILE));

@@ -22,6 +22,7 @@ use super::outline::Outline;
 use super::preflight::Needs;
 use super::proof::{each_text, prove};
 use super::resolve::zoned;
+use super::shapes;
 use super::source::Source;
 use super::tls::secrets;
 use super::tls_literals::take_brackets;
@@ -95,6 +96,7 @@ impl ZenohSettings {
                 endpoint_check::check(&text, is_dialed).map_err(|why| checked.bad(&path, why))?;
             }
         }
+        shapes::check(&checked, &value)?;
         link_limits::check(&checked, &value)?;
         ask_zenoh(&checked, &value)?;
         let needs = Needs::of(&checked, &value)?;

@@ -61,6 +61,40 @@ fn links_that_do_not_become_what_is_asked_for_are_warned_of() {
 }
 
 #[test]
+fn links_of_tls_with_a_zone_are_refused_before_a_start() {
+    for endpoints in [
+        "connect: { endpoints: ['tcp/[fe80::1%lo]:7447'] }",
+        "listen: { endpoints: ['tcp/[fe80::1%lo]:7447'] }",
+    ] {
+        let config = |links: &str| {
+            format!(
+                r#"{{ "@type": "Zenoh", "config": {{ {endpoints} }}, "mesh": {{ "links": "{links}" }} }}"#
+            )
+        };
+        assert!(
+            links(&config("tls"), true).unwrap_err().contains("a zone cannot be dialed by TLS")
+        );
+        assert!(links(&config("sealed"), true).is_ok());
+    }
+}
+
+#[test]
+fn what_the_protocols_and_the_list_of_others_leave_out_is_warned_of() {
+    let config = "{ connect: { endpoints: ['tls/mx1:1', 'tcp/mx2:1', 'tcp/mx2:1'] },
+        transport: { link: { protocols: ['tcp', 'udp'] } } }";
+    let coordinator = Coordinator::parse(config).unwrap();
+    let said = coordinator.warnings().iter().map(ToString::to_string);
+    let said = said.collect::<Vec<_>>().join("\n");
+    for words in [
+        "tls/mx1:1 is never linked, since `transport.link.protocols` has no \"tls\"",
+        "\"udp\" is not built in",
+        "tcp/mx2:1 stands there more than once",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+}
+
+#[test]
 fn a_node_that_never_meets_another_is_warned_of() {
     let off = "scouting: { multicast: { enabled: false } }";
     for (listen, words) in [
