@@ -64,7 +64,8 @@ impl HostAddresses {
 
     /// Whether other hosts can dial this one, but with the name of the interface alone.
     pub(super) fn has_only_link_local(&self) -> bool {
-        self.usable.is_empty() && self.interfaces.iter().any(|i| is_link_local(i.ip()))
+        let listed = || std::fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
+        self.usable.is_empty() && lists_link_local(&listed())
     }
 
     /// Whether this host has the address, on whatever interface.
@@ -153,6 +154,12 @@ impl HostAddresses {
     }
 }
 
+/// Whether Linux's list of IPv6 addresses has one of a link: the list of interfaces leaves these
+/// out.
+fn lists_link_local(listed: &str) -> bool {
+    listed.lines().any(|line| line.starts_with("fe80"))
+}
+
 /// Notes what Zenoh reads when it opens its first session.
 pub(crate) fn note_addresses_of_start() {
     if let Some(now) = HostAddresses::now() {
@@ -232,9 +239,11 @@ mod tests {
 
     #[test]
     fn a_host_with_addresses_of_one_link_alone_is_noticed() {
-        assert!(HostAddresses::with(&["fe80::7", "127.0.0.1", "::1"]).has_only_link_local());
-        assert!(!HostAddresses::with(&["fe80::7", "192.0.2.7"]).has_only_link_local());
-        assert!(!HostAddresses::with(&["127.0.0.1", "::1"]).has_only_link_local());
+        let of_loopback = "00000000000000000000000000000001 01 80 10 80       lo\n";
+        let of_link = "fe80000000000000000000000000000a 02 40 20 80       eth0\n";
+        assert!(lists_link_local(&format!("{of_loopback}{of_link}")));
+        assert!(!lists_link_local(of_loopback));
+        assert!(!HostAddresses::with(&["127.0.0.1", "192.0.2.7"]).has_only_link_local());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! warning and no more.
 
 use std::io;
-use std::net::{SocketAddr, SocketAddrV6, ToSocketAddrs};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
@@ -38,9 +38,9 @@ pub(super) fn zoned(address: &str) -> Option<SocketAddr> {
         return Some(address);
     }
     let (host, port) = address.rsplit_once(':')?;
-    let (ip, zone) = host.strip_prefix('[')?.strip_suffix(']')?.split_once('%')?;
-    let index = if_addrs::get_if_addrs().ok()?.iter().find(|i| i.name == zone)?.index?;
-    Some(SocketAddrV6::new(ip.parse().ok()?, port.parse().ok()?, 0, index).into())
+    let host = host.strip_prefix('[')?.strip_suffix(']').filter(|host| host.contains('%'))?;
+    // The system's resolver takes a zone without brackets alone, and asks nobody for it.
+    (host, port.parse::<u16>().ok()?).to_socket_addrs().ok()?.next()
 }
 
 fn resolve_by(
@@ -82,6 +82,17 @@ fn resolve_by(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_zone_may_be_the_name_of_an_interface() {
+        let address = zoned("[fe80::1%lo]:7447").unwrap();
+        assert_eq!((address.to_string().as_str(), address.port()), ("[fe80::1%1]:7447", 7447));
+        assert_eq!(zoned("[fe80::1%2]:7447").unwrap().to_string(), "[fe80::1%2]:7447");
+        for other in ["mx1:7447", "[fe80::1%nope]:7447", "[fe80::1]", "[::1%]:x"] {
+            assert_eq!(zoned(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn a_resolver_that_hangs_holds_up_neither_the_caller_nor_other_names() {
