@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use mailmesh_benches::corpus::{self, ADDRESSES, NOW};
 use mailmesh_codec::{encode_digest, encode_sync};
 use mailmesh_events::{Network, NodeId, Rule, SyncMessage};
-use mailmesh_state::{Mirror, Reconciler, Timing};
+use mailmesh_state::{Mirror, ReconcileConfig, Reconciler};
 
 use crate::row::Row;
 
@@ -31,7 +31,7 @@ struct Cost {
 fn pair(differences: u32) -> Result<[Node; 2], Box<dyn Error>> {
     let mut nodes = [0, 1].map(|n| {
         let mirror = Mirror::new(NodeId(n as u64 + 1), [7; 16]);
-        let mut reconciler = Reconciler::new(n, Timing::default());
+        let mut reconciler = Reconciler::new(n, ReconcileConfig::default());
         reconciler.on_joined(1 - n);
         Node { mirror, reconciler }
     });
@@ -65,7 +65,7 @@ fn mend(nodes: &mut [Node; 2]) -> Result<Cost, Box<dyn Error>> {
             nodes[n].reconciler.on_digest(1 - n, digests[1 - n], digests[n], at);
         }
         loop {
-            let sent = [0, 1].map(|n: usize| nodes[n].reconciler.take_to_send());
+            let sent = [0, 1].map(|n: usize| nodes[n].reconciler.take_outgoing());
             if sent.iter().all(Vec::is_empty) {
                 break;
             }

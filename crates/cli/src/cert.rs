@@ -81,7 +81,7 @@ fn read_pair(chain: &Path, key: &Path, now: UnixMillis) -> Result<ReadCertificat
     let (chain_pem, key_pem) = (read(chain)?, read(key)?);
     read_certificate(&chain_pem, &key_pem, now).map_err(|error| {
         let file = match &error {
-            StateError::Parse { what: Material::PrivateKey, .. } => key,
+            StateError::Parse { part: Material::PrivateKey, .. } => key,
             _ => chain,
         };
         Failure::failed(format!("{}: {error}", path_words(file)))

@@ -10,7 +10,7 @@ use mailmesh_events::{
     Block, Change, MirrorDigest, Network, NetworkChange, NodeId, Rule, Stamp, UnixMillis, Value,
     ValueChange, ValueKey,
 };
-use mailmesh_state::{Bounds, Mirror, Reconciler, Timing, Verdict};
+use mailmesh_state::{Bounds, Mirror, ReconcileConfig, Reconciler, Verdict};
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 const STEPS: usize = 300;
@@ -64,7 +64,7 @@ pub(crate) fn run(data: &[u8]) {
     (bounds.networks, bounds.values) = (MOST, MOST);
     let side = |n: u8| Side {
         mirror: Mirror::with_bounds(NodeId(n.into()), [3; 16], bounds),
-        reconciler: Reconciler::new(n, Timing::default()),
+        reconciler: Reconciler::new(n, ReconcileConfig::default()),
     };
     let mut sides = [side(0), side(1)];
     for n in 0..2 {
@@ -77,7 +77,7 @@ pub(crate) fn run(data: &[u8]) {
             break;
         }
         for side in &mut sides {
-            let sent = side.reconciler.take_to_send();
+            let sent = side.reconciler.take_outgoing();
             assert!(sent.len() < 10_000, "it says something without end");
             assert!(side.mirror.digest().entries <= 2 * MOST as u64 + 10_000);
         }

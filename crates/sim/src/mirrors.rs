@@ -11,7 +11,7 @@ use mailmesh_events::{
     Block, Change, ChangeKey, CodedSymbol, MirrorDigest, Network, NodeId, Rule, Share, Stamp,
     SyncMessage, UnixMillis,
 };
-use mailmesh_state::{ClusterClock, Mirror, Reconciler, Timing};
+use mailmesh_state::{ClusterClock, Mirror, ReconcileConfig, Reconciler};
 
 use crate::plan::ONCE;
 
@@ -38,7 +38,7 @@ impl Keeper {
     pub(crate) fn new(life: Incarnation, writer: u64) -> Self {
         Self {
             mirror: Mirror::new(NodeId(writer), [5; 16]),
-            reconciler: Reconciler::new(life, Timing::default()),
+            reconciler: Reconciler::new(life, ReconcileConfig::default()),
             clocks: ClusterClock::default(),
             correction: 0,
         }

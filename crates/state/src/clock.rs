@@ -26,19 +26,24 @@ impl HybridClock {
         Stamp::from_raw(self.last, self.node)
     }
 
-    /// The stamp of a change that takes the place of one stamped `held`.
+    /// The stamp of a change that takes the place of one stamped `replaced`.
     ///
     /// As [`stamp`](Self::stamp), unless that or the stamp in place is ahead of the time by
-    /// more than `limit`, as after a clock was wrong. Then the new stamp is only later than
+    /// more than `max_ahead`, as after a clock was wrong. Then the new stamp is only later than
     /// the one that it replaces, so that one wrong clock does not take all other stamps along.
-    pub fn stamp_after(&mut self, held: Option<Stamp>, now: UnixMillis, limit: Duration) -> Stamp {
-        let is_near = |stamp: Stamp| stamp.physical() <= now.plus(limit);
-        if is_near(self.latest()) && held.is_none_or(is_near) {
-            held.into_iter().for_each(|held| self.observe(held));
+    pub fn stamp_after(
+        &mut self,
+        replaced: Option<Stamp>,
+        now: UnixMillis,
+        max_ahead: Duration,
+    ) -> Stamp {
+        let is_near = |stamp: Stamp| stamp.physical() <= now.plus(max_ahead);
+        if is_near(self.latest()) && replaced.is_none_or(is_near) {
+            replaced.into_iter().for_each(|replaced| self.observe(replaced));
             return self.stamp(now);
         }
         let physical = Stamp::new(now, 0, self.node).time();
-        let after = held.map_or(0, |held| held.time().saturating_add(1));
+        let after = replaced.map_or(0, |replaced| replaced.time().saturating_add(1));
         Stamp::from_raw(physical.max(after), self.node)
     }
 
@@ -89,15 +94,19 @@ mod tests {
     #[test]
     fn a_clock_that_was_far_ahead_stamps_by_the_time_again_but_after_what_it_replaces() {
         let mut clock = HybridClock::new(NodeId(1));
-        let limit = Duration::from_secs(5);
+        let max_ahead = Duration::from_secs(5);
         let ahead = clock.stamp(UnixMillis(600_000));
         let now = UnixMillis(1_000);
-        assert_eq!(clock.stamp_after(None, now, limit).physical(), now);
-        assert!(clock.stamp_after(Some(ahead), now, limit) > ahead);
+        assert_eq!(clock.stamp_after(None, now, max_ahead).physical(), now);
+        assert!(clock.stamp_after(Some(ahead), now, max_ahead) > ahead);
         let mut other = HybridClock::new(NodeId(2));
-        assert!(other.stamp_after(Some(ahead), now, limit) > ahead);
-        assert_eq!(other.stamp_after(None, now, limit).physical(), now, "nothing is taken along");
+        assert!(other.stamp_after(Some(ahead), now, max_ahead) > ahead);
+        assert_eq!(
+            other.stamp_after(None, now, max_ahead).physical(),
+            now,
+            "nothing is taken along"
+        );
         let late = UnixMillis(596_000);
-        assert!(clock.stamp_after(None, late, limit) > ahead, "near enough to keep the order");
+        assert!(clock.stamp_after(None, late, max_ahead) > ahead, "near enough to keep the order");
     }
 }

@@ -8,27 +8,27 @@ use mailmesh_events::UnixMillis;
 use crate::planted::{Fault, planted};
 
 /// How often a peer is asked for its time.
-const INTERVAL: Duration = Duration::from_secs(10);
+const QUERY_INTERVAL: Duration = Duration::from_secs(10);
 /// A question without an answer is asked again after this long.
-const RETRY: Duration = Duration::from_secs(1);
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// An answer that takes longer says nothing.
-const LONGEST: Duration = Duration::from_secs(2);
+const MAX_ROUND_TRIP: Duration = Duration::from_secs(2);
 /// A reading is replaced by a worse one after this long: clocks drift.
-const KEPT: Duration = Duration::from_secs(60);
+const READING_TTL: Duration = Duration::from_secs(60);
 
 /// How long a reading of a peer that left counts: clocks drift.
-const LEFT_COUNTS: Duration = Duration::from_secs(3_600);
+const DEPARTED_TTL: Duration = Duration::from_secs(3_600);
 /// Most readings kept of peers that left.
-const MOST_LEFT: usize = 64;
+const MAX_DEPARTED: usize = 64;
 
 /// Clocks that differ from a time by more than this do not agree with it.
-pub const AGREE: Duration = Duration::from_secs(60);
+pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
 /// Time that all nodes of a cluster agree on to within a few milliseconds, though the clocks
-/// of fewer than half of them are wrong: the median of their wall clocks. Of any even number,
+/// of fewer than half of them are wrong: the median of their wall clocks. Of any even join_number,
 /// the mean of the two in the middle.
 ///
-/// The median counts only if more than half of all clocks agree with it, within [`AGREE`].
+/// The median counts only if more than half of all clocks agree with it, within [`CLOCK_TOLERANCE`].
 /// Otherwise, as between two clocks of which one is a day ahead, nobody can tell which is
 /// right: a node keeps to its own clock and to those that agree with that, so that no wrong
 /// clock ends what a right one keeps.
@@ -42,38 +42,38 @@ pub const AGREE: Duration = Duration::from_secs(60);
 /// [1]: https://doi.org/10.1007/BF01784024
 #[derive(Debug, Clone)]
 pub struct ClusterClock<P> {
-    peers: BTreeMap<P, Peer>,
+    peers: BTreeMap<P, PeerClock>,
     /// How many joined.
-    joined: u64,
+    joined_count: u64,
     /// Of those that left, one of each name, the latest last. They count while there is nobody else.
-    left: VecDeque<(Box<str>, Reading)>,
+    departed: VecDeque<(Box<str>, Reading)>,
 }
 
 /// What the clocks of a cluster say together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Judgement<P> {
+pub struct ClockEstimate<P> {
     /// How many milliseconds to add to this node's wall clock to have the time of the cluster.
-    pub correction: i64,
+    pub correction_ms: i64,
     /// Whether more than half of the clocks, this node's included, agree with that time.
-    pub is_agreed: bool,
+    pub has_majority: bool,
     /// By how many milliseconds the clock of each peer that was asked is ahead of that time.
-    pub ahead: Vec<(P, i64)>,
+    pub peers_ahead_ms: Vec<(P, i64)>,
 }
 
 #[derive(Debug, Clone)]
-struct Peer {
+struct PeerClock {
     name: Box<str>,
     /// How many had joined before it.
-    number: u64,
+    join_number: u64,
     reading: Option<Reading>,
-    ask_at: Duration,
+    query_at: Duration,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Reading {
     /// Milliseconds of its wall clock when our monotonic clock was 0.
-    zero: i64,
+    wall_at_zero: i64,
     round_trip: Duration,
     at: Duration,
 }
@@ -82,15 +82,15 @@ fn millis(time: UnixMillis) -> i64 {
     i64::try_from(time.0).unwrap_or(i64::MAX)
 }
 
-fn agree(a: i64, b: i64) -> bool {
-    u128::from(a.abs_diff(b)) <= AGREE.as_millis()
+fn is_within_tolerance(a: i64, b: i64) -> bool {
+    u128::from(a.abs_diff(b)) <= CLOCK_TOLERANCE.as_millis()
 }
 
 /// The middle of these times; `none` of no times.
-fn median(times: &mut [i64], none: i64) -> i64 {
+fn median(times: &mut [i64], default: i64) -> i64 {
     times.sort_unstable();
     match times {
-        [] => none,
+        [] => default,
         _ => times[(times.len() - 1) / 2].midpoint(times[times.len() / 2]),
     }
 }
@@ -101,36 +101,36 @@ fn elapsed(at: Duration) -> i64 {
 
 impl<P: Copy + Ord> Default for ClusterClock<P> {
     fn default() -> Self {
-        Self { peers: BTreeMap::new(), joined: 0, left: VecDeque::new() }
+        Self { peers: BTreeMap::new(), joined_count: 0, departed: VecDeque::new() }
     }
 }
 
 impl<P: Copy + Ord> ClusterClock<P> {
     /// A peer of this name joined: it is asked at once.
     pub fn on_joined(&mut self, peer: P, name: &str, at: Duration) {
-        let (name, number) = (name.into(), self.joined);
-        self.joined += 1;
-        self.peers.insert(peer, Peer { name, number, reading: None, ask_at: at });
+        let (name, join_number) = (name.into(), self.joined_count);
+        self.joined_count += 1;
+        self.peers.insert(peer, PeerClock { name, join_number, reading: None, query_at: at });
     }
 
     /// A peer left; its clock counts only while there is no other.
     pub fn on_left(&mut self, peer: P) {
-        let Some(Peer { name, reading: Some(reading), .. }) = self.peers.remove(&peer) else {
+        let Some(PeerClock { name, reading: Some(reading), .. }) = self.peers.remove(&peer) else {
             return;
         };
-        self.left.retain(|(left, _)| *left != name);
-        self.left.push_back((name, reading));
-        if self.left.len() > MOST_LEFT {
-            self.left.pop_front();
+        self.departed.retain(|(left, _)| *left != name);
+        self.departed.push_back((name, reading));
+        if self.departed.len() > MAX_DEPARTED {
+            self.departed.pop_front();
         }
     }
 
     /// Whom to ask for the time now, `at` on a monotonic clock.
-    pub fn due(&mut self, at: Duration) -> Vec<P> {
-        let due = self.peers.iter_mut().filter(|(_, peer)| peer.ask_at <= at);
-        due.map(|(who, peer)| {
-            peer.ask_at = at + RETRY;
-            *who
+    pub fn due_queries(&mut self, at: Duration) -> Vec<P> {
+        let due = self.peers.iter_mut().filter(|(_, peer)| peer.query_at <= at);
+        due.map(|(id, peer)| {
+            peer.query_at = at + RETRY_AFTER;
+            *id
         })
         .collect()
     }
@@ -139,59 +139,73 @@ impl<P: Copy + Ord> ClusterClock<P> {
     /// says.
     pub fn on_answer(&mut self, peer: P, asked: Duration, theirs: UnixMillis, at: Duration) {
         let Some(peer) = self.peers.get_mut(&peer) else { return };
-        let Some(round_trip) = at.checked_sub(asked).filter(|took| *took <= LONGEST) else {
+        let Some(round_trip) = at.checked_sub(asked).filter(|took| *took <= MAX_ROUND_TRIP) else {
             return;
         };
-        peer.ask_at = at + INTERVAL;
+        peer.query_at = at + QUERY_INTERVAL;
         let middle = asked + round_trip / 2;
-        let zero = millis(theirs).saturating_sub(elapsed(middle));
+        let wall_at_zero = millis(theirs).saturating_sub(elapsed(middle));
         let is_better = peer.reading.is_none_or(|kept| {
             // A clock that was set is believed at once.
-            let differs =
-                kept.zero.abs_diff(zero) > (kept.round_trip + round_trip).as_millis() as u64;
-            differs || round_trip <= kept.round_trip * 2 || at.saturating_sub(kept.at) >= KEPT
+            let differs = kept.wall_at_zero.abs_diff(wall_at_zero)
+                > (kept.round_trip + round_trip).as_millis() as u64;
+            differs
+                || round_trip <= kept.round_trip * 2
+                || at.saturating_sub(kept.at) >= READING_TTL
         });
         if is_better {
-            peer.reading = Some(Reading { zero, round_trip, at });
+            peer.reading = Some(Reading { wall_at_zero, round_trip, at });
         }
         // Whose clock that was, none can tell: it must not count twice.
-        self.left.clear();
+        self.departed.clear();
     }
 
     /// What the clocks say together, where this node's wall clock says `own` now.
     #[must_use]
-    pub fn judge(&self, own: UnixMillis, at: Duration) -> Judgement<P> {
+    pub fn estimate(&self, own: UnixMillis, at: Duration) -> ClockEstimate<P> {
         let own = millis(own).saturating_sub(elapsed(at));
         let mut heard: BTreeMap<&str, (u64, Reading)> = BTreeMap::new();
         for peer in self.peers.values() {
             let Some(reading) = peer.reading else { continue };
-            let of_name = heard.entry(&peer.name).or_insert((peer.number, reading));
-            if of_name.0 < peer.number {
-                *of_name = (peer.number, reading);
+            let of_name = heard.entry(&peer.name).or_insert((peer.join_number, reading));
+            if of_name.0 < peer.join_number {
+                *of_name = (peer.join_number, reading);
             }
         }
-        let left = self.left.iter().filter(|(name, reading)| {
-            at.saturating_sub(reading.at) < LEFT_COUNTS && !heard.contains_key(&**name)
+        let departed = self.departed.iter().filter(|(name, reading)| {
+            at.saturating_sub(reading.at) < DEPARTED_TTL && !heard.contains_key(&**name)
         });
-        let left = left.map(|(_, reading)| *reading);
-        let readings = heard.values().map(|(_, reading)| *reading).chain(left);
-        let mut zeros: Vec<i64> = readings.map(|reading| reading.zero).chain([own]).collect();
-        let agreeing = |zeros: &[i64], with: i64| -> Vec<i64> {
-            zeros.iter().copied().filter(|zero| agree(*zero, with)).collect()
+        let departed = departed.map(|(_, reading)| *reading);
+        let readings = heard.values().map(|(_, reading)| *reading).chain(departed);
+        let mut walls_at_zero: Vec<i64> =
+            readings.map(|reading| reading.wall_at_zero).chain([own]).collect();
+        let agreeing = |walls_at_zero: &[i64], with: i64| -> Vec<i64> {
+            walls_at_zero
+                .iter()
+                .copied()
+                .filter(|wall_at_zero| is_within_tolerance(*wall_at_zero, with))
+                .collect()
         };
-        let all = median(&mut zeros, own);
-        let is_agreed = 2 * agreeing(&zeros, all).len() > zeros.len();
-        let counts = is_agreed || planted(Fault::MeanOfTwoClocks);
-        let zero = if counts { all } else { median(&mut agreeing(&zeros, own), own) };
-        let heard = self.peers.iter().filter_map(|(who, peer)| Some((*who, peer.reading?.zero)));
-        let ahead = heard.map(|(who, its)| (who, its.saturating_sub(zero))).collect();
-        let zero = if planted(Fault::OwnClock) { own } else { zero };
-        Judgement { correction: zero.saturating_sub(own), is_agreed, ahead }
+        let all = median(&mut walls_at_zero, own);
+        let has_majority = 2 * agreeing(&walls_at_zero, all).len() > walls_at_zero.len();
+        let counts = has_majority || planted(Fault::MeanOfTwoClocks);
+        let wall_at_zero =
+            if counts { all } else { median(&mut agreeing(&walls_at_zero, own), own) };
+        let heard =
+            self.peers.iter().filter_map(|(id, peer)| Some((*id, peer.reading?.wall_at_zero)));
+        let peers_ahead_ms =
+            heard.map(|(id, its)| (id, its.saturating_sub(wall_at_zero))).collect();
+        let wall_at_zero = if planted(Fault::OwnClock) { own } else { wall_at_zero };
+        ClockEstimate {
+            correction_ms: wall_at_zero.saturating_sub(own),
+            has_majority,
+            peers_ahead_ms,
+        }
     }
 
     /// Whether a peer that is there has answered a question: so it hears this node.
     #[must_use]
-    pub fn has_an_answer(&self) -> bool {
+    pub fn has_reading(&self) -> bool {
         self.peers.values().any(|peer| peer.reading.is_some())
     }
 
@@ -201,7 +215,7 @@ impl<P: Copy + Ord> ClusterClock<P> {
     pub fn reading(&self, peer: P, own: UnixMillis, at: Duration) -> Option<(Duration, i64)> {
         let reading = self.peers.get(&peer)?.reading?;
         let own = millis(own).saturating_sub(elapsed(at));
-        Some((reading.round_trip, reading.zero.saturating_sub(own)))
+        Some((reading.round_trip, reading.wall_at_zero.saturating_sub(own)))
     }
 }
 
@@ -229,7 +243,7 @@ mod tests {
     }
 
     fn correction(clock: &ClusterClock<usize>, own: UnixMillis, at: Duration) -> i64 {
-        clock.judge(own, at).correction
+        clock.estimate(own, at).correction_ms
     }
 
     const DAY: i64 = 86_400_000;
@@ -250,32 +264,32 @@ mod tests {
         let own = UnixMillis(NOW);
         for ahead in [DAY, -DAY, 3_650 * DAY, -(NOW as i64), i64::MAX / 2] {
             let clock = asked(&[(ahead, 2)]);
-            let judged = clock.judge(own, ms(0));
-            assert_eq!((judged.correction, judged.is_agreed), (0, false));
-            assert_eq!(judged.ahead, [(0, ahead)]);
+            let estimate = clock.estimate(own, ms(0));
+            assert_eq!((estimate.correction_ms, estimate.has_majority), (0, false));
+            assert_eq!(estimate.peers_ahead_ms, [(0, ahead)]);
             // Of four, two and two.
-            let judged = asked(&[(ahead, 2), (ahead + 1, 2), (20, 2)]).judge(own, ms(0));
-            assert_eq!((judged.correction, judged.is_agreed), (10, false));
+            let estimate = asked(&[(ahead, 2), (ahead + 1, 2), (20, 2)]).estimate(own, ms(0));
+            assert_eq!((estimate.correction_ms, estimate.has_majority), (10, false));
             // A third node makes a majority, whichever side it is on.
-            assert!(asked(&[(ahead, 2), (5, 2)]).judge(own, ms(0)).is_agreed);
-            let judged = asked(&[(ahead, 2), (ahead, 2)]).judge(own, ms(0));
-            assert_eq!((judged.correction, judged.is_agreed), (ahead, true));
+            assert!(asked(&[(ahead, 2), (5, 2)]).estimate(own, ms(0)).has_majority);
+            let estimate = asked(&[(ahead, 2), (ahead, 2)]).estimate(own, ms(0));
+            assert_eq!((estimate.correction_ms, estimate.has_majority), (ahead, true));
         }
         // Two that hardly differ meet in the middle.
-        let judged = asked(&[(8_000, 2)]).judge(own, ms(0));
-        assert_eq!((judged.correction, judged.is_agreed), (4_000, true));
+        let estimate = asked(&[(8_000, 2)]).estimate(own, ms(0));
+        assert_eq!((estimate.correction_ms, estimate.has_majority), (4_000, true));
     }
 
     #[test]
     fn a_peer_is_asked_until_it_answers_then_every_ten_seconds_and_a_slow_answer_counts_little() {
         let mut clock = ClusterClock::default();
         clock.on_joined(0, "a", ms(0));
-        assert_eq!(clock.due(ms(0)), [0]);
-        assert_eq!(clock.due(ms(999)), [0; 0]);
-        assert_eq!(clock.due(ms(1_000)), [0]);
+        assert_eq!(clock.due_queries(ms(0)), [0]);
+        assert_eq!(clock.due_queries(ms(999)), [0; 0]);
+        assert_eq!(clock.due_queries(ms(1_000)), [0]);
         clock.on_answer(0, ms(1_000), UnixMillis(NOW + 1_001), ms(1_002));
-        assert_eq!(clock.due(ms(11_001)), [0; 0]);
-        assert_eq!(clock.due(ms(11_002)), [0]);
+        assert_eq!(clock.due_queries(ms(11_001)), [0; 0]);
+        assert_eq!(clock.due_queries(ms(11_002)), [0]);
         let mut clock = asked(&[(0, 2)]);
         let offset =
             |clock: &ClusterClock<usize>| clock.reading(0, UnixMillis(NOW), ms(0)).unwrap().1;
@@ -326,19 +340,22 @@ mod tests {
         let wrong = UnixMillis(NOW + 5_000_000);
         clock.on_joined(1, "b", ms(0));
         clock.on_answer(1, ms(0), wrong, ms(0));
-        assert!(!clock.judge(own, ms(0)).is_agreed);
+        assert!(!clock.estimate(own, ms(0)).has_majority);
         // Its next life, before the end of the last is known.
         clock.on_joined(2, "b", ms(0));
-        assert_eq!(clock.judge(own, ms(0)).correction, 0, "the last life is its clock still");
+        assert_eq!(clock.estimate(own, ms(0)).correction_ms, 0, "the last life is its clock still");
         clock.on_answer(2, ms(0), wrong, ms(0));
-        assert_eq!(clock.judge(own, ms(0)).correction, 0);
+        assert_eq!(clock.estimate(own, ms(0)).correction_ms, 0);
         clock.on_left(1);
-        assert_eq!(clock.judge(own, ms(0)).correction, 0);
+        assert_eq!(clock.estimate(own, ms(0)).correction_ms, 0);
         clock.on_left(2);
-        assert_eq!(clock.judge(own, ms(0)).correction, 0);
+        assert_eq!(clock.estimate(own, ms(0)).correction_ms, 0);
         clock.on_joined(3, "c", ms(0));
         clock.on_answer(3, ms(0), own, ms(0));
-        let judged = clock.judge(own, ms(0));
-        assert_eq!((judged.correction, judged.is_agreed, judged.ahead.len()), (0, true, 1));
+        let estimate = clock.estimate(own, ms(0));
+        assert_eq!(
+            (estimate.correction_ms, estimate.has_majority, estimate.peers_ahead_ms.len()),
+            (0, true, 1)
+        );
     }
 }

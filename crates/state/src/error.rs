@@ -32,16 +32,16 @@ pub enum StateError {
     #[error(transparent)]
     Event(#[from] EventError),
     /// The mirror holds as much as it may.
-    #[error("the mirror holds {limit} {what}, the most it may; remove some, or raise the bound")]
+    #[error("the mirror holds {limit} {kind}, the most it may; remove some, or raise the bound")]
     Full {
         /// Of what.
-        what: &'static str,
+        kind: &'static str,
         /// The bound.
         limit: usize,
     },
     /// There is no such entry.
     #[error("there is no entry for {}", Printable(.key))]
-    Absent {
+    NotFound {
         /// What was asked for.
         key: String,
     },
@@ -50,19 +50,19 @@ pub enum StateError {
         "the entry for {} was to end at {end}, which is over; give a later end, or remove the entry",
         Printable(.key)
     )]
-    Ended {
+    AlreadyExpired {
         /// The key of the entry.
         key: String,
         /// When it was to end, in cluster time.
         end: UnixMillis,
     },
     /// The certificate or key cannot be read or used.
-    #[error("{what} cannot be used: {}", Printable(.why))]
+    #[error("{part} cannot be used: {}", Printable(.reason))]
     Parse {
         /// The part that cannot be used.
-        what: Material,
+        part: Material,
         /// The reason, in words that hold nothing of the part.
-        why: String,
+        reason: String,
     },
     /// The key is not the certificate's.
     #[error(
@@ -73,10 +73,10 @@ pub enum StateError {
         names: DomainNames,
     },
     /// The certificate has no DNS name.
-    #[error("the certificate has no name that a server could present it for: {}", Printable(.why))]
+    #[error("the certificate has no name that a server could present it for: {}", Printable(.reason))]
     NoNames {
         /// The names that it has instead, and the ones to ask the authority for.
-        why: String,
+        reason: String,
     },
     /// The certificate has more names than are taken.
     #[error(
@@ -93,7 +93,7 @@ pub enum StateError {
     #[error(
         "the certificate was valid from {not_before} until {not_after}, which is over; renew it"
     )]
-    Expired {
+    CertificateExpired {
         /// `notBefore`
         not_before: UnixMillis,
         /// `notAfter`
@@ -103,16 +103,16 @@ pub enum StateError {
     #[error(
         "it is stamped {stamped}, a time that no right clock shows; set the clock of the node (NTP)"
     )]
-    Future {
+    InvalidStamp {
         /// The stamp's time.
         stamped: UnixMillis,
     },
     /// This node's own stamp does not win.
     #[error("a change with a later stamp is in place; set this node's clock (NTP)")]
-    Outrun,
+    Superseded,
     /// A newer certificate is there for the same names.
     #[error("the mirror has a newer certificate for {names}, valid from {current}; not replaced")]
-    Older {
+    NewerCertificate {
         /// The names.
         names: DomainNames,
         /// `notBefore` of the one that is there.

@@ -7,7 +7,7 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 use crate::version::Version;
 
 /// Bits of an item that tell the version of its entry; the others are its id's first.
-pub(crate) const ITEM_VERSION: u64 = (1 << 24) - 1;
+pub(crate) const ITEM_VERSION_MASK: u64 = (1 << 24) - 1;
 
 /// A keyed hash of a key, 128 bits: that two keys have the same does not happen (of four
 /// million, with a chance of 2^-85).
@@ -89,7 +89,7 @@ impl Fingerprint {
     pub(crate) fn item(&self, id: EntryId, version: &Version) -> u64 {
         let mut hasher = self.short;
         write(&mut hasher, id, version);
-        id.high() & !ITEM_VERSION | hasher.finish() & ITEM_VERSION
+        id.high() & !ITEM_VERSION_MASK | hasher.finish() & ITEM_VERSION_MASK
     }
 
     fn hash(&self, id: EntryId, version: &Version) -> u128 {

@@ -30,7 +30,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod certificates;
+mod certificate_index;
 mod clock;
 mod cluster_clock;
 mod entries;
@@ -44,20 +44,20 @@ mod planted;
 #[cfg(planted)]
 pub mod planted;
 mod reconcile;
-mod sketch;
-mod values;
+mod riblt;
+mod value_index;
 mod verdict;
 mod version;
 mod x509;
 
-pub use certificates::{ChosenCertificate, Validity};
+pub use certificate_index::{ChosenCertificate, Validity};
 pub use clock::HybridClock;
-pub use cluster_clock::{AGREE, ClusterClock, Judgement};
+pub use cluster_clock::{CLOCK_TOLERANCE, ClockEstimate, ClusterClock};
 pub use entries::{Bounds, Swept};
 pub use error::{Material, StateError};
-pub use mirror::{Applied, Batch, Mirror, MirrorCounters, Saved, fingerprint_key_name};
+pub use mirror::{Applied, Batch, Mirror, MirrorCounters, Saved, fingerprint_key_id};
 pub use observe::{Observed, Observer};
-pub use reconcile::{Reconciler, Timing};
+pub use reconcile::{ReconcileConfig, Reconciler};
 pub use verdict::{NetworkEntry, Verdict};
 pub use version::compare_changes;
 pub use x509::{

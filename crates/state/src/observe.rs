@@ -15,7 +15,7 @@ pub enum Observed<'a> {
     /// stays until a newer one comes.
     Ending(&'a Change, u32),
     /// What is remembered of what is gone was dropped, or is new.
-    Forgotten(&'a Change),
+    TombstoneChanged(&'a Change),
 }
 
 /// Is told what happens to a mirror. Must not wait, nor call the mirror: it is called in
@@ -36,7 +36,7 @@ impl Observers {
         observers.push(observer);
     }
 
-    pub(crate) fn tell(&self, observed: Observed<'_>) {
+    pub(crate) fn notify(&self, observed: Observed<'_>) {
         for observer in self.0.lock().iter().filter_map(Weak::upgrade) {
             observer.observe(observed);
         }

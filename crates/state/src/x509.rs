@@ -16,9 +16,13 @@ use zeroize::Zeroizing;
 use crate::{Material, StateError};
 
 /// Most certificates of a text that are looked at for the names of one.
+<<<<<<< HEAD
 const LOOKED_AT: usize = 512;
 /// Most names that a message repeats.
 const NAMED: usize = 8;
+=======
+const MAX_SCANNED_CERTIFICATES: usize = 512;
+>>>>>>> 356fe2c (Names in the mirror crate are the field's: slot, entry kind, full transfer, clock estimate, reconcile config)
 
 /// The certificate of PEM texts: the chain and the leaf's key, as [`read_certificate`] reads them.
 ///
@@ -26,7 +30,7 @@ const NAMED: usize = 8;
 /// [`StateError::Parse`], [`StateError::KeyMismatch`], [`StateError::NoNames`],
 /// [`StateError::Event`] past [`limits`].
 pub fn certificate_from_pem(chain: &[u8], key: &[u8]) -> Result<Certificate, StateError> {
-    of_identity(&identity(chain, key)?)
+    certificate_from_identity(&read_identity(chain, key)?)
 }
 
 /// A certificate that was read, and what there is to say of it.
@@ -61,8 +65,8 @@ impl CertificateDetails {
     /// [`certificate_from_der`] has.
     pub fn of(certificate: &Certificate) -> Result<Self, StateError> {
         let leaf = certificate.chain().first().map_or(&[][..], |leaf| leaf);
-        let facts =
-            CertificateFacts::of(leaf).map_err(|error| parse(Material::Certificate, error))?;
+        let facts = CertificateFacts::of(leaf)
+            .map_err(|error| parse_error(Material::Certificate, error))?;
         let chain_len = certificate.chain().len();
         Ok(Self { issuer: facts.issuer, key: facts.key, chain_len })
     }
@@ -79,15 +83,16 @@ pub fn read_certificate(
     key: &[u8],
     now: UnixMillis,
 ) -> Result<ReadCertificate, StateError> {
-    let identity = identity(chain, key)?;
+    let identity = read_identity(chain, key)?;
     let dates = || identity.dates(i64::try_from(now.0 / 1000).unwrap_or(i64::MAX));
-    let certificate = of_identity(&identity).map_err(|error| match (error, dates().next()) {
-        // The operator asks the authority once, so both are said.
-        (StateError::NoNames { why }, Some(ended @ PemWarning::LeafEnded { .. })) => {
-            StateError::NoNames { why: format!("{why}; besides, {ended}") }
-        }
-        (error, _) => error,
-    })?;
+    let certificate =
+        certificate_from_identity(&identity).map_err(|error| match (error, dates().next()) {
+            // The operator asks the authority once, so both are said.
+            (StateError::NoNames { reason }, Some(ended @ PemWarning::LeafEnded { .. })) => {
+                StateError::NoNames { reason: format!("{reason}; besides, {ended}") }
+            }
+            (error, _) => error,
+        })?;
     let details = CertificateDetails::of(&certificate)?;
     let leaf = certificate.chain().first().and_then(|leaf| CertificateFacts::of(leaf).ok());
     let odd = leaf.and_then(|facts| not_served(&facts));
@@ -96,26 +101,26 @@ pub fn read_certificate(
     Ok(ReadCertificate { certificate, details, warnings })
 }
 
-fn identity(chain: &[u8], key: &[u8]) -> Result<Identity, StateError> {
+fn read_identity(chain: &[u8], key: &[u8]) -> Result<Identity, StateError> {
     pem::identity(chain, key, limits::CHAIN).map_err(|error| match (error.error, error.of) {
-        (PemError::Mismatch, _) => mismatch(chain),
-        (error, Wanted::Certificates) => parse(Material::Chain, error),
-        (error, _) => parse(Material::PrivateKey, error),
+        (PemError::Mismatch, _) => key_mismatch(chain),
+        (error, Wanted::Certificates) => parse_error(Material::Chain, error),
+        (error, _) => parse_error(Material::PrivateKey, error),
     })
 }
 
 /// Names the certificate that a key does not belong to: the first that is no authority's.
-fn mismatch(chain: &[u8]) -> StateError {
-    let certificates = pem::certificates(chain, LOOKED_AT).unwrap_or_default();
+fn key_mismatch(chain: &[u8]) -> StateError {
+    let certificates = pem::certificates(chain, MAX_SCANNED_CERTIFICATES).unwrap_or_default();
     let mut facts = certificates.iter().filter_map(|der| CertificateFacts::of(der).ok());
     let leaf = facts.find(|facts| !facts.is_authority && !facts.dns_names.is_empty());
     match leaf.and_then(|facts| served(&facts).ok()) {
         Some(names) => StateError::KeyMismatch { names },
-        None => parse(Material::PrivateKey, PemError::Mismatch),
+        None => parse_error(Material::PrivateKey, PemError::Mismatch),
     }
 }
 
-fn of_identity(identity: &Identity) -> Result<Certificate, StateError> {
+fn certificate_from_identity(identity: &Identity) -> Result<Certificate, StateError> {
     let chain = identity.chain.iter().map(|der| der.to_vec().into()).collect();
     certificate_from_der(chain, Zeroizing::new(identity.key.secret_der().to_vec()))
 }
@@ -142,7 +147,7 @@ impl fmt::Debug for CertificatePem {
 /// [`StateError::Parse`] if the key is of no sort there is, which no certificate of
 /// [`certificate_from_der`] has.
 pub fn certificate_to_pem(certificate: &Certificate) -> Result<CertificatePem, StateError> {
-    let not_a_key = |error| parse(Material::PrivateKey, error);
+    let not_a_key = |error| parse_error(Material::PrivateKey, error);
     let key = PrivateKeyDer::try_from(certificate.key().der())
         .map_err(|_| not_a_key(PemError::NotAKey))?;
     Ok(CertificatePem {
@@ -160,8 +165,8 @@ pub fn certificate_from_der(
     chain: Vec<bytes::Bytes>,
     key: Zeroizing<Vec<u8>>,
 ) -> Result<Certificate, StateError> {
-    let leaf = chain.first().ok_or_else(empty)?;
-    let facts = Facts::of(leaf)?;
+    let leaf = chain.first().ok_or_else(empty_chain)?;
+    let facts = LeafFacts::of(leaf)?;
     let certificate = Certificate::new(CertificateParts {
         names: facts.names,
         chain,
@@ -176,33 +181,33 @@ pub fn certificate_from_der(
 
 /// Checks one that came from elsewhere: what it says of itself is the leaf's own.
 pub(crate) fn verify(certificate: &Certificate) -> Result<(), StateError> {
-    let leaf = certificate.chain().first().ok_or_else(empty)?;
-    let facts = Facts::of(leaf)?;
-    let honest = facts.names == *certificate.names()
+    let leaf = certificate.chain().first().ok_or_else(empty_chain)?;
+    let facts = LeafFacts::of(leaf)?;
+    let is_consistent = facts.names == *certificate.names()
         && facts.not_before == certificate.not_before()
         && facts.not_after == certificate.not_after()
         && facts.fingerprint == certificate.fingerprint();
-    if !honest {
-        let why = "names, dates or fingerprint are not the leaf's".to_owned();
-        return Err(StateError::Parse { what: Material::Certificate, why });
+    if !is_consistent {
+        let reason = "names, dates or fingerprint are not the leaf's".to_owned();
+        return Err(StateError::Parse { part: Material::Certificate, reason });
     }
     check_key(certificate)
 }
 
 /// What a leaf says of itself.
-struct Facts {
+struct LeafFacts {
     names: DomainNames,
     not_before: UnixMillis,
     not_after: UnixMillis,
     fingerprint: Fingerprint,
 }
 
-impl Facts {
+impl LeafFacts {
     fn of(leaf: &[u8]) -> Result<Self, StateError> {
-        let facts =
-            CertificateFacts::of(leaf).map_err(|error| parse(Material::Certificate, error))?;
+        let facts = CertificateFacts::of(leaf)
+            .map_err(|error| parse_error(Material::Certificate, error))?;
         if facts.dns_names.is_empty() {
-            return Err(StateError::NoNames { why: no_names(&facts) });
+            return Err(StateError::NoNames { reason: no_names_reason(&facts) });
         }
         let millis = |seconds: i64| UnixMillis(u64::try_from(seconds).unwrap_or(0) * 1000);
         let mut fingerprint = [0; 32];
@@ -250,39 +255,39 @@ fn not_served(facts: &CertificateFacts) -> Option<String> {
 fn check_key(certificate: &Certificate) -> Result<(), StateError> {
     let chain = certificate.chain().iter().map(|der| CertificateDer::from(der.to_vec())).collect();
     let key = PrivateKeyDer::try_from(certificate.key().der())
-        .map_err(|_| parse(Material::PrivateKey, PemError::NotAKey))?
+        .map_err(|_| parse_error(Material::PrivateKey, PemError::NotAKey))?
         .clone_key();
     pem::check_pair(chain, key).map_err(|error| match error {
         PemError::Mismatch => StateError::KeyMismatch { names: certificate.names().clone() },
-        PemError::NotACertificate { .. } => parse(Material::Certificate, error),
-        _ => parse(Material::PrivateKey, error),
+        PemError::NotACertificate { .. } => parse_error(Material::Certificate, error),
+        _ => parse_error(Material::PrivateKey, error),
     })
 }
 
-fn empty() -> StateError {
-    parse(Material::Chain, PemError::Empty)
+fn empty_chain() -> StateError {
+    parse_error(Material::Chain, PemError::Empty)
 }
 
 /// Why no server could present a certificate without a DNS name, and what to ask for.
-fn no_names(facts: &CertificateFacts) -> String {
-    const ASK: &str = "ask the authority for a certificate with";
+fn no_names_reason(facts: &CertificateFacts) -> String {
+    const ADVICE: &str = "ask the authority for a certificate with";
     match (&facts.common_name, facts.addresses.first()) {
         (Some(name), None) => format!(
-            "its name is only in the common name (CN={name}), where no client looks; {ASK} the \
+            "its name is only in the common name (CN={name}), where no client looks; {ADVICE} the \
              subjectAltName DNS:{name}"
         ),
         (_, Some(address)) => format!(
             "it names an address ({address}) but no DNS name, and a client asks for a certificate \
-             by name; {ASK} the name of the host in its subjectAltName, like DNS:mail.example.org"
+             by name; {ADVICE} the name of the host in its subjectAltName, like DNS:mail.example.org"
         ),
         (None, None) => {
             format!(
-                "it names no host; {ASK} its names in the subjectAltName, like DNS:mail.example.org"
+                "it names no host; {ADVICE} its names in the subjectAltName, like DNS:mail.example.org"
             )
         }
     }
 }
 
-fn parse(what: Material, error: PemError) -> StateError {
-    StateError::Parse { what, why: error.to_string() }
+fn parse_error(part: Material, error: PemError) -> StateError {
+    StateError::Parse { part, reason: error.to_string() }
 }

@@ -59,7 +59,7 @@ fn a_valid_name_is_not_given_up_for_a_wildcard_that_was_issued_later_and_has_end
     assert_eq!(found(&mirror, "mail.example.org"), Some(1));
     assert_eq!(why(&mirror, "mail.example.org"), (Validity::Valid, true));
     assert_eq!(found(&mirror, "imap.example.org"), Some(2));
-    assert_eq!(why(&mirror, "imap.example.org"), (Validity::Ended, false));
+    assert_eq!(why(&mirror, "imap.example.org"), (Validity::Expired, false));
     assert_eq!(found(&mirror, "example.org"), None);
 }
 
@@ -108,18 +108,18 @@ fn of_those_not_valid_the_one_that_ended_last_is_given_before_those_yet_to_begin
     ];
     let both = mirror(ended.into_iter().chain(later.clone()));
     assert_eq!(found(&both, "mail.example.org"), Some(2));
-    assert_eq!(why(&both, "mail.example.org"), (Validity::Ended, true));
+    assert_eq!(why(&both, "mail.example.org"), (Validity::Expired, true));
     let none_begun = mirror(later);
     assert_eq!(found(&none_begun, "mail.example.org"), Some(4));
-    assert_eq!(why(&none_begun, "mail.example.org"), (Validity::NotYet, true));
+    assert_eq!(why(&none_begun, "mail.example.org"), (Validity::NotYetValid, true));
 }
 
 #[test]
 fn a_certificate_is_valid_from_its_first_millisecond_to_before_its_last() {
     for (from, to, validity) in [
         (1_000, 1_001, Validity::Valid),
-        (999, 1_000, Validity::Ended),
-        (1_001, 1_002, Validity::NotYet),
+        (999, 1_000, Validity::Expired),
+        (1_001, 1_002, Validity::NotYetValid),
     ] {
         let mirror = mirror([certificate(&["a.example"], from, to, 1)]);
         assert_eq!(why(&mirror, "a.example").0, validity, "{from}..{to}");
@@ -174,7 +174,7 @@ fn one_that_ended_gives_way_to_one_issued_before_it_that_is_valid() {
     let mirror = Mirror::new(NodeId(1), [3; 16]);
     mirror.set_certificate(short, at(2021).plus(DAY)).unwrap();
     let refused = mirror.set_certificate(long.clone(), at(2021).plus(2 * DAY));
-    assert!(matches!(refused, Err(StateError::Older { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(StateError::NewerCertificate { .. })), "{refused:?}");
     mirror.set_certificate(long, at(2025)).unwrap();
     let chosen = mirror.choose_certificate("mx.example", at(2025)).unwrap();
     assert_eq!(chosen.validity, Validity::Valid);

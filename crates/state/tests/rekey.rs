@@ -89,7 +89,7 @@ fn mirrors_of_two_keys_are_compared_once_they_have_one() {
     mirrors[0].block(Network::single("192.0.2.1".parse().unwrap()), block(), NOW).unwrap();
     mirrors[0].rekey([2; 16]);
     let mut nodes: Vec<Reconciler<u8>> =
-        (0..2).map(|n| Reconciler::new(n, Timing::default())).collect();
+        (0..2).map(|n| Reconciler::new(n, ReconcileConfig::default())).collect();
     nodes[0].on_joined(1);
     nodes[1].on_joined(0);
     nodes[0].on_rekeyed();
@@ -101,7 +101,7 @@ fn mirrors_of_two_keys_are_compared_once_they_have_one() {
         loop {
             let mut quiet = true;
             for n in 0..2_u8 {
-                for (to, message) in nodes[usize::from(n)].take_to_send() {
+                for (to, message) in nodes[usize::from(n)].take_outgoing() {
                     (quiet, sent) = (false, sent + 1);
                     let to = usize::from(to);
                     nodes[to].on_message(n, message, &mirrors[to], NOW, at);
@@ -118,7 +118,7 @@ fn mirrors_of_two_keys_are_compared_once_they_have_one() {
     // A question from before is not answered: its shares are others.
     let question = SyncMessage::AskEntries { round: 7, items: vec![1] };
     nodes[0].on_message(1, question, &mirrors[0], NOW, Duration::from_secs(10));
-    assert!(nodes[0].take_to_send().is_empty());
+    assert!(nodes[0].take_outgoing().is_empty());
     mirrors[1].rekey([2; 16]);
     nodes[1].on_rekeyed();
     for second in 11..14 {

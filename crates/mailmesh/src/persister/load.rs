@@ -67,7 +67,7 @@ pub(super) fn take_in(
     if is_old && loaded > 0 {
         tracing::warn!(
             "the stored mirror is older than {} h, so it may have what was removed since; it is used only if no other node has one within {} s",
-            Bounds::default().tombstones.as_secs() / 3600,
+            Bounds::default().tombstone_retention.as_secs() / 3600,
             ASIDE.as_secs()
         );
     }

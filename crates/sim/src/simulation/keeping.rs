@@ -71,7 +71,7 @@ impl Simulation<'_> {
         let elapsed = self.now.elapsed();
         let wall = self.world.wall(self.seats[seat].name, elapsed);
         if let Some(keeper) = &mut self.seats[seat].keeper {
-            keeper.correction = keeper.clocks.judge(wall, elapsed).correction;
+            keeper.correction = keeper.clocks.estimate(wall, elapsed).correction_ms;
         }
     }
 
@@ -79,7 +79,7 @@ impl Simulation<'_> {
         let at = self.now.elapsed();
         let Some(keeper) = &mut self.seats[seat].keeper else { return };
         let asked = at.as_micros() as u64;
-        let due = keeper.clocks.due(at).into_iter();
+        let due = keeper.clocks.due_queries(at).into_iter();
         let messages = due.map(|peer| (peer, SyncMessage::AskTime { asked })).collect();
         self.send_sync(seat, messages);
     }
@@ -107,7 +107,7 @@ impl Simulation<'_> {
         }
         let is_changed = !keeper.mirror.sweep(now).is_empty();
         keeper.reconciler.on_deadline(at);
-        let messages = keeper.reconciler.take_to_send();
+        let messages = keeper.reconciler.take_outgoing();
         self.send_sync(seat, messages);
         if is_changed {
             self.tell_digest(seat);
@@ -141,7 +141,7 @@ impl Simulation<'_> {
                 if let Some(theirs) = mirrors::digest(tag) {
                     let ours = keeper.mirror.digest();
                     keeper.reconciler.on_digest(*from, theirs, ours, at);
-                    let messages = keeper.reconciler.take_to_send();
+                    let messages = keeper.reconciler.take_outgoing();
                     self.send_sync(seat, messages);
                 }
             }
@@ -169,7 +169,7 @@ impl Simulation<'_> {
             message => {
                 let Keeper { mirror, reconciler, .. } = &mut **keeper;
                 let taken = reconciler.on_message(from, message, mirror, now, at);
-                let messages = reconciler.take_to_send();
+                let messages = reconciler.take_outgoing();
                 self.send_sync(seat, messages);
                 if !taken.is_empty() {
                     self.tell_digest(seat);
@@ -209,7 +209,7 @@ impl Simulation<'_> {
                 self.world.replaces(life, &change, was_blocked);
                 self.spread(seat, change)
             }
-            Err(StateError::Absent { .. } | StateError::Outrun) => Ok(()),
+            Err(StateError::NotFound { .. } | StateError::Superseded) => Ok(()),
             Err(error) => Err(error.to_string()),
         }
     }

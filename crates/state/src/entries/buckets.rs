@@ -8,10 +8,10 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
-use super::row::{NEVER, Row};
+use super::row::{NO_END, Row};
 
 /// Most rows of a bucket, before it is split.
-const MOST: usize = 128;
+const MAX_ROWS: usize = 128;
 /// A bucket of these first bits is not split any more: it holds what comes. Four million
 /// rows need 16.
 const MAX_DEPTH: u8 = 18;
@@ -27,7 +27,7 @@ struct Bucket {
 
 #[derive(Debug)]
 pub(super) struct Buckets {
-    /// First bits of an id that tell its place in the directory.
+    /// First bits of an id that tell its position in the directory.
     depth: u8,
     directory: Vec<u32>,
     buckets: Vec<Bucket>,
@@ -38,14 +38,14 @@ pub(super) struct Buckets {
 
 /// Where a row is, or would be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct RowPosition {
     bucket: u32,
     at: usize,
 }
 
 impl Buckets {
     pub(super) fn new() -> Self {
-        let first = Bucket { depth: 0, earliest: NEVER, rows: Vec::new() };
+        let first = Bucket { depth: 0, earliest: NO_END, rows: Vec::new() };
         let (directory, buckets) = (vec![0], vec![first]);
         Self { depth: 0, directory, buckets, due: BTreeSet::new(), len: 0 }
     }
@@ -57,22 +57,26 @@ impl Buckets {
     }
 
     /// The row of this id that `order` finds equal, or where it would be.
-    pub(super) fn find(&self, id: u64, order: impl Fn(&Row) -> Ordering) -> Result<Place, Place> {
+    pub(super) fn find(
+        &self,
+        id: u64,
+        order: impl Fn(&Row) -> Ordering,
+    ) -> Result<RowPosition, RowPosition> {
         let bucket = self.directory[self.index(id)];
         let Bucket { depth, rows, .. } = &self.buckets[bucket as usize];
-        let mut at = first_from(rows, *depth, id);
+        let mut at = lower_bound(rows, *depth, id);
         while let Some(row) = rows.get(at).filter(|row| row.id == id) {
             match order(row) {
                 Ordering::Less => at += 1,
-                Ordering::Equal => return Ok(Place { bucket, at }),
+                Ordering::Equal => return Ok(RowPosition { bucket, at }),
                 Ordering::Greater => break,
             }
         }
-        Err(Place { bucket, at })
+        Err(RowPosition { bucket, at })
     }
 
-    pub(super) fn row(&self, place: Place) -> &Row {
-        &self.buckets[place.bucket as usize].rows[place.at]
+    pub(super) fn row(&self, position: RowPosition) -> &Row {
+        &self.buckets[position.bucket as usize].rows[position.at]
     }
 
     /// Rows from the first of this id on.
@@ -84,17 +88,17 @@ impl Buckets {
         std::iter::successors(Some(self.index(first)), next).flat_map(move |index| {
             let Bucket { depth, rows, .. } = &self.buckets[self.directory[index] as usize];
             let is_first = rows.first().is_some_and(|row| row.id < first);
-            &rows[if is_first { first_from(rows, *depth, first) } else { 0 }..]
+            &rows[if is_first { lower_bound(rows, *depth, first) } else { 0 }..]
         })
     }
 
-    /// Makes room for a row of this id; `true` if places are others now.
-    pub(super) fn make_room(&mut self, id: u64) -> bool {
+    /// Makes room for a row of this id; `true` if positions are others now.
+    pub(super) fn split_for(&mut self, id: u64) -> bool {
         let mut is_split = false;
         loop {
             let bucket = self.directory[self.index(id)];
             let Bucket { depth, rows, .. } = &self.buckets[bucket as usize];
-            if rows.len() < MOST || *depth == MAX_DEPTH {
+            if rows.len() < MAX_ROWS || *depth == MAX_DEPTH {
                 return is_split;
             }
             self.split(id);
@@ -102,24 +106,24 @@ impl Buckets {
         }
     }
 
-    /// Puts a row in its place.
-    pub(super) fn insert(&mut self, Place { bucket, at }: Place, row: Row) {
+    /// Puts a row in its position.
+    pub(super) fn insert(&mut self, RowPosition { bucket, at }: RowPosition, row: Row) {
         let rows = &mut self.buckets[bucket as usize].rows;
         if rows.len() == rows.capacity() {
             rows.reserve_exact((rows.len() / 8).max(4));
         }
         rows.insert(at, row);
         self.len += 1;
-        self.note_end(bucket, row.end);
+        self.lower_earliest(bucket, row.end);
     }
 
-    /// Puts a row in the place of another of the same key.
-    pub(super) fn replace(&mut self, Place { bucket, at }: Place, row: Row) {
+    /// Puts a row in the position of another of the same key.
+    pub(super) fn replace(&mut self, RowPosition { bucket, at }: RowPosition, row: Row) {
         self.buckets[bucket as usize].rows[at] = row;
-        self.note_end(bucket, row.end);
+        self.lower_earliest(bucket, row.end);
     }
 
-    pub(super) fn remove(&mut self, Place { bucket, at }: Place) {
+    pub(super) fn remove(&mut self, RowPosition { bucket, at }: RowPosition) {
         let rows = &mut self.buckets[bucket as usize].rows;
         rows.remove(at);
         if rows.capacity() > 2 * rows.len() + 16 {
@@ -128,28 +132,29 @@ impl Buckets {
         self.len -= 1;
     }
 
-    /// A bucket with rows that have ended at `now`: the places of these, the last first, so
+    /// A bucket with rows that have ended at `now`: the positions of these, the last first, so
     /// that taking one out leaves the others where they are. Call
-    /// [`settle`](Self::settle) when they are dealt with.
-    pub(super) fn next_due(&self, now: u64) -> Option<(u32, Vec<Place>)> {
+    /// [`update_earliest`](Self::update_earliest) when they are dealt with.
+    pub(super) fn next_due_bucket(&self, now: u64) -> Option<(u32, Vec<RowPosition>)> {
         let (earliest, bucket) = *self.due.first()?;
         // What never ends does not end with the last moment there is either.
-        let now = now.min(NEVER - 1);
+        let now = now.min(NO_END - 1);
         if earliest > now {
             return None;
         }
         let rows = self.buckets[bucket as usize].rows.iter().enumerate().rev();
-        let ended = rows.filter(|(_, row)| row.end <= now).map(|(at, _)| Place { bucket, at });
+        let ended =
+            rows.filter(|(_, row)| row.end <= now).map(|(at, _)| RowPosition { bucket, at });
         Some((bucket, ended.collect()))
     }
 
     /// Notes when the earliest row of a bucket ends.
-    pub(super) fn settle(&mut self, bucket: u32) {
+    pub(super) fn update_earliest(&mut self, bucket: u32) {
         let earliest = self.buckets[bucket as usize].rows.iter().map(|row| row.end).min();
-        self.set_earliest(bucket, earliest.unwrap_or(NEVER));
+        self.set_earliest(bucket, earliest.unwrap_or(NO_END));
     }
 
-    fn note_end(&mut self, bucket: u32, end: u64) {
+    fn lower_earliest(&mut self, bucket: u32, end: u64) {
         if end < self.buckets[bucket as usize].earliest {
             self.set_earliest(bucket, end);
         }
@@ -158,18 +163,18 @@ impl Buckets {
     fn set_earliest(&mut self, bucket: u32, earliest: u64) {
         let before = std::mem::replace(&mut self.buckets[bucket as usize].earliest, earliest);
         self.due.remove(&(before, bucket));
-        if earliest != NEVER {
+        if earliest != NO_END {
             self.due.insert((earliest, bucket));
         }
     }
 
-    /// Place in the directory.
+    /// RowPosition in the directory.
     fn index(&self, id: u64) -> usize {
         // In two steps: by 64 bits at once nothing can be shifted.
         (id >> 1 >> (63 - self.depth)) as usize
     }
 
-    /// How many places of the directory lead to a bucket.
+    /// How many positions of the directory lead to a bucket.
     fn span(&self, bucket: &Bucket) -> usize {
         1 << (self.depth - bucket.depth)
     }
@@ -191,16 +196,16 @@ impl Buckets {
         let upper = rows.split_off(rows.partition_point(|row| row.id & bit == 0));
         rows.shrink_to(rows.len() + rows.len() / 8);
         let depth = *depth;
-        self.buckets.push(Bucket { depth, earliest: NEVER, rows: upper });
-        self.settle(old);
-        self.settle(new);
+        self.buckets.push(Bucket { depth, earliest: NO_END, rows: upper });
+        self.update_earliest(old);
+        self.update_earliest(new);
     }
 }
 
 /// Where the first row from an id on is, of rows whose first `depth` bits are the id's:
 /// ids are hashes, so a guess is near, and from there steps double (Bentley, Yao, "An
 /// Almost Optimal Algorithm for Unbounded Searching", 1976).
-fn first_from(rows: &[Row], depth: u8, id: u64) -> usize {
+fn lower_bound(rows: &[Row], depth: u8, id: u64) -> usize {
     let fraction = u128::from(id << depth) * rows.len() as u128;
     let guess = (fraction >> 64) as usize;
     let is_before = |row: &Row| row.id < id;
@@ -232,7 +237,7 @@ mod tests {
     use super::*;
 
     fn row(id: u64, end: u64) -> Row {
-        let mut row = Row::default().ending_at(end);
+        let mut row = Row::default().with_end(end);
         row.id = id;
         row
     }
@@ -240,10 +245,11 @@ mod tests {
     fn put(buckets: &mut Buckets, id: u64, end: u64) {
         let find = |buckets: &Buckets| buckets.find(id, |_| Ordering::Equal);
         match find(buckets) {
-            Ok(place) => buckets.replace(place, row(id, end)),
-            Err(place) => {
-                let place = if buckets.make_room(id) { find(buckets).unwrap_err() } else { place };
-                buckets.insert(place, row(id, end));
+            Ok(position) => buckets.replace(position, row(id, end)),
+            Err(position) => {
+                let position =
+                    if buckets.split_for(id) { find(buckets).unwrap_err() } else { position };
+                buckets.insert(position, row(id, end));
             }
         }
     }
@@ -269,8 +275,8 @@ mod tests {
                 if let Some(end) = end {
                     put(&mut buckets, id, end);
                     map.insert(id, end);
-                } else if let Ok(place) = buckets.find(id, |_| Ordering::Equal) {
-                    buckets.remove(place);
+                } else if let Ok(position) = buckets.find(id, |_| Ordering::Equal) {
+                    buckets.remove(position);
                     prop_assert!(map.remove(&id).is_some());
                 }
             }
@@ -279,10 +285,10 @@ mod tests {
             let expected: Vec<_> = map.range(first..).map(|(id, end)| (*id, *end)).collect();
             prop_assert_eq!(found, expected);
             let mut ended = 0;
-            while let Some((bucket, places)) = buckets.next_due(now) {
-                ended += places.len();
-                places.into_iter().for_each(|place| buckets.remove(place));
-                buckets.settle(bucket);
+            while let Some((bucket, positions)) = buckets.next_due_bucket(now) {
+                ended += positions.len();
+                positions.into_iter().for_each(|position| buckets.remove(position));
+                buckets.update_earliest(bucket);
             }
             prop_assert_eq!(ended, map.values().filter(|end| **end <= now).count());
             prop_assert_eq!(buckets.len(), map.values().filter(|end| **end > now).count());
@@ -292,7 +298,7 @@ mod tests {
     #[test]
     fn ids_that_are_nearly_the_same_do_not_split_without_end() {
         let mut buckets = Buckets::new();
-        (0..1_000).for_each(|id| put(&mut buckets, id, NEVER));
+        (0..1_000).for_each(|id| put(&mut buckets, id, NO_END));
         assert!(buckets.directory.len() <= 1 << MAX_DEPTH);
         assert_eq!(buckets.from(0).count(), 1_000);
     }

@@ -18,7 +18,7 @@ impl<T: Hash + Eq, D> Interned<T, D> {
     }
 
     /// The number of a value, in use once more. What follows from it is worked out if it is new.
-    pub(super) fn take_with(&mut self, value: T, derived: impl FnOnce(&T) -> D) -> u32 {
+    pub(super) fn acquire_with(&mut self, value: T, derived: impl FnOnce(&T) -> D) -> u32 {
         let Self { values, index, hasher } = self;
         let hash = hasher.hash_one(&value);
         if let Some(number) = index.find(hash, |number| values[*number as usize].0 == value) {
@@ -37,7 +37,9 @@ impl<T: Hash + Eq, D> Interned<T, D> {
         let Some((value, _, uses)) = values.get_mut(number as usize) else { return };
         *uses -= 1;
         if *uses == 0 {
-            if let Ok(entry) = index.find_entry(hasher.hash_one(&*value), |held| *held == number) {
+            if let Ok(entry) =
+                index.find_entry(hasher.hash_one(&*value), |indexed| *indexed == number)
+            {
                 entry.remove();
             }
             values.remove(number as usize);
@@ -55,8 +57,8 @@ impl<T: Hash + Eq, D> Interned<T, D> {
 
 impl<T: Hash + Eq> Interned<T> {
     /// The number of a value, in use once more.
-    pub(super) fn take(&mut self, value: T) -> u32 {
-        self.take_with(value, |_| ())
+    pub(super) fn acquire(&mut self, value: T) -> u32 {
+        self.acquire_with(value, |_| ())
     }
 }
 
@@ -67,8 +69,8 @@ mod tests {
     #[test]
     fn a_value_is_kept_once_while_it_is_in_use() {
         let mut interned = Interned::new();
-        let (a, b) = (interned.take("a"), interned.take("b"));
-        assert_eq!(interned.take("a"), a);
+        let (a, b) = (interned.acquire("a"), interned.acquire("b"));
+        assert_eq!(interned.acquire("a"), a);
         assert_eq!((interned.get(a), interned.get(b)), (&"a", &"b"));
         interned.release(a);
         interned.release(b);

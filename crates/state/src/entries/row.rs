@@ -15,13 +15,13 @@ use crate::planted::{Fault, planted};
 use crate::version::{Content, ContentHash, Version};
 
 /// The end of what does not end by itself.
-pub(super) const NEVER: u64 = u64::MAX;
+pub(super) const NO_END: u64 = u64::MAX;
 
 /// Kinds: a network of IPv4, of IPv6, anything else.
 const V4: u8 = 0;
 const V6: u8 = 1;
-const OTHER: u8 = 2;
-const KIND: u8 = 3;
+const NON_NETWORK: u8 = 2;
+const KIND_MASK: u8 = 3;
 /// Allowed, not blocked.
 const ALLOW: u8 = 1 << 2;
 /// An entry, not a tombstone.
@@ -30,15 +30,15 @@ const ENTRY: u8 = 1 << 3;
 const REPLACED: u8 = 1 << 4;
 /// It expires.
 const EXPIRES: u8 = 1 << 5;
-/// It has expired, and is remembered: what it replaced must not come back.
-const OVER: u8 = 1 << 6;
+/// It has expired, and is retention: what it replaced must not come back.
+const EXPIRED: u8 = 1 << 6;
 
 /// An entry, with numbers of what is in its [`Pool`].
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Row {
     /// The first half of the entry's id.
     pub(super) id: u64,
-    /// When it expires, what is remembered is dropped, or who has it is warned.
+    /// When it expires, what is retention is dropped, or who has it is warned.
     pub(super) end: u64,
     /// The clock of its stamp.
     time: u64,
@@ -56,36 +56,36 @@ pub(super) struct Row {
 }
 
 impl Row {
-    pub(super) fn ending_at(self, end: u64) -> Self {
+    pub(super) fn with_end(self, end: u64) -> Self {
         Self { end, ..self }
     }
 
     pub(super) fn is_network(&self) -> bool {
-        self.flags & KIND != OTHER
+        self.flags & KIND_MASK != NON_NETWORK
     }
 
     /// Whether it is an entry that has not expired.
     pub(super) fn is_live(&self) -> bool {
-        self.flags & (ENTRY | OVER) == ENTRY
+        self.flags & (ENTRY | EXPIRED) == ENTRY
     }
 
-    /// The same, over since its end, and remembered for so long.
-    pub(super) fn over(self, remembered: Duration) -> Self {
-        let end = UnixMillis(self.end).plus(remembered).0;
-        Self { flags: self.flags | OVER, end, ..self }
+    /// The same, over since its end, and retention for so long.
+    pub(super) fn expired(self, retention: Duration) -> Self {
+        let end = UnixMillis(self.end).plus(retention).0;
+        Self { flags: self.flags | EXPIRED, end, ..self }
     }
 
-    pub(super) fn is_over(&self) -> bool {
-        self.flags & OVER != 0
+    pub(super) fn is_expired(&self) -> bool {
+        self.flags & EXPIRED != 0
     }
 
-    /// The same, not over; it was remembered for so long.
-    pub(super) fn revived(self, remembered: Duration) -> Self {
-        let end = self.end.saturating_sub(UnixMillis(0).plus(remembered).0);
-        Self { flags: self.flags & !OVER, end, ..self }
+    /// The same, not over; it was retention for so long.
+    pub(super) fn unexpired(self, retention: Duration) -> Self {
+        let end = self.end.saturating_sub(UnixMillis(0).plus(retention).0);
+        Self { flags: self.flags & !EXPIRED, end, ..self }
     }
 
-    /// It took the place of another. When it expires it must be remembered, or a node
+    /// It took the place of another. When it expires it must be retention, or a node
     /// that missed it would bring the other back.
     pub(super) fn has_replaced(&self) -> bool {
         self.flags & REPLACED != 0
@@ -99,19 +99,19 @@ pub(super) struct Pool {
     texts: Interned<Block, ContentHash>,
     nodes: Interned<NodeId>,
     addresses: Slab<[u64; 2]>,
-    others: Slab<(Change, ContentHash)>,
-    /// For how long what is over is remembered, in milliseconds.
-    remembered: u64,
+    non_networks: Slab<(Change, ContentHash)>,
+    /// For how long what is over is retention, in milliseconds.
+    retention: u64,
 }
 
 impl Pool {
-    pub(super) fn new(remembered: Duration) -> Self {
+    pub(super) fn new(retention: Duration) -> Self {
         Self {
-            remembered: UnixMillis(0).plus(remembered).0,
+            retention: UnixMillis(0).plus(retention).0,
             texts: Interned::new(),
             nodes: Interned::new(),
             addresses: Slab::new(),
-            others: Slab::new(),
+            non_networks: Slab::new(),
         }
     }
 
@@ -122,7 +122,7 @@ impl Pool {
             id,
             end,
             time: stamp.time(),
-            node: self.nodes.take(stamp.node()),
+            node: self.nodes.acquire(stamp.node()),
             flags: if change.is_live() { ENTRY } else { 0 },
             ..Row::default()
         };
@@ -130,9 +130,9 @@ impl Pool {
             row.flags |= REPLACED;
         }
         let Change::Network(NetworkChange { rule, network, block, .. }) = change else {
-            row.flags |= OTHER;
+            row.flags |= NON_NETWORK;
             let hash = ContentHash::of_other(change);
-            row.subject = self.others.insert((change.clone(), hash)) as u32;
+            row.subject = self.non_networks.insert((change.clone(), hash)) as u32;
             return row;
         };
         if *rule == Rule::Allow {
@@ -153,7 +153,7 @@ impl Pool {
             }
             let mut text = Block::clone(block);
             (text.added, text.expires) = (UnixMillis(0), None);
-            row.text = self.texts.take_with(text, ContentHash::of_text);
+            row.text = self.texts.acquire_with(text, ContentHash::of_text);
         }
         row
     }
@@ -161,8 +161,8 @@ impl Pool {
     /// Gives up what a row refers to.
     pub(super) fn release(&mut self, row: &Row) {
         self.nodes.release(row.node);
-        match row.flags & KIND {
-            OTHER => drop(self.others.try_remove(row.subject as usize)),
+        match row.flags & KIND_MASK {
+            NON_NETWORK => drop(self.non_networks.try_remove(row.subject as usize)),
             V6 => drop(self.addresses.try_remove(row.subject as usize)),
             _ => {}
         }
@@ -176,12 +176,12 @@ impl Pool {
     }
 
     /// What the entry is, if it is no network.
-    pub(super) fn other(&self, row: &Row) -> Option<&Change> {
+    pub(super) fn non_network(&self, row: &Row) -> Option<&Change> {
         self.hashed(row).map(|(change, _)| change)
     }
 
     fn hashed(&self, row: &Row) -> Option<&(Change, ContentHash)> {
-        if row.is_network() { None } else { self.others.get(row.subject as usize) }
+        if row.is_network() { None } else { self.non_networks.get(row.subject as usize) }
     }
 
     /// The version of an entry, also of one that is over.
@@ -203,12 +203,12 @@ impl Pool {
     }
 
     fn expires(&self, row: &Row) -> Option<UnixMillis> {
-        let end = if row.flags & OVER == 0 { row.end } else { row.end - self.remembered };
+        let end = if row.flags & EXPIRED == 0 { row.end } else { row.end - self.retention };
         (row.flags & EXPIRES != 0).then_some(UnixMillis(end))
     }
 
     pub(super) fn change(&self, row: &Row) -> Change {
-        if let Some(change) = self.other(row) {
+        if let Some(change) = self.non_network(row) {
             return change.clone();
         }
         let (rule, network) = self.network(row);
@@ -217,7 +217,7 @@ impl Pool {
     }
 
     pub(super) fn key(&self, row: &Row) -> ChangeKey {
-        self.other(row).map_or_else(
+        self.non_network(row).map_or_else(
             || {
                 let (rule, network) = self.network(row);
                 ChangeKey::Network(rule, network)
@@ -238,7 +238,7 @@ impl Pool {
     }
 
     /// How the key of a row compares with another of the same id.
-    pub(super) fn order(&self, row: &Row, key: &ChangeKey) -> Ordering {
+    pub(super) fn compare_key(&self, row: &Row, key: &ChangeKey) -> Ordering {
         if let ChangeKey::Network(rule, network) = key
             && row.is_network()
             && (*rule, *network) == self.network(row)
@@ -251,7 +251,7 @@ impl Pool {
 
     pub(super) fn network(&self, row: &Row) -> (Rule, Network) {
         let rule = if row.flags & ALLOW != 0 { Rule::Allow } else { Rule::Block };
-        let address: IpAddr = match row.flags & KIND {
+        let address: IpAddr = match row.flags & KIND_MASK {
             V4 => Ipv4Addr::from(row.subject).into(),
             _ => {
                 let [high, low] =

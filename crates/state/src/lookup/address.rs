@@ -10,11 +10,11 @@ pub(super) trait Address: Copy + Eq + Debug {
     /// Words of 64 bits.
     const WORDS: usize;
     /// Prefixes at least this long are marked in the filter by so many first bits.
-    const NARROW: u8;
+    const NARROW_LEN: u8;
     /// Prefixes shorter than this are not marked: everything is near them.
-    const WIDEST: u8;
+    const MIN_MARKED_LEN: u8;
     /// Bits of the number of a word of the filter.
-    const FILTER: u32;
+    const FILTER_INDEX_BITS: u32;
 
     fn words(self) -> [u64; 2];
 
@@ -30,22 +30,22 @@ pub(super) trait Address: Copy + Eq + Debug {
     /// The first 16 bits.
     fn top(self) -> u16;
 
-    /// A keyed hash of the first [`NARROW`](Self::NARROW) bits.
+    /// A keyed hash of the first [`NARROW_LEN`](Self::NARROW_LEN) bits.
     fn narrow_hash(self, seed: Seed) -> u64;
 
     /// A keyed hash of the first 16 bits, where prefixes shorter than
-    /// [`NARROW`](Self::NARROW) are marked by those; else they are marked by all the
+    /// [`NARROW_LEN`](Self::NARROW_LEN) are marked by those; else they are marked by all the
     /// [`narrow_within`](Self::narrow_within) them.
     fn wide_hash(self, seed: Seed) -> Option<u64>;
 
-    /// One address of each prefix of [`NARROW`](Self::NARROW) bits within the first `len`,
-    /// which are at least [`WIDEST`](Self::WIDEST).
+    /// One address of each prefix of [`NARROW_LEN`](Self::NARROW_LEN) bits within the first `len`,
+    /// which are at least [`MIN_MARKED_LEN`](Self::MIN_MARKED_LEN).
     fn narrow_within(self, len: u8) -> impl Iterator<Item = Self>;
 
     /// A keyed hash, so that no one outside can make many addresses collide.
     fn hash(self, seed: Seed) -> u64 {
         let [high, low] = self.words();
-        fold(high ^ seed.0[0], low ^ seed.0[1]) ^ fold(low ^ seed.0[2], seed.0[3])
+        fold_product(high ^ seed.0[0], low ^ seed.0[1]) ^ fold_product(low ^ seed.0[2], seed.0[3])
     }
 }
 
@@ -71,7 +71,7 @@ impl Seed {
 }
 
 /// The halves of a product of 128 bits, one over the other.
-fn fold(a: u64, b: u64) -> u64 {
+fn fold_product(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);
     (product >> 64) as u64 ^ product as u64
 }
@@ -79,9 +79,9 @@ fn fold(a: u64, b: u64) -> u64 {
 impl Address for u32 {
     const BITS: u8 = 32;
     const WORDS: usize = 1;
-    const NARROW: u8 = 24;
-    const WIDEST: u8 = 8;
-    const FILTER: u32 = 19;
+    const NARROW_LEN: u8 = 24;
+    const MIN_MARKED_LEN: u8 = 8;
+    const FILTER_INDEX_BITS: u32 = 19;
 
     fn words(self) -> [u64; 2] {
         [self.into(), 0]
@@ -106,7 +106,7 @@ impl Address for u32 {
 
     #[inline]
     fn narrow_hash(self, seed: Seed) -> u64 {
-        fold(u64::from(self >> 8) ^ seed.0[2], seed.0[1])
+        fold_product(u64::from(self >> 8) ^ seed.0[2], seed.0[1])
     }
 
     #[inline]
@@ -124,9 +124,9 @@ impl Address for u32 {
 impl Address for u128 {
     const BITS: u8 = 128;
     const WORDS: usize = 2;
-    const NARROW: u8 = 48;
-    const WIDEST: u8 = 16;
-    const FILTER: u32 = 18;
+    const NARROW_LEN: u8 = 48;
+    const MIN_MARKED_LEN: u8 = 16;
+    const FILTER_INDEX_BITS: u32 = 18;
 
     fn words(self) -> [u64; 2] {
         [(self >> 64) as u64, self as u64]
@@ -151,13 +151,13 @@ impl Address for u128 {
 
     #[inline]
     fn narrow_hash(self, seed: Seed) -> u64 {
-        fold((self >> 80) as u64 ^ seed.0[0], seed.0[3])
+        fold_product((self >> 80) as u64 ^ seed.0[0], seed.0[3])
     }
 
     #[inline]
     fn wide_hash(self, seed: Seed) -> Option<u64> {
         // Not the hash of a /48 that begins with these bits.
-        Some(fold(u64::from(self.top()) ^ seed.0[2], seed.0[1]))
+        Some(fold_product(u64::from(self.top()) ^ seed.0[2], seed.0[1]))
     }
 
     fn narrow_within(self, _: u8) -> impl Iterator<Item = Self> {

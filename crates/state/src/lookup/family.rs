@@ -3,11 +3,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::address::{Address, Seed};
-use super::filter::Near;
-use super::table::{NEVER, Table, words};
+use super::filter::Candidates;
+use super::table::{NO_EXPIRY, Table, words};
 
 /// Ends are told from so long before the time of the change that made a table.
-const BEFORE: u64 = 3_600_000;
+const PAST_MS: u64 = 3_600_000;
 
 /// What a lookup asks, after the filter, in this order:
 /// 1. the table of addresses;
@@ -20,10 +20,10 @@ const BEFORE: u64 = 3_600_000;
 pub(super) struct Family<A> {
     addresses: Table<A>,
     prefixes: Table<A>,
-    /// Per first 16 bits, the lengths below `NARROW` of prefixes that begin like that or
+    /// Per first 16 bits, the lengths below `NARROW_LEN` of prefixes that epoch like that or
     /// are wider. Empty while there is nothing.
     wide: Box<[AtomicU64]>,
-    /// Lengths from `NARROW` on of prefixes.
+    /// Lengths from `NARROW_LEN` on of prefixes.
     narrow: [AtomicU64; 2],
 }
 
@@ -31,8 +31,8 @@ impl<A: Address> Family<A> {
     pub(super) fn empty() -> Self {
         let seed = Seed::random();
         Self {
-            addresses: Table::with_room(0, 0, seed),
-            prefixes: Table::with_room(0, 0, seed),
+            addresses: Table::with_capacity(0, 0, seed),
+            prefixes: Table::with_capacity(0, 0, seed),
             wide: words(0),
             narrow: Default::default(),
         }
@@ -41,10 +41,10 @@ impl<A: Address> Family<A> {
     /// The same entries with room for so many more addresses and prefixes, and none of
     /// what went.
     pub(super) fn rebuilt(&self, addresses: usize, prefixes: usize, now: u64) -> Self {
-        let (seed, begin) = (Seed::random(), now.saturating_sub(BEFORE));
+        let (seed, epoch) = (Seed::random(), now.saturating_sub(PAST_MS));
         let next = Self {
-            addresses: Table::with_room(self.addresses.len() + addresses, begin, seed),
-            prefixes: Table::with_room(self.prefixes.len() + prefixes, begin, seed),
+            addresses: Table::with_capacity(self.addresses.len() + addresses, epoch, seed),
+            prefixes: Table::with_capacity(self.prefixes.len() + prefixes, epoch, seed),
             wide: words(1 << 16),
             narrow: Default::default(),
         };
@@ -62,8 +62,10 @@ impl<A: Address> Family<A> {
     }
 
     /// Whether the next entry needs a [`rebuilt`](Self::rebuilt) one.
-    pub(super) fn is_crowded(&self, now: u64) -> bool {
-        self.wide.is_empty() || self.addresses.is_crowded(now) || self.prefixes.is_crowded(now)
+    pub(super) fn needs_rebuild(&self, now: u64) -> bool {
+        self.wide.is_empty()
+            || self.addresses.needs_rebuild(now)
+            || self.prefixes.needs_rebuild(now)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -80,7 +82,7 @@ impl<A: Address> Family<A> {
             return self.addresses.set(address, end);
         }
         self.prefixes.set(address.prefix(len), end);
-        if len >= A::NARROW {
+        if len >= A::NARROW_LEN {
             self.narrow[usize::from(len / 64)].fetch_or(1 << (len % 64), Ordering::Release);
         } else {
             let first = usize::from(address.top());
@@ -103,20 +105,20 @@ impl<A: Address> Family<A> {
     /// Length of the longest prefix with the address that is live at `now`, as far as
     /// tables can tell, and that `is_live`.
     #[inline]
-    pub(super) fn longest(
+    pub(super) fn longest_match(
         &self,
         address: A,
-        near: Near,
+        candidates: Candidates,
         now: u64,
         is_live: impl Fn(u8) -> bool,
     ) -> Option<u8> {
         // What never ends does not end with the last moment there is either.
-        let now = now.min(NEVER - 1);
+        let now = now.min(NO_EXPIRY - 1);
         let is_after = |end: Option<u64>| end.is_some_and(|end| end > now);
-        if near.address && is_after(self.addresses.end(address)) && is_live(A::BITS) {
+        if candidates.address && is_after(self.addresses.end(address)) && is_live(A::BITS) {
             return Some(A::BITS);
         }
-        if !near.prefix || self.is_empty() {
+        if !candidates.prefix || self.is_empty() {
             return None;
         }
         let has = |len: &u8| is_after(self.prefixes.end(address.prefix(*len))) && is_live(*len);

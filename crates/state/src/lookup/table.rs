@@ -1,29 +1,29 @@
 //! An open-addressing hash table that is read without waiting while one writer changes
 //! it, made of atomic words alone.
 //!
-//! A slot is a key and a state: [`EMPTY`], [`DEAD`], or until when the entry is live, in
-//! milliseconds from the table's begin on; in one word where the key is short, else in the words of the key and one of state.
+//! A slot is a key and a state: [`EMPTY`], [`DELETED`], or until when the entry is live, in
+//! milliseconds from the table's epoch on; in one word where the key is short, else in the words of the key and one of state.
 //! **Invariant**: a key is written before its state leaves `EMPTY`, or with it, and never
 //! changes in a table: a reader that has seen the state may read the key. Who is taken out
-//! leaves a dead slot; [`Table::is_crowded`] says when to build the next table.
+//! leaves a dead slot; [`Table::needs_rebuild`] says when to build the next table.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::address::{Address, Seed};
 
 const EMPTY: u32 = 0;
-const DEAD: u32 = 1;
+const DELETED: u32 = 1;
 /// The least state of a live entry.
-const FIRST_LIVE: u32 = 2;
+const MIN_LIVE: u32 = 2;
 /// Slots in the smallest table.
-const SMALLEST: usize = 512;
+const MIN_SLOTS: usize = 512;
 
-/// The state of an entry that ends later than can be told, in 49 days or never.
-const LATER: u32 = u32::MAX;
+/// The state of an entry that ends later than can be expected, in 49 days or never.
+const FAR_END: u32 = u32::MAX;
 
 /// When an entry ends, in milliseconds of Unix time; this, if never, or so late that a table
 /// cannot tell: then it is live until it is taken out.
-pub(super) const NEVER: u64 = u64::MAX;
+pub(super) const NO_EXPIRY: u64 = u64::MAX;
 
 #[derive(Debug)]
 pub(super) struct Table<A> {
@@ -31,7 +31,7 @@ pub(super) struct Table<A> {
     capacity: usize,
     seed: Seed,
     /// What ends are counted from; what ended before ends here.
-    begin: u64,
+    epoch: u64,
     /// Slots that are not empty.
     used: AtomicUsize,
     live: AtomicUsize,
@@ -42,14 +42,14 @@ impl<A: Address> Table<A> {
     /// A key of 32 bits shares a word with its state.
     const WORDS: usize = if A::BITS == 32 { 1 } else { A::WORDS + 1 };
 
-    /// A table half full with `entries`, which tells ends from `begin` on.
-    pub(super) fn with_room(entries: usize, begin: u64, seed: Seed) -> Self {
-        let capacity = (entries * 2).max(SMALLEST);
+    /// A table half full with `entries`, which tells ends from `epoch` on.
+    pub(super) fn with_capacity(entries: usize, epoch: u64, seed: Seed) -> Self {
+        let capacity = (entries * 2).max(MIN_SLOTS);
         Self {
             slots: words(capacity * Self::WORDS),
             capacity,
             seed,
-            begin,
+            epoch,
             used: AtomicUsize::new(0),
             live: AtomicUsize::new(0),
             keys: std::marker::PhantomData,
@@ -64,15 +64,15 @@ impl<A: Address> Table<A> {
 
     fn end_of(&self, state: u32) -> Option<u64> {
         match state {
-            EMPTY | DEAD => None,
-            LATER => Some(NEVER),
-            state => Some(self.begin + u64::from(state - FIRST_LIVE)),
+            EMPTY | DELETED => None,
+            FAR_END => Some(NO_EXPIRY),
+            state => Some(self.epoch + u64::from(state - MIN_LIVE)),
         }
     }
 
     fn state_of(&self, end: u64) -> u32 {
-        let state = end.saturating_sub(self.begin).saturating_add(FIRST_LIVE.into());
-        u32::try_from(state).unwrap_or(LATER)
+        let state = end.saturating_sub(self.epoch).saturating_add(MIN_LIVE.into());
+        u32::try_from(state).unwrap_or(FAR_END)
     }
 
     /// Puts a key in, or gives it another end. Not when the table is crowded.
@@ -81,7 +81,7 @@ impl<A: Address> Table<A> {
         match self.find(key) {
             Ok((slot, state)) => {
                 self.store(slot, key, end);
-                if state == DEAD {
+                if state == DELETED {
                     self.live.fetch_add(1, Ordering::Relaxed);
                 }
             }
@@ -101,9 +101,9 @@ impl<A: Address> Table<A> {
 
     pub(super) fn remove(&self, key: A) {
         if let Ok((slot, state)) = self.find(key)
-            && state != DEAD
+            && state != DELETED
         {
-            self.store(slot, key, DEAD);
+            self.store(slot, key, DELETED);
             self.live.fetch_sub(1, Ordering::Relaxed);
         }
     }
@@ -123,10 +123,10 @@ impl<A: Address> Table<A> {
 
     /// Whether the next entry belongs into a larger table, or into a new one without the
     /// dead, or into one that can tell the ends of this time.
-    pub(super) fn is_crowded(&self, now: u64) -> bool {
-        // Before `begin`, if the clock was set back by much.
-        now < self.begin
-            || now - self.begin > u64::from(u32::MAX / 2)
+    pub(super) fn needs_rebuild(&self, now: u64) -> bool {
+        // Before `epoch`, if the clock was set back by much.
+        now < self.epoch
+            || now - self.epoch > u64::from(u32::MAX / 2)
             || self.used.load(Ordering::Relaxed) + 1 > self.capacity / 4 * 3
     }
 
@@ -189,18 +189,18 @@ mod tests {
 
     use super::*;
 
-    const BEGIN: u64 = 1_800_000_000_000;
+    const EPOCH: u64 = 1_800_000_000_000;
 
     fn holds_what_a_map_holds<A: Address + std::hash::Hash>(
         steps: Vec<(u32, u64)>,
         key: impl Fn(u32) -> A,
     ) {
-        let mut table = Table::with_room(0, BEGIN, Seed::fixed());
+        let mut table = Table::with_capacity(0, EPOCH, Seed::fixed());
         let mut map = HashMap::new();
         for (n, end) in steps {
-            let (key, end) = (key(n), (end > 0).then(|| BEGIN + end));
-            if table.is_crowded(BEGIN) {
-                let next = Table::with_room(table.len(), BEGIN, Seed::fixed());
+            let (key, end) = (key(n), (end > 0).then(|| EPOCH + end));
+            if table.needs_rebuild(EPOCH) {
+                let next = Table::with_capacity(table.len(), EPOCH, Seed::fixed());
                 table.iter().for_each(|(key, end)| next.set(key, end));
                 table = next;
             }
@@ -229,21 +229,21 @@ mod tests {
 
     #[test]
     fn ends_long_ago_and_far_away_are_ends_all_the_same() {
-        let table = Table::<u128>::with_room(1, BEGIN, Seed::fixed());
-        let days = |days: u64| BEGIN + days * 86_400_000;
-        for (end, told) in [
-            (0, BEGIN),
-            (BEGIN + 1, BEGIN + 1),
+        let table = Table::<u128>::with_capacity(1, EPOCH, Seed::fixed());
+        let days = |days: u64| EPOCH + days * 86_400_000;
+        for (end, expected) in [
+            (0, EPOCH),
+            (EPOCH + 1, EPOCH + 1),
             (days(49), days(49)),
-            (days(50), NEVER),
-            (NEVER, NEVER),
+            (days(50), NO_EXPIRY),
+            (NO_EXPIRY, NO_EXPIRY),
         ] {
             table.set(1 << 100, end);
-            assert_eq!((table.end(1 << 100), table.len()), (Some(told), 1));
+            assert_eq!((table.end(1 << 100), table.len()), (Some(expected), 1));
         }
         table.remove(1 << 100);
         table.remove(1 << 100);
         assert_eq!((table.end(1 << 100), table.len()), (None, 0));
-        assert!(!table.is_crowded(days(24)) && table.is_crowded(days(25)));
+        assert!(!table.needs_rebuild(days(24)) && table.needs_rebuild(days(25)));
     }
 }

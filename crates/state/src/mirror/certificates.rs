@@ -5,14 +5,14 @@ use std::sync::Arc;
 use mailmesh_events::{Certificate, CertificateChange, Change, ChangeKey, DomainNames, UnixMillis};
 
 use super::Mirror;
-use crate::certificates::ChosenCertificate;
+use crate::certificate_index::ChosenCertificate;
 use crate::{StateError, x509};
 
 impl Mirror {
     /// Sets the certificate of its names.
     ///
     /// # Errors
-    /// [`StateError::Expired`], [`StateError::Older`], [`StateError::Full`], and
+    /// [`StateError::CertificateExpired`], [`StateError::NewerCertificate`], [`StateError::Full`], and
     /// what [`certificate_from_der`](crate::certificate_from_der) checks.
     pub fn set_certificate(
         &self,
@@ -21,16 +21,16 @@ impl Mirror {
     ) -> Result<Change, StateError> {
         let (not_before, not_after) = (certificate.not_before(), certificate.not_after());
         if not_after <= now || not_after <= not_before {
-            return Err(StateError::Expired { not_before, not_after });
+            return Err(StateError::CertificateExpired { not_before, not_after });
         }
-        self.set_certificate_even_if_over(certificate, now)
+        self.set_certificate_even_if_expired(certificate, now)
     }
 
     /// Sets the certificate of its names, also one that is over.
     ///
     /// # Errors
-    /// As [`set_certificate`](Self::set_certificate), without [`StateError::Expired`].
-    pub fn set_certificate_even_if_over(
+    /// As [`set_certificate`](Self::set_certificate), without [`StateError::CertificateExpired`].
+    pub fn set_certificate_even_if_expired(
         &self,
         certificate: Certificate,
         now: UnixMillis,
@@ -43,18 +43,18 @@ impl Mirror {
             && current.not_before() > not_before
             && current.not_after() > now
         {
-            return Err(StateError::Older { names, current: current.not_before() });
+            return Err(StateError::NewerCertificate { names, current: current.not_before() });
         }
         let stamp = writer.stamp(&ChangeKey::Certificate(names.clone()), now);
         let certificate = Some(Arc::new(certificate));
         let change = Change::Certificate(CertificateChange { names, stamp, certificate });
-        self.put_own(&mut writer, change, now)
+        self.put_local(&mut writer, change, now)
     }
 
     /// Withdraws the certificate of these names.
     ///
     /// # Errors
-    /// [`StateError::Absent`].
+    /// [`StateError::NotFound`].
     pub fn withdraw_certificate(
         &self,
         names: DomainNames,
@@ -62,11 +62,11 @@ impl Mirror {
     ) -> Result<Change, StateError> {
         let mut writer = self.writer.write();
         if self.certificates.get(&names).is_none() {
-            return Err(StateError::Absent { key: names.to_string() });
+            return Err(StateError::NotFound { key: names.to_string() });
         }
         let stamp = writer.stamp(&ChangeKey::Certificate(names.clone()), now);
         let change = Change::Certificate(CertificateChange { names, stamp, certificate: None });
-        self.put_own(&mut writer, change, now)
+        self.put_local(&mut writer, change, now)
     }
 
     /// The certificate of exactly these names.

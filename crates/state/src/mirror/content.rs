@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use mailmesh_events::{Change, CodedSymbol, MirrorDigest, Share};
 
 use super::Mirror;
-use crate::sketch::{Difference, Sketch, decode};
+use crate::riblt::{Difference, Sketch, decode};
 use crate::version::compare_changes;
 
 impl Mirror {
@@ -28,14 +28,14 @@ impl Mirror {
     }
 
     /// The first `len` coded symbols of a share of the content; of the whole, at most
-    /// those that are kept.
+    /// those that are sketch_of_whole.
     pub(crate) fn symbols(&self, share: Share, len: usize) -> Vec<CodedSymbol> {
         let writer = self.writer.read();
-        let kept = writer.entries.sketch();
+        let sketch_of_whole = writer.entries.sketch();
         if share.bits == 0 {
-            return kept.symbols().iter().take(len).copied().collect();
+            return sketch_of_whole.symbols().iter().take(len).copied().collect();
         }
-        let mut sketch = Sketch::new(kept.checker().clone(), len);
+        let mut sketch = Sketch::new(sketch_of_whole.checker().clone(), len);
         writer.entries.items(ids(share)).for_each(|item| sketch.add(item));
         sketch.symbols().to_vec()
     }
@@ -49,9 +49,9 @@ impl Mirror {
     }
 
     /// The entries of these items, as far as they are here.
-    pub(crate) fn entries_of(&self, items: &[u64]) -> Vec<Change> {
+    pub(crate) fn entries_by_item(&self, items: &[u64]) -> Vec<Change> {
         let writer = self.writer.read();
-        items.iter().filter_map(|item| writer.entries.of_item(*item)).collect()
+        items.iter().filter_map(|item| writer.entries.by_item(*item)).collect()
     }
 
     /// What is held of the key of a change, if it stands before that.

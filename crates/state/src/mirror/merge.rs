@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use mailmesh_events::{CertificateChange, Change, UnixMillis};
 
 use super::{
-    AHEAD, APPLIED, AT_A_TIME, Applied, JUST_ENDED, MAX_AHEAD, Mirror, NEVER, REFUSED, STALE,
-    Writer,
+    AHEAD, APPLIED, Applied, EXPIRY_GRACE, MAX_CLOCK_AHEAD, Mirror, REFUSED, STALE,
+    STAMP_TIME_LIMIT, WRITES_PER_LOCK, Writer,
 };
 use crate::planted::{Fault, planted};
 use crate::{StateError, x509};
@@ -36,14 +36,14 @@ impl Mirror {
                 false
             }
         });
-        let mut left: Vec<Change> = checked.collect();
+        let mut checked_changes: Vec<Change> = checked.collect();
         let mut from = 0;
-        let mut is_taken = Vec::with_capacity(left.len());
-        while from < left.len() {
+        let mut was_merged = Vec::with_capacity(checked_changes.len());
+        while from < checked_changes.len() {
             let mut writer = self.writer.write();
-            let until = (from + AT_A_TIME).min(left.len());
-            for change in &left[from..until] {
-                let applied = if has_just_ended(change, now)
+            let until = (from + WRITES_PER_LOCK).min(checked_changes.len());
+            for change in &checked_changes[from..until] {
+                let applied = if has_just_expired(change, now)
                     && writer.entries.stamp(&change.key()).is_none()
                 {
                     Applied::Stale
@@ -51,13 +51,13 @@ impl Mirror {
                     self.merge(&mut writer, change, now)
                 };
                 self.count(&applied);
-                is_taken.push(applied == Applied::Changed);
+                was_merged.push(applied == Applied::Changed);
             }
             from = until;
         }
-        let mut is_taken = is_taken.into_iter();
-        left.retain(|_| is_taken.next() == Some(true));
-        left
+        let mut was_merged = was_merged.into_iter();
+        checked_changes.retain(|_| was_merged.next() == Some(true));
+        checked_changes
     }
 
     fn count(&self, applied: &Applied) {
@@ -72,8 +72,8 @@ impl Mirror {
     /// What is better done before others wait: parsing a certificate takes a while.
     fn check(&self, change: &Change) -> Result<(), Applied> {
         let stamp = change.stamp();
-        if stamp.physical() >= NEVER {
-            return Err(Applied::Refused(StateError::Future { stamped: stamp.physical() }));
+        if stamp.physical() >= STAMP_TIME_LIMIT {
+            return Err(Applied::Refused(StateError::InvalidStamp { stamped: stamp.physical() }));
         }
         let Change::Certificate(CertificateChange { certificate: Some(certificate), .. }) = change
         else {
@@ -81,7 +81,7 @@ impl Mirror {
         };
         {
             let writer = self.writer.read();
-            if writer.entries.has(&writer.entries.locate(&change.key()), change) {
+            if writer.entries.is_current(&writer.entries.locate(&change.key()), change) {
                 return Err(Applied::Stale);
             }
         }
@@ -90,11 +90,11 @@ impl Mirror {
 
     fn merge(&self, writer: &mut Writer, change: &Change, now: UnixMillis) -> Applied {
         let stamp = change.stamp();
-        let located = writer.entries.locate(&change.key());
-        if writer.entries.has(&located, change) {
+        let slot = writer.entries.locate(&change.key());
+        if writer.entries.is_current(&slot, change) {
             return Applied::Stale;
         }
-        if stamp.physical() > now.plus(MAX_AHEAD) {
+        if stamp.physical() > now.plus(MAX_CLOCK_AHEAD) {
             if planted(Fault::FutureRefused) {
                 return Applied::Stale;
             }
@@ -106,11 +106,11 @@ impl Mirror {
         }
         // An ended entry that is remembered no more elsewhere says nothing, unless it takes
         // another's place.
-        let is_forgotten = |end| writer.entries.is_forgotten(end, now);
-        if located.stamp.is_none() && change.expires().is_some_and(is_forgotten) {
+        let is_past_retention = |end| writer.entries.is_past_retention(end, now);
+        if slot.stamp.is_none() && change.expires().is_some_and(is_past_retention) {
             return Applied::Stale;
         }
-        match self.put(writer, located, change, now) {
+        match self.put(writer, slot, change, now) {
             Ok(true) => Applied::Changed,
             Ok(false) => Applied::Stale,
             Err(error) => Applied::Refused(error),
@@ -118,7 +118,7 @@ impl Mirror {
     }
 }
 
-fn has_just_ended(change: &Change, now: UnixMillis) -> bool {
-    let has_just_ended = |end: UnixMillis| end <= now && now < end.plus(JUST_ENDED);
-    change.expires().is_some_and(has_just_ended) && !planted(Fault::EndedComesBack)
+fn has_just_expired(change: &Change, now: UnixMillis) -> bool {
+    let has_just_expired = |end: UnixMillis| end <= now && now < end.plus(EXPIRY_GRACE);
+    change.expires().is_some_and(has_just_expired) && !planted(Fault::EndedComesBack)
 }

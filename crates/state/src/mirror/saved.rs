@@ -2,8 +2,8 @@
 
 use mailmesh_events::{Change, ChangeKey, Stamp, UnixMillis};
 
-use super::{MAX_AHEAD, Mirror, NEVER};
-use crate::lookup::Listing;
+use super::{MAX_CLOCK_AHEAD, Mirror, STAMP_TIME_LIMIT};
+use crate::lookup::LookupEntry;
 
 /// An entry or tombstone with what merging needs besides.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,28 +31,28 @@ impl Mirror {
     /// trusted as this process. Nobody is told: it is no news. What has ended meanwhile goes
     /// with the next [`sweep`](Self::sweep).
     pub fn restore(&self, saved: impl IntoIterator<Item = Saved>, now: UnixMillis) -> usize {
-        let _turn = self.batch.lock();
+        let _batch_guard = self.batch.lock();
         let mut count = 0;
-        self.in_one_step(saved.into_iter(), now, |writer, entry| {
-            let located = writer.entries.locate(&entry.change.key());
+        self.put_batch(saved.into_iter(), now, |writer, entry| {
+            let slot = writer.entries.locate(&entry.change.key());
             let stamp = entry.change.stamp();
-            if stamp.physical() >= NEVER {
+            if stamp.physical() >= STAMP_TIME_LIMIT {
                 return None;
             }
-            if writer.entries.has(&located, &entry.change) || !writer.entries.has_room(&located, 0)
+            if writer.entries.is_current(&slot, &entry.change) || !writer.entries.has_room(&slot, 0)
             {
                 return None;
             }
-            if stamp.physical() <= now.plus(MAX_AHEAD) {
+            if stamp.physical() <= now.plus(MAX_CLOCK_AHEAD) {
                 writer.clock.observe(stamp);
             }
-            let is_live = writer.entries.restore(located, &entry);
+            let is_live = writer.entries.restore(slot, &entry);
             count += 1;
             match &entry.change {
-                Change::Network(change) if is_live => return Some(Listing::of(change)),
+                Change::Network(change) if is_live => return Some(LookupEntry::of(change)),
                 // It may take the place of what is live here.
                 Change::Network(change) => {
-                    return Some(Listing::new(change.rule, change.network, None));
+                    return Some(LookupEntry::new(change.rule, change.network, None));
                 }
                 Change::Certificate(change) => self.certificates.set(change),
                 Change::Value(change) if is_live => self.values.set(change),

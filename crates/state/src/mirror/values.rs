@@ -11,7 +11,7 @@ impl Mirror {
     /// Sets a value. Give the change to the other nodes.
     ///
     /// # Errors
-    /// [`StateError::Ended`], [`StateError::Full`], [`StateError::Outrun`].
+    /// [`StateError::AlreadyExpired`], [`StateError::Full`], [`StateError::Superseded`].
     pub fn set_value(
         &self,
         key: ValueKey,
@@ -24,7 +24,7 @@ impl Mirror {
     /// Removes a value.
     ///
     /// # Errors
-    /// [`StateError::Absent`].
+    /// [`StateError::NotFound`].
     pub fn remove_value(&self, key: ValueKey, now: UnixMillis) -> Result<Change, StateError> {
         self.change_value(key, None, now)
     }
@@ -38,10 +38,10 @@ impl Mirror {
         let mut writer = self.writer.write();
         let changed = ChangeKey::Value(key.clone());
         if value.is_none() && !writer.entries.is_live(&changed) {
-            return Err(StateError::Absent { key: key.to_string() });
+            return Err(StateError::NotFound { key: key.to_string() });
         }
         let stamp = writer.stamp(&changed, now);
-        self.put_own(&mut writer, Change::Value(ValueChange { key, stamp, value }), now)
+        self.put_local(&mut writer, Change::Value(ValueChange { key, stamp, value }), now)
     }
 
     /// The value of a key that is live at `now`.

@@ -57,7 +57,7 @@ fn certificates_that_do_not_check_are_refused_with_the_reason() {
     let old = certificate_from_pem(made.pem().as_bytes(), key.serialize_pem().as_bytes()).unwrap();
     let error = mirror(1).set_certificate(old.clone(), NOW).unwrap_err();
     assert!(error.to_string().contains("2002-01-01T00:00:00Z, which is over"), "{error}");
-    mirror(1).set_certificate_even_if_over(old, NOW).unwrap();
+    mirror(1).set_certificate_even_if_expired(old, NOW).unwrap();
 }
 
 #[test]

@@ -36,7 +36,7 @@ fn a_mirror_that_is_full_refuses_new_keys_and_keeps_its_own() {
     mirror.block(network("192.0.2.1"), block("1"), NOW).unwrap();
     mirror.block(network("192.0.2.2"), block("2"), NOW).unwrap();
     let error = mirror.block(network("192.0.2.3"), block("3"), NOW).unwrap_err();
-    assert_eq!(error, StateError::Full { what: "networks", limit: 2 });
+    assert_eq!(error, StateError::Full { kind: "networks", limit: 2 });
     mirror.block(network("192.0.2.2"), block("2 again"), NOW).unwrap();
     assert!(!mirror.is_blocked("192.0.2.3".parse().unwrap(), NOW));
 }

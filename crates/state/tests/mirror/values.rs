@@ -41,7 +41,7 @@ fn a_value_is_set_replaced_removed_and_ends_everywhere() {
     assert_eq!(of(&a, "x", later(11)), None);
 
     let removed = a.remove_value(key("a"), later(12)).unwrap();
-    assert!(matches!(a.remove_value(key("a"), later(12)), Err(StateError::Absent { .. })));
+    assert!(matches!(a.remove_value(key("a"), later(12)), Err(StateError::NotFound { .. })));
     assert_eq!(b.apply(&removed, later(12)), Applied::Changed);
     assert_eq!((of(&a, "a", later(12)), of(&b, "a", later(12))), (None, None));
 }
@@ -57,5 +57,5 @@ fn values_have_a_bound_of_their_own() {
     };
     mirror.block(network("192.0.2.1"), block("x"), NOW).unwrap();
     assert!(set("a").is_ok() && set("b").is_ok() && set("a").is_ok());
-    assert!(matches!(set("c"), Err(StateError::Full { what: "values", limit: 2 })));
+    assert!(matches!(set("c"), Err(StateError::Full { kind: "values", limit: 2 })));
 }

@@ -17,7 +17,7 @@ fn a_peer_that_never_ends_does_not_keep_a_node_from_the_others() {
         for n in 0..100 {
             honest.block(network(n), Block::new("x", START).unwrap(), START).unwrap();
         }
-        let [mut us, mut them] = [0, 2].map(|own| Reconciler::new(own, Timing::default()));
+        let [mut us, mut them] = [0, 2].map(|own| Reconciler::new(own, ReconcileConfig::default()));
         [1, 2].into_iter().for_each(|peer| us.on_joined(peer));
         them.on_joined(0);
         let lie = MirrorDigest { entries: 1_000_000_000, ..honest.digest() };
@@ -30,7 +30,7 @@ fn a_peer_that_never_ends_does_not_keep_a_node_from_the_others() {
             if us.next_deadline().is_some_and(|deadline| deadline <= at) {
                 us.on_deadline(at);
             }
-            for (to, message) in us.take_to_send() {
+            for (to, message) in us.take_outgoing() {
                 if to == 2 {
                     them.on_message(0, message, &honest, START, at);
                 } else if let SyncMessage::Request { round, first, .. } = message {
@@ -42,7 +42,7 @@ fn a_peer_that_never_ends_does_not_keep_a_node_from_the_others() {
                 let part = SyncMessage::Part { round, share, part, changes: Vec::new(), more };
                 us.on_message(1, part, &ours, START, at);
             }
-            for (_, message) in them.take_to_send() {
+            for (_, message) in them.take_outgoing() {
                 us.on_message(2, message, &ours, START, at);
             }
             seconds += 1;
@@ -59,12 +59,12 @@ fn what_a_liar_sized_is_not_gone_on_with_at_an_honest_peer() {
         let network = Network::single(std::net::Ipv4Addr::from(0x0a00_0000 + n).into());
         honest.block(network, Block::new("x", START).unwrap(), START).unwrap();
     }
-    let [mut us, mut them] = [0, 2].map(|own| Reconciler::new(own, Timing::default()));
+    let [mut us, mut them] = [0, 2].map(|own| Reconciler::new(own, ReconcileConfig::default()));
     [1, 2].into_iter().for_each(|peer| us.on_joined(peer));
     them.on_joined(0);
     let lie = MirrorDigest { entries: 1 << 23, ..honest.digest() };
     us.on_digest(1, lie, ours.digest(), Duration::ZERO);
-    let asked = us.take_to_send();
+    let asked = us.take_outgoing();
     let [(1, SyncMessage::Request { round, first, .. }), ..] = asked[..] else {
         panic!("{asked:?}");
     };
@@ -72,12 +72,12 @@ fn what_a_liar_sized_is_not_gone_on_with_at_an_honest_peer() {
     let (changes, more) = (Vec::new(), false);
     let part = SyncMessage::Part { round, share: first, part: 0, changes, more };
     us.on_message(1, part, &ours, START, Duration::ZERO);
-    us.take_to_send();
+    us.take_outgoing();
 
     let (at, mut shares) = (Duration::from_secs(31), 0);
     us.on_digest(2, honest.digest(), ours.digest(), at);
     while us.is_busy() {
-        let asked = us.take_to_send();
+        let asked = us.take_outgoing();
         assert!(!asked.is_empty(), "it stands still");
         for (to, message) in asked {
             assert_eq!(to, 2);
@@ -87,7 +87,7 @@ fn what_a_liar_sized_is_not_gone_on_with_at_an_honest_peer() {
             assert!(shares <= 4, "the honest peer is asked for {shares} shares, and more");
             them.on_message(0, message, &honest, START, at);
         }
-        for (_, message) in them.take_to_send() {
+        for (_, message) in them.take_outgoing() {
             us.on_message(2, message, &ours, START, at);
         }
     }
@@ -102,7 +102,7 @@ fn questions_that_break_the_protocol_or_ask_for_too_much_get_no_answer() {
         let first = Share { bits, index };
         let message = SyncMessage::AskSymbols { round: 1, first, shares, from, count };
         reconciler.on_message(1, message, mirror, START, Duration::ZERO);
-        reconciler.take_to_send().len()
+        reconciler.take_outgoing().len()
     };
     assert_eq!(ask(0, 0, 1, 0, 1_024), 1);
     assert_eq!(ask(4, 15, 1, 0, 64), 1);
@@ -133,7 +133,7 @@ fn questions_that_break_the_protocol_or_ask_for_too_much_get_no_answer() {
         let first = Share { bits, index };
         let message = SyncMessage::Request { round: 1, first, shares };
         reconciler.on_message(1, message, mirror, START, Duration::from_secs(9));
-        reconciler.take_to_send().len()
+        reconciler.take_outgoing().len()
     };
     assert_eq!(request(6, 60, 4), 4);
     let none = [(6, 60, 5), (6, 64, 1), (6, 0, 0), (8, 0, 65), (40, 0, 1), (0, 0, 1), (1, 1, 1)];

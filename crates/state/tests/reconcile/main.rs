@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
-mod comparing;
+mod comparison;
+mod full_transfer;
 mod hostile;
-mod taking_over;
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ impl Pair {
     fn new(loss: usize) -> Self {
         let node = |n| Node {
             mirror: Mirror::new(NodeId(n), [3; 16]),
-            reconciler: Reconciler::new(n as usize - 1, Timing::default()),
+            reconciler: Reconciler::new(n as usize - 1, ReconcileConfig::default()),
         };
         let mut pair = Self {
             nodes: [node(1), node(2)],
@@ -71,7 +71,7 @@ impl Pair {
         loop {
             let mut quiet = true;
             for i in 0..2 {
-                for (to, message) in self.nodes[i].reconciler.take_to_send() {
+                for (to, message) in self.nodes[i].reconciler.take_outgoing() {
                     quiet = false;
                     self.messages += 1;
                     match &message {

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use mailmesh_events::{ChangeKey, UnixMillis};
 
 use super::row::Row;
-use super::{Entries, NEVER};
+use super::{Entries, NO_END};
 
 impl Entries {
     /// From now on what changes is noted, until all of it was taken.
@@ -26,7 +26,7 @@ impl Entries {
 
     /// Copies the entries whose ids, by the key of `other`, begin in this range of 64 bits.
     pub(crate) fn copy_range(&mut self, other: &Self, ids: RangeInclusive<u64>) {
-        other.range(ids).for_each(|row| self.copy(other, row));
+        other.rows_in(ids).for_each(|row| self.copy(other, row));
     }
 
     /// Makes these keys what they are in `other`.
@@ -39,8 +39,8 @@ impl Entries {
             match other.row(key) {
                 Some(row) => self.copy(other, row),
                 None => {
-                    if let Ok(place) = self.locate(key).place {
-                        self.take_out(place);
+                    if let Ok(position) = self.locate(key).position {
+                        self.remove(position);
                     }
                 }
             }
@@ -49,9 +49,13 @@ impl Entries {
 
     fn copy(&mut self, other: &Self, row: &Row) {
         let change = other.pool.change(row);
-        let located = self.locate(&change.key());
-        let end = if row.is_over() { row.revived(other.bounds.tombstones).end } else { row.end };
-        let end = (end != NEVER).then_some(UnixMillis(end));
-        self.set(located, &change, Some(row.has_replaced()), (end, row.is_over()));
+        let slot = self.locate(&change.key());
+        let end = if row.is_expired() {
+            row.unexpired(other.bounds.tombstone_retention).end
+        } else {
+            row.end
+        };
+        let end = (end != NO_END).then_some(UnixMillis(end));
+        self.set(slot, &change, Some(row.has_replaced()), (end, row.is_expired()));
     }
 }

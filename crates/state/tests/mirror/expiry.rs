@@ -86,7 +86,7 @@ fn a_mirror_refuses_an_entry_of_its_own_that_has_ended() {
                 a.set_value(x(), Value::new(vec![1]).unwrap().expiring_at(earlier(hours)), NOW),
             ];
             for result in refused {
-                assert!(matches!(result, Err(StateError::Ended { .. })), "{result:?}");
+                assert!(matches!(result, Err(StateError::AlreadyExpired { .. })), "{result:?}");
             }
             assert_eq!(a.set_all(Rule::Block, vec![(subject, ended())], NOW).unwrap().changes, []);
             assert_eq!(a.is_blocked("192.0.2.1".parse().unwrap(), NOW), was_there);
@@ -110,7 +110,7 @@ fn what_expired_before_it_came_is_nothing_new() {
     assert!(b.networks(Rule::Block, NOW).is_empty());
     assert_eq!((b.digest(), b.content()), (a.digest(), vec![change.clone()]));
     assert!(b.sweep(after(23)).is_empty());
-    assert_eq!(b.sweep(after(24)).forgotten, std::slice::from_ref(&change));
+    assert_eq!(b.sweep(after(24)).dropped, std::slice::from_ref(&change));
     assert_eq!(b.apply(&change, after(24)), Applied::Stale);
     assert_eq!(b.digest().entries, 0);
 }
@@ -133,7 +133,7 @@ fn what_is_over_is_forgotten_everywhere_at_the_same_time_however_old_it_is() {
         assert!(mirror.remove(Rule::Block, network("192.0.2.1"), days(30)).is_err());
         mirror.sweep(days(30).plus(Duration::from_secs(86_399)));
         assert_eq!(mirror.digest().entries, 1);
-        assert_eq!(mirror.sweep(days(31)).forgotten.len(), 1);
+        assert_eq!(mirror.sweep(days(31)).dropped.len(), 1);
         assert_eq!(mirror.digest().entries, 0);
     }
 }
@@ -149,7 +149,7 @@ fn what_a_time_that_was_wrong_had_ended_goes_on_once_it_is_set_back() {
     let digest = mirror.digest();
     mirror.sweep(later(100));
     assert!(!mirror.is_blocked(address, later(10)));
-    assert_eq!(mirror.sweep(later(10)).revived, [change]);
+    assert_eq!(mirror.sweep(later(10)).unexpired, [change]);
     assert!(mirror.is_blocked(address, later(59)));
     assert!(matches!(mirror.lookup(address, later(59)), Verdict::Blocked(_)));
     assert_eq!(mirror.digest(), digest);
@@ -166,16 +166,16 @@ fn what_is_in_force_again_is_brought_back_without_a_sweep() {
     mirror.block(network("192.0.2.1"), block("first"), NOW).unwrap();
     let ends = block("second").expiring_at(later(60));
     let change = mirror.block(network("192.0.2.1"), ends, NOW).unwrap();
-    assert_eq!(mirror.revive(later(100)), []);
+    assert_eq!(mirror.unexpire(later(100)), []);
     mirror.sweep(later(100));
     let is_blocked = || mirror.is_blocked("192.0.2.1".parse().unwrap(), later(10));
     assert!(!is_blocked());
     let short = block("short").expiring_at(later(20));
     mirror.block(network("192.0.2.2"), short, later(10)).unwrap();
-    assert_eq!(mirror.revive(later(10)), [change]);
+    assert_eq!(mirror.unexpire(later(10)), [change]);
     assert!(is_blocked());
-    assert_eq!(mirror.revive(later(10)), []);
-    assert_eq!(mirror.revive(later(30)), [], "it drops nothing");
+    assert_eq!(mirror.unexpire(later(10)), []);
+    assert_eq!(mirror.unexpire(later(30)), [], "it drops nothing");
     assert_eq!(mirror.digest().entries, 2);
     assert_eq!(mirror.sweep(later(60)).expired.len(), 2);
 }

@@ -42,7 +42,7 @@ fn what_is_forgotten_leaves_nothing_behind_and_what_is_newer_stays() {
     fresh.apply_all(changes, later);
 
     // 298 networks and tombstones, a certificate, a value.
-    assert_eq!(old.forget_until(stamp), 300);
+    assert_eq!(old.purge_until(stamp), 300);
     assert_eq!(old.digest(), fresh.digest());
     for (address, is_blocked) in [("10.0.0.9", true), ("10.0.0.8", false), ("10.0.1.1", false)] {
         assert_eq!(old.is_blocked(address.parse().unwrap(), later), is_blocked, "{address}");
@@ -52,7 +52,7 @@ fn what_is_forgotten_leaves_nothing_behind_and_what_is_newer_stays() {
     assert!(old.value(&key, later).is_none());
     // Those of before, and the one of 10.0.0.8.
     assert_eq!(removals.0.lock().unwrap().len(), 297 + 2 + 1);
-    assert_eq!(old.forget_until(stamp), 0);
+    assert_eq!(old.purge_until(stamp), 0);
 }
 
 #[test]

@@ -3,39 +3,39 @@
 use mailmesh_events::{CertificateChange, Change, NetworkChange, Share, Stamp, ValueChange};
 
 use super::content::ids;
-use super::{AT_A_TIME, LISTED_BITS, Mirror};
+use super::{Mirror, SCAN_SHARE_BITS, WRITES_PER_LOCK};
 use crate::observe::Observed;
 
 impl Mirror {
     /// Takes out every entry that is stamped no later than `stamp`, as if it had never been
     /// there: no tombstone remembers it. Watchers see it removed. Gives how many. Nobody waits
     /// for all of it.
-    pub fn forget_until(&self, stamp: Stamp) -> usize {
+    pub fn purge_until(&self, stamp: Stamp) -> usize {
         // Not while the mirror is keyed anew, which changes the order of its entries.
-        let _turn = self.batch.lock();
+        let _batch_guard = self.batch.lock();
         let mut count = 0;
-        for index in 0..1 << LISTED_BITS {
-            let share = ids(Share { bits: LISTED_BITS, index });
+        for index in 0..1 << SCAN_SHARE_BITS {
+            let share = ids(Share { bits: SCAN_SHARE_BITS, index });
             let entries: Vec<Change> = self.writer.read().entries.changes(share).collect();
             let old: Vec<Change> =
                 entries.into_iter().filter(|change| change.stamp() <= stamp).collect();
-            for some in old.chunks(AT_A_TIME) {
+            for chunk in old.chunks(WRITES_PER_LOCK) {
                 let mut writer = self.writer.write();
-                for change in some {
-                    if !writer.entries.forget(change) {
+                for change in chunk {
+                    if !writer.entries.remove_exact(change) {
                         continue;
                     }
                     count += 1;
-                    match without_content(change) {
-                        Some(gone) => self.observers.tell(Observed::Changed(&gone)),
-                        None => self.observers.tell(Observed::Forgotten(change)),
+                    match as_removal(change) {
+                        Some(removal) => self.observers.notify(Observed::Changed(&removal)),
+                        None => self.observers.notify(Observed::TombstoneChanged(change)),
                     }
                     if let Change::Certificate(CertificateChange { names, stamp, .. }) = change {
                         let (names, stamp) = (names.clone(), *stamp);
-                        let gone = CertificateChange { names, stamp, certificate: None };
-                        self.certificates.set(&gone);
+                        let removal = CertificateChange { names, stamp, certificate: None };
+                        self.certificates.set(&removal);
                     }
-                    self.unlist(&mut writer, change);
+                    self.remove_from_lookup(&mut writer, change);
                 }
             }
         }
@@ -44,7 +44,7 @@ impl Mirror {
 }
 
 /// The change of a live entry as its removal; `None` for a tombstone.
-fn without_content(change: &Change) -> Option<Change> {
+fn as_removal(change: &Change) -> Option<Change> {
     if !change.is_live() {
         return None;
     }

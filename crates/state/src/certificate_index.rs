@@ -12,19 +12,19 @@ pub enum Validity {
     /// The moment is within its `notBefore` and `notAfter`.
     Valid,
     /// Its `notAfter` is over.
-    Ended,
+    Expired,
     /// Its `notBefore` is yet to come.
-    NotYet,
+    NotYetValid,
 }
 
 impl Validity {
     fn of(certificate: &Certificate, now: UnixMillis) -> Self {
         if now < certificate.not_before() {
-            Self::NotYet
+            Self::NotYetValid
         } else if now < certificate.not_after() {
             Self::Valid
         } else {
-            Self::Ended
+            Self::Expired
         }
     }
 }
@@ -50,12 +50,12 @@ impl fmt::Display for ChosenCertificate {
         let nothing_better = "no valid certificate serves it";
         match self.validity {
             Validity::Valid => write!(f, "valid, {name}"),
-            Validity::Ended => {
-                let ago = Roughly(self.at.since(self.certificate.not_after()));
+            Validity::Expired => {
+                let ago = CoarseDuration(self.at.since(self.certificate.not_after()));
                 write!(f, "ended {ago} ago, {name}; {nothing_better}")
             }
-            Validity::NotYet => {
-                let until = Roughly(self.certificate.not_before().since(self.at));
+            Validity::NotYetValid => {
+                let until = CoarseDuration(self.certificate.not_before().since(self.at));
                 write!(f, "valid in {until}, {name}; {nothing_better}")
             }
         }
@@ -63,9 +63,9 @@ impl fmt::Display for ChosenCertificate {
 }
 
 /// A duration in the unit that a reader would choose.
-struct Roughly(Duration);
+struct CoarseDuration(Duration);
 
-impl fmt::Display for Roughly {
+impl fmt::Display for CoarseDuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.0.as_secs();
         match seconds {
@@ -80,22 +80,22 @@ impl fmt::Display for Roughly {
 /// Certificates by host name. A lookup costs what the certificates of that one name cost,
 /// however many there are of others. A reader waits for a writer at most for one insertion.
 #[derive(Debug, Default)]
-pub(crate) struct Certificates {
-    index: RwLock<Index>,
+pub(crate) struct CertificateIndex {
+    index: RwLock<NameTables>,
 }
 
 /// Certificates of one name, the one issued last at the end.
-type Issued = Vec<Arc<Certificate>>;
+type CertificateList = Vec<Arc<Certificate>>;
 
 #[derive(Debug, Default)]
-struct Index {
+struct NameTables {
     by_names: HashMap<DomainNames, Arc<Certificate>>,
-    exact: HashMap<Box<str>, Issued>,
+    exact: HashMap<Box<str>, CertificateList>,
     /// By the domain below which the wildcard serves: `example.org` for `*.example.org`.
-    wildcard: HashMap<Box<str>, Issued>,
+    wildcard: HashMap<Box<str>, CertificateList>,
 }
 
-impl Certificates {
+impl CertificateIndex {
     pub(crate) fn set(&self, change: &CertificateChange) {
         let mut index = self.index.write();
         let replaced = match &change.certificate {
@@ -103,10 +103,10 @@ impl Certificates {
             None => index.by_names.remove(&change.names),
         };
         if let Some(replaced) = replaced {
-            index.unlist(&replaced);
+            index.remove(&replaced);
         }
         if let Some(certificate) = &change.certificate {
-            index.list(certificate);
+            index.insert(certificate);
         }
     }
 
@@ -114,7 +114,7 @@ impl Certificates {
         self.index.read().by_names.get(names).cloned()
     }
 
-    /// Valid before not valid, then the exact name before a wildcard, then as [`best`] says.
+    /// Valid before not valid, then the exact name before a wildcard, then as [`best_issued`] says.
     pub(crate) fn choose(&self, host: &str, now: UnixMillis) -> Option<ChosenCertificate> {
         let host = HostName::new(host)?;
         self.index.read().choose(Some(host.as_str()), host.parent(), now)
@@ -143,15 +143,15 @@ impl Certificates {
     }
 }
 
-impl Index {
+impl NameTables {
     fn choose(
         &self,
         exact: Option<&str>,
         parent: Option<&str>,
         now: UnixMillis,
     ) -> Option<ChosenCertificate> {
-        let chosen = |issued: &Issued, is_exact| {
-            let certificate = best(issued, now)?.clone();
+        let chosen = |issued: &CertificateList, is_exact| {
+            let certificate = best_issued(issued, now)?.clone();
             let validity = Validity::of(&certificate, now);
             Some(ChosenCertificate { certificate, validity, is_exact, at: now })
         };
@@ -166,23 +166,24 @@ impl Index {
         }
     }
 
-    fn table(&mut self, name: &str) -> (&mut HashMap<Box<str>, Issued>, Box<str>) {
+    fn table(&mut self, name: &str) -> (&mut HashMap<Box<str>, CertificateList>, Box<str>) {
         match name.strip_prefix("*.") {
             Some(parent) => (&mut self.wildcard, parent.into()),
             None => (&mut self.exact, name.into()),
         }
     }
 
-    fn list(&mut self, certificate: &Arc<Certificate>) {
+    fn insert(&mut self, certificate: &Arc<Certificate>) {
         for name in certificate.names().iter() {
             let (table, name) = self.table(name);
             let issued = table.entry(name).or_default();
-            let place = issued.partition_point(|other| rank(other) < rank(certificate));
-            issued.insert(place, certificate.clone());
+            let position =
+                issued.partition_point(|other| issue_order(other) < issue_order(certificate));
+            issued.insert(position, certificate.clone());
         }
     }
 
-    fn unlist(&mut self, certificate: &Arc<Certificate>) {
+    fn remove(&mut self, certificate: &Arc<Certificate>) {
         for name in certificate.names().iter() {
             let (table, name) = self.table(name);
             if let Some(issued) = table.get_mut(&name) {
@@ -196,20 +197,20 @@ impl Index {
 }
 
 /// The same order on every node.
-fn rank(certificate: &Certificate) -> impl Ord + use<> {
+fn issue_order(certificate: &Certificate) -> impl Ord + use<> {
     (certificate.not_before(), certificate.not_after(), certificate.fingerprint())
 }
 
 /// Of the valid ones the one issued last. If none is valid: the one that ended last, since a
 /// client whose clock is behind may still take it; else the one that begins first.
-fn best(issued: &Issued, now: UnixMillis) -> Option<&Arc<Certificate>> {
-    let begun = issued.partition_point(|certificate| certificate.not_before() <= now);
-    let (begun, later) = issued.split_at(begun);
-    let valid = begun.iter().rev().find(|certificate| now < certificate.not_after());
-    let ended = || begun.iter().max_by_key(|c| (c.not_after(), rank(c)));
-    let first = || {
+fn best_issued(issued: &CertificateList, now: UnixMillis) -> Option<&Arc<Certificate>> {
+    let started = issued.partition_point(|certificate| certificate.not_before() <= now);
+    let (started, later) = issued.split_at(started);
+    let valid = started.iter().rev().find(|certificate| now < certificate.not_after());
+    let last_expired = || started.iter().max_by_key(|c| (c.not_after(), issue_order(c)));
+    let next_valid = || {
         let at = later.first()?.not_before();
         later.iter().take_while(|certificate| certificate.not_before() == at).last()
     };
-    valid.or_else(ended).or_else(first)
+    valid.or_else(last_expired).or_else(next_valid)
 }

@@ -59,7 +59,8 @@ fn mirrors(changes: &[&Change]) -> Vec<Mirror> {
 
 /// Lets two mirrors compare for so many seconds.
 fn compare(mirrors: &[Mirror], seconds: u64) {
-    let mut nodes: Vec<_> = (0..2).map(|n| Reconciler::new(n, Timing::default())).collect();
+    let mut nodes: Vec<_> =
+        (0..2).map(|n| Reconciler::new(n, ReconcileConfig::default())).collect();
     nodes[0].on_joined(1);
     nodes[1].on_joined(0);
     for second in 0..seconds {
@@ -70,7 +71,7 @@ fn compare(mirrors: &[Mirror], seconds: u64) {
             nodes[n].on_digest(1 - n, digests[1 - n], digests[n], at);
         }
         loop {
-            let sent: Vec<_> = nodes.iter_mut().map(Reconciler::take_to_send).collect();
+            let sent: Vec<_> = nodes.iter_mut().map(Reconciler::take_outgoing).collect();
             if sent.iter().all(Vec::is_empty) {
                 break;
             }
@@ -147,7 +148,7 @@ fn a_mirror_that_is_keyed_anew_has_the_fingerprint_of_one_that_always_was() {
     assert_eq!(old.digest(), new.digest());
     let later = NOW.plus(Duration::from_secs(1));
     for mirror in [&old, &new] {
-        mirror.forget_until(Stamp::new(later, 0, NodeId(0)));
+        mirror.purge_until(Stamp::new(later, 0, NodeId(0)));
         assert_eq!((mirror.digest().entries, mirror.digest().fingerprint), (0, 0));
     }
 }
@@ -156,14 +157,14 @@ fn a_mirror_that_is_keyed_anew_has_the_fingerprint_of_one_that_always_was() {
 /// the sum of the first coded symbol of a mirror that has nothing else.
 fn items(changes: impl Iterator<Item = Change>) -> impl Iterator<Item = (u64, Change)> {
     let mirror = Mirror::new(NodeId(1), [3; 16]);
-    let mut node = Reconciler::new(0, Timing::default());
+    let mut node = Reconciler::new(0, ReconcileConfig::default());
     node.on_joined(1);
     changes.zip(1..).map(move |(change, second)| {
         assert_eq!(mirror.apply(&change, NOW), Applied::Changed);
         let (first, at) = (Share { bits: 0, index: 0 }, Duration::from_secs(second));
         let ask = SyncMessage::AskSymbols { round: 1, first, shares: 1, from: 0, count: 1 };
         node.on_message(1, ask, &mirror, NOW, at);
-        match &node.take_to_send()[..] {
+        match &node.take_outgoing()[..] {
             [(_, SyncMessage::Symbols { symbols, .. })] => (symbols[0].sum, change),
             other => panic!("{other:?}"),
         }

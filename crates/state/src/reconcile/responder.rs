@@ -4,39 +4,39 @@ use std::time::Duration;
 
 use mailmesh_events::{Change, Share, SyncMessage, limits};
 
-use super::Timing;
-use super::comparison::{self, MOST_OF_SHARE};
-use super::snapshot::SHARE;
+use super::ReconcileConfig;
+use super::comparison::{self, MAX_SYMBOLS_PER_SHARE};
+use super::full_transfer::ENTRIES_PER_SHARE;
 use crate::Mirror;
-use crate::entries::SYMBOLS;
+use crate::entries::SKETCH_SYMBOLS;
 use crate::planted::{Fault, planted};
 
 /// Bytes that most entries have at least.
-const SMALL_ENTRY: u64 = 50;
+const MIN_ENTRY_BYTES: u64 = 50;
 /// Most entries of a share that is answered for. Peers ask for shares of some 256 entries, by
 /// what a digest said how many there are; that may have been a while ago.
-const MOST_IN_SHARE: u64 = 16 * SHARE;
+const MAX_SHARE_ENTRIES: u64 = 16 * ENTRIES_PER_SHARE;
 /// Items looked up for the price of one part.
-const ITEMS_FOR_A_PART: u64 = 256;
+const ITEMS_PER_TOKEN: u64 = 256;
 /// Entries whose symbols are made for the price of one part.
-const ENTRIES_FOR_A_PART: u64 = 8_192;
+const ENTRIES_PER_TOKEN: u64 = 8_192;
 
-/// Answers within a budget of parts a second.
+/// Responder within a tokens of parts a second.
 #[derive(Debug)]
-pub(super) struct Answers {
-    timing: Timing,
+pub(super) struct Responder {
+    config: ReconcileConfig,
     /// Parts that may be sent now, a second's worth at most.
-    budget: f64,
+    tokens: f64,
     refilled: Duration,
 }
 
-impl Answers {
-    pub(super) fn new(timing: Timing) -> Self {
-        Self { timing, budget: timing.parts_per_second.into(), refilled: Duration::ZERO }
+impl Responder {
+    pub(super) fn new(config: ReconcileConfig) -> Self {
+        Self { config, tokens: config.max_parts_per_second.into(), refilled: Duration::ZERO }
     }
 
     /// What to answer; nothing to what breaks the protocol, or is too much for now.
-    pub(super) fn to(
+    pub(super) fn answer(
         &mut self,
         question: SyncMessage,
         mirror: &Mirror,
@@ -64,22 +64,22 @@ impl Answers {
     }
 
     fn refill(&mut self, at: Duration) {
-        let rate = f64::from(self.timing.parts_per_second);
+        let rate = f64::from(self.config.max_parts_per_second);
         let earned = at.saturating_sub(self.refilled).as_secs_f64() * rate;
-        self.budget = (self.budget + earned).min(rate);
+        self.tokens = (self.tokens + earned).min(rate);
         self.refilled = at;
     }
 
     fn take(&mut self, parts: u64) -> bool {
         let parts = parts as f64;
-        let enough = self.budget >= parts || planted(Fault::AnswersWithoutBound);
+        let enough = self.tokens >= parts || planted(Fault::AnswersWithoutBound);
         if enough {
-            self.budget -= parts;
+            self.tokens -= parts;
         }
         enough
     }
 
-    /// What there is of some shares; of those for which there is no budget, nothing: they
+    /// What there is of some shares; of those for which there is no tokens, nothing: they
     /// are asked for again.
     fn parts(
         &mut self,
@@ -87,7 +87,7 @@ impl Answers {
         (first, shares): (Share, u16),
         mirror: &Mirror,
     ) -> Vec<SyncMessage> {
-        if shares > limits::SYNC_SHARES || !is_within(first, shares) {
+        if shares > limits::SYNC_SHARES || !are_shares_valid(first, shares) {
             return Vec::new();
         }
         let mut parts = Vec::new();
@@ -96,13 +96,13 @@ impl Answers {
             // Not built in vain: a share that is too large gets no answer, and is asked for in
             // smaller ones once its peer's digest tells.
             let entries = mirror.digest().entries >> first.bits;
-            if entries > MOST_IN_SHARE
-                || entries.saturating_mul(SMALL_ENTRY) / self.timing.part as u64
-                    > self.budget as u64
+            if entries > MAX_SHARE_ENTRIES
+                || entries.saturating_mul(MIN_ENTRY_BYTES) / self.config.part_bytes as u64
+                    > self.tokens as u64
             {
                 break;
             }
-            let mut packs = pack(mirror.entries_in(share), self.timing.part);
+            let mut packs = pack(mirror.entries_in(share), self.config.part_bytes);
             if packs.is_empty() {
                 packs.push(Vec::new());
             }
@@ -127,20 +127,20 @@ impl Answers {
     ) -> Option<Vec<mailmesh_events::CodedSymbol>> {
         let is_whole = first.bits == 0;
         let last = u64::from(from) + u64::from(count);
-        let most = if is_whole { SYMBOLS as u64 } else { MOST_OF_SHARE.into() };
+        let max = if is_whole { SKETCH_SYMBOLS as u64 } else { MAX_SYMBOLS_PER_SHARE.into() };
         if count == 0
-            || last > most
+            || last > max
             || usize::from(shares) * usize::from(count) > limits::SYNC_SYMBOLS
-            || !is_within(first, shares)
+            || !are_shares_valid(first, shares)
         {
             return None;
         }
-        let of_share = mirror.digest().entries >> first.bits;
-        if !is_whole && of_share > MOST_IN_SHARE {
+        let entries_per_share = mirror.digest().entries >> first.bits;
+        if !is_whole && entries_per_share > MAX_SHARE_ENTRIES {
             return None;
         }
-        let entries = of_share.saturating_mul(shares.into());
-        let price = if is_whole { 1 } else { 1 + entries / ENTRIES_FOR_A_PART };
+        let entries = entries_per_share.saturating_mul(shares.into());
+        let price = if is_whole { 1 } else { 1 + entries / ENTRIES_PER_TOKEN };
         if !self.take(price) {
             return None;
         }
@@ -153,20 +153,20 @@ impl Answers {
     }
 
     fn entries(&mut self, round: u32, items: &[u64], mirror: &Mirror) -> Vec<SyncMessage> {
-        if !self.take(1 + items.len() as u64 / ITEMS_FOR_A_PART) {
+        if !self.take(1 + items.len() as u64 / ITEMS_PER_TOKEN) {
             return Vec::new();
         }
-        let changes = mirror.entries_of(items);
+        let changes = mirror.entries_by_item(items);
         if changes.is_empty() {
             return vec![SyncMessage::Entries { round, changes, more: false }];
         }
-        let messages: Vec<_> = comparison::messages(round, changes, &self.timing).collect();
+        let messages: Vec<_> = comparison::messages(round, changes, &self.config).collect();
         if self.take(messages.len() as u64) { messages } else { Vec::new() }
     }
 }
 
 /// Whether there are such shares.
-fn is_within(first: Share, shares: u16) -> bool {
+fn are_shares_valid(first: Share, shares: u16) -> bool {
     let end = u64::from(first.index) + u64::from(shares);
     shares > 0 && first.bits <= limits::SHARE_BITS && end <= 1 << first.bits
 }

@@ -43,7 +43,7 @@ fn what_ends_during_a_fetch_shifts_nothing() {
     let mut now = pair.now;
     let mut requests = 0;
     loop {
-        let asked = b.reconciler.take_to_send();
+        let asked = b.reconciler.take_outgoing();
         if asked.is_empty() {
             break;
         }
@@ -51,7 +51,7 @@ fn what_ends_during_a_fetch_shifts_nothing() {
             a.reconciler.on_message(1, message, &a.mirror, now, Duration::ZERO);
             requests += 1;
         }
-        for (_, message) in a.reconciler.take_to_send() {
+        for (_, message) in a.reconciler.take_outgoing() {
             b.reconciler.on_message(0, message, &b.mirror, now, Duration::ZERO);
         }
         now = now.plus(Duration::from_secs(1));
@@ -68,7 +68,7 @@ fn what_was_begun_with_a_peer_that_died_goes_on_with_another() {
     let pair = nearly_equal(count, 0, 0);
     let [mut first, mut second] = pair.nodes;
     let mirror = Mirror::new(NodeId(3), [3; 16]);
-    let mut joiner = Reconciler::new(2, Timing::default());
+    let mut joiner = Reconciler::new(2, ReconcileConfig::default());
     let digest = first.mirror.digest();
     let (at, mut received) = (Duration::ZERO, 0);
     for (peer, limit) in [(0, count as usize / 2), (1, usize::MAX)] {
@@ -77,20 +77,20 @@ fn what_was_begun_with_a_peer_that_died_goes_on_with_another() {
         joiner.on_digest(peer, digest, mirror.digest(), at);
         let begun = received;
         while joiner.is_busy() && received - begun < limit {
-            let asked = joiner.take_to_send();
+            let asked = joiner.take_outgoing();
             assert!(!asked.is_empty(), "it stands still");
             for (to, message) in asked {
                 assert_eq!(to, peer);
                 source.reconciler.on_message(2, message, &source.mirror, START, at);
             }
-            for (_, message) in source.reconciler.take_to_send() {
+            for (_, message) in source.reconciler.take_outgoing() {
                 if let SyncMessage::Part { changes, .. } = &message {
                     received += changes.len();
                 }
                 joiner.on_message(peer, message, &mirror, START, at);
             }
         }
-        joiner.take_to_send();
+        joiner.take_outgoing();
         joiner.on_left(peer, at);
     }
     assert_eq!(mirror.digest(), digest);
@@ -105,17 +105,17 @@ fn what_was_begun_with_a_small_peer_begins_anew_with_one_that_has_much_more() {
     let mut sources =
         [small.nodes.into_iter().next().unwrap(), large.nodes.into_iter().next().unwrap()];
     let mirror = Mirror::new(NodeId(3), [3; 16]);
-    let mut joiner = Reconciler::new(2, Timing::default());
+    let mut joiner = Reconciler::new(2, ReconcileConfig::default());
     let at = Duration::ZERO;
     joiner.on_joined(0);
     joiner.on_digest(0, sources[0].mirror.digest(), mirror.digest(), at);
     assert!(joiner.is_busy());
-    joiner.take_to_send();
+    joiner.take_outgoing();
     joiner.on_left(0, at);
     joiner.on_joined(1);
     let digest = sources[1].mirror.digest();
     joiner.on_digest(1, digest, mirror.digest(), at);
-    let asked = joiner.take_to_send();
+    let asked = joiner.take_outgoing();
     let bits = asked.iter().find_map(|(_, message)| match message {
         SyncMessage::Request { first, .. } => Some(first.bits),
         _ => None,
@@ -125,7 +125,7 @@ fn what_was_begun_with_a_small_peer_begins_anew_with_one_that_has_much_more() {
         let source = &mut sources[1];
         source.reconciler.on_message(2, message, &source.mirror, START, at);
     }
-    assert!(!sources[1].reconciler.take_to_send().is_empty());
+    assert!(!sources[1].reconciler.take_outgoing().is_empty());
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn a_peer_that_knows_no_symbols_is_asked_for_everything() {
     for _ in 0..100 {
         node.reconciler.on_digest(1, digests[1], digests[0], at);
         node.reconciler.on_deadline(at);
-        let sent = node.reconciler.take_to_send();
+        let sent = node.reconciler.take_outgoing();
         asked_for_all |= sent.iter().any(|(_, m)| matches!(m, SyncMessage::Request { .. }));
         at += Duration::from_secs(1);
     }
@@ -156,7 +156,7 @@ fn a_peer_that_was_silent_once_is_not_asked_for_everything_from_then_on() {
         let node = &mut pair.nodes[0];
         node.reconciler.on_digest(1, digests[1], digests[0], at);
         node.reconciler.on_deadline(at);
-        node.reconciler.take_to_send();
+        node.reconciler.take_outgoing();
     }
     pair.at = Duration::from_secs(60);
     pair.seconds_until_equal(200);

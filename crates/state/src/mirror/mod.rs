@@ -1,8 +1,8 @@
 mod batch;
 mod certificates;
 mod content;
-mod forget;
 mod merge;
+mod purge;
 mod rekey;
 mod saved;
 mod values;
@@ -18,16 +18,16 @@ use mailmesh_events::{
 };
 use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 
-use crate::certificates::Certificates;
-use crate::entries::{Bounds, Entries, Located, Swept};
+use crate::certificate_index::CertificateIndex;
+use crate::entries::{Bounds, Entries, Slot, Swept};
 use crate::lookup::Lookup;
 use crate::observe::{Observed, Observer, Observers};
 use crate::planted::{Fault, planted};
-use crate::values::Values;
+use crate::value_index::ValueIndex;
 use crate::verdict::{NetworkEntry, Verdict};
 use crate::{HybridClock, StateError};
 pub use batch::Batch;
-pub use rekey::fingerprint_key_name;
+pub use rekey::fingerprint_key_id;
 pub use saved::Saved;
 
 /// What became of a change.
@@ -64,8 +64,8 @@ pub struct MirrorCounters {
 pub struct Mirror {
     bounds: Bounds,
     networks: Lookup,
-    certificates: Certificates,
-    values: Values,
+    certificates: CertificateIndex,
+    values: ValueIndex,
     writer: RwLock<Writer>,
     /// Batches take turns.
     batch: Mutex<()>,
@@ -80,28 +80,28 @@ struct Writer {
     /// While a batch is under way: the networks that others changed meanwhile.
     journal: Option<HashSet<(Rule, Network)>>,
     /// The latest time by which something was found to have ended.
-    ended_by: UnixMillis,
+    expired_until: UnixMillis,
     /// New networks that a batch has yet to put in.
     reserved: usize,
 }
 
 /// A time that is earlier by more than this is one that was corrected.
-const BACK: Duration = Duration::from_millis(100);
+const MIN_STEP_BACK: Duration = Duration::from_millis(100);
 /// Most changes merged, or entries swept, while others wait for their turn.
-const AT_A_TIME: usize = 64;
+const WRITES_PER_LOCK: usize = 64;
 /// Shares that are listed one after the other: 2 to the power of this.
-const LISTED_BITS: u8 = 10;
+const SCAN_SHARE_BITS: u8 = 10;
 /// Most entries swept in one call.
-const SWEPT: usize = 100_000;
+const MAX_SWEPT_PER_CALL: usize = 100_000;
 
 /// A stamp that is further ahead of the time than this was made by a wrong clock. The clocks
 /// of a cluster differ by less once they were compared.
-pub(crate) const MAX_AHEAD: Duration = Duration::from_secs(5);
+pub(crate) const MAX_CLOCK_AHEAD: Duration = Duration::from_secs(5);
 /// The year 10,000. No stamp is that late: each leaves room for later ones, whatever clock
 /// made it. The bound is the same on all nodes, so that mirrors agree on what is refused.
-const NEVER: UnixMillis = UnixMillis(253_402_300_800_000);
+const STAMP_TIME_LIMIT: UnixMillis = UnixMillis(253_402_300_800_000);
 /// A peer may still have an entry that this mirror dropped at its end, for this long.
-const JUST_ENDED: Duration = Duration::from_secs(5);
+const EXPIRY_GRACE: Duration = Duration::from_secs(5);
 
 const APPLIED: usize = 0;
 const STALE: usize = 1;
@@ -112,12 +112,12 @@ const AHEAD: usize = 4;
 impl Writer {
     /// The stamp of a new change of a key.
     fn stamp(&mut self, key: &ChangeKey, now: UnixMillis) -> Stamp {
-        let held = self.entries.stamp(key);
-        self.clock.stamp_after(held, now, MAX_AHEAD)
+        let current = self.entries.stamp(key);
+        self.clock.stamp_after(current, now, MAX_CLOCK_AHEAD)
     }
 
     /// A batch under way must not undo what others do to a network meanwhile.
-    fn note(&mut self, rule: Rule, network: Network) {
+    fn journal_network(&mut self, rule: Rule, network: Network) {
         if let Some(journal) = &mut self.journal {
             journal.insert((rule, network));
         }
@@ -139,13 +139,13 @@ impl Mirror {
         Self {
             bounds,
             networks: Lookup::default(),
-            certificates: Certificates::default(),
-            values: Values::default(),
+            certificates: CertificateIndex::default(),
+            values: ValueIndex::default(),
             writer: RwLock::new(Writer {
                 clock: HybridClock::new(node),
                 entries,
                 journal: None,
-                ended_by: UnixMillis(0),
+                expired_until: UnixMillis(0),
                 reserved: 0,
             }),
             batch: Mutex::new(()),
@@ -157,7 +157,7 @@ impl Mirror {
     /// Blocks a network. Give the change to the other nodes.
     ///
     /// # Errors
-    /// [`StateError::Ended`], [`StateError::Full`], [`StateError::Outrun`];
+    /// [`StateError::AlreadyExpired`], [`StateError::Full`], [`StateError::Superseded`];
     /// [`StateError::Event`] for the loopback and for prefixes that [`Network::blockable`] refuses.
     pub fn block(
         &self,
@@ -171,7 +171,7 @@ impl Mirror {
     /// Blocks a network of any width.
     ///
     /// # Errors
-    /// [`StateError::Ended`], [`StateError::Full`]; [`StateError::Event`] for the loopback.
+    /// [`StateError::AlreadyExpired`], [`StateError::Full`]; [`StateError::Event`] for the loopback.
     pub fn block_of_any_width(
         &self,
         network: Network,
@@ -184,7 +184,7 @@ impl Mirror {
     /// Lets a network in, whatever blocks say.
     ///
     /// # Errors
-    /// [`StateError::Ended`], [`StateError::Full`].
+    /// [`StateError::AlreadyExpired`], [`StateError::Full`].
     pub fn allow(
         &self,
         network: Network,
@@ -197,7 +197,7 @@ impl Mirror {
     /// Takes a network off.
     ///
     /// # Errors
-    /// [`StateError::Absent`].
+    /// [`StateError::NotFound`].
     pub fn remove(
         &self,
         rule: Rule,
@@ -217,80 +217,80 @@ impl Mirror {
         let mut writer = self.writer.write();
         let key = ChangeKey::Network(rule, network);
         if block.is_none() && !writer.entries.is_live(&key) {
-            return Err(StateError::Absent { key: network.to_string() });
+            return Err(StateError::NotFound { key: network.to_string() });
         }
         let stamp = writer.stamp(&key, now);
         let block = block.map(Arc::new);
         let change = Change::Network(NetworkChange { rule, network, stamp, block });
-        self.put_own(&mut writer, change, now)
+        self.put_local(&mut writer, change, now)
     }
 
     /// A change of this node's own, which must be the newest. An entry that has ended is
     /// refused: peers forget such an entry at a time of their own, so mirrors would differ.
-    fn put_own(
+    fn put_local(
         &self,
         writer: &mut Writer,
         change: Change,
         now: UnixMillis,
     ) -> Result<Change, StateError> {
         if let Some(end) = change.expires().filter(|end| *end <= now) {
-            return Err(StateError::Ended { key: change.key().to_string(), end });
+            return Err(StateError::AlreadyExpired { key: change.key().to_string(), end });
         }
-        if change.stamp().physical() >= NEVER {
-            return Err(StateError::Future { stamped: change.stamp().physical() });
+        if change.stamp().physical() >= STAMP_TIME_LIMIT {
+            return Err(StateError::InvalidStamp { stamped: change.stamp().physical() });
         }
-        let located = writer.entries.locate(&change.key());
-        if self.put(writer, located, &change, now)? { Ok(change) } else { Err(StateError::Outrun) }
+        let slot = writer.entries.locate(&change.key());
+        if self.put(writer, slot, &change, now)? { Ok(change) } else { Err(StateError::Superseded) }
     }
 
     /// `false` if the mirror has it, or a newer one.
     fn put(
         &self,
         writer: &mut Writer,
-        located: Located,
+        slot: Slot,
         change: &Change,
         now: UnixMillis,
     ) -> Result<bool, StateError> {
-        if writer.entries.has(&located, change) {
+        if writer.entries.is_current(&slot, change) {
             return Ok(false);
         }
-        if !writer.entries.has_room(&located, writer.reserved) {
-            let (what, limit) = match change {
+        if !writer.entries.has_room(&slot, writer.reserved) {
+            let (kind, limit) = match change {
                 Change::Network(_) => ("networks", self.bounds.networks),
                 Change::Value(_) => ("values", self.bounds.values),
                 _ => ("certificates", self.bounds.certificates),
             };
-            return Err(StateError::Full { what, limit });
+            return Err(StateError::Full { kind, limit });
         }
-        let was_live = writer.entries.is_live_at(&located);
-        writer.entries.put(located, change, now);
+        let was_live = writer.entries.is_live_at(&slot);
+        writer.entries.put(slot, change, now);
         if change.expires().is_some_and(|at| at <= now) {
-            self.unlist(writer, change);
-            writer.ended_by = writer.ended_by.max(now);
+            self.remove_from_lookup(writer, change);
+            writer.expired_until = writer.expired_until.max(now);
             // Of what was over before it came only a store needs to know.
-            let over = if was_live { Observed::Expired } else { Observed::Forgotten };
-            self.observers.tell(over(change));
+            let event = if was_live { Observed::Expired } else { Observed::TombstoneChanged };
+            self.observers.notify(event(change));
             return Ok(true);
         }
         match change {
             Change::Network(change) => {
                 self.networks.set(change, now);
-                writer.note(change.rule, change.network);
+                writer.journal_network(change.rule, change.network);
             }
             Change::Certificate(change) => self.certificates.set(change),
             Change::Value(change) => self.values.set(change),
             _ => {}
         }
-        self.observers.tell(Observed::Changed(change));
+        self.observers.notify(Observed::Changed(change));
         Ok(true)
     }
 
     /// Takes out of lookups what has ended.
-    fn unlist(&self, writer: &mut Writer, change: &Change) {
+    fn remove_from_lookup(&self, writer: &mut Writer, change: &Change) {
         match change {
             Change::Network(change) => {
                 self.networks.remove(change.rule, change.network);
-                writer.note(change.rule, change.network);
+                writer.journal_network(change.rule, change.network);
             }
             Change::Value(change) => self.values.remove(&change.key),
             _ => {}
@@ -303,13 +303,14 @@ impl Mirror {
     pub fn sweep(&self, now: UnixMillis) -> Swept {
         let mut swept = Swept::default();
         let mut writer = self.writer.write();
-        swept.revived = self.bring_back(&mut writer, now);
-        writer.ended_by = now;
+        swept.unexpired = self.unexpire_locked(&mut writer, now);
+        writer.expired_until = now;
         loop {
-            let some = writer.entries.sweep(now, AT_A_TIME);
-            self.tell_swept(&mut writer, &some);
+            let some = writer.entries.sweep(now, WRITES_PER_LOCK);
+            self.notify_swept(&mut writer, &some);
             swept.add(some);
-            if !writer.entries.has_due(now) || swept.expired.len() + swept.forgotten.len() >= SWEPT
+            if !writer.entries.has_due(now)
+                || swept.expired.len() + swept.dropped.len() >= MAX_SWEPT_PER_CALL
             {
                 return swept;
             }
@@ -320,40 +321,40 @@ impl Mirror {
     /// The part of a [`sweep`](Self::sweep) that drops nothing: if the time was set back, entries
     /// that an earlier time had ended are in force again. Gives those. Costs a look at all entries
     /// after such a step, and nothing otherwise.
-    pub fn revive(&self, now: UnixMillis) -> Vec<Change> {
-        self.bring_back(&mut self.writer.write(), now)
+    pub fn unexpire(&self, now: UnixMillis) -> Vec<Change> {
+        self.unexpire_locked(&mut self.writer.write(), now)
     }
 
-    fn bring_back(&self, writer: &mut Writer, now: UnixMillis) -> Vec<Change> {
-        if now.plus(BACK) >= writer.ended_by || planted(Fault::EndedForGood) {
+    fn unexpire_locked(&self, writer: &mut Writer, now: UnixMillis) -> Vec<Change> {
+        if now.plus(MIN_STEP_BACK) >= writer.expired_until || planted(Fault::EndedForGood) {
             return Vec::new();
         }
-        writer.ended_by = now;
-        let revived = writer.entries.revive(now);
-        for change in &revived {
+        writer.expired_until = now;
+        let unexpired = writer.entries.unexpire(now);
+        for change in &unexpired {
             match change {
                 Change::Network(change) => {
                     self.networks.set(change, now);
-                    writer.note(change.rule, change.network);
+                    writer.journal_network(change.rule, change.network);
                 }
                 Change::Value(change) => self.values.set(change),
                 _ => {}
             }
-            self.observers.tell(Observed::Changed(change));
+            self.observers.notify(Observed::Changed(change));
         }
-        revived
+        unexpired
     }
 
-    fn tell_swept(&self, writer: &mut Writer, swept: &Swept) {
-        for change in &swept.forgotten {
-            self.observers.tell(Observed::Forgotten(change));
+    fn notify_swept(&self, writer: &mut Writer, swept: &Swept) {
+        for change in &swept.dropped {
+            self.observers.notify(Observed::TombstoneChanged(change));
         }
         for (change, days) in &swept.ending {
-            self.observers.tell(Observed::Ending(change, *days));
+            self.observers.notify(Observed::Ending(change, *days));
         }
         for change in &swept.expired {
-            self.observers.tell(Observed::Expired(change));
-            self.unlist(writer, change);
+            self.observers.notify(Observed::Expired(change));
+            self.remove_from_lookup(writer, change);
         }
         self.counters[EXPIRED].fetch_add(swept.expired.len() as u64, Ordering::Relaxed);
     }
@@ -385,7 +386,7 @@ impl Mirror {
     /// address that is known it waits for a writer: for some dozen changes, also while a
     /// million are imported; for longer when the tables grow or a batch is shown.
     pub fn lookup(&self, address: IpAddr, now: UnixMillis) -> Verdict {
-        if self.networks.decisive(address, now, |_, _| true).is_none() {
+        if self.networks.deciding_network(address, now, |_, _| true).is_none() {
             return Verdict::Clear;
         }
         // Once more, while nothing changes between the index and the entry.
@@ -393,7 +394,7 @@ impl Mirror {
         let live = |rule, network| {
             writer.entries.block(rule, network).filter(|block| !block.is_expired(now))
         };
-        let found = self.networks.decisive(address, now, |rule, n| live(rule, n).is_some());
+        let found = self.networks.deciding_network(address, now, |rule, n| live(rule, n).is_some());
         let Some((rule, network)) = found else { return Verdict::Clear };
         let Some(block) = live(rule, network) else { return Verdict::Clear };
         let entry = NetworkEntry { network, block };
@@ -408,9 +409,9 @@ impl Mirror {
     pub fn networks(&self, rule: Rule, now: UnixMillis) -> Vec<NetworkEntry> {
         let mut live = Vec::new();
         // Share by share, so that nobody waits for all of it.
-        for index in 0..1 << LISTED_BITS {
+        for index in 0..1 << SCAN_SHARE_BITS {
             let writer = self.writer.read();
-            let share = Share { bits: LISTED_BITS, index };
+            let share = Share { bits: SCAN_SHARE_BITS, index };
             let networks = writer.entries.live_networks(rule, content::ids(share));
             let networks = networks.filter(|(_, block)| !block.is_expired(now));
             live.extend(networks.map(|(network, block)| NetworkEntry { network, block }));

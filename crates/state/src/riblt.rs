@@ -13,9 +13,9 @@ use std::hash::Hasher;
 
 /// Tells an item by a keyed hash, so that no one outside can make two that fall together.
 #[derive(Debug, Clone)]
-pub(crate) struct Checker(SipHasher13);
+pub(crate) struct ItemHasher(SipHasher13);
 
-impl Checker {
+impl ItemHasher {
     pub(crate) fn new(key: [u8; 16]) -> Self {
         Self(SipHasher13::new_with_key(&key))
     }
@@ -28,22 +28,22 @@ impl Checker {
 }
 
 /// The numbers of the symbols that an item is in, in order.
-struct Places {
+struct SymbolIndices {
     random: u64,
     next: u64,
 }
 
-impl Places {
+impl SymbolIndices {
     fn of(check: u64) -> Self {
         Self { random: check, next: 0 }
     }
 }
 
-impl Iterator for Places {
+impl Iterator for SymbolIndices {
     type Item = u64;
 
     fn next(&mut self) -> Option<u64> {
-        let place = self.next;
+        let index = self.next;
         // SplitMix64 (Steele, Lea, Flood, "Fast Splittable Pseudorandom Number
         // Generators", 2014).
         self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
@@ -53,23 +53,23 @@ impl Iterator for Places {
         r ^= r >> 31;
         // So that symbol i has each item with a chance of 1 / (1 + i/2). All of IEEE 754,
         // rounded correctly: the same on every machine.
-        let gap = (place as f64 + 1.5) * (4_294_967_296.0 / (r as f64 + 1.0).sqrt() - 1.0);
+        let gap = (index as f64 + 1.5) * (4_294_967_296.0 / (r as f64 + 1.0).sqrt() - 1.0);
         // A gap is a whole number from 1 on; what does not fit is beyond every table.
-        self.next = place.saturating_add(gap.ceil().max(1.0) as u64);
-        Some(place)
+        self.next = index.saturating_add(gap.ceil().max(1.0) as u64);
+        Some(index)
     }
 }
 
 /// The first coded symbols of a set.
 #[derive(Debug, Clone)]
 pub(crate) struct Sketch {
-    checker: Checker,
+    checker: ItemHasher,
     symbols: Vec<CodedSymbol>,
 }
 
 impl Sketch {
     /// The first `len` symbols of an empty set.
-    pub(crate) fn new(checker: Checker, len: usize) -> Self {
+    pub(crate) fn new(checker: ItemHasher, len: usize) -> Self {
         Self { checker, symbols: vec![CodedSymbol::default(); len] }
     }
 
@@ -89,14 +89,14 @@ impl Sketch {
         &self.symbols
     }
 
-    pub(crate) fn checker(&self) -> &Checker {
+    pub(crate) fn checker(&self) -> &ItemHasher {
         &self.checker
     }
 }
 
 fn apply(symbols: &mut [CodedSymbol], item: u64, check: u64, count: i64) {
-    for place in Places::of(check) {
-        let Some(symbol) = usize::try_from(place).ok().and_then(|at| symbols.get_mut(at)) else {
+    for index in SymbolIndices::of(check) {
+        let Some(symbol) = usize::try_from(index).ok().and_then(|at| symbols.get_mut(at)) else {
             return;
         };
         symbol.sum ^= item;
@@ -117,7 +117,7 @@ pub(crate) struct Difference {
 /// What the sets of the two lists of symbols differ in; `None` if these are too few to
 /// tell. Both begin at symbol 0; the longer is cut to the shorter.
 pub(crate) fn decode(
-    checker: &Checker,
+    checker: &ItemHasher,
     theirs: &[CodedSymbol],
     ours: &[CodedSymbol],
 ) -> Option<Difference> {
@@ -128,10 +128,10 @@ pub(crate) fn decode(
     };
     let mut left: Vec<CodedSymbol> = theirs.iter().zip(ours).map(minus).collect();
     let mut difference = Difference::default();
-    let mut to_look_at: Vec<usize> = (0..left.len()).collect();
+    let mut to_check: Vec<usize> = (0..left.len()).collect();
     // Each item found empties a symbol, so that no more can be true ones.
-    let mut found_at_most = left.len();
-    while let Some(at) = to_look_at.pop() {
+    let mut items_left = left.len();
+    while let Some(at) = to_check.pop() {
         let symbol = left[at];
         if symbol.count.unsigned_abs() != 1 {
             continue;
@@ -140,12 +140,12 @@ pub(crate) fn decode(
         if check as u32 != symbol.check {
             continue;
         }
-        found_at_most = found_at_most.checked_sub(1)?;
+        items_left = items_left.checked_sub(1)?;
         let found = if symbol.count == 1 { &mut difference.theirs } else { &mut difference.ours };
         found.push(symbol.sum);
         apply(&mut left, symbol.sum, check, -symbol.count);
-        let places = Places::of(check).map_while(|at| usize::try_from(at).ok());
-        to_look_at.extend(places.take_while(|at| *at < left.len()));
+        let indices = SymbolIndices::of(check).map_while(|at| usize::try_from(at).ok());
+        to_check.extend(indices.take_while(|at| *at < left.len()));
     }
     left.iter().all(|symbol| *symbol == CodedSymbol::default()).then_some(difference)
 }
@@ -157,10 +157,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::entries::SYMBOLS;
+    use crate::entries::SKETCH_SYMBOLS;
 
-    fn checker() -> Checker {
-        Checker::new([5; 16])
+    fn checker() -> ItemHasher {
+        ItemHasher::new([5; 16])
     }
 
     fn sketch(items: impl IntoIterator<Item = u64>, len: usize) -> Sketch {
@@ -171,7 +171,7 @@ mod tests {
 
     /// Items that look as hashes do.
     fn items(from: u64, count: u64) -> impl Iterator<Item = u64> {
-        (from..from + count).map(|n| Checker::new([1; 16]).check(n))
+        (from..from + count).map(|n| ItemHasher::new([1; 16]).check(n))
     }
 
     proptest! {
@@ -218,21 +218,21 @@ mod tests {
 
     #[test]
     fn a_difference_needs_about_one_and_a_third_symbols_an_item() {
-        for (half, most) in [(5, 64), (50, 200), (350, 1_024)] {
-            let theirs = sketch(items(0, 10_000), SYMBOLS);
-            let ours = sketch(items(half, 10_000), SYMBOLS);
-            let tells = |len: &usize| {
+        for (half, max) in [(5, 64), (50, 200), (350, 1_024)] {
+            let theirs = sketch(items(0, 10_000), SKETCH_SYMBOLS);
+            let ours = sketch(items(half, 10_000), SKETCH_SYMBOLS);
+            let decodes = |len: &usize| {
                 decode(&checker(), &theirs.symbols()[..*len], &ours.symbols()[..*len]).is_some()
             };
-            let needed = (1..=SYMBOLS).find(tells);
-            assert!(needed.is_some_and(|needed| needed <= most), "{half}: {needed:?}");
+            let needed = (1..=SKETCH_SYMBOLS).find(decodes);
+            assert!(needed.is_some_and(|needed| needed <= max), "{half}: {needed:?}");
         }
     }
 
     #[test]
     fn symbols_are_the_same_in_every_version() {
-        // What one node sends another must read: the places of an item never change.
-        let places: Vec<u64> = Places::of(checker().check(7)).take(8).collect();
-        assert_eq!(places, [0, 2, 3, 10, 14, 48, 57, 63]);
+        // What one node sends another must read: the indices of an item never change.
+        let indices: Vec<u64> = SymbolIndices::of(checker().check(7)).take(8).collect();
+        assert_eq!(indices, [0, 2, 3, 10, 14, 48, 57, 63]);
     }
 }

@@ -6,11 +6,11 @@ use parking_lot::RwLock;
 
 /// Lookup of values by key. A reader waits for a writer at most for one insertion.
 #[derive(Debug, Default)]
-pub(crate) struct Values {
+pub(crate) struct ValueIndex {
     by_key: RwLock<BTreeMap<ValueKey, Arc<Value>>>,
 }
 
-impl Values {
+impl ValueIndex {
     pub(crate) fn set(&self, change: &ValueChange) {
         let mut map = self.by_key.write();
         match &change.value {
@@ -30,8 +30,9 @@ impl Values {
     /// Those from a key on, in its namespace.
     pub(crate) fn from(&self, first: &ValueKey, now: UnixMillis) -> Vec<(ValueKey, Arc<Value>)> {
         let map = self.by_key.read();
-        let near = map.range(first..).take_while(|(key, _)| key.namespace() == first.namespace());
-        let live = near.filter(|(_, value)| !value.is_expired(now));
+        let of_namespace =
+            map.range(first..).take_while(|(key, _)| key.namespace() == first.namespace());
+        let live = of_namespace.filter(|(_, value)| !value.is_expired(now));
         live.map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 }
