@@ -6,14 +6,14 @@ use std::time::Duration;
 use mailmesh_events::{Certificate, CertificateChange, DomainNames, HostName, UnixMillis};
 use parking_lot::RwLock;
 
-/// Whether a certificate can be used at a moment.
+/// Whether a certificate is valid at a given time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Validity {
-    /// The moment is within its `notBefore` and `notAfter`.
+    /// The time is at or after `notBefore` and before `notAfter`.
     Valid,
-    /// Its `notAfter` is over.
+    /// The time is at or after `notAfter`.
     Expired,
-    /// Its `notBefore` is yet to come.
+    /// The time is before `notBefore`.
     NotYetValid,
 }
 
@@ -29,30 +29,30 @@ impl Validity {
     }
 }
 
-/// The certificate that a name gets, and why.
+/// The certificate chosen for a name, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ChosenCertificate {
-    /// The certificate.
+    /// The chosen certificate.
     pub certificate: Arc<Certificate>,
-    /// Whether it is valid. If not, no certificate that serves the name is.
+    /// Whether the certificate is valid. If it is not, no valid certificate matches the name.
     pub validity: Validity,
-    /// It holds the name itself, not a wildcard that serves it.
+    /// Whether the certificate holds the name itself, and not only a wildcard that matches it.
     pub is_exact: bool,
-    /// The moment that it was chosen for.
+    /// The time for which the certificate was chosen.
     pub at: UnixMillis,
 }
 
 impl fmt::Display for ChosenCertificate {
-    /// The reason: `valid, exact name`.
+    /// The reason of the choice, such as `valid, exact name`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = if self.is_exact { "exact name" } else { "wildcard" };
-        let nothing_better = "no valid certificate serves it";
+        let nothing_better = "no valid certificate matches it";
         match self.validity {
             Validity::Valid => write!(f, "valid, {name}"),
             Validity::Expired => {
                 let ago = CoarseDuration(self.at.since(self.certificate.not_after()));
-                write!(f, "ended {ago} ago, {name}; {nothing_better}")
+                write!(f, "expired {ago} ago, {name}; {nothing_better}")
             }
             Validity::NotYetValid => {
                 let until = CoarseDuration(self.certificate.not_before().since(self.at));
@@ -62,7 +62,7 @@ impl fmt::Display for ChosenCertificate {
     }
 }
 
-/// A duration in the unit that a reader would choose.
+/// A duration in the largest unit that keeps it above one: days, hours, minutes or seconds.
 struct CoarseDuration(Duration);
 
 impl fmt::Display for CoarseDuration {
@@ -77,21 +77,21 @@ impl fmt::Display for CoarseDuration {
     }
 }
 
-/// Certificates by host name. A lookup costs what the certificates of that one name cost,
-/// however many there are of others. A reader waits for a writer at most for one insertion.
+/// Certificates by host name. A lookup costs time for the certificates of that name only. A reader
+/// waits for a writer for one insertion at most.
 #[derive(Debug, Default)]
 pub(crate) struct CertificateIndex {
     index: RwLock<NameTables>,
 }
 
-/// Certificates of one name, the one issued last at the end.
+/// Certificates of one name, in [`issue_order`].
 type CertificateList = Vec<Arc<Certificate>>;
 
 #[derive(Debug, Default)]
 struct NameTables {
     by_names: HashMap<DomainNames, Arc<Certificate>>,
     exact: HashMap<Box<str>, CertificateList>,
-    /// By the domain below which the wildcard serves: `example.org` for `*.example.org`.
+    /// Keyed by the parent domain of the wildcard: `example.org` for `*.example.org`.
     wildcard: HashMap<Box<str>, CertificateList>,
 }
 
@@ -114,14 +114,15 @@ impl CertificateIndex {
         self.index.read().by_names.get(names).cloned()
     }
 
-    /// Valid before not valid, then the exact name before a wildcard, then as [`best_issued`] says.
+    /// Prefers valid certificates, then exact names to wildcards, then the order of
+    /// [`best_issued`].
     pub(crate) fn choose(&self, host: &str, now: UnixMillis) -> Option<ChosenCertificate> {
         let host = HostName::new(host)?;
         self.index.read().choose(Some(host.as_str()), host.parent(), now)
     }
 
-    /// Every name of a certificate, sorted, and the certificate that it gets. A wildcard gets
-    /// the certificate of the hosts that no exact name serves.
+    /// Every name in any certificate, sorted, with the certificate chosen for it. For a wildcard:
+    /// the certificate for hosts that no exact name matches.
     pub(crate) fn by_name(&self, now: UnixMillis) -> Vec<(Box<str>, ChosenCertificate)> {
         let index = self.index.read();
         let exact = index.exact.keys().filter_map(|name| {
@@ -196,13 +197,13 @@ impl NameTables {
     }
 }
 
-/// The same order on every node.
+/// Order of issue, the same on every node.
 fn issue_order(certificate: &Certificate) -> impl Ord + use<> {
     (certificate.not_before(), certificate.not_after(), certificate.fingerprint())
 }
 
-/// Of the valid ones the one issued last. If none is valid: the one that ended last, since a
-/// client whose clock is behind may still take it; else the one that begins first.
+/// The valid certificate that was issued last. If none is valid, the one that expired last, since a
+/// client whose clock is behind may still accept it; else the one whose validity begins first.
 fn best_issued(issued: &CertificateList, now: UnixMillis) -> Option<&Arc<Certificate>> {
     let started = issued.partition_point(|certificate| certificate.not_before() <= now);
     let (started, later) = issued.split_at(started);

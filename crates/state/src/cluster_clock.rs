@@ -1,4 +1,4 @@
-//! The time of the cluster: that of the middle one of its nodes' clocks, where most agree.
+//! Cluster time: the median of the nodes' wall clocks, if a majority of them agrees.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -7,64 +7,66 @@ use mailmesh_events::UnixMillis;
 
 use crate::planted::{Fault, planted};
 
-/// How often a peer is asked for its time.
+/// Interval between queries to a peer for its time.
 const QUERY_INTERVAL: Duration = Duration::from_secs(10);
-/// A question without an answer is asked again after this long.
+/// A query without an answer is repeated after this time.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// An answer that takes longer says nothing.
+/// An answer with a longer round trip is ignored as too imprecise.
 const MAX_ROUND_TRIP: Duration = Duration::from_secs(2);
-/// A reading is replaced by a worse one after this long: clocks drift.
+/// After this time a reading is replaced even by a less precise one: clocks drift.
 const READING_TTL: Duration = Duration::from_secs(60);
 
-/// How long a reading of a peer that left counts: clocks drift.
+/// How long the reading of a departed peer counts: clocks drift.
 const DEPARTED_TTL: Duration = Duration::from_secs(3_600);
-/// Most readings kept of peers that left.
+/// Maximum number of readings of departed peers.
 const MAX_DEPARTED: usize = 64;
 
-/// Clocks that differ from a time by more than this do not agree with it.
+/// Two clocks agree if they differ by at most this.
 pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
-/// Time that all nodes of a cluster agree on to within a few milliseconds, though the clocks
-/// of fewer than half of them are wrong: the median of their wall clocks. Of any even join_number,
-/// the mean of the two in the middle.
+/// Cluster time: the median of the wall clocks of all nodes, or for an even number of clocks the
+/// mean of the two in the middle. All nodes agree on it to within a few milliseconds, as long as
+/// fewer than half of the clocks are wrong.
 ///
-/// The median counts only if more than half of all clocks agree with it, within [`CLOCK_TOLERANCE`].
-/// Otherwise, as between two clocks of which one is a day ahead, nobody can tell which is
-/// right: a node keeps to its own clock and to those that agree with that, so that no wrong
-/// clock ends what a right one keeps.
+/// The median is used only if more than half of all clocks agree with it, within
+/// [`CLOCK_TOLERANCE`]. Without such a majority, as between two clocks of which one is a day ahead,
+/// no node can know which clock is right. A node then uses its own clock and those that agree with
+/// it, so that a wrong clock does not expire the entries of a node whose clock is right.
 ///
-/// Each peer is asked for its time ([Cristian's algorithm][1]): the answer is taken to be of
-/// the middle of the round trip, so it is wrong by at most half of that. A node's own clock
-/// counts as one among the others, and what it steps does not change what is known of them.
-/// Of several lives of one name one clock counts: a node that was just restarted would have two.
-/// A node that hears nobody goes on with what those said that it heard last.
+/// Each peer is queried for its time ([Cristian's algorithm][1]). The answer is taken as the peer's
+/// time in the middle of the round trip, so the error is at most half the round trip. A node's own
+/// clock counts like the others; a step of it does not change what is known of the others. Of
+/// several incarnations with the same name, only one clock counts; otherwise a restarted node would
+/// count twice. A node without peers continues with the last readings of departed peers.
 ///
 /// [1]: https://doi.org/10.1007/BF01784024
 #[derive(Debug, Clone)]
 pub struct ClusterClock<P> {
     peers: BTreeMap<P, PeerClock>,
-    /// How many joined.
+    /// Number of peers that have joined so far.
     joined_count: u64,
-    /// Of those that left, one of each name, the latest last. They count while there is nobody else.
+    /// The last readings of departed peers, one per name, the latest departure last. They count
+    /// until a present peer answers.
     departed: VecDeque<(Box<str>, Reading)>,
 }
 
-/// What the clocks of a cluster say together.
+/// The result of comparing the clocks of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClockEstimate<P> {
-    /// How many milliseconds to add to this node's wall clock to have the time of the cluster.
+    /// Milliseconds to add to this node's wall clock to get cluster time.
     pub correction_ms: i64,
-    /// Whether more than half of the clocks, this node's included, agree with that time.
+    /// Whether more than half of the clocks, this node's included, agree with cluster time.
     pub has_majority: bool,
-    /// By how many milliseconds the clock of each peer that was asked is ahead of that time.
+    /// For each peer that has answered: by how many milliseconds its clock is ahead of cluster
+    /// time.
     pub peers_ahead_ms: Vec<(P, i64)>,
 }
 
 #[derive(Debug, Clone)]
 struct PeerClock {
     name: Box<str>,
-    /// How many had joined before it.
+    /// Number of peers that had joined before this one; orders incarnations of one name.
     join_number: u64,
     reading: Option<Reading>,
     query_at: Duration,
@@ -72,7 +74,7 @@ struct PeerClock {
 
 #[derive(Debug, Clone, Copy)]
 struct Reading {
-    /// Milliseconds of its wall clock when our monotonic clock was 0.
+    /// Milliseconds of Unix time on the peer's wall clock when this node's monotonic clock was 0.
     wall_at_zero: i64,
     round_trip: Duration,
     at: Duration,
@@ -86,7 +88,7 @@ fn is_within_tolerance(a: i64, b: i64) -> bool {
     u128::from(a.abs_diff(b)) <= CLOCK_TOLERANCE.as_millis()
 }
 
-/// The middle of these times; `none` of no times.
+/// The median of these times, or `default` if there are none.
 fn median(times: &mut [i64], default: i64) -> i64 {
     times.sort_unstable();
     match times {
@@ -106,14 +108,14 @@ impl<P: Copy + Ord> Default for ClusterClock<P> {
 }
 
 impl<P: Copy + Ord> ClusterClock<P> {
-    /// A peer of this name joined: it is asked at once.
+    /// Adds a peer with this name. It is queried at once.
     pub fn on_joined(&mut self, peer: P, name: &str, at: Duration) {
         let (name, join_number) = (name.into(), self.joined_count);
         self.joined_count += 1;
         self.peers.insert(peer, PeerClock { name, join_number, reading: None, query_at: at });
     }
 
-    /// A peer left; its clock counts only while there is no other.
+    /// Removes a peer. Its last reading counts only until a present peer answers.
     pub fn on_left(&mut self, peer: P) {
         let Some(PeerClock { name, reading: Some(reading), .. }) = self.peers.remove(&peer) else {
             return;
@@ -125,7 +127,7 @@ impl<P: Copy + Ord> ClusterClock<P> {
         }
     }
 
-    /// Whom to ask for the time now, `at` on a monotonic clock.
+    /// The peers to query now, at `at` on a monotonic clock.
     pub fn due_queries(&mut self, at: Duration) -> Vec<P> {
         let due = self.peers.iter_mut().filter(|(_, peer)| peer.query_at <= at);
         due.map(|(id, peer)| {
@@ -135,8 +137,8 @@ impl<P: Copy + Ord> ClusterClock<P> {
         .collect()
     }
 
-    /// A peer, asked at `asked` on our monotonic clock, says at `at` what its wall clock
-    /// says.
+    /// Handles an answer: the peer was queried at `asked` on this node's monotonic clock, and its
+    /// wall clock showed `theirs`. The answer arrived at `at`.
     pub fn on_answer(&mut self, peer: P, asked: Duration, theirs: UnixMillis, at: Duration) {
         let Some(peer) = self.peers.get_mut(&peer) else { return };
         let Some(round_trip) = at.checked_sub(asked).filter(|took| *took <= MAX_ROUND_TRIP) else {
@@ -146,7 +148,7 @@ impl<P: Copy + Ord> ClusterClock<P> {
         let middle = asked + round_trip / 2;
         let wall_at_zero = millis(theirs).saturating_sub(elapsed(middle));
         let is_better = peer.reading.is_none_or(|kept| {
-            // A clock that was set is believed at once.
+            // A clock that was set is taken over at once.
             let differs = kept.wall_at_zero.abs_diff(wall_at_zero)
                 > (kept.round_trip + round_trip).as_millis() as u64;
             differs
@@ -156,11 +158,12 @@ impl<P: Copy + Ord> ClusterClock<P> {
         if is_better {
             peer.reading = Some(Reading { wall_at_zero, round_trip, at });
         }
-        // Whose clock that was, none can tell: it must not count twice.
+        // The answering peer may be a departed node under a new name, whose clock must not count
+        // twice.
         self.departed.clear();
     }
 
-    /// What the clocks say together, where this node's wall clock says `own` now.
+    /// Estimates cluster time, given that this node's wall clock shows `own` at `at`.
     #[must_use]
     pub fn estimate(&self, own: UnixMillis, at: Duration) -> ClockEstimate<P> {
         let own = millis(own).saturating_sub(elapsed(at));
@@ -194,7 +197,7 @@ impl<P: Copy + Ord> ClusterClock<P> {
         let heard =
             self.peers.iter().filter_map(|(id, peer)| Some((*id, peer.reading?.wall_at_zero)));
         let peers_ahead_ms =
-            heard.map(|(id, its)| (id, its.saturating_sub(wall_at_zero))).collect();
+            heard.map(|(id, peer_wall)| (id, peer_wall.saturating_sub(wall_at_zero))).collect();
         let wall_at_zero = if planted(Fault::OwnClock) { own } else { wall_at_zero };
         ClockEstimate {
             correction_ms: wall_at_zero.saturating_sub(own),
@@ -203,14 +206,14 @@ impl<P: Copy + Ord> ClusterClock<P> {
         }
     }
 
-    /// Whether a peer that is there has answered a question: so it hears this node.
+    /// Whether a present peer has answered a query, which proves that it receives from this node.
     #[must_use]
     pub fn has_reading(&self) -> bool {
         self.peers.values().any(|peer| peer.reading.is_some())
     }
 
-    /// How long a question to a peer and its answer took, and how many milliseconds its wall
-    /// clock is ahead of this node's, which says `own` now.
+    /// The round trip of a peer's reading, and by how many milliseconds its wall clock is ahead of
+    /// this node's, which shows `own` at `at`.
     #[must_use]
     pub fn reading(&self, peer: P, own: UnixMillis, at: Duration) -> Option<(Duration, i64)> {
         let reading = self.peers.get(&peer)?.reading?;
@@ -231,7 +234,7 @@ mod tests {
         Duration::from_millis(ms)
     }
 
-    /// Asks each of these clocks, which are so far ahead, over round trips of so long.
+    /// A cluster clock with an answer from each of these peers: (milliseconds ahead, round trip).
     fn asked(clocks: &[(i64, u64)]) -> ClusterClock<usize> {
         let mut clock = ClusterClock::default();
         for (peer, (ahead, round_trip)) in clocks.iter().enumerate() {
@@ -249,7 +252,7 @@ mod tests {
     const DAY: i64 = 86_400_000;
 
     #[test]
-    fn one_wrong_clock_of_three_says_nothing() {
+    fn one_wrong_clock_of_three_changes_nothing() {
         let own = UnixMillis(NOW);
         assert_eq!(correction(&ClusterClock::default(), own, ms(0)), 0);
         assert_eq!(correction(&asked(&[(600_000, 2), (0, 2)]), own, ms(0)), 0);
@@ -258,16 +261,17 @@ mod tests {
         assert_eq!(asked(&[(250, 8)]).reading(0, own, ms(0)), Some((ms(8), 250)));
     }
 
-    /// The mean of two clocks counted, so that one wrong clock ended the entries of both.
+    /// Regression: the mean of two clocks was used, so one wrong clock expired the entries of both
+    /// nodes.
     #[test]
-    fn of_two_clocks_that_differ_each_keeps_its_own_and_neither_is_agreed_upon() {
+    fn two_nodes_whose_clocks_differ_keep_their_own_time() {
         let own = UnixMillis(NOW);
         for ahead in [DAY, -DAY, 3_650 * DAY, -(NOW as i64), i64::MAX / 2] {
             let clock = asked(&[(ahead, 2)]);
             let estimate = clock.estimate(own, ms(0));
             assert_eq!((estimate.correction_ms, estimate.has_majority), (0, false));
             assert_eq!(estimate.peers_ahead_ms, [(0, ahead)]);
-            // Of four, two and two.
+            // Four clocks, two against two.
             let estimate = asked(&[(ahead, 2), (ahead + 1, 2), (20, 2)]).estimate(own, ms(0));
             assert_eq!((estimate.correction_ms, estimate.has_majority), (10, false));
             // A third node makes a majority, whichever side it is on.
@@ -275,13 +279,13 @@ mod tests {
             let estimate = asked(&[(ahead, 2), (ahead, 2)]).estimate(own, ms(0));
             assert_eq!((estimate.correction_ms, estimate.has_majority), (ahead, true));
         }
-        // Two that hardly differ meet in the middle.
+        // Two clocks that hardly differ: the mean of both.
         let estimate = asked(&[(8_000, 2)]).estimate(own, ms(0));
         assert_eq!((estimate.correction_ms, estimate.has_majority), (4_000, true));
     }
 
     #[test]
-    fn a_peer_is_asked_until_it_answers_then_every_ten_seconds_and_a_slow_answer_counts_little() {
+    fn a_peer_is_queried_until_it_answers_then_every_10_s() {
         let mut clock = ClusterClock::default();
         clock.on_joined(0, "a", ms(0));
         assert_eq!(clock.due_queries(ms(0)), [0]);
@@ -293,18 +297,18 @@ mod tests {
         let mut clock = asked(&[(0, 2)]);
         let offset =
             |clock: &ClusterClock<usize>| clock.reading(0, UnixMillis(NOW), ms(0)).unwrap().1;
-        // 300 ms, all of it on the way there: the answer seems to be of 150 ms before.
+        // The whole 300 ms are spent on the way to the peer, so the reading is off by 150 ms.
         clock.on_answer(0, ms(10_000), UnixMillis(NOW + 10_300), ms(10_300));
         assert_eq!(offset(&clock), 0);
         clock.on_answer(0, ms(10_000), UnixMillis(NOW + 99_000), ms(12_001));
-        assert_eq!(offset(&clock), 0, "it took too long");
+        assert_eq!(offset(&clock), 0, "the round trip was too long");
         clock.on_answer(0, ms(20_000), UnixMillis(NOW + 80_000), ms(20_010));
-        assert_eq!(offset(&clock), 59_995, "its clock was set");
+        assert_eq!(offset(&clock), 59_995, "the peer's clock was set");
         assert_eq!(correction(&clock, UnixMillis(NOW + 20_000), ms(20_000)), 29_997);
     }
 
     #[test]
-    fn who_hears_nobody_keeps_the_time_for_a_while_and_not_once_it_hears_somebody() {
+    fn a_node_without_peers_keeps_cluster_time_for_an_hour() {
         let mut clock = asked(&[(600_000, 2), (600_004, 2), (600_002, 2)]);
         let own = |at| UnixMillis(NOW + at);
         for left in 0..3 {
@@ -320,12 +324,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn fewer_than_half_wrong_clocks_move_it_by_no_more_than_the_right_ones_differ(
+        fn a_minority_of_wrong_clocks_hardly_moves_cluster_time(
             right in prop::collection::vec((-50_i64..=50, 0_u64..100), 3..12),
             wrong in prop::collection::vec((-10_000_000_i64..10_000_000, 0_u64..100), 0..12),
         ) {
             let wrong = &wrong[..wrong.len().min(right.len() - 1)];
-            // The first is our own.
+            // The first clock is this node's own.
             let (own, right) = right.split_first().unwrap();
             let clock = asked(&[right, wrong].concat());
             let own = UnixMillis(NOW.saturating_add_signed(own.0));
@@ -335,15 +339,19 @@ mod tests {
     }
 
     #[test]
-    fn two_lives_of_one_name_are_one_clock() {
+    fn two_incarnations_of_one_name_count_as_one_clock() {
         let (mut clock, own) = (ClusterClock::default(), UnixMillis(NOW));
         let wrong = UnixMillis(NOW + 5_000_000);
         clock.on_joined(1, "b", ms(0));
         clock.on_answer(1, ms(0), wrong, ms(0));
         assert!(!clock.estimate(own, ms(0)).has_majority);
-        // Its next life, before the end of the last is known.
+        // The next incarnation joins before the previous one is known to have left.
         clock.on_joined(2, "b", ms(0));
-        assert_eq!(clock.estimate(own, ms(0)).correction_ms, 0, "the last life is its clock still");
+        assert_eq!(
+            clock.estimate(own, ms(0)).correction_ms,
+            0,
+            "the previous incarnation still counts"
+        );
         clock.on_answer(2, ms(0), wrong, ms(0));
         assert_eq!(clock.estimate(own, ms(0)).correction_ms, 0);
         clock.on_left(1);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use mailmesh_events::{UnixMillis, Value, ValueChange, ValueKey};
 use parking_lot::RwLock;
 
-/// Lookup of values by key. A reader waits for a writer at most for one insertion.
+/// Values by key, for lookups. A reader waits for a writer for one insertion at most.
 #[derive(Debug, Default)]
 pub(crate) struct ValueIndex {
     by_key: RwLock<BTreeMap<ValueKey, Arc<Value>>>,
@@ -27,7 +27,7 @@ impl ValueIndex {
         self.by_key.read().get(key).filter(|value| !value.is_expired(now)).cloned()
     }
 
-    /// Those from a key on, in its namespace.
+    /// The live values in the namespace of `first`, from that key on.
     pub(crate) fn from(&self, first: &ValueKey, now: UnixMillis) -> Vec<(ValueKey, Arc<Value>)> {
         let map = self.by_key.read();
         let of_namespace =

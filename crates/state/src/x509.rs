@@ -1,5 +1,5 @@
-//! Checks a certificate before it enters the mirror: the chain parses, the key is
-//! the leaf's, names and dates are the leaf's own.
+//! Checks certificates before they enter the mirror: the chain parses, the key is that of the leaf,
+//! and names, dates and fingerprint are those of the leaf.
 
 use std::fmt;
 
@@ -15,16 +15,21 @@ use zeroize::Zeroizing;
 
 use crate::{Material, StateError};
 
+<<<<<<< HEAD
 /// Most certificates of a text that are looked at for the names of one.
 <<<<<<< HEAD
 const LOOKED_AT: usize = 512;
 /// Most names that a message repeats.
 const NAMED: usize = 8;
 =======
+=======
+/// Maximum number of certificates that are parsed to name one in an error.
+>>>>>>> 88afcc7 (Prose of the mirror crate: plain technical English)
 const MAX_SCANNED_CERTIFICATES: usize = 512;
 >>>>>>> 356fe2c (Names in the mirror crate are the field's: slot, entry kind, full transfer, clock estimate, reconcile config)
 
-/// The certificate of PEM texts: the chain and the leaf's key, as [`read_certificate`] reads them.
+/// Makes a certificate from PEM texts: the chain and the leaf's private key, as
+/// [`read_certificate`] reads them.
 ///
 /// # Errors
 /// [`StateError::Parse`], [`StateError::KeyMismatch`], [`StateError::NoNames`],
@@ -33,15 +38,15 @@ pub fn certificate_from_pem(chain: &[u8], key: &[u8]) -> Result<Certificate, Sta
     certificate_from_identity(&read_identity(chain, key)?)
 }
 
-/// A certificate that was read, and what there is to say of it.
+/// A certificate as read, with its details and warnings.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ReadCertificate {
     /// The certificate.
     pub certificate: Certificate,
-    /// The fields that operators see.
+    /// Fields to show to operators.
     pub details: CertificateDetails,
-    /// Mended and omitted parts, and what clients will notice.
+    /// What was repaired or left out, and what clients will reject.
     pub warnings: Vec<PemWarning>,
 }
 
@@ -49,20 +54,20 @@ pub struct ReadCertificate {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CertificateDetails {
-    /// Its issuer, like `CN=Example Intermediate`; printable and bounded.
+    /// The issuer, like `CN=Example Intermediate`; printable and bounded in length.
     pub issuer: String,
-    /// The kind of its key.
+    /// The kind of the public key.
     pub key: KeyKind,
-    /// How many certificates its chain has, with it.
+    /// Number of certificates in the chain, leaf included.
     pub chain_len: usize,
 }
 
 impl CertificateDetails {
-    /// Those of a certificate.
+    /// Reads the details of a certificate.
     ///
     /// # Errors
-    /// [`StateError::Parse`] if the leaf is no X.509 certificate, which none of
-    /// [`certificate_from_der`] has.
+    /// [`StateError::Parse`] if the leaf is not X.509, which does not happen for a certificate from
+    /// [`certificate_from_der`].
     pub fn of(certificate: &Certificate) -> Result<Self, StateError> {
         let leaf = certificate.chain().first().map_or(&[][..], |leaf| leaf);
         let facts = CertificateFacts::of(leaf)
@@ -72,9 +77,9 @@ impl CertificateDetails {
     }
 }
 
-/// Reads a certificate of PEM texts: a chain in any order, and the leaf's key; both may be the
-/// same text. The leaf is the certificate of the key. The warnings say what was mended or left
-/// out, and what is over or not valid yet `now`.
+/// Reads a certificate from PEM texts: the chain in any order, and the leaf's private key. Both may
+/// be the same text. The leaf is the certificate that belongs to the key. Warnings report what was
+/// repaired or left out, and which certificates are expired or not valid yet at `now`.
 ///
 /// # Errors
 /// As [`certificate_from_pem`].
@@ -87,9 +92,9 @@ pub fn read_certificate(
     let dates = || identity.dates(i64::try_from(now.0 / 1000).unwrap_or(i64::MAX));
     let certificate =
         certificate_from_identity(&identity).map_err(|error| match (error, dates().next()) {
-            // The operator asks the authority once, so both are said.
+            // The operator should ask the authority only once, so both problems are reported.
             (StateError::NoNames { reason }, Some(ended @ PemWarning::LeafEnded { .. })) => {
-                StateError::NoNames { reason: format!("{reason}; besides, {ended}") }
+                StateError::NoNames { reason: format!("{reason}; in addition, {ended}") }
             }
             (error, _) => error,
         })?;
@@ -109,7 +114,8 @@ fn read_identity(chain: &[u8], key: &[u8]) -> Result<Identity, StateError> {
     })
 }
 
-/// Names the certificate that a key does not belong to: the first that is no authority's.
+/// The error for a key that belongs to no certificate of the chain. It names the first certificate
+/// that is not an authority's.
 fn key_mismatch(chain: &[u8]) -> StateError {
     let certificates = pem::certificates(chain, MAX_SCANNED_CERTIFICATES).unwrap_or_default();
     let mut facts = certificates.iter().filter_map(|der| CertificateFacts::of(der).ok());
@@ -125,7 +131,7 @@ fn certificate_from_identity(identity: &Identity) -> Result<Certificate, StateEr
     certificate_from_der(chain, Zeroizing::new(identity.key.secret_der().to_vec()))
 }
 
-/// A certificate as PEM texts, as servers read them. The key's is wiped when it goes.
+/// A certificate as PEM texts, as servers read them. The key is wiped on drop.
 pub struct CertificatePem {
     /// The chain, leaf first.
     pub chain: String,
@@ -133,19 +139,19 @@ pub struct CertificatePem {
     pub key: Zeroizing<String>,
 }
 
-/// Not the key.
+/// Leaves out the private key.
 impl fmt::Debug for CertificatePem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CertificatePem").field("chain", &self.chain).finish_non_exhaustive()
     }
 }
 
-/// A certificate as PEM (RFC 7468). Its DER is in [`Certificate::chain`] and
+/// Converts a certificate to PEM (RFC 7468). The DER is in [`Certificate::chain`] and
 /// [`Certificate::key`].
 ///
 /// # Errors
-/// [`StateError::Parse`] if the key is of no sort there is, which no certificate of
-/// [`certificate_from_der`] has.
+/// [`StateError::Parse`] if the key is of an unknown kind, which does not happen for a certificate
+/// from [`certificate_from_der`].
 pub fn certificate_to_pem(certificate: &Certificate) -> Result<CertificatePem, StateError> {
     let not_a_key = |error| parse_error(Material::PrivateKey, error);
     let key = PrivateKeyDer::try_from(certificate.key().der())
@@ -156,8 +162,8 @@ pub fn certificate_to_pem(certificate: &Certificate) -> Result<CertificatePem, S
     })
 }
 
-/// The certificate of DER bytes: the chain, leaf first, and the leaf's key
-/// (PKCS #8, SEC 1 or PKCS #1).
+/// Makes a certificate from DER bytes: the chain, leaf first, and the leaf's private key (PKCS #8,
+/// SEC 1 or PKCS #1).
 ///
 /// # Errors
 /// As [`certificate_from_pem`].
@@ -179,7 +185,7 @@ pub fn certificate_from_der(
     Ok(certificate)
 }
 
-/// Checks one that came from elsewhere: what it says of itself is the leaf's own.
+/// Checks a certificate from another node: its fields must be those of its leaf.
 pub(crate) fn verify(certificate: &Certificate) -> Result<(), StateError> {
     let leaf = certificate.chain().first().ok_or_else(empty_chain)?;
     let facts = LeafFacts::of(leaf)?;
@@ -194,7 +200,7 @@ pub(crate) fn verify(certificate: &Certificate) -> Result<(), StateError> {
     check_key(certificate)
 }
 
-/// What a leaf says of itself.
+/// The fields of a leaf that a certificate repeats.
 struct LeafFacts {
     names: DomainNames,
     not_before: UnixMillis,
@@ -268,7 +274,7 @@ fn empty_chain() -> StateError {
     parse_error(Material::Chain, PemError::Empty)
 }
 
-/// Why no server could present a certificate without a DNS name, and what to ask for.
+/// Why no server can present a certificate without a DNS name, and what to request instead.
 fn no_names_reason(facts: &CertificateFacts) -> String {
     const ADVICE: &str = "ask the authority for a certificate with";
     match (&facts.common_name, facts.addresses.first()) {

@@ -1,5 +1,5 @@
-//! Contents that a member gave one stamp, to each node another: mirrors see the difference and
-//! agree on the same one.
+//! A lying member gives one stamp to several contents and sends each to other nodes: mirrors detect
+//! the difference and agree on one content.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
@@ -38,7 +38,7 @@ fn certificate_change(certificate: Option<Certificate>) -> Change {
     Change::Certificate(CertificateChange { names, stamp: stamp(), certificate })
 }
 
-/// Two certificates of one name, each with its key.
+/// Two certificates of one name, each with its own key.
 fn certificates() -> [Certificate; 2] {
     [(); 2].map(|()| {
         let made = rcgen::generate_simple_self_signed(["mx.example.org".to_owned()]).unwrap();
@@ -47,7 +47,7 @@ fn certificates() -> [Certificate; 2] {
     })
 }
 
-/// Mirrors with one change each.
+/// One mirror for each change, holding only that change.
 fn mirrors(changes: &[&Change]) -> Vec<Mirror> {
     let mirror = |(n, change): (u64, &&Change)| {
         let mirror = Mirror::new(NodeId(n), [3; 16]);
@@ -57,7 +57,7 @@ fn mirrors(changes: &[&Change]) -> Vec<Mirror> {
     (1..).zip(changes).map(mirror).collect()
 }
 
-/// Lets two mirrors compare for so many seconds.
+/// Runs reconciliation between two mirrors for this many seconds.
 fn compare(mirrors: &[Mirror], seconds: u64) {
     let mut nodes: Vec<_> =
         (0..2).map(|n| Reconciler::new(n, ReconcileConfig::default())).collect();
@@ -93,19 +93,20 @@ fn become_equal(one: &Change, other: &Change) -> Vec<Change> {
         assert_eq!(mirrors[0].digest(), mirrors[1].digest());
         mirrors[0].content()
     });
-    assert_eq!(there, back, "whoever has which");
+    assert_eq!(there, back, "the result depends on which node has which content");
     there
 }
 
 #[test]
-fn mirrors_see_that_they_differ_in_content_and_agree() {
+fn mirrors_with_different_contents_of_one_stamp_become_equal() {
     let end = NOW.plus(Duration::from_secs(3_600));
     let (spam, other) = (blocked("spam", 1), blocked("other", 1));
     become_equal(&spam, &other);
     become_equal(&spam, &blocked("spam", 2));
     let block = Block::new("spam", UnixMillis(1)).unwrap();
     become_equal(&spam, &network_change(Some(block.clone().from_origin("imap").unwrap())));
-    // What lasts longer stays, so that the lesser does not outlast it; then any entry.
+    // The content that expires later wins, so that the other does not outlast it; any entry beats a
+    // removal.
     let ends = network_change(Some(block.expiring_at(end)));
     assert_eq!(become_equal(&ends, &spam), std::slice::from_ref(&spam));
     let removed = network_change(None);
@@ -118,9 +119,9 @@ fn mirrors_see_that_they_differ_in_content_and_agree() {
     become_equal(&one, &certificate_change(None));
 }
 
-/// What is looked up, watched and stored is what is held.
+/// Lookups, observers and stores see the winning content.
 #[test]
-fn a_content_of_the_same_stamp_that_wins_is_in_force() {
+fn the_winning_content_of_a_stamp_is_in_force() {
     let address = "192.0.2.7".parse().unwrap();
     let mirror = Mirror::new(NodeId(1), [3; 16]);
     assert_eq!(mirror.apply(&network_change(None), NOW), Applied::Changed);
@@ -134,7 +135,7 @@ fn a_content_of_the_same_stamp_that_wins_is_in_force() {
 }
 
 #[test]
-fn a_mirror_that_is_keyed_anew_has_the_fingerprint_of_one_that_always_was() {
+fn rekeying_gives_the_fingerprint_of_the_new_key() {
     let (old, new) = (Mirror::new(NodeId(1), [3; 16]), Mirror::new(NodeId(2), [4; 16]));
     let [certificate, _] = certificates();
     let value = Value::new(&b"on"[..]).unwrap();
@@ -153,8 +154,8 @@ fn a_mirror_that_is_keyed_anew_has_the_fingerprint_of_one_that_always_was() {
     }
 }
 
-/// The items by which contents of one stamp are compared, the greater after the lesser: each is
-/// the sum of the first coded symbol of a mirror that has nothing else.
+/// The item of each content, read from the first coded symbol of a mirror that holds only that
+/// content. Each change must win over the previous one.
 fn items(changes: impl Iterator<Item = Change>) -> impl Iterator<Item = (u64, Change)> {
     let mirror = Mirror::new(NodeId(1), [3; 16]);
     let mut node = Reconciler::new(0, ReconcileConfig::default());
@@ -171,10 +172,10 @@ fn items(changes: impl Iterator<Item = Change>) -> impl Iterator<Item = (u64, Ch
     })
 }
 
-/// A comparison knows 24 bits of each entry's version; who has the key can make up two contents
-/// that have them in common.
+/// A comparison uses 24 bits of each version. A member, which has the key, can search for two
+/// contents that share them.
 #[test]
-fn contents_that_no_comparison_tells_apart_are_exchanged_in_full() {
+fn contents_with_equal_items_are_exchanged_in_full() {
     let mut seen = HashMap::new();
     let mut pairs = items((1..100_000).map(|added| blocked("spam", added)))
         .filter_map(|(item, change)| Some([seen.insert(item, change.clone())?, change]));
@@ -199,7 +200,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 proptest! {
     #[test]
-    fn order_and_repetition_of_contents_of_one_stamp_do_not_matter(
+    fn order_and_repetition_of_equal_stamps_do_not_matter(
         contents in prop::collection::vec(any_content(), 1..8),
         order in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
     ) {
@@ -209,7 +210,7 @@ proptest! {
         again.chain(contents.iter().rev()).for_each(|change| drop(other.apply(change, NOW)));
         prop_assert_eq!(one.content(), other.content());
         prop_assert_eq!(one.digest(), other.digest());
-        // Two fingerprints are the same only of the same content.
+        // Equal digests mean equal content.
         let third = Mirror::new(NodeId(3), [3; 16]);
         third.apply(&contents[0], NOW);
         prop_assert_eq!(third.digest() == one.digest(), third.content() == one.content());

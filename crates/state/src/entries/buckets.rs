@@ -1,42 +1,43 @@
-//! Rows in the order of their ids: extendible hashing (Fagin, Nievergelt, Pippenger,
-//! Strong, "Extendible Hashing", 1979) by an id's first bits, so that a range of ids is a
-//! row of buckets, a row costs no pointer, and growing never moves more than one bucket.
+//! Rows ordered by id, in extendible hashing (Fagin, Nievergelt, Pippenger, Strong, "Extendible
+//! Hashing", 1979) on the first bits of the id. A range of ids is a sequence of buckets, a row
+//! costs no pointer, and growing never moves more than one bucket.
 //!
-//! Each bucket knows when the earliest of its rows ends, or earlier: who looks for what
-//! has ended looks into those buckets only, and no row pays for an index.
+//! Each bucket knows a lower bound of the earliest end among its rows. A sweep visits only the
+//! buckets that are due, and no row pays for an index by end.
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use super::row::{NO_END, Row};
 
-/// Most rows of a bucket, before it is split.
+/// A bucket with this many rows is split before the next insertion.
 const MAX_ROWS: usize = 128;
-/// A bucket of these first bits is not split any more: it holds what comes. Four million
-/// rows need 16.
+/// A bucket this deep is not split any more and grows instead. Four million rows need a depth of
+/// 16.
 const MAX_DEPTH: u8 = 18;
 
 #[derive(Debug)]
 struct Bucket {
-    /// First bits that all its rows share.
+    /// Number of first bits that the ids of its rows share.
     depth: u8,
-    /// No row ends earlier.
+    /// Lower bound of the end of its rows, in milliseconds of Unix time.
     earliest: u64,
     rows: Vec<Row>,
 }
 
 #[derive(Debug)]
 pub(super) struct Buckets {
-    /// First bits of an id that tell its position in the directory.
+    /// Number of first bits of an id that index the directory.
     depth: u8,
     directory: Vec<u32>,
     buckets: Vec<Bucket>,
-    /// The buckets that have rows which end, by the earliest.
+    /// Buckets with rows that end, ordered by their `earliest`.
     due: BTreeSet<(u64, u32)>,
     len: usize,
 }
 
-/// Where a row is, or would be.
+/// The position of a row, or the position at which to insert it. Valid until the next insertion,
+/// removal or split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RowPosition {
     bucket: u32,
@@ -50,13 +51,13 @@ impl Buckets {
         Self { depth: 0, directory, buckets, due: BTreeSet::new(), len: 0 }
     }
 
-    /// Number of rows.
     #[cfg(test)]
     fn len(&self) -> usize {
         self.len
     }
 
-    /// The row of this id that `order` finds equal, or where it would be.
+    /// Finds the row of this id for which `order` returns `Equal`; otherwise the position at which
+    /// to insert it.
     pub(super) fn find(
         &self,
         id: u64,
@@ -79,7 +80,7 @@ impl Buckets {
         &self.buckets[position.bucket as usize].rows[position.at]
     }
 
-    /// Rows from the first of this id on.
+    /// Rows in the order of their ids, from the first one with at least this id.
     pub(super) fn from(&self, first: u64) -> impl Iterator<Item = &Row> {
         let next = |index: &usize| {
             let span = self.span(&self.buckets[self.directory[*index] as usize]);
@@ -92,7 +93,7 @@ impl Buckets {
         })
     }
 
-    /// Makes room for a row of this id; `true` if positions are others now.
+    /// Splits the bucket of this id until a row fits in. `true` if positions have changed.
     pub(super) fn split_for(&mut self, id: u64) -> bool {
         let mut is_split = false;
         loop {
@@ -106,7 +107,7 @@ impl Buckets {
         }
     }
 
-    /// Puts a row in its position.
+    /// Inserts a row at the position that [`find`](Self::find) returned.
     pub(super) fn insert(&mut self, RowPosition { bucket, at }: RowPosition, row: Row) {
         let rows = &mut self.buckets[bucket as usize].rows;
         if rows.len() == rows.capacity() {
@@ -117,7 +118,7 @@ impl Buckets {
         self.lower_earliest(bucket, row.end);
     }
 
-    /// Puts a row in the position of another of the same key.
+    /// Replaces the row at a position by one of the same key.
     pub(super) fn replace(&mut self, RowPosition { bucket, at }: RowPosition, row: Row) {
         self.buckets[bucket as usize].rows[at] = row;
         self.lower_earliest(bucket, row.end);
@@ -132,12 +133,12 @@ impl Buckets {
         self.len -= 1;
     }
 
-    /// A bucket with rows that have ended at `now`: the positions of these, the last first, so
-    /// that taking one out leaves the others where they are. Call
-    /// [`update_earliest`](Self::update_earliest) when they are dealt with.
+    /// The next bucket that may have rows that have ended at `now`, with the positions of those
+    /// rows. The last position comes first, so that removing a row keeps the others valid. The
+    /// caller handles the rows, then calls [`update_earliest`](Self::update_earliest).
     pub(super) fn next_due_bucket(&self, now: u64) -> Option<(u32, Vec<RowPosition>)> {
         let (earliest, bucket) = *self.due.first()?;
-        // What never ends does not end with the last moment there is either.
+        // A row without an end does not end at the last representable time either.
         let now = now.min(NO_END - 1);
         if earliest > now {
             return None;
@@ -148,7 +149,7 @@ impl Buckets {
         Some((bucket, ended.collect()))
     }
 
-    /// Notes when the earliest row of a bucket ends.
+    /// Recomputes the earliest end of a bucket.
     pub(super) fn update_earliest(&mut self, bucket: u32) {
         let earliest = self.buckets[bucket as usize].rows.iter().map(|row| row.end).min();
         self.set_earliest(bucket, earliest.unwrap_or(NO_END));
@@ -168,13 +169,13 @@ impl Buckets {
         }
     }
 
-    /// RowPosition in the directory.
+    /// Index of an id in the directory.
     fn index(&self, id: u64) -> usize {
-        // In two steps: by 64 bits at once nothing can be shifted.
+        // Two shifts: at depth 0 one shift by 64 would overflow.
         (id >> 1 >> (63 - self.depth)) as usize
     }
 
-    /// How many positions of the directory lead to a bucket.
+    /// Number of directory slots that refer to a bucket.
     fn span(&self, bucket: &Bucket) -> usize {
         1 << (self.depth - bucket.depth)
     }
@@ -202,9 +203,9 @@ impl Buckets {
     }
 }
 
-/// Where the first row from an id on is, of rows whose first `depth` bits are the id's:
-/// ids are hashes, so a guess is near, and from there steps double (Bentley, Yao, "An
-/// Almost Optimal Algorithm for Unbounded Searching", 1976).
+/// Index of the first row with at least this id, among rows whose first `depth` bits equal the
+/// id's. Ids are hashes, so interpolation gives a close guess; a galloping search from there finds
+/// the row (Bentley, Yao, "An Almost Optimal Algorithm for Unbounded Searching", 1976).
 fn lower_bound(rows: &[Row], depth: u8, id: u64) -> usize {
     let fraction = u128::from(id << depth) * rows.len() as u128;
     let guess = (fraction >> 64) as usize;
@@ -254,7 +255,7 @@ mod tests {
         }
     }
 
-    /// Ids that fall together in their first bits, and ids that do not.
+    /// Some ids share their first bits, others do not.
     fn id() -> impl Strategy<Value = u64> {
         prop_oneof![
             any::<u64>(),
@@ -265,7 +266,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_holds_what_an_ordered_map_holds(
+        fn buckets_equal_an_ordered_map(
             steps in prop::collection::vec((id(), prop::option::of(1u64..100)), 0..3_000),
             first in id(),
             now in 1u64..100,
@@ -296,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_that_are_nearly_the_same_do_not_split_without_end() {
+    fn nearly_equal_ids_do_not_split_forever() {
         let mut buckets = Buckets::new();
         (0..1_000).for_each(|id| put(&mut buckets, id, NO_END));
         assert!(buckets.directory.len() <= 1 << MAX_DEPTH);

@@ -1,4 +1,4 @@
-//! The same entries in the order of another key's hashes.
+//! Copying entries into a table with another fingerprint key, which orders them differently.
 
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
@@ -9,17 +9,17 @@ use super::row::Row;
 use super::{Entries, NO_END};
 
 impl Entries {
-    /// From now on what changes is noted, until all of it was taken.
+    /// Starts to record the keys of changed entries, until [`take_journal`](Self::take_journal).
     pub(crate) fn begin_journal(&mut self) {
         self.journal = Some(HashSet::new());
     }
 
-    /// What has changed since the journal was begun or taken.
+    /// Takes the keys that changed since the journal was started or last taken.
     pub(crate) fn take_journal(&mut self) -> HashSet<ChangeKey> {
         self.journal.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
-    /// How much the journal has.
+    /// Number of keys in the journal.
     pub(crate) fn journal_len(&self) -> usize {
         self.journal.as_ref().map_or(0, HashSet::len)
     }
@@ -29,7 +29,7 @@ impl Entries {
         other.rows_in(ids).for_each(|row| self.copy(other, row));
     }
 
-    /// Makes these keys what they are in `other`.
+    /// Makes the entries of these keys equal to those in `other`; removes keys that `other` lacks.
     pub(crate) fn copy_keys<'a>(
         &mut self,
         other: &Self,

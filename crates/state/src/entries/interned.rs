@@ -1,4 +1,5 @@
-//! Values that many entries have, kept once and told by number, each with what follows from it.
+//! Interning: values that many entries share are stored once, referenced by number and counted.
+//! Each comes with a derived value (such as its hash) that is computed once.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 
@@ -17,7 +18,8 @@ impl<T: Hash + Eq, D> Interned<T, D> {
         Self { values: Slab::new(), index: HashTable::new(), hasher: RandomState::new() }
     }
 
-    /// The number of a value, in use once more. What follows from it is worked out if it is new.
+    /// The number of a value, with its reference count raised by one. `derived` runs if the value
+    /// is new.
     pub(super) fn acquire_with(&mut self, value: T, derived: impl FnOnce(&T) -> D) -> u32 {
         let Self { values, index, hasher } = self;
         let hash = hasher.hash_one(&value);
@@ -31,7 +33,7 @@ impl<T: Hash + Eq, D> Interned<T, D> {
         number
     }
 
-    /// In use once less: forgotten with the last use.
+    /// Lowers the reference count of a value; the last release removes the value.
     pub(super) fn release(&mut self, number: u32) {
         let Self { values, index, hasher } = self;
         let Some((value, _, uses)) = values.get_mut(number as usize) else { return };
@@ -56,7 +58,7 @@ impl<T: Hash + Eq, D> Interned<T, D> {
 }
 
 impl<T: Hash + Eq> Interned<T> {
-    /// The number of a value, in use once more.
+    /// The number of a value, with its reference count raised by one.
     pub(super) fn acquire(&mut self, value: T) -> u32 {
         self.acquire_with(value, |_| ())
     }
@@ -67,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_is_kept_once_while_it_is_in_use() {
+    fn a_value_is_stored_once_while_it_is_referenced() {
         let mut interned = Interned::new();
         let (a, b) = (interned.acquire("a"), interned.acquire("b"));
         assert_eq!(interned.acquire("a"), a);

@@ -1,13 +1,12 @@
-//! Every entry by key, with its stamp: what merging, expiry and reconciliation
-//! work on. Lookups have indexes of their own.
+//! Every entry by key, with its stamp. Merging, expiry and reconciliation work on this table;
+//! lookups have their own indexes.
 //!
-//! Entries stand in the order of their [`EntryId`], a keyed hash of the key: so a range
-//! of ids is a fair share of them, whatever the keys, and the item of an entry tells where
-//! it stands.
+//! Entries are ordered by their [`EntryId`], a keyed hash of the key. A range of ids is therefore a
+//! fair share of the entries, whatever the keys are, and an item locates its entry.
 //!
-//! - [`row`]: an entry in few bytes, and what several of them share;
-//! - [`buckets`]: rows by id, and which of them have ended;
-//! - [`interned`]: values that are kept once.
+//! - [`row`]: an entry in 48 bytes, and the pool of values that rows share;
+//! - [`buckets`]: rows ordered by id, and which of them are due;
+//! - [`interned`]: values that are stored once.
 
 mod buckets;
 mod copy;
@@ -29,21 +28,21 @@ use crate::version::compare_changes;
 use buckets::{Buckets, RowPosition};
 use row::{NO_END, Pool, Row};
 
-/// Symbols of the whole content that are kept current: enough for some 700 differences.
+/// Coded symbols of the whole content that are kept current: enough for some 700 differences.
 pub(crate) const SKETCH_SYMBOLS: usize = 1_024;
 
-/// How much a mirror may hold.
+/// Capacity of a mirror.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Bounds {
-    /// Most networks, tombstones included. 4,000,000.
+    /// Maximum number of networks, tombstones included. Default: 4,000,000.
     pub networks: usize,
-    /// Most certificates, tombstones included. 10,000.
+    /// Maximum number of certificates, tombstones included. Default: 10,000.
     pub certificates: usize,
-    /// Most values of downstream crates, tombstones included. 10,000.
+    /// Maximum number of values of downstream crates, tombstones included. Default: 10,000.
     pub values: usize,
-    /// How long a removal is retention. 24 h: a node that was away longer would
-    /// bring back what was removed meanwhile.
+    /// How long tombstones, and expired entries that had replaced another, are kept. Default: 24 h.
+    /// A node that was away for longer brings back entries that were removed meanwhile.
     pub tombstone_retention: Duration,
 }
 
@@ -58,7 +57,7 @@ impl Default for Bounds {
     }
 }
 
-/// Sorts of entries, each with a bound of its own.
+/// The kinds of entries; each has its own bound.
 #[derive(Debug, Clone, Copy)]
 enum EntryKind {
     Network,
@@ -84,27 +83,28 @@ impl EntryKind {
     }
 }
 
-/// Where a key is, or would be; until the next change.
+/// The position of a key, or the position at which to insert it. Valid until the next change.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Slot {
     id: EntryId,
     position: Result<RowPosition, RowPosition>,
     kind: EntryKind,
-    /// The stamp of what is there.
+    /// The stamp of the current entry.
     pub(crate) stamp: Option<Stamp>,
 }
 
-/// What a sweep found to be over.
+/// The result of a sweep.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Swept {
     /// Entries that expired.
     pub expired: Vec<Change>,
-    /// Tombstones that were dropped.
+    /// Tombstones, and expired entries kept as such, that were dropped.
     pub dropped: Vec<Change>,
-    /// Certificates that have so many days left, or fewer: 30, 7, 1, or 0, once each.
+    /// Certificates that crossed an expiry warning, with its number of days: 30, 7, 1, or 0 for
+    /// expired. Each warning is given once.
     pub ending: Vec<(Change, u32)>,
-    /// Entries that had ended by a time that was set back since, and are live again.
+    /// Expired entries that are live again because the time was set back.
     pub unexpired: Vec<Change>,
 }
 
@@ -116,7 +116,7 @@ impl Swept {
         self.unexpired.extend(more.unexpired);
     }
 
-    /// Whether nothing was over.
+    /// Whether the sweep changed nothing and gave no warning.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         let Self { expired, dropped, ending, unexpired } = self;
@@ -124,11 +124,10 @@ impl Swept {
     }
 }
 
-/// Of how many days that a certificate has left there is a warning; 0: it has ended.
+/// Days before the expiry of a certificate at which a warning is due; 0 is the expiry itself.
 const WARNING_DAYS: [u32; 4] = [30, 7, 1, 0];
 
-/// The days that a certificate has left at most, as far as there is a warning of them, and
-/// when the next warning is due.
+/// The latest warning that is due for a certificate, in days, and the time of the next one.
 fn expiry_warning(not_after: UnixMillis, now: UnixMillis) -> (Option<u32>, Option<UnixMillis>) {
     let due = |days: u32| UnixMillis(not_after.0.saturating_sub(u64::from(days) * 86_400_000));
     let days = WARNING_DAYS.into_iter().rfind(|days| due(*days) <= now);
@@ -140,11 +139,11 @@ pub(crate) struct Entries {
     bounds: Bounds,
     rows: Buckets,
     pool: Pool,
-    /// How many there are of each [`EntryKind`].
+    /// Number of entries of each [`EntryKind`], tombstones included.
     counts: [usize; 3],
     fingerprint: Fingerprint,
     sketch: Sketch,
-    /// While all of it is put in order by another key: what has changed meanwhile.
+    /// While the entries are copied to a table with another key: the keys that changed meanwhile.
     journal: Option<HashSet<ChangeKey>>,
 }
 
@@ -165,7 +164,7 @@ impl Entries {
         &self.fingerprint
     }
 
-    /// The first symbols of the content.
+    /// The first coded symbols of the whole content.
     pub(crate) fn sketch(&self) -> &Sketch {
         &self.sketch
     }
@@ -179,23 +178,24 @@ impl Entries {
         self.row(key).map(|row| self.pool.change(row))
     }
 
-    /// The stamp of a key.
+    /// The stamp of the current entry of a key.
     pub(crate) fn stamp(&self, key: &ChangeKey) -> Option<Stamp> {
         self.row(key).map(|row| self.pool.stamp(row))
     }
 
-    /// Whether a key has an entry that is no tombstone and not over.
+    /// Whether a key has an entry that is neither a tombstone nor expired.
     pub(crate) fn is_live(&self, key: &ChangeKey) -> bool {
         self.row(key).is_some_and(Row::is_live)
     }
 
-    /// What is known of a network. Allocates nothing.
+    /// The live block or allowance of a network. Allocates nothing.
     pub(crate) fn block(&self, rule: Rule, network: Network) -> Option<Block> {
         let row = self.row(&ChangeKey::Network(rule, network))?;
         row.is_live().then(|| self.pool.block(row)).flatten()
     }
 
-    /// Live entries and tombstones whose ids begin in this range of 64 bits.
+    /// Live entries, tombstones and retained expired entries whose ids begin in this range of 64
+    /// bits.
     pub(crate) fn changes(&self, ids: RangeInclusive<u64>) -> impl Iterator<Item = Change> {
         self.rows_in(ids).map(|row| self.pool.change(row))
     }
@@ -221,7 +221,7 @@ impl Entries {
         self.rows_in(ids).map(|row| self.item(row))
     }
 
-    /// The entry of an item.
+    /// The entry with an item.
     pub(crate) fn by_item(&self, item: u64) -> Option<Change> {
         let mut near = self.rows_in(item & !ITEM_VERSION_MASK..=item | ITEM_VERSION_MASK);
         near.find(|row| self.item(row) == item).map(|row| self.pool.change(row))
@@ -248,7 +248,7 @@ impl Entries {
         self.find(self.fingerprint.id(key), key).ok().map(|position| self.rows.row(position))
     }
 
-    /// Finds a key.
+    /// Finds the slot of a key.
     pub(crate) fn locate(&self, key: &ChangeKey) -> Slot {
         let id = self.fingerprint.id(key);
         let position = self.find(id, key);
@@ -256,7 +256,7 @@ impl Entries {
         Slot { id, position, kind: EntryKind::of(key), stamp }
     }
 
-    /// Whether what is at the key of a change is the same, or stands before it.
+    /// Whether the current entry of the change's key equals the change or wins over it.
     pub(crate) fn is_current(&self, slot: &Slot, change: &Change) -> bool {
         let Ok(position) = slot.position else { return false };
         let row = self.rows.row(position);
@@ -266,7 +266,7 @@ impl Entries {
         }
     }
 
-    /// Whether there is room for a change, where room for so many networks is spoken for.
+    /// Whether a change fits the bounds if `reserved` networks are still to be inserted by a batch.
     pub(crate) fn has_room(&self, slot: &Slot, reserved: usize) -> bool {
         let held = self.counts[slot.kind as usize];
         let (held, limit) = match slot.kind {
@@ -277,24 +277,24 @@ impl Entries {
         slot.position.is_ok() || held < limit
     }
 
-    /// Puts a change where its key is, in the position of the one before. What has expired at
-    /// `now` is only retention.
+    /// Inserts a change, replacing the current entry of its key. An entry that has expired at `now`
+    /// is retained as expired.
     pub(crate) fn put(&mut self, slot: Slot, change: &Change, now: UnixMillis) {
         let is_expired = change.expires().is_some_and(|at| at <= now);
         self.set(slot, change, None, (self.initial_end(change), is_expired));
     }
 
-    /// Whether what has ended at `end` is retention no more.
+    /// Whether the retention of an entry that ended at `end` is over.
     pub(crate) fn is_past_retention(&self, end: UnixMillis, now: UnixMillis) -> bool {
         end.plus(self.bounds.tombstone_retention) <= now
     }
 
-    /// Whether a slot key has an entry that is no tombstone and not over.
+    /// Whether the slot has an entry that is neither a tombstone nor expired.
     pub(crate) fn is_live_at(&self, slot: &Slot) -> bool {
         slot.position.is_ok_and(|position| self.rows.row(position).is_live())
     }
 
-    /// Takes out what has ended at `now`, of so many entries at most, about.
+    /// Handles the rows that have ended at `now`, about `max` of them, bucket by bucket.
     pub(crate) fn sweep(&mut self, now: UnixMillis, max: usize) -> Swept {
         let (mut swept, mut examined) = (Swept::default(), 0);
         while examined < max
@@ -309,7 +309,7 @@ impl Entries {
         swept
     }
 
-    /// Whether something may have ended at `now`.
+    /// Whether a bucket may have rows that have ended at `now`.
     pub(crate) fn has_due(&self, now: UnixMillis) -> bool {
         self.rows.next_due_bucket(now.0).is_some()
     }
@@ -327,7 +327,7 @@ impl Entries {
             swept.dropped.push(change);
         } else {
             if row.has_replaced() && !planted(Fault::EndedNotRemembered) {
-                // As it is, so that whoever learns of it forgets it at the same time.
+                // Retained with its original end, so that every node drops it at the same time.
                 self.rows.replace(position, row.expired(self.bounds.tombstone_retention));
                 self.journal_key(|| change.key());
             } else {
@@ -337,7 +337,7 @@ impl Entries {
         }
     }
 
-    /// Brings back what is retention as over and has not ended at `now`.
+    /// Makes retained expired entries live again that have not ended at `now`. Scans all rows.
     pub(crate) fn unexpire(&mut self, now: UnixMillis) -> Vec<Change> {
         let retention = self.bounds.tombstone_retention;
         let expired = self.rows.from(0).filter(|row| row.is_expired());
@@ -354,24 +354,25 @@ impl Entries {
         live
     }
 
-    /// An entry as a store keeps it.
+    /// The record of a key for a store.
     pub(crate) fn saved(&self, key: &ChangeKey) -> Option<Saved> {
         let row = self.row(key)?;
         let end = (row.end != NO_END).then_some(UnixMillis(row.end));
         Some(Saved { change: self.pool.change(row), replaced_another: row.has_replaced(), end })
     }
 
-    /// Puts back what a store kept; whether it is live.
+    /// Inserts a record of a store. Returns whether its entry is live.
     pub(crate) fn restore(&mut self, slot: Slot, saved: &Saved) -> bool {
         let Saved { change, replaced_another, end } = saved;
         let is_expired = change.expires().is_some_and(|at| end.is_some_and(|end| end > at));
-        // Of an entry it tells the end itself; of a tombstone only the store does.
+        // The end of a live entry follows from the entry; that of a tombstone only from the record.
         let end = if change.is_live() { self.initial_end(change) } else { *end };
         self.set(slot, change, Some(*replaced_another), (end, is_expired));
         change.is_live() && !is_expired
     }
 
-    /// Puts an entry in; if not said, it has taken the position of another if there is one.
+    /// Inserts a change. If `replaced` is `None`, the change counts as a replacement if its slot
+    /// has an entry.
     fn set(
         &mut self,
         Slot { id, position, .. }: Slot,
@@ -406,7 +407,7 @@ impl Entries {
         self.sketch.add(self.fingerprint.item(id, &version));
     }
 
-    /// Takes an entry out, unless it has changed since; whether it was there.
+    /// Removes an entry unless it has changed since. Returns whether it was removed.
     pub(crate) fn remove_exact(&mut self, change: &Change) -> bool {
         let Ok(position) = self.locate(&change.key()).position else { return false };
         let held = self.pool.change(self.rows.row(position));
@@ -427,14 +428,15 @@ impl Entries {
         self.rows.remove(position);
     }
 
-    /// Notes what has changed, for who copies the rest.
+    /// Records the key of a changed entry while [`Mirror::rekey`](crate::Mirror::rekey) copies the
+    /// others.
     fn journal_key(&mut self, key: impl FnOnce() -> ChangeKey) {
         if let Some(journal) = &mut self.journal {
             journal.insert(key());
         }
     }
 
-    /// Counts a row out.
+    /// Removes a row from counts, fingerprint and sketch.
     fn uncount(&mut self, row: &Row, id: EntryId) {
         let version = self.pool.version(row);
         let kind = self.pool.non_network(row).map_or(EntryKind::Network, EntryKind::of_change);
@@ -443,7 +445,8 @@ impl Entries {
         self.sketch.remove(self.fingerprint.item(id, &version));
     }
 
-    /// When an entry expires, a tombstone is dropped, or the first warning is due.
+    /// When an entry expires, a tombstone is dropped, or the first expiry warning of a certificate
+    /// is due.
     fn initial_end(&self, change: &Change) -> Option<UnixMillis> {
         if !change.is_live() {
             let is_brief = planted(Fault::RemovalForgotten);

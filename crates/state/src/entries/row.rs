@@ -1,4 +1,4 @@
-//! An entry in 48 bytes, and what several of them share.
+//! An entry in 48 bytes, and the pool of values that rows share.
 
 use std::cmp::Ordering;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -14,43 +14,44 @@ use super::interned::Interned;
 use crate::planted::{Fault, planted};
 use crate::version::{Content, ContentHash, Version};
 
-/// The end of what does not end by itself.
+/// The end of a row that never ends.
 pub(super) const NO_END: u64 = u64::MAX;
 
-/// Kinds: a network of IPv4, of IPv6, anything else.
+/// Kinds: an IPv4 network, an IPv6 network, anything else.
 const V4: u8 = 0;
 const V6: u8 = 1;
 const NON_NETWORK: u8 = 2;
 const KIND_MASK: u8 = 3;
-/// Allowed, not blocked.
+/// The network is allowed, not blocked.
 const ALLOW: u8 = 1 << 2;
-/// An entry, not a tombstone.
+/// The row is an entry, not a tombstone.
 const ENTRY: u8 = 1 << 3;
-/// The entry took the place of another.
+/// The entry replaced another one.
 const REPLACED: u8 = 1 << 4;
-/// It expires.
+/// The entry has an expiry.
 const EXPIRES: u8 = 1 << 5;
-/// It has expired, and is retention: what it replaced must not come back.
+/// The entry has expired and is retained, so that the entry it replaced does not come back.
 const EXPIRED: u8 = 1 << 6;
 
-/// An entry, with numbers of what is in its [`Pool`].
+/// An entry, with references into its [`Pool`].
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Row {
     /// The first half of the entry's id.
     pub(super) id: u64,
-    /// When it expires, what is retention is dropped, or who has it is warned.
+    /// Milliseconds of Unix time at which the entry expires, a tombstone or retained entry is
+    /// dropped, or the next expiry warning of a certificate is due.
     pub(super) end: u64,
-    /// The clock of its stamp.
+    /// The clock part of the stamp.
     time: u64,
-    /// When it was blocked, in milliseconds.
+    /// When the network was blocked, in milliseconds of Unix time.
     added: u64,
-    /// The node of its stamp.
+    /// Reference to the node of the stamp.
     node: u32,
-    /// Why it is blocked, and who asked for it.
+    /// Reference to the reason and origin of a block.
     text: u32,
-    /// The address of IPv4; the number of one of IPv6, or of anything else.
+    /// The IPv4 address, or a reference to the IPv6 address or the non-network entry.
     subject: u32,
-    /// Length of the prefix.
+    /// Length of the network's prefix.
     len: u8,
     flags: u8,
 }
@@ -64,12 +65,12 @@ impl Row {
         self.flags & KIND_MASK != NON_NETWORK
     }
 
-    /// Whether it is an entry that has not expired.
+    /// Whether the row is an entry that has not expired.
     pub(super) fn is_live(&self) -> bool {
         self.flags & (ENTRY | EXPIRED) == ENTRY
     }
 
-    /// The same, over since its end, and retention for so long.
+    /// The row as expired at its `end`, to be retained for `retention` after that.
     pub(super) fn expired(self, retention: Duration) -> Self {
         let end = UnixMillis(self.end).plus(retention).0;
         Self { flags: self.flags | EXPIRED, end, ..self }
@@ -79,35 +80,35 @@ impl Row {
         self.flags & EXPIRED != 0
     }
 
-    /// The same, not over; it was retention for so long.
+    /// Undoes [`expired`](Self::expired) with the same `retention`.
     pub(super) fn unexpired(self, retention: Duration) -> Self {
         let end = self.end.saturating_sub(UnixMillis(0).plus(retention).0);
         Self { flags: self.flags & !EXPIRED, end, ..self }
     }
 
-    /// It took the place of another. When it expires it must be retention, or a node
-    /// that missed it would bring the other back.
+    /// Whether the entry replaced another one. If so, it is retained after its expiry, or a node
+    /// that missed it would bring the other entry back.
     pub(super) fn has_replaced(&self) -> bool {
         self.flags & REPLACED != 0
     }
 }
 
-/// What rows refer to by number.
+/// Values that rows refer to by number.
 #[derive(Debug)]
 pub(super) struct Pool {
-    /// Reasons and origins, as blocks of no time.
+    /// Reasons and origins, stored as blocks without times.
     texts: Interned<Block, ContentHash>,
     nodes: Interned<NodeId>,
     addresses: Slab<[u64; 2]>,
     non_networks: Slab<(Change, ContentHash)>,
-    /// For how long what is over is retention, in milliseconds.
-    retention: u64,
+    /// How long expired entries are retained, in milliseconds.
+    retention_ms: u64,
 }
 
 impl Pool {
     pub(super) fn new(retention: Duration) -> Self {
         Self {
-            retention: UnixMillis(0).plus(retention).0,
+            retention_ms: UnixMillis(0).plus(retention).0,
             texts: Interned::new(),
             nodes: Interned::new(),
             addresses: Slab::new(),
@@ -115,7 +116,7 @@ impl Pool {
         }
     }
 
-    /// Makes a row of an entry.
+    /// Makes a row of an entry and acquires its references.
     pub(super) fn pack(&mut self, id: u64, change: &Change, replaced: bool, end: u64) -> Row {
         let stamp = change.stamp();
         let mut row = Row {
@@ -158,7 +159,7 @@ impl Pool {
         row
     }
 
-    /// Gives up what a row refers to.
+    /// Releases the references of a row.
     pub(super) fn release(&mut self, row: &Row) {
         self.nodes.release(row.node);
         match row.flags & KIND_MASK {
@@ -175,7 +176,7 @@ impl Pool {
         Stamp::from_raw(row.time, *self.nodes.get(row.node))
     }
 
-    /// What the entry is, if it is no network.
+    /// The change of a row that is not a network.
     pub(super) fn non_network(&self, row: &Row) -> Option<&Change> {
         self.hashed(row).map(|(change, _)| change)
     }
@@ -184,7 +185,7 @@ impl Pool {
         if row.is_network() { None } else { self.non_networks.get(row.subject as usize) }
     }
 
-    /// The version of an entry, also of one that is over.
+    /// The version of an entry, also of an expired one.
     pub(super) fn version(&self, row: &Row) -> Version {
         let content = match self.hashed(row) {
             _ if row.flags & ENTRY == 0 => Content::Removed,
@@ -203,7 +204,7 @@ impl Pool {
     }
 
     fn expires(&self, row: &Row) -> Option<UnixMillis> {
-        let end = if row.flags & EXPIRED == 0 { row.end } else { row.end - self.retention };
+        let end = if row.flags & EXPIRED == 0 { row.end } else { row.end - self.retention_ms };
         (row.flags & EXPIRES != 0).then_some(UnixMillis(end))
     }
 
@@ -226,7 +227,7 @@ impl Pool {
         )
     }
 
-    /// The block of a network, also of one that is over.
+    /// The block of a network, also of an expired one.
     pub(super) fn block(&self, row: &Row) -> Option<Block> {
         let is_block = row.is_network() && row.flags & ENTRY != 0;
         is_block.then(|| {
@@ -237,7 +238,7 @@ impl Pool {
         })
     }
 
-    /// How the key of a row compares with another of the same id.
+    /// Compares the key of a row with another key of the same 64-bit id.
     pub(super) fn compare_key(&self, row: &Row, key: &ChangeKey) -> Ordering {
         if let ChangeKey::Network(rule, network) = key
             && row.is_network()
@@ -245,7 +246,7 @@ impl Pool {
         {
             return Ordering::Equal;
         }
-        // Of two keys with the same 64 bits, which does not happen by itself.
+        // Two keys with the same 64 bits: in practice only a member that searches for them.
         self.key(row).cmp(key)
     }
 
@@ -259,7 +260,7 @@ impl Pool {
                 Ipv6Addr::from(u128::from(high) << 64 | u128::from(low)).into()
             }
         };
-        // It was a network before.
+        // Infallible: the row was made from a network.
         let network = Network::new(address, row.len);
         (rule, network.unwrap_or_else(|_| Network::single(address)))
     }

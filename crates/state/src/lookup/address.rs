@@ -173,7 +173,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_prefix_keeps_its_bits_and_its_length(v4: u32, v6: u128, len in 0u8..32, long in 0u8..128) {
+        fn a_prefix_keeps_its_bits_and_length(v4: u32, v6: u128, len in 0u8..32, long in 0u8..128) {
             prop_assert_eq!(v4.prefix(len).prefix_len(), len);
             prop_assert_eq!(v6.prefix(long).prefix_len(), long);
             prop_assert_eq!((v4 ^ v4.prefix(len)).leading_zeros().min(len.into()), u32::from(len));

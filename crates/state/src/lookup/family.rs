@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bits_come_highest_first() {
+    fn bits_are_listed_highest_first() {
         assert_eq!(descending(1 << 63 | 1 << 8 | 1).collect::<Vec<_>>(), [63, 8, 0]);
         assert_eq!(descending(0).next(), None);
     }

@@ -1,10 +1,10 @@
-//! What most addresses are done with: a Bloom filter of which each question touches one
-//! word (Putze, Sanders, Singler, "Cache-, Hash- and Space-Efficient Bloom Filters",
-//! 2007). It tells two things at once: whether the address may be listed itself, and
-//! whether a prefix near it may be.
+//! The first stage of a lookup, and for most addresses the last: a blocked Bloom filter, in which a
+//! query reads one or two words (Putze, Sanders, Singler, "Cache-, Hash- and Space-Efficient Bloom
+//! Filters", 2007). It answers two questions at once: whether the address itself may be listed, and
+//! whether a prefix of it may be.
 //!
-//! It is a hint, read apart from the tables: it says "perhaps" of all that is in them, at
-//! every moment, and of some that is not.
+//! The filter is read independently of the tables. It has no false negatives for what is in the
+//! tables, at any moment; it has false positives.
 
 use std::marker::PhantomData;
 use std::sync::OnceLock;
@@ -13,28 +13,28 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use super::address::{Address, Seed};
 use super::table::words;
 
-/// What a filter says of an address.
+/// The answer of a filter for an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Candidates {
     /// The address itself may be listed.
     pub(super) address: bool,
-    /// A prefix with the address may be listed.
+    /// A prefix that contains the address may be listed.
     pub(super) prefix: bool,
 }
 
 #[derive(Debug)]
 pub(super) struct Filter<A> {
     seed: Seed,
-    /// There once something is listed.
+    /// Allocated with the first mark.
     words: OnceLock<Box<[AtomicU64]>>,
-    /// How many networks that are marked went since it said no more than it has to.
+    /// Number of marked networks removed since the filter was last rebuilt.
     removed: AtomicUsize,
-    /// A prefix is listed that is too wide to be marked: everything is near.
+    /// A prefix too short to be marked is listed, so every address may be in it.
     has_wide_prefix: AtomicBool,
     addresses: PhantomData<A>,
 }
 
-/// All that a filter says.
+/// The content of a filter.
 #[derive(Debug)]
 pub(super) struct Marks {
     words: Vec<u64>,
@@ -82,7 +82,8 @@ impl<A: Address> Filter<A> {
     pub(super) fn mark(&self, address: A, len: u8) {
         let words = self.words.get_or_init(|| words(1 << A::FILTER_INDEX_BITS));
         let has_wide_prefix = each_mark(self.seed, address, len, |at, mask| {
-            // Most are marked already when a wide prefix comes again.
+            // A wide prefix that is set again has most of its marks already; reading is cheaper
+            // than writing.
             if words[at].load(Ordering::Relaxed) & mask != mask {
                 words[at].fetch_or(mask, Ordering::Release);
             }
@@ -102,7 +103,7 @@ impl<A: Address> Filter<A> {
         marks
     }
 
-    /// Marks these and nothing else. Nobody may mark anything meanwhile.
+    /// Replaces the content. No other thread may mark networks meanwhile.
     pub(super) fn replace_marks(&self, marks: Marks) {
         for (word, mask) in self.words.get().into_iter().flatten().zip(marks.words) {
             word.store(mask, Ordering::Release);
@@ -111,24 +112,24 @@ impl<A: Address> Filter<A> {
         self.removed.store(0, Ordering::Relaxed);
     }
 
-    /// A network went: its marks stay for now.
+    /// Counts a removed network. Its marks stay until the filter is rebuilt.
     pub(super) fn note_removal(&self) {
         self.removed.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether so much went that it is worth saying no more than it has to.
+    /// Whether enough networks were removed to be worth a rebuild.
     pub(super) fn is_stale(&self) -> bool {
         self.removed.load(Ordering::Relaxed) >= (1 << A::FILTER_INDEX_BITS) / 16
     }
 
-    /// Bytes.
+    /// Size of the filter, in bytes.
     pub(super) fn size(&self) -> usize {
         self.words.get().map_or(0, |words| words.len() * 8)
     }
 }
 
-/// Gives the word and the bits of each mark of a network; `true` if it is too wide for
-/// marks.
+/// Passes the word index and the bits of each mark of a network to `mark`. `true` if the network is
+/// too wide to be marked.
 fn each_mark<A: Address>(
     seed: Seed,
     address: A,
@@ -161,7 +162,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_listed_is_always_near(
+        fn a_listed_network_is_always_a_candidate(
             networks in prop::collection::vec((any::<u32>(), 0u8..=32), 0..20),
             v6 in prop::collection::vec((any::<u128>(), 0u8..=128), 0..20),
             tail: u128,
@@ -194,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn few_others_are_near_and_none_after_all_went() {
+    fn false_positives_are_rare_and_removed_marks_go() {
         let filter = Filter::<u32>::empty();
         let scattered = |n: u32| n.wrapping_mul(0x9E37_79B1);
         (0..1_000_000).for_each(|n| filter.mark(scattered(n), 32));

@@ -1,13 +1,14 @@
-//! Lookup of networks by address, which every connection waits for: readers take no
-//! lock, allocate nothing and never wait for a writer.
+//! Lookup of networks by address, which delays every connection. Readers take no lock, allocate
+//! nothing and never wait for a writer.
 //!
-//! - [`filter`]: a hint that is done with most addresses;
-//! - [`table`]: one hash table of atomic words;
+//! - [`filter`]: a Bloom filter that decides most lookups;
+//! - [`table`]: a hash table of atomic words;
 //! - [`family`]: addresses and prefixes of IPv4 or of IPv6;
-//! - here: both families under both rules, and how a table that is full, or a whole
-//!   batch, takes the place of what was there in one step.
+//! - here: both families under both rules, and how a rebuilt table, or a whole batch, replaces the
+//!   current tables in one step.
 //!
-//! It knows which network matches and until when; why is asked elsewhere.
+//! The tables know which network matches and until when. Its reason and origin are in
+//! [`entries`](crate::entries).
 
 mod address;
 mod family;
@@ -27,12 +28,12 @@ use family::Family;
 use filter::{Candidates, Filter};
 use table::NO_EXPIRY;
 
-/// A network as lookups know it.
+/// A network as the lookup tables store it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LookupEntry {
     rule: Rule,
     network: Network,
-    /// `None`: it is not listed.
+    /// Milliseconds of Unix time, or [`NO_EXPIRY`]; `None` if the network is not listed.
     end: Option<u64>,
 }
 
@@ -62,22 +63,22 @@ struct RuleTables {
     v6: Arc<Family<u128>>,
 }
 
-/// What readers see at one moment.
+/// The tables that readers see at one moment.
 #[derive(Debug, Clone)]
 pub(crate) struct Tables {
     blocked: RuleTables,
     allowed: RuleTables,
 }
 
-/// The networks of both rules. One writer at a time: its lock is the caller's.
+/// The networks of both rules. The caller's lock admits one writer at a time.
 ///
-/// **Invariant**: what is blocked in `current` is marked in the filters, always.
+/// **Invariant**: every blocked network in `current` is marked in the filters.
 #[derive(Debug)]
 pub(crate) struct Lookup {
-    /// Of what is blocked.
+    /// Filters of the blocked networks.
     v4: Filter<u32>,
     v6: Filter<u128>,
-    /// Many networks are marked that are not shown yet.
+    /// The networks of a batch may be marked already, but are not in `current` yet.
     is_batch_open: AtomicBool,
     current: ArcSwap<Tables>,
 }
@@ -95,11 +96,11 @@ impl Default for Lookup {
     }
 }
 
-/// What is said of an address of which no filter was asked.
+/// The answer used where no filter is queried.
 const UNFILTERED: Candidates = Candidates { address: true, prefix: true };
 
 impl Lookup {
-    /// Puts one network in, or takes it out.
+    /// Inserts or removes one network.
     pub(crate) fn set(&self, change: &NetworkChange, now: UnixMillis) {
         let entry = LookupEntry::of(change);
         if entry.end.is_none() {
@@ -116,7 +117,7 @@ impl Lookup {
         }
     }
 
-    /// Takes one network out.
+    /// Removes one network.
     pub(crate) fn remove(&self, rule: Rule, network: Network) {
         if !planted(Fault::RemovalStillListed) {
             self.current.load().of(rule).set(&LookupEntry::new(rule, network, None));
@@ -137,13 +138,13 @@ impl Lookup {
         }
     }
 
-    /// Before [`build_batch`](Self::build_batch), while nobody else writes.
+    /// Begins a batch. The caller holds the writer's lock.
     pub(crate) fn begin_batch(&self) {
         self.is_batch_open.store(true, Ordering::Relaxed);
     }
 
-    /// What is to be shown, with many networks put in or taken out. Costs a copy of what
-    /// is there. Others may change what is there meanwhile: that is in the copy, or not.
+    /// A copy of the current tables with many networks inserted or removed. Other writers may
+    /// change the current tables meanwhile; the copy may or may not include such a change.
     pub(crate) fn build_batch(&self, entries: &[LookupEntry], now: UnixMillis) -> Tables {
         for entry in entries.iter().filter(|entry| entry.end.is_some()) {
             self.mark(entry.rule, entry.network);
@@ -164,25 +165,25 @@ impl Lookup {
         next
     }
 
-    /// Shows what [`build_batch`](Self::build_batch) prepared, in one step: a reader sees all of it or
-    /// nothing. What was put in since is to be put into it first.
+    /// Publishes the tables that [`build_batch`](Self::build_batch) made, in one step: a reader
+    /// sees all of them or none. The caller has repeated the changes of other writers in them.
     pub(crate) fn publish_batch(&self, next: Tables) {
         self.is_batch_open.store(false, Ordering::Relaxed);
         self.publish(next);
     }
 
-    /// Shows tables of which everything is marked.
+    /// Publishes tables whose blocked networks are all marked.
     fn publish(&self, next: Tables) {
         let (v4, v6) = (next.blocked.v4.clone(), next.blocked.v6.clone());
         self.current.store(Arc::new(next));
-        // What is being prepared is marked, and in no table yet.
+        // The marks of an open batch are in no table yet, so a rebuild would lose them.
         if !self.is_batch_open.load(Ordering::Relaxed) {
             rebuild_if_stale(&self.v4, &v4);
             rebuild_if_stale(&self.v6, &v6);
         }
     }
 
-    /// Whether connections from an address are refused.
+    /// Whether to refuse connections from an address.
     #[inline]
     pub(crate) fn is_blocked(&self, address: IpAddr, now: UnixMillis) -> bool {
         let address = address.to_canonical();
@@ -205,8 +206,8 @@ impl Lookup {
             && current.allowed.longest_match(address, UNFILTERED, now, |_| true).is_none()
     }
 
-    /// The network that decides about an address, and how, of those that `is_live`: tables
-    /// do not tell ends that are far away.
+    /// The rule and network that decide about an address, among those that satisfy `is_live`, since
+    /// the tables cannot represent ends that are far away.
     pub(crate) fn deciding_network(
         &self,
         address: IpAddr,
@@ -227,7 +228,7 @@ impl Lookup {
         })
     }
 
-    /// Bytes of the tables.
+    /// Size of tables and filters, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         let current = self.current.load();
         let of = |tables: &RuleTables| tables.v4.size() + tables.v6.size();
@@ -235,7 +236,7 @@ impl Lookup {
     }
 }
 
-/// Takes marks of what went out of a filter, once they are many.
+/// Removes the marks of removed networks from a filter, once there are many.
 fn rebuild_if_stale<A: Address>(filter: &Filter<A>, family: &Family<A>) {
     if filter.is_stale() {
         filter.replace_marks(filter.marks_of(family.iter()));
@@ -243,7 +244,7 @@ fn rebuild_if_stale<A: Address>(filter: &Filter<A>, family: &Family<A>) {
 }
 
 impl Tables {
-    /// Puts one network in, or takes it out. Nobody is shown these tables yet.
+    /// Inserts or removes one network in tables that are not published yet.
     pub(crate) fn set(&mut self, entry: LookupEntry, now: UnixMillis) {
         if entry.end.is_some() && self.of(entry.rule).needs_rebuild_for(entry.network, now) {
             let single = usize::from(entry.is_single());
@@ -276,8 +277,7 @@ impl RuleTables {
         }
     }
 
-    /// Builds a family anew, with room for so many more addresses and prefixes and none of
-    /// what went.
+    /// Rebuilds a family with room for this many more addresses and prefixes.
     fn rebuild(&mut self, is_v4: bool, (singles, prefixes): (usize, usize), now: UnixMillis) {
         if is_v4 {
             self.v4 = Arc::new(self.v4.rebuilt(singles, prefixes, now.0));

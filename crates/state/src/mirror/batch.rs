@@ -1,4 +1,4 @@
-//! Many networks in one step.
+//! Setting many networks in one step.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,32 +12,33 @@ use crate::StateError;
 use crate::lookup::LookupEntry;
 use crate::observe::Observed;
 
-/// Networks looked up at a time.
+/// Networks looked up under one read lock.
 const PAGE_NETWORKS: usize = 4_096;
 
-/// What [`Mirror::set_all`] did.
+/// The result of [`Mirror::set_all`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Batch {
-    /// For the other nodes.
+    /// One change per live network of the batch, in order, to send to the other nodes.
     pub changes: Vec<Change>,
-    /// How many of the networks were on the list before.
+    /// How many of the batch's networks already had a live entry.
     pub replaced: usize,
 }
 
 impl Mirror {
-    /// Blocks or allows many networks in one step: a lookup sees all of them or none, and
-    /// if one is refused none is taken. Of a network given twice the last counts. What has
-    /// ended at `now` is left out. Give the changes to the other nodes.
+    /// Blocks or allows many networks in one step: a lookup sees all of them or none. If one
+    /// network is refused, none is set. Of a network given twice, the last counts. Entries that
+    /// have expired at `now` are skipped. The caller sends the changes to the other nodes.
     ///
-    /// Nobody waits for all of it: entries are put in some at a time, others may change
-    /// the mirror between. Watchers are told of each as it is put in, lookups see them at the
-    /// end. Costs a copy of the lookup's tables besides (16 MB for a million addresses of IPv4), so give
-    /// as many as there are.
+    /// The write lock is released between small groups of entries, so other writers are not blocked
+    /// for the whole batch. Observers are notified of each entry as it is inserted; lookups see the
+    /// networks at the end. A batch also copies the lookup tables once (16 MB for a million IPv4
+    /// addresses), so pass as many networks as there are.
     ///
     /// # Errors
-    /// [`StateError::Full`]; [`StateError::Event`] for a network to block that is the
-    /// loopback or that [`Network::blockable`] refuses.
+    /// [`StateError::Full`]; [`StateError::InvalidStamp`] if `now` is in the year 10,000 or later;
+    /// [`StateError::Event`] for a network to block that is the loopback or that
+    /// [`Network::blockable`] refuses.
     pub fn set_all(
         &self,
         rule: Rule,
@@ -48,10 +49,10 @@ impl Mirror {
         self.set_all_of_any_width(rule, networks, now)
     }
 
-    /// As [`set_all`](Self::set_all), of any width.
+    /// As [`set_all`](Self::set_all), for networks of any width.
     ///
     /// # Errors
-    /// [`StateError::Full`]; [`StateError::Event`] for the loopback.
+    /// [`StateError::Full`]; [`StateError::InvalidStamp`]; [`StateError::Event`] for the loopback.
     pub fn set_all_of_any_width(
         &self,
         rule: Rule,
@@ -65,7 +66,8 @@ impl Mirror {
         let _batch_guard = self.batch.lock();
         let is_live = |(_, block): &(Network, Block)| !block.is_expired(now);
         let live: Vec<(Network, Block)> = networks.into_iter().filter(is_live).collect();
-        // A tombstone may be dropped meanwhile: its place is not for others.
+        // A network that has a tombstone now needs room too: the tombstone may be dropped before
+        // the batch reaches it, and other writers must not take the place.
         let (mut absent, mut reserved) = (HashSet::new(), HashSet::new());
         for page in live.chunks(PAGE_NETWORKS) {
             let writer = self.writer.read();
@@ -94,7 +96,7 @@ impl Mirror {
             if !writer.entries.is_live_at(&slot) {
                 writer.reserved = writer.reserved.saturating_sub(1);
             }
-            // Not those that this list has twice.
+            // A network that occurs twice in the batch does not count as replaced.
             batch.replaced += usize::from(!reserved.contains(&network));
             let stamp = writer.clock.stamp_after(slot.stamp, now, MAX_CLOCK_AHEAD);
             let change = NetworkChange { rule, network, stamp, block: Some(Arc::new(block)) };
@@ -108,8 +110,8 @@ impl Mirror {
         Ok(batch)
     }
 
-    /// Puts entries in, some at a time, and then lets lookups see their networks, all at
-    /// once. The caller holds its turn.
+    /// Inserts entries in small groups, then makes their networks visible to lookups in one step.
+    /// The caller holds the `batch` lock.
     pub(super) fn put_batch<T>(
         &self,
         mut entries: impl Iterator<Item = T>,
@@ -123,7 +125,7 @@ impl Mirror {
         }
         let mut lookup_entries = Vec::new();
         loop {
-            // Not made while others wait.
+            // The iterator runs outside the lock: it may be slow.
             let chunk: Vec<T> = entries.by_ref().take(WRITES_PER_LOCK).collect();
             if chunk.is_empty() {
                 break;
@@ -134,7 +136,8 @@ impl Mirror {
         let mut next = self.networks.build_batch(&lookup_entries, now);
         let mut writer = self.writer.write();
         writer.reserved = 0;
-        // What others did meanwhile, and this did not see.
+        // Networks that other writers changed since the batch began: their current state goes into
+        // the new tables.
         for (rule, network) in writer.journal.take().into_iter().flatten() {
             let block = writer.entries.block(rule, network);
             next.set(LookupEntry::new(rule, network, block.as_ref()), now);
@@ -142,7 +145,7 @@ impl Mirror {
         self.networks.publish_batch(next);
     }
 
-    /// Bytes of the tables that lookups use.
+    /// Size of the lookup tables, in bytes.
     #[must_use]
     pub fn lookup_bytes(&self) -> usize {
         self.networks.bytes()

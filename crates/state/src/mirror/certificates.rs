@@ -1,4 +1,4 @@
-//! Certificates: set, withdrawn, found by host.
+//! Certificates of a mirror: setting, withdrawing, choosing by host.
 
 use std::sync::Arc;
 
@@ -9,11 +9,12 @@ use crate::certificate_index::ChosenCertificate;
 use crate::{StateError, x509};
 
 impl Mirror {
-    /// Sets the certificate of its names.
+    /// Sets the certificate for its set of names.
     ///
     /// # Errors
-    /// [`StateError::CertificateExpired`], [`StateError::NewerCertificate`], [`StateError::Full`], and
-    /// what [`certificate_from_der`](crate::certificate_from_der) checks.
+    /// [`StateError::CertificateExpired`], [`StateError::NewerCertificate`], [`StateError::Full`],
+    /// [`StateError::Superseded`], and the checks of
+    /// [`certificate_from_der`](crate::certificate_from_der).
     pub fn set_certificate(
         &self,
         certificate: Certificate,
@@ -26,7 +27,7 @@ impl Mirror {
         self.set_certificate_even_if_expired(certificate, now)
     }
 
-    /// Sets the certificate of its names, also one that is over.
+    /// Sets the certificate for its set of names, even if it has expired.
     ///
     /// # Errors
     /// As [`set_certificate`](Self::set_certificate), without [`StateError::CertificateExpired`].
@@ -51,7 +52,7 @@ impl Mirror {
         self.put_local(&mut writer, change, now)
     }
 
-    /// Withdraws the certificate of these names.
+    /// Withdraws the certificate for exactly these names.
     ///
     /// # Errors
     /// [`StateError::NotFound`].
@@ -69,35 +70,35 @@ impl Mirror {
         self.put_local(&mut writer, change, now)
     }
 
-    /// The certificate of exactly these names.
+    /// The certificate for exactly these names.
     #[must_use]
     pub fn certificate(&self, names: &DomainNames) -> Option<Arc<Certificate>> {
         self.certificates.get(names)
     }
 
-    /// The certificate to present for `host` at `now`: a valid one before one that is not, then
-    /// one of the exact name before a wildcard, then the one issued last. If none is valid, the
-    /// one that ended last comes before those whose time is yet to come, the first of those
-    /// first. `host` is compared as [`HostName`](mailmesh_events::HostName) says.
+    /// The certificate to present for `host` at `now`. A valid certificate is preferred to an
+    /// invalid one, then an exact name to a wildcard, then the one issued last. If none is valid,
+    /// the certificate that expired last is chosen; if none was valid yet, the one whose validity
+    /// begins first. `host` is compared as [`HostName`](mailmesh_events::HostName) says.
     #[must_use]
     pub fn certificate_for_host(&self, host: &str, now: UnixMillis) -> Option<Arc<Certificate>> {
         self.certificates.choose(host, now).map(|chosen| chosen.certificate)
     }
 
-    /// As [`certificate_for_host`](Self::certificate_for_host), with the reason.
+    /// As [`certificate_for_host`](Self::certificate_for_host), with the reason for the choice.
     #[must_use]
     pub fn choose_certificate(&self, host: &str, now: UnixMillis) -> Option<ChosenCertificate> {
         self.certificates.choose(host, now)
     }
 
-    /// Every name that a certificate holds, sorted, and the certificate that it gets at `now`.
-    /// For a wildcard: the certificate of the hosts that no exact name serves.
+    /// Every name in any certificate, sorted, with the certificate chosen for it at `now`. For a
+    /// wildcard: the certificate for hosts that no exact name matches.
     #[must_use]
     pub fn certificates_by_name(&self, now: UnixMillis) -> Vec<(Box<str>, ChosenCertificate)> {
         self.certificates.by_name(now)
     }
 
-    /// Every certificate, by names.
+    /// Every certificate, sorted by its names.
     #[must_use]
     pub fn certificates(&self) -> Vec<Arc<Certificate>> {
         self.certificates.all()

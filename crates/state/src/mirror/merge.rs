@@ -1,4 +1,4 @@
-//! What becomes of a change of another node.
+//! Merging changes of other nodes.
 
 use std::sync::atomic::Ordering;
 
@@ -22,12 +22,12 @@ impl Mirror {
         applied
     }
 
-    /// Merges what a comparison with another mirror brought; gives the changes that were taken.
+    /// Merges changes from a reconciliation with a peer. Returns the changes that were merged.
     ///
-    /// An entry that ended within 5 s is not taken if the key is absent: this mirror has swept it,
-    /// and so will the peer. Were it taken, it would be remembered
-    /// for as long as a tombstone, and pass on from mirror to mirror. If the other remembers
-    /// it because it took an older one's place, a later comparison brings it again.
+    /// If the key is absent here, an entry that expired less than 5 s ago is skipped: this mirror
+    /// has just swept it, and the peer is about to. Merging it would keep it for the full tombstone
+    /// retention, and pass it on from mirror to mirror. If the peer keeps the entry because it had
+    /// replaced an older one, a later exchange brings it again.
     pub fn apply_all(&self, changes: Vec<Change>, now: UnixMillis) -> Vec<Change> {
         let checked = changes.into_iter().filter(|change| match self.check(change) {
             Ok(()) => true,
@@ -69,7 +69,8 @@ impl Mirror {
         self.counters[counter].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// What is better done before others wait: parsing a certificate takes a while.
+    /// Checks that need no write lock. Parsing a certificate is slow and must not block other
+    /// writers.
     fn check(&self, change: &Change) -> Result<(), Applied> {
         let stamp = change.stamp();
         if stamp.physical() >= STAMP_TIME_LIMIT {
@@ -98,14 +99,15 @@ impl Mirror {
             if planted(Fault::FutureRefused) {
                 return Applied::Stale;
             }
-            // Taken all the same: mirrors agree whatever the clocks say, and any later change
-            // of the key is stamped after it. It takes no other stamp of this node along.
+            // A change from a clock that is ahead is merged all the same, so that mirrors agree
+            // whatever their clocks show. Later changes of the key are stamped after it. The local
+            // clock does not observe the stamp, so other stamps of this node stay near the time.
             self.counters[AHEAD].fetch_add(1, Ordering::Relaxed);
         } else {
             writer.clock.observe(stamp);
         }
-        // An ended entry that is remembered no more elsewhere says nothing, unless it takes
-        // another's place.
+        // An expired entry past its retention was dropped everywhere. It is merged only where it
+        // replaces another entry.
         let is_past_retention = |end| writer.entries.is_past_retention(end, now);
         if slot.stamp.is_none() && change.expires().is_some_and(is_past_retention) {
             return Applied::Stale;

@@ -1,3 +1,5 @@
+//! The replicated mirror: local changes, expiry, lookups and observers.
+
 mod batch;
 mod certificates;
 mod content;
@@ -30,36 +32,38 @@ pub use batch::Batch;
 pub use rekey::fingerprint_key_id;
 pub use saved::Saved;
 
-/// What became of a change.
+/// The result of merging a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Applied {
-    /// It is the newest of its key and was taken.
+    /// The change is the newest of its key and was merged.
     Changed,
-    /// The mirror had it, or a newer one.
+    /// The mirror already has this change or one that wins over it. Also: an expired entry that is
+    /// past its retention.
     Stale,
-    /// It cannot be held.
+    /// The mirror cannot hold the change.
     Refused(StateError),
 }
 
-/// What was counted since the start.
+/// Counters since the mirror was created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct MirrorCounters {
-    /// Changes taken.
+    /// Changes of other nodes that were merged.
     pub applied: u64,
-    /// Changes that were old.
+    /// Changes of other nodes that were [`Applied::Stale`].
     pub stale: u64,
-    /// Changes refused.
+    /// Changes of other nodes that were refused.
     pub refused: u64,
-    /// Entries that expired.
+    /// Entries that a sweep found expired.
     pub expired: u64,
-    /// Changes of other nodes taken though their stamp was more than 5 s ahead of the time.
+    /// Changes of other nodes that were merged although their stamp was more than 5 s ahead of the
+    /// time.
     pub ahead: u64,
 }
 
-/// The mirror. Shared: every method takes `&self`; writers take turns, of some dozen
-/// changes each; only when the lookup's tables grow, or a batch is shown, the others wait for
-/// longer (75 ms of a million entries). [`is_blocked`](Self::is_blocked) waits for nobody.
+/// The replicated mirror. Every method takes `&self`. Writers hold the lock for at most some dozen
+/// changes at a time. Only growing the lookup tables or publishing a batch blocks other writers for
+/// longer (75 ms with a million entries). [`is_blocked`](Self::is_blocked) never waits.
 #[derive(Debug)]
 pub struct Mirror {
     bounds: Bounds,
@@ -67,7 +71,7 @@ pub struct Mirror {
     certificates: CertificateIndex,
     values: ValueIndex,
     writer: RwLock<Writer>,
-    /// Batches take turns.
+    /// Serializes batches, purges and rekeying.
     batch: Mutex<()>,
     observers: Observers,
     counters: [AtomicU64; 5],
@@ -77,30 +81,32 @@ pub struct Mirror {
 struct Writer {
     clock: HybridClock,
     entries: Entries,
-    /// While a batch is under way: the networks that others changed meanwhile.
+    /// During a batch: networks that other writers changed since it began.
     journal: Option<HashSet<(Rule, Network)>>,
-    /// The latest time by which something was found to have ended.
+    /// The latest time by which entries were expired. An earlier time means that the clock was set
+    /// back.
     expired_until: UnixMillis,
-    /// New networks that a batch has yet to put in.
+    /// Capacity reserved for networks that the running batch has yet to insert.
     reserved: usize,
 }
 
-/// A time that is earlier by more than this is one that was corrected.
+/// A smaller step back of the time does not undo expiry.
 const MIN_STEP_BACK: Duration = Duration::from_millis(100);
-/// Most changes merged, or entries swept, while others wait for their turn.
+/// Maximum number of changes merged or entries swept under one write lock.
 const WRITES_PER_LOCK: usize = 64;
-/// Shares that are listed one after the other: 2 to the power of this.
+/// A scan of the whole content reads 2 to the power of this many shares, one after the other.
 const SCAN_SHARE_BITS: u8 = 10;
-/// Most entries swept in one call.
+/// Maximum number of entries that one sweep handles, rounded up to a bucket.
 const MAX_SWEPT_PER_CALL: usize = 100_000;
 
-/// A stamp that is further ahead of the time than this was made by a wrong clock. The clocks
-/// of a cluster differ by less once they were compared.
+/// A stamp further ahead of the time than this comes from a wrong clock: the nodes of a cluster
+/// differ by less once their clocks were compared.
 pub(crate) const MAX_CLOCK_AHEAD: Duration = Duration::from_secs(5);
-/// The year 10,000. No stamp is that late: each leaves room for later ones, whatever clock
-/// made it. The bound is the same on all nodes, so that mirrors agree on what is refused.
+/// The year 10,000. Stamps at or after it are refused, so that every accepted stamp leaves room for
+/// later ones. The bound is the same on all nodes, so that mirrors agree on which changes to
+/// refuse.
 const STAMP_TIME_LIMIT: UnixMillis = UnixMillis(253_402_300_800_000);
-/// A peer may still have an entry that this mirror dropped at its end, for this long.
+/// How long after the expiry of an entry a peer may not have swept it yet.
 const EXPIRY_GRACE: Duration = Duration::from_secs(5);
 
 const APPLIED: usize = 0;
@@ -110,13 +116,14 @@ const EXPIRED: usize = 3;
 const AHEAD: usize = 4;
 
 impl Writer {
-    /// The stamp of a new change of a key.
+    /// The stamp for a new local change of a key.
     fn stamp(&mut self, key: &ChangeKey, now: UnixMillis) -> Stamp {
         let current = self.entries.stamp(key);
         self.clock.stamp_after(current, now, MAX_CLOCK_AHEAD)
     }
 
-    /// A batch under way must not undo what others do to a network meanwhile.
+    /// Records that a network changed, so that a running batch does not overwrite the change in the
+    /// lookup tables.
     fn journal_network(&mut self, rule: Rule, network: Network) {
         if let Some(journal) = &mut self.journal {
             journal.insert((rule, network));
@@ -125,14 +132,14 @@ impl Writer {
 }
 
 impl Mirror {
-    /// An empty mirror that writes as `node`, with fingerprints keyed by `key`
-    /// (the same on every node of a cluster).
+    /// An empty mirror that stamps its changes as `node`. `key` keys the fingerprints and must be
+    /// the same on every node of a cluster.
     #[must_use]
     pub fn new(node: NodeId, key: [u8; 16]) -> Self {
         Self::with_bounds(node, key, Bounds::default())
     }
 
-    /// As [`new`](Self::new), within `bounds`.
+    /// As [`new`](Self::new), with other bounds.
     #[must_use]
     pub fn with_bounds(node: NodeId, key: [u8; 16], bounds: Bounds) -> Self {
         let entries = Entries::new(bounds, key);
@@ -154,11 +161,12 @@ impl Mirror {
         }
     }
 
-    /// Blocks a network. Give the change to the other nodes.
+    /// Blocks a network. The caller sends the change to the other nodes.
     ///
     /// # Errors
-    /// [`StateError::AlreadyExpired`], [`StateError::Full`], [`StateError::Superseded`];
-    /// [`StateError::Event`] for the loopback and for prefixes that [`Network::blockable`] refuses.
+    /// [`StateError::AlreadyExpired`], [`StateError::Full`], [`StateError::Superseded`],
+    /// [`StateError::InvalidStamp`]; [`StateError::Event`] for the loopback and for prefixes that
+    /// [`Network::blockable`] refuses.
     pub fn block(
         &self,
         network: Network,
@@ -168,10 +176,10 @@ impl Mirror {
         self.set_network(Rule::Block, network.blockable()?, Some(block), now)
     }
 
-    /// Blocks a network of any width.
+    /// As [`block`](Self::block), for a network of any width.
     ///
     /// # Errors
-    /// [`StateError::AlreadyExpired`], [`StateError::Full`]; [`StateError::Event`] for the loopback.
+    /// As [`block`](Self::block); [`StateError::Event`] only for the loopback.
     pub fn block_of_any_width(
         &self,
         network: Network,
@@ -181,10 +189,10 @@ impl Mirror {
         self.set_network(Rule::Block, network.blockable_of_any_width()?, Some(block), now)
     }
 
-    /// Lets a network in, whatever blocks say.
+    /// Allows a network. An allowed network is not blocked, whatever blocks match it.
     ///
     /// # Errors
-    /// [`StateError::AlreadyExpired`], [`StateError::Full`].
+    /// As [`block`](Self::block), without [`StateError::Event`].
     pub fn allow(
         &self,
         network: Network,
@@ -194,10 +202,10 @@ impl Mirror {
         self.set_network(Rule::Allow, network, Some(block), now)
     }
 
-    /// Takes a network off.
+    /// Removes the entry of a network, leaving a tombstone.
     ///
     /// # Errors
-    /// [`StateError::NotFound`].
+    /// [`StateError::NotFound`], [`StateError::Superseded`], [`StateError::InvalidStamp`].
     pub fn remove(
         &self,
         rule: Rule,
@@ -225,8 +233,8 @@ impl Mirror {
         self.put_local(&mut writer, change, now)
     }
 
-    /// A change of this node's own, which must be the newest. An entry that has ended is
-    /// refused: peers forget such an entry at a time of their own, so mirrors would differ.
+    /// Inserts a local change, which must win over the current entry. An entry that has already
+    /// expired is refused: peers would drop it at times of their own, so mirrors would differ.
     fn put_local(
         &self,
         writer: &mut Writer,
@@ -243,7 +251,7 @@ impl Mirror {
         if self.put(writer, slot, &change, now)? { Ok(change) } else { Err(StateError::Superseded) }
     }
 
-    /// `false` if the mirror has it, or a newer one.
+    /// Inserts a change. `false` if the mirror has this change or one that wins over it.
     fn put(
         &self,
         writer: &mut Writer,
@@ -267,7 +275,8 @@ impl Mirror {
         if change.expires().is_some_and(|at| at <= now) {
             self.remove_from_lookup(writer, change);
             writer.expired_until = writer.expired_until.max(now);
-            // Of what was over before it came only a store needs to know.
+            // A change that had expired before it arrived, with no live entry before it, is news to
+            // the store only.
             let event = if was_live { Observed::Expired } else { Observed::TombstoneChanged };
             self.observers.notify(event(change));
             return Ok(true);
@@ -285,7 +294,7 @@ impl Mirror {
         Ok(true)
     }
 
-    /// Takes out of lookups what has ended.
+    /// Removes an expired or purged entry from the lookup tables.
     fn remove_from_lookup(&self, writer: &mut Writer, change: &Change) {
         match change {
             Change::Network(change) => {
@@ -297,9 +306,10 @@ impl Mirror {
         }
     }
 
-    /// Takes out what has ended, 100,000 entries at most, about; what is left by the
-    /// next. Call about once a second; it costs what has ended, not what is stored, but for
-    /// when the time was set back. Nobody waits for all of it.
+    /// Expires entries, drops old tombstones and warns of certificates that are about to expire.
+    /// Handles about 100,000 entries at most; the next call handles the rest. Call about once a
+    /// second. The cost depends on the number of entries that are due, not on the size of the
+    /// mirror, except after the time was set back. Other writers run in between.
     pub fn sweep(&self, now: UnixMillis) -> Swept {
         let mut swept = Swept::default();
         let mut writer = self.writer.write();
@@ -318,9 +328,9 @@ impl Mirror {
         }
     }
 
-    /// The part of a [`sweep`](Self::sweep) that drops nothing: if the time was set back, entries
-    /// that an earlier time had ended are in force again. Gives those. Costs a look at all entries
-    /// after such a step, and nothing otherwise.
+    /// The part of a [`sweep`](Self::sweep) that drops nothing. If the time was set back, entries
+    /// that expired by the later time become live again, as far as the mirror still has them.
+    /// Returns them. Scans all entries after such a step back; costs nothing otherwise.
     pub fn unexpire(&self, now: UnixMillis) -> Vec<Change> {
         self.unexpire_locked(&mut self.writer.write(), now)
     }
@@ -359,37 +369,37 @@ impl Mirror {
         self.counters[EXPIRED].fetch_add(swept.expired.len() as u64, Ordering::Relaxed);
     }
 
-    /// The entries there are, no tombstones; whatever happens after that, `observer` is
-    /// told, for as long as it lives. Nothing falls in between.
+    /// Returns the live entries, without tombstones, and registers `observer`. The observer is
+    /// notified of every later event until it is dropped. No event is lost in between.
     pub fn observe(&self, observer: Weak<dyn Observer>) -> Vec<Change> {
         let writer = self.writer.read();
         self.observers.add(observer);
         writer.entries.live().collect()
     }
 
-    /// As [`observe`](Self::observe), without what there is.
+    /// As [`observe`](Self::observe), without returning the live entries.
     pub fn observe_changes(&self, observer: Weak<dyn Observer>) {
         let _no_change_meanwhile = self.writer.read();
         self.observers.add(observer);
     }
 
-    /// Whether connections from `address` are to be refused. Takes no lock, allocates
-    /// nothing. What ends more than 24 days after it was set is over with the
-    /// [`sweep`](Self::sweep) that finds it ended; all else to the millisecond.
+    /// Whether to refuse connections from `address`. Takes no lock and allocates nothing. Expiry is
+    /// exact to the millisecond, with one exception: an entry that was set more than 24 days before
+    /// its expiry may stay blocked until the [`sweep`](Self::sweep) that expires it.
     #[must_use]
     pub fn is_blocked(&self, address: IpAddr, now: UnixMillis) -> bool {
         self.networks.is_blocked(address, now)
     }
 
-    /// What is known of `address`, and why. The longest prefix counts; allowing
-    /// wins over blocking; the loopback is never blocked. Allocates nothing. Only for an
-    /// address that is known it waits for a writer: for some dozen changes, also while a
-    /// million are imported; for longer when the tables grow or a batch is shown.
+    /// The entry that decides about `address`. An allowed network wins over a blocked one; within a
+    /// rule the longest prefix wins; the loopback is never blocked. Allocates no more than the
+    /// entry. Waits for a writer only if a network matches the address: for some dozen changes,
+    /// also during an import of a million; longer while the tables grow or a batch is published.
     pub fn lookup(&self, address: IpAddr, now: UnixMillis) -> Verdict {
         if self.networks.deciding_network(address, now, |_, _| true).is_none() {
             return Verdict::Clear;
         }
-        // Once more, while nothing changes between the index and the entry.
+        // Searches again under the read lock, so that tables and entries match.
         let writer = self.writer.read();
         let live = |rule, network| {
             writer.entries.block(rule, network).filter(|block| !block.is_expired(now))
@@ -404,11 +414,11 @@ impl Mirror {
         }
     }
 
-    /// The networks of a rule that are live at `now`, in order.
+    /// The networks of a rule that are live at `now`, sorted.
     #[must_use]
     pub fn networks(&self, rule: Rule, now: UnixMillis) -> Vec<NetworkEntry> {
         let mut live = Vec::new();
-        // Share by share, so that nobody waits for all of it.
+        // Share by share, so that writers are not blocked for the whole scan.
         for index in 0..1 << SCAN_SHARE_BITS {
             let writer = self.writer.read();
             let share = Share { bits: SCAN_SHARE_BITS, index };
@@ -420,7 +430,7 @@ impl Mirror {
         live
     }
 
-    /// What was counted so far.
+    /// The current counters.
     #[must_use]
     pub fn counters(&self) -> MirrorCounters {
         let read = |index: usize| self.counters[index].load(Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! Takes out what turned out not to be trusted.
+//! Removing entries that turned out to be untrustworthy.
 
 use mailmesh_events::{CertificateChange, Change, NetworkChange, Share, Stamp, ValueChange};
 
@@ -7,11 +7,11 @@ use super::{Mirror, SCAN_SHARE_BITS, WRITES_PER_LOCK};
 use crate::observe::Observed;
 
 impl Mirror {
-    /// Takes out every entry that is stamped no later than `stamp`, as if it had never been
-    /// there: no tombstone remembers it. Watchers see it removed. Gives how many. Nobody waits
-    /// for all of it.
+    /// Removes every entry stamped no later than `stamp` as if it had never existed, without a
+    /// tombstone. Observers see a removal. Returns the number of entries removed. Writers run in
+    /// between.
     pub fn purge_until(&self, stamp: Stamp) -> usize {
-        // Not while the mirror is keyed anew, which changes the order of its entries.
+        // Rekeying changes the order of the entries, so it must not run during the scan.
         let _batch_guard = self.batch.lock();
         let mut count = 0;
         for index in 0..1 << SCAN_SHARE_BITS {
@@ -43,7 +43,7 @@ impl Mirror {
     }
 }
 
-/// The change of a live entry as its removal; `None` for a tombstone.
+/// The removal of a live entry, with the same stamp; `None` for a tombstone.
 fn as_removal(change: &Change) -> Option<Change> {
     if !change.is_live() {
         return None;

@@ -1,4 +1,4 @@
-//! Another key for the fingerprints, while the mirror is in use.
+//! Changing the fingerprint key while the mirror is in use.
 
 use mailmesh_events::{ChangeKey, Share};
 
@@ -7,22 +7,22 @@ use super::{Mirror, SCAN_SHARE_BITS, WRITES_PER_LOCK};
 use crate::entries::Entries;
 use crate::fingerprint::Fingerprint;
 
-/// After so many times of copying what changed meanwhile, the rest is copied while others wait.
+/// Rounds of copying entries that changed during the previous round. After these, the rest is
+/// copied under the write lock.
 const MAX_CATCH_UP_ROUNDS: usize = 16;
 
-/// The name of a key of fingerprints, as digests have it.
+/// The id of a fingerprint key, as it appears in digests.
 #[must_use]
 pub fn fingerprint_key_id(key: [u8; 16]) -> u32 {
     Fingerprint::new(key).digest().key
 }
 
 impl Mirror {
-    /// Keys the fingerprints by `key` from now on, and puts the entries in the order of its
-    /// hashes. Give a [`Reconciler`](crate::Reconciler) [`on_rekeyed`](crate::Reconciler::on_rekeyed)
-    /// afterwards.
+    /// Changes the fingerprint key to `key` and reorders the entries by its hashes. Call
+    /// [`Reconciler::on_rekeyed`](crate::Reconciler::on_rekeyed) afterwards.
     ///
-    /// Takes a second or so for a million entries, and as much memory again as they have
-    /// meanwhile; nobody waits for longer than a thousandth of them takes. Batches wait.
+    /// Takes about a second for a million entries, and temporarily doubles their memory. Writers
+    /// are blocked for about a thousandth of that time. Batches wait until the end.
     pub fn rekey(&self, key: [u8; 16]) {
         let _batch_guard = self.batch.lock();
         let mut next = Entries::new(self.bounds, key);
@@ -41,7 +41,7 @@ impl Mirror {
                 next.copy_keys(&writer.entries, &changed);
                 let old = std::mem::replace(&mut writer.entries, next);
                 drop(writer);
-                // It takes its time; nobody waits for it.
+                // Freed outside the lock: freeing a large mirror is slow.
                 drop(old);
                 return;
             }

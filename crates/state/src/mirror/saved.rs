@@ -5,31 +5,33 @@ use mailmesh_events::{Change, ChangeKey, Stamp, UnixMillis};
 use super::{MAX_CLOCK_AHEAD, Mirror, STAMP_TIME_LIMIT};
 use crate::lookup::LookupEntry;
 
-/// An entry or tombstone with what merging needs besides.
+/// An entry or tombstone, with the state that merging needs besides the change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Saved {
     /// The newest change of its key.
     pub change: Change,
-    /// It took the place of another; when it expires it leaves a tombstone.
+    /// Whether the entry replaced another one. If so, it is kept after its expiry, as a tombstone
+    /// is.
     pub replaced_another: bool,
-    /// When it expires, or the tombstone is dropped.
+    /// When the entry expires or the tombstone is dropped. For a certificate: when its next expiry
+    /// warning is due.
     pub end: Option<UnixMillis>,
 }
 
 impl Mirror {
-    /// What is held of these keys, to be written to a store; `None` for what is no longer
-    /// there.
+    /// The records of these keys, to write to a store; `None` for a key that the mirror no longer
+    /// has.
     #[must_use]
     pub fn saved(&self, keys: &[ChangeKey]) -> Vec<Option<Saved>> {
         let writer = self.writer.read();
         keys.iter().map(|key| writer.entries.saved(key)).collect()
     }
 
-    /// Puts back what a store kept, where it is newer than what is there, as far as the
-    /// bounds allow; gives how many. A stamp that [`apply`](Self::apply) refuses is refused here
-    /// too: peers would not take it, and no change is later. Certificates are taken as they are: a store is as
-    /// trusted as this process. Nobody is told: it is no news. What has ended meanwhile goes
-    /// with the next [`sweep`](Self::sweep).
+    /// Inserts records from a store where they win over the current entries and fit the bounds.
+    /// Returns how many were inserted. Stamps that [`apply`](Self::apply) refuses are refused here
+    /// too: peers would not merge them, and no later stamp exists. Certificates are not checked:
+    /// the store is as trusted as this process. Observers are not notified. The next
+    /// [`sweep`](Self::sweep) handles entries that have expired meanwhile.
     pub fn restore(&self, saved: impl IntoIterator<Item = Saved>, now: UnixMillis) -> usize {
         let _batch_guard = self.batch.lock();
         let mut count = 0;
@@ -50,7 +52,7 @@ impl Mirror {
             count += 1;
             match &entry.change {
                 Change::Network(change) if is_live => return Some(LookupEntry::of(change)),
-                // It may take the place of what is live here.
+                // The record may replace a live entry.
                 Change::Network(change) => {
                     return Some(LookupEntry::new(change.rule, change.network, None));
                 }
@@ -64,13 +66,13 @@ impl Mirror {
         count
     }
 
-    /// The latest stamp that was made or seen.
+    /// The latest stamp that this node made or observed, as a stamp of this node.
     #[must_use]
     pub fn latest_stamp(&self) -> Stamp {
         self.writer.read().clock.latest()
     }
 
-    /// Stamps made from now on are later than this one.
+    /// Makes all later stamps of this node later than `stamp`.
     pub fn observe_stamp(&self, stamp: Stamp) {
         self.writer.write().clock.observe(stamp);
     }

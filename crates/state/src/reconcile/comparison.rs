@@ -1,68 +1,67 @@
-//! Finding what two mirrors differ in by coded symbols, and exchanging just that.
+//! Finds the difference of two mirrors by coded symbols and exchanges only that.
 //!
-//! 1. Symbols of the whole content, which both keep current: [`INITIAL_SYMBOLS`], then twice as
-//!    many in all, up to [`SKETCH_SYMBOLS`].
-//! 2. If these do not tell, they tell how many differences there are, about. Symbols of
-//!    shares of the content follow, as many as that needs, several shares at a time; for a
-//!    share that needs more, half as many again.
-//! 3. After each answer that tells: the entries that only they have are asked for, then
-//!    those that only we have are sent.
+//! 1. The node asks for symbols of the whole content, which both nodes keep current:
+//!    [`INITIAL_SYMBOLS`] first, then doubling the total up to [`SKETCH_SYMBOLS`].
+//! 2. If these do not decode, they give an estimate of the number of differences. The node then
+//!    asks for symbols of shares of the content, several shares at a time, with as many symbols as
+//!    the estimate needs. A share that does not decode gets half as many symbols again.
+//! 3. After each answer that decodes, the node asks for the entries that only the peer has, then
+//!    sends the entries that only this node has.
 
 use mailmesh_events::{Change, CodedSymbol, Share, SyncMessage, limits};
 
+use super::full_transfer::ENTRIES_PER_SHARE;
 use super::{ReconcileConfig, pack};
 use crate::Mirror;
 use crate::entries::SKETCH_SYMBOLS;
 
-/// Symbols asked for first: enough for some 40 differences, 1 kB.
+/// Symbols in the first query: 1 kB, enough for some 40 differences.
 const INITIAL_SYMBOLS: u16 = 64;
-/// Entries of a share, about.
-const ENTRIES_PER_SHARE: u64 = 256;
-/// Shares asked for at a time.
+/// Shares in one query.
 const SHARES_PER_QUERY: u16 = 32;
-/// Most symbols of a share: what needs more, differs in nearly everything.
+/// Maximum number of symbols for a share. A share that needs more differs in nearly everything.
 pub(super) const MAX_SYMBOLS_PER_SHARE: u16 = 2_048;
-/// Entries asked for at a time.
+/// Entries in one query.
 const ITEMS_PER_QUERY: usize = 512;
 
 #[derive(Debug)]
 pub(super) struct Comparison {
     pending: Query,
-    /// Of the whole content: what came so far.
+    /// Symbols of the whole content received so far.
     whole_symbols: Vec<CodedSymbol>,
-    /// Shares that need more symbols than they got, and those.
+    /// Shares whose symbols did not decode yet, with those symbols.
     undecoded: Vec<(Share, Vec<CodedSymbol>)>,
-    /// Symbols of the share that is asked for again.
+    /// Symbols received earlier for the share that the pending query asks more symbols for.
     retried_symbols: Vec<CodedSymbol>,
-    /// The next share not compared yet; `None` while the whole is compared.
+    /// The next share to compare; `None` while the whole content is compared.
     next_share: Option<Share>,
-    /// Symbols that the next shares are likely to need.
+    /// Estimated number of symbols that a share needs.
     symbols_per_share: u16,
-    /// Items to ask for.
+    /// Items of entries to ask the peer for.
     theirs: Vec<u64>,
-    /// Items to send.
+    /// Items of entries to send to the peer.
     ours: Vec<u64>,
-    /// There was a difference.
+    /// Whether any difference was found.
     found_any: bool,
 }
 
-/// What an answer is awaited to.
+/// The query that waits for an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Query {
     Symbols { first: Share, shares: u16, from: u16, count: u16 },
     Entries { items: Vec<u64> },
 }
 
-/// What an answer led to.
+/// The next step of the exchange after an answer.
 #[derive(Debug)]
 pub(super) enum ComparisonStep {
-    /// It is not what was asked for.
+    /// The message does not complete the pending query.
     Wait,
-    /// The next question is to be asked; what they lack is to be sent.
+    /// Send the next query, and `push` to the peer, which lacks those entries.
     Ask { push: Vec<Change> },
-    /// All is compared; what they lack is to be sent.
+    /// The comparison is complete. Send `push` to the peer, which lacks those entries.
     Complete { push: Vec<Change>, found_any: bool },
-    /// They differ in too much.
+    /// The mirrors differ in too much for a comparison.
     TooDifferent,
 }
 
@@ -82,7 +81,7 @@ impl Comparison {
         }
     }
 
-    /// The question that is open.
+    /// The message of the pending query.
     pub(super) fn request(&self, round: u32) -> SyncMessage {
         match &self.pending {
             Query::Symbols { first, shares, from, count } => SyncMessage::AskSymbols {
@@ -96,7 +95,8 @@ impl Comparison {
         }
     }
 
-    /// Symbols came: of so many shares from `first` on, `count` each from `from` on.
+    /// Handles symbols: `count` for each of some shares from `first` on, beginning with symbol
+    /// `from`.
     pub(super) fn on_symbols(
         &mut self,
         (first, from, count): (Share, u16, u16),
@@ -185,7 +185,7 @@ impl Comparison {
         self.next_query(mirror)
     }
 
-    /// Entries came; whether these were the last of the answer.
+    /// Handles entries; `more` if the answer has further messages.
     pub(super) fn on_entries(&mut self, more: bool, mirror: &Mirror) -> ComparisonStep {
         if more || !matches!(self.pending, Query::Entries { .. }) {
             return ComparisonStep::Wait;
@@ -193,7 +193,7 @@ impl Comparison {
         self.next_query(mirror)
     }
 
-    /// The next question.
+    /// Chooses the next query.
     fn next_query(&mut self, mirror: &Mirror) -> ComparisonStep {
         self.found_any |= !self.theirs.is_empty() || !self.ours.is_empty();
         if !self.theirs.is_empty() {
@@ -201,7 +201,7 @@ impl Comparison {
             self.pending = Query::Entries { items };
             return ComparisonStep::Ask { push: Vec::new() };
         }
-        // What came may have taken the place of what only we received.
+        // Entries received meanwhile may have replaced some that only this node had.
         let push = mirror.entries_by_item(&std::mem::take(&mut self.ours));
         if let Some((first, received)) = self.undecoded.pop() {
             let from = received.len() as u16;
@@ -224,7 +224,7 @@ impl Comparison {
     }
 }
 
-/// The entries in messages of about the size of a part.
+/// Splits entries into messages of about the size of a part.
 pub(super) fn messages(
     round: u32,
     changes: Vec<Change>,
@@ -239,16 +239,17 @@ pub(super) fn messages(
     })
 }
 
-/// Symbols that most shares with about so many differences do with: half as many again,
-/// and some, since a second request costs more than a few symbols too many.
+/// Symbols with which most shares with this many differences decode: half as many again and a few
+/// more, since a second query costs more than a few spare symbols.
 fn symbols_for(differences: u64) -> u16 {
     let max = limits::SYNC_SYMBOLS as u64 / u64::from(SHARES_PER_QUERY);
     (differences * 3 / 2 + 8).min(max) as u16
 }
 
-/// How many differences there are, about, by symbols too few to tell which. What falls on
-/// symbol i is each with a chance of p = 1 / (1 + i/2): of d differences, n of them more on
-/// one side, the square of the count is n²p² + d p (1 - p) on average.
+/// Estimates the number of differences from symbols that do not decode. Symbol i contains each item
+/// with probability p = 1 / (1 + i/2). Let d be the number of differences, and n the surplus of
+/// items on one side. The square of the difference of the counts is then n²p² + d p (1 - p) on
+/// average.
 fn estimate_differences(theirs: &[CodedSymbol], ours: &[CodedSymbol]) -> u64 {
     let count = |(a, b): (&CodedSymbol, &CodedSymbol)| a.count.wrapping_sub(b.count) as f64;
     let counts: Vec<f64> = theirs.iter().zip(ours).map(count).collect();
@@ -269,7 +270,7 @@ mod tests {
     use crate::riblt::{ItemHasher, Sketch};
 
     #[test]
-    fn differences_are_estimated_within_a_third() {
+    fn the_number_of_differences_is_estimated_within_a_third() {
         let items = |from: u64, count: u64| {
             (from..from + count).map(|n| n.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15))
         };

@@ -7,41 +7,44 @@ use mailmesh_events::{Share, SyncMessage, limits};
 
 use super::ReconcileConfig;
 
-/// Entries of a share, about.
+/// Approximate number of entries in a share.
 pub(super) const ENTRIES_PER_SHARE: u64 = 256;
-/// A peer with more entries than this lies: no mirror holds as many.
+/// No mirror holds more entries; a peer that claims more is wrong or lies.
 const MAX_PLAUSIBLE_ENTRIES: u64 = 1 << 23;
-/// Shares requested for at first.
+/// Shares in the first requests.
 const INITIAL_WINDOW: usize = 4;
-/// A share is lost when so many that were requested for later have come.
+/// A share counts as lost once a share requested this many requests later has arrived (like the
+/// packet threshold of RFC 9002, section 6.1.1).
 const REORDER_THRESHOLD: u64 = 3;
-/// Most parts of a share.
+/// Maximum number of parts of a share.
 const MAX_PARTS_PER_SHARE: u16 = 4_096;
 
-/// Shares on their way, as many as the path and the peer bear: one more with each that
-/// comes, half as many when one is lost, then one more with each window (after RFC 5681).
-/// Shares are the same on every node, so that another peer can go on where one ended.
+/// The state of a full transfer. A congestion window limits the shares in flight: slow start adds
+/// one for each share received, a loss halves the window, congestion avoidance then adds one for
+/// each window (as RFC 5681). Shares are the same on every node, so another peer can continue a
+/// transfer.
 #[derive(Debug)]
 pub(super) struct FullTransfer {
     bits: u8,
-    /// The next share not requested for yet.
+    /// The next share that was never requested.
     next: u32,
-    /// Shares that got lost.
+    /// Shares that were lost and are to be requested again.
     lost: BTreeSet<u32>,
     in_flight: BTreeMap<u32, ShareInFlight>,
-    /// Shares that may be on their way.
+    /// Congestion window, in shares.
     window: f64,
-    /// From which window on it grows slowly.
+    /// Slow-start threshold, in shares.
     threshold: f64,
-    /// Counts shares requested for.
+    /// Number of requests for shares so far.
     requested: u64,
-    /// A loss among those before this count is of a window that was halved already.
+    /// The value of `requested` at the last loss. Losses of requests up to it do not halve the
+    /// window again.
     loss_recovery_until: u64,
-    /// How long a share smoothed_rtt, smoothed.
+    /// Smoothed time from the request of a share to its last part.
     smoothed_rtt: Option<Duration>,
-    /// How often in a row nothing came for as long as was waited.
+    /// Number of timeouts in a row.
     timeouts: u32,
-    /// Whether shares have come since it began, or went on with another peer.
+    /// Whether a share was received from the current peer.
     has_progress: bool,
 }
 
@@ -49,25 +52,26 @@ pub(super) struct FullTransfer {
 struct ShareInFlight {
     sequence: u64,
     at: Duration,
-    /// It is requested for again: how long that smoothed_rtt says nothing.
+    /// The share was requested before, so its round trip is ambiguous and not measured (Karn's
+    /// algorithm).
     is_retransmission: bool,
     parts: BTreeSet<u16>,
-    /// Number of parts, once the last has come.
+    /// Number of parts, known once the last part is received.
     count: Option<u16>,
 }
 
-/// What a part led to.
+/// The result of handling a part.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum PartOutcome {
-    /// It was not awaited.
+    /// The part was not expected.
     Unexpected,
-    /// It was.
+    /// The part was expected, and parts are still missing.
     Progress,
     Complete,
 }
 
 impl FullTransfer {
-    /// Of a peer that has about so many entries.
+    /// A transfer from a peer that claims this many entries.
     pub(super) fn new(entries: u64, config: &ReconcileConfig) -> Self {
         let bits = (entries.min(MAX_PLAUSIBLE_ENTRIES) / ENTRIES_PER_SHARE).max(1).ilog2() as u8;
         Self {
@@ -85,18 +89,18 @@ impl FullTransfer {
         }
     }
 
-    /// Whether its shares are of about the right size for a peer with so many entries.
+    /// Whether the share size suits a peer with this many entries.
     pub(super) fn fits(&self, entries: u64) -> bool {
         let share = entries >> self.bits;
         share <= 4 * ENTRIES_PER_SHARE && (self.bits == 0 || share >= ENTRIES_PER_SHARE / 16)
     }
 
-    /// Whether shares have come.
+    /// Whether a share was received from the current peer.
     pub(super) fn has_progress(&self) -> bool {
         self.has_progress
     }
 
-    /// What goes on with another peer.
+    /// The transfer continued with another peer: shares in flight are requested again.
     pub(super) fn resumed(mut self, config: &ReconcileConfig) -> Self {
         self.lost.extend(std::mem::take(&mut self.in_flight).into_keys());
         Self {
@@ -106,7 +110,7 @@ impl FullTransfer {
         }
     }
 
-    /// Asks for as much as may be on its way.
+    /// Requests for as many shares as the window allows.
     pub(super) fn requests(&mut self, round: u32, at: Duration) -> Vec<SyncMessage> {
         let mut requests: Vec<(u32, u16)> = Vec::new();
         while self.in_flight.len() < self.window as usize {
@@ -145,14 +149,15 @@ impl FullTransfer {
         })
     }
 
-    /// How long to wait for the next share.
+    /// How long to wait for the next share: four times the smoothed round trip, doubled with each
+    /// timeout in a row, and at most the answer timeout.
     pub(super) fn timeout(&self, config: &ReconcileConfig) -> Duration {
         let smoothed_rtt = self.smoothed_rtt.unwrap_or(config.answer_timeout);
         let timeout = (smoothed_rtt * 4).clamp(config.answer_timeout / 10, config.answer_timeout);
         (timeout * (1 << self.timeouts.min(8))).min(config.answer_timeout)
     }
 
-    /// A part of a share came.
+    /// Handles a part of a share.
     pub(super) fn on_part(
         &mut self,
         share: Share,
@@ -212,7 +217,7 @@ impl FullTransfer {
         self.loss_recovery_until = self.requested;
     }
 
-    /// Nothing came for as long as is waited.
+    /// No share arrived in time: all shares in flight are requested again, starting with one.
     pub(super) fn on_timeout(&mut self) {
         self.timeouts += 1;
         self.lost.extend(std::mem::take(&mut self.in_flight).into_keys());
@@ -231,7 +236,7 @@ mod tests {
         Duration::from_millis(ms)
     }
 
-    /// The shares that messages ask for.
+    /// The shares that these messages request.
     fn shares(requests: &[SyncMessage]) -> Vec<u32> {
         let of = |request: &SyncMessage| match request {
             SyncMessage::Request { first, shares, .. } => {
@@ -242,8 +247,8 @@ mod tests {
         requests.iter().flat_map(of).collect()
     }
 
-    /// Takes all from a peer that loss_interval every `loss_interval`th share; gives how often it was requested
-    /// for one, and the largest window.
+    /// Transfers everything from a peer that loses every `loss_interval`th share. Returns the
+    /// number of requested shares and the largest window.
     fn transfer_all(entries: u64, loss_interval: Option<usize>) -> (usize, usize) {
         let mut transfer = FullTransfer::new(entries, &CONFIG);
         let (bits, mut requested, mut max_window) = (transfer.bits, 0, 0);
@@ -253,7 +258,7 @@ mod tests {
             let Some(index) = unanswered.pop_front() else {
                 transfer.on_timeout();
                 unanswered.extend(shares(&transfer.requests(1, ms(turn))));
-                assert!(!unanswered.is_empty(), "it stands still");
+                assert!(!unanswered.is_empty(), "the transfer stalls");
                 continue;
             };
             requested += 1;
@@ -268,11 +273,11 @@ mod tests {
             }
             unanswered.extend(shares(&transfer.requests(1, ms(turn))));
         }
-        unreachable!("it ends");
+        unreachable!("the transfer ends");
     }
 
     #[test]
-    fn every_share_is_asked_for_once_and_lost_ones_again() {
+    fn every_share_is_requested_once_and_lost_ones_again() {
         assert_eq!(transfer_all(1, None).0, 1);
         let (requested, max_window) = transfer_all(1_000_000, None);
         assert_eq!(requested, 1 << 11);
@@ -283,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn another_peer_goes_on_where_one_ended() {
+    fn another_peer_continues_a_transfer() {
         let mut transfer = FullTransfer::new(256 << 4, &CONFIG);
         assert_eq!(shares(&transfer.requests(1, ms(0))), [0, 1, 2, 3]);
         let share = |index| Share { bits: 4, index };

@@ -1,11 +1,11 @@
-//! Notices that a peer's mirror differs from ours, and makes the two equal.
+//! Detects that the mirror of a peer differs from this node's, and makes the two equal.
 //!
-//! - [`comparison`]: finds the difference by coded symbols, and exchanges it, both ways;
+//! - [`comparison`]: finds the differences by coded symbols and exchanges them, both ways;
 //! - [`full_transfer`]: takes over the whole content of a peer that has much more;
-//! - [`responder`]: what is sent to a peer that compares or takes over.
+//! - [`responder`]: answers the queries of peers.
 //!
-//! Timers are on a monotonic clock (`at`, time since any start); merging needs the
-//! wall clock (`now`).
+//! Timers use a monotonic clock (`at`, the time since any start); merging needs the wall clock
+//! (`now`).
 
 mod comparison;
 mod full_transfer;
@@ -22,36 +22,39 @@ use comparison::{Comparison, ComparisonStep};
 use full_transfer::{FullTransfer, PartOutcome};
 use responder::{Responder, pack};
 
-/// Timers and sizes of reconciliation.
+/// Timeouts and sizes of reconciliation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReconcileConfig {
-    /// A question without an answer for this long is asked again; while all is taken over,
-    /// after four times as long as a share takes, then twice that, and so on. 1 s.
+    /// A query without an answer is repeated after this time. In a full transfer this is the upper
+    /// bound: the timeout is four times the smoothed round trip of a share, doubled with each
+    /// timeout in a row. Default: 1 s.
     pub answer_timeout: Duration,
-    /// Questions without any answer before the peer is given up for now. 10:
-    /// a path that loses half of everything still gets one through.
+    /// Queries without any answer before the exchange is given up. Default: 10, so that one gets
+    /// through a path that loses half of all messages.
     pub max_attempts: u32,
-    /// Shortest time between two exchanges with one peer; doubles, up to
-    /// `max_pause`, while they change nothing. 2 s.
+    /// Shortest time between two exchanges with one peer. Doubles up to `max_pause` while exchanges
+    /// change nothing. Default: 2 s.
     pub min_pause: Duration,
-    /// Longest time between two exchanges with one peer that differs. 60 s.
+    /// Longest time between two exchanges with a peer that differs. Default: 60 s.
     pub max_pause: Duration,
-    /// Bytes of a part. 32 KiB: a few parts fill a link's queue, not its lane.
+    /// Approximate size of a part, in bytes. Default: 32 KiB: a few parts fill the queue of a link,
+    /// but not that of its lane.
     pub part_bytes: usize,
-    /// Up to how many shares of a few hundred entries on their way to a node that takes over
-    /// all each that comes lets one more go; beyond, each window does, up to 64. 32.
+    /// Slow-start threshold of a full transfer: the number of shares (of some 256 entries) in
+    /// flight beyond which the window grows by one for each window, up to 64. Default: 32.
     pub slow_start_threshold: usize,
-    /// Digests in a row that differ before an exchange, however they change. 5: about
-    /// as many seconds.
+    /// Differing digests in a row after which an exchange starts even if the digests keep changing.
+    /// Default: 5, which takes about as many seconds.
     pub max_differing_digests: u32,
-    /// Most parts, or answers like them, sent in a second, to all peers. 4,096, which are
-    /// a million entries; requests beyond wait for their retry.
+    /// Maximum number of parts, or answers of like cost, sent per second to all peers together.
+    /// Requests beyond it get no answer and are repeated by the peer. Default: 4,096, which is a
+    /// million entries.
     pub max_parts_per_second: u32,
 }
 
 impl ReconcileConfig {
-    /// As stated.
+    /// The documented defaults.
     const DEFAULT: Self = Self {
         answer_timeout: Duration::from_secs(1),
         max_attempts: 10,
@@ -70,7 +73,7 @@ impl Default for ReconcileConfig {
     }
 }
 
-/// Keeps a mirror equal to those of the peers `P`.
+/// Keeps a mirror equal to the mirrors of the peers `P`.
 #[derive(Debug)]
 pub struct Reconciler<P> {
     own: P,
@@ -78,7 +81,8 @@ pub struct Reconciler<P> {
     peers: BTreeMap<P, PeerState>,
     exchange: Option<Exchange<P>>,
     round: u32,
-    /// What was resumable with a peer that is gone, and when that was.
+    /// A full transfer that was interrupted, which another peer may continue, and when it was
+    /// interrupted.
     resumable: Option<(FullTransfer, Duration)>,
     responder: Responder,
     outgoing: Vec<(P, SyncMessage)>,
@@ -86,32 +90,33 @@ pub struct Reconciler<P> {
 
 #[derive(Debug)]
 struct PeerState {
-    /// What is asked for without waiting for a second look: it just joined, or
-    /// changes of it were missed.
+    /// The next differing digest starts an exchange at once: the peer has just joined, or changes
+    /// of it were missed.
     is_urgent: bool,
-    /// Our digest and its, when they last_difference last, and how often in a row.
+    /// This node's digest and the peer's at the last difference.
     last_difference: Option<(MirrorDigest, MirrorDigest)>,
     differing_digests: u32,
-    /// Digests that last_difference though a comparison found no difference. If they are still the
-    /// same, two versions of an entry have the same item, and all is exchanged.
+    /// Digests that differed although a comparison found no difference. If they are still the same
+    /// at the next exchange, two versions of an entry have the same item, and a full transfer is
+    /// needed.
     undetected: Option<(MirrorDigest, MirrorDigest)>,
     next_exchange_at: Duration,
     pause: Duration,
-    /// It answered no question for symbols: perhaps it knows none.
+    /// The peer answered no query for symbols; it may not support them.
     ignores_symbols: bool,
-    /// Its fingerprints are of another key than ours: nothing can be compared.
+    /// The peer's fingerprint key differs from this node's, so nothing can be compared.
     has_other_key: bool,
-    /// The name of that key, once it told a digest.
+    /// The id of the peer's fingerprint key; `None` before its first digest.
     key_id: Option<u32>,
 }
 
-/// Questions to one peer, one at a time.
+/// Queries to one peer, one at a time.
 #[derive(Debug)]
 struct Exchange<P> {
     peer: P,
     round: u32,
     method: Method,
-    /// Our digest and the peer's when it began.
+    /// This node's digest and the peer's when the exchange began.
     digests: (MirrorDigest, MirrorDigest),
     began: Duration,
     deadline: Duration,
@@ -126,26 +131,26 @@ enum Method {
     Comparison(Comparison),
 }
 
-/// How an exchange ended.
+/// Why an exchange ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ExchangeEnd {
     Complete,
     TimedOut,
-    /// Another peer has its turn.
+    /// An exchange with another peer replaces it.
     Interrupted,
 }
 
-/// How long another peer may go on with what was resumable with one.
+/// How long another peer may continue an interrupted full transfer.
 const RESUMABLE_FOR: Duration = Duration::from_secs(60);
-/// An exchange that lasts longer ends when another peer is to be compared with: one that is
-/// slow, or lies, does not keep this node from the others.
+/// How long an exchange excludes others. After that an exchange with another peer may interrupt it,
+/// so that a slow or lying peer does not keep this node from the others.
 const EXCLUSIVE_FOR: Duration = Duration::from_secs(30);
-/// Digests in a row that differ before the node of the greater name compares: by then
-/// the other has.
+/// Differing digests in a row before the node that should not initiate does so anyway: by then the
+/// other node should have.
 const YIELD_DIGESTS: u32 = 3;
 
 impl<P: Copy + Ord> Reconciler<P> {
-    /// That of the node `own`, without peers.
+    /// The reconciler of the node `own`, without peers.
     #[must_use]
     pub fn new(own: P, config: ReconcileConfig) -> Self {
         Self {
@@ -160,7 +165,7 @@ impl<P: Copy + Ord> Reconciler<P> {
         }
     }
 
-    /// A peer joined: its first digest that differs starts an exchange.
+    /// Adds a peer. Its first differing digest starts an exchange.
     pub fn on_joined(&mut self, peer: P) {
         let (next_exchange_at, pause) = (Duration::ZERO, self.config.min_pause);
         let (ignores_symbols, has_other_key, key_id) = (false, false, None);
@@ -179,14 +184,14 @@ impl<P: Copy + Ord> Reconciler<P> {
         self.peers.insert(peer, state);
     }
 
-    /// A peer left.
+    /// Removes a peer. Another peer may continue a full transfer from it.
     pub fn on_left(&mut self, peer: P, at: Duration) {
         self.peers.remove(&peer);
         let exchange = self.exchange.take_if(|exchange| exchange.peer == peer);
         self.keep_resumable(exchange.map(|exchange| exchange.method), at);
     }
 
-    /// Another peer may go on with what was resumable.
+    /// Keeps a full transfer that has received shares, so that another peer can continue it.
     fn keep_resumable(&mut self, method: Option<Method>, at: Duration) {
         if let Some(Method::FullTransfer(transfer)) = method
             && transfer.has_progress()
@@ -195,31 +200,32 @@ impl<P: Copy + Ord> Reconciler<P> {
         }
     }
 
-    /// The mirror's fingerprints are of another key from now on: what was under way is not
-    /// understood any more.
+    /// The mirror has a new fingerprint key. The running exchange ends: its shares and items are
+    /// meaningless under the new key.
     pub fn on_rekeyed(&mut self) {
         (self.exchange, self.resumable) = (None, None);
         for peer in self.peers.values_mut() {
-            // Until it tells its digest.
+            // Assumed until the peer's next digest shows its key.
             (peer.last_difference, peer.differing_digests, peer.has_other_key) = (None, 0, true);
         }
     }
 
-    /// The names of the keys of the peers' fingerprints, as their digests told.
+    /// The id of each peer's fingerprint key, as its latest digest has it.
     pub fn peer_key_ids(&self) -> impl Iterator<Item = (P, u32)> {
         self.peers.iter().filter_map(|(peer, state)| Some((*peer, state.key_id?)))
     }
 
-    /// Changes of a peer were missed: its next digest that differs starts an exchange.
+    /// Changes of a peer were missed: its next differing digest starts an exchange at once.
     pub fn on_gap(&mut self, peer: P) {
         if let Some(peer) = self.peers.get_mut(&peer) {
             peer.is_urgent = true;
         }
     }
 
-    /// A peer told its digest. One that differs may only mean that a change is on
-    /// its way. An exchange starts when two in a row are the same while ours is, too;
-    /// or, while changes keep coming, after [`ReconcileConfig::max_differing_digests`] in a row.
+    /// Handles the digest of a peer. A differing digest may only mean that a change is in flight.
+    /// So an exchange starts when two differing digests in a row are equal while this node's is
+    /// unchanged too, or, while changes keep coming, after
+    /// [`ReconcileConfig::max_differing_digests`] in a row.
     pub fn on_digest(&mut self, peer: P, theirs: MirrorDigest, ours: MirrorDigest, at: Duration) {
         let Some(state) = self.peers.get_mut(&peer) else { return };
         state.key_id = Some(theirs.key);
@@ -253,16 +259,16 @@ impl<P: Copy + Ord> Reconciler<P> {
         });
         let needs_full_transfer = theirs.entries / 2 > ours.entries || self.resumable.is_some();
         let initiates = needs_full_transfer || self.own < peer || state.is_urgent;
-        // Who has much less takes over from us.
+        // A peer with much less content takes over this node's.
         let peer_is_far_behind = ours.entries / 2 > theirs.entries;
         if (peer_is_far_behind || !initiates) && state.differing_digests < YIELD_DIGESTS {
             return;
         }
-        // Perhaps it was only a path that lost much.
+        // Reset: the missing answers may have been lost on a bad path.
         let ignores_symbols = std::mem::take(&mut state.ignores_symbols);
         let is_undetected = state.undetected.take() == Some((ours, theirs));
         self.finish(ExchangeEnd::Interrupted, at);
-        // The peer of the interrupted exchange may have lied about how much it has.
+        // The peer of the interrupted exchange may have lied about the number of its entries.
         self.resumable.take_if(|(resumable, _)| !resumable.fits(theirs.entries));
         let method = if needs_full_transfer || ignores_symbols || is_undetected {
             let resumable = self.resumable.take();
@@ -283,7 +289,7 @@ impl<P: Copy + Ord> Reconciler<P> {
         digests: (MirrorDigest, MirrorDigest),
         at: Duration,
     ) {
-        // 0 is of no exchange.
+        // Round 0 marks entries that belong to no exchange.
         self.round = self.round.wrapping_add(1).max(1);
         let (round, deadline) = (self.round, at);
         let (answered, changed) = (false, false);
@@ -302,7 +308,7 @@ impl<P: Copy + Ord> Reconciler<P> {
         self.send_queries(at);
     }
 
-    /// Asks what is open.
+    /// Sends the pending queries, or repeats them.
     fn send_queries(&mut self, at: Duration) {
         if let Some(exchange) = &mut self.exchange {
             exchange.attempts += 1;
@@ -320,7 +326,7 @@ impl<P: Copy + Ord> Reconciler<P> {
         }
     }
 
-    /// A message of a peer. Gives the changes that were taken into the mirror.
+    /// Handles a message of a peer. Returns the changes that were merged into the mirror.
     pub fn on_message(
         &mut self,
         peer: P,
@@ -329,7 +335,7 @@ impl<P: Copy + Ord> Reconciler<P> {
         now: UnixMillis,
         at: Duration,
     ) -> Vec<Change> {
-        // Merging is harmless whatever exchange the changes belong to.
+        // Merging is harmless whichever exchange the changes belong to.
         let merge = |changes| mirror.apply_all(changes, now);
         match message {
             SyncMessage::Part { round, share, part, changes, more } => {
@@ -392,7 +398,7 @@ impl<P: Copy + Ord> Reconciler<P> {
         }
     }
 
-    /// Whether this node has asked the peer in this exchange.
+    /// Whether exchange `round` with `peer` is running, so that answers of it are expected.
     #[must_use]
     pub fn has_exchange(&self, peer: P, round: u32) -> bool {
         self.exchange.as_ref().is_some_and(|ours| ours.peer == peer && ours.round == round)
@@ -416,7 +422,7 @@ impl<P: Copy + Ord> Reconciler<P> {
                 if !found_any && let Some(peer) = self.peers.get_mut(&peer) {
                     peer.undetected = Some(digests);
                 }
-                // Whether it helped shows in the next digest.
+                // The next digest shows whether the exchange helped.
                 self.push(peer, push, at);
                 self.finish(ExchangeEnd::Complete, at);
             }
@@ -427,7 +433,8 @@ impl<P: Copy + Ord> Reconciler<P> {
         }
     }
 
-    /// Sends entries that a peer lacks, as far as may be sent now; it is compared again.
+    /// Sends entries that a peer lacks, as far as the token bucket allows. The next exchange finds
+    /// the rest.
     fn push(&mut self, peer: P, changes: Vec<Change>, at: Duration) {
         for message in comparison::messages(0, changes, &self.config) {
             if !self.responder.may_send(at) {
@@ -437,8 +444,8 @@ impl<P: Copy + Ord> Reconciler<P> {
         }
     }
 
-    /// The exchange is over: the next with this peer may come after a pause, longer
-    /// if nothing came of it.
+    /// Ends the exchange. The next one with this peer waits for a pause, which doubles if the
+    /// exchange changed nothing.
     fn finish(&mut self, end: ExchangeEnd, at: Duration) {
         let Some(exchange) = self.exchange.take() else { return };
         if let Some(peer) = self.peers.get_mut(&exchange.peer) {
@@ -459,7 +466,8 @@ impl<P: Copy + Ord> Reconciler<P> {
         }
     }
 
-    /// Time has come to [`next_deadline`](Self::next_deadline).
+    /// Repeats queries or gives the exchange up once [`next_deadline`](Self::next_deadline) has
+    /// passed.
     pub fn on_deadline(&mut self, at: Duration) {
         let Some(exchange) = self.exchange.as_mut().filter(|exchange| exchange.deadline <= at)
         else {
@@ -477,18 +485,18 @@ impl<P: Copy + Ord> Reconciler<P> {
         self.send_queries(at);
     }
 
-    /// When to call [`on_deadline`](Self::on_deadline).
+    /// When to call [`on_deadline`](Self::on_deadline); `None` without an exchange.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {
         self.exchange.as_ref().map(|exchange| exchange.deadline)
     }
 
-    /// Takes the messages to send.
+    /// Takes the messages to send, with their receivers.
     pub fn take_outgoing(&mut self) -> Vec<(P, SyncMessage)> {
         std::mem::take(&mut self.outgoing)
     }
 
-    /// Whether an exchange that this node began is under way.
+    /// Whether an exchange that this node began is running.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         self.exchange.is_some()

@@ -1,4 +1,4 @@
-//! What a peer gets that compares its mirror with ours, or takes over ours.
+//! Answers peers that compare their mirror with this node's, or take it over.
 
 use std::time::Duration;
 
@@ -11,21 +11,21 @@ use crate::Mirror;
 use crate::entries::SKETCH_SYMBOLS;
 use crate::planted::{Fault, planted};
 
-/// Bytes that most entries have at least.
+/// Approximate minimum size of an entry, in bytes.
 const MIN_ENTRY_BYTES: u64 = 50;
-/// Most entries of a share that is answered for. Peers ask for shares of some 256 entries, by
-/// what a digest said how many there are; that may have been a while ago.
+/// Shares with more entries get no answer. Peers request shares of about 256 entries, by the count
+/// in an earlier digest, so that count may be out of date.
 const MAX_SHARE_ENTRIES: u64 = 16 * ENTRIES_PER_SHARE;
-/// Items looked up for the price of one part.
+/// Items looked up for one token.
 const ITEMS_PER_TOKEN: u64 = 256;
-/// Entries whose symbols are made for the price of one part.
+/// Entries whose symbols are computed for one token.
 const ENTRIES_PER_TOKEN: u64 = 8_192;
 
-/// Responder within a tokens of parts a second.
+/// Answers within a token bucket; one part costs one token.
 #[derive(Debug)]
 pub(super) struct Responder {
     config: ReconcileConfig,
-    /// Parts that may be sent now, a second's worth at most.
+    /// Tokens left; at most one second's worth.
     tokens: f64,
     refilled: Duration,
 }
@@ -35,7 +35,8 @@ impl Responder {
         Self { config, tokens: config.max_parts_per_second.into(), refilled: Duration::ZERO }
     }
 
-    /// What to answer; nothing to what breaks the protocol, or is too much for now.
+    /// The answers to a query. None if the query breaks the protocol or the bucket has too few
+    /// tokens.
     pub(super) fn answer(
         &mut self,
         question: SyncMessage,
@@ -57,7 +58,7 @@ impl Responder {
         }
     }
 
-    /// Whether a message of entries may be sent now, unasked.
+    /// Whether an unrequested message of entries may be sent now; if so, takes its token.
     pub(super) fn may_send(&mut self, at: Duration) -> bool {
         self.refill(at);
         self.take(1)
@@ -72,15 +73,15 @@ impl Responder {
 
     fn take(&mut self, parts: u64) -> bool {
         let parts = parts as f64;
-        let enough = self.tokens >= parts || planted(Fault::AnswersWithoutBound);
-        if enough {
+        let has_enough = self.tokens >= parts || planted(Fault::AnswersWithoutBound);
+        if has_enough {
             self.tokens -= parts;
         }
-        enough
+        has_enough
     }
 
-    /// What there is of some shares; of those for which there is no tokens, nothing: they
-    /// are asked for again.
+    /// The parts of the requested shares. Shares beyond the token bucket get no answer, and the
+    /// peer requests them again.
     fn parts(
         &mut self,
         round: u32,
@@ -93,8 +94,8 @@ impl Responder {
         let mut parts = Vec::new();
         for index in (first.index..).take(shares.into()) {
             let share = Share { index, ..first };
-            // Not built in vain: a share that is too large gets no answer, and is asked for in
-            // smaller ones once its peer's digest tells.
+            // Checked before the share is built. A share that is too large gets no answer; the peer
+            // requests smaller ones after its next look at this node's digest.
             let entries = mirror.digest().entries >> first.bits;
             if entries > MAX_SHARE_ENTRIES
                 || entries.saturating_mul(MIN_ENTRY_BYTES) / self.config.part_bytes as u64
@@ -165,13 +166,13 @@ impl Responder {
     }
 }
 
-/// Whether there are such shares.
+/// Whether these shares exist.
 fn are_shares_valid(first: Share, shares: u16) -> bool {
     let end = u64::from(first.index) + u64::from(shares);
     shares > 0 && first.bits <= limits::SHARE_BITS && end <= 1 << first.bits
 }
 
-/// Changes in lists of about so many bytes.
+/// Packs changes into lists of about `bytes` bytes.
 pub(super) fn pack(changes: Vec<Change>, bytes: usize) -> Vec<Vec<Change>> {
     let mut packs: Vec<Vec<Change>> = Vec::new();
     let mut room = 0;

@@ -1,4 +1,4 @@
-//! Entries end, everywhere at the same time.
+//! Entries expire on all nodes at the same time.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use mailmesh_state::*;
 use super::{NOW, block, mirror, network};
 
 #[test]
-fn a_block_ends_when_it_should_and_the_sweep_says_which() {
+fn a_block_expires_on_time_and_the_sweep_reports_it() {
     let mirror = mirror(1);
     let short = block("short").expiring_at(NOW.plus(Duration::from_secs(5)));
     mirror.block(network("192.0.2.1"), short, NOW).unwrap();
     mirror.block(network("192.0.2.2"), block("for good"), NOW).unwrap();
     let address = "192.0.2.1".parse().unwrap();
     assert!(mirror.is_blocked(address, NOW.plus(Duration::from_millis(4_999))));
-    // Even before anybody swept.
+    // Even before a sweep.
     assert!(!mirror.is_blocked(address, NOW.plus(Duration::from_secs(5))));
     assert!(mirror.sweep(NOW.plus(Duration::from_millis(4_999))).is_empty());
     let expired = mirror.sweep(NOW.plus(Duration::from_secs(5))).expired;
@@ -25,7 +25,7 @@ fn a_block_ends_when_it_should_and_the_sweep_says_which() {
 }
 
 #[test]
-fn what_never_ends_does_not_end_with_the_last_moment_there_is() {
+fn an_entry_without_expiry_is_live_at_the_last_time() {
     let mirror = mirror(1);
     mirror.block(network("10.0.0.0/8"), block("x"), NOW).unwrap();
     let ends = block("y").expiring_at(NOW.plus(Duration::from_secs(1)));
@@ -39,7 +39,7 @@ fn what_never_ends_does_not_end_with_the_last_moment_there_is() {
 }
 
 #[test]
-fn an_expired_block_that_replaced_another_does_not_let_it_rise_again() {
+fn an_expired_block_keeps_the_replaced_one_from_returning() {
     let (a, cut_off) = (mirror(1), mirror(2));
     let network = network("192.0.2.1");
     let old = a.block(network, block("for good"), NOW).unwrap();
@@ -49,7 +49,7 @@ fn an_expired_block_that_replaced_another_does_not_let_it_rise_again() {
     a.block(network, short, NOW).unwrap();
     let later = NOW.plus(Duration::from_secs(6));
     assert_eq!(a.sweep(later).expired.len(), 1);
-    // The one that was cut off is back, and both fetch from each other.
+    // The mirror that was cut off is back, and the two exchange their content.
     for change in cut_off.content() {
         assert_eq!(a.apply(&change, later), Applied::Stale);
     }
@@ -60,15 +60,15 @@ fn an_expired_block_that_replaced_another_does_not_let_it_rise_again() {
         assert!(!mirror.is_blocked("192.0.2.1".parse().unwrap(), later));
         assert!(mirror.networks(Rule::Block, later).is_empty());
     }
-    assert_eq!(a.digest(), cut_off.digest(), "the removal is known to both");
+    assert_eq!(a.digest(), cut_off.digest(), "both mirrors know the removal");
     a.sweep(later.plus(Duration::from_secs(25 * 3600)));
     assert!(a.content().is_empty());
 }
 
-/// Peers forget an ended entry at a time of their own, so a mirror that took one of its own
-/// differed from theirs until its next sweep.
+/// Regression: peers drop an expired entry at times of their own, so a mirror that accepted such an
+/// entry of its own differed from theirs until the next sweep.
 #[test]
-fn a_mirror_refuses_an_entry_of_its_own_that_has_ended() {
+fn a_local_entry_that_has_expired_is_refused() {
     let (a, b) = (mirror(1), mirror(2));
     let earlier = |hours: u64| UnixMillis(NOW.0 - hours * 3_600_000);
     let x = || ValueKey::new("acme.flags", "x").unwrap();
@@ -99,11 +99,11 @@ fn a_mirror_refuses_an_entry_of_its_own_that_has_ended() {
 }
 
 #[test]
-fn what_expired_before_it_came_is_nothing_new() {
+fn an_entry_that_arrives_expired_is_retained_but_never_live() {
     let (a, b) = (mirror(1), mirror(2));
     let short = block("short").expiring_at(NOW.plus(Duration::from_secs(5)));
     let change = a.block(network("192.0.2.1"), short, NOW).unwrap();
-    // Remembered, so that what it may have replaced elsewhere does not come after it.
+    // Retained, so that an entry it may have replaced elsewhere does not come back.
     let after = |hours: u64| NOW.plus(Duration::from_secs(5 + hours * 3600));
     assert_eq!(b.apply(&change, after(0)), Applied::Changed);
     assert!(!b.is_blocked("192.0.2.1".parse().unwrap(), NOW));
@@ -116,14 +116,14 @@ fn what_expired_before_it_came_is_nothing_new() {
 }
 
 #[test]
-fn what_is_over_is_forgotten_everywhere_at_the_same_time_however_old_it_is() {
+fn expired_entries_are_dropped_at_the_same_time_on_all_nodes() {
     let (a, b) = (mirror(1), mirror(2));
     let days = |days: u64| NOW.plus(Duration::from_secs(days * 86_400));
     let first = a.block(network("192.0.2.1"), block("first"), NOW).unwrap();
     let second = block("second").expiring_at(days(30));
     a.block(network("192.0.2.1"), second, NOW).unwrap();
     assert_eq!(a.sweep(days(30)).expired.len(), 1);
-    // It missed that, and has what was there before.
+    // `b` missed the second entry and has the first.
     b.apply(&first, NOW);
     b.apply_all(a.content(), days(30));
     let address = "192.0.2.1".parse().unwrap();
@@ -139,7 +139,7 @@ fn what_is_over_is_forgotten_everywhere_at_the_same_time_however_old_it_is() {
 }
 
 #[test]
-fn what_a_time_that_was_wrong_had_ended_goes_on_once_it_is_set_back() {
+fn an_entry_expired_by_a_wrong_time_is_live_again() {
     let mirror = mirror(1);
     let later = |seconds| NOW.plus(Duration::from_secs(seconds));
     let address = "192.0.2.1".parse().unwrap();
@@ -158,7 +158,7 @@ fn what_a_time_that_was_wrong_had_ended_goes_on_once_it_is_set_back() {
 }
 
 #[test]
-fn what_is_in_force_again_is_brought_back_without_a_sweep() {
+fn unexpire_restores_entries_and_drops_nothing() {
     let mirror = mirror(1);
     let later = |seconds| NOW.plus(Duration::from_secs(seconds));
     let short = block("short").expiring_at(later(5));
@@ -175,13 +175,13 @@ fn what_is_in_force_again_is_brought_back_without_a_sweep() {
     assert_eq!(mirror.unexpire(later(10)), [change]);
     assert!(is_blocked());
     assert_eq!(mirror.unexpire(later(10)), []);
-    assert_eq!(mirror.unexpire(later(30)), [], "it drops nothing");
+    assert_eq!(mirror.unexpire(later(30)), [], "unexpire drops nothing");
     assert_eq!(mirror.digest().entries, 2);
     assert_eq!(mirror.sweep(later(60)).expired.len(), 2);
 }
 
 #[test]
-fn what_ends_is_swept_at_once_though_much_was_renewed_before_it_ended() {
+fn a_sweep_is_exact_after_many_entries_were_renewed() {
     let mirror = mirror(1);
     let later = |seconds| NOW.plus(Duration::from_secs(seconds));
     let single = |n: u32| Network::single(std::net::Ipv4Addr::from(0x0B00_0000 + n).into());
@@ -196,7 +196,7 @@ fn what_ends_is_swept_at_once_though_much_was_renewed_before_it_ended() {
 }
 
 #[test]
-fn ends_are_kept_to_the_millisecond_while_changes_of_long_ago_come_in() {
+fn expiry_is_exact_while_old_changes_arrive() {
     let mirror = mirror(1);
     let ends = NOW.plus(Duration::from_secs(3_600));
     mirror.block(network("192.0.2.1"), block("x").expiring_at(ends), NOW).unwrap();
@@ -216,7 +216,7 @@ fn ends_are_kept_to_the_millisecond_while_changes_of_long_ago_come_in() {
 }
 
 #[test]
-fn a_batch_needs_no_room_for_what_has_ended() {
+fn expired_entries_of_a_batch_need_no_room() {
     let mut bounds = Bounds::default();
     bounds.networks = 10;
     let mirror = Mirror::with_bounds(NodeId(1), [3; 16], bounds);

@@ -1,4 +1,4 @@
-//! What a store kept is put back, and what it kept for too long is forgotten.
+//! Restoring records of a store, and purging untrusted ones.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ impl Observer for Removals {
 }
 
 #[test]
-fn what_is_forgotten_leaves_nothing_behind_and_what_is_newer_stays() {
+fn a_purge_removes_old_entries_completely_and_keeps_newer_ones() {
     let (old, fresh, later) = (mirror(1), mirror(2), NOW.plus(Duration::from_secs(60)));
     let removals = std::sync::Arc::new(Removals(std::sync::Mutex::default()));
     let value = |text: &str| {
@@ -41,7 +41,7 @@ fn what_is_forgotten_leaves_nothing_behind_and_what_is_newer_stays() {
     changes.push(old.set_certificate(certificate("new.example"), later).unwrap());
     fresh.apply_all(changes, later);
 
-    // 298 networks and tombstones, a certificate, a value.
+    // 298 networks and tombstones, one certificate, one value.
     assert_eq!(old.purge_until(stamp), 300);
     assert_eq!(old.digest(), fresh.digest());
     for (address, is_blocked) in [("10.0.0.9", true), ("10.0.0.8", false), ("10.0.1.1", false)] {
@@ -50,13 +50,13 @@ fn what_is_forgotten_leaves_nothing_behind_and_what_is_newer_stays() {
     assert!(old.certificate_for_host("old.example", NOW).is_none());
     assert!(old.certificate_for_host("new.example", NOW).is_some());
     assert!(old.value(&key, later).is_none());
-    // Those of before, and the one of 10.0.0.8.
+    // The purged live entries, and the later removal of 10.0.0.8.
     assert_eq!(removals.0.lock().unwrap().len(), 297 + 2 + 1);
     assert_eq!(old.purge_until(stamp), 0);
 }
 
 #[test]
-fn what_a_store_kept_is_put_back_into_a_mirror_that_has_something_as_a_change_would_be() {
+fn restored_records_merge_with_the_current_entries() {
     let (a, b) = (mirror(1), mirror(2));
     let later = NOW.plus(Duration::from_secs(1));
     let key = || ValueKey::new("acme.flags", "x").unwrap();
@@ -75,9 +75,9 @@ fn what_a_store_kept_is_put_back_into_a_mirror_that_has_something_as_a_change_wo
     assert_eq!(b.value(&key(), later), None);
 }
 
-/// Peers refuse such a stamp, and no change of the key is later.
+/// Peers refuse such a stamp, and no change of the key can have a later one.
 #[test]
-fn what_a_store_kept_is_left_out_if_its_stamp_is_of_no_time_that_a_clock_shows() {
+fn a_restored_record_of_the_year_10000_is_skipped() {
     let mirror = mirror(1);
     let saved = |n: u8, time: u64| {
         let network = Network::single([192, 0, 2, n].into());

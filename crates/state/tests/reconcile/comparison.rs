@@ -1,4 +1,4 @@
-//! Mirrors that differ in something become equal.
+//! Mirrors that differ in some entries become equal.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use mailmesh_state::*;
 use super::{Pair, START, nearly_equal};
 
 #[test]
-fn both_halves_of_a_split_end_with_the_union() {
+fn both_halves_of_a_split_reach_the_union() {
     let mut pair = Pair::new(0);
     pair.block(0, 500);
     pair.block(1, 700);
@@ -17,7 +17,7 @@ fn both_halves_of_a_split_end_with_the_union() {
 }
 
 #[test]
-fn a_removal_reaches_who_missed_it() {
+fn a_removal_reaches_a_node_that_missed_it() {
     let mut pair = Pair::new(0);
     pair.block(0, 3);
     pair.seconds_until_equal(3);
@@ -29,21 +29,21 @@ fn a_removal_reaches_who_missed_it() {
 }
 
 #[test]
-fn equal_mirrors_send_nothing_and_a_single_difference_waits_for_a_second_look() {
+fn equal_mirrors_send_nothing_and_one_difference_waits() {
     let mut pair = Pair::new(0);
     pair.second();
     pair.second();
     assert_eq!(pair.messages, 0);
     pair.block(0, 1);
     pair.second();
-    assert_eq!(pair.messages, 0, "a change may be on its way");
+    assert_eq!(pair.messages, 0, "a change may be in flight");
     pair.second();
     assert!(pair.messages > 0);
 }
 
 #[test]
-fn a_difference_that_fetching_does_not_mend_is_fetched_less_and_less() {
-    // Node 1 can hold one entry only; it differs for ever.
+fn exchanges_that_change_nothing_back_off() {
+    // Node 1 can hold one entry only, so it always differs.
     let mut pair = Pair::new(0);
     let mut bounds = Bounds::default();
     bounds.networks = 1;
@@ -56,13 +56,13 @@ fn a_difference_that_fetching_does_not_mend_is_fetched_less_and_less() {
 }
 
 #[test]
-fn a_difference_in_a_busy_mirror_is_mended_too() {
+fn a_difference_in_a_busy_mirror_is_repaired() {
     let mut pair = Pair::new(0);
     pair.seconds_until_equal(1);
     pair.second();
     pair.block(0, 1);
     let missing = Network::single("10.0.0.0".parse().unwrap());
-    // Every second a change that arrives at once; the first one never did.
+    // Each second one change arrives at once; the first change never arrived.
     for i in 1..=20_u32 {
         let network = Network::single(std::net::Ipv4Addr::from(0x3000_0000 + i).into());
         let block = Block::new("x", pair.now).unwrap();
@@ -74,10 +74,10 @@ fn a_difference_in_a_busy_mirror_is_mended_too() {
     assert!(blocks.iter().any(|entry| entry.network == missing));
 }
 
-/// Mirrors sweep at times of their own. A comparison in between brought back what one of them had
-/// dropped, as an ended entry that is remembered for 24 h.
+/// Regression: mirrors sweep at different times. A comparison in between brought back an entry that
+/// one of them had dropped, as an expired entry retained for 24 h.
 #[test]
-fn what_ends_is_gone_though_mirrors_sweep_at_different_times() {
+fn expired_entries_do_not_return_between_two_sweeps() {
     let mut pair = Pair::new(0);
     for n in 0..600 {
         let network = Network::single(std::net::Ipv4Addr::from(0x0a00_0000 + n).into());
@@ -93,11 +93,11 @@ fn what_ends_is_gone_though_mirrors_sweep_at_different_times() {
     }
     let left = pair.nodes.each_ref().map(|node| node.mirror.content().len());
     assert_eq!(left, [0, 0]);
-    assert!(pair.sent[0] > 0, "they were compared in between");
+    assert!(pair.sent[0] > 0, "a comparison ran in between");
 }
 
 #[test]
-fn wall_clocks_that_step_back_do_not_keep_mirrors_apart() {
+fn a_wall_clock_step_back_does_not_stop_reconciliation() {
     let mut pair = Pair::new(0);
     pair.block(0, 20_000);
     pair.second();
@@ -106,32 +106,32 @@ fn wall_clocks_that_step_back_do_not_keep_mirrors_apart() {
 }
 
 #[test]
-fn a_few_differences_cost_what_differs() {
+fn the_cost_of_few_differences_is_proportional() {
     let mut pair = nearly_equal(20_000, 5, 0);
-    // As after the join: no longer urgent.
+    // No longer urgent, unlike right after the join.
     for node in 0..2 {
         pair.nodes[node].reconciler.on_left(1 - node, pair.at);
     }
     pair.nodes[0].reconciler.on_joined(1);
     assert_eq!(pair.seconds_until_equal(5), 1);
-    // A question and an answer for the symbols, for the entries, and what the other lacks.
+    // A query and an answer for symbols, a query and an answer for entries, and the push.
     assert_eq!((pair.messages, pair.sent), (5, [10, 64]));
 }
 
 #[test]
-fn many_differences_cost_what_differs_too() {
+fn the_cost_of_many_differences_is_proportional() {
     let (both, each) = (20_000, 3_000);
     let mut pair = nearly_equal(both, each, 0);
     pair.nodes[1].reconciler.on_left(0, pair.at);
     pair.seconds_until_equal(5);
     assert_eq!(pair.nodes[0].mirror.digest().entries, u64::from(both + 2 * each));
     let [entries, symbols] = pair.sent;
-    assert_eq!(entries, 2 * each as usize, "each once");
+    assert_eq!(entries, 2 * each as usize, "each entry is sent once");
     assert!(symbols < 2 * 2 * each as usize + 1_024, "{symbols} symbols");
 }
 
 #[test]
-fn differences_are_found_though_messages_are_lost() {
+fn differences_are_repaired_despite_message_loss() {
     for (each, loss) in [(5, 30), (1_000, 20)] {
         let mut pair = nearly_equal(5_000, each, loss);
         let seconds = pair.seconds_until_equal(900);
@@ -140,11 +140,11 @@ fn differences_are_found_though_messages_are_lost() {
 }
 
 #[test]
-fn what_one_removed_goes_at_the_other_that_still_has_it() {
+fn a_removal_wins_over_the_entry_at_the_other_node() {
     let mut pair = nearly_equal(1_000, 0, 0);
     let network = Network::single("10.0.0.7".parse().unwrap());
     pair.nodes[0].mirror.remove(Rule::Block, network, pair.now).unwrap();
-    // Either may be the one that compares.
+    // Either node may initiate the comparison.
     pair.nodes[0].reconciler.on_left(1, pair.at);
     pair.seconds_until_equal(5);
     assert!(!pair.nodes[1].mirror.is_blocked("10.0.0.7".parse().unwrap(), pair.now));

@@ -8,7 +8,7 @@ use mailmesh_state::*;
 use super::{Pair, START, nearly_equal};
 
 #[test]
-fn a_joiner_takes_the_whole_content_at_the_first_heartbeat() {
+fn a_joiner_takes_over_all_content_at_the_first_heartbeat() {
     let mut pair = Pair::new(0);
     pair.block(0, 20_000);
     assert_eq!(pair.seconds_until_equal(3), 1);
@@ -16,7 +16,7 @@ fn a_joiner_takes_the_whole_content_at_the_first_heartbeat() {
 }
 
 #[test]
-fn lost_messages_are_asked_for_again() {
+fn lost_messages_are_requested_again() {
     for loss in [5, 20, 50] {
         let mut pair = Pair::new(loss);
         pair.block(0, 20_000);
@@ -27,9 +27,9 @@ fn lost_messages_are_asked_for_again() {
 }
 
 #[test]
-fn what_ends_during_a_fetch_shifts_nothing() {
+fn entries_that_expire_during_a_transfer_shift_nothing() {
     let mut pair = Pair::new(0);
-    // The first 2,000 keys end while the fetch is under way.
+    // The first 2,000 keys expire during the transfer.
     for i in 0..20_000_u32 {
         let network = Network::single(std::net::Ipv4Addr::from(0x0a00_0000 + i).into());
         let mut block = Block::new("x", pair.now).unwrap();
@@ -63,7 +63,7 @@ fn what_ends_during_a_fetch_shifts_nothing() {
 }
 
 #[test]
-fn what_was_begun_with_a_peer_that_died_goes_on_with_another() {
+fn a_transfer_from_a_peer_that_left_continues_with_another() {
     let count = 20_000;
     let pair = nearly_equal(count, 0, 0);
     let [mut first, mut second] = pair.nodes;
@@ -78,7 +78,7 @@ fn what_was_begun_with_a_peer_that_died_goes_on_with_another() {
         let begun = received;
         while joiner.is_busy() && received - begun < limit {
             let asked = joiner.take_outgoing();
-            assert!(!asked.is_empty(), "it stands still");
+            assert!(!asked.is_empty(), "the transfer stalls");
             for (to, message) in asked {
                 assert_eq!(to, peer);
                 source.reconciler.on_message(2, message, &source.mirror, START, at);
@@ -94,12 +94,12 @@ fn what_was_begun_with_a_peer_that_died_goes_on_with_another() {
         joiner.on_left(peer, at);
     }
     assert_eq!(mirror.digest(), digest);
-    // All that came before the first died is used.
+    // The shares received before the first peer left are kept.
     assert_eq!(received, count as usize);
 }
 
 #[test]
-fn what_was_begun_with_a_small_peer_begins_anew_with_one_that_has_much_more() {
+fn a_transfer_restarts_with_a_much_larger_peer() {
     let small = nearly_equal(300, 0, 0);
     let large = nearly_equal(50_000, 0, 0);
     let mut sources =
@@ -129,7 +129,7 @@ fn what_was_begun_with_a_small_peer_begins_anew_with_one_that_has_much_more() {
 }
 
 #[test]
-fn a_peer_that_knows_no_symbols_is_asked_for_everything() {
+fn a_peer_that_ignores_symbols_is_asked_for_everything() {
     let mut pair = nearly_equal(500, 5, 0);
     let digests = pair.digests();
     let mut at = Duration::ZERO;
@@ -146,9 +146,9 @@ fn a_peer_that_knows_no_symbols_is_asked_for_everything() {
 }
 
 #[test]
-fn a_peer_that_was_silent_once_is_not_asked_for_everything_from_then_on() {
+fn a_peer_that_was_silent_once_is_compared_again() {
     let mut pair = nearly_equal(20_000, 1, 0);
-    // Nothing of it comes for as long as an exchange lasts, but for its digests.
+    // No message of the peer but its digests arrives for as long as an exchange lasts.
     let node = &mut pair.nodes[0];
     let digests = [node.mirror.digest(), pair.nodes[1].mirror.digest()];
     for second in 0..14 {

@@ -1,4 +1,4 @@
-//! Peers that lie, or break the protocol.
+//! Peers that lie or break the protocol.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use mailmesh_state::*;
 
 use super::{Node, START, nearly_equal};
 
-/// A peer that claims a billion entries and answers with one part for ever, or with a new one
-/// now and then, kept a node from all others.
+/// Regression: a peer that claims a billion entries, and answers with the same part forever or with
+/// a new part now and then, kept a node from all other peers.
 #[test]
-fn a_peer_that_never_ends_does_not_keep_a_node_from_the_others() {
+fn an_endless_exchange_does_not_block_other_peers() {
     for does_progress in [false, true] {
         let (ours, honest) = (Mirror::new(NodeId(1), [3; 16]), Mirror::new(NodeId(2), [3; 16]));
         let network = |n: u32| Network::single(std::net::Ipv4Addr::from(0x0a00_0000 + n).into());
@@ -23,7 +23,7 @@ fn a_peer_that_never_ends_does_not_keep_a_node_from_the_others() {
         let lie = MirrorDigest { entries: 1_000_000_000, ..honest.digest() };
         let (mut seconds, mut asked) = (0, Vec::new());
         while ours.digest() != honest.digest() {
-            assert!(seconds < 120, "it is never compared with the honest one");
+            assert!(seconds < 120, "the node never compares with the honest peer");
             let at = Duration::from_secs(seconds);
             us.on_digest(1, lie, ours.digest(), at);
             us.on_digest(2, honest.digest(), ours.digest(), at);
@@ -50,10 +50,10 @@ fn a_peer_that_never_ends_does_not_keep_a_node_from_the_others() {
     }
 }
 
-/// What was begun with a peer that claims 2^23 entries falls into shares so small that an honest
-/// peer was asked for 32,768 of them.
+/// Regression: a transfer from a peer that claims 2^23 entries uses small shares, so continuing it
+/// asked an honest peer for 32,768 of them.
 #[test]
-fn what_a_liar_sized_is_not_gone_on_with_at_an_honest_peer() {
+fn a_transfer_sized_by_a_liar_is_not_continued() {
     let (ours, honest) = (Mirror::new(NodeId(1), [3; 16]), Mirror::new(NodeId(2), [3; 16]));
     for n in 0..1_000_u32 {
         let network = Network::single(std::net::Ipv4Addr::from(0x0a00_0000 + n).into());
@@ -78,7 +78,7 @@ fn what_a_liar_sized_is_not_gone_on_with_at_an_honest_peer() {
     us.on_digest(2, honest.digest(), ours.digest(), at);
     while us.is_busy() {
         let asked = us.take_outgoing();
-        assert!(!asked.is_empty(), "it stands still");
+        assert!(!asked.is_empty(), "the exchange stalls");
         for (to, message) in asked {
             assert_eq!(to, 2);
             if let SyncMessage::Request { shares: count, .. } = message {
@@ -95,7 +95,7 @@ fn what_a_liar_sized_is_not_gone_on_with_at_an_honest_peer() {
 }
 
 #[test]
-fn questions_that_break_the_protocol_or_ask_for_too_much_get_no_answer() {
+fn invalid_or_excessive_queries_get_no_answer() {
     let mut pair = nearly_equal(10_000, 0, 0);
     let Node { mirror, reconciler } = &mut pair.nodes[0];
     let mut ask = |bits, index, shares, from, count| {
@@ -117,7 +117,7 @@ fn questions_that_break_the_protocol_or_ask_for_too_much_get_no_answer() {
         (4, 0, 1, 0, 2_049),
         (4, 0, 1, u16::MAX, u16::MAX),
         (40, 0, 1, 0, 1),
-        // Half of all there is, which no peer needs and costs much.
+        // Half of the content, which no peer needs and which is expensive.
         (1, 0, 1, 0, 64),
     ] {
         assert_eq!(
@@ -126,7 +126,7 @@ fn questions_that_break_the_protocol_or_ask_for_too_much_get_no_answer() {
             "{bits} {index} {shares} {from} {count}"
         );
     }
-    // In a second, no more than its share of work, whoever asks.
+    // The token bucket bounds the answers per second, whichever peer asks.
     let answered: usize = (0..8_000).map(|_| ask(0, 0, 1, 0, 64)).sum();
     assert!(answered < 4_096, "{answered}");
     let mut request = |bits, index, shares| {
