@@ -137,15 +137,16 @@ impl<P: Copy + Ord> ClusterClock<P> {
         .collect()
     }
 
-    /// Handles an answer: the peer was queried at `asked` on this node's monotonic clock, and its
-    /// wall clock showed `theirs`. The answer arrived at `at`.
-    pub fn on_answer(&mut self, peer: P, asked: Duration, theirs: UnixMillis, at: Duration) {
+    /// Handles an answer to the query sent at `queried_at`, received at `at`, both on this node's
+    /// monotonic clock. The peer's wall clock showed `theirs`.
+    pub fn on_answer(&mut self, peer: P, queried_at: Duration, theirs: UnixMillis, at: Duration) {
         let Some(peer) = self.peers.get_mut(&peer) else { return };
-        let Some(round_trip) = at.checked_sub(asked).filter(|took| *took <= MAX_ROUND_TRIP) else {
+        let Some(round_trip) = at.checked_sub(queried_at).filter(|took| *took <= MAX_ROUND_TRIP)
+        else {
             return;
         };
         peer.query_at = at + QUERY_INTERVAL;
-        let middle = asked + round_trip / 2;
+        let middle = queried_at + round_trip / 2;
         let wall_at_zero = millis(theirs).saturating_sub(elapsed(middle));
         let is_better = peer.reading.is_none_or(|kept| {
             // A clock that was set is taken over at once.
@@ -235,7 +236,7 @@ mod tests {
     }
 
     /// A cluster clock with an answer from each of these peers: (milliseconds ahead, round trip).
-    fn asked(clocks: &[(i64, u64)]) -> ClusterClock<usize> {
+    fn clock_with_answers(clocks: &[(i64, u64)]) -> ClusterClock<usize> {
         let mut clock = ClusterClock::default();
         for (peer, (ahead, round_trip)) in clocks.iter().enumerate() {
             clock.on_joined(peer, &peer.to_string(), ms(0));
@@ -255,10 +256,10 @@ mod tests {
     fn one_wrong_clock_of_three_changes_nothing() {
         let own = UnixMillis(NOW);
         assert_eq!(correction(&ClusterClock::default(), own, ms(0)), 0);
-        assert_eq!(correction(&asked(&[(600_000, 2), (0, 2)]), own, ms(0)), 0);
+        assert_eq!(correction(&clock_with_answers(&[(600_000, 2), (0, 2)]), own, ms(0)), 0);
         let wrong = UnixMillis(NOW - 600_000);
-        assert_eq!(correction(&asked(&[(0, 2), (4, 2)]), wrong, ms(0)), 600_000);
-        assert_eq!(asked(&[(250, 8)]).reading(0, own, ms(0)), Some((ms(8), 250)));
+        assert_eq!(correction(&clock_with_answers(&[(0, 2), (4, 2)]), wrong, ms(0)), 600_000);
+        assert_eq!(clock_with_answers(&[(250, 8)]).reading(0, own, ms(0)), Some((ms(8), 250)));
     }
 
     /// Regression: the mean of two clocks was used, so one wrong clock expired the entries of both
@@ -267,20 +268,21 @@ mod tests {
     fn two_nodes_whose_clocks_differ_keep_their_own_time() {
         let own = UnixMillis(NOW);
         for ahead in [DAY, -DAY, 3_650 * DAY, -(NOW as i64), i64::MAX / 2] {
-            let clock = asked(&[(ahead, 2)]);
+            let clock = clock_with_answers(&[(ahead, 2)]);
             let estimate = clock.estimate(own, ms(0));
             assert_eq!((estimate.correction_ms, estimate.has_majority), (0, false));
             assert_eq!(estimate.peers_ahead_ms, [(0, ahead)]);
             // Four clocks, two against two.
-            let estimate = asked(&[(ahead, 2), (ahead + 1, 2), (20, 2)]).estimate(own, ms(0));
+            let estimate =
+                clock_with_answers(&[(ahead, 2), (ahead + 1, 2), (20, 2)]).estimate(own, ms(0));
             assert_eq!((estimate.correction_ms, estimate.has_majority), (10, false));
             // A third node makes a majority, whichever side it is on.
-            assert!(asked(&[(ahead, 2), (5, 2)]).estimate(own, ms(0)).has_majority);
-            let estimate = asked(&[(ahead, 2), (ahead, 2)]).estimate(own, ms(0));
+            assert!(clock_with_answers(&[(ahead, 2), (5, 2)]).estimate(own, ms(0)).has_majority);
+            let estimate = clock_with_answers(&[(ahead, 2), (ahead, 2)]).estimate(own, ms(0));
             assert_eq!((estimate.correction_ms, estimate.has_majority), (ahead, true));
         }
         // Two clocks that hardly differ: the mean of both.
-        let estimate = asked(&[(8_000, 2)]).estimate(own, ms(0));
+        let estimate = clock_with_answers(&[(8_000, 2)]).estimate(own, ms(0));
         assert_eq!((estimate.correction_ms, estimate.has_majority), (4_000, true));
     }
 
@@ -294,7 +296,7 @@ mod tests {
         clock.on_answer(0, ms(1_000), UnixMillis(NOW + 1_001), ms(1_002));
         assert_eq!(clock.due_queries(ms(11_001)), [0; 0]);
         assert_eq!(clock.due_queries(ms(11_002)), [0]);
-        let mut clock = asked(&[(0, 2)]);
+        let mut clock = clock_with_answers(&[(0, 2)]);
         let offset =
             |clock: &ClusterClock<usize>| clock.reading(0, UnixMillis(NOW), ms(0)).unwrap().1;
         // The whole 300 ms are spent on the way to the peer, so the reading is off by 150 ms.
@@ -309,7 +311,7 @@ mod tests {
 
     #[test]
     fn a_node_without_peers_keeps_cluster_time_for_an_hour() {
-        let mut clock = asked(&[(600_000, 2), (600_004, 2), (600_002, 2)]);
+        let mut clock = clock_with_answers(&[(600_000, 2), (600_004, 2), (600_002, 2)]);
         let own = |at| UnixMillis(NOW + at);
         for left in 0..3 {
             assert!((600_000..=600_004).contains(&correction(&clock, own(5_000), ms(5_000))));
@@ -331,7 +333,7 @@ mod tests {
             let wrong = &wrong[..wrong.len().min(right.len() - 1)];
             // The first clock is this node's own.
             let (own, right) = right.split_first().unwrap();
-            let clock = asked(&[right, wrong].concat());
+            let clock = clock_with_answers(&[right, wrong].concat());
             let own = UnixMillis(NOW.saturating_add_signed(own.0));
             let time = i64::try_from(own.0).unwrap() + correction(&clock, own, ms(0));
             prop_assert!((time - NOW as i64).abs() <= 51, "{time}");

@@ -99,7 +99,7 @@ fn the_valid_certificate_issued_last_is_chosen() {
 
 #[test]
 fn without_a_valid_certificate_the_last_expired_is_chosen() {
-    let ended = [
+    let expired = [
         certificate(&["mail.example.org", "a.example"], 600, 700, 1),
         certificate(&["mail.example.org", "b.example"], 100, 900, 2),
     ];
@@ -107,7 +107,7 @@ fn without_a_valid_certificate_the_last_expired_is_chosen() {
         certificate(&["mail.example.org", "c.example"], 2_000, 9_000, 3),
         certificate(&["mail.example.org", "d.example"], 1_500, 8_000, 4),
     ];
-    let both = mirror(ended.into_iter().chain(later.clone()));
+    let both = mirror(expired.into_iter().chain(later.clone()));
     assert_eq!(found(&both, "mail.example.org"), Some(2));
     assert_eq!(why(&both, "mail.example.org"), (Validity::Expired, true));
     let none_begun = mirror(later);
@@ -183,18 +183,18 @@ fn an_older_valid_certificate_may_replace_an_expired_one() {
 
 #[test]
 fn a_choice_displays_its_reason() {
-    let said = |from: u64, to: u64, name: &str| {
+    let reason = |from: u64, to: u64, name: &str| {
         let now = UnixMillis(100 * 86_400_000);
         let made = certificate(&[name], from * 3_600_000, to * 3_600_000, 1);
         mirror([made]).choose_certificate("a.example", now).unwrap().to_string()
     };
     let now = 2_400;
-    assert_eq!(said(now - 9, now + 9, "a.example"), "valid, exact name");
-    assert_eq!(said(now - 9, now + 9, "*.example"), "valid, wildcard");
-    let ended = "expired 3 days ago, exact name; no valid certificate matches it";
-    assert_eq!(said(now - 99, now - 72, "a.example"), ended);
+    assert_eq!(reason(now - 9, now + 9, "a.example"), "valid, exact name");
+    assert_eq!(reason(now - 9, now + 9, "*.example"), "valid, wildcard");
+    let expired = "expired 3 days ago, exact name; no valid certificate matches it";
+    assert_eq!(reason(now - 99, now - 72, "a.example"), expired);
     let later = "valid in 30 hours, wildcard; no valid certificate matches it";
-    assert_eq!(said(now + 30, now + 99, "*.example"), later);
+    assert_eq!(reason(now + 30, now + 99, "*.example"), later);
 }
 
 /// The same choice by scanning all certificates.

@@ -163,8 +163,8 @@ fn items(changes: impl Iterator<Item = Change>) -> impl Iterator<Item = (u64, Ch
     changes.zip(1..).map(move |(change, second)| {
         assert_eq!(mirror.apply(&change, NOW), Applied::Changed);
         let (first, at) = (Share { bits: 0, index: 0 }, Duration::from_secs(second));
-        let ask = SyncMessage::AskSymbols { round: 1, first, shares: 1, from: 0, count: 1 };
-        node.on_message(1, ask, &mirror, NOW, at);
+        let query = SyncMessage::AskSymbols { round: 1, first, shares: 1, from: 0, count: 1 };
+        node.on_message(1, query, &mirror, NOW, at);
         match &node.take_outgoing()[..] {
             [(_, SyncMessage::Symbols { symbols, .. })] => (symbols[0].sum, change),
             other => panic!("{other:?}"),

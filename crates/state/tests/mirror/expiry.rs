@@ -78,17 +78,20 @@ fn a_local_entry_that_has_expired_is_refused() {
             if was_there {
                 b.apply(&a.block(subject, block("there"), NOW).unwrap(), NOW);
             }
-            let ended = || block("ended").expiring_at(earlier(hours));
+            let expired = || block("expired").expiring_at(earlier(hours));
             let refused = [
-                a.block(subject, ended(), NOW),
-                a.block_of_any_width(subject, ended(), NOW),
-                a.allow(subject, ended(), NOW),
+                a.block(subject, expired(), NOW),
+                a.block_of_any_width(subject, expired(), NOW),
+                a.allow(subject, expired(), NOW),
                 a.set_value(x(), Value::new(vec![1]).unwrap().expiring_at(earlier(hours)), NOW),
             ];
             for result in refused {
                 assert!(matches!(result, Err(StateError::AlreadyExpired { .. })), "{result:?}");
             }
-            assert_eq!(a.set_all(Rule::Block, vec![(subject, ended())], NOW).unwrap().changes, []);
+            assert_eq!(
+                a.set_all(Rule::Block, vec![(subject, expired())], NOW).unwrap().changes,
+                []
+            );
             assert_eq!(a.is_blocked("192.0.2.1".parse().unwrap(), NOW), was_there);
             assert_eq!((a.digest(), a.content()), (b.digest(), b.content()));
             if was_there {
@@ -221,9 +224,9 @@ fn expired_entries_of_a_batch_need_no_room() {
     bounds.networks = 10;
     let mirror = Mirror::with_bounds(NodeId(1), [3; 16], bounds);
     let of = |n: u8| Network::single([192, 0, 2, n].into());
-    let batch = |ended: u8, live: u8| {
-        let ended = (0..ended).map(|n| (of(100 + n), block("x").expiring_at(NOW)));
-        ended.chain((0..live).map(|n| (of(n), block("x")))).collect()
+    let batch = |expired: u8, live: u8| {
+        let expired = (0..expired).map(|n| (of(100 + n), block("x").expiring_at(NOW)));
+        expired.chain((0..live).map(|n| (of(n), block("x")))).collect()
     };
     assert_eq!(mirror.set_all(Rule::Block, batch(5, 10), NOW).unwrap().changes.len(), 10);
     assert!(mirror.set_all(Rule::Block, batch(0, 11), NOW).is_err());

@@ -43,11 +43,11 @@ fn entries_that_expire_during_a_transfer_shift_nothing() {
     let mut now = pair.now;
     let mut requests = 0;
     loop {
-        let asked = b.reconciler.take_outgoing();
-        if asked.is_empty() {
+        let queries = b.reconciler.take_outgoing();
+        if queries.is_empty() {
             break;
         }
-        for (_, message) in asked {
+        for (_, message) in queries {
             a.reconciler.on_message(1, message, &a.mirror, now, Duration::ZERO);
             requests += 1;
         }
@@ -77,9 +77,9 @@ fn a_transfer_from_a_peer_that_left_continues_with_another() {
         joiner.on_digest(peer, digest, mirror.digest(), at);
         let begun = received;
         while joiner.is_busy() && received - begun < limit {
-            let asked = joiner.take_outgoing();
-            assert!(!asked.is_empty(), "the transfer stalls");
-            for (to, message) in asked {
+            let queries = joiner.take_outgoing();
+            assert!(!queries.is_empty(), "the transfer stalls");
+            for (to, message) in queries {
                 assert_eq!(to, peer);
                 source.reconciler.on_message(2, message, &source.mirror, START, at);
             }
@@ -115,13 +115,13 @@ fn a_transfer_restarts_with_a_much_larger_peer() {
     joiner.on_joined(1);
     let digest = sources[1].mirror.digest();
     joiner.on_digest(1, digest, mirror.digest(), at);
-    let asked = joiner.take_outgoing();
-    let bits = asked.iter().find_map(|(_, message)| match message {
+    let queries = joiner.take_outgoing();
+    let bits = queries.iter().find_map(|(_, message)| match message {
         SyncMessage::Request { first, .. } => Some(first.bits),
         _ => None,
     });
     assert_eq!(bits, Some(7));
-    for (_, message) in asked {
+    for (_, message) in queries {
         let source = &mut sources[1];
         source.reconciler.on_message(2, message, &source.mirror, START, at);
     }

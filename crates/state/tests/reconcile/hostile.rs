@@ -21,7 +21,7 @@ fn an_endless_exchange_does_not_block_other_peers() {
         [1, 2].into_iter().for_each(|peer| us.on_joined(peer));
         them.on_joined(0);
         let lie = MirrorDigest { entries: 1_000_000_000, ..honest.digest() };
-        let (mut seconds, mut asked) = (0, Vec::new());
+        let (mut seconds, mut requests) = (0, Vec::new());
         while ours.digest() != honest.digest() {
             assert!(seconds < 120, "the node never compares with the honest peer");
             let at = Duration::from_secs(seconds);
@@ -34,10 +34,10 @@ fn an_endless_exchange_does_not_block_other_peers() {
                 if to == 2 {
                     them.on_message(0, message, &honest, START, at);
                 } else if let SyncMessage::Request { round, first, .. } = message {
-                    asked.push((round, first));
+                    requests.push((round, first));
                 }
             }
-            if let Some((round, share)) = asked.last().copied() {
+            if let Some((round, share)) = requests.last().copied() {
                 let (part, more) = (if does_progress { seconds as u16 } else { 0 }, true);
                 let part = SyncMessage::Part { round, share, part, changes: Vec::new(), more };
                 us.on_message(1, part, &ours, START, at);
@@ -64,9 +64,9 @@ fn a_transfer_sized_by_a_liar_is_not_continued() {
     them.on_joined(0);
     let lie = MirrorDigest { entries: 1 << 23, ..honest.digest() };
     us.on_digest(1, lie, ours.digest(), Duration::ZERO);
-    let asked = us.take_outgoing();
-    let [(1, SyncMessage::Request { round, first, .. }), ..] = asked[..] else {
-        panic!("{asked:?}");
+    let requests = us.take_outgoing();
+    let [(1, SyncMessage::Request { round, first, .. }), ..] = requests[..] else {
+        panic!("{requests:?}");
     };
     assert_eq!(first.bits, 15);
     let (changes, more) = (Vec::new(), false);
@@ -77,9 +77,9 @@ fn a_transfer_sized_by_a_liar_is_not_continued() {
     let (at, mut shares) = (Duration::from_secs(31), 0);
     us.on_digest(2, honest.digest(), ours.digest(), at);
     while us.is_busy() {
-        let asked = us.take_outgoing();
-        assert!(!asked.is_empty(), "the exchange stalls");
-        for (to, message) in asked {
+        let requests = us.take_outgoing();
+        assert!(!requests.is_empty(), "the exchange stalls");
+        for (to, message) in requests {
             assert_eq!(to, 2);
             if let SyncMessage::Request { shares: count, .. } = message {
                 shares += count;
