@@ -1,10 +1,10 @@
-//! The first stage of a lookup, and for most addresses the last: a blocked Bloom filter, in which a
-//! query reads one or two words (Putze, Sanders, Singler, "Cache-, Hash- and Space-Efficient Bloom
-//! Filters", 2007). It answers two questions at once: whether the address itself may be listed, and
-//! whether a prefix of it may be.
+//! The first stage of a lookup, and for most addresses the last: a block-local Bloom filter, in
+//! which a query reads one or two words (Putze, Sanders, Singler, "Cache-, Hash- and Space-Efficient
+//! Bloom Filters", 2007). It answers two questions at once: whether the address itself may be listed,
+//! and whether a prefix that contains it may be.
 //!
-//! The filter is read independently of the tables. It has no false negatives for what is in the
-//! tables, at any moment; it has false positives.
+//! The filter is read independently of the tables. At any moment it has no false negatives for the
+//! networks in the tables; it has false positives.
 
 use std::marker::PhantomData;
 use std::sync::OnceLock;
@@ -30,7 +30,7 @@ pub(super) struct Filter<A> {
     /// Number of marked networks removed since the filter was last rebuilt.
     removed: AtomicUsize,
     /// A prefix too short to be marked is listed, so every address may be in it.
-    has_wide_prefix: AtomicBool,
+    has_unmarked_prefix: AtomicBool,
     addresses: PhantomData<A>,
 }
 
@@ -38,7 +38,7 @@ pub(super) struct Filter<A> {
 #[derive(Debug)]
 pub(super) struct Marks {
     words: Vec<u64>,
-    has_wide_prefix: bool,
+    has_unmarked_prefix: bool,
 }
 
 /// Three bits of a word.
@@ -56,7 +56,7 @@ impl<A: Address> Filter<A> {
             seed: Seed::random(),
             words: OnceLock::new(),
             removed: AtomicUsize::new(0),
-            has_wide_prefix: AtomicBool::new(false),
+            has_unmarked_prefix: AtomicBool::new(false),
             addresses: PhantomData,
         }
     }
@@ -74,31 +74,32 @@ impl<A: Address> Filter<A> {
             address: has(word, mask(address.hash(self.seed))),
             prefix: has(word, mask(narrow))
                 || address.wide_hash(self.seed).is_some_and(wide)
-                || self.has_wide_prefix.load(Ordering::Acquire),
+                || self.has_unmarked_prefix.load(Ordering::Acquire),
         }
     }
 
     /// Marks a network.
     pub(super) fn mark(&self, address: A, len: u8) {
         let words = self.words.get_or_init(|| words(1 << A::FILTER_INDEX_BITS));
-        let has_wide_prefix = each_mark(self.seed, address, len, |at, mask| {
+        let has_unmarked_prefix = each_mark(self.seed, address, len, |at, mask| {
             // A wide prefix that is set again has most of its marks already; reading is cheaper
             // than writing.
             if words[at].load(Ordering::Relaxed) & mask != mask {
                 words[at].fetch_or(mask, Ordering::Release);
             }
         });
-        if has_wide_prefix {
-            self.has_wide_prefix.store(true, Ordering::Release);
+        if has_unmarked_prefix {
+            self.has_unmarked_prefix.store(true, Ordering::Release);
         }
     }
 
     /// The marks of these networks.
     pub(super) fn marks_of(&self, networks: impl Iterator<Item = (A, u8)>) -> Marks {
-        let mut marks = Marks { words: vec![0; 1 << A::FILTER_INDEX_BITS], has_wide_prefix: false };
+        let mut marks =
+            Marks { words: vec![0; 1 << A::FILTER_INDEX_BITS], has_unmarked_prefix: false };
         for (address, len) in networks {
             let mark = |at: usize, mask| marks.words[at] |= mask;
-            marks.has_wide_prefix |= each_mark(self.seed, address, len, mark);
+            marks.has_unmarked_prefix |= each_mark(self.seed, address, len, mark);
         }
         marks
     }
@@ -108,7 +109,7 @@ impl<A: Address> Filter<A> {
         for (word, mask) in self.words.get().into_iter().flatten().zip(marks.words) {
             word.store(mask, Ordering::Release);
         }
-        self.has_wide_prefix.store(marks.has_wide_prefix, Ordering::Release);
+        self.has_unmarked_prefix.store(marks.has_unmarked_prefix, Ordering::Release);
         self.removed.store(0, Ordering::Relaxed);
     }
 
@@ -175,9 +176,9 @@ mod tests {
             }
             for (address, len) in networks {
                 let within = address ^ (tail as u32).checked_shr(len.into()).unwrap_or(0);
-                let near = filter.candidates(within);
-                let is_near = if len == 32 { near.address } else { near.prefix };
-                prop_assert!(is_near);
+                let candidates = filter.candidates(within);
+                let is_candidate = if len == 32 { candidates.address } else { candidates.prefix };
+                prop_assert!(is_candidate);
             }
             let filter = Filter::<u128>::empty();
             v6.iter().for_each(|(address, len)| filter.mark(*address, *len));
@@ -187,9 +188,9 @@ mod tests {
             }
             for (address, len) in v6 {
                 let within = address ^ tail.checked_shr(len.into()).unwrap_or(0);
-                let near = filter.candidates(within);
-                let is_near = if len == 128 { near.address } else { near.prefix };
-                prop_assert!(is_near);
+                let candidates = filter.candidates(within);
+                let is_candidate = if len == 128 { candidates.address } else { candidates.prefix };
+                prop_assert!(is_candidate);
             }
         }
     }
@@ -199,9 +200,9 @@ mod tests {
         let filter = Filter::<u32>::empty();
         let scattered = |n: u32| n.wrapping_mul(0x9E37_79B1);
         (0..1_000_000).for_each(|n| filter.mark(scattered(n), 32));
-        let near = (2_000_000..2_100_000).map(|n| filter.candidates(scattered(n)));
-        let (addresses, prefixes) = near.fold((0, 0), |(addresses, prefixes), near| {
-            (addresses + u32::from(near.address), prefixes + u32::from(near.prefix))
+        let candidates = (2_000_000..2_100_000).map(|n| filter.candidates(scattered(n)));
+        let (addresses, prefixes) = candidates.fold((0, 0), |(addresses, prefixes), candidates| {
+            (addresses + u32::from(candidates.address), prefixes + u32::from(candidates.prefix))
         });
         assert!(addresses < 1_000 && prefixes < 1_000, "{addresses} {prefixes}");
         filter.replace_marks(filter.marks_of(std::iter::empty()));
