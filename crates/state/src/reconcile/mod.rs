@@ -167,19 +167,16 @@ impl<P: Copy + Ord> Reconciler<P> {
 
     /// Adds a peer. Its first differing digest starts an exchange.
     pub fn on_joined(&mut self, peer: P) {
-        let (next_exchange_at, pause) = (Duration::ZERO, self.config.min_pause);
-        let (ignores_symbols, has_other_key, key_id) = (false, false, None);
-        let (is_urgent, last_difference, differing_digests, undetected) = (true, None, 0, None);
         let state = PeerState {
-            is_urgent,
-            last_difference,
-            differing_digests,
-            undetected,
-            next_exchange_at,
-            pause,
-            ignores_symbols,
-            has_other_key,
-            key_id,
+            is_urgent: true,
+            last_difference: None,
+            differing_digests: 0,
+            undetected: None,
+            next_exchange_at: Duration::ZERO,
+            pause: self.config.min_pause,
+            ignores_symbols: false,
+            has_other_key: false,
+            key_id: None,
         };
         self.peers.insert(peer, state);
     }
@@ -291,19 +288,16 @@ impl<P: Copy + Ord> Reconciler<P> {
     ) {
         // Round 0 marks entries that belong to no exchange.
         self.round = self.round.wrapping_add(1).max(1);
-        let (round, deadline) = (self.round, at);
-        let (answered, changed) = (false, false);
-        let (began, attempts) = (at, 0);
         self.exchange = Some(Exchange {
             peer,
-            round,
+            round: self.round,
             method,
             digests,
-            began,
-            deadline,
-            attempts,
-            answered,
-            changed,
+            began: at,
+            deadline: at,
+            attempts: 0,
+            answered: false,
+            changed: false,
         });
         self.send_queries(at);
     }
@@ -390,8 +384,8 @@ impl<P: Copy + Ord> Reconciler<P> {
                 }
                 Vec::new()
             }
-            question => {
-                let answers = self.responder.answer(question, mirror, at);
+            query => {
+                let answers = self.responder.answer(query, mirror, at);
                 self.outgoing.extend(answers.into_iter().map(|message| (peer, message)));
                 Vec::new()
             }

@@ -39,12 +39,12 @@ impl Responder {
     /// tokens.
     pub(super) fn answer(
         &mut self,
-        question: SyncMessage,
+        query: SyncMessage,
         mirror: &Mirror,
         at: Duration,
     ) -> Vec<SyncMessage> {
         self.refill(at);
-        match question {
+        match query {
             SyncMessage::Request { round, first, shares } => {
                 self.parts(round, (first, shares), mirror)
             }
