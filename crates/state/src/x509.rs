@@ -46,7 +46,7 @@ pub struct ReadCertificate {
     pub certificate: Certificate,
     /// Fields to show to operators.
     pub details: CertificateDetails,
-    /// What was repaired or left out, and what clients will reject.
+    /// Repaired and omitted parts, and problems that clients will notice.
     pub warnings: Vec<PemWarning>,
 }
 
