@@ -78,22 +78,18 @@ pub enum StateError {
         /// The names that it has instead, and what to request from the authority.
         reason: String,
     },
-<<<<<<< HEAD
-    /// The certificate has more names than are taken.
+    /// The certificate has more names than a mirror takes.
     #[error(
-        "the certificate has {count} names, more than {most}; ask the authority for several \
-         certificates with up to {most} names each, or for a wildcard (DNS:*.example.org)"
+        "the certificate has {count} names, more than {max}; ask the authority for several \
+         certificates with up to {max} names each, or for a wildcard (DNS:*.example.org)"
     )]
     TooManyNames {
-        /// The number of its names.
+        /// Number of DNS names in the certificate.
         count: usize,
-        /// The most that are taken.
-        most: usize,
+        /// Maximum number of names.
+        max: usize,
     },
-    /// The dates make no sense, or are over.
-=======
     /// The certificate has expired, or its dates are inconsistent.
->>>>>>> 88afcc7 (Prose of the mirror crate: plain technical English)
     #[error(
         "the certificate was valid from {not_before} until {not_after}, which is in the past; renew it"
     )]

@@ -15,18 +15,10 @@ use zeroize::Zeroizing;
 
 use crate::{Material, StateError};
 
-<<<<<<< HEAD
-/// Most certificates of a text that are looked at for the names of one.
-<<<<<<< HEAD
-const LOOKED_AT: usize = 512;
-/// Most names that a message repeats.
-const NAMED: usize = 8;
-=======
-=======
 /// Maximum number of certificates that are parsed to name one in an error.
->>>>>>> 88afcc7 (Prose of the mirror crate: plain technical English)
 const MAX_SCANNED_CERTIFICATES: usize = 512;
->>>>>>> 356fe2c (Names in the mirror crate are the field's: slot, entry kind, full transfer, clock estimate, reconcile config)
+/// Maximum number of names that a message repeats.
+const MAX_SHOWN_NAMES: usize = 8;
 
 /// Makes a certificate from PEM texts: the chain and the leaf's private key, as
 /// [`read_certificate`] reads them.
@@ -227,33 +219,35 @@ impl LeafFacts {
     }
 }
 
-/// The names that clients ask for. A name that is no DNS name is left out.
+/// The DNS names of a certificate; other names are left out, because no client asks for them.
 fn served(facts: &CertificateFacts) -> Result<DomainNames, StateError> {
     let is_served = |name: &&String| DomainNames::new([name]).is_ok();
     let names: Vec<&String> = facts.dns_names.iter().filter(is_served).collect();
     if names.is_empty() {
         let odd = not_served(facts).unwrap_or_default();
-        let why = format!(
+        let reason = format!(
             "none of its names is a DNS name ({odd}): letters, digits and hyphens only, other \
              scripts as A-labels (xn--...); ask the authority for one with such names"
         );
-        return Err(StateError::NoNames { why });
+        return Err(StateError::NoNames { reason });
     }
     match DomainNames::new(&names) {
         Ok(names) => Ok(names),
-        Err(_) => Err(StateError::TooManyNames { count: names.len(), most: limits::NAMES }),
+        Err(_) => Err(StateError::TooManyNames { count: names.len(), max: limits::NAMES }),
     }
 }
 
-/// The names of a certificate that are not served, the first of them, as they may be shown.
+/// The first names of a certificate that are not DNS names, in a form that may be shown.
 fn not_served(facts: &CertificateFacts) -> Option<String> {
     let odd = facts.dns_names.iter().filter(|name| DomainNames::new([name]).is_err());
     let odd = odd.map(|name| name.chars().take(80).flat_map(char::escape_default).collect());
     let all: Vec<String> = odd.chain(facts.other_names.iter().cloned()).collect();
-    let first = all.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    let first = all.iter().take(MAX_SHOWN_NAMES).cloned().collect::<Vec<_>>().join(", ");
     match all.len() {
         0 => None,
-        some if some > NAMED => Some(format!("{first} and {} more", some - NAMED)),
+        some if some > MAX_SHOWN_NAMES => {
+            Some(format!("{first} and {} more", some - MAX_SHOWN_NAMES))
+        }
         _ => Some(first),
     }
 }

@@ -285,7 +285,7 @@ fn an_odd_name_is_left_out_with_a_warning_and_the_others_are_served() {
     assert!(said.iter().any(|said| said.contains(odd)), "{said:?}");
     // What another node says of it is compared with the same names.
     let mirror = Mirror::new(NodeId(1), [3; 16]);
-    mirror.set_certificate_even_if_over(read.certificate, NOW).unwrap();
+    mirror.set_certificate_even_if_expired(read.certificate, NOW).unwrap();
 
     let error = made(&["my host"], &[]).unwrap_err().to_string();
     assert!(error.contains("none of its names is a DNS name (my host)"), "{error}");

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use mailmesh_codec::{ClusterKey, CodecError, Header, KeyId, Keyring, Opener, Sealer, Vault};
 use mailmesh_events::{KeyAction, KeysHeld, Printable};
-use mailmesh_state::fingerprint_key_name;
+use mailmesh_state::fingerprint_key_id;
 use mailmesh_transport::LinkKeys;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
@@ -137,14 +137,14 @@ impl NodeKeyring {
     }
 
     /// The name that digests have of the key that seals.
-    pub(super) fn active_fingerprint_name(&self) -> u32 {
-        fingerprint_key_name(self.mirror_key())
+    pub(super) fn active_fingerprint_key_id(&self) -> u32 {
+        fingerprint_key_id(self.mirror_key())
     }
 
     /// The key that digests name so.
-    pub(super) fn id_by_fingerprint_name(&self, name: u32) -> Option<KeyId> {
+    pub(super) fn id_by_fingerprint_key_id(&self, name: u32) -> Option<KeyId> {
         let state = self.state.lock();
-        let is_it = |key: &&ClusterKey| fingerprint_key_name(key.mirror_key(&self.cluster)) == name;
+        let is_it = |key: &&ClusterKey| fingerprint_key_id(key.mirror_key(&self.cluster)) == name;
         state.ring.keys().iter().find(is_it).map(|key| key.id(&self.cluster))
     }
 

@@ -274,7 +274,7 @@ impl Persister {
                     Some(_) => 0,
                     None => {
                         // Each entry that goes is noted meanwhile.
-                        let count = mirror.forget_until(stamp);
+                        let count = mirror.purge_until(stamp);
                         self.shared.work.lock().end_purge_at_noted();
                         count
                     }
@@ -348,7 +348,7 @@ impl Observer for Shared {
     fn observe(&self, observed: Observed<'_>) {
         let (Observed::Changed(change)
         | Observed::Expired(change)
-        | Observed::Forgotten(change)
+        | Observed::TombstoneChanged(change)
         | Observed::Ending(change, _)) = observed
         else {
             return;
