@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::control::{Control, Status, VERSION};
 use crate::flow::InFlight;
 use crate::heartbeat::Heartbeat;
-use crate::membership::Membership;
+use crate::membership::{Membership, deadlines, failure, gossip, name_conflict};
 use crate::planted::{Fault, planted};
 use crate::receive::ReceiveStream;
 use crate::repair::Repair;
@@ -185,7 +185,9 @@ impl Endpoint {
                 }
             }
             Link::Down => {
-                self.with_members(now, |members, ctx| members.on_link_down(now, incarnation, ctx));
+                self.with_members(now, |members, ctx| {
+                    failure::on_link_down(members, incarnation, ctx)
+                });
             }
         }
     }
@@ -196,7 +198,7 @@ impl Endpoint {
         if self.has_left {
             return;
         }
-        self.with_members(now, |members, ctx| members.on_deadline(now, ctx));
+        self.with_members(now, |members, ctx| deadlines::on_deadline(members, now, ctx));
         for lane in Lane::ALL {
             let sent = &self.in_flight[lane.index()];
             self.counters.receivers_excluded += self.membership.exclude_overdue(now, lane, sent);
@@ -204,7 +206,7 @@ impl Endpoint {
         if self.heartbeat.due() <= now {
             let mut status = self.status(now);
             if self.heartbeat.takes_digest(now, self.membership.len()) {
-                status.digest = self.membership.digest(now);
+                status.digest = gossip::digest(&mut self.membership, now);
             }
             self.transmit(Destination::All, &Control::Heartbeat(status));
             self.heartbeat.on_heartbeat(now);
@@ -393,7 +395,7 @@ impl Endpoint {
             tag: self.tag.clone(),
             heartbeat_seq: self.heartbeat_seq,
             digest: Vec::new(),
-            established: self.membership.established(now),
+            established: name_conflict::established(&self.membership, now),
         }
     }
 

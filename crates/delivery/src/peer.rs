@@ -12,7 +12,7 @@ use crate::repair_sources::RepairSources;
 use crate::replay_window::ReplayWindow;
 use crate::route::Route;
 use crate::token_bucket::TokenBucket;
-use crate::{Frame, Incarnation, Lane, PeerInfo, Reach, Settings, Time};
+use crate::{Frame, Incarnation, Lane, LeaveReason, PeerInfo, Reach, Settings, Time};
 
 /// A member, alive as far as this node knows.
 #[derive(Debug, Clone)]
@@ -257,8 +257,8 @@ impl Peer {
     pub(crate) fn nak_target(&self, lane: Lane, missing: MissingEvents) -> Option<NakTarget> {
         let tries = missing.tries;
         let answers = self.departure.is_none()
-            && missing.first >= self.streams[lane.index()].unavailable_before();
-        let source = self.repair_source(lane, missing.first, tries / 2);
+            && missing.range.first >= self.streams[lane.index()].unavailable_before();
+        let source = self.repair_source(lane, missing.range.first, tries / 2);
         let others_turn = match self.info.reach {
             Reach::Direct => tries % 2 == 1,
             Reach::Relayed { .. } => tries % 4 != 3,
@@ -368,5 +368,14 @@ impl Peer {
     /// Whether every event that is known to be sent was delivered or given up.
     pub(crate) fn is_complete(&self) -> bool {
         self.streams.iter().all(ReceiveStream::is_complete)
+    }
+
+    /// Clears the suspicion of a peer that is alive, unless a peer of the same name is probed as
+    /// well. Without suspicion, a departure ends too, except after a goodbye.
+    pub(crate) fn clear_suspicion(&mut self) {
+        self.suspicion = self.suspicion.filter(|suspicion| suspicion.rival.is_some());
+        if self.suspicion.is_none() {
+            self.departure.take_if(|departure| departure.reason != LeaveReason::Bye);
+        }
     }
 }

@@ -1,17 +1,32 @@
 //! Membership: peers join, fail, return and leave.
+//!
+//! - [`failure`]: the failure detector;
+//! - [`gossip`]: what members report of each other;
+//! - [`leaving`]: goodbyes, failures, and the last events of a peer;
+//! - [`relay`]: frames of peers that some members do not hear;
+//! - [`name_conflict`]: two nodes with one name;
+//! - [`deadlines`]: what is due when.
+
+pub(crate) mod deadlines;
+pub(crate) mod failure;
+pub(crate) mod gossip;
+pub(crate) mod leaving;
+pub(crate) mod name_conflict;
+pub(crate) mod relay;
 
 use std::collections::BTreeMap;
 
+use name_conflict::{FrozenPriority, OwnNameClaim};
+
 use crate::context::Context;
-use crate::control::{Control, Status};
+use crate::control::Status;
 use crate::flow::InFlight;
 use crate::former_peers::{FormerPeers, Recall};
-use crate::name_conflict::{FrozenPriority, OwnNameClaim};
-use crate::output::{NameConflict, Output};
-use crate::peer::{NakTarget, Peer};
+use crate::output::Output;
+use crate::peer::Peer;
 use crate::planted::{Fault, planted};
 use crate::token_bucket::TokenBucket;
-use crate::{Destination, Frame, Incarnation, Lane, LeaveReason, PeerInfo, Settings, Time};
+use crate::{Incarnation, Lane, PeerInfo, Settings, Time};
 
 /// The members, the former peers, and the state of failure detection and flow control.
 #[derive(Debug, Clone)]
@@ -104,29 +119,13 @@ impl Membership {
             }
         };
         self.former_peers.report_all(now + self.settings.former_peer_report_time);
-        self.suspect_same_name(now, &mut peer, ctx);
+        name_conflict::suspect_both(self, now, &mut peer, ctx);
         peer.info.last_heard = now;
         peer.info.promised_after = peer.positions();
         ctx.outputs.push_back(Output::Joined(peer.info.clone()));
         self.introduction_requests.remove(&incarnation);
         self.peers.insert(incarnation, peer);
         true
-    }
-
-    /// The bus reports that the link to a peer is closed: probe the peer. A relayed peer is not
-    /// probed, because its link is known to be closed.
-    pub(crate) fn on_link_down(
-        &mut self,
-        now: Time,
-        incarnation: Incarnation,
-        ctx: &mut Context<'_>,
-    ) {
-        if let Some(peer) = self.peers.get_mut(&incarnation)
-            && peer.is_unsuspected()
-            && peer.info.reach == crate::Reach::Direct
-        {
-            peer.suspicion = Some(self.settings.suspect(now, incarnation, None, ctx));
-        }
     }
 
     /// Whether no active receiver blocks the lane.
@@ -202,147 +201,40 @@ impl Membership {
         }
     }
 
-    /// A new frame from its sender proves that the sender is alive. It does not clear a suspicion
-    /// with a rival: the frame may have been in flight when the sender died.
-    pub(crate) fn on_heard_directly(
+    /// Readmits a failed peer if it sent more events than this node received. Returns whether it
+    /// did.
+    pub(crate) fn readmit(
         &mut self,
         now: Time,
-        incarnation: Incarnation,
+        of: Incarnation,
+        sent: [u64; 2],
         ctx: &mut Context<'_>,
-    ) {
-        let Some(peer) = self.peers.get_mut(&incarnation) else {
-            return;
-        };
-        peer.info.last_heard = now;
-        peer.clear_suspicion();
-        if let Some(via) = peer.route.on_direct(now) {
-            let off = Control::RelayRequest { whom: incarnation, on: false };
-            ctx.send.push((Destination::One(via), off));
-            // While the peer was unreachable, it may have heard more of the former peers than this
-            // node reported. Report them all again, so that it can add that.
-            self.former_peers.report_all(now + self.settings.former_peer_report_time);
+    ) -> bool {
+        let Some(failed) = self.former_peers.failed(of) else { return false };
+        let received = failed.positions();
+        let is_more = sent.iter().zip(received).any(|(sent, received)| *sent > received);
+        if !is_more {
+            return false;
         }
-        ctx.update_reach(peer);
-    }
-
-    /// Forwards a new frame to the peers that asked for a relay of its sender. A frame for this
-    /// node alone is not forwarded, because no other node can open it.
-    pub(crate) fn relay_to_targets(&mut self, now: Time, frame: &Frame, ctx: &mut Context<'_>) {
-        if frame.to.is_some() {
-            return;
+        // A readmitted peer stays only briefly, so the limit allows an eighth more than
+        // `max_peers`.
+        if self.peers.len() > self.settings.max_peers + self.settings.max_peers / 8 {
+            ctx.counters.too_many_peers += 1;
+            return false;
         }
-        if let Some(peer) = self.peers.get_mut(&frame.incarnation) {
-            peer.relay_targets.retain(|_, until| *until > now);
-            if planted(Fault::RelayTargetNotServed) {
-                return;
-            }
-            for to in peer.relay_targets.keys() {
-                ctx.relay.push((*to, frame.for_relay()));
-            }
+        let Settings { admission_burst, admission_rate, .. } = self.settings;
+        if !self.readmissions.try_take_one(now, admission_rate, admission_burst) {
+            ctx.counters.admissions_deferred += 1;
+            return false;
         }
-    }
-
-    /// The sender no longer has the events of a lane below a number.
-    pub(crate) fn on_unavailable(
-        &mut self,
-        now: Time,
-        incarnation: Incarnation,
-        (lane, before): (Lane, u64),
-        ctx: &mut Context<'_>,
-    ) {
-        if let Some(peer) = self.peers.get_mut(&incarnation) {
-            peer.stream(lane).on_unavailable(now, before);
+        let Recall::Failed(mut peer) = self.former_peers.recall(of) else { return false };
+        peer.rejoin(sent, now, &self.settings);
+        peer.info.promised_after = received;
+        ctx.outputs.push_back(Output::Joined(peer.info.clone()));
+        for (stream, sent) in peer.streams.iter_mut().zip(sent) {
+            stream.on_reported_position(now, sent);
         }
-        self.resolve(now, incarnation, ctx);
-    }
-
-    /// A peer said goodbye at these positions. `winner` is the node that keeps its name, if it left
-    /// because of a name conflict.
-    pub(crate) fn on_bye(
-        &mut self,
-        now: Time,
-        incarnation: Incarnation,
-        (positions, winner): ([u64; 2], Option<Incarnation>),
-        ctx: &mut Context<'_>,
-    ) {
-        self.readmit(now, incarnation, positions, ctx);
-        let Some(peer) = self.peers.get_mut(&incarnation) else {
-            let received = self.former_peers.failed(incarnation).map(Peer::positions);
-            let misses = received
-                .is_some_and(|received| positions.iter().zip(received).any(|(p, r)| *p > r));
-            // If events of the peer are missing, it stays remembered as failed, so that reports
-            // from other peers can still readmit it.
-            if !misses {
-                self.former_peers.mark_ended(incarnation, self.settings.max_former_peers);
-            }
-            return;
-        };
-        if let Some(winner) = winner {
-            let (name, loser) = (peer.info.name.clone(), incarnation);
-            ctx.outputs.push_back(Output::NameConflict(NameConflict { name, winner, loser }));
-        }
-        for (stream, position) in peer.streams.iter_mut().zip(positions) {
-            stream.on_final_position(now, position);
-        }
-        self.begin_departure(now, incarnation, LeaveReason::Bye, ctx);
-    }
-
-    pub(crate) fn on_deadline(&mut self, now: Time, ctx: &mut Context<'_>) {
-        let settings = self.settings;
-        let due = self.peers.iter().filter(|(_, peer)| peer.deadline(&settings) <= now);
-        let due: Vec<Incarnation> = due.map(|(incarnation, _)| *incarnation).collect();
-        for incarnation in due {
-            self.on_peer_deadline(now, incarnation, ctx);
-        }
-    }
-
-    fn on_peer_deadline(&mut self, now: Time, incarnation: Incarnation, ctx: &mut Context<'_>) {
-        let settings = self.settings;
-        let Some(peer) = self.peers.get_mut(&incarnation) else { return };
-        for lane in Lane::ALL {
-            if planted(Fault::LaneForgotten) && lane == Lane::Events {
-                continue;
-            }
-            let mut released = Vec::new();
-            let is_alive = peer.departure.is_none();
-            let missing = peer.stream(lane).on_deadline(now, is_alive, &mut released);
-            ctx.release(peer, lane, released);
-            let Some(missing) = missing else { continue };
-            let (first, last) = (missing.first, missing.last);
-            let request = match peer.nak_target(lane, missing) {
-                None => continue,
-                Some(NakTarget::Sender) => {
-                    (Destination::One(incarnation), Control::Nak { lane, first, last })
-                }
-                Some(NakTarget::Other(source)) => {
-                    ctx.counters.relay_naks += 1;
-                    let nak = Control::RelayNak { from: incarnation, lane, first, last };
-                    (Destination::One(source), nak)
-                }
-            };
-            ctx.counters.naks += 1;
-            if !planted(Fault::NothingAskedFor) {
-                ctx.send.push(request);
-            }
-        }
-        if let Some(positions) = peer.take_ack(now, &self.settings) {
-            ctx.send.push((Destination::One(incarnation), Control::Ack { positions }));
-        }
-        if let Some(via) = peer.route.on_deadline(now, &settings) {
-            let on = Control::RelayRequest { whom: incarnation, on: true };
-            ctx.send.push((Destination::One(via), on));
-        }
-        let mine = peer.report();
-        if let Some(departure) = &mut peer.departure {
-            let queried = departure.on_deadline(now).into_iter().map(Destination::One);
-            ctx.send.extend(queried.map(|to| (to, Control::PeerQuery { mine, meet: false })));
-            self.resolve(now, incarnation, ctx);
-        } else if let Some(rival) = peer.answers_late(now) {
-            peer.suspicion = Some(settings.suspect(now, incarnation, Some(rival), ctx));
-        } else if peer.is_silent(now, &settings) {
-            let replaced = peer.suspicion.is_some_and(|s| s.rival.is_some());
-            let reason = if replaced { LeaveReason::Replaced } else { LeaveReason::Failed };
-            self.begin_departure(now, incarnation, reason, ctx);
-        }
+        self.peers.insert(of, *peer);
+        true
     }
 }
