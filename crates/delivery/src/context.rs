@@ -22,7 +22,7 @@ pub(crate) struct Context<'a> {
     /// Nonce of all probes that this input sends. Probes of other inputs have another nonce.
     pub(crate) nonce: u64,
     pub(crate) now: Time,
-    pub(crate) settings: Settings,
+    pub(crate) settings: &'a Settings,
 }
 
 impl Context<'_> {
@@ -31,7 +31,7 @@ impl Context<'_> {
         let from = peer.info.incarnation;
         if !released.is_empty() {
             let taken = released.iter().map(Released::window_cost).sum();
-            peer.on_delivered_bytes(taken, self.now, &self.settings);
+            peer.on_delivered_bytes(taken, self.now, self.settings);
         }
         for item in released {
             self.outputs.push_back(match item {

@@ -1,6 +1,7 @@
 //! [`Endpoint`]: the state machine of one node, which connects the smaller ones.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -42,7 +43,7 @@ const MAX_GREETED: usize = 1024;
 #[derive(Debug, Clone)]
 pub struct Endpoint {
     pub(crate) identity: Identity,
-    pub(crate) settings: Settings,
+    pub(crate) settings: Arc<Settings>,
     /// Number of the last event sent, per lane.
     pub(crate) positions: [u64; 2],
     /// Number of the last control, short direct or relay message sent.
@@ -73,19 +74,20 @@ pub struct Endpoint {
 impl Endpoint {
     /// An endpoint that starts at `now`. Its first output is the `Hello` that introduces it.
     #[must_use]
-    pub fn new(identity: Identity, settings: Settings, now: Time) -> Self {
+    pub fn new(identity: Identity, settings: impl Into<Arc<Settings>>, now: Time) -> Self {
+        let settings = settings.into();
         let mut node = Self {
             identity,
-            settings,
+            settings: settings.clone(),
             positions: [0; 2],
             control_position: 0,
             bulk_position: 0,
             heartbeat_seq: 0,
-            heartbeat: Heartbeat::new(settings, now),
+            heartbeat: Heartbeat::new(settings.clone(), now),
             tag: Bytes::new(),
-            membership: Membership::new(settings, now),
+            membership: Membership::new(settings.clone(), now),
             unknown_senders: UnknownSenderBuffer::default(),
-            repair: Repair::new(settings, now),
+            repair: Repair::new(settings.clone(), now),
             in_flight: Default::default(),
             admissions: TokenBucket::full(settings.admission_burst, now),
             greetings: TokenBucket::full(settings.admission_burst, now),
@@ -328,7 +330,7 @@ impl Endpoint {
     /// the shared one: an attacker that replays frames of one incarnation cannot use up the
     /// greetings of other nodes.
     pub(crate) fn may_greet(&mut self, now: Time, peer: Incarnation) -> bool {
-        let Settings { admission_burst, admission_rate, .. } = self.settings;
+        let Settings { admission_burst, admission_rate, .. } = *self.settings;
         let is_recent = |at: &Time| now < *at + GREETING_INTERVAL;
         if self.greeted.get(&peer).is_some_and(is_recent) {
             self.counters.admissions_deferred += 1;
@@ -347,7 +349,7 @@ impl Endpoint {
 
     /// Whether this node may admit one more node now; a refusal is counted.
     pub(crate) fn may_admit(&mut self, now: Time) -> bool {
-        let Settings { admission_burst, admission_rate, .. } = self.settings;
+        let Settings { admission_burst, admission_rate, .. } = *self.settings;
         let may = self.admissions.try_take_one(now, admission_rate, admission_burst);
         self.counters.admissions_deferred += u64::from(!may);
         may
@@ -369,7 +371,7 @@ impl Endpoint {
             own: self.identity.incarnation,
             nonce: nonce(self.identity.incarnation, self.control_position),
             now,
-            settings: self.settings,
+            settings: &self.settings,
         };
         let result = f(&mut self.membership, &mut ctx);
         for (to, control) in send {

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::congestion;
 use crate::control::{PeerReport, Status};
@@ -128,7 +129,7 @@ impl Peer {
         status: &Status,
         ours: [(u64, u64); 2],
         now: Time,
-        s: Settings,
+        s: &Arc<Settings>,
     ) -> Self {
         Self {
             info: PeerInfo {
@@ -140,7 +141,9 @@ impl Peer {
                 promised_after: status.positions,
                 reach: Reach::Direct,
             },
-            streams: status.positions.map(|position| ReceiveStream::starting_after(position, s)),
+            streams: status
+                .positions
+                .map(|position| ReceiveStream::starting_after(position, s.clone())),
             controls: ReplayWindow::default(),
             bulk: ReplayWindow::default(),
             heartbeat_seq: 0,

@@ -2,6 +2,7 @@
 //! requests missing events, and turns events that cannot be repaired into a gap.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::planted::{Fault, planted};
@@ -56,7 +57,7 @@ pub(crate) struct MissingEvents {
 
 #[derive(Debug, Clone)]
 pub(crate) struct ReceiveStream {
-    settings: Settings,
+    settings: Arc<Settings>,
     /// Number of the next event to deliver. Every lower number was delivered or reported missing.
     next: u64,
     /// Position at which the stream started. Events up to this number are not expected.
@@ -104,7 +105,7 @@ struct Hole {
 
 impl ReceiveStream {
     /// Creates a stream that expects the events after `position`.
-    pub(crate) fn starting_after(position: u64, settings: Settings) -> Self {
+    pub(crate) fn starting_after(position: u64, settings: Arc<Settings>) -> Self {
         Self {
             settings,
             next: position.saturating_add(1),

@@ -1,6 +1,8 @@
 //! Frames kept for retransmission, and the rate at which they are sent. A node retransmits its own
 //! frames, and relays frames of others to peers that cannot request them from the sender.
 
+use std::sync::Arc;
+
 use crate::planted::{Fault, planted};
 use crate::relay_buffer::RelayBuffer;
 use crate::replay_buffer::ReplayBuffer;
@@ -11,7 +13,7 @@ use crate::{Frame, Lane, Settings, Time};
 /// The sent and received frames that are kept, and the budget for sending them again.
 #[derive(Debug, Clone)]
 pub(crate) struct Repair {
-    settings: Settings,
+    settings: Arc<Settings>,
     sent: [ReplayBuffer; 2],
     received: RelayBuffer,
     /// Bytes that may be sent again now: at most one second's worth.
@@ -29,7 +31,7 @@ pub(crate) struct Answer {
 }
 
 impl Repair {
-    pub(crate) fn new(settings: Settings, now: Time) -> Self {
+    pub(crate) fn new(settings: Arc<Settings>, now: Time) -> Self {
         let (sent, received) = Default::default();
         let budget = TokenBucket::full(settings.repair_rate, now);
         Self { settings, sent, received, budget }
@@ -153,7 +155,7 @@ mod tests {
     }
 
     fn repair(settings: Settings, frames: u64) -> Repair {
-        let mut repair = Repair::new(settings, Time::default());
+        let mut repair = Repair::new(Arc::new(settings), Time::default());
         (1..=frames).for_each(|first| repair.keep_sent(LANE, frame(1, first)));
         repair
     }

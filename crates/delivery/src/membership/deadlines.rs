@@ -9,7 +9,7 @@ use crate::stream::EventRange;
 use crate::{Destination, Incarnation, Lane, LeaveReason, Time};
 
 pub(crate) fn on_deadline(members: &mut Membership, now: Time, ctx: &mut Context<'_>) {
-    let settings = members.settings;
+    let settings = members.settings.clone();
     let due = members.peers.iter().filter(|(_, peer)| peer.deadline(&settings) <= now);
     let due: Vec<Incarnation> = due.map(|(incarnation, _)| *incarnation).collect();
     for incarnation in due {
@@ -23,7 +23,7 @@ fn on_peer_deadline(
     incarnation: Incarnation,
     ctx: &mut Context<'_>,
 ) {
-    let settings = members.settings;
+    let settings = members.settings.clone();
     let Some(peer) = members.peers.get_mut(&incarnation) else { return };
     for lane in Lane::ALL {
         if planted(Fault::LaneForgotten) && lane == Lane::Events {

@@ -15,6 +15,7 @@ pub(crate) mod name_conflict;
 pub(crate) mod relay;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use name_conflict::{FrozenPriority, OwnNameClaim};
 
@@ -31,7 +32,7 @@ use crate::{Incarnation, Lane, PeerInfo, Settings, Time};
 /// The members, the former peers, and the state of failure detection and flow control.
 #[derive(Debug, Clone)]
 pub(crate) struct Membership {
-    pub(crate) settings: Settings,
+    pub(crate) settings: Arc<Settings>,
     pub(crate) peers: BTreeMap<Incarnation, Peer>,
     pub(crate) former_peers: FormerPeers,
     /// A node that uses this node's name and is being probed.
@@ -54,7 +55,8 @@ pub(crate) enum Arrival {
 }
 
 impl Membership {
-    pub(crate) fn new(settings: Settings, now: Time) -> Self {
+    pub(crate) fn new(settings: Arc<Settings>, now: Time) -> Self {
+        let readmissions = TokenBucket::full(settings.admission_burst, now);
         Self {
             settings,
             peers: BTreeMap::new(),
@@ -62,7 +64,7 @@ impl Membership {
             own_name_claim: None,
             frozen_priority: None,
             introduction_requests: BTreeMap::new(),
-            readmissions: TokenBucket::full(settings.admission_burst, now),
+            readmissions,
             last_reported: None,
         }
     }
@@ -112,7 +114,7 @@ impl Membership {
         }
         let mut peer = match self.former_peers.recall(incarnation) {
             Recall::Ended => return false,
-            Recall::None => Peer::new(incarnation, status, ours, now, self.settings),
+            Recall::None => Peer::new(incarnation, status, ours, now, &self.settings),
             Recall::Failed(mut peer) => {
                 peer.rejoin(status.positions, now, &self.settings);
                 *peer
@@ -173,7 +175,7 @@ impl Membership {
 
     /// Updates the receiver windows after an event frame was sent.
     pub(crate) fn on_sent(&mut self, now: Time, lane: Lane, sent: &InFlight) {
-        let settings = self.settings;
+        let settings = self.settings.clone();
         for peer in self.peers.values_mut() {
             peer.windows[lane.index()].on_sent(sent, &settings, now);
         }
@@ -222,7 +224,7 @@ impl Membership {
             ctx.counters.too_many_peers += 1;
             return false;
         }
-        let Settings { admission_burst, admission_rate, .. } = self.settings;
+        let Settings { admission_burst, admission_rate, .. } = *self.settings;
         if !self.readmissions.try_take_one(now, admission_rate, admission_burst) {
             ctx.counters.admissions_deferred += 1;
             return false;

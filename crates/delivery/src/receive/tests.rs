@@ -14,7 +14,7 @@ fn at(ms: u64) -> Time {
 }
 
 fn stream() -> ReceiveStream {
-    ReceiveStream::starting_after(0, Settings::default())
+    ReceiveStream::starting_after(0, Arc::default())
 }
 
 fn frame(first: u64, count: u16, body: Bytes) -> Frame {
