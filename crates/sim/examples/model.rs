@@ -37,8 +37,8 @@ fn main() -> ExitCode {
             Ok(explored) => {
                 println!("{scope:?}\n{explored:?} in {:.1} s", begin.elapsed().as_secs_f64());
             }
-            Err(what) => {
-                println!("{scope:?}\nFAILED\n{what}");
+            Err(error) => {
+                println!("{scope:?}\nFAILED\n{error}");
                 return ExitCode::FAILURE;
             }
         }

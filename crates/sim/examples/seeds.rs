@@ -47,11 +47,11 @@ struct Args {
 }
 
 fn nodes(text: &str) -> Result<(u64, u64), String> {
-    let (least, most) = text.split_once('-').unwrap_or((text, text));
+    let (min, max) = text.split_once('-').unwrap_or((text, text));
     let number = |text: &str| text.parse::<u64>().map_err(|error| format!("`{text}`: {error}"));
-    let (least, most) = (number(least)?, number(most)?);
-    if (2..=1_000).contains(&least) && (least..=1_000).contains(&most) {
-        Ok((least, most))
+    let (min, max) = (number(min)?, number(max)?);
+    if (2..=1_000).contains(&min) && (min..=1_000).contains(&max) {
+        Ok((min, max))
     } else {
         Err("2 to 1000 nodes, or a range of that".into())
     }
@@ -59,9 +59,9 @@ fn nodes(text: &str) -> Result<(u64, u64), String> {
 
 impl Args {
     fn plan(&self, seed: u64) -> Plan {
-        let (least, most) = self.nodes;
-        let nodes = usize::try_from(least + seed % (most - least + 1)).unwrap_or(2);
-        let plan = Plan::drawn(seed, nodes);
+        let (min, max) = self.nodes;
+        let nodes = usize::try_from(min + seed % (max - min + 1)).unwrap_or(2);
+        let plan = Plan::from_seed(seed, nodes);
         let plan = if self.mirrors { plan.with_mirrors() } else { plan };
         if self.liars { plan.with_liars() } else { plan }
     }
@@ -102,7 +102,7 @@ fn main() -> ExitCode {
         "{} events published, {} delivered, {} told missing; {} restarts, {} failures noticed, {} ways through another",
         total.published,
         total.delivered,
-        total.missed,
+        total.missing,
         total.restarts,
         total.failures,
         total.reach_changes
@@ -110,7 +110,7 @@ fn main() -> ExitCode {
     println!(
         "{simulated:.0} simulated s in {real:.1} s, {:.0} a second; {} inputs",
         simulated / real,
-        total.steps
+        total.inputs
     );
     for violation in failed.iter().take(20) {
         println!("FAILED {violation}");
@@ -152,7 +152,7 @@ fn run(args: &Args, first: u64) -> (Report, Vec<Violation>) {
 }
 
 /// The shortest plan that fails, and its last moments.
-fn explain(plan: &Plan, most: usize) {
+fn explain(plan: &Plan, max: usize) {
     let Some((short, violation)) = shrink(plan) else { return };
     println!(
         "\n{} of {} steps are enough, with {:?}:",
@@ -162,7 +162,7 @@ fn explain(plan: &Plan, most: usize) {
     );
     short.steps.iter().for_each(|step| println!("{step}"));
     let (_, lines) = Simulation::trace(&short);
-    let skipped = lines.len().saturating_sub(most);
+    let skipped = lines.len().saturating_sub(max);
     println!("{violation}\n\nthe last {} lines of its trace:", lines.len() - skipped);
     lines.iter().skip(skipped).for_each(|line| println!("{line}"));
 }

@@ -22,17 +22,17 @@ pub struct Faults {
     /// Chance a second that a node crashes; it starts again with a new life.
     pub crashes: u32,
     /// Chance a second that a node leaves in good order and starts again.
-    pub goodbyes: u32,
+    pub leaves: u32,
     /// Chance a second that a node stands still, for up to eight seconds; what comes
     /// meanwhile waits, as far as there is room.
     pub freezes: u32,
     /// Chance a second that a node handles only a frame a millisecond, for up to four
     /// seconds, with little room for what waits.
-    pub slowness: u32,
+    pub slowdowns: u32,
     /// Chance a second that the bus says that a link closed or opened, right or wrong.
-    pub hints: u32,
+    pub link_events: u32,
     /// Chance a second that a second node of a name starts.
-    pub twins: u32,
+    pub duplicate_names: u32,
     /// Chance a second that a recorded frame, or a forged one, is put before a node.
     pub forgeries: u32,
     /// Clocks run up to so many thousandths too fast or too slow, and their starts
@@ -48,10 +48,10 @@ impl Faults {
     /// third seed it is absent seven times of eight: the fewer sorts there are, the
     /// less they excuse.
     #[must_use]
-    pub fn drawn(seed: u64) -> Self {
+    pub fn from_seed(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed ^ 0xFA17);
-        let of_eight = if rng.u8(..3) == 0 { 1 } else { 4 };
-        let mut some = |most: u32| if rng.u8(..8) < of_eight { rng.u32(1..=most) } else { 0 };
+        let chance_of_8 = if rng.u8(..3) == 0 { 1 } else { 4 };
+        let mut some = |max: u32| if rng.u8(..8) < chance_of_8 { rng.u32(1..=max) } else { 0 };
         Self {
             loss: some(300),
             duplication: some(200),
@@ -59,11 +59,11 @@ impl Faults {
             cuts: some(300),
             isolations: some(100),
             crashes: some(100),
-            goodbyes: some(100),
+            leaves: some(100),
             freezes: some(100),
-            slowness: some(100),
-            hints: some(500),
-            twins: some(50),
+            slowdowns: some(100),
+            link_events: some(500),
+            duplicate_names: some(50),
             forgeries: some(2_000),
             drift: some(10),
             small_bounds: some(4) == 1,

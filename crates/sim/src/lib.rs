@@ -18,14 +18,15 @@
 //! ```
 //! use mailmesh_sim::{Plan, Simulation};
 //!
-//! let plan = Plan::drawn(7, 4);
+//! let plan = Plan::from_seed(7, 4);
 //! let report = Simulation::run(&plan).expect("the promise was kept");
 //! assert!(report.published > 0);
 //! // The same seed is the same run.
-//! assert_eq!(Simulation::run(&Plan::drawn(7, 4)), Ok(report));
+//! assert_eq!(Simulation::run(&Plan::from_seed(7, 4)), Ok(report));
 //! ```
 
 mod faults;
+mod host;
 mod liar;
 mod mirrors;
 mod model;
@@ -34,7 +35,6 @@ mod oracle;
 mod plan;
 pub mod planted;
 mod report;
-mod seat;
 mod shrink;
 mod simulation;
 

@@ -11,22 +11,22 @@ use mailmesh_events::{
     Block, Change, ChangeKey, CodedSymbol, MirrorDigest, Network, NodeId, Rule, Share, Stamp,
     SyncMessage, UnixMillis,
 };
-use mailmesh_state::{ClusterClock, Mirror, ReconcileConfig, Reconciler};
+use mailmesh_state::{ClusterClock, Mirror, Reconciler, Timing};
 
-use crate::plan::ONCE;
+use crate::plan::FIRST_SINGLE_USE_KEY;
 
 /// When a run begins, by a clock that is right.
 const EPOCH: UnixMillis = UnixMillis(1_800_000_000_000);
 
 /// A node has answers for a second in store, and may ask and push besides.
-const MOST_SAID: usize = 9_000;
+const MAX_MESSAGES_PER_SECOND: usize = 9_000;
 
 /// Milliseconds of 20 hours.
-const HOURS_20: u64 = 20 * 3_600_000;
+const FAR_OFF_MS: u64 = 20 * 3_600_000;
 
 /// The mirror of one life.
 #[derive(Debug)]
-pub(crate) struct Keeper {
+pub(crate) struct Replica {
     pub(crate) mirror: Mirror,
     pub(crate) reconciler: Reconciler<Incarnation>,
     pub(crate) clocks: ClusterClock<Incarnation>,
@@ -34,11 +34,11 @@ pub(crate) struct Keeper {
     pub(crate) correction: i64,
 }
 
-impl Keeper {
-    pub(crate) fn new(life: Incarnation, writer: u64) -> Self {
+impl Replica {
+    pub(crate) fn new(incarnation: Incarnation, writer: u64) -> Self {
         Self {
             mirror: Mirror::new(NodeId(writer), [5; 16]),
-            reconciler: Reconciler::new(life, ReconcileConfig::default()),
+            reconciler: Reconciler::new(incarnation, Timing::default()),
             clocks: ClusterClock::default(),
             correction: 0,
         }
@@ -64,7 +64,7 @@ pub(crate) fn digest(tag: &[u8]) -> Option<MirrorDigest> {
 /// What the simulation carries for the mirrors. Frames name it by number: what is in the
 /// bytes is the codec's matter.
 #[derive(Debug, Default)]
-pub(crate) struct World {
+pub(crate) struct MirrorWorld {
     /// The changes that events tell, by sender and number.
     pub(crate) changes: BTreeMap<(Incarnation, u64), Change>,
     messages: Vec<SyncMessage>,
@@ -74,62 +74,67 @@ pub(crate) struct World {
     /// lives, nothing older comes back.
     replaced: BTreeMap<ChangeKey, (Incarnation, Stamp)>,
     /// How far the wall clock of each machine is ahead.
-    ahead: BTreeMap<usize, i64>,
+    offset_ms: BTreeMap<usize, i64>,
     /// Machines whose clock was off by almost the life of a tombstone or more.
-    astray: BTreeSet<usize>,
+    far_off: BTreeSet<usize>,
     /// Messages about content so far.
-    pub(crate) told: u64,
+    pub(crate) message_count: u64,
     /// When each node sent some, of the last second.
-    told_at: BTreeMap<Incarnation, VecDeque<Duration>>,
-    said_too_much: Option<Incarnation>,
+    recent_messages: BTreeMap<Incarnation, VecDeque<Duration>>,
+    flooding_node: Option<Incarnation>,
 }
 
-impl World {
+impl MirrorWorld {
     /// Notes a message; gives the bytes that name it.
-    pub(crate) fn pack(&mut self, message: SyncMessage) -> Bytes {
+    pub(crate) fn store_message(&mut self, message: SyncMessage) -> Bytes {
         if !matches!(message, SyncMessage::AskTime { .. } | SyncMessage::Time { .. }) {
-            self.told += 1;
+            self.message_count += 1;
         }
         self.messages.push(message);
         (self.messages.len() as u64 - 1).to_be_bytes().to_vec().into()
     }
 
     /// Notes that a node says something about content.
-    pub(crate) fn says(&mut self, who: Incarnation, at: Duration) {
-        let told = self.told_at.entry(who).or_default();
-        told.push_back(at);
-        while told.front().is_some_and(|first| *first + Duration::from_secs(1) <= at) {
-            told.pop_front();
+    pub(crate) fn count_message(&mut self, node: Incarnation, at: Duration) {
+        let times = self.recent_messages.entry(node).or_default();
+        times.push_back(at);
+        while times.front().is_some_and(|first| *first + Duration::from_secs(1) <= at) {
+            times.pop_front();
         }
-        if told.len() > MOST_SAID {
-            self.said_too_much = Some(who);
+        if times.len() > MAX_MESSAGES_PER_SECOND {
+            self.flooding_node = Some(node);
         }
     }
 
     /// Whether no node said more about its mirror in a second than peers may have it say.
-    pub(crate) fn check_said(&self) -> Result<(), String> {
-        self.said_too_much.map_or(Ok(()), |who| {
-            Err(format!("{who:?} says more than {MOST_SAID} things about its mirror in a second"))
+    pub(crate) fn check_message_rate(&self) -> Result<(), String> {
+        self.flooding_node.map_or(Ok(()), |node| {
+            Err(format!("{node:?} says more than {MAX_MESSAGES_PER_SECOND} things about its mirror in a second"))
         })
     }
 
-    pub(crate) fn unpack(&self, body: &[u8]) -> Option<SyncMessage> {
+    pub(crate) fn load_message(&self, body: &[u8]) -> Option<SyncMessage> {
         let number = u64::from_be_bytes(body.try_into().ok()?);
         self.messages.get(usize::try_from(number).ok()?).cloned()
     }
 
     /// Notes a change that a node made, as the event of this number.
-    pub(crate) fn made(&mut self, by: Incarnation, number: u64, change: Change) {
+    pub(crate) fn record_change(&mut self, by: Incarnation, number: u64, change: Change) {
         self.made.insert((change.key(), change.stamp()));
         self.changes.insert((by, number), change);
     }
 
     /// Notes that a change took the place of another, or of nothing.
-    pub(crate) fn replaces(&mut self, by: Incarnation, change: &Change, another: bool) {
+    pub(crate) fn record_replacement(
+        &mut self,
+        by: Incarnation,
+        change: &Change,
+        replaces_one: bool,
+    ) {
         let (key, stamp) = (change.key(), change.stamp());
         match self.replaced.get(&key) {
             Some((_, known)) if *known >= stamp => {}
-            _ if another => drop(self.replaced.insert(key, (by, stamp))),
+            _ if replaces_one => drop(self.replaced.insert(key, (by, stamp))),
             _ => drop(self.replaced.remove(&key)),
         }
     }
@@ -138,12 +143,12 @@ impl World {
     pub(crate) fn check_replaced(
         &self,
         content: &[Change],
-        lives: impl Fn(Incarnation) -> bool,
+        is_alive: impl Fn(Incarnation) -> bool,
     ) -> Result<(), String> {
         for change in content {
             if let Some((by, stamp)) = self.replaced.get(&change.key())
                 && change.stamp() < *stamp
-                && lives(*by)
+                && is_alive(*by)
             {
                 return Err(format!("{change:?} came back, which {by:?} replaced"));
             }
@@ -152,44 +157,44 @@ impl World {
     }
 
     /// Sets the clock of a machine to be so many milliseconds ahead.
-    pub(crate) fn set_clock(&mut self, machine: usize, ahead: i64) {
-        self.ahead.insert(machine, ahead);
-        if ahead.unsigned_abs() > HOURS_20 {
-            self.astray.insert(machine);
+    pub(crate) fn set_clock(&mut self, machine: usize, offset_ms: i64) {
+        self.offset_ms.insert(machine, offset_ms);
+        if offset_ms.unsigned_abs() > FAR_OFF_MS {
+            self.far_off.insert(machine);
         }
     }
 
     /// Whether the clock of a machine was ever off by almost the life of a tombstone.
-    pub(crate) fn was_astray(&self, machine: usize) -> bool {
-        self.astray.contains(&machine)
+    pub(crate) fn was_far_off(&self, machine: usize) -> bool {
+        self.far_off.contains(&machine)
     }
 
     /// Whether the clock of a machine is right.
-    pub(crate) fn is_right(&self, machine: usize) -> bool {
-        self.ahead.get(&machine).is_none_or(|ahead| *ahead == 0)
+    pub(crate) fn is_correct(&self, machine: usize) -> bool {
+        self.offset_ms.get(&machine).is_none_or(|offset_ms| *offset_ms == 0)
     }
 
     /// Notes the entries of a lie: what a member says with the key, others take.
-    pub(crate) fn lied(&mut self, message: &SyncMessage) {
+    pub(crate) fn record_lie(&mut self, message: &SyncMessage) {
         if let SyncMessage::Entries { changes, .. } | SyncMessage::Part { changes, .. } = message {
             self.made.extend(changes.iter().map(|change| (change.key(), change.stamp())));
         }
     }
 
     /// What the clock of a machine says.
-    pub(crate) fn wall(&self, machine: usize, elapsed: Duration) -> UnixMillis {
-        let ahead = self.ahead.get(&machine).copied().unwrap_or(0);
-        UnixMillis(EPOCH.plus(elapsed).0.saturating_add_signed(ahead))
+    pub(crate) fn wall_clock(&self, machine: usize, elapsed: Duration) -> UnixMillis {
+        let offset_ms = self.offset_ms.get(&machine).copied().unwrap_or(0);
+        UnixMillis(EPOCH.plus(elapsed).0.saturating_add_signed(offset_ms))
     }
 
     /// The machine whose clock is most wrong.
-    pub(crate) fn most_wrong(&self) -> Option<usize> {
-        let wrong = self.ahead.iter().filter(|(_, ahead)| **ahead != 0);
-        wrong.max_by_key(|(_, ahead)| ahead.unsigned_abs()).map(|(machine, _)| *machine)
+    pub(crate) fn most_wrong_machine(&self) -> Option<usize> {
+        let wrong = self.offset_ms.iter().filter(|(_, offset_ms)| **offset_ms != 0);
+        wrong.max_by_key(|(_, offset_ms)| offset_ms.unsigned_abs()).map(|(machine, _)| *machine)
     }
 
     /// Whether all that a mirror holds was made by somebody.
-    pub(crate) fn check_made(&self, content: &[Change]) -> Result<(), String> {
+    pub(crate) fn check_origin(&self, content: &[Change]) -> Result<(), String> {
         let invented = content.iter().find(|c| !self.made.contains(&(c.key(), c.stamp())));
         invented.map_or(Ok(()), |change| Err(format!("nobody made {change:?}")))
     }
@@ -202,10 +207,11 @@ pub(crate) fn network(key: u16) -> Network {
 }
 
 /// The entries that never end.
-pub(crate) fn endless(mirror: &Mirror) -> BTreeSet<(ChangeKey, Stamp)> {
+pub(crate) fn entries_without_expiry(mirror: &Mirror) -> BTreeSet<(ChangeKey, Stamp)> {
     let content = mirror.content().into_iter();
-    let endless = content.filter(|change| change.is_live() && change.expires().is_none());
-    endless.map(|change| (change.key(), change.stamp())).collect()
+    let entries_without_expiry =
+        content.filter(|change| change.is_live() && change.expires().is_none());
+    entries_without_expiry.map(|change| (change.key(), change.stamp())).collect()
 }
 
 /// The latest that any of these mirrors has of each key.
@@ -268,7 +274,7 @@ pub(crate) fn lie(rng: &mut Rng, node: usize) -> SyncMessage {
 }
 
 /// The answer of a liar to a question about its mirror: something new each time, never the last.
-pub(crate) fn endless_answer(rng: &mut Rng, question: SyncMessage) -> Option<SyncMessage> {
+pub(crate) fn unending_answer(rng: &mut Rng, question: SyncMessage) -> Option<SyncMessage> {
     let (changes, more) = (Vec::new(), true);
     match question {
         SyncMessage::Request { round, first, .. } => {
@@ -288,9 +294,9 @@ pub(crate) fn endless_answer(rng: &mut Rng, question: SyncMessage) -> Option<Syn
 
 /// The entries that have ended by then, of networks that were blocked once: each took the place
 /// of nothing.
-pub(crate) fn remembered_for_nothing(mirror: &Mirror, now: UnixMillis) -> Option<Change> {
+pub(crate) fn needless_memory(mirror: &Mirror, now: UnixMillis) -> Option<Change> {
     let once = |change: &Change| match change.key() {
-        ChangeKey::Network(_, key) => key >= network(ONCE),
+        ChangeKey::Network(_, key) => key >= network(FIRST_SINGLE_USE_KEY),
         _ => false,
     };
     let swept = Duration::from_secs(1);

@@ -9,9 +9,9 @@ use mailmesh_delivery::{Frame, Time, Via};
 use crate::Faults;
 
 /// How long a frame takes at least.
-const LATENCY: Duration = Duration::from_micros(200);
+const MIN_LATENCY: Duration = Duration::from_micros(200);
 /// Latest frames kept for who puts old ones on the network again.
-const RECORDED: usize = 256;
+const MAX_RECORDED: usize = 256;
 
 /// A frame, and who passed it on if not its sender.
 #[derive(Debug, Clone)]
@@ -28,15 +28,15 @@ pub(crate) struct Network {
     /// Directed pairs that carry nothing, until when.
     cuts: BTreeMap<(usize, usize), Time>,
     /// Somebody records what is sent.
-    records: bool,
+    is_recording: bool,
     recorded: VecDeque<Packet>,
 }
 
 impl Network {
-    pub(crate) fn new(seed: u64, faults: Faults, records: bool) -> Self {
+    pub(crate) fn new(seed: u64, faults: Faults, is_recording: bool) -> Self {
         let rng = Rng::with_seed(seed ^ 0x4E45_5457);
-        let records = records || faults.forgeries > 0;
-        Self { rng, faults, cuts: BTreeMap::new(), records, recorded: VecDeque::new() }
+        let is_recording = is_recording || faults.forgeries > 0;
+        Self { rng, faults, cuts: BTreeMap::new(), is_recording, recorded: VecDeque::new() }
     }
 
     /// When the copies of a packet arrive: none if it is lost.
@@ -50,14 +50,14 @@ impl Network {
         if is_cut || self.happens(self.faults.loss) {
             return [None; 2];
         }
-        if self.records {
-            if self.recorded.len() >= RECORDED {
+        if self.is_recording {
+            if self.recorded.len() >= MAX_RECORDED {
                 self.recorded.pop_front();
             }
             self.recorded.push_back(packet.clone());
         }
-        let again = self.happens(self.faults.duplication);
-        [Some(self.arrival(now)), again.then(|| self.arrival(now))]
+        let is_duplicated = self.happens(self.faults.duplication);
+        [Some(self.arrival(now)), is_duplicated.then(|| self.arrival(now))]
     }
 
     /// One of the latest packets.
@@ -72,7 +72,7 @@ impl Network {
     }
 
     /// From now on every frame arrives, in time.
-    pub(crate) fn calm(&mut self) {
+    pub(crate) fn end_faults(&mut self) {
         self.faults = Faults::default();
         self.cuts.clear();
     }
@@ -82,9 +82,9 @@ impl Network {
     }
 
     fn arrival(&mut self, now: Time) -> Time {
-        let most = u64::try_from(self.faults.jitter.as_micros()).unwrap_or(0);
-        let jitter = if most == 0 { 0 } else { self.rng.u64(0..=most) };
-        now + LATENCY + Duration::from_micros(jitter)
+        let max = u64::try_from(self.faults.jitter.as_micros()).unwrap_or(0);
+        let jitter = if max == 0 { 0 } else { self.rng.u64(0..=max) };
+        now + MIN_LATENCY + Duration::from_micros(jitter)
     }
 }
 

@@ -6,7 +6,7 @@
 struct Planted {
     name: String,
     group: &'static str,
-    what: &'static str,
+    effect: &'static str,
     plant: Box<dyn Fn() -> bool>,
 }
 
@@ -18,13 +18,13 @@ fn all() -> Vec<Planted> {
     let in_delivery = delivery::Fault::ALL.iter().map(|fault| Planted {
         name: kebab_case(&format!("{fault:?}")),
         group: if fault.is_among_liars() { "delivery-among-liars" } else { "delivery" },
-        what: fault.what().trim(),
+        effect: fault.what().trim(),
         plant: Box::new(move || delivery::plant(*fault)),
     });
     let in_state = state::Fault::ALL.iter().map(|fault| Planted {
         name: format!("mirror-{}", kebab_case(&format!("{fault:?}"))),
         group: if fault.is_among_liars() { "state-among-liars" } else { "state" },
-        what: fault.what().trim(),
+        effect: fault.what().trim(),
         plant: Box::new(move || state::plant(*fault)),
     });
     in_delivery.chain(in_state).collect()
@@ -64,8 +64,8 @@ fn all_or_why_none() -> Result<Vec<Planted>, String> {
 ///
 /// If the build has no faults to plant.
 pub fn list() -> Result<(), String> {
-    for Planted { name, group, what, .. } in all_or_why_none()? {
-        println!("{name}\t{group}\t{what}");
+    for Planted { name, group, effect, .. } in all_or_why_none()? {
+        println!("{name}\t{group}\t{effect}");
     }
     Ok(())
 }

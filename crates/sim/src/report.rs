@@ -9,7 +9,7 @@ pub struct Report {
     /// Events delivered, at all receivers.
     pub delivered: u64,
     /// Events told missing, at all receivers; among liars also such as never were.
-    pub missed: u64,
+    pub missing: u64,
     /// Crashes and goodbyes.
     pub restarts: u64,
     /// Times a node was told that another failed.
@@ -17,13 +17,13 @@ pub struct Report {
     /// Times the way to a peer began or ended to lead through another.
     pub reach_changes: u64,
     /// Times a node did not publish because its lane was closed.
-    pub closed: u64,
+    pub refused: u64,
     /// Changes of mirrors made.
     pub changes: u64,
     /// Lies told to one node.
     pub lies: u64,
     /// Inputs handled.
-    pub steps: u64,
+    pub inputs: u64,
     /// Virtual time that passed.
     pub elapsed: Duration,
 }
@@ -33,14 +33,14 @@ impl Report {
     pub fn add(&mut self, other: &Self) {
         self.published += other.published;
         self.delivered += other.delivered;
-        self.missed = self.missed.saturating_add(other.missed);
+        self.missing = self.missing.saturating_add(other.missing);
         self.restarts += other.restarts;
         self.failures += other.failures;
         self.reach_changes += other.reach_changes;
-        self.closed += other.closed;
+        self.refused += other.refused;
         self.changes += other.changes;
         self.lies += other.lies;
-        self.steps += other.steps;
+        self.inputs += other.inputs;
         self.elapsed += other.elapsed;
     }
 }

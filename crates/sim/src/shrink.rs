@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{Plan, Simulation, Violation};
 
 /// Most runs tried.
-const TRIES: usize = 3_000;
+const MAX_RUNS: usize = 3_000;
 
 /// The shortest plan found that still breaks the promise, and how it does: steps are
 /// left out, in halves, quarters and so on down to one (delta debugging: Zeller and
@@ -13,10 +13,10 @@ const TRIES: usize = 3_000;
 #[must_use]
 pub fn shrink(plan: &Plan) -> Option<(Plan, Violation)> {
     let mut best = (plan.clone(), Simulation::run(plan).err()?);
-    let mut tries = 0;
+    let mut runs = 0;
     let mut attempt = |best: &mut (Plan, Violation), candidate: Plan| {
-        tries += 1;
-        if tries > TRIES || candidate == best.0 {
+        runs += 1;
+        if runs > MAX_RUNS || candidate == best.0 {
             return false;
         }
         let Err(violation) = Simulation::run(&candidate) else { return false };
@@ -44,7 +44,7 @@ pub fn shrink(plan: &Plan) -> Option<(Plan, Violation)> {
         // At the last size, again and again while it helps.
         size = if size == 1 && shorter { 1 } else { size / 2 };
     }
-    for calmer in [
+    for simplify in [
         |plan: &mut Plan| plan.faults.duplication = 0,
         |plan: &mut Plan| plan.faults.loss = 0,
         |plan: &mut Plan| plan.faults.jitter = Duration::ZERO,
@@ -52,7 +52,7 @@ pub fn shrink(plan: &Plan) -> Option<(Plan, Violation)> {
         |plan: &mut Plan| plan.faults.small_bounds = false,
     ] {
         let mut candidate = best.0.clone();
-        calmer(&mut candidate);
+        simplify(&mut candidate);
         attempt(&mut best, candidate);
     }
     Some(best)

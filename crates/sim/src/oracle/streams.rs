@@ -41,11 +41,11 @@ impl Oracle {
         let sent = published.frames.last().map_or(0, |(_, sent, _)| *sent);
         published.last += count;
         published.frames.push((last + count, sent + bytes, self.now));
-        for (receiver, had) in self.windows.on_sending(self.now, from, lane, last) {
-            let next = self.next.get(&(receiver, (from, lane))).copied().unwrap_or(0);
-            let has = had.max(next.saturating_sub(1));
+        for (receiver, start) in self.windows.on_sending(self.now, from, lane, last) {
+            let next = self.next_event.get(&(receiver, (from, lane))).copied().unwrap_or(0);
+            let has = start.max(next.saturating_sub(1));
             let behind = sent.saturating_sub(self.published[&(from, lane)].bytes_up_to(has));
-            if behind >= self.settings.window as u64 && self.takes_part(from, receiver) {
+            if behind >= self.settings.window as u64 && self.must_count_as_alive(from, receiver) {
                 return Err(format!(
                     "{from:?} sends {lane} though {receiver:?} is {behind} bytes behind"
                 ));
@@ -58,17 +58,19 @@ impl Oracle {
     ///
     /// # Errors
     /// If nothing excuses that.
-    pub fn missed(
+    pub fn count_missing(
         &mut self,
-        at: Incarnation,
+        receiver: Incarnation,
         from: Incarnation,
         lane: Lane,
         count: u64,
     ) -> Result<(), String> {
-        let gaps = self.gaps.entry((at, (from, lane))).or_default();
+        let gaps = self.missing.entry((receiver, (from, lane))).or_default();
         *gaps = gaps.saturating_add(count);
-        if self.nothing_excuses {
-            return Err(format!("{at:?} misses events of {from:?}, though nothing excuses that"));
+        if self.no_gap_allowed {
+            return Err(format!(
+                "{receiver:?} misses events of {from:?}, though nothing excuses that"
+            ));
         }
         Ok(())
     }
@@ -78,37 +80,40 @@ impl Oracle {
     /// # Errors
     /// If they are not the next, were never published, or come from a peer that
     /// does not take part.
-    pub fn came(
+    pub fn received(
         &mut self,
-        at: Incarnation,
+        receiver: Incarnation,
         from: Incarnation,
         lane: Lane,
         first: u64,
         count: u64,
     ) -> Result<(), String> {
-        let shown = format!("{at:?} got {first}..{} of {from:?} {lane}", first + count);
-        if self.joined.get(&(at, from)) != Some(&true) {
-            return Err(format!("{shown}, which does not take part"));
+        let range = format!("{receiver:?} got {first}..{} of {from:?} {lane}", first + count);
+        if self.members.get(&(receiver, from)) != Some(&true) {
+            return Err(format!("{range}, which does not take part"));
         }
         let last = first + count - 1;
         if count == 0 || last > self.last_published(from, lane) {
-            return Err(format!("{shown}, which was not published"));
+            return Err(format!("{range}, which was not published"));
         }
-        let Some(next) = self.next.get_mut(&(at, (from, lane))) else {
-            return Err(format!("{shown}, of which nothing is awaited"));
+        let Some(next) = self.next_event.get_mut(&(receiver, (from, lane))) else {
+            return Err(format!("{range}, of which nothing is awaited"));
         };
         if *next != first {
-            return Err(format!("{shown}, but {next} is next"));
+            return Err(format!("{range}, but {next} is next"));
         }
         *next = first + count;
-        if self.detours_are_short {
+        if self.relays_are_prompt {
             let published = self.published.get(&(from, lane)).and_then(|p| p.time_of(first));
-            let place = |life| self.lives.get(&life).map(|life| life.name);
+            let name_of = |id| self.lifespans.get(&id).map(|lifespan| lifespan.name);
             // Held up by nothing before it.
-            let before = self.came.insert((at, (from, lane)), self.now).unwrap_or_default();
+            let before =
+                self.last_received.insert((receiver, (from, lane)), self.now).unwrap_or_default();
             let published = published.filter(|then| before <= *then);
-            if published.is_some_and(|then| self.ways.is_late(self.now, (at, from), then, place)) {
-                return Err(format!("{shown}, which another passes on, late"));
+            if published
+                .is_some_and(|then| self.routes.is_late(self.now, (receiver, from), then, name_of))
+            {
+                return Err(format!("{range}, which another passes on, late"));
             }
         }
         Ok(())
@@ -116,10 +121,15 @@ impl Oracle {
 
     /// The number after the last event that a receiver got or was told missing, and how
     /// many it was told missing.
-    pub(crate) fn got(&self, at: Incarnation, from: Incarnation, lane: Lane) -> Option<(u64, u64)> {
-        let stream = (at, (from, lane));
-        let missed = self.gaps.get(&stream).copied().unwrap_or(0);
-        self.next.get(&stream).map(|next| (*next, missed))
+    pub(crate) fn progress(
+        &self,
+        receiver: Incarnation,
+        from: Incarnation,
+        lane: Lane,
+    ) -> Option<(u64, u64)> {
+        let stream = (receiver, (from, lane));
+        let missed = self.missing.get(&stream).copied().unwrap_or(0);
+        self.next_event.get(&stream).map(|next| (*next, missed))
     }
 
     /// The number of the last event published in a stream.
@@ -133,19 +143,20 @@ impl Oracle {
     ///
     /// # Errors
     /// If it does not.
-    pub fn quiet(
+    pub fn check_complete(
         &self,
-        at: Incarnation,
+        receiver: Incarnation,
         from: Incarnation,
         lane: Lane,
         position: u64,
     ) -> Result<(), String> {
         let last = self.last_published(from, lane);
-        let came = self.next.get(&(at, (from, lane))).map_or(position, |next| next - 1);
+        let received_up_to =
+            self.next_event.get(&(receiver, (from, lane))).map_or(position, |next| next - 1);
         // What was told missing may be more.
-        if position != last || came < last || came > last && !self.some_lie {
+        if position != last || received_up_to < last || received_up_to > last && !self.has_liars {
             return Err(format!(
-                "{at:?} knows of {from:?} {lane} up to {position}, got up to {came}; {last} were published"
+                "{receiver:?} knows of {from:?} {lane} up to {position}, got up to {received_up_to}; {last} were published"
             ));
         }
         Ok(())

@@ -3,27 +3,27 @@ use std::time::Duration;
 
 use mailmesh_delivery::{Endpoint, Time};
 
-use crate::mirrors::Keeper;
+use crate::mirrors::Replica;
 use crate::network::Packet;
 
 /// Most packets that wait before a node that stands still.
-const ROOM: usize = 4_096;
+const MAX_WAITING_FROZEN: usize = 4_096;
 /// Most packets that wait before a slow node.
-const LITTLE_ROOM: usize = 64;
+const MAX_WAITING_SLOW: usize = 64;
 
 /// The place of a node: its lives follow each other here.
 #[derive(Debug)]
-pub(crate) struct Seat {
+pub(crate) struct Host {
     /// The nodes of this number have one name.
     pub(crate) name: usize,
-    pub(crate) node: Option<Endpoint>,
+    pub(crate) endpoint: Option<Endpoint>,
     pub(crate) clock: Clock,
     /// Its mirror, if nodes keep one.
-    pub(crate) keeper: Option<Box<Keeper>>,
+    pub(crate) replica: Option<Box<Replica>>,
     /// What came and is not handled yet.
     pub(crate) waiting: VecDeque<Packet>,
     /// What it has to send and could not yet, in each lane: so many frames, of so many events.
-    pub(crate) unsent: [(u16, u16); 2],
+    pub(crate) to_publish: [(u16, u16); 2],
     pub(crate) frozen_until: Option<Time>,
     pub(crate) slow_until: Option<Time>,
     pub(crate) leaving: Option<Leaving>,
@@ -35,27 +35,27 @@ pub(crate) struct Seat {
 #[derive(Debug)]
 pub(crate) struct Leaving {
     /// When it does, whatever was not confirmed.
-    pub(crate) at_most: Time,
-    pub(crate) back_after: Duration,
+    pub(crate) deadline: Time,
+    pub(crate) restart_after: Duration,
     /// When that is looked at next.
     pub(crate) scheduled: Option<Time>,
 }
 
 impl Leaving {
-    pub(crate) fn until(at_most: Time, back_after: Duration) -> Self {
-        Self { at_most, back_after, scheduled: None }
+    pub(crate) fn by(deadline: Time, restart_after: Duration) -> Self {
+        Self { deadline, restart_after, scheduled: None }
     }
 }
 
-impl Seat {
+impl Host {
     pub(crate) fn new(name: usize) -> Self {
         Self {
             name,
-            node: None,
+            endpoint: None,
             clock: Clock::default(),
-            keeper: None,
+            replica: None,
             waiting: VecDeque::new(),
-            unsent: [(0, 0); 2],
+            to_publish: [(0, 0); 2],
             frozen_until: None,
             slow_until: None,
             leaving: None,
@@ -72,9 +72,9 @@ impl Seat {
     }
 
     /// Keeps a packet for later, if there is room.
-    pub(crate) fn keep(&mut self, now: Time, packet: Packet) {
-        let room = if self.is_frozen(now) { ROOM } else { LITTLE_ROOM };
-        if self.waiting.len() < room {
+    pub(crate) fn queue(&mut self, now: Time, packet: Packet) {
+        let capacity = if self.is_frozen(now) { MAX_WAITING_FROZEN } else { MAX_WAITING_SLOW };
+        if self.waiting.len() < capacity {
             self.waiting.push_back(packet);
         }
     }
@@ -84,7 +84,7 @@ impl Seat {
 /// too slow.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Clock {
-    pub(crate) ahead: Duration,
+    pub(crate) offset: Duration,
     /// Thousandths by which it runs too fast; too slow if negative.
     pub(crate) drift: i32,
 }
@@ -94,12 +94,12 @@ impl Clock {
     pub(crate) fn local(self, global: Time) -> Time {
         let nanos = global.elapsed().as_nanos() as i128;
         let shifted = nanos + nanos * i128::from(self.drift) / 1_000;
-        Time::from_start(self.ahead + Duration::from_nanos(shifted.max(0) as u64))
+        Time::from_start(self.offset + Duration::from_nanos(shifted.max(0) as u64))
     }
 
     /// The moment of the run when it shows this time, or right after.
     pub(crate) fn global(self, local: Time) -> Time {
-        let nanos = local.elapsed().saturating_sub(self.ahead).as_nanos() as i128;
+        let nanos = local.elapsed().saturating_sub(self.offset).as_nanos() as i128;
         let shifted = nanos * 1_000 / i128::from(1_000 + self.drift) + 1;
         Time::from_start(Duration::from_nanos(shifted.max(0) as u64))
     }
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn a_clock_reads_both_ways() {
         for drift in [-10, 0, 7] {
-            let clock = Clock { ahead: Duration::from_secs(5), drift };
+            let clock = Clock { offset: Duration::from_secs(5), drift };
             let local = Time::from_start(Duration::from_millis(12_345));
             let back = clock.local(clock.global(local));
             assert!(back >= local && back.since(local) < Duration::from_nanos(5), "{drift}");
