@@ -6,38 +6,39 @@ use mailmesh_delivery::{Endpoint, Time};
 use crate::mirrors::Replica;
 use crate::network::Packet;
 
-/// Most packets that wait before a node that stands still.
+/// Capacity of the queue before a frozen node, in packets.
 const MAX_WAITING_FROZEN: usize = 4_096;
-/// Most packets that wait before a slow node.
+/// Capacity of the queue before a slow node, in packets.
 const MAX_WAITING_SLOW: usize = 64;
 
-/// The place of a node: its lives follow each other here.
+/// A simulated host. It runs one incarnation of a node after another.
 #[derive(Debug)]
 pub(crate) struct Host {
-    /// The nodes of this number have one name.
+    /// Number of the node, from which its name follows. Two hosts have one number where a plan
+    /// starts a second node with a name in use.
     pub(crate) name: usize,
     pub(crate) endpoint: Option<Endpoint>,
     pub(crate) clock: Clock,
-    /// Its mirror, if nodes keep one.
+    /// The mirror of the running incarnation, in plans with mirrors.
     pub(crate) replica: Option<Box<Replica>>,
-    /// What came and is not handled yet.
+    /// Packets that arrived and are not handled yet.
     pub(crate) waiting: VecDeque<Packet>,
-    /// What it has to send and could not yet, in each lane: so many frames, of so many events.
+    /// Per lane, the frames that wait for the lane to open: their number, and the events in each.
     pub(crate) to_publish: [(u16, u16); 2],
     pub(crate) frozen_until: Option<Time>,
     pub(crate) slow_until: Option<Time>,
     pub(crate) leaving: Option<Leaving>,
-    /// When its deadline is looked at next.
+    /// Time of the pending deadline task.
     pub(crate) scheduled: Option<Time>,
 }
 
-/// A node is about to say goodbye.
+/// A goodbye that waits for acknowledgements.
 #[derive(Debug)]
 pub(crate) struct Leaving {
-    /// When it does, whatever was not confirmed.
+    /// When the node leaves at the latest, acknowledged or not.
     pub(crate) deadline: Time,
     pub(crate) restart_after: Duration,
-    /// When that is looked at next.
+    /// Time of the pending leave task.
     pub(crate) scheduled: Option<Time>,
 }
 
@@ -71,7 +72,7 @@ impl Host {
         self.slow_until.is_some_and(|until| until > now)
     }
 
-    /// Keeps a packet for later, if there is room.
+    /// Queues a packet for later, or drops it if the queue is full.
     pub(crate) fn queue(&mut self, now: Time, packet: Packet) {
         let capacity = if self.is_frozen(now) { MAX_WAITING_FROZEN } else { MAX_WAITING_SLOW };
         if self.waiting.len() < capacity {
@@ -80,24 +81,23 @@ impl Host {
     }
 }
 
-/// The clock of a node: it began at another time than the run, and runs too fast or
-/// too slow.
+/// The monotonic clock of a host. It has an offset from virtual time and may drift.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Clock {
     pub(crate) offset: Duration,
-    /// Thousandths by which it runs too fast; too slow if negative.
+    /// Thousandths by which the clock runs too fast; negative if too slow.
     pub(crate) drift: i32,
 }
 
 impl Clock {
-    /// Its time at this moment of the run.
+    /// Converts virtual time to the time that the clock shows.
     pub(crate) fn local(self, global: Time) -> Time {
         let nanos = global.elapsed().as_nanos() as i128;
         let shifted = nanos + nanos * i128::from(self.drift) / 1_000;
         Time::from_start(self.offset + Duration::from_nanos(shifted.max(0) as u64))
     }
 
-    /// The moment of the run when it shows this time, or right after.
+    /// Converts a time that the clock shows to virtual time, or to just after.
     pub(crate) fn global(self, local: Time) -> Time {
         let nanos = local.elapsed().saturating_sub(self.offset).as_nanos() as i128;
         let shifted = nanos * 1_000 / i128::from(1_000 + self.drift) + 1;
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_reads_both_ways() {
+    fn a_clock_converts_in_both_directions() {
         for drift in [-10, 0, 7] {
             let clock = Clock { offset: Duration::from_secs(5), drift };
             let local = Time::from_start(Duration::from_millis(12_345));

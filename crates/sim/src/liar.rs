@@ -1,5 +1,6 @@
-//! A member that has the key, keeps to the protocol as far as that keeps it in, and lies: of
-//! itself, of others, of its mirror. It speaks in nobody else's name.
+//! A Byzantine member. It has the key and follows the protocol as far as needed to stay a member.
+//! It lies about itself, about other nodes and about its mirror, but never sends in another node's
+//! name.
 
 use std::collections::BTreeSet;
 
@@ -28,10 +29,10 @@ mod kind {
     pub(super) const RELAY_REQUEST: u8 = 13;
 }
 
-/// Most entries of a digest.
+/// Most peer reports in a heartbeat, as in the protocol.
 const MAX_DIGEST: usize = 64;
 
-/// The stream and the first of the events that a frame asks for, if it does.
+/// The stream and the first event that a NAK or relay NAK asks for; `None` for any other frame.
 pub(crate) fn requested_events(frame: &Frame, to: Destination) -> Option<(Incarnation, Lane, u64)> {
     let Destination::One(to) = to else { return None };
     if frame.kind != FrameKind::Control {
@@ -52,7 +53,7 @@ pub(crate) fn requested_events(frame: &Frame, to: Destination) -> Option<(Incarn
     }
 }
 
-/// What it knows of another node: everything.
+/// A node as the liar knows it: exactly.
 #[derive(Debug, Clone)]
 pub(crate) struct KnownNode {
     pub(crate) incarnation: Incarnation,
@@ -71,10 +72,10 @@ pub(crate) struct Liar {
     invented: u64,
 }
 
-/// `[incarnation, sign of life, taken, in doubt, sent]`.
+/// `[incarnation, heartbeat sequence, received, is suspected, sent]`.
 type PeerReport = (IncarnationBytes, u64, [u64; 2], bool, [u64; 2]);
 
-/// An incarnation, as MessagePack has bytes.
+/// An incarnation, serialized as a MessagePack byte string.
 struct IncarnationBytes(Incarnation);
 
 impl Serialize for IncarnationBytes {
@@ -100,7 +101,7 @@ impl<'de> Deserialize<'de> for IncarnationBytes {
     }
 }
 
-/// The tag of a heartbeat.
+/// The tag of a heartbeat, serialized as a byte string.
 struct Tag<'a>(&'a [u8]);
 
 impl Serialize for Tag<'_> {
@@ -133,14 +134,14 @@ impl Liar {
     }
 
     fn control<T: Serialize>(&mut self, to: Option<Incarnation>, kind: u8, message: &T) -> Packet {
-        // Writing to memory cannot fail; an empty message would be refused.
+        // Serializing into memory cannot fail. Receivers would refuse an empty message.
         let body = rmp_serde::to_vec(&(kind, message)).unwrap_or_default();
         self.frame(FrameKind::Control, to, body.into())
     }
 
-    /// What it takes to be a member: a greeting for each that has none yet, and a heartbeat to
-    /// all. The digests in them, of others' events and of its mirror, are lies; the latter ends
-    /// as that of the others does, which names the key.
+    /// The messages that keep the liar a member: a hello to each node that has none yet, and a
+    /// heartbeat to all. Their peer reports and mirror digest are lies. The digest ends with the
+    /// true key id, `key`, so that other mirrors compare it.
     pub(crate) fn heartbeats(
         &mut self,
         rng: &mut Rng,
@@ -167,7 +168,7 @@ impl Liar {
         packets
     }
 
-    /// One lie to one node. `recorded` is a frame of somebody, which it vouches for.
+    /// One lie to one node. `recorded` is a frame of another node, which the liar may relay.
     pub(crate) fn lie(
         &mut self,
         rng: &mut Rng,
@@ -225,7 +226,7 @@ impl Liar {
         self.incarnation
     }
 
-    /// That another has sent so much.
+    /// Reports how many events another node has sent.
     pub(crate) fn report_sent(
         &mut self,
         to: Incarnation,
@@ -236,7 +237,7 @@ impl Liar {
         self.control(Some(to), kind::PEER_REPORT, &(peer_report,))
     }
 
-    /// That it has nothing of another's events.
+    /// Says that the liar has no events of another node to relay.
     pub(crate) fn relay_unavailable(
         &mut self,
         to: Incarnation,
@@ -255,8 +256,8 @@ impl Liar {
         self.frame(FrameKind::Direct, Some(to), body)
     }
 
-    /// A node that is not there greets, or says goodbye; sometimes with the name of one that is, which it says
-    /// it began after.
+    /// A hello or a goodbye of a node that does not exist. One in four has the name of an existing
+    /// node and claims to have started later.
     fn invented_node(
         &mut self,
         rng: &mut Rng,
@@ -280,7 +281,7 @@ impl Liar {
     }
 }
 
-/// Something about somebody: true or not.
+/// A peer report that may be true or false in each field.
 fn peer_report(rng: &mut Rng, known_nodes: &[KnownNode]) -> PeerReport {
     let known = known_nodes.get(rng.usize(..known_nodes.len().max(1))).filter(|_| rng.u8(..8) != 0);
     let Some(KnownNode { incarnation, positions, .. }) = known else {
@@ -303,7 +304,7 @@ fn peer_report(rng: &mut Rng, known_nodes: &[KnownNode]) -> PeerReport {
     (IncarnationBytes(*incarnation), any_magnitude(rng), received, rng.bool(), sent)
 }
 
-/// Numbers of every size, the largest among them.
+/// Numbers of every magnitude, including the largest.
 fn any_magnitude(rng: &mut Rng) -> u64 {
     match rng.u8(..8) {
         0 => u64::MAX,

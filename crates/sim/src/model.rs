@@ -1,10 +1,9 @@
-//! Every run there is, at a small scope: each order of a few messages, each loss,
-//! repetition and crash, within budgets.
+//! Explores every run of a small scope: each order of a few messages, and each loss, duplication
+//! and crash within budgets.
 //!
-//! The explorer is our own: the states are those of the real core, told apart by a hash of
-//! what they print, of which only that of the node that moved is made anew. (The
-//! `stateright` crate would need the core to implement `Hash` and `Eq`, for the checker
-//! only, and hashes the whole state at each step.)
+//! The states are those of the real core. They are told apart by a hash of their `Debug` output,
+//! and a step only hashes the node that it changed. The `stateright` crate would need `Hash` and
+//! `Eq` on the core for the checker alone, and would hash the whole state at each step.
 
 use std::collections::HashSet;
 use std::fmt::{self, Write as _};
@@ -21,54 +20,54 @@ use crate::network::Packet;
 use crate::simulation::body;
 
 const LANE: Lane = Lane::Events;
-/// How long time passes without faults before all must be known.
+/// Time without faults after which all nodes must know everything.
 const RECOVERY_TIME: Duration = Duration::from_secs(11);
 
-/// What may happen in the runs that are explored.
+/// Scope of an exploration: the cluster and the budgets of its faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Scope {
-    /// Nodes, which know each other.
+    /// Number of nodes. All know each other from the start.
     pub nodes: usize,
-    /// Events each of the first `senders` nodes publishes.
+    /// Events that each of the first `senders` nodes publishes.
     pub events: u8,
-    /// Nodes that publish.
+    /// Number of nodes that publish.
     pub senders: usize,
-    /// Messages lost at most.
+    /// Most messages lost.
     pub losses: u8,
-    /// Messages that come twice at most.
+    /// Most messages delivered twice.
     pub duplicates: u8,
-    /// Nodes that crash at most.
+    /// Most nodes that crash.
     pub crashes: u8,
-    /// Times that a timer fires, with every order of what it sends; after that, and from
-    /// each moment when nothing is on its way, one calm run is tried.
+    /// Most timer expiries after which every order of messages is explored. From each state without
+    /// a message in flight, one run without faults is tried.
     pub ticks: u8,
 }
 
 impl Scope {
-    /// Two nodes that both send and receive, an event each: for the tests.
+    /// Two nodes that both send one event; for the tests.
     pub const TINY: Self =
         Self { nodes: 2, senders: 2, events: 1, losses: 1, duplicates: 1, crashes: 1, ticks: 1 };
-    /// Two nodes that both send and receive two events.
+    /// Two nodes that both send two events.
     pub const SMALL: Self = Self { events: 2, ticks: 2, ..Self::TINY };
-    /// Three nodes, so that one has from another what it cannot have from the sender.
+    /// Three nodes, so that a receiver can get from another what its sender no longer has.
     pub const THREE: Self =
         Self { nodes: 3, senders: 1, events: 2, losses: 1, duplicates: 0, crashes: 1, ticks: 1 };
-    /// Two nodes that lose more.
+    /// Two nodes with more losses.
     pub const DEEP: Self = Self { losses: 2, ticks: 3, ..Self::SMALL };
-    /// Three nodes that lose more.
+    /// Three nodes with more losses.
     pub const DEEP_THREE: Self = Self { losses: 2, ticks: 2, ..Self::THREE };
 }
 
-/// What was explored.
+/// Size of an exploration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Explored {
-    /// Different states.
+    /// Distinct states.
     pub states: u64,
-    /// Steps between them.
+    /// Transitions between states.
     pub transitions: u64,
-    /// States from which a calm run was tried.
+    /// States from which a run without faults was tried.
     pub recovery_runs: u64,
 }
 
@@ -87,14 +86,14 @@ struct State {
     now: Time,
     nodes: Vec<Option<Endpoint>>,
     hashes: Vec<u64>,
-    /// On its way: to whom, with its hash; in order of that.
+    /// Messages in flight: a hash of the message, its target, and the message; sorted by hash.
     in_flight: Vec<(u64, usize, Packet)>,
     oracle: Oracle,
     to_publish: Vec<u8>,
     budget: Scope,
 }
 
-/// How a state was reached.
+/// The moves that led to a state, last first.
 #[derive(Debug)]
 struct History {
     line: String,
@@ -104,7 +103,7 @@ struct History {
 /// Explores every run of a scope.
 ///
 /// # Errors
-/// The first breach of the promise, with the moves that led to it.
+/// The first violation of the delivery promise, with the moves that led to it.
 pub fn explore(scope: Scope) -> Result<Explored, String> {
     let initial = State::initial(scope)?;
     let mut explored = Explored { states: 1, ..Explored::default() };
@@ -113,10 +112,9 @@ pub fn explore(scope: Scope) -> Result<Explored, String> {
     while let Some((state, history)) = stack.pop() {
         if state.in_flight.is_empty() {
             explored.recovery_runs += 1;
-            state
-                .clone()
-                .check_recovery()
-                .map_err(|error| with_history(&history, &format!("{error}, after calm")))?;
+            state.clone().check_recovery().map_err(|error| {
+                with_history(&history, &format!("{error}, after a time without faults"))
+            })?;
         }
         for next in state.moves() {
             let line = state.describe(next);
@@ -145,7 +143,7 @@ fn with_history(history: &Option<Rc<History>>, error: &str) -> String {
 }
 
 impl State {
-    /// All know each other, and nothing is on its way.
+    /// All nodes know each other, and no message is in flight.
     fn initial(scope: Scope) -> Result<Self, String> {
         let mut state = Self {
             now: Time::default(),
@@ -176,7 +174,7 @@ impl State {
             moves.extend((self.budget.crashes > 0).then_some(Move::Crash(n)));
         }
         for index in 0..self.in_flight.len() {
-            // Of two that are the same one is enough.
+            // Identical messages lead to identical states.
             if index > 0 && self.in_flight[index].0 == self.in_flight[index - 1].0 {
                 continue;
             }
@@ -242,7 +240,7 @@ impl State {
         self.drain(to)
     }
 
-    /// Time passes to the next deadline, if that is not after `until`; gives whether.
+    /// Advances time to the next deadline. Returns false if that is after `until`.
     fn tick(&mut self, until: Option<Time>) -> Result<bool, String> {
         let next = self.nodes.iter().flatten().filter_map(Endpoint::next_deadline).min();
         let Some(next) = next.filter(|next| until.is_none_or(|until| *next <= until)) else {
@@ -260,7 +258,7 @@ impl State {
         Ok(true)
     }
 
-    /// Time passes without faults: everything arrives at once.
+    /// Lets time pass without faults. Every message arrives at once.
     fn run_until(&mut self, until: Time) -> Result<(), String> {
         let mut steps = 0;
         loop {
@@ -269,7 +267,7 @@ impl State {
             }
             steps += 1;
             if steps > 100_000 {
-                return Err("nodes are woken without end".into());
+                return Err("endless wake-ups".into());
             }
             if !self.tick(Some(until))? {
                 return Ok(());
@@ -277,7 +275,8 @@ impl State {
         }
     }
 
-    /// After some time without faults all is known, and of who crashed all have the same.
+    /// Checks that after some time without faults all nodes know everything, and that the survivors
+    /// of a crash agree.
     fn check_recovery(mut self) -> Result<(), String> {
         self.run_until(self.now + RECOVERY_TIME)?;
         let live = |n: &usize| self.nodes[*n].is_some();
@@ -291,7 +290,7 @@ impl State {
                 if self.nodes[from].is_some() {
                     if progress.is_some_and(|(_, missed)| missed > 0) {
                         return Err(format!(
-                            "n{at} was told that events of n{from} are missing, which has them"
+                            "n{at} reported events of n{from} missing that n{from} has"
                         ));
                     }
                     let position = position.ok_or(format!("n{at} does not know n{from}"))?;
@@ -302,10 +301,12 @@ impl State {
                         position,
                     )?;
                 } else if position.is_some() {
-                    return Err(format!("n{at} takes n{from} for alive"));
+                    return Err(format!("n{at} considers the crashed n{from} alive"));
                 } else {
                     if *end_of[from].get_or_insert(progress) != progress {
-                        return Err(format!("of n{from}, which ended, n{at} has other events"));
+                        return Err(format!(
+                            "n{at} has other events of the crashed n{from} than another node"
+                        ));
                     }
                 }
             }
@@ -313,7 +314,7 @@ impl State {
         Ok(())
     }
 
-    /// Takes what a node has to say, and has the oracle judge it.
+    /// Takes the outputs of a node and lets the oracle judge them.
     fn drain(&mut self, n: usize) -> Result<(), String> {
         let at = incarnation(n);
         while let Some(output) = self.nodes[n].as_mut().and_then(Endpoint::poll_output) {
@@ -358,7 +359,7 @@ impl State {
             Move::Crash(n) => format!("n{n} crashes"),
             Move::Deliver(index) => format!("delivered: {}", in_flight(index)),
             Move::Lose(index) => format!("lost: {}", in_flight(index)),
-            Move::Repeat(index) => format!("delivered, and will come again: {}", in_flight(index)),
+            Move::Repeat(index) => format!("delivered, and kept in flight: {}", in_flight(index)),
             Move::Tick => "time passes to the next deadline".to_owned(),
         };
         format!("{:>10.4} s  {text}", self.now.elapsed().as_secs_f64())
@@ -369,7 +370,7 @@ fn incarnation(n: usize) -> Incarnation {
     Incarnation([u8::try_from(n + 1).unwrap_or(u8::MAX); 16])
 }
 
-/// A hash of what a value prints.
+/// A hash of the `Debug` output of a value.
 fn hash_of(value: &impl fmt::Debug) -> u64 {
     struct Printed(DefaultHasher);
     impl fmt::Write for Printed {

@@ -1,4 +1,4 @@
-//! Frames on their way.
+//! The simulated network: frames in flight.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -8,26 +8,26 @@ use mailmesh_delivery::{Frame, Time, Via};
 
 use crate::Faults;
 
-/// How long a frame takes at least.
+/// Shortest time that a frame is in flight.
 const MIN_LATENCY: Duration = Duration::from_micros(200);
-/// Latest frames kept for who puts old ones on the network again.
+/// Number of latest packets kept for replay by forgeries and liars.
 const MAX_RECORDED: usize = 256;
 
-/// A frame, and who passed it on if not its sender.
+/// A frame, and the relay it came through if not directly from its sender.
 #[derive(Debug, Clone)]
 pub(crate) struct Packet {
     pub(crate) frame: Frame,
     pub(crate) via: Option<Via>,
 }
 
-/// The network between nodes, who are numbered.
+/// The network between hosts, by their numbers.
 #[derive(Debug)]
 pub(crate) struct Network {
     rng: Rng,
     faults: Faults,
-    /// Directed pairs that carry nothing, until when.
+    /// End of each cut, by (from, to).
     cuts: BTreeMap<(usize, usize), Time>,
-    /// Somebody records what is sent.
+    /// Packets are recorded, for forgeries or liars.
     is_recording: bool,
     recorded: VecDeque<Packet>,
 }
@@ -39,7 +39,7 @@ impl Network {
         Self { rng, faults, cuts: BTreeMap::new(), is_recording, recorded: VecDeque::new() }
     }
 
-    /// When the copies of a packet arrive: none if it is lost.
+    /// When the copies of a packet arrive. None arrives if the packet is lost.
     pub(crate) fn send(
         &mut self,
         now: Time,
@@ -71,7 +71,7 @@ impl Network {
         *cut = until.max(*cut);
     }
 
-    /// From now on every frame arrives, in time.
+    /// From now on every frame arrives, with the shortest latency.
     pub(crate) fn end_faults(&mut self) {
         self.faults = Faults::default();
         self.cuts.clear();
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cut_is_of_one_direction_and_ends() {
+    fn a_cut_blocks_one_direction_until_it_ends() {
         let incarnation = Incarnation([0; 16]);
         let (kind, body) = (FrameKind::Control, "".into());
         let frame = Frame { incarnation, to: None, kind, first: 1, count: 0, body, wire: None };

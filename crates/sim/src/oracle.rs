@@ -1,4 +1,4 @@
-//! Judges from outside: what was published, what came out.
+//! The oracle judges a run from outside, by published events and outputs.
 
 mod false_gaps;
 mod membership;
@@ -19,23 +19,23 @@ use routes::Routes;
 use streams::Published;
 use window::Windows;
 
-/// Within so much time of the end of a life everybody was told: the failure timeout by a
-/// slow clock, and repair of its last words.
+/// Longest time until all peers report the end of a node, on a network without loss: the failure
+/// timeout by a slow clock, plus repair of the last events.
 const MAX_END_REPORT_DELAY: Duration = Duration::from_millis(4_200);
-/// The same where the network loses frames.
+/// The same on a network that loses frames.
 const MAX_END_REPORT_DELAY_LOSSY: Duration = Duration::from_secs(6);
 
-/// A sender's lane.
+/// A lane of a sender.
 type Stream = (Incarnation, Lane);
 
-/// The promise was broken.
+/// A violation of the delivery promise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// What happened.
+    /// Description of the violation.
     pub message: String,
-    /// The seed of the run.
+    /// Seed of the run.
     pub seed: u64,
-    /// When, since the begin of the run.
+    /// Time since the start of the run.
     pub at: Duration,
 }
 
@@ -47,7 +47,7 @@ impl std::fmt::Display for Violation {
 
 impl std::error::Error for Violation {}
 
-/// A life of a node.
+/// The lifetime of an incarnation.
 #[derive(Debug, Clone)]
 struct Lifespan {
     name: usize,
@@ -55,43 +55,44 @@ struct Lifespan {
     ended: Option<Time>,
 }
 
-/// Per receiver and stream: which event must come next. And what must hold besides.
+/// Judges a run: which event comes next for each receiver and stream, and further invariants, some
+/// of which hold only for plans without certain faults.
 #[derive(Debug, Clone, Default)]
 pub struct Oracle {
     settings: Settings,
-    /// Nothing happens that excuses a gap.
+    /// No fault of the plan excuses a gap.
     no_gap_allowed: bool,
-    /// A crashed node's receivers must end after the same events.
+    /// All survivors must have received the same events of a node that ended.
     survivors_agree: bool,
-    /// Nothing happens that excuses that one of them was told that it missed more.
+    /// They must also have reported the same number of missing events.
     survivors_agree_on_gaps: bool,
-    /// Nothing happens that excuses that an end is noticed later.
+    /// Longest time until all peers report the end of a node, if no fault delays the reports.
     max_end_report_delay: Option<Duration>,
-    /// Who is vouched for by another lived some seconds ago.
+    /// No node freezes, so no node passes on old reports that a peer is alive.
     no_node_freezes: bool,
-    /// Nothing but cuts happens, so that what another passes on comes in time.
+    /// The plan has no faults but cuts, so relayed events arrive promptly.
     relays_are_prompt: bool,
-    /// Members lie: of who is out of reach more may be told missing than there was.
+    /// The plan has liars. More events of an unreachable node may be reported missing than exist.
     has_liars: bool,
-    /// Nothing happens that excuses that of one that has not ended.
+    /// No fault excuses such a false gap while the sender is alive.
     false_gaps_need_an_end: bool,
-    /// Nothing happens that excuses that one that lives is taken for dead.
+    /// No fault excuses that a live node is reported as failed.
     no_false_failures: bool,
-    /// What comes from a node is of that moment.
+    /// Every frame is what its sender sent just before.
     no_forgeries: bool,
     now: Time,
     lifespans: BTreeMap<Incarnation, Lifespan>,
     published: BTreeMap<Stream, Published>,
     next_event: BTreeMap<(Incarnation, Stream), u64>,
     missing: BTreeMap<(Incarnation, Stream), u64>,
-    /// When something last came.
+    /// When the receiver last received or missed events of the stream.
     last_received: BTreeMap<(Incarnation, Stream), Time>,
-    /// The last event there was when more was told missing.
+    /// The last published event when a false gap was reported.
     published_at_false_gap: BTreeMap<(Incarnation, Stream), u64>,
     members: BTreeMap<(Incarnation, Incarnation), bool>,
-    /// When a node last took in another.
+    /// When a node last admitted another.
     admitted_at: BTreeMap<(Incarnation, Incarnation), Time>,
-    /// Who was told that another said goodbye.
+    /// Pairs of a node and a peer whose goodbye the node reported.
     said_goodbye: BTreeSet<(Incarnation, Incarnation)>,
     naks: nak_rate::NakHistory,
     routes: Routes,
@@ -99,7 +100,7 @@ pub struct Oracle {
 }
 
 impl Oracle {
-    /// The judge of a plan.
+    /// The oracle of a plan.
     #[must_use]
     pub fn new(plan: &Plan) -> Self {
         let lossless = plan.faults.loss == 0 && plan.faults.jitter.is_zero();
@@ -110,7 +111,7 @@ impl Oracle {
             )
         };
         let leaves = |action: &Action| matches!(action, Action::Leave { .. });
-        // Who lingers takes nothing with it.
+        // A node that lingers leaves no event behind.
         let loses_events = |action: &Action| {
             !matches!(action, Action::Leave { lingers: true, .. }) && ends(action)
         };
@@ -166,18 +167,18 @@ impl Oracle {
         }
     }
 
-    /// It is that late.
+    /// Sets the time of the following calls.
     pub fn set_time(&mut self, now: Time) {
         self.now = now;
     }
 
-    /// What a node gave out, but what it puts on the bus.
+    /// Judges an output of the node `observer`. Frames to transmit are ignored.
     ///
     /// # Errors
-    /// If it breaks the promise.
+    /// If the output violates the promise.
     pub fn judge(&mut self, observer: Incarnation, output: &Output) -> Result<(), String> {
         if self.has_liars && subject(output).is_some_and(|id| !self.lifespans.contains_key(&id)) {
-            // Of a liar, or of who never was.
+            // The output is about a liar or an invented node.
             return Ok(());
         }
         match output {
@@ -186,7 +187,7 @@ impl Oracle {
             Output::Deliver { from, lane, first, count, body: content } => {
                 if *content != body(*from, *lane, *first, *count) {
                     return Err(format!(
-                        "{observer:?} got other content for {first} of {from:?} {lane}"
+                        "{observer:?} received wrong content for {first} of {from:?} {lane}"
                     ));
                 }
                 self.resume_after_false_gap(observer, *from, *lane, *first);
@@ -204,37 +205,38 @@ impl Oracle {
         }
     }
 
-    /// Who there was: its name, and whether it lives.
+    /// All incarnations: the number of their node, and whether they are alive.
     pub(crate) fn incarnations(&self) -> impl Iterator<Item = (Incarnation, usize, bool)> {
         self.lifespans.iter().map(|(id, lifespan)| (*id, lifespan.name, lifespan.ended.is_none()))
     }
 
-    /// A life begins.
+    /// An incarnation of the node with number `name` starts.
     pub fn incarnation_started(&mut self, incarnation: Incarnation, name: usize) {
         self.lifespans.insert(incarnation, Lifespan { name, began: self.now, ended: None });
     }
 
-    /// A life ends.
+    /// An incarnation ends.
     pub fn incarnation_ended(&mut self, incarnation: Incarnation) {
         if let Some(lifespan) = self.lifespans.get_mut(&incarnation) {
             lifespan.ended = Some(self.now);
         }
     }
 
-    /// One place does not hear another until then.
+    /// The link from one node to another is cut until then.
     pub(crate) fn link_cut(&mut self, from: usize, to: usize, until: Time) {
         self.routes.link_cut(from, to, until);
     }
 
-    /// A packet comes from a node to another: of its own, or one that it passes on.
+    /// A packet from the node `from`, its sender or its relay, arrives at `observer`.
     pub fn packet_arrived(&mut self, observer: Incarnation, from: Incarnation) {
         self.routes.heard(self.now, observer, from);
     }
 
-    /// What a node keeps is within its bounds, and no honest node breaks the protocol before it.
+    /// Checks that the buffers of a node are within their bounds, and that it got no malformed
+    /// frame if all its peers are honest.
     ///
     /// # Errors
-    /// If it is not.
+    /// If not.
     pub fn check_bounds(&self, endpoint: &Endpoint) -> Result<(), String> {
         let (replay, relay) = (endpoint.replay_bytes(), endpoint.relay_bytes());
         let reorder = endpoint.reorder_bytes();
@@ -243,29 +245,32 @@ impl Oracle {
         {
             let (id, unknown) = (endpoint.identity().incarnation, endpoint.unknown_sender_bytes());
             return Err(format!(
-                "{id:?} holds {reorder} bytes behind a hole, {unknown} of strangers"
+                "{id:?} exceeds a bound: {reorder} bytes behind holes, \
+                 {unknown} of unknown senders"
             ));
         }
         if replay > 2 * self.settings.replay_bytes || relay > self.settings.relay_bytes {
             let id = endpoint.identity().incarnation;
-            return Err(format!("{id:?} keeps {replay} bytes it sent and {relay} it received"));
+            return Err(format!(
+                "{id:?} exceeds a bound: {replay} replay bytes, {relay} relay bytes"
+            ));
         }
         let malformed = endpoint.counters().malformed;
         if malformed > 0 && self.no_forgeries {
             let id = endpoint.identity().incarnation;
-            return Err(format!("{id:?} was given {malformed} frames that break the protocol"));
+            return Err(format!("{id:?} counted {malformed} malformed frames"));
         }
         Ok(())
     }
 }
 
-/// Whom an output tells of.
+/// The node that an output is about.
 fn subject(output: &Output) -> Option<Incarnation> {
     match output {
         Output::Joined(peer) | Output::Left { peer, .. } => Some(peer.incarnation),
         Output::Deliver { from, .. } => Some(*from),
         Output::Gap(gap) => Some(gap.from),
-        // What a liar says of itself.
+        // The loser may be a liar.
         Output::NameConflict(conflict) => Some(conflict.loser),
         Output::Reach { peer, .. } => Some(*peer),
         _ => None,
@@ -286,11 +291,11 @@ mod tests {
         let lane = Lane::Events;
         let mut oracle = Oracle::default();
         oracle.published(A, lane, 10, 100).unwrap();
-        assert!(oracle.received(B, A, lane, 3, 1).unwrap_err().contains("does not take part"));
-        assert!(oracle.joined(B, A, [0, 11]).is_err(), "more than was published");
+        assert!(oracle.received(B, A, lane, 3, 1).unwrap_err().contains("not a member"));
+        assert!(oracle.joined(B, A, [0, 11]).is_err(), "events that were not published");
         oracle.joined(B, A, [0, 2]).unwrap();
         assert!(oracle.joined(B, A, [0, 2]).is_err());
-        assert!(oracle.received(B, A, lane, 5, 1).is_err(), "skipped from the start");
+        assert!(oracle.received(B, A, lane, 5, 1).is_err(), "events skipped from the start");
         oracle.received(B, A, lane, 3, 2).unwrap();
         assert!(
             oracle.received(B, A, lane, 4, 1).unwrap_err().contains("5 is next"),
@@ -304,6 +309,6 @@ mod tests {
         oracle.left(B, A, LeaveReason::Failed).unwrap();
         assert!(oracle.left(B, A, LeaveReason::Failed).is_err());
         oracle.published(A, lane, 5, 50).unwrap();
-        assert!(oracle.joined(B, A, [0, 15]).is_err(), "message it missed meanwhile is left out");
+        assert!(oracle.joined(B, A, [0, 15]).is_err(), "a return that skips missed events");
     }
 }

@@ -1,5 +1,5 @@
-//! What will happen in a run, drawn from its seed before it begins: so a run that
-//! fails can be made shorter step by step.
+//! A plan: all that happens in a run, drawn from the seed beforehand, so that a failing plan can be
+//! shrunk step by step.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,187 +9,189 @@ use mailmesh_delivery::{Lane, Settings};
 
 use crate::Faults;
 
-/// Virtual time with faults.
+/// Length of the phase with faults, in virtual time.
 const FAULT_PHASE: Duration = Duration::from_secs(16);
 
-/// More than the nodes have in a run, and fewer than liars make up.
+/// Former peers that nodes remember in plans with liars and small bounds: more than a run has
+/// incarnations, fewer than liars invent.
 const FORMER_PEERS_WITH_LIARS: usize = 64;
 
-/// A run: the same plan gives the same run.
+/// A run. Equal plans give equal runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Plan {
-    /// Decides what the network does to each frame.
+    /// Seed of all random choices during the run.
     pub seed: u64,
     /// Number of nodes.
     pub nodes: usize,
-    /// What the network does, and the clocks.
+    /// Faults of the network and the clocks.
     pub faults: Faults,
-    /// What happens, in order of time.
+    /// Actions in order of time.
     pub steps: Vec<Step>,
     /// The nodes keep mirrors.
     pub mirrors: bool,
-    /// Half of the clocks may be wrong, so that none can be told to be right.
+    /// Up to half of the wall clocks are wrong, so that no majority of clocks may exist.
     pub split_clocks: bool,
-    /// Many entries end, while nothing goes wrong: none may be remembered that took the place
-    /// of nothing.
+    /// Many entries expire and nothing goes wrong. No mirror may remember an expired entry that
+    /// replaced nothing.
     pub many_expiries: bool,
-    /// How many members there are besides that lie.
+    /// Number of Byzantine members besides the nodes.
     pub liars: u8,
 }
 
-/// Something that happens.
+/// An action and its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Step {
-    /// When, since the begin of the run.
+    /// Time since the start of the run.
     pub at: Duration,
-    /// What.
+    /// The action.
     pub action: Action,
 }
 
-/// What happens. Nodes are numbered from 0.
+/// An action. Nodes are numbered from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Action {
-    /// A node publishes so many frames of so many events.
+    /// A node publishes frames of events.
     Publish {
-        /// The sender.
+        /// Number of the sender.
         node: usize,
-        /// Its lane.
+        /// Lane of the events.
         lane: Lane,
-        /// How many frames.
+        /// Number of frames.
         frames: u16,
-        /// Events in each.
+        /// Number of events in each frame.
         events: u16,
     },
-    /// What one sends the other does not hear; nor the other way, if `both`.
+    /// A link between two nodes is cut.
     Cut {
-        /// Who is not heard.
+        /// The node whose packets are lost.
         from: usize,
-        /// Who does not hear.
+        /// The node that does not receive them.
         to: usize,
-        /// Neither hears the other.
+        /// The other direction is cut too.
         both: bool,
-        /// For how long.
+        /// Length of the cut.
         duration: Duration,
     },
-    /// A node hears nobody, and nobody hears it.
+    /// All links of a node are cut in both directions.
     Isolate {
-        /// Who.
+        /// Number of the node.
         node: usize,
-        /// For how long.
+        /// Length of the cut.
         duration: Duration,
     },
     /// A node is killed.
     Crash {
-        /// Who.
+        /// Number of the node.
         node: usize,
-        /// When its next life begins.
+        /// Time until its next incarnation starts.
         restart_after: Duration,
-        /// The others' buses notice that its links close.
+        /// The buses of the other nodes report that its links close.
         links_close: bool,
-        /// It dies while it publishes: its last frames reach only some.
+        /// The node dies while it publishes: each of its last frames reaches only some nodes.
         partial: bool,
     },
     /// A node says goodbye.
     Leave {
-        /// Who.
+        /// Number of the node.
         node: usize,
-        /// When its next life begins.
+        /// Time until its next incarnation starts.
         restart_after: Duration,
-        /// Its last frames reach only some.
+        /// Each of its last frames reaches only some nodes.
         partial: bool,
-        /// It waits for them to be confirmed.
+        /// The node first waits for acknowledgements, up to the `linger` setting.
         lingers: bool,
     },
-    /// A node stands still.
+    /// A node freezes.
     Freeze {
-        /// Who.
+        /// Number of the node.
         node: usize,
-        /// For how long.
+        /// Length of the freeze.
         duration: Duration,
     },
-    /// A node is slow.
+    /// A node handles one packet per millisecond.
     Slow {
-        /// Who.
+        /// Number of the node.
         node: usize,
-        /// For how long.
+        /// Length of the slowdown.
         duration: Duration,
     },
-    /// A node's bus says that the link to another closed or opened.
+    /// The bus of a node reports that a link closed or opened, truthfully or not.
     LinkEvent {
-        /// To whom it says so.
+        /// The node that gets the report.
         node: usize,
-        /// Of whom.
+        /// The node at the other end of the link.
         peer: usize,
-        /// It opened.
+        /// The link opened.
         up: bool,
     },
-    /// A second node of a name starts.
+    /// A second node with the same name starts.
     DuplicateName {
-        /// Whose name.
+        /// Number of the node whose name it has.
         node: usize,
     },
-    /// An old frame, or a forged one, is put before a node.
+    /// A node gets a recorded or invented frame.
     Forge {
-        /// Before whom.
+        /// Number of the node.
         node: usize,
-        /// Which frame.
+        /// Selects the frame: even numbers replay it unchanged, odd ones forge sender and body.
         which: u32,
     },
-    /// A member that is none of the nodes lies to a node.
+    /// A Byzantine member lies to a node.
     Lie {
-        /// To whom.
+        /// Number of the node.
         node: usize,
-        /// Which lie.
+        /// Seed of the lie.
         lie: u64,
     },
-    /// A member that lies sends a node the same thing again and again, for a moment.
+    /// A Byzantine member floods a node with one kind of message.
     Flood {
-        /// To whom.
+        /// Number of the flooded node.
         node: usize,
-        /// About whose events it is.
+        /// The node whose events the messages are about.
         peer: usize,
-        /// What.
+        /// Kind of message.
         flood: Flood,
     },
     /// A node blocks a network.
     Block {
-        /// Who.
+        /// Number of the node.
         node: usize,
-        /// Which network.
+        /// Key of the network.
         key: u16,
-        /// For how long, if not for ever.
+        /// Time until the block expires; `None` means never.
         ttl: Option<Duration>,
     },
-    /// A node takes a network off.
+    /// A node removes a block.
     Unblock {
-        /// Who.
+        /// Number of the node.
         node: usize,
-        /// Which network.
+        /// Key of the network.
         key: u16,
     },
     /// The wall clock of a node is set.
     SetClock {
-        /// Whose.
+        /// Number of the node.
         node: usize,
-        /// By how many milliseconds it is ahead from then on; behind, if negative.
+        /// Milliseconds that the clock is ahead from then on; negative if behind.
         offset_ms: i64,
     },
 }
 
-/// What a member that lies sends again and again.
+/// Kind of message that a Byzantine member floods a node with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Flood {
-    /// That another has sent more than it did, and that of this it has nothing itself.
+    /// Claims that another node has sent more than it did, and that the liar cannot relay any of
+    /// it.
     Unavailable,
-    /// A question to a mirror.
+    /// Queries to a mirror.
     MirrorQueries,
 }
 
-/// The first network that is blocked once, for a moment. Below are those that are blocked and
-/// taken off all the time.
+/// Key of the first network that is blocked once only. Networks with lower keys are blocked and
+/// removed again and again.
 pub(crate) const FIRST_SINGLE_USE_KEY: u16 = 256;
 
 /// Milliseconds of a year.
@@ -202,16 +204,16 @@ impl Plan {
         Self::with_faults(seed, nodes, Faults::from_seed(seed))
     }
 
-    /// The run of a seed, with these faults.
+    /// The run of a seed, with the given faults.
     ///
     /// # Panics
-    /// With fewer than 2 nodes.
+    /// If `nodes` is less than 2.
     #[must_use]
     pub fn with_faults(seed: u64, nodes: usize, faults: Faults) -> Self {
-        assert!(nodes >= 2, "a cluster has two nodes or more");
+        assert!(nodes >= 2, "a cluster needs at least two nodes");
         let mut rng = Rng::with_seed(seed);
         let mut steps = Vec::new();
-        // Frames of events tell much by themselves: in some seeds there are few.
+        // Frames of events reveal much about their sender, so some seeds have few of them.
         let per_second = if rng.u8(..4) == 0 { 1 } else { 25 };
         for ms in 1..FAULT_PHASE.as_millis() as u64 {
             let at = Duration::from_millis(ms);
@@ -220,7 +222,7 @@ impl Plan {
             if rng.u32(..1_000) < per_second {
                 let lane = if rng.bool() { Lane::Urgent } else { Lane::Events };
                 let (node, events) = (rng.usize(..nodes), rng.u16(1..=20));
-                // With small bounds sometimes more than a window at once.
+                // With small bounds, some bursts exceed a window.
                 let is_burst = faults.small_bounds && rng.u8(..10) == 0;
                 let frames = rng.u16(1..=if is_burst { 250 } else { 8 });
                 let action = Action::Publish { node, lane, frames, events };
@@ -239,11 +241,11 @@ impl Plan {
         }
     }
 
-    /// The same run, in which the nodes keep mirrors that they change, while the clocks of
-    /// fewer than half of them are wrong by up to two minutes, or by days and years, and are
-    /// set. In a quarter of the runs half of the clocks may be wrong. In another quarter all are
-    /// right, nothing else goes wrong, and 40 entries end in each second. Where a clock is wrong, a
-    /// node may be alone with it at first, and change its mirror.
+    /// The same run with mirrors that the nodes change. The wall clocks of fewer than half of the
+    /// nodes are wrong, by up to two minutes, a day or ten years, and are set during the run. In a
+    /// quarter of the runs up to half of the clocks are wrong. In another quarter all clocks are
+    /// right, nothing else goes wrong, and 40 entries per second expire. In some runs with a wrong
+    /// clock, the first node starts alone and changes its mirror.
     #[must_use]
     pub fn with_mirrors(mut self) -> Self {
         let rng = &mut Rng::with_seed(self.seed ^ 0x4D49_5252_4F52);
@@ -293,8 +295,8 @@ impl Plan {
         self
     }
 
-    /// Blocks that end soon, each of another network, and nothing that has anybody hear of one
-    /// after its end.
+    /// Adds blocks that expire soon, each of another network. Removes all faults that could delay a
+    /// change beyond its expiry.
     fn add_expiring_blocks(&mut self, rng: &mut Rng) {
         (self.faults.loss, self.faults.jitter) = (0, Duration::ZERO);
         (self.faults.drift, self.faults.small_bounds) = (0, false);
@@ -310,8 +312,8 @@ impl Plan {
         }
     }
 
-    /// The first node is cut off from the start, by days ahead or behind; its clock is set right
-    /// before it meets the others.
+    /// Isolates the first node from the start, with a clock that is days off. The clock is right
+    /// again before the node meets the others.
     fn isolate_first_node(&mut self, rng: &mut Rng) {
         let offset_ms = rng.i64(1..=5) * 86_400_000 * if rng.bool() { 1 } else { -1 };
         let alone = Duration::from_secs(9);
@@ -324,8 +326,8 @@ impl Plan {
         step(7_000, Action::SetClock { node: 0, offset_ms: 0 });
     }
 
-    /// The same run, in which one or two members besides have the key and lie: of themselves,
-    /// of the others, of their mirrors. They speak in nobody else's name.
+    /// The same run with one or two Byzantine members. They have the key and lie about themselves,
+    /// other nodes and their mirrors, but never send in another node's name.
     #[must_use]
     pub fn with_liars(mut self) -> Self {
         let rng = &mut Rng::with_seed(self.seed ^ 0x004C_4941_5253);
@@ -365,18 +367,18 @@ impl Plan {
         settings
     }
 
-    /// When the last step is over and every fault ends.
+    /// When the last step is over and all faults end.
     pub(crate) fn faults_end_at(&self) -> Duration {
         self.steps.last().map_or(Duration::ZERO, |step| step.at + Duration::from_millis(1))
     }
 
-    /// Whether some step is of this sort.
-    pub(crate) fn has(&self, mix: impl Fn(&Action) -> bool) -> bool {
-        self.steps.iter().any(|step| mix(&step.action))
+    /// Whether any action fulfils the predicate.
+    pub(crate) fn has(&self, predicate: impl Fn(&Action) -> bool) -> bool {
+        self.steps.iter().any(|step| predicate(&step.action))
     }
 }
 
-/// What goes wrong in one millisecond.
+/// The faults that start in one millisecond.
 fn draw_faults(rng: &mut Rng, nodes: usize, faults: &Faults) -> Vec<Action> {
     let mut actions = Vec::new();
     let happens = |rng: &mut Rng, per_second: u32| rng.u32(..1_000_000) < per_second;
@@ -385,7 +387,7 @@ fn draw_faults(rng: &mut Rng, nodes: usize, faults: &Faults) -> Vec<Action> {
         let (from, to) = pair(rng, nodes);
         actions.push(Action::Cut { from, to, both: rng.bool(), duration: ms(rng, 8_000) });
         if rng.bool() {
-            // The bus may notice.
+            // The bus may notice the cut.
             actions.push(Action::LinkEvent { node: to, peer: from, up: false });
         }
     }
@@ -444,41 +446,41 @@ impl fmt::Display for Step {
             Action::Cut { from, to, both: true, duration } => {
                 write!(f, "n{to} and n{from} do not hear each other for {duration:?}")
             }
-            Action::Isolate { node, duration } => write!(f, "n{node} is cut off for {duration:?}"),
+            Action::Isolate { node, duration } => write!(f, "n{node} is isolated for {duration:?}"),
             Action::Crash { node, restart_after, links_close, partial } => {
                 let how = if links_close { "its links close" } else { "silently" };
                 let when = if partial { " while it publishes" } else { "" };
-                write!(f, "n{node} crashes{when} ({how}), back after {restart_after:?}")
+                write!(f, "n{node} crashes{when} ({how}), restarts after {restart_after:?}")
             }
             Action::Leave { node, restart_after, partial, lingers } => {
-                let last = if partial { ", and its last events reach only some" } else { "" };
-                let when = if lingers { ", once they have what it sent" } else { "" };
-                write!(f, "n{node} says goodbye{last}{when}, back after {restart_after:?}")
+                let last = if partial { ", its last frames reach only some nodes" } else { "" };
+                let when = if lingers { ", after acknowledgements" } else { "" };
+                write!(f, "n{node} says goodbye{last}{when}, restarts after {restart_after:?}")
             }
-            Action::Freeze { node, duration } => write!(f, "n{node} stands still for {duration:?}"),
+            Action::Freeze { node, duration } => write!(f, "n{node} freezes for {duration:?}"),
             Action::Slow { node, duration } => write!(f, "n{node} is slow for {duration:?}"),
             Action::LinkEvent { node, peer, up } => {
                 let event = if up { "opened" } else { "closed" };
-                write!(f, "the bus of n{node} says that the link to n{peer} {event}")
+                write!(f, "the bus of n{node} reports that the link to n{peer} {event}")
             }
             Action::DuplicateName { node } => write!(f, "a second n{node} starts"),
             Action::Forge { node, which } => {
-                write!(f, "an old or forged frame ({which}) is put before n{node}")
+                write!(f, "n{node} gets a recorded or forged frame ({which})")
             }
-            Action::Lie { node, lie } => write!(f, "n{node} is told a lie ({lie})"),
+            Action::Lie { node, lie } => write!(f, "a liar lies to n{node} ({lie})"),
             Action::Flood { node, peer, flood: Flood::Unavailable } => {
-                write!(f, "n{node} is told again and again that somebody lacks events of n{peer}")
+                write!(f, "a liar floods n{node}: it cannot relay events of n{peer}")
             }
             Action::Flood { node, flood: Flood::MirrorQueries, .. } => {
-                write!(f, "the mirror of n{node} is asked again and again")
+                write!(f, "a liar floods the mirror of n{node} with queries")
             }
             Action::Block { node, key, ttl: None } => write!(f, "n{node} blocks {key}"),
             Action::Block { node, key, ttl: Some(ttl) } => {
                 write!(f, "n{node} blocks {key} for {ttl:?}")
             }
-            Action::Unblock { node, key } => write!(f, "n{node} takes {key} off"),
+            Action::Unblock { node, key } => write!(f, "n{node} unblocks {key}"),
             Action::SetClock { node, offset_ms } => {
-                write!(f, "the clock of n{node} is set to be {offset_ms} ms ahead")
+                write!(f, "the clock of n{node} is set to {offset_ms} ms ahead")
             }
         }
     }

@@ -1,8 +1,8 @@
-//! The faults that can be planted in the cores: those that they list in a build with
-//! `--cfg planted`, and none in any other build (decision 27).
+//! The faults that can be planted in the cores, in a build with `--cfg planted`. Any other build
+//! has none (decision 27).
 
-/// A fault, and what plants it in this process.
-#[cfg_attr(not(planted), allow(dead_code))] // there is none then
+/// A fault, and the function that plants it in this process.
+#[cfg_attr(not(planted), allow(dead_code))] // any other build has no faults
 struct Planted {
     name: String,
     group: &'static str,
@@ -30,7 +30,7 @@ fn all() -> Vec<Planted> {
     in_delivery.chain(in_state).collect()
 }
 
-/// `HeldLost` as `held-lost`.
+/// `HeldLost` becomes `held-lost`.
 #[cfg(planted)]
 fn kebab_case(name: &str) -> String {
     let mut kebab = String::new();
@@ -58,7 +58,7 @@ fn all_or_why_none() -> Result<Vec<Planted>, String> {
     Ok(all)
 }
 
-/// Prints a line for each fault, with tabs between its name, its group and what it does.
+/// Prints one line per fault: name, group and effect, separated by tabs.
 ///
 /// # Errors
 ///
@@ -70,11 +70,11 @@ pub fn list() -> Result<(), String> {
     Ok(())
 }
 
-/// Plants the fault of a name, for as long as the process runs.
+/// Plants the fault of this name for the rest of the process.
 ///
 /// # Errors
 ///
-/// If there is no such fault, or one is planted already.
+/// If the build has no fault of this name, or a fault is planted already.
 pub fn plant(name: &str) -> Result<(), String> {
     let fault = all_or_why_none()?.into_iter().find(|fault| fault.name == name);
     let fault = fault.ok_or_else(|| {

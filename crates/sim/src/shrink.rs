@@ -1,15 +1,15 @@
-//! Makes a plan that fails shorter.
+//! Shrinks a failing plan.
 
 use std::time::Duration;
 
 use crate::{Plan, Simulation, Violation};
 
-/// Most runs tried.
+/// Most runs that one shrinking takes.
 const MAX_RUNS: usize = 3_000;
 
-/// The shortest plan found that still breaks the promise, and how it does: steps are
-/// left out, in halves, quarters and so on down to one (delta debugging: Zeller and
-/// Hildebrandt, 2002), then faults of the network. `None` if the plan breaks nothing.
+/// The shortest plan found that still fails, with its violation. Removes steps in halves, quarters
+/// and so on down to single steps (delta debugging: Zeller and Hildebrandt, 2002), then faults of
+/// the network. Returns `None` if the plan passes.
 #[must_use]
 pub fn shrink(plan: &Plan) -> Option<(Plan, Violation)> {
     let mut best = (plan.clone(), Simulation::run(plan).err()?);
@@ -23,7 +23,7 @@ pub fn shrink(plan: &Plan) -> Option<(Plan, Violation)> {
         *best = (candidate, violation);
         true
     };
-    // What comes after the breach has no part in it, unless it shows at the end only.
+    // Steps after the violation did not cause it, unless only the checks at the end show it.
     let mut early = best.0.clone();
     early.steps.retain(|step| step.at <= best.1.at);
     attempt(&mut best, early);
@@ -41,7 +41,7 @@ pub fn shrink(plan: &Plan) -> Option<(Plan, Violation)> {
                 begin += size;
             }
         }
-        // At the last size, again and again while it helps.
+        // Repeat single steps as long as that removes some.
         size = if size == 1 && shorter { 1 } else { size / 2 };
     }
     for simplify in [

@@ -20,13 +20,14 @@ use crate::network::{Network, Packet};
 use crate::plan::Plan;
 use crate::{Oracle, Report, Violation};
 
-/// Virtual time without faults after the last step, after which all must be well.
+/// Time without faults at the end of a run, after which all invariants must hold.
 const RECOVERY_TIME: Duration = Duration::from_secs(7);
-/// The same where liars say that they have what is lost for good: each hole is told late.
+/// The same in plans with liars and small bounds. A liar claims to have events that no node has any
+/// more, so receivers give up such holes late.
 const RECOVERY_TIME_WITH_LIARS: Duration = Duration::from_secs(90);
-/// In which what is sent without faults is everywhere.
+/// Time in which a frame reaches every node if there are no faults.
 const DELIVERY_TIME: Duration = Duration::from_secs(1);
-/// Times that a node may be woken at one moment before it counts as restless.
+/// Most deadlines at one moment. More count as an endless loop.
 const MAX_WAKEUPS_AT_ONCE: u32 = 10_000;
 
 /// A cluster in virtual time.
@@ -36,7 +37,7 @@ pub struct Simulation<'a> {
     rng: Rng,
     pub(crate) now: Time,
     pub(crate) hosts: Vec<Host>,
-    /// Where each life sits.
+    /// The host that runs each live incarnation.
     host_of: BTreeMap<Incarnation, usize>,
     network: Network,
     world: MirrorWorld,
@@ -50,7 +51,7 @@ pub struct Simulation<'a> {
     wakeups: (Time, u32),
 }
 
-/// What happens at a moment.
+/// A scheduled task.
 #[derive(Debug)]
 enum Task {
     Arrive {
@@ -61,23 +62,23 @@ enum Task {
     Deadline {
         host_id: usize,
     },
-    /// It goes on, or handles the next of what waits.
+    /// The host resumes, or handles its next waiting packet.
     HandleWaiting {
         host_id: usize,
     },
     Restart {
         host_id: usize,
     },
-    /// It looks after its mirror.
+    /// Periodic work on the mirror.
     MirrorTick {
         host_id: usize,
         incarnation: Incarnation,
     },
-    /// It leaves, if it lingers no longer.
+    /// The node leaves, unless it still waits for acknowledgements.
     Leave {
         host_id: usize,
     },
-    /// A liar says that it is there.
+    /// A liar sends its heartbeat.
     LiarHeartbeat {
         liar_index: usize,
     },
@@ -85,15 +86,15 @@ enum Task {
 }
 
 impl<'a> Simulation<'a> {
-    /// Runs a plan, and some seconds without faults after it.
+    /// Runs a plan, then some time without faults, and checks all invariants.
     ///
     /// # Errors
-    /// The first breach of the promise.
+    /// The first violation.
     pub fn run(plan: &'a Plan) -> Result<Report, Violation> {
         Self::new(plan).run_to_end()
     }
 
-    /// The same, with a line for whatever happens.
+    /// Like [`run`](Self::run); also returns a trace with one line for each action and output.
     pub fn trace(plan: &'a Plan) -> (Result<Report, Violation>, Vec<String>) {
         let mut simulation = Self::new(plan);
         simulation.trace = Some(Vec::new());
@@ -149,7 +150,7 @@ impl<'a> Simulation<'a> {
             self.now + if has_holes { RECOVERY_TIME_WITH_LIARS } else { RECOVERY_TIME },
         )?;
         self.oracle.check_recovered(&self.hosts)?;
-        // What is sent from now on arrives, whatever was told before.
+        // Later events must arrive, whatever was reported missing before.
         for host_id in 0..self.hosts.len() {
             for lane in Lane::ALL {
                 self.publish(host_id, lane, (1, 3))?;
@@ -160,7 +161,7 @@ impl<'a> Simulation<'a> {
         self.check_mirrors()
     }
 
-    /// Lets time pass: arrivals and deadlines in their order.
+    /// Runs all tasks up to a time, in their order.
     fn run_until(&mut self, until: Time) -> Result<(), String> {
         while let Some(entry) = self.queue.first_entry().filter(|entry| entry.key().0 <= until) {
             let ((at, _), task) = entry.remove_entry();
@@ -213,8 +214,8 @@ impl<'a> Simulation<'a> {
         self.after_input(host_id)
     }
 
-    /// What waited before a node that stood still, at once; before a slow one, a packet
-    /// a millisecond.
+    /// Handles the packets that waited: all of them after a freeze, one per millisecond on a slow
+    /// host.
     fn handle_waiting(&mut self, host_id: usize) -> Result<(), String> {
         if self.hosts[host_id].is_frozen(self.now) {
             return Ok(());
@@ -251,12 +252,12 @@ impl<'a> Simulation<'a> {
         self.wakeups =
             if self.wakeups.0 == self.now { (self.now, self.wakeups.1 + 1) } else { (self.now, 0) };
         if self.wakeups.1 > MAX_WAKEUPS_AT_ONCE {
-            return Err(format!("nodes are woken without end at {:?}", self.now.elapsed()));
+            return Err(format!("endless wake-ups at {:?}", self.now.elapsed()));
         }
         self.after_input(host_id)
     }
 
-    /// After an input: takes what the node has to say, and notes its deadline.
+    /// After each input: handles the outputs, publishes, and schedules the next deadline.
     fn after_input(&mut self, host_id: usize) -> Result<(), String> {
         self.poll_outputs(host_id)?;
         self.publish_waiting(host_id)?;
@@ -284,7 +285,7 @@ impl<'a> Simulation<'a> {
         self.queue.insert((at, self.scheduled_count), task);
     }
 
-    /// Takes what a node has to say, and has the oracle judge it.
+    /// Takes the outputs of a node and lets the oracle judge them.
     fn poll_outputs(&mut self, host_id: usize) -> Result<(), String> {
         let mut must_leave = false;
         while let Some(output) =
@@ -301,7 +302,7 @@ impl<'a> Simulation<'a> {
         self.log(|| match &output {
             Output::Transmit { to, frame } => format!("  {at:?} -> {to:?}: {}", describe(frame)),
             Output::Relay { to, frame, .. } => {
-                format!("  {at:?} -> {to:?}: of {:?}, {}", frame.incarnation, describe(frame))
+                format!("  {at:?} -> {to:?}: relays {:?}: {}", frame.incarnation, describe(frame))
             }
             other => format!("  {at:?}: {other:?}"),
         });
@@ -377,7 +378,7 @@ impl<'a> Simulation<'a> {
     }
 }
 
-/// What events are made of: their own numbers, so that content is checked.
+/// The body of a frame of events. It contains their stream and numbers, so that receivers check it.
 pub(crate) fn body(from: Incarnation, lane: Lane, first: u64, count: u16) -> bytes::Bytes {
     let mut body = from.0.to_vec();
     body.extend(first.to_be_bytes());

@@ -1,12 +1,12 @@
-//! What holds though members lie.
+//! False gaps: liars make receivers report more events missing than were published.
 
 use mailmesh_delivery::{Gap, Incarnation, Lane};
 
 use super::Oracle;
 
 impl Oracle {
-    /// A receiver was told that so much is missing: of who ended, or was out of reach, perhaps
-    /// more than it published, on a liar's word.
+    /// Judges a reported gap. Where members lie, the gap may reach past the last published event,
+    /// if the sender ended or was out of reach.
     pub(super) fn gap_reported(&mut self, receiver: Incarnation, gap: &Gap) -> Result<(), String> {
         let Gap { from, lane, first, missed, .. } = *gap;
         self.resume_after_false_gap(receiver, from, lane, first);
@@ -17,7 +17,7 @@ impl Oracle {
         let is_alive = self.lifespans.get(&from).is_some_and(|lifespan| lifespan.ended.is_none());
         if is_alive && self.false_gaps_need_an_end {
             return Err(format!(
-                "{receiver:?} is told that it missed {missed} from {first} of {from:?}"
+                "{receiver:?} reports {missed} events missing from {first} of {from:?}, past {last}"
             ));
         }
         if first <= last {
@@ -29,8 +29,8 @@ impl Oracle {
         Ok(())
     }
 
-    /// Whether what is awaited is past what there is, or back from there, after more was told
-    /// missing than there was.
+    /// Whether `position`, at which a receiver admits a sender, lies within a false gap. A position
+    /// of a published event ends the false gap.
     pub(super) fn is_within_false_gap(
         &mut self,
         receiver: Incarnation,
@@ -46,8 +46,8 @@ impl Oracle {
         self.has_liars && next == Some(position + 1)
     }
 
-    /// An event comes, or is missed, that was told missing on a liar's word before it was
-    /// published: what follows it is awaited from now on.
+    /// Ends a false gap if it covers the event `first`, which was published after the gap was
+    /// reported. The receiver then awaits `first`.
     pub(super) fn resume_after_false_gap(
         &mut self,
         receiver: Incarnation,

@@ -1,4 +1,4 @@
-//! How often nodes ask for the same events.
+//! Bounds how often nodes request the same events.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -7,18 +7,20 @@ use mailmesh_delivery::{Incarnation, Lane, Time};
 
 use super::{Oracle, Stream};
 
-/// Most requests in a second for events of one stream from the same number on: one each 20 ms on
-/// others' word, those that are due anyway, and some that begin anew on the sender's word.
+/// Most requests in one second for events of a stream from the same number on: one per 20 ms after
+/// reports from other peers, the scheduled ones, and some that start over after a report from the
+/// sender.
 const MAX_NAKS_PER_SECOND: usize = 100;
 
-/// Of each receiver and stream the first event that it asked for last, and when it asked.
+/// For each receiver and stream, the first event of the latest request, and the times of the
+/// requests that start with it.
 pub(super) type NakHistory = BTreeMap<(Incarnation, Stream), (u64, VecDeque<Time>)>;
 
 impl Oracle {
-    /// A node asks for events of a stream, from a number on.
+    /// A node requests events of a stream, from the number `first` on.
     ///
     /// # Errors
-    /// If it asked for them too often.
+    /// If the node requests them too often.
     pub fn nak_sent(
         &mut self,
         requester: Incarnation,
@@ -35,7 +37,7 @@ impl Oracle {
         if times.len() > MAX_NAKS_PER_SECOND {
             let count = times.len();
             return Err(format!(
-                "{requester:?} asks {count} times in a second for {first} of {from:?} {lane}"
+                "{requester:?} sends {count} requests in a second for {first} of {from:?} {lane}"
             ));
         }
         Ok(())

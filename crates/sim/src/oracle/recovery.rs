@@ -1,4 +1,4 @@
-//! What holds once all faults have ended.
+//! Invariants that hold some time after all faults ended.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,8 @@ use super::Oracle;
 use crate::host::Host;
 
 impl Oracle {
-    /// After calm: everybody knows everybody and all they published, each name is borne
-    /// once, and of who crashed all have the same.
+    /// All nodes know each other and all that each of them published. Each name belongs to one
+    /// node. The survivors of a node that ended agree on its events.
     pub(crate) fn check_recovered(&self, hosts: &[Host]) -> Result<(), String> {
         let endpoints: Vec<&Endpoint> =
             hosts.iter().filter_map(|host| host.endpoint.as_ref()).collect();
@@ -17,7 +17,7 @@ impl Oracle {
         for endpoint in &endpoints {
             let receiver = endpoint.identity().incarnation;
             if let Some(other) = names.insert(endpoint.identity().name.clone(), receiver) {
-                return Err(format!("{receiver:?} and {other:?} both live on with one name"));
+                return Err(format!("{receiver:?} and {other:?} are both alive with one name"));
             }
             for other in endpoints.iter().filter(|other| other.identity().incarnation != receiver) {
                 let from = other.identity().incarnation;
@@ -29,13 +29,17 @@ impl Oracle {
                 }
             }
             if !self.has_liars && endpoint.peer_count() != endpoints.len() - 1 {
-                return Err(format!("{receiver:?} knows {} peers", endpoint.peer_count()));
+                return Err(format!(
+                    "{receiver:?} has {} peers instead of {}",
+                    endpoint.peer_count(),
+                    endpoints.len() - 1
+                ));
             }
         }
         if self.survivors_agree { self.check_survivors_agree(&endpoints) } else { Ok(()) }
     }
 
-    /// All that were there when a node ended, and still are, got the same of it.
+    /// All survivors that started before a node ended got the same events of it.
     fn check_survivors_agree(&self, endpoints: &[&Endpoint]) -> Result<(), String> {
         for (dead, lifespan) in
             self.lifespans.iter().filter(|(_, lifespan)| lifespan.ended.is_some())
@@ -43,7 +47,7 @@ impl Oracle {
             for lane in Lane::ALL {
                 let mut ends = endpoints.iter().filter_map(|endpoint| {
                     let receiver = endpoint.identity().incarnation;
-                    // Who began when it ended may have met it or not.
+                    // A node that started after that end may or may not have met the ended node.
                     let was_alive_before =
                         self.lifespans.get(&receiver)?.began < lifespan.began.max(lifespan.ended?);
                     let (next, missed) = self.progress(receiver, *dead, lane)?;
@@ -53,7 +57,8 @@ impl Oracle {
                 let Some((one, end)) = ends.next() else { continue };
                 if let Some((other, other_end)) = ends.find(|(_, other)| *other != end) {
                     return Err(format!(
-                        "of {dead:?}, which ended, {one:?} knows (next, missed) {lane} {end:?}, {other:?} {other_end:?}"
+                        "of {dead:?}, which ended, {one:?} has (next, missing) {lane} {end:?}, \
+                         but {other:?} has {other_end:?}"
                     ));
                 }
             }

@@ -1,27 +1,27 @@
-//! By which way a node hears another, by its own account and in truth.
+//! Routes between nodes, as the nodes report them and as they are.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mailmesh_delivery::{Incarnation, Reach, Time};
 
-/// Who was heard this long ago is not taken for dead yet.
+/// A peer that was heard this recently is not suspected yet.
 const FAILURE_SUSPICION_TIME: Duration = Duration::from_millis(300);
-/// After a cut so much may pass until who passes events on was asked to again.
+/// Time from the end of a cut until the relay of a stream is requested again.
 const RELAY_RENEWAL_TIME: Duration = Duration::from_millis(700);
-/// Most that a way through another may delay an event, once it was found.
+/// Longest delay of an event by a relay, once the route is established.
 const MAX_RELAY_DELAY: Duration = Duration::from_millis(100);
-/// After so much time without a cut all know each other again.
+/// Time without a cut after which all nodes know each other again.
 const RECONVERGENCE_TIME: Duration = Duration::from_secs(4);
 
-/// The ways between nodes.
+/// The routes of all pairs of nodes.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Routes {
-    /// When a node last heard another directly.
+    /// When a node last heard a peer directly, by (node, peer).
     heard: BTreeMap<(Incarnation, Incarnation), Time>,
-    /// Through whom a node says that it hears another, since when.
+    /// The relay through which a node reports to hear a peer, and since when.
     via: BTreeMap<(Incarnation, Incarnation), (Incarnation, Time)>,
-    /// Until when one place did not hear another.
+    /// End of each cut, by (from, to).
     cuts: BTreeMap<(usize, usize), Time>,
 }
 
@@ -30,7 +30,7 @@ impl Routes {
         self.heard.insert((observer, from), now);
     }
 
-    /// Whether a node heard another directly a moment ago.
+    /// Whether a node heard a peer directly just now.
     pub(super) fn heard_recently(
         &self,
         now: Time,
@@ -47,13 +47,13 @@ impl Routes {
         *cut = until.max(*cut);
     }
 
-    /// A peer left or joined: it is heard directly until something else is told.
+    /// A peer left or joined: its route is direct until a report says otherwise.
     pub(super) fn forget(&mut self, observer: Incarnation, peer: Incarnation) {
         self.via.remove(&(observer, peer));
     }
 
-    /// A node says by which way it hears another; gives through whom it wrongly no longer
-    /// hears it: nothing came directly, and that one is there.
+    /// A node reports its route to a peer. Returns the former relay if the report of a direct route
+    /// is wrong: no direct packet arrives now, and the node still hears the relay.
     pub(super) fn reach(
         &mut self,
         now: Time,
@@ -69,8 +69,8 @@ impl Routes {
         (!arrived_now && self.heard_recently(now, observer, via)).then_some(via)
     }
 
-    /// Who has heard one and been heard by the other for a while: it could tell that the
-    /// one lives. `places` has every node, all of which live.
+    /// A third node that had open links to and from both for a while, so that it could report that
+    /// `peer` is alive. All nodes in `host_names` are alive.
     pub(super) fn witness(
         &self,
         now: Time,
@@ -86,8 +86,7 @@ impl Routes {
         candidates.filter(|(_, via)| links(**via).into_iter().all(open)).map(|(id, _)| *id).next()
     }
 
-    /// Whether an event published then comes too late now, though another that hears
-    /// the sender has passed on its events for a while.
+    /// Whether an event arrives too late, although an established relay hears its sender.
     pub(super) fn is_late(
         &self,
         now: Time,
@@ -116,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_way_back_needs_something_that_came_that_way() {
+    fn a_direct_route_needs_a_direct_packet() {
         let at = |ms| Time::from_start(Duration::from_millis(ms));
         let [a, b, c] = [1, 2, 3].map(|n| Incarnation([n; 16]));
         let mut routes = Routes::default();
@@ -131,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_late_only_while_a_way_is_open() {
+    fn an_event_is_late_only_while_its_route_is_open() {
         let at = |ms| Time::from_start(Duration::from_millis(ms));
         let [a, b, c] = [0, 1, 2].map(|n| Incarnation([n; 16]));
         let name_of = |incarnation: Incarnation| Some(usize::from(incarnation.0[0]));
@@ -142,7 +141,7 @@ mod tests {
             routes.is_late(at(now), (c, a), at(published), name_of)
         };
         assert!(late(&routes, 2_300, 2_401) && !late(&routes, 2_300, 2_400));
-        assert!(!late(&routes, 2_299, 2_600), "the way was new");
+        assert!(!late(&routes, 2_299, 2_600), "the route was new");
         routes.link_cut(1, 2, at(3_000));
         assert!(!late(&routes, 3_699, 4_000) && late(&routes, 3_700, 4_000));
     }

@@ -1,11 +1,11 @@
-//! What was published, and what came of it.
+//! Streams: what was published and what each receiver got.
 
 use mailmesh_delivery::{Incarnation, Lane, Time};
 
 use super::Oracle;
 
-/// What was published in a stream: per frame its last event, the bytes up to its end,
-/// and when.
+/// A published stream. Each frame has its last event, the bytes of the stream up to its end, and
+/// its time.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Published {
     pub(super) last: u64,
@@ -25,10 +25,10 @@ impl Published {
 }
 
 impl Oracle {
-    /// A sender published its next `count` events of a lane, of so many bytes.
+    /// A sender publishes its next `count` events of a lane in one frame of `bytes` bytes.
     ///
     /// # Errors
-    /// If it left a receiver a window behind, which it did not wait for.
+    /// If the sender leaves a live receiver more than a window behind.
     pub fn published(
         &mut self,
         from: Incarnation,
@@ -47,17 +47,17 @@ impl Oracle {
             let behind = sent.saturating_sub(self.published[&(from, lane)].bytes_up_to(has));
             if behind >= self.settings.window as u64 && self.must_count_as_alive(from, receiver) {
                 return Err(format!(
-                    "{from:?} sends {lane} though {receiver:?} is {behind} bytes behind"
+                    "{from:?} sends {lane} although {receiver:?} is {behind} bytes behind"
                 ));
             }
         }
         Ok(())
     }
 
-    /// A receiver was told that so many events are missing.
+    /// Counts events that a receiver reported missing.
     ///
     /// # Errors
-    /// If nothing excuses that.
+    /// If no fault of the plan excuses a gap.
     pub fn count_missing(
         &mut self,
         receiver: Incarnation,
@@ -69,17 +69,17 @@ impl Oracle {
         *gaps = gaps.saturating_add(count);
         if self.no_gap_allowed {
             return Err(format!(
-                "{receiver:?} misses events of {from:?}, though nothing excuses that"
+                "{receiver:?} misses events of {from:?}, but no fault excuses a gap"
             ));
         }
         Ok(())
     }
 
-    /// A receiver got events, or was told that they are missing.
+    /// A receiver delivers events or reports them missing.
     ///
     /// # Errors
-    /// If they are not the next, were never published, or come from a peer that
-    /// does not take part.
+    /// If the sender is not a member, or if the events were never published, are not the next ones,
+    /// or were relayed late.
     pub fn received(
         &mut self,
         receiver: Incarnation,
@@ -88,16 +88,16 @@ impl Oracle {
         first: u64,
         count: u64,
     ) -> Result<(), String> {
-        let range = format!("{receiver:?} got {first}..{} of {from:?} {lane}", first + count);
+        let range = format!("{receiver:?} received {first}..{} of {from:?} {lane}", first + count);
         if self.members.get(&(receiver, from)) != Some(&true) {
-            return Err(format!("{range}, which does not take part"));
+            return Err(format!("{range}, but {from:?} is not a member"));
         }
         let last = first + count - 1;
         if count == 0 || last > self.last_published(from, lane) {
-            return Err(format!("{range}, which was not published"));
+            return Err(format!("{range}, which were not published"));
         }
         let Some(next) = self.next_event.get_mut(&(receiver, (from, lane))) else {
-            return Err(format!("{range}, of which nothing is awaited"));
+            return Err(format!("{range}, but awaits none"));
         };
         if *next != first {
             return Err(format!("{range}, but {next} is next"));
@@ -106,21 +106,20 @@ impl Oracle {
         if self.relays_are_prompt {
             let published = self.published.get(&(from, lane)).and_then(|p| p.time_of(first));
             let name_of = |id| self.lifespans.get(&id).map(|lifespan| lifespan.name);
-            // Held up by nothing before it.
+            // Only if no earlier event delayed this one.
             let before =
                 self.last_received.insert((receiver, (from, lane)), self.now).unwrap_or_default();
             let published = published.filter(|then| before <= *then);
             if published
                 .is_some_and(|then| self.routes.is_late(self.now, (receiver, from), then, name_of))
             {
-                return Err(format!("{range}, which another passes on, late"));
+                return Err(format!("{range}, late through a relay"));
             }
         }
         Ok(())
     }
 
-    /// The number after the last event that a receiver got or was told missing, and how
-    /// many it was told missing.
+    /// The number of the event that a receiver awaits, and how many it reported missing.
     pub(crate) fn progress(
         &self,
         receiver: Incarnation,
@@ -132,17 +131,17 @@ impl Oracle {
         self.next_event.get(&stream).map(|next| (*next, missed))
     }
 
-    /// The number of the last event published in a stream.
+    /// The number of the last event published in a stream, or 0.
     #[must_use]
     pub fn last_published(&self, from: Incarnation, lane: Lane) -> u64 {
         self.published.get(&(from, lane)).map_or(0, |published| published.last)
     }
 
-    /// All is quiet: a receiver of a peer that takes part must know of all that
-    /// it published, up to `position` by its own account.
+    /// Checks that a receiver knows of all that a member published. `position` is where the
+    /// receiver itself says it is.
     ///
     /// # Errors
-    /// If it does not.
+    /// If not.
     pub fn check_complete(
         &self,
         receiver: Incarnation,
@@ -153,10 +152,11 @@ impl Oracle {
         let last = self.last_published(from, lane);
         let received_up_to =
             self.next_event.get(&(receiver, (from, lane))).map_or(position, |next| next - 1);
-        // What was told missing may be more.
+        // False gaps may reach further.
         if position != last || received_up_to < last || received_up_to > last && !self.has_liars {
             return Err(format!(
-                "{receiver:?} knows of {from:?} {lane} up to {position}, got up to {received_up_to}; {last} were published"
+                "{receiver:?} is at {position} of {from:?} {lane} and received up to \
+                 {received_up_to}, but {last} were published"
             ));
         }
         Ok(())

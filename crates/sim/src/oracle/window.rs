@@ -1,29 +1,29 @@
-//! How far a sender may run ahead of its receivers.
+//! Bounds how far a sender may run ahead of its receivers.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mailmesh_delivery::{Incarnation, Lane, Time};
 
-/// Before so much time passed nobody is set aside, whatever its clock.
+/// No receiver is excluded from flow control before this time, by any clock.
 const EXCLUSION_TIME: Duration = Duration::from_millis(400);
 
-/// What each sender sent to each receiver since it first knew it.
+/// Per pair of sender and receiver, when the sender first sent to the receiver.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Windows {
     first_sends: BTreeMap<(Incarnation, Incarnation), FirstSends>,
 }
 
-/// Per lane: when the first event was sent to it, and what was sent before that.
+/// Per lane, the time of the first send to a receiver, and the last event before it.
 #[derive(Debug, Clone)]
 struct FirstSends {
-    /// It was out of reach since, and need not be waited for.
+    /// The receiver was out of reach and came back; the sender need not wait for it.
     has_rejoined: bool,
     lanes: [Option<(Time, u64)>; 2],
 }
 
 impl Windows {
-    /// A sender was told that a receiver takes part.
+    /// A sender admits a receiver.
     pub(super) fn joined(&mut self, sender: Incarnation, receiver: Incarnation) {
         let first_sends = self.first_sends.entry((sender, receiver));
         first_sends
@@ -31,8 +31,8 @@ impl Windows {
             .or_insert(FirstSends { has_rejoined: false, lanes: [None; 2] });
     }
 
-    /// A sender sends after the event `last` of a lane: the receivers that it must not
-    /// leave behind, and the event that each had at least when that began.
+    /// A sender publishes after the event `last` of a lane. Returns the receivers that it must not
+    /// leave a window behind, with the event from which each receiver counts.
     pub(super) fn on_sending(
         &mut self,
         now: Time,

@@ -1,4 +1,4 @@
-//! What a plan has happen.
+//! Carries out the actions of a plan.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use crate::network::Packet;
 use crate::plan::{Action, Step};
 
 impl Simulation<'_> {
-    /// Every fault ends, and who is away comes back.
+    /// Ends every fault and restarts the nodes that are down.
     pub(super) fn end_faults(&mut self) -> Result<(), String> {
-        self.log(|| "calm".into());
+        self.log(|| "all faults end".into());
         self.network.end_faults();
         for host_id in 0..self.hosts.len() {
             let host = &mut self.hosts[host_id];
@@ -103,7 +103,8 @@ impl Simulation<'_> {
         self.oracle.link_cut(from, to, self.now + duration);
     }
 
-    /// The last that a node sends: of each frame it is drawn who gets it.
+    /// Publishes the last frames of a node that ends. Each frame reaches a random subset of the
+    /// nodes.
     fn publish_partially(&mut self, host_id: usize) -> Result<(), String> {
         for _ in 0..self.rng.usize(1..6) {
             let (lane, events) = (Lane::ALL[self.rng.usize(..2)], self.rng.u16(1..=20));
@@ -118,12 +119,13 @@ impl Simulation<'_> {
         self.after_input(host_id)
     }
 
-    /// An old packet again, or one that nobody sent.
+    /// Delivers a recorded packet, unchanged or with a random sender and body.
     fn forge(&mut self, host_id: usize, which: u32) -> Result<(), String> {
         let packet = self.network.recorded(which / 2);
         let Some(mut packet) = packet else { return Ok(()) };
         if which % 2 == 1 {
-            // A stranger's frame; who has the key could make it, and it says nothing.
+            // A frame of an unknown sender without a valid message. Only a holder of the key could
+            // send it.
             packet.frame.incarnation = Incarnation(std::array::from_fn(|_| self.rng.u8(..)));
             packet.frame.body = (0..self.rng.usize(..20)).map(|_| self.rng.u8(..)).collect();
         }

@@ -1,4 +1,4 @@
-//! The members that lie.
+//! Byzantine members: their heartbeats, lies and floods.
 
 use std::time::Duration;
 
@@ -12,30 +12,30 @@ use crate::mirrors;
 use crate::network::Packet;
 use crate::plan::Flood;
 
-/// How often one gives a sign of life.
+/// Time between two heartbeats of a liar.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(200);
-/// Their places in the network come after all seats.
+/// Liars use numbers after those of all hosts as senders on the network.
 const FIRST_LIAR_ID: usize = usize::MAX / 2;
-/// For how many milliseconds one sends the same again and again.
+/// Length of a flood, in milliseconds.
 const FLOOD_MS: u32 = 600;
-/// So many questions come to a mirror in a millisecond: many more than it answers.
+/// Mirror queries per millisecond of a flood: far more than a mirror answers.
 const QUERIES_PER_MS: u32 = 30;
-/// What another is said to have sent besides what it did.
+/// Events that a liar claims another node has sent, beyond the real ones.
 const INVENTED_EVENTS: u64 = 50;
 
-/// What a liar sends again and again.
+/// A flood that is not over.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct OngoingFlood {
     host_id: usize,
     to: Incarnation,
     about: Incarnation,
     flood: Flood,
-    /// Milliseconds that are left.
+    /// Milliseconds until the flood ends.
     remaining_ms: u32,
 }
 
 impl Simulation<'_> {
-    /// All that there is to lie about: who lives, or did.
+    /// All nodes, alive or not, as liars know them.
     fn known_nodes(&self) -> Vec<KnownNode> {
         let known_nodes = self.oracle.incarnations().map(|(incarnation, name, is_alive)| {
             let positions = Lane::ALL.map(|lane| self.oracle.last_published(incarnation, lane));
@@ -44,7 +44,7 @@ impl Simulation<'_> {
         known_nodes.collect()
     }
 
-    /// It stays a member.
+    /// Keeps the liar a member.
     pub(super) fn send_liar_heartbeat(&mut self, liar_index: usize) {
         self.schedule(self.now + HEARTBEAT_INTERVAL, Task::LiarHeartbeat { liar_index });
         let (known_nodes, key) = (self.known_nodes(), self.digest_key_id());
@@ -54,7 +54,7 @@ impl Simulation<'_> {
         }
     }
 
-    /// It tells a node something.
+    /// Sends one lie to a node.
     pub(super) fn lie(&mut self, host_id: usize, lie: u64) {
         let Some(endpoint) = self.hosts[host_id].endpoint.as_ref() else { return };
         let to = endpoint.identity().incarnation;
@@ -76,7 +76,7 @@ impl Simulation<'_> {
         self.transmit_lie(liar_index, Destination::One(to), &packet);
     }
 
-    /// It begins to send a node the same again and again.
+    /// Starts a flood.
     pub(super) fn begin_flood(&mut self, node: usize, peer: usize, flood: Flood) {
         let incarnation =
             |host_id: usize| Some(self.hosts[host_id].endpoint.as_ref()?.identity().incarnation);
@@ -123,7 +123,7 @@ impl Simulation<'_> {
         }
     }
 
-    /// A node says something to a liar: a question to its mirror gets an answer that never ends.
+    /// A node sends to a liar. A query to the liar's mirror gets an answer that never ends.
     pub(super) fn answer_as_liar(&mut self, incarnation: Incarnation, packet: &Packet) {
         let Some(liar_index) = self.liars.iter().position(|liar| liar.incarnation() == incarnation)
         else {
@@ -141,7 +141,7 @@ impl Simulation<'_> {
         }
     }
 
-    /// How the digests of mirrors end: with the name of their key.
+    /// The last bytes of a mirror digest: the key id.
     fn digest_key_id(&self) -> Vec<u8> {
         let tag = self.hosts.iter().find_map(|host_id| Some(host_id.replica.as_ref()?.tag()));
         tag.map_or(vec![0; 4], |tag| tag[24..].to_vec())

@@ -1,4 +1,4 @@
-//! Nodes begin, end and come back.
+//! Starts, ends and restarts of nodes.
 
 use std::time::Duration;
 
@@ -30,8 +30,8 @@ impl Simulation<'_> {
         self.host_of.insert(incarnation, host_id);
         self.start_replica(host_id, incarnation);
         self.oracle.incarnation_started(incarnation, name);
-        self.log(|| format!("n{name} begins the life {incarnation:?}"));
-        // The bus tells the links there are.
+        self.log(|| format!("n{name} starts as {incarnation:?}"));
+        // The bus of each other node reports the new link.
         for other in 0..self.hosts.len() {
             if other != host_id {
                 self.hint(other, incarnation, Link::Up)?;
@@ -40,7 +40,7 @@ impl Simulation<'_> {
         self.after_input(host_id)
     }
 
-    /// A life ends; the seat is empty.
+    /// Ends the running incarnation of a host.
     pub(super) fn end_incarnation(&mut self, host_id: usize) -> Option<Incarnation> {
         let host = &mut self.hosts[host_id];
         let endpoint = host.endpoint.take()?;
@@ -52,7 +52,7 @@ impl Simulation<'_> {
         Some(incarnation)
     }
 
-    /// A node that is to leave does, once it lingers no longer.
+    /// Lets a leaving node leave once it no longer waits for acknowledgements.
     pub(super) fn leave_if_done(&mut self, host_id: usize) -> Result<(), String> {
         let now = self.now;
         let host = &mut self.hosts[host_id];
@@ -88,7 +88,7 @@ impl Simulation<'_> {
         Ok(())
     }
 
-    /// A name that nobody bears gets a new life.
+    /// Starts a new incarnation of a node if none is running.
     pub(super) fn restart_if_down(&mut self, name: usize) -> Result<(), String> {
         let taken = self.hosts.iter().any(|host| host.name == name && host.endpoint.is_some());
         if taken { Ok(()) } else { self.start_incarnation(name) }

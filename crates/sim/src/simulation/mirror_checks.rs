@@ -6,19 +6,19 @@ use super::Simulation;
 use super::mirror_driver::TICK_INTERVAL;
 use crate::mirrors::{self, Replica, network};
 
-/// Virtual time in which mirrors are equal once all faults are over, with changes that
-/// clocks ahead of the time put off, and what is left.
+/// Time in which all mirrors converge once all faults ended. It covers changes that mirrors
+/// postpone because a clock was ahead, and the remaining differences.
 const CONVERGENCE_TIME: Duration = Duration::from_secs(300);
-/// What an equal cluster is watched for.
+/// Time in which converged mirrors must be silent.
 const QUIET_TIME: Duration = Duration::from_secs(10);
-/// In which a change is everywhere.
+/// Time in which a change reaches every mirror.
 const PROPAGATION_TIME: Duration = Duration::from_secs(3);
-/// A clock that nobody set since is compared in this.
+/// Time in which all nodes compare a clock that is no longer set.
 const CLOCK_COMPARISON_TIME: Duration = Duration::from_secs(15);
 
 impl Simulation<'_> {
-    /// All faults are over: whether every mirror becomes the same, nothing is lost, and what
-    /// is done from now on is in force everywhere, whatever the clocks say.
+    /// After all faults ended: all mirrors converge, nothing is lost, and new writes apply
+    /// everywhere, whatever the clocks show.
     pub(super) fn check_mirrors(&mut self) -> Result<(), String> {
         if !self.plan.mirrors {
             return Ok(());
@@ -34,7 +34,7 @@ impl Simulation<'_> {
             let (mirror, now) = (&replica.mirror, self.cluster_time(host_id));
             let content = mirror.content();
             self.world.check_origin(&content)?;
-            // A node that is alone with a clock that is a day off forgets removals early.
+            // A node that is alone with a clock a day off forgets removals early.
             if !self.plan.split_clocks {
                 let remembers = |incarnation| {
                     let host_id = self.host_of.get(&incarnation);
@@ -53,7 +53,8 @@ impl Simulation<'_> {
         self.check_silence()
     }
 
-    /// Mirrors with one digest hold the same, and remember nothing for nothing.
+    /// Mirrors with equal digests have equal entries, and keep no expired entry that replaced
+    /// nothing.
     fn check_content(&self) -> Result<(), String> {
         if self.plan.split_clocks {
             return Ok(());
@@ -63,7 +64,7 @@ impl Simulation<'_> {
         for content in contents {
             if let Some((one, other)) = first.iter().zip(&content).find(|(one, other)| one != other)
             {
-                return Err(format!("of one digest there are {one:?} and {other:?}"));
+                return Err(format!("equal digests, but {one:?} differs from {other:?}"));
             }
         }
         for (host_id, replica) in
@@ -71,16 +72,18 @@ impl Simulation<'_> {
         {
             let now = self.cluster_time(host_id);
             if let Some(change) = mirrors::needless_memory(&replica.mirror, now) {
-                return Err(format!("{change:?} has ended, replaced nothing, and is remembered"));
+                return Err(format!(
+                    "{change:?} has expired and replaced nothing, but is still kept"
+                ));
             }
         }
         Ok(())
     }
 
-    /// Mirrors that are equal, and in which nothing ends, say nothing but their digests. A
-    /// comparison may just be under way when they are watched: but not three times.
+    /// Converged mirrors in which no entry expires send nothing but digests. A comparison may be
+    /// under way when the silence is measured, so that it is measured up to three times.
     fn check_silence(&mut self) -> Result<(), String> {
-        // Liars' digests are never equal, nor those of nodes that differ over the time.
+        // The digests of liars never match, nor do those of nodes without a common time.
         if self.plan.liars > 0 || self.plan.split_clocks {
             return Ok(());
         }
@@ -110,8 +113,8 @@ impl Simulation<'_> {
         ends.any(|at| soon.contains(&at.0))
     }
 
-    /// Whether mirrors are equal. Where no majority of clocks tells the time, they are as far
-    /// as it does not matter: in the entries that never end.
+    /// Whether all mirrors are equal. If no majority of clocks agrees, only the entries that never
+    /// expire count.
     fn all_are_equal(&self) -> bool {
         let mut mirrors = self.replicas().map(|(_, replica)| &replica.mirror);
         let Some(first) = mirrors.next() else { return true };
@@ -127,15 +130,15 @@ impl Simulation<'_> {
         while !self.all_are_equal() {
             if self.now >= until {
                 let digests: Vec<_> = self.replicas().map(|(_, k)| k.mirror.digest()).collect();
-                return Err(format!("the mirrors stay different: {digests:?}"));
+                return Err(format!("the mirrors do not converge: {digests:?}"));
             }
             self.run_until(self.now + TICK_INTERVAL)?;
         }
         Ok(())
     }
 
-    /// What one writes acts everywhere at once, and ends when it should; of two writes the
-    /// later wins; also if one of the writers' clocks is minutes off.
+    /// A new write applies everywhere within [`PROPAGATION_TIME`] and expires on time. Of two
+    /// writes the later one wins, even if the clock of one writer is wrong.
     fn check_new_writes(&mut self) -> Result<(), String> {
         let wrong = self.world.most_wrong_machine().unwrap_or(0);
         let right = (wrong + 1) % self.plan.nodes;
@@ -154,7 +157,7 @@ impl Simulation<'_> {
             self.run_until(self.now + PROPAGATION_TIME)?;
             self.expect_blocked(key, false)?;
             if self.plan.split_clocks {
-                // Nobody knows when it ends.
+                // Without a majority of clocks, nodes expire entries at different times.
                 continue;
             }
             self.block(one, key + 2, Some(Some(PROPAGATION_TIME * 2)))?;
@@ -172,7 +175,7 @@ impl Simulation<'_> {
             if replica.mirror.is_blocked(network(key).address(), now) != blocked {
                 let name = self.hosts[host_id].name;
                 return Err(format!(
-                    "n{name} has {:?}, blocked should be {blocked}",
+                    "n{name} has {:?}, blocked must be {blocked}",
                     replica.mirror.lookup(network(key).address(), now)
                 ));
             }

@@ -1,4 +1,4 @@
-//! The mirrors of the nodes, as a server's driver keeps them.
+//! Drives the mirrors of the nodes as the driver of a server does.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use mailmesh_state::StateError;
 use super::{Simulation, Task};
 use crate::mirrors::{self, Replica, network};
 
-/// How often a node looks after its mirror.
+/// Time between two periodic tasks of a mirror.
 pub(super) const TICK_INTERVAL: Duration = Duration::from_millis(200);
-/// How far wrong clocks may move the time of a node whose own clock is right, in milliseconds:
-/// clocks that are wrong by minutes may agree with it, and with each other.
+/// Most milliseconds that wrong clocks may move the cluster time of a node whose own clock is
+/// right. Clocks that are minutes off may still agree with it and with each other.
 const MAX_CORRECTION_MS: u64 = 180_000;
 
 impl Simulation<'_> {
-    /// Time of the cluster, as a node has it.
+    /// Cluster time as the node knows it.
     pub(super) fn cluster_time(&self, host_id: usize) -> UnixMillis {
         let host = &self.hosts[host_id];
         let wall_clock = self.world.wall_clock(host.name, self.now.elapsed());
@@ -29,7 +29,7 @@ impl Simulation<'_> {
             let writer = self.rng.u64(..);
             self.hosts[host_id].replica = Some(Box::new(Replica::new(incarnation, writer)));
             self.publish_digest(host_id);
-            // Nodes do not look after their mirrors at the same moment.
+            // Nodes tick at different times.
             let phase =
                 Duration::from_millis(37 * host_id as u64 % TICK_INTERVAL.as_millis() as u64);
             self.schedule(
@@ -39,7 +39,7 @@ impl Simulation<'_> {
         }
     }
 
-    /// Puts the mirror's digest on the heartbeats.
+    /// Puts the mirror's digest into the heartbeats.
     fn publish_digest(&mut self, host_id: usize) {
         let host = &mut self.hosts[host_id];
         if let (Some(endpoint), Some(replica)) = (&mut host.endpoint, &host.replica) {
@@ -56,7 +56,7 @@ impl Simulation<'_> {
                 if is_content {
                     self.world.count_message(endpoint.identity().incarnation, self.now.elapsed());
                 }
-                // A peer that left meanwhile needs nothing.
+                // A peer that has left needs no message.
                 let _gone = endpoint.send_direct(peer, body);
             }
         }
@@ -79,7 +79,7 @@ impl Simulation<'_> {
         self.send_sync(host_id, messages);
     }
 
-    /// What is due from time to time.
+    /// Periodic work: time queries, expiry and comparison.
     pub(super) fn mirror_tick(
         &mut self,
         host_id: usize,
@@ -101,7 +101,7 @@ impl Simulation<'_> {
         if is_correct && replica.correction.unsigned_abs() > MAX_CORRECTION_MS {
             let ms = replica.correction;
             return Err(format!(
-                "wrong clocks moved the time of {incarnation:?}, which is right, by {ms} ms"
+                "wrong clocks moved the time of {incarnation:?}, whose clock is right, by {ms} ms"
             ));
         }
         let is_changed = !replica.mirror.sweep(now).is_empty();
@@ -114,7 +114,7 @@ impl Simulation<'_> {
         self.after_input(host_id)
     }
 
-    /// What a node's mirror has to do with what the node says.
+    /// Passes an output of the node to its mirror.
     pub(super) fn update_mirror(&mut self, host_id: usize, output: &Output) {
         let (now, at) = (self.cluster_time(host_id), self.now.elapsed());
         let Some(replica) = &mut self.hosts[host_id].replica else { return };
@@ -177,7 +177,7 @@ impl Simulation<'_> {
         }
     }
 
-    /// A node blocks the network of a key, for so long, or takes it off.
+    /// A node blocks the network of a key, optionally for a time. With `None` it removes the block.
     pub(super) fn block(
         &mut self,
         host_id: usize,
@@ -220,13 +220,13 @@ impl Simulation<'_> {
         let Some(endpoint) = &self.hosts[host_id].endpoint else { return Ok(()) };
         let (incarnation, number) =
             (endpoint.identity().incarnation, endpoint.position(Lane::Urgent) + 1);
-        self.log(|| format!("{incarnation:?} makes {change:?}"));
+        self.log(|| format!("{incarnation:?} writes {change:?}"));
         self.world.record_change(incarnation, number, change);
         self.report.changes += 1;
         self.publish(host_id, Lane::Urgent, (1, 1))
     }
 
-    /// The mirrors that live, with their seats.
+    /// The running mirrors with their hosts.
     pub(super) fn replicas(&self) -> impl Iterator<Item = (usize, &Replica)> {
         let replicas = self.hosts.iter().enumerate();
         replicas

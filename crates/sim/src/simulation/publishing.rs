@@ -1,4 +1,4 @@
-//! Nodes publish: at once where the lane is open, else when it opens.
+//! Publishing: frames go out at once while the lane is open, or wait until it opens.
 
 use mailmesh_delivery::{Destination, Frame, Lane};
 
@@ -6,11 +6,11 @@ use super::{Simulation, body};
 use crate::host::Host;
 use crate::network::Packet;
 
-/// Most frames that wait in a lane.
+/// Most frames that wait for a lane.
 const MAX_FRAMES_TO_PUBLISH: u16 = 500;
 
 impl Simulation<'_> {
-    /// A node has so many frames of so many events to send.
+    /// A node publishes frames with `events` events each.
     pub(super) fn publish(
         &mut self,
         host_id: usize,
@@ -25,7 +25,7 @@ impl Simulation<'_> {
         self.after_input(host_id)
     }
 
-    /// Sends what waits in the lanes of a node that are open.
+    /// Publishes the waiting frames of all open lanes.
     pub(super) fn publish_waiting(&mut self, host_id: usize) -> Result<(), String> {
         for lane in Lane::ALL {
             while let (1.., events) = self.hosts[host_id].to_publish[lane.index()]
@@ -39,7 +39,7 @@ impl Simulation<'_> {
         Ok(())
     }
 
-    /// The next frame of a node, if it can send one.
+    /// Publishes the next frame of a node. Returns `None` while the node cannot publish.
     pub(super) fn next_frame(
         &mut self,
         host_id: usize,
