@@ -15,7 +15,7 @@ pub const ADDRESSES: u32 = 1_000_000;
 pub const NETWORKS: u32 = 20_000;
 
 /// Scattered, and the same in every run.
-fn scattered(n: u32) -> u32 {
+fn scatter(n: u32) -> u32 {
     let mixed = u64::from(n).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     ((mixed ^ mixed >> 32).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 32) as u32
 }
@@ -23,13 +23,13 @@ fn scattered(n: u32) -> u32 {
 /// In 11.0.0.0/8 to 100.0.0.0/8, as addresses of the world are.
 #[must_use]
 pub fn v4(n: u32) -> IpAddr {
-    Ipv4Addr::from((scattered(n) % (90 << 24)) + (11 << 24)).into()
+    Ipv4Addr::from((scatter(n) % (90 << 24)) + (11 << 24)).into()
 }
 
 /// An address of IPv6.
 #[must_use]
 pub fn v6(n: u32) -> IpAddr {
-    let (a, b) = (u128::from(scattered(n)), u128::from(scattered(!n)));
+    let (a, b) = (u128::from(scatter(n)), u128::from(scatter(!n)));
     Ipv6Addr::from(0x2600 << 112 | a << 80 | b).into()
 }
 
@@ -57,7 +57,7 @@ pub fn block(n: u32) -> Block {
 }
 
 /// Addresses asked for in turn: more than caches hold.
-pub const ASKED: usize = 1 << 16;
+pub const LOOKUPS: usize = 1 << 16;
 
 /// A mirror with 1,000,000 scattered addresses of IPv4, 100,000 of IPv6, and 20,000
 /// networks of /16 to /28.
@@ -65,7 +65,7 @@ pub const ASKED: usize = 1 << 16;
 /// # Panics
 /// Never: there is room, and all may be blocked.
 #[must_use]
-pub fn filled() -> Mirror {
+pub fn full_mirror() -> Mirror {
     let mirror = Mirror::new(NodeId(1), [7; 16]);
     let singles = (0..ADDRESSES).map(v4).chain((0..ADDRESSES / 10).map(v6));
     let networks = singles.map(Network::single).chain((0..NETWORKS).map(network));
@@ -76,14 +76,14 @@ pub fn filled() -> Mirror {
 
 /// Addresses that are, or are not, blocked.
 #[must_use]
-pub fn asked(mirror: &Mirror, make: fn(u32) -> IpAddr, blocked: bool) -> Vec<IpAddr> {
+pub fn lookup_addresses(mirror: &Mirror, make: fn(u32) -> IpAddr, blocked: bool) -> Vec<IpAddr> {
     let from = if blocked { 0 } else { 0x4000_0000 };
     let all = (from..).map(make).filter(|address| mirror.is_blocked(*address, NOW) == blocked);
-    all.take(ASKED).collect()
+    all.take(LOOKUPS).collect()
 }
 
 /// Changes 10,000 entries a second until `done`.
-pub fn write(mirror: &Mirror, done: &AtomicBool) {
+pub fn keep_writing(mirror: &Mirror, done: &AtomicBool) {
     let begin = Instant::now();
     for n in 0_u32.. {
         if done.load(Ordering::Relaxed) {

@@ -8,7 +8,7 @@ use mailmesh_benches::corpus::{self, ADDRESSES};
 
 use crate::row::Row;
 
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 pub(crate) async fn fill(node: &Cluster) -> Result<(), Box<dyn Error>> {
     let now = mailmesh::UnixMillis::from(std::time::SystemTime::now());
@@ -44,14 +44,14 @@ pub(crate) fn measure() -> Result<Vec<Row>, Box<dyn Error>> {
         let begin = Instant::now();
         let two = Cluster::builder().name("two").coordinator(second).start().await?;
         two.wait_for_members(1).await;
-        let met = begin.elapsed();
+        let linked_after = begin.elapsed();
         while two.status().mirror_fingerprint != one.status().mirror_fingerprint {
-            if begin.elapsed() > PATIENCE {
+            if begin.elapsed() > TIMEOUT {
                 return Err("the joiner did not get the mirror".into());
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        let took = (begin.elapsed() - met).as_secs_f64();
+        let took = (begin.elapsed() - linked_after).as_secs_f64();
         rows.push(Row::new("a joiner has 1 M entries, loopback", took, "s", 2.0));
         two.shutdown().await;
         one.shutdown().await;

@@ -34,5 +34,5 @@ pub(crate) fn measure() -> Result<Vec<Row>, Box<dyn Error>> {
     let ours = (resident()? - before) / f64::from(ADDRESSES);
     drop((mirror, map));
     let row = Row::new("memory of an address", ours, "B", 100.0);
-    Ok(vec![row.beside("DashMap, key and unit", rival)])
+    Ok(vec![row.versus("DashMap, key and unit", rival)])
 }

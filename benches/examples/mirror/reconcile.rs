@@ -24,7 +24,7 @@ struct Cost {
     entries: usize,
     round_trips: usize,
     cpu: Duration,
-    beats: usize,
+    heartbeats: usize,
 }
 
 /// Two nodes with the same addresses, of which the second has some more.
@@ -52,11 +52,11 @@ fn pair(differences: u32) -> Result<[Node; 2], Box<dyn Error>> {
     Ok(nodes)
 }
 
-fn mend(nodes: &mut [Node; 2]) -> Result<Cost, Box<dyn Error>> {
+fn reconcile(nodes: &mut [Node; 2]) -> Result<Cost, Box<dyn Error>> {
     let (mut cost, mut at) = (Cost::default(), Duration::ZERO);
     while nodes[0].mirror.digest() != nodes[1].mirror.digest() {
-        cost.beats += 1;
-        if cost.beats > 300 {
+        cost.heartbeats += 1;
+        if cost.heartbeats > 300 {
             return Err("the mirrors stay different".into());
         }
         let digests = [0, 1].map(|n: usize| nodes[n].mirror.digest());
@@ -105,11 +105,11 @@ pub(crate) fn measure() -> Result<Vec<Row>, Box<dyn Error>> {
             encode_sync(&SyncMessage::Entries { round: 1, changes: page.clone(), more: false })?;
         bytes.len() as f64 / page.len() as f64 * f64::from(ADDRESSES)
     };
-    let cost = mend(&mut nodes)?;
+    let cost = reconcile(&mut nodes)?;
     let besides = (cost.bytes - cost.in_entries) as f64;
     rows.push(
         Row::new("10 differences in 1 M, besides the entries", besides, "B", 2_000.0)
-            .beside("full resend", resend),
+            .versus("full resend", resend),
     );
     rows.push(Row::new("10 differences in 1 M, round trips", cost.round_trips as f64, "", 2.0));
     rows.push(Row::new(
@@ -120,18 +120,18 @@ pub(crate) fn measure() -> Result<Vec<Row>, Box<dyn Error>> {
     ));
     drop(nodes);
     let mut nodes = pair(100_000)?;
-    let cost = mend(&mut nodes)?;
+    let cost = reconcile(&mut nodes)?;
     let own = cost.in_entries as f64 * 100_000.0 / cost.entries as f64;
     rows.push(
         Row::new("100,000 differences in 1 M", cost.bytes as f64 / own, "times", 2.0)
-            .beside("full resend, in MB against MB", resend / own),
+            .versus("full resend, in MB against MB", resend / own),
     );
     println!(
         "    ({} bytes, {} of them entries, {} entries sent; {} heartbeats, {:.2} s CPU)",
         cost.bytes,
         cost.in_entries,
         cost.entries,
-        cost.beats,
+        cost.heartbeats,
         cost.cpu.as_secs_f64()
     );
     Ok(rows)

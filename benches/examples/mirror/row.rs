@@ -20,7 +20,7 @@ impl Row {
         Self { name, ours, rival: None, rival_name: "", ratio: None, unit, goal, met }
     }
 
-    pub(crate) fn beside(mut self, rival_name: &'static str, rival: f64) -> Self {
+    pub(crate) fn versus(mut self, rival_name: &'static str, rival: f64) -> Self {
         (self.rival, self.rival_name, self.ratio) =
             (Some(rival), rival_name, Some(self.ours / rival));
         self

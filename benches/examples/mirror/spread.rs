@@ -20,9 +20,9 @@ const ROUNDS: u32 = 80;
 /// Between two rounds: a server is attacked now and then, not a thousand times a second, and
 /// 32 nodes on the same processors have something to say to each other after each.
 const PAUSE: Duration = Duration::from_millis(200);
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// Bytes of the bare put: about those of a sealed block.
-const BYTES: usize = 150;
+const PUT_BYTES: usize = 150;
 
 /// A port for each node; the first is connected to by all, and tells them of each other.
 fn configs() -> Result<Vec<String>, Box<dyn Error>> {
@@ -44,10 +44,10 @@ fn configs() -> Result<Vec<String>, Box<dyn Error>> {
 }
 
 /// Waits for something, and leaves the processors to others meanwhile.
-fn until(is_so: impl Fn() -> bool) -> Result<Duration, Box<dyn Error>> {
+fn wait_until(condition: impl Fn() -> bool) -> Result<Duration, Box<dyn Error>> {
     let begin = Instant::now();
-    while !is_so() {
-        if begin.elapsed() > PATIENCE {
+    while !condition() {
+        if begin.elapsed() > TIMEOUT {
             return Err("it did not reach every node".into());
         }
         std::thread::sleep(Duration::from_micros(10));
@@ -61,19 +61,19 @@ fn median(mut all: Vec<Duration>) -> f64 {
 }
 
 /// Milliseconds until 31 subscribers have a put.
-fn bare() -> Result<f64, Box<dyn Error>> {
+fn bare_zenoh() -> Result<f64, Box<dyn Error>> {
     let open = |config: &String| -> Result<zenoh::Session, Box<dyn Error>> {
         // Zenoh as it is: mailmesh's own settings are not in it.
         let config = zenoh::Config::from_json5(config).map_err(|error| error.to_string())?;
         Ok(zenoh::open(config).wait().map_err(|error| error.to_string())?)
     };
     let sessions = configs()?.iter().map(open).collect::<Result<Vec<_>, _>>()?;
-    let came = Arc::new(AtomicUsize::new(0));
+    let received = Arc::new(AtomicUsize::new(0));
     let mut subscribers = Vec::new();
     for session in &sessions[1..] {
-        let came = came.clone();
+        let received = received.clone();
         let subscriber = session.declare_subscriber("bench/spread").callback(move |_| {
-            came.fetch_add(1, Ordering::AcqRel);
+            received.fetch_add(1, Ordering::AcqRel);
         });
         subscribers.push(subscriber.wait().map_err(|error| error.to_string())?);
     }
@@ -86,22 +86,22 @@ fn bare() -> Result<f64, Box<dyn Error>> {
         .map_err(|error| error.to_string())?;
     let put = || -> Result<Duration, Box<dyn Error>> {
         std::thread::sleep(PAUSE);
-        came.store(0, Ordering::Release);
+        received.store(0, Ordering::Release);
         let begin = Instant::now();
-        publisher.put(vec![7_u8; BYTES]).wait().map_err(|error| error.to_string())?;
-        until(|| came.load(Ordering::Acquire) == NODES - 1)?;
+        publisher.put(vec![7_u8; PUT_BYTES]).wait().map_err(|error| error.to_string())?;
+        wait_until(|| received.load(Ordering::Acquire) == NODES - 1)?;
         Ok(begin.elapsed())
     };
     // Subscriptions are on their way.
     let begin = Instant::now();
     loop {
-        came.store(0, Ordering::Release);
-        publisher.put(vec![7_u8; BYTES]).wait().map_err(|error| error.to_string())?;
+        received.store(0, Ordering::Release);
+        publisher.put(vec![7_u8; PUT_BYTES]).wait().map_err(|error| error.to_string())?;
         std::thread::sleep(Duration::from_millis(50));
-        if came.load(Ordering::Acquire) == NODES - 1 {
+        if received.load(Ordering::Acquire) == NODES - 1 {
             break;
         }
-        if begin.elapsed() > PATIENCE {
+        if begin.elapsed() > TIMEOUT {
             return Err("the subscribers are not all there".into());
         }
     }
@@ -124,7 +124,7 @@ async fn ours() -> Result<f64, Box<dyn Error>> {
         nodes.push(builder.coordinator(Coordinator::parse(config)?).start().await?);
     }
     for node in &nodes {
-        tokio::time::timeout(PATIENCE, node.wait_for_members(NODES - 1)).await?;
+        tokio::time::timeout(TIMEOUT, node.wait_for_members(NODES - 1)).await?;
     }
     let mut took = Vec::new();
     for n in 0..WARM_UP + ROUNDS {
@@ -133,7 +133,7 @@ async fn ours() -> Result<f64, Box<dyn Error>> {
         let begin = Instant::now();
         nodes[0].blocks().add(Network::single(address), "too many failed logins", None).await?;
         tokio::task::block_in_place(|| {
-            until(|| nodes.iter().all(|node| node.blocks().is_blocked(address)))
+            wait_until(|| nodes.iter().all(|node| node.blocks().is_blocked(address)))
                 .map_err(|error| error.to_string())
         })?;
         if n >= WARM_UP {
@@ -147,11 +147,11 @@ async fn ours() -> Result<f64, Box<dyn Error>> {
 }
 
 pub(crate) fn measure() -> Result<Vec<Row>, Box<dyn Error>> {
-    let before = bare()?;
+    let before = bare_zenoh()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ours = runtime.block_on(ours())?;
     // What runs beside changes: bare Zenoh before and after.
-    let rival = f64::midpoint(before, bare()?);
+    let rival = f64::midpoint(before, bare_zenoh()?);
     let row = Row::new("one block at 31 peers", ours, "ms", 1.25 * rival);
-    Ok(vec![row.beside("a put of bare Zenoh", rival)])
+    Ok(vec![row.versus("a put of bare Zenoh", rival)])
 }

@@ -7,19 +7,19 @@ use mailmesh_codec::{
 use mailmesh_lists::{Format, Terms, Text};
 use mailmesh_store::Store;
 
-const OWN: [u8; 16] = [9; 16];
+const OWN_ID: [u8; 16] = [9; 16];
 
 fn key() -> ClusterKey {
     ClusterKey::from_bytes(&[7; 32])
 }
 
 pub(crate) fn frame(data: &[u8]) {
-    let _refused = Opener::keyed(&key(), "mail", OWN).open(data);
-    if let Ok((header, body)) = Opener::open_mesh(OWN).open(data) {
+    let _refused = Opener::keyed(&key(), "mail", OWN_ID).open(data);
+    if let Ok((header, body)) = Opener::open_mesh(OWN_ID).open(data) {
         // As a member would have sealed it.
         let sealed = Sealer::keyed(&key(), "mail", header.incarnation).seal(&header, &body);
         let sealed = sealed.expect("it came in a frame that was longer");
-        let opened = Opener::keyed(&key(), "mail", OWN).open(&sealed);
+        let opened = Opener::keyed(&key(), "mail", OWN_ID).open(&sealed);
         assert_eq!(opened.expect("it was sealed for us, or for all"), (header, body));
     }
     let _none = decode_digest(data);
@@ -36,38 +36,38 @@ pub(crate) fn handshake(data: &[u8]) {
 pub(crate) fn events(data: &[u8]) {
     let Some((count, body)) = data.split_first() else { return };
     for event in decode_events(body, (*count).into()).flatten() {
-        let mut again = Vec::new();
+        let mut encoded = Vec::new();
         // Unknown events are passed on as they came; others are what they say.
-        encode_event(&event, &mut again).expect("what was read can be written");
-        let read = decode_events(&again, 1).next();
-        assert_eq!(read.expect("one event").expect("it was just written"), event);
+        encode_event(&event, &mut encoded).expect("what was read can be written");
+        let decoded = decode_events(&encoded, 1).next();
+        assert_eq!(decoded.expect("one event").expect("it was just written"), event);
     }
 }
 
 pub(crate) fn sync(data: &[u8]) {
     let Ok(message) = decode_sync(data) else { return };
     // What is written again may be longer, past the limit: numbers take their least bytes.
-    if let Ok(again) = encode_sync(&message) {
-        assert_eq!(decode_sync(&again).expect("it was just written"), message);
+    if let Ok(encoded) = encode_sync(&message) {
+        assert_eq!(decode_sync(&encoded).expect("it was just written"), message);
     }
 }
 
 pub(crate) fn record(data: &[u8]) {
     let _refused = Vault::keyed(&key(), "mail").open(b"name", data);
     if let Ok(change) = decode_change(data) {
-        let again = encode_change(&change).expect("what was read can be written");
-        assert_eq!(decode_change(&again).expect("it was just written"), change);
+        let encoded = encode_change(&change).expect("what was read can be written");
+        assert_eq!(decode_change(&encoded).expect("it was just written"), change);
     }
 }
 
 /// Longest text of a list, in bytes.
-const MAX_UNPACKED: usize = 1 << 20;
+const MAX_TEXT_BYTES: usize = 1 << 20;
 
 pub(crate) fn lists(data: &[u8]) {
     let mut read = Text::default();
     let Ok(text) = read.push(data).and_then(|()| read.finish()) else { return };
     // A packed text may be long, and each format reads it.
-    if text.len() > MAX_UNPACKED {
+    if text.len() > MAX_TEXT_BYTES {
         return;
     }
     let text = &*text;

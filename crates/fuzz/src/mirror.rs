@@ -10,12 +10,12 @@ use mailmesh_events::{
     Block, Change, MirrorDigest, Network, NetworkChange, NodeId, Rule, Stamp, UnixMillis, Value,
     ValueChange, ValueKey,
 };
-use mailmesh_state::{Bounds, Mirror, ReconcileConfig, Reconciler, Verdict};
+use mailmesh_state::{Bounds, Mirror, Reconciler, Timing, Verdict};
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 const STEPS: usize = 300;
 /// Networks and values that a mirror may hold.
-const MOST: usize = 64;
+const MAX_ENTRIES: usize = 64;
 
 fn moment(u: &mut Unstructured<'_>) -> Result<UnixMillis> {
     Ok(match u.int_in_range(0..=9)? {
@@ -54,55 +54,55 @@ fn change(u: &mut Unstructured<'_>) -> Result<Change> {
     Ok(Change::Network(NetworkChange { rule, network, stamp, block }))
 }
 
-struct Side {
+struct Replica {
     mirror: Mirror,
     reconciler: Reconciler<u8>,
 }
 
 pub(crate) fn run(data: &[u8]) {
     let mut bounds = Bounds::default();
-    (bounds.networks, bounds.values) = (MOST, MOST);
-    let side = |n: u8| Side {
+    (bounds.networks, bounds.values) = (MAX_ENTRIES, MAX_ENTRIES);
+    let replica = |n: u8| Replica {
         mirror: Mirror::with_bounds(NodeId(n.into()), [3; 16], bounds),
-        reconciler: Reconciler::new(n, ReconcileConfig::default()),
+        reconciler: Reconciler::new(n, Timing::default()),
     };
-    let mut sides = [side(0), side(1)];
+    let mut replicas = [replica(0), replica(1)];
     for n in 0..2 {
-        sides[usize::from(n)].reconciler.on_joined(1 - n);
+        replicas[usize::from(n)].reconciler.on_joined(1 - n);
     }
     let mut u = Unstructured::new(data);
     let (mut now, mut at) = (NOW, Duration::ZERO);
     for _ in 0..STEPS {
-        if u.is_empty() || step(&mut sides, &mut now, &mut at, &mut u).is_err() {
+        if u.is_empty() || step(&mut replicas, &mut now, &mut at, &mut u).is_err() {
             break;
         }
-        for side in &mut sides {
-            let sent = side.reconciler.take_outgoing();
+        for replica in &mut replicas {
+            let sent = replica.reconciler.take_to_send();
             assert!(sent.len() < 10_000, "it says something without end");
-            assert!(side.mirror.digest().entries <= 2 * MOST as u64 + 10_000);
+            assert!(replica.mirror.digest().entries <= 2 * MAX_ENTRIES as u64 + 10_000);
         }
     }
     let now = now.plus(Duration::from_secs(1));
-    for side in &sides {
-        side.mirror.sweep(now);
-        check(&side.mirror, now);
+    for replica in &replicas {
+        replica.mirror.sweep(now);
+        check(&replica.mirror, now);
     }
     // What one has the other may be told. (That they are equal then is a property of
     // `crates/state`, where time does not jump by years.)
-    let [a, b] = &sides;
+    let [a, b] = &replicas;
     b.mirror.apply_all(a.mirror.content(), now);
     b.mirror.sweep(now);
     check(&b.mirror, now);
 }
 
 fn step(
-    sides: &mut [Side; 2],
+    replicas: &mut [Replica; 2],
     now: &mut UnixMillis,
     at: &mut Duration,
     u: &mut Unstructured<'_>,
 ) -> Result<()> {
     let n: u8 = u.int_in_range(0..=1)?;
-    let Side { mirror, reconciler } = &mut sides[usize::from(n)];
+    let Replica { mirror, reconciler } = &mut replicas[usize::from(n)];
     match u.int_in_range(0..=9)? {
         0 => {
             *at += Duration::from_millis(u.int_in_range(0..=3_000)?);
@@ -138,7 +138,7 @@ fn step(
         5 => {
             let keys: Vec<_> = mirror.content().iter().map(Change::key).collect();
             let saved: Vec<_> = mirror.saved(&keys).into_iter().flatten().collect();
-            sides[usize::from(1 - n)].mirror.restore(saved, *now);
+            replicas[usize::from(1 - n)].mirror.restore(saved, *now);
         }
         _ => {
             let _stale = mirror.apply(&change(u)?, *now);
@@ -149,10 +149,10 @@ fn step(
 
 /// Lookups say what the content says.
 fn check(mirror: &Mirror, now: UnixMillis) {
-    let live = |rule| -> Vec<Network> {
+    let listed = |rule| -> Vec<Network> {
         mirror.networks(rule, now).into_iter().map(|entry| entry.network).collect()
     };
-    let (blocked, allowed) = (live(Rule::Block), live(Rule::Allow));
+    let (blocked, allowed) = (listed(Rule::Block), listed(Rule::Allow));
     for network in mirror.content().iter().filter_map(|change| match change {
         Change::Network(change) => Some(change.network),
         _ => None,

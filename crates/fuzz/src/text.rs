@@ -4,7 +4,7 @@ use mailmesh_cli::protocol::{Answer, Request};
 use mailmesh_transport::Coordinator;
 
 /// Longest report of an error, in bytes.
-const REPORT: usize = 16 << 10;
+const MAX_REPORT_BYTES: usize = 16 << 10;
 
 pub(crate) fn config(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
@@ -21,7 +21,11 @@ pub(crate) fn config(data: &[u8]) {
             let shown = error.kind().to_string();
             assert!(!shown.is_empty() && !shown.contains(char::is_control), "{shown}");
             let report = error.report();
-            assert!(!report.is_empty() && report.len() < REPORT, "{} bytes", report.len());
+            assert!(
+                !report.is_empty() && report.len() < MAX_REPORT_BYTES,
+                "{} bytes",
+                report.len()
+            );
         }
     }
 }
