@@ -1,4 +1,4 @@
-//! The vocabulary: what a server does with an event before it is sent.
+//! Events: what a server does with an event before it publishes it.
 
 #![allow(missing_docs, reason = "criterion's macros make public items")]
 

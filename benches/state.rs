@@ -1,4 +1,4 @@
-//! The mirror: what every connection asks, what every change costs.
+//! The mirror: lookups, as on each connection, and the cost of changes.
 
 #![allow(missing_docs, reason = "criterion's macros make public items")]
 
@@ -15,8 +15,8 @@ use mailmesh_events::*;
 
 fn lookup(c: &mut Criterion) {
     let mirror = Arc::new(full_mirror());
-    println!("tables of lookups: {} bytes", mirror.lookup_bytes());
-    // A writer at 10,000 a second, as long as this runs.
+    println!("lookup tables: {} bytes", mirror.lookup_bytes());
+    // Writes 10,000 changes per second while the lookups run.
     let done = Arc::new(AtomicBool::new(false));
     let writer = thread::spawn({
         let (mirror, done) = (mirror.clone(), done.clone());
@@ -35,7 +35,7 @@ fn lookup(c: &mut Criterion) {
     ask("state/is_blocked, v4, blocked", lookup_addresses(&mirror, v4, true));
     ask("state/is_blocked, v6, not blocked", lookup_addresses(&mirror, v6, false));
     ask("state/is_blocked, v6, blocked", lookup_addresses(&mirror, v6, true));
-    // What a map alone costs, which knows no networks.
+    // Baseline: a map of addresses, which cannot match networks.
     let map: dashmap::DashMap<IpAddr, ()> = (0..ADDRESSES).map(|n| (v4(n), ())).collect();
     for (name, addresses) in [
         ("state/DashMap alone, absent", lookup_addresses(&mirror, v4, false)),

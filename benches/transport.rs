@@ -1,4 +1,4 @@
-//! The driver over the memory bus, and the reading of a configuration.
+//! The driver over the memory bus, and parsing a configuration.
 
 #![allow(missing_docs, reason = "criterion's macros make public items")]
 

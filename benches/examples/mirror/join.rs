@@ -1,4 +1,5 @@
-//! A node that starts: from another, over Zenoh on the loopback, and from its own disk.
+//! Start of a node: synchronization from another node over Zenoh on the loopback, and restart from
+//! disk.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
@@ -20,7 +21,7 @@ pub(crate) async fn fill(node: &Cluster) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Of a node, and of others that connect to it.
+/// Configurations of a first node, and of nodes that connect to it.
 pub(crate) fn configs() -> Result<(Coordinator, Coordinator), Box<dyn Error>> {
     let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let parse = |endpoints: &str| {

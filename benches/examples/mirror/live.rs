@@ -1,4 +1,5 @@
-//! Events between two nodes while a third has the whole mirror from the one that sends them.
+//! Latency of events between two nodes while a third node synchronizes the whole mirror from the
+//! publisher.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -11,13 +12,13 @@ use crate::join;
 use crate::row::Row;
 
 const TIMEOUT: Duration = Duration::from_secs(120);
-/// Between two events.
+/// Time between two events.
 const INTERVAL: Duration = Duration::from_millis(2);
-/// How long events are measured while nobody joins.
+/// Length of the measurement without a joining node.
 const BASELINE_TIME: Duration = Duration::from_secs(5);
 
-/// Microseconds from the call that publishes to the inbox, of an event each `PACE` until
-/// `done`: the 50th and the 99th of a hundred.
+/// Publishes an event every `INTERVAL` until `done`. Returns the 50th and 99th percentile of the
+/// time from publishing to the inbox, in microseconds.
 async fn latencies(
     from: &Cluster,
     inbox: &mut mailmesh::Inbox,
@@ -71,7 +72,7 @@ pub(crate) fn measure() -> Result<Vec<Row>, Box<dyn Error>> {
         let third = tokio::spawn(async move {
             let third = third.await?;
             let begin = Instant::now();
-            // A joiner that gets nowhere ends the measurement, which then has no mirror to show.
+            // On timeout the measurement ends, and the check below reports the missing mirror.
             while third.status().mirror_fingerprint != fingerprint && begin.elapsed() < TIMEOUT {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }

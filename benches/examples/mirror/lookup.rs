@@ -1,4 +1,4 @@
-//! What every connection asks, while a writer changes 10,000 entries a second.
+//! Lookups, as on each connection, while a writer changes 10,000 entries per second.
 
 use std::error::Error;
 use std::hint::black_box;
@@ -13,10 +13,10 @@ use parking_lot::RwLock;
 
 use crate::row::Row;
 
-/// Rounds of these; the median counts.
+/// Number of rounds, of which the median counts.
 const ROUNDS: usize = 25;
 
-/// Nanoseconds of one question: the median of the rounds.
+/// Nanoseconds per lookup, as the median of all rounds.
 fn nanos(addresses: &[IpAddr], ask: impl Fn(IpAddr) -> bool) -> f64 {
     let mut rounds: Vec<f64> = (0..ROUNDS)
         .map(|_| {
@@ -36,7 +36,8 @@ pub(crate) fn measure() -> Result<Vec<Row>, Box<dyn Error>> {
         .map(|n| (corpus::v4(n), ()))
         .chain((0..ADDRESSES / 10).map(|n| (corpus::v6(n), ())))
         .collect();
-    // The mail server's way: a set of addresses, and every network in turn, under a lock.
+    // The current method of the mail server: a set of addresses, and a scan of all networks under a
+    // lock.
     let networks: RwLock<Vec<Network>> = RwLock::new((0..NETWORKS).map(corpus::network).collect());
     let scan = |address: IpAddr| {
         map.contains_key(&address)

@@ -1,5 +1,4 @@
-//! What it costs to find and mend differences: two mirrors that talk in memory, every message
-//! as the bytes it would be.
+//! Cost of finding and repairing differences. Two mirrors exchange encoded messages in memory.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
@@ -19,7 +18,7 @@ struct Node {
 #[derive(Debug, Default)]
 struct Cost {
     bytes: usize,
-    /// Of them, in messages that carry entries.
+    /// Bytes of the messages that carry entries.
     in_entries: usize,
     entries: usize,
     round_trips: usize,
@@ -27,7 +26,7 @@ struct Cost {
     heartbeats: usize,
 }
 
-/// Two nodes with the same addresses, of which the second has some more.
+/// Two nodes with the same addresses. The second one has `differences` more.
 fn pair(differences: u32) -> Result<[Node; 2], Box<dyn Error>> {
     let mut nodes = [0, 1].map(|n| {
         let mirror = Mirror::new(NodeId(n as u64 + 1), [7; 16]);
@@ -43,7 +42,7 @@ fn pair(differences: u32) -> Result<[Node; 2], Box<dyn Error>> {
         (Network::single(corpus::v4(n)), corpus::block(n))
     });
     nodes[1].mirror.set_all(Rule::Block, more.collect(), NOW)?;
-    // They know each other: nothing is urgent.
+    // The nodes know each other's digest already, so no comparison is urgent.
     for node in &mut nodes {
         let digest = node.mirror.digest();
         let other = 1 - usize::from(node.mirror.latest_stamp().node() == NodeId(2));
@@ -57,7 +56,7 @@ fn reconcile(nodes: &mut [Node; 2]) -> Result<Cost, Box<dyn Error>> {
     while nodes[0].mirror.digest() != nodes[1].mirror.digest() {
         cost.heartbeats += 1;
         if cost.heartbeats > 300 {
-            return Err("the mirrors stay different".into());
+            return Err("the mirrors do not converge".into());
         }
         let digests = [0, 1].map(|n: usize| nodes[n].mirror.digest());
         let begin = Instant::now();

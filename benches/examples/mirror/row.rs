@@ -1,6 +1,6 @@
 use serde::Serialize;
 
-/// One figure.
+/// One measured figure, with its goal and the figure of an alternative.
 #[derive(Debug, Serialize)]
 pub(crate) struct Row {
     name: &'static str,
@@ -9,7 +9,7 @@ pub(crate) struct Row {
     rival_name: &'static str,
     ratio: Option<f64>,
     unit: &'static str,
-    /// At most.
+    /// Largest value that meets the goal.
     goal: f64,
     met: bool,
 }

@@ -1,5 +1,5 @@
-//! One block on its way to 31 peers, beside a bare put of Zenoh with as many subscribers:
-//! all in this process, on the loopback, each connected to each.
+//! Propagation of one block to 31 peers, beside a bare Zenoh put to as many subscribers. All run in
+//! this process over the loopback, fully connected.
 
 use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr};
@@ -14,17 +14,18 @@ use zenoh::qos::{CongestionControl, Priority};
 use crate::row::Row;
 
 const NODES: usize = 32;
-/// Not measured: connections are new.
+/// Rounds that are not measured, while connections are new.
 const WARM_UP: u32 = 10;
 const ROUNDS: u32 = 80;
-/// Between two rounds: a server is attacked now and then, not a thousand times a second, and
-/// 32 nodes on the same processors have something to say to each other after each.
+/// Time between two rounds. An attacked server blocks an address now and then, and the 32 nodes on
+/// the same processors need time for their messages after each block.
 const PAUSE: Duration = Duration::from_millis(200);
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// Bytes of the bare put: about those of a sealed block.
+/// Size of the bare put: about that of a sealed block.
 const PUT_BYTES: usize = 150;
 
-/// A port for each node; the first is connected to by all, and tells them of each other.
+/// Configurations with one port per node. All nodes connect to the first one and learn of the
+/// others from it.
 fn configs() -> Result<Vec<String>, Box<dyn Error>> {
     let free = || std::net::TcpListener::bind("127.0.0.1:0");
     let listeners = (0..NODES).map(|_| free()).collect::<Result<Vec<_>, _>>()?;
@@ -43,12 +44,12 @@ fn configs() -> Result<Vec<String>, Box<dyn Error>> {
     Ok(ports.iter().map(config).collect())
 }
 
-/// Waits for something, and leaves the processors to others meanwhile.
+/// Polls a condition, sleeping between polls.
 fn wait_until(condition: impl Fn() -> bool) -> Result<Duration, Box<dyn Error>> {
     let begin = Instant::now();
     while !condition() {
         if begin.elapsed() > TIMEOUT {
-            return Err("it did not reach every node".into());
+            return Err("the block or put did not reach every node".into());
         }
         std::thread::sleep(Duration::from_micros(10));
     }
@@ -60,10 +61,10 @@ fn median(mut all: Vec<Duration>) -> f64 {
     all[all.len() / 2].as_secs_f64() * 1e3
 }
 
-/// Milliseconds until 31 subscribers have a put.
+/// Milliseconds until 31 subscribers have received a put.
 fn bare_zenoh() -> Result<f64, Box<dyn Error>> {
     let open = |config: &String| -> Result<zenoh::Session, Box<dyn Error>> {
-        // Zenoh as it is: mailmesh's own settings are not in it.
+        // Plain Zenoh, without the settings of mailmesh.
         let config = zenoh::Config::from_json5(config).map_err(|error| error.to_string())?;
         Ok(zenoh::open(config).wait().map_err(|error| error.to_string())?)
     };
@@ -92,7 +93,7 @@ fn bare_zenoh() -> Result<f64, Box<dyn Error>> {
         wait_until(|| received.load(Ordering::Acquire) == NODES - 1)?;
         Ok(begin.elapsed())
     };
-    // Subscriptions are on their way.
+    // Wait until all subscriptions are known.
     let begin = Instant::now();
     loop {
         received.store(0, Ordering::Release);
@@ -102,7 +103,7 @@ fn bare_zenoh() -> Result<f64, Box<dyn Error>> {
             break;
         }
         if begin.elapsed() > TIMEOUT {
-            return Err("the subscribers are not all there".into());
+            return Err("not all subscriptions are known".into());
         }
     }
     for _ in 0..WARM_UP {
@@ -115,7 +116,7 @@ fn bare_zenoh() -> Result<f64, Box<dyn Error>> {
     Ok(median(took))
 }
 
-/// Milliseconds until 31 mirrors have a block.
+/// Milliseconds until 31 mirrors have applied a block.
 async fn ours() -> Result<f64, Box<dyn Error>> {
     let key = ClusterKey::generate()?;
     let mut nodes = Vec::new();
@@ -150,7 +151,7 @@ pub(crate) fn measure() -> Result<Vec<Row>, Box<dyn Error>> {
     let before = bare_zenoh()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ours = runtime.block_on(ours())?;
-    // What runs beside changes: bare Zenoh before and after.
+    // The load of the machine changes, so bare Zenoh is measured before and after.
     let rival = f64::midpoint(before, bare_zenoh()?);
     let row = Row::new("one block at 31 peers", ours, "ms", 1.25 * rival);
     Ok(vec![row.versus("a put of bare Zenoh", rival)])

@@ -1,4 +1,4 @@
-//! A delivery node, and whatever comes to it.
+//! A delivery endpoint with arbitrary inputs.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use mailmesh_delivery::{
     Endpoint, Frame, FrameKind, Identity, Incarnation, Lane, Link, Output, Settings, Time, Via,
 };
 
-/// Most that happens.
+/// Most inputs of a run.
 const STEPS: usize = 400;
 const OWN_ID: u8 = 0;
 
@@ -32,12 +32,12 @@ fn frame(u: &mut Unstructured<'_>) -> Result<Frame> {
     Ok(Frame { incarnation, to, kind, first, count: u.int_in_range(0..=20)?, body, wire: None })
 }
 
-/// What it keeps is within its bounds, whatever comes.
+/// The endpoint keeps its bounds, whatever arrives.
 fn check(endpoint: &Endpoint, settings: &Settings) {
-    assert!(endpoint.reorder_bytes() <= settings.reorder_bytes, "held behind holes");
-    assert!(endpoint.unknown_sender_bytes() <= settings.unknown_sender_bytes, "of strangers");
-    assert!(endpoint.replay_bytes() <= 2 * settings.replay_bytes, "for who missed it");
-    assert!(endpoint.relay_bytes() <= settings.relay_bytes, "for others");
+    assert!(endpoint.reorder_bytes() <= settings.reorder_bytes, "bytes behind holes");
+    assert!(endpoint.unknown_sender_bytes() <= settings.unknown_sender_bytes, "unknown senders");
+    assert!(endpoint.replay_bytes() <= 2 * settings.replay_bytes, "replay buffer");
+    assert!(endpoint.relay_bytes() <= settings.relay_bytes, "relay buffer");
     assert!(endpoint.peer_count() <= settings.max_peers, "peers");
 }
 
@@ -61,7 +61,7 @@ pub(crate) fn run(data: &[u8]) {
         let mut outputs = 0;
         while let Some(output) = endpoint.poll_output() {
             outputs += 1;
-            assert!(outputs < 100_000, "it says something without end");
+            assert!(outputs < 100_000, "an input causes endless outputs");
             if let Output::Gap(gap) = output {
                 assert!(gap.missed > 0);
             }

@@ -1,4 +1,4 @@
-//! Two mirrors and their reconcilers, and whatever they are told.
+//! Two mirrors and their reconcilers with arbitrary inputs.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use mailmesh_state::{Bounds, Mirror, Reconciler, Timing, Verdict};
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 const STEPS: usize = 300;
-/// Networks and values that a mirror may hold.
+/// Capacity of each mirror, in networks and in values.
 const MAX_ENTRIES: usize = 64;
 
 fn moment(u: &mut Unstructured<'_>) -> Result<UnixMillis> {
@@ -78,7 +78,7 @@ pub(crate) fn run(data: &[u8]) {
         }
         for replica in &mut replicas {
             let sent = replica.reconciler.take_to_send();
-            assert!(sent.len() < 10_000, "it says something without end");
+            assert!(sent.len() < 10_000, "a step causes endless messages");
             assert!(replica.mirror.digest().entries <= 2 * MAX_ENTRIES as u64 + 10_000);
         }
     }
@@ -87,8 +87,8 @@ pub(crate) fn run(data: &[u8]) {
         replica.mirror.sweep(now);
         check(&replica.mirror, now);
     }
-    // What one has the other may be told. (That they are equal then is a property of
-    // `crates/state`, where time does not jump by years.)
+    // Each mirror accepts all that the other has. Tests of `crates/state` check that the mirrors
+    // are equal then; there, time does not jump by years.
     let [a, b] = &replicas;
     b.mirror.apply_all(a.mirror.content(), now);
     b.mirror.sweep(now);
@@ -147,7 +147,7 @@ fn step(
     Ok(())
 }
 
-/// Lookups say what the content says.
+/// Lookups agree with the content.
 fn check(mirror: &Mirror, now: UnixMillis) {
     let listed = |rule| -> Vec<Network> {
         mirror.networks(rule, now).into_iter().map(|entry| entry.network).collect()
@@ -163,7 +163,7 @@ fn check(mirror: &Mirror, now: UnixMillis) {
         let found = mirror.is_blocked(address, now);
         let looked_up = matches!(mirror.lookup(address, now), Verdict::Blocked(_));
         assert_eq!(looked_up, expected, "{address}");
-        // What ends far away is over with the sweep that finds it.
+        // An entry that expires later than the lookup tables record is found until the next sweep.
         assert_eq!(found, expected, "{address}");
     }
 }
