@@ -152,7 +152,7 @@ impl Peer {
             rejoined_at: now,
             established: status.established,
             introduction: None,
-            windows: ours.map(|(position, bytes)| ReceiverWindow::at(position, bytes, &s, now)),
+            windows: ours.map(|(position, bytes)| ReceiverWindow::at(position, bytes, s, now)),
             unacked_bytes: 0,
             ack_repeats: 0,
             ack_at: None,

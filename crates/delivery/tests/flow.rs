@@ -226,7 +226,7 @@ fn a_flood_of_new_nodes_is_admitted_at_the_stated_rate() {
         let incarnation = Incarnation(std::array::from_fn(|i| (n >> (8 * (i % 4))) as u8 ^ 0xA5));
         let name: NodeName = format!("n{n}").parse().unwrap();
         let mut newcomer =
-            Endpoint::new(Identity::new(name, incarnation, 1), settings, Time::default());
+            Endpoint::new(Identity::new(name, incarnation, 1), settings.clone(), Time::default());
         while let Some(output) = newcomer.poll_output() {
             if let Output::Transmit { mut frame, .. } = output {
                 frame.to = Some(id(1));

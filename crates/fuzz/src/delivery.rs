@@ -52,7 +52,7 @@ pub(crate) fn run(data: &[u8]) {
     let name = "own".parse().expect("a name");
     let identity = Identity::new(name, Incarnation([OWN_ID; 16]), 1);
     let mut now = Time::from_start(Duration::from_secs(1));
-    let mut endpoint = Endpoint::new(identity, settings, now);
+    let mut endpoint = Endpoint::new(identity, settings.clone(), now);
     let mut u = Unstructured::new(data);
     for _ in 0..STEPS {
         if u.is_empty() || step(&mut endpoint, &mut now, &mut u).is_err() {

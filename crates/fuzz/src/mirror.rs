@@ -10,7 +10,7 @@ use mailmesh_events::{
     Block, Change, MirrorDigest, Network, NetworkChange, NodeId, Rule, Stamp, UnixMillis, Value,
     ValueChange, ValueKey,
 };
-use mailmesh_state::{Bounds, Mirror, Reconciler, Timing, Verdict};
+use mailmesh_state::{Bounds, Mirror, ReconcileConfig, Reconciler, Verdict};
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 const STEPS: usize = 300;
@@ -64,7 +64,7 @@ pub(crate) fn run(data: &[u8]) {
     (bounds.networks, bounds.values) = (MAX_ENTRIES, MAX_ENTRIES);
     let replica = |n: u8| Replica {
         mirror: Mirror::with_bounds(NodeId(n.into()), [3; 16], bounds),
-        reconciler: Reconciler::new(n, Timing::default()),
+        reconciler: Reconciler::new(n, ReconcileConfig::default()),
     };
     let mut replicas = [replica(0), replica(1)];
     for n in 0..2 {
@@ -77,7 +77,7 @@ pub(crate) fn run(data: &[u8]) {
             break;
         }
         for replica in &mut replicas {
-            let sent = replica.reconciler.take_to_send();
+            let sent = replica.reconciler.take_outgoing();
             assert!(sent.len() < 10_000, "a step causes endless messages");
             assert!(replica.mirror.digest().entries <= 2 * MAX_ENTRIES as u64 + 10_000);
         }

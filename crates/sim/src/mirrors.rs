@@ -12,7 +12,7 @@ use mailmesh_events::{
     Block, Change, ChangeKey, CodedSymbol, MirrorDigest, Network, NodeId, Rule, Share, Stamp,
     SyncMessage, UnixMillis,
 };
-use mailmesh_state::{ClusterClock, Mirror, Reconciler, Timing};
+use mailmesh_state::{ClusterClock, Mirror, ReconcileConfig, Reconciler};
 
 use crate::plan::FIRST_SINGLE_USE_KEY;
 
@@ -40,7 +40,7 @@ impl Replica {
     pub(crate) fn new(incarnation: Incarnation, writer: u64) -> Self {
         Self {
             mirror: Mirror::new(NodeId(writer), [5; 16]),
-            reconciler: Reconciler::new(incarnation, Timing::default()),
+            reconciler: Reconciler::new(incarnation, ReconcileConfig::default()),
             clocks: ClusterClock::default(),
             correction: 0,
         }

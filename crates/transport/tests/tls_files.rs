@@ -153,7 +153,7 @@ async fn node(n: u8, config: serde_json::Value) -> Driver {
     let bus = ZenohBus::open(settings, space, incarnation, sender, None).await.unwrap();
     let (settings, start) = (Settings::default(), Instant::now());
     let identity = Identity::new(format!("n{n}").parse().unwrap(), incarnation, n.into());
-    let node = Endpoint::new(identity, settings, Time::default());
+    let node = Endpoint::new(identity, settings.clone(), Time::default());
     let codec = (Arc::new(Plain) as Arc<dyn Seal>, Box::new(Plain) as Box<dyn Open>);
     let (bus, sinks) = (Arc::new(bus), |_| (Ignore, Ignore));
     Driver::start(node, settings, start, bus, intake, codec, sinks).unwrap()

@@ -66,7 +66,7 @@ impl Simulation<'_> {
         let elapsed = self.now.elapsed();
         let wall_clock = self.world.wall_clock(self.hosts[host_id].name, elapsed);
         if let Some(replica) = &mut self.hosts[host_id].replica {
-            replica.correction = replica.clocks.judge(wall_clock, elapsed).correction;
+            replica.correction = replica.clocks.estimate(wall_clock, elapsed).correction_ms;
         }
     }
 
@@ -74,7 +74,7 @@ impl Simulation<'_> {
         let at = self.now.elapsed();
         let Some(replica) = &mut self.hosts[host_id].replica else { return };
         let asked = at.as_micros() as u64;
-        let due = replica.clocks.due(at).into_iter();
+        let due = replica.clocks.due_queries(at).into_iter();
         let messages = due.map(|peer| (peer, SyncMessage::AskTime { asked })).collect();
         self.send_sync(host_id, messages);
     }
@@ -106,7 +106,7 @@ impl Simulation<'_> {
         }
         let is_changed = !replica.mirror.sweep(now).is_empty();
         replica.reconciler.on_deadline(at);
-        let messages = replica.reconciler.take_to_send();
+        let messages = replica.reconciler.take_outgoing();
         self.send_sync(host_id, messages);
         if is_changed {
             self.publish_digest(host_id);
@@ -140,7 +140,7 @@ impl Simulation<'_> {
                 if let Some(theirs) = mirrors::digest(tag) {
                     let ours = replica.mirror.digest();
                     replica.reconciler.on_digest(*from, theirs, ours, at);
-                    let messages = replica.reconciler.take_to_send();
+                    let messages = replica.reconciler.take_outgoing();
                     self.send_sync(host_id, messages);
                 }
             }
@@ -168,7 +168,7 @@ impl Simulation<'_> {
             message => {
                 let Replica { mirror, reconciler, .. } = &mut **replica;
                 let taken = reconciler.on_message(from, message, mirror, now, at);
-                let messages = reconciler.take_to_send();
+                let messages = reconciler.take_outgoing();
                 self.send_sync(host_id, messages);
                 if !taken.is_empty() {
                     self.publish_digest(host_id);
@@ -210,7 +210,7 @@ impl Simulation<'_> {
                 self.world.record_replacement(incarnation, &change, was_blocked);
                 self.publish_change(host_id, change)
             }
-            Err(StateError::Absent { .. } | StateError::Outrun) => Ok(()),
+            Err(StateError::NotFound { .. } | StateError::Superseded) => Ok(()),
             Err(error) => Err(error.to_string()),
         }
     }
