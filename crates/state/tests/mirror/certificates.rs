@@ -90,7 +90,7 @@ fn a_certificate_is_read_with_details_and_warnings() {
         ("ECDSA P-256", 1)
     );
     let warnings: Vec<_> = found.warnings.iter().map(ToString::to_string).collect();
-    for words in ["root (CN=Example CA)", "192.0.2.1", "ended at 2026-02-01"] {
+    for words in ["root (CN=Example CA)", "192.0.2.1", "expired at 2026-02-01"] {
         assert!(warnings.iter().any(|warning| warning.contains(words)), "{words}: {warnings:?}");
     }
     assert_eq!(CertificateDetails::of(&found.certificate).unwrap(), found.details);
