@@ -8,6 +8,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
 use crate::CodecError;
+use crate::key_id::KeyId;
 
 /// The secret of a cluster: 32 random bytes, the same on every node. `Debug` does not show it.
 /// Clones share one allocation, which is wiped when the last of them is dropped.
@@ -141,10 +142,6 @@ impl fmt::Debug for ClusterKey {
     }
 }
 
-/// The public id of a [`ClusterKey`], by which operators and nodes name the key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct KeyId(pub [u8; 8]);
-
 impl std::str::FromStr for KeyId {
     type Err = CodecError;
 
@@ -153,12 +150,6 @@ impl std::str::FromStr for KeyId {
         let is_valid = text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit());
         let bytes = is_valid.then(|| from_hex(text)).and_then(|bytes| bytes.try_into().ok());
         bytes.map(Self).ok_or(CodecError::BadKeyId)
-    }
-}
-
-impl fmt::Display for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 

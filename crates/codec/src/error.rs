@@ -107,13 +107,13 @@ pub enum CodecError {
     #[error("there is no cluster key {id}; `mailmesh key list` shows the existing keys")]
     UnknownKey {
         /// The id of the key.
-        id: crate::KeyId,
+        id: crate::key_id::KeyId,
     },
     /// The sealing key cannot be retired.
     #[error("{id} is the sealing cluster key; activate another key before you retire it")]
     KeyIsActive {
         /// The id of the key.
-        id: crate::KeyId,
+        id: crate::key_id::KeyId,
     },
     /// The random number generator of the system failed.
     #[error("the system's random number generator failed")]

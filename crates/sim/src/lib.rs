@@ -24,6 +24,7 @@
 //! assert_eq!(Simulation::run(&Plan::from_seed(7, 4)), Ok(report));
 //! ```
 
+mod event_body;
 mod faults;
 mod host;
 mod liar;

@@ -16,8 +16,8 @@ use mailmesh_delivery::{
 };
 
 use crate::Oracle;
+use crate::event_body::body;
 use crate::network::Packet;
-use crate::simulation::body;
 
 const LANE: Lane = Lane::Events;
 /// Time without faults after which all nodes must know everything.

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use mailmesh_delivery::{Endpoint, Incarnation, Lane, Output, Settings, Time};
 
+use crate::event_body::body;
 use crate::plan::{Action, Plan};
-use crate::simulation::body;
 use routes::Routes;
 use streams::Published;
 use window::Windows;

@@ -1,7 +1,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::Untrusted;
+use crate::untrusted::Untrusted;
 
 /// The reason why an operation of a [`Store`](crate::Store) failed.
 #[derive(Debug, thiserror::Error)]

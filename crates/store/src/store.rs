@@ -8,8 +8,9 @@ use redb::{
 };
 
 use crate::StoreError;
-use crate::access::{self, TrustedDir, Untrusted};
+use crate::access::{self, TrustedDir};
 use crate::format::{self, NOTES, RECORDS, UPGRADES, Upgrade};
+use crate::untrusted::Untrusted;
 
 /// Longest key in bytes.
 pub const MAX_KEY_LEN: usize = 64 << 10;

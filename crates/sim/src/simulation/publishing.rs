@@ -2,7 +2,8 @@
 
 use mailmesh_delivery::{Destination, Frame, Lane};
 
-use super::{Simulation, body};
+use super::Simulation;
+use crate::event_body::body;
 use crate::host::Host;
 use crate::network::Packet;
 

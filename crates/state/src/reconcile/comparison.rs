@@ -10,8 +10,9 @@
 
 use mailmesh_events::{Change, CodedSymbol, Share, SyncMessage, limits};
 
+use super::ReconcileConfig;
 use super::full_transfer::ENTRIES_PER_SHARE;
-use super::{ReconcileConfig, pack};
+use super::packing::pack;
 use crate::Mirror;
 use crate::entries::SKETCH_SYMBOLS;
 

@@ -9,6 +9,7 @@
 
 mod comparison;
 mod full_transfer;
+mod packing;
 mod responder;
 
 use std::collections::BTreeMap;
@@ -20,7 +21,7 @@ use crate::Mirror;
 use crate::planted::{Fault, planted};
 use comparison::{Comparison, ComparisonStep};
 use full_transfer::{FullTransfer, PartOutcome};
-use responder::{Responder, pack};
+use responder::Responder;
 
 /// Timeouts and sizes of reconciliation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

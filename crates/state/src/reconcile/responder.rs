@@ -7,6 +7,7 @@ use mailmesh_events::{Change, Share, SyncMessage, limits};
 use super::ReconcileConfig;
 use super::comparison::{self, MAX_SYMBOLS_PER_SHARE};
 use super::full_transfer::ENTRIES_PER_SHARE;
+use super::packing::pack;
 use crate::Mirror;
 use crate::entries::SKETCH_SYMBOLS;
 use crate::planted::{Fault, planted};
@@ -170,24 +171,4 @@ impl Responder {
 fn are_shares_valid(first: Share, shares: u16) -> bool {
     let end = u64::from(first.index) + u64::from(shares);
     shares > 0 && first.bits <= limits::SHARE_BITS && end <= 1 << first.bits
-}
-
-/// Packs changes into lists of about `bytes` bytes.
-pub(super) fn pack(changes: Vec<Change>, bytes: usize) -> Vec<Vec<Change>> {
-    let mut packs: Vec<Vec<Change>> = Vec::new();
-    let mut room = 0;
-    for change in changes {
-        let size = change.size_estimate();
-        match packs.last_mut() {
-            Some(pack) if size <= room && pack.len() < limits::SYNC_CHANGES => {
-                room -= size;
-                pack.push(change);
-            }
-            _ => {
-                room = bytes.saturating_sub(size);
-                packs.push(vec![change]);
-            }
-        }
-    }
-    packs
 }
