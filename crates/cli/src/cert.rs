@@ -10,24 +10,28 @@ use mailmesh::secrets::{buffer_for, io_words, path_words};
 use mailmesh::{
     Material, ReadCertificate, StateError, UnixMillis, certificate_to_pem, read_certificate,
 };
-use mailmesh_cli::protocol::{Hidden, Request};
+use mailmesh_cli::protocol::{Request, SecretText};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use crate::args::Cert;
+use crate::args::CertCommand;
+use crate::control;
 use crate::exit::Failure;
-use crate::query::{client, text};
+use crate::json::value_text;
 use crate::say::{self, say};
 
 /// Longest file of a certificate and its issuers, or of a key, in bytes.
-const MAX_PEM: u64 = 1 << 20;
+const MAX_PEM_LEN: u64 = 1 << 20;
 
-pub(crate) async fn run(options: Cert, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {
-    let mut client = client(socket).await?;
-    match options {
-        Cert::Add { chain, key, force } => {
+pub(crate) async fn run(
+    command: CertCommand,
+    socket: Option<PathBuf>,
+) -> Result<ExitCode, Failure> {
+    let mut client = control::connect(socket).await?;
+    match command {
+        CertCommand::Add { chain, key, force } => {
             let found = read_pair(&chain, &key, client.cluster_now().await?)?;
-            check_end(&chain, &found, force)?;
+            check_expiry(&chain, &found, force)?;
             for warning in &found.warnings {
                 let file = match warning.of() {
                     Wanted::PrivateKey => &key,
@@ -38,23 +42,23 @@ pub(crate) async fn run(options: Cert, socket: Option<PathBuf>) -> Result<ExitCo
             // The certificate as it was read, so that the node need not mend the files again.
             let pem = certificate_to_pem(&found.certificate)
                 .map_err(|error| Failure::failed(error.to_string()))?;
-            let (chain_pem, key_pem) = (Hidden(pem.chain.into()), Hidden(pem.key));
+            let (chain_pem, key_pem) = (SecretText(pem.chain.into()), SecretText(pem.key));
             let certificate = client.ask(&Request::CertAdd { chain_pem, key_pem, force }).await?;
-            describe(&certificate);
+            print_certificate(&certificate);
         }
-        Cert::Remove { names } => {
+        CertCommand::Remove { names } => {
             client.ask(&Request::CertRemove { names }).await?;
         }
-        Cert::List { json } => {
+        CertCommand::List { json } => {
             let list = client.ask(&Request::CertList).await?;
             if json {
                 say::json(&list);
                 return Ok(ExitCode::SUCCESS);
             }
             for certificate in list.as_array().into_iter().flatten() {
-                describe(certificate);
+                print_certificate(certificate);
                 for host in certificate["hosts"].as_array().into_iter().flatten() {
-                    say!("  {}", presented(host));
+                    say!("  {}", host_line(host));
                 }
             }
         }
@@ -62,23 +66,23 @@ pub(crate) async fn run(options: Cert, socket: Option<PathBuf>) -> Result<ExitCo
     Ok(ExitCode::SUCCESS)
 }
 
-fn describe(certificate: &Value) {
+fn print_certificate(certificate: &Value) {
     let names = certificate["names"].as_array().into_iter().flatten();
-    let names: Vec<_> = names.map(text).collect();
+    let names: Vec<_> = names.map(value_text).collect();
     let until = UnixMillis(certificate["not_after"].as_u64().unwrap_or(0));
-    let fingerprint = text(&certificate["fingerprint"]);
+    let fingerprint = value_text(&certificate["fingerprint"]);
     say!("{}  SHA-256 {fingerprint}  until {until}", names.join(", "));
     say!(
         "  key {}, chain of {}, issuer {}",
-        text(&certificate["key_type"]),
-        text(&certificate["chain_length"]),
-        text(&certificate["issuer"])
+        value_text(&certificate["key_type"]),
+        value_text(&certificate["chain_length"]),
+        value_text(&certificate["issuer"])
     );
 }
 
 /// A certificate and its key, read before they go anywhere; `now` is the time of the cluster.
 fn read_pair(chain: &Path, key: &Path, now: UnixMillis) -> Result<ReadCertificate, Failure> {
-    let (chain_pem, key_pem) = (read(chain)?, read(key)?);
+    let (chain_pem, key_pem) = (read_pem(chain)?, read_pem(key)?);
     read_certificate(&chain_pem, &key_pem, now).map_err(|error| {
         let file = match &error {
             StateError::Parse { what: Material::PrivateKey, .. } => key,
@@ -89,9 +93,10 @@ fn read_pair(chain: &Path, key: &Path, now: UnixMillis) -> Result<ReadCertificat
 }
 
 /// Refuses a certificate that has expired, unless forced.
-fn check_end(file: &Path, found: &ReadCertificate, force: bool) -> Result<(), Failure> {
-    let is_over = found.warnings.iter().any(|said| matches!(said, PemWarning::LeafEnded { .. }));
-    if !is_over || force {
+fn check_expiry(file: &Path, found: &ReadCertificate, force: bool) -> Result<(), Failure> {
+    let has_expired =
+        found.warnings.iter().any(|warning| matches!(warning, PemWarning::LeafEnded { .. }));
+    if !has_expired || force {
         return Ok(());
     }
     Err(Failure::failed(format!(
@@ -102,14 +107,14 @@ fn check_end(file: &Path, found: &ReadCertificate, force: bool) -> Result<(), Fa
     )))
 }
 
-fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+fn read_pem(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let failed = |e| Failure::failed(format!("{}: {}", path_words(path), io_words(&e)));
     let file = File::open(path).map_err(failed)?;
-    let mut bytes = Zeroizing::new(buffer_for(&file, MAX_PEM));
-    let read = file.take(MAX_PEM + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if read as u64 > MAX_PEM {
+    let mut bytes = Zeroizing::new(buffer_for(&file, MAX_PEM_LEN));
+    let read = file.take(MAX_PEM_LEN + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if read as u64 > MAX_PEM_LEN {
         return Err(Failure::failed(format!(
-            "{}: more than {MAX_PEM} bytes; no certificate or key has so many",
+            "{}: more than {MAX_PEM_LEN} bytes; no certificate or key has so many",
             path_words(path)
         )));
     }
@@ -117,11 +122,11 @@ fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
 }
 
 /// The certificate that a name gets, and the reason.
-fn presented(host: &Value) -> String {
-    let (name, why) = (text(&host["name"]), text(&host["why"]));
+fn host_line(host: &Value) -> String {
+    let (name, why) = (value_text(&host["name"]), value_text(&host["why"]));
     if host["presented"] == true {
         return format!("{name}: this certificate ({why})");
     }
-    let other: String = text(&host["fingerprint"]).chars().take(16).collect();
+    let other: String = value_text(&host["fingerprint"]).chars().take(16).collect();
     format!("{name}: SHA-256 {other}... instead ({why})")
 }

@@ -9,13 +9,13 @@ use mailmesh::{
 };
 use rustix::fs::{Access, access};
 
-use crate::args::Check;
-use crate::control;
+use crate::args::CheckArgs;
+use crate::control::{self, SocketUse};
 use crate::exit::Failure;
 use crate::process::check_descriptors;
 use crate::say::{self, note, say};
 
-pub(crate) fn run(options: &Check, socket: Option<&Path>) -> Result<ExitCode, Failure> {
+pub(crate) fn run(options: &CheckArgs, socket: Option<&Path>) -> Result<ExitCode, Failure> {
     let failure = |error: ConfigError| Failure::from(error);
     let coordinator = if options.file == Path::new("-") {
         let mut text = String::new();
@@ -27,26 +27,26 @@ pub(crate) fn run(options: &Check, socket: Option<&Path>) -> Result<ExitCode, Fa
     } else {
         Coordinator::load(&options.file).map_err(failure)?
     };
-    warn(coordinator.warnings());
+    print_warnings(coordinator.warnings());
     let has_key = coordinator.mesh().key.is_some();
-    warn(&coordinator.check_links(has_key).map_err(failure)?);
-    let keys = check_key(&coordinator, options.offline)?;
+    print_warnings(&coordinator.check_links(has_key).map_err(failure)?);
+    let keys = load_keys(&coordinator, options.offline)?;
     say::lines(&coordinator.explain());
     if let Some(keys) = keys {
         say!(
             "{:<12}{}",
             "keys",
-            names(&keys, coordinator.mesh().cluster.as_deref().unwrap_or(DEFAULT_CLUSTER))
+            key_line(&keys, coordinator.mesh().cluster.as_deref().unwrap_or(DEFAULT_CLUSTER))
         );
     }
     if options.offline {
-        warn(&coordinator.check_embedded().map_err(failure)?);
+        print_warnings(&coordinator.check_embedded().map_err(failure)?);
     } else {
-        warn(&coordinator.preflight().map_err(failure)?);
+        print_warnings(&coordinator.preflight().map_err(failure)?);
         let has_key = coordinator.mesh().key.is_some();
-        warn(&coordinator.check_machine(has_key).map_err(failure)?);
+        print_warnings(&coordinator.check_machine(has_key).map_err(failure)?);
         coordinator.mesh().store.as_deref().map_or(Ok(()), check_store)?;
-        warn_of_process(&coordinator, socket);
+        warn_about_process(&coordinator, socket);
         if matches!(coordinator.backend(), Backend::Zenoh(_)) {
             say!(
                 "{:<12}has the ports free, files and interfaces there, and certificates and keys in order",
@@ -59,11 +59,11 @@ pub(crate) fn run(options: &Check, socket: Option<&Path>) -> Result<ExitCode, Fa
 
 /// Warns of what `mailmesh node` would lack that started as this command did. A server may be
 /// started otherwise, and has no control socket, so none of it is an error here.
-fn warn_of_process(coordinator: &Coordinator, socket: Option<&Path>) {
+fn warn_about_process(coordinator: &Coordinator, socket: Option<&Path>) {
     let name = Cluster::builder().coordinator(coordinator.clone()).node_name();
     let socket = match socket {
-        Some(path) => control::check_path(path, true),
-        None => name.map_or(Ok(()), |name| control::check_default(name.as_str())),
+        Some(path) => control::check_path(path, SocketUse::Serve),
+        None => name.map_or(Ok(()), |name| control::check_default_path(name.as_str())),
     };
     let found = [
         check_descriptors().unwrap_or_else(|error| Some(error.message().to_owned())),
@@ -72,7 +72,7 @@ fn warn_of_process(coordinator: &Coordinator, socket: Option<&Path>) {
     found.iter().flatten().for_each(|text| say::labelled(33, "warning", text));
 }
 
-fn warn(warnings: &[Warning]) {
+fn print_warnings(warnings: &[Warning]) {
     for warning in warnings {
         say::labelled(33, "warning", &warning.message);
         if let Some(place) = &warning.place {
@@ -86,7 +86,7 @@ fn warn(warnings: &[Warning]) {
 
 /// The keys there are, if they are some. Those that are elsewhere are looked at unless
 /// `offline`.
-fn check_key(coordinator: &Coordinator, offline: bool) -> Result<Option<Keyring>, Failure> {
+fn load_keys(coordinator: &Coordinator, offline: bool) -> Result<Option<Keyring>, Failure> {
     let Some(secret) = &coordinator.mesh().key else {
         if matches!(coordinator.backend(), Backend::Zenoh(_)) {
             say::labelled(
@@ -107,7 +107,7 @@ fn check_key(coordinator: &Coordinator, offline: bool) -> Result<Option<Keyring>
 }
 
 /// The fingerprints of keys, as `key list` shows them.
-fn names(keys: &Keyring, cluster: &str) -> String {
+fn key_line(keys: &Keyring, cluster: &str) -> String {
     let ids: Vec<String> = keys.ids(cluster).iter().map(ToString::to_string).collect();
     let (sealing, others) = ids.split_first().map_or(("", &[][..]), |(one, rest)| (one, rest));
     let accepts =

@@ -18,10 +18,10 @@ pub(crate) struct Failure {
 
 /// `members`: no other node is heard, but a node of another cluster key, or a stranger that
 /// imitates one.
-pub(crate) const LOCKED_OUT: u8 = 6;
+pub(crate) const EXIT_LOCKED_OUT: u8 = 6;
 
 /// `block check`: the address is blocked.
-pub(crate) const BLOCKED: u8 = 10;
+pub(crate) const EXIT_BLOCKED: u8 = 10;
 
 impl Failure {
     fn new(message: String, code: u8) -> Self {
@@ -55,7 +55,7 @@ impl Failure {
     }
 
     /// Another live node has this node's name: 5.
-    pub(crate) fn stepped_back(message: impl Into<String>) -> Self {
+    pub(crate) fn name_conflict(message: impl Into<String>) -> Self {
         Self::new(message.into(), 5)
     }
 
@@ -91,7 +91,7 @@ impl From<mailmesh::Error> for Failure {
             Error::Config(config) | Error::Transport(TransportError::Config(config)) => {
                 config.into()
             }
-            Error::SteppedBack { .. } => Self::stepped_back(error.to_string()),
+            Error::SteppedBack { .. } => Self::name_conflict(error.to_string()),
             Error::HostName { .. } | Error::Transport(TransportError::ClusterName { .. }) => {
                 Self::config(error.to_string())
             }

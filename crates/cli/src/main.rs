@@ -11,6 +11,7 @@ mod control;
 mod demo;
 mod endpoints;
 mod exit;
+mod json;
 mod key;
 mod lists;
 mod node;
@@ -30,7 +31,7 @@ fn main() -> ExitCode {
     // A usage error exits with 2, as clap does.
     let args = match Args::try_parse() {
         Ok(args) => args,
-        Err(error) => return usage(&error),
+        Err(error) => return report_usage(&error),
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -47,7 +48,7 @@ fn main() -> ExitCode {
 
 /// Shows a usage error, or the help that was asked for. The error is that of the arguments as
 /// they may be shown: a script may have them from elsewhere, and clap shows them as they are.
-fn usage(error: &clap::Error) -> ExitCode {
+fn report_usage(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
         error.exit();
     }

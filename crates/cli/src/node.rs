@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::FilterExt;
 use tracing_subscriber::prelude::*;
 
-use crate::args::Node;
+use crate::args::NodeArgs;
 use crate::control::{self, server::Server};
 use crate::endpoints;
 use crate::exit::Failure;
@@ -20,11 +20,12 @@ use crate::say::{try_json, try_line};
 /// What is logged unless `RUST_LOG` says otherwise.
 /// Zenoh calls it an error when a link to a peer that it has a link to is refused, and when a
 /// stranger is; what has come of it the node says itself.
-const LOG: &str = "warn,mailmesh=info,zenoh=error,zenoh::api::session=off,\
+const DEFAULT_LOG_FILTER: &str = "warn,mailmesh=info,zenoh=error,zenoh::api::session=off,\
                    zenoh_transport::unicast::establishment=off";
 
-pub(crate) async fn run(options: Node, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG));
+pub(crate) async fn run(options: NodeArgs, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG_FILTER));
     let colours = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
     let lines = tracing_subscriber::fmt::layer().fmt_fields(PrintableFields);
     let lines = lines.with_writer(std::io::stderr).with_ansi(colours);
@@ -83,7 +84,7 @@ pub(crate) async fn run(options: Node, socket: Option<PathBuf>) -> Result<ExitCo
     }
 }
 
-fn builder(options: &Node) -> Result<mailmesh::ClusterBuilder, Failure> {
+fn builder(options: &NodeArgs) -> Result<mailmesh::ClusterBuilder, Failure> {
     let mut builder = Cluster::builder();
     if let Some(path) = &options.config {
         let coordinator = Coordinator::load(path);
@@ -121,6 +122,6 @@ fn announce(cluster: &Cluster, socket: &std::path::Path, json: bool) {
     };
     let (name, cluster) = (&status.name, &status.cluster);
     try_line(format_args!("ready: node {name} of cluster {cluster}, {key}"));
-    try_line(format_args!("listens: {}", endpoints::listens(&json!(status.listens))));
+    try_line(format_args!("listens: {}", endpoints::listens_text(&json!(status.listens))));
     try_line(format_args!("control socket: {}", socket.display()));
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 /// Longest line either way, in bytes.
-pub const MAX_LINE: u64 = 4 << 20;
+pub const MAX_LINE_LEN: u64 = 4 << 20;
 
 /// What a client asks.
 #[derive(Debug, Serialize, Deserialize)]
@@ -51,7 +51,7 @@ pub enum Request {
     /// Networks to be imported; they wait for the commit, on this connection.
     ImportPart {
         /// Some of them.
-        networks: Vec<Imported>,
+        networks: Vec<ImportEntry>,
     },
     /// Takes in what the parts brought. Answered by a line for how many the others were
     /// told so far, then by the count of all.
@@ -69,9 +69,9 @@ pub enum Request {
     /// Replicates a certificate.
     CertAdd {
         /// It and its issuers, as PEM. A key may stand there by mistake.
-        chain_pem: Hidden,
+        chain_pem: SecretText,
         /// Its private key, as PEM.
-        key_pem: Hidden,
+        key_pem: SecretText,
         /// Accept a certificate that has expired.
         #[serde(default)]
         force: bool,
@@ -88,7 +88,7 @@ pub enum Request {
     /// Adds a cluster key; without one the node makes one.
     KeyAdd {
         /// The key, as text.
-        key: Option<Hidden>,
+        key: Option<SecretText>,
         /// At this node alone.
         here: bool,
         /// Makes one though a member would keep it nowhere.
@@ -98,14 +98,14 @@ pub enum Request {
     /// Seals with a key from now on.
     KeyActivate {
         /// Which one. A whole key may stand there by mistake.
-        id: Hidden,
+        id: SecretText,
         /// At this node alone.
         here: bool,
     },
     /// Takes a key back.
     KeyRetire {
         /// Which one. A whole key may stand there by mistake.
-        id: Hidden,
+        id: SecretText,
         /// At this node alone.
         here: bool,
         /// Though a member keeps the key that seals nowhere.
@@ -115,7 +115,7 @@ pub enum Request {
     /// Gives a cluster key, as text.
     KeyExport {
         /// Which one; without it the one that seals. A whole key may stand there by mistake.
-        id: Option<Hidden>,
+        id: Option<SecretText>,
     },
     /// The nodes that were members within the last hour.
     Away,
@@ -126,28 +126,28 @@ pub enum Request {
 }
 
 /// A text that `Debug` does not show. Wiped when dropped.
-pub struct Hidden(pub Zeroizing<String>);
+pub struct SecretText(pub Zeroizing<String>);
 
-impl Serialize for Hidden {
+impl Serialize for SecretText {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0)
     }
 }
 
-impl<'de> Deserialize<'de> for Hidden {
+impl<'de> Deserialize<'de> for SecretText {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer).map(|text| Self(text.into()))
     }
 }
 
-impl std::fmt::Debug for Hidden {
+impl std::fmt::Debug for SecretText {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Hidden(..)")
+        f.write_str("SecretText(..)")
     }
 }
 
 /// A network on its way into a node: what, why, by whom, and until when.
-pub type Imported = (Network, String, String, Option<u64>);
+pub type ImportEntry = (Network, String, String, Option<u64>);
 
 /// What a node answers: a value, or why not. `Watch` is answered by `null` once
 /// it hears, then by a line an entry. `Debug` does not show the value, which may be a key.
@@ -171,7 +171,7 @@ impl std::fmt::Debug for Answer {
 
 /// Why a text is no request or answer: without any of it, as it may hold a key.
 #[must_use]
-pub fn json_words(error: &serde_json::Error) -> String {
+pub fn json_error_text(error: &serde_json::Error) -> String {
     use serde_json::error::Category;
     let what = match error.classify() {
         Category::Io => return "it cannot be read".to_owned(),

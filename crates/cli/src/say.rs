@@ -23,7 +23,7 @@ macro_rules! note {
 pub(crate) use {note, say};
 
 pub(crate) fn line(line: Arguments<'_>) {
-    raw(format_args!("{}", Printable(line)));
+    write_or_exit(format_args!("{}", Printable(line)));
 }
 
 /// Prints lines that the program wrote itself: their ends stay.
@@ -33,12 +33,12 @@ pub(crate) fn lines(text: &str) {
 
 /// Prints a line with colours: `before` and `after` are the program's own.
 pub(crate) fn coloured(before: &str, text: &str, after: &str) {
-    raw(format_args!("{before}{}{after}", Printable(text)));
+    write_or_exit(format_args!("{before}{}{after}", Printable(text)));
 }
 
 /// Prints a value as a line of JSON, with what is unprintable escaped as JSON does.
 pub(crate) fn json(value: &Value) {
-    raw(format_args!("{}", PrintableJson(value)));
+    write_or_exit(format_args!("{}", PrintableJson(value)));
 }
 
 /// Prints data in the format of another program, as it is.
@@ -48,7 +48,7 @@ pub(crate) fn data(text: &str) {
     }
 }
 
-fn raw(line: Arguments<'_>) {
+fn write_or_exit(line: Arguments<'_>) {
     if writeln!(anstream::stdout().lock(), "{line}").is_err() {
         std::process::exit(0);
     }

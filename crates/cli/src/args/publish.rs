@@ -3,7 +3,7 @@
 use clap::{Subcommand, ValueEnum};
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Publish {
+pub(crate) struct PublishArgs {
     /// Publish it this many times; the change ids of state-change and email-push
     /// count up.
     #[arg(
@@ -77,7 +77,7 @@ pub(crate) enum PublishEvent {
         subscription: u32,
         /// How it changed.
         #[arg(long)]
-        change: Subscription,
+        change: SubscriptionArg,
     },
     /// A cache is stale.
     Cache {
@@ -95,11 +95,11 @@ pub(crate) enum PublishEvent {
     },
     /// The registry changed.
     #[command(subcommand)]
-    Registry(Registry),
+    Registry(RegistryArg),
     /// A signal to the queues.
     Queue {
         /// Which.
-        signal: Queue,
+        signal: QueueArg,
     },
     /// An event of a downstream crate.
     Custom {
@@ -116,21 +116,21 @@ pub(crate) enum PublishEvent {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum Subscription {
+pub(crate) enum SubscriptionArg {
     Created,
     Updated,
     Removed,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum Queue {
+pub(crate) enum QueueArg {
     Refresh,
     Paused,
     Resumed,
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Registry {
+pub(crate) enum RegistryArg {
     /// An object was inserted or replaced.
     Insert {
         /// Type of the object, the server's number for it.

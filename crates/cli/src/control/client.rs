@@ -1,19 +1,21 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mailmesh::UnixMillis;
-use mailmesh_cli::protocol::{Answer, MAX_LINE, Request, json_words};
+use mailmesh_cli::protocol::{Answer, MAX_LINE_LEN, Request, json_error_text};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 
+use super::cluster_time::cluster_now;
+use super::socket_path::{SocketUse, check_path, find_socket};
 use crate::exit::Failure;
 
 /// How long an answer is waited for.
-const PATIENCE: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// The same where there is much to do first.
-const PATIENCE_WITH_WORK: Duration = Duration::from_secs(600);
+const LONG_ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// A connection to a node's control socket.
 pub(crate) struct Client {
@@ -21,9 +23,14 @@ pub(crate) struct Client {
     writer: OwnedWriteHalf,
 }
 
+/// Connects to the node at `socket`, or without it to the only node that runs here.
+pub(crate) async fn connect(socket: Option<PathBuf>) -> Result<Client, Failure> {
+    Client::connect(&find_socket(socket)?).await
+}
+
 impl Client {
     pub(crate) async fn connect(path: &Path) -> Result<Self, Failure> {
-        super::check_path(path, false)?;
+        check_path(path, SocketUse::Connect)?;
         let stream = UnixStream::connect(path).await.map_err(|error| {
             Failure::no_node(format!(
                 "no node answers at {}: {error}; is it running, and by this user?",
@@ -47,41 +54,43 @@ impl Client {
 
     /// Asks, and gives the answer's value. Who waits for a node that stands still is told.
     pub(crate) async fn ask(&mut self, request: &Request) -> Result<Value, Failure> {
-        let patience = match request {
+        let timeout = match request {
             // It takes what it takes.
             Request::ImportCommit { .. }
             | Request::Publish { .. }
             | Request::KeyAdd { .. }
             | Request::KeyActivate { .. }
-            | Request::KeyRetire { .. } => PATIENCE_WITH_WORK,
-            _ => PATIENCE,
+            | Request::KeyRetire { .. } => LONG_ANSWER_TIMEOUT,
+            _ => ANSWER_TIMEOUT,
         };
         let late = |_| {
-            let seconds = patience.as_secs();
+            let seconds = timeout.as_secs();
             Failure::no_node(format!(
                 "the node does not answer within {seconds} s; is it stopped, or the machine overloaded?"
             ))
         };
-        tokio::time::timeout(patience, self.ask_patiently(request)).await.map_err(late)?
+        tokio::time::timeout(timeout, self.ask_without_timeout(request)).await.map_err(late)?
     }
 
     /// The time of the cluster of the node.
     pub(crate) async fn cluster_now(&mut self) -> Result<UnixMillis, Failure> {
         let status = self.ask(&Request::Status).await?;
-        Ok(super::cluster_now(status["clock_correction_ms"].as_i64().unwrap_or(0)))
+        Ok(cluster_now(status["clock_correction_ms"].as_i64().unwrap_or(0)))
     }
 
-    async fn ask_patiently(&mut self, request: &Request) -> Result<Value, Failure> {
+    async fn ask_without_timeout(&mut self, request: &Request) -> Result<Value, Failure> {
         let lost = |error| Failure::no_node(format!("the node went away: {error}"));
-        let line = request.to_line().map_err(|e| Failure::failed(json_words(&e)))?;
+        let line = request.to_line().map_err(|e| Failure::failed(json_error_text(&e)))?;
         self.writer.write_all(line.as_bytes()).await.map_err(lost)?;
-        self.next().await?.ok_or_else(|| Failure::no_node("the node went away without an answer"))
+        self.next_answer()
+            .await?
+            .ok_or_else(|| Failure::no_node("the node went away without an answer"))
     }
 
     /// The next answer; `None` when the node has stopped.
-    pub(crate) async fn next(&mut self) -> Result<Option<Value>, Failure> {
+    pub(crate) async fn next_answer(&mut self) -> Result<Option<Value>, Failure> {
         let mut line = String::new();
-        let mut bounded = (&mut self.reader).take(MAX_LINE);
+        let mut bounded = (&mut self.reader).take(MAX_LINE_LEN);
         let read = bounded.read_line(&mut line).await;
         match read {
             Ok(0) => return Ok(None),
@@ -92,7 +101,7 @@ impl Client {
             Ok(Answer::Ok(value)) => Ok(Some(value)),
             Ok(Answer::Error(message)) => Err(Failure::failed(message)),
             Err(error) => {
-                let why = json_words(&error);
+                let why = json_error_text(&error);
                 Err(Failure::failed(format!("the node's answer is not one: {why}")))
             }
         }

@@ -1,26 +1,28 @@
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use mailmesh::secrets::path_words;
 use mailmesh::{Cluster, Filter, Rule, Verdict};
-use mailmesh_cli::protocol::{Answer, MAX_LINE, Request, json_words};
+use mailmesh_cli::protocol::{Answer, MAX_LINE_LEN, Request, json_error_text};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 
-use super::bulk::{Import, list};
-use super::clients::{Busy, Clients, WATCHERS, Watchers};
-use super::{certificates, keys};
+use super::answer::send_answer;
+use super::bulk::{PendingImport, send_networks};
+use super::connections::{Activity, Connections, MAX_WATCHERS, WatcherSlots};
+use super::socket_path::{SocketUse, check_path, staging_dir, staging_path};
+use super::{certificate_requests, key_requests};
 use crate::exit::Failure;
 
 /// A client that asks nothing for this long is let go.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// A request that has begun is whole by then: our clients send theirs at once.
-const WHOLE: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Where all clients are being answered, how often it is looked whether one is done.
-const FULL: Duration = Duration::from_millis(100);
+const FULL_RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A control socket that listens.
 pub(crate) struct Server {
@@ -31,7 +33,7 @@ impl Server {
     /// Listens at `path`, for the owner only. A socket that a dead node left there
     /// is replaced.
     pub(crate) fn bind(path: &Path) -> Result<Self, Failure> {
-        super::check_path(path, true)?;
+        check_path(path, SocketUse::Serve)?;
         let failed = |error: std::io::Error| {
             Failure::failed(format!("control socket {}: {error}", path.display()))
         };
@@ -64,33 +66,33 @@ impl Server {
         }
         // Bound where nobody else can reach it, and moved when its mode is set:
         // at no moment is it open to others.
-        let hidden = hidden_dir(path);
-        let _leftover = std::fs::remove_dir_all(&hidden);
-        std::fs::DirBuilder::new().mode(0o700).create(&hidden).map_err(failed)?;
-        let bound = bind_in(&hidden, path);
-        let _empty = std::fs::remove_dir_all(&hidden);
+        let staging = staging_dir(path);
+        let _leftover = std::fs::remove_dir_all(&staging);
+        std::fs::DirBuilder::new().mode(0o700).create(&staging).map_err(failed)?;
+        let bound = bind_staged(path);
+        let _empty = std::fs::remove_dir_all(&staging);
         bound.map(|listener| Self { listener }).map_err(failed)
     }
 
     /// Answers until the task is aborted.
     pub(crate) async fn serve(self, cluster: Cluster) {
-        let mut clients = Clients::default();
-        let watchers = Watchers::new();
+        let mut clients = Connections::default();
+        let watchers = WatcherSlots::new();
         let mut is_failing = false;
         loop {
             match self.listener.accept().await {
                 Ok((stream, _)) => {
                     is_failing = false;
                     while !clients.make_room() {
-                        tokio::time::sleep(FULL).await;
+                        tokio::time::sleep(FULL_RETRY_INTERVAL).await;
                     }
-                    let (cluster, busy) = (cluster.clone(), Busy::new());
-                    let (is_busy, watchers) = (busy.clone(), watchers.clone());
+                    let (cluster, activity) = (cluster.clone(), Activity::new());
+                    let (shared, watchers) = (activity.clone(), watchers.clone());
                     let task = tokio::spawn(async move {
                         // A client that goes away mid-answer is its own affair.
-                        let _gone = converse(stream, &cluster, &is_busy, &watchers).await;
+                        let _gone = serve_client(stream, &cluster, &shared, &watchers).await;
                     });
-                    clients.add(busy, task.abort_handle());
+                    clients.add(activity, task.abort_handle());
                 }
                 Err(error) => {
                     // Once for each spell of it: out of descriptors, it goes on and on.
@@ -105,55 +107,46 @@ impl Server {
     }
 }
 
-fn hidden_dir(path: &Path) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.{}", std::process::id()))
-}
-
-/// Where a socket is before it is moved to its path.
-pub(super) fn made_at(path: &Path) -> PathBuf {
-    hidden_dir(path).join("s")
-}
-
-fn bind_in(hidden: &Path, path: &Path) -> std::io::Result<UnixListener> {
-    let inside = hidden.join("s");
+fn bind_staged(path: &Path) -> std::io::Result<UnixListener> {
+    let inside = staging_path(path);
     let listener = UnixListener::bind(&inside)?;
     std::fs::set_permissions(&inside, std::fs::Permissions::from_mode(0o600))?;
     std::fs::rename(&inside, path)?;
     Ok(listener)
 }
 
-async fn converse(
+async fn serve_client(
     stream: UnixStream,
     cluster: &Cluster,
-    busy: &Busy,
-    watchers: &Watchers,
+    activity: &Activity,
+    watchers: &WatcherSlots,
 ) -> std::io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
-    let mut import = Import::default();
+    let mut import = PendingImport::default();
     loop {
-        busy.set(false);
+        activity.set_busy(false);
         let mut line = String::new();
         // Idle for long, gone, slow, or longer than any request: the place is for others.
-        if !matches!(timeout(IDLE, reader.fill_buf()).await, Ok(Ok(_))) {
+        if !matches!(timeout(IDLE_TIMEOUT, reader.fill_buf()).await, Ok(Ok(_))) {
             return Ok(());
         }
-        let read = timeout(WHOLE, (&mut reader).take(MAX_LINE).read_line(&mut line)).await;
+        let read =
+            timeout(REQUEST_TIMEOUT, (&mut reader).take(MAX_LINE_LEN).read_line(&mut line)).await;
         if !matches!(read, Ok(Ok(_))) || !line.ends_with('\n') {
             return Ok(());
         }
-        busy.set(true);
+        activity.set_busy(true);
         let answer = match Request::from_line(&line) {
             Ok(Request::Watch { kinds }) => {
-                let Some(_place) = watchers.take_place() else {
-                    let why = format!("{WATCHERS} clients watch already; end one of them");
-                    send(&mut writer, &Answer::Error(why)).await?;
+                let Some(_slot) = watchers.try_acquire() else {
+                    let why = format!("{MAX_WATCHERS} clients watch already; end one of them");
+                    send_answer(&mut writer, &Answer::Error(why)).await?;
                     continue;
                 };
                 let filter = if kinds.is_empty() { Filter::all() } else { Filter::kinds(kinds) };
                 let mut inbox = cluster.inbox(filter);
-                send(&mut writer, &Answer::Ok(Value::Null)).await?;
+                send_answer(&mut writer, &Answer::Ok(Value::Null)).await?;
                 loop {
                     let incoming = tokio::select! {
                         incoming = inbox.recv() => incoming,
@@ -164,11 +157,11 @@ async fn converse(
                         return Ok(());
                     };
                     let value = json!({"text": incoming.to_string(), "entry": incoming});
-                    send(&mut writer, &Answer::Ok(value)).await?;
+                    send_answer(&mut writer, &Answer::Ok(value)).await?;
                 }
             }
             Ok(Request::BlockList { allow }) => {
-                list(cluster, rule(allow), &mut writer).await?;
+                send_networks(cluster, rule(allow), &mut writer).await?;
                 Answer::Ok(Value::Null)
             }
             Ok(Request::ImportPart { networks }) => import.add(networks),
@@ -176,21 +169,14 @@ async fn converse(
                 import.commit(cluster, (rule(allow), force), &mut writer).await?
             }
             Ok(request) => answer(request, cluster).await.unwrap_or_else(Answer::Error),
-            Err(error) => Answer::Error(format!("not a request: {}", json_words(&error))),
+            Err(error) => Answer::Error(format!("not a request: {}", json_error_text(&error))),
         };
-        send(&mut writer, &answer).await?;
+        send_answer(&mut writer, &answer).await?;
     }
 }
 
 fn rule(allow: bool) -> Rule {
     if allow { Rule::Allow } else { Rule::Block }
-}
-
-pub(super) async fn send(
-    writer: &mut (impl AsyncWriteExt + Unpin),
-    answer: &Answer,
-) -> std::io::Result<()> {
-    writer.write_all(answer.to_line()?.as_bytes()).await
 }
 
 async fn answer(request: Request, cluster: &Cluster) -> Result<Answer, String> {
@@ -235,24 +221,27 @@ async fn answer(request: Request, cluster: &Cluster) -> Result<Answer, String> {
             })
         }
         Request::CertAdd { chain_pem, key_pem, force } => {
-            certificates::add(cluster, &chain_pem.0, &key_pem.0, force).await?
+            certificate_requests::add(cluster, &chain_pem.0, &key_pem.0, force).await?
         }
-        Request::CertList => certificates::list(&cluster.certs()),
+        Request::CertList => certificate_requests::list(&cluster.certs()),
         Request::CertRemove { names } => {
-            let names = certificates::names(&names).map_err(|error| error.to_string())?;
+            let names =
+                certificate_requests::parse_names(&names).map_err(|error| error.to_string())?;
             cluster.certs().withdraw(names).await.map_err(text)?;
             Value::Null
         }
         Request::KeyList => json!(cluster.keys().list().await.map_err(text)?),
         Request::KeyAdd { key, here, force } => {
-            keys::add(&cluster.keys(), key, here, force).await?
+            key_requests::add(&cluster.keys(), key, here, force).await?
         }
-        Request::KeyActivate { id, here } => keys::activate(&cluster.keys(), &id.0, here).await?,
+        Request::KeyActivate { id, here } => {
+            key_requests::activate(&cluster.keys(), &id.0, here).await?
+        }
         Request::KeyRetire { id, here, force } => {
-            keys::retire(&cluster.keys(), &id.0, here, force).await?
+            key_requests::retire(&cluster.keys(), &id.0, here, force).await?
         }
         Request::KeyExport { id } => {
-            keys::export(&cluster.keys(), id.as_ref().map(|id| id.0.as_str()))?
+            key_requests::export(&cluster.keys(), id.as_ref().map(|id| id.0.as_str()))?
         }
         Request::Away => json!(cluster.away()),
         Request::Members => json!(cluster.members()),

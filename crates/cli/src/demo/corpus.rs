@@ -12,12 +12,12 @@ use mailmesh::{
 };
 
 /// Most messages taken from a corpus; the demo says so when there are more.
-const MOST: usize = 10_000;
+const MAX_MESSAGES: usize = 10_000;
 /// Longest message taken, in bytes.
-const LONGEST: usize = 64 << 20;
+const MAX_MESSAGE_LEN: usize = 64 << 20;
 
 /// The Maildir that comes with the program.
-const BUILT_IN: [&[u8]; 8] = [
+const BUILT_IN_MESSAGES: [&[u8]; 8] = [
     include_bytes!("../../corpus/new/1763010000.01-plain.mx1"),
     include_bytes!("../../corpus/new/1763020000.02-reply.mx1"),
     include_bytes!("../../corpus/new/1763030000.03-encoded-subject.mx1"),
@@ -40,30 +40,30 @@ impl Corpus<'_> {
     pub(super) fn events(&self) -> std::io::Result<Mail> {
         let mut accounts = Accounts::default();
         let (mut events, mut messages) = (Vec::new(), 0);
-        let mut take = |message: &[u8]| {
+        let mut add = |message: &[u8]| {
             messages += 1;
-            if messages <= MOST {
+            if messages <= MAX_MESSAGES {
                 events.extend(accounts.events_of(message));
             }
         };
         match self {
-            Corpus::BuiltIn => BUILT_IN.iter().for_each(|message| take(message)),
+            Corpus::BuiltIn => BUILT_IN_MESSAGES.iter().for_each(|message| add(message)),
             Corpus::Mbox(path) => {
                 let reader = BufReader::new(File::open(path)?);
-                for message in mbox::MessageIterator::new(reader).take(MOST + 1) {
-                    take(message?.contents());
+                for message in mbox::MessageIterator::new(reader).take(MAX_MESSAGES + 1) {
+                    add(message?.contents());
                 }
             }
             Corpus::Maildir(path) => {
-                for message in maildir::MessageIterator::new(*path)?.take(MOST + 1) {
-                    take(message?.contents());
+                for message in maildir::MessageIterator::new(*path)?.take(MAX_MESSAGES + 1) {
+                    add(message?.contents());
                 }
             }
         }
         if events.is_empty() {
             return Err(std::io::Error::new(ErrorKind::InvalidData, "there is no message in it"));
         }
-        Ok(Mail { events, is_cut_off: messages > MOST })
+        Ok(Mail { events, is_truncated: messages > MAX_MESSAGES })
     }
 }
 
@@ -71,7 +71,7 @@ impl Corpus<'_> {
 pub(super) struct Mail {
     pub(super) events: Vec<Event>,
     /// There are more messages than were taken.
-    pub(super) is_cut_off: bool,
+    pub(super) is_truncated: bool,
 }
 
 /// Accounts and their change logs, made up in the order mail arrives.
@@ -83,7 +83,8 @@ struct Accounts {
 
 impl Accounts {
     fn events_of(&mut self, raw: &[u8]) -> Vec<Event> {
-        let Some(message) = MessageParser::default().parse(raw).filter(|_| raw.len() <= LONGEST)
+        let Some(message) =
+            MessageParser::default().parse(raw).filter(|_| raw.len() <= MAX_MESSAGE_LEN)
         else {
             return Vec::new();
         };
@@ -113,9 +114,9 @@ mod tests {
     #[test]
     fn each_message_is_a_state_change_and_a_push_of_its_recipient() {
         let events = Corpus::BuiltIn.events().unwrap().events;
-        assert_eq!(events.len(), 2 * BUILT_IN.len());
+        assert_eq!(events.len(), 2 * BUILT_IN_MESSAGES.len());
         let Event::EmailPush(push) = &events[1] else { panic!("{}", events[1]) };
-        assert_eq!(push.size as usize, BUILT_IN[0].len());
+        assert_eq!(push.size as usize, BUILT_IN_MESSAGES[0].len());
         assert_eq!(push.received.to_string(), "2026-11-16T07:14:02Z");
         let accounts: Vec<_> = events
             .iter()
@@ -133,15 +134,18 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("mbox");
         let mut text = Vec::new();
-        for message in BUILT_IN {
+        for message in BUILT_IN_MESSAGES {
             text.extend_from_slice(b"From sender@example.org Mon Nov 16 08:14:02 2026\n");
             text.extend_from_slice(message);
             text.push(b'\n');
         }
         std::fs::write(&path, text).unwrap();
-        assert_eq!(Corpus::Mbox(&path).events().unwrap().events.len(), 2 * BUILT_IN.len());
+        assert_eq!(Corpus::Mbox(&path).events().unwrap().events.len(), 2 * BUILT_IN_MESSAGES.len());
         let maildir = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
-        assert_eq!(Corpus::Maildir(&maildir).events().unwrap().events.len(), 2 * BUILT_IN.len());
+        assert_eq!(
+            Corpus::Maildir(&maildir).events().unwrap().events.len(),
+            2 * BUILT_IN_MESSAGES.len()
+        );
         std::fs::write(&path, "not mail").unwrap();
         assert!(Corpus::Mbox(&path).events().is_err());
     }

@@ -19,13 +19,13 @@ use crate::control::client::Client;
 use crate::exit::Failure;
 
 /// How long anything may take before the demo has failed.
-pub(super) const PATIENCE: Duration = Duration::from_secs(15);
+pub(super) const STEP_TIMEOUT: Duration = Duration::from_secs(15);
 /// Entries seen and not looked at yet; far more than the demo makes.
-const SEEN: usize = 64 * 1024;
+const MAX_OBSERVATIONS: usize = 64 * 1024;
 
 /// Something a node was seen to hear.
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(super) struct Observation {
     pub(super) node: String,
     pub(super) at: Instant,
     pub(super) entry: Value,
@@ -35,7 +35,7 @@ pub(super) struct Fleet {
     dir: TempDir,
     program: PathBuf,
     nodes: BTreeMap<String, NodeProcess>,
-    seen: (mpsc::Sender<Seen>, mpsc::Receiver<Seen>),
+    observations: (mpsc::Sender<Observation>, mpsc::Receiver<Observation>),
 }
 
 struct NodeProcess {
@@ -53,7 +53,7 @@ impl Fleet {
         let dir = tempfile::Builder::new().prefix("mailmesh-demo-").tempdir().map_err(failed)?;
         let key = ClusterKey::generate().map_err(|error| Failure::failed(error.to_string()))?;
         let key_file = dir.path().join("cluster.key");
-        crate::key::write_key(&key_file, &key).map_err(failed)?;
+        crate::key::create_key_file(&key_file, &key).map_err(failed)?;
         let free = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
         let port = free.map_err(failed)?.port();
         let zenoh = format!(
@@ -67,7 +67,12 @@ impl Fleet {
         });
         std::fs::write(dir.path().join("coordinator.json"), config.to_string()).map_err(failed)?;
         let program = std::env::current_exe().map_err(failed)?;
-        Ok(Self { dir, program, nodes: BTreeMap::new(), seen: mpsc::channel(SEEN) })
+        Ok(Self {
+            dir,
+            program,
+            nodes: BTreeMap::new(),
+            observations: mpsc::channel(MAX_OBSERVATIONS),
+        })
     }
 
     /// Starts the process of a node and waits until it says that it is ready.
@@ -94,7 +99,7 @@ impl Fleet {
         let mut line = String::new();
         if let Some(stdout) = child.stdout.take() {
             let mut stdout = BufReader::new(stdout);
-            let read = timeout(PATIENCE, stdout.read_line(&mut line)).await;
+            let read = timeout(STEP_TIMEOUT, stdout.read_line(&mut line)).await;
             if !matches!(read, Ok(Ok(n)) if n > 0) {
                 let failure = Failure::failed(format!("node {name} did not start"));
                 return Err(failure.with_details(self.log(name)));
@@ -108,12 +113,12 @@ impl Fleet {
 
     async fn watch(&self, name: &str, mut watcher: Client) -> Result<(), Failure> {
         watcher.ask(&Request::Watch { kinds: Vec::new() }).await?;
-        let (seen, node) = (self.seen.0.clone(), name.to_owned());
+        let (sender, node) = (self.observations.0.clone(), name.to_owned());
         tokio::spawn(async move {
-            while let Ok(Some(mut value)) = watcher.next().await {
+            while let Ok(Some(mut value)) = watcher.next_answer().await {
                 let entry = value["entry"].take();
-                let seen_now = Seen { node: node.clone(), at: Instant::now(), entry };
-                if seen.send(seen_now).await.is_err() {
+                let observation = Observation { node: node.clone(), at: Instant::now(), entry };
+                if sender.send(observation).await.is_err() {
                     return;
                 }
             }
@@ -138,13 +143,13 @@ impl Fleet {
     }
 
     /// The next thing that any node hears.
-    pub(super) async fn next_seen(&mut self) -> Option<Seen> {
-        self.seen.1.recv().await
+    pub(super) async fn next_observation(&mut self) -> Option<Observation> {
+        self.observations.1.recv().await
     }
 
     /// Forgets what was heard and not looked at.
-    pub(super) fn forget_seen(&mut self) {
-        while self.seen.1.try_recv().is_ok() {}
+    pub(super) fn discard_observations(&mut self) {
+        while self.observations.1.try_recv().is_ok() {}
     }
 
     /// Kills a node with SIGKILL.
@@ -160,7 +165,7 @@ impl Fleet {
     pub(super) async fn stop(&mut self, name: &str) {
         if let Some(mut node) = self.nodes.remove(name) {
             drop(node.stdin.take());
-            if timeout(PATIENCE, node.child.wait()).await.is_err() {
+            if timeout(STEP_TIMEOUT, node.child.wait()).await.is_err() {
                 let _killed = node.child.kill().await;
             }
         }

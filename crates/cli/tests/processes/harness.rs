@@ -10,21 +10,21 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) const PROGRAM: &str = env!("CARGO_BIN_EXE_mailmesh");
 
 /// Waits until something is so.
-pub(super) fn until(what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
+pub(super) fn until(what: &str, mut condition: impl FnMut() -> bool) -> Duration {
     let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < PATIENCE, "{what}: not so after {PATIENCE:?}");
+    while !condition() {
+        assert!(start.elapsed() < TIMEOUT, "{what}: not so after {TIMEOUT:?}");
         std::thread::sleep(Duration::from_millis(5));
     }
     start.elapsed()
 }
 
 /// Waits until a process ends.
-fn ended(child: &mut Child) -> ExitStatus {
+fn wait_for_exit(child: &mut Child) -> ExitStatus {
     let mut status = None;
     until("the process ends", || {
         status = child.try_wait().unwrap();
@@ -182,7 +182,7 @@ impl Node {
     }
 
     pub(super) fn wait(&mut self) -> ExitStatus {
-        ended(&mut self.child)
+        wait_for_exit(&mut self.child)
     }
 
     pub(super) fn log(&self) -> String {
@@ -228,16 +228,16 @@ impl Watch {
     }
 
     pub(super) fn next(&self) -> Value {
-        let line = self.lines.recv_timeout(PATIENCE).expect("something is heard in time");
+        let line = self.lines.recv_timeout(TIMEOUT).expect("something is heard in time");
         serde_json::from_str(&line).unwrap()
     }
 
     /// The next entry that is so; a gap on the way fails the test.
-    pub(super) fn next_where(&self, is_it: impl Fn(&Value) -> bool) -> Value {
+    pub(super) fn next_where(&self, condition: impl Fn(&Value) -> bool) -> Value {
         loop {
             let entry = self.next();
             assert_ne!(entry["type"], "gap", "{entry}");
-            if is_it(&entry) {
+            if condition(&entry) {
                 return entry;
             }
         }
@@ -251,7 +251,7 @@ impl Watch {
 
     /// Waits until it ends by itself.
     pub(super) fn wait(&mut self) -> ExitStatus {
-        ended(&mut self.child)
+        wait_for_exit(&mut self.child)
     }
 
     pub(super) fn is_silent(&self) -> bool {

@@ -2,13 +2,13 @@
 //! of the test's own where these can be made.
 
 mod certificates;
-mod controls;
+mod control_characters;
 mod demo;
 mod endpoints;
 mod harness;
 mod key_memory;
 mod keys;
-mod life;
+mod lifecycle;
 mod lists;
 mod namespaces;
 mod quiet_start;

@@ -4,7 +4,7 @@ use mailmesh::{
     Certificate, ClusterKey, Coordinator, Keyring, StateError, certificate_from_der,
     certificate_from_pem, read_certificate,
 };
-use mailmesh_cli::protocol::{Answer, Request, json_words};
+use mailmesh_cli::protocol::{Answer, Request, json_error_text};
 
 use super::Outcome;
 use super::forms::forms;
@@ -148,12 +148,12 @@ fn requests(outcome: &mut Outcome<'_>, form: &'static str, text: &str) {
         for line in [line.as_str(), line.get(..line.len() / 2).unwrap_or_default()] {
             let shown = match Request::from_line(line) {
                 Ok(request) => format!("{request:?}"),
-                Err(error) => json_words(&error),
+                Err(error) => json_error_text(&error),
             };
             outcome.look("control request", form, "request", shown.as_bytes());
             let shown = match Answer::from_line(line) {
                 Ok(answer) => format!("{answer:?}"),
-                Err(error) => json_words(&error),
+                Err(error) => json_error_text(&error),
             };
             outcome.look("control answer", form, "answer", shown.as_bytes());
         }

@@ -8,7 +8,7 @@ use mailmesh::{
 };
 use serde_json::{Value, json};
 
-use super::cluster_now;
+use super::cluster_time::cluster_now;
 
 /// Sets a certificate, with `force` also one that has expired. Returns the certificate that was
 /// taken, with its warnings.
@@ -21,9 +21,9 @@ pub(super) async fn add(
     let (certs, now) = (cluster.certs(), cluster_now(cluster.status().clock_correction_ms));
     let found = read_certificate(chain_pem.as_bytes(), key_pem.as_bytes(), now);
     let found = found.map_err(|error| error.to_string())?;
-    let mut value = described(&found.certificate);
-    let said: Vec<_> = found.warnings.iter().map(ToString::to_string).collect();
-    value["warnings"] = json!(said);
+    let mut value = certificate_json(&found.certificate);
+    let warnings: Vec<_> = found.warnings.iter().map(ToString::to_string).collect();
+    value["warnings"] = json!(warnings);
     let set = match force {
         true => certs.set_even_if_over(found.certificate).await,
         false => certs.set(found.certificate).await,
@@ -33,7 +33,7 @@ pub(super) async fn add(
 }
 
 /// A certificate with what it says of itself; never its key.
-fn described(certificate: &Certificate) -> Value {
+fn certificate_json(certificate: &Certificate) -> Value {
     let mut value = json!(certificate);
     if let Ok(details) = CertificateDetails::of(certificate) {
         value["issuer"] = json!(details.issuer);
@@ -57,7 +57,7 @@ pub(super) fn list(certs: &Certs<'_>) -> Value {
         let own = certificate.fingerprint();
         let names = certificate.names().iter().filter_map(|name| describe(name, own));
         let names: Vec<_> = names.collect();
-        let mut value = described(&certificate);
+        let mut value = certificate_json(&certificate);
         value["hosts"] = json!(names);
         value
     });
@@ -65,7 +65,7 @@ pub(super) fn list(certs: &Certs<'_>) -> Value {
 }
 
 /// The names, those in other scripts as the A-labels that certificates have.
-pub(super) fn names(given: &[String]) -> Result<DomainNames, EventError> {
+pub(super) fn parse_names(given: &[String]) -> Result<DomainNames, EventError> {
     DomainNames::new(given.iter().map(|name| {
         let (wildcard, host) = match name.strip_prefix("*.") {
             Some(parent) => ("*.", parent),

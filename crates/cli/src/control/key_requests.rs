@@ -1,14 +1,14 @@
 //! Changes of the cluster keys for clients of the control socket.
 
 use mailmesh::{ClusterKey, CodecError, Error, KeyId, Keys};
-use mailmesh_cli::protocol::Hidden;
+use mailmesh_cli::protocol::SecretText;
 use serde_json::{Value, json};
 
-fn text(error: Error) -> String {
+fn error_text(error: Error) -> String {
     error.to_string()
 }
 
-fn codec(error: CodecError) -> String {
+fn codec_error_text(error: CodecError) -> String {
     error.to_string()
 }
 
@@ -16,35 +16,35 @@ fn codec(error: CodecError) -> String {
 /// those of the nodes: each must have one.
 pub(super) async fn add(
     keys: &Keys<'_>,
-    key: Option<Hidden>,
+    key: Option<SecretText>,
     here: bool,
     force: bool,
 ) -> Result<Value, String> {
     let key = match key {
-        Some(key) => ClusterKey::from_text(&key.0).map_err(codec)?,
+        Some(key) => ClusterKey::from_text(&key.0).map_err(codec_error_text)?,
         None => {
-            let all = keys.list().await.map_err(text)?;
-            let forgetful = all.iter().filter(|node| node.answered && !node.keeps_new);
-            let forgetful: Vec<_> = forgetful.map(|node| node.node.as_str()).collect();
-            if !forgetful.is_empty() && !force {
+            let all = keys.list().await.map_err(error_text)?;
+            let without_file = all.iter().filter(|node| node.answered && !node.keeps_new);
+            let without_file: Vec<_> = without_file.map(|node| node.node.as_str()).collect();
+            if !without_file.is_empty() && !force {
                 return Err(format!(
                     "{} would not keep a new key in a file, and not have it after a restart; make \
                      the key with `mailmesh key generate --out FILE`, put it where `mesh.key` has \
                      it there, then `mailmesh key add FILE`; or use `--force`",
-                    forgetful.join(", ")
+                    without_file.join(", ")
                 ));
             }
-            ClusterKey::generate().map_err(codec)?
+            ClusterKey::generate().map_err(codec_error_text)?
         }
     };
     let added = if here { keys.add_here(key).await } else { keys.add(key).await };
-    Ok(json!(added.map_err(text)?.to_string()))
+    Ok(json!(added.map_err(error_text)?.to_string()))
 }
 
 pub(super) async fn activate(keys: &Keys<'_>, id: &str, here: bool) -> Result<Value, String> {
-    let id = id.parse().map_err(codec)?;
+    let id = id.parse().map_err(codec_error_text)?;
     let done = if here { keys.activate_here(id).await } else { keys.activate(id).await };
-    done.map_err(text)?;
+    done.map_err(error_text)?;
     Ok(Value::Null)
 }
 
@@ -54,20 +54,20 @@ pub(super) async fn retire(
     here: bool,
     force: bool,
 ) -> Result<Value, String> {
-    let id: KeyId = id.parse().map_err(codec)?;
+    let id: KeyId = id.parse().map_err(codec_error_text)?;
     let done = match (here, force) {
         (true, true) => keys.retire_here_forced(id).await,
         (true, false) => keys.retire_here(id).await,
         (false, true) => keys.retire_forced(id).await,
         (false, false) => keys.retire(id).await,
     };
-    done.map_err(text)?;
+    done.map_err(error_text)?;
     Ok(Value::Null)
 }
 
 /// The key of this fingerprint, or the one that seals, as text.
 pub(super) fn export(keys: &Keys<'_>, id: Option<&str>) -> Result<Value, String> {
-    let id = id.map(str::parse).transpose().map_err(codec)?;
-    let key = keys.export(id).map_err(text)?;
+    let id = id.map(str::parse).transpose().map_err(codec_error_text)?;
+    let key = keys.export(id).map_err(error_text)?;
     Ok(json!(key.to_text().as_str()))
 }

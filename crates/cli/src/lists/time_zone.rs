@@ -1,11 +1,12 @@
 //! The time zone of ends that have none.
 
+use std::path::Path;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use mailmesh::UnixMillis;
 use mailmesh::lists::List;
 
-use super::Import;
 use crate::say::note;
 
 /// A time zone, and what it was called.
@@ -16,7 +17,7 @@ pub(crate) struct Zone {
 }
 
 /// A zone as an argument names it.
-pub(crate) fn zone(name: &str) -> Result<Zone, String> {
+pub(crate) fn parse_zone(name: &str) -> Result<Zone, String> {
     let rules = match name {
         "UTC" | "utc" => Ok(TimeZone::UTC),
         name => TimeZone::get(name),
@@ -29,9 +30,9 @@ pub(crate) fn zone(name: &str) -> Result<Zone, String> {
 
 /// Puts the ends of a list that have no zone into the zone asked for, or that of this host, and
 /// says so.
-pub(super) fn settle(options: &Import, list: &mut List) {
-    let file = options.file.display();
-    let (rules, words) = match &options.time_zone {
+pub(super) fn resolve_local_ends(file: &Path, zone: Option<&Zone>, list: &mut List) {
+    let file = file.display();
+    let (rules, words) = match zone {
         Some(zone) => {
             (zone.rules.clone(), format!("the time zone {}, as `--time-zone` says", zone.name))
         }
@@ -83,9 +84,12 @@ mod tests {
         assert_eq!(moved("2026-07-15T12:00:00Z"), "2026-07-15T10:00:00Z");
         assert_eq!(moved("2026-10-25T02:30:00Z"), "2026-10-25T00:30:00Z", "it comes twice");
         assert_eq!(to_utc(&berlin, UnixMillis(u64::MAX)), UnixMillis(u64::MAX));
-        assert!(zone("utc").is_ok());
+        assert!(parse_zone("utc").is_ok());
         for unknown in ["Nowhere/Else", "UTC+2", "XXX+3"] {
-            assert!(zone(unknown).is_err(), "{unknown}: the sign of POSIX is the other way round");
+            assert!(
+                parse_zone(unknown).is_err(),
+                "{unknown}: the sign of POSIX is the other way round"
+            );
         }
     }
 }

@@ -10,7 +10,7 @@ use clap_complete::Shell;
 use mailmesh::lists::{Format, OutputFormat};
 use mailmesh::{Kind, Network};
 
-pub(crate) use publish::{Publish, PublishEvent, Queue, Registry, Subscription};
+pub(crate) use publish::{PublishArgs, PublishEvent, QueueArg, RegistryArg, SubscriptionArg};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -40,21 +40,21 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Start three nodes on this machine and show what they do together.
-    Demo(Demo),
+    Demo(DemoArgs),
     /// Run a node until it is told to stop (SIGINT, SIGTERM).
-    Node(Node),
+    Node(NodeArgs),
     /// Check a configuration and explain what it means.
-    Check(Check),
+    Check(CheckArgs),
     /// Publish an event through a running node.
-    Publish(Publish),
+    Publish(PublishArgs),
     /// Show what a running node hears from the others.
-    Watch(Watch),
+    Watch(WatchArgs),
     /// Block, allow, list and check addresses.
     #[command(subcommand)]
-    Block(Block),
+    Block(BlockCommand),
     /// Set and list certificates.
     #[command(subcommand)]
-    Cert(Cert),
+    Cert(CertCommand),
     /// List the other nodes.
     Members {
         /// As JSON.
@@ -69,7 +69,7 @@ pub(crate) enum Command {
     },
     /// Make cluster keys, and put one in the place of another on all nodes at once.
     #[command(subcommand)]
-    Key(Key),
+    Key(KeyCommand),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -78,7 +78,7 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Demo {
+pub(crate) struct DemoArgs {
     /// Print one JSON array of {"step", "ok", "seconds"} and nothing else.
     #[arg(long)]
     pub(crate) json: bool,
@@ -91,7 +91,7 @@ pub(crate) struct Demo {
 }
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Node {
+pub(crate) struct NodeArgs {
     /// Configuration: the Coordinator object, or a Zenoh configuration alone.
     /// Without it, Zenoh's defaults: peer mode, multicast scouting.
     #[arg(long, short, value_name = "FILE")]
@@ -100,7 +100,7 @@ pub(crate) struct Node {
     #[arg(long)]
     pub(crate) name: Option<String>,
     /// Name of the cluster, before the configuration's.
-    #[arg(long, value_parser = cluster)]
+    #[arg(long, value_parser = parse_cluster_name)]
     pub(crate) cluster: Option<String>,
     /// File of the cluster key, before the configuration's.
     #[arg(long, value_name = "FILE")]
@@ -114,7 +114,7 @@ pub(crate) struct Node {
 }
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Check {
+pub(crate) struct CheckArgs {
     /// The configuration; `-` reads standard input.
     pub(crate) file: PathBuf,
     /// Only the text: do not look whether ports are free and files are there.
@@ -123,12 +123,12 @@ pub(crate) struct Check {
 }
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Watch {
+pub(crate) struct WatchArgs {
     /// One line of JSON an entry.
     #[arg(long)]
     pub(crate) json: bool,
     /// Only events of this kind; may be given again.
-    #[arg(long = "kind", value_name = "KIND", value_parser = kind)]
+    #[arg(long = "kind", value_name = "KIND", value_parser = parse_kind)]
     pub(crate) kinds: Vec<Kind>,
     /// Stop after this many entries.
     #[arg(long)]
@@ -136,7 +136,7 @@ pub(crate) struct Watch {
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Block {
+pub(crate) enum BlockCommand {
     /// Block (or allow) an address or prefix.
     Add {
         /// An address or prefix; host bits are dropped.
@@ -145,7 +145,7 @@ pub(crate) enum Block {
         #[arg(long, default_value = "")]
         reason: String,
         /// For this long, such as 90s, 15m, 2h or 7d; without it, until removed.
-        #[arg(long, value_parser = duration)]
+        #[arg(long, value_parser = parse_duration)]
         ttl: Option<std::time::Duration>,
         /// Let it in whatever blocks say, instead.
         #[arg(long)]
@@ -187,7 +187,7 @@ pub(crate) enum Block {
         #[arg(long)]
         strict: bool,
         /// For this long, where the list says no end; such as 15m, 2h or 7d.
-        #[arg(long, value_parser = duration)]
+        #[arg(long, value_parser = parse_duration)]
         ttl: Option<std::time::Duration>,
         /// Let them in whatever blocks say, instead.
         #[arg(long)]
@@ -197,7 +197,7 @@ pub(crate) enum Block {
         force: bool,
         /// The time zone of ends that have none, as fail2ban prints them, such as Europe/Berlin or
         /// UTC; without it, that of this host.
-        #[arg(long, value_name = "ZONE", value_parser = crate::lists::zone)]
+        #[arg(long, value_name = "ZONE", value_parser = crate::lists::parse_zone)]
         time_zone: Option<crate::lists::Zone>,
         /// Also private and reserved networks, such as 10.0.0.0/8: they may be your own.
         #[arg(long)]
@@ -223,7 +223,7 @@ pub(crate) enum Block {
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Cert {
+pub(crate) enum CertCommand {
     /// Set a certificate for its names. The program reports what it mended or left out.
     Add {
         /// The certificate and its issuers in PEM, in any order.
@@ -251,11 +251,11 @@ pub(crate) enum Cert {
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Key {
+pub(crate) enum KeyCommand {
     /// Make a new cluster key.
     Generate {
         /// The cluster's name, for the fingerprint that is shown: it depends on that name.
-        #[arg(long, default_value = mailmesh::DEFAULT_CLUSTER, value_parser = cluster)]
+        #[arg(long, default_value = mailmesh::DEFAULT_CLUSTER, value_parser = parse_cluster_name)]
         cluster: String,
         /// Write it to this new file, readable by its owner only, instead of
         /// printing it.
@@ -320,18 +320,18 @@ pub(crate) enum Key {
     },
 }
 
-fn kind(name: &str) -> Result<Kind, String> {
+fn parse_kind(name: &str) -> Result<Kind, String> {
     Kind::from_name(name).ok_or_else(|| {
         let names: Vec<_> = Kind::ALL.iter().map(|kind| kind.name()).collect();
         format!("there is no such kind; one of {}", names.join(", "))
     })
 }
 
-fn cluster(text: &str) -> Result<String, String> {
+fn parse_cluster_name(text: &str) -> Result<String, String> {
     mailmesh::KeySpace::new(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
-fn duration(text: &str) -> Result<std::time::Duration, String> {
+fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     let factor = match unit {
@@ -363,9 +363,9 @@ mod tests {
 
     #[test]
     fn a_cluster_is_named_as_in_the_configuration() {
-        assert_eq!(cluster("mail-1.a_b").as_deref(), Ok("mail-1.a_b"));
+        assert_eq!(parse_cluster_name("mail-1.a_b").as_deref(), Ok("mail-1.a_b"));
         for bad in ["", "a/b", "a b", "*", &"a".repeat(65)] {
-            assert!(cluster(bad).unwrap_err().contains("1 to 64 letters"), "{bad}");
+            assert!(parse_cluster_name(bad).unwrap_err().contains("1 to 64 letters"), "{bad}");
         }
         let args = ["mailmesh", "key", "generate", "--cluster", "a/b"];
         assert!(Args::try_parse_from(args).is_err());
@@ -373,10 +373,10 @@ mod tests {
 
     #[test]
     fn durations_have_units_and_bounds() {
-        assert_eq!(duration("90").unwrap().as_secs(), 90);
-        assert_eq!(duration("2h").unwrap().as_secs(), 7_200);
+        assert_eq!(parse_duration("90").unwrap().as_secs(), 90);
+        assert_eq!(parse_duration("2h").unwrap().as_secs(), 7_200);
         for bad in ["", "h", "0s", "1y", "-5s", "99999999999999999999s", "4000d"] {
-            assert!(duration(bad).is_err(), "{bad}");
+            assert!(parse_duration(bad).is_err(), "{bad}");
         }
     }
 }
