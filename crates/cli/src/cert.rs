@@ -1,4 +1,4 @@
-//! Certificates of a running node: set, listed, withdrawn.
+//! `cert`: adds, lists and removes certificates through a running node.
 
 use std::fs::File;
 use std::io::Read;
@@ -20,7 +20,7 @@ use crate::exit::Failure;
 use crate::json::value_text;
 use crate::say::{self, say};
 
-/// Longest file of a certificate and its issuers, or of a key, in bytes.
+/// Maximum length of a PEM file, in bytes.
 const MAX_PEM_LEN: u64 = 1 << 20;
 
 pub(crate) async fn run(
@@ -39,7 +39,7 @@ pub(crate) async fn run(
                 };
                 say::labelled(33, "warning", &format!("{}: {warning}", path_words(file)));
             }
-            // The certificate as it was read, so that the node need not mend the files again.
+            // The repaired form, so that the node repairs and warns about nothing again.
             let pem = certificate_to_pem(&found.certificate)
                 .map_err(|error| Failure::failed(error.to_string()))?;
             let (chain_pem, key_pem) = (SecretText(pem.chain.into()), SecretText(pem.key));
@@ -80,7 +80,7 @@ fn print_certificate(certificate: &Value) {
     );
 }
 
-/// A certificate and its key, read before they go anywhere; `now` is the time of the cluster.
+/// Reads and checks both files before anything is sent. `now` is the cluster time.
 fn read_pair(chain: &Path, key: &Path, now: UnixMillis) -> Result<ReadCertificate, Failure> {
     let (chain_pem, key_pem) = (read_pem(chain)?, read_pem(key)?);
     read_certificate(&chain_pem, &key_pem, now).map_err(|error| {
@@ -92,7 +92,7 @@ fn read_pair(chain: &Path, key: &Path, now: UnixMillis) -> Result<ReadCertificat
     })
 }
 
-/// Refuses a certificate that has expired, unless forced.
+/// Refuses an expired certificate, unless forced.
 fn check_expiry(file: &Path, found: &ReadCertificate, force: bool) -> Result<(), Failure> {
     let has_expired =
         found.warnings.iter().any(|warning| matches!(warning, PemWarning::LeafEnded { .. }));
@@ -100,7 +100,7 @@ fn check_expiry(file: &Path, found: &ReadCertificate, force: bool) -> Result<(),
         return Ok(());
     }
     Err(Failure::failed(format!(
-        "{}: the certificate for {} ended at {}; renew it, or set it all the same with `--force`",
+        "{}: the certificate for {} ended at {}; renew it, or add it anyway with `--force`",
         path_words(file),
         found.certificate.names(),
         found.certificate.not_after()
@@ -114,14 +114,14 @@ fn read_pem(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let read = file.take(MAX_PEM_LEN + 1).read_to_end(&mut bytes).map_err(failed)?;
     if read as u64 > MAX_PEM_LEN {
         return Err(Failure::failed(format!(
-            "{}: more than {MAX_PEM_LEN} bytes; no certificate or key has so many",
+            "{}: more than {MAX_PEM_LEN} bytes; this is too long for a certificate chain or key",
             path_words(path)
         )));
     }
     Ok(bytes)
 }
 
-/// The certificate that a name gets, and the reason.
+/// A name, the certificate that hosts of this name present, and the reason.
 fn host_line(host: &Value) -> String {
     let (name, why) = (value_text(&host["name"]), value_text(&host["why"]));
     if host["presented"] == true {

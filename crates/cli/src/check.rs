@@ -1,3 +1,5 @@
+//! `check`: checks and explains a configuration without starting a node.
+
 use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
@@ -19,7 +21,7 @@ pub(crate) fn run(options: &CheckArgs, socket: Option<&Path>) -> Result<ExitCode
     let failure = |error: ConfigError| Failure::from(error);
     let coordinator = if options.file == Path::new("-") {
         let mut text = String::new();
-        // One byte more than is accepted, so that a longer text is seen as such.
+        // One byte more than `parse` accepts, so that it reports a longer text.
         let limit = (1 << 20) + 1;
         let read = std::io::stdin().take(limit).read_to_string(&mut text);
         read.map_err(|error| Failure::config(format!("standard input: {}", io_words(&error))))?;
@@ -49,7 +51,7 @@ pub(crate) fn run(options: &CheckArgs, socket: Option<&Path>) -> Result<ExitCode
         warn_about_process(&coordinator, socket);
         if matches!(coordinator.backend(), Backend::Zenoh(_)) {
             say!(
-                "{:<12}has the ports free, files and interfaces there, and certificates and keys in order",
+                "{:<12}ports are free, files and interfaces exist, certificates and keys are valid",
                 "machine"
             );
         }
@@ -57,8 +59,8 @@ pub(crate) fn run(options: &CheckArgs, socket: Option<&Path>) -> Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-/// Warns of what `mailmesh node` would lack that started as this command did. A server may be
-/// started otherwise, and has no control socket, so none of it is an error here.
+/// Warns if `mailmesh node`, started like this command, would lack descriptors or its control
+/// socket. These are no errors: a mail server may have other limits, and has no control socket.
 fn warn_about_process(coordinator: &Coordinator, socket: Option<&Path>) {
     let name = Cluster::builder().coordinator(coordinator.clone()).node_name();
     let socket = match socket {
@@ -84,16 +86,16 @@ fn print_warnings(warnings: &[Warning]) {
     }
 }
 
-/// The keys there are, if they are some. Those that are elsewhere are looked at unless
-/// `offline`.
+/// The cluster keys of the configuration, if it has any. With `offline`, keys in files and
+/// environment variables are not read.
 fn load_keys(coordinator: &Coordinator, offline: bool) -> Result<Option<Keyring>, Failure> {
     let Some(secret) = &coordinator.mesh().key else {
         if matches!(coordinator.backend(), Backend::Zenoh(_)) {
             say::labelled(
                 31,
                 "open",
-                "there is no cluster key: whoever reaches a link joins, reads and injects; \
-                 make one with `mailmesh key generate` and set `mesh.key` on every node",
+                "there is no cluster key: anyone who reaches a link can join, read and inject; \
+                 generate one with `mailmesh key generate` and set `mesh.key` on every node",
             );
         }
         return Ok(None);
@@ -106,7 +108,7 @@ fn load_keys(coordinator: &Coordinator, offline: bool) -> Result<Option<Keyring>
     keys.map(Some).map_err(|error| Failure::config(format!("`mesh.key`: {error}")))
 }
 
-/// The fingerprints of keys, as `key list` shows them.
+/// The fingerprints of the keys, as `key list` shows them.
 fn key_line(keys: &Keyring, cluster: &str) -> String {
     let ids: Vec<String> = keys.ids(cluster).iter().map(ToString::to_string).collect();
     let (sealing, others) = ids.split_first().map_or(("", &[][..]), |(one, rest)| (one, rest));
@@ -115,35 +117,35 @@ fn key_line(keys: &Keyring, cluster: &str) -> String {
     format!("seals with {sealing}{accepts}")
 }
 
-/// Whether the store can be made, or written, there.
+/// Checks that the store can be created or written in `dir`.
 fn check_store(dir: &Path) -> Result<(), Failure> {
     let failed = |why: String| Failure::config(format!("`mesh.store`: {why}"));
-    let there = dir.ancestors().find(|path| path.exists()).unwrap_or_else(|| Path::new("."));
-    if !there.is_dir() {
-        return Err(failed(format!("{} is not a directory", path_words(there))));
+    let existing = dir.ancestors().find(|path| path.exists()).unwrap_or_else(|| Path::new("."));
+    if !existing.is_dir() {
+        return Err(failed(format!("{} is not a directory", path_words(existing))));
     }
     if store_in_use(dir) {
         return Err(failed(format!(
-            "{}: another process uses this store; if that is the node itself, which runs, use \
-             `--offline`; else give each node a directory of its own",
+            "{}: another process uses this store; if this node is running, use `--offline`; \
+             otherwise give each node its own directory",
             path_words(dir)
         )));
     }
-    // Whose the directories above the store's are does not matter.
-    let trusted = (there == dir).then(|| mailmesh::check_dir(dir)).transpose();
+    // Owners of parent directories do not matter.
+    let trusted = (existing == dir).then(|| mailmesh::check_dir(dir)).transpose();
     let trusted = trusted.map_err(|why| failed(format!("{}: {why}", dir.display())))?;
     if trusted.is_some_and(|trusted| trusted.is_open_to_group) {
         let text = format!(
-            "the group of {} may write there, and so change what all nodes block; `chmod g-w` it, \
-             unless the volume is mounted so",
-            there.display()
+            "the group of {} may write to it, and so change the blocks of all nodes; run \
+             `chmod g-w`, unless the volume requires this mode",
+            existing.display()
         );
         say::labelled(33, "warning", &text);
     }
-    access(there, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| {
+    access(existing, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| {
         failed(format!(
-            "{}: {error}; give a directory that the user of the server may write",
-            path_words(there)
+            "{}: {error}; choose a directory that the user of the server may write to",
+            path_words(existing)
         ))
     })
 }

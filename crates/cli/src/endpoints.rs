@@ -1,22 +1,23 @@
-//! How `status`, `members` and `ready` show where a node listens and whom it dials.
+//! Formats where a node listens and which endpoints it dials, for `status`, `members` and `ready`.
 
 use serde_json::Value;
 
 use crate::json::value_text;
 
-/// Where a node listens, in a line.
+/// The endpoints at which a node listens, in one line.
 pub(crate) fn listens_text(all: &Value) -> String {
     let shown = all.as_array().into_iter().flatten().map(|endpoint| {
         let endpoint = value_text(endpoint);
         let is_unknown = endpoint.ends_with(":0");
-        let why = " (a port of the system's choice, which Zenoh does not tell)";
+        let why = " (the system chooses the port, and Zenoh does not report it)";
         if is_unknown { endpoint + why } else { endpoint }
     });
     let shown: Vec<String> = shown.collect();
     if shown.is_empty() { "nowhere".to_owned() } else { shown.join(", ") }
 }
 
-/// A line for each endpoint of the configuration, or for those alone that lead to no member.
+/// One line for each `connect.endpoints` of the configuration; without `include_linked` only for
+/// those that are known not to lead to a node.
 pub(crate) fn endpoint_lines(all: &Value, include_linked: bool) -> Vec<String> {
     let all = all.as_array().into_iter().flatten();
     let shown =
@@ -28,7 +29,7 @@ pub(crate) fn endpoint_lines(all: &Value, include_linked: bool) -> Vec<String> {
         .collect()
 }
 
-/// By which endpoints a member is linked.
+/// The endpoints through which a member is linked.
 pub(crate) fn member_suffix(member: &Value) -> String {
     let endpoints = member["endpoints"].as_array().into_iter().flatten().map(value_text);
     let endpoints: Vec<String> = endpoints.collect();
@@ -45,10 +46,10 @@ fn state_text(endpoint: &Value) -> String {
             Some(name) => format!("linked to {name}"),
             None => "linked".to_owned(),
         },
-        "own" => "this node itself".to_owned(),
+        "own" => "this node".to_owned(),
         "not-tried" => "not tried yet".to_owned(),
         "trying" => "not linked, trying".to_owned(),
-        _ => "Zenoh dials it, and does not tell whether it is linked".to_owned(),
+        _ => "dialled by Zenoh, which does not report whether it is linked".to_owned(),
     };
     if let Some(error) = endpoint["last_error"].as_str() {
         text += &format!("; last error: {error}");

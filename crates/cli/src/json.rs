@@ -1,4 +1,4 @@
-//! Values of answers as text.
+//! JSON values as text.
 
 use serde_json::Value;
 

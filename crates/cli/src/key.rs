@@ -1,3 +1,5 @@
+//! `key`: generates cluster keys and replaces the key of a running cluster.
+
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -15,11 +17,11 @@ use crate::control::client::Client;
 use crate::exit::Failure;
 use crate::say::{self, note, say};
 
-/// Fewest digits that name a key.
+/// Minimum number of digits of a fingerprint prefix.
 const MIN_ID_DIGITS: usize = 4;
-/// Digits of a whole fingerprint.
+/// Number of digits of a fingerprint.
 const MAX_ID_DIGITS: usize = 16;
-/// Longest text of a key that is read.
+/// Maximum length of a key file, in bytes.
 const MAX_KEY_TEXT_LEN: u64 = 4096;
 
 pub(crate) async fn run(command: KeyCommand, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {
@@ -36,10 +38,10 @@ pub(crate) async fn run(command: KeyCommand, socket: Option<PathBuf>) -> Result<
         }
         KeyCommand::Add { file, here, force } => {
             if force {
-                warn_if_not_kept(&mut client, "keeps_new", "it").await?;
+                warn_if_not_kept(&mut client, "keeps_new", "the new key").await?;
             }
             let keys = file.as_deref().map(read_keys).transpose()?;
-            // Of a key file the one that seals last, so that it is the last that is named.
+            // `read_keys` returns the sealing key last, so the hint below names it.
             let keys = keys.map_or_else(|| vec![None], |keys| keys.into_iter().map(Some).collect());
             let mut added = String::new();
             for key in keys {
@@ -51,9 +53,9 @@ pub(crate) async fn run(command: KeyCommand, socket: Option<PathBuf>) -> Result<
             let accepted = done_on(here, &mut client).await?;
             if here {
                 note!(
-                    "accepted{accepted}; if the others seal with it, so does this node within \
-                     seconds: then `mailmesh key retire` those that they no longer have. Else, \
-                     next: mailmesh key activate --here {short}"
+                    "accepted{accepted}; if the other nodes seal with it, this node does so within \
+                     seconds: then run `mailmesh key retire` for the keys that they no longer \
+                     have. Otherwise, next: mailmesh key activate --here {short}"
                 );
             } else {
                 note!("accepted{accepted}; next: mailmesh key activate {short}");
@@ -67,7 +69,7 @@ pub(crate) async fn run(command: KeyCommand, socket: Option<PathBuf>) -> Result<
             let id = resolve_id(&id, &mut client).await?;
             client.ask(&Request::KeyActivate { id: SecretText(id.clone().into()), here }).await?;
             say!("{id} seals{}", done_on(here, &mut client).await?);
-            note!("a node that is off now needs it in its key file before it starts");
+            note!("a node that is stopped now needs this key in its key file before it starts");
             if !here {
                 warn_about_absent(&mut client, "do not seal with it").await?;
             }
@@ -75,24 +77,24 @@ pub(crate) async fn run(command: KeyCommand, socket: Option<PathBuf>) -> Result<
         KeyCommand::Retire { id, here, force } => {
             let id = resolve_id(&id, &mut client).await?;
             if force {
-                warn_if_not_kept(&mut client, "keeps_active", "the key that seals").await?;
+                warn_if_not_kept(&mut client, "keeps_active", "the sealing key").await?;
             }
             if !here {
-                let without = "hear nobody if they come back without the key that seals";
-                warn_about_absent(&mut client, without).await?;
+                let effect = "are locked out if they come back without the sealing key";
+                warn_about_absent(&mut client, effect).await?;
             }
             client
                 .ask(&Request::KeyRetire { id: SecretText(id.clone().into()), here, force })
                 .await?;
-            say!("{id} is accepted no more{}", done_on(here, &mut client).await?);
+            say!("{id} is no longer accepted{}", done_on(here, &mut client).await?);
         }
         KeyCommand::Export { file, id } => export(&file, id.as_deref(), &mut client).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Warns if this node hears no other node, but messages of its cluster under another key. Gives
-/// whether that is so.
+/// Warns and returns true if this node hears no other node, but messages of its cluster under
+/// another key.
 pub(crate) async fn warn_if_locked_out(client: &mut Client) -> bool {
     let Ok(status) = client.ask(&Request::Status).await else { return false };
     let is_locked_out = status["locked_out"] == true;
@@ -102,15 +104,15 @@ pub(crate) async fn warn_if_locked_out(client: &mut Client) -> bool {
     is_locked_out
 }
 
-/// The warning of `members`, `status` and `key` on a node that hears only another key. Such a
-/// message is not authentic, so its sender may be anybody on the network.
-pub(crate) const LOCKED_OUT_WARNING: &str = "this node hears no other node of its cluster, but a message \
-     under a key that it does not have: a node of another key was heard, or a stranger that \
-     imitates one. If the other nodes have another key, take the key file of one of them \
-     (`mailmesh key export FILE` there), and give it to this node with \
-     `mailmesh key add --here FILE`";
+/// The warning of `members`, `status` and `key` on a node that hears only messages under another
+/// key. Such a message is not authentic, so anyone on the network may have sent it.
+pub(crate) const LOCKED_OUT_WARNING: &str = "this node hears no other node of its cluster, but messages \
+     under a key that it does not have, from a node with another key or from a stranger that \
+     imitates one. If the other nodes have another key, export it on one of them \
+     (`mailmesh key export FILE`), and add it here with `mailmesh key add --here FILE`";
 
-/// With `--force`: the nodes that keep a key nowhere, and what that comes to.
+/// With `--force`: warns about the nodes that have a key in no file. `field` is the field of
+/// [`Request::KeyList`] that says so; `key` names the key in the warning.
 async fn warn_if_not_kept(client: &mut Client, field: &str, key: &str) -> Result<(), Failure> {
     let nodes = client.ask(&Request::KeyList).await?;
     let nodes = nodes.as_array().into_iter().flatten();
@@ -118,9 +120,9 @@ async fn warn_if_not_kept(client: &mut Client, field: &str, key: &str) -> Result
     let names: Vec<_> = without_file.filter_map(|node| node["node"].as_str()).collect();
     if !names.is_empty() {
         let text = format!(
-            "no file keeps {key} on {}: after a restart the node has \
-             only the keys of its `mesh.key`, and hears nobody once these are retired. \
-             `mailmesh key export FILE` writes the key for it",
+            "no file keeps {key} on {}: after a restart the node has only the keys of its \
+             `mesh.key`, and is locked out once these are retired. `mailmesh key export FILE` \
+             writes the key to a file",
             names.join(", ")
         );
         say::labelled(33, "warning", &text);
@@ -128,8 +130,9 @@ async fn warn_if_not_kept(client: &mut Client, field: &str, key: &str) -> Result
     Ok(())
 }
 
-/// Names the nodes that a step does not reach though they were members a while ago.
-async fn warn_about_absent(client: &mut Client, what: &str) -> Result<(), Failure> {
+/// Warns about nodes that were members within the last hour and that this step does not reach.
+/// `effect` says what that means for them.
+async fn warn_about_absent(client: &mut Client, effect: &str) -> Result<(), Failure> {
     let away = client.ask(&Request::Away).await?;
     let named = away.as_array().into_iter().flatten().filter_map(|node| {
         let minutes = node["left_ms_ago"].as_u64()? / 60_000;
@@ -138,8 +141,8 @@ async fn warn_about_absent(client: &mut Client, what: &str) -> Result<(), Failur
     let named: Vec<_> = named.collect();
     if !named.is_empty() {
         let text = format!(
-            "members of the last hour that are not here {what}: {}. Put the key that seals into \
-             their key files (`mailmesh key export FILE`)",
+            "members of the last hour that are absent {effect}: {}. Put the sealing key into their \
+             key files (`mailmesh key export FILE`)",
             named.join(", ")
         );
         say::labelled(33, "warning", &text);
@@ -158,7 +161,7 @@ async fn export(path: &Path, id: Option<&str>, client: &mut Client) -> Result<()
     let key = ClusterKey::from_text(&Zeroizing::new(text));
     let key = key.map_err(|error| Failure::failed(error.to_string()))?;
     save_key(path, &key)?;
-    note!("wrote {}; whoever reads it takes part in the cluster", path.display());
+    note!("wrote {}; anyone who reads it can join the cluster", path.display());
     Ok(())
 }
 
@@ -176,7 +179,7 @@ fn generate(out: Option<&Path>, cluster: &str) -> Result<ExitCode, Failure> {
         }
     }
     note!(
-        "fingerprint {} in the cluster `{cluster}`; in a cluster of another name it has another",
+        "fingerprint {} in the cluster `{cluster}`; it differs in a cluster with another name",
         Keyring::new(key).ids(cluster)[0]
     );
     Ok(ExitCode::SUCCESS)
@@ -185,54 +188,56 @@ fn generate(out: Option<&Path>, cluster: &str) -> Result<ExitCode, Failure> {
 fn save_key(path: &Path, key: &ClusterKey) -> Result<(), Failure> {
     create_key_file(path, key).map_err(|error| {
         Failure::failed(format!(
-            "{}: {error}; a key is never overwritten: give the path of a new file",
+            "{}: {error}; no file is overwritten: choose the path of a new file",
             path.display()
         ))
     })
 }
 
-/// A new file that only its owner may read. The name may not be there, as a link neither.
+/// Writes a key to a new file that only its owner can read. Fails if the path exists, also as a
+/// symbolic link.
 pub(crate) fn create_key_file(path: &Path, key: &ClusterKey) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
     let mut options = std::fs::OpenOptions::new();
     let mut file = options.write(true).create_new(true).mode(0o600).open(path)?;
     let written = writeln!(file, "{}", key.to_text().as_str()).and_then(|()| file.sync_all());
     if written.is_err() {
-        // A file that holds a part of a key looks like one.
-        let _there_is_none = std::fs::remove_file(path);
+        // Do not leave a truncated key file.
+        let _may_be_gone = std::fs::remove_file(path);
     }
     written
 }
 
-/// Where something was done, and a warning of who will not have it after a restart.
+/// The nodes that a step reached, as " on a, b". Also notes which of them will not have the keys
+/// after a restart.
 async fn done_on(here: bool, client: &mut Client) -> Result<String, Failure> {
     if here {
         return Ok(" on this node".to_owned());
     }
     let nodes = client.ask(&Request::KeyList).await?;
-    let named = |is_it: &dyn Fn(&Value) -> bool| {
-        let nodes = nodes.as_array().into_iter().flatten().filter(|node| is_it(node));
+    let named = |condition: &dyn Fn(&Value) -> bool| {
+        let nodes = nodes.as_array().into_iter().flatten().filter(|node| condition(node));
         nodes.filter_map(|node| node["node"].as_str()).collect::<Vec<_>>().join(", ")
     };
     let without_file = named(&|node| node["answered"] == true && node["kept"] != true);
     if !without_file.is_empty() {
         note!(
-            "not kept in a file by {without_file}: put it where `mesh.key` has it before a restart"
+            "not saved to a file on {without_file}: put it where `mesh.key` points before a restart"
         );
     }
     Ok(format!(" on {}", named(&|node| node["answered"] == true)))
 }
 
-/// The texts of keys, which are checked before they go anywhere; the one that seals last.
+/// Reads a key file and checks it before anything is sent. The sealing key comes last.
 fn read_keys(path: &Path) -> Result<Vec<SecretText>, Failure> {
     let failed = |why: String| Failure::failed(format!("{}: {why}", path_words(path)));
-    // With room for all of it: a buffer that grows leaves its bytes where it was.
+    // Full capacity from the start: a buffer that grows leaves copies of the key in memory.
     let room = usize::try_from(MAX_KEY_TEXT_LEN).unwrap_or_default() + 1;
     let mut text = Zeroizing::new(String::with_capacity(room));
     let from: Box<dyn Read> = if path.as_os_str() == "-" {
         Box::new(std::io::stdin())
     } else {
-        // As checked as that of a configuration.
+        // The same checks of owner and mode as for a configuration.
         let secret = Secret::File(path.to_owned());
         Box::new(std::io::Cursor::new(secret.resolve().map_err(|error| failed(error.to_string()))?))
     };
@@ -263,7 +268,7 @@ async fn list(json: bool, client: &mut Client) -> Result<ExitCode, Failure> {
             say!("{name:<24} seals {sealing}{accepts}");
         } else {
             say!(
-                "{name:<24} seals {sealing}{accepts}  not kept in a file: a restart brings back what `mesh.key` says"
+                "{name:<24} seals {sealing}{accepts}  not saved: after a restart it has the keys of `mesh.key`"
             );
         }
     }
@@ -274,17 +279,20 @@ fn fingerprints(node: &Value) -> Vec<&str> {
     node["keys"].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
-/// The fingerprint that begins so.
+/// The whole fingerprint of the key that a prefix names.
+///
+/// # Errors
+/// If the prefix is malformed, or no key or several keys of the cluster begin with it.
 async fn resolve_id(prefix: &str, client: &mut Client) -> Result<String, Failure> {
     if prefix.len() > MAX_ID_DIGITS || !prefix.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return Err(Failure::usage(format!(
-            "not the fingerprint of a key: up to {MAX_ID_DIGITS} hexadecimal digits, as `mailmesh \
-             key list` shows them"
+            "not a fingerprint: a fingerprint has up to {MAX_ID_DIGITS} hexadecimal digits, as \
+             `mailmesh key list` shows them"
         )));
     }
     if prefix.len() < MIN_ID_DIGITS {
         return Err(Failure::usage(format!(
-            "give {MIN_ID_DIGITS} digits of the fingerprint at least"
+            "give at least {MIN_ID_DIGITS} digits of the fingerprint"
         )));
     }
     let nodes = client.ask(&Request::KeyList).await?;
@@ -294,10 +302,10 @@ async fn resolve_id(prefix: &str, client: &mut Client) -> Result<String, Failure
     match (found.next(), found.next()) {
         (Some(id), None) => Ok(id.to_owned()),
         (Some(_), Some(_)) => {
-            Err(Failure::usage(format!("more than one key begins with {prefix}")))
+            Err(Failure::usage(format!("several keys begin with {prefix}; give more digits")))
         }
         (None, _) => Err(Failure::failed(format!(
-            "no node has a key {prefix}; `mailmesh key list` shows those that there are"
+            "no node has a key {prefix}; `mailmesh key list` shows all keys"
         ))),
     }
 }

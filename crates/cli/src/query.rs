@@ -1,4 +1,4 @@
-//! Commands against a running node.
+//! Commands for a running node: `publish`, `watch`, `block`, `members` and `status`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -43,7 +43,7 @@ fn increment_change_id(event: &mut Event) {
     }
 }
 
-/// The change ids that are published are all different.
+/// Checks that the change ids of all repetitions exist, so that they differ.
 fn check_last_change_id(event: &Event, count: u32) -> Result<(), Failure> {
     let first = match event {
         Event::StateChange(event) => event.change.0,
@@ -52,7 +52,7 @@ fn check_last_change_id(event: &Event, count: u32) -> Result<(), Failure> {
     };
     match first.checked_add(u64::from(count) - 1) {
         Some(_) => Ok(()),
-        None => Err(Failure::usage("the last change id would be past the largest there is")),
+        None => Err(Failure::usage("the last change id would exceed the maximum of 64 bits")),
     }
 }
 
@@ -64,7 +64,7 @@ fn parse_event(options: PublishEvent) -> Result<Event, String> {
             for name in types {
                 let found = DataTypes::from_jmap_name(&name).ok_or_else(|| {
                     let names: Vec<_> = DataTypes::all().jmap_names().collect();
-                    format!("`{name}` is not a JMAP data type; one of {}", names.join(", "))
+                    format!("`{name}` is not a JMAP data type; the types are {}", names.join(", "))
                 })?;
                 event = event.with(found);
             }
@@ -107,7 +107,7 @@ fn parse_event(options: PublishEvent) -> Result<Event, String> {
                 (true, true, _) => CacheInvalidation::negative(cache).into(),
                 (true, false, true) => CacheInvalidation::all(cache).into(),
                 (true, false, false) => {
-                    return Err("say which entries: --id ID, --negative or --all".into());
+                    return Err("choose the entries: --id ID, --negative or --all".into());
                 }
             }
         }
@@ -146,8 +146,8 @@ fn parse_cache_kind(name: &str) -> Result<CacheKind, String> {
     }
     serde_json::from_value(Value::String(name.into())).map_err(|_| {
         format!(
-            "there is no cache `{name}`; one of access-token, account, domain, tenant, role, mailing-list, \
-             messages, dav-resources, dkim-key, dns, o-auth, or a number"
+            "unknown cache `{name}`; use access-token, account, domain, tenant, role, mailing-list, \
+             messages, dav-resources, dkim-key, dns, o-auth or a number"
         )
     })
 }
@@ -161,7 +161,7 @@ pub(crate) async fn watch(
     let mut left = options.count;
     while left != Some(0) {
         let Some(entry) = client.next_answer().await? else {
-            return Err(Failure::no_node("the node has stopped; what it tells ends here"));
+            return Err(Failure::no_node("the node has stopped, so its entries end here"));
         };
         if options.json {
             say::json(&entry["entry"]);
@@ -249,13 +249,13 @@ pub(crate) async fn members(json: bool, socket: Option<PathBuf>) -> Result<ExitC
     print_list(&members, json, |member| {
         let started = UnixMillis(member["started"].as_u64().unwrap_or(0));
         format!(
-            "{:<20} started {started}  heard {} ms ago  life {}{}{}",
+            "{:<20} started {started}  heard {} ms ago  incarnation {}{}{}",
             value_text(&member["name"]),
             member["heard_ms_ago"],
             value_text(&member["incarnation"]).chars().take(8).collect::<String>(),
             clock_columns(member),
             match member["relayed_via"].as_str() {
-                Some(via) => format!("  through {via}: the way to it is cut"),
+                Some(via) => format!("  relayed by {via}: not heard directly"),
                 None => String::new(),
             },
         ) + &endpoints::member_suffix(member)
@@ -272,12 +272,12 @@ pub(crate) async fn members(json: bool, socket: Option<PathBuf>) -> Result<ExitC
     Ok(ExitCode::SUCCESS)
 }
 
-/// How far it is, and how far its clock is off.
+/// Round-trip time to a member, and the offset of its clock; empty if either is unknown.
 fn clock_columns(member: &Value) -> String {
-    let (took, ahead) = (member["round_trip_us"].as_u64(), member["clock_ahead_ms"].as_i64());
-    let (Some(took), Some(ahead)) = (took, ahead) else { return String::new() };
+    let (round_trip, ahead) = (member["round_trip_us"].as_u64(), member["clock_ahead_ms"].as_i64());
+    let (Some(round_trip), Some(ahead)) = (round_trip, ahead) else { return String::new() };
     let side = if ahead < 0 { "behind" } else { "ahead" };
-    format!("  round trip {:.1} ms  clock {} ms {side}", took as f64 / 1e3, ahead.abs())
+    format!("  round trip {:.1} ms  clock {} ms {side}", round_trip as f64 / 1e3, ahead.abs())
 }
 
 pub(crate) async fn status(json: bool, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {
@@ -295,7 +295,7 @@ pub(crate) async fn status(json: bool, socket: Option<PathBuf>) -> Result<ExitCo
             }
             ("listens", all) => endpoints::listens_text(all),
             ("started", value) => UnixMillis(value.as_u64().unwrap_or(0)).to_string(),
-            ("key_id", Value::Null) => "none: an open mesh".into(),
+            ("key_id", Value::Null) => "none (open mesh)".into(),
             (_, Value::Object(map)) => {
                 let parts: Vec<_> = map.iter().map(|(k, v)| format!("{k} {v}")).collect();
                 parts.join(", ")

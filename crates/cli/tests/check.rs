@@ -95,7 +95,7 @@ fn a_directory_for_sockets_that_is_not_there_is_found_and_not_made() {
     let (code, text) = said(&mailmesh(&nowhere, &["check", config]));
     assert!(code == 0 && text.contains("warning: ") && text.contains("XDG_RUNTIME_DIR"), "{text}");
     let (code, text) = said(&mailmesh(&nowhere, &["node", "--name", "a", "--config", config]));
-    assert!(code == 1 && text.contains("is not there") && text.contains("--socket"), "{text}");
+    assert!(code == 1 && text.contains("does not exist") && text.contains("--socket"), "{text}");
     assert!(!nowhere.exists(), "it was made");
 }
 

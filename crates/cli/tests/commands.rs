@@ -63,7 +63,7 @@ fn every_failure_has_its_exit_code_and_says_what_to_do() {
         (&["node", "--name", "a b"], 1, "only letters, digits"),
         (&["node", "--key-file", "/nonexistent/key"], 3, "/nonexistent/key"),
         (&["publish", "cache", "domain"], 2, "--id ID, --negative or --all"),
-        (&["publish", "cache", "nonsense", "--all"], 2, "there is no cache `nonsense`"),
+        (&["publish", "cache", "nonsense", "--all"], 2, "unknown cache `nonsense`"),
         (
             &["publish", "state-change", "--account", "1", "--change", "2", "--type", "Emial"],
             2,
@@ -72,8 +72,8 @@ fn every_failure_has_its_exit_code_and_says_what_to_do() {
         (&["publish", "json", "{"], 2, "not an event"),
         (&["block", "add", "10.0.0.0/33"], 2, "not an IP address or prefix"),
         (&["block", "add", "10.0.0.0/8", "--ttl", "1y"], 2, "90s, 15m, 2h or 7d"),
-        (&["watch", "--kind", "nonsense"], 2, "there is no such kind"),
-        (&["cert", "add", "/nonexistent/a", "/nonexistent/b"], 4, "no node runs here"),
+        (&["watch", "--kind", "nonsense"], 2, "unknown kind"),
+        (&["cert", "add", "/nonexistent/a", "/nonexistent/b"], 4, "no node of this user runs"),
         (&["demo", "--mbox", "/nonexistent/mbox"], 1, "/nonexistent/mbox"),
         (&["frobnicate"], 2, "unrecognized subcommand"),
     ];
@@ -122,7 +122,7 @@ fn sockets_in_a_directory_that_others_can_write_to_are_not_trusted() {
         .unwrap();
     let err = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{err}");
-    assert!(err.contains("not a directory of this user's alone"), "{err}");
+    assert!(err.contains("must belong to this user and be closed to others"), "{err}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The command line.
+//! The command line: commands, options and their help texts.
 
 mod publish;
 
@@ -14,23 +14,23 @@ pub(crate) use publish::{PublishArgs, PublishEvent, QueueArg, RegistryArg, Subsc
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0   done
-  1   refused, or not successful
-  2   wrong usage of the command line
-  3   the configuration cannot be used
-  4   no node answers at the control socket, or several could be meant
-  5   the node stepped back: another live node has its name
-  6   `members`: no other node is heard, but a node of another cluster key, or a stranger that
-      imitates one
+  0   success
+  1   the command failed or was refused
+  2   the command line is invalid
+  3   the configuration is invalid
+  4   no node answers at the control socket, or several nodes run and --socket names none
+  5   `node`: the node stopped because another live node has its name
+  6   `members`: no other node is heard, but messages under another cluster key are, from a node
+      of the cluster or from a stranger that imitates one
   10  `block check`: the address is blocked";
 
 /// Peer-to-peer coordination for clustered mail servers, over Eclipse Zenoh.
 #[derive(Debug, Parser)]
 #[command(name = "mailmesh", version, after_help = EXIT_CODES)]
 pub(crate) struct Args {
-    /// Control socket: where `node` serves it, and where other commands find the
-    /// node [default: NAME.sock in $XDG_RUNTIME_DIR/mailmesh or /tmp/mailmesh-UID;
-    /// the only one there that answers].
+    /// Control socket: `node` serves it, the other commands connect to it [default: NAME.sock in
+    /// $XDG_RUNTIME_DIR/mailmesh, or in /tmp/mailmesh-UID if that variable is not set; commands
+    /// take the only socket there that answers].
     #[arg(long, global = true, env = "MAILMESH_SOCKET", value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
     #[command(subcommand)]
@@ -39,184 +39,195 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Start three nodes on this machine and show what they do together.
+    /// Run three nodes on this machine for a few seconds and show what they exchange.
+    ///
+    /// Exits with 0 if every step succeeds, otherwise with 1. The demo needs no configuration and
+    /// stops its nodes at its end. Packets stay on the loopback interface.
     Demo(DemoArgs),
-    /// Run a node until it is told to stop (SIGINT, SIGTERM).
+    /// Run a node until SIGINT or SIGTERM.
+    ///
+    /// RUST_LOG sets what the node logs to standard error.
     Node(NodeArgs),
-    /// Check a configuration and explain what it means.
+    /// Check a configuration and explain it; exits with 3 if it is invalid.
     Check(CheckArgs),
     /// Publish an event through a running node.
     Publish(PublishArgs),
-    /// Show what a running node hears from the others.
+    /// Print the events that a running node receives, and the nodes that join or leave.
     Watch(WatchArgs),
-    /// Block, allow, list and check addresses.
+    /// Block, allow, list and check IP addresses.
     #[command(subcommand)]
     Block(BlockCommand),
-    /// Set and list certificates.
+    /// Add, list and remove certificates.
     #[command(subcommand)]
     Cert(CertCommand),
-    /// List the other nodes.
+    /// List the other nodes of the cluster; exits with 6 if this node lacks their key.
     Members {
-        /// As JSON.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Show how a running node is.
+    /// Show the status of a running node.
     Status {
-        /// As JSON.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Make cluster keys, and put one in the place of another on all nodes at once.
+    /// Generate cluster keys, and replace the key of a running cluster.
     #[command(subcommand)]
     Key(KeyCommand),
     /// Print a completion script for a shell.
     Completions {
-        /// The shell.
+        /// Name of the shell.
         shell: Shell,
     },
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct DemoArgs {
-    /// Print one JSON array of {"step", "ok", "seconds"} and nothing else.
+    /// Print only one JSON array of {"step", "ok", "seconds"}.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Take the mail from this mbox file instead of the built-in messages.
+    /// Take the messages from this mbox file (at most 10,000) instead of the built-in ones.
     #[arg(long, value_name = "FILE", conflicts_with = "maildir")]
     pub(crate) mbox: Option<PathBuf>,
-    /// Take the mail from this Maildir instead of the built-in messages.
+    /// Take the messages from this Maildir (at most 10,000) instead of the built-in ones.
     #[arg(long, value_name = "DIR")]
     pub(crate) maildir: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct NodeArgs {
-    /// Configuration: the Coordinator object, or a Zenoh configuration alone.
-    /// Without it, Zenoh's defaults: peer mode, multicast scouting.
+    /// Configuration file: a Coordinator object, or a Zenoh configuration alone [default: Zenoh's
+    /// defaults, which are peer mode and multicast scouting].
     #[arg(long, short, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Name of the node, before the configuration's.
+    /// Name of the node; overrides the configuration.
     #[arg(long)]
     pub(crate) name: Option<String>,
-    /// Name of the cluster, before the configuration's.
+    /// Name of the cluster; overrides the configuration.
     #[arg(long, value_parser = parse_cluster_name)]
     pub(crate) cluster: Option<String>,
-    /// File of the cluster key, before the configuration's.
+    /// File with the cluster key; overrides the configuration.
     #[arg(long, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
-    /// Stop when standard input ends, so that no node outlives who started it.
+    /// Also stop when standard input ends, so that the node does not outlive its parent process.
     #[arg(long)]
     pub(crate) stop_with_stdin: bool,
-    /// Print "ready" as a line of JSON.
+    /// Print the "ready" line as JSON.
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct CheckArgs {
-    /// The configuration; `-` reads standard input.
+    /// The configuration file; `-` reads standard input.
     pub(crate) file: PathBuf,
-    /// Only the text: do not look whether ports are free and files are there.
+    /// Check only the text; do not check ports, files, interfaces, the store or sockets.
     #[arg(long)]
     pub(crate) offline: bool,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct WatchArgs {
-    /// One line of JSON an entry.
+    /// Print one line of JSON for each entry.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Only events of this kind; may be given again.
+    /// Print only events of this kind (repeatable); gaps and membership changes are always printed.
     #[arg(long = "kind", value_name = "KIND", value_parser = parse_kind)]
     pub(crate) kinds: Vec<Kind>,
-    /// Stop after this many entries.
+    /// Exit after this number of entries [default: print until the node stops].
     #[arg(long)]
     pub(crate) count: Option<u64>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum BlockCommand {
-    /// Block (or allow) an address or prefix.
+    /// Block (or allow) an address or prefix on all nodes.
     Add {
-        /// An address or prefix; host bits are dropped.
+        /// Address or prefix; host bits are dropped.
         network: Network,
-        /// Why.
+        /// Reason, at most 256 bytes.
         #[arg(long, default_value = "")]
         reason: String,
-        /// For this long, such as 90s, 15m, 2h or 7d; without it, until removed.
+        /// Lifetime of the entry, such as 90s, 15m, 2h or 7d [default: until removed].
         #[arg(long, value_parser = parse_duration)]
         ttl: Option<std::time::Duration>,
-        /// Let it in whatever blocks say, instead.
+        /// Add an exception, which takes precedence over blocks.
         #[arg(long)]
         allow: bool,
-        /// Also a prefix wider than /8 (IPv4) or /16 (IPv6).
+        /// Accept prefixes wider than /8 (IPv4) or /16 (IPv6).
         #[arg(long)]
         force: bool,
     },
-    /// Take addresses or prefixes off.
+    /// Remove addresses or prefixes from the blocks or exceptions.
+    ///
+    /// Exits with 1 if nothing is removed.
     Remove {
         /// Addresses or prefixes.
         #[arg(required_unless_present = "file")]
         networks: Vec<Network>,
-        /// Those of a list, in any format that `import` reads; `-` is standard input.
+        /// Also remove the entries of this list, in any format of `import`; `-` reads standard
+        /// input.
         #[arg(long, value_name = "FILE")]
         file: Option<PathBuf>,
-        /// Off the list of those allowed.
+        /// Remove exceptions, not blocks.
         #[arg(long)]
         allow: bool,
     },
-    /// List what is blocked.
+    /// List the blocks.
     List {
-        /// What is allowed, instead.
+        /// List the exceptions instead.
         #[arg(long)]
         allow: bool,
-        /// As JSON.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Block what a list holds, all of it in one step.
+    /// Block all networks of a list in one step.
+    ///
+    /// Exits with 1 if no entry can be imported and a line is bad, or if --strict refuses the list.
     Import {
         /// The list; `-` reads standard input.
         file: PathBuf,
-        /// plain, csv, jsonl (Spamhaus DROP), crowdsec, fail2ban, ipset, nft, p2p, hosts.deny,
-        /// nginx or routeros; without it, as it looks.
+        /// Format of the list: plain, csv, jsonl (Spamhaus DROP), crowdsec, fail2ban, ipset, nft,
+        /// p2p, hosts.deny, nginx or routeros [default: guessed from the text].
         #[arg(long)]
         format: Option<Format>,
-        /// Refuse the whole list if a line is bad; without it, the others are imported.
+        /// Import nothing if a line is bad [default: skip bad lines].
         #[arg(long)]
         strict: bool,
-        /// For this long, where the list says no end; such as 15m, 2h or 7d.
+        /// Lifetime of entries for which the list gives no end, such as 15m, 2h or 7d [default:
+        /// until removed].
         #[arg(long, value_parser = parse_duration)]
         ttl: Option<std::time::Duration>,
-        /// Let them in whatever blocks say, instead.
+        /// Import the networks as exceptions, which take precedence over blocks.
         #[arg(long)]
         allow: bool,
-        /// Also prefixes wider than /8 (IPv4) or /16 (IPv6), which are most often a mistake.
+        /// Accept prefixes wider than /8 (IPv4) or /16 (IPv6), which are usually a mistake.
         #[arg(long)]
         force: bool,
-        /// The time zone of ends that have none, as fail2ban prints them, such as Europe/Berlin or
-        /// UTC; without it, that of this host.
+        /// Time zone of end times that have none (fail2ban prints local times), such as
+        /// Europe/Berlin or UTC [default: the time zone of this host].
         #[arg(long, value_name = "ZONE", value_parser = crate::lists::parse_zone)]
         time_zone: Option<crate::lists::Zone>,
-        /// Also private and reserved networks, such as 10.0.0.0/8: they may be your own.
+        /// Also import private and reserved networks, such as 10.0.0.0/8, which may be your own.
         #[arg(long)]
         include_private: bool,
     },
-    /// Print what is blocked for another program.
+    /// Print the blocks in the format of another program.
     Export {
-        /// plain, csv, jsonl, nftables or postfix.
+        /// Output format: plain, csv, jsonl, nftables or postfix.
         #[arg(long, default_value = "plain")]
         format: OutputFormat,
-        /// What is allowed, instead; nftables and postfix have both.
+        /// Print the exceptions instead; nftables and postfix always contain both.
         #[arg(long)]
         allow: bool,
     },
-    /// Say whether an address is blocked, and why; exits with 10 if it is.
+    /// Check whether an address is blocked, and why; exits with 10 if it is blocked.
     Check {
         /// The address.
         address: IpAddr,
-        /// As JSON.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
@@ -224,27 +235,31 @@ pub(crate) enum BlockCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum CertCommand {
-    /// Set a certificate for its names. The program reports what it mended or left out.
+    /// Add a certificate, or replace the one with exactly the same names.
+    ///
+    /// Warnings name what was repaired in the files and what was left out.
     Add {
-        /// The certificate and its issuers in PEM, in any order.
+        /// PEM file with the certificate and its issuers, in any order.
         chain: PathBuf,
-        /// Its private key in PEM; the same file if that has both.
+        /// PEM file with the private key; may be the same file.
         key: PathBuf,
-        /// Set the certificate even if it has expired.
+        /// Add the certificate even if it has expired.
         #[arg(long)]
         force: bool,
     },
-    /// List certificates; private keys are never shown. Each name is shown with the certificate
-    /// that its hosts get now, and why: a valid certificate comes first, then one of the exact
-    /// name, then the one issued last.
+    /// List the certificates, without private keys.
+    ///
+    /// For each name, the list shows the certificate that hosts of this name present, and the
+    /// reason: a valid certificate is preferred, then one of the exact name, then the one issued
+    /// last.
     List {
-        /// As JSON.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Withdraw the certificate of exactly these names.
+    /// Remove the certificate that has exactly these names.
     Remove {
-        /// The names it serves.
+        /// All DNS names of the certificate.
         #[arg(required = true)]
         names: Vec<String>,
     },
@@ -252,70 +267,72 @@ pub(crate) enum CertCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeyCommand {
-    /// Make a new cluster key.
+    /// Generate a new cluster key.
     Generate {
-        /// The cluster's name, for the fingerprint that is shown: it depends on that name.
+        /// Name of the cluster; the printed fingerprint depends on it.
         #[arg(long, default_value = mailmesh::DEFAULT_CLUSTER, value_parser = parse_cluster_name)]
         cluster: String,
-        /// Write it to this new file, readable by its owner only, instead of
-        /// printing it.
+        /// Write the key to this new file, readable by its owner only [default: print it].
         #[arg(long, short, value_name = "FILE")]
         out: Option<PathBuf>,
     },
-    /// Show which node has which keys: the first seals, the others are accepted.
+    /// List the keys of each node: the first seals (encrypts), the others are
+    /// accepted.
     List {
-        /// As JSON.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Have every node accept another key; prints its fingerprint.
+    /// Step 1 of a rotation: make every node accept another key; prints its fingerprint.
     ///
-    /// It crosses the network sealed with the present key. If that one is in wrong hands, run
+    /// The key crosses the network under the current sealing key. If that key is compromised, run
     /// `key add --here FILE` on every node instead.
     Add {
-        /// The key, as `key generate` writes it, or a key file of another node, of which every
-        /// key is added; `-` is standard input. Without it the node makes a new one.
+        /// Key file of `key generate` or of another node (every key in it is added); `-` reads
+        /// standard input [default: the node generates a key].
         file: Option<PathBuf>,
-        /// Only this node.
+        /// Change only this node.
         #[arg(long, requires = "file")]
         here: bool,
-        /// Make a new key though a node would keep it in no file: after a restart that node has
+        /// Generate a key even if a node cannot save it to a file. After a restart, that node has
         /// only the keys of its `mesh.key`.
         #[arg(long, conflicts_with = "file")]
         force: bool,
     },
-    /// Have every node seal with a key that all accept; `key add` it first.
+    /// Step 2 of a rotation: make every node seal with a key that all nodes accept.
     Activate {
-        /// Its fingerprint, or its first digits, four at least.
+        /// Fingerprint of the key, or its first digits (at least 4).
         id: String,
-        /// Only this node, whatever the others do.
+        /// Change only this node, whatever key the others use.
+        ///
+        /// The node keeps the key for 10 minutes. After that it follows the other nodes if they
+        /// seal with another key.
         #[arg(long)]
         here: bool,
     },
-    /// Stop accepting a key that no node seals with any more; `key activate` another first.
+    /// Step 3 of a rotation: make every node reject a key that no node seals with any more.
     ///
-    /// Refused while a node would not have the key that seals after a restart: its `mesh.key`
-    /// names no file, or a file without that key.
+    /// The command is refused if a node would lack the sealing key after a restart, because its
+    /// `mesh.key` names no file, or a file without that key.
     Retire {
-        /// Its fingerprint, or its first digits, four at least.
+        /// Fingerprint of the key, or its first digits (at least 4).
         id: String,
-        /// Only this node.
+        /// Change only this node.
         #[arg(long)]
         here: bool,
-        /// Also if a node would not have the key that seals after a restart. It then hears nobody
-        /// until it is given that key.
+        /// Retire the key even if a node would lack the sealing key after a restart. Such a node
+        /// is locked out until it gets that key.
         #[arg(long)]
         force: bool,
     },
     /// Write a key of this node to a new file, readable by its owner only.
     ///
-    /// Nothing is overwritten, and no symbolic link is followed. `mesh.key` of another node may
+    /// The command overwrites no file and follows no symbolic link. `mesh.key` of another node may
     /// name the file, and `key add` reads it.
     Export {
-        /// The file to make.
+        /// File to create.
         file: PathBuf,
-        /// The fingerprint of the key, or its first digits, four at least; without it the key
-        /// that seals.
+        /// Fingerprint of the key, or its first digits (at least 4) [default: the sealing key].
         id: Option<String>,
     },
 }
@@ -323,7 +340,7 @@ pub(crate) enum KeyCommand {
 fn parse_kind(name: &str) -> Result<Kind, String> {
     Kind::from_name(name).ok_or_else(|| {
         let names: Vec<_> = Kind::ALL.iter().map(|kind| kind.name()).collect();
-        format!("there is no such kind; one of {}", names.join(", "))
+        format!("unknown kind; the kinds are {}", names.join(", "))
     })
 }
 
@@ -331,6 +348,7 @@ fn parse_cluster_name(text: &str) -> Result<String, String> {
     mailmesh::KeySpace::new(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
+/// A number with a unit (s, m, h, d); without a unit, seconds.
 fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
@@ -339,14 +357,16 @@ fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
         "m" => 60,
         "h" => 3_600,
         "d" => 86_400,
-        _ => return Err("write it like 90s, 15m, 2h or 7d".into()),
+        _ => return Err("write a number and a unit: 90s, 15m, 2h or 7d".into()),
     };
     let seconds = number.parse::<u64>().ok().and_then(|n| n.checked_mul(factor));
     match seconds {
         Some(seconds) if (1..=315_360_000).contains(&seconds) => {
             Ok(std::time::Duration::from_secs(seconds))
         }
-        _ => Err("from 1 second to 10 years, like 90s, 15m, 2h or 7d".into()),
+        _ => {
+            Err("the duration must be from 1 second to 10 years, such as 90s, 15m, 2h or 7d".into())
+        }
     }
 }
 
@@ -362,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_is_named_as_in_the_configuration() {
+    fn cluster_names_follow_the_rules_of_the_configuration() {
         assert_eq!(parse_cluster_name("mail-1.a_b").as_deref(), Ok("mail-1.a_b"));
         for bad in ["", "a/b", "a b", "*", &"a".repeat(65)] {
             assert!(parse_cluster_name(bad).unwrap_err().contains("1 to 64 letters"), "{bad}");

@@ -1,4 +1,4 @@
-//! Many networks over the control socket: in parts, each a line.
+//! Lists of networks over the control socket, split into lines of bounded length.
 
 use mailmesh::lists::{Ends, Entry, MAX_ENTRIES};
 use mailmesh::{Block, Cluster, Network, NetworkEntry, Rule, UnixMillis};
@@ -8,18 +8,18 @@ use tokio::io::AsyncWriteExt;
 
 use super::answer::send_answer;
 
-/// Most networks in a line of a list.
+/// Maximum number of networks per line.
 const MAX_NETWORKS_PER_LINE: usize = 5_000;
-/// Bytes of JSON for an entry without its texts, at most.
+/// Upper bound on the JSON of an entry without its texts, in bytes.
 const MAX_ENTRY_LEN: usize = 256;
-/// Bytes of JSON for a byte of text, at most: `\u0000`.
+/// Upper bound on the JSON of one byte of text, in bytes: `\u0000`.
 const MAX_ESCAPE_LEN: usize = 6;
-/// Bytes of an answer around its value, at most.
+/// Upper bound on the JSON of an answer around its value, in bytes.
 const MAX_ANSWER_OVERHEAD: u64 = 64;
-/// How often a client is told how far an import is.
+/// Number of imported networks per progress report to the client.
 const PROGRESS_INTERVAL: usize = 10_000;
 
-/// Gives every network of a rule.
+/// Sends all networks of a rule.
 pub(super) async fn send_networks(
     cluster: &Cluster,
     rule: Rule,
@@ -39,7 +39,7 @@ pub(super) async fn send_networks(
     Ok(())
 }
 
-/// How many of the entries fit a line whatever their texts are: JSON may escape each byte.
+/// How many of the entries fit into a line, even if JSON escapes each byte of their texts.
 fn count_that_fits(entries: &[NetworkEntry]) -> usize {
     let len = |entry: &NetworkEntry| {
         MAX_ENTRY_LEN + MAX_ESCAPE_LEN * (entry.block.reason().len() + entry.block.origin().len())
@@ -51,8 +51,7 @@ fn count_that_fits(entries: &[NetworkEntry]) -> usize {
     ends.take_while(|end| *end as u64 <= MAX_LINE_LEN - MAX_ANSWER_OVERHEAD).count().max(1)
 }
 
-/// What a connection brought of an import: nothing is taken before the commit, and all of
-/// it goes when the connection does.
+/// The networks that a client has sent and not committed. They are dropped with the connection.
 #[derive(Default)]
 pub(super) struct PendingImport {
     networks: Vec<ImportEntry>,
@@ -63,7 +62,7 @@ impl PendingImport {
         if self.networks.len() + networks.len() > MAX_ENTRIES {
             *self = Self::default();
             return Answer::Error(format!(
-                "more than {MAX_ENTRIES} networks at once; nothing was imported, split the list"
+                "more than {MAX_ENTRIES} networks; nothing was imported, split the list"
             ));
         }
         self.networks.extend(networks);
@@ -85,8 +84,8 @@ impl PendingImport {
         let blocks = cluster.blocks();
         let progress = |done| {
             if done % PROGRESS_INTERVAL == 0 {
-                // The client hears of a later one.
-                let _busy = progress_sender.try_send(done);
+                // If the channel is full, the client gets a later report.
+                let _full = progress_sender.try_send(done);
             }
         };
         let import = async {
@@ -129,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_of_a_list_is_no_longer_than_a_client_reads_whatever_the_texts_are() {
+    fn a_line_of_networks_never_exceeds_the_limit_of_the_client() {
         let text = "\u{1}".repeat(256);
         let block = Block::new(text.as_str(), UnixMillis(u64::MAX)).unwrap();
         let block = block.from_origin(text).unwrap().expiring_at(UnixMillis(u64::MAX));

@@ -1,4 +1,4 @@
-//! Certificates for clients of the control socket.
+//! Requests of the control socket that concern certificates.
 
 use std::collections::HashMap;
 
@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use super::cluster_time::cluster_now;
 
-/// Sets a certificate, with `force` also one that has expired. Returns the certificate that was
-/// taken, with its warnings.
+/// Adds a certificate; with `force` also an expired one. Returns the certificate and the warnings
+/// about its files.
 pub(super) async fn add(
     cluster: &Cluster,
     chain_pem: &str,
@@ -32,7 +32,7 @@ pub(super) async fn add(
     Ok(value)
 }
 
-/// A certificate with what it says of itself; never its key.
+/// A certificate with its issuer, key type and chain length, without its private key.
 fn certificate_json(certificate: &Certificate) -> Value {
     let mut value = json!(certificate);
     if let Ok(details) = CertificateDetails::of(certificate) {
@@ -43,17 +43,18 @@ fn certificate_json(certificate: &Certificate) -> Value {
     value
 }
 
-/// The certificates; with each of its names the certificate that hosts of this name get, and why.
+/// The certificates. For each name of a certificate, `hosts` has the certificate that hosts of
+/// this name present, and the reason.
 pub(super) fn list(certs: &Certs<'_>) -> Value {
     let chosen: HashMap<_, _> = certs.by_name().into_iter().collect();
     let describe = |name: &str, own| {
         let chosen = chosen.get(name)?;
-        let gets = chosen.certificate.fingerprint();
+        let presented = chosen.certificate.fingerprint();
         Some(json!({
-            "name": name, "presented": gets == own, "fingerprint": gets, "why": chosen.to_string(),
+            "name": name, "presented": presented == own, "fingerprint": presented, "why": chosen.to_string(),
         }))
     };
-    let with_reasons = certs.list().into_iter().map(|certificate| {
+    let all = certs.list().into_iter().map(|certificate| {
         let own = certificate.fingerprint();
         let names = certificate.names().iter().filter_map(|name| describe(name, own));
         let names: Vec<_> = names.collect();
@@ -61,10 +62,10 @@ pub(super) fn list(certs: &Certs<'_>) -> Value {
         value["hosts"] = json!(names);
         value
     });
-    with_reasons.collect()
+    all.collect()
 }
 
-/// The names, those in other scripts as the A-labels that certificates have.
+/// Parses DNS names; names in other scripts become A-labels (RFC 5890), as in certificates.
 pub(super) fn parse_names(given: &[String]) -> Result<DomainNames, EventError> {
     DomainNames::new(given.iter().map(|name| {
         let (wildcard, host) = match name.strip_prefix("*.") {
@@ -73,7 +74,7 @@ pub(super) fn parse_names(given: &[String]) -> Result<DomainNames, EventError> {
         };
         match HostName::new(host) {
             Some(host) => format!("{wildcard}{}", host.as_str()),
-            // Refused with the reason.
+            // `DomainNames::new` refuses it with the reason.
             None => name.clone(),
         }
     }))

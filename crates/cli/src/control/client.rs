@@ -1,3 +1,5 @@
+//! The client of a control socket.
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,9 +14,9 @@ use super::cluster_time::cluster_now;
 use super::socket_path::{SocketUse, check_path, find_socket};
 use crate::exit::Failure;
 
-/// How long an answer is waited for.
+/// Time limit for an answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// The same where there is much to do first.
+/// Time limit for an answer to a request that waits for queues or for other nodes.
 const LONG_ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// A connection to a node's control socket.
@@ -23,7 +25,7 @@ pub(crate) struct Client {
     writer: OwnedWriteHalf,
 }
 
-/// Connects to the node at `socket`, or without it to the only node that runs here.
+/// Connects to the node at `socket`, or without a path to the only node of this user.
 pub(crate) async fn connect(socket: Option<PathBuf>) -> Result<Client, Failure> {
     Client::connect(&find_socket(socket)?).await
 }
@@ -37,14 +39,14 @@ impl Client {
                 path.display()
             ))
         })?;
-        // Whoever listens may be sent keys: it must be this user or root. Root is no exception:
-        // any user can put a socket where root looks for one.
+        // Requests may contain keys, so the server must run as this user or root. If this process
+        // is root, the server must be root too: any user can create a socket where root looks.
         let (ours, theirs) = (rustix::process::geteuid().as_raw(), stream.peer_cred());
         let theirs = theirs.map_err(|error| Failure::no_node(error.to_string()))?.uid();
         if theirs != ours && theirs != 0 {
             return Err(Failure::no_node(format!(
-                "{} is served by user {theirs}, not by this user or root; not used. If that is the \
-                 user of the node, run the command as that user",
+                "{} is served by user {theirs}, not by this user or root, so it is not used; if the \
+                 node runs as that user, run the command as that user, too",
                 path.display()
             )));
         }
@@ -52,10 +54,12 @@ impl Client {
         Ok(Self { reader: BufReader::new(reader), writer })
     }
 
-    /// Asks, and gives the answer's value. Who waits for a node that stands still is told.
+    /// Sends a request and returns the value of the answer.
+    ///
+    /// # Errors
+    /// Exit code 4 if the node stops or does not answer in time; 1 if it refuses the request.
     pub(crate) async fn ask(&mut self, request: &Request) -> Result<Value, Failure> {
         let timeout = match request {
-            // It takes what it takes.
             Request::ImportCommit { .. }
             | Request::Publish { .. }
             | Request::KeyAdd { .. }
@@ -66,28 +70,28 @@ impl Client {
         let late = |_| {
             let seconds = timeout.as_secs();
             Failure::no_node(format!(
-                "the node does not answer within {seconds} s; is it stopped, or the machine overloaded?"
+                "the node does not answer within {seconds} s; is it suspended, or the machine overloaded?"
             ))
         };
         tokio::time::timeout(timeout, self.ask_without_timeout(request)).await.map_err(late)?
     }
 
-    /// The time of the cluster of the node.
+    /// The cluster time of the node.
     pub(crate) async fn cluster_now(&mut self) -> Result<UnixMillis, Failure> {
         let status = self.ask(&Request::Status).await?;
         Ok(cluster_now(status["clock_correction_ms"].as_i64().unwrap_or(0)))
     }
 
     async fn ask_without_timeout(&mut self, request: &Request) -> Result<Value, Failure> {
-        let lost = |error| Failure::no_node(format!("the node went away: {error}"));
+        let lost = |error| Failure::no_node(format!("the connection to the node failed: {error}"));
         let line = request.to_line().map_err(|e| Failure::failed(json_error_text(&e)))?;
         self.writer.write_all(line.as_bytes()).await.map_err(lost)?;
         self.next_answer()
             .await?
-            .ok_or_else(|| Failure::no_node("the node went away without an answer"))
+            .ok_or_else(|| Failure::no_node("the node closed the connection without an answer"))
     }
 
-    /// The next answer; `None` when the node has stopped.
+    /// Reads the next answer; `None` if the node has closed the connection.
     pub(crate) async fn next_answer(&mut self) -> Result<Option<Value>, Failure> {
         let mut line = String::new();
         let mut bounded = (&mut self.reader).take(MAX_LINE_LEN);
@@ -95,14 +99,18 @@ impl Client {
         match read {
             Ok(0) => return Ok(None),
             Ok(_) => {}
-            Err(error) => return Err(Failure::no_node(format!("the node went away: {error}"))),
+            Err(error) => {
+                return Err(Failure::no_node(format!(
+                    "the connection to the node failed: {error}"
+                )));
+            }
         }
         match Answer::from_line(&line) {
             Ok(Answer::Ok(value)) => Ok(Some(value)),
             Ok(Answer::Error(message)) => Err(Failure::failed(message)),
             Err(error) => {
                 let why = json_error_text(&error);
-                Err(Failure::failed(format!("the node's answer is not one: {why}")))
+                Err(Failure::failed(format!("the node sent an invalid answer: {why}")))
             }
         }
     }

@@ -1,6 +1,6 @@
-//! Who is connected to the control socket. There are so many slots; when all are taken, who
-//! has waited longest without a whole request goes, so that clients that say nothing, or a
-//! byte now and then, keep nobody out.
+//! Connections to the control socket. Their number is bounded. When all slots are taken, the client
+//! that has been idle longest is disconnected, so clients that send nothing, or incomplete
+//! requests, cannot lock others out.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -8,13 +8,13 @@ use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 
-/// Most clients at a time.
+/// Maximum number of connections.
 pub(super) const MAX_CLIENTS: usize = 64;
 
-/// Most of them that watch: they stay, and commands need slots too.
+/// Maximum number of connections that watch. They are long-lived, and commands need slots too.
 pub(super) const MAX_WATCHERS: usize = MAX_CLIENTS / 2;
 
-/// The slots of clients that watch.
+/// Slots for clients that watch.
 #[derive(Debug, Clone)]
 pub(super) struct WatcherSlots(Arc<Semaphore>);
 
@@ -23,13 +23,13 @@ impl WatcherSlots {
         Self(Arc::new(Semaphore::new(MAX_WATCHERS)))
     }
 
-    /// A place until what is given is dropped; `None` if all are taken.
+    /// Takes a slot until the permit is dropped; `None` if all are taken.
     pub(super) fn try_acquire(&self) -> Option<OwnedSemaphorePermit> {
         self.0.clone().try_acquire_owned().ok()
     }
 }
 
-/// Since when a client has not been answered, if it is not right now.
+/// Since when a client has been idle (no complete request); `None` while it is answered.
 #[derive(Debug, Clone)]
 pub(super) struct Activity(Arc<Mutex<Option<Instant>>>);
 
@@ -54,15 +54,16 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    /// Makes room for one more; `false` if all are being answered.
+    /// Makes room for one more connection, by disconnecting the client that has been idle longest if
+    /// necessary; `false` if all clients are being answered.
     pub(super) fn make_room(&mut self) -> bool {
         self.list.retain(|(_, task)| !task.is_finished());
         if self.list.len() < MAX_CLIENTS {
             return true;
         }
-        let waits = self.list.iter().enumerate();
-        let waits = waits.filter_map(|(at, (activity, _))| Some((activity.idle_since()?, at)));
-        let Some((_, longest)) = waits.min() else { return false };
+        let idle = self.list.iter().enumerate();
+        let idle = idle.filter_map(|(at, (activity, _))| Some((activity.idle_since()?, at)));
+        let Some((_, longest)) = idle.min() else { return false };
         self.list.remove(longest).1.abort();
         true
     }
@@ -77,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn watchers_leave_places_for_commands() {
+    fn watchers_leave_slots_for_commands() {
         let watchers = WatcherSlots::new();
         let mut slots: Vec<_> =
             (0..MAX_WATCHERS).map(|_| watchers.try_acquire().unwrap()).collect();
@@ -87,7 +88,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_says_nothing_makes_room_and_who_is_answered_stays() {
+    async fn the_longest_idle_client_makes_room_and_busy_clients_stay() {
         let mut clients = Connections::default();
         let (mut tasks, mut third) = (Vec::new(), None);
         for n in 0..MAX_CLIENTS {
@@ -101,7 +102,7 @@ mod tests {
             clients.add(activity, task.abort_handle());
             tasks.push(task);
         }
-        // The third has been answered, but since.
+        // Client 3 becomes idle after client 5.
         third.iter().for_each(|activity: &Activity| activity.set_busy(false));
         assert!(clients.make_room());
         third.iter().for_each(|activity| activity.set_busy(true));
@@ -109,7 +110,7 @@ mod tests {
         let activity = Activity::new();
         activity.set_busy(true);
         clients.add(activity, tokio::spawn(std::future::pending::<()>()).abort_handle());
-        assert!(!clients.make_room(), "all are being answered");
+        assert!(!clients.make_room(), "all clients are being answered");
         tasks[0].abort();
         let _cancelled = tasks.remove(0).await;
         assert!(clients.make_room());

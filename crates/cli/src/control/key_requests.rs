@@ -1,4 +1,4 @@
-//! Changes of the cluster keys for clients of the control socket.
+//! Requests of the control socket that concern cluster keys.
 
 use mailmesh::{ClusterKey, CodecError, Error, KeyId, Keys};
 use mailmesh_cli::protocol::SecretText;
@@ -12,8 +12,8 @@ fn codec_error_text(error: CodecError) -> String {
     error.to_string()
 }
 
-/// Adds a key; without one, one that is made here. A key that is made here is in no file but
-/// those of the nodes: each must have one.
+/// Adds `key`, or a new key without one. A new key exists only in the key files of the nodes, so
+/// without `force` each node must be able to save it.
 pub(super) async fn add(
     keys: &Keys<'_>,
     key: Option<SecretText>,
@@ -28,9 +28,9 @@ pub(super) async fn add(
             let without_file: Vec<_> = without_file.map(|node| node.node.as_str()).collect();
             if !without_file.is_empty() && !force {
                 return Err(format!(
-                    "{} would not keep a new key in a file, and not have it after a restart; make \
-                     the key with `mailmesh key generate --out FILE`, put it where `mesh.key` has \
-                     it there, then `mailmesh key add FILE`; or use `--force`",
+                    "{} cannot save a new key to a file and would lose it at a restart; generate the \
+                     key with `mailmesh key generate --out FILE`, put it where `mesh.key` of that \
+                     node points, then run `mailmesh key add FILE`; or use `--force`",
                     without_file.join(", ")
                 ));
             }
@@ -65,7 +65,7 @@ pub(super) async fn retire(
     Ok(Value::Null)
 }
 
-/// The key of this fingerprint, or the one that seals, as text.
+/// The key with this fingerprint, or the sealing key, as text.
 pub(super) fn export(keys: &Keys<'_>, id: Option<&str>) -> Result<Value, String> {
     let id = id.map(str::parse).transpose().map_err(codec_error_text)?;
     let key = keys.export(id).map_err(error_text)?;

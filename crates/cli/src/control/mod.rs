@@ -1,5 +1,5 @@
-//! The control socket: JSON, a request a line, answers a line each. Local, and
-//! for its owner only.
+//! The control socket, a Unix socket that only its owner can use. Requests and answers are JSON,
+//! one per line.
 
 mod answer;
 mod bulk;

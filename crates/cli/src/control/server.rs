@@ -1,3 +1,5 @@
+//! The server of a control socket.
+
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
@@ -17,21 +19,23 @@ use super::socket_path::{SocketUse, check_path, staging_dir, staging_path};
 use super::{certificate_requests, key_requests};
 use crate::exit::Failure;
 
-/// A client that asks nothing for this long is let go.
+/// A client that sends nothing for this long is disconnected.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-/// A request that has begun is whole by then: our clients send theirs at once.
+/// Time limit for the rest of a request after its first byte.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// Where all clients are being answered, how often it is looked whether one is done.
+/// Interval between searches for a free slot while all clients are being answered.
 const FULL_RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
-/// A control socket that listens.
+/// A listening control socket.
 pub(crate) struct Server {
     listener: UnixListener,
 }
 
 impl Server {
-    /// Listens at `path`, for the owner only. A socket that a dead node left there
-    /// is replaced.
+    /// Listens at `path`, for the owner only. A socket that no process serves is replaced.
+    ///
+    /// # Errors
+    /// If the path is too long, is not a socket, or is served by another node.
     pub(crate) fn bind(path: &Path) -> Result<Self, Failure> {
         check_path(path, SocketUse::Serve)?;
         let failed = |error: std::io::Error| {
@@ -39,33 +43,33 @@ impl Server {
         };
         if std::os::unix::net::UnixStream::connect(path).is_ok() {
             let path = path_words(path);
-            // The variable names one socket for all that is started from a shell.
+            // The variable applies to all nodes that are started from one shell.
             let is_of_variable = std::env::var_os("MAILMESH_SOCKET").is_some();
             return Err(Failure::failed(if is_of_variable {
                 format!(
                     "another node serves the control socket {path}, which `--socket` or \
-                     MAILMESH_SOCKET names for this one, too; unset that variable, or give this \
-                     node another --socket"
+                     MAILMESH_SOCKET also names for this node; unset that variable, or choose \
+                     another --socket"
                 )
             } else {
                 format!(
-                    "another node serves the control socket {path}: one of this name runs \
-                     already; stop it, or give this one its own --name (and --socket, if you set \
-                     that)"
+                    "another node serves the control socket {path}: a node with this name runs \
+                     already; stop it, or choose another --name (and another --socket, if you set \
+                     one)"
                 )
             }));
         }
         match std::fs::symlink_metadata(path) {
             Ok(metadata) if !metadata.file_type().is_socket() => {
                 return Err(Failure::failed(format!(
-                    "{} is there and is no socket; give another path with --socket",
+                    "{} exists and is not a socket; choose another path with --socket",
                     path.display()
                 )));
             }
             _ => {}
         }
-        // Bound where nobody else can reach it, and moved when its mode is set:
-        // at no moment is it open to others.
+        // The socket is bound in a private directory and moved after its mode is set, so other users
+        // can never connect.
         let staging = staging_dir(path);
         let _leftover = std::fs::remove_dir_all(&staging);
         std::fs::DirBuilder::new().mode(0o700).create(&staging).map_err(failed)?;
@@ -74,7 +78,7 @@ impl Server {
         bound.map(|listener| Self { listener }).map_err(failed)
     }
 
-    /// Answers until the task is aborted.
+    /// Serves clients until the task is aborted.
     pub(crate) async fn serve(self, cluster: Cluster) {
         let mut clients = Connections::default();
         let watchers = WatcherSlots::new();
@@ -89,17 +93,17 @@ impl Server {
                     let (cluster, activity) = (cluster.clone(), Activity::new());
                     let (shared, watchers) = (activity.clone(), watchers.clone());
                     let task = tokio::spawn(async move {
-                        // A client that goes away mid-answer is its own affair.
+                        // A client that disconnects during an answer is no error of the node.
                         let _gone = serve_client(stream, &cluster, &shared, &watchers).await;
                     });
                     clients.add(activity, task.abort_handle());
                 }
                 Err(error) => {
-                    // Once for each spell of it: out of descriptors, it goes on and on.
+                    // One warning per series of failures: without free descriptors they repeat.
                     if !std::mem::replace(&mut is_failing, true) {
-                        tracing::warn!(%error, "the control socket does not accept clients");
+                        tracing::warn!(%error, "the control socket cannot accept connections");
                     }
-                    // Nothing tells when there are descriptors again.
+                    // No event reports that descriptors are free again.
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }
@@ -127,7 +131,7 @@ async fn serve_client(
     loop {
         activity.set_busy(false);
         let mut line = String::new();
-        // Idle for long, gone, slow, or longer than any request: the place is for others.
+        // Clients that are idle, slow or gone, and overlong requests, free their slot.
         if !matches!(timeout(IDLE_TIMEOUT, reader.fill_buf()).await, Ok(Ok(_))) {
             return Ok(());
         }
@@ -140,7 +144,9 @@ async fn serve_client(
         let answer = match Request::from_line(&line) {
             Ok(Request::Watch { kinds }) => {
                 let Some(_slot) = watchers.try_acquire() else {
-                    let why = format!("{MAX_WATCHERS} clients watch already; end one of them");
+                    let why = format!(
+                        "{MAX_WATCHERS} clients watch already, which is the maximum; stop one of them"
+                    );
                     send_answer(&mut writer, &Answer::Error(why)).await?;
                     continue;
                 };
@@ -150,7 +156,7 @@ async fn serve_client(
                 loop {
                     let incoming = tokio::select! {
                         incoming = inbox.recv() => incoming,
-                        // A watcher says nothing more: this is its end.
+                        // A watcher sends nothing, so the read returns when it disconnects.
                         _ = reader.read_u8() => return Ok(()),
                     };
                     let Some(incoming) = incoming else {

@@ -1,4 +1,4 @@
-//! Paths of control sockets: where they are, and whether they can be used.
+//! Paths of control sockets: default location, search, and checks.
 
 use std::path::{Path, PathBuf};
 
@@ -12,11 +12,11 @@ use crate::exit::Failure;
 pub(crate) enum SocketUse {
     /// A client connects to it.
     Connect,
-    /// A node binds it, which takes a few bytes more while it does.
+    /// A node binds it, at a temporary path that is a few bytes longer.
     Serve,
 }
 
-/// Where sockets are unless a path is given.
+/// The directory of control sockets, unless `--socket` gives a path.
 fn runtime_dir() -> PathBuf {
     match std::env::var_os("XDG_RUNTIME_DIR") {
         Some(dir) if !dir.is_empty() => PathBuf::from(dir).join("mailmesh"),
@@ -27,14 +27,15 @@ fn runtime_dir() -> PathBuf {
     }
 }
 
-/// Longest path of a socket in bytes, of Linux; other systems have a little less.
+/// Maximum length of a socket path in bytes: `sun_path` less the final NUL. Other systems have a
+/// shorter `sun_path` than Linux.
 #[cfg(target_os = "linux")]
 const MAX_SOCKET_PATH_LEN: usize = 107;
 #[cfg(not(target_os = "linux"))]
 const MAX_SOCKET_PATH_LEN: usize = 103;
 
-/// The socket of a node of this name, in a directory that is made if it is not there. What it is
-/// in, as `XDG_RUNTIME_DIR` has it, is not made: a session of the user makes that.
+/// The default socket of a node with this name. Creates its directory, but not the parent: the
+/// user's session creates `XDG_RUNTIME_DIR`.
 pub(crate) fn default_path(name: &str) -> Result<PathBuf, Failure> {
     use std::os::unix::fs::DirBuilderExt;
     let dir = runtime_dir();
@@ -48,8 +49,7 @@ pub(crate) fn default_path(name: &str) -> Result<PathBuf, Failure> {
     Ok(dir.join(format!("{name}.sock")))
 }
 
-/// Whether a node of this name could serve its socket, as far as that is seen without making
-/// anything.
+/// Checks, without creating anything, that a node with this name could serve its default socket.
 pub(crate) fn check_default_path(name: &str) -> Result<(), Failure> {
     let dir = runtime_dir();
     let advice = check_parent(&dir)?;
@@ -63,20 +63,20 @@ pub(crate) fn check_default_path(name: &str) -> Result<(), Failure> {
     check_path(&dir.join(format!("{name}.sock")), SocketUse::Serve)
 }
 
-/// Whether the directory that `dir` is made in is there; gives what to do where it is not.
+/// Checks that the parent of `dir` is a directory. Returns advice for messages about other errors.
 fn check_parent(dir: &Path) -> Result<&'static str, Failure> {
-    let advice = "set XDG_RUNTIME_DIR to a directory of this user, or give a path with --socket";
+    let advice = "set XDG_RUNTIME_DIR to a directory of this user, or choose a path with --socket";
     match dir.parent() {
         Some(parent) if !parent.is_dir() => Err(Failure::failed(format!(
-            "no directory for the control socket: {} is not there, or is no directory; {advice}",
+            "no directory for the control socket: {} does not exist or is not a directory; {advice}",
             path_words(parent)
         ))),
         _ => Ok(advice),
     }
 }
 
-/// Refuses a path that the system takes for no socket. A server needs some bytes more than a
-/// client, while it makes one.
+/// Refuses a path that is too long for a socket. A server needs a few bytes more than a client, for
+/// the temporary path.
 pub(crate) fn check_path(path: &Path, socket_use: SocketUse) -> Result<(), Failure> {
     let len = match socket_use {
         SocketUse::Connect => path.as_os_str().len(),
@@ -87,8 +87,8 @@ pub(crate) fn check_path(path: &Path, socket_use: SocketUse) -> Result<(), Failu
         return Ok(());
     }
     Err(Failure::failed(format!(
-        "the path of the control socket, {}, is too long by {over} bytes; give a shorter one with \
-         --socket, or set XDG_RUNTIME_DIR to a directory with a shorter name",
+        "the path of the control socket, {}, is too long by {over} bytes; choose a shorter one \
+         with --socket, or set XDG_RUNTIME_DIR to a directory with a shorter path",
         path.display()
     )))
 }
@@ -105,23 +105,26 @@ pub(super) fn staging_path(path: &Path) -> PathBuf {
     staging_dir(path).join("s")
 }
 
-/// Where others can write, the directory may be somebody else's, with sockets of
-/// theirs in it: it must be this user's and closed to others.
+/// Checks that only this user can write to the directory. Otherwise another user could have put
+/// sockets into it.
 fn check_dir(dir: &Path) -> Result<(), Failure> {
     let why = match mailmesh::check_dir(dir) {
         Ok(trusted) if trusted.is_own && !trusted.is_open_to_group => return Ok(()),
-        Ok(trusted) if trusted.is_own => "its group may write it".to_owned(),
+        Ok(trusted) if trusted.is_own => "its group may write to it".to_owned(),
         Ok(_) => "it belongs to root".to_owned(),
         Err(why) => why.to_string(),
     };
     Err(Failure::failed(format!(
-        "{} is not a directory of this user's alone: {why}. Or set XDG_RUNTIME_DIR, or give a path \
-         with --socket",
+        "{} must belong to this user and be closed to others: {why}; or set XDG_RUNTIME_DIR, or \
+         choose a path with --socket",
         dir.display(),
     )))
 }
 
-/// The socket to speak to: the one given, or the only one there is.
+/// The socket to connect to: `socket`, or the only one in the default directory that answers.
+///
+/// # Errors
+/// Exit code 4 if no node answers there, or several do.
 pub(crate) fn find_socket(socket: Option<PathBuf>) -> Result<PathBuf, Failure> {
     if let Some(path) = socket {
         return Ok(path);
@@ -134,20 +137,20 @@ pub(crate) fn find_socket(socket: Option<PathBuf>) -> Result<PathBuf, Failure> {
     let mut sockets: Vec<PathBuf> = entries
         .map(|entry| entry.path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "sock"))
-        // A node that was killed leaves its socket; nobody answers there.
+        // A killed node leaves a socket that refuses connections.
         .filter(|path| std::os::unix::net::UnixStream::connect(path).is_ok())
         .collect();
     sockets.sort();
     match sockets.as_slice() {
         [] => Err(Failure::no_node(format!(
-            "no node runs here (no socket in {}); start one with `mailmesh node`, or give --socket",
+            "no node of this user runs (no socket in {}); start one with `mailmesh node`, or set --socket",
             dir.display()
         ))),
         [only] => Ok(only.clone()),
         several => {
             let names: Vec<_> = several.iter().map(|path| path.display().to_string()).collect();
             let all = format!("  {}", names.join("\n  "));
-            Err(Failure::no_node("several nodes run here; choose one with --socket:")
+            Err(Failure::no_node("several nodes of this user run; choose one with --socket:")
                 .with_details(all))
         }
     }

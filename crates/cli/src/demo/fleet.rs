@@ -1,4 +1,4 @@
-//! The demo's node processes, and what they are seen to hear.
+//! The node processes of the demo, and observations of what they receive.
 
 use std::collections::BTreeMap;
 use std::net::UdpSocket;
@@ -18,12 +18,12 @@ use tokio::time::timeout;
 use crate::control::client::Client;
 use crate::exit::Failure;
 
-/// How long anything may take before the demo has failed.
+/// Time limit for each wait of the demo.
 pub(super) const STEP_TIMEOUT: Duration = Duration::from_secs(15);
-/// Entries seen and not looked at yet; far more than the demo makes.
+/// Capacity of the queue of observations; the demo causes far fewer.
 const MAX_OBSERVATIONS: usize = 64 * 1024;
 
-/// Something a node was seen to hear.
+/// An entry that a node received, with the time at which its watcher reported it.
 #[derive(Debug)]
 pub(super) struct Observation {
     pub(super) node: String,
@@ -31,6 +31,7 @@ pub(super) struct Observation {
     pub(super) entry: Value,
 }
 
+/// The running nodes.
 pub(super) struct Fleet {
     dir: TempDir,
     program: PathBuf,
@@ -40,16 +41,18 @@ pub(super) struct Fleet {
 
 struct NodeProcess {
     child: Child,
-    /// Ends the node when dropped, also when the demo is killed.
+    /// The node stops when this is dropped, also if the demo is killed.
     stdin: Option<ChildStdin>,
     client: Client,
 }
 
 impl Fleet {
-    /// No node yet: a directory with a key and a configuration for multicast
-    /// scouting on the loopback, on a port of the demo's own.
+    /// Creates a directory with a key, and a configuration for multicast scouting on the loopback at
+    /// a free port. No node runs yet.
     pub(super) fn new() -> Result<Self, Failure> {
-        let failed = |error: std::io::Error| Failure::failed(format!("the demo's files: {error}"));
+        let failed = |error: std::io::Error| {
+            Failure::failed(format!("cannot create the files of the demo: {error}"))
+        };
         let dir = tempfile::Builder::new().prefix("mailmesh-demo-").tempdir().map_err(failed)?;
         let key = ClusterKey::generate().map_err(|error| Failure::failed(error.to_string()))?;
         let key_file = dir.path().join("cluster.key");
@@ -75,7 +78,7 @@ impl Fleet {
         })
     }
 
-    /// Starts the process of a node and waits until it says that it is ready.
+    /// Starts the process of a node, waits for its "ready" line, and watches it.
     pub(super) async fn start(&mut self, name: &str) -> Result<(), Failure> {
         let failed = |error: std::io::Error| Failure::failed(format!("node {name}: {error}"));
         let socket = self.dir.path().join(format!("{name}.sock"));
@@ -91,7 +94,7 @@ impl Fleet {
             .stdout(Stdio::piped())
             .stderr(log.map_err(failed)?)
             .kill_on_drop(true)
-            // Ctrl-C is for the demo, which stops its nodes itself.
+            // Ctrl-C must reach only the demo, which stops its nodes itself.
             .process_group(0)
             .spawn()
             .map_err(failed)?;
@@ -130,7 +133,7 @@ impl Fleet {
         self.nodes.keys().cloned().collect()
     }
 
-    /// Process id of a node.
+    /// The process id of a node.
     pub(super) fn pid(&self, name: &str) -> Option<u32> {
         self.nodes.get(name).and_then(|node| node.child.id())
     }
@@ -138,16 +141,16 @@ impl Fleet {
     pub(super) async fn ask(&mut self, name: &str, request: &Request) -> Result<Value, Failure> {
         match self.nodes.get_mut(name) {
             Some(node) => node.client.ask(request).await,
-            None => Err(Failure::failed(format!("node {name} does not run"))),
+            None => Err(Failure::failed(format!("node {name} is not running"))),
         }
     }
 
-    /// The next thing that any node hears.
+    /// The next observation of any node.
     pub(super) async fn next_observation(&mut self) -> Option<Observation> {
         self.observations.1.recv().await
     }
 
-    /// Forgets what was heard and not looked at.
+    /// Drops all observations of earlier steps.
     pub(super) fn discard_observations(&mut self) {
         while self.observations.1.try_recv().is_ok() {}
     }
@@ -161,7 +164,7 @@ impl Fleet {
         Ok(())
     }
 
-    /// Tells a node to stop, and waits until its process has ended.
+    /// Stops a node and waits until its process has exited; kills it after the time limit.
     pub(super) async fn stop(&mut self, name: &str) {
         if let Some(mut node) = self.nodes.remove(name) {
             drop(node.stdin.take());
@@ -171,7 +174,7 @@ impl Fleet {
         }
     }
 
-    /// Stops every node; none is left when this returns.
+    /// Stops all nodes; none runs when this returns.
     pub(super) async fn stop_all(&mut self) {
         for node in self.nodes.values_mut() {
             drop(node.stdin.take());
@@ -181,7 +184,7 @@ impl Fleet {
         }
     }
 
-    /// The last lines of a node's log.
+    /// The last 10 lines of a node's log.
     pub(super) fn log(&self, name: &str) -> String {
         let path = self.dir.path().join(format!("{name}.log"));
         let text = std::fs::read_to_string(path).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The demo: three processes of this program, a story of a few seconds, a table.
+//! The demo: three processes of this program run through a few steps; a table shows the times.
 
 mod corpus;
 mod fleet;
@@ -16,7 +16,7 @@ use corpus::{Corpus, Mail};
 use fleet::Fleet;
 use steps::StepReport;
 
-/// A step as the table and `--json` show it.
+/// A row of the table; `--json` prints all fields but the summary.
 #[derive(Debug, Serialize)]
 struct Row {
     step: &'static str,
@@ -26,7 +26,7 @@ struct Row {
     summary: String,
 }
 
-/// The steps, in order.
+/// Names of the steps, in order.
 const STEPS: [&str; 8] = [
     "discover",
     "every kind of event",
@@ -50,13 +50,13 @@ pub(crate) async fn run(options: DemoArgs) -> Result<ExitCode, Failure> {
         Failure::failed(format!("{path}: {error}"))
     })?;
     if !options.json {
-        say::lines("Three mail servers on this machine, each a process of its own.\n\n");
+        say::lines("Three mail servers on this machine, each in its own process.\n\n");
     }
     let mut fleet = Fleet::new()?;
     let mut rows = Vec::new();
     let outcome = tokio::select! {
         outcome = run_steps(&mut fleet, &mail, &mut rows, options.json) => outcome,
-        _ = tokio::signal::ctrl_c() => Err(Failure::failed("interrupted; every node was stopped")),
+        _ = tokio::signal::ctrl_c() => Err(Failure::failed("interrupted; all nodes were stopped")),
     };
     fleet.stop_all().await;
     for step in STEPS.iter().skip(rows.len()) {

@@ -1,5 +1,5 @@
-//! What happens in the demo, step by step. A step is done when the *other*
-//! processes were seen to know of it; its time is measured until then.
+//! The steps of the demo. A step ends when the *other* processes have been observed to know of it;
+//! its time is measured until then.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ pub(super) const NODES: [&str; 3] = ["mx1", "mx2", "mx3"];
 const BLOCKED_ADDRESS: &str = "203.0.113.7";
 const CERTIFICATE_HOST: &str = "mail.example.org";
 
-/// What a step showed.
+/// The result of a successful step.
 pub(super) struct StepReport {
     pub(super) seconds: f64,
     pub(super) summary: String,
@@ -30,7 +30,7 @@ pub(super) struct StepReport {
 
 type StepResult = Result<StepReport, Failure>;
 
-/// Three processes start and find each other.
+/// Three nodes start and discover each other.
 pub(super) async fn discover(fleet: &mut Fleet) -> StepResult {
     let start = Instant::now();
     for name in NODES {
@@ -48,25 +48,25 @@ pub(super) async fn discover(fleet: &mut Fleet) -> StepResult {
     step_report(
         start.elapsed(),
         format!(
-            "{}; started in {:.2} s, each knows the two others",
+            "{}; started in {:.2} s, each knows the other two",
             pids.join(", "),
             ready.as_secs_f64()
         ),
     )
 }
 
-/// One event of every kind that is published by hand, compared at both others.
+/// One event of each publishable kind, compared at both other nodes.
 pub(super) async fn every_kind_of_event(fleet: &mut Fleet) -> StepResult {
     let events = one_of_each()?;
     let elapsed = publish_and_compare(fleet, "mx1", &events).await?;
     let kinds: BTreeSet<_> = events.iter().map(|event| event.kind().name()).collect();
     step_report(
         elapsed,
-        format!("{} kinds from mx1, equal on mx2 and mx3: {}", kinds.len(), join(&kinds)),
+        format!("{} kinds from mx1, identical on mx2 and mx3: {}", kinds.len(), join(&kinds)),
     )
 }
 
-/// Mail arrives: a state change and a push a message.
+/// Mail arrives: one state change and one push for each message.
 pub(super) async fn mail(fleet: &mut Fleet, mail: &Mail) -> StepResult {
     let events = &mail.events;
     let elapsed = publish_and_compare(fleet, "mx2", events).await?;
@@ -81,7 +81,7 @@ pub(super) async fn mail(fleet: &mut Fleet, mail: &Mail) -> StepResult {
     )
 }
 
-/// An address is blocked on one node and refused on all.
+/// An address is blocked on one node; all nodes refuse it.
 pub(super) async fn block(fleet: &mut Fleet) -> StepResult {
     fleet.discard_observations();
     let network = BLOCKED_ADDRESS
@@ -110,7 +110,7 @@ pub(super) async fn block(fleet: &mut Fleet) -> StepResult {
     )
 }
 
-/// A certificate is set, then renewed; the others show the new fingerprint.
+/// A certificate is added, then renewed; the other nodes show the new fingerprint.
 pub(super) async fn certificate(fleet: &mut Fleet) -> StepResult {
     let first = set_certificate(fleet).await?;
     let start = Instant::now();
@@ -129,7 +129,7 @@ pub(super) async fn certificate(fleet: &mut Fleet) -> StepResult {
     )
 }
 
-/// A node is killed; the others notice.
+/// A node is killed; the others detect the failure.
 pub(super) async fn kill(fleet: &mut Fleet) -> StepResult {
     fleet.discard_observations();
     let start = Instant::now();
@@ -141,10 +141,10 @@ pub(super) async fn kill(fleet: &mut Fleet) -> StepResult {
     })
     .await?;
     let slowest = times.values().max().copied().unwrap_or_default();
-    step_report(slowest, format!("mx2 killed with SIGKILL, noticed {}", times_by_node(&times)))
+    step_report(slowest, format!("mx2 killed with SIGKILL, detected {}", times_by_node(&times)))
 }
 
-/// It comes back empty and takes the mirror from the others.
+/// The killed node restarts without a mirror and fetches it from the others.
 pub(super) async fn come_back(fleet: &mut Fleet) -> StepResult {
     let expected = fleet.ask("mx1", &Request::Status).await?;
     let certificates = fleet.ask("mx1", &Request::CertList).await?;
@@ -165,13 +165,13 @@ pub(super) async fn come_back(fleet: &mut Fleet) -> StepResult {
     step_report(
         elapsed,
         format!(
-            "mx2 started again (ready in {:.2} s) and has the mirror: {entries} entries, {BLOCKED_ADDRESS} and {CERTIFICATE_HOST} among them",
+            "mx2 restarted (ready in {:.2} s) and has the mirror: {entries} entries, {BLOCKED_ADDRESS} and {CERTIFICATE_HOST} among them",
             ready.as_secs_f64()
         ),
     )
 }
 
-/// A node stops in good order; the others know at once.
+/// A node stops gracefully; the others learn so from its goodbye.
 pub(super) async fn goodbye(fleet: &mut Fleet) -> StepResult {
     fleet.discard_observations();
     let start = Instant::now();
@@ -183,7 +183,7 @@ pub(super) async fn goodbye(fleet: &mut Fleet) -> StepResult {
     })
     .await?;
     let slowest = times.values().max().copied().unwrap_or_default();
-    step_report(slowest, format!("mx3 said goodbye, heard {}", times_by_node(&times)))
+    step_report(slowest, format!("mx3 said goodbye, received {}", times_by_node(&times)))
 }
 
 fn step_report(elapsed: Duration, summary: String) -> StepResult {
@@ -220,8 +220,8 @@ fn one_of_each() -> Result<Vec<Event>, Failure> {
     ])
 }
 
-/// Publishes on one node and waits until both others heard the same, lane by lane
-/// in the same order.
+/// Publishes on one node and waits until both others have received the same events, in the same
+/// order per lane.
 async fn publish_and_compare(
     fleet: &mut Fleet,
     from: &str,
@@ -238,23 +238,23 @@ async fn publish_and_compare(
     }
     let others: Vec<_> = NODES.into_iter().filter(|name| *name != from).collect();
     let mut missing = others.len() * events.len();
-    let mut heard: BTreeMap<(String, String), usize> = BTreeMap::new();
+    let mut received: BTreeMap<(String, String), usize> = BTreeMap::new();
     let mut last = start;
     while missing > 0 {
         let observation = next_observation(fleet, "the events at the other nodes").await?;
         let data = &observation.entry["data"];
         if observation.entry["type"] == "gap" {
-            return Err(Failure::failed(format!("{} was told of a gap: {data}", observation.node)));
+            return Err(Failure::failed(format!("{} reports a gap: {data}", observation.node)));
         }
         if observation.entry["type"] != "event" || data["from"]["name"] != from {
             continue;
         }
         let lane = data["lane"].as_str().unwrap_or_default().to_owned();
-        let index = heard.entry((observation.node.clone(), lane.clone())).or_default();
+        let index = received.entry((observation.node.clone(), lane.clone())).or_default();
         let event = json!({"kind": data["kind"], "event": data["event"]});
         if expected.get(&lane).and_then(|lane| lane.get(*index)) != Some(&event) {
             return Err(Failure::failed(format!(
-                "{} heard something else: {event}",
+                "{} received an unexpected event: {event}",
                 observation.node
             )));
         }
@@ -267,7 +267,8 @@ async fn publish_and_compare(
 
 async fn set_certificate(fleet: &mut Fleet) -> Result<String, Failure> {
     let made = rcgen::generate_simple_self_signed([CERTIFICATE_HOST.to_owned()]);
-    let made = made.map_err(|error| Failure::failed(format!("making a certificate: {error}")))?;
+    let made =
+        made.map_err(|error| Failure::failed(format!("cannot generate a certificate: {error}")))?;
     let chain_pem = SecretText(made.cert.pem().into());
     let key_pem = SecretText(made.signing_key.serialize_pem().into());
     let certificate =
@@ -291,14 +292,14 @@ async fn wait_for_certificate(
 
 async fn wait_until_blocked(fleet: &mut Fleet, name: &str) -> Result<(), Failure> {
     let address =
-        BLOCKED_ADDRESS.parse().map_err(|_| Failure::failed("the demo's address is none"))?;
+        BLOCKED_ADDRESS.parse().map_err(|_| Failure::failed("the demo's address is invalid"))?;
     wait_until(fleet, name, Request::BlockCheck { address }, "the blocked address", |verdict| {
         verdict["blocked"] == true
     })
     .await
 }
 
-/// Asks a node again and again until the answer is as it should be.
+/// Polls a node until the answer meets the condition.
 async fn wait_until(
     fleet: &mut Fleet,
     name: &str,
@@ -319,7 +320,8 @@ async fn wait_until(
     }
 }
 
-/// When each of `nodes` was first seen to hear something.
+/// Waits until each of `nodes` has received an entry that meets the condition. Returns the times
+/// since `start`.
 async fn wait_for_all(
     fleet: &mut Fleet,
     nodes: &[&str],
@@ -328,7 +330,7 @@ async fn wait_for_all(
 ) -> Result<BTreeMap<String, Duration>, Failure> {
     let mut times = BTreeMap::new();
     while times.len() < nodes.len() {
-        let observation = next_observation(fleet, "the news at the other nodes").await?;
+        let observation = next_observation(fleet, "the event at the other nodes").await?;
         if nodes.contains(&observation.node.as_str()) && condition(&observation.entry) {
             times.entry(observation.node).or_insert(observation.at - start);
         }
@@ -345,11 +347,11 @@ async fn next_observation(fleet: &mut Fleet, what: &str) -> Result<Observation, 
 
 fn timeout_failure(fleet: &Fleet, name: &str, what: &str) -> Failure {
     let seconds = STEP_TIMEOUT.as_secs();
-    Failure::failed(format!("{name}: {what} not seen within {seconds} s"))
+    Failure::failed(format!("{name}: did not observe {what} within {seconds} s"))
         .with_details(fleet.log(name))
 }
 
-/// "on mx1 after 1.2 ms, on mx3 after 1.4 ms"
+/// For example "on mx1 after 1.2 ms, on mx3 after 1.4 ms".
 fn times_by_node(times: &BTreeMap<String, Duration>) -> String {
     let format_one = |(name, time): (&String, &Duration)| {
         format!("on {name} after {:.1} ms", time.as_secs_f64() * 1000.0)

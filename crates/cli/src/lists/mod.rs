@@ -1,4 +1,4 @@
-//! Lists of networks in and out of a running node.
+//! `block import`, `export`, `list` and `remove`: lists of networks to and from a running node.
 
 mod report;
 mod time_zone;
@@ -19,11 +19,12 @@ use crate::say::{self, note, say};
 
 pub(crate) use time_zone::{Zone, parse_zone};
 
-/// Networks in a line to the node.
+/// Entries per request to the node.
 const ENTRIES_PER_PART: usize = 2_000;
-/// Bytes of a list that are read at a time.
+/// Bytes per read of a list.
 const READ_BUFFER_LEN: usize = 64 << 10;
 
+/// The options of `block import`.
 pub(crate) struct ImportOptions {
     pub(crate) file: PathBuf,
     pub(crate) format: Option<Format>,
@@ -35,7 +36,7 @@ pub(crate) struct ImportOptions {
     pub(crate) include_private: bool,
 }
 
-/// Every network of a rule, as the node tells them.
+/// Fetches all blocks, or with `allow` all exceptions, in the JSON form of the node.
 pub(crate) async fn fetch_networks(
     client: &mut Client,
     allow: bool,
@@ -45,7 +46,8 @@ pub(crate) async fn fetch_networks(
     while let Value::Array(part) = answer {
         entries.extend(part);
         let next = client.next_answer().await?;
-        answer = next.ok_or_else(|| Failure::no_node("the node went away within its answer"))?;
+        answer = next
+            .ok_or_else(|| Failure::no_node("the node closed the connection within its answer"))?;
     }
     Ok(entries)
 }
@@ -77,19 +79,19 @@ pub(crate) async fn import(options: ImportOptions, client: &mut Client) -> Resul
     let summary = report::summary(&list);
     let sent = list.entries.len() as u64;
     let (count, replaced) = send_entries(client, list.entries, now, &options).await?;
-    let over = match sent.saturating_sub(count) {
+    let expired = match sent.saturating_sub(count) {
         0 => String::new(),
-        over => format!(", {over} ended meanwhile"),
+        expired => format!(", {expired} expired meanwhile"),
     };
-    say!("imported {count} networks, {replaced} of them there before{over}");
+    say!("imported {count} networks, {replaced} of them replaced{expired}");
     say!("{summary}");
     if count == 0 && bad_count > 0 {
-        return Err(Failure::failed("nothing was imported: no line has a network to take"));
+        return Err(Failure::failed("nothing was imported: no line has a usable network"));
     }
     Ok(())
 }
 
-/// Takes networks off, those named and those of a list; those that are not there are told.
+/// Removes the given networks and those of a list. Reports the networks that have no entry.
 pub(crate) async fn remove(
     mut networks: Vec<Network>,
     file: Option<&Path>,
@@ -125,8 +127,8 @@ pub(crate) async fn remove(
     if removed == 0 { Err(Failure::failed("nothing was removed")) } else { Ok(()) }
 }
 
-/// Brings the entries to the node, and has it take them in; how many it took, and how many
-/// of them it had.
+/// Sends the entries to the node and commits them in one step. Returns how many were imported, and
+/// how many of those replaced an entry.
 async fn send_entries(
     client: &mut Client,
     entries: Vec<Entry>,
@@ -147,7 +149,8 @@ async fn send_entries(
     while let Some(done) = answer.as_u64() {
         bar.set_position(sent + done);
         let next = client.next_answer().await?;
-        answer = next.ok_or_else(|| Failure::no_node("the node went away within its answer"))?;
+        answer = next
+            .ok_or_else(|| Failure::no_node("the node closed the connection within its answer"))?;
     }
     bar.finish_and_clear();
     let number = |name: &str| answer[name].as_u64().unwrap_or(0);
@@ -159,7 +162,7 @@ fn import_entry(entry: Entry, now: UnixMillis) -> ImportEntry {
     (entry.network, entry.reason.into(), entry.origin.into(), expires)
 }
 
-/// Half for the way to the node, half for that to the others.
+/// Half of the steps are for sending to this node, half for its sending to the others.
 fn progress_bar(steps: u64) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
@@ -179,7 +182,7 @@ pub(crate) async fn export(
         if both || is_allowed == allow {
             for entry in fetch_networks(client, is_allowed).await? {
                 let (network, block) = parse_entry(&entry).ok_or_else(|| {
-                    Failure::failed(format!("the node's answer is not one: {entry}"))
+                    Failure::failed(format!("the node sent an invalid entry: {entry}"))
                 })?;
                 entries.push((rule, network, block));
             }
@@ -194,7 +197,7 @@ pub(crate) async fn export(
     lists::write(format, &listed, now, &mut out).map_err(|e| Failure::failed(e.to_string()))?;
     if let Some(first) = lists::stale_at(format, &listed, now) {
         note!(
-            "a Postfix table cannot expire entries: export it again by {first} (in {} s), when the \
+            "entries of a Postfix table cannot expire: export it again by {first} (in {} s), when the \
              first verdict changes, and more often to include new blocks",
             first.since(now).as_secs()
         );
@@ -216,7 +219,7 @@ fn parse_entry(entry: &Value) -> Option<(Network, Block)> {
     Some((network, made))
 }
 
-/// A list's text, refused before it is in memory if it is none.
+/// Reads a list. Text that is no list, or too long, is refused before all of it is in memory.
 fn read_list(file: &Path) -> Result<String, Failure> {
     let failed =
         |error: &dyn std::fmt::Display| Failure::failed(format!("{}: {error}", file.display()));

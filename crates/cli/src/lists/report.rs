@@ -1,4 +1,4 @@
-//! The report on a list that was read.
+//! The report on a list: counts, bad lines, notes, excluded networks.
 
 use std::path::Path;
 
@@ -6,10 +6,10 @@ use mailmesh::lists::{LeftOutNetworks, List, Unit};
 
 use crate::say::note;
 
-/// Lines of each kind that are shown.
+/// Maximum number of lines printed per kind.
 pub(super) const MAX_SHOWN: usize = 20;
 
-/// The unit that a list is counted in.
+/// The unit in which the list is counted, in the plural.
 pub(super) fn unit_name(list: &List) -> &'static str {
     match list.unit {
         Unit::Entry => "entries",
@@ -17,7 +17,7 @@ pub(super) fn unit_name(list: &List) -> &'static str {
     }
 }
 
-/// How many lines there are, and what became of them: the numbers add up.
+/// The number of lines (or entries) and what happened to them; the numbers add up.
 pub(super) fn summary(list: &List) -> String {
     let left_out = list.left_out.iter().map(|(reason, count)| format!("{count} {}", reason.name()));
     let parts: Vec<String> =
@@ -30,7 +30,7 @@ pub(super) fn summary(list: &List) -> String {
     format!("{} {units}: {}", list.units, parts.join(", "))
 }
 
-/// Bad lines, notes, and networks that are left out.
+/// Prints bad lines, notes and excluded networks to standard error.
 pub(super) fn print_details(file: &Path, list: &List, left_out_networks: &LeftOutNetworks) {
     let file = file.display();
     let mut bad: Vec<_> = list.bad.iter().collect();
@@ -55,8 +55,8 @@ pub(super) fn print_details(file: &Path, list: &List, left_out_networks: &LeftOu
             rest => format!(" and {rest} more"),
         };
         note!(
-            "{file}: private or reserved, not blocked: {}{rest}; `--include-private` imports them, \
-             but never the loopback",
+            "{file}: private or reserved, not blocked: {}{rest}; `--include-private` imports them \
+             except for the loopback",
             networks.join(", ")
         );
     }

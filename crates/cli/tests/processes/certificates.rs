@@ -130,7 +130,7 @@ fn certificates_as_people_have_them_are_taken_or_refused_with_what_to_do() {
             "over",
             &made.ended,
             key,
-            "ended at 2021-02-03T00:00:00Z; renew it, or set it all the same with `--force`",
+            "ended at 2021-02-03T00:00:00Z; renew it, or add it anyway with `--force`",
         ),
         (
             "CN alone",

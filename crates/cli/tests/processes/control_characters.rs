@@ -168,10 +168,10 @@ fn controls_that_another_node_or_a_list_plants_are_escaped_wherever_they_are_sho
             vec!["publish", "state-change", "--account", "1", "--change", "2", "--type", EVIL],
             "JMAP",
         ),
-        (vec!["publish", "cache", EVIL, "--all"], "there is no cache"),
+        (vec!["publish", "cache", EVIL, "--all"], "unknown cache"),
         (vec!["block", "add", EVIL], "is not an IP address"),
         (vec!["block", "import", "x", "--format", EVIL], "there is no format"),
-        (vec!["demo", "--mbox", path], "no message"),
+        (vec!["demo", "--mbox", path], "contains no message"),
     ] {
         let mut command = command(&[]);
         if args[0] != "--socket" && args[0] != "node" {
@@ -190,7 +190,7 @@ fn controls_that_another_node_or_a_list_plants_are_escaped_wherever_they_are_sho
     std::fs::set_permissions(&store, std::os::unix::fs::PermissionsExt::from_mode(0o770)).unwrap();
     let text = serde_json::json!({ "@type": "Disabled", "mesh": { "store": store } });
     std::fs::write(&config, text.to_string()).unwrap();
-    assert_shown("check", &run(&node, &["check", config.to_str().unwrap()]), "may write there");
+    assert_shown("check", &run(&node, &["check", config.to_str().unwrap()]), "may write to it");
     let not_text: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(b"\xff\x1b[2J");
     let output = command(&["cert", "remove"]).arg(not_text).output().unwrap();
     assert_shown("an argument", &output, "is not UTF-8");

@@ -57,7 +57,7 @@ fn an_operator_puts_a_key_in_the_place_of_another() {
     let retired = a.run(&["key", "retire", &old]);
     assert_eq!(
         String::from_utf8_lossy(&retired.stdout),
-        format!("{old} is accepted no more on a, b\n")
+        format!("{old} is no longer accepted on a, b\n")
     );
     let warned = String::from_utf8_lossy(&retired.stderr);
     assert!(warned.contains("members of the last hour") && warned.contains("c (left 0 min ago)"));
@@ -102,12 +102,12 @@ fn nobody_is_locked_out_by_a_rotation_that_a_member_cannot_keep() {
     let old = keys(&a)[0]["keys"][0].as_str().unwrap().to_owned();
 
     let why = says(&a, &["key", "add"], 1);
-    assert!(why.contains("b would not keep a new key") && why.contains("--force"), "{why}");
+    assert!(why.contains("b cannot save a new key") && why.contains("--force"), "{why}");
     assert_eq!(keys(&a)[0]["keys"].as_array().unwrap().len(), 1, "nothing was done");
     let forced = a.run(&["key", "add", "--force"]);
     let new = String::from_utf8(forced.stdout).unwrap().trim().to_owned();
     let warned = String::from_utf8_lossy(&forced.stderr).into_owned();
-    assert!(warned.contains("no file keeps it on b: after a restart"), "{warned}");
+    assert!(warned.contains("no file keeps the new key on b: after a restart"), "{warned}");
     a.ok(&["key", "activate", &new]);
     let why = says(&a, &["key", "retire", &old], 1);
     assert!(why.contains(&format!("b: no file keeps key {new}, which seals")), "{why}");
@@ -131,7 +131,7 @@ fn nobody_is_locked_out_by_a_rotation_that_a_member_cannot_keep() {
     assert_eq!(in_file(&other), std::slice::from_ref(&old));
 
     let forced = says(&a, &["key", "retire", "--force", &old], 0);
-    assert!(forced.contains("no file keeps the key that seals on b"), "{forced}");
+    assert!(forced.contains("no file keeps the sealing key on b"), "{forced}");
     assert!(keys(&a).iter().all(|node| node["keys"] == serde_json::json!([new])));
     let retired = Instant::now();
     // Frames of the retired key are accepted for 10 s: until then b may be taken in again.

@@ -32,7 +32,7 @@ fn a_list_is_imported_at_once_and_exported_by_any_node() {
     assert_eq!(a.ok(&["block", "export"]), "");
     assert_eq!(
         a.ok(&["block", "import", path, "--ttl", "2h"]),
-        "imported 2 networks, 0 of them there before\n4 lines: 2 imported, 2 bad\n"
+        "imported 2 networks, 0 of them replaced\n4 lines: 2 imported, 2 bad\n"
     );
 
     until("the list is there too", || lines(&b.ok(&["block", "export"])).len() == 2);
@@ -48,7 +48,7 @@ fn a_list_is_imported_at_once_and_exported_by_any_node() {
     assert!(lines(&postfix)[0].ends_with("export it again"), "{postfix}");
     assert!(lines(&postfix)[1].starts_with("# by 20"), "{postfix}");
     let told = b.run(&["block", "export", "--format", "postfix"]).stderr;
-    assert!(String::from_utf8_lossy(&told).contains("a Postfix table cannot expire entries"));
+    assert!(String::from_utf8_lossy(&told).contains("entries of a Postfix table cannot expire"));
     let nft = b.ok(&["block", "export", "--format", "nftables"]);
     assert!(nft.contains("add element inet mailmesh allowed4 { 192.0.2.200 }"), "{nft}");
     assert!(nft.contains("add element inet mailmesh blocked4 { 198.51.100.7 timeout "), "{nft}");
@@ -69,7 +69,7 @@ fn a_list_longer_than_any_line_goes_in_and_comes_out_whole() {
     let import = ["block", "import", "--include-private"];
     let said = a.ok(&[&import[..], &[file.to_str().unwrap()]].concat());
     let account = "60000 lines: 60000 imported\n";
-    assert_eq!(said, format!("imported 60000 networks, 0 of them there before\n{account}"));
+    assert_eq!(said, format!("imported 60000 networks, 0 of them replaced\n{account}"));
     let mut of_b = String::new();
     until("all of it is there too", || {
         of_b = b.ok(&["block", "export"]);
@@ -140,11 +140,11 @@ fn a_list_that_was_imported_is_taken_off_again() {
     let forced = ["block", "import", file, "--force"];
     assert_eq!(
         lines(&node.ok(&forced[..3])),
-        ["imported 1 networks, 0 of them there before", "2 lines: 1 imported, 1 bad"]
+        ["imported 1 networks, 0 of them replaced", "2 lines: 1 imported, 1 bad"]
     );
     assert_eq!(
         lines(&node.ok(&forced)),
-        ["imported 2 networks, 1 of them there before", "2 lines: 2 imported"]
+        ["imported 2 networks, 1 of them replaced", "2 lines: 2 imported"]
     );
     std::fs::write(file, "nonsense\n").unwrap();
     assert_eq!(node.run(&["block", "import", file]).status.code(), Some(1));
@@ -170,7 +170,7 @@ fn each_line_of_a_list_is_imported_or_counted_under_a_reason() {
         }
     };
     let past = file("past.jsonl", b"{\"network\":\"192.0.2.1\",\"expires\":1577836800}\n");
-    let ended = ["imported 0 networks, 0 of them there before", "1 line: 0 imported, 1 ended"];
+    let ended = ["imported 0 networks, 0 of them replaced", "1 line: 0 imported, 1 ended"];
     check(&[&past], 0, &ended, &[]);
     check(&[&past, "--strict"], 0, &ended, &[]);
     let private = file("level1.netset", b"# l\n10.0.0.0/8\n127.0.0.0/8\n198.51.100.0/24\n");
@@ -178,7 +178,7 @@ fn each_line_of_a_list_is_imported_or_counted_under_a_reason() {
         &[&private],
         0,
         &[
-            "imported 1 networks, 0 of them there before",
+            "imported 1 networks, 0 of them replaced",
             "4 lines: 1 imported, 1 comment, 2 private or reserved",
         ],
         &["not blocked: 10.0.0.0/8 (line 2), 127.0.0.0/8 (line 3); `--include-private`"],
@@ -188,7 +188,7 @@ fn each_line_of_a_list_is_imported_or_counted_under_a_reason() {
         &[&private, "--include-private"],
         0,
         &[
-            "imported 2 networks, 1 of them there before",
+            "imported 2 networks, 1 of them replaced",
             "4 lines: 2 imported, 1 comment, 1 private or reserved",
         ],
         &["not blocked: 127.0.0.0/8 (line 3)"],
@@ -203,7 +203,7 @@ fn each_line_of_a_list_is_imported_or_counted_under_a_reason() {
         &[&captcha],
         1,
         &[
-            "imported 0 networks, 0 of them there before",
+            "imported 0 networks, 0 of them replaced",
             "3 lines: 0 imported, 1 heading or frame of the format, 1 not a ban, 1 bad",
         ],
         &["captcha.csv:3: `x` is no end", "nothing was imported"],
@@ -212,7 +212,7 @@ fn each_line_of_a_list_is_imported_or_counted_under_a_reason() {
     check(
         &[&host_bits],
         0,
-        &["imported 3 networks, 0 of them there before", "2 lines: 2 imported"],
+        &["imported 3 networks, 0 of them replaced", "2 lines: 2 imported"],
         &["host-bits:1: note: host bits are set: read as 203.0.113.0/24"],
     );
     // A list in gzip, of sets of nftables in JSON, through standard input.
