@@ -106,9 +106,9 @@ pub(crate) async fn warn_if_locked_out(client: &mut Client) -> bool {
 
 /// The warning of `members`, `status` and `key` on a node that hears only messages under another
 /// key. Such a message is not authentic, so anyone on the network may have sent it.
-pub(crate) const LOCKED_OUT_WARNING: &str = "this node hears no other node of its cluster, but messages \
-     under a key that it does not have, from a node with another key or from a stranger that \
-     imitates one. If the other nodes have another key, export it on one of them \
+pub(crate) const LOCKED_OUT_WARNING: &str = "this node hears no other node of its cluster, but \
+     messages under a key that it does not have, from a node with another key or from a stranger \
+     that imitates one. If the other nodes have another key, export it on one of them \
      (`mailmesh key export FILE`), and add it here with `mailmesh key add --here FILE`";
 
 /// With `--force`: warns about the nodes that have a key in no file. `field` is the field of
@@ -172,7 +172,8 @@ fn generate(out: Option<&Path>, cluster: &str) -> Result<ExitCode, Failure> {
         Some(path) => {
             save_key(path, &key)?;
             note!(
-                "wrote {}; copy it to every node, and set \"mesh\": {{\"key\": {{\"@type\": \"File\", \"filePath\": {:?}}}}}",
+                "wrote {}; copy it to every node, and set \"mesh\": {{\"key\": {{\"@type\": \
+                 \"File\", \"filePath\": {:?}}}}}",
                 path.display(),
                 path.display().to_string()
             );
@@ -268,7 +269,8 @@ async fn list(json: bool, client: &mut Client) -> Result<ExitCode, Failure> {
             say!("{name:<24} seals {sealing}{accepts}");
         } else {
             say!(
-                "{name:<24} seals {sealing}{accepts}  not saved: after a restart it has the keys of `mesh.key`"
+                "{name:<24} seals {sealing}{accepts}  not saved: after a restart it has the keys \
+                 of `mesh.key`"
             );
         }
     }

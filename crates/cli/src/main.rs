@@ -1,8 +1,8 @@
 //! The `mailmesh` program: runs a node, queries and controls a running node, checks configurations,
 //! runs the demo.
 //!
-//! `node` serves a local control socket; other commands are its clients. The program is a plain user
-//! of the `mailmesh` crate and adds nothing to the protocol between nodes.
+//! `node` serves a local control socket; other commands are its clients. The program only uses the
+//! `mailmesh` crate and adds nothing to the protocol between nodes.
 
 mod args;
 mod cert;

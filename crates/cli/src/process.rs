@@ -11,9 +11,9 @@ use crate::exit::Failure;
 /// File descriptors that a node asks for: for links to many peers, for connections of strangers
 /// until the handshake times out, for the store and the control socket.
 const WANTED_DESCRIPTORS: u64 = 65_536;
-/// Minimum number of descriptors for a node: 30 to 40 are always open, others are for clients of the
-/// control socket and for links to some peers. Without a free descriptor, threads of Zenoh end, and
-/// the node would run on without receiving anything.
+/// Minimum number of descriptors for a node: 30 to 40 are always open, others are for clients of
+/// the control socket and for links to some peers. Without a free descriptor, threads of Zenoh end,
+/// and the node would run on without receiving anything.
 const MIN_DESCRIPTORS: u64 = 128;
 /// With fewer descriptors than this, strangers in the handshake (at most 1,000) can exhaust them.
 const LOW_DESCRIPTORS: u64 = 2_048;

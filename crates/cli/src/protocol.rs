@@ -148,7 +148,7 @@ impl std::fmt::Debug for SecretText {
     }
 }
 
-/// An entry of an import: network, reason, origin, and end in milliseconds since 1970, if it has one.
+/// An entry of an import: network, reason, origin, and the end, if any, in milliseconds since 1970.
 pub type ImportEntry = (Network, String, String, Option<u64>);
 
 /// An answer of a node: a value or an error. `Debug` does not show the value, which may be a key.
@@ -170,7 +170,7 @@ impl std::fmt::Debug for Answer {
     }
 }
 
-/// Describes why a line is not a request or answer, without quoting it, because it may contain a key.
+/// Describes why a line is not a request or answer. Quotes nothing of it: it may contain a key.
 #[must_use]
 pub fn json_error_text(error: &serde_json::Error) -> String {
     use serde_json::error::Category;

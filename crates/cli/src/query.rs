@@ -146,8 +146,8 @@ fn parse_cache_kind(name: &str) -> Result<CacheKind, String> {
     }
     serde_json::from_value(Value::String(name.into())).map_err(|_| {
         format!(
-            "unknown cache `{name}`; use access-token, account, domain, tenant, role, mailing-list, \
-             messages, dav-resources, dkim-key, dns, o-auth or a number"
+            "unknown cache `{name}`; use access-token, account, domain, tenant, role, \
+             mailing-list, messages, dav-resources, dkim-key, dns, o-auth or a number"
         )
     })
 }

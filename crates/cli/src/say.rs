@@ -1,8 +1,8 @@
 //! Output of the program. All functions except [`data`] escape control characters and bidirectional
 //! overrides, because reasons, names and paths may come from other nodes or from lists.
 //!
-//! If the reader closes standard output (`| head`), the program exits silently with 0. The nodes of a
-//! demo stop with it, because their standard input ends.
+//! If the reader closes standard output (`| head`), the program exits silently with 0. The nodes of
+//! a demo stop with it, because their standard input ends.
 
 use std::fmt::Arguments;
 use std::io::Write;

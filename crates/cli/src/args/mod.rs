@@ -60,7 +60,7 @@ pub(crate) enum Command {
     /// Add, list and remove certificates.
     #[command(subcommand)]
     Cert(CertCommand),
-    /// List the other nodes of the cluster; exits with 6 if this node lacks their key.
+    /// List the other nodes of the cluster; exits with 6 if only another cluster key is heard.
     Members {
         /// Print JSON.
         #[arg(long)]
@@ -313,7 +313,8 @@ pub(crate) enum KeyCommand {
     /// Step 3 of a rotation: make every node reject a key that no node seals with any more.
     ///
     /// The command is refused if a node would lack the sealing key after a restart, because its
-    /// `mesh.key` names no file, or a file without that key.
+    /// `mesh.key` names no file, or a file without that key. Frames that were sealed with the
+    /// retired key before are accepted for another 10 s.
     Retire {
         /// Fingerprint of the key, or its first digits (at least 4).
         id: String,

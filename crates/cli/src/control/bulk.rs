@@ -106,7 +106,9 @@ impl PendingImport {
                         Err(error) => Answer::Error(error.to_string()),
                     });
                 }
-                Some(done) = progress_receiver.recv() => send_answer(writer, &Answer::Ok(done.into())).await?,
+                Some(done) = progress_receiver.recv() => {
+                    send_answer(writer, &Answer::Ok(done.into())).await?;
+                }
             }
         }
     }

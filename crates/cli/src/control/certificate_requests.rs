@@ -51,7 +51,8 @@ pub(super) fn list(certs: &Certs<'_>) -> Value {
         let chosen = chosen.get(name)?;
         let presented = chosen.certificate.fingerprint();
         Some(json!({
-            "name": name, "presented": presented == own, "fingerprint": presented, "why": chosen.to_string(),
+            "name": name, "presented": presented == own, "fingerprint": presented,
+            "why": chosen.to_string(),
         }))
     };
     let all = certs.list().into_iter().map(|certificate| {

@@ -45,8 +45,8 @@ impl Client {
         let theirs = theirs.map_err(|error| Failure::no_node(error.to_string()))?.uid();
         if theirs != ours && theirs != 0 {
             return Err(Failure::no_node(format!(
-                "{} is served by user {theirs}, not by this user or root, so it is not used; if the \
-                 node runs as that user, run the command as that user, too",
+                "{} is served by user {theirs}, not by this user or root, so it is not used; if \
+                 the node runs as that user, run the command as that user, too",
                 path.display()
             )));
         }
@@ -70,7 +70,8 @@ impl Client {
         let late = |_| {
             let seconds = timeout.as_secs();
             Failure::no_node(format!(
-                "the node does not answer within {seconds} s; is it suspended, or the machine overloaded?"
+                "the node does not answer within {seconds} s; is it suspended, or the machine \
+                 overloaded?"
             ))
         };
         tokio::time::timeout(timeout, self.ask_without_timeout(request)).await.map_err(late)?

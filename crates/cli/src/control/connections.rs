@@ -54,8 +54,8 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    /// Makes room for one more connection, by disconnecting the client that has been idle longest if
-    /// necessary; `false` if all clients are being answered.
+    /// Makes room for one more connection. If necessary, disconnects the client that has been idle
+    /// longest; `false` if all clients are being answered.
     pub(super) fn make_room(&mut self) -> bool {
         self.list.retain(|(_, task)| !task.is_finished());
         if self.list.len() < MAX_CLIENTS {

@@ -28,9 +28,9 @@ pub(super) async fn add(
             let without_file: Vec<_> = without_file.map(|node| node.node.as_str()).collect();
             if !without_file.is_empty() && !force {
                 return Err(format!(
-                    "{} cannot save a new key to a file and would lose it at a restart; generate the \
-                     key with `mailmesh key generate --out FILE`, put it where `mesh.key` of that \
-                     node points, then run `mailmesh key add FILE`; or use `--force`",
+                    "{} cannot save a new key to a file and would lose it at a restart; generate \
+                     the key with `mailmesh key generate --out FILE`, put it where `mesh.key` of \
+                     that node points, then run `mailmesh key add FILE`; or use `--force`",
                     without_file.join(", ")
                 ));
             }

@@ -68,8 +68,8 @@ impl Server {
             }
             _ => {}
         }
-        // The socket is bound in a private directory and moved after its mode is set, so other users
-        // can never connect.
+        // The socket is bound in a private directory and moved after its mode is set, so other
+        // users can never connect.
         let staging = staging_dir(path);
         let _leftover = std::fs::remove_dir_all(&staging);
         std::fs::DirBuilder::new().mode(0o700).create(&staging).map_err(failed)?;
@@ -145,7 +145,7 @@ async fn serve_client(
             Ok(Request::Watch { kinds }) => {
                 let Some(_slot) = watchers.try_acquire() else {
                     let why = format!(
-                        "{MAX_WATCHERS} clients watch already, which is the maximum; stop one of them"
+                        "{MAX_WATCHERS} clients watch already, the maximum; stop one of them"
                     );
                     send_answer(&mut writer, &Answer::Error(why)).await?;
                     continue;

@@ -7,7 +7,7 @@ use rustix::fs::{Access, access};
 
 use crate::exit::Failure;
 
-/// What the program does with the path of a socket.
+/// The purpose of a socket path.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum SocketUse {
     /// A client connects to it.
@@ -68,7 +68,7 @@ fn check_parent(dir: &Path) -> Result<&'static str, Failure> {
     let advice = "set XDG_RUNTIME_DIR to a directory of this user, or choose a path with --socket";
     match dir.parent() {
         Some(parent) if !parent.is_dir() => Err(Failure::failed(format!(
-            "no directory for the control socket: {} does not exist or is not a directory; {advice}",
+            "no directory for the control socket: {} does not exist or is no directory; {advice}",
             path_words(parent)
         ))),
         _ => Ok(advice),
@@ -143,7 +143,8 @@ pub(crate) fn find_socket(socket: Option<PathBuf>) -> Result<PathBuf, Failure> {
     sockets.sort();
     match sockets.as_slice() {
         [] => Err(Failure::no_node(format!(
-            "no node of this user runs (no socket in {}); start one with `mailmesh node`, or set --socket",
+            "no node of this user runs (no socket in {}); start one with `mailmesh node`, or set \
+             --socket",
             dir.display()
         ))),
         [only] => Ok(only.clone()),

@@ -47,8 +47,8 @@ struct NodeProcess {
 }
 
 impl Fleet {
-    /// Creates a directory with a key, and a configuration for multicast scouting on the loopback at
-    /// a free port. No node runs yet.
+    /// Creates a directory with a key, and a configuration for multicast scouting on the loopback
+    /// at a free port. No node runs yet.
     pub(super) fn new() -> Result<Self, Failure> {
         let failed = |error: std::io::Error| {
             Failure::failed(format!("cannot create the files of the demo: {error}"))

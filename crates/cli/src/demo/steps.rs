@@ -165,7 +165,8 @@ pub(super) async fn come_back(fleet: &mut Fleet) -> StepResult {
     step_report(
         elapsed,
         format!(
-            "mx2 restarted (ready in {:.2} s) and has the mirror: {entries} entries, {BLOCKED_ADDRESS} and {CERTIFICATE_HOST} among them",
+            "mx2 restarted (ready in {:.2} s) and has the mirror: {entries} entries, including \
+             {BLOCKED_ADDRESS} and {CERTIFICATE_HOST}",
             ready.as_secs_f64()
         ),
     )

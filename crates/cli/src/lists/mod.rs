@@ -197,8 +197,8 @@ pub(crate) async fn export(
     lists::write(format, &listed, now, &mut out).map_err(|e| Failure::failed(e.to_string()))?;
     if let Some(first) = lists::stale_at(format, &listed, now) {
         note!(
-            "entries of a Postfix table cannot expire: export it again by {first} (in {} s), when the \
-             first verdict changes, and more often to include new blocks",
+            "entries of a Postfix table cannot expire: export it again by {first} (in {} s), when \
+             the first verdict changes, and more often to include new blocks",
             first.since(now).as_secs()
         );
     }

@@ -22,8 +22,8 @@ pub(crate) fn parse_zone(name: &str) -> Result<Zone, String> {
         "UTC" | "utc" => Ok(TimeZone::UTC),
         name => TimeZone::get(name),
     };
-    let unknown = "unknown time zone; use a name such as Europe/Berlin, or UTC; if that fails, install \
-                   tzdata";
+    let unknown = "unknown time zone; use a name such as Europe/Berlin, or UTC; if that fails, \
+                   install tzdata";
     let rules = rules.map_err(|_| unknown.to_owned())?;
     Ok(Zone { rules, name: name.to_owned() })
 }

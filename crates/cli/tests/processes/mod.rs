@@ -1,5 +1,5 @@
-//! Real processes over real sockets: on the loopback, and in network namespaces
-//! of the test's own where these can be made.
+//! Real processes over real sockets: on the loopback, and in network namespaces where the tests can
+//! create them.
 
 mod certificates;
 mod control_characters;
