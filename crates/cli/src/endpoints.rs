@@ -16,8 +16,8 @@ pub(crate) fn listens_text(all: &Value) -> String {
     if shown.is_empty() { "nowhere".to_owned() } else { shown.join(", ") }
 }
 
-/// One line for each `connect.endpoints` of the configuration; without `include_linked` only for
-/// those that are known not to lead to a node.
+/// One line for each of `connect.endpoints` of the configuration; without `include_linked` only for
+/// those that are not linked to a node.
 pub(crate) fn endpoint_lines(all: &Value, include_linked: bool) -> Vec<String> {
     let all = all.as_array().into_iter().flatten();
     let shown =
