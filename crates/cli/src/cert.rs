@@ -5,8 +5,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use mailmesh::secrets::pem::{PemWarning, Wanted};
-use mailmesh::secrets::{buffer_for, io_words, path_words};
+use mailmesh::secrets::pem::{Expected, PemWarning};
+use mailmesh::secrets::{buffer_for, display_path, io_error_text};
 use mailmesh::{
     Material, ReadCertificate, StateError, UnixMillis, certificate_to_pem, read_certificate,
 };
@@ -29,11 +29,11 @@ pub(crate) async fn run(options: Cert, socket: Option<PathBuf>) -> Result<ExitCo
             let found = read_pair(&chain, &key, client.cluster_now().await?)?;
             check_end(&chain, &found, force)?;
             for warning in &found.warnings {
-                let file = match warning.of() {
-                    Wanted::PrivateKey => &key,
-                    Wanted::Certificates => &chain,
+                let file = match warning.input() {
+                    Expected::PrivateKey => &key,
+                    Expected::Certificates => &chain,
                 };
-                say::labelled(33, "warning", &format!("{}: {warning}", path_words(file)));
+                say::labelled(33, "warning", &format!("{}: {warning}", display_path(file)));
             }
             // The certificate as it was read, so that the node need not mend the files again.
             let pem = certificate_to_pem(&found.certificate)
@@ -84,33 +84,33 @@ fn read_pair(chain: &Path, key: &Path, now: UnixMillis) -> Result<ReadCertificat
             StateError::Parse { part: Material::PrivateKey, .. } => key,
             _ => chain,
         };
-        Failure::failed(format!("{}: {error}", path_words(file)))
+        Failure::failed(format!("{}: {error}", display_path(file)))
     })
 }
 
 /// Refuses a certificate that has expired, unless forced.
 fn check_end(file: &Path, found: &ReadCertificate, force: bool) -> Result<(), Failure> {
-    let is_over = found.warnings.iter().any(|said| matches!(said, PemWarning::LeafEnded { .. }));
+    let is_over = found.warnings.iter().any(|said| matches!(said, PemWarning::LeafExpired { .. }));
     if !is_over || force {
         return Ok(());
     }
     Err(Failure::failed(format!(
         "{}: the certificate for {} ended at {}; renew it, or set it all the same with `--force`",
-        path_words(file),
+        display_path(file),
         found.certificate.names(),
         found.certificate.not_after()
     )))
 }
 
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let failed = |e| Failure::failed(format!("{}: {}", path_words(path), io_words(&e)));
+    let failed = |e| Failure::failed(format!("{}: {}", display_path(path), io_error_text(&e)));
     let file = File::open(path).map_err(failed)?;
     let mut bytes = Zeroizing::new(buffer_for(&file, MAX_PEM));
     let read = file.take(MAX_PEM + 1).read_to_end(&mut bytes).map_err(failed)?;
     if read as u64 > MAX_PEM {
         return Err(Failure::failed(format!(
             "{}: more than {MAX_PEM} bytes; no certificate or key has so many",
-            path_words(path)
+            display_path(path)
         )));
     }
     Ok(bytes)

@@ -2,7 +2,7 @@ use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
 
-use mailmesh::secrets::{io_words, path_words};
+use mailmesh::secrets::{display_path, io_error_text};
 use mailmesh::{
     Backend, Cluster, ConfigError, Coordinator, DEFAULT_CLUSTER, Keyring, Secret, Warning,
     store_in_use,
@@ -22,7 +22,9 @@ pub(crate) fn run(options: &Check, socket: Option<&Path>) -> Result<ExitCode, Fa
         // One byte more than is accepted, so that a longer text is seen as such.
         let limit = (1 << 20) + 1;
         let read = std::io::stdin().take(limit).read_to_string(&mut text);
-        read.map_err(|error| Failure::config(format!("standard input: {}", io_words(&error))))?;
+        read.map_err(|error| {
+            Failure::config(format!("standard input: {}", io_error_text(&error)))
+        })?;
         Coordinator::parse(&text).map_err(failure)?
     } else {
         Coordinator::load(&options.file).map_err(failure)?
@@ -120,19 +122,19 @@ fn check_store(dir: &Path) -> Result<(), Failure> {
     let failed = |why: String| Failure::config(format!("`mesh.store`: {why}"));
     let there = dir.ancestors().find(|path| path.exists()).unwrap_or_else(|| Path::new("."));
     if !there.is_dir() {
-        return Err(failed(format!("{} is not a directory", path_words(there))));
+        return Err(failed(format!("{} is not a directory", display_path(there))));
     }
     if store_in_use(dir) {
         return Err(failed(format!(
             "{}: another process uses this store; if that is the node itself, which runs, use \
              `--offline`; else give each node a directory of its own",
-            path_words(dir)
+            display_path(dir)
         )));
     }
     // Whose the directories above the store's are does not matter.
     let trusted = (there == dir).then(|| mailmesh::check_dir(dir)).transpose();
     let trusted = trusted.map_err(|why| failed(format!("{}: {why}", dir.display())))?;
-    if trusted.is_some_and(|trusted| trusted.is_open_to_group) {
+    if trusted.is_some_and(|trusted| trusted.is_group_writable) {
         let text = format!(
             "the group of {} may write there, and so change what all nodes block; `chmod g-w` it, \
              unless the volume is mounted so",
@@ -143,7 +145,7 @@ fn check_store(dir: &Path) -> Result<(), Failure> {
     access(there, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| {
         failed(format!(
             "{}: {error}; give a directory that the user of the server may write",
-            path_words(there)
+            display_path(there)
         ))
     })
 }

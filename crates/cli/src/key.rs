@@ -3,7 +3,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use mailmesh::secrets::{io_words, path_words};
+use mailmesh::secrets::{display_path, io_error_text};
 use mailmesh::{ClusterKey, Keyring, Secret};
 use mailmesh_cli::protocol::{Hidden, Request};
 use serde_json::Value;
@@ -221,7 +221,7 @@ async fn on(here: bool, client: &mut Client) -> Result<String, Failure> {
 
 /// The texts of keys, which are checked before they go anywhere; the one that seals last.
 fn read(path: &Path) -> Result<Vec<Hidden>, Failure> {
-    let failed = |why: String| Failure::failed(format!("{}: {why}", path_words(path)));
+    let failed = |why: String| Failure::failed(format!("{}: {why}", display_path(path)));
     // With room for all of it: a buffer that grows leaves its bytes where it was.
     let room = usize::try_from(MAX_KEY_TEXT).unwrap_or_default() + 1;
     let mut text = Zeroizing::new(String::with_capacity(room));
@@ -233,7 +233,7 @@ fn read(path: &Path) -> Result<Vec<Hidden>, Failure> {
         Box::new(std::io::Cursor::new(secret.resolve().map_err(|error| failed(error.to_string()))?))
     };
     let read = from.take(MAX_KEY_TEXT).read_to_string(&mut text);
-    read.map_err(|error| failed(io_words(&error)))?;
+    read.map_err(|error| failed(io_error_text(&error)))?;
     let keys = Keyring::from_text(&text).map_err(|error| failed(error.to_string()))?;
     Ok(keys.keys().iter().rev().map(|key| Hidden(key.to_text())).collect())
 }

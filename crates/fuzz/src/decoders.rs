@@ -1,8 +1,8 @@
 //! Decoders: a decoded value is encoded again, and the result must decode to the same value.
 
 use mailmesh_codec::{
-    ClusterKey, Opener, Sealer, Vault, decode_change, decode_digest, decode_events, decode_sync,
-    encode_change, encode_event, encode_sync,
+    ClusterKey, Opener, RecordCipher, Sealer, decode_change, decode_digest, decode_events,
+    decode_sync, encode_change, encode_event, encode_sync,
 };
 use mailmesh_lists::{Format, Terms, Text};
 use mailmesh_store::Store;
@@ -15,7 +15,7 @@ fn key() -> ClusterKey {
 
 pub(crate) fn frame(data: &[u8]) {
     let _refused = Opener::keyed(&key(), "mail", OWN_ID).open(data);
-    if let Ok((header, body)) = Opener::open_mesh(OWN_ID).open(data) {
+    if let Ok((header, body)) = Opener::unencrypted(OWN_ID).open(data) {
         // Seal the frame as a member does.
         let sealed = Sealer::keyed(&key(), "mail", header.incarnation).seal(&header, &body);
         let sealed = sealed.expect("the body came in a longer frame");
@@ -53,7 +53,7 @@ pub(crate) fn sync(data: &[u8]) {
 }
 
 pub(crate) fn record(data: &[u8]) {
-    let _refused = Vault::keyed(&key(), "mail").open(b"name", data);
+    let _refused = RecordCipher::new(&key(), "mail").open(b"name", data);
     if let Ok(change) = decode_change(data) {
         let encoded = encode_change(&change).expect("a decoded change can be encoded");
         assert_eq!(decode_change(&encoded).expect("an encoded change can be decoded"), change);

@@ -113,7 +113,7 @@ fn step(
         1 => {
             let entries = if u.ratio(1, 4)? { u.arbitrary()? } else { u.int_in_range(0..=50)? };
             let theirs =
-                MirrorDigest { entries, fingerprint: u.arbitrary()?, key: mirror.digest().key };
+                MirrorDigest { entries, set_hash: u.arbitrary()?, key_id: mirror.digest().key_id };
             reconciler.on_digest(1 - n, theirs, mirror.digest(), *at);
         }
         2 => {

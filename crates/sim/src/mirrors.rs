@@ -47,19 +47,19 @@ impl Replica {
     }
 
     pub(crate) fn tag(&self) -> Bytes {
-        let MirrorDigest { entries, fingerprint, key } = self.mirror.digest();
-        [&entries.to_be_bytes()[..], &fingerprint.to_be_bytes(), &key.to_be_bytes()].concat().into()
+        let MirrorDigest { entries, set_hash, key_id } = self.mirror.digest();
+        [&entries.to_be_bytes()[..], &set_hash.to_be_bytes(), &key_id.to_be_bytes()].concat().into()
     }
 }
 
 /// Parses the mirror digest in the tag of a heartbeat.
 pub(crate) fn digest(tag: &[u8]) -> Option<MirrorDigest> {
     let (entries, rest) = tag.split_first_chunk()?;
-    let (fingerprint, key) = rest.split_first_chunk()?;
+    let (set_hash, key_id) = rest.split_first_chunk()?;
     Some(MirrorDigest {
         entries: u64::from_be_bytes(*entries),
-        fingerprint: u128::from_be_bytes(*fingerprint),
-        key: u32::from_be_bytes(key.try_into().ok()?),
+        set_hash: u128::from_be_bytes(*set_hash),
+        key_id: u32::from_be_bytes(key_id.try_into().ok()?),
     })
 }
 

@@ -35,7 +35,8 @@ impl Fingerprint {
         let short = SipHasher64::new_with_key(&key);
         let mut name = short;
         name.write(b"name of the key");
-        let digest = MirrorDigest { key: (name.finish() >> 32) as u32, ..MirrorDigest::default() };
+        let digest =
+            MirrorDigest { key_id: (name.finish() >> 32) as u32, ..MirrorDigest::default() };
         Self { hasher: SipHasher13::new_with_key(&key), short, digest }
     }
 
@@ -45,12 +46,12 @@ impl Fingerprint {
 
     pub(crate) fn add(&mut self, id: EntryId, version: &Version) {
         self.digest.entries += 1;
-        self.digest.fingerprint = self.digest.fingerprint.wrapping_add(self.hash(id, version));
+        self.digest.set_hash = self.digest.set_hash.wrapping_add(self.hash(id, version));
     }
 
     pub(crate) fn remove(&mut self, id: EntryId, version: &Version) {
         self.digest.entries -= 1;
-        self.digest.fingerprint = self.digest.fingerprint.wrapping_sub(self.hash(id, version));
+        self.digest.set_hash = self.digest.set_hash.wrapping_sub(self.hash(id, version));
     }
 
     /// The id of a key.

@@ -4,10 +4,11 @@
 use std::fmt;
 
 use mailmesh_events::{
-    Certificate, CertificateParts, DomainNames, Fingerprint, PrivateKey, UnixMillis, limits,
+    Certificate, CertificateFingerprint, CertificateParts, DomainNames, PrivateKey, UnixMillis,
+    limits,
 };
 use mailmesh_secrets::pem::{
-    self, CertificateFacts, Identity, KeyKind, PemError, PemWarning, Wanted,
+    self, CertificateInfo, Expected, Identity, KeyKind, PemError, PemWarning,
 };
 use ring::digest::{SHA256, digest};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -62,8 +63,8 @@ impl CertificateDetails {
     /// [`certificate_from_der`].
     pub fn of(certificate: &Certificate) -> Result<Self, StateError> {
         let leaf = certificate.chain().first().map_or(&[][..], |leaf| leaf);
-        let facts = CertificateFacts::of(leaf)
-            .map_err(|error| parse_error(Material::Certificate, error))?;
+        let facts =
+            CertificateInfo::of(leaf).map_err(|error| parse_error(Material::Certificate, error))?;
         let chain_len = certificate.chain().len();
         Ok(Self { issuer: facts.issuer, key: facts.key, chain_len })
     }
@@ -85,13 +86,13 @@ pub fn read_certificate(
     let certificate =
         certificate_from_identity(&identity).map_err(|error| match (error, dates().next()) {
             // The operator should ask the authority only once, so both problems are reported.
-            (StateError::NoNames { reason }, Some(ended @ PemWarning::LeafEnded { .. })) => {
+            (StateError::NoNames { reason }, Some(ended @ PemWarning::LeafExpired { .. })) => {
                 StateError::NoNames { reason: format!("{reason}; in addition, {ended}") }
             }
             (error, _) => error,
         })?;
     let details = CertificateDetails::of(&certificate)?;
-    let leaf = certificate.chain().first().and_then(|leaf| CertificateFacts::of(leaf).ok());
+    let leaf = certificate.chain().first().and_then(|leaf| CertificateInfo::of(leaf).ok());
     let odd = leaf.and_then(|facts| not_served(&facts));
     let odd = odd.map(|names| PemWarning::NamesNotServed { names });
     let warnings = identity.warnings.iter().cloned().chain(odd).chain(dates()).collect();
@@ -99,10 +100,12 @@ pub fn read_certificate(
 }
 
 fn read_identity(chain: &[u8], key: &[u8]) -> Result<Identity, StateError> {
-    pem::identity(chain, key, limits::CHAIN).map_err(|error| match (error.error, error.of) {
-        (PemError::Mismatch, _) => key_mismatch(chain),
-        (error, Wanted::Certificates) => parse_error(Material::Chain, error),
-        (error, _) => parse_error(Material::PrivateKey, error),
+    pem::identity(chain, key, limits::CHAIN_CERTIFICATES).map_err(|error| {
+        match (error.error, error.input) {
+            (PemError::Mismatch, _) => key_mismatch(chain),
+            (error, Expected::Certificates) => parse_error(Material::Chain, error),
+            (error, _) => parse_error(Material::PrivateKey, error),
+        }
     })
 }
 
@@ -110,7 +113,7 @@ fn read_identity(chain: &[u8], key: &[u8]) -> Result<Identity, StateError> {
 /// that is not an authority's.
 fn key_mismatch(chain: &[u8]) -> StateError {
     let certificates = pem::certificates(chain, MAX_SCANNED_CERTIFICATES).unwrap_or_default();
-    let mut facts = certificates.iter().filter_map(|der| CertificateFacts::of(der).ok());
+    let mut facts = certificates.iter().filter_map(|der| CertificateInfo::of(der).ok());
     let leaf = facts.find(|facts| !facts.is_authority && !facts.dns_names.is_empty());
     match leaf.and_then(|facts| served(&facts).ok()) {
         Some(names) => StateError::KeyMismatch { names },
@@ -197,13 +200,13 @@ struct LeafFacts {
     names: DomainNames,
     not_before: UnixMillis,
     not_after: UnixMillis,
-    fingerprint: Fingerprint,
+    fingerprint: CertificateFingerprint,
 }
 
 impl LeafFacts {
     fn of(leaf: &[u8]) -> Result<Self, StateError> {
-        let facts = CertificateFacts::of(leaf)
-            .map_err(|error| parse_error(Material::Certificate, error))?;
+        let facts =
+            CertificateInfo::of(leaf).map_err(|error| parse_error(Material::Certificate, error))?;
         if facts.dns_names.is_empty() {
             return Err(StateError::NoNames { reason: no_names_reason(&facts) });
         }
@@ -214,13 +217,13 @@ impl LeafFacts {
             names: served(&facts)?,
             not_before: millis(facts.not_before),
             not_after: millis(facts.not_after),
-            fingerprint: Fingerprint(fingerprint),
+            fingerprint: CertificateFingerprint(fingerprint),
         })
     }
 }
 
 /// The DNS names of a certificate; other names are left out, because no client asks for them.
-fn served(facts: &CertificateFacts) -> Result<DomainNames, StateError> {
+fn served(facts: &CertificateInfo) -> Result<DomainNames, StateError> {
     let is_served = |name: &&String| DomainNames::new([name]).is_ok();
     let names: Vec<&String> = facts.dns_names.iter().filter(is_served).collect();
     if names.is_empty() {
@@ -233,12 +236,14 @@ fn served(facts: &CertificateFacts) -> Result<DomainNames, StateError> {
     }
     match DomainNames::new(&names) {
         Ok(names) => Ok(names),
-        Err(_) => Err(StateError::TooManyNames { count: names.len(), max: limits::NAMES }),
+        Err(_) => {
+            Err(StateError::TooManyNames { count: names.len(), max: limits::CERTIFICATE_NAMES })
+        }
     }
 }
 
 /// The first names of a certificate that are not DNS names, in a form that may be shown.
-fn not_served(facts: &CertificateFacts) -> Option<String> {
+fn not_served(facts: &CertificateInfo) -> Option<String> {
     let odd = facts.dns_names.iter().filter(|name| DomainNames::new([name]).is_err());
     let odd = odd.map(|name| name.chars().take(80).flat_map(char::escape_default).collect());
     let all: Vec<String> = odd.chain(facts.other_names.iter().cloned()).collect();
@@ -269,7 +274,7 @@ fn empty_chain() -> StateError {
 }
 
 /// Why no server can present a certificate without a DNS name, and what to request instead.
-fn no_names_reason(facts: &CertificateFacts) -> String {
+fn no_names_reason(facts: &CertificateInfo) -> String {
     const ADVICE: &str = "ask the authority for a certificate with";
     match (&facts.common_name, facts.addresses.first()) {
         (Some(name), None) => format!(

@@ -20,7 +20,7 @@ fn certificate(names: &[&str], from: u64, to: u64, mark: u8) -> Certificate {
         key: PrivateKey::from_der(Zeroizing::new(vec![mark])).unwrap(),
         not_before: UnixMillis(from),
         not_after: UnixMillis(to),
-        fingerprint: Fingerprint([mark; 32]),
+        fingerprint: CertificateFingerprint([mark; 32]),
     })
     .unwrap()
 }

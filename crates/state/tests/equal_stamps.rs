@@ -104,7 +104,7 @@ fn mirrors_with_different_contents_of_one_stamp_become_equal() {
     become_equal(&spam, &other);
     become_equal(&spam, &blocked("spam", 2));
     let block = Block::new("spam", UnixMillis(1)).unwrap();
-    become_equal(&spam, &network_change(Some(block.clone().from_origin("imap").unwrap())));
+    become_equal(&spam, &network_change(Some(block.clone().with_origin("imap").unwrap())));
     // The content that expires later wins, so that the other does not outlast it; any entry beats a
     // removal.
     let ends = network_change(Some(block.expiring_at(end)));
@@ -150,7 +150,7 @@ fn rekeying_gives_the_fingerprint_of_the_new_key() {
     let later = NOW.plus(Duration::from_secs(1));
     for mirror in [&old, &new] {
         mirror.purge_until(Stamp::new(later, 0, NodeId(0)));
-        assert_eq!((mirror.digest().entries, mirror.digest().fingerprint), (0, 0));
+        assert_eq!((mirror.digest().entries, mirror.digest().set_hash), (0, 0));
     }
 }
 
@@ -190,7 +190,7 @@ fn contents_with_equal_items_are_exchanged_in_full() {
 fn any_content() -> impl Strategy<Value = Change> {
     let end = prop_oneof![Just(None), (0_u64..3).prop_map(|n| Some(NOW.plus(DAY * n as u32)))];
     let block = ("[ab]{0,2}", "[ab]{0,2}", 0_u64..3, end).prop_map(|(why, by, added, end)| {
-        let block = Block::new(why, UnixMillis(added)).unwrap().from_origin(by).unwrap();
+        let block = Block::new(why, UnixMillis(added)).unwrap().with_origin(by).unwrap();
         end.into_iter().fold(block, Block::expiring_at)
     });
     prop::option::of(block).prop_map(network_change)

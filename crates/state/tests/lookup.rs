@@ -51,7 +51,9 @@ fn any_step() -> impl Strategy<Value = Step> {
             let rule = if allow { Rule::Allow } else { Rule::Block };
             Step { rule, network: Network::new(address, len).unwrap(), change }
         })
-        .prop_filter("the loopback cannot be blocked", |step| step.network.blockable().is_ok())
+        .prop_filter("the loopback cannot be blocked", |step| {
+            step.network.ensure_blockable().is_ok()
+        })
 }
 
 /// The result of scanning every network.

@@ -132,7 +132,7 @@ mod tests {
     fn a_line_of_a_list_is_no_longer_than_a_client_reads_whatever_the_texts_are() {
         let text = "\u{1}".repeat(256);
         let block = Block::new(text.as_str(), UnixMillis(u64::MAX)).unwrap();
-        let block = block.from_origin(text).unwrap().expiring_at(UnixMillis(u64::MAX));
+        let block = block.with_origin(text).unwrap().expiring_at(UnixMillis(u64::MAX));
         let network = "2001:db8:1111:2222:3333:4444:5555:6666/127".parse().unwrap();
         let entries = vec![NetworkEntry { network, block }; LISTED];
         let count = fitting(&entries);

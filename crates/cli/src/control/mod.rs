@@ -13,7 +13,7 @@ use std::time::SystemTime;
 
 use mailmesh::UnixMillis;
 
-use mailmesh::secrets::path_words;
+use mailmesh::secrets::display_path;
 use rustix::fs::{Access, access};
 
 use crate::exit::Failure;
@@ -49,7 +49,7 @@ pub(crate) fn default_path(name: &str) -> Result<PathBuf, Failure> {
     let place = check_place(&dir)?;
     match std::fs::DirBuilder::new().mode(0o700).create(&dir) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-            return Err(Failure::failed(format!("{}: {error}; {place}", path_words(&dir))));
+            return Err(Failure::failed(format!("{}: {error}; {place}", display_path(&dir))));
         }
         _ => check_dir(&dir)?,
     }
@@ -66,7 +66,7 @@ pub(crate) fn check_default(name: &str) -> Result<(), Failure> {
     } else if let Some(parent) = dir.parent()
         && let Err(error) = access(parent, Access::WRITE_OK | Access::EXEC_OK)
     {
-        return Err(Failure::failed(format!("{}: {error}; {place}", path_words(parent))));
+        return Err(Failure::failed(format!("{}: {error}; {place}", display_path(parent))));
     }
     check_path(&dir.join(format!("{name}.sock")), true)
 }
@@ -77,7 +77,7 @@ fn check_place(dir: &Path) -> Result<&'static str, Failure> {
     match dir.parent() {
         Some(parent) if !parent.is_dir() => Err(Failure::failed(format!(
             "no directory for the control socket: {} is not there, or is no directory; {place}",
-            path_words(parent)
+            display_path(parent)
         ))),
         _ => Ok(place),
     }
@@ -102,8 +102,8 @@ pub(crate) fn check_path(path: &Path, is_made: bool) -> Result<(), Failure> {
 /// theirs in it: it must be this user's and closed to others.
 fn check_dir(dir: &Path) -> Result<(), Failure> {
     let why = match mailmesh::check_dir(dir) {
-        Ok(trusted) if trusted.is_own && !trusted.is_open_to_group => return Ok(()),
-        Ok(trusted) if trusted.is_own => "its group may write it".to_owned(),
+        Ok(trusted) if trusted.is_owned && !trusted.is_group_writable => return Ok(()),
+        Ok(trusted) if trusted.is_owned => "its group may write it".to_owned(),
         Ok(_) => "it belongs to root".to_owned(),
         Err(why) => why.to_string(),
     };

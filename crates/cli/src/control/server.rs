@@ -2,7 +2,7 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use mailmesh::secrets::path_words;
+use mailmesh::secrets::display_path;
 use mailmesh::{Cluster, Filter, Rule, Verdict};
 use mailmesh_cli::protocol::{Answer, MAX_LINE, Request, json_words};
 use serde_json::{Value, json};
@@ -36,7 +36,7 @@ impl Server {
             Failure::failed(format!("control socket {}: {error}", path.display()))
         };
         if std::os::unix::net::UnixStream::connect(path).is_ok() {
-            let path = path_words(path);
+            let path = display_path(path);
             // The variable names one socket for all that is started from a shell.
             let is_of_variable = std::env::var_os("MAILMESH_SOCKET").is_some();
             return Err(Failure::failed(if is_of_variable {

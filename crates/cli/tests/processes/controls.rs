@@ -82,7 +82,7 @@ fn controls_that_another_node_or_a_list_plants_are_escaped_wherever_they_are_sho
         let coordinator = Coordinator::load(site.path("coordinator.json")).unwrap();
         let other = Cluster::builder().name("evil").coordinator(coordinator).start().await.unwrap();
         other.wait_for_members(1).await;
-        let mut block = Block::new(EVIL, UnixMillis(1)).unwrap().from_origin(EVIL).unwrap();
+        let mut block = Block::new(EVIL, UnixMillis(1)).unwrap().with_origin(EVIL).unwrap();
         block.expires = None;
         other.blocks().add_block("192.0.2.7".parse().unwrap(), block).await.unwrap();
         other.blocks().allow("192.0.2.9".parse().unwrap(), EVIL, None).await.unwrap();

@@ -122,7 +122,7 @@ pub(crate) fn run(attack: Attack, wire: &Wire, stop: &AtomicBool) -> Result<u64,
     while !stop.load(Ordering::Acquire) {
         let sent = wire.sent();
         match attack {
-            Attack::NoKey => strange(wire, &Sealer::open_mesh(), random.bytes()?, sent)?,
+            Attack::NoKey => strange(wire, &Sealer::unencrypted(), random.bytes()?, sent)?,
             Attack::WrongKey => {
                 let life = random.bytes()?;
                 let other = ClusterKey::from_bytes(&[0x13; 32]);

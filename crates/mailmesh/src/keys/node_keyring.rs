@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use mailmesh_codec::{ClusterKey, CodecError, Header, KeyId, Keyring, Opener, Sealer, Vault};
+use mailmesh_codec::{
+    ClusterKey, CodecError, Header, KeyId, Keyring, Opener, RecordCipher, Sealer,
+};
 use mailmesh_events::{KeyAction, KeysHeld, Printable};
 use mailmesh_state::fingerprint_key_id;
 use mailmesh_transport::LinkKeys;
@@ -118,16 +120,16 @@ impl NodeKeyring {
             *version = now;
             let state = self.state.lock();
             let retired = state.retired.iter().map(|(key, _)| key);
-            opener.accept(state.ring.keys().iter().chain(retired), &self.cluster);
+            opener.set_keys(state.ring.keys().iter().chain(retired), &self.cluster);
         }
     }
 
     /// The vault of the keys, if they have changed since `version`.
-    pub(crate) fn vault(&self, version: &mut u64) -> Option<Vault> {
+    pub(crate) fn vault(&self, version: &mut u64) -> Option<RecordCipher> {
         let now = self.version.load(Ordering::Acquire);
         (now != *version).then(|| {
             *version = now;
-            Vault::with_keys(&self.state.lock().ring, &self.cluster)
+            RecordCipher::from_keyring(&self.state.lock().ring, &self.cluster)
         })
     }
 

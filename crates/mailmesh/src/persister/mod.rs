@@ -163,7 +163,7 @@ impl Persister {
         let mut failure = None;
         let (opened, unsettled) = match load::take_in(dir, &source, opener, false) {
             Ok((opened, unsettled)) => (Some(opened), unsettled),
-            Err(Error::Store(error)) if error.may_pass() => {
+            Err(Error::Store(error)) if error.is_transient() => {
                 tracing::error!(
                     %error,
                     "the node starts without its store; that is opened, and the whole mirror written, when it works again"

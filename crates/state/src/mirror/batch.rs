@@ -38,14 +38,14 @@ impl Mirror {
     /// # Errors
     /// [`StateError::Full`]; [`StateError::InvalidStamp`] if `now` is in the year 10,000 or later;
     /// [`StateError::Event`] for a network to block that is the loopback or that
-    /// [`Network::blockable`] refuses.
+    /// [`Network::ensure_blockable`] refuses.
     pub fn set_all(
         &self,
         rule: Rule,
         networks: Vec<(Network, Block)>,
         now: UnixMillis,
     ) -> Result<Batch, StateError> {
-        check_blockable(rule, &networks, Network::blockable)?;
+        check_blockable(rule, &networks, Network::ensure_blockable)?;
         self.set_all_of_any_width(rule, networks, now)
     }
 
@@ -59,7 +59,7 @@ impl Mirror {
         networks: Vec<(Network, Block)>,
         now: UnixMillis,
     ) -> Result<Batch, StateError> {
-        check_blockable(rule, &networks, Network::blockable_of_any_width)?;
+        check_blockable(rule, &networks, Network::ensure_blockable_of_any_width)?;
         if now >= STAMP_TIME_LIMIT {
             return Err(StateError::InvalidStamp { stamped: now });
         }
@@ -155,8 +155,8 @@ impl Mirror {
 fn check_blockable(
     rule: Rule,
     networks: &[(Network, Block)],
-    blockable: fn(Network) -> Result<Network, EventError>,
+    ensure_blockable: fn(Network) -> Result<Network, EventError>,
 ) -> Result<(), EventError> {
     let mut to_block = networks.iter().filter(|_| rule == Rule::Block);
-    to_block.try_for_each(|(network, _)| blockable(*network).map(drop))
+    to_block.try_for_each(|(network, _)| ensure_blockable(*network).map(drop))
 }

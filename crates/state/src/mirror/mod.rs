@@ -166,14 +166,14 @@ impl Mirror {
     /// # Errors
     /// [`StateError::AlreadyExpired`], [`StateError::Full`], [`StateError::Superseded`],
     /// [`StateError::InvalidStamp`]; [`StateError::Event`] for the loopback and for prefixes that
-    /// [`Network::blockable`] refuses.
+    /// [`Network::ensure_blockable`] refuses.
     pub fn block(
         &self,
         network: Network,
         block: Block,
         now: UnixMillis,
     ) -> Result<Change, StateError> {
-        self.set_network(Rule::Block, network.blockable()?, Some(block), now)
+        self.set_network(Rule::Block, network.ensure_blockable()?, Some(block), now)
     }
 
     /// As [`block`](Self::block), for a network of any width.
@@ -186,7 +186,7 @@ impl Mirror {
         block: Block,
         now: UnixMillis,
     ) -> Result<Change, StateError> {
-        self.set_network(Rule::Block, network.blockable_of_any_width()?, Some(block), now)
+        self.set_network(Rule::Block, network.ensure_blockable_of_any_width()?, Some(block), now)
     }
 
     /// Allows a network. An allowed network is not blocked, whatever blocks match it.

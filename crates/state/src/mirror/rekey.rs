@@ -14,7 +14,7 @@ const MAX_CATCH_UP_ROUNDS: usize = 16;
 /// The id of a fingerprint key, as it appears in digests.
 #[must_use]
 pub fn fingerprint_key_id(key: [u8; 16]) -> u32 {
-    Fingerprint::new(key).digest().key
+    Fingerprint::new(key).digest().key_id
 }
 
 impl Mirror {
@@ -26,7 +26,7 @@ impl Mirror {
     pub fn rekey(&self, key: [u8; 16]) {
         let _batch_guard = self.batch.lock();
         let mut next = Entries::new(self.bounds, key);
-        if next.fingerprint().digest().key == self.digest().key {
+        if next.fingerprint().digest().key_id == self.digest().key_id {
             return;
         }
         self.writer.write().entries.begin_journal();

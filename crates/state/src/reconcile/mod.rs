@@ -225,8 +225,8 @@ impl<P: Copy + Ord> Reconciler<P> {
     /// [`ReconcileConfig::max_differing_digests`] in a row.
     pub fn on_digest(&mut self, peer: P, theirs: MirrorDigest, ours: MirrorDigest, at: Duration) {
         let Some(state) = self.peers.get_mut(&peer) else { return };
-        state.key_id = Some(theirs.key);
-        state.has_other_key = theirs.key != ours.key;
+        state.key_id = Some(theirs.key_id);
+        state.has_other_key = theirs.key_id != ours.key_id;
         if state.has_other_key {
             (state.last_difference, state.differing_digests) = (None, 0);
             self.exchange.take_if(|exchange| exchange.peer == peer);

@@ -1,4 +1,4 @@
-//! Finds the kind of a section or a binary file, and the command that makes PEM of it.
+//! Recognises the kind of a section or a binary file, and the command that converts it to PEM.
 
 use std::fmt;
 
@@ -10,14 +10,14 @@ use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::der::{INTEGER, OCTETS, OID, SEQUENCE, element, expect};
 
-/// Something that was found in place of a certificate or a private key.
+/// The kind of data that was found in place of a certificate or a private key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Found {
+pub struct DataKind {
     what: &'static str,
     advice: &'static str,
 }
 
-impl Found {
+impl DataKind {
     const fn new(what: &'static str, advice: &'static str) -> Self {
         Self { what, advice }
     }
@@ -35,23 +35,23 @@ impl Found {
     }
 }
 
-/// The advice, behind a semicolon.
-impl fmt::Display for Found {
+/// Shows the advice after a semicolon; nothing if there is none.
+impl fmt::Display for DataKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let separator = if self.advice.is_empty() { "" } else { "; " };
         write!(f, "{separator}{}", self.advice)
     }
 }
 
-/// The content of a section by its label.
+/// The content of a section according to its label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Label {
     Certificate,
-    /// A certificate with OpenSSL's settings of trust behind it.
+    /// A certificate followed by OpenSSL's trust settings.
     TrustedCertificate,
     PrivateKey,
     EncryptedKey,
-    Other(Found),
+    Other(DataKind),
 }
 
 pub(super) fn label(label: &[u8]) -> Label {
@@ -65,62 +65,62 @@ pub(super) fn label(label: &[u8]) -> Label {
         b"PUBLIC KEY" | b"RSA PUBLIC KEY" | b"EC PUBLIC KEY" | b"SSH2 PUBLIC KEY" => PUBLIC_KEY,
         b"CERTIFICATE REQUEST" | b"NEW CERTIFICATE REQUEST" => REQUEST,
         b"X509 CRL" => CRL,
-        b"PKCS7" | b"PKCS #7 SIGNED DATA" | b"CMS" => Found::new(
+        b"PKCS7" | b"PKCS #7 SIGNED DATA" | b"CMS" => DataKind::new(
             "a PKCS #7 bundle",
             "convert it with `openssl pkcs7 -in FILE -print_certs -out FILE.pem`",
         ),
-        b"OPENSSH PRIVATE KEY" => Found::new(
+        b"OPENSSH PRIVATE KEY" => DataKind::new(
             "a private key of OpenSSH",
             "TLS does not use it; rewrite a copy of it with `ssh-keygen -p -m PEM -f COPY`",
         ),
         b"PGP PRIVATE KEY BLOCK" | b"PGP PUBLIC KEY BLOCK" | b"PGP MESSAGE" => {
-            Found::new("OpenPGP data", "TLS does not use it; give the certificate or key of TLS")
+            DataKind::new("OpenPGP data", "TLS does not use it; give the certificate or key of TLS")
         }
         b"DH PARAMETERS" | b"X9.42 DH PARAMETERS" | b"EC PARAMETERS" | b"DSA PARAMETERS" => {
-            Found::new("parameters alone", "")
+            DataKind::new("parameters alone", "")
         }
-        b"ATTRIBUTE CERTIFICATE" => Found::new("an attribute certificate", ""),
-        _ => Found::new("a section of a label that is not known", ""),
+        b"ATTRIBUTE CERTIFICATE" => DataKind::new("an attribute certificate", ""),
+        _ => DataKind::new("a section of a label that is not known", ""),
     })
 }
 
-const CERTIFICATE: Found = Found::new("a certificate", "");
-pub(super) const PRIVATE_KEY: Found = Found::new("a private key", "");
-const PUBLIC_KEY: Found =
-    Found::new("a public key", "the private key that it was made from is needed");
-const REQUEST: Found = Found::new(
+const CERTIFICATE: DataKind = DataKind::new("a certificate", "");
+pub(super) const PRIVATE_KEY: DataKind = DataKind::new("a private key", "");
+const PUBLIC_KEY: DataKind =
+    DataKind::new("a public key", "the private key that it was made from is needed");
+const REQUEST: DataKind = DataKind::new(
     "a request for a certificate (CSR)",
     "give the certificate that the authority made of it",
 );
-const CRL: Found = Found::new("a list of revoked certificates", "");
+const CRL: DataKind = DataKind::new("a list of revoked certificates", "");
 
 impl Label {
-    /// The kind, for an error where another is wanted.
-    pub(super) fn found(self) -> Found {
+    /// The kind, for an error where another is expected.
+    pub(super) fn found(self) -> DataKind {
         match self {
             Self::Certificate | Self::TrustedCertificate => CERTIFICATE,
             Self::PrivateKey => PRIVATE_KEY,
-            Self::EncryptedKey => Found::new("an encrypted private key", ""),
+            Self::EncryptedKey => DataKind::new("an encrypted private key", ""),
             Self::Other(found) => found,
         }
     }
 }
 
 /// The kind of a binary file; `None` if it may be text.
-pub(super) fn of_binary(bytes: &[u8]) -> Option<Found> {
+pub(super) fn of_binary(bytes: &[u8]) -> Option<DataKind> {
     let magic = |magic: &[u8]| bytes.starts_with(magic);
     if magic(b"\xfe\xed\xfe\xed") || magic(b"\xce\xce\xce\xce") {
-        return Some(Found::new(
+        return Some(DataKind::new(
             "a Java key store",
             "convert it with `keytool -importkeystore -srckeystore FILE -destkeystore FILE.p12 \
              -deststoretype PKCS12`, then with `openssl pkcs12 -in FILE.p12 -nodes -out FILE.pem`",
         ));
     }
     if magic(b"PK\x03\x04") || magic(b"\x1f\x8b") || magic(b"7z\xbc\xaf") {
-        return Some(Found::new("an archive", "unpack it, and give the file that is in it"));
+        return Some(DataKind::new("an archive", "unpack it, and give the file that is in it"));
     }
     if magic(b"PuTTY-User-Key-File") {
-        return Some(Found::new(
+        return Some(DataKind::new(
             "a private key of PuTTY",
             "TLS does not use it; give the key of the certificate",
         ));
@@ -129,14 +129,14 @@ pub(super) fn of_binary(bytes: &[u8]) -> Option<Found> {
         return None;
     }
     Some(of_der(bytes).unwrap_or_else(|| {
-        Found::new(
+        DataKind::new(
             "DER of an unknown kind",
             "give a PEM file; `openssl asn1parse -inform DER` shows what it is",
         )
     }))
 }
 
-/// Whether bytes begin as DER does and no text.
+/// Whether bytes begin like DER and unlike text.
 fn is_der(bytes: &[u8]) -> bool {
     match bytes.get(1) {
         Some(0x81..=0x84) => true,
@@ -147,32 +147,32 @@ fn is_der(bytes: &[u8]) -> bool {
     }
 }
 
-/// The kind of the content of DER, with the command that makes PEM of it.
-pub(super) fn of_der(der: &[u8]) -> Option<Found> {
+/// The kind of DER data, with the command that converts it to PEM.
+pub(super) fn of_der(der: &[u8]) -> Option<DataKind> {
     const KEY: &str = "convert it with `openssl pkey -inform DER -in FILE -out FILE.pem`";
     if X509Certificate::from_der(der).is_ok() {
-        return Some(Found::new(
+        return Some(DataKind::new(
             "a certificate in DER",
             "convert it with `openssl x509 -inform DER -in FILE -out FILE.pem`",
         ));
     }
     if is_pfx(der) {
-        return Some(Found::new(
+        return Some(DataKind::new(
             "PKCS #12 (.pfx, .p12)",
             "convert it with `openssl pkcs12 -in FILE -nodes -out FILE.pem`",
         ));
     }
     if is_pkcs7(der) {
-        return Some(Found::new(
+        return Some(DataKind::new(
             "a PKCS #7 bundle in DER (.p7b)",
             "convert it with `openssl pkcs7 -inform DER -in FILE -print_certs -out FILE.pem`",
         ));
     }
     if PrivateKeyDer::try_from(der).is_ok() {
-        return Some(Found::new("a private key in DER", KEY));
+        return Some(DataKind::new("a private key in DER", KEY));
     }
     if is_encrypted(der) {
-        return Some(Found::new("an encrypted private key in DER", KEY));
+        return Some(DataKind::new("an encrypted private key in DER", KEY));
     }
     if X509CertificationRequest::from_der(der).is_ok() {
         return Some(REQUEST);

@@ -9,8 +9,8 @@ use zeroize::Zeroizing;
 
 use crate::CodecError;
 
-/// The secret of a cluster: 32 random bytes, the same on every node. Never shown by `Debug`.
-/// Clones share one place in memory, which is wiped when the last of them is dropped.
+/// The secret of a cluster: 32 random bytes, the same on every node. `Debug` does not show it.
+/// Clones share one allocation, which is wiped when the last of them is dropped.
 ///
 /// ```
 /// use mailmesh_codec::ClusterKey;
@@ -20,8 +20,8 @@ use crate::CodecError;
 /// assert_eq!(key.id("mail"), again.id("mail"));
 /// # Ok::<(), mailmesh_codec::CodecError>(())
 /// ```
-// Behind a pointer: a value that is moved leaves its bytes where it was, and a vector that
-// closes a hole or grows moves its elements.
+// Behind a pointer: a move leaves a copy of the bytes behind, and a vector moves its elements when
+// it grows or removes one.
 #[derive(Clone)]
 pub struct ClusterKey(Arc<Zeroizing<[u8; 32]>>);
 
@@ -36,7 +36,7 @@ impl ClusterKey {
         Ok(Self::from_bytes(&bytes))
     }
 
-    /// The key of these bytes, which are the caller's to wipe.
+    /// A key of these bytes. The caller wipes its own copy.
     #[must_use]
     pub fn from_bytes(bytes: &[u8; 32]) -> Self {
         let mut key = Arc::new(Zeroizing::new([0; 32]));
@@ -44,8 +44,8 @@ impl ClusterKey {
         Self(key)
     }
 
-    /// The key of a text: 32 bytes in base64, as [`to_text`](Self::to_text)
-    /// gives, or 64 hexadecimal digits. White space around it is ignored.
+    /// Parses a key: 32 bytes in base64, as [`to_text`](Self::to_text) writes them, or 64
+    /// hexadecimal digits. Surrounding white space is ignored.
     ///
     /// # Errors
     /// [`CodecError::BadKey`].
@@ -58,7 +58,7 @@ impl ClusterKey {
             Zeroizing::new(from_hex(text))
         } else {
             let decoded = STANDARD.decode(text);
-            // A dot is in no base64.
+            // Base64 has no dots.
             let why = if text.starts_with(['/', '~']) || text.contains('.') {
                 "it looks like a path; a file is {\"@type\": \"File\", \"filePath\": PATH}"
             } else {
@@ -74,34 +74,33 @@ impl ClusterKey {
         Ok(Self::from_bytes(key))
     }
 
-    /// Its bytes. Do not copy them where they are not wiped.
+    /// The bytes of the key. Copies must go to memory that is wiped.
     #[must_use]
     pub fn bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// The key as base64 text.
+    /// The key in base64.
     #[must_use]
     pub fn to_text(&self) -> Zeroizing<String> {
         Zeroizing::new(STANDARD.encode(self.0.as_slice()))
     }
 
-    /// A name for the key that says nothing of it: the same on every node of
-    /// `cluster` that has the key.
+    /// The public id of the key in `cluster`. It is derived, and reveals nothing about the key.
     #[must_use]
     pub fn id(&self, cluster: &str) -> KeyId {
         KeyId(self.derive(cluster, b"id"))
     }
 
-    /// The key of the mirror's fingerprints, so that nobody outside the cluster
-    /// can craft colliding content.
+    /// The key of the mirror's hashes. It is secret, so that nobody outside the cluster can
+    /// construct colliding content.
     #[must_use]
     pub fn mirror_key(&self, cluster: &str) -> [u8; 16] {
         self.derive(cluster, b"mirror")
     }
 
-    /// The secret that links prove: what holds it can link to the nodes of `cluster`, and
-    /// learns nothing of the key.
+    /// The secret that nodes prove to each other when they connect. Its holder can connect to the
+    /// nodes of `cluster`, but cannot compute the cluster key.
     #[must_use]
     pub fn link_secret(&self, cluster: &str) -> Zeroizing<[u8; 32]> {
         Zeroizing::new(self.derive(cluster, b"links"))
@@ -109,7 +108,7 @@ impl ClusterKey {
 
     fn derive<const N: usize>(&self, cluster: &str, purpose: &[u8]) -> [u8; N] {
         let mut out = [0; N];
-        // HKDF fails only for more than 255 hash lengths of output.
+        // HKDF fails only for outputs longer than 255 hashes.
         let _infallible =
             self.prk(cluster).expand(&[purpose], Length(N)).and_then(|okm| okm.fill(&mut out));
         out
@@ -122,7 +121,7 @@ impl ClusterKey {
     }
 }
 
-/// A length of HKDF output in bytes.
+/// The length of an HKDF output in bytes.
 struct Length(usize);
 
 impl KeyType for Length {
@@ -142,17 +141,17 @@ impl fmt::Debug for ClusterKey {
     }
 }
 
-/// A public name of a [`ClusterKey`].
+/// The public id of a [`ClusterKey`], by which operators and nodes name the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyId(pub [u8; 8]);
 
 impl std::str::FromStr for KeyId {
     type Err = CodecError;
 
-    /// Of 16 hexadecimal digits, as `Display` gives.
+    /// Parses 16 hexadecimal digits, as `Display` writes them.
     fn from_str(text: &str) -> Result<Self, CodecError> {
-        let is_one = text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit());
-        let bytes = is_one.then(|| from_hex(text)).and_then(|bytes| bytes.try_into().ok());
+        let is_valid = text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        let bytes = is_valid.then(|| from_hex(text)).and_then(|bytes| bytes.try_into().ok());
         bytes.map(Self).ok_or(CodecError::BadKeyId)
     }
 }
@@ -168,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_that_are_no_key_say_why() {
+    fn the_error_says_why_a_text_is_not_a_key() {
         for (text, why) in [
             ("", "empty"),
             ("   ", "empty"),
@@ -183,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn hex_and_base64_are_the_same_key() {
+    fn hex_and_base64_parse_to_the_same_key() {
         let key = ClusterKey::from_bytes(&std::array::from_fn(|i| i as u8));
         let hex: String = (0..32).map(|i| format!("{i:02X}")).collect();
         let from_hex = ClusterKey::from_text(&format!(" {hex}\n")).unwrap();
@@ -192,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fingerprint_is_its_text_again() {
+    fn a_key_id_round_trips_through_text() {
         let id = ClusterKey::from_bytes(&[3; 32]).id("a");
         assert_eq!(id.to_string().parse::<KeyId>().unwrap(), id);
         for bad in ["", "00", "gggggggggggggggg", "00112233445566778", "\u{e9}2345678901234"] {

@@ -7,58 +7,60 @@ use x509_parser::time::ASN1Time;
 use x509_parser::x509::X509Name;
 
 use super::error::PemError;
-use super::keys::KeyKind;
+use super::key_kind::KeyKind;
 
-/// Longest name that is shown, in characters.
-const SHOWN: usize = 160;
+/// Longest name that is shown, in characters; a longer one is cut.
+const MAX_SHOWN_CHARS: usize = 160;
 
-/// The fields of a certificate that operators see. Texts are printable and bounded; [`dns_names`]
-/// are as the certificate has them.
+/// The fields of a certificate that operators see. Texts are printable and bounded, except
+/// [`dns_names`], which are unchanged.
 ///
 /// [`dns_names`]: Self::dns_names
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct CertificateFacts {
-    /// The DNS names of its `subjectAltName`.
+pub struct CertificateInfo {
+    /// The DNS names of the `subjectAltName`.
     pub dns_names: Vec<String>,
-    /// The addresses of its `subjectAltName`.
+    /// The IP addresses of the `subjectAltName`.
     pub addresses: Vec<IpAddr>,
-    /// The other names of its `subjectAltName` that can be read, such as `URI:` and `email:`, as
-    /// they may be shown.
+    /// The readable names of other kinds in the `subjectAltName`, such as `URI:` and `email:`, in a
+    /// form that may be shown.
     pub other_names: Vec<String>,
-    /// The number of names in its `subjectAltName` whose encoding cannot be read.
+    /// The number of names in the `subjectAltName` whose encoding is invalid.
     pub unreadable_names: usize,
-    /// The common name (CN) of its subject.
+    /// The last common name (CN) of the subject.
     pub common_name: Option<String>,
-    /// The subject, like `O=Example, CN=mail.example.org`; if that is empty, its first name.
+    /// The subject, like `O=Example, CN=mail.example.org`. If it is empty, the first DNS name or
+    /// address.
     pub subject: String,
     /// The issuer, in the same notation.
     pub issuer: String,
-    /// The kind of its key.
+    /// The kind of the public key.
     pub key: KeyKind,
     /// `notBefore`, in seconds since 1970.
     pub not_before: i64,
     /// `notAfter`, in seconds since 1970.
     pub not_after: i64,
-    /// Whether it may sign others.
+    /// Whether the certificate is an authority (`CA:TRUE`).
     pub is_authority: bool,
-    /// Whether it names itself as its issuer.
+    /// Whether subject and issuer are equal.
     pub is_self_issued: bool,
 }
 
-impl CertificateFacts {
+impl CertificateInfo {
     /// Reads the fields of a certificate in DER.
     ///
     /// # Errors
-    /// [`PemError::NotACertificate`]: also if bytes follow it, or if its names cannot be read.
+    /// [`PemError::NotACertificate`], also if bytes follow the certificate or its `subjectAltName`
+    /// cannot be parsed.
     pub fn of(der: &[u8]) -> Result<Self, PemError> {
-        // The parser's error may hold the bytes, which may be those of a key: it is not shown.
-        let not_one = || PemError::NotACertificate { number: 1 };
-        let (rest, parsed) = X509Certificate::from_der(der).map_err(|_| not_one())?;
+        // The parser's error is dropped: it may contain the bytes, which may be those of a key.
+        let invalid = || PemError::NotACertificate { number: 1 };
+        let (rest, parsed) = X509Certificate::from_der(der).map_err(|_| invalid())?;
         if !rest.is_empty() {
-            return Err(not_one());
+            return Err(invalid());
         }
-        Self::of_parsed(&parsed).ok_or_else(not_one)
+        Self::of_parsed(&parsed).ok_or_else(invalid)
     }
 
     pub(super) fn of_parsed(parsed: &X509Certificate<'_>) -> Option<Self> {
@@ -79,7 +81,7 @@ impl CertificateFacts {
         }
         let common_name = parsed.subject().iter_common_name().last();
         let common_name = common_name.and_then(|name| name.as_str().ok()).map(printable);
-        let mut subject = shown(parsed.subject());
+        let mut subject = name_text(parsed.subject());
         if subject.is_empty() {
             let name = dns_names.first().cloned();
             let name = name.or_else(|| addresses.first().map(ToString::to_string));
@@ -93,7 +95,7 @@ impl CertificateFacts {
             unreadable_names,
             common_name,
             subject,
-            issuer: shown(parsed.issuer()),
+            issuer: name_text(parsed.issuer()),
             key: KeyKind::of_public(parsed.public_key().raw),
             not_before: parsed.validity().not_before.timestamp(),
             not_after: parsed.validity().not_after.timestamp(),
@@ -110,23 +112,23 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
     }
 }
 
-fn shown(name: &X509Name<'_>) -> String {
+fn name_text(name: &X509Name<'_>) -> String {
     printable(&name.to_string())
 }
 
-/// A text of a certificate for a terminal: without control characters, and bounded.
+/// A bounded text without control characters, safe for a terminal.
 fn printable(text: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || c == ' ' || c.is_ascii_graphic();
     let mut shown: String =
-        text.chars().take(SHOWN).map(|c| if is_plain(c) { c } else { '?' }).collect();
-    if text.chars().nth(SHOWN).is_some() {
+        text.chars().take(MAX_SHOWN_CHARS).map(|c| if is_plain(c) { c } else { '?' }).collect();
+    if text.chars().nth(MAX_SHOWN_CHARS).is_some() {
         shown.push_str("...");
     }
     shown
 }
 
-/// A moment as RFC 3339 writes it.
-pub(super) fn moment(seconds: i64) -> String {
+/// Formats seconds since 1970 according to RFC 3339.
+pub(super) fn rfc3339(seconds: i64) -> String {
     let Ok(time) = ASN1Time::from_timestamp(seconds) else {
         return format!("{seconds} s after 1970");
     };

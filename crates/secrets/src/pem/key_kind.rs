@@ -1,4 +1,4 @@
-//! Kinds of keys, and which of them TLS can use here.
+//! Kinds of keys, and which of them TLS can use in this build.
 
 use std::fmt;
 
@@ -14,15 +14,15 @@ use super::error::PemError;
 pub enum KeyKind {
     /// RSA.
     Rsa {
-        /// The size of its modulus.
+        /// The size of the modulus in bits.
         bits: usize,
     },
-    /// A key of elliptic curves, for ECDSA.
+    /// A key on an elliptic curve, for ECDSA.
     Ecdsa {
-        /// The curve.
+        /// The name of the curve.
         curve: &'static str,
     },
-    /// Any other, by its name.
+    /// Any other kind, by its name.
     Other(&'static str),
 }
 
@@ -53,7 +53,7 @@ impl KeyKind {
         kind.unwrap_or(UNKNOWN)
     }
 
-    /// The kind of a public key, of its `SubjectPublicKeyInfo` in DER.
+    /// The kind of a public key in DER (`SubjectPublicKeyInfo`).
     pub(super) fn of_public(info: &[u8]) -> Self {
         let kind = || {
             let (content, _) = expect(info, SEQUENCE)?;
@@ -145,7 +145,7 @@ fn curve(parameters: &[u8]) -> &'static str {
     }
 }
 
-/// Whether TLS can use the key.
+/// Checks that TLS can use the key.
 ///
 /// # Errors
 /// [`PemError::NotAKey`], [`PemError::KeyKind`], [`PemError::KeyDamaged`].
@@ -153,9 +153,9 @@ pub fn check_key(key: &PrivateKeyDer<'_>) -> Result<(), PemError> {
     public_key(key).map(drop)
 }
 
-/// The public key of a private one that TLS can use, as `SubjectPublicKeyInfo` in DER.
+/// The public key of a private key that TLS can use, in DER (`SubjectPublicKeyInfo`).
 pub(super) fn public_key(key: &PrivateKeyDer<'_>) -> Result<Vec<u8>, PemError> {
-    // Through a reference: a copy would not be wiped.
+    // By reference, because a copy would not be wiped.
     let loaded = any_supported_type(key).ok();
     let public = loaded.and_then(|loaded| loaded.public_key().map(|key| key.to_vec()));
     public.ok_or_else(|| match KeyKind::of_private(key) {

@@ -1,22 +1,23 @@
-//! What nodes say to each other of the cluster's keys.
+//! Messages by which a node manages the cluster keys of another node.
 
 use std::fmt;
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-/// A cluster key on its way to another node. Wiped when dropped; never shown by `Debug`.
+/// A cluster key in a message to another node. The bytes are wiped on drop; `Debug` does not show
+/// them.
 #[derive(Clone)]
 pub struct KeySecret(Arc<Zeroizing<[u8; 32]>>);
 
 impl KeySecret {
-    /// Of these bytes.
+    /// Takes the 32 bytes of the key.
     #[must_use]
     pub fn new(bytes: Zeroizing<[u8; 32]>) -> Self {
         Self(Arc::new(bytes))
     }
 
-    /// Its bytes. Do not copy them where they are not wiped.
+    /// The bytes of the key. Copies must go to memory that is wiped.
     #[must_use]
     pub fn bytes(&self) -> &[u8; 32] {
         &self.0
@@ -24,7 +25,7 @@ impl KeySecret {
 }
 
 impl PartialEq for KeySecret {
-    /// Takes as long wherever the two differ.
+    /// Compares in constant time.
     fn eq(&self, other: &Self) -> bool {
         self.0.iter().zip(other.0.iter()).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
     }
@@ -38,36 +39,36 @@ impl fmt::Debug for KeySecret {
     }
 }
 
-/// What a node is asked to do with its keys, and to tell them afterwards. Keys are named by
-/// their fingerprints.
+/// A request to change the cluster keys of a node. The node answers with a [`KeysHeld`]. Existing
+/// keys are named by their 8-byte ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyAction {
-    /// Nothing.
+    /// Change nothing, only report the keys.
     List,
-    /// Accept this one.
+    /// Accept frames sealed with this key too.
     Add(KeySecret),
-    /// Seal with this one.
+    /// Seal frames with this key.
     Activate([u8; 8]),
-    /// Accept this one no more.
+    /// Stop accepting frames sealed with this key.
     Retire([u8; 8]),
 }
 
-/// The keys of a node.
+/// The cluster keys that a node holds: its answer to a [`KeyAction`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct KeysHeld {
-    /// Fingerprints: the first seals, the others are accepted. At most
-    /// [`limits::KEYS`](crate::limits::KEYS).
+    /// The key ids, the sealing key first; the others are accepted. At most
+    /// [`limits::CLUSTER_KEYS`](crate::limits::CLUSTER_KEYS).
     pub keys: Vec<[u8; 8]>,
-    /// They are in a file of this node, so that it has them after a restart.
+    /// Whether the keys are stored in a file of the node, so that a restart restores them.
     pub kept: bool,
     /// Whether a restart restores the sealing key; [`kept`](Self::kept) if the node did not
     /// report it.
     pub keeps_active: bool,
-    /// Whether a key that the node is given now would be in its file; [`kept`](Self::kept) if
-    /// the node did not report it.
+    /// Whether a key added now would be stored in that file; [`kept`](Self::kept) if the node did
+    /// not report it.
     pub keeps_new: bool,
-    /// Why what was asked was not done; at most
+    /// Why the node did not do what the request asked; `None` if it did. At most
     /// [`limits::TEXT_LEN`](crate::limits::TEXT_LEN) bytes.
     pub refused: Option<String>,
 }

@@ -7,8 +7,8 @@ use super::super::samples::*;
 use super::*;
 
 #[test]
-fn what_is_given_instead_is_named_with_the_command_that_converts_it() {
-    let (_, middle, leaf) = three();
+fn other_data_is_named_with_the_command_that_converts_it() {
+    let (_, middle, leaf) = test_chain();
     let key = leaf.key_pem();
     let der = leaf.key.serialize_der();
     let full = format!("{}{}", leaf.pem, middle.pem);
@@ -30,27 +30,30 @@ fn what_is_given_instead_is_named_with_the_command_that_converts_it() {
         (b" \r\n\0".to_vec(), "it is empty"),
         (
             leaf.der.clone(),
-            "a certificate in DER, and PEM is meant; convert it with `openssl x509 -inform DER",
+            "a certificate in DER, and PEM is expected; convert it with `openssl x509 -inform DER",
         ),
-        (pfx.clone(), "PKCS #12 (.pfx, .p12), and PEM is meant; convert it with `openssl pkcs12"),
+        (
+            pfx.clone(),
+            "PKCS #12 (.pfx, .p12), and PEM is expected; convert it with `openssl pkcs12",
+        ),
         (
             signed_data.clone(),
-            "PKCS #7 bundle in DER (.p7b), and PEM is meant; convert it with `openssl pkcs7 \
+            "PKCS #7 bundle in DER (.p7b), and PEM is expected; convert it with `openssl pkcs7 \
              -inform DER",
         ),
-        (request.der().to_vec(), "a request for a certificate (CSR), and PEM is meant"),
+        (request.der().to_vec(), "a request for a certificate (CSR), and PEM is expected"),
         (der.clone(), "a private key in DER"),
         (leaf.der[..200].to_vec(), "DER of an unknown kind"),
         (b"\xfe\xed\xfe\xed\0\0\0\x02".to_vec(), "`keytool -importkeystore"),
-        (b"PK\x03\x04..".to_vec(), "an archive, and PEM is meant; unpack it"),
+        (b"PK\x03\x04..".to_vec(), "an archive, and PEM is expected; unpack it"),
         (
             pem("PKCS7", &signed_data).into(),
-            "a PKCS #7 bundle, and a certificate is meant here; convert it with `openssl pkcs7 \
+            "a PKCS #7 bundle, and a certificate is expected here; convert it with `openssl pkcs7 \
              -in FILE -print_certs",
         ),
         (
             request.pem().unwrap().into(),
-            "a request for a certificate (CSR), and a certificate is meant here; give the \
+            "a request for a certificate (CSR), and a certificate is expected here; give the \
              certificate that",
         ),
         (public.clone().into(), "line 1: this is a public key, and a certificate"),
@@ -70,8 +73,11 @@ fn what_is_given_instead_is_named_with_the_command_that_converts_it() {
         ),
         (full.replace(' ', "%20").replace('\n', "%0A").into(), "percent-encoded"),
         (b"hello".to_vec(), "it has no `-----BEGIN CERTIFICATE-----`"),
-        (leaf.pem.replace("MII", "MI!").into(), "line 1: what begins here is not base64"),
-        (leaf.pem.replacen("MII", "MIJ", 1).into(), "certificate 1 of the text is no X.509"),
+        (
+            leaf.pem.replace("MII", "MI!").into(),
+            "line 1: the section that begins here is not base64",
+        ),
+        (leaf.pem.replacen("MII", "MIJ", 1).into(), "certificate 1 of the text is not an X.509"),
     ];
     for (text, words) in &chains {
         let error = read(text, &key).unwrap_err();
@@ -81,37 +87,37 @@ fn what_is_given_instead_is_named_with_the_command_that_converts_it() {
         (b"".to_vec(), "it is empty"),
         (
             der.clone(),
-            "a private key in DER, and PEM is meant; convert it with `openssl pkey -inform DER",
+            "a private key in DER, and PEM is expected; convert it with `openssl pkey -inform DER",
         ),
         (
             encrypted.clone(),
-            "an encrypted private key in DER, and PEM is meant; convert it with `openssl pkey \
+            "an encrypted private key in DER, and PEM is expected; convert it with `openssl pkey \
              -inform DER",
         ),
         (pfx, "openssl pkcs12"),
         (
             pem("ENCRYPTED PRIVATE KEY", &encrypted).into(),
-            "the key is encrypted, and a server asks for no passphrase; decrypt it with `openssl \
-             pkey -in FILE",
+            "the key is encrypted, and a server cannot ask for a passphrase; decrypt it with \
+             `openssl pkey -in FILE",
         ),
         (pem("PRIVATE KEY", &encrypted).into(), "the key is encrypted, and"),
         (legacy.into(), "the key is encrypted, and"),
-        (full.clone().into(), "line 1: this is a certificate, and a private key is meant here"),
+        (full.clone().into(), "line 1: this is a certificate, and a private key is expected here"),
         (
             public.into(),
-            "line 1: this is a public key, and a private key is meant here; the private key that",
+            "line 1: this is a public key, and a private key is expected here; the private key",
         ),
         (
             pem("OPENSSH PRIVATE KEY", b"openssh-key-v1").into(),
-            "a private key of OpenSSH, and a private key is meant here; TLS does not use it; \
+            "a private key of OpenSSH, and a private key is expected here; TLS does not use it; \
              rewrite a copy of it with `ssh-keygen",
         ),
         (b"PuTTY-User-Key-File-2: ssh-rsa\n".to_vec(), "a private key of PuTTY"),
         (pem("EC PARAMETERS", &[6, 1, 1]).into(), "parameters alone"),
         (
             pem("PRIVATE KEY", &pkcs8(&curve(b"\x2b\x81\x04\x00\x23"), &[1])).into(),
-            "the key is ECDSA P-521, which TLS cannot use here; ask for a certificate with a \
-             key that it can: ECDSA P-256 or P-384, RSA of 2048 to 4096 bits, Ed25519",
+            "the key is ECDSA P-521, which TLS cannot use here; request a certificate for another \
+             key: ECDSA P-256 or P-384, RSA of 2048 to 4096 bits, Ed25519",
         ),
         (
             pem("PRIVATE KEY", &pkcs8(&curve(b"\x2b\x81\x04\x00\x0a"), &[1])).into(),
@@ -139,7 +145,7 @@ fn what_is_given_instead_is_named_with_the_command_that_converts_it() {
             "RSA of 8192 bits",
         ),
         (pem("RSA PRIVATE KEY", &rsa(2048)).into(), "RSA of 2048 bits, but damaged"),
-        (pem("PRIVATE KEY", b"hello").into(), "its base64 is no private key"),
+        (pem("PRIVATE KEY", b"hello").into(), "its base64 is not a private key"),
     ];
     for (text, words) in &keys {
         let error = read(&full, text).unwrap_err();
