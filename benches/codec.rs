@@ -1,5 +1,4 @@
-//! Bytes: encoding and decoding the reference frame of 100 state changes, and
-//! sealing it.
+//! The codec: encoding, decoding and sealing the reference frame of 100 state changes.
 
 #![allow(missing_docs, reason = "criterion's macros make public items")]
 
@@ -22,7 +21,7 @@ fn codec(c: &mut Criterion) {
     let events = reference();
     let mut body = Vec::new();
     for event in &events {
-        encode_event(event, &mut body).expect("it fits");
+        encode_event(event, &mut body).expect("the event fits");
     }
     println!("codec/reference frame: {} bytes for {EVENTS} events", body.len());
 
@@ -45,7 +44,7 @@ fn codec(c: &mut Criterion) {
         Header { kind: FrameKind::Data, lane: 1, incarnation, to: None, first: 1, count: EVENTS };
     let sealer = Sealer::keyed(&key, "mail", incarnation);
     group.bench_function("seal a frame of 100", |b| b.iter(|| sealer.seal(&header, &body)));
-    let frame = sealer.seal(&header, &body).expect("it fits");
+    let frame = sealer.seal(&header, &body).expect("the frame fits");
     let mut opener = Opener::keyed(&key, "mail", [9; 16]);
     group.bench_function("open a frame of 100", |b| b.iter(|| opener.open(&frame)));
     group.finish();

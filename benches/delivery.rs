@@ -1,4 +1,4 @@
-//! The core alone: numbering, ordering, and putting right what comes out of order.
+//! The delivery core alone: sending, and receiving in and out of order.
 
 #![allow(missing_docs, reason = "criterion's macros make public items")]
 
@@ -16,14 +16,15 @@ fn node(name: &str, n: u8) -> Endpoint {
     Endpoint::new(identity, Settings::default(), Time::default())
 }
 
-/// A receiver that knows its sender, and the sender's next frames.
+/// A receiver that knows its sender, and the next frames of the sender.
 fn pair() -> (Endpoint, Vec<Frame>) {
     let (mut a, mut b) = (node("a", 1), node("b", 2));
     let Some(Output::Transmit { frame, .. }) = a.poll_output() else { unreachable!() };
     b.handle_frame(Time::default(), frame);
     while b.poll_output().is_some() {}
     let body = Bytes::from_static(&[7; 64]);
-    let send = |_| a.send(Time::default(), Lane::Events, 1, body.clone()).expect("it is sent");
+    let send =
+        |_| a.send(Time::default(), Lane::Events, 1, body.clone()).expect("the lane is open");
     let frames = (0..FRAMES).map(send).collect();
     (b, frames)
 }

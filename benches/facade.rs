@@ -1,4 +1,4 @@
-//! The whole way of an event: two nodes over the memory bus, sealed.
+//! The whole path of an event between two nodes over the memory bus, sealed.
 
 #![allow(missing_docs, reason = "criterion's macros make public items")]
 

@@ -1,4 +1,4 @@
-//! The mirror: what every connection asks, what every change costs.
+//! The mirror: lookups, as on each connection, and the cost of changes.
 
 #![allow(missing_docs, reason = "criterion's macros make public items")]
 
@@ -8,17 +8,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::{sync::Arc, thread};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use mailmesh_benches::corpus::{ADDRESSES, ASKED, NOW, asked, filled, v4, v6, write};
+use mailmesh_benches::corpus::{
+    ADDRESSES, LOOKUPS, NOW, full_mirror, keep_writing, lookup_addresses, v4, v6,
+};
 use mailmesh_events::*;
 
 fn lookup(c: &mut Criterion) {
-    let mirror = Arc::new(filled());
-    println!("tables of lookups: {} bytes", mirror.lookup_bytes());
-    // A writer at 10,000 a second, as long as this runs.
+    let mirror = Arc::new(full_mirror());
+    println!("lookup tables: {} bytes", mirror.lookup_bytes());
+    // Writes 10,000 changes per second while the lookups run.
     let done = Arc::new(AtomicBool::new(false));
     let writer = thread::spawn({
         let (mirror, done) = (mirror.clone(), done.clone());
-        move || write(&mirror, &done)
+        move || keep_writing(&mirror, &done)
     });
     let mut ask = |name: &str, addresses: Vec<IpAddr>| {
         let mut next = 0;
@@ -29,15 +31,15 @@ fn lookup(c: &mut Criterion) {
             });
         });
     };
-    ask("state/is_blocked, v4, not blocked", asked(&mirror, v4, false));
-    ask("state/is_blocked, v4, blocked", asked(&mirror, v4, true));
-    ask("state/is_blocked, v6, not blocked", asked(&mirror, v6, false));
-    ask("state/is_blocked, v6, blocked", asked(&mirror, v6, true));
-    // What a map alone costs, which knows no networks.
+    ask("state/is_blocked, v4, not blocked", lookup_addresses(&mirror, v4, false));
+    ask("state/is_blocked, v4, blocked", lookup_addresses(&mirror, v4, true));
+    ask("state/is_blocked, v6, not blocked", lookup_addresses(&mirror, v6, false));
+    ask("state/is_blocked, v6, blocked", lookup_addresses(&mirror, v6, true));
+    // Baseline: a map of addresses, which cannot match networks.
     let map: dashmap::DashMap<IpAddr, ()> = (0..ADDRESSES).map(|n| (v4(n), ())).collect();
     for (name, addresses) in [
-        ("state/DashMap alone, absent", asked(&mirror, v4, false)),
-        ("state/DashMap alone, present", (0..ASKED as u32).map(v4).collect()),
+        ("state/DashMap alone, absent", lookup_addresses(&mirror, v4, false)),
+        ("state/DashMap alone, present", (0..LOOKUPS as u32).map(v4).collect()),
     ] {
         let mut next = 0;
         c.bench_function(name, |b| {

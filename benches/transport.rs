@@ -1,4 +1,4 @@
-//! The driver over the memory bus, and the reading of a configuration.
+//! The driver over the memory bus, and parsing a configuration.
 
 #![allow(missing_docs, reason = "criterion's macros make public items")]
 
@@ -50,7 +50,7 @@ fn start(hub: &MemoryHub, n: u8) -> (Driver, Arc<AtomicU64>) {
     (driver.expect("a thread"), count)
 }
 
-fn until(count: &AtomicU64, at_least: u64) {
+fn wait_until(count: &AtomicU64, at_least: u64) {
     while count.load(Ordering::Relaxed) < at_least {
         std::thread::yield_now();
     }
@@ -61,8 +61,8 @@ fn transport(c: &mut Criterion) {
     let _guard = runtime.enter();
     let hub = MemoryHub::new();
     let ((a, a_count), (_b, b_count)) = (start(&hub, 1), start(&hub, 2));
-    until(&a_count, 1);
-    until(&b_count, 1);
+    wait_until(&a_count, 1);
+    wait_until(&b_count, 1);
     let mut group = c.benchmark_group("transport");
     group.throughput(Throughput::Elements(100));
     group.bench_function("100 events to one node over memory", |bencher| {
@@ -75,7 +75,7 @@ fn transport(c: &mut Criterion) {
                 };
                 a.try_publish(Lane::Events, encode).expect("room");
             }
-            until(&b_count, before + 100);
+            wait_until(&b_count, before + 100);
         });
     });
     group.finish();

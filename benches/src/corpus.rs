@@ -1,4 +1,4 @@
-//! Addresses as a mail server blocks them.
+//! A corpus of blocked addresses and networks, as a mail server has it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,46 +7,46 @@ use std::time::{Duration, Instant};
 use mailmesh_events::{Block, Network, NodeId, Rule, UnixMillis};
 use mailmesh_state::Mirror;
 
-/// When it all happens.
+/// Time of all changes and lookups.
 pub const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
-/// Single addresses of IPv4.
+/// Number of single IPv4 addresses.
 pub const ADDRESSES: u32 = 1_000_000;
-/// Networks.
+/// Number of networks.
 pub const NETWORKS: u32 = 20_000;
 
-/// Scattered, and the same in every run.
-fn scattered(n: u32) -> u32 {
+/// Scatters numbers over the whole range, the same way in every run.
+fn scatter(n: u32) -> u32 {
     let mixed = u64::from(n).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     ((mixed ^ mixed >> 32).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 32) as u32
 }
 
-/// In 11.0.0.0/8 to 100.0.0.0/8, as addresses of the world are.
+/// An IPv4 address from 11.0.0.0 to 100.255.255.255.
 #[must_use]
 pub fn v4(n: u32) -> IpAddr {
-    Ipv4Addr::from((scattered(n) % (90 << 24)) + (11 << 24)).into()
+    Ipv4Addr::from((scatter(n) % (90 << 24)) + (11 << 24)).into()
 }
 
-/// An address of IPv6.
+/// An IPv6 address, of which 32 bits each are scattered.
 #[must_use]
 pub fn v6(n: u32) -> IpAddr {
-    let (a, b) = (u128::from(scattered(n)), u128::from(scattered(!n)));
+    let (a, b) = (u128::from(scatter(n)), u128::from(scatter(!n)));
     Ipv6Addr::from(0x2600 << 112 | a << 80 | b).into()
 }
 
-/// A network of /16 to /28.
+/// An IPv4 network of /16 to /28.
 ///
 /// # Panics
-/// Never: the prefix is of IPv4.
+/// Never: the prefix length is valid.
 #[must_use]
 pub fn network(n: u32) -> Network {
     let len = 16 + (n % 13) as u8;
     Network::new(v4(n ^ 0x5555_0000), len).unwrap_or_else(|_| Network::single(v4(n)))
 }
 
-/// Why and for how long: one of a few reasons, and an end of its own.
+/// A block with one of four reasons and an expiry of its own.
 ///
 /// # Panics
-/// Never: the reasons are short.
+/// Never: the reasons are short enough.
 #[must_use]
 pub fn block(n: u32) -> Block {
     const REASONS: [&str; 4] =
@@ -56,16 +56,16 @@ pub fn block(n: u32) -> Block {
     block.expiring_at(NOW.plus(days))
 }
 
-/// Addresses asked for in turn: more than caches hold.
-pub const ASKED: usize = 1 << 16;
+/// Number of addresses looked up in turn: more than CPU caches hold.
+pub const LOOKUPS: usize = 1 << 16;
 
-/// A mirror with 1,000,000 scattered addresses of IPv4, 100,000 of IPv6, and 20,000
-/// networks of /16 to /28.
+/// A mirror with 1,000,000 scattered IPv4 addresses, 100,000 IPv6 addresses, and 20,000 networks of
+/// /16 to /28.
 ///
 /// # Panics
-/// Never: there is room, and all may be blocked.
+/// Never: the mirror has room for all of them.
 #[must_use]
-pub fn filled() -> Mirror {
+pub fn full_mirror() -> Mirror {
     let mirror = Mirror::new(NodeId(1), [7; 16]);
     let singles = (0..ADDRESSES).map(v4).chain((0..ADDRESSES / 10).map(v6));
     let networks = singles.map(Network::single).chain((0..NETWORKS).map(network));
@@ -74,16 +74,16 @@ pub fn filled() -> Mirror {
     mirror
 }
 
-/// Addresses that are, or are not, blocked.
+/// Addresses to look up that are blocked, or that are not.
 #[must_use]
-pub fn asked(mirror: &Mirror, make: fn(u32) -> IpAddr, blocked: bool) -> Vec<IpAddr> {
+pub fn lookup_addresses(mirror: &Mirror, make: fn(u32) -> IpAddr, blocked: bool) -> Vec<IpAddr> {
     let from = if blocked { 0 } else { 0x4000_0000 };
     let all = (from..).map(make).filter(|address| mirror.is_blocked(*address, NOW) == blocked);
-    all.take(ASKED).collect()
+    all.take(LOOKUPS).collect()
 }
 
-/// Changes 10,000 entries a second until `done`.
-pub fn write(mirror: &Mirror, done: &AtomicBool) {
+/// Writes 10,000 changes per second until `done`.
+pub fn keep_writing(mirror: &Mirror, done: &AtomicBool) {
     let begin = Instant::now();
     for n in 0_u32.. {
         if done.load(Ordering::Relaxed) {

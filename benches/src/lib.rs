@@ -1,4 +1,4 @@
-//! Criterion benches, one file a layer. Timings here are of one machine at one
-//! moment: compare them within a run, never across.
+//! Criterion benches, one file per layer. Compare timings within one run only: they depend on the
+//! machine and on what else runs.
 
 pub mod corpus;

@@ -1,4 +1,5 @@
-//! A node that starts: from another, over Zenoh on the loopback, and from its own disk.
+//! Start of a node: synchronization from another node over Zenoh on the loopback, and restart from
+//! disk.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use mailmesh_benches::corpus::{self, ADDRESSES};
 
 use crate::row::Row;
 
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 pub(crate) async fn fill(node: &Cluster) -> Result<(), Box<dyn Error>> {
     let now = mailmesh::UnixMillis::from(std::time::SystemTime::now());
@@ -20,7 +21,7 @@ pub(crate) async fn fill(node: &Cluster) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Of a node, and of others that connect to it.
+/// Configurations of a first node, and of nodes that connect to it.
 pub(crate) fn configs() -> Result<(Coordinator, Coordinator), Box<dyn Error>> {
     let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let parse = |endpoints: &str| {
@@ -44,14 +45,14 @@ pub(crate) fn measure() -> Result<Vec<Row>, Box<dyn Error>> {
         let begin = Instant::now();
         let two = Cluster::builder().name("two").coordinator(second).start().await?;
         two.wait_for_members(1).await;
-        let met = begin.elapsed();
+        let linked_after = begin.elapsed();
         while two.status().mirror_fingerprint != one.status().mirror_fingerprint {
-            if begin.elapsed() > PATIENCE {
+            if begin.elapsed() > TIMEOUT {
                 return Err("the joiner did not get the mirror".into());
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        let took = (begin.elapsed() - met).as_secs_f64();
+        let took = (begin.elapsed() - linked_after).as_secs_f64();
         rows.push(Row::new("a joiner has 1 M entries, loopback", took, "s", 2.0));
         two.shutdown().await;
         one.shutdown().await;

@@ -1,4 +1,5 @@
-//! Events between two nodes while a third has the whole mirror from the one that sends them.
+//! Latency of events between two nodes while a third node synchronizes the whole mirror from the
+//! publisher.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -10,14 +11,14 @@ use mailmesh::{CacheInvalidation, CacheKind, Cluster, Filter, Incoming, Kind};
 use crate::join;
 use crate::row::Row;
 
-const PATIENCE: Duration = Duration::from_secs(120);
-/// Between two events.
-const PACE: Duration = Duration::from_millis(2);
-/// How long events are measured while nobody joins.
-const QUIET: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(120);
+/// Time between two events.
+const INTERVAL: Duration = Duration::from_millis(2);
+/// Length of the measurement without a joining node.
+const BASELINE_TIME: Duration = Duration::from_secs(5);
 
-/// Microseconds from the call that publishes to the inbox, of an event each `PACE` until
-/// `done`: the 50th and the 99th of a hundred.
+/// Publishes an event every `INTERVAL` until `done`. Returns the 50th and 99th percentile of the
+/// time from publishing to the inbox, in microseconds.
 async fn latencies(
     from: &Cluster,
     inbox: &mut mailmesh::Inbox,
@@ -28,7 +29,7 @@ async fn latencies(
         let begin = Instant::now();
         from.publish(CacheInvalidation::negative(CacheKind::Account)).await?;
         loop {
-            let incoming = tokio::time::timeout(PATIENCE, inbox.recv()).await?;
+            let incoming = tokio::time::timeout(TIMEOUT, inbox.recv()).await?;
             match incoming.ok_or("the inbox closed")? {
                 Incoming::Event(_) => break,
                 Incoming::Gap(gap) => return Err(format!("a gap: {gap:?}").into()),
@@ -36,7 +37,7 @@ async fn latencies(
             }
         }
         all.push(begin.elapsed());
-        tokio::time::sleep(PACE).await;
+        tokio::time::sleep(INTERVAL).await;
     }
     all.sort_unstable();
     let at = |hundredth: usize| {
@@ -56,14 +57,14 @@ pub(crate) fn measure() -> Result<Vec<Row>, Box<dyn Error>> {
         join::fill(&one).await?;
         let begin = Instant::now();
         while two.status().mirror_fingerprint != one.status().mirror_fingerprint {
-            if begin.elapsed() > PATIENCE {
+            if begin.elapsed() > TIMEOUT {
                 return Err("the second node did not get the mirror".into());
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let mut inbox = two.inbox(Filter::kinds([Kind::Cache]));
         let begin = Instant::now();
-        let (p50, p99) = latencies(&one, &mut inbox, || begin.elapsed() > QUIET).await?;
+        let (p50, p99) = latencies(&one, &mut inbox, || begin.elapsed() > BASELINE_TIME).await?;
 
         let joined = Arc::new(AtomicBool::new(false));
         let (done, fingerprint) = (joined.clone(), one.status().mirror_fingerprint);
@@ -71,8 +72,8 @@ pub(crate) fn measure() -> Result<Vec<Row>, Box<dyn Error>> {
         let third = tokio::spawn(async move {
             let third = third.await?;
             let begin = Instant::now();
-            // A joiner that gets nowhere ends the measurement, which then has no mirror to show.
-            while third.status().mirror_fingerprint != fingerprint && begin.elapsed() < PATIENCE {
+            // On timeout the measurement ends, and the check below reports the missing mirror.
+            while third.status().mirror_fingerprint != fingerprint && begin.elapsed() < TIMEOUT {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
             done.store(true, Ordering::Release);
@@ -88,9 +89,9 @@ pub(crate) fn measure() -> Result<Vec<Row>, Box<dyn Error>> {
         }
         Ok(vec![
             Row::new("an event while another joins, p50", during.0, "us", 2.0 * p50)
-                .beside("while nobody does", p50),
+                .versus("while nobody does", p50),
             Row::new("an event while another joins, p99", during.1, "us", 2.0 * p99)
-                .beside("while nobody does", p99),
+                .versus("while nobody does", p99),
         ])
     })
 }

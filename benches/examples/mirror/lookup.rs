@@ -1,4 +1,4 @@
-//! What every connection asks, while a writer changes 10,000 entries a second.
+//! Lookups, as on each connection, while a writer changes 10,000 entries per second.
 
 use std::error::Error;
 use std::hint::black_box;
@@ -7,16 +7,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use mailmesh_benches::corpus::{self, ADDRESSES, NETWORKS, NOW, asked};
+use mailmesh_benches::corpus::{self, ADDRESSES, NETWORKS, NOW, lookup_addresses};
 use mailmesh_events::Network;
 use parking_lot::RwLock;
 
 use crate::row::Row;
 
-/// Rounds of these; the median counts.
+/// Number of rounds, of which the median counts.
 const ROUNDS: usize = 25;
 
-/// Nanoseconds of one question: the median of the rounds.
+/// Nanoseconds per lookup, as the median of all rounds.
 fn nanos(addresses: &[IpAddr], ask: impl Fn(IpAddr) -> bool) -> f64 {
     let mut rounds: Vec<f64> = (0..ROUNDS)
         .map(|_| {
@@ -31,12 +31,13 @@ fn nanos(addresses: &[IpAddr], ask: impl Fn(IpAddr) -> bool) -> f64 {
 }
 
 pub(crate) fn measure() -> Result<Vec<Row>, Box<dyn Error>> {
-    let mirror = Arc::new(corpus::filled());
+    let mirror = Arc::new(corpus::full_mirror());
     let map: dashmap::DashMap<IpAddr, ()> = (0..ADDRESSES)
         .map(|n| (corpus::v4(n), ()))
         .chain((0..ADDRESSES / 10).map(|n| (corpus::v6(n), ())))
         .collect();
-    // The mail server's way: a set of addresses, and every network in turn, under a lock.
+    // The current method of the mail server: a set of addresses, and a scan of all networks under a
+    // lock.
     let networks: RwLock<Vec<Network>> = RwLock::new((0..NETWORKS).map(corpus::network).collect());
     let scan = |address: IpAddr| {
         map.contains_key(&address)
@@ -46,27 +47,27 @@ pub(crate) fn measure() -> Result<Vec<Row>, Box<dyn Error>> {
     let mut rows = Vec::new();
     std::thread::scope(|scope| {
         let (mirror, map, done) = (&*mirror, &map, &done);
-        scope.spawn(|| corpus::write(mirror, done));
+        scope.spawn(|| corpus::keep_writing(mirror, done));
         for (name, make, blocked, goal) in [
             ("is_blocked, v4, not blocked", corpus::v4 as fn(u32) -> IpAddr, false, 15.0),
             ("is_blocked, v4, blocked", corpus::v4, true, 60.0),
             ("is_blocked, v6, not blocked", corpus::v6, false, 30.0),
             ("is_blocked, v6, blocked", corpus::v6, true, 120.0),
         ] {
-            let addresses = asked(mirror, make, blocked);
+            let addresses = lookup_addresses(mirror, make, blocked);
             let ours = nanos(&addresses, |address| mirror.is_blocked(address, NOW));
             let rival = nanos(&addresses, |address| map.contains_key(&address));
             rows.push(
-                Row::new(name, ours, "ns", goal).beside("DashMap, which knows no networks", rival),
+                Row::new(name, ours, "ns", goal).versus("DashMap, which knows no networks", rival),
             );
         }
-        let absent = asked(mirror, corpus::v4, false);
+        let absent = lookup_addresses(mirror, corpus::v4, false);
         let ours = nanos(&absent, |address| mirror.is_blocked(address, NOW));
         let few: Vec<IpAddr> = absent.iter().take(500).copied().collect();
         let rival = nanos(&few, scan);
         let name = "is_blocked, v4, not blocked";
         rows.push(
-            Row::new(name, ours, "ns", 15.0).beside("lock and scan, as the mail server", rival),
+            Row::new(name, ours, "ns", 15.0).versus("lock and scan, as the mail server", rival),
         );
         let mut single: Vec<u64> = absent
             .iter()

@@ -1,5 +1,5 @@
-//! What the mirror costs, beside what else one could use, in one run:
-//! `cargo xtask compare --only mirror`.
+//! Costs of the mirror beside alternatives, measured in one run: `cargo xtask compare --only
+//! mirror`.
 
 mod join;
 mod live;
@@ -13,10 +13,10 @@ use std::path::PathBuf;
 
 use row::Row;
 
-/// A part of the measurements.
+/// One group of measurements.
 type Part = fn() -> Result<Vec<Row>, Box<dyn std::error::Error>>;
 
-/// Memory first, while the process holds nothing else.
+/// Memory is measured first, while the process has allocated nothing else.
 const PARTS: [(&str, Part); 6] = [
     ("memory", memory::measure),
     ("lookup", lookup::measure),

@@ -1,4 +1,4 @@
-//! Bytes of an entry, all included.
+//! Memory per entry, including all tables.
 
 use std::error::Error;
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ use mailmesh_state::Mirror;
 
 use crate::row::Row;
 
-/// Bytes of memory that this process has.
+/// Resident memory of this process, in bytes.
 fn resident() -> Result<f64, Box<dyn Error>> {
     let text = std::fs::read_to_string("/proc/self/statm")?;
     let pages: f64 = text.split(' ').nth(1).ok_or("no resident size")?.parse()?;
@@ -18,13 +18,14 @@ fn resident() -> Result<f64, Box<dyn Error>> {
 }
 
 pub(crate) fn measure() -> Result<Vec<Row>, Box<dyn Error>> {
-    // Not freed before the end: memory that was freed is used again, unseen.
+    // Both stay allocated until the end: the allocator would reuse freed memory unnoticed.
     let before = resident()?;
     let map: dashmap::DashMap<IpAddr, ()> = (0..ADDRESSES).map(|n| (corpus::v4(n), ())).collect();
     let rival = (resident()? - before) / f64::from(ADDRESSES);
     let before = resident()?;
     let mirror = Mirror::new(NodeId(1), [7; 16]);
-    // As they come from other nodes: one by one, each with its own reason and end.
+    // Apply entries one by one, as they arrive from other nodes; each has its own reason and
+    // expiry.
     for n in 0..ADDRESSES {
         let stamp = Stamp::new(NOW, n as u16, NodeId(2));
         let (network, block) = (Network::single(corpus::v4(n)), Some(Arc::new(corpus::block(n))));
@@ -34,5 +35,5 @@ pub(crate) fn measure() -> Result<Vec<Row>, Box<dyn Error>> {
     let ours = (resident()? - before) / f64::from(ADDRESSES);
     drop((mirror, map));
     let row = Row::new("memory of an address", ours, "B", 100.0);
-    Ok(vec![row.beside("DashMap, key and unit", rival)])
+    Ok(vec![row.versus("DashMap, key and unit", rival)])
 }

@@ -1,5 +1,4 @@
-//! What it costs to find and mend differences: two mirrors that talk in memory, every message
-//! as the bytes it would be.
+//! Cost of finding and repairing differences. Two mirrors exchange encoded messages in memory.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
@@ -7,7 +6,7 @@ use std::time::{Duration, Instant};
 use mailmesh_benches::corpus::{self, ADDRESSES, NOW};
 use mailmesh_codec::{encode_digest, encode_sync};
 use mailmesh_events::{Network, NodeId, Rule, SyncMessage};
-use mailmesh_state::{Mirror, Reconciler, Timing};
+use mailmesh_state::{Mirror, ReconcileConfig, Reconciler};
 
 use crate::row::Row;
 
@@ -19,19 +18,19 @@ struct Node {
 #[derive(Debug, Default)]
 struct Cost {
     bytes: usize,
-    /// Of them, in messages that carry entries.
+    /// Bytes of the messages that carry entries.
     in_entries: usize,
     entries: usize,
     round_trips: usize,
     cpu: Duration,
-    beats: usize,
+    heartbeats: usize,
 }
 
-/// Two nodes with the same addresses, of which the second has some more.
+/// Two nodes with the same addresses. The second one has `differences` more.
 fn pair(differences: u32) -> Result<[Node; 2], Box<dyn Error>> {
     let mut nodes = [0, 1].map(|n| {
         let mirror = Mirror::new(NodeId(n as u64 + 1), [7; 16]);
-        let mut reconciler = Reconciler::new(n, Timing::default());
+        let mut reconciler = Reconciler::new(n, ReconcileConfig::default());
         reconciler.on_joined(1 - n);
         Node { mirror, reconciler }
     });
@@ -43,7 +42,7 @@ fn pair(differences: u32) -> Result<[Node; 2], Box<dyn Error>> {
         (Network::single(corpus::v4(n)), corpus::block(n))
     });
     nodes[1].mirror.set_all(Rule::Block, more.collect(), NOW)?;
-    // They know each other: nothing is urgent.
+    // The nodes know each other's digest already, so no comparison is urgent.
     for node in &mut nodes {
         let digest = node.mirror.digest();
         let other = 1 - usize::from(node.mirror.latest_stamp().node() == NodeId(2));
@@ -52,12 +51,12 @@ fn pair(differences: u32) -> Result<[Node; 2], Box<dyn Error>> {
     Ok(nodes)
 }
 
-fn mend(nodes: &mut [Node; 2]) -> Result<Cost, Box<dyn Error>> {
+fn reconcile(nodes: &mut [Node; 2]) -> Result<Cost, Box<dyn Error>> {
     let (mut cost, mut at) = (Cost::default(), Duration::ZERO);
     while nodes[0].mirror.digest() != nodes[1].mirror.digest() {
-        cost.beats += 1;
-        if cost.beats > 300 {
-            return Err("the mirrors stay different".into());
+        cost.heartbeats += 1;
+        if cost.heartbeats > 300 {
+            return Err("the mirrors do not converge".into());
         }
         let digests = [0, 1].map(|n: usize| nodes[n].mirror.digest());
         let begin = Instant::now();
@@ -65,7 +64,7 @@ fn mend(nodes: &mut [Node; 2]) -> Result<Cost, Box<dyn Error>> {
             nodes[n].reconciler.on_digest(1 - n, digests[1 - n], digests[n], at);
         }
         loop {
-            let sent = [0, 1].map(|n: usize| nodes[n].reconciler.take_to_send());
+            let sent = [0, 1].map(|n: usize| nodes[n].reconciler.take_outgoing());
             if sent.iter().all(Vec::is_empty) {
                 break;
             }
@@ -105,11 +104,11 @@ pub(crate) fn measure() -> Result<Vec<Row>, Box<dyn Error>> {
             encode_sync(&SyncMessage::Entries { round: 1, changes: page.clone(), more: false })?;
         bytes.len() as f64 / page.len() as f64 * f64::from(ADDRESSES)
     };
-    let cost = mend(&mut nodes)?;
+    let cost = reconcile(&mut nodes)?;
     let besides = (cost.bytes - cost.in_entries) as f64;
     rows.push(
         Row::new("10 differences in 1 M, besides the entries", besides, "B", 2_000.0)
-            .beside("full resend", resend),
+            .versus("full resend", resend),
     );
     rows.push(Row::new("10 differences in 1 M, round trips", cost.round_trips as f64, "", 2.0));
     rows.push(Row::new(
@@ -120,18 +119,18 @@ pub(crate) fn measure() -> Result<Vec<Row>, Box<dyn Error>> {
     ));
     drop(nodes);
     let mut nodes = pair(100_000)?;
-    let cost = mend(&mut nodes)?;
+    let cost = reconcile(&mut nodes)?;
     let own = cost.in_entries as f64 * 100_000.0 / cost.entries as f64;
     rows.push(
         Row::new("100,000 differences in 1 M", cost.bytes as f64 / own, "times", 2.0)
-            .beside("full resend, in MB against MB", resend / own),
+            .versus("full resend, in MB against MB", resend / own),
     );
     println!(
         "    ({} bytes, {} of them entries, {} entries sent; {} heartbeats, {:.2} s CPU)",
         cost.bytes,
         cost.in_entries,
         cost.entries,
-        cost.beats,
+        cost.heartbeats,
         cost.cpu.as_secs_f64()
     );
     Ok(rows)

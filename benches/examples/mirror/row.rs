@@ -1,6 +1,6 @@
 use serde::Serialize;
 
-/// One figure.
+/// One measured figure, with its goal and the figure of an alternative.
 #[derive(Debug, Serialize)]
 pub(crate) struct Row {
     name: &'static str,
@@ -9,7 +9,7 @@ pub(crate) struct Row {
     rival_name: &'static str,
     ratio: Option<f64>,
     unit: &'static str,
-    /// At most.
+    /// Largest value that meets the goal.
     goal: f64,
     met: bool,
 }
@@ -20,7 +20,7 @@ impl Row {
         Self { name, ours, rival: None, rival_name: "", ratio: None, unit, goal, met }
     }
 
-    pub(crate) fn beside(mut self, rival_name: &'static str, rival: f64) -> Self {
+    pub(crate) fn versus(mut self, rival_name: &'static str, rival: f64) -> Self {
         (self.rival, self.rival_name, self.ratio) =
             (Some(rival), rival_name, Some(self.ours / rival));
         self

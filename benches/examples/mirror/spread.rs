@@ -1,5 +1,5 @@
-//! One block on its way to 31 peers, beside a bare put of Zenoh with as many subscribers:
-//! all in this process, on the loopback, each connected to each.
+//! Propagation of one block to 31 peers, beside a bare Zenoh put to as many subscribers. All run in
+//! this process over the loopback, fully connected.
 
 use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr};
@@ -14,17 +14,18 @@ use zenoh::qos::{CongestionControl, Priority};
 use crate::row::Row;
 
 const NODES: usize = 32;
-/// Not measured: connections are new.
+/// Rounds that are not measured, while connections are new.
 const WARM_UP: u32 = 10;
 const ROUNDS: u32 = 80;
-/// Between two rounds: a server is attacked now and then, not a thousand times a second, and
-/// 32 nodes on the same processors have something to say to each other after each.
+/// Time between two rounds. An attacked server blocks an address now and then, and the 32 nodes on
+/// the same processors need time for their messages after each block.
 const PAUSE: Duration = Duration::from_millis(200);
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Bytes of the bare put: about those of a sealed block.
-const BYTES: usize = 150;
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// Size of the bare put: about that of a sealed block.
+const PUT_BYTES: usize = 150;
 
-/// A port for each node; the first is connected to by all, and tells them of each other.
+/// Configurations with one port per node. All nodes connect to the first one and learn of the
+/// others from it.
 fn configs() -> Result<Vec<String>, Box<dyn Error>> {
     let free = || std::net::TcpListener::bind("127.0.0.1:0");
     let listeners = (0..NODES).map(|_| free()).collect::<Result<Vec<_>, _>>()?;
@@ -43,12 +44,12 @@ fn configs() -> Result<Vec<String>, Box<dyn Error>> {
     Ok(ports.iter().map(config).collect())
 }
 
-/// Waits for something, and leaves the processors to others meanwhile.
-fn until(is_so: impl Fn() -> bool) -> Result<Duration, Box<dyn Error>> {
+/// Polls a condition, sleeping between polls.
+fn wait_until(condition: impl Fn() -> bool) -> Result<Duration, Box<dyn Error>> {
     let begin = Instant::now();
-    while !is_so() {
-        if begin.elapsed() > PATIENCE {
-            return Err("it did not reach every node".into());
+    while !condition() {
+        if begin.elapsed() > TIMEOUT {
+            return Err("the block or put did not reach every node".into());
         }
         std::thread::sleep(Duration::from_micros(10));
     }
@@ -60,20 +61,20 @@ fn median(mut all: Vec<Duration>) -> f64 {
     all[all.len() / 2].as_secs_f64() * 1e3
 }
 
-/// Milliseconds until 31 subscribers have a put.
-fn bare() -> Result<f64, Box<dyn Error>> {
+/// Milliseconds until 31 subscribers have received a put.
+fn bare_zenoh() -> Result<f64, Box<dyn Error>> {
     let open = |config: &String| -> Result<zenoh::Session, Box<dyn Error>> {
-        // Zenoh as it is: mailmesh's own settings are not in it.
+        // Plain Zenoh, without the settings of mailmesh.
         let config = zenoh::Config::from_json5(config).map_err(|error| error.to_string())?;
         Ok(zenoh::open(config).wait().map_err(|error| error.to_string())?)
     };
     let sessions = configs()?.iter().map(open).collect::<Result<Vec<_>, _>>()?;
-    let came = Arc::new(AtomicUsize::new(0));
+    let received = Arc::new(AtomicUsize::new(0));
     let mut subscribers = Vec::new();
     for session in &sessions[1..] {
-        let came = came.clone();
+        let received = received.clone();
         let subscriber = session.declare_subscriber("bench/spread").callback(move |_| {
-            came.fetch_add(1, Ordering::AcqRel);
+            received.fetch_add(1, Ordering::AcqRel);
         });
         subscribers.push(subscriber.wait().map_err(|error| error.to_string())?);
     }
@@ -86,23 +87,23 @@ fn bare() -> Result<f64, Box<dyn Error>> {
         .map_err(|error| error.to_string())?;
     let put = || -> Result<Duration, Box<dyn Error>> {
         std::thread::sleep(PAUSE);
-        came.store(0, Ordering::Release);
+        received.store(0, Ordering::Release);
         let begin = Instant::now();
-        publisher.put(vec![7_u8; BYTES]).wait().map_err(|error| error.to_string())?;
-        until(|| came.load(Ordering::Acquire) == NODES - 1)?;
+        publisher.put(vec![7_u8; PUT_BYTES]).wait().map_err(|error| error.to_string())?;
+        wait_until(|| received.load(Ordering::Acquire) == NODES - 1)?;
         Ok(begin.elapsed())
     };
-    // Subscriptions are on their way.
+    // Wait until all subscriptions are known.
     let begin = Instant::now();
     loop {
-        came.store(0, Ordering::Release);
-        publisher.put(vec![7_u8; BYTES]).wait().map_err(|error| error.to_string())?;
+        received.store(0, Ordering::Release);
+        publisher.put(vec![7_u8; PUT_BYTES]).wait().map_err(|error| error.to_string())?;
         std::thread::sleep(Duration::from_millis(50));
-        if came.load(Ordering::Acquire) == NODES - 1 {
+        if received.load(Ordering::Acquire) == NODES - 1 {
             break;
         }
-        if begin.elapsed() > PATIENCE {
-            return Err("the subscribers are not all there".into());
+        if begin.elapsed() > TIMEOUT {
+            return Err("not all subscriptions are known".into());
         }
     }
     for _ in 0..WARM_UP {
@@ -115,7 +116,7 @@ fn bare() -> Result<f64, Box<dyn Error>> {
     Ok(median(took))
 }
 
-/// Milliseconds until 31 mirrors have a block.
+/// Milliseconds until 31 mirrors have applied a block.
 async fn ours() -> Result<f64, Box<dyn Error>> {
     let key = ClusterKey::generate()?;
     let mut nodes = Vec::new();
@@ -124,7 +125,7 @@ async fn ours() -> Result<f64, Box<dyn Error>> {
         nodes.push(builder.coordinator(Coordinator::parse(config)?).start().await?);
     }
     for node in &nodes {
-        tokio::time::timeout(PATIENCE, node.wait_for_members(NODES - 1)).await?;
+        tokio::time::timeout(TIMEOUT, node.wait_for_members(NODES - 1)).await?;
     }
     let mut took = Vec::new();
     for n in 0..WARM_UP + ROUNDS {
@@ -133,7 +134,7 @@ async fn ours() -> Result<f64, Box<dyn Error>> {
         let begin = Instant::now();
         nodes[0].blocks().add(Network::single(address), "too many failed logins", None).await?;
         tokio::task::block_in_place(|| {
-            until(|| nodes.iter().all(|node| node.blocks().is_blocked(address)))
+            wait_until(|| nodes.iter().all(|node| node.blocks().is_blocked(address)))
                 .map_err(|error| error.to_string())
         })?;
         if n >= WARM_UP {
@@ -147,11 +148,11 @@ async fn ours() -> Result<f64, Box<dyn Error>> {
 }
 
 pub(crate) fn measure() -> Result<Vec<Row>, Box<dyn Error>> {
-    let before = bare()?;
+    let before = bare_zenoh()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ours = runtime.block_on(ours())?;
-    // What runs beside changes: bare Zenoh before and after.
-    let rival = f64::midpoint(before, bare()?);
+    // The load of the machine changes, so bare Zenoh is measured before and after.
+    let rival = f64::midpoint(before, bare_zenoh()?);
     let row = Row::new("one block at 31 peers", ours, "ms", 1.25 * rival);
-    Ok(vec![row.beside("a put of bare Zenoh", rival)])
+    Ok(vec![row.versus("a put of bare Zenoh", rival)])
 }

@@ -5,8 +5,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use mailmesh::secrets::pem::{PemWarning, Wanted};
-use mailmesh::secrets::{buffer_for, io_words, path_words};
+use mailmesh::secrets::pem::{Expected, PemWarning};
+use mailmesh::secrets::{buffer_for, display_path, io_error_text};
 use mailmesh::{
     Material, ReadCertificate, StateError, UnixMillis, certificate_to_pem, read_certificate,
 };
@@ -33,11 +33,11 @@ pub(crate) async fn run(
             let found = read_pair(&chain, &key, client.cluster_now().await?)?;
             check_expiry(&chain, &found, force)?;
             for warning in &found.warnings {
-                let file = match warning.of() {
-                    Wanted::PrivateKey => &key,
-                    Wanted::Certificates => &chain,
+                let file = match warning.input() {
+                    Expected::PrivateKey => &key,
+                    Expected::Certificates => &chain,
                 };
-                say::labelled(33, "warning", &format!("{}: {warning}", path_words(file)));
+                say::labelled(33, "warning", &format!("{}: {warning}", display_path(file)));
             }
             // The repaired form, so that the node repairs and warns about nothing again.
             let pem = certificate_to_pem(&found.certificate)
@@ -85,37 +85,37 @@ fn read_pair(chain: &Path, key: &Path, now: UnixMillis) -> Result<ReadCertificat
     let (chain_pem, key_pem) = (read_pem(chain)?, read_pem(key)?);
     read_certificate(&chain_pem, &key_pem, now).map_err(|error| {
         let file = match &error {
-            StateError::Parse { what: Material::PrivateKey, .. } => key,
+            StateError::Parse { part: Material::PrivateKey, .. } => key,
             _ => chain,
         };
-        Failure::failed(format!("{}: {error}", path_words(file)))
+        Failure::failed(format!("{}: {error}", display_path(file)))
     })
 }
 
 /// Refuses an expired certificate, unless forced.
 fn check_expiry(file: &Path, found: &ReadCertificate, force: bool) -> Result<(), Failure> {
     let has_expired =
-        found.warnings.iter().any(|warning| matches!(warning, PemWarning::LeafEnded { .. }));
+        found.warnings.iter().any(|warning| matches!(warning, PemWarning::LeafExpired { .. }));
     if !has_expired || force {
         return Ok(());
     }
     Err(Failure::failed(format!(
         "{}: the certificate for {} ended at {}; renew it, or add it anyway with `--force`",
-        path_words(file),
+        display_path(file),
         found.certificate.names(),
         found.certificate.not_after()
     )))
 }
 
 fn read_pem(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let failed = |e| Failure::failed(format!("{}: {}", path_words(path), io_words(&e)));
+    let failed = |e| Failure::failed(format!("{}: {}", display_path(path), io_error_text(&e)));
     let file = File::open(path).map_err(failed)?;
     let mut bytes = Zeroizing::new(buffer_for(&file, MAX_PEM_LEN));
     let read = file.take(MAX_PEM_LEN + 1).read_to_end(&mut bytes).map_err(failed)?;
     if read as u64 > MAX_PEM_LEN {
         return Err(Failure::failed(format!(
             "{}: more than {MAX_PEM_LEN} bytes; this is too long for a certificate chain or key",
-            path_words(path)
+            display_path(path)
         )));
     }
     Ok(bytes)

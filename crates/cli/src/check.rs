@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
 
-use mailmesh::secrets::{io_words, path_words};
+use mailmesh::secrets::{display_path, io_error_text};
 use mailmesh::{
     Backend, Cluster, ConfigError, Coordinator, DEFAULT_CLUSTER, Keyring, Secret, Warning,
     store_in_use,
@@ -24,7 +24,9 @@ pub(crate) fn run(options: &CheckArgs, socket: Option<&Path>) -> Result<ExitCode
         // One byte more than `parse` accepts, so that it reports a longer text.
         let limit = (1 << 20) + 1;
         let read = std::io::stdin().take(limit).read_to_string(&mut text);
-        read.map_err(|error| Failure::config(format!("standard input: {}", io_words(&error))))?;
+        read.map_err(|error| {
+            Failure::config(format!("standard input: {}", io_error_text(&error)))
+        })?;
         Coordinator::parse(&text).map_err(failure)?
     } else {
         Coordinator::load(&options.file).map_err(failure)?
@@ -122,19 +124,19 @@ fn check_store(dir: &Path) -> Result<(), Failure> {
     let failed = |why: String| Failure::config(format!("`mesh.store`: {why}"));
     let existing = dir.ancestors().find(|path| path.exists()).unwrap_or_else(|| Path::new("."));
     if !existing.is_dir() {
-        return Err(failed(format!("{} is not a directory", path_words(existing))));
+        return Err(failed(format!("{} is not a directory", display_path(existing))));
     }
     if store_in_use(dir) {
         return Err(failed(format!(
             "{}: another process uses this store; if this node is running, use `--offline`; \
              otherwise give each node its own directory",
-            path_words(dir)
+            display_path(dir)
         )));
     }
     // Owners of parent directories do not matter.
     let trusted = (existing == dir).then(|| mailmesh::check_dir(dir)).transpose();
     let trusted = trusted.map_err(|why| failed(format!("{}: {why}", dir.display())))?;
-    if trusted.is_some_and(|trusted| trusted.is_open_to_group) {
+    if trusted.is_some_and(|trusted| trusted.is_group_writable) {
         let text = format!(
             "the group of {} may write to it, and so change the blocks of all nodes; run \
              `chmod g-w`, unless the volume requires this mode",
@@ -145,7 +147,7 @@ fn check_store(dir: &Path) -> Result<(), Failure> {
     access(existing, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| {
         failed(format!(
             "{}: {error}; choose a directory that the user of the server may write to",
-            path_words(existing)
+            display_path(existing)
         ))
     })
 }

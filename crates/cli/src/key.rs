@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use mailmesh::secrets::{io_words, path_words};
+use mailmesh::secrets::{display_path, io_error_text};
 use mailmesh::{ClusterKey, Keyring, Secret};
 use mailmesh_cli::protocol::{Request, SecretText};
 use serde_json::Value;
@@ -231,7 +231,7 @@ async fn done_on(here: bool, client: &mut Client) -> Result<String, Failure> {
 
 /// Reads a key file and checks it before anything is sent. The sealing key comes last.
 fn read_keys(path: &Path) -> Result<Vec<SecretText>, Failure> {
-    let failed = |why: String| Failure::failed(format!("{}: {why}", path_words(path)));
+    let failed = |why: String| Failure::failed(format!("{}: {why}", display_path(path)));
     // Full capacity from the start: a buffer that grows leaves copies of the key in memory.
     let room = usize::try_from(MAX_KEY_TEXT_LEN).unwrap_or_default() + 1;
     let mut text = Zeroizing::new(String::with_capacity(room));
@@ -243,7 +243,7 @@ fn read_keys(path: &Path) -> Result<Vec<SecretText>, Failure> {
         Box::new(std::io::Cursor::new(secret.resolve().map_err(|error| failed(error.to_string()))?))
     };
     let read = from.take(MAX_KEY_TEXT_LEN).read_to_string(&mut text);
-    read.map_err(|error| failed(io_words(&error)))?;
+    read.map_err(|error| failed(io_error_text(&error)))?;
     let keys = Keyring::from_text(&text).map_err(|error| failed(error.to_string()))?;
     Ok(keys.keys().iter().rev().map(|key| SecretText(key.to_text())).collect())
 }

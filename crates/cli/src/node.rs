@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use mailmesh::secrets::path_words;
+use mailmesh::secrets::display_path;
 use mailmesh::{BoundedLog, Cluster, Coordinator, Keyring, PrintableFields, Secret, StopReason};
 use serde_json::json;
 use tokio::io::AsyncReadExt;
@@ -102,7 +102,7 @@ fn builder(options: &NodeArgs) -> Result<mailmesh::ClusterBuilder, Failure> {
     if let Some(path) = &options.key_file {
         let text = Secret::File(path.clone()).resolve()?;
         let keys = Keyring::from_text(&text);
-        let keys = keys.map_err(|e| Failure::config(format!("{}: {e}", path_words(path))))?;
+        let keys = keys.map_err(|e| Failure::config(format!("{}: {e}", display_path(path))))?;
         builder = builder.keyring(keys, Some(path.clone()));
     }
     Ok(builder)

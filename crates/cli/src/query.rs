@@ -73,8 +73,8 @@ fn parse_event(options: PublishEvent) -> Result<Event, String> {
         PublishEvent::EmailPush { account, email, change, received, size, mailboxes } => {
             EmailPush::new(AccountId(account), EmailId(email), ChangeId(change))
                 .received_at(UnixMillis(received))
-                .of_size(size)
-                .in_mailboxes(mailboxes.into_iter().map(MailboxId).collect())
+                .with_size(size)
+                .with_mailboxes(mailboxes.into_iter().map(MailboxId).collect())
                 .map_err(text)?
                 .into()
         }

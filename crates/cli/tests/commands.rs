@@ -245,7 +245,7 @@ fn check_prints_fingerprints_and_finds_an_unusable_store() {
     let open = dir.path().join("open");
     std::fs::create_dir(&open).unwrap();
     for (mode, expected, words) in [
-        (0o777, Some(3), "everybody may write it"),
+        (0o777, Some(3), "every user may write to it"),
         (0o2775, Some(0), "warning: the group of"),
         (0o755, Some(0), ""),
     ] {
@@ -287,8 +287,8 @@ fn check_and_node_report_what_is_wrong_with_a_tls_key_and_where() {
     let files = [
         (escaped, newlines),
         (other.signing_key.serialize_pem(), "the private key does not belong to the certificate"),
-        (one.cert.pem(), "line 1: this is a certificate, and a private key is meant here"),
-        (key[..key.len() / 2].to_owned(), "the text is cut short"),
+        (one.cert.pem(), "line 1: this is a certificate, and a private key is expected here"),
+        (key[..key.len() / 2].to_owned(), "the text is truncated"),
         (key.clone(), ""),
     ];
     for (index, (pem, words)) in files.into_iter().enumerate() {

@@ -1,13 +1,13 @@
-//! Changes of the mirror, inside events and between mirrors alike.
+//! The encoding of mirror changes, shared by events and sync messages.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use mailmesh_events::{
-    Block, Certificate, CertificateChange, CertificateParts, DomainNames, Fingerprint, Network,
-    NetworkChange, NodeId, PrivateKey, Rule, Stamp, UnixMillis, Value, ValueChange, ValueKey,
-    limits,
+    Block, Certificate, CertificateChange, CertificateFingerprint, CertificateParts, DomainNames,
+    Network, NetworkChange, NodeId, PrivateKey, Rule, Stamp, UnixMillis, Value, ValueChange,
+    ValueKey, limits,
 };
 use zeroize::Zeroizing;
 
@@ -74,19 +74,19 @@ pub(crate) fn read_network(fields: &mut Fields<'_, '_>) -> Result<NetworkChange,
 }
 
 fn read_block(reader: &mut Reader<'_>) -> Result<Block, CodecError> {
-    let mut fields = Fields::open(reader, "block")?;
+    let mut fields = Fields::begin(reader, "block")?;
     let added = UnixMillis(fields.u64("time of the block")?);
     let reason = fields.required("reason")?.str("reason", limits::TEXT_LEN)?;
     let mut block = Block::new(reason, added)?;
     if let Some(reader) = fields.optional() {
-        block = block.from_origin(reader.str("origin", limits::TEXT_LEN)?)?;
+        block = block.with_origin(reader.str("origin", limits::TEXT_LEN)?)?;
     }
     if let Some(reader) = fields.optional()
         && !reader.nil()
     {
         block.expires = Some(UnixMillis(reader.u64("expiry")?));
     }
-    fields.close()?;
+    fields.finish()?;
     Ok(block)
 }
 
@@ -116,7 +116,7 @@ fn write_names(w: &mut Writer<'_>, names: &DomainNames) {
 
 fn read_names(fields: &mut Fields<'_, '_>) -> Result<DomainNames, CodecError> {
     let reader = fields.required("names")?;
-    let len = reader.array("names", limits::NAMES)?;
+    let len = reader.array("names", limits::CERTIFICATE_NAMES)?;
     let mut names = Vec::with_capacity(len);
     for _ in 0..len {
         names.push(reader.str("name", limits::NAME_LEN + 1)?);
@@ -136,9 +136,9 @@ pub(crate) fn read_certificate(
 }
 
 fn read_parts(reader: &mut Reader<'_>, names: DomainNames) -> Result<Certificate, CodecError> {
-    let mut fields = Fields::open(reader, "certificate")?;
+    let mut fields = Fields::begin(reader, "certificate")?;
     let reader = fields.required("chain")?;
-    let len = reader.array("chain", limits::CHAIN)?;
+    let len = reader.array("chain", limits::CHAIN_CERTIFICATES)?;
     let mut chain = Vec::with_capacity(len);
     for _ in 0..len {
         chain.push(Bytes::copy_from_slice(reader.bytes("certificate", limits::DER_LEN)?));
@@ -148,9 +148,10 @@ fn read_parts(reader: &mut Reader<'_>, names: DomainNames) -> Result<Certificate
     let not_before = UnixMillis(fields.u64("not before")?);
     let not_after = UnixMillis(fields.u64("not after")?);
     let fingerprint = fields.required("fingerprint")?.bytes("fingerprint", 32)?;
-    let fingerprint =
-        Fingerprint(fingerprint.try_into().map_err(|_| CodecError::Type { what: "fingerprint" })?);
-    fields.close()?;
+    let fingerprint = CertificateFingerprint(
+        fingerprint.try_into().map_err(|_| CodecError::Type { what: "fingerprint" })?,
+    );
+    fields.finish()?;
     let parts = CertificateParts { names, chain, key, not_before, not_after, fingerprint };
     Ok(Certificate::new(parts)?)
 }
@@ -178,7 +179,7 @@ pub(crate) fn read_value(fields: &mut Fields<'_, '_>) -> Result<ValueChange, Cod
     if reader.nil() {
         return Ok(ValueChange { key, stamp, value: None });
     }
-    let mut fields = Fields::open(reader, "value")?;
+    let mut fields = Fields::begin(reader, "value")?;
     let payload = fields.required("value")?.bytes("value", limits::VALUE_LEN)?;
     let mut value = Value::new(Bytes::copy_from_slice(payload))?;
     if let Some(reader) = fields.optional()
@@ -186,7 +187,7 @@ pub(crate) fn read_value(fields: &mut Fields<'_, '_>) -> Result<ValueChange, Cod
     {
         value.expires = Some(UnixMillis(reader.u64("expiry")?));
     }
-    fields.close()?;
+    fields.finish()?;
     Ok(ValueChange { key, stamp, value: Some(Arc::new(value)) })
 }
 
@@ -199,9 +200,9 @@ fn read_stamp(fields: &mut Fields<'_, '_>) -> Result<Stamp, CodecError> {
     Ok(Stamp::from_raw(time, NodeId(fields.u64("writer")?)))
 }
 
-/// Kinds of keys and of changes between mirrors.
+/// The tag of a network change in a sync message.
 pub(crate) const NETWORK: u64 = 1;
-/// See [`NETWORK`].
+/// The tag of a certificate change in a sync message.
 pub(crate) const CERTIFICATE: u64 = 2;
-/// See [`NETWORK`].
+/// The tag of a value change in a sync message.
 pub(crate) const VALUE: u64 = 3;

@@ -1,113 +1,121 @@
 use mailmesh_events::EventError;
 
-/// Why bytes are not a frame or an event, or cannot be made into one.
+/// The reason why encoding, decoding, sealing or a change of keys failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CodecError {
     /// The bytes end too early.
     #[error("the bytes end in the middle of {what}")]
     Truncated {
-        /// What was being read.
+        /// The item that was being read.
         what: &'static str,
     },
-    /// Not one of our frames.
-    #[error("not a mailmesh frame: it starts with {0:02x?}; something else publishes on our keys")]
+    /// The bytes do not begin like a frame.
+    #[error(
+        "not a mailmesh frame: it starts with {0:02x?}; another program publishes on these key \
+         expressions"
+    )]
     Magic([u8; 2]),
-    /// A version this node does not speak.
-    #[error("frame of version {theirs}, this node speaks {ours}; upgrade the older node")]
+    /// The frame has a version that this node does not support.
+    #[error("the frame has version {theirs}, this node supports {ours}; upgrade the older node")]
     Version {
-        /// The frame's version.
+        /// The version of the frame.
         theirs: u8,
-        /// Ours.
+        /// The version of this node.
         ours: u8,
     },
-    /// A header field has a value that no version gives it.
+    /// A header field has an undefined value.
     #[error("frame header: {what} is {value}")]
     Header {
-        /// Which field.
+        /// The field.
         what: &'static str,
-        /// Its value.
+        /// The value found.
         value: u64,
     },
-    /// More than the limit.
+    /// A length or count exceeds its limit.
     #[error("{what} is {actual} long, the limit is {limit}")]
     TooLong {
-        /// What is too long.
+        /// The field.
         what: &'static str,
-        /// Its length.
+        /// The length, in the unit of the limit.
         actual: u64,
         /// The limit.
         limit: u64,
     },
-    /// A MessagePack value of the wrong type.
-    #[error("{what}: not what the schema has there")]
+    /// A value has the wrong type, or cannot be encoded by this version.
+    #[error("{what} does not match the schema")]
     Type {
-        /// What was being read.
+        /// The item that was being read.
         what: &'static str,
     },
-    /// A field of version 1 is missing.
+    /// A required field is missing.
     #[error("{what} is missing")]
     Missing {
-        /// Which field.
+        /// The field.
         what: &'static str,
     },
-    /// A value that a newer version may know.
+    /// A tag or enumeration value is unknown; a newer version may define it.
     #[error("{what} has the unknown value {value}")]
     UnknownValue {
-        /// Which field.
+        /// The field.
         what: &'static str,
-        /// Its value.
+        /// The value found.
         value: u64,
     },
-    /// Decoded, but not a valid value.
+    /// A decoded value is outside the limits of its type.
     #[error(transparent)]
     Event(#[from] EventError),
-    /// A sealed frame, and this node has no key.
+    /// The frame is sealed, and this node has no cluster key.
     #[error(
-        "the frame is sealed and this node has no cluster key; set `mesh.key` as on the other nodes"
+        "the frame is sealed and this node has no cluster key; set `mesh.key` as on the other \
+         nodes"
     )]
     NoKey,
-    /// An unsealed frame, and this node has a key.
+    /// The frame is not sealed, and this node has a cluster key.
     #[error(
-        "the frame is not sealed and this node has a cluster key; set the same `mesh.key` on every node"
+        "the frame is not sealed and this node has a cluster key; set the same `mesh.key` on every \
+         node"
     )]
     NotSealed,
-    /// The seal is broken: another key, another cluster, or altered on the way.
-    #[error("the seal does not hold: another cluster key, or the frame was altered")]
+    /// The authentication tag does not match: another key, another cluster, or altered data.
+    #[error("authentication failed: another cluster key or cluster name, or the data was altered")]
     NotAuthentic,
-    /// A sealed frame of who is not known here, while too many come that no key opens.
-    #[error("too many frames come that no key opens: this one of an unknown node was not tried")]
-    NotTried,
-    /// A key text that is not a key.
+    /// The frame of an unknown sender was dropped unopened, because too many such frames failed
+    /// authentication (see [`Opener::open_rate_limited`](crate::Opener::open_rate_limited)).
+    #[error(
+        "too many frames from unknown senders fail authentication: this frame was dropped unopened"
+    )]
+    RateLimited,
+    /// The text is not a cluster key.
     #[error("not a cluster key: {why}; make one with `mailmesh key generate`")]
     BadKey {
-        /// What is wrong with it.
+        /// The fault in the text.
         why: &'static str,
     },
-    /// A text that is not a key's fingerprint.
+    /// The text is not a key id.
     #[error(
-        "not the fingerprint of a cluster key: 16 hexadecimal digits, as `mailmesh key list` shows them"
+        "not the id of a cluster key: 16 hexadecimal digits, as `mailmesh key list` shows them"
     )]
     BadKeyId,
-    /// More keys than a keyring holds.
+    /// The key ring is full.
     #[error("there are {limit} cluster keys already; retire one first")]
     TooManyKeys {
-        /// Most keys.
+        /// Capacity of the key ring.
         limit: usize,
     },
-    /// No key of this fingerprint.
-    #[error("there is no cluster key {id}; `mailmesh key list` shows those that there are")]
+    /// The key ring has no key with this id.
+    #[error("there is no cluster key {id}; `mailmesh key list` shows the existing keys")]
     UnknownKey {
-        /// The fingerprint.
+        /// The id of the key.
         id: crate::KeyId,
     },
-    /// The key that seals cannot be retired.
-    #[error("{id} is the cluster key that seals; activate another before it is retired")]
+    /// The sealing key cannot be retired.
+    #[error("{id} is the sealing cluster key; activate another key before you retire it")]
     KeyIsActive {
-        /// Its fingerprint.
+        /// The id of the key.
         id: crate::KeyId,
     },
-    /// The system gave no random bytes.
+    /// The random number generator of the system failed.
     #[error("the system's random number generator failed")]
     NoRandom,
 }

@@ -1,4 +1,4 @@
-//! One MessagePack array an event: `[tag, field, ...]`.
+//! The encoding of events: each is one MessagePack array, `[tag, field, ...]`.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::CodecError;
 use crate::change;
 use crate::msgpack::{Fields, Reader, Writer};
 
-/// Tags, fixed for ever. A retired tag is never given out again.
+/// Tags of events. A tag never changes, and a retired tag is never reused.
 mod tag {
     pub(super) const STATE_CHANGE: u64 = 1;
     pub(super) const EMAIL_PUSH: u64 = 2;
@@ -29,12 +29,12 @@ mod tag {
     pub(super) const VALUE: u64 = 11;
 }
 
-/// Appends an event to a body.
+/// Appends an event to a body. After an error the body is unchanged.
 ///
 /// # Errors
-/// [`CodecError::TooLong`] past [`limits::EVENT_LEN`]; the body is then as it
-/// was. [`CodecError::Type`] for an [`Event::Unknown`] whose bytes are no
-/// MessagePack value, and for an event this version cannot write.
+/// [`CodecError::TooLong`] past [`limits::EVENT_LEN`]; [`CodecError::Type`] for an event that this
+/// version cannot encode, such as an [`Event::Unknown`] with trailing bytes;
+/// [`CodecError::Truncated`] for an [`Event::Unknown`] whose bytes are not a MessagePack value.
 pub fn encode_event(event: &Event, body: &mut Vec<u8>) -> Result<(), CodecError> {
     let start = body.len();
     let result = write(event, body);
@@ -138,7 +138,7 @@ fn write_registry(w: &mut Writer<'_>, operation: u64, object: RegistryObject) {
     w.u64(object.object_type.into()).u64(object.id.0);
 }
 
-/// First number of [`CacheKind::Other`]; the named ones are below.
+/// Code of [`CacheKind::Other`]`(0)`; named caches have lower codes.
 const FIRST_OTHER_CACHE: u64 = 256;
 
 fn write_cache(w: &mut Writer<'_>, e: &CacheInvalidation) -> Result<(), CodecError> {
@@ -177,31 +177,29 @@ fn write_cache(w: &mut Writer<'_>, e: &CacheInvalidation) -> Result<(), CodecErr
     Ok(())
 }
 
-/// The events of a body; see [`decode_events`].
+/// The iterator of [`decode_events`].
 #[derive(Debug, Clone)]
 pub struct Events<'a> {
     rest: &'a [u8],
-    left: u16,
-    /// Of the last custom event: the next is likely to share it.
+    remaining: u16,
+    /// The kind of the last custom event. The next one often has the same and then shares it.
     kind: Option<Arc<str>>,
 }
 
-/// Reads the `count` events of a body, one at a time.
+/// Decodes the `count` events of a body, one at a time. The iterator always yields `count` items.
 ///
-/// An event that cannot be read is an error in its own place and the next is
-/// read all the same; where the bytes are no longer MessagePack, every event that
-/// is still owed is an error. So exactly `count` items come, and a reader always
-/// knows how many it missed.
+/// An event that does not decode yields an error, and decoding continues with the next event. Where
+/// the bytes stop being MessagePack, every remaining item is an error.
 #[must_use]
 pub fn decode_events(body: &[u8], count: u16) -> Events<'_> {
-    Events { rest: body, left: count, kind: None }
+    Events { rest: body, remaining: count, kind: None }
 }
 
 impl Iterator for Events<'_> {
     type Item = Result<Event, CodecError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.left = self.left.checked_sub(1)?;
+        self.remaining = self.remaining.checked_sub(1)?;
         let mut reader = Reader::new(self.rest);
         let bytes = match reader.skip("the event") {
             Ok(bytes) => bytes,
@@ -215,7 +213,7 @@ impl Iterator for Events<'_> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left.into(), Some(self.left.into()))
+        (self.remaining.into(), Some(self.remaining.into()))
     }
 }
 
@@ -227,11 +225,11 @@ fn read(bytes: &[u8], kind: &mut Option<Arc<str>>) -> Result<Event, CodecError> 
         return Err(CodecError::TooLong { what: "the event", actual, limit });
     }
     let mut reader = Reader::new(bytes);
-    let mut fields = Fields::open(&mut reader, "event")?;
+    let mut fields = Fields::begin(&mut reader, "event")?;
     let tag = fields.u64("tag")?;
     match read_known(tag, &mut fields, kind) {
         Ok(event) => {
-            fields.close()?;
+            fields.finish()?;
             Ok(event)
         }
         Err(CodecError::UnknownValue { .. }) => {
@@ -244,7 +242,7 @@ fn read(bytes: &[u8], kind: &mut Option<Arc<str>>) -> Result<Event, CodecError> 
 fn read_known(
     tag: u64,
     f: &mut Fields<'_, '_>,
-    last_kind: &mut Option<Arc<str>>,
+    last_custom_kind: &mut Option<Arc<str>>,
 ) -> Result<Event, CodecError> {
     Ok(match tag {
         tag::STATE_CHANGE => Event::StateChange(StateChange {
@@ -257,9 +255,9 @@ fn read_known(
             let email = EmailId(f.int("email")?);
             let push = EmailPush::new(account, email, ChangeId(f.u64("change")?))
                 .received_at(UnixMillis(f.u64_or_default("time received")?))
-                .of_size(f.int_or_default("size")?);
+                .with_size(f.int_or_default("size")?);
             let ids = f.optional().map_or(Ok(Vec::new()), |r| ids(r, "mailboxes"))?;
-            Event::EmailPush(push.in_mailboxes(ids)?)
+            Event::EmailPush(push.with_mailboxes(ids)?)
         }
         tag::CALENDAR_ALERT => Event::CalendarAlert(CalendarAlert {
             account: AccountId(f.int("account")?),
@@ -287,8 +285,8 @@ fn read_known(
                     None
                 } else {
                     let object_type = reader.u64("object type")?;
-                    let fits = object_type.try_into();
-                    Some(fits.map_err(|_| CodecError::Type { what: "object type" })?)
+                    let narrowed = object_type.try_into();
+                    Some(narrowed.map_err(|_| CodecError::Type { what: "object type" })?)
                 })
             }
             value => return unknown("registry change", value),
@@ -304,9 +302,9 @@ fn read_known(
         tag::VALUE => Event::Value(change::read_value(f)?),
         tag::CUSTOM => {
             let kind = f.required("custom kind")?.str("custom kind", limits::CUSTOM_KIND_LEN)?;
-            let kind = match last_kind {
+            let kind = match last_custom_kind {
                 Some(last) if **last == *kind => last.clone(),
-                _ => last_kind.insert(kind.into()).clone(),
+                _ => last_custom_kind.insert(kind.into()).clone(),
             };
             let payload = f.required("custom payload")?;
             let payload = payload.bytes("custom payload", limits::CUSTOM_PAYLOAD_LEN)?;
@@ -351,9 +349,9 @@ fn read_cache(f: &mut Fields<'_, '_>) -> Result<CacheInvalidation, CodecError> {
     })
 }
 
-/// A list of ids; its allocation is bounded by the bytes that remain.
+/// Reads a list of ids. [`Reader::array`] bounds its length by the remaining bytes.
 fn ids<T: Id>(reader: &mut Reader<'_>, what: &'static str) -> Result<Vec<T>, CodecError> {
-    let len = reader.array(what, limits::IDS)?;
+    let len = reader.array(what, limits::LIST_IDS)?;
     let mut ids = Vec::with_capacity(len);
     for _ in 0..len {
         ids.push(T::from_u64(reader.u64(what)?).ok_or(CodecError::Type { what })?);
@@ -390,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_event_is_skipped_alone() {
+    fn an_unknown_event_is_kept_and_its_neighbours_decode() {
         let known = Event::from(QueueSignal::Refresh);
         let mut body = body_of(std::slice::from_ref(&known));
         // Tag 200, with a map and an extension inside.
@@ -400,19 +398,19 @@ mod tests {
         let events: Vec<_> = decode_events(&body, 3).collect::<Result<_, _>>().unwrap();
         let unknown = Unknown { tag: 200, bytes: Bytes::copy_from_slice(&foreign) };
         assert_eq!(events, [known.clone(), Event::Unknown(unknown.clone()), known]);
-        // And goes on as it came.
+        // Its encoding is unchanged.
         assert_eq!(body_of(&[Event::Unknown(unknown)]), foreign);
     }
 
     #[test]
-    fn an_unknown_variant_of_a_known_event_is_unknown_too() {
+    fn an_unknown_variant_makes_the_event_unknown() {
         let body = [0x92, 0x07, 0x63];
         let event = decode_events(&body, 1).next().unwrap().unwrap();
         assert!(matches!(event, Event::Unknown(Unknown { tag: 7, .. })), "{event}");
     }
 
     #[test]
-    fn trailing_fields_of_a_newer_version_are_ignored_and_later_ones_default() {
+    fn extra_fields_are_ignored_and_missing_ones_take_defaults() {
         let longer = [0x96, 1, 7, 9, 1, 0xa1, b'x', 0xc0];
         let shorter = [0x93, 1, 7, 9];
         let change = |types| Event::from(StateChange::new(AccountId(7), ChangeId(9)).with(types));
@@ -422,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_event_is_an_error_in_its_place_and_the_next_is_read() {
+    fn a_bad_event_is_one_error_and_the_next_event_decodes() {
         let good = Event::from(QueueSignal::Paused);
         let mut body = vec![0x92, 0x01, 0xc0]; // a state change without an account
         body.extend(body_of(std::slice::from_ref(&good)));
@@ -433,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_ends_early_owes_an_error_for_each_event() {
+    fn a_truncated_body_yields_an_error_for_each_missing_event() {
         let body = body_of(&[QueueSignal::Paused.into(), QueueSignal::Refresh.into()]);
         let results: Vec<_> = decode_events(&body[..body.len() - 1], 4).collect();
         assert_eq!(results.len(), 4);
@@ -441,8 +439,8 @@ mod tests {
     }
 
     #[test]
-    fn the_reference_frame_is_small() {
-        // 100 state changes of an ordinary server: 5-digit accounts, 32-bit changes.
+    fn a_hundred_state_changes_take_at_most_1200_bytes() {
+        // Typical numbers: 5-digit accounts, 22-bit changes, three types.
         let events: Vec<_> = (0..100)
             .map(|i| {
                 let change = ChangeId(3_000_000 + u64::from(i) * 37);

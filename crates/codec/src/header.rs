@@ -1,39 +1,38 @@
 use crate::CodecError;
 
-/// The version of the wire this crate writes. It reads this one (and, once there
-/// is a second, the one before).
+/// The version of the wire format that this crate writes, and the only one that it reads.
 pub const VERSION: u8 = 1;
 /// Length of an encoded [`Header`] in bytes.
 pub const HEADER_LEN: usize = 32;
-/// Longest frame in bytes, header and seal included: one event of the largest
-/// size fits.
+/// Longest frame in bytes, with header and authentication tag. An event of the maximum length
+/// fits.
 pub const MAX_FRAME_LEN: usize = mailmesh_events::limits::EVENT_LEN + 4096;
 
 const MAGIC: [u8; 2] = *b"mm";
-/// Most events in a frame.
-const MAX_COUNT: u16 = 1024;
+/// Most events in one frame.
+const MAX_EVENTS: u16 = 1024;
 const FLAG_SEALED: u8 = 1;
-/// It is for one node, whose incarnation is sealed with it and not in the frame.
-const FLAG_FOR_ONE: u8 = 2;
+/// The frame is for one node. Its incarnation is authenticated, but not part of the frame.
+const FLAG_UNICAST: u8 = 2;
 
-/// What a frame's body is.
+/// The content of a frame's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 #[non_exhaustive]
 pub enum FrameKind {
-    /// `count` events of a lane, numbered from `first`.
+    /// `count` events of one lane, with consecutive sequence numbers from `first`.
     Data = 1,
     /// A message of the delivery protocol.
     Control = 2,
-    /// A message between mirrors.
+    /// A message to one node: between mirrors, or about time or keys.
     Direct = 3,
-    /// A whole frame of another node, passed on.
+    /// A whole frame of another node, relayed by the sender.
     Relay = 4,
 }
 
-/// The fixed head of a frame. With a cluster key it is authenticated as the
-/// seal's associated data, and names the nonce: (incarnation, lane, first) is
-/// never used for two different frames.
+/// The fixed header of a frame. With a cluster key it is authenticated as associated data and
+/// determines key and nonce: a sender never uses (incarnation, lane, first) for two different
+/// frames.
 ///
 /// ```text
 ///  0  2  4  5    6      8             24         32
@@ -42,24 +41,24 @@ pub enum FrameKind {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
-    /// What the body is.
+    /// The content of the body.
     pub kind: FrameKind,
-    /// The lane; the codec gives it no meaning.
+    /// The lane of the delivery protocol; the codec does not interpret it.
     pub lane: u8,
-    /// The sender's incarnation.
+    /// The incarnation of the sender.
     pub incarnation: [u8; 16],
-    /// The incarnation of the only node it is for, if it is not for all. Not in the bytes:
-    /// sealed with them, so that no other node takes the frame, nor this one in another
-    /// life.
+    /// The incarnation of the only recipient; `None` if the frame is for all nodes. It is part of
+    /// the associated data, not of the frame. So no other node, and no later incarnation of this
+    /// one, accepts the frame.
     pub to: Option<[u8; 16]>,
-    /// The sequence number of the first event, or of the control message.
+    /// The sequence number of the first event, or of the message.
     pub first: u64,
-    /// Number of events, at most 1,024.
+    /// Number of events, at most 1,024; 0 unless the body is events.
     pub count: u16,
 }
 
 impl Header {
-    /// The 32 bytes of this header.
+    /// Encodes the header.
     #[must_use]
     pub(crate) fn encode(&self, sealed: Sealed) -> [u8; HEADER_LEN] {
         let mut out = [0; HEADER_LEN];
@@ -67,7 +66,7 @@ impl Header {
         out[2] = VERSION;
         out[3] = self.kind as u8;
         out[4] = if sealed == Sealed::Yes { FLAG_SEALED } else { 0 }
-            | if self.to.is_some() { FLAG_FOR_ONE } else { 0 };
+            | if self.to.is_some() { FLAG_UNICAST } else { 0 };
         out[5] = self.lane;
         out[6..8].copy_from_slice(&self.count.to_be_bytes());
         out[8..24].copy_from_slice(&self.incarnation);
@@ -75,11 +74,11 @@ impl Header {
         out
     }
 
-    /// Reads a header off the front of a frame that came to the node `own`.
+    /// Decodes the header of a frame that the incarnation `own` received.
     ///
     /// # Errors
-    /// Those that name a header: `Truncated`, `Magic`, `Version`, `Header`,
-    /// and `TooLong` for a frame past [`MAX_FRAME_LEN`].
+    /// `Truncated`, `Magic`, `Version` and `Header`; `TooLong` for a frame past
+    /// [`MAX_FRAME_LEN`].
     pub(crate) fn decode(frame: &[u8], own: [u8; 16]) -> Result<(Self, Sealed), CodecError> {
         if frame.len() > MAX_FRAME_LEN {
             let (actual, limit) = (frame.len() as u64, MAX_FRAME_LEN as u64);
@@ -103,13 +102,13 @@ impl Header {
                 return Err(CodecError::Header { what: "kind", value: other.into() });
             }
         };
-        if flags & !(FLAG_SEALED | FLAG_FOR_ONE) != 0 {
+        if flags & !(FLAG_SEALED | FLAG_UNICAST) != 0 {
             return Err(CodecError::Header { what: "flags", value: flags.into() });
         }
         let sealed = if flags & FLAG_SEALED != 0 { Sealed::Yes } else { Sealed::No };
-        let to = (flags & FLAG_FOR_ONE != 0).then_some(own);
+        let to = (flags & FLAG_UNICAST != 0).then_some(own);
         let count = u16::from_be_bytes([c0, c1]);
-        if count > MAX_COUNT {
+        if count > MAX_EVENTS {
             return Err(CodecError::Header { what: "count", value: count.into() });
         }
         let mut incarnation = [0; 16];
@@ -124,7 +123,7 @@ impl Header {
     }
 }
 
-/// Whether a frame's body is sealed.
+/// Whether the body of a frame is sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sealed {
     No,

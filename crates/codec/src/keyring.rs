@@ -5,8 +5,8 @@ use zeroize::Zeroizing;
 
 use crate::{ClusterKey, CodecError, KeyId};
 
-/// The keys of a cluster, so that one can take another's place while all goes on: the first
-/// seals, all are accepted.
+/// The accepted keys of a cluster, of which the first seals. Several keys at a time allow key
+/// rotation without an interruption.
 ///
 /// ```
 /// use mailmesh_codec::{ClusterKey, Keyring};
@@ -26,14 +26,14 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// Of one key.
+    /// A key ring with one key, which seals.
     #[must_use]
     pub fn new(key: ClusterKey) -> Self {
         Self { keys: vec![key] }
     }
 
-    /// Of a text: a key in each line ([`ClusterKey::from_text`]), the first is the one that
-    /// seals. Empty lines and those that begin with `#` are left out.
+    /// Parses one key per line ([`ClusterKey::from_text`]); the first key seals. Empty lines and
+    /// lines that begin with `#` are ignored.
     ///
     /// # Errors
     /// [`CodecError::BadKey`], [`CodecError::TooManyKeys`].
@@ -48,7 +48,7 @@ impl Keyring {
         Ok(ring)
     }
 
-    /// The text that [`from_text`](Self::from_text) reads.
+    /// Writes the text that [`from_text`](Self::from_text) parses.
     #[must_use]
     pub fn to_text(&self) -> Zeroizing<String> {
         let room = 128 + 64 * self.keys.len();
@@ -57,46 +57,46 @@ impl Keyring {
             "# The first cluster key seals, the others are accepted: mailmesh key list\n",
         );
         for key in &self.keys {
-            // Writing to a string does not fail.
+            // Writing to a string cannot fail.
             let _infallible = writeln!(text, "{}", *key.to_text());
         }
         text
     }
 
-    /// The key that seals.
+    /// The sealing key.
     #[must_use]
     pub fn active(&self) -> &ClusterKey {
         &self.keys[0]
     }
 
-    /// All keys, the one that seals first.
+    /// All keys, the sealing key first.
     #[must_use]
     pub fn keys(&self) -> &[ClusterKey] {
         &self.keys
     }
 
-    /// Their fingerprints, in the same order.
+    /// The ids of all keys, the sealing key first.
     #[must_use]
     pub fn ids(&self, cluster: &str) -> Vec<KeyId> {
         self.keys.iter().map(|key| key.id(cluster)).collect()
     }
 
-    /// Accepts another key; `false` if it was.
+    /// Adds a key; `false` if the ring has it already.
     ///
     /// # Errors
-    /// [`CodecError::TooManyKeys`] past [`limits::KEYS`].
+    /// [`CodecError::TooManyKeys`] past [`limits::CLUSTER_KEYS`].
     pub fn add(&mut self, key: ClusterKey) -> Result<bool, CodecError> {
         if self.keys.iter().any(|held| held.id("") == key.id("")) {
             return Ok(false);
         }
-        if self.keys.len() >= limits::KEYS {
-            return Err(CodecError::TooManyKeys { limit: limits::KEYS });
+        if self.keys.len() >= limits::CLUSTER_KEYS {
+            return Err(CodecError::TooManyKeys { limit: limits::CLUSTER_KEYS });
         }
         self.keys.push(key);
         Ok(true)
     }
 
-    /// Makes a key the one that seals; `false` if it was.
+    /// Makes a key the sealing key; `false` if it is already.
     ///
     /// # Errors
     /// [`CodecError::UnknownKey`].
@@ -107,7 +107,7 @@ impl Keyring {
         Ok(at > 0)
     }
 
-    /// Accepts a key no more, and gives it; `None` if it was not accepted.
+    /// Removes a key and returns it; `None` if the ring does not have it.
     ///
     /// # Errors
     /// [`CodecError::KeyIsActive`].
@@ -133,18 +133,18 @@ mod tests {
     }
 
     #[test]
-    fn a_ring_is_its_text_again() {
+    fn a_key_ring_round_trips_through_text() {
         let mut ring = Keyring::new(key(1));
         assert!(ring.add(key(2)).unwrap() && !ring.add(key(1)).unwrap());
         let again = Keyring::from_text(&ring.to_text()).unwrap();
         assert_eq!(again.ids("mail"), [key(1).id("mail"), key(2).id("mail")]);
-        // A bare key, as `mailmesh key generate` gives, is a ring of one.
+        // A bare key, as `mailmesh key generate` prints it, is a ring with one key.
         assert_eq!(Keyring::from_text(&key(3).to_text()).unwrap().ids("x"), [key(3).id("x")]);
         assert!(!format!("{ring:?}").contains(&**key(1).to_text()));
     }
 
     #[test]
-    fn a_ring_that_cannot_be_is_refused() {
+    fn empty_and_invalid_key_rings_are_refused() {
         for (text, why) in [("", "empty"), ("# only\n\n", "empty"), ("secret", "neither base64")] {
             let error = Keyring::from_text(text).unwrap_err().to_string();
             assert!(error.contains(why), "{error}");
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_that_seals_is_not_retired() {
+    fn the_sealing_key_cannot_be_retired() {
         let mut ring = Keyring::new(key(1));
         let [one, two] = [1, 2].map(|n| key(n).id("mail"));
         assert_eq!(ring.activate("mail", two).unwrap_err(), CodecError::UnknownKey { id: two });

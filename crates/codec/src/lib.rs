@@ -1,23 +1,21 @@
-//! Bytes for events: frames, MessagePack bodies, sealing.
+//! The wire format of mailmesh: frames, MessagePack bodies and sealing.
 //!
-//! A **frame** is a fixed [`Header`] of 32 bytes and a body. The body of a data
-//! frame is a run of MessagePack arrays, one an event: an integer tag, then the
-//! fields. With a [`ClusterKey`] the body is sealed (AES-256-GCM) and the header
-//! is authenticated with it.
+//! A **frame** is a fixed [`Header`] of 32 bytes and a body. The body of a data frame is a sequence
+//! of MessagePack arrays, one per event: an integer tag, then the fields. With a [`ClusterKey`] the
+//! body is sealed (AES-256-GCM), and the header is authenticated as associated data.
 //!
-//! **Invariant**: input is hostile until checked. Every length and count is held
-//! against the bytes that remain and against a limit before it sizes anything;
-//! decoding is driven by the schema and never recurses over the input. Decoding
-//! `n` bytes never has more than `16 n + 4096` bytes allocated at once
+//! **Invariant**: all input is untrusted. Every length and count is checked against the remaining
+//! bytes and against a limit before it sizes an allocation. The schema drives decoding, which never
+//! recurses over the input. Decoding `n` bytes allocates at most `16 n + 4096` bytes at once
 //! (`tests/hostile.rs` measures it).
 //!
-//! **Evolution**: an event with an unknown tag or variant is handed on as
-//! [`Event::Unknown`](mailmesh_events::Event::Unknown); unknown trailing fields
-//! are ignored; fields added after version 1 take their default when missing.
-//! `tests/golden/` holds the bytes of every released version.
+//! **Evolution**: an event with an unknown tag or variant decodes as
+//! [`Event::Unknown`](mailmesh_events::Event::Unknown). Unknown trailing fields are ignored, and
+//! fields added after version 1 take a default when missing. `tests/golden/` holds the bytes of
+//! every released version.
 //!
-//! **Left to others**: which frame comes next (`mailmesh-delivery`), merging
-//! (`mailmesh-state`), sockets (`mailmesh-transport`).
+//! **Other crates**: order and retransmission (`mailmesh-delivery`), merging (`mailmesh-state`),
+//! sockets (`mailmesh-transport`).
 //!
 //! ```
 //! use mailmesh_codec::{Header, FrameKind, Sealer, Opener, ClusterKey, decode_events, encode_event};
@@ -39,24 +37,26 @@
 //! ```
 
 mod change;
+mod cluster_key;
 mod error;
 mod event;
 mod header;
-mod key;
+mod key_messages;
 mod keyring;
-mod keys;
-mod known_keys;
 mod msgpack;
-mod record;
+mod record_cipher;
 mod seal;
+mod sender_keys;
+mod stored_change;
 mod symbols;
 mod sync;
 
+pub use cluster_key::{ClusterKey, KeyId};
 pub use error::CodecError;
 pub use event::{Events, decode_events, encode_event};
 pub use header::{FrameKind, HEADER_LEN, Header, MAX_FRAME_LEN, VERSION};
-pub use key::{ClusterKey, KeyId};
 pub use keyring::Keyring;
-pub use record::{Vault, decode_change, encode_change, encode_change_key};
+pub use record_cipher::RecordCipher;
 pub use seal::{Opener, Sealer};
-pub use sync::{decode_digest, decode_sync, encode_digest, encode_sync, round_of_entries};
+pub use stored_change::{decode_change, encode_change, encode_change_key};
+pub use sync::{decode_digest, decode_sync, encode_digest, encode_sync, peek_entries_round};

@@ -1,4 +1,4 @@
-//! Reading and writing MessagePack within limits, on rmp's primitives.
+//! A bounded MessagePack reader and writer on the primitives of rmp.
 
 use rmp::Marker;
 use rmp::decode as d;
@@ -29,11 +29,11 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// The length of an array, at most `limit` and at most the bytes that
-    /// remain (an element takes at least one).
+    /// Reads the length of an array: at most `limit`, and at most the number of remaining bytes,
+    /// since an element takes at least one.
     pub(crate) fn array(&mut self, what: &'static str, limit: usize) -> Result<usize, CodecError> {
-        let len = d::read_array_len(&mut self.rest).map_err(|error| of_value(error, what))?;
-        self.length(what, len, limit)
+        let len = d::read_array_len(&mut self.rest).map_err(|error| read_error(error, what))?;
+        self.check_len(what, len, limit)
     }
 
     pub(crate) fn bytes(
@@ -41,22 +41,22 @@ impl<'a> Reader<'a> {
         what: &'static str,
         limit: usize,
     ) -> Result<&'a [u8], CodecError> {
-        let len = d::read_bin_len(&mut self.rest).map_err(|error| of_value(error, what))?;
-        let len = self.length(what, len, limit)?;
+        let len = d::read_bin_len(&mut self.rest).map_err(|error| read_error(error, what))?;
+        let len = self.check_len(what, len, limit)?;
         let (bytes, rest) = self.rest.split_at(len);
         self.rest = rest;
         Ok(bytes)
     }
 
     pub(crate) fn str(&mut self, what: &'static str, limit: usize) -> Result<&'a str, CodecError> {
-        let len = d::read_str_len(&mut self.rest).map_err(|error| of_value(error, what))?;
-        let len = self.length(what, len, limit)?;
+        let len = d::read_str_len(&mut self.rest).map_err(|error| read_error(error, what))?;
+        let len = self.check_len(what, len, limit)?;
         let (bytes, rest) = self.rest.split_at(len);
         self.rest = rest;
         std::str::from_utf8(bytes).map_err(|_| CodecError::Type { what })
     }
 
-    /// Takes a `nil`, if there is one.
+    /// Consumes a `nil` if one comes next, and returns whether it did.
     pub(crate) fn nil(&mut self) -> bool {
         match self.rest.split_first() {
             Some((&first, rest)) if Marker::from_u8(first) == Marker::Null => {
@@ -67,7 +67,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn length(&self, what: &'static str, len: u32, limit: usize) -> Result<usize, CodecError> {
+    fn check_len(&self, what: &'static str, len: u32, limit: usize) -> Result<usize, CodecError> {
         let len = len as usize;
         if len > limit {
             return Err(CodecError::TooLong { what, actual: len as u64, limit: limit as u64 });
@@ -78,8 +78,8 @@ impl<'a> Reader<'a> {
         Ok(len)
     }
 
-    /// Passes over one value of any shape and gives its bytes. Iterative, so
-    /// nesting costs no stack.
+    /// Skips one value of any type and returns its bytes. The loop is iterative, so nested values
+    /// take no stack.
     pub(crate) fn skip(&mut self, what: &'static str) -> Result<&'a [u8], CodecError> {
         let start = self.rest;
         let truncated = || CodecError::Truncated { what };
@@ -90,7 +90,7 @@ impl<'a> Reader<'a> {
             let (header, body, children) = shape(marker, rest).ok_or_else(truncated)?;
             self.rest = rest.get(header..).and_then(|r| r.get(body..)).ok_or_else(truncated)?;
             pending = pending - 1 + children;
-            // Each pending value takes a byte at least.
+            // Each pending value takes at least one byte.
             if pending > self.rest.len() as u64 {
                 return Err(truncated());
             }
@@ -99,8 +99,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Bytes of the length field, bytes of the body, and number of values inside,
-/// of a value that begins with `marker` (MessagePack specification, "Formats").
+/// The layout of a value that begins with `marker`: bytes of the length field, bytes of the body,
+/// and number of nested values (MessagePack specification, "Formats").
 fn shape(marker: Marker, rest: &[u8]) -> Option<(usize, usize, u64)> {
     let length = |width: usize| -> Option<usize> {
         let field = rest.get(..width)?;
@@ -136,37 +136,40 @@ fn shape(marker: Marker, rest: &[u8]) -> Option<(usize, usize, u64)> {
     })
 }
 
-fn of_value(error: d::ValueReadError, what: &'static str) -> CodecError {
+fn read_error(error: d::ValueReadError, what: &'static str) -> CodecError {
     match error {
         d::ValueReadError::TypeMismatch(_) => CodecError::Type { what },
         _ => CodecError::Truncated { what },
     }
 }
 
-/// The fields of one array, in order. After the last, required fields are
-/// [`CodecError::Missing`] and later additions take their default.
+/// The fields of one array, in order. Past the end, a required field is [`CodecError::Missing`] and
+/// an optional one takes its default.
 pub(crate) struct Fields<'r, 'a> {
     reader: &'r mut Reader<'a>,
-    left: usize,
+    remaining: usize,
 }
 
 impl<'r, 'a> Fields<'r, 'a> {
-    /// Most fields of an array, our own and those of versions to come.
-    const MOST: usize = 64;
+    /// Most fields of an array, including fields of future versions.
+    const MAX_FIELDS: usize = 64;
 
-    pub(crate) fn open(reader: &'r mut Reader<'a>, what: &'static str) -> Result<Self, CodecError> {
-        let left = reader.array(what, Self::MOST)?;
-        Ok(Self { reader, left })
+    pub(crate) fn begin(
+        reader: &'r mut Reader<'a>,
+        what: &'static str,
+    ) -> Result<Self, CodecError> {
+        let remaining = reader.array(what, Self::MAX_FIELDS)?;
+        Ok(Self { reader, remaining })
     }
 
-    /// The reader, at the next field.
+    /// The reader at the next field.
     pub(crate) fn required(&mut self, what: &'static str) -> Result<&mut Reader<'a>, CodecError> {
         self.optional().ok_or(CodecError::Missing { what })
     }
 
-    /// The reader, at the next field, if there is one.
+    /// The reader at the next field; `None` past the end.
     pub(crate) fn optional(&mut self) -> Option<&mut Reader<'a>> {
-        self.left = self.left.checked_sub(1)?;
+        self.remaining = self.remaining.checked_sub(1)?;
         Some(self.reader)
     }
 
@@ -190,9 +193,9 @@ impl<'r, 'a> Fields<'r, 'a> {
         fit(self.u64_or_default(what)?, what)
     }
 
-    /// Passes over the fields of versions to come.
-    pub(crate) fn close(self) -> Result<(), CodecError> {
-        for _ in 0..self.left {
+    /// Skips the remaining fields, which a newer version added.
+    pub(crate) fn finish(self) -> Result<(), CodecError> {
+        for _ in 0..self.remaining {
             self.reader.skip("a field of a newer version")?;
         }
         Ok(())
@@ -203,8 +206,8 @@ fn fit<T: TryFrom<u64>>(value: u64, what: &'static str) -> Result<T, CodecError>
     T::try_from(value).map_err(|_| CodecError::Type { what })
 }
 
-/// Writes MessagePack at the end of a buffer. Writing to memory cannot fail, so
-/// results of rmp (generic over writers that can) are dropped.
+/// Appends MessagePack to a buffer. Writing to memory cannot fail, so the results of rmp, which is
+/// generic over writers, are dropped.
 pub(crate) struct Writer<'a>(pub(crate) &'a mut Vec<u8>);
 
 impl Writer<'_> {
@@ -240,7 +243,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn skip_finds_the_end_of_every_shape() {
+    fn skip_finds_the_end_of_every_type_of_value() {
         let values: &[&[u8]] = &[
             &[0x05],
             &[0xc0],
@@ -267,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn nesting_costs_no_stack_and_a_lying_count_costs_no_time() {
+    fn deep_nesting_takes_no_stack_and_a_false_count_no_time() {
         let mut deep = vec![0x91; 1_000_000];
         deep.push(0xc0);
         assert_eq!(Reader::new(&deep).skip("value").unwrap().len(), deep.len());

@@ -1,57 +1,56 @@
-//! Sealing: AES-256-GCM over the body, the header and the node it is for as associated data,
-//! one key per incarnation.
+//! Sealing of frames: AES-256-GCM over the body, with header and recipient as associated data and
+//! one derived key per sender incarnation.
 //!
-//! The nonce is (lane, sequence number). It cannot repeat under one key: the key
-//! is derived from the incarnation, which is 128 random bits new at every start,
-//! and the sender numbers the frames of each lane (control messages are a lane
-//! of their own) without ever reusing a number for other content. NIST SP
-//! 800-38D, section 8.2.1, calls this a deterministic construction.
+//! The nonce is (lane, sequence number) and cannot repeat under one key. The key is derived from
+//! the incarnation: 128 random bits, new at every start. The sender numbers the frames of each lane
+//! and never reuses a number for other content. Control messages have a lane of their own. This is
+//! the deterministic construction of NIST SP 800-38D, section 8.2.1.
 
 use bytes::Bytes;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf::Prk;
 
 use crate::header::Sealed;
-use crate::known_keys::KnownKeys;
+use crate::sender_keys::SenderKeyCache;
 use crate::{ClusterKey, CodecError, HEADER_LEN, Header};
 
-/// Makes frames of one incarnation.
+/// Builds the frames of one sender incarnation.
 #[derive(Debug)]
 pub struct Sealer {
     key: Option<LessSafeKey>,
 }
 
 impl Sealer {
-    /// For a mesh without a key: frames are only framed.
+    /// For a mesh without a cluster key: frames are neither encrypted nor authenticated.
     #[must_use]
-    pub fn open_mesh() -> Self {
+    pub fn unencrypted() -> Self {
         Self { key: None }
     }
 
-    /// Seals with a key derived from the cluster's for this incarnation.
+    /// Seals with a key derived from the cluster key for this incarnation.
     #[must_use]
     pub fn keyed(key: &ClusterKey, cluster: &str, incarnation: [u8; 16]) -> Self {
-        Self { key: Some(subkey(&key.prk(cluster), incarnation)) }
+        Self { key: Some(derive_sender_key(&key.prk(cluster), incarnation)) }
     }
 
     /// Whether frames are sealed.
     #[must_use]
-    pub fn seals(&self) -> bool {
+    pub fn is_encrypting(&self) -> bool {
         self.key.is_some()
     }
 
-    /// The frame of this header and body.
+    /// Builds the frame of this header and body.
     ///
     /// # Errors
-    /// [`CodecError::TooLong`] if the body is too long for a frame.
+    /// [`CodecError::TooLong`] past [`MAX_FRAME_LEN`](crate::MAX_FRAME_LEN).
     pub fn seal(&self, header: &Header, body: &[u8]) -> Result<Bytes, CodecError> {
-        let tag_len = if self.seals() { AES_256_GCM.tag_len() } else { 0 };
+        let tag_len = if self.is_encrypting() { AES_256_GCM.tag_len() } else { 0 };
         let len = HEADER_LEN + body.len() + tag_len;
         if len > crate::MAX_FRAME_LEN {
             let (actual, limit) = (len as u64, crate::MAX_FRAME_LEN as u64);
             return Err(CodecError::TooLong { what: "the frame", actual, limit });
         }
-        let sealed = if self.seals() { Sealed::Yes } else { Sealed::No };
+        let sealed = if self.is_encrypting() { Sealed::Yes } else { Sealed::No };
         let head = header.encode(sealed);
         let mut frame = Vec::with_capacity(len);
         frame.extend_from_slice(&head);
@@ -60,7 +59,7 @@ impl Sealer {
             let tag = key
                 .seal_in_place_separate_tag(
                     nonce(header),
-                    Aad::from(Associated::new(head, header.to)),
+                    Aad::from(AssociatedData::new(head, header.to)),
                     &mut frame[HEADER_LEN..],
                 )
                 .map_err(|_| CodecError::NotAuthentic)?;
@@ -70,75 +69,79 @@ impl Sealer {
     }
 }
 
-/// Opens frames of any incarnation of the cluster, by any of its keys. Derived keys are kept for
-/// the members ([`member_joined`](Self::member_joined)), and for the
-/// [`KEPT_STRANGERS`](Self::KEPT_STRANGERS) other incarnations whose frames held last.
+/// Opens frames of any incarnation of the cluster, with any of its keys.
+///
+/// Derived keys are cached for members ([`member_joined`](Self::member_joined)), and for the
+/// [`MAX_CACHED_NON_MEMBERS`](Self::MAX_CACHED_NON_MEMBERS) other senders of authentic frames that
+/// were used most recently.
 pub struct Opener {
     own: [u8; 16],
-    /// One for each key of the cluster; none of an open mesh.
+    /// One for each accepted cluster key; empty for an unencrypted mesh.
     prks: Vec<Prk>,
-    /// Derived from each of these.
-    known: KnownKeys,
+    /// The keys derived from each of them, by sender.
+    senders: SenderKeyCache,
 }
 
 impl Opener {
-    /// Most incarnations that are no members whose derived keys are kept; those of others are
+    /// Most incarnations other than members whose derived keys are cached. The keys of others are
     /// derived again when needed.
-    pub const KEPT_STRANGERS: usize = KnownKeys::STRANGERS;
+    pub const MAX_CACHED_NON_MEMBERS: usize = SenderKeyCache::MAX_NON_MEMBERS;
 
-    /// Of the node `own`, for a mesh without a key.
+    /// For the receiver `own` in a mesh without a cluster key.
     #[must_use]
-    pub fn open_mesh(own: [u8; 16]) -> Self {
-        Self { own, prks: Vec::new(), known: KnownKeys::default() }
+    pub fn unencrypted(own: [u8; 16]) -> Self {
+        Self { own, prks: Vec::new(), senders: SenderKeyCache::default() }
     }
 
-    /// Of the node `own`: opens frames sealed with the cluster's key for all, or for it
-    /// alone.
+    /// For the receiver `own`: opens frames that are sealed with this cluster key, for all nodes or
+    /// for `own`.
     #[must_use]
     pub fn keyed(key: &ClusterKey, cluster: &str, own: [u8; 16]) -> Self {
-        Self { prks: vec![key.prk(cluster)], ..Self::open_mesh(own) }
+        Self { prks: vec![key.prk(cluster)], ..Self::unencrypted(own) }
     }
 
-    /// Opens frames sealed with any of these keys from now on, and no others.
-    pub fn accept<'a>(&mut self, keys: impl IntoIterator<Item = &'a ClusterKey>, cluster: &str) {
+    /// Replaces the accepted cluster keys.
+    pub fn set_keys<'a>(&mut self, keys: impl IntoIterator<Item = &'a ClusterKey>, cluster: &str) {
         self.prks = keys.into_iter().map(|key| key.prk(cluster)).collect();
-        // A known sender stays so, whichever of them it seals with.
+        // Cached senders stay cached, whichever of the keys they seal with.
         let prks = &self.prks;
-        self.known.derive_anew(|incarnation| subkeys(prks, incarnation));
+        self.senders.rederive(|incarnation| derive_sender_keys(prks, incarnation));
     }
 
-    /// Keeps the keys of this incarnation until [`member_left`](Self::member_left), whatever
-    /// other senders come. The caller bounds how many there are.
+    /// Caches the keys of this incarnation until [`member_left`](Self::member_left); other senders
+    /// do not evict them. The caller bounds the number of members.
     pub fn member_joined(&mut self, incarnation: [u8; 16]) {
         if !self.prks.is_empty() {
-            self.known.joined(incarnation, || subkeys(&self.prks, incarnation));
+            self.senders.member_joined(incarnation, || derive_sender_keys(&self.prks, incarnation));
         }
     }
 
-    /// The incarnation is no member any more.
+    /// Treats the incarnation as a non-member again, whose keys may be evicted.
     pub fn member_left(&mut self, incarnation: [u8; 16]) {
-        self.known.left(incarnation);
+        self.senders.member_left(incarnation);
     }
 
-    /// The header and body of a frame. `first`, `count` and `to` of an unsealed frame
-    /// are as claimed.
+    /// Returns the header and body of a frame. In an unencrypted mesh nothing is authenticated, so
+    /// the header is only what the frame claims.
     ///
     /// # Errors
-    /// What [`CodecError`] says of headers; [`CodecError::NoKey`],
-    /// [`CodecError::NotSealed`], [`CodecError::NotAuthentic`].
+    /// Those of a bad header ([`CodecError::Truncated`], [`Magic`](CodecError::Magic),
+    /// [`Version`](CodecError::Version), [`Header`](CodecError::Header),
+    /// [`TooLong`](CodecError::TooLong)); [`CodecError::NoKey`], [`CodecError::NotSealed`],
+    /// [`CodecError::NotAuthentic`].
     pub fn open(&mut self, frame: &[u8]) -> Result<(Header, Bytes), CodecError> {
-        self.open_if(frame, || true)
+        self.open_rate_limited(frame, || true)
     }
 
-    /// As [`open`](Self::open), but asks whether it may derive keys for a sender whose frames
-    /// have not held yet: strangers cost nothing else.
+    /// Like [`open`](Self::open), but calls `may_derive` before it derives keys for a sender that
+    /// is not cached. The caller thereby bounds the cost of forged frames.
     ///
     /// # Errors
-    /// As [`open`](Self::open), and [`CodecError::NotTried`].
-    pub fn open_if(
+    /// As [`open`](Self::open), and [`CodecError::RateLimited`] if `may_derive` returns `false`.
+    pub fn open_rate_limited(
         &mut self,
         frame: &[u8],
-        may_try: impl FnOnce() -> bool,
+        may_derive: impl FnOnce() -> bool,
     ) -> Result<(Header, Bytes), CodecError> {
         let (header, sealed) = Header::decode(frame, self.own)?;
         let (head, body) =
@@ -149,34 +152,34 @@ impl Opener {
             (false, Sealed::No) => return Err(CodecError::NotSealed),
             (false, Sealed::Yes) => {}
         }
-        let associated = Associated::new(*head, header.to);
-        let by_known = |keys: &mut [_]| open_any(keys, &header, &associated, body);
-        if let Some(opened) = self.known.with(header.incarnation, by_known) {
+        let associated = AssociatedData::new(*head, header.to);
+        let by_cached = |keys: &mut [_]| open_with_any(keys, &header, &associated, body);
+        if let Some(opened) = self.senders.open_with(header.incarnation, by_cached) {
             return opened.map(|body| (header, body)).ok_or(CodecError::NotAuthentic);
         }
-        if !may_try() {
-            return Err(CodecError::NotTried);
+        if !may_derive() {
+            return Err(CodecError::RateLimited);
         }
-        let mut keys = subkeys(&self.prks, header.incarnation);
-        let body = open_any(&mut keys, &header, &associated, body);
-        // Only keys whose frame held are kept: a sender without the cluster's key pushes none out.
+        let mut keys = derive_sender_keys(&self.prks, header.incarnation);
+        let body = open_with_any(&mut keys, &header, &associated, body);
+        // Only after an authentic frame: a sender without the cluster key evicts nobody.
         let body = body.ok_or(CodecError::NotAuthentic)?;
-        self.known.insert(header.incarnation, keys);
+        self.senders.insert(header.incarnation, keys);
         Ok((header, body))
     }
 }
 
 impl std::fmt::Debug for Opener {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Opener {{ keys: {}, cached: {} }}", self.prks.len(), self.known.len())
+        write!(f, "Opener {{ keys: {}, cached: {} }}", self.prks.len(), self.senders.len())
     }
 }
 
-/// By the first key that holds, which is tried first from then on.
-fn open_any(
+/// Opens a body with the first key that fits, and moves that key to the front.
+fn open_with_any(
     keys: &mut [LessSafeKey],
     header: &Header,
-    associated: &Associated,
+    associated: &AssociatedData,
     body: &[u8],
 ) -> Option<Bytes> {
     let opened =
@@ -186,7 +189,12 @@ fn open_any(
     Some(body)
 }
 
-fn open(key: &LessSafeKey, header: &Header, associated: &Associated, body: &[u8]) -> Option<Bytes> {
+fn open(
+    key: &LessSafeKey,
+    header: &Header,
+    associated: &AssociatedData,
+    body: &[u8],
+) -> Option<Bytes> {
     let mut body = body.to_vec();
     let opened = key.open_in_place(nonce(header), Aad::from(associated.as_ref()), &mut body);
     let len = opened.ok()?.len();
@@ -194,28 +202,28 @@ fn open(key: &LessSafeKey, header: &Header, associated: &Associated, body: &[u8]
     Some(body.into())
 }
 
-fn subkeys(prks: &[Prk], incarnation: [u8; 16]) -> Vec<LessSafeKey> {
-    prks.iter().map(|prk| subkey(prk, incarnation)).collect()
+fn derive_sender_keys(prks: &[Prk], incarnation: [u8; 16]) -> Vec<LessSafeKey> {
+    prks.iter().map(|prk| derive_sender_key(prk, incarnation)).collect()
 }
 
-/// HKDF-Expand (RFC 5869) for one incarnation.
-fn subkey(prk: &Prk, incarnation: [u8; 16]) -> LessSafeKey {
-    derive(prk, &[b"frame", &incarnation])
+/// The key of one sender incarnation (HKDF-Expand, RFC 5869).
+fn derive_sender_key(prk: &Prk, incarnation: [u8; 16]) -> LessSafeKey {
+    derive_key(prk, &[b"frame", &incarnation])
 }
 
-/// A key for one purpose.
-pub(crate) fn derive(prk: &Prk, purpose: &[&[u8]]) -> LessSafeKey {
+/// Derives a key for one purpose.
+pub(crate) fn derive_key(prk: &Prk, purpose: &[&[u8]]) -> LessSafeKey {
     match prk.expand(purpose, &AES_256_GCM) {
         Ok(okm) => LessSafeKey::new(UnboundKey::from(okm)),
-        Err(_) => unreachable!("HKDF-SHA256 gives up to 8,160 bytes, 32 are asked for"),
+        Err(_) => unreachable!("HKDF-SHA256 outputs up to 8,160 bytes, and 32 are requested"),
     }
 }
 
-/// What is authenticated besides the body: the header, then for whom it is, if for one:
-/// the header tells the two apart.
-struct Associated([u8; HEADER_LEN + 16], usize);
+/// The associated data and its length: the header, then the recipient if there is one. A flag in
+/// the header distinguishes the two.
+struct AssociatedData([u8; HEADER_LEN + 16], usize);
 
-impl Associated {
+impl AssociatedData {
     fn new(head: [u8; HEADER_LEN], to: Option<[u8; 16]>) -> Self {
         let mut data = [0; HEADER_LEN + 16];
         data[..HEADER_LEN].copy_from_slice(&head);
@@ -224,7 +232,7 @@ impl Associated {
     }
 }
 
-impl AsRef<[u8]> for Associated {
+impl AsRef<[u8]> for AssociatedData {
     fn as_ref(&self) -> &[u8] {
         &self.0[..self.1]
     }
@@ -258,47 +266,50 @@ mod tests {
         let refused = [
             (Opener::keyed(&key, "other", [9; 16]).open(&frame), CodecError::NotAuthentic),
             (Opener::keyed(&other, "mail", [9; 16]).open(&frame), CodecError::NotAuthentic),
-            (Opener::open_mesh([9; 16]).open(&frame), CodecError::NoKey),
+            (Opener::unencrypted([9; 16]).open(&frame), CodecError::NoKey),
         ];
         for (result, expected) in refused {
             assert_eq!(result.unwrap_err(), expected);
         }
-        let bare = Sealer::open_mesh().seal(&header(5, 9), b"body").unwrap();
+        let bare = Sealer::unencrypted().seal(&header(5, 9), b"body").unwrap();
         assert_eq!(
             Opener::keyed(&key, "mail", [9; 16]).open(&bare).unwrap_err(),
             CodecError::NotSealed
         );
-        assert_eq!(&Opener::open_mesh([9; 16]).open(&bare).unwrap().1[..], b"body");
+        assert_eq!(&Opener::unencrypted([9; 16]).open(&bare).unwrap().1[..], b"body");
     }
 
     #[test]
-    fn who_changes_its_key_is_understood_by_who_has_both() {
+    fn a_receiver_with_both_keys_opens_frames_of_either() {
         let [old, new] = [1, 2].map(|n| ClusterKey::from_bytes(&[n; 32]));
         let seal =
             |key, first| Sealer::keyed(key, "mail", [5; 16]).seal(&header(5, first), b"body");
         let mut opener = Opener::keyed(&old, "mail", [9; 16]);
         opener.open(&seal(&old, 1).unwrap()).unwrap();
         assert_eq!(opener.open(&seal(&new, 2).unwrap()).unwrap_err(), CodecError::NotAuthentic);
-        opener.accept([&old, &new], "mail");
-        assert_eq!(opener.known.len(), 1, "who is known stays so");
-        let stranger = Header { incarnation: [6; 16], ..header(6, 1) };
-        let strange = Sealer::keyed(&new, "mail", [6; 16]).seal(&stranger, b"body").unwrap();
-        assert_eq!(opener.open_if(&strange, || false).unwrap_err(), CodecError::NotTried);
-        for turned in [seal(&old, 2).unwrap(), seal(&new, 3).unwrap()] {
-            opener.open_if(&turned, || unreachable!("its keys are known")).unwrap();
+        opener.set_keys([&old, &new], "mail");
+        assert_eq!(opener.senders.len(), 1, "the sender stays cached");
+        let newcomer = Header { incarnation: [6; 16], ..header(6, 1) };
+        let unknown = Sealer::keyed(&new, "mail", [6; 16]).seal(&newcomer, b"body").unwrap();
+        assert_eq!(
+            opener.open_rate_limited(&unknown, || false).unwrap_err(),
+            CodecError::RateLimited
+        );
+        for rotated in [seal(&old, 2).unwrap(), seal(&new, 3).unwrap()] {
+            opener.open_rate_limited(&rotated, || unreachable!("its keys are cached")).unwrap();
         }
-        // In any order: what was sent before may come after.
+        // In any order, since frames may be reordered.
         for (key, first) in [(&old, 1), (&new, 2), (&old, 1), (&new, 3)] {
             assert_eq!(opener.open(&seal(key, first).unwrap()).unwrap().0.first, first);
         }
-        assert_eq!(opener.known.len(), 1);
-        opener.accept([&new], "mail");
+        assert_eq!(opener.senders.len(), 1);
+        opener.set_keys([&new], "mail");
         opener.open(&seal(&new, 4).unwrap()).unwrap();
         assert_eq!(opener.open(&seal(&old, 4).unwrap()).unwrap_err(), CodecError::NotAuthentic);
     }
 
     #[test]
-    fn a_frame_for_one_node_is_opened_by_no_other() {
+    fn a_frame_for_one_node_does_not_open_on_another() {
         let key = ClusterKey::from_bytes(&[1; 32]);
         let header = Header { kind: FrameKind::Control, to: Some([9; 16]), ..header(5, 9) };
         let sealer = Sealer::keyed(&key, "mail", [5; 16]);
@@ -307,7 +318,7 @@ mod tests {
         assert_eq!(opened, (header, Bytes::from_static(b"body")));
         let refused = |frame: &[u8], own| Opener::keyed(&key, "mail", own).open(frame).unwrap_err();
         assert_eq!(refused(&frame, [8; 16]), CodecError::NotAuthentic);
-        // Nor by anybody if it claims to be for all, or one for all to be for one.
+        // Nor with the flag altered: from one recipient to all, or from all to one.
         let flag = |frame: &Bytes, flags: u8| {
             let mut frame = frame.to_vec();
             frame[4] = flags;
@@ -319,14 +330,14 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_not_readable_in_the_frame() {
+    fn a_sealed_frame_does_not_contain_its_plaintext() {
         let key = ClusterKey::from_bytes(&[1; 32]);
         let secret = b"-----a private key-----";
         let frame = Sealer::keyed(&key, "mail", [5; 16]).seal(&header(5, 9), secret).unwrap();
         assert!(!frame.windows(8).any(|window| secret.windows(8).any(|s| s == window)));
     }
 
-    /// Opens frames of incarnations of the cluster by their numbers.
+    /// Opens frames of senders that are named by numbers.
     struct Cache {
         key: ClusterKey,
         opener: Opener,
@@ -349,55 +360,55 @@ mod tests {
             self.opener.open(&frame).unwrap();
         }
 
-        /// Whether the sender's keys are kept.
-        fn knows(&mut self, sender: u128) -> bool {
+        /// Whether the keys of the sender are cached.
+        fn has(&mut self, sender: u128) -> bool {
             let frame = self.frame(&self.key, sender);
-            self.opener.open_if(&frame, || false) != Err(CodecError::NotTried)
+            self.opener.open_rate_limited(&frame, || false) != Err(CodecError::RateLimited)
         }
     }
 
     #[test]
-    fn a_stranger_cannot_grow_the_cache_and_strangers_are_bounded() {
-        let stranger = ClusterKey::from_bytes(&[9; 32]);
+    fn forged_frames_do_not_grow_the_cache_and_non_members_are_bounded() {
+        let other_key = ClusterKey::from_bytes(&[9; 32]);
         let mut cache = Cache::new();
-        for sender in 0..3 * Opener::KEPT_STRANGERS as u128 {
-            let forged = cache.frame(&stranger, sender);
+        for sender in 0..3 * Opener::MAX_CACHED_NON_MEMBERS as u128 {
+            let forged = cache.frame(&other_key, sender);
             assert!(cache.opener.open(&forged).is_err());
             cache.open(sender);
-            // Used all the time, so never the oldest.
-            assert!(cache.knows(0), "{sender}");
-            assert!(cache.opener.known.len() <= Opener::KEPT_STRANGERS);
+            // Used every time, so never the oldest.
+            assert!(cache.has(0), "{sender}");
+            assert!(cache.opener.senders.len() <= Opener::MAX_CACHED_NON_MEMBERS);
         }
-        assert!(!cache.knows(1));
+        assert!(!cache.has(1));
     }
 
     #[test]
-    fn members_are_opened_without_a_try_however_many_there_are_and_whoever_else_comes() {
+    fn non_members_do_not_evict_members() {
         const MEMBERS: u128 = 1_152;
         let mut cache = Cache::new();
         for sender in 0..MEMBERS {
             cache.open(sender);
             cache.opener.member_joined(sender.to_be_bytes());
         }
-        for stranger in MEMBERS..MEMBERS + 2 * Opener::KEPT_STRANGERS as u128 {
-            cache.open(stranger);
+        for newcomer in MEMBERS..MEMBERS + 2 * Opener::MAX_CACHED_NON_MEMBERS as u128 {
+            cache.open(newcomer);
         }
-        assert!((0..MEMBERS).all(|member| cache.knows(member)));
-        // Those that left are strangers, and bounded as such.
+        assert!((0..MEMBERS).all(|member| cache.has(member)));
+        // Former members are non-members and bounded as such.
         for member in 0..MEMBERS {
             cache.opener.member_left(member.to_be_bytes());
         }
-        assert!(cache.opener.known.len() <= Opener::KEPT_STRANGERS);
-        assert!(cache.knows(MEMBERS - 1), "it left last");
-        // A member that is introduced by others is known before its first frame.
+        assert!(cache.opener.senders.len() <= Opener::MAX_CACHED_NON_MEMBERS);
+        assert!(cache.has(MEMBERS - 1), "it left last");
+        // A member that other peers introduced is cached before its first frame.
         cache.opener.member_joined(u128::MAX.to_be_bytes());
-        assert!(cache.knows(u128::MAX));
+        assert!(cache.has(u128::MAX));
     }
 
     #[test]
     fn a_body_past_the_limit_is_refused() {
         let body = vec![0; crate::MAX_FRAME_LEN];
-        let error = Sealer::open_mesh().seal(&header(1, 1), &body).unwrap_err();
+        let error = Sealer::unencrypted().seal(&header(1, 1), &body).unwrap_err();
         assert!(matches!(error, CodecError::TooLong { .. }));
     }
 }

@@ -1,19 +1,19 @@
-//! Coded symbols and items as bytes: 8 bytes of sum, 4 of check, and the count as a
-//! variable-length integer (LEB128 of its zigzag), which is mostly one or two bytes.
+//! The encoding of coded symbols and items. A symbol is 8 bytes of sum, 4 of checksum, and the
+//! count as zigzag LEB128, which mostly takes one or two bytes.
 
 use mailmesh_events::{CodedSymbol, limits};
 
 use crate::CodecError;
 
-/// Fewest bytes of a symbol.
-const SMALLEST: usize = 13;
-/// Most bytes of a count.
-const LONGEST_COUNT: u32 = 10;
+/// Shortest symbol in bytes.
+const MIN_SYMBOL_LEN: usize = 13;
+/// Longest count in bytes.
+const MAX_COUNT_LEN: u32 = 10;
 
 const WHAT: &str = "coded symbols";
 
 pub(crate) fn encode_symbols(symbols: &[CodedSymbol]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(symbols.len() * (SMALLEST + 2));
+    let mut out = Vec::with_capacity(symbols.len() * (MIN_SYMBOL_LEN + 2));
     for symbol in symbols {
         out.extend(symbol.sum.to_be_bytes());
         out.extend(symbol.check.to_be_bytes());
@@ -29,7 +29,7 @@ pub(crate) fn encode_symbols(symbols: &[CodedSymbol]) -> Vec<u8> {
 
 pub(crate) fn decode_symbols(mut bytes: &[u8]) -> Result<Vec<CodedSymbol>, CodecError> {
     let truncated = || CodecError::Truncated { what: WHAT };
-    let mut symbols = Vec::with_capacity((bytes.len() / SMALLEST).min(limits::SYNC_SYMBOLS));
+    let mut symbols = Vec::with_capacity((bytes.len() / MIN_SYMBOL_LEN).min(limits::SYNC_SYMBOLS));
     while !bytes.is_empty() {
         if symbols.len() == limits::SYNC_SYMBOLS {
             let (actual, limit) = (symbols.len() as u64 + 1, limits::SYNC_SYMBOLS as u64);
@@ -40,7 +40,7 @@ pub(crate) fn decode_symbols(mut bytes: &[u8]) -> Result<Vec<CodedSymbol>, Codec
         let mut count = 0_u64;
         for index in 0.. {
             let (byte, after) = rest.split_first().ok_or_else(truncated)?;
-            if index >= LONGEST_COUNT {
+            if index >= MAX_COUNT_LEN {
                 return Err(CodecError::Type { what: WHAT });
             }
             rest = after;
@@ -85,7 +85,7 @@ mod tests {
             let bytes = encode_symbols(&symbols);
             prop_assert_eq!(decode_symbols(&bytes).unwrap(), symbols);
             for cut in 0..bytes.len() {
-                // Cut between two symbols it is a shorter list.
+                // A cut between two symbols leaves a shorter valid list.
                 prop_assert!(decode_symbols(&bytes[..cut]).is_ok_and(|read| encode_symbols(&read) == bytes[..cut])
                     || decode_symbols(&bytes[..cut]).is_err());
             }
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_count_is_one_byte_and_one_without_end_is_refused() {
+    fn small_counts_are_short_and_endless_ones_are_refused() {
         let symbol = |count| CodedSymbol { sum: 1, check: 2, count };
         for (count, len) in [(0, 13), (1, 13), (-1, 13), (63, 13), (64, 14), (1_000_000, 15)] {
             assert_eq!(encode_symbols(&[symbol(count)]).len(), len, "{count}");

@@ -1,10 +1,12 @@
-//! Messages between mirrors: `[kind, round, ...]`, and their digest.
+//! The encoding of sync messages, `[kind, round, ...]`, and of mirror digests.
 
 use mailmesh_events::{Change, MirrorDigest, Share, SyncMessage, UnixMillis, limits};
 
 use crate::CodecError;
 use crate::change::{self, CERTIFICATE, NETWORK, VALUE};
-use crate::keys::{held_fields, read_action, read_held, write_action, write_held};
+use crate::key_messages::{
+    read_action, read_report, report_field_count, write_action, write_report,
+};
 use crate::msgpack::{Fields, Reader, Writer};
 use crate::symbols::{decode_items, decode_symbols, encode_items, encode_symbols};
 
@@ -19,12 +21,11 @@ const TIME: u64 = 8;
 const ASK_KEYS: u64 = 9;
 const KEYS: u64 = 10;
 
-/// The bytes of a message between mirrors.
+/// Encodes a message between mirrors.
 ///
 /// # Errors
-/// [`CodecError::TooLong`] past [`limits::SYNC_CHANGES`] changes or
-/// [`limits::EVENT_LEN`] bytes; [`CodecError::Type`] for a message that this
-/// version cannot write.
+/// [`CodecError::TooLong`] past a limit of the message or [`limits::EVENT_LEN`] bytes in all;
+/// [`CodecError::Type`] for a message that this version cannot encode.
 pub fn encode_sync(message: &SyncMessage) -> Result<Vec<u8>, CodecError> {
     let mut out = Vec::new();
     let w = &mut Writer(&mut out);
@@ -34,7 +35,7 @@ pub fn encode_sync(message: &SyncMessage) -> Result<Vec<u8>, CodecError> {
             w.u64(first.bits.into()).u64(first.index.into()).u64((*shares).into());
         }
         SyncMessage::Part { round, share, part, changes, more } => {
-            too_long("the changes of a part", changes.len(), limits::SYNC_CHANGES)?;
+            check_len("the changes of a part", changes.len(), limits::SYNC_CHANGES)?;
             w.array(7).u64(PART).u64((*round).into());
             w.u64(share.bits.into()).u64(share.index.into()).u64((*part).into());
             w.u64((*more).into());
@@ -46,17 +47,17 @@ pub fn encode_sync(message: &SyncMessage) -> Result<Vec<u8>, CodecError> {
             w.u64((*from).into()).u64((*count).into());
         }
         SyncMessage::Symbols { round, first, from, count, symbols } => {
-            too_long("the symbols", symbols.len(), limits::SYNC_SYMBOLS)?;
+            check_len("the symbols", symbols.len(), limits::SYNC_SYMBOLS)?;
             w.array(7).u64(SYMBOLS).u64((*round).into());
             w.u64(first.bits.into()).u64(first.index.into());
             w.u64((*from).into()).u64((*count).into()).bytes(&encode_symbols(symbols));
         }
         SyncMessage::AskEntries { round, items } => {
-            too_long("the items", items.len(), limits::SYNC_CHANGES)?;
+            check_len("the items", items.len(), limits::SYNC_CHANGES)?;
             w.array(3).u64(ASK_ENTRIES).u64((*round).into()).bytes(&encode_items(items));
         }
         SyncMessage::Entries { round, changes, more } => {
-            too_long("the entries", changes.len(), limits::SYNC_CHANGES)?;
+            check_len("the entries", changes.len(), limits::SYNC_CHANGES)?;
             w.array(4).u64(ENTRIES).u64((*round).into()).u64((*more).into());
             write_changes(w, changes)?;
         }
@@ -71,18 +72,18 @@ pub fn encode_sync(message: &SyncMessage) -> Result<Vec<u8>, CodecError> {
             write_action(w, action)?;
         }
         SyncMessage::Keys { number, held } => {
-            w.array(2 + held_fields(held)).u64(KEYS).u64((*number).into());
-            write_held(w, held)?;
+            w.array(2 + report_field_count(held)).u64(KEYS).u64((*number).into());
+            write_report(w, held)?;
         }
         _ => {
             return Err(CodecError::Type { what: "sync message" });
         }
     }
-    too_long("the sync message", out.len(), limits::EVENT_LEN)?;
+    check_len("the sync message", out.len(), limits::EVENT_LEN)?;
     Ok(out)
 }
 
-fn too_long(what: &'static str, actual: usize, limit: usize) -> Result<(), CodecError> {
+fn check_len(what: &'static str, actual: usize, limit: usize) -> Result<(), CodecError> {
     if actual > limit {
         return Err(CodecError::TooLong { what, actual: actual as u64, limit: limit as u64 });
     }
@@ -113,14 +114,13 @@ fn write_change(w: &mut Writer<'_>, change: &Change) -> Result<(), CodecError> {
     Ok(())
 }
 
-/// The message of these bytes. A change of a kind this version does not know is
-/// left out; the rest of its part is read.
+/// Decodes a message between mirrors. Changes of an unknown kind are skipped.
 ///
 /// # Errors
-/// Any of [`CodecError`] that names a value.
+/// A [`CodecError`] that names the field.
 pub fn decode_sync(bytes: &[u8]) -> Result<SyncMessage, CodecError> {
     let mut reader = Reader::new(bytes);
-    let mut fields = Fields::open(&mut reader, "sync message")?;
+    let mut fields = Fields::begin(&mut reader, "sync message")?;
     let message = match fields.u64("kind of sync message")? {
         REQUEST => SyncMessage::Request {
             round: fields.int("round")?,
@@ -172,22 +172,22 @@ pub fn decode_sync(bytes: &[u8]) -> Result<SyncMessage, CodecError> {
         },
         KEYS => SyncMessage::Keys {
             number: fields.int("number of the question")?,
-            held: read_held(&mut fields)?,
+            held: read_report(&mut fields)?,
         },
         value => {
             return Err(CodecError::UnknownValue { what: "kind of sync message", value });
         }
     };
-    fields.close()?;
+    fields.finish()?;
     Ok(message)
 }
 
-/// Of a message that carries entries, the exchange that it claims to belong to; read without
-/// what it carries.
+/// The round of a message that carries entries, without decoding the entries. `None` for all other
+/// messages.
 #[must_use]
-pub fn round_of_entries(bytes: &[u8]) -> Option<u32> {
+pub fn peek_entries_round(bytes: &[u8]) -> Option<u32> {
     let mut reader = Reader::new(bytes);
-    let mut fields = Fields::open(&mut reader, "sync message").ok()?;
+    let mut fields = Fields::begin(&mut reader, "sync message").ok()?;
     let kind = fields.u64("kind of sync message").ok()?;
     (kind == PART || kind == ENTRIES).then(|| fields.int("round").ok()).flatten()
 }
@@ -201,12 +201,12 @@ fn read_share(fields: &mut Fields<'_, '_>) -> Result<Share, CodecError> {
     Ok(share)
 }
 
-/// Fewest bytes of an encoded change, to bound the allocation for many.
-const SMALLEST_CHANGE: usize = 8;
+/// Shortest encoded change in bytes; bounds the allocation of a list.
+const MIN_CHANGE_LEN: usize = 8;
 
 fn read_changes(reader: &mut Reader<'_>) -> Result<Vec<Change>, CodecError> {
     let len = reader.array("changes", limits::SYNC_CHANGES)?;
-    let mut changes = Vec::with_capacity(len.min(reader.rest().len() / SMALLEST_CHANGE));
+    let mut changes = Vec::with_capacity(len.min(reader.rest().len() / MIN_CHANGE_LEN));
     for _ in 0..len {
         let bytes = reader.skip("change")?;
         match read_change(bytes) {
@@ -220,7 +220,7 @@ fn read_changes(reader: &mut Reader<'_>) -> Result<Vec<Change>, CodecError> {
 
 fn read_change(bytes: &[u8]) -> Result<Change, CodecError> {
     let mut reader = Reader::new(bytes);
-    let mut fields = Fields::open(&mut reader, "change")?;
+    let mut fields = Fields::begin(&mut reader, "change")?;
     let change = match fields.u64("kind of change")? {
         NETWORK => Change::Network(change::read_network(&mut fields)?),
         CERTIFICATE => Change::Certificate(change::read_certificate(&mut fields)?),
@@ -229,32 +229,32 @@ fn read_change(bytes: &[u8]) -> Result<Change, CodecError> {
             return Err(CodecError::UnknownValue { what: "kind of change", value });
         }
     };
-    fields.close()?;
+    fields.finish()?;
     Ok(change)
 }
 
-/// The 28 bytes of a digest, as heartbeats carry it.
+/// Encodes a digest for heartbeats.
 #[must_use]
 pub fn encode_digest(digest: &MirrorDigest) -> [u8; 28] {
     let mut out = [0; 28];
     out[..8].copy_from_slice(&digest.entries.to_be_bytes());
-    out[8..24].copy_from_slice(&digest.fingerprint.to_be_bytes());
-    out[24..].copy_from_slice(&digest.key.to_be_bytes());
+    out[8..24].copy_from_slice(&digest.set_hash.to_be_bytes());
+    out[24..].copy_from_slice(&digest.key_id.to_be_bytes());
     out
 }
 
-/// The digest of these bytes; more may follow in a newer version.
+/// Decodes a digest. Trailing bytes of a newer version are ignored.
 ///
 /// # Errors
-/// [`CodecError::Truncated`].
+/// [`CodecError::Truncated`] below 28 bytes.
 pub fn decode_digest(bytes: &[u8]) -> Result<MirrorDigest, CodecError> {
-    let truncated = CodecError::Truncated { what: "the mirror's digest" };
+    let truncated = CodecError::Truncated { what: "the mirror digest" };
     let (entries, rest) = bytes.split_first_chunk().ok_or(truncated.clone())?;
-    let (fingerprint, rest) = rest.split_first_chunk().ok_or(truncated.clone())?;
-    let key = rest.first_chunk().ok_or(truncated)?;
+    let (set_hash, rest) = rest.split_first_chunk().ok_or(truncated.clone())?;
+    let key_id = rest.first_chunk().ok_or(truncated)?;
     Ok(MirrorDigest {
         entries: u64::from_be_bytes(*entries),
-        fingerprint: u128::from_be_bytes(*fingerprint),
-        key: u32::from_be_bytes(*key),
+        set_hash: u128::from_be_bytes(*set_hash),
+        key_id: u32::from_be_bytes(*key_id),
     })
 }

@@ -1,5 +1,5 @@
-//! The bytes of every released version decode for ever. `golden/v1/` holds one
-//! file a kind; a version never changes, so neither do the files.
+//! The bytes of every released version must decode for ever. `golden/v1/` holds one file per kind.
+//! A released version never changes, and neither do its files.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
@@ -26,7 +26,7 @@ fn certificate() -> Certificate {
         key: PrivateKey::from_der(Zeroizing::new(b"key".to_vec())).unwrap(),
         not_before: UnixMillis(1_790_000_000_000),
         not_after: UnixMillis(1_800_000_000_000),
-        fingerprint: Fingerprint(std::array::from_fn(|i| i as u8)),
+        fingerprint: CertificateFingerprint(std::array::from_fn(|i| i as u8)),
     })
     .unwrap()
 }
@@ -36,9 +36,9 @@ fn events() -> Vec<(&'static str, Vec<Event>)> {
     let object = RegistryObject { object_type: 3, id: ObjectId(1 << 40) };
     let push = EmailPush::new(account, EmailId(5), ChangeId(43))
         .received_at(UnixMillis(1_795_000_000_000))
-        .of_size(2_048);
+        .with_size(2_048);
     let block = Block::new("too many failed logins", UnixMillis(1_795_000_000_000)).unwrap();
-    let block = block.from_origin("imap").unwrap().expiring_at(UnixMillis(1_795_000_600_000));
+    let block = block.with_origin("imap").unwrap().expiring_at(UnixMillis(1_795_000_600_000));
     let network = |network: &str, block: Option<Block>| {
         let (network, stamp) = (network.parse().unwrap(), stamp());
         NetworkChange { rule: Rule::Block, network, stamp, block: block.map(Arc::new) }
@@ -49,7 +49,10 @@ fn events() -> Vec<(&'static str, Vec<Event>)> {
             "state-change",
             vec![StateChange::new(account, ChangeId(42)).with(DataTypes::all()).into()],
         ),
-        ("email-push", vec![push.in_mailboxes(vec![MailboxId(1), MailboxId(300)]).unwrap().into()]),
+        (
+            "email-push",
+            vec![push.with_mailboxes(vec![MailboxId(1), MailboxId(300)]).unwrap().into()],
+        ),
         (
             "calendar-alert",
             vec![
@@ -151,7 +154,7 @@ fn frame_header() -> Header {
     Header { kind, lane: 1, incarnation, to: None, first: 1_000_000, count: 3 }
 }
 
-/// Writes the files of a new version: run once with `MAILMESH_WRITE_GOLDEN=1`.
+/// Compares with the golden file. `MAILMESH_WRITE_GOLDEN=1` writes files that are missing.
 fn check(name: &str, bytes: &[u8]) -> Vec<u8> {
     let path = golden(name);
     if std::env::var_os("MAILMESH_WRITE_GOLDEN").is_some() && !path.exists() {
@@ -159,12 +162,12 @@ fn check(name: &str, bytes: &[u8]) -> Vec<u8> {
         std::fs::write(&path, bytes).unwrap();
     }
     let golden = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    assert_eq!(bytes, golden, "{name}: this version must write what it always wrote");
+    assert_eq!(bytes, golden, "{name}: the encoding of a version must not change");
     golden
 }
 
 #[test]
-fn events_of_version_1() {
+fn events_of_version_1_have_their_golden_bytes() {
     for (name, events) in events() {
         let mut body = Vec::new();
         for event in &events {
@@ -178,18 +181,19 @@ fn events_of_version_1() {
 }
 
 #[test]
-fn frames_of_version_1() {
+fn frames_of_version_1_have_their_golden_bytes() {
     let mut body = Vec::new();
     for signal in [QueueSignal::Refresh, QueueSignal::Paused, QueueSignal::Resumed] {
         encode_event(&signal.into(), &mut body).unwrap();
     }
     let header = frame_header();
-    let open = check("frame-open", &Sealer::open_mesh().seal(&header, &body).unwrap());
+    let open = check("frame-open", &Sealer::unencrypted().seal(&header, &body).unwrap());
     let sealer = Sealer::keyed(&frame_key(), "mail", header.incarnation);
     let sealed = check("frame-sealed", &sealer.seal(&header, &body).unwrap());
-    for (mut opener, bytes) in
-        [(Opener::open_mesh([9; 16]), open), (Opener::keyed(&frame_key(), "mail", [9; 16]), sealed)]
-    {
+    for (mut opener, bytes) in [
+        (Opener::unencrypted([9; 16]), open),
+        (Opener::keyed(&frame_key(), "mail", [9; 16]), sealed),
+    ] {
         let (found, found_body) = opener.open(&bytes).unwrap();
         assert_eq!((found, &found_body[..]), (header, &body[..]));
     }
@@ -200,7 +204,7 @@ fn frames_of_version_1() {
 }
 
 #[test]
-fn sync_messages_of_version_1() {
+fn sync_messages_of_version_1_have_their_golden_bytes() {
     let changes: Vec<Change> = events()
         .into_iter()
         .flat_map(|(_, events)| events)
@@ -246,6 +250,6 @@ fn sync_messages_of_version_1() {
         let bytes = check(name, &encode_sync(&message).unwrap());
         assert_eq!(decode_sync(&bytes).unwrap(), message);
     }
-    let digest = MirrorDigest { entries: 5, fingerprint: 1 << 100, key: 0x0102_0304 };
+    let digest = MirrorDigest { entries: 5, set_hash: 1 << 100, key_id: 0x0102_0304 };
     assert_eq!(decode_digest(&check("digest", &encode_digest(&digest))).unwrap(), digest);
 }

@@ -1,5 +1,4 @@
-//! Bytes that nobody sealed: no panic, and no more memory than a stated multiple
-//! of the input.
+//! Untrusted bytes cause no panic, and no allocation above a stated multiple of the input.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
@@ -10,12 +9,12 @@ use mailmesh_codec::*;
 use mailmesh_events::*;
 use proptest::prelude::*;
 
-/// The most that decoding `len` bytes may have allocated at once.
+/// The most bytes that decoding `len` bytes may have allocated at once.
 fn bound(len: usize) -> u64 {
     16 * len as u64 + 4096
 }
 
-/// Decodes bytes in every way there is, and holds the memory against the bound.
+/// Decodes bytes with every decoder and checks the memory used.
 fn decode_all(bytes: &[u8]) {
     let measured = |what: &str, decode: &dyn Fn()| {
         let used = allocation_counter::measure(decode).bytes_max;
@@ -25,21 +24,20 @@ fn decode_all(bytes: &[u8]) {
     measured("events", &|| decode_events(bytes, 1024).for_each(drop));
     measured("sync", &|| drop(decode_sync(bytes)));
     measured("digest", &|| drop(decode_digest(bytes)));
-    measured("open frame", &|| drop(Opener::open_mesh([9; 16]).open(bytes)));
+    measured("open frame", &|| drop(Opener::unencrypted([9; 16]).open(bytes)));
     let key = ClusterKey::from_bytes(&[7; 32]);
     measured("sealed frame", &|| drop(Opener::keyed(&key, "mail", [9; 16]).open(bytes)));
 }
 
 proptest! {
     #[test]
-    fn arbitrary_bytes(bytes in prop::collection::vec(any::<u8>(), 0..2_000)) {
+    fn arbitrary_bytes_stay_within_the_bound(bytes in prop::collection::vec(any::<u8>(), 0..2_000)) {
         decode_all(&bytes);
     }
 
-    /// Nearly right is more dangerous than arbitrary: events cut short, with bytes
-    /// changed and repeated.
+    /// Almost valid input reaches deeper into the decoders: truncated events with altered bytes.
     #[test]
-    fn damaged_events(
+    fn damaged_events_stay_within_the_bound(
         events in prop::collection::vec(any_event(), 1..10),
         cut: prop::sample::Index,
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
@@ -57,7 +55,7 @@ proptest! {
     }
 
     #[test]
-    fn damaged_messages_and_frames(
+    fn damaged_messages_and_frames_stay_within_the_bound(
         changes in prop::collection::vec(any_change(), 1..10),
         cut: prop::sample::Index,
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
@@ -66,7 +64,7 @@ proptest! {
         let body = encode_sync(&message).unwrap();
         let (kind, incarnation) = (FrameKind::Direct, [1; 16]);
         let header = Header { kind, lane: 2, incarnation, to: None, first: 1, count: 0 };
-        let frame = Sealer::open_mesh().seal(&header, &body).unwrap();
+        let frame = Sealer::unencrypted().seal(&header, &body).unwrap();
         let symbols = vec![CodedSymbol { sum: 1, check: 2, count: 3_000 }; 5];
         let first = Share { bits: 3, index: 5 };
         let symbols = SyncMessage::Symbols { round: 1, first, from: 0, count: 5, symbols };
@@ -83,10 +81,10 @@ proptest! {
     }
 }
 
-/// Lengths that lie: each claims far more than is there.
+/// Each input claims a length far beyond its end.
 #[test]
-fn lying_lengths_allocate_nothing() {
-    let lies: &[&[u8]] = &[
+fn false_lengths_allocate_nothing() {
+    let inputs: &[&[u8]] = &[
         &[0xdd, 0xff, 0xff, 0xff, 0xff], // an array of 4 G fields
         &[0x94, 5, 2, 2, 0xdd, 0xff, 0xff, 0xff, 0xff, 1], // 4 G cache entries
         &[0x97, 2, 1, 1, 1, 1, 1, 0xdd, 0x00, 0x00, 0x40, 0x00, 1], // 16 Ki mailboxes
@@ -97,19 +95,19 @@ fn lying_lengths_allocate_nothing() {
         &[0xdf, 0xff, 0xff, 0xff, 0xff, 0xc0], // a map of 4 G pairs
         &[0xc9, 0xff, 0xff, 0xff, 0xff, 1], // an extension of 4 GB
     ];
-    for lie in lies {
-        decode_all(lie);
-        let used = allocation_counter::measure(|| decode_events(lie, 1).for_each(drop)).bytes_max;
-        assert!(used < 512, "{lie:02x?}: {used} bytes");
+    for input in inputs {
+        decode_all(input);
+        let used = allocation_counter::measure(|| decode_events(input, 1).for_each(drop)).bytes_max;
+        assert!(used < 512, "{input:02x?}: {used} bytes");
     }
 }
 
 #[test]
-fn a_frame_past_the_longest_is_refused_before_it_is_copied() {
+fn an_oversized_frame_is_refused_before_it_is_copied() {
     let frame = vec![0; MAX_FRAME_LEN + 1];
     let mut error = None;
     let used = allocation_counter::measure(|| {
-        error = Opener::open_mesh([9; 16]).open(&frame).err();
+        error = Opener::unencrypted([9; 16]).open(&frame).err();
     });
     assert!(matches!(error, Some(CodecError::TooLong { .. })));
     assert!(used.bytes_max < 512);

@@ -1,4 +1,4 @@
-//! What holds for every event, frame and message.
+//! Properties of every event, frame and message.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
@@ -42,13 +42,13 @@ proptest! {
     }
 
     #[test]
-    fn digests_round_trip(entries: u64, fingerprint: u128) {
-        let digest = MirrorDigest { entries, fingerprint, key: entries as u32 };
+    fn digests_round_trip(entries: u64, set_hash: u128) {
+        let digest = MirrorDigest { entries, set_hash, key_id: entries as u32 };
         prop_assert_eq!(decode_digest(&encode_digest(&digest)).unwrap(), digest);
     }
 
     #[test]
-    fn sealed_frames_open_to_what_was_sealed(
+    fn sealed_frames_round_trip(
         key: [u8; 32], incarnation: [u8; 16], first: u32, body in prop::collection::vec(any::<u8>(), 0..500),
     ) {
         let key = ClusterKey::from_bytes(&key);
@@ -60,7 +60,7 @@ proptest! {
     }
 }
 
-/// Not sampled: every bit of a frame, header included.
+/// Exhaustive over the bits of one frame, header included.
 #[test]
 fn a_sealed_frame_with_any_bit_flipped_is_refused() {
     let key = ClusterKey::from_bytes(&[7; 32]);

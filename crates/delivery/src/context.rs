@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::control::Control;
 use crate::output::Output;
-use crate::peer::Peer;
+use crate::peer::{NameRival, Peer, Suspicion};
 use crate::receive::Released;
 use crate::repair::Repair;
 use crate::{Counters, Destination, Frame, Gap, GapReason, Incarnation, Lane, Settings, Time};
@@ -22,7 +22,7 @@ pub(crate) struct Context<'a> {
     /// Nonce of all probes that this input sends. Probes of other inputs have another nonce.
     pub(crate) nonce: u64,
     pub(crate) now: Time,
-    pub(crate) settings: Settings,
+    pub(crate) settings: &'a Settings,
 }
 
 impl Context<'_> {
@@ -31,7 +31,7 @@ impl Context<'_> {
         let from = peer.info.incarnation;
         if !released.is_empty() {
             let taken = released.iter().map(Released::window_cost).sum();
-            peer.on_delivered_bytes(taken, self.now, &self.settings);
+            peer.on_delivered_bytes(taken, self.now, self.settings);
         }
         for item in released {
             self.outputs.push_back(match item {
@@ -53,6 +53,13 @@ impl Context<'_> {
                 }
             });
         }
+    }
+    /// Probes a peer and returns the suspicion that its answer clears.
+    pub(crate) fn suspect(&mut self, peer: Incarnation, rival: Option<NameRival>) -> Suspicion {
+        let nonce = self.nonce;
+        self.send.push((Destination::One(peer), Control::Probe { nonce }));
+        let deadline = self.now + self.settings.probe_timeout;
+        Suspicion { since: self.now, deadline, nonce, rival }
     }
 
     /// Emits [`Output::Reach`] if the route to a peer changed.

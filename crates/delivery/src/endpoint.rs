@@ -1,6 +1,7 @@
 //! [`Endpoint`]: the state machine of one node, which connects the smaller ones.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,7 +10,7 @@ use crate::context::Context;
 use crate::control::{Control, Status, VERSION};
 use crate::flow::InFlight;
 use crate::heartbeat::Heartbeat;
-use crate::membership::Membership;
+use crate::membership::{Membership, deadlines, failure, gossip, name_conflict};
 use crate::planted::{Fault, planted};
 use crate::receive::ReceiveStream;
 use crate::repair::Repair;
@@ -42,7 +43,7 @@ const MAX_GREETED: usize = 1024;
 #[derive(Debug, Clone)]
 pub struct Endpoint {
     pub(crate) identity: Identity,
-    pub(crate) settings: Settings,
+    pub(crate) settings: Arc<Settings>,
     /// Number of the last event sent, per lane.
     pub(crate) positions: [u64; 2],
     /// Number of the last control, short direct or relay message sent.
@@ -73,19 +74,20 @@ pub struct Endpoint {
 impl Endpoint {
     /// An endpoint that starts at `now`. Its first output is the `Hello` that introduces it.
     #[must_use]
-    pub fn new(identity: Identity, settings: Settings, now: Time) -> Self {
+    pub fn new(identity: Identity, settings: impl Into<Arc<Settings>>, now: Time) -> Self {
+        let settings = settings.into();
         let mut node = Self {
             identity,
-            settings,
+            settings: settings.clone(),
             positions: [0; 2],
             control_position: 0,
             bulk_position: 0,
             heartbeat_seq: 0,
-            heartbeat: Heartbeat::new(settings, now),
+            heartbeat: Heartbeat::new(settings.clone(), now),
             tag: Bytes::new(),
-            membership: Membership::new(settings, now),
+            membership: Membership::new(settings.clone(), now),
             unknown_senders: UnknownSenderBuffer::default(),
-            repair: Repair::new(settings, now),
+            repair: Repair::new(settings.clone(), now),
             in_flight: Default::default(),
             admissions: TokenBucket::full(settings.admission_burst, now),
             greetings: TokenBucket::full(settings.admission_burst, now),
@@ -185,7 +187,9 @@ impl Endpoint {
                 }
             }
             Link::Down => {
-                self.with_members(now, |members, ctx| members.on_link_down(now, incarnation, ctx));
+                self.with_members(now, |members, ctx| {
+                    failure::on_link_down(members, incarnation, ctx)
+                });
             }
         }
     }
@@ -196,7 +200,7 @@ impl Endpoint {
         if self.has_left {
             return;
         }
-        self.with_members(now, |members, ctx| members.on_deadline(now, ctx));
+        self.with_members(now, |members, ctx| deadlines::on_deadline(members, now, ctx));
         for lane in Lane::ALL {
             let sent = &self.in_flight[lane.index()];
             self.counters.receivers_excluded += self.membership.exclude_overdue(now, lane, sent);
@@ -204,7 +208,7 @@ impl Endpoint {
         if self.heartbeat.due() <= now {
             let mut status = self.status(now);
             if self.heartbeat.takes_digest(now, self.membership.len()) {
-                status.digest = self.membership.digest(now);
+                status.digest = gossip::digest(&mut self.membership, now);
             }
             self.transmit(Destination::All, &Control::Heartbeat(status));
             self.heartbeat.on_heartbeat(now);
@@ -326,7 +330,7 @@ impl Endpoint {
     /// the shared one: an attacker that replays frames of one incarnation cannot use up the
     /// greetings of other nodes.
     pub(crate) fn may_greet(&mut self, now: Time, peer: Incarnation) -> bool {
-        let Settings { admission_burst, admission_rate, .. } = self.settings;
+        let Settings { admission_burst, admission_rate, .. } = *self.settings;
         let is_recent = |at: &Time| now < *at + GREETING_INTERVAL;
         if self.greeted.get(&peer).is_some_and(is_recent) {
             self.counters.admissions_deferred += 1;
@@ -345,7 +349,7 @@ impl Endpoint {
 
     /// Whether this node may admit one more node now; a refusal is counted.
     pub(crate) fn may_admit(&mut self, now: Time) -> bool {
-        let Settings { admission_burst, admission_rate, .. } = self.settings;
+        let Settings { admission_burst, admission_rate, .. } = *self.settings;
         let may = self.admissions.try_take_one(now, admission_rate, admission_burst);
         self.counters.admissions_deferred += u64::from(!may);
         may
@@ -367,7 +371,7 @@ impl Endpoint {
             own: self.identity.incarnation,
             nonce: nonce(self.identity.incarnation, self.control_position),
             now,
-            settings: self.settings,
+            settings: &self.settings,
         };
         let result = f(&mut self.membership, &mut ctx);
         for (to, control) in send {
@@ -393,7 +397,7 @@ impl Endpoint {
             tag: self.tag.clone(),
             heartbeat_seq: self.heartbeat_seq,
             digest: Vec::new(),
-            established: self.membership.established(now),
+            established: name_conflict::established(&self.membership, now),
         }
     }
 

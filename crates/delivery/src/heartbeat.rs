@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use crate::{Settings, Time};
 
 /// Schedules heartbeats: soon after the last event of a burst, then at doubling intervals up to the
@@ -5,7 +7,7 @@ use crate::{Settings, Time};
 /// maximum interval counts, since later frames reveal losses as holes.
 #[derive(Debug, Clone)]
 pub(crate) struct Heartbeat {
-    settings: Settings,
+    settings: Arc<Settings>,
     interval: std::time::Duration,
     last: Time,
     due: Time,
@@ -15,8 +17,9 @@ pub(crate) struct Heartbeat {
 
 impl Heartbeat {
     /// The first heartbeat is due at once.
-    pub(crate) fn new(settings: Settings, now: Time) -> Self {
-        Self { settings, interval: settings.heartbeat_min, last: now, due: now, digest: None }
+    pub(crate) fn new(settings: Arc<Settings>, now: Time) -> Self {
+        let interval = settings.heartbeat_min;
+        Self { settings, interval, last: now, due: now, digest: None }
     }
 
     pub(crate) fn due(&self) -> Time {
@@ -73,7 +76,7 @@ mod tests {
 
     #[test]
     fn heartbeats_decay_after_a_burst_to_the_maximum_interval() {
-        let mut heartbeat = Heartbeat::new(Settings::default(), at(0));
+        let mut heartbeat = Heartbeat::new(Arc::default(), at(0));
         heartbeat.on_event_sent(at(0));
         let mut times = Vec::new();
         while times.len() < 8 {
@@ -86,7 +89,7 @@ mod tests {
 
     #[test]
     fn events_of_peers_trigger_digests_at_a_limited_rate() {
-        let mut heartbeat = Heartbeat::new(Settings::default(), at(0));
+        let mut heartbeat = Heartbeat::new(Arc::default(), at(0));
         let mut digests = Vec::new();
         for ms in 0..2_000 {
             heartbeat.on_event_received(at(ms), 3);
@@ -104,7 +107,7 @@ mod tests {
 
     #[test]
     fn steady_traffic_does_not_postpone_heartbeats_forever() {
-        let mut heartbeat = Heartbeat::new(Settings::default(), at(0));
+        let mut heartbeat = Heartbeat::new(Arc::default(), at(0));
         heartbeat.on_heartbeat(at(0));
         for ms in 1..=995 {
             heartbeat.on_event_sent(at(ms));

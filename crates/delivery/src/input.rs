@@ -1,10 +1,13 @@
 //! Input handling of the endpoint: every received frame enters the state machine here.
 
 use crate::control::{Control, MAX_DIGEST, PeerReport, Status};
-use crate::membership::Arrival;
+use crate::membership::{Arrival, failure, gossip, leaving, name_conflict, relay};
 use crate::planted::{Fault, planted};
 use crate::receive::Accepted;
-use crate::{Destination, Endpoint, Frame, FrameKind, Incarnation, Lane, Output, Time, Via};
+use crate::stream::{EventRange, StreamId};
+use crate::{
+    Destination, Endpoint, Frame, FrameKind, Incarnation, Lane, Output, Time, Via, retransmit,
+};
 
 impl Endpoint {
     /// Handles a frame that arrived directly from its sender.
@@ -42,7 +45,7 @@ impl Endpoint {
             self.counters.replays_rejected += 1;
             return;
         }
-        self.with_members(now, |members, ctx| members.on_heard_directly(now, via, ctx));
+        self.with_members(now, |members, ctx| failure::on_heard_directly(members, now, via, ctx));
         self.handle(now, frame, Arrival::Via(via));
     }
 
@@ -83,17 +86,17 @@ impl Endpoint {
                 ctx.release(peer, lane, released);
             }
             match arrival {
-                Arrival::Direct if is_new => members.on_heard_directly(now, from, ctx),
+                Arrival::Direct if is_new => failure::on_heard_directly(members, now, from, ctx),
                 Arrival::Via(_) if is_new && planted(Fault::RelayedHeardDirectly) => {
-                    members.on_heard_directly(now, from, ctx);
+                    failure::on_heard_directly(members, now, from, ctx);
                 }
-                Arrival::Via(via) if is_new => members.on_relayed_event(now, from, via, ctx),
+                Arrival::Via(via) if is_new => relay::on_event(members, now, from, via, ctx),
                 _ => {}
             }
             if let Some(frame) = for_relay.filter(|_| accepted == Accepted::Fresh) {
-                members.relay_to_targets(now, &frame, ctx);
+                relay::to_targets(members, now, &frame, ctx);
             }
-            members.resolve(now, from, ctx);
+            leaving::resolve(members, now, from, ctx);
         });
         if is_new {
             self.heartbeat.on_event_received(now, self.membership.len());
@@ -115,7 +118,9 @@ impl Endpoint {
         }
         // A buffered frame whose introduction was relayed does not prove a direct route.
         if arrival == Arrival::Direct {
-            self.with_members(now, |members, ctx| members.on_heard_directly(now, from, ctx));
+            self.with_members(now, |members, ctx| {
+                failure::on_heard_directly(members, now, from, ctx)
+            });
         }
         self.outputs.push_back(Output::Direct { from, body: frame.body });
     }
@@ -139,10 +144,10 @@ impl Endpoint {
             }
             self.with_members(now, |members, ctx| {
                 if arrival == Arrival::Direct {
-                    members.on_heard_directly(now, from, ctx);
+                    failure::on_heard_directly(members, now, from, ctx);
                 }
                 if for_all {
-                    members.relay_to_targets(now, frame, ctx);
+                    relay::to_targets(members, now, frame, ctx);
                 }
             });
         }
@@ -152,7 +157,7 @@ impl Endpoint {
                 if status.name == self.identity.name =>
             {
                 self.with_members(now, |members, ctx| {
-                    members.on_own_name_claimed(now, from, &status, ctx)
+                    name_conflict::on_own_name_claimed(members, now, from, &status, ctx)
                 });
             }
             Control::Hello(status) => {
@@ -184,7 +189,9 @@ impl Endpoint {
                     && !self.may_admit(now) => {}
             Control::Bye { positions, winner } => {
                 let bye = (positions, winner);
-                self.with_members(now, |members, ctx| members.on_bye(now, from, bye, ctx));
+                self.with_members(now, |members, ctx| {
+                    leaving::on_bye(members, now, from, bye, ctx)
+                });
             }
             Control::Probe { nonce } => {
                 self.heartbeat_seq += 1;
@@ -200,42 +207,45 @@ impl Endpoint {
             Control::ProbeAnswer { nonce, heartbeat_seq, positions } => {
                 let own = self.identity.clone();
                 let winner = self.with_members(now, |members, ctx| {
-                    members.on_heartbeat_seq(now, (from, heartbeat_seq), arrival, ctx);
-                    members.on_position_answer(now, (from, nonce), positions);
-                    members.on_probe_answer(from, nonce, &own, ctx)
+                    gossip::on_heartbeat_seq(members, now, (from, heartbeat_seq), arrival, ctx);
+                    gossip::on_position_answer(members, now, (from, nonce), positions);
+                    name_conflict::on_probe_answer(members, from, nonce, &own, ctx)
                 });
                 self.winner = self.winner.or(winner);
             }
             Control::Ack { positions } => self.handle_ack(now, from, positions),
-            Control::Nak { lane, first, last } => self.retransmit(now, from, lane, (first, last)),
+            Control::Nak { lane, first, last } => {
+                retransmit::own_events(self, now, from, lane, EventRange { first, last });
+            }
             Control::Unavailable { lane, before } => {
                 let unavailable = (lane, before);
                 self.with_members(now, |members, ctx| {
-                    members.on_unavailable(now, from, unavailable, ctx)
+                    relay::on_unavailable(members, now, from, unavailable, ctx)
                 });
             }
             Control::PeerQuery { mine, meet } => {
                 self.with_members(now, |members, ctx| {
-                    members.on_peer_query(now, from, (mine, meet), ctx);
+                    gossip::on_peer_query(members, now, from, (mine, meet), ctx);
                 });
             }
             Control::PeerReport(report) => {
                 self.with_members(now, |members, ctx| {
-                    members.on_peer_query_answer(now, from, report, ctx)
+                    gossip::on_peer_query_answer(members, now, from, report, ctx)
                 });
             }
             Control::RelayNak { from: sender, lane, first, last } => {
-                self.relay_repair(now, from, (sender, lane), (first, last));
+                let (stream, range) = (StreamId { sender, lane }, EventRange { first, last });
+                retransmit::relayed_events(self, now, from, stream, range);
             }
             Control::RelayUnavailable { from: sender, lane, before } => {
                 let unavailable = (sender, lane, before);
                 self.with_members(now, |members, ctx| {
-                    members.on_relay_unavailable(now, from, unavailable, ctx)
+                    relay::on_unavailable_relay(members, now, from, unavailable, ctx)
                 });
             }
             Control::RelayRequest { whom, on } => {
                 if self.membership.get(from).is_some() {
-                    self.membership.on_relay_request(now, from, (whom, on));
+                    relay::on_request(&mut self.membership, now, from, (whom, on));
                 }
             }
         }
@@ -313,11 +323,13 @@ impl Endpoint {
                 }
             }
             if arrival == Arrival::Direct {
-                self.with_members(now, |members, ctx| members.on_heard_directly(now, from, ctx));
+                self.with_members(now, |members, ctx| {
+                    failure::on_heard_directly(members, now, from, ctx)
+                });
             }
         }
         self.with_members(now, |members, ctx| {
-            members.on_heartbeat_seq(now, (from, status.heartbeat_seq), arrival, ctx);
+            gossip::on_heartbeat_seq(members, now, (from, status.heartbeat_seq), arrival, ctx);
         });
         if is_new {
             // Send a digest soon, so that the nodes compare their former peers.
@@ -333,7 +345,9 @@ impl Endpoint {
             peer.on_positions(status.positions, now);
             peer.established = status.established;
         }
-        self.with_members(now, |members, ctx| members.query_position_if_ahead(now, from, ctx));
+        self.with_members(now, |members, ctx| {
+            gossip::query_position_if_ahead(members, now, from, ctx)
+        });
         // Use the peer's tag and digest only while this node hears the peer directly.
         if arrival == Arrival::Direct {
             self.outputs.push_back(Output::Tag { from, tag: status.tag });
@@ -348,7 +362,7 @@ impl Endpoint {
                 self.handle_ack(now, from, report.positions);
             } else {
                 self.with_members(now, |members, ctx| {
-                    members.on_peer_report(now, from, *report, ctx);
+                    gossip::on_peer_report(members, now, from, *report, ctx);
                 });
             }
         }

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::congestion;
 use crate::control::{PeerReport, Status};
@@ -12,7 +13,7 @@ use crate::repair_sources::RepairSources;
 use crate::replay_window::ReplayWindow;
 use crate::route::Route;
 use crate::token_bucket::TokenBucket;
-use crate::{Frame, Incarnation, Lane, PeerInfo, Reach, Settings, Time};
+use crate::{Frame, Incarnation, Lane, LeaveReason, PeerInfo, Reach, Settings, Time};
 
 /// A member, alive as far as this node knows.
 #[derive(Debug, Clone)]
@@ -128,7 +129,7 @@ impl Peer {
         status: &Status,
         ours: [(u64, u64); 2],
         now: Time,
-        s: Settings,
+        s: &Arc<Settings>,
     ) -> Self {
         Self {
             info: PeerInfo {
@@ -140,7 +141,9 @@ impl Peer {
                 promised_after: status.positions,
                 reach: Reach::Direct,
             },
-            streams: status.positions.map(|position| ReceiveStream::starting_after(position, s)),
+            streams: status
+                .positions
+                .map(|position| ReceiveStream::starting_after(position, s.clone())),
             controls: ReplayWindow::default(),
             bulk: ReplayWindow::default(),
             heartbeat_seq: 0,
@@ -149,7 +152,7 @@ impl Peer {
             rejoined_at: now,
             established: status.established,
             introduction: None,
-            windows: ours.map(|(position, bytes)| ReceiverWindow::at(position, bytes, &s, now)),
+            windows: ours.map(|(position, bytes)| ReceiverWindow::at(position, bytes, s, now)),
             unacked_bytes: 0,
             ack_repeats: 0,
             ack_at: None,
@@ -257,8 +260,8 @@ impl Peer {
     pub(crate) fn nak_target(&self, lane: Lane, missing: MissingEvents) -> Option<NakTarget> {
         let tries = missing.tries;
         let answers = self.departure.is_none()
-            && missing.first >= self.streams[lane.index()].unavailable_before();
-        let source = self.repair_source(lane, missing.first, tries / 2);
+            && missing.range.first >= self.streams[lane.index()].unavailable_before();
+        let source = self.repair_source(lane, missing.range.first, tries / 2);
         let others_turn = match self.info.reach {
             Reach::Direct => tries % 2 == 1,
             Reach::Relayed { .. } => tries % 4 != 3,
@@ -368,5 +371,14 @@ impl Peer {
     /// Whether every event that is known to be sent was delivered or given up.
     pub(crate) fn is_complete(&self) -> bool {
         self.streams.iter().all(ReceiveStream::is_complete)
+    }
+
+    /// Clears the suspicion of a peer that is alive, unless a peer of the same name is probed as
+    /// well. Without suspicion, a departure ends too, except after a goodbye.
+    pub(crate) fn clear_suspicion(&mut self) {
+        self.suspicion = self.suspicion.filter(|suspicion| suspicion.rival.is_some());
+        if self.suspicion.is_none() {
+            self.departure.take_if(|departure| departure.reason != LeaveReason::Bye);
+        }
     }
 }

@@ -2,9 +2,11 @@
 //! requests missing events, and turns events that cannot be repaired into a gap.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::planted::{Fault, planted};
+use crate::stream::EventRange;
 use crate::{Frame, Settings, Time};
 
 /// Once a hole times out without progress, the next holes have only `repair_timeout` divided by
@@ -48,15 +50,14 @@ pub(crate) enum Accepted {
 /// A range of events to request, both ends inclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MissingEvents {
-    pub(crate) first: u64,
-    pub(crate) last: u64,
+    pub(crate) range: EventRange,
     /// Requests for this hole since it was opened or part of it arrived.
     pub(crate) tries: u32,
 }
 
 #[derive(Debug, Clone)]
 pub(crate) struct ReceiveStream {
-    settings: Settings,
+    settings: Arc<Settings>,
     /// Number of the next event to deliver. Every lower number was delivered or reported missing.
     next: u64,
     /// Position at which the stream started. Events up to this number are not expected.
@@ -104,7 +105,7 @@ struct Hole {
 
 impl ReceiveStream {
     /// Creates a stream that expects the events after `position`.
-    pub(crate) fn starting_after(position: u64, settings: Settings) -> Self {
+    pub(crate) fn starting_after(position: u64, settings: Arc<Settings>) -> Self {
         Self {
             settings,
             next: position.saturating_add(1),
@@ -164,9 +165,9 @@ impl ReceiveStream {
     }
 
     /// Frames held behind the hole that contain events from `first` to `last`.
-    pub(crate) fn held(&self, first: u64, last: u64) -> impl Iterator<Item = &Frame> {
-        let held = self.held.values().skip_while(move |frame| frame.end() <= first);
-        held.take_while(move |frame| frame.first <= last)
+    pub(crate) fn held(&self, range: EventRange) -> impl Iterator<Item = &Frame> {
+        let held = self.held.values().skip_while(move |frame| frame.end() <= range.first);
+        held.take_while(move |frame| frame.first <= range.last)
     }
 
     pub(crate) fn held_bytes(&self) -> usize {
@@ -380,7 +381,7 @@ impl ReceiveStream {
         let tries = hole.tries.saturating_add(1);
         self.hole = Some(Hole { ask_at: now + hole.wait, wait, tries, ..hole });
         let last = self.hole_end() - if planted(Fault::LastOfHoleNotAskedFor) { 2 } else { 1 };
-        Some(MissingEvents { first: self.next, last, tries: hole.tries })
+        Some(MissingEvents { range: EventRange { first: self.next, last }, tries: hole.tries })
     }
 
     /// Ends the stream: releases the held frames and reports every hole as missing.

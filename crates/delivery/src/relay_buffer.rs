@@ -4,25 +4,23 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::planted::{Fault, planted};
 use crate::replay_buffer::ReplayBuffer;
-use crate::{Frame, Incarnation, Lane};
-
-/// One lane of one sender.
-type Stream = (Incarnation, Lane);
+use crate::stream::{EventRange, StreamId};
+use crate::{Frame, Lane};
 
 /// The latest frames of all senders, within one bound of bytes. Beyond it the oldest frame of any
 /// sender is evicted.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RelayBuffer {
-    streams: BTreeMap<Stream, ReplayBuffer>,
+    streams: BTreeMap<StreamId, ReplayBuffer>,
     /// The stream of each frame, oldest frame first.
-    order: VecDeque<Stream>,
+    order: VecDeque<StreamId>,
     bytes: usize,
 }
 
 impl RelayBuffer {
     /// Keeps a frame that was released in order.
     pub(crate) fn keep(&mut self, lane: Lane, frame: &Frame, limit: usize) {
-        let stream = (frame.incarnation, lane);
+        let stream = StreamId { sender: frame.incarnation, lane };
         let frame = frame.for_relay();
         self.bytes += frame.cost();
         self.streams.entry(stream).or_default().push(frame, usize::MAX);
@@ -35,24 +33,20 @@ impl RelayBuffer {
         }
     }
 
-    /// The frames of a stream that contain events from `first` to `last`.
+    /// The frames of a stream that contain events of the range.
     pub(crate) fn range(
         &self,
-        (from, lane): Stream,
-        first: u64,
-        last: u64,
+        stream: StreamId,
+        range: EventRange,
     ) -> impl Iterator<Item = &Frame> {
-        self.streams
-            .get(&(from, lane))
-            .into_iter()
-            .flat_map(move |frames| frames.range(first, last))
+        self.streams.get(&stream).into_iter().flat_map(move |frames| frames.range(range))
     }
 
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    fn drop_oldest(&mut self, stream: Stream) {
+    fn drop_oldest(&mut self, stream: StreamId) {
         if let Some(frames) = self.streams.get_mut(&stream) {
             self.bytes -= frames.pop_oldest().unwrap_or(0);
             if frames.oldest().is_none() {
@@ -65,7 +59,7 @@ impl RelayBuffer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::FrameKind;
+    use crate::{FrameKind, Incarnation};
 
     const LANE: Lane = Lane::Events;
 
@@ -82,12 +76,13 @@ mod tests {
             buffer.keep(LANE, &frame(i as u8 % 2, 1 + 10 * i), 800);
             assert!(buffer.bytes() <= 800);
         }
+        let stream = |sender| StreamId { sender: Incarnation([sender; 16]), lane: LANE };
         let firsts = |sender| {
-            let stream = (Incarnation([sender; 16]), LANE);
-            buffer.range(stream, 1, u64::MAX).map(|frame| frame.first).collect::<Vec<_>>()
+            let all = buffer.range(stream(sender), EventRange { first: 1, last: u64::MAX });
+            all.map(|frame| frame.first).collect::<Vec<_>>()
         };
         assert_eq!((firsts(0), firsts(1)), (vec![21, 41], vec![31, 51]));
-        let kept = buffer.range((Incarnation([0; 16]), LANE), 21, 21).next().unwrap();
+        let kept = buffer.range(stream(0), EventRange { first: 21, last: 21 }).next().unwrap();
         assert!(kept.body.is_empty() && kept.wire.as_ref().is_some_and(|wire| wire.len() == 72));
     }
 

@@ -1,16 +1,19 @@
 //! Frames kept for retransmission, and the rate at which they are sent. A node retransmits its own
 //! frames, and relays frames of others to peers that cannot request them from the sender.
 
+use std::sync::Arc;
+
 use crate::planted::{Fault, planted};
 use crate::relay_buffer::RelayBuffer;
 use crate::replay_buffer::ReplayBuffer;
+use crate::stream::{EventRange, StreamId};
 use crate::token_bucket::TokenBucket;
-use crate::{Frame, Incarnation, Lane, Settings, Time};
+use crate::{Frame, Lane, Settings, Time};
 
 /// The sent and received frames that are kept, and the budget for sending them again.
 #[derive(Debug, Clone)]
 pub(crate) struct Repair {
-    settings: Settings,
+    settings: Arc<Settings>,
     sent: [ReplayBuffer; 2],
     received: RelayBuffer,
     /// Bytes that may be sent again now: at most one second's worth.
@@ -28,7 +31,7 @@ pub(crate) struct Answer {
 }
 
 impl Repair {
-    pub(crate) fn new(settings: Settings, now: Time) -> Self {
+    pub(crate) fn new(settings: Arc<Settings>, now: Time) -> Self {
         let (sent, received) = Default::default();
         let budget = TokenBucket::full(settings.repair_rate, now);
         Self { settings, sent, received, budget }
@@ -57,25 +60,25 @@ impl Repair {
         self.received.bytes()
     }
 
-    /// The answer to a request for the events `first` to `last` of this node.
-    pub(crate) fn answer_own(&mut self, now: Time, lane: Lane, first: u64, last: u64) -> Answer {
+    /// The answer to a request for events of this node.
+    pub(crate) fn answer_own(&mut self, now: Time, lane: Lane, range: EventRange) -> Answer {
         let _has_budget = self.refill(now);
-        let frames = self.sent[lane.index()].range(first, last);
-        answer(&mut self.budget, self.settings.repair_burst, (first, last), frames)
+        let frames = self.sent[lane.index()].range(range);
+        answer(&mut self.budget, self.settings.repair_burst, range, frames)
     }
 
-    /// The answer to a request for the events `first` to `last` of another node. `held` are frames
+    /// The answer to a request for events of another node. `held` are frames
     /// behind a hole in the stream of that node here.
     pub(crate) fn answer_relayed<'a>(
         &'a mut self,
         now: Time,
-        (from, lane): (Incarnation, Lane),
-        (first, last): (u64, u64),
+        stream: StreamId,
+        range: EventRange,
         held: impl Iterator<Item = &'a Frame>,
     ) -> Answer {
         let _has_budget = self.refill(now);
-        let frames = self.received.range((from, lane), first, last).chain(held);
-        answer(&mut self.budget, self.settings.repair_burst, (first, last), frames)
+        let frames = self.received.range(stream, range).chain(held);
+        answer(&mut self.budget, self.settings.repair_burst, range, frames)
     }
 
     /// Charges the budget for relaying a frame; `false` if nothing is left of it.
@@ -108,7 +111,7 @@ impl Repair {
 fn answer<'a>(
     budget: &mut TokenBucket,
     mut burst: usize,
-    (first, last): (u64, u64),
+    EventRange { first, last }: EventRange,
     frames: impl Iterator<Item = &'a Frame>,
 ) -> Answer {
     let mut frames = frames.peekable();
@@ -134,7 +137,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::FrameKind;
+    use crate::{FrameKind, Incarnation};
 
     const LANE: Lane = Lane::Events;
 
@@ -152,7 +155,7 @@ mod tests {
     }
 
     fn repair(settings: Settings, frames: u64) -> Repair {
-        let mut repair = Repair::new(settings, Time::default());
+        let mut repair = Repair::new(Arc::new(settings), Time::default());
         (1..=frames).for_each(|first| repair.keep_sent(LANE, frame(1, first)));
         repair
     }
@@ -162,7 +165,8 @@ mod tests {
     }
 
     fn ask(repair: &mut Repair, ms: u64, first: u64, last: u64) -> (Option<u64>, Vec<u64>) {
-        firsts(repair.answer_own(Time::from_start(Duration::from_millis(ms)), LANE, first, last))
+        let now = Time::from_start(Duration::from_millis(ms));
+        firsts(repair.answer_own(now, LANE, EventRange { first, last }))
     }
 
     #[test]
@@ -174,7 +178,8 @@ mod tests {
         assert_eq!(ask(&mut repair, 0, 14, 15), (None, vec![14, 15]));
         assert_eq!(ask(&mut repair, 0, 2, 3), (Some(4), vec![]), "nothing of the range is left");
         assert_eq!(ask(&mut repair, 0, 21, 30), (Some(31), vec![]));
-        let never = repair.answer_own(Time::default(), Lane::Urgent, 1, 9);
+        let never =
+            repair.answer_own(Time::default(), Lane::Urgent, EventRange { first: 1, last: 9 });
         assert_eq!(firsts(never), (Some(10), vec![]));
     }
 
@@ -185,8 +190,8 @@ mod tests {
         let held = [frame(2, 8), frame(2, 9)];
         let mut ask = |first, last| {
             let held = held.iter().filter(|frame| (first..=last).contains(&frame.first));
-            let stream = (Incarnation([2; 16]), LANE);
-            firsts(repair.answer_relayed(Time::default(), stream, (first, last), held))
+            let stream = StreamId { sender: Incarnation([2; 16]), lane: LANE };
+            firsts(repair.answer_relayed(Time::default(), stream, EventRange { first, last }, held))
         };
         assert_eq!(ask(1, 4), (Some(3), vec![3, 4]));
         assert_eq!(ask(6, 9), (Some(8), vec![8, 9]));

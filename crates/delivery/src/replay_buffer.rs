@@ -2,6 +2,7 @@ use std::collections::VecDeque;
 
 use crate::Frame;
 use crate::planted::{Fault, planted};
+use crate::stream::EventRange;
 
 /// The latest frames of one stream, for retransmission.
 #[derive(Debug, Clone, Default)]
@@ -32,10 +33,10 @@ impl ReplayBuffer {
         self.frames.front().map(|frame| frame.first)
     }
 
-    /// The frames that contain events from `first` to `last`, oldest first.
-    pub(crate) fn range(&self, first: u64, last: u64) -> impl Iterator<Item = &Frame> {
-        let start = self.frames.partition_point(|frame| frame.end() <= first);
-        self.frames.range(start..).take_while(move |frame| frame.first <= last)
+    /// The frames that contain events of the range, oldest first.
+    pub(crate) fn range(&self, range: EventRange) -> impl Iterator<Item = &Frame> {
+        let start = self.frames.partition_point(|frame| frame.end() <= range.first);
+        self.frames.range(start..).take_while(move |frame| frame.first <= range.last)
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -63,7 +64,7 @@ mod tests {
     }
 
     fn firsts(buffer: &ReplayBuffer, first: u64, last: u64) -> Vec<u64> {
-        buffer.range(first, last).map(|frame| frame.first).collect()
+        buffer.range(EventRange { first, last }).map(|frame| frame.first).collect()
     }
 
     #[test]

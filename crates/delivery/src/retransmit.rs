@@ -2,6 +2,7 @@
 
 use crate::control::Control;
 use crate::repair::Answer;
+use crate::stream::{EventRange, StreamId};
 use crate::{Destination, Endpoint, Frame, Incarnation, Lane, Output, Time};
 
 /// Fixed charge in bytes per request, so that a request that no frame answers is rate-limited too.
@@ -16,88 +17,92 @@ enum RepairBudget {
     Spare,
 }
 
-impl Endpoint {
-    /// Retransmits events of this node that a member requested.
-    pub(crate) fn retransmit(
-        &mut self,
-        now: Time,
-        from: Incarnation,
-        lane: Lane,
-        (first, last): (u64, u64),
-    ) {
-        let Some(peer) = self.membership.get_mut(from) else {
-            self.counters.unknown_sender += 1;
-            return;
-        };
-        let is_sound = first > 0 && last >= first;
-        // An event that is not sent yet cannot be missing. Such a request is faulty, or somebody
-        // recorded it elsewhere and replays it here.
-        let last = last.min(self.positions[lane.index()]);
-        if !is_sound || first > last {
-            self.counters.malformed += 1;
-            return;
-        }
-        let sent = &self.in_flight[lane.index()];
-        peer.windows[lane.index()].on_loss(last, sent, &self.settings, now);
-        let Some(budget) = self.repair_budget(now, from) else { return };
-        let answer = self.repair.answer_own(now, lane, first, last);
-        self.charge(from, budget, &answer);
-        let to = Destination::One(from);
-        if let Some(before) = answer.unavailable_before {
-            self.transmit(to, &Control::Unavailable { lane, before });
-        }
-        self.counters.retransmitted_frames += answer.frames.len() as u64;
-        let frames = answer.frames.into_iter();
-        self.outputs.extend(frames.map(|frame| Output::Transmit { to, frame }));
+/// Retransmits events of this node that a member requested.
+pub(crate) fn own_events(
+    endpoint: &mut Endpoint,
+    now: Time,
+    from: Incarnation,
+    lane: Lane,
+    range: EventRange,
+) {
+    let Some(peer) = endpoint.membership.get_mut(from) else {
+        endpoint.counters.unknown_sender += 1;
+        return;
+    };
+    // An event that is not sent yet cannot be missing. Such a request is faulty, or somebody
+    // recorded it elsewhere and replays it here.
+    let range = range.up_to(endpoint.positions[lane.index()]);
+    if !range.is_sound() {
+        endpoint.counters.malformed += 1;
+        return;
     }
-
-    /// Relays events that the member `to` cannot get from their sender.
-    pub(crate) fn relay_repair(
-        &mut self,
-        now: Time,
-        to: Incarnation,
-        (from, lane): (Incarnation, Lane),
-        (first, last): (u64, u64),
-    ) {
-        let is_ours = from == self.identity.incarnation || from == to;
-        if self.membership.get(to).is_none() {
-            self.counters.unknown_sender += 1;
-            return;
-        }
-        let is_sound = !is_ours && first > 0 && last >= first;
-        if !is_sound {
-            self.counters.malformed += 1;
-            return;
-        }
-        let Some(budget) = self.repair_budget(now, to) else { return };
-        let stream = self.membership.get(from).map(|peer| &peer.streams[lane.index()]);
-        let held = stream.into_iter().flat_map(|stream| stream.held(first, last));
-        let answer = self.repair.answer_relayed(now, (from, lane), (first, last), held);
-        self.charge(to, budget, &answer);
-        if let Some(before) = answer.unavailable_before {
-            self.transmit(Destination::One(to), &Control::RelayUnavailable { from, lane, before });
-        }
-        for frame in answer.frames {
-            self.relay(to, frame.for_relay());
-        }
+    let sent = &endpoint.in_flight[lane.index()];
+    peer.windows[lane.index()].on_loss(range.last, sent, &endpoint.settings, now);
+    let Some(budget) = repair_budget(endpoint, now, from) else { return };
+    let answer = endpoint.repair.answer_own(now, lane, range);
+    charge(endpoint, from, budget, &answer);
+    let to = Destination::One(from);
+    if let Some(before) = answer.unavailable_before {
+        endpoint.transmit(to, &Control::Unavailable { lane, before });
     }
+    endpoint.counters.retransmitted_frames += answer.frames.len() as u64;
+    let frames = answer.frames.into_iter();
+    endpoint.outputs.extend(frames.map(|frame| Output::Transmit { to, frame }));
+}
 
-    /// The budget that pays for an answer to `requester` now; `None` if there is none.
-    fn repair_budget(&mut self, now: Time, requester: Incarnation) -> Option<RepairBudget> {
-        let rate = self.settings.repair_rate_per_peer;
-        if self.membership.get_mut(requester)?.repairs.refill(now, rate, rate) {
-            return Some(RepairBudget::PerPeer);
-        }
-        self.repair.take_spare_budget(now, REQUEST_COST).then_some(RepairBudget::Spare)
+/// Relays events that the member `to` cannot get from their sender.
+pub(crate) fn relayed_events(
+    endpoint: &mut Endpoint,
+    now: Time,
+    to: Incarnation,
+    stream: StreamId,
+    range: EventRange,
+) {
+    let is_ours = stream.sender == endpoint.identity.incarnation || stream.sender == to;
+    if endpoint.membership.get(to).is_none() {
+        endpoint.counters.unknown_sender += 1;
+        return;
     }
+    if is_ours || !range.is_sound() {
+        endpoint.counters.malformed += 1;
+        return;
+    }
+    let Some(budget) = repair_budget(endpoint, now, to) else { return };
+    let StreamId { sender, lane } = stream;
+    let received = endpoint.membership.get(sender).map(|peer| &peer.streams[lane.index()]);
+    let held = received.into_iter().flat_map(|received| received.held(range));
+    let answer = endpoint.repair.answer_relayed(now, stream, range, held);
+    charge(endpoint, to, budget, &answer);
+    if let Some(before) = answer.unavailable_before {
+        endpoint.transmit(
+            Destination::One(to),
+            &Control::RelayUnavailable { from: sender, lane, before },
+        );
+    }
+    for frame in answer.frames {
+        endpoint.relay(to, frame.for_relay());
+    }
+}
 
-    /// Charges an answer to the peer that requested it.
-    fn charge(&mut self, requester: Incarnation, budget: RepairBudget, answer: &Answer) {
-        let frames: usize = answer.frames.iter().map(Frame::cost).sum();
-        if let Some(peer) =
-            self.membership.get_mut(requester).filter(|_| budget == RepairBudget::PerPeer)
-        {
-            peer.repairs.take(frames + REQUEST_COST);
-        }
+/// The budget that pays for an answer to `requester` now; `None` if there is none.
+fn repair_budget(
+    endpoint: &mut Endpoint,
+    now: Time,
+    requester: Incarnation,
+) -> Option<RepairBudget> {
+    let rate = endpoint.settings.repair_rate_per_peer;
+    if endpoint.membership.get_mut(requester)?.repairs.refill(now, rate, rate) {
+        return Some(RepairBudget::PerPeer);
+    }
+    endpoint.repair.take_spare_budget(now, REQUEST_COST).then_some(RepairBudget::Spare)
+}
+
+/// Charges an answer to the peer that requested it.
+fn charge(endpoint: &mut Endpoint, requester: Incarnation, budget: RepairBudget, answer: &Answer) {
+    let frames: usize = answer.frames.iter().map(Frame::cost).sum();
+    if let Some(peer) =
+        endpoint.membership.get_mut(requester).filter(|_| budget == RepairBudget::PerPeer)
+    {
+        peer.repairs.take(frames + REQUEST_COST);
     }
 }

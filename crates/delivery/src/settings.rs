@@ -8,7 +8,7 @@ const MIN_BYTES: usize = 64 << 10;
 const MAX_BYTES: usize = 1 << 30;
 
 /// Timers and bounds. Each field states its default, and the reason for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Settings {
     /// Delay of the first heartbeat after a burst of events; each further delay is twice as long.

@@ -122,8 +122,8 @@ fn a_receiver_that_cannot_catch_up_goes_on_with_live_events() {
     (settings.repair_rate, settings.repair_rate_per_peer) = (64 << 10, 64 << 10);
     (settings.reorder_bytes, settings.relay_bytes) = (64 << 10, 256 << 10);
     let mut mesh = Mesh::new();
-    mesh.start_with(1, "a", settings);
-    mesh.start_with(3, "c", settings);
+    mesh.start_with(1, "a", settings.clone());
+    mesh.start_with(3, "c", settings.clone());
     mesh.run(100);
     // 1 MB a second, for `lasting` milliseconds.
     let body = bytes::Bytes::from(vec![7; 1_000]);
@@ -219,14 +219,14 @@ fn a_peer_that_requests_everything_leaves_the_others_their_share() {
 fn a_flood_of_new_nodes_is_admitted_at_the_stated_rate() {
     let mut settings = Settings::default();
     (settings.admission_burst, settings.admission_rate) = (20, 10);
-    let mut mesh = Mesh::of_two_with(settings);
+    let mut mesh = Mesh::of_two_with(settings.clone());
     let node = mesh.nodes.get_mut(&id(1)).unwrap();
     let now = mesh.now;
     for n in 0..1_000_u32 {
         let incarnation = Incarnation(std::array::from_fn(|i| (n >> (8 * (i % 4))) as u8 ^ 0xA5));
         let name: NodeName = format!("n{n}").parse().unwrap();
         let mut newcomer =
-            Endpoint::new(Identity::new(name, incarnation, 1), settings, Time::default());
+            Endpoint::new(Identity::new(name, incarnation, 1), settings.clone(), Time::default());
         while let Some(output) = newcomer.poll_output() {
             if let Output::Transmit { mut frame, .. } = output {
                 frame.to = Some(id(1));

@@ -207,7 +207,7 @@ fn forged_goodbyes_evict_no_remembered_peer() {
     let mut settings = Settings::default();
     settings.max_former_peers = 8;
     let mut mesh = Mesh::new();
-    (1..).zip(["a", "b", "c"]).for_each(|(n, name)| mesh.start_with(n, name, settings));
+    (1..).zip(["a", "b", "c"]).for_each(|(n, name)| mesh.start_with(n, name, settings.clone()));
     mesh.publish(1, 1);
     mesh.run(1_000);
     mesh.cut(1, 2);

@@ -10,7 +10,7 @@ use mailmesh_delivery::*;
 fn mesh_of(names: &[&str], settings: Settings) -> Mesh {
     let mut mesh = Mesh::new();
     for (n, name) in (1..).zip(names) {
-        mesh.start_with(n, name, settings);
+        mesh.start_with(n, name, settings.clone());
     }
     (1..=names.len()).for_each(|n| drop(mesh.take(n as u8)));
     mesh

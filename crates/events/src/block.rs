@@ -3,17 +3,17 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::bounded;
-use crate::network::Width;
+use crate::error::check_len;
+use crate::network::WidthLimit;
 use crate::{EventError, Network, Printable, UnixMillis, limits};
 
-/// Whether a network is refused or always let in. Allowing wins over blocking.
+/// Whether the server refuses connections from a network. An allow entry overrides block entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Rule {
-    /// Refuse it.
+    /// Connections from the network are refused.
     Block,
-    /// Let it in, whatever blocks say.
+    /// Connections from the network are accepted, even if a block entry matches.
     Allow,
 }
 
@@ -26,14 +26,14 @@ impl fmt::Display for Rule {
     }
 }
 
-/// What is known of a blocked (or allowed) network besides its address.
+/// The details of a block or allow entry: reason, origin and times. The network is the key.
 ///
 /// ```
 /// use std::time::Duration;
 /// use mailmesh_events::{Block, UnixMillis};
 ///
 /// let block = Block::new("too many failed logins", UnixMillis(1_000))?
-///     .from_origin("imap")?
+///     .with_origin("imap")?
 ///     .expiring_at(UnixMillis(1_000).plus(Duration::from_secs(600)));
 /// assert!(!block.is_expired(UnixMillis(600_999)));
 /// assert!(block.is_expired(UnixMillis(601_000)));
@@ -41,56 +41,56 @@ impl fmt::Display for Rule {
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Block {
-    // Shared: many blocks have the same.
+    // Shared: imported lists repeat one reason and origin many times.
     reason: Arc<str>,
     origin: Arc<str>,
-    /// When it was added.
+    /// When the entry was added.
     pub added: UnixMillis,
-    /// When it ends; `None` means when it is removed.
+    /// When the entry expires; `None` if it stays until it is removed.
     pub expires: Option<UnixMillis>,
 }
 
 impl Block {
-    /// A block for `reason`, made at `added`, without end.
+    /// An entry with this reason, added at `added`, that does not expire.
     ///
     /// # Errors
     /// [`EventError::TooLong`] past [`limits::TEXT_LEN`].
     pub fn new(reason: impl Into<Arc<str>>, added: UnixMillis) -> Result<Self, EventError> {
         let reason = reason.into();
-        bounded("the reason of a block", reason.len(), limits::TEXT_LEN)?;
+        check_len("the reason of a block", reason.len(), limits::TEXT_LEN)?;
         Ok(Self { reason, origin: Arc::default(), added, expires: None })
     }
 
-    /// Sets what asked for it (a protocol, an operator, a list).
+    /// Sets the origin: the protocol, operator or list that asked for the entry.
     ///
     /// # Errors
     /// [`EventError::TooLong`] past [`limits::TEXT_LEN`].
-    pub fn from_origin(mut self, origin: impl Into<Arc<str>>) -> Result<Self, EventError> {
+    pub fn with_origin(mut self, origin: impl Into<Arc<str>>) -> Result<Self, EventError> {
         self.origin = origin.into();
-        bounded("the origin of a block", self.origin.len(), limits::TEXT_LEN)?;
+        check_len("the origin of a block", self.origin.len(), limits::TEXT_LEN)?;
         Ok(self)
     }
 
-    /// Sets when it ends.
+    /// Sets when the entry expires.
     #[must_use]
     pub fn expiring_at(mut self, expires: UnixMillis) -> Self {
         self.expires = Some(expires);
         self
     }
 
-    /// Why.
+    /// Why the network is listed; may be empty.
     #[must_use]
     pub fn reason(&self) -> &str {
         &self.reason
     }
 
-    /// What asked for it; empty if not said.
+    /// The protocol, operator or list that asked for the entry; empty if unknown.
     #[must_use]
     pub fn origin(&self) -> &str {
         &self.origin
     }
 
-    /// Whether it has ended at `now`.
+    /// Whether the entry has expired at `now`.
     #[must_use]
     pub fn is_expired(&self, now: UnixMillis) -> bool {
         self.expires.is_some_and(|at| at <= now)
@@ -120,20 +120,20 @@ impl fmt::Debug for Block {
 }
 
 impl Network {
-    /// Checks that this network may be blocked: not the loopback, and not wider
-    /// than [`WIDEST_V4`](Self::WIDEST_V4) or [`WIDEST_V6`](Self::WIDEST_V6).
+    /// Returns the network if it may be blocked: neither the loopback, nor wider than
+    /// [`WIDEST_V4`](Self::WIDEST_V4) or [`WIDEST_V6`](Self::WIDEST_V6).
     ///
     /// # Errors
     /// [`EventError::Loopback`], [`EventError::TooWide`].
-    pub fn blockable(self) -> Result<Self, EventError> {
-        self.check_blockable(Width::Guarded).map(|()| self)
+    pub fn ensure_blockable(self) -> Result<Self, EventError> {
+        self.check_blockable(WidthLimit::Enforced).map(|()| self)
     }
 
-    /// As [`blockable`](Self::blockable), for somebody who means a very wide prefix.
+    /// Like [`ensure_blockable`](Self::ensure_blockable), but accepts prefixes of any width.
     ///
     /// # Errors
     /// [`EventError::Loopback`].
-    pub fn blockable_of_any_width(self) -> Result<Self, EventError> {
-        self.check_blockable(Width::Any).map(|()| self)
+    pub fn ensure_blockable_of_any_width(self) -> Result<Self, EventError> {
+        self.check_blockable(WidthLimit::Lifted).map(|()| self)
     }
 }

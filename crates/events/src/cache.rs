@@ -2,10 +2,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::bounded;
+use crate::error::check_len;
 use crate::{EventError, ObjectId, limits};
 
-/// Which cache of the server.
+/// A cache of the mail server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -32,24 +32,24 @@ pub enum CacheKind {
     Dns,
     /// OAuth clients and codes.
     OAuth,
-    /// A cache of a newer version, by its number there.
+    /// A cache that this version does not name, by its number in the newer version.
     Other(u16),
 }
 
-/// Which of its entries.
+/// The entries of a cache that are stale.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum CacheScope {
-    /// The entries of these ids.
+    /// The entries with these ids.
     Ids(Vec<ObjectId>),
-    /// Entries that say "there is no such thing".
+    /// Negative entries: cached answers that something does not exist.
     Negative,
-    /// All of them.
+    /// Every entry.
     All,
 }
 
-/// Entries of a cache are stale and must be dropped.
+/// Entries of a cache are stale; receivers drop them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct CacheInvalidation {
     cache: CacheKind,
@@ -57,37 +57,37 @@ pub struct CacheInvalidation {
 }
 
 impl CacheInvalidation {
-    /// Drop the entries of these ids.
+    /// Invalidates the entries with these ids.
     ///
     /// # Errors
-    /// [`EventError::Empty`] without ids; [`EventError::TooLong`] past [`limits::IDS`].
+    /// [`EventError::Empty`] without ids; [`EventError::TooLong`] past [`limits::LIST_IDS`].
     pub fn ids(cache: CacheKind, ids: Vec<ObjectId>) -> Result<Self, EventError> {
         if ids.is_empty() {
             return Err(EventError::Empty { what: "the list of ids to invalidate" });
         }
-        bounded("the list of ids to invalidate", ids.len(), limits::IDS)?;
+        check_len("the list of ids to invalidate", ids.len(), limits::LIST_IDS)?;
         Ok(Self { cache, scope: CacheScope::Ids(ids) })
     }
 
-    /// Drop the negative entries.
+    /// Invalidates the negative entries.
     #[must_use]
     pub fn negative(cache: CacheKind) -> Self {
         Self { cache, scope: CacheScope::Negative }
     }
 
-    /// Drop everything.
+    /// Invalidates the whole cache.
     #[must_use]
     pub fn all(cache: CacheKind) -> Self {
         Self { cache, scope: CacheScope::All }
     }
 
-    /// Which cache.
+    /// The cache that holds the entries.
     #[must_use]
     pub fn cache(&self) -> CacheKind {
         self.cache
     }
 
-    /// Which entries.
+    /// The entries to drop.
     #[must_use]
     pub fn scope(&self) -> &CacheScope {
         &self.scope

@@ -5,18 +5,18 @@ use bytes::Bytes;
 use serde::{Serialize, Serializer};
 use zeroize::Zeroizing;
 
-use crate::error::bounded;
+use crate::error::check_len;
 use crate::host::{HostName, is_label};
 use crate::{EventError, UnixMillis, limits};
 
-/// The DNS names a certificate serves: lower case, sorted, no two alike, never
-/// empty. The identity of a certificate in the mirror.
+/// The DNS names of a certificate: lower case, sorted, without duplicates, never empty. They are
+/// the key of a certificate in the mirror.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct DomainNames(Arc<[Box<str>]>);
 
 impl DomainNames {
-    /// The set of these names. A leading `*.` is a wildcard.
+    /// Normalises, sorts and deduplicates the names. A leading `*.` is a wildcard.
     ///
     /// # Errors
     /// [`EventError::Empty`], [`EventError::TooLong`], [`EventError::BadName`].
@@ -24,7 +24,7 @@ impl DomainNames {
         let mut set = Vec::new();
         for name in names {
             set.push(check_name(name.as_ref())?.into_boxed_str());
-            bounded("the names of a certificate", set.len(), limits::NAMES)?;
+            check_len("the names of a certificate", set.len(), limits::CERTIFICATE_NAMES)?;
         }
         set.sort_unstable();
         set.dedup();
@@ -39,10 +39,10 @@ impl DomainNames {
         self.0.iter().map(AsRef::as_ref)
     }
 
-    /// Whether one of them serves `host` (RFC 9525, section 6.3: a wildcard
-    /// stands for exactly one label). Names are compared as [`HostName`] says.
+    /// Whether one of the names matches `host`. A wildcard matches exactly one label (RFC 9525,
+    /// section 6.3). Names are compared in the form of [`HostName`].
     #[must_use]
-    pub fn serve(&self, host: &str) -> bool {
+    pub fn cover(&self, host: &str) -> bool {
         let Some(host) = HostName::new(host) else { return false };
         self.iter().any(|name| match name.strip_prefix("*.") {
             Some(suffix) => host.parent() == Some(suffix),
@@ -51,11 +51,11 @@ impl DomainNames {
     }
 }
 
-/// The name in lower case without its final dot, if it is a DNS name.
+/// Checks one name, and returns it in lower case without a final dot.
 fn check_name(name: &str) -> Result<String, EventError> {
     let bad = |why| EventError::BadName { name: name.chars().take(80).collect(), why };
     let plain = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
-    bounded("a name of a certificate", plain.len(), limits::NAME_LEN)?;
+    check_len("a name of a certificate", plain.len(), limits::NAME_LEN)?;
     let labels = plain.strip_prefix("*.").unwrap_or(&plain);
     for label in labels.split('.') {
         if label.is_empty() || label.len() > 63 {
@@ -88,35 +88,35 @@ impl fmt::Debug for DomainNames {
     }
 }
 
-/// The SHA-256 digest of a leaf certificate's DER.
+/// The SHA-256 digest of a leaf certificate in DER.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Fingerprint(pub [u8; 32]);
+pub struct CertificateFingerprint(pub [u8; 32]);
 
-impl fmt::Display for Fingerprint {
+impl fmt::Display for CertificateFingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
-impl fmt::Debug for Fingerprint {
+impl fmt::Debug for CertificateFingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
 }
 
-impl Serialize for Fingerprint {
+impl Serialize for CertificateFingerprint {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-/// A private key in DER (PKCS #8, SEC 1 or PKCS #1). Wiped when dropped; never
-/// shown by `Debug`, never serialised to text.
+/// A private key in DER (PKCS #8, SEC 1 or PKCS #1). The bytes are wiped on drop. `Debug` does not
+/// show them, and the type does not implement `Serialize`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PrivateKey(Arc<Zeroizing<Vec<u8>>>);
 
 impl PrivateKey {
-    /// The key of these DER bytes.
+    /// Takes DER bytes without parsing them; only their length is checked.
     ///
     /// # Errors
     /// [`EventError::TooLong`] past [`limits::DER_LEN`], [`EventError::Empty`].
@@ -124,11 +124,11 @@ impl PrivateKey {
         if der.is_empty() {
             return Err(EventError::Empty { what: "the private key" });
         }
-        bounded("the private key", der.len(), limits::DER_LEN)?;
+        check_len("the private key", der.len(), limits::DER_LEN)?;
         Ok(Self(Arc::new(der)))
     }
 
-    /// Its DER bytes. Do not copy them where they are not wiped.
+    /// The DER bytes. Copies must go to memory that is wiped.
     #[must_use]
     pub fn der(&self) -> &[u8] {
         &self.0
@@ -141,10 +141,10 @@ impl fmt::Debug for PrivateKey {
     }
 }
 
-/// Everything a [`Certificate`] is made of.
+/// The fields of a [`Certificate`], as [`Certificate::new`] takes them.
 #[derive(Debug, Clone)]
 pub struct CertificateParts {
-    /// The names it serves.
+    /// The DNS names of the leaf.
     pub names: DomainNames,
     /// The chain in DER, leaf first.
     pub chain: Vec<Bytes>,
@@ -155,13 +155,13 @@ pub struct CertificateParts {
     /// The leaf's `notAfter`.
     pub not_after: UnixMillis,
     /// The leaf's SHA-256 digest.
-    pub fingerprint: Fingerprint,
+    pub fingerprint: CertificateFingerprint,
 }
 
-/// A TLS certificate with its key, as the mirror carries it.
+/// A TLS certificate with its private key, as the mirror replicates it.
 ///
-/// This type bounds sizes. That the chain parses, the key matches and the names
-/// and dates are the chain's own is checked by `mailmesh-state` on entry.
+/// This type checks sizes only. `mailmesh-state` checks on entry that the chain parses, that the
+/// key matches, and that names and dates are those of the leaf.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct Certificate {
     names: DomainNames,
@@ -171,28 +171,28 @@ pub struct Certificate {
     key: PrivateKey,
     not_before: UnixMillis,
     not_after: UnixMillis,
-    fingerprint: Fingerprint,
+    fingerprint: CertificateFingerprint,
 }
 
 impl Certificate {
-    /// Puts the parts together.
+    /// Checks the sizes and builds the certificate.
     ///
     /// # Errors
-    /// [`EventError::Empty`] without a chain; [`EventError::TooLong`] past
-    /// [`limits::CHAIN`] certificates or [`limits::DER_LEN`] bytes of one.
+    /// [`EventError::Empty`] for an empty chain; [`EventError::TooLong`] past
+    /// [`limits::CHAIN_CERTIFICATES`] certificates, or past [`limits::DER_LEN`] bytes in one.
     pub fn new(parts: CertificateParts) -> Result<Self, EventError> {
         let CertificateParts { names, chain, key, not_before, not_after, fingerprint } = parts;
         if chain.is_empty() {
             return Err(EventError::Empty { what: "the certificate chain" });
         }
-        bounded("the certificate chain", chain.len(), limits::CHAIN)?;
+        check_len("the certificate chain", chain.len(), limits::CHAIN_CERTIFICATES)?;
         for certificate in &chain {
-            bounded("a certificate of the chain", certificate.len(), limits::DER_LEN)?;
+            check_len("a certificate of the chain", certificate.len(), limits::DER_LEN)?;
         }
         Ok(Self { names, chain, key, not_before, not_after, fingerprint })
     }
 
-    /// The names it serves.
+    /// The DNS names of the leaf; the key in the mirror.
     #[must_use]
     pub fn names(&self) -> &DomainNames {
         &self.names
@@ -224,7 +224,7 @@ impl Certificate {
 
     /// The leaf's SHA-256 digest.
     #[must_use]
-    pub fn fingerprint(&self) -> Fingerprint {
+    pub fn fingerprint(&self) -> CertificateFingerprint {
         self.fingerprint
     }
 }
@@ -247,30 +247,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_one_set_however_they_are_written() {
+    fn equal_names_in_other_notations_are_one_set() {
         let a = DomainNames::new(["MX.example.org.", "example.org", "example.org"]).unwrap();
         let b = DomainNames::new(["example.org", "mx.example.org"]).unwrap();
         assert_eq!(a, b);
-        assert!(a.serve("Example.ORG") && !a.serve("imap.example.org"));
+        assert!(a.cover("Example.ORG") && !a.cover("imap.example.org"));
     }
 
     #[test]
-    fn a_wildcard_stands_for_one_label() {
+    fn a_wildcard_matches_exactly_one_label() {
         let names = DomainNames::new(["*.example.org"]).unwrap();
-        assert!(names.serve("mx.example.org"));
-        assert!(!names.serve("example.org") && !names.serve("a.mx.example.org"));
-        assert!(!names.serve(".example.org") && !names.serve("a b.example.org"));
-        assert!(!DomainNames::new(["*.0.2.1"]).unwrap().serve("192.0.2.1"));
+        assert!(names.cover("mx.example.org"));
+        assert!(!names.cover("example.org") && !names.cover("a.mx.example.org"));
+        assert!(!names.cover(".example.org") && !names.cover("a b.example.org"));
+        assert!(!DomainNames::new(["*.0.2.1"]).unwrap().cover("192.0.2.1"));
     }
 
     #[test]
-    fn hosts_are_compared_as_dns_does() {
+    fn host_names_are_compared_as_in_dns() {
         let names = DomainNames::new(["xn--bcher-kva.example", "*.xn--bcher-kva.example"]).unwrap();
         for host in ["bücher.example", "BÜCHER.Example.", "mx.bücher.example"] {
-            assert!(names.serve(host), "{host}");
+            assert!(names.cover(host), "{host}");
         }
-        assert!(!names.serve("a.mx.bücher.example"));
-        assert!(!names.serve("bücher.example.."));
+        assert!(!names.cover("a.mx.bücher.example"));
+        assert!(!names.cover("bücher.example.."));
     }
 
     #[test]
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_private_key_is_never_shown() {
+    fn debug_and_json_do_not_show_a_private_key() {
         let key = PrivateKey::from_der(Zeroizing::new(vec![0xAB; 40])).unwrap();
         assert_eq!(format!("{key:?}"), "PrivateKey(..)");
         let certificate = Certificate::new(CertificateParts {
@@ -292,7 +292,7 @@ mod tests {
             key,
             not_before: UnixMillis(0),
             not_after: UnixMillis(1),
-            fingerprint: Fingerprint([7; 32]),
+            fingerprint: CertificateFingerprint([7; 32]),
         })
         .unwrap();
         let shown = format!("{certificate:?} {}", serde_json::to_string(&certificate).unwrap());

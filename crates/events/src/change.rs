@@ -1,4 +1,4 @@
-//! A change of the mirror: the newest fact about one key.
+//! Changes of the mirror. A change holds the whole new state of one key, or marks its removal.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,16 +9,16 @@ use crate::{
     Block, Certificate, DomainNames, Network, Rule, Stamp, UnixMillis, ValueChange, ValueKey,
 };
 
-/// A network was blocked, allowed, or taken off again.
+/// A network was blocked or allowed, or its entry was removed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NetworkChange {
-    /// Blocked or allowed.
+    /// Whether the entry blocks or allows the network.
     pub rule: Rule,
-    /// Which network.
+    /// The network.
     pub network: Network,
-    /// When, and by whom.
+    /// When, and on which node, the change was made.
     pub stamp: Stamp,
-    /// The fact; `None` if it was removed.
+    /// The details of the entry; `None` if it was removed.
     pub block: Option<Arc<Block>>,
 }
 
@@ -34,9 +34,9 @@ impl fmt::Display for NetworkChange {
 /// A certificate was renewed or withdrawn.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CertificateChange {
-    /// The names it serves.
+    /// The DNS names of the certificate: its key in the mirror.
     pub names: DomainNames,
-    /// When, and by whom.
+    /// When, and on which node, the change was made.
     pub stamp: Stamp,
     /// The certificate; `None` if it was withdrawn.
     pub certificate: Option<Arc<Certificate>>,
@@ -51,31 +51,31 @@ impl fmt::Display for CertificateChange {
     }
 }
 
-/// A change of the mirror.
+/// The new state of one entry of the mirror.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Change {
-    /// Of a network.
+    /// A blocked or allowed network changed.
     Network(NetworkChange),
-    /// Of a certificate.
+    /// A certificate changed.
     Certificate(CertificateChange),
-    /// Of a value of a downstream crate.
+    /// A value of a downstream crate changed.
     Value(ValueChange),
 }
 
-/// What a change is about; a later change of the same key replaces it.
+/// The key of a mirror entry. A later change of the same key replaces an earlier one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum ChangeKey {
     /// A network under a rule.
     Network(Rule, Network),
-    /// A set of names.
+    /// A certificate, by its names.
     Certificate(DomainNames),
     /// A value of a downstream crate.
     Value(ValueKey),
 }
 
-/// The subject alone, as in `192.0.2.0/24` or `mail.example.org`.
+/// Shows the network, the names or the value key, without the kind.
 impl fmt::Display for ChangeKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -87,7 +87,7 @@ impl fmt::Display for ChangeKey {
 }
 
 impl Change {
-    /// What it is about.
+    /// The entry that changed.
     #[must_use]
     pub fn key(&self) -> ChangeKey {
         match self {
@@ -97,7 +97,7 @@ impl Change {
         }
     }
 
-    /// When it was made.
+    /// When, and on which node, the change was made.
     #[must_use]
     pub fn stamp(&self) -> Stamp {
         match self {
@@ -107,7 +107,7 @@ impl Change {
         }
     }
 
-    /// Whether it is an entry, not the removal of one.
+    /// Whether the change sets an entry; `false` for a removal.
     #[must_use]
     pub fn is_live(&self) -> bool {
         match self {
@@ -117,8 +117,8 @@ impl Change {
         }
     }
 
-    /// When the entry ends by itself. Certificates do not: they stay until a newer one
-    /// comes.
+    /// When the entry expires. Certificate entries do not expire: they stay until they are
+    /// replaced or withdrawn.
     #[must_use]
     pub fn expires(&self) -> Option<UnixMillis> {
         match self {
@@ -128,7 +128,7 @@ impl Change {
         }
     }
 
-    /// Whether it carries a private key, which must not cross a wire unsealed.
+    /// Whether the change carries a private key. Such a change must not be sent unencrypted.
     #[must_use]
     pub fn has_private_key(&self) -> bool {
         matches!(self, Self::Certificate(CertificateChange { certificate: Some(_), .. }))

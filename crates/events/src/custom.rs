@@ -5,11 +5,11 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::error::bounded;
+use crate::error::check_len;
 use crate::{EventError, Printable, limits};
 
-/// An event of a downstream crate: a kind that it names and bytes that it
-/// understands. Order and gaps are promised for it like for any other.
+/// An event of a downstream crate, which defines the kind and the payload. The delivery guarantees
+/// are the same as for other events.
 ///
 /// ```
 /// use mailmesh_events::Custom;
@@ -26,7 +26,7 @@ pub struct Custom {
 }
 
 impl Custom {
-    /// An event of `kind` with these bytes.
+    /// An event with this kind and payload.
     ///
     /// # Errors
     /// [`EventError::Empty`] for an empty kind; [`EventError::TooLong`] past
@@ -36,12 +36,12 @@ impl Custom {
         if kind.is_empty() {
             return Err(EventError::Empty { what: "the kind of a custom event" });
         }
-        bounded("the kind of a custom event", kind.len(), limits::CUSTOM_KIND_LEN)?;
-        bounded("the payload of a custom event", payload.len(), limits::CUSTOM_PAYLOAD_LEN)?;
+        check_len("the kind of a custom event", kind.len(), limits::CUSTOM_KIND_LEN)?;
+        check_len("the payload of a custom event", payload.len(), limits::CUSTOM_PAYLOAD_LEN)?;
         Ok(Self { kind, payload })
     }
 
-    /// An event of `kind` with `value` as MessagePack.
+    /// An event with `value` in MessagePack as its payload. Structs are encoded as arrays.
     ///
     /// # Errors
     /// [`EventError::Custom`] if the value does not serialise, and those of [`new`](Self::new).
@@ -52,22 +52,22 @@ impl Custom {
         Self::new(kind, payload)
     }
 
-    /// The value that [`encode`](Self::encode) put in.
+    /// Decodes the value that [`encode`](Self::encode) encoded.
     ///
     /// # Errors
-    /// [`EventError::Custom`] if the payload is not a `T`.
+    /// [`EventError::Custom`] if the payload does not decode as `T`.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, EventError> {
         rmp_serde::from_slice(&self.payload)
             .map_err(|e| EventError::Custom { kind: self.kind.to_string(), why: e.to_string() })
     }
 
-    /// Its kind.
+    /// The kind, as the downstream crate names it.
     #[must_use]
     pub fn kind(&self) -> &str {
         &self.kind
     }
 
-    /// Its bytes.
+    /// The payload.
     #[must_use]
     pub fn payload(&self) -> &Bytes {
         &self.payload

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 bitflags::bitflags! {
     /// A set of JMAP data types whose state changed (RFC 8620, section 7.1).
     ///
-    /// Bits not named here come from a newer version; they are kept and passed on.
+    /// Bits without a name here come from a newer version; they are kept and re-encoded.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
     pub struct DataTypes: u64 {
         /// RFC 8621.
@@ -69,13 +69,13 @@ const NAMES: [(DataTypes, &str); 18] = [
 ];
 
 impl DataTypes {
-    /// The type of this JMAP name, such as `Email`.
+    /// The data type with this JMAP name, such as `Email`.
     #[must_use]
     pub fn from_jmap_name(name: &str) -> Option<Self> {
         NAMES.iter().find(|(_, n)| *n == name).map(|(set, _)| *set)
     }
 
-    /// The JMAP names in the set; unnamed bits are left out.
+    /// The JMAP names of the set, without unnamed bits.
     pub fn jmap_names(self) -> impl Iterator<Item = &'static str> {
         NAMES.iter().filter(move |(set, _)| self.contains(*set)).map(|(_, name)| *name)
     }
@@ -101,7 +101,7 @@ impl fmt::Display for DataTypes {
 }
 
 impl Serialize for DataTypes {
-    /// As a list of JMAP names; unnamed bits as one number at the end.
+    /// A list of JMAP names. Unnamed bits follow as one number.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
         #[serde(untagged)]

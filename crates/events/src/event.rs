@@ -8,53 +8,53 @@ use crate::{
     NetworkChange, PushSubscriptionChange, QueueSignal, RegistryChange, StateChange, ValueChange,
 };
 
-/// An event of a kind this version does not know, as it came. It is passed on,
-/// so that an older node in a rolling upgrade loses nothing else with it.
+/// An event of a kind that this version does not know, in its encoded form. Decoding keeps it, so
+/// that a rolling upgrade does not lose the other events of the frame.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Unknown {
-    /// Its tag on the wire.
+    /// The tag on the wire.
     pub tag: u64,
-    /// Its MessagePack value.
+    /// The whole event as one MessagePack value, tag included.
     pub bytes: Bytes,
 }
 
-/// One thing a node tells the others.
+/// An event that a node publishes to the other nodes of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "event", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Event {
-    /// The state of an account moved on.
+    /// The state of an account changed.
     StateChange(StateChange),
-    /// An e-mail is to be pushed.
+    /// An e-mail arrived and is to be pushed to clients.
     EmailPush(EmailPush),
     /// A calendar alert is due.
     CalendarAlert(CalendarAlert),
     /// A push subscription changed.
     PushSubscription(PushSubscriptionChange),
-    /// A cache is stale.
+    /// Entries of a cache are stale.
     Cache(CacheInvalidation),
-    /// The registry changed.
+    /// The configuration store of the server changed.
     Registry(RegistryChange),
-    /// A signal to the queues.
+    /// A signal to the message queues.
     Queue(QueueSignal),
-    /// The mirror: a network was blocked, allowed, or taken off.
+    /// Mirror: a network was blocked or allowed, or its entry was removed.
     #[serde(skip_deserializing)]
     Network(NetworkChange),
-    /// The mirror: a certificate was renewed or withdrawn.
+    /// Mirror: a certificate was renewed or withdrawn.
     #[serde(skip_deserializing)]
     Certificate(CertificateChange),
-    /// The mirror: a value of a downstream crate was set or removed.
+    /// Mirror: a value of a downstream crate was set or removed.
     #[serde(skip_deserializing)]
     Value(ValueChange),
     /// An event of a downstream crate.
     Custom(Custom),
-    /// An event of a newer version.
+    /// An event of a kind that only a newer version knows.
     #[serde(skip_deserializing)]
     Unknown(Unknown),
 }
 
 impl Event {
-    /// Its kind.
+    /// The kind, without the content.
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
@@ -73,20 +73,10 @@ impl Event {
         }
     }
 
-    /// The lane it takes.
+    /// The lane that the event is sent on.
     #[must_use]
     pub fn lane(&self) -> Lane {
         self.kind().lane()
-    }
-
-    /// Takes a newer event into this unsent one, where the newer makes the older
-    /// redundant (see [`Kind::may_conflate`]). `false` leaves both as they were.
-    pub fn absorb(&mut self, newer: &Self) -> bool {
-        match (self, newer) {
-            (Self::StateChange(old), Self::StateChange(new)) => old.absorb(new),
-            (Self::Queue(old), Self::Queue(new)) => old == new,
-            _ => false,
-        }
     }
 }
 
@@ -111,7 +101,7 @@ impl fmt::Display for Event {
     }
 }
 
-macro_rules! from {
+macro_rules! impl_from {
     ($($inner:ident => $variant:ident),* $(,)?) => {$(
         impl From<$inner> for Event {
             fn from(event: $inner) -> Self {
@@ -121,7 +111,7 @@ macro_rules! from {
     )*};
 }
 
-from! {
+impl_from! {
     StateChange => StateChange,
     EmailPush => EmailPush,
     CalendarAlert => CalendarAlert,
@@ -149,7 +139,7 @@ impl TryFrom<Event> for Change {
     type Error = Event;
 
     /// # Errors
-    /// Gives the event back if it is not a change of the mirror.
+    /// Returns the event if it is not a change of the mirror.
     fn try_from(event: Event) -> Result<Self, Event> {
         match event {
             Event::Network(change) => Ok(Self::Network(change)),
@@ -166,16 +156,7 @@ mod tests {
     use crate::{AccountId, CacheKind, ChangeId, ObjectId, RegistryObject};
 
     #[test]
-    fn conflation_keeps_to_what_the_kind_allows() {
-        let mut refresh = Event::from(QueueSignal::Refresh);
-        assert!(refresh.absorb(&QueueSignal::Refresh.into()));
-        assert!(!refresh.absorb(&QueueSignal::Paused.into()));
-        let mut cache = Event::from(CacheInvalidation::all(CacheKind::Domain));
-        assert!(!cache.absorb(&cache.clone()));
-    }
-
-    #[test]
-    fn json_says_kind_and_event_and_comes_back() {
+    fn json_names_the_kind_and_round_trips() {
         let object = RegistryObject { object_type: 4, id: ObjectId(9) };
         for event in [
             Event::from(QueueSignal::Paused),

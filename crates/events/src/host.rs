@@ -1,16 +1,16 @@
-//! Names of hosts, as DNS compares them.
+//! Host names in the form in which DNS compares them.
 
 use std::borrow::Cow;
 use std::net::Ipv4Addr;
 
 use crate::limits;
 
-/// Longest name that is looked at, in bytes: a name of other scripts is longer before it is
-/// converted to A-labels.
-const RAW_LEN: usize = 4 * limits::NAME_LEN;
+/// Longest input in bytes. A name in a non-Latin script may be longer in UTF-8 than as A-labels,
+/// so the bound is larger than [`limits::NAME_LEN`].
+const MAX_INPUT_LEN: usize = 4 * limits::NAME_LEN;
 
-/// A host's name in the form in which DNS compares names: lower case, without the final dot,
-/// labels of other scripts as A-labels (IDNA, UTS 46).
+/// A host name in the form in which DNS compares names: lower case, without the final dot, with
+/// non-ASCII labels as A-labels (IDNA, UTS 46).
 ///
 /// ```
 /// use mailmesh_events::HostName;
@@ -24,11 +24,11 @@ const RAW_LEN: usize = 4 * limits::NAME_LEN;
 pub struct HostName<'a>(Cow<'a, str>);
 
 impl<'a> HostName<'a> {
-    /// The host of this name; `None` if no host can have the name. A name in lower-case ASCII
-    /// is borrowed.
+    /// Normalises a name; `None` if it is not a valid host name. A name that is already in this
+    /// form is borrowed, not copied.
     #[must_use]
     pub fn new(name: &'a str) -> Option<Self> {
-        if name.len() > RAW_LEN {
+        if name.len() > MAX_INPUT_LEN {
             return None;
         }
         let ascii = if name.is_ascii() {
@@ -43,15 +43,15 @@ impl<'a> HostName<'a> {
         (plain.len() <= limits::NAME_LEN && plain.split('.').all(is_label)).then_some(Self(plain))
     }
 
-    /// The name.
+    /// The normalised name.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The name without its first label: a wildcard certificate of this domain serves the host
-    /// (RFC 9525, section 6.3: a wildcard stands for exactly one label). `None` for a name of one
-    /// label and for an IPv4 address, which no wildcard serves.
+    /// The name without its first label: `*.` and this domain is the only wildcard that matches
+    /// the host (RFC 9525, section 6.3). `None` for a single label and for an IPv4 address, which
+    /// no wildcard matches.
     #[must_use]
     pub fn parent(&self) -> Option<&str> {
         let (_, parent) = self.0.split_once('.')?;
@@ -71,7 +71,8 @@ fn lower_case(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// Letters, digits and hyphens, and the underscore that some names of services have.
+/// Whether a label has 1 to 63 letters, digits, hyphens or underscores (some service names have
+/// underscores).
 pub(crate) fn is_label(label: &str) -> bool {
     (1..=63).contains(&label.len())
         && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
@@ -88,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_dns_holds_for_the_same_are_one() {
+    fn names_that_dns_considers_equal_are_equal() {
         for name in ["mail.example.org", "MAIL.example.ORG", "mail.example.org."] {
             assert_eq!(plain(name).as_deref(), Some("mail.example.org"), "{name}");
         }
@@ -105,10 +106,10 @@ mod tests {
     }
 
     #[test]
-    fn names_that_no_host_has_are_none() {
+    fn invalid_host_names_are_refused() {
         let long = format!("{}.example", "a".repeat(64));
         let longer = "a.".repeat(127) + "aaaaa";
-        let bytes = "ü".repeat(RAW_LEN);
+        let bytes = "ü".repeat(MAX_INPUT_LEN);
         for name in ["", ".", "..", "a..", ".a", "a..b", "*.a", "a b", "\u{200b}", "a:1"] {
             assert_eq!(plain(name), None, "{name:?}");
         }
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_has_no_parent() {
+    fn addresses_and_single_labels_have_no_parent() {
         let parent = |name| HostName::new(name).unwrap().parent().map(str::to_owned);
         assert_eq!(parent("192.0.2.1"), None);
         assert_eq!(parent("example"), None);
@@ -127,7 +128,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_form_is_its_own_form(name in "[a-zA-ZäÜßλ0-9._*-]{0,40}") {
+        fn normalising_a_normalised_name_borrows_it(name in "[a-zA-ZäÜßλ0-9._*-]{0,40}") {
             if let Some(host) = HostName::new(&name) {
                 prop_assert_eq!(HostName::new(host.as_str()), Some(host.clone()));
                 prop_assert!(matches!(HostName::new(host.as_str()).unwrap().0, Cow::Borrowed(_)));

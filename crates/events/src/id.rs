@@ -1,4 +1,4 @@
-//! Identifiers: one newtype each, so that an account is never taken for a change.
+//! Identifiers of the mail server, one newtype each, so that the compiler tells them apart.
 
 use std::fmt;
 
@@ -28,7 +28,7 @@ macro_rules! ids {
 ids! {
     /// An account (a user, a group, a tenant's mailbox) of the mail server.
     AccountId(u32);
-    /// A position in an account's change log; larger is newer.
+    /// A position in the change log of an account; larger is newer.
     ChangeId(u64);
     /// An e-mail within an account.
     EmailId(u32);

@@ -2,15 +2,15 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// In which of a sender's two streams an event travels. Order holds within a
-/// lane of one sender; never across lanes or senders.
+/// One of the two ordered streams of a sender. Order holds within a lane of one sender, never
+/// across lanes or senders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Lane {
-    /// What makes others wrong while they do not know it: mirror changes,
-    /// registry, cache invalidation.
+    /// Events whose delay makes other nodes act on stale data: mirror changes, registry changes
+    /// and cache invalidations.
     Urgent,
-    /// Everything else.
+    /// All other events.
     Events,
 }
 
@@ -55,7 +55,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Every kind.
+    /// Every kind, in the order of declaration.
     pub const ALL: [Self; 12] = [
         Self::StateChange,
         Self::EmailPush,
@@ -71,7 +71,7 @@ impl Kind {
         Self::Unknown,
     ];
 
-    /// The lane its events take.
+    /// The lane that events of this kind are sent on.
     #[must_use]
     pub fn lane(self) -> Lane {
         match self {
@@ -82,14 +82,7 @@ impl Kind {
         }
     }
 
-    /// Whether an unsent event may be absorbed by a newer one that makes it
-    /// redundant: only where the newest state is all that matters.
-    #[must_use]
-    pub fn may_conflate(self) -> bool {
-        matches!(self, Self::StateChange | Self::Queue)
-    }
-
-    /// Its name on command lines and in JSON.
+    /// The name of the kind on command lines and in JSON.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -108,7 +101,7 @@ impl Kind {
         }
     }
 
-    /// The kind of this name.
+    /// The kind with this name; `None` if there is none.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
@@ -121,7 +114,7 @@ impl fmt::Display for Kind {
     }
 }
 
-/// A set of kinds.
+/// A set of kinds, for filters.
 ///
 /// ```
 /// use mailmesh_events::{Kind, KindSet};
@@ -145,7 +138,7 @@ impl KindSet {
         self.0 & bit(kind) != 0
     }
 
-    /// The set with `kind`.
+    /// The set with `kind` added.
     #[must_use]
     pub fn with(self, kind: Kind) -> Self {
         Self(self.0 | bit(kind))

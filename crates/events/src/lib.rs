@@ -1,15 +1,13 @@
-//! The vocabulary of a mail cluster.
+//! The events that the nodes of a clustered mail server send each other.
 //!
-//! What nodes of a clustered mail server tell each other: a mailbox changed,
-//! a push is due, a cache entry is stale, a queue wants attention, an address
-//! is blocked, a certificate was renewed. This crate holds the *types* and
-//! nothing else.
+//! Examples: a mailbox changed, a push is due, a cache entry is stale, a queue was paused, a
+//! network is blocked, a certificate was renewed. This crate holds the types and nothing else: no
+//! I/O, no clock, no wire format.
 //!
-//! **Invariant**: no I/O, no clock, no wire bytes. Every value that exists is
-//! within the limits stated in [`limits`], because constructors check them.
+//! **Invariant**: every value is within [`limits`], because its constructor checks them.
 //!
-//! **Left to others**: bytes (`mailmesh-codec`), merging (`mailmesh-state`),
-//! order and loss (`mailmesh-delivery`).
+//! **Other crates**: encoding (`mailmesh-codec`), merging (`mailmesh-state`), order and
+//! retransmission (`mailmesh-delivery`).
 //!
 //! ```
 //! use mailmesh_events::*;
@@ -31,7 +29,7 @@ mod error;
 mod event;
 mod host;
 mod id;
-mod keys;
+mod key_messages;
 mod kind;
 mod network;
 mod printable;
@@ -48,7 +46,9 @@ pub mod limits;
 
 pub use block::{Block, Rule};
 pub use cache::{CacheInvalidation, CacheKind, CacheScope};
-pub use certificate::{Certificate, CertificateParts, DomainNames, Fingerprint, PrivateKey};
+pub use certificate::{
+    Certificate, CertificateFingerprint, CertificateParts, DomainNames, PrivateKey,
+};
 pub use change::{CertificateChange, Change, ChangeKey, NetworkChange};
 pub use custom::Custom;
 pub use data_types::DataTypes;
@@ -58,7 +58,7 @@ pub use host::HostName;
 pub use id::{
     AccountId, AlertId, CalendarEventId, ChangeId, EmailId, MailboxId, ObjectId, SubscriptionId,
 };
-pub use keys::{KeyAction, KeySecret, KeysHeld};
+pub use key_messages::{KeyAction, KeySecret, KeysHeld};
 pub use kind::{Kind, KindSet, Lane};
 pub use network::Network;
 pub use printable::{Escaper, Printable, PrintableJson, is_unprintable};

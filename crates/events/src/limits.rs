@@ -1,20 +1,20 @@
-//! Bounds on what an event may hold. A value that would pass one is refused by
-//! its constructor, and by the decoder before anything is allocated for it.
+//! Upper bounds of the fields of events and messages. Constructors refuse values beyond them;
+//! decoders do so before they allocate.
 
-/// Longest reason or origin of a block, in bytes of UTF-8.
+/// Longest reason or origin of a block entry, in bytes of UTF-8.
 pub const TEXT_LEN: usize = 256;
 /// Longest kind of a [`Custom`](crate::Custom) event, in bytes of UTF-8.
 pub const CUSTOM_KIND_LEN: usize = 64;
 /// Longest payload of a [`Custom`](crate::Custom) event, in bytes.
 pub const CUSTOM_PAYLOAD_LEN: usize = 192 * 1024;
 /// Most ids in one list (mailboxes of an e-mail, entries of a cache).
-pub const IDS: usize = 16_384;
+pub const LIST_IDS: usize = 16_384;
 /// Most names in one certificate.
-pub const NAMES: usize = 256;
+pub const CERTIFICATE_NAMES: usize = 256;
 /// Longest DNS name, in bytes (RFC 1035, section 2.3.4).
 pub const NAME_LEN: usize = 253;
 /// Most certificates in one chain.
-pub const CHAIN: usize = 16;
+pub const CHAIN_CERTIFICATES: usize = 16;
 /// Longest single certificate or private key, in bytes of DER.
 pub const DER_LEN: usize = 16 * 1024;
 /// Longest name of a namespace of values, in bytes.
@@ -27,11 +27,11 @@ pub const VALUE_LEN: usize = 16 * 1024;
 pub const SYNC_CHANGES: usize = 1_024;
 /// Most symbols in one [`SyncMessage`](crate::SyncMessage).
 pub const SYNC_SYMBOLS: usize = 4_096;
-/// A mirror's content is compared in at most 2 to the power of this many shares.
+/// Mirrors compare their content in at most 2^16 [`Share`](crate::Share)s.
 pub const SHARE_BITS: u8 = 16;
-/// Most shares asked for in one [`SyncMessage`](crate::SyncMessage).
+/// Most shares that one [`SyncMessage`](crate::SyncMessage) requests.
 pub const SYNC_SHARES: u16 = 64;
 /// Most cluster keys of a node.
-pub const KEYS: usize = 4;
-/// Longest event once encoded, in bytes.
+pub const CLUSTER_KEYS: usize = 4;
+/// Longest encoded event, in bytes.
 pub const EVENT_LEN: usize = 256 * 1024;

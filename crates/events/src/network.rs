@@ -29,13 +29,13 @@ impl Network {
     /// The widest IPv6 prefix accepted without force.
     pub const WIDEST_V6: u8 = 16;
 
-    /// The network of one address.
+    /// The network of a single address.
     #[must_use]
     pub fn single(address: IpAddr) -> Self {
         Self(IpNet::from(canonical(address)))
     }
 
-    /// The network of `prefix_len` bits around `address`.
+    /// The network of `prefix_len` bits that contains `address`.
     ///
     /// # Errors
     /// [`EventError::BadNetwork`] if the prefix is longer than the address.
@@ -45,45 +45,38 @@ impl Network {
             .map_err(|_| EventError::BadNetwork { text: format!("{address}/{prefix_len}") })
     }
 
-    /// Its first address.
+    /// The first address, with zero host bits.
     #[must_use]
     pub fn address(&self) -> IpAddr {
         self.0.network()
     }
 
-    /// Its prefix length in bits.
+    /// The prefix length in bits.
     #[must_use]
     pub fn prefix_len(&self) -> u8 {
         self.0.prefix_len()
     }
 
-    /// Whether it is one address.
+    /// Whether the network is a single address.
     #[must_use]
     pub fn is_single(&self) -> bool {
         self.0.prefix_len() == self.0.max_prefix_len()
     }
 
-    /// Whether `address` is in it.
+    /// Whether the network contains `address`; a mapped IPv4 address counts as IPv4.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&canonical(address))
     }
 
-    /// Refuses what is most likely a mistake to block: the loopback always,
-    /// and prefixes wider than [`WIDEST_V4`](Self::WIDEST_V4) or
-    /// [`WIDEST_V6`](Self::WIDEST_V6) unless `width` is [`Width::Any`].
-    ///
-    /// # Errors
-    /// [`EventError::Loopback`], [`EventError::TooWide`].
-    ///
-    /// [`Width::Any`]: crate::network::Width::Any
-    pub(crate) fn check_blockable(&self, width: Width) -> Result<(), EventError> {
-        let limit = match self.0 {
+    /// Refuses the loopback, and very wide prefixes unless `limit` is [`WidthLimit::Lifted`].
+    pub(crate) fn check_blockable(&self, limit: WidthLimit) -> Result<(), EventError> {
+        let widest = match self.0 {
             IpNet::V4(_) => Self::WIDEST_V4,
             IpNet::V6(_) => Self::WIDEST_V6,
         };
-        if width == Width::Guarded && self.prefix_len() < limit {
-            return Err(EventError::TooWide { network: self.to_string(), limit });
+        if limit == WidthLimit::Enforced && self.prefix_len() < widest {
+            return Err(EventError::TooWide { network: self.to_string(), limit: widest });
         }
         let loopback: IpNet = match self.0 {
             IpNet::V4(_) => IpNet::V4(Ipv4Net::new_assert([127, 0, 0, 0].into(), 8)),
@@ -96,14 +89,14 @@ impl Network {
     }
 }
 
-/// Whether very wide prefixes are accepted.
+/// Whether prefixes wider than [`Network::WIDEST_V4`] and [`Network::WIDEST_V6`] are refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Width {
-    Guarded,
-    Any,
+pub(crate) enum WidthLimit {
+    Enforced,
+    Lifted,
 }
 
-/// The IPv4 address behind a mapped IPv6 one.
+/// The IPv4 address of an IPv4-mapped IPv6 address; any other address as it is.
 fn canonical(address: IpAddr) -> IpAddr {
     address.to_canonical()
 }
@@ -140,7 +133,7 @@ impl FromStr for Network {
 }
 
 impl fmt::Display for Network {
-    /// A single address without its prefix length.
+    /// A single address is shown without its prefix length.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_single() { self.0.addr().fmt(f) } else { self.0.fmt(f) }
     }
@@ -175,30 +168,30 @@ mod tests {
     }
 
     #[test]
-    fn mapped_prefixes_are_their_ipv4_selves() {
+    fn mapped_prefixes_become_ipv4_prefixes() {
         assert_eq!(network("::ffff:10.0.0.0/104"), network("10.0.0.0/8"));
-        // Wider than the mapped range: it is an IPv6 prefix.
+        // Wider than the mapped range, so it stays an IPv6 prefix.
         assert_eq!(network("::ffff:0:0/90").to_string(), "::ffc0:0:0/90");
     }
 
     #[test]
     fn the_loopback_and_very_wide_prefixes_are_not_blockable() {
         for text in ["127.0.0.1", "127.0.0.0/8", "::1", "::ffff:127.0.0.1"] {
-            let error = network(text).check_blockable(Width::Any).unwrap_err();
+            let error = network(text).check_blockable(WidthLimit::Lifted).unwrap_err();
             assert!(matches!(error, EventError::Loopback { .. }), "{text}: {error}");
         }
         for text in ["0.0.0.0/0", "10.0.0.0/7", "::/0", "2001::/15"] {
-            let error = network(text).check_blockable(Width::Guarded).unwrap_err();
+            let error = network(text).check_blockable(WidthLimit::Enforced).unwrap_err();
             assert!(matches!(error, EventError::TooWide { .. }), "{text}: {error}");
         }
-        // Everything contains the loopback, forced or not.
-        assert!(network("0.0.0.0/0").check_blockable(Width::Any).is_err());
-        assert!(network("2001::/15").check_blockable(Width::Any).is_ok());
-        assert!(network("10.0.0.0/8").check_blockable(Width::Guarded).is_ok());
+        // The whole address space contains the loopback.
+        assert!(network("0.0.0.0/0").check_blockable(WidthLimit::Lifted).is_err());
+        assert!(network("2001::/15").check_blockable(WidthLimit::Lifted).is_ok());
+        assert!(network("10.0.0.0/8").check_blockable(WidthLimit::Enforced).is_ok());
     }
 
     #[test]
-    fn what_is_not_a_network_is_named() {
+    fn the_error_quotes_a_text_that_is_not_a_network() {
         let error = "10.0.0.0/33".parse::<Network>().unwrap_err().to_string();
         assert!(error.contains("`10.0.0.0/33` is not an IP address or prefix"), "{error}");
     }

@@ -1,11 +1,10 @@
 use std::fmt::{self, Write};
 
-/// Text of another node, a list or a file, as a terminal or a log may show it: one line, in
-/// which no character moves the cursor, sets a title, hides or reorders what stands beside it.
-/// Such characters are shown as Rust escapes them, the rest as it is. What is shown is not
-/// meant to be read back: a backslash stays one.
+/// Shows untrusted text (of another node, a list or a file) safely on a terminal or in a log.
 ///
-/// Shows whatever implements `Display`. Text that is escaped already stays as it is.
+/// The output is one line. Characters that control a terminal or change the direction of text are
+/// shown as Rust escapes; all other characters stay. The escaping is not reversible, because
+/// backslashes are not escaped; escaping a text twice therefore changes nothing.
 ///
 /// ```
 /// use mailmesh_events::Printable;
@@ -21,7 +20,7 @@ impl<T: fmt::Display> fmt::Display for Printable<T> {
     }
 }
 
-/// A writer that escapes as [`Printable`] does, on the way to `W`.
+/// A writer that escapes like [`Printable`] and passes the text on to `W`.
 #[derive(Debug)]
 pub struct Escaper<W>(pub W);
 
@@ -41,8 +40,8 @@ impl<W: Write> Write for Escaper<W> {
     }
 }
 
-/// JSON that a terminal may show: characters that [`Printable`] escapes are escaped as JSON does
-/// (RFC 8259, section 7), so a reader of the JSON gets the same text. The line ends and blanks
+/// Shows JSON safely on a terminal. Characters that [`Printable`] escapes become JSON escapes
+/// (RFC 8259, section 7), so a parser of the output gets the same text. Line breaks and blanks
 /// between values stay.
 ///
 /// ```
@@ -63,7 +62,7 @@ struct JsonEscaper<'a, 'b>(&'a mut fmt::Formatter<'b>);
 
 impl Write for JsonEscaper<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        // Outside of strings JSON has no other control characters than these.
+        // The only control characters that JSON has outside of strings.
         let is_escaped = |c: char| is_unprintable(c) && !matches!(c, '\n' | '\r' | '\t');
         let mut rest = text;
         while let Some(at) = rest.find(is_escaped) {
@@ -71,7 +70,7 @@ impl Write for JsonEscaper<'_, '_> {
             self.0.write_str(before)?;
             let mut chars = after.chars();
             if let Some(c) = chars.next() {
-                // All of them are in the basic multilingual plane.
+                // All unprintable characters are in the basic multilingual plane.
                 write!(self.0, "\\u{:04x}", u32::from(c))?;
             }
             rest = chars.as_str();
@@ -80,9 +79,9 @@ impl Write for JsonEscaper<'_, '_> {
     }
 }
 
-/// Whether a character does something to a terminal or to the text around it: controls (C0,
-/// DEL, C1), marks, embeddings, overrides and isolates of direction (Unicode TR 9), separators
-/// of lines and paragraphs, deprecated format characters.
+/// Whether a character affects a terminal or the text around it: control characters (C0, DEL, C1),
+/// directional marks, embeddings, overrides and isolates (UAX #9), line and paragraph separators,
+/// and deprecated format characters.
 #[must_use]
 pub fn is_unprintable(c: char) -> bool {
     c.is_control()
@@ -111,7 +110,7 @@ mod tests {
         ] {
             assert_eq!(Printable(text).to_string(), shown);
         }
-        // Joiners and combining marks belong to words.
+        // Joiners and combining marks are parts of words.
         for text in ["", "übel %{}'\"\\", "שלום", "می‌خواهم", "u\u{308}", "क्षि", "👩‍👧", "日本"]
         {
             assert_eq!(Printable(text).to_string(), text);
@@ -127,7 +126,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_shown_is_printable_and_shown_again_as_it_is(text: String) {
+        fn escaped_text_is_printable_and_escaping_it_again_changes_nothing(text: String) {
             let shown = Printable(&text).to_string();
             prop_assert!(!shown.contains(is_unprintable));
             prop_assert_eq!(Printable(&shown).to_string(), shown.clone());

@@ -1,49 +1,38 @@
-//! What a client of the mail server must be told.
+//! Events that lead to a notification of a mail client.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::bounded;
+use crate::error::check_len;
 use crate::{
     AccountId, AlertId, CalendarEventId, ChangeId, DataTypes, EmailId, EventError, MailboxId,
     SubscriptionId, UnixMillis, limits,
 };
 
-/// The state of an account moved on: its clients should ask for changes.
+/// The state of an account changed; its clients should fetch the changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StateChange {
-    /// Whose state.
+    /// The account.
     pub account: AccountId,
-    /// The newest change.
+    /// The newest change of the account.
     pub change: ChangeId,
-    /// Which types changed.
+    /// The data types that changed.
     pub types: DataTypes,
 }
 
 impl StateChange {
-    /// A change of `account`, of no type yet; add them by [`with`](Self::with).
+    /// A state change without data types; [`with`](Self::with) adds them.
     #[must_use]
     pub fn new(account: AccountId, change: ChangeId) -> Self {
         Self { account, change, types: DataTypes::empty() }
     }
 
-    /// Adds types that changed.
+    /// Adds data types that changed.
     #[must_use]
     pub fn with(mut self, types: DataTypes) -> Self {
         self.types |= types;
         self
-    }
-
-    /// Takes a newer change of the same account into this one: the later
-    /// change id, the union of the types. `false` if the accounts differ.
-    pub fn absorb(&mut self, newer: &Self) -> bool {
-        if self.account != newer.account {
-            return false;
-        }
-        self.change = self.change.max(newer.change);
-        self.types |= newer.types;
-        true
     }
 }
 
@@ -53,54 +42,54 @@ impl fmt::Display for StateChange {
     }
 }
 
-/// An e-mail arrived that a client wants pushed.
+/// An e-mail arrived that is to be pushed to clients.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct EmailPush {
-    /// Whose mail.
+    /// The account that received the e-mail.
     pub account: AccountId,
-    /// Which mail.
+    /// The e-mail.
     pub email: EmailId,
-    /// The change that brought it.
+    /// The change that added the e-mail.
     pub change: ChangeId,
-    /// When it was received.
+    /// When the server received the e-mail.
     pub received: UnixMillis,
-    /// Its size in bytes.
+    /// The size of the e-mail in bytes.
     pub size: u32,
     mailboxes: Vec<MailboxId>,
 }
 
 impl EmailPush {
-    /// A push for `email`, in no mailbox yet.
+    /// A push without mailboxes, of unknown size and time.
     #[must_use]
     pub fn new(account: AccountId, email: EmailId, change: ChangeId) -> Self {
         Self { account, email, change, received: UnixMillis(0), size: 0, mailboxes: Vec::new() }
     }
 
-    /// Sets when it was received.
+    /// Sets when the server received the e-mail.
     #[must_use]
     pub fn received_at(mut self, received: UnixMillis) -> Self {
         self.received = received;
         self
     }
 
-    /// Sets its size in bytes.
+    /// Sets the size of the e-mail in bytes.
     #[must_use]
-    pub fn of_size(mut self, size: u32) -> Self {
+    pub fn with_size(mut self, size: u32) -> Self {
         self.size = size;
         self
     }
 
-    /// Sets the mailboxes it is in.
+    /// Sets the mailboxes that hold the e-mail.
     ///
     /// # Errors
-    /// [`EventError::TooLong`] past [`limits::IDS`].
-    pub fn in_mailboxes(mut self, mailboxes: Vec<MailboxId>) -> Result<Self, EventError> {
-        bounded("the list of mailboxes", mailboxes.len(), limits::IDS)?;
+    /// [`EventError::TooLong`] past [`limits::LIST_IDS`].
+    pub fn with_mailboxes(mut self, mailboxes: Vec<MailboxId>) -> Result<Self, EventError> {
+        check_len("the list of mailboxes", mailboxes.len(), limits::LIST_IDS)?;
         self.mailboxes = mailboxes;
         Ok(self)
     }
 
-    /// The mailboxes it is in.
+    /// The mailboxes that hold the e-mail.
     #[must_use]
     pub fn mailboxes(&self) -> &[MailboxId] {
         &self.mailboxes
@@ -124,13 +113,13 @@ impl fmt::Display for EmailPush {
 /// A calendar alert is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct CalendarAlert {
-    /// Whose calendar.
+    /// The account that owns the calendar.
     pub account: AccountId,
-    /// Which event.
+    /// The calendar event.
     pub event: CalendarEventId,
-    /// Which of its alerts.
+    /// The alert of that event.
     pub alert: AlertId,
-    /// When it is due.
+    /// When the alert is due.
     pub due: UnixMillis,
 }
 
@@ -144,27 +133,27 @@ impl fmt::Display for CalendarAlert {
     }
 }
 
-/// What happened to a push subscription.
+/// The kind of change of a push subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum SubscriptionChange {
-    /// It is new.
+    /// The subscription is new.
     Created,
-    /// It was verified or changed.
+    /// The subscription was verified or changed.
     Updated,
-    /// It is gone.
+    /// The subscription was removed.
     Removed,
 }
 
-/// A push subscription changed; the node that pushes for it must know.
+/// A push subscription changed; the node that sends its pushes must be notified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PushSubscriptionChange {
-    /// Whose subscription.
+    /// The account that owns the subscription.
     pub account: AccountId,
-    /// Which one.
+    /// The subscription.
     pub subscription: SubscriptionId,
-    /// What happened.
+    /// The kind of change.
     pub change: SubscriptionChange,
 }
 
@@ -184,21 +173,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_newer_state_change_is_absorbed_only_within_its_account() {
-        let mut old = StateChange::new(AccountId(1), ChangeId(9)).with(DataTypes::EMAIL);
-        let new = StateChange::new(AccountId(1), ChangeId(11)).with(DataTypes::THREAD);
-        assert!(old.absorb(&new));
-        assert_eq!(old.change, ChangeId(11));
-        assert_eq!(old.types, DataTypes::EMAIL | DataTypes::THREAD);
-        let other = StateChange::new(AccountId(2), ChangeId(99));
-        assert!(!old.absorb(&other));
-        assert_eq!(old.change, ChangeId(11));
-    }
-
-    #[test]
-    fn a_list_past_its_limit_is_refused() {
+    fn a_mailbox_list_past_its_limit_is_refused() {
         let push = EmailPush::new(AccountId(1), EmailId(2), ChangeId(3));
-        let error = push.in_mailboxes(vec![MailboxId(0); limits::IDS + 1]).unwrap_err();
+        let error = push.with_mailboxes(vec![MailboxId(0); limits::LIST_IDS + 1]).unwrap_err();
         assert!(error.to_string().contains("the limit is 16384"), "{error}");
     }
 }

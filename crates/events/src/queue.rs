@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum QueueSignal {
-    /// Look again: something is due that was not.
+    /// Receivers read their queues again, because something became due.
     Refresh,
-    /// Delivery was paused.
+    /// Mail delivery was paused.
     Paused,
-    /// Delivery was resumed.
+    /// Mail delivery was resumed.
     Resumed,
 }
 

@@ -7,9 +7,9 @@ use crate::ObjectId;
 /// An object of the server's registry (its configuration store).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RegistryObject {
-    /// The object's type, by the server's own number.
+    /// The number of the object's type in the server.
     pub object_type: u16,
-    /// The object.
+    /// The id of the object.
     pub id: ObjectId,
 }
 
@@ -28,7 +28,7 @@ pub enum RegistryChange {
     Insert(RegistryObject),
     /// An object was deleted.
     Delete(RegistryObject),
-    /// Objects of this type should be read again; `None` means all types.
+    /// Receivers should reload the objects of this type; `None` means all types.
     Reload(Option<u16>),
 }
 

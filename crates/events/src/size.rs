@@ -1,17 +1,17 @@
-//! How large a change or an event is, for bounds in bytes.
+//! Size estimates of changes and events, for queues that are bounded in bytes.
 
 use crate::{CacheScope, CertificateChange, Change, Event, NetworkChange, ValueChange};
 
-/// An event of fixed size.
-const FIXED: usize = 48;
-/// An id in a list.
-const ID: usize = 8;
+/// Estimate of an event without its lists and texts, in bytes.
+const BASE_SIZE: usize = 48;
+/// Estimate of one id in a list, in bytes.
+const ID_SIZE: usize = 8;
 
-fn network(change: &NetworkChange) -> usize {
+fn network_size(change: &NetworkChange) -> usize {
     48 + change.block.as_ref().map_or(0, |b| b.reason().len() + b.origin().len() + 24)
 }
 
-fn certificate(change: &CertificateChange) -> usize {
+fn certificate_size(change: &CertificateChange) -> usize {
     let names: usize = change.names.iter().map(|name| name.len() + 2).sum();
     let certificate = change.certificate.as_ref().map_or(0, |certificate| {
         let chain: usize = certificate.chain().iter().map(|der| der.len() + 3).sum();
@@ -20,25 +20,27 @@ fn certificate(change: &CertificateChange) -> usize {
     32 + names + certificate
 }
 
-fn value(change: &ValueChange) -> usize {
+fn value_size(change: &ValueChange) -> usize {
     let value = change.value.as_ref().map_or(0, |value| value.payload().len() + 12);
     40 + change.key.namespace().len() + change.key.name().len() + value
 }
 
 impl Change {
-    /// About how many bytes the change takes on the wire, and besides itself in memory.
+    /// Estimate of the bytes that the change takes on the wire, which is also about what it
+    /// allocates in memory.
     #[must_use]
     pub fn size_estimate(&self) -> usize {
         match self {
-            Self::Network(change) => network(change),
-            Self::Certificate(change) => certificate(change),
-            Self::Value(change) => value(change),
+            Self::Network(change) => network_size(change),
+            Self::Certificate(change) => certificate_size(change),
+            Self::Value(change) => value_size(change),
         }
     }
 }
 
 impl Event {
-    /// About how many bytes the event takes on the wire, and besides itself in memory.
+    /// Estimate of the bytes that the event takes on the wire, which is also about what it
+    /// allocates in memory.
     ///
     /// ```
     /// use mailmesh_events::{Custom, Event, QueueSignal};
@@ -55,17 +57,17 @@ impl Event {
             | Self::CalendarAlert(_)
             | Self::PushSubscription(_)
             | Self::Registry(_)
-            | Self::Queue(_) => FIXED,
-            Self::EmailPush(event) => FIXED + ID * event.mailboxes().len(),
+            | Self::Queue(_) => BASE_SIZE,
+            Self::EmailPush(event) => BASE_SIZE + ID_SIZE * event.mailboxes().len(),
             Self::Cache(event) => match event.scope() {
-                CacheScope::Ids(ids) => FIXED + ID * ids.len(),
-                CacheScope::Negative | CacheScope::All => FIXED,
+                CacheScope::Ids(ids) => BASE_SIZE + ID_SIZE * ids.len(),
+                CacheScope::Negative | CacheScope::All => BASE_SIZE,
             },
-            Self::Network(event) => network(event),
-            Self::Certificate(event) => certificate(event),
-            Self::Value(event) => value(event),
-            Self::Custom(event) => FIXED + event.kind().len() + event.payload().len(),
-            Self::Unknown(event) => FIXED + event.bytes.len(),
+            Self::Network(event) => network_size(event),
+            Self::Certificate(event) => certificate_size(event),
+            Self::Value(event) => value_size(event),
+            Self::Custom(event) => BASE_SIZE + event.kind().len() + event.payload().len(),
+            Self::Unknown(event) => BASE_SIZE + event.bytes.len(),
         }
     }
 }

@@ -4,8 +4,8 @@ use serde::{Serialize, Serializer};
 
 use crate::UnixMillis;
 
-/// The writer of a change: 64 random bits, new at every start of a node, so that
-/// no two writers ever make the same [`Stamp`], even if a clock stepped back.
+/// The writer of a change: 64 random bits, new at every start of a node. So no two writers make
+/// the same [`Stamp`], even if a clock stepped back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct NodeId(pub u64);
 
@@ -15,9 +15,9 @@ impl fmt::Display for NodeId {
     }
 }
 
-/// When a change was made: a hybrid logical clock reading (Kulkarni et al.,
-/// "Logical Physical Clocks", 2014), then the writer as tie-break. Stamps are
-/// totally ordered; of two changes of one key the later stamp wins.
+/// When a change was made: a hybrid logical clock reading (Kulkarni et al., "Logical Physical
+/// Clocks", 2014), with the writer as tie-break. Stamps are totally ordered. Of two changes of one
+/// key, the change with the later stamp wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Stamp {
     time: u64,
@@ -30,15 +30,15 @@ impl Stamp {
     /// The largest physical part, about the year 10889.
     pub const MAX_MILLIS: u64 = u64::MAX >> Self::COUNTER_BITS;
 
-    /// The stamp of a physical time and a counter; a time past
-    /// [`MAX_MILLIS`](Self::MAX_MILLIS) is taken as that.
+    /// The stamp of a physical time and a counter. A time past [`MAX_MILLIS`](Self::MAX_MILLIS)
+    /// is clamped.
     #[must_use]
     pub fn new(physical: UnixMillis, counter: u16, node: NodeId) -> Self {
         let time = physical.0.min(Self::MAX_MILLIS) << Self::COUNTER_BITS | u64::from(counter);
         Self { time, node }
     }
 
-    /// The stamp of a clock reading as [`time`](Self::time) gives it.
+    /// The stamp of a clock reading in the form of [`time`](Self::time).
     #[must_use]
     pub fn from_raw(time: u64, node: NodeId) -> Self {
         Self { time, node }
@@ -50,13 +50,13 @@ impl Stamp {
         self.time
     }
 
-    /// The physical part.
+    /// The physical part of the clock reading.
     #[must_use]
     pub fn physical(self) -> UnixMillis {
         UnixMillis(self.time >> Self::COUNTER_BITS)
     }
 
-    /// The writer.
+    /// The node that made the change.
     #[must_use]
     pub fn node(self) -> NodeId {
         self.node
@@ -71,7 +71,7 @@ impl fmt::Display for Stamp {
 }
 
 impl Serialize for Stamp {
-    /// As text: its numbers are larger than JSON's readers keep.
+    /// As text, because many JSON parsers lose precision above 2^53.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }

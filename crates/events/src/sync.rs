@@ -1,138 +1,138 @@
-//! What mirrors say to each other, besides the changes in the event stream.
+//! Messages between two mirrors, besides the changes in the event stream.
 
 use crate::{Change, KeyAction, KeysHeld, UnixMillis};
 
-/// The state of a mirror in 28 bytes: equal digests mean equal content.
+/// A summary of a mirror's content in 28 bytes. Mirrors with equal digests have equal content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct MirrorDigest {
-    /// Number of entries, tombstones included.
+    /// Number of entries, including tombstones.
     pub entries: u64,
-    /// Keyed fingerprint of the entries, whatever their order.
-    pub fingerprint: u128,
-    /// Names the key: digests of different keys tell nothing of each other.
-    pub key: u32,
+    /// Sum modulo 2^128 of a keyed hash of each entry, independent of their order (docs/wire.md).
+    pub set_hash: u128,
+    /// Identifies the hash key. Digests with different keys are not comparable.
+    pub key_id: u32,
 }
 
-/// A symbol of a rateless invertible Bloom lookup table (Yang, Gilad, Alizadeh, SIGCOMM
-/// 2024): of the items that fall on it.
+/// A coded symbol of a rateless invertible Bloom lookup table (Yang, Gilad, Alizadeh, SIGCOMM
+/// 2024): a summary of the items that map to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct CodedSymbol {
-    /// Their bits, each item over the others (exclusive or).
+    /// Exclusive or of the items.
     pub sum: u64,
-    /// The same of their keyed checks.
+    /// Exclusive or of the items' keyed checksums.
     pub check: u32,
-    /// How many they are.
+    /// Number of items; negative where symbols of another mirror were subtracted.
     pub count: i64,
 }
 
-/// A share of a mirror's content: of the 2^`bits` that it falls into, in the order of its
-/// keys' hashes, the one of this index.
+/// A share of a mirror's content: the entries whose key hash begins with the `bits` bits of
+/// `index`. There are 2^`bits` shares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Share {
-    /// At most [`limits::SHARE_BITS`](crate::limits::SHARE_BITS); 0 for the whole.
+    /// Number of leading hash bits, at most [`limits::SHARE_BITS`](crate::limits::SHARE_BITS); 0
+    /// for the whole content.
     pub bits: u8,
-    /// Below 2^`bits`.
+    /// The leading hash bits as a number, below 2^`bits`.
     pub index: u32,
 }
 
-/// A message between two mirrors. Each may be lost, repeated or reordered
-/// without harm: changes merge, and a difference that remains is seen in the
-/// digests.
+/// A message between two mirrors, about time or keys too. Loss, duplication and reordering do no
+/// harm: changes merge, and a remaining difference shows in the digests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SyncMessage {
-    /// "Send me your content": that of some shares in a row.
+    /// Requests the content of consecutive shares.
     Request {
         /// Identifies the exchange; echoed in the answers.
         round: u32,
         /// The first share.
         first: Share,
-        /// How many shares, at most [`limits::SYNC_SHARES`](crate::limits::SYNC_SHARES).
+        /// Number of shares, at most [`limits::SYNC_SHARES`](crate::limits::SYNC_SHARES).
         shares: u16,
     },
-    /// A part of the content of a share.
+    /// A part of the content of a share: an answer to `Request`.
     Part {
         /// The exchange it answers.
         round: u32,
         /// The share.
         share: Share,
-        /// Its number among the parts of the share, from 0 on.
+        /// The number of the part within the share, from 0.
         part: u16,
         /// The entries, at most [`limits::SYNC_CHANGES`](crate::limits::SYNC_CHANGES).
         changes: Vec<Change>,
-        /// More parts of the share follow.
+        /// Whether more parts of the share follow.
         more: bool,
     },
-    /// "Send me symbols": for each of some shares in a row the `count` symbols from
-    /// `from` on.
+    /// Requests coded symbols `from` to `from + count - 1` of each of several consecutive shares.
     AskSymbols {
         /// Identifies the exchange; echoed in the answer.
         round: u32,
         /// The first share.
         first: Share,
-        /// How many shares.
+        /// Number of shares.
         shares: u16,
-        /// Number of the first symbol wanted of each.
+        /// Number of the first symbol requested of each share.
         from: u16,
-        /// How many symbols of each; of all together at most
+        /// Number of symbols of each share; of all shares together at most
         /// [`limits::SYNC_SYMBOLS`](crate::limits::SYNC_SYMBOLS).
         count: u16,
     },
-    /// The symbols asked for.
+    /// Coded symbols: the answer to `AskSymbols`.
     Symbols {
         /// The exchange it answers.
         round: u32,
         /// The first share.
         first: Share,
-        /// Number of the first symbol of each.
+        /// Number of the first symbol of each share.
         from: u16,
-        /// How many symbols of each share.
+        /// Number of symbols of each share.
         count: u16,
-        /// Those of the first share, of the second, and so on.
+        /// The symbols of the first share, then of the second, and so on.
         symbols: Vec<CodedSymbol>,
     },
-    /// "Send me the entries of these items", at most
+    /// Requests the entries of these items, at most
     /// [`limits::SYNC_CHANGES`](crate::limits::SYNC_CHANGES).
     AskEntries {
         /// Identifies the exchange; echoed in the answer.
         round: u32,
-        /// What tells each entry, as symbols sum it.
+        /// The items, as decoded from symbols.
         items: Vec<u64>,
     },
-    /// Entries that were asked for or that the other lacks, at most
+    /// Entries that the receiver requested or lacks, at most
     /// [`limits::SYNC_CHANGES`](crate::limits::SYNC_CHANGES).
     Entries {
-        /// The exchange it answers; 0 if none.
+        /// The exchange it answers; 0 if unsolicited.
         round: u32,
         /// The entries.
         changes: Vec<Change>,
-        /// More of the same answer follow.
+        /// Whether more messages of this answer follow.
         more: bool,
     },
-    /// "What does your clock say?"
+    /// Requests the wall clock time of the receiver.
     AskTime {
-        /// When it was asked, in microseconds of the asker's monotonic clock; echoed.
+        /// Time of the request, in microseconds of the requester's monotonic clock; echoed in the
+        /// answer.
         asked: u64,
     },
-    /// What the clock says.
+    /// The answer to `AskTime`.
     Time {
-        /// As in the question.
+        /// The value from the request.
         asked: u64,
-        /// The wall clock of who answers.
+        /// The wall clock time of the responder.
         now: UnixMillis,
     },
-    /// "Do this with your keys, and tell them." Doing it twice does no harm.
+    /// Requests a change of the receiver's cluster keys. A duplicate does no harm.
     AskKeys {
-        /// Identifies the question; echoed in the answer.
+        /// Identifies the request; echoed in the answer.
         number: u32,
-        /// What to do.
+        /// The requested change.
         action: KeyAction,
     },
-    /// The keys of who was asked.
+    /// The answer to `AskKeys`.
     Keys {
-        /// The question it answers.
+        /// The request it answers.
         number: u32,
-        /// What it has now.
+        /// The keys of the responder after the request.
         held: KeysHeld,
     },
 }

@@ -3,8 +3,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-/// A moment, in milliseconds since the Unix epoch. It is given, never read:
-/// this crate has no clock.
+/// A moment in milliseconds since the Unix epoch. The caller supplies it; this crate reads no
+/// clock.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 pub struct UnixMillis(pub u64);
 
 impl UnixMillis {
-    /// This moment and `after` more; saturates.
+    /// The moment `after` later; saturates.
     #[must_use]
     pub fn plus(self, after: Duration) -> Self {
         Self(self.0.saturating_add(u64::try_from(after.as_millis()).unwrap_or(u64::MAX)))
     }
 
-    /// Time from `earlier` until this moment; zero if it is not earlier.
+    /// The time from `earlier` to this moment; zero if `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_as_rfc_3339() {
+    fn display_follows_rfc_3339() {
         assert_eq!(UnixMillis(0).to_string(), "1970-01-01T00:00:00Z");
         assert_eq!(UnixMillis(951_782_400_000).to_string(), "2000-02-29T00:00:00Z");
         assert_eq!(UnixMillis(1_795_564_799_999).to_string(), "2026-11-24T23:59:59Z");

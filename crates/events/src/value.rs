@@ -1,4 +1,4 @@
-//! Values of a downstream crate, replicated as the mirror's own entries are.
+//! Values of downstream crates, replicated by the mirror like its own entries.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,10 +7,10 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Serialize, Serializer};
 
-use crate::error::bounded;
+use crate::error::check_len;
 use crate::{EventError, Printable, Stamp, UnixMillis, limits};
 
-/// A key within a namespace of values.
+/// The key of a value: a namespace and a name within it.
 ///
 /// ```
 /// use mailmesh_events::ValueKey;
@@ -27,11 +27,11 @@ pub struct ValueKey {
 }
 
 impl ValueKey {
-    /// The key `name` of a namespace. Name a namespace after the crate that has it.
+    /// A key. Name the namespace after the crate that owns it, as in `acme.flags`.
     ///
     /// # Errors
-    /// [`EventError::Namespace`] unless it is of `a-z`, `0-9`, `.`, `-` and `_`, and at most
-    /// [`limits::NAMESPACE_LEN`] bytes; [`EventError::TooLong`] for a name past
+    /// [`EventError::Namespace`] unless the namespace has 1 to [`limits::NAMESPACE_LEN`] characters
+    /// of `a-z`, `0-9`, `.`, `-` and `_`; [`EventError::TooLong`] for a name past
     /// [`limits::VALUE_NAME_LEN`].
     pub fn new(
         namespace: impl Into<Arc<str>>,
@@ -45,7 +45,7 @@ impl ValueKey {
             let name = namespace.chars().take(80).collect();
             return Err(EventError::Namespace { name });
         }
-        bounded("the name of a value", name.len(), limits::VALUE_NAME_LEN)?;
+        check_len("the name of a value", name.len(), limits::VALUE_NAME_LEN)?;
         Ok(Self { namespace, name })
     }
 
@@ -55,13 +55,13 @@ impl ValueKey {
         &self.namespace
     }
 
-    /// The name within it.
+    /// The name within the namespace.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The name within it, shared.
+    /// The name within the namespace, for a clone without a copy.
     #[must_use]
     pub fn shared_name(&self) -> &Arc<str> {
         &self.name
@@ -74,65 +74,66 @@ impl fmt::Display for ValueKey {
     }
 }
 
-/// A value: bytes that its namespace understands.
+/// The bytes of a value, in the encoding of its namespace, and its expiry.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Value {
     payload: Bytes,
-    /// When it ends; `None` means when it is removed.
+    /// When the value expires; `None` if it stays until it is removed.
     pub expires: Option<UnixMillis>,
 }
 
 impl Value {
-    /// A value of these bytes, without end.
+    /// A value of these bytes that does not expire.
     ///
     /// # Errors
     /// [`EventError::TooLong`] past [`limits::VALUE_LEN`].
     pub fn new(payload: impl Into<Bytes>) -> Result<Self, EventError> {
         let payload = payload.into();
-        bounded("a value", payload.len(), limits::VALUE_LEN)?;
+        check_len("a value", payload.len(), limits::VALUE_LEN)?;
         Ok(Self { payload, expires: None })
     }
 
-    /// `value` as MessagePack, with the names of its fields: a newer version may add some.
+    /// Encodes `value` in MessagePack. Structs are maps with field names, so that a newer version
+    /// may add fields.
     ///
     /// # Errors
-    /// [`EventError::Value`] if it does not serialise, and those of [`new`](Self::new).
+    /// [`EventError::Value`] if it does not serialise, and the errors of [`new`](Self::new).
     pub fn encode<T: Serialize>(value: &T) -> Result<Self, EventError> {
         let payload = rmp_serde::to_vec_named(value)
             .map_err(|error| EventError::Value { why: error.to_string() })?;
         Self::new(payload)
     }
 
-    /// What [`encode`](Self::encode) put in.
+    /// Decodes the value that [`encode`](Self::encode) encoded.
     ///
     /// # Errors
-    /// [`EventError::Value`] if the bytes are no `T`.
+    /// [`EventError::Value`] if the bytes do not decode as `T`.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, EventError> {
         rmp_serde::from_slice(&self.payload)
             .map_err(|error| EventError::Value { why: error.to_string() })
     }
 
-    /// Sets when it ends.
+    /// Sets when the value expires.
     #[must_use]
     pub fn expiring_at(mut self, expires: UnixMillis) -> Self {
         self.expires = Some(expires);
         self
     }
 
-    /// Its bytes.
+    /// The encoded bytes.
     #[must_use]
     pub fn payload(&self) -> &Bytes {
         &self.payload
     }
 
-    /// Whether it has ended at `now`.
+    /// Whether the value has expired at `now`.
     #[must_use]
     pub fn is_expired(&self, now: UnixMillis) -> bool {
         self.expires.is_some_and(|at| at <= now)
     }
 }
 
-/// Not its bytes: they may be a secret.
+/// Shows the length only: the bytes may be a secret.
 impl fmt::Debug for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Value({self})")
@@ -150,7 +151,7 @@ impl fmt::Display for Value {
 }
 
 impl Serialize for Value {
-    /// Not its bytes: they may be a secret.
+    /// Serialises the length and expiry only: the bytes may be a secret.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
@@ -159,9 +160,9 @@ impl Serialize for Value {
 /// A value was set or removed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ValueChange {
-    /// Of which key.
+    /// The key of the value.
     pub key: ValueKey,
-    /// When, and by whom.
+    /// When, and on which node, the change was made.
     pub stamp: Stamp,
     /// The value; `None` if it was removed.
     pub value: Option<Arc<Value>>,

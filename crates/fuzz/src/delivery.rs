@@ -1,4 +1,4 @@
-//! A delivery node, and whatever comes to it.
+//! A delivery endpoint with arbitrary inputs.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use mailmesh_delivery::{
     Endpoint, Frame, FrameKind, Identity, Incarnation, Lane, Link, Output, Settings, Time, Via,
 };
 
-/// Most that happens.
+/// Most inputs of a run.
 const STEPS: usize = 400;
-const OWN: u8 = 0;
+const OWN_ID: u8 = 0;
 
-fn who(u: &mut Unstructured<'_>) -> Result<Incarnation> {
+fn incarnation(u: &mut Unstructured<'_>) -> Result<Incarnation> {
     Ok(Incarnation([u.int_in_range(0..=4)?; 16]))
 }
 
@@ -27,18 +27,18 @@ fn frame(u: &mut Unstructured<'_>) -> Result<Frame> {
     let first = if u.ratio(1, 8)? { u.arbitrary()? } else { u.int_in_range(0..=60)? };
     let len = u.int_in_range(0..=120)?;
     let body = Bytes::copy_from_slice(u.bytes(len.min(u.len()))?);
-    let to = u.ratio(1, 2)?.then_some(Incarnation([OWN; 16]));
-    let incarnation = who(u)?;
+    let to = u.ratio(1, 2)?.then_some(Incarnation([OWN_ID; 16]));
+    let incarnation = incarnation(u)?;
     Ok(Frame { incarnation, to, kind, first, count: u.int_in_range(0..=20)?, body, wire: None })
 }
 
-/// What it keeps is within its bounds, whatever comes.
-fn check(node: &Endpoint, settings: &Settings) {
-    assert!(node.reorder_bytes() <= settings.reorder_bytes, "held behind holes");
-    assert!(node.unknown_sender_bytes() <= settings.unknown_sender_bytes, "of strangers");
-    assert!(node.replay_bytes() <= 2 * settings.replay_bytes, "for who missed it");
-    assert!(node.relay_bytes() <= settings.relay_bytes, "for others");
-    assert!(node.peer_count() <= settings.max_peers, "peers");
+/// The endpoint keeps its bounds, whatever arrives.
+fn check(endpoint: &Endpoint, settings: &Settings) {
+    assert!(endpoint.reorder_bytes() <= settings.reorder_bytes, "bytes behind holes");
+    assert!(endpoint.unknown_sender_bytes() <= settings.unknown_sender_bytes, "unknown senders");
+    assert!(endpoint.replay_bytes() <= 2 * settings.replay_bytes, "replay buffer");
+    assert!(endpoint.relay_bytes() <= settings.relay_bytes, "relay buffer");
+    assert!(endpoint.peer_count() <= settings.max_peers, "peers");
 }
 
 pub(crate) fn run(data: &[u8]) {
@@ -50,52 +50,52 @@ pub(crate) fn run(data: &[u8]) {
     settings.window = 6 << 10;
     settings.max_peers = 3;
     let name = "own".parse().expect("a name");
-    let identity = Identity::new(name, Incarnation([OWN; 16]), 1);
+    let identity = Identity::new(name, Incarnation([OWN_ID; 16]), 1);
     let mut now = Time::from_start(Duration::from_secs(1));
-    let mut node = Endpoint::new(identity, settings, now);
+    let mut endpoint = Endpoint::new(identity, settings.clone(), now);
     let mut u = Unstructured::new(data);
     for _ in 0..STEPS {
-        if u.is_empty() || step(&mut node, &mut now, &mut u).is_err() {
+        if u.is_empty() || step(&mut endpoint, &mut now, &mut u).is_err() {
             break;
         }
         let mut outputs = 0;
-        while let Some(output) = node.poll_output() {
+        while let Some(output) = endpoint.poll_output() {
             outputs += 1;
-            assert!(outputs < 100_000, "it says something without end");
+            assert!(outputs < 100_000, "an input causes endless outputs");
             if let Output::Gap(gap) = output {
                 assert!(gap.missed > 0);
             }
         }
-        check(&node, &settings);
+        check(&endpoint, &settings);
     }
 }
 
-fn step(node: &mut Endpoint, now: &mut Time, u: &mut Unstructured<'_>) -> Result<()> {
+fn step(endpoint: &mut Endpoint, now: &mut Time, u: &mut Unstructured<'_>) -> Result<()> {
     match u.int_in_range(0..=9)? {
         0 => {
             *now = *now + Duration::from_millis(u.int_in_range(0..=2_000)?);
-            node.handle_deadline(*now);
+            endpoint.handle_deadline(*now);
         }
         1 => {
             let link = if u.arbitrary()? { Link::Up } else { Link::Down };
-            node.handle_link(*now, who(u)?, link);
+            endpoint.handle_link(*now, incarnation(u)?, link);
         }
         2 => {
             let lane = if u.arbitrary()? { Lane::Urgent } else { Lane::Events };
-            if node.may_send(lane) {
+            if endpoint.may_send(lane) {
                 let body = vec![1; u.int_in_range(0..=200)?];
                 let count = u.int_in_range(1..=20)?;
-                node.send(*now, lane, count, body.into()).expect("the lane is open");
+                endpoint.send(*now, lane, count, body.into()).expect("the lane is open");
             }
         }
         3 => {
-            let via = Via { peer: who(u)?, number: u.int_in_range(0..=40)? };
-            node.handle_relayed(*now, via, frame(u)?);
+            let via = Via { peer: incarnation(u)?, number: u.int_in_range(0..=40)? };
+            endpoint.handle_relayed(*now, via, frame(u)?);
         }
         4 => {
-            let _not_a_member = node.send_direct(who(u)?, Bytes::from_static(b"hello"));
+            let _not_a_member = endpoint.send_direct(incarnation(u)?, Bytes::from_static(b"hello"));
         }
-        _ => node.handle_frame(*now, frame(u)?),
+        _ => endpoint.handle_frame(*now, frame(u)?),
     }
     Ok(())
 }

@@ -1,15 +1,15 @@
-//! What hostile bytes may do, one function for each decoder and state machine: they may be
-//! refused, and nothing else. `cargo xtask fuzz` runs each under libFuzzer; the tests of this
-//! crate put every file of the corpus through, without it.
+//! Fuzz targets, one function for each decoder and state machine. Hostile bytes may be refused, but
+//! must have no other effect. `cargo xtask fuzz` runs each target under libFuzzer. The tests of
+//! this crate run every file of the corpus without a fuzzer.
 //!
-//! A function panics where something is wrong: a crash for the fuzzer, a failed test here.
+//! A target panics if it finds a fault: a crash for the fuzzer, a failed test here.
 
 mod decoders;
 mod delivery;
 mod mirror;
 mod text;
 
-/// Takes any bytes.
+/// A target: takes any bytes and panics if it finds a fault.
 pub type Target = fn(&[u8]);
 
 /// Every target, by the name of its program in `fuzz/fuzz_targets` and of its corpus.
@@ -28,10 +28,10 @@ pub const TARGETS: [(&str, Target); 12] = [
     ("control", text::control),
 ];
 
-/// Runs a target.
+/// Runs the target of this name.
 ///
 /// # Panics
-/// If something is wrong, or there is no such target.
+/// If the target finds a fault, or if no target has this name.
 pub fn run(name: &str, data: &[u8]) {
     let found = TARGETS.into_iter().find(|(target, _)| *target == name);
     let (_, target) = found.unwrap_or_else(|| panic!("there is no target `{name}`"));

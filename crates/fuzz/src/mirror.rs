@@ -1,4 +1,4 @@
-//! Two mirrors and their reconcilers, and whatever they are told.
+//! Two mirrors and their reconcilers with arbitrary inputs.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,12 +10,12 @@ use mailmesh_events::{
     Block, Change, MirrorDigest, Network, NetworkChange, NodeId, Rule, Stamp, UnixMillis, Value,
     ValueChange, ValueKey,
 };
-use mailmesh_state::{Bounds, Mirror, Reconciler, Timing, Verdict};
+use mailmesh_state::{Bounds, Mirror, ReconcileConfig, Reconciler, Verdict};
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 const STEPS: usize = 300;
-/// Networks and values that a mirror may hold.
-const MOST: usize = 64;
+/// Capacity of each mirror, in networks and in values.
+const MAX_ENTRIES: usize = 64;
 
 fn moment(u: &mut Unstructured<'_>) -> Result<UnixMillis> {
     Ok(match u.int_in_range(0..=9)? {
@@ -54,55 +54,55 @@ fn change(u: &mut Unstructured<'_>) -> Result<Change> {
     Ok(Change::Network(NetworkChange { rule, network, stamp, block }))
 }
 
-struct Side {
+struct Replica {
     mirror: Mirror,
     reconciler: Reconciler<u8>,
 }
 
 pub(crate) fn run(data: &[u8]) {
     let mut bounds = Bounds::default();
-    (bounds.networks, bounds.values) = (MOST, MOST);
-    let side = |n: u8| Side {
+    (bounds.networks, bounds.values) = (MAX_ENTRIES, MAX_ENTRIES);
+    let replica = |n: u8| Replica {
         mirror: Mirror::with_bounds(NodeId(n.into()), [3; 16], bounds),
-        reconciler: Reconciler::new(n, Timing::default()),
+        reconciler: Reconciler::new(n, ReconcileConfig::default()),
     };
-    let mut sides = [side(0), side(1)];
+    let mut replicas = [replica(0), replica(1)];
     for n in 0..2 {
-        sides[usize::from(n)].reconciler.on_joined(1 - n);
+        replicas[usize::from(n)].reconciler.on_joined(1 - n);
     }
     let mut u = Unstructured::new(data);
     let (mut now, mut at) = (NOW, Duration::ZERO);
     for _ in 0..STEPS {
-        if u.is_empty() || step(&mut sides, &mut now, &mut at, &mut u).is_err() {
+        if u.is_empty() || step(&mut replicas, &mut now, &mut at, &mut u).is_err() {
             break;
         }
-        for side in &mut sides {
-            let sent = side.reconciler.take_to_send();
-            assert!(sent.len() < 10_000, "it says something without end");
-            assert!(side.mirror.digest().entries <= 2 * MOST as u64 + 10_000);
+        for replica in &mut replicas {
+            let sent = replica.reconciler.take_outgoing();
+            assert!(sent.len() < 10_000, "a step causes endless messages");
+            assert!(replica.mirror.digest().entries <= 2 * MAX_ENTRIES as u64 + 10_000);
         }
     }
     let now = now.plus(Duration::from_secs(1));
-    for side in &sides {
-        side.mirror.sweep(now);
-        check(&side.mirror, now);
+    for replica in &replicas {
+        replica.mirror.sweep(now);
+        check(&replica.mirror, now);
     }
-    // What one has the other may be told. (That they are equal then is a property of
-    // `crates/state`, where time does not jump by years.)
-    let [a, b] = &sides;
+    // Each mirror accepts all that the other has. Tests of `crates/state` check that the mirrors
+    // are equal then; there, time does not jump by years.
+    let [a, b] = &replicas;
     b.mirror.apply_all(a.mirror.content(), now);
     b.mirror.sweep(now);
     check(&b.mirror, now);
 }
 
 fn step(
-    sides: &mut [Side; 2],
+    replicas: &mut [Replica; 2],
     now: &mut UnixMillis,
     at: &mut Duration,
     u: &mut Unstructured<'_>,
 ) -> Result<()> {
     let n: u8 = u.int_in_range(0..=1)?;
-    let Side { mirror, reconciler } = &mut sides[usize::from(n)];
+    let Replica { mirror, reconciler } = &mut replicas[usize::from(n)];
     match u.int_in_range(0..=9)? {
         0 => {
             *at += Duration::from_millis(u.int_in_range(0..=3_000)?);
@@ -113,7 +113,7 @@ fn step(
         1 => {
             let entries = if u.ratio(1, 4)? { u.arbitrary()? } else { u.int_in_range(0..=50)? };
             let theirs =
-                MirrorDigest { entries, fingerprint: u.arbitrary()?, key: mirror.digest().key };
+                MirrorDigest { entries, set_hash: u.arbitrary()?, key_id: mirror.digest().key_id };
             reconciler.on_digest(1 - n, theirs, mirror.digest(), *at);
         }
         2 => {
@@ -138,7 +138,7 @@ fn step(
         5 => {
             let keys: Vec<_> = mirror.content().iter().map(Change::key).collect();
             let saved: Vec<_> = mirror.saved(&keys).into_iter().flatten().collect();
-            sides[usize::from(1 - n)].mirror.restore(saved, *now);
+            replicas[usize::from(1 - n)].mirror.restore(saved, *now);
         }
         _ => {
             let _stale = mirror.apply(&change(u)?, *now);
@@ -147,12 +147,12 @@ fn step(
     Ok(())
 }
 
-/// Lookups say what the content says.
+/// Lookups agree with the content.
 fn check(mirror: &Mirror, now: UnixMillis) {
-    let live = |rule| -> Vec<Network> {
+    let listed = |rule| -> Vec<Network> {
         mirror.networks(rule, now).into_iter().map(|entry| entry.network).collect()
     };
-    let (blocked, allowed) = (live(Rule::Block), live(Rule::Allow));
+    let (blocked, allowed) = (listed(Rule::Block), listed(Rule::Allow));
     for network in mirror.content().iter().filter_map(|change| match change {
         Change::Network(change) => Some(change.network),
         _ => None,
@@ -163,7 +163,7 @@ fn check(mirror: &Mirror, now: UnixMillis) {
         let found = mirror.is_blocked(address, now);
         let looked_up = matches!(mirror.lookup(address, now), Verdict::Blocked(_));
         assert_eq!(looked_up, expected, "{address}");
-        // What ends far away is over with the sweep that finds it.
+        // An entry that expires later than the lookup tables record is found until the next sweep.
         assert_eq!(found, expected, "{address}");
     }
 }

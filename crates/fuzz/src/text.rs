@@ -1,10 +1,10 @@
-//! Texts that people and programs write: the configuration, and lines of the control socket.
+//! Text inputs: the configuration, and lines of the control socket.
 
 use mailmesh_cli::protocol::{Answer, Request};
 use mailmesh_transport::Coordinator;
 
-/// Longest report of an error, in bytes.
-const REPORT: usize = 16 << 10;
+/// Longest error report.
+const MAX_REPORT_BYTES: usize = 16 << 10;
 
 pub(crate) fn config(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
@@ -21,27 +21,32 @@ pub(crate) fn config(data: &[u8]) {
             let shown = error.kind().to_string();
             assert!(!shown.is_empty() && !shown.contains(char::is_control), "{shown}");
             let report = error.report();
-            assert!(!report.is_empty() && report.len() < REPORT, "{} bytes", report.len());
+            assert!(
+                !report.is_empty() && report.len() < MAX_REPORT_BYTES,
+                "{} bytes",
+                report.len()
+            );
         }
     }
 }
 
 pub(crate) fn control(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    // A client sends the one, a node the other; each reads what it is given.
+    // Clients send requests and nodes send answers; each side parses arbitrary lines.
     if let Ok(request) = Request::from_line(text) {
         let line = line(request.to_line());
-        let again = Request::from_line(&line).expect("it was just written");
-        assert_eq!(again.to_line().expect("once more"), line);
+        let encoded = Request::from_line(&line).expect("an encoded request can be parsed");
+        assert_eq!(encoded.to_line().expect("a parsed request can be encoded"), line);
     }
     if let Ok(answer) = Answer::from_line(text) {
-        // Not always to the last bit of a number with a fraction: no answer of ours has one.
-        Answer::from_line(&line(answer.to_line())).expect("it was just written");
+        // Fractions may lose their last bit, so the values are not compared. Real answers have
+        // none.
+        Answer::from_line(&line(answer.to_line())).expect("an encoded answer can be parsed");
     }
 }
 
 fn line(written: Result<String, impl std::fmt::Debug>) -> String {
-    let line = written.expect("what was read can be written");
-    assert!(line.ends_with('\n') && line.lines().count() == 1, "a line is one: {line}");
+    let line = written.expect("a parsed message can be encoded");
+    assert!(line.ends_with('\n') && line.lines().count() == 1, "not a single line: {line}");
     line
 }

@@ -1,4 +1,4 @@
-//! Every file of the corpus, and every crash that was found, without a fuzzer.
+//! Runs every file of the corpus, including every crash that was found, without a fuzzer.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
@@ -9,7 +9,7 @@ use std::path::Path;
 use mailmesh_fuzz::TARGETS;
 
 #[test]
-fn no_file_of_the_corpus_does_harm() {
+fn every_file_of_the_corpus_passes() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
     for (name, target) in TARGETS {
         let dir = root.join(name);
@@ -23,7 +23,7 @@ fn no_file_of_the_corpus_does_harm() {
 }
 
 #[test]
-fn every_target_has_its_program() {
+fn every_target_has_a_program() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/fuzz_targets");
     let names = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
     let programs: BTreeSet<_> =
@@ -33,8 +33,8 @@ fn every_target_has_its_program() {
 }
 
 #[test]
-fn bytes_of_every_sort_do_no_harm() {
-    // The same in every run.
+fn arbitrary_bytes_pass() {
+    // A fixed pseudorandom sequence (xorshift64).
     let mut state = 1_u64;
     let mut next = || {
         state ^= state << 13;

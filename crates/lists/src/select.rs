@@ -203,9 +203,12 @@ fn leave_out_duplicates(entries: &[Entry], verdicts: &mut [Option<Reason>], now:
 
 /// The reason why a network must not be blocked, if there is one.
 fn unblockable(network: Network, terms: &Terms) -> Option<String> {
-    let blockable =
-        if terms.any_width { network.blockable_of_any_width() } else { network.blockable() };
-    blockable.err().map(|error| error.to_string())
+    let ensure_blockable = if terms.any_width {
+        network.ensure_blockable_of_any_width()
+    } else {
+        network.ensure_blockable()
+    };
+    ensure_blockable.err().map(|error| error.to_string())
 }
 
 /// Cuts the exceptions of a list out of its entries.

@@ -199,7 +199,7 @@ fn texts_are_bounded_and_bad_lines_counted() {
 }
 
 fn block(reason: &str, expires: Option<u64>) -> Block {
-    let block = Block::new(reason, UnixMillis(1)).unwrap().from_origin("mx1").unwrap();
+    let block = Block::new(reason, UnixMillis(1)).unwrap().with_origin("mx1").unwrap();
     match expires {
         Some(at) => block.expiring_at(UnixMillis(at)),
         None => block,

@@ -186,7 +186,7 @@ impl<'a> Blocks<'a> {
         let now = self.node.replication.now();
         let own = self.node.identity.name.as_str();
         let origin = if entry.origin.is_empty() { own } else { &entry.origin };
-        let mut block = Block::new(&*entry.reason, now)?.from_origin(origin)?;
+        let mut block = Block::new(&*entry.reason, now)?.with_origin(origin)?;
         block.expires = entry.ends.moment(now);
         Ok(block)
     }
@@ -220,7 +220,7 @@ impl<'a> Blocks<'a> {
 
     fn block(&self, reason: &str, ttl: Option<Duration>) -> Result<Block, Error> {
         let block = Block::new(reason, self.node.replication.now())?
-            .from_origin(self.node.identity.name.as_str())?;
+            .with_origin(self.node.identity.name.as_str())?;
         Ok(match ttl {
             Some(ttl) => block.expiring_at(self.node.replication.now().plus(ttl)),
             None => block,

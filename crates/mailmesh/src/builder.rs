@@ -291,7 +291,7 @@ impl ClusterBuilder {
             None => None,
         };
         let start = Instant::now();
-        let mut endpoint = Endpoint::new(identity.clone(), settings, Time::default());
+        let mut endpoint = Endpoint::new(identity.clone(), settings.clone(), Time::default());
         if persister.as_ref().is_none_or(Persister::is_settled) {
             endpoint.set_tag(digest_tag(&mirror));
         }

@@ -50,7 +50,7 @@ impl<'a> Certs<'a> {
         self.node
             .publisher
             .publish_change(
-                self.node.replication.mirror.set_certificate_even_if_over(certificate, now)?,
+                self.node.replication.mirror.set_certificate_even_if_expired(certificate, now)?,
             )
             .await
     }

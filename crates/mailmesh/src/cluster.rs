@@ -267,7 +267,7 @@ impl Cluster {
             put_failed: counters.put_failed,
             waiting_bytes: counters.waiting_bytes,
             mirror_entries: digest.entries,
-            mirror_fingerprint: format!("{:032x}", digest.fingerprint),
+            mirror_fingerprint: format!("{:032x}", digest.set_hash),
             mirror_refused: mirror.counters().refused,
             mirror_ahead: mirror.counters().ahead,
             clock_agreed: time.is_agreed(),

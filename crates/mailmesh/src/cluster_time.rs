@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mailmesh_delivery::{Incarnation, NodeName, PeerInfo};
 use mailmesh_events::UnixMillis;
-use mailmesh_state::{ClusterClock, Judgement};
+use mailmesh_state::{ClockEstimate, ClusterClock};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -131,7 +131,10 @@ impl ClusterTime {
     /// The peers to ask for their time now, and the mark that comes back with each answer.
     pub(crate) fn due(&self) -> (Vec<Incarnation>, u64) {
         let at = self.stopwatch.elapsed();
-        (self.state.lock().clocks.due(at), u64::try_from(at.as_micros()).unwrap_or(u64::MAX))
+        (
+            self.state.lock().clocks.due_queries(at),
+            u64::try_from(at.as_micros()).unwrap_or(u64::MAX),
+        )
     }
 
     pub(crate) fn on_answer(&self, peer: Incarnation, mark: u64, theirs: UnixMillis) {
@@ -141,7 +144,7 @@ impl ClusterTime {
 
     /// Whether a member has answered a question: so it hears this node.
     pub(crate) fn has_an_answer(&self) -> bool {
-        self.state.lock().clocks.has_an_answer()
+        self.state.lock().clocks.has_reading()
     }
 
     /// The round trip to a peer, and by how many milliseconds its clock is ahead of this node's.
@@ -153,9 +156,9 @@ impl ClusterTime {
     pub(crate) fn set(&self, members: impl FnOnce() -> BTreeMap<Incarnation, NodeName>) {
         let mut state = self.state.lock();
         let at = self.stopwatch.elapsed();
-        let judged = state.clocks.judge(self.wall.now(), at);
-        self.correction.store(judged.correction, Ordering::Relaxed);
-        self.is_agreed.store(judged.is_agreed, Ordering::Relaxed);
+        let judged = state.clocks.estimate(self.wall.now(), at);
+        self.correction.store(judged.correction_ms, Ordering::Relaxed);
+        self.is_agreed.store(judged.has_majority, Ordering::Relaxed);
         let now = self.now();
         let (before, then) = std::mem::replace(&mut state.last, (now, at));
         if now > before.plus(at.saturating_sub(then) + STEP) {
@@ -177,18 +180,18 @@ fn millis(time: Duration) -> u64 {
 impl Alarms {
     fn note(
         &mut self,
-        judged: &Judgement<Incarnation>,
+        judged: &ClockEstimate<Incarnation>,
         at: Duration,
         members: impl FnOnce() -> BTreeMap<Incarnation, NodeName>,
     ) {
         let is_wrong = |alarm: &Alarm, ahead: i64| {
             ahead.unsigned_abs() > if alarm.is_raised() { WRONG / 2 } else { WRONG }
         };
-        let own = judged.is_agreed && is_wrong(&self.own, judged.correction);
+        let own = judged.has_majority && is_wrong(&self.own, judged.correction_ms);
         match self.own.note(own, at) {
             Some(Say::Raised) => tracing::error!(
                 "this node's clock is {} those of the other nodes, whose time is used; set it, with NTP",
-                ahead(-judged.correction, "ahead of", "behind")
+                ahead(-judged.correction_ms, "ahead of", "behind")
             ),
             Some(Say::Ended) => tracing::info!(
                 "this node's clock is no longer known to differ from those of the other nodes"
@@ -202,9 +205,10 @@ impl Alarms {
                 names.get_or_insert_with(|| members.take().map(|m| m()).unwrap_or_default());
             names.get(peer).map_or("?".to_owned(), ToString::to_string)
         };
-        match self.no_majority.note(!judged.is_agreed, at) {
+        match self.no_majority.note(!judged.has_majority, at) {
             Some(Say::Raised) => {
-                let apart = judged.ahead.iter().filter(|(_, ms)| ms.unsigned_abs() > WRONG);
+                let apart =
+                    judged.peers_ahead_ms.iter().filter(|(_, ms)| ms.unsigned_abs() > WRONG);
                 let apart = apart.take(8).map(|(peer, ms)| (name(peer), *ms));
                 tracing::error!(
                     "clocks differ, and no majority tells which of them is right: against this node's, {}. \
@@ -216,7 +220,7 @@ impl Alarms {
             None => {}
         }
         // Without a majority nobody knows whose clock is wrong.
-        for (peer, ms) in judged.ahead.iter().filter(|_| judged.is_agreed) {
+        for (peer, ms) in judged.peers_ahead_ms.iter().filter(|_| judged.has_majority) {
             let alarm = self.peers.entry(*peer).or_default();
             match alarm.note(is_wrong(alarm, *ms), at) {
                 Some(Say::Raised) => tracing::warn!(

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use mailmesh_codec::{decode_sync, round_of_entries};
+use mailmesh_codec::{decode_sync, peek_entries_round};
 use mailmesh_delivery::Incarnation;
 use mailmesh_events::{Change, SyncMessage};
 use mailmesh_transport::DirectSink;
@@ -89,7 +89,7 @@ impl NodeDirects {
 
     fn sync(&self, from: Incarnation, body: &Bytes) {
         let DirectParts { replication, clocks, keys, inboxes, refusals } = &self.parts;
-        if let Some(round) = round_of_entries(body)
+        if let Some(round) = peek_entries_round(body)
             && !replication.has_asked(from, round)
             && !self.pushes.may_come(from, Instant::now())
         {

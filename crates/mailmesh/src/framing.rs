@@ -40,7 +40,7 @@ impl Seal for SealFrames {
         let to = frame.to.map(|to| to.0);
         let header = Header { kind, lane, incarnation, to, first, count };
         Ok(match self {
-            Self::Open => Sealer::open_mesh().seal(&header, &frame.body)?,
+            Self::Open => Sealer::unencrypted().seal(&header, &frame.body)?,
             Self::Keyed(keys) => keys.seal(&header, &frame.body)?,
         })
     }
@@ -69,7 +69,7 @@ impl OpenFrames {
         own: delivery::Incarnation,
         refusals: Arc<Refusals>,
     ) -> Self {
-        let (opener, attempts) = (Opener::open_mesh(own.0), TokenBucket::new(ATTEMPTS, ATTEMPTS));
+        let (opener, attempts) = (Opener::unencrypted(own.0), TokenBucket::new(ATTEMPTS, ATTEMPTS));
         Self { opener, keys, version: 0, attempts, refusals }
     }
 }
@@ -101,7 +101,7 @@ impl Open for OpenFrames {
 impl OpenFrames {
     fn frame(&mut self, wire: Bytes) -> Result<delivery::Frame, CodecError> {
         let attempts = &mut self.attempts;
-        let opened = self.opener.open_if(&wire, || attempts.has_one(Instant::now()));
+        let opened = self.opener.open_rate_limited(&wire, || attempts.has_one(Instant::now()));
         if opened == Err(CodecError::NotAuthentic) {
             attempts.take();
         }

@@ -39,7 +39,7 @@ fn sort(error: &CodecError) -> usize {
         CodecError::NotSealed => 1,
         CodecError::NoKey => 2,
         CodecError::Version { .. } => 3,
-        CodecError::NotTried => 4,
+        CodecError::RateLimited => 4,
         _ => 5,
     }
 }

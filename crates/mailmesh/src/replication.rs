@@ -7,7 +7,7 @@ use bytes::Bytes;
 use mailmesh_codec::{CodecError, decode_digest, encode_digest};
 use mailmesh_delivery::Incarnation;
 use mailmesh_events::{Change, SyncMessage, UnixMillis};
-use mailmesh_state::{Applied, Mirror, Reconciler, Timing};
+use mailmesh_state::{Applied, Mirror, ReconcileConfig, Reconciler};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -45,7 +45,7 @@ impl Replication {
             mirror,
             time,
             persister,
-            reconciler: Mutex::new(Reconciler::new(own, Timing::default())),
+            reconciler: Mutex::new(Reconciler::new(own, ReconcileConfig::default())),
             reconciling: Notify::new(),
             agreed: Notify::new(),
             direct,
@@ -107,7 +107,7 @@ impl Replication {
             if reconciler.is_busy() {
                 self.reconciling.notify_one();
             }
-            reconciler.take_to_send()
+            reconciler.take_outgoing()
         };
         self.direct.send(messages);
         Ok(())
@@ -115,7 +115,7 @@ impl Replication {
 
     /// Whether this node has asked the member for the entries of this round.
     pub(crate) fn has_asked(&self, peer: Incarnation, round: u32) -> bool {
-        self.reconciler.lock().has_asked(peer, round)
+        self.reconciler.lock().has_exchange(peer, round)
     }
 
     /// Handles a message of another mirror; gives the changes that it brought.
@@ -128,7 +128,7 @@ impl Replication {
             let mut reconciler = self.reconciler.lock();
             let (now, at) = (self.now(), self.time.uptime());
             let taken = reconciler.on_message(from, message, &self.mirror, now, at);
-            (taken, reconciler.take_to_send())
+            (taken, reconciler.take_outgoing())
         };
         self.direct.send(messages);
         if !taken.is_empty() {
@@ -155,7 +155,7 @@ impl Replication {
         let messages = {
             let mut reconciler = self.reconciler.lock();
             reconciler.on_deadline(self.time.uptime());
-            reconciler.take_to_send()
+            reconciler.take_outgoing()
         };
         self.direct.send(messages);
     }
@@ -169,9 +169,9 @@ impl Replication {
             for (change, days) in &swept.ending {
                 warn_of_expiry(change, *days);
             }
-            swept.revived
+            swept.unexpired
         } else {
-            self.mirror.revive(self.now())
+            self.mirror.unexpire(self.now())
         };
         // Also if nothing expired: of two threads that set the digest at once, the later may have
         // set the older one.
@@ -199,7 +199,7 @@ impl Replication {
 
     /// The fingerprint key by which each member's digest was made.
     pub(crate) fn keys_of_peers(&self) -> Vec<(Incarnation, u32)> {
-        self.reconciler.lock().keys_of_peers().collect()
+        self.reconciler.lock().peer_key_ids().collect()
     }
 
     /// Makes the fingerprints with another key. Blocks.

@@ -5,5 +5,5 @@ mod plain;
 mod redact;
 
 pub use redact::{
-    buffer_for, holds_secret, io_words, is_secret_name, path_words, redact, redact_source,
+    buffer_for, display_path, holds_secret, io_error_text, is_secret_name, redact, redact_source,
 };

@@ -1,19 +1,20 @@
 //! Certificates and private keys in PEM (RFC 7468), in the layouts and encodings that operators and
 //! other programs produce.
 //!
-//! [`identity`] reads a certificate, its chain and its key; [`authorities`] certificates alone.
-//! Both take a text that can be meant in one way only, and warn of what they mended or left out.
+//! [`identity`] reads a certificate, its chain and its key; [`authorities`] only certificates. Both
+//! accept a text if its meaning is unambiguous, and warn of what they corrected or left out.
 //!
-//! A parser's error may hold the bytes that the parser cannot read. So such errors are never shown:
-//! this module looks for the fault itself, and names it in words that hold nothing of the text.
+//! The error of a parser may contain the bytes that the parser cannot read, and these may be a key.
+//! So parser errors are never shown: this module finds the fault itself, and its errors contain no
+//! part of the text.
 
 mod chain;
+mod data_kind;
 mod der;
 mod error;
-mod facts;
 mod identity;
-mod keys;
-mod kinds;
+mod info;
+mod key_kind;
 mod read;
 mod sections;
 mod text;
@@ -31,34 +32,34 @@ pub use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use zeroize::Zeroizing;
 
-pub use error::{PemError, Wanted};
-pub use facts::CertificateFacts;
+pub use data_kind::DataKind;
+pub use error::{Expected, PemError};
 pub use identity::{Identity, IdentityError, identity};
-pub use keys::{KeyKind, check_key};
-pub use kinds::Found;
+pub use info::CertificateInfo;
+pub use key_kind::{KeyKind, check_key};
 pub use warning::PemWarning;
-pub use write::{are_read_alike, certificates_to_pem, key_to_pem};
+pub use write::{are_portable, certificates_to_pem, key_to_pem};
 
-/// The certificates of a text, in their order; other sections are left out. At most `limit`.
+/// Reads at most `limit` certificates of a text, in their order, and skips other sections.
 ///
 /// # Errors
-/// [`PemError`].
+/// [`PemError`] if the text has none, one that cannot be read, or more than the limit.
 pub fn certificates(text: &[u8], limit: usize) -> Result<Vec<CertificateDer<'static>>, PemError> {
     read::certificates(text, limit).map(|read| read.items)
 }
 
-/// The first private key of a text that TLS can use, or the first there is (PKCS #8, SEC 1 or
-/// PKCS #1); other sections are left out.
+/// Reads the first private key of a text that TLS can use, or else the first key (PKCS #8, SEC 1 or
+/// PKCS #1). Skips other sections.
 ///
 /// # Errors
-/// [`PemError`].
+/// [`PemError`] if the text has no private key that can be read.
 pub fn private_key(text: &[u8]) -> Result<Zeroizing<PrivateKeyDer<'static>>, PemError> {
     let mut keys = read::keys(text)?.items;
     let usable = keys.iter().position(|(_, key)| check_key(key).is_ok()).unwrap_or(0);
     Ok(keys.swap_remove(usable).1)
 }
 
-/// Whether TLS can use the key and it is that of the first certificate.
+/// Checks that TLS can use the key, and that the key belongs to the first certificate.
 ///
 /// # Errors
 /// [`PemError::KeyKind`], [`PemError::NotACertificate`], [`PemError::Mismatch`].
@@ -76,11 +77,11 @@ pub fn check_pair(
     }
 }
 
-/// The certificates of a text as trust anchors, at most `limit`, with the warnings of dates at
-/// `now` seconds after 1970.
+/// Reads at most `limit` certificates of a text as trust anchors. Warns of certificates that have
+/// expired `now` seconds after 1970.
 ///
 /// # Errors
-/// [`PemError`].
+/// As [`certificates`].
 pub fn authorities(
     text: &[u8],
     limit: usize,
@@ -89,13 +90,13 @@ pub fn authorities(
     let read::Read { items, mut warnings } = read::certificates(text, limit)?;
     let mut store = rustls::RootCertStore::empty();
     for (index, certificate) in items.iter().enumerate() {
-        let not_one = |_| PemError::NotACertificate { number: index + 1 };
-        store.add(certificate.clone()).map_err(not_one)?;
-        let facts = CertificateFacts::of(certificate).ok();
+        let invalid = |_| PemError::NotACertificate { number: index + 1 };
+        store.add(certificate.clone()).map_err(invalid)?;
+        let info = CertificateInfo::of(certificate).ok();
         warnings.extend(
-            facts.filter(|facts| facts.not_after <= now).map(|facts| PemWarning::MemberEnded {
-                subject: facts.subject,
-                end: facts.not_after,
+            info.filter(|info| info.not_after <= now).map(|info| PemWarning::MemberExpired {
+                subject: info.subject,
+                end: info.not_after,
             }),
         );
     }

@@ -1,22 +1,24 @@
-//! Finds the pieces of a text that are words, names, numbers or addresses, and so are no key.
+//! Recognises the parts of a text that are words, names, numbers or addresses, and so not a key.
 //!
-//! The rule lists what may be shown; everything else is starred. A key in base64 or hexadecimal,
-//! cut anywhere, matches none of it.
+//! This is an allow list: all other parts are replaced with stars. A key in base64 or hexadecimal,
+//! cut anywhere, does not match it.
 
-/// Runs of up to so many characters are shown: in base64 they are 7 bytes, in hexadecimal 5.
-const SHORT: usize = 10;
-/// Longest word.
-const WORD: usize = 24;
+/// Runs of up to this many characters are shown. They are 7 bytes in base64, 5 in hexadecimal.
+const MAX_SHORT_RUN: usize = 10;
+/// Longest word in characters.
+const MAX_WORD_LEN: usize = 24;
 
-/// Whether a character ends a run.
-pub(crate) fn is_between(c: char) -> bool {
+/// Whether a character separates runs.
+pub(crate) fn is_separator(c: char) -> bool {
     c.is_whitespace() || c.is_control() || "\"'`{}[](),<>|…".contains(c)
 }
 
-/// Whether a run of characters reads like something that is no key.
+/// Whether a run of characters is plainly not a key.
 pub(crate) fn is_plain(run: &str) -> bool {
     let len = run.chars().count();
-    if len <= SHORT && run.chars().all(|c| c.is_alphanumeric() || "-_.:/".contains(c)) || len < 8 {
+    if len <= MAX_SHORT_RUN && run.chars().all(|c| c.is_alphanumeric() || "-_.:/".contains(c))
+        || len < 8
+    {
         return true;
     }
     run.split(|c| "/.-_:@#?=;%&~*".contains(c)).all(is_part)
@@ -25,28 +27,28 @@ pub(crate) fn is_plain(run: &str) -> bool {
 /// One part of a text such as `listen_private_key`, `2001:db8::1` or `mx1.example.org`.
 fn is_part(part: &str) -> bool {
     let len = part.chars().count();
-    if !part.chars().all(char::is_alphanumeric) || len > WORD {
+    if !part.chars().all(char::is_alphanumeric) || len > MAX_WORD_LEN {
         return false;
     }
     let uppers = part.chars().filter(|c| c.is_uppercase()).count();
     let digits = part.chars().filter(char::is_ascii_digit).count();
-    if len <= 5 || (len <= SHORT && uppers == 0) {
+    if len <= 5 || (len <= MAX_SHORT_RUN && uppers == 0) {
         return true;
     }
-    // A number, or one with its unit.
+    // A number, or a number with a unit of one letter.
     if digits == len || (digits + 1 == len && !part.ends_with(|c: char| c.is_ascii_digit())) {
         return true;
     }
-    // Letters, then at most four digits.
+    // Letters, followed by at most four digits.
     let letters = part.trim_end_matches(|c: char| c.is_ascii_digit());
     if letters.chars().any(|c| c.is_ascii_digit()) || part.len() - letters.len() > 4 {
         return false;
     }
     let letter_count = letters.chars().count();
-    uppers == 0 || (uppers == letter_count && len <= SHORT + 2) || is_camel_case(letters)
+    uppers == 0 || (uppers == letter_count && len <= MAX_SHORT_RUN + 2) || is_camel_case(letters)
 }
 
-/// `failureTimeoutMs`: few words, none of one letter.
+/// Whether letters are camel case such as `failureTimeoutMs`: few words, none of one letter.
 fn is_camel_case(letters: &str) -> bool {
     let (mut words, mut in_word) = (1_usize, 0_usize);
     let mut total = 0_usize;
@@ -64,19 +66,19 @@ fn is_camel_case(letters: &str) -> bool {
     in_word != 1 && words * 4 <= total.max(8)
 }
 
-/// The spans, in characters, of eight or more numbers of a byte's size in a row, in decimal or
-/// hexadecimal, as libraries print bytes.
+/// The spans, in characters, of lists of at least eight bytes in decimal or hexadecimal, as
+/// libraries print them.
 pub(crate) fn byte_lists(chars: &[char]) -> Vec<std::ops::Range<usize>> {
-    const FEWEST: usize = 8;
+    const MIN_BYTES: usize = 8;
     let mut found = Vec::new();
     let (mut start, mut end, mut count) = (0, 0, 0);
     let mut at = 0;
     while at < chars.len() {
         if !chars[at].is_ascii_alphanumeric() {
-            // Between two bytes: a comma, a colon or a backslash, and blanks.
+            // Separators between two bytes.
             let is_link = matches!(chars[at], ',' | ' ' | ':' | '\\' | '-' | '\n');
             if !is_link || at - end > 2 {
-                flush(&mut found, start..end, &mut count, FEWEST);
+                flush(&mut found, start..end, &mut count, MIN_BYTES);
             }
             at += 1;
             continue;
@@ -89,14 +91,14 @@ pub(crate) fn byte_lists(chars: &[char]) -> Vec<std::ops::Range<usize>> {
             }
             (end, count) = (stop, count + 1);
         } else {
-            flush(&mut found, start..end, &mut count, FEWEST);
+            flush(&mut found, start..end, &mut count, MIN_BYTES);
         }
         if count == 0 {
             end = stop;
         }
         at = stop;
     }
-    flush(&mut found, start..end, &mut count, FEWEST);
+    flush(&mut found, start..end, &mut count, MIN_BYTES);
     found
 }
 
@@ -104,9 +106,9 @@ fn flush(
     found: &mut Vec<std::ops::Range<usize>>,
     span: std::ops::Range<usize>,
     count: &mut usize,
-    fewest: usize,
+    min: usize,
 ) {
-    if *count >= fewest {
+    if *count >= min {
         found.push(span);
     }
     *count = 0;
@@ -145,7 +147,7 @@ mod tests {
             "EnvironmentVariable",
             "certificate",
         ] {
-            assert!(plain.split(is_between).all(is_plain), "{plain}");
+            assert!(plain.split(is_separator).all(is_plain), "{plain}");
         }
         for secret in [
             "c2VjcmV0c2VjcmV0",
@@ -163,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_found_however_they_are_listed() {
+    fn lists_of_bytes_are_found_in_every_notation() {
         let spans = |text: &str| byte_lists(&text.chars().collect::<Vec<_>>());
         for list in [
             "[45, 45, 45, 45, 45, 66, 69, 71]",

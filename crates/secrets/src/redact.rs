@@ -1,19 +1,19 @@
-//! Replaces each part of a text that may be a secret with stars, at its width.
+//! Replaces each part of a text that may be a secret with stars of the same width.
 
 use std::fs::{File, Metadata};
 use std::io;
 use std::path::Path;
 
-use crate::plain::{byte_lists, is_between, is_plain};
+use crate::plain::{byte_lists, is_plain, is_separator};
 
-/// Room behind a file's content. With less than 32 bytes the standard library first reads into a
-/// buffer of its own.
-const ROOM: usize = 64;
+/// Spare capacity after the content of a file. Below 32 bytes the standard library reads into a
+/// buffer of its own first.
+const SPARE_CAPACITY: usize = 64;
 
-/// Longest line of a log, in bytes, that is searched; a longer one is taken for one with a secret.
-const LONGEST_LINE: usize = 64 << 10;
+/// Longest log line, in bytes, that is searched. A longer line is assumed to contain a secret.
+const MAX_LINE_LEN: usize = 64 << 10;
 
-/// Whether the value of a setting of this name is a secret.
+/// Whether a setting of this name has a secret value.
 #[must_use]
 pub fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
@@ -24,13 +24,14 @@ pub fn is_secret_name(name: &str) -> bool {
         || name.ends_with("_pem")
 }
 
-/// A message without what may be a secret in it: values of settings that hold one, PEM texts,
-/// what precedes the host of a URL, lists of bytes, and every run of characters that does not
-/// read like a word, a name, a number or an address. It has as many characters as before.
+/// Replaces everything in a message that may be a secret with stars; the length stays the same.
+///
+/// Replaced are the values of secret settings, PEM texts, passwords in URLs, lists of bytes, binary
+/// lines, and every run of characters that is not a word, a name, a number or an address.
 ///
 /// ```
-/// let said = "bad endpoint tls/a:1#listen_private_key_base64=LS0tLS1CRUdJTg==";
-/// let shown = mailmesh_secrets::redact(said);
+/// let message = "bad endpoint tls/a:1#listen_private_key_base64=LS0tLS1CRUdJTg==";
+/// let shown = mailmesh_secrets::redact(message);
 /// assert!(shown.starts_with("bad endpoint tls/a:1#listen_private_key_base64=****"));
 /// ```
 #[must_use]
@@ -38,18 +39,18 @@ pub fn redact(text: &str) -> String {
     Redaction::new(text).finish(false)
 }
 
-/// As [`redact`], for a whole configuration: a value is starred even if the colon or quotes behind
-/// a secret's name are missing.
+/// Like [`redact`], for a whole configuration. A value is replaced even if the colon or quotes
+/// after the name of a secret setting are missing.
 #[must_use]
 pub fn redact_source(text: &str) -> String {
     Redaction::new(text).finish(true)
 }
 
-/// Whether a line of a library's log shows a secret as those libraries do: in an endpoint or a
+/// Whether a log line of a library contains a secret in one of these forms: in an endpoint or a
 /// setting, as a PEM text, as a list of bytes, or as a long run of base64.
 #[must_use]
 pub fn holds_secret(text: &str) -> bool {
-    if text.len() > LONGEST_LINE {
+    if text.len() > MAX_LINE_LEN {
         return true;
     }
     let mut redaction = Redaction::new(text);
@@ -69,14 +70,14 @@ pub fn holds_secret(text: &str) -> bool {
         })
 }
 
-/// Shows a path as it is if it, or its directory, exists; otherwise redacts it, since it may be a
-/// key. Blocks: it asks the file system.
+/// Formats a path if it or its parent directory exists. Otherwise redacts it, because it may be a
+/// key that was given in place of a path. Blocks on file system access.
 #[must_use]
-pub fn path_words(path: &Path) -> String {
+pub fn display_path(path: &Path) -> String {
     let shown = path.display().to_string();
     let parent = path.parent().filter(|parent| parent.parent().is_some());
-    let is_one = path.exists() || parent.is_some_and(Path::is_dir);
-    let shown = if is_one { shown } else { redact(&shown) };
+    let is_real_path = path.exists() || parent.is_some_and(Path::is_dir);
+    let shown = if is_real_path { shown } else { redact(&shown) };
     shown.chars().flat_map(printable).collect()
 }
 
@@ -84,19 +85,20 @@ fn printable(c: char) -> Vec<char> {
     if c.is_control() { c.escape_default().collect() } else { vec![c] }
 }
 
-/// An empty buffer that a file is read into, up to one byte more than `most`, without growing: a
-/// buffer that grows leaves its bytes where it was, and they may be a secret.
+/// An empty buffer with the capacity to read a file, up to `max + 1` bytes, without reallocation. A
+/// reallocation would leave a copy of the content, which may be a secret, in freed memory.
 #[must_use]
-pub fn buffer_for(file: &File, most: u64) -> Vec<u8> {
-    // A device or a pipe has no length.
+pub fn buffer_for(file: &File, max: u64) -> Vec<u8> {
+    // A device or a pipe reports no length.
     let regular = file.metadata().ok().filter(Metadata::is_file);
-    let len = regular.map_or(most, |metadata| metadata.len().min(most));
-    Vec::with_capacity(usize::try_from(len).unwrap_or_default() + ROOM)
+    let len = regular.map_or(max, |metadata| metadata.len().min(max));
+    Vec::with_capacity(usize::try_from(len).unwrap_or_default() + SPARE_CAPACITY)
 }
 
-/// The system's words for an error, never a library's, which may hold the bytes that were read.
+/// The text of an I/O error. A message that a library attached is omitted, because it may contain
+/// bytes of the file.
 #[must_use]
-pub fn io_words(error: &io::Error) -> String {
+pub fn io_error_text(error: &io::Error) -> String {
     match (error.kind(), error.raw_os_error()) {
         (_, Some(_)) => error.to_string(),
         (io::ErrorKind::InvalidData, None) => {
@@ -130,7 +132,7 @@ impl Redaction {
     }
 
     fn star(&mut self, start: usize, end: usize) {
-        // Lines stay lines.
+        // Line breaks stay.
         self.out[start..end].iter_mut().filter(|c| !matches!(c, '\n' | '\r')).for_each(|c| {
             *c = '*';
         });
@@ -140,7 +142,7 @@ impl Redaction {
         from + self.chars[from..].iter().take_while(|c| is_it(**c)).count()
     }
 
-    /// The values of settings that hold a secret.
+    /// Stars the values of secret settings.
     fn named(&mut self, is_source: bool) {
         let mut at = 0;
         let mut path = PathReader::default();
@@ -160,9 +162,9 @@ impl Redaction {
         }
     }
 
-    /// Stars the value that follows a name; where it ends.
+    /// Stars the value that follows a name, and returns its end.
     fn value(&mut self, start: usize, end: usize, name: &str, is_source: bool) -> usize {
-        // The quote that ends the name, blanks, and the sign between name and value.
+        // The closing quote of the name, blanks, and the sign between name and value.
         let mut sign = self.skip(end, |c| c == '\\');
         sign += usize::from(matches!(self.chars.get(sign), Some('"' | '\'')));
         sign = self.skip_blanks(sign, is_source);
@@ -188,20 +190,20 @@ impl Redaction {
                 (value + 1, self.closing_bracket(value, open))
             }
             _ => {
-                // A phrase without its quotes goes on behind a blank.
+                // In a configuration, a value without quotes may contain blanks.
                 let is_blank = |c: char| if is_source { c == '\n' } else { c.is_whitespace() };
                 let ends = if is_of_endpoint { ";,\"']" } else { ",{}[]" };
                 (value, self.skip(value, |c| !is_blank(c) && !ends.contains(c)))
             }
         };
-        // A comment may hold the value of before.
+        // A comment may contain the previous value.
         let comments = if is_source { end } else { sign + 1 };
         self.star_comments(comments, value);
         self.star(from, stop);
         stop
     }
 
-    /// Behind white space, as itself or escaped, and behind comments if there may be some.
+    /// The position after white space, plain or escaped, and after comments if they are allowed.
     fn skip_blanks(&self, from: usize, may_have_comments: bool) -> usize {
         let mut at = from;
         loop {
@@ -219,7 +221,7 @@ impl Redaction {
         }
     }
 
-    /// The end of the comment that begins here.
+    /// The end of the comment that begins at `at`; `None` if there is none.
     fn comment(&self, at: usize) -> Option<usize> {
         match self.chars.get(at..at + 2)? {
             ['/', '/'] => Some(self.skip(at, |c| c != '\n')),
@@ -239,8 +241,8 @@ impl Redaction {
         }
     }
 
-    /// The place of the bracket that closes the one at `start`. Brackets in strings and in comments
-    /// do not count.
+    /// The position of the bracket that closes the one at `start`, ignoring brackets in strings and
+    /// comments.
     fn closing_bracket(&self, start: usize, open: char) -> usize {
         let close = if open == '{' { '}' } else { ']' };
         let (mut at, mut depth) = (start, 0_usize);
@@ -268,14 +270,14 @@ impl Redaction {
         self.chars.len()
     }
 
-    /// The place of the quote that ends a value, behind as many backslashes as the first.
+    /// The position of the closing quote, which has as many backslashes as the opening one.
     fn closing(&self, start: usize, quote: char, slashes: usize) -> Option<usize> {
         let mut before = 0;
         for at in start..self.chars.len() {
             match self.chars[at] {
                 '\\' => before += 1,
                 c if c == quote && before == slashes => return Some(at - slashes),
-                // One of a text that this one is embedded in: it ends there at the latest.
+                // A quote of the enclosing text, where the value ends at the latest.
                 c if c == quote && before < slashes => return Some(at - before),
                 _ => before = 0,
             }
@@ -283,7 +285,7 @@ impl Redaction {
         None
     }
 
-    /// From the first line of each PEM text to its last.
+    /// Stars each PEM text, up to its last line.
     fn pem(&mut self) {
         const MARK: &[char] = &['-', '-', '-', '-', '-', 'B', 'E', 'G', 'I', 'N'];
         const LAST: &[char] = &['-', '-', '-', '-', '-', 'E', 'N', 'D'];
@@ -295,7 +297,7 @@ impl Redaction {
         }
     }
 
-    /// Lines that are no text: a key in DER, or in another encoding.
+    /// Stars lines with binary data, such as a key in DER.
     fn binary(&mut self) {
         let is_binary =
             |c: &char| *c == '\u{fffd}' || (c.is_control() && !c.is_whitespace() && *c != '\u{1b}');
@@ -309,9 +311,9 @@ impl Redaction {
         }
     }
 
-    /// The login before the host of a URL or an endpoint, unless it is a name without a password.
+    /// Stars the password before the host of a URL or an endpoint.
     fn urls(&mut self) {
-        // Where the run began, and its password, behind its first colon.
+        // The start of the run, and the start of its password, after its first colon.
         let (mut start, mut secret) = (0, None);
         for at in 0..self.chars.len() {
             match self.chars[at] {
@@ -333,7 +335,7 @@ impl Redaction {
         }
     }
 
-    /// Every run that does not read like something that is no key.
+    /// Stars every run that may be a key.
     fn runs(&mut self) {
         let mut at = 0;
         while at < self.out.len() {
@@ -352,11 +354,12 @@ impl Redaction {
         }
     }
 
-    /// A backslash belongs to a run, unless it is that of a quote or doubled.
+    /// Whether a run ends at `at`. A backslash belongs to a run unless it escapes a quote or a
+    /// backslash.
     fn is_end(&self, at: usize) -> bool {
         let c = self.out[at];
-        let is_of_quote = c == '\\' && matches!(self.out.get(at + 1), Some('"' | '\'' | '\\'));
-        is_between(c) || is_of_quote
+        let escapes = c == '\\' && matches!(self.out.get(at + 1), Some('"' | '\'' | '\\'));
+        is_separator(c) || escapes
     }
 }
 
@@ -364,7 +367,7 @@ fn find(chars: &[char], what: &[char], from: usize) -> Option<usize> {
     chars[from..].windows(what.len()).position(|window| window == what).map(|at| at + from)
 }
 
-/// Tells a name that is a file's extension, such as `key` in `/etc/cluster.key`.
+/// Recognises names that are file extensions, such as `key` in `/etc/cluster.key`.
 #[derive(Default)]
 struct PathReader {
     read: usize,
@@ -373,7 +376,7 @@ struct PathReader {
 }
 
 impl PathReader {
-    /// Reads on. `before` begins with the text of the call before.
+    /// Continues reading. `before` begins with the text of the previous call.
     fn read(&mut self, before: &[char]) {
         for c in &before[self.read..] {
             let is_end = c.is_whitespace() || "\"'{},#;".contains(*c);

@@ -1,4 +1,4 @@
-//! Explores every run of a small cluster, and says how many states that took.
+//! Explores every run of a small cluster and prints the number of states.
 //!
 //! `cargo run --release -p mailmesh-sim --example model [-- --deep]`
 
@@ -8,14 +8,14 @@ use std::time::Instant;
 use clap::Parser;
 use mailmesh_sim::{Scope, explore, planted};
 
-/// Every order, loss, repetition and crash of a few messages.
+/// Explores every order, loss, duplication and crash of a few messages.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask model", bin_name = "cargo xtask model")]
 struct Args {
-    /// Also larger scopes: some minutes.
+    /// Explore larger scopes too; this takes minutes.
     #[arg(long)]
     deep: bool,
-    /// Plant this fault in the cores; only in builds with `--cfg planted`.
+    /// Plant this fault in the cores. Only in builds with `--cfg planted`.
     #[arg(long, value_name = "NAME", hide = !cfg!(planted))]
     planted: Option<String>,
 }
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     if let Some(Err(error)) = args.planted.as_deref().map(planted::plant) {
         eprintln!("error: {error}");
-        // The exit code of wrong arguments: no run failed.
+        // Exit code 2 means wrong arguments; no run failed.
         return ExitCode::from(2);
     }
     let mut scopes = vec![Scope::SMALL, Scope::THREE];
@@ -37,8 +37,8 @@ fn main() -> ExitCode {
             Ok(explored) => {
                 println!("{scope:?}\n{explored:?} in {:.1} s", begin.elapsed().as_secs_f64());
             }
-            Err(what) => {
-                println!("{scope:?}\nFAILED\n{what}");
+            Err(error) => {
+                println!("{scope:?}\nFAILED\n{error}");
                 return ExitCode::FAILURE;
             }
         }

@@ -1,4 +1,4 @@
-//! Runs seeds on all processors, and says of the first that fails how it does.
+//! Runs seeds on all processors and explains the first one that fails.
 //!
 //! `cargo run --release -p mailmesh-sim --example seeds -- --seeds 1000 --nodes 12`
 
@@ -11,57 +11,56 @@ use std::time::{Instant, SystemTime};
 use clap::Parser;
 use mailmesh_sim::{Plan, Report, Simulation, Violation, planted, shrink};
 
-/// Whole clusters in virtual time, with faults drawn from seeds.
+/// Runs whole clusters in virtual time, with faults drawn from seeds.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask sim", bin_name = "cargo xtask sim")]
 struct Args {
-    /// How many seeds.
+    /// Number of seeds.
     #[arg(long, default_value_t = 100)]
     seeds: u64,
-    /// Nodes of each cluster, from 2; or a range like 5-50, of which each seed has one.
+    /// Nodes of each cluster, at least 2. A range like 5-50 gives each seed one of its sizes.
     #[arg(long, default_value = "12", value_parser = nodes)]
     nodes: (u64, u64),
-    /// The first seed; drawn from the time without one.
+    /// First seed [default: drawn from the time].
     #[arg(long)]
     seed: Option<u64>,
-    /// Print what happens in the run of the first seed, and all that happens in the
-    /// shortest run that fails.
+    /// Print the trace of the first seed, and the whole trace of the shortest failing run.
     #[arg(long)]
     trace: bool,
-    /// The nodes keep mirrors and change them, and some have wrong clocks.
+    /// Nodes keep and change mirrors, and some wall clocks are wrong.
     #[arg(long)]
     mirrors: bool,
-    /// Members that have the key lie to the nodes.
+    /// Byzantine members, which have the key, lie to the nodes.
     #[arg(long)]
     liars: bool,
-    /// Do not make the plan of a seed that fails shorter.
+    /// Do not shrink the plan of a failing seed.
     #[arg(long)]
     no_shrink: bool,
-    /// Plant this fault in the cores; only in builds with `--cfg planted`.
+    /// Plant this fault in the cores. Only in builds with `--cfg planted`.
     #[arg(long, value_name = "NAME", hide = !cfg!(planted))]
     planted: Option<String>,
-    /// List the faults that can be planted, a line each: name, group, what it does, with tabs
-    /// between them.
+    /// List the faults that can be planted. Each line has name, group and effect, separated by
+    /// tabs.
     #[arg(long, hide = !cfg!(planted))]
     list_planted: bool,
 }
 
 fn nodes(text: &str) -> Result<(u64, u64), String> {
-    let (least, most) = text.split_once('-').unwrap_or((text, text));
+    let (min, max) = text.split_once('-').unwrap_or((text, text));
     let number = |text: &str| text.parse::<u64>().map_err(|error| format!("`{text}`: {error}"));
-    let (least, most) = (number(least)?, number(most)?);
-    if (2..=1_000).contains(&least) && (least..=1_000).contains(&most) {
-        Ok((least, most))
+    let (min, max) = (number(min)?, number(max)?);
+    if (2..=1_000).contains(&min) && (min..=1_000).contains(&max) {
+        Ok((min, max))
     } else {
-        Err("2 to 1000 nodes, or a range of that".into())
+        Err("2 to 1000 nodes, or a range like 5-50".into())
     }
 }
 
 impl Args {
     fn plan(&self, seed: u64) -> Plan {
-        let (least, most) = self.nodes;
-        let nodes = usize::try_from(least + seed % (most - least + 1)).unwrap_or(2);
-        let plan = Plan::drawn(seed, nodes);
+        let (min, max) = self.nodes;
+        let nodes = usize::try_from(min + seed % (max - min + 1)).unwrap_or(2);
+        let plan = Plan::from_seed(seed, nodes);
         let plan = if self.mirrors { plan.with_mirrors() } else { plan };
         if self.liars { plan.with_liars() } else { plan }
     }
@@ -76,7 +75,7 @@ fn main() -> ExitCode {
     };
     if let Err(error) = prepared {
         eprintln!("error: {error}");
-        // As of arguments that are wrong: no seed failed.
+        // As for wrong arguments: no seed failed.
         return ExitCode::from(2);
     }
     if args.list_planted {
@@ -89,7 +88,7 @@ fn main() -> ExitCode {
         let (result, lines) = Simulation::trace(&args.plan(first));
         let mut out = std::io::stdout().lock();
         let written = lines.iter().try_for_each(|line| writeln!(out, "{line}"));
-        // A reader that has seen enough is no failure.
+        // A reader may close the pipe early.
         if written.is_err() {
             return ExitCode::SUCCESS;
         }
@@ -99,10 +98,11 @@ fn main() -> ExitCode {
     let (total, failed) = run(&args, first);
     let (real, simulated) = (begin.elapsed().as_secs_f64(), total.elapsed.as_secs_f64());
     println!(
-        "{} events published, {} delivered, {} told missing; {} restarts, {} failures noticed, {} ways through another",
+        "{} events published, {} delivered, {} reported missing; \
+         {} restarts, {} failures reported, {} changes of reach",
         total.published,
         total.delivered,
-        total.missed,
+        total.missing,
         total.restarts,
         total.failures,
         total.reach_changes
@@ -110,7 +110,7 @@ fn main() -> ExitCode {
     println!(
         "{simulated:.0} simulated s in {real:.1} s, {:.0} a second; {} inputs",
         simulated / real,
-        total.steps
+        total.inputs
     );
     for violation in failed.iter().take(20) {
         println!("FAILED {violation}");
@@ -122,7 +122,7 @@ fn main() -> ExitCode {
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Every seed, on as many threads as there are processors.
+/// Runs every seed, with one thread per processor.
 fn run(args: &Args, first: u64) -> (Report, Vec<Violation>) {
     let next = AtomicU64::new(0);
     let results = Mutex::new((Report::default(), Vec::new()));
@@ -151,8 +151,8 @@ fn run(args: &Args, first: u64) -> (Report, Vec<Violation>) {
     (report, failed)
 }
 
-/// The shortest plan that fails, and its last moments.
-fn explain(plan: &Plan, most: usize) {
+/// Prints the shortest failing plan and the end of its trace.
+fn explain(plan: &Plan, max: usize) {
     let Some((short, violation)) = shrink(plan) else { return };
     println!(
         "\n{} of {} steps are enough, with {:?}:",
@@ -162,7 +162,7 @@ fn explain(plan: &Plan, most: usize) {
     );
     short.steps.iter().for_each(|step| println!("{step}"));
     let (_, lines) = Simulation::trace(&short);
-    let skipped = lines.len().saturating_sub(most);
+    let skipped = lines.len().saturating_sub(max);
     println!("{violation}\n\nthe last {} lines of its trace:", lines.len() - skipped);
     lines.iter().skip(skipped).for_each(|line| println!("{line}"));
 }

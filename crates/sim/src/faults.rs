@@ -2,56 +2,56 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-/// What goes wrong in a run, and how often. Chances are in thousandths; those "a
-/// second" are of the whole cluster.
+/// The faults of a run and their rates. Rates are in thousandths: `loss` and `duplication` per
+/// frame, the rates "per second" per second of the whole cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Faults {
-    /// Frames lost.
+    /// Frames lost, in thousandths.
     pub loss: u32,
-    /// Frames that come twice.
+    /// Frames that arrive twice, in thousandths.
     pub duplication: u32,
-    /// Longest delay beyond the link's own; what is delayed is overtaken.
+    /// Largest random delay of a frame beyond the latency of the link; later frames overtake a
+    /// delayed one.
     pub jitter: Duration,
-    /// Chance a second that a pair of nodes stops hearing each other, for up to
-    /// eight seconds; half of these cuts are of one direction only.
+    /// Rate per second of cuts: one node stops hearing another for up to 8 s. Half of the cuts are
+    /// in both directions.
     pub cuts: u32,
-    /// Chance a second that a node hears nobody and nobody hears it, for up to eight
-    /// seconds.
+    /// Rate per second of isolations: a node neither hears nor reaches any other node for up to 8
+    /// s.
     pub isolations: u32,
-    /// Chance a second that a node crashes; it starts again with a new life.
+    /// Rate per second of crashes; the node restarts with a new incarnation.
     pub crashes: u32,
-    /// Chance a second that a node leaves in good order and starts again.
-    pub goodbyes: u32,
-    /// Chance a second that a node stands still, for up to eight seconds; what comes
-    /// meanwhile waits, as far as there is room.
+    /// Rate per second of goodbyes; the node restarts with a new incarnation.
+    pub leaves: u32,
+    /// Rate per second of freezes: a node does nothing for up to 8 s. Arriving packets wait in a
+    /// bounded queue.
     pub freezes: u32,
-    /// Chance a second that a node handles only a frame a millisecond, for up to four
-    /// seconds, with little room for what waits.
-    pub slowness: u32,
-    /// Chance a second that the bus says that a link closed or opened, right or wrong.
-    pub hints: u32,
-    /// Chance a second that a second node of a name starts.
-    pub twins: u32,
-    /// Chance a second that a recorded frame, or a forged one, is put before a node.
+    /// Rate per second of slowdowns: a node handles one packet per millisecond for up to 4 s. Its
+    /// queue is short.
+    pub slowdowns: u32,
+    /// Rate per second of link events: the bus reports a link as closed or open, truthfully or not.
+    pub link_events: u32,
+    /// Rate per second of starts of a second node with a name in use.
+    pub duplicate_names: u32,
+    /// Rate per second of forgeries: a node gets a recorded or invented frame.
     pub forgeries: u32,
-    /// Clocks run up to so many thousandths too fast or too slow, and their starts
-    /// differ.
+    /// Largest drift of a clock, in thousandths too fast or too slow. With drift, clocks also start
+    /// at different times.
     pub drift: u32,
-    /// Every bound is so small that it is reached.
+    /// All buffers and windows are so small that the run reaches their bounds.
     pub small_bounds: bool,
 }
 
 impl Faults {
-    /// The faults of a seed: each sort is absent in about half of the seeds, so
-    /// that combinations differ (swarm testing: Groce et al., ISSTA 2012). In every
-    /// third seed it is absent seven times of eight: the fewer sorts there are, the
-    /// less they excuse.
+    /// The faults of a seed. Each kind is absent in about half of the seeds, so that combinations
+    /// differ (swarm testing: Groce et al., ISSTA 2012). In every third seed each kind is absent
+    /// with a chance of 7 in 8: fewer faults excuse less, so the oracle is stricter.
     #[must_use]
-    pub fn drawn(seed: u64) -> Self {
+    pub fn from_seed(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed ^ 0xFA17);
-        let of_eight = if rng.u8(..3) == 0 { 1 } else { 4 };
-        let mut some = |most: u32| if rng.u8(..8) < of_eight { rng.u32(1..=most) } else { 0 };
+        let chance_of_8 = if rng.u8(..3) == 0 { 1 } else { 4 };
+        let mut some = |max: u32| if rng.u8(..8) < chance_of_8 { rng.u32(1..=max) } else { 0 };
         Self {
             loss: some(300),
             duplication: some(200),
@@ -59,11 +59,11 @@ impl Faults {
             cuts: some(300),
             isolations: some(100),
             crashes: some(100),
-            goodbyes: some(100),
+            leaves: some(100),
             freezes: some(100),
-            slowness: some(100),
-            hints: some(500),
-            twins: some(50),
+            slowdowns: some(100),
+            link_events: some(500),
+            duplicate_names: some(50),
             forgeries: some(2_000),
             drift: some(10),
             small_bounds: some(4) == 1,

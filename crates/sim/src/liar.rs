@@ -1,5 +1,6 @@
-//! A member that has the key, keeps to the protocol as far as that keeps it in, and lies: of
-//! itself, of others, of its mirror. It speaks in nobody else's name.
+//! A Byzantine member. It has the key and follows the protocol as far as needed to stay a member.
+//! It lies about itself, about other nodes and about its mirror, but never sends in another node's
+//! name.
 
 use std::collections::BTreeSet;
 
@@ -19,86 +20,88 @@ mod kind {
     pub(super) const PROBE: u8 = 4;
     pub(super) const PROBE_ANSWER: u8 = 5;
     pub(super) const NAK: u8 = 6;
-    pub(super) const GONE: u8 = 7;
+    pub(super) const UNAVAILABLE: u8 = 7;
     pub(super) const ACK: u8 = 8;
-    pub(super) const ASK: u8 = 9;
-    pub(super) const KNOW: u8 = 10;
-    pub(super) const PULL: u8 = 11;
-    pub(super) const LACKS: u8 = 12;
-    pub(super) const FOLLOW: u8 = 13;
+    pub(super) const PEER_QUERY: u8 = 9;
+    pub(super) const PEER_REPORT: u8 = 10;
+    pub(super) const RELAY_NAK: u8 = 11;
+    pub(super) const RELAY_UNAVAILABLE: u8 = 12;
+    pub(super) const RELAY_REQUEST: u8 = 13;
 }
 
-/// Most entries of a digest.
-const DIGEST: usize = 64;
+/// Most peer reports in a heartbeat, as in the protocol.
+const MAX_DIGEST: usize = 64;
 
-/// The stream and the first of the events that a frame asks for, if it does.
-pub(crate) fn request(frame: &Frame, to: Destination) -> Option<(Incarnation, Lane, u64)> {
+/// The stream and the first event that a NAK or relay NAK asks for; `None` for any other frame.
+pub(crate) fn requested_events(frame: &Frame, to: Destination) -> Option<(Incarnation, Lane, u64)> {
     let Destination::One(to) = to else { return None };
     if frame.kind != FrameKind::Control {
         return None;
     }
-    let lane = |lane: u8| Lane::ALL.into_iter().find(|one| *one as u8 == lane);
-    if let Ok((kind::NAK, (of, first, _))) =
+    let lane = |id: u8| Lane::ALL.into_iter().find(|lane| *lane as u8 == id);
+    if let Ok((kind::NAK, (lane_id, first, _))) =
         rmp_serde::from_slice::<(u8, (u8, u64, u64))>(&frame.body)
     {
-        return Some((to, lane(of)?, first));
+        return Some((to, lane(lane_id)?, first));
     }
-    type Pull = (u8, (Who, u8, u64, u64));
-    match rmp_serde::from_slice::<Pull>(&frame.body) {
-        Ok((kind::PULL, (Who(from), of, first, _))) => Some((from, lane(of)?, first)),
+    type RelayNak = (u8, (IncarnationBytes, u8, u64, u64));
+    match rmp_serde::from_slice::<RelayNak>(&frame.body) {
+        Ok((kind::RELAY_NAK, (IncarnationBytes(from), lane_id, first, _))) => {
+            Some((from, lane(lane_id)?, first))
+        }
         _ => None,
     }
 }
 
-/// What it knows of another node: everything.
+/// A node as the liar knows it: exactly.
 #[derive(Debug, Clone)]
-pub(crate) struct Victim {
-    pub(crate) life: Incarnation,
+pub(crate) struct KnownNode {
+    pub(crate) incarnation: Incarnation,
     pub(crate) name: String,
-    pub(crate) lives: bool,
+    pub(crate) is_alive: bool,
     pub(crate) positions: [u64; 2],
 }
 
 #[derive(Debug)]
 pub(crate) struct Liar {
-    life: Incarnation,
+    incarnation: Incarnation,
     name: String,
     number: u64,
-    beat: u64,
+    heartbeat_seq: u64,
     greeted: BTreeSet<Incarnation>,
-    made_up: u64,
+    invented: u64,
 }
 
-/// `[incarnation, sign of life, taken, in doubt, sent]`.
-type Knowledge = (Who, u64, [u64; 2], bool, [u64; 2]);
+/// `[incarnation, heartbeat sequence, received, is suspected, sent]`.
+type PeerReport = (IncarnationBytes, u64, [u64; 2], bool, [u64; 2]);
 
-/// An incarnation, as MessagePack has bytes.
-struct Who(Incarnation);
+/// An incarnation, serialized as a MessagePack byte string.
+struct IncarnationBytes(Incarnation);
 
-impl Serialize for Who {
+impl Serialize for IncarnationBytes {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_bytes(&self.0.0)
     }
 }
 
-impl<'de> Deserialize<'de> for Who {
+impl<'de> Deserialize<'de> for IncarnationBytes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Sixteen;
         impl Visitor<'_> for Sixteen {
-            type Value = Who;
+            type Value = IncarnationBytes;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("16 bytes")
             }
-            fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Who, E> {
-                let life = <[u8; 16]>::try_from(bytes).map_err(E::custom)?;
-                Ok(Who(Incarnation(life)))
+            fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<IncarnationBytes, E> {
+                let incarnation = <[u8; 16]>::try_from(bytes).map_err(E::custom)?;
+                Ok(IncarnationBytes(Incarnation(incarnation)))
             }
         }
         deserializer.deserialize_bytes(Sixteen)
     }
 }
 
-/// The tag of a heartbeat.
+/// The tag of a heartbeat, serialized as a byte string.
 struct Tag<'a>(&'a [u8]);
 
 impl Serialize for Tag<'_> {
@@ -109,21 +112,21 @@ impl Serialize for Tag<'_> {
 
 impl Liar {
     pub(crate) fn new(index: u8) -> Self {
-        let mut life = [0xEE; 16];
-        life[0] = index;
+        let mut incarnation = [0xEE; 16];
+        incarnation[0] = index;
         Self {
-            life: Incarnation(life),
+            incarnation: Incarnation(incarnation),
             name: format!("liar{index}"),
             number: 0,
-            beat: 0,
+            heartbeat_seq: 0,
             greeted: BTreeSet::new(),
-            made_up: 0,
+            invented: 0,
         }
     }
 
     fn frame(&mut self, kind: FrameKind, to: Option<Incarnation>, body: Bytes) -> Packet {
         self.number += 1;
-        let (incarnation, first) = (self.life, self.number);
+        let (incarnation, first) = (self.incarnation, self.number);
         Packet {
             frame: Frame { incarnation, to, kind, first, count: 0, body, wire: None },
             via: None,
@@ -131,62 +134,67 @@ impl Liar {
     }
 
     fn control<T: Serialize>(&mut self, to: Option<Incarnation>, kind: u8, message: &T) -> Packet {
-        // Writing to memory cannot fail; an empty message would be refused.
+        // Serializing into memory cannot fail. Receivers would refuse an empty message.
         let body = rmp_serde::to_vec(&(kind, message)).unwrap_or_default();
         self.frame(FrameKind::Control, to, body.into())
     }
 
-    /// What it takes to be a member: a greeting for each that has none yet, and a heartbeat to
-    /// all. The digests in them, of others' events and of its mirror, are lies; the latter ends
-    /// as that of the others does, which names the key.
-    pub(crate) fn signs_of_life(
+    /// The messages that keep the liar a member: a hello to each node that has none yet, and a
+    /// heartbeat to all. Their peer reports and mirror digest are lies. The digest ends with the
+    /// true key id, `key`, so that other mirrors compare it.
+    pub(crate) fn heartbeats(
         &mut self,
         rng: &mut Rng,
-        victims: &[Victim],
+        known_nodes: &[KnownNode],
         key: &[u8],
     ) -> Vec<(Destination, Packet)> {
-        self.beat += 1;
-        let (name, beat) = (self.name.clone(), self.beat);
+        self.heartbeat_seq += 1;
+        let (name, heartbeat_seq) = (self.name.clone(), self.heartbeat_seq);
         let tag: Vec<u8> = (0..24).map(|_| rng.u8(..)).chain(key.iter().copied()).collect();
-        let mut said = Vec::new();
-        for victim in victims.iter().filter(|victim| victim.lives) {
-            if self.greeted.insert(victim.life) {
-                let status = (1, &name, 1_u64, [0_u64; 2], Tag(&tag), beat, [(); 0]);
-                let hello = self.control(Some(victim.life), kind::HELLO, &status);
-                said.push((Destination::One(victim.life), hello));
+        let mut packets = Vec::new();
+        for known in known_nodes.iter().filter(|known| known.is_alive) {
+            if self.greeted.insert(known.incarnation) {
+                let status = (1, &name, 1_u64, [0_u64; 2], Tag(&tag), heartbeat_seq, [(); 0]);
+                let hello = self.control(Some(known.incarnation), kind::HELLO, &status);
+                packets.push((Destination::One(known.incarnation), hello));
             }
         }
-        let digest: Vec<Knowledge> =
-            (0..rng.usize(0..=DIGEST)).map(|_| knowledge(rng, victims)).collect();
-        let positions = if rng.u8(..8) == 0 { [large(rng), large(rng)] } else { [0; 2] };
-        let status = (1, &name, 1_u64, positions, Tag(&tag), beat, digest);
-        said.push((Destination::All, self.control(None, kind::HEARTBEAT, &status)));
-        said
+        let digest: Vec<PeerReport> =
+            (0..rng.usize(0..=MAX_DIGEST)).map(|_| peer_report(rng, known_nodes)).collect();
+        let positions =
+            if rng.u8(..8) == 0 { [any_magnitude(rng), any_magnitude(rng)] } else { [0; 2] };
+        let status = (1, &name, 1_u64, positions, Tag(&tag), heartbeat_seq, digest);
+        packets.push((Destination::All, self.control(None, kind::HEARTBEAT, &status)));
+        packets
     }
 
-    /// One lie to one node. `recorded` is a frame of somebody, which it vouches for.
+    /// One lie to one node. `recorded` is a frame of another node, which the liar may relay.
     pub(crate) fn lie(
         &mut self,
         rng: &mut Rng,
         to: Incarnation,
-        victims: &[Victim],
+        known_nodes: &[KnownNode],
         recorded: Option<Frame>,
     ) -> Packet {
-        let of = victims.get(rng.usize(..victims.len().max(1))).map_or(to, |victim| victim.life);
+        let about = known_nodes
+            .get(rng.usize(..known_nodes.len().max(1)))
+            .map_or(to, |known| known.incarnation);
         let lane = rng.u8(..2);
-        let (one, other) = (large(rng), large(rng));
+        let (one, other) = (any_magnitude(rng), any_magnitude(rng));
         let to = Some(to);
         match rng.u8(..15) {
-            0 => self.control(to, kind::KNOW, &(knowledge(rng, victims),)),
-            1 => self.control(to, kind::ASK, &(knowledge(rng, victims), rng.bool())),
+            0 => self.control(to, kind::PEER_REPORT, &(peer_report(rng, known_nodes),)),
+            1 => self.control(to, kind::PEER_QUERY, &(peer_report(rng, known_nodes), rng.bool())),
             2 => self.control(to, kind::NAK, &(lane, 1, u64::MAX)),
             3 => self.control(to, kind::NAK, &(lane, one, other)),
-            4 => self.control(to, kind::PULL, &(Who(of), lane, 1, u64::MAX)),
-            5 => self.control(to, kind::PULL, &(Who(of), lane, one, other)),
-            6 => self.control(to, kind::LACKS, &(Who(of), lane, one)),
-            7 => self.control(to, kind::GONE, &(lane, one)),
+            4 => self.control(to, kind::RELAY_NAK, &(IncarnationBytes(about), lane, 1, u64::MAX)),
+            5 => self.control(to, kind::RELAY_NAK, &(IncarnationBytes(about), lane, one, other)),
+            6 => self.control(to, kind::RELAY_UNAVAILABLE, &(IncarnationBytes(about), lane, one)),
+            7 => self.control(to, kind::UNAVAILABLE, &(lane, one)),
             8 => self.control(to, kind::ACK, &([one, other],)),
-            9 => self.control(to, kind::FOLLOW, &(Who(of), rng.u8(..4) != 0)),
+            9 => {
+                self.control(to, kind::RELAY_REQUEST, &(IncarnationBytes(about), rng.u8(..4) != 0))
+            }
             10 => self.control(to, kind::PROBE_ANSWER, &(one, other, [one, other])),
             11 => self.control(to, kind::PROBE, &(one,)),
             12 => {
@@ -202,11 +210,11 @@ impl Liar {
                 }
                 packet
             }
-            13 => self.somebody_new(rng, to, victims),
+            13 => self.invented_node(rng, to, known_nodes),
             _ => match recorded.filter(|frame| frame.to.is_none()) {
                 Some(frame) => {
                     self.number += 1;
-                    let via = Some(Via { peer: self.life, number: self.number });
+                    let via = Some(Via { peer: self.incarnation, number: self.number });
                     Packet { frame, via }
                 }
                 None => self.control(to, kind::PROBE, &(one,)),
@@ -214,19 +222,33 @@ impl Liar {
         }
     }
 
-    pub(crate) fn life(&self) -> Incarnation {
-        self.life
+    pub(crate) fn incarnation(&self) -> Incarnation {
+        self.incarnation
     }
 
-    /// That another has sent so much.
-    pub(crate) fn has_heard(&mut self, to: Incarnation, of: Incarnation, sent: [u64; 2]) -> Packet {
-        let knowledge: Knowledge = (Who(of), 0, sent, false, sent);
-        self.control(Some(to), kind::KNOW, &(knowledge,))
+    /// Reports how many events another node has sent.
+    pub(crate) fn report_sent(
+        &mut self,
+        to: Incarnation,
+        about: Incarnation,
+        sent: [u64; 2],
+    ) -> Packet {
+        let peer_report: PeerReport = (IncarnationBytes(about), 0, sent, false, sent);
+        self.control(Some(to), kind::PEER_REPORT, &(peer_report,))
     }
 
-    /// That it has nothing of another's events.
-    pub(crate) fn lacks(&mut self, to: Incarnation, of: Incarnation, lane: Lane) -> Packet {
-        self.control(Some(to), kind::LACKS, &(Who(of), lane as u8, u64::MAX))
+    /// Says that the liar has no events of another node to relay.
+    pub(crate) fn relay_unavailable(
+        &mut self,
+        to: Incarnation,
+        about: Incarnation,
+        lane: Lane,
+    ) -> Packet {
+        self.control(
+            Some(to),
+            kind::RELAY_UNAVAILABLE,
+            &(IncarnationBytes(about), lane as u8, u64::MAX),
+        )
     }
 
     /// A message to the mirror of a node.
@@ -234,49 +256,56 @@ impl Liar {
         self.frame(FrameKind::Direct, Some(to), body)
     }
 
-    /// A node that is not there greets, or says goodbye; sometimes with the name of one that is, which it says
-    /// it began after.
-    fn somebody_new(
+    /// A hello or a goodbye of a node that does not exist. One in four has the name of an existing
+    /// node and claims to have started later.
+    fn invented_node(
         &mut self,
         rng: &mut Rng,
         to: Option<Incarnation>,
-        victims: &[Victim],
+        known_nodes: &[KnownNode],
     ) -> Packet {
-        self.made_up += 1;
-        let twin = victims.get(rng.usize(..victims.len().max(1))).filter(|_| rng.u8(..4) == 0);
-        let made_up = format!("{}x{}", self.name, self.made_up);
-        let name = twin.map_or(&made_up, |victim| &victim.name).clone();
-        let status = (1, name, u64::MAX, [large(rng); 2], Tag(&[]), 1_u64, [(); 0]);
+        self.invented += 1;
+        let namesake =
+            known_nodes.get(rng.usize(..known_nodes.len().max(1))).filter(|_| rng.u8(..4) == 0);
+        let invented = format!("{}x{}", self.name, self.invented);
+        let name = namesake.map_or(&invented, |known| &known.name).clone();
+        let status = (1, name, u64::MAX, [any_magnitude(rng); 2], Tag(&[]), 1_u64, [(); 0]);
         let mut packet = if rng.u8(..4) == 0 {
-            self.control(None, kind::BYE, &([large(rng); 2],))
+            self.control(None, kind::BYE, &([any_magnitude(rng); 2],))
         } else {
             self.control(to, kind::HELLO, &status)
         };
-        let life = &mut packet.frame.incarnation.0;
-        life[8..].copy_from_slice(&self.made_up.to_be_bytes());
+        let incarnation = &mut packet.frame.incarnation.0;
+        incarnation[8..].copy_from_slice(&self.invented.to_be_bytes());
         packet
     }
 }
 
-/// Something about somebody: true or not.
-fn knowledge(rng: &mut Rng, victims: &[Victim]) -> Knowledge {
-    let victim = victims.get(rng.usize(..victims.len().max(1))).filter(|_| rng.u8(..8) != 0);
-    let Some(Victim { life, positions, .. }) = victim else {
+/// A peer report that may be true or false in each field.
+fn peer_report(rng: &mut Rng, known_nodes: &[KnownNode]) -> PeerReport {
+    let known = known_nodes.get(rng.usize(..known_nodes.len().max(1))).filter(|_| rng.u8(..8) != 0);
+    let Some(KnownNode { incarnation, positions, .. }) = known else {
         let nobody = Incarnation(std::array::from_fn(|_| rng.u8(..)));
-        return (Who(nobody), large(rng), [large(rng); 2], rng.bool(), [large(rng); 2]);
+        return (
+            IncarnationBytes(nobody),
+            any_magnitude(rng),
+            [any_magnitude(rng); 2],
+            rng.bool(),
+            [any_magnitude(rng); 2],
+        );
     };
-    let position = |rng: &mut Rng, true_one: u64| match rng.u8(..4) {
-        0 => true_one,
-        1 => true_one + rng.u64(..100),
-        _ => large(rng),
+    let position = |rng: &mut Rng, actual: u64| match rng.u8(..4) {
+        0 => actual,
+        1 => actual + rng.u64(..100),
+        _ => any_magnitude(rng),
     };
-    let taken = positions.map(|true_one| position(rng, true_one));
-    let sent = positions.map(|true_one| position(rng, true_one));
-    (Who(*life), large(rng), taken, rng.bool(), sent)
+    let received = positions.map(|actual| position(rng, actual));
+    let sent = positions.map(|actual| position(rng, actual));
+    (IncarnationBytes(*incarnation), any_magnitude(rng), received, rng.bool(), sent)
 }
 
-/// Numbers of every size, the largest among them.
-fn large(rng: &mut Rng) -> u64 {
+/// Numbers of every magnitude, including the largest.
+fn any_magnitude(rng: &mut Rng) -> u64 {
     match rng.u8(..8) {
         0 => u64::MAX,
         1 => u64::MAX - 1,

@@ -1,31 +1,31 @@
-//! Whole clusters of the real delivery cores in virtual time.
+//! Simulator of whole clusters: the real delivery cores in virtual time.
 //!
-//! One seed is one run: the faults, the traffic and every delay follow from it,
-//! so a run that fails is replayed by its seed. Nothing here waits, opens a
-//! socket or reads a clock.
+//! A seed determines a run: its faults, its traffic and every delay. A failing run is replayed from
+//! its seed. The simulator never sleeps, opens no socket and reads no clock.
 //!
-//! - [`Faults`]: what goes wrong, and how often; drawn per seed.
-//! - [`Plan`]: what happens when; drawn from the seed before the run.
-//! - [`Simulation`]: nodes, the network between them, and virtual time.
-//! - [`Oracle`]: sees only what was published and what came out, and says whether
-//!   the promise was kept. It shares no code with the core.
-//! - [`Plan::with_mirrors`]: the nodes keep mirrors, and some have wrong clocks.
-//! - [`Plan::with_liars`]: members that have the key lie.
-//! - [`shrink`]: the shortest plan that still fails.
-//! - [`explore`]: every run there is, at a small scope.
-//! - [`planted`]: faults of the cores that the simulator must catch.
+//! - [`Faults`]: the kinds of faults of a run and their rates, drawn from the seed.
+//! - [`Plan`]: what happens at which time, drawn from the seed before the run.
+//! - [`Simulation`]: the nodes, the network between them, and virtual time.
+//! - [`Oracle`]: compares published events with outputs and checks the delivery promise. It shares
+//!   no code with the core.
+//! - [`Plan::with_mirrors`]: nodes keep mirrors, and some wall clocks are wrong.
+//! - [`Plan::with_liars`]: Byzantine members, which have the key, send false messages.
+//! - [`shrink`]: a minimal plan that still fails.
+//! - [`explore`]: exhaustive exploration of a small scope.
+//! - [`planted`]: faults planted in the cores, which the simulator must detect.
 //!
 //! ```
 //! use mailmesh_sim::{Plan, Simulation};
 //!
-//! let plan = Plan::drawn(7, 4);
-//! let report = Simulation::run(&plan).expect("the promise was kept");
+//! let plan = Plan::from_seed(7, 4);
+//! let report = Simulation::run(&plan).expect("the run keeps the delivery promise");
 //! assert!(report.published > 0);
-//! // The same seed is the same run.
-//! assert_eq!(Simulation::run(&Plan::drawn(7, 4)), Ok(report));
+//! // The same seed gives the same run.
+//! assert_eq!(Simulation::run(&Plan::from_seed(7, 4)), Ok(report));
 //! ```
 
 mod faults;
+mod host;
 mod liar;
 mod mirrors;
 mod model;
@@ -34,7 +34,6 @@ mod oracle;
 mod plan;
 pub mod planted;
 mod report;
-mod seat;
 mod shrink;
 mod simulation;
 

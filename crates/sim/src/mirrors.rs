@@ -1,4 +1,5 @@
-//! The mirrors of the nodes, their wall clocks, and what the simulation carries for them.
+//! The mirrors of the nodes, their wall clocks, and the messages that the simulation carries for
+//! them.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
@@ -11,187 +12,197 @@ use mailmesh_events::{
     Block, Change, ChangeKey, CodedSymbol, MirrorDigest, Network, NodeId, Rule, Share, Stamp,
     SyncMessage, UnixMillis,
 };
-use mailmesh_state::{ClusterClock, Mirror, Reconciler, Timing};
+use mailmesh_state::{ClusterClock, Mirror, ReconcileConfig, Reconciler};
 
-use crate::plan::ONCE;
+use crate::plan::FIRST_SINGLE_USE_KEY;
 
-/// When a run begins, by a clock that is right.
+/// The time of right wall clocks at the start of a run.
 const EPOCH: UnixMillis = UnixMillis(1_800_000_000_000);
 
-/// A node has answers for a second in store, and may ask and push besides.
-const MOST_SAID: usize = 9_000;
+/// Most mirror messages of a node in one second: a full token bucket of answers, and the node's own
+/// queries and pushes.
+const MAX_MESSAGES_PER_SECOND: usize = 9_000;
 
-/// Milliseconds of 20 hours.
-const HOURS_20: u64 = 20 * 3_600_000;
+/// 20 hours: almost the lifetime of a tombstone.
+const FAR_OFF_MS: u64 = 20 * 3_600_000;
 
-/// The mirror of one life.
+/// The mirror of one incarnation, with the parts that keep it in sync.
 #[derive(Debug)]
-pub(crate) struct Keeper {
+pub(crate) struct Replica {
     pub(crate) mirror: Mirror,
     pub(crate) reconciler: Reconciler<Incarnation>,
     pub(crate) clocks: ClusterClock<Incarnation>,
-    /// Milliseconds from its wall clock to the time of the cluster.
+    /// Milliseconds from the wall clock of the node to cluster time.
     pub(crate) correction: i64,
 }
 
-impl Keeper {
-    pub(crate) fn new(life: Incarnation, writer: u64) -> Self {
+impl Replica {
+    pub(crate) fn new(incarnation: Incarnation, writer: u64) -> Self {
         Self {
             mirror: Mirror::new(NodeId(writer), [5; 16]),
-            reconciler: Reconciler::new(life, Timing::default()),
+            reconciler: Reconciler::new(incarnation, ReconcileConfig::default()),
             clocks: ClusterClock::default(),
             correction: 0,
         }
     }
 
     pub(crate) fn tag(&self) -> Bytes {
-        let MirrorDigest { entries, fingerprint, key } = self.mirror.digest();
-        [&entries.to_be_bytes()[..], &fingerprint.to_be_bytes(), &key.to_be_bytes()].concat().into()
+        let MirrorDigest { entries, set_hash, key_id } = self.mirror.digest();
+        [&entries.to_be_bytes()[..], &set_hash.to_be_bytes(), &key_id.to_be_bytes()].concat().into()
     }
 }
 
-/// The digest of a tag.
+/// Parses the mirror digest in the tag of a heartbeat.
 pub(crate) fn digest(tag: &[u8]) -> Option<MirrorDigest> {
     let (entries, rest) = tag.split_first_chunk()?;
-    let (fingerprint, key) = rest.split_first_chunk()?;
+    let (set_hash, key_id) = rest.split_first_chunk()?;
     Some(MirrorDigest {
         entries: u64::from_be_bytes(*entries),
-        fingerprint: u128::from_be_bytes(*fingerprint),
-        key: u32::from_be_bytes(key.try_into().ok()?),
+        set_hash: u128::from_be_bytes(*set_hash),
+        key_id: u32::from_be_bytes(key_id.try_into().ok()?),
     })
 }
 
-/// What the simulation carries for the mirrors. Frames name it by number: what is in the
-/// bytes is the codec's matter.
+/// State of all mirrors together: the messages and changes that frames carry, what the mirrors may
+/// contain, and the wall clocks. Frames carry the number of a message instead of its encoding,
+/// which the codec tests.
 #[derive(Debug, Default)]
-pub(crate) struct World {
-    /// The changes that events tell, by sender and number.
+pub(crate) struct MirrorWorld {
+    /// Changes that events carry, by sender and event number.
     pub(crate) changes: BTreeMap<(Incarnation, u64), Change>,
     messages: Vec<SyncMessage>,
-    /// Every change that was ever made.
+    /// Every change that a node or a liar made.
     made: BTreeSet<(ChangeKey, Stamp)>,
-    /// What took the place of another where it was made, and by whom: as long as that node
-    /// lives, nothing older comes back.
+    /// Per key, the latest change that replaced another one where it was made, and its maker.
+    /// Nothing older may come back while the maker is alive.
     replaced: BTreeMap<ChangeKey, (Incarnation, Stamp)>,
-    /// How far the wall clock of each machine is ahead.
-    ahead: BTreeMap<usize, i64>,
-    /// Machines whose clock was off by almost the life of a tombstone or more.
-    astray: BTreeSet<usize>,
+    /// Milliseconds that the wall clock of a machine is ahead. A machine has the number of its
+    /// node.
+    offset_ms: BTreeMap<usize, i64>,
+    /// Machines whose wall clock was ever off by more than [`FAR_OFF_MS`].
+    far_off: BTreeSet<usize>,
     /// Messages about content so far.
-    pub(crate) told: u64,
-    /// When each node sent some, of the last second.
-    told_at: BTreeMap<Incarnation, VecDeque<Duration>>,
-    said_too_much: Option<Incarnation>,
+    pub(crate) message_count: u64,
+    /// Times of the messages about content that each node sent within the last second.
+    recent_messages: BTreeMap<Incarnation, VecDeque<Duration>>,
+    flooding_node: Option<Incarnation>,
 }
 
-impl World {
-    /// Notes a message; gives the bytes that name it.
-    pub(crate) fn pack(&mut self, message: SyncMessage) -> Bytes {
+impl MirrorWorld {
+    /// Stores a message and returns the bytes that refer to it.
+    pub(crate) fn store_message(&mut self, message: SyncMessage) -> Bytes {
         if !matches!(message, SyncMessage::AskTime { .. } | SyncMessage::Time { .. }) {
-            self.told += 1;
+            self.message_count += 1;
         }
         self.messages.push(message);
         (self.messages.len() as u64 - 1).to_be_bytes().to_vec().into()
     }
 
-    /// Notes that a node says something about content.
-    pub(crate) fn says(&mut self, who: Incarnation, at: Duration) {
-        let told = self.told_at.entry(who).or_default();
-        told.push_back(at);
-        while told.front().is_some_and(|first| *first + Duration::from_secs(1) <= at) {
-            told.pop_front();
+    /// Counts a message about content that a node sends.
+    pub(crate) fn count_message(&mut self, node: Incarnation, at: Duration) {
+        let times = self.recent_messages.entry(node).or_default();
+        times.push_back(at);
+        while times.front().is_some_and(|first| *first + Duration::from_secs(1) <= at) {
+            times.pop_front();
         }
-        if told.len() > MOST_SAID {
-            self.said_too_much = Some(who);
+        if times.len() > MAX_MESSAGES_PER_SECOND {
+            self.flooding_node = Some(node);
         }
     }
 
-    /// Whether no node said more about its mirror in a second than peers may have it say.
-    pub(crate) fn check_said(&self) -> Result<(), String> {
-        self.said_too_much.map_or(Ok(()), |who| {
-            Err(format!("{who:?} says more than {MOST_SAID} things about its mirror in a second"))
+    /// Checks that no node sent more messages about content in a second than its peers allow.
+    pub(crate) fn check_message_rate(&self) -> Result<(), String> {
+        self.flooding_node.map_or(Ok(()), |node| {
+            Err(format!(
+                "{node:?} sends more than {MAX_MESSAGES_PER_SECOND} mirror messages in one second"
+            ))
         })
     }
 
-    pub(crate) fn unpack(&self, body: &[u8]) -> Option<SyncMessage> {
+    pub(crate) fn load_message(&self, body: &[u8]) -> Option<SyncMessage> {
         let number = u64::from_be_bytes(body.try_into().ok()?);
         self.messages.get(usize::try_from(number).ok()?).cloned()
     }
 
-    /// Notes a change that a node made, as the event of this number.
-    pub(crate) fn made(&mut self, by: Incarnation, number: u64, change: Change) {
+    /// Records a change that a node makes and publishes as the event of this number.
+    pub(crate) fn record_change(&mut self, by: Incarnation, number: u64, change: Change) {
         self.made.insert((change.key(), change.stamp()));
         self.changes.insert((by, number), change);
     }
 
-    /// Notes that a change took the place of another, or of nothing.
-    pub(crate) fn replaces(&mut self, by: Incarnation, change: &Change, another: bool) {
+    /// Records whether a change replaced another entry or nothing where it was made.
+    pub(crate) fn record_replacement(
+        &mut self,
+        by: Incarnation,
+        change: &Change,
+        replaces_one: bool,
+    ) {
         let (key, stamp) = (change.key(), change.stamp());
         match self.replaced.get(&key) {
             Some((_, known)) if *known >= stamp => {}
-            _ if another => drop(self.replaced.insert(key, (by, stamp))),
+            _ if replaces_one => drop(self.replaced.insert(key, (by, stamp))),
             _ => drop(self.replaced.remove(&key)),
         }
     }
 
-    /// Whether nothing came back that a node which `lives` had replaced.
+    /// Checks that no replaced entry came back while the node that replaced it is alive.
     pub(crate) fn check_replaced(
         &self,
         content: &[Change],
-        lives: impl Fn(Incarnation) -> bool,
+        is_alive: impl Fn(Incarnation) -> bool,
     ) -> Result<(), String> {
         for change in content {
             if let Some((by, stamp)) = self.replaced.get(&change.key())
                 && change.stamp() < *stamp
-                && lives(*by)
+                && is_alive(*by)
             {
-                return Err(format!("{change:?} came back, which {by:?} replaced"));
+                return Err(format!("{change:?} is back, although {by:?} replaced it"));
             }
         }
         Ok(())
     }
 
-    /// Sets the clock of a machine to be so many milliseconds ahead.
-    pub(crate) fn set_clock(&mut self, machine: usize, ahead: i64) {
-        self.ahead.insert(machine, ahead);
-        if ahead.unsigned_abs() > HOURS_20 {
-            self.astray.insert(machine);
+    /// Sets the wall clock of a machine to be this far ahead.
+    pub(crate) fn set_clock(&mut self, machine: usize, offset_ms: i64) {
+        self.offset_ms.insert(machine, offset_ms);
+        if offset_ms.unsigned_abs() > FAR_OFF_MS {
+            self.far_off.insert(machine);
         }
     }
 
-    /// Whether the clock of a machine was ever off by almost the life of a tombstone.
-    pub(crate) fn was_astray(&self, machine: usize) -> bool {
-        self.astray.contains(&machine)
+    /// Whether the wall clock of a machine was ever off by almost the lifetime of a tombstone.
+    pub(crate) fn was_far_off(&self, machine: usize) -> bool {
+        self.far_off.contains(&machine)
     }
 
-    /// Whether the clock of a machine is right.
-    pub(crate) fn is_right(&self, machine: usize) -> bool {
-        self.ahead.get(&machine).is_none_or(|ahead| *ahead == 0)
+    /// Whether the wall clock of a machine is right.
+    pub(crate) fn is_correct(&self, machine: usize) -> bool {
+        self.offset_ms.get(&machine).is_none_or(|offset_ms| *offset_ms == 0)
     }
 
-    /// Notes the entries of a lie: what a member says with the key, others take.
-    pub(crate) fn lied(&mut self, message: &SyncMessage) {
+    /// Records the entries of a lie. Mirrors take them, since their sender has the key.
+    pub(crate) fn record_lie(&mut self, message: &SyncMessage) {
         if let SyncMessage::Entries { changes, .. } | SyncMessage::Part { changes, .. } = message {
             self.made.extend(changes.iter().map(|change| (change.key(), change.stamp())));
         }
     }
 
-    /// What the clock of a machine says.
-    pub(crate) fn wall(&self, machine: usize, elapsed: Duration) -> UnixMillis {
-        let ahead = self.ahead.get(&machine).copied().unwrap_or(0);
-        UnixMillis(EPOCH.plus(elapsed).0.saturating_add_signed(ahead))
+    /// The time that the wall clock of a machine shows.
+    pub(crate) fn wall_clock(&self, machine: usize, elapsed: Duration) -> UnixMillis {
+        let offset_ms = self.offset_ms.get(&machine).copied().unwrap_or(0);
+        UnixMillis(EPOCH.plus(elapsed).0.saturating_add_signed(offset_ms))
     }
 
-    /// The machine whose clock is most wrong.
-    pub(crate) fn most_wrong(&self) -> Option<usize> {
-        let wrong = self.ahead.iter().filter(|(_, ahead)| **ahead != 0);
-        wrong.max_by_key(|(_, ahead)| ahead.unsigned_abs()).map(|(machine, _)| *machine)
+    /// The machine whose wall clock is off the most; `None` if all are right.
+    pub(crate) fn most_wrong_machine(&self) -> Option<usize> {
+        let wrong = self.offset_ms.iter().filter(|(_, offset_ms)| **offset_ms != 0);
+        wrong.max_by_key(|(_, offset_ms)| offset_ms.unsigned_abs()).map(|(machine, _)| *machine)
     }
 
-    /// Whether all that a mirror holds was made by somebody.
-    pub(crate) fn check_made(&self, content: &[Change]) -> Result<(), String> {
+    /// Checks that every entry of a mirror was made by a node or a liar.
+    pub(crate) fn check_origin(&self, content: &[Change]) -> Result<(), String> {
         let invented = content.iter().find(|c| !self.made.contains(&(c.key(), c.stamp())));
-        invented.map_or(Ok(()), |change| Err(format!("nobody made {change:?}")))
+        invented.map_or(Ok(()), |change| Err(format!("no node made {change:?}")))
     }
 }
 
@@ -201,14 +212,15 @@ pub(crate) fn network(key: u16) -> Network {
     Network::single(Ipv4Addr::new(198, 51, 100_u8.wrapping_add(high), low).into())
 }
 
-/// The entries that never end.
-pub(crate) fn endless(mirror: &Mirror) -> BTreeSet<(ChangeKey, Stamp)> {
+/// The live entries that never expire.
+pub(crate) fn entries_without_expiry(mirror: &Mirror) -> BTreeSet<(ChangeKey, Stamp)> {
     let content = mirror.content().into_iter();
-    let endless = content.filter(|change| change.is_live() && change.expires().is_none());
-    endless.map(|change| (change.key(), change.stamp())).collect()
+    let entries_without_expiry =
+        content.filter(|change| change.is_live() && change.expires().is_none());
+    entries_without_expiry.map(|change| (change.key(), change.stamp())).collect()
 }
 
-/// The latest that any of these mirrors has of each key.
+/// The latest change of each key in any of the mirrors.
 pub(crate) fn latest(contents: impl Iterator<Item = Vec<Change>>) -> BTreeMap<ChangeKey, Change> {
     let mut latest: BTreeMap<ChangeKey, Change> = BTreeMap::new();
     for change in contents.flatten() {
@@ -221,8 +233,8 @@ pub(crate) fn latest(contents: impl Iterator<Item = Vec<Change>>) -> BTreeMap<Ch
     latest
 }
 
-/// Whether nothing that any mirror had has been lost: what is there now is as late, or
-/// what was there has ended.
+/// Checks that the mirror lost nothing that any mirror had before. Each entry is as late as before,
+/// unless the earlier one has expired.
 pub(crate) fn check_kept(
     before: &BTreeMap<ChangeKey, Change>,
     mirror: &Mirror,
@@ -232,23 +244,22 @@ pub(crate) fn check_kept(
     for (key, change) in before {
         let is_kept = held.get(key).is_some_and(|held| held.stamp() >= change.stamp());
         if !is_kept && change.expires().is_none_or(|at| at > now) {
-            return Err(format!("lost: {change:?}; there is {:?}", held.get(key)));
+            return Err(format!("lost: {change:?}; the mirror has {:?}", held.get(key)));
         }
     }
     Ok(())
 }
 
-/// Something that a member says to a mirror which is of no use: a block of the year 3000,
-/// of one stamp and two contents, requests for everything, answers that nobody asked for and that
-/// never end.
+/// A useless or harmful message to a mirror: a block from the year 3000 that has one stamp and two
+/// contents, requests for everything, or unrequested answers that never end.
 pub(crate) fn lie(rng: &mut Rng, node: usize) -> SyncMessage {
     let (round, first) = (rng.u32(..), Share { bits: 0, index: 0 });
     let year_3000 = UnixMillis(32_503_680_000_000);
     let change = || {
-        // No node is told both, so that only a comparison shows it.
+        // Each node gets only one of the contents, so only a comparison of mirrors shows both.
         let reason = if node.is_multiple_of(2) { "liar" } else { "another" };
         let block = Block::new(reason, year_3000).ok()?;
-        // None that the nodes use.
+        // A key that the nodes do not use.
         Mirror::new(NodeId(u64::MAX), [5; 16]).block(network(250), block, year_3000).ok()
     };
     let changes = Vec::from_iter(change());
@@ -267,8 +278,9 @@ pub(crate) fn lie(rng: &mut Rng, node: usize) -> SyncMessage {
     }
 }
 
-/// The answer of a liar to a question about its mirror: something new each time, never the last.
-pub(crate) fn endless_answer(rng: &mut Rng, question: SyncMessage) -> Option<SyncMessage> {
+/// The answer of a liar to a query about its mirror. It differs each time and is never the last
+/// one.
+pub(crate) fn unending_answer(rng: &mut Rng, question: SyncMessage) -> Option<SyncMessage> {
     let (changes, more) = (Vec::new(), true);
     match question {
         SyncMessage::Request { round, first, .. } => {
@@ -286,11 +298,11 @@ pub(crate) fn endless_answer(rng: &mut Rng, question: SyncMessage) -> Option<Syn
     }
 }
 
-/// The entries that have ended by then, of networks that were blocked once: each took the place
-/// of nothing.
-pub(crate) fn remembered_for_nothing(mirror: &Mirror, now: UnixMillis) -> Option<Change> {
+/// An expired entry that the mirror still has although its network was blocked only once, so that
+/// the entry replaced nothing.
+pub(crate) fn needless_memory(mirror: &Mirror, now: UnixMillis) -> Option<Change> {
     let once = |change: &Change| match change.key() {
-        ChangeKey::Network(_, key) => key >= network(ONCE),
+        ChangeKey::Network(_, key) => key >= network(FIRST_SINGLE_USE_KEY),
         _ => false,
     };
     let swept = Duration::from_secs(1);
@@ -298,13 +310,13 @@ pub(crate) fn remembered_for_nothing(mirror: &Mirror, now: UnixMillis) -> Option
     mirror.content().into_iter().find(|change| ended(change) && once(change))
 }
 
-/// Whether lookups say what the content says.
+/// Checks that lookups agree with the content.
 pub(crate) fn check_lookups(mirror: &Mirror, now: UnixMillis) -> Result<(), String> {
     for change in mirror.content() {
         let ChangeKey::Network(Rule::Block, network) = change.key() else { continue };
         let is_live = change.is_live() && change.expires().is_none_or(|at| at > now);
         if mirror.is_blocked(network.address(), now) != is_live {
-            return Err(format!("a lookup says {} of {change:?}", !is_live));
+            return Err(format!("a lookup says {} for {change:?}", !is_live));
         }
     }
     Ok(())

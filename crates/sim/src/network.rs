@@ -1,4 +1,4 @@
-//! Frames on their way.
+//! The simulated network: frames in flight.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -8,38 +8,38 @@ use mailmesh_delivery::{Frame, Time, Via};
 
 use crate::Faults;
 
-/// How long a frame takes at least.
-const LATENCY: Duration = Duration::from_micros(200);
-/// Latest frames kept for who puts old ones on the network again.
-const RECORDED: usize = 256;
+/// Shortest time that a frame is in flight.
+const MIN_LATENCY: Duration = Duration::from_micros(200);
+/// Number of latest packets kept for replay by forgeries and liars.
+const MAX_RECORDED: usize = 256;
 
-/// A frame, and who passed it on if not its sender.
+/// A frame, and the relay it came through if not directly from its sender.
 #[derive(Debug, Clone)]
 pub(crate) struct Packet {
     pub(crate) frame: Frame,
     pub(crate) via: Option<Via>,
 }
 
-/// The network between nodes, who are numbered.
+/// The network between hosts, by their numbers.
 #[derive(Debug)]
 pub(crate) struct Network {
     rng: Rng,
     faults: Faults,
-    /// Directed pairs that carry nothing, until when.
+    /// End of each cut, by (from, to).
     cuts: BTreeMap<(usize, usize), Time>,
-    /// Somebody records what is sent.
-    records: bool,
+    /// Packets are recorded, for forgeries or liars.
+    is_recording: bool,
     recorded: VecDeque<Packet>,
 }
 
 impl Network {
-    pub(crate) fn new(seed: u64, faults: Faults, records: bool) -> Self {
+    pub(crate) fn new(seed: u64, faults: Faults, is_recording: bool) -> Self {
         let rng = Rng::with_seed(seed ^ 0x4E45_5457);
-        let records = records || faults.forgeries > 0;
-        Self { rng, faults, cuts: BTreeMap::new(), records, recorded: VecDeque::new() }
+        let is_recording = is_recording || faults.forgeries > 0;
+        Self { rng, faults, cuts: BTreeMap::new(), is_recording, recorded: VecDeque::new() }
     }
 
-    /// When the copies of a packet arrive: none if it is lost.
+    /// When the copies of a packet arrive. None arrives if the packet is lost.
     pub(crate) fn send(
         &mut self,
         now: Time,
@@ -50,14 +50,14 @@ impl Network {
         if is_cut || self.happens(self.faults.loss) {
             return [None; 2];
         }
-        if self.records {
-            if self.recorded.len() >= RECORDED {
+        if self.is_recording {
+            if self.recorded.len() >= MAX_RECORDED {
                 self.recorded.pop_front();
             }
             self.recorded.push_back(packet.clone());
         }
-        let again = self.happens(self.faults.duplication);
-        [Some(self.arrival(now)), again.then(|| self.arrival(now))]
+        let is_duplicated = self.happens(self.faults.duplication);
+        [Some(self.arrival(now)), is_duplicated.then(|| self.arrival(now))]
     }
 
     /// One of the latest packets.
@@ -71,8 +71,8 @@ impl Network {
         *cut = until.max(*cut);
     }
 
-    /// From now on every frame arrives, in time.
-    pub(crate) fn calm(&mut self) {
+    /// From now on every frame arrives, with the shortest latency.
+    pub(crate) fn end_faults(&mut self) {
         self.faults = Faults::default();
         self.cuts.clear();
     }
@@ -82,9 +82,9 @@ impl Network {
     }
 
     fn arrival(&mut self, now: Time) -> Time {
-        let most = u64::try_from(self.faults.jitter.as_micros()).unwrap_or(0);
-        let jitter = if most == 0 { 0 } else { self.rng.u64(0..=most) };
-        now + LATENCY + Duration::from_micros(jitter)
+        let max = u64::try_from(self.faults.jitter.as_micros()).unwrap_or(0);
+        let jitter = if max == 0 { 0 } else { self.rng.u64(0..=max) };
+        now + MIN_LATENCY + Duration::from_micros(jitter)
     }
 }
 
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cut_is_of_one_direction_and_ends() {
+    fn a_cut_blocks_one_direction_until_it_ends() {
         let incarnation = Incarnation([0; 16]);
         let (kind, body) = (FrameKind::Control, "".into());
         let frame = Frame { incarnation, to: None, kind, first: 1, count: 0, body, wire: None };

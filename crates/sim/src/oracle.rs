@@ -1,11 +1,11 @@
-//! Judges from outside: what was published, what came out.
+//! The oracle judges a run from outside, by published events and outputs.
 
-mod asks;
-mod calm;
-mod lies;
-mod members;
+mod false_gaps;
+mod membership;
+mod nak_rate;
+mod recovery;
+mod routes;
 mod streams;
-mod ways;
 mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,101 +15,105 @@ use mailmesh_delivery::{Endpoint, Incarnation, Lane, Output, Settings, Time};
 
 use crate::plan::{Action, Plan};
 use crate::simulation::body;
+use routes::Routes;
 use streams::Published;
-use ways::Ways;
 use window::Windows;
 
-/// Within so much time of the end of a life everybody was told: the failure timeout by a
-/// slow clock, and repair of its last words.
-const MOURNING: Duration = Duration::from_millis(4_200);
-/// The same where the network loses frames.
-const LONG_MOURNING: Duration = Duration::from_secs(6);
+/// Longest time until all peers report the end of a node, on a network without loss: the failure
+/// timeout by a slow clock, plus repair of the last events.
+const MAX_END_REPORT_DELAY: Duration = Duration::from_millis(4_200);
+/// The same on a network that loses frames.
+const MAX_END_REPORT_DELAY_LOSSY: Duration = Duration::from_secs(6);
 
-/// A sender's lane.
+/// A lane of a sender.
 type Stream = (Incarnation, Lane);
 
-/// The promise was broken.
+/// A violation of the delivery promise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// What happened.
-    pub what: String,
-    /// The seed of the run.
+    /// Description of the violation.
+    pub message: String,
+    /// Seed of the run.
     pub seed: u64,
-    /// When, since the begin of the run.
+    /// Time since the start of the run.
     pub at: Duration,
 }
 
 impl std::fmt::Display for Violation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "seed {}, after {:?}: {}", self.seed, self.at, self.what)
+        write!(f, "seed {}, after {:?}: {}", self.seed, self.at, self.message)
     }
 }
 
 impl std::error::Error for Violation {}
 
-/// A life of a node.
+/// The lifetime of an incarnation.
 #[derive(Debug, Clone)]
-struct Life {
+struct Lifespan {
     name: usize,
     began: Time,
     ended: Option<Time>,
 }
 
-/// Per receiver and stream: which event must come next. And what must hold besides.
+/// Judges a run: which event comes next for each receiver and stream, and further invariants, some
+/// of which hold only for plans without certain faults.
 #[derive(Debug, Clone, Default)]
 pub struct Oracle {
     settings: Settings,
-    /// Nothing happens that excuses a gap.
-    nothing_excuses: bool,
-    /// A crashed node's receivers must end after the same events.
-    same_last_words: bool,
-    /// Nothing happens that excuses that one of them was told that it missed more.
-    same_gaps: bool,
-    /// Nothing happens that excuses that an end is noticed later.
-    mourning: Option<Duration>,
-    /// Who is vouched for by another lived some seconds ago.
-    nobody_stands_still: bool,
-    /// Nothing but cuts happens, so that what another passes on comes in time.
-    detours_are_short: bool,
-    /// Members lie: of who is out of reach more may be told missing than there was.
-    some_lie: bool,
-    /// Nothing happens that excuses that of one that has not ended.
-    lies_need_an_end: bool,
-    /// Nothing happens that excuses that one that lives is taken for dead.
-    nobody_is_out_of_reach: bool,
-    /// What comes from a node is of that moment.
-    nothing_is_forged: bool,
+    /// No fault of the plan excuses a gap.
+    no_gap_allowed: bool,
+    /// All survivors must have received the same events of a node that ended.
+    survivors_agree: bool,
+    /// They must also have reported the same number of missing events.
+    survivors_agree_on_gaps: bool,
+    /// Longest time until all peers report the end of a node, if no fault delays the reports.
+    max_end_report_delay: Option<Duration>,
+    /// No node freezes, so no node passes on old reports that a peer is alive.
+    no_node_freezes: bool,
+    /// The plan has no faults but cuts, so relayed events arrive promptly.
+    relays_are_prompt: bool,
+    /// The plan has liars. More events of an unreachable node may be reported missing than exist.
+    has_liars: bool,
+    /// No fault excuses such a false gap while the sender is alive.
+    false_gaps_need_an_end: bool,
+    /// No fault excuses that a live node is reported as failed.
+    no_false_failures: bool,
+    /// Every frame is what its sender sent just before.
+    no_forgeries: bool,
     now: Time,
-    lives: BTreeMap<Incarnation, Life>,
+    lifespans: BTreeMap<Incarnation, Lifespan>,
     published: BTreeMap<Stream, Published>,
-    next: BTreeMap<(Incarnation, Stream), u64>,
-    gaps: BTreeMap<(Incarnation, Stream), u64>,
-    /// When something last came.
-    came: BTreeMap<(Incarnation, Stream), Time>,
-    /// The last event there was when more was told missing.
-    told_beyond: BTreeMap<(Incarnation, Stream), u64>,
-    joined: BTreeMap<(Incarnation, Incarnation), bool>,
-    /// When a node last took in another.
-    taken_in: BTreeMap<(Incarnation, Incarnation), Time>,
-    /// Who was told that another said goodbye.
-    parted: BTreeSet<(Incarnation, Incarnation)>,
-    asked: asks::Asked,
-    ways: Ways,
+    next_event: BTreeMap<(Incarnation, Stream), u64>,
+    missing: BTreeMap<(Incarnation, Stream), u64>,
+    /// When the receiver last received or missed events of the stream.
+    last_received: BTreeMap<(Incarnation, Stream), Time>,
+    /// The last published event when a false gap was reported.
+    published_at_false_gap: BTreeMap<(Incarnation, Stream), u64>,
+    members: BTreeMap<(Incarnation, Incarnation), bool>,
+    /// When a node last admitted another.
+    admitted_at: BTreeMap<(Incarnation, Incarnation), Time>,
+    /// Pairs of a node and a peer whose goodbye the node reported.
+    said_goodbye: BTreeSet<(Incarnation, Incarnation)>,
+    naks: nak_rate::NakHistory,
+    routes: Routes,
     windows: Windows,
 }
 
 impl Oracle {
-    /// The judge of a plan.
+    /// The oracle of a plan.
     #[must_use]
     pub fn new(plan: &Plan) -> Self {
         let lossless = plan.faults.loss == 0 && plan.faults.jitter.is_zero();
-        let parts = |action: &Action| {
-            matches!(action, Action::Crash { .. } | Action::Leave { .. } | Action::Twin { .. })
+        let ends = |action: &Action| {
+            matches!(
+                action,
+                Action::Crash { .. } | Action::Leave { .. } | Action::DuplicateName { .. }
+            )
         };
         let leaves = |action: &Action| matches!(action, Action::Leave { .. });
-        // Who lingers takes nothing with it.
-        let takes = |action: &Action| {
-            !matches!(action, Action::Leave { lingers: true, .. }) && parts(action)
+        // A node that lingers leaves no event behind.
+        let loses_events = |action: &Action| {
+            !matches!(action, Action::Leave { lingers: true, .. }) && ends(action)
         };
         let impairs = |action: &Action| {
             matches!(
@@ -120,135 +124,153 @@ impl Oracle {
                     | Action::Slow { .. }
             )
         };
-        let hints = |action: &Action| matches!(action, Action::Hint { .. });
-        let twins = |action: &Action| matches!(action, Action::Twin { .. });
-        let blocks = |action: &Action| {
+        let link_events = |action: &Action| matches!(action, Action::LinkEvent { .. });
+        let duplicate_names = |action: &Action| matches!(action, Action::DuplicateName { .. });
+        let stalls = |action: &Action| {
             matches!(action, Action::Isolate { .. } | Action::Freeze { .. } | Action::Slow { .. })
         };
-        let some_lie = plan.liars > 0;
+        let has_liars = plan.liars > 0;
         Self {
             settings: plan.settings(),
-            some_lie,
-            nobody_is_out_of_reach: lossless
+            has_liars,
+            no_false_failures: lossless
                 && plan.faults.drift == 0
                 && !plan.has(impairs)
-                && !plan.has(twins),
-            lies_need_an_end: lossless && !plan.has(impairs) && !plan.has(twins),
-            mourning: (!some_lie && !plan.has(impairs) && (lossless || !plan.faults.small_bounds))
-                .then_some(if lossless { MOURNING } else { LONG_MOURNING }),
-            nobody_stands_still: !some_lie
+                && !plan.has(duplicate_names),
+            false_gaps_need_an_end: lossless && !plan.has(impairs) && !plan.has(duplicate_names),
+            max_end_report_delay: (!has_liars
+                && !plan.has(impairs)
+                && (lossless || !plan.faults.small_bounds))
+                .then_some(if lossless {
+                    MAX_END_REPORT_DELAY
+                } else {
+                    MAX_END_REPORT_DELAY_LOSSY
+                }),
+            no_node_freezes: !has_liars
                 && !plan.has(|action| matches!(action, Action::Freeze { .. })),
-            nothing_is_forged: !some_lie
-                && !plan.has(|action| matches!(action, Action::Forge { .. })),
-            detours_are_short: !some_lie
+            no_forgeries: !has_liars && !plan.has(|action| matches!(action, Action::Forge { .. })),
+            relays_are_prompt: !has_liars
                 && lossless
                 && !plan.faults.small_bounds
-                && !plan.has(parts)
-                && !plan.has(blocks),
-            nothing_excuses: !plan.faults.small_bounds
-                && !plan.has(takes)
+                && !plan.has(ends)
+                && !plan.has(stalls),
+            no_gap_allowed: !plan.faults.small_bounds
+                && !plan.has(loses_events)
                 && !plan.has(impairs)
-                && (lossless || !plan.has(hints) && !plan.has(leaves)),
-            same_last_words: !some_lie && lossless && !plan.faults.small_bounds && !plan.has(twins),
-            same_gaps: !plan.has(impairs),
+                && (lossless || !plan.has(link_events) && !plan.has(leaves)),
+            survivors_agree: !has_liars
+                && lossless
+                && !plan.faults.small_bounds
+                && !plan.has(duplicate_names),
+            survivors_agree_on_gaps: !plan.has(impairs),
             ..Self::default()
         }
     }
 
-    /// It is that late.
-    pub fn time(&mut self, now: Time) {
+    /// Sets the time of the following calls.
+    pub fn set_time(&mut self, now: Time) {
         self.now = now;
     }
 
-    /// What a node gave out, but what it puts on the bus.
+    /// Judges an output of the node `observer`. Frames to transmit are ignored.
     ///
     /// # Errors
-    /// If it breaks the promise.
-    pub fn judge(&mut self, at: Incarnation, output: &Output) -> Result<(), String> {
-        if self.some_lie && about(output).is_some_and(|who| !self.lives.contains_key(&who)) {
-            // Of a liar, or of who never was.
+    /// If the output violates the promise.
+    pub fn judge(&mut self, observer: Incarnation, output: &Output) -> Result<(), String> {
+        if self.has_liars && subject(output).is_some_and(|id| !self.lifespans.contains_key(&id)) {
+            // The output is about a liar or an invented node.
             return Ok(());
         }
         match output {
-            Output::Joined(peer) => self.joined(at, peer.incarnation, peer.promised_after),
-            Output::Left { peer, reason } => self.left(at, peer.incarnation, *reason),
+            Output::Joined(peer) => self.joined(observer, peer.incarnation, peer.promised_after),
+            Output::Left { peer, reason } => self.left(observer, peer.incarnation, *reason),
             Output::Deliver { from, lane, first, count, body: content } => {
                 if *content != body(*from, *lane, *first, *count) {
-                    return Err(format!("{at:?} got other content for {first} of {from:?} {lane}"));
+                    return Err(format!(
+                        "{observer:?} received wrong content for {first} of {from:?} {lane}"
+                    ));
                 }
-                self.begins_anew(at, *from, *lane, *first);
-                self.came(at, *from, *lane, *first, (*count).into())
+                self.resume_after_false_gap(observer, *from, *lane, *first);
+                self.received(observer, *from, *lane, *first, (*count).into())
             }
             Output::Gap(gap) => {
-                self.missed_in_all(at, gap)?;
-                self.missed(at, gap.from, gap.lane, gap.missed)
+                self.gap_reported(observer, gap)?;
+                self.count_missing(observer, gap.from, gap.lane, gap.missed)
             }
-            Output::NameConflict(conflict) => self.conflict(at, conflict.winner, conflict.loser),
-            Output::Reach { peer, reach } => self.reach(at, *peer, *reach),
+            Output::NameConflict(conflict) => {
+                self.name_conflict(observer, conflict.winner, conflict.loser)
+            }
+            Output::Reach { peer, reach } => self.reach_changed(observer, *peer, *reach),
             _ => Ok(()),
         }
     }
 
-    /// Who there was: its name, and whether it lives.
-    pub(crate) fn lives(&self) -> impl Iterator<Item = (Incarnation, usize, bool)> {
-        self.lives.iter().map(|(who, life)| (*who, life.name, life.ended.is_none()))
+    /// All incarnations: the number of their node, and whether they are alive.
+    pub(crate) fn incarnations(&self) -> impl Iterator<Item = (Incarnation, usize, bool)> {
+        self.lifespans.iter().map(|(id, lifespan)| (*id, lifespan.name, lifespan.ended.is_none()))
     }
 
-    /// A life begins.
-    pub fn begins(&mut self, life: Incarnation, name: usize) {
-        self.lives.insert(life, Life { name, began: self.now, ended: None });
+    /// An incarnation of the node with number `name` starts.
+    pub fn incarnation_started(&mut self, incarnation: Incarnation, name: usize) {
+        self.lifespans.insert(incarnation, Lifespan { name, began: self.now, ended: None });
     }
 
-    /// A life ends.
-    pub fn ends(&mut self, life: Incarnation) {
-        if let Some(life) = self.lives.get_mut(&life) {
-            life.ended = Some(self.now);
+    /// An incarnation ends.
+    pub fn incarnation_ended(&mut self, incarnation: Incarnation) {
+        if let Some(lifespan) = self.lifespans.get_mut(&incarnation) {
+            lifespan.ended = Some(self.now);
         }
     }
 
-    /// One place does not hear another until then.
-    pub(crate) fn cut(&mut self, from: usize, to: usize, until: Time) {
-        self.ways.cut(from, to, until);
+    /// The link from one node to another is cut until then.
+    pub(crate) fn link_cut(&mut self, from: usize, to: usize, until: Time) {
+        self.routes.link_cut(from, to, until);
     }
 
-    /// A packet comes from a node to another: of its own, or one that it passes on.
-    pub fn heard(&mut self, at: Incarnation, from: Incarnation) {
-        self.ways.heard(self.now, at, from);
+    /// A packet from the node `from`, its sender or its relay, arrives at `observer`.
+    pub fn packet_arrived(&mut self, observer: Incarnation, from: Incarnation) {
+        self.routes.heard(self.now, observer, from);
     }
 
-    /// What a node keeps is within its bounds, and no honest node breaks the protocol before it.
+    /// Checks that the buffers of a node are within their bounds, and that it got no malformed
+    /// frame if all its peers are honest.
     ///
     /// # Errors
-    /// If it is not.
-    pub fn check_bounds(&self, node: &Endpoint) -> Result<(), String> {
-        let (sent, received) = (node.replay_bytes(), node.relay_bytes());
-        let held = node.reorder_bytes();
-        if held > self.settings.reorder_bytes
-            || node.unknown_sender_bytes() > self.settings.unknown_sender_bytes
+    /// If not.
+    pub fn check_bounds(&self, endpoint: &Endpoint) -> Result<(), String> {
+        let (replay, relay) = (endpoint.replay_bytes(), endpoint.relay_bytes());
+        let reorder = endpoint.reorder_bytes();
+        if reorder > self.settings.reorder_bytes
+            || endpoint.unknown_sender_bytes() > self.settings.unknown_sender_bytes
         {
-            let (at, lobby) = (node.identity().incarnation, node.unknown_sender_bytes());
-            return Err(format!("{at:?} holds {held} bytes behind a hole, {lobby} of strangers"));
+            let (id, unknown) = (endpoint.identity().incarnation, endpoint.unknown_sender_bytes());
+            return Err(format!(
+                "{id:?} exceeds a bound: {reorder} bytes behind holes, \
+                 {unknown} of unknown senders"
+            ));
         }
-        if sent > 2 * self.settings.replay_bytes || received > self.settings.relay_bytes {
-            let at = node.identity().incarnation;
-            return Err(format!("{at:?} keeps {sent} bytes it sent and {received} it received"));
+        if replay > 2 * self.settings.replay_bytes || relay > self.settings.relay_bytes {
+            let id = endpoint.identity().incarnation;
+            return Err(format!(
+                "{id:?} exceeds a bound: {replay} replay bytes, {relay} relay bytes"
+            ));
         }
-        let malformed = node.counters().malformed;
-        if malformed > 0 && self.nothing_is_forged {
-            let at = node.identity().incarnation;
-            return Err(format!("{at:?} was given {malformed} frames that break the protocol"));
+        let malformed = endpoint.counters().malformed;
+        if malformed > 0 && self.no_forgeries {
+            let id = endpoint.identity().incarnation;
+            return Err(format!("{id:?} counted {malformed} malformed frames"));
         }
         Ok(())
     }
 }
 
-/// Whom an output tells of.
-fn about(output: &Output) -> Option<Incarnation> {
+/// The node that an output is about.
+fn subject(output: &Output) -> Option<Incarnation> {
     match output {
         Output::Joined(peer) | Output::Left { peer, .. } => Some(peer.incarnation),
         Output::Deliver { from, .. } => Some(*from),
         Output::Gap(gap) => Some(gap.from),
-        // What a liar says of itself.
+        // The loser may be a liar.
         Output::NameConflict(conflict) => Some(conflict.loser),
         Output::Reach { peer, .. } => Some(*peer),
         _ => None,
@@ -265,28 +287,28 @@ mod tests {
     const B: Incarnation = Incarnation([2; 16]);
 
     #[test]
-    fn every_sort_of_breach_is_seen() {
+    fn the_oracle_detects_each_kind_of_violation() {
         let lane = Lane::Events;
         let mut oracle = Oracle::default();
         oracle.published(A, lane, 10, 100).unwrap();
-        assert!(oracle.came(B, A, lane, 3, 1).unwrap_err().contains("does not take part"));
-        assert!(oracle.joined(B, A, [0, 11]).is_err(), "more than was published");
+        assert!(oracle.received(B, A, lane, 3, 1).unwrap_err().contains("not a member"));
+        assert!(oracle.joined(B, A, [0, 11]).is_err(), "events that were not published");
         oracle.joined(B, A, [0, 2]).unwrap();
         assert!(oracle.joined(B, A, [0, 2]).is_err());
-        assert!(oracle.came(B, A, lane, 5, 1).is_err(), "skipped from the start");
-        oracle.came(B, A, lane, 3, 2).unwrap();
+        assert!(oracle.received(B, A, lane, 5, 1).is_err(), "events skipped from the start");
+        oracle.received(B, A, lane, 3, 2).unwrap();
         assert!(
-            oracle.came(B, A, lane, 4, 1).unwrap_err().contains("5 is next"),
+            oracle.received(B, A, lane, 4, 1).unwrap_err().contains("5 is next"),
             "delivered twice"
         );
-        assert!(oracle.came(B, A, lane, 6, 1).unwrap_err().contains("5 is next"), "skipped");
-        assert!(oracle.came(B, A, lane, 5, 7).unwrap_err().contains("not published"));
-        assert!(oracle.quiet(B, A, lane, 10).is_err(), "a lost tail");
-        oracle.came(B, A, lane, 5, 6).unwrap();
-        oracle.quiet(B, A, lane, 10).unwrap();
+        assert!(oracle.received(B, A, lane, 6, 1).unwrap_err().contains("5 is next"), "skipped");
+        assert!(oracle.received(B, A, lane, 5, 7).unwrap_err().contains("not published"));
+        assert!(oracle.check_complete(B, A, lane, 10).is_err(), "a lost tail");
+        oracle.received(B, A, lane, 5, 6).unwrap();
+        oracle.check_complete(B, A, lane, 10).unwrap();
         oracle.left(B, A, LeaveReason::Failed).unwrap();
         assert!(oracle.left(B, A, LeaveReason::Failed).is_err());
         oracle.published(A, lane, 5, 50).unwrap();
-        assert!(oracle.joined(B, A, [0, 15]).is_err(), "what it missed meanwhile is left out");
+        assert!(oracle.joined(B, A, [0, 15]).is_err(), "a return that skips missed events");
     }
 }

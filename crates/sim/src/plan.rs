@@ -1,5 +1,5 @@
-//! What will happen in a run, drawn from its seed before it begins: so a run that
-//! fails can be made shorter step by step.
+//! A plan: all that happens in a run, drawn from the seed beforehand, so that a failing plan can be
+//! shrunk step by step.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,188 +9,190 @@ use mailmesh_delivery::{Lane, Settings};
 
 use crate::Faults;
 
-/// Virtual time with faults.
-const TROUBLE: Duration = Duration::from_secs(16);
+/// Length of the phase with faults, in virtual time.
+const FAULT_PHASE: Duration = Duration::from_secs(16);
 
-/// More than the nodes have in a run, and fewer than liars make up.
-const MANY_LIVES: usize = 64;
+/// Former peers that nodes remember in plans with liars and small bounds: more than a run has
+/// incarnations, fewer than liars invent.
+const FORMER_PEERS_WITH_LIARS: usize = 64;
 
-/// A run: the same plan gives the same run.
+/// A run. Equal plans give equal runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Plan {
-    /// Decides what the network does to each frame.
+    /// Seed of all random choices during the run.
     pub seed: u64,
     /// Number of nodes.
     pub nodes: usize,
-    /// What the network does, and the clocks.
+    /// Faults of the network and the clocks.
     pub faults: Faults,
-    /// What happens, in order of time.
+    /// Actions in order of time.
     pub steps: Vec<Step>,
     /// The nodes keep mirrors.
     pub mirrors: bool,
-    /// Half of the clocks may be wrong, so that none can be told to be right.
+    /// Up to half of the wall clocks are wrong, so that no majority of clocks may exist.
     pub split_clocks: bool,
-    /// Many entries end, while nothing goes wrong: none may be remembered that took the place
-    /// of nothing.
-    pub many_ends: bool,
-    /// How many members there are besides that lie.
+    /// Many entries expire and nothing goes wrong. No mirror may remember an expired entry that
+    /// replaced nothing.
+    pub many_expiries: bool,
+    /// Number of Byzantine members besides the nodes.
     pub liars: u8,
 }
 
-/// Something that happens.
+/// An action and its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Step {
-    /// When, since the begin of the run.
+    /// Time since the start of the run.
     pub at: Duration,
-    /// What.
+    /// The action.
     pub action: Action,
 }
 
-/// What happens. Nodes are numbered from 0.
+/// An action. Nodes are numbered from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Action {
-    /// A node publishes so many frames of so many events.
+    /// A node publishes frames of events.
     Publish {
-        /// The sender.
+        /// Number of the sender.
         node: usize,
-        /// Its lane.
+        /// Lane of the events.
         lane: Lane,
-        /// How many frames.
+        /// Number of frames.
         frames: u16,
-        /// Events in each.
+        /// Number of events in each frame.
         events: u16,
     },
-    /// What one sends the other does not hear; nor the other way, if `both`.
+    /// A link between two nodes is cut.
     Cut {
-        /// Who is not heard.
+        /// The node whose packets are lost.
         from: usize,
-        /// Who does not hear.
+        /// The node that does not receive them.
         to: usize,
-        /// Neither hears the other.
+        /// The other direction is cut too.
         both: bool,
-        /// For how long.
-        lasts: Duration,
+        /// Length of the cut.
+        duration: Duration,
     },
-    /// A node hears nobody, and nobody hears it.
+    /// All links of a node are cut in both directions.
     Isolate {
-        /// Who.
+        /// Number of the node.
         node: usize,
-        /// For how long.
-        lasts: Duration,
+        /// Length of the cut.
+        duration: Duration,
     },
     /// A node is killed.
     Crash {
-        /// Who.
+        /// Number of the node.
         node: usize,
-        /// When its next life begins.
-        back_after: Duration,
-        /// The others' buses notice that its links close.
-        noticed: bool,
-        /// It dies while it publishes: its last frames reach only some.
-        torn: bool,
+        /// Time until its next incarnation starts.
+        restart_after: Duration,
+        /// The buses of the other nodes report that its links close.
+        links_close: bool,
+        /// The node dies while it publishes: each of its last frames reaches only some nodes.
+        partial: bool,
     },
     /// A node says goodbye.
     Leave {
-        /// Who.
+        /// Number of the node.
         node: usize,
-        /// When its next life begins.
-        back_after: Duration,
-        /// Its last frames reach only some.
-        torn: bool,
-        /// It waits for them to be confirmed.
+        /// Time until its next incarnation starts.
+        restart_after: Duration,
+        /// Each of its last frames reaches only some nodes.
+        partial: bool,
+        /// The node first waits for acknowledgements, up to the `linger` setting.
         lingers: bool,
     },
-    /// A node stands still.
+    /// A node freezes.
     Freeze {
-        /// Who.
+        /// Number of the node.
         node: usize,
-        /// For how long.
-        lasts: Duration,
+        /// Length of the freeze.
+        duration: Duration,
     },
-    /// A node is slow.
+    /// A node handles one packet per millisecond.
     Slow {
-        /// Who.
+        /// Number of the node.
         node: usize,
-        /// For how long.
-        lasts: Duration,
+        /// Length of the slowdown.
+        duration: Duration,
     },
-    /// A node's bus says that the link to another closed or opened.
-    Hint {
-        /// To whom it says so.
+    /// The bus of a node reports that a link closed or opened, truthfully or not.
+    LinkEvent {
+        /// The node that gets the report.
         node: usize,
-        /// Of whom.
-        of: usize,
-        /// It opened.
+        /// The node at the other end of the link.
+        peer: usize,
+        /// The link opened.
         up: bool,
     },
-    /// A second node of a name starts.
-    Twin {
-        /// Whose name.
+    /// A second node with the same name starts.
+    DuplicateName {
+        /// Number of the node whose name it has.
         node: usize,
     },
-    /// An old frame, or a forged one, is put before a node.
+    /// A node gets a recorded or invented frame.
     Forge {
-        /// Before whom.
+        /// Number of the node.
         node: usize,
-        /// Which frame.
+        /// Selects the frame: even numbers replay it unchanged, odd ones forge sender and body.
         which: u32,
     },
-    /// A member that is none of the nodes lies to a node.
+    /// A Byzantine member lies to a node.
     Lie {
-        /// To whom.
+        /// Number of the node.
         node: usize,
-        /// Which lie.
+        /// Seed of the lie.
         lie: u64,
     },
-    /// A member that lies sends a node the same thing again and again, for a moment.
+    /// A Byzantine member floods a node with one kind of message.
     Flood {
-        /// To whom.
+        /// Number of the flooded node.
         node: usize,
-        /// About whose events it is.
-        of: usize,
-        /// What.
+        /// The node whose events the messages are about.
+        peer: usize,
+        /// Kind of message.
         flood: Flood,
     },
     /// A node blocks a network.
     Block {
-        /// Who.
+        /// Number of the node.
         node: usize,
-        /// Which network.
+        /// Key of the network.
         key: u16,
-        /// For how long, if not for ever.
+        /// Time until the block expires; `None` means never.
         ttl: Option<Duration>,
     },
-    /// A node takes a network off.
+    /// A node removes a block.
     Unblock {
-        /// Who.
+        /// Number of the node.
         node: usize,
-        /// Which network.
+        /// Key of the network.
         key: u16,
     },
     /// The wall clock of a node is set.
     SetClock {
-        /// Whose.
+        /// Number of the node.
         node: usize,
-        /// By how many milliseconds it is ahead from then on; behind, if negative.
-        ahead: i64,
+        /// Milliseconds that the clock is ahead from then on; negative if behind.
+        offset_ms: i64,
     },
 }
 
-/// What a member that lies sends again and again.
+/// Kind of message that a Byzantine member floods a node with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Flood {
-    /// That another has sent more than it did, and that of this it has nothing itself.
-    Lacks,
-    /// A question to a mirror.
-    Questions,
+    /// Claims that another node has sent more than it did, and that the liar cannot relay any of
+    /// it.
+    Unavailable,
+    /// Queries to a mirror.
+    MirrorQueries,
 }
 
-/// The first network that is blocked once, for a moment. Below are those that are blocked and
-/// taken off all the time.
-pub(crate) const ONCE: u16 = 256;
+/// Key of the first network that is blocked once only. Networks with lower keys are blocked and
+/// removed again and again.
+pub(crate) const FIRST_SINGLE_USE_KEY: u16 = 256;
 
 /// Milliseconds of a year.
 const YEAR_MS: i64 = 365 * 86_400_000;
@@ -198,29 +200,29 @@ const YEAR_MS: i64 = 365 * 86_400_000;
 impl Plan {
     /// The run of a seed, with the faults of that seed.
     #[must_use]
-    pub fn drawn(seed: u64, nodes: usize) -> Self {
-        Self::with(seed, nodes, Faults::drawn(seed))
+    pub fn from_seed(seed: u64, nodes: usize) -> Self {
+        Self::with_faults(seed, nodes, Faults::from_seed(seed))
     }
 
-    /// The run of a seed, with these faults.
+    /// The run of a seed, with the given faults.
     ///
     /// # Panics
-    /// With fewer than 2 nodes.
+    /// If `nodes` is less than 2.
     #[must_use]
-    pub fn with(seed: u64, nodes: usize, faults: Faults) -> Self {
-        assert!(nodes >= 2, "a cluster has two nodes or more");
+    pub fn with_faults(seed: u64, nodes: usize, faults: Faults) -> Self {
+        assert!(nodes >= 2, "a cluster needs at least two nodes");
         let mut rng = Rng::with_seed(seed);
         let mut steps = Vec::new();
-        // Frames of events tell much by themselves: in some seeds there are few.
+        // Frames of events reveal much about their sender, so some seeds have few of them.
         let per_second = if rng.u8(..4) == 0 { 1 } else { 25 };
-        for ms in 1..TROUBLE.as_millis() as u64 {
+        for ms in 1..FAULT_PHASE.as_millis() as u64 {
             let at = Duration::from_millis(ms);
-            let trouble = draw(&mut rng, nodes, &faults);
-            steps.extend(trouble.into_iter().map(|action| Step { at, action }));
+            let actions = draw_faults(&mut rng, nodes, &faults);
+            steps.extend(actions.into_iter().map(|action| Step { at, action }));
             if rng.u32(..1_000) < per_second {
                 let lane = if rng.bool() { Lane::Urgent } else { Lane::Events };
                 let (node, events) = (rng.usize(..nodes), rng.u16(1..=20));
-                // With small bounds sometimes more than a window at once.
+                // With small bounds, some bursts exceed a window.
                 let is_burst = faults.small_bounds && rng.u8(..10) == 0;
                 let frames = rng.u16(1..=if is_burst { 250 } else { 8 });
                 let action = Action::Publish { node, lane, frames, events };
@@ -234,51 +236,51 @@ impl Plan {
             steps,
             mirrors: false,
             split_clocks: false,
-            many_ends: false,
+            many_expiries: false,
             liars: 0,
         }
     }
 
-    /// The same run, in which the nodes keep mirrors that they change, while the clocks of
-    /// fewer than half of them are wrong by up to two minutes, or by days and years, and are
-    /// set. In a quarter of the runs half of the clocks may be wrong. In another quarter all are
-    /// right, nothing else goes wrong, and 40 entries end in each second. Where a clock is wrong, a
-    /// node may be alone with it at first, and change its mirror.
+    /// The same run with mirrors that the nodes change. The wall clocks of fewer than half of the
+    /// nodes are wrong, by up to two minutes, a day or ten years, and are set during the run. In a
+    /// quarter of the runs up to half of the clocks are wrong. In another quarter all clocks are
+    /// right, nothing else goes wrong, and 40 entries per second expire. In some runs with a wrong
+    /// clock, the first node starts alone and changes its mirror.
     #[must_use]
     pub fn with_mirrors(mut self) -> Self {
         let rng = &mut Rng::with_seed(self.seed ^ 0x4D49_5252_4F52);
-        let sort = rng.u8(..4);
-        (self.split_clocks, self.many_ends) = (sort == 0, sort == 1);
-        let wrong = match sort {
+        let mix = rng.u8(..4);
+        (self.split_clocks, self.many_expiries) = (mix == 0, mix == 1);
+        let wrong = match mix {
             0 => self.nodes / 2,
             1 => 0,
             _ => (self.nodes - 1) / 2,
         };
-        if self.many_ends {
-            self.let_entries_end(rng);
+        if self.many_expiries {
+            self.add_expiring_blocks(rng);
         }
-        let ahead = |rng: &mut Rng| match rng.u8(..8) {
+        let offset_ms = |rng: &mut Rng| match rng.u8(..8) {
             0 | 1 => 0,
             2 => rng.i64(-YEAR_MS..=10 * YEAR_MS),
             3 => rng.i64(-86_400_000..=86_400_000),
             _ => rng.i64(-120_000..=120_000),
         };
         for node in 0..wrong {
-            let ahead = ahead(rng);
-            let action = Action::SetClock { node, ahead };
+            let offset_ms = offset_ms(rng);
+            let action = Action::SetClock { node, offset_ms };
             self.steps.push(Step { at: Duration::ZERO, action });
         }
-        for ms in 1..TROUBLE.as_millis() as u64 {
+        for ms in 1..FAULT_PHASE.as_millis() as u64 {
             let mut step = |action| self.steps.push(Step { at: Duration::from_millis(ms), action });
             if wrong > 0 && rng.u32(..1_000_000) < 200 {
                 let node = rng.usize(..wrong);
-                let ahead = ahead(rng);
-                step(Action::SetClock { node, ahead });
+                let offset_ms = offset_ms(rng);
+                step(Action::SetClock { node, offset_ms });
             }
             if rng.u32(..1_000) < 20 {
                 let (node, key) = (rng.usize(..self.nodes), rng.u16(..32));
-                let most = if rng.u8(..3) == 0 { 200_000 } else { 20_000 };
-                let ttl = rng.bool().then(|| Duration::from_millis(rng.u64(200..most)));
+                let max = if rng.u8(..3) == 0 { 200_000 } else { 20_000 };
+                let ttl = rng.bool().then(|| Duration::from_millis(rng.u64(200..max)));
                 step(match rng.u8(..3) {
                     0 => Action::Unblock { node, key },
                     _ => Action::Block { node, key, ttl },
@@ -286,21 +288,21 @@ impl Plan {
             }
         }
         if wrong > 0 && rng.u8(..4) == 0 {
-            self.begin_alone(rng);
+            self.isolate_first_node(rng);
         }
         self.steps.sort_by_key(|step| step.at);
         self.mirrors = true;
         self
     }
 
-    /// Blocks that end soon, each of another network, and nothing that has anybody hear of one
-    /// after its end.
-    fn let_entries_end(&mut self, rng: &mut Rng) {
+    /// Adds blocks that expire soon, each of another network. Removes all faults that could delay a
+    /// change beyond its expiry.
+    fn add_expiring_blocks(&mut self, rng: &mut Rng) {
         (self.faults.loss, self.faults.jitter) = (0, Duration::ZERO);
         (self.faults.drift, self.faults.small_bounds) = (0, false);
         self.steps.retain(|step| matches!(step.action, Action::Publish { .. }));
-        let mut key = ONCE;
-        for ms in 1..TROUBLE.as_millis() as u64 {
+        let mut key = FIRST_SINGLE_USE_KEY;
+        for ms in 1..FAULT_PHASE.as_millis() as u64 {
             if rng.u32(..1_000) < 40 {
                 let ttl = Some(Duration::from_millis(rng.u64(1_000..4_000)));
                 let action = Action::Block { node: rng.usize(..self.nodes), key, ttl };
@@ -310,37 +312,37 @@ impl Plan {
         }
     }
 
-    /// The first node is cut off from the start, by days ahead or behind; its clock is set right
-    /// before it meets the others.
-    fn begin_alone(&mut self, rng: &mut Rng) {
-        let ahead = rng.i64(1..=5) * 86_400_000 * if rng.bool() { 1 } else { -1 };
+    /// Isolates the first node from the start, with a clock that is days off. The clock is right
+    /// again before the node meets the others.
+    fn isolate_first_node(&mut self, rng: &mut Rng) {
+        let offset_ms = rng.i64(1..=5) * 86_400_000 * if rng.bool() { 1 } else { -1 };
         let alone = Duration::from_secs(9);
         let mut step = |ms, action| self.steps.push(Step { at: Duration::from_millis(ms), action });
-        step(0, Action::SetClock { node: 0, ahead });
-        step(0, Action::Isolate { node: 0, lasts: alone });
+        step(0, Action::SetClock { node: 0, offset_ms });
+        step(0, Action::Isolate { node: 0, duration: alone });
         for key in 0..8 {
             step(rng.u64(1_000..6_000), Action::Block { node: 0, key, ttl: None });
         }
-        step(7_000, Action::SetClock { node: 0, ahead: 0 });
+        step(7_000, Action::SetClock { node: 0, offset_ms: 0 });
     }
 
-    /// The same run, in which one or two members besides have the key and lie: of themselves,
-    /// of the others, of their mirrors. They speak in nobody else's name.
+    /// The same run with one or two Byzantine members. They have the key and lie about themselves,
+    /// other nodes and their mirrors, but never send in another node's name.
     #[must_use]
     pub fn with_liars(mut self) -> Self {
         let rng = &mut Rng::with_seed(self.seed ^ 0x004C_4941_5253);
         self.liars = rng.u8(1..=2);
-        for ms in 1..TROUBLE.as_millis() as u64 {
+        for ms in 1..FAULT_PHASE.as_millis() as u64 {
             if rng.u32(..1_000) < 100 {
                 let (node, lie) = (rng.usize(..self.nodes), rng.u64(..));
                 let at = Duration::from_millis(ms);
                 self.steps.push(Step { at, action: Action::Lie { node, lie } });
             }
             if rng.u32(..1_000_000) < 150 {
-                let (node, of) = pair(rng, self.nodes);
-                let flood = if rng.bool() { Flood::Lacks } else { Flood::Questions };
+                let (node, peer) = pair(rng, self.nodes);
+                let flood = if rng.bool() { Flood::Unavailable } else { Flood::MirrorQueries };
                 let at = Duration::from_millis(ms);
-                self.steps.push(Step { at, action: Action::Flood { node, of, flood } });
+                self.steps.push(Step { at, action: Action::Flood { node, peer, flood } });
             }
         }
         self.steps.sort_by_key(|step| step.at);
@@ -359,60 +361,65 @@ impl Plan {
             settings.repair_burst = 2 << 10;
             settings.unknown_sender_bytes = 2 << 10;
             if self.liars > 0 {
-                settings.max_former_peers = MANY_LIVES;
+                settings.max_former_peers = FORMER_PEERS_WITH_LIARS;
             }
         }
         settings
     }
 
-    /// When the last step is over and every fault ends.
-    pub(crate) fn calm_at(&self) -> Duration {
+    /// When the last step is over and all faults end.
+    pub(crate) fn faults_end_at(&self) -> Duration {
         self.steps.last().map_or(Duration::ZERO, |step| step.at + Duration::from_millis(1))
     }
 
-    /// Whether some step is of this sort.
-    pub(crate) fn has(&self, sort: impl Fn(&Action) -> bool) -> bool {
-        self.steps.iter().any(|step| sort(&step.action))
+    /// Whether any action fulfils the predicate.
+    pub(crate) fn has(&self, predicate: impl Fn(&Action) -> bool) -> bool {
+        self.steps.iter().any(|step| predicate(&step.action))
     }
 }
 
-/// What goes wrong in one millisecond.
-fn draw(rng: &mut Rng, nodes: usize, faults: &Faults) -> Vec<Action> {
+/// The faults that start in one millisecond.
+fn draw_faults(rng: &mut Rng, nodes: usize, faults: &Faults) -> Vec<Action> {
     let mut actions = Vec::new();
     let happens = |rng: &mut Rng, per_second: u32| rng.u32(..1_000_000) < per_second;
-    let ms = |rng: &mut Rng, most: u64| Duration::from_millis(rng.u64(50..most));
+    let ms = |rng: &mut Rng, max: u64| Duration::from_millis(rng.u64(50..max));
     if happens(rng, faults.cuts) {
         let (from, to) = pair(rng, nodes);
-        actions.push(Action::Cut { from, to, both: rng.bool(), lasts: ms(rng, 8_000) });
+        actions.push(Action::Cut { from, to, both: rng.bool(), duration: ms(rng, 8_000) });
         if rng.bool() {
-            // The bus may notice.
-            actions.push(Action::Hint { node: to, of: from, up: false });
+            // The bus may notice the cut.
+            actions.push(Action::LinkEvent { node: to, peer: from, up: false });
         }
     }
     if happens(rng, faults.isolations) {
-        actions.push(Action::Isolate { node: rng.usize(..nodes), lasts: ms(rng, 8_000) });
+        actions.push(Action::Isolate { node: rng.usize(..nodes), duration: ms(rng, 8_000) });
     }
     if happens(rng, faults.crashes) {
-        let (node, back_after) = (rng.usize(..nodes), ms(rng, 6_000));
-        actions.push(Action::Crash { node, back_after, noticed: rng.bool(), torn: rng.bool() });
+        let (node, restart_after) = (rng.usize(..nodes), ms(rng, 6_000));
+        actions.push(Action::Crash {
+            node,
+            restart_after,
+            links_close: rng.bool(),
+            partial: rng.bool(),
+        });
     }
-    if happens(rng, faults.goodbyes) {
-        let (node, back_after) = (rng.usize(..nodes), ms(rng, 6_000));
-        let (torn, lingers) = (rng.bool(), rng.bool());
-        actions.push(Action::Leave { node, back_after, torn, lingers });
+    if happens(rng, faults.leaves) {
+        let (node, restart_after) = (rng.usize(..nodes), ms(rng, 6_000));
+        let (partial, lingers) = (rng.bool(), rng.bool());
+        actions.push(Action::Leave { node, restart_after, partial, lingers });
     }
     if happens(rng, faults.freezes) {
-        actions.push(Action::Freeze { node: rng.usize(..nodes), lasts: ms(rng, 8_000) });
+        actions.push(Action::Freeze { node: rng.usize(..nodes), duration: ms(rng, 8_000) });
     }
-    if happens(rng, faults.slowness) {
-        actions.push(Action::Slow { node: rng.usize(..nodes), lasts: ms(rng, 4_000) });
+    if happens(rng, faults.slowdowns) {
+        actions.push(Action::Slow { node: rng.usize(..nodes), duration: ms(rng, 4_000) });
     }
-    if happens(rng, faults.hints) {
-        let (node, of) = pair(rng, nodes);
-        actions.push(Action::Hint { node, of, up: rng.bool() });
+    if happens(rng, faults.link_events) {
+        let (node, peer) = pair(rng, nodes);
+        actions.push(Action::LinkEvent { node, peer, up: rng.bool() });
     }
-    if happens(rng, faults.twins) {
-        actions.push(Action::Twin { node: rng.usize(..nodes) });
+    if happens(rng, faults.duplicate_names) {
+        actions.push(Action::DuplicateName { node: rng.usize(..nodes) });
     }
     if happens(rng, faults.forgeries) {
         actions.push(Action::Forge { node: rng.usize(..nodes), which: rng.u32(..) });
@@ -433,47 +440,47 @@ impl fmt::Display for Step {
             Action::Publish { node, lane, frames, events } => {
                 write!(f, "n{node} publishes {frames} frames of {events} events, lane {lane}")
             }
-            Action::Cut { from, to, both: false, lasts } => {
-                write!(f, "n{to} does not hear n{from} for {lasts:?}")
+            Action::Cut { from, to, both: false, duration } => {
+                write!(f, "n{to} does not hear n{from} for {duration:?}")
             }
-            Action::Cut { from, to, both: true, lasts } => {
-                write!(f, "n{to} and n{from} do not hear each other for {lasts:?}")
+            Action::Cut { from, to, both: true, duration } => {
+                write!(f, "n{to} and n{from} do not hear each other for {duration:?}")
             }
-            Action::Isolate { node, lasts } => write!(f, "n{node} is cut off for {lasts:?}"),
-            Action::Crash { node, back_after, noticed, torn } => {
-                let how = if noticed { "its links close" } else { "silently" };
-                let when = if torn { " while it publishes" } else { "" };
-                write!(f, "n{node} crashes{when} ({how}), back after {back_after:?}")
+            Action::Isolate { node, duration } => write!(f, "n{node} is isolated for {duration:?}"),
+            Action::Crash { node, restart_after, links_close, partial } => {
+                let how = if links_close { "its links close" } else { "silently" };
+                let when = if partial { " while it publishes" } else { "" };
+                write!(f, "n{node} crashes{when} ({how}), restarts after {restart_after:?}")
             }
-            Action::Leave { node, back_after, torn, lingers } => {
-                let last = if torn { ", and its last events reach only some" } else { "" };
-                let when = if lingers { ", once they have what it sent" } else { "" };
-                write!(f, "n{node} says goodbye{last}{when}, back after {back_after:?}")
+            Action::Leave { node, restart_after, partial, lingers } => {
+                let last = if partial { ", its last frames reach only some nodes" } else { "" };
+                let when = if lingers { ", after acknowledgements" } else { "" };
+                write!(f, "n{node} says goodbye{last}{when}, restarts after {restart_after:?}")
             }
-            Action::Freeze { node, lasts } => write!(f, "n{node} stands still for {lasts:?}"),
-            Action::Slow { node, lasts } => write!(f, "n{node} is slow for {lasts:?}"),
-            Action::Hint { node, of, up } => {
-                let what = if up { "opened" } else { "closed" };
-                write!(f, "the bus of n{node} says that the link to n{of} {what}")
+            Action::Freeze { node, duration } => write!(f, "n{node} freezes for {duration:?}"),
+            Action::Slow { node, duration } => write!(f, "n{node} is slow for {duration:?}"),
+            Action::LinkEvent { node, peer, up } => {
+                let event = if up { "opened" } else { "closed" };
+                write!(f, "the bus of n{node} reports that the link to n{peer} {event}")
             }
-            Action::Twin { node } => write!(f, "a second n{node} starts"),
+            Action::DuplicateName { node } => write!(f, "a second n{node} starts"),
             Action::Forge { node, which } => {
-                write!(f, "an old or forged frame ({which}) is put before n{node}")
+                write!(f, "n{node} gets a recorded or forged frame ({which})")
             }
-            Action::Lie { node, lie } => write!(f, "n{node} is told a lie ({lie})"),
-            Action::Flood { node, of, flood: Flood::Lacks } => {
-                write!(f, "n{node} is told again and again that somebody lacks events of n{of}")
+            Action::Lie { node, lie } => write!(f, "a liar lies to n{node} ({lie})"),
+            Action::Flood { node, peer, flood: Flood::Unavailable } => {
+                write!(f, "a liar floods n{node}: it cannot relay events of n{peer}")
             }
-            Action::Flood { node, flood: Flood::Questions, .. } => {
-                write!(f, "the mirror of n{node} is asked again and again")
+            Action::Flood { node, flood: Flood::MirrorQueries, .. } => {
+                write!(f, "a liar floods the mirror of n{node} with queries")
             }
             Action::Block { node, key, ttl: None } => write!(f, "n{node} blocks {key}"),
             Action::Block { node, key, ttl: Some(ttl) } => {
                 write!(f, "n{node} blocks {key} for {ttl:?}")
             }
-            Action::Unblock { node, key } => write!(f, "n{node} takes {key} off"),
-            Action::SetClock { node, ahead } => {
-                write!(f, "the clock of n{node} is set to be {ahead} ms ahead")
+            Action::Unblock { node, key } => write!(f, "n{node} unblocks {key}"),
+            Action::SetClock { node, offset_ms } => {
+                write!(f, "the clock of n{node} is set to {offset_ms} ms ahead")
             }
         }
     }

@@ -1,12 +1,12 @@
-//! The faults that can be planted in the cores: those that they list in a build with
-//! `--cfg planted`, and none in any other build (decision 27).
+//! The faults that can be planted in the cores, in a build with `--cfg planted`. Any other build
+//! has none (decision 27).
 
-/// A fault, and what plants it in this process.
-#[cfg_attr(not(planted), allow(dead_code))] // there is none then
+/// A fault, and the function that plants it in this process.
+#[cfg_attr(not(planted), allow(dead_code))] // any other build has no faults
 struct Planted {
     name: String,
     group: &'static str,
-    what: &'static str,
+    effect: &'static str,
     plant: Box<dyn Fn() -> bool>,
 }
 
@@ -18,19 +18,19 @@ fn all() -> Vec<Planted> {
     let in_delivery = delivery::Fault::ALL.iter().map(|fault| Planted {
         name: kebab_case(&format!("{fault:?}")),
         group: if fault.is_among_liars() { "delivery-among-liars" } else { "delivery" },
-        what: fault.what().trim(),
+        effect: fault.what().trim(),
         plant: Box::new(move || delivery::plant(*fault)),
     });
     let in_state = state::Fault::ALL.iter().map(|fault| Planted {
         name: format!("mirror-{}", kebab_case(&format!("{fault:?}"))),
         group: if fault.is_among_liars() { "state-among-liars" } else { "state" },
-        what: fault.what().trim(),
+        effect: fault.what().trim(),
         plant: Box::new(move || state::plant(*fault)),
     });
     in_delivery.chain(in_state).collect()
 }
 
-/// `HeldLost` as `held-lost`.
+/// `HeldLost` becomes `held-lost`.
 #[cfg(planted)]
 fn kebab_case(name: &str) -> String {
     let mut kebab = String::new();
@@ -58,23 +58,23 @@ fn all_or_why_none() -> Result<Vec<Planted>, String> {
     Ok(all)
 }
 
-/// Prints a line for each fault, with tabs between its name, its group and what it does.
+/// Prints one line per fault: name, group and effect, separated by tabs.
 ///
 /// # Errors
 ///
 /// If the build has no faults to plant.
 pub fn list() -> Result<(), String> {
-    for Planted { name, group, what, .. } in all_or_why_none()? {
-        println!("{name}\t{group}\t{what}");
+    for Planted { name, group, effect, .. } in all_or_why_none()? {
+        println!("{name}\t{group}\t{effect}");
     }
     Ok(())
 }
 
-/// Plants the fault of a name, for as long as the process runs.
+/// Plants the fault of this name for the rest of the process.
 ///
 /// # Errors
 ///
-/// If there is no such fault, or one is planted already.
+/// If the build has no fault of this name, or a fault is planted already.
 pub fn plant(name: &str) -> Result<(), String> {
     let fault = all_or_why_none()?.into_iter().find(|fault| fault.name == name);
     let fault = fault.ok_or_else(|| {

@@ -1,46 +1,47 @@
 use std::time::Duration;
 
-/// What happened in a run.
+/// Counts of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Report {
     /// Events published.
     pub published: u64,
-    /// Events delivered, at all receivers.
+    /// Events delivered, over all receivers.
     pub delivered: u64,
-    /// Events told missing, at all receivers; among liars also such as never were.
-    pub missed: u64,
-    /// Crashes and goodbyes.
+    /// Events reported missing, over all receivers. With liars this includes events that never
+    /// existed.
+    pub missing: u64,
+    /// Incarnations that ended, by a crash or a goodbye.
     pub restarts: u64,
-    /// Times a node was told that another failed.
+    /// Failures of peers that nodes reported.
     pub failures: u64,
-    /// Times the way to a peer began or ended to lead through another.
+    /// Changes of a peer's reach, between direct and relayed.
     pub reach_changes: u64,
-    /// Times a node did not publish because its lane was closed.
-    pub closed: u64,
-    /// Changes of mirrors made.
+    /// Attempts to publish on a closed lane.
+    pub refused: u64,
+    /// Changes that nodes made to their mirrors.
     pub changes: u64,
-    /// Lies told to one node.
+    /// Lies sent, each to one node.
     pub lies: u64,
-    /// Inputs handled.
-    pub steps: u64,
+    /// Inputs that nodes handled: packets and deadlines.
+    pub inputs: u64,
     /// Virtual time that passed.
     pub elapsed: Duration,
 }
 
 impl Report {
-    /// Adds what happened in another run.
+    /// Adds the counts of another run.
     pub fn add(&mut self, other: &Self) {
         self.published += other.published;
         self.delivered += other.delivered;
-        self.missed = self.missed.saturating_add(other.missed);
+        self.missing = self.missing.saturating_add(other.missing);
         self.restarts += other.restarts;
         self.failures += other.failures;
         self.reach_changes += other.reach_changes;
-        self.closed += other.closed;
+        self.refused += other.refused;
         self.changes += other.changes;
         self.lies += other.lies;
-        self.steps += other.steps;
+        self.inputs += other.inputs;
         self.elapsed += other.elapsed;
     }
 }

@@ -1,29 +1,29 @@
-//! Makes a plan that fails shorter.
+//! Shrinks a failing plan.
 
 use std::time::Duration;
 
 use crate::{Plan, Simulation, Violation};
 
-/// Most runs tried.
-const TRIES: usize = 3_000;
+/// Most runs that one shrinking takes.
+const MAX_RUNS: usize = 3_000;
 
-/// The shortest plan found that still breaks the promise, and how it does: steps are
-/// left out, in halves, quarters and so on down to one (delta debugging: Zeller and
-/// Hildebrandt, 2002), then faults of the network. `None` if the plan breaks nothing.
+/// The shortest plan found that still fails, with its violation. Removes steps in halves, quarters
+/// and so on down to single steps (delta debugging: Zeller and Hildebrandt, 2002), then faults of
+/// the network. Returns `None` if the plan passes.
 #[must_use]
 pub fn shrink(plan: &Plan) -> Option<(Plan, Violation)> {
     let mut best = (plan.clone(), Simulation::run(plan).err()?);
-    let mut tries = 0;
+    let mut runs = 0;
     let mut attempt = |best: &mut (Plan, Violation), candidate: Plan| {
-        tries += 1;
-        if tries > TRIES || candidate == best.0 {
+        runs += 1;
+        if runs > MAX_RUNS || candidate == best.0 {
             return false;
         }
         let Err(violation) = Simulation::run(&candidate) else { return false };
         *best = (candidate, violation);
         true
     };
-    // What comes after the breach has no part in it, unless it shows at the end only.
+    // Steps after the violation did not cause it, unless only the checks at the end show it.
     let mut early = best.0.clone();
     early.steps.retain(|step| step.at <= best.1.at);
     attempt(&mut best, early);
@@ -41,10 +41,10 @@ pub fn shrink(plan: &Plan) -> Option<(Plan, Violation)> {
                 begin += size;
             }
         }
-        // At the last size, again and again while it helps.
+        // Repeat single steps as long as that removes some.
         size = if size == 1 && shorter { 1 } else { size / 2 };
     }
-    for calmer in [
+    for simplify in [
         |plan: &mut Plan| plan.faults.duplication = 0,
         |plan: &mut Plan| plan.faults.loss = 0,
         |plan: &mut Plan| plan.faults.jitter = Duration::ZERO,
@@ -52,7 +52,7 @@ pub fn shrink(plan: &Plan) -> Option<(Plan, Violation)> {
         |plan: &mut Plan| plan.faults.small_bounds = false,
     ] {
         let mut candidate = best.0.clone();
-        calmer(&mut candidate);
+        simplify(&mut candidate);
         attempt(&mut best, candidate);
     }
     Some(best)

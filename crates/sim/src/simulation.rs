@@ -1,7 +1,8 @@
-mod acts;
-mod keeping;
-mod lives;
-mod lying;
+mod actions;
+mod liar_driver;
+mod lifecycle;
+mod mirror_checks;
+mod mirror_driver;
 mod publishing;
 
 use std::collections::BTreeMap;
@@ -12,21 +13,22 @@ use mailmesh_delivery::{
     Destination, Endpoint, Frame, FrameKind, Incarnation, Lane, LeaveReason, Output, Time, Via,
 };
 
+use crate::host::Host;
 use crate::liar::{self, Liar};
-use crate::mirrors::World;
+use crate::mirrors::MirrorWorld;
 use crate::network::{Network, Packet};
 use crate::plan::Plan;
-use crate::seat::Seat;
 use crate::{Oracle, Report, Violation};
 
-/// Virtual time without faults after the last step, after which all must be well.
-const CALM: Duration = Duration::from_secs(7);
-/// The same where liars say that they have what is lost for good: each hole is told late.
-const CALM_AMONG_LIARS: Duration = Duration::from_secs(90);
-/// In which what is sent without faults is everywhere.
-const ARRIVED: Duration = Duration::from_secs(1);
-/// Times that a node may be woken at one moment before it counts as restless.
-const RESTLESS: u32 = 10_000;
+/// Time without faults at the end of a run, after which all invariants must hold.
+const RECOVERY_TIME: Duration = Duration::from_secs(7);
+/// The same in plans with liars and small bounds. A liar claims to have events that no node has any
+/// more, so receivers give up such holes late.
+const RECOVERY_TIME_WITH_LIARS: Duration = Duration::from_secs(90);
+/// Time in which a frame reaches every node if there are no faults.
+const DELIVERY_TIME: Duration = Duration::from_secs(1);
+/// Most deadlines at one moment. More count as an endless loop.
+const MAX_WAKEUPS_AT_ONCE: u32 = 10_000;
 
 /// A cluster in virtual time.
 #[derive(Debug)]
@@ -34,69 +36,69 @@ pub struct Simulation<'a> {
     pub(crate) plan: &'a Plan,
     rng: Rng,
     pub(crate) now: Time,
-    pub(crate) seats: Vec<Seat>,
-    /// Where each life sits.
-    places: BTreeMap<Incarnation, usize>,
+    pub(crate) hosts: Vec<Host>,
+    /// The host that runs each live incarnation.
+    host_of: BTreeMap<Incarnation, usize>,
     network: Network,
-    world: World,
+    world: MirrorWorld,
     liars: Vec<Liar>,
-    agenda: BTreeMap<(Time, u64), Item>,
-    planned: u64,
+    queue: BTreeMap<(Time, u64), Task>,
+    scheduled_count: u64,
     pub(crate) oracle: Oracle,
     pub(crate) report: Report,
     pub(crate) trace: Option<Vec<String>>,
-    lives: u64,
-    woken: (Time, u32),
+    incarnations: u64,
+    wakeups: (Time, u32),
 }
 
-/// What happens at a moment.
+/// A scheduled task.
 #[derive(Debug)]
-enum Item {
+enum Task {
     Arrive {
-        seat: usize,
-        life: Incarnation,
+        host_id: usize,
+        incarnation: Incarnation,
         packet: Box<Packet>,
     },
-    Wake {
-        seat: usize,
+    Deadline {
+        host_id: usize,
     },
-    /// It goes on, or handles the next of what waits.
-    Handle {
-        seat: usize,
+    /// The host resumes, or handles its next waiting packet.
+    HandleWaiting {
+        host_id: usize,
     },
-    Return {
-        seat: usize,
+    Restart {
+        host_id: usize,
     },
-    /// It looks after its mirror.
-    Tick {
-        seat: usize,
-        life: Incarnation,
+    /// Periodic work on the mirror.
+    MirrorTick {
+        host_id: usize,
+        incarnation: Incarnation,
     },
-    /// It leaves, if it lingers no longer.
+    /// The node leaves, unless it still waits for acknowledgements.
     Leave {
-        seat: usize,
+        host_id: usize,
     },
-    /// A liar says that it is there.
-    LieOfItself {
-        which: usize,
+    /// A liar sends its heartbeat.
+    LiarHeartbeat {
+        liar_index: usize,
     },
-    Flood(lying::Flooding),
+    Flood(liar_driver::OngoingFlood),
 }
 
 impl<'a> Simulation<'a> {
-    /// Runs a plan, and some seconds without faults after it.
+    /// Runs a plan, then some time without faults, and checks all invariants.
     ///
     /// # Errors
-    /// The first breach of the promise.
+    /// The first violation.
     pub fn run(plan: &'a Plan) -> Result<Report, Violation> {
-        Self::new(plan).play()
+        Self::new(plan).run_to_end()
     }
 
-    /// The same, with a line for whatever happens.
+    /// Like [`run`](Self::run); also returns a trace with one line for each action and output.
     pub fn trace(plan: &'a Plan) -> (Result<Report, Violation>, Vec<String>) {
         let mut simulation = Self::new(plan);
         simulation.trace = Some(Vec::new());
-        let result = simulation.play();
+        let result = simulation.run_to_end();
         (result, simulation.trace.unwrap_or_default())
     }
 
@@ -105,209 +107,216 @@ impl<'a> Simulation<'a> {
             plan,
             rng: Rng::with_seed(plan.seed ^ 0x0057_4F52_4C44),
             now: Time::default(),
-            seats: (0..plan.nodes).map(Seat::new).collect(),
-            places: BTreeMap::new(),
+            hosts: (0..plan.nodes).map(Host::new).collect(),
+            host_of: BTreeMap::new(),
             network: Network::new(plan.seed, plan.faults, plan.liars > 0),
-            world: World::default(),
+            world: MirrorWorld::default(),
             liars: (0..plan.liars).map(Liar::new).collect(),
-            agenda: BTreeMap::new(),
-            planned: 0,
+            queue: BTreeMap::new(),
+            scheduled_count: 0,
             oracle: Oracle::new(plan),
             report: Report::default(),
             trace: None,
-            lives: 0,
-            woken: Default::default(),
+            incarnations: 0,
+            wakeups: Default::default(),
         }
     }
 
-    fn play(&mut self) -> Result<Report, Violation> {
-        let result = self.play_all();
+    fn run_to_end(&mut self) -> Result<Report, Violation> {
+        let result = self.execute();
         self.report.elapsed = self.now.elapsed();
         let seed = self.plan.seed;
-        result.map(|()| self.report).map_err(|what| Violation {
-            what,
+        result.map(|()| self.report).map_err(|message| Violation {
+            message,
             seed,
             at: self.now.elapsed(),
         })
     }
 
-    fn play_all(&mut self) -> Result<(), String> {
-        for seat in 0..self.plan.nodes {
-            self.begin_life(seat)?;
+    fn execute(&mut self) -> Result<(), String> {
+        for host_id in 0..self.plan.nodes {
+            self.start_incarnation(host_id)?;
         }
-        (0..self.liars.len()).for_each(|which| self.lie_of_itself(which));
+        (0..self.liars.len()).for_each(|liar_index| self.send_liar_heartbeat(liar_index));
         for step in &self.plan.steps {
-            self.pass_until(Time::from_start(step.at))?;
-            self.say(|| step.to_string());
-            self.act(step)?;
+            self.run_until(Time::from_start(step.at))?;
+            self.log(|| step.to_string());
+            self.apply(step)?;
         }
-        self.pass_until(Time::from_start(self.plan.calm_at()))?;
-        self.calm()?;
+        self.run_until(Time::from_start(self.plan.faults_end_at()))?;
+        self.end_faults()?;
         let has_holes = self.plan.liars > 0 && self.plan.faults.small_bounds;
-        self.pass_until(self.now + if has_holes { CALM_AMONG_LIARS } else { CALM })?;
-        self.oracle.check_calm(&self.seats)?;
-        // What is sent from now on arrives, whatever was told before.
-        for seat in 0..self.seats.len() {
+        self.run_until(
+            self.now + if has_holes { RECOVERY_TIME_WITH_LIARS } else { RECOVERY_TIME },
+        )?;
+        self.oracle.check_recovered(&self.hosts)?;
+        // Later events must arrive, whatever was reported missing before.
+        for host_id in 0..self.hosts.len() {
             for lane in Lane::ALL {
-                self.publish(seat, lane, (1, 3))?;
+                self.publish(host_id, lane, (1, 3))?;
             }
         }
-        self.pass_until(self.now + ARRIVED)?;
-        self.oracle.check_calm(&self.seats)?;
+        self.run_until(self.now + DELIVERY_TIME)?;
+        self.oracle.check_recovered(&self.hosts)?;
         self.check_mirrors()
     }
 
-    /// Lets time pass: arrivals and deadlines in their order.
-    fn pass_until(&mut self, until: Time) -> Result<(), String> {
-        while let Some(entry) = self.agenda.first_entry().filter(|entry| entry.key().0 <= until) {
-            let ((at, _), item) = entry.remove_entry();
+    /// Runs all tasks up to a time, in their order.
+    fn run_until(&mut self, until: Time) -> Result<(), String> {
+        while let Some(entry) = self.queue.first_entry().filter(|entry| entry.key().0 <= until) {
+            let ((at, _), task) = entry.remove_entry();
             self.now = self.now.max(at);
-            self.oracle.time(self.now);
-            match item {
-                Item::Arrive { seat, life, packet } => {
-                    if self.places.get(&life) == Some(&seat) {
-                        self.arrive(seat, *packet)?;
+            self.oracle.set_time(self.now);
+            match task {
+                Task::Arrive { host_id, incarnation, packet } => {
+                    if self.host_of.get(&incarnation) == Some(&host_id) {
+                        self.arrive(host_id, *packet)?;
                     }
                 }
-                Item::Wake { seat } => self.wake(seat, at)?,
-                Item::Handle { seat } => self.handle_waiting(seat)?,
-                Item::Return { seat } => self.come_back(self.seats[seat].name)?,
-                Item::Tick { seat, life } => self.tick(seat, life)?,
-                Item::Leave { seat } => self.leave_if_done(seat)?,
-                Item::LieOfItself { which } => self.lie_of_itself(which),
-                Item::Flood(flooding) => self.flood(flooding),
+                Task::Deadline { host_id } => self.on_deadline(host_id, at)?,
+                Task::HandleWaiting { host_id } => self.handle_waiting(host_id)?,
+                Task::Restart { host_id } => self.restart_if_down(self.hosts[host_id].name)?,
+                Task::MirrorTick { host_id, incarnation } => {
+                    self.mirror_tick(host_id, incarnation)?
+                }
+                Task::Leave { host_id } => self.leave_if_done(host_id)?,
+                Task::LiarHeartbeat { liar_index } => self.send_liar_heartbeat(liar_index),
+                Task::Flood(flood) => self.continue_flood(flood),
             }
         }
         self.now = self.now.max(until);
-        self.oracle.time(self.now);
+        self.oracle.set_time(self.now);
         Ok(())
     }
 
-    fn arrive(&mut self, seat: usize, packet: Packet) -> Result<(), String> {
-        let place = &mut self.seats[seat];
-        if place.is_frozen(self.now) || place.is_slow(self.now) {
-            place.keep(self.now, packet);
+    fn arrive(&mut self, host_id: usize, packet: Packet) -> Result<(), String> {
+        let host = &mut self.hosts[host_id];
+        if host.is_frozen(self.now) || host.is_slow(self.now) {
+            host.queue(self.now, packet);
             return Ok(());
         }
-        self.handle(seat, packet)
+        self.handle(host_id, packet)
     }
 
-    fn handle(&mut self, seat: usize, packet: Packet) -> Result<(), String> {
-        self.report.steps += 1;
-        let place = &mut self.seats[seat];
-        if let Some(node) = &mut place.node {
-            let now = place.clock.local(self.now);
-            let at = node.identity().incarnation;
-            self.oracle.heard(at, packet.via.map_or(packet.frame.incarnation, |via| via.peer));
+    fn handle(&mut self, host_id: usize, packet: Packet) -> Result<(), String> {
+        self.report.inputs += 1;
+        let host = &mut self.hosts[host_id];
+        if let Some(endpoint) = &mut host.endpoint {
+            let now = host.clock.local(self.now);
+            let at = endpoint.identity().incarnation;
+            self.oracle
+                .packet_arrived(at, packet.via.map_or(packet.frame.incarnation, |via| via.peer));
             match packet.via {
-                None => node.handle_frame(now, packet.frame),
-                Some(via) => node.handle_relayed(now, via, packet.frame),
+                None => endpoint.handle_frame(now, packet.frame),
+                Some(via) => endpoint.handle_relayed(now, via, packet.frame),
             }
         }
-        self.settle(seat)
+        self.after_input(host_id)
     }
 
-    /// What waited before a node that stood still, at once; before a slow one, a packet
-    /// a millisecond.
-    fn handle_waiting(&mut self, seat: usize) -> Result<(), String> {
-        if self.seats[seat].is_frozen(self.now) {
+    /// Handles the packets that waited: all of them after a freeze, one per millisecond on a slow
+    /// host.
+    fn handle_waiting(&mut self, host_id: usize) -> Result<(), String> {
+        if self.hosts[host_id].is_frozen(self.now) {
             return Ok(());
         }
-        while let Some(packet) = self.seats[seat].waiting.pop_front() {
-            self.handle(seat, packet)?;
-            if self.seats[seat].is_slow(self.now) {
+        while let Some(packet) = self.hosts[host_id].waiting.pop_front() {
+            self.handle(host_id, packet)?;
+            if self.hosts[host_id].is_slow(self.now) {
                 break;
             }
         }
-        if self.seats[seat].is_slow(self.now) {
-            self.schedule(self.now + Duration::from_millis(1), Item::Handle { seat });
+        if self.hosts[host_id].is_slow(self.now) {
+            self.schedule(self.now + Duration::from_millis(1), Task::HandleWaiting { host_id });
         }
-        self.look_again(seat);
+        self.schedule_deadline(host_id);
         Ok(())
     }
 
-    fn wake(&mut self, seat: usize, at: Time) -> Result<(), String> {
-        let place = &mut self.seats[seat];
-        if place.scheduled != Some(at) {
+    fn on_deadline(&mut self, host_id: usize, at: Time) -> Result<(), String> {
+        let host = &mut self.hosts[host_id];
+        if host.scheduled != Some(at) {
             return Ok(());
         }
-        place.scheduled = None;
-        if place.is_frozen(self.now) {
+        host.scheduled = None;
+        if host.is_frozen(self.now) {
             return Ok(());
         }
-        let now = place.clock.local(self.now);
-        if let Some(node) = &mut place.node
-            && node.next_deadline().is_some_and(|deadline| deadline <= now)
+        let now = host.clock.local(self.now);
+        if let Some(endpoint) = &mut host.endpoint
+            && endpoint.next_deadline().is_some_and(|deadline| deadline <= now)
         {
-            self.report.steps += 1;
-            node.handle_deadline(now);
+            self.report.inputs += 1;
+            endpoint.handle_deadline(now);
         }
-        self.woken =
-            if self.woken.0 == self.now { (self.now, self.woken.1 + 1) } else { (self.now, 0) };
-        if self.woken.1 > RESTLESS {
-            return Err(format!("nodes are woken without end at {:?}", self.now.elapsed()));
+        self.wakeups =
+            if self.wakeups.0 == self.now { (self.now, self.wakeups.1 + 1) } else { (self.now, 0) };
+        if self.wakeups.1 > MAX_WAKEUPS_AT_ONCE {
+            return Err(format!("endless wake-ups at {:?}", self.now.elapsed()));
         }
-        self.settle(seat)
+        self.after_input(host_id)
     }
 
-    /// After an input: takes what the node has to say, and notes its deadline.
-    fn settle(&mut self, seat: usize) -> Result<(), String> {
-        self.drain(seat)?;
-        self.send_unsent(seat)?;
-        if let Some(node) = &self.seats[seat].node {
-            self.oracle.check_bounds(node)?;
+    /// After each input: handles the outputs, publishes, and schedules the next deadline.
+    fn after_input(&mut self, host_id: usize) -> Result<(), String> {
+        self.poll_outputs(host_id)?;
+        self.publish_waiting(host_id)?;
+        if let Some(endpoint) = &self.hosts[host_id].endpoint {
+            self.oracle.check_bounds(endpoint)?;
         }
-        self.leave_if_done(seat)?;
-        self.look_again(seat);
+        self.leave_if_done(host_id)?;
+        self.schedule_deadline(host_id);
         Ok(())
     }
 
-    fn look_again(&mut self, seat: usize) {
-        let place = &self.seats[seat];
-        let deadline = place.node.as_ref().and_then(Endpoint::next_deadline);
-        let Some(deadline) = deadline.map(|deadline| place.clock.global(deadline)) else { return };
+    fn schedule_deadline(&mut self, host_id: usize) {
+        let host = &self.hosts[host_id];
+        let deadline = host.endpoint.as_ref().and_then(Endpoint::next_deadline);
+        let Some(deadline) = deadline.map(|deadline| host.clock.global(deadline)) else { return };
         let deadline = deadline.max(self.now);
-        if place.scheduled.is_none_or(|scheduled| deadline < scheduled) {
-            self.seats[seat].scheduled = Some(deadline);
-            self.schedule(deadline, Item::Wake { seat });
+        if host.scheduled.is_none_or(|scheduled| deadline < scheduled) {
+            self.hosts[host_id].scheduled = Some(deadline);
+            self.schedule(deadline, Task::Deadline { host_id });
         }
     }
 
-    fn schedule(&mut self, at: Time, item: Item) {
-        self.planned += 1;
-        self.agenda.insert((at, self.planned), item);
+    fn schedule(&mut self, at: Time, task: Task) {
+        self.scheduled_count += 1;
+        self.queue.insert((at, self.scheduled_count), task);
     }
 
-    /// Takes what a node has to say, and has the oracle judge it.
-    fn drain(&mut self, seat: usize) -> Result<(), String> {
-        let mut steps_back = false;
-        while let Some(output) = self.seats[seat].node.as_mut().and_then(Endpoint::poll_output) {
-            steps_back |= self.take(seat, output)?;
+    /// Takes the outputs of a node and lets the oracle judge them.
+    fn poll_outputs(&mut self, host_id: usize) -> Result<(), String> {
+        let mut must_leave = false;
+        while let Some(output) =
+            self.hosts[host_id].endpoint.as_mut().and_then(Endpoint::poll_output)
+        {
+            must_leave |= self.handle_output(host_id, output)?;
         }
-        if steps_back { self.leave(seat) } else { Ok(()) }
+        if must_leave { self.leave(host_id) } else { Ok(()) }
     }
 
-    fn take(&mut self, seat: usize, output: Output) -> Result<bool, String> {
-        let Some(node) = &self.seats[seat].node else { return Ok(false) };
-        let at = node.identity().incarnation;
-        self.say(|| match &output {
-            Output::Transmit { to, frame } => format!("  {at:?} -> {to:?}: {}", shown(frame)),
+    fn handle_output(&mut self, host_id: usize, output: Output) -> Result<bool, String> {
+        let Some(endpoint) = &self.hosts[host_id].endpoint else { return Ok(false) };
+        let at = endpoint.identity().incarnation;
+        self.log(|| match &output {
+            Output::Transmit { to, frame } => format!("  {at:?} -> {to:?}: {}", describe(frame)),
             Output::Relay { to, frame, .. } => {
-                format!("  {at:?} -> {to:?}: of {:?}, {}", frame.incarnation, shown(frame))
+                format!("  {at:?} -> {to:?}: relays {:?}: {}", frame.incarnation, describe(frame))
             }
             other => format!("  {at:?}: {other:?}"),
         });
-        self.keep(seat, &output);
+        self.update_mirror(host_id, &output);
         match output {
             Output::Transmit { to, frame } => {
-                if let Some(asked) = liar::request(&frame, to) {
-                    self.oracle.asks(at, asked)?;
+                if let Some(request) = liar::requested_events(&frame, to) {
+                    self.oracle.nak_sent(at, request)?;
                 }
-                self.carry(seat, to, &Packet { frame, via: None });
+                self.transmit(host_id, to, &Packet { frame, via: None });
             }
             Output::Relay { to, number, frame } => {
                 let via = Some(Via { peer: at, number });
-                self.carry(seat, Destination::One(to), &Packet { frame, via });
+                self.transmit(host_id, Destination::One(to), &Packet { frame, via });
             }
             Output::Left { reason, .. } => {
                 self.report.failures += u64::from(reason == LeaveReason::Failed);
@@ -318,7 +327,7 @@ impl<'a> Simulation<'a> {
                 self.oracle.judge(at, &output)?;
             }
             Output::Gap(gap) => {
-                self.report.missed = self.report.missed.saturating_add(gap.missed);
+                self.report.missing = self.report.missing.saturating_add(gap.missed);
                 self.oracle.judge(at, &output)?;
             }
             Output::Joined(_) => self.oracle.judge(at, &output)?,
@@ -327,46 +336,49 @@ impl<'a> Simulation<'a> {
                 self.oracle.judge(at, &output)?;
             }
             Output::NameConflict(conflict) => {
-                let steps_back = conflict.loser == at;
-                self.oracle.conflict(at, conflict.winner, conflict.loser)?;
-                return Ok(steps_back);
+                let must_leave = conflict.loser == at;
+                self.oracle.name_conflict(at, conflict.winner, conflict.loser)?;
+                return Ok(must_leave);
             }
             _ => {}
         }
         Ok(false)
     }
 
-    fn carry(&mut self, from: usize, to: Destination, packet: &Packet) {
+    fn transmit(&mut self, from: usize, to: Destination, packet: &Packet) {
         match to {
             Destination::All => {
-                for seat in (0..self.seats.len()).filter(|seat| *seat != from) {
-                    self.carry_to(from, seat, packet);
+                for host_id in (0..self.hosts.len()).filter(|host_id| *host_id != from) {
+                    self.transmit_to(from, host_id, packet);
                 }
             }
-            Destination::One(life) => match self.places.get(&life).copied() {
-                Some(seat) => self.carry_to(from, seat, packet),
-                None => self.ask_liar(life, packet),
+            Destination::One(incarnation) => match self.host_of.get(&incarnation).copied() {
+                Some(host_id) => self.transmit_to(from, host_id, packet),
+                None => self.answer_as_liar(incarnation, packet),
             },
         }
     }
 
-    fn carry_to(&mut self, from: usize, seat: usize, packet: &Packet) {
-        let Some(node) = &self.seats[seat].node else { return };
-        let life = node.identity().incarnation;
-        let arrivals = self.network.send(self.now, (from, seat), packet);
+    fn transmit_to(&mut self, from: usize, host_id: usize, packet: &Packet) {
+        let Some(endpoint) = &self.hosts[host_id].endpoint else { return };
+        let incarnation = endpoint.identity().incarnation;
+        let arrivals = self.network.send(self.now, (from, host_id), packet);
         for at in arrivals.into_iter().flatten() {
-            self.schedule(at, Item::Arrive { seat, life, packet: Box::new(packet.clone()) });
+            self.schedule(
+                at,
+                Task::Arrive { host_id, incarnation, packet: Box::new(packet.clone()) },
+            );
         }
     }
 
-    fn say(&mut self, line: impl FnOnce() -> String) {
+    fn log(&mut self, line: impl FnOnce() -> String) {
         if let Some(trace) = &mut self.trace {
             trace.push(format!("{:>12.6}  {}", self.now.elapsed().as_secs_f64(), line()));
         }
     }
 }
 
-/// What events are made of: their own numbers, so that content is checked.
+/// The body of a frame of events. It contains their stream and numbers, so that receivers check it.
 pub(crate) fn body(from: Incarnation, lane: Lane, first: u64, count: u16) -> bytes::Bytes {
     let mut body = from.0.to_vec();
     body.extend(first.to_be_bytes());
@@ -375,7 +387,7 @@ pub(crate) fn body(from: Incarnation, lane: Lane, first: u64, count: u16) -> byt
     body.into()
 }
 
-fn shown(frame: &Frame) -> String {
+fn describe(frame: &Frame) -> String {
     match frame.kind {
         FrameKind::Data(lane) => {
             format!("{lane} {}..{}", frame.first, frame.first.saturating_add(frame.count.into()))

@@ -2,13 +2,13 @@ use std::fmt;
 
 use mailmesh_events::{DomainNames, EventError, Printable, UnixMillis};
 
-/// A part of a certificate that is checked.
+/// The part of a certificate that a check refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Material {
-    /// All certificates, the leaf's first.
+    /// The whole chain, leaf first.
     Chain,
-    /// The leaf's certificate.
+    /// The leaf certificate.
     Certificate,
     /// The leaf's private key.
     PrivateKey,
@@ -24,47 +24,47 @@ impl fmt::Display for Material {
     }
 }
 
-/// Why the mirror refused something.
+/// Why the mirror refused a change or a certificate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StateError {
-    /// Not a valid value.
+    /// A value breaks the rules of `mailmesh-events`.
     #[error(transparent)]
     Event(#[from] EventError),
-    /// The mirror holds as much as it may.
-    #[error("the mirror holds {limit} {what}, the most it may; remove some, or raise the bound")]
+    /// The mirror holds as many entries of a kind as its bounds allow.
+    #[error("the mirror is full with {limit} {kind}; remove some, or raise the bound")]
     Full {
-        /// Of what.
-        what: &'static str,
-        /// The bound.
+        /// The kind of entry, such as `networks`.
+        kind: &'static str,
+        /// The bound, in entries.
         limit: usize,
     },
-    /// There is no such entry.
+    /// The key has no live entry.
     #[error("there is no entry for {}", Printable(.key))]
-    Absent {
-        /// What was asked for.
+    NotFound {
+        /// The key, as text.
         key: String,
     },
-    /// The entry to set has ended already.
+    /// The entry to set has already expired.
     #[error(
-        "the entry for {} was to end at {end}, which is over; give a later end, or remove the entry",
+        "the entry for {} would expire at {end}, which is in the past; give a later time, or remove it",
         Printable(.key)
     )]
-    Ended {
-        /// The key of the entry.
+    AlreadyExpired {
+        /// The key of the entry, as text.
         key: String,
-        /// When it was to end, in cluster time.
+        /// When the entry was to expire, in cluster time.
         end: UnixMillis,
     },
-    /// The certificate or key cannot be read or used.
-    #[error("{what} cannot be used: {}", Printable(.why))]
+    /// A certificate or key cannot be parsed or used.
+    #[error("{part} cannot be used: {}", Printable(.reason))]
     Parse {
         /// The part that cannot be used.
-        what: Material,
-        /// The reason, in words that hold nothing of the part.
-        why: String,
+        part: Material,
+        /// The reason, without any content of the part.
+        reason: String,
     },
-    /// The key is not the certificate's.
+    /// The private key is not that of the certificate.
     #[error(
         "the private key does not belong to the certificate for {names}; give the key it was made with"
     )]
@@ -73,49 +73,49 @@ pub enum StateError {
         names: DomainNames,
     },
     /// The certificate has no DNS name.
-    #[error("the certificate has no name that a server could present it for: {}", Printable(.why))]
+    #[error("the certificate has no name that a server could present it for: {}", Printable(.reason))]
     NoNames {
-        /// The names that it has instead, and the ones to ask the authority for.
-        why: String,
+        /// The names that it has instead, and what to request from the authority.
+        reason: String,
     },
-    /// The certificate has more names than are taken.
+    /// The certificate has more names than a mirror takes.
     #[error(
-        "the certificate has {count} names, more than {most}; ask the authority for several \
-         certificates with up to {most} names each, or for a wildcard (DNS:*.example.org)"
+        "the certificate has {count} names, more than {max}; ask the authority for several \
+         certificates with up to {max} names each, or for a wildcard (DNS:*.example.org)"
     )]
     TooManyNames {
-        /// The number of its names.
+        /// Number of DNS names in the certificate.
         count: usize,
-        /// The most that are taken.
-        most: usize,
+        /// Maximum number of names.
+        max: usize,
     },
-    /// The dates make no sense, or are over.
+    /// The certificate has expired, or its dates are inconsistent.
     #[error(
-        "the certificate was valid from {not_before} until {not_after}, which is over; renew it"
+        "the certificate was valid from {not_before} until {not_after}, which is in the past; renew it"
     )]
-    Expired {
-        /// `notBefore`
+    CertificateExpired {
+        /// `notBefore` of the certificate.
         not_before: UnixMillis,
-        /// `notAfter`
+        /// `notAfter` of the certificate.
         not_after: UnixMillis,
     },
-    /// A stamp of the year 10,000 or later.
+    /// The stamp is in the year 10,000 or later.
     #[error(
-        "it is stamped {stamped}, a time that no right clock shows; set the clock of the node (NTP)"
+        "the change is stamped {stamped}, which no correct clock shows; set the clock of its node (NTP)"
     )]
-    Future {
-        /// The stamp's time.
+    InvalidStamp {
+        /// The time of the stamp.
         stamped: UnixMillis,
     },
-    /// This node's own stamp does not win.
-    #[error("a change with a later stamp is in place; set this node's clock (NTP)")]
-    Outrun,
-    /// A newer certificate is there for the same names.
+    /// The mirror holds a change of the key that wins over this node's own.
+    #[error("the mirror holds a change with a later stamp; set this node's clock (NTP)")]
+    Superseded,
+    /// The mirror holds a newer certificate, still valid, for the same names.
     #[error("the mirror has a newer certificate for {names}, valid from {current}; not replaced")]
-    Older {
-        /// The names.
+    NewerCertificate {
+        /// The names of both certificates.
         names: DomainNames,
-        /// `notBefore` of the one that is there.
+        /// `notBefore` of the certificate in the mirror.
         current: UnixMillis,
     },
 }

@@ -6,23 +6,23 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::version::Version;
 
-/// Bits of an item that tell the version of its entry; the others are its id's first.
-pub(crate) const ITEM_VERSION: u64 = (1 << 24) - 1;
+/// The low bits of an item, which identify the version of its entry. The high bits are those of the
+/// entry's id.
+pub(crate) const ITEM_VERSION_MASK: u64 = (1 << 24) - 1;
 
-/// A keyed hash of a key, 128 bits: that two keys have the same does not happen (of four
-/// million, with a chance of 2^-85).
+/// A keyed 128-bit hash of a key. Two of four million keys collide with a probability of 2^-85.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct EntryId(u128);
 
 impl EntryId {
-    /// Its first 64 bits.
+    /// The first 64 bits.
     pub(crate) fn high(self) -> u64 {
         (self.0 >> 64) as u64
     }
 }
 
-/// The digest of a set of entries, kept current: the sum of a keyed hash of each
-/// entry's id, stamp and content, so order does not matter and each change costs one hash.
+/// The digest of a set of entries: the sum of a keyed hash of each entry's id, stamp and content.
+/// The order of entries does not matter, and each change costs one hash.
 #[derive(Debug, Clone)]
 pub(crate) struct Fingerprint {
     hasher: SipHasher13,
@@ -35,7 +35,8 @@ impl Fingerprint {
         let short = SipHasher64::new_with_key(&key);
         let mut name = short;
         name.write(b"name of the key");
-        let digest = MirrorDigest { key: (name.finish() >> 32) as u32, ..MirrorDigest::default() };
+        let digest =
+            MirrorDigest { key_id: (name.finish() >> 32) as u32, ..MirrorDigest::default() };
         Self { hasher: SipHasher13::new_with_key(&key), short, digest }
     }
 
@@ -45,12 +46,12 @@ impl Fingerprint {
 
     pub(crate) fn add(&mut self, id: EntryId, version: &Version) {
         self.digest.entries += 1;
-        self.digest.fingerprint = self.digest.fingerprint.wrapping_add(self.hash(id, version));
+        self.digest.set_hash = self.digest.set_hash.wrapping_add(self.hash(id, version));
     }
 
     pub(crate) fn remove(&mut self, id: EntryId, version: &Version) {
         self.digest.entries -= 1;
-        self.digest.fingerprint = self.digest.fingerprint.wrapping_sub(self.hash(id, version));
+        self.digest.set_hash = self.digest.set_hash.wrapping_sub(self.hash(id, version));
     }
 
     /// The id of a key.
@@ -73,7 +74,7 @@ impl Fingerprint {
             }
             ChangeKey::Value(key) => {
                 hasher.write(&[3]);
-                // No name of a namespace has a zero in it.
+                // Names of namespaces contain no zero byte.
                 hasher.write(key.namespace().as_bytes());
                 hasher.write(&[0]);
                 hasher.write(key.name().as_bytes());
@@ -83,13 +84,14 @@ impl Fingerprint {
         EntryId(hasher.finish128().as_u128())
     }
 
-    /// What tells an entry in its present version, in 64 bits: the first of its id, then of
-    /// a hash of its version. Two entries of four million with the same item have a chance of
-    /// one in two million; then they are told apart by the digest, and exchanged in full.
+    /// The item that identifies an entry in its current version: 40 bits of the id, then 24 bits of
+    /// a hash of the version. Some pair of four million entries has the same item with a
+    /// probability of one in two million. In that case the digests still differ, and the mirrors
+    /// are exchanged in full.
     pub(crate) fn item(&self, id: EntryId, version: &Version) -> u64 {
         let mut hasher = self.short;
         write(&mut hasher, id, version);
-        id.high() & !ITEM_VERSION | hasher.finish() & ITEM_VERSION
+        id.high() & !ITEM_VERSION_MASK | hasher.finish() & ITEM_VERSION_MASK
     }
 
     fn hash(&self, id: EntryId, version: &Version) -> u128 {
@@ -99,7 +101,7 @@ impl Fingerprint {
     }
 }
 
-/// The same bytes on every machine.
+/// Hashes an id and a version, with the same bytes on every platform.
 fn write(hasher: &mut impl Hasher, id: EntryId, version: &Version) {
     hasher.write(&id.0.to_le_bytes());
     hasher.write(&version.bytes());

@@ -1,18 +1,18 @@
-//! The replicated mirror: which networks are blocked, which certificates are
-//! current. The same on every node, answered from local memory.
+//! The replicated mirror: which networks are blocked, which certificates are current. Its content
+//! is the same on every node, and lookups are answered from local memory.
 //!
-//! - [`Mirror`]: versioned entries; of two changes of one key the later stamp
-//!   wins ([`compare_changes`]), so that every node ends with the same content whatever the order,
-//!   loss or repetition of changes (a state-based CRDT, last writer wins).
-//! - [`Reconciler`]: notices that two mirrors differ, and fetches.
-//! - [`HybridClock`]: makes the stamps.
+//! - [`Mirror`]: versioned entries. Of two changes of one key the later stamp wins
+//!   ([`compare_changes`]), so every node reaches the same content whatever the order, loss or
+//!   repetition of changes (a state-based CRDT with last-writer-wins registers).
+//! - [`Reconciler`]: detects that two mirrors differ, and exchanges the difference.
+//! - [`HybridClock`]: makes stamps.
+//! - [`ClusterClock`]: estimates the time that the nodes of a cluster agree on.
 //!
-//! **Invariant**: no I/O, no clock, no async. Time is an argument. A change that
-//! cannot be held (past [`Bounds`], a certificate that does not check) is refused
-//! and counted, never half-taken.
+//! **Invariant**: no I/O, no clock, no async; time is an argument. A change that the mirror cannot
+//! hold (beyond [`Bounds`], or with an invalid certificate) is refused and counted, never applied in
+//! part.
 //!
-//! **Left to others**: bytes, peers, sending, and when to call
-//! [`Mirror::sweep`].
+//! **Left to the caller**: encoding, peers, transport, and when to call [`Mirror::sweep`].
 //!
 //! ```
 //! use mailmesh_events::{Block, NodeId, UnixMillis};
@@ -30,7 +30,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod certificates;
+mod certificate_index;
 mod clock;
 mod cluster_clock;
 mod entries;
@@ -44,20 +44,20 @@ mod planted;
 #[cfg(planted)]
 pub mod planted;
 mod reconcile;
-mod sketch;
-mod values;
+mod riblt;
+mod value_index;
 mod verdict;
 mod version;
 mod x509;
 
-pub use certificates::{ChosenCertificate, Validity};
+pub use certificate_index::{ChosenCertificate, Validity};
 pub use clock::HybridClock;
-pub use cluster_clock::{AGREE, ClusterClock, Judgement};
+pub use cluster_clock::{CLOCK_TOLERANCE, ClockEstimate, ClusterClock};
 pub use entries::{Bounds, Swept};
 pub use error::{Material, StateError};
-pub use mirror::{Applied, Batch, Mirror, MirrorCounters, Saved, fingerprint_key_name};
+pub use mirror::{Applied, Batch, Mirror, MirrorCounters, Saved, fingerprint_key_id};
 pub use observe::{Observed, Observer};
-pub use reconcile::{Reconciler, Timing};
+pub use reconcile::{ReconcileConfig, Reconciler};
 pub use verdict::{NetworkEntry, Verdict};
 pub use version::compare_changes;
 pub use x509::{

@@ -3,29 +3,30 @@ use std::sync::Weak;
 use mailmesh_events::Change;
 use parking_lot::Mutex;
 
-/// What happened to the mirror, in the order in which it did.
+/// An event of the mirror. Observers see events in the order in which they happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Observed<'a> {
-    /// An entry was set or removed, here or elsewhere.
+    /// An entry was set or removed, by this node or another.
     Changed(&'a Change),
-    /// An entry ended, and was taken out.
+    /// An entry expired and was removed from lookups.
     Expired(&'a Change),
-    /// A certificate has so many days left, or fewer: 30, 7, 1, or 0, when it has ended. It
-    /// stays until a newer one comes.
+    /// A certificate has at most this many days left: 30, 7, 1, or 0 once it has expired. It stays
+    /// in the mirror until a newer one replaces it.
     Ending(&'a Change, u32),
-    /// What is remembered of what is gone was dropped, or is new.
-    Forgotten(&'a Change),
+    /// A tombstone, or an expired entry kept as one, was dropped. Or an entry that had already
+    /// expired arrived. Only a store needs to know.
+    TombstoneChanged(&'a Change),
 }
 
-/// Is told what happens to a mirror. Must not wait, nor call the mirror: it is called in
-/// the middle of a change.
+/// Receives the events of a mirror. Called in the middle of a change, so it must neither wait nor
+/// call the mirror.
 pub trait Observer: Send + Sync {
-    /// It happened.
+    /// Handles one event.
     fn observe(&self, observed: Observed<'_>);
 }
 
-/// Those that are told, while they live.
+/// The registered observers; dropped ones are skipped.
 #[derive(Default)]
 pub(crate) struct Observers(Mutex<Vec<Weak<dyn Observer>>>);
 
@@ -36,7 +37,7 @@ impl Observers {
         observers.push(observer);
     }
 
-    pub(crate) fn tell(&self, observed: Observed<'_>) {
+    pub(crate) fn notify(&self, observed: Observed<'_>) {
         for observer in self.0.lock().iter().filter_map(Weak::upgrade) {
             observer.observe(observed);
         }

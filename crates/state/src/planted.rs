@@ -1,9 +1,9 @@
-//! Faults that `cargo xtask mutants` plants in the mirror: the simulator must catch each.
+//! Faults that `cargo xtask mutants` plants in the mirror. The simulator must catch each.
 //!
-//! A fault is in builds with `--cfg planted` alone. In every other build [`planted`] is the
-//! constant `false`, so the compiler leaves out what depends on it (decision 27).
+//! A fault exists only in builds with `--cfg planted`. In every other build [`planted`] is the
+//! constant `false`, so the compiler removes the code that depends on it (decision 27).
 //!
-//! The compiler checks that each fault has a place: a variant that no code plants is never
+//! The compiler checks that each fault is planted somewhere: a variant that no code uses is never
 //! constructed, which is a warning in builds without the cfg, and an error in CI.
 
 // Public with the cfg, for the simulator; private to the crate without it.
@@ -12,8 +12,8 @@
 #[cfg(planted)]
 use std::sync::OnceLock;
 
-/// Makes [`Fault`]. The documentation of a fault is also its line in the table of
-/// `docs/simulator.md`: a sentence that says what the mirror does wrong.
+/// Makes [`Fault`]. The doc comment of a fault is also its line in the table of
+/// `docs/simulator.md`: one sentence that says what the mirror does wrong.
 macro_rules! faults {
     (
         plain { $($(#[doc = $what:literal])+ $fault:ident,)+ }
@@ -28,10 +28,10 @@ macro_rules! faults {
 
         #[cfg(planted)]
         impl Fault {
-            /// Every fault.
+            /// All faults.
             pub const ALL: &'static [Self] = &[$(Self::$fault,)+ $(Self::$liar,)+];
 
-            /// The behaviour of the mirror in which the fault is planted.
+            /// The wrong behaviour of the mirror, as one sentence.
             #[must_use]
             pub const fn what(self) -> &'static str {
                 match self {
@@ -40,7 +40,7 @@ macro_rules! faults {
                 }
             }
 
-            /// Whether the fault shows only where members lie.
+            /// Whether only simulations with lying members show the fault.
             #[must_use]
             pub const fn is_among_liars(self) -> bool {
                 matches!(self, $(Self::$liar)|+)
@@ -84,24 +84,24 @@ faults! {
     }
 }
 
-/// Whether a fault is planted.
+/// Whether this fault is planted: never in this build.
 #[cfg(not(planted))]
 #[inline(always)]
 pub(crate) const fn planted(_: Fault) -> bool {
     false
 }
 
-/// Whether a fault is planted.
+/// Whether this fault is planted in this process.
 #[cfg(planted)]
 pub(crate) fn planted(fault: Fault) -> bool {
     PLANTED.get() == Some(&fault)
 }
 
-/// The fault of this process.
+/// The fault planted in this process.
 #[cfg(planted)]
 static PLANTED: OnceLock<Fault> = OnceLock::new();
 
-/// Plants a fault, for as long as the process runs. `false` if one was planted before.
+/// Plants a fault for the lifetime of the process. `false` if one was planted before.
 #[cfg(planted)]
 pub fn plant(fault: Fault) -> bool {
     PLANTED.set(fault).is_ok()

@@ -5,21 +5,21 @@ use mailmesh_events::{Block, Network};
 /// A network in the mirror.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetworkEntry {
-    /// The network.
+    /// The network that matched or was listed.
     pub network: Network,
-    /// Why, by whom, since when, until when.
+    /// Reason, origin, time of blocking and expiry.
     pub block: Block,
 }
 
-/// What the mirror says of an address.
+/// The mirror's decision about an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Verdict {
-    /// Nothing.
+    /// No entry matches the address.
     Clear,
-    /// It is let in, whatever blocks say.
+    /// The address is in an allowed network, whatever blocks match it.
     Allowed(NetworkEntry),
-    /// It is blocked.
+    /// The address is in a blocked network.
     Blocked(NetworkEntry),
 }
 

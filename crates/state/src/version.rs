@@ -1,8 +1,8 @@
-//! The version of an entry: its stamp and its content. How fingerprints tell it, and which of two
-//! versions stands.
+//! The version of an entry: its stamp and content. How fingerprints identify it, and which of two
+//! versions wins.
 //!
-//! No two honest changes have the same stamp. A member that lies can make two all the same, and
-//! give each node another: mirrors must see that they differ, and agree on one.
+//! No two honest changes of a key have the same stamp. A lying member can give one stamp to two
+//! contents and send each to other nodes. Mirrors must detect that they differ, and agree on one.
 
 use std::cmp::Ordering;
 
@@ -11,13 +11,13 @@ use ring::digest::{Context, SHA256};
 
 use crate::planted::{Fault, planted};
 
-/// The first half of a SHA-256 hash. A member has the key of the fingerprints, so their own hash
-/// would not keep it from making two contents that have the same.
+/// The first half of a SHA-256 hash. Members know the fingerprint key, so a keyed hash would not
+/// keep a member from making two contents with the same hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct ContentHash([u8; 16]);
 
 impl ContentHash {
-    /// The hash of parts in their order, each with its length.
+    /// The hash of a sequence of parts, each prefixed by its length.
     fn of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut context = Context::new(&SHA256);
         for part in parts {
@@ -30,13 +30,13 @@ impl ContentHash {
         Self(hash)
     }
 
-    /// Of why a network is blocked, and who asked for it.
+    /// The hash of a block's reason and origin.
     pub(crate) fn of_text(block: &Block) -> Self {
         Self::of([block.reason().as_bytes(), block.origin().as_bytes()])
     }
 
-    /// Of what is no network. The key of a certificate is left out: it is checked to be the
-    /// leaf's, so that two can differ in their encoding alone.
+    /// The hash of an entry that is not a network. The private key of a certificate is left out: it
+    /// belongs to the leaf, so two keys could only differ in their encoding.
     pub(crate) fn of_other(change: &Change) -> Self {
         match change {
             Change::Certificate(change) => {
@@ -53,7 +53,7 @@ impl ContentHash {
     }
 }
 
-/// What an entry holds, of which all that is long is hashed once.
+/// The content of an entry, with its long parts hashed once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Content {
     Removed,
@@ -61,7 +61,7 @@ pub(crate) enum Content {
     Other(ContentHash),
 }
 
-/// A stamp and what an entry holds.
+/// The stamp and content of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Version {
     pub(crate) stamp: Stamp,
@@ -69,7 +69,7 @@ pub(crate) struct Version {
 }
 
 impl Version {
-    /// The same bytes on every machine.
+    /// The bytes that fingerprints hash, the same on every platform.
     pub(crate) fn bytes(&self) -> [u8; 49] {
         let (kind, ContentHash(hash), added, expires) = match self.content {
             Content::Removed => (0, ContentHash::default(), 0, 0),
@@ -87,17 +87,17 @@ impl Version {
     }
 }
 
-/// How two changes of one key compare: the greater stands, on every node. It is the one with the
-/// later stamp. Of two with the same stamp, which no honest node makes, it is the entry before
-/// its removal, then the one that ends later, so that the lesser does not outlast it; then what
-/// they hold decides.
+/// Compares two changes of one key: the greater wins on every node. The later stamp is greater.
+/// Honest nodes never make two changes of a key with equal stamps. For equal stamps an entry is
+/// greater than a removal, then the entry that expires later, so that the losing entry does not
+/// outlast the winner; then the contents are compared.
 #[must_use]
 pub fn compare_changes(one: &Change, other: &Change) -> Ordering {
     one.stamp().cmp(&other.stamp()).then_with(|| compare_contents(one, other))
 }
 
 fn compare_contents(one: &Change, other: &Change) -> Ordering {
-    /// Without an end it ends last.
+    /// An entry without an expiry is greater than all others.
     fn end(expires: Option<UnixMillis>) -> (bool, Option<UnixMillis>) {
         (expires.is_none(), expires)
     }

@@ -1,13 +1,14 @@
-//! Checks a certificate before it enters the mirror: the chain parses, the key is
-//! the leaf's, names and dates are the leaf's own.
+//! Checks certificates before they enter the mirror: the chain parses, the key is that of the leaf,
+//! and names, dates and fingerprint are those of the leaf.
 
 use std::fmt;
 
 use mailmesh_events::{
-    Certificate, CertificateParts, DomainNames, Fingerprint, PrivateKey, UnixMillis, limits,
+    Certificate, CertificateFingerprint, CertificateParts, DomainNames, PrivateKey, UnixMillis,
+    limits,
 };
 use mailmesh_secrets::pem::{
-    self, CertificateFacts, Identity, KeyKind, PemError, PemWarning, Wanted,
+    self, CertificateInfo, Expected, Identity, KeyKind, PemError, PemWarning,
 };
 use ring::digest::{SHA256, digest};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -15,29 +16,30 @@ use zeroize::Zeroizing;
 
 use crate::{Material, StateError};
 
-/// Most certificates of a text that are looked at for the names of one.
-const LOOKED_AT: usize = 512;
-/// Most names that a message repeats.
-const NAMED: usize = 8;
+/// Maximum number of certificates that are parsed to name one in an error.
+const MAX_SCANNED_CERTIFICATES: usize = 512;
+/// Maximum number of names that a message repeats.
+const MAX_SHOWN_NAMES: usize = 8;
 
-/// The certificate of PEM texts: the chain and the leaf's key, as [`read_certificate`] reads them.
+/// Makes a certificate from PEM texts: the chain and the leaf's private key, as
+/// [`read_certificate`] reads them.
 ///
 /// # Errors
 /// [`StateError::Parse`], [`StateError::KeyMismatch`], [`StateError::NoNames`],
 /// [`StateError::Event`] past [`limits`].
 pub fn certificate_from_pem(chain: &[u8], key: &[u8]) -> Result<Certificate, StateError> {
-    of_identity(&identity(chain, key)?)
+    certificate_from_identity(&read_identity(chain, key)?)
 }
 
-/// A certificate that was read, and what there is to say of it.
+/// A certificate as read, with its details and warnings.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ReadCertificate {
     /// The certificate.
     pub certificate: Certificate,
-    /// The fields that operators see.
+    /// Fields to show to operators.
     pub details: CertificateDetails,
-    /// Mended and omitted parts, and what clients will notice.
+    /// Repaired and omitted parts, and problems that clients will notice.
     pub warnings: Vec<PemWarning>,
 }
 
@@ -45,32 +47,32 @@ pub struct ReadCertificate {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CertificateDetails {
-    /// Its issuer, like `CN=Example Intermediate`; printable and bounded.
+    /// The issuer, like `CN=Example Intermediate`; printable and bounded in length.
     pub issuer: String,
-    /// The kind of its key.
+    /// The kind of the public key.
     pub key: KeyKind,
-    /// How many certificates its chain has, with it.
+    /// Number of certificates in the chain, leaf included.
     pub chain_len: usize,
 }
 
 impl CertificateDetails {
-    /// Those of a certificate.
+    /// Reads the details of a certificate.
     ///
     /// # Errors
-    /// [`StateError::Parse`] if the leaf is no X.509 certificate, which none of
-    /// [`certificate_from_der`] has.
+    /// [`StateError::Parse`] if the leaf is not X.509, which does not happen for a certificate from
+    /// [`certificate_from_der`].
     pub fn of(certificate: &Certificate) -> Result<Self, StateError> {
         let leaf = certificate.chain().first().map_or(&[][..], |leaf| leaf);
         let facts =
-            CertificateFacts::of(leaf).map_err(|error| parse(Material::Certificate, error))?;
+            CertificateInfo::of(leaf).map_err(|error| parse_error(Material::Certificate, error))?;
         let chain_len = certificate.chain().len();
         Ok(Self { issuer: facts.issuer, key: facts.key, chain_len })
     }
 }
 
-/// Reads a certificate of PEM texts: a chain in any order, and the leaf's key; both may be the
-/// same text. The leaf is the certificate of the key. The warnings say what was mended or left
-/// out, and what is over or not valid yet `now`.
+/// Reads a certificate from PEM texts: the chain in any order, and the leaf's private key. Both may
+/// be the same text. The leaf is the certificate that belongs to the key. Warnings report what was
+/// repaired or left out, and which certificates are expired or not valid yet at `now`.
 ///
 /// # Errors
 /// As [`certificate_from_pem`].
@@ -79,48 +81,52 @@ pub fn read_certificate(
     key: &[u8],
     now: UnixMillis,
 ) -> Result<ReadCertificate, StateError> {
-    let identity = identity(chain, key)?;
+    let identity = read_identity(chain, key)?;
     let dates = || identity.dates(i64::try_from(now.0 / 1000).unwrap_or(i64::MAX));
-    let certificate = of_identity(&identity).map_err(|error| match (error, dates().next()) {
-        // The operator asks the authority once, so both are said.
-        (StateError::NoNames { why }, Some(ended @ PemWarning::LeafEnded { .. })) => {
-            StateError::NoNames { why: format!("{why}; besides, {ended}") }
-        }
-        (error, _) => error,
-    })?;
+    let certificate =
+        certificate_from_identity(&identity).map_err(|error| match (error, dates().next()) {
+            // The operator should ask the authority only once, so both problems are reported.
+            (StateError::NoNames { reason }, Some(ended @ PemWarning::LeafExpired { .. })) => {
+                StateError::NoNames { reason: format!("{reason}; in addition, {ended}") }
+            }
+            (error, _) => error,
+        })?;
     let details = CertificateDetails::of(&certificate)?;
-    let leaf = certificate.chain().first().and_then(|leaf| CertificateFacts::of(leaf).ok());
+    let leaf = certificate.chain().first().and_then(|leaf| CertificateInfo::of(leaf).ok());
     let odd = leaf.and_then(|facts| not_served(&facts));
     let odd = odd.map(|names| PemWarning::NamesNotServed { names });
     let warnings = identity.warnings.iter().cloned().chain(odd).chain(dates()).collect();
     Ok(ReadCertificate { certificate, details, warnings })
 }
 
-fn identity(chain: &[u8], key: &[u8]) -> Result<Identity, StateError> {
-    pem::identity(chain, key, limits::CHAIN).map_err(|error| match (error.error, error.of) {
-        (PemError::Mismatch, _) => mismatch(chain),
-        (error, Wanted::Certificates) => parse(Material::Chain, error),
-        (error, _) => parse(Material::PrivateKey, error),
+fn read_identity(chain: &[u8], key: &[u8]) -> Result<Identity, StateError> {
+    pem::identity(chain, key, limits::CHAIN_CERTIFICATES).map_err(|error| {
+        match (error.error, error.input) {
+            (PemError::Mismatch, _) => key_mismatch(chain),
+            (error, Expected::Certificates) => parse_error(Material::Chain, error),
+            (error, _) => parse_error(Material::PrivateKey, error),
+        }
     })
 }
 
-/// Names the certificate that a key does not belong to: the first that is no authority's.
-fn mismatch(chain: &[u8]) -> StateError {
-    let certificates = pem::certificates(chain, LOOKED_AT).unwrap_or_default();
-    let mut facts = certificates.iter().filter_map(|der| CertificateFacts::of(der).ok());
+/// The error for a key that belongs to no certificate of the chain. It names the first certificate
+/// that is not an authority's.
+fn key_mismatch(chain: &[u8]) -> StateError {
+    let certificates = pem::certificates(chain, MAX_SCANNED_CERTIFICATES).unwrap_or_default();
+    let mut facts = certificates.iter().filter_map(|der| CertificateInfo::of(der).ok());
     let leaf = facts.find(|facts| !facts.is_authority && !facts.dns_names.is_empty());
     match leaf.and_then(|facts| served(&facts).ok()) {
         Some(names) => StateError::KeyMismatch { names },
-        None => parse(Material::PrivateKey, PemError::Mismatch),
+        None => parse_error(Material::PrivateKey, PemError::Mismatch),
     }
 }
 
-fn of_identity(identity: &Identity) -> Result<Certificate, StateError> {
+fn certificate_from_identity(identity: &Identity) -> Result<Certificate, StateError> {
     let chain = identity.chain.iter().map(|der| der.to_vec().into()).collect();
     certificate_from_der(chain, Zeroizing::new(identity.key.secret_der().to_vec()))
 }
 
-/// A certificate as PEM texts, as servers read them. The key's is wiped when it goes.
+/// A certificate as PEM texts, as servers read them. The key is wiped on drop.
 pub struct CertificatePem {
     /// The chain, leaf first.
     pub chain: String,
@@ -128,21 +134,21 @@ pub struct CertificatePem {
     pub key: Zeroizing<String>,
 }
 
-/// Not the key.
+/// Leaves out the private key.
 impl fmt::Debug for CertificatePem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CertificatePem").field("chain", &self.chain).finish_non_exhaustive()
     }
 }
 
-/// A certificate as PEM (RFC 7468). Its DER is in [`Certificate::chain`] and
+/// Converts a certificate to PEM (RFC 7468). The DER is in [`Certificate::chain`] and
 /// [`Certificate::key`].
 ///
 /// # Errors
-/// [`StateError::Parse`] if the key is of no sort there is, which no certificate of
-/// [`certificate_from_der`] has.
+/// [`StateError::Parse`] if the key is of an unknown kind, which does not happen for a certificate
+/// from [`certificate_from_der`].
 pub fn certificate_to_pem(certificate: &Certificate) -> Result<CertificatePem, StateError> {
-    let not_a_key = |error| parse(Material::PrivateKey, error);
+    let not_a_key = |error| parse_error(Material::PrivateKey, error);
     let key = PrivateKeyDer::try_from(certificate.key().der())
         .map_err(|_| not_a_key(PemError::NotAKey))?;
     Ok(CertificatePem {
@@ -151,8 +157,8 @@ pub fn certificate_to_pem(certificate: &Certificate) -> Result<CertificatePem, S
     })
 }
 
-/// The certificate of DER bytes: the chain, leaf first, and the leaf's key
-/// (PKCS #8, SEC 1 or PKCS #1).
+/// Makes a certificate from DER bytes: the chain, leaf first, and the leaf's private key (PKCS #8,
+/// SEC 1 or PKCS #1).
 ///
 /// # Errors
 /// As [`certificate_from_pem`].
@@ -160,8 +166,8 @@ pub fn certificate_from_der(
     chain: Vec<bytes::Bytes>,
     key: Zeroizing<Vec<u8>>,
 ) -> Result<Certificate, StateError> {
-    let leaf = chain.first().ok_or_else(empty)?;
-    let facts = Facts::of(leaf)?;
+    let leaf = chain.first().ok_or_else(empty_chain)?;
+    let facts = LeafFacts::of(leaf)?;
     let certificate = Certificate::new(CertificateParts {
         names: facts.names,
         chain,
@@ -174,35 +180,35 @@ pub fn certificate_from_der(
     Ok(certificate)
 }
 
-/// Checks one that came from elsewhere: what it says of itself is the leaf's own.
+/// Checks a certificate from another node: its fields must be those of its leaf.
 pub(crate) fn verify(certificate: &Certificate) -> Result<(), StateError> {
-    let leaf = certificate.chain().first().ok_or_else(empty)?;
-    let facts = Facts::of(leaf)?;
-    let honest = facts.names == *certificate.names()
+    let leaf = certificate.chain().first().ok_or_else(empty_chain)?;
+    let facts = LeafFacts::of(leaf)?;
+    let is_consistent = facts.names == *certificate.names()
         && facts.not_before == certificate.not_before()
         && facts.not_after == certificate.not_after()
         && facts.fingerprint == certificate.fingerprint();
-    if !honest {
-        let why = "names, dates or fingerprint are not the leaf's".to_owned();
-        return Err(StateError::Parse { what: Material::Certificate, why });
+    if !is_consistent {
+        let reason = "names, dates or fingerprint are not the leaf's".to_owned();
+        return Err(StateError::Parse { part: Material::Certificate, reason });
     }
     check_key(certificate)
 }
 
-/// What a leaf says of itself.
-struct Facts {
+/// The fields of a leaf that a certificate repeats.
+struct LeafFacts {
     names: DomainNames,
     not_before: UnixMillis,
     not_after: UnixMillis,
-    fingerprint: Fingerprint,
+    fingerprint: CertificateFingerprint,
 }
 
-impl Facts {
+impl LeafFacts {
     fn of(leaf: &[u8]) -> Result<Self, StateError> {
         let facts =
-            CertificateFacts::of(leaf).map_err(|error| parse(Material::Certificate, error))?;
+            CertificateInfo::of(leaf).map_err(|error| parse_error(Material::Certificate, error))?;
         if facts.dns_names.is_empty() {
-            return Err(StateError::NoNames { why: no_names(&facts) });
+            return Err(StateError::NoNames { reason: no_names_reason(&facts) });
         }
         let millis = |seconds: i64| UnixMillis(u64::try_from(seconds).unwrap_or(0) * 1000);
         let mut fingerprint = [0; 32];
@@ -211,38 +217,42 @@ impl Facts {
             names: served(&facts)?,
             not_before: millis(facts.not_before),
             not_after: millis(facts.not_after),
-            fingerprint: Fingerprint(fingerprint),
+            fingerprint: CertificateFingerprint(fingerprint),
         })
     }
 }
 
-/// The names that clients ask for. A name that is no DNS name is left out.
-fn served(facts: &CertificateFacts) -> Result<DomainNames, StateError> {
+/// The DNS names of a certificate; other names are left out, because no client asks for them.
+fn served(facts: &CertificateInfo) -> Result<DomainNames, StateError> {
     let is_served = |name: &&String| DomainNames::new([name]).is_ok();
     let names: Vec<&String> = facts.dns_names.iter().filter(is_served).collect();
     if names.is_empty() {
         let odd = not_served(facts).unwrap_or_default();
-        let why = format!(
+        let reason = format!(
             "none of its names is a DNS name ({odd}): letters, digits and hyphens only, other \
              scripts as A-labels (xn--...); ask the authority for one with such names"
         );
-        return Err(StateError::NoNames { why });
+        return Err(StateError::NoNames { reason });
     }
     match DomainNames::new(&names) {
         Ok(names) => Ok(names),
-        Err(_) => Err(StateError::TooManyNames { count: names.len(), most: limits::NAMES }),
+        Err(_) => {
+            Err(StateError::TooManyNames { count: names.len(), max: limits::CERTIFICATE_NAMES })
+        }
     }
 }
 
-/// The names of a certificate that are not served, the first of them, as they may be shown.
-fn not_served(facts: &CertificateFacts) -> Option<String> {
+/// The first names of a certificate that are not DNS names, in a form that may be shown.
+fn not_served(facts: &CertificateInfo) -> Option<String> {
     let odd = facts.dns_names.iter().filter(|name| DomainNames::new([name]).is_err());
     let odd = odd.map(|name| name.chars().take(80).flat_map(char::escape_default).collect());
     let all: Vec<String> = odd.chain(facts.other_names.iter().cloned()).collect();
-    let first = all.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    let first = all.iter().take(MAX_SHOWN_NAMES).cloned().collect::<Vec<_>>().join(", ");
     match all.len() {
         0 => None,
-        some if some > NAMED => Some(format!("{first} and {} more", some - NAMED)),
+        some if some > MAX_SHOWN_NAMES => {
+            Some(format!("{first} and {} more", some - MAX_SHOWN_NAMES))
+        }
         _ => Some(first),
     }
 }
@@ -250,39 +260,39 @@ fn not_served(facts: &CertificateFacts) -> Option<String> {
 fn check_key(certificate: &Certificate) -> Result<(), StateError> {
     let chain = certificate.chain().iter().map(|der| CertificateDer::from(der.to_vec())).collect();
     let key = PrivateKeyDer::try_from(certificate.key().der())
-        .map_err(|_| parse(Material::PrivateKey, PemError::NotAKey))?
+        .map_err(|_| parse_error(Material::PrivateKey, PemError::NotAKey))?
         .clone_key();
     pem::check_pair(chain, key).map_err(|error| match error {
         PemError::Mismatch => StateError::KeyMismatch { names: certificate.names().clone() },
-        PemError::NotACertificate { .. } => parse(Material::Certificate, error),
-        _ => parse(Material::PrivateKey, error),
+        PemError::NotACertificate { .. } => parse_error(Material::Certificate, error),
+        _ => parse_error(Material::PrivateKey, error),
     })
 }
 
-fn empty() -> StateError {
-    parse(Material::Chain, PemError::Empty)
+fn empty_chain() -> StateError {
+    parse_error(Material::Chain, PemError::Empty)
 }
 
-/// Why no server could present a certificate without a DNS name, and what to ask for.
-fn no_names(facts: &CertificateFacts) -> String {
-    const ASK: &str = "ask the authority for a certificate with";
+/// Why no server can present a certificate without a DNS name, and what to request instead.
+fn no_names_reason(facts: &CertificateInfo) -> String {
+    const ADVICE: &str = "ask the authority for a certificate with";
     match (&facts.common_name, facts.addresses.first()) {
         (Some(name), None) => format!(
-            "its name is only in the common name (CN={name}), where no client looks; {ASK} the \
+            "its name is only in the common name (CN={name}), where no client looks; {ADVICE} the \
              subjectAltName DNS:{name}"
         ),
         (_, Some(address)) => format!(
             "it names an address ({address}) but no DNS name, and a client asks for a certificate \
-             by name; {ASK} the name of the host in its subjectAltName, like DNS:mail.example.org"
+             by name; {ADVICE} the name of the host in its subjectAltName, like DNS:mail.example.org"
         ),
         (None, None) => {
             format!(
-                "it names no host; {ASK} its names in the subjectAltName, like DNS:mail.example.org"
+                "it names no host; {ADVICE} its names in the subjectAltName, like DNS:mail.example.org"
             )
         }
     }
 }
 
-fn parse(what: Material, error: PemError) -> StateError {
-    StateError::Parse { what, why: error.to_string() }
+fn parse_error(part: Material, error: PemError) -> StateError {
+    StateError::Parse { part, reason: error.to_string() }
 }

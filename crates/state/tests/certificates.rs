@@ -1,4 +1,4 @@
-//! Which of several certificates a host gets.
+//! Which of several certificates is chosen for a host.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
@@ -20,12 +20,13 @@ fn certificate(names: &[&str], from: u64, to: u64, mark: u8) -> Certificate {
         key: PrivateKey::from_der(Zeroizing::new(vec![mark])).unwrap(),
         not_before: UnixMillis(from),
         not_after: UnixMillis(to),
-        fingerprint: Fingerprint([mark; 32]),
+        fingerprint: CertificateFingerprint([mark; 32]),
     })
     .unwrap()
 }
 
-/// What a store kept is taken without a look at its DER, of which there is none here.
+/// Sets a certificate through `restore`, which does not parse the DER; these certificates have
+/// none.
 fn set(mirror: &Mirror, certificate: Certificate, at: u64) {
     let names = certificate.names().clone();
     let stamp = Stamp::new(UnixMillis(at), 0, NodeId(1));
@@ -51,7 +52,7 @@ fn why(mirror: &Mirror, host: &str) -> (Validity, bool) {
 }
 
 #[test]
-fn a_valid_name_is_not_given_up_for_a_wildcard_that_was_issued_later_and_has_ended() {
+fn a_valid_exact_name_beats_a_newer_expired_wildcard() {
     let mirror = mirror([
         certificate(&["mail.example.org"], 100, 5_000, 1),
         certificate(&["*.example.org"], 500, 900, 2),
@@ -59,12 +60,12 @@ fn a_valid_name_is_not_given_up_for_a_wildcard_that_was_issued_later_and_has_end
     assert_eq!(found(&mirror, "mail.example.org"), Some(1));
     assert_eq!(why(&mirror, "mail.example.org"), (Validity::Valid, true));
     assert_eq!(found(&mirror, "imap.example.org"), Some(2));
-    assert_eq!(why(&mirror, "imap.example.org"), (Validity::Ended, false));
+    assert_eq!(why(&mirror, "imap.example.org"), (Validity::Expired, false));
     assert_eq!(found(&mirror, "example.org"), None);
 }
 
 #[test]
-fn a_valid_wildcard_comes_before_an_exact_name_that_is_not_valid() {
+fn a_valid_wildcard_beats_an_invalid_exact_name() {
     for (from, to) in [(100, 900), (1_001, 5_000)] {
         let mirror = mirror([
             certificate(&["mail.example.org"], from, to, 1),
@@ -76,7 +77,7 @@ fn a_valid_wildcard_comes_before_an_exact_name_that_is_not_valid() {
 }
 
 #[test]
-fn an_exact_name_comes_before_a_wildcard_issued_later() {
+fn an_exact_name_beats_a_newer_wildcard() {
     let mirror = mirror([
         certificate(&["mail.example.org"], 100, 5_000, 1),
         certificate(&["*.example.org"], 500, 9_000, 2),
@@ -85,7 +86,7 @@ fn an_exact_name_comes_before_a_wildcard_issued_later() {
 }
 
 #[test]
-fn of_several_valid_ones_the_one_issued_last_is_given() {
+fn the_valid_certificate_issued_last_is_chosen() {
     let mirror = mirror([
         certificate(&["mail.example.org", "a.example"], 100, 9_000, 1),
         certificate(&["mail.example.org", "b.example"], 500, 2_000, 2),
@@ -97,8 +98,8 @@ fn of_several_valid_ones_the_one_issued_last_is_given() {
 }
 
 #[test]
-fn of_those_not_valid_the_one_that_ended_last_is_given_before_those_yet_to_begin() {
-    let ended = [
+fn without_a_valid_certificate_the_last_expired_is_chosen() {
+    let expired = [
         certificate(&["mail.example.org", "a.example"], 600, 700, 1),
         certificate(&["mail.example.org", "b.example"], 100, 900, 2),
     ];
@@ -106,20 +107,20 @@ fn of_those_not_valid_the_one_that_ended_last_is_given_before_those_yet_to_begin
         certificate(&["mail.example.org", "c.example"], 2_000, 9_000, 3),
         certificate(&["mail.example.org", "d.example"], 1_500, 8_000, 4),
     ];
-    let both = mirror(ended.into_iter().chain(later.clone()));
+    let both = mirror(expired.into_iter().chain(later.clone()));
     assert_eq!(found(&both, "mail.example.org"), Some(2));
-    assert_eq!(why(&both, "mail.example.org"), (Validity::Ended, true));
+    assert_eq!(why(&both, "mail.example.org"), (Validity::Expired, true));
     let none_begun = mirror(later);
     assert_eq!(found(&none_begun, "mail.example.org"), Some(4));
-    assert_eq!(why(&none_begun, "mail.example.org"), (Validity::NotYet, true));
+    assert_eq!(why(&none_begun, "mail.example.org"), (Validity::NotYetValid, true));
 }
 
 #[test]
-fn a_certificate_is_valid_from_its_first_millisecond_to_before_its_last() {
+fn not_before_is_inclusive_and_not_after_exclusive() {
     for (from, to, validity) in [
         (1_000, 1_001, Validity::Valid),
-        (999, 1_000, Validity::Ended),
-        (1_001, 1_002, Validity::NotYet),
+        (999, 1_000, Validity::Expired),
+        (1_001, 1_002, Validity::NotYetValid),
     ] {
         let mirror = mirror([certificate(&["a.example"], from, to, 1)]);
         assert_eq!(why(&mirror, "a.example").0, validity, "{from}..{to}");
@@ -127,7 +128,7 @@ fn a_certificate_is_valid_from_its_first_millisecond_to_before_its_last() {
 }
 
 #[test]
-fn hosts_are_compared_as_dns_does() {
+fn hosts_are_compared_as_in_dns() {
     let mirror = mirror([
         certificate(&["mail.xn--bcher-kva.example"], 100, 5_000, 1),
         certificate(&["*.xn--bcher-kva.example"], 100, 5_000, 2),
@@ -144,7 +145,7 @@ fn hosts_are_compared_as_dns_does() {
 }
 
 #[test]
-fn each_name_is_listed_with_the_certificate_that_it_gets() {
+fn each_name_is_listed_with_its_chosen_certificate() {
     let mirror = mirror([
         certificate(&["mail.example.org", "*.example.org"], 100, 900, 1),
         certificate(&["*.example.org"], 500, 5_000, 2),
@@ -160,7 +161,7 @@ fn each_name_is_listed_with_the_certificate_that_it_gets() {
 }
 
 #[test]
-fn one_that_ended_gives_way_to_one_issued_before_it_that_is_valid() {
+fn an_older_valid_certificate_may_replace_an_expired_one() {
     let made = |from: i32, to: i32| {
         let mut params = rcgen::CertificateParams::new(["mx.example".to_owned()]).unwrap();
         params.not_before = rcgen::date_time_ymd(from, 1, 1);
@@ -174,29 +175,29 @@ fn one_that_ended_gives_way_to_one_issued_before_it_that_is_valid() {
     let mirror = Mirror::new(NodeId(1), [3; 16]);
     mirror.set_certificate(short, at(2021).plus(DAY)).unwrap();
     let refused = mirror.set_certificate(long.clone(), at(2021).plus(2 * DAY));
-    assert!(matches!(refused, Err(StateError::Older { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(StateError::NewerCertificate { .. })), "{refused:?}");
     mirror.set_certificate(long, at(2025)).unwrap();
     let chosen = mirror.choose_certificate("mx.example", at(2025)).unwrap();
     assert_eq!(chosen.validity, Validity::Valid);
 }
 
 #[test]
-fn a_choice_says_why_in_words() {
-    let said = |from: u64, to: u64, name: &str| {
+fn a_choice_displays_its_reason() {
+    let reason = |from: u64, to: u64, name: &str| {
         let now = UnixMillis(100 * 86_400_000);
         let made = certificate(&[name], from * 3_600_000, to * 3_600_000, 1);
         mirror([made]).choose_certificate("a.example", now).unwrap().to_string()
     };
     let now = 2_400;
-    assert_eq!(said(now - 9, now + 9, "a.example"), "valid, exact name");
-    assert_eq!(said(now - 9, now + 9, "*.example"), "valid, wildcard");
-    let ended = "ended 3 days ago, exact name; no valid certificate serves it";
-    assert_eq!(said(now - 99, now - 72, "a.example"), ended);
-    let later = "valid in 30 hours, wildcard; no valid certificate serves it";
-    assert_eq!(said(now + 30, now + 99, "*.example"), later);
+    assert_eq!(reason(now - 9, now + 9, "a.example"), "valid, exact name");
+    assert_eq!(reason(now - 9, now + 9, "*.example"), "valid, wildcard");
+    let expired = "expired 3 days ago, exact name; no valid certificate matches it";
+    assert_eq!(reason(now - 99, now - 72, "a.example"), expired);
+    let later = "valid in 30 hours, wildcard; no valid certificate matches it";
+    assert_eq!(reason(now + 30, now + 99, "*.example"), later);
 }
 
-/// By scanning all, as the rule reads.
+/// The same choice by scanning all certificates.
 fn naive(all: &BTreeMap<DomainNames, Certificate>, host: &str) -> Option<u8> {
     let is_exact = |c: &Certificate| c.names().iter().any(|name| name == host);
     let is_wildcard = |c: &Certificate| {
@@ -220,7 +221,7 @@ fn naive(all: &BTreeMap<DomainNames, Certificate>, host: &str) -> Option<u8> {
 
 proptest! {
     #[test]
-    fn the_index_gives_what_a_scan_of_all_gives(
+    fn the_index_chooses_as_a_full_scan_does(
         steps in prop::collection::vec(
             (
                 prop::collection::btree_set(
@@ -243,7 +244,7 @@ proptest! {
             }
             let made = certificate(&names, from, from + length, i as u8);
             all.insert(key, made.clone());
-            // Later than withdrawals too, which are stamped by the time.
+            // Later than withdrawals too, which are stamped with `NOW`.
             set(&mirror, made, 1_000 + i as u64 * 10);
         }
         for host in ["a.b", "b", "c.b", "x.b", "d.a.b", "x.a.b", "x.d.a.b", "B.", "X.b"] {
@@ -284,7 +285,7 @@ fn an_odd_name_is_left_out_with_a_warning_and_the_others_are_served() {
     assert!(said.iter().any(|said| said.contains(odd)), "{said:?}");
     // What another node says of it is compared with the same names.
     let mirror = Mirror::new(NodeId(1), [3; 16]);
-    mirror.set_certificate_even_if_over(read.certificate, NOW).unwrap();
+    mirror.set_certificate_even_if_expired(read.certificate, NOW).unwrap();
 
     let error = made(&["my host"], &[]).unwrap_err().to_string();
     assert!(error.contains("none of its names is a DNS name (my host)"), "{error}");

@@ -1,4 +1,4 @@
-//! Lookup by address says what a look at every network would.
+//! Lookup by address gives the same result as a scan of every network.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
@@ -21,7 +21,7 @@ fn block(reason: &str) -> Block {
     Block::new(reason, NOW).unwrap()
 }
 
-/// Addresses that share first bits of any length.
+/// Addresses that share a random number of first bits.
 fn any_address() -> impl Strategy<Value = IpAddr> {
     prop_oneof![
         (0u8..4, 0u32..32, any::<u32>()).prop_map(|(head, keep, tail)| {
@@ -39,7 +39,7 @@ fn any_address() -> impl Strategy<Value = IpAddr> {
 struct Step {
     rule: Rule,
     network: Network,
-    /// Seconds until it ends, never, or it is taken out.
+    /// `Some(Some(s))`: expires after `s` seconds; `Some(None)`: never expires; `None`: removed.
     change: Option<Option<u64>>,
 }
 
@@ -51,10 +51,12 @@ fn any_step() -> impl Strategy<Value = Step> {
             let rule = if allow { Rule::Allow } else { Rule::Block };
             Step { rule, network: Network::new(address, len).unwrap(), change }
         })
-        .prop_filter("the loopback cannot be blocked", |step| step.network.blockable().is_ok())
+        .prop_filter("the loopback cannot be blocked", |step| {
+            step.network.ensure_blockable().is_ok()
+        })
 }
 
-/// What a look at every network says.
+/// The result of scanning every network.
 fn expected(steps: &[Step], address: IpAddr, at: UnixMillis) -> Option<(Rule, Network)> {
     let mut lists: [Vec<(Network, Option<u64>)>; 2] = Default::default();
     for step in steps {
@@ -75,7 +77,7 @@ fn expected(steps: &[Step], address: IpAddr, at: UnixMillis) -> Option<(Rule, Ne
 
 proptest! {
     #[test]
-    fn it_says_what_a_look_at_every_network_says(
+    fn a_lookup_equals_a_scan_of_every_network(
         steps in prop::collection::vec(any_step(), 0..60),
         addresses in prop::collection::vec(any_address(), 20),
         at in 0u64..6,
@@ -91,12 +93,12 @@ proptest! {
             match (step.rule, made) {
                 (Rule::Block, Some(made)) => drop(mirror.block(step.network, made, NOW).unwrap()),
                 (Rule::Allow, Some(made)) => drop(mirror.allow(step.network, made, NOW).unwrap()),
-                // What is not there cannot be taken out.
+                // Removing an absent network fails, which is fine here.
                 (rule, None) => drop(mirror.remove(rule, step.network, NOW)),
             }
         };
         steps.iter().take(batch).for_each(one);
-        // The rest at once, as far as it goes in.
+        // The rest as one batch per rule.
         let rest: Vec<Step> = steps.iter().skip(batch).filter(|s| s.change.is_some()).cloned().collect();
         for rule in [Rule::Block, Rule::Allow] {
             let of_rule = rest.iter().filter(|step| step.rule == rule);
@@ -125,7 +127,7 @@ proptest! {
 }
 
 #[test]
-fn the_loopback_is_never_blocked_and_mapped_addresses_are_their_ipv4_selves() {
+fn the_loopback_is_never_blocked_and_mapped_ipv4_is_ipv4() {
     let mirror = mirror();
     mirror.block("192.0.2.0/24".parse().unwrap(), block("x"), NOW).unwrap();
     assert!(mirror.is_blocked("::ffff:192.0.2.1".parse().unwrap(), NOW));
@@ -141,7 +143,7 @@ fn the_loopback_is_never_blocked_and_mapped_addresses_are_their_ipv4_selves() {
 }
 
 #[test]
-fn a_block_ends_in_time_though_the_clock_was_years_ahead_before() {
+fn a_block_expires_on_time_after_a_clock_was_years_ahead() {
     let (mirror, address) = (mirror(), "192.0.2.1".parse().unwrap());
     let ahead = NOW.plus(Duration::from_secs(150_000_000));
     mirror.block("198.51.100.1".parse().unwrap(), block("x"), ahead).unwrap();
@@ -153,7 +155,7 @@ fn a_block_ends_in_time_though_the_clock_was_years_ahead_before() {
 }
 
 #[test]
-fn a_batch_that_holds_one_bad_network_is_not_taken() {
+fn a_batch_with_one_bad_network_is_refused_as_a_whole() {
     let mirror = mirror();
     let networks = |texts: &[&str]| -> Vec<(Network, Block)> {
         texts.iter().map(|text| (text.parse().unwrap(), block("x"))).collect()
@@ -178,10 +180,10 @@ fn a_batch_that_holds_one_bad_network_is_not_taken() {
     assert_eq!(mirror.networks(Rule::Block, NOW).len(), 3);
 }
 
-/// Readers on other threads, while a writer blocks and unblocks what they do not ask for,
-/// and puts in batches: who is blocked stays so through every table that is built.
+/// Readers run while a writer blocks and unblocks other addresses and sets a batch. Addresses
+/// blocked throughout stay blocked through every table rebuild.
 #[test]
-fn readers_see_no_hole_and_each_batch_whole() {
+fn readers_see_no_gap_and_no_partial_batch() {
     let mirror = mirror();
     let address = |n: u32| IpAddr::from(Ipv4Addr::from(0x0A00_0000 + n));
     let always: Vec<IpAddr> = (0..50).map(|n| address(n * 65_537)).collect();
@@ -197,8 +199,8 @@ fn readers_see_no_hole_and_each_batch_whole() {
             scope.spawn(move || {
                 while !done.load(Ordering::Acquire) {
                     let [one, other] = order.map(|address| mirror.is_blocked(address, NOW));
-                    // The batch may come between the two, but never half.
-                    assert!(other || !one, "half of a batch");
+                    // The batch may be published between the two reads, but never half of it.
+                    assert!(other || !one, "a reader saw half of a batch");
                     for address in always {
                         assert!(mirror.is_blocked(*address, NOW), "{address}");
                     }
@@ -221,7 +223,7 @@ fn readers_see_no_hole_and_each_batch_whole() {
 }
 
 #[test]
-fn what_others_do_during_a_batch_is_not_undone_by_it() {
+fn a_batch_does_not_undo_concurrent_changes() {
     let mirror = mirror();
     let single = |n: u32| Network::single(Ipv4Addr::from(0x0B00_0000 + n * 7).into());
     let done = AtomicBool::new(false);
@@ -229,7 +231,7 @@ fn what_others_do_during_a_batch_is_not_undone_by_it() {
         scope.spawn(|| {
             let short = || block("short").expiring_at(UnixMillis(NOW.0 + 1));
             for n in (0_u32..).take_while(|_| !done.load(Ordering::Relaxed)) {
-                // In the batch, and beside it so that the tables grow.
+                // Some networks are in the batch; others are not and make the tables grow.
                 let at = if n % 3 == 0 { n * 31 % 20_000 } else { 1_000_000 + n };
                 let _there_or_not = match n % 7 {
                     0 | 1 => mirror.remove(Rule::Block, single(at), NOW).map(drop),

@@ -1,4 +1,4 @@
-//! Another key for a mirror's fingerprints, while it is in use.
+//! Changing the fingerprint key of a mirror in use.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
@@ -9,9 +9,9 @@ use mailmesh_state::*;
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 
-/// A mirror of every sort of entry, changed by a thread while it is keyed anew.
+/// A thread changes the mirror while it is rekeyed.
 #[test]
-fn a_mirror_that_is_keyed_anew_while_it_changes_has_lost_nothing() {
+fn rekeying_during_changes_loses_nothing() {
     let address = |n: u32| Network::single(std::net::Ipv4Addr::from(0x0A00_0000 + n).into());
     let block = |n: u32, now: UnixMillis| {
         Block::new("list", NOW)
@@ -19,11 +19,11 @@ fn a_mirror_that_is_keyed_anew_while_it_changes_has_lost_nothing() {
             .expiring_at(now.plus(Duration::from_secs(60 + u64::from(n))))
     };
     let mirror = Mirror::new(NodeId(1), [1; 16]);
-    // Is told the same, and keeps its key until the end.
+    // This mirror receives the same changes, and keeps its key until the end.
     let plain = Mirror::new(NodeId(2), [1; 16]);
     let batch = (0..20_000).map(|n| (address(n), block(n, NOW)));
     plain.apply_all(mirror.set_all(Rule::Block, batch.collect(), NOW).unwrap().changes, NOW);
-    // Tombstones, and entries that are over and remembered since they replaced others.
+    // Tombstones, and expired entries that are retained because they replaced others.
     for n in 0..100 {
         plain.apply(&mirror.remove(Rule::Block, address(n), NOW).unwrap(), NOW);
         plain.apply(&mirror.block(address(100 + n), block(n, NOW), NOW).unwrap(), NOW);
@@ -67,7 +67,7 @@ fn a_mirror_that_is_keyed_anew_while_it_changes_has_lost_nothing() {
     assert_eq!(mirror.digest(), plain.digest());
     assert_eq!(mirror.content(), plain.content());
     assert_eq!(saved(&mirror), saved(&plain));
-    // Nothing ends at another time.
+    // All entries end at the same times in both mirrors.
     for days in [1, 2, 400] {
         let end = end.plus(Duration::from_secs(days * 86_400));
         while mirror.sweep(end) != Swept::default() {}
@@ -83,17 +83,17 @@ fn saved(mirror: &Mirror) -> Vec<Saved> {
 }
 
 #[test]
-fn mirrors_of_two_keys_are_compared_once_they_have_one() {
+fn mirrors_are_compared_once_their_keys_are_equal() {
     let mirrors = [Mirror::new(NodeId(1), [1; 16]), Mirror::new(NodeId(2), [1; 16])];
     let block = || Block::new("list", NOW).unwrap();
     mirrors[0].block(Network::single("192.0.2.1".parse().unwrap()), block(), NOW).unwrap();
     mirrors[0].rekey([2; 16]);
     let mut nodes: Vec<Reconciler<u8>> =
-        (0..2).map(|n| Reconciler::new(n, Timing::default())).collect();
+        (0..2).map(|n| Reconciler::new(n, ReconcileConfig::default())).collect();
     nodes[0].on_joined(1);
     nodes[1].on_joined(0);
     nodes[0].on_rekeyed();
-    let tell = |nodes: &mut [Reconciler<u8>], second: u64| {
+    let run_second = |nodes: &mut [Reconciler<u8>], second: u64| {
         let at = Duration::from_secs(second);
         nodes[0].on_digest(1, mirrors[1].digest(), mirrors[0].digest(), at);
         nodes[1].on_digest(0, mirrors[0].digest(), mirrors[1].digest(), at);
@@ -101,7 +101,7 @@ fn mirrors_of_two_keys_are_compared_once_they_have_one() {
         loop {
             let mut quiet = true;
             for n in 0..2_u8 {
-                for (to, message) in nodes[usize::from(n)].take_to_send() {
+                for (to, message) in nodes[usize::from(n)].take_outgoing() {
                     (quiet, sent) = (false, sent + 1);
                     let to = usize::from(to);
                     nodes[to].on_message(n, message, &mirrors[to], NOW, at);
@@ -113,16 +113,16 @@ fn mirrors_of_two_keys_are_compared_once_they_have_one() {
         }
     };
     for second in 1..10 {
-        assert_eq!(tell(&mut nodes, second), 0);
+        assert_eq!(run_second(&mut nodes, second), 0);
     }
-    // A question from before is not answered: its shares are others.
-    let question = SyncMessage::AskEntries { round: 7, items: vec![1] };
-    nodes[0].on_message(1, question, &mirrors[0], NOW, Duration::from_secs(10));
-    assert!(nodes[0].take_to_send().is_empty());
+    // A query from before the rekeying is not answered: its items belong to the old key.
+    let query = SyncMessage::AskEntries { round: 7, items: vec![1] };
+    nodes[0].on_message(1, query, &mirrors[0], NOW, Duration::from_secs(10));
+    assert!(nodes[0].take_outgoing().is_empty());
     mirrors[1].rekey([2; 16]);
     nodes[1].on_rekeyed();
     for second in 11..14 {
-        tell(&mut nodes, second);
+        run_second(&mut nodes, second);
     }
     assert_eq!(mirrors[0].digest(), mirrors[1].digest());
     assert_eq!(mirrors[1].digest().entries, 1);

@@ -3,43 +3,43 @@ use std::path::{Path, PathBuf};
 
 use crate::Untrusted;
 
-/// Why a store cannot be used.
+/// The reason why an operation of a [`Store`](crate::Store) failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The directory or file cannot be made or opened.
+    /// The directory or file cannot be created or opened.
     #[error("{}: {source}; the store's directory must be writable by this process", shown(.path))]
     Open {
-        /// Where.
+        /// The directory or file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The disk is full, or the user's quota is used up. It may work later.
-    #[error("{}: {source}; make room on that disk, or raise the quota", shown(.path))]
-    NoRoom {
-        /// Where.
+    /// The disk is full, or the quota of the user is used up. A later attempt may succeed.
+    #[error("{}: {source}; free space on that disk, or raise the quota", shown(.path))]
+    DiskFull {
+        /// The directory or file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The file is there, and cannot be read now. Its content may be whole.
+    /// The file exists, but cannot be read now. Its content may be intact.
     #[error("{}: it cannot be read: {why}; check the disk, then restart the node", shown(.path))]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system or of redb.
         why: String,
     },
-    /// The directory or file is not this user's alone.
+    /// Other users may control the directory or file.
     #[error("{}: {why}", shown(.path))]
     Untrusted {
-        /// Where.
+        /// The directory or file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The check that failed.
         why: Untrusted,
     },
-    /// Another process has it open.
+    /// Another process has the store open.
     #[error(
         "{}: another process uses this store; give each node a directory of its own",
         shown(.path)
@@ -48,71 +48,73 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
-    /// A newer version wrote it.
+    /// A newer version wrote the file.
     #[error(
-        "{}: written in format {found}, and this version knows up to {known}; install the version that wrote it, or another directory",
+        "{}: it has format {found}, and this version supports formats up to {known}; install the \
+         version that wrote it, or use another directory",
         shown(.path)
     )]
-    Newer {
+    NewerFormat {
         /// The file.
         path: PathBuf,
-        /// Its format.
+        /// The format of the file.
         found: u32,
-        /// The newest format that is known here.
+        /// The newest format that this version supports.
         known: u32,
     },
-    /// It is not a store, or was altered.
+    /// The file is not a store, or is corrupt.
     #[error(
-        "{}: not a store, or damaged ({why}); move it away, and the content comes from the other nodes",
+        "{}: not a store, or damaged ({why}); move it away, and this node gets the content from \
+         the other nodes",
         shown(.path)
     )]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault in the content.
         why: String,
     },
-    /// Something cannot be written now. Nothing of it was; what was written before is there.
+    /// A commit failed. Nothing of it was written; earlier commits are intact.
     #[error(
-        "{}: {why}; what is to be stored is kept in memory, and written when that works again",
+        "{}: {why}; the changes are kept in memory, and written once writing works again",
         shown(.path)
     )]
     Write {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system or of redb.
         why: String,
     },
-    /// A record is longer than a store takes.
-    #[error("a record of {len} bytes is not stored; the most is {limit}")]
+    /// A key or value exceeds its limit.
+    #[error("a key or value of {len} bytes cannot be stored; the limit is {limit}")]
     TooLong {
-        /// Of its key or value.
+        /// The length of the key or value in bytes.
         len: usize,
-        /// The most.
+        /// The limit in bytes.
         limit: usize,
     },
 }
 
 impl StoreError {
-    /// The error of a system call that makes or opens a directory or file.
+    /// The error of a system call that creates or opens a directory or file.
     pub(crate) fn of_io(path: &Path, source: io::Error) -> Self {
         use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
         let path = path.to_owned();
         match source.kind() {
-            StorageFull | QuotaExceeded | FileTooLarge => Self::NoRoom { path, source },
+            StorageFull | QuotaExceeded | FileTooLarge => Self::DiskFull { path, source },
             _ if is_disk_error(&source) => Self::Unreadable { path, why: source.to_string() },
             _ => Self::Open { path, source },
         }
     }
 
-    /// Whether it may work later, as when the disk is full.
+    /// Whether a later attempt may succeed, as after a full disk.
     #[must_use]
-    pub fn may_pass(&self) -> bool {
-        matches!(self, Self::Write { .. } | Self::NoRoom { .. })
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Write { .. } | Self::DiskFull { .. })
     }
 }
 
-/// Whether the device failed (`EIO`), for which the standard library has no kind.
+/// Whether the device failed (`EIO`), for which the standard library has no `ErrorKind`.
 fn is_disk_error(error: &io::Error) -> bool {
     #[cfg(unix)]
     return error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error());
@@ -120,7 +122,7 @@ fn is_disk_error(error: &io::Error) -> bool {
     return false;
 }
 
-/// A path as a line may show it: controls are escaped.
+/// A path with escaped control characters, safe to show on one line.
 fn shown(path: &Path) -> String {
     path.display().to_string().escape_debug().to_string()
 }

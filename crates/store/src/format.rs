@@ -1,22 +1,27 @@
-//! The version of what is in the file, apart from redb's own.
+//! Tables of the file, and the version of their content. redb has a file version of its own.
 
-use redb::{Database, ReadableDatabase, ReadableTable, TableError, WriteTransaction};
+use redb::{
+    Database, ReadableDatabase, ReadableTable, TableDefinition, TableError, WriteTransaction,
+};
 
-use crate::store::{NOTES, RECORDS};
+/// The records, by key.
+pub(crate) const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("records");
+/// The notes, by name; one of them is the format.
+pub(crate) const NOTES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("notes");
 
-/// The format that this version writes.
+/// The format of files that this version writes.
 pub const FORMAT: u32 = 1 + UPGRADES.len() as u32;
 
-/// Brings a file from the format before to the next.
+/// Upgrades a file by one format, within a transaction.
 pub(crate) type Upgrade = fn(&WriteTransaction) -> Result<(), redb::Error>;
 
-/// The first is from format 1 to 2, and so on.
+/// The upgrades: the first is from format 1 to 2, and so on.
 pub(crate) const UPGRADES: &[Upgrade] = &[];
 
-/// The note that has the format.
-const NAME: &str = "format";
+/// The name of the note that holds the format.
+const FORMAT_NOTE: &str = "format";
 
-/// Whether a file has all tables, in the format of now.
+/// Whether a file has all tables in the current format.
 pub(crate) fn is_current(database: &Database, upgrades: &[Upgrade]) -> Result<bool, redb::Error> {
     let read = database.begin_read()?;
     let notes = match (read.open_table(NOTES), read.open_table(RECORDS)) {
@@ -29,18 +34,18 @@ pub(crate) fn is_current(database: &Database, upgrades: &[Upgrade]) -> Result<bo
         }
     };
     let known = 1 + upgrades.len() as u32;
-    Ok(notes.get(NAME)?.is_some_and(|note| note.value() == known.to_be_bytes()))
+    Ok(notes.get(FORMAT_NOTE)?.is_some_and(|note| note.value() == known.to_be_bytes()))
 }
 
-/// The format that a file had, and brings it up to date; `Err(found)` if it is newer.
-pub(crate) fn bring_up_to_date(
+/// Upgrades a file to the current format. The inner `Err` is the format of a file that is newer.
+pub(crate) fn upgrade_to_current(
     write: &WriteTransaction,
     upgrades: &[Upgrade],
 ) -> Result<Result<(), u32>, redb::Error> {
     let known = 1 + upgrades.len() as u32;
     let found = {
         let notes = write.open_table(NOTES)?;
-        let note = notes.get(NAME)?;
+        let note = notes.get(FORMAT_NOTE)?;
         note.and_then(|note| note.value().try_into().ok()).map(u32::from_be_bytes)
     };
     let found = found.unwrap_or(known);
@@ -50,6 +55,6 @@ pub(crate) fn bring_up_to_date(
     for upgrade in &upgrades[found as usize - 1..] {
         upgrade(write)?;
     }
-    write.open_table(NOTES)?.insert(NAME, known.to_be_bytes().as_slice())?;
+    write.open_table(NOTES)?.insert(FORMAT_NOTE, known.to_be_bytes().as_slice())?;
     Ok(Ok(()))
 }

@@ -1,15 +1,15 @@
-//! Records on disk: keys and values of bytes, in one file of a directory.
+//! A crash-safe store of records: keys and values of bytes, in one file of a directory.
 //!
-//! - What [`commit`](Store::commit) took is there after a crash of the process or of the
-//!   machine, all of it or nothing ([redb](https://www.redb.org): copy-on-write B-trees with
-//!   checksums, one `fsync` a commit).
-//! - A file of a newer format is refused, one of an older is brought up to date in one step.
-//! - The directory and the file are this user's, and closed to others ([`check_dir`]).
-//! - A commit that fails, as on a full disk, leaves what was there; the next one that works
-//!   makes it good.
+//! - A [`commit`](Store::commit) is atomic and durable: after a crash of the process or the machine
+//!   the file has all of it or nothing ([redb](https://www.redb.org): copy-on-write B-trees with
+//!   checksums, one `fsync` per commit).
+//! - A file of a newer format is refused. A file of an older format is upgraded in one transaction.
+//! - Directory and file belong to this user, and other users have no access ([`check_dir`]).
+//! - A failed commit, as on a full disk, leaves earlier commits intact. The next commit reopens the
+//!   file.
 //!
-//! **Left to others**: what the records mean, sealing them, and when to write. It blocks:
-//! call it from a thread that may wait.
+//! **The caller** defines the meaning of records, encrypts them, and decides when to write. All
+//! functions block; call them from a thread that may wait.
 //!
 //! ```
 //! use mailmesh_store::Store;
@@ -27,12 +27,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod access;
 mod error;
-mod file;
 mod format;
 mod store;
 
+pub use access::{TrustedDir, Untrusted, check_dir};
 pub use error::StoreError;
-pub use file::{TrustedDir, Untrusted, check_dir};
 pub use format::FORMAT;
-pub use store::{MAX_KEY, MAX_VALUE, Record, Store, store_in_use};
+pub use store::{MAX_KEY_LEN, MAX_VALUE_LEN, Record, Store, store_in_use};

@@ -1,7 +1,7 @@
-//! A process that writes is killed at a random moment: what it was told to be on the disk
-//! is there, whole, and nothing else by half.
+//! A writing process is killed at random moments. Every commit that returned must be on the disk,
+//! and no commit in part.
 //!
-//! `MAILMESH_KILLS=200` kills that often.
+//! `MAILMESH_KILLS` sets the number of kills.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
@@ -12,12 +12,12 @@ use std::time::{Duration, SystemTime};
 
 use mailmesh_store::{Record, Store};
 
-/// Set for the process that writes: the directory.
+/// Environment variable of the writing process: the directory of its store.
 const CHILD: &str = "MAILMESH_STORE_CHILD";
-/// Records a commit.
+/// Number of records that a commit sets.
 const BATCH: u64 = 20;
 
-/// Commit `number` sets these to its number, and takes out those of two commits before.
+/// Commit `number` sets its own records, and removes those of commit `number - 2`.
 fn records(number: u64) -> impl Iterator<Item = Record> {
     let key = |number: u64, n: u64| [number.to_be_bytes(), n.to_be_bytes()].concat();
     let set = (0..BATCH).map(move |n| (key(number, n), Some(number.to_le_bytes().repeat(40))));
@@ -25,7 +25,7 @@ fn records(number: u64) -> impl Iterator<Item = Record> {
     set.chain(old)
 }
 
-/// The number of the last commit in a store, in which nothing is by half.
+/// The number of the last commit in a store; checks that no commit is partial.
 fn last(store: &Store) -> Option<u64> {
     let noted = store.note("last").unwrap()?;
     let last = u64::from_be_bytes(noted.try_into().unwrap());
@@ -42,8 +42,8 @@ fn last(store: &Store) -> Option<u64> {
     Some(last)
 }
 
-/// Writes until it is killed, and says each commit that is done.
-fn write_for_ever(dir: &Path) {
+/// Commits until it is killed, and prints the number of each commit that returned.
+fn write_forever(dir: &Path) {
     let mut store = Store::open(dir).unwrap();
     let mut out = std::io::stdout();
     for number in last(&store).map_or(0, |last| last + 1).. {
@@ -54,22 +54,18 @@ fn write_for_ever(dir: &Path) {
 }
 
 #[test]
-fn what_was_told_to_be_on_the_disk_is_there_after_a_kill() {
+fn commits_that_returned_survive_a_kill() {
     if let Some(dir) = std::env::var_os(CHILD) {
-        return write_for_ever(Path::new(&dir));
+        return write_forever(Path::new(&dir));
     }
     let kills = std::env::var("MAILMESH_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(20);
     let dir = tempfile::tempdir().unwrap();
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let mut random = fastrand::Rng::with_seed(now.as_nanos() as u64);
-    let (mut told, mut commits) = (None, 0);
+    let (mut reported, mut commits) = (None, 0);
     for kill in 0..kills {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "what_was_told_to_be_on_the_disk_is_there_after_a_kill",
-                "--nocapture",
-            ])
+            .args(["--exact", "commits_that_returned_survive_a_kill", "--nocapture"])
             .env(CHILD, dir.path())
             .stdout(Stdio::piped())
             .spawn()
@@ -78,19 +74,19 @@ fn what_was_told_to_be_on_the_disk_is_there_after_a_kill() {
         let mut lines = lines.map_while(Result::ok);
         let mut next =
             || lines.find_map(|line| line.trim().rsplit_once("done ")?.1.parse::<u64>().ok());
-        // After some commits, and at any moment of the next.
+        // After some commits, at a random moment of the next.
         for _ in 0..=random.u32(0..4) {
-            told = Some(next().expect("it commits"));
+            reported = Some(next().expect("the process commits"));
         }
         std::thread::sleep(Duration::from_micros(random.u64(0..3_000)));
         child.kill().unwrap();
         child.wait().unwrap();
         while let Some(done) = next() {
-            told = Some(done);
+            reported = Some(done);
         }
         let store = Store::open(dir.path()).unwrap();
         let found = last(&store);
-        assert!(found >= told, "kill {kill}: {told:?} was told, {found:?} is there");
+        assert!(found >= reported, "kill {kill}: reported {reported:?}, found {found:?}");
         commits = found.map_or(0, |found| found + 1);
     }
     println!("{kills} kills, {commits} commits, none lost");

@@ -1,8 +1,8 @@
-//! What a user of the store sees.
+//! The store through its public interface.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
-use mailmesh_store::{MAX_KEY, MAX_VALUE, Store, StoreError};
+use mailmesh_store::{MAX_KEY_LEN, MAX_VALUE_LEN, Store, StoreError};
 
 fn contents(store: &Store) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut contents = Vec::new();
@@ -12,7 +12,7 @@ fn contents(store: &Store) -> Vec<(Vec<u8>, Vec<u8>)> {
 }
 
 #[test]
-fn records_are_set_replaced_and_taken_out() {
+fn records_are_set_replaced_and_removed() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = Store::open(dir.path().join("not/yet/there")).unwrap();
     let set = |key: &str, value: &str| (key.as_bytes().to_vec(), Some(value.as_bytes().to_vec()));
@@ -25,7 +25,7 @@ fn records_are_set_replaced_and_taken_out() {
 }
 
 #[test]
-fn a_store_has_one_user() {
+fn a_store_is_open_only_once_at_a_time() {
     let dir = tempfile::tempdir().unwrap();
     let first = Store::open(dir.path()).unwrap();
     let error = Store::open(dir.path()).unwrap_err();
@@ -35,21 +35,22 @@ fn a_store_has_one_user() {
 }
 
 #[test]
-fn a_record_that_is_too_long_is_refused_with_all_of_its_commit() {
+fn a_record_that_is_too_long_fails_its_whole_commit() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = Store::open(dir.path()).unwrap();
-    for long in [(vec![0; MAX_KEY + 1], Some(vec![1])), (vec![0; 1], Some(vec![1; MAX_VALUE + 1]))]
+    for long in
+        [(vec![0; MAX_KEY_LEN + 1], Some(vec![1])), (vec![0; 1], Some(vec![1; MAX_VALUE_LEN + 1]))]
     {
         let error = store.commit([(vec![7], Some(vec![1])), long], &[]).unwrap_err();
         assert!(matches!(error, StoreError::TooLong { .. }), "{error}");
     }
     assert_eq!(contents(&store), []);
-    store.commit([(vec![0; MAX_KEY], Some(vec![1; MAX_VALUE]))], &[]).unwrap();
+    store.commit([(vec![0; MAX_KEY_LEN], Some(vec![1; MAX_VALUE_LEN]))], &[]).unwrap();
     assert_eq!(contents(&store).len(), 1);
 }
 
 #[test]
-fn what_is_no_store_is_refused_by_name_and_never_a_panic() {
+fn corrupt_files_are_reported_and_cause_no_panic() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("mirror.redb");
     std::fs::write(&path, b"not a store at all, and long enough to be looked at".repeat(100))
@@ -60,7 +61,7 @@ fn what_is_no_store_is_refused_by_name_and_never_a_panic() {
     std::fs::write(&file, b"").unwrap();
     assert!(matches!(Store::open(&file).unwrap_err(), StoreError::Untrusted { .. }));
 
-    // A store of which some bytes changed opens with its content, or says that it is damaged.
+    // A store with altered bytes opens, or is reported as damaged or of a newer format.
     std::fs::remove_file(&path).unwrap();
     let mut store = Store::open(dir.path()).unwrap();
     store
@@ -73,7 +74,7 @@ fn what_is_no_store_is_refused_by_name_and_never_a_panic() {
         changed[at] ^= 0xff;
         std::fs::write(&path, &changed).unwrap();
         match Store::open(dir.path()).and_then(|store| store.read(|_, _| ())) {
-            Ok(_) | Err(StoreError::Damaged { .. } | StoreError::Newer { .. }) => {}
+            Ok(_) | Err(StoreError::Damaged { .. } | StoreError::NewerFormat { .. }) => {}
             Err(other) => panic!("byte {at}: {other}"),
         }
     }
@@ -81,7 +82,7 @@ fn what_is_no_store_is_refused_by_name_and_never_a_panic() {
 
 #[cfg(unix)]
 #[test]
-fn nobody_else_may_read_it() {
+fn other_users_have_no_access() {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path().join("new")).unwrap();

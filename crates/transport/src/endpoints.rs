@@ -18,7 +18,7 @@ pub enum EndpointState {
     /// It is dialed again and again.
     Trying,
     /// It was not dialed yet.
-    NotTried,
+    RateLimited,
     /// It leads to this node itself.
     Own,
     /// Zenoh dials it, and is linked to some node: to which of the endpoints, it does not say.

@@ -92,7 +92,11 @@ fn drive(n: u8, bus: Arc<dyn Bus>, intake: Intake) -> Running {
     let (settings, start) = (Settings::default(), Instant::now());
     let name = format!("n{n}").parse().unwrap();
     let incarnation = incarnation(n);
-    let node = Endpoint::new(Identity::new(name, incarnation, n.into()), settings, Time::default());
+    let node = Endpoint::new(
+        Identity::new(name, incarnation, n.into()),
+        settings.clone(),
+        Time::default(),
+    );
     let (sender, outputs) = mpsc::unbounded_channel();
     let members = Arc::<Mutex<Vec<Incarnation>>>::default();
     let open = Box::new(OpenForMembers(members.clone()));

@@ -96,7 +96,7 @@ impl Setup {
         let (settings, start) = (Settings::default(), Instant::now());
         let incarnation = Incarnation([n; 16]);
         let identity = Identity::new(format!("n{n}").parse().unwrap(), incarnation, n.into());
-        let node = mailmesh_delivery::Endpoint::new(identity, settings, Time::default());
+        let node = mailmesh_delivery::Endpoint::new(identity, settings.clone(), Time::default());
         let codec = (Arc::new(Plain) as Arc<dyn Seal>, Box::new(Plain) as Box<dyn Open>);
         let count = Count::default();
         let sinks = |_| (count.clone(), count.clone());

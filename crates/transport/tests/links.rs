@@ -70,7 +70,7 @@ impl Place {
         let bus = bus.await.unwrap();
         let (settings, start) = (Settings::default(), Instant::now());
         let identity = Identity::new(format!("n{n}").parse().unwrap(), incarnation, n.into());
-        let node = Endpoint::new(identity, settings, Time::default());
+        let node = Endpoint::new(identity, settings.clone(), Time::default());
         let codec = (Arc::new(Plain) as Arc<dyn Seal>, Box::new(Plain) as Box<dyn Open>);
         let (bus, sinks) = (Arc::new(bus), |_| (Ignore, Ignore));
         let driver = Driver::start(node, settings, start, bus, intake, codec, sinks);

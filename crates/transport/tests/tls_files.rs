@@ -107,12 +107,12 @@ fn what_is_wrong_or_mended_in_the_files_of_a_link_is_said() {
         ("escaped key", full.clone(), key.replace('\n', "\\n"), &["newlines", mended]),
         ("glued", format!("{}{}", made.leaf.trim_end(), made.middle), key.clone(), &[mended]),
         ("unrelated", format!("{full}{}", made.other), key.clone(), &["CN=Other is left out"]),
-        ("over", old.full(), old.key.clone(), &["the certificate ended at 2021-01-01"]),
+        ("over", old.full(), old.key.clone(), &["the certificate expired at 2021-01-01"]),
         (
             "intermediate over",
             old_middle.full(),
             old_middle.key.clone(),
-            &["CN=Intermediate in the chain ended at 2021-01-01"],
+            &["CN=Intermediate in the chain expired at 2021-01-01"],
         ),
     ] {
         let (chain, key) = (write(dir.path(), "chain", chain), write(dir.path(), "key", key));
@@ -123,8 +123,8 @@ fn what_is_wrong_or_mended_in_the_files_of_a_link_is_said() {
     }
     for (chain, key, words) in [
         (&full, &old.key, "key: the private key does not belong to the certificate"),
-        (&full, &full, "key: line 1: this is a certificate, and a private key is meant here"),
-        (&key, &key, "chain: line 1: this is a private key, and a certificate is meant here"),
+        (&full, &full, "key: line 1: this is a certificate, and a private key is expected here"),
+        (&key, &key, "chain: line 1: this is a private key, and a certificate is expected here"),
         (&full, &key.replace("PRIVATE", "ENCRYPTED PRIVATE"), "decrypt it with `openssl pkey"),
         (&full, &String::new(), "key: it is empty"),
     ] {
@@ -153,7 +153,7 @@ async fn node(n: u8, config: serde_json::Value) -> Driver {
     let bus = ZenohBus::open(settings, space, incarnation, sender, None).await.unwrap();
     let (settings, start) = (Settings::default(), Instant::now());
     let identity = Identity::new(format!("n{n}").parse().unwrap(), incarnation, n.into());
-    let node = Endpoint::new(identity, settings, Time::default());
+    let node = Endpoint::new(identity, settings.clone(), Time::default());
     let codec = (Arc::new(Plain) as Arc<dyn Seal>, Box::new(Plain) as Box<dyn Open>);
     let (bus, sinks) = (Arc::new(bus), |_| (Ignore, Ignore));
     Driver::start(node, settings, start, bus, intake, codec, sinks).unwrap()

@@ -133,7 +133,7 @@ mod tests {
     fn a_line_of_networks_never_exceeds_the_limit_of_the_client() {
         let text = "\u{1}".repeat(256);
         let block = Block::new(text.as_str(), UnixMillis(u64::MAX)).unwrap();
-        let block = block.from_origin(text).unwrap().expiring_at(UnixMillis(u64::MAX));
+        let block = block.with_origin(text).unwrap().expiring_at(UnixMillis(u64::MAX));
         let network = "2001:db8:1111:2222:3333:4444:5555:6666/127".parse().unwrap();
         let entries = vec![NetworkEntry { network, block }; MAX_NETWORKS_PER_LINE];
         let count = count_that_fits(&entries);

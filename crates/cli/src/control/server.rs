@@ -4,7 +4,7 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
-use mailmesh::secrets::path_words;
+use mailmesh::secrets::display_path;
 use mailmesh::{Cluster, Filter, Rule, Verdict};
 use mailmesh_cli::protocol::{Answer, MAX_LINE_LEN, Request, json_error_text};
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ impl Server {
             Failure::failed(format!("control socket {}: {error}", path.display()))
         };
         if std::os::unix::net::UnixStream::connect(path).is_ok() {
-            let path = path_words(path);
+            let path = display_path(path);
             // The variable applies to all nodes that are started from one shell.
             let is_of_variable = std::env::var_os("MAILMESH_SOCKET").is_some();
             return Err(Failure::failed(if is_of_variable {

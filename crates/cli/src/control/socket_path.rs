@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use mailmesh::secrets::path_words;
+use mailmesh::secrets::display_path;
 use rustix::fs::{Access, access};
 
 use crate::exit::Failure;
@@ -42,7 +42,7 @@ pub(crate) fn default_path(name: &str) -> Result<PathBuf, Failure> {
     let advice = check_parent(&dir)?;
     match std::fs::DirBuilder::new().mode(0o700).create(&dir) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-            return Err(Failure::failed(format!("{}: {error}; {advice}", path_words(&dir))));
+            return Err(Failure::failed(format!("{}: {error}; {advice}", display_path(&dir))));
         }
         _ => check_dir(&dir)?,
     }
@@ -58,7 +58,7 @@ pub(crate) fn check_default_path(name: &str) -> Result<(), Failure> {
     } else if let Some(parent) = dir.parent()
         && let Err(error) = access(parent, Access::WRITE_OK | Access::EXEC_OK)
     {
-        return Err(Failure::failed(format!("{}: {error}; {advice}", path_words(parent))));
+        return Err(Failure::failed(format!("{}: {error}; {advice}", display_path(parent))));
     }
     check_path(&dir.join(format!("{name}.sock")), SocketUse::Serve)
 }
@@ -69,7 +69,7 @@ fn check_parent(dir: &Path) -> Result<&'static str, Failure> {
     match dir.parent() {
         Some(parent) if !parent.is_dir() => Err(Failure::failed(format!(
             "no directory for the control socket: {} does not exist or is no directory; {advice}",
-            path_words(parent)
+            display_path(parent)
         ))),
         _ => Ok(advice),
     }
@@ -109,8 +109,8 @@ pub(super) fn staging_path(path: &Path) -> PathBuf {
 /// sockets into it.
 fn check_dir(dir: &Path) -> Result<(), Failure> {
     let why = match mailmesh::check_dir(dir) {
-        Ok(trusted) if trusted.is_own && !trusted.is_open_to_group => return Ok(()),
-        Ok(trusted) if trusted.is_own => "its group may write to it".to_owned(),
+        Ok(trusted) if trusted.is_owned && !trusted.is_group_writable => return Ok(()),
+        Ok(trusted) if trusted.is_owned => "its group may write to it".to_owned(),
         Ok(_) => "it belongs to root".to_owned(),
         Err(why) => why.to_string(),
     };

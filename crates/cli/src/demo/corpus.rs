@@ -100,8 +100,8 @@ impl Accounts {
         let (account, change) = (AccountId(*account), ChangeId(*change));
         let push = EmailPush::new(account, EmailId(*email), change)
             .received_at(UnixMillis(u64::try_from(received).unwrap_or(0) * 1000))
-            .of_size(u32::try_from(raw.len()).unwrap_or(u32::MAX))
-            .in_mailboxes(vec![MailboxId(0)]);
+            .with_size(u32::try_from(raw.len()).unwrap_or(u32::MAX))
+            .with_mailboxes(vec![MailboxId(0)]);
         let state = StateChange::new(account, change).with(types);
         std::iter::once(state.into()).chain(push.ok().map(Event::from)).collect()
     }

@@ -195,10 +195,10 @@ fn one_of_each() -> Result<Vec<Event>, Failure> {
     let invalid = |error: mailmesh::EventError| Failure::failed(error.to_string());
     let account = AccountId(7);
     let object = RegistryObject { object_type: 3, id: ObjectId(12) };
-    let push = EmailPush::new(account, EmailId(5), ChangeId(43)).of_size(2_048);
+    let push = EmailPush::new(account, EmailId(5), ChangeId(43)).with_size(2_048);
     Ok(vec![
         StateChange::new(account, ChangeId(42)).with(DataTypes::EMAIL | DataTypes::THREAD).into(),
-        push.in_mailboxes(vec![MailboxId(1), MailboxId(9)]).map_err(invalid)?.into(),
+        push.with_mailboxes(vec![MailboxId(1), MailboxId(9)]).map_err(invalid)?.into(),
         CalendarAlert {
             account,
             event: CalendarEventId(77),

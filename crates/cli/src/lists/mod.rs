@@ -214,7 +214,7 @@ fn parse_entry(entry: &Value) -> Option<(Network, Block)> {
     let block = &entry["block"];
     let network = entry["network"].as_str()?.parse().ok()?;
     let made = Block::new(block["reason"].as_str()?, UnixMillis(block["added"].as_u64()?)).ok()?;
-    let mut made = made.from_origin(block["origin"].as_str()?).ok()?;
+    let mut made = made.with_origin(block["origin"].as_str()?).ok()?;
     made.expires = block["expires"].as_u64().map(UnixMillis);
     Some((network, made))
 }

@@ -157,7 +157,7 @@ fn certificates_in_common_layouts_are_accepted_or_refused_with_advice() {
     node.ok(&["cert", "remove", "mail.example.org", "imap.example.org"]);
     let (done, out, err) = add(&pems.expired, key, &["--force"]);
     assert!(done && out.contains("until 2021-02-03"), "{out}{err}");
-    assert!(err.contains("the certificate ended at 2021-02-03T00:00:00Z"), "{err}");
+    assert!(err.contains("the certificate expired at 2021-02-03T00:00:00Z"), "{err}");
 }
 
 /// The answer of the node's control socket to a request.

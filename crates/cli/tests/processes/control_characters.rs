@@ -81,7 +81,7 @@ fn control_characters_of_other_nodes_and_lists_are_always_escaped() {
         let coordinator = Coordinator::load(site.path("coordinator.json")).unwrap();
         let other = Cluster::builder().name("evil").coordinator(coordinator).start().await.unwrap();
         other.wait_for_members(1).await;
-        let mut block = Block::new(EVIL, UnixMillis(1)).unwrap().from_origin(EVIL).unwrap();
+        let mut block = Block::new(EVIL, UnixMillis(1)).unwrap().with_origin(EVIL).unwrap();
         block.expires = None;
         other.blocks().add_block("192.0.2.7".parse().unwrap(), block).await.unwrap();
         other.blocks().allow("192.0.2.9".parse().unwrap(), EVIL, None).await.unwrap();

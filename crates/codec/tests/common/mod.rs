@@ -1,4 +1,4 @@
-//! Arbitrary events, and one of each kind.
+//! Strategies for arbitrary events and changes.
 
 use std::sync::Arc;
 
@@ -66,8 +66,8 @@ fn any_push() -> impl Strategy<Value = Event> {
         let (account, email, change, received, size) = ids;
         EmailPush::new(AccountId(account), EmailId(email), ChangeId(change))
             .received_at(UnixMillis(received))
-            .of_size(size)
-            .in_mailboxes(mailboxes.into_iter().map(MailboxId).collect())
+            .with_size(size)
+            .with_mailboxes(mailboxes.into_iter().map(MailboxId).collect())
             .unwrap()
             .into()
     })
@@ -96,7 +96,7 @@ pub(crate) fn any_change() -> impl Strategy<Value = Change> {
     let stamp = (any::<u64>(), any::<u64>()).prop_map(|(t, n)| Stamp::from_raw(t, NodeId(n)));
     let block = (".{0,60}", ".{0,60}", any::<u64>(), any::<Option<u64>>()).prop_map(
         |(reason, origin, added, expires)| {
-            let block = Block::new(reason, UnixMillis(added)).unwrap().from_origin(origin).unwrap();
+            let block = Block::new(reason, UnixMillis(added)).unwrap().with_origin(origin).unwrap();
             Arc::new(expires.map_or(block.clone(), |at| block.expiring_at(UnixMillis(at))))
         },
     );
@@ -130,7 +130,7 @@ pub(crate) fn any_change() -> impl Strategy<Value = Change> {
                     key: PrivateKey::from_der(Zeroizing::new(bytes.to_vec())).unwrap(),
                     not_before: UnixMillis(u64::from(bytes[0])),
                     not_after: UnixMillis(u64::from(bytes[1]) << 40),
-                    fingerprint: Fingerprint(bytes),
+                    fingerprint: CertificateFingerprint(bytes),
                 };
                 Arc::new(Certificate::new(parts).unwrap())
             });

@@ -122,7 +122,7 @@ pub(crate) fn run(attack: Attack, wire: &Wire, stop: &AtomicBool) -> Result<u64,
     while !stop.load(Ordering::Acquire) {
         let sent = wire.sent();
         match attack {
-            Attack::NoKey => strange(wire, &Sealer::open_mesh(), random.bytes()?, sent)?,
+            Attack::NoKey => strange(wire, &Sealer::unencrypted(), random.bytes()?, sent)?,
             Attack::WrongKey => {
                 let life = random.bytes()?;
                 let other = ClusterKey::from_bytes(&[0x13; 32]);
@@ -336,7 +336,7 @@ fn endless(wire: &Wire, insider: &mut Insider, number: u64) -> Result<(), Box<dy
 /// The name of the key of the mirrors' fingerprints, which only who has the cluster key knows.
 fn mirror_key_name() -> [u8; 4] {
     let key = ClusterKey::from_bytes(&KEY).mirror_key("mail");
-    mailmesh_state::fingerprint_key_name(key).to_be_bytes()
+    mailmesh_state::fingerprint_key_id(key).to_be_bytes()
 }
 
 /// Starts a node with the name of another, again and again: it is the younger each time.

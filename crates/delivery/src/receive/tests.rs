@@ -14,7 +14,7 @@ fn at(ms: u64) -> Time {
 }
 
 fn stream() -> ReceiveStream {
-    ReceiveStream::starting_after(0, Settings::default())
+    ReceiveStream::starting_after(0, Arc::default())
 }
 
 fn frame(first: u64, count: u16, body: Bytes) -> Frame {
@@ -27,7 +27,7 @@ fn data(first: u64, count: u16) -> Released {
 }
 
 fn missing(first: u64, last: u64, tries: u32) -> Option<MissingEvents> {
-    Some(MissingEvents { first, last, tries })
+    Some(MissingEvents { range: EventRange { first, last }, tries })
 }
 
 fn feed(stream: &mut ReceiveStream, ms: u64, first: u64, count: u16) -> Vec<Released> {
@@ -65,7 +65,7 @@ fn a_hole_becomes_a_gap_after_5_s_and_the_held_frames_follow() {
     let times: Vec<_> = requests.iter().map(|(at, _)| *at).collect();
     assert_eq!(times[..7], [12, 32, 72, 152, 312, 562, 812]);
     assert_eq!((times.len(), times.last()), (23, Some(&4_812)));
-    assert!(requests.iter().all(|(_, missing)| (missing.first, missing.last) == (2, 3)));
+    assert!(requests.iter().all(|(_, missing)| missing.range == EventRange { first: 2, last: 3 }));
     assert!(requests.iter().zip(0..).all(|((_, missing), tries)| missing.tries == tries));
     assert_eq!(out, [Released::Missed { first: 2, missed: 2 }, data(4, 1)]);
     // A late frame of the gap is not delivered, because its events were reported missing.

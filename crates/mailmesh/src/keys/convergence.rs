@@ -86,7 +86,7 @@ pub(super) fn tick(service: &Arc<KeyService>) {
 /// one of the node that has run longest.
 fn key_of_the_others(service: &KeyService) -> Option<KeyId> {
     let keyring = &service.keyring;
-    let ours = keyring.active_fingerprint_name();
+    let ours = keyring.active_fingerprint_key_id();
     let told: BTreeMap<_, u32> = service.replication.keys_of_peers().into_iter().collect();
     let mut votes = BTreeMap::from([(ours, 1_usize)]);
     for name in told.values() {
@@ -102,5 +102,5 @@ fn key_of_the_others(service: &KeyService) -> Option<KeyId> {
         }) == Some(*name)
     };
     let goes = *count > own || *count == own && is_elder();
-    goes.then(|| keyring.id_by_fingerprint_name(*name)).flatten()
+    goes.then(|| keyring.id_by_fingerprint_key_id(*name)).flatten()
 }

@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use mailmesh_codec::{ClusterKey, CodecError, Header, KeyId, Keyring, Opener, Sealer, Vault};
+use mailmesh_codec::{
+    ClusterKey, CodecError, Header, KeyId, Keyring, Opener, RecordCipher, Sealer,
+};
 use mailmesh_events::{KeyAction, KeysHeld, Printable};
-use mailmesh_state::fingerprint_key_name;
+use mailmesh_state::fingerprint_key_id;
 use mailmesh_transport::LinkKeys;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
@@ -118,16 +120,16 @@ impl NodeKeyring {
             *version = now;
             let state = self.state.lock();
             let retired = state.retired.iter().map(|(key, _)| key);
-            opener.accept(state.ring.keys().iter().chain(retired), &self.cluster);
+            opener.set_keys(state.ring.keys().iter().chain(retired), &self.cluster);
         }
     }
 
     /// The vault of the keys, if they have changed since `version`.
-    pub(crate) fn vault(&self, version: &mut u64) -> Option<Vault> {
+    pub(crate) fn vault(&self, version: &mut u64) -> Option<RecordCipher> {
         let now = self.version.load(Ordering::Acquire);
         (now != *version).then(|| {
             *version = now;
-            Vault::with_keys(&self.state.lock().ring, &self.cluster)
+            RecordCipher::from_keyring(&self.state.lock().ring, &self.cluster)
         })
     }
 
@@ -137,14 +139,14 @@ impl NodeKeyring {
     }
 
     /// The name that digests have of the key that seals.
-    pub(super) fn active_fingerprint_name(&self) -> u32 {
-        fingerprint_key_name(self.mirror_key())
+    pub(super) fn active_fingerprint_key_id(&self) -> u32 {
+        fingerprint_key_id(self.mirror_key())
     }
 
     /// The key that digests name so.
-    pub(super) fn id_by_fingerprint_name(&self, name: u32) -> Option<KeyId> {
+    pub(super) fn id_by_fingerprint_key_id(&self, name: u32) -> Option<KeyId> {
         let state = self.state.lock();
-        let is_it = |key: &&ClusterKey| fingerprint_key_name(key.mirror_key(&self.cluster)) == name;
+        let is_it = |key: &&ClusterKey| fingerprint_key_id(key.mirror_key(&self.cluster)) == name;
         state.ring.keys().iter().find(is_it).map(|key| key.id(&self.cluster))
     }
 

@@ -143,9 +143,9 @@ fn settle(service: &Arc<KeyService>, trial: KeyId) {
     let keys = &service.keyring;
     let theirs = service.replication.keys_of_peers();
     let theirs: Vec<u32> = theirs.into_iter().map(|(_, key)| key).collect();
-    if theirs.contains(&keys.active_fingerprint_name()) {
+    if theirs.contains(&keys.active_fingerprint_key_id()) {
         keys.seal_with(None);
-    } else if theirs.iter().any(|name| keys.id_by_fingerprint_name(*name) == Some(trial))
+    } else if theirs.iter().any(|name| keys.id_by_fingerprint_key_id(*name) == Some(trial))
         && service.search.settling.lock().begin(Instant::now())
     {
         tracing::warn!("the other nodes seal with cluster key {trial}: so does this one");

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use mailmesh_codec::Vault;
+use mailmesh_codec::RecordCipher;
 use mailmesh_events::{NodeId, Stamp, UnixMillis};
 use mailmesh_state::{Bounds, Saved};
 use mailmesh_store::{Store, StoreError};
@@ -28,7 +28,7 @@ pub(crate) type StoreOpener = fn(&Path) -> Result<Store, StoreError>;
 pub(super) struct Opened {
     pub(super) store: Store,
     pub(super) binding: Binding,
-    pub(super) vault: Option<Vault>,
+    pub(super) vault: Option<RecordCipher>,
     /// Of the keys that the vault has.
     pub(super) version: u64,
 }
@@ -67,7 +67,7 @@ pub(super) fn take_in(
     if is_old && loaded > 0 {
         tracing::warn!(
             "the stored mirror is older than {} h, so it may have what was removed since; it is used only if no other node has one within {} s",
-            Bounds::default().tombstones.as_secs() / 3600,
+            Bounds::default().tombstone_retention.as_secs() / 3600,
             ASIDE.as_secs()
         );
     }
@@ -83,7 +83,7 @@ pub(super) fn take_in(
 fn open(dir: &Path, source: &Source, opener: StoreOpener) -> Result<(Store, Binding), Error> {
     let mut binding = Binding::of(source);
     let store = opener(dir)?;
-    if store.is_open_to_group() {
+    if store.is_group_writable() {
         tracing::warn!(
             "the group of {} may write there, and so change what this node and all others block; \
              `chmod g-w` it, unless the volume is mounted so",
@@ -105,7 +105,7 @@ fn open(dir: &Path, source: &Source, opener: StoreOpener) -> Result<(Store, Bind
         }
         Belongs::OtherKeys => {
             let path = store.path().to_owned();
-            let kept = store.set_aside(&noted.first_key())?;
+            let kept = store.rename_aside(&noted.first_key())?;
             tracing::error!(
                 "{} was written under cluster key {}, and this node has {}: it is not used, and is now {}. \
                  The content comes from the other nodes. If all nodes were off when the key was replaced: stop this node, \
@@ -125,7 +125,7 @@ fn open(dir: &Path, source: &Source, opener: StoreOpener) -> Result<(Store, Bind
 /// Gives every entry that can be read, while a thread of its own reads on.
 fn load(
     store: &Store,
-    vault: Option<&Vault>,
+    vault: Option<&RecordCipher>,
     take: impl FnOnce(&mut dyn Iterator<Item = Saved>),
 ) -> Result<u64, StoreError> {
     let (parts, read) = std::sync::mpsc::sync_channel(PARTS);
@@ -150,7 +150,7 @@ fn load(
 /// Gives entries in parts; counts those, and those that cannot be read.
 fn read_all(
     store: &Store,
-    vault: Option<&Vault>,
+    vault: Option<&RecordCipher>,
     give: impl Fn(Vec<Saved>) -> bool,
 ) -> Result<(u64, u64), StoreError> {
     let (mut part, mut loaded, mut unreadable) = (Vec::new(), 0, 0);

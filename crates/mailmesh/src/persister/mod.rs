@@ -163,7 +163,7 @@ impl Persister {
         let mut failure = None;
         let (opened, unsettled) = match load::take_in(dir, &source, opener, false) {
             Ok((opened, unsettled)) => (Some(opened), unsettled),
-            Err(Error::Store(error)) if error.may_pass() => {
+            Err(Error::Store(error)) if error.is_transient() => {
                 tracing::error!(
                     %error,
                     "the node starts without its store; that is opened, and the whole mirror written, when it works again"
@@ -274,7 +274,7 @@ impl Persister {
                     Some(_) => 0,
                     None => {
                         // Each entry that goes is noted meanwhile.
-                        let count = mirror.forget_until(stamp);
+                        let count = mirror.purge_until(stamp);
                         self.shared.work.lock().end_purge_at_noted();
                         count
                     }
@@ -348,7 +348,7 @@ impl Observer for Shared {
     fn observe(&self, observed: Observed<'_>) {
         let (Observed::Changed(change)
         | Observed::Expired(change)
-        | Observed::Forgotten(change)
+        | Observed::TombstoneChanged(change)
         | Observed::Ending(change, _)) = observed
         else {
             return;

@@ -1,6 +1,6 @@
 //! An entry of the mirror as a record of the store: flags, its end, and the change.
 
-use mailmesh_codec::{CodecError, Vault, decode_change, encode_change};
+use mailmesh_codec::{CodecError, RecordCipher, decode_change, encode_change};
 use mailmesh_events::UnixMillis;
 use mailmesh_state::Saved;
 
@@ -17,7 +17,7 @@ const HEAD: usize = 9;
 pub(crate) fn write(
     name: &[u8],
     saved: Option<&Saved>,
-    vault: Option<&Vault>,
+    vault: Option<&RecordCipher>,
 ) -> Result<Option<Vec<u8>>, CodecError> {
     let Some(Saved { change, replaced_another, end }) = saved else { return Ok(None) };
     let mut flags = 0;
@@ -45,7 +45,11 @@ pub(crate) fn write(
 }
 
 /// The entry of a record.
-pub(crate) fn read(name: &[u8], value: &[u8], vault: Option<&Vault>) -> Result<Saved, CodecError> {
+pub(crate) fn read(
+    name: &[u8],
+    value: &[u8],
+    vault: Option<&RecordCipher>,
+) -> Result<Saved, CodecError> {
     let truncated = CodecError::Truncated { what: "a stored entry" };
     let (head, body) = value.split_first_chunk::<HEAD>().ok_or(truncated)?;
     let [flags, end @ ..] = *head;

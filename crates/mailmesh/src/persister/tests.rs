@@ -15,7 +15,7 @@ fn full(dir: &Path) -> Result<Store, StoreError> {
     ATTEMPTS.fetch_add(1, Ordering::Relaxed);
     if IS_FULL.load(Ordering::Relaxed) {
         let source = std::io::ErrorKind::StorageFull.into();
-        return Err(StoreError::NoRoom { path: Store::path_in(dir), source });
+        return Err(StoreError::DiskFull { path: Store::path_in(dir), source });
     }
     Store::open(dir)
 }

@@ -85,7 +85,7 @@ impl Unsettled {
     /// Whether a store was written longer before `start` than removals are remembered. By a
     /// clock that others confirm, one of the future has no age that can be known.
     pub(super) fn is_old(alive: UnixMillis, start: UnixMillis, is_confirmed: bool) -> bool {
-        let remembered = Bounds::default().tombstones;
+        let remembered = Bounds::default().tombstone_retention;
         alive.plus(remembered) < start || is_confirmed && start.plus(remembered) < alive
     }
 

@@ -1,4 +1,4 @@
-//! Puts the certificates of a text in the order of a chain: each before its issuer.
+//! Orders the certificates of a text as a chain: each certificate before its issuer.
 
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::CertificateDer;
@@ -7,24 +7,24 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::der::{SEQUENCE, expect};
 use super::error::PemError;
-use super::facts::CertificateFacts;
-use super::keys::KeyKind;
+use super::info::CertificateInfo;
+use super::key_kind::KeyKind;
 use super::warning::PemWarning;
 
-/// A certificate of a text.
+/// A certificate of the text, parsed.
 pub(super) struct Member<'a> {
     pub(super) der: &'a CertificateDer<'static>,
     parsed: X509Certificate<'a>,
-    pub(super) facts: CertificateFacts,
+    pub(super) info: CertificateInfo,
 }
 
 impl<'a> Member<'a> {
-    /// The certificate that is number `number` of a text, from 1.
+    /// Parses the certificate at position `number` of the text, from 1.
     pub(super) fn of(der: &'a CertificateDer<'static>, number: usize) -> Result<Self, PemError> {
-        let not_one = || PemError::NotACertificate { number };
-        let (rest, parsed) = X509Certificate::from_der(der).map_err(|_| not_one())?;
-        let facts = CertificateFacts::of_parsed(&parsed).ok_or_else(not_one)?;
-        if rest.is_empty() { Ok(Self { der, parsed, facts }) } else { Err(not_one()) }
+        let invalid = || PemError::NotACertificate { number };
+        let (rest, parsed) = X509Certificate::from_der(der).map_err(|_| invalid())?;
+        let info = CertificateInfo::of_parsed(&parsed).ok_or_else(invalid)?;
+        if rest.is_empty() { Ok(Self { der, parsed, info }) } else { Err(invalid()) }
     }
 
     /// The certificate's public key, as `SubjectPublicKeyInfo` in DER.
@@ -32,11 +32,11 @@ impl<'a> Member<'a> {
         self.parsed.public_key().raw
     }
 
-    fn is_named_by(&self, other: &Self) -> bool {
+    fn is_named_issuer_of(&self, other: &Self) -> bool {
         self.parsed.subject().as_raw() == other.parsed.issuer().as_raw()
     }
 
-    /// Whether both are certificates of one key and name by one issuer.
+    /// Whether both have the same key, subject and issuer.
     fn is_renewal_of(&self, other: &Self) -> bool {
         let (own, others) = (&self.parsed, &other.parsed);
         self.public_key() == other.public_key()
@@ -44,19 +44,21 @@ impl<'a> Member<'a> {
             && own.issuer().as_raw() == others.issuer().as_raw()
     }
 
-    /// Whether its key signed the other, as far as that can be found out.
+    /// Whether the key of this certificate signed the other. If the signature cannot be verified,
+    /// the key identifiers decide; without them, the issuer's name.
     fn signed(&self, other: &Self) -> bool {
-        let is_signed = || verify(self, other).or_else(|| self.has_key_of(other));
-        self.is_named_by(other) && is_signed().unwrap_or(true)
+        let is_signed = || verify(self, other).or_else(|| self.matches_key_id_of(other));
+        self.is_named_issuer_of(other) && is_signed().unwrap_or(true)
     }
 
-    /// Whether it is the root of an authority.
+    /// Whether the certificate is self-signed.
     pub(super) fn is_root(&self) -> bool {
-        self.facts.is_self_issued && self.signed(self)
+        self.info.is_self_issued && self.signed(self)
     }
 
-    /// Whether its key is the one that the other says that it was signed by.
-    fn has_key_of(&self, other: &Self) -> Option<bool> {
+    /// Whether this certificate's subject key identifier is the other's authority key identifier
+    /// (RFC 5280, section 4.2.1); `None` if one of them is missing.
+    fn matches_key_id_of(&self, other: &Self) -> Option<bool> {
         let own = self.parsed.extensions().iter().find_map(|extension| {
             match extension.parsed_extension() {
                 ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0),
@@ -73,19 +75,19 @@ impl<'a> Member<'a> {
     }
 }
 
-/// Whether the key of `issuer` made the signature of `signed`; `None` if no algorithm that is
-/// here can tell.
+/// Whether the key of `issuer` made the signature of `signed`; `None` if no available algorithm can
+/// verify it.
 fn verify(issuer: &Member<'_>, signed: &Member<'_>) -> Option<bool> {
-    // Of an RSA key of another size no signature is verified, good or not.
-    if matches!(issuer.facts.key, KeyKind::Rsa { bits } if !(2048..=8192).contains(&bits)) {
+    // No signature by an RSA key of another size verifies, valid or not.
+    if matches!(issuer.info.key, KeyKind::Rsa { bits } if !(2048..=8192).contains(&bits)) {
         return None;
     }
     let (key, _) = expect(issuer.public_key(), SEQUENCE)?;
     let (key_algorithm, _) = expect(key, SEQUENCE)?;
-    // A certificate: what is signed, the algorithm, the signature.
+    // A certificate: the signed part, the algorithm, the signature.
     let (certificate, _) = expect(signed.der, SEQUENCE)?;
-    let (_, behind) = expect(certificate, SEQUENCE)?;
-    let (algorithm, _) = expect(behind, SEQUENCE)?;
+    let (_, rest) = expect(certificate, SEQUENCE)?;
+    let (algorithm, _) = expect(rest, SEQUENCE)?;
     let algorithms = default_provider().signature_verification_algorithms.all;
     let mut fitting = algorithms.iter().filter(|known| {
         known.public_key_alg_id().as_ref() == key_algorithm
@@ -101,94 +103,95 @@ fn verify(issuer: &Member<'_>, signed: &Member<'_>) -> Option<bool> {
     )
 }
 
-/// The leaf of a key among the members: one that signs no others rather than an authority's, then
-/// one with DNS names, then the one issued last. What else has the key is left out.
+/// The leaf with this public key. Of several it prefers one that is not an authority, then one with
+/// DNS names, then the one with the latest `notBefore`.
 pub(super) fn leaf(members: &[Member<'_>], public_key: &[u8]) -> Option<usize> {
     let of_key = |index: &usize| members[*index].public_key() == public_key;
     let rank = |index: &usize| {
-        let facts = &members[*index].facts;
-        // Of two alike, the first.
-        let has_names = !facts.dns_names.is_empty();
-        (!facts.is_authority, has_names, facts.not_before, std::cmp::Reverse(*index))
+        let info = &members[*index].info;
+        // Otherwise the first.
+        let has_names = !info.dns_names.is_empty();
+        (!info.is_authority, has_names, info.not_before, std::cmp::Reverse(*index))
     };
     (0..members.len()).filter(of_key).max_by_key(rank)
 }
 
-/// The members that belong to the leaf, in their order: it, its issuer, and so on; then the other
-/// ways to a root that cross-signed authorities have.
+/// The chain of a leaf: the leaf, its issuer, and so on without the root. The alternative issuers
+/// of cross-signed authorities follow at the end.
 pub(super) fn order(members: &[Member<'_>], leaf: usize) -> (Vec<usize>, Vec<PemWarning>) {
-    let mut walk = Walk::new(members, leaf);
+    let mut walk = ChainWalk::new(members, leaf);
     walk.run();
     let warnings = walk.warnings(leaf);
     (walk.chain, warnings)
 }
 
-/// The walk from a leaf up to its roots. Members are named by their index.
-struct Walk<'a> {
+/// A walk from a leaf up to its roots. Members are named by their index.
+struct ChainWalk<'a> {
     members: &'a [Member<'a>],
-    /// For each member, whether it is the copy of an earlier one.
+    /// For each member, whether it is a copy of an earlier one.
     copies: Vec<bool>,
     chain: Vec<usize>,
-    /// Issuers of members of the chain that are left for when the way up has ended.
-    others: Vec<usize>,
+    /// Further issuers of members of the chain. The walk continues with them once the current path
+    /// has ended.
+    alternatives: Vec<usize>,
     roots: Vec<usize>,
-    /// Members that another one, of the same authority and issuer, outlasts.
-    older: Vec<usize>,
+    /// Members that were renewed: another one has the same key, subject and issuer, and ends later.
+    superseded: Vec<usize>,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> ChainWalk<'a> {
     fn new(members: &'a [Member<'a>], leaf: usize) -> Self {
         let is_copy =
             |index: usize| (0..index).any(|other| members[other].der == members[index].der);
         let copies = (0..members.len()).map(is_copy).collect();
-        let (others, roots, older) = (Vec::new(), Vec::new(), Vec::new());
-        Self { members, copies, chain: vec![leaf], others, roots, older }
+        let (alternatives, roots, superseded) = (Vec::new(), Vec::new(), Vec::new());
+        Self { members, copies, chain: vec![leaf], alternatives, roots, superseded }
     }
 
     fn run(&mut self) {
         let mut at = 0;
         while at < self.chain.len() {
-            let mut ways = self.ways_up(self.chain[at]).into_iter();
-            let way = ways.next();
-            self.others.extend(ways);
+            let mut issuers = self.next_issuers(self.chain[at]).into_iter();
+            let issuer = issuers.next();
+            self.alternatives.extend(issuers);
             at += 1;
-            if let Some(way) = way {
-                self.chain.push(way);
-            } else if at == self.chain.len() && !self.others.is_empty() {
-                self.chain.push(self.others.remove(0));
+            if let Some(issuer) = issuer {
+                self.chain.push(issuer);
+            } else if at == self.chain.len() && !self.alternatives.is_empty() {
+                self.chain.push(self.alternatives.remove(0));
             }
         }
     }
 
-    /// The issuers of a member that the walk has not seen, those that end later first. Roots and
-    /// older certificates of one authority are set aside.
-    fn ways_up(&mut self, index: usize) -> Vec<usize> {
+    /// The issuers of a member that the walk has not seen, the latest `notAfter` first. Roots and
+    /// superseded certificates are recorded in their own lists.
+    fn next_issuers(&mut self, index: usize) -> Vec<usize> {
         let (members, current) = (self.members, &self.members[index]);
         let is_new = |index: &usize| {
-            let known = [&self.chain, &self.others, &self.roots, &self.older];
+            let known = [&self.chain, &self.alternatives, &self.roots, &self.superseded];
             let is_known = known.iter().any(|known| known.contains(index));
             !is_known && !self.copies[*index] && members[*index].signed(current)
         };
-        // Nothing signs a root but itself.
+        // A root has no issuer but itself.
         let mut issuers: Vec<usize> = match current.is_root() {
             true => Vec::new(),
             false => (0..members.len()).filter(is_new).collect(),
         };
-        issuers.sort_by_key(|index| std::cmp::Reverse(members[*index].facts.not_after));
+        issuers.sort_by_key(|index| std::cmp::Reverse(members[*index].info.not_after));
         let (roots, next): (Vec<_>, Vec<_>) =
             issuers.into_iter().partition(|index| members[*index].is_root());
         self.roots.extend(roots);
-        let mut ways: Vec<usize> = Vec::new();
+        let mut chosen: Vec<usize> = Vec::new();
         for index in next {
-            match ways.iter().any(|way| members[*way].is_renewal_of(&members[index])) {
-                true => self.older.push(index),
-                false => ways.push(index),
+            match chosen.iter().any(|other| members[*other].is_renewal_of(&members[index])) {
+                true => self.superseded.push(index),
+                false => chosen.push(index),
             }
         }
-        ways
+        chosen
     }
 
-    /// The warnings about the order, each member that is left out, and a missing issuer.
+    /// Warnings about the order, about each member that is left out, and about a missing issuer.
     fn warnings(&self, leaf: usize) -> Vec<PemWarning> {
         let mut warnings = Vec::new();
         let is_in_order = self.chain.windows(2).all(|pair| pair[0] < pair[1]);
@@ -199,7 +202,7 @@ impl<'a> Walk<'a> {
         warnings.extend(left_out.map(|index| self.left_out(index, leaf)));
         let is_alone = self.chain.len() == 1 && self.roots.is_empty();
         if is_alone && !self.members[leaf].is_root() {
-            let issuer = self.members[leaf].facts.issuer.clone();
+            let issuer = self.members[leaf].info.issuer.clone();
             warnings.push(PemWarning::IssuerMissing { issuer });
         }
         warnings
@@ -208,21 +211,21 @@ impl<'a> Walk<'a> {
     /// The warning about a member that is left out.
     fn left_out(&self, index: usize, leaf: usize) -> PemWarning {
         let member = &self.members[index];
-        let (subject, end) = (member.facts.subject.clone(), member.facts.not_after);
+        let (subject, end) = (member.info.subject.clone(), member.info.not_after);
         if self.copies[index] {
             PemWarning::DuplicateLeftOut { subject }
-        } else if self.older.contains(&index) {
+        } else if self.superseded.contains(&index) {
             PemWarning::OlderLeftOut { subject, end }
         } else if self.roots.contains(&index) {
             PemWarning::RootLeftOut { subject }
         } else if member.public_key() == self.members[leaf].public_key() {
             PemWarning::OtherLeafLeftOut { subject, end }
         } else {
-            let is_namesake = self.chain.iter().any(|taken| {
+            let is_same_name = self.chain.iter().any(|taken| {
                 let taken = &self.members[*taken];
-                !taken.is_root() && member.is_named_by(taken)
+                !taken.is_root() && member.is_named_issuer_of(taken)
             });
-            PemWarning::UnrelatedLeftOut { subject, is_namesake }
+            PemWarning::UnrelatedLeftOut { subject, is_same_name }
         }
     }
 }

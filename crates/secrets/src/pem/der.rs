@@ -1,4 +1,4 @@
-//! The few steps of DER (ITU-T X.690) that tell what a binary holds.
+//! A minimal DER parser (ITU-T X.690), enough to recognise the kind of binary data.
 
 /// SEQUENCE, INTEGER, OCTET STRING, BIT STRING and OBJECT IDENTIFIER.
 pub(super) const SEQUENCE: u8 = 0x30;

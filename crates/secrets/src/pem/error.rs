@@ -1,18 +1,18 @@
 //! The errors of reading a PEM text.
 
-use super::keys::KeyKind;
-use super::kinds::Found;
+use super::data_kind::DataKind;
+use super::key_kind::KeyKind;
 
-/// The content that a PEM text is meant to have.
+/// The content that a PEM text is expected to have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanted {
+pub enum Expected {
     /// One certificate or more.
     Certificates,
     /// A private key.
     PrivateKey,
 }
 
-impl Wanted {
+impl Expected {
     fn name(self) -> &'static str {
         match self {
             Self::Certificates => "a certificate",
@@ -28,127 +28,132 @@ impl Wanted {
     }
 }
 
-/// The reason why a text holds no certificate or private key, without a part of the text.
+/// The reason why a text has no usable certificate or private key. It contains no part of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PemError {
     /// The text is empty.
     #[error("it is empty")]
     Empty,
-    /// The data is no text.
-    #[error("it is {}, and PEM is meant{found}", found.what())]
+    /// The data is binary, not text.
+    #[error("it is {}, and PEM is expected{found}", found.what())]
     Binary {
         /// The kind of the data found.
-        found: Found,
+        found: DataKind,
     },
-    /// Base64 once too often.
-    #[error("it is the base64 of a PEM text, and the text itself is meant; decode it once more")]
+    /// The PEM text was encoded in base64 once more.
+    #[error("it is the base64 of a PEM text, and the text itself is expected; decode it once more")]
     Base64OfPem,
-    /// Base64 without labels.
+    /// Base64 without the PEM labels.
     #[error(
-        "it is base64 alone, of {}; put the line {} before it, and the one with END behind it",
-        found.what(), wanted.begin()
+        "it is base64 alone, of {}; put the line {} before it, and the END line after it",
+        found.what(), expected.begin()
     )]
     Base64Alone {
         /// The kind of the decoded data.
-        found: Found,
+        found: DataKind,
         /// The kind that was expected.
-        wanted: Wanted,
+        expected: Expected,
     },
-    /// Encoded for a URL.
+    /// The text is percent-encoded, as in a URL.
     #[error("it is percent-encoded, as in a URL (%20, %0A); give the text itself")]
     PercentEncoded,
-    /// No line that begins a section.
-    #[error("it has no {}; is it the right file?", .wanted.begin())]
+    /// The text has no PEM section.
+    #[error("it has no {}; is it the right file?", .expected.begin())]
     NoBegin {
         /// The kind that was expected.
-        wanted: Wanted,
+        expected: Expected,
     },
-    /// A section of another kind than expected.
-    #[error("line {line}: this is {}, and {} is meant here{found}", found.what(), wanted.name())]
+    /// A section has another kind than expected.
+    #[error(
+        "line {line}: this is {}, and {} is expected here{found}",
+        found.what(), expected.name()
+    )]
     Other {
         /// The line where the section begins or ends, from 1.
         line: usize,
         /// The kind of the data found.
-        found: Found,
+        found: DataKind,
         /// The kind that was expected.
-        wanted: Wanted,
+        expected: Expected,
     },
-    /// Protected by a passphrase.
+    /// The key is encrypted with a passphrase.
     #[error(
-        "line {line}: the key is encrypted, and a server asks for no passphrase; decrypt it with \
-         `openssl pkey -in FILE -out FILE.plain`"
+        "line {line}: the key is encrypted, and a server cannot ask for a passphrase; decrypt it \
+         with `openssl pkey -in FILE -out FILE.plain`"
     )]
     Encrypted {
         /// The line where the section begins or ends, from 1.
         line: usize,
     },
-    /// A line that begins a section, damaged.
-    #[error("line {line}: this is no whole `-----BEGIN ...-----`; are there five hyphens each?")]
+    /// The line that begins a section is damaged.
+    #[error(
+        "line {line}: this `-----BEGIN ...-----` is incomplete; it needs five hyphens at each end"
+    )]
     BadBegin {
         /// The line where the section begins or ends, from 1.
         line: usize,
     },
-    /// The text ends within a section.
+    /// A section has no end.
     #[error(
-        "line {line}: what begins here has no `-----END ...-----` line of the same label; the \
-         text is cut short, or the labels differ"
+        "line {line}: the section that begins here has no `-----END ...-----` line with the same \
+         label; the text is truncated, or the labels differ"
     )]
     NoEnd {
         /// The line where the section begins or ends, from 1.
         line: usize,
     },
-    /// A section of which the beginning is missing.
-    #[error("line {line}: what ends here has no `-----BEGIN ...-----` line; its begin is cut off")]
+    /// A section has no beginning.
+    #[error("line {line}: the section that ends here has no `-----BEGIN ...-----` line")]
     StrayEnd {
         /// The line where the section begins or ends, from 1.
         line: usize,
     },
-    /// Not base64.
-    #[error(
-        "line {line}: what begins here is not base64 up to its end; it is damaged or cut short"
-    )]
+    /// A section is not base64.
+    #[error("line {line}: the section that begins here is not base64; it is damaged or truncated")]
     NotBase64 {
         /// The line where the section begins or ends, from 1.
         line: usize,
     },
-    /// Base64 of something that is no certificate.
-    #[error("certificate {number} of the text is no X.509 certificate; it is damaged or cut short")]
+    /// The content of a certificate section is not a certificate.
+    #[error(
+        "certificate {number} of the text is not an X.509 certificate; it is damaged or truncated"
+    )]
     NotACertificate {
         /// The position of the certificate in the text, from 1.
         number: usize,
     },
-    /// Base64 of something that is no key.
-    #[error("its base64 is no private key; it is damaged, cut short, or of another label")]
+    /// The content of a key section is not a key.
+    #[error("its base64 is not a private key; it is damaged or truncated, or the label is wrong")]
     NotAKey,
-    /// A key of a kind that cannot be used.
+    /// TLS cannot use keys of this kind here.
     #[error(
-        "the key is {kind}, which TLS cannot use here; ask for a certificate with a key that it \
-         can: ECDSA P-256 or P-384, RSA of 2048 to 4096 bits, Ed25519"
+        "the key is {kind}, which TLS cannot use here; request a certificate for another key: \
+         ECDSA P-256 or P-384, RSA of 2048 to 4096 bits, Ed25519"
     )]
     KeyKind {
         /// The kind of the key.
         kind: KeyKind,
     },
-    /// A key of a usable kind that cannot be used.
+    /// The key has a usable kind, but cannot be loaded.
     #[error(
-        "the key is {kind}, but damaged or without its public part; `openssl pkey -in FILE -out \
-         FILE.pem` writes it anew if it is whole"
+        "the key is {kind}, but damaged or without its public part; if it is intact, `openssl pkey \
+         -in FILE -out FILE.pem` rewrites it"
     )]
     KeyDamaged {
         /// The kind of the key.
         kind: KeyKind,
     },
-    /// The key of another certificate.
+    /// The key belongs to none of the certificates.
     #[error(
         "the private key does not belong to the certificate; give the key that the certificate was \
          requested with"
     )]
     Mismatch,
-    /// More certificates than the limit.
-    #[error("it has more than {limit} certificates; give the certificate and its issuers alone")]
+    /// The text has too many certificates or sections.
+    #[error("it has more than {limit} certificates; give only the certificate and its issuers")]
     TooMany {
-        /// The most certificates that are read.
+        /// The limit.
         limit: usize,
     },
 }

@@ -1,13 +1,13 @@
-//! Reads the certificates and keys of a text, and finds the fault of a text that has none.
+//! Reads the certificates and keys of a text, and finds the fault of a text without any.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use zeroize::Zeroizing;
 
+use super::data_kind::{self, Label};
 use super::der::element;
-use super::error::{PemError, Wanted};
-use super::kinds::{self, Label};
+use super::error::{Expected, PemError};
 use super::sections::{Section, find, sections};
 use super::text::Text;
 use super::warning::PemWarning;
@@ -15,13 +15,13 @@ use super::warning::PemWarning;
 /// Keys, each with the line where it begins.
 pub(super) type Items = Vec<(usize, Zeroizing<PrivateKeyDer<'static>>)>;
 
-/// The items of a text, and the warnings about what was mended to read them.
+/// The items of a text, and warnings about corrections that were needed to read them.
 pub(super) struct Read<T> {
     pub(super) items: T,
     pub(super) warnings: Vec<PemWarning>,
 }
 
-/// The certificates of a text, in their order, at most `limit`; other sections are left out.
+/// Reads at most `limit` certificates of a text, in their order, and skips other sections.
 pub(super) fn certificates(
     text: &[u8],
     limit: usize,
@@ -35,10 +35,10 @@ pub(super) fn certificates(
             Label::TrustedCertificate => without_trust(section.der()?),
             _ => continue,
         };
-        // A key under the label of a certificate: copies of certificates are not wiped.
+        // A key labelled as a certificate is refused, because copies of certificates are not wiped.
         if PrivateKeyDer::try_from(der).is_ok() {
-            let (line, found) = (section.line, kinds::PRIVATE_KEY);
-            return Err(PemError::Other { line, found, wanted: Wanted::Certificates });
+            let (line, found) = (section.line, data_kind::PRIVATE_KEY);
+            return Err(PemError::Other { line, found, expected: Expected::Certificates });
         }
         items.push(CertificateDer::from(der.to_vec()));
         used.push(section);
@@ -47,12 +47,12 @@ pub(super) fn certificates(
         }
     }
     if items.is_empty() {
-        return Err(diagnose(text, &found, Wanted::Certificates));
+        return Err(diagnose(text, &found, Expected::Certificates));
     }
-    Ok(Read { items, warnings: mended(Wanted::Certificates, is_utf16, &used) })
+    Ok(Read { items, warnings: correction_warnings(Expected::Certificates, is_utf16, &used) })
 }
 
-/// The private keys of a text, in their order.
+/// Reads the private keys of a text, in their order.
 pub(super) fn keys(text: &[u8]) -> Result<Read<Items>, PemError> {
     let (found, is_utf16) = all(text)?;
     let mut items = Vec::new();
@@ -62,7 +62,7 @@ pub(super) fn keys(text: &[u8]) -> Result<Read<Items>, PemError> {
         let parsed = match section.is_encrypted {
             true => Err(PemError::Encrypted { line: section.line }),
             false => section.der().and_then(|der| {
-                // The content tells the format; labels are often wrong.
+                // The content determines the format; labels are often wrong.
                 let key = PrivateKeyDer::try_from(der);
                 let key = key.map_err(|_| not_a_key(section.line, der))?;
                 Ok(Zeroizing::new(key.clone_key()))
@@ -77,9 +77,11 @@ pub(super) fn keys(text: &[u8]) -> Result<Read<Items>, PemError> {
         }
     }
     match (items.is_empty(), error) {
-        (false, _) => Ok(Read { items, warnings: mended(Wanted::PrivateKey, is_utf16, &used) }),
+        (false, _) => {
+            Ok(Read { items, warnings: correction_warnings(Expected::PrivateKey, is_utf16, &used) })
+        }
         (true, Some(error)) => Err(error),
-        (true, None) => Err(diagnose(text, &found, Wanted::PrivateKey)),
+        (true, None) => Err(diagnose(text, &found, Expected::PrivateKey)),
     }
 }
 
@@ -88,36 +90,36 @@ fn all(text: &[u8]) -> Result<(Vec<Section>, bool), PemError> {
     Ok((sections(&text.bytes)?, text.is_utf16))
 }
 
-fn mended(of: Wanted, is_utf16: bool, used: &[&Section]) -> Vec<PemWarning> {
+fn correction_warnings(input: Expected, is_utf16: bool, used: &[&Section]) -> Vec<PemWarning> {
     let joined = used.iter().find(|section| section.is_joined);
-    let joined = joined.map(|section| PemWarning::NewlinesRestored { of, line: section.line });
-    is_utf16.then_some(PemWarning::Utf16 { of }).into_iter().chain(joined).collect()
+    let joined = joined.map(|section| PemWarning::NewlinesRestored { input, line: section.line });
+    is_utf16.then_some(PemWarning::Utf16 { input }).into_iter().chain(joined).collect()
 }
 
-/// A certificate without what OpenSSL puts behind it.
+/// A certificate without the trust settings that OpenSSL appends.
 fn without_trust(der: &[u8]) -> &[u8] {
     element(der).map_or(der, |(_, _, rest)| &der[..der.len() - rest.len()])
 }
 
-/// The error for a section that is labelled as a key and is none.
+/// The error for a section that is labelled as a key but is not a key.
 fn not_a_key(line: usize, der: &[u8]) -> PemError {
-    match kinds::of_der(der) {
+    match data_kind::of_der(der) {
         Some(found) if found.what().contains("encrypted") => PemError::Encrypted { line },
-        Some(found) => PemError::Other { line, found, wanted: Wanted::PrivateKey },
+        Some(found) => PemError::Other { line, found, expected: Expected::PrivateKey },
         None => PemError::NotAKey,
     }
 }
 
-/// The error for a text whose sections hold nothing that is wanted.
-fn diagnose(text: &[u8], found: &[Section], wanted: Wanted) -> PemError {
+/// The error for a text without a section of the expected kind.
+fn diagnose(text: &[u8], found: &[Section], expected: Expected) -> PemError {
     let key = found.iter().find(|section| section.label == Label::EncryptedKey);
-    if let (Some(section), Wanted::PrivateKey) = (key, wanted) {
+    if let (Some(section), Expected::PrivateKey) = (key, expected) {
         return PemError::Encrypted { line: section.line };
     }
-    // Parameters say less than what else there is.
+    // Any other section says more than parameters do.
     let is_telling = |section: &&Section| section.label.found().what() != "parameters alone";
     if let Some(section) = found.iter().find(is_telling).or(found.first()) {
-        return PemError::Other { line: section.line, found: section.label.found(), wanted };
+        return PemError::Other { line: section.line, found: section.label.found(), expected };
     }
     if ["BEGIN%20", "BEGIN+CERT", "BEGIN+PRIV"]
         .iter()
@@ -125,11 +127,11 @@ fn diagnose(text: &[u8], found: &[Section], wanted: Wanted) -> PemError {
     {
         return PemError::PercentEncoded;
     }
-    alone(text, wanted).unwrap_or(PemError::NoBegin { wanted })
+    base64_alone(text, expected).unwrap_or(PemError::NoBegin { expected })
 }
 
-/// The error for a text that is base64 and nothing else.
-fn alone(text: &[u8], wanted: Wanted) -> Option<PemError> {
+/// The error for a text that is only base64; `None` for other texts.
+fn base64_alone(text: &[u8], expected: Expected) -> Option<PemError> {
     // `-----BEGIN ` in base64, as in a secret of Kubernetes.
     if find(text, b"LS0tLS1CRUdJTi", 0).is_some() {
         return Some(PemError::Base64OfPem);
@@ -137,6 +139,6 @@ fn alone(text: &[u8], wanted: Wanted) -> Option<PemError> {
     let packed = text.iter().copied().filter(|byte| !byte.is_ascii_whitespace());
     let packed = Zeroizing::new(packed.collect::<Vec<u8>>());
     let decoded = Zeroizing::new(STANDARD.decode(&*packed).ok()?);
-    let found = kinds::of_der(&decoded)?;
-    Some(PemError::Base64Alone { found, wanted })
+    let found = data_kind::of_der(&decoded)?;
+    Some(PemError::Base64Alone { found, expected })
 }

@@ -5,28 +5,32 @@ use rcgen::{
 };
 
 /// A certificate with its key.
-pub(super) struct Made {
+pub(super) struct TestCertificate {
     pub(super) params: CertificateParams,
     pub(super) key: KeyPair,
     pub(super) pem: String,
     pub(super) der: Vec<u8>,
 }
 
-impl Made {
+impl TestCertificate {
     pub(super) fn key_pem(&self) -> String {
         self.key.serialize_pem()
     }
 }
 
-/// Makes a certificate of a key; without `issuer`, signed by itself.
-pub(super) fn signed(params: CertificateParams, key: KeyPair, issuer: Option<&Made>) -> Made {
+/// Creates a certificate for a key; self-signed without an `issuer`.
+pub(super) fn signed(
+    params: CertificateParams,
+    key: KeyPair,
+    issuer: Option<&TestCertificate>,
+) -> TestCertificate {
     let made = match issuer {
         Some(issuer) => {
             params.signed_by(&key, &Issuer::from_params(&issuer.params, &issuer.key)).unwrap()
         }
         None => params.self_signed(&key).unwrap(),
     };
-    Made { pem: made.pem(), der: made.der().to_vec(), params, key }
+    TestCertificate { pem: made.pem(), der: made.der().to_vec(), params, key }
 }
 
 fn named(name: &str, names: &[&str]) -> CertificateParams {
@@ -47,7 +51,7 @@ pub(super) fn authority_params(name: &str) -> CertificateParams {
     params
 }
 
-pub(super) fn authority(name: &str, issuer: Option<&Made>) -> Made {
+pub(super) fn authority(name: &str, issuer: Option<&TestCertificate>) -> TestCertificate {
     signed(authority_params(name), KeyPair::generate().unwrap(), issuer)
 }
 
@@ -55,12 +59,12 @@ pub(super) fn leaf_params(names: &[&str]) -> CertificateParams {
     named("", names)
 }
 
-pub(super) fn leaf(names: &[&str], issuer: &Made) -> Made {
+pub(super) fn leaf(names: &[&str], issuer: &TestCertificate) -> TestCertificate {
     signed(leaf_params(names), KeyPair::generate().unwrap(), Some(issuer))
 }
 
-/// A root, its intermediate, and a leaf of that.
-pub(super) fn three() -> (Made, Made, Made) {
+/// A root, an intermediate authority, and a leaf.
+pub(super) fn test_chain() -> (TestCertificate, TestCertificate, TestCertificate) {
     let root = authority("Example Root", None);
     let middle = authority("Example Intermediate", Some(&root));
     let leaf = leaf(&["mail.example.org", "imap.example.org"], &middle);
@@ -91,7 +95,7 @@ pub(super) fn pkcs8(algorithm: &[u8], key: &[u8]) -> Vec<u8> {
     tlv(0x30, &[tlv(2, &[0]), tlv(0x30, algorithm), tlv(4, key)].concat())
 }
 
-/// `RSAPrivateKey` of a modulus of so many bits, otherwise senseless.
+/// An `RSAPrivateKey` whose modulus has `bits` bits; not a working key.
 pub(super) fn rsa(bits: usize) -> Vec<u8> {
     let modulus = [vec![0], vec![0xc5; bits / 8]].concat();
     tlv(0x30, &[tlv(2, &[0]), tlv(2, &modulus), tlv(2, &[1, 0, 1])].concat())

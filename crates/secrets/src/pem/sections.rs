@@ -1,24 +1,24 @@
 //! Finds the sections of a text (RFC 7468), wherever their markers stand.
 //!
-//! Programs that write PEM keep to lines; people and other programs then join, indent, quote and
-//! concatenate them. So the markers alone delimit a section, and white space means nothing.
+//! Programs that write PEM use lines. People and other programs then join, indent, quote and
+//! concatenate these lines. So only the markers delimit a section, and white space is ignored.
 
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use zeroize::Zeroizing;
 
+use super::data_kind::{self, Label};
 use super::error::PemError;
-use super::kinds::{self, Label};
 use super::text::ESCAPED_BREAK;
 
 const BEGIN: &[u8] = b"-----BEGIN ";
 const END: &[u8] = b"-----END ";
 const DASHES: &[u8] = b"-----";
-/// Longest label.
-const LABEL: usize = 64;
-/// Most sections of a text.
-const SECTIONS: usize = 8192;
+/// Longest label in bytes.
+const MAX_LABEL_LEN: usize = 64;
+/// Most sections in a text.
+const MAX_SECTIONS: usize = 8192;
 
 /// Base64 with or without its padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -30,14 +30,14 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// A section of a text.
 pub(super) struct Section {
-    /// The line of its beginning, from 1.
+    /// The line of the begin marker, from 1.
     pub(super) line: usize,
     pub(super) label: Label,
-    /// `None` if it is no base64.
+    /// The decoded content; `None` if it is not base64.
     pub(super) der: Option<Zeroizing<Vec<u8>>>,
-    /// Encrypted as PEM did before PKCS #8 (RFC 1421).
+    /// Whether the content is encrypted in the legacy format (RFC 1421).
     pub(super) is_encrypted: bool,
-    /// Whether its newlines were missing or written as escapes.
+    /// Whether the newlines of the content are missing or written as escapes.
     pub(super) is_joined: bool,
 }
 
@@ -47,7 +47,7 @@ impl Section {
     }
 }
 
-/// Every section of a text, in its order.
+/// All sections of a text, in their order.
 pub(super) fn sections(text: &[u8]) -> Result<Vec<Section>, PemError> {
     let mut found = Vec::new();
     let mut lines = Lines { text, at: 0, line: 1 };
@@ -58,26 +58,26 @@ pub(super) fn sections(text: &[u8]) -> Result<Vec<Section>, PemError> {
             at = begin + BEGIN.len();
             continue;
         }
-        no_damage(text, last, begin, &mut lines)?;
+        check_no_damaged_markers(text, last, begin, &mut lines)?;
         let line = lines.of(begin);
         let (label, body) = label_at(text, begin).ok_or(PemError::BadBegin { line })?;
         let no_end = PemError::NoEnd { line };
         let end = find(text, DASHES, body).ok_or(no_end)?;
-        let behind = text[end..].strip_prefix(END).ok_or(no_end)?.trim_ascii_start();
-        let behind = behind.strip_prefix(label).ok_or(no_end)?.trim_ascii_start();
-        let dashes = behind.iter().take(DASHES.len()).take_while(|byte| **byte == b'-').count();
-        // With no hyphen at all the label may be a longer one.
+        let after = text[end..].strip_prefix(END).ok_or(no_end)?.trim_ascii_start();
+        let after = after.strip_prefix(label).ok_or(no_end)?.trim_ascii_start();
+        let dashes = after.iter().take(DASHES.len()).take_while(|byte| **byte == b'-').count();
+        // Without any hyphen the label may be a prefix of a longer one.
         if dashes == 0 {
             return Err(no_end);
         }
-        at = text.len() - behind.len() + dashes;
+        at = text.len() - after.len() + dashes;
         last = at;
-        found.push(section(line, kinds::label(label), &text[body..end]));
-        if found.len() > SECTIONS {
-            return Err(PemError::TooMany { limit: SECTIONS });
+        found.push(section(line, data_kind::label(label), &text[body..end]));
+        if found.len() > MAX_SECTIONS {
+            return Err(PemError::TooMany { limit: MAX_SECTIONS });
         }
     }
-    no_damage(text, last, text.len(), &mut lines)?;
+    check_no_damaged_markers(text, last, text.len(), &mut lines)?;
     Ok(found)
 }
 
@@ -89,7 +89,7 @@ fn section(line: usize, label: Label, body: &[u8]) -> Section {
             // `Proc-Type: 4,ENCRYPTED`
             is_encrypted |= find(line, b"ENCRYPTED", 0).is_some();
         } else {
-            // Quotes and commas are of a program's text around it.
+            // Quotes and commas come from program text around the PEM.
             packed.extend(line.iter().filter(|byte| !is_white(**byte) && !b"\"',".contains(byte)));
         }
     }
@@ -104,10 +104,10 @@ fn section(line: usize, label: Label, body: &[u8]) -> Section {
     Section { line, label, der, is_encrypted, is_joined: !has_lines }
 }
 
-/// The label of the marker at `begin`, and the offset behind the marker.
+/// The label of the marker at `begin`, and the offset after the marker.
 fn label_at(text: &[u8], begin: usize) -> Option<(&[u8], usize)> {
     let rest = &text[begin + BEGIN.len()..];
-    let rest = &rest[..rest.len().min(LABEL + DASHES.len())];
+    let rest = &rest[..rest.len().min(MAX_LABEL_LEN + DASHES.len())];
     let len = find(rest, DASHES, 0)?;
     let label = rest[..len].trim_ascii();
     let is_label = label.iter().all(|byte| byte.is_ascii_alphanumeric() || b" .#".contains(byte));
@@ -116,9 +116,14 @@ fn label_at(text: &[u8], begin: usize) -> Option<(&[u8], usize)> {
     is_label.then_some((label, body))
 }
 
-/// Looks for markers that are damaged, and so begin or end nothing, between two sections: what
-/// they enclose would be lost in silence.
-fn no_damage(text: &[u8], from: usize, to: usize, lines: &mut Lines<'_>) -> Result<(), PemError> {
+/// Refuses damaged markers between two sections. Without this check the content that they enclose
+/// would be skipped silently.
+fn check_no_damaged_markers(
+    text: &[u8],
+    from: usize,
+    to: usize,
+    lines: &mut Lines<'_>,
+) -> Result<(), PemError> {
     let between = &text[from..to];
     let mut at = 0;
     while let Some(found) = between[at..].iter().position(|byte| matches!(byte, b'-' | 0xe2)) {
@@ -126,7 +131,7 @@ fn no_damage(text: &[u8], from: usize, to: usize, lines: &mut Lines<'_>) -> Resu
         let dash = if between[start] == b'-' { 1 } else { 3 };
         at = (start + dash).min(between.len());
         let word = between[at..].trim_ascii_start();
-        let word = &word[..word.len().min(LABEL)];
+        let word = &word[..word.len().min(MAX_LABEL_LEN)];
         let is_marker = |begin: &[u8]| {
             let line = word.split(|byte| is_break(*byte)).next().unwrap_or_default();
             let has = |part| find(line, part, 0).is_some();
@@ -145,7 +150,7 @@ fn no_damage(text: &[u8], from: usize, to: usize, lines: &mut Lines<'_>) -> Resu
     Ok(())
 }
 
-/// Whether the line is a comment in which something stands.
+/// Whether the offset `at` is inside a comment.
 fn is_comment(text: &[u8], at: usize) -> bool {
     let start = text[..at].iter().rposition(|byte| is_break(*byte)).map_or(0, |at| at + 1);
     let line = text[start..at].trim_ascii_start();
@@ -165,7 +170,7 @@ pub(super) fn find(text: &[u8], what: &[u8], from: usize) -> Option<usize> {
     rest.windows(what.len()).position(|window| window == what).map(|at| from + at)
 }
 
-/// Counts lines: LF, CR LF, or CR alone, as old Macs ended them.
+/// Counts lines that end with LF, CR LF, or CR alone.
 #[derive(Clone)]
 struct Lines<'a> {
     text: &'a [u8],
@@ -174,7 +179,7 @@ struct Lines<'a> {
 }
 
 impl Lines<'_> {
-    /// The line of a place that is not before the one that was asked for last.
+    /// The line of the offset `at`, which must not decrease from call to call.
     fn of(&mut self, at: usize) -> usize {
         while self.at < at {
             let next = self.text.get(self.at + 1);

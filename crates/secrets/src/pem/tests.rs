@@ -1,6 +1,6 @@
-//! Texts in the layouts and encodings that operators and other programs produce, good and bad.
+//! Valid and invalid texts in the layouts and encodings that operators and other programs produce.
 
-mod instead;
+mod wrong_content;
 
 use rcgen::KeyPair;
 
@@ -10,7 +10,7 @@ use super::*;
 /// The result of reading texts: the number of certificates in the chain, and the warnings.
 fn read(chain: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Result<(usize, String), String> {
     let identity = identity(chain.as_ref(), key.as_ref(), 16);
-    let identity = identity.map_err(|error| format!("{:?}: {error}", error.of))?;
+    let identity = identity.map_err(|error| format!("{:?}: {error}", error.input))?;
     let warnings: Vec<_> = identity.warnings.iter().map(ToString::to_string).collect();
     Ok((identity.chain.len(), warnings.join("\n")))
 }
@@ -21,7 +21,7 @@ fn utf16(text: &str, bytes: fn(u16) -> [u8; 2]) -> Vec<u8> {
 
 #[test]
 fn every_notation_of_a_text_is_read() {
-    let (_, middle, leaf) = three();
+    let (_, middle, leaf) = test_chain();
     let full = format!("{}{}", leaf.pem, middle.pem);
     let notations = |text: &str| -> Vec<(&'static str, Vec<u8>, &'static str)> {
         let restored = "the newlines of this PEM were missing";
@@ -42,7 +42,7 @@ fn every_notation_of_a_text_is_read() {
             ("non-breaking blanks", plain(lines(|line| format!("\u{a0}{line}\u{200b}\n"))), ""),
             ("text around", plain(format!("Bag Attributes: <x>\n{text}that was it\n")), ""),
             ("Latin-1 before", [b"issuer: M\xfcller\n", text.as_bytes()].concat(), ""),
-            ("zeros behind", [text.as_bytes(), b"\0\0\0"].concat(), ""),
+            ("zeros at the end", [text.as_bytes(), b"\0\0\0"].concat(), ""),
             ("a comment before", plain(format!("# -----BEGIN CERTIFICATE-----\n{text}")), ""),
             ("UTF-16 LE", [b"\xff\xfe".to_vec(), utf16(text, u16::to_le_bytes)].concat(), "UTF-16"),
             ("UTF-16 BE", [b"\xfe\xff".to_vec(), utf16(text, u16::to_be_bytes)].concat(), "UTF-16"),
@@ -50,7 +50,7 @@ fn every_notation_of_a_text_is_read() {
             ("\\n", plain(text.replace('\n', "\\n")), restored),
             ("\\r\\n", plain(text.replace('\n', "\\r\\n")), restored),
             ("\\\\n", plain(text.replace('\n', "\\\\n")), restored),
-            ("\\n behind a comment", plain(format!("#\n{}", text.replace('\n', "\\n"))), restored),
+            ("\\n after a comment", plain(format!("#\n{}", text.replace('\n', "\\n"))), restored),
             (
                 "JSON",
                 plain(format!("\"{}\"", text.replace('\n', "\\n").replace('/', "\\/"))),
@@ -75,24 +75,33 @@ fn every_notation_of_a_text_is_read() {
 }
 
 #[test]
-fn a_text_of_which_nothing_may_get_lost_in_silence_is_read_or_refused_with_the_line() {
-    let (_, middle, leaf) = three();
+fn damaged_markers_are_refused_with_their_line() {
+    let (_, middle, leaf) = test_chain();
     let glued = format!("{}{}", leaf.pem.trim_end(), middle.pem);
     assert_eq!(read(&glued, leaf.key_pem()).unwrap(), (2, String::new()));
     let full = format!("{}{}", leaf.pem, middle.pem);
     let third = format!("{full}{}", middle.pem.replace("BEGIN", "BEG\u{200b}IN"));
     for (text, words) in [
         (full.replace("----------BEGIN", "---------BEGIN"), ""),
-        (glued.replace("----------BEGIN", "---------BEGIN"), "no whole `-----BEGIN"),
-        (format!("{}\u{2014}BEGIN CERTIFICATE\u{2014}\nx", leaf.pem), "no whole `-----BEGIN"),
-        (full.replacen("-----BEGIN", "----BEGIN", 1), "line 1: this is no whole"),
-        (full.replacen("CERTIFICATE-----", "CERTIFICATE----", 1), "line 1: this is no whole"),
+        (glued.replace("----------BEGIN", "---------BEGIN"), "`-----BEGIN ...-----` is incomplete"),
+        (
+            format!("{}\u{2014}BEGIN CERTIFICATE\u{2014}\nx", leaf.pem),
+            "`-----BEGIN ...-----` is incomplete",
+        ),
+        (full.replacen("-----BEGIN", "----BEGIN", 1), "line 1: this `-----BEGIN"),
+        (full.replacen("CERTIFICATE-----", "CERTIFICATE----", 1), "line 1: this `-----BEGIN"),
         (
             full.replacen("-----BEGIN CERTIFICATE-----\n", "", 1),
             "has no `-----BEGIN ...-----` line",
         ),
-        (full.replacen("-----END CERTIFICATE-----\n", "", 1), "line 1: what begins here has no"),
-        (full.replacen("-----END C", "-----END X509 C", 1), "line 1: what begins here has no"),
+        (
+            full.replacen("-----END CERTIFICATE-----\n", "", 1),
+            "line 1: the section that begins here has no",
+        ),
+        (
+            full.replacen("-----END C", "-----END X509 C", 1),
+            "line 1: the section that begins here has no",
+        ),
         (full[..full.len() - 40].to_owned(), "has no `-----END"),
         (third, "has no `-----BEGIN ...-----` line"),
     ] {
@@ -104,20 +113,21 @@ fn a_text_of_which_nothing_may_get_lost_in_silence_is_read_or_refused_with_the_l
 }
 
 #[test]
-fn a_chain_is_put_in_order_and_what_does_not_belong_to_it_is_left_out() {
-    let (root, middle, leaf) = three();
+fn a_chain_is_ordered_and_unrelated_certificates_are_left_out() {
+    let (root, middle, leaf) = test_chain();
     let other = authority("Unrelated CA", None);
     // Another authority of the same name.
-    let namesake = authority("Example Intermediate", Some(&root));
-    let twin = super::samples::leaf(&["mail.example.org"], &middle);
-    let join = |parts: &[&Made]| parts.iter().map(|made| made.pem.as_str()).collect::<String>();
+    let same_name = authority("Example Intermediate", Some(&root));
+    let sibling = super::samples::leaf(&["mail.example.org"], &middle);
+    let join =
+        |parts: &[&TestCertificate]| parts.iter().map(|made| made.pem.as_str()).collect::<String>();
     let order = "the certificates were not in order";
     let root_out = "the root (CN=Example Root) is left out";
     for (what, text, count, warnings) in [
         ("right", join(&[&leaf, &middle]), 2, vec![]),
         ("leaf alone", join(&[&leaf]), 1, vec!["issuer (CN=Example Intermediate) is missing"]),
         ("wrong order", join(&[&middle, &leaf]), 2, vec![order]),
-        ("root behind", join(&[&leaf, &middle, &root]), 2, vec![root_out]),
+        ("root last", join(&[&leaf, &middle, &root]), 2, vec![root_out]),
         ("root first", join(&[&root, &middle, &leaf]), 2, vec![order, root_out]),
         (
             "unrelated",
@@ -131,10 +141,10 @@ fn a_chain_is_put_in_order_and_what_does_not_belong_to_it_is_left_out() {
             2,
             vec!["CN=Unrelated CA is left out"],
         ),
-        ("another key", join(&[&leaf, &namesake, &middle]), 2, vec!["signed by another key"]),
+        ("another key", join(&[&leaf, &same_name, &middle]), 2, vec!["signed by another key"]),
         (
             "another leaf",
-            join(&[&twin, &leaf, &middle]),
+            join(&[&sibling, &leaf, &middle]),
             2,
             vec!["mail.example.org is left out: it signs none"],
         ),
@@ -155,11 +165,11 @@ fn a_chain_is_put_in_order_and_what_does_not_belong_to_it_is_left_out() {
             vec![order, root_out],
         ),
     ] {
-        let (found, said) = read(&text, leaf.key_pem()).unwrap_or_else(|e| panic!("{what}: {e}"));
-        assert_eq!(found, count, "{what}: {said}");
-        assert_eq!(said.lines().count(), warnings.len(), "{what}: {said}");
+        let (found, shown) = read(&text, leaf.key_pem()).unwrap_or_else(|e| panic!("{what}: {e}"));
+        assert_eq!(found, count, "{what}: {shown}");
+        assert_eq!(shown.lines().count(), warnings.len(), "{what}: {shown}");
         for warning in warnings {
-            assert!(said.contains(warning), "{what}: {said}");
+            assert!(shown.contains(warning), "{what}: {shown}");
         }
     }
     let identity =
@@ -174,7 +184,7 @@ fn a_chain_is_put_in_order_and_what_does_not_belong_to_it_is_left_out() {
 }
 
 #[test]
-fn each_way_to_a_root_of_a_cross_signed_authority_is_kept_once() {
+fn each_path_to_a_root_of_a_cross_signed_authority_is_kept_once() {
     let (old, new) = (authority("Old Root", None), authority("New Root", None));
     let key = || KeyPair::from_pem(&new.key_pem()).unwrap();
     // The new root, signed by the old one.
@@ -186,7 +196,7 @@ fn each_way_to_a_root_of_a_cross_signed_authority_is_kept_once() {
     ended.not_after = rcgen::date_time_ymd(2026, 2, 1);
     let ended = signed(ended, KeyPair::from_pem(&middle.key_pem()).unwrap(), Some(&old));
     let leaf = leaf(&["mail.example.org"], &middle);
-    let read = |parts: &[&Made]| {
+    let read = |parts: &[&TestCertificate]| {
         let text: String = parts.iter().map(|made| made.pem.as_str()).collect();
         let identity = identity(text.as_bytes(), leaf.key_pem().as_bytes(), 16).unwrap();
         let place = |der: &CertificateDer<'_>| parts.iter().position(|made| made.der == der[..]);
@@ -215,8 +225,8 @@ fn each_way_to_a_root_of_a_cross_signed_authority_is_kept_once() {
 }
 
 #[test]
-fn the_certificate_of_a_key_is_found_among_several_of_each() {
-    let (_, middle, leaf) = three();
+fn the_matching_key_and_certificate_are_found_among_several() {
+    let (_, middle, leaf) = test_chain();
     let other = super::samples::leaf(&["other.example.org"], &middle);
     let full = format!("{}{}", leaf.pem, middle.pem);
     let keys = format!("{}{}", other.key_pem(), leaf.key_pem());
@@ -250,9 +260,9 @@ fn the_certificate_of_a_key_is_found_among_several_of_each() {
 }
 
 #[test]
-fn what_clients_will_notice_of_a_leaf_is_said() {
-    let (_, middle, _) = three();
-    let warnings = |params: rcgen::CertificateParams, issuer: Option<&Made>| {
+fn properties_that_clients_may_reject_are_reported() {
+    let (_, middle, _) = test_chain();
+    let warnings = |params: rcgen::CertificateParams, issuer: Option<&TestCertificate>| {
         let made = signed(params, KeyPair::generate().unwrap(), issuer);
         let text = format!("{}{}", made.pem, middle.pem);
         let found = identity(text.as_bytes(), made.key_pem().as_bytes(), 16).unwrap();
@@ -267,10 +277,10 @@ fn what_clients_will_notice_of_a_leaf_is_said() {
     };
     assert_eq!(warnings(with_cn("MAIL.example.org."), Some(&middle)), "");
     assert_eq!(warnings(with_cn("Example Org"), Some(&middle)), "");
-    let said = warnings(with_cn("old.example.org"), Some(&middle));
-    assert!(said.contains("the name old.example.org is not served"), "{said}");
-    let said = warnings(leaf_params(&["mail.example.org", "192.0.2.1"]), Some(&middle));
-    assert!(said.contains("by its addresses (192.0.2.1)"), "{said}");
+    let shown = warnings(with_cn("old.example.org"), Some(&middle));
+    assert!(shown.contains("the name old.example.org is not served"), "{shown}");
+    let shown = warnings(leaf_params(&["mail.example.org", "192.0.2.1"]), Some(&middle));
+    assert!(shown.contains("by its addresses (192.0.2.1)"), "{shown}");
     let mut latin1 = leaf_params(&[]);
     // A name in Latin-1, and one that can be read.
     let names = [tlv(0x82, b"b\xfccher.example"), tlv(0x82, b"mail.example.org")].concat();
@@ -279,14 +289,14 @@ fn what_clients_will_notice_of_a_leaf_is_said() {
     assert!(warnings(latin1, Some(&middle)).starts_with("1 of its names cannot be read"));
     let mut ended = leaf_params(&["mail.example.org"]);
     ended.not_after = rcgen::date_time_ymd(2026, 2, 1);
-    assert_eq!(warnings(ended, Some(&middle)), "the certificate ended at 2026-02-01T00:00:00Z");
+    assert_eq!(warnings(ended, Some(&middle)), "the certificate expired at 2026-02-01T00:00:00Z");
     let mut early = leaf_params(&["mail.example.org"]);
     early.not_before = rcgen::date_time_ymd(2030, 2, 1);
     assert!(warnings(early, Some(&middle)).contains("not valid before 2030-02-01T00:00:00Z"));
     let mut own = authority_params("mail.example.org");
     own.subject_alt_names = leaf_params(&["mail.example.org"]).subject_alt_names;
-    let said = warnings(own, None);
-    assert!(said.contains("signed by its own key") && said.contains("CA:TRUE"), "{said}");
+    let shown = warnings(own, None);
+    assert!(shown.contains("signed by its own key") && shown.contains("CA:TRUE"), "{shown}");
 
     let mut ended = authority_params("Ended Intermediate");
     ended.not_after = rcgen::date_time_ymd(2026, 2, 1);
@@ -294,14 +304,14 @@ fn what_clients_will_notice_of_a_leaf_is_said() {
     let made = super::samples::leaf(&["mail.example.org"], &ended);
     let text = format!("{}{}{}", made.pem, ended.pem, middle.pem);
     let found = identity(text.as_bytes(), made.key_pem().as_bytes(), 16).unwrap();
-    let said: Vec<_> = found.dates(1_790_000_000).map(|warning| warning.to_string()).collect();
+    let shown: Vec<_> = found.dates(1_790_000_000).map(|warning| warning.to_string()).collect();
     assert_eq!(found.chain.len(), 3);
-    assert!(said.concat().contains("CN=Ended Intermediate in the chain ended at 2026-02"));
+    assert!(shown.concat().contains("CN=Ended Intermediate in the chain expired at 2026-02"));
 }
 
 #[test]
 fn keys_of_every_usable_kind_are_read() {
-    let (_, middle, _) = three();
+    let (_, middle, _) = test_chain();
     for (algorithm, kind) in [
         (&rcgen::PKCS_ECDSA_P256_SHA256, "ECDSA P-256"),
         (&rcgen::PKCS_ECDSA_P384_SHA384, "ECDSA P-384"),
@@ -317,8 +327,8 @@ fn keys_of_every_usable_kind_are_read() {
 }
 
 #[test]
-fn a_text_that_others_read_otherwise_is_known_and_written_anew_for_them() {
-    let (root, middle, leaf) = three();
+fn texts_that_strict_readers_read_differently_are_recognised() {
+    let (root, middle, leaf) = test_chain();
     let key = leaf.key_pem();
     let full = format!("{}{}", leaf.pem, middle.pem);
     let alike = |chain: &str, key: &str| {
@@ -326,10 +336,10 @@ fn a_text_that_others_read_otherwise_is_known_and_written_anew_for_them() {
         let (plain, plain_key) =
             (certificates_to_pem(&found.chain), key_to_pem(&found.key).unwrap());
         let again = identity(plain.as_bytes(), plain_key.as_bytes(), 16).unwrap();
-        assert!(again.is_chain_read_alike(plain.as_bytes()));
-        assert!(again.is_key_read_alike(plain_key.as_bytes()));
+        assert!(again.is_chain_portable(plain.as_bytes()));
+        assert!(again.is_key_portable(plain_key.as_bytes()));
         assert!(again.chain == found.chain && again.key == found.key);
-        found.is_chain_read_alike(chain.as_bytes()) && found.is_key_read_alike(key.as_bytes())
+        found.is_chain_portable(chain.as_bytes()) && found.is_key_portable(key.as_bytes())
     };
     assert!(alike(&full, &key));
     assert!(alike(&format!("{full}{}", root.pem), &format!("{full}{key}")));
@@ -339,13 +349,13 @@ fn a_text_that_others_read_otherwise_is_known_and_written_anew_for_them() {
     assert!(!alike(&full, &key.replace("PRIVATE", "EC PRIVATE")));
     assert!(!alike(&full, &format!("{}{key}", root.key_pem())));
     let found = certificates(root.pem.as_bytes(), 9).unwrap();
-    assert!(are_read_alike(root.pem.as_bytes(), &found));
-    assert!(!are_read_alike(format!("\u{feff}{}", root.pem).as_bytes(), &found));
+    assert!(are_portable(root.pem.as_bytes(), &found));
+    assert!(!are_portable(format!("\u{feff}{}", root.pem).as_bytes(), &found));
 }
 
 #[test]
-fn authorities_are_read_and_one_that_is_over_is_said() {
-    let (root, middle, leaf) = three();
+fn authorities_are_read_and_an_expired_one_is_reported() {
+    let (root, middle, leaf) = test_chain();
     let mut ended = authority_params("Ended Root");
     ended.not_after = rcgen::date_time_ymd(2026, 2, 1);
     let ended = signed(ended, KeyPair::generate().unwrap(), None);
@@ -358,8 +368,8 @@ fn authorities_are_read_and_one_that_is_over_is_said() {
 }
 
 #[test]
-fn bytes_that_are_nothing_are_refused_and_never_panic() {
-    let (_, middle, leaf) = three();
+fn damaged_texts_cause_no_panic() {
+    let (_, middle, leaf) = test_chain();
     let text = format!("{}{}{}", leaf.key_pem(), leaf.pem, middle.pem);
     for at in (0..text.len()).step_by(7) {
         let _any = read(&text[at..], &text[..at]);
@@ -375,9 +385,9 @@ fn bytes_that_are_nothing_are_refused_and_never_panic() {
 }
 
 #[test]
-fn keys_that_are_read_are_wiped_when_dropped() {
+fn keys_are_wiped_on_drop() {
     fn is_wiped<T: zeroize::ZeroizeOnDrop>(_: &T) {}
-    let (_, middle, leaf) = three();
+    let (_, middle, leaf) = test_chain();
     let (chain, key) = (format!("{}{}", leaf.pem, middle.pem), leaf.key_pem());
     is_wiped(&identity(chain.as_bytes(), key.as_bytes(), 16).unwrap().key);
     is_wiped(&private_key(key.as_bytes()).unwrap());

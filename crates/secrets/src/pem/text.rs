@@ -1,17 +1,17 @@
-//! Makes one kind of text of the encodings and notations in which PEM is found.
+//! Normalises the encodings and notations in which PEM occurs.
 
 use zeroize::Zeroizing;
 
+use super::data_kind;
 use super::error::PemError;
-use super::kinds;
 
-/// A line break that was written as an escape: it ends a line of the PEM, not one of the file.
+/// Stands for an escaped line break, which ends a line of the PEM but not a line of the file.
 pub(super) const ESCAPED_BREAK: u8 = 0x0b;
 
-/// A text in which sections are looked for.
+/// A normalised text, ready for the search for sections.
 pub(super) struct Text {
-    /// The bytes of the text. Escapes are replaced at their width, so that line numbers are those
-    /// of the file.
+    /// The bytes of the text. Escapes are replaced at their width, so that line numbers match the
+    /// file.
     pub(super) bytes: Zeroizing<Vec<u8>>,
     /// Whether the file was UTF-16.
     pub(super) is_utf16: bool,
@@ -22,7 +22,7 @@ impl Text {
         if given.iter().all(|byte| byte.is_ascii_whitespace() || *byte == 0) {
             return Err(PemError::Empty);
         }
-        if let Some(found) = kinds::of_binary(given) {
+        if let Some(found) = data_kind::of_binary(given) {
             return Err(PemError::Binary { found });
         }
         let (mut bytes, is_utf16) = match from_utf16(given) {
@@ -34,7 +34,8 @@ impl Text {
     }
 }
 
-/// The UTF-8 of UTF-16, which a byte order mark or the zeros within a marker tell.
+/// Converts UTF-16 to UTF-8; `None` for other texts. UTF-16 is recognised by a byte order mark, or
+/// by the zeros within a marker.
 fn from_utf16(given: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let has = |wide: fn(u8) -> [u8; 2]| {
         let marker: Vec<u8> = b"BEGIN ".iter().copied().flat_map(wide).collect();
@@ -47,7 +48,7 @@ fn from_utf16(given: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         _ if has(|byte| [0, byte]) => (given, u16::from_be_bytes),
         _ => return None,
     };
-    // No PEM needs more than ASCII; what else there is stands in comments.
+    // PEM is ASCII; other characters occur in comments only.
     let mut bytes = Zeroizing::new(Vec::with_capacity(rest.len() / 2));
     bytes.extend(rest.chunks_exact(2).map(|pair| {
         let unit = to_unit([pair[0], pair[1]]);
@@ -56,7 +57,7 @@ fn from_utf16(given: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     Some(bytes)
 }
 
-/// Replaces escapes of JSON, YAML and shells, and white space beyond ASCII, at their width.
+/// Replaces escapes of JSON, YAML and shells, and non-ASCII white space, at their width.
 fn unescape(bytes: &mut [u8]) {
     const WHITE: [&[u8]; 5] =
         [b"\xef\xbb\xbf", b"\xe2\x80\x8b", b"\xe2\x80\xa8", b"\xe2\x81\xa0", b"\xc2\xa0"];
@@ -73,7 +74,7 @@ fn unescape(bytes: &mut [u8]) {
             at += 1;
             continue;
         }
-        // Several backslashes: escaped more than once.
+        // Several backslashes mean several levels of escaping.
         let slashes = rest.iter().take_while(|byte| **byte == b'\\').count();
         let (width, plain) = match rest.get(slashes) {
             Some(b'n') => (1, ESCAPED_BREAK),
@@ -84,7 +85,7 @@ fn unescape(bytes: &mut [u8]) {
                 Some(plain) => (5, plain),
                 None => (0, b' '),
             },
-            // A line that a shell or YAML continues.
+            // A line continuation of a shell or YAML.
             _ => (0, b' '),
         };
         let len = slashes + width;

@@ -1,114 +1,114 @@
-//! The warnings about a certificate that was mended, or a part of which was left out.
+//! Warnings about corrections, omissions, and properties that clients may reject.
 
 use std::fmt;
 
-use super::error::Wanted;
-use super::facts::moment;
-use super::keys::KeyKind;
+use super::error::Expected;
+use super::info::rfc3339;
+use super::key_kind::KeyKind;
 
-/// A warning about something that was mended or left out, or that clients will treat otherwise.
+/// A warning about something that was corrected or left out, or that clients may not accept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PemWarning {
     /// The text was UTF-16.
     Utf16 {
-        /// The kind of the text.
-        of: Wanted,
+        /// Which of the two texts.
+        input: Expected,
     },
     /// Newlines were missing, or written as `\n`.
     NewlinesRestored {
-        /// The kind of the text.
-        of: Wanted,
-        /// The line of the first section that had none, from 1.
+        /// Which of the two texts.
+        input: Expected,
+        /// The line of the first section without newlines, from 1.
         line: usize,
     },
-    /// The chain was not in its order.
+    /// The certificates were not in the order of the chain.
     OrderMended,
-    /// A certificate of a root, which clients have themselves.
+    /// A root was left out, because clients have their own copy.
     RootLeftOut {
         /// The subject of the certificate.
         subject: String,
     },
-    /// A certificate that is there twice.
+    /// A second copy of a certificate was left out.
     DuplicateLeftOut {
         /// The subject of the certificate.
         subject: String,
     },
-    /// An older certificate of the same authority, by the same issuer, as one that is taken.
+    /// A certificate was left out, because the chain has a renewal of it.
     OlderLeftOut {
         /// The subject of the certificate.
         subject: String,
         /// The `notAfter` of the certificate, in seconds since 1970.
         end: i64,
     },
-    /// A certificate that signed no other of the chain.
+    /// A certificate that signed no member of the chain was left out.
     UnrelatedLeftOut {
         /// The subject of the certificate.
         subject: String,
-        /// Whether a member names it as its issuer, though another key signed that member.
-        is_namesake: bool,
+        /// Whether a member names it as its issuer, although another key signed that member.
+        is_same_name: bool,
     },
-    /// Another certificate of the same key.
+    /// Another certificate for the key of the leaf was left out.
     OtherLeafLeftOut {
         /// The subject of the certificate.
         subject: String,
         /// The `notAfter` of the certificate, in seconds since 1970.
         end: i64,
     },
-    /// A private key that is not the one of the certificate.
+    /// A private key that does not belong to the leaf was left out.
     OtherKeyLeftOut {
-        /// The line where it begins, from 1.
+        /// The line where the key begins, from 1.
         line: usize,
         /// The kind of the key.
         kind: KeyKind,
     },
-    /// The leaf alone, of an authority that is not in the text.
+    /// The text has a leaf, but not the authority that issued it.
     IssuerMissing {
         /// The issuer of the leaf.
         issuer: String,
     },
-    /// The common name is not among the names that are served.
+    /// The common name is not among the DNS names, so clients do not accept it.
     NameOnlyInCommonName {
         /// The common name.
         name: String,
     },
-    /// The leaf names addresses too, which no client asks for by name.
+    /// The leaf names IP addresses, by which the server cannot select a certificate.
     AddressesNotServed {
         /// The addresses, separated by commas.
         addresses: String,
     },
-    /// Names of the leaf that no client asks for: they are no DNS names.
+    /// Names of the leaf are not DNS names, so no client asks for them.
     NamesNotServed {
-        /// The first of them, separated by commas.
+        /// The first of these names, separated by commas.
         names: String,
     },
-    /// Names of the leaf that cannot be read.
+    /// The leaf has names whose encoding is invalid.
     NamesNotRead {
         /// The number of such names.
         count: usize,
     },
     /// The leaf is signed by its own key.
     SelfSigned,
-    /// The leaf may sign other certificates.
+    /// The leaf is an authority (`CA:TRUE`).
     LeafIsAuthority,
-    /// The leaf is over.
-    LeafEnded {
+    /// The leaf has expired.
+    LeafExpired {
         /// The `notAfter` of the certificate, in seconds since 1970.
         end: i64,
     },
-    /// The leaf is not valid yet.
+    /// The leaf is not yet valid.
     LeafNotYetValid {
         /// The `notBefore` of the certificate, in seconds since 1970.
         start: i64,
     },
-    /// Another member of the chain is over.
-    MemberEnded {
+    /// Another member of the chain has expired.
+    MemberExpired {
         /// The subject of the certificate.
         subject: String,
         /// The `notAfter` of the certificate, in seconds since 1970.
         end: i64,
     },
-    /// Another member of the chain is not valid yet.
+    /// Another member of the chain is not yet valid.
     MemberNotYetValid {
         /// The subject of the certificate.
         subject: String,
@@ -118,13 +118,13 @@ pub enum PemWarning {
 }
 
 impl PemWarning {
-    /// The kind of the text that the warning is about.
+    /// Which of the two texts the warning is about.
     #[must_use]
-    pub fn of(&self) -> Wanted {
+    pub fn input(&self) -> Expected {
         match self {
-            Self::Utf16 { of } | Self::NewlinesRestored { of, .. } => *of,
-            Self::OtherKeyLeftOut { .. } => Wanted::PrivateKey,
-            _ => Wanted::Certificates,
+            Self::Utf16 { input } | Self::NewlinesRestored { input, .. } => *input,
+            Self::OtherKeyLeftOut { .. } => Expected::PrivateKey,
+            _ => Expected::Certificates,
         }
     }
 }
@@ -137,8 +137,8 @@ impl fmt::Display for PemWarning {
                 write!(f, "line {line}: the newlines of this PEM were missing; they are restored")
             }
             Self::OrderMended => f.write_str(
-                "the certificates were not in order; each now stands before its issuer, the one \
-                 of the key first",
+                "the certificates were not in order; each now precedes its issuer, and the \
+                 certificate of the key is the first",
             ),
             Self::RootLeftOut { subject } => {
                 write!(f, "the root ({subject}) is left out: clients use their own copy of it")
@@ -148,26 +148,26 @@ impl fmt::Display for PemWarning {
             }
             Self::OlderLeftOut { subject, end } => write!(
                 f,
-                "a certificate of {subject} until {} is left out: there is one that ends later",
-                moment(*end)
+                "a certificate of {subject} until {} is left out: another one expires later",
+                rfc3339(*end)
             ),
-            Self::UnrelatedLeftOut { subject, is_namesake: false } => {
+            Self::UnrelatedLeftOut { subject, is_same_name: false } => {
                 write!(f, "the certificate of {subject} is left out: it signs none of the others")
             }
-            Self::UnrelatedLeftOut { subject, is_namesake: true } => write!(
+            Self::UnrelatedLeftOut { subject, is_same_name: true } => write!(
                 f,
-                "the certificate of {subject} is left out: another names it as its issuer, but \
-                 is signed by another key"
+                "the certificate of {subject} is left out: another certificate names it as its \
+                 issuer, but is signed by another key"
             ),
             Self::OtherLeafLeftOut { subject, end } => write!(
                 f,
                 "another certificate of the same key ({subject}, until {}) is left out",
-                moment(*end)
+                rfc3339(*end)
             ),
             Self::OtherKeyLeftOut { line, kind } => write!(
                 f,
                 "line {line}: the private key here ({kind}) is left out: the certificate has \
-                 another"
+                 another key"
             ),
             Self::IssuerMissing { issuer } => write!(
                 f,
@@ -177,13 +177,12 @@ impl fmt::Display for PemWarning {
             Self::NameOnlyInCommonName { name } => write!(
                 f,
                 "the name {name} is not served: it is only in the common name (CN), which clients \
-                 do not look at; ask the authority for a certificate with it in the \
-                 subjectAltName (DNS:{name})"
+                 ignore; request a certificate with it in the subjectAltName (DNS:{name})"
             ),
             Self::AddressesNotServed { addresses } => write!(
                 f,
                 "the certificate is not found by its addresses ({addresses}), only by its names: \
-                 a client does not say which address it connects to"
+                 a client does not send the address that it connects to"
             ),
             Self::NamesNotServed { names } => write!(
                 f,
@@ -192,31 +191,31 @@ impl fmt::Display for PemWarning {
             ),
             Self::NamesNotRead { count } => write!(
                 f,
-                "{count} of its names cannot be read and are not served; other scripts than ASCII \
-                 are written as A-labels (xn--...)"
+                "{count} of its names cannot be read and are not served; write names with \
+                 non-ASCII characters as A-labels (xn--...)"
             ),
             Self::SelfSigned => f.write_str(
-                "the certificate is signed by its own key: clients trust it only if they are told \
-                 to",
+                "the certificate is signed by its own key: clients trust it only if they are \
+                 configured to",
             ),
             Self::LeafIsAuthority => f.write_str(
-                "the certificate may sign others (CA:TRUE), and some clients refuse such a one of \
-                 a server; make one without",
+                "the certificate may sign others (CA:TRUE), and some clients refuse this for a \
+                 server; create a certificate without CA:TRUE",
             ),
-            Self::LeafEnded { end } => write!(f, "the certificate ended at {}", moment(*end)),
+            Self::LeafExpired { end } => write!(f, "the certificate expired at {}", rfc3339(*end)),
             Self::LeafNotYetValid { start } => {
-                write!(f, "the certificate is not valid before {}", moment(*start))
+                write!(f, "the certificate is not valid before {}", rfc3339(*start))
             }
-            Self::MemberEnded { subject, end } => write!(
+            Self::MemberExpired { subject, end } => write!(
                 f,
-                "the certificate of {subject} in the chain ended at {}; ask the authority for the \
-                 present one",
-                moment(*end)
+                "the certificate of {subject} in the chain expired at {}; ask the authority for \
+                 its current one",
+                rfc3339(*end)
             ),
             Self::MemberNotYetValid { subject, start } => write!(
                 f,
                 "the certificate of {subject} in the chain is not valid before {}",
-                moment(*start)
+                rfc3339(*start)
             ),
         }
     }

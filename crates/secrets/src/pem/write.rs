@@ -1,4 +1,4 @@
-//! Writes PEM (RFC 7468), and tells whether other readers read a text as this one does.
+//! Writes PEM (RFC 7468), and predicts whether strict readers read a text like this crate does.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::error::PemError;
 use super::identity::Identity;
 
-/// Certificates as PEM, in their order.
+/// Writes certificates as PEM, in their order.
 #[must_use]
 pub fn certificates_to_pem<C: AsRef<[u8]>>(certificates: &[C]) -> String {
     let mut text = String::new();
@@ -17,10 +17,10 @@ pub fn certificates_to_pem<C: AsRef<[u8]>>(certificates: &[C]) -> String {
     text
 }
 
-/// A private key as PEM.
+/// Writes a private key as PEM.
 ///
 /// # Errors
-/// [`PemError::NotAKey`] if it is of no format that has a label.
+/// [`PemError::NotAKey`] for a format without a PEM label.
 pub fn key_to_pem(key: &PrivateKeyDer<'_>) -> Result<Zeroizing<String>, PemError> {
     let label = match key {
         PrivateKeyDer::Pkcs8(_) => "PRIVATE KEY",
@@ -29,13 +29,13 @@ pub fn key_to_pem(key: &PrivateKeyDer<'_>) -> Result<Zeroizing<String>, PemError
         _ => return Err(PemError::NotAKey),
     };
     let der = key.secret_der();
-    // As long as it gets, so that no copy of less is left behind.
+    // At full capacity, because a reallocation would leave a copy behind.
     let mut text = Zeroizing::new(String::with_capacity(der.len() * 3 / 2 + 128));
     write(&mut text, label, der);
     Ok(text)
 }
 
-/// Writes one section: 64 characters a line, as of 48 bytes.
+/// Writes one section with lines of 64 characters (48 bytes).
 fn write(out: &mut String, label: &str, der: &[u8]) {
     out.extend(["-----BEGIN ", label, "-----\n"]);
     for line in der.chunks(48) {
@@ -46,30 +46,30 @@ fn write(out: &mut String, label: &str, der: &[u8]) {
 }
 
 impl Identity {
-    /// Whether a server that keeps to the lines of PEM, and to its order, reads the same leaf and
-    /// every issuer of the text that the chain was read of.
+    /// Whether a strict PEM reader, which requires lines and order, reads the same leaf and all
+    /// issuers from `text`, the source of the chain.
     #[must_use]
-    pub fn is_chain_read_alike(&self, text: &[u8]) -> bool {
-        plain_certificates(text).is_some_and(|found| {
+    pub fn is_chain_portable(&self, text: &[u8]) -> bool {
+        strict_certificates(text).is_some_and(|found| {
             found.first() == self.chain.first()
                 && self.chain.iter().all(|member| found.contains(member))
         })
     }
 
-    /// Whether such a server reads the same key of the text that the key was read of.
+    /// Whether a strict PEM reader reads the same key from `text`, the source of the key.
     #[must_use]
-    pub fn is_key_read_alike(&self, text: &[u8]) -> bool {
-        plain_key(text).is_some_and(|found| found == self.key)
+    pub fn is_key_portable(&self, text: &[u8]) -> bool {
+        strict_key(text).is_some_and(|found| found == self.key)
     }
 }
 
-/// Whether a server that keeps to the lines of PEM reads these certificates of a text.
+/// Whether a strict PEM reader reads exactly these certificates from a text.
 #[must_use]
-pub fn are_read_alike(text: &[u8], certificates: &[CertificateDer<'_>]) -> bool {
-    plain_certificates(text).is_some_and(|found| found == certificates)
+pub fn are_portable(text: &[u8], certificates: &[CertificateDer<'_>]) -> bool {
+    strict_certificates(text).is_some_and(|found| found == certificates)
 }
 
-fn plain_certificates(text: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
+fn strict_certificates(text: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
     let sections = <(SectionKind, Vec<u8>)>::pem_slice_iter(text);
     let certificates = sections.filter_map(|section| match section {
         Ok((SectionKind::Certificate, der)) => Some(Some(CertificateDer::from(der))),
@@ -82,8 +82,8 @@ fn plain_certificates(text: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
     certificates.collect()
 }
 
-/// The key that such a server takes: the first of PKCS #1, else of PKCS #8, else of SEC 1.
-fn plain_key(text: &[u8]) -> Option<Zeroizing<PrivateKeyDer<'static>>> {
+/// The key that a strict reader chooses: the first in PKCS #1, else in PKCS #8, else in SEC 1.
+fn strict_key(text: &[u8]) -> Option<Zeroizing<PrivateKeyDer<'static>>> {
     let keys = PrivateKeyDer::pem_slice_iter(text).map(|key| key.map(Zeroizing::new));
     let keys = keys.collect::<Result<Vec<_>, _>>().ok()?;
     let rank = |key: &Zeroizing<PrivateKeyDer<'static>>| match **key {
@@ -91,6 +91,6 @@ fn plain_key(text: &[u8]) -> Option<Zeroizing<PrivateKeyDer<'static>>> {
         PrivateKeyDer::Pkcs8(_) => 1,
         _ => 2,
     };
-    // Of those of one kind, the first.
+    // Of several in one format, the first.
     keys.into_iter().min_by_key(rank)
 }

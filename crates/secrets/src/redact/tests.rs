@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn secrets_are_starred_at_their_width_however_they_are_quoted() {
+fn secrets_are_starred_at_their_width_in_every_quoting() {
     for (line, shown) in [
         (r#""key": "c2VjcmV0","#, r#""key": "********","#),
         ("key: hunter2, name: 'a'", "key: *******, name: 'a'"),
@@ -41,7 +41,7 @@ fn secrets_are_starred_at_their_width_however_they_are_quoted() {
 }
 
 #[test]
-fn in_a_configuration_what_follows_the_name_of_a_secret_is_one_without_its_colon_too() {
+fn in_a_configuration_a_secret_is_starred_without_its_colon_too() {
     for (line, shown) in [
         ("password 'hunter2', x", "password '*******', x"),
         ("password hunter2, x", "password *******, x"),
@@ -55,7 +55,7 @@ fn in_a_configuration_what_follows_the_name_of_a_secret_is_one_without_its_colon
 }
 
 #[test]
-fn a_log_line_that_shows_a_secret_is_told_from_one_that_does_not() {
+fn log_lines_with_a_secret_are_recognised() {
     for secret in [
         "Unable to open listener tls/a:1#listen_private_key_base64=LS0t",
         "connect: password: 'hunter2'",
@@ -75,18 +75,18 @@ fn a_log_line_that_shows_a_secret_is_told_from_one_that_does_not() {
 }
 
 #[test]
-fn a_path_is_shown_and_a_key_where_one_is_meant_is_not() {
+fn a_path_is_shown_and_a_key_in_its_place_is_not() {
     let dir = std::env::temp_dir().join("Ab3dEf6hIj9lMn2pQr5t.pem");
-    assert_eq!(path_words(&dir), dir.display().to_string());
-    assert_eq!(path_words(Path::new("/no/such/cert.pem")), "/no/such/cert.pem");
+    assert_eq!(display_path(&dir), dir.display().to_string());
+    assert_eq!(display_path(Path::new("/no/such/cert.pem")), "/no/such/cert.pem");
     for secret in ["c2VjcmV0c2VjcmV0c2Vj", "/c2VjcmV0c2VjcmV0c2Vj"] {
-        assert!(path_words(Path::new(secret)).chars().all(|c| c == '*'));
+        assert!(display_path(Path::new(secret)).chars().all(|c| c == '*'));
     }
-    assert_eq!(path_words(Path::new("a\nb")), "a\\nb");
+    assert_eq!(display_path(Path::new("a\nb")), "a\\nb");
 }
 
 #[test]
-fn an_equals_sign_stands_for_a_colon() {
+fn an_equals_sign_works_like_a_colon() {
     for (line, shown) in [
         ("password='hunter2', x", "password='*******', x"),
         ("password=\"hunter2\"", "password=\"*******\""),
@@ -125,8 +125,8 @@ fn a_comment_or_an_inner_bracket_does_not_end_a_value() {
 }
 
 #[test]
-fn a_long_text_takes_time_in_proportion_to_its_length() {
-    // Where each name or sign looks back over the text, this takes hours.
+fn redaction_takes_linear_time() {
+    // With quadratic time this would take hours.
     for part in ["@", "/a:b@", "key.", "key/.", "key // ", "key:\\n", "password: ['", "key '", "[["]
     {
         let text = part.repeat((1 << 20) / part.len());
@@ -138,7 +138,7 @@ fn a_long_text_takes_time_in_proportion_to_its_length() {
 }
 
 #[test]
-fn each_login_of_a_url_is_starred() {
+fn each_password_in_a_url_is_starred() {
     for (line, shown) in [
         ("tcp/u:p@q:w@a:1", "tcp/u:*****@a:1"),
         ("tcp/u@a:1, tcp/u:pw@b:1", "tcp/u@a:1, tcp/u:**@b:1"),

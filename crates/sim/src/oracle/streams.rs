@@ -1,11 +1,11 @@
-//! What was published, and what came of it.
+//! Streams: what was published and what each receiver got.
 
 use mailmesh_delivery::{Incarnation, Lane, Time};
 
 use super::Oracle;
 
-/// What was published in a stream: per frame its last event, the bytes up to its end,
-/// and when.
+/// A published stream. Each frame has its last event, the bytes of the stream up to its end, and
+/// its time.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Published {
     pub(super) last: u64,
@@ -25,10 +25,10 @@ impl Published {
 }
 
 impl Oracle {
-    /// A sender published its next `count` events of a lane, of so many bytes.
+    /// A sender publishes its next `count` events of a lane in one frame of `bytes` bytes.
     ///
     /// # Errors
-    /// If it left a receiver a window behind, which it did not wait for.
+    /// If the sender leaves a live receiver more than a window behind.
     pub fn published(
         &mut self,
         from: Incarnation,
@@ -41,111 +41,122 @@ impl Oracle {
         let sent = published.frames.last().map_or(0, |(_, sent, _)| *sent);
         published.last += count;
         published.frames.push((last + count, sent + bytes, self.now));
-        for (receiver, had) in self.windows.on_sending(self.now, from, lane, last) {
-            let next = self.next.get(&(receiver, (from, lane))).copied().unwrap_or(0);
-            let has = had.max(next.saturating_sub(1));
+        for (receiver, start) in self.windows.on_sending(self.now, from, lane, last) {
+            let next = self.next_event.get(&(receiver, (from, lane))).copied().unwrap_or(0);
+            let has = start.max(next.saturating_sub(1));
             let behind = sent.saturating_sub(self.published[&(from, lane)].bytes_up_to(has));
-            if behind >= self.settings.window as u64 && self.takes_part(from, receiver) {
+            if behind >= self.settings.window as u64 && self.must_count_as_alive(from, receiver) {
                 return Err(format!(
-                    "{from:?} sends {lane} though {receiver:?} is {behind} bytes behind"
+                    "{from:?} sends {lane} although {receiver:?} is {behind} bytes behind"
                 ));
             }
         }
         Ok(())
     }
 
-    /// A receiver was told that so many events are missing.
+    /// Counts events that a receiver reported missing.
     ///
     /// # Errors
-    /// If nothing excuses that.
-    pub fn missed(
+    /// If no fault of the plan excuses a gap.
+    pub fn count_missing(
         &mut self,
-        at: Incarnation,
+        receiver: Incarnation,
         from: Incarnation,
         lane: Lane,
         count: u64,
     ) -> Result<(), String> {
-        let gaps = self.gaps.entry((at, (from, lane))).or_default();
+        let gaps = self.missing.entry((receiver, (from, lane))).or_default();
         *gaps = gaps.saturating_add(count);
-        if self.nothing_excuses {
-            return Err(format!("{at:?} misses events of {from:?}, though nothing excuses that"));
+        if self.no_gap_allowed {
+            return Err(format!(
+                "{receiver:?} misses events of {from:?}, but no fault excuses a gap"
+            ));
         }
         Ok(())
     }
 
-    /// A receiver got events, or was told that they are missing.
+    /// A receiver delivers events or reports them missing.
     ///
     /// # Errors
-    /// If they are not the next, were never published, or come from a peer that
-    /// does not take part.
-    pub fn came(
+    /// If the sender is not a member, or if the events were never published, are not the next ones,
+    /// or were relayed late.
+    pub fn received(
         &mut self,
-        at: Incarnation,
+        receiver: Incarnation,
         from: Incarnation,
         lane: Lane,
         first: u64,
         count: u64,
     ) -> Result<(), String> {
-        let shown = format!("{at:?} got {first}..{} of {from:?} {lane}", first + count);
-        if self.joined.get(&(at, from)) != Some(&true) {
-            return Err(format!("{shown}, which does not take part"));
+        let range = format!("{receiver:?} received {first}..{} of {from:?} {lane}", first + count);
+        if self.members.get(&(receiver, from)) != Some(&true) {
+            return Err(format!("{range}, but {from:?} is not a member"));
         }
         let last = first + count - 1;
         if count == 0 || last > self.last_published(from, lane) {
-            return Err(format!("{shown}, which was not published"));
+            return Err(format!("{range}, which were not published"));
         }
-        let Some(next) = self.next.get_mut(&(at, (from, lane))) else {
-            return Err(format!("{shown}, of which nothing is awaited"));
+        let Some(next) = self.next_event.get_mut(&(receiver, (from, lane))) else {
+            return Err(format!("{range}, but awaits none"));
         };
         if *next != first {
-            return Err(format!("{shown}, but {next} is next"));
+            return Err(format!("{range}, but {next} is next"));
         }
         *next = first + count;
-        if self.detours_are_short {
+        if self.relays_are_prompt {
             let published = self.published.get(&(from, lane)).and_then(|p| p.time_of(first));
-            let place = |life| self.lives.get(&life).map(|life| life.name);
-            // Held up by nothing before it.
-            let before = self.came.insert((at, (from, lane)), self.now).unwrap_or_default();
+            let name_of = |id| self.lifespans.get(&id).map(|lifespan| lifespan.name);
+            // Only if no earlier event delayed this one.
+            let before =
+                self.last_received.insert((receiver, (from, lane)), self.now).unwrap_or_default();
             let published = published.filter(|then| before <= *then);
-            if published.is_some_and(|then| self.ways.is_late(self.now, (at, from), then, place)) {
-                return Err(format!("{shown}, which another passes on, late"));
+            if published
+                .is_some_and(|then| self.routes.is_late(self.now, (receiver, from), then, name_of))
+            {
+                return Err(format!("{range}, late through a relay"));
             }
         }
         Ok(())
     }
 
-    /// The number after the last event that a receiver got or was told missing, and how
-    /// many it was told missing.
-    pub(crate) fn got(&self, at: Incarnation, from: Incarnation, lane: Lane) -> Option<(u64, u64)> {
-        let stream = (at, (from, lane));
-        let missed = self.gaps.get(&stream).copied().unwrap_or(0);
-        self.next.get(&stream).map(|next| (*next, missed))
+    /// The number of the event that a receiver awaits, and how many it reported missing.
+    pub(crate) fn progress(
+        &self,
+        receiver: Incarnation,
+        from: Incarnation,
+        lane: Lane,
+    ) -> Option<(u64, u64)> {
+        let stream = (receiver, (from, lane));
+        let missed = self.missing.get(&stream).copied().unwrap_or(0);
+        self.next_event.get(&stream).map(|next| (*next, missed))
     }
 
-    /// The number of the last event published in a stream.
+    /// The number of the last event published in a stream, or 0.
     #[must_use]
     pub fn last_published(&self, from: Incarnation, lane: Lane) -> u64 {
         self.published.get(&(from, lane)).map_or(0, |published| published.last)
     }
 
-    /// All is quiet: a receiver of a peer that takes part must know of all that
-    /// it published, up to `position` by its own account.
+    /// Checks that a receiver knows of all that a member published. `position` is where the
+    /// receiver itself says it is.
     ///
     /// # Errors
-    /// If it does not.
-    pub fn quiet(
+    /// If not.
+    pub fn check_complete(
         &self,
-        at: Incarnation,
+        receiver: Incarnation,
         from: Incarnation,
         lane: Lane,
         position: u64,
     ) -> Result<(), String> {
         let last = self.last_published(from, lane);
-        let came = self.next.get(&(at, (from, lane))).map_or(position, |next| next - 1);
-        // What was told missing may be more.
-        if position != last || came < last || came > last && !self.some_lie {
+        let received_up_to =
+            self.next_event.get(&(receiver, (from, lane))).map_or(position, |next| next - 1);
+        // False gaps may reach further.
+        if position != last || received_up_to < last || received_up_to > last && !self.has_liars {
             return Err(format!(
-                "{at:?} knows of {from:?} {lane} up to {position}, got up to {came}; {last} were published"
+                "{receiver:?} is at {position} of {from:?} {lane} and received up to \
+                 {received_up_to}, but {last} were published"
             ));
         }
         Ok(())

@@ -1,38 +1,38 @@
-//! How far a sender may run ahead of its receivers.
+//! Bounds how far a sender may run ahead of its receivers.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mailmesh_delivery::{Incarnation, Lane, Time};
 
-/// Before so much time passed nobody is set aside, whatever its clock.
-const PATIENCE: Duration = Duration::from_millis(400);
+/// No receiver is excluded from flow control before this time, by any clock.
+const EXCLUSION_TIME: Duration = Duration::from_millis(400);
 
-/// What each sender sent to each receiver since it first knew it.
+/// Per pair of sender and receiver, when the sender first sent to the receiver.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Windows {
-    begun: BTreeMap<(Incarnation, Incarnation), Begun>,
+    first_sends: BTreeMap<(Incarnation, Incarnation), FirstSends>,
 }
 
-/// Per lane: when the first event was sent to it, and what was sent before that.
+/// Per lane, the time of the first send to a receiver, and the last event before it.
 #[derive(Debug, Clone)]
-struct Begun {
-    /// It was out of reach since, and need not be waited for.
-    was_away: bool,
+struct FirstSends {
+    /// The receiver was out of reach and came back; the sender need not wait for it.
+    has_rejoined: bool,
     lanes: [Option<(Time, u64)>; 2],
 }
 
 impl Windows {
-    /// A sender was told that a receiver takes part.
+    /// A sender admits a receiver.
     pub(super) fn joined(&mut self, sender: Incarnation, receiver: Incarnation) {
-        let begun = self.begun.entry((sender, receiver));
-        begun
-            .and_modify(|begun| begun.was_away = true)
-            .or_insert(Begun { was_away: false, lanes: [None; 2] });
+        let first_sends = self.first_sends.entry((sender, receiver));
+        first_sends
+            .and_modify(|first_sends| first_sends.has_rejoined = true)
+            .or_insert(FirstSends { has_rejoined: false, lanes: [None; 2] });
     }
 
-    /// A sender sends after the event `last` of a lane: the receivers that it must not
-    /// leave behind, and the event that each had at least when that began.
+    /// A sender publishes after the event `last` of a lane. Returns the receivers that it must not
+    /// leave a window behind, with the event from which each receiver counts.
     pub(super) fn on_sending(
         &mut self,
         now: Time,
@@ -41,10 +41,11 @@ impl Windows {
         last: u64,
     ) -> Vec<(Incarnation, u64)> {
         let all = (sender, Incarnation([0; 16]))..=(sender, Incarnation([255; 16]));
-        let receivers = self.begun.range_mut(all).filter(|(_, begun)| !begun.was_away);
-        let awaited = receivers.filter_map(|((_, receiver), begun)| {
-            let (since, had) = *begun.lanes[lane.index()].get_or_insert((now, last));
-            (now.since(since) < PATIENCE).then_some((*receiver, had))
+        let receivers =
+            self.first_sends.range_mut(all).filter(|(_, first_sends)| !first_sends.has_rejoined);
+        let awaited = receivers.filter_map(|((_, receiver), first_sends)| {
+            let (since, start) = *first_sends.lanes[lane.index()].get_or_insert((now, last));
+            (now.since(since) < EXCLUSION_TIME).then_some((*receiver, start))
         });
         awaited.collect()
     }

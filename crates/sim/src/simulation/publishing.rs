@@ -1,62 +1,64 @@
-//! Nodes publish: at once where the lane is open, else when it opens.
+//! Publishing: frames go out at once while the lane is open, or wait until it opens.
 
 use mailmesh_delivery::{Destination, Frame, Lane};
 
 use super::{Simulation, body};
+use crate::host::Host;
 use crate::network::Packet;
-use crate::seat::Seat;
 
-/// Most frames that wait in a lane.
-const WAITING: u16 = 500;
+/// Most frames that wait for a lane.
+const MAX_FRAMES_TO_PUBLISH: u16 = 500;
 
 impl Simulation<'_> {
-    /// A node has so many frames of so many events to send.
+    /// A node publishes frames with `events` events each.
     pub(super) fn publish(
         &mut self,
-        seat: usize,
+        host_id: usize,
         lane: Lane,
         (frames, events): (u16, u16),
     ) -> Result<(), String> {
-        let place = &mut self.seats[seat];
-        let Some(node) = &place.node else { return Ok(()) };
-        self.report.closed += u64::from(!node.may_send(lane));
-        let unsent = &mut place.unsent[lane.index()];
-        *unsent = (unsent.0.saturating_add(frames).min(WAITING), events);
-        self.settle(seat)
+        let host = &mut self.hosts[host_id];
+        let Some(endpoint) = &host.endpoint else { return Ok(()) };
+        self.report.refused += u64::from(!endpoint.may_send(lane));
+        let to_publish = &mut host.to_publish[lane.index()];
+        *to_publish = (to_publish.0.saturating_add(frames).min(MAX_FRAMES_TO_PUBLISH), events);
+        self.after_input(host_id)
     }
 
-    /// Sends what waits in the lanes of a node that are open.
-    pub(super) fn send_unsent(&mut self, seat: usize) -> Result<(), String> {
+    /// Publishes the waiting frames of all open lanes.
+    pub(super) fn publish_waiting(&mut self, host_id: usize) -> Result<(), String> {
         for lane in Lane::ALL {
-            while let (1.., events) = self.seats[seat].unsent[lane.index()]
-                && let Some(frame) = self.number(seat, lane, events)?
+            while let (1.., events) = self.hosts[host_id].to_publish[lane.index()]
+                && let Some(frame) = self.next_frame(host_id, lane, events)?
             {
-                self.seats[seat].unsent[lane.index()].0 -= 1;
-                self.carry(seat, Destination::All, &Packet { frame, via: None });
-                self.drain(seat)?;
+                self.hosts[host_id].to_publish[lane.index()].0 -= 1;
+                self.transmit(host_id, Destination::All, &Packet { frame, via: None });
+                self.poll_outputs(host_id)?;
             }
         }
         Ok(())
     }
 
-    /// The next frame of a node, if it can send one.
-    pub(super) fn number(
+    /// Publishes the next frame of a node. Returns `None` while the node cannot publish.
+    pub(super) fn next_frame(
         &mut self,
-        seat: usize,
+        host_id: usize,
         lane: Lane,
         events: u16,
     ) -> Result<Option<Frame>, String> {
         let now = self.now;
-        if self.seats[seat].is_frozen(now) || self.seats[seat].leaving.is_some() {
+        if self.hosts[host_id].is_frozen(now) || self.hosts[host_id].leaving.is_some() {
             return Ok(None);
         }
-        let Seat { node: Some(node), clock, .. } = &mut self.seats[seat] else { return Ok(None) };
-        if !node.may_send(lane) {
+        let Host { endpoint: Some(endpoint), clock, .. } = &mut self.hosts[host_id] else {
+            return Ok(None);
+        };
+        if !endpoint.may_send(lane) {
             return Ok(None);
         }
-        let from = node.identity().incarnation;
-        let first = node.position(lane) + 1;
-        let sent = node.send(clock.local(now), lane, events, body(from, lane, first, events));
+        let from = endpoint.identity().incarnation;
+        let first = endpoint.position(lane) + 1;
+        let sent = endpoint.send(clock.local(now), lane, events, body(from, lane, first, events));
         let frame = sent.map_err(|error| error.to_string())?;
         self.oracle.published(from, lane, events.into(), frame.body.len() as u64)?;
         self.report.published += u64::from(events);

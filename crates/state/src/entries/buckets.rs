@@ -1,81 +1,86 @@
-//! Rows in the order of their ids: extendible hashing (Fagin, Nievergelt, Pippenger,
-//! Strong, "Extendible Hashing", 1979) by an id's first bits, so that a range of ids is a
-//! row of buckets, a row costs no pointer, and growing never moves more than one bucket.
+//! Rows ordered by id, in extendible hashing (Fagin, Nievergelt, Pippenger, Strong, "Extendible
+//! Hashing", 1979) on the first bits of the id. A range of ids is a sequence of buckets, a row
+//! costs no pointer, and growing never moves more than one bucket.
 //!
-//! Each bucket knows when the earliest of its rows ends, or earlier: who looks for what
-//! has ended looks into those buckets only, and no row pays for an index.
+//! Each bucket knows a lower bound of the earliest end among its rows. A sweep visits only the
+//! buckets that are due, and no row pays for an index by end.
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
-use super::row::{NEVER, Row};
+use super::row::{NO_END, Row};
 
-/// Most rows of a bucket, before it is split.
-const MOST: usize = 128;
-/// A bucket of these first bits is not split any more: it holds what comes. Four million
-/// rows need 16.
+/// A bucket with this many rows is split before the next insertion.
+const MAX_ROWS: usize = 128;
+/// A bucket this deep is not split any more and grows instead. Four million rows need a depth of
+/// 16.
 const MAX_DEPTH: u8 = 18;
 
 #[derive(Debug)]
 struct Bucket {
-    /// First bits that all its rows share.
+    /// Number of first bits that the ids of its rows share.
     depth: u8,
-    /// No row ends earlier.
+    /// Lower bound of the end of its rows, in milliseconds of Unix time.
     earliest: u64,
     rows: Vec<Row>,
 }
 
 #[derive(Debug)]
 pub(super) struct Buckets {
-    /// First bits of an id that tell its place in the directory.
+    /// Number of first bits of an id that index the directory.
     depth: u8,
     directory: Vec<u32>,
     buckets: Vec<Bucket>,
-    /// The buckets that have rows which end, by the earliest.
+    /// Buckets with rows that end, ordered by their `earliest`.
     due: BTreeSet<(u64, u32)>,
     len: usize,
 }
 
-/// Where a row is, or would be.
+/// The position of a row, or the position at which to insert it. Valid until the next insertion,
+/// removal or split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct RowPosition {
     bucket: u32,
     at: usize,
 }
 
 impl Buckets {
     pub(super) fn new() -> Self {
-        let first = Bucket { depth: 0, earliest: NEVER, rows: Vec::new() };
+        let first = Bucket { depth: 0, earliest: NO_END, rows: Vec::new() };
         let (directory, buckets) = (vec![0], vec![first]);
         Self { depth: 0, directory, buckets, due: BTreeSet::new(), len: 0 }
     }
 
-    /// Number of rows.
     #[cfg(test)]
     fn len(&self) -> usize {
         self.len
     }
 
-    /// The row of this id that `order` finds equal, or where it would be.
-    pub(super) fn find(&self, id: u64, order: impl Fn(&Row) -> Ordering) -> Result<Place, Place> {
+    /// Finds the row of this id for which `order` returns `Equal`; otherwise the position at which
+    /// to insert it.
+    pub(super) fn find(
+        &self,
+        id: u64,
+        order: impl Fn(&Row) -> Ordering,
+    ) -> Result<RowPosition, RowPosition> {
         let bucket = self.directory[self.index(id)];
         let Bucket { depth, rows, .. } = &self.buckets[bucket as usize];
-        let mut at = first_from(rows, *depth, id);
+        let mut at = lower_bound(rows, *depth, id);
         while let Some(row) = rows.get(at).filter(|row| row.id == id) {
             match order(row) {
                 Ordering::Less => at += 1,
-                Ordering::Equal => return Ok(Place { bucket, at }),
+                Ordering::Equal => return Ok(RowPosition { bucket, at }),
                 Ordering::Greater => break,
             }
         }
-        Err(Place { bucket, at })
+        Err(RowPosition { bucket, at })
     }
 
-    pub(super) fn row(&self, place: Place) -> &Row {
-        &self.buckets[place.bucket as usize].rows[place.at]
+    pub(super) fn row(&self, position: RowPosition) -> &Row {
+        &self.buckets[position.bucket as usize].rows[position.at]
     }
 
-    /// Rows from the first of this id on.
+    /// Rows in the order of their ids, from the first one with at least this id.
     pub(super) fn from(&self, first: u64) -> impl Iterator<Item = &Row> {
         let next = |index: &usize| {
             let span = self.span(&self.buckets[self.directory[*index] as usize]);
@@ -84,17 +89,17 @@ impl Buckets {
         std::iter::successors(Some(self.index(first)), next).flat_map(move |index| {
             let Bucket { depth, rows, .. } = &self.buckets[self.directory[index] as usize];
             let is_first = rows.first().is_some_and(|row| row.id < first);
-            &rows[if is_first { first_from(rows, *depth, first) } else { 0 }..]
+            &rows[if is_first { lower_bound(rows, *depth, first) } else { 0 }..]
         })
     }
 
-    /// Makes room for a row of this id; `true` if places are others now.
-    pub(super) fn make_room(&mut self, id: u64) -> bool {
+    /// Splits the bucket of this id until a row fits in. `true` if positions have changed.
+    pub(super) fn split_for(&mut self, id: u64) -> bool {
         let mut is_split = false;
         loop {
             let bucket = self.directory[self.index(id)];
             let Bucket { depth, rows, .. } = &self.buckets[bucket as usize];
-            if rows.len() < MOST || *depth == MAX_DEPTH {
+            if rows.len() < MAX_ROWS || *depth == MAX_DEPTH {
                 return is_split;
             }
             self.split(id);
@@ -102,24 +107,24 @@ impl Buckets {
         }
     }
 
-    /// Puts a row in its place.
-    pub(super) fn insert(&mut self, Place { bucket, at }: Place, row: Row) {
+    /// Inserts a row at the position that [`find`](Self::find) returned.
+    pub(super) fn insert(&mut self, RowPosition { bucket, at }: RowPosition, row: Row) {
         let rows = &mut self.buckets[bucket as usize].rows;
         if rows.len() == rows.capacity() {
             rows.reserve_exact((rows.len() / 8).max(4));
         }
         rows.insert(at, row);
         self.len += 1;
-        self.note_end(bucket, row.end);
+        self.lower_earliest(bucket, row.end);
     }
 
-    /// Puts a row in the place of another of the same key.
-    pub(super) fn replace(&mut self, Place { bucket, at }: Place, row: Row) {
+    /// Replaces the row at a position by one of the same key.
+    pub(super) fn replace(&mut self, RowPosition { bucket, at }: RowPosition, row: Row) {
         self.buckets[bucket as usize].rows[at] = row;
-        self.note_end(bucket, row.end);
+        self.lower_earliest(bucket, row.end);
     }
 
-    pub(super) fn remove(&mut self, Place { bucket, at }: Place) {
+    pub(super) fn remove(&mut self, RowPosition { bucket, at }: RowPosition) {
         let rows = &mut self.buckets[bucket as usize].rows;
         rows.remove(at);
         if rows.capacity() > 2 * rows.len() + 16 {
@@ -128,28 +133,29 @@ impl Buckets {
         self.len -= 1;
     }
 
-    /// A bucket with rows that have ended at `now`: the places of these, the last first, so
-    /// that taking one out leaves the others where they are. Call
-    /// [`settle`](Self::settle) when they are dealt with.
-    pub(super) fn next_due(&self, now: u64) -> Option<(u32, Vec<Place>)> {
+    /// The next bucket that may have rows that have ended at `now`, with the positions of those
+    /// rows. The last position comes first, so that removing a row keeps the others valid. The
+    /// caller handles the rows, then calls [`update_earliest`](Self::update_earliest).
+    pub(super) fn next_due_bucket(&self, now: u64) -> Option<(u32, Vec<RowPosition>)> {
         let (earliest, bucket) = *self.due.first()?;
-        // What never ends does not end with the last moment there is either.
-        let now = now.min(NEVER - 1);
+        // A row without an end does not end at the last representable time either.
+        let now = now.min(NO_END - 1);
         if earliest > now {
             return None;
         }
         let rows = self.buckets[bucket as usize].rows.iter().enumerate().rev();
-        let ended = rows.filter(|(_, row)| row.end <= now).map(|(at, _)| Place { bucket, at });
+        let ended =
+            rows.filter(|(_, row)| row.end <= now).map(|(at, _)| RowPosition { bucket, at });
         Some((bucket, ended.collect()))
     }
 
-    /// Notes when the earliest row of a bucket ends.
-    pub(super) fn settle(&mut self, bucket: u32) {
+    /// Recomputes the earliest end of a bucket.
+    pub(super) fn update_earliest(&mut self, bucket: u32) {
         let earliest = self.buckets[bucket as usize].rows.iter().map(|row| row.end).min();
-        self.set_earliest(bucket, earliest.unwrap_or(NEVER));
+        self.set_earliest(bucket, earliest.unwrap_or(NO_END));
     }
 
-    fn note_end(&mut self, bucket: u32, end: u64) {
+    fn lower_earliest(&mut self, bucket: u32, end: u64) {
         if end < self.buckets[bucket as usize].earliest {
             self.set_earliest(bucket, end);
         }
@@ -158,18 +164,18 @@ impl Buckets {
     fn set_earliest(&mut self, bucket: u32, earliest: u64) {
         let before = std::mem::replace(&mut self.buckets[bucket as usize].earliest, earliest);
         self.due.remove(&(before, bucket));
-        if earliest != NEVER {
+        if earliest != NO_END {
             self.due.insert((earliest, bucket));
         }
     }
 
-    /// Place in the directory.
+    /// Index of an id in the directory.
     fn index(&self, id: u64) -> usize {
-        // In two steps: by 64 bits at once nothing can be shifted.
+        // Two shifts: at depth 0 one shift by 64 would overflow.
         (id >> 1 >> (63 - self.depth)) as usize
     }
 
-    /// How many places of the directory lead to a bucket.
+    /// Number of directory slots that refer to a bucket.
     fn span(&self, bucket: &Bucket) -> usize {
         1 << (self.depth - bucket.depth)
     }
@@ -191,16 +197,16 @@ impl Buckets {
         let upper = rows.split_off(rows.partition_point(|row| row.id & bit == 0));
         rows.shrink_to(rows.len() + rows.len() / 8);
         let depth = *depth;
-        self.buckets.push(Bucket { depth, earliest: NEVER, rows: upper });
-        self.settle(old);
-        self.settle(new);
+        self.buckets.push(Bucket { depth, earliest: NO_END, rows: upper });
+        self.update_earliest(old);
+        self.update_earliest(new);
     }
 }
 
-/// Where the first row from an id on is, of rows whose first `depth` bits are the id's:
-/// ids are hashes, so a guess is near, and from there steps double (Bentley, Yao, "An
-/// Almost Optimal Algorithm for Unbounded Searching", 1976).
-fn first_from(rows: &[Row], depth: u8, id: u64) -> usize {
+/// Index of the first row with at least this id, among rows whose first `depth` bits equal the
+/// id's. Ids are hashes, so interpolation gives a close guess; a galloping search from there finds
+/// the row (Bentley, Yao, "An Almost Optimal Algorithm for Unbounded Searching", 1976).
+fn lower_bound(rows: &[Row], depth: u8, id: u64) -> usize {
     let fraction = u128::from(id << depth) * rows.len() as u128;
     let guess = (fraction >> 64) as usize;
     let is_before = |row: &Row| row.id < id;
@@ -232,7 +238,7 @@ mod tests {
     use super::*;
 
     fn row(id: u64, end: u64) -> Row {
-        let mut row = Row::default().ending_at(end);
+        let mut row = Row::default().with_end(end);
         row.id = id;
         row
     }
@@ -240,15 +246,16 @@ mod tests {
     fn put(buckets: &mut Buckets, id: u64, end: u64) {
         let find = |buckets: &Buckets| buckets.find(id, |_| Ordering::Equal);
         match find(buckets) {
-            Ok(place) => buckets.replace(place, row(id, end)),
-            Err(place) => {
-                let place = if buckets.make_room(id) { find(buckets).unwrap_err() } else { place };
-                buckets.insert(place, row(id, end));
+            Ok(position) => buckets.replace(position, row(id, end)),
+            Err(position) => {
+                let position =
+                    if buckets.split_for(id) { find(buckets).unwrap_err() } else { position };
+                buckets.insert(position, row(id, end));
             }
         }
     }
 
-    /// Ids that fall together in their first bits, and ids that do not.
+    /// Some ids share their first bits, others do not.
     fn id() -> impl Strategy<Value = u64> {
         prop_oneof![
             any::<u64>(),
@@ -259,7 +266,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_holds_what_an_ordered_map_holds(
+        fn buckets_equal_an_ordered_map(
             steps in prop::collection::vec((id(), prop::option::of(1u64..100)), 0..3_000),
             first in id(),
             now in 1u64..100,
@@ -269,8 +276,8 @@ mod tests {
                 if let Some(end) = end {
                     put(&mut buckets, id, end);
                     map.insert(id, end);
-                } else if let Ok(place) = buckets.find(id, |_| Ordering::Equal) {
-                    buckets.remove(place);
+                } else if let Ok(position) = buckets.find(id, |_| Ordering::Equal) {
+                    buckets.remove(position);
                     prop_assert!(map.remove(&id).is_some());
                 }
             }
@@ -279,10 +286,10 @@ mod tests {
             let expected: Vec<_> = map.range(first..).map(|(id, end)| (*id, *end)).collect();
             prop_assert_eq!(found, expected);
             let mut ended = 0;
-            while let Some((bucket, places)) = buckets.next_due(now) {
-                ended += places.len();
-                places.into_iter().for_each(|place| buckets.remove(place));
-                buckets.settle(bucket);
+            while let Some((bucket, positions)) = buckets.next_due_bucket(now) {
+                ended += positions.len();
+                positions.into_iter().for_each(|position| buckets.remove(position));
+                buckets.update_earliest(bucket);
             }
             prop_assert_eq!(ended, map.values().filter(|end| **end <= now).count());
             prop_assert_eq!(buckets.len(), map.values().filter(|end| **end > now).count());
@@ -290,9 +297,9 @@ mod tests {
     }
 
     #[test]
-    fn ids_that_are_nearly_the_same_do_not_split_without_end() {
+    fn nearly_equal_ids_do_not_split_forever() {
         let mut buckets = Buckets::new();
-        (0..1_000).for_each(|id| put(&mut buckets, id, NEVER));
+        (0..1_000).for_each(|id| put(&mut buckets, id, NO_END));
         assert!(buckets.directory.len() <= 1 << MAX_DEPTH);
         assert_eq!(buckets.from(0).count(), 1_000);
     }

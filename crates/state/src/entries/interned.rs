@@ -1,4 +1,5 @@
-//! Values that many entries have, kept once and told by number, each with what follows from it.
+//! Interning: values that many entries share are stored once, referenced by number and counted.
+//! Each comes with a derived value (such as its hash) that is computed once.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 
@@ -17,8 +18,9 @@ impl<T: Hash + Eq, D> Interned<T, D> {
         Self { values: Slab::new(), index: HashTable::new(), hasher: RandomState::new() }
     }
 
-    /// The number of a value, in use once more. What follows from it is worked out if it is new.
-    pub(super) fn take_with(&mut self, value: T, derived: impl FnOnce(&T) -> D) -> u32 {
+    /// The number of a value, with its reference count raised by one. `derived` runs if the value
+    /// is new.
+    pub(super) fn acquire_with(&mut self, value: T, derived: impl FnOnce(&T) -> D) -> u32 {
         let Self { values, index, hasher } = self;
         let hash = hasher.hash_one(&value);
         if let Some(number) = index.find(hash, |number| values[*number as usize].0 == value) {
@@ -31,13 +33,15 @@ impl<T: Hash + Eq, D> Interned<T, D> {
         number
     }
 
-    /// In use once less: forgotten with the last use.
+    /// Lowers the reference count of a value; the last release removes the value.
     pub(super) fn release(&mut self, number: u32) {
         let Self { values, index, hasher } = self;
         let Some((value, _, uses)) = values.get_mut(number as usize) else { return };
         *uses -= 1;
         if *uses == 0 {
-            if let Ok(entry) = index.find_entry(hasher.hash_one(&*value), |held| *held == number) {
+            if let Ok(entry) =
+                index.find_entry(hasher.hash_one(&*value), |indexed| *indexed == number)
+            {
                 entry.remove();
             }
             values.remove(number as usize);
@@ -54,9 +58,9 @@ impl<T: Hash + Eq, D> Interned<T, D> {
 }
 
 impl<T: Hash + Eq> Interned<T> {
-    /// The number of a value, in use once more.
-    pub(super) fn take(&mut self, value: T) -> u32 {
-        self.take_with(value, |_| ())
+    /// The number of a value, with its reference count raised by one.
+    pub(super) fn acquire(&mut self, value: T) -> u32 {
+        self.acquire_with(value, |_| ())
     }
 }
 
@@ -65,10 +69,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_is_kept_once_while_it_is_in_use() {
+    fn a_value_is_stored_once_while_it_is_referenced() {
         let mut interned = Interned::new();
-        let (a, b) = (interned.take("a"), interned.take("b"));
-        assert_eq!(interned.take("a"), a);
+        let (a, b) = (interned.acquire("a"), interned.acquire("b"));
+        assert_eq!(interned.acquire("a"), a);
         assert_eq!((interned.get(a), interned.get(b)), (&"a", &"b"));
         interned.release(a);
         interned.release(b);

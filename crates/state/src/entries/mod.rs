@@ -1,17 +1,16 @@
-//! Every entry by key, with its stamp: what merging, expiry and reconciliation
-//! work on. Lookups have indexes of their own.
+//! Every entry by key, with its stamp. Merging, expiry and reconciliation work on this table;
+//! lookups have their own indexes.
 //!
-//! Entries stand in the order of their [`EntryId`], a keyed hash of the key: so a range
-//! of ids is a fair share of them, whatever the keys, and the item of an entry tells where
-//! it stands.
+//! Entries are ordered by their [`EntryId`], a keyed hash of the key. A range of ids is therefore a
+//! fair share of the entries, whatever the keys are, and an item locates its entry.
 //!
-//! - [`row`]: an entry in few bytes, and what several of them share;
-//! - [`buckets`]: rows by id, and which of them have ended;
-//! - [`interned`]: values that are kept once.
+//! - [`row`]: an entry in 48 bytes, and the pool of values that rows share;
+//! - [`buckets`]: rows ordered by id, and which of them are due;
+//! - [`interned`]: values that are stored once.
 
 mod buckets;
+mod copy;
 mod interned;
-mod rekey;
 mod row;
 
 use std::cmp::Ordering;
@@ -22,29 +21,29 @@ use std::time::Duration;
 use mailmesh_events::{Block, Certificate, Change, ChangeKey, Network, Rule, Stamp, UnixMillis};
 
 use crate::Saved;
-use crate::fingerprint::{EntryId, Fingerprint, ITEM_VERSION};
+use crate::fingerprint::{EntryId, Fingerprint, ITEM_VERSION_MASK};
 use crate::planted::{Fault, planted};
-use crate::sketch::{Checker, Sketch};
+use crate::riblt::{ItemHasher, Sketch};
 use crate::version::compare_changes;
-use buckets::{Buckets, Place};
-use row::{NEVER, Pool, Row};
+use buckets::{Buckets, RowPosition};
+use row::{NO_END, Pool, Row};
 
-/// Symbols of the whole content that are kept current: enough for some 700 differences.
-pub(crate) const SYMBOLS: usize = 1_024;
+/// Coded symbols of the whole content that are kept current: enough for some 700 differences.
+pub(crate) const SKETCH_SYMBOLS: usize = 1_024;
 
-/// How much a mirror may hold.
+/// Capacity of a mirror.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Bounds {
-    /// Most networks, tombstones included. 4,000,000.
+    /// Maximum number of networks, tombstones included. Default: 4,000,000.
     pub networks: usize,
-    /// Most certificates, tombstones included. 10,000.
+    /// Maximum number of certificates, tombstones included. Default: 10,000.
     pub certificates: usize,
-    /// Most values of downstream crates, tombstones included. 10,000.
+    /// Maximum number of values of downstream crates, tombstones included. Default: 10,000.
     pub values: usize,
-    /// How long a removal is remembered. 24 h: a node that was away longer would
-    /// bring back what was removed meanwhile.
-    pub tombstones: Duration,
+    /// How long tombstones, and expired entries that had replaced another, are kept. Default: 24 h.
+    /// A node that was away for longer brings back entries that were removed meanwhile.
+    pub tombstone_retention: Duration,
 }
 
 impl Default for Bounds {
@@ -53,20 +52,20 @@ impl Default for Bounds {
             networks: 4_000_000,
             certificates: 10_000,
             values: 10_000,
-            tombstones: Duration::from_secs(24 * 3600),
+            tombstone_retention: Duration::from_secs(24 * 3600),
         }
     }
 }
 
-/// Sorts of entries, each with a bound of its own.
+/// The kinds of entries; each has its own bound.
 #[derive(Debug, Clone, Copy)]
-enum Sort {
+enum EntryKind {
     Network,
     Certificate,
     Value,
 }
 
-impl Sort {
+impl EntryKind {
     fn of(key: &ChangeKey) -> Self {
         match key {
             ChangeKey::Network(..) => Self::Network,
@@ -84,55 +83,55 @@ impl Sort {
     }
 }
 
-/// Where a key is, or would be; until the next change.
+/// The position of a key, or the position at which to insert it. Valid until the next change.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Located {
+pub(crate) struct Slot {
     id: EntryId,
-    place: Result<Place, Place>,
-    sort: Sort,
-    /// The stamp of what is there.
+    position: Result<RowPosition, RowPosition>,
+    kind: EntryKind,
+    /// The stamp of the current entry.
     pub(crate) stamp: Option<Stamp>,
 }
 
-/// What a sweep found to be over.
+/// The result of a sweep.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Swept {
     /// Entries that expired.
     pub expired: Vec<Change>,
-    /// Tombstones that were dropped.
-    pub forgotten: Vec<Change>,
-    /// Certificates that have so many days left, or fewer: 30, 7, 1, or 0, once each.
+    /// Tombstones, and expired entries kept as such, that were dropped.
+    pub dropped: Vec<Change>,
+    /// Certificates that crossed an expiry warning, with its number of days: 30, 7, 1, or 0 for
+    /// expired. Each warning is given once.
     pub ending: Vec<(Change, u32)>,
-    /// Entries that had ended by a time that was set back since, and are live again.
-    pub revived: Vec<Change>,
+    /// Expired entries that are live again because the time was set back.
+    pub unexpired: Vec<Change>,
 }
 
 impl Swept {
     pub(crate) fn add(&mut self, more: Self) {
         self.expired.extend(more.expired);
-        self.forgotten.extend(more.forgotten);
+        self.dropped.extend(more.dropped);
         self.ending.extend(more.ending);
-        self.revived.extend(more.revived);
+        self.unexpired.extend(more.unexpired);
     }
 
-    /// Whether nothing was over.
+    /// Whether the sweep changed nothing and gave no warning.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let Self { expired, forgotten, ending, revived } = self;
-        expired.is_empty() && forgotten.is_empty() && ending.is_empty() && revived.is_empty()
+        let Self { expired, dropped, ending, unexpired } = self;
+        expired.is_empty() && dropped.is_empty() && ending.is_empty() && unexpired.is_empty()
     }
 }
 
-/// Of how many days that a certificate has left there is a warning; 0: it has ended.
-const WARNINGS: [u32; 4] = [30, 7, 1, 0];
+/// Days before the expiry of a certificate at which a warning is due; 0 is the expiry itself.
+const WARNING_DAYS: [u32; 4] = [30, 7, 1, 0];
 
-/// The days that a certificate has left at most, as far as there is a warning of them, and
-/// when the next warning is due.
-fn warning(not_after: UnixMillis, now: UnixMillis) -> (Option<u32>, Option<UnixMillis>) {
+/// The latest warning that is due for a certificate, in days, and the time of the next one.
+fn expiry_warning(not_after: UnixMillis, now: UnixMillis) -> (Option<u32>, Option<UnixMillis>) {
     let due = |days: u32| UnixMillis(not_after.0.saturating_sub(u64::from(days) * 86_400_000));
-    let days = WARNINGS.into_iter().rfind(|days| due(*days) <= now);
-    (days, WARNINGS.into_iter().map(due).find(|due| *due > now))
+    let days = WARNING_DAYS.into_iter().rfind(|days| due(*days) <= now);
+    (days, WARNING_DAYS.into_iter().map(due).find(|due| *due > now))
 }
 
 #[derive(Debug)]
@@ -140,11 +139,11 @@ pub(crate) struct Entries {
     bounds: Bounds,
     rows: Buckets,
     pool: Pool,
-    /// How many there are of each [`Sort`].
+    /// Number of entries of each [`EntryKind`], tombstones included.
     counts: [usize; 3],
     fingerprint: Fingerprint,
     sketch: Sketch,
-    /// While all of it is put in order by another key: what has changed meanwhile.
+    /// While the entries are copied to a table with another key: the keys that changed meanwhile.
     journal: Option<HashSet<ChangeKey>>,
 }
 
@@ -153,10 +152,10 @@ impl Entries {
         Self {
             bounds,
             rows: Buckets::new(),
-            pool: Pool::new(bounds.tombstones),
+            pool: Pool::new(bounds.tombstone_retention),
             counts: [0; 3],
             fingerprint: Fingerprint::new(fingerprint_key),
-            sketch: Sketch::new(Checker::new(fingerprint_key), SYMBOLS),
+            sketch: Sketch::new(ItemHasher::new(fingerprint_key), SKETCH_SYMBOLS),
             journal: None,
         }
     }
@@ -165,39 +164,40 @@ impl Entries {
         &self.fingerprint
     }
 
-    /// The first symbols of the content.
+    /// The first coded symbols of the whole content.
     pub(crate) fn sketch(&self) -> &Sketch {
         &self.sketch
     }
 
     /// Number of networks, tombstones included.
     pub(crate) fn networks(&self) -> usize {
-        self.counts[Sort::Network as usize]
+        self.counts[EntryKind::Network as usize]
     }
 
     pub(crate) fn get(&self, key: &ChangeKey) -> Option<Change> {
         self.row(key).map(|row| self.pool.change(row))
     }
 
-    /// The stamp of a key.
+    /// The stamp of the current entry of a key.
     pub(crate) fn stamp(&self, key: &ChangeKey) -> Option<Stamp> {
         self.row(key).map(|row| self.pool.stamp(row))
     }
 
-    /// Whether a key has an entry that is no tombstone and not over.
+    /// Whether a key has an entry that is neither a tombstone nor expired.
     pub(crate) fn is_live(&self, key: &ChangeKey) -> bool {
         self.row(key).is_some_and(Row::is_live)
     }
 
-    /// What is known of a network. Allocates nothing.
+    /// The live block or allowance of a network. Allocates nothing.
     pub(crate) fn block(&self, rule: Rule, network: Network) -> Option<Block> {
         let row = self.row(&ChangeKey::Network(rule, network))?;
         row.is_live().then(|| self.pool.block(row)).flatten()
     }
 
-    /// Live entries and tombstones whose ids begin in this range of 64 bits.
+    /// Live entries, tombstones and retained expired entries whose ids begin in this range of 64
+    /// bits.
     pub(crate) fn changes(&self, ids: RangeInclusive<u64>) -> impl Iterator<Item = Change> {
-        self.range(ids).map(|row| self.pool.change(row))
+        self.rows_in(ids).map(|row| self.pool.change(row))
     }
 
     pub(crate) fn live(&self) -> impl Iterator<Item = Change> {
@@ -210,7 +210,7 @@ impl Entries {
         rule: Rule,
         ids: RangeInclusive<u64>,
     ) -> impl Iterator<Item = (Network, Block)> {
-        self.range(ids).filter(|row| row.is_network() && row.is_live()).filter_map(move |row| {
+        self.rows_in(ids).filter(|row| row.is_network() && row.is_live()).filter_map(move |row| {
             let (held, network) = self.pool.network(row);
             (held == rule).then(|| self.pool.block(row)).flatten().map(|block| (network, block))
         })
@@ -218,16 +218,16 @@ impl Entries {
 
     /// The items of the entries whose ids begin in this range of 64 bits.
     pub(crate) fn items(&self, ids: RangeInclusive<u64>) -> impl Iterator<Item = u64> {
-        self.range(ids).map(|row| self.item(row))
+        self.rows_in(ids).map(|row| self.item(row))
     }
 
-    /// The entry of an item.
-    pub(crate) fn of_item(&self, item: u64) -> Option<Change> {
-        let mut near = self.range(item & !ITEM_VERSION..=item | ITEM_VERSION);
+    /// The entry with an item.
+    pub(crate) fn by_item(&self, item: u64) -> Option<Change> {
+        let mut near = self.rows_in(item & !ITEM_VERSION_MASK..=item | ITEM_VERSION_MASK);
         near.find(|row| self.item(row) == item).map(|row| self.pool.change(row))
     }
 
-    fn range(&self, ids: RangeInclusive<u64>) -> impl Iterator<Item = &Row> {
+    fn rows_in(&self, ids: RangeInclusive<u64>) -> impl Iterator<Item = &Row> {
         let last = *ids.end();
         self.rows.from(*ids.start()).take_while(move |row| row.id <= last)
     }
@@ -240,225 +240,228 @@ impl Entries {
         self.fingerprint.id(&self.pool.key(row))
     }
 
-    fn find(&self, id: EntryId, key: &ChangeKey) -> Result<Place, Place> {
-        self.rows.find(id.high(), |row| self.pool.order(row, key))
+    fn find(&self, id: EntryId, key: &ChangeKey) -> Result<RowPosition, RowPosition> {
+        self.rows.find(id.high(), |row| self.pool.compare_key(row, key))
     }
 
     fn row(&self, key: &ChangeKey) -> Option<&Row> {
-        self.find(self.fingerprint.id(key), key).ok().map(|place| self.rows.row(place))
+        self.find(self.fingerprint.id(key), key).ok().map(|position| self.rows.row(position))
     }
 
-    /// Finds a key.
-    pub(crate) fn locate(&self, key: &ChangeKey) -> Located {
+    /// Finds the slot of a key.
+    pub(crate) fn locate(&self, key: &ChangeKey) -> Slot {
         let id = self.fingerprint.id(key);
-        let place = self.find(id, key);
-        let stamp = place.ok().map(|place| self.pool.stamp(self.rows.row(place)));
-        Located { id, place, sort: Sort::of(key), stamp }
+        let position = self.find(id, key);
+        let stamp = position.ok().map(|position| self.pool.stamp(self.rows.row(position)));
+        Slot { id, position, kind: EntryKind::of(key), stamp }
     }
 
-    /// Whether what is at the key of a change is the same, or stands before it.
-    pub(crate) fn has(&self, located: &Located, change: &Change) -> bool {
-        let Ok(place) = located.place else { return false };
-        let row = self.rows.row(place);
+    /// Whether the current entry of the change's key equals the change or wins over it.
+    pub(crate) fn is_current(&self, slot: &Slot, change: &Change) -> bool {
+        let Ok(position) = slot.position else { return false };
+        let row = self.rows.row(position);
         match self.pool.stamp(row).cmp(&change.stamp()) {
             Ordering::Equal => compare_changes(&self.pool.change(row), change).is_ge(),
             stamps => stamps.is_gt(),
         }
     }
 
-    /// Whether there is room for a change, where room for so many networks is spoken for.
-    pub(crate) fn has_room(&self, located: &Located, reserved: usize) -> bool {
-        let held = self.counts[located.sort as usize];
-        let (held, limit) = match located.sort {
-            Sort::Network => (held + reserved, self.bounds.networks),
-            Sort::Certificate => (held, self.bounds.certificates),
-            Sort::Value => (held, self.bounds.values),
+    /// Whether a change fits the bounds if `reserved` networks are still to be inserted by a batch.
+    pub(crate) fn has_room(&self, slot: &Slot, reserved: usize) -> bool {
+        let held = self.counts[slot.kind as usize];
+        let (held, limit) = match slot.kind {
+            EntryKind::Network => (held + reserved, self.bounds.networks),
+            EntryKind::Certificate => (held, self.bounds.certificates),
+            EntryKind::Value => (held, self.bounds.values),
         };
-        located.place.is_ok() || held < limit
+        slot.position.is_ok() || held < limit
     }
 
-    /// Puts a change where its key is, in the place of the one before. What has expired at
-    /// `now` is only remembered.
-    pub(crate) fn put(&mut self, located: Located, change: &Change, now: UnixMillis) {
-        let is_over = change.expires().is_some_and(|at| at <= now);
-        self.set(located, change, None, (self.end(change), is_over));
+    /// Inserts a change, replacing the current entry of its key. An entry that has expired at `now`
+    /// is retained as expired.
+    pub(crate) fn put(&mut self, slot: Slot, change: &Change, now: UnixMillis) {
+        let is_expired = change.expires().is_some_and(|at| at <= now);
+        self.set(slot, change, None, (self.initial_end(change), is_expired));
     }
 
-    /// Whether what has ended at `end` is remembered no more.
-    pub(crate) fn is_forgotten(&self, end: UnixMillis, now: UnixMillis) -> bool {
-        end.plus(self.bounds.tombstones) <= now
+    /// Whether the retention of an entry that ended at `end` is over.
+    pub(crate) fn is_past_retention(&self, end: UnixMillis, now: UnixMillis) -> bool {
+        end.plus(self.bounds.tombstone_retention) <= now
     }
 
-    /// Whether a located key has an entry that is no tombstone and not over.
-    pub(crate) fn is_live_at(&self, located: &Located) -> bool {
-        located.place.is_ok_and(|place| self.rows.row(place).is_live())
+    /// Whether the slot has an entry that is neither a tombstone nor expired.
+    pub(crate) fn is_live_at(&self, slot: &Slot) -> bool {
+        slot.position.is_ok_and(|position| self.rows.row(position).is_live())
     }
 
-    /// Takes out what has ended at `now`, of so many entries at most, about.
-    pub(crate) fn sweep(&mut self, now: UnixMillis, most: usize) -> Swept {
-        let (mut swept, mut looked_at) = (Swept::default(), 0);
-        while looked_at < most
-            && let Some((bucket, places)) = self.rows.next_due(now.0)
+    /// Handles the rows that have ended at `now`, about `max` of them, bucket by bucket.
+    pub(crate) fn sweep(&mut self, now: UnixMillis, max: usize) -> Swept {
+        let (mut swept, mut examined) = (Swept::default(), 0);
+        while examined < max
+            && let Some((bucket, positions)) = self.rows.next_due_bucket(now.0)
         {
-            looked_at += places.len().max(1);
-            for place in places {
-                self.end_at(place, now, &mut swept);
+            examined += positions.len().max(1);
+            for position in positions {
+                self.sweep_row(position, now, &mut swept);
             }
-            self.rows.settle(bucket);
+            self.rows.update_earliest(bucket);
         }
         swept
     }
 
-    /// Whether something may have ended at `now`.
+    /// Whether a bucket may have rows that have ended at `now`.
     pub(crate) fn has_due(&self, now: UnixMillis) -> bool {
-        self.rows.next_due(now.0).is_some()
+        self.rows.next_due_bucket(now.0).is_some()
     }
 
-    fn end_at(&mut self, place: Place, now: UnixMillis, swept: &mut Swept) {
-        let row = *self.rows.row(place);
+    fn sweep_row(&mut self, position: RowPosition, now: UnixMillis, swept: &mut Swept) {
+        let row = *self.rows.row(position);
         let change = self.pool.change(&row);
         if let Some(certificate) = certificate(&change) {
-            let (days, end) = warning(certificate.not_after(), now);
-            self.rows.replace(place, row.ending_at(number(end)));
-            self.note(|| change.key());
+            let (days, end) = expiry_warning(certificate.not_after(), now);
+            self.rows.replace(position, row.with_end(end_millis(end)));
+            self.journal_key(|| change.key());
             swept.ending.extend(days.map(|days| (change, days)));
         } else if !row.is_live() {
-            self.take_out(place);
-            swept.forgotten.push(change);
+            self.remove(position);
+            swept.dropped.push(change);
         } else {
             if row.has_replaced() && !planted(Fault::EndedNotRemembered) {
-                // As it is, so that whoever learns of it forgets it at the same time.
-                self.rows.replace(place, row.over(self.bounds.tombstones));
-                self.note(|| change.key());
+                // Retained with its original end, so that every node drops it at the same time.
+                self.rows.replace(position, row.expired(self.bounds.tombstone_retention));
+                self.journal_key(|| change.key());
             } else {
-                self.take_out(place);
+                self.remove(position);
             }
             swept.expired.push(change);
         }
     }
 
-    /// Brings back what is remembered as over and has not ended at `now`.
-    pub(crate) fn revive(&mut self, now: UnixMillis) -> Vec<Change> {
-        let remembered = self.bounds.tombstones;
-        let over = self.rows.from(0).filter(|row| row.is_over());
-        let changes = over.map(|row| self.pool.change(row));
+    /// Makes retained expired entries live again that have not ended at `now`. Scans all rows.
+    pub(crate) fn unexpire(&mut self, now: UnixMillis) -> Vec<Change> {
+        let retention = self.bounds.tombstone_retention;
+        let expired = self.rows.from(0).filter(|row| row.is_expired());
+        let changes = expired.map(|row| self.pool.change(row));
         let live: Vec<Change> =
             changes.filter(|change| change.expires().is_some_and(|at| at > now)).collect();
         for change in &live {
             let key = change.key();
-            if let Ok(place) = self.find(self.fingerprint.id(&key), &key) {
-                self.rows.replace(place, self.rows.row(place).revived(remembered));
-                self.note(|| key);
+            if let Ok(position) = self.find(self.fingerprint.id(&key), &key) {
+                self.rows.replace(position, self.rows.row(position).unexpired(retention));
+                self.journal_key(|| key);
             }
         }
         live
     }
 
-    /// An entry as a store keeps it.
+    /// The record of a key for a store.
     pub(crate) fn saved(&self, key: &ChangeKey) -> Option<Saved> {
         let row = self.row(key)?;
-        let end = (row.end != NEVER).then_some(UnixMillis(row.end));
+        let end = (row.end != NO_END).then_some(UnixMillis(row.end));
         Some(Saved { change: self.pool.change(row), replaced_another: row.has_replaced(), end })
     }
 
-    /// Puts back what a store kept; whether it is live.
-    pub(crate) fn restore(&mut self, located: Located, saved: &Saved) -> bool {
+    /// Inserts a record of a store. Returns whether its entry is live.
+    pub(crate) fn restore(&mut self, slot: Slot, saved: &Saved) -> bool {
         let Saved { change, replaced_another, end } = saved;
-        let is_over = change.expires().is_some_and(|at| end.is_some_and(|end| end > at));
-        // Of an entry it tells the end itself; of a tombstone only the store does.
-        let end = if change.is_live() { self.end(change) } else { *end };
-        self.set(located, change, Some(*replaced_another), (end, is_over));
-        change.is_live() && !is_over
+        let is_expired = change.expires().is_some_and(|at| end.is_some_and(|end| end > at));
+        // The end of a live entry follows from the entry; that of a tombstone only from the record.
+        let end = if change.is_live() { self.initial_end(change) } else { *end };
+        self.set(slot, change, Some(*replaced_another), (end, is_expired));
+        change.is_live() && !is_expired
     }
 
-    /// Puts an entry in; if not said, it has taken the place of another if there is one.
+    /// Inserts a change. If `replaced` is `None`, the change counts as a replacement if its slot
+    /// has an entry.
     fn set(
         &mut self,
-        Located { id, place, .. }: Located,
+        Slot { id, position, .. }: Slot,
         change: &Change,
         replaced: Option<bool>,
-        (end, is_over): (Option<UnixMillis>, bool),
+        (end, is_expired): (Option<UnixMillis>, bool),
     ) {
-        let replaced = replaced.unwrap_or(place.is_ok());
-        let mut row = self.pool.pack(id.high(), change, replaced, number(end));
-        if is_over {
-            row = row.over(self.bounds.tombstones);
+        let replaced = replaced.unwrap_or(position.is_ok());
+        let mut row = self.pool.pack(id.high(), change, replaced, end_millis(end));
+        if is_expired {
+            row = row.expired(self.bounds.tombstone_retention);
         }
-        match place {
-            Ok(place) => {
-                let old = *self.rows.row(place);
-                self.discount(&old, id);
+        match position {
+            Ok(position) => {
+                let old = *self.rows.row(position);
+                self.uncount(&old, id);
                 self.pool.release(&old);
-                self.rows.replace(place, row);
+                self.rows.replace(position, row);
             }
-            Err(mut place) => {
-                if self.rows.make_room(id.high()) {
+            Err(mut position) => {
+                if self.rows.split_for(id.high()) {
                     let (Ok(found) | Err(found)) = self.find(id, &change.key());
-                    place = found;
+                    position = found;
                 }
-                self.rows.insert(place, row);
+                self.rows.insert(position, row);
             }
         }
-        self.note(|| change.key());
-        self.counts[Sort::of_change(change) as usize] += 1;
+        self.journal_key(|| change.key());
+        self.counts[EntryKind::of_change(change) as usize] += 1;
         let version = self.pool.version(&row);
         self.fingerprint.add(id, &version);
         self.sketch.add(self.fingerprint.item(id, &version));
     }
 
-    /// Takes an entry out, unless it has changed since; whether it was there.
-    pub(crate) fn forget(&mut self, change: &Change) -> bool {
-        let Ok(place) = self.locate(&change.key()).place else { return false };
-        let held = self.pool.change(self.rows.row(place));
+    /// Removes an entry unless it has changed since. Returns whether it was removed.
+    pub(crate) fn remove_exact(&mut self, change: &Change) -> bool {
+        let Ok(position) = self.locate(&change.key()).position else { return false };
+        let held = self.pool.change(self.rows.row(position));
         let is_same = compare_changes(&held, change).is_eq();
         if is_same {
-            self.take_out(place);
+            self.remove(position);
         }
         is_same
     }
 
-    fn take_out(&mut self, place: Place) {
-        let row = *self.rows.row(place);
+    fn remove(&mut self, position: RowPosition) {
+        let row = *self.rows.row(position);
         if let Some(journal) = &mut self.journal {
             journal.insert(self.pool.key(&row));
         }
-        self.discount(&row, self.id(&row));
+        self.uncount(&row, self.id(&row));
         self.pool.release(&row);
-        self.rows.remove(place);
+        self.rows.remove(position);
     }
 
-    /// Notes what has changed, for who copies the rest.
-    fn note(&mut self, key: impl FnOnce() -> ChangeKey) {
+    /// Records the key of a changed entry while [`Mirror::rekey`](crate::Mirror::rekey) copies the
+    /// others.
+    fn journal_key(&mut self, key: impl FnOnce() -> ChangeKey) {
         if let Some(journal) = &mut self.journal {
             journal.insert(key());
         }
     }
 
-    /// Counts a row out.
-    fn discount(&mut self, row: &Row, id: EntryId) {
+    /// Removes a row from counts, fingerprint and sketch.
+    fn uncount(&mut self, row: &Row, id: EntryId) {
         let version = self.pool.version(row);
-        let sort = self.pool.other(row).map_or(Sort::Network, Sort::of_change);
-        self.counts[sort as usize] -= 1;
+        let kind = self.pool.non_network(row).map_or(EntryKind::Network, EntryKind::of_change);
+        self.counts[kind as usize] -= 1;
         self.fingerprint.remove(id, &version);
         self.sketch.remove(self.fingerprint.item(id, &version));
     }
 
-    /// When an entry expires, a tombstone is dropped, or the first warning is due.
-    fn end(&self, change: &Change) -> Option<UnixMillis> {
+    /// When an entry expires, a tombstone is dropped, or the first expiry warning of a certificate
+    /// is due.
+    fn initial_end(&self, change: &Change) -> Option<UnixMillis> {
         if !change.is_live() {
             let is_brief = planted(Fault::RemovalForgotten);
-            let kept = if is_brief { Duration::ZERO } else { self.bounds.tombstones };
+            let kept = if is_brief { Duration::ZERO } else { self.bounds.tombstone_retention };
             return Some(change.stamp().physical().plus(kept));
         }
         match certificate(change) {
-            Some(certificate) => warning(certificate.not_after(), UnixMillis(0)).1,
+            Some(certificate) => expiry_warning(certificate.not_after(), UnixMillis(0)).1,
             None => change.expires(),
         }
     }
 }
 
-fn number(end: Option<UnixMillis>) -> u64 {
-    end.map_or(NEVER, |end| end.0)
+fn end_millis(end: Option<UnixMillis>) -> u64 {
+    end.map_or(NO_END, |end| end.0)
 }
 
 fn certificate(change: &Change) -> Option<&Certificate> {

@@ -1,4 +1,4 @@
-//! An entry in 48 bytes, and what several of them share.
+//! An entry in 48 bytes, and the pool of values that rows share.
 
 use std::cmp::Ordering;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -14,115 +14,116 @@ use super::interned::Interned;
 use crate::planted::{Fault, planted};
 use crate::version::{Content, ContentHash, Version};
 
-/// The end of what does not end by itself.
-pub(super) const NEVER: u64 = u64::MAX;
+/// The end of a row that never ends.
+pub(super) const NO_END: u64 = u64::MAX;
 
-/// Kinds: a network of IPv4, of IPv6, anything else.
+/// Kinds: an IPv4 network, an IPv6 network, anything else.
 const V4: u8 = 0;
 const V6: u8 = 1;
-const OTHER: u8 = 2;
-const KIND: u8 = 3;
-/// Allowed, not blocked.
+const NON_NETWORK: u8 = 2;
+const KIND_MASK: u8 = 3;
+/// The network is allowed, not blocked.
 const ALLOW: u8 = 1 << 2;
-/// An entry, not a tombstone.
+/// The row is an entry, not a tombstone.
 const ENTRY: u8 = 1 << 3;
-/// The entry took the place of another.
+/// The entry replaced another one.
 const REPLACED: u8 = 1 << 4;
-/// It expires.
+/// The entry has an expiry.
 const EXPIRES: u8 = 1 << 5;
-/// It has expired, and is remembered: what it replaced must not come back.
-const OVER: u8 = 1 << 6;
+/// The entry has expired and is retained, so that the entry it replaced does not come back.
+const EXPIRED: u8 = 1 << 6;
 
-/// An entry, with numbers of what is in its [`Pool`].
+/// An entry, with references into its [`Pool`].
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Row {
     /// The first half of the entry's id.
     pub(super) id: u64,
-    /// When it expires, what is remembered is dropped, or who has it is warned.
+    /// Milliseconds of Unix time at which the entry expires, a tombstone or retained entry is
+    /// dropped, or the next expiry warning of a certificate is due.
     pub(super) end: u64,
-    /// The clock of its stamp.
+    /// The clock part of the stamp.
     time: u64,
-    /// When it was blocked, in milliseconds.
+    /// When the network was blocked, in milliseconds of Unix time.
     added: u64,
-    /// The node of its stamp.
+    /// Reference to the node of the stamp.
     node: u32,
-    /// Why it is blocked, and who asked for it.
+    /// Reference to the reason and origin of a block.
     text: u32,
-    /// The address of IPv4; the number of one of IPv6, or of anything else.
+    /// The IPv4 address, or a reference to the IPv6 address or the non-network entry.
     subject: u32,
-    /// Length of the prefix.
+    /// Length of the network's prefix.
     len: u8,
     flags: u8,
 }
 
 impl Row {
-    pub(super) fn ending_at(self, end: u64) -> Self {
+    pub(super) fn with_end(self, end: u64) -> Self {
         Self { end, ..self }
     }
 
     pub(super) fn is_network(&self) -> bool {
-        self.flags & KIND != OTHER
+        self.flags & KIND_MASK != NON_NETWORK
     }
 
-    /// Whether it is an entry that has not expired.
+    /// Whether the row is an entry that has not expired.
     pub(super) fn is_live(&self) -> bool {
-        self.flags & (ENTRY | OVER) == ENTRY
+        self.flags & (ENTRY | EXPIRED) == ENTRY
     }
 
-    /// The same, over since its end, and remembered for so long.
-    pub(super) fn over(self, remembered: Duration) -> Self {
-        let end = UnixMillis(self.end).plus(remembered).0;
-        Self { flags: self.flags | OVER, end, ..self }
+    /// The row as expired at its `end`, to be retained for `retention` after that.
+    pub(super) fn expired(self, retention: Duration) -> Self {
+        let end = UnixMillis(self.end).plus(retention).0;
+        Self { flags: self.flags | EXPIRED, end, ..self }
     }
 
-    pub(super) fn is_over(&self) -> bool {
-        self.flags & OVER != 0
+    pub(super) fn is_expired(&self) -> bool {
+        self.flags & EXPIRED != 0
     }
 
-    /// The same, not over; it was remembered for so long.
-    pub(super) fn revived(self, remembered: Duration) -> Self {
-        let end = self.end.saturating_sub(UnixMillis(0).plus(remembered).0);
-        Self { flags: self.flags & !OVER, end, ..self }
+    /// Undoes [`expired`](Self::expired) with the same `retention`.
+    pub(super) fn unexpired(self, retention: Duration) -> Self {
+        let end = self.end.saturating_sub(UnixMillis(0).plus(retention).0);
+        Self { flags: self.flags & !EXPIRED, end, ..self }
     }
 
-    /// It took the place of another. When it expires it must be remembered, or a node
-    /// that missed it would bring the other back.
+    /// Whether the entry replaced another one. If so, it is retained after its expiry, or a node
+    /// that missed it would bring the other entry back.
     pub(super) fn has_replaced(&self) -> bool {
         self.flags & REPLACED != 0
     }
 }
 
-/// What rows refer to by number.
+/// Values that rows refer to by number.
 #[derive(Debug)]
 pub(super) struct Pool {
-    /// Reasons and origins, as blocks of no time.
+    /// Reasons and origins, stored as blocks without times.
     texts: Interned<Block, ContentHash>,
     nodes: Interned<NodeId>,
     addresses: Slab<[u64; 2]>,
-    others: Slab<(Change, ContentHash)>,
-    /// For how long what is over is remembered, in milliseconds.
-    remembered: u64,
+    non_networks: Slab<(Change, ContentHash)>,
+    /// How long expired entries are retained, in milliseconds.
+    retention_ms: u64,
 }
 
 impl Pool {
-    pub(super) fn new(remembered: Duration) -> Self {
+    pub(super) fn new(retention: Duration) -> Self {
         Self {
-            remembered: UnixMillis(0).plus(remembered).0,
+            retention_ms: UnixMillis(0).plus(retention).0,
             texts: Interned::new(),
             nodes: Interned::new(),
             addresses: Slab::new(),
-            others: Slab::new(),
+            non_networks: Slab::new(),
         }
     }
 
-    /// Makes a row of an entry.
+    /// Makes a row of an entry and acquires its references.
     pub(super) fn pack(&mut self, id: u64, change: &Change, replaced: bool, end: u64) -> Row {
         let stamp = change.stamp();
         let mut row = Row {
             id,
             end,
             time: stamp.time(),
-            node: self.nodes.take(stamp.node()),
+            node: self.nodes.acquire(stamp.node()),
             flags: if change.is_live() { ENTRY } else { 0 },
             ..Row::default()
         };
@@ -130,9 +131,9 @@ impl Pool {
             row.flags |= REPLACED;
         }
         let Change::Network(NetworkChange { rule, network, block, .. }) = change else {
-            row.flags |= OTHER;
+            row.flags |= NON_NETWORK;
             let hash = ContentHash::of_other(change);
-            row.subject = self.others.insert((change.clone(), hash)) as u32;
+            row.subject = self.non_networks.insert((change.clone(), hash)) as u32;
             return row;
         };
         if *rule == Rule::Allow {
@@ -153,16 +154,16 @@ impl Pool {
             }
             let mut text = Block::clone(block);
             (text.added, text.expires) = (UnixMillis(0), None);
-            row.text = self.texts.take_with(text, ContentHash::of_text);
+            row.text = self.texts.acquire_with(text, ContentHash::of_text);
         }
         row
     }
 
-    /// Gives up what a row refers to.
+    /// Releases the references of a row.
     pub(super) fn release(&mut self, row: &Row) {
         self.nodes.release(row.node);
-        match row.flags & KIND {
-            OTHER => drop(self.others.try_remove(row.subject as usize)),
+        match row.flags & KIND_MASK {
+            NON_NETWORK => drop(self.non_networks.try_remove(row.subject as usize)),
             V6 => drop(self.addresses.try_remove(row.subject as usize)),
             _ => {}
         }
@@ -175,16 +176,16 @@ impl Pool {
         Stamp::from_raw(row.time, *self.nodes.get(row.node))
     }
 
-    /// What the entry is, if it is no network.
-    pub(super) fn other(&self, row: &Row) -> Option<&Change> {
+    /// The change of a row that is not a network.
+    pub(super) fn non_network(&self, row: &Row) -> Option<&Change> {
         self.hashed(row).map(|(change, _)| change)
     }
 
     fn hashed(&self, row: &Row) -> Option<&(Change, ContentHash)> {
-        if row.is_network() { None } else { self.others.get(row.subject as usize) }
+        if row.is_network() { None } else { self.non_networks.get(row.subject as usize) }
     }
 
-    /// The version of an entry, also of one that is over.
+    /// The version of an entry, also of an expired one.
     pub(super) fn version(&self, row: &Row) -> Version {
         let content = match self.hashed(row) {
             _ if row.flags & ENTRY == 0 => Content::Removed,
@@ -203,12 +204,12 @@ impl Pool {
     }
 
     fn expires(&self, row: &Row) -> Option<UnixMillis> {
-        let end = if row.flags & OVER == 0 { row.end } else { row.end - self.remembered };
+        let end = if row.flags & EXPIRED == 0 { row.end } else { row.end - self.retention_ms };
         (row.flags & EXPIRES != 0).then_some(UnixMillis(end))
     }
 
     pub(super) fn change(&self, row: &Row) -> Change {
-        if let Some(change) = self.other(row) {
+        if let Some(change) = self.non_network(row) {
             return change.clone();
         }
         let (rule, network) = self.network(row);
@@ -217,7 +218,7 @@ impl Pool {
     }
 
     pub(super) fn key(&self, row: &Row) -> ChangeKey {
-        self.other(row).map_or_else(
+        self.non_network(row).map_or_else(
             || {
                 let (rule, network) = self.network(row);
                 ChangeKey::Network(rule, network)
@@ -226,7 +227,7 @@ impl Pool {
         )
     }
 
-    /// The block of a network, also of one that is over.
+    /// The block of a network, also of an expired one.
     pub(super) fn block(&self, row: &Row) -> Option<Block> {
         let is_block = row.is_network() && row.flags & ENTRY != 0;
         is_block.then(|| {
@@ -237,21 +238,21 @@ impl Pool {
         })
     }
 
-    /// How the key of a row compares with another of the same id.
-    pub(super) fn order(&self, row: &Row, key: &ChangeKey) -> Ordering {
+    /// Compares the key of a row with another key of the same 64-bit id.
+    pub(super) fn compare_key(&self, row: &Row, key: &ChangeKey) -> Ordering {
         if let ChangeKey::Network(rule, network) = key
             && row.is_network()
             && (*rule, *network) == self.network(row)
         {
             return Ordering::Equal;
         }
-        // Of two keys with the same 64 bits, which does not happen by itself.
+        // Two keys with the same 64 bits: in practice only a member that searches for them.
         self.key(row).cmp(key)
     }
 
     pub(super) fn network(&self, row: &Row) -> (Rule, Network) {
         let rule = if row.flags & ALLOW != 0 { Rule::Allow } else { Rule::Block };
-        let address: IpAddr = match row.flags & KIND {
+        let address: IpAddr = match row.flags & KIND_MASK {
             V4 => Ipv4Addr::from(row.subject).into(),
             _ => {
                 let [high, low] =
@@ -259,7 +260,7 @@ impl Pool {
                 Ipv6Addr::from(u128::from(high) << 64 | u128::from(low)).into()
             }
         };
-        // It was a network before.
+        // Infallible: the row was made from a network.
         let network = Network::new(address, row.len);
         (rule, network.unwrap_or_else(|_| Network::single(address)))
     }

@@ -1,55 +1,55 @@
-//! IPv4 and IPv6 addresses as numbers.
+//! IPv4 and IPv6 addresses as integers.
 
 use std::fmt::Debug;
 use std::hash::{BuildHasher, RandomState};
 
-/// An address as a number.
+/// An address as an integer.
 pub(super) trait Address: Copy + Eq + Debug {
-    /// Bits.
+    /// Length of an address in bits.
     const BITS: u8;
-    /// Words of 64 bits.
+    /// Number of 64-bit words of an address.
     const WORDS: usize;
-    /// Prefixes at least this long are marked in the filter by so many first bits.
-    const NARROW: u8;
-    /// Prefixes shorter than this are not marked: everything is near them.
-    const WIDEST: u8;
-    /// Bits of the number of a word of the filter.
-    const FILTER: u32;
+    /// Prefixes of at least this length are marked in the filter by their first `NARROW_LEN` bits.
+    const NARROW_LEN: u8;
+    /// Shorter prefixes are not marked; the filter then answers "perhaps" for every address.
+    const MIN_MARKED_LEN: u8;
+    /// The filter has 2 to the power of this many words.
+    const FILTER_INDEX_BITS: u32;
 
     fn words(self) -> [u64; 2];
 
     fn from_words(words: [u64; 2]) -> Self;
 
-    /// The first `len` bits, of fewer than all, and how many they are, in one number that
-    /// no other prefix has: the bit behind them is one, the rest zero.
+    /// The prefix of length `len`, encoded with its length in one integer: the first `len` bits,
+    /// then a one, then zeros. `len` must be less than the length of an address.
     fn prefix(self, len: u8) -> Self;
 
-    /// Length of a [`prefix`](Self::prefix).
+    /// The length of an encoded [`prefix`](Self::prefix).
     fn prefix_len(self) -> u8;
 
     /// The first 16 bits.
     fn top(self) -> u16;
 
-    /// A keyed hash of the first [`NARROW`](Self::NARROW) bits.
+    /// A keyed hash of the first [`NARROW_LEN`](Self::NARROW_LEN) bits.
     fn narrow_hash(self, seed: Seed) -> u64;
 
-    /// A keyed hash of the first 16 bits, where prefixes shorter than
-    /// [`NARROW`](Self::NARROW) are marked by those; else they are marked by all the
-    /// [`narrow_within`](Self::narrow_within) them.
+    /// A keyed hash of the first 16 bits, by which prefixes shorter than
+    /// [`NARROW_LEN`](Self::NARROW_LEN) are marked. `None` if they are marked by each of their
+    /// [`narrow_within`](Self::narrow_within) instead.
     fn wide_hash(self, seed: Seed) -> Option<u64>;
 
-    /// One address of each prefix of [`NARROW`](Self::NARROW) bits within the first `len`,
-    /// which are at least [`WIDEST`](Self::WIDEST).
+    /// One address in each prefix of [`NARROW_LEN`](Self::NARROW_LEN) bits within the first `len`
+    /// bits. `len` must be at least [`MIN_MARKED_LEN`](Self::MIN_MARKED_LEN).
     fn narrow_within(self, len: u8) -> impl Iterator<Item = Self>;
 
-    /// A keyed hash, so that no one outside can make many addresses collide.
+    /// A keyed hash, so that an outsider cannot choose addresses that collide.
     fn hash(self, seed: Seed) -> u64 {
         let [high, low] = self.words();
-        fold(high ^ seed.0[0], low ^ seed.0[1]) ^ fold(low ^ seed.0[2], seed.0[3])
+        fold_product(high ^ seed.0[0], low ^ seed.0[1]) ^ fold_product(low ^ seed.0[2], seed.0[3])
     }
 }
 
-/// A key that is another in each process.
+/// A hash key, random for each process.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Seed([u64; 4]);
 
@@ -70,8 +70,8 @@ impl Seed {
     }
 }
 
-/// The halves of a product of 128 bits, one over the other.
-fn fold(a: u64, b: u64) -> u64 {
+/// The high half of the 128-bit product, xor the low half.
+fn fold_product(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);
     (product >> 64) as u64 ^ product as u64
 }
@@ -79,9 +79,9 @@ fn fold(a: u64, b: u64) -> u64 {
 impl Address for u32 {
     const BITS: u8 = 32;
     const WORDS: usize = 1;
-    const NARROW: u8 = 24;
-    const WIDEST: u8 = 8;
-    const FILTER: u32 = 19;
+    const NARROW_LEN: u8 = 24;
+    const MIN_MARKED_LEN: u8 = 8;
+    const FILTER_INDEX_BITS: u32 = 19;
 
     fn words(self) -> [u64; 2] {
         [self.into(), 0]
@@ -106,7 +106,7 @@ impl Address for u32 {
 
     #[inline]
     fn narrow_hash(self, seed: Seed) -> u64 {
-        fold(u64::from(self >> 8) ^ seed.0[2], seed.0[1])
+        fold_product(u64::from(self >> 8) ^ seed.0[2], seed.0[1])
     }
 
     #[inline]
@@ -124,9 +124,9 @@ impl Address for u32 {
 impl Address for u128 {
     const BITS: u8 = 128;
     const WORDS: usize = 2;
-    const NARROW: u8 = 48;
-    const WIDEST: u8 = 16;
-    const FILTER: u32 = 18;
+    const NARROW_LEN: u8 = 48;
+    const MIN_MARKED_LEN: u8 = 16;
+    const FILTER_INDEX_BITS: u32 = 18;
 
     fn words(self) -> [u64; 2] {
         [(self >> 64) as u64, self as u64]
@@ -151,13 +151,13 @@ impl Address for u128 {
 
     #[inline]
     fn narrow_hash(self, seed: Seed) -> u64 {
-        fold((self >> 80) as u64 ^ seed.0[0], seed.0[3])
+        fold_product((self >> 80) as u64 ^ seed.0[0], seed.0[3])
     }
 
     #[inline]
     fn wide_hash(self, seed: Seed) -> Option<u64> {
-        // Not the hash of a /48 that begins with these bits.
-        Some(fold(u64::from(self.top()) ^ seed.0[2], seed.0[1]))
+        // Keyed differently from `narrow_hash`, so that the two do not coincide.
+        Some(fold_product(u64::from(self.top()) ^ seed.0[2], seed.0[1]))
     }
 
     fn narrow_within(self, _: u8) -> impl Iterator<Item = Self> {
@@ -173,12 +173,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_prefix_keeps_its_bits_and_its_length(v4: u32, v6: u128, len in 0u8..32, long in 0u8..128) {
+        fn a_prefix_keeps_its_bits_and_length(v4: u32, v6: u128, len in 0u8..32, long in 0u8..128) {
             prop_assert_eq!(v4.prefix(len).prefix_len(), len);
             prop_assert_eq!(v6.prefix(long).prefix_len(), long);
             prop_assert_eq!((v4 ^ v4.prefix(len)).leading_zeros().min(len.into()), u32::from(len));
             prop_assert_eq!((v6 ^ v6.prefix(long)).leading_zeros().min(long.into()), u32::from(long));
-            // Whatever follows the prefix is not in it.
+            // Bits after the prefix do not matter.
             let tail = !0_u32 >> len;
             prop_assert_eq!((v4 ^ tail).prefix(len), v4.prefix(len));
         }

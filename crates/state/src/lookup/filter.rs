@@ -1,10 +1,10 @@
-//! What most addresses are done with: a Bloom filter of which each question touches one
-//! word (Putze, Sanders, Singler, "Cache-, Hash- and Space-Efficient Bloom Filters",
-//! 2007). It tells two things at once: whether the address may be listed itself, and
-//! whether a prefix near it may be.
+//! The first stage of a lookup, and for most addresses the last: a block-local Bloom filter, in
+//! which a query reads one or two words (Putze, Sanders, Singler, "Cache-, Hash- and Space-Efficient
+//! Bloom Filters", 2007). It answers two questions at once: whether the address itself may be listed,
+//! and whether a prefix that contains it may be.
 //!
-//! It is a hint, read apart from the tables: it says "perhaps" of all that is in them, at
-//! every moment, and of some that is not.
+//! The filter is read independently of the tables. At any moment it has no false negatives for the
+//! networks in the tables; it has false positives.
 
 use std::marker::PhantomData;
 use std::sync::OnceLock;
@@ -13,32 +13,32 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use super::address::{Address, Seed};
 use super::table::words;
 
-/// What a filter says of an address.
+/// The answer of a filter for an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Near {
+pub(super) struct Candidates {
     /// The address itself may be listed.
     pub(super) address: bool,
-    /// A prefix with the address may be listed.
+    /// A prefix that contains the address may be listed.
     pub(super) prefix: bool,
 }
 
 #[derive(Debug)]
 pub(super) struct Filter<A> {
     seed: Seed,
-    /// There once something is listed.
+    /// Allocated with the first mark.
     words: OnceLock<Box<[AtomicU64]>>,
-    /// How many networks that are marked went since it said no more than it has to.
-    gone: AtomicUsize,
-    /// A prefix is listed that is too wide to be marked: everything is near.
-    is_wide: AtomicBool,
+    /// Number of marked networks removed since the filter was last rebuilt.
+    removed: AtomicUsize,
+    /// A prefix too short to be marked is listed, so every address may be in it.
+    has_unmarked_prefix: AtomicBool,
     addresses: PhantomData<A>,
 }
 
-/// All that a filter says.
+/// The content of a filter.
 #[derive(Debug)]
 pub(super) struct Marks {
     words: Vec<u64>,
-    is_wide: bool,
+    has_unmarked_prefix: bool,
 }
 
 /// Three bits of a word.
@@ -46,8 +46,8 @@ fn mask(hash: u64) -> u64 {
     1 << (hash & 63) | 1 << (hash >> 6 & 63) | 1 << (hash >> 12 & 63)
 }
 
-fn place<A: Address>(hash: u64) -> usize {
-    (hash >> (64 - A::FILTER)) as usize
+fn word_index<A: Address>(hash: u64) -> usize {
+    (hash >> (64 - A::FILTER_INDEX_BITS)) as usize
 }
 
 impl<A: Address> Filter<A> {
@@ -55,80 +55,82 @@ impl<A: Address> Filter<A> {
         Self {
             seed: Seed::random(),
             words: OnceLock::new(),
-            gone: AtomicUsize::new(0),
-            is_wide: AtomicBool::new(false),
+            removed: AtomicUsize::new(0),
+            has_unmarked_prefix: AtomicBool::new(false),
             addresses: PhantomData,
         }
     }
 
     #[inline]
-    pub(super) fn near(&self, address: A) -> Near {
+    pub(super) fn candidates(&self, address: A) -> Candidates {
         let Some(words) = self.words.get() else {
-            return Near { address: false, prefix: false };
+            return Candidates { address: false, prefix: false };
         };
         let narrow = address.narrow_hash(self.seed);
-        let word = words[place::<A>(narrow)].load(Ordering::Acquire);
+        let word = words[word_index::<A>(narrow)].load(Ordering::Acquire);
         let has = |word: u64, mask: u64| word & mask == mask;
-        let wide = |hash| has(words[place::<A>(hash)].load(Ordering::Acquire), mask(hash));
-        Near {
+        let wide = |hash| has(words[word_index::<A>(hash)].load(Ordering::Acquire), mask(hash));
+        Candidates {
             address: has(word, mask(address.hash(self.seed))),
             prefix: has(word, mask(narrow))
                 || address.wide_hash(self.seed).is_some_and(wide)
-                || self.is_wide.load(Ordering::Acquire),
+                || self.has_unmarked_prefix.load(Ordering::Acquire),
         }
     }
 
     /// Marks a network.
     pub(super) fn mark(&self, address: A, len: u8) {
-        let words = self.words.get_or_init(|| words(1 << A::FILTER));
-        let is_wide = each_mark(self.seed, address, len, |at, mask| {
-            // Most are marked already when a wide prefix comes again.
+        let words = self.words.get_or_init(|| words(1 << A::FILTER_INDEX_BITS));
+        let has_unmarked_prefix = each_mark(self.seed, address, len, |at, mask| {
+            // A wide prefix that is set again has most of its marks already; reading is cheaper
+            // than writing.
             if words[at].load(Ordering::Relaxed) & mask != mask {
                 words[at].fetch_or(mask, Ordering::Release);
             }
         });
-        if is_wide {
-            self.is_wide.store(true, Ordering::Release);
+        if has_unmarked_prefix {
+            self.has_unmarked_prefix.store(true, Ordering::Release);
         }
     }
 
     /// The marks of these networks.
     pub(super) fn marks_of(&self, networks: impl Iterator<Item = (A, u8)>) -> Marks {
-        let mut marks = Marks { words: vec![0; 1 << A::FILTER], is_wide: false };
+        let mut marks =
+            Marks { words: vec![0; 1 << A::FILTER_INDEX_BITS], has_unmarked_prefix: false };
         for (address, len) in networks {
             let mark = |at: usize, mask| marks.words[at] |= mask;
-            marks.is_wide |= each_mark(self.seed, address, len, mark);
+            marks.has_unmarked_prefix |= each_mark(self.seed, address, len, mark);
         }
         marks
     }
 
-    /// Marks these and nothing else. Nobody may mark anything meanwhile.
-    pub(super) fn keep_only(&self, marks: Marks) {
+    /// Replaces the content. No other thread may mark networks meanwhile.
+    pub(super) fn replace_marks(&self, marks: Marks) {
         for (word, mask) in self.words.get().into_iter().flatten().zip(marks.words) {
             word.store(mask, Ordering::Release);
         }
-        self.is_wide.store(marks.is_wide, Ordering::Release);
-        self.gone.store(0, Ordering::Relaxed);
+        self.has_unmarked_prefix.store(marks.has_unmarked_prefix, Ordering::Release);
+        self.removed.store(0, Ordering::Relaxed);
     }
 
-    /// A network went: its marks stay for now.
-    pub(super) fn unmark_later(&self) {
-        self.gone.fetch_add(1, Ordering::Relaxed);
+    /// Counts a removed network. Its marks stay until the filter is rebuilt.
+    pub(super) fn note_removal(&self) {
+        self.removed.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether so much went that it is worth saying no more than it has to.
-    pub(super) fn says_too_much(&self) -> bool {
-        self.gone.load(Ordering::Relaxed) >= (1 << A::FILTER) / 16
+    /// Whether enough networks were removed to be worth a rebuild.
+    pub(super) fn is_stale(&self) -> bool {
+        self.removed.load(Ordering::Relaxed) >= (1 << A::FILTER_INDEX_BITS) / 16
     }
 
-    /// Bytes.
+    /// Size of the filter, in bytes.
     pub(super) fn size(&self) -> usize {
         self.words.get().map_or(0, |words| words.len() * 8)
     }
 }
 
-/// Gives the word and the bits of each mark of a network; `true` if it is too wide for
-/// marks.
+/// Passes the word index and the bits of each mark of a network to `mark`. `true` if the network is
+/// too wide to be marked.
 fn each_mark<A: Address>(
     seed: Seed,
     address: A,
@@ -137,16 +139,16 @@ fn each_mark<A: Address>(
 ) -> bool {
     let narrow = |mark: &mut dyn FnMut(usize, u64), address: A| {
         let hash = address.narrow_hash(seed);
-        mark(place::<A>(hash), mask(hash));
+        mark(word_index::<A>(hash), mask(hash));
     };
     if len == A::BITS {
-        mark(place::<A>(address.narrow_hash(seed)), mask(address.hash(seed)));
-    } else if len >= A::NARROW {
+        mark(word_index::<A>(address.narrow_hash(seed)), mask(address.hash(seed)));
+    } else if len >= A::NARROW_LEN {
         narrow(&mut mark, address);
-    } else if len < A::WIDEST {
+    } else if len < A::MIN_MARKED_LEN {
         return true;
     } else if let Some(hash) = address.wide_hash(seed) {
-        mark(place::<A>(hash), mask(hash));
+        mark(word_index::<A>(hash), mask(hash));
     } else {
         address.narrow_within(len).for_each(|address| narrow(&mut mark, address));
     }
@@ -161,7 +163,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_listed_is_always_near(
+        fn a_listed_network_is_always_a_candidate(
             networks in prop::collection::vec((any::<u32>(), 0u8..=32), 0..20),
             v6 in prop::collection::vec((any::<u128>(), 0u8..=128), 0..20),
             tail: u128,
@@ -170,40 +172,40 @@ mod tests {
             let filter = Filter::<u32>::empty();
             networks.iter().for_each(|(address, len)| filter.mark(*address, *len));
             if rewrite {
-                filter.keep_only(filter.marks_of(networks.iter().copied()));
+                filter.replace_marks(filter.marks_of(networks.iter().copied()));
             }
             for (address, len) in networks {
                 let within = address ^ (tail as u32).checked_shr(len.into()).unwrap_or(0);
-                let near = filter.near(within);
-                let is_near = if len == 32 { near.address } else { near.prefix };
-                prop_assert!(is_near);
+                let candidates = filter.candidates(within);
+                let is_candidate = if len == 32 { candidates.address } else { candidates.prefix };
+                prop_assert!(is_candidate);
             }
             let filter = Filter::<u128>::empty();
             v6.iter().for_each(|(address, len)| filter.mark(*address, *len));
             if rewrite {
                 let marks = filter.marks_of(v6.iter().copied());
-                filter.keep_only(marks);
+                filter.replace_marks(marks);
             }
             for (address, len) in v6 {
                 let within = address ^ tail.checked_shr(len.into()).unwrap_or(0);
-                let near = filter.near(within);
-                let is_near = if len == 128 { near.address } else { near.prefix };
-                prop_assert!(is_near);
+                let candidates = filter.candidates(within);
+                let is_candidate = if len == 128 { candidates.address } else { candidates.prefix };
+                prop_assert!(is_candidate);
             }
         }
     }
 
     #[test]
-    fn few_others_are_near_and_none_after_all_went() {
+    fn false_positives_are_rare_and_removed_marks_go() {
         let filter = Filter::<u32>::empty();
         let scattered = |n: u32| n.wrapping_mul(0x9E37_79B1);
         (0..1_000_000).for_each(|n| filter.mark(scattered(n), 32));
-        let near = (2_000_000..2_100_000).map(|n| filter.near(scattered(n)));
-        let (addresses, prefixes) = near.fold((0, 0), |(addresses, prefixes), near| {
-            (addresses + u32::from(near.address), prefixes + u32::from(near.prefix))
+        let candidates = (2_000_000..2_100_000).map(|n| filter.candidates(scattered(n)));
+        let (addresses, prefixes) = candidates.fold((0, 0), |(addresses, prefixes), candidates| {
+            (addresses + u32::from(candidates.address), prefixes + u32::from(candidates.prefix))
         });
         assert!(addresses < 1_000 && prefixes < 1_000, "{addresses} {prefixes}");
-        filter.keep_only(filter.marks_of(std::iter::empty()));
-        assert_eq!(filter.near(scattered(1)), Near { address: false, prefix: false });
+        filter.replace_marks(filter.marks_of(std::iter::empty()));
+        assert_eq!(filter.candidates(scattered(1)), Candidates { address: false, prefix: false });
     }
 }

@@ -1,13 +1,14 @@
-//! Lookup of networks by address, which every connection waits for: readers take no
-//! lock, allocate nothing and never wait for a writer.
+//! Lookup of networks by address, which delays every connection. Readers take no lock, allocate
+//! nothing and never wait for a writer.
 //!
-//! - [`filter`]: a hint that is done with most addresses;
-//! - [`table`]: one hash table of atomic words;
+//! - [`filter`]: a Bloom filter that decides most lookups;
+//! - [`table`]: a hash table of atomic words;
 //! - [`family`]: addresses and prefixes of IPv4 or of IPv6;
-//! - here: both families under both rules, and how a table that is full, or a whole
-//!   batch, takes the place of what was there in one step.
+//! - here: both families under both rules, and how a rebuilt table, or a whole batch, replaces the
+//!   current tables in one step.
 //!
-//! It knows which network matches and until when; why is asked elsewhere.
+//! The tables know which network matches and until when. Its reason and origin are in
+//! [`entries`](crate::entries).
 
 mod address;
 mod family;
@@ -24,21 +25,21 @@ use mailmesh_events::{Block, Network, NetworkChange, Rule, UnixMillis};
 use crate::planted::{Fault, planted};
 use address::Address;
 use family::Family;
-use filter::{Filter, Near};
-use table::NEVER;
+use filter::{Candidates, Filter};
+use table::NO_EXPIRY;
 
-/// A network as lookups know it.
+/// A network as the lookup tables store it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Listing {
+pub(crate) struct LookupEntry {
     rule: Rule,
     network: Network,
-    /// `None`: it is not listed.
+    /// Milliseconds of Unix time, or [`NO_EXPIRY`]; `None` if the network is not listed.
     end: Option<u64>,
 }
 
-impl Listing {
+impl LookupEntry {
     pub(crate) fn new(rule: Rule, network: Network, block: Option<&Block>) -> Self {
-        let end = block.map(|block| block.expires.map_or(NEVER, |at| at.0));
+        let end = block.map(|block| block.expires.map_or(NO_EXPIRY, |at| at.0));
         Self { rule, network, end }
     }
 
@@ -57,74 +58,74 @@ impl Listing {
 
 /// Both families under one rule.
 #[derive(Debug, Clone)]
-struct Ruled {
+struct RuleTables {
     v4: Arc<Family<u32>>,
     v6: Arc<Family<u128>>,
 }
 
-/// What readers see at one moment.
+/// The tables that readers see at one moment.
 #[derive(Debug, Clone)]
-pub(crate) struct Snapshot {
-    blocked: Ruled,
-    allowed: Ruled,
+pub(crate) struct Tables {
+    blocked: RuleTables,
+    allowed: RuleTables,
 }
 
-/// The networks of both rules. One writer at a time: its lock is the caller's.
+/// The networks of both rules. The caller's lock admits one writer at a time.
 ///
-/// **Invariant**: what is blocked in `current` is marked in the filters, always.
+/// **Invariant**: every blocked network in `current` is marked in the filters.
 #[derive(Debug)]
 pub(crate) struct Lookup {
-    /// Of what is blocked.
+    /// Filters of the blocked networks.
     v4: Filter<u32>,
     v6: Filter<u128>,
-    /// Many networks are marked that are not shown yet.
-    is_preparing: AtomicBool,
-    current: ArcSwap<Snapshot>,
+    /// The networks of a batch may be marked already, but are not in `current` yet.
+    is_batch_open: AtomicBool,
+    current: ArcSwap<Tables>,
 }
 
 impl Default for Lookup {
     fn default() -> Self {
-        let ruled = || Ruled { v4: Arc::new(Family::empty()), v6: Arc::new(Family::empty()) };
-        let empty = Snapshot { blocked: ruled(), allowed: ruled() };
+        let tables = || RuleTables { v4: Arc::new(Family::empty()), v6: Arc::new(Family::empty()) };
+        let empty = Tables { blocked: tables(), allowed: tables() };
         Self {
             v4: Filter::empty(),
             v6: Filter::empty(),
-            is_preparing: AtomicBool::new(false),
+            is_batch_open: AtomicBool::new(false),
             current: ArcSwap::from_pointee(empty),
         }
     }
 }
 
-/// What is said of an address of which no filter was asked.
-const PERHAPS: Near = Near { address: true, prefix: true };
+/// The answer used where no filter is queried.
+const UNFILTERED: Candidates = Candidates { address: true, prefix: true };
 
 impl Lookup {
-    /// Puts one network in, or takes it out.
+    /// Inserts or removes one network.
     pub(crate) fn set(&self, change: &NetworkChange, now: UnixMillis) {
-        let listing = Listing::of(change);
-        if listing.end.is_none() {
+        let entry = LookupEntry::of(change);
+        if entry.end.is_none() {
             return self.remove(change.rule, change.network);
         }
         self.mark(change.rule, change.network);
         let current = self.current.load();
-        if current.of(change.rule).is_crowded_for(change.network, now) {
-            let mut next = Snapshot::clone(&current);
-            next.set(listing, now);
-            self.show(next);
+        if current.of(change.rule).needs_rebuild_for(change.network, now) {
+            let mut next = Tables::clone(&current);
+            next.set(entry, now);
+            self.publish(next);
         } else {
-            current.of(change.rule).set(&listing);
+            current.of(change.rule).set(&entry);
         }
     }
 
-    /// Takes one network out.
+    /// Removes one network.
     pub(crate) fn remove(&self, rule: Rule, network: Network) {
         if !planted(Fault::RemovalStillListed) {
-            self.current.load().of(rule).set(&Listing::new(rule, network, None));
+            self.current.load().of(rule).set(&LookupEntry::new(rule, network, None));
         }
         match network.address() {
             _ if rule == Rule::Allow => {}
-            IpAddr::V4(_) => self.v4.unmark_later(),
-            IpAddr::V6(_) => self.v6.unmark_later(),
+            IpAddr::V4(_) => self.v4.note_removal(),
+            IpAddr::V6(_) => self.v6.note_removal(),
         }
     }
 
@@ -137,78 +138,77 @@ impl Lookup {
         }
     }
 
-    /// Before [`with_all`](Self::with_all), while nobody else writes.
-    pub(crate) fn prepare(&self) {
-        self.is_preparing.store(true, Ordering::Relaxed);
+    /// Begins a batch. The caller holds the writer's lock.
+    pub(crate) fn begin_batch(&self) {
+        self.is_batch_open.store(true, Ordering::Relaxed);
     }
 
-    /// What is to be shown, with many networks put in or taken out. Costs a copy of what
-    /// is there. Others may change what is there meanwhile: that is in the copy, or not.
-    pub(crate) fn with_all(&self, listings: &[Listing], now: UnixMillis) -> Snapshot {
-        for listing in listings.iter().filter(|listing| listing.end.is_some()) {
-            self.mark(listing.rule, listing.network);
+    /// A copy of the current tables with many networks inserted or removed. Other writers may
+    /// change the current tables meanwhile; the copy may or may not include such a change.
+    pub(crate) fn build_batch(&self, entries: &[LookupEntry], now: UnixMillis) -> Tables {
+        for entry in entries.iter().filter(|entry| entry.end.is_some()) {
+            self.mark(entry.rule, entry.network);
         }
-        let mut next = Snapshot::clone(&self.current.load());
+        let mut next = Tables::clone(&self.current.load());
         for rule in [Rule::Block, Rule::Allow] {
             for is_v4 in [true, false] {
-                let of_these =
-                    |listing: &&Listing| listing.rule == rule && listing.is_v4() == is_v4;
-                let these = listings.iter().filter(of_these);
-                let singles = these.clone().filter(|listing| listing.is_single()).count();
+                let of_these = |entry: &&LookupEntry| entry.rule == rule && entry.is_v4() == is_v4;
+                let these = entries.iter().filter(of_these);
+                let singles = these.clone().filter(|entry| entry.is_single()).count();
                 let prefixes = these.clone().count() - singles;
                 if singles + prefixes > 0 {
-                    next.of_mut(rule).make_room(is_v4, (singles, prefixes), now);
-                    these.for_each(|listing| next.of(rule).set(listing));
+                    next.of_mut(rule).rebuild(is_v4, (singles, prefixes), now);
+                    these.for_each(|entry| next.of(rule).set(entry));
                 }
             }
         }
         next
     }
 
-    /// Shows what [`with_all`](Self::with_all) prepared, in one step: a reader sees all of it or
-    /// nothing. What was put in since is to be put into it first.
-    pub(crate) fn show_all(&self, next: Snapshot) {
-        self.is_preparing.store(false, Ordering::Relaxed);
-        self.show(next);
+    /// Publishes the tables that [`build_batch`](Self::build_batch) made, in one step: a reader
+    /// sees all of them or none. The caller has repeated the changes of other writers in them.
+    pub(crate) fn publish_batch(&self, next: Tables) {
+        self.is_batch_open.store(false, Ordering::Relaxed);
+        self.publish(next);
     }
 
-    /// Shows tables of which everything is marked.
-    fn show(&self, next: Snapshot) {
+    /// Publishes tables whose blocked networks are all marked.
+    fn publish(&self, next: Tables) {
         let (v4, v6) = (next.blocked.v4.clone(), next.blocked.v6.clone());
         self.current.store(Arc::new(next));
-        // What is being prepared is marked, and in no table yet.
-        if !self.is_preparing.load(Ordering::Relaxed) {
-            clean(&self.v4, &v4);
-            clean(&self.v6, &v6);
+        // The marks of an open batch are in no table yet, so a rebuild would lose them.
+        if !self.is_batch_open.load(Ordering::Relaxed) {
+            rebuild_if_stale(&self.v4, &v4);
+            rebuild_if_stale(&self.v6, &v6);
         }
     }
 
-    /// Whether connections from an address are refused.
+    /// Whether to refuse connections from an address.
     #[inline]
     pub(crate) fn is_blocked(&self, address: IpAddr, now: UnixMillis) -> bool {
         let address = address.to_canonical();
-        let near = self.near(address);
-        (near.address || near.prefix) && self.search(address, near, now)
+        let candidates = self.candidates(address);
+        (candidates.address || candidates.prefix) && self.search(address, candidates, now)
     }
 
     #[inline]
-    fn near(&self, address: IpAddr) -> Near {
+    fn candidates(&self, address: IpAddr) -> Candidates {
         match address {
-            IpAddr::V4(address) => self.v4.near(address.into()),
-            IpAddr::V6(address) => self.v6.near(address.into()),
+            IpAddr::V4(address) => self.v4.candidates(address.into()),
+            IpAddr::V6(address) => self.v6.candidates(address.into()),
         }
     }
 
-    fn search(&self, address: IpAddr, near: Near, now: UnixMillis) -> bool {
+    fn search(&self, address: IpAddr, candidates: Candidates, now: UnixMillis) -> bool {
         let current = self.current.load();
-        current.blocked.longest(address, near, now, |_| true).is_some()
+        current.blocked.longest_match(address, candidates, now, |_| true).is_some()
             && !address.is_loopback()
-            && current.allowed.longest(address, PERHAPS, now, |_| true).is_none()
+            && current.allowed.longest_match(address, UNFILTERED, now, |_| true).is_none()
     }
 
-    /// The network that decides about an address, and how, of those that `is_live`: tables
-    /// do not tell ends that are far away.
-    pub(crate) fn decisive(
+    /// The rule and network that decide about an address, among those that satisfy `is_live`, since
+    /// the tables cannot represent ends that are far away.
+    pub(crate) fn deciding_network(
         &self,
         address: IpAddr,
         now: UnixMillis,
@@ -219,48 +219,48 @@ impl Lookup {
             return None;
         }
         let current = self.current.load();
-        let near = [(Rule::Allow, PERHAPS), (Rule::Block, self.near(address))];
-        near.into_iter().find_map(|(rule, near)| {
+        let candidates = [(Rule::Allow, UNFILTERED), (Rule::Block, self.candidates(address))];
+        candidates.into_iter().find_map(|(rule, candidates)| {
             let network = |len| Network::new(address, len).ok();
             let is_live = |len| network(len).is_some_and(|network| is_live(rule, network));
-            let len = current.of(rule).longest(address, near, now, is_live)?;
+            let len = current.of(rule).longest_match(address, candidates, now, is_live)?;
             Some((rule, network(len)?))
         })
     }
 
-    /// Bytes of the tables.
+    /// Size of tables and filters, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         let current = self.current.load();
-        let of = |ruled: &Ruled| ruled.v4.size() + ruled.v6.size();
+        let of = |tables: &RuleTables| tables.v4.size() + tables.v6.size();
         of(&current.blocked) + of(&current.allowed) + self.v4.size() + self.v6.size()
     }
 }
 
-/// Takes marks of what went out of a filter, once they are many.
-fn clean<A: Address>(filter: &Filter<A>, family: &Family<A>) {
-    if filter.says_too_much() {
-        filter.keep_only(filter.marks_of(family.iter()));
+/// Removes the marks of removed networks from a filter, once there are many.
+fn rebuild_if_stale<A: Address>(filter: &Filter<A>, family: &Family<A>) {
+    if filter.is_stale() {
+        filter.replace_marks(filter.marks_of(family.iter()));
     }
 }
 
-impl Snapshot {
-    /// Puts one network in, or takes it out. Nobody is shown these tables yet.
-    pub(crate) fn set(&mut self, listing: Listing, now: UnixMillis) {
-        if listing.end.is_some() && self.of(listing.rule).is_crowded_for(listing.network, now) {
-            let single = usize::from(listing.is_single());
-            self.of_mut(listing.rule).make_room(listing.is_v4(), (single, 1 - single), now);
+impl Tables {
+    /// Inserts or removes one network in tables that are not published yet.
+    pub(crate) fn set(&mut self, entry: LookupEntry, now: UnixMillis) {
+        if entry.end.is_some() && self.of(entry.rule).needs_rebuild_for(entry.network, now) {
+            let single = usize::from(entry.is_single());
+            self.of_mut(entry.rule).rebuild(entry.is_v4(), (single, 1 - single), now);
         }
-        self.of(listing.rule).set(&listing);
+        self.of(entry.rule).set(&entry);
     }
 
-    fn of(&self, rule: Rule) -> &Ruled {
+    fn of(&self, rule: Rule) -> &RuleTables {
         match rule {
             Rule::Block => &self.blocked,
             Rule::Allow => &self.allowed,
         }
     }
 
-    fn of_mut(&mut self, rule: Rule) -> &mut Ruled {
+    fn of_mut(&mut self, rule: Rule) -> &mut RuleTables {
         match rule {
             Rule::Block => &mut self.blocked,
             Rule::Allow => &mut self.allowed,
@@ -268,18 +268,17 @@ impl Snapshot {
     }
 }
 
-impl Ruled {
-    fn is_crowded_for(&self, network: Network, now: UnixMillis) -> bool {
+impl RuleTables {
+    fn needs_rebuild_for(&self, network: Network, now: UnixMillis) -> bool {
         if network.address().is_ipv4() {
-            self.v4.is_crowded(now.0)
+            self.v4.needs_rebuild(now.0)
         } else {
-            self.v6.is_crowded(now.0)
+            self.v6.needs_rebuild(now.0)
         }
     }
 
-    /// Builds a family anew, with room for so many more addresses and prefixes and none of
-    /// what went.
-    fn make_room(&mut self, is_v4: bool, (singles, prefixes): (usize, usize), now: UnixMillis) {
+    /// Rebuilds a family with room for this many more addresses and prefixes.
+    fn rebuild(&mut self, is_v4: bool, (singles, prefixes): (usize, usize), now: UnixMillis) {
         if is_v4 {
             self.v4 = Arc::new(self.v4.rebuilt(singles, prefixes, now.0));
         } else {
@@ -287,9 +286,9 @@ impl Ruled {
         }
     }
 
-    fn set(&self, listing: &Listing) {
-        let len = listing.network.prefix_len();
-        match (listing.network.address(), listing.end) {
+    fn set(&self, entry: &LookupEntry) {
+        let len = entry.network.prefix_len();
+        match (entry.network.address(), entry.end) {
             (IpAddr::V4(address), Some(end)) => self.v4.set(address.into(), len, end),
             (IpAddr::V4(address), None) => self.v4.remove(address.into(), len),
             (IpAddr::V6(address), Some(end)) => self.v6.set(address.into(), len, end),
@@ -298,16 +297,20 @@ impl Ruled {
     }
 
     #[inline]
-    fn longest(
+    fn longest_match(
         &self,
         address: IpAddr,
-        near: Near,
+        candidates: Candidates,
         now: UnixMillis,
         is_live: impl Fn(u8) -> bool,
     ) -> Option<u8> {
         match address {
-            IpAddr::V4(address) => self.v4.longest(address.into(), near, now.0, is_live),
-            IpAddr::V6(address) => self.v6.longest(address.into(), near, now.0, is_live),
+            IpAddr::V4(address) => {
+                self.v4.longest_match(address.into(), candidates, now.0, is_live)
+            }
+            IpAddr::V6(address) => {
+                self.v6.longest_match(address.into(), candidates, now.0, is_live)
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Many networks in one step.
+//! Setting many networks in one step.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -7,74 +7,76 @@ use mailmesh_events::{
     Block, Change, ChangeKey, EventError, Network, NetworkChange, Rule, UnixMillis,
 };
 
-use super::{AT_A_TIME, MAX_AHEAD, Mirror, NEVER, Writer};
+use super::{MAX_CLOCK_AHEAD, Mirror, STAMP_TIME_LIMIT, WRITES_PER_LOCK, Writer};
 use crate::StateError;
-use crate::lookup::Listing;
+use crate::lookup::LookupEntry;
 use crate::observe::Observed;
 
-/// Networks looked up at a time.
-const PAGE: usize = 4_096;
+/// Networks looked up under one read lock.
+const PAGE_NETWORKS: usize = 4_096;
 
-/// What [`Mirror::set_all`] did.
+/// The result of [`Mirror::set_all`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Batch {
-    /// For the other nodes.
+    /// One change per live network of the batch, in order, to send to the other nodes.
     pub changes: Vec<Change>,
-    /// How many of the networks were on the list before.
+    /// How many of the batch's networks already had a live entry.
     pub replaced: usize,
 }
 
 impl Mirror {
-    /// Blocks or allows many networks in one step: a lookup sees all of them or none, and
-    /// if one is refused none is taken. Of a network given twice the last counts. What has
-    /// ended at `now` is left out. Give the changes to the other nodes.
+    /// Blocks or allows many networks in one step: a lookup sees all of them or none. If one
+    /// network is refused, none is set. Of a network given twice, the last counts. Entries that
+    /// have expired at `now` are skipped. The caller sends the changes to the other nodes.
     ///
-    /// Nobody waits for all of it: entries are put in some at a time, others may change
-    /// the mirror between. Watchers are told of each as it is put in, lookups see them at the
-    /// end. Costs a copy of the lookup's tables besides (16 MB for a million addresses of IPv4), so give
-    /// as many as there are.
+    /// The write lock is released between small groups of entries, so other writers are not blocked
+    /// for the whole batch. Observers are notified of each entry as it is inserted; lookups see the
+    /// networks at the end. A batch also copies the lookup tables once (16 MB for a million IPv4
+    /// addresses), so pass as many networks as there are.
     ///
     /// # Errors
-    /// [`StateError::Full`]; [`StateError::Event`] for a network to block that is the
-    /// loopback or that [`Network::blockable`] refuses.
+    /// [`StateError::Full`]; [`StateError::InvalidStamp`] if `now` is in the year 10,000 or later;
+    /// [`StateError::Event`] for a network to block that is the loopback or that
+    /// [`Network::ensure_blockable`] refuses.
     pub fn set_all(
         &self,
         rule: Rule,
         networks: Vec<(Network, Block)>,
         now: UnixMillis,
     ) -> Result<Batch, StateError> {
-        check(rule, &networks, Network::blockable)?;
+        check_blockable(rule, &networks, Network::ensure_blockable)?;
         self.set_all_of_any_width(rule, networks, now)
     }
 
-    /// As [`set_all`](Self::set_all), of any width.
+    /// As [`set_all`](Self::set_all), for networks of any width.
     ///
     /// # Errors
-    /// [`StateError::Full`]; [`StateError::Event`] for the loopback.
+    /// [`StateError::Full`]; [`StateError::InvalidStamp`]; [`StateError::Event`] for the loopback.
     pub fn set_all_of_any_width(
         &self,
         rule: Rule,
         networks: Vec<(Network, Block)>,
         now: UnixMillis,
     ) -> Result<Batch, StateError> {
-        check(rule, &networks, Network::blockable_of_any_width)?;
-        if now >= NEVER {
-            return Err(StateError::Future { stamped: now });
+        check_blockable(rule, &networks, Network::ensure_blockable_of_any_width)?;
+        if now >= STAMP_TIME_LIMIT {
+            return Err(StateError::InvalidStamp { stamped: now });
         }
-        let _turn = self.batch.lock();
+        let _batch_guard = self.batch.lock();
         let is_live = |(_, block): &(Network, Block)| !block.is_expired(now);
         let live: Vec<(Network, Block)> = networks.into_iter().filter(is_live).collect();
-        // A tombstone may be dropped meanwhile: its place is not for others.
+        // A network that has a tombstone now needs room too: the tombstone may be dropped before
+        // the batch reaches it, and other writers must not take the place.
         let (mut absent, mut reserved) = (HashSet::new(), HashSet::new());
-        for page in live.chunks(PAGE) {
+        for page in live.chunks(PAGE_NETWORKS) {
             let writer = self.writer.read();
             for (network, _) in page {
-                let located = writer.entries.locate(&ChangeKey::Network(rule, *network));
-                if !writer.entries.is_live_at(&located) {
+                let slot = writer.entries.locate(&ChangeKey::Network(rule, *network));
+                if !writer.entries.is_live_at(&slot) {
                     reserved.insert(*network);
                 }
-                if located.stamp.is_none() {
+                if slot.stamp.is_none() {
                     absent.insert(*network);
                 }
             }
@@ -83,77 +85,78 @@ impl Mirror {
             let limit = self.bounds.networks;
             let mut writer = self.writer.write();
             if writer.entries.networks() + absent.len() > limit {
-                return Err(StateError::Full { what: "networks", limit });
+                return Err(StateError::Full { kind: "networks", limit });
             }
             writer.reserved = reserved.len();
         }
         let mut batch = Batch { changes: Vec::with_capacity(live.len()), replaced: 0 };
-        self.in_one_step(live.into_iter(), now, |writer, (network, block)| {
+        self.put_batch(live.into_iter(), now, |writer, (network, block)| {
             let key = ChangeKey::Network(rule, network);
-            let located = writer.entries.locate(&key);
-            if !writer.entries.is_live_at(&located) {
+            let slot = writer.entries.locate(&key);
+            if !writer.entries.is_live_at(&slot) {
                 writer.reserved = writer.reserved.saturating_sub(1);
             }
-            // Not those that this list has twice.
+            // A network that occurs twice in the batch does not count as replaced.
             batch.replaced += usize::from(!reserved.contains(&network));
-            let stamp = writer.clock.stamp_after(located.stamp, now, MAX_AHEAD);
+            let stamp = writer.clock.stamp_after(slot.stamp, now, MAX_CLOCK_AHEAD);
             let change = NetworkChange { rule, network, stamp, block: Some(Arc::new(block)) };
-            let listing = Listing::of(&change);
+            let lookup_entry = LookupEntry::of(&change);
             let change = Change::Network(change);
-            writer.entries.put(located, &change, now);
-            self.observers.tell(Observed::Changed(&change));
+            writer.entries.put(slot, &change, now);
+            self.observers.notify(Observed::Changed(&change));
             batch.changes.push(change);
-            Some(listing)
+            Some(lookup_entry)
         });
         Ok(batch)
     }
 
-    /// Puts entries in, some at a time, and then lets lookups see their networks, all at
-    /// once. The caller holds its turn.
-    pub(super) fn in_one_step<T>(
+    /// Inserts entries in small groups, then makes their networks visible to lookups in one step.
+    /// The caller holds the `batch` lock.
+    pub(super) fn put_batch<T>(
         &self,
         mut entries: impl Iterator<Item = T>,
         now: UnixMillis,
-        mut put: impl FnMut(&mut Writer, T) -> Option<Listing>,
+        mut put: impl FnMut(&mut Writer, T) -> Option<LookupEntry>,
     ) {
         {
             let mut writer = self.writer.write();
             writer.journal = Some(HashSet::new());
-            self.networks.prepare();
+            self.networks.begin_batch();
         }
-        let mut listings = Vec::new();
+        let mut lookup_entries = Vec::new();
         loop {
-            // Not made while others wait.
-            let some: Vec<T> = entries.by_ref().take(AT_A_TIME).collect();
-            if some.is_empty() {
+            // The iterator runs outside the lock: it may be slow.
+            let chunk: Vec<T> = entries.by_ref().take(WRITES_PER_LOCK).collect();
+            if chunk.is_empty() {
                 break;
             }
             let mut writer = self.writer.write();
-            listings.extend(some.into_iter().filter_map(|entry| put(&mut writer, entry)));
+            lookup_entries.extend(chunk.into_iter().filter_map(|entry| put(&mut writer, entry)));
         }
-        let mut next = self.networks.with_all(&listings, now);
+        let mut next = self.networks.build_batch(&lookup_entries, now);
         let mut writer = self.writer.write();
         writer.reserved = 0;
-        // What others did meanwhile, and this did not see.
+        // Networks that other writers changed since the batch began: their current state goes into
+        // the new tables.
         for (rule, network) in writer.journal.take().into_iter().flatten() {
             let block = writer.entries.block(rule, network);
-            next.set(Listing::new(rule, network, block.as_ref()), now);
+            next.set(LookupEntry::new(rule, network, block.as_ref()), now);
         }
-        self.networks.show_all(next);
+        self.networks.publish_batch(next);
     }
 
-    /// Bytes of the tables that lookups use.
+    /// Size of the lookup tables, in bytes.
     #[must_use]
     pub fn lookup_bytes(&self) -> usize {
         self.networks.bytes()
     }
 }
 
-fn check(
+fn check_blockable(
     rule: Rule,
     networks: &[(Network, Block)],
-    blockable: fn(Network) -> Result<Network, EventError>,
+    ensure_blockable: fn(Network) -> Result<Network, EventError>,
 ) -> Result<(), EventError> {
     let mut to_block = networks.iter().filter(|_| rule == Rule::Block);
-    to_block.try_for_each(|(network, _)| blockable(*network).map(drop))
+    to_block.try_for_each(|(network, _)| ensure_blockable(*network).map(drop))
 }

@@ -1,19 +1,20 @@
-//! Certificates: set, withdrawn, found by host.
+//! Certificates of a mirror: setting, withdrawing, choosing by host.
 
 use std::sync::Arc;
 
 use mailmesh_events::{Certificate, CertificateChange, Change, ChangeKey, DomainNames, UnixMillis};
 
 use super::Mirror;
-use crate::certificates::ChosenCertificate;
+use crate::certificate_index::ChosenCertificate;
 use crate::{StateError, x509};
 
 impl Mirror {
-    /// Sets the certificate of its names.
+    /// Sets the certificate for its set of names.
     ///
     /// # Errors
-    /// [`StateError::Expired`], [`StateError::Older`], [`StateError::Full`], and
-    /// what [`certificate_from_der`](crate::certificate_from_der) checks.
+    /// [`StateError::CertificateExpired`], [`StateError::NewerCertificate`], [`StateError::Full`],
+    /// [`StateError::Superseded`], and the checks of
+    /// [`certificate_from_der`](crate::certificate_from_der).
     pub fn set_certificate(
         &self,
         certificate: Certificate,
@@ -21,16 +22,16 @@ impl Mirror {
     ) -> Result<Change, StateError> {
         let (not_before, not_after) = (certificate.not_before(), certificate.not_after());
         if not_after <= now || not_after <= not_before {
-            return Err(StateError::Expired { not_before, not_after });
+            return Err(StateError::CertificateExpired { not_before, not_after });
         }
-        self.set_certificate_even_if_over(certificate, now)
+        self.set_certificate_even_if_expired(certificate, now)
     }
 
-    /// Sets the certificate of its names, also one that is over.
+    /// Sets the certificate for its set of names, even if it has expired.
     ///
     /// # Errors
-    /// As [`set_certificate`](Self::set_certificate), without [`StateError::Expired`].
-    pub fn set_certificate_even_if_over(
+    /// As [`set_certificate`](Self::set_certificate), without [`StateError::CertificateExpired`].
+    pub fn set_certificate_even_if_expired(
         &self,
         certificate: Certificate,
         now: UnixMillis,
@@ -43,18 +44,18 @@ impl Mirror {
             && current.not_before() > not_before
             && current.not_after() > now
         {
-            return Err(StateError::Older { names, current: current.not_before() });
+            return Err(StateError::NewerCertificate { names, current: current.not_before() });
         }
         let stamp = writer.stamp(&ChangeKey::Certificate(names.clone()), now);
         let certificate = Some(Arc::new(certificate));
         let change = Change::Certificate(CertificateChange { names, stamp, certificate });
-        self.put_own(&mut writer, change, now)
+        self.put_local(&mut writer, change, now)
     }
 
-    /// Withdraws the certificate of these names.
+    /// Withdraws the certificate for exactly these names.
     ///
     /// # Errors
-    /// [`StateError::Absent`].
+    /// [`StateError::NotFound`].
     pub fn withdraw_certificate(
         &self,
         names: DomainNames,
@@ -62,42 +63,42 @@ impl Mirror {
     ) -> Result<Change, StateError> {
         let mut writer = self.writer.write();
         if self.certificates.get(&names).is_none() {
-            return Err(StateError::Absent { key: names.to_string() });
+            return Err(StateError::NotFound { key: names.to_string() });
         }
         let stamp = writer.stamp(&ChangeKey::Certificate(names.clone()), now);
         let change = Change::Certificate(CertificateChange { names, stamp, certificate: None });
-        self.put_own(&mut writer, change, now)
+        self.put_local(&mut writer, change, now)
     }
 
-    /// The certificate of exactly these names.
+    /// The certificate for exactly these names.
     #[must_use]
     pub fn certificate(&self, names: &DomainNames) -> Option<Arc<Certificate>> {
         self.certificates.get(names)
     }
 
-    /// The certificate to present for `host` at `now`: a valid one before one that is not, then
-    /// one of the exact name before a wildcard, then the one issued last. If none is valid, the
-    /// one that ended last comes before those whose time is yet to come, the first of those
-    /// first. `host` is compared as [`HostName`](mailmesh_events::HostName) says.
+    /// The certificate to present for `host` at `now`. A valid certificate is preferred to an
+    /// invalid one, then an exact name to a wildcard, then the one issued last. If none is valid,
+    /// the certificate that expired last is chosen; if none was valid yet, the one whose validity
+    /// begins first. `host` is compared as [`HostName`](mailmesh_events::HostName) says.
     #[must_use]
     pub fn certificate_for_host(&self, host: &str, now: UnixMillis) -> Option<Arc<Certificate>> {
         self.certificates.choose(host, now).map(|chosen| chosen.certificate)
     }
 
-    /// As [`certificate_for_host`](Self::certificate_for_host), with the reason.
+    /// As [`certificate_for_host`](Self::certificate_for_host), with the reason for the choice.
     #[must_use]
     pub fn choose_certificate(&self, host: &str, now: UnixMillis) -> Option<ChosenCertificate> {
         self.certificates.choose(host, now)
     }
 
-    /// Every name that a certificate holds, sorted, and the certificate that it gets at `now`.
-    /// For a wildcard: the certificate of the hosts that no exact name serves.
+    /// Every name in any certificate, sorted, with the certificate chosen for it at `now`. For a
+    /// wildcard: the certificate for hosts that no exact name matches.
     #[must_use]
     pub fn certificates_by_name(&self, now: UnixMillis) -> Vec<(Box<str>, ChosenCertificate)> {
         self.certificates.by_name(now)
     }
 
-    /// Every certificate, by names.
+    /// Every certificate, sorted by its names.
     #[must_use]
     pub fn certificates(&self) -> Vec<Arc<Certificate>> {
         self.certificates.all()

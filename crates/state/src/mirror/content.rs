@@ -1,60 +1,60 @@
-//! The content as reconciliation sees it.
+//! The content of a mirror as reconciliation needs it: digests, shares, items, coded symbols.
 
 use std::ops::RangeInclusive;
 
 use mailmesh_events::{Change, CodedSymbol, MirrorDigest, Share};
 
 use super::Mirror;
-use crate::sketch::{Difference, Sketch, decode};
+use crate::riblt::{Difference, Sketch, decode};
 use crate::version::compare_changes;
 
 impl Mirror {
-    /// The digest of what is held, tombstones included: equal digests mean equal content.
+    /// The digest of the content, tombstones included. Equal digests mean equal content.
     #[must_use]
     pub fn digest(&self) -> MirrorDigest {
         self.writer.read().entries.fingerprint().digest()
     }
 
-    /// All that is held, tombstones included, in the order of its keys' hashes: for tests
-    /// and tools.
+    /// The whole content, tombstones included, in the order of the keyed hashes of its keys. For
+    /// tests and tools.
     #[must_use]
     pub fn content(&self) -> Vec<Change> {
         self.entries_in(Share::default())
     }
 
-    /// The content of a share, tombstones included, in the order of its keys' hashes.
+    /// The content of a share, tombstones included, in the order of the keyed hashes of its keys.
     pub(crate) fn entries_in(&self, share: Share) -> Vec<Change> {
         self.writer.read().entries.changes(ids(share)).collect()
     }
 
-    /// The first `len` coded symbols of a share of the content; of the whole, at most
-    /// those that are kept.
+    /// The first `len` coded symbols of a share of the content. For the whole content at most
+    /// [`SKETCH_SYMBOLS`](crate::entries::SKETCH_SYMBOLS) are available.
     pub(crate) fn symbols(&self, share: Share, len: usize) -> Vec<CodedSymbol> {
         let writer = self.writer.read();
-        let kept = writer.entries.sketch();
+        let whole = writer.entries.sketch();
         if share.bits == 0 {
-            return kept.symbols().iter().take(len).copied().collect();
+            return whole.symbols().iter().take(len).copied().collect();
         }
-        let mut sketch = Sketch::new(kept.checker().clone(), len);
+        let mut sketch = Sketch::new(whole.item_hasher().clone(), len);
         writer.entries.items(ids(share)).for_each(|item| sketch.add(item));
         sketch.symbols().to_vec()
     }
 
-    /// What a share of the content differs in from one with these first symbols; `None`
-    /// if they are too few to tell.
+    /// The difference between a share of this mirror and the peer's, given the first symbols of the
+    /// peer's. `None` if the symbols are too few to decode.
     pub(crate) fn difference(&self, share: Share, theirs: &[CodedSymbol]) -> Option<Difference> {
         let ours = self.symbols(share, theirs.len());
-        let checker = self.writer.read().entries.sketch().checker().clone();
-        decode(&checker, theirs, &ours)
+        let item_hasher = self.writer.read().entries.sketch().item_hasher().clone();
+        decode(&item_hasher, theirs, &ours)
     }
 
-    /// The entries of these items, as far as they are here.
-    pub(crate) fn entries_of(&self, items: &[u64]) -> Vec<Change> {
+    /// The entries with these items; items that this mirror lacks are skipped.
+    pub(crate) fn entries_by_item(&self, items: &[u64]) -> Vec<Change> {
         let writer = self.writer.read();
-        items.iter().filter_map(|item| writer.entries.of_item(*item)).collect()
+        items.iter().filter_map(|item| writer.entries.by_item(*item)).collect()
     }
 
-    /// What is held of the key of a change, if it stands before that.
+    /// This mirror's entry for the key of `change`, if it wins over `change`.
     pub(crate) fn newer_than(&self, change: &Change) -> Option<Change> {
         let writer = self.writer.read();
         let key = change.key();
@@ -64,9 +64,9 @@ impl Mirror {
     }
 }
 
-/// The ids of the keys of a share.
+/// The range of ids (first 64 bits) that a share covers.
 pub(super) fn ids(share: Share) -> RangeInclusive<u64> {
-    // Of the whole, nothing can be shifted by 64 bits at once.
+    // Two shifts: for the whole content (`bits` is 0) one shift by 64 would overflow.
     let first = u64::from(share.index) << (63 - share.bits) << 1;
     first..=first | u64::MAX >> share.bits
 }

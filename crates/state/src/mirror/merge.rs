@@ -1,12 +1,12 @@
-//! What becomes of a change of another node.
+//! Merging changes of other nodes.
 
 use std::sync::atomic::Ordering;
 
 use mailmesh_events::{CertificateChange, Change, UnixMillis};
 
 use super::{
-    AHEAD, APPLIED, AT_A_TIME, Applied, JUST_ENDED, MAX_AHEAD, Mirror, NEVER, REFUSED, STALE,
-    Writer,
+    AHEAD, APPLIED, Applied, EXPIRY_GRACE, MAX_CLOCK_AHEAD, Mirror, REFUSED, STALE,
+    STAMP_TIME_LIMIT, WRITES_PER_LOCK, Writer,
 };
 use crate::planted::{Fault, planted};
 use crate::{StateError, x509};
@@ -22,12 +22,12 @@ impl Mirror {
         applied
     }
 
-    /// Merges what a comparison with another mirror brought; gives the changes that were taken.
+    /// Merges changes from a reconciliation with a peer. Returns the changes that were merged.
     ///
-    /// An entry that ended within 5 s is not taken if the key is absent: this mirror has swept it,
-    /// and so will the peer. Were it taken, it would be remembered
-    /// for as long as a tombstone, and pass on from mirror to mirror. If the other remembers
-    /// it because it took an older one's place, a later comparison brings it again.
+    /// If the key is absent here, an entry that expired less than 5 s ago is skipped: this mirror
+    /// has just swept it, and the peer is about to. Merging it would keep it for the full tombstone
+    /// retention, and pass it on from mirror to mirror. If the peer keeps the entry because it had
+    /// replaced an older one, a later exchange brings it again.
     pub fn apply_all(&self, changes: Vec<Change>, now: UnixMillis) -> Vec<Change> {
         let checked = changes.into_iter().filter(|change| match self.check(change) {
             Ok(()) => true,
@@ -36,14 +36,14 @@ impl Mirror {
                 false
             }
         });
-        let mut left: Vec<Change> = checked.collect();
+        let mut checked_changes: Vec<Change> = checked.collect();
         let mut from = 0;
-        let mut is_taken = Vec::with_capacity(left.len());
-        while from < left.len() {
+        let mut was_merged = Vec::with_capacity(checked_changes.len());
+        while from < checked_changes.len() {
             let mut writer = self.writer.write();
-            let until = (from + AT_A_TIME).min(left.len());
-            for change in &left[from..until] {
-                let applied = if has_just_ended(change, now)
+            let until = (from + WRITES_PER_LOCK).min(checked_changes.len());
+            for change in &checked_changes[from..until] {
+                let applied = if has_just_expired(change, now)
                     && writer.entries.stamp(&change.key()).is_none()
                 {
                     Applied::Stale
@@ -51,13 +51,13 @@ impl Mirror {
                     self.merge(&mut writer, change, now)
                 };
                 self.count(&applied);
-                is_taken.push(applied == Applied::Changed);
+                was_merged.push(applied == Applied::Changed);
             }
             from = until;
         }
-        let mut is_taken = is_taken.into_iter();
-        left.retain(|_| is_taken.next() == Some(true));
-        left
+        let mut was_merged = was_merged.into_iter();
+        checked_changes.retain(|_| was_merged.next() == Some(true));
+        checked_changes
     }
 
     fn count(&self, applied: &Applied) {
@@ -69,11 +69,12 @@ impl Mirror {
         self.counters[counter].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// What is better done before others wait: parsing a certificate takes a while.
+    /// Checks that need no write lock. Parsing a certificate is slow and must not block other
+    /// writers.
     fn check(&self, change: &Change) -> Result<(), Applied> {
         let stamp = change.stamp();
-        if stamp.physical() >= NEVER {
-            return Err(Applied::Refused(StateError::Future { stamped: stamp.physical() }));
+        if stamp.physical() >= STAMP_TIME_LIMIT {
+            return Err(Applied::Refused(StateError::InvalidStamp { stamped: stamp.physical() }));
         }
         let Change::Certificate(CertificateChange { certificate: Some(certificate), .. }) = change
         else {
@@ -81,7 +82,7 @@ impl Mirror {
         };
         {
             let writer = self.writer.read();
-            if writer.entries.has(&writer.entries.locate(&change.key()), change) {
+            if writer.entries.is_current(&writer.entries.locate(&change.key()), change) {
                 return Err(Applied::Stale);
             }
         }
@@ -90,27 +91,28 @@ impl Mirror {
 
     fn merge(&self, writer: &mut Writer, change: &Change, now: UnixMillis) -> Applied {
         let stamp = change.stamp();
-        let located = writer.entries.locate(&change.key());
-        if writer.entries.has(&located, change) {
+        let slot = writer.entries.locate(&change.key());
+        if writer.entries.is_current(&slot, change) {
             return Applied::Stale;
         }
-        if stamp.physical() > now.plus(MAX_AHEAD) {
+        if stamp.physical() > now.plus(MAX_CLOCK_AHEAD) {
             if planted(Fault::FutureRefused) {
                 return Applied::Stale;
             }
-            // Taken all the same: mirrors agree whatever the clocks say, and any later change
-            // of the key is stamped after it. It takes no other stamp of this node along.
+            // A change from a clock that is ahead is merged all the same, so that mirrors agree
+            // whatever their clocks show. Later changes of the key are stamped after it. The local
+            // clock does not observe the stamp, so other stamps of this node stay near the time.
             self.counters[AHEAD].fetch_add(1, Ordering::Relaxed);
         } else {
             writer.clock.observe(stamp);
         }
-        // An ended entry that is remembered no more elsewhere says nothing, unless it takes
-        // another's place.
-        let is_forgotten = |end| writer.entries.is_forgotten(end, now);
-        if located.stamp.is_none() && change.expires().is_some_and(is_forgotten) {
+        // An expired entry past its retention was dropped everywhere. It is merged only where it
+        // replaces another entry.
+        let is_past_retention = |end| writer.entries.is_past_retention(end, now);
+        if slot.stamp.is_none() && change.expires().is_some_and(is_past_retention) {
             return Applied::Stale;
         }
-        match self.put(writer, located, change, now) {
+        match self.put(writer, slot, change, now) {
             Ok(true) => Applied::Changed,
             Ok(false) => Applied::Stale,
             Err(error) => Applied::Refused(error),
@@ -118,7 +120,7 @@ impl Mirror {
     }
 }
 
-fn has_just_ended(change: &Change, now: UnixMillis) -> bool {
-    let has_just_ended = |end: UnixMillis| end <= now && now < end.plus(JUST_ENDED);
-    change.expires().is_some_and(has_just_ended) && !planted(Fault::EndedComesBack)
+fn has_just_expired(change: &Change, now: UnixMillis) -> bool {
+    let has_just_expired = |end: UnixMillis| end <= now && now < end.plus(EXPIRY_GRACE);
+    change.expires().is_some_and(has_just_expired) && !planted(Fault::EndedComesBack)
 }

@@ -1,4 +1,4 @@
-//! Values of downstream crates.
+//! Named values of downstream crates.
 
 use std::sync::Arc;
 
@@ -8,10 +8,11 @@ use super::Mirror;
 use crate::StateError;
 
 impl Mirror {
-    /// Sets a value. Give the change to the other nodes.
+    /// Sets a value. The caller sends the change to the other nodes.
     ///
     /// # Errors
-    /// [`StateError::Ended`], [`StateError::Full`], [`StateError::Outrun`].
+    /// [`StateError::AlreadyExpired`], [`StateError::Full`], [`StateError::Superseded`],
+    /// [`StateError::InvalidStamp`].
     pub fn set_value(
         &self,
         key: ValueKey,
@@ -21,10 +22,10 @@ impl Mirror {
         self.change_value(key, Some(Arc::new(value)), now)
     }
 
-    /// Removes a value.
+    /// Removes a value, leaving a tombstone.
     ///
     /// # Errors
-    /// [`StateError::Absent`].
+    /// [`StateError::NotFound`], [`StateError::Superseded`], [`StateError::InvalidStamp`].
     pub fn remove_value(&self, key: ValueKey, now: UnixMillis) -> Result<Change, StateError> {
         self.change_value(key, None, now)
     }
@@ -38,19 +39,20 @@ impl Mirror {
         let mut writer = self.writer.write();
         let changed = ChangeKey::Value(key.clone());
         if value.is_none() && !writer.entries.is_live(&changed) {
-            return Err(StateError::Absent { key: key.to_string() });
+            return Err(StateError::NotFound { key: key.to_string() });
         }
         let stamp = writer.stamp(&changed, now);
-        self.put_own(&mut writer, Change::Value(ValueChange { key, stamp, value }), now)
+        self.put_local(&mut writer, Change::Value(ValueChange { key, stamp, value }), now)
     }
 
-    /// The value of a key that is live at `now`.
+    /// The value of a key, if it is live at `now`.
     #[must_use]
     pub fn value(&self, key: &ValueKey, now: UnixMillis) -> Option<Arc<Value>> {
         self.values.get(key, now)
     }
 
-    /// The values of a namespace that are live at `now`, in order, from the key `first` on.
+    /// The values that are live at `now` in the namespace of `first`, sorted by key, from the key
+    /// `first` on.
     #[must_use]
     pub fn values_from(&self, first: &ValueKey, now: UnixMillis) -> Vec<(ValueKey, Arc<Value>)> {
         self.values.from(first, now)

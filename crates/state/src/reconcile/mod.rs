@@ -1,15 +1,15 @@
-//! Notices that a peer's mirror differs from ours, and makes the two equal.
+//! Detects that the mirror of a peer differs from this node's, and makes the two equal.
 //!
-//! - [`comparison`]: finds the difference by coded symbols, and exchanges it, both ways;
-//! - [`snapshot`]: takes over the whole content of a peer that has much more;
-//! - [`answers`]: what is sent to a peer that compares or takes over.
+//! - [`comparison`]: finds the differences by coded symbols and exchanges them, both ways;
+//! - [`full_transfer`]: takes over the whole content of a peer that has much more;
+//! - [`responder`]: answers the queries of peers.
 //!
-//! Timers are on a monotonic clock (`at`, time since any start); merging needs the
-//! wall clock (`now`).
+//! Timers use a monotonic clock (`at`, the time since any start); merging needs the wall clock
+//! (`now`).
 
-mod answers;
 mod comparison;
-mod snapshot;
+mod full_transfer;
+mod responder;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,100 +18,105 @@ use mailmesh_events::{Change, MirrorDigest, SyncMessage, UnixMillis};
 
 use crate::Mirror;
 use crate::planted::{Fault, planted};
-use answers::{Answers, pack};
-use comparison::Comparison;
-use snapshot::Snapshot;
+use comparison::{Comparison, ComparisonStep};
+use full_transfer::{FullTransfer, PartOutcome};
+use responder::{Responder, pack};
 
-/// Timers and sizes of reconciliation.
+/// Timeouts and sizes of reconciliation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Timing {
-    /// A question without an answer for this long is asked again; while all is taken over,
-    /// after four times as long as a share takes, then twice that, and so on. 1 s.
-    pub retry: Duration,
-    /// Questions without any answer before the peer is given up for now. 10:
-    /// a path that loses half of everything still gets one through.
-    pub attempts: u32,
-    /// Shortest time between two exchanges with one peer; doubles, up to
-    /// `longest_pause`, while they change nothing. 2 s.
-    pub pause: Duration,
-    /// Longest time between two exchanges with one peer that differs. 60 s.
-    pub longest_pause: Duration,
-    /// Bytes of a part. 32 KiB: a few parts fill a link's queue, not its lane.
-    pub part: usize,
-    /// Up to how many shares of a few hundred entries on their way to a node that takes over
-    /// all each that comes lets one more go; beyond, each window does, up to 64. 32.
-    pub window: usize,
-    /// Digests in a row that differ before an exchange, however they change. 5: about
-    /// as many seconds.
-    pub patience: u32,
-    /// Most parts, or answers like them, sent in a second, to all peers. 4,096, which are
-    /// a million entries; requests beyond wait for their retry.
-    pub parts_per_second: u32,
+pub struct ReconcileConfig {
+    /// A query without an answer is repeated after this time. In a full transfer this is the upper
+    /// bound: the timeout is four times the smoothed round trip of a share, doubled with each
+    /// timeout in a row. Default: 1 s.
+    pub answer_timeout: Duration,
+    /// Queries without any answer before the exchange is given up. Default: 10, so that one gets
+    /// through a path that loses half of all messages.
+    pub max_attempts: u32,
+    /// Shortest time between two exchanges with one peer. Doubles up to `max_pause` while exchanges
+    /// change nothing. Default: 2 s.
+    pub min_pause: Duration,
+    /// Longest time between two exchanges with a peer that differs. Default: 60 s.
+    pub max_pause: Duration,
+    /// Approximate size of a part, in bytes. Default: 32 KiB: a few parts fill the queue of a link,
+    /// but not that of its lane.
+    pub part_bytes: usize,
+    /// Slow-start threshold of a full transfer: the number of shares (of some 256 entries) in
+    /// flight beyond which the window grows by one for each window, up to 64. Default: 32.
+    pub slow_start_threshold: usize,
+    /// Differing digests in a row after which an exchange starts even if the digests keep changing.
+    /// Default: 5, which takes about as many seconds.
+    pub max_differing_digests: u32,
+    /// Maximum number of parts, or answers of like cost, sent per second to all peers together.
+    /// Requests beyond it get no answer and are repeated by the peer. Default: 4,096, which is a
+    /// million entries.
+    pub max_parts_per_second: u32,
 }
 
-impl Timing {
-    /// As stated.
+impl ReconcileConfig {
+    /// The documented defaults.
     const DEFAULT: Self = Self {
-        retry: Duration::from_secs(1),
-        attempts: 10,
-        pause: Duration::from_secs(2),
-        longest_pause: Duration::from_secs(60),
-        part: 32 * 1024,
-        window: 32,
-        patience: 5,
-        parts_per_second: 4_096,
+        answer_timeout: Duration::from_secs(1),
+        max_attempts: 10,
+        min_pause: Duration::from_secs(2),
+        max_pause: Duration::from_secs(60),
+        part_bytes: 32 * 1024,
+        slow_start_threshold: 32,
+        max_differing_digests: 5,
+        max_parts_per_second: 4_096,
     };
 }
 
-impl Default for Timing {
+impl Default for ReconcileConfig {
     fn default() -> Self {
         Self::DEFAULT
     }
 }
 
-/// Keeps a mirror equal to those of the peers `P`.
+/// Keeps a mirror equal to the mirrors of the peers `P`.
 #[derive(Debug)]
 pub struct Reconciler<P> {
     own: P,
-    timing: Timing,
-    peers: BTreeMap<P, Peer>,
+    config: ReconcileConfig,
+    peers: BTreeMap<P, PeerState>,
     exchange: Option<Exchange<P>>,
     round: u32,
-    /// What was begun with a peer that is gone, and when that was.
-    begun: Option<(Snapshot, Duration)>,
-    answers: Answers,
-    to_send: Vec<(P, SyncMessage)>,
+    /// A full transfer that was interrupted, which another peer may continue, and when it was
+    /// interrupted.
+    resumable: Option<(FullTransfer, Duration)>,
+    responder: Responder,
+    outgoing: Vec<(P, SyncMessage)>,
 }
 
 #[derive(Debug)]
-struct Peer {
-    /// What is asked for without waiting for a second look: it just joined, or
-    /// changes of it were missed.
-    urgent: bool,
-    /// Our digest and its, when they differed last, and how often in a row.
-    differed: Option<(MirrorDigest, MirrorDigest)>,
-    streak: u32,
-    /// Digests that differed though a comparison found no difference. If they are still the
-    /// same, two versions of an entry have the same item, and all is exchanged.
-    hidden: Option<(MirrorDigest, MirrorDigest)>,
-    not_before: Duration,
+struct PeerState {
+    /// The next differing digest starts an exchange at once: the peer has just joined, or changes
+    /// of it were missed.
+    is_urgent: bool,
+    /// This node's digest and the peer's at the last difference.
+    last_difference: Option<(MirrorDigest, MirrorDigest)>,
+    differing_digests: u32,
+    /// Digests that differed although a comparison found no difference. If they are still the same
+    /// at the next exchange, two versions of an entry have the same item, and a full transfer is
+    /// needed.
+    undetected: Option<(MirrorDigest, MirrorDigest)>,
+    next_exchange_at: Duration,
     pause: Duration,
-    /// It answered no question for symbols: perhaps it knows none.
-    is_deaf: bool,
-    /// Its fingerprints are of another key than ours: nothing can be compared.
+    /// The peer answered no query for symbols; it may not support them.
+    ignores_symbols: bool,
+    /// The peer's fingerprint key differs from this node's, so nothing can be compared.
     has_other_key: bool,
-    /// The name of that key, once it told a digest.
-    key: Option<u32>,
+    /// The id of the peer's fingerprint key; `None` before its first digest.
+    key_id: Option<u32>,
 }
 
-/// Questions to one peer, one at a time.
+/// Queries to one peer, one at a time.
 #[derive(Debug)]
 struct Exchange<P> {
     peer: P,
     round: u32,
-    work: Work,
-    /// Our digest and the peer's when it began.
+    method: Method,
+    /// This node's digest and the peer's when the exchange began.
     digests: (MirrorDigest, MirrorDigest),
     began: Duration,
     deadline: Duration,
@@ -121,194 +126,201 @@ struct Exchange<P> {
 }
 
 #[derive(Debug)]
-enum Work {
-    Snapshot(Snapshot),
+enum Method {
+    FullTransfer(FullTransfer),
     Comparison(Comparison),
 }
 
-/// How an exchange ended.
+/// Why an exchange ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
+enum ExchangeEnd {
     Complete,
-    GivenUp,
-    /// Another peer has its turn.
+    TimedOut,
+    /// An exchange with another peer replaces it.
     Interrupted,
 }
 
-/// How long another peer may go on with what was begun with one.
-const KEPT: Duration = Duration::from_secs(60);
-/// An exchange that lasts longer ends when another peer is to be compared with: one that is
-/// slow, or lies, does not keep this node from the others.
-const TURN: Duration = Duration::from_secs(30);
-/// Digests in a row that differ before the node of the greater name compares: by then
-/// the other has.
-const SECOND: u32 = 3;
+/// How long another peer may continue an interrupted full transfer.
+const RESUMABLE_FOR: Duration = Duration::from_secs(60);
+/// How long an exchange excludes others. After that an exchange with another peer may interrupt it,
+/// so that a slow or lying peer does not keep this node from the others.
+const EXCLUSIVE_FOR: Duration = Duration::from_secs(30);
+/// Differing digests in a row before the node that should not initiate does so anyway: by then the
+/// other node should have.
+const YIELD_DIGESTS: u32 = 3;
 
 impl<P: Copy + Ord> Reconciler<P> {
-    /// That of the node `own`, without peers.
+    /// The reconciler of the node `own`, without peers.
     #[must_use]
-    pub fn new(own: P, timing: Timing) -> Self {
+    pub fn new(own: P, config: ReconcileConfig) -> Self {
         Self {
             own,
-            timing,
+            config,
             peers: BTreeMap::new(),
             exchange: None,
             round: 0,
-            begun: None,
-            answers: Answers::new(timing),
-            to_send: Vec::new(),
+            resumable: None,
+            responder: Responder::new(config),
+            outgoing: Vec::new(),
         }
     }
 
-    /// A peer joined: its first digest that differs starts an exchange.
+    /// Adds a peer. Its first differing digest starts an exchange.
     pub fn on_joined(&mut self, peer: P) {
-        let (not_before, pause) = (Duration::ZERO, self.timing.pause);
-        let (is_deaf, has_other_key, key) = (false, false, None);
-        let (urgent, differed, streak, hidden) = (true, None, 0, None);
-        let state = Peer {
-            urgent,
-            differed,
-            streak,
-            hidden,
-            not_before,
-            pause,
-            is_deaf,
-            has_other_key,
-            key,
+        let state = PeerState {
+            is_urgent: true,
+            last_difference: None,
+            differing_digests: 0,
+            undetected: None,
+            next_exchange_at: Duration::ZERO,
+            pause: self.config.min_pause,
+            ignores_symbols: false,
+            has_other_key: false,
+            key_id: None,
         };
         self.peers.insert(peer, state);
     }
 
-    /// A peer left.
+    /// Removes a peer. Another peer may continue a full transfer from it.
     pub fn on_left(&mut self, peer: P, at: Duration) {
         self.peers.remove(&peer);
         let exchange = self.exchange.take_if(|exchange| exchange.peer == peer);
-        self.keep(exchange.map(|exchange| exchange.work), at);
+        self.keep_resumable(exchange.map(|exchange| exchange.method), at);
     }
 
-    /// Another peer may go on with what was begun.
-    fn keep(&mut self, work: Option<Work>, at: Duration) {
-        if let Some(Work::Snapshot(snapshot)) = work
-            && snapshot.has_progressed()
+    /// Keeps a full transfer that has received shares, so that another peer can continue it.
+    fn keep_resumable(&mut self, method: Option<Method>, at: Duration) {
+        if let Some(Method::FullTransfer(transfer)) = method
+            && transfer.has_progress()
         {
-            self.begun = Some((snapshot, at));
+            self.resumable = Some((transfer, at));
         }
     }
 
-    /// The mirror's fingerprints are of another key from now on: what was under way is not
-    /// understood any more.
+    /// The mirror has a new fingerprint key. The running exchange ends: its shares and items are
+    /// meaningless under the new key.
     pub fn on_rekeyed(&mut self) {
-        (self.exchange, self.begun) = (None, None);
+        (self.exchange, self.resumable) = (None, None);
         for peer in self.peers.values_mut() {
-            // Until it tells its digest.
-            (peer.differed, peer.streak, peer.has_other_key) = (None, 0, true);
+            // Assumed until the peer's next digest shows its key.
+            (peer.last_difference, peer.differing_digests, peer.has_other_key) = (None, 0, true);
         }
     }
 
-    /// The names of the keys of the peers' fingerprints, as their digests told.
-    pub fn keys_of_peers(&self) -> impl Iterator<Item = (P, u32)> {
-        self.peers.iter().filter_map(|(peer, state)| Some((*peer, state.key?)))
+    /// The id of each peer's fingerprint key, as its latest digest has it.
+    pub fn peer_key_ids(&self) -> impl Iterator<Item = (P, u32)> {
+        self.peers.iter().filter_map(|(peer, state)| Some((*peer, state.key_id?)))
     }
 
-    /// Changes of a peer were missed: its next digest that differs starts an exchange.
+    /// Changes of a peer were missed: its next differing digest starts an exchange at once.
     pub fn on_gap(&mut self, peer: P) {
         if let Some(peer) = self.peers.get_mut(&peer) {
-            peer.urgent = true;
+            peer.is_urgent = true;
         }
     }
 
-    /// A peer told its digest. One that differs may only mean that a change is on
-    /// its way. An exchange starts when two in a row are the same while ours is, too;
-    /// or, while changes keep coming, after [`Timing::patience`] in a row.
+    /// Handles the digest of a peer. A differing digest may only mean that a change is in flight.
+    /// So an exchange starts when two differing digests in a row are equal while this node's is
+    /// unchanged too, or, while changes keep coming, after
+    /// [`ReconcileConfig::max_differing_digests`] in a row.
     pub fn on_digest(&mut self, peer: P, theirs: MirrorDigest, ours: MirrorDigest, at: Duration) {
         let Some(state) = self.peers.get_mut(&peer) else { return };
-        state.key = Some(theirs.key);
-        state.has_other_key = theirs.key != ours.key;
+        state.key_id = Some(theirs.key_id);
+        state.has_other_key = theirs.key_id != ours.key_id;
         if state.has_other_key {
-            (state.differed, state.streak) = (None, 0);
+            (state.last_difference, state.differing_digests) = (None, 0);
             self.exchange.take_if(|exchange| exchange.peer == peer);
             return;
         }
         if theirs == ours || planted(Fault::NotCompared) {
-            (state.urgent, state.differed, state.streak) = (false, None, 0);
-            state.pause = self.timing.pause;
+            (state.is_urgent, state.last_difference, state.differing_digests) = (false, None, 0);
+            state.pause = self.config.min_pause;
             return;
         }
-        state.streak += 1;
-        let again = state.differed.replace((ours, theirs)) == Some((ours, theirs));
-        let lasting = state.streak >= self.timing.patience;
-        let is_taken = self.exchange.as_ref().is_some_and(|exchange| {
-            let has_its_turn = at < exchange.began + TURN || planted(Fault::ExchangeWithoutEnd);
-            exchange.peer == peer || has_its_turn
+        state.differing_digests += 1;
+        let is_repeated = state.last_difference.replace((ours, theirs)) == Some((ours, theirs));
+        let is_persistent = state.differing_digests >= self.config.max_differing_digests;
+        let is_occupied = self.exchange.as_ref().is_some_and(|exchange| {
+            let is_exclusive =
+                at < exchange.began + EXCLUSIVE_FOR || planted(Fault::ExchangeWithoutEnd);
+            exchange.peer == peer || is_exclusive
         });
-        if is_taken || at < state.not_before || !(again || lasting || state.urgent) {
+        if is_occupied
+            || at < state.next_exchange_at
+            || !(is_repeated || is_persistent || state.is_urgent)
+        {
             return;
         }
-        self.begun.take_if(|(begun, since)| at >= *since + KEPT || !begun.fits(theirs.entries));
-        let takes_over = theirs.entries / 2 > ours.entries || self.begun.is_some();
-        let is_first = takes_over || self.own < peer || state.urgent;
-        // Who has much less takes over from us.
-        let yields = ours.entries / 2 > theirs.entries;
-        if (yields || !is_first) && state.streak < SECOND {
+        self.resumable.take_if(|(resumable, since)| {
+            at >= *since + RESUMABLE_FOR || !resumable.fits(theirs.entries)
+        });
+        let needs_full_transfer = theirs.entries / 2 > ours.entries || self.resumable.is_some();
+        let initiates = needs_full_transfer || self.own < peer || state.is_urgent;
+        // A peer with much less content takes over this node's.
+        let peer_is_far_behind = ours.entries / 2 > theirs.entries;
+        if (peer_is_far_behind || !initiates) && state.differing_digests < YIELD_DIGESTS {
             return;
         }
-        // Perhaps it was only a path that lost much.
-        let is_deaf = std::mem::take(&mut state.is_deaf);
-        let is_hidden = state.hidden.take() == Some((ours, theirs));
-        self.finish(End::Interrupted, at);
-        // The peer of the interrupted exchange may have lied about how much it has.
-        self.begun.take_if(|(begun, _)| !begun.fits(theirs.entries));
-        let work = if takes_over || is_deaf || is_hidden {
-            let begun = self.begun.take();
-            Work::Snapshot(begun.map_or_else(
-                || Snapshot::new(theirs.entries, &self.timing),
-                |(begun, _)| begun.resumed(&self.timing),
+        // Reset: the missing answers may have been lost on a bad path.
+        let ignores_symbols = std::mem::take(&mut state.ignores_symbols);
+        let is_undetected = state.undetected.take() == Some((ours, theirs));
+        self.finish(ExchangeEnd::Interrupted, at);
+        // The peer of the interrupted exchange may have lied about the number of its entries.
+        self.resumable.take_if(|(resumable, _)| !resumable.fits(theirs.entries));
+        let method = if needs_full_transfer || ignores_symbols || is_undetected {
+            let resumable = self.resumable.take();
+            Method::FullTransfer(resumable.map_or_else(
+                || FullTransfer::new(theirs.entries, &self.config),
+                |(resumable, _)| resumable.resumed(&self.config),
             ))
         } else {
-            Work::Comparison(Comparison::new())
+            Method::Comparison(Comparison::new())
         };
-        self.begin(peer, work, (ours, theirs), at);
+        self.begin(peer, method, (ours, theirs), at);
     }
 
-    fn begin(&mut self, peer: P, work: Work, digests: (MirrorDigest, MirrorDigest), at: Duration) {
-        // 0 is of no exchange.
+    fn begin(
+        &mut self,
+        peer: P,
+        method: Method,
+        digests: (MirrorDigest, MirrorDigest),
+        at: Duration,
+    ) {
+        // Round 0 marks entries that belong to no exchange.
         self.round = self.round.wrapping_add(1).max(1);
-        let (round, deadline) = (self.round, at);
-        let (answered, changed) = (false, false);
-        let (began, attempts) = (at, 0);
         self.exchange = Some(Exchange {
             peer,
-            round,
-            work,
+            round: self.round,
+            method,
             digests,
-            began,
-            deadline,
-            attempts,
-            answered,
-            changed,
+            began: at,
+            deadline: at,
+            attempts: 0,
+            answered: false,
+            changed: false,
         });
-        self.ask(at);
+        self.send_queries(at);
     }
 
-    /// Asks what is open.
-    fn ask(&mut self, at: Duration) {
+    /// Sends the pending queries, or repeats them.
+    fn send_queries(&mut self, at: Duration) {
         if let Some(exchange) = &mut self.exchange {
             exchange.attempts += 1;
             let (peer, round) = (exchange.peer, exchange.round);
-            let (asks, patience) = match &mut exchange.work {
-                Work::Snapshot(snapshot) => {
-                    (snapshot.ask(round, at), snapshot.patience(&self.timing))
+            let (queries, timeout) = match &mut exchange.method {
+                Method::FullTransfer(transfer) => {
+                    (transfer.requests(round, at), transfer.timeout(&self.config))
                 }
-                Work::Comparison(comparison) => {
-                    (vec![comparison.request(round)], self.timing.retry)
+                Method::Comparison(comparison) => {
+                    (vec![comparison.request(round)], self.config.answer_timeout)
                 }
             };
-            exchange.deadline = at + patience;
-            self.to_send.extend(asks.into_iter().map(|ask| (peer, ask)));
+            exchange.deadline = at + timeout;
+            self.outgoing.extend(queries.into_iter().map(|query| (peer, query)));
         }
     }
 
-    /// A message of a peer. Gives the changes that were taken into the mirror.
+    /// Handles a message of a peer. Returns the changes that were merged into the mirror.
     pub fn on_message(
         &mut self,
         peer: P,
@@ -317,23 +329,23 @@ impl<P: Copy + Ord> Reconciler<P> {
         now: UnixMillis,
         at: Duration,
     ) -> Vec<Change> {
-        // Merging is harmless whatever exchange the changes belong to.
+        // Merging is harmless whichever exchange the changes belong to.
         let merge = |changes| mirror.apply_all(changes, now);
         match message {
             SyncMessage::Part { round, share, part, changes, more } => {
                 let taken = merge(changes);
                 if let Some(exchange) = self.exchange_of(peer, round)
-                    && let Work::Snapshot(snapshot) = &mut exchange.work
+                    && let Method::FullTransfer(transfer) = &mut exchange.method
                 {
                     exchange.changed |= !taken.is_empty();
                     exchange.answered = true;
-                    match snapshot.on_part(share, part, !more, at) {
-                        snapshot::Step::Nothing => {}
-                        snapshot::Step::Progress => {
+                    match transfer.on_part(share, part, !more, at) {
+                        PartOutcome::Unexpected => {}
+                        PartOutcome::Progress => {
                             exchange.attempts = 0;
-                            self.ask(at);
+                            self.send_queries(at);
                         }
-                        snapshot::Step::Complete => self.finish(End::Complete, at),
+                        PartOutcome::Complete => self.finish(ExchangeEnd::Complete, at),
                     }
                 }
                 taken
@@ -346,11 +358,11 @@ impl<P: Copy + Ord> Reconciler<P> {
                     self.push(peer, newer, at);
                 }
                 if let Some(exchange) = self.exchange_of(peer, round)
-                    && let Work::Comparison(comparison) = &mut exchange.work
+                    && let Method::Comparison(comparison) = &mut exchange.method
                 {
                     exchange.changed |= !taken.is_empty();
                     let step = comparison.on_entries(more, mirror);
-                    self.on_step(step, at);
+                    self.on_comparison_step(step, at);
                 }
                 taken
             }
@@ -364,25 +376,25 @@ impl<P: Copy + Ord> Reconciler<P> {
             }
             SyncMessage::Symbols { round, first, from, count, symbols } => {
                 if let Some(exchange) = self.exchange_of(peer, round)
-                    && let Work::Comparison(comparison) = &mut exchange.work
+                    && let Method::Comparison(comparison) = &mut exchange.method
                 {
                     exchange.answered = true;
                     let step = comparison.on_symbols((first, from, count), &symbols, mirror);
-                    self.on_step(step, at);
+                    self.on_comparison_step(step, at);
                 }
                 Vec::new()
             }
-            question => {
-                let answers = self.answers.to(question, mirror, at);
-                self.to_send.extend(answers.into_iter().map(|message| (peer, message)));
+            query => {
+                let answers = self.responder.answer(query, mirror, at);
+                self.outgoing.extend(answers.into_iter().map(|message| (peer, message)));
                 Vec::new()
             }
         }
     }
 
-    /// Whether this node has asked the peer in this exchange.
+    /// Whether exchange `round` with `peer` is running, so that answers of it are expected.
     #[must_use]
-    pub fn has_asked(&self, peer: P, round: u32) -> bool {
+    pub fn has_exchange(&self, peer: P, round: u32) -> bool {
         self.exchange.as_ref().is_some_and(|ours| ours.peer == peer && ours.round == round)
     }
 
@@ -390,64 +402,66 @@ impl<P: Copy + Ord> Reconciler<P> {
         self.exchange.as_mut().filter(|exchange| exchange.peer == peer && exchange.round == round)
     }
 
-    fn on_step(&mut self, step: comparison::Step, at: Duration) {
+    fn on_comparison_step(&mut self, step: ComparisonStep, at: Duration) {
         let Some(exchange) = &mut self.exchange else { return };
         let (peer, digests) = (exchange.peer, exchange.digests);
         match step {
-            comparison::Step::Waits => {}
-            comparison::Step::Ask { push } => {
+            ComparisonStep::Wait => {}
+            ComparisonStep::Ask { push } => {
                 exchange.attempts = 0;
-                self.ask(at);
+                self.send_queries(at);
                 self.push(peer, push, at);
             }
-            comparison::Step::Complete { push, found_any } => {
+            ComparisonStep::Complete { push, found_any } => {
                 if !found_any && let Some(peer) = self.peers.get_mut(&peer) {
-                    peer.hidden = Some(digests);
+                    peer.undetected = Some(digests);
                 }
-                // Whether it helped shows in the next digest.
+                // The next digest shows whether the exchange helped.
                 self.push(peer, push, at);
-                self.finish(End::Complete, at);
+                self.finish(ExchangeEnd::Complete, at);
             }
-            comparison::Step::TooMuch => {
-                let snapshot = Snapshot::new(digests.1.entries, &self.timing);
-                self.begin(peer, Work::Snapshot(snapshot), digests, at);
+            ComparisonStep::TooDifferent => {
+                let transfer = FullTransfer::new(digests.1.entries, &self.config);
+                self.begin(peer, Method::FullTransfer(transfer), digests, at);
             }
         }
     }
 
-    /// Sends entries that a peer lacks, as far as may be sent now; it is compared again.
+    /// Sends entries that a peer lacks, as far as the token bucket allows. The next exchange finds
+    /// the rest.
     fn push(&mut self, peer: P, changes: Vec<Change>, at: Duration) {
-        for message in comparison::messages(0, changes, &self.timing) {
-            if !self.answers.may_send(at) {
+        for message in comparison::messages(0, changes, &self.config) {
+            if !self.responder.may_send(at) {
                 return;
             }
-            self.to_send.push((peer, message));
+            self.outgoing.push((peer, message));
         }
     }
 
-    /// The exchange is over: the next with this peer may come after a pause, longer
-    /// if nothing came of it.
-    fn finish(&mut self, end: End, at: Duration) {
+    /// Ends the exchange. The next one with this peer waits for a pause, which doubles if the
+    /// exchange changed nothing.
+    fn finish(&mut self, end: ExchangeEnd, at: Duration) {
         let Some(exchange) = self.exchange.take() else { return };
         if let Some(peer) = self.peers.get_mut(&exchange.peer) {
-            peer.urgent &= end != End::Complete;
-            peer.is_deaf |= end == End::GivenUp
+            peer.is_urgent &= end != ExchangeEnd::Complete;
+            peer.ignores_symbols |= end == ExchangeEnd::TimedOut
                 && !exchange.answered
-                && matches!(exchange.work, Work::Comparison(_));
+                && matches!(exchange.method, Method::Comparison(_));
             peer.pause = if exchange.changed {
-                self.timing.pause
+                self.config.min_pause
             } else {
-                (peer.pause * 2).min(self.timing.longest_pause)
+                (peer.pause * 2).min(self.config.max_pause)
             };
-            peer.not_before = at + peer.pause;
-            (peer.differed, peer.streak) = (None, 0);
+            peer.next_exchange_at = at + peer.pause;
+            (peer.last_difference, peer.differing_digests) = (None, 0);
         }
-        if end != End::Complete {
-            self.keep(Some(exchange.work), at);
+        if end != ExchangeEnd::Complete {
+            self.keep_resumable(Some(exchange.method), at);
         }
     }
 
-    /// Time has come to [`next_deadline`](Self::next_deadline).
+    /// Repeats queries or gives the exchange up once [`next_deadline`](Self::next_deadline) has
+    /// passed.
     pub fn on_deadline(&mut self, at: Duration) {
         let Some(exchange) = self.exchange.as_mut().filter(|exchange| exchange.deadline <= at)
         else {
@@ -456,27 +470,27 @@ impl<P: Copy + Ord> Reconciler<P> {
         if planted(Fault::QuestionNotRepeated) && exchange.attempts > 0 {
             return;
         }
-        if exchange.attempts >= self.timing.attempts {
-            return self.finish(End::GivenUp, at);
+        if exchange.attempts >= self.config.max_attempts {
+            return self.finish(ExchangeEnd::TimedOut, at);
         }
-        if let Work::Snapshot(snapshot) = &mut exchange.work {
-            snapshot.on_silence();
+        if let Method::FullTransfer(transfer) = &mut exchange.method {
+            transfer.on_timeout();
         }
-        self.ask(at);
+        self.send_queries(at);
     }
 
-    /// When to call [`on_deadline`](Self::on_deadline).
+    /// When to call [`on_deadline`](Self::on_deadline); `None` without an exchange.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {
         self.exchange.as_ref().map(|exchange| exchange.deadline)
     }
 
-    /// Takes the messages to send.
-    pub fn take_to_send(&mut self) -> Vec<(P, SyncMessage)> {
-        std::mem::take(&mut self.to_send)
+    /// Takes the messages to send, with their receivers.
+    pub fn take_outgoing(&mut self) -> Vec<(P, SyncMessage)> {
+        std::mem::take(&mut self.outgoing)
     }
 
-    /// Whether an exchange that this node began is under way.
+    /// Whether an exchange that this node began is running.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         self.exchange.is_some()

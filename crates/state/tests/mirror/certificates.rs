@@ -1,4 +1,4 @@
-//! Certificates: found by host, checked, and reported before they end.
+//! Certificates: choice by host, checks, and expiry warnings.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use mailmesh_state::*;
 use super::{NOW, certificate, mirror};
 
 #[test]
-fn a_certificate_is_found_by_host_and_a_renewal_replaces_it_everywhere() {
+fn a_renewed_certificate_replaces_the_old_one_on_every_node() {
     let (a, b) = (mirror(1), mirror(2));
     let old = certificate("mx.example.org");
     b.apply(&a.set_certificate(old.clone(), NOW).unwrap(), NOW);
@@ -26,7 +26,7 @@ fn a_certificate_is_found_by_host_and_a_renewal_replaces_it_everywhere() {
 }
 
 #[test]
-fn a_certificate_comes_back_from_the_pem_and_der_it_gives() {
+fn a_certificate_round_trips_through_pem_and_der() {
     let made = certificate("mx.example.org");
     let pem = certificate_to_pem(&made).unwrap();
     assert_eq!(pem.chain.matches("BEGIN CERTIFICATE").count(), made.chain().len());
@@ -38,7 +38,7 @@ fn a_certificate_comes_back_from_the_pem_and_der_it_gives() {
 }
 
 #[test]
-fn certificates_that_do_not_check_are_refused_with_the_reason() {
+fn an_invalid_certificate_is_refused_with_the_reason() {
     let one = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
     let other = rcgen::generate_simple_self_signed(["b.example".to_owned()]).unwrap();
     let (pem, key) = (one.cert.pem(), other.signing_key.serialize_pem());
@@ -56,12 +56,12 @@ fn certificates_that_do_not_check_are_refused_with_the_reason() {
     let made = params.self_signed(&key).unwrap();
     let old = certificate_from_pem(made.pem().as_bytes(), key.serialize_pem().as_bytes()).unwrap();
     let error = mirror(1).set_certificate(old.clone(), NOW).unwrap_err();
-    assert!(error.to_string().contains("2002-01-01T00:00:00Z, which is over"), "{error}");
-    mirror(1).set_certificate_even_if_over(old, NOW).unwrap();
+    assert!(error.to_string().contains("2002-01-01T00:00:00Z, which is in the past"), "{error}");
+    mirror(1).set_certificate_even_if_expired(old, NOW).unwrap();
 }
 
 #[test]
-fn a_certificate_is_read_with_what_there_is_to_say_of_it() {
+fn a_certificate_is_read_with_details_and_warnings() {
     let key = rcgen::KeyPair::generate().unwrap();
     let mut root = rcgen::CertificateParams::new(Vec::<String>::new()).unwrap();
     root.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -89,12 +89,12 @@ fn a_certificate_is_read_with_what_there_is_to_say_of_it() {
         (found.details.key.to_string().as_str(), found.details.chain_len),
         ("ECDSA P-256", 1)
     );
-    let said: Vec<_> = found.warnings.iter().map(ToString::to_string).collect();
+    let warnings: Vec<_> = found.warnings.iter().map(ToString::to_string).collect();
     for words in ["root (CN=Example CA)", "192.0.2.1", "ended at 2026-02-01"] {
-        assert!(said.iter().any(|said| said.contains(words)), "{words}: {said:?}");
+        assert!(warnings.iter().any(|warning| warning.contains(words)), "{words}: {warnings:?}");
     }
     assert_eq!(CertificateDetails::of(&found.certificate).unwrap(), found.details);
-    // In one text, and without what there is to say.
+    // Chain and key in one text, read without details and warnings.
     let all = format!("{}{}", good.1, good.0);
     assert_eq!(certificate_from_pem(all.as_bytes(), all.as_bytes()).unwrap(), found.certificate);
 
@@ -124,7 +124,7 @@ fn a_certificate_is_read_with_what_there_is_to_say_of_it() {
 }
 
 #[test]
-fn a_certificate_that_lies_about_itself_is_not_merged() {
+fn a_certificate_whose_fields_differ_from_its_leaf_is_refused() {
     let honest = certificate("mx.example.org");
     let lying = Certificate::new(CertificateParts {
         names: DomainNames::new(["bank.example"]).unwrap(),
@@ -146,7 +146,7 @@ fn a_certificate_that_lies_about_itself_is_not_merged() {
 }
 
 #[test]
-fn a_certificate_warns_at_30_7_and_1_days_and_at_its_end_once_each() {
+fn expiry_warnings_are_given_once_at_30_7_1_and_0_days() {
     let day = |days: f64| Duration::from_secs_f64(days * 86_400.0);
     let mut params = rcgen::CertificateParams::new(["mx.example.org".to_owned()]).unwrap();
     params.not_before = rcgen::date_time_ymd(2026, 1, 1);
@@ -156,7 +156,7 @@ fn a_certificate_warns_at_30_7_and_1_days_and_at_its_end_once_each() {
     let made = certificate_from_pem(made.pem().as_bytes(), key.serialize_pem().as_bytes()).unwrap();
     let end = made.not_after();
     let before = |days: f64| UnixMillis(end.0 - day(days).as_millis() as u64);
-    // From how many days before the end on it is there, when it is looked at, and what that tells.
+    // Days before expiry at which a sweep runs, and the warnings that it gives.
     type Look = (f64, &'static [u32]);
     let cases: [(f64, &[Look]); 4] = [
         (90.0, &[(31.0, &[]), (30.0, &[30]), (29.0, &[]), (7.0, &[7]), (0.5, &[1]), (0.0, &[0])]),
@@ -173,10 +173,10 @@ fn a_certificate_warns_at_30_7_and_1_days_and_at_its_end_once_each() {
             let days: Vec<_> = swept.ending.iter().map(|(_, days)| *days).collect();
             assert_eq!((days, swept.expired), (expected.to_vec(), vec![]), "{from} {at}");
         }
-        assert_eq!(mirror.digest(), digest, "it stays");
+        assert_eq!(mirror.digest(), digest, "the certificate stays");
         assert!(mirror.certificate_for_host("mx.example.org", NOW).is_some());
     }
-    // A withdrawn one warns of nothing.
+    // A withdrawn certificate gives no warnings.
     let mirror = mirror(1);
     mirror.set_certificate(made.clone(), before(90.0)).unwrap();
     mirror.withdraw_certificate(made.names().clone(), before(89.0)).unwrap();

@@ -1,4 +1,4 @@
-//! What a lookup gives, and the bound.
+//! Results of lookups, and the bound on networks.
 
 use mailmesh_events::*;
 use mailmesh_state::*;
@@ -6,7 +6,7 @@ use mailmesh_state::*;
 use super::{NOW, block, mirror, network};
 
 #[test]
-fn the_longest_prefix_counts_allowing_wins_and_the_loopback_is_never_blocked() {
+fn the_longest_prefix_wins_and_allow_beats_block() {
     let mirror = mirror(1);
     mirror.block(network("10.0.0.0/8"), block("wide"), NOW).unwrap();
     mirror.block(network("10.1.0.0/16"), block("narrow"), NOW).unwrap();
@@ -29,14 +29,14 @@ fn the_longest_prefix_counts_allowing_wins_and_the_loopback_is_never_blocked() {
 }
 
 #[test]
-fn a_mirror_that_is_full_refuses_new_keys_and_keeps_its_own() {
+fn a_full_mirror_refuses_new_keys_but_not_changes() {
     let mut bounds = Bounds::default();
     bounds.networks = 2;
     let mirror = Mirror::with_bounds(NodeId(1), [0; 16], bounds);
     mirror.block(network("192.0.2.1"), block("1"), NOW).unwrap();
     mirror.block(network("192.0.2.2"), block("2"), NOW).unwrap();
     let error = mirror.block(network("192.0.2.3"), block("3"), NOW).unwrap_err();
-    assert_eq!(error, StateError::Full { what: "networks", limit: 2 });
+    assert_eq!(error, StateError::Full { kind: "networks", limit: 2 });
     mirror.block(network("192.0.2.2"), block("2 again"), NOW).unwrap();
     assert!(!mirror.is_blocked("192.0.2.3".parse().unwrap(), NOW));
 }

@@ -3,10 +3,10 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
 mod certificates;
-mod endings;
+mod expiry;
 mod lookup;
 mod merging;
-mod stored;
+mod restore;
 mod values;
 
 use mailmesh_events::*;

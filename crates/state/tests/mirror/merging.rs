@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::{NOW, block, mirror, network};
 
 #[test]
-fn a_removal_wins_over_what_it_removed_wherever_they_meet() {
+fn a_removal_beats_the_entry_it_removed_in_any_order() {
     let (a, b) = (mirror(1), mirror(2));
     let added = a.block(network("192.0.2.1"), block("x"), NOW).unwrap();
     let removed = a.remove(Rule::Block, network("192.0.2.1"), NOW).unwrap();
@@ -19,14 +19,14 @@ fn a_removal_wins_over_what_it_removed_wherever_they_meet() {
     assert_eq!(a.digest(), b.digest());
     assert!(b.networks(Rule::Block, NOW).is_empty());
     let absent = a.remove(Rule::Block, network("192.0.2.1"), NOW);
-    assert!(matches!(absent, Err(StateError::Absent { .. })));
-    // After a day the removal is forgotten.
+    assert!(matches!(absent, Err(StateError::NotFound { .. })));
+    // The tombstone is dropped after a day.
     a.sweep(NOW.plus(Duration::from_secs(25 * 3600)));
     assert!(a.content().is_empty());
 }
 
 #[test]
-fn a_writer_whose_clock_is_behind_still_replaces_what_it_has_seen() {
+fn a_writer_with_a_slow_clock_replaces_entries_it_has_seen() {
     let (a, b) = (mirror(1), mirror(2));
     let behind = UnixMillis(NOW.0 - 4_900);
     let first = a.block(network("192.0.2.1"), block("first"), NOW).unwrap();
@@ -35,10 +35,10 @@ fn a_writer_whose_clock_is_behind_still_replaces_what_it_has_seen() {
     assert_eq!(a.apply(&second, NOW), Applied::Changed);
 }
 
-/// Mirrors that refused what a wrong clock had stamped stayed different, and nobody could change
-/// the entry.
+/// Regression: mirrors that refused changes stamped by a wrong clock stayed different, and no node
+/// could change the entry.
 #[test]
-fn what_a_wrong_clock_stamped_is_taken_moves_no_clock_and_anybody_changes_it() {
+fn a_change_stamped_far_ahead_is_merged_and_replaceable() {
     let (a, b, wrong) = (mirror(1), mirror(3), mirror(2));
     for years in [0, 1, 10, 1_000] {
         let ahead = NOW.plus(Duration::from_secs(3_600 + years * 365 * 86_400));
@@ -50,7 +50,7 @@ fn what_a_wrong_clock_stamped_is_taken_moves_no_clock_and_anybody_changes_it() {
         }
         let own = a.block(network("192.0.2.2"), block("x"), NOW).unwrap();
         assert!(own.stamp().physical() <= NOW.plus(Duration::from_millis(1)), "{own:?}");
-        // Its clock is set right again: it changes the entry itself, and others do.
+        // The wrong clock is corrected: its node and others change the entry.
         let again = wrong.block(network("192.0.2.1"), block("y"), NOW).unwrap();
         assert_eq!(a.apply(&again, NOW), Applied::Changed);
         let removal = a.remove(Rule::Block, network("192.0.2.1"), NOW).unwrap();
@@ -64,7 +64,7 @@ fn what_a_wrong_clock_stamped_is_taken_moves_no_clock_and_anybody_changes_it() {
 }
 
 #[test]
-fn a_stamp_of_no_time_that_a_clock_shows_is_refused() {
+fn a_stamp_of_the_year_10000_is_refused() {
     let a = mirror(1);
     let poison = |time| {
         Change::Network(NetworkChange {
@@ -76,7 +76,10 @@ fn a_stamp_of_no_time_that_a_clock_shows_is_refused() {
     };
     for time in [u64::MAX, 253_402_300_800_000 << 16] {
         let applied = a.apply(&poison(time), NOW);
-        assert!(matches!(applied, Applied::Refused(StateError::Future { .. })), "{applied:?}");
+        assert!(
+            matches!(applied, Applied::Refused(StateError::InvalidStamp { .. })),
+            "{applied:?}"
+        );
     }
     let last_day = 253_402_300_800_000 - 86_400_000;
     assert_eq!(a.apply(&poison(last_day << 16), NOW), Applied::Changed);
@@ -86,8 +89,8 @@ fn a_stamp_of_no_time_that_a_clock_shows_is_refused() {
     a.block(network("192.0.2.8"), block("x"), late).unwrap_err();
 }
 
-/// A change of one of few keys by one of few writers, so that they collide; some with an
-/// end, in milliseconds from now.
+/// Few keys and few writers, so that changes collide; some expire, given in milliseconds from
+/// `NOW`.
 fn any_change() -> impl Strategy<Value = Change> {
     let ends = prop::option::of(prop::option::of(0u64..100));
     (0u8..8, 0u64..50, 0u64..4, ends).prop_map(|(key, time, node, live)| {
@@ -118,14 +121,14 @@ fn block_of(time: u64, node: u64) -> Block {
 }
 
 proptest! {
-    /// Merging is commutative, associative and idempotent: any order, with any
-    /// repetitions, gives the same mirror.
+    /// Merging is commutative, associative and idempotent: changes in any order, with any
+    /// repetitions, give the same mirror.
     #[test]
-    fn order_and_repetition_do_not_matter(
+    fn the_order_and_repetition_of_changes_do_not_matter(
         changes in prop::collection::vec(any_change(), 0..40),
         order in prop::collection::vec(any::<prop::sample::Index>(), 0..80),
     ) {
-        // One stamp, one change.
+        // Each stamp stands for one change only.
         let mut seen = BTreeSet::new();
         let changes: Vec<_> =
             changes.into_iter().filter(|c| seen.insert((c.key(), c.stamp()))).collect();
@@ -148,10 +151,10 @@ proptest! {
 }
 
 proptest! {
-    /// Whatever two mirrors missed, and whenever they were swept: once each has the
-    /// content of the other they are equal, and show the same.
+    /// Whichever changes two mirrors missed, and whenever they were swept: after exchanging their
+    /// content they are equal and answer equally.
     #[test]
-    fn once_the_content_is_exchanged_mirrors_are_equal_whatever_has_ended(
+    fn mirrors_are_equal_after_exchanging_their_content(
         changes in prop::collection::vec(any_change(), 1..40),
         steps in prop::collection::vec((any::<bool>(), any::<prop::sample::Index>(), 0u64..3), 0..80),
     ) {
@@ -168,7 +171,7 @@ proptest! {
                 mirror.sweep(now);
             }
         }
-        // What has just ended, mirrors take from each other later.
+        // After the grace period in which mirrors skip entries that have just expired.
         now = now.plus(Duration::from_secs(6));
         mirrors.iter().for_each(|mirror| drop(mirror.sweep(now)));
         let [a, b] = &mirrors;

@@ -1,4 +1,4 @@
-//! Values with names.
+//! Named values.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use mailmesh_state::*;
 use super::{NOW, block, mirror, network};
 
 #[test]
-fn a_value_is_set_replaced_removed_and_ends_everywhere() {
+fn a_value_is_set_replaced_removed_and_expires_on_all_nodes() {
     let (a, b) = (mirror(1), mirror(2));
     let key = |name: &str| ValueKey::new("acme.flags", name).unwrap();
     let value = |n: u32| Value::encode(&n).unwrap();
@@ -21,7 +21,7 @@ fn a_value_is_set_replaced_removed_and_ends_everywhere() {
     assert_eq!(b.apply(&first, NOW), Applied::Stale);
     assert_eq!(a.apply(&second, NOW), Applied::Changed);
     assert_eq!((of(&a, "x", NOW), of(&b, "x", NOW)), (Some(2), Some(2)));
-    // Another namespace, and one that begins with the same letters.
+    // Another namespace, one with a common prefix, and one that only begins alike.
     for namespace in ["acme.flag", "acme.flags2", "other"] {
         a.set_value(ValueKey::new(namespace, "x").unwrap(), value(9), NOW).unwrap();
     }
@@ -30,8 +30,8 @@ fn a_value_is_set_replaced_removed_and_ends_everywhere() {
     assert_eq!(listed, [key("a"), key("x")]);
     assert_eq!(a.values_from(&key(""), NOW), b.values_from(&key(""), NOW));
 
-    // What ends in the place of another leaves a tombstone: who missed it must not bring
-    // the other back.
+    // A value that expires after replacing another is retained: a node that missed it must not
+    // bring the other back.
     let missed = b.set_value(key("x"), value(4).expiring_at(later(10)), later(2)).unwrap();
     assert_eq!(of(&b, "x", later(9)), Some(4));
     assert_eq!(of(&b, "x", later(10)), None);
@@ -41,13 +41,13 @@ fn a_value_is_set_replaced_removed_and_ends_everywhere() {
     assert_eq!(of(&a, "x", later(11)), None);
 
     let removed = a.remove_value(key("a"), later(12)).unwrap();
-    assert!(matches!(a.remove_value(key("a"), later(12)), Err(StateError::Absent { .. })));
+    assert!(matches!(a.remove_value(key("a"), later(12)), Err(StateError::NotFound { .. })));
     assert_eq!(b.apply(&removed, later(12)), Applied::Changed);
     assert_eq!((of(&a, "a", later(12)), of(&b, "a", later(12))), (None, None));
 }
 
 #[test]
-fn values_have_a_bound_of_their_own() {
+fn values_have_their_own_bound() {
     let mut bounds = Bounds::default();
     (bounds.values, bounds.networks) = (2, 1);
     let mirror = Mirror::with_bounds(NodeId(1), [3; 16], bounds);
@@ -57,5 +57,5 @@ fn values_have_a_bound_of_their_own() {
     };
     mirror.block(network("192.0.2.1"), block("x"), NOW).unwrap();
     assert!(set("a").is_ok() && set("b").is_ok() && set("a").is_ok());
-    assert!(matches!(set("c"), Err(StateError::Full { what: "values", limit: 2 })));
+    assert!(matches!(set("c"), Err(StateError::Full { kind: "values", limit: 2 })));
 }

@@ -1,10 +1,10 @@
-//! Two mirrors that differ become equal, whatever gets lost.
+//! Two mirrors that differ become equal despite message loss.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
-mod comparing;
+mod comparison;
+mod full_transfer;
 mod hostile;
-mod taking_over;
 
 use std::time::Duration;
 
@@ -23,9 +23,9 @@ struct Pair {
     now: UnixMillis,
     at: Duration,
     messages: usize,
-    /// Entries and coded symbols that were sent.
+    /// Entries and coded symbols sent so far.
     sent: [usize; 2],
-    /// How many of a hundred messages are lost.
+    /// Percentage of messages that are lost.
     loss: usize,
 }
 
@@ -33,7 +33,7 @@ impl Pair {
     fn new(loss: usize) -> Self {
         let node = |n| Node {
             mirror: Mirror::new(NodeId(n), [3; 16]),
-            reconciler: Reconciler::new(n as usize - 1, Timing::default()),
+            reconciler: Reconciler::new(n as usize - 1, ReconcileConfig::default()),
         };
         let mut pair = Self {
             nodes: [node(1), node(2)],
@@ -62,7 +62,7 @@ impl Pair {
         [self.nodes[0].mirror.digest(), self.nodes[1].mirror.digest()]
     }
 
-    /// A second passes: heartbeats, messages until quiet, deadlines.
+    /// One second passes: heartbeats, messages until none is left, deadlines.
     fn second(&mut self) {
         let digests = self.digests();
         for (i, node) in self.nodes.iter_mut().enumerate() {
@@ -71,7 +71,7 @@ impl Pair {
         loop {
             let mut quiet = true;
             for i in 0..2 {
-                for (to, message) in self.nodes[i].reconciler.take_to_send() {
+                for (to, message) in self.nodes[i].reconciler.take_outgoing() {
                     quiet = false;
                     self.messages += 1;
                     match &message {
@@ -82,7 +82,7 @@ impl Pair {
                         SyncMessage::Symbols { symbols, .. } => self.sent[1] += symbols.len(),
                         _ => {}
                     }
-                    // Scattered, and the same in every run.
+                    // Pseudo-random, and the same in every run.
                     let mixed = (self.messages as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
                     let scattered = (mixed ^ mixed >> 32).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 40;
                     if scattered % 100 >= self.loss as u64 {
@@ -116,7 +116,7 @@ impl Pair {
     }
 }
 
-/// Two nodes that both have these many entries, and each so many that the other lacks.
+/// Two nodes that share `both` entries and each have `each` entries that the other lacks.
 fn nearly_equal(both: u32, each: u32, loss: usize) -> Pair {
     let mut pair = Pair::new(loss);
     pair.block(0, both);

@@ -6,17 +6,17 @@ use redb::StorageBackend;
 use super::*;
 
 thread_local! {
-    /// From where on this thread's disk is full.
+    /// The size in bytes at which the disk of this thread is full.
     static FULL: Cell<Option<u64>> = const { Cell::new(None) };
-    /// Whether this thread's disk fails to read.
+    /// Whether reads from the disk of this thread fail.
     static IS_BROKEN: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A disk with bounded room that may fail to read.
+/// A disk with limited space, on which reads may fail.
 #[derive(Debug)]
 struct TestDisk {
     file: FileBackend,
-    /// A file of more bytes takes no room until they are written.
+    /// Whether growing a file takes no space until bytes are written.
     is_sparse: bool,
 }
 
@@ -75,7 +75,7 @@ fn keys(store: &Store) -> Vec<u32> {
 }
 
 #[test]
-fn a_full_disk_loses_nothing_that_was_written_and_heals() {
+fn a_full_disk_loses_no_commit_and_recovers() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = Store::open_with(dir.path(), full_disk, UPGRADES).unwrap();
     store.commit([record(1, 100)], &[("clock", b"1")]).unwrap();
@@ -86,7 +86,7 @@ fn a_full_disk_loses_nothing_that_was_written_and_heals() {
         let error = store.commit(many(), &[("clock", b"2")]).unwrap_err();
         assert!(matches!(error, StoreError::Write { .. }), "{error}");
         assert!(error.to_string().contains("kept in memory"), "{error}");
-        // The file is closed: no answer is not an empty one.
+        // The file is closed: reads fail instead of returning nothing.
         assert!(matches!(store.read(|_, _| ()), Err(StoreError::Unreadable { .. })));
         assert!(matches!(store.note("clock"), Err(StoreError::Unreadable { .. })));
     }
@@ -99,7 +99,7 @@ fn a_full_disk_loses_nothing_that_was_written_and_heals() {
     assert_eq!((keys(&store).len(), store.note("clock").unwrap()), (200, Some(b"2".to_vec())));
 }
 
-/// From format 1 to 2 each value is written twice over.
+/// An upgrade from format 1 to 2 that repeats each value twice.
 fn doubled(write: &redb::WriteTransaction) -> Result<(), redb::Error> {
     let mut table = write.open_table(RECORDS)?;
     let mut old = Vec::new();
@@ -114,7 +114,7 @@ fn doubled(write: &redb::WriteTransaction) -> Result<(), redb::Error> {
 }
 
 #[test]
-fn an_older_file_is_upgraded_once_and_a_newer_one_refused_untouched() {
+fn an_older_file_is_upgraded_once_and_a_newer_one_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     Store::open(dir.path()).unwrap().commit([record(1, 3)], &[]).unwrap();
     for _ in 0..2 {
@@ -122,32 +122,32 @@ fn an_older_file_is_upgraded_once_and_a_newer_one_refused_untouched() {
         store.read(|_, value| assert_eq!(value, [1; 6])).unwrap();
     }
     let error = Store::open(dir.path()).unwrap_err();
-    assert!(matches!(error, StoreError::Newer { found: 2, known: 1, .. }), "{error}");
+    assert!(matches!(error, StoreError::NewerFormat { found: 2, known: 1, .. }), "{error}");
     let store = Store::open_with(dir.path(), open_file, &[doubled]).unwrap();
     assert_eq!(keys(&store), [1]);
 }
 
 #[test]
-fn a_store_opens_on_a_full_disk_and_one_that_could_not_be_made_is_made_later() {
+fn a_store_opens_on_a_full_disk_and_creation_succeeds_later() {
     let dir = tempfile::tempdir().unwrap();
     FULL.with(|full| full.set(Some(0)));
     let open = || Store::open_with(dir.path(), sparse_disk, UPGRADES);
     for _ in 0..2 {
         let error = open().unwrap_err();
-        assert!(matches!(error, StoreError::NoRoom { .. }) && error.may_pass(), "{error}");
-        assert!(error.to_string().contains("make room"), "{error}");
+        assert!(matches!(error, StoreError::DiskFull { .. }) && error.is_transient(), "{error}");
+        assert!(error.to_string().contains("free space"), "{error}");
     }
     FULL.with(|full| full.set(None));
     let mut store = open().unwrap();
     store.commit([record(1, 100)], &[]).unwrap();
     drop(store);
-    // Nothing can be added; what is there can be read.
+    // Writes fail; reads succeed.
     FULL.with(|full| full.set(Some(8_192)));
     assert_eq!(keys(&open().unwrap()), [1]);
 }
 
 #[test]
-fn a_file_that_was_half_made_is_made_anew_and_another_is_not_touched() {
+fn an_unfinished_file_is_recreated_and_other_files_stay() {
     let dir = tempfile::tempdir().unwrap();
     let path = Store::path_in(dir.path());
     let mut half = vec![0; 1 << 20];
@@ -166,11 +166,11 @@ fn a_file_that_was_half_made_is_made_anew_and_another_is_not_touched() {
 }
 
 #[test]
-fn a_disk_that_fails_to_read_is_not_called_a_damaged_store() {
+fn a_read_error_of_the_disk_is_not_reported_as_damage() {
     let dir = tempfile::tempdir().unwrap();
     let open = || Store::open_with(dir.path(), sparse_disk, UPGRADES);
     let mut store = open().unwrap();
-    // More than what is kept in memory.
+    // More than the cache holds.
     store.commit((0..200).map(|n| record(n, 100_000)), &[]).unwrap();
     drop(store);
     let store = open().unwrap();
@@ -178,7 +178,7 @@ fn a_disk_that_fails_to_read_is_not_called_a_damaged_store() {
     let unread = store.read(|_, _| ()).unwrap_err();
     drop(store);
     for error in [unread, open().unwrap_err()] {
-        assert!(matches!(error, StoreError::Unreadable { .. }) && !error.may_pass(), "{error}");
+        assert!(matches!(error, StoreError::Unreadable { .. }) && !error.is_transient(), "{error}");
         assert!(error.to_string().contains("check the disk"), "{error}");
     }
     IS_BROKEN.with(|broken| broken.set(false));

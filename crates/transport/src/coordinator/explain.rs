@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use mailmesh_secrets::path_words;
+use mailmesh_secrets::display_path;
 use serde_json::Value;
 
 use super::exposure::openings;
@@ -198,7 +198,7 @@ fn mesh(out: &mut String, mesh: &MeshSettings) {
     match &mesh.key {
         Some(secret) => {
             let secret = match secret {
-                Secret::File(path) => format!("the file {}", path_words(path)),
+                Secret::File(path) => format!("the file {}", display_path(path)),
                 other => other.to_string(),
             };
             let words = "every frame is sealed, certificates are replicated";
@@ -212,7 +212,7 @@ fn mesh(out: &mut String, mesh: &MeshSettings) {
     }
     match &mesh.store {
         Some(dir) => {
-            own_line(out, "store", &format!("the mirror is kept in {}", path_words(dir)));
+            own_line(out, "store", &format!("the mirror is kept in {}", display_path(dir)));
         }
         None => line(out, "store", "none: a node that starts has the mirror of the others"),
     }

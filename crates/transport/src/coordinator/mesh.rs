@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mailmesh_delivery::NodeName;
-use mailmesh_secrets::{io_words, path_words, redact};
+use mailmesh_secrets::{display_path, io_error_text, redact};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
@@ -121,9 +121,9 @@ impl Secret {
                 )))
             }
             Self::File(path) => {
-                let shown = path_words(path);
+                let shown = display_path(path);
                 let failed = |error| {
-                    let error = io_words(&error);
+                    let error = io_error_text(&error);
                     fail(format!("{shown}: {error}; check `mesh.key.filePath`{}", taken_from(path)))
                 };
                 let metadata = std::fs::metadata(path).map_err(failed)?;
@@ -157,13 +157,13 @@ pub(super) fn taken_from(path: &Path) -> String {
     match std::env::current_dir() {
         Ok(here) if path.is_relative() => format!(
             ", which is relative to {}, where the process was started; write it from `/` on",
-            path_words(&here)
+            display_path(&here)
         ),
         _ => String::new(),
     }
 }
 
-/// A path as far as it does not read like a key. Unlike [`path_words`], this does not look whether
+/// A path as far as it does not read like a key. Unlike [`display_path`], this does not look whether
 /// it is there: a hung mount would hang a line of the log.
 fn path_text(path: &Path) -> String {
     own(&redact(&path.to_string_lossy()))

@@ -43,7 +43,7 @@ mod zenoh;
 use std::io::Read;
 use std::path::Path;
 
-use mailmesh_secrets::{io_words, path_words};
+use mailmesh_secrets::{display_path, io_error_text};
 use serde_json::Value;
 
 pub(crate) use address_cache::AddressCache;
@@ -143,9 +143,12 @@ impl Coordinator {
     /// the file.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
         let path = path.as_ref();
-        let name = path_words(path);
+        let name = display_path(path);
         let read = |error: std::io::Error| {
-            ConfigError::new(ConfigErrorKind::Read { path: name.clone(), why: io_words(&error) })
+            ConfigError::new(ConfigErrorKind::Read {
+                path: name.clone(),
+                why: io_error_text(&error),
+            })
         };
         let len = std::fs::metadata(path).map_err(read)?.len();
         if len > MAX_CONFIG_LEN as u64 {

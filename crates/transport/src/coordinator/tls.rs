@@ -7,8 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use mailmesh_secrets::pem::{self, PemError, PemWarning, Wanted};
-use mailmesh_secrets::{buffer_for, io_words, is_secret_name, path_words};
+use mailmesh_secrets::pem::{self, Expected, PemError, PemWarning};
+use mailmesh_secrets::{buffer_for, display_path, io_error_text, is_secret_name};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
@@ -128,7 +128,7 @@ impl Credentials {
         for material in self.authorities.iter().filter(|material| material.is_here(files)) {
             let text = material.read()?;
             let (found, said) = material.said(pem::authorities(&text, AUTHORITIES, now()))?;
-            material.warn(&said, !pem::are_read_alike(&text, &found), &mut warnings);
+            material.warn(&said, !pem::are_portable(&text, &found), &mut warnings);
         }
         for Identity { certificate, private_key } in &self.identities {
             let certificate = certificate.as_ref().filter(|material| material.is_here(files));
@@ -137,12 +137,12 @@ impl Credentials {
                 (Some(certificate), Some(key)) => {
                     let (chain_text, key_text) = (certificate.read()?, key.read()?);
                     let found = read_pair((certificate, &chain_text), (key, &key_text))?;
-                    let is_mended = !found.is_chain_read_alike(&chain_text);
+                    let is_mended = !found.is_chain_portable(&chain_text);
                     let said = found.warnings.iter().cloned().chain(found.dates(now()));
                     let said = said.filter(|said| matters(said, is_mended));
                     let (of_key, of_chain): (Vec<_>, Vec<_>) =
-                        said.partition(|said| said.of() == Wanted::PrivateKey);
-                    key.warn(&of_key, !found.is_key_read_alike(&key_text), &mut warnings);
+                        said.partition(|said| said.input() == Expected::PrivateKey);
+                    key.warn(&of_key, !found.is_key_portable(&key_text), &mut warnings);
                     certificate.warn(&of_chain, is_mended, &mut warnings);
                 }
                 (Some(certificate), None) => {
@@ -170,7 +170,7 @@ impl Credentials {
         for material in &self.authorities {
             let Ok(text) = material.read() else { continue };
             let Ok((found, _)) = pem::authorities(&text, AUTHORITIES, now()) else { continue };
-            if !pem::are_read_alike(&text, &found) {
+            if !pem::are_portable(&text, &found) {
                 let plain = pem::certificates_to_pem(&found);
                 replace(value, material, &STANDARD.encode(plain));
             }
@@ -179,12 +179,12 @@ impl Credentials {
             let (Some(certificate), Some(key)) = (certificate, private_key) else { continue };
             let (Ok(chain_text), Ok(key_text)) = (certificate.read(), key.read()) else { continue };
             let Ok(found) = pem::identity(&chain_text, &key_text, CHAIN) else { continue };
-            if !found.is_chain_read_alike(&chain_text) {
+            if !found.is_chain_portable(&chain_text) {
                 let plain = pem::certificates_to_pem(&found.chain);
                 replace(value, certificate, &STANDARD.encode(plain));
             }
             if let (false, Ok(plain)) =
-                (found.is_key_read_alike(&key_text), pem::key_to_pem(&found.key))
+                (found.is_key_portable(&key_text), pem::key_to_pem(&found.key))
             {
                 replace(value, key, &STANDARD.encode(plain.as_bytes()));
             }
@@ -197,9 +197,9 @@ fn read_pair(
     (certificate, chain_text): (&Material, &[u8]),
     (key, key_text): (&Material, &[u8]),
 ) -> Result<pem::Identity, ConfigError> {
-    pem::identity(chain_text, key_text, CHAIN).map_err(|error| match error.of {
-        Wanted::Certificates => certificate.because(error.error),
-        Wanted::PrivateKey => key.because(error.error),
+    pem::identity(chain_text, key_text, CHAIN).map_err(|error| match error.input {
+        Expected::Certificates => certificate.because(error.error),
+        Expected::PrivateKey => key.because(error.error),
     })
 }
 
@@ -299,7 +299,7 @@ impl Material {
     /// Something that was found in it, with where it was.
     fn words(&self, found: &dyn Display) -> String {
         match &self.from {
-            Origin::File(path) => format!("{}: {found}", path_words(path)),
+            Origin::File(path) => format!("{}: {found}", display_path(path)),
             Origin::Base64(_) => format!("in what its base64 stands for: {found}"),
             Origin::Text(_) => found.to_string(),
         }
@@ -347,9 +347,9 @@ fn read_pem(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
 
 /// The content of a file; `what` it should be.
 fn read(path: &Path, what: &str) -> Result<Zeroizing<Vec<u8>>, String> {
-    let shown = path_words(path);
+    let shown = display_path(path);
     let failed = |error: std::io::Error| {
-        let error = io_words(&error);
+        let error = io_error_text(&error);
         format!(
             "cannot read {shown}: {error}; give the path of {what} that the server may read{}",
             taken_from(path)
@@ -367,7 +367,7 @@ fn read(path: &Path, what: &str) -> Result<Zeroizing<Vec<u8>>, String> {
 /// What Zenoh wants of a dictionary: a user and a password a line, a colon between them.
 fn check_dictionary(path: &Path) -> Result<(), String> {
     let bytes = read(path, "a file of logins")?;
-    let shown = path_words(path);
+    let shown = display_path(path);
     let text = std::str::from_utf8(&bytes)
         .map_err(|_| format!("{shown}: it is not UTF-8 text; if it is UTF-16, save it as UTF-8"))?;
     let mut lines = text.lines().map(str::trim).enumerate();

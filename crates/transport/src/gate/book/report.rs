@@ -23,7 +23,7 @@ impl Endpoint {
         let state = match self.last {
             _ if self.is_satisfied(is_linked) => EndpointState::Linked,
             Some(Outcome::Itself) => EndpointState::Own,
-            None if !self.tries.is_dialing => EndpointState::NotTried,
+            None if !self.tries.is_dialing => EndpointState::RateLimited,
             _ => EndpointState::Trying,
         };
         let is_waiting = state == EndpointState::Trying && !self.tries.is_dialing;
@@ -52,7 +52,7 @@ mod tests {
             let report = book.report(now, |id| *id == [4; 16]);
             report.iter().map(|status| status.state).collect::<Vec<_>>()
         };
-        assert_eq!(states(&book), [EndpointState::NotTried; 3]);
+        assert_eq!(states(&book), [EndpointState::RateLimited; 3]);
         let due = book.due(now, |_| false);
         assert_eq!(states(&book), [EndpointState::Trying; 3]);
         book.dialed(now, &due[0], Outcome::Reached([4; 16]));
