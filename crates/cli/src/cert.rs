@@ -1,4 +1,4 @@
-//! Certificates of a running node: set, listed, withdrawn.
+//! `cert`: adds, lists and removes certificates through a running node.
 
 use std::fs::File;
 use std::io::Read;
@@ -10,24 +10,28 @@ use mailmesh::secrets::{buffer_for, display_path, io_error_text};
 use mailmesh::{
     Material, ReadCertificate, StateError, UnixMillis, certificate_to_pem, read_certificate,
 };
-use mailmesh_cli::protocol::{Hidden, Request};
+use mailmesh_cli::protocol::{Request, SecretText};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use crate::args::Cert;
+use crate::args::CertCommand;
+use crate::control;
 use crate::exit::Failure;
-use crate::query::{client, text};
+use crate::json::value_text;
 use crate::say::{self, say};
 
-/// Longest file of a certificate and its issuers, or of a key, in bytes.
-const MAX_PEM: u64 = 1 << 20;
+/// Maximum length of a PEM file, in bytes.
+const MAX_PEM_LEN: u64 = 1 << 20;
 
-pub(crate) async fn run(options: Cert, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {
-    let mut client = client(socket).await?;
-    match options {
-        Cert::Add { chain, key, force } => {
+pub(crate) async fn run(
+    command: CertCommand,
+    socket: Option<PathBuf>,
+) -> Result<ExitCode, Failure> {
+    let mut client = control::connect(socket).await?;
+    match command {
+        CertCommand::Add { chain, key, force } => {
             let found = read_pair(&chain, &key, client.cluster_now().await?)?;
-            check_end(&chain, &found, force)?;
+            check_expiry(&chain, &found, force)?;
             for warning in &found.warnings {
                 let file = match warning.input() {
                     Expected::PrivateKey => &key,
@@ -35,26 +39,26 @@ pub(crate) async fn run(options: Cert, socket: Option<PathBuf>) -> Result<ExitCo
                 };
                 say::labelled(33, "warning", &format!("{}: {warning}", display_path(file)));
             }
-            // The certificate as it was read, so that the node need not mend the files again.
+            // The repaired form, so that the node repairs and warns about nothing again.
             let pem = certificate_to_pem(&found.certificate)
                 .map_err(|error| Failure::failed(error.to_string()))?;
-            let (chain_pem, key_pem) = (Hidden(pem.chain.into()), Hidden(pem.key));
+            let (chain_pem, key_pem) = (SecretText(pem.chain.into()), SecretText(pem.key));
             let certificate = client.ask(&Request::CertAdd { chain_pem, key_pem, force }).await?;
-            describe(&certificate);
+            print_certificate(&certificate);
         }
-        Cert::Remove { names } => {
+        CertCommand::Remove { names } => {
             client.ask(&Request::CertRemove { names }).await?;
         }
-        Cert::List { json } => {
+        CertCommand::List { json } => {
             let list = client.ask(&Request::CertList).await?;
             if json {
                 say::json(&list);
                 return Ok(ExitCode::SUCCESS);
             }
             for certificate in list.as_array().into_iter().flatten() {
-                describe(certificate);
+                print_certificate(certificate);
                 for host in certificate["hosts"].as_array().into_iter().flatten() {
-                    say!("  {}", presented(host));
+                    say!("  {}", host_line(host));
                 }
             }
         }
@@ -62,23 +66,23 @@ pub(crate) async fn run(options: Cert, socket: Option<PathBuf>) -> Result<ExitCo
     Ok(ExitCode::SUCCESS)
 }
 
-fn describe(certificate: &Value) {
+fn print_certificate(certificate: &Value) {
     let names = certificate["names"].as_array().into_iter().flatten();
-    let names: Vec<_> = names.map(text).collect();
+    let names: Vec<_> = names.map(value_text).collect();
     let until = UnixMillis(certificate["not_after"].as_u64().unwrap_or(0));
-    let fingerprint = text(&certificate["fingerprint"]);
+    let fingerprint = value_text(&certificate["fingerprint"]);
     say!("{}  SHA-256 {fingerprint}  until {until}", names.join(", "));
     say!(
         "  key {}, chain of {}, issuer {}",
-        text(&certificate["key_type"]),
-        text(&certificate["chain_length"]),
-        text(&certificate["issuer"])
+        value_text(&certificate["key_type"]),
+        value_text(&certificate["chain_length"]),
+        value_text(&certificate["issuer"])
     );
 }
 
-/// A certificate and its key, read before they go anywhere; `now` is the time of the cluster.
+/// Reads and checks both files before anything is sent. `now` is the cluster time.
 fn read_pair(chain: &Path, key: &Path, now: UnixMillis) -> Result<ReadCertificate, Failure> {
-    let (chain_pem, key_pem) = (read(chain)?, read(key)?);
+    let (chain_pem, key_pem) = (read_pem(chain)?, read_pem(key)?);
     read_certificate(&chain_pem, &key_pem, now).map_err(|error| {
         let file = match &error {
             StateError::Parse { part: Material::PrivateKey, .. } => key,
@@ -88,40 +92,41 @@ fn read_pair(chain: &Path, key: &Path, now: UnixMillis) -> Result<ReadCertificat
     })
 }
 
-/// Refuses a certificate that has expired, unless forced.
-fn check_end(file: &Path, found: &ReadCertificate, force: bool) -> Result<(), Failure> {
-    let is_over = found.warnings.iter().any(|said| matches!(said, PemWarning::LeafExpired { .. }));
-    if !is_over || force {
+/// Refuses an expired certificate, unless forced.
+fn check_expiry(file: &Path, found: &ReadCertificate, force: bool) -> Result<(), Failure> {
+    let has_expired =
+        found.warnings.iter().any(|warning| matches!(warning, PemWarning::LeafExpired { .. }));
+    if !has_expired || force {
         return Ok(());
     }
     Err(Failure::failed(format!(
-        "{}: the certificate for {} ended at {}; renew it, or set it all the same with `--force`",
+        "{}: the certificate for {} ended at {}; renew it, or add it anyway with `--force`",
         display_path(file),
         found.certificate.names(),
         found.certificate.not_after()
     )))
 }
 
-fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+fn read_pem(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let failed = |e| Failure::failed(format!("{}: {}", display_path(path), io_error_text(&e)));
     let file = File::open(path).map_err(failed)?;
-    let mut bytes = Zeroizing::new(buffer_for(&file, MAX_PEM));
-    let read = file.take(MAX_PEM + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if read as u64 > MAX_PEM {
+    let mut bytes = Zeroizing::new(buffer_for(&file, MAX_PEM_LEN));
+    let read = file.take(MAX_PEM_LEN + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if read as u64 > MAX_PEM_LEN {
         return Err(Failure::failed(format!(
-            "{}: more than {MAX_PEM} bytes; no certificate or key has so many",
+            "{}: more than {MAX_PEM_LEN} bytes; this is too long for a certificate chain or key",
             display_path(path)
         )));
     }
     Ok(bytes)
 }
 
-/// The certificate that a name gets, and the reason.
-fn presented(host: &Value) -> String {
-    let (name, why) = (text(&host["name"]), text(&host["why"]));
+/// A name, the certificate that hosts of this name present, and the reason.
+fn host_line(host: &Value) -> String {
+    let (name, why) = (value_text(&host["name"]), value_text(&host["why"]));
     if host["presented"] == true {
         return format!("{name}: this certificate ({why})");
     }
-    let other: String = text(&host["fingerprint"]).chars().take(16).collect();
+    let other: String = value_text(&host["fingerprint"]).chars().take(16).collect();
     format!("{name}: SHA-256 {other}... instead ({why})")
 }

@@ -1,3 +1,5 @@
+//! `check`: checks and explains a configuration without starting a node.
+
 use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
@@ -9,17 +11,17 @@ use mailmesh::{
 };
 use rustix::fs::{Access, access};
 
-use crate::args::Check;
-use crate::control;
+use crate::args::CheckArgs;
+use crate::control::{self, SocketUse};
 use crate::exit::Failure;
 use crate::process::check_descriptors;
 use crate::say::{self, note, say};
 
-pub(crate) fn run(options: &Check, socket: Option<&Path>) -> Result<ExitCode, Failure> {
+pub(crate) fn run(options: &CheckArgs, socket: Option<&Path>) -> Result<ExitCode, Failure> {
     let failure = |error: ConfigError| Failure::from(error);
     let coordinator = if options.file == Path::new("-") {
         let mut text = String::new();
-        // One byte more than is accepted, so that a longer text is seen as such.
+        // One byte more than `parse` accepts, so that it reports a longer text.
         let limit = (1 << 20) + 1;
         let read = std::io::stdin().take(limit).read_to_string(&mut text);
         read.map_err(|error| {
@@ -29,29 +31,29 @@ pub(crate) fn run(options: &Check, socket: Option<&Path>) -> Result<ExitCode, Fa
     } else {
         Coordinator::load(&options.file).map_err(failure)?
     };
-    warn(coordinator.warnings());
+    print_warnings(coordinator.warnings());
     let has_key = coordinator.mesh().key.is_some();
-    warn(&coordinator.check_links(has_key).map_err(failure)?);
-    let keys = check_key(&coordinator, options.offline)?;
+    print_warnings(&coordinator.check_links(has_key).map_err(failure)?);
+    let keys = load_keys(&coordinator, options.offline)?;
     say::lines(&coordinator.explain());
     if let Some(keys) = keys {
         say!(
             "{:<12}{}",
             "keys",
-            names(&keys, coordinator.mesh().cluster.as_deref().unwrap_or(DEFAULT_CLUSTER))
+            key_line(&keys, coordinator.mesh().cluster.as_deref().unwrap_or(DEFAULT_CLUSTER))
         );
     }
     if options.offline {
-        warn(&coordinator.check_embedded().map_err(failure)?);
+        print_warnings(&coordinator.check_embedded().map_err(failure)?);
     } else {
-        warn(&coordinator.preflight().map_err(failure)?);
+        print_warnings(&coordinator.preflight().map_err(failure)?);
         let has_key = coordinator.mesh().key.is_some();
-        warn(&coordinator.check_machine(has_key).map_err(failure)?);
+        print_warnings(&coordinator.check_machine(has_key).map_err(failure)?);
         coordinator.mesh().store.as_deref().map_or(Ok(()), check_store)?;
-        warn_of_process(&coordinator, socket);
+        warn_about_process(&coordinator, socket);
         if matches!(coordinator.backend(), Backend::Zenoh(_)) {
             say!(
-                "{:<12}has the ports free, files and interfaces there, and certificates and keys in order",
+                "{:<12}ports are free, files and interfaces exist, certificates and keys are valid",
                 "machine"
             );
         }
@@ -59,13 +61,13 @@ pub(crate) fn run(options: &Check, socket: Option<&Path>) -> Result<ExitCode, Fa
     Ok(ExitCode::SUCCESS)
 }
 
-/// Warns of what `mailmesh node` would lack that started as this command did. A server may be
-/// started otherwise, and has no control socket, so none of it is an error here.
-fn warn_of_process(coordinator: &Coordinator, socket: Option<&Path>) {
+/// Warns if `mailmesh node`, started like this command, would lack descriptors or its control
+/// socket. These are no errors: a mail server may have other limits, and has no control socket.
+fn warn_about_process(coordinator: &Coordinator, socket: Option<&Path>) {
     let name = Cluster::builder().coordinator(coordinator.clone()).node_name();
     let socket = match socket {
-        Some(path) => control::check_path(path, true),
-        None => name.map_or(Ok(()), |name| control::check_default(name.as_str())),
+        Some(path) => control::check_path(path, SocketUse::Serve),
+        None => name.map_or(Ok(()), |name| control::check_default_path(name.as_str())),
     };
     let found = [
         check_descriptors().unwrap_or_else(|error| Some(error.message().to_owned())),
@@ -74,7 +76,7 @@ fn warn_of_process(coordinator: &Coordinator, socket: Option<&Path>) {
     found.iter().flatten().for_each(|text| say::labelled(33, "warning", text));
 }
 
-fn warn(warnings: &[Warning]) {
+fn print_warnings(warnings: &[Warning]) {
     for warning in warnings {
         say::labelled(33, "warning", &warning.message);
         if let Some(place) = &warning.place {
@@ -86,16 +88,16 @@ fn warn(warnings: &[Warning]) {
     }
 }
 
-/// The keys there are, if they are some. Those that are elsewhere are looked at unless
-/// `offline`.
-fn check_key(coordinator: &Coordinator, offline: bool) -> Result<Option<Keyring>, Failure> {
+/// The cluster keys of the configuration, if it has any. With `offline`, keys in files and
+/// environment variables are not read.
+fn load_keys(coordinator: &Coordinator, offline: bool) -> Result<Option<Keyring>, Failure> {
     let Some(secret) = &coordinator.mesh().key else {
         if matches!(coordinator.backend(), Backend::Zenoh(_)) {
             say::labelled(
                 31,
                 "open",
-                "there is no cluster key: whoever reaches a link joins, reads and injects; \
-                 make one with `mailmesh key generate` and set `mesh.key` on every node",
+                "there is no cluster key: anyone who reaches a link can join, read and inject; \
+                 generate one with `mailmesh key generate` and set `mesh.key` on every node",
             );
         }
         return Ok(None);
@@ -108,8 +110,8 @@ fn check_key(coordinator: &Coordinator, offline: bool) -> Result<Option<Keyring>
     keys.map(Some).map_err(|error| Failure::config(format!("`mesh.key`: {error}")))
 }
 
-/// The fingerprints of keys, as `key list` shows them.
-fn names(keys: &Keyring, cluster: &str) -> String {
+/// The fingerprints of the keys, as `key list` shows them.
+fn key_line(keys: &Keyring, cluster: &str) -> String {
     let ids: Vec<String> = keys.ids(cluster).iter().map(ToString::to_string).collect();
     let (sealing, others) = ids.split_first().map_or(("", &[][..]), |(one, rest)| (one, rest));
     let accepts =
@@ -117,35 +119,35 @@ fn names(keys: &Keyring, cluster: &str) -> String {
     format!("seals with {sealing}{accepts}")
 }
 
-/// Whether the store can be made, or written, there.
+/// Checks that the store can be created or written in `dir`.
 fn check_store(dir: &Path) -> Result<(), Failure> {
     let failed = |why: String| Failure::config(format!("`mesh.store`: {why}"));
-    let there = dir.ancestors().find(|path| path.exists()).unwrap_or_else(|| Path::new("."));
-    if !there.is_dir() {
-        return Err(failed(format!("{} is not a directory", display_path(there))));
+    let existing = dir.ancestors().find(|path| path.exists()).unwrap_or_else(|| Path::new("."));
+    if !existing.is_dir() {
+        return Err(failed(format!("{} is not a directory", display_path(existing))));
     }
     if store_in_use(dir) {
         return Err(failed(format!(
-            "{}: another process uses this store; if that is the node itself, which runs, use \
-             `--offline`; else give each node a directory of its own",
+            "{}: another process uses this store; if this node is running, use `--offline`; \
+             otherwise give each node its own directory",
             display_path(dir)
         )));
     }
-    // Whose the directories above the store's are does not matter.
-    let trusted = (there == dir).then(|| mailmesh::check_dir(dir)).transpose();
+    // Owners of parent directories do not matter.
+    let trusted = (existing == dir).then(|| mailmesh::check_dir(dir)).transpose();
     let trusted = trusted.map_err(|why| failed(format!("{}: {why}", dir.display())))?;
     if trusted.is_some_and(|trusted| trusted.is_group_writable) {
         let text = format!(
-            "the group of {} may write there, and so change what all nodes block; `chmod g-w` it, \
-             unless the volume is mounted so",
-            there.display()
+            "the group of {} may write to it, and so change the blocks of all nodes; run \
+             `chmod g-w`, unless the volume requires this mode",
+            existing.display()
         );
         say::labelled(33, "warning", &text);
     }
-    access(there, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| {
+    access(existing, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| {
         failed(format!(
-            "{}: {error}; give a directory that the user of the server may write",
-            display_path(there)
+            "{}: {error}; choose a directory that the user of the server may write to",
+            display_path(existing)
         ))
     })
 }

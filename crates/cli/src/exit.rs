@@ -1,4 +1,4 @@
-//! Exit codes, documented in `mailmesh --help`.
+//! Failures of commands and their exit codes, which `mailmesh --help` documents.
 
 use std::process::ExitCode;
 
@@ -6,22 +6,22 @@ use mailmesh::ConfigError;
 
 use crate::say;
 
-/// A command failed: what to say, and the exit code.
+/// The failure of a command: an error message and the exit code.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    /// In a line.
+    /// One line.
     message: String,
-    /// More lines; their ends are the program's own.
+    /// Further lines.
     details: String,
     code: u8,
 }
 
-/// `members`: no other node is heard, but a node of another cluster key, or a stranger that
-/// imitates one.
-pub(crate) const LOCKED_OUT: u8 = 6;
+/// `members`: no other node is heard, but messages under another cluster key are, from a node or
+/// from a stranger that imitates one.
+pub(crate) const EXIT_LOCKED_OUT: u8 = 6;
 
 /// `block check`: the address is blocked.
-pub(crate) const BLOCKED: u8 = 10;
+pub(crate) const EXIT_BLOCKED: u8 = 10;
 
 impl Failure {
     fn new(message: String, code: u8) -> Self {
@@ -34,41 +34,42 @@ impl Failure {
         self
     }
 
-    /// The command was refused or did not succeed: 1.
+    /// The command failed or was refused: 1.
     pub(crate) fn failed(message: impl Into<String>) -> Self {
         Self::new(message.into(), 1)
     }
 
-    /// Wrong usage of the command line: 2.
+    /// The command line is invalid: 2.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self::new(message.into(), 2)
     }
 
-    /// The configuration cannot be used: 3.
+    /// The configuration is invalid: 3.
     pub(crate) fn config(message: impl Into<String>) -> Self {
         Self::new(message.into(), 3)
     }
 
-    /// No node answers at the control socket: 4.
+    /// No node answers at the control socket, or several could be meant: 4.
     pub(crate) fn no_node(message: impl Into<String>) -> Self {
         Self::new(message.into(), 4)
     }
 
     /// Another live node has this node's name: 5.
-    pub(crate) fn stepped_back(message: impl Into<String>) -> Self {
+    pub(crate) fn name_conflict(message: impl Into<String>) -> Self {
         Self::new(message.into(), 5)
     }
 
-    /// What to say.
+    /// The error message, without trailing whitespace.
     pub(crate) fn message(&self) -> &str {
         self.message.trim_end()
     }
 
-    /// Whether no node answers.
+    /// Whether no node answered.
     pub(crate) fn is_no_node(&self) -> bool {
         self.code == 4
     }
 
+    /// Prints the failure to standard error and returns its exit code.
     pub(crate) fn report(&self) -> ExitCode {
         say::labelled(31, "error", self.message());
         self.details.lines().for_each(|line| say::note_line(format_args!("{line}")));
@@ -91,7 +92,7 @@ impl From<mailmesh::Error> for Failure {
             Error::Config(config) | Error::Transport(TransportError::Config(config)) => {
                 config.into()
             }
-            Error::SteppedBack { .. } => Self::stepped_back(error.to_string()),
+            Error::SteppedBack { .. } => Self::name_conflict(error.to_string()),
             Error::HostName { .. } | Error::Transport(TransportError::ClusterName { .. }) => {
                 Self::config(error.to_string())
             }

@@ -1,3 +1,5 @@
+//! `key`: generates cluster keys and replaces the key of a running cluster.
+
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -5,41 +7,41 @@ use std::process::ExitCode;
 
 use mailmesh::secrets::{display_path, io_error_text};
 use mailmesh::{ClusterKey, Keyring, Secret};
-use mailmesh_cli::protocol::{Hidden, Request};
+use mailmesh_cli::protocol::{Request, SecretText};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use crate::args::Key;
+use crate::args::KeyCommand;
+use crate::control;
 use crate::control::client::Client;
-use crate::control::find;
 use crate::exit::Failure;
 use crate::say::{self, note, say};
 
-/// Fewest digits that name a key.
-const LEAST_DIGITS: usize = 4;
-/// Digits of a whole fingerprint.
-const KEY_ID_DIGITS: usize = 16;
-/// Longest text of a key that is read.
-const MAX_KEY_TEXT: u64 = 4096;
+/// Minimum number of digits of a fingerprint prefix.
+const MIN_ID_DIGITS: usize = 4;
+/// Number of digits of a fingerprint.
+const MAX_ID_DIGITS: usize = 16;
+/// Maximum length of a key file, in bytes.
+const MAX_KEY_TEXT_LEN: u64 = 4096;
 
-pub(crate) async fn run(options: Key, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {
-    if let Key::Generate { out, cluster } = options {
+pub(crate) async fn run(command: KeyCommand, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {
+    if let KeyCommand::Generate { out, cluster } = command {
         return generate(out.as_deref(), &cluster);
     }
-    let mut client = Client::connect(&find(socket)?).await?;
-    match options {
-        Key::Generate { .. } => {}
-        Key::List { json } => {
+    let mut client = control::connect(socket).await?;
+    match command {
+        KeyCommand::Generate { .. } => {}
+        KeyCommand::List { json } => {
             let result = list(json, &mut client).await;
             warn_if_locked_out(&mut client).await;
             return result;
         }
-        Key::Add { file, here, force } => {
+        KeyCommand::Add { file, here, force } => {
             if force {
-                warn_of_forgetful(&mut client, "keeps_new", "it").await?;
+                warn_if_not_kept(&mut client, "keeps_new", "the new key").await?;
             }
-            let keys = file.as_deref().map(read).transpose()?;
-            // Of a key file the one that seals last, so that it is the last that is named.
+            let keys = file.as_deref().map(read_keys).transpose()?;
+            // `read_keys` returns the sealing key last, so the hint below names it.
             let keys = keys.map_or_else(|| vec![None], |keys| keys.into_iter().map(Some).collect());
             let mut added = String::new();
             for key in keys {
@@ -48,77 +50,79 @@ pub(crate) async fn run(options: Key, socket: Option<PathBuf>) -> Result<ExitCod
                 say!("{added}");
             }
             let short = added.get(..6).unwrap_or_default();
-            let accepted = on(here, &mut client).await?;
+            let accepted = done_on(here, &mut client).await?;
             if here {
                 note!(
-                    "accepted{accepted}; if the others seal with it, so does this node within \
-                     seconds: then `mailmesh key retire` those that they no longer have. Else, \
-                     next: mailmesh key activate --here {short}"
+                    "accepted{accepted}; if the other nodes seal with it, this node does so within \
+                     seconds: then run `mailmesh key retire` for the keys that they no longer \
+                     have. Otherwise, next: mailmesh key activate --here {short}"
                 );
             } else {
                 note!("accepted{accepted}; next: mailmesh key activate {short}");
             }
             if !here {
-                name_the_away(&mut client, "do not get the key").await?;
+                warn_about_absent(&mut client, "do not get the key").await?;
                 warn_if_locked_out(&mut client).await;
             }
         }
-        Key::Activate { id, here } => {
-            let id = whole(&id, &mut client).await?;
-            client.ask(&Request::KeyActivate { id: Hidden(id.clone().into()), here }).await?;
-            say!("{id} seals{}", on(here, &mut client).await?);
-            note!("a node that is off now needs it in its key file before it starts");
+        KeyCommand::Activate { id, here } => {
+            let id = resolve_id(&id, &mut client).await?;
+            client.ask(&Request::KeyActivate { id: SecretText(id.clone().into()), here }).await?;
+            say!("{id} seals{}", done_on(here, &mut client).await?);
+            note!("a node that is stopped now needs this key in its key file before it starts");
             if !here {
-                name_the_away(&mut client, "do not seal with it").await?;
+                warn_about_absent(&mut client, "do not seal with it").await?;
             }
         }
-        Key::Retire { id, here, force } => {
-            let id = whole(&id, &mut client).await?;
+        KeyCommand::Retire { id, here, force } => {
+            let id = resolve_id(&id, &mut client).await?;
             if force {
-                warn_of_forgetful(&mut client, "keeps_active", "the key that seals").await?;
+                warn_if_not_kept(&mut client, "keeps_active", "the sealing key").await?;
             }
             if !here {
-                let without = "hear nobody if they come back without the key that seals";
-                name_the_away(&mut client, without).await?;
+                let effect = "are locked out if they come back without the sealing key";
+                warn_about_absent(&mut client, effect).await?;
             }
-            client.ask(&Request::KeyRetire { id: Hidden(id.clone().into()), here, force }).await?;
-            say!("{id} is accepted no more{}", on(here, &mut client).await?);
+            client
+                .ask(&Request::KeyRetire { id: SecretText(id.clone().into()), here, force })
+                .await?;
+            say!("{id} is no longer accepted{}", done_on(here, &mut client).await?);
         }
-        Key::Export { file, id } => export(&file, id.as_deref(), &mut client).await?,
+        KeyCommand::Export { file, id } => export(&file, id.as_deref(), &mut client).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Warns if this node hears no other node, but messages of its cluster under another key. Gives
-/// whether that is so.
+/// Warns and returns true if this node hears no other node, but messages of its cluster under
+/// another key.
 pub(crate) async fn warn_if_locked_out(client: &mut Client) -> bool {
     let Ok(status) = client.ask(&Request::Status).await else { return false };
     let is_locked_out = status["locked_out"] == true;
     if is_locked_out {
-        say::labelled(33, "warning", LOCKED_OUT);
+        say::labelled(33, "warning", LOCKED_OUT_WARNING);
     }
     is_locked_out
 }
 
-/// The warning of `members`, `status` and `key` on a node that hears only another key. Such a
-/// message is not authentic, so its sender may be anybody on the network.
-pub(crate) const LOCKED_OUT: &str = "this node hears no other node of its cluster, but a message \
-     under a key that it does not have: a node of another key was heard, or a stranger that \
-     imitates one. If the other nodes have another key, take the key file of one of them \
-     (`mailmesh key export FILE` there), and give it to this node with \
-     `mailmesh key add --here FILE`";
+/// The warning of `members`, `status` and `key` on a node that hears only messages under another
+/// key. Such a message is not authentic, so anyone on the network may have sent it.
+pub(crate) const LOCKED_OUT_WARNING: &str = "this node hears no other node of its cluster, but \
+     messages under a key that it does not have, from a node with another key or from a stranger \
+     that imitates one. If the other nodes have another key, export it on one of them \
+     (`mailmesh key export FILE`), and add it here with `mailmesh key add --here FILE`";
 
-/// With `--force`: the nodes that keep a key nowhere, and what that comes to.
-async fn warn_of_forgetful(client: &mut Client, field: &str, key: &str) -> Result<(), Failure> {
+/// With `--force`: warns about the nodes that have a key in no file. `field` is the field of
+/// [`Request::KeyList`] that says so; `key` names the key in the warning.
+async fn warn_if_not_kept(client: &mut Client, field: &str, key: &str) -> Result<(), Failure> {
     let nodes = client.ask(&Request::KeyList).await?;
     let nodes = nodes.as_array().into_iter().flatten();
-    let forgetful = nodes.filter(|node| node["answered"] == true && node[field] != true);
-    let names: Vec<_> = forgetful.filter_map(|node| node["node"].as_str()).collect();
+    let without_file = nodes.filter(|node| node["answered"] == true && node[field] != true);
+    let names: Vec<_> = without_file.filter_map(|node| node["node"].as_str()).collect();
     if !names.is_empty() {
         let text = format!(
-            "no file keeps {key} on {}: after a restart the node has \
-             only the keys of its `mesh.key`, and hears nobody once these are retired. \
-             `mailmesh key export FILE` writes the key for it",
+            "no file keeps {key} on {}: after a restart the node has only the keys of its \
+             `mesh.key`, and is locked out once these are retired. `mailmesh key export FILE` \
+             writes the key to a file",
             names.join(", ")
         );
         say::labelled(33, "warning", &text);
@@ -126,8 +130,9 @@ async fn warn_of_forgetful(client: &mut Client, field: &str, key: &str) -> Resul
     Ok(())
 }
 
-/// Names the nodes that a step does not reach though they were members a while ago.
-async fn name_the_away(client: &mut Client, what: &str) -> Result<(), Failure> {
+/// Warns about nodes that were members within the last hour and that this step does not reach.
+/// `effect` says what that means for them.
+async fn warn_about_absent(client: &mut Client, effect: &str) -> Result<(), Failure> {
     let away = client.ask(&Request::Away).await?;
     let named = away.as_array().into_iter().flatten().filter_map(|node| {
         let minutes = node["left_ms_ago"].as_u64()? / 60_000;
@@ -136,8 +141,8 @@ async fn name_the_away(client: &mut Client, what: &str) -> Result<(), Failure> {
     let named: Vec<_> = named.collect();
     if !named.is_empty() {
         let text = format!(
-            "members of the last hour that are not here {what}: {}. Put the key that seals into \
-             their key files (`mailmesh key export FILE`)",
+            "members of the last hour that are absent {effect}: {}. Put the sealing key into their \
+             key files (`mailmesh key export FILE`)",
             named.join(", ")
         );
         say::labelled(33, "warning", &text);
@@ -147,7 +152,7 @@ async fn name_the_away(client: &mut Client, what: &str) -> Result<(), Failure> {
 
 async fn export(path: &Path, id: Option<&str>, client: &mut Client) -> Result<(), Failure> {
     let id = match id {
-        Some(begin) => Some(Hidden(whole(begin, client).await?.into())),
+        Some(prefix) => Some(SecretText(resolve_id(prefix, client).await?.into())),
         None => None,
     };
     let Value::String(text) = client.ask(&Request::KeyExport { id }).await? else {
@@ -155,8 +160,8 @@ async fn export(path: &Path, id: Option<&str>, client: &mut Client) -> Result<()
     };
     let key = ClusterKey::from_text(&Zeroizing::new(text));
     let key = key.map_err(|error| Failure::failed(error.to_string()))?;
-    write_new(path, &key)?;
-    note!("wrote {}; whoever reads it takes part in the cluster", path.display());
+    save_key(path, &key)?;
+    note!("wrote {}; anyone who reads it can join the cluster", path.display());
     Ok(())
 }
 
@@ -165,77 +170,82 @@ fn generate(out: Option<&Path>, cluster: &str) -> Result<ExitCode, Failure> {
     match out {
         None => say!("{}", key.to_text().as_str()),
         Some(path) => {
-            write_new(path, &key)?;
+            save_key(path, &key)?;
             note!(
-                "wrote {}; copy it to every node, and set \"mesh\": {{\"key\": {{\"@type\": \"File\", \"filePath\": {:?}}}}}",
+                "wrote {}; copy it to every node, and set \"mesh\": {{\"key\": {{\"@type\": \
+                 \"File\", \"filePath\": {:?}}}}}",
                 path.display(),
                 path.display().to_string()
             );
         }
     }
     note!(
-        "fingerprint {} in the cluster `{cluster}`; in a cluster of another name it has another",
+        "fingerprint {} in the cluster `{cluster}`; it differs in a cluster with another name",
         Keyring::new(key).ids(cluster)[0]
     );
     Ok(ExitCode::SUCCESS)
 }
 
-fn write_new(path: &Path, key: &ClusterKey) -> Result<(), Failure> {
-    write_key(path, key).map_err(|error| {
+fn save_key(path: &Path, key: &ClusterKey) -> Result<(), Failure> {
+    create_key_file(path, key).map_err(|error| {
         Failure::failed(format!(
-            "{}: {error}; a key is never overwritten: give the path of a new file",
+            "{}: {error}; no file is overwritten: choose the path of a new file",
             path.display()
         ))
     })
 }
 
-/// A new file that only its owner may read. The name may not be there, as a link neither.
-pub(crate) fn write_key(path: &Path, key: &ClusterKey) -> std::io::Result<()> {
+/// Writes a key to a new file that only its owner can read. Fails if the path exists, also as a
+/// symbolic link.
+pub(crate) fn create_key_file(path: &Path, key: &ClusterKey) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
     let mut options = std::fs::OpenOptions::new();
     let mut file = options.write(true).create_new(true).mode(0o600).open(path)?;
     let written = writeln!(file, "{}", key.to_text().as_str()).and_then(|()| file.sync_all());
     if written.is_err() {
-        // A file that holds a part of a key looks like one.
-        let _there_is_none = std::fs::remove_file(path);
+        // Do not leave a truncated key file.
+        let _may_be_gone = std::fs::remove_file(path);
     }
     written
 }
 
-/// Where something was done, and a warning of who will not have it after a restart.
-async fn on(here: bool, client: &mut Client) -> Result<String, Failure> {
+/// The nodes that a step reached, as " on a, b". Also notes which of them will not have the keys
+/// after a restart.
+async fn done_on(here: bool, client: &mut Client) -> Result<String, Failure> {
     if here {
         return Ok(" on this node".to_owned());
     }
     let nodes = client.ask(&Request::KeyList).await?;
-    let named = |is_it: &dyn Fn(&Value) -> bool| {
-        let nodes = nodes.as_array().into_iter().flatten().filter(|node| is_it(node));
+    let named = |condition: &dyn Fn(&Value) -> bool| {
+        let nodes = nodes.as_array().into_iter().flatten().filter(|node| condition(node));
         nodes.filter_map(|node| node["node"].as_str()).collect::<Vec<_>>().join(", ")
     };
-    let forgetful = named(&|node| node["answered"] == true && node["kept"] != true);
-    if !forgetful.is_empty() {
-        note!("not kept in a file by {forgetful}: put it where `mesh.key` has it before a restart");
+    let without_file = named(&|node| node["answered"] == true && node["kept"] != true);
+    if !without_file.is_empty() {
+        note!(
+            "not saved to a file on {without_file}: put it where `mesh.key` points before a restart"
+        );
     }
     Ok(format!(" on {}", named(&|node| node["answered"] == true)))
 }
 
-/// The texts of keys, which are checked before they go anywhere; the one that seals last.
-fn read(path: &Path) -> Result<Vec<Hidden>, Failure> {
+/// Reads a key file and checks it before anything is sent. The sealing key comes last.
+fn read_keys(path: &Path) -> Result<Vec<SecretText>, Failure> {
     let failed = |why: String| Failure::failed(format!("{}: {why}", display_path(path)));
-    // With room for all of it: a buffer that grows leaves its bytes where it was.
-    let room = usize::try_from(MAX_KEY_TEXT).unwrap_or_default() + 1;
+    // Full capacity from the start: a buffer that grows leaves copies of the key in memory.
+    let room = usize::try_from(MAX_KEY_TEXT_LEN).unwrap_or_default() + 1;
     let mut text = Zeroizing::new(String::with_capacity(room));
     let from: Box<dyn Read> = if path.as_os_str() == "-" {
         Box::new(std::io::stdin())
     } else {
-        // As checked as that of a configuration.
+        // The same checks of owner and mode as for a configuration.
         let secret = Secret::File(path.to_owned());
         Box::new(std::io::Cursor::new(secret.resolve().map_err(|error| failed(error.to_string()))?))
     };
-    let read = from.take(MAX_KEY_TEXT).read_to_string(&mut text);
+    let read = from.take(MAX_KEY_TEXT_LEN).read_to_string(&mut text);
     read.map_err(|error| failed(io_error_text(&error)))?;
     let keys = Keyring::from_text(&text).map_err(|error| failed(error.to_string()))?;
-    Ok(keys.keys().iter().rev().map(|key| Hidden(key.to_text())).collect())
+    Ok(keys.keys().iter().rev().map(|key| SecretText(key.to_text())).collect())
 }
 
 async fn list(json: bool, client: &mut Client) -> Result<ExitCode, Failure> {
@@ -246,7 +256,7 @@ async fn list(json: bool, client: &mut Client) -> Result<ExitCode, Failure> {
     }
     for node in nodes.as_array().into_iter().flatten() {
         let name = node["node"].as_str().unwrap_or_default();
-        let keys = ids(node);
+        let keys = fingerprints(node);
         let (sealing, others) = keys.split_first().map_or(("", &[][..]), |(a, b)| (a, b));
         let accepts = if others.is_empty() {
             String::new()
@@ -259,38 +269,45 @@ async fn list(json: bool, client: &mut Client) -> Result<ExitCode, Failure> {
             say!("{name:<24} seals {sealing}{accepts}");
         } else {
             say!(
-                "{name:<24} seals {sealing}{accepts}  not kept in a file: a restart brings back what `mesh.key` says"
+                "{name:<24} seals {sealing}{accepts}  not saved: after a restart it has the keys \
+                 of `mesh.key`"
             );
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn ids(node: &Value) -> Vec<&str> {
+fn fingerprints(node: &Value) -> Vec<&str> {
     node["keys"].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
-/// The fingerprint that begins so.
-async fn whole(begin: &str, client: &mut Client) -> Result<String, Failure> {
-    if begin.len() > KEY_ID_DIGITS || !begin.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+/// The whole fingerprint of the key that a prefix names.
+///
+/// # Errors
+/// If the prefix is malformed, or no key or several keys of the cluster begin with it.
+async fn resolve_id(prefix: &str, client: &mut Client) -> Result<String, Failure> {
+    if prefix.len() > MAX_ID_DIGITS || !prefix.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return Err(Failure::usage(format!(
-            "not the fingerprint of a key: up to {KEY_ID_DIGITS} hexadecimal digits, as `mailmesh \
-             key list` shows them"
+            "not a fingerprint: a fingerprint has up to {MAX_ID_DIGITS} hexadecimal digits, as \
+             `mailmesh key list` shows them"
         )));
     }
-    if begin.len() < LEAST_DIGITS {
+    if prefix.len() < MIN_ID_DIGITS {
         return Err(Failure::usage(format!(
-            "give {LEAST_DIGITS} digits of the fingerprint at least"
+            "give at least {MIN_ID_DIGITS} digits of the fingerprint"
         )));
     }
     let nodes = client.ask(&Request::KeyList).await?;
-    let all: BTreeSet<&str> = nodes.as_array().into_iter().flatten().flat_map(ids).collect();
-    let mut found = all.into_iter().filter(|id| id.starts_with(&begin.to_ascii_lowercase()));
+    let all: BTreeSet<&str> =
+        nodes.as_array().into_iter().flatten().flat_map(fingerprints).collect();
+    let mut found = all.into_iter().filter(|id| id.starts_with(&prefix.to_ascii_lowercase()));
     match (found.next(), found.next()) {
         (Some(id), None) => Ok(id.to_owned()),
-        (Some(_), Some(_)) => Err(Failure::usage(format!("more than one key begins with {begin}"))),
+        (Some(_), Some(_)) => {
+            Err(Failure::usage(format!("several keys begin with {prefix}; give more digits")))
+        }
         (None, _) => Err(Failure::failed(format!(
-            "no node has a key {begin}; `mailmesh key list` shows those that there are"
+            "no node has a key {prefix}; `mailmesh key list` shows all keys"
         ))),
     }
 }

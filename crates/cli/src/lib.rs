@@ -1,4 +1,4 @@
-//! The lines of the control socket, for the fuzzer to read what a node reads. The rest of the
-//! program is a binary's, and nobody's library: users of mailmesh depend on the `mailmesh` crate.
+//! The protocol of the control socket, as a library for the fuzz targets only. Programs that use
+//! mailmesh depend on the `mailmesh` crate.
 
 pub mod protocol;

@@ -1,8 +1,8 @@
-//! The `mailmesh` program: runs a node, looks into a running one, checks a
-//! configuration, shows the demo.
+//! The `mailmesh` program: runs a node, queries and controls a running node, checks configurations,
+//! runs the demo.
 //!
-//! `node` serves a local control socket; the other commands are its clients. The
-//! program adds nothing to the protocol: it is a user of the `mailmesh` crate.
+//! `node` serves a local control socket; other commands are its clients. The program only uses the
+//! `mailmesh` crate and adds nothing to the protocol between nodes.
 
 mod args;
 mod cert;
@@ -11,6 +11,7 @@ mod control;
 mod demo;
 mod endpoints;
 mod exit;
+mod json;
 mod key;
 mod lists;
 mod node;
@@ -27,10 +28,10 @@ use exit::Failure;
 
 fn main() -> ExitCode {
     process::prepare();
-    // A usage error exits with 2, as clap does.
+    // Usage errors exit with 2, as in clap.
     let args = match Args::try_parse() {
         Ok(args) => args,
-        Err(error) => return usage(&error),
+        Err(error) => return report_usage(&error),
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -40,14 +41,14 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(failure) => failure.report(),
     };
-    // A read of standard input may be under way; it must not hold the exit up.
+    // A pending read of standard input must not delay the exit.
     runtime.shutdown_background();
     code
 }
 
-/// Shows a usage error, or the help that was asked for. The error is that of the arguments as
-/// they may be shown: a script may have them from elsewhere, and clap shows them as they are.
-fn usage(error: &clap::Error) -> ExitCode {
+/// Prints the help, or a usage error. clap prints arguments unescaped, and scripts may pass text of
+/// others, so the arguments are escaped and parsed again to get the error.
+fn report_usage(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
         error.exit();
     }
@@ -55,7 +56,7 @@ fn usage(error: &clap::Error) -> ExitCode {
         std::env::args_os().map(|arg| mailmesh::Printable(arg.to_string_lossy()).to_string());
     match Args::try_parse_from(args) {
         Err(error) => error.exit(),
-        Ok(_) => Failure::usage("an argument is not UTF-8, or holds control characters").report(),
+        Ok(_) => Failure::usage("an argument is not UTF-8 or contains control characters").report(),
     }
 }
 

@@ -1,3 +1,5 @@
+//! `node`: runs a node and serves its control socket until it stops.
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -10,21 +12,21 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::FilterExt;
 use tracing_subscriber::prelude::*;
 
-use crate::args::Node;
+use crate::args::NodeArgs;
 use crate::control::{self, server::Server};
 use crate::endpoints;
 use crate::exit::Failure;
 use crate::process::check_descriptors;
 use crate::say::{try_json, try_line};
 
-/// What is logged unless `RUST_LOG` says otherwise.
-/// Zenoh calls it an error when a link to a peer that it has a link to is refused, and when a
-/// stranger is; what has come of it the node says itself.
-const LOG: &str = "warn,mailmesh=info,zenoh=error,zenoh::api::session=off,\
+/// The log filter without `RUST_LOG`. Zenoh logs an error when it refuses a duplicate link or a
+/// stranger; the node itself logs the outcome, so these targets are off.
+const DEFAULT_LOG_FILTER: &str = "warn,mailmesh=info,zenoh=error,zenoh::api::session=off,\
                    zenoh_transport::unicast::establishment=off";
 
-pub(crate) async fn run(options: Node, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG));
+pub(crate) async fn run(options: NodeArgs, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG_FILTER));
     let colours = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
     let lines = tracing_subscriber::fmt::layer().fmt_fields(PrintableFields);
     let lines = lines.with_writer(std::io::stderr).with_ansi(colours);
@@ -34,7 +36,7 @@ pub(crate) async fn run(options: Node, socket: Option<PathBuf>) -> Result<ExitCo
     if let Some(warning) = check_descriptors()? {
         tracing::warn!("{warning}");
     }
-    // From here on a signal stops the node in good order, not the process.
+    // From here on, a signal stops the node gracefully and does not kill the process.
     let failed = |error: std::io::Error| Failure::failed(format!("cannot handle signals: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
@@ -44,7 +46,7 @@ pub(crate) async fn run(options: Node, socket: Option<PathBuf>) -> Result<ExitCo
         Some(path) => path,
         None => control::default_path(builder.node_name()?.as_str())?,
     };
-    // Before the node joins: who cannot serve it should not be seen by the others.
+    // Bound before the node joins: a node without a control socket must not become a member.
     let server = Server::bind(&path)?;
     let cluster = match builder.start().await {
         Ok(cluster) => cluster,
@@ -74,7 +76,9 @@ pub(crate) async fn run(options: Node, socket: Option<PathBuf>) -> Result<ExitCo
     serving.abort();
     let _removed = std::fs::remove_file(&path);
     match reason {
-        StopReason::Failed => Err(Failure::failed("the node's task ended by a bug; see the log")),
+        StopReason::Failed => {
+            Err(Failure::failed("the node stopped because of a bug; see the log"))
+        }
         StopReason::DuplicateName { name } => {
             let name = name.to_string();
             Err(mailmesh::Error::SteppedBack { name }.into())
@@ -83,7 +87,7 @@ pub(crate) async fn run(options: Node, socket: Option<PathBuf>) -> Result<ExitCo
     }
 }
 
-fn builder(options: &Node) -> Result<mailmesh::ClusterBuilder, Failure> {
+fn builder(options: &NodeArgs) -> Result<mailmesh::ClusterBuilder, Failure> {
     let mut builder = Cluster::builder();
     if let Some(path) = &options.config {
         let coordinator = Coordinator::load(path);
@@ -117,10 +121,10 @@ fn announce(cluster: &Cluster, socket: &std::path::Path, json: bool) {
     }
     let key = match &status.key_id {
         Some(id) => format!("sealed with key {id}"),
-        None => "an open mesh without a cluster key".into(),
+        None => "open mesh without a cluster key".into(),
     };
     let (name, cluster) = (&status.name, &status.cluster);
     try_line(format_args!("ready: node {name} of cluster {cluster}, {key}"));
-    try_line(format_args!("listens: {}", endpoints::listens(&json!(status.listens))));
+    try_line(format_args!("listens: {}", endpoints::listens_text(&json!(status.listens))));
     try_line(format_args!("control socket: {}", socket.display()));
 }

@@ -1,4 +1,4 @@
-//! Limits and protections that the program asks of the system, before anything else.
+//! Process limits and protections, set up before anything else.
 
 use std::io::Write;
 use std::panic::PanicHookInfo;
@@ -8,60 +8,59 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::exit::Failure;
 
-/// Descriptors that a node wants: a link each for many peers, for strangers that do not prove
-/// the key in time, for the store and the control socket.
-const DESCRIPTORS: u64 = 65_536;
-/// Descriptors without which a node does not start: 30 to 40 that are always open, a control
-/// socket with its clients, and links to some peers. With fewer, threads of Zenoh end where they
-/// lack one, and the node would run on without hearing anything.
-const FEWEST: u64 = 128;
-/// With fewer than these, strangers whose links are being checked (at most 1,000) can leave a
-/// node without one.
-const FEW: u64 = 2_048;
+/// File descriptors that a node asks for: for links to many peers, for connections of strangers
+/// until the handshake times out, for the store and the control socket.
+const WANTED_DESCRIPTORS: u64 = 65_536;
+/// Minimum number of descriptors for a node: 30 to 40 are always open, others are for clients of
+/// the control socket and for links to some peers. Without a free descriptor, threads of Zenoh end,
+/// and the node would run on without receiving anything.
+const MIN_DESCRIPTORS: u64 = 128;
+/// With fewer descriptors than this, strangers in the handshake (at most 1,000) can exhaust them.
+const LOW_DESCRIPTORS: u64 = 2_048;
 
-/// Keeps keys out of core dumps and from other processes of the user, and raises the bound of
-/// descriptors as far as that may be. What the system refuses stays as it was.
+/// Keeps keys out of core dumps and out of reach of other processes of the user, raises the soft
+/// limit of descriptors, and installs the panic hook. Refusals of the system are ignored.
 pub(crate) fn prepare() {
-    std::panic::set_hook(Box::new(report));
+    std::panic::set_hook(Box::new(report_panic));
     #[cfg(target_os = "linux")]
     let _refused =
         rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    let wanted = maximum.map_or(DESCRIPTORS, |maximum| maximum.min(DESCRIPTORS));
+    let wanted = maximum.map_or(WANTED_DESCRIPTORS, |maximum| maximum.min(WANTED_DESCRIPTORS));
     if current.is_some_and(|current| current < wanted) {
         let _refused = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum });
     }
 }
 
-/// Whether there are enough descriptors for a node; gives what to warn of. Called after
-/// [`prepare`].
+/// Checks the limit of descriptors; returns a warning if it is low. Call [`prepare`] before.
 ///
 /// # Errors
-/// With fewer than a node starts with.
+/// With fewer than the minimum for a node.
 pub(crate) fn check_descriptors() -> Result<Option<String>, Failure> {
-    let Some(limit) = getrlimit(Resource::Nofile).current.filter(|limit| *limit < FEW) else {
+    let Some(limit) = getrlimit(Resource::Nofile).current.filter(|limit| *limit < LOW_DESCRIPTORS)
+    else {
         return Ok(None);
     };
-    if limit < FEWEST {
+    if limit < MIN_DESCRIPTORS {
         return Err(Failure::failed(format!(
-            "this process may open {limit} files; a node needs {FEWEST} at least, and one more \
-             for each other node: raise the hard limit (`LimitNOFILE=` of systemd, `ulimit -n`) \
-             to {DESCRIPTORS}"
+            "this process may open {limit} files; a node needs at least {MIN_DESCRIPTORS}, and one \
+             more per other node: raise the hard limit (`LimitNOFILE=` of systemd, `ulimit -n`) \
+             to {WANTED_DESCRIPTORS}"
         )));
     }
     Ok(Some(format!(
-        "this process may open few files ({limit}): strangers that dial it can use them up; raise \
-         the hard limit (`LimitNOFILE=` of systemd, `ulimit -n`) to {DESCRIPTORS}"
+        "this process may open few files ({limit}): strangers that connect can exhaust them; raise \
+         the hard limit (`LimitNOFILE=` of systemd, `ulimit -n`) to {WANTED_DESCRIPTORS}"
     )))
 }
 
-/// Says where the program panicked. Some messages of libraries hold the text that they are
-/// about, which may be that of a key.
-fn report(info: &PanicHookInfo<'_>) {
-    let said =
+/// The panic hook: prints message and location. Some messages of libraries quote the text they are
+/// about, which may contain a key, so quotes are removed.
+fn report_panic(info: &PanicHookInfo<'_>) {
+    let message =
         match (info.payload().downcast_ref::<&str>(), info.payload().downcast_ref::<String>()) {
             (Some(literal), _) => (*literal).to_owned(),
-            (None, Some(said)) => without_quotes(said),
+            (None, Some(message)) => strip_quoted(message),
             (None, None) => String::new(),
         };
     let place = info.location().map(ToString::to_string).unwrap_or_default();
@@ -70,18 +69,18 @@ fn report(info: &PanicHookInfo<'_>) {
         std::backtrace::BacktraceStatus::Captured => format!("\n{trace}"),
         _ => String::new(),
     };
-    // Not a panic of its own, where nobody reads.
-    let _nobody_reads = writeln!(std::io::stderr(), "panicked at {place}: {said}{trace}");
+    // `eprintln!` would panic if standard error is closed.
+    let _no_reader = writeln!(std::io::stderr(), "panicked at {place}: {message}{trace}");
 }
 
-/// A message without what stands in quotes, and without what may be a secret.
-fn without_quotes(said: &str) -> String {
-    let first = said.find(['`', '"', '\'']);
-    match first.and_then(|first| said.rfind(['`', '"', '\'']).map(|last| (first, last))) {
+/// Replaces everything from the first to the last quote by `***`, and redacts possible secrets.
+fn strip_quoted(message: &str) -> String {
+    let first = message.find(['`', '"', '\'']);
+    match first.and_then(|first| message.rfind(['`', '"', '\'']).map(|last| (first, last))) {
         Some((first, last)) if first < last => {
-            redact(&format!("{}***{}", &said[..=first], &said[last..]))
+            redact(&format!("{}***{}", &message[..=first], &message[last..]))
         }
-        _ => redact(said),
+        _ => redact(message),
     }
 }
 
@@ -90,16 +89,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_shows_nothing_of_the_text_that_it_is_about() {
+    fn a_panic_message_does_not_quote_the_text_it_is_about() {
         let secret = "hunter2, correct `horse` battery";
         let caught = std::panic::catch_unwind(|| secret[..100].len()).unwrap_err();
-        let said = caught.downcast_ref::<String>().unwrap();
-        assert!(said.contains(secret), "{said}");
-        let shown = without_quotes(said);
+        let message = caught.downcast_ref::<String>().unwrap();
+        assert!(message.contains(secret), "{message}");
+        let shown = strip_quoted(message);
         assert!(!shown.contains("hunter2") && !shown.contains("battery"), "{shown}");
-        let said = "Err value: Utf8 { bytes: [45, 45, 45, 45, 45, 66, 69, 71] }";
+        let message = "Err value: Utf8 { bytes: [45, 45, 45, 45, 45, 66, 69, 71] }";
         let stars = "*".repeat("45, 45, 45, 45, 45, 66, 69, 71".len());
-        assert_eq!(without_quotes(said), format!("Err value: Utf8 {{ bytes: [{stars}] }}"));
+        assert_eq!(strip_quoted(message), format!("Err value: Utf8 {{ bytes: [{stars}] }}"));
     }
 
     #[test]
@@ -111,6 +110,9 @@ mod tests {
             rustix::process::DumpableBehavior::NotDumpable
         );
         let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-        assert!(current.is_none_or(|n| n >= maximum.unwrap_or(DESCRIPTORS).min(DESCRIPTORS)));
+        assert!(
+            current
+                .is_none_or(|n| n >= maximum.unwrap_or(WANTED_DESCRIPTORS).min(WANTED_DESCRIPTORS))
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! What goes over the control socket: a JSON text a line, a request and its answers.
+//! The protocol of the control socket: requests and answers as JSON, one per line.
 
 use std::net::IpAddr;
 
@@ -6,157 +6,158 @@ use mailmesh::{Event, Kind, Network};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-/// Longest line either way, in bytes.
-pub const MAX_LINE: u64 = 4 << 20;
+/// Maximum length of a line in either direction, in bytes.
+pub const MAX_LINE_LEN: u64 = 4 << 20;
 
-/// What a client asks.
+/// A request of a client.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "kebab-case")]
 pub enum Request {
-    /// Publishes an event.
+    /// Publishes an event. Answered once the event is queued or sent.
     Publish {
         /// The event.
         event: Event,
     },
-    /// Tells of what comes from now on.
+    /// Subscribes to what the node receives. Answered by `null`, then by one line per entry.
     Watch {
-        /// Only of these; of all if there are none.
+        /// Kinds of events to report; all if empty. Gaps and membership changes are always
+        /// reported.
         kinds: Vec<Kind>,
     },
-    /// Blocks or allows a network.
+    /// Blocks a network, or adds an exception.
     BlockAdd {
         /// The network.
         network: Network,
-        /// Why.
+        /// Reason, at most 256 bytes.
         reason: String,
-        /// For how many milliseconds; for good without.
+        /// Lifetime in milliseconds; without it the entry stays until it is removed.
         ttl_ms: Option<u64>,
-        /// Allows instead.
+        /// Adds an exception instead of a block.
         allow: bool,
-        /// Of any width.
+        /// Accepts a block of any width.
         force: bool,
     },
-    /// Takes back what was blocked or allowed.
+    /// Removes a block or an exception.
     BlockRemove {
         /// The network.
         network: Network,
-        /// Of those allowed instead.
+        /// Removes the exception instead of the block.
         allow: bool,
     },
-    /// Answered by a line each for so many networks, then by `null`.
+    /// Lists the blocks. Answered by arrays of bounded length, one per line, then by `null`.
     BlockList {
-        /// Those allowed instead.
+        /// Lists the exceptions instead.
         allow: bool,
     },
-    /// Networks to be imported; they wait for the commit, on this connection.
+    /// Adds entries to the pending import of this connection. Answered by their number so far.
     ImportPart {
-        /// Some of them.
-        networks: Vec<Imported>,
+        /// Some entries of the list.
+        networks: Vec<ImportEntry>,
     },
-    /// Takes in what the parts brought. Answered by a line for how many the others were
-    /// told so far, then by the count of all.
+    /// Imports the pending entries in one step. Answered by lines with the number of entries sent
+    /// to the other nodes so far, then by an object with the totals.
     ImportCommit {
-        /// Allows them instead.
+        /// Imports exceptions instead of blocks.
         allow: bool,
-        /// Of any width.
+        /// Accepts blocks of any width.
         force: bool,
     },
-    /// Whether an address is blocked.
+    /// Asks whether an address is blocked, and why.
     BlockCheck {
         /// The address.
         address: IpAddr,
     },
-    /// Replicates a certificate.
+    /// Adds a certificate on all nodes.
     CertAdd {
-        /// It and its issuers, as PEM. A key may stand there by mistake.
-        chain_pem: Hidden,
-        /// Its private key, as PEM.
-        key_pem: Hidden,
-        /// Accept a certificate that has expired.
+        /// The certificate and its issuers as PEM. May contain a key by mistake, hence hidden.
+        chain_pem: SecretText,
+        /// The private key as PEM.
+        key_pem: SecretText,
+        /// Accepts a certificate that has expired.
         #[serde(default)]
         force: bool,
     },
-    /// The certificates there are.
+    /// Lists the certificates.
     CertList,
-    /// Removes a certificate.
+    /// Removes a certificate from all nodes.
     CertRemove {
-        /// Its names.
+        /// All names of the certificate.
         names: Vec<String>,
     },
-    /// The cluster keys that the node has.
+    /// Lists the cluster keys of each node.
     KeyList,
-    /// Adds a cluster key; without one the node makes one.
+    /// Adds a cluster key.
     KeyAdd {
-        /// The key, as text.
-        key: Option<Hidden>,
-        /// At this node alone.
+        /// The key as text; without it the node generates one.
+        key: Option<SecretText>,
+        /// Only on this node.
         here: bool,
-        /// Makes one though a member would keep it nowhere.
+        /// Generates a key even if a member cannot save it to a file.
         #[serde(default)]
         force: bool,
     },
-    /// Seals with a key from now on.
+    /// Makes a key the sealing key.
     KeyActivate {
-        /// Which one. A whole key may stand there by mistake.
-        id: Hidden,
-        /// At this node alone.
+        /// Fingerprint of the key. May be a whole key by mistake, hence hidden.
+        id: SecretText,
+        /// Only on this node.
         here: bool,
     },
-    /// Takes a key back.
+    /// Stops accepting a key.
     KeyRetire {
-        /// Which one. A whole key may stand there by mistake.
-        id: Hidden,
-        /// At this node alone.
+        /// Fingerprint of the key. May be a whole key by mistake, hence hidden.
+        id: SecretText,
+        /// Only on this node.
         here: bool,
-        /// Though a member keeps the key that seals nowhere.
+        /// Retires the key even if a member has the sealing key in no file.
         #[serde(default)]
         force: bool,
     },
-    /// Gives a cluster key, as text.
+    /// Returns a cluster key as text.
     KeyExport {
-        /// Which one; without it the one that seals. A whole key may stand there by mistake.
-        id: Option<Hidden>,
+        /// Fingerprint of the key; without it the sealing key. May be a whole key by mistake, hence
+        /// hidden.
+        id: Option<SecretText>,
     },
-    /// The nodes that were members within the last hour.
+    /// Lists the nodes that were members within the last hour and are not members now.
     Away,
-    /// The members there are.
+    /// Lists the members.
     Members,
-    /// The node's state.
+    /// Returns the status of the node.
     Status,
 }
 
-/// A text that `Debug` does not show. Wiped when dropped.
-pub struct Hidden(pub Zeroizing<String>);
+/// A text that `Debug` does not show, and that is wiped when dropped.
+pub struct SecretText(pub Zeroizing<String>);
 
-impl Serialize for Hidden {
+impl Serialize for SecretText {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0)
     }
 }
 
-impl<'de> Deserialize<'de> for Hidden {
+impl<'de> Deserialize<'de> for SecretText {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer).map(|text| Self(text.into()))
     }
 }
 
-impl std::fmt::Debug for Hidden {
+impl std::fmt::Debug for SecretText {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Hidden(..)")
+        f.write_str("SecretText(..)")
     }
 }
 
-/// A network on its way into a node: what, why, by whom, and until when.
-pub type Imported = (Network, String, String, Option<u64>);
+/// An entry of an import: network, reason, origin, and the end, if any, in milliseconds since 1970.
+pub type ImportEntry = (Network, String, String, Option<u64>);
 
-/// What a node answers: a value, or why not. `Watch` is answered by `null` once
-/// it hears, then by a line an entry. `Debug` does not show the value, which may be a key.
+/// An answer of a node: a value or an error. `Debug` does not show the value, which may be a key.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Answer {
-    /// The value.
+    /// The value; its type depends on the request.
     Ok(serde_json::Value),
-    /// Why not.
+    /// The error message.
     Error(String),
 }
 
@@ -164,55 +165,55 @@ impl std::fmt::Debug for Answer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Ok(_) => f.write_str("Ok(..)"),
-            Self::Error(why) => f.debug_tuple("Error").field(why).finish(),
+            Self::Error(error) => f.debug_tuple("Error").field(error).finish(),
         }
     }
 }
 
-/// Why a text is no request or answer: without any of it, as it may hold a key.
+/// Describes why a line is not a request or answer. Quotes nothing of it: it may contain a key.
 #[must_use]
-pub fn json_words(error: &serde_json::Error) -> String {
+pub fn json_error_text(error: &serde_json::Error) -> String {
     use serde_json::error::Category;
     let what = match error.classify() {
         Category::Io => return "it cannot be read".to_owned(),
         Category::Eof => return "it ends too early".to_owned(),
         Category::Syntax => "it is not JSON",
-        Category::Data => "there is no such command, or a field is missing or of another type",
+        Category::Data => "the command is unknown, or a field is missing or has another type",
     };
     format!("{what}, at column {}", error.column())
 }
 
 impl Request {
-    /// Reads what a client wrote.
+    /// Parses a line of a client.
     ///
     /// # Errors
-    /// If it is no request.
+    /// If the line is not a request.
     pub fn from_line(line: &str) -> serde_json::Result<Self> {
         serde_json::from_str(line)
     }
 
-    /// The line to write, with its end.
+    /// Formats the line, including its newline.
     ///
     /// # Errors
-    /// If it cannot be written as JSON.
+    /// If a value cannot be written as JSON.
     pub fn to_line(&self) -> serde_json::Result<String> {
         serde_json::to_string(self).map(|line| line + "\n")
     }
 }
 
 impl Answer {
-    /// Reads what a node wrote.
+    /// Parses a line of a node.
     ///
     /// # Errors
-    /// If it is no answer.
+    /// If the line is not an answer.
     pub fn from_line(line: &str) -> serde_json::Result<Self> {
         serde_json::from_str(line)
     }
 
-    /// The line to write, with its end.
+    /// Formats the line, including its newline.
     ///
     /// # Errors
-    /// If it cannot be written as JSON.
+    /// If a value cannot be written as JSON.
     pub fn to_line(&self) -> serde_json::Result<String> {
         serde_json::to_string(self).map(|line| line + "\n")
     }

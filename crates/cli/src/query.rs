@@ -1,4 +1,4 @@
-//! Commands against a running node.
+//! Commands for a running node: `publish`, `watch`, `block`, `members` and `status`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,33 +13,29 @@ use mailmesh::{
 use mailmesh_cli::protocol::Request;
 use serde_json::Value;
 
-use crate::args::{self, Block, Publish, PublishEvent, Watch};
-use crate::control::client::Client;
-use crate::control::find;
+use crate::args::{self, BlockCommand, PublishArgs, PublishEvent, WatchArgs};
+use crate::control;
 use crate::endpoints;
-use crate::exit::{BLOCKED, Failure, LOCKED_OUT};
+use crate::exit::{EXIT_BLOCKED, EXIT_LOCKED_OUT, Failure};
+use crate::json::value_text;
 use crate::lists;
 use crate::say::{self, say};
 
-pub(crate) async fn client(socket: Option<PathBuf>) -> Result<Client, Failure> {
-    Client::connect(&find(socket)?).await
-}
-
 pub(crate) async fn publish(
-    options: Publish,
+    options: PublishArgs,
     socket: Option<PathBuf>,
 ) -> Result<ExitCode, Failure> {
-    let mut event = event(options.event).map_err(Failure::usage)?;
-    check_count(&event, options.count)?;
-    let mut client = client(socket).await?;
+    let mut event = parse_event(options.event).map_err(Failure::usage)?;
+    check_last_change_id(&event, options.count)?;
+    let mut client = control::connect(socket).await?;
     for _ in 0..options.count {
         client.ask(&Request::Publish { event: event.clone() }).await?;
-        count_up(&mut event);
+        increment_change_id(&mut event);
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn count_up(event: &mut Event) {
+fn increment_change_id(event: &mut Event) {
     match event {
         Event::StateChange(event) => event.change.0 = event.change.0.saturating_add(1),
         Event::EmailPush(event) => event.change.0 = event.change.0.saturating_add(1),
@@ -47,8 +43,8 @@ fn count_up(event: &mut Event) {
     }
 }
 
-/// The change ids that are published are all different.
-fn check_count(event: &Event, count: u32) -> Result<(), Failure> {
+/// Checks that the change ids of all repetitions exist, so that they differ.
+fn check_last_change_id(event: &Event, count: u32) -> Result<(), Failure> {
     let first = match event {
         Event::StateChange(event) => event.change.0,
         Event::EmailPush(event) => event.change.0,
@@ -56,11 +52,11 @@ fn check_count(event: &Event, count: u32) -> Result<(), Failure> {
     };
     match first.checked_add(u64::from(count) - 1) {
         Some(_) => Ok(()),
-        None => Err(Failure::usage("the last change id would be past the largest there is")),
+        None => Err(Failure::usage("the last change id would exceed the maximum of 64 bits")),
     }
 }
 
-fn event(options: PublishEvent) -> Result<Event, String> {
+fn parse_event(options: PublishEvent) -> Result<Event, String> {
     let text = |error: mailmesh::EventError| error.to_string();
     Ok(match options {
         PublishEvent::StateChange { account, change, types } => {
@@ -68,7 +64,7 @@ fn event(options: PublishEvent) -> Result<Event, String> {
             for name in types {
                 let found = DataTypes::from_jmap_name(&name).ok_or_else(|| {
                     let names: Vec<_> = DataTypes::all().jmap_names().collect();
-                    format!("`{name}` is not a JMAP data type; one of {}", names.join(", "))
+                    format!("`{name}` is not a JMAP data type; the types are {}", names.join(", "))
                 })?;
                 event = event.with(found);
             }
@@ -94,15 +90,15 @@ fn event(options: PublishEvent) -> Result<Event, String> {
                 account: AccountId(account),
                 subscription: SubscriptionId(subscription),
                 change: match change {
-                    args::Subscription::Created => SubscriptionChange::Created,
-                    args::Subscription::Updated => SubscriptionChange::Updated,
-                    args::Subscription::Removed => SubscriptionChange::Removed,
+                    args::SubscriptionArg::Created => SubscriptionChange::Created,
+                    args::SubscriptionArg::Updated => SubscriptionChange::Updated,
+                    args::SubscriptionArg::Removed => SubscriptionChange::Removed,
                 },
             }
             .into()
         }
         PublishEvent::Cache { cache, ids, negative, all } => {
-            let cache = cache_kind(&cache)?;
+            let cache = parse_cache_kind(&cache)?;
             match (ids.is_empty(), negative, all) {
                 (false, _, _) => {
                     let ids = ids.into_iter().map(ObjectId).collect();
@@ -111,24 +107,24 @@ fn event(options: PublishEvent) -> Result<Event, String> {
                 (true, true, _) => CacheInvalidation::negative(cache).into(),
                 (true, false, true) => CacheInvalidation::all(cache).into(),
                 (true, false, false) => {
-                    return Err("say which entries: --id ID, --negative or --all".into());
+                    return Err("choose the entries: --id ID, --negative or --all".into());
                 }
             }
         }
         PublishEvent::Registry(change) => match change {
-            args::Registry::Insert { object_type, id } => {
+            args::RegistryArg::Insert { object_type, id } => {
                 RegistryChange::Insert(RegistryObject { object_type, id: ObjectId(id) })
             }
-            args::Registry::Delete { object_type, id } => {
+            args::RegistryArg::Delete { object_type, id } => {
                 RegistryChange::Delete(RegistryObject { object_type, id: ObjectId(id) })
             }
-            args::Registry::Reload { object_type } => RegistryChange::Reload(object_type),
+            args::RegistryArg::Reload { object_type } => RegistryChange::Reload(object_type),
         }
         .into(),
         PublishEvent::Queue { signal } => match signal {
-            args::Queue::Refresh => QueueSignal::Refresh,
-            args::Queue::Paused => QueueSignal::Paused,
-            args::Queue::Resumed => QueueSignal::Resumed,
+            args::QueueArg::Refresh => QueueSignal::Refresh,
+            args::QueueArg::Paused => QueueSignal::Paused,
+            args::QueueArg::Resumed => QueueSignal::Resumed,
         }
         .into(),
         PublishEvent::Custom { kind, payload } => Custom::new(kind, payload).map_err(text)?.into(),
@@ -144,25 +140,28 @@ fn event(options: PublishEvent) -> Result<Event, String> {
     })
 }
 
-fn cache_kind(name: &str) -> Result<CacheKind, String> {
+fn parse_cache_kind(name: &str) -> Result<CacheKind, String> {
     if let Ok(number) = name.parse() {
         return Ok(CacheKind::Other(number));
     }
     serde_json::from_value(Value::String(name.into())).map_err(|_| {
         format!(
-            "there is no cache `{name}`; one of access-token, account, domain, tenant, role, mailing-list, \
-             messages, dav-resources, dkim-key, dns, o-auth, or a number"
+            "unknown cache `{name}`; use access-token, account, domain, tenant, role, \
+             mailing-list, messages, dav-resources, dkim-key, dns, o-auth or a number"
         )
     })
 }
 
-pub(crate) async fn watch(options: Watch, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {
-    let mut client = client(socket).await?;
+pub(crate) async fn watch(
+    options: WatchArgs,
+    socket: Option<PathBuf>,
+) -> Result<ExitCode, Failure> {
+    let mut client = control::connect(socket).await?;
     client.ask(&Request::Watch { kinds: options.kinds }).await?;
     let mut left = options.count;
     while left != Some(0) {
-        let Some(entry) = client.next().await? else {
-            return Err(Failure::no_node("the node has stopped; what it tells ends here"));
+        let Some(entry) = client.next_answer().await? else {
+            return Err(Failure::no_node("the node has stopped, so its entries end here"));
         };
         if options.json {
             say::json(&entry["entry"]);
@@ -174,33 +173,45 @@ pub(crate) async fn watch(options: Watch, socket: Option<PathBuf>) -> Result<Exi
     Ok(ExitCode::SUCCESS)
 }
 
-pub(crate) async fn block(options: Block, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {
-    let mut client = client(socket).await?;
-    match options {
-        Block::Add { network, reason, ttl, allow, force } => {
+pub(crate) async fn block(
+    command: BlockCommand,
+    socket: Option<PathBuf>,
+) -> Result<ExitCode, Failure> {
+    let mut client = control::connect(socket).await?;
+    match command {
+        BlockCommand::Add { network, reason, ttl, allow, force } => {
             let ttl_ms = ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
             client.ask(&Request::BlockAdd { network, reason, ttl_ms, allow, force }).await?;
             say!("{network} is {}", if allow { "allowed" } else { "blocked" });
         }
-        Block::Remove { networks, file, allow } => {
+        BlockCommand::Remove { networks, file, allow } => {
             lists::remove(networks, file.as_deref(), allow, &mut client).await?;
         }
-        Block::List { allow, json } => {
-            let list = Value::from(lists::fetch(&mut client, allow).await?);
+        BlockCommand::List { allow, json } => {
+            let list = Value::from(lists::fetch_networks(&mut client, allow).await?);
             print_list(&list, json, |entry| {
                 let block = &entry["block"];
                 let until = block["expires"].as_u64().map(|at| UnixMillis(at).to_string());
                 format!(
                     "{:<24} {:<21} {} ({})",
-                    text(&entry["network"]),
+                    value_text(&entry["network"]),
                     until.unwrap_or_else(|| "until removed".into()),
-                    text(&block["reason"]),
-                    text(&block["origin"]),
+                    value_text(&block["reason"]),
+                    value_text(&block["origin"]),
                 )
             });
         }
-        Block::Import { file, format, strict, ttl, allow, force, time_zone, include_private } => {
-            let options = lists::Import {
+        BlockCommand::Import {
+            file,
+            format,
+            strict,
+            ttl,
+            allow,
+            force,
+            time_zone,
+            include_private,
+        } => {
+            let options = lists::ImportOptions {
                 file,
                 format,
                 strict,
@@ -212,16 +223,16 @@ pub(crate) async fn block(options: Block, socket: Option<PathBuf>) -> Result<Exi
             };
             lists::import(options, &mut client).await?;
         }
-        Block::Export { format, allow } => lists::export(format, allow, &mut client).await?,
-        Block::Check { address, json } => {
+        BlockCommand::Export { format, allow } => lists::export(format, allow, &mut client).await?,
+        BlockCommand::Check { address, json } => {
             let verdict = client.ask(&Request::BlockCheck { address }).await?;
             if json {
                 say::json(&verdict);
             } else {
-                say!("{address} is {}", text(&verdict["text"]));
+                say!("{address} is {}", value_text(&verdict["text"]));
             }
             if verdict["blocked"] == true {
-                return Ok(ExitCode::from(BLOCKED));
+                return Ok(ExitCode::from(EXIT_BLOCKED));
             }
         }
     }
@@ -229,7 +240,7 @@ pub(crate) async fn block(options: Block, socket: Option<PathBuf>) -> Result<Exi
 }
 
 pub(crate) async fn members(json: bool, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {
-    let mut client = client(socket).await?;
+    let mut client = control::connect(socket).await?;
     let members = client.ask(&Request::Members).await?;
     let is_alone = members.as_array().is_some_and(Vec::is_empty);
     if is_alone && !json {
@@ -238,37 +249,39 @@ pub(crate) async fn members(json: bool, socket: Option<PathBuf>) -> Result<ExitC
     print_list(&members, json, |member| {
         let started = UnixMillis(member["started"].as_u64().unwrap_or(0));
         format!(
-            "{:<20} started {started}  heard {} ms ago  life {}{}{}",
-            text(&member["name"]),
+            "{:<20} started {started}  heard {} ms ago  incarnation {}{}{}",
+            value_text(&member["name"]),
             member["heard_ms_ago"],
-            text(&member["incarnation"]).chars().take(8).collect::<String>(),
-            clock(member),
+            value_text(&member["incarnation"]).chars().take(8).collect::<String>(),
+            clock_columns(member),
             match member["relayed_via"].as_str() {
-                Some(via) => format!("  through {via}: the way to it is cut"),
+                Some(via) => format!("  relayed by {via}: not heard directly"),
                 None => String::new(),
             },
-        ) + &endpoints::of_member(member)
+        ) + &endpoints::member_suffix(member)
     });
     if !json {
         let status = client.ask(&Request::Status).await?;
-        endpoints::lines(&status["endpoints"], false).iter().for_each(|line| say!("{line}"));
+        endpoints::endpoint_lines(&status["endpoints"], false)
+            .iter()
+            .for_each(|line| say!("{line}"));
     }
     if is_alone && crate::key::warn_if_locked_out(&mut client).await {
-        return Ok(ExitCode::from(LOCKED_OUT));
+        return Ok(ExitCode::from(EXIT_LOCKED_OUT));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// How far it is, and how far its clock is off.
-fn clock(member: &Value) -> String {
-    let (took, ahead) = (member["round_trip_us"].as_u64(), member["clock_ahead_ms"].as_i64());
-    let (Some(took), Some(ahead)) = (took, ahead) else { return String::new() };
+/// Round-trip time to a member, and the offset of its clock; empty if either is unknown.
+fn clock_columns(member: &Value) -> String {
+    let (round_trip, ahead) = (member["round_trip_us"].as_u64(), member["clock_ahead_ms"].as_i64());
+    let (Some(round_trip), Some(ahead)) = (round_trip, ahead) else { return String::new() };
     let side = if ahead < 0 { "behind" } else { "ahead" };
-    format!("  round trip {:.1} ms  clock {} ms {side}", took as f64 / 1e3, ahead.abs())
+    format!("  round trip {:.1} ms  clock {} ms {side}", round_trip as f64 / 1e3, ahead.abs())
 }
 
 pub(crate) async fn status(json: bool, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {
-    let status = client(socket).await?.ask(&Request::Status).await?;
+    let status = control::connect(socket).await?.ask(&Request::Status).await?;
     if json {
         say::json(&status);
         return Ok(ExitCode::SUCCESS);
@@ -277,28 +290,24 @@ pub(crate) async fn status(json: bool, socket: Option<PathBuf>) -> Result<ExitCo
     for (key, value) in object {
         let shown = match (key.as_str(), &value) {
             ("endpoints", all) => {
-                endpoints::lines(all, true).iter().for_each(|line| say!("{line}"));
+                endpoints::endpoint_lines(all, true).iter().for_each(|line| say!("{line}"));
                 continue;
             }
-            ("listens", all) => endpoints::listens(all),
+            ("listens", all) => endpoints::listens_text(all),
             ("started", value) => UnixMillis(value.as_u64().unwrap_or(0)).to_string(),
-            ("key_id", Value::Null) => "none: an open mesh".into(),
+            ("key_id", Value::Null) => "none (open mesh)".into(),
             (_, Value::Object(map)) => {
                 let parts: Vec<_> = map.iter().map(|(k, v)| format!("{k} {v}")).collect();
                 parts.join(", ")
             }
-            (_, value) => text(value),
+            (_, value) => value_text(value),
         };
         say!("{:<20}{shown}", key.replace('_', " "));
     }
     if status["locked_out"] == true {
-        say::labelled(33, "warning", crate::key::LOCKED_OUT);
+        say::labelled(33, "warning", crate::key::LOCKED_OUT_WARNING);
     }
     Ok(ExitCode::SUCCESS)
-}
-
-pub(crate) fn text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn print_list(list: &Value, json: bool, line: impl Fn(&Value) -> String) {

@@ -1,8 +1,8 @@
-//! What the program prints. Each function but those for data escapes control characters and
-//! overrides of direction: a reason, a name or a path may be of another node or of a list.
+//! Output of the program. All functions except [`data`] escape control characters and bidirectional
+//! overrides, because reasons, names and paths may come from other nodes or from lists.
 //!
-//! A reader of standard output that has had enough (`| head`) ends the program quietly; the
-//! nodes of a demo end with it, since their standard input does.
+//! If the reader closes standard output (`| head`), the program exits silently with 0. The nodes of
+//! a demo stop with it, because their standard input ends.
 
 use std::fmt::Arguments;
 use std::io::Write;
@@ -10,7 +10,7 @@ use std::io::Write;
 use mailmesh::{Printable, PrintableJson};
 use serde_json::Value;
 
-/// Prints a line.
+/// Prints a line on standard output.
 macro_rules! say {
     ($($arg:tt)*) => { $crate::say::line(format_args!($($arg)*)) };
 }
@@ -23,54 +23,53 @@ macro_rules! note {
 pub(crate) use {note, say};
 
 pub(crate) fn line(line: Arguments<'_>) {
-    raw(format_args!("{}", Printable(line)));
+    write_or_exit(format_args!("{}", Printable(line)));
 }
 
-/// Prints lines that the program wrote itself: their ends stay.
+/// Prints a text of several lines. The newlines must be the program's own.
 pub(crate) fn lines(text: &str) {
     text.lines().for_each(|text| line(format_args!("{text}")));
 }
 
-/// Prints a line with colours: `before` and `after` are the program's own.
+/// Prints a line with colours. `before` and `after` are not escaped.
 pub(crate) fn coloured(before: &str, text: &str, after: &str) {
-    raw(format_args!("{before}{}{after}", Printable(text)));
+    write_or_exit(format_args!("{before}{}{after}", Printable(text)));
 }
 
-/// Prints a value as a line of JSON, with what is unprintable escaped as JSON does.
+/// Prints a value as one line of JSON, with JSON escapes for unprintable characters.
 pub(crate) fn json(value: &Value) {
-    raw(format_args!("{}", PrintableJson(value)));
+    write_or_exit(format_args!("{}", PrintableJson(value)));
 }
 
-/// Prints data in the format of another program, as it is.
+/// Prints data for another program, unescaped.
 pub(crate) fn data(text: &str) {
     if std::io::stdout().lock().write_all(text.as_bytes()).is_err() {
         std::process::exit(0);
     }
 }
 
-fn raw(line: Arguments<'_>) {
+fn write_or_exit(line: Arguments<'_>) {
     if writeln!(anstream::stdout().lock(), "{line}").is_err() {
         std::process::exit(0);
     }
 }
 
 pub(crate) fn note_line(line: Arguments<'_>) {
-    let _nobody_reads = writeln!(anstream::stderr().lock(), "{}", Printable(line));
+    let _no_reader = writeln!(anstream::stderr().lock(), "{}", Printable(line));
 }
 
-/// Prints a line on standard error, after a word in bold and this colour (SGR, ECMA-48).
+/// Prints a line on standard error after a bold label; `colour` is an SGR parameter (ECMA-48).
 pub(crate) fn labelled(colour: u8, label: &str, text: &str) {
     let text = Printable(text);
-    let _nobody_reads =
-        writeln!(anstream::stderr().lock(), "\x1b[1;{colour}m{label}:\x1b[0m {text}");
+    let _no_reader = writeln!(anstream::stderr().lock(), "\x1b[1;{colour}m{label}:\x1b[0m {text}");
 }
 
-/// Prints a line of a node, which goes on whether it is read or not.
+/// Prints a line and ignores errors: a node runs on without a reader.
 pub(crate) fn try_line(line: Arguments<'_>) {
-    let _nobody_reads = writeln!(anstream::stdout().lock(), "{}", Printable(line));
+    let _no_reader = writeln!(anstream::stdout().lock(), "{}", Printable(line));
 }
 
-/// Prints a value of a node as a line of JSON, likewise.
+/// Prints a value as one line of JSON and ignores errors, as [`try_line`].
 pub(crate) fn try_json(value: &Value) {
-    let _nobody_reads = writeln!(anstream::stdout().lock(), "{}", PrintableJson(value));
+    let _no_reader = writeln!(anstream::stdout().lock(), "{}", PrintableJson(value));
 }

@@ -1,4 +1,4 @@
-//! `mailmesh check` finds what a start would.
+//! `mailmesh check` finds the problems that a start would have.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
@@ -9,11 +9,12 @@ use std::process::{Command, Output};
 
 const ALONE: &str = "scouting: { multicast: { enabled: false } }";
 
-struct Place {
+/// A directory with a configuration and a directory for sockets.
+struct Sandbox {
     dir: tempfile::TempDir,
 }
 
-impl Place {
+impl Sandbox {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("run")).unwrap();
@@ -28,11 +29,11 @@ impl Place {
         mailmesh(&self.path("run"), args)
     }
 
-    /// What `check` says of a configuration, and its exit code.
+    /// The exit code and output of `check` for a configuration.
     fn check(&self, text: &str) -> (i32, String) {
         let file = self.path("config.json5");
         std::fs::write(&file, text).unwrap();
-        said(&self.run(&["check", file.to_str().unwrap()]))
+        code_and_text(&self.run(&["check", file.to_str().unwrap()]))
     }
 }
 
@@ -42,16 +43,16 @@ fn mailmesh(run: &Path, args: &[&str]) -> Output {
     command.output().unwrap()
 }
 
-fn said(output: &Output) -> (i32, String) {
+fn code_and_text(output: &Output) -> (i32, String) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code().unwrap(), text(&output.stderr) + &text(&output.stdout))
 }
 
 #[test]
-fn ports_that_are_taken_are_found() {
-    let place = Place::new();
+fn check_finds_ports_that_are_in_use() {
+    let sandbox = Sandbox::new();
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
-    let (code, text) = place.check(&format!(
+    let (code, text) = sandbox.check(&format!(
         "{{ listen: {{ endpoints: ['tcp/{}'] }}, {ALONE} }}",
         tcp.local_addr().unwrap()
     ));
@@ -61,50 +62,51 @@ fn ports_that_are_taken_are_found() {
     let zenoh = format!(
         "{{ scouting: {{ multicast: {{ address: '224.0.0.224:{port}', interface: 'lo' }} }} }}"
     );
-    let (code, text) = place.check(&zenoh);
+    let (code, text) = sandbox.check(&zenoh);
     assert!(code == 3 && text.contains(&format!("UDP port {port}")), "{text}");
 }
 
 #[test]
-fn a_store_that_another_process_uses_is_found() {
-    let place = Place::new();
-    let store = place.path("store");
+fn check_finds_a_store_that_another_process_uses() {
+    let sandbox = Sandbox::new();
+    let store = sandbox.path("store");
     std::fs::create_dir(&store).unwrap();
     std::fs::set_permissions(&store, std::fs::Permissions::from_mode(0o700)).unwrap();
     let config = format!(
         r#"{{ "@type": "Zenoh", "config": {{ {ALONE} }}, "mesh": {{ "store": "{}" }} }}"#,
         store.display()
     );
-    let (code, text) = place.check(&config);
+    let (code, text) = sandbox.check(&config);
     assert_eq!(code, 0, "{text}");
-    assert!(std::fs::read_dir(&store).unwrap().next().is_none(), "check made something");
+    assert!(std::fs::read_dir(&store).unwrap().next().is_none(), "check created a file");
     let file = std::fs::File::create(store.join("mirror.redb")).unwrap();
     file.lock().unwrap();
-    let (code, text) = place.check(&config);
+    let (code, text) = sandbox.check(&config);
     assert!(code == 3 && text.contains("another process uses this store"), "{text}");
     assert!(text.contains("`--offline`"), "{text}");
 }
 
 #[test]
-fn a_directory_for_sockets_that_is_not_there_is_found_and_not_made() {
-    let place = Place::new();
-    let nowhere = place.path("nowhere");
-    let file = place.path("config.json5");
+fn check_finds_a_missing_socket_directory_and_does_not_create_it() {
+    let sandbox = Sandbox::new();
+    let nowhere = sandbox.path("nowhere");
+    let file = sandbox.path("config.json5");
     std::fs::write(&file, format!("{{ {ALONE} }}")).unwrap();
     let config = file.to_str().unwrap();
-    let (code, text) = said(&mailmesh(&nowhere, &["check", config]));
+    let (code, text) = code_and_text(&mailmesh(&nowhere, &["check", config]));
     assert!(code == 0 && text.contains("warning: ") && text.contains("XDG_RUNTIME_DIR"), "{text}");
-    let (code, text) = said(&mailmesh(&nowhere, &["node", "--name", "a", "--config", config]));
-    assert!(code == 1 && text.contains("is not there") && text.contains("--socket"), "{text}");
-    assert!(!nowhere.exists(), "it was made");
+    let (code, text) =
+        code_and_text(&mailmesh(&nowhere, &["node", "--name", "a", "--config", config]));
+    assert!(code == 1 && text.contains("does not exist") && text.contains("--socket"), "{text}");
+    assert!(!nowhere.exists(), "the directory was created");
 }
 
 #[test]
-fn a_path_of_a_socket_that_is_too_long_is_said_in_plain_words() {
-    let place = Place::new();
-    let long = place.path(&"d".repeat(100));
+fn a_socket_path_that_is_too_long_is_reported_in_plain_words() {
+    let sandbox = Sandbox::new();
+    let long = sandbox.path(&"d".repeat(100));
     std::fs::create_dir(&long).unwrap();
-    let file = place.path("config.json5");
+    let file = sandbox.path("config.json5");
     std::fs::write(&file, format!("{{ {ALONE} }}")).unwrap();
     let config = file.to_str().unwrap();
     let socket = long.join("mx1.sock");
@@ -115,16 +117,16 @@ fn a_path_of_a_socket_that_is_too_long_is_said_in_plain_words() {
         &["status", "--socket", socket],
         &["check", config],
     ] {
-        let (_, text) = said(&mailmesh(&long, args));
+        let (_, text) = code_and_text(&mailmesh(&long, args));
         assert!(text.contains("too long") && !text.contains("SUN_LEN"), "{args:?}: {text}");
         assert!(text.contains("--socket"), "{args:?}: {text}");
     }
 }
 
 #[test]
-fn few_descriptors_are_found() {
-    let place = Place::new();
-    let file = place.path("config.json5");
+fn check_warns_about_a_low_limit_of_descriptors() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.path("config.json5");
     std::fs::write(&file, format!("{{ {ALONE} }}")).unwrap();
     for (limit, words) in [(100, "this process may open 100 files"), (1000, "may open few files")] {
         let script = format!("ulimit -n {limit}; exec \"$0\" check \"$1\"");
@@ -132,34 +134,34 @@ fn few_descriptors_are_found() {
             .args(["-c", &script, env!("CARGO_BIN_EXE_mailmesh")])
             .arg(&file)
             .env_remove("MAILMESH_SOCKET")
-            .env("XDG_RUNTIME_DIR", place.path("run"))
+            .env("XDG_RUNTIME_DIR", sandbox.path("run"))
             .output();
-        let (code, text) = said(&output.unwrap());
+        let (code, text) = code_and_text(&output.unwrap());
         assert!(code == 0 && text.contains(words), "{limit}: {text}");
     }
 }
 
 #[test]
-fn links_without_a_key_and_a_group_without_an_interface_are_found() {
-    let place = Place::new();
+fn check_finds_links_without_a_key_and_groups_without_an_interface() {
+    let sandbox = Sandbox::new();
     let sealed = format!(
         r#"{{ "@type": "Zenoh", "config": {{ {ALONE} }}, "mesh": {{ "links": "sealed" }} }}"#
     );
-    let (code, text) = place.check(&sealed);
+    let (code, text) = sandbox.check(&sealed);
     assert!(code == 0 && text.contains("warning: `mesh.links`: links are not"), "{text}");
     let group = "{ scouting: { multicast: { address: '[ff02::224]:7446', interface: 'lo' } } }";
-    let file = place.path("group.json5");
+    let file = sandbox.path("group.json5");
     std::fs::write(&file, group).unwrap();
     let file = file.to_str().unwrap();
     for args in [&["check", file][..], &["check", "--offline", file], &["node", "--config", file]] {
-        let (code, text) = said(&place.run(args));
+        let (code, text) = code_and_text(&sandbox.run(args));
         assert!(code == 3 && text.contains("ff02::224 is of one link"), "{args:?}: {text}");
     }
 }
 
 #[test]
-fn listeners_that_exclude_each_other_and_interfaces_that_are_not_there_are_found() {
-    let place = Place::new();
+fn check_finds_conflicting_listeners_and_missing_interfaces() {
+    let sandbox = Sandbox::new();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     for (listen, words) in [
         (
@@ -173,10 +175,10 @@ fn listeners_that_exclude_each_other_and_interfaces_that_are_not_there_are_found
         ("'tcp/127.0.0.1:0#iface=nope'".to_owned(), "no interface `nope` here; there are"),
     ] {
         let (code, text) =
-            place.check(&format!("{{ listen: {{ endpoints: [{listen}] }}, {ALONE} }}"));
+            sandbox.check(&format!("{{ listen: {{ endpoints: [{listen}] }}, {ALONE} }}"));
         assert!(code == 3 && text.contains(words), "{listen}: {text}");
     }
     let low = format!("{{ transport: {{ unicast: {{ lowlatency: true }} }}, {ALONE} }}");
-    let (code, text) = place.check(&low);
+    let (code, text) = sandbox.check(&low);
     assert!(code == 3 && text.contains("excludes `transport.unicast.qos.enabled`"), "{text}");
 }

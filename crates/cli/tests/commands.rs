@@ -17,12 +17,12 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-const SEED: &str =
+const EXAMPLE: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/../transport/tests/fixtures/coordinator.json");
 
 #[test]
-fn check_explains_the_seeds_example_and_shows_the_corrected_line() {
-    let output = mailmesh(&["check", "--offline", SEED]);
+fn check_explains_the_example_and_shows_the_corrected_line() {
+    let output = mailmesh(&["check", "--offline", EXAMPLE]);
     assert_eq!(output.status.code(), Some(0));
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     for words in [
@@ -36,11 +36,11 @@ fn check_explains_the_seeds_example_and_shows_the_corrected_line() {
     }
     assert!(err.contains("warning: `peer` must be in quotes"), "{err}");
     assert!(err.contains("corrected line: mode: \"peer\","), "{err}");
-    assert!(!out.contains('\x1b') && !err.contains('\x1b'), "colours though not a terminal");
+    assert!(!out.contains('\x1b') && !err.contains('\x1b'), "colours without a terminal");
 }
 
 #[test]
-fn a_bad_configuration_is_shown_with_a_caret_and_its_own_exit_code() {
+fn an_invalid_configuration_is_shown_with_a_caret_and_exits_with_3() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("bad.json5");
     std::fs::write(&path, "{\n  mode: 'peer',\n  lisen: { endpoints: [] },\n}\n").unwrap();
@@ -63,7 +63,7 @@ fn every_failure_has_its_exit_code_and_says_what_to_do() {
         (&["node", "--name", "a b"], 1, "only letters, digits"),
         (&["node", "--key-file", "/nonexistent/key"], 3, "/nonexistent/key"),
         (&["publish", "cache", "domain"], 2, "--id ID, --negative or --all"),
-        (&["publish", "cache", "nonsense", "--all"], 2, "there is no cache `nonsense`"),
+        (&["publish", "cache", "nonsense", "--all"], 2, "unknown cache `nonsense`"),
         (
             &["publish", "state-change", "--account", "1", "--change", "2", "--type", "Emial"],
             2,
@@ -72,8 +72,8 @@ fn every_failure_has_its_exit_code_and_says_what_to_do() {
         (&["publish", "json", "{"], 2, "not an event"),
         (&["block", "add", "10.0.0.0/33"], 2, "not an IP address or prefix"),
         (&["block", "add", "10.0.0.0/8", "--ttl", "1y"], 2, "90s, 15m, 2h or 7d"),
-        (&["watch", "--kind", "nonsense"], 2, "there is no such kind"),
-        (&["cert", "add", "/nonexistent/a", "/nonexistent/b"], 4, "no node runs here"),
+        (&["watch", "--kind", "nonsense"], 2, "unknown kind"),
+        (&["cert", "add", "/nonexistent/a", "/nonexistent/b"], 4, "no node of this user runs"),
         (&["demo", "--mbox", "/nonexistent/mbox"], 1, "/nonexistent/mbox"),
         (&["frobnicate"], 2, "unrecognized subcommand"),
     ];
@@ -86,23 +86,23 @@ fn every_failure_has_its_exit_code_and_says_what_to_do() {
 }
 
 #[test]
-fn a_generated_key_is_named_by_its_fingerprint_as_check_names_it() {
+fn key_generate_prints_the_same_fingerprint_as_check() {
     let dir = tempfile::tempdir().unwrap();
     let (key, config) = (dir.path().join("k"), dir.path().join("c"));
     for cluster in [None, Some("other")] {
         let _none = std::fs::remove_file(&key);
         let mut args = vec!["key", "generate", "--out", key.to_str().unwrap()];
         args.extend(cluster.iter().flat_map(|name| ["--cluster", name]));
-        let said = text(&mailmesh(&args).stderr);
+        let stderr = text(&mailmesh(&args).stderr);
         let mesh = serde_json::json!({
             "cluster": cluster.unwrap_or("mail"), "key": { "@type": "File", "filePath": key },
         });
-        let text_of = serde_json::json!({ "@type": "Zenoh", "config": "{}", "mesh": mesh });
-        std::fs::write(&config, text_of.to_string()).unwrap();
+        let object = serde_json::json!({ "@type": "Zenoh", "config": "{}", "mesh": mesh });
+        std::fs::write(&config, object.to_string()).unwrap();
         let checked = text(&mailmesh(&["check", config.to_str().unwrap()]).stdout);
         let name = checked.split("seals with ").nth(1).unwrap().split_whitespace().next().unwrap();
-        assert!(said.contains(&format!("fingerprint {name}")), "{said}");
-        assert!(said.contains(&format!("cluster `{}`", cluster.unwrap_or("mail"))), "{said}");
+        assert!(stderr.contains(&format!("fingerprint {name}")), "{stderr}");
+        assert!(stderr.contains(&format!("cluster `{}`", cluster.unwrap_or("mail"))), "{stderr}");
     }
 }
 
@@ -122,7 +122,7 @@ fn sockets_in_a_directory_that_others_can_write_to_are_not_trusted() {
         .unwrap();
     let err = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{err}");
-    assert!(err.contains("not a directory of this user's alone"), "{err}");
+    assert!(err.contains("must belong to this user and be closed to others"), "{err}");
 }
 
 #[test]
@@ -164,23 +164,23 @@ fn a_generated_key_is_for_its_owner_only_and_is_never_overwritten() {
 }
 
 #[test]
-fn help_and_completions_know_every_command() {
+fn help_and_completions_list_every_command() {
     let help = text(&mailmesh(&["--help"]).stdout);
     let script = text(&mailmesh(&["completions", "bash"]).stdout);
     for command in
         ["demo", "node", "check", "publish", "watch", "block", "cert", "members", "status", "key"]
     {
         assert!(help.contains(command), "{command} not in\n{help}");
-        assert!(script.contains(command), "{command} not in the completions");
+        assert!(script.contains(command), "{command} is missing in the completions");
     }
     assert!(help.contains("Exit codes:"));
 }
 
 #[test]
-fn a_reader_that_has_had_enough_ends_the_program_quietly() {
+fn a_closed_standard_output_ends_the_program_silently() {
     use std::process::Stdio;
     let mut child = Command::new(env!("CARGO_BIN_EXE_mailmesh"))
-        .args(["check", "--offline", SEED])
+        .args(["check", "--offline", EXAMPLE])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -192,7 +192,7 @@ fn a_reader_that_has_had_enough_ends_the_program_quietly() {
 }
 
 #[test]
-fn a_bad_key_is_found_by_check() {
+fn check_finds_an_invalid_key() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("short.json");
     let config = r#"{ "@type": "Zenoh", "config": "{}", "mesh": { "key": "short" } }"#;
@@ -203,7 +203,7 @@ fn a_bad_key_is_found_by_check() {
 }
 
 #[test]
-fn check_says_that_a_mesh_without_a_key_is_open() {
+fn check_warns_about_a_mesh_without_a_key() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("config.json");
     let check = |mesh: &str| {
@@ -219,7 +219,7 @@ fn check_says_that_a_mesh_without_a_key_is_open() {
 }
 
 #[test]
-fn check_names_the_keys_and_finds_a_store_that_cannot_be_made() {
+fn check_prints_fingerprints_and_finds_an_unusable_store() {
     let dir = tempfile::tempdir().unwrap();
     let (path, key) = (dir.path().join("config.json"), dir.path().join("key"));
     let generated = mailmesh(&["key", "generate", "--out", key.to_str().unwrap()]);
@@ -234,13 +234,14 @@ fn check_names_the_keys_and_finds_a_store_that_cannot_be_made() {
         let output = mailmesh(&["check", path.to_str().unwrap()]);
         (output.status.code(), text(&output.stdout), text(&output.stderr))
     };
-    let (code, said, failed) = check(dir.path().join("new/store").to_str().unwrap());
-    assert_eq!(code, Some(0), "{failed}");
-    let names = said.lines().find_map(|line| line.strip_prefix("keys        seals with ")).unwrap();
-    assert!(names.len() >= 8 && names.chars().all(|c| c.is_ascii_hexdigit()), "{said}");
-    let (code, _, failed) = check(key.join("store").to_str().unwrap());
+    let (code, stdout, stderr) = check(dir.path().join("new/store").to_str().unwrap());
+    assert_eq!(code, Some(0), "{stderr}");
+    let names =
+        stdout.lines().find_map(|line| line.strip_prefix("keys        seals with ")).unwrap();
+    assert!(names.len() >= 8 && names.chars().all(|c| c.is_ascii_hexdigit()), "{stdout}");
+    let (code, _, stderr) = check(key.join("store").to_str().unwrap());
     assert_eq!(code, Some(3));
-    assert!(failed.contains("`mesh.store`") && failed.contains("is not a directory"), "{failed}");
+    assert!(stderr.contains("`mesh.store`") && stderr.contains("is not a directory"), "{stderr}");
     let open = dir.path().join("open");
     std::fs::create_dir(&open).unwrap();
     for (mode, expected, words) in [
@@ -250,16 +251,16 @@ fn check_names_the_keys_and_finds_a_store_that_cannot_be_made() {
     ] {
         let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
         std::fs::set_permissions(&open, permissions).unwrap();
-        let (code, _, said) = check(open.to_str().unwrap());
-        assert_eq!(code, expected, "{said}");
+        let (code, _, stderr) = check(open.to_str().unwrap());
+        assert_eq!(code, expected, "{stderr}");
         assert!(
-            said.contains(words) && said.contains("the group of") == (mode == 0o2775),
-            "{said}"
+            stderr.contains(words) && stderr.contains("the group of") == (mode == 0o2775),
+            "{stderr}"
         );
     }
 }
 
-/// A configuration whose links use TLS, with a piece of its settings for it.
+/// A configuration whose links use TLS, with these TLS settings.
 fn with_tls(tls: &str) -> String {
     format!(
         "{{ listen: {{ endpoints: ['tls/127.0.0.1:0'] }}, scouting: {{ multicast: {{ enabled: \
@@ -268,7 +269,7 @@ fn with_tls(tls: &str) -> String {
 }
 
 #[test]
-fn check_and_node_say_what_is_wrong_with_a_key_of_tls_and_where() {
+fn check_and_node_report_what_is_wrong_with_a_tls_key_and_where() {
     use base64::Engine as _;
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {
@@ -313,7 +314,7 @@ fn check_and_node_say_what_is_wrong_with_a_key_of_tls_and_where() {
             if !is_taken {
                 commands.push(node);
             }
-            // What is not in a file is looked at without the machine too.
+            // `--offline` checks keys that are not in files, too.
             if setting == 2 {
                 commands.push(vec!["check", "--offline", &config]);
             }

@@ -3,9 +3,9 @@
 use clap::{Subcommand, ValueEnum};
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Publish {
-    /// Publish it this many times; the change ids of state-change and email-push
-    /// count up.
+pub(crate) struct PublishArgs {
+    /// Publish the event this number of times; each repetition of state-change and email-push has
+    /// the next change id.
     #[arg(
         long,
         default_value_t = 1,
@@ -19,96 +19,96 @@ pub(crate) struct Publish {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PublishEvent {
-    /// The state of an account moved on.
+    /// The state of an account changed.
     StateChange {
-        /// Whose account.
+        /// Account id.
         #[arg(long)]
         account: u32,
-        /// Newest change of the account.
+        /// Id of the newest change of the account.
         #[arg(long)]
         change: u64,
-        /// JMAP data type that changed, such as Email; may be given again.
+        /// JMAP data type that changed, such as Email (repeatable).
         #[arg(long = "type", value_name = "TYPE")]
         types: Vec<String>,
     },
-    /// An e-mail is to be pushed.
+    /// An e-mail arrived that clients want pushed.
     EmailPush {
-        /// Whose account.
+        /// Account id.
         #[arg(long)]
         account: u32,
-        /// Which e-mail.
+        /// E-mail id.
         #[arg(long)]
         email: u32,
-        /// Newest change of the account.
+        /// Id of the change that added the e-mail.
         #[arg(long)]
         change: u64,
-        /// When it was received, in milliseconds since 1970.
+        /// Time of receipt, in milliseconds since 1970 (UTC).
         #[arg(long, default_value_t = 0)]
         received: u64,
-        /// In bytes.
+        /// Size in bytes.
         #[arg(long, default_value_t = 0)]
         size: u32,
-        /// Mailbox it is in; may be given again.
+        /// Id of a mailbox that has the e-mail (repeatable).
         #[arg(long = "mailbox", value_name = "ID")]
         mailboxes: Vec<u32>,
     },
     /// A calendar alert is due.
     CalendarAlert {
-        /// Whose account.
+        /// Account id.
         #[arg(long)]
         account: u32,
-        /// Which calendar event.
+        /// Calendar event id.
         #[arg(long)]
         event: u32,
-        /// Which of its alerts.
+        /// Id of the alert within the calendar event.
         #[arg(long)]
         alert: u16,
-        /// When it is due, in milliseconds since 1970.
+        /// Due time, in milliseconds since 1970 (UTC).
         #[arg(long)]
         due: u64,
     },
     /// A push subscription changed.
     PushSubscription {
-        /// Whose account.
+        /// Account id.
         #[arg(long)]
         account: u32,
-        /// Which subscription.
+        /// Subscription id.
         #[arg(long)]
         subscription: u32,
-        /// How it changed.
+        /// Type of the change.
         #[arg(long)]
-        change: Subscription,
+        change: SubscriptionArg,
     },
-    /// A cache is stale.
+    /// Entries of a cache are stale.
     Cache {
-        /// Which cache, such as domain, or the number of one that has no name here.
+        /// Name of the cache, such as domain, or the number of a cache without a name here.
         cache: String,
-        /// Entry to drop; may be given again.
+        /// Id of an entry to drop (repeatable).
         #[arg(long = "id", conflicts_with_all = ["negative", "all"])]
         ids: Vec<u64>,
-        /// Drop the entries that say "there is no such thing".
+        /// Drop the negative entries ("there is no such object").
         #[arg(long, conflicts_with = "all")]
         negative: bool,
-        /// Drop everything.
+        /// Drop all entries.
         #[arg(long)]
         all: bool,
     },
-    /// The registry changed.
+    /// The registry (the server's configuration store) changed.
     #[command(subcommand)]
-    Registry(Registry),
-    /// A signal to the queues.
+    Registry(RegistryArg),
+    /// A signal to the message queues of the other nodes.
     Queue {
-        /// Which.
-        signal: Queue,
+        /// The signal.
+        signal: QueueArg,
     },
-    /// An event of a downstream crate.
+    /// An event of another program that uses mailmesh.
     Custom {
-        /// Its kind.
+        /// Kind of the event, such as acme.greylist; at most 64 bytes.
         kind: String,
-        /// Its payload, as text.
+        /// Payload as text, at most 192 KiB.
         payload: String,
     },
-    /// An event as JSON; changes of the mirror are made with `block` and `cert`.
+    /// An event as JSON. Use `block` and `cert` to change blocks and certificates.
     Json {
         /// {"kind": ..., "event": ...}, or a whole line of `watch --json`.
         event: String,
@@ -116,38 +116,41 @@ pub(crate) enum PublishEvent {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum Subscription {
+pub(crate) enum SubscriptionArg {
     Created,
     Updated,
     Removed,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum Queue {
+pub(crate) enum QueueArg {
+    /// New messages may be due.
     Refresh,
+    /// Delivery is paused.
     Paused,
+    /// Delivery is resumed.
     Resumed,
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Registry {
+pub(crate) enum RegistryArg {
     /// An object was inserted or replaced.
     Insert {
-        /// Type of the object, the server's number for it.
+        /// Type of the object, as the server numbers types.
         object_type: u16,
-        /// The object.
+        /// Object id.
         id: u64,
     },
     /// An object was deleted.
     Delete {
-        /// Type of the object, the server's number for it.
+        /// Type of the object, as the server numbers types.
         object_type: u16,
-        /// The object.
+        /// Object id.
         id: u64,
     },
-    /// Objects of a type (of all, without one) should be read again.
+    /// The server must read objects again.
     Reload {
-        /// Type of the objects, the server's number for it.
+        /// Type of the objects, as the server numbers types [default: all types].
         object_type: Option<u16>,
     },
 }

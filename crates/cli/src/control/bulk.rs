@@ -1,26 +1,26 @@
-//! Many networks over the control socket: in parts, each a line.
+//! Lists of networks over the control socket, split into lines of bounded length.
 
 use mailmesh::lists::{Ends, Entry, MAX_ENTRIES};
 use mailmesh::{Block, Cluster, Network, NetworkEntry, Rule, UnixMillis};
-use mailmesh_cli::protocol::{Answer, Imported, MAX_LINE};
+use mailmesh_cli::protocol::{Answer, ImportEntry, MAX_LINE_LEN};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 
-use super::server::send;
+use super::answer::send_answer;
 
-/// Most networks in a line of a list.
-const LISTED: usize = 5_000;
-/// Bytes of JSON for an entry without its texts, at most.
-const ENTRY: usize = 256;
-/// Bytes of JSON for a byte of text, at most: `\u0000`.
-const ESCAPED: usize = 6;
-/// Bytes of an answer around its value, at most.
-const ANSWER: u64 = 64;
-/// How often a client is told how far an import is.
-const TOLD: usize = 10_000;
+/// Maximum number of networks per line.
+const MAX_NETWORKS_PER_LINE: usize = 5_000;
+/// Upper bound on the JSON of an entry without its texts, in bytes.
+const MAX_ENTRY_LEN: usize = 256;
+/// Upper bound on the JSON of one byte of text, in bytes: `\u0000`.
+const MAX_ESCAPE_LEN: usize = 6;
+/// Upper bound on the JSON of an answer around its value, in bytes.
+const MAX_ANSWER_OVERHEAD: u64 = 64;
+/// Number of imported networks per progress report to the client.
+const PROGRESS_INTERVAL: usize = 10_000;
 
-/// Gives every network of a rule.
-pub(super) async fn list(
+/// Sends all networks of a rule.
+pub(super) async fn send_networks(
     cluster: &Cluster,
     rule: Rule,
     writer: &mut (impl AsyncWriteExt + Unpin),
@@ -28,42 +28,41 @@ pub(super) async fn list(
     let entries = cluster.blocks().list(rule);
     let mut rest = entries.as_slice();
     while !rest.is_empty() {
-        let (part, after) = rest.split_at(fitting(rest));
+        let (part, after) = rest.split_at(count_that_fits(rest));
         let part: Value = part
             .iter()
             .map(|entry| json!({"network": entry.network, "block": &entry.block}))
             .collect();
-        send(writer, &Answer::Ok(part)).await?;
+        send_answer(writer, &Answer::Ok(part)).await?;
         rest = after;
     }
     Ok(())
 }
 
-/// How many of the entries fit a line whatever their texts are: JSON may escape each byte.
-fn fitting(entries: &[NetworkEntry]) -> usize {
+/// How many of the entries fit into a line, even if JSON escapes each byte of their texts.
+fn count_that_fits(entries: &[NetworkEntry]) -> usize {
     let len = |entry: &NetworkEntry| {
-        ENTRY + ESCAPED * (entry.block.reason().len() + entry.block.origin().len())
+        MAX_ENTRY_LEN + MAX_ESCAPE_LEN * (entry.block.reason().len() + entry.block.origin().len())
     };
-    let ends = entries.iter().take(LISTED).scan(0, |end, entry| {
+    let ends = entries.iter().take(MAX_NETWORKS_PER_LINE).scan(0, |end, entry| {
         *end += len(entry);
         Some(*end)
     });
-    ends.take_while(|end| *end as u64 <= MAX_LINE - ANSWER).count().max(1)
+    ends.take_while(|end| *end as u64 <= MAX_LINE_LEN - MAX_ANSWER_OVERHEAD).count().max(1)
 }
 
-/// What a connection brought of an import: nothing is taken before the commit, and all of
-/// it goes when the connection does.
+/// The networks that a client has sent and not committed. They are dropped with the connection.
 #[derive(Default)]
-pub(super) struct Import {
-    networks: Vec<Imported>,
+pub(super) struct PendingImport {
+    networks: Vec<ImportEntry>,
 }
 
-impl Import {
-    pub(super) fn add(&mut self, networks: Vec<Imported>) -> Answer {
+impl PendingImport {
+    pub(super) fn add(&mut self, networks: Vec<ImportEntry>) -> Answer {
         if self.networks.len() + networks.len() > MAX_ENTRIES {
             *self = Self::default();
             return Answer::Error(format!(
-                "more than {MAX_ENTRIES} networks at once; nothing was imported, split the list"
+                "more than {MAX_ENTRIES} networks; nothing was imported, split the list"
             ));
         }
         self.networks.extend(networks);
@@ -77,16 +76,16 @@ impl Import {
         writer: &mut (impl AsyncWriteExt + Unpin),
     ) -> std::io::Result<Answer> {
         let networks = std::mem::take(&mut self.networks);
-        let networks = match networks.into_iter().map(|n| block(cluster, n)).collect() {
+        let networks = match networks.into_iter().map(|n| to_block(cluster, n)).collect() {
             Ok(networks) => networks,
             Err(error) => return Ok(Answer::Error(error)),
         };
-        let (tell, mut told) = tokio::sync::mpsc::channel(1);
+        let (progress_sender, mut progress_receiver) = tokio::sync::mpsc::channel(1);
         let blocks = cluster.blocks();
         let progress = |done| {
-            if done % TOLD == 0 {
-                // The client hears of a later one.
-                let _busy = tell.try_send(done);
+            if done % PROGRESS_INTERVAL == 0 {
+                // If the channel is full, the client gets a later report.
+                let _full = progress_sender.try_send(done);
             }
         };
         let import = async {
@@ -107,15 +106,17 @@ impl Import {
                         Err(error) => Answer::Error(error.to_string()),
                     });
                 }
-                Some(done) = told.recv() => send(writer, &Answer::Ok(done.into())).await?,
+                Some(done) = progress_receiver.recv() => {
+                    send_answer(writer, &Answer::Ok(done.into())).await?;
+                }
             }
         }
     }
 }
 
-fn block(
+fn to_block(
     cluster: &Cluster,
-    (network, reason, origin, expires): Imported,
+    (network, reason, origin, expires): ImportEntry,
 ) -> Result<(Network, Block), String> {
     let ends = expires.map_or(Ends::Never, |at| Ends::At(UnixMillis(at)));
     let (reason, origin) = (reason.into(), origin.into());
@@ -129,18 +130,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_of_a_list_is_no_longer_than_a_client_reads_whatever_the_texts_are() {
+    fn a_line_of_networks_never_exceeds_the_limit_of_the_client() {
         let text = "\u{1}".repeat(256);
         let block = Block::new(text.as_str(), UnixMillis(u64::MAX)).unwrap();
         let block = block.with_origin(text).unwrap().expiring_at(UnixMillis(u64::MAX));
         let network = "2001:db8:1111:2222:3333:4444:5555:6666/127".parse().unwrap();
-        let entries = vec![NetworkEntry { network, block }; LISTED];
-        let count = fitting(&entries);
-        assert!((1_000..LISTED).contains(&count), "{count}");
+        let entries = vec![NetworkEntry { network, block }; MAX_NETWORKS_PER_LINE];
+        let count = count_that_fits(&entries);
+        assert!((1_000..MAX_NETWORKS_PER_LINE).contains(&count), "{count}");
         let part: Value = entries[..count]
             .iter()
             .map(|entry| json!({"network": entry.network, "block": &entry.block}))
             .collect();
-        assert!(Answer::Ok(part).to_line().unwrap().len() as u64 <= MAX_LINE);
+        assert!(Answer::Ok(part).to_line().unwrap().len() as u64 <= MAX_LINE_LEN);
     }
 }

@@ -1,103 +1,109 @@
+//! The server of a control socket.
+
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use mailmesh::secrets::display_path;
 use mailmesh::{Cluster, Filter, Rule, Verdict};
-use mailmesh_cli::protocol::{Answer, MAX_LINE, Request, json_words};
+use mailmesh_cli::protocol::{Answer, MAX_LINE_LEN, Request, json_error_text};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 
-use super::bulk::{Import, list};
-use super::clients::{Busy, Clients, WATCHERS, Watchers};
-use super::{certificates, keys};
+use super::answer::send_answer;
+use super::bulk::{PendingImport, send_networks};
+use super::connections::{Activity, Connections, MAX_WATCHERS, WatcherSlots};
+use super::socket_path::{SocketUse, check_path, staging_dir, staging_path};
+use super::{certificate_requests, key_requests};
 use crate::exit::Failure;
 
-/// A client that asks nothing for this long is let go.
-const IDLE: Duration = Duration::from_secs(60);
-/// A request that has begun is whole by then: our clients send theirs at once.
-const WHOLE: Duration = Duration::from_secs(10);
-/// Where all clients are being answered, how often it is looked whether one is done.
-const FULL: Duration = Duration::from_millis(100);
+/// A client that sends nothing for this long is disconnected.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Time limit for the rest of a request after its first byte.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Interval between searches for a free slot while all clients are being answered.
+const FULL_RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
-/// A control socket that listens.
+/// A listening control socket.
 pub(crate) struct Server {
     listener: UnixListener,
 }
 
 impl Server {
-    /// Listens at `path`, for the owner only. A socket that a dead node left there
-    /// is replaced.
+    /// Listens at `path`, for the owner only. A socket that no process serves is replaced.
+    ///
+    /// # Errors
+    /// If the path is too long, is not a socket, or is served by another node.
     pub(crate) fn bind(path: &Path) -> Result<Self, Failure> {
-        super::check_path(path, true)?;
+        check_path(path, SocketUse::Serve)?;
         let failed = |error: std::io::Error| {
             Failure::failed(format!("control socket {}: {error}", path.display()))
         };
         if std::os::unix::net::UnixStream::connect(path).is_ok() {
             let path = display_path(path);
-            // The variable names one socket for all that is started from a shell.
+            // The variable applies to all nodes that are started from one shell.
             let is_of_variable = std::env::var_os("MAILMESH_SOCKET").is_some();
             return Err(Failure::failed(if is_of_variable {
                 format!(
                     "another node serves the control socket {path}, which `--socket` or \
-                     MAILMESH_SOCKET names for this one, too; unset that variable, or give this \
-                     node another --socket"
+                     MAILMESH_SOCKET also names for this node; unset that variable, or choose \
+                     another --socket"
                 )
             } else {
                 format!(
-                    "another node serves the control socket {path}: one of this name runs \
-                     already; stop it, or give this one its own --name (and --socket, if you set \
-                     that)"
+                    "another node serves the control socket {path}: a node with this name runs \
+                     already; stop it, or choose another --name (and another --socket, if you set \
+                     one)"
                 )
             }));
         }
         match std::fs::symlink_metadata(path) {
             Ok(metadata) if !metadata.file_type().is_socket() => {
                 return Err(Failure::failed(format!(
-                    "{} is there and is no socket; give another path with --socket",
+                    "{} exists and is not a socket; choose another path with --socket",
                     path.display()
                 )));
             }
             _ => {}
         }
-        // Bound where nobody else can reach it, and moved when its mode is set:
-        // at no moment is it open to others.
-        let hidden = hidden_dir(path);
-        let _leftover = std::fs::remove_dir_all(&hidden);
-        std::fs::DirBuilder::new().mode(0o700).create(&hidden).map_err(failed)?;
-        let bound = bind_in(&hidden, path);
-        let _empty = std::fs::remove_dir_all(&hidden);
+        // The socket is bound in a private directory and moved after its mode is set, so other
+        // users can never connect.
+        let staging = staging_dir(path);
+        let _leftover = std::fs::remove_dir_all(&staging);
+        std::fs::DirBuilder::new().mode(0o700).create(&staging).map_err(failed)?;
+        let bound = bind_staged(path);
+        let _empty = std::fs::remove_dir_all(&staging);
         bound.map(|listener| Self { listener }).map_err(failed)
     }
 
-    /// Answers until the task is aborted.
+    /// Serves clients until the task is aborted.
     pub(crate) async fn serve(self, cluster: Cluster) {
-        let mut clients = Clients::default();
-        let watchers = Watchers::new();
+        let mut clients = Connections::default();
+        let watchers = WatcherSlots::new();
         let mut is_failing = false;
         loop {
             match self.listener.accept().await {
                 Ok((stream, _)) => {
                     is_failing = false;
                     while !clients.make_room() {
-                        tokio::time::sleep(FULL).await;
+                        tokio::time::sleep(FULL_RETRY_INTERVAL).await;
                     }
-                    let (cluster, busy) = (cluster.clone(), Busy::new());
-                    let (is_busy, watchers) = (busy.clone(), watchers.clone());
+                    let (cluster, activity) = (cluster.clone(), Activity::new());
+                    let (shared, watchers) = (activity.clone(), watchers.clone());
                     let task = tokio::spawn(async move {
-                        // A client that goes away mid-answer is its own affair.
-                        let _gone = converse(stream, &cluster, &is_busy, &watchers).await;
+                        // A client that disconnects during an answer is no error of the node.
+                        let _gone = serve_client(stream, &cluster, &shared, &watchers).await;
                     });
-                    clients.add(busy, task.abort_handle());
+                    clients.add(activity, task.abort_handle());
                 }
                 Err(error) => {
-                    // Once for each spell of it: out of descriptors, it goes on and on.
+                    // One warning per series of failures: without free descriptors they repeat.
                     if !std::mem::replace(&mut is_failing, true) {
-                        tracing::warn!(%error, "the control socket does not accept clients");
+                        tracing::warn!(%error, "the control socket cannot accept connections");
                     }
-                    // Nothing tells when there are descriptors again.
+                    // No event reports that descriptors are free again.
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }
@@ -105,70 +111,63 @@ impl Server {
     }
 }
 
-fn hidden_dir(path: &Path) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.{}", std::process::id()))
-}
-
-/// Where a socket is before it is moved to its path.
-pub(super) fn made_at(path: &Path) -> PathBuf {
-    hidden_dir(path).join("s")
-}
-
-fn bind_in(hidden: &Path, path: &Path) -> std::io::Result<UnixListener> {
-    let inside = hidden.join("s");
+fn bind_staged(path: &Path) -> std::io::Result<UnixListener> {
+    let inside = staging_path(path);
     let listener = UnixListener::bind(&inside)?;
     std::fs::set_permissions(&inside, std::fs::Permissions::from_mode(0o600))?;
     std::fs::rename(&inside, path)?;
     Ok(listener)
 }
 
-async fn converse(
+async fn serve_client(
     stream: UnixStream,
     cluster: &Cluster,
-    busy: &Busy,
-    watchers: &Watchers,
+    activity: &Activity,
+    watchers: &WatcherSlots,
 ) -> std::io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
-    let mut import = Import::default();
+    let mut import = PendingImport::default();
     loop {
-        busy.set(false);
+        activity.set_busy(false);
         let mut line = String::new();
-        // Idle for long, gone, slow, or longer than any request: the place is for others.
-        if !matches!(timeout(IDLE, reader.fill_buf()).await, Ok(Ok(_))) {
+        // Clients that are idle, slow or gone, and overlong requests, free their slot.
+        if !matches!(timeout(IDLE_TIMEOUT, reader.fill_buf()).await, Ok(Ok(_))) {
             return Ok(());
         }
-        let read = timeout(WHOLE, (&mut reader).take(MAX_LINE).read_line(&mut line)).await;
+        let read =
+            timeout(REQUEST_TIMEOUT, (&mut reader).take(MAX_LINE_LEN).read_line(&mut line)).await;
         if !matches!(read, Ok(Ok(_))) || !line.ends_with('\n') {
             return Ok(());
         }
-        busy.set(true);
+        activity.set_busy(true);
         let answer = match Request::from_line(&line) {
             Ok(Request::Watch { kinds }) => {
-                let Some(_place) = watchers.take_place() else {
-                    let why = format!("{WATCHERS} clients watch already; end one of them");
-                    send(&mut writer, &Answer::Error(why)).await?;
+                let Some(_slot) = watchers.try_acquire() else {
+                    let why = format!(
+                        "{MAX_WATCHERS} clients watch already, the maximum; stop one of them"
+                    );
+                    send_answer(&mut writer, &Answer::Error(why)).await?;
                     continue;
                 };
                 let filter = if kinds.is_empty() { Filter::all() } else { Filter::kinds(kinds) };
                 let mut inbox = cluster.inbox(filter);
-                send(&mut writer, &Answer::Ok(Value::Null)).await?;
+                send_answer(&mut writer, &Answer::Ok(Value::Null)).await?;
                 loop {
                     let incoming = tokio::select! {
                         incoming = inbox.recv() => incoming,
-                        // A watcher says nothing more: this is its end.
+                        // A watcher sends nothing, so the read returns when it disconnects.
                         _ = reader.read_u8() => return Ok(()),
                     };
                     let Some(incoming) = incoming else {
                         return Ok(());
                     };
                     let value = json!({"text": incoming.to_string(), "entry": incoming});
-                    send(&mut writer, &Answer::Ok(value)).await?;
+                    send_answer(&mut writer, &Answer::Ok(value)).await?;
                 }
             }
             Ok(Request::BlockList { allow }) => {
-                list(cluster, rule(allow), &mut writer).await?;
+                send_networks(cluster, rule(allow), &mut writer).await?;
                 Answer::Ok(Value::Null)
             }
             Ok(Request::ImportPart { networks }) => import.add(networks),
@@ -176,21 +175,14 @@ async fn converse(
                 import.commit(cluster, (rule(allow), force), &mut writer).await?
             }
             Ok(request) => answer(request, cluster).await.unwrap_or_else(Answer::Error),
-            Err(error) => Answer::Error(format!("not a request: {}", json_words(&error))),
+            Err(error) => Answer::Error(format!("not a request: {}", json_error_text(&error))),
         };
-        send(&mut writer, &answer).await?;
+        send_answer(&mut writer, &answer).await?;
     }
 }
 
 fn rule(allow: bool) -> Rule {
     if allow { Rule::Allow } else { Rule::Block }
-}
-
-pub(super) async fn send(
-    writer: &mut (impl AsyncWriteExt + Unpin),
-    answer: &Answer,
-) -> std::io::Result<()> {
-    writer.write_all(answer.to_line()?.as_bytes()).await
 }
 
 async fn answer(request: Request, cluster: &Cluster) -> Result<Answer, String> {
@@ -235,24 +227,27 @@ async fn answer(request: Request, cluster: &Cluster) -> Result<Answer, String> {
             })
         }
         Request::CertAdd { chain_pem, key_pem, force } => {
-            certificates::add(cluster, &chain_pem.0, &key_pem.0, force).await?
+            certificate_requests::add(cluster, &chain_pem.0, &key_pem.0, force).await?
         }
-        Request::CertList => certificates::list(&cluster.certs()),
+        Request::CertList => certificate_requests::list(&cluster.certs()),
         Request::CertRemove { names } => {
-            let names = certificates::names(&names).map_err(|error| error.to_string())?;
+            let names =
+                certificate_requests::parse_names(&names).map_err(|error| error.to_string())?;
             cluster.certs().withdraw(names).await.map_err(text)?;
             Value::Null
         }
         Request::KeyList => json!(cluster.keys().list().await.map_err(text)?),
         Request::KeyAdd { key, here, force } => {
-            keys::add(&cluster.keys(), key, here, force).await?
+            key_requests::add(&cluster.keys(), key, here, force).await?
         }
-        Request::KeyActivate { id, here } => keys::activate(&cluster.keys(), &id.0, here).await?,
+        Request::KeyActivate { id, here } => {
+            key_requests::activate(&cluster.keys(), &id.0, here).await?
+        }
         Request::KeyRetire { id, here, force } => {
-            keys::retire(&cluster.keys(), &id.0, here, force).await?
+            key_requests::retire(&cluster.keys(), &id.0, here, force).await?
         }
         Request::KeyExport { id } => {
-            keys::export(&cluster.keys(), id.as_ref().map(|id| id.0.as_str()))?
+            key_requests::export(&cluster.keys(), id.as_ref().map(|id| id.0.as_str()))?
         }
         Request::Away => json!(cluster.away()),
         Request::Members => json!(cluster.members()),

@@ -1,4 +1,4 @@
-//! Mail for the demo: what a server would tell its peers of each message.
+//! Mail for the demo: the events that a mail server would publish for each message.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -11,13 +11,13 @@ use mailmesh::{
     AccountId, ChangeId, DataTypes, EmailId, EmailPush, Event, MailboxId, StateChange, UnixMillis,
 };
 
-/// Most messages taken from a corpus; the demo says so when there are more.
-const MOST: usize = 10_000;
-/// Longest message taken, in bytes.
-const LONGEST: usize = 64 << 20;
+/// Maximum number of messages taken from a corpus.
+const MAX_MESSAGES: usize = 10_000;
+/// Maximum length of a message, in bytes; longer ones are skipped.
+const MAX_MESSAGE_LEN: usize = 64 << 20;
 
-/// The Maildir that comes with the program.
-const BUILT_IN: [&[u8]; 8] = [
+/// The Maildir `corpus/`, compiled into the program.
+const BUILT_IN_MESSAGES: [&[u8]; 8] = [
     include_bytes!("../../corpus/new/1763010000.01-plain.mx1"),
     include_bytes!("../../corpus/new/1763020000.02-reply.mx1"),
     include_bytes!("../../corpus/new/1763030000.03-encoded-subject.mx1"),
@@ -28,7 +28,7 @@ const BUILT_IN: [&[u8]; 8] = [
     include_bytes!("../../corpus/new/1763080000.08-old-charset.mx1"),
 ];
 
-/// Where the messages are from.
+/// The source of the messages.
 pub(super) enum Corpus<'a> {
     BuiltIn,
     Mbox(&'a Path),
@@ -36,54 +36,55 @@ pub(super) enum Corpus<'a> {
 }
 
 impl Corpus<'_> {
-    /// One state change and one e-mail push a message.
+    /// One state change and one e-mail push for each message.
     pub(super) fn events(&self) -> std::io::Result<Mail> {
         let mut accounts = Accounts::default();
         let (mut events, mut messages) = (Vec::new(), 0);
-        let mut take = |message: &[u8]| {
+        let mut add = |message: &[u8]| {
             messages += 1;
-            if messages <= MOST {
+            if messages <= MAX_MESSAGES {
                 events.extend(accounts.events_of(message));
             }
         };
         match self {
-            Corpus::BuiltIn => BUILT_IN.iter().for_each(|message| take(message)),
+            Corpus::BuiltIn => BUILT_IN_MESSAGES.iter().for_each(|message| add(message)),
             Corpus::Mbox(path) => {
                 let reader = BufReader::new(File::open(path)?);
-                for message in mbox::MessageIterator::new(reader).take(MOST + 1) {
-                    take(message?.contents());
+                for message in mbox::MessageIterator::new(reader).take(MAX_MESSAGES + 1) {
+                    add(message?.contents());
                 }
             }
             Corpus::Maildir(path) => {
-                for message in maildir::MessageIterator::new(*path)?.take(MOST + 1) {
-                    take(message?.contents());
+                for message in maildir::MessageIterator::new(*path)?.take(MAX_MESSAGES + 1) {
+                    add(message?.contents());
                 }
             }
         }
         if events.is_empty() {
-            return Err(std::io::Error::new(ErrorKind::InvalidData, "there is no message in it"));
+            return Err(std::io::Error::new(ErrorKind::InvalidData, "it contains no message"));
         }
-        Ok(Mail { events, is_cut_off: messages > MOST })
+        Ok(Mail { events, is_truncated: messages > MAX_MESSAGES })
     }
 }
 
-/// What a corpus gives.
+/// The events of a corpus.
 pub(super) struct Mail {
     pub(super) events: Vec<Event>,
-    /// There are more messages than were taken.
-    pub(super) is_cut_off: bool,
+    /// Whether the corpus has more messages than were taken.
+    pub(super) is_truncated: bool,
 }
 
-/// Accounts and their change logs, made up in the order mail arrives.
+/// Accounts and their change ids, assigned in the order of the messages.
 #[derive(Default)]
 struct Accounts {
-    /// Id, last change and last e-mail by address.
+    /// Account id, last change id and last e-mail id by address.
     by_address: HashMap<String, (u32, u64, u32)>,
 }
 
 impl Accounts {
     fn events_of(&mut self, raw: &[u8]) -> Vec<Event> {
-        let Some(message) = MessageParser::default().parse(raw).filter(|_| raw.len() <= LONGEST)
+        let Some(message) =
+            MessageParser::default().parse(raw).filter(|_| raw.len() <= MAX_MESSAGE_LEN)
         else {
             return Vec::new();
         };
@@ -111,11 +112,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_message_is_a_state_change_and_a_push_of_its_recipient() {
+    fn each_message_yields_a_state_change_and_a_push() {
         let events = Corpus::BuiltIn.events().unwrap().events;
-        assert_eq!(events.len(), 2 * BUILT_IN.len());
+        assert_eq!(events.len(), 2 * BUILT_IN_MESSAGES.len());
         let Event::EmailPush(push) = &events[1] else { panic!("{}", events[1]) };
-        assert_eq!(push.size as usize, BUILT_IN[0].len());
+        assert_eq!(push.size as usize, BUILT_IN_MESSAGES[0].len());
         assert_eq!(push.received.to_string(), "2026-11-16T07:14:02Z");
         let accounts: Vec<_> = events
             .iter()
@@ -124,24 +125,27 @@ mod tests {
                 _ => None,
             })
             .collect();
-        // ben, anna, anna, ben, ops, reports, ben, anna
+        // Recipients: ben, anna, anna, ben, ops, reports, ben, anna.
         assert_eq!(accounts, [(1, 1), (2, 1), (2, 2), (1, 2), (3, 1), (4, 1), (1, 3), (2, 3)]);
     }
 
     #[test]
-    fn the_same_messages_come_out_of_an_mbox_and_of_a_maildir() {
+    fn an_mbox_and_a_maildir_yield_the_same_messages() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("mbox");
         let mut text = Vec::new();
-        for message in BUILT_IN {
+        for message in BUILT_IN_MESSAGES {
             text.extend_from_slice(b"From sender@example.org Mon Nov 16 08:14:02 2026\n");
             text.extend_from_slice(message);
             text.push(b'\n');
         }
         std::fs::write(&path, text).unwrap();
-        assert_eq!(Corpus::Mbox(&path).events().unwrap().events.len(), 2 * BUILT_IN.len());
+        assert_eq!(Corpus::Mbox(&path).events().unwrap().events.len(), 2 * BUILT_IN_MESSAGES.len());
         let maildir = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
-        assert_eq!(Corpus::Maildir(&maildir).events().unwrap().events.len(), 2 * BUILT_IN.len());
+        assert_eq!(
+            Corpus::Maildir(&maildir).events().unwrap().events.len(),
+            2 * BUILT_IN_MESSAGES.len()
+        );
         std::fs::write(&path, "not mail").unwrap();
         assert!(Corpus::Mbox(&path).events().is_err());
     }

@@ -1,4 +1,4 @@
-//! The demo's node processes, and what they are seen to hear.
+//! The node processes of the demo, and observations of what they receive.
 
 use std::collections::BTreeMap;
 use std::net::UdpSocket;
@@ -18,42 +18,45 @@ use tokio::time::timeout;
 use crate::control::client::Client;
 use crate::exit::Failure;
 
-/// How long anything may take before the demo has failed.
-pub(super) const PATIENCE: Duration = Duration::from_secs(15);
-/// Entries seen and not looked at yet; far more than the demo makes.
-const SEEN: usize = 64 * 1024;
+/// Time limit for each wait of the demo.
+pub(super) const STEP_TIMEOUT: Duration = Duration::from_secs(15);
+/// Capacity of the queue of observations; the demo causes far fewer.
+const MAX_OBSERVATIONS: usize = 64 * 1024;
 
-/// Something a node was seen to hear.
+/// An entry that a node received, with the time at which its watcher reported it.
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(super) struct Observation {
     pub(super) node: String,
     pub(super) at: Instant,
     pub(super) entry: Value,
 }
 
+/// The running nodes.
 pub(super) struct Fleet {
     dir: TempDir,
     program: PathBuf,
     nodes: BTreeMap<String, NodeProcess>,
-    seen: (mpsc::Sender<Seen>, mpsc::Receiver<Seen>),
+    observations: (mpsc::Sender<Observation>, mpsc::Receiver<Observation>),
 }
 
 struct NodeProcess {
     child: Child,
-    /// Ends the node when dropped, also when the demo is killed.
+    /// The node stops when this is dropped, also if the demo is killed.
     stdin: Option<ChildStdin>,
     client: Client,
 }
 
 impl Fleet {
-    /// No node yet: a directory with a key and a configuration for multicast
-    /// scouting on the loopback, on a port of the demo's own.
+    /// Creates a directory with a key, and a configuration for multicast scouting on the loopback
+    /// at a free port. No node runs yet.
     pub(super) fn new() -> Result<Self, Failure> {
-        let failed = |error: std::io::Error| Failure::failed(format!("the demo's files: {error}"));
+        let failed = |error: std::io::Error| {
+            Failure::failed(format!("cannot create the files of the demo: {error}"))
+        };
         let dir = tempfile::Builder::new().prefix("mailmesh-demo-").tempdir().map_err(failed)?;
         let key = ClusterKey::generate().map_err(|error| Failure::failed(error.to_string()))?;
         let key_file = dir.path().join("cluster.key");
-        crate::key::write_key(&key_file, &key).map_err(failed)?;
+        crate::key::create_key_file(&key_file, &key).map_err(failed)?;
         let free = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
         let port = free.map_err(failed)?.port();
         let zenoh = format!(
@@ -67,10 +70,15 @@ impl Fleet {
         });
         std::fs::write(dir.path().join("coordinator.json"), config.to_string()).map_err(failed)?;
         let program = std::env::current_exe().map_err(failed)?;
-        Ok(Self { dir, program, nodes: BTreeMap::new(), seen: mpsc::channel(SEEN) })
+        Ok(Self {
+            dir,
+            program,
+            nodes: BTreeMap::new(),
+            observations: mpsc::channel(MAX_OBSERVATIONS),
+        })
     }
 
-    /// Starts the process of a node and waits until it says that it is ready.
+    /// Starts the process of a node, waits for its "ready" line, and watches it.
     pub(super) async fn start(&mut self, name: &str) -> Result<(), Failure> {
         let failed = |error: std::io::Error| Failure::failed(format!("node {name}: {error}"));
         let socket = self.dir.path().join(format!("{name}.sock"));
@@ -86,7 +94,7 @@ impl Fleet {
             .stdout(Stdio::piped())
             .stderr(log.map_err(failed)?)
             .kill_on_drop(true)
-            // Ctrl-C is for the demo, which stops its nodes itself.
+            // Ctrl-C must reach only the demo, which stops its nodes itself.
             .process_group(0)
             .spawn()
             .map_err(failed)?;
@@ -94,7 +102,7 @@ impl Fleet {
         let mut line = String::new();
         if let Some(stdout) = child.stdout.take() {
             let mut stdout = BufReader::new(stdout);
-            let read = timeout(PATIENCE, stdout.read_line(&mut line)).await;
+            let read = timeout(STEP_TIMEOUT, stdout.read_line(&mut line)).await;
             if !matches!(read, Ok(Ok(n)) if n > 0) {
                 let failure = Failure::failed(format!("node {name} did not start"));
                 return Err(failure.with_details(self.log(name)));
@@ -108,12 +116,12 @@ impl Fleet {
 
     async fn watch(&self, name: &str, mut watcher: Client) -> Result<(), Failure> {
         watcher.ask(&Request::Watch { kinds: Vec::new() }).await?;
-        let (seen, node) = (self.seen.0.clone(), name.to_owned());
+        let (sender, node) = (self.observations.0.clone(), name.to_owned());
         tokio::spawn(async move {
-            while let Ok(Some(mut value)) = watcher.next().await {
+            while let Ok(Some(mut value)) = watcher.next_answer().await {
                 let entry = value["entry"].take();
-                let seen_now = Seen { node: node.clone(), at: Instant::now(), entry };
-                if seen.send(seen_now).await.is_err() {
+                let observation = Observation { node: node.clone(), at: Instant::now(), entry };
+                if sender.send(observation).await.is_err() {
                     return;
                 }
             }
@@ -125,7 +133,7 @@ impl Fleet {
         self.nodes.keys().cloned().collect()
     }
 
-    /// Process id of a node.
+    /// The process id of a node.
     pub(super) fn pid(&self, name: &str) -> Option<u32> {
         self.nodes.get(name).and_then(|node| node.child.id())
     }
@@ -133,18 +141,18 @@ impl Fleet {
     pub(super) async fn ask(&mut self, name: &str, request: &Request) -> Result<Value, Failure> {
         match self.nodes.get_mut(name) {
             Some(node) => node.client.ask(request).await,
-            None => Err(Failure::failed(format!("node {name} does not run"))),
+            None => Err(Failure::failed(format!("node {name} is not running"))),
         }
     }
 
-    /// The next thing that any node hears.
-    pub(super) async fn next_seen(&mut self) -> Option<Seen> {
-        self.seen.1.recv().await
+    /// The next observation of any node.
+    pub(super) async fn next_observation(&mut self) -> Option<Observation> {
+        self.observations.1.recv().await
     }
 
-    /// Forgets what was heard and not looked at.
-    pub(super) fn forget_seen(&mut self) {
-        while self.seen.1.try_recv().is_ok() {}
+    /// Drops all observations of earlier steps.
+    pub(super) fn discard_observations(&mut self) {
+        while self.observations.1.try_recv().is_ok() {}
     }
 
     /// Kills a node with SIGKILL.
@@ -156,17 +164,17 @@ impl Fleet {
         Ok(())
     }
 
-    /// Tells a node to stop, and waits until its process has ended.
+    /// Stops a node and waits until its process has exited; kills it after the time limit.
     pub(super) async fn stop(&mut self, name: &str) {
         if let Some(mut node) = self.nodes.remove(name) {
             drop(node.stdin.take());
-            if timeout(PATIENCE, node.child.wait()).await.is_err() {
+            if timeout(STEP_TIMEOUT, node.child.wait()).await.is_err() {
                 let _killed = node.child.kill().await;
             }
         }
     }
 
-    /// Stops every node; none is left when this returns.
+    /// Stops all nodes; none runs when this returns.
     pub(super) async fn stop_all(&mut self) {
         for node in self.nodes.values_mut() {
             drop(node.stdin.take());
@@ -176,7 +184,7 @@ impl Fleet {
         }
     }
 
-    /// The last lines of a node's log.
+    /// The last 10 lines of a node's log.
     pub(super) fn log(&self, name: &str) -> String {
         let path = self.dir.path().join(format!("{name}.log"));
         let text = std::fs::read_to_string(path).unwrap_or_default();

@@ -1,32 +1,32 @@
-//! The demo: three processes of this program, a story of a few seconds, a table.
+//! The demo: three processes of this program run through a few steps; a table shows the times.
 
 mod corpus;
 mod fleet;
-mod story;
+mod steps;
 
 use std::process::ExitCode;
 use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::args::Demo;
+use crate::args::DemoArgs;
 use crate::exit::Failure;
 use crate::say::{self, say};
 use corpus::{Corpus, Mail};
 use fleet::Fleet;
-use story::Shown;
+use steps::StepReport;
 
-/// A step as the table and `--json` show it.
+/// A row of the table; `--json` prints all fields but the summary.
 #[derive(Debug, Serialize)]
 struct Row {
     step: &'static str,
     ok: bool,
     seconds: f64,
     #[serde(skip)]
-    what: String,
+    summary: String,
 }
 
-/// The steps, in order.
+/// Names of the steps, in order.
 const STEPS: [&str; 8] = [
     "discover",
     "every kind of event",
@@ -38,7 +38,7 @@ const STEPS: [&str; 8] = [
     "goodbye",
 ];
 
-pub(crate) async fn run(options: Demo) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(options: DemoArgs) -> Result<ExitCode, Failure> {
     let corpus = match (&options.mbox, &options.maildir) {
         (Some(path), _) => Corpus::Mbox(path),
         (None, Some(path)) => Corpus::Maildir(path),
@@ -50,27 +50,27 @@ pub(crate) async fn run(options: Demo) -> Result<ExitCode, Failure> {
         Failure::failed(format!("{path}: {error}"))
     })?;
     if !options.json {
-        say::lines("Three mail servers on this machine, each a process of its own.\n\n");
+        say::lines("Three mail servers on this machine, each in its own process.\n\n");
     }
     let mut fleet = Fleet::new()?;
     let mut rows = Vec::new();
-    let told = tokio::select! {
-        told = tell(&mut fleet, &mail, &mut rows, options.json) => told,
-        _ = tokio::signal::ctrl_c() => Err(Failure::failed("interrupted; every node was stopped")),
+    let outcome = tokio::select! {
+        outcome = run_steps(&mut fleet, &mail, &mut rows, options.json) => outcome,
+        _ = tokio::signal::ctrl_c() => Err(Failure::failed("interrupted; all nodes were stopped")),
     };
     fleet.stop_all().await;
     for step in STEPS.iter().skip(rows.len()) {
-        rows.push(Row { step, ok: false, seconds: 0.0, what: "not reached".into() });
+        rows.push(Row { step, ok: false, seconds: 0.0, summary: "not reached".into() });
     }
     if options.json {
         say::json(&serde_json::json!(rows));
     } else {
         print_table(&rows);
     }
-    told.map(|()| ExitCode::SUCCESS)
+    outcome.map(|()| ExitCode::SUCCESS)
 }
 
-async fn tell(
+async fn run_steps(
     fleet: &mut Fleet,
     mail: &Mail,
     rows: &mut Vec<Row>,
@@ -78,29 +78,29 @@ async fn tell(
 ) -> Result<(), Failure> {
     for step in STEPS {
         let start = Instant::now();
-        let told = match step {
-            "discover" => story::discover(fleet).await,
-            "every kind of event" => story::every_kind(fleet).await,
-            "mail" => story::mail(fleet, mail).await,
-            "blocked address" => story::block(fleet).await,
-            "certificate renewal" => story::certificate(fleet).await,
-            "kill -9" => story::kill(fleet).await,
-            "come back" => story::come_back(fleet).await,
-            _ => story::goodbye(fleet).await,
+        let outcome = match step {
+            "discover" => steps::discover(fleet).await,
+            "every kind of event" => steps::every_kind_of_event(fleet).await,
+            "mail" => steps::mail(fleet, mail).await,
+            "blocked address" => steps::block(fleet).await,
+            "certificate renewal" => steps::certificate(fleet).await,
+            "kill -9" => steps::kill(fleet).await,
+            "come back" => steps::come_back(fleet).await,
+            _ => steps::goodbye(fleet).await,
         };
-        match told {
-            Ok(Shown { seconds, what }) => {
+        match outcome {
+            Ok(StepReport { seconds, summary }) => {
                 if !quiet {
-                    say::coloured("\x1b[32m✓\x1b[0m ", &what, "");
+                    say::coloured("\x1b[32m✓\x1b[0m ", &summary, "");
                 }
-                rows.push(Row { step, ok: true, seconds, what });
+                rows.push(Row { step, ok: true, seconds, summary });
             }
             Err(failure) => {
                 let seconds = start.elapsed().as_secs_f64();
                 if !quiet {
                     say::coloured("\x1b[31m✗\x1b[0m ", step, "");
                 }
-                rows.push(Row { step, ok: false, seconds, what: "failed".into() });
+                rows.push(Row { step, ok: false, seconds, summary: "failed".into() });
                 return Err(failure);
             }
         }
@@ -117,7 +117,7 @@ fn print_table(rows: &[Row]) {
         } else {
             format!("{:.1} ms", row.seconds * 1000.0)
         };
-        let (colour, seen) = if row.ok { (32, "yes") } else { (31, row.what.as_str()) };
+        let (colour, seen) = if row.ok { (32, "yes") } else { (31, row.summary.as_str()) };
         let before = format!("{:<22}{time:>12}  \x1b[{colour}m", row.step);
         say::coloured(&before, seen, "\x1b[0m");
     }

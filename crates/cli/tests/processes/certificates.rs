@@ -14,18 +14,18 @@ use serde_json::{Value, json};
 use super::harness::{Node, Site, until};
 
 /// A root, its intermediate, an unrelated authority, and a leaf of the intermediate.
-struct Made {
+struct Pems {
     root: String,
     middle: String,
     other: String,
     leaf: String,
     key: String,
     /// Of the same key as the leaf: over, and with a name in the CN alone.
-    ended: String,
+    expired: String,
     common_name: String,
 }
 
-fn make() -> Made {
+fn generate_pems() -> Pems {
     let authority = |name: &str| {
         let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -40,14 +40,14 @@ fn make() -> Made {
     let leaf = |params: CertificateParams| params.signed_by(&key, &issuer).unwrap().pem();
     let named =
         || CertificateParams::new(["mail.example.org".into(), "imap.example.org".into()]).unwrap();
-    let mut ended = named();
-    ended.not_after = rcgen::date_time_ymd(2021, 2, 3);
+    let mut expired = named();
+    expired.not_after = rcgen::date_time_ymd(2021, 2, 3);
     let mut common_name = CertificateParams::new(Vec::<String>::new()).unwrap();
     common_name.distinguished_name.push(DnType::CommonName, "mail.example.org");
     let of_root = Issuer::from_params(&root, &root_key);
-    Made {
+    Pems {
         leaf: leaf(named()),
-        ended: leaf(ended),
+        expired: leaf(expired),
         common_name: leaf(common_name),
         middle: middle.signed_by(&middle_key, &of_root).unwrap().pem(),
         root: root.self_signed(&root_key).unwrap().pem(),
@@ -57,8 +57,8 @@ fn make() -> Made {
 }
 
 #[test]
-fn certificates_as_people_have_them_are_taken_or_refused_with_what_to_do() {
-    let (site, made) = (Site::new(), make());
+fn certificates_in_common_layouts_are_accepted_or_refused_with_advice() {
+    let (site, pems) = (Site::new(), generate_pems());
     let node = site.start("a");
     let write = |name: &str, text: &str| -> PathBuf {
         std::fs::write(site.path(name), text).unwrap();
@@ -71,7 +71,7 @@ fn certificates_as_people_have_them_are_taken_or_refused_with_what_to_do() {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         (output.status.success(), text(&output.stdout), text(&output.stderr))
     };
-    let Made { root, middle, other, leaf, key, .. } = &made;
+    let Pems { root, middle, other, leaf, key, .. } = &pems;
     let full = format!("{leaf}{middle}");
     let comment = "issuer: M\u{fc}ller\n";
     for (what, chain, key, warnings) in [
@@ -128,13 +128,13 @@ fn certificates_as_people_have_them_are_taken_or_refused_with_what_to_do() {
     for (what, chain, key, words) in [
         (
             "over",
-            &made.ended,
+            &pems.expired,
             key,
-            "expired at 2021-02-03T00:00:00Z; renew it, or set it all the same with `--force`",
+            "ended at 2021-02-03T00:00:00Z; renew it, or add it anyway with `--force`",
         ),
         (
             "CN alone",
-            &made.common_name,
+            &pems.common_name,
             key,
             "common name (CN=mail.example.org), where no client looks; ask the authority",
         ),
@@ -155,7 +155,7 @@ fn certificates_as_people_have_them_are_taken_or_refused_with_what_to_do() {
         assert!(!done && out.is_empty() && err.contains(words), "{what}: {out}{err}");
     }
     node.ok(&["cert", "remove", "mail.example.org", "imap.example.org"]);
-    let (done, out, err) = add(&made.ended, key, &["--force"]);
+    let (done, out, err) = add(&pems.expired, key, &["--force"]);
     assert!(done && out.contains("until 2021-02-03"), "{out}{err}");
     assert!(err.contains("the certificate expired at 2021-02-03T00:00:00Z"), "{err}");
 }
@@ -170,7 +170,7 @@ fn answer(node: &Node, request: &Value) -> Value {
 }
 
 /// Two nodes of the site whose clocks are this far behind: the majority of three.
-async fn start_behind(site: &Site, behind: Duration) -> [Cluster; 2] {
+async fn start_with_slow_clocks(site: &Site, behind: Duration) -> [Cluster; 2] {
     let config = std::fs::read_to_string(site.path("coordinator.json")).unwrap();
     let start = async |name: &str| {
         let builder = Cluster::builder().coordinator(Coordinator::parse(&config).unwrap());
@@ -181,12 +181,12 @@ async fn start_behind(site: &Site, behind: Duration) -> [Cluster; 2] {
 }
 
 #[test]
-fn the_end_of_a_certificate_is_judged_by_the_time_of_the_cluster() {
+fn certificate_expiry_is_judged_by_cluster_time() {
     let day = Duration::from_secs(86_400);
     let site = Site::new();
     let node = site.start("a");
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let others = runtime.block_on(start_behind(&site, 3 * day));
+    let others = runtime.block_on(start_with_slow_clocks(&site, 3 * day));
     until("the node's correction is three days", || {
         let correction = node.json(&["status", "--json"])["clock_correction_ms"].as_i64();
         correction.is_some_and(|millis| millis < -2 * 86_400_000)
@@ -203,8 +203,8 @@ fn the_end_of_a_certificate_is_judged_by_the_time_of_the_cluster() {
     std::fs::write(site.path("both.pem"), chain + &key).unwrap();
     let both = site.path("both.pem");
     let output = node.run(&["cert", "add", both.to_str().unwrap(), both.to_str().unwrap()]);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && !said.contains("ended"), "{said}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && !stderr.contains("ended"), "{stderr}");
     runtime.block_on(async {
         for other in others {
             other.shutdown().await;

@@ -1,3 +1,5 @@
+//! `mailmesh demo`.
+
 use std::process::Command;
 
 use serde_json::Value;
@@ -7,7 +9,7 @@ use super::harness::{children_of, demo, is_running, read_all, until};
 const STEPS: usize = 8;
 
 #[test]
-fn the_demo_shows_every_step_as_json_and_nothing_else() {
+fn the_demo_prints_every_step_as_json_and_nothing_else() {
     let mut child = demo(&["--json"]);
     let out = read_all(child.stdout.take().unwrap());
     let err = read_all(child.stderr.take().unwrap());
@@ -30,10 +32,10 @@ fn the_demo_takes_the_mail_of_a_maildir() {
     let out = read_all(child.stdout.take().unwrap());
     assert_eq!(child.wait().unwrap().code(), Some(0), "{out}");
     assert!(out.contains("8 messages arrive at mx2: 16 events"), "{out}");
-    assert!(!out.contains('\x1b'), "colours though not a terminal");
+    assert!(!out.contains('\x1b'), "colours without a terminal");
 }
 
-/// Interrupted (which it can handle) or killed (which it cannot): no node is left.
+/// No node is left if the demo is interrupted (SIGINT, handled) or killed (SIGKILL, not handled).
 #[test]
 fn the_demo_leaves_no_process_behind() {
     for signal in ["-INT", "-KILL"] {

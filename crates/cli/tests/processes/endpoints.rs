@@ -1,4 +1,4 @@
-//! Where a node listens, and how it is doing with the endpoints of its configuration.
+//! `status` and `members`: where a node listens, and the state of its configured endpoints.
 
 use std::net::TcpListener;
 
@@ -41,7 +41,7 @@ fn status_and_members_show_where_a_node_listens_and_each_endpoint() {
     let a = site.start_with("a", "a", "a.json", &[]);
     a.wait_for_members(1);
     let endpoints = || a.json(&["status", "--json"])["endpoints"].clone();
-    until("the endpoints are tried", || {
+    until("both endpoints have been dialled", || {
         endpoints()[0]["state"] == "linked" && endpoints()[1]["last_error"].is_string()
     });
     let all = endpoints();
@@ -59,7 +59,9 @@ fn status_and_members_show_where_a_node_listens_and_each_endpoint() {
     );
     let trying = format!("tcp/127.0.0.1:{closed}: not linked, trying; last error: ");
     assert!(status.contains(&trying), "{status}");
-    until("it says when the next try is", || a.ok(&["status"]).contains("; next try in "));
+    until("the status has the time of the next attempt", || {
+        a.ok(&["status"]).contains("; next try in ")
+    });
     let members = a.ok(&["members"]);
     assert!(members.contains(&format!("  at tcp/127.0.0.1:{at}\n")), "{members}");
     assert!(members.contains(&trying), "{members}");
@@ -67,9 +69,9 @@ fn status_and_members_show_where_a_node_listens_and_each_endpoint() {
     assert_eq!(members[0]["endpoints"], json!([format!("tcp/127.0.0.1:{at}")]));
 }
 
-/// Zenoh dials, and says no more than whether it is linked to some node.
+/// If Zenoh dials the endpoints, it reports only whether any node is linked.
 #[test]
-fn of_endpoints_that_zenoh_dials_is_shown_what_can_be_known() {
+fn endpoints_that_zenoh_dials_show_what_zenoh_reports() {
     let site = Site::new();
     let (at, closed) = (free_port(), free_port());
     write(&site, "a.json", 0, &[at, closed], json!({ "open": true }));
@@ -81,10 +83,12 @@ fn of_endpoints_that_zenoh_dials_is_shown_what_can_be_known() {
     assert_eq!(states(&a), ["trying", "trying"]);
     let status = a.ok(&["status"]);
     assert!(
-        status.contains("listens             tcp/127.0.0.1:0 (a port of the system's"),
+        status.contains("listens             tcp/127.0.0.1:0 (the system chooses the port"),
         "{status}"
     );
-    until("it says that it reaches nobody", || a.log().contains("no other node is linked for 1"));
+    until("the node warns that no node is linked", || {
+        a.log().contains("no other node is linked for 1")
+    });
     let log = a.log();
     assert!(log.contains(&format!("tcp/127.0.0.1:{closed}: Connection refused")), "{log}");
     until("the error is in the status", || {
@@ -93,9 +97,9 @@ fn of_endpoints_that_zenoh_dials_is_shown_what_can_be_known() {
     write(&site, "b.json", at, &[], json!({ "open": true }));
     let b = site.start_with("b", "b", "b.json", &[]);
     b.wait_for_members(1);
-    until("Zenoh is linked", || states(&a) == ["unknown", "unknown"]);
+    until("Zenoh has linked a node", || states(&a) == ["unknown", "unknown"]);
     let status = a.ok(&["status"]);
-    assert!(status.contains("Zenoh dials it, and does not tell"), "{status}");
+    assert!(status.contains("dialled by Zenoh, which does not report"), "{status}");
     assert!(!status.contains("last error"), "{status}");
-    until("it says that it is over", || a.log().contains("another node is linked now"));
+    until("the node logs that a node is linked", || a.log().contains("another node is linked now"));
 }

@@ -1,4 +1,4 @@
-//! Nodes as processes, and what they are seen to hear.
+//! Runs nodes as processes and observes what they receive.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::UdpSocket;
@@ -10,30 +10,30 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) const PROGRAM: &str = env!("CARGO_BIN_EXE_mailmesh");
 
-/// Waits until something is so.
-pub(super) fn until(what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
+/// Waits until the condition holds; returns the time it took. Panics after [`TIMEOUT`].
+pub(super) fn until(what: &str, mut condition: impl FnMut() -> bool) -> Duration {
     let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < PATIENCE, "{what}: not so after {PATIENCE:?}");
+    while !condition() {
+        assert!(start.elapsed() < TIMEOUT, "timeout after {TIMEOUT:?}: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
     start.elapsed()
 }
 
-/// Waits until a process ends.
-fn ended(child: &mut Child) -> ExitStatus {
+/// Waits until a process exits.
+fn wait_for_exit(child: &mut Child) -> ExitStatus {
     let mut status = None;
-    until("the process ends", || {
+    until("the process exits", || {
         status = child.try_wait().unwrap();
         status.is_some()
     });
     status.unwrap()
 }
 
-/// A directory, a key, and a configuration whose packets stay on the loopback.
+/// A directory with a key and a configuration whose packets stay on the loopback.
 pub(super) struct Site {
     dir: TempDir,
     port: u16,
@@ -77,8 +77,8 @@ impl Site {
         self.start_with(name, name, "coordinator.json", &[])
     }
 
-    /// Starts a node and waits until it says that it is ready. `before` is put in
-    /// front of the command (`ip netns exec ...`).
+    /// Starts a node and waits for its "ready" line. `before` is a prefix of the command
+    /// (`ip netns exec ...`).
     pub(super) fn start_with(
         &self,
         name: &str,
@@ -121,7 +121,7 @@ impl Site {
 /// The process of a node; killed and reaped when dropped.
 pub(super) struct Node {
     child: Child,
-    /// The node stops when this is dropped, also when the test is killed.
+    /// The node stops when this is dropped, also if the test is killed.
     _stdin: Option<ChildStdin>,
     pub(super) socket: PathBuf,
     log: PathBuf,
@@ -132,15 +132,18 @@ impl Node {
         self.child.id()
     }
 
-    /// As [`run`](Self::run), with a standard input.
+    /// As [`run`](Self::run), with this standard input.
     pub(super) fn run_with_input(&self, args: &[&str], input: &[u8]) -> Output {
         let mut command = Command::new(PROGRAM);
         command.arg("--socket").arg(&self.socket).args(args).stdin(Stdio::piped());
-        let mut child =
-            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a program");
-        std::io::Write::write_all(&mut child.stdin.take().expect("an input"), input)
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        std::io::Write::write_all(&mut child.stdin.take().expect("standard input is piped"), input)
             .expect("the program reads its input");
-        child.wait_with_output().expect("its output")
+        child.wait_with_output().expect("the program exits")
     }
 
     /// Runs a command against this node.
@@ -148,13 +151,13 @@ impl Node {
         Command::new(PROGRAM).arg("--socket").arg(&self.socket).args(args).output().unwrap()
     }
 
-    /// Runs a command on a host of this time zone, as `TZ` has it.
+    /// Runs a command with this `TZ`.
     pub(super) fn run_in_zone(&self, zone: &str, args: &[&str]) -> Output {
         let mut command = Command::new(PROGRAM);
         command.arg("--socket").arg(&self.socket).args(args).env("TZ", zone).output().unwrap()
     }
 
-    /// Runs a command that must succeed; its output.
+    /// Runs a command that must succeed; returns its standard output.
     pub(super) fn ok(&self, args: &[&str]) -> String {
         let output = self.run(args);
         let err = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -182,7 +185,7 @@ impl Node {
     }
 
     pub(super) fn wait(&mut self) -> ExitStatus {
-        ended(&mut self.child)
+        wait_for_exit(&mut self.child)
     }
 
     pub(super) fn log(&self) -> String {
@@ -192,12 +195,12 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        let _may_have_ended = self.child.kill();
+        let _may_have_exited = self.child.kill();
         let _reaped = self.child.wait();
     }
 }
 
-/// What a node hears, from when this was made.
+/// The entries that a node receives from now on.
 pub(super) struct Watch {
     child: Child,
     lines: Receiver<String>,
@@ -223,35 +226,35 @@ impl Watch {
                 }
             }
         });
-        until("the watcher hears", || inboxes() > before);
+        until("the watcher is subscribed", || inboxes() > before);
         Self { child, lines }
     }
 
     pub(super) fn next(&self) -> Value {
-        let line = self.lines.recv_timeout(PATIENCE).expect("something is heard in time");
+        let line = self.lines.recv_timeout(TIMEOUT).expect("an entry arrives in time");
         serde_json::from_str(&line).unwrap()
     }
 
-    /// The next entry that is so; a gap on the way fails the test.
-    pub(super) fn next_where(&self, is_it: impl Fn(&Value) -> bool) -> Value {
+    /// The next entry that meets the condition. A gap before it fails the test.
+    pub(super) fn next_where(&self, condition: impl Fn(&Value) -> bool) -> Value {
         loop {
             let entry = self.next();
             assert_ne!(entry["type"], "gap", "{entry}");
-            if is_it(&entry) {
+            if condition(&entry) {
                 return entry;
             }
         }
     }
 
-    /// Waits until a node of this name left, and gives the reason.
+    /// Waits until a node with this name leaves; returns the reason.
     pub(super) fn until_left(&self, name: &str) -> String {
         let left = self.next_where(|e| e["type"] == "left" && e["data"]["member"]["name"] == name);
         left["data"]["reason"].as_str().unwrap().to_owned()
     }
 
-    /// Waits until it ends by itself.
+    /// Waits until the watcher exits by itself.
     pub(super) fn wait(&mut self) -> ExitStatus {
-        ended(&mut self.child)
+        wait_for_exit(&mut self.child)
     }
 
     pub(super) fn is_silent(&self) -> bool {
@@ -261,7 +264,7 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        let _may_have_ended = self.child.kill();
+        let _may_have_exited = self.child.kill();
         let _reaped = self.child.wait();
     }
 }
@@ -284,7 +287,7 @@ pub(super) fn read_all(mut from: impl Read) -> String {
     text
 }
 
-/// Processes whose parent is `pid`, as the kernel lists them.
+/// Child processes of `pid`, from `/proc`.
 pub(super) fn children_of(pid: u32) -> Vec<u32> {
     let mut children = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
@@ -292,7 +295,7 @@ pub(super) fn children_of(pid: u32) -> Vec<u32> {
         else {
             continue;
         };
-        // After the name in parentheses: state, then the parent.
+        // After the name in parentheses: the state, then the parent (proc(5)).
         let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
         let parent = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1));
         if parent.and_then(|parent| parent.parse().ok()) == Some(pid) {
@@ -304,7 +307,7 @@ pub(super) fn children_of(pid: u32) -> Vec<u32> {
 
 pub(super) fn is_running(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // A zombie has ended; whoever adopted it has yet to reap it.
+    // A zombie has exited and is not reaped yet.
     !stat.is_empty()
         && stat.rsplit(')').next().is_some_and(|rest| !rest.trim_start().starts_with('Z'))
 }

@@ -1,3 +1,5 @@
+//! Rotation of the cluster key with `mailmesh key`.
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -5,7 +7,7 @@ use serde_json::Value;
 
 use super::harness::{Node, Site, until};
 
-/// The configuration of a node with a key file of its own; its name.
+/// Writes the configuration of a node with its own key file; returns the file name.
 pub(super) fn config_of(site: &Site, name: &str) -> String {
     let file = format!("{name}.key");
     std::fs::copy(site.path("cluster.key"), site.path(&file)).unwrap();
@@ -28,7 +30,7 @@ fn in_file(path: &Path) -> Vec<String> {
 }
 
 #[test]
-fn an_operator_puts_a_key_in_the_place_of_another() {
+fn an_operator_replaces_the_cluster_key() {
     let site = Site::new();
     let start = |name: &str| site.start_with(name, name, &config_of(&site, name), &[]);
     let (a, b) = (start("a"), start("b"));
@@ -37,7 +39,7 @@ fn an_operator_puts_a_key_in_the_place_of_another() {
         node.wait_for_members(2);
     }
     let old = keys(&a)[0]["keys"][0].as_str().unwrap().to_owned();
-    // Made by the node: it is nowhere but where it is needed.
+    // The node generates the key, so only the nodes have it.
     let new = a.ok(&["key", "add"]).trim().to_owned();
     let listed = b.ok(&["key", "list"]);
     assert_eq!(listed.matches(&format!("seals {old}  accepts {new}")).count(), 3, "{listed}");
@@ -51,13 +53,13 @@ fn an_operator_puts_a_key_in_the_place_of_another() {
         assert!(!b.run(&["key", "activate", bad]).status.success());
     }
 
-    // A node that is away meanwhile is told of, and comes back with what it has.
+    // The command names a node that is absent; that node comes back with the keys it had.
     drop(c);
-    until("c is gone", || a.json(&["members", "--json"]).as_array().unwrap().len() == 1);
+    until("c has left", || a.json(&["members", "--json"]).as_array().unwrap().len() == 1);
     let retired = a.run(&["key", "retire", &old]);
     assert_eq!(
         String::from_utf8_lossy(&retired.stdout),
-        format!("{old} is accepted no more on a, b\n")
+        format!("{old} is no longer accepted on a, b\n")
     );
     let warned = String::from_utf8_lossy(&retired.stderr);
     assert!(warned.contains("members of the last hour") && warned.contains("c (left 0 min ago)"));
@@ -70,19 +72,19 @@ fn an_operator_puts_a_key_in_the_place_of_another() {
     assert_eq!(in_file(&site.path("c.key")), [new.clone(), old]);
     let c = site.start_with("c", "c", "c.json", &[]);
     c.wait_for_members(2);
-    // After a restart each has its keys.
+    // After a restart, each node has its keys from its file.
     drop(b);
     let b = site.start_with("b", "b", "b.json", &[]);
     b.wait_for_members(2);
     b.ok(&["block", "add", "192.0.2.7"]);
-    until("c has it", || c.run(&["block", "check", "192.0.2.7"]).status.code() == Some(10));
+    until("c has the block", || c.run(&["block", "check", "192.0.2.7"]).status.code() == Some(10));
     let none = a.run(&["key", "activate", "ffff"]);
     assert!(String::from_utf8_lossy(&none.stderr).contains("no node has a key ffff"));
 }
 
-/// A node whose keys come from an environment variable has no file that could keep another.
+/// The key of node b is a value in its configuration, so b has no file for another key.
 #[test]
-fn nobody_is_locked_out_by_a_rotation_that_a_member_cannot_keep() {
+fn a_rotation_that_a_member_cannot_save_locks_no_node_out() {
     let site = Site::new();
     let a = site.start_with("a", "a", &config_of(&site, "a"), &[]);
     let mut config: Value =
@@ -102,18 +104,18 @@ fn nobody_is_locked_out_by_a_rotation_that_a_member_cannot_keep() {
     let old = keys(&a)[0]["keys"][0].as_str().unwrap().to_owned();
 
     let why = says(&a, &["key", "add"], 1);
-    assert!(why.contains("b would not keep a new key") && why.contains("--force"), "{why}");
-    assert_eq!(keys(&a)[0]["keys"].as_array().unwrap().len(), 1, "nothing was done");
+    assert!(why.contains("b cannot save a new key") && why.contains("--force"), "{why}");
+    assert_eq!(keys(&a)[0]["keys"].as_array().unwrap().len(), 1, "no key was added");
     let forced = a.run(&["key", "add", "--force"]);
     let new = String::from_utf8(forced.stdout).unwrap().trim().to_owned();
     let warned = String::from_utf8_lossy(&forced.stderr).into_owned();
-    assert!(warned.contains("no file keeps it on b: after a restart"), "{warned}");
+    assert!(warned.contains("no file keeps the new key on b: after a restart"), "{warned}");
     a.ok(&["key", "activate", &new]);
     let why = says(&a, &["key", "retire", &old], 1);
     assert!(why.contains(&format!("b: no file keeps key {new}, which seals")), "{why}");
     says(&b, &["key", "retire", "--here", &old], 1);
 
-    // The key is written for the operator: never over a file, nor through a link.
+    // `key export` overwrites no file and follows no symbolic link.
     let (taken, link, out) = (site.path("taken"), site.path("link"), site.path("out.key"));
     std::fs::write(&taken, "mine").unwrap();
     std::os::unix::fs::symlink(site.path("elsewhere"), &link).unwrap();
@@ -131,17 +133,17 @@ fn nobody_is_locked_out_by_a_rotation_that_a_member_cannot_keep() {
     assert_eq!(in_file(&other), std::slice::from_ref(&old));
 
     let forced = says(&a, &["key", "retire", "--force", &old], 0);
-    assert!(forced.contains("no file keeps the key that seals on b"), "{forced}");
+    assert!(forced.contains("no file keeps the sealing key on b"), "{forced}");
     assert!(keys(&a).iter().all(|node| node["keys"] == serde_json::json!([new])));
     let retired = Instant::now();
-    // Frames of the retired key are accepted for 10 s: until then b may be taken in again.
+    // Frames under the retired key are accepted for 10 s; until then b may join again.
     drop(b);
     let alone = || a.json(&["members", "--json"]).as_array().unwrap().is_empty();
-    until("b is gone", alone);
+    until("b has left", alone);
     let b = loop {
         let b = site.start_with("b", "b", "b.json", &[]);
         let mut is_out = false;
-        until("b is taken in, or says that it is not", || {
+        until("b joins or reports that it is locked out", || {
             let members = b.run(&["members"]);
             is_out = members.status.code() == Some(6);
             is_out || String::from_utf8_lossy(&members.stdout).starts_with("a ")

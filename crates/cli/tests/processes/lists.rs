@@ -1,4 +1,4 @@
-//! Lists of other programs, into a cluster and out of it.
+//! Imports and exports lists of networks through running nodes.
 
 use super::harness::{Site, until};
 
@@ -7,7 +7,7 @@ fn lines(text: &str) -> Vec<&str> {
 }
 
 #[test]
-fn a_list_is_imported_at_once_and_exported_by_any_node() {
+fn a_list_is_imported_in_one_step_and_exported_by_any_node() {
     let site = Site::new();
     let (a, b) = (site.start("a"), site.start("b"));
     a.wait_for_members(1);
@@ -16,10 +16,10 @@ fn a_list_is_imported_at_once_and_exported_by_any_node() {
     std::fs::write(&file, "192.0.2.0/24 ; SBL1\n198.51.100.7\nnonsense\n0.0.0.0/0\n").unwrap();
     let path = file.to_str().unwrap();
 
-    // One bad line: all of it, or what is good of it, as asked.
+    // With a bad line, `--strict` refuses the list; otherwise the good lines are imported.
     let refused = a.run(&["block", "import", path, "--strict"]);
     assert_eq!(refused.status.code(), Some(1));
-    let told = String::from_utf8(refused.stderr).unwrap();
+    let stderr = String::from_utf8(refused.stderr).unwrap();
     for what in [
         "drop.txt:3: ",
         "`nonsense` is not an IP address",
@@ -27,15 +27,15 @@ fn a_list_is_imported_at_once_and_exported_by_any_node() {
         "nothing was imported",
         "4 lines: 2 imported, 2 bad",
     ] {
-        assert!(told.contains(what), "{told}");
+        assert!(stderr.contains(what), "{stderr}");
     }
     assert_eq!(a.ok(&["block", "export"]), "");
     assert_eq!(
         a.ok(&["block", "import", path, "--ttl", "2h"]),
-        "imported 2 networks, 0 of them there before\n4 lines: 2 imported, 2 bad\n"
+        "imported 2 networks, 0 of them replaced\n4 lines: 2 imported, 2 bad\n"
     );
 
-    until("the list is there too", || lines(&b.ok(&["block", "export"])).len() == 2);
+    until("the other node has the list", || lines(&b.ok(&["block", "export"])).len() == 2);
     assert_eq!(b.run(&["block", "check", "192.0.2.9"]).status.code(), Some(10));
     let csv = b.ok(&["block", "export", "--format", "csv"]);
     assert!(lines(&csv)[1].starts_with("192.0.2.0/24,SBL1,a,20"), "{csv}");
@@ -47,15 +47,15 @@ fn a_list_is_imported_at_once_and_exported_by_any_node() {
     );
     assert!(lines(&postfix)[0].ends_with("export it again"), "{postfix}");
     assert!(lines(&postfix)[1].starts_with("# by 20"), "{postfix}");
-    let told = b.run(&["block", "export", "--format", "postfix"]).stderr;
-    assert!(String::from_utf8_lossy(&told).contains("a Postfix table cannot expire entries"));
+    let stderr = b.run(&["block", "export", "--format", "postfix"]).stderr;
+    assert!(String::from_utf8_lossy(&stderr).contains("entries of a Postfix table cannot expire"));
     let nft = b.ok(&["block", "export", "--format", "nftables"]);
     assert!(nft.contains("add element inet mailmesh allowed4 { 192.0.2.200 }"), "{nft}");
     assert!(nft.contains("add element inet mailmesh blocked4 { 198.51.100.7 timeout "), "{nft}");
 }
 
 #[test]
-fn a_list_longer_than_any_line_goes_in_and_comes_out_whole() {
+fn a_list_longer_than_one_line_is_imported_and_exported_whole() {
     let site = Site::new();
     let (a, b) = (site.start("a"), site.start("b"));
     a.wait_for_members(1);
@@ -67,25 +67,25 @@ fn a_list_longer_than_any_line_goes_in_and_comes_out_whole() {
     let rows: Vec<String> = addresses.iter().map(|address| format!("{address},{reason}")).collect();
     std::fs::write(&file, rows.join("\n")).unwrap();
     let import = ["block", "import", "--include-private"];
-    let said = a.ok(&[&import[..], &[file.to_str().unwrap()]].concat());
-    let account = "60000 lines: 60000 imported\n";
-    assert_eq!(said, format!("imported 60000 networks, 0 of them there before\n{account}"));
-    let mut of_b = String::new();
-    until("all of it is there too", || {
-        of_b = b.ok(&["block", "export"]);
-        lines(&of_b).len() == addresses.len()
+    let output = a.ok(&[&import[..], &[file.to_str().unwrap()]].concat());
+    let summary = "60000 lines: 60000 imported\n";
+    assert_eq!(output, format!("imported 60000 networks, 0 of them replaced\n{summary}"));
+    let mut exported = String::new();
+    until("the other node has the whole list", || {
+        exported = b.ok(&["block", "export"]);
+        lines(&exported).len() == addresses.len()
     });
-    assert_eq!(lines(&of_b), addresses);
+    assert_eq!(lines(&exported), addresses);
     assert_eq!(b.json(&["block", "list", "--json"]).as_array().unwrap().len(), addresses.len());
-    // What was exported is imported again.
+    // The export can be imported again.
     let back = dir.path().join("back.jsonl");
     std::fs::write(&back, b.ok(&["block", "export", "--format", "jsonl"])).unwrap();
     let again = b.ok(&[&import[..], &[back.to_str().unwrap()]].concat());
-    assert_eq!(again, said.replace(", 0 of", ", 60000 of"));
+    assert_eq!(again, output.replace(", 0 of", ", 60000 of"));
 }
 
 #[test]
-fn what_is_no_list_is_refused_with_the_limit_and_takes_no_memory() {
+fn input_that_is_no_list_is_refused_without_using_memory() {
     let site = Site::new();
     let node = site.start("a");
     let file = |name: &str, bytes: &[u8]| {
@@ -104,22 +104,22 @@ fn what_is_no_list_is_refused_with_the_limit_and_takes_no_memory() {
         (&bzip2, "compressed (bzip2); unpack it first: `bzip2 -dc FILE | mailmesh block import -`"),
     ] {
         for args in [&["block", "import", path][..], &["block", "remove", "--file", path]] {
-            // No more address space than a client needs.
+            // Limits the address space to what a client needs.
             let mut limited = std::process::Command::new("sh");
             limited.args(["-c", "ulimit -v 2000000 && exec \"$@\"", "sh", super::harness::PROGRAM]);
             let output = limited.arg("--socket").arg(&node.socket).args(args).output().unwrap();
-            let said = String::from_utf8_lossy(&output.stderr);
-            assert_eq!(output.status.code(), Some(1), "{said}");
-            assert!(said.contains(words), "{args:?}: {said}");
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(1), "{stderr}");
+            assert!(stderr.contains(words), "{args:?}: {stderr}");
         }
     }
     let output = node.run(&["cert", "add", "/dev/zero", "/dev/zero"]);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("more than 1048576 bytes"), "{said}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("more than 1048576 bytes"), "{stderr}");
 }
 
 #[test]
-fn a_list_that_was_imported_is_taken_off_again() {
+fn an_imported_list_can_be_removed_again() {
     let site = Site::new();
     let node = site.start("a");
     let file = site.path("list");
@@ -129,29 +129,28 @@ fn a_list_that_was_imported_is_taken_off_again() {
     node.ok(&["block", "add", "203.0.113.9"]);
     assert_eq!(node.ok(&["block", "remove", "--file", file]), "2 of 2 are no longer blocked\n");
     assert_eq!(lines(&node.ok(&["block", "export", "--format", "plain"])).len(), 1);
-    // Those that are not there are told.
+    // Networks without an entry are reported.
     let output = node.run(&["block", "remove", "203.0.113.9", "203.0.113.8"]);
     assert!(output.status.success());
     assert_eq!(String::from_utf8_lossy(&output.stdout), "1 of 2 are no longer blocked\n");
     assert!(String::from_utf8_lossy(&output.stderr).contains("203.0.113.8"));
     assert_eq!(node.run(&["block", "remove", "203.0.113.9", "203.0.113.8"]).status.code(), Some(1));
-    // Wide prefixes are most often a mistake.
+    // Wide prefixes need `--force`.
     std::fs::write(file, "64.0.0.0/7\n192.0.2.7\n").unwrap();
     let forced = ["block", "import", file, "--force"];
     assert_eq!(
         lines(&node.ok(&forced[..3])),
-        ["imported 1 networks, 0 of them there before", "2 lines: 1 imported, 1 bad"]
+        ["imported 1 networks, 0 of them replaced", "2 lines: 1 imported, 1 bad"]
     );
     assert_eq!(
         lines(&node.ok(&forced)),
-        ["imported 2 networks, 1 of them there before", "2 lines: 2 imported"]
+        ["imported 2 networks, 1 of them replaced", "2 lines: 2 imported"]
     );
     std::fs::write(file, "nonsense\n").unwrap();
     assert_eq!(node.run(&["block", "import", file]).status.code(), Some(1));
 }
 
-/// The output of `block import` for lists in the layouts and encodings that operators and other
-/// programs produce, and its exit codes.
+/// Output and exit codes of `block import` for the layouts and encodings of other programs.
 #[test]
 fn each_line_of_a_list_is_imported_or_counted_under_a_reason() {
     let site = Site::new();
@@ -160,17 +159,17 @@ fn each_line_of_a_list_is_imported_or_counted_under_a_reason() {
         std::fs::write(site.path(name), bytes).unwrap();
         site.path(name).to_str().unwrap().to_owned()
     };
-    let check = |args: &[&str], code: i32, stdout: &[&str], stderr: &[&str]| {
+    let check = |args: &[&str], code: i32, lines_out: &[&str], words_err: &[&str]| {
         let output = node.run(&[&["block", "import"], args].concat());
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
-        assert_eq!(lines(&String::from_utf8_lossy(&output.stdout)), stdout, "{args:?}");
-        for words in stderr {
-            assert!(said.contains(words), "{args:?}: {said}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {stderr}");
+        assert_eq!(lines(&String::from_utf8_lossy(&output.stdout)), lines_out, "{args:?}");
+        for words in words_err {
+            assert!(stderr.contains(words), "{args:?}: {stderr}");
         }
     };
     let past = file("past.jsonl", b"{\"network\":\"192.0.2.1\",\"expires\":1577836800}\n");
-    let ended = ["imported 0 networks, 0 of them there before", "1 line: 0 imported, 1 ended"];
+    let ended = ["imported 0 networks, 0 of them replaced", "1 line: 0 imported, 1 ended"];
     check(&[&past], 0, &ended, &[]);
     check(&[&past, "--strict"], 0, &ended, &[]);
     let private = file("level1.netset", b"# l\n10.0.0.0/8\n127.0.0.0/8\n198.51.100.0/24\n");
@@ -178,7 +177,7 @@ fn each_line_of_a_list_is_imported_or_counted_under_a_reason() {
         &[&private],
         0,
         &[
-            "imported 1 networks, 0 of them there before",
+            "imported 1 networks, 0 of them replaced",
             "4 lines: 1 imported, 1 comment, 2 private or reserved",
         ],
         &["not blocked: 10.0.0.0/8 (line 2), 127.0.0.0/8 (line 3); `--include-private`"],
@@ -188,13 +187,13 @@ fn each_line_of_a_list_is_imported_or_counted_under_a_reason() {
         &[&private, "--include-private"],
         0,
         &[
-            "imported 2 networks, 1 of them there before",
+            "imported 2 networks, 1 of them replaced",
             "4 lines: 2 imported, 1 comment, 1 private or reserved",
         ],
         &["not blocked: 127.0.0.0/8 (line 3)"],
     );
     assert_eq!(node.run(&["block", "check", "10.0.0.1"]).status.code(), Some(10));
-    // An operator who blocks a network by hand means it.
+    // `block add` accepts private networks.
     node.ok(&["block", "add", "192.168.0.0/24"]);
     let captcha =
         "duration,scope,type,value\r\n4h,ip,captcha,192.0.2.21\r\nx,ip,ban,192.0.2.22\r\n";
@@ -203,7 +202,7 @@ fn each_line_of_a_list_is_imported_or_counted_under_a_reason() {
         &[&captcha],
         1,
         &[
-            "imported 0 networks, 0 of them there before",
+            "imported 0 networks, 0 of them replaced",
             "3 lines: 0 imported, 1 heading or frame of the format, 1 not a ban, 1 bad",
         ],
         &["captcha.csv:3: `x` is no end", "nothing was imported"],
@@ -212,21 +211,21 @@ fn each_line_of_a_list_is_imported_or_counted_under_a_reason() {
     check(
         &[&host_bits],
         0,
-        &["imported 3 networks, 0 of them there before", "2 lines: 2 imported"],
+        &["imported 3 networks, 0 of them replaced", "2 lines: 2 imported"],
         &["host-bits:1: note: host bits are set: read as 203.0.113.0/24"],
     );
-    // A list in gzip, of sets of nftables in JSON, through standard input.
+    // A list in gzip through standard input.
     let output = node.run_with_input(
         &["block", "import", "-"],
         include_bytes!("../../../lists/tests/samples/x-drop.txt.gz"),
     );
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert_eq!(lines(&said)[1], "5 lines: 2 imported, 3 comment");
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(lines(&stdout)[1], "5 lines: 2 imported, 3 comment");
 }
 
-/// `get JAIL banip --with-time` of fail2ban has the time of its host, without a zone.
+/// `get JAIL banip --with-time` of fail2ban prints local times without a zone.
 #[test]
-fn ends_without_a_zone_are_of_this_host_unless_another_is_named() {
+fn end_times_without_a_zone_use_the_zone_of_the_host_or_the_option() {
     let site = Site::new();
     let node = site.start("a");
     let file = site.path("banip.txt");
@@ -239,13 +238,13 @@ fn ends_without_a_zone_are_of_this_host_unless_another_is_named() {
     ] {
         let args = [&["block", "import", path][..], args].concat();
         let output = node.run_in_zone("XXX-2", &args);
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.success() && said.contains(zone), "{said}");
-        assert!(said.contains("--time-zone"), "{said}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success() && stderr.contains(zone), "{stderr}");
+        assert!(stderr.contains("--time-zone"), "{stderr}");
         let listed = node.ok(&["block", "list"]);
         assert!(listed.contains(end), "{listed}");
     }
     let refused = node.run(&["block", "import", path, "--time-zone", "Nowhere/Else"]);
-    let said = String::from_utf8(refused.stderr).unwrap();
-    assert!(!refused.status.success() && said.contains("Europe/Berlin"), "{said}");
+    let stderr = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success() && stderr.contains("Europe/Berlin"), "{stderr}");
 }

@@ -1,14 +1,14 @@
-//! Real processes over real sockets: on the loopback, and in network namespaces
-//! of the test's own where these can be made.
+//! Real processes over real sockets: on the loopback, and in network namespaces where the tests can
+//! create them.
 
 mod certificates;
-mod controls;
+mod control_characters;
 mod demo;
 mod endpoints;
 mod harness;
 mod key_memory;
 mod keys;
-mod life;
+mod lifecycle;
 mod lists;
 mod namespaces;
 mod quiet_start;

@@ -1,14 +1,13 @@
-//! Hosts on one machine: network namespaces joined by a veth pair. What they send
-//! stays between them.
+//! Hosts on one machine: network namespaces joined by a veth pair, without other links.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::harness::{Node, Site, until};
 
-const SEED: &str = include_str!("../../../transport/tests/fixtures/coordinator.json");
+const EXAMPLE: &str = include_str!("../../../transport/tests/fixtures/coordinator.json");
 
-/// Two namespaces that reach each other and nothing else; deleted when dropped.
+/// Two namespaces that reach only each other; deleted when dropped.
 struct Hosts {
     names: [String; 2],
 }
@@ -19,7 +18,7 @@ impl Hosts {
         let id = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let names = [format!("mm-{id}-a"), format!("mm-{id}-b")];
         ip(&["netns", "add", &names[0]])?;
-        // From here on, dropped if anything fails.
+        // From here on, `Drop` cleans up after errors.
         let hosts = Self { names: names.clone() };
         ip(&["netns", "add", &names[1]])?;
         let [a, b] = &names;
@@ -33,7 +32,7 @@ impl Hosts {
         Ok(hosts)
     }
 
-    /// Gives a host another address in place of the one it has, as DHCP does.
+    /// Replaces the address of a host, as DHCP may.
     fn readdress(&self, host: usize, old: &str, new: &str) {
         let name = &self.names[host];
         ip(&["-n", name, "address", "delete", old, "dev", "v0"]).unwrap();
@@ -62,16 +61,16 @@ fn ip(args: &[&str]) -> Result<(), String> {
     Err(format!("ip {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr).trim()))
 }
 
-/// The seed's text as printed: `interface: "auto"`, 224.0.0.224:7446.
+/// The example unchanged: `interface: "auto"`, 224.0.0.224:7446.
 #[test]
-fn two_hosts_with_the_seeds_configuration_find_each_other_and_exchange_an_event() {
+fn two_hosts_with_the_example_configuration_exchange_an_event() {
     let site = Site::new();
     let hosts = Hosts::new();
     let (config, before) = match &hosts {
-        Ok(hosts) => (SEED.to_owned(), [hosts.exec(0).to_vec(), hosts.exec(1).to_vec()]),
+        Ok(hosts) => (EXAMPLE.to_owned(), [hosts.exec(0).to_vec(), hosts.exec(1).to_vec()]),
         Err(why) => {
             eprintln!("\n==== SKIPPED: network namespaces: {why}; on the loopback instead ====\n");
-            (SEED.replace("auto", "lo").replace("7446", "17446"), [Vec::new(), Vec::new()])
+            (EXAMPLE.replace("auto", "lo").replace("7446", "17446"), [Vec::new(), Vec::new()])
         }
     };
     std::fs::write(site.path("seed.json"), config).unwrap();
@@ -87,8 +86,8 @@ fn two_hosts_with_the_seeds_configuration_find_each_other_and_exchange_an_event(
     assert!(a.log().contains("the mesh is open"), "{}", a.log());
 }
 
-/// Waits until `to` hears an event of `from` that is published now.
-fn is_heard(from: &Node, to: &Node, account: u32) {
+/// Publishes an event at `from` and waits until `to` receives it.
+fn expect_event(from: &Node, to: &Node, account: u32) {
     let watch = to.watch();
     let id = account.to_string();
     from.ok(&["publish", "state-change", "--account", &id, "--change", "9", "--type", "Email"]);
@@ -96,8 +95,8 @@ fn is_heard(from: &Node, to: &Node, account: u32) {
     assert_eq!(heard["data"]["event"]["account"], account);
 }
 
-/// Each of two hosts gets another address, one after the other, so that in the end nothing that
-/// either announced at its start is true.
+/// The hosts get new addresses one after the other, so that in the end none of the addresses that
+/// they announced at their start is valid.
 fn hosts_that_change_their_addresses_hear_each_other_again(mesh: &serde_json::Value, site: &Site) {
     let hosts = match Hosts::new() {
         Ok(hosts) => hosts,
@@ -112,20 +111,20 @@ fn hosts_that_change_their_addresses_hear_each_other_again(mesh: &serde_json::Va
     let b = site.start_with("b", "b", "moved.json", &hosts.exec(1));
     a.wait_for_members(1);
     b.wait_for_members(1);
-    let has_noticed = |node: &Node, address: &str| {
-        until(&format!("the change is noticed, log:\n{}", node.log()), || {
+    let wait_for_change = |node: &Node, address: &str| {
+        until(&format!("the change is detected, log:\n{}", node.log()), || {
             let log = node.log();
             log.lines().any(|l| l.contains("addresses have changed") && l.contains(address))
         });
     };
     hosts.readdress(0, "10.77.0.1/24", "10.77.0.11/24");
-    has_noticed(&a, "10.77.0.11");
-    is_heard(&a, &b, 1);
-    is_heard(&b, &a, 2);
+    wait_for_change(&a, "10.77.0.11");
+    expect_event(&a, &b, 1);
+    expect_event(&b, &a, 2);
     hosts.readdress(1, "10.77.0.2/24", "10.77.0.12/24");
-    has_noticed(&b, "10.77.0.12");
-    is_heard(&a, &b, 3);
-    is_heard(&b, &a, 4);
+    wait_for_change(&b, "10.77.0.12");
+    expect_event(&a, &b, 3);
+    expect_event(&b, &a, 4);
     let fresh = site.start_with("c", "c", "moved.json", &hosts.exec(0));
     fresh.wait_for_members(2);
 }

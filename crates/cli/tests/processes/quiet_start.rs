@@ -1,4 +1,4 @@
-//! A clean start is no alarm.
+//! A normal start logs no warning.
 
 use super::harness::{Node, Site, until};
 
@@ -6,19 +6,19 @@ const NODES: usize = 16;
 const ROUNDS: usize = 5;
 
 #[test]
-fn sixteen_nodes_that_start_at_once_warn_of_nothing() {
+fn sixteen_nodes_that_start_together_log_no_warning() {
     for round in 0..ROUNDS {
         let site = Site::new();
         let names: Vec<String> = (0..NODES).map(|n| format!("n{n}")).collect();
         let spawn = |name: &String| site.spawn(name, name, "coordinator.json", &[]);
         let nodes: Vec<Node> = names.iter().map(spawn).collect();
         for node in &nodes {
-            until("a node hears all others directly", || hears_all(node));
+            until("each node hears all others directly", || hears_all(node));
         }
         for node in &nodes {
             let log = node.log();
             let is_alarm = |line: &&str| line.contains("WARN") || line.contains("ERROR");
-            // That this machine is overloaded is true.
+            // This warning is correct on an overloaded machine.
             let is_starved = |line: &&str| line.contains("this node stood still");
             let alarms: Vec<&str> =
                 log.lines().filter(is_alarm).filter(|line| !is_starved(line)).collect();

@@ -1,8 +1,10 @@
+//! Events, blocks and certificates between processes.
+
 use serde_json::{Value, json};
 
 use super::harness::{Site, until};
 
-/// One event of each kind that is published by hand, as JSON.
+/// Events of each publishable kind, as JSON.
 fn events() -> Vec<Value> {
     vec![
         json!({"kind": "state-change", "event": {"account": 70_000, "change": 1_u64 << 40, "types": ["Email", "Mailbox", "Thread"]}}),
@@ -23,7 +25,7 @@ fn events() -> Vec<Value> {
 }
 
 #[test]
-fn every_kind_of_event_crosses_between_processes_field_by_field() {
+fn every_kind_of_event_arrives_unchanged_in_another_process() {
     let site = Site::new();
     let (a, b) = (site.start("a"), site.start("b"));
     a.wait_for_members(1);
@@ -45,8 +47,8 @@ fn every_kind_of_event_crosses_between_processes_field_by_field() {
     assert_eq!((&change["rule"], &change["network"]), (&json!("block"), &json!("2001:db8::/32")));
     let block = &change["block"];
     assert_eq!((&block["reason"], &block["origin"]), (&json!("spam"), &json!("a")));
-    let lasts = block["expires"].as_u64().unwrap() - block["added"].as_u64().unwrap();
-    assert!((3_600_000..3_601_000).contains(&lasts), "{lasts}");
+    let lifetime = block["expires"].as_u64().unwrap() - block["added"].as_u64().unwrap();
+    assert!((3_600_000..3_601_000).contains(&lifetime), "{lifetime}");
     assert_eq!(b.json(&["block", "list", "--json"])[0]["block"], *block);
 
     let made = rcgen::generate_simple_self_signed(["mail.example.org".to_owned()]).unwrap();
@@ -71,7 +73,7 @@ fn every_kind_of_event_crosses_between_processes_field_by_field() {
 }
 
 #[test]
-fn the_list_of_certificates_says_which_one_each_name_gets_and_why() {
+fn cert_list_shows_which_certificate_each_name_presents_and_why() {
     let site = Site::new();
     let a = site.start("a");
     let add = |names: &[&str], from: i32| {
@@ -101,7 +103,7 @@ fn the_list_of_certificates_says_which_one_each_name_gets_and_why() {
 }
 
 #[test]
-fn addresses_are_checked_and_taken_off_on_any_node() {
+fn addresses_are_checked_and_removed_on_any_node() {
     let site = Site::new();
     let (a, b) = (site.start("a"), site.start("b"));
     a.wait_for_members(1);
@@ -131,7 +133,7 @@ fn clusters_of_different_names_on_one_network_never_hear_each_other() {
     let watch = b.watch();
     a.ok(&["publish", "queue", "refresh"]);
     a.ok(&["block", "add", "192.0.2.7"]);
-    // What went to c had its chance to go to b.
+    // When c has the block, b could have received it too.
     until("blocked on c", || c.run(&["block", "check", "192.0.2.7"]).status.code() == Some(10));
     assert_eq!(b.run(&["block", "check", "192.0.2.7"]).status.code(), Some(0));
     assert!(watch.is_silent());
@@ -140,7 +142,7 @@ fn clusters_of_different_names_on_one_network_never_hear_each_other() {
 }
 
 #[test]
-fn a_burst_comes_whole_and_in_order_or_is_told() {
+fn a_burst_arrives_in_order_and_gaps_are_reported() {
     let site = Site::new();
     let (a, b) = (site.start("a"), site.start("b"));
     a.wait_for_members(1);
@@ -165,7 +167,7 @@ fn a_burst_comes_whole_and_in_order_or_is_told() {
 }
 
 #[test]
-fn a_line_that_was_watched_can_be_published_again_and_a_certificate_withdrawn() {
+fn a_watched_line_can_be_published_and_a_certificate_removed() {
     let site = Site::new();
     let (a, b) = (site.start("a"), site.start("b"));
     a.wait_for_members(1);
@@ -183,7 +185,7 @@ fn a_line_that_was_watched_can_be_published_again_and_a_certificate_withdrawn() 
     let (cert, key) = (site.path("cert.pem"), site.path("key.pem"));
     a.ok(&["cert", "add", cert.to_str().unwrap(), key.to_str().unwrap()]);
     let certificates = || b.json(&["cert", "list", "--json"]).as_array().unwrap().len();
-    until("the certificate is there", || certificates() == 1);
+    until("b has the certificate", || certificates() == 1);
     b.ok(&["cert", "remove", "mail.example.org"]);
-    until("it is gone on a", || a.json(&["cert", "list", "--json"]) == json!([]));
+    until("the certificate is removed on a", || a.json(&["cert", "list", "--json"]) == json!([]));
 }

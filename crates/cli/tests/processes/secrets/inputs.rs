@@ -85,7 +85,7 @@ impl Files<'_> {
 }
 
 /// Calls `each` with every case of a configuration.
-pub(super) fn each_case(planted: &Planted, files: &mut Files<'_>, each: &mut dyn FnMut(Case)) {
+pub(super) fn for_each_case(planted: &Planted, files: &mut Files<'_>, each: &mut dyn FnMut(Case)) {
     tls(planted, files, each);
     logins(planted, files, each);
     let mut setting = |input, form, (before, setting, after): (&str, String, &str)| {

@@ -4,23 +4,23 @@ use mailmesh::{
     Certificate, ClusterKey, Coordinator, Keyring, StateError, certificate_from_der,
     certificate_from_pem, read_certificate,
 };
-use mailmesh_cli::protocol::{Answer, Request, json_words};
+use mailmesh_cli::protocol::{Answer, Request, json_error_text};
 
 use super::Outcome;
 use super::forms::forms;
-use super::inputs::{Files, Planted, each_case};
+use super::inputs::{Files, Planted, for_each_case};
 
 #[test]
-fn no_text_of_the_library_shows_a_secret_whatever_is_wrong_with_it() {
+fn no_text_of_the_library_shows_a_secret() {
     let planted = Planted::new();
     let dir = tempfile::tempdir().unwrap();
     let mut outcome = Outcome::new(&planted);
     let mut files = Files { dir: dir.path(), count: 0 };
     let mut valid = 0;
-    each_case(&planted, &mut files, &mut |case| {
+    for_each_case(&planted, &mut files, &mut |case| {
         let form = format!("{}, {}", case.form, case.damage);
-        let mut look = |output, said: String| {
-            outcome.look(case.input, &form, output, said.as_bytes());
+        let mut look = |output, shown_text: String| {
+            outcome.check(case.input, &form, output, shown_text.as_bytes());
         };
         match Coordinator::parse(&case.text) {
             Err(error) => {
@@ -64,7 +64,7 @@ fn no_text_of_the_library_shows_a_secret_whatever_is_wrong_with_it() {
     });
     // Not everything fails before its secret is looked at.
     assert!(valid > 100, "{valid}");
-    outcome.end("configurations");
+    outcome.assert_no_leaks("configurations");
 }
 
 #[test]
@@ -85,15 +85,15 @@ fn no_error_of_a_certificate_a_key_or_a_request_shows_a_secret() {
             match result {
                 Ok(certificate) => {
                     let shown = format!("{certificate} {certificate:?}");
-                    outcome.look(input, form, "Certificate", shown.as_bytes());
+                    outcome.check(input, form, "Certificate", shown.as_bytes());
                     let json = serde_json::to_string(&certificate).unwrap();
-                    outcome.look(input, form, "Certificate, JSON", json.as_bytes());
+                    outcome.check(input, form, "Certificate, JSON", json.as_bytes());
                     let pem = mailmesh::certificate_to_pem(&certificate).unwrap();
-                    outcome.look(input, form, "CertificatePem", format!("{pem:?}").as_bytes());
+                    outcome.check(input, form, "CertificatePem", format!("{pem:?}").as_bytes());
                 }
                 Err(error) => {
                     let shown = format!("{error} {error:?}");
-                    outcome.look(input, form, "StateError", shown.as_bytes());
+                    outcome.check(input, form, "StateError", shown.as_bytes());
                 }
             }
         }
@@ -107,7 +107,7 @@ fn no_error_of_a_certificate_a_key_or_a_request_shows_a_secret() {
             let mut shown = format!("{read:?}");
             let warnings = read.iter().flat_map(|read| &read.warnings);
             warnings.for_each(|warning| shown.push_str(&warning.to_string()));
-            outcome.look(input, form, "ReadCertificate", shown.as_bytes());
+            outcome.check(input, form, "ReadCertificate", shown.as_bytes());
         }
         let text = String::from_utf8_lossy(&bytes).into_owned();
         requests(&mut outcome, form, &text);
@@ -116,13 +116,13 @@ fn no_error_of_a_certificate_a_key_or_a_request_shows_a_secret() {
         let text = String::from_utf8_lossy(&bytes).into_owned();
         for result in [Keyring::from_text(&text).map(drop), ClusterKey::from_text(&text).map(drop)]
         {
-            let said = result.as_ref().err().map(ToString::to_string).unwrap_or_default();
-            let shown = format!("{result:?} {said}");
-            outcome.look("cluster key", form, "CodecError", shown.as_bytes());
+            let shown_text = result.as_ref().err().map(ToString::to_string).unwrap_or_default();
+            let shown = format!("{result:?} {shown_text}");
+            outcome.check("cluster key", form, "CodecError", shown.as_bytes());
         }
         requests(&mut outcome, form, &text);
     }
-    outcome.end("certificates, keys and requests");
+    outcome.assert_no_leaks("certificates, keys and requests");
 }
 
 /// Lines of the control socket with a secret in every field, and cut.
@@ -148,14 +148,14 @@ fn requests(outcome: &mut Outcome<'_>, form: &'static str, text: &str) {
         for line in [line.as_str(), line.get(..line.len() / 2).unwrap_or_default()] {
             let shown = match Request::from_line(line) {
                 Ok(request) => format!("{request:?}"),
-                Err(error) => json_words(&error),
+                Err(error) => json_error_text(&error),
             };
-            outcome.look("control request", form, "request", shown.as_bytes());
+            outcome.check("control request", form, "request", shown.as_bytes());
             let shown = match Answer::from_line(line) {
                 Ok(answer) => format!("{answer:?}"),
-                Err(error) => json_words(&error),
+                Err(error) => json_error_text(&error),
             };
-            outcome.look("control answer", form, "answer", shown.as_bytes());
+            outcome.check("control answer", form, "answer", shown.as_bytes());
         }
     }
 }

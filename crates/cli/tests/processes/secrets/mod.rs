@@ -18,7 +18,7 @@ struct Outcome<'a> {
     inputs: BTreeSet<&'static str>,
     forms: BTreeSet<String>,
     outputs: BTreeSet<&'static str>,
-    looked_at: usize,
+    texts_checked: usize,
     leaks: Vec<String>,
     /// Inputs, forms and outputs that leaked, for a first look.
     leaking: BTreeSet<(String, &'static str)>,
@@ -31,21 +31,21 @@ impl<'a> Outcome<'a> {
             inputs: BTreeSet::new(),
             forms: BTreeSet::new(),
             outputs: BTreeSet::new(),
-            looked_at: 0,
+            texts_checked: 0,
             leaks: Vec::new(),
             leaking: BTreeSet::new(),
         }
     }
 
     /// Looks at one output of an input.
-    fn look(&mut self, input: &'static str, form: &str, output: &'static str, said: &[u8]) {
-        self.looked_at += 1;
+    fn check(&mut self, input: &'static str, form: &str, output: &'static str, text: &[u8]) {
+        self.texts_checked += 1;
         self.inputs.insert(input);
         if !self.forms.contains(form) {
             self.forms.insert(form.to_owned());
         }
         self.outputs.insert(output);
-        if let Some(leak) = self.planted.searcher.find(said) {
+        if let Some(leak) = self.planted.searcher.find(text) {
             self.leaking.insert((input.to_owned(), output));
             let context = leak.context;
             self.leaks.push(format!("{input}; {form}; {output}: {} in: {context}", leak.form));
@@ -53,17 +53,17 @@ impl<'a> Outcome<'a> {
     }
 
     /// Says how much was looked at, and fails if a secret was shown.
-    fn end(self, what: &str) {
+    fn assert_no_leaks(self, what: &str) {
         println!(
             "{what}: {} inputs x {} forms x {} outputs, {} texts looked at, {} leaks",
             self.inputs.len(),
             self.forms.len(),
             self.outputs.len(),
-            self.looked_at,
+            self.texts_checked,
             self.leaks.len()
         );
         let some: Vec<_> = self.leaks.iter().take(40).map(String::as_str).collect();
         assert!(self.leaks.is_empty(), "{:#?}\n{}", self.leaking, some.join("\n"));
-        assert!(self.looked_at > 0);
+        assert!(self.texts_checked > 0);
     }
 }

@@ -35,13 +35,13 @@ fn run_with(
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut input_of_it = child.stdin.take().unwrap();
+    let mut stdin_pipe = child.stdin.take().unwrap();
     // A program that has ended does not read.
-    let _not_read = input_of_it.write_all(stdin);
-    drop(input_of_it);
+    let _not_read = stdin_pipe.write_all(stdin);
+    drop(stdin_pipe);
     let output = child.wait_with_output().unwrap();
-    outcome.look(input, form, "standard output", &output.stdout);
-    outcome.look(input, form, "standard error", &output.stderr);
+    outcome.check(input, form, "standard output", &output.stdout);
+    outcome.check(input, form, "standard error", &output.stderr);
 }
 
 /// Configurations for `check` and `node`: of a secret in each way, the input and its text.
@@ -120,7 +120,7 @@ fn configs(planted: &Planted, files: &mut Files<'_>) -> Vec<(&'static str, Strin
 }
 
 #[test]
-fn check_and_node_show_no_secret_whatever_is_wrong_with_it() {
+fn check_and_node_show_no_secret() {
     let planted = Planted::new();
     let dir = tempfile::tempdir().unwrap();
     let mut outcome = Outcome::new(&planted);
@@ -142,7 +142,7 @@ fn check_and_node_show_no_secret_whatever_is_wrong_with_it() {
         run(&mut outcome, input, form, &node, b"");
     }
     environment(&planted, &mut outcome, dir.path());
-    outcome.end("check and node");
+    outcome.assert_no_leaks("check and node");
 }
 
 /// Keys in the environment, and files of keys.
@@ -167,7 +167,7 @@ fn environment(planted: &Planted, outcome: &mut Outcome<'_>, dir: &Path) {
 }
 
 #[test]
-fn no_command_and_no_answer_of_a_node_shows_a_secret_whatever_is_wrong_with_it() {
+fn no_command_and_no_answer_of_a_node_shows_a_secret() {
     let planted = Planted::new();
     let site = Site::new();
     let mut outcome = Outcome::new(&planted);
@@ -199,7 +199,7 @@ fn no_command_and_no_answer_of_a_node_shows_a_secret_whatever_is_wrong_with_it()
             json!({"command": text}),
         ] {
             let answer = ask(socket, &line.to_string());
-            outcome.look("control socket", form, "answer", answer.as_bytes());
+            outcome.check("control socket", form, "answer", answer.as_bytes());
         }
     }
     for (form, bytes) in forms(&planted.cluster_key) {
@@ -229,8 +229,8 @@ fn no_command_and_no_answer_of_a_node_shows_a_secret_whatever_is_wrong_with_it()
     }
     let log = node.log();
     assert!(log.len() > 1_000, "{log}");
-    outcome.look("all before", "all", "log", log.as_bytes());
-    outcome.end("commands and the control socket");
+    outcome.check("all before", "all", "log", log.as_bytes());
+    outcome.assert_no_leaks("commands and the control socket");
 }
 
 /// One line to a control socket, and what it answers.

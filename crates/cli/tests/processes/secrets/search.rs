@@ -1,7 +1,7 @@
-//! Finds a planted secret in what was said, in whatever form it was said.
+//! Finds a planted secret in what was output, in whatever form it was output.
 
 /// Bytes in a row that are enough to have shown a secret.
-const ENOUGH: usize = 8;
+const WINDOW_LEN: usize = 8;
 
 /// What is looked for: every eight bytes in a row of some secrets.
 pub(super) struct Searcher {
@@ -58,7 +58,7 @@ impl Searcher {
                 }
             }
         }
-        for digits in hex_runs(text).iter().filter(|run| run.len() >= 2 * ENOUGH) {
+        for digits in hex_runs(text).iter().filter(|run| run.len() >= 2 * WINDOW_LEN) {
             for skipped in 0..2 {
                 let pairs = digits[skipped..].chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]);
                 let found = self.find_in("in hexadecimal", &pairs.collect::<Vec<_>>());
@@ -67,7 +67,7 @@ impl Searcher {
                 }
             }
         }
-        lists(text).iter().find_map(|list| self.find_in("as a list of bytes", list))
+        byte_lists(text).iter().find_map(|list| self.find_in("as a list of bytes", list))
     }
 
     fn find_in(&self, form: &'static str, text: &[u8]) -> Option<Leak> {
@@ -82,7 +82,7 @@ impl Searcher {
 }
 
 fn windows(text: &[u8]) -> impl Iterator<Item = u64> {
-    text.windows(ENOUGH).map(|window| window.iter().fold(0, |all, b| all << 8 | u64::from(*b)))
+    text.windows(WINDOW_LEN).map(|window| window.iter().fold(0, |all, b| all << 8 | u64::from(*b)))
 }
 
 fn hash(window: u64) -> (usize, u64) {
@@ -134,7 +134,7 @@ fn hex_runs(text: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// Each list of decimal numbers of a byte's size.
-fn lists(text: &[u8]) -> Vec<Vec<u8>> {
+fn byte_lists(text: &[u8]) -> Vec<Vec<u8>> {
     let mut lists = vec![Vec::new()];
     for token in text.split_inclusive(|byte| !byte.is_ascii_digit()) {
         let digits: String =
@@ -205,7 +205,7 @@ mod tests {
     const SECRET: &[u8] = b"\x91\x22\xf3kK9\"vQ\n2!m\xc3\xa9\x00Z7wP4$tR8&nB6";
 
     #[test]
-    fn a_secret_is_found_in_every_form_from_eight_bytes_on_and_not_from_seven() {
+    fn eight_bytes_of_a_secret_are_found_in_every_form() {
         let searcher = Searcher::new(&[SECRET], &[]);
         let text = String::from_utf8_lossy(&SECRET[3..]).into_owned();
         let text = text.as_bytes();
@@ -238,24 +238,24 @@ mod tests {
                 all
             };
             for form in shown(piece) {
-                let said = [b"error: [".as_slice(), &form, b"], x"].concat();
-                assert!(searcher.find(&said).is_some(), "{}", String::from_utf8_lossy(&said));
+                let output = [b"error: [".as_slice(), &form, b"], x"].concat();
+                assert!(searcher.find(&output).is_some(), "{}", String::from_utf8_lossy(&output));
             }
             for form in shown(less) {
-                let said = [b"error: [".as_slice(), &form, b"], x"].concat();
-                assert_eq!(searcher.find(&said), None);
+                let output = [b"error: [".as_slice(), &form, b"], x"].concat();
+                assert_eq!(searcher.find(&output), None);
             }
         }
         let as_text = String::from_utf8(text.to_vec()).unwrap();
-        for said in [format!("{as_text:?}"), serde_json::json!({ "a": as_text }).to_string()] {
-            assert!(in_text.find(said.as_bytes()).is_some(), "{said}");
-            let twice = format!("{said:?}");
+        for output in [format!("{as_text:?}"), serde_json::json!({ "a": as_text }).to_string()] {
+            assert!(in_text.find(output.as_bytes()).is_some(), "{output}");
+            let twice = format!("{output:?}");
             assert!(in_text.find(twice.as_bytes()).is_some(), "{twice}");
         }
     }
 
     #[test]
-    fn what_is_public_too_is_no_secret() {
+    fn public_parts_are_no_secrets() {
         let searcher = Searcher::new(&[b"common part, secret part"], &[b"the common part, x"]);
         assert_eq!(searcher.find(b"common part, "), None);
         assert!(searcher.find(b"part, secret").is_some());

@@ -23,7 +23,7 @@ fn files(dir: &Path, planted: &[&Path]) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn no_secret_is_in_anything_that_is_said_or_written() {
+fn no_output_or_file_of_two_nodes_contains_a_secret() {
     let site = Site::new();
     let made = rcgen::generate_simple_self_signed(["mail.example.org".to_owned()]).unwrap();
     let (cert, key) = (site.path("cert.pem"), site.path("key.pem"));
@@ -53,10 +53,10 @@ fn no_secret_is_in_anything_that_is_said_or_written() {
         site.start_with("b", "b", "coordinator.json", &loud),
     );
     a.wait_for_members(1);
-    let mut said = Vec::new();
+    let mut outputs = Vec::new();
     let mut run = |node: &Node, args: &[&str]| {
         let output = node.run(args);
-        said.push((format!("{args:?}"), [output.stdout, output.stderr].concat()));
+        outputs.push((format!("{args:?}"), [output.stdout, output.stderr].concat()));
     };
     let (cert, key) = (cert.to_str().unwrap(), key.to_str().unwrap());
     run(&a, &["cert", "add", cert, key]);
@@ -101,10 +101,10 @@ fn no_secret_is_in_anything_that_is_said_or_written() {
     public.extend(other_pem.lines().map(str::as_bytes));
     let searcher = Searcher::new(&secrets, &public);
     let planted = [cluster_key.as_path(), &new_key, &exported, Path::new(key), &inline];
-    said.extend(files(&site.path(""), &planted));
-    assert!(said.iter().any(|(name, text)| name.ends_with(".log") && text.len() > 1_000));
-    assert!(said.iter().any(|(name, text)| name.ends_with("mirror.redb") && text.len() > 1_000));
-    for (place, text) in &said {
+    outputs.extend(files(&site.path(""), &planted));
+    assert!(outputs.iter().any(|(name, text)| name.ends_with(".log") && text.len() > 1_000));
+    assert!(outputs.iter().any(|(name, text)| name.ends_with("mirror.redb") && text.len() > 1_000));
+    for (place, text) in &outputs {
         assert_eq!(searcher.find(text), None, "{place}");
     }
     // It can be found where it is.

@@ -1,4 +1,4 @@
-//! Certificates for clients of the control socket.
+//! Requests of the control socket that concern certificates.
 
 use std::collections::HashMap;
 
@@ -8,10 +8,10 @@ use mailmesh::{
 };
 use serde_json::{Value, json};
 
-use super::cluster_now;
+use super::cluster_time::cluster_now;
 
-/// Sets a certificate, with `force` also one that has expired. Returns the certificate that was
-/// taken, with its warnings.
+/// Adds a certificate; with `force` also an expired one. Returns the certificate and the warnings
+/// about its files.
 pub(super) async fn add(
     cluster: &Cluster,
     chain_pem: &str,
@@ -21,9 +21,9 @@ pub(super) async fn add(
     let (certs, now) = (cluster.certs(), cluster_now(cluster.status().clock_correction_ms));
     let found = read_certificate(chain_pem.as_bytes(), key_pem.as_bytes(), now);
     let found = found.map_err(|error| error.to_string())?;
-    let mut value = described(&found.certificate);
-    let said: Vec<_> = found.warnings.iter().map(ToString::to_string).collect();
-    value["warnings"] = json!(said);
+    let mut value = certificate_json(&found.certificate);
+    let warnings: Vec<_> = found.warnings.iter().map(ToString::to_string).collect();
+    value["warnings"] = json!(warnings);
     let set = match force {
         true => certs.set_even_if_over(found.certificate).await,
         false => certs.set(found.certificate).await,
@@ -32,8 +32,8 @@ pub(super) async fn add(
     Ok(value)
 }
 
-/// A certificate with what it says of itself; never its key.
-fn described(certificate: &Certificate) -> Value {
+/// A certificate with its issuer, key type and chain length, without its private key.
+fn certificate_json(certificate: &Certificate) -> Value {
     let mut value = json!(certificate);
     if let Ok(details) = CertificateDetails::of(certificate) {
         value["issuer"] = json!(details.issuer);
@@ -43,29 +43,31 @@ fn described(certificate: &Certificate) -> Value {
     value
 }
 
-/// The certificates; with each of its names the certificate that hosts of this name get, and why.
+/// The certificates. For each name of a certificate, `hosts` has the certificate that hosts of
+/// this name present, and the reason.
 pub(super) fn list(certs: &Certs<'_>) -> Value {
     let chosen: HashMap<_, _> = certs.by_name().into_iter().collect();
     let describe = |name: &str, own| {
         let chosen = chosen.get(name)?;
-        let gets = chosen.certificate.fingerprint();
+        let presented = chosen.certificate.fingerprint();
         Some(json!({
-            "name": name, "presented": gets == own, "fingerprint": gets, "why": chosen.to_string(),
+            "name": name, "presented": presented == own, "fingerprint": presented,
+            "why": chosen.to_string(),
         }))
     };
-    let with_reasons = certs.list().into_iter().map(|certificate| {
+    let all = certs.list().into_iter().map(|certificate| {
         let own = certificate.fingerprint();
         let names = certificate.names().iter().filter_map(|name| describe(name, own));
         let names: Vec<_> = names.collect();
-        let mut value = described(&certificate);
+        let mut value = certificate_json(&certificate);
         value["hosts"] = json!(names);
         value
     });
-    with_reasons.collect()
+    all.collect()
 }
 
-/// The names, those in other scripts as the A-labels that certificates have.
-pub(super) fn names(given: &[String]) -> Result<DomainNames, EventError> {
+/// Parses DNS names; names in other scripts become A-labels (RFC 5890), as in certificates.
+pub(super) fn parse_names(given: &[String]) -> Result<DomainNames, EventError> {
     DomainNames::new(given.iter().map(|name| {
         let (wildcard, host) = match name.strip_prefix("*.") {
             Some(parent) => ("*.", parent),
@@ -73,7 +75,7 @@ pub(super) fn names(given: &[String]) -> Result<DomainNames, EventError> {
         };
         match HostName::new(host) {
             Some(host) => format!("{wildcard}{}", host.as_str()),
-            // Refused with the reason.
+            // `DomainNames::new` refuses it with the reason.
             None => name.clone(),
         }
     }))

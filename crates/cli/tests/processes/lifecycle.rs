@@ -1,9 +1,11 @@
+//! Start, stop, failure and restart of nodes, and their control sockets.
+
 use serde_json::json;
 
 use super::harness::{Site, until};
 
 #[test]
-fn a_killed_node_is_noticed_and_comes_back_to_the_whole_mirror() {
+fn a_killed_node_is_detected_and_gets_the_mirror_after_its_restart() {
     let site = Site::new();
     let (a, b) = (site.start("a"), site.start("b"));
     a.wait_for_members(1);
@@ -16,7 +18,7 @@ fn a_killed_node_is_noticed_and_comes_back_to_the_whole_mirror() {
     drop(b);
 
     let b = site.start("b");
-    until("the mirror is there", || {
+    until("the mirrors are equal", || {
         let (ours, theirs) = (b.json(&["status", "--json"]), a.json(&["status", "--json"]));
         ours["mirror_entries"] == 2 && ours["mirror_fingerprint"] == theirs["mirror_fingerprint"]
     });
@@ -25,7 +27,7 @@ fn a_killed_node_is_noticed_and_comes_back_to_the_whole_mirror() {
 }
 
 #[test]
-fn a_node_that_is_restarted_at_once_replaces_its_old_life() {
+fn an_immediate_restart_replaces_the_old_incarnation() {
     let site = Site::new();
     let (a, b) = (site.start("a"), site.start("b"));
     a.wait_for_members(1);
@@ -35,8 +37,7 @@ fn a_node_that_is_restarted_at_once_replaces_its_old_life() {
     drop(b);
     let b = site.start("b");
     assert_ne!(b.pid(), first);
-    // The old life is gone for whichever reason is noticed first, and the new one
-    // is no conflict.
+    // Either reason may be detected first. The new incarnation is no name conflict.
     assert!(["failed", "replaced"].contains(&watch.until_left("b").as_str()));
     b.wait_for_members(1);
     until("a knows one b", || a.json(&["members", "--json"]).as_array().unwrap().len() == 1);
@@ -48,7 +49,7 @@ fn a_node_that_is_restarted_at_once_replaces_its_old_life() {
 }
 
 #[test]
-fn a_signal_stops_a_node_in_good_order() {
+fn a_signal_stops_a_node_gracefully() {
     for signal in ["-TERM", "-INT"] {
         let site = Site::new();
         let (a, mut b) = (site.start("a"), site.start("b"));
@@ -60,21 +61,21 @@ fn a_signal_stops_a_node_in_good_order() {
         assert_eq!(watch.next_where(|e| e["type"] == "event")["data"]["event"], "paused");
         assert_eq!(watch.until_left("b"), "bye");
         assert_eq!(b.wait().code(), Some(0));
-        assert!(!b.socket.exists(), "its control socket is gone");
+        assert!(!b.socket.exists(), "the control socket is left");
     }
 }
 
 #[test]
-fn who_watches_or_asks_a_node_that_is_gone_or_stands_still_is_told() {
+fn clients_of_a_dead_or_suspended_node_get_an_error() {
     let site = Site::new();
     let node = site.start("a");
     assert_eq!(node.ok(&["members"]), "no other node is heard\n");
     let mut watch = node.watch();
     node.signal("-STOP");
     let asked = node.run(&["status"]);
-    let said = String::from_utf8_lossy(&asked.stderr).into_owned();
-    assert_eq!(asked.status.code(), Some(4), "{said}");
-    assert!(said.contains("does not answer"), "{said}");
+    let stderr = String::from_utf8_lossy(&asked.stderr).into_owned();
+    assert_eq!(asked.status.code(), Some(4), "{stderr}");
+    assert!(stderr.contains("does not answer"), "{stderr}");
     node.signal("-CONT");
     node.ok(&["status"]);
     node.signal("-KILL");
@@ -82,23 +83,23 @@ fn who_watches_or_asks_a_node_that_is_gone_or_stands_still_is_told() {
 }
 
 #[test]
-fn of_two_nodes_of_one_name_the_younger_exits_and_says_what_to_do() {
+fn the_younger_of_two_nodes_with_one_name_exits_with_advice() {
     let site = Site::new();
     let (elder, other) = (site.start("twin"), site.start("other"));
     other.wait_for_members(1);
-    let told = |node: &str| node.contains("two live nodes have one name");
-    // A third node is told if it meets the younger before that has stepped back, which
-    // on a busy machine may need another try.
+    let reports_conflict = |log: &str| log.contains("two live nodes have one name");
+    // A third node reports the conflict only if it meets the younger node before that exits, which
+    // on a busy machine may take several attempts.
     for attempt in 1..=10 {
         let mut younger = site.spawn("twin", "younger", "coordinator.json", &[]);
         assert_eq!(younger.wait().code(), Some(5));
         let log = younger.log();
         assert!(log.contains("give each node a name of its own"), "{log}");
-        until("the elder says so too", || told(&elder.log()));
-        if told(&other.log()) {
+        until("the elder reports the conflict", || reports_conflict(&elder.log()));
+        if reports_conflict(&other.log()) {
             break;
         }
-        assert!(attempt < 10, "a third node never says so");
+        assert!(attempt < 10, "the third node never reports the conflict");
     }
     let watch = other.watch();
     elder.ok(&["publish", "queue", "refresh"]);
@@ -120,11 +121,11 @@ fn the_control_socket_is_for_its_owner_and_for_one_node() {
     std::fs::write(site.path("precious.sock"), "precious").unwrap();
     let mut careless = site.spawn("b", "precious", "coordinator.json", &[]);
     assert_eq!(careless.wait().code(), Some(1));
-    assert!(careless.log().contains("is no socket"), "{}", careless.log());
+    assert!(careless.log().contains("is not a socket"), "{}", careless.log());
     assert_eq!(std::fs::read_to_string(site.path("precious.sock")).unwrap(), "precious");
     drop(careless);
     assert_eq!(a.json(&["status", "--json"])["name"], "a");
-    // A socket left by a dead node is no obstacle.
+    // A socket that a dead node left is replaced.
     a.signal("-KILL");
     let socket = a.socket.clone();
     drop(a);
@@ -155,12 +156,12 @@ fn the_control_socket_survives_bad_requests() {
     let mut line = String::new();
     reader.read_line(&mut line).unwrap();
     assert!(line.starts_with("{\"ok\":"), "{line}");
-    // Longer than any request may be; the node must not keep it.
+    // Longer than any request: the node must not buffer it.
     let flood = vec![b'x'; 5 << 20];
     let _cut_off = writer.write_all(&flood);
     drop(writer);
     assert_eq!(a.json(&["status", "--json"])["cluster"], json!("mail"));
-    // Clients that say nothing, or not all of it, keep nobody out.
+    // Clients that send nothing or incomplete requests cannot lock others out.
     let mut slow = Vec::new();
     for n in 0..200 {
         let mut stream = std::os::unix::net::UnixStream::connect(&a.socket).unwrap();
@@ -173,14 +174,14 @@ fn the_control_socket_survives_bad_requests() {
 }
 
 #[test]
-fn a_node_with_too_few_descriptors_says_so_and_with_the_fewest_it_works() {
+fn a_node_refuses_127_descriptors_and_works_with_128() {
     let site = Site::new();
     let with = |limit: u32| format!("ulimit -n {limit}; exec \"$0\" \"$@\"");
     let (too_few, fewest) = (with(127), with(128));
     let mut refused = site.spawn("c", "c", "coordinator.json", &["sh", "-c", &too_few]);
     assert_eq!(refused.wait().code(), Some(1));
     let log = refused.log();
-    assert!(log.contains("may open 127 files") && log.contains("128 at least"), "{log}");
+    assert!(log.contains("may open 127 files") && log.contains("at least 128"), "{log}");
     assert!(!refused.socket.exists());
 
     let nodes = ["a", "b"]

@@ -1,7 +1,7 @@
-//! Lists of networks in and out of a running node.
+//! `block import`, `export`, `list` and `remove`: lists of networks to and from a running node.
 
 mod report;
-mod zone;
+mod time_zone;
 
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
@@ -10,23 +10,22 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use mailmesh::lists::{self, Entry, Format, LeftOutNetworks, Listed, OutputFormat, Terms};
 use mailmesh::{Block, Network, Rule, UnixMillis};
-use mailmesh_cli::protocol::{Imported, Request};
+use mailmesh_cli::protocol::{ImportEntry, Request};
 use serde_json::Value;
 
 use crate::control::client::Client;
 use crate::exit::Failure;
 use crate::say::{self, note, say};
 
-pub(crate) use zone::{Zone, zone};
+pub(crate) use time_zone::{Zone, parse_zone};
 
-/// Networks in a line to the node.
-const PART: usize = 2_000;
-/// Lines of each kind that are shown.
-const SHOWN: usize = 20;
-/// Bytes of a list that are read at a time.
-const READ: usize = 64 << 10;
+/// Entries per request to the node.
+const ENTRIES_PER_PART: usize = 2_000;
+/// Bytes per read of a list.
+const READ_BUFFER_LEN: usize = 64 << 10;
 
-pub(crate) struct Import {
+/// The options of `block import`.
+pub(crate) struct ImportOptions {
     pub(crate) file: PathBuf,
     pub(crate) format: Option<Format>,
     pub(crate) strict: bool,
@@ -37,27 +36,31 @@ pub(crate) struct Import {
     pub(crate) include_private: bool,
 }
 
-/// Every network of a rule, as the node tells them.
-pub(crate) async fn fetch(client: &mut Client, allow: bool) -> Result<Vec<Value>, Failure> {
+/// Fetches all blocks, or with `allow` all exceptions, in the JSON form of the node.
+pub(crate) async fn fetch_networks(
+    client: &mut Client,
+    allow: bool,
+) -> Result<Vec<Value>, Failure> {
     let mut entries = Vec::new();
     let mut answer = client.ask(&Request::BlockList { allow }).await?;
     while let Value::Array(part) = answer {
         entries.extend(part);
-        let next = client.next().await?;
-        answer = next.ok_or_else(|| Failure::no_node("the node went away within its answer"))?;
+        let next = client.next_answer().await?;
+        answer = next
+            .ok_or_else(|| Failure::no_node("the node closed the connection within its answer"))?;
     }
     Ok(entries)
 }
 
-pub(crate) async fn import(options: Import, client: &mut Client) -> Result<(), Failure> {
-    let text = read(&options.file)?;
+pub(crate) async fn import(options: ImportOptions, client: &mut Client) -> Result<(), Failure> {
+    let text = read_list(&options.file)?;
     let format = options.format.unwrap_or_else(|| Format::guess(&text));
     let rule = if options.allow { Rule::Allow } else { Rule::Block };
     let failed =
         |error: lists::ListError| Failure::failed(format!("{}: {error}", options.file.display()));
     let mut list = lists::read_for(rule, &text, format).map_err(failed)?;
     drop(text);
-    zone::settle(&options, &mut list);
+    time_zone::resolve_local_ends(&options.file, options.time_zone.as_ref(), &mut list);
     let now = client.cluster_now().await?;
     let left_out_networks = list.select_for_import(&Terms {
         rule,
@@ -66,29 +69,29 @@ pub(crate) async fn import(options: Import, client: &mut Client) -> Result<(), F
         any_width: options.force,
         include_private: options.include_private,
     });
-    report::details(&options.file, &list, &left_out_networks);
+    report::print_details(&options.file, &list, &left_out_networks);
     let bad_count = list.bad_count();
     if bad_count > 0 && options.strict {
-        let account = report::account(&list);
-        let message = format!("{bad_count} bad {}; nothing was imported", report::units(&list));
-        return Err(Failure::failed(message).with_details(account));
+        let summary = report::summary(&list);
+        let message = format!("{bad_count} bad {}; nothing was imported", report::unit_name(&list));
+        return Err(Failure::failed(message).with_details(summary));
     }
-    let account = report::account(&list);
+    let summary = report::summary(&list);
     let sent = list.entries.len() as u64;
-    let (count, replaced) = send(client, list.entries, now, &options).await?;
-    let over = match sent.saturating_sub(count) {
+    let (count, replaced) = send_entries(client, list.entries, now, &options).await?;
+    let expired = match sent.saturating_sub(count) {
         0 => String::new(),
-        over => format!(", {over} ended meanwhile"),
+        expired => format!(", {expired} expired meanwhile"),
     };
-    say!("imported {count} networks, {replaced} of them there before{over}");
-    say!("{account}");
+    say!("imported {count} networks, {replaced} of them replaced{expired}");
+    say!("{summary}");
     if count == 0 && bad_count > 0 {
-        return Err(Failure::failed("nothing was imported: no line has a network to take"));
+        return Err(Failure::failed("nothing was imported: no line has a usable network"));
     }
     Ok(())
 }
 
-/// Takes networks off, those named and those of a list; those that are not there are told.
+/// Removes the given networks and those of a list. Reports the networks that have no entry.
 pub(crate) async fn remove(
     mut networks: Vec<Network>,
     file: Option<&Path>,
@@ -96,11 +99,11 @@ pub(crate) async fn remove(
     client: &mut Client,
 ) -> Result<(), Failure> {
     if let Some(file) = file {
-        let text = read(file)?;
+        let text = read_list(file)?;
         let rule = if allow { Rule::Allow } else { Rule::Block };
         let list = lists::read_for(rule, &text, Format::guess(&text));
         let list = list.map_err(|e| Failure::failed(format!("{}: {e}", file.display())))?;
-        report::details(file, &list, &LeftOutNetworks::default());
+        report::print_details(file, &list, &LeftOutNetworks::default());
         networks.extend(list.entries.iter().map(|entry| entry.network));
     }
     let what = if allow { "allowed" } else { "blocked" };
@@ -118,48 +121,49 @@ pub(crate) async fn remove(
         }
     }
     if count != 1 {
-        absent.iter().take(SHOWN).for_each(|why| note!("{why}"));
+        absent.iter().take(report::MAX_SHOWN).for_each(|why| note!("{why}"));
         say!("{removed} of {count} are no longer {what}");
     }
     if removed == 0 { Err(Failure::failed("nothing was removed")) } else { Ok(()) }
 }
 
-/// Brings the entries to the node, and has it take them in; how many it took, and how many
-/// of them it had.
-async fn send(
+/// Sends the entries to the node and commits them in one step. Returns how many were imported, and
+/// how many of those replaced an entry.
+async fn send_entries(
     client: &mut Client,
     entries: Vec<Entry>,
     now: UnixMillis,
-    Import { allow, force, .. }: &Import,
+    ImportOptions { allow, force, .. }: &ImportOptions,
 ) -> Result<(u64, u64), Failure> {
-    let bar = progress(entries.len() as u64 * 2);
+    let bar = progress_bar(entries.len() as u64 * 2);
     let mut entries = entries.into_iter().peekable();
     while entries.peek().is_some() {
-        let networks: Vec<Imported> =
-            entries.by_ref().take(PART).map(|entry| imported(entry, now)).collect();
+        let networks: Vec<ImportEntry> =
+            entries.by_ref().take(ENTRIES_PER_PART).map(|entry| import_entry(entry, now)).collect();
         let count = networks.len() as u64;
         client.ask(&Request::ImportPart { networks }).await?;
         bar.inc(count);
     }
-    let brought = bar.position();
+    let sent = bar.position();
     let mut answer = client.ask(&Request::ImportCommit { allow: *allow, force: *force }).await?;
     while let Some(done) = answer.as_u64() {
-        bar.set_position(brought + done);
-        let next = client.next().await?;
-        answer = next.ok_or_else(|| Failure::no_node("the node went away within its answer"))?;
+        bar.set_position(sent + done);
+        let next = client.next_answer().await?;
+        answer = next
+            .ok_or_else(|| Failure::no_node("the node closed the connection within its answer"))?;
     }
     bar.finish_and_clear();
     let number = |name: &str| answer[name].as_u64().unwrap_or(0);
     Ok((number("imported"), number("replaced")))
 }
 
-fn imported(entry: Entry, now: UnixMillis) -> Imported {
+fn import_entry(entry: Entry, now: UnixMillis) -> ImportEntry {
     let expires = entry.ends.moment(now).map(|moment| moment.0);
     (entry.network, entry.reason.into(), entry.origin.into(), expires)
 }
 
-/// Half for the way to the node, half for that to the others.
-fn progress(steps: u64) -> ProgressBar {
+/// Half of the steps are for sending to this node, half for its sending to the others.
+fn progress_bar(steps: u64) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
@@ -176,9 +180,9 @@ pub(crate) async fn export(
     let mut entries = Vec::new();
     for (rule, is_allowed) in [(Rule::Block, false), (Rule::Allow, true)] {
         if both || is_allowed == allow {
-            for entry in fetch(client, is_allowed).await? {
-                let (network, block) = entry_of(&entry).ok_or_else(|| {
-                    Failure::failed(format!("the node's answer is not one: {entry}"))
+            for entry in fetch_networks(client, is_allowed).await? {
+                let (network, block) = parse_entry(&entry).ok_or_else(|| {
+                    Failure::failed(format!("the node sent an invalid entry: {entry}"))
                 })?;
                 entries.push((rule, network, block));
             }
@@ -193,8 +197,8 @@ pub(crate) async fn export(
     lists::write(format, &listed, now, &mut out).map_err(|e| Failure::failed(e.to_string()))?;
     if let Some(first) = lists::stale_at(format, &listed, now) {
         note!(
-            "a Postfix table cannot expire entries: export it again by {first} (in {} s), when the \
-             first verdict changes, and more often to include new blocks",
+            "entries of a Postfix table cannot expire: export it again by {first} (in {} s), when \
+             the first verdict changes, and more often to include new blocks",
             first.since(now).as_secs()
         );
     }
@@ -206,7 +210,7 @@ pub(crate) async fn export(
     Ok(())
 }
 
-fn entry_of(entry: &Value) -> Option<(Network, Block)> {
+fn parse_entry(entry: &Value) -> Option<(Network, Block)> {
     let block = &entry["block"];
     let network = entry["network"].as_str()?.parse().ok()?;
     let made = Block::new(block["reason"].as_str()?, UnixMillis(block["added"].as_u64()?)).ok()?;
@@ -215,8 +219,8 @@ fn entry_of(entry: &Value) -> Option<(Network, Block)> {
     Some((network, made))
 }
 
-/// A list's text, refused before it is in memory if it is none.
-fn read(file: &Path) -> Result<String, Failure> {
+/// Reads a list. Text that is no list, or too long, is refused before all of it is in memory.
+fn read_list(file: &Path) -> Result<String, Failure> {
     let failed =
         |error: &dyn std::fmt::Display| Failure::failed(format!("{}: {error}", file.display()));
     let mut from: Box<dyn Read> = if file.as_os_str() == "-" {
@@ -224,7 +228,7 @@ fn read(file: &Path) -> Result<String, Failure> {
     } else {
         Box::new(std::fs::File::open(file).map_err(|error| failed(&error))?)
     };
-    let (mut text, mut part) = (lists::Text::default(), vec![0; READ]);
+    let (mut text, mut part) = (lists::Text::default(), vec![0; READ_BUFFER_LEN]);
     loop {
         match from.read(&mut part) {
             Ok(0) => return text.finish().map_err(|error| failed(&error)),

@@ -1,5 +1,4 @@
-//! Control characters that another node or a list plants, looked for in whatever the program
-//! shows on a terminal or writes to its log.
+//! Control characters from other nodes and from lists never reach the terminal or the log.
 
 use std::io::Read;
 use std::process::{Command, Output, Stdio};
@@ -8,8 +7,8 @@ use mailmesh::{Block, Cluster, Coordinator, Namespace, UnixMillis};
 
 use super::harness::{Node, PROGRAM, Site, until};
 
-/// Sets a title, clears the screen, both ways to begin a sequence; overrides the direction of
-/// text; ends the line and forges another.
+/// Sets a title, clears the screen (with both forms of CSI), overrides the direction of text, and
+/// forges a line of its own.
 const EVIL: &str = "a\u{1b}]0;x\u{7}b\u{1b}[2Jc\u{9b}2Jd\u{202e}e\u{2028}f\r\nFORGED\u{2066}\u{8}g";
 
 struct Flags;
@@ -19,7 +18,7 @@ impl Namespace for Flags {
     type Value = u32;
 }
 
-/// The program as on a terminal that shows colours: what it prints is not stripped.
+/// The program as on a terminal with colours, so that it does not strip escape sequences itself.
 fn command(args: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
     command.args(args).env("CLICOLOR_FORCE", "1").env_remove("RUST_LOG");
@@ -30,7 +29,7 @@ fn run(node: &Node, args: &[&str]) -> Output {
     command(&["--socket", node.socket.to_str().unwrap()]).args(args).output().unwrap()
 }
 
-/// What the program itself writes to colour a word, taken out.
+/// Removes the colour sequences of the program itself.
 fn without_colours(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
@@ -56,15 +55,15 @@ fn assert_printable(what: &str, bytes: &[u8]) {
 }
 
 fn assert_shown(what: &str, output: &Output, words: &str) {
-    let said = [output.stdout.as_slice(), &output.stderr].concat();
-    let text = String::from_utf8_lossy(&said);
+    let output_bytes = [output.stdout.as_slice(), &output.stderr].concat();
+    let text = String::from_utf8_lossy(&output_bytes);
     assert!(text.contains(words), "{what}: `{words}` not in {text:?}");
     assert_printable(what, &output.stdout);
     assert_printable(what, &output.stderr);
 }
 
 #[test]
-fn controls_that_another_node_or_a_list_plants_are_escaped_wherever_they_are_shown() {
+fn control_characters_of_other_nodes_and_lists_are_always_escaped() {
     let site = Site::new();
     let loud = ["env", "CLICOLOR_FORCE=1", "RUST_LOG=mailmesh=trace"];
     let node = site.start_with("b", "b", "coordinator.json", &loud);
@@ -74,9 +73,9 @@ fn controls_that_another_node_or_a_list_plants_are_escaped_wherever_they_are_sho
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    until("the watcher hears", || node.json(&["status", "--json"])["inboxes"] == 1);
+    until("the watcher is subscribed", || node.json(&["status", "--json"])["inboxes"] == 1);
 
-    // Another node, which checks nothing that its library lets it say.
+    // A hostile node, which sends everything that the library accepts.
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let other = runtime.block_on(async {
         let coordinator = Coordinator::load(site.path("coordinator.json")).unwrap();
@@ -90,13 +89,13 @@ fn controls_that_another_node_or_a_list_plants_are_escaped_wherever_they_are_sho
         other.publish(mailmesh::Custom::new(EVIL, EVIL).unwrap()).await.unwrap();
         other
     });
-    let mut heard = Vec::new();
-    watch.stdout.take().unwrap().read_to_end(&mut heard).unwrap();
+    let mut watched = Vec::new();
+    watch.stdout.take().unwrap().read_to_end(&mut watched).unwrap();
     assert!(watch.wait().unwrap().success());
-    let text = String::from_utf8_lossy(&heard);
+    let text = String::from_utf8_lossy(&watched);
     assert_eq!(text.lines().count(), 5, "{text:?}");
     assert_eq!(text.matches("\\u{202e}e").count(), 5, "{text:?}");
-    assert_printable("watch", &heard);
+    assert_printable("watch", &watched);
 
     let list = run(&node, &["block", "list"]);
     assert_shown("block list", &list, "192.0.2.7");
@@ -129,7 +128,7 @@ fn controls_that_another_node_or_a_list_plants_are_escaped_wherever_they_are_sho
         assert_eq!(output.iter().filter(|byte| **byte == b'\n').count(), 1, "{args:?}");
     }
 
-    // Data: no control, a record a line, and read back as it was read before.
+    // Exports contain no control characters, one record per line, and can be read back.
     let csv = run(&node, &["block", "export", "--format", "csv"]).stdout;
     let csv = String::from_utf8(csv).unwrap();
     assert!(!csv.chars().any(|c| c.is_control() && c != '\n'), "{csv:?}");
@@ -143,7 +142,7 @@ fn controls_that_another_node_or_a_list_plants_are_escaped_wherever_they_are_sho
     assert_eq!(from_csv[0].reason, from_json[0].reason);
     assert!(from_csv[0].reason.contains("d\u{202e}e\u{2028}f"), "{from_csv:?}");
 
-    // Lists, files and names that the operator was given.
+    // Lists, files and names from others.
     let path = site.path("list \u{1b}[2J\nFORGED\u{202e}");
     let path = path.to_str().unwrap();
     let bad = format!("{EVIL}\n198.51.100.7 ; {EVIL}\n\u{1b}[2J-\u{9b}2J\n");
@@ -168,10 +167,10 @@ fn controls_that_another_node_or_a_list_plants_are_escaped_wherever_they_are_sho
             vec!["publish", "state-change", "--account", "1", "--change", "2", "--type", EVIL],
             "JMAP",
         ),
-        (vec!["publish", "cache", EVIL, "--all"], "there is no cache"),
+        (vec!["publish", "cache", EVIL, "--all"], "unknown cache"),
         (vec!["block", "add", EVIL], "is not an IP address"),
         (vec!["block", "import", "x", "--format", EVIL], "there is no format"),
-        (vec!["demo", "--mbox", path], "no message"),
+        (vec!["demo", "--mbox", path], "contains no message"),
     ] {
         let mut command = command(&[]);
         if args[0] != "--socket" && args[0] != "node" {
@@ -184,13 +183,13 @@ fn controls_that_another_node_or_a_list_plants_are_escaped_wherever_they_are_sho
     std::fs::write(&config, format!("{{ '\u{9b}2J\u{202e}{EVIL}': 1, mode: 'peer' }}")).unwrap();
     assert_shown("check", &run(&node, &["check", config.to_str().unwrap()]), "-->");
 
-    // A directory whose group may write it, and an argument that is not UTF-8.
+    // A directory with group write permission, and an argument that is not UTF-8.
     let store = site.path("store \u{1b}[2J\nFORGED\u{202e}");
     std::fs::create_dir(&store).unwrap();
     std::fs::set_permissions(&store, std::os::unix::fs::PermissionsExt::from_mode(0o770)).unwrap();
     let text = serde_json::json!({ "@type": "Disabled", "mesh": { "store": store } });
     std::fs::write(&config, text.to_string()).unwrap();
-    assert_shown("check", &run(&node, &["check", config.to_str().unwrap()]), "may write there");
+    assert_shown("check", &run(&node, &["check", config.to_str().unwrap()]), "may write to it");
     let not_text: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(b"\xff\x1b[2J");
     let output = command(&["cert", "remove"]).arg(not_text).output().unwrap();
     assert_shown("an argument", &output, "is not UTF-8");

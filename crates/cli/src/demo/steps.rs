@@ -1,5 +1,5 @@
-//! What happens in the demo, step by step. A step is done when the *other*
-//! processes were seen to know of it; its time is measured until then.
+//! The steps of the demo. A step ends when the *other* processes have been observed to know of it;
+//! its time is measured until then.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -10,28 +10,28 @@ use mailmesh::{
     QueueSignal, RegistryChange, RegistryObject, StateChange, SubscriptionChange, SubscriptionId,
     UnixMillis,
 };
-use mailmesh_cli::protocol::{Hidden, Request};
+use mailmesh_cli::protocol::{Request, SecretText};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::corpus::Mail;
-use super::fleet::{Fleet, PATIENCE, Seen};
+use super::fleet::{Fleet, Observation, STEP_TIMEOUT};
 use crate::exit::Failure;
 
 pub(super) const NODES: [&str; 3] = ["mx1", "mx2", "mx3"];
-const BLOCKED: &str = "203.0.113.7";
-const HOST: &str = "mail.example.org";
+const BLOCKED_ADDRESS: &str = "203.0.113.7";
+const CERTIFICATE_HOST: &str = "mail.example.org";
 
-/// What a step showed.
-pub(super) struct Shown {
+/// The result of a successful step.
+pub(super) struct StepReport {
     pub(super) seconds: f64,
-    pub(super) what: String,
+    pub(super) summary: String,
 }
 
-type Step = Result<Shown, Failure>;
+type StepResult = Result<StepReport, Failure>;
 
-/// Three processes start and find each other.
-pub(super) async fn discover(fleet: &mut Fleet) -> Step {
+/// Three nodes start and discover each other.
+pub(super) async fn discover(fleet: &mut Fleet) -> StepResult {
     let start = Instant::now();
     for name in NODES {
         fleet.start(name).await?;
@@ -45,44 +45,48 @@ pub(super) async fn discover(fleet: &mut Fleet) -> Step {
     }
     let pids: Vec<_> =
         NODES.iter().filter_map(|n| Some(format!("{n} is process {}", fleet.pid(n)?))).collect();
-    shown(
+    step_report(
         start.elapsed(),
         format!(
-            "{}; started in {:.2} s, each knows the two others",
+            "{}; started in {:.2} s, each knows the other two",
             pids.join(", "),
             ready.as_secs_f64()
         ),
     )
 }
 
-/// One event of every kind that is published by hand, compared at both others.
-pub(super) async fn every_kind(fleet: &mut Fleet) -> Step {
+/// One event of each publishable kind, compared at both other nodes.
+pub(super) async fn every_kind_of_event(fleet: &mut Fleet) -> StepResult {
     let events = one_of_each()?;
     let elapsed = publish_and_compare(fleet, "mx1", &events).await?;
     let kinds: BTreeSet<_> = events.iter().map(|event| event.kind().name()).collect();
-    shown(
+    step_report(
         elapsed,
-        format!("{} kinds from mx1, equal on mx2 and mx3: {}", kinds.len(), join(&kinds)),
+        format!("{} kinds from mx1, identical on mx2 and mx3: {}", kinds.len(), join(&kinds)),
     )
 }
 
-/// Mail arrives: a state change and a push a message.
-pub(super) async fn mail(fleet: &mut Fleet, mail: &Mail) -> Step {
+/// Mail arrives: one state change and one push for each message.
+pub(super) async fn mail(fleet: &mut Fleet, mail: &Mail) -> StepResult {
     let events = &mail.events;
     let elapsed = publish_and_compare(fleet, "mx2", events).await?;
-    let messages = match (mail.is_cut_off, events.len() / 2) {
+    let messages = match (mail.is_truncated, events.len() / 2) {
         (true, n) => format!("the first {n} messages arrive"),
         (false, 1) => "1 message arrives".into(),
         (false, n) => format!("{n} messages arrive"),
     };
-    shown(elapsed, format!("{messages} at mx2: {} events, in order on mx1 and mx3", events.len()))
+    step_report(
+        elapsed,
+        format!("{messages} at mx2: {} events, in order on mx1 and mx3", events.len()),
+    )
 }
 
-/// An address is blocked on one node and refused on all.
-pub(super) async fn block(fleet: &mut Fleet) -> Step {
-    fleet.forget_seen();
-    let network =
-        BLOCKED.parse().map_err(|e: mailmesh::EventError| Failure::failed(e.to_string()))?;
+/// An address is blocked on one node; all nodes refuse it.
+pub(super) async fn block(fleet: &mut Fleet) -> StepResult {
+    fleet.discard_observations();
+    let network = BLOCKED_ADDRESS
+        .parse()
+        .map_err(|e: mailmesh::EventError| Failure::failed(e.to_string()))?;
     let start = Instant::now();
     let request = Request::BlockAdd {
         network,
@@ -92,53 +96,56 @@ pub(super) async fn block(fleet: &mut Fleet) -> Step {
         force: false,
     };
     fleet.ask("mx2", &request).await?;
-    let times = until_all(fleet, &["mx1", "mx3"], start, |entry| {
-        entry["data"]["kind"] == "network" && entry["data"]["event"]["network"] == BLOCKED
+    let times = wait_for_all(fleet, &["mx1", "mx3"], start, |entry| {
+        entry["data"]["kind"] == "network" && entry["data"]["event"]["network"] == BLOCKED_ADDRESS
     })
     .await?;
     for name in NODES {
-        expect_blocked(fleet, name).await?;
+        wait_until_blocked(fleet, name).await?;
     }
     let slowest = times.values().max().copied().unwrap_or_default();
-    shown(slowest, format!("{BLOCKED} blocked on mx2, refused {}", at(&times)))
+    step_report(
+        slowest,
+        format!("{BLOCKED_ADDRESS} blocked on mx2, refused {}", times_by_node(&times)),
+    )
 }
 
-/// A certificate is set, then renewed; the others show the new fingerprint.
-pub(super) async fn certificate(fleet: &mut Fleet) -> Step {
+/// A certificate is added, then renewed; the other nodes show the new fingerprint.
+pub(super) async fn certificate(fleet: &mut Fleet) -> StepResult {
     let first = set_certificate(fleet).await?;
     let start = Instant::now();
     let renewed = set_certificate(fleet).await?;
     for name in ["mx1", "mx2"] {
-        expect_certificate(fleet, name, &renewed).await?;
+        wait_for_certificate(fleet, name, &renewed).await?;
     }
     let elapsed = start.elapsed();
-    shown(
+    step_report(
         elapsed,
         format!(
-            "{HOST} renewed on mx3: SHA-256 {}... replaced {}... on mx1 and mx2",
+            "{CERTIFICATE_HOST} renewed on mx3: SHA-256 {}... replaced {}... on mx1 and mx2",
             &renewed[..16],
             &first[..16]
         ),
     )
 }
 
-/// A node is killed; the others notice.
-pub(super) async fn kill(fleet: &mut Fleet) -> Step {
-    fleet.forget_seen();
+/// A node is killed; the others detect the failure.
+pub(super) async fn kill(fleet: &mut Fleet) -> StepResult {
+    fleet.discard_observations();
     let start = Instant::now();
     fleet.kill("mx2").await?;
-    let times = until_all(fleet, &["mx1", "mx3"], start, |entry| {
+    let times = wait_for_all(fleet, &["mx1", "mx3"], start, |entry| {
         entry["type"] == "left"
             && entry["data"]["member"]["name"] == "mx2"
             && entry["data"]["reason"] == "failed"
     })
     .await?;
     let slowest = times.values().max().copied().unwrap_or_default();
-    shown(slowest, format!("mx2 killed with SIGKILL, noticed {}", at(&times)))
+    step_report(slowest, format!("mx2 killed with SIGKILL, detected {}", times_by_node(&times)))
 }
 
-/// It comes back empty and takes the mirror from the others.
-pub(super) async fn come_back(fleet: &mut Fleet) -> Step {
+/// The killed node restarts without a mirror and fetches it from the others.
+pub(super) async fn come_back(fleet: &mut Fleet) -> StepResult {
     let expected = fleet.ask("mx1", &Request::Status).await?;
     let certificates = fleet.ask("mx1", &Request::CertList).await?;
     let fingerprint = certificates[0]["fingerprint"].as_str().unwrap_or_default().to_owned();
@@ -152,35 +159,36 @@ pub(super) async fn come_back(fleet: &mut Fleet) -> Step {
     })
     .await?;
     let elapsed = start.elapsed();
-    expect_blocked(fleet, "mx2").await?;
-    expect_certificate(fleet, "mx2", &fingerprint).await?;
+    wait_until_blocked(fleet, "mx2").await?;
+    wait_for_certificate(fleet, "mx2", &fingerprint).await?;
     let entries = &expected["mirror_entries"];
-    shown(
+    step_report(
         elapsed,
         format!(
-            "mx2 started again (ready in {:.2} s) and has the mirror: {entries} entries, {BLOCKED} and {HOST} among them",
+            "mx2 restarted (ready in {:.2} s) and has the mirror: {entries} entries, including \
+             {BLOCKED_ADDRESS} and {CERTIFICATE_HOST}",
             ready.as_secs_f64()
         ),
     )
 }
 
-/// A node stops in good order; the others know at once.
-pub(super) async fn goodbye(fleet: &mut Fleet) -> Step {
-    fleet.forget_seen();
+/// A node stops gracefully; the others learn so from its goodbye.
+pub(super) async fn goodbye(fleet: &mut Fleet) -> StepResult {
+    fleet.discard_observations();
     let start = Instant::now();
     fleet.stop("mx3").await;
-    let times = until_all(fleet, &["mx1", "mx2"], start, |entry| {
+    let times = wait_for_all(fleet, &["mx1", "mx2"], start, |entry| {
         entry["type"] == "left"
             && entry["data"]["member"]["name"] == "mx3"
             && entry["data"]["reason"] == "bye"
     })
     .await?;
     let slowest = times.values().max().copied().unwrap_or_default();
-    shown(slowest, format!("mx3 said goodbye, heard {}", at(&times)))
+    step_report(slowest, format!("mx3 said goodbye, received {}", times_by_node(&times)))
 }
 
-fn shown(elapsed: Duration, what: String) -> Step {
-    Ok(Shown { seconds: elapsed.as_secs_f64(), what })
+fn step_report(elapsed: Duration, summary: String) -> StepResult {
+    Ok(StepReport { seconds: elapsed.as_secs_f64(), summary })
 }
 
 fn one_of_each() -> Result<Vec<Event>, Failure> {
@@ -213,14 +221,14 @@ fn one_of_each() -> Result<Vec<Event>, Failure> {
     ])
 }
 
-/// Publishes on one node and waits until both others heard the same, lane by lane
-/// in the same order.
+/// Publishes on one node and waits until both others have received the same events, in the same
+/// order per lane.
 async fn publish_and_compare(
     fleet: &mut Fleet,
     from: &str,
     events: &[Event],
 ) -> Result<Duration, Failure> {
-    fleet.forget_seen();
+    fleet.discard_observations();
     let start = Instant::now();
     for event in events {
         fleet.ask(from, &Request::Publish { event: event.clone() }).await?;
@@ -231,35 +239,39 @@ async fn publish_and_compare(
     }
     let others: Vec<_> = NODES.into_iter().filter(|name| *name != from).collect();
     let mut missing = others.len() * events.len();
-    let mut heard: BTreeMap<(String, String), usize> = BTreeMap::new();
+    let mut received: BTreeMap<(String, String), usize> = BTreeMap::new();
     let mut last = start;
     while missing > 0 {
-        let seen = next(fleet, "the events at the other nodes").await?;
-        let data = &seen.entry["data"];
-        if seen.entry["type"] == "gap" {
-            return Err(Failure::failed(format!("{} was told of a gap: {data}", seen.node)));
+        let observation = next_observation(fleet, "the events at the other nodes").await?;
+        let data = &observation.entry["data"];
+        if observation.entry["type"] == "gap" {
+            return Err(Failure::failed(format!("{} reports a gap: {data}", observation.node)));
         }
-        if seen.entry["type"] != "event" || data["from"]["name"] != from {
+        if observation.entry["type"] != "event" || data["from"]["name"] != from {
             continue;
         }
         let lane = data["lane"].as_str().unwrap_or_default().to_owned();
-        let index = heard.entry((seen.node.clone(), lane.clone())).or_default();
+        let index = received.entry((observation.node.clone(), lane.clone())).or_default();
         let event = json!({"kind": data["kind"], "event": data["event"]});
         if expected.get(&lane).and_then(|lane| lane.get(*index)) != Some(&event) {
-            return Err(Failure::failed(format!("{} heard something else: {event}", seen.node)));
+            return Err(Failure::failed(format!(
+                "{} received an unexpected event: {event}",
+                observation.node
+            )));
         }
         *index += 1;
         missing -= 1;
-        last = seen.at;
+        last = observation.at;
     }
     Ok(last - start)
 }
 
 async fn set_certificate(fleet: &mut Fleet) -> Result<String, Failure> {
-    let made = rcgen::generate_simple_self_signed([HOST.to_owned()]);
-    let made = made.map_err(|error| Failure::failed(format!("making a certificate: {error}")))?;
-    let chain_pem = Hidden(made.cert.pem().into());
-    let key_pem = Hidden(made.signing_key.serialize_pem().into());
+    let made = rcgen::generate_simple_self_signed([CERTIFICATE_HOST.to_owned()]);
+    let made =
+        made.map_err(|error| Failure::failed(format!("cannot generate a certificate: {error}")))?;
+    let chain_pem = SecretText(made.cert.pem().into());
+    let key_pem = SecretText(made.signing_key.serialize_pem().into());
     let certificate =
         fleet.ask("mx3", &Request::CertAdd { chain_pem, key_pem, force: false }).await?;
     let fingerprint = certificate["fingerprint"].as_str().filter(|text| text.len() == 64);
@@ -268,7 +280,7 @@ async fn set_certificate(fleet: &mut Fleet) -> Result<String, Failure> {
         .ok_or_else(|| Failure::failed("the certificate has no fingerprint"))
 }
 
-async fn expect_certificate(
+async fn wait_for_certificate(
     fleet: &mut Fleet,
     name: &str,
     fingerprint: &str,
@@ -279,71 +291,73 @@ async fn expect_certificate(
     .await
 }
 
-async fn expect_blocked(fleet: &mut Fleet, name: &str) -> Result<(), Failure> {
-    let address = BLOCKED.parse().map_err(|_| Failure::failed("the demo's address is none"))?;
+async fn wait_until_blocked(fleet: &mut Fleet, name: &str) -> Result<(), Failure> {
+    let address =
+        BLOCKED_ADDRESS.parse().map_err(|_| Failure::failed("the demo's address is invalid"))?;
     wait_until(fleet, name, Request::BlockCheck { address }, "the blocked address", |verdict| {
         verdict["blocked"] == true
     })
     .await
 }
 
-/// Asks a node again and again until the answer is as it should be.
+/// Polls a node until the answer meets the condition.
 async fn wait_until(
     fleet: &mut Fleet,
     name: &str,
     request: Request,
     what: &str,
-    is_so: impl Fn(&Value) -> bool,
+    condition: impl Fn(&Value) -> bool,
 ) -> Result<(), Failure> {
     let start = Instant::now();
     loop {
         let answer = fleet.ask(name, &request).await?;
-        if is_so(&answer) {
+        if condition(&answer) {
             return Ok(());
         }
-        if start.elapsed() > PATIENCE {
-            return Err(late(fleet, name, what));
+        if start.elapsed() > STEP_TIMEOUT {
+            return Err(timeout_failure(fleet, name, what));
         }
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
 
-/// When each of `nodes` was first seen to hear something.
-async fn until_all(
+/// Waits until each of `nodes` has received an entry that meets the condition. Returns the times
+/// since `start`.
+async fn wait_for_all(
     fleet: &mut Fleet,
     nodes: &[&str],
     start: Instant,
-    is_it: impl Fn(&Value) -> bool,
+    condition: impl Fn(&Value) -> bool,
 ) -> Result<BTreeMap<String, Duration>, Failure> {
     let mut times = BTreeMap::new();
     while times.len() < nodes.len() {
-        let seen = next(fleet, "the news at the other nodes").await?;
-        if nodes.contains(&seen.node.as_str()) && is_it(&seen.entry) {
-            times.entry(seen.node).or_insert(seen.at - start);
+        let observation = next_observation(fleet, "the event at the other nodes").await?;
+        if nodes.contains(&observation.node.as_str()) && condition(&observation.entry) {
+            times.entry(observation.node).or_insert(observation.at - start);
         }
     }
     Ok(times)
 }
 
-async fn next(fleet: &mut Fleet, what: &str) -> Result<Seen, Failure> {
-    match timeout(PATIENCE, fleet.next_seen()).await {
-        Ok(Some(seen)) => Ok(seen),
-        _ => Err(late(fleet, NODES[0], what)),
+async fn next_observation(fleet: &mut Fleet, what: &str) -> Result<Observation, Failure> {
+    match timeout(STEP_TIMEOUT, fleet.next_observation()).await {
+        Ok(Some(observation)) => Ok(observation),
+        _ => Err(timeout_failure(fleet, NODES[0], what)),
     }
 }
 
-fn late(fleet: &Fleet, name: &str, what: &str) -> Failure {
-    let seconds = PATIENCE.as_secs();
-    Failure::failed(format!("{name}: {what} not seen within {seconds} s"))
+fn timeout_failure(fleet: &Fleet, name: &str, what: &str) -> Failure {
+    let seconds = STEP_TIMEOUT.as_secs();
+    Failure::failed(format!("{name}: did not observe {what} within {seconds} s"))
         .with_details(fleet.log(name))
 }
 
-/// "on mx1 after 1.2 ms, on mx3 after 1.4 ms"
-fn at(times: &BTreeMap<String, Duration>) -> String {
-    let one = |(name, time): (&String, &Duration)| {
+/// For example "on mx1 after 1.2 ms, on mx3 after 1.4 ms".
+fn times_by_node(times: &BTreeMap<String, Duration>) -> String {
+    let format_one = |(name, time): (&String, &Duration)| {
         format!("on {name} after {:.1} ms", time.as_secs_f64() * 1000.0)
     };
-    times.iter().map(one).collect::<Vec<_>>().join(", ")
+    times.iter().map(format_one).collect::<Vec<_>>().join(", ")
 }
 
 fn join(names: &BTreeSet<&str>) -> String {

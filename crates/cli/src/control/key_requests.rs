@@ -1,0 +1,73 @@
+//! Requests of the control socket that concern cluster keys.
+
+use mailmesh::{ClusterKey, CodecError, Error, KeyId, Keys};
+use mailmesh_cli::protocol::SecretText;
+use serde_json::{Value, json};
+
+fn error_text(error: Error) -> String {
+    error.to_string()
+}
+
+fn codec_error_text(error: CodecError) -> String {
+    error.to_string()
+}
+
+/// Adds `key`, or a new key without one. A new key exists only in the key files of the nodes, so
+/// without `force` each node must be able to save it.
+pub(super) async fn add(
+    keys: &Keys<'_>,
+    key: Option<SecretText>,
+    here: bool,
+    force: bool,
+) -> Result<Value, String> {
+    let key = match key {
+        Some(key) => ClusterKey::from_text(&key.0).map_err(codec_error_text)?,
+        None => {
+            let all = keys.list().await.map_err(error_text)?;
+            let without_file = all.iter().filter(|node| node.answered && !node.keeps_new);
+            let without_file: Vec<_> = without_file.map(|node| node.node.as_str()).collect();
+            if !without_file.is_empty() && !force {
+                return Err(format!(
+                    "{} cannot save a new key to a file and would lose it at a restart; generate \
+                     the key with `mailmesh key generate --out FILE`, put it where `mesh.key` of \
+                     that node points, then run `mailmesh key add FILE`; or use `--force`",
+                    without_file.join(", ")
+                ));
+            }
+            ClusterKey::generate().map_err(codec_error_text)?
+        }
+    };
+    let added = if here { keys.add_here(key).await } else { keys.add(key).await };
+    Ok(json!(added.map_err(error_text)?.to_string()))
+}
+
+pub(super) async fn activate(keys: &Keys<'_>, id: &str, here: bool) -> Result<Value, String> {
+    let id = id.parse().map_err(codec_error_text)?;
+    let done = if here { keys.activate_here(id).await } else { keys.activate(id).await };
+    done.map_err(error_text)?;
+    Ok(Value::Null)
+}
+
+pub(super) async fn retire(
+    keys: &Keys<'_>,
+    id: &str,
+    here: bool,
+    force: bool,
+) -> Result<Value, String> {
+    let id: KeyId = id.parse().map_err(codec_error_text)?;
+    let done = match (here, force) {
+        (true, true) => keys.retire_here_forced(id).await,
+        (true, false) => keys.retire_here(id).await,
+        (false, true) => keys.retire_forced(id).await,
+        (false, false) => keys.retire(id).await,
+    };
+    done.map_err(error_text)?;
+    Ok(Value::Null)
+}
+
+/// The key with this fingerprint, or the sealing key, as text.
+pub(super) fn export(keys: &Keys<'_>, id: Option<&str>) -> Result<Value, String> {
+    let id = id.map(str::parse).transpose().map_err(codec_error_text)?;
+    let key = keys.export(id).map_err(error_text)?;
+    Ok(json!(key.to_text().as_str()))
+}
