@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use mailmesh::{CacheInvalidation, CacheKind, Cluster, Filter, Incoming, Kind};
+use mailmesh::{CacheInvalidation, CacheKind, Filter, Incoming, Kind, Node};
 
 use crate::join;
 use crate::row::Row;
@@ -19,7 +19,7 @@ const QUIET: Duration = Duration::from_secs(5);
 /// Microseconds from the call that publishes to the inbox, of an event each `PACE` until
 /// `done`: the 50th and the 99th of a hundred.
 async fn latencies(
-    from: &Cluster,
+    from: &Node,
     inbox: &mut mailmesh::Inbox,
     done: impl Fn() -> bool,
 ) -> Result<(f64, f64), Box<dyn Error>> {
@@ -49,7 +49,7 @@ pub(crate) fn measure() -> Result<Vec<Row>, Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let (first, others) = join::configs()?;
-        let start = |name: &str, config| Cluster::builder().name(name).coordinator(config).start();
+        let start = |name: &str, config| Node::builder().name(name).coordinator(config).start();
         let one = start("one", first).await?;
         let two = start("two", others.clone()).await?;
         two.wait_for_members(1).await;

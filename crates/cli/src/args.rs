@@ -42,7 +42,7 @@ pub(crate) enum Command {
     /// Start three nodes on this machine and show what they do together.
     Demo(Demo),
     /// Run a node until it is told to stop (SIGINT, SIGTERM).
-    Node(Node),
+    Node(NodeOptions),
     /// Check a configuration and explain what it means.
     Check(Check),
     /// Publish an event through a running node.
@@ -91,7 +91,7 @@ pub(crate) struct Demo {
 }
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Node {
+pub(crate) struct NodeOptions {
     /// Configuration: the Coordinator object, or a Zenoh configuration alone.
     /// Without it, Zenoh's defaults: peer mode, multicast scouting.
     #[arg(long, short, value_name = "FILE")]

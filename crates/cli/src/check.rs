@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use mailmesh::secrets::{io_words, path_words};
 use mailmesh::{
-    Backend, Cluster, ConfigError, Coordinator, DEFAULT_CLUSTER, Keyring, Secret, Warning,
+    Backend, ConfigError, Coordinator, DEFAULT_CLUSTER, Keyring, Node, Secret, Warning,
     store_in_use,
 };
 use rustix::fs::{Access, access};
@@ -60,7 +60,7 @@ pub(crate) fn run(options: &Check, socket: Option<&Path>) -> Result<ExitCode, Fa
 /// Warns of what `mailmesh node` would lack that started as this command did. A server may be
 /// started otherwise, and has no control socket, so none of it is an error here.
 fn warn_of_process(coordinator: &Coordinator, socket: Option<&Path>) {
-    let name = Cluster::builder().coordinator(coordinator.clone()).node_name();
+    let name = Node::builder().coordinator(coordinator.clone()).node_name();
     let socket = match socket {
         Some(path) => control::check_path(path, true),
         None => name.map_or(Ok(()), |name| control::check_default(name.as_str())),

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use mailmesh::secrets::path_words;
-use mailmesh::{BoundedLog, Cluster, Coordinator, Keyring, PrintableFields, Secret, StopReason};
+use mailmesh::{BoundedLog, Coordinator, Keyring, Node, PrintableFields, Secret, StopReason};
 use serde_json::json;
 use tokio::io::AsyncReadExt;
 use tokio::signal::unix::{SignalKind, signal};
@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::FilterExt;
 use tracing_subscriber::prelude::*;
 
-use crate::args::Node;
+use crate::args::NodeOptions;
 use crate::control::{self, server::Server};
 use crate::endpoints;
 use crate::exit::Failure;
@@ -23,7 +23,10 @@ use crate::say::{try_json, try_line};
 const LOG: &str = "warn,mailmesh=info,zenoh=error,zenoh::api::session=off,\
                    zenoh_transport::unicast::establishment=off";
 
-pub(crate) async fn run(options: Node, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(
+    options: NodeOptions,
+    socket: Option<PathBuf>,
+) -> Result<ExitCode, Failure> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG));
     let colours = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
     let lines = tracing_subscriber::fmt::layer().fmt_fields(PrintableFields);
@@ -83,8 +86,8 @@ pub(crate) async fn run(options: Node, socket: Option<PathBuf>) -> Result<ExitCo
     }
 }
 
-fn builder(options: &Node) -> Result<mailmesh::ClusterBuilder, Failure> {
-    let mut builder = Cluster::builder();
+fn builder(options: &NodeOptions) -> Result<mailmesh::NodeBuilder, Failure> {
+    let mut builder = Node::builder();
     if let Some(path) = &options.config {
         let coordinator = Coordinator::load(path);
         builder = builder.coordinator(coordinator?);
@@ -104,7 +107,7 @@ fn builder(options: &Node) -> Result<mailmesh::ClusterBuilder, Failure> {
     Ok(builder)
 }
 
-fn announce(cluster: &Cluster, socket: &std::path::Path, json: bool) {
+fn announce(cluster: &Node, socket: &std::path::Path, json: bool) {
     let status = cluster.status();
     if json {
         let ready = serde_json::json!({

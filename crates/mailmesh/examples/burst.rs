@@ -17,7 +17,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     ))?;
     let key = ClusterKey::generate()?;
     let start = |name: &str| {
-        Cluster::builder().name(name).coordinator(coordinator.clone()).key(key.clone()).start()
+        Node::builder().name(name).coordinator(coordinator.clone()).key(key.clone()).start()
     };
     let (sender, receiver) = (start("sender").await?, start("receiver").await?);
     sender.wait_for_members(1).await;

@@ -40,7 +40,7 @@ async fn watch(mut inbox: Inbox, start: Instant) {
     }
 }
 
-async fn publish(node: &Cluster, count: u64) -> Result<(), Error> {
+async fn publish(node: &Node, count: u64) -> Result<(), Error> {
     for i in 0..count {
         node.publish(StateChange::new(AccountId(7), ChangeId(i))).await?;
         sleep(Duration::from_millis(10)).await;

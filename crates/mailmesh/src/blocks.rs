@@ -4,7 +4,7 @@ use std::time::Duration;
 use mailmesh_events::{Block, Network, Rule};
 use mailmesh_state::{Batch, NetworkEntry, Verdict};
 
-use crate::cluster::Inner;
+use crate::node::Inner;
 use crate::{BlockWatch, Error};
 
 /// What an import took.

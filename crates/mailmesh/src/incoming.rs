@@ -120,7 +120,7 @@ pub enum Incoming {
     #[serde(serialize_with = "as_event")]
     Synced(Change),
     /// Notices of members joining or leaving did not fit: ask
-    /// [`Cluster::members`](crate::Cluster::members).
+    /// [`Node::members`](crate::Node::members).
     MembersChanged,
     /// This node found that two live nodes have one name.
     DuplicateName {

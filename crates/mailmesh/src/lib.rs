@@ -13,8 +13,8 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let hub = MemoryHub::new();
-//! # let lonely = |name: &str| Cluster::builder().name(name).memory(&hub);
-//! // In a server: Cluster::builder().coordinator(Coordinator::load("coordinator.json")?)
+//! # let lonely = |name: &str| Node::builder().name(name).memory(&hub);
+//! // In a server: Node::builder().coordinator(Coordinator::load("coordinator.json")?)
 //! let mx1 = lonely("mx1").start().await?;
 //! let mx2 = lonely("mx2").start().await?;
 //! let mut inbox = mx2.inbox(Filter::all());
@@ -47,11 +47,9 @@ mod away;
 mod blocks;
 #[cfg(feature = "bounded-log")]
 mod bounded_log;
-mod builder;
 mod certs;
 mod clock;
 mod clock_sync;
-mod cluster;
 mod cluster_time;
 mod cut_ways;
 mod direct_sender;
@@ -66,6 +64,8 @@ mod keys;
 mod lifecycle;
 mod member_log;
 mod members;
+mod node;
+mod node_builder;
 mod persister;
 #[cfg(feature = "bounded-log")]
 mod printable_fields;
@@ -89,9 +89,7 @@ pub use away::AwayNode;
 pub use blocks::{Blocks, Imported};
 #[cfg(feature = "bounded-log")]
 pub use bounded_log::BoundedLog;
-pub use builder::{ClusterBuilder, DEFAULT_CLUSTER};
 pub use certs::Certs;
-pub use cluster::Cluster;
 pub use endpoints::Endpoint;
 pub use error::Error;
 pub use inbox::{Filter, Inbox};
@@ -114,6 +112,8 @@ pub use mailmesh_transport::{
     MemoryHub, Secret, TransportError, Warning,
 };
 pub use members::Member;
+pub use node::Node;
+pub use node_builder::{DEFAULT_CLUSTER, NodeBuilder};
 #[cfg(feature = "bounded-log")]
 pub use printable_fields::PrintableFields;
 pub use status::{Refused, Status, StoreStatus};

@@ -9,7 +9,7 @@ use crate::Error;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StopReason {
-    /// [`Cluster::shutdown`](crate::Cluster::shutdown) was called.
+    /// [`Node::shutdown`](crate::Node::shutdown) was called.
     ShutDown,
     /// The node's task ended by a bug; the log has the details.
     Failed,

@@ -9,13 +9,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::Error;
-use crate::cluster::Inner;
+use crate::node::Inner;
 use crate::watch::{Next, Watch};
 
 /// A namespace of values: what they are, and its name.
 ///
 /// ```
-/// use mailmesh::{Cluster, MemoryHub, Namespace, ValueUpdate};
+/// use mailmesh::{Node, MemoryHub, Namespace, ValueUpdate};
 /// use serde::{Deserialize, Serialize};
 ///
 /// #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -32,8 +32,8 @@ use crate::watch::{Next, Watch};
 ///
 /// # tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
 /// let hub = MemoryHub::new();
-/// let a = Cluster::builder().name("a").memory(&hub).start().await?;
-/// let b = Cluster::builder().name("b").memory(&hub).start().await?;
+/// let a = Node::builder().name("a").memory(&hub).start().await?;
+/// let b = Node::builder().name("b").memory(&hub).start().await?;
 /// a.wait_for_members(1).await;
 ///
 /// let mut watch = b.values::<Flags>().watch();
@@ -60,7 +60,7 @@ pub trait Namespace {
 pub type NamedValue<V> = (Arc<str>, Result<V, Error>);
 
 /// The values of a namespace: answered from this node's memory, the same on every node.
-/// Of two writes of one name the later wins; see [`Cluster::values`](crate::Cluster::values).
+/// Of two writes of one name the later wins; see [`Node::values`](crate::Node::values).
 #[derive(Debug)]
 pub struct Values<'a, N> {
     node: &'a Inner,

@@ -10,8 +10,8 @@ use mailmesh_state::{Mirror, NetworkEntry, Observed, Observer};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::cluster::Inner;
 use crate::lifecycle::Lifecycle;
+use crate::node::Inner;
 
 /// Most changes that wait to be read. Past it they are let go, and the reader gets the
 /// whole state anew.

@@ -11,12 +11,12 @@ use tokio::time::sleep;
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
 
-async fn block(node: &Cluster, address: &str, ttl: Duration) {
+async fn block(node: &Node, address: &str, ttl: Duration) {
     let network = Network::single(address.parse().unwrap());
     node.blocks().add(network, "x", Some(ttl)).await.unwrap();
 }
 
-fn blocks(node: &Cluster, address: &str) -> bool {
+fn blocks(node: &Node, address: &str) -> bool {
     node.blocks().is_blocked(address.parse().unwrap())
 }
 
@@ -33,7 +33,7 @@ async fn a_clock_minutes_off_wins_and_loses_nothing_and_its_blocks_act_and_end_e
         block(&mx3, "192.0.2.2", 2 * MINUTE).await;
         cluster.converged_within(Duration::from_secs(2)).await.unwrap();
         // Whoever changes an entry last is right.
-        let reason = |node: &Cluster| match node.blocks().lookup("192.0.2.3".parse().unwrap()) {
+        let reason = |node: &Node| match node.blocks().lookup("192.0.2.3".parse().unwrap()) {
             Verdict::Blocked(entry) => entry.block.reason().to_owned(),
             _ => String::new(),
         };

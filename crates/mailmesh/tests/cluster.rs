@@ -9,8 +9,8 @@ use tokio::time::timeout;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-async fn node(hub: &MemoryHub, name: &str, key: Option<&ClusterKey>) -> Cluster {
-    let mut builder = Cluster::builder().name(name).memory(hub);
+async fn node(hub: &MemoryHub, name: &str, key: Option<&ClusterKey>) -> Node {
+    let mut builder = Node::builder().name(name).memory(hub);
     if let Some(key) = key {
         builder = builder.key(key.clone());
     }
@@ -18,7 +18,7 @@ async fn node(hub: &MemoryHub, name: &str, key: Option<&ClusterKey>) -> Cluster 
 }
 
 /// Nodes that all know each other.
-async fn cluster(names: &[&str], key: Option<&ClusterKey>) -> Vec<Cluster> {
+async fn cluster(names: &[&str], key: Option<&ClusterKey>) -> Vec<Node> {
     let hub = MemoryHub::new();
     let mut nodes = Vec::new();
     for name in names {
@@ -277,7 +277,7 @@ async fn of_two_nodes_of_one_name_the_one_cut_off_yields_and_all_it_wrote_is_kep
         let twin = node(&hub, "twin", None).await;
         let others = [node(&hub, "b", None).await, node(&hub, "c", None).await];
         timeout(PATIENCE, twin.wait_for_members(2)).await.unwrap();
-        let cut = |node: &Cluster| {
+        let cut = |node: &Node| {
             hub.cut(twin.incarnation(), node.incarnation());
             hub.cut(node.incarnation(), twin.incarnation());
         };
@@ -311,7 +311,7 @@ async fn of_two_nodes_of_one_name_the_one_cut_off_yields_and_all_it_wrote_is_kep
 async fn a_slow_reader_is_told_what_it_missed_and_nobody_else_notices() {
     let hub = MemoryHub::new();
     let a = node(&hub, "a", None).await;
-    let b = Cluster::builder().name("b").memory(&hub).inbox_events(100).start().await.unwrap();
+    let b = Node::builder().name("b").memory(&hub).inbox_events(100).start().await.unwrap();
     timeout(PATIENCE, b.wait_for_members(1)).await.unwrap();
     let mut slow = b.inbox(Filter::all().without_members());
     for i in 0..1_000 {
@@ -398,12 +398,8 @@ async fn what_try_publish_does_not_refuse_is_sent_and_publish_waits_instead() {
 
 #[tokio::test]
 async fn a_server_that_runs_alone_has_its_mirror_all_the_same() {
-    let alone = Cluster::builder()
-        .coordinator(Coordinator::disabled())
-        .name("alone")
-        .start()
-        .await
-        .unwrap();
+    let alone =
+        Node::builder().coordinator(Coordinator::disabled()).name("alone").start().await.unwrap();
     let address = "192.0.2.7".parse().unwrap();
     alone.blocks().add(Network::single(address), "x", None).await.unwrap();
     alone.publish(QueueSignal::Refresh).await.unwrap();
@@ -415,7 +411,7 @@ async fn a_server_that_runs_alone_has_its_mirror_all_the_same() {
 #[tokio::test]
 async fn a_bad_name_key_or_time_is_refused_before_anything_starts() {
     let hub = MemoryHub::new();
-    let builder = || Cluster::builder().memory(&hub).name("a");
+    let builder = || Node::builder().memory(&hub).name("a");
     let errors = [
         builder().name("a b").start().await.unwrap_err().to_string(),
         builder().cluster_name("a/b").start().await.unwrap_err().to_string(),

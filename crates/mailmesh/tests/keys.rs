@@ -24,7 +24,7 @@ async fn until(what: &str, is_so: impl Fn() -> bool) {
 }
 
 /// Nodes over Zenoh on the loopback, each connected to the first.
-async fn over_zenoh(names: &[&str], dir: &Path, key: &ClusterKey) -> Vec<Cluster> {
+async fn over_zenoh(names: &[&str], dir: &Path, key: &ClusterKey) -> Vec<Node> {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mut nodes = Vec::new();
     for (n, name) in names.iter().enumerate() {
@@ -41,7 +41,7 @@ async fn over_zenoh(names: &[&str], dir: &Path, key: &ClusterKey) -> Vec<Cluster
             "mesh": {"key": {"@type": "File", "filePath": file}},
         });
         let coordinator = Coordinator::parse(&config.to_string()).unwrap();
-        let builder = Cluster::builder()
+        let builder = Node::builder()
             .name(*name)
             .coordinator(coordinator)
             .inbox_events(ROOM)
@@ -111,8 +111,8 @@ fn certificate() -> Certificate {
     certificate_from_pem(chain.as_bytes(), key.as_bytes()).unwrap()
 }
 
-async fn with_store(dir: &Path, keys: Keyring) -> Cluster {
-    let builder = Cluster::builder().name("a").memory(&MemoryHub::new()).keyring(keys, None);
+async fn with_store(dir: &Path, keys: Keyring) -> Node {
+    let builder = Node::builder().name("a").memory(&MemoryHub::new()).keyring(keys, None);
     builder.store(dir).start().await.unwrap()
 }
 
@@ -212,7 +212,7 @@ async fn who_has_only_the_old_key_is_out_once_that_is_retired() {
     let hub = MemoryHub::new();
     let old = ClusterKey::generate().unwrap();
     let start = async |name: &str, keys: Keyring| {
-        Cluster::builder().name(name).memory(&hub).keyring(keys, None).start().await.unwrap()
+        Node::builder().name(name).memory(&hub).keyring(keys, None).start().await.unwrap()
     };
     let (a, b) =
         (start("a", Keyring::new(old.clone())).await, start("b", Keyring::new(old.clone())).await);
@@ -267,7 +267,7 @@ async fn who_has_only_the_old_key_is_out_once_that_is_retired() {
     let retired = tokio::time::Instant::now();
     assert_eq!(a.keys().list().await.unwrap()[2].keys, [id]);
     until("mirrors are equal", || {
-        let of = |node: &Cluster| node.status().mirror_fingerprint;
+        let of = |node: &Node| node.status().mirror_fingerprint;
         of(&a) == of(&b) && of(&b) == of(&c)
     })
     .await;
@@ -314,7 +314,7 @@ async fn what_a_store_has_sealed_is_sealed_anew_before_its_key_goes() {
 
 #[tokio::test]
 async fn keys_of_an_open_mesh_a_full_ring_and_a_file_that_cannot_be_written_are_told() {
-    let open = Cluster::builder().name("a").memory(&MemoryHub::new()).start().await.unwrap();
+    let open = Node::builder().name("a").memory(&MemoryHub::new()).start().await.unwrap();
     let key = || ClusterKey::generate().unwrap();
     let error = open.keys().add(key()).await.unwrap_err().to_string();
     assert!(error.contains("the mesh is open"), "{error}");
@@ -322,7 +322,7 @@ async fn keys_of_an_open_mesh_a_full_ring_and_a_file_that_cannot_be_written_are_
 
     let gone = tempfile::tempdir().unwrap();
     let file = gone.path().join("keys");
-    let builder = Cluster::builder().name("a").memory(&MemoryHub::new());
+    let builder = Node::builder().name("a").memory(&MemoryHub::new());
     let node = builder.keyring(Keyring::new(key()), Some(file)).start().await.unwrap();
     let listed = node.keys().list().await.unwrap().remove(0);
     assert!(!listed.kept && !listed.keeps_active && !listed.keeps_new, "there is no such file");
@@ -347,7 +347,7 @@ async fn who_comes_with_its_keys_in_another_order_goes_with_the_others() {
         ring
     };
     let start = async |name: &str, keys: Keyring| {
-        Cluster::builder().name(name).memory(&hub).keyring(keys, None).start().await.unwrap()
+        Node::builder().name(name).memory(&hub).keyring(keys, None).start().await.unwrap()
     };
     let a = start("a", ring(&new, &old)).await;
     let address = "192.0.2.1".parse().unwrap();
@@ -414,7 +414,7 @@ async fn a_key_is_not_retired_while_a_restart_would_lock_a_member_out() {
     let old = ClusterKey::generate().unwrap();
     let start = async |name: &str, file: Option<PathBuf>| {
         let ring = Keyring::new(old.clone());
-        let builder = Cluster::builder().name(name).memory(&hub).keyring(ring, file);
+        let builder = Node::builder().name(name).memory(&hub).keyring(ring, file);
         builder.start().await.unwrap()
     };
     let a = start("a", Some(key_file(dir.path(), "a", &Keyring::new(old.clone())))).await;

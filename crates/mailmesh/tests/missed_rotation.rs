@@ -36,7 +36,7 @@ fn key_file(dir: &Path, name: &str, keys: &Keyring) -> PathBuf {
 }
 
 /// A node over Zenoh on the loopback, without multicast. All but `a` dial `a`, which dials nobody.
-async fn over_zenoh(name: &str, dir: &Path, keys: &Keyring, port: u16) -> Cluster {
+async fn over_zenoh(name: &str, dir: &Path, keys: &Keyring, port: u16) -> Node {
     let endpoints = if name == "a" {
         format!("listen: {{endpoints: ['tcp/127.0.0.1:{port}']}}")
     } else {
@@ -51,7 +51,7 @@ async fn over_zenoh(name: &str, dir: &Path, keys: &Keyring, port: u16) -> Cluste
         "mesh": {"key": {"@type": "File", "filePath": key_file(dir, name, keys)}},
     });
     let coordinator = Coordinator::parse(&config.to_string()).unwrap();
-    Cluster::builder().name(name).coordinator(coordinator).start().await.unwrap()
+    Node::builder().name(name).coordinator(coordinator).start().await.unwrap()
 }
 
 /// Links prove the key: a node that has the old one alone dials in vain, and is dialed by nobody.
@@ -80,7 +80,7 @@ async fn a_key_added_here_brings_back_a_node_that_missed_a_rotation() {
     until("and says so", || c.status().key_id == Some(new.id("mail").to_string())).await;
     until("c has the mirror", || c.blocks().is_blocked(address)).await;
     until("all agree", || {
-        let of = |node: &Cluster| node.status().mirror_fingerprint;
+        let of = |node: &Node| node.status().mirror_fingerprint;
         of(&a) == of(&b) && of(&b) == of(&c)
     })
     .await;
@@ -90,9 +90,9 @@ async fn a_key_added_here_brings_back_a_node_that_missed_a_rotation() {
 }
 
 /// A node of virtual time.
-async fn in_memory(hub: &MemoryHub, name: &str, keys: Keyring, start: Instant) -> Cluster {
+async fn in_memory(hub: &MemoryHub, name: &str, keys: Keyring, start: Instant) -> Node {
     let clock = move || UnixMillis(1_800_000_000_000).plus(start.elapsed());
-    let builder = Cluster::builder().name(name).memory(hub).keyring(keys, None);
+    let builder = Node::builder().name(name).memory(hub).keyring(keys, None);
     builder.wall_clock(clock).start().await.unwrap()
 }
 

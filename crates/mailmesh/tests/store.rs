@@ -25,13 +25,13 @@ impl WallClock {
         self.0.fetch_add(millis as u64, Ordering::Relaxed);
     }
 
-    fn builder(&self, name: &str, hub: &MemoryHub) -> ClusterBuilder {
+    fn builder(&self, name: &str, hub: &MemoryHub) -> NodeBuilder {
         let millis = self.0.clone();
         let read = move || UnixMillis(millis.load(Ordering::Relaxed));
-        Cluster::builder().name(name).memory(hub).wall_clock(read)
+        Node::builder().name(name).memory(hub).wall_clock(read)
     }
 
-    async fn start(&self, dir: &Path) -> Cluster {
+    async fn start(&self, dir: &Path) -> Node {
         self.builder("mx1", &MemoryHub::new()).store(dir).start().await.unwrap()
     }
 }
@@ -47,11 +47,11 @@ fn ip(n: u8) -> IpAddr {
     [192, 0, 2, n].into()
 }
 
-async fn block(node: &Cluster, n: u8, life: Option<Duration>) {
+async fn block(node: &Node, n: u8, life: Option<Duration>) {
     node.blocks().add(Network::single(ip(n)), "spam", life).await.unwrap();
 }
 
-fn blocked(node: &Cluster) -> Vec<u8> {
+fn blocked(node: &Node) -> Vec<u8> {
     (0..=255).filter(|n| node.blocks().is_blocked(ip(*n))).collect()
 }
 
@@ -86,7 +86,7 @@ async fn what_was_saved_is_there_after_a_crash_and_what_ended_meanwhile_is_not()
 }
 
 /// The file is let go of a moment after the last handle.
-async fn restart(clock: &WallClock, dir: &Path) -> Cluster {
+async fn restart(clock: &WallClock, dir: &Path) -> Node {
     let begin = std::time::Instant::now();
     loop {
         match clock.builder("mx1", &MemoryHub::new()).store(dir).start().await {

@@ -14,23 +14,23 @@ fn ip(n: u8) -> IpAddr {
     [192, 0, 2, n].into()
 }
 
-fn builder(dir: &Path, ring: Option<&Keyring>) -> ClusterBuilder {
-    let builder = Cluster::builder().name("mx1").memory(&MemoryHub::new()).store(dir);
+fn builder(dir: &Path, ring: Option<&Keyring>) -> NodeBuilder {
+    let builder = Node::builder().name("mx1").memory(&MemoryHub::new()).store(dir);
     match ring {
         Some(ring) => builder.keyring(ring.clone(), None),
         None => builder,
     }
 }
 
-async fn start(dir: &Path, ring: Option<&Keyring>) -> Cluster {
+async fn start(dir: &Path, ring: Option<&Keyring>) -> Node {
     builder(dir, ring).start().await.unwrap()
 }
 
-async fn block(node: &Cluster, n: u8) {
+async fn block(node: &Node, n: u8) {
     node.blocks().add(Network::single(ip(n)), "spam", None).await.unwrap();
 }
 
-fn blocked(node: &Cluster) -> Vec<u8> {
+fn blocked(node: &Node) -> Vec<u8> {
     (0..=255).filter(|n| node.blocks().is_blocked(ip(*n))).collect()
 }
 

@@ -26,7 +26,7 @@ struct Ledger {
 }
 
 impl Ledger {
-    fn new(node: &Cluster, sender: &'static str) -> Self {
+    fn new(node: &Node, sender: &'static str) -> Self {
         let inbox = node.inbox(Filter::kinds([Kind::StateChange]));
         Self { inbox, sender, next: 1, told: 0, members: Vec::new() }
     }
@@ -77,7 +77,7 @@ impl Ledger {
 }
 
 /// Publishes the events of these numbers, and lets the others run in between.
-async fn publish(node: &Cluster, numbers: std::ops::RangeInclusive<u64>) {
+async fn publish(node: &Node, numbers: std::ops::RangeInclusive<u64>) {
     for number in numbers {
         node.publish(StateChange::new(AccountId(1), ChangeId(number))).await.unwrap();
         if number % 64 == 0 {
@@ -86,16 +86,16 @@ async fn publish(node: &Cluster, numbers: std::ops::RangeInclusive<u64>) {
     }
 }
 
-fn sees(node: &Cluster, name: &str) -> bool {
+fn sees(node: &Node, name: &str) -> bool {
     node.members().iter().any(|member| member.name.as_str() == name)
 }
 
-async fn block(node: &Cluster, address: &str, ttl: Duration) {
+async fn block(node: &Node, address: &str, ttl: Duration) {
     let network = Network::single(address.parse().unwrap());
     node.blocks().add(network, "spam", Some(ttl)).await.unwrap();
 }
 
-fn blocks(node: &Cluster, address: &str) -> bool {
+fn blocks(node: &Node, address: &str) -> bool {
     node.blocks().is_blocked(address.parse().unwrap())
 }
 
@@ -163,7 +163,7 @@ async fn two_nodes_cut_from_each_other_hear_each_other_through_the_third() {
     let cluster = TestCluster::start(["mx1", "mx2", "mx3"]).await.unwrap();
     let (mx1, mx3) = (cluster.node("mx1"), cluster.node("mx3"));
     let (mut one, mut other) = (Ledger::new(&mx3, "mx1"), Ledger::new(&mx1, "mx3"));
-    let via = |node: &Cluster, of: &str| {
+    let via = |node: &Node, of: &str| {
         let member = node.members().into_iter().find(|member| member.name.as_str() == of);
         member.and_then(|member| member.relayed_via).map(|via| via.to_string())
     };

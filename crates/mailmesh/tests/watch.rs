@@ -121,7 +121,7 @@ async fn certificates_are_watched_too() {
 async fn a_certificate_that_ends_soon_is_told_of() {
     let millis = Arc::new(AtomicU64::new(1_800_000_000_000));
     let read = millis.clone();
-    let node = Cluster::builder()
+    let node = Node::builder()
         .name("mx1")
         .memory(&MemoryHub::new())
         .key(ClusterKey::generate().unwrap())

@@ -1,7 +1,7 @@
 //! Many networks over the control socket: in parts, each a line.
 
 use mailmesh::lists::{Ends, Entry, MAX_ENTRIES};
-use mailmesh::{Block, Cluster, Network, NetworkEntry, Rule, UnixMillis};
+use mailmesh::{Block, Network, NetworkEntry, Node, Rule, UnixMillis};
 use mailmesh_cli::protocol::{Answer, Imported, MAX_LINE};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
@@ -21,7 +21,7 @@ const TOLD: usize = 10_000;
 
 /// Gives every network of a rule.
 pub(super) async fn list(
-    cluster: &Cluster,
+    cluster: &Node,
     rule: Rule,
     writer: &mut (impl AsyncWriteExt + Unpin),
 ) -> std::io::Result<()> {
@@ -72,7 +72,7 @@ impl Import {
 
     pub(super) async fn commit(
         &mut self,
-        cluster: &Cluster,
+        cluster: &Node,
         (rule, of_any_width): (Rule, bool),
         writer: &mut (impl AsyncWriteExt + Unpin),
     ) -> std::io::Result<Answer> {
@@ -114,7 +114,7 @@ impl Import {
 }
 
 fn block(
-    cluster: &Cluster,
+    cluster: &Node,
     (network, reason, origin, expires): Imported,
 ) -> Result<(Network, Block), String> {
     let ends = expires.map_or(Ends::Never, |at| Ends::At(UnixMillis(at)));

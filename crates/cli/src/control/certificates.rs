@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use mailmesh::{
-    Certificate, CertificateDetails, Certs, Cluster, DomainNames, EventError, HostName,
+    Certificate, CertificateDetails, Certs, DomainNames, EventError, HostName, Node,
     read_certificate,
 };
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use super::cluster_now;
 /// Sets a certificate, with `force` also one that has expired. Returns the certificate that was
 /// taken, with its warnings.
 pub(super) async fn add(
-    cluster: &Cluster,
+    cluster: &Node,
     chain_pem: &str,
     key_pem: &str,
     force: bool,

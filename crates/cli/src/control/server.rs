@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mailmesh::secrets::path_words;
-use mailmesh::{Cluster, Filter, Rule, Verdict};
+use mailmesh::{Filter, Node, Rule, Verdict};
 use mailmesh_cli::protocol::{Answer, MAX_LINE, Request, json_words};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -73,7 +73,7 @@ impl Server {
     }
 
     /// Answers until the task is aborted.
-    pub(crate) async fn serve(self, cluster: Cluster) {
+    pub(crate) async fn serve(self, cluster: Node) {
         let mut clients = Clients::default();
         let watchers = Watchers::new();
         let mut is_failing = false;
@@ -125,7 +125,7 @@ fn bind_in(hidden: &Path, path: &Path) -> std::io::Result<UnixListener> {
 
 async fn converse(
     stream: UnixStream,
-    cluster: &Cluster,
+    cluster: &Node,
     busy: &Busy,
     watchers: &Watchers,
 ) -> std::io::Result<()> {
@@ -193,7 +193,7 @@ pub(super) async fn send(
     writer.write_all(answer.to_line()?.as_bytes()).await
 }
 
-async fn answer(request: Request, cluster: &Cluster) -> Result<Answer, String> {
+async fn answer(request: Request, cluster: &Node) -> Result<Answer, String> {
     let blocks = cluster.blocks();
     let text = |error: mailmesh::Error| error.to_string();
     Ok(Answer::Ok(match request {

@@ -4,7 +4,7 @@
 use std::io::Read;
 use std::process::{Command, Output, Stdio};
 
-use mailmesh::{Block, Cluster, Coordinator, Namespace, UnixMillis};
+use mailmesh::{Block, Coordinator, Namespace, UnixMillis};
 
 use super::harness::{Node, PROGRAM, Site, until};
 
@@ -80,7 +80,8 @@ fn controls_that_another_node_or_a_list_plants_are_escaped_wherever_they_are_sho
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let other = runtime.block_on(async {
         let coordinator = Coordinator::load(site.path("coordinator.json")).unwrap();
-        let other = Cluster::builder().name("evil").coordinator(coordinator).start().await.unwrap();
+        let other =
+            mailmesh::Node::builder().name("evil").coordinator(coordinator).start().await.unwrap();
         other.wait_for_members(1).await;
         let mut block = Block::new(EVIL, UnixMillis(1)).unwrap().from_origin(EVIL).unwrap();
         block.expires = None;

@@ -5,7 +5,7 @@ use mailmesh_events::{Network, Rule};
 use mailmesh_transport::MemoryHub;
 
 use super::*;
-use crate::{Cluster, ClusterBuilder};
+use crate::{Node, NodeBuilder};
 
 static IS_FULL: AtomicBool = AtomicBool::new(false);
 static ATTEMPTS: AtomicUsize = AtomicUsize::new(0);
@@ -20,17 +20,17 @@ fn full(dir: &Path) -> Result<Store, StoreError> {
     Store::open(dir)
 }
 
-fn node(dir: &Path) -> ClusterBuilder {
-    let mut builder = Cluster::builder().name("mx1").memory(&MemoryHub::new()).store(dir);
+fn node(dir: &Path) -> NodeBuilder {
+    let mut builder = Node::builder().name("mx1").memory(&MemoryHub::new()).store(dir);
     builder.store_opener = Some(full);
     builder
 }
 
-async fn block(node: &Cluster, n: u8) {
+async fn block(node: &Node, n: u8) {
     node.blocks().add(Network::single([192, 0, 2, n].into()), "spam", None).await.unwrap();
 }
 
-fn blocked(node: &Cluster) -> Vec<u8> {
+fn blocked(node: &Node) -> Vec<u8> {
     (0..=255).filter(|n| node.blocks().is_blocked([192, 0, 2, *n].into())).collect()
 }
 

@@ -4,7 +4,7 @@ use mailmesh_codec::ClusterKey;
 
 use super::skew::{Epoch, SkewedClock};
 use super::{TestCluster, TestError};
-use crate::{Cluster, ClusterBuilder};
+use crate::{Node, NodeBuilder};
 
 /// Makes a [`TestCluster`].
 pub struct TestClusterBuilder {
@@ -13,7 +13,7 @@ pub struct TestClusterBuilder {
     each: Each,
 }
 
-type Each = Box<dyn Fn(ClusterBuilder) -> ClusterBuilder + Send + Sync>;
+type Each = Box<dyn Fn(NodeBuilder) -> NodeBuilder + Send + Sync>;
 
 impl TestClusterBuilder {
     pub(crate) fn new(names: Vec<String>) -> Self {
@@ -33,7 +33,7 @@ impl TestClusterBuilder {
     #[must_use]
     pub fn each(
         mut self,
-        each: impl Fn(ClusterBuilder) -> ClusterBuilder + Send + Sync + 'static,
+        each: impl Fn(NodeBuilder) -> NodeBuilder + Send + Sync + 'static,
     ) -> Self {
         self.each = Box::new(each);
         self
@@ -75,8 +75,8 @@ pub(crate) struct Recipe {
 }
 
 impl Recipe {
-    pub(crate) fn builder(&self, name: &str, clock: SkewedClock) -> ClusterBuilder {
-        let mut builder = Cluster::builder();
+    pub(crate) fn builder(&self, name: &str, clock: SkewedClock) -> NodeBuilder {
+        let mut builder = Node::builder();
         if let Some(key) = &self.key {
             builder = builder.key(key.clone());
         }

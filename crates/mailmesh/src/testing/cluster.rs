@@ -11,8 +11,8 @@ use super::converge::{PATIENCE, agree, differences};
 use super::gate::{Gate, Passage};
 use super::links::{End, Links};
 use super::skew::{Skew, SkewedClock};
-use crate::Cluster;
-use crate::builder::new_incarnation;
+use crate::Node;
+use crate::node_builder::new_incarnation;
 
 /// Nodes of one cluster in this process, and the faults between them.
 ///
@@ -42,7 +42,7 @@ struct Slot {
 
 #[derive(Debug)]
 struct Running {
-    cluster: Cluster,
+    handle: Node,
     gate: Gate,
 }
 
@@ -89,7 +89,7 @@ impl TestCluster {
     ///
     /// # Errors
     /// [`TestError::SameName`], [`TestError::Start`].
-    pub async fn add(&self, name: impl Into<String>) -> Result<Cluster, TestError> {
+    pub async fn add(&self, name: impl Into<String>) -> Result<Node, TestError> {
         let name = name.into();
         if self.state.lock().nodes.contains_key(&name) {
             return Err(TestError::SameName { name });
@@ -109,9 +109,9 @@ impl TestCluster {
     /// If there is no such node, or it was killed.
     #[must_use]
     #[track_caller]
-    pub fn node(&self, name: &str) -> Cluster {
-        match &self.slot(name, |slot| slot.running.as_ref().map(|node| node.cluster.clone())) {
-            Some(cluster) => cluster.clone(),
+    pub fn node(&self, name: &str) -> Node {
+        match &self.slot(name, |slot| slot.running.as_ref().map(|node| node.handle.clone())) {
+            Some(node) => node.clone(),
             None => panic!("node `{name}` was killed; restart it first"),
         }
     }
@@ -217,7 +217,7 @@ impl TestCluster {
     ///
     /// # Errors
     /// [`TestError::Start`].
-    pub async fn restart(&self, name: &str) -> Result<Cluster, TestError> {
+    pub async fn restart(&self, name: &str) -> Result<Node, TestError> {
         self.kill(name);
         self.launch(name).await
     }
@@ -251,11 +251,11 @@ impl TestCluster {
         let state = self.state.lock();
         let running = state.nodes.values().filter_map(|slot| slot.running.as_ref());
         let (mut awake, mut frozen) = (Vec::new(), BTreeSet::new());
-        for node in running.filter(|node| node.cluster.is_running()) {
+        for node in running.filter(|node| node.handle.is_running()) {
             if node.gate.passage() == Passage::Frozen {
-                frozen.insert(node.cluster.incarnation());
+                frozen.insert(node.handle.incarnation());
             } else {
-                awake.push(node.cluster.clone());
+                awake.push(node.handle.clone());
             }
         }
         drop(state);
@@ -263,7 +263,7 @@ impl TestCluster {
     }
 
     /// Begins a life of a node that does not run.
-    async fn launch(&self, name: &str) -> Result<Cluster, TestError> {
+    async fn launch(&self, name: &str) -> Result<Node, TestError> {
         let failed = |source| TestError::Start { name: name.to_owned(), source };
         let incarnation = new_incarnation().map_err(failed)?;
         let (gate, clock) = (Gate::default(), self.slot(name, |slot| slot.clock.clone()));
@@ -272,13 +272,13 @@ impl TestCluster {
         let mut builder = self.recipe.builder(name, clock).memory(&self.hub);
         builder.incarnation = Some(incarnation);
         builder.gate = gate.clone();
-        let cluster = builder.start().await.map_err(failed)?;
-        let running = Running { cluster: cluster.clone(), gate };
+        let node = builder.start().await.map_err(failed)?;
+        let running = Running { handle: node.clone(), gate };
         self.slot(name, |slot| {
             slot.kill(&self.hub);
             slot.running = Some(running);
         });
-        Ok(cluster)
+        Ok(node)
     }
 
     #[track_caller]
@@ -299,9 +299,9 @@ impl TestCluster {
     }
 
     #[track_caller]
-    fn running(&self, name: &str) -> Cluster {
-        match self.slot(name, |slot| slot.running.as_ref().map(|node| node.cluster.clone())) {
-            Some(cluster) => cluster,
+    fn running(&self, name: &str) -> Node {
+        match self.slot(name, |slot| slot.running.as_ref().map(|node| node.handle.clone())) {
+            Some(node) => node,
             None => panic!("node `{name}` was killed; restart it first"),
         }
     }
@@ -322,7 +322,7 @@ impl TestCluster {
 impl State {
     fn end(&self, name: &str) -> Option<End<'_>> {
         let (name, slot) = self.nodes.get_key_value(name)?;
-        Some((name, slot.running.as_ref()?.cluster.incarnation()))
+        Some((name, slot.running.as_ref()?.handle.incarnation()))
     }
 
     /// Breaks the ways of a new life as those of its name are broken.
@@ -344,8 +344,8 @@ impl State {
 impl Slot {
     fn kill(&mut self, hub: &MemoryHub) {
         if let Some(node) = self.running.take() {
-            node.cluster.kill();
-            hub.close(node.cluster.incarnation());
+            node.handle.kill();
+            hub.close(node.handle.incarnation());
         }
     }
 }

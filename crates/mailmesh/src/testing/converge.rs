@@ -5,7 +5,7 @@ use mailmesh_delivery::Incarnation;
 use tokio::time::{sleep, timeout};
 
 use super::TestError;
-use crate::Cluster;
+use crate::Node;
 
 /// How long tests wait, in tokio's time, unless they say otherwise.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -43,7 +43,7 @@ pub(crate) async fn agree(
 
 /// What keeps `awake` from agreeing on who takes part, and on the mirror. Of
 /// `frozen` nodes they may think what they like.
-pub(crate) fn differences(awake: &[Cluster], frozen: &BTreeSet<Incarnation>) -> Vec<String> {
+pub(crate) fn differences(awake: &[Node], frozen: &BTreeSet<Incarnation>) -> Vec<String> {
     let mut differences = Vec::new();
     for node in awake {
         let members = node.members();
@@ -61,7 +61,7 @@ pub(crate) fn differences(awake: &[Cluster], frozen: &BTreeSet<Incarnation>) -> 
             }
         }
     }
-    let mirrors: Vec<_> = awake.iter().map(Cluster::status).collect();
+    let mirrors: Vec<_> = awake.iter().map(Node::status).collect();
     if mirrors.windows(2).any(|two| two[0].mirror_fingerprint != two[1].mirror_fingerprint) {
         let of_each = mirrors.iter().map(|status| {
             let (name, entries) = (&status.name, status.mirror_entries);

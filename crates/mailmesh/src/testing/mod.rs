@@ -7,7 +7,7 @@
 //! tokio = { version = "1", features = ["macros", "rt", "test-util"] }
 //! ```
 //!
-//! Every node is a [`Cluster`](crate::Cluster) as in production: the driver, sealing, repair and
+//! Every node is a [`Node`](crate::Node) as in production: the driver, sealing, repair and
 //! the mirror are the real ones, and only the network is not. There is no Zenoh, so
 //! a plain `#[tokio::test]` will do.
 //!

@@ -51,11 +51,11 @@ fn protocol(recipe: &str) -> &'static str {
 
 /// Starts a node with a Zenoh configuration. All have the same key: it is not what keeps
 /// anybody out here.
-pub(crate) async fn start(name: &str, config: &str) -> Cluster {
+pub(crate) async fn start(name: &str, config: &str) -> Node {
     let coordinator = Coordinator::parse(config).unwrap_or_else(|e| panic!("{}", e.report()));
     assert_eq!(coordinator.warnings(), &[], "a recipe has nothing to be put right");
     let key = ClusterKey::from_bytes(&[7; 32]);
-    let builder = Cluster::builder().name(name).key(key).coordinator(coordinator);
+    let builder = Node::builder().name(name).key(key).coordinator(coordinator);
     builder.start().await.unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
@@ -70,7 +70,7 @@ pub(crate) async fn until(what: &str, is_so: impl Fn() -> bool) {
 }
 
 /// The names of a node's members, in order.
-pub(crate) fn members(node: &Cluster) -> Vec<String> {
+pub(crate) fn members(node: &Node) -> Vec<String> {
     let mut names: Vec<_> = node.members().iter().map(|m| m.name.to_string()).collect();
     names.sort();
     names
@@ -82,7 +82,7 @@ pub(crate) fn names_of<const N: usize>(names: [&str; N]) -> Vec<String> {
 
 /// Waits until each of the nodes has all the others as members, and an event of each has
 /// reached all the others.
-pub(crate) async fn meet(nodes: &[&Cluster]) {
+pub(crate) async fn meet(nodes: &[&Node]) {
     for node in nodes {
         let others = || nodes.iter().filter(|other| other.name() != node.name());
         until(&format!("{} has the others", node.name()), || {

@@ -66,7 +66,7 @@ async fn a_node_of_fixed_endpoints_links_to_nobody_that_another_tells_of() {
             ports[0]
         );
         let guest = start("guest", &guest).await;
-        let way = |node: &mailmesh::Cluster| {
+        let way = |node: &mailmesh::Node| {
             let members = node.members();
             let guest = members.iter().find(|member| member.name.as_str() == "guest");
             guest.map(|guest| guest.relayed_via.as_ref().map(NodeName::to_string))

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use mailmesh::Cluster;
+use mailmesh::Node;
 use tempfile::TempDir;
 
 use crate::certificates::Authority;
@@ -17,7 +17,7 @@ const SOME_NAMES: &str = "Certificates of some names only";
 /// Two nodes, and the third place of the list, to and from which all goes through proxies.
 struct Mesh {
     ours: Authority,
-    nodes: [Cluster; 2],
+    nodes: [Node; 2],
     /// To the nodes.
     ways_in: [Proxy; 2],
     /// From the nodes to the third place.
@@ -55,7 +55,7 @@ impl Mesh {
     }
 
     /// The two are each other's only members, the stranger has none, and events go on.
-    async fn is_alone(&self, stranger: &Cluster) {
+    async fn is_alone(&self, stranger: &Node) {
         let [a, b] = &self.nodes;
         assert_eq!((members(a), members(b)), (names_of(["mx2"]), names_of(["mx1"])));
         assert_eq!(members(stranger), Vec::<String>::new());
@@ -63,7 +63,7 @@ impl Mesh {
     }
 
     /// Whoever is at the third place gets in, if the certificate is good.
-    async fn takes_in(&self, config: &str) -> Cluster {
+    async fn takes_in(&self, config: &str) -> Node {
         let third = start("mx3", config).await;
         meet(&[&self.nodes[0], &self.nodes[1], &third]).await;
         third

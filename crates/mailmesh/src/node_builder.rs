@@ -18,7 +18,6 @@ use tokio::time::Instant;
 use crate::Error;
 use crate::clock::WallClock;
 use crate::clock_sync::ClockSync;
-use crate::cluster::{Cluster, Inner, Network};
 use crate::cluster_time::ClusterTime;
 use crate::direct_sender::DirectSender;
 use crate::directs::{DirectParts, NodeDirects, PushesOfMembers};
@@ -28,6 +27,7 @@ use crate::inbox::{Capacity, Inboxes};
 use crate::keys::{KeyService, NodeKeyring};
 use crate::lifecycle::Lifecycle;
 use crate::member_log::MemberLog;
+use crate::node::{Inner, Network, Node};
 use crate::persister::{Persister, Source, StoreOpener};
 use crate::publisher::Publisher;
 use crate::refusals::Refusals;
@@ -42,9 +42,9 @@ const DEFAULT_INBOX: usize = 64 * 1024;
 /// Bytes of events an inbox holds unless another number is given.
 const DEFAULT_INBOX_BYTES: usize = 64 << 20;
 
-/// Makes a [`Cluster`]. What is set here wins over the coordinator's `mesh`.
+/// Makes a [`Node`]. What is set here wins over the coordinator's `mesh`.
 #[derive(Debug, Default)]
-pub struct ClusterBuilder {
+pub struct NodeBuilder {
     coordinator: Option<Coordinator>,
     memory: Option<MemoryHub>,
     name: Option<String>,
@@ -62,7 +62,7 @@ pub struct ClusterBuilder {
     pub(crate) store_opener: Option<StoreOpener>,
 }
 
-impl ClusterBuilder {
+impl NodeBuilder {
     /// Sets the coordinator; without one it is [`Coordinator::zenoh_default`].
     #[must_use]
     pub fn coordinator(mut self, coordinator: Coordinator) -> Self {
@@ -101,7 +101,7 @@ impl ClusterBuilder {
 
     /// Sets the cluster's keys, of which the first seals and all are accepted, and the file
     /// that holds them, if there is one: it is written when they change
-    /// ([`Cluster::keys`]). Without it a change holds until the node restarts.
+    /// ([`Node::keys`]). Without it a change holds until the node restarts.
     #[must_use]
     pub fn keyring(mut self, keys: Keyring, file: Option<PathBuf>) -> Self {
         self.keys = Some((keys, file));
@@ -124,7 +124,7 @@ impl ClusterBuilder {
     /// # use mailmesh::*;
     /// let mut settings = Settings::default();
     /// settings.replay_bytes = 128 << 20; // for longer cuts under more traffic
-    /// let builder = Cluster::builder().delivery(settings);
+    /// let builder = Node::builder().delivery(settings);
     /// # drop(builder);
     /// ```
     #[must_use]
@@ -134,7 +134,7 @@ impl ClusterBuilder {
     }
 
     /// Keeps the mirror in a store in this directory, which is made if it is not there, so
-    /// that a node that starts has it at once: see [`Cluster::saved`]. Without one the mirror
+    /// that a node that starts has it at once: see [`Node::saved`]. Without one the mirror
     /// comes from the other nodes.
     #[must_use]
     pub fn store(mut self, dir: impl Into<PathBuf>) -> Self {
@@ -174,7 +174,7 @@ impl ClusterBuilder {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Error> {
     /// let millis = Arc::new(AtomicU64::new(1_800_000_000_000));
     /// let read = millis.clone();
-    /// let node = Cluster::builder()
+    /// let node = Node::builder()
     ///     .name("mx1")
     ///     .memory(&MemoryHub::new())
     ///     .wall_clock(move || UnixMillis(read.load(Ordering::Relaxed)))
@@ -216,7 +216,7 @@ impl ClusterBuilder {
     ///
     /// # Panics
     /// Outside a tokio runtime with time enabled.
-    pub async fn start(self) -> Result<Cluster, Error> {
+    pub async fn start(self) -> Result<Node, Error> {
         let name = self.node_name();
         let coordinator = match self.coordinator {
             Some(coordinator) => coordinator,
@@ -362,7 +362,7 @@ impl ClusterBuilder {
         }
         let publisher =
             Publisher::new(driver.clone(), gate.clone(), lifecycle.clone(), replication.clone());
-        Ok(Cluster::new(Inner {
+        Ok(Node::new(Inner {
             identity,
             cluster,
             publisher,

@@ -18,8 +18,8 @@ use crate::publisher::Publisher;
 use crate::refusals::Refusals;
 use crate::replication::Replication;
 use crate::{
-    AwayNode, Blocks, Certs, ClusterBuilder, Endpoint, Error, Filter, Inbox, Keys, Member,
-    Namespace, Status, Values, ticker,
+    AwayNode, Blocks, Certs, Endpoint, Error, Filter, Inbox, Keys, Member, Namespace, NodeBuilder,
+    Status, Values, ticker,
 };
 
 /// A node of a cluster: publishes events, gives inboxes, keeps the mirror.
@@ -27,7 +27,7 @@ use crate::{
 /// Cheap to clone. [`shutdown`](Self::shutdown) drains and says goodbye; when the
 /// last clone is dropped without it, the others notice as if it had been killed.
 #[derive(Debug, Clone)]
-pub struct Cluster {
+pub struct Node {
     inner: Arc<Inner>,
 }
 
@@ -70,11 +70,11 @@ impl Drop for Inner {
     }
 }
 
-impl Cluster {
+impl Node {
     /// Begins a node.
     #[must_use]
-    pub fn builder() -> ClusterBuilder {
-        ClusterBuilder::default()
+    pub fn builder() -> NodeBuilder {
+        NodeBuilder::default()
     }
 
     pub(crate) fn new(inner: Inner) -> Self {
