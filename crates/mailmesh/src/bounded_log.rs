@@ -11,15 +11,15 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Metadata};
 use tracing_subscriber::layer::{Context, Filter};
 
-/// Lines of one place in the code that are let through in a [`MINUTE`].
-const LINES: u32 = 3;
-const MINUTE: Duration = Duration::from_secs(60);
+/// Lines of one call_site in the code that are let through in a [`WINDOW`].
+const MAX_LINES: u32 = 3;
+const WINDOW: Duration = Duration::from_secs(60);
 /// Longest value of a line. Zenoh shows whole messages that it refuses: of 64 KiB it makes 5 MB.
-const VALUE: usize = 4 << 10;
+const MAX_VALUE_BYTES: usize = 4 << 10;
 /// Targets that begin so log what a stranger sends.
-const BOUNDED: [&str; 3] = ["zenoh", "rustls", "tls_listener"];
+const BOUNDED_TARGETS: [&str; 3] = ["zenoh", "rustls", "tls_listener"];
 
-/// A filter that bounds what a peer can make Zenoh log: of each place in its code three lines a
+/// A filter that bounds what a peer can make Zenoh log: of each call_site in its code three lines a
 /// minute, and none with a value longer than 4 KiB, in which Zenoh shows what it refuses. Whoever
 /// reaches the port of a node could otherwise fill its disk. mailmesh bounds its own lines itself.
 ///
@@ -35,12 +35,12 @@ const BOUNDED: [&str; 3] = ["zenoh", "rustls", "tls_listener"];
 /// ```
 #[derive(Debug, Default)]
 pub struct BoundedLog {
-    /// Bounded by the number of places that log.
-    places: Mutex<HashMap<Identifier, Place>>,
+    /// Bounded by the number of call_sites that log.
+    call_sites: Mutex<HashMap<Identifier, CallSite>>,
 }
 
 #[derive(Debug)]
-struct Place {
+struct CallSite {
     since: Instant,
     lines: u32,
 }
@@ -63,26 +63,27 @@ impl BoundedLog {
         if metadata.target() == "zenoh_link_unixsock_stream::unicast" {
             return false;
         }
-        let mut places = self.places.lock();
-        let place = places.entry(metadata.callsite()).or_insert(Place { since: now, lines: 0 });
-        if now.duration_since(place.since) >= MINUTE {
-            *place = Place { since: now, lines: 0 };
+        let mut call_sites = self.call_sites.lock();
+        let call_site =
+            call_sites.entry(metadata.callsite()).or_insert(CallSite { since: now, lines: 0 });
+        if now.duration_since(call_site.since) >= WINDOW {
+            *call_site = CallSite { since: now, lines: 0 };
         }
-        place.lines = place.lines.saturating_add(1);
-        place.lines <= LINES
+        call_site.lines = call_site.lines.saturating_add(1);
+        call_site.lines <= MAX_LINES
     }
 }
 
 fn is_bounded(metadata: &Metadata<'_>) -> bool {
-    BOUNDED.iter().any(|target| metadata.target().starts_with(target))
+    BOUNDED_TARGETS.iter().any(|target| metadata.target().starts_with(target))
 }
 
 /// Whether a line is short and without a secret.
-fn is_fit(event: &Event<'_>) -> bool {
+fn is_loggable(event: &Event<'_>) -> bool {
     struct Finder(bool);
     impl Visit for Finder {
         fn record_debug(&mut self, _field: &Field, value: &dyn fmt::Debug) {
-            let mut text = Short(String::new());
+            let mut text = BoundedText(String::new());
             self.0 &= write!(text, "{value:?}").is_ok() && !holds_secret(&text.0);
         }
     }
@@ -91,12 +92,12 @@ fn is_fit(event: &Event<'_>) -> bool {
     finder.0
 }
 
-/// Takes a text of up to [`VALUE`] bytes, and ends the writing of a longer one.
-struct Short(String);
+/// Takes a text of up to [`MAX_VALUE_BYTES`] bytes, and ends the writing of a longer one.
+struct BoundedText(String);
 
-impl Write for Short {
+impl Write for BoundedText {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        if self.0.len() + text.len() > VALUE {
+        if self.0.len() + text.len() > MAX_VALUE_BYTES {
             return Err(fmt::Error);
         }
         self.0.push_str(text);
@@ -111,7 +112,7 @@ impl<S> Filter<S> for BoundedLog {
 
     fn event_enabled(&self, event: &Event<'_>, _context: &Context<'_, S>) -> bool {
         let metadata = event.metadata();
-        self.lets_through(metadata, Instant::now()) && (!is_bounded(metadata) || is_fit(event))
+        self.lets_through(metadata, Instant::now()) && (!is_bounded(metadata) || is_loggable(event))
     }
 }
 
@@ -175,7 +176,7 @@ mod tests {
         };
         let through = |at| (0..10).filter(|_| log.lets_through(metadata, at)).count();
         assert_eq!(through(now), 3);
-        assert_eq!(through(now + MINUTE / 2), 0);
-        assert_eq!(through(now + MINUTE), 3);
+        assert_eq!(through(now + WINDOW / 2), 0);
+        assert_eq!(through(now + WINDOW), 3);
     }
 }

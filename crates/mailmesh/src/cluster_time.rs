@@ -10,16 +10,16 @@ use mailmesh_state::{ClusterClock, Judgement};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::alarm::{Alarm, Say};
+use crate::alarm::{Alarm, AlarmChange};
 use crate::clock::{Stopwatch, WallClock};
 
 /// There is an alarm about a clock that differs by more milliseconds. It ends below half of
 /// that, so that a clock at the edge is not reported each second.
-const WRONG: u64 = 5_000;
+const ALARM_THRESHOLD_MS: u64 = 5_000;
 /// A step of the cluster's time by more than this may be a mistake that is taken back.
-const STEP: Duration = Duration::from_secs(10);
+const STEP_THRESHOLD: Duration = Duration::from_secs(10);
 /// After such a step nothing is swept for this long, so that a mistake can be taken back.
-const WAIT: Duration = Duration::from_secs(60);
+const SWEEP_PAUSE: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub(crate) struct ClusterTime {
@@ -39,7 +39,7 @@ struct State {
     alarms: Alarms,
     /// The time of the cluster when it was looked at last, and when that was.
     last: (UnixMillis, Duration),
-    sweeps_from: Duration,
+    sweep_after: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -58,7 +58,7 @@ impl ClusterTime {
             clocks: ClusterClock::default(),
             alarms: Alarms::default(),
             last: (wall.now(), stopwatch.elapsed()),
-            sweeps_from: Duration::ZERO,
+            sweep_after: Duration::ZERO,
         });
         Self { wall, stopwatch, start: Instant::now(), correction, is_agreed, state }
     }
@@ -129,7 +129,7 @@ impl ClusterTime {
     }
 
     /// The peers to ask for their time now, and the mark that comes back with each answer.
-    pub(crate) fn due(&self) -> (Vec<Incarnation>, u64) {
+    pub(crate) fn due_queries(&self) -> (Vec<Incarnation>, u64) {
         let at = self.stopwatch.elapsed();
         (self.state.lock().clocks.due(at), u64::try_from(at.as_micros()).unwrap_or(u64::MAX))
     }
@@ -150,7 +150,7 @@ impl ClusterTime {
     }
 
     /// Sets the time by what the clocks say. The alarms name the members.
-    pub(crate) fn set(&self, members: impl FnOnce() -> BTreeMap<Incarnation, NodeName>) {
+    pub(crate) fn adjust(&self, members: impl FnOnce() -> BTreeMap<Incarnation, NodeName>) {
         let mut state = self.state.lock();
         let at = self.stopwatch.elapsed();
         let judged = state.clocks.judge(self.wall.now(), at);
@@ -158,15 +158,15 @@ impl ClusterTime {
         self.is_agreed.store(judged.is_agreed, Ordering::Relaxed);
         let now = self.now();
         let (before, then) = std::mem::replace(&mut state.last, (now, at));
-        if now > before.plus(at.saturating_sub(then) + STEP) {
-            state.sweeps_from = at + WAIT;
+        if now > before.plus(at.saturating_sub(then) + STEP_THRESHOLD) {
+            state.sweep_after = at + SWEEP_PAUSE;
         }
-        state.alarms.note(&judged, at, members);
+        state.alarms.update(&judged, at, members);
     }
 
     /// Whether ended entries may be dropped: not within a minute of a step of the time.
     pub(crate) fn may_sweep(&self) -> bool {
-        self.stopwatch.elapsed() >= self.state.lock().sweeps_from
+        self.stopwatch.elapsed() >= self.state.lock().sweep_after
     }
 }
 
@@ -175,22 +175,23 @@ fn millis(time: Duration) -> u64 {
 }
 
 impl Alarms {
-    fn note(
+    fn update(
         &mut self,
         judged: &Judgement<Incarnation>,
         at: Duration,
         members: impl FnOnce() -> BTreeMap<Incarnation, NodeName>,
     ) {
         let is_wrong = |alarm: &Alarm, ahead: i64| {
-            ahead.unsigned_abs() > if alarm.is_raised() { WRONG / 2 } else { WRONG }
+            ahead.unsigned_abs()
+                > if alarm.is_raised() { ALARM_THRESHOLD_MS / 2 } else { ALARM_THRESHOLD_MS }
         };
         let own = judged.is_agreed && is_wrong(&self.own, judged.correction);
-        match self.own.note(own, at) {
-            Some(Say::Raised) => tracing::error!(
+        match self.own.update(own, at) {
+            Some(AlarmChange::Raised) => tracing::error!(
                 "this node's clock is {} those of the other nodes, whose time is used; set it, with NTP",
-                ahead(-judged.correction, "ahead of", "behind")
+                describe_offset(-judged.correction, "ahead of", "behind")
             ),
-            Some(Say::Ended) => tracing::info!(
+            Some(AlarmChange::Ended) => tracing::info!(
                 "this node's clock is no longer known to differ from those of the other nodes"
             ),
             None => {}
@@ -202,29 +203,30 @@ impl Alarms {
                 names.get_or_insert_with(|| members.take().map(|m| m()).unwrap_or_default());
             names.get(peer).map_or("?".to_owned(), ToString::to_string)
         };
-        match self.no_majority.note(!judged.is_agreed, at) {
-            Some(Say::Raised) => {
-                let apart = judged.ahead.iter().filter(|(_, ms)| ms.unsigned_abs() > WRONG);
+        match self.no_majority.update(!judged.is_agreed, at) {
+            Some(AlarmChange::Raised) => {
+                let apart =
+                    judged.ahead.iter().filter(|(_, ms)| ms.unsigned_abs() > ALARM_THRESHOLD_MS);
                 let apart = apart.take(8).map(|(peer, ms)| (name(peer), *ms));
                 tracing::error!(
                     "clocks differ, and no majority tells which of them is right: against this node's, {}. \
                      Each node goes by its own until then; set the clock that is wrong, with NTP",
-                    differing(apart)
+                    describe_differences(apart)
                 );
             }
-            Some(Say::Ended) => tracing::info!("more than half of the clocks agree again"),
+            Some(AlarmChange::Ended) => tracing::info!("more than half of the clocks agree again"),
             None => {}
         }
         // Without a majority nobody knows whose clock is wrong.
         for (peer, ms) in judged.ahead.iter().filter(|_| judged.is_agreed) {
             let alarm = self.peers.entry(*peer).or_default();
-            match alarm.note(is_wrong(alarm, *ms), at) {
-                Some(Say::Raised) => tracing::warn!(
+            match alarm.update(is_wrong(alarm, *ms), at) {
+                Some(AlarmChange::Raised) => tracing::warn!(
                     name = name(peer),
                     "the clock of a node is {} the time of the cluster; set it, with NTP",
-                    ahead(*ms, "ahead of", "behind")
+                    describe_offset(*ms, "ahead of", "behind")
                 ),
-                Some(Say::Ended) => {
+                Some(AlarmChange::Ended) => {
                     tracing::info!(name = name(peer), "the clock of a node is right again");
                 }
                 None => {}
@@ -235,14 +237,14 @@ impl Alarms {
 
 /// The clocks that differ, by the names of their nodes. A reading counts for a while after its
 /// node has left, so there may be none.
-fn differing(clocks: impl Iterator<Item = (String, i64)>) -> String {
-    let words = |(name, ms)| format!("{name} is {}", ahead(ms, "ahead", "behind"));
+fn describe_differences(clocks: impl Iterator<Item = (String, i64)>) -> String {
+    let words = |(name, ms)| format!("{name} is {}", describe_offset(ms, "ahead", "behind"));
     let words: Vec<String> = clocks.map(words).collect();
     if words.is_empty() { "that of a node that left".to_owned() } else { words.join(", ") }
 }
 
 /// By how much, in a unit that suits it, and in which direction.
-fn ahead(ms: i64, ahead: &str, behind: &str) -> String {
+fn describe_offset(ms: i64, ahead: &str, behind: &str) -> String {
     let seconds = ms.unsigned_abs() as f64 / 1_000.0;
     let (amount, unit) = match seconds {
         s if s < 120.0 => (s, "s"),
@@ -259,18 +261,21 @@ mod tests {
 
     #[test]
     fn a_difference_is_said_in_a_unit_that_suits_it() {
-        let say = |ms| ahead(ms, "ahead", "behind");
-        assert_eq!(say(6_040), "6.0 s ahead");
-        assert_eq!(say(-600_000), "10.0 min behind");
-        assert_eq!(say(86_400_000), "24.0 h ahead");
-        assert_eq!(say(-315_576_000_000), "3652.5 days behind");
-        assert_eq!(say(i64::MIN), "106751991167.3 days behind");
+        let text = |ms| describe_offset(ms, "ahead", "behind");
+        assert_eq!(text(6_040), "6.0 s ahead");
+        assert_eq!(text(-600_000), "10.0 min behind");
+        assert_eq!(text(86_400_000), "24.0 h ahead");
+        assert_eq!(text(-315_576_000_000), "3652.5 days behind");
+        assert_eq!(text(i64::MIN), "106751991167.3 days behind");
     }
 
     #[test]
     fn a_clock_that_differs_is_named_or_said_to_have_left() {
         let named = [("mx2".to_owned(), 6_040), ("mx3".to_owned(), -7_000)];
-        assert_eq!(differing(named.into_iter()), "mx2 is 6.0 s ahead, mx3 is 7.0 s behind");
-        assert_eq!(differing(std::iter::empty()), "that of a node that left");
+        assert_eq!(
+            describe_differences(named.into_iter()),
+            "mx2 is 6.0 s ahead, mx3 is 7.0 s behind"
+        );
+        assert_eq!(describe_differences(std::iter::empty()), "that of a node that left");
     }
 }

@@ -18,13 +18,13 @@ const CONTROL_LANE: u8 = 2;
 const BULK_LANE: u8 = 3;
 
 /// Seals frames for the bus.
-pub(crate) enum SealFrames {
+pub(crate) enum FrameSealer {
     /// Of an open mesh: frames are only framed.
-    Open,
+    OpenMesh,
     Keyed(Arc<NodeKeyring>),
 }
 
-impl Seal for SealFrames {
+impl Seal for FrameSealer {
     fn seal(
         &self,
         frame: &delivery::Frame,
@@ -40,14 +40,14 @@ impl Seal for SealFrames {
         let to = frame.to.map(|to| to.0);
         let header = Header { kind, lane, incarnation, to, first, count };
         Ok(match self {
-            Self::Open => Sealer::open_mesh().seal(&header, &frame.body)?,
+            Self::OpenMesh => Sealer::open_mesh().seal(&header, &frame.body)?,
             Self::Keyed(keys) => keys.seal(&header, &frame.body)?,
         })
     }
 }
 
 /// Opens frames from the bus; refuses, counts and reports the others.
-pub(crate) struct OpenFrames {
+pub(crate) struct FrameOpener {
     opener: Opener,
     /// Without them the mesh is open.
     keys: Option<Arc<NodeKeyring>>,
@@ -55,34 +55,35 @@ pub(crate) struct OpenFrames {
     version: u64,
     /// Attempts that may fail. Frames of who was heard before need none: what is forged in a
     /// member's name costs a copy and a pass of AES-GCM for each key.
-    attempts: TokenBucket,
+    failed_opens: TokenBucket,
     refusals: Arc<Refusals>,
 }
 
 /// How many frames are opened in vain: so many a second, and at once.
-const ATTEMPTS: f64 = 2_000.0;
+const MAX_FAILED_OPENS: f64 = 2_000.0;
 
-impl OpenFrames {
+impl FrameOpener {
     /// Of the node `own`.
     pub(crate) fn new(
         keys: Option<Arc<NodeKeyring>>,
         own: delivery::Incarnation,
         refusals: Arc<Refusals>,
     ) -> Self {
-        let (opener, attempts) = (Opener::open_mesh(own.0), TokenBucket::new(ATTEMPTS, ATTEMPTS));
-        Self { opener, keys, version: 0, attempts, refusals }
+        let (opener, failed_opens) =
+            (Opener::open_mesh(own.0), TokenBucket::new(MAX_FAILED_OPENS, MAX_FAILED_OPENS));
+        Self { opener, keys, version: 0, failed_opens, refusals }
     }
 }
 
-impl Open for OpenFrames {
+impl Open for FrameOpener {
     fn open(&mut self, bytes: Bytes) -> Option<Opened> {
         if let Some(keys) = &self.keys {
             keys.refresh(&mut self.opener, &mut self.version);
         }
-        let opened = self.frame(bytes).and_then(|outer| match outer.kind {
+        let opened = self.open_frame(bytes).and_then(|outer| match outer.kind {
             delivery::FrameKind::Relay => {
                 let via = delivery::Via { peer: outer.incarnation, number: outer.first };
-                Ok(Opened { frame: self.frame(outer.body)?, via: Some(via) })
+                Ok(Opened { frame: self.open_frame(outer.body)?, via: Some(via) })
             }
             _ => Ok(Opened { frame: outer, via: None }),
         });
@@ -98,19 +99,19 @@ impl Open for OpenFrames {
     }
 }
 
-impl OpenFrames {
-    fn frame(&mut self, wire: Bytes) -> Result<delivery::Frame, CodecError> {
-        let attempts = &mut self.attempts;
-        let opened = self.opener.open_if(&wire, || attempts.has_one(Instant::now()));
+impl FrameOpener {
+    fn open_frame(&mut self, wire: Bytes) -> Result<delivery::Frame, CodecError> {
+        let failed_opens = &mut self.failed_opens;
+        let opened = self.opener.open_if(&wire, || failed_opens.has_one(Instant::now()));
         if opened == Err(CodecError::NotAuthentic) {
-            attempts.take();
+            failed_opens.take();
         }
         let (header, body) = opened?;
-        frame(&header, body, wire)
+        to_frame(&header, body, wire)
     }
 }
 
-fn frame(header: &Header, body: Bytes, wire: Bytes) -> Result<delivery::Frame, CodecError> {
+fn to_frame(header: &Header, body: Bytes, wire: Bytes) -> Result<delivery::Frame, CodecError> {
     let kind = match (header.kind, header.lane) {
         (FrameKind::Data, 0) => delivery::FrameKind::Data(delivery::Lane::Urgent),
         (FrameKind::Data, 1) => delivery::FrameKind::Data(delivery::Lane::Events),
@@ -136,7 +137,7 @@ mod tests {
     fn each_kind_of_frame_comes_back_and_no_two_share_a_nonce() {
         use delivery::{FrameKind as Kind, Incarnation, Lane};
         let (us, them) = (Incarnation([1; 16]), Incarnation([2; 16]));
-        let mut open = OpenFrames::new(None, us, Arc::default());
+        let mut opener = FrameOpener::new(None, us, Arc::default());
         let kinds = [
             (Kind::Data(Lane::Urgent), 0),
             (Kind::Data(Lane::Events), 1),
@@ -155,9 +156,9 @@ mod tests {
                 body,
                 wire: None,
             };
-            let wire = SealFrames::Open.seal(&frame).unwrap();
+            let wire = FrameSealer::OpenMesh.seal(&frame).unwrap();
             assert_eq!(wire[5], lane, "{kind:?}");
-            let opened = open.open(wire.clone()).unwrap();
+            let opened = opener.open(wire.clone()).unwrap();
             let same = delivery::Frame { wire: Some(wire), ..frame };
             assert_eq!((opened.frame, opened.via), (same, None));
         }

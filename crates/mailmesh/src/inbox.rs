@@ -17,7 +17,7 @@ use crate::{Gap, GapReason, Incoming, MemberRef, Received};
 /// under the same name, or else under the life counted first: how many is always
 /// told, of whom no longer. Only a reader away while thousands of lives came and
 /// went gets there.
-const COUNTED: usize = 2 * 1024;
+const MAX_DROP_COUNTERS: usize = 2 * 1024;
 
 /// What an inbox takes. Gaps are always taken for the lanes of its kinds.
 #[derive(Debug, Clone)]
@@ -101,9 +101,9 @@ pub struct Inbox {
 }
 
 /// Most entries that a reader takes from the queue at once.
-const TAKEN: usize = 64;
+const MAX_TAKE: usize = 64;
 /// Bytes of entries past which a reader takes no further one at once.
-const TAKEN_BYTES: usize = 1 << 20;
+const MAX_TAKE_BYTES: usize = 1 << 20;
 
 /// Bounds of an inbox.
 #[derive(Debug, Clone, Copy)]
@@ -205,11 +205,11 @@ impl Queue {
             taken.push_back(Incoming::Gap(Gap { from, lane, missed, reason }));
         }
         let mut bytes = 0;
-        for _ in 0..TAKEN {
+        for _ in 0..MAX_TAKE {
             let Some(incoming) = state.pop() else { break };
             bytes += footprint(&incoming);
             taken.push_back(incoming);
-            if bytes >= TAKEN_BYTES {
+            if bytes >= MAX_TAKE_BYTES {
                 break;
             }
         }
@@ -236,7 +236,7 @@ impl Queue {
                 || state.bytes + size > self.capacity.bytes)
                 && let Some(oldest) = state.pop()
             {
-                state.drop_entry(oldest);
+                state.count_dropped(oldest);
                 dropped += 1;
             }
             state.bytes += size;
@@ -263,7 +263,7 @@ impl State {
         Some(oldest)
     }
 
-    fn drop_entry(&mut self, oldest: Incoming) {
+    fn count_dropped(&mut self, oldest: Incoming) {
         match oldest {
             Incoming::Event(received) => self.count(&received.from, received.lane, 1),
             Incoming::Gap(gap) => self.count(&gap.from, gap.lane, gap.missed),
@@ -280,7 +280,7 @@ impl State {
             *count = count.saturating_add(missed);
             return;
         }
-        if self.dropped.iter().filter(|(_, l, _)| *l == lane).count() < COUNTED {
+        if self.dropped.iter().filter(|(_, l, _)| *l == lane).count() < MAX_DROP_COUNTERS {
             self.dropped.push((from.clone(), lane, missed));
             return;
         }
@@ -446,7 +446,7 @@ mod tests {
     fn an_inbox_that_nobody_reads_counts_everything_under_so_many_lives_and_no_more() {
         let inboxes = Inboxes::new(SMALL);
         let mut unread = inboxes.open(Filter::all());
-        let lives = 3 * COUNTED as u64;
+        let lives = 3 * MAX_DROP_COUNTERS as u64;
         for life in 0..lives {
             for missed in [1, 2] {
                 // One name restarts for ever; others come once.
@@ -464,7 +464,7 @@ mod tests {
             gaps += 1;
             told += gap.missed;
         }
-        assert_eq!((gaps, told), (COUNTED + kept, 3 * lives));
+        assert_eq!((gaps, told), (MAX_DROP_COUNTERS + kept, 3 * lives));
     }
 
     #[test]

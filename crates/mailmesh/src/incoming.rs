@@ -13,11 +13,11 @@ pub struct MemberRef {
     /// Its name.
     pub name: NodeName,
     /// Its life.
-    #[serde(serialize_with = "text")]
+    #[serde(serialize_with = "as_text")]
     pub incarnation: Incarnation,
 }
 
-pub(crate) fn text<T: fmt::Display, S: Serializer>(value: &T, s: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn as_text<T: fmt::Display, S: Serializer>(value: &T, s: S) -> Result<S::Ok, S::Error> {
     s.collect_str(value)
 }
 

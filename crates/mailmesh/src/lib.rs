@@ -43,21 +43,20 @@
 //! name.
 
 mod alarm;
-mod away;
 mod blocks;
 #[cfg(feature = "bounded-log")]
 mod bounded_log;
 mod certs;
+mod churn_limiter;
 mod clock;
 mod clock_sync;
 mod cluster_time;
-mod cut_ways;
+mod direct_receiver;
 mod direct_sender;
-mod directs;
 mod endpoints;
 mod error;
+mod former_members;
 mod framing;
-mod gate;
 mod inbox;
 mod incoming;
 mod keys;
@@ -66,14 +65,16 @@ mod member_log;
 mod members;
 mod node;
 mod node_builder;
+mod pause_gate;
 mod persister;
 #[cfg(feature = "bounded-log")]
 mod printable_fields;
 mod publisher;
 mod refusals;
+mod relayed_members;
 mod replication;
 mod sink;
-mod standstill;
+mod stall_detector;
 mod status;
 #[cfg(all(test, feature = "bounded-log"))]
 mod test_log;
@@ -81,17 +82,16 @@ mod test_log;
 pub mod testing;
 mod ticker;
 mod token_bucket;
-mod turnover;
 mod values;
 mod watch;
 
-pub use away::AwayNode;
 pub use blocks::{Blocks, Imported};
 #[cfg(feature = "bounded-log")]
 pub use bounded_log::BoundedLog;
 pub use certs::Certs;
 pub use endpoints::Endpoint;
 pub use error::Error;
+pub use former_members::FormerMember;
 pub use inbox::{Filter, Inbox};
 pub use incoming::{Gap, GapReason, Incoming, LeaveReason, MemberRef, Received};
 pub use keys::{Keys, NodeKeys};

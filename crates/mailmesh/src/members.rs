@@ -7,7 +7,7 @@ use mailmesh_events::UnixMillis;
 use serde::Serialize;
 
 use crate::MemberRef;
-use crate::incoming::text;
+use crate::incoming::as_text;
 
 /// Another node of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -16,7 +16,7 @@ pub struct Member {
     /// Its name.
     pub name: NodeName,
     /// Its life.
-    #[serde(serialize_with = "text")]
+    #[serde(serialize_with = "as_text")]
     pub incarnation: Incarnation,
     /// When it started, by its own clock.
     pub started: UnixMillis,

@@ -8,18 +8,18 @@ use mailmesh_events::Event;
 use mailmesh_transport::{Driver, EndpointReader, EndpointState, EndpointStatus, GateCounter};
 use tokio::task::JoinHandle;
 
-use crate::gate::Gate;
 use crate::inbox::Inboxes;
 use crate::keys::KeyService;
 use crate::lifecycle::{Lifecycle, StopReason};
 use crate::member_log::MemberLog;
+use crate::pause_gate::PauseGate;
 use crate::persister::Persister;
 use crate::publisher::Publisher;
 use crate::refusals::Refusals;
 use crate::replication::Replication;
 use crate::{
-    AwayNode, Blocks, Certs, Endpoint, Error, Filter, Inbox, Keys, Member, Namespace, NodeBuilder,
-    Status, Values, ticker,
+    Blocks, Certs, Endpoint, Error, Filter, FormerMember, Inbox, Keys, Member, Namespace,
+    NodeBuilder, Status, Values, ticker,
 };
 
 /// A node of a cluster: publishes events, gives inboxes, keeps the mirror.
@@ -35,7 +35,7 @@ pub struct Node {
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) identity: Identity,
-    pub(crate) cluster: String,
+    pub(crate) cluster_name: String,
     pub(crate) publisher: Publisher,
     pub(crate) replication: Arc<Replication>,
     /// `None` for an open mesh.
@@ -44,16 +44,16 @@ pub(crate) struct Inner {
     pub(crate) inboxes: Arc<Inboxes>,
     pub(crate) refusals: Arc<Refusals>,
     pub(crate) member_log: Arc<MemberLog>,
-    pub(crate) network: Network,
+    pub(crate) transport: TransportStatus,
     /// Where a test stops the node.
-    pub(crate) gate: Gate,
+    pub(crate) pause_gate: PauseGate,
     pub(crate) driver: Arc<Driver>,
     pub(crate) tasks: Vec<JoinHandle<()>>,
 }
 
 /// What the bus reports, if the node has a network.
 #[derive(Debug, Default)]
-pub(crate) struct Network {
+pub(crate) struct TransportStatus {
     /// What the gate counts, where links come through one.
     pub(crate) links: Option<GateCounter>,
     /// Where the node listens, and the endpoints of its configuration.
@@ -89,7 +89,7 @@ impl Node {
     /// events of a newer version, [`Error::Codec`] for what cannot be encoded, [`Error::ShutDown`], [`Error::SteppedBack`].
     pub async fn publish(&self, event: impl Into<Event>) -> Result<(), Error> {
         let event = event.into();
-        by_hand(&event)?;
+        check_publishable(&event)?;
         self.inner.publisher.publish(&event).await
     }
 
@@ -99,7 +99,7 @@ impl Node {
     /// [`Error::Full`], and those of [`publish`](Self::publish).
     pub fn try_publish(&self, event: impl Into<Event>) -> Result<(), Error> {
         let event = event.into();
-        by_hand(&event)?;
+        check_publishable(&event)?;
         self.inner.publisher.try_publish(&event)
     }
 
@@ -143,7 +143,7 @@ impl Node {
     /// Where this node listens: endpoints with the ports that it has, as [`Status::listens`].
     #[must_use]
     pub fn listens(&self) -> Vec<String> {
-        self.inner.network.endpoints.as_ref().map_or_else(Vec::new, |at| at.listens().to_vec())
+        self.inner.transport.endpoints.as_ref().map_or_else(Vec::new, |at| at.listens().to_vec())
     }
 
     /// The endpoints of `connect.endpoints` but this node's own, and how this node is doing with
@@ -160,14 +160,14 @@ impl Node {
     }
 
     fn endpoint_statuses(&self) -> Vec<EndpointStatus> {
-        self.inner.network.endpoints.as_ref().map_or_else(Vec::new, EndpointReader::now)
+        self.inner.transport.endpoints.as_ref().map_or_else(Vec::new, EndpointReader::now)
     }
 
     /// Nodes that were members within the last hour, since this node began, and are none now: a
     /// rotation of keys does not reach them.
     #[must_use]
-    pub fn away(&self) -> Vec<AwayNode> {
-        self.inner.member_log.away(self.inner.replication.time.uptime())
+    pub fn former_members(&self) -> Vec<FormerMember> {
+        self.inner.member_log.former_members(self.inner.replication.time.uptime())
     }
 
     /// Waits until there are at least `count` other nodes, or this one has
@@ -219,7 +219,8 @@ impl Node {
     /// How this node is.
     #[must_use]
     pub fn status(&self) -> Status {
-        let Inner { identity, cluster, replication, keys, inboxes, refusals, .. } = &*self.inner;
+        let Inner { identity, cluster_name, replication, keys, inboxes, refusals, .. } =
+            &*self.inner;
         let (mirror, time) = (&replication.mirror, &replication.time);
         let counters = self.inner.driver.counters();
         let digest = mirror.digest();
@@ -227,7 +228,7 @@ impl Node {
         let (nodes_joined, nodes_left) = self.inner.member_log.totals();
         Status {
             name: identity.name.clone(),
-            cluster: cluster.clone(),
+            cluster: cluster_name.clone(),
             incarnation: identity.incarnation,
             started: mailmesh_events::UnixMillis(identity.started_ms),
             key_id: keys.as_ref().and_then(|keys| keys.active_id()),
@@ -261,7 +262,7 @@ impl Node {
             misdirected: counters.delivery.misdirected,
             malformed: counters.delivery.malformed,
             refused: refusals.counts(),
-            links: self.inner.network.links.as_ref().map(GateCounter::now),
+            links: self.inner.transport.links.as_ref().map(GateCounter::now),
             intake_dropped: counters.intake_dropped,
             directs_dropped: counters.directs_dropped,
             put_failed: counters.put_failed,
@@ -280,7 +281,7 @@ impl Node {
     /// they hold. Does nothing the second time.
     pub async fn shutdown(&self) {
         self.inner.lifecycle.stop(StopReason::ShutDown);
-        self.inner.gate.hold_up(self.inner.driver.shutdown()).await;
+        self.inner.pause_gate.guard(self.inner.driver.shutdown()).await;
         self.inner.inboxes.close();
         ticker::close_store(self.inner.replication.clone()).await;
     }
@@ -301,7 +302,7 @@ impl Node {
     #[cfg(feature = "testing")]
     pub(crate) fn kill(&self) {
         self.inner.lifecycle.stop(StopReason::ShutDown);
-        self.inner.gate.close();
+        self.inner.pause_gate.close();
         self.inner.driver.hold();
         self.inner.inboxes.close();
         if let Some(persister) = &self.inner.replication.persister {
@@ -312,7 +313,7 @@ impl Node {
     /// Stops the node for a while, as SIGSTOP would.
     #[cfg(feature = "testing")]
     pub(crate) fn freeze(&self) {
-        self.inner.gate.freeze();
+        self.inner.pause_gate.freeze();
         self.inner.driver.hold();
     }
 
@@ -320,7 +321,7 @@ impl Node {
     #[cfg(feature = "testing")]
     pub(crate) fn thaw(&self) {
         self.inner.driver.go_on();
-        self.inner.gate.thaw();
+        self.inner.pause_gate.thaw();
     }
 
     /// Whether the node has not stopped.
@@ -340,7 +341,7 @@ impl Node {
 }
 
 /// Refuses what only the mirror may publish.
-fn by_hand(event: &Event) -> Result<(), Error> {
+fn check_publishable(event: &Event) -> Result<(), Error> {
     match event {
         Event::Network(_) | Event::Certificate(_) | Event::Value(_) => Err(Error::MirrorEvent),
         // Its bytes may be an event of any kind.

@@ -19,16 +19,16 @@ use crate::Error;
 use crate::clock::WallClock;
 use crate::clock_sync::ClockSync;
 use crate::cluster_time::ClusterTime;
+use crate::direct_receiver::{DirectReceiver, DirectReceiverParts, PushLimits};
 use crate::direct_sender::DirectSender;
-use crate::directs::{DirectParts, NodeDirects, PushesOfMembers};
-use crate::framing::{OpenFrames, SealFrames};
-use crate::gate::Gate;
+use crate::framing::{FrameOpener, FrameSealer};
 use crate::inbox::{Capacity, Inboxes};
 use crate::keys::{KeyService, NodeKeyring};
 use crate::lifecycle::Lifecycle;
 use crate::member_log::MemberLog;
-use crate::node::{Inner, Network, Node};
-use crate::persister::{Persister, Source, StoreOpener};
+use crate::node::{Inner, Node, TransportStatus};
+use crate::pause_gate::PauseGate;
+use crate::persister::{Persister, StoreContext, StoreOpener};
 use crate::publisher::Publisher;
 use crate::refusals::Refusals;
 use crate::replication::{Replication, digest_tag};
@@ -38,7 +38,7 @@ use crate::ticker::Ticker;
 /// The cluster's name unless one is given.
 pub const DEFAULT_CLUSTER: &str = "mail";
 /// Events an inbox holds unless another number is given.
-const DEFAULT_INBOX: usize = 64 * 1024;
+const DEFAULT_INBOX_EVENTS: usize = 64 * 1024;
 /// Bytes of events an inbox holds unless another number is given.
 const DEFAULT_INBOX_BYTES: usize = 64 << 20;
 
@@ -58,7 +58,7 @@ pub struct NodeBuilder {
     wall_clock: WallClock,
     /// A test sets these: it must know a life before it begins, to cut its links.
     pub(crate) incarnation: Option<Incarnation>,
-    pub(crate) gate: Gate,
+    pub(crate) pause_gate: PauseGate,
     pub(crate) store_opener: Option<StoreOpener>,
 }
 
@@ -241,7 +241,10 @@ impl NodeBuilder {
         }
         settings.check()?;
         let capacity = Capacity {
-            entries: self.inbox_events.or(mesh_settings.inbox_events).unwrap_or(DEFAULT_INBOX),
+            entries: self
+                .inbox_events
+                .or(mesh_settings.inbox_events)
+                .unwrap_or(DEFAULT_INBOX_EVENTS),
             bytes: self.inbox_bytes.or(mesh_settings.inbox_bytes).unwrap_or(DEFAULT_INBOX_BYTES),
         };
         let incarnation = match self.incarnation {
@@ -253,7 +256,7 @@ impl NodeBuilder {
         let keyring = keyring
             .map(|(keys, file)| Arc::new(NodeKeyring::new(keys, file, &cluster, incarnation.0)));
         let (sender, intake) = Intake::new();
-        let (mut other_keys, mut network) = (OtherKeys::default(), Network::default());
+        let (mut other_keys, mut transport) = (OtherKeys::default(), TransportStatus::default());
         let bus: Arc<dyn Bus> = match (self.memory, coordinator.backend()) {
             (Some(hub), _) => Arc::new(hub.join(incarnation, sender)),
             (None, Backend::Zenoh(zenoh)) => {
@@ -270,7 +273,7 @@ impl NodeBuilder {
                 let links = keyring.as_ref().map(|keys| keys.links());
                 let bus = ZenohBus::open(zenoh, space, incarnation, sender, links).await?;
                 other_keys = bus.other_keys();
-                network = Network { links: bus.gate(), endpoints: Some(bus.endpoints()) };
+                transport = TransportStatus { links: bus.gate(), endpoints: Some(bus.endpoints()) };
                 Arc::new(bus)
             }
             (None, _) => Arc::new(MemoryHub::new().join(incarnation, sender)),
@@ -282,7 +285,8 @@ impl NodeBuilder {
         let persister = match self.store.or_else(|| mesh_settings.store.clone()) {
             Some(dir) => {
                 let (cluster, keys) = (cluster.clone(), keyring.clone());
-                let source = Source { cluster, keys, mirror: mirror.clone(), time: time.clone() };
+                let source =
+                    StoreContext { cluster, keys, mirror: mirror.clone(), time: time.clone() };
                 let opener = self.store_opener.unwrap_or(|dir| Store::open(dir));
                 let open = move || Persister::open(&dir, source, opener);
                 let opened = tokio::task::spawn_blocking(open).await;
@@ -292,7 +296,7 @@ impl NodeBuilder {
         };
         let start = Instant::now();
         let mut endpoint = Endpoint::new(identity.clone(), settings, Time::default());
-        if persister.as_ref().is_none_or(Persister::is_settled) {
+        if persister.as_ref().is_none_or(Persister::is_decided) {
             endpoint.set_tag(digest_tag(&mirror));
         }
         let setup = Driver::setup(endpoint, settings, start, bus);
@@ -309,13 +313,13 @@ impl NodeBuilder {
             let (identity, cluster) = (identity.clone(), cluster.clone());
             KeyService::new(identity, cluster, keyring, replication.clone(), direct.clone())
         };
-        let (keys, questions) = keyring.clone().map(service).unzip();
+        let (keys, requests) = keyring.clone().map(service).unzip();
         let lifecycle = Arc::<Lifecycle>::default();
         let inboxes = Arc::new(Inboxes::new(capacity));
         let refusals = Arc::new(Refusals::new(other_keys));
         let member_log = Arc::<MemberLog>::default();
 
-        let pushes = Arc::<PushesOfMembers>::default();
+        let push_limits = Arc::<PushLimits>::default();
         let sink = NodeSink::new(
             SinkParts {
                 own: incarnation,
@@ -327,23 +331,24 @@ impl NodeBuilder {
                 member_log: member_log.clone(),
                 direct,
             },
-            pushes.clone(),
+            push_limits.clone(),
         );
-        let directs = NodeDirects::new(
-            DirectParts {
+        let direct_receiver = DirectReceiver::new(
+            DirectReceiverParts {
                 replication: replication.clone(),
                 clocks: clocks.clone(),
                 keys: keys.clone(),
                 inboxes: inboxes.clone(),
                 refusals: refusals.clone(),
             },
-            pushes,
+            push_limits,
         );
-        let seal = Arc::new(keyring.clone().map_or(SealFrames::Open, SealFrames::Keyed));
-        let open = Box::new(OpenFrames::new(keyring, incarnation, refusals.clone()));
-        let (mut driver, task) = setup.prepare(intake, (seal, open), (sink, directs))?;
-        let gate = self.gate;
-        driver.spawn(gate.hold_up(task));
+        let sealer = Arc::new(keyring.clone().map_or(FrameSealer::OpenMesh, FrameSealer::Keyed));
+        let opener = Box::new(FrameOpener::new(keyring, incarnation, refusals.clone()));
+        let (mut driver, task) =
+            setup.prepare(intake, (sealer, opener), (sink, direct_receiver))?;
+        let pause_gate = self.pause_gate;
+        driver.spawn(pause_gate.guard(task));
         let driver = Arc::new(driver);
 
         let ticker = Ticker {
@@ -356,15 +361,19 @@ impl NodeBuilder {
             member_log: member_log.clone(),
             driver: Arc::downgrade(&driver),
         };
-        let mut tasks = vec![tokio::spawn(gate.hold_up(ticker.run()))];
-        if let (Some(keys), Some(questions)) = (&keys, questions) {
-            tasks.push(tokio::spawn(gate.hold_up(keys.clone().work(questions))));
+        let mut tasks = vec![tokio::spawn(pause_gate.guard(ticker.run()))];
+        if let (Some(keys), Some(requests)) = (&keys, requests) {
+            tasks.push(tokio::spawn(pause_gate.guard(keys.clone().work(requests))));
         }
-        let publisher =
-            Publisher::new(driver.clone(), gate.clone(), lifecycle.clone(), replication.clone());
+        let publisher = Publisher::new(
+            driver.clone(),
+            pause_gate.clone(),
+            lifecycle.clone(),
+            replication.clone(),
+        );
         Ok(Node::new(Inner {
             identity,
-            cluster,
+            cluster_name: cluster,
             publisher,
             replication,
             keys,
@@ -372,8 +381,8 @@ impl NodeBuilder {
             inboxes,
             refusals,
             member_log,
-            network,
-            gate,
+            transport,
+            pause_gate,
             driver,
             tasks,
         }))

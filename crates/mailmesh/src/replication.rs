@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::cluster_time::ClusterTime;
 use crate::direct_sender::DirectSender;
-use crate::persister::{Persister, Surroundings};
+use crate::persister::{ClusterView, Persister};
 
 /// Shortest time between two checks for a late answer.
 const MIN_DEADLINE_INTERVAL: Duration = Duration::from_millis(20);
@@ -59,13 +59,13 @@ impl Replication {
 
     /// Whether the mirror may be compared with those of the members: not while the age of the
     /// store's content is unknown.
-    pub(crate) fn is_settled(&self) -> bool {
-        self.persister.as_ref().is_none_or(Persister::is_settled)
+    pub(crate) fn may_compare(&self) -> bool {
+        self.persister.as_ref().is_none_or(Persister::is_decided)
     }
 
     /// Puts the digest of the mirror on the next heartbeat, once the mirror is settled.
     pub(crate) fn publish_digest(&self) {
-        if self.is_settled() {
+        if self.may_compare() {
             self.direct.handle().set_tag(digest_tag(&self.mirror));
         }
     }
@@ -91,7 +91,7 @@ impl Replication {
     /// Compares the mirror with that of a member, by the digest on the member's heartbeat.
     pub(crate) fn on_digest(&self, from: Incarnation, tag: &Bytes) -> Result<(), CodecError> {
         // A node that does not know the age of its store publishes no digest and compares none.
-        if tag.is_empty() || !self.is_settled() {
+        if tag.is_empty() || !self.may_compare() {
             return Ok(());
         }
         let theirs = decode_digest(tag)?;
@@ -121,7 +121,7 @@ impl Replication {
     /// Handles a message of another mirror; gives the changes that it brought.
     pub(crate) fn on_message(&self, from: Incarnation, message: SyncMessage) -> Vec<Change> {
         // A node gives nobody what may have been removed long ago; peers ask again.
-        if !self.is_settled() {
+        if !self.may_compare() {
             return Vec::new();
         }
         let (taken, messages) = {
@@ -190,8 +190,8 @@ impl Replication {
 
     /// Decides about content of the store that may be too old. Due every second.
     pub(crate) fn decide_on_stored(&self, members: usize) {
-        if let Some(persister) = self.persister.as_ref().filter(|p| !p.is_settled())
-            && persister.decide(&Surroundings::of(&self.time, &self.direct.peers(), members))
+        if let Some(persister) = self.persister.as_ref().filter(|p| !p.is_decided())
+            && persister.decide(&ClusterView::of(&self.time, &self.direct.peers(), members))
         {
             self.publish_digest();
         }

@@ -14,8 +14,8 @@ use mailmesh_state::Applied;
 use mailmesh_transport::{LogThrottle, Sink};
 
 use crate::clock_sync::ClockSync;
+use crate::direct_receiver::PushLimits;
 use crate::direct_sender::DirectSender;
-use crate::directs::PushesOfMembers;
 use crate::inbox::Inboxes;
 use crate::lifecycle::Lifecycle;
 use crate::member_log::MemberLog;
@@ -26,10 +26,10 @@ use crate::{Gap, GapReason, Incoming, LeaveReason, Member, MemberRef, Received};
 pub(crate) struct NodeSink {
     parts: SinkParts,
     members: BTreeMap<Incarnation, MemberRef>,
-    pushes: Arc<PushesOfMembers>,
+    push_limits: Arc<PushLimits>,
     /// Events of a frame on their way to the inboxes; empty between frames.
     ready: Vec<Incoming>,
-    logs: Logs,
+    logs: LogThrottles,
 }
 
 /// The parts of a node that the sink hands something to.
@@ -47,7 +47,7 @@ pub(crate) struct SinkParts {
 
 /// What an hour of trouble would repeat.
 #[derive(Default)]
-struct Logs {
+struct LogThrottles {
     gap: LogThrottle,
     unsealed: LogThrottle,
     refused: LogThrottle,
@@ -55,10 +55,10 @@ struct Logs {
 }
 
 impl NodeSink {
-    /// The sink. `pushes` has an entry for each member.
-    pub(crate) fn new(parts: SinkParts, pushes: Arc<PushesOfMembers>) -> Self {
+    /// The sink. `push_limits` has an entry for each member.
+    pub(crate) fn new(parts: SinkParts, push_limits: Arc<PushLimits>) -> Self {
         let (members, ready) = (BTreeMap::new(), Vec::new());
-        Self { parts, members, pushes, ready, logs: Logs::default() }
+        Self { parts, members, push_limits, ready, logs: LogThrottles::default() }
     }
 
     fn deliver(&mut self, from: Incarnation, lane: Lane, first: u64, count: u16, body: &Bytes) {
@@ -71,7 +71,7 @@ impl NodeSink {
         for (number, decoded) in numbers.zip(decode_events(body, count)) {
             match decoded {
                 Ok(event) => {
-                    self.tell_unreadable(&from, lane, &mut unreadable);
+                    self.report_unreadable(&from, lane, &mut unreadable);
                     changed |= self.merge(&event);
                     let received = Received { from: from.clone(), lane, number, event };
                     ready.push(Incoming::Event(received.into()));
@@ -85,7 +85,7 @@ impl NodeSink {
         }
         self.parts.inboxes.offer(&mut ready);
         self.ready = ready;
-        self.tell_unreadable(&from, lane, &mut unreadable);
+        self.report_unreadable(&from, lane, &mut unreadable);
         if changed {
             self.parts.replication.publish_digest();
         }
@@ -123,13 +123,13 @@ impl NodeSink {
         }
     }
 
-    fn tell_unreadable(&self, from: &MemberRef, lane: Lane, missed: &mut u64) {
+    fn report_unreadable(&self, from: &MemberRef, lane: Lane, missed: &mut u64) {
         if *missed > 0 {
-            self.tell_gap(from, lane, std::mem::take(missed), GapReason::Malformed);
+            self.report_gap(from, lane, std::mem::take(missed), GapReason::Malformed);
         }
     }
 
-    fn tell_gap(&self, from: &MemberRef, lane: Lane, missed: u64, reason: GapReason) {
+    fn report_gap(&self, from: &MemberRef, lane: Lane, missed: u64, reason: GapReason) {
         if self.logs.gap.is_ready() {
             tracing::warn!(from = %from.name, %lane, missed, "gap: events {reason}");
         }
@@ -147,7 +147,7 @@ impl NodeSink {
     fn joined(&mut self, peer: &delivery::PeerInfo) {
         self.parts.member_log.on_joined(peer);
         self.members.insert(peer.incarnation, Member::reference(peer));
-        self.pushes.joined(peer.incarnation);
+        self.push_limits.on_joined(peer.incarnation);
         self.parts.replication.on_joined(peer.incarnation);
         self.parts.clocks.on_joined(peer.incarnation, &peer.name);
         self.parts.inboxes.offer_one(Incoming::Joined(Member::new(peer, Duration::ZERO, None)));
@@ -166,7 +166,7 @@ impl NodeSink {
         let is_back = self.members.values().any(|member| member.name == peer.name);
         let at = self.parts.replication.time.uptime();
         self.parts.member_log.on_left(peer, reason, is_back, at);
-        self.pushes.left(peer.incarnation);
+        self.push_limits.on_left(peer.incarnation);
         self.parts.replication.on_left(peer.incarnation);
         self.parts.clocks.on_left(peer.incarnation);
         let member = Member::new(peer, Duration::ZERO, None);
@@ -215,7 +215,7 @@ impl Sink for NodeSink {
     fn take(&mut self, output: Output) {
         match output {
             Output::Deliver { from, lane, first, count, body } => {
-                self.deliver(from, of_delivery(lane), first, count, &body);
+                self.deliver(from, from_delivery(lane), first, count, &body);
             }
             Output::Gap(gap) => {
                 if let Some(from) = self.members.get(&gap.from) {
@@ -223,7 +223,7 @@ impl Sink for NodeSink {
                         delivery::GapReason::Unreachable => GapReason::Unreachable,
                         _ => GapReason::Lost,
                     };
-                    self.tell_gap(from, of_delivery(gap.lane), gap.missed, reason);
+                    self.report_gap(from, from_delivery(gap.lane), gap.missed, reason);
                 }
             }
             Output::Joined(peer) => self.joined(&peer),
@@ -240,7 +240,7 @@ impl Sink for NodeSink {
     }
 }
 
-fn of_delivery(lane: delivery::Lane) -> Lane {
+fn from_delivery(lane: delivery::Lane) -> Lane {
     match lane {
         delivery::Lane::Urgent => Lane::Urgent,
         delivery::Lane::Events => Lane::Events,

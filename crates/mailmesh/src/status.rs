@@ -4,7 +4,7 @@ use mailmesh_transport::GateCounts;
 use serde::Serialize;
 
 use crate::Endpoint;
-use crate::incoming::text;
+use crate::incoming::as_text;
 pub use crate::persister::StoreStatus;
 
 /// Frames that were refused, by reason.
@@ -37,7 +37,7 @@ pub struct Status {
     /// The cluster's name.
     pub cluster: String,
     /// Its life.
-    #[serde(serialize_with = "text")]
+    #[serde(serialize_with = "as_text")]
     pub incarnation: Incarnation,
     /// When it started.
     pub started: UnixMillis,

@@ -20,7 +20,7 @@ use crate::replication::Replication;
 /// Longest time that a node stepping back waits for a member to hold its mirror.
 const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often expired entries are swept from the mirror.
-const INTERVAL: Duration = Duration::from_secs(1);
+const TICK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The parts of a node that have something to do every second.
 pub(crate) struct Ticker {
@@ -101,10 +101,10 @@ impl Ticker {
 /// The next whole second of cluster time: so the mirrors of all nodes drop expired entries at the
 /// same moment, and seldom differ over them.
 fn next_tick(now: UnixMillis) -> Instant {
-    let second = INTERVAL.as_millis() as u64;
+    let second = TICK_INTERVAL.as_millis() as u64;
     let left = Duration::from_millis(second - now.0 % second);
     // Not twice around a second that a timer, or a step of the clock, missed by a little.
-    Instant::now() + if left < INTERVAL / 4 { left + INTERVAL } else { left }
+    Instant::now() + if left < TICK_INTERVAL / 4 { left + TICK_INTERVAL } else { left }
 }
 
 /// Writes what waits, and closes the store of a node that has one.

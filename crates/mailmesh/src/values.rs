@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::Error;
 use crate::node::Inner;
-use crate::watch::{Next, Watch};
+use crate::watch::{Item, Watch};
 
 /// A namespace of values: what they are, and its name.
 ///
@@ -168,23 +168,23 @@ impl<N: Namespace> ValueWatch<N> {
     pub async fn recv(&mut self) -> Option<ValueUpdate<N::Value>> {
         loop {
             match self.watch.next().await? {
-                Next::State(entries) => {
+                Item::State(entries) => {
                     let mut state: Vec<_> = entries.into_iter().filter_map(entry).collect();
                     state.sort_by(|(a, _), (b, _)| a.cmp(b));
                     let decoded = |(name, value): (Arc<str>, Arc<Value>)| (name, decode(&value));
                     return Some(ValueUpdate::State(state.into_iter().map(decoded).collect()));
                 }
-                Next::Change(Change::Value(ValueChange { key, value, .. })) => {
+                Item::Change(Change::Value(ValueChange { key, value, .. })) => {
                     let name = key.shared_name().clone();
                     return Some(match value {
                         Some(value) => ValueUpdate::Set(name, decode(&value)),
                         None => ValueUpdate::Removed(name),
                     });
                 }
-                Next::Expired(Change::Value(change)) => {
+                Item::Expired(Change::Value(change)) => {
                     return Some(ValueUpdate::Expired(change.key.shared_name().clone()));
                 }
-                Next::Change(_) | Next::Expired(_) | Next::Ending(..) => {}
+                Item::Change(_) | Item::Expired(_) | Item::Ending(..) => {}
             }
         }
     }

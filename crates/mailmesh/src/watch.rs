@@ -15,7 +15,7 @@ use crate::node::Inner;
 
 /// Most changes that wait to be read. Past it they are let go, and the reader gets the
 /// whole state anew.
-const MOST: usize = 64 * 1024;
+const MAX_QUEUED: usize = 64 * 1024;
 
 /// What a [`BlockWatch`] tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,12 +66,12 @@ impl BlockWatch {
     pub async fn recv(&mut self) -> Option<BlockUpdate> {
         loop {
             match self.0.next().await? {
-                Next::State(entries) => {
+                Item::State(entries) => {
                     let mut state: Vec<_> = entries.iter().filter_map(network).collect();
                     state.sort_by_key(|(rule, entry)| (*rule, entry.network));
                     return Some(BlockUpdate::State(state));
                 }
-                Next::Change(change) => match &change {
+                Item::Change(change) => match &change {
                     Change::Network(NetworkChange { rule, network, block: None, .. }) => {
                         return Some(BlockUpdate::Removed(*rule, *network));
                     }
@@ -81,12 +81,12 @@ impl BlockWatch {
                         }
                     }
                 },
-                Next::Expired(change) => {
+                Item::Expired(change) => {
                     if let Some((rule, entry)) = network(&change) {
                         return Some(BlockUpdate::Expired(rule, entry));
                     }
                 }
-                Next::Ending(..) => {}
+                Item::Ending(..) => {}
             }
         }
     }
@@ -101,12 +101,12 @@ impl CertWatch {
     pub async fn recv(&mut self) -> Option<CertUpdate> {
         loop {
             match self.0.next().await? {
-                Next::State(entries) => {
+                Item::State(entries) => {
                     let mut state: Vec<_> = entries.iter().filter_map(certificate).collect();
                     state.sort_by(|a, b| a.names().cmp(b.names()));
                     return Some(CertUpdate::State(state));
                 }
-                Next::Change(Change::Certificate(CertificateChange {
+                Item::Change(Change::Certificate(CertificateChange {
                     names, certificate, ..
                 })) => {
                     return Some(match certificate {
@@ -114,12 +114,12 @@ impl CertWatch {
                         None => CertUpdate::Removed(names),
                     });
                 }
-                Next::Ending(change, days) => {
+                Item::Ending(change, days) => {
                     if let Some(certificate) = certificate(&change) {
                         return Some(CertUpdate::Ending(certificate, days));
                     }
                 }
-                Next::Change(_) | Next::Expired(_) => {}
+                Item::Change(_) | Item::Expired(_) => {}
             }
         }
     }
@@ -152,7 +152,7 @@ pub(crate) struct Watch {
     state: Option<Vec<Change>>,
 }
 
-pub(crate) enum Next {
+pub(crate) enum Item {
     State(Vec<Change>),
     Change(Change),
     Expired(Change),
@@ -166,9 +166,9 @@ impl Watch {
         Self { mirror, lifecycle, takes, queue, state: Some(state) }
     }
 
-    pub(crate) async fn next(&mut self) -> Option<Next> {
+    pub(crate) async fn next(&mut self) -> Option<Item> {
         if let Some(state) = self.state.take() {
-            return Some(Next::State(state));
+            return Some(Item::State(state));
         }
         let mut stopped = self.lifecycle.stopped();
         loop {
@@ -176,7 +176,7 @@ impl Watch {
             if overflowed {
                 let (queue, state) = Queue::begin(&self.mirror, self.takes);
                 self.queue = queue;
-                return Some(Next::State(state));
+                return Some(Item::State(state));
             }
             if next.is_some() {
                 return next;
@@ -201,7 +201,7 @@ struct Queue {
 
 #[derive(Default)]
 struct Waiting {
-    changes: VecDeque<Next>,
+    changes: VecDeque<Item>,
     overflowed: bool,
 }
 
@@ -216,7 +216,7 @@ impl Queue {
     }
 
     /// The first that waits, and whether some were let go.
-    fn pop(&self) -> (Option<Next>, bool) {
+    fn pop(&self) -> (Option<Item>, bool) {
         let mut waiting = self.waiting.lock();
         (waiting.changes.pop_front(), waiting.overflowed)
     }
@@ -233,15 +233,15 @@ impl Observer for Queue {
             return;
         }
         let next = match observed {
-            Observed::Expired(_) => Next::Expired(change.clone()),
-            Observed::Ending(_, days) => Next::Ending(change.clone(), days),
-            _ => Next::Change(change.clone()),
+            Observed::Expired(_) => Item::Expired(change.clone()),
+            Observed::Ending(_, days) => Item::Ending(change.clone(), days),
+            _ => Item::Change(change.clone()),
         };
         let mut waiting = self.waiting.lock();
         if waiting.overflowed {
             return;
         }
-        if waiting.changes.len() >= MOST {
+        if waiting.changes.len() >= MAX_QUEUED {
             (waiting.changes, waiting.overflowed) = (VecDeque::new(), true);
         } else {
             waiting.changes.push_back(next);

@@ -451,8 +451,8 @@ async fn a_key_is_not_retired_while_a_restart_would_lock_a_member_out() {
     assert!(matches!(&error, Error::KeyNotKept { nodes, .. } if nodes == "c"), "{error}");
     c.shutdown().await;
     until("c is gone", || a.status().members == 1).await;
-    assert_eq!(a.away().len(), 1);
-    assert_eq!(a.away()[0].name.as_str(), "c");
+    assert_eq!(a.former_members().len(), 1);
+    assert_eq!(a.former_members()[0].name.as_str(), "c");
     a.keys().retire(old.id("mail")).await.unwrap();
     let again = start("c", None).await;
     until("c lacks the key, and says so", || again.status().locked_out).await;

@@ -254,7 +254,7 @@ async fn answer(request: Request, cluster: &Node) -> Result<Answer, String> {
         Request::KeyExport { id } => {
             keys::export(&cluster.keys(), id.as_ref().map(|id| id.0.as_str()))?
         }
-        Request::Away => json!(cluster.away()),
+        Request::Away => json!(cluster.former_members()),
         Request::Members => json!(cluster.members()),
         Request::Status => json!(cluster.status()),
     }))

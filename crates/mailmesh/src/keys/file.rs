@@ -63,14 +63,14 @@ fn remove_leftovers(dir: &Path, prefix: &str) {
         let name = entry.file_name();
         let is_ours = name.to_str().is_some_and(|n| n.starts_with(prefix) && n.ends_with(".new"));
         let age = |m: fs::Metadata| m.modified().ok()?.elapsed().ok();
-        if is_ours && entry.metadata().ok().and_then(age).is_some_and(|age| age > LEFT) {
+        if is_ours && entry.metadata().ok().and_then(age).is_some_and(|age| age > STALE_AFTER) {
             let _gone_already = fs::remove_file(entry.path());
         }
     }
 }
 
 /// How old a file is that nobody will finish.
-const LEFT: Duration = Duration::from_secs(60);
+const STALE_AFTER: Duration = Duration::from_secs(60);
 
 fn create(path: &Path) -> io::Result<fs::File> {
     let mut options = OpenOptions::new();
@@ -115,7 +115,7 @@ mod tests {
         let left = fs::File::create(dir.path().join(".keys.00.new")).unwrap();
         write(&path, "new").unwrap();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3, "it may be another node's");
-        left.set_modified(std::time::SystemTime::now() - 2 * LEFT).unwrap();
+        left.set_modified(std::time::SystemTime::now() - 2 * STALE_AFTER).unwrap();
         write(&path, "new").unwrap();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
         assert!(can_write(&link));

@@ -1,11 +1,11 @@
 //! The keys of the cluster: which node has which, and how one takes another's place.
 
-mod convergence;
 mod file;
+mod majority;
 mod node_keyring;
-mod questions;
-mod search;
+mod requests;
 mod service;
+mod trials;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub struct NodeKeys {
     /// The node.
     pub node: NodeName,
     /// Fingerprints: the first seals (not while another key is tried), the others are accepted.
-    #[serde(serialize_with = "texts")]
+    #[serde(serialize_with = "as_texts")]
     pub keys: Vec<KeyId>,
     /// They are in its file, so that it has them after a restart.
     pub kept: bool,
@@ -41,7 +41,7 @@ pub struct NodeKeys {
     pub answered: bool,
 }
 
-fn texts<S: Serializer>(keys: &[KeyId], serializer: S) -> Result<S::Ok, S::Error> {
+fn as_texts<S: Serializer>(keys: &[KeyId], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(keys.iter().map(ToString::to_string))
 }
 
@@ -95,7 +95,7 @@ impl<'a> Keys<'a> {
             return Err(Error::KeyRetired { id });
         }
         self.act(KeyAction::Add(secret(&key))).await?;
-        self.have_done(&KeyAction::Add(secret(&key))).await?;
+        self.act_on_others(&KeyAction::Add(secret(&key))).await?;
         Ok(id)
     }
 
@@ -108,7 +108,7 @@ impl<'a> Keys<'a> {
         self.act(KeyAction::Add(secret(&key))).await?;
         let service = self.service()?;
         let id = key.id(&service.cluster);
-        service.search.added(id);
+        service.trials.on_added(id);
         Ok(id)
     }
 
@@ -127,7 +127,7 @@ impl<'a> Keys<'a> {
         if !nodes.is_empty() {
             return Err(Error::KeyMissing { id, nodes });
         }
-        self.have_done(&KeyAction::Activate(id.0)).await?;
+        self.act_on_others(&KeyAction::Activate(id.0)).await?;
         self.act(KeyAction::Activate(id.0)).await
     }
 
@@ -137,7 +137,7 @@ impl<'a> Keys<'a> {
     /// # Errors
     /// [`Error::OpenMesh`]; [`Error::Codec`] without such a key here.
     pub async fn activate_here(&self, id: KeyId) -> Result<(), Error> {
-        self.service()?.convergence.pin();
+        self.service()?.majority.pin();
         self.act(KeyAction::Activate(id.0)).await
     }
 
@@ -210,13 +210,13 @@ impl<'a> Keys<'a> {
             return Err(Error::KeyInUse { id, nodes });
         }
         check(&held)?;
-        self.have_done(&KeyAction::Retire(id.0)).await?;
+        self.act_on_others(&KeyAction::Retire(id.0)).await?;
         let done = self.act(KeyAction::Retire(id.0)).await;
         if done.is_err()
             && let Some(key) = service.keyring.secret(id)
         {
             // Somebody has activated it meanwhile: those that gave it up get it back.
-            self.have_done(&KeyAction::Add(secret(&key))).await?;
+            self.act_on_others(&KeyAction::Add(secret(&key))).await?;
         }
         done
     }
@@ -231,7 +231,7 @@ impl<'a> Keys<'a> {
     }
 
     /// Has all others do it.
-    async fn have_done(&self, action: &KeyAction) -> Result<(), Error> {
+    async fn act_on_others(&self, action: &KeyAction) -> Result<(), Error> {
         for (node, held) in self.ask_all(action).await? {
             if let Some(why) = held.refused {
                 return Err(Error::KeysRefused { node: node.to_string(), why });
@@ -255,10 +255,10 @@ impl<'a> Keys<'a> {
         let service = self.service()?;
         let members: BTreeMap<Incarnation, NodeName> = service.direct.member_names();
         let asked = members.keys().copied().collect();
-        let answers = service.questions.ask(&service.direct, asked, action).await;
+        let answers = service.requests.ask(&service.direct, asked, action).await;
         let mut answers = answers.ok_or(Error::Busy)?;
         let mut all: Vec<_> =
-            members.into_iter().map(|(life, name)| (name, answers.remove(&life))).collect();
+            members.into_iter().map(|(peer, name)| (name, answers.remove(&peer))).collect();
         all.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(all)
     }
@@ -266,9 +266,9 @@ impl<'a> Keys<'a> {
 
 /// Refuses what would leave a node without the key that seals once it restarts.
 fn all_keep_active(held: &[(NodeName, KeysHeld)]) -> Result<(), Error> {
-    let forget = || held.iter().filter(|(_, held)| !held.keeps_active);
-    let Some(id) = forget().find_map(|(_, held)| held.keys.first()) else { return Ok(()) };
-    let nodes = names(forget().map(|(node, _)| node));
+    let lacking = || held.iter().filter(|(_, held)| !held.keeps_active);
+    let Some(id) = lacking().find_map(|(_, held)| held.keys.first()) else { return Ok(()) };
+    let nodes = names(lacking().map(|(node, _)| node));
     Err(Error::KeyNotKept { id: KeyId(*id), nodes })
 }
 

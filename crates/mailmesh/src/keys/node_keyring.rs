@@ -18,23 +18,23 @@ use super::file;
 
 /// How long frames of a key that was retired are still accepted: those that were sent before,
 /// and are on their way or sent again by a third node.
-pub(crate) const GRACE: Duration = Duration::from_secs(10);
+pub(crate) const RETIRED_KEY_GRACE: Duration = Duration::from_secs(10);
 
 /// How long it is taken for granted that the file can, or cannot, be written.
-const PROBED: Duration = Duration::from_secs(1);
+const PROBE_VALID_FOR: Duration = Duration::from_secs(1);
 
 /// Retired keys that a node remembers: the last ones.
-const REMEMBERED: usize = 64;
+const MAX_RETIRED_IDS: usize = 64;
 
 /// What became of the keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KeyUpdate {
-    /// Nothing.
-    Nothing,
+    /// Unchanged.
+    Unchanged,
     /// Another key seals.
-    Active,
+    Activated,
     /// One more, or one less, is accepted.
-    Accepted,
+    AcceptedChanged,
 }
 
 #[derive(Debug)]
@@ -44,7 +44,7 @@ pub(crate) struct NodeKeyring {
     /// The file that holds the keys, unless they came otherwise.
     file: Option<PathBuf>,
     /// The keys that the node began with: without a file those that a restart brings back.
-    given: Vec<KeyId>,
+    initial: Vec<KeyId>,
     state: Mutex<State>,
     /// Whether a new key could be put into the file, and when that was found: each question of a
     /// member would make and remove a file.
@@ -66,14 +66,14 @@ struct State {
     /// Retired, and until when accepted all the same.
     retired: Vec<(ClusterKey, Instant)>,
     /// The last that were retired.
-    were_retired: VecDeque<KeyId>,
+    retired_ids: VecDeque<KeyId>,
     /// The key that seals during a trial, in place of the ring's first.
     trial: Option<KeyId>,
 }
 
 impl State {
     /// The key that seals now.
-    fn sealing(&self, cluster: &str) -> &ClusterKey {
+    fn sealing_key(&self, cluster: &str) -> &ClusterKey {
         let is_trial = |key: &&ClusterKey| Some(key.id(cluster)) == self.trial;
         self.ring.keys().iter().find(is_trial).unwrap_or_else(|| self.ring.active())
     }
@@ -84,15 +84,15 @@ impl NodeKeyring {
         let sealer = RwLock::new(Sealer::keyed(ring.active(), cluster, own));
         let is_kept = file.is_some();
         let links = watch::Sender::new(link_keys(&ring, ring.active(), cluster));
-        let (retired, were_retired) = (Vec::new(), VecDeque::new());
-        let state = Mutex::new(State { ring, is_kept, retired, were_retired, trial: None });
-        let given = state.lock().ring.ids(cluster);
+        let (retired, retired_ids) = (Vec::new(), VecDeque::new());
+        let state = Mutex::new(State { ring, is_kept, retired, retired_ids, trial: None });
+        let initial = state.lock().ring.ids(cluster);
         let (version, changing) = (AtomicU64::new(1), Mutex::new(()));
         Self {
             cluster: cluster.to_owned(),
             own,
             file,
-            given,
+            initial,
             state,
             can_write: Mutex::new(None),
             changing,
@@ -148,7 +148,7 @@ impl NodeKeyring {
         state.ring.keys().iter().find(is_it).map(|key| key.id(&self.cluster))
     }
 
-    /// A key, to be given to who lacks it.
+    /// A key, to be initial to who lacks it.
     pub(super) fn secret(&self, id: KeyId) -> Option<ClusterKey> {
         let state = self.state.lock();
         state.ring.keys().iter().find(|key| key.id(&self.cluster) == id).cloned()
@@ -162,7 +162,7 @@ impl NodeKeyring {
     /// Whether it was retired since this node began, and has not been added again here.
     pub(crate) fn was_retired(&self, id: KeyId) -> bool {
         let state = self.state.lock();
-        state.were_retired.contains(&id) && !state.ring.ids(&self.cluster).contains(&id)
+        state.retired_ids.contains(&id) && !state.ring.ids(&self.cluster).contains(&id)
     }
 
     /// The keys, and what a restart would bring back now: the operator may have put a key into
@@ -173,7 +173,7 @@ impl NodeKeyring {
         let ids = self.ids();
         let after_restart = match in_file {
             Some(ring) => ring.map(|ring| ring.ids(&self.cluster)).unwrap_or_default(),
-            None => self.given.clone(),
+            None => self.initial.clone(),
         };
         let kept = self.file.is_some() && after_restart == ids;
         let keeps_active = ids.first().is_some_and(|active| after_restart.contains(active));
@@ -185,7 +185,7 @@ impl NodeKeyring {
         let mut found = self.can_write.lock();
         let now = Instant::now();
         match *found {
-            Some((at, can)) if now < at + PROBED => can,
+            Some((at, can)) if now < at + PROBE_VALID_FOR => can,
             _ => {
                 let can = file::can_write(file);
                 *found = Some((now, can));
@@ -203,22 +203,22 @@ impl NodeKeyring {
             (state.ring.clone(), state.is_kept)
         };
         let mut retired = None;
-        let turned = match action {
+        let update = match action {
             KeyAction::Add(key) => {
-                ring.add(ClusterKey::from_bytes(key.bytes()))?.then_some(KeyUpdate::Accepted)
+                ring.add(ClusterKey::from_bytes(key.bytes()))?.then_some(KeyUpdate::AcceptedChanged)
             }
             KeyAction::Activate(id) => {
-                ring.activate(&self.cluster, KeyId(*id))?.then_some(KeyUpdate::Active)
+                ring.activate(&self.cluster, KeyId(*id))?.then_some(KeyUpdate::Activated)
             }
             KeyAction::Retire(id) => {
                 retired = ring.retire(&self.cluster, KeyId(*id))?;
-                retired.is_some().then_some(KeyUpdate::Accepted)
+                retired.is_some().then_some(KeyUpdate::AcceptedChanged)
             }
             _ => None,
         };
         let mut is_kept = was_kept;
         // Also if nothing has changed but the file, which could not be written before.
-        if let Some(file) = self.file.as_ref().filter(|_| turned.is_some() || !was_kept) {
+        if let Some(file) = self.file.as_ref().filter(|_| update.is_some() || !was_kept) {
             let written = file::write(file, &ring.to_text());
             is_kept = written.is_ok();
             if let Err(error) = written {
@@ -231,21 +231,21 @@ impl NodeKeyring {
         }
         let mut state = self.state.lock();
         state.is_kept = is_kept;
-        let Some(turned) = turned else { return Ok(KeyUpdate::Nothing) };
+        let Some(update) = update else { return Ok(KeyUpdate::Unchanged) };
         if let Some(key) = retired {
-            state.were_retired.push_back(key.id(&self.cluster));
-            if state.were_retired.len() > REMEMBERED {
-                state.were_retired.pop_front();
+            state.retired_ids.push_back(key.id(&self.cluster));
+            if state.retired_ids.len() > MAX_RETIRED_IDS {
+                state.retired_ids.pop_front();
             }
-            state.retired.push((key, Instant::now() + GRACE));
+            state.retired.push((key, Instant::now() + RETIRED_KEY_GRACE));
         }
-        if turned == KeyUpdate::Active {
+        if update == KeyUpdate::Activated {
             state.trial = None;
         }
         state.ring = ring;
-        self.use_key_of(&state);
+        self.apply_sealing_key(&state);
         self.version.fetch_add(1, Ordering::AcqRel);
-        Ok(turned)
+        Ok(update)
     }
 
     /// The key that is tried.
@@ -258,11 +258,11 @@ impl NodeKeyring {
     pub(super) fn seal_with(&self, trial: Option<KeyId>) {
         let mut state = self.state.lock();
         state.trial = trial;
-        self.use_key_of(&state);
+        self.apply_sealing_key(&state);
     }
 
-    fn use_key_of(&self, state: &State) {
-        let key = state.sealing(&self.cluster);
+    fn apply_sealing_key(&self, state: &State) {
+        let key = state.sealing_key(&self.cluster);
         *self.sealer.write() = Sealer::keyed(key, &self.cluster, self.own);
         self.links.send_replace(link_keys(&state.ring, key, &self.cluster));
     }
@@ -294,11 +294,11 @@ mod tests {
         let file = dir.path().join("cluster.key");
         let ring = Keyring::new(ClusterKey::generate().unwrap());
         std::fs::write(&file, ring.to_text().as_bytes()).unwrap();
-        let chain = NodeKeyring::new(ring, Some(file.clone()), "mail", [0; 16]);
-        assert!(chain.held().keeps_new);
+        let keyring = NodeKeyring::new(ring, Some(file.clone()), "mail", [0; 16]);
+        assert!(keyring.held().keeps_new);
         std::fs::remove_file(&file).unwrap();
-        assert!(chain.held().keeps_new, "it is not tried again");
-        tokio::time::advance(PROBED).await;
-        assert!(!chain.held().keeps_new);
+        assert!(keyring.held().keeps_new, "it is not tried again");
+        tokio::time::advance(PROBE_VALID_FOR).await;
+        assert!(!keyring.held().keeps_new);
     }
 }

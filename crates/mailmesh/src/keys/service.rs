@@ -8,21 +8,21 @@ use mailmesh_events::{Certificate, ChangeKey, KeyAction, KeysHeld, SyncMessage, 
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use super::convergence::{self, Convergence};
+use super::majority::{self, MajorityKey};
 use super::node_keyring::{KeyUpdate, NodeKeyring};
-use super::questions::Questions;
-use super::search::{self, Search};
+use super::requests::OutgoingRequests;
+use super::trials::{self, KeyTrials};
 use crate::Error;
 use crate::direct_sender::DirectSender;
 use crate::persister::Persister;
 use crate::replication::Replication;
 
-/// Questions of members that wait; members ask again for those beyond.
+/// OutgoingRequests of members that wait; members ask again for those beyond.
 const MAX_QUEUED: usize = 64;
 
 /// A question of a member.
 #[derive(Debug)]
-pub(crate) struct KeyQuestion {
+pub(crate) struct KeyRequest {
     from: Incarnation,
     number: u32,
     action: KeyAction,
@@ -37,13 +37,13 @@ pub(crate) struct KeyService {
     pub(super) replication: Arc<Replication>,
     pub(super) direct: DirectSender,
     /// The questions of this node to members.
-    pub(super) questions: Questions,
+    pub(super) requests: OutgoingRequests,
     /// Whether the members seal with another key.
-    pub(super) convergence: Convergence,
+    pub(super) majority: MajorityKey,
     /// Which key is tried while no member answers.
-    pub(super) search: Search,
+    pub(super) trials: KeyTrials,
     /// The questions of members.
-    queue: mpsc::Sender<KeyQuestion>,
+    queue: mpsc::Sender<KeyRequest>,
     /// Held while the fingerprints of the mirror are made anew.
     rekeying: Mutex<()>,
 }
@@ -56,21 +56,21 @@ impl KeyService {
         keyring: Arc<NodeKeyring>,
         replication: Arc<Replication>,
         direct: DirectSender,
-    ) -> (Arc<Self>, mpsc::Receiver<KeyQuestion>) {
-        let (queue, questions) = mpsc::channel(MAX_QUEUED);
+    ) -> (Arc<Self>, mpsc::Receiver<KeyRequest>) {
+        let (queue, incoming) = mpsc::channel(MAX_QUEUED);
         let service = Self {
             identity,
             cluster,
             keyring,
             replication,
             direct,
-            questions: Questions::default(),
-            convergence: Convergence::default(),
-            search: Search::default(),
+            requests: OutgoingRequests::default(),
+            majority: MajorityKey::default(),
+            trials: KeyTrials::default(),
             queue,
             rekeying: Mutex::new(()),
         };
-        (Arc::new(service), questions)
+        (Arc::new(service), incoming)
     }
 
     /// The fingerprint of the key that seals.
@@ -82,23 +82,23 @@ impl KeyService {
     /// with another. Due every second.
     pub(crate) fn tick(self: &Arc<Self>) {
         self.keyring.tick();
-        convergence::tick(self);
-        search::tick(self);
+        majority::tick(self);
+        trials::tick(self);
     }
 
     /// Queues a question of a member. The member repeats a question that does not fit.
-    pub(crate) fn on_question(&self, from: Incarnation, number: u32, action: KeyAction) {
-        let _full = self.queue.try_send(KeyQuestion { from, number, action });
+    pub(crate) fn on_request(&self, from: Incarnation, number: u32, action: KeyAction) {
+        let _full = self.queue.try_send(KeyRequest { from, number, action });
     }
 
     /// Takes a member's answer to a question of this node.
     pub(crate) fn on_answer(&self, from: Incarnation, number: u32, held: KeysHeld) {
-        self.questions.on_answer(from, number, held);
+        self.requests.on_answer(from, number, held);
     }
 
     /// Answers questions until the node stops.
-    pub(crate) async fn work(self: Arc<Self>, mut queue: mpsc::Receiver<KeyQuestion>) {
-        while let Some(KeyQuestion { from, number, action }) = queue.recv().await {
+    pub(crate) async fn work(self: Arc<Self>, mut queue: mpsc::Receiver<KeyRequest>) {
+        while let Some(KeyRequest { from, number, action }) = queue.recv().await {
             let done = self.act(action).await;
             let Ok(held) = self.held().await else { return };
             let refused = done.err().map(|error| shortened(error.to_string()));
@@ -133,7 +133,7 @@ impl KeyService {
 
     fn act_blocking(self: &Arc<Self>, action: &KeyAction) -> Result<(), Error> {
         let update = self.keyring.act(action)?;
-        if update == KeyUpdate::Nothing {
+        if update == KeyUpdate::Unchanged {
             return Ok(());
         }
         let persister = self.replication.persister.as_ref();
@@ -141,10 +141,11 @@ impl KeyService {
             persister.note_keys();
         }
         let ids = self.keyring.ids().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        if update == KeyUpdate::Active {
+        if update == KeyUpdate::Activated {
             tracing::info!("another cluster key seals; all: {ids}");
             // What is set aside is sealed anew before the old key goes, at the latest.
-            let _aside = persister.map(|persister| self.write_certificates_again(persister));
+            let _excludes_withheld =
+                persister.map(|persister| self.write_certificates_again(persister));
             self.rekey_in_background();
         } else {
             tracing::info!("cluster keys, the first seals: {ids}");

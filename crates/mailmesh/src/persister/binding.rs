@@ -3,14 +3,14 @@
 use mailmesh_codec::KeyId;
 use mailmesh_store::{Store, StoreError};
 
-use super::Source;
+use super::StoreContext;
 
 /// The cluster's name.
 const CLUSTER_NOTE: &str = "cluster";
 /// Fingerprints of the cluster's keys, none for an open mesh.
 const KEYS_NOTE: &str = "keys";
 /// Most fingerprints noted: those of the ring, and the latest that were in it before.
-const MOST_KEYS: usize = 16;
+const MAX_NOTED_KEYS: usize = 16;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Binding {
@@ -21,11 +21,11 @@ pub(super) struct Binding {
 
 /// How a store relates to a node.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Belongs {
+pub(super) enum Relation {
     /// It is of the node's cluster.
-    Here,
+    SameCluster,
     /// It is of the node's cluster, from before that had a key.
-    FromBeforeKeys,
+    SameClusterBeforeKeys,
     /// It is of a cluster of another name.
     OtherCluster,
     /// It is of a cluster of the same name, and of keys that the node does not have.
@@ -34,7 +34,7 @@ pub(super) enum Belongs {
 
 impl Binding {
     /// The one of a node with its present keys.
-    pub(super) fn of(source: &Source) -> Self {
+    pub(super) fn current(source: &StoreContext) -> Self {
         let keys = source.keys.as_ref().map(|keys| keys.ids()).unwrap_or_default();
         Self { cluster: source.cluster.clone(), keys }
     }
@@ -49,7 +49,7 @@ impl Binding {
         let cluster = String::from_utf8(cluster).map_err(|_| damaged(CLUSTER_NOTE))?;
         let noted = store.note(KEYS_NOTE)?.unwrap_or_default();
         let (ids, rest) = noted.as_chunks();
-        if !rest.is_empty() || ids.len() > MOST_KEYS {
+        if !rest.is_empty() || ids.len() > MAX_NOTED_KEYS {
             return Err(damaged(KEYS_NOTE));
         }
         Ok(Some(Self { cluster, keys: ids.iter().copied().map(KeyId).collect() }))
@@ -63,15 +63,15 @@ impl Binding {
     /// How a store that has noted `self` relates to a node with `node`. One common key is
     /// enough, a former one too: keys rotate while a node is off, and the configuration of a
     /// node that was on may not follow.
-    pub(super) fn relation_to(&self, node: &Self) -> Belongs {
+    pub(super) fn relation_to(&self, node: &Self) -> Relation {
         if self.cluster != node.cluster {
-            Belongs::OtherCluster
+            Relation::OtherCluster
         } else if self.keys.iter().any(|id| node.keys.contains(id)) || self.keys == node.keys {
-            Belongs::Here
+            Relation::SameCluster
         } else if self.keys.is_empty() {
-            Belongs::FromBeforeKeys
+            Relation::SameClusterBeforeKeys
         } else {
-            Belongs::OtherKeys
+            Relation::OtherKeys
         }
     }
 
@@ -80,7 +80,7 @@ impl Binding {
         let former = before.keys.iter().filter(|id| !self.keys.contains(id));
         let former: Vec<KeyId> = former.copied().collect();
         self.keys.extend(former);
-        self.keys.truncate(MOST_KEYS);
+        self.keys.truncate(MAX_NOTED_KEYS);
     }
 
     pub(super) fn first_key(&self) -> String {
@@ -104,20 +104,20 @@ mod tests {
             let mut now = binding([n, n - 1]);
             now.remember(&noted);
             assert_eq!(now.keys[..2], [KeyId([n; 8]), KeyId([n - 1; 8])]);
-            assert_eq!(now.keys.len(), usize::from(n).min(MOST_KEYS));
-            assert_eq!(noted.relation_to(&now), Belongs::Here);
+            assert_eq!(now.keys.len(), usize::from(n).min(MAX_NOTED_KEYS));
+            assert_eq!(noted.relation_to(&now), Relation::SameCluster);
             noted = now;
         }
-        assert_eq!(noted.relation_to(&binding([30])), Belongs::Here);
-        assert_eq!(noted.relation_to(&binding([3])), Belongs::OtherKeys);
+        assert_eq!(noted.relation_to(&binding([30])), Relation::SameCluster);
+        assert_eq!(noted.relation_to(&binding([3])), Relation::OtherKeys);
     }
 
     #[test]
     fn an_open_mesh_and_one_with_a_key_are_told_apart() {
-        assert_eq!(binding([]).relation_to(&binding([])), Belongs::Here);
-        assert_eq!(binding([]).relation_to(&binding([1])), Belongs::FromBeforeKeys);
-        assert_eq!(binding([1]).relation_to(&binding([])), Belongs::OtherKeys);
+        assert_eq!(binding([]).relation_to(&binding([])), Relation::SameCluster);
+        assert_eq!(binding([]).relation_to(&binding([1])), Relation::SameClusterBeforeKeys);
+        assert_eq!(binding([1]).relation_to(&binding([])), Relation::OtherKeys);
         let other = Binding { cluster: "lab".into(), keys: vec![KeyId([1; 8])] };
-        assert_eq!(other.relation_to(&binding([1])), Belongs::OtherCluster);
+        assert_eq!(other.relation_to(&binding([1])), Relation::OtherCluster);
     }
 }

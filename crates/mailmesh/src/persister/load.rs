@@ -7,25 +7,25 @@ use mailmesh_events::{NodeId, Stamp, UnixMillis};
 use mailmesh_state::{Bounds, Saved};
 use mailmesh_store::{Store, StoreError};
 
-use super::binding::{Belongs, Binding};
-use super::unsettled::Unsettled;
-use super::{ALIVE_NOTE, ASIDE, STAMP_NOTE, Source, record};
+use super::binding::{Binding, Relation};
+use super::stored_content::StoredContent;
+use super::{ALIVE_NOTE, DECISION_TIMEOUT, STAMP_NOTE, StoreContext, record};
 use crate::Error;
 
 /// Entries handed over at a time while the store is read.
-const PART: usize = 4_096;
+const BATCH_ENTRIES: usize = 4_096;
 /// Most of these on their way.
-const PARTS: usize = 16;
+const MAX_QUEUED_BATCHES: usize = 16;
 
 /// Longest name of another cluster in an error, in characters.
-const SHOWN: usize = 64;
+const MAX_SHOWN_NAME: usize = 64;
 
 /// How a store is opened: a test has one on a disk that is full.
 pub(crate) type StoreOpener = fn(&Path) -> Result<Store, StoreError>;
 
 /// A store that is in use.
 #[derive(Debug)]
-pub(super) struct Opened {
+pub(super) struct OpenStore {
     pub(super) store: Store,
     pub(super) binding: Binding,
     pub(super) vault: Option<Vault>,
@@ -34,13 +34,13 @@ pub(super) struct Opened {
 }
 
 /// Opens the store and loads it. With `is_late`, the mirror already has content, so the loaded
-/// entries are set aside.
-pub(super) fn take_in(
+/// entries are set withheld.
+pub(super) fn open_and_load(
     dir: &Path,
-    source: &Source,
+    source: &StoreContext,
     opener: StoreOpener,
     is_late: bool,
-) -> Result<(Opened, Option<Unsettled>), Error> {
+) -> Result<(OpenStore, Option<StoredContent>), Error> {
     let begin = std::time::Instant::now();
     let mut version = 0;
     let vault = source.keys.as_ref().and_then(|keys| keys.vault(&mut version));
@@ -52,36 +52,36 @@ pub(super) fn take_in(
     let stamp = number(STAMP_NOTE)?.unwrap_or_default();
     source.mirror.observe_stamp(Stamp::from_raw(stamp, NodeId(0)));
     let alive = number(ALIVE_NOTE)?.map(UnixMillis);
-    let is_old = alive.is_some_and(|alive| Unsettled::is_old(alive, source.time.now(), false));
-    let mut aside = None;
+    let is_old = alive.is_some_and(|alive| StoredContent::is_old(alive, source.time.now(), false));
+    let mut withheld = None;
     let loaded = load(&store, vault.as_ref(), |entries| {
         if is_old || is_late {
-            aside = Some(entries.collect());
+            withheld = Some(entries.collect());
         } else {
             source.mirror.restore(entries, source.time.now());
         }
     });
-    // Such an error does not pass: a part may be in the mirror, so the node does not start. A late
-    // store is read again, since all that was read waited aside.
+    // Such an error does not pass: a batch may be in the mirror, so the node does not start. A late
+    // store is read again, since all that was read waited withheld.
     let loaded = loaded?;
     if is_old && loaded > 0 {
         tracing::warn!(
             "the stored mirror is older than {} h, so it may have what was removed since; it is used only if no other node has one within {} s",
             Bounds::default().tombstones.as_secs() / 3600,
-            ASIDE.as_secs()
+            DECISION_TIMEOUT.as_secs()
         );
     }
     tracing::info!(entries = loaded, took = ?begin.elapsed(), "the mirror was read from {}", store.path().display());
-    // A late store is always set aside, even without a time note.
+    // A late store is always set withheld, even without a time note.
     let alive = alive.or(is_late.then_some(UnixMillis(0))).filter(|_| loaded > 0);
-    let unsettled = alive.map(|alive| Unsettled::new(alive, stamp, aside, is_late));
-    Ok((Opened { store, binding, vault, version }, unsettled))
+    let undecided = alive.map(|alive| StoredContent::new(alive, stamp, withheld, is_late));
+    Ok((OpenStore { store, binding, vault, version }, undecided))
 }
 
 /// Opens the store of a directory if it is of this node's cluster, with what it is to note of
-/// that from now on. One whose keys this node does not have is set aside.
-fn open(dir: &Path, source: &Source, opener: StoreOpener) -> Result<(Store, Binding), Error> {
-    let mut binding = Binding::of(source);
+/// that from now on. One whose keys this node does not have is set withheld.
+fn open(dir: &Path, source: &StoreContext, opener: StoreOpener) -> Result<(Store, Binding), Error> {
+    let mut binding = Binding::current(source);
     let store = opener(dir)?;
     if store.is_open_to_group() {
         tracing::warn!(
@@ -92,18 +92,18 @@ fn open(dir: &Path, source: &Source, opener: StoreOpener) -> Result<(Store, Bind
     }
     let Some(noted) = Binding::read(&store)? else { return Ok((store, binding)) };
     match noted.relation_to(&binding) {
-        Belongs::Here => {}
-        Belongs::FromBeforeKeys => tracing::info!(
+        Relation::SameCluster => {}
+        Relation::SameClusterBeforeKeys => tracing::info!(
             "{} is of this cluster from before it had a key; it is used, and belongs to the key from now on",
             store.path().display()
         ),
-        Belongs::OtherCluster => {
+        Relation::OtherCluster => {
             let path = store.path().to_owned();
-            let found = noted.cluster.chars().take(SHOWN).collect();
+            let found = noted.cluster.chars().take(MAX_SHOWN_NAME).collect();
             let expected = binding.cluster;
             return Err(Error::StoreOfAnotherCluster { path, found, expected });
         }
-        Belongs::OtherKeys => {
+        Relation::OtherKeys => {
             let path = store.path().to_owned();
             let kept = store.set_aside(&noted.first_key())?;
             tracing::error!(
@@ -128,9 +128,10 @@ fn load(
     vault: Option<&Vault>,
     take: impl FnOnce(&mut dyn Iterator<Item = Saved>),
 ) -> Result<u64, StoreError> {
-    let (parts, read) = std::sync::mpsc::sync_channel(PARTS);
+    let (batches, read) = std::sync::mpsc::sync_channel(MAX_QUEUED_BATCHES);
     let (loaded, unreadable) = std::thread::scope(|scope| {
-        let reader = scope.spawn(move || read_all(store, vault, |part| parts.send(part).is_ok()));
+        let reader =
+            scope.spawn(move || read_all(store, vault, |batch| batches.send(batch).is_ok()));
         take(&mut read.into_iter().flatten());
         let panicked = |_| {
             let why = "reading it failed by a bug".into();
@@ -147,19 +148,19 @@ fn load(
     Ok(loaded)
 }
 
-/// Gives entries in parts; counts those, and those that cannot be read.
+/// Gives entries in batches; counts those, and those that cannot be read.
 fn read_all(
     store: &Store,
     vault: Option<&Vault>,
     give: impl Fn(Vec<Saved>) -> bool,
 ) -> Result<(u64, u64), StoreError> {
-    let (mut part, mut loaded, mut unreadable) = (Vec::new(), 0, 0);
+    let (mut batch, mut loaded, mut unreadable) = (Vec::new(), 0, 0);
     store.read(|key, value| match record::read(key, value, vault) {
         Ok(saved) => {
             loaded += 1;
-            part.push(saved);
-            if part.len() >= PART {
-                give(std::mem::take(&mut part));
+            batch.push(saved);
+            if batch.len() >= BATCH_ENTRIES {
+                give(std::mem::take(&mut batch));
             }
         }
         Err(error) => {
@@ -169,6 +170,6 @@ fn read_all(
             }
         }
     })?;
-    give(part);
+    give(batch);
     Ok((loaded, unreadable))
 }

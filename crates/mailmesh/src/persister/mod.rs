@@ -3,13 +3,13 @@
 //! - [`binding`]: which cluster a store belongs to;
 //! - [`load`]: opens and reads it at the start;
 //! - [`record`]: an entry as a record of it;
-//! - [`unsettled`]: what it had, until its age is known;
+//! - [`undecided`]: what it had, until its age is known;
 //! - [`writer`]: the thread.
 
 mod binding;
 mod load;
 mod record;
-mod unsettled;
+mod stored_content;
 mod writer;
 
 use std::collections::HashSet;
@@ -30,12 +30,12 @@ use crate::Error;
 use crate::cluster_time::ClusterTime;
 use crate::keys::NodeKeyring;
 pub(crate) use load::StoreOpener;
-pub(crate) use unsettled::Surroundings;
-use unsettled::{Unsettled, Verdict};
+pub(crate) use stored_content::ClusterView;
+use stored_content::{AgeVerdict, StoredContent};
 use writer::Writer;
 
 /// How long what is too old to be trusted waits for something better.
-const ASIDE: Duration = Duration::from_secs(10);
+const DECISION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// When the node was alive, in milliseconds of its wall clock.
 const ALIVE_NOTE: &str = "alive";
@@ -44,7 +44,7 @@ const STAMP_NOTE: &str = "stamp";
 
 /// What the store of a node holds, and what decides about it.
 #[derive(Debug, Clone)]
-pub(crate) struct Source {
+pub(crate) struct StoreContext {
     /// The name of the cluster.
     pub(crate) cluster: String,
     /// `None` for an open mesh.
@@ -56,7 +56,7 @@ pub(crate) struct Source {
 /// The mirror's store, and the thread that writes it.
 #[derive(Debug)]
 pub(crate) struct Persister {
-    source: Source,
+    source: StoreContext,
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -64,13 +64,13 @@ pub(crate) struct Persister {
 #[derive(Debug)]
 struct Shared {
     path: std::path::PathBuf,
-    work: Mutex<Work>,
+    work: Mutex<WriteQueue>,
     wake: Condvar,
     progress: watch::Sender<Progress>,
 }
 
 #[derive(Debug, Default)]
-struct Work {
+struct WriteQueue {
     /// What has changed and is not written: at most what the mirror holds.
     changed: HashSet<ChangeKey>,
     /// How many are being written.
@@ -78,27 +78,27 @@ struct Work {
     /// Changes noted so far.
     noted: u64,
     /// Somebody waits: do not gather.
-    hurry: bool,
+    flush_now: bool,
     stop: Option<Stop>,
     /// What the store had, until its age is known.
-    unsettled: Option<Unsettled>,
+    undecided: Option<StoredContent>,
     /// Too-old content is being deleted; until then the store must not be marked as current. The
     /// number of changes that have to be on the disk for that.
-    purge_until: Option<u64>,
+    deletion_covers: Option<u64>,
 }
 
-impl Work {
+impl WriteQueue {
     /// Whether content of the store still waits outside the mirror.
-    fn has_aside(&self) -> bool {
-        self.unsettled.as_ref().is_some_and(|unsettled| unsettled.aside.is_some())
+    fn has_withheld(&self) -> bool {
+        self.undecided.as_ref().is_some_and(|undecided| undecided.withheld.is_some())
     }
 
     /// Whether the store has content that may be too old, so that the time of its last write must
     /// not be noted: after a restart that content would pass for current.
-    fn may_be_old(&self, knows_time: bool) -> bool {
-        self.purge_until.is_some()
-            || self.unsettled.as_ref().is_some_and(|unsettled| {
-                unsettled.aside.is_some() || unsettled.was_old || knows_time
+    fn may_be_outdated(&self, knows_time: bool) -> bool {
+        self.deletion_covers.is_some()
+            || self.undecided.as_ref().is_some_and(|undecided| {
+                undecided.withheld.is_some() || undecided.was_withheld || knows_time
             })
     }
 
@@ -110,27 +110,27 @@ impl Work {
     }
 
     /// Old content is to be deleted, and its keys are not all noted yet.
-    fn begin_purge(&mut self) {
-        self.purge_until = Some(u64::MAX);
+    fn begin_deletion(&mut self) {
+        self.deletion_covers = Some(u64::MAX);
     }
 
     /// The keys of all old content are noted.
-    fn end_purge_at_noted(&mut self) {
-        self.purge_until = Some(self.noted);
+    fn end_deletion_at_noted(&mut self) {
+        self.deletion_covers = Some(self.noted);
     }
 
     /// All changes up to a number are on the disk.
-    fn on_covered(&mut self, covers: u64) {
-        self.purge_until.take_if(|until| *until <= covers);
+    fn on_written(&mut self, covers: u64) {
+        self.deletion_covers.take_if(|until| *until <= covers);
     }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stop {
     /// After what is to be written.
-    Drained,
+    AfterFlush,
     /// As it is.
-    AtOnce,
+    Immediately,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -141,7 +141,7 @@ struct Progress {
     /// Why the last write failed.
     failure: Option<Arc<str>>,
     /// Nothing is written any more.
-    ended: bool,
+    has_exited: bool,
 }
 
 /// How the store is.
@@ -159,10 +159,14 @@ pub struct StoreStatus {
 impl Persister {
     /// Opens the store of a directory, puts its content into the mirror, and keeps it
     /// current from then on. While the disk is full that is tried again and again.
-    pub(crate) fn open(dir: &Path, source: Source, opener: StoreOpener) -> Result<Self, Error> {
+    pub(crate) fn open(
+        dir: &Path,
+        source: StoreContext,
+        opener: StoreOpener,
+    ) -> Result<Self, Error> {
         let mut failure = None;
-        let (opened, unsettled) = match load::take_in(dir, &source, opener, false) {
-            Ok((opened, unsettled)) => (Some(opened), unsettled),
+        let (opened, undecided) = match load::open_and_load(dir, &source, opener, false) {
+            Ok((opened, undecided)) => (Some(opened), undecided),
             Err(Error::Store(error)) if error.may_pass() => {
                 tracing::error!(
                     %error,
@@ -174,7 +178,7 @@ impl Persister {
             Err(error) => return Err(error),
         };
         // What the store notes of its cluster is written at once.
-        let work = Work { hurry: true, unsettled, ..Work::default() };
+        let work = WriteQueue { flush_now: true, undecided, ..WriteQueue::default() };
         let shared = Arc::new(Shared {
             path: Store::path_in(dir),
             work: Mutex::new(work),
@@ -185,9 +189,9 @@ impl Persister {
         let observer: Weak<dyn Observer> = Arc::downgrade(&(shared.clone() as Arc<dyn Observer>));
         source.mirror.observe_changes(observer);
         let (of_writer, dir) = ((source.clone(), shared.clone()), dir.to_owned());
-        let (source_too, shared_too) = of_writer;
+        let (context, shared_by_writer) = of_writer;
         let writer =
-            Writer { opened, dir: dir.clone(), opener, shared: shared_too, source: source_too };
+            Writer { opened, dir: dir.clone(), opener, shared: shared_by_writer, source: context };
         let spawned =
             std::thread::Builder::new().name("mailmesh-store".into()).spawn(|| writer.run());
         let thread = spawned.map_err(|source| StoreError::Open { path: dir, source })?;
@@ -198,7 +202,7 @@ impl Persister {
     pub(crate) async fn saved(&self) -> Result<(), Error> {
         let noted = {
             let mut work = self.shared.work.lock();
-            work.hurry = true;
+            work.flush_now = true;
             work.noted
         };
         self.shared.wake.notify_all();
@@ -206,7 +210,7 @@ impl Persister {
         let attempts = progress.borrow().attempts;
         let done = progress
             .wait_for(|p| {
-                p.written >= noted || p.ended || p.failure.is_some() && p.attempts > attempts
+                p.written >= noted || p.has_exited || p.failure.is_some() && p.attempts > attempts
             })
             .await;
         let Ok(progress) = done else { return Err(Error::ShutDown) };
@@ -221,7 +225,7 @@ impl Persister {
     /// is not in the mirror yet.
     pub(crate) fn write_again(&self, keys: impl Iterator<Item = ChangeKey>) -> bool {
         let mut work = self.shared.work.lock();
-        let is_all = !work.has_aside();
+        let is_all = !work.has_withheld();
         work.note(keys);
         drop(work);
         self.shared.wake.notify_all();
@@ -229,64 +233,64 @@ impl Persister {
     }
 
     /// Whether what the store had may be compared with the others.
-    pub(crate) fn is_settled(&self) -> bool {
-        self.shared.work.lock().unsettled.is_none()
+    pub(crate) fn is_decided(&self) -> bool {
+        self.shared.work.lock().undecided.is_none()
     }
 
     /// Settles content whose age a member's clock has confirmed. `true` if that was so: the mirror
     /// may then be compared.
     pub(crate) fn confirm_age(&self) -> bool {
-        if self.is_settled() || !self.source.time.is_known() {
+        if self.is_decided() || !self.source.time.is_known() {
             return false;
         }
         let started = self.source.time.started();
         let mut work = self.shared.work.lock();
-        work.unsettled.take_if(|unsettled| unsettled.is_confirmed(started)).is_some()
+        work.undecided.take_if(|undecided| undecided.is_confirmed(started)).is_some()
     }
 
     /// Uses what the store had, or drops it, once that can be decided. `true` if the mirror has
     /// changed, or may be compared from now on.
-    pub(crate) fn decide(&self, others: &Surroundings) -> bool {
-        let Source { mirror, time, .. } = &self.source;
+    pub(crate) fn decide(&self, others: &ClusterView) -> bool {
+        let StoreContext { mirror, time, .. } = &self.source;
         let mut work = self.shared.work.lock();
-        let Some(unsettled) = &mut work.unsettled else { return false };
-        let verdict = unsettled.judge(others);
-        let (aside, stamp) = match verdict {
-            Verdict::Wait => return false,
-            Verdict::InForce => (unsettled.aside.take(), unsettled.stamp),
-            Verdict::Use | Verdict::Drop => {
-                let Some(unsettled) = work.unsettled.take() else { return false };
-                (unsettled.aside, unsettled.stamp)
+        let Some(undecided) = &mut work.undecided else { return false };
+        let verdict = undecided.judge(others);
+        let (withheld, stamp) = match verdict {
+            AgeVerdict::Wait => return false,
+            AgeVerdict::UseLocally => (undecided.withheld.take(), undecided.stamp),
+            AgeVerdict::Use | AgeVerdict::Drop => {
+                let Some(undecided) = work.undecided.take() else { return false };
+                (undecided.withheld, undecided.stamp)
             }
         };
-        if verdict == Verdict::Drop {
+        if verdict == AgeVerdict::Drop {
             // A write that is under way covers none of it.
-            work.begin_purge();
-            if let Some(aside) = &aside {
-                work.note(aside.iter().map(|saved| saved.change.key()));
-                work.end_purge_at_noted();
+            work.begin_deletion();
+            if let Some(withheld) = &withheld {
+                work.note(withheld.iter().map(|saved| saved.change.key()));
+                work.end_deletion_at_noted();
             }
         }
         drop(work);
-        match (verdict, aside) {
-            (Verdict::Drop, aside) => {
-                let in_force = match &aside {
+        match (verdict, withheld) {
+            (AgeVerdict::Drop, withheld) => {
+                let in_force = match &withheld {
                     Some(_) => 0,
                     None => {
                         // Each entry that goes is noted meanwhile.
                         let count = mirror.forget_until(stamp);
-                        self.shared.work.lock().end_purge_at_noted();
+                        self.shared.work.lock().end_deletion_at_noted();
                         count
                     }
                 };
                 tracing::warn!(
-                    entries = aside.map_or(in_force, |aside| aside.len()),
+                    entries = withheld.map_or(in_force, |withheld| withheld.len()),
                     "the stored mirror is too old by the time of the cluster: it is dropped, and that of the others taken"
                 );
             }
-            (_, Some(aside)) => {
-                let keys: Vec<_> = aside.iter().map(|saved| saved.change.key()).collect();
-                let count = mirror.restore(aside, time.now());
+            (_, Some(withheld)) => {
+                let keys: Vec<_> = withheld.iter().map(|saved| saved.change.key()).collect();
+                let count = mirror.restore(withheld, time.now());
                 // What changed meanwhile may have been written in the place of what is newer.
                 self.write_again(keys.into_iter());
                 tracing::warn!(
@@ -302,7 +306,7 @@ impl Persister {
 
     /// Writes what waits, and closes the store. Blocks.
     pub(crate) fn close(&self) {
-        self.stop(Stop::Drained);
+        self.stop(Stop::AfterFlush);
         if let Some(thread) = self.thread.lock().take() {
             let _panicked = thread.join();
         }
@@ -310,12 +314,12 @@ impl Persister {
 
     /// Closes the store as it is, as if the process had died.
     pub(crate) fn abandon(&self) {
-        self.stop(Stop::AtOnce);
+        self.stop(Stop::Immediately);
     }
 
     /// Writes which keys the store belongs to, now that they have changed.
     pub(crate) fn note_keys(&self) {
-        self.shared.work.lock().hurry = true;
+        self.shared.work.lock().flush_now = true;
         self.shared.wake.notify_all();
     }
 

@@ -11,7 +11,7 @@ const ENDS: u8 = 2;
 /// The change is sealed.
 const SEALED: u8 = 4;
 /// Bytes before the change.
-const HEAD: usize = 9;
+const HEADER_LEN: usize = 9;
 
 /// The value of a record; `None` takes it out. A private key is never written unsealed.
 pub(crate) fn write(
@@ -37,7 +37,7 @@ pub(crate) fn write(
         flags |= SEALED;
     }
     let body = sealed.as_deref().unwrap_or(&encoded);
-    let mut value = Vec::with_capacity(HEAD + body.len());
+    let mut value = Vec::with_capacity(HEADER_LEN + body.len());
     value.push(flags);
     value.extend(end.map_or(0, |end| end.0).to_be_bytes());
     value.extend(body);
@@ -47,7 +47,7 @@ pub(crate) fn write(
 /// The entry of a record.
 pub(crate) fn read(name: &[u8], value: &[u8], vault: Option<&Vault>) -> Result<Saved, CodecError> {
     let truncated = CodecError::Truncated { what: "a stored entry" };
-    let (head, body) = value.split_first_chunk::<HEAD>().ok_or(truncated)?;
+    let (head, body) = value.split_first_chunk::<HEADER_LEN>().ok_or(truncated)?;
     let [flags, end @ ..] = *head;
     let change = match (flags & SEALED != 0, vault) {
         (false, _) => decode_change(body)?,

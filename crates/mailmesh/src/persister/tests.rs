@@ -85,15 +85,15 @@ async fn a_node_that_starts_on_a_full_disk_writes_its_mirror_when_there_is_room(
 #[test]
 fn old_content_is_gone_only_once_a_write_that_began_later_is_done() {
     let key = |n: u8| ChangeKey::Network(Rule::Block, Network::single([192, 0, 2, n].into()));
-    let mut work = Work { noted: 5, ..Work::default() };
+    let mut work = WriteQueue { noted: 5, ..WriteQueue::default() };
     let under_way = work.noted;
-    work.begin_purge();
-    work.on_covered(under_way);
-    assert!(work.may_be_old(false), "nothing is queued yet");
+    work.begin_deletion();
+    work.on_written(under_way);
+    assert!(work.may_be_outdated(false), "nothing is queued yet");
     work.note([key(1), key(2)].into_iter());
-    work.end_purge_at_noted();
-    work.on_covered(under_way);
-    assert!(work.may_be_old(false), "that write began before");
-    work.on_covered(work.noted);
-    assert!(!work.may_be_old(false));
+    work.end_deletion_at_noted();
+    work.on_written(under_way);
+    assert!(work.may_be_outdated(false), "that write began before");
+    work.on_written(work.noted);
+    assert!(!work.may_be_outdated(false));
 }

@@ -52,7 +52,7 @@ impl TestClusterBuilder {
             name: self.names.first().cloned().unwrap_or_default(),
             source: error.into(),
         })?;
-        let cluster = TestCluster::new(Recipe { key, each: self.each, epoch: Epoch::now() });
+        let cluster = TestCluster::new(NodeTemplate { key, each: self.each, epoch: Epoch::now() });
         for name in self.names {
             cluster.add(name).await?;
         }
@@ -68,13 +68,13 @@ impl fmt::Debug for TestClusterBuilder {
 }
 
 /// What each life of a node is made from.
-pub(crate) struct Recipe {
+pub(crate) struct NodeTemplate {
     key: Option<ClusterKey>,
     each: Each,
     epoch: Epoch,
 }
 
-impl Recipe {
+impl NodeTemplate {
     pub(crate) fn builder(&self, name: &str, clock: SkewedClock) -> NodeBuilder {
         let mut builder = Node::builder();
         if let Some(key) = &self.key {

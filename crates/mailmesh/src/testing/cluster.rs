@@ -6,10 +6,10 @@ use mailmesh_transport::MemoryHub;
 use parking_lot::Mutex;
 
 use super::TestError;
-use super::builder::{Recipe, TestClusterBuilder};
-use super::converge::{PATIENCE, agree, differences};
-use super::gate::{Gate, Passage};
-use super::links::{End, Links};
+use super::builder::{NodeTemplate, TestClusterBuilder};
+use super::converge::{CONVERGE_TIMEOUT, agree, differences};
+use super::links::{LinkEnd, Links};
+use super::pause_gate::{GateState, PauseGate};
 use super::skew::{Skew, SkewedClock};
 use crate::Node;
 use crate::node_builder::new_incarnation;
@@ -24,7 +24,7 @@ use crate::node_builder::new_incarnation;
 /// is wrong.
 pub struct TestCluster {
     hub: MemoryHub,
-    recipe: Recipe,
+    template: NodeTemplate,
     state: Mutex<State>,
 }
 
@@ -43,7 +43,7 @@ struct Slot {
 #[derive(Debug)]
 struct Running {
     handle: Node,
-    gate: Gate,
+    gate: PauseGate,
 }
 
 impl fmt::Debug for TestCluster {
@@ -61,8 +61,8 @@ impl Drop for TestCluster {
 }
 
 impl TestCluster {
-    pub(crate) fn new(recipe: Recipe) -> Self {
-        Self { hub: MemoryHub::new(), recipe, state: Mutex::default() }
+    pub(crate) fn new(template: NodeTemplate) -> Self {
+        Self { hub: MemoryHub::new(), template, state: Mutex::default() }
     }
 
     /// Begins a cluster of nodes of these names.
@@ -236,15 +236,15 @@ impl TestCluster {
     /// # Errors
     /// [`TestError::NotConverged`] says what differs.
     pub async fn converged(&self) -> Result<(), TestError> {
-        self.converged_within(PATIENCE).await
+        self.converged_within(CONVERGE_TIMEOUT).await
     }
 
-    /// As [`converged`](Self::converged), with another patience.
+    /// As [`converged`](Self::converged), with another limit.
     ///
     /// # Errors
     /// As [`converged`](Self::converged).
-    pub async fn converged_within(&self, patience: Duration) -> Result<(), TestError> {
-        agree(patience, || self.differences()).await
+    pub async fn converged_within(&self, limit: Duration) -> Result<(), TestError> {
+        agree(limit, || self.differences()).await
     }
 
     fn differences(&self) -> Vec<String> {
@@ -252,7 +252,7 @@ impl TestCluster {
         let running = state.nodes.values().filter_map(|slot| slot.running.as_ref());
         let (mut awake, mut frozen) = (Vec::new(), BTreeSet::new());
         for node in running.filter(|node| node.handle.is_running()) {
-            if node.gate.passage() == Passage::Frozen {
+            if node.gate.state() == GateState::Frozen {
                 frozen.insert(node.handle.incarnation());
             } else {
                 awake.push(node.handle.clone());
@@ -266,12 +266,12 @@ impl TestCluster {
     async fn launch(&self, name: &str) -> Result<Node, TestError> {
         let failed = |source| TestError::Start { name: name.to_owned(), source };
         let incarnation = new_incarnation().map_err(failed)?;
-        let (gate, clock) = (Gate::default(), self.slot(name, |slot| slot.clock.clone()));
+        let (gate, clock) = (PauseGate::default(), self.slot(name, |slot| slot.clock.clone()));
         // Before it joins: not one frame passes a way that is cut.
         self.state.lock().apply_links(&self.hub, (name, incarnation));
-        let mut builder = self.recipe.builder(name, clock).memory(&self.hub);
+        let mut builder = self.template.builder(name, clock).memory(&self.hub);
         builder.incarnation = Some(incarnation);
-        builder.gate = gate.clone();
+        builder.pause_gate = gate.clone();
         let node = builder.start().await.map_err(failed)?;
         let running = Running { handle: node.clone(), gate };
         self.slot(name, |slot| {
@@ -320,13 +320,13 @@ impl TestCluster {
 }
 
 impl State {
-    fn end(&self, name: &str) -> Option<End<'_>> {
+    fn end(&self, name: &str) -> Option<LinkEnd<'_>> {
         let (name, slot) = self.nodes.get_key_value(name)?;
         Some((name, slot.running.as_ref()?.handle.incarnation()))
     }
 
     /// Breaks the ways of a new life as those of its name are broken.
-    fn apply_links(&self, hub: &MemoryHub, us: End<'_>) {
+    fn apply_links(&self, hub: &MemoryHub, us: LinkEnd<'_>) {
         for other in self.ends() {
             for (from, to) in [(us, other), (other, us)] {
                 self.links.apply_cut(hub, from, to);
@@ -336,7 +336,7 @@ impl State {
     }
 
     /// The running nodes.
-    fn ends(&self) -> Vec<End<'_>> {
+    fn ends(&self) -> Vec<LinkEnd<'_>> {
         self.nodes.keys().filter_map(|name| self.end(name)).collect()
     }
 }

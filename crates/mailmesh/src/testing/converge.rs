@@ -8,37 +8,37 @@ use super::TestError;
 use crate::Node;
 
 /// How long tests wait, in tokio's time, unless they say otherwise.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const CONVERGE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often a condition is looked at.
-const LOOK: Duration = Duration::from_millis(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Waits until `is_so`, for up to 30 s of tokio's time.
 ///
 /// # Errors
-/// [`TestError::NotSo`] with `what`.
+/// [`TestError::TimedOut`] with `what`.
 pub async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) -> Result<(), TestError> {
-    let waited = timeout(PATIENCE, async {
+    let waited = timeout(CONVERGE_TIMEOUT, async {
         while !is_so() {
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
         }
     });
-    waited.await.map_err(|_| TestError::NotSo { what: what.to_owned(), after: PATIENCE })
+    waited.await.map_err(|_| TestError::TimedOut { what: what.to_owned(), after: CONVERGE_TIMEOUT })
 }
 
 /// Waits until `differences` gives none.
 pub(crate) async fn agree(
-    patience: Duration,
+    limit: Duration,
     differences: impl Fn() -> Vec<String>,
 ) -> Result<(), TestError> {
-    let waited = timeout(patience, async {
+    let waited = timeout(limit, async {
         while !differences().is_empty() {
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
         }
     });
     if waited.await.is_ok() {
         return Ok(());
     }
-    Err(TestError::NotConverged { after: patience, differences: differences() })
+    Err(TestError::NotConverged { after: limit, differences: differences() })
 }
 
 /// What keeps `awake` from agreeing on who takes part, and on the mirror. Of

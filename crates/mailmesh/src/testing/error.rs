@@ -30,7 +30,7 @@ pub enum TestError {
     },
     /// Something did not become so in time.
     #[error("{what}: not so after {after:?}")]
-    NotSo {
+    TimedOut {
         /// What was waited for.
         what: String,
         /// How long was waited.

@@ -5,7 +5,7 @@ use mailmesh_delivery::Incarnation;
 use mailmesh_transport::MemoryHub;
 
 /// One end of a link: a node's name, and the life it has now.
-pub(crate) type End<'a> = (&'a str, Incarnation);
+pub(crate) type LinkEnd<'a> = (&'a str, Incarnation);
 
 /// What is broken, by names, so that it outlasts the lives of nodes.
 #[derive(Debug, Default)]
@@ -28,7 +28,7 @@ impl Links {
     }
 
     /// Has the hub cut and heal the way between two nodes as is set here.
-    pub(crate) fn apply_cut(&self, hub: &MemoryHub, from: End<'_>, to: End<'_>) {
+    pub(crate) fn apply_cut(&self, hub: &MemoryHub, from: LinkEnd<'_>, to: LinkEnd<'_>) {
         if self.cut.contains(&(from.0.to_owned(), to.0.to_owned())) {
             hub.cut(from.1, to.1);
         } else {
@@ -37,7 +37,7 @@ impl Links {
     }
 
     /// Has the hub lose on the way between two nodes what is set here, from now on.
-    pub(crate) fn apply_loss(&self, hub: &MemoryHub, from: End<'_>, to: End<'_>) {
+    pub(crate) fn apply_loss(&self, hub: &MemoryHub, from: LinkEnd<'_>, to: LinkEnd<'_>) {
         let (percent, seed) = self.loss.unwrap_or_default();
         // `DefaultHasher::new` has fixed keys: a seed means the same in each run.
         let mut of_way = DefaultHasher::new();

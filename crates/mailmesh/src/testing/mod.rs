@@ -53,8 +53,8 @@ mod builder;
 mod cluster;
 mod converge;
 mod error;
-pub(crate) mod gate;
 mod links;
+pub(crate) mod pause_gate;
 mod skew;
 
 pub use builder::TestClusterBuilder;

@@ -1,4 +1,4 @@
-//! Questions to other nodes about their keys, and the answers.
+//! OutgoingRequests to other nodes about their keys, and the answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,32 +12,32 @@ use tokio::time::{Instant, timeout};
 
 use crate::direct_sender::DirectSender;
 
-/// A message may be lost: the question is asked again.
-const RETRY: Duration = Duration::from_millis(500);
+/// A message may be lost: the request is asked again.
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 /// Who has not answered by then does not.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Most questions at a time.
-const OPEN: usize = 16;
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Most requests at a time.
+const MAX_OPEN: usize = 16;
 
 /// What this node waits for.
 #[derive(Debug, Default)]
-pub(crate) struct Questions(Mutex<Open>);
+pub(crate) struct OutgoingRequests(Mutex<OpenRequests>);
 
 #[derive(Debug, Default)]
-struct Open {
+struct OpenRequests {
     last: u32,
-    questions: BTreeMap<u32, Question>,
+    requests: BTreeMap<u32, OpenRequest>,
 }
 
 #[derive(Debug)]
-struct Question {
+struct OpenRequest {
     waits_for: BTreeSet<Incarnation>,
     answers: BTreeMap<Incarnation, KeysHeld>,
     progress: Arc<Notify>,
 }
 
-impl Questions {
-    /// Puts a question to nodes, until all have answered or some do not; `None` if too many
+impl OutgoingRequests {
+    /// Puts a request to nodes, until all have answered or some do not; `None` if too many
     /// are open.
     pub(crate) async fn ask(
         &self,
@@ -48,54 +48,54 @@ impl Questions {
         let progress = Arc::new(Notify::new());
         let number = {
             let mut open = self.0.lock();
-            if open.questions.len() >= OPEN {
+            if open.requests.len() >= MAX_OPEN {
                 return None;
             }
             open.last = open.last.wrapping_add(1);
             let number = open.last;
             let progress = progress.clone();
-            let question = Question { waits_for: nodes, answers: BTreeMap::new(), progress };
-            open.questions.insert(number, question);
+            let request = OpenRequest { waits_for: nodes, answers: BTreeMap::new(), progress };
+            open.requests.insert(number, request);
             number
         };
         // Also if nobody waits any more.
-        let _close = Close { questions: self, number };
-        let until = Instant::now() + PATIENCE;
+        let _close = CloseOnDrop { requests: self, number };
+        let until = Instant::now() + ANSWER_TIMEOUT;
         while Instant::now() < until {
-            let waits_for = self.0.lock().questions.get(&number)?.waits_for.clone();
+            let waits_for = self.0.lock().requests.get(&number)?.waits_for.clone();
             if waits_for.is_empty() {
                 break;
             }
             let message = |to| (to, SyncMessage::AskKeys { number, action: action.clone() });
             direct.send(waits_for.into_iter().map(message));
-            let again = Instant::now() + RETRY;
+            let again = Instant::now() + RETRY_INTERVAL;
             while timeout(again.saturating_duration_since(Instant::now()), progress.notified())
                 .await
                 .is_ok()
-                && !self.0.lock().questions.get(&number)?.waits_for.is_empty()
+                && !self.0.lock().requests.get(&number)?.waits_for.is_empty()
             {}
         }
-        Some(std::mem::take(&mut self.0.lock().questions.get_mut(&number)?.answers))
+        Some(std::mem::take(&mut self.0.lock().requests.get_mut(&number)?.answers))
     }
 
     /// An answer came.
     pub(crate) fn on_answer(&self, from: Incarnation, number: u32, held: KeysHeld) {
         let mut open = self.0.lock();
-        let Some(question) = open.questions.get_mut(&number) else { return };
-        if question.waits_for.remove(&from) {
-            question.answers.insert(from, held);
-            question.progress.notify_one();
+        let Some(request) = open.requests.get_mut(&number) else { return };
+        if request.waits_for.remove(&from) {
+            request.answers.insert(from, held);
+            request.progress.notify_one();
         }
     }
 }
 
-struct Close<'a> {
-    questions: &'a Questions,
+struct CloseOnDrop<'a> {
+    requests: &'a OutgoingRequests,
     number: u32,
 }
 
-impl Drop for Close<'_> {
+impl Drop for CloseOnDrop<'_> {
     fn drop(&mut self) {
-        self.questions.0.lock().questions.remove(&self.number);
+        self.requests.0.lock().requests.remove(&self.number);
     }
 }

@@ -1,4 +1,4 @@
-//! A node that seals with another key than the others, of those that it accepts, goes with
+//! A node that seals with another key than the others, of those that it accepts, adopts with
 //! them: it was off while theirs was activated, did not hear of it, or started with its keys in
 //! another order.
 
@@ -14,27 +14,27 @@ use tokio::time::Instant;
 
 use super::service::KeyService;
 
-/// How long the others seal with another key before a node goes with them: an activation
+/// How long the others seal with another key before a node adopts with them: an activation
 /// reaches all within a second.
-const PATIENCE: Duration = Duration::from_secs(5);
+const ADOPT_AFTER: Duration = Duration::from_secs(5);
 /// How long a node seals with a key that was activated on it alone, whatever the others do.
-const PINNED: Duration = Duration::from_secs(600);
+const PIN_TIME: Duration = Duration::from_secs(600);
 
 #[derive(Debug, Default)]
-pub(super) struct Convergence(Mutex<State>);
+pub(super) struct MajorityKey(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
     /// The key of the others, and since when.
-    differs: Option<(KeyId, Instant)>,
+    majority: Option<(KeyId, Instant)>,
     pinned_until: Option<Instant>,
     log: LogThrottle,
 }
 
-impl Convergence {
+impl MajorityKey {
     /// The operator has activated a key on this node alone.
     pub(super) fn pin(&self) {
-        self.0.lock().pinned_until = Some(Instant::now() + PINNED);
+        self.0.lock().pinned_until = Some(Instant::now() + PIN_TIME);
     }
 
     /// Whether this node seals with a key whatever the others do.
@@ -43,17 +43,17 @@ impl Convergence {
     }
 
     /// Whether the others have sealed with this key for long enough.
-    fn lasts(&self, key: Option<KeyId>) -> bool {
+    fn is_lasting(&self, key: Option<KeyId>) -> bool {
         let mut state = self.0.lock();
         let now = Instant::now();
         state.pinned_until.take_if(|until| *until <= now);
-        let since = match (key, state.differs) {
+        let since = match (key, state.majority) {
             (Some(key), Some((before, since))) if key == before => since,
             _ => now,
         };
-        state.differs = key.map(|key| (key, since));
-        let lasts = key.is_some() && now.duration_since(since) >= PATIENCE;
-        if lasts && state.pinned_until.is_some() {
+        state.majority = key.map(|key| (key, since));
+        let is_lasting = key.is_some() && now.duration_since(since) >= ADOPT_AFTER;
+        if is_lasting && state.pinned_until.is_some() {
             if state.log.is_ready() {
                 tracing::warn!(
                     "this node seals with another cluster key than the others, as it was told to; \
@@ -62,14 +62,14 @@ impl Convergence {
             }
             return false;
         }
-        lasts
+        is_lasting
     }
 }
 
 /// What is due every second.
 pub(super) fn tick(service: &Arc<KeyService>) {
-    if service.convergence.lasts(key_of_the_others(service))
-        && let Some(key) = key_of_the_others(service)
+    if service.majority.is_lasting(majority_key(service))
+        && let Some(key) = majority_key(service)
     {
         tracing::warn!("the other nodes seal with cluster key {key}: so does this one from now on");
         let service = service.clone();
@@ -84,23 +84,23 @@ pub(super) fn tick(service: &Arc<KeyService>) {
 
 /// The key that more of them seal with than with ours, if it is one of ours; of as many, the
 /// one of the node that has run longest.
-fn key_of_the_others(service: &KeyService) -> Option<KeyId> {
+fn majority_key(service: &KeyService) -> Option<KeyId> {
     let keyring = &service.keyring;
     let ours = keyring.active_fingerprint_name();
-    let told: BTreeMap<_, u32> = service.replication.keys_of_peers().into_iter().collect();
+    let peer_keys: BTreeMap<_, u32> = service.replication.keys_of_peers().into_iter().collect();
     let mut votes = BTreeMap::from([(ours, 1_usize)]);
-    for name in told.values() {
+    for name in peer_keys.values() {
         *votes.entry(*name).or_default() += 1;
     }
     let own = votes.get(&ours).copied().unwrap_or(0);
     let most = votes.iter().filter(|(name, _)| **name != ours);
     let (name, count) = most.max_by_key(|(_, count)| **count)?;
-    let is_elder = || {
-        let mut elders = service.oldest_first().into_iter();
-        elders.find_map(|who| {
-            told.get(&who).copied().or((who == service.identity.incarnation).then_some(ours))
+    let is_of_oldest = || {
+        let mut oldest_first = service.oldest_first().into_iter();
+        oldest_first.find_map(|node| {
+            peer_keys.get(&node).copied().or((node == service.identity.incarnation).then_some(ours))
         }) == Some(*name)
     };
-    let goes = *count > own || *count == own && is_elder();
-    goes.then(|| keyring.id_by_fingerprint_name(*name)).flatten()
+    let adopts = *count > own || *count == own && is_of_oldest();
+    adopts.then(|| keyring.id_by_fingerprint_name(*name)).flatten()
 }

@@ -7,14 +7,14 @@ use mailmesh_delivery::NodeName;
 use serde::{Serialize, Serializer};
 
 /// How long a node that left is remembered.
-const REMEMBERED: Duration = Duration::from_secs(3_600);
+const RETENTION: Duration = Duration::from_secs(3_600);
 /// Most nodes that are remembered: those that left last.
-const MOST: usize = 256;
+const MAX_FORMER_MEMBERS: usize = 256;
 
 /// A node that was a member within the last hour, since this node began, and is none now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct AwayNode {
+pub struct FormerMember {
     /// Its name.
     pub name: NodeName,
     /// How long ago it left; written in milliseconds, as `left_ms_ago`.
@@ -28,36 +28,36 @@ fn millis<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Err
 
 /// When which node left, by this node's monotonic clock.
 #[derive(Debug, Default)]
-pub(crate) struct Away(BTreeMap<NodeName, Duration>);
+pub(crate) struct FormerMembers(BTreeMap<NodeName, Duration>);
 
-impl Away {
-    pub(crate) fn joined(&mut self, name: &NodeName) {
+impl FormerMembers {
+    pub(crate) fn on_joined(&mut self, name: &NodeName) {
         self.0.remove(name);
     }
 
-    pub(crate) fn left(&mut self, name: &NodeName, at: Duration) {
-        self.forget(at);
-        if self.0.len() >= MOST
-            && let Some(first) = self.0.iter().min_by_key(|(_, left)| **left)
+    pub(crate) fn on_left(&mut self, name: &NodeName, at: Duration) {
+        self.drop_expired(at);
+        if self.0.len() >= MAX_FORMER_MEMBERS
+            && let Some(oldest) = self.0.iter().min_by_key(|(_, left)| **left)
         {
-            let first = first.0.clone();
-            self.0.remove(&first);
+            let oldest = oldest.0.clone();
+            self.0.remove(&oldest);
         }
         self.0.insert(name.clone(), at);
     }
 
     /// By name.
-    pub(crate) fn list(&mut self, now: Duration) -> Vec<AwayNode> {
-        self.forget(now);
-        let away = |(name, left): (&NodeName, &Duration)| AwayNode {
+    pub(crate) fn list(&mut self, now: Duration) -> Vec<FormerMember> {
+        self.drop_expired(now);
+        let former = |(name, left): (&NodeName, &Duration)| FormerMember {
             name: name.clone(),
             left_ago: now.saturating_sub(*left),
         };
-        self.0.iter().map(away).collect()
+        self.0.iter().map(former).collect()
     }
 
-    fn forget(&mut self, now: Duration) {
-        self.0.retain(|_, left| now.saturating_sub(*left) < REMEMBERED);
+    fn drop_expired(&mut self, now: Duration) {
+        self.0.retain(|_, left| now.saturating_sub(*left) < RETENTION);
     }
 }
 
@@ -71,28 +71,28 @@ mod tests {
 
     #[test]
     fn a_node_is_away_for_an_hour_or_until_it_is_back() {
-        let mut away = Away::default();
+        let mut former = FormerMembers::default();
         let at = Duration::from_secs;
-        away.left(&name("a"), at(10));
-        away.left(&name("b"), at(20));
-        let listed = away.list(at(30));
+        former.on_left(&name("a"), at(10));
+        former.on_left(&name("b"), at(20));
+        let listed = former.list(at(30));
         let listed: Vec<_> = listed.iter().map(|n| (n.name.as_str(), n.left_ago)).collect();
         assert_eq!(listed, [("a", at(20)), ("b", at(10))]);
-        let written = serde_json::to_value(away.list(at(30)).remove(1)).unwrap();
+        let written = serde_json::to_value(former.list(at(30)).remove(1)).unwrap();
         assert_eq!(written, serde_json::json!({ "name": "b", "left_ms_ago": 10_000 }));
-        away.joined(&name("b"));
-        assert_eq!(away.list(at(3_609)).len(), 1);
-        assert_eq!(away.list(at(3_610)), []);
+        former.on_joined(&name("b"));
+        assert_eq!(former.list(at(3_609)).len(), 1);
+        assert_eq!(former.list(at(3_610)), []);
     }
 
     #[test]
     fn the_nodes_that_left_last_are_remembered_within_a_bound() {
-        let mut away = Away::default();
+        let mut former = FormerMembers::default();
         for n in 0..1_000_u64 {
-            away.left(&name(&format!("n{n}")), Duration::from_secs(n));
+            former.on_left(&name(&format!("n{n}")), Duration::from_secs(n));
         }
-        let listed = away.list(Duration::from_secs(1_000));
-        assert_eq!(listed.len(), MOST);
+        let listed = former.list(Duration::from_secs(1_000));
+        assert_eq!(listed.len(), MAX_FORMER_MEMBERS);
         assert!(listed.iter().all(|node| node.left_ago <= Duration::from_secs(256)));
     }
 }

@@ -19,30 +19,30 @@ use super::service::KeyService;
 
 /// How long a node seals with its own key before each try. A node that lacks the other keys is
 /// taken in then.
-const RESTS: [u64; 4] = [10, 20, 40, 60];
+const REST_SECONDS: [u64; 4] = [10, 20, 40, 60];
 /// How long a try lasts: the session is opened anew, and others are looked for.
-const TRY: Duration = Duration::from_secs(10);
+const TRIAL_TIME: Duration = Duration::from_secs(10);
 /// The same with a key that the operator has just added on this node alone.
-const TRY_ADDED: Duration = Duration::from_secs(30);
+const ADDED_KEY_TRIAL_TIME: Duration = Duration::from_secs(30);
 
 /// How long after an activation that failed the next may begin.
-const AGAIN: Duration = Duration::from_secs(10);
+const ACTIVATION_RETRY_AFTER: Duration = Duration::from_secs(10);
 
 /// When which key is tried.
 #[derive(Debug, Default)]
-pub(super) struct Search {
-    turns: Mutex<Turns>,
-    settling: Mutex<Settling>,
+pub(super) struct KeyTrials {
+    schedule: Mutex<Schedule>,
+    activation: Mutex<Activation>,
 }
 
 /// Activates the key that the others seal with: one at a time, since the disk may hang.
 #[derive(Debug, Default)]
-struct Settling {
+struct Activation {
     is_under_way: bool,
     not_before: Option<Instant>,
 }
 
-impl Settling {
+impl Activation {
     /// Whether an activation begins now.
     fn begin(&mut self, now: Instant) -> bool {
         let begins = !self.is_under_way && self.not_before.is_none_or(|from| from <= now);
@@ -51,12 +51,15 @@ impl Settling {
     }
 
     fn end(&mut self, has_failed: bool, now: Instant) {
-        *self = Self { is_under_way: false, not_before: has_failed.then(|| now + AGAIN) };
+        *self = Self {
+            is_under_way: false,
+            not_before: has_failed.then(|| now + ACTIVATION_RETRY_AFTER),
+        };
     }
 }
 
 #[derive(Debug, Default)]
-struct Turns {
+struct Schedule {
     added: Option<KeyId>,
     /// When the present turn ends.
     until: Option<Instant>,
@@ -64,47 +67,47 @@ struct Turns {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Turn {
-    Stay,
+enum Step {
+    Wait,
     Try(KeyId),
-    Back,
+    Revert,
 }
 
-impl Search {
+impl KeyTrials {
     /// The operator has added a key on this node alone: it is tried at once.
-    pub(super) fn added(&self, id: KeyId) {
-        self.turns.lock().added = Some(id);
+    pub(super) fn on_added(&self, id: KeyId) {
+        self.schedule.lock().added = Some(id);
     }
 }
 
-impl Turns {
+impl Schedule {
     /// Of a node that nobody answers; `others` are the keys that do not seal.
-    fn step(&mut self, now: Instant, others: &[KeyId], trial: Option<KeyId>) -> Turn {
+    fn step(&mut self, now: Instant, others: &[KeyId], trial: Option<KeyId>) -> Step {
         if let Some(added) = self.added.take().filter(|added| others.contains(added)) {
-            self.until = Some(now + TRY_ADDED);
-            return Turn::Try(added);
+            self.until = Some(now + ADDED_KEY_TRIAL_TIME);
+            return Step::Try(added);
         }
         if others.is_empty() {
             return self.end(trial);
         }
-        let rest = Duration::from_secs(RESTS[self.tries.min(RESTS.len() - 1)]);
+        let rest = Duration::from_secs(REST_SECONDS[self.tries.min(REST_SECONDS.len() - 1)]);
         if now < *self.until.get_or_insert(now + rest) {
-            return Turn::Stay;
+            return Step::Wait;
         }
         if trial.is_some() {
             self.until = Some(now + rest);
-            return Turn::Back;
+            return Step::Revert;
         }
-        self.until = Some(now + TRY);
+        self.until = Some(now + TRIAL_TIME);
         let next = others[self.tries % others.len()];
         self.tries = self.tries.saturating_add(1);
-        Turn::Try(next)
+        Step::Try(next)
     }
 
     /// Nothing is to be searched for.
-    fn end(&mut self, trial: Option<KeyId>) -> Turn {
+    fn end(&mut self, trial: Option<KeyId>) -> Step {
         *self = Self::default();
-        if trial.is_some() { Turn::Back } else { Turn::Stay }
+        if trial.is_some() { Step::Revert } else { Step::Wait }
     }
 }
 
@@ -113,40 +116,40 @@ pub(super) fn tick(service: &Arc<KeyService>) {
     let keys = &service.keyring;
     let (ids, trial) = (keys.ids(), keys.trial());
     if service.replication.time.has_an_answer() {
-        *service.search.turns.lock() = Turns::default();
+        *service.trials.schedule.lock() = Schedule::default();
         if let Some(trial) = trial {
-            settle(service, trial);
+            activate_trial(service, trial);
         }
         return;
     }
-    let turn = {
-        let mut turns = service.search.turns.lock();
-        if service.convergence.is_pinned() {
-            turns.end(trial)
+    let step = {
+        let mut schedule = service.trials.schedule.lock();
+        if service.majority.is_pinned() {
+            schedule.end(trial)
         } else {
-            turns.step(Instant::now(), ids.get(1..).unwrap_or_default(), trial)
+            schedule.step(Instant::now(), ids.get(1..).unwrap_or_default(), trial)
         }
     };
-    match turn {
-        Turn::Stay => {}
-        Turn::Try(id) => {
+    match step {
+        Step::Wait => {}
+        Step::Try(id) => {
             tracing::info!("nobody answers this node; it tries cluster key {id} for a while");
             keys.seal_with(Some(id));
         }
-        Turn::Back => keys.seal_with(None),
+        Step::Revert => keys.seal_with(None),
     }
 }
 
 /// Somebody answers meanwhile: the key that it seals with stays. Until it has said which, all
 /// goes on as it is.
-fn settle(service: &Arc<KeyService>, trial: KeyId) {
+fn activate_trial(service: &Arc<KeyService>, trial: KeyId) {
     let keys = &service.keyring;
-    let theirs = service.replication.keys_of_peers();
-    let theirs: Vec<u32> = theirs.into_iter().map(|(_, key)| key).collect();
-    if theirs.contains(&keys.active_fingerprint_name()) {
+    let peer_keys = service.replication.keys_of_peers();
+    let peer_keys: Vec<u32> = peer_keys.into_iter().map(|(_, key)| key).collect();
+    if peer_keys.contains(&keys.active_fingerprint_name()) {
         keys.seal_with(None);
-    } else if theirs.iter().any(|name| keys.id_by_fingerprint_name(*name) == Some(trial))
-        && service.search.settling.lock().begin(Instant::now())
+    } else if peer_keys.iter().any(|name| keys.id_by_fingerprint_name(*name) == Some(trial))
+        && service.trials.activation.lock().begin(Instant::now())
     {
         tracing::warn!("the other nodes seal with cluster key {trial}: so does this one");
         let service = service.clone();
@@ -155,7 +158,7 @@ fn settle(service: &Arc<KeyService>, trial: KeyId) {
             if let Err(error) = &done {
                 tracing::error!(%error, "the cluster key was not activated");
             }
-            service.search.settling.lock().end(done.is_err(), Instant::now());
+            service.trials.activation.lock().end(done.is_err(), Instant::now());
         });
     }
 }
@@ -169,13 +172,13 @@ mod tests {
 
     #[test]
     fn keys_are_tried_in_turn_and_ever_more_rarely() {
-        let (mut turns, begin) = (Turns::default(), Instant::now());
+        let (mut schedule, begin) = (Schedule::default(), Instant::now());
         let (mut trial, mut seen) = (None, Vec::new());
         for second in 0..300 {
-            match turns.step(begin + Duration::from_secs(second), &[A, B], trial) {
-                Turn::Stay => continue,
-                Turn::Try(id) => trial = Some(id),
-                Turn::Back => trial = None,
+            match schedule.step(begin + Duration::from_secs(second), &[A, B], trial) {
+                Step::Wait => continue,
+                Step::Try(id) => trial = Some(id),
+                Step::Revert => trial = None,
             }
             seen.push((second, trial));
         }
@@ -196,33 +199,39 @@ mod tests {
 
     #[test]
     fn a_key_that_was_added_here_is_tried_at_once_and_for_longer() {
-        let (mut turns, begin) = (Turns::default(), Instant::now());
-        turns.added = Some(B);
-        assert_eq!(turns.step(begin, &[A, B], None), Turn::Try(B));
-        assert_eq!(turns.step(begin + Duration::from_secs(29), &[A, B], Some(B)), Turn::Stay);
-        assert_eq!(turns.step(begin + Duration::from_secs(30), &[A, B], Some(B)), Turn::Back);
-        turns.added = Some(KeyId([9; 8]));
-        let unknown = turns.step(begin + Duration::from_secs(31), &[A, B], None);
-        assert_eq!(unknown, Turn::Stay, "it was retired meanwhile");
+        let (mut schedule, begin) = (Schedule::default(), Instant::now());
+        schedule.added = Some(B);
+        assert_eq!(schedule.step(begin, &[A, B], None), Step::Try(B));
+        assert_eq!(schedule.step(begin + Duration::from_secs(29), &[A, B], Some(B)), Step::Wait);
+        assert_eq!(schedule.step(begin + Duration::from_secs(30), &[A, B], Some(B)), Step::Revert);
+        schedule.added = Some(KeyId([9; 8]));
+        let retired = schedule.step(begin + Duration::from_secs(31), &[A, B], None);
+        assert_eq!(retired, Step::Wait, "it was retired meanwhile");
     }
 
     #[test]
     fn one_activation_is_under_way_at_a_time_and_one_that_failed_waits() {
-        let (mut settling, now) = (Settling::default(), Instant::now());
-        assert_eq!([settling.begin(now), settling.begin(now + AGAIN * 9)], [true, false]);
-        settling.end(true, now);
-        assert_eq!([settling.begin(now), settling.begin(now + AGAIN)], [false, true]);
-        settling.end(false, now);
-        assert!(settling.begin(now));
+        let (mut activation, now) = (Activation::default(), Instant::now());
+        assert_eq!(
+            [activation.begin(now), activation.begin(now + ACTIVATION_RETRY_AFTER * 9)],
+            [true, false]
+        );
+        activation.end(true, now);
+        assert_eq!(
+            [activation.begin(now), activation.begin(now + ACTIVATION_RETRY_AFTER)],
+            [false, true]
+        );
+        activation.end(false, now);
+        assert!(activation.begin(now));
     }
 
     #[test]
     fn a_node_of_one_key_tries_none() {
-        let (mut turns, begin) = (Turns::default(), Instant::now());
+        let (mut schedule, begin) = (Schedule::default(), Instant::now());
         for second in 0..100 {
             let now = begin + Duration::from_secs(second);
-            assert_eq!(turns.step(now, &[], None), Turn::Stay);
+            assert_eq!(schedule.step(now, &[], None), Step::Wait);
         }
-        assert_eq!(turns.step(begin, &[], Some(A)), Turn::Back);
+        assert_eq!(schedule.step(begin, &[], Some(A)), Step::Revert);
     }
 }

@@ -2,16 +2,16 @@
 //! that it sends, passes its gate. Without the feature `testing` there is none.
 
 #[cfg(feature = "testing")]
-pub(crate) use crate::testing::gate::Gate;
+pub(crate) use crate::testing::pause_gate::PauseGate;
 
 /// No gate.
 #[cfg(not(feature = "testing"))]
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Gate;
+pub(crate) struct PauseGate;
 
 #[cfg(not(feature = "testing"))]
-impl Gate {
-    pub(crate) fn hold_up<F: Future<Output = ()>>(&self, task: F) -> F {
+impl PauseGate {
+    pub(crate) fn guard<F: Future<Output = ()>>(&self, task: F) -> F {
         task
     }
 

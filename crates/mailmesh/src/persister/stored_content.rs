@@ -5,7 +5,7 @@
 //! store had is not compared with others until peers have said what time it is and most clocks agree:
 //!
 //! - if it is young by the own clock, it is in force at once, on this node alone;
-//! - otherwise it waits aside, for ten seconds at most while nobody is there.
+//! - otherwise it waits withheld, for ten seconds at most while nobody is there.
 //!
 //! Then it is used, or, if it is old and a member runs for longer, dropped.
 
@@ -16,29 +16,29 @@ use mailmesh_events::{NodeId, Stamp, UnixMillis};
 use mailmesh_state::{Bounds, Saved};
 use tokio::time::Instant;
 
-use super::ASIDE;
+use super::DECISION_TIMEOUT;
 use crate::cluster_time::ClusterTime;
 
 #[derive(Debug)]
-pub(super) struct Unsettled {
+pub(super) struct StoredContent {
     /// When the node was alive for the last time, by its store.
     alive: UnixMillis,
     /// All that was in the store was stamped by then, and nothing of this life was.
     pub(super) stamp: Stamp,
     /// What the store had, if it is not in force.
-    pub(super) aside: Option<Vec<Saved>>,
+    pub(super) withheld: Option<Vec<Saved>>,
     /// The mirror had content before.
     is_late: bool,
-    /// It was set aside at first. It stays known as old, also in force on a node that is alone:
+    /// It was set withheld at first. It stays known as old, also in force on a node that is alone:
     /// after a restart it would pass for current among nodes that have removed some of it.
-    pub(super) was_old: bool,
+    pub(super) was_withheld: bool,
     since: Instant,
     first_member: Option<Instant>,
 }
 
 /// What a node knows of the others. Gathered before the store's lock is taken: whoever
 /// receives frames may hold the locks that this needs, and wait for that one.
-pub(crate) struct Surroundings {
+pub(crate) struct ClusterView {
     members: usize,
     knows_time: bool,
     /// When this node started, by the time of the cluster.
@@ -46,40 +46,40 @@ pub(crate) struct Surroundings {
     has_older_member: bool,
 }
 
-impl Surroundings {
+impl ClusterView {
     pub(crate) fn of(time: &ClusterTime, peers: &[(PeerInfo, Duration)], members: usize) -> Self {
         Self {
             members,
             knows_time: time.is_known(),
             started: time.started(),
-            has_older_member: time.has_older(peers, ASIDE * 6),
+            has_older_member: time.has_older(peers, DECISION_TIMEOUT * 6),
         }
     }
 }
 
 /// What becomes of what a store had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum AgeVerdict {
     /// Nothing yet.
     Wait,
     /// It is in force here, and not yet compared with others.
-    InForce,
+    UseLocally,
     /// It is as good as any other's.
     Use,
     /// It may have what was removed since, and others have better.
     Drop,
 }
 
-impl Unsettled {
+impl StoredContent {
     pub(super) fn new(
         alive: UnixMillis,
         stamp: u64,
-        aside: Option<Vec<Saved>>,
+        withheld: Option<Vec<Saved>>,
         is_late: bool,
     ) -> Self {
         let stamp = Stamp::from_raw(stamp, NodeId(u64::MAX));
-        let (since, was_old) = (Instant::now(), aside.is_some());
-        Self { alive, stamp, aside, is_late, was_old, since, first_member: None }
+        let (since, was_withheld) = (Instant::now(), withheld.is_some());
+        Self { alive, stamp, withheld, is_late, was_withheld, since, first_member: None }
     }
 
     /// Whether a store was written longer before `start` than removals are remembered. By a
@@ -91,34 +91,34 @@ impl Unsettled {
 
     /// Whether the content is in force and, by agreed cluster time, recent enough to share.
     pub(super) fn is_confirmed(&self, started: UnixMillis) -> bool {
-        self.aside.is_none() && !Self::is_old(self.alive, started, true)
+        self.withheld.is_none() && !Self::is_old(self.alive, started, true)
     }
 
-    pub(super) fn judge(&mut self, others: &Surroundings) -> Verdict {
+    pub(super) fn judge(&mut self, others: &ClusterView) -> AgeVerdict {
         let now = Instant::now();
-        let Surroundings { members, knows_time, started, has_older_member } = *others;
+        let ClusterView { members, knows_time, started, has_older_member } = *others;
         if members > 0 {
             self.first_member.get_or_insert(now);
         }
-        let has_waited = |since: Instant| since + ASIDE <= now;
+        let has_waited = |since: Instant| since + DECISION_TIMEOUT <= now;
         let has_met = self.first_member.is_some_and(has_waited);
         if !knows_time && !has_met {
-            let is_alone = members == 0 && has_waited(self.since) && self.aside.is_some();
+            let is_alone = members == 0 && has_waited(self.since) && self.withheld.is_some();
             return match (is_alone, self.is_late) {
-                (false, _) => Verdict::Wait,
-                (true, false) => Verdict::InForce,
+                (false, _) => AgeVerdict::Wait,
+                (true, false) => AgeVerdict::UseLocally,
                 // By its stamps it could not be told from the rest of the mirror any more.
-                (true, true) => Verdict::Use,
+                (true, true) => AgeVerdict::Use,
             };
         }
         if !Self::is_old(self.alive, started, knows_time) {
-            Verdict::Use
+            AgeVerdict::Use
         } else if has_older_member {
-            Verdict::Drop
+            AgeVerdict::Drop
         } else if has_met && has_waited(self.since) {
-            Verdict::Use
+            AgeVerdict::Use
         } else {
-            Verdict::Wait
+            AgeVerdict::Wait
         }
     }
 }
