@@ -1,4 +1,4 @@
-//! Asks the members what time their clocks show.
+//! Queries the clocks of the members and adjusts the cluster time.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ impl ClockSync {
         Self { time, direct }
     }
 
-    /// Asks the members that are due to be asked, and sets the cluster time. Due every second.
+    /// Queries the members that are due, and adjusts the cluster time. Runs every second.
     pub(crate) fn tick(&self) {
         self.query();
         self.adjust();
@@ -35,7 +35,7 @@ impl ClockSync {
         self.adjust();
     }
 
-    /// Answers a member that asked. `asked` is the member's mark, which the answer brings back.
+    /// Answers a member's query. `asked` is the member's mark, which the answer returns.
     pub(crate) fn on_query(&self, from: Incarnation, asked: u64) {
         let now = self.time.wall();
         self.direct.send([(from, SyncMessage::Time { asked, now })]);

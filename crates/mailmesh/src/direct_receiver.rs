@@ -1,5 +1,5 @@
-//! Takes the direct messages of members: those between mirrors, about clocks, about keys. Runs
-//! on the driver's task, beside the sink.
+//! Handles direct messages of members: reconciliation, clock queries and key requests. Runs on the
+//! driver's task, beside the sink.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,17 +25,17 @@ pub(crate) struct DirectReceiver {
     push_limits: Arc<PushLimits>,
 }
 
-/// The parts of a node that take direct messages.
+/// The parts of a node that handle direct messages.
 pub(crate) struct DirectReceiverParts {
     pub(crate) replication: Arc<Replication>,
     pub(crate) clocks: Arc<ClockSync>,
-    /// `None` for an open mesh.
+    /// `None` without a cluster key.
     pub(crate) keys: Option<Arc<KeyService>>,
     pub(crate) inboxes: Arc<Inboxes>,
     pub(crate) refusals: Arc<Refusals>,
 }
 
-/// The sink adds and removes the members.
+/// The push limit of each member. The sink adds and removes the members.
 #[derive(Debug, Default)]
 pub(crate) struct PushLimits(Mutex<BTreeMap<Incarnation, PushLimit>>);
 
@@ -53,9 +53,9 @@ impl PushLimits {
     }
 }
 
-/// Messages of entries that a member sends unasked: so many at once, and then so many a second.
-/// After a comparison the peer sends what this node lacks, a few hundred entries a message; entries
-/// past the bound are found by the next comparison.
+/// Token bucket for entries that a member pushes without a request. After a comparison a peer
+/// pushes the entries that this node lacks, a few hundred per message. Entries beyond the limit are
+/// found by the next comparison.
 #[derive(Debug)]
 struct PushLimit(TokenBucket);
 
@@ -111,7 +111,7 @@ impl DirectReceiver {
                 replication.on_time_known();
             }
             SyncMessage::AskKeys { number, action } => {
-                // An open mesh has none.
+                // Without a cluster key there are no keys to answer about.
                 if let Some(keys) = keys {
                     keys.on_request(from, number, action);
                 }

@@ -1,4 +1,4 @@
-//! Members that left a while ago: a rotation of keys does not reach them.
+//! Members that left recently. A key rotation does not reach them while they are off.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,18 +6,18 @@ use std::time::Duration;
 use mailmesh_delivery::NodeName;
 use serde::{Serialize, Serializer};
 
-/// How long a node that left is remembered.
+/// A node that left is listed for this long.
 const RETENTION: Duration = Duration::from_secs(3_600);
-/// Most nodes that are remembered: those that left last.
+/// When the list is full, the node that left first is dropped.
 const MAX_FORMER_MEMBERS: usize = 256;
 
-/// A node that was a member within the last hour, since this node began, and is none now.
+/// A node that was a member within the last hour, since this node started, and is no member now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct FormerMember {
-    /// Its name.
+    /// Name of the node.
     pub name: NodeName,
-    /// How long ago it left; written in milliseconds, as `left_ms_ago`.
+    /// Time since the node left. Serialised in milliseconds, as `left_ms_ago`.
     #[serde(rename = "left_ms_ago", serialize_with = "millis")]
     pub left_ago: Duration,
 }
@@ -26,7 +26,7 @@ fn millis<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Err
     serializer.serialize_u64(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// When which node left, by this node's monotonic clock.
+/// Leave time of each former member, on this node's monotonic clock.
 #[derive(Debug, Default)]
 pub(crate) struct FormerMembers(BTreeMap<NodeName, Duration>);
 
@@ -46,7 +46,7 @@ impl FormerMembers {
         self.0.insert(name.clone(), at);
     }
 
-    /// By name.
+    /// The former members, sorted by name.
     pub(crate) fn list(&mut self, now: Duration) -> Vec<FormerMember> {
         self.drop_expired(now);
         let former = |(name, left): (&NodeName, &Duration)| FormerMember {
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_is_away_for_an_hour_or_until_it_is_back() {
+    fn a_former_member_is_listed_for_an_hour_or_until_it_is_back() {
         let mut former = FormerMembers::default();
         let at = Duration::from_secs;
         former.on_left(&name("a"), at(10));
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nodes_that_left_last_are_remembered_within_a_bound() {
+    fn a_full_list_keeps_the_nodes_that_left_last() {
         let mut former = FormerMembers::default();
         for n in 0..1_000_u64 {
             former.on_left(&name(&format!("n{n}")), Duration::from_secs(n));

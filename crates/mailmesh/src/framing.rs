@@ -1,4 +1,4 @@
-//! Between the frames of delivery and the bytes of the codec.
+//! Converts between frames of the delivery core and bytes of the codec.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,14 +12,14 @@ use crate::keys::NodeKeyring;
 use crate::refusals::Refusals;
 use crate::token_bucket::TokenBucket;
 
-/// The lane number of control, short direct and relay messages, which are numbered together.
+/// Lane number of control, short direct and relay messages, which share one sequence.
 const CONTROL_LANE: u8 = 2;
-/// The lane number of long direct messages.
+/// Lane number of long direct messages.
 const BULK_LANE: u8 = 3;
 
 /// Seals frames for the bus.
 pub(crate) enum FrameSealer {
-    /// Of an open mesh: frames are only framed.
+    /// No cluster key: frames are encoded but not sealed.
     OpenMesh,
     Keyed(Arc<NodeKeyring>),
 }
@@ -46,24 +46,24 @@ impl Seal for FrameSealer {
     }
 }
 
-/// Opens frames from the bus; refuses, counts and reports the others.
+/// Opens frames from the bus. Refused frames are counted.
 pub(crate) struct FrameOpener {
     opener: Opener,
-    /// Without them the mesh is open.
+    /// `None` without a cluster key.
     keys: Option<Arc<NodeKeyring>>,
-    /// Of the keys that the opener has.
+    /// Version of the keyring that the opener has.
     version: u64,
-    /// Attempts that may fail. Frames of who was heard before need none: what is forged in a
-    /// member's name costs a copy and a pass of AES-GCM for each key.
+    /// Budget for failed decryptions from unknown senders. Known senders are exempt: a frame forged
+    /// in a member's name costs one copy and one AES-GCM pass per key.
     failed_opens: TokenBucket,
     refusals: Arc<Refusals>,
 }
 
-/// How many frames are opened in vain: so many a second, and at once.
+/// Failed decryptions allowed per second, and at once.
 const MAX_FAILED_OPENS: f64 = 2_000.0;
 
 impl FrameOpener {
-    /// Of the node `own`.
+    /// An opener for the node with incarnation `own`.
     pub(crate) fn new(
         keys: Option<Arc<NodeKeyring>>,
         own: delivery::Incarnation,
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_kind_of_frame_comes_back_and_no_two_share_a_nonce() {
+    fn every_frame_kind_survives_a_round_trip_and_no_two_share_a_nonce() {
         use delivery::{FrameKind as Kind, Incarnation, Lane};
         let (us, them) = (Incarnation([1; 16]), Incarnation([2; 16]));
         let mut opener = FrameOpener::new(None, us, Arc::default());

@@ -1,22 +1,22 @@
 //! Peer-to-peer coordination for clustered mail servers.
 //!
-//! Nodes find each other over Eclipse Zenoh, exchange events, and keep a
-//! replicated mirror of blocked networks and TLS certificates. There is no
-//! broker: this crate runs inside each server process, on its tokio runtime. Delivery has
-//! threads of its own: a server that blocks its runtime for seconds stays a member.
+//! Nodes find each other over Eclipse Zenoh, exchange events, and keep a replicated mirror of
+//! blocked networks and TLS certificates. There is no broker: this crate runs inside each server
+//! process, on its tokio runtime. Delivery has threads of its own, so a server that blocks its
+//! runtime for seconds stays a member.
 //!
-//! **The promise**: every event is delivered once and in order per sender and
-//! lane, or the receiver is told exactly what it missed ([`Incoming::Gap`]).
+//! **The promise**: every event is delivered once, in order per sender and lane, or the receiver
+//! learns exactly how many events of that sender and lane it missed ([`Incoming::Gap`]).
 //!
 //! ```
 //! use mailmesh::*;
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let hub = MemoryHub::new();
-//! # let lonely = |name: &str| Node::builder().name(name).memory(&hub);
+//! # let in_memory = |name: &str| Node::builder().name(name).memory(&hub);
 //! // In a server: Node::builder().coordinator(Coordinator::load("coordinator.json")?)
-//! let mx1 = lonely("mx1").start().await?;
-//! let mx2 = lonely("mx2").start().await?;
+//! let mx1 = in_memory("mx1").start().await?;
+//! let mx2 = in_memory("mx2").start().await?;
 //! let mut inbox = mx2.inbox(Filter::all());
 //! mx1.wait_for_members(1).await;
 //!
@@ -26,7 +26,7 @@
 //! while let Some(incoming) = inbox.recv().await {
 //!     match incoming {
 //!         Incoming::Event(received) => {
-//!             println!("{} says: {}", received.from.name, received.event);
+//!             println!("{} sent {}", received.from.name, received.event);
 //!             if received.event.kind() == Kind::Network { break }
 //!         }
 //!         Incoming::Gap(gap) => println!("missed {} events of {}: drop caches", gap.missed, gap.from.name),
@@ -38,9 +38,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! For the tests of a server there is a cluster in one process, with cuts, frozen
-//! and killed nodes and wrong clocks: the module `testing`, with the feature of that
-//! name.
+//! The module `testing` (feature `testing`) runs a whole cluster in one process for the tests of a
+//! server. It cuts links, freezes and kills nodes, and sets wrong clocks.
 
 mod alarm;
 mod blocks;

@@ -1,4 +1,4 @@
-//! Logs what happens to the members, and remembers those that left.
+//! Logs membership changes and keeps the list of former members.
 
 use std::time::{Duration, Instant};
 
@@ -27,8 +27,7 @@ impl MemberLog {
         self.former.lock().on_joined(&peer.name);
     }
 
-    /// A peer left `at` this time since the start; `is_back` if another incarnation of its name
-    /// is a member.
+    /// A peer left at uptime `at`. `is_back`: another incarnation of the same name is a member.
     pub(crate) fn on_left(
         &self,
         peer: &PeerInfo,
@@ -39,12 +38,12 @@ impl MemberLog {
         let PeerInfo { name, incarnation, .. } = peer;
         match reason {
             _ if !self.churn.lock().on_left(Instant::now()) => {}
-            // Most likely this node was away, not the peer.
+            // Most likely this node stalled, and the peer did not fail.
             LeaveReason::Failed if self.stalls.has_just_resumed() => {
-                tracing::info!(%name, ?incarnation, "node left: it {reason} since this node stood still");
+                tracing::info!(%name, ?incarnation, "node left: it {reason} while this node stood still");
             }
             LeaveReason::Failed => {
-                tracing::warn!(%name, ?incarnation, "node left: it {reason}; killed, stopped or cut off");
+                tracing::warn!(%name, ?incarnation, "node left: it {reason}; it was killed, stopped or disconnected");
             }
             _ => tracing::info!(%name, ?incarnation, "node left: it {reason}"),
         }
@@ -54,12 +53,12 @@ impl MemberLog {
         self.relayed_members.lock().on_left(*incarnation);
     }
 
-    /// The frames of a member come through the member `via` alone.
+    /// Frames of a member now arrive only through the member `via`.
     pub(crate) fn on_relayed(&self, peer: Incarnation, name: &NodeName, via: &str) {
         self.relayed_members.lock().on_relayed(peer, name, via);
     }
 
-    /// The frames of a member come from the member itself again.
+    /// Frames of a member arrive directly again.
     pub(crate) fn on_direct(&self, peer: Incarnation) {
         if let Some(name) = self.relayed_members.lock().on_direct(peer) {
             tracing::info!(%name, "a member is heard directly again");
@@ -70,42 +69,42 @@ impl MemberLog {
     pub(crate) fn on_stall(&self, stall: Duration) {
         self.stalls.on_resumed();
         tracing::warn!(
-            "this node stood still for {:.1} s (stopped or starved): others may have taken it for failed",
+            "this node stood still for {:.1} s (stopped or starved): others may have marked it as failed",
             stall.as_secs_f64()
         );
     }
 
-    /// Due every second. `with_sleep` and `uptime` are the time since the start with and without
+    /// Runs every second. `with_sleep` and `uptime` are the time since the start with and without
     /// the time in which the machine slept.
     pub(crate) fn tick(&self, with_sleep: Duration, uptime: Duration) {
         if let Some(slept) = self.stalls.slept(with_sleep, uptime) {
             self.stalls.on_resumed();
             tracing::warn!(
-                "this machine slept for {:.0} s: others may have taken this node for failed",
+                "this machine slept for {:.0} s: others may have marked this node as failed",
                 slept.as_secs_f64()
             );
         }
         let unlogged = self.churn.lock().end_of_minute(Instant::now());
         if let Some((joined, left)) = unlogged {
             tracing::info!(
-                "in the last minute {joined} nodes more joined and {left} more left than were logged"
+                "in the last minute {joined} further nodes joined and {left} left without a log line each"
             );
         }
         let relayed = self.relayed_members.lock().due_alarm(uptime);
         if let Some(relayed) = relayed {
             tracing::warn!(
-                "for 10 s these members are heard only through another: {relayed}. Check the network \
+                "for 10 s frames of these members arrive only through another: {relayed}. Check the network \
                  between them and this node"
             );
         }
     }
 
-    /// The nodes that were members within the last hour.
+    /// The nodes that were members within the last hour and are none now.
     pub(crate) fn former_members(&self, uptime: Duration) -> Vec<FormerMember> {
         self.former.lock().list(uptime)
     }
 
-    /// How many joined and how many left since the start.
+    /// Number of joins and of departures since the start.
     pub(crate) fn totals(&self) -> (u64, u64) {
         self.churn.lock().totals()
     }

@@ -1,10 +1,10 @@
-//! Where a test holds a node up: everything a node does by itself, and everything
-//! that it sends, passes its gate. Without the feature `testing` there is none.
+//! Test hook that freezes or kills a node: all of a node's own tasks, and everything it sends, pass
+//! its gate. Without the feature `testing` the gate does nothing.
 
 #[cfg(feature = "testing")]
 pub(crate) use crate::testing::pause_gate::PauseGate;
 
-/// No gate.
+/// Gate that is always open.
 #[cfg(not(feature = "testing"))]
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PauseGate;

@@ -1,4 +1,4 @@
-//! Publishes the events of a node, and the changes that it makes to its mirror.
+//! Publishes events of the application and changes of this node's mirror.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::replication::Replication;
 #[derive(Debug)]
 pub(crate) struct Publisher {
     driver: Arc<Driver>,
-    /// Where a test stops the node.
+    /// Lets a test freeze or kill the node.
     pause_gate: PauseGate,
     lifecycle: Arc<Lifecycle>,
     replication: Arc<Replication>,
@@ -31,7 +31,7 @@ impl Publisher {
         Self { driver, pause_gate, lifecycle, replication }
     }
 
-    /// Publishes an event; waits while its lane is full.
+    /// Publishes an event. Waits while its lane is full.
     pub(crate) async fn publish(&self, event: &Event) -> Result<(), Error> {
         let publish = self.driver.publish(lane(event.lane()), |body| encode_event(event, body));
         match self.pause_gate.run(publish).await {

@@ -1,4 +1,4 @@
-//! Counts the frames that a node refused, and raises the alarm when refusals last.
+//! Counts refused frames, and raises an alarm if refusals last.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,24 +10,23 @@ use parking_lot::Mutex;
 use crate::alarm::{AlarmChange, Recurrence};
 use crate::status::Refused;
 
-/// Frames that were refused, by the sort of reason. There is an alarm for a sort of which frames
-/// have come for 10 s.
+/// Refused frames by reason. A reason that recurs for 10 s raises an alarm.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
-    /// Noted with each frame that no key opens.
+    /// Notified of each frame that no key opens.
     other_keys: OtherKeys,
     counts: [AtomicU64; REASONS],
     reasons: Mutex<[ReasonState; REASONS]>,
-    /// Messages of entries that came unasked, past the bound.
+    /// Messages with unrequested entries beyond the limit.
     excess_pushes: AtomicU64,
 }
 
-/// The refused frames of a sort, as the last look found them.
+/// State of one reason as of the last tick.
 #[derive(Debug, Default)]
 struct ReasonState {
     recurrence: Recurrence,
     total: u64,
-    /// Why the first of the present ones was refused.
+    /// The error of the first refusal in the current span.
     error: Option<CodecError>,
 }
 
@@ -44,7 +43,7 @@ fn reason_index(error: &CodecError) -> usize {
     }
 }
 
-/// How long a node of another key is taken to be there after it was heard.
+/// After a frame under another key, its sender counts as present for this long.
 const OTHER_KEY_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl Refusals {
@@ -52,8 +51,8 @@ impl Refusals {
         Self { other_keys, ..Self::default() }
     }
 
-    /// Whether a node of the cluster that has another key, or a stranger that imitates one, was
-    /// heard in the last minute.
+    /// Whether a frame under another key was received in the last minute. The sender may be a node
+    /// of this cluster or a stranger that imitates one.
     pub(crate) fn hears_another_key(&self) -> bool {
         self.other_keys.heard_ago().is_some_and(|ago| ago < OTHER_KEY_TIMEOUT)
     }
@@ -70,7 +69,7 @@ impl Refusals {
         }
     }
 
-    /// Looks, `at` a time of a monotonic clock, which alarms are due.
+    /// Updates the alarms at time `at` of a monotonic clock.
     pub(crate) fn tick(&self, at: Duration) {
         let mut reasons = self.reasons.lock();
         for (reason, count) in reasons.iter_mut().zip(&self.counts) {
@@ -80,7 +79,7 @@ impl Refusals {
                 (Some(AlarmChange::Raised), Some(error)) => {
                     let hint = match error {
                         CodecError::NotAuthentic => {
-                            "; if this node hears nobody, the others may have another key: give it \
+                            "; if this node has no members, the others may have another key: give it \
                              theirs with `mailmesh key add --here FILE` (`mailmesh key list`)"
                         }
                         _ => "",
@@ -88,7 +87,10 @@ impl Refusals {
                     tracing::warn!(total, "frames have been refused for 10 s: {error}{hint}");
                 }
                 (Some(AlarmChange::Ended), Some(error)) => {
-                    tracing::info!(total, "for a minute no frame has been refused: {error}");
+                    tracing::info!(
+                        total,
+                        "no frame has been refused for a minute; before: {error}"
+                    );
                 }
                 _ => {}
             }

@@ -1,4 +1,4 @@
-//! The alarm about members that are heard only through another.
+//! The alarm about members whose frames arrive only through another member.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,41 +7,41 @@ use mailmesh_delivery::{Incarnation, NodeName};
 
 use crate::alarm::{Alarm, AlarmChange};
 
-/// Most members that a line names.
+/// Most members that one log line names.
 const MAX_NAMED: usize = 8;
 
-/// Members that are heard only through another, until they are heard directly or leave.
+/// Members whose frames arrive only through a relay, until they arrive directly or the member
+/// leaves.
 #[derive(Debug, Default)]
 pub(crate) struct RelayedMembers(BTreeMap<Incarnation, RelayedMember>);
 
 #[derive(Debug)]
 struct RelayedMember {
     name: NodeName,
-    /// The member that passes on what it sends.
+    /// Name of the relaying member.
     via: String,
     alarm: Alarm,
 }
 
 impl RelayedMembers {
-    /// The member `peer` is heard through `via` alone.
+    /// Frames of the member `peer` now arrive only through `via`.
     pub(crate) fn on_relayed(&mut self, peer: Incarnation, name: &NodeName, via: &str) {
         let new =
             || RelayedMember { name: name.clone(), via: String::new(), alarm: Alarm::default() };
         via.clone_into(&mut self.0.entry(peer).or_insert_with(new).via);
     }
 
-    /// The member is heard directly; gives its name if there was an alarm.
+    /// Frames of the member arrive directly again. Returns its name if an alarm was raised.
     pub(crate) fn on_direct(&mut self, peer: Incarnation) -> Option<NodeName> {
         self.0.remove(&peer).filter(|member| member.alarm.is_raised()).map(|member| member.name)
     }
 
-    /// The member left, which is reported as such.
+    /// The member left; no further alarm about it.
     pub(crate) fn on_left(&mut self, peer: Incarnation) {
         self.0.remove(&peer);
     }
 
-    /// Looks `at` a time of a monotonic clock for which members the alarm is due_alarm, and gives what
-    /// it says of them.
+    /// Returns the text of the alarm that is due at time `at` of a monotonic clock, if any.
     pub(crate) fn due_alarm(&mut self, at: Duration) -> Option<String> {
         let mut lines = Vec::new();
         for member in self.0.values_mut() {
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn x_for_a_moment_is_no_alarm() {
+    fn a_short_relay_period_raises_no_alarm() {
         let mut relayed = RelayedMembers::default();
         let n2 = Incarnation([2; 16]);
         for second in 0..60 {
@@ -83,16 +83,16 @@ mod tests {
     }
 
     #[test]
-    fn all_that_are_cut_for_ten_seconds_are_named_in_one_line() {
+    fn members_relayed_for_10_s_are_named_in_one_line() {
         let mut relayed = RelayedMembers::default();
         for n in 0..12 {
             relayed.on_relayed(Incarnation([n; 16]), &name(&format!("n{n}")), "hub");
         }
         assert_eq!(relayed.due_alarm(SECOND), None);
         relayed.on_left(Incarnation([11; 16]));
-        let said = relayed.due_alarm(SECOND * 11).unwrap();
-        assert!(said.starts_with("n0 (through hub), n1 (through hub)"), "{said}");
-        assert!(said.ends_with("n7 (through hub) and 3 more"), "{said}");
+        let text = relayed.due_alarm(SECOND * 11).unwrap();
+        assert!(text.starts_with("n0 (through hub), n1 (through hub)"), "{text}");
+        assert!(text.ends_with("n7 (through hub) and 3 more"), "{text}");
         assert_eq!(relayed.due_alarm(SECOND * 12), None);
         assert_eq!(relayed.on_direct(Incarnation([0; 16])), Some(name("n0")));
         assert_eq!(relayed.on_direct(Incarnation([11; 16])), None);

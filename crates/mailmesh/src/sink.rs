@@ -1,6 +1,5 @@
-//! Takes what delivery has to say: decodes events, merges changes, fills inboxes.
-//! Runs where frames are received, in a callback of the bus or on the driver's task,
-//! and never waits.
+//! Handles the output of the delivery core: decodes events, merges changes, fills inboxes. Runs on
+//! the receive path, in a callback of the bus or on the driver's task, and never waits.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,12 +26,12 @@ pub(crate) struct NodeSink {
     parts: SinkParts,
     members: BTreeMap<Incarnation, MemberRef>,
     push_limits: Arc<PushLimits>,
-    /// Events of a frame on their way to the inboxes; empty between frames.
+    /// Decoded events of one frame; empty between frames.
     ready: Vec<Incoming>,
     logs: LogThrottles,
 }
 
-/// The parts of a node that the sink hands something to.
+/// The parts of a node that the sink feeds.
 #[derive(Clone)]
 pub(crate) struct SinkParts {
     pub(crate) own: Incarnation,
@@ -45,7 +44,7 @@ pub(crate) struct SinkParts {
     pub(crate) direct: DirectSender,
 }
 
-/// What an hour of trouble would repeat.
+/// Warnings that would repeat during a long fault.
 #[derive(Default)]
 struct LogThrottles {
     gap: LogThrottle,
@@ -55,7 +54,7 @@ struct LogThrottles {
 }
 
 impl NodeSink {
-    /// The sink. `push_limits` has an entry for each member.
+    /// `push_limits` gets an entry for each member.
     pub(crate) fn new(parts: SinkParts, push_limits: Arc<PushLimits>) -> Self {
         let (members, ready) = (BTreeMap::new(), Vec::new());
         Self { parts, members, push_limits, ready, logs: LogThrottles::default() }
@@ -66,7 +65,7 @@ impl NodeSink {
         let mut ready = std::mem::take(&mut self.ready);
         let mut unreadable = 0;
         let mut changed = false;
-        // A sender that lies may begin at the last number there is.
+        // A malicious sender may start at the largest number.
         let numbers = (0..).map(|index| first.wrapping_add(index));
         for (number, decoded) in numbers.zip(decode_events(body, count)) {
             match decoded {
@@ -91,7 +90,7 @@ impl NodeSink {
         }
     }
 
-    /// Takes a change of the mirror out of an event.
+    /// Merges the change of the mirror that an event carries, if any.
     fn merge(&self, event: &Event) -> bool {
         let change = match event {
             Event::Network(change) => Change::Network(change.clone()),
@@ -105,9 +104,7 @@ impl NodeSink {
     fn apply(&self, change: &Change) -> bool {
         if change.has_private_key() && !self.parts.direct.is_sealed() {
             if self.logs.unsealed.is_ready() {
-                tracing::warn!(
-                    "a certificate came over an open mesh and was not taken; set `mesh.key`"
-                );
+                tracing::warn!("a certificate arrived unsealed and was ignored; set `mesh.key`");
             }
             return false;
         }
@@ -151,8 +148,8 @@ impl NodeSink {
         self.parts.replication.on_joined(peer.incarnation);
         self.parts.clocks.on_joined(peer.incarnation, &peer.name);
         self.parts.inboxes.offer_one(Incoming::Joined(Member::new(peer, Duration::ZERO, None)));
-        // After the inboxes: an inbox that is opened by a caller who waited for this member does
-        // not get the member again.
+        // After the inboxes: a caller that waited for this member and then opens an inbox does not
+        // get the member twice.
         self.parts.lifecycle.set_members(self.members.len());
     }
 
@@ -193,9 +190,9 @@ impl NodeSink {
             if is_first {
                 tracing::error!(
                     %name,
-                    "another live node has this name, and works with more nodes or is older: stepping back; give each node a name of its own (mesh.name)"
+                    "another live node has this name, and has more members or is older: stepping back; give each node a name of its own (mesh.name)"
                 );
-                // Only now: a publisher that is refused is told why.
+                // Only now, so that a refused publisher gets the reason.
                 self.parts.direct.handle().close_lanes();
             }
         } else if self.logs.conflict.is_ready() {

@@ -113,7 +113,7 @@ async fn a_node_cut_off_for_25_s_gets_what_it_missed_and_the_others_do_not_notic
     }
     near.settle(1_100).await;
     assert_eq!(near.told, 0);
-    far.until_told("mx1 left: it gave no sign of life").await;
+    far.until_told("mx1 left: it sent no heartbeat").await;
     assert_eq!(far.next, 101, "nothing passes a cut");
     assert!(cluster.dropped_frames() > 25);
     cluster.heal_all();
@@ -205,7 +205,7 @@ async fn while_a_node_is_frozen_the_others_go_on_and_thawed_it_is_whole_or_told(
         other.settle(number).await;
     }
     assert_eq!(other.told, 0);
-    from_frozen.until_told("mx2 left: it gave no sign of life").await;
+    from_frozen.until_told("mx2 left: it sent no heartbeat").await;
     cluster.converged().await.unwrap();
     assert_eq!((mx2.status().sent, frozen.inbox.len(), late.is_finished()), (sent, 0, false));
     assert!(sees(&mx2, "mx1"), "it has not even noticed the time");
@@ -260,7 +260,7 @@ async fn a_killed_node_has_failed_for_the_others_and_comes_back_as_a_new_life_wi
     while timeout(PATIENCE, own.recv()).await.unwrap().is_some() {}
     // Its link closed: nobody waits for 3 s of silence, in virtual time.
     cluster.converged_within(Duration::from_secs(1)).await.unwrap();
-    witness.until_told("mx1 left: it gave no sign of life").await;
+    witness.until_told("mx1 left: it sent no heartbeat").await;
     assert_eq!((witness.next, witness.told), (11, 0), "what it sent before it died is there");
 
     let new = cluster.restart("mx1").await.unwrap();

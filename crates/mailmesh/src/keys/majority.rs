@@ -1,5 +1,5 @@
-//! A node that seals with another key than the others, of those that it accepts, adopts with
-//! them: it was off while theirs was activated, did not hear of it, or started with its keys in
+//! Makes a node seal with the key that the majority of nodes seals with, if it has that key. A node
+//! may differ because it was off during an activation, missed it, or started with its keys in
 //! another order.
 
 use std::collections::BTreeMap;
@@ -14,10 +14,10 @@ use tokio::time::Instant;
 
 use super::service::KeyService;
 
-/// How long the others seal with another key before a node adopts with them: an activation
-/// reaches all within a second.
+/// A node adopts the majority's key after this time. An activation reaches all nodes within a
+/// second.
 const ADOPT_AFTER: Duration = Duration::from_secs(5);
-/// How long a node seals with a key that was activated on it alone, whatever the others do.
+/// After a local activation the node keeps its key for this time, whatever the others seal with.
 const PIN_TIME: Duration = Duration::from_secs(600);
 
 #[derive(Debug, Default)]
@@ -25,7 +25,7 @@ pub(super) struct MajorityKey(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// The key of the others, and since when.
+    /// The majority's key, and since when it has differed from this node's.
     majority: Option<(KeyId, Instant)>,
     pinned_until: Option<Instant>,
     log: LogThrottle,
@@ -37,12 +37,12 @@ impl MajorityKey {
         self.0.lock().pinned_until = Some(Instant::now() + PIN_TIME);
     }
 
-    /// Whether this node seals with a key whatever the others do.
+    /// Whether this node keeps its key although the others seal with another.
     pub(super) fn is_pinned(&self) -> bool {
         self.0.lock().pinned_until.is_some_and(|until| Instant::now() < until)
     }
 
-    /// Whether the others have sealed with this key for long enough.
+    /// Whether the majority has sealed with this key for long enough to adopt it.
     fn is_lasting(&self, key: Option<KeyId>) -> bool {
         let mut state = self.0.lock();
         let now = Instant::now();
@@ -56,8 +56,8 @@ impl MajorityKey {
         if is_lasting && state.pinned_until.is_some() {
             if state.log.is_ready() {
                 tracing::warn!(
-                    "this node seals with another cluster key than the others, as it was told to; \
-                     mirrors are not compared until all seal with one (`mailmesh key list`)"
+                    "this node seals with another cluster key than the others, as the operator requested; \
+                     mirrors are not compared until all nodes seal with one key (`mailmesh key list`)"
                 );
             }
             return false;
@@ -66,12 +66,12 @@ impl MajorityKey {
     }
 }
 
-/// What is due every second.
+/// Runs every second.
 pub(super) fn tick(service: &Arc<KeyService>) {
     if service.majority.is_lasting(majority_key(service))
         && let Some(key) = majority_key(service)
     {
-        tracing::warn!("the other nodes seal with cluster key {key}: so does this one from now on");
+        tracing::warn!("the other nodes seal with cluster key {key}; this node now adopts it");
         let service = service.clone();
         tokio::spawn(async move {
             let done = service.act(KeyAction::Activate(key.0)).await;
@@ -82,8 +82,8 @@ pub(super) fn tick(service: &Arc<KeyService>) {
     }
 }
 
-/// The key that more of them seal with than with ours, if it is one of ours; of as many, the
-/// one of the node that has run longest.
+/// The key that most nodes seal with, if it differs from this node's key and this node has it. In a
+/// tie the oldest node decides.
 fn majority_key(service: &KeyService) -> Option<KeyId> {
     let keyring = &service.keyring;
     let ours = keyring.active_fingerprint_name();

@@ -1,4 +1,4 @@
-//! OutgoingRequests to other nodes about their keys, and the answers.
+//! Key requests of this node to other nodes, and their answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use tokio::time::{Instant, timeout};
 
 use crate::direct_sender::DirectSender;
 
-/// A message may be lost: the request is asked again.
+/// A message may be lost, so the request is repeated at this interval.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
-/// Who has not answered by then does not.
+/// A node that has not answered by then counts as unanswered.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-/// Most requests at a time.
+/// Most requests open at a time.
 const MAX_OPEN: usize = 16;
 
-/// What this node waits for.
+/// The open requests.
 #[derive(Debug, Default)]
 pub(crate) struct OutgoingRequests(Mutex<OpenRequests>);
 
@@ -37,8 +37,8 @@ struct OpenRequest {
 }
 
 impl OutgoingRequests {
-    /// Puts a request to nodes, until all have answered or some do not; `None` if too many
-    /// are open.
+    /// Sends a request to nodes and waits until all have answered or the timeout has passed. `None`
+    /// if too many requests are open.
     pub(crate) async fn ask(
         &self,
         direct: &DirectSender,
@@ -58,7 +58,7 @@ impl OutgoingRequests {
             open.requests.insert(number, request);
             number
         };
-        // Also if nobody waits any more.
+        // Also closes the request if the caller drops the future.
         let _close = CloseOnDrop { requests: self, number };
         let until = Instant::now() + ANSWER_TIMEOUT;
         while Instant::now() < until {
@@ -78,7 +78,7 @@ impl OutgoingRequests {
         Some(std::mem::take(&mut self.0.lock().requests.get_mut(&number)?.answers))
     }
 
-    /// An answer came.
+    /// Records an answer.
     pub(crate) fn on_answer(&self, from: Incarnation, number: u32, held: KeysHeld) {
         let mut open = self.0.lock();
         let Some(request) = open.requests.get_mut(&number) else { return };

@@ -1,11 +1,11 @@
-//! A node that nobody answers, and that accepts several keys, tries in turn to link and seal with
-//! each: the others may have retired the key that it seals with while it was away. Links prove the
-//! key that seals, and frames of a retired key are opened by nobody, so neither can tell it.
-//! Where links prove nothing, this node may hear nodes that cannot open its frames; so only their
-//! answers count.
+//! Tries the other keys of a node that no member answers: the others may have retired this node's
+//! active key while the node was off. Links prove the active key, and no node opens frames sealed
+//! with a retired key, so the node cannot learn this from others. Where links prove nothing, this
+//! node may hear nodes that cannot open its frames; therefore only answers to its queries count.
 //!
-//! A try changes no file, and ends after a while. A member that answers meanwhile has shown that
-//! it opens what this node seals, and lives now; if it seals with that key, the key is activated.
+//! A trial changes no file and is limited in time. A member that answers during the trial has shown
+//! that it is alive and opens this node's frames. If that member seals with the tried key, the node
+//! activates the key.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,25 +17,25 @@ use tokio::time::Instant;
 
 use super::service::KeyService;
 
-/// How long a node seals with its own key before each try. A node that lacks the other keys is
-/// taken in then.
+/// Seconds for which the node seals with its own key before each trial. Nodes that lack the other
+/// keys can join during this time.
 const REST_SECONDS: [u64; 4] = [10, 20, 40, 60];
-/// How long a try lasts: the session is opened anew, and others are looked for.
+/// Duration of a trial: the session is reopened, and the node looks for others.
 const TRIAL_TIME: Duration = Duration::from_secs(10);
-/// The same with a key that the operator has just added on this node alone.
+/// Duration of a trial with a key that the operator has just added on this node alone.
 const ADDED_KEY_TRIAL_TIME: Duration = Duration::from_secs(30);
 
-/// How long after an activation that failed the next may begin.
+/// Time between a failed activation and the next one.
 const ACTIVATION_RETRY_AFTER: Duration = Duration::from_secs(10);
 
-/// When which key is tried.
+/// Decides when which key is tried.
 #[derive(Debug, Default)]
 pub(super) struct KeyTrials {
     schedule: Mutex<Schedule>,
     activation: Mutex<Activation>,
 }
 
-/// Activates the key that the others seal with: one at a time, since the disk may hang.
+/// State of activating the others' key: one activation at a time, because the disk may hang.
 #[derive(Debug, Default)]
 struct Activation {
     is_under_way: bool,
@@ -43,7 +43,7 @@ struct Activation {
 }
 
 impl Activation {
-    /// Whether an activation begins now.
+    /// Whether an activation starts now.
     fn begin(&mut self, now: Instant) -> bool {
         let begins = !self.is_under_way && self.not_before.is_none_or(|from| from <= now);
         self.is_under_way |= begins;
@@ -61,7 +61,7 @@ impl Activation {
 #[derive(Debug, Default)]
 struct Schedule {
     added: Option<KeyId>,
-    /// When the present turn ends.
+    /// End of the current rest or trial.
     until: Option<Instant>,
     tries: usize,
 }
@@ -74,14 +74,14 @@ enum Step {
 }
 
 impl KeyTrials {
-    /// The operator has added a key on this node alone: it is tried at once.
+    /// The operator has added a key on this node alone; it is tried at once.
     pub(super) fn on_added(&self, id: KeyId) {
         self.schedule.lock().added = Some(id);
     }
 }
 
 impl Schedule {
-    /// Of a node that nobody answers; `others` are the keys that do not seal.
+    /// The next step of a node that no member answers. `others` are the keys that do not seal.
     fn step(&mut self, now: Instant, others: &[KeyId], trial: Option<KeyId>) -> Step {
         if let Some(added) = self.added.take().filter(|added| others.contains(added)) {
             self.until = Some(now + ADDED_KEY_TRIAL_TIME);
@@ -104,14 +104,14 @@ impl Schedule {
         Step::Try(next)
     }
 
-    /// Nothing is to be searched for.
+    /// Ends the trials.
     fn end(&mut self, trial: Option<KeyId>) -> Step {
         *self = Self::default();
         if trial.is_some() { Step::Revert } else { Step::Wait }
     }
 }
 
-/// What is due every second.
+/// Runs every second.
 pub(super) fn tick(service: &Arc<KeyService>) {
     let keys = &service.keyring;
     let (ids, trial) = (keys.ids(), keys.trial());
@@ -133,15 +133,16 @@ pub(super) fn tick(service: &Arc<KeyService>) {
     match step {
         Step::Wait => {}
         Step::Try(id) => {
-            tracing::info!("nobody answers this node; it tries cluster key {id} for a while");
+            tracing::info!("no other node answers; trying cluster key {id} for a while");
             keys.seal_with(Some(id));
         }
         Step::Revert => keys.seal_with(None),
     }
 }
 
-/// Somebody answers meanwhile: the key that it seals with stays. Until it has said which, all
-/// goes on as it is.
+/// A member has answered during a trial. If a member seals with the tried key, the node activates
+/// the key. If a member seals with the former key, the trial ends. Until one is known, the trial
+/// goes on.
 fn activate_trial(service: &Arc<KeyService>, trial: KeyId) {
     let keys = &service.keyring;
     let peer_keys = service.replication.keys_of_peers();
@@ -151,7 +152,7 @@ fn activate_trial(service: &Arc<KeyService>, trial: KeyId) {
     } else if peer_keys.iter().any(|name| keys.id_by_fingerprint_name(*name) == Some(trial))
         && service.trials.activation.lock().begin(Instant::now())
     {
-        tracing::warn!("the other nodes seal with cluster key {trial}: so does this one");
+        tracing::warn!("the other nodes seal with cluster key {trial}; this node adopts it");
         let service = service.clone();
         tokio::spawn(async move {
             let done = service.act(KeyAction::Activate(trial.0)).await;
@@ -171,7 +172,7 @@ mod tests {
     const B: KeyId = KeyId([2; 8]);
 
     #[test]
-    fn keys_are_tried_in_turn_and_ever_more_rarely() {
+    fn keys_are_tried_in_turn_with_growing_rests() {
         let (mut schedule, begin) = (Schedule::default(), Instant::now());
         let (mut trial, mut seen) = (None, Vec::new());
         for second in 0..300 {
@@ -198,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_was_added_here_is_tried_at_once_and_for_longer() {
+    fn a_key_added_on_this_node_is_tried_at_once_and_for_longer() {
         let (mut schedule, begin) = (Schedule::default(), Instant::now());
         schedule.added = Some(B);
         assert_eq!(schedule.step(begin, &[A, B], None), Step::Try(B));
@@ -206,11 +207,11 @@ mod tests {
         assert_eq!(schedule.step(begin + Duration::from_secs(30), &[A, B], Some(B)), Step::Revert);
         schedule.added = Some(KeyId([9; 8]));
         let retired = schedule.step(begin + Duration::from_secs(31), &[A, B], None);
-        assert_eq!(retired, Step::Wait, "it was retired meanwhile");
+        assert_eq!(retired, Step::Wait, "the key was retired in the meantime");
     }
 
     #[test]
-    fn one_activation_is_under_way_at_a_time_and_one_that_failed_waits() {
+    fn activations_run_one_at_a_time_and_wait_after_a_failure() {
         let (mut activation, now) = (Activation::default(), Instant::now());
         assert_eq!(
             [activation.begin(now), activation.begin(now + ACTIVATION_RETRY_AFTER * 9)],
@@ -226,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_of_one_key_tries_none() {
+    fn a_node_with_one_key_makes_no_trial() {
         let (mut schedule, begin) = (Schedule::default(), Instant::now());
         for second in 0..100 {
             let now = begin + Duration::from_secs(second);

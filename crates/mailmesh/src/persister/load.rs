@@ -1,4 +1,4 @@
-//! Opens the store of a node, and reads what it has.
+//! Opens the store of a node and loads its content.
 
 use std::path::Path;
 
@@ -12,15 +12,15 @@ use super::stored_content::StoredContent;
 use super::{ALIVE_NOTE, DECISION_TIMEOUT, STAMP_NOTE, StoreContext, record};
 use crate::Error;
 
-/// Entries handed over at a time while the store is read.
+/// Entries per batch while the store is read.
 const BATCH_ENTRIES: usize = 4_096;
-/// Most of these on their way.
+/// Batches that may wait between the reader and the mirror.
 const MAX_QUEUED_BATCHES: usize = 16;
 
 /// Longest name of another cluster in an error, in characters.
 const MAX_SHOWN_NAME: usize = 64;
 
-/// How a store is opened: a test has one on a disk that is full.
+/// Opens a store. A test replaces it to simulate a full disk.
 pub(crate) type StoreOpener = fn(&Path) -> Result<Store, StoreError>;
 
 /// A store that is in use.
@@ -29,12 +29,12 @@ pub(super) struct OpenStore {
     pub(super) store: Store,
     pub(super) binding: Binding,
     pub(super) vault: Option<Vault>,
-    /// Of the keys that the vault has.
+    /// Version of the keyring that the vault has.
     pub(super) version: u64,
 }
 
-/// Opens the store and loads it. With `is_late`, the mirror already has content, so the loaded
-/// entries are set withheld.
+/// Opens the store and loads it. `is_late`: the mirror already has content, so the loaded entries
+/// are withheld.
 pub(super) fn open_and_load(
     dir: &Path,
     source: &StoreContext,
@@ -61,32 +61,32 @@ pub(super) fn open_and_load(
             source.mirror.restore(entries, source.time.now());
         }
     });
-    // Such an error does not pass: a batch may be in the mirror, so the node does not start. A late
-    // store is read again, since all that was read waited withheld.
+    // This error is permanent: some batches may already be in the mirror, so the node does not
+    // start. A late store is read again, because all its entries were withheld.
     let loaded = loaded?;
     if is_old && loaded > 0 {
         tracing::warn!(
-            "the stored mirror is older than {} h, so it may have what was removed since; it is used only if no other node has one within {} s",
+            "the stored mirror is older than {} h, so it may hold entries removed since; it is used only if no other node has a mirror within {} s",
             Bounds::default().tombstones.as_secs() / 3600,
             DECISION_TIMEOUT.as_secs()
         );
     }
     tracing::info!(entries = loaded, took = ?begin.elapsed(), "the mirror was read from {}", store.path().display());
-    // A late store is always set withheld, even without a time note.
+    // Content of a late store is always withheld, even without a note of its time.
     let alive = alive.or(is_late.then_some(UnixMillis(0))).filter(|_| loaded > 0);
     let undecided = alive.map(|alive| StoredContent::new(alive, stamp, withheld, is_late));
     Ok((OpenStore { store, binding, vault, version }, undecided))
 }
 
-/// Opens the store of a directory if it is of this node's cluster, with what it is to note of
-/// that from now on. One whose keys this node does not have is set withheld.
+/// Opens the store of a directory, and returns it with the binding to write from now on. A store of
+/// the same cluster with keys that this node lacks is renamed, and a new store is opened.
 fn open(dir: &Path, source: &StoreContext, opener: StoreOpener) -> Result<(Store, Binding), Error> {
     let mut binding = Binding::current(source);
     let store = opener(dir)?;
     if store.is_open_to_group() {
         tracing::warn!(
-            "the group of {} may write there, and so change what this node and all others block; \
-             `chmod g-w` it, unless the volume is mounted so",
+            "the group of {} may write there, and so change the blocks of all nodes; \
+             `chmod g-w` it, unless the volume is mounted that way",
             dir.display()
         );
     }
@@ -94,7 +94,7 @@ fn open(dir: &Path, source: &StoreContext, opener: StoreOpener) -> Result<(Store
     match noted.relation_to(&binding) {
         Relation::SameCluster => {}
         Relation::SameClusterBeforeKeys => tracing::info!(
-            "{} is of this cluster from before it had a key; it is used, and belongs to the key from now on",
+            "{} was written before this cluster had a key; it is used, and bound to the key from now on",
             store.path().display()
         ),
         Relation::OtherCluster => {
@@ -107,7 +107,7 @@ fn open(dir: &Path, source: &StoreContext, opener: StoreOpener) -> Result<(Store
             let path = store.path().to_owned();
             let kept = store.set_aside(&noted.first_key())?;
             tracing::error!(
-                "{} was written under cluster key {}, and this node has {}: it is not used, and is now {}. \
+                "{} was written under cluster key {}, and this node has {}: the store is not used and was renamed to {}. \
                  The content comes from the other nodes. If all nodes were off when the key was replaced: stop this node, \
                  add the old key as the last line of its key file, move the file back, start, and retire that key",
                 path.display(),
@@ -122,7 +122,7 @@ fn open(dir: &Path, source: &StoreContext, opener: StoreOpener) -> Result<(Store
     Ok((store, binding))
 }
 
-/// Gives every entry that can be read, while a thread of its own reads on.
+/// Passes every readable entry to `take`, while a second thread reads on.
 fn load(
     store: &Store,
     vault: Option<&Vault>,
@@ -142,13 +142,13 @@ fn load(
     if unreadable > 0 {
         tracing::warn!(
             unreadable,
-            "stored entries were left out; was the cluster key changed? They come from the other nodes"
+            "stored entries cannot be read; was the cluster key changed? The other nodes supply them"
         );
     }
     Ok(loaded)
 }
 
-/// Gives entries in batches; counts those, and those that cannot be read.
+/// Passes entries on in batches; counts the readable and the unreadable ones.
 fn read_all(
     store: &Store,
     vault: Option<&Vault>,

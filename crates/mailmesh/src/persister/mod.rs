@@ -1,9 +1,9 @@
-//! Keeps the mirror in a store: a thread of its own writes what changed.
+//! Keeps the mirror on disk: a thread of its own writes changes to the store.
 //!
-//! - [`binding`]: which cluster a store belongs to;
-//! - [`load`]: opens and reads it at the start;
-//! - [`record`]: an entry as a record of it;
-//! - [`undecided`]: what it had, until its age is known;
+//! - [`binding`]: binds a store to a cluster;
+//! - [`load`]: opens and loads a store at the start;
+//! - [`record`]: encodes an entry of the mirror as a record;
+//! - [`stored_content`]: decides whether stored content is recent enough to use;
 //! - [`writer`]: the thread.
 
 mod binding;
@@ -34,26 +34,26 @@ pub(crate) use stored_content::ClusterView;
 use stored_content::{AgeVerdict, StoredContent};
 use writer::Writer;
 
-/// How long what is too old to be trusted waits for something better.
+/// Stored content that may be too old waits this long for the mirror of a member.
 const DECISION_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// When the node was alive, in milliseconds of its wall clock.
+/// Note with the time at which the node was last alive, in milliseconds of cluster time.
 const ALIVE_NOTE: &str = "alive";
-/// The latest stamp made or seen.
+/// Note with the latest stamp made or seen.
 const STAMP_NOTE: &str = "stamp";
 
-/// What the store of a node holds, and what decides about it.
+/// Parts of the node that the persister works with.
 #[derive(Debug, Clone)]
 pub(crate) struct StoreContext {
     /// The name of the cluster.
     pub(crate) cluster: String,
-    /// `None` for an open mesh.
+    /// `None` without a cluster key.
     pub(crate) keys: Option<Arc<NodeKeyring>>,
     pub(crate) mirror: Arc<Mirror>,
     pub(crate) time: Arc<ClusterTime>,
 }
 
-/// The mirror's store, and the thread that writes it.
+/// The mirror's store and its writer thread.
 #[derive(Debug)]
 pub(crate) struct Persister {
     source: StoreContext,
@@ -71,30 +71,30 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct WriteQueue {
-    /// What has changed and is not written: at most what the mirror holds.
+    /// Keys of changes not written yet; at most as many as the mirror has entries.
     changed: HashSet<ChangeKey>,
-    /// How many are being written.
+    /// Number of changes being written.
     writing: usize,
-    /// Changes noted so far.
+    /// Number of changes queued so far.
     noted: u64,
-    /// Somebody waits: do not gather.
+    /// A caller waits: write without gathering.
     flush_now: bool,
     stop: Option<Stop>,
-    /// What the store had, until its age is known.
+    /// Stored content about which no decision has been made.
     undecided: Option<StoredContent>,
-    /// Too-old content is being deleted; until then the store must not be marked as current. The
-    /// number of changes that have to be on the disk for that.
+    /// While too-old content is being deleted, the store must not be marked as current. The
+    /// deletion is complete once this many changes are on disk.
     deletion_covers: Option<u64>,
 }
 
 impl WriteQueue {
-    /// Whether content of the store still waits outside the mirror.
+    /// Whether stored content is withheld from the mirror.
     fn has_withheld(&self) -> bool {
         self.undecided.as_ref().is_some_and(|undecided| undecided.withheld.is_some())
     }
 
-    /// Whether the store has content that may be too old, so that the time of its last write must
-    /// not be noted: after a restart that content would pass for current.
+    /// Whether the store has content that may be too old. Then the alive note must not be updated:
+    /// after a restart the content would count as current.
     fn may_be_outdated(&self, knows_time: bool) -> bool {
         self.deletion_covers.is_some()
             || self.undecided.as_ref().is_some_and(|undecided| {
@@ -102,24 +102,24 @@ impl WriteQueue {
             })
     }
 
-    /// Notes changes of these keys.
+    /// Queues changes of these keys.
     fn note(&mut self, keys: impl Iterator<Item = ChangeKey>) {
         let before = self.changed.len();
         self.changed.extend(keys);
         self.noted += (self.changed.len() - before) as u64;
     }
 
-    /// Old content is to be deleted, and its keys are not all noted yet.
+    /// Old content is to be deleted, and its keys are not all queued yet.
     fn begin_deletion(&mut self) {
         self.deletion_covers = Some(u64::MAX);
     }
 
-    /// The keys of all old content are noted.
+    /// The keys of all old content are queued.
     fn end_deletion_at_noted(&mut self) {
         self.deletion_covers = Some(self.noted);
     }
 
-    /// All changes up to a number are on the disk.
+    /// All changes up to the number `covers` are on disk.
     fn on_written(&mut self, covers: u64) {
         self.deletion_covers.take_if(|until| *until <= covers);
     }
@@ -127,38 +127,38 @@ impl WriteQueue {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stop {
-    /// After what is to be written.
+    /// After the queued changes are written.
     AfterFlush,
-    /// As it is.
+    /// Without writing anything more.
     Immediately,
 }
 
 #[derive(Debug, Clone, Default)]
 struct Progress {
-    /// Changes noted that are on the disk.
+    /// Number of queued changes that are on disk.
     written: u64,
     attempts: u64,
     /// Why the last write failed.
     failure: Option<Arc<str>>,
-    /// Nothing is written any more.
+    /// The writer thread has ended.
     has_exited: bool,
 }
 
-/// How the store is.
+/// State of the store.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct StoreStatus {
-    /// The file.
+    /// Path of the file.
     pub path: String,
-    /// Entries that changed and are not on the disk yet.
+    /// Changed entries that are not on disk yet.
     pub waiting: usize,
-    /// Why the last write failed; what waits is written when that works again.
+    /// Why the last write failed; `None` if it succeeded. Failed writes are retried.
     pub failure: Option<String>,
 }
 
 impl Persister {
-    /// Opens the store of a directory, puts its content into the mirror, and keeps it
-    /// current from then on. While the disk is full that is tried again and again.
+    /// Opens the store of a directory, loads it into the mirror, and keeps it current. If the disk
+    /// is full, opening is retried in the background.
     pub(crate) fn open(
         dir: &Path,
         source: StoreContext,
@@ -170,14 +170,14 @@ impl Persister {
             Err(Error::Store(error)) if error.may_pass() => {
                 tracing::error!(
                     %error,
-                    "the node starts without its store; that is opened, and the whole mirror written, when it works again"
+                    "the node starts without its store; opening it is retried, and then the whole mirror is written"
                 );
                 failure = Some(error.to_string().into());
                 (None, None)
             }
             Err(error) => return Err(error),
         };
-        // What the store notes of its cluster is written at once.
+        // The binding is written at once.
         let work = WriteQueue { flush_now: true, undecided, ..WriteQueue::default() };
         let shared = Arc::new(Shared {
             path: Store::path_in(dir),
@@ -185,7 +185,7 @@ impl Persister {
             wake: Condvar::new(),
             progress: watch::Sender::new(Progress { failure, ..Progress::default() }),
         });
-        // What happens from now on; what was there came from the store.
+        // Observes later changes only: the present content came from the store.
         let observer: Weak<dyn Observer> = Arc::downgrade(&(shared.clone() as Arc<dyn Observer>));
         source.mirror.observe_changes(observer);
         let (of_writer, dir) = ((source.clone(), shared.clone()), dir.to_owned());
@@ -198,7 +198,7 @@ impl Persister {
         Ok(Self { source, shared, thread: Mutex::new(Some(thread)) })
     }
 
-    /// Waits until all that has changed so far is on the disk.
+    /// Waits until every change made so far is on disk. Cancel-safe.
     pub(crate) async fn saved(&self) -> Result<(), Error> {
         let noted = {
             let mut work = self.shared.work.lock();
@@ -221,8 +221,8 @@ impl Persister {
         }
     }
 
-    /// Has entries written again that have not changed; `false` if there is content besides that
-    /// is not in the mirror yet.
+    /// Queues unchanged entries for writing. `false` if some stored content is withheld, and so not
+    /// written again.
     pub(crate) fn write_again(&self, keys: impl Iterator<Item = ChangeKey>) -> bool {
         let mut work = self.shared.work.lock();
         let is_all = !work.has_withheld();
@@ -232,13 +232,13 @@ impl Persister {
         is_all
     }
 
-    /// Whether what the store had may be compared with the others.
+    /// Whether no stored content awaits a decision.
     pub(crate) fn is_decided(&self) -> bool {
         self.shared.work.lock().undecided.is_none()
     }
 
-    /// Settles content whose age a member's clock has confirmed. `true` if that was so: the mirror
-    /// may then be compared.
+    /// Accepts stored content in the mirror as recent, once members confirm the time. `true` if
+    /// that happened now: the mirror may then be compared.
     pub(crate) fn confirm_age(&self) -> bool {
         if self.is_decided() || !self.source.time.is_known() {
             return false;
@@ -248,8 +248,8 @@ impl Persister {
         work.undecided.take_if(|undecided| undecided.is_confirmed(started)).is_some()
     }
 
-    /// Uses what the store had, or drops it, once that can be decided. `true` if the mirror has
-    /// changed, or may be compared from now on.
+    /// Uses or drops stored content once that can be decided. `true` if the mirror has changed or
+    /// may be compared from now on.
     pub(crate) fn decide(&self, others: &ClusterView) -> bool {
         let StoreContext { mirror, time, .. } = &self.source;
         let mut work = self.shared.work.lock();
@@ -264,7 +264,7 @@ impl Persister {
             }
         };
         if verdict == AgeVerdict::Drop {
-            // A write that is under way covers none of it.
+            // A write in progress covers no part of the deletion.
             work.begin_deletion();
             if let Some(withheld) = &withheld {
                 work.note(withheld.iter().map(|saved| saved.change.key()));
@@ -277,7 +277,7 @@ impl Persister {
                 let in_force = match &withheld {
                     Some(_) => 0,
                     None => {
-                        // Each entry that goes is noted meanwhile.
+                        // The observer queues each removed entry.
                         let count = mirror.forget_until(stamp);
                         self.shared.work.lock().end_deletion_at_noted();
                         count
@@ -285,17 +285,17 @@ impl Persister {
                 };
                 tracing::warn!(
                     entries = withheld.map_or(in_force, |withheld| withheld.len()),
-                    "the stored mirror is too old by the time of the cluster: it is dropped, and that of the others taken"
+                    "the stored mirror is too old by cluster time: it is dropped, and the mirror of the other nodes is used"
                 );
             }
             (_, Some(withheld)) => {
                 let keys: Vec<_> = withheld.iter().map(|saved| saved.change.key()).collect();
                 let count = mirror.restore(withheld, time.now());
-                // What changed meanwhile may have been written in the place of what is newer.
+                // A newer change may have been overwritten on disk by an older one in the meantime.
                 self.write_again(keys.into_iter());
                 tracing::warn!(
                     entries = count,
-                    "the stored mirror, which was set aside, is used: it is not too old, or no other node runs for longer"
+                    "the withheld stored mirror is now used: it is recent enough, or no member has been running for longer"
                 );
             }
             _ => {}
@@ -304,7 +304,7 @@ impl Persister {
         true
     }
 
-    /// Writes what waits, and closes the store. Blocks.
+    /// Writes queued changes and closes the store. Blocks.
     pub(crate) fn close(&self) {
         self.stop(Stop::AfterFlush);
         if let Some(thread) = self.thread.lock().take() {
@@ -312,12 +312,12 @@ impl Persister {
         }
     }
 
-    /// Closes the store as it is, as if the process had died.
+    /// Closes the store without writing, as if the process had died.
     pub(crate) fn abandon(&self) {
         self.stop(Stop::Immediately);
     }
 
-    /// Writes which keys the store belongs to, now that they have changed.
+    /// Writes the binding again after the keys have changed.
     pub(crate) fn note_keys(&self) {
         self.shared.work.lock().flush_now = true;
         self.shared.wake.notify_all();
@@ -342,7 +342,7 @@ impl Persister {
 }
 
 impl Drop for Persister {
-    /// The thread ends with the node, also with one that did not start.
+    /// The thread ends with the node, even if the node's start failed.
     fn drop(&mut self) {
         self.abandon();
     }

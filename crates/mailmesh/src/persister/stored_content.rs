@@ -1,13 +1,14 @@
-//! What a store had, until its age is known by the time of the cluster.
+//! Decides whether stored content is recent enough to use.
 //!
-//! A node that was off for longer than tombstones live may have in its store what was removed
-//! since. Its own clock may be wrong, and there is nobody else to ask at the start. So what the
-//! store had is not compared with others until peers have said what time it is and most clocks agree:
+//! A node that was off for longer than tombstones are kept may have entries in its store that were
+//! removed since. Its own clock may be wrong, and at the start it can ask no member. Therefore
+//! stored content is not compared with other mirrors until members have reported their time and
+//! most clocks agree:
 //!
-//! - if it is young by the own clock, it is in force at once, on this node alone;
-//! - otherwise it waits withheld, for ten seconds at most while nobody is there.
+//! - if the content is recent by this node's clock, it is in force at once, on this node alone;
+//! - otherwise it is withheld, for at most ten seconds while there are no members.
 //!
-//! Then it is used, or, if it is old and a member runs for longer, dropped.
+//! Then the content is used, or dropped if it is old and a member has been running for longer.
 
 use std::time::Duration;
 
@@ -21,27 +22,28 @@ use crate::cluster_time::ClusterTime;
 
 #[derive(Debug)]
 pub(super) struct StoredContent {
-    /// When the node was alive for the last time, by its store.
+    /// Last time at which the node was alive, by its store.
     alive: UnixMillis,
-    /// All that was in the store was stamped by then, and nothing of this life was.
+    /// Upper bound of the stamps in the store; all stamps of this incarnation are later.
     pub(super) stamp: Stamp,
-    /// What the store had, if it is not in force.
+    /// The stored entries while they are not in force.
     pub(super) withheld: Option<Vec<Saved>>,
-    /// The mirror had content before.
+    /// The mirror had content before the store was loaded.
     is_late: bool,
-    /// It was set withheld at first. It stays known as old, also in force on a node that is alone:
-    /// after a restart it would pass for current among nodes that have removed some of it.
+    /// The content was withheld at first. It counts as old from then on, even if a node without
+    /// members uses it: after a restart it would count as current, although other nodes have
+    /// removed some of it.
     pub(super) was_withheld: bool,
     since: Instant,
     first_member: Option<Instant>,
 }
 
-/// What a node knows of the others. Gathered before the store's lock is taken: whoever
-/// receives frames may hold the locks that this needs, and wait for that one.
+/// What a node knows of the cluster. It is gathered before the store's lock is taken: a thread that
+/// receives frames may hold the locks needed here while it waits for the store's lock.
 pub(crate) struct ClusterView {
     members: usize,
     knows_time: bool,
-    /// When this node started, by the time of the cluster.
+    /// Cluster time at which this node started.
     started: UnixMillis,
     has_older_member: bool,
 }
@@ -57,16 +59,16 @@ impl ClusterView {
     }
 }
 
-/// What becomes of what a store had.
+/// Decision about stored content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AgeVerdict {
-    /// Nothing yet.
+    /// No decision yet.
     Wait,
-    /// It is in force here, and not yet compared with others.
+    /// Use it on this node, and do not compare it with others yet.
     UseLocally,
-    /// It is as good as any other's.
+    /// Use it like any other mirror.
     Use,
-    /// It may have what was removed since, and others have better.
+    /// Drop it: it may have removed entries, and a member has a better mirror.
     Drop,
 }
 
@@ -82,14 +84,15 @@ impl StoredContent {
         Self { alive, stamp, withheld, is_late, was_withheld, since, first_member: None }
     }
 
-    /// Whether a store was written longer before `start` than removals are remembered. By a
-    /// clock that others confirm, one of the future has no age that can be known.
+    /// Whether a store was last written longer before `start` than removals are remembered. If
+    /// members confirm the time, content from the future counts as old too, because its age is
+    /// unknown.
     pub(super) fn is_old(alive: UnixMillis, start: UnixMillis, is_confirmed: bool) -> bool {
         let remembered = Bounds::default().tombstones;
         alive.plus(remembered) < start || is_confirmed && start.plus(remembered) < alive
     }
 
-    /// Whether the content is in force and, by agreed cluster time, recent enough to share.
+    /// Whether the content is in force and, by agreed cluster time, recent enough to compare.
     pub(super) fn is_confirmed(&self, started: UnixMillis) -> bool {
         self.withheld.is_none() && !Self::is_old(self.alive, started, true)
     }
@@ -107,7 +110,8 @@ impl StoredContent {
             return match (is_alone, self.is_late) {
                 (false, _) => AgeVerdict::Wait,
                 (true, false) => AgeVerdict::UseLocally,
-                // By its stamps it could not be told from the rest of the mirror any more.
+                // If used locally, it could later not be told from the rest of the mirror by its
+                // stamps.
                 (true, true) => AgeVerdict::Use,
             };
         }

@@ -1,4 +1,4 @@
-//! The thread that writes what changed.
+//! The thread that writes changes to the store.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,32 +12,33 @@ use super::load::{self, OpenStore, StoreOpener};
 use super::{ALIVE_NOTE, STAMP_NOTE, Shared, Stop, StoreContext, record};
 use crate::Error;
 
-/// How long changes are gathered before they are written together.
+/// Changes are gathered this long and written together.
 const GATHER_TIME: Duration = Duration::from_millis(50);
-/// How often it is noted that the node is alive, without changes.
+/// Interval of the alive note while nothing changes.
 const ALIVE_INTERVAL: Duration = Duration::from_secs(60);
 /// Most changes per commit, so that other disk users get their turn.
 const MAX_BATCH: usize = 50_000;
-/// Keys looked up in the mirror at a time, so that nobody waits long for it.
+/// Keys looked up in the mirror at a time, so that its lock is held briefly.
 const LOOKUP_PAGE: usize = 1_000;
-/// First wait after a failed write; doubles with each.
+/// Wait after the first failed write; doubles with each failure.
 const MIN_RETRY_DELAY: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 1_000 });
 /// Longest wait after a failed write.
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(60);
-/// What was stamped and not yet written when a node died was stamped within this time.
+/// A node that dies may have made stamps that it did not write. They lie within this time after the
+/// last written stamp.
 const STAMP_MARGIN: Duration = Duration::from_secs(1);
 
-/// What is written together.
+/// Changes that are written together.
 struct Batch {
     keys: Vec<ChangeKey>,
-    /// With these, all changes up to this number are on the disk; `None` if some are left.
+    /// After this batch, all changes up to this number are on disk. `None` if more are queued.
     covers: Option<u64>,
     stop: Option<Stop>,
 }
 
-/// The thread.
+/// The writer thread.
 pub(super) struct Writer {
-    /// None while it cannot be opened.
+    /// `None` while the store cannot be opened.
     pub(super) opened: Option<OpenStore>,
     pub(super) dir: PathBuf,
     pub(super) opener: StoreOpener,
@@ -46,7 +47,7 @@ pub(super) struct Writer {
 }
 
 impl Drop for Writer {
-    /// Whoever waits is told, also if the thread ended by a bug.
+    /// Wakes callers that wait, even if the thread panicked.
     fn drop(&mut self) {
         self.shared.progress.send_modify(|progress| progress.has_exited = true);
     }
@@ -100,7 +101,7 @@ impl Writer {
         }
     }
 
-    /// What to write next, once there is something.
+    /// Waits for changes and returns the next batch.
     fn next(&self) -> Batch {
         let mut work = self.shared.work.lock();
         if work.changed.is_empty() && work.stop.is_none() && !work.flush_now {
@@ -118,7 +119,7 @@ impl Writer {
         Batch { keys, covers, stop: work.stop }
     }
 
-    /// Writes what is held of these keys; gives why some cannot be written at all.
+    /// Writes the mirror's entries for these keys. Returns an error text if some cannot be encoded.
     fn write(&mut self, keys: &[ChangeKey]) -> Result<Option<String>, Error> {
         let StoreContext { mirror, time, keys: keyring, .. } = &self.source;
         let opened = match &mut self.opened {
@@ -143,7 +144,7 @@ impl Writer {
                 let name = mailmesh_codec::encode_change_key(key);
                 match record::write(&name, saved.as_ref(), opened.vault.as_ref()) {
                     Ok(value) => records.push((name, value)),
-                    // Not written; what was there stays.
+                    // Skipped: the old record stays.
                     Err(error) => refused = Some(error.to_string()),
                 }
             }
@@ -154,7 +155,7 @@ impl Writer {
         let latest = mirror.latest_stamp();
         let stamp = Stamp::new(latest.physical().plus(STAMP_MARGIN), u16::MAX, NodeId(0));
         let (stamp, now) = (stamp.time().to_be_bytes(), time.now().0.to_be_bytes());
-        // Outside the store's lock: whoever receives frames may hold the lock that this takes.
+        // Not under the store's lock: a thread that receives frames may hold the lock needed here.
         let knows_time = time.is_known();
         let may_be_outdated = self.shared.work.lock().may_be_outdated(knows_time);
         let binding = opened.binding.notes();
