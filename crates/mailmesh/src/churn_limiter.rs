@@ -1,27 +1,27 @@
-//! Which joins and departures are logged one by one.
+//! Limits log lines about nodes that join and leave.
 
 use std::time::{Duration, Instant};
 
-/// Lines a minute: a cluster of 64 that starts is named whole. A member that makes up nodes could
-/// otherwise fill a disk.
+/// Enough to log every join of a starting cluster of 64. A malicious member that invents nodes
+/// could otherwise fill the disk.
 const MAX_LINES_PER_MINUTE: u32 = 100;
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Counts the nodes that join and leave.
+/// Counts joins and departures, and decides which of them are logged.
 #[derive(Debug, Default)]
 pub(crate) struct ChurnLimiter {
     joined: u64,
     left: u64,
-    /// When the present minute began.
+    /// Start of the current minute.
     minute_start: Option<Instant>,
-    /// Of the present minute.
+    /// Lines logged in the current minute.
     lines: u32,
-    /// Joins and departures of the present minute that were not logged.
+    /// Joins and departures in the current minute that were not logged.
     unlogged: (u64, u64),
 }
 
 impl ChurnLimiter {
-    /// A node joined; whether that is logged.
+    /// Counts a join; returns whether to log it.
     pub(crate) fn on_joined(&mut self, now: Instant) -> bool {
         self.joined += 1;
         let is_logged = self.spend_line(now);
@@ -29,7 +29,7 @@ impl ChurnLimiter {
         is_logged
     }
 
-    /// A node left; whether that is logged.
+    /// Counts a departure; returns whether to log it.
     pub(crate) fn on_left(&mut self, now: Instant) -> bool {
         self.left += 1;
         let is_logged = self.spend_line(now);
@@ -37,12 +37,12 @@ impl ChurnLimiter {
         is_logged
     }
 
-    /// How many joined and left minute_start the start.
+    /// Number of joins and of departures since the start.
     pub(crate) fn totals(&self) -> (u64, u64) {
         (self.joined, self.left)
     }
 
-    /// At the end of a minute: how many joined and left in it without a line, if any did.
+    /// After the end of a minute: the joins and departures in it that were not logged, if any.
     pub(crate) fn end_of_minute(&mut self, now: Instant) -> Option<(u64, u64)> {
         let is_over = self
             .minute_start
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_crash_loop_is_a_hundred_lines_a_minute_and_then_a_count() {
+    fn a_crash_loop_logs_100_lines_a_minute_and_then_a_count() {
         let (mut churn, begin) = (ChurnLimiter::default(), Instant::now());
         let mut logged = 0;
         for life in 0..500 {

@@ -1,4 +1,4 @@
-//! The mirror as a state and its changes, without a hole between.
+//! Watches of the mirror: a snapshot, then every change, without loss in between.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
@@ -13,47 +13,46 @@ use tokio::sync::Notify;
 use crate::lifecycle::Lifecycle;
 use crate::node::Inner;
 
-/// Most changes that wait to be read. Past it they are let go, and the reader gets the
-/// whole state anew.
+/// Most changes that wait for a reader. Beyond that they are dropped, and the reader gets a new
+/// snapshot.
 const MAX_QUEUED: usize = 64 * 1024;
 
-/// What a [`BlockWatch`] tells.
+/// An entry of a [`BlockWatch`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BlockUpdate {
-    /// Everything there is now, in order. Comes first; and again when changes were read
-    /// too slowly to be kept.
+    /// All present entries, sorted. Comes first, and again if the reader was too slow and changes
+    /// were dropped.
     State(Vec<(Rule, NetworkEntry)>),
-    /// A network was blocked or allowed, or what is known of it is new.
+    /// A network was blocked or allowed, or its entry was changed.
     Set(Rule, NetworkEntry),
-    /// A network was taken off.
+    /// The entry of a network was removed.
     Removed(Rule, Network),
-    /// The time of a network was over.
+    /// The entry of a network expired.
     Expired(Rule, NetworkEntry),
 }
 
-/// What a [`CertWatch`] tells.
+/// An entry of a [`CertWatch`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CertUpdate {
-    /// Everything there is now, by names. Comes first; and again when changes were read
-    /// too slowly to be kept.
+    /// All present certificates, sorted by names. Comes first, and again if the reader was too slow
+    /// and changes were dropped.
     State(Vec<Arc<Certificate>>),
-    /// A certificate is new.
+    /// A certificate was set.
     Set(Arc<Certificate>),
     /// The certificate of these names was withdrawn.
     Removed(DomainNames),
-    /// A certificate has so many days left, or fewer: comes at 30, 7 and 1, and at 0, when
-    /// it has ended. It is still given out until a newer one comes.
+    /// A certificate expires within this many days: sent at 30, 7, 1 and 0, where 0 means expired.
+    /// The certificate remains in use until a newer one is set.
     Ending(Arc<Certificate>, u32),
 }
 
-/// Blocked and allowed networks, and whatever happens to them: see
-/// [`Blocks::watch`](crate::Blocks::watch).
+/// Blocked and allowed networks and their changes; see [`Blocks::watch`](crate::Blocks::watch).
 #[derive(Debug)]
 pub struct BlockWatch(Watch);
 
-/// Certificates, and whatever happens to them: see [`Certs::watch`](crate::Certs::watch).
+/// Certificates and their changes; see [`Certs::watch`](crate::Certs::watch).
 #[derive(Debug)]
 pub struct CertWatch(Watch);
 
@@ -62,7 +61,8 @@ impl BlockWatch {
         Self(Watch::new(node, |change| matches!(change, Change::Network(_))))
     }
 
-    /// The next; `None` once the node has stopped and all is read. Cancel safe.
+    /// Waits for the next update. `None` once the node has stopped and everything was read.
+    /// Cancel-safe.
     pub async fn recv(&mut self) -> Option<BlockUpdate> {
         loop {
             match self.0.next().await? {
@@ -97,7 +97,8 @@ impl CertWatch {
         Self(Watch::new(node, |change| matches!(change, Change::Certificate(_))))
     }
 
-    /// The next; `None` once the node has stopped and all is read. Cancel safe.
+    /// Waits for the next update. `None` once the node has stopped and everything was read.
+    /// Cancel-safe.
     pub async fn recv(&mut self) -> Option<CertUpdate> {
         loop {
             match self.0.next().await? {
@@ -141,14 +142,14 @@ fn certificate(change: &Change) -> Option<Arc<Certificate>> {
     }
 }
 
-/// Of any sort.
+/// A watch of any kind of entry; `takes` selects the entries.
 #[derive(Debug)]
 pub(crate) struct Watch {
     mirror: Arc<Mirror>,
     lifecycle: Arc<Lifecycle>,
     takes: fn(&Change) -> bool,
     queue: Arc<Queue>,
-    /// Not read yet.
+    /// The snapshot, until it is read.
     state: Option<Vec<Change>>,
 }
 
@@ -192,7 +193,7 @@ impl Watch {
     }
 }
 
-/// Changes that wait to be read.
+/// Changes that wait for the reader.
 struct Queue {
     takes: fn(&Change) -> bool,
     waiting: Mutex<Waiting>,
@@ -206,7 +207,7 @@ struct Waiting {
 }
 
 impl Queue {
-    /// A queue of what happens from now on, and what there is now.
+    /// A queue of all changes from now on, and a snapshot of the present entries.
     fn begin(mirror: &Mirror, takes: fn(&Change) -> bool) -> (Arc<Self>, Vec<Change>) {
         let queue = Arc::new(Self { takes, waiting: Mutex::default(), wake: Notify::new() });
         let observer: Weak<dyn Observer> = Arc::downgrade(&(queue.clone() as Arc<dyn Observer>));
@@ -215,7 +216,7 @@ impl Queue {
         (queue, state)
     }
 
-    /// The first that waits, and whether some were let go.
+    /// The oldest waiting change, and whether changes were dropped.
     fn pop(&self) -> (Option<Item>, bool) {
         let mut waiting = self.waiting.lock();
         (waiting.changes.pop_front(), waiting.overflowed)

@@ -334,13 +334,13 @@ async fn a_wait_that_ends_says_what_is_not_so() {
     cluster.kill("mx2");
     let error = cluster.converged_within(Duration::from_millis(100)).await.unwrap_err();
     let text = error.to_string();
-    assert!(text.starts_with("the nodes do not agree after 100ms: mx1 still sees mx2 ("), "{text}");
+    assert!(text.starts_with("the nodes do not agree after 100ms: mx1 still has mx2 ("), "{text}");
     cluster.restart("mx2").await.unwrap();
     cluster.converged().await.unwrap();
     cluster.isolate("mx1");
     eventually("both gave up", || !sees(&cluster.node("mx1"), "mx2")).await.unwrap();
     let error = cluster.converged_within(Duration::from_secs(1)).await.unwrap_err();
-    assert!(error.to_string().contains("mx1 does not see mx2"), "{error}");
+    assert!(error.to_string().contains("mx1 does not have mx2"), "{error}");
     let error = eventually("pigs fly", || false).await.unwrap_err();
     assert_eq!(error.to_string(), "pigs fly: not so after 30s");
     let error = cluster.add("mx1").await.unwrap_err();

@@ -6,7 +6,7 @@ use super::skew::{Epoch, SkewedClock};
 use super::{TestCluster, TestError};
 use crate::{Node, NodeBuilder};
 
-/// Makes a [`TestCluster`].
+/// Builds a [`TestCluster`].
 pub struct TestClusterBuilder {
     names: Vec<String>,
     open: bool,
@@ -20,16 +20,16 @@ impl TestClusterBuilder {
         Self { names, open: false, each: Box::new(|builder| builder) }
     }
 
-    /// Makes an open mesh: no key, and so no certificates. Without this, frames are
-    /// sealed with a key made for the occasion.
+    /// Runs the nodes without a cluster key, and so without certificates. By default frames are
+    /// sealed with a generated key.
     #[must_use]
     pub fn open_mesh(mut self) -> Self {
         self.open = true;
         self
     }
 
-    /// Sets what each node is built with, now and at every restart: bounds of inboxes,
-    /// the failure timeout. Name, bus and wall clock are the kit's.
+    /// Configures the builder of each node, at its start and at each restart, for example inbox
+    /// bounds or the failure timeout. The test kit sets name, bus and wall clock itself.
     #[must_use]
     pub fn each(
         mut self,
@@ -39,7 +39,7 @@ impl TestClusterBuilder {
         self
     }
 
-    /// Starts the nodes, and waits until each sees every other.
+    /// Starts the nodes, and waits until each node has every other as a member.
     ///
     /// # Errors
     /// [`TestError::Start`], [`TestError::SameName`], [`TestError::NotConverged`].
@@ -67,7 +67,7 @@ impl fmt::Debug for TestClusterBuilder {
     }
 }
 
-/// What each life of a node is made from.
+/// Configuration for each incarnation of a node.
 pub(crate) struct NodeTemplate {
     key: Option<ClusterKey>,
     each: Each,

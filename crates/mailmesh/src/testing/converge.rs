@@ -7,12 +7,12 @@ use tokio::time::{sleep, timeout};
 use super::TestError;
 use crate::Node;
 
-/// How long tests wait, in tokio's time, unless they say otherwise.
+/// Default time limit of waits, in tokio's time.
 pub(crate) const CONVERGE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often a condition is looked at.
+/// Interval at which a condition is checked.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Waits until `is_so`, for up to 30 s of tokio's time.
+/// Waits up to 30 s of tokio's time until `is_so` returns `true`.
 ///
 /// # Errors
 /// [`TestError::TimedOut`] with `what`.
@@ -25,7 +25,7 @@ pub async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) -> Result<(
     waited.await.map_err(|_| TestError::TimedOut { what: what.to_owned(), after: CONVERGE_TIMEOUT })
 }
 
-/// Waits until `differences` gives none.
+/// Waits until `differences` returns none.
 pub(crate) async fn agree(
     limit: Duration,
     differences: impl Fn() -> Vec<String>,
@@ -41,23 +41,29 @@ pub(crate) async fn agree(
     Err(TestError::NotConverged { after: limit, differences: differences() })
 }
 
-/// What keeps `awake` from agreeing on who takes part, and on the mirror. Of
-/// `frozen` nodes they may think what they like.
+/// The differences between `awake` nodes in members and mirrors. They may or may not have `frozen`
+/// nodes as members.
 pub(crate) fn differences(awake: &[Node], frozen: &BTreeSet<Incarnation>) -> Vec<String> {
     let mut differences = Vec::new();
     for node in awake {
         let members = node.members();
         for other in awake.iter().filter(|other| other.incarnation() != node.incarnation()) {
             if !members.iter().any(|member| member.incarnation == other.incarnation()) {
-                differences.push(format!("{} does not see {}", node.name(), other.name()));
+                differences.push(format!(
+                    "{} does not have {} as a member",
+                    node.name(),
+                    other.name()
+                ));
             }
         }
         for member in members {
             let is_awake = awake.iter().any(|other| other.incarnation() == member.incarnation);
             if !is_awake && !frozen.contains(&member.incarnation) {
-                let (name, life) = (&member.name, member.incarnation);
-                differences
-                    .push(format!("{} still sees {name} ({life}), which has ended", node.name()));
+                let (name, incarnation) = (&member.name, member.incarnation);
+                differences.push(format!(
+                    "{} still has {name} ({incarnation}) as a member, which has ended",
+                    node.name()
+                ));
             }
         }
     }

@@ -6,10 +6,11 @@ use std::task::{Context, Poll};
 use parking_lot::RwLock;
 use tokio::sync::Notify;
 
-/// Holds up what a node does while it is frozen, and ends it when it is killed.
+/// Pauses everything a node does while it is frozen, and ends it when it is killed.
 ///
-/// Whatever passes holds the gate while it is polled: once [`freeze`](Self::freeze)
-/// or [`close`](Self::close) has returned, nothing of the node runs on any thread.
+/// Everything that passes the gate holds its lock while it is polled. So once
+/// [`freeze`](Self::freeze) or [`close`](Self::close) has returned, nothing of the node runs on any
+/// thread.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PauseGate {
     inner: Arc<Inner>,
@@ -18,8 +19,8 @@ pub(crate) struct PauseGate {
 #[derive(Debug, Default)]
 struct Inner {
     state: RwLock<GateState>,
-    /// Wakes everything that passes: also what waits for something else must end when
-    /// the gate closes.
+    /// Wakes every future that passes the gate: a future that waits for something else must end
+    /// when the gate closes.
     changed: Notify,
 }
 
@@ -32,17 +33,17 @@ pub(crate) enum GateState {
 }
 
 impl PauseGate {
-    /// Stops everything until [`thaw`](Self::thaw).
+    /// Pauses everything until [`thaw`](Self::thaw).
     pub(crate) fn freeze(&self) {
         self.set(GateState::Frozen);
     }
 
-    /// Lets everything go on.
+    /// Resumes everything.
     pub(crate) fn thaw(&self) {
         self.set(GateState::Open);
     }
 
-    /// Ends everything, for good.
+    /// Ends everything for good.
     pub(crate) fn close(&self) {
         self.set(GateState::Closed);
     }
@@ -60,7 +61,7 @@ impl PauseGate {
         self.inner.changed.notify_waiters();
     }
 
-    /// `task`, held up and ended as the gate has it.
+    /// Wraps `task` so that the gate pauses and ends it.
     pub(crate) fn guard<F: Future<Output = ()>>(
         &self,
         task: F,
@@ -69,7 +70,7 @@ impl PauseGate {
         async { guarded.await.unwrap_or_default() }
     }
 
-    /// As [`guard`](Self::guard); gives `None` when it was ended.
+    /// Same as [`guard`](Self::guard); returns `None` if the gate ended the task.
     pub(crate) fn run<F: Future>(
         &self,
         task: F,
@@ -93,12 +94,12 @@ impl PauseGate {
         match *state {
             GateState::Open => task.poll(cx).map(Some),
             GateState::Closed => Poll::Ready(None),
-            // Whoever thaws it wakes it.
+            // Thawing wakes it.
             GateState::Frozen => Poll::Pending,
         }
     }
 
-    /// Acts if the gate is open.
+    /// Runs `act` if the gate is open.
     pub(crate) fn try_run<R>(&self, act: impl FnOnce() -> R) -> Option<R> {
         let state = self.inner.state.read();
         (*state == GateState::Open).then(act)
@@ -114,7 +115,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_is_frozen_does_not_move_and_goes_on_where_it_was() {
+    async fn a_frozen_task_makes_no_progress_and_resumes_where_it_was() {
         let (gate, count) = (PauseGate::default(), Arc::new(AtomicU32::new(0)));
         let counting = count.clone();
         let task = tokio::spawn(gate.run(async move {
@@ -137,7 +138,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_killed_is_dropped_also_when_it_was_frozen_and_never_thaws() {
+    async fn a_killed_task_is_dropped_even_if_it_was_frozen() {
         let gate = PauseGate::default();
         let held = Arc::new(());
         let inside = held.clone();
