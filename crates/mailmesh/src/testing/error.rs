@@ -29,7 +29,7 @@ pub enum TestError {
         differences: Vec<String>,
     },
     /// A condition did not hold in time.
-    #[error("{what}: not so after {after:?}")]
+    #[error("{what}: not true after {after:?}")]
     TimedOut {
         /// The condition, as the test describes it.
         what: String,
