@@ -5,7 +5,7 @@ use std::time::Duration;
 /// A condition must hold this long before its alarm is raised.
 const RAISE_AFTER: Duration = Duration::from_secs(10);
 
-/// What an update changed; the caller logs it.
+/// Transition of an alarm; the caller logs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AlarmChange {
     Raised,
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_recurs_for_10_s_raises_an_alarm_and_one_occurrence_does_not() {
+    fn an_event_that_recurs_for_10_s_raises_an_alarm_but_one_does_not() {
         let mut recurrence = Recurrence::default();
         let mut update =
             |happened, seconds| recurrence.update(happened, Duration::from_secs(seconds));

@@ -45,8 +45,8 @@ impl<'a> Blocks<'a> {
 
     /// Blocks a network for `reason`, until `ttl` has passed or the entry is removed.
     ///
-    /// If the future is dropped while it waits, the block stays in force on this node; the other nodes receive it
-    /// by reconciliation.
+    /// If the future is dropped while it waits, the block stays in force on this node; the other
+    /// nodes receive it by reconciliation.
     ///
     /// # Errors
     /// [`Error::Event`] if the reason is too long. [`Error::State`] for loopback networks, for
@@ -131,13 +131,14 @@ impl<'a> Blocks<'a> {
     /// networks the last one counts.
     ///
     /// Afterwards the entries are published to the other nodes one by one. `progress` is called
-    /// with the number published so far. [`lists`](crate::lists) parses the lists of other
-    /// programs.
+    /// with the number published so far. If the future is dropped meanwhile, all entries stay in
+    /// force here, and the other nodes receive the rest by reconciliation. [`lists`](crate::lists)
+    /// parses the lists of other programs.
     ///
     /// # Errors
-    /// Same as [`add`](Self::add), with nothing imported. [`Error::ShutDown`] may also come after
-    /// the import, while the entries are published: they are in force here, and the other nodes get
-    /// the rest by reconciliation if this node runs on.
+    /// Same as [`add`](Self::add), with nothing imported. [`Error::ShutDown`] may also come later,
+    /// while the entries are published: they are in force here, but the other nodes may lack the
+    /// rest.
     pub async fn import(
         &self,
         rule: Rule,

@@ -19,8 +19,8 @@ impl<'a> Certs<'a> {
 
     /// Sets the certificate for its set of names, on this node and on the other nodes.
     ///
-    /// If the future is dropped while it waits, the certificate stays in place on this node; the other nodes
-    /// receive it by reconciliation.
+    /// If the future is dropped while it waits, the certificate stays in place on this node; the
+    /// other nodes receive it by reconciliation.
     ///
     /// # Errors
     /// [`Error::NoClusterKey`] without a cluster key. [`Error::State`] if the certificate is

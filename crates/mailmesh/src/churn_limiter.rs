@@ -70,8 +70,8 @@ mod tests {
     fn a_crash_loop_logs_100_lines_a_minute_and_then_a_count() {
         let (mut churn, begin) = (ChurnLimiter::default(), Instant::now());
         let mut logged = 0;
-        for life in 0..500 {
-            let now = begin + Duration::from_millis(100 * life);
+        for restart in 0..500 {
+            let now = begin + Duration::from_millis(100 * restart);
             logged += u32::from(churn.on_joined(now)) + u32::from(churn.on_left(now));
             assert_eq!(churn.end_of_minute(now), None);
         }

@@ -145,7 +145,7 @@ impl fmt::Display for Incoming {
             Self::Joined(member) => write!(f, "{} joined", member.name),
             Self::Left { member, reason } => write!(f, "{} left: it {reason}", member.name),
             Self::Synced(change) => write!(f, "mirror: {change}"),
-            Self::MembersChanged => f.write_str("members joined or left meanwhile"),
+            Self::MembersChanged => f.write_str("membership changes were dropped"),
             Self::DuplicateName { name } => write!(f, "two live nodes are named {name}"),
         }
     }

@@ -86,7 +86,7 @@ async fn an_isolated_node_keeps_cluster_time_when_its_clock_steps() {
 }
 
 /// Skews as from a dead battery, a wrong time zone or a typing error.
-const WRONG: [Skew; 6] = [
+const SKEWS: [Skew; 6] = [
     Skew::Ahead(DAY),
     Skew::Behind(DAY),
     Skew::Ahead(Duration::from_secs(3_600)),
@@ -99,7 +99,7 @@ const WRONG: [Skew; 6] = [
 /// s after a node joined whose clock was ten years ahead.
 #[tokio::test(start_paused = true)]
 async fn a_wrong_clock_ends_no_entry_of_one_other_node_or_of_two() {
-    for skew in WRONG {
+    for skew in SKEWS {
         for is_one_down in [false, true] {
             let cluster = TestCluster::start(["mx1", "mx2", "mx3"]).await.unwrap();
             let mx1 = cluster.node("mx1");

@@ -47,8 +47,8 @@ fn ip(n: u8) -> IpAddr {
     [192, 0, 2, n].into()
 }
 
-async fn block(node: &Node, n: u8, life: Option<Duration>) {
-    node.blocks().add(Network::single(ip(n)), "spam", life).await.unwrap();
+async fn block(node: &Node, n: u8, ttl: Option<Duration>) {
+    node.blocks().add(Network::single(ip(n)), "spam", ttl).await.unwrap();
 }
 
 fn blocked(node: &Node) -> Vec<u8> {

@@ -26,7 +26,7 @@ const PROBE_VALID_FOR: Duration = Duration::from_secs(1);
 /// Number of retired keys that a node remembers: the latest ones.
 const MAX_RETIRED_IDS: usize = 64;
 
-/// What an action changed.
+/// Effect of an action on the keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KeyUpdate {
     /// Nothing changed.

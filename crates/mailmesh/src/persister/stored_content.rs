@@ -38,7 +38,7 @@ pub(super) struct StoredContent {
     first_member: Option<Instant>,
 }
 
-/// What a node knows of the cluster. It is gathered before the store's lock is taken: a thread that
+/// This node's view of the cluster. It is gathered before the store's lock is taken: a thread that
 /// receives frames may hold the locks needed here while it waits for the store's lock.
 pub(crate) struct ClusterView {
     members: usize,
@@ -110,8 +110,7 @@ impl StoredContent {
             return match (is_alone, self.is_late) {
                 (false, _) => AgeVerdict::Wait,
                 (true, false) => AgeVerdict::UseLocally,
-                // If used locally, it could later not be told from the rest of the mirror by its
-                // stamps.
+                // Once in the mirror, late content cannot be separated from the rest by its stamps.
                 (true, true) => AgeVerdict::Use,
             };
         }
