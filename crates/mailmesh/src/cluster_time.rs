@@ -189,11 +189,11 @@ impl Alarms {
         let own = judged.is_agreed && is_wrong(&self.own, judged.correction);
         match self.own.update(own, at) {
             Some(AlarmChange::Raised) => tracing::error!(
-                "this node's clock is {} those of the other nodes, whose time is used; set it, with NTP",
+                "this node's clock is {} the clocks of the other nodes, whose time is used; set it with NTP",
                 describe_offset(-judged.correction, "ahead of", "behind")
             ),
             Some(AlarmChange::Ended) => tracing::info!(
-                "this node's clock is no longer known to differ from those of the other nodes"
+                "this node's clock no longer differs from the other clocks, as far as known"
             ),
             None => {}
         }
@@ -211,7 +211,7 @@ impl Alarms {
                 let apart = apart.take(8).map(|(peer, ms)| (name(peer), *ms));
                 tracing::error!(
                     "clocks differ, and no majority shows which clock is right: compared with this node, {}. \
-                     Each node uses its own clock until then; set the wrong clock, with NTP",
+                     Each node uses its own clock until then; set the wrong clock with NTP",
                     describe_differences(apart)
                 );
             }
@@ -224,7 +224,7 @@ impl Alarms {
             match alarm.update(is_wrong(alarm, *ms), at) {
                 Some(AlarmChange::Raised) => tracing::warn!(
                     name = name(peer),
-                    "the clock of a node is {} the time of the cluster; set it, with NTP",
+                    "the clock of a node is {} cluster time; set it with NTP",
                     describe_offset(*ms, "ahead of", "behind")
                 ),
                 Some(AlarmChange::Ended) => {

@@ -82,8 +82,8 @@ pub(super) fn tick(service: &Arc<KeyService>) {
     }
 }
 
-/// The key that most nodes seal with, if it differs from this node's key and this node has it. In a
-/// tie the oldest node decides.
+/// The key that more nodes seal with than with this node's key, if this node has it. In a tie the
+/// key of the oldest node wins.
 fn majority_key(service: &KeyService) -> Option<KeyId> {
     let keyring = &service.keyring;
     let ours = keyring.active_fingerprint_name();
@@ -93,8 +93,8 @@ fn majority_key(service: &KeyService) -> Option<KeyId> {
         *votes.entry(*name).or_default() += 1;
     }
     let own = votes.get(&ours).copied().unwrap_or(0);
-    let most = votes.iter().filter(|(name, _)| **name != ours);
-    let (name, count) = most.max_by_key(|(_, count)| **count)?;
+    let others = votes.iter().filter(|(name, _)| **name != ours);
+    let (name, count) = others.max_by_key(|(_, count)| **count)?;
     let is_of_oldest = || {
         let mut oldest_first = service.oldest_first().into_iter();
         oldest_first.find_map(|node| {

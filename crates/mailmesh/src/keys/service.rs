@@ -149,7 +149,7 @@ impl KeyService {
                 persister.map(|persister| self.write_certificates_again(persister));
             self.rekey_in_background();
         } else {
-            tracing::info!("cluster keys, the first seals: {ids}");
+            tracing::info!("cluster keys (the first one seals): {ids}");
         }
         Ok(())
     }

@@ -64,7 +64,7 @@ pub(crate) struct Persister {
 #[derive(Debug)]
 struct Shared {
     path: std::path::PathBuf,
-    work: Mutex<WriteQueue>,
+    queue: Mutex<WriteQueue>,
     wake: Condvar,
     progress: watch::Sender<Progress>,
 }
@@ -178,10 +178,10 @@ impl Persister {
             Err(error) => return Err(error),
         };
         // The binding is written at once.
-        let work = WriteQueue { flush_now: true, undecided, ..WriteQueue::default() };
+        let queue = WriteQueue { flush_now: true, undecided, ..WriteQueue::default() };
         let shared = Arc::new(Shared {
             path: Store::path_in(dir),
-            work: Mutex::new(work),
+            queue: Mutex::new(queue),
             wake: Condvar::new(),
             progress: watch::Sender::new(Progress { failure, ..Progress::default() }),
         });
@@ -201,9 +201,9 @@ impl Persister {
     /// Waits until every change made so far is on disk. Cancel-safe.
     pub(crate) async fn saved(&self) -> Result<(), Error> {
         let noted = {
-            let mut work = self.shared.work.lock();
-            work.flush_now = true;
-            work.noted
+            let mut queue = self.shared.queue.lock();
+            queue.flush_now = true;
+            queue.noted
         };
         self.shared.wake.notify_all();
         let mut progress = self.shared.progress.subscribe();
@@ -224,17 +224,17 @@ impl Persister {
     /// Queues unchanged entries for writing. `false` if some stored content is withheld, and so not
     /// written again.
     pub(crate) fn write_again(&self, keys: impl Iterator<Item = ChangeKey>) -> bool {
-        let mut work = self.shared.work.lock();
-        let is_all = !work.has_withheld();
-        work.note(keys);
-        drop(work);
+        let mut queue = self.shared.queue.lock();
+        let is_all = !queue.has_withheld();
+        queue.note(keys);
+        drop(queue);
         self.shared.wake.notify_all();
         is_all
     }
 
     /// Whether no stored content awaits a decision.
     pub(crate) fn is_decided(&self) -> bool {
-        self.shared.work.lock().undecided.is_none()
+        self.shared.queue.lock().undecided.is_none()
     }
 
     /// Accepts stored content in the mirror as recent, once members confirm the time. `true` if
@@ -244,34 +244,34 @@ impl Persister {
             return false;
         }
         let started = self.source.time.started();
-        let mut work = self.shared.work.lock();
-        work.undecided.take_if(|undecided| undecided.is_confirmed(started)).is_some()
+        let mut queue = self.shared.queue.lock();
+        queue.undecided.take_if(|undecided| undecided.is_confirmed(started)).is_some()
     }
 
     /// Uses or drops stored content once that can be decided. `true` if the mirror has changed or
     /// may be compared from now on.
     pub(crate) fn decide(&self, others: &ClusterView) -> bool {
         let StoreContext { mirror, time, .. } = &self.source;
-        let mut work = self.shared.work.lock();
-        let Some(undecided) = &mut work.undecided else { return false };
+        let mut queue = self.shared.queue.lock();
+        let Some(undecided) = &mut queue.undecided else { return false };
         let verdict = undecided.judge(others);
         let (withheld, stamp) = match verdict {
             AgeVerdict::Wait => return false,
             AgeVerdict::UseLocally => (undecided.withheld.take(), undecided.stamp),
             AgeVerdict::Use | AgeVerdict::Drop => {
-                let Some(undecided) = work.undecided.take() else { return false };
+                let Some(undecided) = queue.undecided.take() else { return false };
                 (undecided.withheld, undecided.stamp)
             }
         };
         if verdict == AgeVerdict::Drop {
             // A write in progress covers no part of the deletion.
-            work.begin_deletion();
+            queue.begin_deletion();
             if let Some(withheld) = &withheld {
-                work.note(withheld.iter().map(|saved| saved.change.key()));
-                work.end_deletion_at_noted();
+                queue.note(withheld.iter().map(|saved| saved.change.key()));
+                queue.end_deletion_at_noted();
             }
         }
-        drop(work);
+        drop(queue);
         match (verdict, withheld) {
             (AgeVerdict::Drop, withheld) => {
                 let in_force = match &withheld {
@@ -279,7 +279,7 @@ impl Persister {
                     None => {
                         // The observer queues each removed entry.
                         let count = mirror.forget_until(stamp);
-                        self.shared.work.lock().end_deletion_at_noted();
+                        self.shared.queue.lock().end_deletion_at_noted();
                         count
                     }
                 };
@@ -319,19 +319,19 @@ impl Persister {
 
     /// Writes the binding again after the keys have changed.
     pub(crate) fn note_keys(&self) {
-        self.shared.work.lock().flush_now = true;
+        self.shared.queue.lock().flush_now = true;
         self.shared.wake.notify_all();
     }
 
     fn stop(&self, how: Stop) {
-        self.shared.work.lock().stop.get_or_insert(how);
+        self.shared.queue.lock().stop.get_or_insert(how);
         self.shared.wake.notify_all();
     }
 
     pub(crate) fn status(&self) -> StoreStatus {
         let waiting = {
-            let work = self.shared.work.lock();
-            work.changed.len() + work.writing
+            let queue = self.shared.queue.lock();
+            queue.changed.len() + queue.writing
         };
         StoreStatus {
             path: self.shared.path.display().to_string(),
@@ -357,11 +357,11 @@ impl Observer for Shared {
         else {
             return;
         };
-        let mut work = self.work.lock();
-        work.noted += 1;
-        let first = work.changed.is_empty();
-        work.changed.insert(change.key());
-        drop(work);
+        let mut queue = self.queue.lock();
+        queue.noted += 1;
+        let first = queue.changed.is_empty();
+        queue.changed.insert(change.key());
+        drop(queue);
         if first {
             self.wake.notify_all();
         }

@@ -85,15 +85,15 @@ async fn a_node_started_on_a_full_disk_writes_its_mirror_once_there_is_room() {
 #[test]
 fn old_content_counts_as_deleted_only_after_a_later_write() {
     let key = |n: u8| ChangeKey::Network(Rule::Block, Network::single([192, 0, 2, n].into()));
-    let mut work = WriteQueue { noted: 5, ..WriteQueue::default() };
-    let under_way = work.noted;
-    work.begin_deletion();
-    work.on_written(under_way);
-    assert!(work.may_be_outdated(false), "nothing is queued yet");
-    work.note([key(1), key(2)].into_iter());
-    work.end_deletion_at_noted();
-    work.on_written(under_way);
-    assert!(work.may_be_outdated(false), "that write began earlier");
-    work.on_written(work.noted);
-    assert!(!work.may_be_outdated(false));
+    let mut queue = WriteQueue { noted: 5, ..WriteQueue::default() };
+    let under_way = queue.noted;
+    queue.begin_deletion();
+    queue.on_written(under_way);
+    assert!(queue.may_be_outdated(false), "nothing is queued yet");
+    queue.note([key(1), key(2)].into_iter());
+    queue.end_deletion_at_noted();
+    queue.on_written(under_way);
+    assert!(queue.may_be_outdated(false), "that write began earlier");
+    queue.on_written(queue.noted);
+    assert!(!queue.may_be_outdated(false));
 }

@@ -62,8 +62,8 @@ impl Writer {
                 return;
             }
             let result = self.write(&keys);
-            let mut work = self.shared.work.lock();
-            work.writing = 0;
+            let mut queue = self.shared.queue.lock();
+            queue.writing = 0;
             let failure: Option<Arc<str>> = match &result {
                 Ok(refused) => refused.as_ref().map(|why| why.as_str().into()),
                 Err(error) => Some(error.to_string().into()),
@@ -71,16 +71,16 @@ impl Writer {
             match &result {
                 Ok(_) => {
                     retry_delay = MIN_RETRY_DELAY;
-                    work.flush_now &= covers.is_none();
-                    covers.into_iter().for_each(|covers| work.on_written(covers));
+                    queue.flush_now &= covers.is_none();
+                    covers.into_iter().for_each(|covers| queue.on_written(covers));
                 }
                 Err(error) => {
                     tracing::error!(%error, waiting = keys.len(), "the mirror is not saved");
-                    work.changed.extend(keys);
+                    queue.changed.extend(keys);
                 }
             }
-            let is_done = result.is_err() || work.changed.is_empty();
-            drop(work);
+            let is_done = result.is_err() || queue.changed.is_empty();
+            drop(queue);
             self.shared.progress.send_modify(|progress| {
                 progress.attempts += 1;
                 if let (Some(covers), Ok(_)) = (covers, &result) {
@@ -92,9 +92,9 @@ impl Writer {
                 return;
             }
             if result.is_err() {
-                let mut work = self.shared.work.lock();
-                if work.stop.is_none() {
-                    self.shared.wake.wait_for(&mut work, retry_delay);
+                let mut queue = self.shared.queue.lock();
+                if queue.stop.is_none() {
+                    self.shared.wake.wait_for(&mut queue, retry_delay);
                 }
                 retry_delay = (retry_delay * 2).min(MAX_RETRY_DELAY);
             }
@@ -103,20 +103,20 @@ impl Writer {
 
     /// Waits for changes and returns the next batch.
     fn next(&self) -> Batch {
-        let mut work = self.shared.work.lock();
-        if work.changed.is_empty() && work.stop.is_none() && !work.flush_now {
-            self.shared.wake.wait_for(&mut work, ALIVE_INTERVAL);
+        let mut queue = self.shared.queue.lock();
+        if queue.changed.is_empty() && queue.stop.is_none() && !queue.flush_now {
+            self.shared.wake.wait_for(&mut queue, ALIVE_INTERVAL);
         }
-        if !work.flush_now && work.stop.is_none() && !work.changed.is_empty() {
-            self.shared.wake.wait_for(&mut work, GATHER_TIME);
+        if !queue.flush_now && queue.stop.is_none() && !queue.changed.is_empty() {
+            self.shared.wake.wait_for(&mut queue, GATHER_TIME);
         }
-        let keys: Vec<_> = work.changed.iter().take(MAX_BATCH).cloned().collect();
+        let keys: Vec<_> = queue.changed.iter().take(MAX_BATCH).cloned().collect();
         for key in &keys {
-            work.changed.remove(key);
+            queue.changed.remove(key);
         }
-        work.writing = keys.len();
-        let covers = work.changed.is_empty().then_some(work.noted);
-        Batch { keys, covers, stop: work.stop }
+        queue.writing = keys.len();
+        let covers = queue.changed.is_empty().then_some(queue.noted);
+        Batch { keys, covers, stop: queue.stop }
     }
 
     /// Writes the mirror's entries for these keys. Returns an error text if some cannot be encoded.
@@ -127,7 +127,7 @@ impl Writer {
             none => {
                 let (opened, undecided) =
                     load::open_and_load(&self.dir, &self.source, self.opener, true)?;
-                self.shared.work.lock().undecided = undecided;
+                self.shared.queue.lock().undecided = undecided;
                 none.insert(opened)
             }
         };
@@ -157,7 +157,7 @@ impl Writer {
         let (stamp, now) = (stamp.time().to_be_bytes(), time.now().0.to_be_bytes());
         // Not under the store's lock: a thread that receives frames may hold the lock needed here.
         let knows_time = time.is_known();
-        let may_be_outdated = self.shared.work.lock().may_be_outdated(knows_time);
+        let may_be_outdated = self.shared.queue.lock().may_be_outdated(knows_time);
         let binding = opened.binding.notes();
         let mut notes = vec![(STAMP_NOTE, stamp.as_slice())];
         notes.extend(binding.iter().map(|(name, note)| (*name, note.as_slice())));
