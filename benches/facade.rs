@@ -10,8 +10,7 @@ fn facade(c: &mut Criterion) {
     let (a, b) = runtime.block_on(async {
         let hub = MemoryHub::new();
         let key = ClusterKey::generate().expect("a key");
-        let start =
-            |name: &str| Cluster::builder().name(name).memory(&hub).key(key.clone()).start();
+        let start = |name: &str| Node::builder().name(name).memory(&hub).key(key.clone()).start();
         let (a, b) = (start("a").await.expect("a starts"), start("b").await.expect("b starts"));
         a.wait_for_members(1).await;
         b.wait_for_members(1).await;

@@ -4,14 +4,14 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use mailmesh::{Cluster, Coordinator, MemoryHub, Network, Rule};
+use mailmesh::{Coordinator, MemoryHub, Network, Node, Rule};
 use mailmesh_benches::corpus::{self, ADDRESSES};
 
 use crate::row::Row;
 
 const TIMEOUT: Duration = Duration::from_secs(120);
 
-pub(crate) async fn fill(node: &Cluster) -> Result<(), Box<dyn Error>> {
+pub(crate) async fn fill(node: &Node) -> Result<(), Box<dyn Error>> {
     let now = mailmesh::UnixMillis::from(std::time::SystemTime::now());
     let all = (0..ADDRESSES).map(|n| {
         let ends = now.plus(Duration::from_secs(86_400 + u64::from(n) % 86_400));
@@ -40,10 +40,10 @@ pub(crate) fn measure() -> Result<Vec<Row>, Box<dyn Error>> {
     runtime.block_on(async {
         let mut rows = Vec::new();
         let (first, second) = configs()?;
-        let one = Cluster::builder().name("one").coordinator(first).start().await?;
+        let one = Node::builder().name("one").coordinator(first).start().await?;
         fill(&one).await?;
         let begin = Instant::now();
-        let two = Cluster::builder().name("two").coordinator(second).start().await?;
+        let two = Node::builder().name("two").coordinator(second).start().await?;
         two.wait_for_members(1).await;
         let linked_after = begin.elapsed();
         while two.status().mirror_fingerprint != one.status().mirror_fingerprint {
@@ -59,7 +59,7 @@ pub(crate) fn measure() -> Result<Vec<Row>, Box<dyn Error>> {
 
         let dir = tempfile::tempdir()?;
         let start =
-            || Cluster::builder().name("one").memory(&MemoryHub::new()).store(dir.path()).start();
+            || Node::builder().name("one").memory(&MemoryHub::new()).store(dir.path()).start();
         let node = start().await?;
         fill(&node).await?;
         let (entries, begin) = (node.status().mirror_entries, Instant::now());

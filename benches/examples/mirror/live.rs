@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use mailmesh::{CacheInvalidation, CacheKind, Cluster, Filter, Incoming, Kind};
+use mailmesh::{CacheInvalidation, CacheKind, Filter, Incoming, Kind, Node};
 
 use crate::join;
 use crate::row::Row;
@@ -20,7 +20,7 @@ const BASELINE_TIME: Duration = Duration::from_secs(5);
 /// Publishes an event every `INTERVAL` until `done`. Returns the 50th and 99th percentile of the
 /// time from publishing to the inbox, in microseconds.
 async fn latencies(
-    from: &Cluster,
+    from: &Node,
     inbox: &mut mailmesh::Inbox,
     done: impl Fn() -> bool,
 ) -> Result<(f64, f64), Box<dyn Error>> {
@@ -50,7 +50,7 @@ pub(crate) fn measure() -> Result<Vec<Row>, Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let (first, others) = join::configs()?;
-        let start = |name: &str, config| Cluster::builder().name(name).coordinator(config).start();
+        let start = |name: &str, config| Node::builder().name(name).coordinator(config).start();
         let one = start("one", first).await?;
         let two = start("two", others.clone()).await?;
         two.wait_for_members(1).await;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use mailmesh::{Cluster, ClusterKey, Coordinator, Network};
+use mailmesh::{ClusterKey, Coordinator, Network, Node};
 use zenoh::Wait;
 use zenoh::qos::{CongestionControl, Priority};
 
@@ -121,7 +121,7 @@ async fn ours() -> Result<f64, Box<dyn Error>> {
     let key = ClusterKey::generate()?;
     let mut nodes = Vec::new();
     for (n, config) in configs()?.iter().enumerate() {
-        let builder = Cluster::builder().name(format!("mx{n}")).key(key.clone());
+        let builder = Node::builder().name(format!("mx{n}")).key(key.clone());
         nodes.push(builder.coordinator(Coordinator::parse(config)?).start().await?);
     }
     for node in &nodes {

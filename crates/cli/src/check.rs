@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use mailmesh::secrets::{display_path, io_error_text};
 use mailmesh::{
-    Backend, Cluster, ConfigError, Coordinator, DEFAULT_CLUSTER, Keyring, Secret, Warning,
+    Backend, ConfigError, Coordinator, DEFAULT_CLUSTER, Keyring, Node, Secret, Warning,
     store_in_use,
 };
 use rustix::fs::{Access, access};
@@ -64,7 +64,7 @@ pub(crate) fn run(options: &CheckArgs, socket: Option<&Path>) -> Result<ExitCode
 /// Warns if `mailmesh node`, started like this command, would lack descriptors or its control
 /// socket. These are no errors: a mail server may have other limits, and has no control socket.
 fn warn_about_process(coordinator: &Coordinator, socket: Option<&Path>) {
-    let name = Cluster::builder().coordinator(coordinator.clone()).node_name();
+    let name = Node::builder().coordinator(coordinator.clone()).node_name();
     let socket = match socket {
         Some(path) => control::check_path(path, SocketUse::Serve),
         None => name.map_or(Ok(()), |name| control::check_default_path(name.as_str())),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use mailmesh::secrets::display_path;
-use mailmesh::{BoundedLog, Cluster, Coordinator, Keyring, PrintableFields, Secret, StopReason};
+use mailmesh::{BoundedLog, Coordinator, Keyring, Node, PrintableFields, Secret, StopReason};
 use serde_json::json;
 use tokio::io::AsyncReadExt;
 use tokio::signal::unix::{SignalKind, signal};
@@ -87,8 +87,8 @@ pub(crate) async fn run(options: NodeArgs, socket: Option<PathBuf>) -> Result<Ex
     }
 }
 
-fn builder(options: &NodeArgs) -> Result<mailmesh::ClusterBuilder, Failure> {
-    let mut builder = Cluster::builder();
+fn builder(options: &NodeArgs) -> Result<mailmesh::NodeBuilder, Failure> {
+    let mut builder = Node::builder();
     if let Some(path) = &options.config {
         let coordinator = Coordinator::load(path);
         builder = builder.coordinator(coordinator?);
@@ -108,7 +108,7 @@ fn builder(options: &NodeArgs) -> Result<mailmesh::ClusterBuilder, Failure> {
     Ok(builder)
 }
 
-fn announce(cluster: &Cluster, socket: &std::path::Path, json: bool) {
+fn announce(cluster: &Node, socket: &std::path::Path, json: bool) {
     let status = cluster.status();
     if json {
         let ready = serde_json::json!({

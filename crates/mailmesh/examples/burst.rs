@@ -1,5 +1,5 @@
-//! Publishes a burst from one node to another over Zenoh on the loopback, sealed,
-//! as fast as it can, and says what arrived.
+//! Publishes a burst of sealed events from one node to another over Zenoh on the loopback, at full
+//! speed, and prints how many arrived.
 //!
 //! `cargo run --release -p mailmesh --example burst -- 1000000`
 
@@ -17,7 +17,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     ))?;
     let key = ClusterKey::generate()?;
     let start = |name: &str| {
-        Cluster::builder().name(name).coordinator(coordinator.clone()).key(key.clone()).start()
+        Node::builder().name(name).coordinator(coordinator.clone()).key(key.clone()).start()
     };
     let (sender, receiver) = (start("sender").await?, start("receiver").await?);
     sender.wait_for_members(1).await;
@@ -39,7 +39,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     while delivered + missed < count {
         match inbox.recv().await {
             Some(Incoming::Gap(gap)) => {
-                println!("told: {} events missed, {}", gap.missed, gap.reason);
+                println!("gap: {} events missed, {}", gap.missed, gap.reason);
                 missed += gap.missed;
             }
             Some(_) => delivered += 1,
@@ -48,7 +48,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let (seconds, published) = (begun.elapsed().as_secs_f64(), publisher.await??);
     println!(
-        "published in {:.2} s; after {seconds:.2} s {delivered} delivered, {missed} told missed; \
+        "published in {:.2} s; after {seconds:.2} s {delivered} delivered, {missed} reported missed; \
          {:.0} events a second",
         published.as_secs_f64(),
         delivered as f64 / seconds

@@ -1,5 +1,5 @@
-//! Every fault of the test kit, and what comes of it, in virtual time: a minute or
-//! so of a cluster's life in less than a second.
+//! Shows every fault of the test kit and its effect, in virtual time: about a minute of cluster
+//! time in less than a second.
 //!
 //! `cargo run -p mailmesh --example test_kit`
 
@@ -31,7 +31,7 @@ async fn main() -> Outcome {
     Ok(())
 }
 
-/// Says who comes and goes for mx2, and what it misses.
+/// Prints the membership changes and the gaps that mx2 sees.
 async fn watch(mut inbox: Inbox, start: Instant) {
     while let Some(incoming) = inbox.recv().await {
         if !matches!(incoming, Incoming::Event(_)) {
@@ -40,7 +40,7 @@ async fn watch(mut inbox: Inbox, start: Instant) {
     }
 }
 
-async fn publish(node: &Cluster, count: u64) -> Result<(), Error> {
+async fn publish(node: &Node, count: u64) -> Result<(), Error> {
     for i in 0..count {
         node.publish(StateChange::new(AccountId(7), ChangeId(i))).await?;
         sleep(Duration::from_millis(10)).await;
@@ -55,8 +55,8 @@ async fn cut_and_heal(cluster: &TestCluster) -> Outcome {
     cluster.cut("mx1", "mx2");
     publish(&mx1, 1_000).await?;
     cluster.heal("mx1", "mx2");
-    let made_up = || mx2.status().delivered == before + 1_000;
-    eventually("what was missed came after all", made_up).await?;
+    let has_all = || mx2.status().delivered == before + 1_000;
+    eventually("every event was repaired", has_all).await?;
     Ok(cluster.converged().await?)
 }
 
@@ -84,7 +84,7 @@ async fn lose(cluster: &TestCluster) -> Outcome {
     publish(&mx1, 1_000).await?;
     let accounted = |status: Status| status.delivered + status.missed;
     let settled = || accounted(mx2.status()) == accounted(before.clone()) + 1_000;
-    eventually("every event came, or was told missing", settled).await?;
+    eventually("every event arrived, or was reported missed", settled).await?;
     cluster.heal_all();
     println!("   {} frames were lost", cluster.dropped_frames() - dropped);
     Ok(cluster.converged().await?)
@@ -95,7 +95,7 @@ async fn skew(cluster: &TestCluster) -> Outcome {
     let address = "192.0.2.7".parse()?;
     cluster.skew("mx3", Skew::Ahead(Duration::from_secs(300)));
     let mx3 = cluster.node("mx3");
-    eventually("mx3 knows it", || mx3.status().clock_correction_ms < -299_000).await?;
+    eventually("mx3 corrects its clock", || mx3.status().clock_correction_ms < -299_000).await?;
     let ttl = Some(Duration::from_secs(60));
     cluster.node("mx1").blocks().add(Network::single(address), "spam", ttl).await?;
     eventually("mx2 has it", || cluster.node("mx2").blocks().is_blocked(address)).await?;

@@ -1,6 +1,6 @@
-//! Values of a server's own, the same on every node: `cargo run -p mailmesh --example values`
+//! Typed values of a server, the same on every node: `cargo run -p mailmesh --example values`
 
-use mailmesh::{Cluster, MemoryHub, Namespace, ValueUpdate};
+use mailmesh::{MemoryHub, Namespace, Node, ValueUpdate};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -9,7 +9,7 @@ struct Flag {
     percent: u8,
 }
 
-/// Feature switches.
+/// Feature flags.
 struct Flags;
 
 impl Namespace for Flags {
@@ -19,10 +19,10 @@ impl Namespace for Flags {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // Two nodes in one process; a server gives `.coordinator(..)` instead.
+    // Two nodes in one process; a server sets `.coordinator(..)` instead.
     let hub = MemoryHub::new();
-    let mx1 = Cluster::builder().name("mx1").memory(&hub).start().await?;
-    let mx2 = Cluster::builder().name("mx2").memory(&hub).start().await?;
+    let mx1 = Node::builder().name("mx1").memory(&hub).start().await?;
+    let mx2 = Node::builder().name("mx2").memory(&hub).start().await?;
     mx1.wait_for_members(1).await;
 
     let mut watch = mx2.values::<Flags>().watch();

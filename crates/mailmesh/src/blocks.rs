@@ -4,24 +4,24 @@ use std::time::Duration;
 use mailmesh_events::{Block, Network, Rule};
 use mailmesh_state::{Batch, NetworkEntry, Verdict};
 
-use crate::cluster::Inner;
+use crate::node::Inner;
 use crate::{BlockWatch, Error};
 
-/// What an import took.
+/// Result of an import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Imported {
-    /// Networks of the list.
+    /// Networks imported.
     pub taken: usize,
-    /// How many of those were there before and were replaced.
+    /// Those of them that replaced an entry of the mirror.
     pub replaced: usize,
 }
 
-/// Blocked and allowed networks: answered from this node's memory, the same on
-/// every node.
+/// Blocked and allowed networks: lookups read this node's memory, and all nodes hold the same
+/// entries.
 ///
-/// A change is in force here when the call returns, and is then on its way to
-/// the others.
+/// A change is in force on this node when the call returns. The other nodes receive it
+/// asynchronously.
 #[derive(Debug, Clone, Copy)]
 pub struct Blocks<'a> {
     node: &'a Inner,
@@ -32,23 +32,26 @@ impl<'a> Blocks<'a> {
         Self { node }
     }
 
-    /// Whether connections from `address` are to be refused.
+    /// Whether connections from `address` must be refused, by the cluster time of now.
     #[must_use]
     pub fn is_blocked(&self, address: IpAddr) -> bool {
         self.node.replication.mirror.is_blocked(address, self.node.replication.now())
     }
 
-    /// What is known of `address`, and why.
+    /// Which entry decides about `address`, and whether the entry blocks or allows it.
     pub fn lookup(&self, address: IpAddr) -> Verdict {
         self.node.replication.mirror.lookup(address, self.node.replication.now())
     }
 
-    /// Blocks a network for `reason`, for `ttl` or until it is removed.
+    /// Blocks a network for `reason`, until `ttl` has passed or the entry is removed.
+    ///
+    /// If the future is dropped while it waits, the block stays in force on this node; the other
+    /// nodes receive it by reconciliation.
     ///
     /// # Errors
-    /// [`Error::Event`] for a reason that is too long; [`Error::State`] for the
-    /// loopback, for prefixes wider than /8 (IPv4) or /16 (IPv6), and when the
-    /// mirror is full; [`Error::ShutDown`].
+    /// [`Error::Event`] if the reason is too long. [`Error::State`] for loopback networks, for
+    /// prefixes wider than /8 (IPv4) or /16 (IPv6), and when the mirror is full.
+    /// [`Error::ShutDown`] and [`Error::SteppedBack`] if the node has stopped.
     pub async fn add(
         &self,
         network: Network,
@@ -66,10 +69,10 @@ impl<'a> Blocks<'a> {
             .await
     }
 
-    /// As [`add`](Self::add), for prefixes of any width.
+    /// Same as [`add`](Self::add), but accepts prefixes of any width.
     ///
     /// # Errors
-    /// As [`add`](Self::add).
+    /// Same as [`add`](Self::add), except for the width.
     pub async fn add_of_any_width(
         &self,
         network: Network,
@@ -87,10 +90,10 @@ impl<'a> Blocks<'a> {
             .await
     }
 
-    /// Blocks a network with all that is to be known of it.
+    /// Blocks a network with an entry that the caller has built.
     ///
     /// # Errors
-    /// As [`add`](Self::add).
+    /// Same as [`add`](Self::add).
     pub async fn add_block(&self, network: Network, block: Block) -> Result<(), Error> {
         self.node
             .publisher
@@ -102,10 +105,10 @@ impl<'a> Blocks<'a> {
             .await
     }
 
-    /// Lets a network in, whatever blocks say.
+    /// Allows a network: connections from it are accepted even if an entry blocks them.
     ///
     /// # Errors
-    /// As [`add`](Self::add), without a limit of width.
+    /// Same as [`add`](Self::add), except for the width.
     pub async fn allow(
         &self,
         network: Network,
@@ -123,16 +126,19 @@ impl<'a> Blocks<'a> {
             .await
     }
 
-    /// Blocks or allows many networks in one step: lookups see all of them or none, and if
-    /// one is refused none is taken. Then tells the others; `progress` is called with how
-    /// many of them were told so far. Gives how many were taken: what has ended already is
-    /// left out, and of a network given twice the last counts.
+    /// Blocks or allows many networks in one step: lookups see all of them or none, and if one is
+    /// refused none is imported. Entries that have already expired are left out; of duplicate
+    /// networks the last one counts.
     ///
-    /// [`lists`](crate::lists) reads them from what other programs write.
+    /// Afterwards the entries are published to the other nodes one by one. `progress` is called
+    /// with the number published so far. If the future is dropped meanwhile, all entries stay in
+    /// force here, and the other nodes receive the rest by reconciliation. [`lists`](crate::lists)
+    /// parses the lists of other programs.
     ///
     /// # Errors
-    /// As [`add`](Self::add); nothing was taken. [`Error::ShutDown`] also in the middle:
-    /// the others learn the rest when they are compared with this node, if it lives.
+    /// Same as [`add`](Self::add), with nothing imported. [`Error::ShutDown`] may also come later,
+    /// while the entries are published: they are in force here, but the other nodes may lack the
+    /// rest.
     pub async fn import(
         &self,
         rule: Rule,
@@ -144,10 +150,10 @@ impl<'a> Blocks<'a> {
         self.spread_all(batch, progress).await
     }
 
-    /// As [`import`](Self::import), for prefixes of any width.
+    /// Same as [`import`](Self::import), but accepts prefixes of any width.
     ///
     /// # Errors
-    /// As [`import`](Self::import).
+    /// Same as [`import`](Self::import), except for the width.
     pub async fn import_of_any_width(
         &self,
         rule: Rule,
@@ -176,12 +182,11 @@ impl<'a> Blocks<'a> {
         Ok(imported)
     }
 
-    /// What is known of a network of a list, to be imported now. Without an origin of its
-    /// own, this node's name is the origin.
+    /// Builds the block for an entry of a list, with the cluster time of now. If the entry names no
+    /// origin, this node's name is the origin.
     ///
     /// # Errors
-    /// [`Error::Event`] for a text that is too long; those of [`lists`](crate::lists) are
-    /// not.
+    /// [`Error::Event`] if a text is too long, which no entry from [`lists`](crate::lists) is.
     pub fn listed(&self, entry: &mailmesh_lists::Entry) -> Result<Block, Error> {
         let now = self.node.replication.now();
         let own = self.node.identity.name.as_str();
@@ -191,16 +196,17 @@ impl<'a> Blocks<'a> {
         Ok(block)
     }
 
-    /// Everything there is, and then whatever happens to it, without a hole between.
+    /// A stream of all present entries followed by every change, without loss in between.
     #[must_use]
     pub fn watch(&self) -> BlockWatch {
         BlockWatch::new(self.node)
     }
 
-    /// Takes a network off the list of `rule`.
+    /// Removes the entry of a network from the list of `rule`.
     ///
     /// # Errors
-    /// [`Error::State`] if it is not on it; [`Error::ShutDown`].
+    /// [`Error::State`] if the list has no such entry; [`Error::ShutDown`] and
+    /// [`Error::SteppedBack`] if the node has stopped.
     pub async fn remove(&self, rule: Rule, network: Network) -> Result<(), Error> {
         self.node
             .publisher
@@ -212,7 +218,7 @@ impl<'a> Blocks<'a> {
             .await
     }
 
-    /// The networks of a rule, in order.
+    /// The entries of a rule that are in force, sorted by network.
     #[must_use]
     pub fn list(&self, rule: Rule) -> Vec<NetworkEntry> {
         self.node.replication.mirror.networks(rule, self.node.replication.now())

@@ -1,4 +1,4 @@
-//! A log that peers cannot flood.
+//! A log filter that stops peers from flooding the log.
 
 use std::collections::HashMap;
 use std::fmt::{self, Write};
@@ -11,21 +11,22 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Metadata};
 use tracing_subscriber::layer::{Context, Filter};
 
-/// Lines of one place in the code that are let through in a [`MINUTE`].
-const LINES: u32 = 3;
-const MINUTE: Duration = Duration::from_secs(60);
-/// Longest value of a line. Zenoh shows whole messages that it refuses: of 64 KiB it makes 5 MB.
-const VALUE: usize = 4 << 10;
-/// Targets that begin so log what a stranger sends.
-const BOUNDED: [&str; 3] = ["zenoh", "rustls", "tls_listener"];
+/// Lines that one call site may log in a [`WINDOW`].
+const MAX_LINES: u32 = 3;
+const WINDOW: Duration = Duration::from_secs(60);
+/// Longest value in a line. Zenoh logs whole messages that it refuses, as 5 MB for 64 KiB.
+const MAX_VALUE_BYTES: usize = 4 << 10;
+/// Prefixes of the log targets that log data of strangers.
+const BOUNDED_TARGETS: [&str; 3] = ["zenoh", "rustls", "tls_listener"];
 
-/// A filter that bounds what a peer can make Zenoh log: of each place in its code three lines a
-/// minute, and none with a value longer than 4 KiB, in which Zenoh shows what it refuses. Whoever
-/// reaches the port of a node could otherwise fill its disk. mailmesh bounds its own lines itself.
+/// Bounds the log lines that a peer can make Zenoh write: three lines a minute from each call site,
+/// and none with a value longer than 4 KiB (Zenoh logs messages that it refuses). Without a bound,
+/// anyone who can reach the port of a node could fill its disk. mailmesh bounds its own lines
+/// itself.
 ///
-/// Zenoh also logs its whole configuration at the level `debug`, with the login that links
-/// prove, and endpoints with the keys that stand in them: such lines are left out. So are those
-/// of its Unix sockets, which warn of every connection that is as it should be.
+/// The filter also drops lines that show secrets: at level `debug` Zenoh logs its configuration
+/// with the link password, and endpoints with the keys in them. It drops lines of Zenoh's Unix
+/// sockets, which warn of every normal connection.
 ///
 /// ```
 /// use tracing_subscriber::prelude::*;
@@ -35,18 +36,18 @@ const BOUNDED: [&str; 3] = ["zenoh", "rustls", "tls_listener"];
 /// ```
 #[derive(Debug, Default)]
 pub struct BoundedLog {
-    /// Bounded by the number of places that log.
-    places: Mutex<HashMap<Identifier, Place>>,
+    /// Bounded by the number of call sites in the program.
+    call_sites: Mutex<HashMap<Identifier, CallSite>>,
 }
 
 #[derive(Debug)]
-struct Place {
+struct CallSite {
     since: Instant,
     lines: u32,
 }
 
 impl BoundedLog {
-    /// A filter that has let nothing through yet.
+    /// A filter with an unused budget for every call site.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -59,30 +60,31 @@ impl BoundedLog {
         if metadata.target() == "zenoh::api::session" && *metadata.level() > tracing::Level::INFO {
             return false;
         }
-        // It warns of each connection that it makes to the gate, since that has no name.
+        // Zenoh warns of each connection that it makes to the gate, because its socket has no name.
         if metadata.target() == "zenoh_link_unixsock_stream::unicast" {
             return false;
         }
-        let mut places = self.places.lock();
-        let place = places.entry(metadata.callsite()).or_insert(Place { since: now, lines: 0 });
-        if now.duration_since(place.since) >= MINUTE {
-            *place = Place { since: now, lines: 0 };
+        let mut call_sites = self.call_sites.lock();
+        let call_site =
+            call_sites.entry(metadata.callsite()).or_insert(CallSite { since: now, lines: 0 });
+        if now.duration_since(call_site.since) >= WINDOW {
+            *call_site = CallSite { since: now, lines: 0 };
         }
-        place.lines = place.lines.saturating_add(1);
-        place.lines <= LINES
+        call_site.lines = call_site.lines.saturating_add(1);
+        call_site.lines <= MAX_LINES
     }
 }
 
 fn is_bounded(metadata: &Metadata<'_>) -> bool {
-    BOUNDED.iter().any(|target| metadata.target().starts_with(target))
+    BOUNDED_TARGETS.iter().any(|target| metadata.target().starts_with(target))
 }
 
-/// Whether a line is short and without a secret.
-fn is_fit(event: &Event<'_>) -> bool {
+/// Whether a line is short and contains no secret.
+fn is_loggable(event: &Event<'_>) -> bool {
     struct Finder(bool);
     impl Visit for Finder {
         fn record_debug(&mut self, _field: &Field, value: &dyn fmt::Debug) {
-            let mut text = Short(String::new());
+            let mut text = BoundedText(String::new());
             self.0 &= write!(text, "{value:?}").is_ok() && !holds_secret(&text.0);
         }
     }
@@ -91,12 +93,12 @@ fn is_fit(event: &Event<'_>) -> bool {
     finder.0
 }
 
-/// Takes a text of up to [`VALUE`] bytes, and ends the writing of a longer one.
-struct Short(String);
+/// Writer that fails once the text is longer than [`MAX_VALUE_BYTES`].
+struct BoundedText(String);
 
-impl Write for Short {
+impl Write for BoundedText {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        if self.0.len() + text.len() > VALUE {
+        if self.0.len() + text.len() > MAX_VALUE_BYTES {
             return Err(fmt::Error);
         }
         self.0.push_str(text);
@@ -111,7 +113,7 @@ impl<S> Filter<S> for BoundedLog {
 
     fn event_enabled(&self, event: &Event<'_>, _context: &Context<'_, S>) -> bool {
         let metadata = event.metadata();
-        self.lets_through(metadata, Instant::now()) && (!is_bounded(metadata) || is_fit(event))
+        self.lets_through(metadata, Instant::now()) && (!is_bounded(metadata) || is_loggable(event))
     }
 }
 
@@ -123,7 +125,7 @@ mod tests {
     use crate::test_log::Lines;
 
     #[test]
-    fn a_flood_of_lines_of_zenoh_is_three_and_others_pass() {
+    fn a_flood_of_zenoh_lines_is_cut_to_three_and_other_lines_pass() {
         let lines = Lines::default();
         let writer = lines.clone();
         let layer = tracing_subscriber::fmt::layer().with_writer(move || writer.clone());
@@ -151,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_heard_again_after_a_minute() {
+    fn a_call_site_may_log_again_after_a_minute() {
         let log = BoundedLog::new();
         let now = Instant::now();
         let metadata = {
@@ -175,7 +177,7 @@ mod tests {
         };
         let through = |at| (0..10).filter(|_| log.lets_through(metadata, at)).count();
         assert_eq!(through(now), 3);
-        assert_eq!(through(now + MINUTE / 2), 0);
-        assert_eq!(through(now + MINUTE), 3);
+        assert_eq!(through(now + WINDOW / 2), 0);
+        assert_eq!(through(now + WINDOW), 3);
     }
 }

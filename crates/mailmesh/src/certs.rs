@@ -2,12 +2,11 @@ use std::sync::Arc;
 
 use mailmesh_events::{Certificate, DomainNames};
 
-use crate::cluster::Inner;
+use crate::node::Inner;
 use crate::{CertWatch, ChosenCertificate, Error};
 
-/// TLS certificates: the newest of each set of names, the same on every node.
-/// Replicated only with a cluster key, so that no private key crosses the network
-/// in the clear.
+/// TLS certificates: the newest of each set of names, the same on every node. They are replicated
+/// only with a cluster key, so that no private key crosses the network in clear text.
 #[derive(Debug, Clone, Copy)]
 pub struct Certs<'a> {
     node: &'a Inner,
@@ -18,11 +17,15 @@ impl<'a> Certs<'a> {
         Self { node }
     }
 
-    /// Sets the certificate of its names, here and on the other nodes.
+    /// Sets the certificate for its set of names, on this node and on the other nodes.
+    ///
+    /// If the future is dropped while it waits, the certificate stays in place on this node; the
+    /// other nodes receive it by reconciliation.
     ///
     /// # Errors
-    /// [`Error::NoClusterKey`] in an open mesh; [`Error::State`] if it does not
-    /// check, is over, or is older than the one in place; [`Error::ShutDown`].
+    /// [`Error::NoClusterKey`] without a cluster key. [`Error::State`] if the certificate is
+    /// invalid, has expired, or is older than the present one. [`Error::ShutDown`] and
+    /// [`Error::SteppedBack`] if the node has stopped.
     pub async fn set(&self, certificate: Certificate) -> Result<(), Error> {
         if self.node.keys.is_none() {
             return Err(Error::NoClusterKey);
@@ -38,10 +41,11 @@ impl<'a> Certs<'a> {
             .await
     }
 
-    /// Sets the certificate of its names, also one that is over: clients that verify it refuse it.
+    /// Same as [`set`](Self::set), but accepts an expired certificate. Clients that verify it
+    /// refuse it.
     ///
     /// # Errors
-    /// As [`set`](Self::set), but for one that is over.
+    /// Same as [`set`](Self::set), except for expiry.
     pub async fn set_even_if_over(&self, certificate: Certificate) -> Result<(), Error> {
         if self.node.keys.is_none() {
             return Err(Error::NoClusterKey);
@@ -58,7 +62,8 @@ impl<'a> Certs<'a> {
     /// Withdraws the certificate of exactly these names.
     ///
     /// # Errors
-    /// [`Error::State`] if there is none; [`Error::ShutDown`].
+    /// [`Error::State`] if there is none; [`Error::ShutDown`] and [`Error::SteppedBack`] if the
+    /// node has stopped.
     pub async fn withdraw(&self, names: DomainNames) -> Result<(), Error> {
         self.node
             .publisher
@@ -71,34 +76,34 @@ impl<'a> Certs<'a> {
             .await
     }
 
-    /// Everything there is, and then whatever happens to it, without a hole between.
+    /// A stream of all present certificates followed by every change, without loss in between.
     #[must_use]
     pub fn watch(&self) -> CertWatch {
         CertWatch::new(self.node)
     }
 
-    /// The certificate to present for `host`: a valid one before one that is not, then one of
-    /// the exact name before a wildcard, then the one issued last. If none is valid, the one that
-    /// ended last. Names are compared as DNS does ([`HostName`](crate::HostName)).
+    /// The certificate to present for `host`. A valid certificate wins over an invalid one, then an
+    /// exact name over a wildcard, then the latest issue date. If none is valid, the one that
+    /// expired last. Host names compare as DNS names ([`HostName`](crate::HostName)).
     #[must_use]
     pub fn for_host(&self, host: &str) -> Option<Arc<Certificate>> {
         self.node.replication.mirror.certificate_for_host(host, self.node.replication.now())
     }
 
-    /// As [`for_host`](Self::for_host), with the reason.
+    /// Same as [`for_host`](Self::for_host), with the reason of the choice.
     #[must_use]
     pub fn choose(&self, host: &str) -> Option<ChosenCertificate> {
         self.node.replication.mirror.choose_certificate(host, self.node.replication.now())
     }
 
-    /// Every name that a certificate holds, sorted, and the certificate that it gets now. For a
-    /// wildcard: the certificate of the hosts that no exact name serves.
+    /// Every name of every certificate, sorted, with the certificate that this name gets now. The
+    /// certificate of a wildcard name serves hosts without an exact name.
     #[must_use]
     pub fn by_name(&self) -> Vec<(Box<str>, ChosenCertificate)> {
         self.node.replication.mirror.certificates_by_name(self.node.replication.now())
     }
 
-    /// Every certificate, by names.
+    /// Every certificate, sorted by names.
     #[must_use]
     pub fn list(&self) -> Vec<Arc<Certificate>> {
         self.node.replication.mirror.certificates()

@@ -1,4 +1,4 @@
-//! The clocks of a node.
+//! The two clocks of a node: wall clock and stopwatch.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,10 +7,10 @@ use std::time::{Duration, SystemTime};
 use mailmesh_events::UnixMillis;
 use tokio::time::Instant;
 
-/// The wall clock of a node: stamps changes, and says what has expired.
+/// The wall clock of a node: it stamps changes and decides what has expired.
 #[derive(Clone, Default)]
 pub(crate) struct WallClock {
-    /// `None` is the system's.
+    /// `None` reads the system clock.
     read: Option<Arc<dyn Fn() -> UnixMillis + Send + Sync>>,
 }
 
@@ -26,11 +26,11 @@ impl WallClock {
         }
     }
 
-    /// A monotonic clock for use beside this wall clock.
+    /// A monotonic clock that fits this wall clock.
     pub(crate) fn stopwatch(&self) -> Stopwatch {
         match &self.read {
             None => Stopwatch(Start::Boot(since_boot())),
-            // A clock that a test gives goes with its virtual time.
+            // Tests that provide a clock run in tokio's virtual time.
             Some(_) => Stopwatch(Start::Tokio(Instant::now())),
         }
     }
@@ -42,8 +42,8 @@ impl fmt::Debug for WallClock {
     }
 }
 
-/// Time since this was made, with the time in which the machine slept: what was read of other
-/// clocks before it slept stays true.
+/// Elapsed time, including the time in which the machine slept. Readings of other clocks taken
+/// before a sleep stay valid.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stopwatch(Start);
 
@@ -62,14 +62,14 @@ impl Stopwatch {
     }
 }
 
-/// `CLOCK_BOOTTIME`, clock_gettime(2).
+/// Reads `CLOCK_BOOTTIME`, see clock_gettime(2).
 #[cfg(target_os = "linux")]
 fn since_boot() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     Duration::try_from(time).unwrap_or_default()
 }
 
-/// Elsewhere the monotonic clock, which may stand still while the machine sleeps.
+/// Other systems: the monotonic clock, which may stop while the machine sleeps.
 #[cfg(not(target_os = "linux"))]
 fn since_boot() -> Duration {
     use std::sync::OnceLock;

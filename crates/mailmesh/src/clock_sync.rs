@@ -1,4 +1,4 @@
-//! Asks the members what time their clocks show.
+//! Queries the clocks of the members and adjusts the cluster time.
 
 use std::sync::Arc;
 
@@ -19,39 +19,39 @@ impl ClockSync {
         Self { time, direct }
     }
 
-    /// Asks the members that are due to be asked, and sets the cluster time. Due every second.
+    /// Queries the members that are due, and adjusts the cluster time. Runs every second.
     pub(crate) fn tick(&self) {
-        self.ask();
-        self.set();
+        self.query();
+        self.adjust();
     }
 
     pub(crate) fn on_joined(&self, peer: Incarnation, name: &NodeName) {
         self.time.on_joined(peer, name);
-        self.ask();
+        self.query();
     }
 
     pub(crate) fn on_left(&self, peer: Incarnation) {
         self.time.on_left(peer);
-        self.set();
+        self.adjust();
     }
 
-    /// Answers a member that asked. `asked` is the member's mark, which the answer brings back.
-    pub(crate) fn on_question(&self, from: Incarnation, asked: u64) {
+    /// Answers a member's query. `asked` is the member's mark, which the answer returns.
+    pub(crate) fn on_query(&self, from: Incarnation, asked: u64) {
         let now = self.time.wall();
         self.direct.send([(from, SyncMessage::Time { asked, now })]);
     }
 
     pub(crate) fn on_answer(&self, from: Incarnation, asked: u64, theirs: UnixMillis) {
         self.time.on_answer(from, asked, theirs);
-        self.set();
+        self.adjust();
     }
 
-    fn ask(&self) {
-        let (due, asked) = self.time.due();
+    fn query(&self) {
+        let (due, asked) = self.time.due_queries();
         self.direct.send(due.into_iter().map(|peer| (peer, SyncMessage::AskTime { asked })));
     }
 
-    fn set(&self) {
-        self.time.set(|| self.direct.member_names());
+    fn adjust(&self) {
+        self.time.adjust(|| self.direct.member_names());
     }
 }

@@ -1,4 +1,4 @@
-//! The time of the cluster as this node has it, and the alarms about clocks that are wrong.
+//! The cluster time as this node knows it, and the alarms about wrong clocks.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -10,24 +10,24 @@ use mailmesh_state::{ClockEstimate, ClusterClock};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::alarm::{Alarm, Say};
+use crate::alarm::{Alarm, AlarmChange};
 use crate::clock::{Stopwatch, WallClock};
 
-/// There is an alarm about a clock that differs by more milliseconds. It ends below half of
-/// that, so that a clock at the edge is not reported each second.
-const WRONG: u64 = 5_000;
-/// A step of the cluster's time by more than this may be a mistake that is taken back.
-const STEP: Duration = Duration::from_secs(10);
-/// After such a step nothing is swept for this long, so that a mistake can be taken back.
-const WAIT: Duration = Duration::from_secs(60);
+/// A clock that differs by more than this raises an alarm. The alarm ends below half of this, so
+/// that a clock at the threshold does not alternate.
+const ALARM_THRESHOLD_MS: u64 = 5_000;
+/// A larger step of the cluster time may be a mistake that is corrected soon.
+const STEP_THRESHOLD: Duration = Duration::from_secs(10);
+/// After such a step, expired entries are kept this long, so that a correction can revive them.
+const SWEEP_PAUSE: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub(crate) struct ClusterTime {
     wall: WallClock,
     stopwatch: Stopwatch,
-    /// When the node started.
+    /// Start of the node.
     start: Instant,
-    /// Milliseconds from the wall clock to the time of the cluster.
+    /// Milliseconds to add to the wall clock to get cluster time.
     correction: AtomicI64,
     is_agreed: AtomicBool,
     state: Mutex<State>,
@@ -37,16 +37,16 @@ pub(crate) struct ClusterTime {
 struct State {
     clocks: ClusterClock<Incarnation>,
     alarms: Alarms,
-    /// The time of the cluster when it was looked at last, and when that was.
+    /// The cluster time at the last adjustment, and the stopwatch reading of that moment.
     last: (UnixMillis, Duration),
-    sweeps_from: Duration,
+    sweep_after: Duration,
 }
 
 #[derive(Debug, Default)]
 struct Alarms {
     own: Alarm,
     no_majority: Alarm,
-    /// Of members.
+    /// Alarms about the clocks of members.
     peers: BTreeMap<Incarnation, Alarm>,
 }
 
@@ -58,7 +58,7 @@ impl ClusterTime {
             clocks: ClusterClock::default(),
             alarms: Alarms::default(),
             last: (wall.now(), stopwatch.elapsed()),
-            sweeps_from: Duration::ZERO,
+            sweep_after: Duration::ZERO,
         });
         Self { wall, stopwatch, start: Instant::now(), correction, is_agreed, state }
     }
@@ -73,23 +73,23 @@ impl ClusterTime {
         self.start.elapsed()
     }
 
-    /// The moment this long after the node started.
+    /// Converts an uptime to an instant.
     pub(crate) fn instant(&self, uptime: Duration) -> Instant {
         self.start + uptime
     }
 
-    /// When this node started, by cluster time.
+    /// Cluster time at which this node started.
     pub(crate) fn started(&self) -> UnixMillis {
         UnixMillis(self.now().0.saturating_sub(millis(self.uptime())))
     }
 
-    /// Whether members have said what time it is, and most clocks agree on it.
+    /// Whether a member has answered a clock query, and most clocks agree on the time.
     pub(crate) fn is_known(&self) -> bool {
         self.has_an_answer() && self.is_agreed()
     }
 
-    /// Whether one of the peers has run for `by` longer than this node. Each peer reports its
-    /// start by its own clock, so the difference of the clocks is taken into account.
+    /// Whether some peer started earlier than this node by more than `by`. Each peer reports its
+    /// start by its own clock, so the measured clock difference is subtracted.
     pub(crate) fn has_older(&self, peers: &[(PeerInfo, Duration)], by: Duration) -> bool {
         let started = self.wall().0.saturating_sub(millis(self.uptime()));
         peers.iter().any(|(peer, _)| {
@@ -99,12 +99,12 @@ impl ClusterTime {
         })
     }
 
-    /// Time since the node started, with the time in which the machine slept.
+    /// Time since the node started, including the time in which the machine slept.
     pub(crate) fn elapsed(&self) -> Duration {
         self.stopwatch.elapsed()
     }
 
-    /// What this node's own clock says.
+    /// Reading of this node's own clock, without correction.
     pub(crate) fn wall(&self) -> UnixMillis {
         self.wall.now()
     }
@@ -113,7 +113,7 @@ impl ClusterTime {
         self.correction.load(Ordering::Relaxed)
     }
 
-    /// Whether more than half of the clocks agree with the cluster's time.
+    /// Whether more than half of the clocks agree with the cluster time.
     pub(crate) fn is_agreed(&self) -> bool {
         self.is_agreed.load(Ordering::Relaxed)
     }
@@ -128,8 +128,8 @@ impl ClusterTime {
         state.alarms.peers.remove(&peer);
     }
 
-    /// The peers to ask for their time now, and the mark that comes back with each answer.
-    pub(crate) fn due(&self) -> (Vec<Incarnation>, u64) {
+    /// The peers to query now, and the mark that each answer returns.
+    pub(crate) fn due_queries(&self) -> (Vec<Incarnation>, u64) {
         let at = self.stopwatch.elapsed();
         (
             self.state.lock().clocks.due_queries(at),
@@ -142,34 +142,35 @@ impl ClusterTime {
         self.state.lock().clocks.on_answer(peer, asked, theirs, at);
     }
 
-    /// Whether a member has answered a question: so it hears this node.
+    /// Whether a member has answered a clock query, which shows that it can open this node's
+    /// frames.
     pub(crate) fn has_an_answer(&self) -> bool {
         self.state.lock().clocks.has_reading()
     }
 
-    /// The round trip to a peer, and by how many milliseconds its clock is ahead of this node's.
+    /// Round-trip time to a peer, and the milliseconds by which its clock is ahead of this node's.
     pub(crate) fn reading(&self, peer: Incarnation) -> Option<(Duration, i64)> {
         self.state.lock().clocks.reading(peer, self.wall.now(), self.stopwatch.elapsed())
     }
 
-    /// Sets the time by what the clocks say. The alarms name the members.
-    pub(crate) fn set(&self, members: impl FnOnce() -> BTreeMap<Incarnation, NodeName>) {
+    /// Recomputes the cluster time from the known clocks. `members` gives names for the alarms.
+    pub(crate) fn adjust(&self, members: impl FnOnce() -> BTreeMap<Incarnation, NodeName>) {
         let mut state = self.state.lock();
         let at = self.stopwatch.elapsed();
-        let judged = state.clocks.estimate(self.wall.now(), at);
-        self.correction.store(judged.correction_ms, Ordering::Relaxed);
-        self.is_agreed.store(judged.has_majority, Ordering::Relaxed);
+        let estimate = state.clocks.estimate(self.wall.now(), at);
+        self.correction.store(estimate.correction_ms, Ordering::Relaxed);
+        self.is_agreed.store(estimate.has_majority, Ordering::Relaxed);
         let now = self.now();
         let (before, then) = std::mem::replace(&mut state.last, (now, at));
-        if now > before.plus(at.saturating_sub(then) + STEP) {
-            state.sweeps_from = at + WAIT;
+        if now > before.plus(at.saturating_sub(then) + STEP_THRESHOLD) {
+            state.sweep_after = at + SWEEP_PAUSE;
         }
-        state.alarms.note(&judged, at, members);
+        state.alarms.update(&estimate, at, members);
     }
 
-    /// Whether ended entries may be dropped: not within a minute of a step of the time.
+    /// Whether expired entries may be dropped: not within a minute after a step of the time.
     pub(crate) fn may_sweep(&self) -> bool {
-        self.stopwatch.elapsed() >= self.state.lock().sweeps_from
+        self.stopwatch.elapsed() >= self.state.lock().sweep_after
     }
 }
 
@@ -178,23 +179,24 @@ fn millis(time: Duration) -> u64 {
 }
 
 impl Alarms {
-    fn note(
+    fn update(
         &mut self,
-        judged: &ClockEstimate<Incarnation>,
+        estimate: &ClockEstimate<Incarnation>,
         at: Duration,
         members: impl FnOnce() -> BTreeMap<Incarnation, NodeName>,
     ) {
         let is_wrong = |alarm: &Alarm, ahead: i64| {
-            ahead.unsigned_abs() > if alarm.is_raised() { WRONG / 2 } else { WRONG }
+            ahead.unsigned_abs()
+                > if alarm.is_raised() { ALARM_THRESHOLD_MS / 2 } else { ALARM_THRESHOLD_MS }
         };
-        let own = judged.has_majority && is_wrong(&self.own, judged.correction_ms);
-        match self.own.note(own, at) {
-            Some(Say::Raised) => tracing::error!(
-                "this node's clock is {} those of the other nodes, whose time is used; set it, with NTP",
-                ahead(-judged.correction_ms, "ahead of", "behind")
+        let own = estimate.has_majority && is_wrong(&self.own, estimate.correction_ms);
+        match self.own.update(own, at) {
+            Some(AlarmChange::Raised) => tracing::error!(
+                "this node's clock is {} the clocks of the other nodes, whose time is used; set it with NTP",
+                describe_offset(-estimate.correction_ms, "ahead of", "behind")
             ),
-            Some(Say::Ended) => tracing::info!(
-                "this node's clock is no longer known to differ from those of the other nodes"
+            Some(AlarmChange::Ended) => tracing::info!(
+                "this node's clock no longer differs from the other clocks, as far as known"
             ),
             None => {}
         }
@@ -205,30 +207,32 @@ impl Alarms {
                 names.get_or_insert_with(|| members.take().map(|m| m()).unwrap_or_default());
             names.get(peer).map_or("?".to_owned(), ToString::to_string)
         };
-        match self.no_majority.note(!judged.has_majority, at) {
-            Some(Say::Raised) => {
-                let apart =
-                    judged.peers_ahead_ms.iter().filter(|(_, ms)| ms.unsigned_abs() > WRONG);
+        match self.no_majority.update(!estimate.has_majority, at) {
+            Some(AlarmChange::Raised) => {
+                let apart = estimate
+                    .peers_ahead_ms
+                    .iter()
+                    .filter(|(_, ms)| ms.unsigned_abs() > ALARM_THRESHOLD_MS);
                 let apart = apart.take(8).map(|(peer, ms)| (name(peer), *ms));
                 tracing::error!(
-                    "clocks differ, and no majority tells which of them is right: against this node's, {}. \
-                     Each node goes by its own until then; set the clock that is wrong, with NTP",
-                    differing(apart)
+                    "clocks differ, and no majority shows which clock is right: compared with this node, {}. \
+                     Each node uses its own clock until then; set the wrong clock with NTP",
+                    describe_differences(apart)
                 );
             }
-            Some(Say::Ended) => tracing::info!("more than half of the clocks agree again"),
+            Some(AlarmChange::Ended) => tracing::info!("more than half of the clocks agree again"),
             None => {}
         }
-        // Without a majority nobody knows whose clock is wrong.
-        for (peer, ms) in judged.peers_ahead_ms.iter().filter(|_| judged.has_majority) {
+        // Without a majority it is unknown whose clock is wrong.
+        for (peer, ms) in estimate.peers_ahead_ms.iter().filter(|_| estimate.has_majority) {
             let alarm = self.peers.entry(*peer).or_default();
-            match alarm.note(is_wrong(alarm, *ms), at) {
-                Some(Say::Raised) => tracing::warn!(
+            match alarm.update(is_wrong(alarm, *ms), at) {
+                Some(AlarmChange::Raised) => tracing::warn!(
                     name = name(peer),
-                    "the clock of a node is {} the time of the cluster; set it, with NTP",
-                    ahead(*ms, "ahead of", "behind")
+                    "the clock of a node is {} cluster time; set it with NTP",
+                    describe_offset(*ms, "ahead of", "behind")
                 ),
-                Some(Say::Ended) => {
+                Some(AlarmChange::Ended) => {
                     tracing::info!(name = name(peer), "the clock of a node is right again");
                 }
                 None => {}
@@ -237,16 +241,16 @@ impl Alarms {
     }
 }
 
-/// The clocks that differ, by the names of their nodes. A reading counts for a while after its
-/// node has left, so there may be none.
-fn differing(clocks: impl Iterator<Item = (String, i64)>) -> String {
-    let words = |(name, ms)| format!("{name} is {}", ahead(ms, "ahead", "behind"));
+/// Names the nodes whose clocks differ. A reading outlives its member for a while, so the list may
+/// be empty.
+fn describe_differences(clocks: impl Iterator<Item = (String, i64)>) -> String {
+    let words = |(name, ms)| format!("{name} is {}", describe_offset(ms, "ahead", "behind"));
     let words: Vec<String> = clocks.map(words).collect();
     if words.is_empty() { "that of a node that left".to_owned() } else { words.join(", ") }
 }
 
-/// By how much, in a unit that suits it, and in which direction.
-fn ahead(ms: i64, ahead: &str, behind: &str) -> String {
+/// Formats an offset with a suitable unit and its direction.
+fn describe_offset(ms: i64, ahead: &str, behind: &str) -> String {
     let seconds = ms.unsigned_abs() as f64 / 1_000.0;
     let (amount, unit) = match seconds {
         s if s < 120.0 => (s, "s"),
@@ -262,19 +266,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_difference_is_said_in_a_unit_that_suits_it() {
-        let say = |ms| ahead(ms, "ahead", "behind");
-        assert_eq!(say(6_040), "6.0 s ahead");
-        assert_eq!(say(-600_000), "10.0 min behind");
-        assert_eq!(say(86_400_000), "24.0 h ahead");
-        assert_eq!(say(-315_576_000_000), "3652.5 days behind");
-        assert_eq!(say(i64::MIN), "106751991167.3 days behind");
+    fn an_offset_is_formatted_with_a_suitable_unit() {
+        let text = |ms| describe_offset(ms, "ahead", "behind");
+        assert_eq!(text(6_040), "6.0 s ahead");
+        assert_eq!(text(-600_000), "10.0 min behind");
+        assert_eq!(text(86_400_000), "24.0 h ahead");
+        assert_eq!(text(-315_576_000_000), "3652.5 days behind");
+        assert_eq!(text(i64::MIN), "106751991167.3 days behind");
     }
 
     #[test]
-    fn a_clock_that_differs_is_named_or_said_to_have_left() {
+    fn differing_clocks_are_named_and_a_missing_name_means_a_node_that_left() {
         let named = [("mx2".to_owned(), 6_040), ("mx3".to_owned(), -7_000)];
-        assert_eq!(differing(named.into_iter()), "mx2 is 6.0 s ahead, mx3 is 7.0 s behind");
-        assert_eq!(differing(std::iter::empty()), "that of a node that left");
+        assert_eq!(
+            describe_differences(named.into_iter()),
+            "mx2 is 6.0 s ahead, mx3 is 7.0 s behind"
+        );
+        assert_eq!(describe_differences(std::iter::empty()), "that of a node that left");
     }
 }

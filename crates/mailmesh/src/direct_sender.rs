@@ -1,4 +1,4 @@
-//! Sends the direct messages of a node: those between mirrors, about clocks and about keys.
+//! Sends a node's direct messages: reconciliation, clock queries and key requests.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,14 +25,15 @@ impl DirectSender {
         self.is_sealed
     }
 
-    /// Sends messages to members, at most once each. A peer that left meanwhile needs none.
+    /// Sends messages to members, at most once each. Messages to a peer that has left are dropped.
     pub(crate) fn send(&self, messages: impl IntoIterator<Item = (Incarnation, SyncMessage)>) {
         for (peer, mut message) in messages {
             if let SyncMessage::Part { changes, .. } | SyncMessage::Entries { changes, .. } =
                 &mut message
                 && !self.is_sealed
             {
-                // An open mesh has no private keys; this line makes sure that none leaves it.
+                // Without a cluster key the mirror holds no private keys; this check ensures that
+                // none is sent.
                 changes.retain(|change| !change.has_private_key());
             }
             match encode_sync(&message) {
@@ -44,12 +45,12 @@ impl DirectSender {
         }
     }
 
-    /// The driver's handle.
+    /// Handle of the transport driver.
     pub(crate) fn handle(&self) -> &DriverHandle {
         &self.handle
     }
 
-    /// The members, with how long ago each was heard.
+    /// The members, each with the time since its last frame.
     pub(crate) fn peers(&self) -> Vec<(PeerInfo, Duration)> {
         self.handle.peers()
     }

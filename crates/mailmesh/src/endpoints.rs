@@ -1,25 +1,25 @@
-//! The endpoints of the configuration, as a program sees them.
+//! State of the configured endpoints, as the API reports it.
 
 use mailmesh_delivery::{Incarnation, NodeName};
 use mailmesh_transport::{EndpointState, EndpointStatus};
 use serde::Serialize;
 
-/// An endpoint of `connect.endpoints`, and how this node is doing with it.
+/// An endpoint of `connect.endpoints` and its state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Endpoint {
     /// The endpoint, without its settings.
     pub endpoint: String,
-    /// Where this node is with it.
+    /// Whether the node at this endpoint is linked.
     pub state: EndpointState,
-    /// The member that it leads to, if that is known.
+    /// The member at this endpoint, if known.
     pub node: Option<NodeName>,
-    /// Why it was not reached the last time. Where Zenoh dials (links that do not prove the cluster
-    /// key at the gate) it is what a connection of this node's own came to, once no node at all
-    /// has been linked for 10 s: Zenoh keeps its errors to itself.
+    /// Why the last attempt failed. If Zenoh dials (links that do not prove the cluster key at the
+    /// gate), Zenoh reports no errors. Then this is the result of a test connection of this node,
+    /// made once no other node has been linked for 10 s.
     pub last_error: Option<String>,
-    /// In how many milliseconds it is dialed next; `None` while it is dialed, or linked, or where
-    /// Zenoh dials.
+    /// Milliseconds until the next attempt. `None` while the endpoint is being dialed or is linked,
+    /// and where Zenoh dials.
     pub next_try_ms: Option<u64>,
 }
 

@@ -5,23 +5,23 @@ use mailmesh_state::StateError;
 use mailmesh_store::StoreError;
 use mailmesh_transport::{ConfigError, PublishError, TransportError};
 
-/// What can go wrong in a cluster's node.
+/// Errors of a node.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The configuration cannot be used.
+    /// The configuration is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The bus did not start.
     #[error(transparent)]
     Transport(#[from] TransportError),
-    /// A name or setting cannot be used.
+    /// A name or a setting of delivery is invalid.
     #[error(transparent)]
     Delivery(#[from] DeliveryError),
-    /// An event, or a key, cannot be encoded or read.
+    /// An event or key cannot be encoded or decoded.
     #[error(transparent)]
     Codec(#[from] CodecError),
-    /// Not a valid value.
+    /// A value is invalid.
     #[error(transparent)]
     Event(#[from] EventError),
     /// The mirror refused a change.
@@ -30,116 +30,116 @@ pub enum Error {
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The store is that of another cluster.
+    /// The store belongs to another cluster.
     #[error(
-        "{}: the store of cluster `{}`, and this node is of cluster `{expected}`; give this node another directory (`mesh.store`), or move the file away if it is not wanted, and the content comes from the other nodes",
+        "{}: this store belongs to cluster `{}`, and this node to cluster `{expected}`; give this node another directory (`mesh.store`), or move the file away if nobody needs it, and the node gets its content from the other nodes",
         Printable(.path.display()),
         Printable(.found)
     )]
     StoreOfAnotherCluster {
-        /// The file.
+        /// The store's file.
         path: std::path::PathBuf,
-        /// The cluster that it belongs to.
+        /// Name of the cluster that the store belongs to.
         found: String,
-        /// This node's cluster.
+        /// Name of this node's cluster.
         expected: String,
     },
-    /// A change is in the mirror, but not on the disk.
-    #[error("the change is in force and told to the others, but not saved: {}", Printable(.why))]
+    /// A change is in the mirror, but not on disk.
+    #[error("the change is in force and sent to the other nodes, but not saved: {}", Printable(.why))]
     NotSaved {
         /// Why the last write failed.
         why: String,
     },
-    /// The lane's queue is full.
+    /// The publishing queue of the lane is full.
     #[error("the publishing queue is full; wait with `publish`, or publish less")]
     Full,
     /// The node was shut down.
     #[error("the node was shut down; start a new one")]
     ShutDown,
-    /// Another live node has this node's name, and works with more nodes or is older.
+    /// Another live node has the same name, and has more members or is older.
     #[error(
-        "another live node is named `{name}` and works with more nodes or is older, so this one stepped back; give each node a name of its own (`mesh.name`)"
+        "another live node is named `{name}` and has more members or is older, so this node stepped back; give each node a name of its own (`mesh.name`)"
     )]
     SteppedBack {
-        /// The name of both.
+        /// The name of both nodes.
         name: String,
     },
-    /// Changes of the mirror are not published by hand.
+    /// The application tried to publish a change of the mirror as an event.
     #[error(
-        "blocked networks and certificates are published by `blocks()` and `certs()`, which stamp and store them"
+        "networks, certificates and values are published with `blocks()`, `certs()` and `values()`, which stamp and store them"
     )]
     MirrorEvent,
-    /// An event of a newer version is not published by an older one.
+    /// The application tried to publish an event of a newer version.
     #[error(
-        "an event of a kind that this version does not know is not published by it; upgrade this node"
+        "this version cannot publish an event of a kind that it does not know; upgrade this node"
     )]
     UnknownEvent,
-    /// There is no cluster key.
+    /// Certificates need a cluster key.
     #[error(
         "certificates are replicated only with a cluster key, so that no private key crosses the network in the clear; make one with `mailmesh key generate` and set `mesh.key` on every node"
     )]
     NoClusterKey,
-    /// There are no keys to change.
+    /// There is no cluster key to change.
     #[error(
         "the mesh is open, there is no cluster key; set `mesh.key` on every node and restart them"
     )]
     OpenMesh,
-    /// A node did not do what was asked.
+    /// Another node refused a key change.
     #[error("{node} refused: {}", Printable(.why))]
     KeysRefused {
-        /// The node.
+        /// Name of the node.
         node: String,
-        /// What it said.
+        /// The error on that node.
         why: String,
     },
-    /// Nodes did not answer.
+    /// Nodes did not answer a key request.
     #[error(
-        "no answer from {nodes} within 5 s; do it again, and if that does not help it may not have the key that seals: `mailmesh key add --here FILE` there"
+        "no answer from {nodes} within 5 s; try again, and if that does not help, the node may lack the active key: run `mailmesh key add --here FILE` there"
     )]
     KeysUnanswered {
-        /// Their names.
+        /// Names of the nodes, separated by commas.
         nodes: String,
     },
-    /// A key that was retired would be accepted by all again.
+    /// Adding the key would make every node accept a retired key again.
     #[error(
-        "key {id} was retired, and whoever still has it would take part again: a node that has it alone wants the key file of one that is heard; if all are to accept it, `mailmesh key add --here FILE` on each"
+        "key {id} was retired, and adding it readmits every node that still has it; to bring back a node that has only this key, give it the key file of another node; to make all nodes accept the key again, run `mailmesh key add --here FILE` on each"
     )]
     KeyRetired {
-        /// Its fingerprint.
+        /// Fingerprint of the key.
         id: mailmesh_codec::KeyId,
     },
-    /// Nodes lack the key that all are to seal with.
+    /// Nodes lack the key to activate.
     #[error(
         "no key {id} at {nodes}; add it first (`mailmesh key add --here FILE` there, or `key add FILE` for all)"
     )]
     KeyMissing {
-        /// Its fingerprint.
+        /// Fingerprint of the key.
         id: mailmesh_codec::KeyId,
-        /// Their names.
+        /// Names of the nodes, separated by commas.
         nodes: String,
     },
-    /// Nodes seal with the key that all are to forget.
+    /// Nodes still seal with the key to retire.
     #[error("{nodes} seal with {id}; activate another first (`mailmesh key activate`)")]
     KeyInUse {
-        /// Its fingerprint.
+        /// Fingerprint of the key.
         id: mailmesh_codec::KeyId,
-        /// Their names.
+        /// Names of the nodes, separated by commas.
         nodes: String,
     },
-    /// Nodes would not have the key that seals after a restart.
+    /// Nodes would lose the active key at a restart.
     #[error(
-        "{nodes}: no file keeps key {id}, which seals, so after a restart the node would hear nobody; put the key where `mesh.key` has it there (`mailmesh key export FILE` writes it), then do this again, or use `--force`"
+        "{nodes}: no file keeps key {id}, which seals, so after a restart the node could not talk to the others; put the key where `mesh.key` of that node points (`mailmesh key export FILE` writes it) and try again, or use `--force`"
     )]
     KeyNotKept {
-        /// Its fingerprint.
+        /// Fingerprint of the key.
         id: mailmesh_codec::KeyId,
-        /// Their names.
+        /// Names of the nodes, separated by commas.
         nodes: String,
     },
-    /// Too many questions to other nodes at a time.
-    #[error("too many questions to other nodes are open; wait, and ask again")]
+    /// Too many concurrent key requests to other nodes.
+    #[error("too many key requests to other nodes are open; wait and try again")]
     Busy,
-    /// The host's name cannot be the node's.
+    /// The host's name is not a valid node name.
     #[error(
         "the host's name `{}` cannot be a node's name: {why}; set `mesh.name`",
         Printable(.host)
@@ -147,7 +147,7 @@ pub enum Error {
     HostName {
         /// The host's name.
         host: String,
-        /// What is wrong with it.
+        /// Why the name is invalid.
         why: String,
     },
 }

@@ -1,4 +1,4 @@
-//! Between the frames of delivery and the bytes of the codec.
+//! Converts between frames of the delivery core and bytes of the codec.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,19 +12,19 @@ use crate::keys::NodeKeyring;
 use crate::refusals::Refusals;
 use crate::token_bucket::TokenBucket;
 
-/// The lane number of control, short direct and relay messages, which are numbered together.
+/// Lane number of control, short direct and relay messages, which share one sequence.
 const CONTROL_LANE: u8 = 2;
-/// The lane number of long direct messages.
+/// Lane number of long direct messages.
 const BULK_LANE: u8 = 3;
 
 /// Seals frames for the bus.
-pub(crate) enum SealFrames {
-    /// Of an open mesh: frames are only framed.
-    Open,
+pub(crate) enum FrameSealer {
+    /// No cluster key: frames are encoded but not sealed.
+    OpenMesh,
     Keyed(Arc<NodeKeyring>),
 }
 
-impl Seal for SealFrames {
+impl Seal for FrameSealer {
     fn seal(
         &self,
         frame: &delivery::Frame,
@@ -40,49 +40,50 @@ impl Seal for SealFrames {
         let to = frame.to.map(|to| to.0);
         let header = Header { kind, lane, incarnation, to, first, count };
         Ok(match self {
-            Self::Open => Sealer::unencrypted().seal(&header, &frame.body)?,
+            Self::OpenMesh => Sealer::unencrypted().seal(&header, &frame.body)?,
             Self::Keyed(keys) => keys.seal(&header, &frame.body)?,
         })
     }
 }
 
-/// Opens frames from the bus; refuses, counts and reports the others.
-pub(crate) struct OpenFrames {
+/// Opens frames from the bus. Refused frames are counted.
+pub(crate) struct FrameOpener {
     opener: Opener,
-    /// Without them the mesh is open.
+    /// `None` without a cluster key.
     keys: Option<Arc<NodeKeyring>>,
-    /// Of the keys that the opener has.
+    /// Version of the keyring that the opener has.
     version: u64,
-    /// Attempts that may fail. Frames of who was heard before need none: what is forged in a
-    /// member's name costs a copy and a pass of AES-GCM for each key.
-    attempts: TokenBucket,
+    /// Budget for failed decryptions from unknown senders. Known senders are exempt: a frame forged
+    /// in a member's name costs one copy and one AES-GCM pass per key.
+    failed_opens: TokenBucket,
     refusals: Arc<Refusals>,
 }
 
-/// How many frames are opened in vain: so many a second, and at once.
-const ATTEMPTS: f64 = 2_000.0;
+/// Failed decryptions allowed per second, and at once.
+const MAX_FAILED_OPENS: f64 = 2_000.0;
 
-impl OpenFrames {
-    /// Of the node `own`.
+impl FrameOpener {
+    /// An opener for the node with incarnation `own`.
     pub(crate) fn new(
         keys: Option<Arc<NodeKeyring>>,
         own: delivery::Incarnation,
         refusals: Arc<Refusals>,
     ) -> Self {
-        let (opener, attempts) = (Opener::unencrypted(own.0), TokenBucket::new(ATTEMPTS, ATTEMPTS));
-        Self { opener, keys, version: 0, attempts, refusals }
+        let (opener, failed_opens) =
+            (Opener::unencrypted(own.0), TokenBucket::new(MAX_FAILED_OPENS, MAX_FAILED_OPENS));
+        Self { opener, keys, version: 0, failed_opens, refusals }
     }
 }
 
-impl Open for OpenFrames {
+impl Open for FrameOpener {
     fn open(&mut self, bytes: Bytes) -> Option<Opened> {
         if let Some(keys) = &self.keys {
             keys.refresh(&mut self.opener, &mut self.version);
         }
-        let opened = self.frame(bytes).and_then(|outer| match outer.kind {
+        let opened = self.open_frame(bytes).and_then(|outer| match outer.kind {
             delivery::FrameKind::Relay => {
                 let via = delivery::Via { peer: outer.incarnation, number: outer.first };
-                Ok(Opened { frame: self.frame(outer.body)?, via: Some(via) })
+                Ok(Opened { frame: self.open_frame(outer.body)?, via: Some(via) })
             }
             _ => Ok(Opened { frame: outer, via: None }),
         });
@@ -98,19 +99,19 @@ impl Open for OpenFrames {
     }
 }
 
-impl OpenFrames {
-    fn frame(&mut self, wire: Bytes) -> Result<delivery::Frame, CodecError> {
-        let attempts = &mut self.attempts;
-        let opened = self.opener.open_rate_limited(&wire, || attempts.has_one(Instant::now()));
+impl FrameOpener {
+    fn open_frame(&mut self, wire: Bytes) -> Result<delivery::Frame, CodecError> {
+        let failed_opens = &mut self.failed_opens;
+        let opened = self.opener.open_rate_limited(&wire, || failed_opens.has_one(Instant::now()));
         if opened == Err(CodecError::NotAuthentic) {
-            attempts.take();
+            failed_opens.take();
         }
         let (header, body) = opened?;
-        frame(&header, body, wire)
+        to_frame(&header, body, wire)
     }
 }
 
-fn frame(header: &Header, body: Bytes, wire: Bytes) -> Result<delivery::Frame, CodecError> {
+fn to_frame(header: &Header, body: Bytes, wire: Bytes) -> Result<delivery::Frame, CodecError> {
     let kind = match (header.kind, header.lane) {
         (FrameKind::Data, 0) => delivery::FrameKind::Data(delivery::Lane::Urgent),
         (FrameKind::Data, 1) => delivery::FrameKind::Data(delivery::Lane::Events),
@@ -133,10 +134,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_kind_of_frame_comes_back_and_no_two_share_a_nonce() {
+    fn every_frame_kind_survives_a_round_trip_and_no_two_share_a_nonce() {
         use delivery::{FrameKind as Kind, Incarnation, Lane};
         let (us, them) = (Incarnation([1; 16]), Incarnation([2; 16]));
-        let mut open = OpenFrames::new(None, us, Arc::default());
+        let mut opener = FrameOpener::new(None, us, Arc::default());
         let kinds = [
             (Kind::Data(Lane::Urgent), 0),
             (Kind::Data(Lane::Events), 1),
@@ -155,9 +156,9 @@ mod tests {
                 body,
                 wire: None,
             };
-            let wire = SealFrames::Open.seal(&frame).unwrap();
+            let wire = FrameSealer::OpenMesh.seal(&frame).unwrap();
             assert_eq!(wire[5], lane, "{kind:?}");
-            let opened = open.open(wire.clone()).unwrap();
+            let opened = opener.open(wire.clone()).unwrap();
             let same = delivery::Frame { wire: Some(wire), ..frame };
             assert_eq!((opened.frame, opened.via), (same, None));
         }

@@ -1,6 +1,5 @@
-//! Bounded queues between the driver and its readers. The driver never waits: an inbox
-//! that is full, in entries or in bytes, loses its oldest entries and reports to its
-//! reader how many.
+//! Bounded queues between the driver and the application's readers. The driver never waits: a full
+//! inbox (in entries or bytes) drops its oldest entries and reports the number to its reader.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,14 +11,13 @@ use tokio::sync::Notify;
 
 use crate::{Gap, GapReason, Incoming, MemberRef, Received};
 
-/// Most lives, per lane, of which an inbox counts apart what it dropped: twice as many
-/// as may be members at a time. Past it what is dropped of another life is counted
-/// under the same name, or else under the life counted first: how many is always
-/// told, of whom no longer. Only a reader away while thousands of lives came and
-/// went gets there.
-const COUNTED: usize = 2 * 1024;
+/// Per lane, an inbox counts its drops separately for this many incarnations: twice the largest
+/// number of members. Drops of further incarnations are added to an incarnation of the same name,
+/// or else to the oldest counter, so the total stays right. Only a reader that pauses while
+/// thousands of incarnations come and go reaches this limit.
+const MAX_DROP_COUNTERS: usize = 2 * 1024;
 
-/// What an inbox takes. Gaps are always taken for the lanes of its kinds.
+/// Selects what an inbox receives. Gaps are always received for the lanes of the selected kinds.
 #[derive(Debug, Clone)]
 pub struct Filter {
     kinds: KindSet,
@@ -34,7 +32,7 @@ impl Filter {
         Self { kinds: KindSet::all(), accounts: None, members: true }
     }
 
-    /// Only events of these kinds (and gaps, and members).
+    /// Only events of these kinds, and gaps and membership changes.
     #[must_use]
     pub fn kinds(kinds: impl IntoIterator<Item = Kind>) -> Self {
         Self { kinds: kinds.into_iter().collect(), ..Self::all() }
@@ -47,7 +45,7 @@ impl Filter {
         self
     }
 
-    /// Not who joins and leaves.
+    /// No membership changes.
     #[must_use]
     pub fn without_members(mut self) -> Self {
         self.members = false;
@@ -92,29 +90,28 @@ impl Default for Filter {
     }
 }
 
-/// A reader's queue of what comes. Dropping it ends it; others do not notice.
+/// Queue of incoming entries for one reader. Dropping it closes it; other inboxes are not affected.
 #[derive(Debug)]
 pub struct Inbox {
     queue: Arc<Queue>,
-    /// Taken from the queue and not given yet: its lock is not taken for each.
+    /// Entries moved out of the queue in one step, so that the lock is not taken for each entry.
     taken: VecDeque<Incoming>,
 }
 
-/// Most entries that a reader takes from the queue at once.
-const TAKEN: usize = 64;
-/// Bytes of entries past which a reader takes no further one at once.
-const TAKEN_BYTES: usize = 1 << 20;
+/// Most entries that a reader moves out of the queue in one step.
+const MAX_TAKE: usize = 64;
+/// A reader stops moving entries in one step once they sum up to this size.
+const MAX_TAKE_BYTES: usize = 1 << 20;
 
 /// Bounds of an inbox.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Capacity {
     pub(crate) entries: usize,
-    /// Sum of [`footprint`]; an entry that is larger than that alone is kept alone.
+    /// Sum of [`footprint`]. A single larger entry is still kept.
     pub(crate) bytes: usize,
 }
 
-/// About how many bytes an entry takes in memory. What several inboxes share counts in
-/// each of them.
+/// Approximate memory of an entry, in bytes. An event shared by several inboxes counts in each.
 fn footprint(incoming: &Incoming) -> usize {
     let heap = match incoming {
         Incoming::Event(received) => size_of::<Received>() + received.event.size_estimate(),
@@ -125,8 +122,8 @@ fn footprint(incoming: &Incoming) -> usize {
 }
 
 impl Inbox {
-    /// The next, in order per sender and lane; `None` once the node has shut down
-    /// and everything was read. Cancel-safe.
+    /// Waits for the next entry. Entries come in order per sender and lane. `None` once the node
+    /// has stopped and everything was read. Cancel-safe.
     pub async fn recv(&mut self) -> Option<Incoming> {
         if let Some(incoming) = self.try_recv() {
             return Some(incoming);
@@ -144,7 +141,7 @@ impl Inbox {
         }
     }
 
-    /// The next, if it is there.
+    /// The next entry, or `None` if none waits.
     pub fn try_recv(&mut self) -> Option<Incoming> {
         if self.taken.is_empty() {
             self.queue.refill(&mut self.taken);
@@ -152,13 +149,13 @@ impl Inbox {
         self.taken.pop_front()
     }
 
-    /// Number of entries waiting.
+    /// Number of entries that wait.
     #[must_use]
     pub fn len(&self) -> usize {
         self.taken.len() + self.queue.state.lock().entries.len()
     }
 
-    /// Whether nothing waits.
+    /// Whether no entry waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -180,7 +177,7 @@ struct State {
     entries: VecDeque<Incoming>,
     /// Sum of the entries' footprints.
     bytes: usize,
-    /// What was dropped of each sender's lane and not told yet.
+    /// Entries dropped per sender and lane, and not reported yet.
     dropped: Vec<(MemberRef, Lane, u64)>,
     members_dropped: bool,
     closed: bool,
@@ -193,23 +190,23 @@ enum Refill {
 }
 
 impl Queue {
-    /// Gives the reader, who has nothing, what is next.
+    /// Moves the next entries to the reader, whose buffer is empty.
     fn refill(&self, taken: &mut VecDeque<Incoming>) -> Refill {
         let mut state = self.state.lock();
         if std::mem::take(&mut state.members_dropped) {
             taken.push_back(Incoming::MembersChanged);
         }
-        // What was dropped stood before everything that is left.
+        // The dropped entries were older than all that are left.
         for (from, lane, missed) in state.dropped.drain(..) {
             let reason = GapReason::SlowConsumer;
             taken.push_back(Incoming::Gap(Gap { from, lane, missed, reason }));
         }
         let mut bytes = 0;
-        for _ in 0..TAKEN {
+        for _ in 0..MAX_TAKE {
             let Some(incoming) = state.pop() else { break };
             bytes += footprint(&incoming);
             taken.push_back(incoming);
-            if bytes >= TAKEN_BYTES {
+            if bytes >= MAX_TAKE_BYTES {
                 break;
             }
         }
@@ -236,7 +233,7 @@ impl Queue {
                 || state.bytes + size > self.capacity.bytes)
                 && let Some(oldest) = state.pop()
             {
-                state.drop_entry(oldest);
+                state.count_dropped(oldest);
                 dropped += 1;
             }
             state.bytes += size;
@@ -263,11 +260,11 @@ impl State {
         Some(oldest)
     }
 
-    fn drop_entry(&mut self, oldest: Incoming) {
+    fn count_dropped(&mut self, oldest: Incoming) {
         match oldest {
             Incoming::Event(received) => self.count(&received.from, received.lane, 1),
             Incoming::Gap(gap) => self.count(&gap.from, gap.lane, gap.missed),
-            // The mirror has it all the same.
+            // The mirror has the change in any case.
             Incoming::Synced(_) => {}
             _ => self.members_dropped = true,
         }
@@ -276,11 +273,11 @@ impl State {
     fn count(&mut self, from: &MemberRef, lane: Lane, missed: u64) {
         let mut of_lane = self.dropped.iter_mut().filter(|(_, l, _)| *l == lane);
         if let Some((_, _, count)) = of_lane.find(|(f, _, _)| f == from) {
-            // The positions that a sender gives may lie.
+            // Positions from a malicious sender may be arbitrary.
             *count = count.saturating_add(missed);
             return;
         }
-        if self.dropped.iter().filter(|(_, l, _)| *l == lane).count() < COUNTED {
+        if self.dropped.iter().filter(|(_, l, _)| *l == lane).count() < MAX_DROP_COUNTERS {
             self.dropped.push((from.clone(), lane, missed));
             return;
         }
@@ -293,7 +290,7 @@ impl State {
     }
 }
 
-/// Every inbox of a node.
+/// All inboxes of a node.
 #[derive(Debug)]
 pub(crate) struct Inboxes {
     list: RwLock<Vec<Weak<Queue>>>,
@@ -316,8 +313,8 @@ impl Inboxes {
         Inbox { queue, taken: VecDeque::new() }
     }
 
-    /// Gives `incoming` to every inbox that takes it, and leaves it empty. An inbox's
-    /// lock is taken once, however many there are.
+    /// Moves `incoming` to every inbox whose filter accepts it, and leaves it empty. The lock of an
+    /// inbox is taken once per call.
     pub(crate) fn offer(&self, incoming: &mut Vec<Incoming>) {
         let list = self.list.read();
         let mut queues = list.iter().filter_map(Weak::upgrade).peekable();
@@ -331,7 +328,7 @@ impl Inboxes {
         incoming.clear();
     }
 
-    /// Offers one entry to the inboxes that take it.
+    /// Offers one entry to the inboxes whose filter accepts it.
     pub(crate) fn offer_one(&self, incoming: Incoming) {
         self.offer(&mut vec![incoming]);
     }
@@ -344,7 +341,7 @@ impl Inboxes {
         self.list.read().iter().filter(|queue| queue.strong_count() > 0).count()
     }
 
-    /// About how many bytes wait in all of them.
+    /// Approximate bytes that wait in all inboxes.
     pub(crate) fn bytes(&self) -> usize {
         let list = self.list.read();
         list.iter().filter_map(Weak::upgrade).map(|queue| queue.state.lock().bytes).sum()
@@ -378,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_inbox_tells_what_it_dropped_and_gives_the_newest() {
+    fn a_full_inbox_reports_its_drops_and_keeps_the_newest_entries() {
         let inboxes = Inboxes::new(SMALL);
         let mut slow = inboxes.open(Filter::all());
         let mut other = inboxes.open(Filter::kinds([Kind::Cache]));
@@ -391,7 +388,7 @@ mod tests {
         while let Some(incoming) = slow.try_recv() {
             match incoming {
                 Incoming::Gap(gap) => {
-                    assert!(numbers.is_empty(), "the gap stands before what is left");
+                    assert!(numbers.is_empty(), "the gap comes before the remaining entries");
                     assert_eq!(gap.reason, GapReason::SlowConsumer);
                     missed.insert(gap.from.name.to_string(), gap.missed);
                 }
@@ -405,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn an_inbox_is_bounded_in_bytes_and_reports_what_it_dropped() {
+    fn an_inbox_is_bounded_in_bytes_and_reports_its_drops() {
         let capacity = Capacity { entries: 65_536, bytes: 1 << 20 };
         let inboxes = Inboxes::new(capacity);
         let mut unread = inboxes.open(Filter::all());
@@ -419,7 +416,9 @@ mod tests {
         let kept = unread.len() as u64;
         assert!((9..=12).contains(&kept), "{kept}");
         assert_eq!(inboxes.dropped(), 100 - kept);
-        let Some(Incoming::Gap(gap)) = unread.try_recv() else { panic!("a gap stands first") };
+        let Some(Incoming::Gap(gap)) = unread.try_recv() else {
+            panic!("the first entry is a gap")
+        };
         assert_eq!(gap.missed, 100 - kept);
         let numbers = std::iter::from_fn(|| unread.try_recv()).map(|incoming| match incoming {
             Incoming::Event(received) => received.number,
@@ -430,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_of_a_sender_that_lies_do_not_overflow() {
+    fn counters_of_a_malicious_sender_do_not_overflow() {
         let inboxes = Inboxes::new(SMALL);
         let mut unread = inboxes.open(Filter::all());
         for _ in 0..40 {
@@ -438,37 +437,40 @@ mod tests {
             let gap = Gap { from, lane: Lane::Events, missed, reason: GapReason::Lost };
             inboxes.offer(&mut vec![Incoming::Gap(gap)]);
         }
-        let Some(Incoming::Gap(gap)) = unread.try_recv() else { panic!("a gap stands first") };
+        let Some(Incoming::Gap(gap)) = unread.try_recv() else {
+            panic!("the first entry is a gap")
+        };
         assert_eq!(gap.missed, u64::MAX);
     }
 
     #[test]
-    fn an_inbox_that_nobody_reads_counts_everything_under_so_many_lives_and_no_more() {
+    fn an_unread_inbox_counts_all_drops_in_a_bounded_number_of_counters() {
         let inboxes = Inboxes::new(SMALL);
         let mut unread = inboxes.open(Filter::all());
-        let lives = 3 * COUNTED as u64;
-        for life in 0..lives {
+        let incarnations = 3 * MAX_DROP_COUNTERS as u64;
+        for number in 0..incarnations {
             for missed in [1, 2] {
-                // One name restarts for ever; others come once.
-                let name = if life % 2 == 0 { "flapping".into() } else { format!("once-{life}") };
-                let incarnation = Incarnation(u128::from(life).to_be_bytes());
+                // One name restarts again and again; the other names come once.
+                let name =
+                    if number % 2 == 0 { "flapping".into() } else { format!("once-{number}") };
+                let incarnation = Incarnation(u128::from(number).to_be_bytes());
                 let from = MemberRef { name: name.parse().unwrap(), incarnation };
                 let (lane, reason) = (Lane::Events, GapReason::Lost);
                 inboxes.offer(&mut vec![Incoming::Gap(Gap { from, lane, missed, reason })]);
             }
         }
         let kept = unread.len();
-        let (mut gaps, mut told) = (0, 0);
+        let (mut gaps, mut missed) = (0, 0);
         while let Some(incoming) = unread.try_recv() {
             let Incoming::Gap(gap) = incoming else { panic!("{incoming}") };
             gaps += 1;
-            told += gap.missed;
+            missed += gap.missed;
         }
-        assert_eq!((gaps, told), (COUNTED + kept, 3 * lives));
+        assert_eq!((gaps, missed), (MAX_DROP_COUNTERS + kept, 3 * incarnations));
     }
 
     #[test]
-    fn a_filter_takes_its_kinds_its_accounts_and_the_gaps_of_its_lanes() {
+    fn a_filter_accepts_its_kinds_its_accounts_and_the_gaps_of_its_lanes() {
         let filter = Filter::kinds([Kind::StateChange]).of_accounts([AccountId(7)]);
         let of = |account| event("a", 1, StateChange::new(AccountId(account), ChangeId(1)));
         assert!(filter.takes(&of(7)) && !filter.takes(&of(8)));
@@ -481,7 +483,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_closed_inbox_gives_what_it_has_and_then_ends() {
+    async fn a_closed_inbox_returns_its_entries_and_then_ends() {
         let inboxes = Inboxes::new(SMALL);
         let mut inbox = inboxes.open(Filter::all());
         inboxes.offer(&mut vec![event("a", 1, QueueSignal::Refresh)]);

@@ -7,69 +7,69 @@ use serde::{Serialize, Serializer};
 
 use crate::Member;
 
-/// A member, by name and life.
+/// A member, by name and incarnation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct MemberRef {
-    /// Its name.
+    /// Name of the member.
     pub name: NodeName,
-    /// Its life.
-    #[serde(serialize_with = "text")]
+    /// Incarnation of the member.
+    #[serde(serialize_with = "as_text")]
     pub incarnation: Incarnation,
 }
 
-pub(crate) fn text<T: fmt::Display, S: Serializer>(value: &T, s: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn as_text<T: fmt::Display, S: Serializer>(value: &T, s: S) -> Result<S::Ok, S::Error> {
     s.collect_str(value)
 }
 
-/// An event that came.
+/// An event of another node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Received {
-    /// Its sender.
+    /// The sender.
     pub from: MemberRef,
-    /// Its lane.
+    /// The lane that carried the event.
     pub lane: Lane,
-    /// Its number in the lane of the sender.
+    /// Sequence number of the event in the sender's lane.
     pub number: u64,
     /// The event.
     #[serde(flatten)]
     pub event: Event,
 }
 
-/// Events that will not come. What this node cached of what `from` tells may be
-/// stale: drop it.
+/// Events of a sender that this inbox will never receive. Data that the application derived from
+/// events of `from` may be stale and must be dropped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Gap {
     /// The sender.
     pub from: MemberRef,
     /// The lane.
     pub lane: Lane,
-    /// How many events.
+    /// Number of missed events.
     pub missed: u64,
-    /// Why.
+    /// Why the events are missing.
     pub reason: GapReason,
 }
 
-/// Why events will not come.
+/// Why events are missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum GapReason {
-    /// Lost on the way.
+    /// Lost in transit, and no node could retransmit them.
     Lost,
-    /// Sent while the member was out of reach.
+    /// Sent while the sender was unreachable.
     Unreachable,
-    /// They came, but could not be read.
+    /// Received, but not decodable.
     Malformed,
-    /// They came, but this inbox was full.
+    /// Received, but this inbox was full.
     SlowConsumer,
 }
 
 impl fmt::Display for GapReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Lost => "lost on the way",
-            Self::Unreachable => "sent while it was out of reach",
-            Self::Malformed => "not readable",
+            Self::Lost => "lost in transit",
+            Self::Unreachable => "sent while the member was unreachable",
+            Self::Malformed => "not decodable",
             Self::SlowConsumer => "this inbox was full",
         })
     }
@@ -80,11 +80,11 @@ impl fmt::Display for GapReason {
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum LeaveReason {
-    /// It said so.
+    /// The member said goodbye.
     Bye,
-    /// It gave no sign of life.
+    /// The failure detector found the member failed.
     Failed,
-    /// A new life of the same name took its place.
+    /// A new incarnation of the same name replaced the member.
     Replaced,
 }
 
@@ -92,37 +92,37 @@ impl fmt::Display for LeaveReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Bye => "said goodbye",
-            Self::Failed => "gave no sign of life",
+            Self::Failed => "sent no heartbeat",
             Self::Replaced => "was restarted",
         })
     }
 }
 
-/// What an [`Inbox`](crate::Inbox) gives.
+/// An entry of an [`Inbox`](crate::Inbox).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", content = "data", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Incoming {
     /// An event of another node.
     Event(Arc<Received>),
-    /// In place of events that will not come.
+    /// Stands in place of missed events.
     Gap(Gap),
-    /// A node takes part.
+    /// A node became a member.
     Joined(Member),
-    /// A node no longer takes part; everything from it came before.
+    /// A node is no longer a member. Everything received from it precedes this entry.
     Left {
-        /// Who.
+        /// The former member.
         member: Member,
-        /// Why.
+        /// Why it left.
         reason: LeaveReason,
     },
-    /// The mirror learnt of a change by reconciliation, not by an event.
+    /// The mirror received this change by reconciliation, not as an event.
     #[serde(serialize_with = "as_event")]
     Synced(Change),
-    /// Notices of members joining or leaving did not fit: ask
-    /// [`Cluster::members`](crate::Cluster::members).
+    /// Membership changes were dropped because the inbox was full: read
+    /// [`Node::members`](crate::Node::members).
     MembersChanged,
-    /// This node found that two live nodes have one name.
+    /// This node found two live nodes with the same name.
     DuplicateName {
         /// The name.
         name: NodeName,
@@ -145,7 +145,7 @@ impl fmt::Display for Incoming {
             Self::Joined(member) => write!(f, "{} joined", member.name),
             Self::Left { member, reason } => write!(f, "{} left: it {reason}", member.name),
             Self::Synced(change) => write!(f, "mirror: {change}"),
-            Self::MembersChanged => f.write_str("members joined or left meanwhile"),
+            Self::MembersChanged => f.write_str("membership changes were dropped"),
             Self::DuplicateName { name } => write!(f, "two live nodes are named {name}"),
         }
     }

@@ -1,22 +1,22 @@
 //! Peer-to-peer coordination for clustered mail servers.
 //!
-//! Nodes find each other over Eclipse Zenoh, exchange events, and keep a
-//! replicated mirror of blocked networks and TLS certificates. There is no
-//! broker: this crate runs inside each server process, on its tokio runtime. Delivery has
-//! threads of its own: a server that blocks its runtime for seconds stays a member.
+//! Nodes find each other over Eclipse Zenoh, exchange events, and keep a replicated mirror of
+//! blocked networks and TLS certificates. There is no broker: this crate runs inside each server
+//! process, on its tokio runtime. Delivery has threads of its own, so a server that blocks its
+//! runtime for seconds stays a member.
 //!
-//! **The promise**: every event is delivered once and in order per sender and
-//! lane, or the receiver is told exactly what it missed ([`Incoming::Gap`]).
+//! **The promise**: every event is delivered once, in order per sender and lane, or the receiver
+//! learns exactly how many events of that sender and lane it missed ([`Incoming::Gap`]).
 //!
 //! ```
 //! use mailmesh::*;
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let hub = MemoryHub::new();
-//! # let lonely = |name: &str| Cluster::builder().name(name).memory(&hub);
-//! // In a server: Cluster::builder().coordinator(Coordinator::load("coordinator.json")?)
-//! let mx1 = lonely("mx1").start().await?;
-//! let mx2 = lonely("mx2").start().await?;
+//! # let in_memory = |name: &str| Node::builder().name(name).memory(&hub);
+//! // In a server: Node::builder().coordinator(Coordinator::load("coordinator.json")?)
+//! let mx1 = in_memory("mx1").start().await?;
+//! let mx2 = in_memory("mx2").start().await?;
 //! let mut inbox = mx2.inbox(Filter::all());
 //! mx1.wait_for_members(1).await;
 //!
@@ -26,7 +26,7 @@
 //! while let Some(incoming) = inbox.recv().await {
 //!     match incoming {
 //!         Incoming::Event(received) => {
-//!             println!("{} says: {}", received.from.name, received.event);
+//!             println!("{} sent {}", received.from.name, received.event);
 //!             if received.event.kind() == Kind::Network { break }
 //!         }
 //!         Incoming::Gap(gap) => println!("missed {} events of {}: drop caches", gap.missed, gap.from.name),
@@ -38,42 +38,42 @@
 //! # Ok(()) }
 //! ```
 //!
-//! For the tests of a server there is a cluster in one process, with cuts, frozen
-//! and killed nodes and wrong clocks: the module `testing`, with the feature of that
-//! name.
+//! The module `testing` (feature `testing`) runs a whole cluster in one process for the tests of a
+//! server. It cuts links, freezes and kills nodes, and sets wrong clocks.
 
 mod alarm;
-mod away;
 mod blocks;
 #[cfg(feature = "bounded-log")]
 mod bounded_log;
-mod builder;
 mod certs;
+mod churn_limiter;
 mod clock;
 mod clock_sync;
-mod cluster;
 mod cluster_time;
-mod cut_ways;
+mod direct_receiver;
 mod direct_sender;
-mod directs;
 mod endpoints;
 mod error;
+mod former_members;
 mod framing;
-mod gate;
 mod inbox;
 mod incoming;
 mod keys;
 mod lifecycle;
 mod member_log;
 mod members;
+mod node;
+mod node_builder;
+mod pause_gate;
 mod persister;
 #[cfg(feature = "bounded-log")]
 mod printable_fields;
 mod publisher;
 mod refusals;
+mod relayed_members;
 mod replication;
 mod sink;
-mod standstill;
+mod stall_detector;
 mod status;
 #[cfg(all(test, feature = "bounded-log"))]
 mod test_log;
@@ -81,19 +81,16 @@ mod test_log;
 pub mod testing;
 mod ticker;
 mod token_bucket;
-mod turnover;
 mod values;
 mod watch;
 
-pub use away::AwayNode;
 pub use blocks::{Blocks, Imported};
 #[cfg(feature = "bounded-log")]
 pub use bounded_log::BoundedLog;
-pub use builder::{ClusterBuilder, DEFAULT_CLUSTER};
 pub use certs::Certs;
-pub use cluster::Cluster;
 pub use endpoints::Endpoint;
 pub use error::Error;
+pub use former_members::FormerMember;
 pub use inbox::{Filter, Inbox};
 pub use incoming::{Gap, GapReason, Incoming, LeaveReason, MemberRef, Received};
 pub use keys::{Keys, NodeKeys};
@@ -114,6 +111,8 @@ pub use mailmesh_transport::{
     MemoryHub, Secret, TransportError, Warning,
 };
 pub use members::Member;
+pub use node::Node;
+pub use node_builder::{DEFAULT_CLUSTER, NodeBuilder};
 #[cfg(feature = "bounded-log")]
 pub use printable_fields::PrintableFields;
 pub use status::{Refused, Status, StoreStatus};

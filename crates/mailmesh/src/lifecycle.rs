@@ -9,23 +9,23 @@ use crate::Error;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StopReason {
-    /// [`Cluster::shutdown`](crate::Cluster::shutdown) was called.
+    /// [`Node::shutdown`](crate::Node::shutdown) was called.
     ShutDown,
-    /// The node's task ended by a bug; the log has the details.
+    /// The node's task ended because of a bug; see the log.
     Failed,
-    /// Another live node has the same name, and has worked with more nodes or is older.
+    /// Another live node has the same name, and has more members or is older.
     DuplicateName {
-        /// The name of both.
+        /// The name of both nodes.
         name: NodeName,
     },
 }
 
-/// The states that every part of a node may have to wait for.
+/// The states that parts of a node wait for.
 #[derive(Debug)]
 pub(crate) struct Lifecycle {
     stopped: watch::Sender<Option<StopReason>>,
-    /// The name of this node, once another node has it and keeps it. This node then stops as soon
-    /// as a member has its mirror.
+    /// This node's name, once another node keeps it. This node then stops as soon as a member has
+    /// its mirror.
     lost_name: watch::Sender<Option<NodeName>>,
     members: watch::Sender<usize>,
 }
@@ -41,7 +41,7 @@ impl Default for Lifecycle {
 }
 
 impl Lifecycle {
-    /// Notes why the node stops, unless it has stopped before.
+    /// Sets the reason why the node stops. Only the first reason counts.
     pub(crate) fn stop(&self, reason: StopReason) {
         self.stopped.send_if_modified(|stopped| {
             let is_first = stopped.is_none();
@@ -50,12 +50,12 @@ impl Lifecycle {
         });
     }
 
-    /// Changes once the node has stopped.
+    /// Holds the reason once the node has stopped.
     pub(crate) fn stopped(&self) -> watch::Receiver<Option<StopReason>> {
         self.stopped.subscribe()
     }
 
-    /// Notes that another node keeps the name of this node. `false` if that was known.
+    /// Records that another node keeps this node's name. `false` if this was known.
     pub(crate) fn lose_name(&self, name: &NodeName) -> bool {
         self.lost_name.send_if_modified(|lost| {
             let is_first = lost.is_none();
@@ -64,7 +64,7 @@ impl Lifecycle {
         })
     }
 
-    /// Changes once another node keeps the name of this node.
+    /// Holds the name once another node keeps it.
     pub(crate) fn lost_name(&self) -> watch::Receiver<Option<NodeName>> {
         self.lost_name.subscribe()
     }
@@ -76,7 +76,7 @@ impl Lifecycle {
         }
     }
 
-    /// The error of a caller that publishes on a node that no longer takes events.
+    /// The error for a caller that publishes after the node has stopped.
     pub(crate) fn stop_error(&self) -> Error {
         match &*self.lost_name.borrow() {
             Some(name) => Error::SteppedBack { name: name.to_string() },
@@ -93,7 +93,7 @@ impl Lifecycle {
         self.members.send_replace(count);
     }
 
-    /// Changes with the number of members.
+    /// Follows the number of members.
     pub(crate) fn watch_members(&self) -> watch::Receiver<usize> {
         self.members.subscribe()
     }

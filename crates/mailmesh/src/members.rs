@@ -1,4 +1,4 @@
-//! The other nodes, as a program sees them.
+//! The members, as the API reports them.
 
 use std::time::Duration;
 
@@ -7,34 +7,34 @@ use mailmesh_events::UnixMillis;
 use serde::Serialize;
 
 use crate::MemberRef;
-use crate::incoming::text;
+use crate::incoming::as_text;
 
 /// Another node of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Member {
-    /// Its name.
+    /// Name of the node.
     pub name: NodeName,
-    /// Its life.
-    #[serde(serialize_with = "text")]
+    /// Incarnation of the node.
+    #[serde(serialize_with = "as_text")]
     pub incarnation: Incarnation,
-    /// When it started, by its own clock.
+    /// Start of the node, by its own clock.
     pub started: UnixMillis,
-    /// How long ago it was heard, in milliseconds.
+    /// Milliseconds since the last frame of this member.
     pub heard_ms_ago: u64,
-    /// The node that passes on what it sends, while the way to it is cut.
+    /// The node that relays this member's frames while they do not arrive directly.
     pub relayed_via: Option<NodeName>,
-    /// How long a message there and its answer last took, in microseconds; `None` before
-    /// the first.
+    /// Round-trip time of the last clock query, in microseconds; `None` before the first answer.
     pub round_trip_us: Option<u64>,
-    /// How many milliseconds its wall clock is ahead of this node's.
+    /// Milliseconds by which the member's wall clock is ahead of this node's; negative if it is
+    /// behind.
     pub clock_ahead_ms: Option<i64>,
-    /// The endpoints of `connect.endpoints` by which it is linked, as far as that is known.
+    /// The endpoints of `connect.endpoints` through which this member is linked, as far as known.
     pub endpoints: Vec<String>,
 }
 
 impl Member {
-    /// A member, who is passed on by `via`.
+    /// A member whose frames `via` relays, if any.
     pub(crate) fn new(peer: &PeerInfo, heard_ago: Duration, via: Option<NodeName>) -> Self {
         Self {
             name: peer.name.clone(),

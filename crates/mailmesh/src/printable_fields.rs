@@ -1,4 +1,4 @@
-//! A log that forges no line and drives no terminal.
+//! Log fields that cannot forge lines or control a terminal.
 
 use std::fmt;
 
@@ -7,10 +7,10 @@ use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::{DefaultFields, Writer};
 
-/// The fields and the message of a log line, with control characters and overrides of
-/// direction escaped as [`Printable`](crate::Printable) does, so that text of another node forges
-/// no line and drives no terminal. tracing-subscriber 0.3.23 escapes some of them, in messages
-/// and errors, and none in a field such as `%name`.
+/// Formats fields and message of a log line with control characters and direction overrides
+/// escaped, like [`Printable`](crate::Printable). So text of another node cannot forge a line or
+/// control a terminal. tracing-subscriber 0.3.23 escapes some of these characters in messages and
+/// errors, and none in a field such as `%name`.
 ///
 /// ```
 /// let lines = tracing_subscriber::fmt::layer().fmt_fields(mailmesh::PrintableFields);
@@ -37,7 +37,7 @@ mod tests {
     use crate::{Coordinator, EventError};
 
     #[test]
-    fn no_field_message_error_or_span_breaks_a_line_or_drives_a_terminal() {
+    fn no_field_message_error_or_span_breaks_a_line_or_controls_a_terminal() {
         let evil = "a\u{1b}[2J\u{9b}b\u{202e}\u{2028}\r\nFORGED\0\u{e}";
         let lines = Lines::default();
         let writer = lines.clone();
@@ -50,7 +50,7 @@ mod tests {
             let _in = span.enter();
             let error = EventError::Value { why: evil.into() };
             let source: &(dyn std::error::Error + 'static) = &error;
-            tracing::warn!(name = %evil, debug = ?evil, text = evil, %error, source, "said {evil}");
+            tracing::warn!(name = %evil, debug = ?evil, text = evil, %error, source, "message {evil}");
         });
         let text = lines.text();
         assert_eq!(text.lines().count(), 1, "{text:?}");
@@ -59,7 +59,7 @@ mod tests {
         assert_eq!(text.matches("\\nFORGED").count(), 7, "{text}");
     }
 
-    /// The transport, which has no layer in common with the events, has its own.
+    /// The transport shares no crate with the events, so it has its own escaper.
     #[test]
     fn a_configuration_error_escapes_the_characters_that_events_do() {
         for c in (0..=0x2100).chain(0xd7f0..0x11000).filter_map(char::from_u32) {

@@ -1,4 +1,4 @@
-//! Publishes the events of a node, and the changes that it makes to its mirror.
+//! Publishes events of the application and changes of this node's mirror.
 
 use std::sync::Arc;
 
@@ -8,15 +8,15 @@ use mailmesh_events::{Change, Event, Lane};
 use mailmesh_transport::Driver;
 
 use crate::Error;
-use crate::gate::Gate;
 use crate::lifecycle::Lifecycle;
+use crate::pause_gate::PauseGate;
 use crate::replication::Replication;
 
 #[derive(Debug)]
 pub(crate) struct Publisher {
     driver: Arc<Driver>,
-    /// Where a test stops the node.
-    gate: Gate,
+    /// Lets a test freeze or kill the node.
+    pause_gate: PauseGate,
     lifecycle: Arc<Lifecycle>,
     replication: Arc<Replication>,
 }
@@ -24,17 +24,17 @@ pub(crate) struct Publisher {
 impl Publisher {
     pub(crate) fn new(
         driver: Arc<Driver>,
-        gate: Gate,
+        pause_gate: PauseGate,
         lifecycle: Arc<Lifecycle>,
         replication: Arc<Replication>,
     ) -> Self {
-        Self { driver, gate, lifecycle, replication }
+        Self { driver, pause_gate, lifecycle, replication }
     }
 
-    /// Publishes an event; waits while its lane is full.
+    /// Publishes an event. Waits while its lane is full.
     pub(crate) async fn publish(&self, event: &Event) -> Result<(), Error> {
         let publish = self.driver.publish(lane(event.lane()), |body| encode_event(event, body));
-        match self.gate.run(publish).await {
+        match self.pause_gate.run(publish).await {
             Some(published) => published.map_err(|error| self.explain(error.into())),
             None => Err(Error::ShutDown),
         }
@@ -44,7 +44,7 @@ impl Publisher {
     pub(crate) fn try_publish(&self, event: &Event) -> Result<(), Error> {
         let publish =
             || self.driver.try_publish(lane(event.lane()), |body| encode_event(event, body));
-        match self.gate.try_run(publish) {
+        match self.pause_gate.try_run(publish) {
             Some(published) => published.map_err(|error| self.explain(error.into())),
             None => Err(Error::Full),
         }

@@ -1,4 +1,4 @@
-//! Counts the frames that a node refused, and raises the alarm when refusals last.
+//! Counts refused frames, and raises an alarm if refusals last.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -7,33 +7,32 @@ use mailmesh_codec::CodecError;
 use mailmesh_transport::OtherKeys;
 use parking_lot::Mutex;
 
-use crate::alarm::{Recurrence, Say};
+use crate::alarm::{AlarmChange, Recurrence};
 use crate::status::Refused;
 
-/// Frames that were refused, by the sort of reason. There is an alarm for a sort of which frames
-/// have come for 10 s.
+/// Refused frames by reason. A reason that recurs for 10 s raises an alarm.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
-    /// Noted with each frame that no key opens.
+    /// Notified of each frame that no key opens.
     other_keys: OtherKeys,
-    counts: [AtomicU64; SORTS],
-    sorts: Mutex<[SortOfRefusal; SORTS]>,
-    /// Messages of entries that came unasked, past the bound.
-    pushes: AtomicU64,
+    counts: [AtomicU64; REASONS],
+    reasons: Mutex<[ReasonState; REASONS]>,
+    /// Messages with unrequested entries beyond the limit.
+    excess_pushes: AtomicU64,
 }
 
-/// The refused frames of a sort, as the last look found them.
+/// State of one reason as of the last tick.
 #[derive(Debug, Default)]
-struct SortOfRefusal {
+struct ReasonState {
     recurrence: Recurrence,
     total: u64,
-    /// Why the first of the present ones was refused.
+    /// The error of the first refusal in the current span.
     error: Option<CodecError>,
 }
 
-const SORTS: usize = 6;
+const REASONS: usize = 6;
 
-fn sort(error: &CodecError) -> usize {
+fn reason_index(error: &CodecError) -> usize {
     match error {
         CodecError::NotAuthentic => 0,
         CodecError::NotSealed => 1,
@@ -44,66 +43,69 @@ fn sort(error: &CodecError) -> usize {
     }
 }
 
-/// How long a node of another key is taken to be there after it was heard.
-const HEARD: Duration = Duration::from_secs(60);
+/// After a frame under another key, its sender counts as present for this long.
+const OTHER_KEY_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl Refusals {
     pub(crate) fn new(other_keys: OtherKeys) -> Self {
         Self { other_keys, ..Self::default() }
     }
 
-    /// Whether a node of the cluster that has another key, or a stranger that imitates one, was
-    /// heard in the last minute.
+    /// Whether a frame under another key was received in the last minute. The sender may be a node
+    /// of this cluster or a stranger that imitates one.
     pub(crate) fn hears_another_key(&self) -> bool {
-        self.other_keys.heard_ago().is_some_and(|ago| ago < HEARD)
+        self.other_keys.heard_ago().is_some_and(|ago| ago < OTHER_KEY_TIMEOUT)
     }
 
     pub(crate) fn count(&self, error: &CodecError) {
-        let sort = sort(error);
+        let reason = reason_index(error);
         if *error == CodecError::NotAuthentic {
             self.other_keys.note();
         }
-        self.counts[sort].fetch_add(1, Ordering::Relaxed);
-        let mut sorts = self.sorts.lock();
-        if sorts[sort].error.is_none() {
-            sorts[sort].error = Some(error.clone());
+        self.counts[reason].fetch_add(1, Ordering::Relaxed);
+        let mut reasons = self.reasons.lock();
+        if reasons[reason].error.is_none() {
+            reasons[reason].error = Some(error.clone());
         }
     }
 
-    /// Looks, `at` a time of a monotonic clock, which alarms are due.
+    /// Updates the alarms at time `at` of a monotonic clock.
     pub(crate) fn tick(&self, at: Duration) {
-        let mut sorts = self.sorts.lock();
-        for (sort, count) in sorts.iter_mut().zip(&self.counts) {
+        let mut reasons = self.reasons.lock();
+        for (reason, count) in reasons.iter_mut().zip(&self.counts) {
             let total = count.load(Ordering::Relaxed);
-            let happened = total > std::mem::replace(&mut sort.total, total);
-            match (sort.recurrence.note(happened, at), &sort.error) {
-                (Some(Say::Raised), Some(error)) => {
+            let happened = total > std::mem::replace(&mut reason.total, total);
+            match (reason.recurrence.update(happened, at), &reason.error) {
+                (Some(AlarmChange::Raised), Some(error)) => {
                     let hint = match error {
                         CodecError::NotAuthentic => {
-                            "; if this node hears nobody, the others may have another key: give it \
+                            "; if this node has no members, the others may have another key: give it \
                              theirs with `mailmesh key add --here FILE` (`mailmesh key list`)"
                         }
                         _ => "",
                     };
                     tracing::warn!(total, "frames have been refused for 10 s: {error}{hint}");
                 }
-                (Some(Say::Ended), Some(error)) => {
-                    tracing::info!(total, "for a minute no frame has been refused: {error}");
+                (Some(AlarmChange::Ended), Some(error)) => {
+                    tracing::info!(
+                        total,
+                        "no frame has been refused for a minute; before: {error}"
+                    );
                 }
                 _ => {}
             }
-            if !sort.recurrence.goes_on() {
-                sort.error = None;
+            if !reason.recurrence.is_ongoing() {
+                reason.error = None;
             }
         }
     }
 
-    pub(crate) fn pushed_too_much(&self) {
-        self.pushes.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn count_excess_push(&self) {
+        self.excess_pushes.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn counts(&self) -> Refused {
-        let read = |sort: usize| self.counts[sort].load(Ordering::Relaxed);
+        let read = |reason: usize| self.counts[reason].load(Ordering::Relaxed);
         Refused {
             not_authentic: read(0),
             not_sealed: read(1),
@@ -111,7 +113,7 @@ impl Refusals {
             other_version: read(3),
             not_tried: read(4),
             malformed: read(5),
-            pushes: self.pushes.load(Ordering::Relaxed),
+            pushes: self.excess_pushes.load(Ordering::Relaxed),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Keeps the mirror of a node equal to those of the members.
+//! Keeps the mirror of a node equal to the mirrors of the members.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,9 +14,9 @@ use tokio::time::Instant;
 
 use crate::cluster_time::ClusterTime;
 use crate::direct_sender::DirectSender;
-use crate::persister::{Persister, Surroundings};
+use crate::persister::{ClusterView, Persister};
 
-/// Shortest time between two checks for a late answer.
+/// Shortest time between two checks for late answers.
 const MIN_DEADLINE_INTERVAL: Duration = Duration::from_millis(20);
 
 #[derive(Debug)]
@@ -26,9 +26,9 @@ pub(crate) struct Replication {
     /// Keeps the mirror on disk, if the node has a store.
     pub(crate) persister: Option<Persister>,
     reconciler: Mutex<Reconciler<Incarnation>>,
-    /// Notified when the reconciler begins to wait for an answer.
+    /// Notified when the reconciler starts to wait for an answer.
     reconciling: Notify,
-    /// Notified when the digest of a member equals this node's.
+    /// Notified when a member's digest equals this node's.
     agreed: Notify,
     direct: DirectSender,
 }
@@ -57,20 +57,20 @@ impl Replication {
         self.time.now()
     }
 
-    /// Whether the mirror may be compared with those of the members: not while the age of the
-    /// store's content is unknown.
-    pub(crate) fn is_settled(&self) -> bool {
-        self.persister.as_ref().is_none_or(Persister::is_settled)
+    /// Whether the mirror may be compared with those of members: not while stored content may be
+    /// too old.
+    pub(crate) fn may_compare(&self) -> bool {
+        self.persister.as_ref().is_none_or(Persister::is_decided)
     }
 
-    /// Puts the digest of the mirror on the next heartbeat, once the mirror is settled.
+    /// Puts the mirror's digest on the next heartbeat, if the mirror may be compared.
     pub(crate) fn publish_digest(&self) {
-        if self.is_settled() {
+        if self.may_compare() {
             self.direct.handle().set_tag(digest_tag(&self.mirror));
         }
     }
 
-    /// Merges a change of a member.
+    /// Merges a change from a member.
     pub(crate) fn apply(&self, change: &Change) -> Applied {
         self.mirror.apply(change, self.now())
     }
@@ -83,15 +83,15 @@ impl Replication {
         self.reconciler.lock().on_left(peer, self.time.uptime());
     }
 
-    /// Events of the urgent lane of a member are missing: some may have been changes.
+    /// Events of a member's urgent lane are missing; some may have been changes.
     pub(crate) fn on_gap(&self, peer: Incarnation) {
         self.reconciler.lock().on_gap(peer);
     }
 
-    /// Compares the mirror with that of a member, by the digest on the member's heartbeat.
+    /// Compares the mirror with a member's, by the digest on the member's heartbeat.
     pub(crate) fn on_digest(&self, from: Incarnation, tag: &Bytes) -> Result<(), CodecError> {
-        // A node that does not know the age of its store publishes no digest and compares none.
-        if tag.is_empty() || !self.is_settled() {
+        // A node whose stored content may be too old publishes no digest and compares none.
+        if tag.is_empty() || !self.may_compare() {
             return Ok(());
         }
         let theirs = decode_digest(tag)?;
@@ -100,8 +100,8 @@ impl Replication {
             self.agreed.notify_waiters();
         }
         let messages = {
-            // The reconciler handles a direct message for longer than a callback may wait. The
-            // next heartbeat brings the digest again.
+            // The reconciler may be busy with a direct message for longer than a callback may wait.
+            // The next heartbeat brings the digest again.
             let Some(mut reconciler) = self.reconciler.try_lock() else { return Ok(()) };
             reconciler.on_digest(from, theirs, ours, self.time.uptime());
             if reconciler.is_busy() {
@@ -113,15 +113,16 @@ impl Replication {
         Ok(())
     }
 
-    /// Whether this node has asked the member for the entries of this round.
+    /// Whether this node has requested the member's entries of this round.
     pub(crate) fn has_asked(&self, peer: Incarnation, round: u32) -> bool {
         self.reconciler.lock().has_exchange(peer, round)
     }
 
-    /// Handles a message of another mirror; gives the changes that it brought.
+    /// Handles a message of a member's reconciler; returns the changes that were new.
     pub(crate) fn on_message(&self, from: Incarnation, message: SyncMessage) -> Vec<Change> {
-        // A node gives nobody what may have been removed long ago; peers ask again.
-        if !self.is_settled() {
+        // The node must not send entries that may have been removed long ago. Peers repeat their
+        // requests.
+        if !self.may_compare() {
             return Vec::new();
         }
         let (taken, messages) = {
@@ -137,12 +138,12 @@ impl Replication {
         taken
     }
 
-    /// Waits until the digest of a member equals this node's.
+    /// Waits until a member's digest equals this node's. Cancel-safe.
     pub(crate) async fn agreed(&self) {
         self.agreed.notified().await;
     }
 
-    /// Waits until an answer is late, then asks again. Cancel-safe.
+    /// Waits until an answer is late, then repeats the request. Cancel-safe.
     pub(crate) async fn ask_again_when_late(&self) {
         let late = loop {
             let deadline = self.reconciler.lock().next_deadline();
@@ -160,10 +161,10 @@ impl Replication {
         self.direct.send(messages);
     }
 
-    /// Drops what has expired; gives the entries that are in force again because what replaced
-    /// them has expired.
+    /// Drops expired entries; returns the entries that are in force again because their
+    /// replacements have expired.
     pub(crate) fn sweep(&self) -> Vec<Change> {
-        // After a step of the clock only dropping waits.
+        // After a clock step, only the dropping waits.
         let restored = if self.time.may_sweep() {
             let swept = self.mirror.sweep(self.now());
             for (change, days) in &swept.ending {
@@ -173,13 +174,13 @@ impl Replication {
         } else {
             self.mirror.unexpire(self.now())
         };
-        // Also if nothing expired: of two threads that set the digest at once, the later may have
-        // set the older one.
+        // Needed even if nothing expired: when two threads set the digest at once, the older digest
+        // may have been set last.
         self.publish_digest();
         restored
     }
 
-    /// A member has answered what time its clock shows.
+    /// A member has answered a clock query.
     pub(crate) fn on_time_known(&self) {
         if let Some(persister) = &self.persister
             && persister.confirm_age()
@@ -188,21 +189,21 @@ impl Replication {
         }
     }
 
-    /// Decides about content of the store that may be too old. Due every second.
+    /// Decides about stored content that may be too old. Runs every second.
     pub(crate) fn decide_on_stored(&self, members: usize) {
-        if let Some(persister) = self.persister.as_ref().filter(|p| !p.is_settled())
-            && persister.decide(&Surroundings::of(&self.time, &self.direct.peers(), members))
+        if let Some(persister) = self.persister.as_ref().filter(|p| !p.is_decided())
+            && persister.decide(&ClusterView::of(&self.time, &self.direct.peers(), members))
         {
             self.publish_digest();
         }
     }
 
-    /// The fingerprint key by which each member's digest was made.
+    /// The fingerprint key of each member's latest digest.
     pub(crate) fn keys_of_peers(&self) -> Vec<(Incarnation, u32)> {
         self.reconciler.lock().peer_key_ids().collect()
     }
 
-    /// Makes the fingerprints with another key. Blocks.
+    /// Recomputes the fingerprints with another key. Blocks.
     pub(crate) fn rekey(&self, key: [u8; 16]) {
         self.mirror.rekey(key);
         self.reconciler.lock().on_rekeyed();
@@ -210,25 +211,25 @@ impl Replication {
     }
 }
 
-/// The tag of a heartbeat that carries the digest of a mirror.
+/// The heartbeat tag with a mirror's digest.
 pub(crate) fn digest_tag(mirror: &Mirror) -> Bytes {
     Bytes::copy_from_slice(&encode_digest(&mirror.digest()))
 }
 
-/// Logs that a certificate ends soon: the sooner, the louder.
+/// Logs that a certificate expires soon, at a level that rises as expiry comes near.
 fn warn_of_expiry(change: &Change, days: u32) {
     let Change::Certificate(change) = change else { return };
     let names = &change.names;
     match days {
         0 => {
-            tracing::error!(%names, "the certificate has ended, and no newer one has come; renew it")
+            tracing::error!(%names, "the certificate has expired, and there is no newer one; renew it")
         }
         1 => {
-            tracing::error!(%names, "the certificate ends within a day, and no newer one has come; renew it")
+            tracing::error!(%names, "the certificate expires within a day, and there is no newer one; renew it")
         }
         7 => {
-            tracing::warn!(%names, "the certificate ends within 7 days, and no newer one has come")
+            tracing::warn!(%names, "the certificate expires within 7 days, and there is no newer one")
         }
-        _ => tracing::info!(%names, days, "the certificate ends soon"),
+        _ => tracing::info!(%names, days, "the certificate expires soon"),
     }
 }

@@ -1,6 +1,5 @@
-//! Takes what delivery has to say: decodes events, merges changes, fills inboxes.
-//! Runs where frames are received, in a callback of the bus or on the driver's task,
-//! and never waits.
+//! Handles the output of the delivery core: decodes events, merges changes, fills inboxes. Runs on
+//! the receive path, in a callback of the bus or on the driver's task, and never waits.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,8 +13,8 @@ use mailmesh_state::Applied;
 use mailmesh_transport::{LogThrottle, Sink};
 
 use crate::clock_sync::ClockSync;
+use crate::direct_receiver::PushLimits;
 use crate::direct_sender::DirectSender;
-use crate::directs::PushesOfMembers;
 use crate::inbox::Inboxes;
 use crate::lifecycle::Lifecycle;
 use crate::member_log::MemberLog;
@@ -26,13 +25,13 @@ use crate::{Gap, GapReason, Incoming, LeaveReason, Member, MemberRef, Received};
 pub(crate) struct NodeSink {
     parts: SinkParts,
     members: BTreeMap<Incarnation, MemberRef>,
-    pushes: Arc<PushesOfMembers>,
-    /// Events of a frame on their way to the inboxes; empty between frames.
+    push_limits: Arc<PushLimits>,
+    /// Decoded events of one frame; empty between frames.
     ready: Vec<Incoming>,
-    logs: Logs,
+    logs: LogThrottles,
 }
 
-/// The parts of a node that the sink hands something to.
+/// The parts of a node that the sink feeds.
 #[derive(Clone)]
 pub(crate) struct SinkParts {
     pub(crate) own: Incarnation,
@@ -45,9 +44,9 @@ pub(crate) struct SinkParts {
     pub(crate) direct: DirectSender,
 }
 
-/// What an hour of trouble would repeat.
+/// Warnings that would repeat during a long fault.
 #[derive(Default)]
-struct Logs {
+struct LogThrottles {
     gap: LogThrottle,
     unsealed: LogThrottle,
     refused: LogThrottle,
@@ -55,10 +54,10 @@ struct Logs {
 }
 
 impl NodeSink {
-    /// The sink. `pushes` has an entry for each member.
-    pub(crate) fn new(parts: SinkParts, pushes: Arc<PushesOfMembers>) -> Self {
+    /// `push_limits` gets an entry for each member.
+    pub(crate) fn new(parts: SinkParts, push_limits: Arc<PushLimits>) -> Self {
         let (members, ready) = (BTreeMap::new(), Vec::new());
-        Self { parts, members, pushes, ready, logs: Logs::default() }
+        Self { parts, members, push_limits, ready, logs: LogThrottles::default() }
     }
 
     fn deliver(&mut self, from: Incarnation, lane: Lane, first: u64, count: u16, body: &Bytes) {
@@ -66,12 +65,12 @@ impl NodeSink {
         let mut ready = std::mem::take(&mut self.ready);
         let mut unreadable = 0;
         let mut changed = false;
-        // A sender that lies may begin at the last number there is.
+        // A malicious sender may start at the largest number.
         let numbers = (0..).map(|index| first.wrapping_add(index));
         for (number, decoded) in numbers.zip(decode_events(body, count)) {
             match decoded {
                 Ok(event) => {
-                    self.tell_unreadable(&from, lane, &mut unreadable);
+                    self.report_unreadable(&from, lane, &mut unreadable);
                     changed |= self.merge(&event);
                     let received = Received { from: from.clone(), lane, number, event };
                     ready.push(Incoming::Event(received.into()));
@@ -85,13 +84,13 @@ impl NodeSink {
         }
         self.parts.inboxes.offer(&mut ready);
         self.ready = ready;
-        self.tell_unreadable(&from, lane, &mut unreadable);
+        self.report_unreadable(&from, lane, &mut unreadable);
         if changed {
             self.parts.replication.publish_digest();
         }
     }
 
-    /// Takes a change of the mirror out of an event.
+    /// Merges the change of the mirror that an event carries, if any.
     fn merge(&self, event: &Event) -> bool {
         let change = match event {
             Event::Network(change) => Change::Network(change.clone()),
@@ -105,9 +104,7 @@ impl NodeSink {
     fn apply(&self, change: &Change) -> bool {
         if change.has_private_key() && !self.parts.direct.is_sealed() {
             if self.logs.unsealed.is_ready() {
-                tracing::warn!(
-                    "a certificate came over an open mesh and was not taken; set `mesh.key`"
-                );
+                tracing::warn!("a certificate arrived unsealed and was ignored; set `mesh.key`");
             }
             return false;
         }
@@ -123,13 +120,13 @@ impl NodeSink {
         }
     }
 
-    fn tell_unreadable(&self, from: &MemberRef, lane: Lane, missed: &mut u64) {
+    fn report_unreadable(&self, from: &MemberRef, lane: Lane, missed: &mut u64) {
         if *missed > 0 {
-            self.tell_gap(from, lane, std::mem::take(missed), GapReason::Malformed);
+            self.report_gap(from, lane, std::mem::take(missed), GapReason::Malformed);
         }
     }
 
-    fn tell_gap(&self, from: &MemberRef, lane: Lane, missed: u64, reason: GapReason) {
+    fn report_gap(&self, from: &MemberRef, lane: Lane, missed: u64, reason: GapReason) {
         if self.logs.gap.is_ready() {
             tracing::warn!(from = %from.name, %lane, missed, "gap: events {reason}");
         }
@@ -147,12 +144,12 @@ impl NodeSink {
     fn joined(&mut self, peer: &delivery::PeerInfo) {
         self.parts.member_log.on_joined(peer);
         self.members.insert(peer.incarnation, Member::reference(peer));
-        self.pushes.joined(peer.incarnation);
+        self.push_limits.on_joined(peer.incarnation);
         self.parts.replication.on_joined(peer.incarnation);
         self.parts.clocks.on_joined(peer.incarnation, &peer.name);
         self.parts.inboxes.offer_one(Incoming::Joined(Member::new(peer, Duration::ZERO, None)));
-        // After the inboxes: an inbox that is opened by a caller who waited for this member does
-        // not get the member again.
+        // After the inboxes: a caller that waited for this member and then opens an inbox does not
+        // get the member twice.
         self.parts.lifecycle.set_members(self.members.len());
     }
 
@@ -166,7 +163,7 @@ impl NodeSink {
         let is_back = self.members.values().any(|member| member.name == peer.name);
         let at = self.parts.replication.time.uptime();
         self.parts.member_log.on_left(peer, reason, is_back, at);
-        self.pushes.left(peer.incarnation);
+        self.push_limits.on_left(peer.incarnation);
         self.parts.replication.on_left(peer.incarnation);
         self.parts.clocks.on_left(peer.incarnation);
         let member = Member::new(peer, Duration::ZERO, None);
@@ -193,9 +190,9 @@ impl NodeSink {
             if is_first {
                 tracing::error!(
                     %name,
-                    "another live node has this name, and works with more nodes or is older: stepping back; give each node a name of its own (mesh.name)"
+                    "another live node has this name, and has more members or is older: stepping back; give each node a name of its own (mesh.name)"
                 );
-                // Only now: a publisher that is refused is told why.
+                // Only now, so that a refused publisher gets the reason.
                 self.parts.direct.handle().close_lanes();
             }
         } else if self.logs.conflict.is_ready() {
@@ -215,7 +212,7 @@ impl Sink for NodeSink {
     fn take(&mut self, output: Output) {
         match output {
             Output::Deliver { from, lane, first, count, body } => {
-                self.deliver(from, of_delivery(lane), first, count, &body);
+                self.deliver(from, from_delivery(lane), first, count, &body);
             }
             Output::Gap(gap) => {
                 if let Some(from) = self.members.get(&gap.from) {
@@ -223,7 +220,7 @@ impl Sink for NodeSink {
                         delivery::GapReason::Unreachable => GapReason::Unreachable,
                         _ => GapReason::Lost,
                     };
-                    self.tell_gap(from, of_delivery(gap.lane), gap.missed, reason);
+                    self.report_gap(from, from_delivery(gap.lane), gap.missed, reason);
                 }
             }
             Output::Joined(peer) => self.joined(&peer),
@@ -240,7 +237,7 @@ impl Sink for NodeSink {
     }
 }
 
-fn of_delivery(lane: delivery::Lane) -> Lane {
+fn from_delivery(lane: delivery::Lane) -> Lane {
     match lane {
         delivery::Lane::Urgent => Lane::Urgent,
         delivery::Lane::Events => Lane::Events,

@@ -4,130 +4,132 @@ use mailmesh_transport::GateCounts;
 use serde::Serialize;
 
 use crate::Endpoint;
-use crate::incoming::text;
+use crate::incoming::as_text;
 pub use crate::persister::StoreStatus;
 
-/// Frames that were refused, by reason.
+/// Refused frames, by reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[non_exhaustive]
 pub struct Refused {
-    /// The seal did not hold: another key, or altered.
+    /// Authentication failed: the frame was sealed with another key, or altered.
     pub not_authentic: u64,
-    /// Not sealed, though this node has a key.
+    /// The frame was not sealed, but this node has a key.
     pub not_sealed: u64,
-    /// Sealed, though this node has no key.
+    /// The frame was sealed, but this node has no key.
     pub no_key: u64,
-    /// Of who is not known here, past 2,000 a second that no key opens.
+    /// Frames of unknown senders that were not decrypted, because 2,000 per second had already
+    /// failed.
     pub not_tried: u64,
-    /// Of a version this node does not speak.
+    /// The frame has a version that this node does not support.
     pub other_version: u64,
-    /// Not a frame.
+    /// The bytes are not a frame.
     pub malformed: u64,
-    /// Messages of a member with entries of the mirror that nobody asked for, past 1,024 at once
-    /// and 128 a second.
+    /// Messages with mirror entries that this node had not requested, beyond 1,024 at once and 128
+    /// per second for each member.
     pub pushes: u64,
 }
 
-/// How a node is. Counters count since the start and never decrease.
+/// State and counters of a node. Counters count from the start and never decrease.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Status {
-    /// Its name.
+    /// Name of the node.
     pub name: NodeName,
-    /// The cluster's name.
+    /// Name of the cluster.
     pub cluster: String,
-    /// Its life.
-    #[serde(serialize_with = "text")]
+    /// Incarnation of the node.
+    #[serde(serialize_with = "as_text")]
     pub incarnation: Incarnation,
-    /// When it started.
+    /// Start of the node, by its own clock.
     pub started: UnixMillis,
-    /// The public name of the cluster key; `None` for an open mesh.
+    /// Fingerprint of the active cluster key; `None` without a cluster key.
     pub key_id: Option<String>,
-    /// Where the node listens: endpoints with the ports that it has. Port 0 stays where Zenoh
-    /// listens at one of the system's choice, without a cluster key or with `unproven`.
+    /// Endpoints on which the node listens, with their actual ports. Port 0 remains where Zenoh
+    /// lets the system choose the port: without a cluster key, or with `mesh.links` of `unproven`.
     pub listens: Vec<String>,
-    /// The endpoints of the configuration.
+    /// State of the configured endpoints.
     pub endpoints: Vec<Endpoint>,
-    /// Other nodes.
+    /// Number of members.
     pub members: usize,
-    /// There is no other node, but in the last minute a message of this cluster under another key
-    /// was heard: this node may lack the key of the others. The message is not authentic, so a
-    /// stranger on the network can imitate it.
+    /// This node has no member, but within the last minute it received a message of this cluster
+    /// under another key: it may lack the key of the others. The message is not authenticated, so a
+    /// stranger on the network can forge it.
     pub locked_out: bool,
-    /// Inboxes open.
+    /// Open inboxes.
     pub inboxes: usize,
-    /// About how many bytes wait in them.
+    /// Approximate bytes that wait in them.
     pub inbox_bytes: usize,
-    /// Entries that they dropped because their readers were slow; shown as gaps.
+    /// Entries that inboxes dropped because their readers were slow. They show as gaps.
     pub inbox_dropped: u64,
     /// Events published.
     pub sent: u64,
     /// Events delivered.
     pub delivered: u64,
-    /// Nodes that joined since the start; a node that is back counts again.
+    /// Nodes that joined since the start; a node that rejoins counts again.
     pub nodes_joined: u64,
     /// Nodes that left since the start.
     pub nodes_left: u64,
-    /// Gaps told.
+    /// Gaps reported.
     pub gaps: u64,
-    /// Events missed, all told.
+    /// Events missed, the sum over all gaps.
     pub missed: u64,
-    /// Frames that had come before.
+    /// Frames received more than once.
     pub duplicates: u64,
-    /// Requests sent for events that did not come.
+    /// Requests sent for missing events.
     pub naks: u64,
-    /// Frames sent again to who missed them.
+    /// Frames retransmitted to receivers that missed them.
     pub retransmitted_frames: u64,
-    /// Bytes kept for sending again.
+    /// Bytes kept in the replay buffer for retransmission.
     pub replay_bytes: usize,
-    /// Of the requests, those to other nodes than the sender.
+    /// Those of `naks` that went to another node than the sender.
     pub relay_naks: u64,
-    /// Frames of other nodes passed on to who cannot hear them.
+    /// Frames relayed for nodes that cannot reach each other.
     pub relayed_frames: u64,
-    /// Bytes of received frames kept for that.
+    /// Bytes of received frames kept for relaying.
     pub relay_bytes: usize,
-    /// Times a member was no longer waited for because it confirmed nothing.
+    /// Times a member was excluded from flow control because it acknowledged nothing.
     pub receivers_excluded: u64,
-    /// Frames dropped behind a hole for want of room; they are asked for again.
+    /// Frames after a hole dropped for lack of space. They are requested again.
     pub reorder_dropped: u64,
-    /// Frames of senders not introduced that were dropped.
+    /// Frames dropped because their sender was unknown.
     pub unknown_sender: u64,
-    /// Frames of nodes past the largest number of members.
+    /// Frames of nodes beyond the largest number of members.
     pub too_many_peers: u64,
-    /// Control messages that had come before.
+    /// Control messages rejected as replays.
     pub replays_rejected: u64,
-    /// Greetings of who has not shown that it lives now: it is asked to.
+    /// Introductions without proof that the sender is alive. The node asks for a proof.
     pub unproven_introductions: u64,
-    /// Nodes not taken in or greeted for now: past 256 at once and 64 a second.
+    /// Admissions deferred because more than 256 nodes came at once or 64 per second.
     pub admissions_deferred: u64,
-    /// Frames for another node.
+    /// Frames addressed to another node.
     pub misdirected: u64,
-    /// Frames that break the protocol.
+    /// Frames that violate the protocol.
     pub malformed: u64,
-    /// Frames refused.
+    /// Refused frames.
     pub refused: Refused,
-    /// Links and connections, where links prove the cluster key at the gate.
+    /// Links and connections, if links prove the cluster key at the gate.
     pub links: Option<GateCounts>,
-    /// Frames dropped because the intake was full; they show as gaps.
+    /// Frames dropped because the intake was full. They show as gaps.
     pub intake_dropped: u64,
-    /// Messages between mirrors dropped because too many waited; they are asked for again.
+    /// Direct messages dropped because too many waited. They are requested again.
     pub directs_dropped: u64,
-    /// Frames the bus did not take; they show as gaps at the others.
+    /// Frames that the bus did not accept. They show as gaps on the other nodes.
     pub put_failed: u64,
-    /// Bytes waiting to be published.
+    /// Bytes that wait to be published.
     pub waiting_bytes: usize,
     /// Live entries of the mirror.
     pub mirror_entries: u64,
-    /// Fingerprint of the mirror, equal on nodes whose mirrors are.
+    /// Fingerprint of the mirror; equal mirrors have equal fingerprints.
     pub mirror_fingerprint: String,
-    /// Changes the mirror refused.
+    /// Changes that the mirror refused.
     pub mirror_refused: u64,
-    /// Changes of other nodes that were stamped more than 5 s ahead of the time.
+    /// Changes of other nodes stamped more than 5 s ahead of cluster time.
     pub mirror_ahead: u64,
-    /// Whether more than half of the nodes' clocks agree on the time, this node's included.
+    /// Whether more than half of the clocks, this node's included, agree on the time.
     pub clock_agreed: bool,
-    /// How many milliseconds the time of the cluster is ahead of this node's wall clock.
+    /// Milliseconds by which cluster time is ahead of this node's wall clock; negative if it is
+    /// behind.
     pub clock_correction_ms: i64,
-    /// The mirror's store; `None` without one.
+    /// State of the store; `None` without one.
     pub store: Option<StoreStatus>,
 }

@@ -1,11 +1,11 @@
-//! Keeps what a test logs.
+//! Captures log lines in tests.
 
 use std::io::{self, Write};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-/// A writer of log lines. A clone writes to the same place.
+/// Writer of log lines. Clones share the text.
 #[derive(Clone, Default)]
 pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
 

@@ -1,4 +1,4 @@
-//! What a node does every second, and how it steps back when it has lost its name.
+//! Runs a node's periodic work, and ends the node once it has lost its name.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -17,12 +17,12 @@ use crate::persister::Persister;
 use crate::refusals::Refusals;
 use crate::replication::Replication;
 
-/// Longest time that a node stepping back waits for a member to hold its mirror.
+/// A node that steps back waits at most this long for a member to have its mirror.
 const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often expired entries are swept from the mirror.
-const INTERVAL: Duration = Duration::from_secs(1);
+/// Interval of the periodic work.
+const TICK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The parts of a node that have something to do every second.
+/// The parts of a node with periodic work.
 pub(crate) struct Ticker {
     pub(crate) replication: Arc<Replication>,
     pub(crate) clocks: Arc<ClockSync>,
@@ -31,12 +31,12 @@ pub(crate) struct Ticker {
     pub(crate) inboxes: Arc<Inboxes>,
     pub(crate) refusals: Arc<Refusals>,
     pub(crate) member_log: Arc<MemberLog>,
-    /// Does not keep the bus open.
+    /// Weak, so that the ticker does not keep the bus open.
     pub(crate) driver: Weak<Driver>,
 }
 
 impl Ticker {
-    /// Runs until the node stops; ends the node when it must step back.
+    /// Runs until the node stops. Ends the node when it must step back.
     pub(crate) async fn run(self) {
         let mut stopped = self.lifecycle.stopped();
         let mut lost_name = self.lifecycle.lost_name();
@@ -47,7 +47,7 @@ impl Ticker {
                 () = tokio::time::sleep_until(due) => {
                     due = next_tick(self.replication.now());
                     if self.driver.upgrade().is_some_and(|driver| !driver.is_running()) {
-                        tracing::error!("the node's task ended by a bug; restart the node, and report it");
+                        tracing::error!("the node's task ended because of a bug; restart the node and report this");
                         self.lifecycle.stop(StopReason::Failed);
                         break;
                     }
@@ -64,7 +64,7 @@ impl Ticker {
                 () = tokio::time::sleep_until(leave_at.unwrap_or(due)), if leave_at.is_some() => {
                     tracing::error!(
                         entries = self.replication.mirror.digest().entries,
-                        "no other node had this node's mirror after {} s: what this node wrote while it was alone may be missing on the others",
+                        "no other node had this node's mirror after {} s: changes that this node made while it was alone may be missing on the others",
                         HAND_OVER_TIMEOUT.as_secs()
                     );
                     self.lifecycle.step_back();
@@ -98,16 +98,16 @@ impl Ticker {
     }
 }
 
-/// The next whole second of cluster time: so the mirrors of all nodes drop expired entries at the
-/// same moment, and seldom differ over them.
+/// The next whole second of cluster time, so that all mirrors drop expired entries at the same
+/// moment and seldom differ because of them.
 fn next_tick(now: UnixMillis) -> Instant {
-    let second = INTERVAL.as_millis() as u64;
+    let second = TICK_INTERVAL.as_millis() as u64;
     let left = Duration::from_millis(second - now.0 % second);
-    // Not twice around a second that a timer, or a step of the clock, missed by a little.
-    Instant::now() + if left < INTERVAL / 4 { left + INTERVAL } else { left }
+    // Skips a second that is almost here: a timer may fire a little early, and the clock may step.
+    Instant::now() + if left < TICK_INTERVAL / 4 { left + TICK_INTERVAL } else { left }
 }
 
-/// Writes what waits, and closes the store of a node that has one.
+/// Writes queued changes and closes the store, if the node has one.
 pub(crate) async fn close_store(replication: Arc<Replication>) {
     if replication.persister.is_some() {
         let close = move || replication.persister.as_ref().map(Persister::close);

@@ -1,4 +1,4 @@
-//! A token bucket that reads a clock of the caller.
+//! A token bucket. The caller reads the clock.
 
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ pub(crate) struct TokenBucket {
 }
 
 impl TokenBucket {
-    /// Full.
+    /// A full bucket.
     pub(crate) fn new(per_second: f64, capacity: f64) -> Self {
         Self { left: capacity, per_second, capacity, at: Instant::now() }
     }

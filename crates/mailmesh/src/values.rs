@@ -1,4 +1,4 @@
-//! Values of a downstream crate, replicated by the mirror.
+//! Typed values of other crates, replicated by the mirror.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -9,13 +9,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::Error;
-use crate::cluster::Inner;
-use crate::watch::{Next, Watch};
+use crate::node::Inner;
+use crate::watch::{Item, Watch};
 
-/// A namespace of values: what they are, and its name.
+/// A namespace of values: its name and the type of its values.
 ///
 /// ```
-/// use mailmesh::{Cluster, MemoryHub, Namespace, ValueUpdate};
+/// use mailmesh::{Node, MemoryHub, Namespace, ValueUpdate};
 /// use serde::{Deserialize, Serialize};
 ///
 /// #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -32,8 +32,8 @@ use crate::watch::{Next, Watch};
 ///
 /// # tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
 /// let hub = MemoryHub::new();
-/// let a = Cluster::builder().name("a").memory(&hub).start().await?;
-/// let b = Cluster::builder().name("b").memory(&hub).start().await?;
+/// let a = Node::builder().name("a").memory(&hub).start().await?;
+/// let b = Node::builder().name("b").memory(&hub).start().await?;
 /// a.wait_for_members(1).await;
 ///
 /// let mut watch = b.values::<Flags>().watch();
@@ -49,18 +49,18 @@ use crate::watch::{Next, Watch};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait Namespace {
-    /// The same on every node, and of this crate alone: of `a-z`, `0-9`, `.`, `-` and `_`,
-    /// at most 64 bytes.
+    /// Unique to the crate that defines the namespace, and the same on every node. At most 64 bytes
+    /// of `a-z`, `0-9`, `.`, `-` and `_`.
     const NAME: &'static str;
-    /// What a value is; at most 16 KiB as MessagePack.
+    /// Type of a value, at most 16 KiB as MessagePack.
     type Value: Serialize + DeserializeOwned;
 }
 
-/// A value, or why it is none, and its name.
+/// A name, and its value or the error of decoding it.
 pub type NamedValue<V> = (Arc<str>, Result<V, Error>);
 
-/// The values of a namespace: answered from this node's memory, the same on every node.
-/// Of two writes of one name the later wins; see [`Cluster::values`](crate::Cluster::values).
+/// The values of a namespace: reads come from this node's memory, and all nodes hold the same
+/// values. The later of two writes to one name wins. See [`Node::values`](crate::Node::values).
 #[derive(Debug)]
 pub struct Values<'a, N> {
     node: &'a Inner,
@@ -76,22 +76,26 @@ impl<'a, N: Namespace> Values<'a, N> {
         Ok(ValueKey::new(N::NAME, name)?)
     }
 
-    /// The value of a name.
+    /// The value of a name, if there is one.
     ///
     /// # Errors
-    /// [`Error::Event`] for a bad name, and if another version wrote what is no
-    /// [`Namespace::Value`].
+    /// [`Error::Event`] if the name is invalid, or if the value, written by another version, does
+    /// not decode as [`Namespace::Value`].
     pub fn get(&self, name: &str) -> Result<Option<N::Value>, Error> {
         let value =
             self.node.replication.mirror.value(&self.key(name)?, self.node.replication.now());
         Ok(value.map(|value| value.decode()).transpose()?)
     }
 
-    /// Sets the value of a name, for `ttl` or until it is removed.
+    /// Sets the value of a name, until `ttl` has passed or the value is removed.
+    ///
+    /// If the future is dropped while it waits, the value stays in force on this node; the other
+    /// nodes receive it by reconciliation.
     ///
     /// # Errors
-    /// [`Error::Event`] for a bad name or a value that is too long or does not serialise;
-    /// [`Error::State`] when the mirror is full; [`Error::ShutDown`].
+    /// [`Error::Event`] if the name is invalid, or the value is too long or does not serialise.
+    /// [`Error::State`] if the mirror is full. [`Error::ShutDown`] and [`Error::SteppedBack`] if
+    /// the node has stopped.
     pub async fn set(
         &self,
         name: &str,
@@ -110,7 +114,8 @@ impl<'a, N: Namespace> Values<'a, N> {
     /// Removes the value of a name.
     ///
     /// # Errors
-    /// [`Error::State`] if there is none; [`Error::Event`], [`Error::ShutDown`].
+    /// [`Error::State`] if there is none; [`Error::Event`] if the name is invalid;
+    /// [`Error::ShutDown`] and [`Error::SteppedBack`] if the node has stopped.
     pub async fn remove(&self, name: &str) -> Result<(), Error> {
         let now = self.node.replication.now();
         self.node
@@ -119,11 +124,11 @@ impl<'a, N: Namespace> Values<'a, N> {
             .await
     }
 
-    /// Every name with its value, in order. What another version wrote, and is no
-    /// [`Namespace::Value`], is in its place as an error.
+    /// Every name with its value, sorted by name. A value that does not decode as
+    /// [`Namespace::Value`] is listed as an error.
     ///
     /// # Errors
-    /// [`Error::Event`] for a bad [`Namespace::NAME`].
+    /// [`Error::Event`] if [`Namespace::NAME`] is invalid.
     pub fn list(&self) -> Result<Vec<NamedValue<N::Value>>, Error> {
         let values =
             self.node.replication.mirror.values_from(&self.key("")?, self.node.replication.now());
@@ -132,7 +137,7 @@ impl<'a, N: Namespace> Values<'a, N> {
         Ok(values.iter().map(decoded).collect())
     }
 
-    /// Everything there is, and then whatever happens to it, without a hole between.
+    /// A stream of all present values followed by every change, without loss in between.
     #[must_use]
     pub fn watch(&self) -> ValueWatch<N> {
         let is_own = |change: &Change| matches!(change, Change::Value(change) if change.key.namespace() == N::NAME);
@@ -140,23 +145,23 @@ impl<'a, N: Namespace> Values<'a, N> {
     }
 }
 
-/// What a [`ValueWatch`] tells. A value that is no [`Namespace::Value`] is in its place as an
-/// error.
+/// An entry of a [`ValueWatch`]. A value that does not decode as [`Namespace::Value`] is an error
+/// in its place.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ValueUpdate<V> {
-    /// Everything there is now. Comes first; and again when changes were read too slowly to
-    /// be kept.
+    /// All present values, sorted by name. Comes first, and again if the reader was too slow and
+    /// changes were dropped.
     State(Vec<NamedValue<V>>),
     /// A value was set.
     Set(Arc<str>, Result<V, Error>),
     /// A value was removed.
     Removed(Arc<str>),
-    /// The time of a value was over.
+    /// A value expired.
     Expired(Arc<str>),
 }
 
-/// The values of a namespace, and whatever happens to them: see [`Values::watch`].
+/// The values of a namespace and their changes; see [`Values::watch`].
 #[derive(Debug)]
 pub struct ValueWatch<N> {
     watch: Watch,
@@ -164,27 +169,28 @@ pub struct ValueWatch<N> {
 }
 
 impl<N: Namespace> ValueWatch<N> {
-    /// The next; `None` once the node has stopped and all is read. Cancel safe.
+    /// Waits for the next update. `None` once the node has stopped and everything was read.
+    /// Cancel-safe.
     pub async fn recv(&mut self) -> Option<ValueUpdate<N::Value>> {
         loop {
             match self.watch.next().await? {
-                Next::State(entries) => {
+                Item::State(entries) => {
                     let mut state: Vec<_> = entries.into_iter().filter_map(entry).collect();
                     state.sort_by(|(a, _), (b, _)| a.cmp(b));
                     let decoded = |(name, value): (Arc<str>, Arc<Value>)| (name, decode(&value));
                     return Some(ValueUpdate::State(state.into_iter().map(decoded).collect()));
                 }
-                Next::Change(Change::Value(ValueChange { key, value, .. })) => {
+                Item::Change(Change::Value(ValueChange { key, value, .. })) => {
                     let name = key.shared_name().clone();
                     return Some(match value {
                         Some(value) => ValueUpdate::Set(name, decode(&value)),
                         None => ValueUpdate::Removed(name),
                     });
                 }
-                Next::Expired(Change::Value(change)) => {
+                Item::Expired(Change::Value(change)) => {
                     return Some(ValueUpdate::Expired(change.key.shared_name().clone()));
                 }
-                Next::Change(_) | Next::Expired(_) | Next::Ending(..) => {}
+                Item::Change(_) | Item::Expired(_) | Item::Ending(..) => {}
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The mirror as a state and its changes, without a hole between.
+//! Watches of the mirror: a snapshot, then every change, without loss in between.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
@@ -10,50 +10,49 @@ use mailmesh_state::{Mirror, NetworkEntry, Observed, Observer};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::cluster::Inner;
 use crate::lifecycle::Lifecycle;
+use crate::node::Inner;
 
-/// Most changes that wait to be read. Past it they are let go, and the reader gets the
-/// whole state anew.
-const MOST: usize = 64 * 1024;
+/// Most changes that wait for a reader. Beyond that they are dropped, and the reader gets a new
+/// snapshot.
+const MAX_QUEUED: usize = 64 * 1024;
 
-/// What a [`BlockWatch`] tells.
+/// An entry of a [`BlockWatch`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BlockUpdate {
-    /// Everything there is now, in order. Comes first; and again when changes were read
-    /// too slowly to be kept.
+    /// All present entries, sorted. Comes first, and again if the reader was too slow and changes
+    /// were dropped.
     State(Vec<(Rule, NetworkEntry)>),
-    /// A network was blocked or allowed, or what is known of it is new.
+    /// A network was blocked or allowed, or its entry was changed.
     Set(Rule, NetworkEntry),
-    /// A network was taken off.
+    /// The entry of a network was removed.
     Removed(Rule, Network),
-    /// The time of a network was over.
+    /// The entry of a network expired.
     Expired(Rule, NetworkEntry),
 }
 
-/// What a [`CertWatch`] tells.
+/// An entry of a [`CertWatch`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CertUpdate {
-    /// Everything there is now, by names. Comes first; and again when changes were read
-    /// too slowly to be kept.
+    /// All present certificates, sorted by names. Comes first, and again if the reader was too slow
+    /// and changes were dropped.
     State(Vec<Arc<Certificate>>),
-    /// A certificate is new.
+    /// A certificate was set.
     Set(Arc<Certificate>),
     /// The certificate of these names was withdrawn.
     Removed(DomainNames),
-    /// A certificate has so many days left, or fewer: comes at 30, 7 and 1, and at 0, when
-    /// it has ended. It is still given out until a newer one comes.
+    /// A certificate expires within this many days: sent at 30, 7, 1 and 0, where 0 means expired.
+    /// The certificate remains in use until a newer one is set.
     Ending(Arc<Certificate>, u32),
 }
 
-/// Blocked and allowed networks, and whatever happens to them: see
-/// [`Blocks::watch`](crate::Blocks::watch).
+/// Blocked and allowed networks and their changes; see [`Blocks::watch`](crate::Blocks::watch).
 #[derive(Debug)]
 pub struct BlockWatch(Watch);
 
-/// Certificates, and whatever happens to them: see [`Certs::watch`](crate::Certs::watch).
+/// Certificates and their changes; see [`Certs::watch`](crate::Certs::watch).
 #[derive(Debug)]
 pub struct CertWatch(Watch);
 
@@ -62,16 +61,17 @@ impl BlockWatch {
         Self(Watch::new(node, |change| matches!(change, Change::Network(_))))
     }
 
-    /// The next; `None` once the node has stopped and all is read. Cancel safe.
+    /// Waits for the next update. `None` once the node has stopped and everything was read.
+    /// Cancel-safe.
     pub async fn recv(&mut self) -> Option<BlockUpdate> {
         loop {
             match self.0.next().await? {
-                Next::State(entries) => {
+                Item::State(entries) => {
                     let mut state: Vec<_> = entries.iter().filter_map(network).collect();
                     state.sort_by_key(|(rule, entry)| (*rule, entry.network));
                     return Some(BlockUpdate::State(state));
                 }
-                Next::Change(change) => match &change {
+                Item::Change(change) => match &change {
                     Change::Network(NetworkChange { rule, network, block: None, .. }) => {
                         return Some(BlockUpdate::Removed(*rule, *network));
                     }
@@ -81,12 +81,12 @@ impl BlockWatch {
                         }
                     }
                 },
-                Next::Expired(change) => {
+                Item::Expired(change) => {
                     if let Some((rule, entry)) = network(&change) {
                         return Some(BlockUpdate::Expired(rule, entry));
                     }
                 }
-                Next::Ending(..) => {}
+                Item::Ending(..) => {}
             }
         }
     }
@@ -97,16 +97,17 @@ impl CertWatch {
         Self(Watch::new(node, |change| matches!(change, Change::Certificate(_))))
     }
 
-    /// The next; `None` once the node has stopped and all is read. Cancel safe.
+    /// Waits for the next update. `None` once the node has stopped and everything was read.
+    /// Cancel-safe.
     pub async fn recv(&mut self) -> Option<CertUpdate> {
         loop {
             match self.0.next().await? {
-                Next::State(entries) => {
+                Item::State(entries) => {
                     let mut state: Vec<_> = entries.iter().filter_map(certificate).collect();
                     state.sort_by(|a, b| a.names().cmp(b.names()));
                     return Some(CertUpdate::State(state));
                 }
-                Next::Change(Change::Certificate(CertificateChange {
+                Item::Change(Change::Certificate(CertificateChange {
                     names, certificate, ..
                 })) => {
                     return Some(match certificate {
@@ -114,12 +115,12 @@ impl CertWatch {
                         None => CertUpdate::Removed(names),
                     });
                 }
-                Next::Ending(change, days) => {
+                Item::Ending(change, days) => {
                     if let Some(certificate) = certificate(&change) {
                         return Some(CertUpdate::Ending(certificate, days));
                     }
                 }
-                Next::Change(_) | Next::Expired(_) => {}
+                Item::Change(_) | Item::Expired(_) => {}
             }
         }
     }
@@ -141,18 +142,18 @@ fn certificate(change: &Change) -> Option<Arc<Certificate>> {
     }
 }
 
-/// Of any sort.
+/// A watch of any kind of entry; `takes` selects the entries.
 #[derive(Debug)]
 pub(crate) struct Watch {
     mirror: Arc<Mirror>,
     lifecycle: Arc<Lifecycle>,
     takes: fn(&Change) -> bool,
     queue: Arc<Queue>,
-    /// Not read yet.
+    /// The snapshot, until it is read.
     state: Option<Vec<Change>>,
 }
 
-pub(crate) enum Next {
+pub(crate) enum Item {
     State(Vec<Change>),
     Change(Change),
     Expired(Change),
@@ -166,9 +167,9 @@ impl Watch {
         Self { mirror, lifecycle, takes, queue, state: Some(state) }
     }
 
-    pub(crate) async fn next(&mut self) -> Option<Next> {
+    pub(crate) async fn next(&mut self) -> Option<Item> {
         if let Some(state) = self.state.take() {
-            return Some(Next::State(state));
+            return Some(Item::State(state));
         }
         let mut stopped = self.lifecycle.stopped();
         loop {
@@ -176,7 +177,7 @@ impl Watch {
             if overflowed {
                 let (queue, state) = Queue::begin(&self.mirror, self.takes);
                 self.queue = queue;
-                return Some(Next::State(state));
+                return Some(Item::State(state));
             }
             if next.is_some() {
                 return next;
@@ -192,7 +193,7 @@ impl Watch {
     }
 }
 
-/// Changes that wait to be read.
+/// Changes that wait for the reader.
 struct Queue {
     takes: fn(&Change) -> bool,
     waiting: Mutex<Waiting>,
@@ -201,12 +202,12 @@ struct Queue {
 
 #[derive(Default)]
 struct Waiting {
-    changes: VecDeque<Next>,
+    changes: VecDeque<Item>,
     overflowed: bool,
 }
 
 impl Queue {
-    /// A queue of what happens from now on, and what there is now.
+    /// A queue of all changes from now on, and a snapshot of the present entries.
     fn begin(mirror: &Mirror, takes: fn(&Change) -> bool) -> (Arc<Self>, Vec<Change>) {
         let queue = Arc::new(Self { takes, waiting: Mutex::default(), wake: Notify::new() });
         let observer: Weak<dyn Observer> = Arc::downgrade(&(queue.clone() as Arc<dyn Observer>));
@@ -215,8 +216,8 @@ impl Queue {
         (queue, state)
     }
 
-    /// The first that waits, and whether some were let go.
-    fn pop(&self) -> (Option<Next>, bool) {
+    /// The oldest waiting change, and whether changes were dropped.
+    fn pop(&self) -> (Option<Item>, bool) {
         let mut waiting = self.waiting.lock();
         (waiting.changes.pop_front(), waiting.overflowed)
     }
@@ -233,15 +234,15 @@ impl Observer for Queue {
             return;
         }
         let next = match observed {
-            Observed::Expired(_) => Next::Expired(change.clone()),
-            Observed::Ending(_, days) => Next::Ending(change.clone(), days),
-            _ => Next::Change(change.clone()),
+            Observed::Expired(_) => Item::Expired(change.clone()),
+            Observed::Ending(_, days) => Item::Ending(change.clone(), days),
+            _ => Item::Change(change.clone()),
         };
         let mut waiting = self.waiting.lock();
         if waiting.overflowed {
             return;
         }
-        if waiting.changes.len() >= MOST {
+        if waiting.changes.len() >= MAX_QUEUED {
             (waiting.changes, waiting.overflowed) = (VecDeque::new(), true);
         } else {
             waiting.changes.push_back(next);

@@ -1,4 +1,4 @@
-//! Wrong clocks: what one node's clock says ends nothing of the others.
+//! Wrong clocks: a wrong clock on one node ends no entry on the others.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
@@ -11,18 +11,17 @@ use tokio::time::sleep;
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
 
-async fn block(node: &Cluster, address: &str, ttl: Duration) {
+async fn block(node: &Node, address: &str, ttl: Duration) {
     let network = Network::single(address.parse().unwrap());
     node.blocks().add(network, "x", Some(ttl)).await.unwrap();
 }
 
-fn blocks(node: &Cluster, address: &str) -> bool {
+fn blocks(node: &Node, address: &str) -> bool {
     node.blocks().is_blocked(address.parse().unwrap())
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_clock_minutes_off_wins_and_loses_nothing_and_its_blocks_act_and_end_everywhere_at_once()
-{
+async fn a_clock_minutes_off_changes_no_winner_and_no_expiry() {
     for skew in [Skew::Ahead(5 * MINUTE), Skew::Behind(5 * MINUTE)] {
         let cluster = TestCluster::start(["mx1", "mx2", "mx3"]).await.unwrap();
         let (mx1, mx3) = (cluster.node("mx1"), cluster.node("mx3"));
@@ -32,8 +31,8 @@ async fn a_clock_minutes_off_wins_and_loses_nothing_and_its_blocks_act_and_end_e
         block(&mx1, "192.0.2.1", 2 * MINUTE).await;
         block(&mx3, "192.0.2.2", 2 * MINUTE).await;
         cluster.converged_within(Duration::from_secs(2)).await.unwrap();
-        // Whoever changes an entry last is right.
-        let reason = |node: &Cluster| match node.blocks().lookup("192.0.2.3".parse().unwrap()) {
+        // The last write to an entry wins.
+        let reason = |node: &Node| match node.blocks().lookup("192.0.2.3".parse().unwrap()) {
             Verdict::Blocked(entry) => entry.block.reason().to_owned(),
             _ => String::new(),
         };
@@ -64,19 +63,19 @@ async fn a_clock_minutes_off_wins_and_loses_nothing_and_its_blocks_act_and_end_e
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_node_that_is_cut_off_keeps_the_time_of_the_others_whatever_its_own_clock_says() {
+async fn an_isolated_node_keeps_cluster_time_when_its_clock_steps() {
     let cluster = TestCluster::start(["mx1", "mx2", "mx3"]).await.unwrap();
     cluster.converged().await.unwrap();
     let (mx1, mx3) = (cluster.node("mx1"), cluster.node("mx3"));
     let is_known = || mx3.members().iter().all(|member| member.clock_ahead_ms.is_some());
-    eventually("it knows their time", is_known).await.unwrap();
+    eventually("mx3 knows their time", is_known).await.unwrap();
     block(&mx1, "192.0.2.2", 4 * MINUTE).await;
     cluster.converged().await.unwrap();
     cluster.isolate("mx3");
     eventually("mx3 is alone", || mx3.members().is_empty()).await.unwrap();
     cluster.skew("mx3", Skew::Ahead(5 * MINUTE));
     sleep(Duration::from_secs(2)).await;
-    assert!(blocks(&mx3, "192.0.2.2"), "it does not end early");
+    assert!(blocks(&mx3, "192.0.2.2"), "the block does not expire early");
     block(&mx3, "192.0.2.1", MINUTE).await;
     cluster.heal_all();
     eventually("in force at once", || blocks(&mx1, "192.0.2.1")).await.unwrap();
@@ -86,8 +85,8 @@ async fn a_node_that_is_cut_off_keeps_the_time_of_the_others_whatever_its_own_cl
     cluster.converged().await.unwrap();
 }
 
-/// Skews that a dead battery, a wrong time zone or a slip of the hand make.
-const WRONG: [Skew; 6] = [
+/// Skews as from a dead battery, a wrong time zone or a typing error.
+const SKEWS: [Skew; 6] = [
     Skew::Ahead(DAY),
     Skew::Behind(DAY),
     Skew::Ahead(Duration::from_secs(3_600)),
@@ -96,11 +95,11 @@ const WRONG: [Skew; 6] = [
     Skew::Behind(Duration::from_secs(50 * 365 * 86_400)),
 ];
 
-/// Of two clocks the mean counted: a node with 100 blocks of 30 days had none 3 s after a node
-/// joined whose clock was ten years ahead.
+/// Regression: with two clocks the mean counted. A node with 100 blocks of 30 days lost them all 3
+/// s after a node joined whose clock was ten years ahead.
 #[tokio::test(start_paused = true)]
-async fn a_wrong_clock_ends_nothing_of_the_other_node_and_of_a_cluster_with_one_node_down() {
-    for skew in WRONG {
+async fn a_wrong_clock_ends_no_entry_of_one_other_node_or_of_two() {
+    for skew in SKEWS {
         for is_one_down in [false, true] {
             let cluster = TestCluster::start(["mx1", "mx2", "mx3"]).await.unwrap();
             let mx1 = cluster.node("mx1");
@@ -117,7 +116,7 @@ async fn a_wrong_clock_ends_nothing_of_the_other_node_and_of_a_cluster_with_one_
             cluster.skew("mx2", skew);
             let wrong = cluster.restart("mx2").await.unwrap();
             if is_one_down {
-                // It is right with the two others; and then one of those goes.
+                // Two right clocks outvote the wrong one; then one of the two goes.
                 eventually("all there", || wrong.members().len() == 2).await.unwrap();
                 cluster.kill("mx3");
             }
@@ -131,19 +130,19 @@ async fn a_wrong_clock_ends_nothing_of_the_other_node_and_of_a_cluster_with_one_
             cluster.kill("mx2");
             sleep(4 * MINUTE).await;
             assert!((0..100).all(|n| blocks(&mx1, &format!("192.0.2.{n}"))), "{skew:?}");
-            assert!(!blocks(&mx1, "198.51.100.1"), "what ends by the right clock has ended");
+            assert!(!blocks(&mx1, "198.51.100.1"), "entries expire by the right clock");
         }
     }
 }
 
-/// What it had stamped was held back or refused by the others for as long as it was ahead.
+/// Regression: the other nodes delayed or refused its stamps for as long as its clock was ahead.
 #[tokio::test(start_paused = true)]
-async fn what_was_written_alone_by_a_wrong_clock_is_everywhere_at_once_and_anybody_changes_it() {
+async fn writes_under_a_wrong_clock_spread_at_once_and_can_be_changed() {
     for skew in [Skew::Ahead(5 * MINUTE), Skew::Ahead(2 * DAY), Skew::Ahead(3_650 * DAY)] {
         let cluster = TestCluster::start(["mx1", "mx2", "mx3"]).await.unwrap();
         cluster.isolate("mx3");
         cluster.skew("mx3", skew);
-        // A new life has heard nobody's time.
+        // A new incarnation has not heard the time of any node.
         let (mx1, mx3) = (cluster.node("mx1"), cluster.restart("mx3").await.unwrap());
         let network = |text: &str| Network::single(text.parse().unwrap());
         for address in ["192.0.2.1", "192.0.2.2", "192.0.2.3"] {
@@ -167,9 +166,9 @@ async fn what_was_written_alone_by_a_wrong_clock_is_everywhere_at_once_and_anybo
     }
 }
 
-/// The time of a node that is alone is its clock's, whatever that says.
+/// A node without members uses its own clock as cluster time, right or wrong.
 #[tokio::test(start_paused = true)]
-async fn a_step_of_the_time_drops_nothing_for_a_minute() {
+async fn a_clock_step_drops_no_entry_for_a_minute() {
     let cluster = TestCluster::start(["mx1"]).await.unwrap();
     let mx1 = cluster.node("mx1");
     block(&mx1, "192.0.2.1", 120 * MINUTE).await;
@@ -178,25 +177,25 @@ async fn a_step_of_the_time_drops_nothing_for_a_minute() {
     assert!(!blocks(&mx1, "192.0.2.1"));
     cluster.skew("mx1", Skew::None);
     sleep(Duration::from_secs(2)).await;
-    assert!(blocks(&mx1, "192.0.2.1"), "it was a mistake");
+    assert!(blocks(&mx1, "192.0.2.1"), "the block is in force again after the correction");
     cluster.skew("mx1", Skew::Ahead(DAY));
     sleep(2 * MINUTE).await;
     assert_eq!(mx1.status().mirror_entries, 0);
 }
 
-/// What came while the time was wrong, and had ended by that, was not in force for up to a minute
-/// after the clock was mended: until entries may be dropped again.
+/// Regression: an entry that arrived expired by a wrong time took effect only up to a minute after
+/// the clock was corrected, when expired entries could be dropped again.
 #[tokio::test(start_paused = true)]
-async fn what_a_wrong_time_had_ended_is_in_force_once_the_clock_is_mended() {
+async fn an_entry_that_a_wrong_clock_expired_is_in_force_after_its_correction() {
     let cluster = TestCluster::start(["mx1", "mx2"]).await.unwrap();
     let (mx1, mx2) = (cluster.node("mx1"), cluster.node("mx2"));
     block(&mx1, "192.0.2.1", DAY).await;
     cluster.converged().await.unwrap();
     cluster.skew("mx2", Skew::Ahead(60 * MINUTE));
-    eventually("it goes by its own clock", || !mx2.status().clock_agreed).await.unwrap();
-    // In the place of the other.
+    eventually("mx2 uses its own clock", || !mx2.status().clock_agreed).await.unwrap();
+    // Replaces the first block.
     block(&mx1, "192.0.2.1", 10 * MINUTE).await;
-    eventually("it is over for mx2", || !blocks(&mx2, "192.0.2.1")).await.unwrap();
+    eventually("the block has expired on mx2", || !blocks(&mx2, "192.0.2.1")).await.unwrap();
     let mut inbox = mx2.inbox(Filter::all());
     cluster.skew("mx2", Skew::None);
     sleep(Duration::from_secs(3)).await;
@@ -209,7 +208,7 @@ async fn what_a_wrong_time_had_ended_is_in_force_once_the_clock_is_mended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_clocks_that_hardly_differ_meet_in_the_middle_and_the_skew_outlasts_a_restart() {
+async fn two_slightly_different_clocks_meet_in_the_middle() {
     let cluster = TestCluster::start(["mx1", "mx2"]).await.unwrap();
     cluster.skew("mx2", Skew::Behind(MINUTE));
     let mx2 = cluster.restart("mx2").await.unwrap();

@@ -1,4 +1,4 @@
-//! Nodes of one process over the memory bus, through the public interface.
+//! Nodes in one process over the memory bus, through the public API.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
@@ -7,31 +7,31 @@ use std::time::Duration;
 use mailmesh::*;
 use tokio::time::timeout;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-async fn node(hub: &MemoryHub, name: &str, key: Option<&ClusterKey>) -> Cluster {
-    let mut builder = Cluster::builder().name(name).memory(hub);
+async fn node(hub: &MemoryHub, name: &str, key: Option<&ClusterKey>) -> Node {
+    let mut builder = Node::builder().name(name).memory(hub);
     if let Some(key) = key {
         builder = builder.key(key.clone());
     }
     builder.start().await.unwrap()
 }
 
-/// Nodes that all know each other.
-async fn cluster(names: &[&str], key: Option<&ClusterKey>) -> Vec<Cluster> {
+/// Nodes that all have each other as members.
+async fn cluster(names: &[&str], key: Option<&ClusterKey>) -> Vec<Node> {
     let hub = MemoryHub::new();
     let mut nodes = Vec::new();
     for name in names {
         nodes.push(node(&hub, name, key).await);
     }
     for node in &nodes {
-        timeout(PATIENCE, node.wait_for_members(names.len() - 1)).await.unwrap();
+        timeout(TIMEOUT, node.wait_for_members(names.len() - 1)).await.unwrap();
     }
     nodes
 }
 
 async fn next(inbox: &mut Inbox) -> Incoming {
-    timeout(PATIENCE, inbox.recv()).await.expect("something comes").expect("the node runs")
+    timeout(TIMEOUT, inbox.recv()).await.expect("an entry arrives").expect("the node runs")
 }
 
 async fn next_event(inbox: &mut Inbox) -> Event {
@@ -44,14 +44,14 @@ async fn next_event(inbox: &mut Inbox) -> Event {
     }
 }
 
-/// Waits until something is so.
+/// Waits until `is_so` returns `true`.
 async fn until(what: &str, is_so: impl Fn() -> bool) {
-    let waited = timeout(PATIENCE, async {
+    let waited = timeout(TIMEOUT, async {
         while !is_so() {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     });
-    assert!(waited.await.is_ok(), "{what}: not so after {PATIENCE:?}");
+    assert!(waited.await.is_ok(), "{what}: not true after {TIMEOUT:?}");
 }
 
 fn certificate(name: &str) -> Certificate {
@@ -61,7 +61,7 @@ fn certificate(name: &str) -> Certificate {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_of_both_lanes_come_in_order_at_every_other_node() {
+async fn events_of_both_lanes_arrive_in_order_on_every_other_node() {
     let key = ClusterKey::generate().unwrap();
     let nodes = cluster(&["a", "b", "c"], Some(&key)).await;
     let mut inboxes: Vec<_> =
@@ -88,11 +88,11 @@ async fn events_of_both_lanes_come_in_order_at_every_other_node() {
             }
         }
     }
-    assert!(own.try_recv().is_none(), "a node does not hear itself");
+    assert!(own.try_recv().is_none(), "a node does not receive its own events");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_publishers_at_once_lose_nothing_and_keep_their_own_order() {
+async fn concurrent_publishers_lose_no_event_and_keep_their_order() {
     let nodes = cluster(&["a", "b"], None).await;
     let mut inbox = nodes[1].inbox(Filter::kinds([Kind::StateChange]));
     let mut tasks = Vec::new();
@@ -117,7 +117,7 @@ async fn many_publishers_at_once_lose_nothing_and_keep_their_own_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_block_is_in_force_here_at_once_and_at_the_others_soon_and_ends() {
+async fn a_block_is_in_force_at_once_spreads_and_expires() {
     let nodes = cluster(&["a", "b"], None).await;
     let address = "192.0.2.7".parse().unwrap();
     let network = "192.0.2.0/24".parse().unwrap();
@@ -136,7 +136,7 @@ async fn a_block_is_in_force_here_at_once_and_at_the_others_soon_and_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_joiner_gets_the_whole_mirror_and_hears_of_it() {
+async fn a_joining_node_gets_the_whole_mirror_and_its_inbox_reports_it() {
     let key = ClusterKey::generate().unwrap();
     let hub = MemoryHub::new();
     let old = node(&hub, "old", Some(&key)).await;
@@ -147,9 +147,9 @@ async fn a_joiner_gets_the_whole_mirror_and_hears_of_it() {
     let issued = certificate("mail.example.org");
     old.certs().set(issued.clone()).await.unwrap();
     until("the changes are sent", || old.status().sent == 2_001).await;
-    let mut heard = false;
-    // An inbox hears what comes from its opening on, and the mirror may have come
-    // before; not twenty times.
+    let mut is_reported = false;
+    // An inbox receives only changes that arrive after it was opened, and the mirror may arrive
+    // earlier; not twenty times in a row.
     for joiner in 0..20 {
         let new = node(&hub, &format!("new{joiner}"), Some(&key)).await;
         let mut inbox = new.inbox(Filter::kinds([Kind::Certificate]).without_members());
@@ -161,17 +161,17 @@ async fn a_joiner_gets_the_whole_mirror_and_hears_of_it() {
         while let Some(incoming) = inbox.recv().await {
             let Incoming::Synced(change) = incoming else { panic!("{incoming}") };
             assert!(change.has_private_key());
-            heard = true;
+            is_reported = true;
         }
-        if heard {
+        if is_reported {
             break;
         }
     }
-    assert!(heard, "no joiner heard of the certificate");
+    assert!(is_reported, "no inbox reported the certificate");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_key_certificates_are_refused_and_the_reason_is_said() {
+async fn without_a_cluster_key_certificates_are_refused_with_the_reason() {
     let nodes = cluster(&["a", "b"], None).await;
     let error = nodes[0].certs().set(certificate("a.example")).await.unwrap_err();
     assert!(matches!(error, Error::NoClusterKey));
@@ -180,14 +180,14 @@ async fn without_a_key_certificates_are_refused_and_the_reason_is_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nodes_of_another_key_or_without_one_do_not_take_part_and_are_counted() {
+async fn nodes_with_another_key_or_none_are_refused_and_counted() {
     let (ours, theirs) = (ClusterKey::generate().unwrap(), ClusterKey::generate().unwrap());
     let hub = MemoryHub::new();
     let a = node(&hub, "a", Some(&ours)).await;
     let b = node(&hub, "b", Some(&ours)).await;
     let stranger = node(&hub, "stranger", Some(&theirs)).await;
     let open = node(&hub, "open", None).await;
-    timeout(PATIENCE, a.wait_for_members(1)).await.unwrap();
+    timeout(TIMEOUT, a.wait_for_members(1)).await.unwrap();
     for _ in 0..10 {
         stranger.publish(QueueSignal::Refresh).await.unwrap();
         open.publish(QueueSignal::Refresh).await.unwrap();
@@ -205,17 +205,17 @@ async fn nodes_of_another_key_or_without_one_do_not_take_part_and_are_counted() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn shutdown_says_goodbye_after_everything_and_then_refuses() {
+async fn shutdown_sends_all_events_then_a_goodbye_and_refuses_further_ones() {
     let nodes = cluster(&["a", "b"], None).await;
     let mut inbox = nodes[1].inbox(Filter::all());
     for i in 0..2_000 {
         nodes[0].publish(StateChange::new(AccountId(1), ChangeId(i))).await.unwrap();
     }
     nodes[0].shutdown().await;
-    let mut heard = 0;
+    let mut received = 0;
     loop {
         match next(&mut inbox).await {
-            Incoming::Event(_) => heard += 1,
+            Incoming::Event(_) => received += 1,
             Incoming::Left { member, reason } => {
                 assert_eq!((member.name.as_str(), reason), ("a", LeaveReason::Bye));
                 break;
@@ -223,18 +223,18 @@ async fn shutdown_says_goodbye_after_everything_and_then_refuses() {
             other => panic!("{other}"),
         }
     }
-    assert_eq!(heard, 2_000);
+    assert_eq!(received, 2_000);
     let error = nodes[0].publish(QueueSignal::Refresh).await.unwrap_err();
     assert!(matches!(error, Error::ShutDown), "{error}");
     assert_eq!(nodes[0].stopped().await, StopReason::ShutDown);
     nodes[0].shutdown().await;
     let mut own = nodes[0].inbox(Filter::all());
     drop(nodes);
-    assert!(timeout(PATIENCE, own.recv()).await.unwrap().is_none());
+    assert!(timeout(TIMEOUT, own.recv()).await.unwrap().is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_is_dropped_is_noticed_like_one_that_was_killed() {
+async fn a_dropped_node_fails_for_the_others_like_a_killed_one() {
     let mut nodes = cluster(&["a", "b"], None).await;
     let mut inbox = nodes[1].inbox(Filter::all());
     drop(nodes.remove(0));
@@ -243,17 +243,17 @@ async fn a_node_that_is_dropped_is_noticed_like_one_that_was_killed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_nodes_of_one_name_the_younger_steps_back_and_says_so() {
+async fn of_two_nodes_with_one_name_the_younger_steps_back_with_the_reason() {
     let hub = MemoryHub::new();
     let elder = node(&hub, "twin", None).await;
-    // Their start is told in milliseconds: the younger starts in a later one.
+    // Start times have a resolution of 1 ms, so the second node must start in a later one.
     let started = elder.status().started;
     until("the clock moved on", || UnixMillis::from(std::time::SystemTime::now()) > started).await;
     let other = node(&hub, "other", None).await;
-    timeout(PATIENCE, other.wait_for_members(1)).await.unwrap();
+    timeout(TIMEOUT, other.wait_for_members(1)).await.unwrap();
     let mut inbox = other.inbox(Filter::all());
     let younger = node(&hub, "twin", None).await;
-    let reason = timeout(PATIENCE, younger.stopped()).await.unwrap();
+    let reason = timeout(TIMEOUT, younger.stopped()).await.unwrap();
     let name: NodeName = "twin".parse().unwrap();
     assert_eq!(reason, StopReason::DuplicateName { name: name.clone() });
     let error = younger.publish(QueueSignal::Refresh).await.unwrap_err();
@@ -268,24 +268,24 @@ async fn of_two_nodes_of_one_name_the_younger_steps_back_and_says_so() {
     assert_eq!(next_event(&mut inbox).await, Event::from(QueueSignal::Refresh));
 }
 
-/// The node that was cut off stayed, and what the other had written was lost in five of eight
+/// Regression: the isolated node stayed, and the writes of the other were lost in five of eight
 /// rounds.
 #[tokio::test(start_paused = true)]
-async fn of_two_nodes_of_one_name_the_one_cut_off_yields_and_all_it_wrote_is_kept() {
+async fn of_two_nodes_with_one_name_the_isolated_one_yields_and_its_writes_stay() {
     for wrote in 0..8 {
         let hub = MemoryHub::new();
         let twin = node(&hub, "twin", None).await;
         let others = [node(&hub, "b", None).await, node(&hub, "c", None).await];
-        timeout(PATIENCE, twin.wait_for_members(2)).await.unwrap();
-        let cut = |node: &Cluster| {
+        timeout(TIMEOUT, twin.wait_for_members(2)).await.unwrap();
+        let cut = |node: &Node| {
             hub.cut(twin.incarnation(), node.incarnation());
             hub.cut(node.incarnation(), twin.incarnation());
         };
         others.iter().for_each(cut);
-        until("it is alone", || twin.members().is_empty()).await;
+        until("the twin has no members", || twin.members().is_empty()).await;
         let working = node(&hub, "twin", None).await;
         cut(&working);
-        timeout(PATIENCE, working.wait_for_members(2)).await.unwrap();
+        timeout(TIMEOUT, working.wait_for_members(2)).await.unwrap();
         tokio::time::sleep(Duration::from_secs(10)).await;
         for n in 0..wrote * 100 {
             let network = Network::single(std::net::Ipv4Addr::from(0x0a00_0000 + n).into());
@@ -295,9 +295,9 @@ async fn of_two_nodes_of_one_name_the_one_cut_off_yields_and_all_it_wrote_is_kep
             hub.heal(twin.incarnation(), other.incarnation());
             hub.heal(other.incarnation(), twin.incarnation());
         }
-        let reason = timeout(PATIENCE, twin.stopped()).await.unwrap();
+        let reason = timeout(TIMEOUT, twin.stopped()).await.unwrap();
         assert!(matches!(reason, StopReason::DuplicateName { .. }), "{reason:?}");
-        until("all of it is kept", || {
+        until("all entries are kept", || {
             let nodes = others.iter().chain([&working]);
             nodes.map(|node| node.status().mirror_entries).all(|n| n == u64::from(wrote) * 100)
         })
@@ -308,11 +308,11 @@ async fn of_two_nodes_of_one_name_the_one_cut_off_yields_and_all_it_wrote_is_kep
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_reader_is_told_what_it_missed_and_nobody_else_notices() {
+async fn a_slow_reader_gets_a_gap_and_no_other_reader_is_affected() {
     let hub = MemoryHub::new();
     let a = node(&hub, "a", None).await;
-    let b = Cluster::builder().name("b").memory(&hub).inbox_events(100).start().await.unwrap();
-    timeout(PATIENCE, b.wait_for_members(1)).await.unwrap();
+    let b = Node::builder().name("b").memory(&hub).inbox_events(100).start().await.unwrap();
+    timeout(TIMEOUT, b.wait_for_members(1)).await.unwrap();
     let mut slow = b.inbox(Filter::all().without_members());
     for i in 0..1_000 {
         a.publish(StateChange::new(AccountId(1), ChangeId(i))).await.unwrap();
@@ -321,7 +321,7 @@ async fn a_slow_reader_is_told_what_it_missed_and_nobody_else_notices() {
     a.blocks().add(Network::single(address), "x", None).await.unwrap();
     until("the mirror is current", || b.blocks().is_blocked(address)).await;
     until("all was delivered", || b.status().delivered == 1_001).await;
-    // Counted a moment before they are in the inbox.
+    // Delivered events are counted just before they are in the inbox.
     let (mut missed, mut given) = (0, 0);
     while missed + given < 1_001 {
         match next(&mut slow).await {
@@ -338,7 +338,7 @@ async fn a_slow_reader_is_told_what_it_missed_and_nobody_else_notices() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_only_the_mirror_may_publish_and_what_is_too_long_is_refused() {
+async fn mirror_changes_and_oversized_events_are_refused() {
     let nodes = cluster(&["a", "b"], None).await;
     let change = NetworkChange {
         rule: Rule::Block,
@@ -357,8 +357,8 @@ async fn what_only_the_mirror_may_publish_and_what_is_too_long_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_try_publish_does_not_refuse_is_sent_and_publish_waits_instead() {
-    // Many threads at once: while one is inside the bus, the others fill its queue.
+async fn try_publish_sends_or_refuses_each_event_and_publish_waits() {
+    // Many threads at once: while one thread is inside the bus, the others fill its queue.
     let hub = MemoryHub::new();
     let a = node(&hub, "a", None).await;
     let big = Custom::new("big", vec![7; limits::CUSTOM_PAYLOAD_LEN]).unwrap();
@@ -373,14 +373,14 @@ async fn what_try_publish_does_not_refuse_is_sent_and_publish_waits_instead() {
     for task in tasks {
         full += task.await.unwrap();
     }
-    // Whatever was not refused is sent, and nothing else.
+    // Exactly the events that were not refused are sent.
     until("all was sent", || {
         a.status().waiting_bytes == 0 && a.status().sent >= 16 * 200 - full as u64
     })
     .await;
     let sent = a.status().sent;
     assert_eq!(sent + full as u64, 16 * 200);
-    // Waiting publishers are never refused.
+    // `publish` waits and is never refused.
     let mut tasks = Vec::new();
     for _ in 0..16 {
         let (a, big) = (a.clone(), big.clone());
@@ -391,19 +391,15 @@ async fn what_try_publish_does_not_refuse_is_sent_and_publish_waits_instead() {
         }));
     }
     for task in tasks {
-        timeout(PATIENCE, task).await.unwrap().unwrap();
+        timeout(TIMEOUT, task).await.unwrap().unwrap();
     }
     until("all was sent", || a.status().sent == sent + 320).await;
 }
 
 #[tokio::test]
-async fn a_server_that_runs_alone_has_its_mirror_all_the_same() {
-    let alone = Cluster::builder()
-        .coordinator(Coordinator::disabled())
-        .name("alone")
-        .start()
-        .await
-        .unwrap();
+async fn a_node_without_a_network_has_its_mirror() {
+    let alone =
+        Node::builder().coordinator(Coordinator::disabled()).name("alone").start().await.unwrap();
     let address = "192.0.2.7".parse().unwrap();
     alone.blocks().add(Network::single(address), "x", None).await.unwrap();
     alone.publish(QueueSignal::Refresh).await.unwrap();
@@ -413,9 +409,9 @@ async fn a_server_that_runs_alone_has_its_mirror_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_bad_name_key_or_time_is_refused_before_anything_starts() {
+async fn an_invalid_name_cluster_name_or_timeout_is_refused_at_the_start() {
     let hub = MemoryHub::new();
-    let builder = || Cluster::builder().memory(&hub).name("a");
+    let builder = || Node::builder().memory(&hub).name("a");
     let errors = [
         builder().name("a b").start().await.unwrap_err().to_string(),
         builder().cluster_name("a/b").start().await.unwrap_err().to_string(),

@@ -1,4 +1,4 @@
-//! A cluster key takes the place of another while all goes on.
+//! Key rotation on running nodes.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
@@ -10,21 +10,21 @@ use std::time::Duration;
 use mailmesh::*;
 use tokio::time::timeout;
 
-const PATIENCE: Duration = Duration::from_secs(20);
-/// Events that may wait in a reader's inbox: a gap for want of room would be no fault of keys.
-const ROOM: usize = 1 << 20;
+const TIMEOUT: Duration = Duration::from_secs(20);
+/// Capacity of the readers' inboxes: a gap caused by a full inbox would not be the keys' fault.
+const INBOX_EVENTS: usize = 1 << 20;
 
 async fn until(what: &str, is_so: impl Fn() -> bool) {
-    let waited = timeout(PATIENCE, async {
+    let waited = timeout(TIMEOUT, async {
         while !is_so() {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     });
-    assert!(waited.await.is_ok(), "{what}: not so after {PATIENCE:?}");
+    assert!(waited.await.is_ok(), "{what}: not true after {TIMEOUT:?}");
 }
 
 /// Nodes over Zenoh on the loopback, each connected to the first.
-async fn over_zenoh(names: &[&str], dir: &Path, key: &ClusterKey) -> Vec<Cluster> {
+async fn over_zenoh(names: &[&str], dir: &Path, key: &ClusterKey) -> Vec<Node> {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mut nodes = Vec::new();
     for (n, name) in names.iter().enumerate() {
@@ -41,15 +41,15 @@ async fn over_zenoh(names: &[&str], dir: &Path, key: &ClusterKey) -> Vec<Cluster
             "mesh": {"key": {"@type": "File", "filePath": file}},
         });
         let coordinator = Coordinator::parse(&config.to_string()).unwrap();
-        let builder = Cluster::builder()
+        let builder = Node::builder()
             .name(*name)
             .coordinator(coordinator)
-            .inbox_events(ROOM)
+            .inbox_events(INBOX_EVENTS)
             .inbox_bytes(usize::MAX);
         nodes.push(builder.start().await.unwrap());
     }
     for node in &nodes {
-        timeout(PATIENCE, node.wait_for_members(names.len() - 1)).await.unwrap();
+        timeout(TIMEOUT, node.wait_for_members(names.len() - 1)).await.unwrap();
     }
     nodes
 }
@@ -66,25 +66,25 @@ fn in_file(path: &Path) -> Vec<KeyId> {
     Keyring::from_text(&std::fs::read_to_string(path).unwrap()).unwrap().ids("mail")
 }
 
-/// Events that an inbox delivered and reported missing.
+/// Number of events that an inbox delivered and that it reported missing.
 #[derive(Debug, Default)]
 struct Counted {
-    came: u64,
+    delivered: u64,
     missed: u64,
 }
 
-/// Counts events of each sender until `last` of each came or was reported missing, in order.
+/// Counts events of each sender until `last` of each were delivered or reported missing, in order.
 async fn count(mut inbox: Inbox, last: Vec<Arc<AtomicU64>>, done: Arc<AtomicBool>) -> Counted {
     let mut positions = std::collections::BTreeMap::<(NodeName, Lane), u64>::new();
     let mut counted = Counted::default();
     loop {
         if done.load(Ordering::Acquire)
-            && counted.came + counted.missed
+            && counted.delivered + counted.missed
                 == last.iter().map(|last| last.load(Ordering::Acquire)).sum::<u64>()
         {
             return counted;
         }
-        let Ok(incoming) = timeout(PATIENCE, inbox.recv()).await else {
+        let Ok(incoming) = timeout(TIMEOUT, inbox.recv()).await else {
             panic!("{counted:?}: {positions:?} of {last:?}");
         };
         match incoming.expect("the node runs") {
@@ -93,7 +93,7 @@ async fn count(mut inbox: Inbox, last: Vec<Arc<AtomicU64>>, done: Arc<AtomicBool
                 let position = position.or_default();
                 *position += 1;
                 assert_eq!(received.number, *position);
-                counted.came += 1;
+                counted.delivered += 1;
             }
             Incoming::Gap(gap) => {
                 *positions.entry((gap.from.name.clone(), gap.lane)).or_default() += gap.missed;
@@ -111,28 +111,28 @@ fn certificate() -> Certificate {
     certificate_from_pem(chain.as_bytes(), key.as_bytes()).unwrap()
 }
 
-async fn with_store(dir: &Path, keys: Keyring) -> Cluster {
-    let builder = Cluster::builder().name("a").memory(&MemoryHub::new()).keyring(keys, None);
+async fn with_store(dir: &Path, keys: Keyring) -> Node {
+    let builder = Node::builder().name("a").memory(&MemoryHub::new()).keyring(keys, None);
     builder.store(dir).start().await.unwrap()
 }
 
-/// Each node opens its session anew three times meanwhile, and each link is down for some
-/// 100 ms: what a sender still has then is repaired.
+/// During the rotation each node reopens its session three times, and each link is down for some
+/// 100 ms. Events that the sender still has are repaired.
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_rotate_under_load_without_a_loss_or_a_gap() {
+async fn keys_rotate_under_load_without_a_gap() {
     let counted = rotate_keys(Some(Duration::from_millis(10))).await;
     assert_eq!(counted.missed, 0);
 }
 
-/// Senders that are never idle publish more in the time of a cut than they keep.
+/// Senders that never pause publish more during such a cut than their replay buffers hold.
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_rotate_under_full_load_and_what_is_missing_is_reported() {
+async fn keys_rotate_under_full_load_and_missing_events_are_reported() {
     let counted = rotate_keys(None).await;
-    assert!(counted.missed < counted.came, "{counted:?}");
+    assert!(counted.missed < counted.delivered, "{counted:?}");
 }
 
-/// Three nodes that publish while their keys rotate: 500 events, then the pause, if there is
-/// one. What all inboxes counted together.
+/// Lets three nodes publish while their keys rotate, with a pause after every 500 events. Returns
+/// the sums over all inboxes.
 async fn rotate_keys(pause: Option<Duration>) -> Counted {
     let dir = tempfile::tempdir().unwrap();
     let old = ClusterKey::generate().unwrap();
@@ -164,20 +164,20 @@ async fn rotate_keys(pause: Option<Duration>) -> Counted {
             })
         })
         .collect();
-    let more_came = async |from: u64| {
-        until("events come", || nodes.iter().all(|n| n.status().delivered > from + 20_000)).await;
+    let more_delivered = async |from: u64| {
+        until("events arrive", || nodes.iter().all(|n| n.status().delivered > from + 20_000)).await;
         nodes.iter().map(|n| n.status().delivered).max().unwrap()
     };
 
-    let begun = more_came(0).await;
+    let begun = more_delivered(0).await;
     let new = nodes[1].keys().add(ClusterKey::generate().unwrap()).await.unwrap();
-    let before = more_came(begun).await;
+    let before = more_delivered(begun).await;
     nodes[2].keys().activate(new).await.unwrap();
-    let between = more_came(before).await;
+    let between = more_delivered(before).await;
     nodes[0].keys().retire(old.id("mail")).await.unwrap();
     let retired = tokio::time::Instant::now();
-    more_came(between).await;
-    // Also once what was sealed with the old one is accepted no more, and opens no link.
+    more_delivered(between).await;
+    // Goes on until frames sealed with the old key are refused and the key opens no link.
     while retired.elapsed() < Duration::from_secs(12) {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -186,7 +186,7 @@ async fn rotate_keys(pause: Option<Duration>) -> Counted {
         publisher.await.unwrap();
     }
     done.store(true, Ordering::Release);
-    // The last wakes those that have all.
+    // Wakes the readers that already have all events.
     for (node, sent) in nodes.iter().zip(&sent) {
         node.publish(StateChange::new(AccountId(0), ChangeId(0))).await.unwrap();
         sent.fetch_add(1, Ordering::AcqRel);
@@ -194,7 +194,8 @@ async fn rotate_keys(pause: Option<Duration>) -> Counted {
     let mut all = Counted::default();
     for count in counts {
         let counted = count.await.unwrap();
-        (all.came, all.missed) = (all.came + counted.came, all.missed + counted.missed);
+        (all.delivered, all.missed) =
+            (all.delivered + counted.delivered, all.missed + counted.missed);
     }
     println!("{all:?} while the keys rotated");
     for (node, name) in nodes.iter().zip(["a", "b", "c"]) {
@@ -208,18 +209,18 @@ async fn rotate_keys(pause: Option<Duration>) -> Counted {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_has_only_the_old_key_is_out_once_that_is_retired() {
+async fn a_node_with_only_the_old_key_is_refused_after_its_retirement() {
     let hub = MemoryHub::new();
     let old = ClusterKey::generate().unwrap();
     let start = async |name: &str, keys: Keyring| {
-        Cluster::builder().name(name).memory(&hub).keyring(keys, None).start().await.unwrap()
+        Node::builder().name(name).memory(&hub).keyring(keys, None).start().await.unwrap()
     };
     let (a, b) =
         (start("a", Keyring::new(old.clone())).await, start("b", Keyring::new(old.clone())).await);
-    timeout(PATIENCE, a.wait_for_members(1)).await.unwrap();
-    timeout(PATIENCE, b.wait_for_members(1)).await.unwrap();
+    timeout(TIMEOUT, a.wait_for_members(1)).await.unwrap();
+    timeout(TIMEOUT, b.wait_for_members(1)).await.unwrap();
 
-    // Nothing is done before all can follow.
+    // No node changes its key before all nodes have it.
     let unknown = ClusterKey::generate().unwrap();
     let error = a.keys().activate(unknown.id("mail")).await.unwrap_err().to_string();
     assert!(error.contains("there is no cluster key"), "{error}");
@@ -232,7 +233,7 @@ async fn who_has_only_the_old_key_is_out_once_that_is_retired() {
             "no key {id} at b; add it first (`mailmesh key add --here FILE` there, or `key add FILE` for all)"
         )
     );
-    assert_eq!(a.keys().add(new.clone()).await.unwrap(), id, "once more does no harm");
+    assert_eq!(a.keys().add(new.clone()).await.unwrap(), id, "adding the key twice does no harm");
     let error = a.keys().retire(old.id("mail")).await.unwrap_err().to_string();
     assert_eq!(
         error,
@@ -248,15 +249,15 @@ async fn who_has_only_the_old_key_is_out_once_that_is_retired() {
     assert!(listed.iter().all(|node| node.answered && !node.kept && !node.keeps_active));
     assert!(listed.iter().all(|node| node.keys == [id, old.id("mail")]));
 
-    // Who comes with both is heard, and so is the mirror's content.
+    // A node with both keys joins and gets the mirror.
     let mut both = Keyring::new(old.clone());
     both.add(new.clone()).unwrap();
     let address = "192.0.2.1".parse().unwrap();
     a.blocks().add(Network::single(address), "spam", None).await.unwrap();
     let c = start("c", both).await;
-    timeout(PATIENCE, c.wait_for_members(2)).await.unwrap();
-    // It seals with another key than they do until it is told to.
-    until("c is heard", || a.status().members == 2 && b.status().members == 2).await;
+    timeout(TIMEOUT, c.wait_for_members(2)).await.unwrap();
+    // c seals with another key than the others until it is activated.
+    until("c is a member", || a.status().members == 2 && b.status().members == 2).await;
     let error = a.keys().retire(old.id("mail")).await.unwrap_err().to_string();
     assert!(error.starts_with("c seal with"), "{error}");
     a.keys().activate(id).await.unwrap();
@@ -267,34 +268,35 @@ async fn who_has_only_the_old_key_is_out_once_that_is_retired() {
     let retired = tokio::time::Instant::now();
     assert_eq!(a.keys().list().await.unwrap()[2].keys, [id]);
     until("mirrors are equal", || {
-        let of = |node: &Cluster| node.status().mirror_fingerprint;
+        let of = |node: &Node| node.status().mirror_fingerprint;
         of(&a) == of(&b) && of(&b) == of(&c)
     })
     .await;
 
-    // Until those that were on their way have come it may still be taken in.
+    // A node with the old key may still join during the grace period.
     let begin = tokio::time::Instant::now();
     loop {
         let stranger = start("d", Keyring::new(old.clone())).await;
         let is_decided = || a.status().refused.not_authentic > 0 || a.status().members == 3;
-        until("it is taken in or refused", is_decided).await;
+        until("the stranger joins or is refused", is_decided).await;
         if a.status().members < 3 {
-            until("it refuses, too", || stranger.status().refused.not_authentic > 0).await;
+            until("the stranger refuses, too", || stranger.status().refused.not_authentic > 0)
+                .await;
             assert_eq!((stranger.status().members, a.status().members), (0, 2));
             break;
         }
         stranger.shutdown().await;
-        until("it is gone", || a.status().members == 2).await;
-        assert!(begin.elapsed() < PATIENCE, "it is still taken in");
+        until("the stranger is gone", || a.status().members == 2).await;
+        assert!(begin.elapsed() < TIMEOUT, "the stranger still joins");
     }
     assert!(
         retired.elapsed() > Duration::from_secs(8),
-        "what was on its way is accepted for a while"
+        "frames in flight are accepted during the grace period"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_store_has_sealed_is_sealed_anew_before_its_key_goes() {
+async fn stored_certificates_are_resealed_before_their_key_is_retired() {
     let dir = tempfile::tempdir().unwrap();
     let old = ClusterKey::generate().unwrap();
     let start = async |keys| with_store(dir.path(), keys).await;
@@ -313,8 +315,8 @@ async fn what_a_store_has_sealed_is_sealed_anew_before_its_key_goes() {
 }
 
 #[tokio::test]
-async fn keys_of_an_open_mesh_a_full_ring_and_a_file_that_cannot_be_written_are_told() {
-    let open = Cluster::builder().name("a").memory(&MemoryHub::new()).start().await.unwrap();
+async fn key_errors_name_a_missing_key_a_full_ring_and_a_missing_file() {
+    let open = Node::builder().name("a").memory(&MemoryHub::new()).start().await.unwrap();
     let key = || ClusterKey::generate().unwrap();
     let error = open.keys().add(key()).await.unwrap_err().to_string();
     assert!(error.contains("the mesh is open"), "{error}");
@@ -322,7 +324,7 @@ async fn keys_of_an_open_mesh_a_full_ring_and_a_file_that_cannot_be_written_are_
 
     let gone = tempfile::tempdir().unwrap();
     let file = gone.path().join("keys");
-    let builder = Cluster::builder().name("a").memory(&MemoryHub::new());
+    let builder = Node::builder().name("a").memory(&MemoryHub::new());
     let node = builder.keyring(Keyring::new(key()), Some(file)).start().await.unwrap();
     let listed = node.keys().list().await.unwrap().remove(0);
     assert!(!listed.kept && !listed.keeps_active && !listed.keeps_new, "there is no such file");
@@ -338,7 +340,7 @@ async fn keys_of_an_open_mesh_a_full_ring_and_a_file_that_cannot_be_written_are_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_comes_with_its_keys_in_another_order_goes_with_the_others() {
+async fn a_node_with_its_keys_in_another_order_adopts_the_majority_key() {
     let hub = MemoryHub::new();
     let [old, new] = [(); 2].map(|()| ClusterKey::generate().unwrap());
     let ring = |first: &ClusterKey, second: &ClusterKey| {
@@ -347,12 +349,12 @@ async fn who_comes_with_its_keys_in_another_order_goes_with_the_others() {
         ring
     };
     let start = async |name: &str, keys: Keyring| {
-        Cluster::builder().name(name).memory(&hub).keyring(keys, None).start().await.unwrap()
+        Node::builder().name(name).memory(&hub).keyring(keys, None).start().await.unwrap()
     };
     let a = start("a", ring(&new, &old)).await;
     let address = "192.0.2.1".parse().unwrap();
     a.blocks().add(Network::single(address), "spam", None).await.unwrap();
-    // Of two the elder's key holds, of three that of two.
+    // Of two nodes the older one's key wins; of three, the majority's.
     let b = start("b", ring(&old, &new)).await;
     until("b has the mirror", || b.blocks().is_blocked(address)).await;
     let c = start("c", ring(&old, &new)).await;
@@ -360,11 +362,11 @@ async fn who_comes_with_its_keys_in_another_order_goes_with_the_others() {
     for node in [&a, &b, &c] {
         assert_eq!(node.status().key_id, Some(new.id("mail").to_string()));
     }
-    // A node that is told to seal with another does, and the others stay as they are.
+    // An activation on one node changes that node only.
     c.keys().activate_here(old.id("mail")).await.unwrap();
-    let told = tokio::time::Instant::now();
-    // For longer than a node would wait before it goes with the others.
-    while told.elapsed() < Duration::from_secs(7) {
+    let activated = tokio::time::Instant::now();
+    // Longer than a node waits before it adopts the majority's key.
+    while activated.elapsed() < Duration::from_secs(7) {
         let ids = [&a, &b, &c].map(|node| node.status().key_id.unwrap());
         assert_eq!(ids, [new.id("mail"), new.id("mail"), old.id("mail")].map(|id| id.to_string()));
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -372,7 +374,7 @@ async fn who_comes_with_its_keys_in_another_order_goes_with_the_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_sealed_in_another_life_is_sealed_anew_too() {
+async fn certificates_sealed_by_an_earlier_incarnation_are_resealed() {
     let dir = tempfile::tempdir().unwrap();
     let [old, new] = [(); 2].map(|()| ClusterKey::generate().unwrap());
     let start = async |keys| with_store(dir.path(), keys).await;
@@ -388,7 +390,7 @@ async fn what_was_sealed_in_another_life_is_sealed_anew_too() {
 }
 
 #[tokio::test]
-async fn a_key_that_was_retired_is_not_added_for_all_again() {
+async fn a_retired_key_is_not_added_on_all_nodes_again() {
     let dir = tempfile::tempdir().unwrap();
     let [old, new] = [(); 2].map(|()| ClusterKey::generate().unwrap());
     let node = with_store(dir.path(), Keyring::new(old.clone())).await;
@@ -399,14 +401,14 @@ async fn a_key_that_was_retired_is_not_added_for_all_again() {
     keys.retire_forced(before).await.unwrap();
     let refused = keys.add(old.clone()).await.unwrap_err();
     assert!(matches!(refused, Error::KeyRetired { id } if id == before), "{refused}");
-    // Who means it says so on each node.
+    // To add it again, the operator adds it on each node.
     keys.add_here(old.clone()).await.unwrap();
     assert_eq!(keys.add(old).await.unwrap(), before);
     node.shutdown().await;
 }
 
-/// As where a Secret is mounted read-only: the file cannot be written, and the operator changes
-/// it elsewhere.
+/// Like a Secret mounted read-only: the node cannot write the file, and the operator changes it
+/// elsewhere.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_not_retired_while_a_restart_would_lock_a_member_out() {
     let hub = MemoryHub::new();
@@ -414,7 +416,7 @@ async fn a_key_is_not_retired_while_a_restart_would_lock_a_member_out() {
     let old = ClusterKey::generate().unwrap();
     let start = async |name: &str, file: Option<PathBuf>| {
         let ring = Keyring::new(old.clone());
-        let builder = Cluster::builder().name(name).memory(&hub).keyring(ring, file);
+        let builder = Node::builder().name(name).memory(&hub).keyring(ring, file);
         builder.start().await.unwrap()
     };
     let a = start("a", Some(key_file(dir.path(), "a", &Keyring::new(old.clone())))).await;
@@ -422,7 +424,7 @@ async fn a_key_is_not_retired_while_a_restart_would_lock_a_member_out() {
     let b = start("b", Some(secret.join("b"))).await;
     let c = start("c", None).await;
     for node in [&a, &b, &c] {
-        timeout(PATIENCE, node.wait_for_members(2)).await.unwrap();
+        timeout(TIMEOUT, node.wait_for_members(2)).await.unwrap();
     }
     let keys = a.keys();
     let id = keys.add(ClusterKey::generate().unwrap()).await.unwrap();
@@ -451,14 +453,14 @@ async fn a_key_is_not_retired_while_a_restart_would_lock_a_member_out() {
     assert!(matches!(&error, Error::KeyNotKept { nodes, .. } if nodes == "c"), "{error}");
     c.shutdown().await;
     until("c is gone", || a.status().members == 1).await;
-    assert_eq!(a.away().len(), 1);
-    assert_eq!(a.away()[0].name.as_str(), "c");
+    assert_eq!(a.former_members().len(), 1);
+    assert_eq!(a.former_members()[0].name.as_str(), "c");
     a.keys().retire(old.id("mail")).await.unwrap();
     let again = start("c", None).await;
-    until("c lacks the key, and says so", || again.status().locked_out).await;
-    assert!(!a.status().locked_out, "it has a member");
-    let heard = again.keys().add_here(a.keys().export(None).unwrap()).await.unwrap();
-    assert_eq!(heard, id);
+    until("c lacks the key and reports it", || again.status().locked_out).await;
+    assert!(!a.status().locked_out, "a has a member");
+    let added = again.keys().add_here(a.keys().export(None).unwrap()).await.unwrap();
+    assert_eq!(added, id);
     for node in [a, b, again] {
         node.shutdown().await;
     }

@@ -1,4 +1,4 @@
-//! A node that is shut down takes nothing unsaid with it.
+//! A node that leaves takes no unsent event with it.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
@@ -13,7 +13,7 @@ fn event(number: u64) -> StateChange {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_event_is_repaired_before_the_goodbye_though_it_was_lost_on_the_way() {
+async fn a_lost_last_event_is_repaired_before_the_goodbye() {
     let cluster = TestCluster::start(["mx1", "mx2"]).await.unwrap();
     let (mx1, mx2) = (cluster.node("mx1"), cluster.node("mx2"));
     let mut inbox = mx2.inbox(Filter::kinds([Kind::StateChange]));
@@ -21,17 +21,19 @@ async fn the_last_event_is_repaired_before_the_goodbye_though_it_was_lost_on_the
     mx1.publish(event(1)).await.unwrap();
     let leaves = tokio::spawn(async move { mx1.shutdown().await });
     sleep(Duration::from_millis(200)).await;
-    assert!(!leaves.is_finished(), "it waits for its last event to be confirmed");
+    assert!(!leaves.is_finished(), "the shutdown waits until its last event is acknowledged");
     cluster.heal_all();
     leaves.await.unwrap();
-    let came = [inbox.recv().await.unwrap(), inbox.recv().await.unwrap()];
-    assert!(matches!(&came[0], Incoming::Event(received) if received.number == 1), "{came:?}");
-    assert!(matches!(&came[1], Incoming::Left { .. }), "{came:?}");
+    let entries = [inbox.recv().await.unwrap(), inbox.recv().await.unwrap()];
+    assert!(
+        matches!(&entries[0], Incoming::Event(received) if received.number == 1),
+        "{entries:?}"
+    );
+    assert!(matches!(&entries[1], Incoming::Left { .. }), "{entries:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_answers_nothing_delays_a_goodbye_by_half_a_second_and_an_idle_node_not_at_all()
-{
+async fn a_silent_peer_delays_a_goodbye_by_half_a_second() {
     let cluster = TestCluster::start(["mx1", "mx2", "mx3"]).await.unwrap();
     let (mx1, mx3) = (cluster.node("mx1"), cluster.node("mx3"));
     cluster.freeze("mx2");
@@ -45,9 +47,9 @@ async fn a_peer_that_answers_nothing_delays_a_goodbye_by_half_a_second_and_an_id
     assert!(begin.elapsed() < Duration::from_millis(10), "{:?}", begin.elapsed());
 }
 
-/// mx3 is cut off while mx1 publishes and ends, and comes back after so many seconds: mx2
-/// has everything of mx1.
-async fn what_mx3_gets(kill: bool, back_after: f64) -> (u64, u64) {
+/// Isolates mx3 while mx1 publishes and ends, and reconnects it after `back_after` seconds. mx2 has
+/// all events of mx1. Returns the events that mx3 received and those reported missing.
+async fn events_on_mx3(kill: bool, back_after: f64) -> (u64, u64) {
     let cluster = TestCluster::start(["mx1", "mx2", "mx3"]).await.unwrap();
     let (mx1, mx3) = (cluster.node("mx1"), cluster.node("mx3"));
     let mut inbox = mx3.inbox(Filter::kinds([Kind::StateChange]));
@@ -67,25 +69,25 @@ async fn what_mx3_gets(kill: bool, back_after: f64) -> (u64, u64) {
     sleep(Duration::from_secs_f64(back_after)).await;
     cluster.heal_all();
     sleep(Duration::from_secs(10)).await;
-    let (mut came, mut told) = (0, 0);
+    let (mut received, mut missed) = (0, 0);
     while let Ok(incoming) = timeout(Duration::from_millis(10), inbox.recv()).await {
         match incoming.unwrap() {
-            Incoming::Event(received) => {
-                assert_eq!(received.number, came + told + 1);
-                came += 1;
+            Incoming::Event(event) => {
+                assert_eq!(event.number, received + missed + 1);
+                received += 1;
             }
-            Incoming::Gap(gap) => told += gap.missed,
+            Incoming::Gap(gap) => missed += gap.missed,
             _ => {}
         }
     }
-    (came, told)
+    (received, missed)
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_was_cut_off_when_a_node_ended_gets_its_last_words_from_another() {
+async fn an_isolated_node_gets_the_last_events_of_an_ended_one_from_another() {
     for kill in [false, true] {
         for back_after in [0.05, 1.0, 2.4, 6.5, 60.0] {
-            let got = what_mx3_gets(kill, back_after).await;
+            let got = events_on_mx3(kill, back_after).await;
             assert_eq!(got, (1_001, 0), "kill: {kill}, back after {back_after} s");
         }
     }

@@ -1,4 +1,4 @@
-//! A node that was away while the cluster key was changed comes back.
+//! A node that missed a key rotation comes back.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
@@ -8,15 +8,15 @@ use std::time::Duration;
 use mailmesh::*;
 use tokio::time::{Instant, timeout};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 async fn until(what: &str, is_so: impl Fn() -> bool) {
-    let waited = timeout(PATIENCE, async {
+    let waited = timeout(TIMEOUT, async {
         while !is_so() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     });
-    assert!(waited.await.is_ok(), "{what}: not so after {PATIENCE:?}");
+    assert!(waited.await.is_ok(), "{what}: not true after {TIMEOUT:?}");
 }
 
 fn ring(keys: &[&ClusterKey]) -> Keyring {
@@ -35,8 +35,8 @@ fn key_file(dir: &Path, name: &str, keys: &Keyring) -> PathBuf {
     path
 }
 
-/// A node over Zenoh on the loopback, without multicast. All but `a` dial `a`, which dials nobody.
-async fn over_zenoh(name: &str, dir: &Path, keys: &Keyring, port: u16) -> Cluster {
+/// A node over Zenoh on the loopback, without multicast. `a` dials no node; all others dial `a`.
+async fn over_zenoh(name: &str, dir: &Path, keys: &Keyring, port: u16) -> Node {
     let endpoints = if name == "a" {
         format!("listen: {{endpoints: ['tcp/127.0.0.1:{port}']}}")
     } else {
@@ -51,10 +51,10 @@ async fn over_zenoh(name: &str, dir: &Path, keys: &Keyring, port: u16) -> Cluste
         "mesh": {"key": {"@type": "File", "filePath": key_file(dir, name, keys)}},
     });
     let coordinator = Coordinator::parse(&config.to_string()).unwrap();
-    Cluster::builder().name(name).coordinator(coordinator).start().await.unwrap()
+    Node::builder().name(name).coordinator(coordinator).start().await.unwrap()
 }
 
-/// Links prove the key: a node that has the old one alone dials in vain, and is dialed by nobody.
+/// Links prove the key: a node with only the old key dials in vain, and no node dials it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_added_here_brings_back_a_node_that_missed_a_rotation() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -63,7 +63,7 @@ async fn a_key_added_here_brings_back_a_node_that_missed_a_rotation() {
     let a = over_zenoh("a", dir.path(), &ring(&[&new]), port).await;
     let address = "192.0.2.1".parse().unwrap();
     a.blocks().add(Network::single(address), "spam", None).await.unwrap();
-    // It dials before b does, and b is taken in.
+    // c dials before b does, and b joins.
     let c = over_zenoh("c", dir.path(), &ring(&[&old]), port).await;
     let b = over_zenoh("b", dir.path(), &ring(&[&new]), port).await;
     until("a and b meet", || [&a, &b].iter().all(|node| node.status().members == 1)).await;
@@ -77,10 +77,13 @@ async fn a_key_added_here_brings_back_a_node_that_missed_a_rotation() {
         in_file == [new.id("mail"), old.id("mail")]
     })
     .await;
-    until("and says so", || c.status().key_id == Some(new.id("mail").to_string())).await;
+    until("the status of c shows the key", || {
+        c.status().key_id == Some(new.id("mail").to_string())
+    })
+    .await;
     until("c has the mirror", || c.blocks().is_blocked(address)).await;
     until("all agree", || {
-        let of = |node: &Cluster| node.status().mirror_fingerprint;
+        let of = |node: &Node| node.status().mirror_fingerprint;
         of(&a) == of(&b) && of(&b) == of(&c)
     })
     .await;
@@ -89,40 +92,42 @@ async fn a_key_added_here_brings_back_a_node_that_missed_a_rotation() {
     }
 }
 
-/// A node of virtual time.
-async fn in_memory(hub: &MemoryHub, name: &str, keys: Keyring, start: Instant) -> Cluster {
+/// A node in virtual time.
+async fn in_memory(hub: &MemoryHub, name: &str, keys: Keyring, start: Instant) -> Node {
     let clock = move || UnixMillis(1_800_000_000_000).plus(start.elapsed());
-    let builder = Cluster::builder().name(name).memory(hub).keyring(keys, None);
+    let builder = Node::builder().name(name).memory(hub).keyring(keys, None);
     builder.wall_clock(clock).start().await.unwrap()
 }
 
-/// It was off between `key add` and `key activate`: its file names the old key first, and the
-/// others have retired that.
+/// c was off between `key add` and `key activate`: its file names the old key first, and the others
+/// have retired that key.
 #[tokio::test(start_paused = true)]
-async fn a_node_that_accepts_the_key_of_the_others_finds_them_by_itself() {
+async fn a_node_that_accepts_the_others_key_finds_them_by_itself() {
     let hub = MemoryHub::new();
     let [old, new] = [(); 2].map(|()| ClusterKey::generate().unwrap());
     let start = Instant::now();
-    // The elder, whose key holds where two differ and hear each other.
+    // The oldest node, whose key wins when two nodes that hear each other differ.
     let c = in_memory(&hub, "c", ring(&[&old, &new]), start).await;
     tokio::time::advance(Duration::from_millis(20)).await;
     let a = in_memory(&hub, "a", ring(&[&new]), start).await;
-    until("c is heard", || a.status().members == 1 && c.status().members == 1).await;
-    until("it stays so", || c.status().key_id == Some(new.id("mail").to_string())).await;
+    until("c is a member", || a.status().members == 1 && c.status().members == 1).await;
+    until("c activates the new key", || c.status().key_id == Some(new.id("mail").to_string()))
+        .await;
 }
 
-/// A node that is alone tries its other keys now and then, and seals with its own in between.
+/// A node without members tries its other keys from time to time, and seals with its own in
+/// between.
 #[tokio::test(start_paused = true)]
-async fn a_node_alone_that_accepts_another_key_is_found_by_a_node_of_its_own() {
+async fn a_lonely_node_with_two_keys_is_found_by_a_node_with_its_first_key() {
     let hub = MemoryHub::new();
     let [old, new] = [(); 2].map(|()| ClusterKey::generate().unwrap());
     let start = Instant::now();
     let a = in_memory(&hub, "a", ring(&[&old, &new]), start).await;
-    // Into the first try, which begins after 10 s and lasts 10 s.
+    // During the first trial, which starts after 10 s and lasts 10 s.
     tokio::time::sleep(Duration::from_secs(13)).await;
     let b = in_memory(&hub, "b", ring(&[&old]), start).await;
-    until("b is taken in", || a.status().members == 1 && b.status().members == 1).await;
-    // Two of one key stay with it.
+    until("b is a member", || a.status().members == 1 && b.status().members == 1).await;
+    // The two nodes keep their common key.
     for _ in 0..100 {
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert_eq!(a.status().key_id, Some(old.id("mail").to_string()));

@@ -1,4 +1,4 @@
-//! The mirror on a disk: what a node has when it starts again.
+//! The mirror on disk: what a node has after a restart.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
@@ -11,7 +11,7 @@ use std::time::Duration;
 use mailmesh::*;
 use tokio::time::timeout;
 
-/// A wall clock that a test sets.
+/// A wall clock that the test sets.
 #[derive(Clone)]
 struct WallClock(Arc<AtomicU64>);
 
@@ -25,13 +25,13 @@ impl WallClock {
         self.0.fetch_add(millis as u64, Ordering::Relaxed);
     }
 
-    fn builder(&self, name: &str, hub: &MemoryHub) -> ClusterBuilder {
+    fn builder(&self, name: &str, hub: &MemoryHub) -> NodeBuilder {
         let millis = self.0.clone();
         let read = move || UnixMillis(millis.load(Ordering::Relaxed));
-        Cluster::builder().name(name).memory(hub).wall_clock(read)
+        Node::builder().name(name).memory(hub).wall_clock(read)
     }
 
-    async fn start(&self, dir: &Path) -> Cluster {
+    async fn start(&self, dir: &Path) -> Node {
         self.builder("mx1", &MemoryHub::new()).store(dir).start().await.unwrap()
     }
 }
@@ -47,16 +47,16 @@ fn ip(n: u8) -> IpAddr {
     [192, 0, 2, n].into()
 }
 
-async fn block(node: &Cluster, n: u8, life: Option<Duration>) {
-    node.blocks().add(Network::single(ip(n)), "spam", life).await.unwrap();
+async fn block(node: &Node, n: u8, ttl: Option<Duration>) {
+    node.blocks().add(Network::single(ip(n)), "spam", ttl).await.unwrap();
 }
 
-fn blocked(node: &Cluster) -> Vec<u8> {
+fn blocked(node: &Node) -> Vec<u8> {
     (0..=255).filter(|n| node.blocks().is_blocked(ip(*n))).collect()
 }
 
 #[tokio::test]
-async fn what_was_saved_is_there_after_a_crash_and_what_ended_meanwhile_is_not() {
+async fn saved_entries_survive_a_crash_unless_they_expired() {
     let (dir, clock) = (tempfile::tempdir().unwrap(), WallClock::new());
     let node = clock.start(dir.path()).await;
     block(&node, 1, None).await;
@@ -69,24 +69,24 @@ async fn what_was_saved_is_there_after_a_crash_and_what_ended_meanwhile_is_not()
     assert_eq!((status.waiting, &status.failure), (0, &None));
     assert!(Path::new(&status.path).starts_with(dir.path()));
     let digest = node.status().mirror_fingerprint;
-    // No goodbye: the last handle is gone.
+    // No goodbye: this drops the last handle.
     drop(node);
 
     let node = restart(&clock, dir.path()).await;
     assert_eq!(blocked(&node), [1, 2]);
     assert_eq!(node.values::<Flags>().get("greylisting").unwrap(), Some(true));
-    assert_eq!(node.status().mirror_fingerprint, digest, "tombstones and all");
+    assert_eq!(node.status().mirror_fingerprint, digest, "tombstones included");
     node.shutdown().await;
     clock.add(2.0);
     let node = clock.start(dir.path()).await;
     assert_eq!(blocked(&node), [1]);
-    // The second goodbye writes nothing, and does not wait.
+    // The second shutdown writes nothing and does not wait.
     node.shutdown().await;
     node.shutdown().await;
 }
 
-/// The file is let go of a moment after the last handle.
-async fn restart(clock: &WallClock, dir: &Path) -> Cluster {
+/// The file is closed a moment after the last handle is dropped.
+async fn restart(clock: &WallClock, dir: &Path) -> Node {
     let begin = std::time::Instant::now();
     loop {
         match clock.builder("mx1", &MemoryHub::new()).store(dir).start().await {
@@ -100,7 +100,7 @@ async fn restart(clock: &WallClock, dir: &Path) -> Cluster {
 }
 
 #[tokio::test]
-async fn stamps_are_later_than_before_a_restart_though_the_clock_stepped_back() {
+async fn stamps_increase_over_a_restart_even_if_the_clock_stepped_back() {
     let (dir, clock) = (tempfile::tempdir().unwrap(), WallClock::new());
     let hub = MemoryHub::new();
     let other = clock.builder("mx2", &hub).start().await.unwrap();
@@ -122,7 +122,7 @@ async fn stamps_are_later_than_before_a_restart_though_the_clock_stepped_back() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_mirror_that_is_too_old_is_used_only_if_nobody_runs_for_longer() {
+async fn a_too_old_mirror_is_used_only_if_no_member_has_run_for_longer() {
     for others in [false, true] {
         let (dir, clock) = (tempfile::tempdir().unwrap(), WallClock::new());
         let node = clock.start(dir.path()).await;
@@ -133,14 +133,14 @@ async fn a_mirror_that_is_too_old_is_used_only_if_nobody_runs_for_longer() {
         let hub = MemoryHub::new();
         let other = clock.builder("mx2", &hub).start().await.unwrap();
         if others {
-            // It has run for a while, so what it has is the cluster's.
+            // mx2 has run for a while, so its mirror is the cluster's.
             clock.add(0.1);
             block(&other, 2, None).await;
         }
         let node = clock.builder("mx1", &hub).store(dir.path()).start().await.unwrap();
         assert_eq!(blocked(&node), [0; 0]);
         if !others {
-            // What is blocked meanwhile by a node that just started too is no mirror.
+            // A new block on a node that has just started does not make its mirror the cluster's.
             block(&other, 3, None).await;
         }
         tokio::time::sleep(Duration::from_secs(15)).await;
@@ -163,7 +163,7 @@ async fn eventually(what: &str, holds: impl Fn() -> bool) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_clock_does_not_make_an_old_store_young() {
+async fn a_slow_clock_does_not_make_an_old_store_recent() {
     let (dir, right, slow) = (tempfile::tempdir().unwrap(), WallClock::new(), WallClock::new());
     let hub = MemoryHub::new();
     let [mx2, mx3] = [right.builder("mx2", &hub), right.builder("mx3", &hub)];
@@ -182,9 +182,9 @@ async fn a_slow_clock_does_not_make_an_old_store_young() {
     eventually("the removal is forgotten", || entries() == [1, 1]).await;
 
     let node = start().await;
-    assert_eq!(blocked(&node), [1, 2], "by its own clock the store is young");
+    assert_eq!(blocked(&node), [1, 2], "by its own clock the store is recent");
     block(&node, 5, None).await;
-    eventually("what was removed is not there", || blocked(&node) == [2, 5]).await;
+    eventually("the removed block is gone", || blocked(&node) == [2, 5]).await;
     tokio::time::sleep(Duration::from_secs(30)).await;
     for node in [&node, &mx2, &mx3] {
         assert_eq!(blocked(node), [2, 5]);
@@ -192,13 +192,13 @@ async fn a_slow_clock_does_not_make_an_old_store_young() {
     assert_eq!(node.status().mirror_fingerprint, mx2.status().mirror_fingerprint);
     node.saved().await.unwrap();
     node.shutdown().await;
-    // On the disk neither.
+    // The removed block is not on disk either.
     let node = slow.start(dir.path()).await;
     assert_eq!(blocked(&node), [2, 5]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_restart_of_a_node_that_is_alone_does_not_make_an_old_store_young() {
+async fn a_restart_of_a_lonely_node_does_not_make_an_old_store_recent() {
     let (dir, clock, hub) = (tempfile::tempdir().unwrap(), WallClock::new(), MemoryHub::new());
     let mx2 = clock.builder("mx2", &hub).start().await.unwrap();
     let start = async || clock.builder("mx1", &hub).store(dir.path()).start().await.unwrap();
@@ -225,7 +225,7 @@ async fn a_restart_of_a_node_that_is_alone_does_not_make_an_old_store_young() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fast_clock_does_not_make_a_young_store_old() {
+async fn a_fast_clock_does_not_make_a_recent_store_old() {
     let (dir, right, fast) = (tempfile::tempdir().unwrap(), WallClock::new(), WallClock::new());
     let node = fast.start(dir.path()).await;
     block(&node, 1, None).await;
@@ -241,7 +241,7 @@ async fn a_fast_clock_does_not_make_a_young_store_old() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_node_that_is_alone_has_is_in_force_and_stays() {
+async fn the_stored_mirror_of_a_lonely_node_is_in_force_and_stays() {
     let (dir, clock) = (tempfile::tempdir().unwrap(), WallClock::new());
     for hours in [0.0, 1.0, 72.0] {
         clock.add(hours);
@@ -264,7 +264,7 @@ fn certificate(name: &str) -> (Vec<u8>, Vec<u8>) {
 }
 
 #[tokio::test]
-async fn a_private_key_is_on_the_disk_sealed_and_of_no_use_to_another_cluster_key() {
+async fn a_private_key_is_sealed_on_disk_and_unreadable_with_another_key() {
     let (dir, clock) = (tempfile::tempdir().unwrap(), WallClock::new());
     let (chain, private) = certificate("mail.example.org");
     let start = async |keys: &Keyring| {
@@ -291,7 +291,7 @@ async fn a_private_key_is_on_the_disk_sealed_and_of_no_use_to_another_cluster_ke
 }
 
 #[tokio::test]
-async fn a_store_that_cannot_be_used_says_why_and_the_node_does_not_start() {
+async fn an_unusable_store_stops_the_start_with_the_reason() {
     let (dir, clock) = (tempfile::tempdir().unwrap(), WallClock::new());
     let node = clock.start(dir.path()).await;
     let again = clock.builder("mx2", &MemoryHub::new()).store(dir.path()).start().await;
@@ -305,7 +305,7 @@ async fn a_store_that_cannot_be_used_says_why_and_the_node_does_not_start() {
 }
 
 #[tokio::test]
-async fn saved_means_all_of_it_however_many_there_are() {
+async fn saved_covers_all_entries_even_if_there_are_many() {
     let (dir, clock) = (tempfile::tempdir().unwrap(), WallClock::new());
     let node = clock.start(dir.path()).await;
     let spam = Block::new("spam", UnixMillis(1)).unwrap();
@@ -322,13 +322,13 @@ async fn saved_means_all_of_it_however_many_there_are() {
 }
 
 #[tokio::test]
-async fn who_waits_for_the_disk_is_told_when_nothing_is_written_any_more() {
+async fn saved_fails_once_the_store_is_closed() {
     let (dir, clock) = (tempfile::tempdir().unwrap(), WallClock::new());
     let node = clock.start(dir.path()).await;
     block(&node, 1, None).await;
     node.shutdown().await;
     node.saved().await.unwrap();
-    // The mirror is still there to be changed, but the others are gone, and so is the disk.
+    // The mirror can still be changed, but neither the other nodes nor the disk get the change.
     let late = node.blocks().add(Network::single(ip(2)), "spam", None).await;
     assert!(late.is_err());
     let saved = timeout(Duration::from_secs(10), node.saved()).await.unwrap();
@@ -336,12 +336,12 @@ async fn who_waits_for_the_disk_is_told_when_nothing_is_written_any_more() {
 }
 
 #[tokio::test]
-async fn a_node_that_steps_back_has_saved_what_it_had_and_lets_go_of_its_store() {
+async fn a_node_that_steps_back_saves_its_mirror_and_closes_its_store() {
     let (dir, clock, hub) = (tempfile::tempdir().unwrap(), WallClock::new(), MemoryHub::new());
     let _elder = clock.builder("mx1", &hub).start().await.unwrap();
     clock.add(0.1);
     let node = clock.builder("mx1", &hub).store(dir.path()).start().await.unwrap();
-    // It may have stepped back already; in the mirror it is all the same.
+    // The node may have stepped back already; the block is in its mirror in any case.
     let _refused = node.blocks().add(Network::single(ip(1)), "spam", None).await;
     let stopped = timeout(Duration::from_secs(30), node.stopped()).await.unwrap();
     assert!(matches!(stopped, StopReason::DuplicateName { .. }), "{stopped:?}");

@@ -1,4 +1,4 @@
-//! Which cluster, and which keys, a store belongs to.
+//! Which cluster and which keys a store belongs to.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
@@ -14,23 +14,23 @@ fn ip(n: u8) -> IpAddr {
     [192, 0, 2, n].into()
 }
 
-fn builder(dir: &Path, ring: Option<&Keyring>) -> ClusterBuilder {
-    let builder = Cluster::builder().name("mx1").memory(&MemoryHub::new()).store(dir);
+fn builder(dir: &Path, ring: Option<&Keyring>) -> NodeBuilder {
+    let builder = Node::builder().name("mx1").memory(&MemoryHub::new()).store(dir);
     match ring {
         Some(ring) => builder.keyring(ring.clone(), None),
         None => builder,
     }
 }
 
-async fn start(dir: &Path, ring: Option<&Keyring>) -> Cluster {
+async fn start(dir: &Path, ring: Option<&Keyring>) -> Node {
     builder(dir, ring).start().await.unwrap()
 }
 
-async fn block(node: &Cluster, n: u8) {
+async fn block(node: &Node, n: u8) {
     node.blocks().add(Network::single(ip(n)), "spam", None).await.unwrap();
 }
 
-fn blocked(node: &Cluster) -> Vec<u8> {
+fn blocked(node: &Node) -> Vec<u8> {
     (0..=255).filter(|n| node.blocks().is_blocked(ip(*n))).collect()
 }
 
@@ -40,7 +40,7 @@ fn ring(keys: &[&ClusterKey]) -> Keyring {
     ring
 }
 
-/// What a node with these keys finds blocked in the store.
+/// The blocks that a node with these keys finds in the store.
 async fn found(dir: &Path, ring: Option<&Keyring>) -> Vec<u8> {
     let node = start(dir, ring).await;
     let found = blocked(&node);
@@ -48,8 +48,8 @@ async fn found(dir: &Path, ring: Option<&Keyring>) -> Vec<u8> {
     found
 }
 
-/// The files of stores that were set aside.
-fn aside(dir: &Path) -> Vec<PathBuf> {
+/// The files of renamed stores.
+fn renamed_stores(dir: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
     entries.filter(|path| !path.ends_with(FILE)).collect()
 }
@@ -74,7 +74,7 @@ async fn a_store_of_another_cluster_is_refused_and_not_touched() {
 
 /// Another user may have written the file.
 #[tokio::test]
-async fn the_name_of_another_cluster_is_shown_in_a_line_and_cut() {
+async fn the_name_of_another_cluster_is_escaped_and_truncated() {
     let dir = tempfile::tempdir().unwrap();
     let name = format!("\u{1b}[2J\n\u{202e}{}", "x".repeat(10_000));
     let mut store = Store::open(dir.path()).unwrap();
@@ -85,16 +85,16 @@ async fn the_name_of_another_cluster_is_shown_in_a_line_and_cut() {
 }
 
 #[tokio::test]
-async fn a_store_of_keys_that_this_node_lacks_is_set_aside_whole() {
+async fn a_store_under_keys_that_the_node_lacks_is_renamed() {
     let dir = tempfile::tempdir().unwrap();
     let [ours, theirs] = [(); 2].map(|()| ring(&[&ClusterKey::generate().unwrap()]));
     let node = start(dir.path(), Some(&theirs)).await;
     block(&node, 1).await;
     node.shutdown().await;
-    // Neither with another key nor without one.
+    // Neither another key nor no key opens it.
     for keys in [Some(&ours), None] {
         assert_eq!(found(dir.path(), keys).await, [0; 0]);
-        let kept = aside(dir.path());
+        let kept = renamed_stores(dir.path());
         assert_eq!(kept.len(), 1, "{kept:?}");
         let name = kept[0].to_str().unwrap();
         let id = theirs.active().id(DEFAULT_CLUSTER).to_string();
@@ -105,7 +105,7 @@ async fn a_store_of_keys_that_this_node_lacks_is_set_aside_whole() {
 }
 
 #[tokio::test]
-async fn a_store_goes_with_its_cluster_through_a_rotation() {
+async fn a_store_follows_its_cluster_through_a_key_rotation() {
     let dir = tempfile::tempdir().unwrap();
     let [old, new] = [(); 2].map(|()| ClusterKey::generate().unwrap());
     let (old_id, new_id) = (old.id(DEFAULT_CLUSTER), new.id(DEFAULT_CLUSTER));
@@ -116,15 +116,15 @@ async fn a_store_goes_with_its_cluster_through_a_rotation() {
     // No file keeps the keys of this test.
     node.keys().retire_forced(old_id).await.unwrap();
     node.shutdown().await;
-    // A node whose key file did not follow has the old key when it starts again.
+    // A node whose key file is out of date restarts with the old key.
     for keys in [&[&new][..], &[&old], &[&new, &old], &[&new]] {
         assert_eq!(found(dir.path(), Some(&ring(keys))).await, [1]);
     }
-    assert_eq!(aside(dir.path()), [""; 0].map(PathBuf::from));
+    assert_eq!(renamed_stores(dir.path()), [""; 0].map(PathBuf::from));
 }
 
 #[tokio::test]
-async fn a_node_that_was_off_when_a_key_was_added_and_activated_keeps_its_store() {
+async fn a_node_that_was_off_during_a_rotation_keeps_its_store() {
     let dir = tempfile::tempdir().unwrap();
     let [old, new, newest] = [(); 3].map(|()| ClusterKey::generate().unwrap());
     let node = start(dir.path(), Some(&ring(&[&old]))).await;
@@ -143,12 +143,12 @@ async fn a_cluster_that_gets_its_first_key_keeps_its_store() {
     node.shutdown().await;
     let keys = ring(&[&ClusterKey::generate().unwrap()]);
     assert_eq!(found(dir.path(), Some(&keys)).await, [1]);
-    // It is the key's from then on.
+    // The store is bound to the key from then on.
     assert_eq!(found(dir.path(), None).await, [0; 0]);
 }
 
 #[tokio::test]
-async fn a_store_of_an_earlier_version_is_taken_and_belongs_to_its_cluster_from_then_on() {
+async fn a_store_of_an_earlier_version_is_bound_to_the_cluster_that_opens_it() {
     let (dir, earlier) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let node = start(dir.path(), None).await;
     block(&node, 1).await;
@@ -164,7 +164,7 @@ async fn a_store_of_an_earlier_version_is_taken_and_belongs_to_its_cluster_from_
 }
 
 #[tokio::test]
-async fn a_store_whose_notes_make_no_sense_is_named_as_damaged() {
+async fn a_store_with_invalid_notes_is_reported_as_damaged() {
     for note in [("cluster", &b"\xff"[..]), ("keys", &[1; 7]), ("keys", &[1; 8 * 1_000])] {
         let dir = tempfile::tempdir().unwrap();
         let name = [("cluster", DEFAULT_CLUSTER.as_bytes()), note];

@@ -1,4 +1,4 @@
-//! A state and its changes, without a hole between; and lists taken in at once.
+//! Watches of the mirror, and imports of lists in one step.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
@@ -11,18 +11,18 @@ use mailmesh::testing::TestCluster;
 use mailmesh::*;
 use tokio::time::{sleep, timeout};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 fn network(text: &str) -> Network {
     text.parse().unwrap()
 }
 
 async fn next(watch: &mut BlockWatch) -> BlockUpdate {
-    timeout(PATIENCE, watch.recv()).await.expect("an update in time").expect("the node runs")
+    timeout(TIMEOUT, watch.recv()).await.expect("an update in time").expect("the node runs")
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_tells_the_state_and_then_what_happens_here_and_elsewhere() {
+async fn a_watch_returns_a_snapshot_and_then_local_and_remote_changes() {
     let cluster = TestCluster::start(["mx1", "mx2"]).await.unwrap();
     let (mx1, mx2) = (cluster.node("mx1"), cluster.node("mx2"));
     mx1.blocks().add(network("192.0.2.1"), "before", None).await.unwrap();
@@ -44,11 +44,11 @@ async fn a_watch_tells_the_state_and_then_what_happens_here_and_elsewhere() {
     assert_eq!(entry.network, network("192.0.2.2"));
 
     mx2.shutdown().await;
-    assert_eq!(timeout(PATIENCE, watch.recv()).await.unwrap(), None);
+    assert_eq!(timeout(TIMEOUT, watch.recv()).await.unwrap(), None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_watch_tells_adds_up_to_what_there_is_however_slowly_it_is_read() {
+async fn a_slowly_read_watch_still_adds_up_to_the_mirror() {
     let cluster = TestCluster::start(["mx1", "mx2"]).await.unwrap();
     let (mx1, mx2) = (cluster.node("mx1"), cluster.node("mx2"));
     let mut watch = mx2.blocks().watch();
@@ -63,13 +63,13 @@ async fn what_a_watch_tells_adds_up_to_what_there_is_however_slowly_it_is_read()
         other => panic!("{other:?}"),
     };
     take(next(&mut watch).await);
-    // More than a watch keeps, unread.
+    // More changes than a watch queues.
     let address = |n: u32| Network::single(std::net::Ipv4Addr::from(0x0A00_0000 + n).into());
     let block = || Block::new("list", UnixMillis(1)).unwrap();
     let list: Vec<_> = (0..70_000).map(|n| (address(n), block())).collect();
-    let mut told = 0;
-    let imported = mx1.blocks().import(Rule::Block, list, |done| told = done).await.unwrap();
-    assert_eq!((imported.taken, imported.replaced, told), (70_000, 0, 70_000));
+    let mut published = 0;
+    let imported = mx1.blocks().import(Rule::Block, list, |done| published = done).await.unwrap();
+    assert_eq!((imported.taken, imported.replaced, published), (70_000, 0, 70_000));
     cluster.converged().await.unwrap();
     mx1.blocks().remove(Rule::Block, address(7)).await.unwrap();
     cluster.converged().await.unwrap();
@@ -83,7 +83,7 @@ async fn what_a_watch_tells_adds_up_to_what_there_is_however_slowly_it_is_read()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_with_one_network_that_may_not_be_blocked_is_not_taken() {
+async fn a_list_with_one_forbidden_network_is_refused_as_a_whole() {
     let cluster = TestCluster::start(["mx1"]).await.unwrap();
     let mx1 = cluster.node("mx1");
     let text = "192.0.2.1\n127.0.0.1 # myself\n";
@@ -96,7 +96,7 @@ async fn a_list_with_one_network_that_may_not_be_blocked_is_not_taken() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn certificates_are_watched_too() {
+async fn a_watch_reports_certificates() {
     let cluster = TestCluster::start(["mx1", "mx2"]).await.unwrap();
     let mut watch = cluster.node("mx2").certs().watch();
     let CertUpdate::State(state) = watch.recv().await.unwrap() else { panic!() };
@@ -107,21 +107,21 @@ async fn certificates_are_watched_too() {
     let names = certificate.names().clone();
     let certs = cluster.node("mx1");
     certs.certs().set(certificate).await.unwrap();
-    let CertUpdate::Set(set) = timeout(PATIENCE, watch.recv()).await.unwrap().unwrap() else {
+    let CertUpdate::Set(set) = timeout(TIMEOUT, watch.recv()).await.unwrap().unwrap() else {
         panic!()
     };
     assert_eq!(set.names(), &names);
     sleep(Duration::from_millis(10)).await;
     certs.certs().withdraw(names.clone()).await.unwrap();
-    let update = timeout(PATIENCE, watch.recv()).await.unwrap().unwrap();
+    let update = timeout(TIMEOUT, watch.recv()).await.unwrap().unwrap();
     assert_eq!(update, CertUpdate::Removed(names));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_certificate_that_ends_soon_is_told_of() {
+async fn a_watch_reports_a_certificate_that_expires_soon() {
     let millis = Arc::new(AtomicU64::new(1_800_000_000_000));
     let read = millis.clone();
-    let node = Cluster::builder()
+    let node = Node::builder()
         .name("mx1")
         .memory(&MemoryHub::new())
         .key(ClusterKey::generate().unwrap())
@@ -130,7 +130,7 @@ async fn a_certificate_that_ends_soon_is_told_of() {
         .await
         .unwrap();
     let mut params = rcgen::CertificateParams::new(["mx.example.org".to_owned()]).unwrap();
-    // The clock says 15 January 2027.
+    // The clock shows 15 January 2027.
     params.not_after = rcgen::date_time_ymd(2027, 4, 1);
     let key = rcgen::KeyPair::generate().unwrap();
     let pem = params.self_signed(&key).unwrap().pem();
@@ -142,8 +142,8 @@ async fn a_certificate_that_ends_soon_is_told_of() {
     assert!(matches!(watch.recv().await, Some(CertUpdate::Set(_))));
     for (days_later, left) in [(50, 30), (70, 7)] {
         millis.store(1_800_000_000_000 + days_later * 86_400_000, Ordering::Relaxed);
-        // Nothing is swept within a minute of a step of the time.
-        let update = timeout(3 * PATIENCE, watch.recv()).await.unwrap();
+        // After a clock step, nothing is swept for a minute.
+        let update = timeout(3 * TIMEOUT, watch.recv()).await.unwrap();
         let Some(CertUpdate::Ending(ending, days)) = update else { panic!("{update:?}") };
         assert_eq!((days, ending.names().to_string().as_str()), (left, "mx.example.org"));
     }

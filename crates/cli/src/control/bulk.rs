@@ -1,7 +1,7 @@
 //! Lists of networks over the control socket, split into lines of bounded length.
 
 use mailmesh::lists::{Ends, Entry, MAX_ENTRIES};
-use mailmesh::{Block, Cluster, Network, NetworkEntry, Rule, UnixMillis};
+use mailmesh::{Block, Network, NetworkEntry, Node, Rule, UnixMillis};
 use mailmesh_cli::protocol::{Answer, ImportEntry, MAX_LINE_LEN};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
@@ -21,7 +21,7 @@ const PROGRESS_INTERVAL: usize = 10_000;
 
 /// Sends all networks of a rule.
 pub(super) async fn send_networks(
-    cluster: &Cluster,
+    cluster: &Node,
     rule: Rule,
     writer: &mut (impl AsyncWriteExt + Unpin),
 ) -> std::io::Result<()> {
@@ -71,7 +71,7 @@ impl PendingImport {
 
     pub(super) async fn commit(
         &mut self,
-        cluster: &Cluster,
+        cluster: &Node,
         (rule, of_any_width): (Rule, bool),
         writer: &mut (impl AsyncWriteExt + Unpin),
     ) -> std::io::Result<Answer> {
@@ -115,7 +115,7 @@ impl PendingImport {
 }
 
 fn to_block(
-    cluster: &Cluster,
+    cluster: &Node,
     (network, reason, origin, expires): ImportEntry,
 ) -> Result<(Network, Block), String> {
     let ends = expires.map_or(Ends::Never, |at| Ends::At(UnixMillis(at)));

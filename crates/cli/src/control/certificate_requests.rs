@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use mailmesh::{
-    Certificate, CertificateDetails, Certs, Cluster, DomainNames, EventError, HostName,
+    Certificate, CertificateDetails, Certs, DomainNames, EventError, HostName, Node,
     read_certificate,
 };
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use super::cluster_time::cluster_now;
 /// Adds a certificate; with `force` also an expired one. Returns the certificate and the warnings
 /// about its files.
 pub(super) async fn add(
-    cluster: &Cluster,
+    cluster: &Node,
     chain_pem: &str,
     key_pem: &str,
     force: bool,

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use mailmesh::secrets::display_path;
-use mailmesh::{Cluster, Filter, Rule, Verdict};
+use mailmesh::{Filter, Node, Rule, Verdict};
 use mailmesh_cli::protocol::{Answer, MAX_LINE_LEN, Request, json_error_text};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
@@ -79,7 +79,7 @@ impl Server {
     }
 
     /// Serves clients until the task is aborted.
-    pub(crate) async fn serve(self, cluster: Cluster) {
+    pub(crate) async fn serve(self, cluster: Node) {
         let mut clients = Connections::default();
         let watchers = WatcherSlots::new();
         let mut is_failing = false;
@@ -121,7 +121,7 @@ fn bind_staged(path: &Path) -> std::io::Result<UnixListener> {
 
 async fn serve_client(
     stream: UnixStream,
-    cluster: &Cluster,
+    cluster: &Node,
     activity: &Activity,
     watchers: &WatcherSlots,
 ) -> std::io::Result<()> {
@@ -185,7 +185,7 @@ fn rule(allow: bool) -> Rule {
     if allow { Rule::Allow } else { Rule::Block }
 }
 
-async fn answer(request: Request, cluster: &Cluster) -> Result<Answer, String> {
+async fn answer(request: Request, cluster: &Node) -> Result<Answer, String> {
     let blocks = cluster.blocks();
     let text = |error: mailmesh::Error| error.to_string();
     Ok(Answer::Ok(match request {
@@ -249,7 +249,7 @@ async fn answer(request: Request, cluster: &Cluster) -> Result<Answer, String> {
         Request::KeyExport { id } => {
             key_requests::export(&cluster.keys(), id.as_ref().map(|id| id.0.as_str()))?
         }
-        Request::Away => json!(cluster.away()),
+        Request::Away => json!(cluster.former_members()),
         Request::Members => json!(cluster.members()),
         Request::Status => json!(cluster.status()),
     }))

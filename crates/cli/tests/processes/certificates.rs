@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use mailmesh::{Cluster, Coordinator, UnixMillis};
+use mailmesh::{Coordinator, UnixMillis};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
@@ -170,10 +170,10 @@ fn answer(node: &Node, request: &Value) -> Value {
 }
 
 /// Two nodes of the site whose clocks are this far behind: the majority of three.
-async fn start_with_slow_clocks(site: &Site, behind: Duration) -> [Cluster; 2] {
+async fn start_with_slow_clocks(site: &Site, behind: Duration) -> [mailmesh::Node; 2] {
     let config = std::fs::read_to_string(site.path("coordinator.json")).unwrap();
     let start = async |name: &str| {
-        let builder = Cluster::builder().coordinator(Coordinator::parse(&config).unwrap());
+        let builder = mailmesh::Node::builder().coordinator(Coordinator::parse(&config).unwrap());
         let clock = move || UnixMillis::from(SystemTime::now() - behind);
         builder.name(name).wall_clock(clock).start().await.unwrap()
     };

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::process::{Command, Output, Stdio};
 
-use mailmesh::{Block, Cluster, Coordinator, Namespace, UnixMillis};
+use mailmesh::{Block, Coordinator, Namespace, UnixMillis};
 
 use super::harness::{Node, PROGRAM, Site, until};
 
@@ -79,7 +79,8 @@ fn control_characters_of_other_nodes_and_lists_are_always_escaped() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let other = runtime.block_on(async {
         let coordinator = Coordinator::load(site.path("coordinator.json")).unwrap();
-        let other = Cluster::builder().name("evil").coordinator(coordinator).start().await.unwrap();
+        let other =
+            mailmesh::Node::builder().name("evil").coordinator(coordinator).start().await.unwrap();
         other.wait_for_members(1).await;
         let mut block = Block::new(EVIL, UnixMillis(1)).unwrap().with_origin(EVIL).unwrap();
         block.expires = None;

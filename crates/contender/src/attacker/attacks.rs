@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use mailmesh::{
-    Block, Change, Cluster, ClusterKey, Coordinator, Event, Network, NetworkChange, NodeId, Rule,
+    Block, Change, ClusterKey, Coordinator, Event, Network, NetworkChange, Node, NodeId, Rule,
     Share, Stamp, StopReason, SyncMessage, UnixMillis,
 };
 use mailmesh_codec::{FrameKind, Header, Opener, Sealer, encode_event, encode_sync};
@@ -353,7 +353,7 @@ pub(crate) fn twin(config: &str, stop: &AtomicBool) -> Result<u64, Box<dyn Error
     runtime.block_on(async {
         let mut sent = 0;
         while !stop.load(Ordering::Acquire) {
-            let builder = Cluster::builder().name("a").key(ClusterKey::from_bytes(&KEY));
+            let builder = Node::builder().name("a").key(ClusterKey::from_bytes(&KEY));
             let node = builder.coordinator(Coordinator::parse(&config)?).start().await?;
             sent += 1;
             let stepped_back = tokio::time::timeout(REFUSES, node.stopped()).await;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use mailmesh::{
-    Cluster, ClusterKey, Coordinator, Custom, Filter, Inbox, Incoming, Kind, Network, Rule,
+    ClusterKey, Coordinator, Custom, Filter, Inbox, Incoming, Kind, Network, Node, Rule,
 };
 
 use crate::link::Target;
@@ -61,7 +61,7 @@ async fn lives(
     stop: &AtomicBool,
 ) -> Result<(), Box<dyn Error>> {
     while !stop.load(Ordering::Acquire) {
-        let mut builder = Cluster::builder().name(format!("{OUTCAST}-{number}"));
+        let mut builder = Node::builder().name(format!("{OUTCAST}-{number}"));
         if is_keyed {
             builder = builder.key(ClusterKey::from_bytes(&RETIRED));
         }
@@ -75,7 +75,7 @@ async fn lives(
     Ok(())
 }
 
-async fn live(node: &Cluster, number: u8, stop: &AtomicBool) -> Result<(), Box<dyn Error>> {
+async fn live(node: &Node, number: u8, stop: &AtomicBool) -> Result<(), Box<dyn Error>> {
     let mut inbox = node.inbox(Filter::kinds([Kind::Custom]));
     let address = Ipv4Addr::new(192, 0, 2, number);
     node.blocks().add(Network::single(address.into()), OUTCAST, None).await?;

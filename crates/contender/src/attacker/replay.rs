@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mailmesh::{Cluster, ClusterKey, Coordinator};
+use mailmesh::{ClusterKey, Coordinator, Node};
 use zenoh::Wait;
 
 use crate::attacks::KEY;
@@ -164,7 +164,7 @@ fn record(target: &Target, stop: &AtomicBool) -> Result<Option<Recording>, Box<d
 fn dial(config: &str, stop: &AtomicBool) -> Result<bool, Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let builder = Cluster::builder().name("recorded").key(ClusterKey::from_bytes(&KEY));
+        let builder = Node::builder().name("recorded").key(ClusterKey::from_bytes(&KEY));
         let node = builder.coordinator(Coordinator::parse(config)?).start().await?;
         let met = meet(stop, || !node.members().is_empty());
         node.shutdown().await;

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use mailmesh::{
-    Cluster, ClusterKey, Coordinator, Custom, Event, Filter, Inbox, Incarnation, Incoming, Keyring,
-    Kind,
+    ClusterKey, Coordinator, Custom, Event, Filter, Inbox, Incarnation, Incoming, Keyring, Kind,
+    Node,
 };
 use mailmesh_contender::Numbered;
 
@@ -22,7 +22,7 @@ const SECOND: [u8; 32] = [0x72; 32];
 
 /// A node.
 pub(crate) struct Outlet {
-    cluster: Cluster,
+    node: Node,
     kind: Arc<str>,
 }
 
@@ -32,7 +32,7 @@ pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, C
         "@type": "Zenoh", "config": args.config, "mesh": { "links": links, "open": true }
     });
     let coordinator = Coordinator::parse(&config.to_string())?;
-    let mut builder = Cluster::builder().name(&args.name).coordinator(coordinator);
+    let mut builder = Node::builder().name(&args.name).coordinator(coordinator);
     if args.system != System::MailmeshOpen {
         let mut keys = Keyring::new(ClusterKey::from_bytes(&KEY));
         if args.retire_second {
@@ -40,19 +40,19 @@ pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, C
         }
         builder = builder.keyring(keys, None);
     }
-    let cluster = builder.start().await?;
+    let node = builder.start().await?;
     if args.retire_second {
-        let second = ClusterKey::from_bytes(&SECOND).id(&cluster.status().cluster);
-        cluster.keys().retire_here(second).await?;
+        let second = ClusterKey::from_bytes(&SECOND).id(&node.status().cluster);
+        node.keys().retire_here(second).await?;
     }
-    ledger.life.store(life(cluster.incarnation()), Ordering::Relaxed);
-    let inbox = cluster.inbox(Filter::kinds([Kind::Custom]));
+    ledger.life.store(life(node.incarnation()), Ordering::Relaxed);
+    let inbox = node.inbox(Filter::kinds([Kind::Custom]));
     // Those that joined before the inbox was there.
-    for member in cluster.members() {
+    for member in node.members() {
         ledger.member(life(member.incarnation), true);
     }
-    let reader = Outlet { cluster, kind: "load".into() };
-    let outlet = Outlet { cluster: reader.cluster.clone(), kind: reader.kind.clone() };
+    let reader = Outlet { node, kind: "load".into() };
+    let outlet = Outlet { node: reader.node.clone(), kind: reader.kind.clone() };
     tokio::spawn(read(inbox, reader, ledger.clone()));
     Ok(outlet)
 }
@@ -91,11 +91,11 @@ async fn read(mut inbox: Inbox, outlet: Outlet, ledger: Arc<Ledger>) {
 impl Outlet {
     pub(crate) async fn publish(&self, event: &Numbered) -> Result<(), ContenderError> {
         let payload = Bytes::copy_from_slice(&event.encode());
-        Ok(self.cluster.publish(Custom::new(self.kind.clone(), payload)?).await?)
+        Ok(self.node.publish(Custom::new(self.kind.clone(), payload)?).await?)
     }
 
     pub(crate) fn refused(&self) -> u64 {
-        let status = self.cluster.status();
+        let status = self.node.status();
         let frames = status.refused;
         let frames = frames.not_authentic
             + frames.not_sealed
@@ -115,14 +115,14 @@ impl Outlet {
     }
 
     pub(crate) fn retransmitted_frames(&self) -> u64 {
-        self.cluster.status().retransmitted_frames
+        self.node.status().retransmitted_frames
     }
 
     pub(crate) fn entries(&self) -> u64 {
-        self.cluster.status().mirror_entries
+        self.node.status().mirror_entries
     }
 
     pub(crate) async fn close(&self) {
-        self.cluster.shutdown().await;
+        self.node.shutdown().await;
     }
 }

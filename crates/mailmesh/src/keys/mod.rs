@@ -1,11 +1,11 @@
-//! The keys of the cluster: which node has which, and how one takes another's place.
+//! The cluster keys: which node has which, and how a rotation replaces one.
 
-mod convergence;
 mod file;
+mod majority;
 mod node_keyring;
-mod questions;
-mod search;
+mod requests;
 mod service;
+mod trials;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,40 +21,42 @@ pub(crate) use service::KeyService;
 
 use crate::Error;
 
-/// The keys of a node.
+/// The keys of one node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct NodeKeys {
-    /// The node.
+    /// Name of the node.
     pub node: NodeName,
-    /// Fingerprints: the first seals (not while another key is tried), the others are accepted.
-    #[serde(serialize_with = "texts")]
+    /// Fingerprints. The first key seals (unless the node is trying another one); all are accepted.
+    #[serde(serialize_with = "as_texts")]
     pub keys: Vec<KeyId>,
-    /// They are in its file, so that it has them after a restart.
+    /// The key file of the node has these keys, so that they survive a restart.
     pub kept: bool,
-    /// A restart brings back the key that seals, whether from its file or from the
-    /// configuration that it began with.
+    /// The active key survives a restart, from the key file or from the initial configuration.
     pub keeps_active: bool,
-    /// A key that it is given now would be in its file.
+    /// The node could write a new key to its key file.
     pub keeps_new: bool,
-    /// It told so; otherwise nothing is known.
+    /// The node answered. If not, nothing is known about its keys.
     pub answered: bool,
 }
 
-fn texts<S: Serializer>(keys: &[KeyId], serializer: S) -> Result<S::Ok, S::Error> {
+fn as_texts<S: Serializer>(keys: &[KeyId], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(keys.iter().map(ToString::to_string))
 }
 
-/// The cluster's keys. All nodes have to have a new one before it seals, and all to seal with
-/// it before the old one goes: [`add`](Self::add), [`activate`](Self::activate),
-/// [`retire`](Self::retire), each of which does it on every node that is there, says which
-/// did not, and may be done again.
+/// The cluster keys. A rotation has three steps: every node accepts the new key
+/// ([`add`](Self::add)), every node seals with it ([`activate`](Self::activate)), every node drops
+/// the old key ([`retire`](Self::retire)). Each step acts on all members, reports the nodes that
+/// failed, and may be repeated.
 ///
-/// A key that is added crosses the network sealed with the present one. If that one is in
-/// wrong hands, put the new one on every node by hand ([`add_here`](Self::add_here)) instead.
+/// A key that is added crosses the network sealed with the active key. If the active key has
+/// leaked, copy the new key to every node by hand ([`add_here`](Self::add_here)) instead.
+///
+/// The futures are not cancel-safe: if one is dropped, some nodes may have changed their keys.
+/// Repeat the step.
 #[derive(Debug, Clone, Copy)]
 pub struct Keys<'a> {
-    /// `None` for an open mesh.
+    /// `None` without a cluster key.
     service: Option<&'a Arc<KeyService>>,
 }
 
@@ -63,10 +65,10 @@ impl<'a> Keys<'a> {
         Self { service }
     }
 
-    /// The keys of each node, this one's first.
+    /// The keys of each node, with this node first. Waits up to 5 s for answers.
     ///
     /// # Errors
-    /// [`Error::OpenMesh`]; [`Error::ShutDown`]; [`Error::Busy`].
+    /// [`Error::OpenMesh`] without a cluster key, [`Error::ShutDown`], [`Error::Busy`].
     pub async fn list(&self) -> Result<Vec<NodeKeys>, Error> {
         let answers = self.ask(&KeyAction::List).await?;
         let service = self.service()?;
@@ -82,12 +84,12 @@ impl<'a> Keys<'a> {
             .collect())
     }
 
-    /// Has every node accept a key; gives its fingerprint.
+    /// Makes every node accept a key; returns its fingerprint.
     ///
     /// # Errors
-    /// [`Error::OpenMesh`]; [`Error::KeyRetired`]; [`Error::Codec`] if there are too many;
-    /// [`Error::KeysRefused`] and [`Error::KeysUnanswered`] if another node does not: do it
-    /// again.
+    /// [`Error::OpenMesh`] without a cluster key; [`Error::KeyRetired`]; [`Error::Codec`] if this
+    /// node has too many keys; [`Error::KeysRefused`] and [`Error::KeysUnanswered`] if another node
+    /// failed: repeat the call.
     pub async fn add(&self, key: ClusterKey) -> Result<KeyId, Error> {
         let service = self.service()?;
         let id = key.id(&service.cluster);
@@ -95,28 +97,29 @@ impl<'a> Keys<'a> {
             return Err(Error::KeyRetired { id });
         }
         self.act(KeyAction::Add(secret(&key))).await?;
-        self.have_done(&KeyAction::Add(secret(&key))).await?;
+        self.act_on_others(&KeyAction::Add(secret(&key))).await?;
         Ok(id)
     }
 
-    /// Has this node accept a key, which no other is told of. A node that nobody answers tries at
-    /// once whether others link and seal with it; if they do, so does this node from then on.
+    /// Makes this node alone accept a key. If no member answers this node, it tries at once whether
+    /// the others seal with this key, and adopts the key if they do.
     ///
     /// # Errors
-    /// [`Error::OpenMesh`]; [`Error::Codec`] if there are too many.
+    /// [`Error::OpenMesh`] without a cluster key; [`Error::Codec`] if this node has too many keys.
     pub async fn add_here(&self, key: ClusterKey) -> Result<KeyId, Error> {
         self.act(KeyAction::Add(secret(&key))).await?;
         let service = self.service()?;
         let id = key.id(&service.cluster);
-        service.search.added(id);
+        service.trials.on_added(id);
         Ok(id)
     }
 
-    /// Has every node seal with a key that all accept.
+    /// Makes every node seal with a key that all accept.
     ///
     /// # Errors
-    /// [`Error::OpenMesh`]; [`Error::Codec`] without such a key here; [`Error::KeyMissing`] if
-    /// another node lacks it; [`Error::KeysRefused`], [`Error::KeysUnanswered`].
+    /// [`Error::OpenMesh`] without a cluster key; [`Error::Codec`] if this node lacks the key;
+    /// [`Error::KeyMissing`] if another node lacks it; [`Error::KeysRefused`],
+    /// [`Error::KeysUnanswered`].
     pub async fn activate(&self, id: KeyId) -> Result<(), Error> {
         if !self.service()?.keyring.ids().contains(&id) {
             return Err(mailmesh_codec::CodecError::UnknownKey { id }.into());
@@ -127,25 +130,25 @@ impl<'a> Keys<'a> {
         if !nodes.is_empty() {
             return Err(Error::KeyMissing { id, nodes });
         }
-        self.have_done(&KeyAction::Activate(id.0)).await?;
+        self.act_on_others(&KeyAction::Activate(id.0)).await?;
         self.act(KeyAction::Activate(id.0)).await
     }
 
-    /// Has this node seal with a key that it accepts, whatever the others do: for ten minutes;
-    /// after that it goes with them, if they seal with another.
+    /// Makes this node seal with a key that it accepts. For ten minutes the node keeps the key even
+    /// if the others seal with another; then it adopts theirs.
     ///
     /// # Errors
-    /// [`Error::OpenMesh`]; [`Error::Codec`] without such a key here.
+    /// [`Error::OpenMesh`] without a cluster key; [`Error::Codec`] if this node lacks the key.
     pub async fn activate_here(&self, id: KeyId) -> Result<(), Error> {
-        self.service()?.convergence.pin();
+        self.service()?.majority.pin();
         self.act(KeyAction::Activate(id.0)).await
     }
 
-    /// Has this node accept a key no more.
+    /// Makes this node alone drop a key.
     ///
     /// # Errors
-    /// [`Error::OpenMesh`]; [`Error::Codec`] if it seals with it; [`Error::KeyNotKept`] if a
-    /// restart would not bring back the key that it seals with.
+    /// [`Error::OpenMesh`] without a cluster key; [`Error::Codec`] if this node seals with the key;
+    /// [`Error::KeyNotKept`] if this node would lose its active key at a restart.
     pub async fn retire_here(&self, id: KeyId) -> Result<(), Error> {
         let service = self.service()?;
         let own = (service.identity.name.clone(), service.held().await?);
@@ -153,40 +156,40 @@ impl<'a> Keys<'a> {
         self.retire_here_forced(id).await
     }
 
-    /// As [`retire_here`](Self::retire_here), also if a restart takes this node out of the
-    /// cluster.
+    /// Same as [`retire_here`](Self::retire_here), even if a restart would take this node out of
+    /// the cluster.
     ///
     /// # Errors
-    /// [`Error::OpenMesh`]; [`Error::Codec`] if it seals with it.
+    /// [`Error::OpenMesh`] without a cluster key; [`Error::Codec`] if this node seals with the key.
     pub async fn retire_here_forced(&self, id: KeyId) -> Result<(), Error> {
         self.act(KeyAction::Retire(id.0)).await
     }
 
-    /// Has every node accept a key no more that none seals with. What was sent before is
-    /// accepted for 10 s.
+    /// Makes every node drop a key that none seals with. Frames sealed with it are still accepted
+    /// for 10 s.
     ///
     /// # Errors
-    /// [`Error::OpenMesh`]; [`Error::KeyInUse`] if a node seals with it; [`Error::KeyNotKept`]
-    /// if a node would not have the key that seals after a restart;
-    /// [`Error::KeysRefused`], [`Error::KeysUnanswered`].
+    /// [`Error::OpenMesh`] without a cluster key; [`Error::Codec`] if no node has the key;
+    /// [`Error::KeyInUse`] if a node seals with it; [`Error::KeyNotKept`] if a node would lose its
+    /// active key at a restart; [`Error::KeysRefused`], [`Error::KeysUnanswered`].
     pub async fn retire(&self, id: KeyId) -> Result<(), Error> {
         self.retire_if(id, all_keep_active).await
     }
 
-    /// As [`retire`](Self::retire), also if a restart takes a node out of the cluster because it
-    /// keeps the key that seals nowhere.
+    /// Same as [`retire`](Self::retire), even if a restart would take a node out of the cluster
+    /// because no file keeps its active key.
     ///
     /// # Errors
-    /// Those of [`retire`](Self::retire), but for [`Error::KeyNotKept`].
+    /// Those of [`retire`](Self::retire) except [`Error::KeyNotKept`].
     pub async fn retire_forced(&self, id: KeyId) -> Result<(), Error> {
         self.retire_if(id, |_| Ok(())).await
     }
 
-    /// A key of this node, to be kept or given to a node that lacks it: the one of this
-    /// fingerprint, or the one that seals.
+    /// A key of this node, for a backup or for a node that lacks it: the key with this fingerprint,
+    /// or the active key if `id` is `None`.
     ///
     /// # Errors
-    /// [`Error::OpenMesh`]; [`Error::Codec`] without such a key here.
+    /// [`Error::OpenMesh`] without a cluster key; [`Error::Codec`] if this node lacks the key.
     pub fn export(&self, id: Option<KeyId>) -> Result<ClusterKey, Error> {
         let keyring = &self.service()?.keyring;
         let id = id.or_else(|| keyring.ids().first().copied()).ok_or(Error::OpenMesh)?;
@@ -210,13 +213,14 @@ impl<'a> Keys<'a> {
             return Err(Error::KeyInUse { id, nodes });
         }
         check(&held)?;
-        self.have_done(&KeyAction::Retire(id.0)).await?;
+        self.act_on_others(&KeyAction::Retire(id.0)).await?;
         let done = self.act(KeyAction::Retire(id.0)).await;
         if done.is_err()
             && let Some(key) = service.keyring.secret(id)
         {
-            // Somebody has activated it meanwhile: those that gave it up get it back.
-            self.have_done(&KeyAction::Add(secret(&key))).await?;
+            // The key was activated on this node in the meantime: the nodes that dropped it get it
+            // back.
+            self.act_on_others(&KeyAction::Add(secret(&key))).await?;
         }
         done
     }
@@ -225,13 +229,13 @@ impl<'a> Keys<'a> {
         self.service.ok_or(Error::OpenMesh)
     }
 
-    /// Does it here.
+    /// Acts on this node.
     async fn act(&self, action: KeyAction) -> Result<(), Error> {
         self.service()?.act(action).await
     }
 
-    /// Has all others do it.
-    async fn have_done(&self, action: &KeyAction) -> Result<(), Error> {
+    /// Acts on all other nodes.
+    async fn act_on_others(&self, action: &KeyAction) -> Result<(), Error> {
         for (node, held) in self.ask_all(action).await? {
             if let Some(why) = held.refused {
                 return Err(Error::KeysRefused { node: node.to_string(), why });
@@ -250,25 +254,25 @@ impl<'a> Keys<'a> {
         Ok(answers.into_iter().filter_map(|(node, held)| held.map(|held| (node, held))).collect())
     }
 
-    /// What each of the others answers, if it does.
+    /// The answer of each member, or `None` for a member that did not answer.
     async fn ask(&self, action: &KeyAction) -> Result<Vec<(NodeName, Option<KeysHeld>)>, Error> {
         let service = self.service()?;
         let members: BTreeMap<Incarnation, NodeName> = service.direct.member_names();
         let asked = members.keys().copied().collect();
-        let answers = service.questions.ask(&service.direct, asked, action).await;
+        let answers = service.requests.ask(&service.direct, asked, action).await;
         let mut answers = answers.ok_or(Error::Busy)?;
         let mut all: Vec<_> =
-            members.into_iter().map(|(life, name)| (name, answers.remove(&life))).collect();
+            members.into_iter().map(|(peer, name)| (name, answers.remove(&peer))).collect();
         all.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(all)
     }
 }
 
-/// Refuses what would leave a node without the key that seals once it restarts.
+/// Refuses to continue if a node would lose its active key at a restart.
 fn all_keep_active(held: &[(NodeName, KeysHeld)]) -> Result<(), Error> {
-    let forget = || held.iter().filter(|(_, held)| !held.keeps_active);
-    let Some(id) = forget().find_map(|(_, held)| held.keys.first()) else { return Ok(()) };
-    let nodes = names(forget().map(|(node, _)| node));
+    let lacking = || held.iter().filter(|(_, held)| !held.keeps_active);
+    let Some(id) = lacking().find_map(|(_, held)| held.keys.first()) else { return Ok(()) };
+    let nodes = names(lacking().map(|(node, _)| node));
     Err(Error::KeyNotKept { id: KeyId(*id), nodes })
 }
 

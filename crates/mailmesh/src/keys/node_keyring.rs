@@ -1,4 +1,4 @@
-//! The keys of this node: which one seals, which are accepted, and where they are kept.
+//! The keys of this node: which one seals, which are accepted, and where they are stored.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -18,43 +18,43 @@ use tokio::time::Instant;
 
 use super::file;
 
-/// How long frames of a key that was retired are still accepted: those that were sent before,
-/// and are on their way or sent again by a third node.
-pub(crate) const GRACE: Duration = Duration::from_secs(10);
+/// Frames sealed with a retired key are accepted for this long: they may be in flight, or be
+/// retransmitted by a third node.
+pub(crate) const RETIRED_KEY_GRACE: Duration = Duration::from_secs(10);
 
-/// How long it is taken for granted that the file can, or cannot, be written.
-const PROBED: Duration = Duration::from_secs(1);
+/// The result of a write probe is reused for this long.
+const PROBE_VALID_FOR: Duration = Duration::from_secs(1);
 
-/// Retired keys that a node remembers: the last ones.
-const REMEMBERED: usize = 64;
+/// Number of retired keys that a node remembers: the latest ones.
+const MAX_RETIRED_IDS: usize = 64;
 
-/// What became of the keys.
+/// Effect of an action on the keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KeyUpdate {
-    /// Nothing.
-    Nothing,
+    /// Nothing changed.
+    Unchanged,
     /// Another key seals.
-    Active,
-    /// One more, or one less, is accepted.
-    Accepted,
+    Activated,
+    /// A key was added or retired.
+    AcceptedChanged,
 }
 
 #[derive(Debug)]
 pub(crate) struct NodeKeyring {
     cluster: String,
     own: [u8; 16],
-    /// The file that holds the keys, unless they came otherwise.
+    /// The file that holds the keys, if there is one.
     file: Option<PathBuf>,
-    /// The keys that the node began with: without a file those that a restart brings back.
-    given: Vec<KeyId>,
+    /// The keys at the start. Without a file, a restart brings these back.
+    initial: Vec<KeyId>,
     state: Mutex<State>,
-    /// Whether a new key could be put into the file, and when that was found: each question of a
-    /// member would make and remove a file.
+    /// Time and result of the last write probe. Without this, each request of a member would create
+    /// and remove a file.
     can_write: Mutex<Option<(Instant, bool)>>,
-    /// Who changes the keys: the file is written meanwhile, which may take its time.
+    /// Serialises changes of the keys; held while the file is written, which may take long.
     changing: Mutex<()>,
     sealer: RwLock<Sealer>,
-    /// Counts changes of what is accepted.
+    /// Incremented with each change of the accepted keys.
     version: AtomicU64,
     /// The secrets that links prove.
     links: watch::Sender<LinkKeys>,
@@ -63,19 +63,19 @@ pub(crate) struct NodeKeyring {
 #[derive(Debug)]
 struct State {
     ring: Keyring,
-    /// Whether the file has what the ring has.
+    /// Whether the file has the same keys as the ring.
     is_kept: bool,
-    /// Retired, and until when accepted all the same.
+    /// Retired keys that are still accepted, each with the end of its grace period.
     retired: Vec<(ClusterKey, Instant)>,
-    /// The last that were retired.
-    were_retired: VecDeque<KeyId>,
-    /// The key that seals during a trial, in place of the ring's first.
+    /// Fingerprints of the latest retired keys.
+    retired_ids: VecDeque<KeyId>,
+    /// The key that seals during a trial, in place of the ring's first key.
     trial: Option<KeyId>,
 }
 
 impl State {
     /// The key that seals now.
-    fn sealing(&self, cluster: &str) -> &ClusterKey {
+    fn sealing_key(&self, cluster: &str) -> &ClusterKey {
         let is_trial = |key: &&ClusterKey| Some(key.id(cluster)) == self.trial;
         self.ring.keys().iter().find(is_trial).unwrap_or_else(|| self.ring.active())
     }
@@ -86,15 +86,15 @@ impl NodeKeyring {
         let sealer = RwLock::new(Sealer::keyed(ring.active(), cluster, own));
         let is_kept = file.is_some();
         let links = watch::Sender::new(link_keys(&ring, ring.active(), cluster));
-        let (retired, were_retired) = (Vec::new(), VecDeque::new());
-        let state = Mutex::new(State { ring, is_kept, retired, were_retired, trial: None });
-        let given = state.lock().ring.ids(cluster);
+        let (retired, retired_ids) = (Vec::new(), VecDeque::new());
+        let state = Mutex::new(State { ring, is_kept, retired, retired_ids, trial: None });
+        let initial = state.lock().ring.ids(cluster);
         let (version, changing) = (AtomicU64::new(1), Mutex::new(()));
         Self {
             cluster: cluster.to_owned(),
             own,
             file,
-            given,
+            initial,
             state,
             can_write: Mutex::new(None),
             changing,
@@ -104,7 +104,7 @@ impl NodeKeyring {
         }
     }
 
-    /// The secrets that links prove, now and later.
+    /// The secrets that links prove, with later changes.
     pub(crate) fn links(&self) -> watch::Receiver<LinkKeys> {
         self.links.subscribe()
     }
@@ -113,7 +113,7 @@ impl NodeKeyring {
         self.sealer.read().seal(header, body)
     }
 
-    /// Has `opener` accept what is accepted now, if that has changed since `version`.
+    /// Makes `opener` accept the present keys if they have changed since `version`.
     pub(crate) fn refresh(&self, opener: &mut Opener, version: &mut u64) {
         let now = self.version.load(Ordering::Acquire);
         if now != *version {
@@ -124,7 +124,7 @@ impl NodeKeyring {
         }
     }
 
-    /// The vault of the keys, if they have changed since `version`.
+    /// A vault with the present keys, if they have changed since `version`.
     pub(crate) fn vault(&self, version: &mut u64) -> Option<RecordCipher> {
         let now = self.version.load(Ordering::Acquire);
         (now != *version).then(|| {
@@ -133,49 +133,50 @@ impl NodeKeyring {
         })
     }
 
-    /// The key of the mirror's fingerprints.
+    /// The key for the fingerprints of the mirror.
     pub(crate) fn mirror_key(&self) -> [u8; 16] {
         self.state.lock().ring.active().mirror_key(&self.cluster)
     }
 
-    /// The name that digests have of the key that seals.
+    /// Name of the sealing key's fingerprint key, as digests carry it.
     pub(super) fn active_fingerprint_key_id(&self) -> u32 {
         fingerprint_key_id(self.mirror_key())
     }
 
-    /// The key that digests name so.
+    /// The key whose fingerprint key has this name.
     pub(super) fn id_by_fingerprint_key_id(&self, name: u32) -> Option<KeyId> {
         let state = self.state.lock();
         let is_it = |key: &&ClusterKey| fingerprint_key_id(key.mirror_key(&self.cluster)) == name;
         state.ring.keys().iter().find(is_it).map(|key| key.id(&self.cluster))
     }
 
-    /// A key, to be given to who lacks it.
+    /// A secret key, for a node that lacks it.
     pub(super) fn secret(&self, id: KeyId) -> Option<ClusterKey> {
         let state = self.state.lock();
         state.ring.keys().iter().find(|key| key.id(&self.cluster) == id).cloned()
     }
 
-    /// The fingerprints of the keys, the one that seals first.
+    /// Fingerprints of the keys, with the active key first.
     pub(crate) fn ids(&self) -> Vec<KeyId> {
         self.state.lock().ring.ids(&self.cluster)
     }
 
-    /// Whether it was retired since this node began, and has not been added again here.
+    /// Whether the key was retired since this node started and has not been added on this node
+    /// again.
     pub(crate) fn was_retired(&self, id: KeyId) -> bool {
         let state = self.state.lock();
-        state.were_retired.contains(&id) && !state.ring.ids(&self.cluster).contains(&id)
+        state.retired_ids.contains(&id) && !state.ring.ids(&self.cluster).contains(&id)
     }
 
-    /// The keys, and what a restart would bring back now: the operator may have put a key into
-    /// the file meanwhile. Blocks.
+    /// The keys, and the keys that a restart would bring back now: the operator may have edited the
+    /// file. Blocks on file access.
     pub(super) fn held(&self) -> KeysHeld {
         let in_file = self.file.as_deref().map(file::read);
         let keeps_new = self.file.as_deref().is_some_and(|file| self.can_write(file));
         let ids = self.ids();
         let after_restart = match in_file {
             Some(ring) => ring.map(|ring| ring.ids(&self.cluster)).unwrap_or_default(),
-            None => self.given.clone(),
+            None => self.initial.clone(),
         };
         let kept = self.file.is_some() && after_restart == ids;
         let keeps_active = ids.first().is_some_and(|active| after_restart.contains(active));
@@ -187,7 +188,7 @@ impl NodeKeyring {
         let mut found = self.can_write.lock();
         let now = Instant::now();
         match *found {
-            Some((at, can)) if now < at + PROBED => can,
+            Some((at, can)) if now < at + PROBE_VALID_FOR => can,
             _ => {
                 let can = file::can_write(file);
                 *found = Some((now, can));
@@ -196,8 +197,8 @@ impl NodeKeyring {
         }
     }
 
-    /// Does what is asked, in memory and in the file. Blocks. A file that cannot be written
-    /// is told of, and [`KeysHeld::kept`] says so.
+    /// Carries out an action in memory and in the file. Blocks on file access. If the file cannot
+    /// be written, the error is logged and [`KeysHeld::kept`] is false.
     pub(crate) fn act(&self, action: &KeyAction) -> Result<KeyUpdate, CodecError> {
         let _turn = self.changing.lock();
         let (mut ring, was_kept) = {
@@ -205,22 +206,22 @@ impl NodeKeyring {
             (state.ring.clone(), state.is_kept)
         };
         let mut retired = None;
-        let turned = match action {
+        let update = match action {
             KeyAction::Add(key) => {
-                ring.add(ClusterKey::from_bytes(key.bytes()))?.then_some(KeyUpdate::Accepted)
+                ring.add(ClusterKey::from_bytes(key.bytes()))?.then_some(KeyUpdate::AcceptedChanged)
             }
             KeyAction::Activate(id) => {
-                ring.activate(&self.cluster, KeyId(*id))?.then_some(KeyUpdate::Active)
+                ring.activate(&self.cluster, KeyId(*id))?.then_some(KeyUpdate::Activated)
             }
             KeyAction::Retire(id) => {
                 retired = ring.retire(&self.cluster, KeyId(*id))?;
-                retired.is_some().then_some(KeyUpdate::Accepted)
+                retired.is_some().then_some(KeyUpdate::AcceptedChanged)
             }
             _ => None,
         };
         let mut is_kept = was_kept;
-        // Also if nothing has changed but the file, which could not be written before.
-        if let Some(file) = self.file.as_ref().filter(|_| turned.is_some() || !was_kept) {
+        // Also rewrites the file if only the file differs because an earlier write failed.
+        if let Some(file) = self.file.as_ref().filter(|_| update.is_some() || !was_kept) {
             let written = file::write(file, &ring.to_text());
             is_kept = written.is_ok();
             if let Err(error) = written {
@@ -233,43 +234,43 @@ impl NodeKeyring {
         }
         let mut state = self.state.lock();
         state.is_kept = is_kept;
-        let Some(turned) = turned else { return Ok(KeyUpdate::Nothing) };
+        let Some(update) = update else { return Ok(KeyUpdate::Unchanged) };
         if let Some(key) = retired {
-            state.were_retired.push_back(key.id(&self.cluster));
-            if state.were_retired.len() > REMEMBERED {
-                state.were_retired.pop_front();
+            state.retired_ids.push_back(key.id(&self.cluster));
+            if state.retired_ids.len() > MAX_RETIRED_IDS {
+                state.retired_ids.pop_front();
             }
-            state.retired.push((key, Instant::now() + GRACE));
+            state.retired.push((key, Instant::now() + RETIRED_KEY_GRACE));
         }
-        if turned == KeyUpdate::Active {
+        if update == KeyUpdate::Activated {
             state.trial = None;
         }
         state.ring = ring;
-        self.use_key_of(&state);
+        self.apply_sealing_key(&state);
         self.version.fetch_add(1, Ordering::AcqRel);
-        Ok(turned)
+        Ok(update)
     }
 
-    /// The key that is tried.
+    /// The key under trial.
     pub(super) fn trial(&self) -> Option<KeyId> {
         self.state.lock().trial
     }
 
-    /// Has another key of the ring seal, and links prove it, for a try; without one all is as the
-    /// ring says.
+    /// Seals with another key of the ring for a trial, and makes links prove it. `None` ends the
+    /// trial.
     pub(super) fn seal_with(&self, trial: Option<KeyId>) {
         let mut state = self.state.lock();
         state.trial = trial;
-        self.use_key_of(&state);
+        self.apply_sealing_key(&state);
     }
 
-    fn use_key_of(&self, state: &State) {
-        let key = state.sealing(&self.cluster);
+    fn apply_sealing_key(&self, state: &State) {
+        let key = state.sealing_key(&self.cluster);
         *self.sealer.write() = Sealer::keyed(key, &self.cluster, self.own);
         self.links.send_replace(link_keys(&state.ring, key, &self.cluster));
     }
 
-    /// What is due every second: keys that were retired for long are accepted no more.
+    /// Drops retired keys whose grace period has ended. Runs every second.
     pub(crate) fn tick(&self) {
         let mut state = self.state.lock();
         let before = state.retired.len();
@@ -291,16 +292,16 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn many_questions_try_once_a_second_whether_the_file_can_be_written() {
+    async fn many_requests_probe_the_file_for_writing_once_a_second() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("cluster.key");
         let ring = Keyring::new(ClusterKey::generate().unwrap());
         std::fs::write(&file, ring.to_text().as_bytes()).unwrap();
-        let chain = NodeKeyring::new(ring, Some(file.clone()), "mail", [0; 16]);
-        assert!(chain.held().keeps_new);
+        let keyring = NodeKeyring::new(ring, Some(file.clone()), "mail", [0; 16]);
+        assert!(keyring.held().keeps_new);
         std::fs::remove_file(&file).unwrap();
-        assert!(chain.held().keeps_new, "it is not tried again");
-        tokio::time::advance(PROBED).await;
-        assert!(!chain.held().keeps_new);
+        assert!(keyring.held().keeps_new, "the probe result is reused");
+        tokio::time::advance(PROBE_VALID_FOR).await;
+        assert!(!keyring.held().keeps_new);
     }
 }

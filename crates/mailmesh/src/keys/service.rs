@@ -1,5 +1,5 @@
-//! The keys of a node at work: answers the members' questions about them, one after the other and
-//! apart from where frames are received, because a file is written and fingerprints are made anew.
+//! Acts on a node's keys: answers requests of members one at a time, away from the receive path,
+//! because an action writes a file and recomputes fingerprints.
 
 use std::sync::Arc;
 
@@ -8,21 +8,21 @@ use mailmesh_events::{Certificate, ChangeKey, KeyAction, KeysHeld, SyncMessage, 
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use super::convergence::{self, Convergence};
+use super::majority::{self, MajorityKey};
 use super::node_keyring::{KeyUpdate, NodeKeyring};
-use super::questions::Questions;
-use super::search::{self, Search};
+use super::requests::OutgoingRequests;
+use super::trials::{self, KeyTrials};
 use crate::Error;
 use crate::direct_sender::DirectSender;
 use crate::persister::Persister;
 use crate::replication::Replication;
 
-/// Questions of members that wait; members ask again for those beyond.
+/// Requests of members that may wait. Members repeat requests that do not fit.
 const MAX_QUEUED: usize = 64;
 
-/// A question of a member.
+/// A key request of a member.
 #[derive(Debug)]
-pub(crate) struct KeyQuestion {
+pub(crate) struct KeyRequest {
     from: Incarnation,
     number: u32,
     action: KeyAction,
@@ -31,77 +31,77 @@ pub(crate) struct KeyQuestion {
 #[derive(Debug)]
 pub(crate) struct KeyService {
     pub(super) identity: Identity,
-    /// The name of the cluster, which the names of keys depend on.
+    /// The name of the cluster, from which key fingerprints are derived.
     pub(super) cluster: String,
     pub(super) keyring: Arc<NodeKeyring>,
     pub(super) replication: Arc<Replication>,
     pub(super) direct: DirectSender,
-    /// The questions of this node to members.
-    pub(super) questions: Questions,
-    /// Whether the members seal with another key.
-    pub(super) convergence: Convergence,
-    /// Which key is tried while no member answers.
-    pub(super) search: Search,
-    /// The questions of members.
-    queue: mpsc::Sender<KeyQuestion>,
-    /// Held while the fingerprints of the mirror are made anew.
+    /// This node's requests to members.
+    pub(super) requests: OutgoingRequests,
+    /// Tracks whether the members seal with another key.
+    pub(super) majority: MajorityKey,
+    /// Tries other keys while no member answers.
+    pub(super) trials: KeyTrials,
+    /// Requests of members.
+    queue: mpsc::Sender<KeyRequest>,
+    /// Held while the fingerprints of the mirror are recomputed.
     rekeying: Mutex<()>,
 }
 
 impl KeyService {
-    /// The service, and the questions that [`work`](Self::work) answers.
+    /// The service, and the requests that [`work`](Self::work) answers.
     pub(crate) fn new(
         identity: Identity,
         cluster: String,
         keyring: Arc<NodeKeyring>,
         replication: Arc<Replication>,
         direct: DirectSender,
-    ) -> (Arc<Self>, mpsc::Receiver<KeyQuestion>) {
-        let (queue, questions) = mpsc::channel(MAX_QUEUED);
+    ) -> (Arc<Self>, mpsc::Receiver<KeyRequest>) {
+        let (queue, incoming) = mpsc::channel(MAX_QUEUED);
         let service = Self {
             identity,
             cluster,
             keyring,
             replication,
             direct,
-            questions: Questions::default(),
-            convergence: Convergence::default(),
-            search: Search::default(),
+            requests: OutgoingRequests::default(),
+            majority: MajorityKey::default(),
+            trials: KeyTrials::default(),
             queue,
             rekeying: Mutex::new(()),
         };
-        (Arc::new(service), questions)
+        (Arc::new(service), incoming)
     }
 
-    /// The fingerprint of the key that seals.
+    /// Fingerprint of the active key.
     pub(crate) fn active_id(&self) -> Option<String> {
         self.keyring.ids().first().map(ToString::to_string)
     }
 
-    /// Drops keys that were retired long ago, and changes the key that seals if the members seal
-    /// with another. Due every second.
+    /// Drops keys whose grace period has ended, and changes the sealing key if the members seal
+    /// with another. Runs every second.
     pub(crate) fn tick(self: &Arc<Self>) {
         self.keyring.tick();
-        convergence::tick(self);
-        search::tick(self);
+        majority::tick(self);
+        trials::tick(self);
     }
 
-    /// Queues a question of a member. The member repeats a question that does not fit.
-    pub(crate) fn on_question(&self, from: Incarnation, number: u32, action: KeyAction) {
-        let _full = self.queue.try_send(KeyQuestion { from, number, action });
+    /// Queues a request of a member. The member repeats a request that does not fit.
+    pub(crate) fn on_request(&self, from: Incarnation, number: u32, action: KeyAction) {
+        let _full = self.queue.try_send(KeyRequest { from, number, action });
     }
 
-    /// Takes a member's answer to a question of this node.
+    /// Records a member's answer to a request of this node.
     pub(crate) fn on_answer(&self, from: Incarnation, number: u32, held: KeysHeld) {
-        self.questions.on_answer(from, number, held);
+        self.requests.on_answer(from, number, held);
     }
 
-    /// Answers questions until the node stops.
-    pub(crate) async fn work(self: Arc<Self>, mut queue: mpsc::Receiver<KeyQuestion>) {
-        while let Some(KeyQuestion { from, number, action }) = queue.recv().await {
+    /// Answers requests until the node stops.
+    pub(crate) async fn work(self: Arc<Self>, mut queue: mpsc::Receiver<KeyRequest>) {
+        while let Some(KeyRequest { from, number, action }) = queue.recv().await {
             let done = self.act(action).await;
             let Ok(held) = self.held().await else { return };
-            let refused = done.err().map(|error| shortened(error.to_string()));
+            let refused = done.err().map(|error| shorten(error.to_string()));
             let held = KeysHeld { refused, ..held };
             self.direct.send([(from, SyncMessage::Keys { number, held })]);
         }
@@ -114,7 +114,7 @@ impl KeyService {
         held.await.map_err(|_| Error::ShutDown)
     }
 
-    /// Carries out an action on this node. Done as a whole, also if the caller no longer waits.
+    /// Carries out an action on this node. Runs to its end even if the caller drops the future.
     pub(super) async fn act(self: &Arc<Self>, action: KeyAction) -> Result<(), Error> {
         if action == KeyAction::List {
             return Ok(());
@@ -122,7 +122,8 @@ impl KeyService {
         if matches!(action, KeyAction::Retire(_))
             && let Some(persister) = &self.replication.persister
         {
-            // What was sealed with the key, whenever that was, is sealed anew before the key goes.
+            // Stored certificates that were sealed with the key must be resealed before the key
+            // goes.
             self.write_certificates_again(persister)?;
             persister.saved().await?;
         }
@@ -133,7 +134,7 @@ impl KeyService {
 
     fn act_blocking(self: &Arc<Self>, action: &KeyAction) -> Result<(), Error> {
         let update = self.keyring.act(action)?;
-        if update == KeyUpdate::Nothing {
+        if update == KeyUpdate::Unchanged {
             return Ok(());
         }
         let persister = self.replication.persister.as_ref();
@@ -141,13 +142,14 @@ impl KeyService {
             persister.note_keys();
         }
         let ids = self.keyring.ids().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        if update == KeyUpdate::Active {
-            tracing::info!("another cluster key seals; all: {ids}");
-            // What is set aside is sealed anew before the old key goes, at the latest.
-            let _aside = persister.map(|persister| self.write_certificates_again(persister));
+        if update == KeyUpdate::Activated {
+            tracing::info!("another cluster key seals now; all keys: {ids}");
+            // Withheld content is resealed before the old key is retired, at the latest.
+            let _excludes_withheld =
+                persister.map(|persister| self.write_certificates_again(persister));
             self.rekey_in_background();
         } else {
-            tracing::info!("cluster keys, the first seals: {ids}");
+            tracing::info!("cluster keys (the first one seals): {ids}");
         }
         Ok(())
     }
@@ -158,21 +160,22 @@ impl KeyService {
         if persister.write_again(held.iter().map(key)) {
             return Ok(());
         }
-        let why = "content from before a long absence waits to be decided about; try again in 10 s";
+        let why = "stored content from before a long absence is not in use yet; try again in 10 s";
         Err(Error::NotSaved { why: why.to_owned() })
     }
 
-    /// Mirrors are compared again once all nodes make their fingerprints with the same key.
+    /// Recomputes the mirror's fingerprints. Mirrors compare again once all nodes use the same
+    /// fingerprint key.
     fn rekey_in_background(self: &Arc<Self>) {
         let service = self.clone();
         tokio::task::spawn_blocking(move || {
-            // One after the other: the last finds the key that seals now.
+            // Runs one at a time, so that the last run uses the present key.
             let _turn = service.rekeying.lock();
             service.replication.rekey(service.keyring.mirror_key());
         });
     }
 
-    /// This node and the members, the one that started first in front.
+    /// This node and the members, sorted by start time, oldest first.
     pub(super) fn oldest_first(&self) -> Vec<Incarnation> {
         let own = (self.identity.started_ms, self.identity.incarnation);
         let peers = self.direct.peers();
@@ -183,7 +186,7 @@ impl KeyService {
     }
 }
 
-fn shortened(mut text: String) -> String {
+fn shorten(mut text: String) -> String {
     text.truncate(text.floor_char_boundary(limits::TEXT_LEN));
     text
 }

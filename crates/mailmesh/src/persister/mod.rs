@@ -1,15 +1,15 @@
-//! Keeps the mirror in a store: a thread of its own writes what changed.
+//! Keeps the mirror on disk: a thread of its own writes changes to the store.
 //!
-//! - [`binding`]: which cluster a store belongs to;
-//! - [`load`]: opens and reads it at the start;
-//! - [`record`]: an entry as a record of it;
-//! - [`unsettled`]: what it had, until its age is known;
+//! - [`binding`]: binds a store to a cluster;
+//! - [`load`]: opens and loads a store at the start;
+//! - [`record`]: encodes an entry of the mirror as a record;
+//! - [`stored_content`]: decides whether stored content is recent enough to use;
 //! - [`writer`]: the thread.
 
 mod binding;
 mod load;
 mod record;
-mod unsettled;
+mod stored_content;
 mod writer;
 
 use std::collections::HashSet;
@@ -30,33 +30,33 @@ use crate::Error;
 use crate::cluster_time::ClusterTime;
 use crate::keys::NodeKeyring;
 pub(crate) use load::StoreOpener;
-pub(crate) use unsettled::Surroundings;
-use unsettled::{Unsettled, Verdict};
+pub(crate) use stored_content::ClusterView;
+use stored_content::{AgeVerdict, StoredContent};
 use writer::Writer;
 
-/// How long what is too old to be trusted waits for something better.
-const ASIDE: Duration = Duration::from_secs(10);
+/// Stored content that may be too old waits this long for the mirror of a member.
+const DECISION_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// When the node was alive, in milliseconds of its wall clock.
+/// Note with the time at which the node was last alive, in milliseconds of cluster time.
 const ALIVE_NOTE: &str = "alive";
-/// The latest stamp made or seen.
+/// Note with the latest stamp made or seen.
 const STAMP_NOTE: &str = "stamp";
 
-/// What the store of a node holds, and what decides about it.
+/// Parts of the node that the persister works with.
 #[derive(Debug, Clone)]
-pub(crate) struct Source {
+pub(crate) struct StoreContext {
     /// The name of the cluster.
     pub(crate) cluster: String,
-    /// `None` for an open mesh.
+    /// `None` without a cluster key.
     pub(crate) keys: Option<Arc<NodeKeyring>>,
     pub(crate) mirror: Arc<Mirror>,
     pub(crate) time: Arc<ClusterTime>,
 }
 
-/// The mirror's store, and the thread that writes it.
+/// The mirror's store and its writer thread.
 #[derive(Debug)]
 pub(crate) struct Persister {
-    source: Source,
+    source: StoreContext,
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -64,149 +64,153 @@ pub(crate) struct Persister {
 #[derive(Debug)]
 struct Shared {
     path: std::path::PathBuf,
-    work: Mutex<Work>,
+    queue: Mutex<WriteQueue>,
     wake: Condvar,
     progress: watch::Sender<Progress>,
 }
 
 #[derive(Debug, Default)]
-struct Work {
-    /// What has changed and is not written: at most what the mirror holds.
+struct WriteQueue {
+    /// Keys of changes not written yet; at most as many as the mirror has entries.
     changed: HashSet<ChangeKey>,
-    /// How many are being written.
+    /// Number of changes being written.
     writing: usize,
-    /// Changes noted so far.
+    /// Number of changes queued so far.
     noted: u64,
-    /// Somebody waits: do not gather.
-    hurry: bool,
+    /// A caller waits: write without gathering.
+    flush_now: bool,
     stop: Option<Stop>,
-    /// What the store had, until its age is known.
-    unsettled: Option<Unsettled>,
-    /// Too-old content is being deleted; until then the store must not be marked as current. The
-    /// number of changes that have to be on the disk for that.
-    purge_until: Option<u64>,
+    /// Stored content about which no decision has been made.
+    undecided: Option<StoredContent>,
+    /// While too-old content is being deleted, the store must not be marked as current. The
+    /// deletion is complete once this many changes are on disk.
+    deletion_covers: Option<u64>,
 }
 
-impl Work {
-    /// Whether content of the store still waits outside the mirror.
-    fn has_aside(&self) -> bool {
-        self.unsettled.as_ref().is_some_and(|unsettled| unsettled.aside.is_some())
+impl WriteQueue {
+    /// Whether stored content is withheld from the mirror.
+    fn has_withheld(&self) -> bool {
+        self.undecided.as_ref().is_some_and(|undecided| undecided.withheld.is_some())
     }
 
-    /// Whether the store has content that may be too old, so that the time of its last write must
-    /// not be noted: after a restart that content would pass for current.
-    fn may_be_old(&self, knows_time: bool) -> bool {
-        self.purge_until.is_some()
-            || self.unsettled.as_ref().is_some_and(|unsettled| {
-                unsettled.aside.is_some() || unsettled.was_old || knows_time
+    /// Whether the store has content that may be too old. Then the alive note must not be updated:
+    /// after a restart the content would count as current.
+    fn may_be_outdated(&self, knows_time: bool) -> bool {
+        self.deletion_covers.is_some()
+            || self.undecided.as_ref().is_some_and(|undecided| {
+                undecided.withheld.is_some() || undecided.was_withheld || knows_time
             })
     }
 
-    /// Notes changes of these keys.
+    /// Queues changes of these keys.
     fn note(&mut self, keys: impl Iterator<Item = ChangeKey>) {
         let before = self.changed.len();
         self.changed.extend(keys);
         self.noted += (self.changed.len() - before) as u64;
     }
 
-    /// Old content is to be deleted, and its keys are not all noted yet.
-    fn begin_purge(&mut self) {
-        self.purge_until = Some(u64::MAX);
+    /// Old content is to be deleted, and its keys are not all queued yet.
+    fn begin_deletion(&mut self) {
+        self.deletion_covers = Some(u64::MAX);
     }
 
-    /// The keys of all old content are noted.
-    fn end_purge_at_noted(&mut self) {
-        self.purge_until = Some(self.noted);
+    /// The keys of all old content are queued.
+    fn end_deletion_at_noted(&mut self) {
+        self.deletion_covers = Some(self.noted);
     }
 
-    /// All changes up to a number are on the disk.
-    fn on_covered(&mut self, covers: u64) {
-        self.purge_until.take_if(|until| *until <= covers);
+    /// All changes up to the number `covers` are on disk.
+    fn on_written(&mut self, covers: u64) {
+        self.deletion_covers.take_if(|until| *until <= covers);
     }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stop {
-    /// After what is to be written.
-    Drained,
-    /// As it is.
-    AtOnce,
+    /// After the queued changes are written.
+    AfterFlush,
+    /// Without writing anything more.
+    Immediately,
 }
 
 #[derive(Debug, Clone, Default)]
 struct Progress {
-    /// Changes noted that are on the disk.
+    /// Number of queued changes that are on disk.
     written: u64,
     attempts: u64,
     /// Why the last write failed.
     failure: Option<Arc<str>>,
-    /// Nothing is written any more.
-    ended: bool,
+    /// The writer thread has ended.
+    has_exited: bool,
 }
 
-/// How the store is.
+/// State of the store.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct StoreStatus {
-    /// The file.
+    /// Path of the file.
     pub path: String,
-    /// Entries that changed and are not on the disk yet.
+    /// Changed entries that are not on disk yet.
     pub waiting: usize,
-    /// Why the last write failed; what waits is written when that works again.
+    /// Why the last write failed; `None` if it succeeded. Failed writes are retried.
     pub failure: Option<String>,
 }
 
 impl Persister {
-    /// Opens the store of a directory, puts its content into the mirror, and keeps it
-    /// current from then on. While the disk is full that is tried again and again.
-    pub(crate) fn open(dir: &Path, source: Source, opener: StoreOpener) -> Result<Self, Error> {
+    /// Opens the store of a directory, loads it into the mirror, and keeps it current. If the disk
+    /// is full, opening is retried in the background.
+    pub(crate) fn open(
+        dir: &Path,
+        source: StoreContext,
+        opener: StoreOpener,
+    ) -> Result<Self, Error> {
         let mut failure = None;
-        let (opened, unsettled) = match load::take_in(dir, &source, opener, false) {
-            Ok((opened, unsettled)) => (Some(opened), unsettled),
+        let (opened, undecided) = match load::open_and_load(dir, &source, opener, false) {
+            Ok((opened, undecided)) => (Some(opened), undecided),
             Err(Error::Store(error)) if error.is_transient() => {
                 tracing::error!(
                     %error,
-                    "the node starts without its store; that is opened, and the whole mirror written, when it works again"
+                    "the node starts without its store; opening it is retried, and then the whole mirror is written"
                 );
                 failure = Some(error.to_string().into());
                 (None, None)
             }
             Err(error) => return Err(error),
         };
-        // What the store notes of its cluster is written at once.
-        let work = Work { hurry: true, unsettled, ..Work::default() };
+        // The binding is written at once.
+        let queue = WriteQueue { flush_now: true, undecided, ..WriteQueue::default() };
         let shared = Arc::new(Shared {
             path: Store::path_in(dir),
-            work: Mutex::new(work),
+            queue: Mutex::new(queue),
             wake: Condvar::new(),
             progress: watch::Sender::new(Progress { failure, ..Progress::default() }),
         });
-        // What happens from now on; what was there came from the store.
+        // Observes later changes only: the present content came from the store.
         let observer: Weak<dyn Observer> = Arc::downgrade(&(shared.clone() as Arc<dyn Observer>));
         source.mirror.observe_changes(observer);
         let (of_writer, dir) = ((source.clone(), shared.clone()), dir.to_owned());
-        let (source_too, shared_too) = of_writer;
+        let (context, shared_by_writer) = of_writer;
         let writer =
-            Writer { opened, dir: dir.clone(), opener, shared: shared_too, source: source_too };
+            Writer { opened, dir: dir.clone(), opener, shared: shared_by_writer, source: context };
         let spawned =
             std::thread::Builder::new().name("mailmesh-store".into()).spawn(|| writer.run());
         let thread = spawned.map_err(|source| StoreError::Open { path: dir, source })?;
         Ok(Self { source, shared, thread: Mutex::new(Some(thread)) })
     }
 
-    /// Waits until all that has changed so far is on the disk.
+    /// Waits until every change made so far is on disk. Cancel-safe.
     pub(crate) async fn saved(&self) -> Result<(), Error> {
         let noted = {
-            let mut work = self.shared.work.lock();
-            work.hurry = true;
-            work.noted
+            let mut queue = self.shared.queue.lock();
+            queue.flush_now = true;
+            queue.noted
         };
         self.shared.wake.notify_all();
         let mut progress = self.shared.progress.subscribe();
         let attempts = progress.borrow().attempts;
         let done = progress
             .wait_for(|p| {
-                p.written >= noted || p.ended || p.failure.is_some() && p.attempts > attempts
+                p.written >= noted || p.has_exited || p.failure.is_some() && p.attempts > attempts
             })
             .await;
         let Ok(progress) = done else { return Err(Error::ShutDown) };
@@ -217,81 +221,81 @@ impl Persister {
         }
     }
 
-    /// Has entries written again that have not changed; `false` if there is content besides that
-    /// is not in the mirror yet.
+    /// Queues unchanged entries for writing. `false` if some stored content is withheld, and so not
+    /// written again.
     pub(crate) fn write_again(&self, keys: impl Iterator<Item = ChangeKey>) -> bool {
-        let mut work = self.shared.work.lock();
-        let is_all = !work.has_aside();
-        work.note(keys);
-        drop(work);
+        let mut queue = self.shared.queue.lock();
+        let is_all = !queue.has_withheld();
+        queue.note(keys);
+        drop(queue);
         self.shared.wake.notify_all();
         is_all
     }
 
-    /// Whether what the store had may be compared with the others.
-    pub(crate) fn is_settled(&self) -> bool {
-        self.shared.work.lock().unsettled.is_none()
+    /// Whether no stored content awaits a decision.
+    pub(crate) fn is_decided(&self) -> bool {
+        self.shared.queue.lock().undecided.is_none()
     }
 
-    /// Settles content whose age a member's clock has confirmed. `true` if that was so: the mirror
-    /// may then be compared.
+    /// Accepts stored content in the mirror as recent, once members confirm the time. `true` if
+    /// that happened now: the mirror may then be compared.
     pub(crate) fn confirm_age(&self) -> bool {
-        if self.is_settled() || !self.source.time.is_known() {
+        if self.is_decided() || !self.source.time.is_known() {
             return false;
         }
         let started = self.source.time.started();
-        let mut work = self.shared.work.lock();
-        work.unsettled.take_if(|unsettled| unsettled.is_confirmed(started)).is_some()
+        let mut queue = self.shared.queue.lock();
+        queue.undecided.take_if(|undecided| undecided.is_confirmed(started)).is_some()
     }
 
-    /// Uses what the store had, or drops it, once that can be decided. `true` if the mirror has
-    /// changed, or may be compared from now on.
-    pub(crate) fn decide(&self, others: &Surroundings) -> bool {
-        let Source { mirror, time, .. } = &self.source;
-        let mut work = self.shared.work.lock();
-        let Some(unsettled) = &mut work.unsettled else { return false };
-        let verdict = unsettled.judge(others);
-        let (aside, stamp) = match verdict {
-            Verdict::Wait => return false,
-            Verdict::InForce => (unsettled.aside.take(), unsettled.stamp),
-            Verdict::Use | Verdict::Drop => {
-                let Some(unsettled) = work.unsettled.take() else { return false };
-                (unsettled.aside, unsettled.stamp)
+    /// Uses or drops stored content once that can be decided. `true` if the mirror has changed or
+    /// may be compared from now on.
+    pub(crate) fn decide(&self, others: &ClusterView) -> bool {
+        let StoreContext { mirror, time, .. } = &self.source;
+        let mut queue = self.shared.queue.lock();
+        let Some(undecided) = &mut queue.undecided else { return false };
+        let verdict = undecided.judge(others);
+        let (withheld, stamp) = match verdict {
+            AgeVerdict::Wait => return false,
+            AgeVerdict::UseLocally => (undecided.withheld.take(), undecided.stamp),
+            AgeVerdict::Use | AgeVerdict::Drop => {
+                let Some(undecided) = queue.undecided.take() else { return false };
+                (undecided.withheld, undecided.stamp)
             }
         };
-        if verdict == Verdict::Drop {
-            // A write that is under way covers none of it.
-            work.begin_purge();
-            if let Some(aside) = &aside {
-                work.note(aside.iter().map(|saved| saved.change.key()));
-                work.end_purge_at_noted();
+        if verdict == AgeVerdict::Drop {
+            // A write in progress covers no part of the deletion.
+            queue.begin_deletion();
+            if let Some(withheld) = &withheld {
+                queue.note(withheld.iter().map(|saved| saved.change.key()));
+                queue.end_deletion_at_noted();
             }
         }
-        drop(work);
-        match (verdict, aside) {
-            (Verdict::Drop, aside) => {
-                let in_force = match &aside {
+        drop(queue);
+        match (verdict, withheld) {
+            (AgeVerdict::Drop, withheld) => {
+                let in_force = match &withheld {
                     Some(_) => 0,
                     None => {
-                        // Each entry that goes is noted meanwhile.
+                        // The observer queues each removed entry.
                         let count = mirror.purge_until(stamp);
-                        self.shared.work.lock().end_purge_at_noted();
+                        self.shared.queue.lock().end_deletion_at_noted();
                         count
                     }
                 };
                 tracing::warn!(
-                    entries = aside.map_or(in_force, |aside| aside.len()),
-                    "the stored mirror is too old by the time of the cluster: it is dropped, and that of the others taken"
+                    entries = withheld.map_or(in_force, |withheld| withheld.len()),
+                    "the stored mirror is too old by cluster time: it is dropped, and the mirror of the other nodes is used"
                 );
             }
-            (_, Some(aside)) => {
-                let keys: Vec<_> = aside.iter().map(|saved| saved.change.key()).collect();
-                let count = mirror.restore(aside, time.now());
-                // What changed meanwhile may have been written in the place of what is newer.
+            (_, Some(withheld)) => {
+                let keys: Vec<_> = withheld.iter().map(|saved| saved.change.key()).collect();
+                let count = mirror.restore(withheld, time.now());
+                // A newer change may have been overwritten on disk by an older one in the meantime.
                 self.write_again(keys.into_iter());
                 tracing::warn!(
                     entries = count,
-                    "the stored mirror, which was set aside, is used: it is not too old, or no other node runs for longer"
+                    "the withheld stored mirror is now used: it is recent enough, or no member has been running for longer"
                 );
             }
             _ => {}
@@ -300,34 +304,34 @@ impl Persister {
         true
     }
 
-    /// Writes what waits, and closes the store. Blocks.
+    /// Writes queued changes and closes the store. Blocks.
     pub(crate) fn close(&self) {
-        self.stop(Stop::Drained);
+        self.stop(Stop::AfterFlush);
         if let Some(thread) = self.thread.lock().take() {
             let _panicked = thread.join();
         }
     }
 
-    /// Closes the store as it is, as if the process had died.
+    /// Closes the store without writing, as if the process had died.
     pub(crate) fn abandon(&self) {
-        self.stop(Stop::AtOnce);
+        self.stop(Stop::Immediately);
     }
 
-    /// Writes which keys the store belongs to, now that they have changed.
+    /// Writes the binding again after the keys have changed.
     pub(crate) fn note_keys(&self) {
-        self.shared.work.lock().hurry = true;
+        self.shared.queue.lock().flush_now = true;
         self.shared.wake.notify_all();
     }
 
     fn stop(&self, how: Stop) {
-        self.shared.work.lock().stop.get_or_insert(how);
+        self.shared.queue.lock().stop.get_or_insert(how);
         self.shared.wake.notify_all();
     }
 
     pub(crate) fn status(&self) -> StoreStatus {
         let waiting = {
-            let work = self.shared.work.lock();
-            work.changed.len() + work.writing
+            let queue = self.shared.queue.lock();
+            queue.changed.len() + queue.writing
         };
         StoreStatus {
             path: self.shared.path.display().to_string(),
@@ -338,7 +342,7 @@ impl Persister {
 }
 
 impl Drop for Persister {
-    /// The thread ends with the node, also with one that did not start.
+    /// The thread ends with the node, even if the node's start failed.
     fn drop(&mut self) {
         self.abandon();
     }
@@ -353,11 +357,11 @@ impl Observer for Shared {
         else {
             return;
         };
-        let mut work = self.work.lock();
-        work.noted += 1;
-        let first = work.changed.is_empty();
-        work.changed.insert(change.key());
-        drop(work);
+        let mut queue = self.queue.lock();
+        queue.noted += 1;
+        let first = queue.changed.is_empty();
+        queue.changed.insert(change.key());
+        drop(queue);
         if first {
             self.wake.notify_all();
         }

@@ -1,19 +1,20 @@
-//! An entry of the mirror as a record of the store: flags, its end, and the change.
+//! Encodes an entry of the mirror as a record of the store: flags, expiry, and the change.
 
 use mailmesh_codec::{CodecError, RecordCipher, decode_change, encode_change};
 use mailmesh_events::UnixMillis;
 use mailmesh_state::Saved;
 
-/// It took the place of another.
+/// The entry replaced another one.
 const REPLACED: u8 = 1;
-/// It has an end.
+/// The entry has an expiry.
 const ENDS: u8 = 2;
 /// The change is sealed.
 const SEALED: u8 = 4;
-/// Bytes before the change.
-const HEAD: usize = 9;
+/// Bytes before the change: flags and expiry.
+const HEADER_LEN: usize = 9;
 
-/// The value of a record; `None` takes it out. A private key is never written unsealed.
+/// Encodes the value of a record; `None` deletes the record. A private key is never written
+/// unsealed.
 pub(crate) fn write(
     name: &[u8],
     saved: Option<&Saved>,
@@ -37,21 +38,21 @@ pub(crate) fn write(
         flags |= SEALED;
     }
     let body = sealed.as_deref().unwrap_or(&encoded);
-    let mut value = Vec::with_capacity(HEAD + body.len());
+    let mut value = Vec::with_capacity(HEADER_LEN + body.len());
     value.push(flags);
     value.extend(end.map_or(0, |end| end.0).to_be_bytes());
     value.extend(body);
     Ok(Some(value))
 }
 
-/// The entry of a record.
+/// Decodes the entry of a record.
 pub(crate) fn read(
     name: &[u8],
     value: &[u8],
     vault: Option<&RecordCipher>,
 ) -> Result<Saved, CodecError> {
     let truncated = CodecError::Truncated { what: "a stored entry" };
-    let (head, body) = value.split_first_chunk::<HEAD>().ok_or(truncated)?;
+    let (head, body) = value.split_first_chunk::<HEADER_LEN>().ok_or(truncated)?;
     let [flags, end @ ..] = *head;
     let change = match (flags & SEALED != 0, vault) {
         (false, _) => decode_change(body)?,

@@ -5,12 +5,12 @@ use mailmesh_events::{Network, Rule};
 use mailmesh_transport::MemoryHub;
 
 use super::*;
-use crate::{Cluster, ClusterBuilder};
+use crate::{Node, NodeBuilder};
 
 static IS_FULL: AtomicBool = AtomicBool::new(false);
 static ATTEMPTS: AtomicUsize = AtomicUsize::new(0);
 
-/// Of a disk that is full at times.
+/// Opens a store, or fails as on a full disk.
 fn full(dir: &Path) -> Result<Store, StoreError> {
     ATTEMPTS.fetch_add(1, Ordering::Relaxed);
     if IS_FULL.load(Ordering::Relaxed) {
@@ -20,17 +20,17 @@ fn full(dir: &Path) -> Result<Store, StoreError> {
     Store::open(dir)
 }
 
-fn node(dir: &Path) -> ClusterBuilder {
-    let mut builder = Cluster::builder().name("mx1").memory(&MemoryHub::new()).store(dir);
+fn node(dir: &Path) -> NodeBuilder {
+    let mut builder = Node::builder().name("mx1").memory(&MemoryHub::new()).store(dir);
     builder.store_opener = Some(full);
     builder
 }
 
-async fn block(node: &Cluster, n: u8) {
+async fn block(node: &Node, n: u8) {
     node.blocks().add(Network::single([192, 0, 2, n].into()), "spam", None).await.unwrap();
 }
 
-fn blocked(node: &Cluster) -> Vec<u8> {
+fn blocked(node: &Node) -> Vec<u8> {
     (0..=255).filter(|n| node.blocks().is_blocked([192, 0, 2, *n].into())).collect()
 }
 
@@ -43,7 +43,7 @@ async fn eventually(what: &str, holds: impl Fn() -> bool) {
 }
 
 #[tokio::test]
-async fn a_node_that_starts_on_a_full_disk_writes_its_mirror_when_there_is_room() {
+async fn a_node_started_on_a_full_disk_writes_its_mirror_once_there_is_room() {
     let dir = tempfile::tempdir().unwrap();
     let first = node(dir.path()).start().await.unwrap();
     block(&first, 1).await;
@@ -57,10 +57,10 @@ async fn a_node_that_starts_on_a_full_disk_writes_its_mirror_when_there_is_room(
     let status = second.status().store.unwrap();
     assert!(status.failure.is_some() && status.waiting == 1, "{status:?}");
     let before = ATTEMPTS.load(Ordering::Relaxed);
-    eventually("it is tried again", || ATTEMPTS.load(Ordering::Relaxed) > before).await;
+    eventually("opening is retried", || ATTEMPTS.load(Ordering::Relaxed) > before).await;
 
     IS_FULL.store(false, Ordering::Relaxed);
-    eventually("what was there, and what is new", || blocked(&second) == [1, 2]).await;
+    eventually("old and new entries are there", || blocked(&second) == [1, 2]).await;
     eventually("all is written", || {
         let status = second.status().store.unwrap();
         status.failure.is_none() && status.waiting == 0
@@ -71,11 +71,11 @@ async fn a_node_that_starts_on_a_full_disk_writes_its_mirror_when_there_is_room(
     assert_eq!(blocked(&third), [1, 2]);
     third.shutdown().await;
 
-    // One that ends while the disk is full ends.
+    // A node that stops while the disk is full stops without an error.
     IS_FULL.store(true, Ordering::Relaxed);
     let fourth = node(dir.path()).start().await.unwrap();
     fourth.shutdown().await;
-    // What is damaged is not a matter of time.
+    // A damaged store is a permanent error.
     IS_FULL.store(false, Ordering::Relaxed);
     std::fs::write(dir.path().join("mirror.redb"), b"no store").unwrap();
     let error = node(dir.path()).start().await.unwrap_err().to_string();
@@ -83,17 +83,17 @@ async fn a_node_that_starts_on_a_full_disk_writes_its_mirror_when_there_is_room(
 }
 
 #[test]
-fn old_content_is_gone_only_once_a_write_that_began_later_is_done() {
+fn old_content_counts_as_deleted_only_after_a_later_write() {
     let key = |n: u8| ChangeKey::Network(Rule::Block, Network::single([192, 0, 2, n].into()));
-    let mut work = Work { noted: 5, ..Work::default() };
-    let under_way = work.noted;
-    work.begin_purge();
-    work.on_covered(under_way);
-    assert!(work.may_be_old(false), "nothing is queued yet");
-    work.note([key(1), key(2)].into_iter());
-    work.end_purge_at_noted();
-    work.on_covered(under_way);
-    assert!(work.may_be_old(false), "that write began before");
-    work.on_covered(work.noted);
-    assert!(!work.may_be_old(false));
+    let mut queue = WriteQueue { noted: 5, ..WriteQueue::default() };
+    let under_way = queue.noted;
+    queue.begin_deletion();
+    queue.on_written(under_way);
+    assert!(queue.may_be_outdated(false), "nothing is queued yet");
+    queue.note([key(1), key(2)].into_iter());
+    queue.end_deletion_at_noted();
+    queue.on_written(under_way);
+    assert!(queue.may_be_outdated(false), "that write began earlier");
+    queue.on_written(queue.noted);
+    assert!(!queue.may_be_outdated(false));
 }

@@ -4,42 +4,42 @@ use mailmesh_codec::ClusterKey;
 
 use super::skew::{Epoch, SkewedClock};
 use super::{TestCluster, TestError};
-use crate::{Cluster, ClusterBuilder};
+use crate::{Node, NodeBuilder};
 
-/// Makes a [`TestCluster`].
+/// Builds a [`TestCluster`].
 pub struct TestClusterBuilder {
     names: Vec<String>,
     open: bool,
     each: Each,
 }
 
-type Each = Box<dyn Fn(ClusterBuilder) -> ClusterBuilder + Send + Sync>;
+type Each = Box<dyn Fn(NodeBuilder) -> NodeBuilder + Send + Sync>;
 
 impl TestClusterBuilder {
     pub(crate) fn new(names: Vec<String>) -> Self {
         Self { names, open: false, each: Box::new(|builder| builder) }
     }
 
-    /// Makes an open mesh: no key, and so no certificates. Without this, frames are
-    /// sealed with a key made for the occasion.
+    /// Runs the nodes without a cluster key, and so without certificates. By default frames are
+    /// sealed with a generated key.
     #[must_use]
     pub fn open_mesh(mut self) -> Self {
         self.open = true;
         self
     }
 
-    /// Sets what each node is built with, now and at every restart: bounds of inboxes,
-    /// the failure timeout. Name, bus and wall clock are the kit's.
+    /// Configures the builder of each node, at its start and at each restart, for example inbox
+    /// bounds or the failure timeout. The test kit sets name, bus and wall clock itself.
     #[must_use]
     pub fn each(
         mut self,
-        each: impl Fn(ClusterBuilder) -> ClusterBuilder + Send + Sync + 'static,
+        each: impl Fn(NodeBuilder) -> NodeBuilder + Send + Sync + 'static,
     ) -> Self {
         self.each = Box::new(each);
         self
     }
 
-    /// Starts the nodes, and waits until each sees every other.
+    /// Starts the nodes, and waits until each node has every other as a member.
     ///
     /// # Errors
     /// [`TestError::Start`], [`TestError::SameName`], [`TestError::NotConverged`].
@@ -52,7 +52,7 @@ impl TestClusterBuilder {
             name: self.names.first().cloned().unwrap_or_default(),
             source: error.into(),
         })?;
-        let cluster = TestCluster::new(Recipe { key, each: self.each, epoch: Epoch::now() });
+        let cluster = TestCluster::new(NodeTemplate { key, each: self.each, epoch: Epoch::now() });
         for name in self.names {
             cluster.add(name).await?;
         }
@@ -67,16 +67,16 @@ impl fmt::Debug for TestClusterBuilder {
     }
 }
 
-/// What each life of a node is made from.
-pub(crate) struct Recipe {
+/// Configuration for each incarnation of a node.
+pub(crate) struct NodeTemplate {
     key: Option<ClusterKey>,
     each: Each,
     epoch: Epoch,
 }
 
-impl Recipe {
-    pub(crate) fn builder(&self, name: &str, clock: SkewedClock) -> ClusterBuilder {
-        let mut builder = Cluster::builder();
+impl NodeTemplate {
+    pub(crate) fn builder(&self, name: &str, clock: SkewedClock) -> NodeBuilder {
+        let mut builder = Node::builder();
         if let Some(key) = &self.key {
             builder = builder.key(key.clone());
         }

@@ -6,25 +6,25 @@ use mailmesh_transport::MemoryHub;
 use parking_lot::Mutex;
 
 use super::TestError;
-use super::builder::{Recipe, TestClusterBuilder};
-use super::converge::{PATIENCE, agree, differences};
-use super::gate::{Gate, Passage};
-use super::links::{End, Links};
+use super::builder::{NodeTemplate, TestClusterBuilder};
+use super::converge::{CONVERGE_TIMEOUT, agree, differences};
+use super::links::{LinkEnd, Links};
+use super::pause_gate::{GateState, PauseGate};
 use super::skew::{Skew, SkewedClock};
-use crate::Cluster;
-use crate::builder::new_incarnation;
+use crate::Node;
+use crate::node_builder::new_incarnation;
 
-/// Nodes of one cluster in this process, and the faults between them.
+/// Several nodes of one cluster in this process, and faults between them.
 ///
-/// Nodes are told by name. What is set for a name (cuts, loss, skew) stays set when
-/// the node is killed and restarted. Dropping the whole kills every node.
+/// Nodes are identified by name. Faults set for a name (cuts, loss, skew) outlast a kill and a
+/// restart. Dropping the test cluster kills every node.
 ///
 /// # Panics
-/// Each method that takes a name panics if there is no node of that name: the test
-/// is wrong.
+/// Each method that takes a name panics if there is no node of that name, because the test is
+/// wrong.
 pub struct TestCluster {
     hub: MemoryHub,
-    recipe: Recipe,
+    template: NodeTemplate,
     state: Mutex<State>,
 }
 
@@ -42,8 +42,8 @@ struct Slot {
 
 #[derive(Debug)]
 struct Running {
-    cluster: Cluster,
-    gate: Gate,
+    handle: Node,
+    gate: PauseGate,
 }
 
 impl fmt::Debug for TestCluster {
@@ -61,21 +61,21 @@ impl Drop for TestCluster {
 }
 
 impl TestCluster {
-    pub(crate) fn new(recipe: Recipe) -> Self {
-        Self { hub: MemoryHub::new(), recipe, state: Mutex::default() }
+    pub(crate) fn new(template: NodeTemplate) -> Self {
+        Self { hub: MemoryHub::new(), template, state: Mutex::default() }
     }
 
-    /// Begins a cluster of nodes of these names.
+    /// A builder for nodes with these names.
     #[must_use]
     pub fn builder<N: Into<String>>(names: impl IntoIterator<Item = N>) -> TestClusterBuilder {
         TestClusterBuilder::new(names.into_iter().map(Into::into).collect())
     }
 
-    /// Starts nodes of these names, sealed with a new key, and waits until each sees
-    /// every other.
+    /// Starts nodes with these names, sealed with a generated key, and waits until each node has
+    /// every other as a member.
     ///
     /// # Errors
-    /// As [`TestClusterBuilder::start`].
+    /// Same as [`TestClusterBuilder::start`].
     ///
     /// # Panics
     /// Outside a tokio runtime with time enabled.
@@ -85,11 +85,11 @@ impl TestCluster {
         Self::builder(names).start().await
     }
 
-    /// Starts one more node. Does not wait until it sees the others.
+    /// Starts one more node. Does not wait for its members.
     ///
     /// # Errors
     /// [`TestError::SameName`], [`TestError::Start`].
-    pub async fn add(&self, name: impl Into<String>) -> Result<Cluster, TestError> {
+    pub async fn add(&self, name: impl Into<String>) -> Result<Node, TestError> {
         let name = name.into();
         if self.state.lock().nodes.contains_key(&name) {
             return Err(TestError::SameName { name });
@@ -102,65 +102,64 @@ impl TestCluster {
         started
     }
 
-    /// The running node: publish, read and ask as in production. The handle is of its
-    /// life now; after [`restart`](Self::restart) ask again.
+    /// The handle of a running node, as in production. The handle belongs to the present
+    /// incarnation: after [`restart`](Self::restart) get a new one.
     ///
     /// # Panics
     /// If there is no such node, or it was killed.
     #[must_use]
     #[track_caller]
-    pub fn node(&self, name: &str) -> Cluster {
-        match &self.slot(name, |slot| slot.running.as_ref().map(|node| node.cluster.clone())) {
-            Some(cluster) => cluster.clone(),
+    pub fn node(&self, name: &str) -> Node {
+        match &self.slot(name, |slot| slot.running.as_ref().map(|node| node.handle.clone())) {
+            Some(node) => node.clone(),
             None => panic!("node `{name}` was killed; restart it first"),
         }
     }
 
-    /// Drops what either sends to the other. Neither is told. While a third hears both,
-    /// they hear each other through it (`relayed_via` of [`Member`](crate::Member)); with
-    /// nobody between, each has failed for the other after 3 s, as when a cable is pulled
-    /// ([`isolate`](Self::isolate)).
+    /// Drops all frames between two nodes, without notice to either. While a third node reaches
+    /// both, it relays their frames (`relayed_via` of [`Member`](crate::Member)). Without one, each
+    /// node sees the other fail after 3 s, as with a pulled cable ([`isolate`](Self::isolate)).
     #[track_caller]
     pub fn cut(&self, one: &str, other: &str) {
         self.change_links(one, other, Links::cut);
         self.change_links(other, one, Links::cut);
     }
 
-    /// Drops what `from` sends to `to`, and not what comes back.
+    /// Drops frames from `from` to `to` only.
     #[track_caller]
     pub fn cut_one_way(&self, from: &str, to: &str) {
         self.change_links(from, to, Links::cut);
     }
 
-    /// Mends both ways between two nodes; each is told that the other can be reached.
+    /// Ends the cuts between two nodes. Each node learns that the other is reachable.
     #[track_caller]
     pub fn heal(&self, one: &str, other: &str) {
         self.change_links(one, other, Links::heal);
         self.change_links(other, one, Links::heal);
     }
 
-    /// Cuts a node off from every other.
+    /// Cuts the links between a node and all others.
     #[track_caller]
     pub fn isolate(&self, name: &str) {
         self.others(name).iter().for_each(|other| self.cut(name, other));
     }
 
-    /// Mends every way from and to a node.
+    /// Ends all cuts from and to a node.
     #[track_caller]
     pub fn reconnect(&self, name: &str) {
         self.others(name).iter().for_each(|other| self.heal(name, other));
     }
 
-    /// Mends every cut, and ends the loss. Who is frozen or killed stays so.
+    /// Ends every cut and the loss. Frozen and killed nodes stay so.
     pub fn heal_all(&self) {
         let names: Vec<_> = self.state.lock().nodes.keys().cloned().collect();
         names.iter().for_each(|name| self.reconnect(name));
         self.lose(0, 0);
     }
 
-    /// Drops `percent` of the frames on every way from now on, of nodes that start
-    /// later, too. Which, is drawn from `seed` for each way by itself: the fate of the
-    /// n-th frame from one name to another is the same in each run. 0 ends it.
+    /// Drops `percent` of the frames on every link from now on, also of nodes that start later; 0
+    /// ends the loss. `seed` determines which frames: the n-th frame from one name to another has
+    /// the same fate in each run.
     pub fn lose(&self, percent: u8, seed: u64) {
         let mut state = self.state.lock();
         state.links.lose(percent, seed);
@@ -172,18 +171,19 @@ impl TestCluster {
         }
     }
 
-    /// Frames that cuts and loss have dropped.
+    /// Number of frames dropped by cuts and loss.
     #[must_use]
     pub fn dropped_frames(&self) -> u64 {
         self.hub.dropped()
     }
 
-    /// Stops a node as SIGSTOP would: it handles nothing and sends nothing, and its
-    /// intake fills to its bound, past which frames are dropped. When this has
-    /// returned, nothing of it runs. `publish` on it waits for [`thaw`](Self::thaw),
-    /// as do changes of blocks and certificates (in force on the node itself at once)
-    /// and `shutdown`; `try_publish` gives [`Error::Full`](crate::Error::Full). Inboxes
-    /// and lookups still answer: they are the server's, which is not stopped.
+    /// Stops a node like SIGSTOP: it neither handles nor sends frames, and its intake fills until
+    /// it drops frames. Once this method has returned, no task of the node runs.
+    ///
+    /// On a frozen node `publish` and `shutdown` wait for [`thaw`](Self::thaw), as do changes of
+    /// blocks and certificates, which are in force on the node itself at once. `try_publish`
+    /// returns [`Error::Full`](crate::Error::Full). Inboxes and lookups still work: they run in the
+    /// server, which is not frozen.
     ///
     /// # Panics
     /// If there is no such node, or it was killed.
@@ -192,7 +192,7 @@ impl TestCluster {
         self.running(name).freeze();
     }
 
-    /// Lets a frozen node go on, as SIGCONT would.
+    /// Lets a frozen node run again, like SIGCONT.
     ///
     /// # Panics
     /// If there is no such node, or it was killed.
@@ -201,84 +201,83 @@ impl TestCluster {
         self.running(name).thaw();
     }
 
-    /// Ends a node as `kill -9` would, frozen or not: no goodbye, and the others are
-    /// told that its link closed. Unless it is restarted sooner, they ask it for a
-    /// sign of life and say `Left`, [`Failed`](crate::LeaveReason::Failed), half a
-    /// second later. Its inboxes end after what they hold; its handles say that it was
-    /// shut down. Does nothing to a node that was killed before.
+    /// Ends a node like `kill -9`, frozen or not: it says no goodbye, and the others learn that its
+    /// link closed. Unless the node is restarted sooner, they probe it and half a second later
+    /// report `Left` with [`Failed`](crate::LeaveReason::Failed). Its inboxes end after their last
+    /// entry, and its handles report a shutdown. A node that was killed before is left alone.
     #[track_caller]
     pub fn kill(&self, name: &str) {
         let hub = &self.hub;
         self.slot(name, |slot| slot.kill(hub));
     }
 
-    /// Starts a node again under its name, with a new life and an empty mirror; kills
-    /// it first if it runs. Does not wait until it sees the others.
+    /// Starts a node again under its name, with a new incarnation and an empty mirror; kills it
+    /// first if it runs. Does not wait for its members.
     ///
     /// # Errors
     /// [`TestError::Start`].
-    pub async fn restart(&self, name: &str) -> Result<Cluster, TestError> {
+    pub async fn restart(&self, name: &str) -> Result<Node, TestError> {
         self.kill(name);
         self.launch(name).await
     }
 
-    /// Makes a node's wall clock wrong, at once; while it runs that is a step of its
-    /// clock. Timers do not notice.
+    /// Sets a node's wall clock wrong, at once. On a running node this is a clock step. Timers are
+    /// not affected.
     #[track_caller]
     pub fn skew(&self, name: &str, skew: Skew) {
         self.slot(name, |slot| slot.clock.set(skew));
     }
 
-    /// Waits, for up to 30 s of tokio's time, until every running node sees every
-    /// other, and none that has ended, and their mirrors are equal. Frozen nodes are
-    /// left out. Says nothing of events that are on their way: read those from an inbox.
+    /// Waits up to 30 s of tokio's time until all running nodes have each other, and no ended node,
+    /// as members, and have equal mirrors. Frozen nodes are left out. Events may still be in
+    /// flight: read those from an inbox.
     ///
     /// # Errors
-    /// [`TestError::NotConverged`] says what differs.
+    /// [`TestError::NotConverged`] lists the differences.
     pub async fn converged(&self) -> Result<(), TestError> {
-        self.converged_within(PATIENCE).await
+        self.converged_within(CONVERGE_TIMEOUT).await
     }
 
-    /// As [`converged`](Self::converged), with another patience.
+    /// Same as [`converged`](Self::converged), with another time limit.
     ///
     /// # Errors
-    /// As [`converged`](Self::converged).
-    pub async fn converged_within(&self, patience: Duration) -> Result<(), TestError> {
-        agree(patience, || self.differences()).await
+    /// Same as [`converged`](Self::converged).
+    pub async fn converged_within(&self, limit: Duration) -> Result<(), TestError> {
+        agree(limit, || self.differences()).await
     }
 
     fn differences(&self) -> Vec<String> {
         let state = self.state.lock();
         let running = state.nodes.values().filter_map(|slot| slot.running.as_ref());
         let (mut awake, mut frozen) = (Vec::new(), BTreeSet::new());
-        for node in running.filter(|node| node.cluster.is_running()) {
-            if node.gate.passage() == Passage::Frozen {
-                frozen.insert(node.cluster.incarnation());
+        for node in running.filter(|node| node.handle.is_running()) {
+            if node.gate.state() == GateState::Frozen {
+                frozen.insert(node.handle.incarnation());
             } else {
-                awake.push(node.cluster.clone());
+                awake.push(node.handle.clone());
             }
         }
         drop(state);
         differences(&awake, &frozen)
     }
 
-    /// Begins a life of a node that does not run.
-    async fn launch(&self, name: &str) -> Result<Cluster, TestError> {
+    /// Starts an incarnation of a node that does not run.
+    async fn launch(&self, name: &str) -> Result<Node, TestError> {
         let failed = |source| TestError::Start { name: name.to_owned(), source };
         let incarnation = new_incarnation().map_err(failed)?;
-        let (gate, clock) = (Gate::default(), self.slot(name, |slot| slot.clock.clone()));
-        // Before it joins: not one frame passes a way that is cut.
+        let (gate, clock) = (PauseGate::default(), self.slot(name, |slot| slot.clock.clone()));
+        // Before the node joins, so that no frame passes a cut link.
         self.state.lock().apply_links(&self.hub, (name, incarnation));
-        let mut builder = self.recipe.builder(name, clock).memory(&self.hub);
+        let mut builder = self.template.builder(name, clock).memory(&self.hub);
         builder.incarnation = Some(incarnation);
-        builder.gate = gate.clone();
-        let cluster = builder.start().await.map_err(failed)?;
-        let running = Running { cluster: cluster.clone(), gate };
+        builder.pause_gate = gate.clone();
+        let node = builder.start().await.map_err(failed)?;
+        let running = Running { handle: node.clone(), gate };
         self.slot(name, |slot| {
             slot.kill(&self.hub);
             slot.running = Some(running);
         });
-        Ok(cluster)
+        Ok(node)
     }
 
     #[track_caller]
@@ -299,9 +298,9 @@ impl TestCluster {
     }
 
     #[track_caller]
-    fn running(&self, name: &str) -> Cluster {
-        match self.slot(name, |slot| slot.running.as_ref().map(|node| node.cluster.clone())) {
-            Some(cluster) => cluster,
+    fn running(&self, name: &str) -> Node {
+        match self.slot(name, |slot| slot.running.as_ref().map(|node| node.handle.clone())) {
+            Some(node) => node,
             None => panic!("node `{name}` was killed; restart it first"),
         }
     }
@@ -320,13 +319,13 @@ impl TestCluster {
 }
 
 impl State {
-    fn end(&self, name: &str) -> Option<End<'_>> {
+    fn end(&self, name: &str) -> Option<LinkEnd<'_>> {
         let (name, slot) = self.nodes.get_key_value(name)?;
-        Some((name, slot.running.as_ref()?.cluster.incarnation()))
+        Some((name, slot.running.as_ref()?.handle.incarnation()))
     }
 
-    /// Breaks the ways of a new life as those of its name are broken.
-    fn apply_links(&self, hub: &MemoryHub, us: End<'_>) {
+    /// Applies the faults set for a name to its new incarnation.
+    fn apply_links(&self, hub: &MemoryHub, us: LinkEnd<'_>) {
         for other in self.ends() {
             for (from, to) in [(us, other), (other, us)] {
                 self.links.apply_cut(hub, from, to);
@@ -335,8 +334,8 @@ impl State {
         }
     }
 
-    /// The running nodes.
-    fn ends(&self) -> Vec<End<'_>> {
+    /// The running nodes, as link ends.
+    fn ends(&self) -> Vec<LinkEnd<'_>> {
         self.nodes.keys().filter_map(|name| self.end(name)).collect()
     }
 }
@@ -344,8 +343,8 @@ impl State {
 impl Slot {
     fn kill(&mut self, hub: &MemoryHub) {
         if let Some(node) = self.running.take() {
-            node.cluster.kill();
-            hub.close(node.cluster.incarnation());
+            node.handle.kill();
+            hub.close(node.handle.incarnation());
         }
     }
 }

@@ -5,63 +5,69 @@ use mailmesh_delivery::Incarnation;
 use tokio::time::{sleep, timeout};
 
 use super::TestError;
-use crate::Cluster;
+use crate::Node;
 
-/// How long tests wait, in tokio's time, unless they say otherwise.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
-/// How often a condition is looked at.
-const LOOK: Duration = Duration::from_millis(5);
+/// Default time limit of waits, in tokio's time.
+pub(crate) const CONVERGE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Interval at which a condition is checked.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Waits until `is_so`, for up to 30 s of tokio's time.
+/// Waits up to 30 s of tokio's time until `is_so` returns `true`.
 ///
 /// # Errors
-/// [`TestError::NotSo`] with `what`.
+/// [`TestError::TimedOut`] with `what`.
 pub async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) -> Result<(), TestError> {
-    let waited = timeout(PATIENCE, async {
+    let waited = timeout(CONVERGE_TIMEOUT, async {
         while !is_so() {
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
         }
     });
-    waited.await.map_err(|_| TestError::NotSo { what: what.to_owned(), after: PATIENCE })
+    waited.await.map_err(|_| TestError::TimedOut { what: what.to_owned(), after: CONVERGE_TIMEOUT })
 }
 
-/// Waits until `differences` gives none.
+/// Waits until `differences` returns none.
 pub(crate) async fn agree(
-    patience: Duration,
+    limit: Duration,
     differences: impl Fn() -> Vec<String>,
 ) -> Result<(), TestError> {
-    let waited = timeout(patience, async {
+    let waited = timeout(limit, async {
         while !differences().is_empty() {
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
         }
     });
     if waited.await.is_ok() {
         return Ok(());
     }
-    Err(TestError::NotConverged { after: patience, differences: differences() })
+    Err(TestError::NotConverged { after: limit, differences: differences() })
 }
 
-/// What keeps `awake` from agreeing on who takes part, and on the mirror. Of
-/// `frozen` nodes they may think what they like.
-pub(crate) fn differences(awake: &[Cluster], frozen: &BTreeSet<Incarnation>) -> Vec<String> {
+/// The differences between `awake` nodes in members and mirrors. They may or may not have `frozen`
+/// nodes as members.
+pub(crate) fn differences(awake: &[Node], frozen: &BTreeSet<Incarnation>) -> Vec<String> {
     let mut differences = Vec::new();
     for node in awake {
         let members = node.members();
         for other in awake.iter().filter(|other| other.incarnation() != node.incarnation()) {
             if !members.iter().any(|member| member.incarnation == other.incarnation()) {
-                differences.push(format!("{} does not see {}", node.name(), other.name()));
+                differences.push(format!(
+                    "{} does not have {} as a member",
+                    node.name(),
+                    other.name()
+                ));
             }
         }
         for member in members {
             let is_awake = awake.iter().any(|other| other.incarnation() == member.incarnation);
             if !is_awake && !frozen.contains(&member.incarnation) {
-                let (name, life) = (&member.name, member.incarnation);
-                differences
-                    .push(format!("{} still sees {name} ({life}), which has ended", node.name()));
+                let (name, incarnation) = (&member.name, member.incarnation);
+                differences.push(format!(
+                    "{} still has {name} ({incarnation}) as a member, which has ended",
+                    node.name()
+                ));
             }
         }
     }
-    let mirrors: Vec<_> = awake.iter().map(Cluster::status).collect();
+    let mirrors: Vec<_> = awake.iter().map(Node::status).collect();
     if mirrors.windows(2).any(|two| two[0].mirror_fingerprint != two[1].mirror_fingerprint) {
         let of_each = mirrors.iter().map(|status| {
             let (name, entries) = (&status.name, status.mirror_entries);

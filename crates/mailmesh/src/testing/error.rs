@@ -2,38 +2,38 @@ use std::time::Duration;
 
 use crate::Error;
 
-/// Why a [`TestCluster`](crate::testing::TestCluster) is not as a test wants it.
+/// Why a [`TestCluster`](crate::testing::TestCluster) is not in the state that a test needs.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TestError {
     /// A node did not start.
     #[error("node `{name}` did not start: {source}")]
     Start {
-        /// Its name.
+        /// Name of the node.
         name: String,
-        /// What it said.
+        /// Error of its start.
         source: Error,
     },
-    /// Two nodes of one name were asked for; the younger would step back.
-    #[error("there is a node `{name}` already; give each node a name of its own")]
+    /// The name is in use. Of two nodes with one name, the younger would step back.
+    #[error("a node `{name}` exists already; give each node a name of its own")]
     SameName {
         /// The name.
         name: String,
     },
-    /// The nodes did not come to agree in time.
+    /// The nodes did not converge in time.
     #[error("the nodes do not agree after {after:?}: {}", .differences.join("; "))]
     NotConverged {
-        /// How long was waited.
+        /// The time limit.
         after: Duration,
-        /// What differed at the end, a sentence each.
+        /// The differences at the end, one sentence each.
         differences: Vec<String>,
     },
-    /// Something did not become so in time.
-    #[error("{what}: not so after {after:?}")]
-    NotSo {
-        /// What was waited for.
+    /// A condition did not hold in time.
+    #[error("{what}: not true after {after:?}")]
+    TimedOut {
+        /// The condition, as the test describes it.
         what: String,
-        /// How long was waited.
+        /// The time limit.
         after: Duration,
     },
 }

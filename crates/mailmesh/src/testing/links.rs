@@ -4,10 +4,10 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use mailmesh_delivery::Incarnation;
 use mailmesh_transport::MemoryHub;
 
-/// One end of a link: a node's name, and the life it has now.
-pub(crate) type End<'a> = (&'a str, Incarnation);
+/// One end of a link: a node's name and its present incarnation.
+pub(crate) type LinkEnd<'a> = (&'a str, Incarnation);
 
-/// What is broken, by names, so that it outlasts the lives of nodes.
+/// Faults of links, keyed by name, so that they outlast incarnations.
 #[derive(Debug, Default)]
 pub(crate) struct Links {
     cut: BTreeSet<(String, String)>,
@@ -27,8 +27,8 @@ impl Links {
         self.loss = (percent > 0).then_some((percent, seed));
     }
 
-    /// Has the hub cut and heal the way between two nodes as is set here.
-    pub(crate) fn apply_cut(&self, hub: &MemoryHub, from: End<'_>, to: End<'_>) {
+    /// Sets or ends the cut from one node to another in the hub, as recorded here.
+    pub(crate) fn apply_cut(&self, hub: &MemoryHub, from: LinkEnd<'_>, to: LinkEnd<'_>) {
         if self.cut.contains(&(from.0.to_owned(), to.0.to_owned())) {
             hub.cut(from.1, to.1);
         } else {
@@ -36,12 +36,12 @@ impl Links {
         }
     }
 
-    /// Has the hub lose on the way between two nodes what is set here, from now on.
-    pub(crate) fn apply_loss(&self, hub: &MemoryHub, from: End<'_>, to: End<'_>) {
+    /// Sets the loss from one node to another in the hub, as recorded here.
+    pub(crate) fn apply_loss(&self, hub: &MemoryHub, from: LinkEnd<'_>, to: LinkEnd<'_>) {
         let (percent, seed) = self.loss.unwrap_or_default();
-        // `DefaultHasher::new` has fixed keys: a seed means the same in each run.
-        let mut of_way = DefaultHasher::new();
-        (seed, from.0, to.0).hash(&mut of_way);
-        hub.lose(from.1, to.1, percent, of_way.finish());
+        // `DefaultHasher::new` has fixed keys, so a seed gives the same loss in each run.
+        let mut link_seed = DefaultHasher::new();
+        (seed, from.0, to.0).hash(&mut link_seed);
+        hub.lose(from.1, to.1, percent, link_seed.finish());
     }
 }

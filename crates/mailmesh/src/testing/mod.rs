@@ -1,5 +1,5 @@
-//! A cluster in one process, for the tests of a server: real nodes over the memory
-//! bus, with faults at hand. Needs the feature `testing`.
+//! A cluster in one process for the tests of a server: real nodes over the memory bus, with fault
+//! injection. Needs the feature `testing`.
 //!
 //! ```toml
 //! [dev-dependencies]
@@ -7,14 +7,14 @@
 //! tokio = { version = "1", features = ["macros", "rt", "test-util"] }
 //! ```
 //!
-//! Every node is a [`Cluster`](crate::Cluster) as in production: the driver, sealing, repair and
-//! the mirror are the real ones, and only the network is not. There is no Zenoh, so
-//! a plain `#[tokio::test]` will do.
+//! Every node is a [`Node`](crate::Node) as in production: driver, sealing, repair and mirror are
+//! the real ones, and only the network is simulated. Zenoh is not used, so a plain `#[tokio::test]`
+//! is enough.
 //!
 //! # Virtual time
 //!
-//! With `#[tokio::test(start_paused = true)]` the nodes live in tokio's virtual time,
-//! their wall clocks too: a cut of 25 s, or a block of an hour, takes milliseconds.
+//! With `#[tokio::test(start_paused = true)]` the nodes and their wall clocks run in tokio's
+//! virtual time: a cut of 25 s, or a block of an hour, takes milliseconds.
 //!
 //! ```
 //! use std::time::Duration;
@@ -31,30 +31,29 @@
 //! cluster.node("mx1").blocks().add(Network::single(address), "spam", hour).await?;
 //! tokio::time::sleep(Duration::from_secs(25)).await;
 //! assert!(cluster.node("mx2").blocks().is_blocked(address));
-//! assert!(!cluster.node("mx3").blocks().is_blocked(address), "it cannot know");
+//! assert!(!cluster.node("mx3").blocks().is_blocked(address), "mx3 cannot know yet");
 //!
 //! cluster.heal_all();
 //! cluster.converged().await?;
 //! assert!(cluster.node("mx3").blocks().is_blocked(address));
 //!
 //! tokio::time::sleep(Duration::from_secs(3_600)).await;
-//! assert!(!cluster.node("mx3").blocks().is_blocked(address), "it is over");
+//! assert!(!cluster.node("mx3").blocks().is_blocked(address), "the block has expired");
 //! # Ok(()) }
 //! ```
 //!
 //! # What is not simulated
 //!
-//! Delay, reorder and duplication on the way, links that are slow or full, and Zenoh
-//! itself. A run is not repeatable to the last step: lives are random, and so is the
-//! order in which tokio looks at what is ready. What a seed repeats is which frames
-//! of a link are lost.
+//! Delay, reordering and duplication of frames, slow or full links, and Zenoh itself. A run is not
+//! fully repeatable: incarnations are random, and so is the order in which tokio polls tasks. A
+//! seed only determines which frames of a link are lost.
 
 mod builder;
 mod cluster;
 mod converge;
 mod error;
-pub(crate) mod gate;
 mod links;
+pub(crate) mod pause_gate;
 mod skew;
 
 pub use builder::TestClusterBuilder;

@@ -5,15 +5,15 @@ use std::time::{Duration, SystemTime};
 use mailmesh_events::UnixMillis;
 use tokio::time::Instant;
 
-/// By how much a node's wall clock is wrong.
+/// Error of a node's wall clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Skew {
-    /// Not at all.
+    /// The clock is right.
     #[default]
     None,
-    /// It shows a later time than the others'.
+    /// The clock shows a later time than the others.
     Ahead(Duration),
-    /// It shows an earlier time than the others'.
+    /// The clock shows an earlier time than the others.
     Behind(Duration),
 }
 
@@ -28,8 +28,8 @@ impl Skew {
     }
 }
 
-/// What the wall clocks of all nodes go by: the same moment on two clocks. They
-/// follow tokio's, so that virtual time moves them.
+/// Common base of all wall clocks: one moment on the system clock and on tokio's clock. Wall clocks
+/// advance with tokio's clock, also in virtual time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Epoch {
     wall: UnixMillis,
@@ -42,7 +42,7 @@ impl Epoch {
     }
 }
 
-/// The wall clock of a name: how many milliseconds it is ahead.
+/// Wall clock of one node name: milliseconds by which it is ahead.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SkewedClock {
     ahead: Arc<AtomicI64>,

@@ -1,4 +1,4 @@
-//! Certificate authorities, and what they sign.
+//! Certificate authorities and the certificates they sign.
 
 use std::time::{Duration, SystemTime};
 
@@ -20,13 +20,13 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    /// A directory as a node has it: `ca.pem` of whom it trusts, and `node.pem` and `node.key`
-    /// with a certificate of this authority that has this common name and is for this host.
+    /// A node's directory: `ca.pem` of the trusted authority, and `node.pem` and `node.key` with a
+    /// certificate of this authority for this common name and host.
     pub(crate) fn files(&self, trusted: &Self, common_name: &str, host: &str) -> TempDir {
         self.files_until(trusted, common_name, host, Duration::from_secs(86_400))
     }
 
-    /// The same with a certificate that is good for so long from now.
+    /// Same as [`files`](Self::files), with a certificate that is valid for `life` from now.
     pub(crate) fn files_until(
         &self,
         trusted: &Self,

@@ -9,7 +9,7 @@ const FIXED: &str = "Fixed endpoints";
 const INTERFACE: &str = "One interface";
 
 #[test]
-fn what_each_recipe_leaves_open_is_said_and_the_last_leaves_nothing() {
+fn check_names_what_each_recipe_leaves_open_and_the_last_leaves_nothing() {
     for (heading, words) in [
         (FIXED, ["without TLS", "no access control"].as_slice()),
         (INTERFACE, &["without TLS", "no access control"]),
@@ -26,7 +26,7 @@ fn what_each_recipe_leaves_open_is_said_and_the_last_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nodes_of_fixed_endpoints_meet_and_find_nobody_by_multicast() {
+async fn nodes_with_fixed_endpoints_meet_and_find_no_node_by_multicast() {
     let port = free_port();
     let on_lo = format!("address: '224.0.0.224:{port}', interface: 'lo'");
     let scouting = |enabled: bool| {
@@ -44,14 +44,14 @@ async fn nodes_of_fixed_endpoints_meet_and_find_nobody_by_multicast() {
     meet(&[&stranger, &other]).await;
     assert_eq!((members(&a), members(&b)), (names_of(["mx2"]), names_of(["mx1"])));
     assert_eq!(members(&stranger), names_of(["other"]));
-    // It was that: with it, and with gossip, the one who starts next is found.
+    // Cross-check: with multicast and gossip, the next node is found.
     let found = put_in(&scouting(true), &[("gossip: { enabled: false }", "gossip: {}".to_owned())]);
     let third = start("mx3", &at_ports(&found, 2, ports)).await;
     meet(&[&a, &b, &third, &stranger, &other]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_of_fixed_endpoints_links_to_nobody_that_another_tells_of() {
+async fn a_node_with_fixed_endpoints_links_to_no_node_learned_by_gossip() {
     for gossip in ["false", "true"] {
         let gossip_text = format!("gossip: {{ enabled: {gossip} }}");
         let text = put_in(&recipe(FIXED), &[("gossip: { enabled: false }", gossip_text)]);
@@ -59,35 +59,35 @@ async fn a_node_of_fixed_endpoints_links_to_nobody_that_another_tells_of() {
         let a = start("mx1", &at_ports(&text, 0, ports)).await;
         let b = start("mx2", &at_ports(&text, 1, ports)).await;
         meet(&[&a, &b]).await;
-        // Whom nobody has in the list, with a list of one.
+        // No list names the guest; its own list names one node.
         let guest = format!(
             "{{ listen: {{ endpoints: ['tcp/localhost:0'] }}, connect: {{ endpoints: ['tcp/localhost:{}'] }}, \
              scouting: {{ multicast: {{ enabled: false }} }} }}",
             ports[0]
         );
         let guest = start("guest", &guest).await;
-        let way = |node: &mailmesh::Cluster| {
+        let relay = |node: &mailmesh::Node| {
             let members = node.members();
             let guest = members.iter().find(|member| member.name.as_str() == "guest");
             guest.map(|guest| guest.relayed_via.as_ref().map(NodeName::to_string))
         };
         let expected = (gossip == "false").then(|| "mx1".to_owned());
-        until("the guest is heard, directly if peers are told of", || {
-            way(&b) == Some(expected.clone()) && way(&a) == Some(None)
+        until("the guest is a member, directly if gossip is on", || {
+            relay(&b) == Some(expected.clone()) && relay(&a) == Some(None)
         })
         .await;
         meet(&[&a, &b, &guest]).await;
-        assert_eq!(way(&b), Some(expected));
+        assert_eq!(relay(&b), Some(expected));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nodes_of_one_interface_meet_and_take_no_link_through_another() {
+async fn nodes_on_one_interface_meet_and_refuse_links_through_another() {
     let scouting = free_port();
     let config = |interface: &str, port: u16| {
         let pieces = [
             ("0.0.0.0:7447#iface=eth1", format!("0.0.0.0:{port}#iface={interface}")),
-            // No packet leaves the loopback, whichever interface is listened on.
+            // No packet leaves the loopback, whatever the interface.
             ("eth1", "lo".to_owned()),
             ("224.0.0.224:7446", format!("224.0.0.224:{scouting}")),
         ];

@@ -1,4 +1,4 @@
-//! A port before a node, to see what becomes of the links to it.
+//! A TCP proxy in front of a node, to observe the links to it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// Passes on what comes, until it is dropped.
+/// Forwards connections until it is dropped.
 pub(crate) struct Proxy {
     pub(crate) port: u16,
     counts: Arc<Counts>,
@@ -35,12 +35,12 @@ impl Proxy {
         Self { port: own, counts, task }
     }
 
-    /// Links that ended.
+    /// Number of links that ended.
     pub(crate) fn ended(&self) -> u64 {
         self.counts.ended.load(Relaxed)
     }
 
-    /// Bytes that went to the node, and back.
+    /// Bytes sent to the node and back.
     pub(crate) fn bytes(&self) -> [u64; 2] {
         [self.counts.there.load(Relaxed), self.counts.back.load(Relaxed)]
     }
@@ -53,7 +53,7 @@ impl Drop for Proxy {
 }
 
 async fn pass_on(near: TcpStream, port: u16, counts: Arc<Counts>) {
-    // A node that does not listen yet refused nobody.
+    // A node that does not listen yet has refused no link.
     let Ok(far) = TcpStream::connect(("localhost", port)).await else { return };
     let (mut near_in, mut near_out) = near.into_split();
     let (mut far_in, mut far_out) = far.into_split();

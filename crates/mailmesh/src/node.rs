@@ -1,4 +1,4 @@
-//! A node, as a server holds it.
+//! The public handle of one node.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,55 +8,56 @@ use mailmesh_events::Event;
 use mailmesh_transport::{Driver, EndpointReader, EndpointState, EndpointStatus, GateCounter};
 use tokio::task::JoinHandle;
 
-use crate::gate::Gate;
 use crate::inbox::Inboxes;
 use crate::keys::KeyService;
 use crate::lifecycle::{Lifecycle, StopReason};
 use crate::member_log::MemberLog;
+use crate::pause_gate::PauseGate;
 use crate::persister::Persister;
 use crate::publisher::Publisher;
 use crate::refusals::Refusals;
 use crate::replication::Replication;
 use crate::{
-    AwayNode, Blocks, Certs, ClusterBuilder, Endpoint, Error, Filter, Inbox, Keys, Member,
-    Namespace, Status, Values, ticker,
+    Blocks, Certs, Endpoint, Error, Filter, FormerMember, Inbox, Keys, Member, Namespace,
+    NodeBuilder, Status, Values, ticker,
 };
 
-/// A node of a cluster: publishes events, gives inboxes, keeps the mirror.
+/// One node of a cluster: publishes events, opens inboxes, keeps the mirror.
 ///
-/// Cheap to clone. [`shutdown`](Self::shutdown) drains and says goodbye; when the
-/// last clone is dropped without it, the others notice as if it had been killed.
+/// The handle is cheap to clone. [`shutdown`](Self::shutdown) sends queued events and says goodbye.
+/// If the last clone is dropped without a shutdown, the other nodes see this node fail as if it had
+/// been killed.
 #[derive(Debug, Clone)]
-pub struct Cluster {
+pub struct Node {
     inner: Arc<Inner>,
 }
 
-/// The parts of a node. No part holds this struct, so each can be made and tested alone.
+/// The parts of a node. No part holds this struct, so each part can be built and tested alone.
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) identity: Identity,
-    pub(crate) cluster: String,
+    pub(crate) cluster_name: String,
     pub(crate) publisher: Publisher,
     pub(crate) replication: Arc<Replication>,
-    /// `None` for an open mesh.
+    /// `None` without a cluster key.
     pub(crate) keys: Option<Arc<KeyService>>,
     pub(crate) lifecycle: Arc<Lifecycle>,
     pub(crate) inboxes: Arc<Inboxes>,
     pub(crate) refusals: Arc<Refusals>,
     pub(crate) member_log: Arc<MemberLog>,
-    pub(crate) network: Network,
-    /// Where a test stops the node.
-    pub(crate) gate: Gate,
+    pub(crate) transport: TransportStatus,
+    /// Lets a test freeze or kill the node.
+    pub(crate) pause_gate: PauseGate,
     pub(crate) driver: Arc<Driver>,
     pub(crate) tasks: Vec<JoinHandle<()>>,
 }
 
-/// What the bus reports, if the node has a network.
+/// Reports of the bus, if the node has a network.
 #[derive(Debug, Default)]
-pub(crate) struct Network {
-    /// What the gate counts, where links come through one.
+pub(crate) struct TransportStatus {
+    /// Counters of the gate, if links pass one.
     pub(crate) links: Option<GateCounter>,
-    /// Where the node listens, and the endpoints of its configuration.
+    /// The listeners and the configured endpoints.
     pub(crate) endpoints: Option<EndpointReader>,
 }
 
@@ -70,46 +71,47 @@ impl Drop for Inner {
     }
 }
 
-impl Cluster {
-    /// Begins a node.
+impl Node {
+    /// A builder with default settings.
     #[must_use]
-    pub fn builder() -> ClusterBuilder {
-        ClusterBuilder::default()
+    pub fn builder() -> NodeBuilder {
+        NodeBuilder::default()
     }
 
     pub(crate) fn new(inner: Inner) -> Self {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Publishes an event to the other nodes; waits while the lane's queue is
-    /// full. When the lane is idle, the caller's thread sends it right away.
+    /// Publishes an event to the other nodes. Waits while the queue of the event's lane is full. If
+    /// the lane is idle, the caller's thread sends the event at once.
     ///
     /// # Errors
-    /// [`Error::MirrorEvent`] for changes of the mirror, [`Error::UnknownEvent`] for
-    /// events of a newer version, [`Error::Codec`] for what cannot be encoded, [`Error::ShutDown`], [`Error::SteppedBack`].
+    /// [`Error::MirrorEvent`] for changes of the mirror, [`Error::UnknownEvent`] for events of a
+    /// newer version, [`Error::Codec`] if the event cannot be encoded, [`Error::ShutDown`] and
+    /// [`Error::SteppedBack`] if the node has stopped.
     pub async fn publish(&self, event: impl Into<Event>) -> Result<(), Error> {
         let event = event.into();
-        by_hand(&event)?;
+        check_publishable(&event)?;
         self.inner.publisher.publish(&event).await
     }
 
-    /// As [`publish`](Self::publish), but does not wait.
+    /// Same as [`publish`](Self::publish), but fails instead of waiting.
     ///
     /// # Errors
-    /// [`Error::Full`], and those of [`publish`](Self::publish).
+    /// [`Error::Full`] if the queue of the lane is full, and those of [`publish`](Self::publish).
     pub fn try_publish(&self, event: impl Into<Event>) -> Result<(), Error> {
         let event = event.into();
-        by_hand(&event)?;
+        check_publishable(&event)?;
         self.inner.publisher.try_publish(&event)
     }
 
-    /// A queue of what comes from now on, as `filter` has it.
+    /// Opens an inbox, which receives everything that arrives from now on and passes `filter`.
     #[must_use]
     pub fn inbox(&self, filter: Filter) -> Inbox {
         self.inner.inboxes.open(filter)
     }
 
-    /// The other nodes.
+    /// The other nodes of the cluster, sorted by name.
     #[must_use]
     pub fn members(&self) -> Vec<Member> {
         let peers = self.inner.driver.peers();
@@ -140,14 +142,13 @@ impl Cluster {
         members
     }
 
-    /// Where this node listens: endpoints with the ports that it has, as [`Status::listens`].
+    /// Endpoints on which this node listens, with their actual ports; see [`Status::listens`].
     #[must_use]
     pub fn listens(&self) -> Vec<String> {
-        self.inner.network.endpoints.as_ref().map_or_else(Vec::new, |at| at.listens().to_vec())
+        self.inner.transport.endpoints.as_ref().map_or_else(Vec::new, |at| at.listens().to_vec())
     }
 
-    /// The endpoints of `connect.endpoints` but this node's own, and how this node is doing with
-    /// each.
+    /// The state of each endpoint in `connect.endpoints`, without those of this node itself.
     #[must_use]
     pub fn endpoints(&self) -> Vec<Endpoint> {
         let peers = self.inner.driver.peers();
@@ -160,18 +161,18 @@ impl Cluster {
     }
 
     fn endpoint_statuses(&self) -> Vec<EndpointStatus> {
-        self.inner.network.endpoints.as_ref().map_or_else(Vec::new, EndpointReader::now)
+        self.inner.transport.endpoints.as_ref().map_or_else(Vec::new, EndpointReader::now)
     }
 
-    /// Nodes that were members within the last hour, since this node began, and are none now: a
-    /// rotation of keys does not reach them.
+    /// Nodes that were members within the last hour, since this node started, and are none now. A
+    /// key rotation does not reach them.
     #[must_use]
-    pub fn away(&self) -> Vec<AwayNode> {
-        self.inner.member_log.away(self.inner.replication.time.uptime())
+    pub fn former_members(&self) -> Vec<FormerMember> {
+        self.inner.member_log.former_members(self.inner.replication.time.uptime())
     }
 
-    /// Waits until there are at least `count` other nodes, or this one has
-    /// stopped. Put a time-out around it.
+    /// Waits until this node has at least `count` members, or has stopped. Has no timeout of its
+    /// own. Cancel-safe.
     pub async fn wait_for_members(&self, count: usize) {
         let mut members = self.inner.lifecycle.watch_members();
         tokio::select! {
@@ -186,40 +187,41 @@ impl Cluster {
         Blocks::new(&self.inner)
     }
 
-    /// Certificates.
+    /// TLS certificates.
     #[must_use]
     pub fn certs(&self) -> Certs<'_> {
         Certs::new(&self.inner)
     }
 
-    /// Values of a downstream crate, replicated as blocks and certificates are.
+    /// Typed values of another crate, replicated like blocks and certificates.
     #[must_use]
     pub fn values<N: Namespace>(&self) -> Values<'_, N> {
         Values::new(&self.inner)
     }
 
-    /// The cluster's keys.
+    /// The cluster keys: listing and rotation.
     #[must_use]
     pub fn keys(&self) -> Keys<'_> {
         Keys::new(self.inner.keys.as_ref())
     }
 
-    /// This node's name.
+    /// Name of this node.
     #[must_use]
     pub fn name(&self) -> &NodeName {
         &self.inner.identity.name
     }
 
-    /// This node's life.
+    /// Incarnation of this node: a random number, new with each start.
     #[must_use]
     pub fn incarnation(&self) -> Incarnation {
         self.inner.identity.incarnation
     }
 
-    /// How this node is.
+    /// State and counters of this node, read now.
     #[must_use]
     pub fn status(&self) -> Status {
-        let Inner { identity, cluster, replication, keys, inboxes, refusals, .. } = &*self.inner;
+        let Inner { identity, cluster_name, replication, keys, inboxes, refusals, .. } =
+            &*self.inner;
         let (mirror, time) = (&replication.mirror, &replication.time);
         let counters = self.inner.driver.counters();
         let digest = mirror.digest();
@@ -227,7 +229,7 @@ impl Cluster {
         let (nodes_joined, nodes_left) = self.inner.member_log.totals();
         Status {
             name: identity.name.clone(),
-            cluster: cluster.clone(),
+            cluster: cluster_name.clone(),
             incarnation: identity.incarnation,
             started: mailmesh_events::UnixMillis(identity.started_ms),
             key_id: keys.as_ref().and_then(|keys| keys.active_id()),
@@ -261,7 +263,7 @@ impl Cluster {
             misdirected: counters.delivery.misdirected,
             malformed: counters.delivery.malformed,
             refused: refusals.counts(),
-            links: self.inner.network.links.as_ref().map(GateCounter::now),
+            links: self.inner.transport.links.as_ref().map(GateCounter::now),
             intake_dropped: counters.intake_dropped,
             directs_dropped: counters.directs_dropped,
             put_failed: counters.put_failed,
@@ -276,20 +278,21 @@ impl Cluster {
         }
     }
 
-    /// Sends what waits, says goodbye and closes the bus. Inboxes end after what
-    /// they hold. Does nothing the second time.
+    /// Sends queued events, says goodbye and closes the bus. Inboxes end after their last entry. A
+    /// second call does nothing.
     pub async fn shutdown(&self) {
         self.inner.lifecycle.stop(StopReason::ShutDown);
-        self.inner.gate.hold_up(self.inner.driver.shutdown()).await;
+        self.inner.pause_gate.guard(self.inner.driver.shutdown()).await;
         self.inner.inboxes.close();
         ticker::close_store(self.inner.replication.clone()).await;
     }
 
-    /// Waits until all that has changed in the mirror so far is on this node's disk: what a
-    /// crash or a loss of power does not take. At once without a store.
+    /// Waits until every change made to the mirror so far is on this node's disk, where it survives
+    /// a crash or a power failure. Returns at once if the node has no store. Cancel-safe.
     ///
     /// # Errors
-    /// [`Error::NotSaved`] if the disk is full, or fails; it is tried again meanwhile.
+    /// [`Error::NotSaved`] if a write fails, for example on a full disk. The write is retried in
+    /// the background. [`Error::ShutDown`] if the store was closed first.
     pub async fn saved(&self) -> Result<(), Error> {
         match &self.inner.replication.persister {
             Some(persister) => persister.saved().await,
@@ -297,11 +300,11 @@ impl Cluster {
         }
     }
 
-    /// Ends the node as `kill -9` would: nothing more is sent, not even a goodbye.
+    /// Ends the node like `kill -9`: nothing more is sent, not even a goodbye.
     #[cfg(feature = "testing")]
     pub(crate) fn kill(&self) {
         self.inner.lifecycle.stop(StopReason::ShutDown);
-        self.inner.gate.close();
+        self.inner.pause_gate.close();
         self.inner.driver.hold();
         self.inner.inboxes.close();
         if let Some(persister) = &self.inner.replication.persister {
@@ -309,27 +312,27 @@ impl Cluster {
         }
     }
 
-    /// Stops the node for a while, as SIGSTOP would.
+    /// Stops the node for a while, like SIGSTOP.
     #[cfg(feature = "testing")]
     pub(crate) fn freeze(&self) {
-        self.inner.gate.freeze();
+        self.inner.pause_gate.freeze();
         self.inner.driver.hold();
     }
 
-    /// Lets a frozen node run again.
+    /// Lets a frozen node run again, like SIGCONT.
     #[cfg(feature = "testing")]
     pub(crate) fn thaw(&self) {
         self.inner.driver.go_on();
-        self.inner.gate.thaw();
+        self.inner.pause_gate.thaw();
     }
 
-    /// Whether the node has not stopped.
+    /// Whether the node has not stopped yet.
     #[cfg(feature = "testing")]
     pub(crate) fn is_running(&self) -> bool {
         self.inner.lifecycle.stopped().borrow().is_none()
     }
 
-    /// Waits until this node has stopped, and says why.
+    /// Waits until this node has stopped, and returns the reason. Cancel-safe.
     pub async fn stopped(&self) -> StopReason {
         let mut stopped = self.inner.lifecycle.stopped();
         match stopped.wait_for(Option::is_some).await {
@@ -339,11 +342,11 @@ impl Cluster {
     }
 }
 
-/// Refuses what only the mirror may publish.
-fn by_hand(event: &Event) -> Result<(), Error> {
+/// Refuses events that only the mirror may publish.
+fn check_publishable(event: &Event) -> Result<(), Error> {
     match event {
         Event::Network(_) | Event::Certificate(_) | Event::Value(_) => Err(Error::MirrorEvent),
-        // Its bytes may be an event of any kind.
+        // The bytes may encode an event of any kind.
         Event::Unknown(_) => Err(Error::UnknownEvent),
         _ => Ok(()),
     }

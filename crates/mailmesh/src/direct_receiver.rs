@@ -1,5 +1,5 @@
-//! Takes the direct messages of members: those between mirrors, about clocks, about keys. Runs
-//! on the driver's task, beside the sink.
+//! Handles direct messages of members: reconciliation, clock queries and key requests. Runs on the
+//! driver's task, beside the sink.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,80 +20,80 @@ use crate::refusals::Refusals;
 use crate::replication::Replication;
 use crate::token_bucket::TokenBucket;
 
-pub(crate) struct NodeDirects {
-    parts: DirectParts,
-    pushes: Arc<PushesOfMembers>,
+pub(crate) struct DirectReceiver {
+    parts: DirectReceiverParts,
+    push_limits: Arc<PushLimits>,
 }
 
-/// The parts of a node that take direct messages.
-pub(crate) struct DirectParts {
+/// The parts of a node that handle direct messages.
+pub(crate) struct DirectReceiverParts {
     pub(crate) replication: Arc<Replication>,
     pub(crate) clocks: Arc<ClockSync>,
-    /// `None` for an open mesh.
+    /// `None` without a cluster key.
     pub(crate) keys: Option<Arc<KeyService>>,
     pub(crate) inboxes: Arc<Inboxes>,
     pub(crate) refusals: Arc<Refusals>,
 }
 
-/// The sink adds and removes the members.
+/// The push limit of each member. The sink adds and removes the members.
 #[derive(Debug, Default)]
-pub(crate) struct PushesOfMembers(Mutex<BTreeMap<Incarnation, Pushes>>);
+pub(crate) struct PushLimits(Mutex<BTreeMap<Incarnation, PushLimit>>);
 
-impl PushesOfMembers {
-    pub(crate) fn joined(&self, member: Incarnation) {
-        self.0.lock().insert(member, Pushes::new());
+impl PushLimits {
+    pub(crate) fn on_joined(&self, member: Incarnation) {
+        self.0.lock().insert(member, PushLimit::new());
     }
 
-    pub(crate) fn left(&self, member: Incarnation) {
+    pub(crate) fn on_left(&self, member: Incarnation) {
         self.0.lock().remove(&member);
     }
 
-    fn may_come(&self, from: Incarnation, now: Instant) -> bool {
-        self.0.lock().get_mut(&from).is_some_and(|pushes| pushes.may_come(now))
+    fn try_push(&self, from: Incarnation, now: Instant) -> bool {
+        self.0.lock().get_mut(&from).is_some_and(|limit| limit.try_push(now))
     }
 }
 
-/// Messages of entries that a member sends unasked: so many at once, and then so many a second.
-/// After a comparison the peer sends what this node lacks, a few hundred entries a message; entries
-/// past the bound are found by the next comparison.
+/// Token bucket for entries that a member pushes without a request. After a comparison a peer
+/// pushes the entries that this node lacks, a few hundred per message. Entries beyond the limit are
+/// found by the next comparison.
 #[derive(Debug)]
-struct Pushes(TokenBucket);
+struct PushLimit(TokenBucket);
 
-impl Pushes {
-    const AT_ONCE: f64 = 1_024.0;
+impl PushLimit {
+    const BURST: f64 = 1_024.0;
     const PER_SECOND: f64 = 128.0;
 
     fn new() -> Self {
-        Self(TokenBucket::new(Self::PER_SECOND, Self::AT_ONCE))
+        Self(TokenBucket::new(Self::PER_SECOND, Self::BURST))
     }
 
-    fn may_come(&mut self, now: Instant) -> bool {
-        let may = self.0.has_one(now);
-        if may {
+    fn try_push(&mut self, now: Instant) -> bool {
+        let has_room = self.0.has_one(now);
+        if has_room {
             self.0.take();
         }
-        may
+        has_room
     }
 }
 
-impl DirectSink for NodeDirects {
+impl DirectSink for DirectReceiver {
     fn take_direct(&mut self, from: Incarnation, body: Bytes) {
-        self.sync(from, &body);
+        self.receive(from, &body);
     }
 }
 
-impl NodeDirects {
-    pub(crate) fn new(parts: DirectParts, pushes: Arc<PushesOfMembers>) -> Self {
-        Self { parts, pushes }
+impl DirectReceiver {
+    pub(crate) fn new(parts: DirectReceiverParts, push_limits: Arc<PushLimits>) -> Self {
+        Self { parts, push_limits }
     }
 
-    fn sync(&self, from: Incarnation, body: &Bytes) {
-        let DirectParts { replication, clocks, keys, inboxes, refusals } = &self.parts;
+    fn receive(&self, from: Incarnation, body: &Bytes) {
+        let DirectReceiverParts { replication, clocks, keys, inboxes, refusals } = &self.parts;
         if let Some(round) = peek_entries_round(body)
             && !replication.has_asked(from, round)
-            && !self.pushes.may_come(from, Instant::now())
+            && !self.push_limits.try_push(from, Instant::now())
         {
-            return refusals.pushed_too_much();
+            return refusals.count_excess_push();
         }
         let message = match decode_sync(body) {
             Ok(message) => message,
@@ -105,15 +105,15 @@ impl NodeDirects {
             return;
         }
         match message {
-            SyncMessage::AskTime { asked } => clocks.on_question(from, asked),
+            SyncMessage::AskTime { asked } => clocks.on_query(from, asked),
             SyncMessage::Time { asked, now } => {
                 clocks.on_answer(from, asked, now);
                 replication.on_time_known();
             }
             SyncMessage::AskKeys { number, action } => {
-                // An open mesh has none.
+                // Without a cluster key there are no keys to answer about.
                 if let Some(keys) = keys {
-                    keys.on_question(from, number, action);
+                    keys.on_request(from, number, action);
                 }
             }
             SyncMessage::Keys { number, held } => {

@@ -1,4 +1,4 @@
-//! Makes a node of its configuration: the one place where its parts are wired.
+//! Builds a node from its configuration. This is the only place where the parts are wired.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,33 +18,33 @@ use tokio::time::Instant;
 use crate::Error;
 use crate::clock::WallClock;
 use crate::clock_sync::ClockSync;
-use crate::cluster::{Cluster, Inner, Network};
 use crate::cluster_time::ClusterTime;
+use crate::direct_receiver::{DirectReceiver, DirectReceiverParts, PushLimits};
 use crate::direct_sender::DirectSender;
-use crate::directs::{DirectParts, NodeDirects, PushesOfMembers};
-use crate::framing::{OpenFrames, SealFrames};
-use crate::gate::Gate;
+use crate::framing::{FrameOpener, FrameSealer};
 use crate::inbox::{Capacity, Inboxes};
 use crate::keys::{KeyService, NodeKeyring};
 use crate::lifecycle::Lifecycle;
 use crate::member_log::MemberLog;
-use crate::persister::{Persister, Source, StoreOpener};
+use crate::node::{Inner, Node, TransportStatus};
+use crate::pause_gate::PauseGate;
+use crate::persister::{Persister, StoreContext, StoreOpener};
 use crate::publisher::Publisher;
 use crate::refusals::Refusals;
 use crate::replication::{Replication, digest_tag};
 use crate::sink::{NodeSink, SinkParts};
 use crate::ticker::Ticker;
 
-/// The cluster's name unless one is given.
+/// Name of the cluster unless the configuration sets one.
 pub const DEFAULT_CLUSTER: &str = "mail";
-/// Events an inbox holds unless another number is given.
-const DEFAULT_INBOX: usize = 64 * 1024;
-/// Bytes of events an inbox holds unless another number is given.
+/// Default number of entries that an inbox holds.
+const DEFAULT_INBOX_EVENTS: usize = 64 * 1024;
+/// Default number of bytes that an inbox holds.
 const DEFAULT_INBOX_BYTES: usize = 64 << 20;
 
-/// Makes a [`Cluster`]. What is set here wins over the coordinator's `mesh`.
+/// Builds a [`Node`]. Values set here win over the coordinator's `mesh` section.
 #[derive(Debug, Default)]
-pub struct ClusterBuilder {
+pub struct NodeBuilder {
     coordinator: Option<Coordinator>,
     memory: Option<MemoryHub>,
     name: Option<String>,
@@ -56,75 +56,74 @@ pub struct ClusterBuilder {
     inbox_events: Option<usize>,
     inbox_bytes: Option<usize>,
     wall_clock: WallClock,
-    /// A test sets these: it must know a life before it begins, to cut its links.
+    /// Set by tests only: a test cuts the links of an incarnation before the node starts.
     pub(crate) incarnation: Option<Incarnation>,
-    pub(crate) gate: Gate,
+    pub(crate) pause_gate: PauseGate,
     pub(crate) store_opener: Option<StoreOpener>,
 }
 
-impl ClusterBuilder {
-    /// Sets the coordinator; without one it is [`Coordinator::zenoh_default`].
+impl NodeBuilder {
+    /// Sets the coordinator. Default: [`Coordinator::zenoh_default`].
     #[must_use]
     pub fn coordinator(mut self, coordinator: Coordinator) -> Self {
         self.coordinator = Some(coordinator);
         self
     }
 
-    /// Joins nodes of this process over `hub` instead of a network.
+    /// Connects to nodes of this process over `hub` instead of a network.
     #[must_use]
     pub fn memory(mut self, hub: &MemoryHub) -> Self {
         self.memory = Some(hub.clone());
         self
     }
 
-    /// Sets the node's name; without one it is the host's.
+    /// Sets the node's name. Default: the host's name.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// Sets the cluster's name; without one it is `mail`.
+    /// Sets the cluster's name. Default: [`DEFAULT_CLUSTER`].
     #[must_use]
     pub fn cluster_name(mut self, cluster: impl Into<String>) -> Self {
         self.cluster = Some(cluster.into());
         self
     }
 
-    /// Sets the cluster key; without one the mesh is open and certificates are
-    /// not replicated.
+    /// Sets the cluster key. Without a key, frames are not sealed and certificates are not
+    /// replicated.
     #[must_use]
     pub fn key(mut self, key: ClusterKey) -> Self {
         self.keys = Some((Keyring::new(key), None));
         self
     }
 
-    /// Sets the cluster's keys, of which the first seals and all are accepted, and the file
-    /// that holds them, if there is one: it is written when they change
-    /// ([`Cluster::keys`]). Without it a change holds until the node restarts.
+    /// Sets the cluster keys: the first seals, and all are accepted. `file` is the file that holds
+    /// them; it is rewritten when the keys change ([`Node::keys`]). Without a file a change lasts
+    /// until the node restarts.
     #[must_use]
     pub fn keyring(mut self, keys: Keyring, file: Option<PathBuf>) -> Self {
         self.keys = Some((keys, file));
         self
     }
 
-    /// Sets after how long without a sign of life a member has failed, at least
-    /// 2 s; without one it is 3 s.
+    /// Sets how long a member may be silent before it has failed. Default: 3 s, at least 2 s
+    /// ([`start`](Self::start) fails below).
     #[must_use]
     pub fn failure_timeout(mut self, timeout: Duration) -> Self {
         self.failure_timeout = Some(timeout);
         self
     }
 
-    /// Sets the timers and bounds of delivery; without them they are
-    /// [`Settings::default`]. `failure_timeout`, here or in the configuration, wins over
-    /// the one in them.
+    /// Sets the timers and bounds of delivery. Default: [`Settings::default`]. A `failure_timeout`
+    /// set on this builder or in the configuration wins over the one in `settings`.
     ///
     /// ```
     /// # use mailmesh::*;
     /// let mut settings = Settings::default();
     /// settings.replay_bytes = 128 << 20; // for longer cuts under more traffic
-    /// let builder = Cluster::builder().delivery(settings);
+    /// let builder = Node::builder().delivery(settings);
     /// # drop(builder);
     /// ```
     #[must_use]
@@ -133,8 +132,8 @@ impl ClusterBuilder {
         self
     }
 
-    /// Keeps the mirror in a store in this directory, which is made if it is not there, so
-    /// that a node that starts has it at once: see [`Cluster::saved`]. Without one the mirror
+    /// Keeps the mirror on disk in this directory, which is created if missing, so that the node
+    /// has its mirror at once after a restart; see [`Node::saved`]. Without a store the mirror
     /// comes from the other nodes.
     #[must_use]
     pub fn store(mut self, dir: impl Into<PathBuf>) -> Self {
@@ -142,29 +141,29 @@ impl ClusterBuilder {
         self
     }
 
-    /// Sets how many entries an inbox holds, at least 16; without one it is 65,536.
+    /// Sets how many entries an inbox holds. Default: 65,536. Values below 16 count as 16.
     #[must_use]
     pub fn inbox_events(mut self, events: usize) -> Self {
         self.inbox_events = Some(events.max(16));
         self
     }
 
-    /// Sets how many bytes of events an inbox holds, at least 1 MiB; without one it is
-    /// 64 MiB. Events that several inboxes share count in each of them.
+    /// Sets how many bytes of entries an inbox holds. Default: 64 MiB. Values below 1 MiB count as
+    /// 1 MiB. An event in several inboxes counts in each of them.
     #[must_use]
     pub fn inbox_bytes(mut self, bytes: usize) -> Self {
         self.inbox_bytes = Some(bytes.max(1 << 20));
         self
     }
 
-    /// Sets the node's wall clock; without one it is the system's. It stamps what this
-    /// node changes in the mirror, says what has expired there, and tells when the
-    /// node started. Delivery and its timers do not read it.
+    /// Sets the node's wall clock. Default: the system clock. The clock stamps this node's changes
+    /// to the mirror, decides what has expired, and gives the node's start time. Delivery and its
+    /// timers do not use it.
     ///
-    /// After a step forward of more than 10 s, what has ended is dropped from the mirror a
-    /// minute of tokio's time later; lookups know at once.
+    /// After a step forward of more than 10 s, expired entries are dropped from the mirror only
+    /// after a minute of tokio's time. Lookups ignore expired entries at once.
     ///
-    /// For tests of expiry, or of clocks that are wrong:
+    /// Use it to test expiry or wrong clocks:
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -174,7 +173,7 @@ impl ClusterBuilder {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Error> {
     /// let millis = Arc::new(AtomicU64::new(1_800_000_000_000));
     /// let read = millis.clone();
-    /// let node = Cluster::builder()
+    /// let node = Node::builder()
     ///     .name("mx1")
     ///     .memory(&MemoryHub::new())
     ///     .wall_clock(move || UnixMillis(read.load(Ordering::Relaxed)))
@@ -193,11 +192,10 @@ impl ClusterBuilder {
         self
     }
 
-    /// The name that the node will have: the one given, the coordinator's, or the
-    /// host's.
+    /// The name that the node will have: the one set here, the coordinator's, or the host's.
     ///
     /// # Errors
-    /// [`Error::Delivery`] or [`Error::HostName`] if that cannot be a name.
+    /// [`Error::Delivery`] or [`Error::HostName`] if that name is invalid.
     pub fn node_name(&self) -> Result<NodeName, Error> {
         let configured = self.coordinator.as_ref().and_then(|c| c.mesh().name.clone());
         match (&self.name, configured) {
@@ -207,16 +205,16 @@ impl ClusterBuilder {
         }
     }
 
-    /// Starts the node on the tokio runtime of the caller, with threads of its own for
-    /// delivery. Zenoh needs tokio's multi-thread scheduler; one worker is enough.
+    /// Starts the node on the caller's tokio runtime, with threads of its own for delivery. Zenoh
+    /// needs tokio's multi-thread scheduler; one worker thread is enough.
     ///
     /// # Errors
-    /// Whatever of configuration, names and key cannot be used, and what the
-    /// machine lacks; each error says what to do.
+    /// An error of the configuration, a name, a key, the store or the network. Each error text says
+    /// what to do.
     ///
     /// # Panics
     /// Outside a tokio runtime with time enabled.
-    pub async fn start(self) -> Result<Cluster, Error> {
+    pub async fn start(self) -> Result<Node, Error> {
         let name = self.node_name();
         let coordinator = match self.coordinator {
             Some(coordinator) => coordinator,
@@ -241,7 +239,10 @@ impl ClusterBuilder {
         }
         settings.check()?;
         let capacity = Capacity {
-            entries: self.inbox_events.or(mesh_settings.inbox_events).unwrap_or(DEFAULT_INBOX),
+            entries: self
+                .inbox_events
+                .or(mesh_settings.inbox_events)
+                .unwrap_or(DEFAULT_INBOX_EVENTS),
             bytes: self.inbox_bytes.or(mesh_settings.inbox_bytes).unwrap_or(DEFAULT_INBOX_BYTES),
         };
         let incarnation = match self.incarnation {
@@ -253,15 +254,15 @@ impl ClusterBuilder {
         let keyring = keyring
             .map(|(keys, file)| Arc::new(NodeKeyring::new(keys, file, &cluster, incarnation.0)));
         let (sender, intake) = Intake::new();
-        let (mut other_keys, mut network) = (OtherKeys::default(), Network::default());
+        let (mut other_keys, mut transport) = (OtherKeys::default(), TransportStatus::default());
         let bus: Arc<dyn Bus> = match (self.memory, coordinator.backend()) {
             (Some(hub), _) => Arc::new(hub.join(incarnation, sender)),
             (None, Backend::Zenoh(zenoh)) => {
                 if keyring.is_none() && !mesh_settings.open {
                     tracing::warn!(
-                        "the mesh is open: whoever reaches this node's port may join and read, and can end or freeze this process; \
-                         certificates are not replicated. Make a key with `mailmesh key generate` and set `mesh.key` on every node, \
-                         or set `mesh.open` if that is meant"
+                        "the mesh is open: anyone who can reach this node's port may join, read, and crash or freeze this process; \
+                         certificates are not replicated. Generate a key with `mailmesh key generate` and set `mesh.key` on every node, \
+                         or set `mesh.open` if this is intended"
                     );
                 }
                 for warning in coordinator.check_links(keyring.is_some())? {
@@ -270,7 +271,7 @@ impl ClusterBuilder {
                 let links = keyring.as_ref().map(|keys| keys.links());
                 let bus = ZenohBus::open(zenoh, space, incarnation, sender, links).await?;
                 other_keys = bus.other_keys();
-                network = Network { links: bus.gate(), endpoints: Some(bus.endpoints()) };
+                transport = TransportStatus { links: bus.gate(), endpoints: Some(bus.endpoints()) };
                 Arc::new(bus)
             }
             (None, _) => Arc::new(MemoryHub::new().join(incarnation, sender)),
@@ -282,7 +283,8 @@ impl ClusterBuilder {
         let persister = match self.store.or_else(|| mesh_settings.store.clone()) {
             Some(dir) => {
                 let (cluster, keys) = (cluster.clone(), keyring.clone());
-                let source = Source { cluster, keys, mirror: mirror.clone(), time: time.clone() };
+                let source =
+                    StoreContext { cluster, keys, mirror: mirror.clone(), time: time.clone() };
                 let opener = self.store_opener.unwrap_or(|dir| Store::open(dir));
                 let open = move || Persister::open(&dir, source, opener);
                 let opened = tokio::task::spawn_blocking(open).await;
@@ -292,7 +294,7 @@ impl ClusterBuilder {
         };
         let start = Instant::now();
         let mut endpoint = Endpoint::new(identity.clone(), settings.clone(), Time::default());
-        if persister.as_ref().is_none_or(Persister::is_settled) {
+        if persister.as_ref().is_none_or(Persister::is_decided) {
             endpoint.set_tag(digest_tag(&mirror));
         }
         let setup = Driver::setup(endpoint, settings, start, bus);
@@ -309,13 +311,13 @@ impl ClusterBuilder {
             let (identity, cluster) = (identity.clone(), cluster.clone());
             KeyService::new(identity, cluster, keyring, replication.clone(), direct.clone())
         };
-        let (keys, questions) = keyring.clone().map(service).unzip();
+        let (keys, requests) = keyring.clone().map(service).unzip();
         let lifecycle = Arc::<Lifecycle>::default();
         let inboxes = Arc::new(Inboxes::new(capacity));
         let refusals = Arc::new(Refusals::new(other_keys));
         let member_log = Arc::<MemberLog>::default();
 
-        let pushes = Arc::<PushesOfMembers>::default();
+        let push_limits = Arc::<PushLimits>::default();
         let sink = NodeSink::new(
             SinkParts {
                 own: incarnation,
@@ -327,23 +329,24 @@ impl ClusterBuilder {
                 member_log: member_log.clone(),
                 direct,
             },
-            pushes.clone(),
+            push_limits.clone(),
         );
-        let directs = NodeDirects::new(
-            DirectParts {
+        let direct_receiver = DirectReceiver::new(
+            DirectReceiverParts {
                 replication: replication.clone(),
                 clocks: clocks.clone(),
                 keys: keys.clone(),
                 inboxes: inboxes.clone(),
                 refusals: refusals.clone(),
             },
-            pushes,
+            push_limits,
         );
-        let seal = Arc::new(keyring.clone().map_or(SealFrames::Open, SealFrames::Keyed));
-        let open = Box::new(OpenFrames::new(keyring, incarnation, refusals.clone()));
-        let (mut driver, task) = setup.prepare(intake, (seal, open), (sink, directs))?;
-        let gate = self.gate;
-        driver.spawn(gate.hold_up(task));
+        let sealer = Arc::new(keyring.clone().map_or(FrameSealer::OpenMesh, FrameSealer::Keyed));
+        let opener = Box::new(FrameOpener::new(keyring, incarnation, refusals.clone()));
+        let (mut driver, task) =
+            setup.prepare(intake, (sealer, opener), (sink, direct_receiver))?;
+        let pause_gate = self.pause_gate;
+        driver.spawn(pause_gate.guard(task));
         let driver = Arc::new(driver);
 
         let ticker = Ticker {
@@ -356,15 +359,19 @@ impl ClusterBuilder {
             member_log: member_log.clone(),
             driver: Arc::downgrade(&driver),
         };
-        let mut tasks = vec![tokio::spawn(gate.hold_up(ticker.run()))];
-        if let (Some(keys), Some(questions)) = (&keys, questions) {
-            tasks.push(tokio::spawn(gate.hold_up(keys.clone().work(questions))));
+        let mut tasks = vec![tokio::spawn(pause_gate.guard(ticker.run()))];
+        if let (Some(keys), Some(requests)) = (&keys, requests) {
+            tasks.push(tokio::spawn(pause_gate.guard(keys.clone().work(requests))));
         }
-        let publisher =
-            Publisher::new(driver.clone(), gate.clone(), lifecycle.clone(), replication.clone());
-        Ok(Cluster::new(Inner {
+        let publisher = Publisher::new(
+            driver.clone(),
+            pause_gate.clone(),
+            lifecycle.clone(),
+            replication.clone(),
+        );
+        Ok(Node::new(Inner {
             identity,
-            cluster,
+            cluster_name: cluster,
             publisher,
             replication,
             keys,
@@ -372,15 +379,15 @@ impl ClusterBuilder {
             inboxes,
             refusals,
             member_log,
-            network,
-            gate,
+            transport,
+            pause_gate,
             driver,
             tasks,
         }))
     }
 }
 
-/// The keys, and the file that they are kept in.
+/// The keys, and the file that holds them.
 fn read_keys(secret: &Secret) -> Result<(Keyring, Option<PathBuf>), Error> {
     let file = match secret {
         Secret::File(path) => Some(path.clone()),
@@ -389,13 +396,13 @@ fn read_keys(secret: &Secret) -> Result<(Keyring, Option<PathBuf>), Error> {
     Ok((Keyring::from_text(&secret.resolve()?)?, file))
 }
 
-/// The writer of the mirror's stamps: new with each incarnation.
+/// The writer id of the mirror's stamps: the first 8 bytes of the incarnation.
 fn writer(incarnation: Incarnation) -> NodeId {
     let [a, b, c, d, e, f, g, h, ..] = incarnation.0;
     NodeId(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
 }
 
-/// A life that never was: its random bits keep nonces from being used twice.
+/// A random incarnation. Its randomness keeps nonces unique across restarts.
 pub(crate) fn new_incarnation() -> Result<Incarnation, Error> {
     let mut bytes = [0; 16];
     let filled = SystemRandom::new().fill(&mut bytes);

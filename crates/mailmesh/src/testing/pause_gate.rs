@@ -6,70 +6,71 @@ use std::task::{Context, Poll};
 use parking_lot::RwLock;
 use tokio::sync::Notify;
 
-/// Holds up what a node does while it is frozen, and ends it when it is killed.
+/// Pauses everything a node does while it is frozen, and ends it when it is killed.
 ///
-/// Whatever passes holds the gate while it is polled: once [`freeze`](Self::freeze)
-/// or [`close`](Self::close) has returned, nothing of the node runs on any thread.
+/// Everything that passes the gate holds its lock while it is polled. So once
+/// [`freeze`](Self::freeze) or [`close`](Self::close) has returned, nothing of the node runs on any
+/// thread.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Gate {
+pub(crate) struct PauseGate {
     inner: Arc<Inner>,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
-    passage: RwLock<Passage>,
-    /// Wakes everything that passes: also what waits for something else must end when
-    /// the gate closes.
+    state: RwLock<GateState>,
+    /// Wakes every future that passes the gate: a future that waits for something else must end
+    /// when the gate closes.
     changed: Notify,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Passage {
+pub(crate) enum GateState {
     #[default]
     Open,
     Frozen,
     Closed,
 }
 
-impl Gate {
-    /// Stops everything until [`thaw`](Self::thaw).
+impl PauseGate {
+    /// Pauses everything until [`thaw`](Self::thaw).
     pub(crate) fn freeze(&self) {
-        self.set(Passage::Frozen);
+        self.set(GateState::Frozen);
     }
 
-    /// Lets everything go on.
+    /// Resumes everything.
     pub(crate) fn thaw(&self) {
-        self.set(Passage::Open);
+        self.set(GateState::Open);
     }
 
-    /// Ends everything, for good.
+    /// Ends everything for good.
     pub(crate) fn close(&self) {
-        self.set(Passage::Closed);
+        self.set(GateState::Closed);
     }
 
-    pub(crate) fn passage(&self) -> Passage {
-        *self.inner.passage.read()
+    pub(crate) fn state(&self) -> GateState {
+        *self.inner.state.read()
     }
 
-    fn set(&self, to: Passage) {
-        let mut passage = self.inner.passage.write();
-        if *passage != Passage::Closed {
-            *passage = to;
+    fn set(&self, to: GateState) {
+        let mut state = self.inner.state.write();
+        if *state != GateState::Closed {
+            *state = to;
         }
-        drop(passage);
+        drop(state);
         self.inner.changed.notify_waiters();
     }
 
-    /// `task`, held up and ended as the gate has it.
-    pub(crate) fn hold_up<F: Future<Output = ()>>(
+    /// Wraps `task` so that the gate pauses and ends it.
+    pub(crate) fn guard<F: Future<Output = ()>>(
         &self,
         task: F,
     ) -> impl Future<Output = ()> + use<F> {
-        let passed = self.run(task);
-        async { passed.await.unwrap_or_default() }
+        let guarded = self.run(task);
+        async { guarded.await.unwrap_or_default() }
     }
 
-    /// As [`hold_up`](Self::hold_up); gives `None` when it was ended.
+    /// Same as [`guard`](Self::guard); returns `None` if the gate ended the task.
     pub(crate) fn run<F: Future>(
         &self,
         task: F,
@@ -89,19 +90,19 @@ impl Gate {
     }
 
     fn poll<F: Future>(&self, task: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<Option<F::Output>> {
-        let passage = self.inner.passage.read();
-        match *passage {
-            Passage::Open => task.poll(cx).map(Some),
-            Passage::Closed => Poll::Ready(None),
-            // Whoever thaws it wakes it.
-            Passage::Frozen => Poll::Pending,
+        let state = self.inner.state.read();
+        match *state {
+            GateState::Open => task.poll(cx).map(Some),
+            GateState::Closed => Poll::Ready(None),
+            // Thawing wakes it.
+            GateState::Frozen => Poll::Pending,
         }
     }
 
-    /// Acts if the gate is open.
+    /// Runs `act` if the gate is open.
     pub(crate) fn try_run<R>(&self, act: impl FnOnce() -> R) -> Option<R> {
-        let passage = self.inner.passage.read();
-        (*passage == Passage::Open).then(act)
+        let state = self.inner.state.read();
+        (*state == GateState::Open).then(act)
     }
 }
 
@@ -114,8 +115,8 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_is_frozen_does_not_move_and_goes_on_where_it_was() {
-        let (gate, count) = (Gate::default(), Arc::new(AtomicU32::new(0)));
+    async fn a_frozen_task_makes_no_progress_and_resumes_where_it_was() {
+        let (gate, count) = (PauseGate::default(), Arc::new(AtomicU32::new(0)));
         let counting = count.clone();
         let task = tokio::spawn(gate.run(async move {
             for _ in 0..3 {
@@ -137,8 +138,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_killed_is_dropped_also_when_it_was_frozen_and_never_thaws() {
-        let gate = Gate::default();
+    async fn a_killed_task_is_dropped_even_if_it_was_frozen() {
+        let gate = PauseGate::default();
         let held = Arc::new(());
         let inside = held.clone();
         let task = tokio::spawn(gate.run(async move {
@@ -151,6 +152,6 @@ mod tests {
         gate.thaw();
         let ended = tokio::time::timeout(std::time::Duration::from_secs(10), task).await;
         assert_eq!(ended.expect("woken by the end").unwrap(), None);
-        assert_eq!((Arc::strong_count(&held), gate.passage()), (1, Passage::Closed));
+        assert_eq!((Arc::strong_count(&held), gate.state()), (1, GateState::Closed));
     }
 }
