@@ -10,7 +10,8 @@ use mailmesh_events::{NodeId, UnixMillis};
 use mailmesh_state::Mirror;
 use mailmesh_store::Store;
 use mailmesh_transport::{
-    Backend, Bus, Coordinator, Driver, Intake, KeySpace, MemoryHub, OtherKeys, Secret, ZenohBus,
+    Backend, Bus, Coordinator, Driver, IngressQueue, KeySpace, MemoryHub, OtherKeys, Secret,
+    ZenohBus,
 };
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::time::Instant;
@@ -252,7 +253,7 @@ impl ClusterBuilder {
 
         let keyring = keyring
             .map(|(keys, file)| Arc::new(NodeKeyring::new(keys, file, &cluster, incarnation.0)));
-        let (sender, intake) = Intake::new();
+        let (sender, intake) = IngressQueue::new();
         let (mut other_keys, mut network) = (OtherKeys::default(), Network::default());
         let bus: Arc<dyn Bus> = match (self.memory, coordinator.backend()) {
             (Some(hub), _) => Arc::new(hub.join(incarnation, sender)),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mailmesh_delivery::{Identity, Incarnation, NodeName, PeerInfo, Reach};
 use mailmesh_events::Event;
-use mailmesh_transport::{Driver, EndpointReader, EndpointState, EndpointStatus, GateCounter};
+use mailmesh_transport::{Driver, EndpointReader, EndpointState, EndpointStatus, GateCountsReader};
 use tokio::task::JoinHandle;
 
 use crate::gate::Gate;
@@ -55,7 +55,7 @@ pub(crate) struct Inner {
 #[derive(Debug, Default)]
 pub(crate) struct Network {
     /// What the gate counts, where links come through one.
-    pub(crate) links: Option<GateCounter>,
+    pub(crate) links: Option<GateCountsReader>,
     /// Where the node listens, and the endpoints of its configuration.
     pub(crate) endpoints: Option<EndpointReader>,
 }
@@ -261,7 +261,7 @@ impl Cluster {
             misdirected: counters.delivery.misdirected,
             malformed: counters.delivery.malformed,
             refused: refusals.counts(),
-            links: self.inner.network.links.as_ref().map(GateCounter::now),
+            links: self.inner.network.links.as_ref().map(GateCountsReader::now),
             intake_dropped: counters.intake_dropped,
             directs_dropped: counters.directs_dropped,
             put_failed: counters.put_failed,
@@ -302,7 +302,7 @@ impl Cluster {
     pub(crate) fn kill(&self) {
         self.inner.lifecycle.stop(StopReason::ShutDown);
         self.inner.gate.close();
-        self.inner.driver.hold();
+        self.inner.driver.pause();
         self.inner.inboxes.close();
         if let Some(persister) = &self.inner.replication.persister {
             persister.abandon();
@@ -313,13 +313,13 @@ impl Cluster {
     #[cfg(feature = "testing")]
     pub(crate) fn freeze(&self) {
         self.inner.gate.freeze();
-        self.inner.driver.hold();
+        self.inner.driver.pause();
     }
 
     /// Lets a frozen node run again.
     #[cfg(feature = "testing")]
     pub(crate) fn thaw(&self) {
-        self.inner.driver.go_on();
+        self.inner.driver.resume();
         self.inner.gate.thaw();
     }
 

@@ -9,51 +9,50 @@
 //! ```
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-
-use crate::Address;
+use mailmesh_delivery::Incarnation;
 
 /// No frame begins so: the third byte of a frame is its version.
 const MAGIC: &[u8; 4] = b"mmB\x01";
 /// Length of the length before each frame.
-const LENGTH: usize = size_of::<u32>();
+const LENGTH_PREFIX: usize = size_of::<u32>();
 /// Longest bundle in bytes: one message of a TCP link of Zenoh is not split.
-const MOST: usize = 48 << 10;
+const MAX_BUNDLE_LEN: usize = 48 << 10;
 /// Most frames taken from a bundle; more than fit a bundle of ours.
-const FRAMES: usize = 1024;
+const MAX_FRAMES: usize = 1024;
 
 /// Frames that wait to be put together.
 #[derive(Debug, Default)]
 pub(crate) struct Bundle {
-    to: Option<Address>,
+    peer: Option<Incarnation>,
     frames: Vec<Bytes>,
     len: usize,
 }
 
 impl Bundle {
     /// Whether a frame for `to` of this length may be added to what waits.
-    pub(crate) fn has_room(&self, to: Address, len: usize) -> bool {
+    pub(crate) fn has_room(&self, peer: Incarnation, len: usize) -> bool {
         self.frames.is_empty()
-            || (self.to == Some(to)
-                && self.len + LENGTH + len <= MOST
-                && self.frames.len() < FRAMES)
+            || (self.peer == Some(peer)
+                && self.len + LENGTH_PREFIX + len <= MAX_BUNDLE_LEN
+                && self.frames.len() < MAX_FRAMES)
     }
 
     /// Adds a frame; the bundle must have room.
-    pub(crate) fn add(&mut self, to: Address, frame: Bytes) {
+    pub(crate) fn add(&mut self, peer: Incarnation, frame: Bytes) {
         if self.frames.is_empty() {
-            (self.to, self.len) = (Some(to), MAGIC.len());
+            (self.peer, self.len) = (Some(peer), MAGIC.len());
         }
-        self.len += LENGTH + frame.len();
+        self.len += LENGTH_PREFIX + frame.len();
         self.frames.push(frame);
     }
 
     /// What is to be put, if there is anything: one frame goes as it is.
-    pub(crate) fn take(&mut self) -> Option<(Address, Bytes)> {
-        let to = self.to.take()?;
+    pub(crate) fn take(&mut self) -> Option<(Incarnation, Bytes)> {
+        let peer = self.peer.take()?;
         if let [frame] = self.frames.as_mut_slice() {
             let frame = std::mem::take(frame);
             self.frames.clear();
-            return Some((to, frame));
+            return Some((peer, frame));
         }
         let mut bundle = BytesMut::with_capacity(self.len);
         bundle.put_slice(MAGIC);
@@ -62,7 +61,7 @@ impl Bundle {
             bundle.put_u32(frame.len() as u32);
             bundle.put_slice(&frame);
         }
-        Some((to, bundle.freeze()))
+        Some((peer, bundle.freeze()))
     }
 }
 
@@ -73,14 +72,14 @@ pub(crate) fn frames(mut message: Bytes) -> impl Iterator<Item = Bytes> {
     let is_bundle = message.starts_with(MAGIC);
     let mut whole = (!is_bundle).then(|| message.clone());
     let mut rest = if is_bundle { message.split_off(MAGIC.len()) } else { Bytes::new() };
-    let mut left = FRAMES;
+    let mut left = MAX_FRAMES;
     let bundled = std::iter::from_fn(move || {
         if rest.is_empty() {
             return None;
         }
-        let frame = first(&rest).filter(|_| left > 0).map(Bytes::copy_from_slice);
+        let frame = first_frame(&rest).filter(|_| left > 0).map(Bytes::copy_from_slice);
         match &frame {
-            Some(frame) => rest.advance(LENGTH + frame.len()),
+            Some(frame) => rest.advance(LENGTH_PREFIX + frame.len()),
             None => rest.clear(),
         }
         left = left.saturating_sub(1);
@@ -90,29 +89,28 @@ pub(crate) fn frames(mut message: Bytes) -> impl Iterator<Item = Bytes> {
 }
 
 /// The first frame of what follows the magic; none has a length of 0.
-fn first(rest: &[u8]) -> Option<&[u8]> {
-    let (length, rest) = rest.split_first_chunk::<LENGTH>()?;
+fn first_frame(rest: &[u8]) -> Option<&[u8]> {
+    let (length, rest) = rest.split_first_chunk::<LENGTH_PREFIX>()?;
     let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
     if length == 0 { None } else { rest.get(..length) }
 }
 
 #[cfg(test)]
 mod tests {
-    use mailmesh_delivery::Incarnation;
     use proptest::prelude::*;
 
     use super::*;
 
-    const TO: Address = Address::One(Incarnation([1; 16]));
+    const PEER: Incarnation = Incarnation([1; 16]);
 
     fn bundled(frames: &[Bytes]) -> Bytes {
         let mut bundle = Bundle::default();
         for frame in frames {
-            assert!(bundle.has_room(TO, frame.len()));
-            bundle.add(TO, frame.clone());
+            assert!(bundle.has_room(PEER, frame.len()));
+            bundle.add(PEER, frame.clone());
         }
-        let (to, message) = bundle.take().unwrap();
-        assert_eq!((to, bundle.take()), (TO, None));
+        let (peer, message) = bundle.take().unwrap();
+        assert_eq!((peer, bundle.take()), (PEER, None));
         message
     }
 
@@ -120,10 +118,10 @@ mod tests {
     fn a_bundle_is_for_one_and_bounded() {
         let mut bundle = Bundle::default();
         assert_eq!(bundle.take(), None);
-        assert!(bundle.has_room(TO, 1 << 20), "a long frame goes alone");
-        bundle.add(TO, vec![7; 40 << 10].into());
-        assert!(bundle.has_room(TO, 7 << 10) && !bundle.has_room(TO, 9 << 10));
-        assert!(!bundle.has_room(Address::All, 1));
+        assert!(bundle.has_room(PEER, 1 << 20), "a long frame goes alone");
+        bundle.add(PEER, vec![7; 40 << 10].into());
+        assert!(bundle.has_room(PEER, 7 << 10) && !bundle.has_room(PEER, 9 << 10));
+        assert!(!bundle.has_room(Incarnation([2; 16]), 1));
     }
 
     #[test]
@@ -145,7 +143,7 @@ mod tests {
     fn the_frames_of_a_bundle_are_bounded() {
         let message = [&MAGIC[..], &[0, 0, 0, 1, 7].repeat(5_000)].concat();
         let taken: Vec<Bytes> = frames(message.into()).collect();
-        assert_eq!((taken.len(), taken[FRAMES].len()), (FRAMES + 1, 0));
+        assert_eq!((taken.len(), taken[MAX_FRAMES].len()), (MAX_FRAMES + 1, 0));
     }
 
     proptest! {

@@ -34,7 +34,7 @@ pub enum Address {
 pub type BusFuture<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 /// A way to put frames before the other nodes of a cluster. What comes from them
-/// goes to the [`IntakeSender`](crate::IntakeSender) given at construction.
+/// goes to the [`IngressSender`](crate::IngressSender) given at construction.
 pub trait Bus: Send + Sync + 'static {
     /// Puts a frame. May take up to about a millisecond when links are full, then
     /// drops it; never waits for a slow receiver.
@@ -47,16 +47,16 @@ pub trait Bus: Send + Sync + 'static {
     /// Whether a put costs so little that events need not gather meanwhile. A publisher
     /// then sends each itself, and there is no sending thread: nothing happens outside
     /// the tasks of the runtime, whose time a test may have paused.
-    fn is_instant(&self) -> bool {
+    fn is_synchronous(&self) -> bool {
         false
     }
 
     /// A peer joined: more will be put for it alone.
-    fn expect(&self, peer: Incarnation);
+    fn peer_joined(&self, peer: Incarnation);
 
     /// Frees what is kept for a peer that left; `for_good` if it said so, or has a new
     /// life, so that it need not be looked for.
-    fn forget(&self, peer: Incarnation, for_good: bool);
+    fn peer_left(&self, peer: Incarnation, for_good: bool);
 
     /// Closes the bus, after what was put has been handed to the links.
     fn close(&self) -> BusFuture<'_>;
@@ -110,8 +110,8 @@ impl KeySpace {
         format!("{}/to/{to}", self.prefix)
     }
 
-    pub(crate) fn alive(&self, who: Incarnation) -> String {
-        format!("{}/alive/{who}", self.prefix)
+    pub(crate) fn alive(&self, incarnation: Incarnation) -> String {
+        format!("{}/alive/{incarnation}", self.prefix)
     }
 
     pub(crate) fn everyone_alive(&self) -> String {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use mailmesh_delivery::Incarnation;
 
-use crate::gate::EndpointsOfGate;
-use crate::zenoh_bus::LinkedByZenoh;
+use crate::gate::GateEndpoints;
+use crate::zenoh_bus::ZenohLinkStatus;
 
 /// Where a node is with an endpoint of `connect.endpoints`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -51,27 +51,27 @@ pub struct EndpointStatus {
 #[derive(Debug, Clone)]
 pub struct EndpointReader {
     listens: Vec<String>,
-    dialed: Dialed,
+    source: StatusSource,
 }
 
 /// The part of the node that dials.
 #[derive(Debug, Clone)]
-enum Dialed {
-    ByGate(EndpointsOfGate),
-    ByZenoh(Weak<dyn LinkedByZenoh>, Vec<String>),
+enum StatusSource {
+    ByGate(GateEndpoints),
+    ByZenoh(Weak<dyn ZenohLinkStatus>, Vec<String>),
 }
 
 impl EndpointReader {
-    pub(crate) fn of_gate(listens: Vec<String>, endpoints: EndpointsOfGate) -> Self {
-        Self { listens, dialed: Dialed::ByGate(endpoints) }
+    pub(crate) fn of_gate(listens: Vec<String>, endpoints: GateEndpoints) -> Self {
+        Self { listens, source: StatusSource::ByGate(endpoints) }
     }
 
     pub(crate) fn of_zenoh(
         listens: Vec<String>,
-        linked: Weak<dyn LinkedByZenoh>,
+        linked: Weak<dyn ZenohLinkStatus>,
         endpoints: Vec<String>,
     ) -> Self {
-        Self { listens, dialed: Dialed::ByZenoh(linked, endpoints) }
+        Self { listens, source: StatusSource::ByZenoh(linked, endpoints) }
     }
 
     /// The endpoints that the node listens at, with the ports that it has. Port 0 stays where
@@ -84,9 +84,9 @@ impl EndpointReader {
     /// Each endpoint of `connect.endpoints` but this node's own; none once the node has stopped.
     #[must_use]
     pub fn now(&self) -> Vec<EndpointStatus> {
-        match &self.dialed {
-            Dialed::ByGate(endpoints) => endpoints.now(),
-            Dialed::ByZenoh(linked, endpoints) => {
+        match &self.source {
+            StatusSource::ByGate(endpoints) => endpoints.now(),
+            StatusSource::ByZenoh(linked, endpoints) => {
                 let Some(linked) = linked.upgrade() else { return Vec::new() };
                 let is_linked = linked.is_linked();
                 let state = if is_linked { EndpointState::Unknown } else { EndpointState::Trying };

@@ -18,11 +18,11 @@ pub const MAX_BATCH_LEN: usize = 60 * 1024;
 /// Most events in a batch.
 pub const MAX_BATCH_EVENTS: u16 = 1024;
 /// Most bytes that wait in a lane.
-const MAX_WAITING: usize = 1 << 20;
+const MAX_WAITING_BYTES: usize = 1 << 20;
 /// Who waits for room is woken once no more than this waits: not for each batch.
-const ROOM: usize = MAX_WAITING / 2;
+const WAKE_BELOW: usize = MAX_WAITING_BYTES / 2;
 /// A put that begins within this of the end of the last one follows it at once.
-const HOT: Duration = Duration::from_micros(10);
+const HOT_GAP: Duration = Duration::from_micros(10);
 /// A lane is hot after this many puts that followed one another at once. A few
 /// events in a row cost less to put than it costs to wake the sending thread.
 const HOT_RUN: u32 = 4;
@@ -51,7 +51,7 @@ pub(crate) struct Batch {
 
 /// Who sends what waits in a lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Sender {
+pub(crate) enum LaneOwner {
     /// The lane is idle: nothing waits.
     #[default]
     Nobody,
@@ -66,10 +66,10 @@ pub(crate) enum Sender {
 #[derive(Debug, Default)]
 pub(crate) struct LaneQueue {
     state: Mutex<State>,
-    /// Whether the sender is [`Sender::Parked`], to be asked without the lock.
+    /// Whether the sender is [`LaneOwner::Parked`], to be asked without the lock.
     parked: AtomicBool,
     /// Whether it is ever hot.
-    gathers: bool,
+    has_sending_thread: bool,
     pub(crate) space: Notify,
 }
 
@@ -77,56 +77,56 @@ pub(crate) struct LaneQueue {
 struct State {
     batches: VecDeque<Batch>,
     bytes: usize,
-    sender: Sender,
+    owner: LaneOwner,
     closed: bool,
     /// When the lane was last left idle.
     idle_since: Option<Instant>,
     /// How many times in a row it was not left idle for long.
-    run: u32,
+    hot_run: u32,
     /// Length of the last batch, what the next is likely to need.
     last_len: usize,
 }
 
 /// What a publisher must do after its event is in a batch.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Next {
+pub(crate) enum AfterAppend {
     /// Take batches and send them.
     Send,
     /// Wake the sending thread, which now has the lane.
-    Wake,
+    WakeThread,
     /// Nothing: somebody sends, or will when the lane opens.
     Nothing,
 }
 
 impl LaneQueue {
-    /// An idle lane; never hot unless it `gathers`.
-    pub(crate) fn new(gathers: bool) -> Self {
-        Self { gathers, ..Self::default() }
+    /// An idle lane; never hot unless it `has_sending_thread`.
+    pub(crate) fn new(has_sending_thread: bool) -> Self {
+        Self { has_sending_thread, ..Self::default() }
     }
 
     pub(crate) fn append<E>(
         &self,
         encode: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
-    ) -> Result<Next, PublishError<E>> {
+    ) -> Result<AfterAppend, PublishError<E>> {
         let mut state = self.state.lock();
         if state.closed {
             return Err(PublishError::Closed);
         }
-        if state.bytes >= MAX_WAITING {
+        if state.bytes >= MAX_WAITING_BYTES {
             return Err(PublishError::Full);
         }
         state.add(encode)?;
-        Ok(match state.sender {
-            Sender::Nobody => state.claim(Instant::now(), self.gathers),
-            _ => Next::Nothing,
+        Ok(match state.owner {
+            LaneOwner::Nobody => state.claim(Instant::now(), self.has_sending_thread),
+            _ => AfterAppend::Nothing,
         })
     }
 
-    /// The next batch for its sender `who`; without one, the lane is idle again.
+    /// The next batch for its sender `owner`; without one, the lane is idle again.
     /// `None` too if somebody else is its sender.
-    pub(crate) fn take(&self, who: Sender) -> Option<Batch> {
+    pub(crate) fn take(&self, owner: LaneOwner) -> Option<Batch> {
         let mut state = self.state.lock();
-        if state.sender != who {
+        if state.owner != owner {
             return None;
         }
         let batch = state.batches.pop_front();
@@ -137,7 +137,7 @@ impl LaneQueue {
             }
             None => state.release(Instant::now()),
         }
-        let has_room = state.bytes <= ROOM;
+        let has_room = state.bytes <= WAKE_BELOW;
         drop(state);
         if has_room {
             self.space.notify_waiters();
@@ -152,7 +152,7 @@ impl LaneQueue {
         let mut state = self.state.lock();
         state.bytes += batch.body.len();
         state.batches.push_front(batch);
-        state.sender = Sender::Parked;
+        state.owner = LaneOwner::Parked;
         self.parked.store(true, Ordering::Release);
     }
 
@@ -163,9 +163,9 @@ impl LaneQueue {
     /// Gives a parked lane to the sending thread; whether it is to be woken.
     pub(crate) fn resume(&self) -> bool {
         let mut state = self.state.lock();
-        let resume = state.sender == Sender::Parked;
+        let resume = state.owner == LaneOwner::Parked;
         if resume {
-            state.sender = Sender::Thread;
+            state.owner = LaneOwner::Thread;
             self.parked.store(false, Ordering::Release);
         }
         resume
@@ -173,7 +173,7 @@ impl LaneQueue {
 
     /// A publisher has sent enough for others: the sending thread goes on. Whether
     /// it is to be woken.
-    pub(crate) fn hand_over(&self) -> bool {
+    pub(crate) fn hand_to_thread(&self) -> bool {
         let mut state = self.state.lock();
         if state.batches.is_empty() {
             state.release(Instant::now());
@@ -181,13 +181,13 @@ impl LaneQueue {
             self.space.notify_waiters();
             return false;
         }
-        state.sender = Sender::Thread;
+        state.owner = LaneOwner::Thread;
         true
     }
 
     /// Whether nothing waits and nobody sends.
     pub(crate) fn is_idle(&self) -> bool {
-        self.state.lock().sender == Sender::Nobody
+        self.state.lock().owner == LaneOwner::Nobody
     }
 
     /// Takes no more events.
@@ -211,7 +211,7 @@ impl State {
             let body = Vec::with_capacity(self.last_len.min(MAX_BATCH_LEN));
             self.batches.push_back(Batch { count: 0, body });
         }
-        let before = Encoding::run(&mut self.batches, encode).map_err(PublishError::Encode)?;
+        let before = EncodeGuard::run(&mut self.batches, encode).map_err(PublishError::Encode)?;
         let Some(batch) = self.batches.back_mut() else {
             return Err(PublishError::Full);
         };
@@ -229,34 +229,34 @@ impl State {
     }
 
     /// An event came to the idle lane.
-    fn claim(&mut self, now: Instant, gathers: bool) -> Next {
-        let follows = self.idle_since.is_some_and(|since| now.duration_since(since) < HOT);
-        self.run = if follows { self.run.saturating_add(1) } else { 0 };
-        if gathers && self.run >= HOT_RUN {
-            self.sender = Sender::Thread;
-            Next::Wake
+    fn claim(&mut self, now: Instant, has_sending_thread: bool) -> AfterAppend {
+        let follows = self.idle_since.is_some_and(|since| now.duration_since(since) < HOT_GAP);
+        self.hot_run = if follows { self.hot_run.saturating_add(1) } else { 0 };
+        if has_sending_thread && self.hot_run >= HOT_RUN {
+            self.owner = LaneOwner::Thread;
+            AfterAppend::WakeThread
         } else {
-            self.sender = Sender::Publisher;
-            Next::Send
+            self.owner = LaneOwner::Publisher;
+            AfterAppend::Send
         }
     }
 
     fn release(&mut self, now: Instant) {
-        self.sender = Sender::Nobody;
+        self.owner = LaneOwner::Nobody;
         self.idle_since = Some(now);
     }
 }
 
 /// An event on its way into the last batch. Unless it is done, also by a panic, the batch is as
 /// it was before.
-struct Encoding<'a> {
+struct EncodeGuard<'a> {
     batches: &'a mut VecDeque<Batch>,
     /// Length of the batch's body before the event.
     before: usize,
     is_done: bool,
 }
 
-impl<'a> Encoding<'a> {
+impl<'a> EncodeGuard<'a> {
     /// Where the event begins in the last batch.
     fn run<E>(
         batches: &'a mut VecDeque<Batch>,
@@ -272,7 +272,7 @@ impl<'a> Encoding<'a> {
     }
 }
 
-impl Drop for Encoding<'_> {
+impl Drop for EncodeGuard<'_> {
     fn drop(&mut self) {
         if self.is_done {
             return;
@@ -290,7 +290,7 @@ impl Drop for Encoding<'_> {
 mod tests {
     use super::*;
 
-    fn append(queue: &LaneQueue, len: usize) -> Result<Next, PublishError<()>> {
+    fn append(queue: &LaneQueue, len: usize) -> Result<AfterAppend, PublishError<()>> {
         queue.append(|body| {
             body.extend(std::iter::repeat_n(7, len));
             Ok(())
@@ -300,17 +300,17 @@ mod tests {
     #[test]
     fn what_comes_while_somebody_sends_gathers_in_one_batch() {
         let queue = LaneQueue::new(true);
-        assert_eq!(append(&queue, 10), Ok(Next::Send));
-        let first = queue.take(Sender::Publisher).unwrap();
+        assert_eq!(append(&queue, 10), Ok(AfterAppend::Send));
+        let first = queue.take(LaneOwner::Publisher).unwrap();
         assert_eq!(first.count, 1);
         for _ in 0..5 {
-            assert_eq!(append(&queue, 10), Ok(Next::Nothing));
+            assert_eq!(append(&queue, 10), Ok(AfterAppend::Nothing));
         }
-        assert_eq!(queue.take(Sender::Publisher).unwrap().count, 5);
+        assert_eq!(queue.take(LaneOwner::Publisher).unwrap().count, 5);
         assert!(!queue.is_idle());
-        assert!(queue.take(Sender::Publisher).is_none());
+        assert!(queue.take(LaneOwner::Publisher).is_none());
         assert!(queue.is_idle());
-        assert_eq!(append(&queue, 1), Ok(Next::Send));
+        assert_eq!(append(&queue, 1), Ok(AfterAppend::Send));
     }
 
     #[test]
@@ -320,31 +320,31 @@ mod tests {
         for _ in 0..=HOT_RUN {
             assert_eq!(
                 state.claim(now, true),
-                if state.run < HOT_RUN { Next::Send } else { Next::Wake }
+                if state.hot_run < HOT_RUN { AfterAppend::Send } else { AfterAppend::WakeThread }
             );
             state.release(now);
-            now += HOT / 2;
+            now += HOT_GAP / 2;
         }
-        assert_eq!(state.claim(now, true), Next::Wake);
+        assert_eq!(state.claim(now, true), AfterAppend::WakeThread);
         state.release(now);
-        assert_eq!(state.claim(now + HOT, true), Next::Send);
-        assert_eq!(state.sender, Sender::Publisher);
+        assert_eq!(state.claim(now + HOT_GAP, true), AfterAppend::Send);
+        assert_eq!(state.owner, LaneOwner::Publisher);
     }
 
     #[test]
     fn a_lane_has_one_sender_and_goes_to_the_thread_with_what_waits() {
         let queue = LaneQueue::new(true);
         append(&queue, 1).unwrap();
-        assert!(queue.take(Sender::Thread).is_none());
-        queue.take(Sender::Publisher).unwrap();
+        assert!(queue.take(LaneOwner::Thread).is_none());
+        queue.take(LaneOwner::Publisher).unwrap();
         append(&queue, 1).unwrap();
-        assert!(queue.hand_over());
-        assert!(queue.take(Sender::Publisher).is_none() && !queue.is_idle());
-        queue.take(Sender::Thread).unwrap();
-        assert!(queue.take(Sender::Thread).is_none() && queue.is_idle());
+        assert!(queue.hand_to_thread());
+        assert!(queue.take(LaneOwner::Publisher).is_none() && !queue.is_idle());
+        queue.take(LaneOwner::Thread).unwrap();
+        assert!(queue.take(LaneOwner::Thread).is_none() && queue.is_idle());
         append(&queue, 1).unwrap();
-        queue.take(Sender::Publisher).unwrap();
-        assert!(!queue.hand_over() && queue.is_idle());
+        queue.take(LaneOwner::Publisher).unwrap();
+        assert!(!queue.hand_to_thread() && queue.is_idle());
     }
 
     #[test]
@@ -353,7 +353,7 @@ mod tests {
         for _ in 0..1_500 {
             append(&queue, 3).unwrap();
         }
-        let take = || queue.take(Sender::Publisher).unwrap();
+        let take = || queue.take(LaneOwner::Publisher).unwrap();
         assert_eq!(take().count, MAX_BATCH_EVENTS);
         assert_eq!(take().count, 1_500 - MAX_BATCH_EVENTS);
         for _ in 0..3 {
@@ -373,10 +373,10 @@ mod tests {
             taken += 1;
         }
         assert_eq!(append(&queue, 1), Err(PublishError::Full));
-        assert!(queue.waiting_bytes() < MAX_WAITING + 50_000);
-        queue.take(Sender::Publisher);
+        assert!(queue.waiting_bytes() < MAX_WAITING_BYTES + 50_000);
+        queue.take(LaneOwner::Publisher);
         assert!(append(&queue, 1).is_ok());
-        assert_eq!(taken, MAX_WAITING / 50_000 + 1);
+        assert_eq!(taken, MAX_WAITING_BYTES / 50_000 + 1);
     }
 
     #[test]
@@ -384,14 +384,14 @@ mod tests {
         let queue = LaneQueue::new(true);
         assert!(!queue.resume());
         append(&queue, 10).unwrap();
-        queue.park(queue.take(Sender::Publisher).unwrap());
+        queue.park(queue.take(LaneOwner::Publisher).unwrap());
         assert!(queue.is_parked() && !queue.is_idle());
         assert_eq!(queue.waiting_bytes(), 10);
-        assert_eq!(append(&queue, 20), Ok(Next::Nothing));
+        assert_eq!(append(&queue, 20), Ok(AfterAppend::Nothing));
         assert!(queue.resume() && !queue.resume() && !queue.is_parked());
-        let batch = queue.take(Sender::Thread).unwrap();
+        let batch = queue.take(LaneOwner::Thread).unwrap();
         assert_eq!((batch.count, batch.body.len()), (2, 30));
-        assert!(queue.take(Sender::Thread).is_none() && queue.is_idle());
+        assert!(queue.take(LaneOwner::Thread).is_none() && queue.is_idle());
     }
 
     #[test]
@@ -406,7 +406,7 @@ mod tests {
         append(&queue, 2).unwrap();
         let result = queue.append(|_| Err("no"));
         assert_eq!(result, Err(PublishError::Encode("no")));
-        assert_eq!(queue.take(Sender::Publisher).unwrap().body.len(), 2);
+        assert_eq!(queue.take(LaneOwner::Publisher).unwrap().body.len(), 2);
     }
 
     #[test]
@@ -421,10 +421,10 @@ mod tests {
         assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics)).is_err());
         append(&queue, 2).unwrap();
         assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics)).is_err());
-        let batch = queue.take(Sender::Publisher).unwrap();
+        let batch = queue.take(LaneOwner::Publisher).unwrap();
         assert_eq!((batch.count, batch.body.len()), (1, 2));
         assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics)).is_err());
-        assert!(queue.take(Sender::Publisher).is_none() && queue.waiting_bytes() == 0);
+        assert!(queue.take(LaneOwner::Publisher).is_none() && queue.waiting_bytes() == 0);
     }
 
     #[test]
@@ -433,6 +433,6 @@ mod tests {
         append(&queue, 1).unwrap();
         queue.close();
         assert_eq!(append(&queue, 1), Err(PublishError::Closed));
-        assert_eq!(queue.take(Sender::Publisher).unwrap().count, 1);
+        assert_eq!(queue.take(LaneOwner::Publisher).unwrap().count, 1);
     }
 }

@@ -90,7 +90,7 @@ impl LinkKeys {
     /// The keys that discovery signs with: the first signs, all are accepted.
     pub(crate) fn discovery_keys(&self) -> Vec<hmac::Key> {
         let key = |secret: &Zeroizing<[u8; 32]>| {
-            hmac::Key::new(hmac::HMAC_SHA256, &*derived(secret, b"discovery"))
+            hmac::Key::new(hmac::HMAC_SHA256, &*derive(secret, b"discovery"))
         };
         self.secrets.iter().map(key).collect()
     }
@@ -131,7 +131,7 @@ impl fmt::Debug for LinkKeys {
 }
 
 /// 32 bytes for one purpose (HMAC as a pseudo-random function, RFC 5869).
-fn derived(secret: &[u8; 32], purpose: &[u8]) -> Zeroizing<[u8; 32]> {
+fn derive(secret: &[u8; 32], purpose: &[u8]) -> Zeroizing<[u8; 32]> {
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), purpose);
     let mut bytes = Zeroizing::new([0; 32]);
     bytes.copy_from_slice(tag.as_ref());
@@ -157,8 +157,8 @@ pub(crate) struct Login {
 
 impl Login {
     fn of(secret: &[u8; 32]) -> Self {
-        let user = hex(&derived(secret, b"user")[..8]).to_string();
-        Self { user, password: hex(&*derived(secret, b"password")) }
+        let user = hex(&derive(secret, b"user")[..8]).to_string();
+        Self { user, password: hex(&*derive(secret, b"password")) }
     }
 }
 
@@ -176,9 +176,9 @@ pub(crate) struct GateKey {
 
 impl GateKey {
     fn of(secret: &[u8; 32]) -> Self {
-        let key = |purpose| hmac::Key::new(hmac::HMAC_SHA256, &*derived(secret, purpose));
+        let key = |purpose| hmac::Key::new(hmac::HMAC_SHA256, &*derive(secret, purpose));
         let mut id = [0; 8];
-        id.copy_from_slice(&derived(secret, b"gate key id")[..8]);
+        id.copy_from_slice(&derive(secret, b"gate key id")[..8]);
         Self {
             id,
             acceptor: key(b"gate acceptor"),
@@ -213,7 +213,7 @@ fn authority(secret: &[u8; 32]) -> Result<CertifiedIssuer<'static, KeyPair>, rcg
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-    params.distinguished_name = named("mailmesh links");
+    params.distinguished_name = common_name("mailmesh links");
     CertifiedIssuer::self_signed(params, key)
 }
 
@@ -224,7 +224,7 @@ fn node_certificate(
 ) -> Result<(String, Zeroizing<String>), rcgen::Error> {
     let key = KeyPair::generate_for(&PKCS_ED25519)?;
     let mut params = CertificateParams::default();
-    params.distinguished_name = named("mailmesh node");
+    params.distinguished_name = common_name("mailmesh node");
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages =
         vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
@@ -238,18 +238,18 @@ fn alt_name(name: &str) -> Option<SanType> {
     if let Ok(address) = name.parse::<IpAddr>() {
         return Some(SanType::IpAddress(address));
     }
-    let fits = |label: &str| {
+    let is_label = |label: &str| {
         !label.is_empty()
             && label.len() <= 63
             && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
     };
     let name = name.trim_end_matches('.');
     let labels = name.strip_prefix("*.").unwrap_or(name);
-    let is_name = name.len() <= 253 && labels.split('.').all(fits);
+    let is_name = name.len() <= 253 && labels.split('.').all(is_label);
     is_name.then(|| name.to_owned().try_into().ok().map(SanType::DnsName)).flatten()
 }
 
-fn named(name: &str) -> DistinguishedName {
+fn common_name(name: &str) -> DistinguishedName {
     let mut distinguished = DistinguishedName::new();
     distinguished.push(DnType::CommonName, name);
     distinguished

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use crate::TransportError;
-use crate::gate::Slots;
+use crate::gate::SessionSlots;
 use crate::link_keys::{Credentials, LinkKeys, Login};
 
 /// In which way links prove the cluster key.
@@ -53,7 +53,7 @@ impl LinkProof {
 /// The credentials that one session is opened with.
 pub(crate) enum SessionProof {
     /// Zenoh has links of the gate alone.
-    Gate(Arc<Slots>),
+    Gate(Arc<SessionSlots>),
     Challenge {
         own: Login,
         accepted: SecretFile,
@@ -69,11 +69,11 @@ impl SessionProof {
     /// # Errors
     /// [`TransportError::LinkCertificate`], [`TransportError::LinkSecrets`].
     pub(crate) fn new(
-        how: LinkProof,
+        proof: LinkProof,
         keys: &LinkKeys,
         names: &[String],
     ) -> Result<Self, TransportError> {
-        Ok(match how {
+        Ok(match proof {
             LinkProof::Gate | LinkProof::Sealed | LinkProof::Challenge => {
                 let logins = keys.logins();
                 let accepted = SecretFile::new(&logins.accepted)
@@ -111,7 +111,7 @@ pub(crate) struct SecretFile {
     _file: File,
     path: String,
     #[cfg(not(target_os = "linux"))]
-    _dir: OnDisk,
+    _dir: RemoveOnDrop,
 }
 
 impl SecretFile {
@@ -141,17 +141,17 @@ impl SecretFile {
         let path = std::env::temp_dir().join(format!("mailmesh-{name}"));
         let mut options = File::options();
         let mut file = options.write(true).create_new(true).mode(0o600).open(&path)?;
-        let on_disk = OnDisk(path.clone());
+        let on_disk = RemoveOnDrop(path.clone());
         file.write_all(text.as_bytes())?;
         Ok(Self { _file: file, path: path.display().to_string(), _dir: on_disk })
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-struct OnDisk(std::path::PathBuf);
+struct RemoveOnDrop(std::path::PathBuf);
 
 #[cfg(not(target_os = "linux"))]
-impl Drop for OnDisk {
+impl Drop for RemoveOnDrop {
     fn drop(&mut self) {
         let _gone_already = std::fs::remove_file(&self.0);
     }
@@ -173,8 +173,8 @@ mod tests {
         }
         let tls = SessionProof::new(LinkProof::Tls, &keys, &[]).unwrap();
         let SessionProof::Tls(credentials) = &tls else { panic!() };
-        let said = format!("tls/a:1#connect_private_key_base64={}", *credentials.private_key);
-        assert_eq!(tls.hide(&said), "tls/a:1#connect_private_key_base64=***");
+        let text = format!("tls/a:1#connect_private_key_base64={}", *credentials.private_key);
+        assert_eq!(tls.hide(&text), "tls/a:1#connect_private_key_base64=***");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use mailmesh_delivery::{Incarnation, Link};
 use parking_lot::Mutex;
 
-use crate::{Address, Bus, BusFuture, Channel, IntakeSender, TransportError};
+use crate::{Address, Bus, BusFuture, Channel, IngressSender, TransportError};
 
 /// Joins the [`MemoryBus`]es of one process, and breaks the ways between them when
 /// told to.
@@ -20,7 +20,7 @@ pub struct MemoryHub {
 
 #[derive(Debug, Default)]
 struct State {
-    nodes: BTreeMap<Incarnation, IntakeSender>,
+    nodes: BTreeMap<Incarnation, IngressSender>,
     /// Ways with a fault, by sender and receiver.
     faults: BTreeMap<(Incarnation, Incarnation), Fault>,
     dropped: u64,
@@ -47,9 +47,9 @@ impl MemoryHub {
         Self::default()
     }
 
-    /// The bus of a node; what comes for it goes to `intake`.
+    /// The bus of a node; what comes for it goes to `ingress`.
     #[must_use]
-    pub fn join(&self, incarnation: Incarnation, intake: IntakeSender) -> MemoryBus {
+    pub fn join(&self, incarnation: Incarnation, ingress: IngressSender) -> MemoryBus {
         let mut notices = Vec::new();
         let mut state = self.state.lock();
         for (other, sender) in &state.nodes {
@@ -57,10 +57,10 @@ impl MemoryHub {
                 notices.push((sender.clone(), incarnation));
             }
             if !state.is_cut(*other, incarnation) {
-                notices.push((intake.clone(), *other));
+                notices.push((ingress.clone(), *other));
             }
         }
-        state.nodes.insert(incarnation, intake);
+        state.nodes.insert(incarnation, ingress);
         drop(state);
         notices.iter().for_each(|(sender, peer)| sender.link(*peer, Link::Up));
         MemoryBus { hub: self.clone(), incarnation }
@@ -127,7 +127,7 @@ impl State {
         &mut self,
         from: Incarnation,
         to: Address,
-    ) -> Result<Vec<IntakeSender>, TransportError> {
+    ) -> Result<Vec<IngressSender>, TransportError> {
         let Self { nodes, faults, dropped } = self;
         if !nodes.contains_key(&from) {
             return Err(TransportError::Closed);
@@ -138,7 +138,7 @@ impl State {
         };
         let mut receivers = Vec::new();
         for (node, sender) in nodes.iter().filter(|(node, _)| is_for(**node)) {
-            if faults.get_mut(&(from, *node)).is_some_and(Fault::takes) {
+            if faults.get_mut(&(from, *node)).is_some_and(Fault::drops_next) {
                 *dropped += 1;
             } else {
                 receivers.push(sender.clone());
@@ -154,13 +154,13 @@ impl State {
 
 impl Fault {
     /// Whether the next frame of the way is dropped.
-    fn takes(&mut self) -> bool {
-        self.cut || self.loss.as_mut().is_some_and(Loss::takes)
+    fn drops_next(&mut self) -> bool {
+        self.cut || self.loss.as_mut().is_some_and(Loss::drops_next)
     }
 }
 
 impl Loss {
-    fn takes(&mut self) -> bool {
+    fn drops_next(&mut self) -> bool {
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.random;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -184,13 +184,13 @@ impl Bus for MemoryBus {
         Ok(())
     }
 
-    fn is_instant(&self) -> bool {
+    fn is_synchronous(&self) -> bool {
         true
     }
 
-    fn expect(&self, _peer: Incarnation) {}
+    fn peer_joined(&self, _peer: Incarnation) {}
 
-    fn forget(&self, _peer: Incarnation, _for_good: bool) {}
+    fn peer_left(&self, _peer: Incarnation, _for_good: bool) {}
 
     fn close(&self) -> BusFuture<'_> {
         self.hub.close(self.incarnation);
@@ -207,24 +207,24 @@ impl Drop for MemoryBus {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Intake;
-    use crate::intake::Arrival;
+    use crate::IngressQueue;
+    use crate::ingress::Arrival;
 
     const A: Incarnation = Incarnation([1; 16]);
     const B: Incarnation = Incarnation([2; 16]);
 
-    fn join(hub: &MemoryHub, incarnation: Incarnation) -> (MemoryBus, Intake) {
-        let (sender, intake) = Intake::new();
-        (hub.join(incarnation, sender), intake)
+    fn join(hub: &MemoryHub, incarnation: Incarnation) -> (MemoryBus, IngressQueue) {
+        let (sender, ingress) = IngressQueue::new();
+        (hub.join(incarnation, sender), ingress)
     }
 
     /// What came, a word each.
-    fn arrived(intake: &mut Intake) -> Vec<String> {
+    fn arrived(ingress: &mut IngressQueue) -> Vec<String> {
         let word = |arrival| match arrival {
             Arrival::Frame(frame) => String::from_utf8_lossy(&frame).into_owned(),
             Arrival::Link(_, link) => format!("{link:?}"),
         };
-        std::iter::from_fn(|| intake.pop().map(word)).collect()
+        std::iter::from_fn(|| ingress.pop().map(word)).collect()
     }
 
     fn put(bus: &MemoryBus, frame: &str) {

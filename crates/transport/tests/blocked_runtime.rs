@@ -16,7 +16,7 @@ use plain::Plain;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{Instant, sleep, timeout};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 /// Longer than a silent node stays a member.
 const BLOCKED: Duration = Duration::from_secs(5);
 
@@ -28,9 +28,9 @@ impl Bus for Networked {
         self.0.put(to, channel, frame)
     }
 
-    fn expect(&self, _peer: Incarnation) {}
+    fn peer_joined(&self, _peer: Incarnation) {}
 
-    fn forget(&self, _peer: Incarnation, _for_good: bool) {}
+    fn peer_left(&self, _peer: Incarnation, _for_good: bool) {}
 
     fn close(&self) -> BusFuture<'_> {
         self.0.close()
@@ -38,9 +38,9 @@ impl Bus for Networked {
 }
 
 #[derive(Clone)]
-struct Tell(mpsc::Sender<String>);
+struct OutputSender(mpsc::Sender<String>);
 
-impl Sink for Tell {
+impl Sink for OutputSender {
     fn take(&mut self, output: Output) {
         let text = match output {
             Output::Joined(_) => "joined".to_owned(),
@@ -51,12 +51,12 @@ impl Sink for Tell {
         let _nobody_listens_any_more = self.0.send(text);
     }
 
-    fn stood_still(&mut self, stall: Duration) {
+    fn process_stalled(&mut self, stall: Duration) {
         let _nobody_listens_any_more = self.0.send(format!("stood still for {stall:?}"));
     }
 }
 
-impl DirectSink for Tell {
+impl DirectSink for OutputSender {
     fn take_direct(&mut self, _from: Incarnation, body: Bytes) {
         let _nobody_listens_any_more = self.0.send(String::from_utf8(body.to_vec()).unwrap());
     }
@@ -64,12 +64,12 @@ impl DirectSink for Tell {
 
 struct Running {
     driver: Driver,
-    told: mpsc::Receiver<String>,
+    outputs: mpsc::Receiver<String>,
 }
 
 impl Running {
     fn next(&self) -> String {
-        self.told.recv_timeout(PATIENCE).unwrap()
+        self.outputs.recv_timeout(TIMEOUT).unwrap()
     }
 
     fn publish(&self) {
@@ -87,21 +87,22 @@ fn incarnation(n: u8) -> Incarnation {
     Incarnation(bytes)
 }
 
-fn drive(n: u8, bus: Arc<dyn Bus>, intake: Intake) -> Running {
+fn drive(n: u8, bus: Arc<dyn Bus>, ingress: IngressQueue) -> Running {
     let identity = Identity::new(format!("n{n}").parse().unwrap(), incarnation(n), 1);
     let node = Endpoint::new(identity, Settings::default(), Time::default());
-    let codec = (Arc::new(Plain) as Arc<dyn Seal>, Box::new(Plain) as Box<dyn Open>);
-    let (tell, told) = mpsc::channel();
-    let (settings, now, sink) = (Settings::default(), Instant::now(), Tell(tell));
+    let codec =
+        (Arc::new(Plain) as Arc<dyn FrameEncoder>, Box::new(Plain) as Box<dyn FrameDecoder>);
+    let (sender, outputs) = mpsc::channel();
+    let (settings, now, sink) = (Settings::default(), Instant::now(), OutputSender(sender));
     let sinks = |_| (sink.clone(), sink);
-    let driver = Driver::start(node, settings, now, bus, intake, codec, sinks).unwrap();
-    Running { driver, told }
+    let driver = Driver::start(node, settings, now, bus, ingress, codec, sinks).unwrap();
+    Running { driver, outputs }
 }
 
 fn over_memory(hub: &MemoryHub, n: u8) -> Running {
-    let (sender, intake) = Intake::new();
+    let (sender, ingress) = IngressQueue::new();
     let bus = Networked(hub.join(incarnation(n), sender));
-    drive(n, Arc::new(bus), intake)
+    drive(n, Arc::new(bus), ingress)
 }
 
 async fn over_zenoh(port: u16, n: u8) -> Running {
@@ -111,10 +112,10 @@ async fn over_zenoh(port: u16, n: u8) -> Running {
     );
     let coordinator = Coordinator::parse(&text).unwrap();
     let Backend::Zenoh(settings) = coordinator.backend() else { panic!() };
-    let (sender, intake) = Intake::new();
+    let (sender, ingress) = IngressQueue::new();
     let keys = KeySpace::new("blocked").unwrap();
     let bus = ZenohBus::open(settings, keys, incarnation(n), sender, None).await.unwrap();
-    drive(n, Arc::new(bus), intake)
+    drive(n, Arc::new(bus), ingress)
 }
 
 /// Two nodes that know each other; `block` holds up the runtime of the second.
@@ -129,9 +130,9 @@ fn both_stay(ours: &Runtime, free: &Running, held: &Running, block: impl FnOnce(
     free.driver.send_direct(to_free.expect("a member"), "for you".into()).unwrap();
     held.driver.send_direct(to_held.expect("a member"), "for you".into()).unwrap();
     for node in [free, held] {
-        let mut told = [node.next(), node.next()];
-        told.sort();
-        assert_eq!(told, ["event", "for you"]);
+        let mut outputs = [node.next(), node.next()];
+        outputs.sort();
+        assert_eq!(outputs, ["event", "for you"]);
     }
 }
 
@@ -147,7 +148,7 @@ fn on_a_current_thread_runtime_that_nobody_polls() {
                 sleep(Duration::from_millis(10)).await;
             }
         };
-        timeout(PATIENCE, met).await.unwrap();
+        timeout(TIMEOUT, met).await.unwrap();
     });
     both_stay(&ours, &free, &held, || {});
     ours.block_on(free.driver.shutdown());

@@ -17,7 +17,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 /// First byte of a direct message of [`Plain`].
 const DIRECT: u8 = 3;
 
@@ -35,22 +35,22 @@ impl Bus for Noting {
         put
     }
 
-    fn is_instant(&self) -> bool {
+    fn is_synchronous(&self) -> bool {
         true
     }
 
-    fn expect(&self, _peer: Incarnation) {}
+    fn peer_joined(&self, _peer: Incarnation) {}
 
-    fn forget(&self, _peer: Incarnation, _for_good: bool) {}
+    fn peer_left(&self, _peer: Incarnation, _for_good: bool) {}
 
     fn close(&self) -> BusFuture<'_> {
         self.inner.close()
     }
 }
 
-struct Tell(mpsc::UnboundedSender<Output>);
+struct OutputSender(mpsc::UnboundedSender<Output>);
 
-impl Sink for Tell {
+impl Sink for OutputSender {
     fn take(&mut self, output: Output) {
         let _nobody_listens_any_more = self.0.send(output);
     }
@@ -80,7 +80,7 @@ struct Running {
 impl Running {
     async fn until(&mut self, what: &str, mut is_it: impl FnMut(&Output) -> bool) {
         let found = async { while !is_it(&self.outputs.recv().await.unwrap()) {} };
-        timeout(PATIENCE, found).await.unwrap_or_else(|_| panic!("in vain: {what}"));
+        timeout(TIMEOUT, found).await.unwrap_or_else(|_| panic!("in vain: {what}"));
     }
 
     async fn joined(&mut self) {
@@ -94,19 +94,20 @@ impl Running {
 
 fn start(hub: &MemoryHub, n: u8) -> Running {
     let incarnation = Incarnation([n; 16]);
-    let (sender, intake) = Intake::new();
+    let (sender, ingress) = IngressQueue::new();
     let has_put_direct = Arc::<AtomicBool>::default();
     let inner = hub.join(incarnation, sender);
     let bus = Arc::new(Noting { inner, has_put_direct: has_put_direct.clone() });
     let identity = Identity::new(format!("n{n}").parse().unwrap(), incarnation, 1);
     let node = Endpoint::new(identity, Settings::default(), Time::default());
-    let codec = (Arc::new(Plain) as Arc<dyn Seal>, Box::new(Plain) as Box<dyn Open>);
-    let (tell, outputs) = mpsc::unbounded_channel();
+    let codec =
+        (Arc::new(Plain) as Arc<dyn FrameEncoder>, Box::new(Plain) as Box<dyn FrameDecoder>);
+    let (output_sender, outputs) = mpsc::unbounded_channel();
     let (settings, now) = (Settings::default(), Instant::now());
     let gate = Arc::<Mutex<()>>::default();
-    let work = Work { began: tell.clone(), gate: gate.clone() };
-    let sinks = |_| (Tell(tell), work);
-    let driver = Driver::start(node, settings, now, bus, intake, codec, sinks).unwrap();
+    let work = Work { began: output_sender.clone(), gate: gate.clone() };
+    let sinks = |_| (OutputSender(output_sender), work);
+    let driver = Driver::start(node, settings, now, bus, ingress, codec, sinks).unwrap();
     Running { driver, outputs, gate, has_put_direct }
 }
 
@@ -118,7 +119,7 @@ async fn a_direct_then_an_event(a: &Running, b: Incarnation) {
             tokio::task::yield_now().await;
         }
     };
-    timeout(PATIENCE, put).await.unwrap();
+    timeout(TIMEOUT, put).await.unwrap();
     let encode = |body: &mut Vec<u8>| {
         body.extend([7; 16]);
         Ok::<(), ()>(())

@@ -16,12 +16,12 @@ use plain::Plain;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 #[derive(Clone)]
-struct Collect(mpsc::UnboundedSender<Output>);
+struct CollectingSink(mpsc::UnboundedSender<Output>);
 
-impl Sink for Collect {
+impl Sink for CollectingSink {
     fn take(&mut self, output: Output) {
         if !matches!(output, Output::Tag { .. }) {
             let _receiver_may_be_gone = self.0.send(output);
@@ -29,25 +29,25 @@ impl Sink for Collect {
     }
 }
 
-impl DirectSink for Collect {
+impl DirectSink for CollectingSink {
     fn take_direct(&mut self, from: Incarnation, body: Bytes) {
         self.take(Output::Direct { from, body });
     }
 }
 
 /// Notes the members that it is told of.
-struct OpenForMembers(Arc<Mutex<Vec<Incarnation>>>);
+struct MemberTrackingDecoder(Arc<Mutex<Vec<Incarnation>>>);
 
-impl Open for OpenForMembers {
-    fn open(&mut self, bytes: Bytes) -> Option<Opened> {
-        Plain.open(bytes)
+impl FrameDecoder for MemberTrackingDecoder {
+    fn decode(&mut self, bytes: Bytes) -> Option<DecodedFrame> {
+        Plain.decode(bytes)
     }
 
-    fn joined(&mut self, peer: Incarnation) {
+    fn peer_joined(&mut self, peer: Incarnation) {
         self.0.lock().unwrap().push(peer);
     }
 
-    fn left(&mut self, peer: Incarnation) {
+    fn peer_left(&mut self, peer: Incarnation) {
         self.0.lock().unwrap().retain(|member| *member != peer);
     }
 }
@@ -62,7 +62,7 @@ struct Running {
 
 impl Running {
     async fn next(&mut self) -> Output {
-        timeout(PATIENCE, self.outputs.recv()).await.expect("an output in time").unwrap()
+        timeout(TIMEOUT, self.outputs.recv()).await.expect("an output in time").unwrap()
     }
 
     async fn joined(&mut self) -> Incarnation {
@@ -88,25 +88,25 @@ fn incarnation(n: u8) -> Incarnation {
     Incarnation(bytes)
 }
 
-fn drive(n: u8, bus: Arc<dyn Bus>, intake: Intake) -> Running {
+fn drive(n: u8, bus: Arc<dyn Bus>, ingress: IngressQueue) -> Running {
     let (settings, start) = (Settings::default(), Instant::now());
     let name = format!("n{n}").parse().unwrap();
     let incarnation = incarnation(n);
     let node = Endpoint::new(Identity::new(name, incarnation, n.into()), settings, Time::default());
     let (sender, outputs) = mpsc::unbounded_channel();
     let members = Arc::<Mutex<Vec<Incarnation>>>::default();
-    let open = Box::new(OpenForMembers(members.clone()));
-    let codec = (Arc::new(Plain) as Arc<dyn Seal>, open as Box<dyn Open>);
-    let sink = Collect(sender);
+    let decoder = Box::new(MemberTrackingDecoder(members.clone()));
+    let codec = (Arc::new(Plain) as Arc<dyn FrameEncoder>, decoder as Box<dyn FrameDecoder>);
+    let sink = CollectingSink(sender);
     let sinks = |_| (sink.clone(), sink);
-    let driver = Driver::start(node, settings, start, bus, intake, codec, sinks).unwrap();
+    let driver = Driver::start(node, settings, start, bus, ingress, codec, sinks).unwrap();
     Running { members, driver, outputs, incarnation }
 }
 
 fn over_memory(hub: &MemoryHub, n: u8) -> Running {
-    let (sender, intake) = Intake::new();
+    let (sender, ingress) = IngressQueue::new();
     let bus = Arc::new(hub.join(incarnation(n), sender));
-    drive(n, bus, intake)
+    drive(n, bus, ingress)
 }
 
 /// Multicast scouting on the loopback, on a port of the test's own.
@@ -123,10 +123,10 @@ fn loopback() -> ZenohSettings {
 }
 
 async fn over_zenoh(settings: &ZenohSettings, cluster: &str, n: u8) -> Running {
-    let (sender, intake) = Intake::new();
+    let (sender, ingress) = IngressQueue::new();
     let keys = KeySpace::new(cluster).unwrap();
     let bus = ZenohBus::open(settings, keys, incarnation(n), sender, None).await.unwrap();
-    drive(n, Arc::new(bus), intake)
+    drive(n, Arc::new(bus), ingress)
 }
 
 /// Two nodes that meet, publish in both lanes, send to each other alone, and part.
@@ -138,20 +138,20 @@ async fn meet_and_part(mut a: Running, mut b: Running) {
         a.publish(Lane::Events, &format!("e{i};"));
         a.publish(Lane::Urgent, &format!("u{i};"));
     }
-    let mut heard = [String::new(), String::new()];
+    let mut delivered = [String::new(), String::new()];
     let mut next = [1, 1];
     while next != [301, 301] {
         match b.next().await {
             Output::Deliver { from, lane, first, count, body } => {
                 assert_eq!((from, first), (a.incarnation, next[lane.index()]));
                 next[lane.index()] += u64::from(count);
-                heard[lane.index()] += std::str::from_utf8(&body).unwrap();
+                delivered[lane.index()] += std::str::from_utf8(&body).unwrap();
             }
             other => panic!("{other:?}"),
         }
     }
     let expected = |letter: char| (0..300).map(|i| format!("{letter}{i};")).collect::<String>();
-    assert_eq!(heard, [expected('u'), expected('e')]);
+    assert_eq!(delivered, [expected('u'), expected('e')]);
 
     b.driver.send_direct(a.incarnation, "for you".into()).unwrap();
     let direct = Output::Direct { from: b.incarnation, body: "for you".into() };
@@ -222,7 +222,7 @@ async fn a_node_that_vanishes_from_zenoh_is_noticed_within_a_second_or_so() {
 
 #[tokio::test]
 async fn a_current_thread_runtime_is_refused_with_the_remedy_not_a_panic() {
-    let (sender, _intake) = Intake::new();
+    let (sender, _intake) = IngressQueue::new();
     let keys = KeySpace::new("mail").unwrap();
     let error = ZenohBus::open(&loopback(), keys, incarnation(9), sender, None).await.unwrap_err();
     assert!(error.to_string().contains("worker_threads = 1"), "{error}");
@@ -234,7 +234,7 @@ async fn a_port_in_use_is_told_before_zenoh_starts() {
     let text = format!("{{ listen: {{ endpoints: ['tcp/{}'] }} }}", taken.local_addr().unwrap());
     let coordinator = Coordinator::parse(&text).unwrap();
     let Backend::Zenoh(settings) = coordinator.backend() else { panic!() };
-    let (sender, _intake) = Intake::new();
+    let (sender, _intake) = IngressQueue::new();
     let keys = KeySpace::new("mail").unwrap();
     let error = ZenohBus::open(settings, keys, incarnation(8), sender, None).await.unwrap_err();
     assert!(error.to_string().contains("another process listens there"), "{error}");

@@ -23,17 +23,17 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use zeroize::Zeroizing;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 /// Lengths of the messages of a handshake (`docs/wire.md`).
-const HELLO: usize = 158;
-const ANSWER: usize = 88;
-const PROOF: usize = 32;
+const HELLO_LEN: usize = 158;
+const ANSWER_LEN: usize = 88;
+const PROOF_LEN: usize = 32;
 
 /// Counts the events that come, and the gaps; and how members left.
 #[derive(Clone, Default)]
-struct Count(Arc<Mutex<(usize, usize)>>, Arc<Mutex<Vec<LeaveReason>>>);
+struct CountingSink(Arc<Mutex<(usize, usize)>>, Arc<Mutex<Vec<LeaveReason>>>);
 
-impl Sink for Count {
+impl Sink for CountingSink {
     fn take(&mut self, output: Output) {
         match output {
             Output::Deliver { count, .. } => self.0.lock().0 += usize::from(count),
@@ -44,16 +44,16 @@ impl Sink for Count {
     }
 }
 
-impl DirectSink for Count {
+impl DirectSink for CountingSink {
     fn take_direct(&mut self, _from: Incarnation, _body: Bytes) {}
 }
 
 struct Node {
     driver: Driver,
     keys: watch::Sender<LinkKeys>,
-    gate: GateCounter,
+    gate: GateCountsReader,
     port: u16,
-    count: Count,
+    count: CountingSink,
 }
 
 impl Node {
@@ -91,22 +91,23 @@ impl Setup {
 
     async fn start(self, cluster: &str) -> Node {
         let (n, port) = (self.n, self.port);
-        let (bus, intake, keys) = self.open(cluster).await;
+        let (bus, ingress, keys) = self.open(cluster).await;
         let gate = bus.gate().unwrap();
         let (settings, start) = (Settings::default(), Instant::now());
         let incarnation = Incarnation([n; 16]);
         let identity = Identity::new(format!("n{n}").parse().unwrap(), incarnation, n.into());
         let node = mailmesh_delivery::Endpoint::new(identity, settings, Time::default());
-        let codec = (Arc::new(Plain) as Arc<dyn Seal>, Box::new(Plain) as Box<dyn Open>);
-        let count = Count::default();
+        let codec =
+            (Arc::new(Plain) as Arc<dyn FrameEncoder>, Box::new(Plain) as Box<dyn FrameDecoder>);
+        let count = CountingSink::default();
         let sinks = |_| (count.clone(), count.clone());
-        let driver = Driver::start(node, settings, start, Arc::new(bus), intake, codec, sinks);
+        let driver = Driver::start(node, settings, start, Arc::new(bus), ingress, codec, sinks);
         let driver = driver.unwrap();
         Node { driver, keys, gate, port, count }
     }
 
     /// Opens the bus of a node, and nothing on it.
-    async fn open(self, cluster: &str) -> (ZenohBus, Intake, watch::Sender<LinkKeys>) {
+    async fn open(self, cluster: &str) -> (ZenohBus, IngressQueue, watch::Sender<LinkKeys>) {
         let Self { n, port, links, keys, dials, gossips, listens, lease } = self;
         let tcp = |port: &u16| format!("tcp/127.0.0.1:{port}");
         let config = json!({
@@ -121,11 +122,11 @@ impl Setup {
         let Backend::Zenoh(settings) = coordinator.backend() else { panic!() };
         let settings = settings.clone().with_first_slots(16);
         let keys = watch::Sender::new(link_keys(keys));
-        let (sender, intake) = Intake::new();
+        let (sender, ingress) = IngressQueue::new();
         let space = KeySpace::new(&format!("{cluster}-{}", std::process::id())).unwrap();
         let incarnation = Incarnation([n; 16]);
         let bus = ZenohBus::open(&settings, space, incarnation, sender, Some(keys.subscribe()));
-        (bus.await.unwrap(), intake, keys)
+        (bus.await.unwrap(), ingress, keys)
     }
 }
 
@@ -139,7 +140,7 @@ fn free_port() -> u16 {
 }
 
 async fn wait(what: &str, is: impl Fn() -> bool) {
-    let waited = timeout(PATIENCE, async {
+    let waited = timeout(TIMEOUT, async {
         while !is() {
             sleep(Duration::from_millis(5)).await;
         }
@@ -320,14 +321,14 @@ fn recorder(port: u16) -> (u16, mpsc::Receiver<Vec<u8>>) {
             std::thread::spawn(move || std::io::copy(&mut back.0, &mut back.1));
             let recorded = recorded.clone();
             std::thread::spawn(move || {
-                let mut said = vec![0; HELLO + PROOF];
-                for part in [0..HELLO, HELLO..HELLO + PROOF] {
-                    if dialer.read_exact(&mut said[part.clone()]).is_err() {
+                let mut sent = vec![0; HELLO_LEN + PROOF_LEN];
+                for part in [0..HELLO_LEN, HELLO_LEN..HELLO_LEN + PROOF_LEN] {
+                    if dialer.read_exact(&mut sent[part.clone()]).is_err() {
                         return;
                     }
-                    node.write_all(&said[part]).unwrap();
+                    node.write_all(&sent[part]).unwrap();
                 }
-                let _test_is_over = recorded.send(said);
+                let _test_is_over = recorded.send(sent);
                 let _ended = std::io::copy(&mut dialer, &mut node);
             });
         }
@@ -341,23 +342,23 @@ async fn a_recorded_handshake_opens_no_link_to_the_same_node_and_to_another() {
     let (proxy, recordings) = recorder(a.port);
     let b = setup(2).dials(&[proxy]).start("recorded").await;
     members(&[(&a, 1), (&b, 1)]).await;
-    let said = recordings.recv_timeout(PATIENCE).unwrap();
+    let sent = recordings.recv_timeout(TIMEOUT).unwrap();
     let other = setup(3).start("recorded").await;
     for node in [&a, &other] {
         let before = node.gate.now();
-        let (port, said) = (node.port, said.clone());
-        let heard = tokio::task::spawn_blocking(move || {
+        let (port, sent) = (node.port, sent.clone());
+        let received = tokio::task::spawn_blocking(move || {
             let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-            stream.set_read_timeout(Some(PATIENCE)).unwrap();
-            stream.write_all(&said[..HELLO]).unwrap();
-            let mut answer = [0; ANSWER];
+            stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+            stream.write_all(&sent[..HELLO_LEN]).unwrap();
+            let mut answer = [0; ANSWER_LEN];
             stream.read_exact(&mut answer).unwrap();
-            stream.write_all(&said[HELLO..]).unwrap();
+            stream.write_all(&sent[HELLO_LEN..]).unwrap();
             let mut rest = Vec::new();
             let _reset = stream.read_to_end(&mut rest);
             rest
         });
-        assert!(heard.await.unwrap().is_empty());
+        assert!(received.await.unwrap().is_empty());
         let after = node.gate.now();
         assert_eq!((after.links, after.not_proven), (before.links, before.not_proven + 1));
     }
@@ -374,7 +375,7 @@ struct Flood {
 }
 
 impl Flood {
-    fn from(address: Ipv4Addr, port: u16, said: &'static [u8]) -> Self {
+    fn from(address: Ipv4Addr, port: u16, sent: &'static [u8]) -> Self {
         let stop = Arc::<AtomicBool>::default();
         let flood = move |stop: Arc<AtomicBool>| {
             let mut open = std::collections::VecDeque::new();
@@ -385,7 +386,7 @@ impl Flood {
                 socket.bind(&SocketAddr::from((address, 0)).into()).unwrap();
                 if socket.connect(&SocketAddr::from(([127, 0, 0, 1], port)).into()).is_ok() {
                     let mut stream = TcpStream::from(socket);
-                    let _closed = stream.write_all(said);
+                    let _closed = stream.write_all(sent);
                     open.push_back(stream);
                 }
                 if open.len() > 100 {
@@ -412,9 +413,9 @@ impl Drop for Flood {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_connections_that_prove_nothing_keeps_no_honest_node_out() {
     let a = setup(1).start("flood").await;
-    for (n, said) in [(2, &b""[..]), (3, b"mmg1"), (4, &[0xff; 400])] {
+    for (n, sent) in [(2, &b""[..]), (3, b"mmg1"), (4, &[0xff; 400])] {
         let floods: Vec<Flood> =
-            (2..6).map(|n| Flood::from(Ipv4Addr::new(127, 0, 0, n), a.port, said)).collect();
+            (2..6).map(|n| Flood::from(Ipv4Addr::new(127, 0, 0, n), a.port, sent)).collect();
         let refused = || {
             let counts = a.gate.now();
             counts.crowded_out + counts.not_a_handshake
@@ -424,7 +425,7 @@ async fn a_flood_of_connections_that_prove_nothing_keeps_no_honest_node_out() {
         let began = Instant::now();
         let b = setup(n).dials(&[a.port]).start("flood").await;
         members(&[(&a, 1), (&b, 1)]).await;
-        println!("in after {:?}, flooded with {} bytes", began.elapsed(), said.len());
+        println!("in after {:?}, flooded with {} bytes", began.elapsed(), sent.len());
         drop(floods);
         b.shutdown().await;
         members(&[(&a, 0)]).await;
@@ -438,7 +439,7 @@ async fn a_connection_that_says_its_hello_slowly_is_closed() {
     let port = a.port;
     let closed = tokio::task::spawn_blocking(move || {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        for byte in b"mmg1".iter().chain(&[0; HELLO]) {
+        for byte in b"mmg1".iter().chain(&[0; HELLO_LEN]) {
             if stream.write_all(&[*byte]).is_err() {
                 return true;
             }

@@ -12,7 +12,7 @@ use super::error::{ConfigError, ConfigErrorKind};
 use super::exposure::listens;
 use super::listening::{Listening, addresses};
 use super::zenoh::LEASE_MS;
-use crate::gate::Slots;
+use crate::gate::SessionSlots;
 use crate::link_keys::Credentials;
 use crate::link_proof::{LinkProof, SessionProof};
 
@@ -211,7 +211,7 @@ pub(super) fn prove(
 }
 
 /// Has Zenoh listen for the gate, and dial it, alone.
-fn behind_the_gate(value: &mut Value, settings: &ZenohSettings, slots: &Slots) {
+fn behind_the_gate(value: &mut Value, settings: &ZenohSettings, slots: &SessionSlots) {
     value["listen"] = json!({ "endpoints": { settings.mode(): [slots.listen()] } });
     value["connect"] = json!({
         "endpoints": { settings.mode(): slots.connect() },

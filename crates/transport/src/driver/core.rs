@@ -10,7 +10,7 @@ use parking_lot::{Mutex, MutexGuard, RwLock};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::stalls::Stalls;
+use super::stalls::StallDetector;
 use crate::lanes::LaneQueue;
 
 /// **Lock order**: the receiving side, the node, a lane.
@@ -19,19 +19,19 @@ pub(super) struct Core {
     node: Mutex<Endpoint>,
     pub(super) lanes: [LaneQueue; 2],
     start: Instant,
-    stalls: Stalls,
+    stalls: StallDetector,
     /// Wakes the task: frames to put wait, or a deadline came nearer.
     pub(super) wake: Notify,
     /// When the task will look next, in nanoseconds since the start.
-    planned: AtomicU64,
+    next_poll: AtomicU64,
     /// The task looks at least that often, due or not: that nobody looked is how a process
     /// knows that it stood still. Half of the longest time between heartbeats, so that a node at
     /// rest is woken once more for each.
-    look: Duration,
-    /// A test stands the node still; see [`hold`](super::Driver::hold).
-    pub(super) held: RwLock<bool>,
+    max_poll_interval: Duration,
+    /// A test stands the node still; see [`pause`](super::Driver::hold).
+    pub(super) paused: RwLock<bool>,
     /// The node is to leave as soon as what it sent is confirmed.
-    pub(super) lingers: AtomicBool,
+    pub(super) is_draining: AtomicBool,
     /// Wakes who waits for that: the node had an input.
     pub(super) progress: Notify,
     /// The sending thread, to be woken.
@@ -39,19 +39,24 @@ pub(super) struct Core {
 }
 
 impl Core {
-    /// `gathers`: lanes may be hot.
-    pub(super) fn new(node: Endpoint, settings: &Settings, start: Instant, gathers: bool) -> Self {
+    /// `has_sending_thread`: lanes may be hot.
+    pub(super) fn new(
+        node: Endpoint,
+        settings: &Settings,
+        start: Instant,
+        has_sending_thread: bool,
+    ) -> Self {
         Self {
             incarnation: node.identity().incarnation,
             node: Mutex::new(node),
-            lanes: Lane::ALL.map(|_| LaneQueue::new(gathers)),
+            lanes: Lane::ALL.map(|_| LaneQueue::new(has_sending_thread)),
             start,
-            stalls: Stalls::default(),
+            stalls: StallDetector::default(),
             wake: Notify::new(),
-            planned: AtomicU64::new(0),
-            look: settings.heartbeat_max / 2,
-            held: RwLock::new(false),
-            lingers: AtomicBool::new(false),
+            next_poll: AtomicU64::new(0),
+            max_poll_interval: settings.heartbeat_max / 2,
+            paused: RwLock::new(false),
+            is_draining: AtomicBool::new(false),
             progress: Notify::new(),
             thread: OnceLock::new(),
         }
@@ -64,8 +69,8 @@ impl Core {
     /// The node's time, which stands still while this process does. To be asked under the
     /// node's lock, whose time must not go back.
     pub(super) fn now(&self) -> Time {
-        let planned = Duration::from_nanos(self.planned.load(Ordering::Relaxed));
-        Time::from_start(self.stalls.time(self.start.elapsed(), planned))
+        let next_poll = Duration::from_nanos(self.next_poll.load(Ordering::Relaxed));
+        Time::from_start(self.stalls.time(self.start.elapsed(), next_poll))
     }
 
     /// When it is this time of the node, unless the process stands still until then.
@@ -93,24 +98,25 @@ impl Core {
 
     /// When the task looks next. Noted under the node's lock: whoever brings the
     /// node a nearer deadline after that sees it, and wakes the task.
-    pub(super) fn plan(&self) -> Option<Time> {
+    pub(super) fn plan_next_poll(&self) -> Option<Time> {
         let node = self.node();
-        let next = node.next_deadline()?.min(self.now() + self.look);
-        self.planned.store(nanos(next.elapsed()), Ordering::Relaxed);
+        let next = node.next_deadline()?.min(self.now() + self.max_poll_interval);
+        self.next_poll.store(nanos(next.elapsed()), Ordering::Relaxed);
         drop(node);
         Some(next)
     }
 
     /// Wakes the task if it would look too late. Under the node's lock.
-    pub(super) fn due_at(&self, deadline: Option<Time>) {
-        if deadline.is_some_and(|due| nanos(due.elapsed()) < self.planned.load(Ordering::Relaxed)) {
+    pub(super) fn schedule(&self, deadline: Option<Time>) {
+        if deadline.is_some_and(|due| nanos(due.elapsed()) < self.next_poll.load(Ordering::Relaxed))
+        {
             self.wake.notify_one();
         }
     }
 
     /// Tells who waits for it that the node had an input.
     pub(super) fn note_progress(&self) {
-        if self.lingers.load(Ordering::Relaxed) {
+        if self.is_draining.load(Ordering::Relaxed) {
             self.progress.notify_one();
         }
     }

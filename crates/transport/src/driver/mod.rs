@@ -4,16 +4,16 @@
 //!   leave hot lanes to the sending thread.
 //! - [`receiving`]: callbacks of the bus open, order and hand over by themselves.
 //! - [`directs`]: direct messages wait there for the task.
-//! - [`leaving`]: what is done before the goodbye.
+//! - [`shutdown`]: what is done before the goodbye.
 //! - [`task`]: keeps the deadlines, puts what the node wants sent, and works off what
 //!   callbacks left. It does not depend on the host's runtime: see [`runtime`].
 
 mod core;
 mod directs;
-mod leaving;
 mod receiving;
 mod runtime;
 mod sending;
+mod shutdown;
 mod stalls;
 mod task;
 
@@ -36,33 +36,33 @@ use self::receiving::Receiving;
 use self::runtime::TaskRuntime;
 use self::sending::Sending;
 use crate::lanes::{LaneQueue, PublishError};
-use crate::{Bus, Intake, TransportError};
+use crate::{Bus, IngressQueue, TransportError};
 
 /// Makes the bytes of a frame.
-pub trait Seal: Send + Sync + 'static {
+pub trait FrameEncoder: Send + Sync + 'static {
     /// The bytes of `frame`, or why it cannot be sent.
     ///
     /// # Errors
     /// Any; it is logged and the frame is lost, which receivers see as a gap.
-    fn seal(&self, frame: &Frame) -> Result<Bytes, Box<dyn std::error::Error + Send + Sync>>;
+    fn encode(&self, frame: &Frame) -> Result<Bytes, Box<dyn std::error::Error + Send + Sync>>;
 }
 
 /// Reads the bytes of a frame.
-pub trait Open: Send + 'static {
+pub trait FrameDecoder: Send + 'static {
     /// The frame of `bytes`; `None` if it is not one, which the implementor
     /// counts and reports.
-    fn open(&mut self, bytes: Bytes) -> Option<Opened>;
+    fn decode(&mut self, bytes: Bytes) -> Option<DecodedFrame>;
 
     /// The peer is a member from now on: many frames of it will come.
-    fn joined(&mut self, _peer: Incarnation) {}
+    fn peer_joined(&mut self, _peer: Incarnation) {}
 
     /// The peer is no member any more.
-    fn left(&mut self, _peer: Incarnation) {}
+    fn peer_left(&mut self, _peer: Incarnation) {}
 }
 
 /// A frame that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Opened {
+pub struct DecodedFrame {
     /// The frame, with [`Frame::wire`] so that it can be passed on.
     pub frame: Frame,
     /// Who passed it on, if not its sender itself: it was the body of a frame of kind
@@ -78,7 +78,7 @@ pub trait Sink: Send + 'static {
 
     /// This process stood still for so long: it was stopped or starved.
     /// Others may have taken it for failed meanwhile. The node's time stood still, too.
-    fn stood_still(&mut self, _stall: Duration) {}
+    fn process_stalled(&mut self, _stall: Duration) {}
 }
 
 /// Takes the direct messages of peers, on the driver's task, while callbacks of the bus go on
@@ -158,13 +158,13 @@ impl Driver {
         settings: Settings,
         start: Instant,
         bus: Arc<dyn Bus>,
-        intake: Intake,
-        codec: (Arc<dyn Seal>, Box<dyn Open>),
+        ingress: IngressQueue,
+        codec: (Arc<dyn FrameEncoder>, Box<dyn FrameDecoder>),
         sinks: impl FnOnce(DriverHandle) -> (S, D),
     ) -> Result<Self, TransportError> {
         let setup = Self::setup(node, settings, start, bus);
         let sinks = sinks(setup.handle());
-        let (mut driver, task) = setup.prepare(intake, codec, sinks)?;
+        let (mut driver, task) = setup.prepare(ingress, codec, sinks)?;
         driver.spawn(task);
         Ok(driver)
     }
@@ -178,7 +178,7 @@ impl Driver {
         start: Instant,
         bus: Arc<dyn Bus>,
     ) -> DriverSetup {
-        let core = Arc::new(Core::new(node, &settings, start, !bus.is_instant()));
+        let core = Arc::new(Core::new(node, &settings, start, !bus.is_synchronous()));
         DriverSetup { core, settings, bus }
     }
 
@@ -196,14 +196,14 @@ impl Driver {
 
     /// Holds up what does not run in the task: the sending thread, and handling in
     /// callbacks of the bus. Once this has returned, neither does anything until
-    /// [`go_on`](Self::go_on); what comes waits in the intake. For tests of faults.
-    pub fn hold(&self) {
-        *self.core().held.write() = true;
+    /// [`resume`](Self::resume); what comes waits in the intake. For tests of faults.
+    pub fn pause(&self) {
+        *self.core().paused.write() = true;
     }
 
-    /// Ends a [`hold`](Self::hold).
-    pub fn go_on(&self) {
-        *self.core().held.write() = false;
+    /// Ends a [`pause`](Self::hold).
+    pub fn resume(&self) {
+        *self.core().paused.write() = false;
         self.core().wake_thread();
         self.core().wake.notify_one();
     }
@@ -324,25 +324,25 @@ impl DriverSetup {
     /// Outside a tokio runtime with time enabled.
     pub fn prepare<S: Sink, D: DirectSink>(
         self,
-        intake: Intake,
-        codec: (Arc<dyn Seal>, Box<dyn Open>),
+        ingress: IngressQueue,
+        codec: (Arc<dyn FrameEncoder>, Box<dyn FrameDecoder>),
         sinks: (S, D),
     ) -> Result<(Driver, DriverTask), TransportError> {
         let Self { core, settings, bus } = self;
-        let (seal, open) = codec;
-        let gathers = !bus.is_instant();
-        let sending = Arc::new(Sending::new(core.clone(), bus, seal, settings.heartbeat_min));
+        let (encoder, decoder) = codec;
+        let has_sending_thread = !bus.is_synchronous();
+        let sending = Arc::new(Sending::new(core.clone(), bus, encoder, settings.heartbeat_min));
         let sender = sending.clone();
         let spawn =
             move || thread::Builder::new().name("mailmesh-send".into()).spawn(move || sender.run());
-        let runtime = if gathers { TaskRuntime::own()? } else { TaskRuntime::callers() };
-        let thread = gathers.then(spawn).transpose();
+        let runtime = if has_sending_thread { TaskRuntime::own()? } else { TaskRuntime::callers() };
+        let thread = has_sending_thread.then(spawn).transpose();
         let thread = thread.map_err(|error| TransportError::Thread { why: error.to_string() })?;
         if let Some(thread) = &thread {
             let _first_and_only = core.thread.set(thread.thread().clone());
         }
         let sinks: (Box<dyn Sink>, Box<dyn DirectSink>) = (Box::new(sinks.0), Box::new(sinks.1));
-        let receiving = Receiving::new(core, intake, open, sinks);
+        let receiving = Receiving::new(core, ingress, decoder, sinks);
         let stopped = watch::Sender::new(false);
         let task = task::run(sending.clone(), receiving.clone(), stopped.subscribe());
         let task: DriverTask = Box::pin(task);

@@ -17,31 +17,31 @@ use mailmesh_delivery::{Destination, Endpoint, Frame, Incarnation, LeaveReason, 
 use parking_lot::Mutex;
 
 use super::core::Core;
-use super::directs::Directs;
-use super::{DirectSink, Open, Opened, Sink};
-use crate::Intake;
-use crate::intake::{Arrival, Pump};
+use super::directs::DirectQueue;
+use super::{DecodedFrame, DirectSink, FrameDecoder, Sink};
+use crate::IngressQueue;
+use crate::ingress::{Arrival, ArrivalHandler};
 
 /// Most arrivals handled in a callback of the bus.
-const IN_CALLBACK: usize = 16;
+const MAX_ARRIVALS_IN_CALLBACK: usize = 16;
 /// Most arrivals that the task handles before it looks at deadlines again.
-const IN_TASK: usize = 256;
+const MAX_ARRIVALS_IN_TURN: usize = 256;
 /// Most direct messages that the task hands over before it looks at deadlines again.
-const DIRECTS_IN_TURN: usize = 16;
+const MAX_DIRECTS_IN_TURN: usize = 16;
 /// While this many things wait to be put, arrivals wait in the intake.
-const MAX_OUTGOING: usize = 1024;
+const MAX_PENDING_ACTIONS: usize = 1024;
 
 /// What the task has to do on the bus.
-pub(super) enum Outgoing {
-    Frame(Destination, Frame),
+pub(super) enum BusAction {
+    Send(Destination, Frame),
     /// A frame of another node, in a message of ours of this number.
     Relay {
         to: Incarnation,
         number: u64,
         frame: Frame,
     },
-    Expect(Incarnation),
-    Forget {
+    PeerJoined(Incarnation),
+    PeerLeft {
         peer: Incarnation,
         for_good: bool,
     },
@@ -49,49 +49,49 @@ pub(super) enum Outgoing {
 
 pub(super) struct Receiving {
     core: Arc<Core>,
-    intake: Intake,
-    side: Mutex<Side>,
-    directs: Directs,
+    ingress: IngressQueue,
+    state: Mutex<ReceiverState>,
+    directs: DirectQueue,
     /// Used by the task alone.
     direct_sink: Mutex<Box<dyn DirectSink>>,
     /// The side or a sink panicked: neither is used again.
     failed: AtomicBool,
 }
 
-struct Side {
-    open: Box<dyn Open>,
+struct ReceiverState {
+    decoder: Box<dyn FrameDecoder>,
     sink: Box<dyn Sink>,
-    outgoing: VecDeque<Outgoing>,
+    actions: VecDeque<BusAction>,
     /// A direct message was queued, and the task was not woken for it.
     has_direct: bool,
     /// For the sink; empty between arrivals.
-    told: Vec<Output>,
+    outputs: Vec<Output>,
 }
 
 impl Receiving {
     pub(super) fn new(
         core: Arc<Core>,
-        intake: Intake,
-        open: Box<dyn Open>,
+        ingress: IngressQueue,
+        decoder: Box<dyn FrameDecoder>,
         (sink, direct_sink): (Box<dyn Sink>, Box<dyn DirectSink>),
     ) -> Arc<Self> {
-        let (outgoing, told) = (VecDeque::new(), Vec::new());
-        let side = Side { open, sink, outgoing, has_direct: false, told };
+        let (actions, outputs) = (VecDeque::new(), Vec::new());
+        let state = ReceiverState { decoder, sink, actions, has_direct: false, outputs };
         let receiving = Arc::new(Self {
             core,
-            intake,
-            side: Mutex::new(side),
-            directs: Directs::default(),
+            ingress,
+            state: Mutex::new(state),
+            directs: DirectQueue::default(),
             direct_sink: Mutex::new(direct_sink),
             failed: AtomicBool::new(false),
         });
-        let pump: Arc<dyn Pump> = receiving.clone();
-        receiving.intake.attach(Arc::downgrade(&pump));
+        let handler: Arc<dyn ArrivalHandler> = receiving.clone();
+        receiving.ingress.attach(Arc::downgrade(&handler));
         receiving
     }
 
     pub(super) fn dropped(&self) -> u64 {
-        self.intake.dropped()
+        self.ingress.dropped()
     }
 
     /// Direct messages dropped because their queue was full.
@@ -100,34 +100,34 @@ impl Receiving {
     }
 
     /// What the task does at each turn: some of what came, what is due, and what
-    /// the node has to say; `outgoing` then has what is to be put. Whether more
+    /// the node has to say; `actions` then has what is to be put. Whether more
     /// waits; `None` if the side has failed.
-    pub(super) fn turn(&self, outgoing: &mut VecDeque<Outgoing>) -> Option<bool> {
+    pub(super) fn run_once(&self, actions: &mut VecDeque<BusAction>) -> Option<bool> {
         // First, so that the answers to them are among what is to be put.
-        if !self.guarded(|| self.hand_over_directs()) {
+        if !self.catching(|| self.hand_over_directs()) {
             return None;
         }
-        let mut side = self.side.lock();
-        let done = self.guarded(|| {
-            side.handle_arrivals(self, IN_TASK);
-            side.handle(self, |node, now| node.handle_deadline(now));
+        let mut state = self.state.lock();
+        let done = self.catching(|| {
+            state.handle_arrivals(self, MAX_ARRIVALS_IN_TURN);
+            state.handle(self, |node, now| node.handle_deadline(now));
         });
-        std::mem::swap(outgoing, &mut side.outgoing);
-        side.has_direct = false;
-        drop(side);
-        done.then(|| !self.intake.is_empty() || !self.directs.is_empty())
+        std::mem::swap(actions, &mut state.actions);
+        state.has_direct = false;
+        drop(state);
+        done.then(|| !self.ingress.is_empty() || !self.directs.is_empty())
     }
 
     /// Callbacks go on meanwhile.
     fn hand_over_directs(&self) {
         let mut sink = self.direct_sink.lock();
-        for (from, body) in std::iter::from_fn(|| self.directs.pop()).take(DIRECTS_IN_TURN) {
+        for (from, body) in std::iter::from_fn(|| self.directs.pop()).take(MAX_DIRECTS_IN_TURN) {
             sink.take_direct(from, body);
         }
     }
 
     /// Runs `work`; after a panic, which must not reach the bus, never again.
-    fn guarded(&self, work: impl FnOnce()) -> bool {
+    fn catching(&self, work: impl FnOnce()) -> bool {
         if self.failed.load(Ordering::Relaxed) {
             return false;
         }
@@ -139,24 +139,24 @@ impl Receiving {
     }
 }
 
-impl Pump for Receiving {
-    fn pump(&self) {
-        let held = self.core.held.read();
-        if *held {
+impl ArrivalHandler for Receiving {
+    fn handle_arrivals(&self) {
+        let paused = self.core.paused.read();
+        if *paused {
             return;
         }
-        let mut left = IN_CALLBACK;
+        let mut left = MAX_ARRIVALS_IN_CALLBACK;
         // Whoever holds the side looks at the intake once more after it lets go.
-        while let Some(mut side) = self.side.try_lock() {
+        while let Some(mut state) = self.state.try_lock() {
             let mut handled = 0;
-            let done = self.guarded(|| handled = side.handle_arrivals(self, left));
+            let done = self.catching(|| handled = state.handle_arrivals(self, left));
             left -= handled.min(left);
-            let for_task = !side.outgoing.is_empty() || std::mem::take(&mut side.has_direct);
-            drop(side);
+            let for_task = !state.actions.is_empty() || std::mem::take(&mut state.has_direct);
+            drop(state);
             if for_task || !done {
                 self.core.wake.notify_one();
             }
-            if !done || self.intake.is_empty() {
+            if !done || self.ingress.is_empty() {
                 return;
             }
             if left == 0 || handled == 0 {
@@ -167,18 +167,18 @@ impl Pump for Receiving {
     }
 }
 
-impl Side {
-    /// Handles up to `most` arrivals; how many.
-    fn handle_arrivals(&mut self, receiving: &Receiving, most: usize) -> usize {
-        for handled in 0..most {
-            if self.outgoing.len() >= MAX_OUTGOING {
+impl ReceiverState {
+    /// Handles up to `max` arrivals; how many.
+    fn handle_arrivals(&mut self, receiving: &Receiving, max: usize) -> usize {
+        for handled in 0..max {
+            if self.actions.len() >= MAX_PENDING_ACTIONS {
                 return handled;
             }
-            match receiving.intake.pop() {
+            match receiving.ingress.pop() {
                 None => return handled,
                 Some(Arrival::Frame(bytes)) => {
-                    if let Some(opened) = self.open.open(bytes) {
-                        self.handle_opened(receiving, opened);
+                    if let Some(decoded) = self.decoder.decode(bytes) {
+                        self.handle_decoded(receiving, decoded);
                     }
                 }
                 Some(Arrival::Link(peer, link)) => {
@@ -186,10 +186,10 @@ impl Side {
                 }
             }
         }
-        most
+        max
     }
 
-    fn handle_opened(&mut self, receiving: &Receiving, Opened { frame, via }: Opened) {
+    fn handle_decoded(&mut self, receiving: &Receiving, DecodedFrame { frame, via }: DecodedFrame) {
         self.handle(receiving, |node, now| match via {
             None => node.handle_frame(now, frame),
             Some(via) => node.handle_relayed(now, via, frame),
@@ -209,34 +209,34 @@ impl Side {
         while let Some(output) = node.poll_output() {
             match output {
                 Output::Transmit { to, frame } => {
-                    self.outgoing.push_back(Outgoing::Frame(to, frame));
+                    self.actions.push_back(BusAction::Send(to, frame));
                     continue;
                 }
                 Output::Relay { to, number, frame } => {
-                    self.outgoing.push_back(Outgoing::Relay { to, number, frame });
+                    self.actions.push_back(BusAction::Relay { to, number, frame });
                     continue;
                 }
                 Output::Joined(ref peer) => {
-                    self.open.joined(peer.incarnation);
-                    self.outgoing.push_back(Outgoing::Expect(peer.incarnation));
+                    self.decoder.peer_joined(peer.incarnation);
+                    self.actions.push_back(BusAction::PeerJoined(peer.incarnation));
                 }
                 Output::Left { ref peer, reason } => {
-                    self.open.left(peer.incarnation);
+                    self.decoder.peer_left(peer.incarnation);
                     let (peer, for_good) = (peer.incarnation, reason != LeaveReason::Failed);
-                    self.outgoing.push_back(Outgoing::Forget { peer, for_good });
+                    self.actions.push_back(BusAction::PeerLeft { peer, for_good });
                 }
                 _ => {}
             }
-            self.told.push(output);
+            self.outputs.push(output);
         }
         core.resume_lanes(&node);
         core.note_progress();
-        core.due_at(node.next_deadline());
+        core.schedule(node.next_deadline());
         drop(node);
         if let Some(stall) = core.take_stall() {
-            self.sink.stood_still(stall);
+            self.sink.process_stalled(stall);
         }
-        for output in self.told.drain(..) {
+        for output in self.outputs.drain(..) {
             match output {
                 Output::Direct { from, body } => {
                     receiving.directs.push(from, body);

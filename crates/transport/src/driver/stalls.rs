@@ -2,31 +2,31 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// If the time was asked for later than planned by more than this, the process stood still.
-const STALL: Duration = Duration::from_millis(750);
+const MIN_STALL: Duration = Duration::from_millis(750);
 
 /// The time in which this process stood still (SIGSTOP, a starved machine, a debugger). What
 /// others said meanwhile waits to be read: it would be wrong to take them for silent by a time
 /// in which nobody listened.
 #[derive(Debug, Default)]
-pub(super) struct Stalls {
+pub(super) struct StallDetector {
     /// When the time was asked for last.
-    asked: AtomicU64,
+    last_read: AtomicU64,
     lost: AtomicU64,
     /// Of these, what was not reported yet.
-    untold: AtomicU64,
+    unreported: AtomicU64,
 }
 
-impl Stalls {
+impl StallDetector {
     /// The time without what was lost, at `elapsed` since the start. One caller at a time.
-    /// `planned`: the node's time at which the task was to look next, so that somebody asks for
+    /// `next_poll`: the node's time at which the task was to look next, so that somebody asks for
     /// the time by then while the process runs.
-    pub(super) fn time(&self, elapsed: Duration, planned: Duration) -> Duration {
-        let before = nanos(self.asked.swap(elapsed.as_nanos() as u64, Ordering::Relaxed));
-        let late = elapsed.saturating_sub(before.max(planned + self.lost()));
-        if !before.is_zero() && late > STALL {
+    pub(super) fn time(&self, elapsed: Duration, next_poll: Duration) -> Duration {
+        let before = nanos(self.last_read.swap(elapsed.as_nanos() as u64, Ordering::Relaxed));
+        let late = elapsed.saturating_sub(before.max(next_poll + self.lost()));
+        if !before.is_zero() && late > MIN_STALL {
             let stall = late.as_nanos() as u64;
             self.lost.fetch_add(stall, Ordering::Relaxed);
-            self.untold.fetch_add(stall, Ordering::Relaxed);
+            self.unreported.fetch_add(stall, Ordering::Relaxed);
         }
         elapsed.saturating_sub(self.lost())
     }
@@ -36,10 +36,10 @@ impl Stalls {
     }
 
     pub(super) fn take(&self) -> Option<Duration> {
-        if self.untold.load(Ordering::Relaxed) == 0 {
+        if self.unreported.load(Ordering::Relaxed) == 0 {
             return None;
         }
-        Some(nanos(self.untold.swap(0, Ordering::Relaxed)))
+        Some(nanos(self.unreported.swap(0, Ordering::Relaxed)))
     }
 }
 
@@ -53,10 +53,10 @@ mod tests {
 
     #[test]
     fn time_stands_still_while_nobody_asks_for_it() {
-        let stalls = Stalls::default();
-        let time = |ms, planned| {
-            let [now, planned] = [ms, planned].map(Duration::from_millis);
-            stalls.time(now, planned).as_millis()
+        let stalls = StallDetector::default();
+        let time = |ms, next_poll| {
+            let [now, next_poll] = [ms, next_poll].map(Duration::from_millis);
+            stalls.time(now, next_poll).as_millis()
         };
         // The first time may be asked for late.
         assert_eq!([time(5_000, 0), time(5_500, 5_500), time(6_250, 5_500)], [5_000, 5_500, 6_250]);
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn a_plan_that_is_past_is_no_stall() {
-        let stalls = Stalls::default();
+        let stalls = StallDetector::default();
         let time = |ms| stalls.time(Duration::from_millis(ms), Duration::from_millis(100));
         for ms in (1..).map(|n| n * 700).take_while(|ms| *ms < 10_000) {
             assert_eq!(time(ms).as_millis(), u128::from(ms));

@@ -18,15 +18,15 @@ pub(super) async fn run(
     stopped: watch::Receiver<bool>,
 ) {
     let core = &sending.core;
-    let (mut outgoing, mut bundle) = (VecDeque::new(), Bundle::default());
+    let (mut actions, mut bundle) = (VecDeque::new(), Bundle::default());
     loop {
         // First, so that what the node says last is said below.
         let is_last = *stopped.borrow();
-        let Some(more) = receiving.turn(&mut outgoing) else {
+        let Some(more) = receiving.run_once(&mut actions) else {
             tracing::error!("delivery ended by a bug");
             return;
         };
-        outgoing.drain(..).for_each(|outgoing| sending.carry_out(&mut bundle, outgoing));
+        actions.drain(..).for_each(|actions| sending.perform(&mut bundle, actions));
         sending.put_bundle(&mut bundle);
         let more = more || sending.send_without_thread();
         if is_last {
@@ -36,7 +36,7 @@ pub(super) async fn run(
             tokio::task::yield_now().await;
             continue;
         }
-        match core.plan() {
+        match core.plan_next_poll() {
             Some(deadline) => tokio::select! {
                 () = sleep_until(core.instant(deadline)) => {}
                 () = core.wake.notified() => {}

@@ -16,11 +16,11 @@ macro_rules! counts {
 
         /// The same while it counts.
         #[derive(Debug, Default)]
-        pub(super) struct Counting {
-            $(pub(super) $name: Count,)*
+        pub(super) struct AtomicCounts {
+            $(pub(super) $name: AtomicCount,)*
         }
 
-        impl Counting {
+        impl AtomicCounts {
             pub(super) fn now(&self) -> GateCounts {
                 GateCounts { $($name: self.$name.0.load(Ordering::Relaxed),)* }
             }
@@ -48,16 +48,16 @@ counts! {
     crowded_out,
     /// Closed because a link to the same node was opened at the same time.
     crossed,
-    /// Proven, and closed for want of room.
+    /// ProvenPeer, and closed for want of room.
     declined,
     /// Links closed because the key that had proven them was retired.
     retired,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Count(AtomicU64);
+pub(super) struct AtomicCount(AtomicU64);
 
-impl Count {
+impl AtomicCount {
     pub(super) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -67,7 +67,7 @@ impl Count {
     }
 }
 
-impl Counting {
+impl AtomicCounts {
     pub(super) fn refused(&self, refusal: Refusal) {
         match refusal {
             Refusal::NotAHandshake => self.not_a_handshake.add(),
@@ -75,7 +75,7 @@ impl Counting {
             Refusal::OtherMode => self.other_mode.add(),
             Refusal::OtherKey => self.other_key.add(),
             Refusal::NotProven => self.not_proven.add(),
-            Refusal::Itself | Refusal::NoRandom => {}
+            Refusal::IsSelf | Refusal::NoRandom => {}
         }
     }
 }

@@ -9,7 +9,7 @@
 
 use std::net::SocketAddr;
 
-use super::handshake::{Id, Refusal, Session};
+use super::handshake::{NodeId, Refusal, Session};
 use crate::address_bytes::{put, take, take_address};
 
 /// Most nodes in a message, and most addresses of each.
@@ -22,13 +22,13 @@ const MIN_LEN: usize = 1 + MAC_LEN;
 
 /// A node, and where it can be dialed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Known {
-    pub(super) id: Id,
+pub(super) struct NodeAddresses {
+    pub(super) id: NodeId,
     pub(super) addresses: Vec<SocketAddr>,
 }
 
 /// The message; what is past the bounds is left out.
-pub(super) fn encode(nodes: &[Known], session: &mut Session) -> Vec<u8> {
+pub(super) fn encode(nodes: &[NodeAddresses], session: &mut Session) -> Vec<u8> {
     let mut bytes = vec![0, 0];
     let nodes = &nodes[..nodes.len().min(MAX_NODES)];
     bytes.push(u8::try_from(nodes.len()).unwrap_or(u8::MAX));
@@ -54,13 +54,13 @@ pub(super) fn len(bytes: [u8; 2]) -> Option<usize> {
 ///
 /// # Errors
 /// [`Refusal::NotProven`] for one that the other node did not say now, or that is none.
-pub(super) fn decode(bytes: &[u8], session: &mut Session) -> Result<Vec<Known>, Refusal> {
-    let (said, mac) = bytes.split_last_chunk::<MAC_LEN>().ok_or(Refusal::NotProven)?;
-    session.verify(said, mac)?;
-    read(said).ok_or(Refusal::NotProven)
+pub(super) fn decode(bytes: &[u8], session: &mut Session) -> Result<Vec<NodeAddresses>, Refusal> {
+    let (body, mac) = bytes.split_last_chunk::<MAC_LEN>().ok_or(Refusal::NotProven)?;
+    session.verify(body, mac)?;
+    read(body).ok_or(Refusal::NotProven)
 }
 
-fn read(mut rest: &[u8]) -> Option<Vec<Known>> {
+fn read(mut rest: &[u8]) -> Option<Vec<NodeAddresses>> {
     let [count] = take(&mut rest)?;
     if usize::from(count) > MAX_NODES {
         return None;
@@ -72,7 +72,7 @@ fn read(mut rest: &[u8]) -> Option<Vec<Known>> {
             return None;
         }
         let addresses = (0..count).map(|_| take_address(rest)).collect::<Option<_>>()?;
-        Some(Known { id, addresses })
+        Some(NodeAddresses { id, addresses })
     };
     let nodes = (0..count).map(|_| node(&mut rest)).collect::<Option<_>>()?;
     rest.is_empty().then_some(nodes)
@@ -81,7 +81,7 @@ fn read(mut rest: &[u8]) -> Option<Vec<Known>> {
 /// Reads any bytes, as a proven node may say them.
 pub(super) fn read_any(bytes: &[u8]) {
     if let Some(nodes) = read(bytes) {
-        let is_bounded = |node: &Known| node.addresses.len() <= MAX_ADDRESSES;
+        let is_bounded = |node: &NodeAddresses| node.addresses.len() <= MAX_ADDRESSES;
         assert!(nodes.len() <= MAX_NODES && nodes.iter().all(is_bounded));
     }
 }
@@ -99,27 +99,27 @@ mod tests {
         #[test]
         fn nodes_are_read_as_they_were_said_and_nothing_else_is(
             nodes in prop::collection::vec(
-                (any::<Id>(), prop::collection::vec(any::<(IpAddr, u16)>(), 0..=MAX_ADDRESSES)),
+                (any::<NodeId>(), prop::collection::vec(any::<(IpAddr, u16)>(), 0..=MAX_ADDRESSES)),
                 0..=MAX_NODES,
             ),
             at in any::<prop::sample::Index>(),
         ) {
-            let known = |(id, addresses): (Id, Vec<(IpAddr, u16)>)| Known {
+            let known = |(id, addresses): (NodeId, Vec<(IpAddr, u16)>)| NodeAddresses {
                 id,
                 addresses: addresses.into_iter().map(SocketAddr::from).collect(),
             };
-            let nodes: Vec<Known> = nodes.into_iter().map(known).collect();
-            let (mut said, mut heard) = sessions();
-            let mut bytes = encode(&nodes, &mut said);
+            let nodes: Vec<NodeAddresses> = nodes.into_iter().map(known).collect();
+            let (mut sender, mut receiver) = sessions();
+            let mut bytes = encode(&nodes, &mut sender);
             let rest = bytes.split_off(2);
             prop_assert_eq!(len([bytes[0], bytes[1]]), Some(rest.len()));
             let mut changed = rest.clone();
             let at = at.index(rest.len());
             changed[at] ^= 1;
-            prop_assert!(decode(&changed, &mut heard).is_err());
-            prop_assert!(decode(&rest[..at], &mut heard).is_err());
-            prop_assert_eq!(decode(&rest, &mut heard).unwrap(), nodes);
-            prop_assert!(decode(&rest, &mut heard).is_err(), "said once");
+            prop_assert!(decode(&changed, &mut receiver).is_err());
+            prop_assert!(decode(&rest[..at], &mut receiver).is_err());
+            prop_assert_eq!(decode(&rest, &mut receiver).unwrap(), nodes);
+            prop_assert!(decode(&rest, &mut receiver).is_err(), "said once");
         }
 
         #[test]
@@ -131,11 +131,11 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_left_out() {
         let address = SocketAddr::from(([192, 0, 2, 1], 1));
-        let node = |n: u8| Known { id: [n; 16], addresses: vec![address; 9] };
-        let nodes: Vec<Known> = (0..200).map(node).collect();
-        let (mut said, mut heard) = sessions();
-        let bytes = encode(&nodes, &mut said);
-        let read = decode(&bytes[2..], &mut heard).unwrap();
+        let node = |n: u8| NodeAddresses { id: [n; 16], addresses: vec![address; 9] };
+        let nodes: Vec<NodeAddresses> = (0..200).map(node).collect();
+        let (mut sender, mut receiver) = sessions();
+        let bytes = encode(&nodes, &mut sender);
+        let read = decode(&bytes[2..], &mut receiver).unwrap();
         assert_eq!((read.len(), read[0].addresses.len()), (MAX_NODES, MAX_ADDRESSES));
         assert_eq!([len([0, 0]), len([0xff, 0xff])], [None, None]);
     }

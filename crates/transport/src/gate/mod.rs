@@ -6,7 +6,7 @@
 //! ```
 //!
 //! - [`handshake`] proves a key in both directions, [`exchange`] says where nodes can be dialed,
-//!   [`table`] decides which of two connections becomes a link, [`book`] whom to dial when, and
+//!   [`links`] decides which of two connections becomes a link, [`dial_book`] whom to dial when, and
 //!   [`admission`] which unproven connections are kept: no I/O, no clock.
 //! - [`serve`] and [`dial`] run them over TCP; [`slots`] is the side of Zenoh; [`forward`] hands
 //!   on the bytes between two [`socket`]s; [`upkeep`] follows keys and addresses, and says when
@@ -16,17 +16,17 @@
 //! links.
 
 mod admission;
-mod book;
 mod counts;
 mod dial;
+mod dial_book;
 mod exchange;
 mod forward;
 mod handshake;
+mod isolation;
+mod link_table;
 mod serve;
-mod slots;
+mod session_slots;
 mod socket;
-mod table;
-mod unreached;
 mod upkeep;
 
 use std::collections::BTreeSet;
@@ -48,31 +48,31 @@ use crate::coordinator::Listening;
 use crate::link_keys::GateKey;
 use crate::{EndpointStatus, LinkKeys, OtherKeys};
 use admission::Admission;
-use book::Book;
-use counts::Counting;
-use handshake::{Own, Tag};
-use table::Table;
+use counts::AtomicCounts;
+use dial_book::DialBook;
+use handshake::{ClusterTag, LocalNode};
+use link_table::LinkTable;
 
 pub use counts::GateCounts;
-pub(crate) use handshake::Id;
+pub(crate) use handshake::NodeId;
 #[doc(hidden)]
-pub use handshake::any::take_any_handshake;
-pub(crate) use slots::Slots;
-pub(crate) use unreached::{Notice, Unreached};
+pub use handshake::fuzz::fuzz_handshake;
+pub(crate) use isolation::{IsolationAlarm, IsolationEvent};
+pub(crate) use session_slots::SessionSlots;
 
 /// How long a connection has to be proven.
-const PROOF: Duration = Duration::from_secs(2);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Least time without a byte after which a link is closed; Zenoh closes it sooner once it has
 /// opened it.
-const LEAST_SILENCE: Duration = Duration::from_secs(30);
+const MIN_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long the last that a session said may take to be handed on.
-const DRAINING: Duration = Duration::from_secs(1);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What a gate is started with.
-pub(crate) struct Setup {
-    pub(crate) id: Id,
-    pub(crate) tag: Tag,
+pub(crate) struct GateSetup {
+    pub(crate) id: NodeId,
+    pub(crate) tag: ClusterTag,
     pub(crate) is_sealed: bool,
     pub(crate) keys: watch::Receiver<LinkKeys>,
     pub(crate) listening: Listening,
@@ -83,39 +83,39 @@ pub(crate) struct Setup {
     /// How long Zenoh takes a silent link for open.
     pub(crate) lease: Duration,
     /// Whether nodes tell each other of the nodes that they are linked to.
-    pub(crate) tells: bool,
+    pub(crate) gossips: bool,
     /// For how long a member is missing, if one is.
-    pub(crate) missing: Arc<dyn Fn() -> Option<Duration> + Send + Sync>,
+    pub(crate) lost_for: Arc<dyn Fn() -> Option<Duration> + Send + Sync>,
     pub(crate) other_keys: OtherKeys,
 }
 
 /// Ends the connection or link that holds the receiver, when dropped.
-type End = oneshot::Sender<()>;
+type CloseHandle = oneshot::Sender<()>;
 
 /// What the tasks of a gate share.
 struct Shared {
-    id: Id,
-    tag: Tag,
+    id: NodeId,
+    tag: ClusterTag,
     is_sealed: bool,
     keys: ArcSwap<Vec<GateKey>>,
     listening: Listening,
-    silence: Duration,
-    tells: bool,
-    missing: Arc<dyn Fn() -> Option<Duration> + Send + Sync>,
+    idle_timeout: Duration,
+    gossips: bool,
+    lost_for: Arc<dyn Fn() -> Option<Duration> + Send + Sync>,
     other_keys: OtherKeys,
     /// Where the last connection with another `mesh.links` came from.
     other_mode_from: Mutex<Option<IpAddr>>,
     random: SystemRandom,
-    counts: Arc<Counting>,
-    admission: Mutex<Admission<End>>,
-    table: Mutex<Table<End>>,
-    book: Mutex<Book>,
+    counts: Arc<AtomicCounts>,
+    admission: Mutex<Admission<CloseHandle>>,
+    links: Mutex<LinkTable<CloseHandle>>,
+    dial_book: Mutex<DialBook>,
     /// The sockets of the session that is open.
-    slots: ArcSwapOption<Slots>,
+    slots: ArcSwapOption<SessionSlots>,
     /// How many slots the next session has to have.
-    wanted: watch::Sender<usize>,
+    wanted_slots: watch::Sender<usize>,
     /// Wakes the dialer when a node is due earlier than it planned.
-    dialing: Notify,
+    dial_wake: Notify,
 }
 
 /// A gate that runs until it is dropped.
@@ -131,7 +131,7 @@ impl Gate {
     ///
     /// # Errors
     /// The system's: of a port that is in use, or a thread that it does not give.
-    pub(crate) fn start(setup: Setup) -> io::Result<Self> {
+    pub(crate) fn start(setup: GateSetup) -> io::Result<Self> {
         let bound = setup.listening.bind()?;
         let mut keys = setup.keys;
         let now = keys.borrow_and_update().gate_keys();
@@ -141,19 +141,23 @@ impl Gate {
             is_sealed: setup.is_sealed,
             keys: ArcSwap::from_pointee(now),
             listening: setup.listening,
-            silence: LEAST_SILENCE.max(setup.lease * 2),
-            tells: setup.tells,
-            missing: setup.missing,
+            idle_timeout: MIN_IDLE_TIMEOUT.max(setup.lease * 2),
+            gossips: setup.gossips,
+            lost_for: setup.lost_for,
             other_keys: setup.other_keys,
             other_mode_from: Mutex::default(),
             random: SystemRandom::new(),
             counts: Arc::default(),
-            admission: Mutex::new(Admission::new(slots::unproven(admission::MOST))),
-            table: Mutex::new(Table::new(setup.id)),
-            book: Mutex::new(Book::new(setup.id, setup.endpoints, Instant::now())),
+            admission: Mutex::new(Admission::new(session_slots::max_unproven(
+                admission::MAX_UNPROVEN,
+            ))),
+            links: Mutex::new(LinkTable::new(setup.id)),
+            dial_book: Mutex::new(DialBook::new(setup.id, setup.endpoints, Instant::now())),
             slots: ArcSwapOption::empty(),
-            wanted: watch::Sender::new(setup.first_slots.unwrap_or_else(slots::first_slots)),
-            dialing: Notify::new(),
+            wanted_slots: watch::Sender::new(
+                setup.first_slots.unwrap_or_else(session_slots::default_count),
+            ),
+            dial_wake: Notify::new(),
         });
         let (stop, stopped) = oneshot::channel();
         let running = shared.clone();
@@ -193,11 +197,11 @@ impl Gate {
     ///
     /// # Errors
     /// The system's.
-    pub(crate) fn slots(&self) -> io::Result<Arc<Slots>> {
+    pub(crate) fn new_slots(&self) -> io::Result<Arc<SessionSlots>> {
         let _within = self.runtime.enter();
-        let slots = Arc::new(Slots::new(*self.shared.wanted.borrow())?);
+        let slots = Arc::new(SessionSlots::new(*self.shared.wanted_slots.borrow())?);
         self.shared.slots.store(Some(slots.clone()));
-        self.shared.dialing.notify_one();
+        self.shared.dial_wake.notify_one();
         Ok(slots)
     }
 
@@ -211,42 +215,42 @@ impl Gate {
     /// The session was closed: waits until what it said last is handed on, and ends all links.
     /// Those that can be are dialed anew once there are slots.
     pub(crate) async fn drain(&self) {
-        let is_linked = || self.shared.table.lock().iter().next().is_some();
+        let is_linked = || self.shared.links.lock().iter().next().is_some();
         let began = Instant::now();
-        while is_linked() && began.elapsed() < DRAINING {
+        while is_linked() && began.elapsed() < DRAIN_TIMEOUT {
             sleep(Duration::from_millis(2)).await;
         }
-        self.shared.table.lock().end(|_, _| true);
+        self.shared.links.lock().end(|_, _| true);
     }
 
     /// How many slots a session has to have; a change asks for another session.
-    pub(crate) fn wanted(&self) -> watch::Receiver<usize> {
-        self.shared.wanted.subscribe()
+    pub(crate) fn wanted_slots(&self) -> watch::Receiver<usize> {
+        self.shared.wanted_slots.subscribe()
     }
 
     /// A node that holds the key said where it can be dialed.
-    pub(crate) fn found(&self, id: Id, addresses: Vec<SocketAddr>) {
-        self.shared.book.lock().learn(Instant::now(), id, addresses, true);
-        self.shared.dialing.notify_one();
+    pub(crate) fn peer_found(&self, id: NodeId, addresses: Vec<SocketAddr>) {
+        self.shared.dial_book.lock().learn(Instant::now(), id, addresses, true);
+        self.shared.dial_wake.notify_one();
     }
 
     /// A node ended for good.
-    pub(crate) fn forget(&self, id: Id) {
-        self.shared.book.lock().forget(&id);
+    pub(crate) fn forget(&self, id: NodeId) {
+        self.shared.dial_book.lock().forget(&id);
     }
 
     /// The nodes that this one is linked to.
-    pub(crate) fn linked(&self) -> Vec<Id> {
-        self.shared.table.lock().iter().map(|(id, _)| *id).collect()
+    pub(crate) fn linked_ids(&self) -> Vec<NodeId> {
+        self.shared.links.lock().iter().map(|(id, _)| *id).collect()
     }
 
-    pub(crate) fn counter(&self) -> GateCounter {
-        GateCounter(self.shared.counts.clone())
+    pub(crate) fn counter(&self) -> GateCountsReader {
+        GateCountsReader(self.shared.counts.clone())
     }
 
     /// Reads how the endpoints of the configuration are.
-    pub(crate) fn endpoints(&self) -> EndpointsOfGate {
-        EndpointsOfGate(Arc::downgrade(&self.shared))
+    pub(crate) fn endpoints(&self) -> GateEndpoints {
+        GateEndpoints(Arc::downgrade(&self.shared))
     }
 
     /// Ends the links and the thread, and frees the ports.
@@ -273,17 +277,17 @@ impl std::fmt::Debug for Gate {
 
 /// Reads how the endpoints of a gate are, while there is the gate.
 #[derive(Clone)]
-pub(crate) struct EndpointsOfGate(Weak<Shared>);
+pub(crate) struct GateEndpoints(Weak<Shared>);
 
-impl EndpointsOfGate {
+impl GateEndpoints {
     pub(crate) fn now(&self) -> Vec<EndpointStatus> {
         let Some(shared) = self.0.upgrade() else { return Vec::new() };
-        let linked: BTreeSet<Id> = shared.table.lock().iter().map(|(id, _)| *id).collect();
-        shared.book.lock().report(Instant::now(), |id| linked.contains(id))
+        let linked: BTreeSet<NodeId> = shared.links.lock().iter().map(|(id, _)| *id).collect();
+        shared.dial_book.lock().report(Instant::now(), |id| linked.contains(id))
     }
 }
 
-impl std::fmt::Debug for EndpointsOfGate {
+impl std::fmt::Debug for GateEndpoints {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("EndpointsOfGate")
     }
@@ -291,9 +295,9 @@ impl std::fmt::Debug for EndpointsOfGate {
 
 /// Reads what a gate counts.
 #[derive(Debug, Clone)]
-pub struct GateCounter(Arc<Counting>);
+pub struct GateCountsReader(Arc<AtomicCounts>);
 
-impl GateCounter {
+impl GateCountsReader {
     /// What it has counted until now.
     #[must_use]
     pub fn now(&self) -> GateCounts {
@@ -302,24 +306,24 @@ impl GateCounter {
 }
 
 impl Shared {
-    fn own(&self) -> Own {
+    fn own(&self) -> LocalNode {
         let keys = self.keys.load().to_vec();
-        Own { id: self.id, tag: self.tag, is_sealed: self.is_sealed, keys }
+        LocalNode { id: self.id, tag: self.tag, is_sealed: self.is_sealed, keys }
     }
 
     /// What a node that is dialed, or dials, from `remote` is told of this one and of others.
-    fn known_for(&self, remote: IpAddr) -> Vec<exchange::Known> {
+    fn addresses_for(&self, remote: IpAddr) -> Vec<exchange::NodeAddresses> {
         let remote = remote.to_canonical();
         let mut own = self.listening.addresses_for(remote);
         own.sort_by_key(|address| address.is_ipv4() != remote.is_ipv4());
-        let mut known = vec![exchange::Known { id: self.id, addresses: own }];
-        if !self.tells {
+        let mut known = vec![exchange::NodeAddresses { id: self.id, addresses: own }];
+        if !self.gossips {
             return known;
         }
-        let table = self.table.lock();
+        let links = self.links.lock();
         // A loopback address is of use to nodes of this host alone.
         let is_useful = |address: &&SocketAddr| remote.is_loopback() || !address.ip().is_loopback();
-        let others = table.iter().map(|(id, entry)| exchange::Known {
+        let others = links.iter().map(|(id, entry)| exchange::NodeAddresses {
             id: *id,
             addresses: entry.addresses.iter().filter(is_useful).copied().collect(),
         });
@@ -336,9 +340,14 @@ impl Shared {
 
     /// Takes note of what a proven node at `remote` said, and gives its own addresses as it named
     /// them.
-    fn heard(&self, id: Id, remote: IpAddr, known: Vec<exchange::Known>) -> Vec<SocketAddr> {
+    fn learn_from_peer(
+        &self,
+        id: NodeId,
+        remote: IpAddr,
+        known: Vec<exchange::NodeAddresses>,
+    ) -> Vec<SocketAddr> {
         let (now, mut own) = (Instant::now(), Vec::new());
-        let mut book = self.book.lock();
+        let mut dial_book = self.dial_book.lock();
         for mut node in known {
             // A loopback address is another host's.
             node.addresses.retain(|at| remote.is_loopback() || !at.ip().is_loopback());
@@ -348,13 +357,13 @@ impl Shared {
                 // The address that it is seen at may be that of somebody on the way: it comes
                 // last, and nobody is told of it.
                 let seen = own.first().map(|first| SocketAddr::new(remote, first.port()));
-                book.learn(now, id, own.iter().copied().chain(seen), true);
-            } else if self.tells {
-                book.learn(now, node.id, node.addresses, false);
+                dial_book.learn(now, id, own.iter().copied().chain(seen), true);
+            } else if self.gossips {
+                dial_book.learn(now, node.id, node.addresses, false);
             }
         }
-        drop(book);
-        self.dialing.notify_one();
+        drop(dial_book);
+        self.dial_wake.notify_one();
         own
     }
 }
@@ -366,12 +375,12 @@ mod tests {
     use super::*;
     use crate::{Backend, Coordinator, LinkProof};
 
-    fn setup(port: u16) -> Setup {
+    fn setup(port: u16) -> GateSetup {
         let config = format!("{{ listen: {{ endpoints: ['tcp/127.0.0.1:{port}'] }} }}");
         let coordinator = Coordinator::parse(&config).unwrap();
         let Backend::Zenoh(settings) = coordinator.backend() else { panic!() };
         let keys = watch::Sender::new(LinkKeys::new(Zeroizing::new([1; 32]), []));
-        Setup {
+        GateSetup {
             id: [1; 16],
             tag: [1; 8],
             is_sealed: false,
@@ -380,8 +389,8 @@ mod tests {
             first_slots: None,
             endpoints: Vec::new(),
             lease: Duration::from_secs(3),
-            tells: true,
-            missing: Arc::new(|| None),
+            gossips: true,
+            lost_for: Arc::new(|| None),
             other_keys: OtherKeys::default(),
         }
     }

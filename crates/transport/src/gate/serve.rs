@@ -11,23 +11,23 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 use super::admission::Origin;
-use super::exchange::{self, Known};
+use super::exchange::{self, NodeAddresses};
 use super::forward::forward;
 use super::handshake::{
-    Acceptor, HELLO_LEN, Id, MAGIC, NO_COMMON_KEY, PROOF_LEN, Proven, Purpose, Refusal, Session,
-    Verdict, begins,
+    Acceptor, HELLO_LEN, MAGIC, NO_COMMON_KEY, NodeId, PROOF_LEN, ProvenPeer, Purpose, Refusal,
+    Session, Verdict, check_prefix,
 };
-use super::table::{Arrival, Entry};
-use super::{End, PROOF, Shared};
+use super::link_table::{Entry, LinkDecision};
+use super::{CloseHandle, HANDSHAKE_TIMEOUT, Shared};
 
 /// How long the messages behind a proof may take.
-const EXCHANGE: Duration = Duration::from_secs(3);
+const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Pause after a connection that the system did not give.
-const THROTTLE: Duration = Duration::from_millis(50);
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 
 /// Why a connection ended before it was a link.
 #[derive(Debug)]
-pub(super) enum Broken {
+pub(super) enum LinkError {
     Io(io::Error),
     Refused(Refusal),
     /// The connection was closed where the acceptor was to prove the key.
@@ -36,7 +36,7 @@ pub(super) enum Broken {
     Declined,
 }
 
-impl std::fmt::Display for Broken {
+impl std::fmt::Display for LinkError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::NoAnswer => f.write_str(
@@ -55,13 +55,13 @@ impl std::fmt::Display for Broken {
     }
 }
 
-impl From<io::Error> for Broken {
+impl From<io::Error> for LinkError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }
 }
 
-impl From<Refusal> for Broken {
+impl From<Refusal> for LinkError {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
     }
@@ -82,7 +82,7 @@ pub(super) async fn listen(shared: Arc<Shared>, listener: TcpListener) {
                     let proven = prove(&shared, stream, (origin, number), from, ended).await;
                     shared.admission.lock().leave(origin, number);
                     if let Some((stream, proven)) = proven
-                        && let Err(error) = take(&shared, stream, from, proven).await
+                        && let Err(error) = serve_proven(&shared, stream, from, proven).await
                     {
                         tracing::debug!(%from, %error, "a proven connection ended");
                     }
@@ -95,7 +95,7 @@ pub(super) async fn listen(shared: Arc<Shared>, listener: TcpListener) {
             // As when there is no descriptor left, or the connection is gone already.
             Err(error) => {
                 tracing::debug!(%error, "a connection was not accepted");
-                tokio::time::sleep(THROTTLE).await;
+                tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
             }
         }
     }
@@ -105,12 +105,12 @@ pub(super) async fn listen(shared: Arc<Shared>, listener: TcpListener) {
 async fn prove(
     shared: &Shared,
     mut stream: TcpStream,
-    place: (Origin, u64),
+    slot: (Origin, u64),
     from: SocketAddr,
     ended: oneshot::Receiver<()>,
-) -> Option<(TcpStream, Proven)> {
+) -> Option<(TcpStream, ProvenPeer)> {
     let proven = tokio::select! {
-        proven = timeout(PROOF, handshake(shared, &mut stream, place)) => proven,
+        proven = timeout(HANDSHAKE_TIMEOUT, handshake(shared, &mut stream, slot)) => proven,
         _ = ended => {
             shared.counts.crowded_out.add();
             return None;
@@ -118,7 +118,7 @@ async fn prove(
     };
     match proven {
         Ok(Ok(proven)) => return Some((stream, proven)),
-        Ok(Err(Broken::Refused(refusal))) => {
+        Ok(Err(LinkError::Refused(refusal))) => {
             shared.counts.refused(refusal);
             match refusal {
                 Refusal::OtherKey => shared.other_keys.note(),
@@ -134,7 +134,7 @@ async fn prove(
 
 /// What each connection is set to: small messages go at once, and urgent data, which nothing here
 /// sends, stays in the stream.
-pub(super) fn prepare(stream: &TcpStream) -> io::Result<()> {
+pub(super) fn configure(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     socket2::SockRef::from(stream).set_out_of_band_inline(true)
 }
@@ -143,39 +143,39 @@ async fn handshake(
     shared: &Shared,
     stream: &mut TcpStream,
     (origin, number): (Origin, u64),
-) -> Result<Proven, Broken> {
-    prepare(stream)?;
+) -> Result<ProvenPeer, LinkError> {
+    configure(stream)?;
     let mut hello = [0; HELLO_LEN];
     let (first, rest) = hello.split_at_mut(MAGIC.len());
     stream.read_exact(first).await?;
     // Another protocol may wait for an answer before it says as much as a hello has.
-    begins(first.first_chunk().unwrap_or(&[0; MAGIC.len()]))?;
+    check_prefix(first.first_chunk().unwrap_or(&[0; MAGIC.len()]))?;
     stream.read_exact(rest).await?;
-    let (acceptor, answer) = match Acceptor::hello(&shared.own(), &hello, &shared.random) {
+    let (acceptor, answer) = match Acceptor::receive_hello(&shared.own(), &hello, &shared.random) {
         Err(Refusal::OtherKey) => {
             stream.write_all(&NO_COMMON_KEY).await?;
             return Err(Refusal::OtherKey.into());
         }
         answered => answered?,
     };
-    shared.admission.lock().answered(origin, number);
+    shared.admission.lock().named_known_key(origin, number);
     stream.write_all(&answer).await?;
     let mut proof = [0; PROOF_LEN];
     stream.read_exact(&mut proof).await?;
-    Ok(acceptor.proof(&proof)?)
+    Ok(acceptor.receive_proof(&proof)?)
 }
 
 /// Does what a proven connection is for.
-async fn take(
+async fn serve_proven(
     shared: &Arc<Shared>,
     mut stream: TcpStream,
     from: SocketAddr,
-    proven: Proven,
-) -> Result<(), Broken> {
-    let Proven { id, key, purpose, mut session } = proven;
+    proven: ProvenPeer,
+) -> Result<(), LinkError> {
+    let ProvenPeer { id, key, purpose, mut session } = proven;
     // A holder of the key that says it is this node would take this node's place in the table.
     if id == shared.id {
-        return Err(Refusal::Itself.into());
+        return Err(Refusal::IsSelf.into());
     }
     match purpose {
         Purpose::Link => {
@@ -192,12 +192,12 @@ async fn take(
                 _end: end,
             };
             let (verdict, number) = {
-                let mut table = shared.table.lock();
-                match table.arrives(id) {
+                let mut links = shared.links.lock();
+                match links.decide(id) {
                     _ if slots.is_none() => (Verdict::Declined, None),
-                    Arrival::Link { .. } => (Verdict::Taken, Some(table.enter(id, entry))),
-                    Arrival::Crossed => (Verdict::Crossed, None),
-                    Arrival::Full => (Verdict::Declined, None),
+                    LinkDecision::Accept { .. } => (Verdict::Taken, Some(links.enter(id, entry))),
+                    LinkDecision::Crossed => (Verdict::Crossed, None),
+                    LinkDecision::Full => (Verdict::Declined, None),
                 }
             };
             match verdict {
@@ -206,23 +206,23 @@ async fn take(
                 Verdict::Declined => shared.counts.declined.add(),
             }
             let (Some(number), Some(slots)) = (number, slots) else {
-                return Ok(stream.write_all(&session.say(verdict)).await?);
+                return Ok(stream.write_all(&session.encode_verdict(verdict)).await?);
             };
-            let link = Link::new(shared.clone(), id, number, ended);
+            let link = ActiveLink::new(shared.clone(), id, number, ended);
             link.run(async {
-                stream.write_all(&session.say(verdict)).await?;
-                tell(shared, &mut stream, from, id, &mut session).await?;
+                stream.write_all(&session.encode_verdict(verdict)).await?;
+                exchange_addresses(shared, &mut stream, from, id, &mut session).await?;
                 let zenoh = slots.connect_zenoh().await?;
                 Ok((stream, zenoh, session))
             })
             .await
         }
         Purpose::Ask => {
-            stream.write_all(&session.say(Verdict::Taken)).await?;
-            tell(shared, &mut stream, from, id, &mut session).await.map(drop)
+            stream.write_all(&session.encode_verdict(Verdict::Taken)).await?;
+            exchange_addresses(shared, &mut stream, from, id, &mut session).await.map(drop)
         }
         Purpose::Renew(binding) => {
-            let is_it = match shared.table.lock().get_mut(&id) {
+            let is_it = match shared.links.lock().get_mut(&id) {
                 Some(entry) if entry.binding == binding => {
                     entry.key = key;
                     true
@@ -230,50 +230,50 @@ async fn take(
                 _ => false,
             };
             let verdict = if is_it { Verdict::Taken } else { Verdict::Declined };
-            Ok(stream.write_all(&session.say(verdict)).await?)
+            Ok(stream.write_all(&session.encode_verdict(verdict)).await?)
         }
     }
 }
 
 /// Tells a proven node where nodes can be dialed, and hears the same of it.
-pub(super) async fn tell(
+pub(super) async fn exchange_addresses(
     shared: &Shared,
     stream: &mut TcpStream,
     remote: SocketAddr,
-    id: Id,
+    id: NodeId,
     session: &mut Session,
-) -> Result<(), Broken> {
-    let said = exchange::encode(&shared.known_for(remote.ip()), session);
-    let heard = timeout(EXCHANGE, async {
-        stream.write_all(&said).await?;
+) -> Result<(), LinkError> {
+    let message = exchange::encode(&shared.addresses_for(remote.ip()), session);
+    let received = timeout(EXCHANGE_TIMEOUT, async {
+        stream.write_all(&message).await?;
         let mut len = [0; 2];
         stream.read_exact(&mut len).await?;
         let len = exchange::len(len).ok_or(Refusal::NotProven)?;
         let mut bytes = vec![0; len];
         stream.read_exact(&mut bytes).await?;
-        Ok::<Vec<Known>, Broken>(exchange::decode(&bytes, session)?)
+        Ok::<Vec<NodeAddresses>, LinkError>(exchange::decode(&bytes, session)?)
     });
-    let heard = heard.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-    let addresses = shared.heard(id, remote.ip(), heard);
-    if let Some(entry) = shared.table.lock().get_mut(&id) {
+    let received = received.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    let addresses = shared.learn_from_peer(id, remote.ip(), received);
+    if let Some(entry) = shared.links.lock().get_mut(&id) {
         entry.addresses = addresses;
     }
     Ok(())
 }
 
 /// A link that is in the table until it ends.
-pub(super) struct Link {
+pub(super) struct ActiveLink {
     shared: Arc<Shared>,
-    id: Id,
+    id: NodeId,
     number: u64,
     began: Instant,
     ended: oneshot::Receiver<()>,
 }
 
-impl Link {
+impl ActiveLink {
     pub(super) fn new(
         shared: Arc<Shared>,
-        id: Id,
+        id: NodeId,
         number: u64,
         ended: oneshot::Receiver<()>,
     ) -> Self {
@@ -283,13 +283,13 @@ impl Link {
     /// Joins the connections that `joined` gives, until they end or the link is to end.
     pub(super) async fn run(
         mut self,
-        joined: impl Future<Output = Result<(TcpStream, UnixStream, Session), Broken>>,
-    ) -> Result<(), Broken> {
+        joined: impl Future<Output = Result<(TcpStream, UnixStream, Session), LinkError>>,
+    ) -> Result<(), LinkError> {
         let (ended, shared) = (&mut self.ended, &self.shared);
         let both = async {
             let (node, zenoh, session) = joined.await?;
             let records = shared.is_sealed.then_some(&session.records);
-            Ok(forward(node, zenoh, records, shared.silence).await?)
+            Ok(forward(node, zenoh, records, shared.idle_timeout).await?)
         };
         tokio::select! {
             done = both => done,
@@ -298,19 +298,19 @@ impl Link {
     }
 }
 
-impl Drop for Link {
+impl Drop for ActiveLink {
     fn drop(&mut self) {
-        let was_it = self.shared.table.lock().leave(self.id, self.number);
+        let was_it = self.shared.links.lock().leave(self.id, self.number);
         // One that was ended, or replaced, is no longer in the table.
-        let is_linked = self.shared.table.lock().get(&self.id).is_some();
+        let is_linked = self.shared.links.lock().get(&self.id).is_some();
         if was_it || !is_linked {
-            self.shared.book.lock().lost(Instant::now(), self.id, self.began.elapsed());
-            self.shared.dialing.notify_one();
+            self.shared.dial_book.lock().link_ended(Instant::now(), self.id, self.began.elapsed());
+            self.shared.dial_wake.notify_one();
         }
     }
 }
 
 /// A channel by which a link is ended.
-pub(super) fn ending() -> (End, oneshot::Receiver<()>) {
+pub(super) fn close_channel() -> (CloseHandle, oneshot::Receiver<()>) {
     oneshot::channel()
 }

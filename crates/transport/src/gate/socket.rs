@@ -12,7 +12,7 @@ use tokio::task::coop::consume_budget;
 use tokio::time::sleep;
 
 /// When a socket that takes no more is tried again, if the system cannot say when it does.
-const AGAIN: Duration = Duration::from_millis(2);
+const WRITE_RETRY_DELAY: Duration = Duration::from_millis(2);
 
 /// A socket of the standard library.
 pub(super) trait Stream: AsFd + AsRawFd {
@@ -107,7 +107,7 @@ impl<S: Stream> Socket<S> {
         let other = self.0.get_ref().as_fd().try_clone_to_owned();
         match other.and_then(|other| watch(other, Interest::WRITABLE)) {
             Ok(waiting) => drop(waiting.writable().await?),
-            Err(_none_left) => sleep(AGAIN).await,
+            Err(_none_left) => sleep(WRITE_RETRY_DELAY).await,
         }
         Ok(())
     }

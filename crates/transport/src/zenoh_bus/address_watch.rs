@@ -11,14 +11,14 @@ use tokio::time::Instant;
 use crate::coordinator::HostAddresses;
 
 /// How often the host is asked for its addresses.
-pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
+pub(super) const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How long the addresses must have stayed the same, from one look to the next: one goes and
 /// others come in one change.
-const SETTLED: Duration = Duration::from_millis(800);
+const SETTLE_TIME: Duration = Duration::from_millis(800);
 /// Shortest time between two sessions, however often an interface comes and goes.
-const BETWEEN: Duration = Duration::from_secs(10);
+const MIN_REOPEN_INTERVAL: Duration = Duration::from_secs(10);
 /// Most addresses that a line of the log names.
-const NAMED: usize = 8;
+const MAX_NAMED_ADDRESSES: usize = 8;
 
 /// The addresses that the session announces, and what has been seen since.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl AddressWatch {
 
     /// The host has these addresses. A change is reported once: the caller opens the session
     /// anew.
-    pub(super) fn saw(&mut self, now: Instant, host: &HostAddresses) -> Option<AddressChange> {
+    pub(super) fn observe(&mut self, now: Instant, host: &HostAddresses) -> Option<AddressChange> {
         let since = match &self.seen {
             Some((seen, since)) if *seen == host.usable => *since,
             _ => now,
@@ -53,7 +53,8 @@ impl AddressWatch {
         self.seen = Some((host.usable.clone(), since));
         // A session without an address reaches nobody; when the old one is back it is as before.
         let is_needed = !host.usable.is_empty() && host.differ_from(&self.announced);
-        let is_early = now < since + SETTLED || self.reopened.is_some_and(|at| now < at + BETWEEN);
+        let is_early = now < since + SETTLE_TIME
+            || self.reopened.is_some_and(|at| now < at + MIN_REOPEN_INTERVAL);
         if !is_needed || is_early {
             return None;
         }
@@ -73,11 +74,11 @@ impl fmt::Display for AddressChange {
                 continue;
             }
             write!(f, "{separator}{what}")?;
-            for ip in addresses.iter().take(NAMED) {
+            for ip in addresses.iter().take(MAX_NAMED_ADDRESSES) {
                 write!(f, " {ip}")?;
             }
-            if addresses.len() > NAMED {
-                write!(f, " and {} more", addresses.len() - NAMED)?;
+            if addresses.len() > MAX_NAMED_ADDRESSES {
+                write!(f, " and {} more", addresses.len() - MAX_NAMED_ADDRESSES)?;
             }
             separator = ", ";
         }
@@ -103,7 +104,7 @@ mod tests {
         let mut at = Vec::new();
         for (second, addresses) in sightings.iter().enumerate() {
             let now = start + Duration::from_secs(second as u64);
-            if watch.saw(now, &host(addresses)).is_some() {
+            if watch.observe(now, &host(addresses)).is_some() {
                 at.push(second);
             }
         }

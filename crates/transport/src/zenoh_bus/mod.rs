@@ -4,17 +4,17 @@
 //! - `reopening` opens the session anew when links must prove another cluster key, or when
 //!   `address_watch` decides that the host's addresses have changed;
 //! - `discovery` finds the nodes that hold the key, `reconnect` those of a mesh whose links do
-//!   not prove it; both look for members that are `missing`, and `introduce` links to them.
+//!   not prove it; both look for members that are `lost_peers`, and `introduce` links to them.
 
 mod address_watch;
 mod discovery;
 mod gated;
 mod introduce;
-mod missing;
+mod isolation_watch;
+mod lost_peers;
 mod reconnect;
 mod reopening;
 mod session;
-mod unlinked;
 
 use std::sync::Arc;
 
@@ -25,18 +25,18 @@ use tokio::sync::watch;
 
 use crate::coordinator::{HostAddresses, Listening, note_addresses_of_start};
 use crate::{
-    Address, Bus, BusFuture, Channel, EndpointReader, GateCounter, IntakeSender, KeySpace,
+    Address, Bus, BusFuture, Channel, EndpointReader, GateCountsReader, IngressSender, KeySpace,
     LinkKeys, LinkProof, LinkProtection, OtherKeys, TransportError, ZenohSettings,
 };
 use address_watch::AddressWatch;
 #[doc(hidden)]
-pub use discovery::take_any_datagram;
-use gated::{Gated, Place};
-use missing::Missing;
+pub use discovery::fuzz_datagram;
+use gated::{GatedLinks, NodeContext};
+use isolation_watch::IsolationWatch;
+use lost_peers::LostPeers;
 use reopening::Reopening;
-pub(crate) use session::LinkedByZenoh;
-use session::{LiveSession, Opening};
-use unlinked::Unlinked;
+pub(crate) use session::ZenohLinkStatus;
+use session::{LiveSession, SessionParams};
 
 /// The bus over Eclipse Zenoh.
 ///
@@ -53,15 +53,15 @@ use unlinked::Unlinked;
 #[derive(Debug)]
 pub struct ZenohBus {
     live: Arc<LiveSession>,
-    missing: Arc<Missing>,
+    lost_peers: Arc<LostPeers>,
     other_keys: OtherKeys,
     _reopening: Reopening,
-    gated: Option<Gated>,
-    _unlinked: Option<Unlinked>,
+    gated: Option<GatedLinks>,
+    _isolation_watch: Option<IsolationWatch>,
 }
 
 impl ZenohBus {
-    /// Opens a session and declares everything. What comes goes to `intake`. Links prove the
+    /// Opens a session and declares everything. What comes goes to `ingress`. Linker prove the
     /// keys that `links` has now, and later those that it is set to.
     ///
     /// # Errors
@@ -72,7 +72,7 @@ impl ZenohBus {
         settings: &ZenohSettings,
         keys: KeySpace,
         incarnation: Incarnation,
-        intake: IntakeSender,
+        ingress: IngressSender,
         links: Option<watch::Receiver<LinkKeys>>,
     ) -> Result<Self, TransportError> {
         if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
@@ -95,26 +95,26 @@ impl ZenohBus {
         };
         let links = links.filter(|_| proven.is_some());
         let is_found_by_us = proven.is_some() && settings.discovers(false);
-        let missing = Arc::<Missing>::default();
+        let lost_peers = Arc::<LostPeers>::default();
         let other_keys = OtherKeys::default();
         let gated = match (&proven, &links) {
             (Some((how, listening)), Some(links)) if how.has_gate() => {
-                let place = Place { settings, keys: &keys, incarnation, listening };
+                let place = NodeContext { settings, keys: &keys, incarnation, listening };
                 let is_sealed = *how == LinkProof::Sealed;
-                Some(Gated::start(place, is_sealed, links.clone(), &missing, &other_keys)?)
+                Some(GatedLinks::start(place, is_sealed, links.clone(), &lost_peers, &other_keys)?)
             }
             _ => None,
         };
         let addresses = settings
             .depends_on_addresses(is_found_by_us)
             .then(|| AddressWatch::new(HostAddresses::now().unwrap_or_default().usable));
-        let (settings, noted) = (settings.clone(), missing.clone());
-        let opening = Opening {
+        let (settings, noted) = (settings.clone(), lost_peers.clone());
+        let opening = SessionParams {
             settings,
             keys,
             incarnation,
-            intake,
-            missing: noted,
+            ingress,
+            lost_peers: noted,
             other_keys: other_keys.clone(),
             proven,
             gate: gated.as_ref().map(|gated| gated.gate.clone()),
@@ -128,15 +128,22 @@ impl ZenohBus {
         }
         // A gate follows the keys itself.
         let links = links.filter(|_| gated.is_none());
-        let slots = gated.as_ref().map(|gated| gated.gate.wanted());
+        let slots = gated.as_ref().map(|gated| gated.gate.wanted_slots());
         let reopening = Reopening::start(live.clone(), incarnation, links, addresses, slots);
-        let unlinked = if gated.is_none() { Unlinked::start(&live) } else { None };
-        Ok(Self { live, missing, other_keys, _reopening: reopening, gated, _unlinked: unlinked })
+        let isolation_watch = if gated.is_none() { IsolationWatch::start(&live) } else { None };
+        Ok(Self {
+            live,
+            lost_peers,
+            other_keys,
+            _reopening: reopening,
+            gated,
+            _isolation_watch: isolation_watch,
+        })
     }
 
     /// What the gate counts, if links come through one.
     #[must_use]
-    pub fn gate(&self) -> Option<GateCounter> {
+    pub fn gate(&self) -> Option<GateCountsReader> {
         self.gated.as_ref().map(|gated| gated.gate.counter())
     }
 
@@ -147,7 +154,7 @@ impl ZenohBus {
         match &self.gated {
             Some(gated) => EndpointReader::of_gate(listens, gated.gate.endpoints()),
             None => {
-                let live: Arc<dyn LinkedByZenoh> = self.live.clone();
+                let live: Arc<dyn ZenohLinkStatus> = self.live.clone();
                 EndpointReader::of_zenoh(listens, Arc::downgrade(&live), self.live.dialed())
             }
         }
@@ -165,15 +172,15 @@ impl Bus for ZenohBus {
         self.live.put(to, channel, frame)
     }
 
-    fn expect(&self, peer: Incarnation) {
-        self.missing.is_member(peer);
-        self.live.expect(peer);
+    fn peer_joined(&self, peer: Incarnation) {
+        self.lost_peers.peer_joined(peer);
+        self.live.peer_joined(peer);
     }
 
-    fn forget(&self, peer: Incarnation, for_good: bool) {
-        self.live.forget(peer);
+    fn peer_left(&self, peer: Incarnation, for_good: bool) {
+        self.live.peer_left(peer);
         if for_good {
-            self.missing.is_gone(peer);
+            self.lost_peers.peer_left_for_good(peer);
             if let Some(gated) = &self.gated {
                 gated.gate.forget(peer.0);
             }

@@ -25,7 +25,7 @@ const MAGIC: &[u8; 4] = b"mmd2";
 const QUESTION: u8 = 1;
 const ANSWER: u8 = 2;
 /// Bytes of a hash.
-const HASH: usize = 32;
+const MAC_LEN: usize = 32;
 /// Most addresses in an answer.
 pub(super) const MAX_ADDRESSES: usize = 16;
 /// Most nodes that a question asks to be silent; the others answer in vain.
@@ -34,9 +34,9 @@ pub(super) const MAX_KNOWN: usize = 100;
 pub(super) const MAX_LEN: usize = 1_200;
 
 /// Shortest message.
-const MIN_LEN: usize = MAGIC.len() + 8 + 1 + 16 + 16 + 1 + HASH;
+const MIN_LEN: usize = MAGIC.len() + 8 + 1 + 16 + 16 + 1 + MAC_LEN;
 
-pub(super) type Tag = [u8; 8];
+pub(super) type ClusterTag = [u8; 8];
 pub(super) type Nonce = [u8; 16];
 pub(super) type Zid = [u8; 16];
 
@@ -58,22 +58,22 @@ pub(super) enum Body {
 
 /// What tells a message from others: its kind, its nonce and who says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Name {
+pub(super) struct MessageId {
     kind: u8,
     pub(super) nonce: Nonce,
     pub(super) zid: Zid,
 }
 
 impl Message {
-    /// The name of what [may be](Self::may_be) a message, before its hash is checked.
-    pub(super) fn name(bytes: &[u8]) -> Option<Name> {
-        let mut rest = bytes.get(MAGIC.len() + size_of::<Tag>()..)?;
+    /// The name of what [may be](Self::has_valid_header) a message, before its hash is checked.
+    pub(super) fn id(bytes: &[u8]) -> Option<MessageId> {
+        let mut rest = bytes.get(MAGIC.len() + size_of::<ClusterTag>()..)?;
         let [kind] = take(&mut rest)?;
-        Some(Name { kind, nonce: take(&mut rest)?, zid: take(&mut rest)? })
+        Some(MessageId { kind, nonce: take(&mut rest)?, zid: take(&mut rest)? })
     }
 
     /// Past the bounds what does not fit is left out.
-    pub(super) fn encode(&self, tag: Tag, key: &hmac::Key) -> Vec<u8> {
+    pub(super) fn encode(&self, tag: ClusterTag, key: &hmac::Key) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(MAX_LEN);
         bytes.extend(MAGIC);
         bytes.extend(tag);
@@ -93,28 +93,28 @@ impl Message {
                 addresses.iter().for_each(|address| put(&mut bytes, *address));
             }
         }
-        let hash = hmac::sign(key, &bytes);
-        bytes.extend(hash.as_ref());
+        let mac = hmac::sign(key, &bytes);
+        bytes.extend(mac.as_ref());
         bytes
     }
 
     /// Whether it has the length, the magic and the tag of a message of the cluster.
-    pub(super) fn may_be(bytes: &[u8], tag: Tag) -> bool {
+    pub(super) fn has_valid_header(bytes: &[u8], tag: ClusterTag) -> bool {
         let is_of_cluster = bytes.strip_prefix(MAGIC).is_some_and(|rest| rest.starts_with(&tag));
         (MIN_LEN..=MAX_LEN).contains(&bytes.len()) && is_of_cluster
     }
 
     /// A message of the cluster and which of the keys it is of.
-    pub(super) fn decode(bytes: &[u8], tag: Tag, keys: &[hmac::Key]) -> Read {
-        if !Self::may_be(bytes, tag) {
-            return Read::Nothing;
+    pub(super) fn decode(bytes: &[u8], tag: ClusterTag, keys: &[hmac::Key]) -> Decoded {
+        if !Self::has_valid_header(bytes, tag) {
+            return Decoded::Nothing;
         }
-        let (said, hash) = bytes.split_at(bytes.len() - HASH);
-        let Some(key) = keys.iter().position(|key| hmac::verify(key, said, hash).is_ok()) else {
-            return Read::OtherKey;
+        let (signed, mac) = bytes.split_at(bytes.len() - MAC_LEN);
+        let Some(key) = keys.iter().position(|key| hmac::verify(key, signed, mac).is_ok()) else {
+            return Decoded::OtherKey;
         };
-        let message = Self::read(&said[MAGIC.len() + tag.len()..]);
-        message.map_or(Read::Nothing, |message| Read::Message(message, key))
+        let message = Self::read(&signed[MAGIC.len() + tag.len()..]);
+        message.map_or(Decoded::Nothing, |message| Decoded::Message(message, key))
     }
 
     fn read(mut rest: &[u8]) -> Option<Self> {
@@ -143,21 +143,21 @@ impl Message {
 /// # Panics
 /// If a message that was read is not the same when it is written and read again.
 #[doc(hidden)]
-pub fn take_any_datagram(bytes: &[u8]) {
+pub fn fuzz_datagram(bytes: &[u8]) {
     let (tag, key) = (*b"fuzzing.", hmac::Key::new(hmac::HMAC_SHA256, &[7; 32]));
     let keys = [hmac::Key::new(hmac::HMAC_SHA256, &[8; 32]), key];
     let _refused = Message::decode(bytes, tag, &keys);
     let mut signed = [MAGIC.as_slice(), &tag, bytes].concat();
-    let hash = hmac::sign(&keys[1], &signed);
-    signed.extend(hash.as_ref());
-    if let Read::Message(message, at) = Message::decode(&signed, tag, &keys) {
+    let mac = hmac::sign(&keys[1], &signed);
+    signed.extend(mac.as_ref());
+    if let Decoded::Message(message, at) = Message::decode(&signed, tag, &keys) {
         assert_eq!((at, &message.encode(tag, &keys[1])), (1, &signed));
     }
 }
 
 /// What a datagram is.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Read {
+pub(super) enum Decoded {
     /// No message of this cluster.
     Nothing,
     /// A message of this cluster that none of the keys signed, or that was changed.
@@ -174,7 +174,7 @@ mod tests {
 
     use super::*;
 
-    const TAG: Tag = [7; 8];
+    const TAG: ClusterTag = [7; 8];
 
     fn key(n: u8) -> hmac::Key {
         hmac::Key::new(hmac::HMAC_SHA256, &[n; 32])
@@ -202,9 +202,9 @@ mod tests {
             let bytes = message.encode(TAG, &key(2));
             prop_assert!((MIN_LEN..=MAX_LEN).contains(&bytes.len()));
             let decoded = Message::decode(&bytes, TAG, &[key(1), key(2)]);
-            prop_assert_eq!(decoded, Read::Message(message, 1));
-            prop_assert_eq!(Message::decode(&bytes, TAG, &[key(1)]), Read::OtherKey);
-            prop_assert_eq!(Message::decode(&bytes, [8; 8], &[key(2)]), Read::Nothing);
+            prop_assert_eq!(decoded, Decoded::Message(message, 1));
+            prop_assert_eq!(Message::decode(&bytes, TAG, &[key(1)]), Decoded::OtherKey);
+            prop_assert_eq!(Message::decode(&bytes, [8; 8], &[key(2)]), Decoded::Nothing);
         }
 
         #[test]
@@ -214,7 +214,7 @@ mod tests {
             let mut bytes = message.encode(TAG, &key(1));
             let at = at.index(bytes.len());
             let is_read = |bytes: &[u8]| {
-                matches!(Message::decode(bytes, TAG, &[key(1)]), Read::Message(..))
+                matches!(Message::decode(bytes, TAG, &[key(1)]), Decoded::Message(..))
             };
             prop_assert!(!is_read(&bytes[..at]));
             bytes[at] ^= 1 << bit;
@@ -223,11 +223,11 @@ mod tests {
 
         /// Also of a holder of the key who says what is none.
         #[test]
-        fn whatever_a_holder_says_is_read_or_none(said in prop::collection::vec(any::<u8>(), 0..300)) {
-            let mut bytes = [MAGIC.as_slice(), &TAG, &said].concat();
-            let hash = hmac::sign(&key(1), &bytes);
-            bytes.extend(hash.as_ref());
-            if let Read::Message(message, _) = Message::decode(&bytes, TAG, &[key(1)]) {
+        fn whatever_a_holder_says_is_read_or_none(signed in prop::collection::vec(any::<u8>(), 0..300)) {
+            let mut bytes = [MAGIC.as_slice(), &TAG, &signed].concat();
+            let mac = hmac::sign(&key(1), &bytes);
+            bytes.extend(mac.as_ref());
+            if let Decoded::Message(message, _) = Message::decode(&bytes, TAG, &[key(1)]) {
                 prop_assert_eq!(message.encode(TAG, &key(1)), bytes);
             }
         }

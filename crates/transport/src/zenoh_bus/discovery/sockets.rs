@@ -11,7 +11,7 @@ use tokio::net::UdpSocket;
 
 /// Where questions go.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Group {
+pub(crate) struct MulticastGroup {
     /// The multicast address.
     pub(crate) address: SocketAddr,
     /// Names or addresses of interfaces, separated by commas; `auto` for all.
@@ -21,21 +21,21 @@ pub(crate) struct Group {
 }
 
 #[derive(Debug)]
-pub(super) struct Sockets {
+pub(super) struct DiscoverySockets {
     pub(super) group: SocketAddr,
     /// Hears questions, and sends answers.
-    pub(super) hearing: Arc<UdpSocket>,
+    pub(super) group_socket: Arc<UdpSocket>,
     /// Each sends questions on one interface, and hears answers.
-    pub(super) asking: Vec<Arc<UdpSocket>>,
+    pub(super) query_sockets: Vec<Arc<UdpSocket>>,
     /// The interfaces when the sockets were opened.
     opened_on: BTreeSet<(String, IpAddr)>,
 }
 
-impl Sockets {
+impl DiscoverySockets {
     /// # Errors
     /// What the system says, of the first socket that cannot be had; there is an interface
     /// at least.
-    pub(super) fn open(group: &Group) -> io::Result<Self> {
+    pub(super) fn open(group: &MulticastGroup) -> io::Result<Self> {
         let all = if_addrs::get_if_addrs()?;
         let interfaces = chosen(&all, group);
         if interfaces.is_empty() {
@@ -43,32 +43,37 @@ impl Sockets {
         }
         let opened_on = names(&interfaces);
         let address = group.address;
-        let hearing = new_socket(address)?;
-        hearing.set_reuse_address(true)?;
+        let group_socket = new_socket(address)?;
+        group_socket.set_reuse_address(true)?;
         let everywhere: IpAddr = match address {
             SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
             SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
         };
-        hearing.bind(&SockAddr::from(SocketAddr::new(everywhere, address.port())))?;
-        let mut asking = Vec::new();
+        group_socket.bind(&SockAddr::from(SocketAddr::new(everywhere, address.port())))?;
+        let mut query_sockets = Vec::new();
         for interface in interfaces {
             // An interface that went down meanwhile is left out.
-            match join(&hearing, interface, group).and_then(|()| ask_on(interface, group)) {
-                Ok(socket) => asking.push(Arc::new(socket)),
+            match join(&group_socket, interface, group).and_then(|()| ask_on(interface, group)) {
+                Ok(socket) => query_sockets.push(Arc::new(socket)),
                 Err(error) => {
                     tracing::debug!(%error, interface = interface.name, "no multicast there");
                 }
             }
         }
-        if asking.is_empty() {
+        if query_sockets.is_empty() {
             return Err(io::Error::new(io::ErrorKind::NotFound, "no interface takes multicast"));
         }
-        Ok(Self { group: address, hearing: Arc::new(to_tokio(hearing)?), asking, opened_on })
+        Ok(Self {
+            group: address,
+            group_socket: Arc::new(to_tokio(group_socket)?),
+            query_sockets,
+            opened_on,
+        })
     }
 
     /// Whether the interfaces have other addresses now: a socket that is bound to an address
     /// that is gone asks nobody, and its membership of the group may be gone with the address.
-    pub(super) fn are_outdated(&self, group: &Group) -> bool {
+    pub(super) fn are_outdated(&self, group: &MulticastGroup) -> bool {
         if_addrs::get_if_addrs().is_ok_and(|all| names(&chosen(&all, group)) != self.opened_on)
     }
 }
@@ -78,7 +83,7 @@ fn names(interfaces: &[&Interface]) -> BTreeSet<(String, IpAddr)> {
 }
 
 /// The interfaces to be used, one address each.
-fn chosen<'a>(all: &'a [Interface], group: &Group) -> Vec<&'a Interface> {
+fn chosen<'a>(all: &'a [Interface], group: &MulticastGroup) -> Vec<&'a Interface> {
     let is_family = |interface: &&Interface| interface.ip().is_ipv4() == group.address.is_ipv4();
     let of_family: Vec<&Interface> = all.iter().filter(is_family).collect();
     let mut chosen: Vec<&Interface> = match group.interfaces.as_str() {
@@ -109,15 +114,17 @@ fn new_socket(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn join(hearing: &Socket, interface: &Interface, group: &Group) -> io::Result<()> {
+fn join(group_socket: &Socket, interface: &Interface, group: &MulticastGroup) -> io::Result<()> {
     match (group.address.ip(), interface.ip()) {
-        (IpAddr::V4(group), IpAddr::V4(own)) => hearing.join_multicast_v4(&group, &own),
-        (IpAddr::V6(group), _) => hearing.join_multicast_v6(&group, interface.index.unwrap_or(0)),
+        (IpAddr::V4(group), IpAddr::V4(own)) => group_socket.join_multicast_v4(&group, &own),
+        (IpAddr::V6(group), _) => {
+            group_socket.join_multicast_v6(&group, interface.index.unwrap_or(0))
+        }
         _ => Ok(()),
     }
 }
 
-fn ask_on(interface: &Interface, group: &Group) -> io::Result<UdpSocket> {
+fn ask_on(interface: &Interface, group: &MulticastGroup) -> io::Result<UdpSocket> {
     let socket = new_socket(group.address)?;
     match interface.ip() {
         IpAddr::V4(own) => {

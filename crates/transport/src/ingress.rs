@@ -9,9 +9,9 @@ use parking_lot::Mutex;
 use crate::bundle;
 
 /// Most frames waiting.
-const FRAMES: usize = 16 * 1024;
+const MAX_FRAMES: usize = 16 * 1024;
 /// Most bytes waiting.
-const BYTES: usize = 64 << 20;
+const MAX_BYTES: usize = 64 << 20;
 
 /// What a bus hands over.
 #[derive(Debug)]
@@ -21,49 +21,49 @@ pub(crate) enum Arrival {
 }
 
 /// Works off what waits, as far as it can without waiting.
-pub(crate) trait Pump: Send + Sync {
-    fn pump(&self);
+pub(crate) trait ArrivalHandler: Send + Sync {
+    fn handle_arrivals(&self);
 }
 
 /// The bounded queue between the bus and the driver: 16 Ki frames, 64 MiB. A
 /// frame that does not fit is dropped and counted; its receiver-side stream then
 /// has a hole, which is told as a gap.
-pub struct Intake {
+pub struct IngressQueue {
     shared: Arc<Shared>,
 }
 
-/// The bus's end of an [`Intake`]. Cheap to clone; never waits. Who hands a frame
+/// The bus's end of an [`IngressQueue`]. Cheap to clone; never waits. Who hands a frame
 /// over may find itself opening and delivering it, and a few others: bounded work.
 #[derive(Clone)]
-pub struct IntakeSender {
+pub struct IngressSender {
     shared: Arc<Shared>,
 }
 
 #[derive(Default)]
 struct Shared {
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<Queue>,
     dropped: AtomicU64,
     /// Set when the driver starts. Weak: the bus must not keep the driver alive.
-    pump: OnceLock<Weak<dyn Pump>>,
+    arrival_handler: OnceLock<Weak<dyn ArrivalHandler>>,
 }
 
 #[derive(Default)]
-struct Waiting {
+struct Queue {
     arrivals: VecDeque<Arrival>,
     bytes: usize,
 }
 
-impl Intake {
+impl IngressQueue {
     /// An empty queue and its sending end.
     #[must_use]
-    pub fn new() -> (IntakeSender, Self) {
+    pub fn new() -> (IngressSender, Self) {
         let shared = Arc::<Shared>::default();
-        (IntakeSender { shared: shared.clone() }, Self { shared })
+        (IngressSender { shared: shared.clone() }, Self { shared })
     }
 
-    /// From now on whoever hands something over calls `pump`.
-    pub(crate) fn attach(&self, pump: Weak<dyn Pump>) {
-        let _first_and_only = self.shared.pump.set(pump);
+    /// From now on whoever hands something over calls `arrival_handler`.
+    pub(crate) fn attach(&self, arrival_handler: Weak<dyn ArrivalHandler>) {
+        let _first_and_only = self.shared.arrival_handler.set(arrival_handler);
     }
 
     pub(crate) fn pop(&self) -> Option<Arrival> {
@@ -84,7 +84,7 @@ impl Intake {
     }
 }
 
-impl IntakeSender {
+impl IngressSender {
     /// A message came: a frame, or a bundle of them.
     pub fn frame(&self, message: Bytes) {
         self.hand_over(bundle::frames(message).map(Arrival::Frame));
@@ -103,7 +103,8 @@ impl IntakeSender {
                 Arrival::Frame(frame) => frame.len(),
                 Arrival::Link(..) => 0,
             };
-            if waiting.arrivals.len() >= FRAMES || waiting.bytes.saturating_add(len) > BYTES {
+            if waiting.arrivals.len() >= MAX_FRAMES || waiting.bytes.saturating_add(len) > MAX_BYTES
+            {
                 dropped += 1;
             } else {
                 waiting.bytes += len;
@@ -112,19 +113,19 @@ impl IntakeSender {
         }
         drop(waiting);
         self.shared.dropped.fetch_add(dropped, Ordering::Relaxed);
-        if let Some(pump) = self.shared.pump.get().and_then(Weak::upgrade) {
-            pump.pump();
+        if let Some(arrival_handler) = self.shared.arrival_handler.get().and_then(Weak::upgrade) {
+            arrival_handler.handle_arrivals();
         }
     }
 }
 
-impl std::fmt::Debug for Intake {
+impl std::fmt::Debug for IngressQueue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Intake({} waiting)", self.shared.waiting.lock().arrivals.len())
     }
 }
 
-impl std::fmt::Debug for IntakeSender {
+impl std::fmt::Debug for IngressSender {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("IntakeSender")
     }
@@ -136,18 +137,18 @@ mod tests {
 
     #[test]
     fn frames_past_either_bound_are_dropped_and_counted() {
-        let (sender, intake) = Intake::new();
-        for _ in 0..FRAMES + 5 {
+        let (sender, ingress) = IngressQueue::new();
+        for _ in 0..MAX_FRAMES + 5 {
             sender.frame(Bytes::from_static(b"x"));
         }
-        assert_eq!(intake.dropped(), 5);
-        while intake.pop().is_some() {}
-        let large = Bytes::from(vec![0; BYTES / 2]);
+        assert_eq!(ingress.dropped(), 5);
+        while ingress.pop().is_some() {}
+        let large = Bytes::from(vec![0; MAX_BYTES / 2]);
         for _ in 0..3 {
             sender.frame(large.clone());
         }
-        assert_eq!(intake.dropped(), 6);
-        while intake.pop().is_some() {}
-        assert_eq!(intake.shared.waiting.lock().bytes, 0);
+        assert_eq!(ingress.dropped(), 6);
+        while ingress.pop().is_some() {}
+        assert_eq!(ingress.shared.waiting.lock().bytes, 0);
     }
 }

@@ -10,10 +10,10 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use super::handshake::{Binding, Id, KeyId};
+use super::handshake::{Binding, KeyId, NodeId};
 
 /// Most links of a node.
-const MOST: usize = 1024;
+const MAX_LINKS: usize = 1024;
 
 /// A link to another node, and what ends it.
 #[derive(Debug)]
@@ -36,34 +36,34 @@ pub(super) struct Entry<E> {
 
 /// The links of a node by the other's id.
 #[derive(Debug)]
-pub(super) struct Table<E> {
-    own: Id,
-    links: BTreeMap<Id, Entry<E>>,
+pub(super) struct LinkTable<E> {
+    own: NodeId,
+    links: BTreeMap<NodeId, Entry<E>>,
     /// Connections to each node that this node has sent its proof on.
-    proposed: BTreeMap<Id, usize>,
+    proposed: BTreeMap<NodeId, usize>,
     next: u64,
 }
 
 /// What becomes of a connection that another node has proven.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Arrival {
+pub(super) enum LinkDecision {
     /// It becomes a link, instead of one that the other node has no more, if there is any.
-    Link { replaces: bool },
+    Accept { replaces: bool },
     /// This node's own connection to that node is kept.
     Crossed,
     /// There is no room.
     Full,
 }
 
-impl<E> Table<E> {
-    pub(super) fn new(own: Id) -> Self {
+impl<E> LinkTable<E> {
+    pub(super) fn new(own: NodeId) -> Self {
         Self { own, links: BTreeMap::new(), proposed: BTreeMap::new(), next: 0 }
     }
 
     /// Whether a connection that this node dialed may be proven to `id`; if so it is proposed
     /// until [`withdraw`](Self::withdraw).
-    pub(super) fn propose(&mut self, id: Id) -> bool {
-        let may = !self.links.contains_key(&id) && self.links.len() < MOST;
+    pub(super) fn propose(&mut self, id: NodeId) -> bool {
+        let may = !self.links.contains_key(&id) && self.links.len() < MAX_LINKS;
         if may {
             *self.proposed.entry(id).or_default() += 1;
         }
@@ -71,7 +71,7 @@ impl<E> Table<E> {
     }
 
     /// A proposed connection was taken, declined or lost.
-    pub(super) fn withdraw(&mut self, id: Id) {
+    pub(super) fn withdraw(&mut self, id: NodeId) {
         if let Some(count) = self.proposed.get_mut(&id) {
             *count -= 1;
             if *count == 0 {
@@ -81,19 +81,19 @@ impl<E> Table<E> {
     }
 
     /// What becomes of a connection that the node `id` has proven.
-    pub(super) fn arrives(&self, id: Id) -> Arrival {
+    pub(super) fn decide(&self, id: NodeId) -> LinkDecision {
         let replaces = self.links.contains_key(&id);
         if self.own > id && self.proposed.contains_key(&id) {
-            Arrival::Crossed
-        } else if !replaces && self.links.len() >= MOST {
-            Arrival::Full
+            LinkDecision::Crossed
+        } else if !replaces && self.links.len() >= MAX_LINKS {
+            LinkDecision::Full
         } else {
-            Arrival::Link { replaces }
+            LinkDecision::Accept { replaces }
         }
     }
 
     /// Enters a link, instead of one to the same node. Gives its number.
-    pub(super) fn enter(&mut self, id: Id, mut entry: Entry<E>) -> u64 {
+    pub(super) fn enter(&mut self, id: NodeId, mut entry: Entry<E>) -> u64 {
         self.next += 1;
         entry.number = self.next;
         self.links.insert(id, entry);
@@ -101,7 +101,7 @@ impl<E> Table<E> {
     }
 
     /// A link ended; whether it was the one to that node.
-    pub(super) fn leave(&mut self, id: Id, number: u64) -> bool {
+    pub(super) fn leave(&mut self, id: NodeId, number: u64) -> bool {
         let is_it = self.links.get(&id).is_some_and(|entry| entry.number == number);
         if is_it {
             self.links.remove(&id);
@@ -110,26 +110,26 @@ impl<E> Table<E> {
     }
 
     /// Ends the links of which `is_over` holds; how many.
-    pub(super) fn end(&mut self, is_over: impl Fn(&Id, &Entry<E>) -> bool) -> usize {
+    pub(super) fn end(&mut self, is_over: impl Fn(&NodeId, &Entry<E>) -> bool) -> usize {
         let before = self.links.len();
         self.links.retain(|id, entry| !is_over(id, entry));
         before - self.links.len()
     }
 
-    pub(super) fn get(&self, id: &Id) -> Option<&Entry<E>> {
+    pub(super) fn get(&self, id: &NodeId) -> Option<&Entry<E>> {
         self.links.get(id)
     }
 
-    pub(super) fn get_mut(&mut self, id: &Id) -> Option<&mut Entry<E>> {
+    pub(super) fn get_mut(&mut self, id: &NodeId) -> Option<&mut Entry<E>> {
         self.links.get_mut(id)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&Id, &Entry<E>)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&NodeId, &Entry<E>)> {
         self.links.iter()
     }
 
     /// How many links this node dialed, each of which uses a slot.
-    pub(super) fn dialed(&self) -> usize {
+    pub(super) fn dialed_count(&self) -> usize {
         self.links.values().filter(|entry| entry.is_dialed).count()
     }
 }
@@ -156,29 +156,29 @@ mod tests {
 
     #[test]
     fn a_link_is_replaced_by_a_newer_one_and_its_end_says_nothing_of_that() {
-        let mut table = Table::new([2; 16]);
-        assert_eq!(table.arrives([1; 16]), Arrival::Link { replaces: false });
-        let old = table.enter([1; 16], entry(false));
-        assert!(!table.propose([1; 16]), "it is linked");
-        assert_eq!(table.arrives([1; 16]), Arrival::Link { replaces: true });
-        let new = table.enter([1; 16], entry(false));
-        assert!(!table.leave([1; 16], old));
-        assert!(table.get(&[1; 16]).is_some());
-        assert!(table.leave([1; 16], new));
-        assert!(table.propose([1; 16]));
+        let mut links = LinkTable::new([2; 16]);
+        assert_eq!(links.decide([1; 16]), LinkDecision::Accept { replaces: false });
+        let old = links.enter([1; 16], entry(false));
+        assert!(!links.propose([1; 16]), "it is linked");
+        assert_eq!(links.decide([1; 16]), LinkDecision::Accept { replaces: true });
+        let new = links.enter([1; 16], entry(false));
+        assert!(!links.leave([1; 16], old));
+        assert!(links.get(&[1; 16]).is_some());
+        assert!(links.leave([1; 16], new));
+        assert!(links.propose([1; 16]));
     }
 
     #[test]
     fn links_are_bounded() {
-        let mut table = Table::new([0xff; 16]);
+        let mut links = LinkTable::new([0xff; 16]);
         let id = |n: usize| (n as u128).to_be_bytes();
-        for n in 0..MOST {
-            table.enter(id(n), entry(false));
+        for n in 0..MAX_LINKS {
+            links.enter(id(n), entry(false));
         }
-        assert_eq!(table.arrives(id(MOST)), Arrival::Full);
-        assert!(!table.propose(id(MOST)));
-        assert_eq!(table.arrives(id(1)), Arrival::Link { replaces: true });
-        assert_eq!(table.end(|id, _| id[15] == 0), MOST / 256);
+        assert_eq!(links.decide(id(MAX_LINKS)), LinkDecision::Full);
+        assert!(!links.propose(id(MAX_LINKS)));
+        assert_eq!(links.decide(id(1)), LinkDecision::Accept { replaces: true });
+        assert_eq!(links.end(|id, _| id[15] == 0), MAX_LINKS / 256);
     }
 
     /// Two nodes that dial each other; each step of either dial happens in any order.
@@ -195,8 +195,8 @@ mod tests {
         fn of_two_nodes_that_dial_each_other_one_connection_is_kept_at_both_ends(
             order in prop::collection::vec(any::<bool>(), 12),
         ) {
-            let ids: [Id; 2] = [[1; 16], [2; 16]];
-            let mut tables = ids.map(Table::new);
+            let ids: [NodeId; 2] = [[1; 16], [2; 16]];
+            let mut tables = ids.map(LinkTable::new);
             let mut dials = [Dial::Waiting; 2];
             // The connection that each end keeps, by its dialer.
             let mut kept: [Option<usize>; 2] = [None; 2];
@@ -206,8 +206,8 @@ mod tests {
                 dials[dialer] = match dials[dialer] {
                     Dial::Waiting if tables[dialer].propose(ids[other]) => Dial::Proposed,
                     Dial::Waiting => Dial::Over,
-                    Dial::Proposed => match tables[other].arrives(ids[dialer]) {
-                        Arrival::Link { .. } => {
+                    Dial::Proposed => match tables[other].decide(ids[dialer]) {
+                        LinkDecision::Accept { .. } => {
                             tables[other].enter(ids[dialer], entry(false));
                             kept[other] = Some(dialer);
                             Dial::Verdict(true)
@@ -227,7 +227,7 @@ mod tests {
             }
             prop_assert_eq!(dials, [Dial::Over; 2]);
             prop_assert!(kept[0].is_some() && kept[0] == kept[1], "{:?}", kept);
-            prop_assert!(tables.iter().all(|table| table.proposed.is_empty()));
+            prop_assert!(tables.iter().all(|links| links.proposed.is_empty()));
         }
     }
 }

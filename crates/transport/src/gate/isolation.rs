@@ -5,26 +5,26 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long no node is linked before the warning, and the pause between two warnings.
-const HOLDS: Duration = Duration::from_secs(10);
-const AGAIN: Duration = Duration::from_secs(60);
+const ALARM_AFTER: Duration = Duration::from_secs(10);
+const ALARM_INTERVAL: Duration = Duration::from_secs(60);
 
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Notice {
+pub(crate) enum IsolationEvent {
     /// For so long no node has been linked.
-    Unreached(Duration),
+    Isolated(Duration),
     /// One is, after the operator was told that none was.
-    Reached,
+    Linked,
     /// None is, and there is no reason left to expect one, after the operator was told.
     NotExpected,
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Unreached {
+pub(crate) struct IsolationAlarm {
     since: Option<Instant>,
-    said: Option<Instant>,
+    last_report: Option<Instant>,
 }
 
-impl Unreached {
+impl IsolationAlarm {
     /// `is_expected`: an endpoint was dialed in vain, or a connection with another mode was refused
     /// lately.
     pub(crate) fn look(
@@ -32,21 +32,21 @@ impl Unreached {
         now: Instant,
         is_linked: bool,
         is_expected: bool,
-    ) -> Option<Notice> {
+    ) -> Option<IsolationEvent> {
         if is_linked {
             self.since = None;
-            return self.said.take().map(|_| Notice::Reached);
+            return self.last_report.take().map(|_| IsolationEvent::Linked);
         }
         let lasted = now.duration_since(*self.since.get_or_insert(now));
-        if !is_expected && self.said.take().is_some() {
-            return Some(Notice::NotExpected);
+        if !is_expected && self.last_report.take().is_some() {
+            return Some(IsolationEvent::NotExpected);
         }
-        let is_due = self.said.is_none_or(|said| now.duration_since(said) >= AGAIN);
-        if !is_expected || lasted < HOLDS || !is_due {
+        let is_due = self.last_report.is_none_or(|last| now.duration_since(last) >= ALARM_INTERVAL);
+        if !is_expected || lasted < ALARM_AFTER || !is_due {
             return None;
         }
-        self.said = Some(now);
-        Some(Notice::Unreached(lasted))
+        self.last_report = Some(now);
+        Some(IsolationEvent::Isolated(lasted))
     }
 }
 
@@ -62,7 +62,7 @@ impl RecentGrowth {
         if std::mem::replace(&mut self.count, count) != count {
             self.grew = Some(now);
         }
-        self.grew.is_some_and(|grew| now.duration_since(grew) < AGAIN)
+        self.grew.is_some_and(|grew| now.duration_since(grew) < ALARM_INTERVAL)
     }
 }
 
@@ -73,32 +73,32 @@ mod tests {
     #[test]
     fn it_is_said_after_ten_seconds_then_once_a_minute_and_so_is_its_end() {
         let begin = Instant::now();
-        let mut unreached = Unreached::default();
-        let mut said = Vec::new();
+        let mut alarm = IsolationAlarm::default();
+        let mut reported = Vec::new();
         for second in 0..200 {
             let now = begin + Duration::from_secs(second);
-            let say = unreached.look(now, second == 150, true);
-            said.extend(say.map(|say| (second, say)));
+            let event = alarm.look(now, second == 150, true);
+            reported.extend(event.map(|event| (second, event)));
         }
-        let for_s = |second| Notice::Unreached(Duration::from_secs(second));
+        let for_s = |second| IsolationEvent::Isolated(Duration::from_secs(second));
         let expected = [
             (10, for_s(10)),
             (70, for_s(70)),
             (130, for_s(130)),
-            (150, Notice::Reached),
+            (150, IsolationEvent::Linked),
             (161, for_s(10)),
         ];
-        assert_eq!(said, expected);
+        assert_eq!(reported, expected);
     }
 
     #[test]
     fn a_warning_ends_too_when_its_reasons_are_gone() {
         let begin = Instant::now();
-        let mut unreached = Unreached::default();
-        let mut looks = |n| unreached.look(begin + Duration::from_secs(n), false, n < 20);
-        let said: Vec<_> = (0..200).filter_map(|n| looks(n).map(|said| (n, said))).collect();
-        let raised = (10, Notice::Unreached(Duration::from_secs(10)));
-        assert_eq!(said, [raised, (20, Notice::NotExpected)]);
+        let mut alarm = IsolationAlarm::default();
+        let mut looks = |n| alarm.look(begin + Duration::from_secs(n), false, n < 20);
+        let reported: Vec<_> = (0..200).filter_map(|n| looks(n).map(|event| (n, event))).collect();
+        let raised = (10, IsolationEvent::Isolated(Duration::from_secs(10)));
+        assert_eq!(reported, [raised, (20, IsolationEvent::NotExpected)]);
     }
 
     #[test]
@@ -114,8 +114,8 @@ mod tests {
     #[test]
     fn a_node_that_expects_nobody_says_nothing() {
         let begin = Instant::now();
-        let mut unreached = Unreached::default();
-        let says = |n| unreached.look(begin + Duration::from_secs(n), false, false);
-        assert!((0..200).map(says).all(|say| say.is_none()));
+        let mut alarm = IsolationAlarm::default();
+        let events = |n| alarm.look(begin + Duration::from_secs(n), false, false);
+        assert!((0..200).map(events).all(|event| event.is_none()));
     }
 }

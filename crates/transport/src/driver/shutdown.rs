@@ -9,9 +9,9 @@ use super::Driver;
 
 /// How long what waits in the lanes may take to be sent: at the least that a receiver may
 /// take without being set aside, a full lane is empty before.
-const DRAIN: Duration = Duration::from_secs(10);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often it is looked whether the driver still runs.
-const GLANCE: Duration = Duration::from_millis(100);
+const LIVENESS_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 impl Driver {
     /// Takes no more events, sends what waits, waits a little until the others have
@@ -39,7 +39,7 @@ impl Driver {
     /// Closes the lanes, and returns when all that waited in them is sent, or receivers
     /// let too little through.
     async fn drain(&self) {
-        let limit = Instant::now() + DRAIN;
+        let limit = Instant::now() + DRAIN_TIMEOUT;
         for lane in &self.core().lanes {
             lane.close();
             // Somebody may still be sending.
@@ -59,7 +59,7 @@ impl Driver {
                     break;
                 }
                 // Nothing tells that the driver has ended by a bug.
-                let _looked_again = timeout(GLANCE, progress).await;
+                let _looked_again = timeout(LIVENESS_CHECK_INTERVAL, progress).await;
             }
         }
     }
@@ -68,7 +68,7 @@ impl Driver {
     /// goodbye, nobody could send them again.
     async fn linger(&self) {
         let core = self.core();
-        core.lingers.store(true, Ordering::Relaxed);
+        core.is_draining.store(true, Ordering::Relaxed);
         let limit = Instant::now() + self.linger;
         while self.is_running() && Instant::now() < limit {
             let until = {
@@ -82,10 +82,10 @@ impl Driver {
             }
         }
         let node = core.node();
-        let lacking: Vec<&str> = node.unacknowledged().map(|peer| peer.name.as_str()).collect();
-        if !lacking.is_empty() {
+        let lagging: Vec<&str> = node.unacknowledged().map(|peer| peer.name.as_str()).collect();
+        if !lagging.is_empty() {
             tracing::warn!(
-                nodes = %lacking.join(", "),
+                nodes = %lagging.join(", "),
                 "some have not confirmed the last events; what they miss they can only have from others"
             );
         }

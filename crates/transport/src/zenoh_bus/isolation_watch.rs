@@ -10,20 +10,20 @@ use tokio::net::TcpStream;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use super::session::{LinkedByZenoh, LiveSession};
-use crate::gate::{Notice, Unreached};
+use super::session::{LiveSession, ZenohLinkStatus};
+use crate::gate::{IsolationAlarm, IsolationEvent};
 
 const TICK: Duration = Duration::from_secs(1);
 /// How long an endpoint may take to be connected to, its name resolved.
-const CONNECT: Duration = Duration::from_secs(3);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Most endpoints that are looked at, and that a line names.
-const LOOKED_AT: usize = 8;
+const MAX_PROBED_ENDPOINTS: usize = 8;
 
 /// Watches until it is dropped.
 #[derive(Debug)]
-pub(super) struct Unlinked(JoinHandle<()>);
+pub(super) struct IsolationWatch(JoinHandle<()>);
 
-impl Unlinked {
+impl IsolationWatch {
     /// Starts on the runtime of the caller, if there are endpoints to be linked to.
     pub(super) fn start(live: &Arc<LiveSession>) -> Option<Self> {
         let endpoints = live.dialed();
@@ -32,34 +32,34 @@ impl Unlinked {
     }
 }
 
-impl Drop for Unlinked {
+impl Drop for IsolationWatch {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
 async fn watch(live: Weak<LiveSession>, endpoints: Vec<String>) {
-    let mut unreached = Unreached::default();
+    let mut unreached = IsolationAlarm::default();
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let Some(is_linked) = live.upgrade().map(|live| live.is_linked()) else { return };
-        let said = unreached.look(Instant::now(), is_linked, true);
+        let event = unreached.look(Instant::now(), is_linked, true);
         if is_linked {
             live.upgrade().into_iter().for_each(|live| live.note_errors(BTreeMap::new()));
         }
-        match said {
+        match event {
             None => {}
-            Some(Notice::Reached) => tracing::warn!("another node is linked now"),
-            Some(Notice::NotExpected) => {
+            Some(IsolationEvent::Linked) => tracing::warn!("another node is linked now"),
+            Some(IsolationEvent::NotExpected) => {
                 tracing::warn!("no other node is linked, and none is expected any more");
             }
-            Some(Notice::Unreached(lasted)) => {
-                let errors = look(&endpoints).await;
+            Some(IsolationEvent::Isolated(lasted)) => {
+                let errors = probe(&endpoints).await;
                 let mut why: Vec<String> =
                     errors.iter().map(|(endpoint, error)| format!("{endpoint}: {error}")).collect();
-                let more = endpoints.len().saturating_sub(LOOKED_AT);
+                let more = endpoints.len().saturating_sub(MAX_PROBED_ENDPOINTS);
                 if more > 0 {
                     why.push(format!("{more} more endpoints"));
                 }
@@ -78,21 +78,23 @@ async fn watch(live: Weak<LiveSession>, endpoints: Vec<String>) {
 }
 
 /// What a connection to each endpoint comes to.
-async fn look(endpoints: &[String]) -> BTreeMap<String, String> {
-    let mut looks = JoinSet::new();
-    for endpoint in endpoints.iter().take(LOOKED_AT).cloned() {
-        looks.spawn(async move {
+async fn probe(endpoints: &[String]) -> BTreeMap<String, String> {
+    let mut probes = JoinSet::new();
+    for endpoint in endpoints.iter().take(MAX_PROBED_ENDPOINTS).cloned() {
+        probes.spawn(async move {
             let address = ["tcp/", "tls/"].iter().find_map(|kind| endpoint.strip_prefix(kind));
             let why = match address {
                 None => "Zenoh has no link, and does not say why".to_owned(),
-                Some(address) => match timeout(CONNECT, TcpStream::connect(address)).await {
-                    Ok(Ok(_)) => "it takes connections, but Zenoh has no link".to_owned(),
-                    Ok(Err(error)) => error.to_string(),
-                    Err(_) => "timed out".to_owned(),
-                },
+                Some(address) => {
+                    match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
+                        Ok(Ok(_)) => "it takes connections, but Zenoh has no link".to_owned(),
+                        Ok(Err(error)) => error.to_string(),
+                        Err(_) => "timed out".to_owned(),
+                    }
+                }
             };
             (endpoint, why)
         });
     }
-    looks.join_all().await.into_iter().collect()
+    probes.join_all().await.into_iter().collect()
 }

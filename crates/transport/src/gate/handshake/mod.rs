@@ -38,9 +38,9 @@ pub(crate) const PROOF_LEN: usize = MAC_LEN;
 pub(crate) const VERDICT_LEN: usize = 1 + MAC_LEN;
 
 /// A node's life: its incarnation.
-pub(crate) type Id = [u8; 16];
+pub(crate) type NodeId = [u8; 16];
 /// The cluster, by a hash of its name.
-pub(crate) type Tag = [u8; 8];
+pub(crate) type ClusterTag = [u8; 8];
 /// The public name of a cluster key at the gate.
 pub(crate) type KeyId = [u8; 8];
 /// Names one link to its two ends, and to nobody else.
@@ -94,7 +94,7 @@ pub(crate) enum Refusal {
     /// The MAC is not of the key.
     NotProven,
     /// The other node is this node.
-    Itself,
+    IsSelf,
     /// The system gives no random numbers.
     NoRandom,
 }
@@ -107,7 +107,7 @@ impl std::fmt::Display for Refusal {
             Self::OtherMode => "its `mesh.links` differs from this node's",
             Self::OtherKey => "it has none of this node's keys",
             Self::NotProven => "it did not prove a key",
-            Self::Itself => "it is this node",
+            Self::IsSelf => "it is this node",
             Self::NoRandom => "the system gave no random numbers",
         })
     }
@@ -126,9 +126,9 @@ pub(crate) enum Verdict {
 
 /// What a node says of itself in each handshake.
 #[derive(Clone)]
-pub(crate) struct Own {
-    pub(crate) id: Id,
-    pub(crate) tag: Tag,
+pub(crate) struct LocalNode {
+    pub(crate) id: NodeId,
+    pub(crate) tag: ClusterTag,
     pub(crate) is_sealed: bool,
     /// The keys that it holds, the preferred one first.
     pub(crate) keys: Vec<GateKey>,
@@ -136,8 +136,8 @@ pub(crate) struct Own {
 
 /// A handshake at its end: the other node holds the key.
 #[derive(Debug)]
-pub(crate) struct Proven {
-    pub(crate) id: Id,
+pub(crate) struct ProvenPeer {
+    pub(crate) id: NodeId,
     pub(crate) key: KeyId,
     pub(crate) purpose: Purpose,
     pub(crate) session: Session,
@@ -145,7 +145,7 @@ pub(crate) struct Proven {
 
 /// The dialer's side, which has said hello.
 pub(crate) struct Dialer {
-    own: Own,
+    own: LocalNode,
     purpose: Purpose,
     hello: Hello,
     private: EphemeralPrivateKey,
@@ -155,7 +155,7 @@ impl Dialer {
     /// # Errors
     /// [`Refusal::NoRandom`].
     pub(crate) fn start(
-        own: &Own,
+        own: &LocalNode,
         purpose: Purpose,
         random: &dyn SecureRandom,
     ) -> Result<(Self, Hello), Refusal> {
@@ -176,22 +176,25 @@ impl Dialer {
     /// The acceptor has proven the key; the answer is the dialer's proof.
     ///
     /// # Errors
-    /// [`Refusal::OtherKey`], [`Refusal::NotProven`], [`Refusal::Itself`].
-    pub(crate) fn answer(self, answer: &Answer) -> Result<(Proven, [u8; PROOF_LEN]), Refusal> {
+    /// [`Refusal::OtherKey`], [`Refusal::NotProven`], [`Refusal::IsSelf`].
+    pub(crate) fn receive_answer(
+        self,
+        answer: &Answer,
+    ) -> Result<(ProvenPeer, [u8; PROOF_LEN]), Refusal> {
         let mut reader = Reader(answer);
         let (id, public, key_id) = (reader.take(), reader.take::<32>(), reader.take::<8>());
         let named = self.own.keys.iter().take(MAX_KEYS).find(|key| key.id == key_id);
         let key = named.ok_or(Refusal::OtherKey)?;
-        let said = [&self.hello[..], &answer[..ANSWER_LEN - MAC_LEN]].concat();
+        let authenticated = [&self.hello[..], &answer[..ANSWER_LEN - MAC_LEN]].concat();
         let mac = &answer[ANSWER_LEN - MAC_LEN..];
-        hmac::verify(&key.acceptor, &said, mac).map_err(|_| Refusal::NotProven)?;
+        hmac::verify(&key.acceptor, &authenticated, mac).map_err(|_| Refusal::NotProven)?;
         if id == self.own.id {
-            return Err(Refusal::Itself);
+            return Err(Refusal::IsSelf);
         }
         let transcript = [&self.hello[..], answer].concat();
         let proof = hmac::sign(&key.dialer, &transcript);
         let session = Session::new(self.private, &public, key, &transcript, true)?;
-        let proven = Proven { id, key: key_id, purpose: self.purpose, session };
+        let proven = ProvenPeer { id, key: key_id, purpose: self.purpose, session };
         Ok((proven, bytes(&proof)))
     }
 }
@@ -204,7 +207,7 @@ impl Dialer {
 /// `mesh.links`, or without a key, begin; [`Refusal::NotAHandshake`] of all else.
 ///
 /// [zenoh]: https://spec.zenoh.io/spec/1.0.0/wire/transport.html
-pub(crate) fn begins(with: &[u8; MAGIC.len()]) -> Result<(), Refusal> {
+pub(crate) fn check_prefix(with: &[u8; MAGIC.len()]) -> Result<(), Refusal> {
     match *with {
         magic if magic == *MAGIC => Ok(()),
         [0x16, 0x03, ..] => Err(Refusal::OtherMode),
@@ -215,7 +218,7 @@ pub(crate) fn begins(with: &[u8; MAGIC.len()]) -> Result<(), Refusal> {
 
 /// The acceptor's side, which has proven the key.
 pub(crate) struct Acceptor {
-    id: Id,
+    id: NodeId,
     purpose: Purpose,
     key: GateKey,
     transcript: Vec<u8>,
@@ -230,15 +233,16 @@ pub(crate) const NO_COMMON_KEY: Answer = [0; ANSWER_LEN];
 impl Acceptor {
     /// # Errors
     /// [`Refusal`]; of [`Refusal::OtherKey`] the dialer is told by [`NO_COMMON_KEY`].
-    pub(crate) fn hello(
-        own: &Own,
+    pub(crate) fn receive_hello(
+        own: &LocalNode,
         hello: &Hello,
         random: &dyn SecureRandom,
     ) -> Result<(Self, Answer), Refusal> {
         let mut reader = Reader(hello);
-        begins(&reader.take())?;
+        check_prefix(&reader.take())?;
         let [mode, purpose] = reader.take();
-        let (tag, id, binding): (Tag, Id, Binding) = (reader.take(), reader.take(), reader.take());
+        let (tag, id, binding): (ClusterTag, NodeId, Binding) =
+            (reader.take(), reader.take(), reader.take());
         let (public, named): ([u8; 32], [u8; 8 * MAX_KEYS]) = (reader.take(), reader.take());
         if tag != own.tag {
             return Err(Refusal::OtherCluster);
@@ -256,8 +260,9 @@ impl Acceptor {
         writer.put(&own.id);
         writer.put(&own_public);
         writer.put(&key.id);
-        let said = [&hello[..], &answer[..ANSWER_LEN - MAC_LEN]].concat();
-        answer[ANSWER_LEN - MAC_LEN..].copy_from_slice(hmac::sign(&key.acceptor, &said).as_ref());
+        let authenticated = [&hello[..], &answer[..ANSWER_LEN - MAC_LEN]].concat();
+        answer[ANSWER_LEN - MAC_LEN..]
+            .copy_from_slice(hmac::sign(&key.acceptor, &authenticated).as_ref());
         let transcript = [&hello[..], &answer].concat();
         Ok((Self { id, purpose, key: key.clone(), transcript, public, private }, answer))
     }
@@ -266,12 +271,12 @@ impl Acceptor {
     ///
     /// # Errors
     /// [`Refusal::NotProven`].
-    pub(crate) fn proof(self, proof: &[u8; PROOF_LEN]) -> Result<Proven, Refusal> {
+    pub(crate) fn receive_proof(self, proof: &[u8; PROOF_LEN]) -> Result<ProvenPeer, Refusal> {
         let verified = hmac::verify(&self.key.dialer, &self.transcript, proof);
         verified.map_err(|_| Refusal::NotProven)?;
         let Self { id, purpose, key, transcript, public, private } = self;
         let session = Session::new(private, &public, &key, &transcript, false)?;
-        Ok(Proven { id, key: key.id, purpose, session })
+        Ok(ProvenPeer { id, key: key.id, purpose, session })
     }
 }
 
@@ -279,30 +284,30 @@ impl Acceptor {
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) binding: Binding,
-    said: hmac::Key,
-    heard: hmac::Key,
+    sign_key: hmac::Key,
+    verify_key: hmac::Key,
     /// Messages said and heard.
     counts: (u64, u64),
     /// Keys of the records, for what is said and what is heard.
-    pub(crate) records: Records,
+    pub(crate) records: RecordKeys,
 }
 
 /// The keys with which a link's bytes are sealed, if they are.
-pub(crate) struct Records {
-    pub(crate) said: [u8; 32],
-    pub(crate) heard: [u8; 32],
+pub(crate) struct RecordKeys {
+    pub(crate) sending: [u8; 32],
+    pub(crate) receiving: [u8; 32],
 }
 
-impl std::fmt::Debug for Records {
+impl std::fmt::Debug for RecordKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Records")
     }
 }
 
-impl Drop for Records {
+impl Drop for RecordKeys {
     fn drop(&mut self) {
-        zeroize::Zeroize::zeroize(&mut self.said);
-        zeroize::Zeroize::zeroize(&mut self.heard);
+        zeroize::Zeroize::zeroize(&mut self.sending);
+        zeroize::Zeroize::zeroize(&mut self.receiving);
     }
 }
 
@@ -325,23 +330,24 @@ impl Session {
         });
         let agreed = agreed.map_err(|_| Refusal::NotProven)?;
         let derived = |label: &[u8]| bytes(&hmac::sign(&agreed, label));
-        let mut said = [derived(b"messages of the dialer"), derived(b"records of the dialer")];
-        let mut heard = [derived(b"messages of the acceptor"), derived(b"records of the acceptor")];
+        let mut sending = [derived(b"messages of the dialer"), derived(b"records of the dialer")];
+        let mut receiving =
+            [derived(b"messages of the acceptor"), derived(b"records of the acceptor")];
         if !is_dialer {
-            std::mem::swap(&mut said, &mut heard);
+            std::mem::swap(&mut sending, &mut receiving);
         }
         Ok(Self {
             binding: derived(b"binding"),
-            said: hmac::Key::new(hmac::HMAC_SHA256, &said[0]),
-            heard: hmac::Key::new(hmac::HMAC_SHA256, &heard[0]),
+            sign_key: hmac::Key::new(hmac::HMAC_SHA256, &sending[0]),
+            verify_key: hmac::Key::new(hmac::HMAC_SHA256, &receiving[0]),
             counts: (0, 0),
-            records: Records { said: said[1], heard: heard[1] },
+            records: RecordKeys { sending: sending[1], receiving: receiving[1] },
         })
     }
 
     /// The MAC of a message that this node says now.
     pub(crate) fn sign(&mut self, message: &[u8]) -> [u8; MAC_LEN] {
-        let mac = hmac::sign(&self.said, &[&self.counts.0.to_be_bytes()[..], message].concat());
+        let mac = hmac::sign(&self.sign_key, &[&self.counts.0.to_be_bytes()[..], message].concat());
         self.counts.0 += 1;
         bytes(&mac)
     }
@@ -352,12 +358,12 @@ impl Session {
     /// [`Refusal::NotProven`].
     pub(crate) fn verify(&mut self, message: &[u8], mac: &[u8]) -> Result<(), Refusal> {
         let numbered = [&self.counts.1.to_be_bytes()[..], message].concat();
-        hmac::verify(&self.heard, &numbered, mac).map_err(|_| Refusal::NotProven)?;
+        hmac::verify(&self.verify_key, &numbered, mac).map_err(|_| Refusal::NotProven)?;
         self.counts.1 += 1;
         Ok(())
     }
 
-    pub(crate) fn say(&mut self, verdict: Verdict) -> [u8; VERDICT_LEN] {
+    pub(crate) fn encode_verdict(&mut self, verdict: Verdict) -> [u8; VERDICT_LEN] {
         let number = match verdict {
             Verdict::Taken => 0,
             Verdict::Crossed => 1,
@@ -370,7 +376,10 @@ impl Session {
 
     /// # Errors
     /// [`Refusal::NotProven`].
-    pub(crate) fn hear(&mut self, message: &[u8; VERDICT_LEN]) -> Result<Verdict, Refusal> {
+    pub(crate) fn decode_verdict(
+        &mut self,
+        message: &[u8; VERDICT_LEN],
+    ) -> Result<Verdict, Refusal> {
         self.verify(&message[..1], &message[1..])?;
         match message[0] {
             0 => Ok(Verdict::Taken),
@@ -419,6 +428,6 @@ impl Reader<'_> {
     }
 }
 
-pub(super) mod any;
+pub(super) mod fuzz;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -21,51 +21,55 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// Slots of the first session: enough for a cluster of some ninety nodes, of whose links a node
+/// SessionSlots of the first session: enough for a cluster of some ninety nodes, of whose links a node
 /// dials about half, so that a start of many opens no session anew. Fewer where the process may
-/// have less than [`ENOUGH`] descriptors, of which a slot takes two.
-const FIRST_SLOTS: usize = 64;
-const FEW_SLOTS: usize = 16;
-const ENOUGH: u64 = 1024;
+/// have less than [`MIN_FILES_FOR_DEFAULT`] descriptors, of which a slot takes two.
+const DEFAULT_SLOTS: usize = 64;
+const REDUCED_SLOTS: usize = 16;
+const MIN_FILES_FOR_DEFAULT: u64 = 1024;
 /// Most slots of any session.
-const MOST_SLOTS: usize = 1024;
+const MAX_SLOTS: usize = 1024;
 /// Longest path of a Unix socket that every system takes.
-const LONGEST_PATH: usize = 100;
+const MAX_SOCKET_PATH: usize = 100;
 /// How directories of sockets are named; the rest is random.
-const PREFIX: &str = "mailmesh-links-";
+const DIR_PREFIX: &str = "mailmesh-links-";
 /// Most leftovers of processes that were killed that are looked at.
-const LEFTOVERS: usize = 256;
+const MAX_SWEPT_DIRS: usize = 256;
 /// How long the system may take to say how a connection is.
-const ANSWER: Duration = Duration::from_secs(1);
+const READY_TIMEOUT: Duration = Duration::from_secs(1);
 /// An empty or unlocked directory that is newer may be one that another process is making.
-const MAKING: Duration = Duration::from_secs(60);
+const MIN_STALE_AGE: Duration = Duration::from_secs(60);
 
 /// How many files the process may open, if that is bounded.
-fn most_files() -> Option<u64> {
+fn open_file_limit() -> Option<u64> {
     rustix::process::getrlimit(rustix::process::Resource::Nofile).current
 }
 
 /// How many slots the first session has.
-pub(super) fn first_slots() -> usize {
-    if most_files().is_none_or(|limit| limit >= ENOUGH) { FIRST_SLOTS } else { FEW_SLOTS }
+pub(super) fn default_count() -> usize {
+    if open_file_limit().is_none_or(|limit| limit >= MIN_FILES_FOR_DEFAULT) {
+        DEFAULT_SLOTS
+    } else {
+        REDUCED_SLOTS
+    }
 }
 
 /// How many connections that have proven nothing may be open: a quarter of what the process may
-/// open, if that is less than `most`.
-pub(super) fn unproven(most: usize) -> usize {
-    let quarter = most_files().and_then(|limit| usize::try_from(limit / 4).ok());
-    quarter.map_or(most, |quarter| quarter.clamp(8, most))
+/// open, if that is less than `max`.
+pub(super) fn max_unproven(max: usize) -> usize {
+    let quarter = open_file_limit().and_then(|limit| usize::try_from(limit / 4).ok());
+    quarter.map_or(max, |quarter| quarter.clamp(8, max))
 }
 
 /// A directory with the sockets of one session; it goes when dropped.
 #[derive(Debug)]
-pub(super) struct Dir {
+pub(super) struct SocketDir {
     path: PathBuf,
     /// Locked while the process lives.
     _lock: File,
 }
 
-impl Dir {
+impl SocketDir {
     /// Makes one where this user may: nothing of it is for others.
     ///
     /// # Errors
@@ -91,14 +95,14 @@ impl Dir {
         let filled = SystemRandom::new().fill(&mut random);
         filled.map_err(|_| io::Error::other("the system gives no random numbers"))?;
         let name: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-        let path = base.join(format!("{PREFIX}{name}"));
+        let path = base.join(format!("{DIR_PREFIX}{name}"));
         // Zenoh takes endpoints as text, in which these begin something else.
         let is_text = path.to_str().is_some_and(|path| !path.contains(['#', '?', ';', '|']));
-        if !is_text || path.as_os_str().len() + "/zenoh.lock".len() > LONGEST_PATH {
+        if !is_text || path.as_os_str().len() + "/zenoh.lock".len() > MAX_SOCKET_PATH {
             let why = format!("the path {} cannot be one of a socket", path.display());
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
-        if !is_kept(&std::fs::metadata(base)?) {
+        if !is_protected(&std::fs::metadata(base)?) {
             let why = format!("others may rename what is in {}", base.display());
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
         }
@@ -117,7 +121,7 @@ impl Dir {
     }
 }
 
-impl Drop for Dir {
+impl Drop for SocketDir {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_dir_all(&self.path) {
             tracing::debug!(%error, "a directory of sockets is left over");
@@ -126,7 +130,7 @@ impl Drop for Dir {
 }
 
 /// Whether nobody but this user and root can rename what this user puts in a directory.
-fn is_kept(base: &std::fs::Metadata) -> bool {
+fn is_protected(base: &std::fs::Metadata) -> bool {
     let (mode, owner) = (base.mode(), base.uid());
     let is_trusted = owner == 0 || owner == rustix::process::geteuid().as_raw();
     is_trusted && (mode & 0o022 == 0 || mode & 0o1000 != 0)
@@ -137,16 +141,16 @@ fn sweep(base: &Path) {
     let own = rustix::process::geteuid().as_raw();
     let Ok(entries) = std::fs::read_dir(base) else { return };
     let is_named = |entry: &std::fs::DirEntry| {
-        entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX))
+        entry.file_name().to_str().is_some_and(|name| name.starts_with(DIR_PREFIX))
     };
     let is_left = |entry: &std::fs::DirEntry| {
         // Of a symbolic link it is the link's.
         let Ok(metadata) = entry.metadata() else { return false };
         let age = metadata.modified().ok().and_then(|at| at.elapsed().ok());
-        let is_old = age.is_some_and(|age| age > MAKING);
+        let is_old = age.is_some_and(|age| age > MIN_STALE_AGE);
         metadata.is_dir() && metadata.uid() == own && is_old
     };
-    for entry in entries.flatten().filter(is_named).filter(is_left).take(LEFTOVERS) {
+    for entry in entries.flatten().filter(is_named).filter(is_left).take(MAX_SWEPT_DIRS) {
         let Ok(dir) = File::open(entry.path()) else { continue };
         if matches!(dir.try_lock(), Ok(()) | Err(TryLockError::Error(_))) {
             let _gone_already = std::fs::remove_dir_all(entry.path());
@@ -156,31 +160,31 @@ fn sweep(base: &Path) {
 
 /// The sockets of one session of Zenoh.
 #[derive(Debug)]
-pub(crate) struct Slots {
-    dir: Dir,
+pub(crate) struct SessionSlots {
+    dir: SocketDir,
     count: usize,
-    held: Arc<Held>,
+    waiting: Arc<WaitingStreams>,
     accepting: JoinHandle<()>,
 }
 
 #[derive(Debug, Default)]
-struct Held {
+struct WaitingStreams {
     /// Connections of Zenoh that wait for a link; the one that waits longest first.
     streams: Mutex<VecDeque<UnixStream>>,
     more: Notify,
 }
 
-impl Slots {
+impl SessionSlots {
     /// Makes them; on a runtime.
     ///
     /// # Errors
     /// The system's.
     pub(super) fn new(count: usize) -> io::Result<Self> {
-        let dir = Dir::new()?;
+        let dir = SocketDir::new()?;
         let listener = UnixListener::bind(dir.slots())?;
-        let held = Arc::<Held>::default();
-        let accepting = tokio::spawn(accept(listener, count, held.clone()));
-        Ok(Self { dir, count, held, accepting })
+        let waiting = Arc::<WaitingStreams>::default();
+        let accepting = tokio::spawn(accept(listener, count, waiting.clone()));
+        Ok(Self { dir, count, waiting, accepting })
     }
 
     /// Where Zenoh listens.
@@ -195,18 +199,18 @@ impl Slots {
     }
 
     /// A connection that Zenoh has dialed, which ends in a link; waits for it for a moment.
-    pub(super) async fn take(&self, patience: Duration) -> Option<UnixStream> {
+    pub(super) async fn take(&self, wait: Duration) -> Option<UnixStream> {
         let taken = async {
             loop {
-                let stream = self.held.streams.lock().pop_front();
+                let stream = self.waiting.streams.lock().pop_front();
                 match stream {
                     Some(stream) if is_open(&stream).await => return stream,
                     Some(_) => {}
-                    None => self.held.more.notified().await,
+                    None => self.waiting.more.notified().await,
                 }
             }
         };
-        timeout(patience, taken).await.ok()
+        timeout(wait, taken).await.ok()
     }
 
     /// A connection to Zenoh, for a link that another node has dialed.
@@ -219,14 +223,14 @@ impl Slots {
 
     /// How many slots the next session has to have, if `used` are used by links: twice as many
     /// when fewer than a quarter is free.
-    pub(super) fn wanted(&self, used: usize) -> Option<usize> {
+    pub(super) fn wanted_slots(&self, used: usize) -> Option<usize> {
         let is_short = self.count.saturating_sub(used) < self.count.div_ceil(4);
-        (is_short && self.count < MOST_SLOTS).then(|| (2 * self.count).min(MOST_SLOTS))
+        (is_short && self.count < MAX_SLOTS).then(|| (2 * self.count).min(MAX_SLOTS))
     }
 
     /// Whether Zenoh can be connected to, and can dial its slots: somebody may clear the directory
     /// for temporary files.
-    pub(super) fn are_there(&self) -> bool {
+    pub(super) fn exist(&self) -> bool {
         [self.dir.zenoh(), self.dir.slots()].iter().all(|path| path.exists())
     }
 
@@ -234,11 +238,11 @@ impl Slots {
     pub(super) fn retire(&self) {
         self.accepting.abort();
         let _socket_goes_with_the_directory = std::fs::remove_file(self.dir.slots());
-        self.held.streams.lock().clear();
+        self.waiting.streams.lock().clear();
     }
 }
 
-impl Drop for Slots {
+impl Drop for SessionSlots {
     fn drop(&mut self) {
         self.accepting.abort();
     }
@@ -247,21 +251,21 @@ impl Drop for Slots {
 /// Whether Zenoh still waits at the other end: after a day it gives up and dials again. Its first
 /// message is there to be read in either case.
 async fn is_open(stream: &UnixStream) -> bool {
-    let ready = timeout(ANSWER, stream.ready(Interest::READABLE | Interest::WRITABLE)).await;
+    let ready = timeout(READY_TIMEOUT, stream.ready(Interest::READABLE | Interest::WRITABLE)).await;
     ready.is_ok_and(|ready| ready.is_ok_and(|ready| !ready.is_read_closed()))
 }
 
-async fn accept(listener: UnixListener, most: usize, held: Arc<Held>) {
+async fn accept(listener: UnixListener, max: usize, waiting: Arc<WaitingStreams>) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let mut streams = held.streams.lock();
+                let mut streams = waiting.streams.lock();
                 streams.push_back(stream);
                 // Others of this user may connect as well.
-                if streams.len() > most {
+                if streams.len() > max {
                     streams.pop_front();
                 }
-                held.more.notify_one();
+                waiting.more.notify_one();
             }
             // As when there is no descriptor left.
             Err(error) => {
@@ -276,17 +280,17 @@ async fn accept(listener: UnixListener, most: usize, held: Arc<Held>) {
 mod tests {
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(20);
+    const TIMEOUT: Duration = Duration::from_secs(20);
 
     #[tokio::test]
     async fn a_slot_that_zenoh_has_given_up_is_not_taken() {
-        let slots = Slots::new(3).unwrap();
+        let slots = SessionSlots::new(3).unwrap();
         let given_up = UnixStream::connect(slots.dir.slots()).await.unwrap();
         given_up.try_write(b"first message").unwrap();
         drop(given_up);
         let waits = UnixStream::connect(slots.dir.slots()).await.unwrap();
         waits.try_write(b"another").unwrap();
-        let taken = slots.take(PATIENCE).await.unwrap();
+        let taken = slots.take(TIMEOUT).await.unwrap();
         taken.readable().await.unwrap();
         let mut bytes = [0; 20];
         assert_eq!(taken.try_read(&mut bytes).unwrap(), 7);
@@ -295,17 +299,17 @@ mod tests {
 
     #[tokio::test]
     async fn twice_as_many_slots_are_wanted_when_fewer_than_a_quarter_is_free() {
-        let slots = Slots::new(16).unwrap();
-        let wanted: Vec<_> = [0, 12, 13, 40].map(|used| slots.wanted(used)).to_vec();
-        assert_eq!(wanted, [None, None, Some(32), Some(32)]);
+        let slots = SessionSlots::new(16).unwrap();
+        let wanted_slots: Vec<_> = [0, 12, 13, 40].map(|used| slots.wanted_slots(used)).to_vec();
+        assert_eq!(wanted_slots, [None, None, Some(32), Some(32)]);
         assert_eq!(slots.connect().len(), 16);
     }
 
     #[tokio::test]
     async fn leftovers_of_the_dead_go_and_those_of_the_living_stay() {
         let base = tempfile::tempdir().unwrap();
-        let living = Dir::within(base.path()).unwrap();
-        let dead = base.path().join(format!("{PREFIX}dead"));
+        let living = SocketDir::within(base.path()).unwrap();
+        let dead = base.path().join(format!("{DIR_PREFIX}dead"));
         let other = base.path().join("others");
         for dir in [&dead, &other] {
             std::fs::create_dir(dir).unwrap();
@@ -330,7 +334,7 @@ mod tests {
         let odd = base.path().join("a#b");
         for dir in [&long, &odd] {
             std::fs::create_dir(dir).unwrap();
-            assert_eq!(Dir::within(dir).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+            assert_eq!(SocketDir::within(dir).unwrap_err().kind(), io::ErrorKind::InvalidInput);
         }
     }
 }

@@ -7,20 +7,20 @@ use parking_lot::Mutex;
 use ring::hmac;
 use tokio::time::Instant;
 
-use super::budget::Budget;
-use super::message::{Message, Name, Nonce, Read, Tag, Zid};
+use super::hash_budget::HashBudget;
+use super::message::{ClusterTag, Decoded, Message, MessageId, Nonce, Zid};
 use crate::OtherKeys;
 
 /// Messages that are remembered so that a repetition is dropped.
-const SEEN: usize = 1_024;
+const MAX_SEEN: usize = 1_024;
 /// Most copies of an own question that are counted: more than sockets.
-const COPIES: usize = 256;
+const MAX_COUNTED_ECHOES: usize = 256;
 
 /// Passes each authentic message once. A repetition costs a lookup; a changed copy costs one hash
 /// of the budget.
 #[derive(Debug)]
-pub(super) struct Sieve {
-    tag: Tag,
+pub(super) struct DatagramFilter {
+    tag: ClusterTag,
     keys: Vec<hmac::Key>,
     own: Zid,
     other_keys: OtherKeys,
@@ -29,26 +29,26 @@ pub(super) struct Sieve {
 
 #[derive(Debug)]
 struct State {
-    budget: Budget,
-    seen: HashSet<Name>,
+    hash_budget: HashBudget,
+    seen: HashSet<MessageId>,
     /// The same, the oldest first.
-    order: VecDeque<Name>,
+    order: VecDeque<MessageId>,
     /// This node's last question, and how often the host's multicast brought it back.
     asked: Option<Nonce>,
     echoes: usize,
 }
 
 impl State {
-    fn is_known(&self, name: &Name) -> bool {
+    fn is_known(&self, name: &MessageId) -> bool {
         self.seen.contains(name)
     }
 
-    fn note(&mut self, name: Name) -> bool {
+    fn note(&mut self, name: MessageId) -> bool {
         if !self.seen.insert(name) {
             return false;
         }
         self.order.push_back(name);
-        if self.order.len() > SEEN
+        if self.order.len() > MAX_SEEN
             && let Some(oldest) = self.order.pop_front()
         {
             self.seen.remove(&oldest);
@@ -57,16 +57,16 @@ impl State {
     }
 }
 
-impl Sieve {
+impl DatagramFilter {
     pub(super) fn new(
-        tag: Tag,
+        tag: ClusterTag,
         keys: Vec<hmac::Key>,
         own: Zid,
         other_keys: OtherKeys,
         now: Instant,
     ) -> Self {
         let state = State {
-            budget: Budget::new(now),
+            hash_budget: HashBudget::new(now),
             seen: HashSet::new(),
             order: VecDeque::new(),
             asked: None,
@@ -76,7 +76,7 @@ impl Sieve {
     }
 
     /// A question of this node is about to be sent; its echoes are counted from now on.
-    pub(super) fn ask(&self, nonce: Nonce) {
+    pub(super) fn expect_echoes(&self, nonce: Nonce) {
         let mut state = self.state.lock();
         (state.asked, state.echoes) = (Some(nonce), 0);
     }
@@ -87,35 +87,35 @@ impl Sieve {
     }
 
     /// A message of another node that was not taken before, and the number of its key.
-    pub(super) fn take(
+    pub(super) fn accept(
         &self,
         now: Instant,
         from: IpAddr,
         bytes: &[u8],
     ) -> Option<(Message, usize)> {
-        if !Message::may_be(bytes, self.tag) {
+        if !Message::has_valid_header(bytes, self.tag) {
             return None;
         }
-        let name = Message::name(bytes)?;
+        let name = Message::id(bytes)?;
         let is_own = name.zid == self.own;
         {
             let mut state = self.state.lock();
-            let is_of_use = if is_own {
-                state.asked == Some(name.nonce) && state.echoes < COPIES
+            let is_relevant = if is_own {
+                state.asked == Some(name.nonce) && state.echoes < MAX_COUNTED_ECHOES
             } else {
                 !state.is_known(&name)
             };
-            if !is_of_use || !state.budget.take(now, from) {
+            if !is_relevant || !state.hash_budget.take(now, from) {
                 return None;
             }
         }
         let (message, key) = match Message::decode(bytes, self.tag, &self.keys) {
-            Read::Message(message, key) => (message, key),
-            Read::OtherKey => {
+            Decoded::Message(message, key) => (message, key),
+            Decoded::OtherKey => {
                 self.other_keys.note();
                 return None;
             }
-            Read::Nothing => return None,
+            Decoded::Nothing => return None,
         };
         let mut state = self.state.lock();
         if is_own {
@@ -133,7 +133,7 @@ mod tests {
     use super::super::message::Body;
     use super::*;
 
-    const TAG: Tag = *b"cluster.";
+    const TAG: ClusterTag = *b"cluster.";
     const OWN: Zid = [1; 16];
 
     fn key() -> hmac::Key {
@@ -150,46 +150,46 @@ mod tests {
     #[test]
     fn recordings_and_changed_copies_keep_no_honest_question_out() {
         let now = Instant::now();
-        let sieve = Sieve::new(TAG, vec![key()], OWN, OtherKeys::default(), now);
+        let filter = DatagramFilter::new(TAG, vec![key()], OWN, OtherKeys::default(), now);
         let from = IpAddr::from(Ipv4Addr::LOCALHOST);
         let recorded = question(0, [2; 16]);
-        assert!(sieve.take(now, from, &recorded).is_some());
+        assert!(filter.accept(now, from, &recorded).is_some());
         for _ in 0..100_000 {
-            assert!(sieve.take(now, from, &recorded).is_none());
+            assert!(filter.accept(now, from, &recorded).is_none());
         }
         let mut changed = recorded;
         // A name that was not heard.
         changed[20] ^= 1;
         for _ in 0..1_500 {
-            assert!(sieve.take(now, from, &changed).is_none());
+            assert!(filter.accept(now, from, &changed).is_none());
         }
-        assert!(sieve.take(now, from, &question(1, [3; 16])).is_some());
+        assert!(filter.accept(now, from, &question(1, [3; 16])).is_some());
     }
 
     #[test]
     fn own_questions_are_counted_and_not_taken() {
         let now = Instant::now();
-        let sieve = Sieve::new(TAG, vec![key()], OWN, OtherKeys::default(), now);
+        let filter = DatagramFilter::new(TAG, vec![key()], OWN, OtherKeys::default(), now);
         let from = IpAddr::from(Ipv4Addr::LOCALHOST);
-        let heard = |n| sieve.take(now, from, &question(n, OWN)).is_some();
-        sieve.ask(Nonce::default());
-        assert!(!heard(0) && !heard(0) && !heard(7));
-        assert_eq!(sieve.echoes(), 2);
-        (0..1_000).for_each(|_| assert!(!heard(0)));
-        assert_eq!(sieve.echoes(), COPIES);
-        sieve.ask([9; 16]);
-        assert_eq!(sieve.echoes(), 0);
+        let accepts = |n| filter.accept(now, from, &question(n, OWN)).is_some();
+        filter.expect_echoes(Nonce::default());
+        assert!(!accepts(0) && !accepts(0) && !accepts(7));
+        assert_eq!(filter.echoes(), 2);
+        (0..1_000).for_each(|_| assert!(!accepts(0)));
+        assert_eq!(filter.echoes(), MAX_COUNTED_ECHOES);
+        filter.expect_echoes([9; 16]);
+        assert_eq!(filter.echoes(), 0);
     }
 
     #[test]
     fn what_was_seen_is_bounded() {
         let now = Instant::now();
-        let sieve = Sieve::new(TAG, vec![key()], OWN, OtherKeys::default(), now);
+        let filter = DatagramFilter::new(TAG, vec![key()], OWN, OtherKeys::default(), now);
         for n in 0..5_000 {
             let from = IpAddr::from(Ipv4Addr::from(n / 100));
-            assert!(sieve.take(now, from, &question(n, [2; 16])).is_some());
+            assert!(filter.accept(now, from, &question(n, [2; 16])).is_some());
         }
-        let state = sieve.state.lock();
-        assert_eq!((state.seen.len(), state.order.len()), (SEEN, SEEN));
+        let state = filter.state.lock();
+        assert_eq!((state.seen.len(), state.order.len()), (MAX_SEEN, MAX_SEEN));
     }
 }
