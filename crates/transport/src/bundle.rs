@@ -1,8 +1,8 @@
 //! Several frames for one peer in one message of the bus.
 //!
-//! What is sent again is often thousands of frames of one event. Each put alone costs
-//! system calls and wake-ups at both ends; together they cost little more than one.
-//! The frames are sealed each; the bundle around them says nothing that needs trust.
+//! A retransmission often consists of thousands of frames with one event each. Each separate put
+//! costs system calls and wake-ups at both ends; a bundle costs little more than one put. Each
+//! frame is sealed by itself, so the bundle around the frames needs no authentication.
 //!
 //! ```text
 //! "mmB\x01"  (length, 4 bytes big endian; frame) ...
@@ -11,16 +11,16 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use mailmesh_delivery::Incarnation;
 
-/// No frame begins so: the third byte of a frame is its version.
+/// No frame begins with these bytes: the third byte of a frame is its version.
 const MAGIC: &[u8; 4] = b"mmB\x01";
-/// Length of the length before each frame.
+/// Bytes of the length before each frame.
 const LENGTH_PREFIX: usize = size_of::<u32>();
-/// Longest bundle in bytes: one message of a TCP link of Zenoh is not split.
+/// Maximum bundle length in bytes. Zenoh does not split a message of this length on a TCP link.
 const MAX_BUNDLE_LEN: usize = 48 << 10;
-/// Most frames taken from a bundle; more than fit a bundle of ours.
+/// Maximum number of frames in a bundle, for the sender and for the receiver.
 const MAX_FRAMES: usize = 1024;
 
-/// Frames that wait to be put together.
+/// Frames that are being collected for one peer.
 #[derive(Debug, Default)]
 pub(crate) struct Bundle {
     peer: Option<Incarnation>,
@@ -29,7 +29,7 @@ pub(crate) struct Bundle {
 }
 
 impl Bundle {
-    /// Whether a frame for `to` of this length may be added to what waits.
+    /// Whether a frame of `len` bytes for `peer` may be added.
     pub(crate) fn has_room(&self, peer: Incarnation, len: usize) -> bool {
         self.frames.is_empty()
             || (self.peer == Some(peer)
@@ -37,7 +37,7 @@ impl Bundle {
                 && self.frames.len() < MAX_FRAMES)
     }
 
-    /// Adds a frame; the bundle must have room.
+    /// Adds a frame. The caller has checked [`has_room`](Self::has_room).
     pub(crate) fn add(&mut self, peer: Incarnation, frame: Bytes) {
         if self.frames.is_empty() {
             (self.peer, self.len) = (Some(peer), MAGIC.len());
@@ -46,7 +46,8 @@ impl Bundle {
         self.frames.push(frame);
     }
 
-    /// What is to be put, if there is anything: one frame goes as it is.
+    /// The message to be put, if any frame was collected. A single frame goes without a bundle
+    /// around it.
     pub(crate) fn take(&mut self) -> Option<(Incarnation, Bytes)> {
         let peer = self.peer.take()?;
         if let [frame] = self.frames.as_mut_slice() {
@@ -65,9 +66,10 @@ impl Bundle {
     }
 }
 
-/// The frames of a message: those of a bundle, each a copy, so that one that is kept
-/// does not keep the whole bundle; or the one frame that it is. What of a bundle is cut
-/// off or past the bound comes as an empty frame, to be refused and counted.
+/// The frames of a message: the message itself, or the frames of a bundle. Each frame of a bundle
+/// is a copy, so that a frame that is kept does not keep the whole bundle. A truncated frame, and a
+/// frame past the maximum number, yields one empty frame, which the decoder refuses and counts; the
+/// rest of the bundle is skipped.
 pub(crate) fn frames(mut message: Bytes) -> impl Iterator<Item = Bytes> {
     let is_bundle = message.starts_with(MAGIC);
     let mut whole = (!is_bundle).then(|| message.clone());
@@ -88,7 +90,7 @@ pub(crate) fn frames(mut message: Bytes) -> impl Iterator<Item = Bytes> {
     std::iter::from_fn(move || whole.take()).chain(bundled)
 }
 
-/// The first frame of what follows the magic; none has a length of 0.
+/// The first frame of `rest`, the bytes after the magic. A frame of length 0 is invalid.
 fn first_frame(rest: &[u8]) -> Option<&[u8]> {
     let (length, rest) = rest.split_first_chunk::<LENGTH_PREFIX>()?;
     let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
@@ -115,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bundle_is_for_one_and_bounded() {
+    fn a_bundle_is_for_one_peer_and_bounded() {
         let mut bundle = Bundle::default();
         assert_eq!(bundle.take(), None);
         assert!(bundle.has_room(PEER, 1 << 20), "a long frame goes alone");
@@ -125,14 +127,14 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_alone_stays_as_it_is() {
+    fn a_single_frame_gets_no_bundle() {
         let frame = Bytes::from_static(b"mm frame");
         assert_eq!(bundled(std::slice::from_ref(&frame)), frame);
         assert_eq!(frames(frame.clone()).collect::<Vec<_>>(), [frame]);
     }
 
     #[test]
-    fn a_length_that_lies_is_told_and_takes_nothing_from_the_frames_before_it() {
+    fn a_false_length_spoils_no_frame_before_it() {
         let mut message = bundled(&[b"one"[..].into(), b"two"[..].into()]).to_vec();
         message.extend(u32::MAX.to_be_bytes());
         message.extend(b"three");
@@ -148,7 +150,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_goes_in_comes_out(
+        fn bundled_frames_are_read_back_unchanged(
             given in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..40), 2..40),
         ) {
             let given: Vec<Bytes> = given.into_iter().map(Bytes::from).collect();

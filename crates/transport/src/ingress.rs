@@ -8,47 +8,47 @@ use parking_lot::Mutex;
 
 use crate::bundle;
 
-/// Most frames waiting.
+/// Maximum number of queued frames.
 const MAX_FRAMES: usize = 16 * 1024;
-/// Most bytes waiting.
+/// Maximum number of queued bytes.
 const MAX_BYTES: usize = 64 << 20;
 
-/// What a bus hands over.
+/// One item that the bus hands over.
 #[derive(Debug)]
 pub(crate) enum Arrival {
     Frame(Bytes),
     Link(Incarnation, Link),
 }
 
-/// Works off what waits, as far as it can without waiting.
+/// Handles queued arrivals as far as it can without waiting.
 pub(crate) trait ArrivalHandler: Send + Sync {
     fn handle_arrivals(&self);
 }
 
-/// The bounded queue between the bus and the driver: 16 Ki frames, 64 MiB. A
-/// frame that does not fit is dropped and counted; its receiver-side stream then
-/// has a hole, which is told as a gap.
+/// The bounded queue between the bus and the driver: 16 Ki frames, 64 MiB. A frame that does not
+/// fit is dropped and counted. Its stream then has a hole at this node, which is repaired or
+/// reported as a gap.
 pub struct IngressQueue {
-    shared: Arc<Shared>,
+    shared: Arc<SharedQueue>,
 }
 
-/// The bus's end of an [`IngressQueue`]. Cheap to clone; never waits. Who hands a frame
-/// over may find itself opening and delivering it, and a few others: bounded work.
+/// The bus's end of an [`IngressQueue`]. It is cheap to clone and never waits. The thread that
+/// hands a frame over may handle this frame and a bounded number of others before the call returns.
 #[derive(Clone)]
 pub struct IngressSender {
-    shared: Arc<Shared>,
+    shared: Arc<SharedQueue>,
 }
 
 #[derive(Default)]
-struct Shared {
-    waiting: Mutex<Queue>,
+struct SharedQueue {
+    waiting: Mutex<Arrivals>,
     dropped: AtomicU64,
-    /// Set when the driver starts. Weak: the bus must not keep the driver alive.
+    /// Set when the driver starts. Weak, so that the bus does not keep the driver alive.
     arrival_handler: OnceLock<Weak<dyn ArrivalHandler>>,
 }
 
 #[derive(Default)]
-struct Queue {
+struct Arrivals {
     arrivals: VecDeque<Arrival>,
     bytes: usize,
 }
@@ -57,11 +57,11 @@ impl IngressQueue {
     /// An empty queue and its sending end.
     #[must_use]
     pub fn new() -> (IngressSender, Self) {
-        let shared = Arc::<Shared>::default();
+        let shared = Arc::<SharedQueue>::default();
         (IngressSender { shared: shared.clone() }, Self { shared })
     }
 
-    /// From now on whoever hands something over calls `arrival_handler`.
+    /// From now on each thread that hands over an arrival calls `arrival_handler`.
     pub(crate) fn attach(&self, arrival_handler: Weak<dyn ArrivalHandler>) {
         let _first_and_only = self.shared.arrival_handler.set(arrival_handler);
     }
@@ -85,12 +85,12 @@ impl IngressQueue {
 }
 
 impl IngressSender {
-    /// A message came: a frame, or a bundle of them.
+    /// A message arrived: a frame, or a bundle of frames.
     pub fn frame(&self, message: Bytes) {
         self.hand_over(bundle::frames(message).map(Arrival::Frame));
     }
 
-    /// The way to a peer opened or closed. A hint: it may be dropped.
+    /// The path to a peer opened or closed. This is a hint and may be dropped.
     pub fn link(&self, peer: Incarnation, link: Link) {
         self.hand_over([Arrival::Link(peer, link)]);
     }

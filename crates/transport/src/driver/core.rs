@@ -1,4 +1,4 @@
-//! What sending and receiving share: the node, the lanes, and the clock.
+//! State shared by sending and receiving: the node, the lanes, and the clock.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,33 +13,33 @@ use tokio::time::Instant;
 use super::stalls::StallDetector;
 use crate::lanes::LaneQueue;
 
-/// **Lock order**: the receiving side, the node, a lane.
+/// **Lock order**: the receiver's state, the node, a lane.
 pub(super) struct Core {
     pub(super) incarnation: Incarnation,
     node: Mutex<Endpoint>,
     pub(super) lanes: [LaneQueue; 2],
     start: Instant,
     stalls: StallDetector,
-    /// Wakes the task: frames to put wait, or a deadline came nearer.
+    /// Wakes the task: frames wait to be put, or an earlier deadline was set.
     pub(super) wake: Notify,
-    /// When the task will look next, in nanoseconds since the start.
+    /// When the task polls next, in nanoseconds of the node's time.
     next_poll: AtomicU64,
-    /// The task looks at least that often, due or not: that nobody looked is how a process
-    /// knows that it stood still. Half of the longest time between heartbeats, so that a node at
-    /// rest is woken once more for each.
+    /// The task polls at least this often, even without a deadline. A late poll is how the process
+    /// detects that it was stopped. Half of the maximum heartbeat interval, so that an idle node
+    /// wakes only once more for each heartbeat.
     max_poll_interval: Duration,
-    /// A test stands the node still; see [`pause`](super::Driver::hold).
+    /// Set while a test pauses the node; see [`pause`](super::Driver::pause).
     pub(super) paused: RwLock<bool>,
-    /// The node is to leave as soon as what it sent is confirmed.
+    /// The node leaves as soon as receivers have acknowledged everything.
     pub(super) is_draining: AtomicBool,
-    /// Wakes who waits for that: the node had an input.
+    /// Wakes the task that waits for the acknowledgements: the node had an input.
     pub(super) progress: Notify,
-    /// The sending thread, to be woken.
+    /// The handle for waking the sending thread.
     pub(super) thread: OnceLock<Thread>,
 }
 
 impl Core {
-    /// `has_sending_thread`: lanes may be hot.
+    /// Only with `has_sending_thread` may lanes become hot.
     pub(super) fn new(
         node: Endpoint,
         settings: &Settings,
@@ -66,19 +66,19 @@ impl Core {
         self.node.lock()
     }
 
-    /// The node's time, which stands still while this process does. To be asked under the
-    /// node's lock, whose time must not go back.
+    /// The node's time, which does not advance while this process is stopped. Read it under the
+    /// node's lock, so that it never goes back.
     pub(super) fn now(&self) -> Time {
         let next_poll = Duration::from_nanos(self.next_poll.load(Ordering::Relaxed));
         Time::from_start(self.stalls.time(self.start.elapsed(), next_poll))
     }
 
-    /// When it is this time of the node, unless the process stands still until then.
+    /// The instant at which the node's time is `time`, unless the process is stopped until then.
     pub(super) fn instant(&self, time: Time) -> Instant {
         self.start + time.elapsed() + self.stalls.lost()
     }
 
-    /// For how long this process stood still, if nobody was told yet.
+    /// How long this process was stopped, if that was not reported yet.
     pub(super) fn take_stall(&self) -> Option<Duration> {
         self.stalls.take()
     }
@@ -87,7 +87,7 @@ impl Core {
         &self.lanes[lane.index()]
     }
 
-    /// Wakes who sends what publishers leave: the sending thread, or the task where
+    /// Wakes the sender of the batches that publishers leave: the sending thread, or the task if
     /// there is none.
     pub(super) fn wake_thread(&self) {
         match self.thread.get() {
@@ -96,8 +96,8 @@ impl Core {
         }
     }
 
-    /// When the task looks next. Noted under the node's lock: whoever brings the
-    /// node a nearer deadline after that sees it, and wakes the task.
+    /// Plans the task's next poll. The plan is stored under the node's lock, so that a caller that
+    /// sets an earlier deadline afterwards sees the plan and wakes the task.
     pub(super) fn plan_next_poll(&self) -> Option<Time> {
         let node = self.node();
         let next = node.next_deadline()?.min(self.now() + self.max_poll_interval);
@@ -106,7 +106,7 @@ impl Core {
         Some(next)
     }
 
-    /// Wakes the task if it would look too late. Under the node's lock.
+    /// Wakes the task if its next poll comes after `deadline`. The caller holds the node's lock.
     pub(super) fn schedule(&self, deadline: Option<Time>) {
         if deadline.is_some_and(|due| nanos(due.elapsed()) < self.next_poll.load(Ordering::Relaxed))
         {
@@ -114,15 +114,14 @@ impl Core {
         }
     }
 
-    /// Tells who waits for it that the node had an input.
+    /// Notifies the task that waits for acknowledgements of an input to the node.
     pub(super) fn note_progress(&self) {
         if self.is_draining.load(Ordering::Relaxed) {
             self.progress.notify_one();
         }
     }
 
-    /// Gives lanes that have opened again to the sending thread. Under the node's
-    /// lock.
+    /// Gives lanes that may send again to the sending thread. The caller holds the node's lock.
     pub(super) fn resume_lanes(&self, node: &Endpoint) {
         for lane in Lane::ALL {
             let queue = self.lane(lane);

@@ -1,9 +1,9 @@
-//! Direct messages on their way from the receiving side to the layer above.
+//! The queue of direct messages from the receiving side to the layer above.
 //!
-//! A direct message may ask for much work, so a callback of the bus only queues it, and the
-//! driver's task hands it over. **Policy**: a message that finds the queue full is dropped and
-//! counted. Direct messages come at most once, so the layer above asks again for what it lacks.
-//! One peer fills at most half of the queue, so that a flood of one leaves room for the others.
+//! A direct message may cause much work, so a callback of the bus only queues it, and the driver's
+//! task delivers it. **Policy**: a message is dropped and counted if the queue is full. Direct
+//! messages arrive at most once, so the layer above asks again for what is missing. One peer may
+//! fill at most half of the queue, so that its flood leaves room for the other peers.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,22 +12,22 @@ use bytes::Bytes;
 use mailmesh_delivery::Incarnation;
 use parking_lot::Mutex;
 
-/// Most messages that wait.
+/// Maximum number of queued messages.
 const MAX_MESSAGES: usize = 4 * 1024;
-/// Most bytes that wait.
+/// Maximum number of queued bytes.
 const MAX_BYTES: usize = 32 << 20;
 
 #[derive(Debug, Default)]
 pub(super) struct DirectQueue {
-    waiting: Mutex<Queue>,
+    waiting: Mutex<MessageQueue>,
     dropped: AtomicU64,
 }
 
 #[derive(Debug, Default)]
-struct Queue {
+struct MessageQueue {
     messages: VecDeque<(Incarnation, Bytes)>,
     bytes: usize,
-    /// Of each peer of which a message waits.
+    /// The share of each peer with a queued message.
     shares: BTreeMap<Incarnation, Share>,
 }
 
@@ -83,7 +83,7 @@ impl DirectQueue {
     }
 }
 
-impl Queue {
+impl MessageQueue {
     fn has_room(&self, from: Incarnation, len: usize) -> bool {
         let share = self.shares.get(&from);
         let (messages, bytes) = share.map_or((0, 0), |share| (share.messages, share.bytes));
@@ -103,13 +103,13 @@ mod tests {
     const B: Incarnation = Incarnation([2; 16]);
     const C: Incarnation = Incarnation([3; 16]);
 
-    fn waiting(directs: &DirectQueue) -> (usize, usize, usize) {
+    fn queued(directs: &DirectQueue) -> (usize, usize, usize) {
         let waiting = directs.waiting.lock();
         (waiting.messages.len(), waiting.bytes, waiting.shares.len())
     }
 
     #[test]
-    fn messages_past_a_bound_are_dropped_and_counted_and_one_peer_has_half() {
+    fn messages_past_a_bound_are_dropped_and_one_peer_gets_half() {
         let directs = DirectQueue::default();
         for _ in 0..MAX_MESSAGES {
             directs.push(A, Bytes::from_static(b"flood"));
@@ -124,10 +124,10 @@ mod tests {
         directs.push(C, Bytes::new());
         assert_eq!(directs.dropped(), MAX_MESSAGES as u64 / 2 + 1, "all is full");
         directs.forget(A);
-        assert_eq!(waiting(&directs), (MAX_MESSAGES / 2, MAX_MESSAGES / 2 * 3, 2));
+        assert_eq!(queued(&directs), (MAX_MESSAGES / 2, MAX_MESSAGES / 2 * 3, 2));
         while directs.pop().is_some() {}
         assert!(directs.is_empty());
-        assert_eq!(waiting(&directs), (0, 0, 0));
+        assert_eq!(queued(&directs), (0, 0, 0));
     }
 
     #[test]
@@ -137,7 +137,7 @@ mod tests {
         for peer in [A, A, A, B, B, C] {
             directs.push(peer, large.clone());
         }
-        assert_eq!((waiting(&directs), directs.dropped()), ((4, MAX_BYTES, 2), 2));
+        assert_eq!((queued(&directs), directs.dropped()), ((4, MAX_BYTES, 2), 2));
         let from = std::iter::from_fn(|| directs.pop().map(|(from, _)| from));
         assert_eq!(from.collect::<Vec<_>>(), [A, A, B, B]);
     }

@@ -1,12 +1,11 @@
-//! From the intake to the sink: whoever finds the receiving side free works for
-//! all (flat combining). On an idle node that is the callback of the bus itself;
-//! otherwise its holder, or the driver's task.
+//! From the ingress queue to the sink. The thread that acquires the receiver's state handles the
+//! arrivals of all threads (flat combining, Hendler et al. 2010). On an idle node that is the
+//! callback of the bus; otherwise it is the current holder of the state, or the driver's task.
 //!
-//! **Invariants**: no frame is stranded, since whoever leaves the side looks at the
-//! intake again afterwards, and wakes the task if it leaves something. Nothing is
-//! put on the bus here: what the node wants sent is left to the task. So are direct
-//! messages, which may ask for much work: they wait in a queue beside the side, and the
-//! task hands them over without holding it.
+//! **Invariants**: no frame is stranded, because each holder looks at the queue again after it
+//! releases the state, and wakes the task if arrivals remain. No frame is put on the bus here; the
+//! endpoint's frames are left to the task. Direct messages may cause much work, so they wait in a
+//! separate queue, and the task delivers them without holding the state.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,19 +21,19 @@ use super::{DecodedFrame, DirectSink, FrameDecoder, Sink};
 use crate::IngressQueue;
 use crate::ingress::{Arrival, ArrivalHandler};
 
-/// Most arrivals handled in a callback of the bus.
+/// Maximum number of arrivals handled in a callback of the bus.
 const MAX_ARRIVALS_IN_CALLBACK: usize = 16;
-/// Most arrivals that the task handles before it looks at deadlines again.
+/// Maximum number of arrivals that the task handles before it checks deadlines again.
 const MAX_ARRIVALS_IN_TURN: usize = 256;
-/// Most direct messages that the task hands over before it looks at deadlines again.
+/// Maximum number of direct messages that the task delivers before it checks deadlines again.
 const MAX_DIRECTS_IN_TURN: usize = 16;
-/// While this many things wait to be put, arrivals wait in the intake.
+/// While this many bus actions are pending, arrivals wait in the ingress queue.
 const MAX_PENDING_ACTIONS: usize = 1024;
 
-/// What the task has to do on the bus.
+/// An action of the task on the bus.
 pub(super) enum BusAction {
     Send(Destination, Frame),
-    /// A frame of another node, in a message of ours of this number.
+    /// Relays another node's frame, as the body of this node's control message `number`.
     Relay {
         to: Incarnation,
         number: u64,
@@ -54,7 +53,7 @@ pub(super) struct Receiving {
     directs: DirectQueue,
     /// Used by the task alone.
     direct_sink: Mutex<Box<dyn DirectSink>>,
-    /// The side or a sink panicked: neither is used again.
+    /// The receiver or a sink panicked: neither is used again.
     failed: AtomicBool,
 }
 
@@ -62,9 +61,9 @@ struct ReceiverState {
     decoder: Box<dyn FrameDecoder>,
     sink: Box<dyn Sink>,
     actions: VecDeque<BusAction>,
-    /// A direct message was queued, and the task was not woken for it.
+    /// A direct message was queued, and the task was not woken for it yet.
     has_direct: bool,
-    /// For the sink; empty between arrivals.
+    /// Outputs for the sink; empty between arrivals.
     outputs: Vec<Output>,
 }
 
@@ -99,16 +98,15 @@ impl Receiving {
         self.directs.dropped()
     }
 
-    /// What the task does at each turn: some of what came, what is due, and what
-    /// the node has to say; `actions` then has what is to be put. Whether more
-    /// waits; `None` if the side has failed.
+    /// One turn of the task: handles some arrivals and due deadlines, and fills `actions` with the
+    /// actions for the bus. Returns whether more work waits; `None` if the receiver has failed.
     pub(super) fn run_once(&self, actions: &mut VecDeque<BusAction>) -> Option<bool> {
-        // First, so that the answers to them are among what is to be put.
-        if !self.catching(|| self.hand_over_directs()) {
+        // First, so that replies to these messages are among the actions of this turn.
+        if !self.run_guarded(|| self.hand_over_directs()) {
             return None;
         }
         let mut state = self.state.lock();
-        let done = self.catching(|| {
+        let done = self.run_guarded(|| {
             state.handle_arrivals(self, MAX_ARRIVALS_IN_TURN);
             state.handle(self, |node, now| node.handle_deadline(now));
         });
@@ -118,7 +116,7 @@ impl Receiving {
         done.then(|| !self.ingress.is_empty() || !self.directs.is_empty())
     }
 
-    /// Callbacks go on meanwhile.
+    /// Callbacks continue to handle arrivals meanwhile.
     fn hand_over_directs(&self) {
         let mut sink = self.direct_sink.lock();
         for (from, body) in std::iter::from_fn(|| self.directs.pop()).take(MAX_DIRECTS_IN_TURN) {
@@ -126,8 +124,9 @@ impl Receiving {
         }
     }
 
-    /// Runs `work`; after a panic, which must not reach the bus, never again.
-    fn catching(&self, work: impl FnOnce()) -> bool {
+    /// Runs `work` and returns whether it succeeded. A panic must not reach the bus; after one, no
+    /// further work is run.
+    fn run_guarded(&self, work: impl FnOnce()) -> bool {
         if self.failed.load(Ordering::Relaxed) {
             return false;
         }
@@ -146,10 +145,10 @@ impl ArrivalHandler for Receiving {
             return;
         }
         let mut left = MAX_ARRIVALS_IN_CALLBACK;
-        // Whoever holds the side looks at the intake once more after it lets go.
+        // Each holder of the state looks at the queue once more after releasing it.
         while let Some(mut state) = self.state.try_lock() {
             let mut handled = 0;
-            let done = self.catching(|| handled = state.handle_arrivals(self, left));
+            let done = self.run_guarded(|| handled = state.handle_arrivals(self, left));
             left -= handled.min(left);
             let for_task = !state.actions.is_empty() || std::mem::take(&mut state.has_direct);
             drop(state);
@@ -168,7 +167,7 @@ impl ArrivalHandler for Receiving {
 }
 
 impl ReceiverState {
-    /// Handles up to `max` arrivals; how many.
+    /// Handles up to `max` arrivals, and returns how many.
     fn handle_arrivals(&mut self, receiving: &Receiving, max: usize) -> usize {
         for handled in 0..max {
             if self.actions.len() >= MAX_PENDING_ACTIONS {
@@ -196,7 +195,7 @@ impl ReceiverState {
         });
     }
 
-    /// Gives the node an input, and the sinks what comes of it.
+    /// Gives the endpoint an input, and distributes its outputs.
     fn handle(
         &mut self,
         receiving: &Receiving,

@@ -1,5 +1,4 @@
-//! From the lanes to the bus: publishers on idle lanes, the sending thread on the
-//! others.
+//! From the lanes to the bus: publishers send on idle lanes, the sending thread on the others.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,7 +13,7 @@ use crate::bundle::Bundle;
 use crate::lanes::{AfterAppend, LaneOwner, PublishError};
 use crate::{Address, Bus, Channel, LogThrottle, TransportError};
 
-/// Batches that a publisher sends: its own, and what gathered meanwhile.
+/// Batches that a publisher sends: its own, and one that was filled meanwhile.
 const MAX_BATCHES_BY_PUBLISHER: usize = 2;
 
 pub(super) struct Sending {
@@ -27,12 +26,12 @@ pub(super) struct Sending {
     stopped: AtomicBool,
 }
 
-/// The turn of a publisher as the sender of a lane. At its end the sending thread goes on, also
-/// if the publisher panicked in the put: nobody else would send in this lane again.
+/// A publisher's ownership of a lane. At its end, and if the publisher panics in the put, the
+/// sending thread takes over: otherwise nobody would send in this lane again.
 struct PublisherTurn<'a> {
     core: &'a Core,
     lane: Lane,
-    /// The publisher is no longer the sender.
+    /// The publisher no longer owns the lane.
     is_over: bool,
 }
 
@@ -81,7 +80,7 @@ impl Sending {
         Ok(())
     }
 
-    /// The sending thread: the urgent lane first, then a batch of the other.
+    /// The loop of the sending thread.
     pub(super) fn run(&self) {
         while !self.stopped.load(Ordering::Acquire) {
             if !self.send_pending() {
@@ -90,7 +89,8 @@ impl Sending {
         }
     }
 
-    /// Sends what is urgent, then a batch of the other. `false` if there is none.
+    /// Sends all urgent batches, then one batch of the other lane. Returns whether it sent such a
+    /// batch.
     fn send_pending(&self) -> bool {
         let paused = self.core.paused.read();
         if *paused {
@@ -100,12 +100,12 @@ impl Sending {
         self.send_next(Lane::Events, LaneOwner::Thread)
     }
 
-    /// The task's part where there is no sending thread. Whether more waits.
+    /// Sends from the task if there is no sending thread. Returns whether more may wait.
     pub(super) fn send_without_thread(&self) -> bool {
         self.core.thread.get().is_none() && self.send_pending()
     }
 
-    /// Ends the sending thread; what waits is not sent.
+    /// Ends the sending thread; waiting events are not sent.
     pub(super) fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
         self.core.wake_thread();
@@ -115,8 +115,8 @@ impl Sending {
         self.stopped.load(Ordering::Acquire)
     }
 
-    /// Sends the next batch of `owner`. `false` if there is none, or the lane is
-    /// closed; `owner` is then no longer its sender.
+    /// Sends the next batch if `owner` owns the lane. Returns `false` if there is none or the
+    /// window is full; `owner` then no longer owns the lane.
     fn send_next(&self, lane: Lane, owner: LaneOwner) -> bool {
         let queue = self.core.lane(lane);
         let Some(batch) = queue.take(owner) else { return false };
@@ -124,13 +124,13 @@ impl Sending {
             let mut node = self.core.node();
             if !node.may_send(lane) {
                 queue.park(batch);
-                // Who keeps it closed is given up at a time not planned yet.
+                // The receiver that fills the window is given up at a deadline not planned yet.
                 self.core.schedule(node.next_deadline());
                 return false;
             }
             let now = self.core.now();
             let mut body = batch.body;
-            // The replay ring keeps it: not with the room for twice as much.
+            // The replay buffer keeps the body: free unused capacity.
             if body.capacity() / 2 > body.len() {
                 body.shrink_to_fit();
             }
@@ -140,19 +140,19 @@ impl Sending {
         };
         match sent {
             Ok(frame) => self.put(Address::All, Channel::Lane(lane), &frame),
-            Err(error) => tracing::error!(%error, "events not sent"),
+            Err(error) => tracing::error!(%error, "events were not sent"),
         }
         true
     }
 
-    /// What the receiving side wants done on the bus. Events for one peer, sent again or
-    /// passed on, gather in `bundle`; all else puts what gathered before it.
-    pub(super) fn perform(&self, bundle: &mut Bundle, actions: BusAction) {
-        match actions {
+    /// Carries out an action of the receiving side. Retransmitted and relayed events for one peer
+    /// are collected in `bundle`; every other action first puts the bundle.
+    pub(super) fn perform(&self, bundle: &mut Bundle, action: BusAction) {
+        match action {
             BusAction::Send(Destination::One(peer), frame)
                 if matches!(frame.kind, FrameKind::Data(_)) =>
             {
-                // Sealed again they are the same bytes.
+                // Sealing the frame again yields the same bytes.
                 self.add_to_bundle(bundle, peer, &frame);
             }
             BusAction::Relay { to, number, frame } => {
@@ -202,7 +202,7 @@ impl Sending {
         }
     }
 
-    /// Puts what gathered.
+    /// Puts the collected frames.
     pub(super) fn put_bundle(&self, bundle: &mut Bundle) {
         let Some((peer, message)) = bundle.take() else { return };
         let to = Address::One(peer);
@@ -221,11 +221,15 @@ impl Sending {
         }
     }
 
-    fn note_put_failure(&self, to: Address, error: &(dyn std::error::Error + Send + Sync + 'static)) {
+    fn note_put_failure(
+        &self,
+        to: Address,
+        error: &(dyn std::error::Error + Send + Sync + 'static),
+    ) {
         let total = self.put_failed.fetch_add(1, Ordering::Relaxed) + 1;
         let is_closed = matches!(error.downcast_ref(), Some(TransportError::Closed));
         if !is_closed && self.put_log.is_ready() {
-            tracing::warn!(%error, ?to, total, "a frame was not sent; receivers will be told of a gap");
+            tracing::warn!(%error, ?to, total, "a frame was not sent; receivers may report a gap");
         }
     }
 }

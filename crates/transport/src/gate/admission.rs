@@ -1,18 +1,19 @@
-//! Which connections that have proven nothing are kept, so that a flood of them keeps nobody
-//! out and costs a bounded number of descriptors. No I/O, no clock.
+//! Decides which unproven connections are kept, so that a flood keeps no honest node out and uses a
+//! bounded number of file descriptors. No I/O, no clock.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
-/// Most unproven connections in all; [`session_slots::max_unproven`](super::session_slots::max_unproven) lowers it where
-/// the process may open few files.
+/// Maximum number of unproven connections.
+/// [`session_slots::max_unproven`](super::session_slots::max_unproven) lowers it if the process may
+/// open few files.
 pub(super) const MAX_UNPROVEN: usize = 256;
-/// Most unproven connections of one origin.
+/// Maximum number of unproven connections of one origin.
 const MAX_UNPROVEN_PER_ORIGIN: usize = 8;
 
-/// Where connections come from: an IPv4 address, or a network of IPv6 of 64 bits, which one
-/// host has to itself.
+/// The origin of a connection: an IPv4 address, or an IPv6 network of 64 bits, which one host can
+/// own completely.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Origin([u8; 8]);
 
@@ -20,7 +21,7 @@ impl From<IpAddr> for Origin {
     fn from(address: IpAddr) -> Self {
         let mut origin = [0; 8];
         match address.to_canonical() {
-            // The first byte is 0 in no IPv6 address that a host sends from but the loopback's.
+            // The first byte is 0 in no IPv6 source address but the loopback address.
             IpAddr::V4(v4) => origin[4..].copy_from_slice(&v4.octets()),
             IpAddr::V6(v6) => origin.copy_from_slice(&v6.octets()[..8]),
         }
@@ -28,12 +29,12 @@ impl From<IpAddr> for Origin {
     }
 }
 
-/// The connections that are open and have proven nothing.
+/// The open unproven connections.
 #[derive(Debug)]
 pub(super) struct Admission<T> {
     capacity: usize,
     count: usize,
-    /// Those of each origin, the oldest first.
+    /// Connections of each origin, oldest first.
     origins: BTreeMap<Origin, VecDeque<Unproven<T>>>,
     next: u64,
 }
@@ -41,7 +42,7 @@ pub(super) struct Admission<T> {
 #[derive(Debug)]
 struct Unproven<T> {
     number: u64,
-    /// Whether it has named a key that is accepted. Few but members know the name of one.
+    /// Whether the connection's hello named an accepted key. Almost only members know a key's id.
     names_known_key: bool,
     connection: T,
 }
@@ -53,9 +54,12 @@ impl<T> Admission<T> {
     }
 
     /// Admits a connection and numbers it. If the origin or the gate is full, one connection is
-    /// evicted and returned. Connections that named no key go first, of whatever origin. It is of the
-    /// origin with most connections, the new one counted, and among these of the one whose oldest
-    /// is oldest; of that origin it is the oldest.
+    /// evicted and returned.
+    ///
+    /// If the origin is full, its oldest connection goes, but first one that named no known key. If
+    /// the gate is full, the connection comes from an origin with a connection that named no known
+    /// key, if there is one. Among these origins it comes from the one with most connections, the
+    /// new one counted, and among equals from the one with the oldest connection.
     pub(super) fn admit(&mut self, from: Origin, connection: T) -> (u64, Option<T>) {
         let from_origin = self.origins.get(&from).map_or(0, VecDeque::len);
         let evicted = if from_origin >= MAX_UNPROVEN_PER_ORIGIN {
@@ -85,7 +89,7 @@ impl<T> Admission<T> {
         (number, evicted)
     }
 
-    /// A connection has named a key that is accepted, and was answered.
+    /// The connection's hello named an accepted key and was answered.
     pub(super) fn named_known_key(&mut self, from: Origin, number: u64) {
         let all = self.origins.get_mut(&from);
         if let Some(unproven) = all.into_iter().flatten().find(|of| of.number == number) {
@@ -93,7 +97,7 @@ impl<T> Admission<T> {
         }
     }
 
-    /// A connection is proven, or closed.
+    /// A connection was proven or closed.
     pub(super) fn leave(&mut self, from: Origin, number: u64) {
         let Some(all) = self.origins.get_mut(&from) else { return };
         let before = all.len();
@@ -133,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn one_origin_takes_eight_places_and_its_oldest_makes_room() {
+    fn an_origin_keeps_eight_connections_and_its_oldest_is_evicted() {
         let mut admission = Admission::new(MAX_UNPROVEN);
         for n in 0..8 {
             assert_eq!(admission.admit(origin("192.0.2.1"), n).1, None);
@@ -145,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_makes_room_of_origins_that_have_as_many_whatever_their_addresses() {
+    fn among_equal_origins_the_oldest_connection_is_evicted() {
         let of = |n: u32| Origin::from(IpAddr::from(n.to_be_bytes()));
         for honest in [0, 77, u32::MAX] {
             let mut admission = Admission::new(16);
@@ -155,12 +159,12 @@ mod tests {
             admission.admit(of(honest), honest);
             let evicted = (2_000..2_016).map(|n| admission.admit(of(n), n).1);
             let evicted: Vec<_> = evicted.flatten().collect();
-            assert_eq!(evicted.last(), Some(&honest), "after all that came before it");
+            assert_eq!(evicted.last(), Some(&honest), "evicted after all older connections");
         }
     }
 
     #[test]
-    fn origins_that_come_again_make_room_for_themselves_and_not_at_the_cost_of_others() {
+    fn origins_that_reconnect_evict_their_own_connections() {
         let of = |n: u32| Origin::from(IpAddr::from(n.to_be_bytes()));
         let mut admission = Admission::new(MAX_UNPROVEN);
         admission.admit(of(9_999), 9_999);
@@ -173,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn of_one_origin_those_that_named_a_key_stay_longest() {
+    fn a_connection_that_named_a_key_outlives_its_origins_others() {
         let (mut admission, one) = (Admission::new(MAX_UNPROVEN), origin("192.0.2.1"));
         let (honest, _) = admission.admit(one, 0);
         admission.named_known_key(one, honest);
@@ -182,11 +186,11 @@ mod tests {
         }
         let numbers: Vec<u64> = admission.origins[&one].iter().map(|of| of.number).collect();
         numbers.iter().for_each(|number| admission.named_known_key(one, *number));
-        assert_eq!(admission.admit(one, 100).1, Some(0), "all have: the oldest");
+        assert_eq!(admission.admit(one, 100).1, Some(0), "all named a key: the oldest goes");
     }
 
     #[test]
-    fn silent_connections_of_any_number_of_origins_evict_none_that_named_a_key() {
+    fn nameless_connections_evict_none_that_named_a_key() {
         let of = |n: u32| Origin::from(IpAddr::from(n.to_be_bytes()));
         let mut admission = Admission::new(MAX_UNPROVEN);
         let (honest, _) = admission.admit(of(9_999), 9_999);
@@ -197,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn many_origins_take_256_places_and_the_fullest_makes_room() {
+    fn at_the_limit_the_origin_with_most_connections_loses_one() {
         let mut admission = Admission::new(MAX_UNPROVEN);
         let of = |n: u32| Origin::from(IpAddr::from(n.to_be_bytes()));
         for n in 0..MAX_UNPROVEN as u32 - 2 {

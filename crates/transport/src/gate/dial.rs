@@ -17,16 +17,16 @@ use super::link_table::Entry;
 use super::serve::{ActiveLink, LinkError, close_channel, configure, exchange_addresses};
 use super::{HANDSHAKE_TIMEOUT, Shared};
 
-/// How long an address may take to be connected to, and a name to be resolved.
+/// Maximum time for connecting to an address, and for resolving a name.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// The next address of a node is tried this long after one that does not answer.
+/// Delay between attempts to the addresses of one node (RFC 8305, Connection Attempt Delay).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(150);
-/// Most addresses of a name.
+/// Maximum number of addresses used of a name.
 const MAX_ADDRESSES_PER_NAME: usize = 8;
-/// How long Zenoh may take to dial a slot again.
+/// Maximum wait for Zenoh to dial a slot again.
 const SLOT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Dials the nodes and endpoints that the book says are due.
+/// Dials the nodes and endpoints that are due in the dial book.
 pub(super) async fn run(shared: Arc<Shared>) {
     loop {
         let has_slots = shared.slots.load().is_some();
@@ -50,7 +50,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
     }
 }
 
-/// Reports the outcome of a dial to the book, also when the task is cancelled.
+/// Reports the outcome of a dial to the dial book on drop, so also when the task is cancelled.
 struct DialReport {
     shared: Arc<Shared>,
     target: Target,
@@ -58,7 +58,7 @@ struct DialReport {
 }
 
 impl DialReport {
-    /// An address was dialed in vain.
+    /// Records that dialing an address failed.
     fn failed(&self, address: SocketAddr, error: &LinkError) {
         let is_endpoint_itself = matches!(&self.target, Target::Endpoint(_, text)
             if text.split('#').next() == Some(&*address.to_string()));
@@ -69,7 +69,7 @@ impl DialReport {
         });
     }
 
-    /// Keeps why an endpoint was not reached.
+    /// Stores the reason why an endpoint was not reached.
     fn note(&self, error: String) {
         if let Target::Endpoint(number, _) = self.target {
             self.shared.dial_book.lock().note_error(number, error);
@@ -134,12 +134,12 @@ async fn dial(shared: Arc<Shared>, target: Target) {
                         shared.other_keys.note();
                     }
                 }
-                tracing::debug!(%address, %error, "nobody proved the key");
+                tracing::debug!(%address, %error, "dialing failed: the key was not proven");
                 report.failed(address, &error);
             }
         }
     }
-    // Of a name with several addresses one may be this node, and the others out of reach.
+    // One address of a name may lead to this node while the others are unreachable.
     if is_own && !has_failed {
         report.outcome = Outcome::IsSelf;
     }
@@ -152,11 +152,11 @@ async fn resolve(endpoint: &str) -> std::io::Result<Vec<SocketAddr>> {
     Ok(addresses.take(MAX_ADDRESSES_PER_NAME).collect())
 }
 
-/// What came of one address.
+/// The result of one address.
 type AttemptResult<T> = (SocketAddr, Result<T, LinkError>);
 
-/// Connects to each address, each [`ATTEMPT_DELAY`] after the one before, from `interface` if one is
-/// named, and runs `then` on each connection. A silent address delays no other.
+/// Connects to each address, with [`ATTEMPT_DELAY`] between attempts, and from `interface` if one
+/// is named. Runs `then` on each connection. A silent address does not delay the others.
 fn race_attempts<T, F>(
     addresses: Vec<SocketAddr>,
     interface: Option<String>,
@@ -190,14 +190,14 @@ async fn connect(address: SocketAddr, _interface: Option<&str>) -> std::io::Resu
     socket.connect(address).await
 }
 
-/// What became of a connection to a node that has proven the key.
+/// The result of a connection to a node that has proven the key.
 enum DialResult {
     Linked(Box<(ActiveLink, AcceptedLink)>),
-    /// The node is linked already, or its own connection is kept.
+    /// The node is linked already, or the connection that it dialed itself is kept.
     AlreadyLinked(NodeId),
 }
 
-/// A link that was taken and is not yet joined to Zenoh.
+/// A link that the acceptor took and that is not yet connected to Zenoh.
 struct AcceptedLink {
     id: NodeId,
     stream: TcpStream,
@@ -205,7 +205,7 @@ struct AcceptedLink {
     session: super::handshake::Session,
 }
 
-/// Both ends prove the key; the acceptor's comes first.
+/// Runs the handshake as the dialer: the acceptor proves the key first.
 async fn handshake(
     shared: &Shared,
     stream: &mut TcpStream,
@@ -233,7 +233,7 @@ async fn handshake(
         let verdict = proven.session.decode_verdict(&verdict)?;
         Ok((proven, Some(verdict)))
     });
-    // Zenoh takes a hello for a length, and waits for the rest.
+    // Zenoh mistakes a hello for a length and waits for more bytes, so there is no answer.
     proven.await.map_err(|_| LinkError::NoAnswer)?
 }
 
@@ -289,14 +289,14 @@ async fn propose(
     }
 }
 
-/// Has the two nodes tell each other the addresses that they know, and takes a slot.
+/// Exchanges addresses with the other node, and takes a slot.
 async fn join(
     shared: &Arc<Shared>,
     joined: AcceptedLink,
 ) -> Result<(TcpStream, tokio::net::UnixStream, super::handshake::Session), LinkError> {
     let AcceptedLink { id, mut stream, address, mut session } = joined;
     exchange_addresses(shared, &mut stream, address, id, &mut session).await?;
-    let none = || std::io::Error::other("Zenoh has no slot");
+    let none = || std::io::Error::other("Zenoh offers no free slot");
     let slots = shared.slots.load_full().ok_or_else(none)?;
     let used = shared.links.lock().dialed_count();
     if let Some(more) = slots.wanted_slots(used) {
@@ -310,7 +310,7 @@ async fn join(
     Ok((stream, zenoh, session))
 }
 
-/// Connects to a linked node for another purpose than a link.
+/// Connects to a linked node for a purpose other than a link.
 pub(super) async fn contact(
     shared: &Arc<Shared>,
     addresses: Vec<SocketAddr>,

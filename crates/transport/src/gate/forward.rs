@@ -1,4 +1,4 @@
-//! Hands on the bytes of a link between another node and Zenoh, until one of them ends it.
+//! Forwards the bytes of a link between another node and Zenoh until one of them ends the link.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,20 +11,20 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use super::handshake::RecordKeys;
 use super::socket::{Socket, Stream};
 
-/// Bytes that are read at once, in each direction.
+/// Size of the read buffer of each direction.
 const BUFFER_LEN: usize = 64 << 10;
-/// Bytes of a tag, and of the length before a record.
+/// Length of an AES-GCM tag, and of the length field before a record.
 const TAG_LEN: usize = 16;
 const LENGTH_PREFIX: usize = 2;
-/// Most bytes of a record before it is sealed.
+/// Maximum plaintext length of a record.
 const MAX_RECORD_LEN: usize = u16::MAX as usize - TAG_LEN;
-/// How long, after one direction has ended, the other may go on.
+/// How long one direction may continue after the other has ended.
 const HALF_CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Hands on bytes until either end closes, or nothing comes from the other node for `idle_timeout`.
+/// Forwards bytes until either end closes, or until the other node is silent for `idle_timeout`.
 ///
 /// # Errors
-/// The system's, if it cannot wait for the sockets.
+/// The system's error, if the sockets cannot be polled.
 pub(super) async fn forward(
     node: TcpStream,
     zenoh: UnixStream,
@@ -39,8 +39,8 @@ pub(super) async fn forward(
             None => copy_plain(node, zenoh, inward_count).await,
             Some(records) => open_records(node, zenoh, &records.receiving, inward_count).await,
         };
-        // Where Zenoh takes no more: what is not read when a connection closes would reset it, and
-        // what Zenoh said last might not come.
+        // Zenoh accepts no more bytes. Read the rest: closing a connection with unread bytes resets
+        // it, and the other node might lose Zenoh's last bytes.
         if ended.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
             let mut rest = [0; 4096];
             while node.read(&mut rest).await? > 0 {}
@@ -73,12 +73,12 @@ pub(super) async fn forward(
         ended = &mut outward => if ended.is_ok() {
             let _cut_short = timeout(HALF_CLOSE_TIMEOUT, inward).await;
         },
-        () = silent => tracing::debug!("a link was closed: nothing came for {idle_timeout:?}"),
+        () = silent => tracing::debug!("a link was closed: the other node was silent for {idle_timeout:?}"),
     }
     Ok(())
 }
 
-/// One direction as it is. At the end of what is read the end is handed on.
+/// Copies one direction without encryption, and passes on the end of the stream.
 async fn copy_plain(
     from: &Socket<impl Stream>,
     to: &Socket<impl Stream>,
@@ -95,7 +95,7 @@ async fn copy_plain(
     }
 }
 
-/// A key of records, each of which has a number.
+/// The key of one direction's records, and the number of the next record.
 struct RecordKey {
     key: LessSafeKey,
     next: u64,
@@ -107,7 +107,7 @@ impl RecordKey {
         Ok(Self { key: LessSafeKey::new(key), next: 0 })
     }
 
-    /// The nonce of the next record; the caller counts it once it is used.
+    /// The nonce of the next record. The caller increments the number after use.
     fn nonce_now(&self) -> Nonce {
         let mut nonce = [0; NONCE_LEN];
         nonce[NONCE_LEN - 8..].copy_from_slice(&self.next.to_be_bytes());
@@ -140,8 +140,8 @@ async fn seal_records(
     }
 }
 
-/// The direction from the other node: nothing of a record that was changed, left out, or put
-/// again is handed on.
+/// The direction from the other node. No byte of a record that was changed, skipped or replayed is
+/// forwarded.
 async fn open_records(
     from: &Socket<impl Stream>,
     to: &Socket<impl Stream>,
@@ -168,7 +168,7 @@ async fn open_records(
             let opened = key.key.open_in_place(key.nonce_now(), Aad::from(length), sealed);
             let plain = opened.map_err(|_| io::ErrorKind::InvalidData)?;
             key.next += 1;
-            // Bytes that are no record keep no link open.
+            // Only valid records keep a link open.
             count.fetch_add(1, Ordering::Relaxed);
             to.write_all(plain).await?;
             at = start + len;
@@ -195,7 +195,7 @@ mod tests {
         (dialed, listener.accept().await.unwrap().0)
     }
 
-    /// One end of a link: what Zenoh has, what goes to the other node, and the task between.
+    /// One end of a link: Zenoh's socket, the socket to the other node, and the task between them.
     async fn end(
         records: Option<RecordKeys>,
         idle_timeout: Duration,
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn bytes_are_handed_on_as_they_are_or_sealed_and_an_end_is_handed_on() {
+    async fn bytes_and_the_end_of_a_stream_are_forwarded_plain_or_sealed() {
         for is_sealed in [false, true] {
             let (one, two) = sessions();
             let [one, two] = [one, two].map(|s| is_sealed.then_some(s.records));
@@ -227,13 +227,13 @@ mod tests {
             let (mut b, mut into, second) = end(two, TIMEOUT).await;
             let between = tokio::spawn(async move {
                 let mut seen = Vec::new();
-                let (mut buffer, mut forth) = ([0; 1000], true);
-                // Cut at will, as networks do.
-                while forth {
+                let (mut buffer, mut is_open) = ([0; 1000], true);
+                // Split at arbitrary points, as networks do.
+                while is_open {
                     let len = out.read(&mut buffer).await.unwrap();
                     seen.extend_from_slice(&buffer[..len]);
                     into.write_all(&buffer[..len]).await.unwrap();
-                    forth = len > 0;
+                    is_open = len > 0;
                 }
                 into.shutdown().await.unwrap();
                 seen
@@ -248,7 +248,7 @@ mod tests {
             assert_eq!(read(&mut b, sent.len()).await, sent);
             assert_eq!(timeout(TIMEOUT, b.read(&mut [0])).await.unwrap().unwrap(), 0);
             let seen = between.await.unwrap();
-            assert_eq!(seen == sent, !is_sealed, "hidden where sealed");
+            assert_eq!(seen == sent, !is_sealed, "only sealed bytes are hidden");
             drop(writer.await.unwrap());
             drop(b);
             for task in [first, second] {
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_record_that_is_changed_repeated_or_left_out_ends_the_link() {
+    async fn a_changed_repeated_or_skipped_record_ends_the_link() {
         for harm in ["changed", "repeated", "left out", "length"] {
             let (one, two) = sessions();
             let (mut a, mut out, _first) = end(Some(one.records), TIMEOUT).await;
@@ -283,13 +283,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_link_on_which_nothing_comes_is_closed() {
+    async fn a_silent_link_is_closed() {
         let (_zenoh, _remote, task) = end(None, Duration::from_millis(50)).await;
         timeout(TIMEOUT, task).await.unwrap().unwrap();
     }
 
     #[tokio::test]
-    async fn a_node_that_reads_nothing_costs_the_buffers_alone() {
+    async fn a_node_that_reads_nothing_uses_bounded_memory() {
         let (mut zenoh, remote, task) = end(None, TIMEOUT).await;
         let (mut taken, chunk) = (0, [0; 65_536]);
         while let Ok(len) = timeout(Duration::from_millis(500), zenoh.write(&chunk)).await {

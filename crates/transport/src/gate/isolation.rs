@@ -1,20 +1,20 @@
-//! When the operator is warned that no other node is linked. No I/O; time is passed in.
+//! Decides when the operator is warned that no other node is linked. No I/O; time is passed in.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long no node is linked before the warning, and the pause between two warnings.
+/// How long no node must be linked before the first warning, and the interval between warnings.
 const ALARM_AFTER: Duration = Duration::from_secs(10);
 const ALARM_INTERVAL: Duration = Duration::from_secs(60);
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum IsolationEvent {
-    /// For so long no node has been linked.
+    /// No node has been linked for this long.
     Isolated(Duration),
-    /// One is, after the operator was told that none was.
+    /// A node is linked again after a warning.
     Linked,
-    /// None is, and there is no reason left to expect one, after the operator was told.
+    /// No node is linked, but after a warning no reason is left to expect one.
     NotExpected,
 }
 
@@ -25,8 +25,8 @@ pub(crate) struct IsolationAlarm {
 }
 
 impl IsolationAlarm {
-    /// `is_expected`: an endpoint was dialed in vain, or a connection with another mode was refused
-    /// lately.
+    /// Evaluates the state now. `is_expected`: dialing an endpoint failed, or a connection with
+    /// another mode was refused recently.
     pub(crate) fn look(
         &mut self,
         now: Instant,
@@ -50,7 +50,7 @@ impl IsolationAlarm {
     }
 }
 
-/// Whether a counter has grown in the last minute.
+/// Whether a counter has grown within [`ALARM_INTERVAL`].
 #[derive(Debug, Default)]
 pub(super) struct RecentGrowth {
     count: u64,
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_said_after_ten_seconds_then_once_a_minute_and_so_is_its_end() {
+    fn isolation_is_reported_after_ten_seconds_then_each_minute() {
         let begin = Instant::now();
         let mut alarm = IsolationAlarm::default();
         let mut reported = Vec::new();
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_warning_ends_too_when_its_reasons_are_gone() {
+    fn a_warning_ends_when_its_reasons_are_gone() {
         let begin = Instant::now();
         let mut alarm = IsolationAlarm::default();
         let mut looks = |n| alarm.look(begin + Duration::from_secs(n), false, n < 20);
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_count_that_grew_a_minute_ago_is_past() {
+    fn a_count_that_grew_a_minute_ago_is_not_recent() {
         let begin = Instant::now();
         let mut recent = RecentGrowth::default();
         let looks = [(0, 0), (1, 1), (60, 1), (61, 1), (100, 2), (101, 2), (200, 2)];
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_expects_nobody_says_nothing() {
+    fn a_node_that_expects_no_links_reports_nothing() {
         let begin = Instant::now();
         let mut alarm = IsolationAlarm::default();
         let events = |n| alarm.look(begin + Duration::from_secs(n), false, false);

@@ -1,53 +1,54 @@
-//! The links of a node, and the decision which connection to another node becomes one. No I/O,
+//! The links of a node, and the decision which connection to another node becomes a link. No I/O,
 //! no clock.
 //!
-//! Zenoh keeps one link to a node, and two nodes may dial each other at the same time. The
-//! connection of the node with the greater id is kept then, and both ends know it before Zenoh
-//! sees either: a dialer *proposes* its connection when it sends its proof, after which the
-//! other node may take it. A node does not send a proof to a node that it is linked to, and with
-//! a greater id it declines what it is offered while its own proposal is open.
+//! Zenoh keeps one link to a node, but two nodes may dial each other at the same time. Then the
+//! connection dialed by the node with the greater id is kept, and both ends decide this before
+//! Zenoh sees either connection. A dialer *proposes* its connection when it sends its proof; after
+//! that the other node may take it. A node sends no proof to a node that it is linked to. While its
+//! own proposal to a node with a smaller id is open, it declines that node's connection.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use super::handshake::{Binding, KeyId, NodeId};
 
-/// Most links of a node.
+/// Maximum number of links of a node.
 const MAX_LINKS: usize = 1024;
 
-/// A link to another node, and what ends it.
+/// A link to another node, and the handle that ends it.
 #[derive(Debug)]
 pub(super) struct Entry<E> {
-    /// Counts links since the start.
+    /// Number of the link since the start.
     pub(super) number: u64,
-    /// The key that has proven it last.
+    /// The key that proved the link last.
     pub(super) key: KeyId,
     pub(super) binding: Binding,
-    /// Whether this node dialed it.
+    /// Whether this node dialed the link.
     pub(super) is_dialed: bool,
-    /// The ends of its connection.
+    /// The addresses of the connection.
     pub(super) local: SocketAddr,
     pub(super) remote: SocketAddr,
-    /// Where the node says that it can be dialed.
+    /// The addresses at which the node says that it can be dialed.
     pub(super) addresses: Vec<SocketAddr>,
-    /// Ends it when dropped.
+    /// Ends the link when dropped.
     pub(super) _end: E,
 }
 
-/// The links of a node by the other's id.
+/// The links of a node, by the id of the other node.
 #[derive(Debug)]
 pub(super) struct LinkTable<E> {
     own: NodeId,
     links: BTreeMap<NodeId, Entry<E>>,
-    /// Connections to each node that this node has sent its proof on.
+    /// Number of connections to each node on which this node has sent its proof.
     proposed: BTreeMap<NodeId, usize>,
     next: u64,
 }
 
-/// What becomes of a connection that another node has proven.
+/// The decision about a connection that another node has proven.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum LinkDecision {
-    /// It becomes a link, instead of one that the other node has no more, if there is any.
+    /// The connection becomes a link. If `replaces`, it replaces a link that the other node no
+    /// longer has.
     Accept { replaces: bool },
     /// This node's own connection to that node is kept.
     Crossed,
@@ -60,8 +61,8 @@ impl<E> LinkTable<E> {
         Self { own, links: BTreeMap::new(), proposed: BTreeMap::new(), next: 0 }
     }
 
-    /// Whether a connection that this node dialed may be proven to `id`; if so it is proposed
-    /// until [`withdraw`](Self::withdraw).
+    /// Whether this node may send its proof to `id` on a connection that it dialed. If so, the
+    /// connection is proposed until [`withdraw`](Self::withdraw).
     pub(super) fn propose(&mut self, id: NodeId) -> bool {
         let may = !self.links.contains_key(&id) && self.links.len() < MAX_LINKS;
         if may {
@@ -80,7 +81,7 @@ impl<E> LinkTable<E> {
         }
     }
 
-    /// What becomes of a connection that the node `id` has proven.
+    /// Decides about a connection that the node `id` has proven.
     pub(super) fn decide(&self, id: NodeId) -> LinkDecision {
         let replaces = self.links.contains_key(&id);
         if self.own > id && self.proposed.contains_key(&id) {
@@ -92,7 +93,7 @@ impl<E> LinkTable<E> {
         }
     }
 
-    /// Enters a link, instead of one to the same node. Gives its number.
+    /// Enters a link and replaces any other link to the same node. Returns the link's number.
     pub(super) fn enter(&mut self, id: NodeId, mut entry: Entry<E>) -> u64 {
         self.next += 1;
         entry.number = self.next;
@@ -100,7 +101,7 @@ impl<E> LinkTable<E> {
         self.next
     }
 
-    /// A link ended; whether it was the one to that node.
+    /// A link ended. Returns whether it was the current link to that node.
     pub(super) fn leave(&mut self, id: NodeId, number: u64) -> bool {
         let is_it = self.links.get(&id).is_some_and(|entry| entry.number == number);
         if is_it {
@@ -109,7 +110,7 @@ impl<E> LinkTable<E> {
         is_it
     }
 
-    /// Ends the links of which `is_over` holds; how many.
+    /// Ends the links for which `is_over` holds, and returns how many.
     pub(super) fn end(&mut self, is_over: impl Fn(&NodeId, &Entry<E>) -> bool) -> usize {
         let before = self.links.len();
         self.links.retain(|id, entry| !is_over(id, entry));
@@ -128,7 +129,7 @@ impl<E> LinkTable<E> {
         self.links.iter()
     }
 
-    /// How many links this node dialed, each of which uses a slot.
+    /// Number of links that this node dialed. Each uses a slot.
     pub(super) fn dialed_count(&self) -> usize {
         self.links.values().filter(|entry| entry.is_dialed).count()
     }
@@ -155,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_replaced_by_a_newer_one_and_its_end_says_nothing_of_that() {
+    fn the_end_of_a_replaced_link_does_not_end_its_successor() {
         let mut links = LinkTable::new([2; 16]);
         assert_eq!(links.decide([1; 16]), LinkDecision::Accept { replaces: false });
         let old = links.enter([1; 16], entry(false));
@@ -181,7 +182,8 @@ mod tests {
         assert_eq!(links.end(|id, _| id[15] == 0), MAX_LINKS / 256);
     }
 
-    /// Two nodes that dial each other; each step of either dial happens in any order.
+    /// A dial of one of two nodes that dial each other. The steps of the two dials interleave in
+    /// any order.
     #[derive(Clone, Copy, Debug, PartialEq)]
     enum Dial {
         Waiting,
@@ -192,7 +194,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn of_two_nodes_that_dial_each_other_one_connection_is_kept_at_both_ends(
+        fn two_nodes_that_dial_each_other_keep_the_same_connection(
             order in prop::collection::vec(any::<bool>(), 12),
         ) {
             let ids: [NodeId; 2] = [[1; 16], [2; 16]];

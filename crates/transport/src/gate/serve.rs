@@ -1,4 +1,4 @@
-//! Takes connections of other nodes.
+//! Accepts connections of other nodes.
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,19 +20,19 @@ use super::handshake::{
 use super::link_table::{Entry, LinkDecision};
 use super::{CloseHandle, HANDSHAKE_TIMEOUT, Shared};
 
-/// How long the messages behind a proof may take.
+/// Maximum time for the address exchange after a proof.
 const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(3);
-/// Pause after a connection that the system did not give.
+/// Pause after a failed accept.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 
-/// Why a connection ended before it was a link.
+/// Why a connection ended before it became a link.
 #[derive(Debug)]
 pub(super) enum LinkError {
     Io(io::Error),
     Refused(Refusal),
-    /// The connection was closed where the acceptor was to prove the key.
+    /// The connection was closed before the acceptor proved the key.
     NoAnswer,
-    /// The node has proven the key, and has no room for a link.
+    /// The node has proven the key but has no room for a link.
     Declined,
 }
 
@@ -40,11 +40,11 @@ impl std::fmt::Display for LinkError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::NoAnswer => f.write_str(
-                "no answer to the handshake: another `mesh.links`, `mesh.cluster` or version, no key, \
-                 no mailmesh, or a node that is flooded",
+                "no answer to the handshake: the node has another `mesh.links`, `mesh.cluster` or \
+                 version, has no key, is not mailmesh, or is flooded with connections",
             ),
             Self::Declined => f.write_str(
-                "the node holds the key but takes no more links now; it is dialed again",
+                "the node holds the key but accepts no more links now; it is dialed again",
             ),
             Self::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 f.write_str("the other node closed the connection")
@@ -88,11 +88,12 @@ pub(super) async fn listen(shared: Arc<Shared>, listener: TcpListener) {
                     }
                 });
                 if is_full {
-                    // The task of the one that made room closes it before another is taken.
+                    // Lets the task of the evicted connection close it before another connection is
+                    // accepted.
                     tokio::task::yield_now().await;
                 }
             }
-            // As when there is no descriptor left, or the connection is gone already.
+            // For example, no file descriptor is left, or the connection was closed already.
             Err(error) => {
                 tracing::debug!(%error, "a connection was not accepted");
                 tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
@@ -101,7 +102,7 @@ pub(super) async fn listen(shared: Arc<Shared>, listener: TcpListener) {
     }
 }
 
-/// Has the other node prove the key in time, and while there is room.
+/// Runs the handshake until the deadline, and as long as the connection is not evicted.
 async fn prove(
     shared: &Shared,
     mut stream: TcpStream,
@@ -132,7 +133,7 @@ async fn prove(
     None
 }
 
-/// What each connection is set to: small messages go at once, and urgent data, which nothing here
+/// Sets the options of each connection: small messages are sent at once. Urgent data, which no node
 /// sends, stays in the stream.
 pub(super) fn configure(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
@@ -148,7 +149,7 @@ async fn handshake(
     let mut hello = [0; HELLO_LEN];
     let (first, rest) = hello.split_at_mut(MAGIC.len());
     stream.read_exact(first).await?;
-    // Another protocol may wait for an answer before it says as much as a hello has.
+    // Another protocol may wait for an answer before it has sent as many bytes as a hello.
     check_prefix(first.first_chunk().unwrap_or(&[0; MAGIC.len()]))?;
     stream.read_exact(rest).await?;
     let (acceptor, answer) = match Acceptor::receive_hello(&shared.own(), &hello, &shared.random) {
@@ -165,7 +166,7 @@ async fn handshake(
     Ok(acceptor.receive_proof(&proof)?)
 }
 
-/// Does what a proven connection is for.
+/// Serves the purpose of a proven connection.
 async fn serve_proven(
     shared: &Arc<Shared>,
     mut stream: TcpStream,
@@ -173,7 +174,7 @@ async fn serve_proven(
     proven: ProvenPeer,
 ) -> Result<(), LinkError> {
     let ProvenPeer { id, key, purpose, mut session } = proven;
-    // A holder of the key that says it is this node would take this node's place in the table.
+    // A holder of the key that uses this node's id would take this node's place at other nodes.
     if id == shared.id {
         return Err(Refusal::IsSelf.into());
     }
@@ -235,7 +236,7 @@ async fn serve_proven(
     }
 }
 
-/// Tells a proven node where nodes can be dialed, and hears the same of it.
+/// Sends this node's addresses to a proven node, and receives that node's addresses.
 pub(super) async fn exchange_addresses(
     shared: &Shared,
     stream: &mut TcpStream,
@@ -261,7 +262,7 @@ pub(super) async fn exchange_addresses(
     Ok(())
 }
 
-/// A link that is in the table until it ends.
+/// A link that is in the link table until it ends.
 pub(super) struct ActiveLink {
     shared: Arc<Shared>,
     id: NodeId,
@@ -280,7 +281,8 @@ impl ActiveLink {
         Self { shared, id, number, began: Instant::now(), ended }
     }
 
-    /// Joins the connections that `joined` gives, until they end or the link is to end.
+    /// Forwards between the two connections that `joined` returns, until they end or the link is
+    /// closed.
     pub(super) async fn run(
         mut self,
         joined: impl Future<Output = Result<(TcpStream, UnixStream, Session), LinkError>>,
@@ -301,7 +303,7 @@ impl ActiveLink {
 impl Drop for ActiveLink {
     fn drop(&mut self) {
         let was_it = self.shared.links.lock().leave(self.id, self.number);
-        // One that was ended, or replaced, is no longer in the table.
+        // A link that was closed or replaced is no longer in the table.
         let is_linked = self.shared.links.lock().get(&self.id).is_some();
         if was_it || !is_linked {
             self.shared.dial_book.lock().link_ended(Instant::now(), self.id, self.began.elapsed());
@@ -310,7 +312,7 @@ impl Drop for ActiveLink {
     }
 }
 
-/// A channel by which a link is ended.
+/// A channel for ending a link.
 pub(super) fn close_channel() -> (CloseHandle, oneshot::Receiver<()>) {
     oneshot::channel()
 }

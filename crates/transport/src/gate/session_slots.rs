@@ -1,9 +1,9 @@
-//! The side of the gate that Zenoh is on: Unix sockets in a directory that only this user's
-//! processes reach.
+//! The gate's side towards Zenoh: Unix sockets in a directory that only this user's processes can
+//! access.
 //!
-//! Zenoh cannot be told to dial at runtime, so its configuration names a number of slots that it
-//! dials when its session opens, and again whenever one ends. The gate holds such a connection,
-//! with Zenoh's first message unread in it, until a link is to be dialed.
+//! Zenoh cannot be told to dial at runtime. Its configuration therefore names a number of *slots*,
+//! which Zenoh dials when its session opens, and again whenever one ends. The gate holds such a
+//! connection, with Zenoh's first message unread in it, until this node dials a link.
 
 use std::collections::VecDeque;
 use std::fs::{DirBuilder, File, TryLockError};
@@ -21,31 +21,31 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// SessionSlots of the first session: enough for a cluster of some ninety nodes, of whose links a node
-/// dials about half, so that a start of many opens no session anew. Fewer where the process may
-/// have less than [`MIN_FILES_FOR_DEFAULT`] descriptors, of which a slot takes two.
+/// Slots of the first session: enough for a cluster of about ninety nodes, of which a node dials
+/// about half, so that no session is reopened when many nodes start. Fewer if the process may open
+/// fewer than [`MIN_FILES_FOR_DEFAULT`] files; a slot uses two file descriptors.
 const DEFAULT_SLOTS: usize = 64;
 const REDUCED_SLOTS: usize = 16;
 const MIN_FILES_FOR_DEFAULT: u64 = 1024;
-/// Most slots of any session.
+/// Maximum number of slots of any session.
 const MAX_SLOTS: usize = 1024;
-/// Longest path of a Unix socket that every system takes.
+/// Maximum path length of a Unix socket that every system supports.
 const MAX_SOCKET_PATH: usize = 100;
-/// How directories of sockets are named; the rest is random.
+/// Prefix of the names of socket directories; the rest is random.
 const DIR_PREFIX: &str = "mailmesh-links-";
-/// Most leftovers of processes that were killed that are looked at.
+/// Maximum number of leftover directories that one sweep examines.
 const MAX_SWEPT_DIRS: usize = 256;
-/// How long the system may take to say how a connection is.
+/// Maximum time for the system to report the state of a connection.
 const READY_TIMEOUT: Duration = Duration::from_secs(1);
-/// An empty or unlocked directory that is newer may be one that another process is making.
+/// A younger directory may belong to a process that has not locked it yet.
 const MIN_STALE_AGE: Duration = Duration::from_secs(60);
 
-/// How many files the process may open, if that is bounded.
+/// Maximum number of open files of the process, if there is one.
 fn open_file_limit() -> Option<u64> {
     rustix::process::getrlimit(rustix::process::Resource::Nofile).current
 }
 
-/// How many slots the first session has.
+/// The number of slots of the first session.
 pub(super) fn default_count() -> usize {
     if open_file_limit().is_none_or(|limit| limit >= MIN_FILES_FOR_DEFAULT) {
         DEFAULT_SLOTS
@@ -54,26 +54,25 @@ pub(super) fn default_count() -> usize {
     }
 }
 
-/// How many connections that have proven nothing may be open: a quarter of what the process may
-/// open, if that is less than `max`.
+/// Maximum number of unproven connections: a quarter of the process's file limit, at most `max`.
 pub(super) fn max_unproven(max: usize) -> usize {
     let quarter = open_file_limit().and_then(|limit| usize::try_from(limit / 4).ok());
     quarter.map_or(max, |quarter| quarter.clamp(8, max))
 }
 
-/// A directory with the sockets of one session; it goes when dropped.
+/// A directory with the sockets of one session; it is removed when dropped.
 #[derive(Debug)]
 pub(super) struct SocketDir {
     path: PathBuf,
-    /// Locked while the process lives.
+    /// Locked while the process is alive.
     _lock: File,
 }
 
 impl SocketDir {
-    /// Makes one where this user may: nothing of it is for others.
+    /// Creates a directory, accessible to this user alone, in the first suitable place.
     ///
     /// # Errors
-    /// The system's, of the last place tried.
+    /// The system's error for the last place tried.
     fn new() -> io::Result<Self> {
         let set = Some(std::env::temp_dir()).filter(|base| base.is_absolute());
         let usual = ["/tmp", "/var/tmp", "/dev/shm", "/run"].map(PathBuf::from);
@@ -93,17 +92,17 @@ impl SocketDir {
     fn within(base: &Path) -> io::Result<Self> {
         let mut random = [0; 8];
         let filled = SystemRandom::new().fill(&mut random);
-        filled.map_err(|_| io::Error::other("the system gives no random numbers"))?;
+        filled.map_err(|_| io::Error::other("the system provides no random numbers"))?;
         let name: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
         let path = base.join(format!("{DIR_PREFIX}{name}"));
-        // Zenoh takes endpoints as text, in which these begin something else.
+        // Zenoh takes endpoints as text, in which these characters are separators.
         let is_text = path.to_str().is_some_and(|path| !path.contains(['#', '?', ';', '|']));
         if !is_text || path.as_os_str().len() + "/zenoh.lock".len() > MAX_SOCKET_PATH {
-            let why = format!("the path {} cannot be one of a socket", path.display());
+            let why = format!("the path {} is not usable for a socket", path.display());
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
         if !is_protected(&std::fs::metadata(base)?) {
-            let why = format!("others may rename what is in {}", base.display());
+            let why = format!("other users may rename files in {}", base.display());
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
         }
         DirBuilder::new().mode(0o700).create(&path)?;
@@ -124,19 +123,19 @@ impl SocketDir {
 impl Drop for SocketDir {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_dir_all(&self.path) {
-            tracing::debug!(%error, "a directory of sockets is left over");
+            tracing::debug!(%error, "a socket directory was not removed");
         }
     }
 }
 
-/// Whether nobody but this user and root can rename what this user puts in a directory.
+/// Whether only this user and root can rename this user's files in a directory.
 fn is_protected(base: &std::fs::Metadata) -> bool {
     let (mode, owner) = (base.mode(), base.uid());
     let is_trusted = owner == 0 || owner == rustix::process::geteuid().as_raw();
     is_trusted && (mode & 0o022 == 0 || mode & 0o1000 != 0)
 }
 
-/// Removes what processes of this user left that were killed.
+/// Removes the directories of killed processes of this user.
 fn sweep(base: &Path) {
     let own = rustix::process::geteuid().as_raw();
     let Ok(entries) = std::fs::read_dir(base) else { return };
@@ -144,7 +143,7 @@ fn sweep(base: &Path) {
         entry.file_name().to_str().is_some_and(|name| name.starts_with(DIR_PREFIX))
     };
     let is_left = |entry: &std::fs::DirEntry| {
-        // Of a symbolic link it is the link's.
+        // For a symbolic link this is the metadata of the link itself.
         let Ok(metadata) = entry.metadata() else { return false };
         let age = metadata.modified().ok().and_then(|at| at.elapsed().ok());
         let is_old = age.is_some_and(|age| age > MIN_STALE_AGE);
@@ -158,7 +157,7 @@ fn sweep(base: &Path) {
     }
 }
 
-/// The sockets of one session of Zenoh.
+/// The sockets of one Zenoh session.
 #[derive(Debug)]
 pub(crate) struct SessionSlots {
     dir: SocketDir,
@@ -169,16 +168,16 @@ pub(crate) struct SessionSlots {
 
 #[derive(Debug, Default)]
 struct WaitingStreams {
-    /// Connections of Zenoh that wait for a link; the one that waits longest first.
+    /// Zenoh's connections that wait for a link, oldest first.
     streams: Mutex<VecDeque<UnixStream>>,
     more: Notify,
 }
 
 impl SessionSlots {
-    /// Makes them; on a runtime.
+    /// Creates the sockets. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// The system's.
+    /// The system's error.
     pub(super) fn new(count: usize) -> io::Result<Self> {
         let dir = SocketDir::new()?;
         let listener = UnixListener::bind(dir.slots())?;
@@ -187,18 +186,19 @@ impl SessionSlots {
         Ok(Self { dir, count, waiting, accepting })
     }
 
-    /// Where Zenoh listens.
+    /// The endpoint at which Zenoh listens.
     pub(crate) fn listen(&self) -> String {
         format!("unixsock-stream/{}", self.dir.zenoh().display())
     }
 
-    /// Where Zenoh dials: one socket, named in a different way for each slot.
+    /// The endpoints that Zenoh dials: one socket, with a different setting for each slot.
     pub(crate) fn connect(&self) -> Vec<String> {
         let slots = self.dir.slots();
         (0..self.count).map(|n| format!("unixsock-stream/{}#slot={n}", slots.display())).collect()
     }
 
-    /// A connection that Zenoh has dialed, which ends in a link; waits for it for a moment.
+    /// A connection that Zenoh has dialed, for a link that this node dialed. Waits for at most
+    /// `wait`.
     pub(super) async fn take(&self, wait: Duration) -> Option<UnixStream> {
         let taken = async {
             loop {
@@ -216,25 +216,25 @@ impl SessionSlots {
     /// A connection to Zenoh, for a link that another node has dialed.
     ///
     /// # Errors
-    /// The system's.
+    /// The system's error.
     pub(super) async fn connect_zenoh(&self) -> io::Result<UnixStream> {
         UnixStream::connect(self.dir.zenoh()).await
     }
 
-    /// How many slots the next session has to have, if `used` are used by links: twice as many
-    /// when fewer than a quarter is free.
+    /// The number of slots that the next session needs if `used` slots are in use: twice as many
+    /// when less than a quarter is free.
     pub(super) fn wanted_slots(&self, used: usize) -> Option<usize> {
         let is_short = self.count.saturating_sub(used) < self.count.div_ceil(4);
         (is_short && self.count < MAX_SLOTS).then(|| (2 * self.count).min(MAX_SLOTS))
     }
 
-    /// Whether Zenoh can be connected to, and can dial its slots: somebody may clear the directory
-    /// for temporary files.
+    /// Whether the sockets still exist: another program may clear the directory for temporary
+    /// files.
     pub(super) fn exist(&self) -> bool {
         [self.dir.zenoh(), self.dir.slots()].iter().all(|path| path.exists())
     }
 
-    /// Ends the slots that no link uses, so that Zenoh does not wait for them when it closes.
+    /// Closes the unused slots, so that Zenoh does not wait for them when it closes.
     pub(super) fn retire(&self) {
         self.accepting.abort();
         let _socket_goes_with_the_directory = std::fs::remove_file(self.dir.slots());
@@ -248,8 +248,8 @@ impl Drop for SessionSlots {
     }
 }
 
-/// Whether Zenoh still waits at the other end: after a day it gives up and dials again. Its first
-/// message is there to be read in either case.
+/// Whether Zenoh still waits at the other end. After a day Zenoh gives up and dials again. Zenoh's
+/// first message is readable in either case.
 async fn is_open(stream: &UnixStream) -> bool {
     let ready = timeout(READY_TIMEOUT, stream.ready(Interest::READABLE | Interest::WRITABLE)).await;
     ready.is_ok_and(|ready| ready.is_ok_and(|ready| !ready.is_read_closed()))
@@ -261,13 +261,13 @@ async fn accept(listener: UnixListener, max: usize, waiting: Arc<WaitingStreams>
             Ok((stream, _)) => {
                 let mut streams = waiting.streams.lock();
                 streams.push_back(stream);
-                // Others of this user may connect as well.
+                // Other processes of this user may connect as well.
                 if streams.len() > max {
                     streams.pop_front();
                 }
                 waiting.more.notify_one();
             }
-            // As when there is no descriptor left.
+            // For example, no file descriptor is left.
             Err(error) => {
                 tracing::debug!(%error, "a slot was not accepted");
                 tokio::time::sleep(Duration::from_millis(100)).await;
@@ -283,7 +283,7 @@ mod tests {
     const TIMEOUT: Duration = Duration::from_secs(20);
 
     #[tokio::test]
-    async fn a_slot_that_zenoh_has_given_up_is_not_taken() {
+    async fn a_slot_that_zenoh_has_closed_is_not_used() {
         let slots = SessionSlots::new(3).unwrap();
         let given_up = UnixStream::connect(slots.dir.slots()).await.unwrap();
         given_up.try_write(b"first message").unwrap();
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn twice_as_many_slots_are_wanted_when_fewer_than_a_quarter_is_free() {
+    async fn the_slots_double_when_less_than_a_quarter_is_free() {
         let slots = SessionSlots::new(16).unwrap();
         let wanted_slots: Vec<_> = [0, 12, 13, 40].map(|used| slots.wanted_slots(used)).to_vec();
         assert_eq!(wanted_slots, [None, None, Some(32), Some(32)]);
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn leftovers_of_the_dead_go_and_those_of_the_living_stay() {
+    async fn a_sweep_removes_only_directories_of_dead_processes() {
         let base = tempfile::tempdir().unwrap();
         let living = SocketDir::within(base.path()).unwrap();
         let dead = base.path().join(format!("{DIR_PREFIX}dead"));
@@ -315,7 +315,7 @@ mod tests {
             std::fs::create_dir(dir).unwrap();
         }
         sweep(base.path());
-        assert!(dead.exists(), "it may be one that is being made");
+        assert!(dead.exists(), "it may be under construction");
         let long_ago = std::time::SystemTime::now() - Duration::from_secs(3600);
         for dir in [&dead, &other, &living.path] {
             File::open(dir).unwrap().set_modified(long_ago).unwrap();
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_no_socket_can_be_in_is_refused() {
+    fn a_directory_unusable_for_sockets_is_refused() {
         let base = tempfile::tempdir().unwrap();
         let long = base.path().join("x".repeat(100));
         let odd = base.path().join("a#b");

@@ -1,5 +1,4 @@
-//! What is due from time to time: other keys, other addresses of this host, and questions for
-//! nodes that are not known.
+//! Periodic work: changed keys, changed addresses of this host, and questions for unknown nodes.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -20,25 +19,25 @@ use crate::LinkKeys;
 use crate::coordinator::AddressCache;
 
 const TICK: Duration = Duration::from_secs(1);
-/// How often a linked node is asked for addresses: at rest, and while a member is missing.
+/// How often a linked node is asked for addresses: normally, and while a member is lost.
 const ASK_INTERVAL: Duration = Duration::from_secs(10);
 const FAST_ASK_INTERVAL: Duration = Duration::from_secs(1);
-/// How long a member that is missing is asked for so often.
+/// How long after a member is lost linked nodes are asked at the fast rate.
 const FAST_ASK_FOR: Duration = Duration::from_secs(300);
-/// How long a link stays open whose key was retired: it is proven by another meanwhile.
+/// How long a link stays open after its key is retired. Another key proves it meanwhile.
 const RETIRED_KEY_GRACE: Duration = Duration::from_secs(2);
-/// Ticks between two tries to have links proven by the preferred key: the node at the other end
-/// may not have had it when the keys changed.
+/// Ticks between attempts to prove links by the preferred key: the other node may not have had the
+/// key when the keys changed.
 const RENEW_EVERY_TICKS: u64 = 8;
-/// How long after a node of another key was heard it may be why no node is linked.
+/// How long after a sign of another key the warning mentions it as a possible cause.
 const OTHER_KEY_RECENT: Duration = Duration::from_secs(60);
-/// Most endpoints that one warning names.
+/// Maximum number of endpoints in one warning.
 const MAX_NAMED_ENDPOINTS: usize = 8;
-/// Shortest pause between two sessions that are opened because their sockets were removed.
+/// Minimum interval between sessions that are opened because their sockets were removed.
 const MIN_REOPEN_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Follows the cluster's keys: those that are accepted now prove the handshakes, and links that
-/// none of them has proven end.
+/// Follows the cluster's keys: handshakes use the keys accepted now, and links that no accepted key
+/// has proven end.
 pub(super) async fn follow_keys(shared: Arc<Shared>, mut keys: watch::Receiver<LinkKeys>) {
     while keys.changed().await.is_ok() {
         let now = keys.borrow_and_update().gate_keys();
@@ -59,7 +58,7 @@ pub(super) async fn follow_keys(shared: Arc<Shared>, mut keys: watch::Receiver<L
     }
 }
 
-/// Has the links that this node dialed proven by the key that is preferred now.
+/// Proves the links that this node dialed by the preferred key.
 fn renew(shared: &Arc<Shared>) {
     let keys = shared.keys.load();
     let Some(preferred) = keys.first().map(|key| key.id) else { return };
@@ -76,7 +75,7 @@ fn renew(shared: &Arc<Shared>) {
             };
             match verdict {
                 Verdict::Taken => entry.key = proven.key,
-                // The node has no such link.
+                // The other node has no such link.
                 _ => {
                     links.end(|of, entry| *of == id && entry.number == number);
                 }
@@ -102,7 +101,7 @@ pub(super) async fn tick(shared: Arc<Shared>) {
         warning.look(&shared);
         if reopened.elapsed() >= MIN_REOPEN_INTERVAL && sockets_are_gone(&shared, &mut sockets) {
             reopened = Instant::now();
-            tracing::warn!("the sockets of links are gone; the links of this node are opened anew");
+            tracing::warn!("the sockets of the links were removed; this node reopens its links");
             shared.wanted_slots.send_modify(|_| {});
         }
         let lost_for = (shared.lost_for)();
@@ -111,12 +110,12 @@ pub(super) async fn tick(shared: Arc<Shared>) {
             asked = Instant::now();
             tokio::spawn(ask_linked_node(shared.clone()));
         }
-        // The clock of the host may have stood still, or a wake-up may have been lost.
+        // The host's clock may have been stopped, or a wake-up may have been lost.
         shared.dial_wake.notify_one();
     }
 }
 
-/// What the operator is warned of, and what was seen for it.
+/// State of the warning that no other node is linked.
 #[derive(Debug, Default)]
 struct IsolationWarning {
     isolation: IsolationAlarm,
@@ -124,7 +123,7 @@ struct IsolationWarning {
 }
 
 impl IsolationWarning {
-    /// Warns the operator when no other node is linked though some are expected, and says why.
+    /// Warns the operator, with reasons, when no other node is linked although some are expected.
     fn look(&mut self, shared: &Shared) {
         let now = Instant::now();
         let is_linked = shared.links.lock().iter().next().is_some();
@@ -134,7 +133,7 @@ impl IsolationWarning {
             None => {}
             Some(IsolationEvent::Linked) => tracing::warn!("another node is linked now"),
             Some(IsolationEvent::NotExpected) => {
-                tracing::warn!("no other node is linked, and none is expected any more");
+                tracing::warn!("no other node is linked, and none is expected any longer");
             }
             Some(IsolationEvent::Isolated(lasted)) => tracing::warn!(
                 "no other node is linked for {} s: {}. Check that the other nodes run, and check \
@@ -147,7 +146,8 @@ impl IsolationWarning {
     }
 }
 
-/// Why no node is linked: the last error of each endpoint, and nodes that were refused.
+/// Why no node is linked: the last error of each endpoint, and refused nodes. `others`: connections
+/// with another mode were refused recently.
 fn reasons(shared: &Shared, others: bool) -> Vec<String> {
     let dial_book = shared.dial_book.lock();
     let errors = dial_book.failed_endpoints().take(MAX_NAMED_ENDPOINTS);
@@ -155,13 +155,13 @@ fn reasons(shared: &Shared, others: bool) -> Vec<String> {
     let more = dial_book.failed_endpoints().count().saturating_sub(MAX_NAMED_ENDPOINTS);
     if shared.other_keys.heard_ago().is_some_and(|ago| ago < OTHER_KEY_RECENT) {
         why.push(
-            "a node of this cluster with another key was heard, or a stranger that imitates one: \
-             if the others have another key, give this node theirs (`mailmesh key add --here FILE`)"
+            "a node of this cluster has another key, or a stranger imitates one: if the other nodes \
+             have another key, give it to this node (`mailmesh key add --here FILE`)"
                 .to_owned(),
         );
     }
     if dial_book.all_lead_to_self() {
-        why.push("every one of `connect.endpoints` leads to this node itself".to_owned());
+        why.push("all of `connect.endpoints` lead to this node itself".to_owned());
     }
     drop(dial_book);
     if more > 0 {
@@ -171,22 +171,23 @@ fn reasons(shared: &Shared, others: bool) -> Vec<String> {
         let from = *shared.other_mode_from.lock();
         let from = from.map(|ip| format!(" (the last from {ip})")).unwrap_or_default();
         why.push(format!(
-            "connections that begin as links of Zenoh or TLS, or of the other mode of the gate, were \
-             refused{from}: nodes with another `mesh.links` or without a key, or strangers"
+            "connections that begin like links of Zenoh or TLS, or of the other mode of the gate, \
+             were refused{from}: they come from nodes with another `mesh.links` or without a key, \
+             or from strangers"
         ));
     }
     why
 }
 
-/// Whether somebody removed the sockets of the session that is open.
+/// Whether another program removed the sockets of the open session.
 fn sockets_are_gone(shared: &Shared, seen: &mut LastSeen<SessionSlots>) -> bool {
     let Some(slots) = shared.slots.load_full() else { return false };
     let are_gone = seen.are_gone(&slots, slots.exist());
-    // A session that was closed meanwhile removed its own.
+    // A session that was closed meanwhile removed its own sockets.
     are_gone && shared.slots.load_full().is_some_and(|still| Arc::ptr_eq(&still, &slots))
 }
 
-/// The slots whose sockets were seen last; a session that is being opened has none yet.
+/// The slots whose sockets existed at the last check; a session that is being opened has none yet.
 #[derive(Debug)]
 struct LastSeen<T>(Weak<T>);
 
@@ -199,7 +200,7 @@ impl<T> LastSeen<T> {
     }
 }
 
-/// The local addresses of links at the last two looks.
+/// The local addresses of links at the last two checks.
 #[derive(Debug, Default)]
 struct LinkAddressWatch {
     host: AddressCache,
@@ -208,8 +209,9 @@ struct LinkAddressWatch {
 }
 
 impl LinkAddressWatch {
-    /// Ends links of addresses that the host had, and has not at two looks: nothing comes on them
-    /// any more. There are hosts with links of addresses that no interface of theirs has.
+    /// Ends the links of addresses that the host had and that are missing at two checks: such a
+    /// link receives nothing any more. On some hosts links have local addresses that no interface
+    /// has; these links stay.
     fn end_stranded(&mut self, shared: &Shared) {
         let Self { host, known, gone } = self;
         let Some(host) = host.addresses(Instant::now()) else { return };
@@ -220,11 +222,11 @@ impl LinkAddressWatch {
         let ended = links.end(|_, entry| over.contains(&entry.local.ip().to_canonical()));
         drop(links);
         if ended > 0 {
-            tracing::debug!(links = ended, "links of addresses that are gone were ended");
+            tracing::debug!(links = ended, "links of removed local addresses were closed");
         }
     }
 
-    /// Those of the addresses whose links are over.
+    /// The addresses whose links are over.
     fn look(
         (known, gone): (&mut BTreeSet<IpAddr>, &mut BTreeSet<IpAddr>),
         of_links: BTreeSet<IpAddr>,
@@ -240,7 +242,7 @@ impl LinkAddressWatch {
     }
 }
 
-/// Asks one linked node which nodes there are.
+/// Asks a random linked node for the addresses of nodes.
 async fn ask_linked_node(shared: Arc<Shared>) {
     let linked: Vec<(NodeId, Vec<_>)> = {
         let links = shared.links.lock();
@@ -259,7 +261,7 @@ async fn ask_linked_node(shared: Arc<Shared>) {
         exchange_addresses(&shared, &mut stream, address, id, &mut proven.session).await
     };
     if let Err(error) = asked.await {
-        tracing::debug!(%error, "a linked node was asked in vain");
+        tracing::debug!(%error, "a linked node did not answer a question for addresses");
     }
 }
 
@@ -268,17 +270,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sockets_are_gone_only_after_they_were_there() {
+    fn sockets_are_gone_only_after_they_existed() {
         let (first, second) = (Arc::new(1), Arc::new(2));
         let mut seen = LastSeen(Weak::new());
         assert!(!seen.are_gone(&first, false), "the session is being opened");
         assert!(!seen.are_gone(&first, true));
         assert!(seen.are_gone(&first, false));
-        assert!(!seen.are_gone(&second, false), "so is the next");
+        assert!(!seen.are_gone(&second, false), "the next session is being opened");
     }
 
     #[test]
-    fn links_of_an_address_end_when_it_is_gone_at_two_looks_and_was_there_before() {
+    fn links_of_an_address_end_when_it_is_missing_at_two_checks() {
         let set = |ips: &[&str]| ips.iter().map(|ip| ip.parse().unwrap()).collect::<BTreeSet<_>>();
         let links = || set(&["192.0.2.1", "192.0.2.2", "203.0.113.9"]);
         let (mut known, mut gone) = (BTreeSet::new(), BTreeSet::new());
@@ -286,8 +288,8 @@ mod tests {
             LinkAddressWatch::look((&mut known, &mut gone), links(), |ip| set(here).contains(&ip))
         };
         assert_eq!(look(&["192.0.2.1", "192.0.2.2"]), set(&[]));
-        assert_eq!(look(&["192.0.2.1"]), set(&[]), "it may come back");
-        assert_eq!(look(&["192.0.2.1", "192.0.2.2"]), set(&[]), "it did");
+        assert_eq!(look(&["192.0.2.1"]), set(&[]), "it may return");
+        assert_eq!(look(&["192.0.2.1", "192.0.2.2"]), set(&[]), "it returned");
         assert_eq!(look(&["192.0.2.1"]), set(&[]));
         assert_eq!(look(&["192.0.2.1"]), set(&["192.0.2.2"]));
     }

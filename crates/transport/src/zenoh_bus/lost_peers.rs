@@ -17,13 +17,13 @@ const GIVE_UP_AFTER: Duration = Duration::from_secs(3600);
 /// a member says nothing: whoever reaches a link can show one and take it back.
 #[derive(Debug, Default)]
 pub(crate) struct LostPeers {
-    state: Mutex<State>,
+    state: Mutex<LostPeersState>,
     /// Woken when one more is missing.
     peer_lost: Notify,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct LostPeersState {
     members: BTreeSet<Incarnation>,
     /// Since when each is missing.
     lost_peers: BTreeMap<Incarnation, Instant>,
@@ -75,7 +75,7 @@ impl LostPeers {
     /// that are given up. `None` if nobody is.
     pub(super) fn shortest_absence(&self) -> Option<Duration> {
         let mut state = self.state.lock();
-        let State { members, lost_peers, .. } = &mut *state;
+        let LostPeersState { members, lost_peers, .. } = &mut *state;
         lost_peers.retain(|peer, since| {
             let is_looked_for = since.elapsed() <= GIVE_UP_AFTER;
             if !is_looked_for {

@@ -1,11 +1,11 @@
-//! The nodes that this one knows of, and when each is dialed. No I/O; time is passed in.
+//! The nodes that this node knows, and when each is dialed. No I/O; time is passed in.
 //!
-//! A node that is new here is dialed at once: it may not know this one. After a link ended both
-//! ends know each other, so the one with the greater id dials at once, and the other after a
-//! pause, in case the first cannot reach it.
+//! A newly known node is dialed at once, because it may not know this node. When a link ends, both
+//! ends know each other. The end with the greater id then dials at once, and the other dials after
+//! a pause, in case the first cannot reach it.
 //!
-//! Addresses come from holders of the key alone; endpoints come from the
-//! configuration, are dialed for ever, and lead to a node that is known once it is proven.
+//! Addresses come only from holders of the key. Endpoints come from the configuration and are
+//! dialed forever; the node that an endpoint leads to is known once it has proven the key.
 
 mod report;
 
@@ -17,32 +17,34 @@ use tokio::time::Instant;
 
 use super::handshake::NodeId;
 
-/// Most nodes that are known.
+/// Maximum number of known nodes.
 const MAX_NODES: usize = 1024;
-/// Most nodes that are dialed at once. Endpoints are not counted: the configuration bounds them.
+/// Maximum number of nodes dialed at the same time. Endpoints do not count: the configuration
+/// bounds them.
 const MAX_CONCURRENT_DIALS: usize = 64;
-/// Most addresses of a node.
+/// Maximum number of addresses of a node.
 const MAX_ADDRESSES: usize = 8;
-/// How long the node with the smaller id leaves it to the other to dial.
+/// How long the node with the smaller id leaves dialing to the other.
 const YIELD_DELAY: Duration = Duration::from_millis(200);
-/// Pauses between two tries: the first, the longest, and the longest after [`FAILURES_UNTIL_SLOW`] failures (some
-/// five minutes).
+/// Backoff between attempts: the minimum, the maximum, and the maximum after
+/// [`FAILURES_UNTIL_SLOW`] failures (about five minutes).
 const MIN_BACKOFF: Duration = Duration::from_millis(100);
 const MAX_BACKOFF: [Duration; 2] = [Duration::from_secs(4), Duration::from_secs(16)];
 const FAILURES_UNTIL_SLOW: u32 = 80;
-/// The longest pause for a node that only other nodes named, and the failures after which it
-/// applies.
-const OF_HEARSAY: (Duration, u32) = (Duration::from_secs(30), 8);
-/// How long after it was last heard of a node is dialed at all.
+/// Maximum backoff for a node that only other nodes named, and the failures after which it applies.
+const MAX_INDIRECT_BACKOFF: Duration = Duration::from_secs(30);
+const FAILURES_UNTIL_INDIRECT_BACKOFF: u32 = 8;
+/// A node that is not linked is forgotten when this much time has passed since it was last heard
+/// of.
 const FORGET_AFTER: Duration = Duration::from_secs(3600);
-/// How long after a connection was made a missing link is looked into.
+/// How long a new connection may take to appear as a link before the node is dialed again.
 const LINK_SETUP_TIME: Duration = Duration::from_millis(500);
-/// A link that ended before this time had not been one.
+/// A link that ends sooner than this counts as a failed attempt.
 const MIN_LINK_DURATION: Duration = Duration::from_secs(3);
-/// How long an endpoint that is this node's own is left alone: addresses may change.
+/// How long an endpoint that leads to this node itself is not dialed: its address may change.
 const OWN_ENDPOINT_RETRY: Duration = Duration::from_secs(60);
-/// How often an endpoint is dialed though its node is linked: another host may have answered there
-/// for a while.
+/// How often an endpoint is dialed although its node is linked: another host may have answered
+/// there for a while.
 const RECHECK_INTERVAL: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
@@ -50,7 +52,7 @@ pub(super) struct DialBook {
     own: NodeId,
     nodes: BTreeMap<NodeId, KnownNode>,
     endpoints: Vec<DialEndpoint>,
-    /// Nodes that are being dialed, also those that are no longer known.
+    /// Dials of nodes in progress, including nodes that were forgotten meanwhile.
     dials_in_progress: usize,
 }
 
@@ -58,7 +60,7 @@ pub(super) struct DialBook {
 struct KnownNode {
     addresses: Vec<SocketAddr>,
     last_heard: Instant,
-    /// Only other nodes have told of it.
+    /// Known only from reports of other nodes.
     is_indirect: bool,
     retries: Retries,
 }
@@ -67,11 +69,11 @@ struct KnownNode {
 struct DialEndpoint {
     text: String,
     leads_to: Option<NodeId>,
-    /// When it is dialed though the node that it leads to is linked.
+    /// When the endpoint is dialed although the node that it leads to is linked.
     next_check: Instant,
-    /// Why it was not reached the last time.
+    /// Why the last attempt failed.
     last_error: Option<String>,
-    /// What came of it the last time; `None` before it was dialed.
+    /// The outcome of the last dial; `None` before the first.
     last_outcome: Option<Outcome>,
     retries: Retries,
 }
@@ -80,28 +82,28 @@ struct DialEndpoint {
 struct Retries {
     next: Instant,
     backoff: Duration,
-    /// Since a link lasted, or the node itself was heard.
+    /// Failures since a link lasted or the node itself was last heard.
     failures: u32,
     is_dialing: bool,
 }
 
-/// What is dialed.
+/// The target of a dial.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Target {
     /// A node, at the first of these addresses that answers.
     Node(NodeId, Vec<SocketAddr>),
-    /// An endpoint of the configuration: its number, and host and port.
+    /// An endpoint of the configuration: its number, and its host and port.
     Endpoint(usize, String),
 }
 
-/// What came of dialing.
+/// The outcome of a dial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// The node is linked, or dials this one itself.
+    /// The node is linked, or dials this node itself.
     Reached(NodeId),
-    /// It was this node.
+    /// The target is this node.
     IsSelf,
-    /// Nobody proved the key there.
+    /// No node proved the key there.
     Failed,
 }
 
@@ -114,13 +116,15 @@ impl Retries {
         self.next = now + self.backoff;
         self.failures = self.failures.saturating_add(1);
         let longest = match self.failures {
-            failures if is_indirect && failures > OF_HEARSAY.1 => OF_HEARSAY.0,
+            failures if is_indirect && failures > FAILURES_UNTIL_INDIRECT_BACKOFF => {
+                MAX_INDIRECT_BACKOFF
+            }
             failures => MAX_BACKOFF[usize::from(failures > FAILURES_UNTIL_SLOW)],
         };
         self.backoff = (self.backoff * 2).min(longest);
     }
 
-    /// The link ended; one that did not last counts as a try that failed.
+    /// The link ended. A link that did not last counts as a failed attempt.
     fn link_ended(&mut self, now: Instant, lasted: Duration, yield_delay: Duration) {
         if lasted >= MIN_LINK_DURATION {
             *self = Self::at(now + yield_delay);
@@ -156,8 +160,8 @@ impl DialBook {
         Self { own, nodes: BTreeMap::new(), endpoints, dials_in_progress: 0 }
     }
 
-    /// A node can be dialed at these addresses, as a holder of the key says: the node itself, or
-    /// one that is linked to it.
+    /// Stores the addresses of a node. They come from a holder of the key: the node itself
+    /// (`is_itself`), or a node that is linked to it.
     pub(super) fn learn(
         &mut self,
         now: Instant,
@@ -184,7 +188,7 @@ impl DialBook {
                 node.retries.next = node.retries.next.min(now);
                 node.retries.failures = 0;
             } else {
-                // What the node said itself comes first.
+                // The addresses that the node itself sent come first.
                 let more = dialed.iter().filter(|new| !node.addresses.contains(new));
                 let more: Vec<SocketAddr> = more.copied().collect();
                 node.addresses.extend(more);
@@ -193,7 +197,7 @@ impl DialBook {
             return;
         }
         if self.nodes.len() >= MAX_NODES {
-            // A node known by hearsay never evicts a node that spoke itself.
+            // A node that others reported never evicts a node that sent its addresses itself.
             let may_be_evicted =
                 |node: &KnownNode| !node.retries.is_dialing && (is_itself || node.is_indirect);
             let evicted = self.nodes.iter().filter(|(_, node)| may_be_evicted(node));
@@ -207,17 +211,17 @@ impl DialBook {
         self.nodes.insert(id, node);
     }
 
-    /// How long this node leaves it to `id` to dial.
+    /// How long this node leaves dialing to the node `id`.
     fn yield_delay(&self, id: NodeId) -> Duration {
         if self.own > id { Duration::ZERO } else { YIELD_DELAY }
     }
 
-    /// The node ended, and will not come back.
+    /// The node left and will not come back.
     pub(super) fn forget(&mut self, id: &NodeId) {
         self.nodes.remove(id);
     }
 
-    /// At an address the node `id` has proven itself: no other is there.
+    /// The node `id` has proven itself at this address, so the address belongs to no other node.
     pub(super) fn claim_address(&mut self, address: SocketAddr, id: NodeId) {
         self.nodes.retain(|of, node| {
             if *of != id {
@@ -227,7 +231,8 @@ impl DialBook {
         });
     }
 
-    /// What is to be dialed now; each until [`dialed`](Self::dial_finished) says what came of it.
+    /// The targets to be dialed now. Each counts as being dialed until
+    /// [`dial_finished`](Self::dial_finished).
     pub(super) fn take_due(
         &mut self,
         now: Instant,
@@ -263,9 +268,9 @@ impl DialBook {
         due
     }
 
-    /// When something is to be dialed next.
+    /// When the next target is due.
     pub(super) fn next_due(&self, is_linked: impl Fn(&NodeId) -> bool) -> Option<Instant> {
-        // Without room, the next that is done makes some.
+        // At the maximum number of dials, the next finished dial makes room.
         let nodes = self.nodes.iter().filter(|_| self.dials_in_progress < MAX_CONCURRENT_DIALS);
         let nodes = nodes.filter(|(id, node)| !node.retries.is_dialing && !is_linked(id));
         let endpoints = self.endpoints.iter().filter(|endpoint| !endpoint.retries.is_dialing);
@@ -276,14 +281,14 @@ impl DialBook {
         nodes.map(|(_, node)| node.retries.next).chain(endpoints).min()
     }
 
-    /// An endpoint, by its number, was not reached.
+    /// Records why dialing the endpoint with this number failed.
     pub(super) fn note_error(&mut self, number: usize, error: String) {
         if let Some(endpoint) = self.endpoints.get_mut(number) {
             endpoint.last_error = Some(error);
         }
     }
 
-    /// The endpoints that were dialed in vain, and why.
+    /// The endpoints whose last attempt failed, with the reasons.
     pub(super) fn failed_endpoints(&self) -> impl Iterator<Item = (&str, &str)> {
         let failed = |endpoint: &'_ DialEndpoint| endpoint.last_error.is_some();
         let failed = self.endpoints.iter().filter(move |endpoint| failed(endpoint));
@@ -292,13 +297,13 @@ impl DialBook {
         })
     }
 
-    /// Whether there are endpoints, and each leads to this node itself.
+    /// Whether there are endpoints and each leads to this node itself.
     pub(super) fn all_lead_to_self(&self) -> bool {
         let leads_here = |endpoint: &DialEndpoint| endpoint.last_outcome == Some(Outcome::IsSelf);
         !self.endpoints.is_empty() && self.endpoints.iter().all(leads_here)
     }
 
-    /// What came of dialing.
+    /// Records the outcome of a dial.
     pub(super) fn dial_finished(&mut self, now: Instant, target: &Target, outcome: Outcome) {
         let retries = match target {
             Target::Node(id, _) => {
@@ -326,7 +331,7 @@ impl DialBook {
         }
     }
 
-    /// The link to a node ended, after so long.
+    /// The link to a node ended after `lasted`.
     pub(super) fn link_ended(&mut self, now: Instant, id: NodeId, lasted: Duration) {
         let yield_delay = self.yield_delay(id);
         if let Some(node) = self.nodes.get_mut(&id) {
@@ -360,13 +365,13 @@ mod tests {
     }
 
     #[test]
-    fn after_a_link_the_greater_dials_at_once_and_the_smaller_after_a_pause_if_none_came() {
+    fn after_a_link_the_greater_id_dials_at_once_and_the_smaller_waits() {
         let (mut dial_book, start) = dial_book(&[]);
         for n in [4, 5, 6] {
             dial_book.learn(start, [n; 16], [address(n)], true);
         }
         let due = dial_book.take_due(start, NOBODY);
-        assert_eq!(due.len(), 2, "new ones are dialed, and never this node");
+        assert_eq!(due.len(), 2, "new nodes are dialed, but never this node");
         assert_eq!(dial_book.take_due(start, NOBODY), [], "they are being dialed");
         let now = start + Duration::from_secs(60);
         for target in &due {
@@ -376,14 +381,14 @@ mod tests {
         }
         assert_eq!(dial_book.take_due(now, NOBODY), [Target::Node([4; 16], vec![address(4)])]);
         assert_eq!(dial_book.next_due(NOBODY), Some(now + YIELD_DELAY));
-        assert_eq!(dial_book.take_due(now + YIELD_DELAY, |id| *id == [6; 16]), [], "it came");
+        assert_eq!(dial_book.take_due(now + YIELD_DELAY, |id| *id == [6; 16]), [], "it is linked");
         assert_eq!(dial_book.next_due(|id| *id == [6; 16]), None);
         let due = dial_book.take_due(now + YIELD_DELAY, NOBODY);
         assert_eq!(due, [Target::Node([6; 16], vec![address(6)])]);
     }
 
     #[test]
-    fn tries_that_fail_come_more_and_more_rarely_and_cease_after_an_hour() {
+    fn failed_attempts_back_off_and_cease_after_an_hour() {
         let (mut dial_book, start) = dial_book(&[]);
         dial_book.learn(start, [4; 16], [address(4)], false);
         let mut now = start;
@@ -396,12 +401,12 @@ mod tests {
             }
         }
         assert_eq!(at[..4], [millis(0), millis(100), millis(300), millis(700)]);
-        assert!(at.windows(2).all(|pair| pair[1] - pair[0] <= OF_HEARSAY.0));
+        assert!(at.windows(2).all(|pair| pair[1] - pair[0] <= MAX_INDIRECT_BACKOFF));
         assert!(at.len() < 140 && at[at.len() - 1] > Duration::from_secs(3500), "{}", at.len());
     }
 
     #[test]
-    fn an_endpoint_is_dialed_for_ever_until_it_leads_to_a_node_that_is_linked() {
+    fn an_endpoint_is_dialed_until_its_node_is_linked() {
         let (mut dial_book, now) = dial_book(&["mx1:7447", "mx2:7447"]);
         let due = dial_book.take_due(now, NOBODY);
         assert_eq!(due.len(), 2);
@@ -418,10 +423,10 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_at_which_another_answered_for_a_while_is_dialed_again() {
+    fn an_endpoint_is_rechecked_although_its_node_is_linked() {
         let (mut dial_book, now) = dial_book(&["mx1:7447", "mx2:7447"]);
         let is_linked = |id: &NodeId| *id == [4; 16];
-        // Somebody on the way took the second to the node of the first.
+        // An attacker on the path redirects the second endpoint to the node of the first.
         for target in dial_book.take_due(now, NOBODY) {
             dial_book.dial_finished(now, &target, Outcome::Reached([4; 16]));
         }
@@ -439,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn invented_nodes_take_no_place_of_those_that_spoke_and_no_dial_is_forgotten() {
+    fn invented_nodes_evict_no_known_node_and_no_dial_is_uncounted() {
         let (mut dial_book, now) = dial_book(&[]);
         for n in 0..100_u128 {
             dial_book.learn(now, n.to_be_bytes(), [address(1)], true);
@@ -462,7 +467,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_that_is_made_and_ends_at_once_is_not_dialed_in_a_storm() {
+    fn a_link_that_ends_at_once_is_redialed_with_backoff() {
         let (mut dial_book, start) = dial_book(&[]);
         dial_book.learn(start, [4; 16], [address(4)], true);
         let (mut now, mut dials) = (start, 0);
@@ -478,7 +483,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_at_which_another_node_answers_is_no_longer_of_the_first() {
+    fn an_address_belongs_to_the_node_that_answered_there_last() {
         let (mut dial_book, now) = dial_book(&[]);
         dial_book.learn(now, [3; 16], [address(1)], true);
         dial_book.learn(now, [4; 16], [address(1), address(2)], true);
@@ -498,7 +503,7 @@ mod tests {
         assert_eq!(dial_book.nodes.len(), MAX_NODES);
         assert!(
             dial_book.nodes.contains_key(&4_998_u128.to_be_bytes()),
-            "the newest that spoke stays"
+            "the newest node that sent its addresses stays"
         );
         assert!(dial_book.nodes.values().all(|node| node.addresses.len() == MAX_ADDRESSES));
         assert_eq!(

@@ -8,7 +8,7 @@ use crate::gate::NodeId;
 use crate::{EndpointState, EndpointStatus};
 
 impl DialBook {
-    /// Each endpoint, in the order of the configuration.
+    /// The status of each endpoint, in the order of the configuration.
     pub(in crate::gate) fn report(
         &self,
         now: Instant,
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_endpoint_says_where_it_is() {
+    fn each_endpoint_reports_its_state() {
         let now = Instant::now();
         let endpoints = ["mx1:7447#iface=eth0", "mx2:7447", "[2001:db8::1]:7447"];
         let mut dial_book = DialBook::new([5; 16], endpoints.map(str::to_owned).to_vec(), now);
@@ -65,7 +65,7 @@ mod tests {
             ("tcp/mx1:7447", EndpointState::Linked)
         );
         assert_eq!((linked.leads_to, linked.next_try), (Some(Incarnation([4; 16])), None));
-        dial_book.note_error(0, "refused at the look of each minute".into());
+        dial_book.note_error(0, "refused at the recheck".into());
         assert_eq!(dial_book.report(now, |id| *id == [4; 16])[0].last_error, None);
         assert!(!dial_book.all_lead_to_self());
         assert_eq!(trying.state, EndpointState::Trying);

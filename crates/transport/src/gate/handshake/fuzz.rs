@@ -1,4 +1,4 @@
-//! Handshakes of any bytes, as the fuzzer gives them.
+//! Handshakes of arbitrary bytes, for the fuzzer.
 
 use ring::rand::SystemRandom;
 use zeroize::Zeroizing;
@@ -7,10 +7,10 @@ use super::*;
 use crate::LinkKeys;
 use crate::gate::exchange;
 
-/// Puts any bytes through both sides of a handshake, and through what follows a proof.
+/// Runs arbitrary bytes through both sides of a handshake, and through the message after a proof.
 ///
 /// # Panics
-/// If they are taken for a proof.
+/// If the bytes are accepted as an answer or a proof.
 #[doc(hidden)]
 pub fn fuzz_handshake(bytes: &[u8]) {
     let keys = LinkKeys::new(Zeroizing::new([7; 32]), [Zeroizing::new([8; 32])]).gate_keys();

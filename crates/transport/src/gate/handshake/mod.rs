@@ -1,34 +1,35 @@
 //! The handshake of a link: both nodes prove that they hold one cluster key. No I/O, no clock.
 //!
 //! ```text
-//! hello    the dialer says    "mmg1" | mode u8 | purpose u8 | tag [8] | id [16] | bound [32]
+//! hello    from the dialer    "mmg1" | mode u8 | purpose u8 | tag [8] | id [16] | binding [32]
 //!                             | ephemeral [32] | 8 x key id [8]
-//! answer   the acceptor says  id [16] | ephemeral [32] | key id [8] | MAC [32]
-//! proof    the dialer says    MAC [32]
-//! verdict  the acceptor says  verdict u8 | MAC [32]
+//! answer   from the acceptor  id [16] | ephemeral [32] | key id [8] | MAC [32]
+//! proof    from the dialer    MAC [32]
+//! verdict  from the acceptor  verdict u8 | MAC [32]
 //! ```
 //!
-//! Each message has a fixed length, so nothing is parsed before it is bounded. The dialer names
-//! its keys by ids that say nothing of them, the preferred one first; the acceptor takes the
-//! first that it holds. The MACs (HMAC-SHA-256, RFC 2104) are keyed with what is derived from
-//! that key for the role, and cover everything said before. So a recorded message is worth
-//! nothing, for both ephemerals (X25519, RFC 7748) are new each time, and no proof for one node
-//! works at another, for it covers the ids of both. The dialer proves last: it proves itself
-//! only to a node that has proven the key to it.
+//! Each message has a fixed length, so its length is known before it is parsed. The dialer names
+//! its keys by ids that reveal nothing about them, the preferred key first. The acceptor takes the
+//! first key that it holds. The MACs (HMAC-SHA-256, RFC 2104) use keys derived from that key for
+//! each role, and cover all earlier messages. A recorded message is therefore useless, because both
+//! ephemeral keys (X25519, RFC 7748) are new in each handshake. A proof for one node is invalid at
+//! another, because it covers the ids of both. The dialer proves last: it proves the key only to a
+//! node that has proven it.
 //!
-//! What follows is authenticated with keys derived from the agreement of the ephemerals, the
-//! cluster key and the transcript.
+//! Later messages are authenticated with keys derived from the X25519 agreement, the cluster key
+//! and the transcript.
 
 use ring::agreement::{EphemeralPrivateKey, UnparsedPublicKey, X25519, agree_ephemeral};
 use ring::digest::{SHA256, digest};
 use ring::hmac;
 use ring::rand::SecureRandom;
 
+use crate::bus::ClusterTag;
 use crate::link_keys::GateKey;
 
 /// Names the protocol and its version.
 pub(crate) const MAGIC: &[u8; 4] = b"mmg1";
-/// Most keys that a dialer names.
+/// Maximum number of keys that a dialer names.
 pub(crate) const MAX_KEYS: usize = 8;
 const MAC_LEN: usize = 32;
 
@@ -37,26 +38,23 @@ pub(crate) const ANSWER_LEN: usize = 16 + 32 + 8 + MAC_LEN;
 pub(crate) const PROOF_LEN: usize = MAC_LEN;
 pub(crate) const VERDICT_LEN: usize = 1 + MAC_LEN;
 
-/// A node's life: its incarnation.
+/// The id of a node: its incarnation.
 pub(crate) type NodeId = [u8; 16];
-/// The cluster, by a hash of its name.
-pub(crate) type ClusterTag = [u8; 8];
-/// The public name of a cluster key at the gate.
+/// The public id of a cluster key at the gate.
 pub(crate) type KeyId = [u8; 8];
-/// Names one link to its two ends, and to nobody else.
+/// A secret id of one link, known to its two ends only.
 pub(crate) type Binding = [u8; 32];
 type Hello = [u8; HELLO_LEN];
 type Answer = [u8; ANSWER_LEN];
 
-/// What a connection is for.
+/// The purpose of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// It becomes a link.
+    /// The connection becomes a link.
     Link,
-    /// The two nodes tell each other the addresses of nodes, and close it.
+    /// The two nodes exchange the addresses of nodes, and close the connection.
     Ask,
-    /// The link of this name, which another key has proven, is proven by the key of this
-    /// connection.
+    /// The key of this connection now proves the link with this binding, which another key proved.
     Renew(Binding),
 }
 
@@ -82,20 +80,20 @@ impl Purpose {
 /// Why a handshake ended without a proof.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// The bytes are no handshake of this version.
+    /// The bytes are not a handshake of this version.
     NotAHandshake,
-    /// The other node is of another cluster.
+    /// The other node belongs to another cluster.
     OtherCluster,
-    /// One node seals its links and the other does not, or proves the key by another handshake, or
-    /// has no key.
+    /// One node seals its links and the other does not, or the other proves the key by another
+    /// handshake or has no key.
     OtherMode,
     /// The two nodes have no key in common.
     OtherKey,
-    /// The MAC is not of the key.
+    /// The MAC is invalid.
     NotProven,
     /// The other node is this node.
     IsSelf,
-    /// The system gives no random numbers.
+    /// The system provides no random numbers.
     NoRandom,
 }
 
@@ -103,38 +101,38 @@ impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::NotAHandshake => "it does not speak this version of the handshake",
-            Self::OtherCluster => "it is of another cluster",
+            Self::OtherCluster => "it belongs to another cluster",
             Self::OtherMode => "its `mesh.links` differs from this node's",
             Self::OtherKey => "it has none of this node's keys",
             Self::NotProven => "it did not prove a key",
             Self::IsSelf => "it is this node",
-            Self::NoRandom => "the system gave no random numbers",
+            Self::NoRandom => "the system provided no random numbers",
         })
     }
 }
 
-/// What the acceptor decides of a proven connection.
+/// The acceptor's decision about a proven connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It is taken.
+    /// The acceptor takes the connection.
     Taken,
-    /// The acceptor dials the dialer at the same time, and that connection is kept.
+    /// The acceptor dials the dialer at the same time, and keeps that connection instead.
     Crossed,
-    /// There is no such link, or no room for another.
+    /// There is no such link, or no room for another link.
     Declined,
 }
 
-/// What a node says of itself in each handshake.
+/// The fields that this node puts into each handshake.
 #[derive(Clone)]
 pub(crate) struct LocalNode {
     pub(crate) id: NodeId,
     pub(crate) tag: ClusterTag,
     pub(crate) is_sealed: bool,
-    /// The keys that it holds, the preferred one first.
+    /// The keys that the node holds, the preferred one first.
     pub(crate) keys: Vec<GateKey>,
 }
 
-/// A handshake at its end: the other node holds the key.
+/// The result of a handshake: the other node holds the key.
 #[derive(Debug)]
 pub(crate) struct ProvenPeer {
     pub(crate) id: NodeId,
@@ -143,7 +141,7 @@ pub(crate) struct ProvenPeer {
     pub(crate) session: Session,
 }
 
-/// The dialer's side, which has said hello.
+/// The dialer's side after its hello.
 pub(crate) struct Dialer {
     own: LocalNode,
     purpose: Purpose,
@@ -152,6 +150,8 @@ pub(crate) struct Dialer {
 }
 
 impl Dialer {
+    /// Starts a handshake. Returns the hello to be sent.
+    ///
     /// # Errors
     /// [`Refusal::NoRandom`].
     pub(crate) fn start(
@@ -173,7 +173,7 @@ impl Dialer {
         Ok((Self { own: own.clone(), purpose, hello, private }, hello))
     }
 
-    /// The acceptor has proven the key; the answer is the dialer's proof.
+    /// Checks the acceptor's answer. Returns the proven peer and the dialer's proof to be sent.
     ///
     /// # Errors
     /// [`Refusal::OtherKey`], [`Refusal::NotProven`], [`Refusal::IsSelf`].
@@ -202,13 +202,13 @@ impl Dialer {
 /// Whether a connection that begins with these bytes may be a handshake.
 ///
 /// # Errors
-/// [`Refusal::OtherMode`] of the first message of a link of Zenoh ([its wire format][zenoh]:
-/// length, `InitSyn`) or TLS (RFC 8446, section 5.1: a handshake record), as nodes with another
-/// `mesh.links`, or without a key, begin; [`Refusal::NotAHandshake`] of all else.
+/// [`Refusal::OtherMode`] for the first bytes of a link of Zenoh ([its wire format][zenoh]: length,
+/// `InitSyn`) or of TLS (RFC 8446, section 5.1: a handshake record). A node with another
+/// `mesh.links` or without a key sends them. [`Refusal::NotAHandshake`] for all other bytes.
 ///
 /// [zenoh]: https://spec.zenoh.io/spec/1.0.0/wire/transport.html
-pub(crate) fn check_prefix(with: &[u8; MAGIC.len()]) -> Result<(), Refusal> {
-    match *with {
+pub(crate) fn check_prefix(bytes: &[u8; MAGIC.len()]) -> Result<(), Refusal> {
+    match *bytes {
         magic if magic == *MAGIC => Ok(()),
         [0x16, 0x03, ..] => Err(Refusal::OtherMode),
         [_, 0, header, _] if header & 0x3f == 0x01 => Err(Refusal::OtherMode),
@@ -216,7 +216,7 @@ pub(crate) fn check_prefix(with: &[u8; MAGIC.len()]) -> Result<(), Refusal> {
     }
 }
 
-/// The acceptor's side, which has proven the key.
+/// The acceptor's side after its answer, which proves the key.
 pub(crate) struct Acceptor {
     id: NodeId,
     purpose: Purpose,
@@ -226,13 +226,15 @@ pub(crate) struct Acceptor {
     private: EphemeralPrivateKey,
 }
 
-/// What an acceptor says to a hello of its cluster with none of its keys. It proves nothing and
-/// decides nothing but what the dialer's operator is told.
+/// The acceptor's answer to a hello of its cluster that names none of its keys. It proves nothing
+/// and only serves a message to the dialer's operator.
 pub(crate) const NO_COMMON_KEY: Answer = [0; ANSWER_LEN];
 
 impl Acceptor {
+    /// Checks a hello. Returns the answer to be sent.
+    ///
     /// # Errors
-    /// [`Refusal`]; of [`Refusal::OtherKey`] the dialer is told by [`NO_COMMON_KEY`].
+    /// [`Refusal`]. After [`Refusal::OtherKey`] the caller sends [`NO_COMMON_KEY`].
     pub(crate) fn receive_hello(
         own: &LocalNode,
         hello: &Hello,
@@ -251,7 +253,7 @@ impl Acceptor {
             return Err(Refusal::OtherMode);
         }
         let purpose = Purpose::decode(purpose, binding).ok_or(Refusal::NotAHandshake)?;
-        // Also to this node itself, whose dialer then knows that it dialed itself.
+        // The answer goes to this node itself too, whose dialer then learns that it dialed itself.
         let held = |id: &[u8]| own.keys.iter().take(MAX_KEYS).find(|key| key.id == id);
         let key = named.chunks_exact(8).find_map(held).ok_or(Refusal::OtherKey)?;
         let (private, own_public) = ephemeral(random)?;
@@ -267,7 +269,7 @@ impl Acceptor {
         Ok((Self { id, purpose, key: key.clone(), transcript, public, private }, answer))
     }
 
-    /// Whether the dialer has proven the key.
+    /// Checks the dialer's proof.
     ///
     /// # Errors
     /// [`Refusal::NotProven`].
@@ -280,19 +282,19 @@ impl Acceptor {
     }
 }
 
-/// What the two nodes of a proven connection share.
+/// The secrets that the two nodes of a proven connection share.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) binding: Binding,
     sign_key: hmac::Key,
     verify_key: hmac::Key,
-    /// Messages said and heard.
+    /// Messages signed and verified.
     counts: (u64, u64),
-    /// Keys of the records, for what is said and what is heard.
+    /// Keys for sealing the bytes of the link.
     pub(crate) records: RecordKeys,
 }
 
-/// The keys with which a link's bytes are sealed, if they are.
+/// The keys of the two directions of a sealed link.
 pub(crate) struct RecordKeys {
     pub(crate) sending: [u8; 32],
     pub(crate) receiving: [u8; 32],
@@ -321,7 +323,7 @@ impl Session {
     ) -> Result<Self, Refusal> {
         let transcript = digest(&SHA256, transcript);
         let public = UnparsedPublicKey::new(&X25519, public);
-        // A point of low order, which would make the agreement one that all know, is an error.
+        // A point of low order would make the shared secret public; ring returns an error for it.
         let agreed = agree_ephemeral(private, &public, |shared| {
             let mut context = hmac::Context::with_key(&key.session);
             context.update(transcript.as_ref());
@@ -345,14 +347,14 @@ impl Session {
         })
     }
 
-    /// The MAC of a message that this node says now.
+    /// The MAC of this node's next message.
     pub(crate) fn sign(&mut self, message: &[u8]) -> [u8; MAC_LEN] {
         let mac = hmac::sign(&self.sign_key, &[&self.counts.0.to_be_bytes()[..], message].concat());
         self.counts.0 += 1;
         bytes(&mac)
     }
 
-    /// Whether the other node has said this now.
+    /// Checks that `message` is the other node's next message.
     ///
     /// # Errors
     /// [`Refusal::NotProven`].
@@ -374,6 +376,8 @@ impl Session {
         message
     }
 
+    /// Checks and decodes the acceptor's verdict.
+    ///
     /// # Errors
     /// [`Refusal::NotProven`].
     pub(crate) fn decode_verdict(
@@ -404,7 +408,7 @@ fn bytes(tag: &hmac::Tag) -> [u8; 32] {
     bytes
 }
 
-/// Writes what is known to fit.
+/// Writes into a buffer of sufficient length; it panics otherwise.
 struct Writer<'a>(&'a mut [u8]);
 
 impl Writer<'_> {
@@ -415,7 +419,7 @@ impl Writer<'_> {
     }
 }
 
-/// Reads what is known to be there.
+/// Reads from a buffer of sufficient length; it panics otherwise.
 struct Reader<'a>(&'a [u8]);
 
 impl Reader<'_> {

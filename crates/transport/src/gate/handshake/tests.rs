@@ -21,7 +21,7 @@ fn accept(own: &LocalNode, hello: &Hello) -> Result<(Acceptor, Answer), Refusal>
     Acceptor::receive_hello(own, hello, &SystemRandom::new())
 }
 
-/// A whole handshake, with a bit of what is on the wire changed: of which message, and which.
+/// A whole handshake. `changed` flips one bit on the wire: the number of the message, and the bit.
 fn handshake(
     dialer: &LocalNode,
     acceptor: &LocalNode,
@@ -45,7 +45,7 @@ fn handshake(
     Ok((by_dialer, by_acceptor, verdict))
 }
 
-/// What the two ends of a connection share.
+/// The sessions of the two ends of a connection.
 pub(crate) fn sessions() -> (Session, Session) {
     let (dialer, acceptor, _) = handshake(&own(1, &[1]), &own(2, &[1]), None).unwrap();
     (dialer.session, acceptor.session)
@@ -70,12 +70,12 @@ fn nodes_with_a_key_in_common_prove_the_one_that_the_dialer_prefers() {
         let mac = sender.sign(b"a");
         assert_eq!(receiver.verify(b"b", &mac), Err(Refusal::NotProven));
         assert_eq!(receiver.verify(b"a", &mac), Ok(()));
-        assert_eq!(receiver.verify(b"a", &mac), Err(Refusal::NotProven), "said once");
+        assert_eq!(receiver.verify(b"a", &mac), Err(Refusal::NotProven), "accepted once");
     }
 }
 
 #[test]
-fn each_refusal_is_told_from_the_others() {
+fn each_cause_has_its_own_refusal() {
     let node = own(1, &[1]);
     let refused = |acceptor: &LocalNode| handshake(&node, acceptor, None).map(|_| ()).unwrap_err();
     assert_eq!(refused(&own(2, &[2])), Refusal::OtherKey);
@@ -90,7 +90,7 @@ fn each_refusal_is_told_from_the_others() {
 }
 
 #[test]
-fn a_connection_of_another_protocol_is_told_by_its_first_bytes() {
+fn another_protocol_is_recognized_by_its_first_bytes() {
     assert_eq!(check_prefix(MAGIC), Ok(()));
     // An `InitSyn` of Zenoh 1.10, with and without extensions; a `ClientHello`.
     for first in [[0x1f, 0, 0x41, 0x09], [0x40, 0, 0x81, 0x09], [0x16, 0x03, 0x01, 0x02]] {
@@ -112,7 +112,7 @@ fn at_most_eight_keys_are_named_and_accepted() {
 }
 
 #[test]
-fn a_recorded_dialer_proves_nothing_to_the_same_node_and_to_another() {
+fn a_replayed_dialer_proves_nothing_to_any_node() {
     let (dialer, acceptor) = (own(1, &[1]), own(2, &[1]));
     let (state, hello) = dial(&dialer, Purpose::Link);
     let (other, answer) = accept(&acceptor, &hello).unwrap();
@@ -136,7 +136,7 @@ fn a_recorded_acceptor_proves_nothing_to_the_same_node_and_to_another() {
 }
 
 #[test]
-fn a_member_cannot_be_made_to_prove_the_key_as_another_or_to_itself() {
+fn a_reflected_proof_or_a_changed_id_is_refused() {
     let (dialer, acceptor) = (own(1, &[1]), own(2, &[1]));
     // The id of another node, in either message.
     for (message, id_at) in [(0, MAGIC.len() + 2 + TAG.len()), (1, 0)] {
@@ -145,7 +145,7 @@ fn a_member_cannot_be_made_to_prove_the_key_as_another_or_to_itself() {
             assert_eq!(refused, Some(Refusal::NotProven), "message {message}, bit {bit}");
         }
     }
-    // What a node says as a dialer is no answer, and what it says as an acceptor no proof.
+    // A dialer's MAC is no answer, and an acceptor's MAC is no proof.
     let (state, hello) = dial(&dialer, Purpose::Link);
     let (other, answer) = accept(&acceptor, &hello).unwrap();
     let mac = <[u8; 32]>::try_from(&answer[ANSWER_LEN - MAC_LEN..]).unwrap();
@@ -157,7 +157,7 @@ fn a_member_cannot_be_made_to_prove_the_key_as_another_or_to_itself() {
 fn an_ephemeral_of_low_order_is_refused() {
     let (dialer, acceptor) = (own(1, &[1]), own(2, &[1]));
     let (state, hello) = dial(&dialer, Purpose::Link);
-    // By a holder of the key, who may say it.
+    // Made by a holder of the key, who can compute a valid MAC.
     let (_, mut answer) = accept(&acceptor, &hello).unwrap();
     answer[16..48].fill(0);
     let authenticated = [&hello[..], &answer[..ANSWER_LEN - MAC_LEN]].concat();
@@ -167,7 +167,7 @@ fn an_ephemeral_of_low_order_is_refused() {
 }
 
 #[test]
-fn a_purpose_is_read_as_it_was_said_and_others_are_none() {
+fn a_purpose_is_decoded_unchanged_and_unknown_ones_are_refused() {
     for purpose in [Purpose::Link, Purpose::Ask, Purpose::Renew([5; 32])] {
         let (_, hello) = dial(&own(1, &[1]), purpose);
         let (acceptor, _) = accept(&own(2, &[1]), &hello).unwrap();
@@ -181,21 +181,20 @@ fn a_purpose_is_read_as_it_was_said_and_others_are_none() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
-    /// Whichever bit of whichever message is changed, neither end takes the other for proven and
-    /// goes on: the one that comes after the change notices.
+    /// If any bit of any message is changed, the end that receives the next message refuses it.
     #[test]
     fn a_changed_bit_anywhere_ends_the_handshake(
         message in 0usize..4, bit in any::<prop::sample::Index>(),
     ) {
         let len = [HELLO_LEN, ANSWER_LEN, PROOF_LEN, VERDICT_LEN][message];
         let bit = bit.index(8 * len);
-        // Of two keys, so that the id of one that is not used may change.
+        // Two keys each, so that the id of an unused key may change as well.
         let (dialer, acceptor) = (own(1, &[1, 3]), own(2, &[2, 1]));
         prop_assert!(handshake(&dialer, &acceptor, Some((message, bit))).is_err());
     }
 
     #[test]
-    fn whatever_a_stranger_says_is_refused(
+    fn arbitrary_bytes_of_a_stranger_are_refused(
         hello in prop::collection::vec(any::<u8>(), HELLO_LEN),
         answer in prop::collection::vec(any::<u8>(), ANSWER_LEN),
         proof in any::<[u8; PROOF_LEN]>(),
@@ -204,7 +203,7 @@ proptest! {
         let node = own(1, &[1]);
         let mut bytes = Hello::try_from(hello).unwrap();
         if is_near {
-            // As it ought to be up to its keys.
+            // Valid up to the keys.
             let (_, right) = dial(&own(2, &[1]), Purpose::Link);
             bytes[..HELLO_LEN - 96].copy_from_slice(&right[..HELLO_LEN - 96]);
             bytes[HELLO_LEN - 64..HELLO_LEN - 56].copy_from_slice(&node.keys[0].id);

@@ -8,8 +8,9 @@ use ring::hmac;
 use tokio::time::Instant;
 
 use super::hash_budget::HashBudget;
-use super::message::{ClusterTag, Decoded, Message, MessageId, Nonce, Zid};
+use super::message::{Decoded, Message, MessageId, Nonce, Zid};
 use crate::OtherKeys;
+use crate::bus::ClusterTag;
 
 /// Messages that are remembered so that a repetition is dropped.
 const MAX_SEEN: usize = 1_024;
@@ -24,11 +25,11 @@ pub(super) struct DatagramFilter {
     keys: Vec<hmac::Key>,
     own: Zid,
     other_keys: OtherKeys,
-    state: Mutex<State>,
+    state: Mutex<FilterState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct FilterState {
     hash_budget: HashBudget,
     seen: HashSet<MessageId>,
     /// The same, the oldest first.
@@ -38,7 +39,7 @@ struct State {
     echoes: usize,
 }
 
-impl State {
+impl FilterState {
     fn is_known(&self, name: &MessageId) -> bool {
         self.seen.contains(name)
     }
@@ -65,7 +66,7 @@ impl DatagramFilter {
         other_keys: OtherKeys,
         now: Instant,
     ) -> Self {
-        let state = State {
+        let state = FilterState {
             hash_budget: HashBudget::new(now),
             seen: HashSet::new(),
             order: VecDeque::new(),

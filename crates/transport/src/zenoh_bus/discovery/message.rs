@@ -20,6 +20,7 @@ use std::net::SocketAddr;
 use ring::hmac;
 
 use crate::address_bytes::{put, take, take_address};
+use crate::bus::ClusterTag;
 
 const MAGIC: &[u8; 4] = b"mmd2";
 const QUESTION: u8 = 1;
@@ -36,7 +37,6 @@ pub(super) const MAX_LEN: usize = 1_200;
 /// Shortest message.
 const MIN_LEN: usize = MAGIC.len() + 8 + 1 + 16 + 16 + 1 + MAC_LEN;
 
-pub(super) type ClusterTag = [u8; 8];
 pub(super) type Nonce = [u8; 16];
 pub(super) type Zid = [u8; 16];
 

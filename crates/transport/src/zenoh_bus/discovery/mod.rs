@@ -29,6 +29,7 @@ use zenoh::config::ZenohId;
 
 use super::introduce::{Introducer, UnlinkedNode};
 use super::lost_peers::LostPeers;
+use crate::bus::ClusterTag;
 use crate::coordinator::Listening;
 use crate::gate::Gate;
 use crate::{LinkKeys, LogThrottle, OtherKeys};
@@ -36,7 +37,7 @@ use answer_limiter::{AnswerLimiter, AnswerMode};
 use datagram_filter::DatagramFilter;
 #[doc(hidden)]
 pub use message::fuzz_datagram;
-use message::{Body, ClusterTag, MAX_LEN, Message, Nonce, Zid};
+use message::{Body, MAX_LEN, Message, Nonce, Zid};
 use sockets::DiscoverySockets;
 pub(crate) use sockets::MulticastGroup;
 
