@@ -1,4 +1,5 @@
-//! A node whose host blocks all workers of its tokio runtime stays a member, and sees the others.
+//! A node whose host blocks all workers of its tokio runtime stays a member, and sees the other
+//! nodes.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
@@ -20,7 +21,7 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 /// Longer than a silent node stays a member.
 const BLOCKED: Duration = Duration::from_secs(5);
 
-/// A bus that is not instant, as those over a network.
+/// A bus that is not synchronous, like those over a network.
 struct Networked(MemoryBus);
 
 impl Bus for Networked {
@@ -118,7 +119,7 @@ async fn over_zenoh(port: u16, n: u8) -> Running {
     drive(n, Arc::new(bus), ingress)
 }
 
-/// Two nodes that know each other; `block` holds up the runtime of the second.
+/// Two nodes that know each other; `block` blocks the runtime of the second.
 fn both_stay(ours: &Runtime, free: &Running, held: &Running, block: impl FnOnce()) {
     assert_eq!([free.next(), held.next()], ["joined", "joined"]);
     block();
@@ -137,7 +138,7 @@ fn both_stay(ours: &Runtime, free: &Running, held: &Running, block: impl FnOnce(
 }
 
 #[test]
-fn on_a_current_thread_runtime_that_nobody_polls() {
+fn a_node_on_a_runtime_that_nobody_polls_stays_a_member() {
     let (ours, hub) = (Runtime::new().unwrap(), MemoryHub::new());
     let theirs = Builder::new_current_thread().enable_all().build().unwrap();
     let free = ours.block_on(async { over_memory(&hub, 1) });
@@ -156,7 +157,7 @@ fn on_a_current_thread_runtime_that_nobody_polls() {
 }
 
 #[test]
-fn on_two_workers_that_are_blocked_over_zenoh() {
+fn a_node_whose_workers_are_blocked_stays_a_member_over_zenoh() {
     let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let two = || Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let (ours, theirs) = (two(), two());

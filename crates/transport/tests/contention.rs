@@ -1,7 +1,7 @@
-//! Many publishers, hot lanes, inputs from every side at once: order holds, and no
-//! event waits for another to be noticed.
+//! Many publishers, hot lanes, and inputs from all sides at once: order holds, and no event waits
+//! for another event before it is handled.
 //!
-//! `MAILMESH_ROUNDS` repeats each test, to hunt races beside other load.
+//! `MAILMESH_ROUNDS` repeats each test, to find races under other load.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
@@ -26,7 +26,7 @@ fn rounds() -> usize {
     std::env::var("MAILMESH_ROUNDS").ok().map_or(3, |rounds| rounds.parse().unwrap())
 }
 
-/// What a node's sink was told, and a gate that holds the sink.
+/// The outputs of a node's sink, and a gate that blocks the sink.
 #[derive(Default)]
 struct Recorder {
     outputs: Mutex<Vec<Output>>,
@@ -55,7 +55,7 @@ impl DirectSink for RecordingSink {
 }
 
 impl Recorder {
-    /// Waits until `done` finds what it wants in all that was told.
+    /// Waits until `done` returns a result for all outputs so far.
     fn until<R>(&self, what: &str, mut done: impl FnMut(&[Output]) -> Option<R>) -> R {
         let deadline = std::time::Instant::now() + TIMEOUT;
         let mut outputs = self.outputs.lock().unwrap();
@@ -64,7 +64,7 @@ impl Recorder {
                 return result;
             }
             let left = deadline.saturating_duration_since(std::time::Instant::now());
-            assert!(!left.is_zero(), "in vain: {what}; {} outputs", outputs.len());
+            assert!(!left.is_zero(), "timed out waiting for {what}; {} outputs", outputs.len());
             outputs = self.changed.wait_timeout(outputs, left).unwrap().0;
         }
     }
@@ -75,7 +75,7 @@ impl Recorder {
         });
     }
 
-    /// Waits for `count` events of a lane; their bodies, one after another.
+    /// Waits for `count` events of a lane. Returns their concatenated bodies.
     fn events(&self, lane: Lane, count: u64) -> Vec<u8> {
         self.until(&format!("{count} events"), |outputs| {
             let (mut next, mut all) = (1, Vec::new());
@@ -103,7 +103,7 @@ fn start(hub: &MemoryHub, n: u8) -> (Driver, Arc<Recorder>) {
     start_over(Arc::new(bus), ingress, incarnation, name)
 }
 
-/// A bus for which events gather, as those over a network.
+/// A bus for which events are batched, as over a network.
 struct Networked(MemoryBus);
 
 impl Bus for Networked {
@@ -148,7 +148,7 @@ fn publish(runtime: &Runtime, driver: &Driver, lane: Lane, event: [u8; 8]) {
     }
 }
 
-/// Who published an event, and its place among what that thread published.
+/// An event: the thread that published it, and its number in that thread.
 fn event(thread: u32, number: u32) -> [u8; 8] {
     (u64::from(thread) << 32 | u64::from(number)).to_be_bytes()
 }
@@ -220,7 +220,7 @@ fn the_last_event_of_a_burst_arrives_without_another() {
                 sent[lane.index()] += 1;
                 publish(&runtime, &a, lane, event(0, sent[lane.index()]));
             }
-            // Silence until it is there.
+            // Publish nothing more until it has arrived.
             b_recorder.events(lane, sent[lane.index()].into());
         }
         runtime.block_on(async {
@@ -231,7 +231,7 @@ fn the_last_event_of_a_burst_arrives_without_another() {
 }
 
 #[test]
-fn what_comes_while_the_receiving_side_is_held_is_left_to_its_holder() {
+fn arrivals_during_a_blocked_sink_are_handled_by_its_holder() {
     let runtime = Runtime::new().unwrap();
     let _guard = runtime.enter();
     for _ in 0..rounds() {
@@ -247,12 +247,12 @@ fn what_comes_while_the_receiving_side_is_held_is_left_to_its_holder() {
         });
         std::thread::scope(|scope| {
             let sink_gate = c_recorder.sink_gate.lock().unwrap();
-            // One of a's threads, or c's task, is now caught in c's sink ...
+            // One of a's threads, or c's task, is now blocked in c's sink ...
             scope.spawn(|| publish(&runtime, &a, Lane::Urgent, event(1, 1)));
             while !c_recorder.in_sink.load(Ordering::SeqCst) {
                 std::thread::yield_now();
             }
-            // ... and b, which puts as much as it likes, is not.
+            // ... and b, which puts many events, is not blocked.
             for number in 1..=500 {
                 publish(&runtime, &b, Lane::Events, event(2, number));
             }
@@ -271,7 +271,7 @@ fn what_comes_while_the_receiving_side_is_held_is_left_to_its_holder() {
     }
 }
 
-/// A bus that takes a frame only when it is told to.
+/// A bus that accepts an event frame only with a permit.
 struct Slow {
     inner: MemoryBus,
     permits: Mutex<mpsc::Receiver<()>>,
@@ -280,7 +280,7 @@ struct Slow {
 impl Bus for Slow {
     fn put(&self, to: Address, channel: Channel, frame: Bytes) -> Result<(), TransportError> {
         if let Channel::Lane(_) = channel {
-            let _open_for_ever = self.permits.lock().unwrap().recv();
+            let _closed_means_unlimited = self.permits.lock().unwrap().recv();
         }
         self.inner.put(to, channel, frame)
     }
@@ -295,7 +295,7 @@ impl Bus for Slow {
 }
 
 #[test]
-fn a_lane_that_is_not_emptied_says_full_and_publishers_wait_for_room() {
+fn a_full_lane_refuses_events_and_publishers_wait_for_room() {
     let runtime = Runtime::new().unwrap();
     let _guard = runtime.enter();
     let hub = MemoryHub::new();
@@ -312,7 +312,7 @@ fn a_lane_that_is_not_emptied_says_full_and_publishers_wait_for_room() {
         Ok::<(), ()>(())
     };
     std::thread::scope(|scope| {
-        // Caught in its put, as the sending thread of a slow link.
+        // Blocked in its put, like the sending thread of a slow link.
         scope.spawn(|| a.try_publish(Lane::Events, large).unwrap());
         while a.positions() == [0, 0] {
             std::thread::yield_now();
@@ -323,7 +323,7 @@ fn a_lane_that_is_not_emptied_says_full_and_publishers_wait_for_room() {
         }
         assert_eq!(a.try_publish(Lane::Events, large), Err(PublishError::Full));
         assert!((1 << 20..2 << 20).contains(&a.counters().waiting_bytes));
-        // The other lane is not in its way, nor are waiting publishers lost.
+        // The other lane is not affected, and no waiting publisher is lost.
         let waiting: Vec<_> = (0..4)
             .map(|_| scope.spawn(|| runtime.block_on(a.publish(Lane::Events, large))))
             .collect();
@@ -365,7 +365,7 @@ impl Bus for Faulty {
 }
 
 #[test]
-fn a_lane_goes_on_after_a_panic_of_a_publisher_in_its_put() {
+fn a_lane_continues_after_a_publisher_panics_in_its_put() {
     let runtime = Runtime::new().unwrap();
     let _guard = runtime.enter();
     let hub = MemoryHub::new();
@@ -380,9 +380,9 @@ fn a_lane_goes_on_after_a_panic_of_a_publisher_in_its_put() {
         panics.store(true, Ordering::SeqCst);
         let publish_one = || publish(&runtime, &a, lane, event(0, 1));
         let publishing = catch_unwind(AssertUnwindSafe(publish_one));
-        assert!(publishing.is_err(), "the publisher is told, round {round}");
+        assert!(publishing.is_err(), "the publisher panics, round {round}");
         publish(&runtime, &a, lane, event(0, 2));
-        // The first is repaired: its frame had its numbers.
+        // The first event is repaired: its frame was numbered before the panic.
         assert_eq!(b_recorder.events(lane, 2), [event(0, 1), event(0, 2)].concat());
     }
     assert!(a.is_running());

@@ -1,4 +1,4 @@
-//! Direct messages may ask for much work: events do not wait for it.
+//! Events do not wait for direct messages, which may cause much work.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
@@ -21,13 +21,13 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 /// First byte of a direct message of [`Plain`].
 const DIRECT: u8 = 3;
 
-/// A bus that notes when it has put a direct message.
-struct Noting {
+/// A bus that records whether it has put a direct message.
+struct RecordingBus {
     inner: MemoryBus,
     has_put_direct: Arc<AtomicBool>,
 }
 
-impl Bus for Noting {
+impl Bus for RecordingBus {
     fn put(&self, to: Address, channel: Channel, frame: Bytes) -> Result<(), TransportError> {
         let is_direct = frame[0] == DIRECT;
         let put = self.inner.put(to, channel, frame);
@@ -56,7 +56,7 @@ impl Sink for OutputSender {
     }
 }
 
-/// Takes a direct message, and does not return before its gate opens.
+/// Receives a direct message, and does not return before its gate opens.
 struct Work {
     began: mpsc::UnboundedSender<Output>,
     gate: Arc<Mutex<()>>,
@@ -72,7 +72,7 @@ impl DirectSink for Work {
 struct Running {
     driver: Driver,
     outputs: mpsc::UnboundedReceiver<Output>,
-    /// Holds up who takes direct messages.
+    /// Blocks the sink of direct messages.
     gate: Arc<Mutex<()>>,
     has_put_direct: Arc<AtomicBool>,
 }
@@ -80,7 +80,7 @@ struct Running {
 impl Running {
     async fn until(&mut self, what: &str, mut is_it: impl FnMut(&Output) -> bool) {
         let found = async { while !is_it(&self.outputs.recv().await.unwrap()) {} };
-        timeout(TIMEOUT, found).await.unwrap_or_else(|_| panic!("in vain: {what}"));
+        timeout(TIMEOUT, found).await.unwrap_or_else(|_| panic!("timed out waiting for {what}"));
     }
 
     async fn joined(&mut self) {
@@ -97,7 +97,7 @@ fn start(hub: &MemoryHub, n: u8) -> Running {
     let (sender, ingress) = IngressQueue::new();
     let has_put_direct = Arc::<AtomicBool>::default();
     let inner = hub.join(incarnation, sender);
-    let bus = Arc::new(Noting { inner, has_put_direct: has_put_direct.clone() });
+    let bus = Arc::new(RecordingBus { inner, has_put_direct: has_put_direct.clone() });
     let identity = Identity::new(format!("n{n}").parse().unwrap(), incarnation, 1);
     let node = Endpoint::new(identity, Settings::default(), Time::default());
     let codec =
@@ -111,7 +111,7 @@ fn start(hub: &MemoryHub, n: u8) -> Running {
     Running { driver, outputs, gate, has_put_direct }
 }
 
-/// Publishes an event of `a`, once a direct message of `a` to `b` was put.
+/// Publishes an event of `a` after the bus has put a direct message from `a` to `b`.
 async fn a_direct_then_an_event(a: &Running, b: Incarnation) {
     a.driver.send_direct(b, "much work".into()).unwrap();
     let put = async {
@@ -128,7 +128,7 @@ async fn a_direct_then_an_event(a: &Running, b: Incarnation) {
 }
 
 #[test]
-fn events_are_handled_while_a_direct_message_waits_for_a_runtime_that_is_busy() {
+fn events_are_handled_while_a_direct_message_waits_for_a_busy_runtime() {
     let (ours, busy) = (Runtime::new().unwrap(), Builder::new_current_thread());
     let busy = { busy }.enable_all().build().unwrap();
     let hub = MemoryHub::new();
@@ -137,7 +137,7 @@ fn events_are_handled_while_a_direct_message_waits_for_a_runtime_that_is_busy() 
     busy.block_on(b.joined());
     ours.block_on(async {
         a.joined().await;
-        // From now on the runtime of b runs nothing.
+        // From now on b's runtime runs no task.
         a_direct_then_an_event(&a, Incarnation([2; 16])).await;
         b.event().await;
         drop(a);
@@ -146,7 +146,7 @@ fn events_are_handled_while_a_direct_message_waits_for_a_runtime_that_is_busy() 
 }
 
 #[test]
-fn events_are_handled_while_a_direct_message_is_worked_on() {
+fn events_are_handled_while_a_direct_message_is_processed() {
     let runtime = Runtime::new().unwrap();
     let hub = MemoryHub::new();
     let (mut a, mut b) = runtime.block_on(async { (start(&hub, 1), start(&hub, 2)) });

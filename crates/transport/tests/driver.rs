@@ -1,4 +1,4 @@
-//! Nodes driven over both buses, with frames that are only framed.
+//! Nodes driven over both buses, with unsealed frames.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
@@ -35,7 +35,7 @@ impl DirectSink for CollectingSink {
     }
 }
 
-/// Notes the members that it is told of.
+/// Records the members that it is notified of.
 struct MemberTrackingDecoder(Arc<Mutex<Vec<Incarnation>>>);
 
 impl FrameDecoder for MemberTrackingDecoder {
@@ -53,7 +53,7 @@ impl FrameDecoder for MemberTrackingDecoder {
 }
 
 struct Running {
-    /// Those that the opener of frames was told of.
+    /// The members that the decoder was notified of.
     members: Arc<Mutex<Vec<Incarnation>>>,
     driver: Driver,
     outputs: mpsc::UnboundedReceiver<Output>,
@@ -83,7 +83,7 @@ impl Running {
 
 fn incarnation(n: u8) -> Incarnation {
     let mut bytes = [n; 16];
-    // Zenoh sessions of other tests in this process must not be mistaken for ours.
+    // Keeps the ids apart from Zenoh sessions of other test processes.
     bytes[..4].copy_from_slice(&std::process::id().to_be_bytes());
     Incarnation(bytes)
 }
@@ -109,7 +109,7 @@ fn over_memory(hub: &MemoryHub, n: u8) -> Running {
     drive(n, bus, ingress)
 }
 
-/// Multicast scouting on the loopback, on a port of the test's own.
+/// Multicast scouting on the loopback interface, on a port of this test.
 fn loopback() -> ZenohSettings {
     let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let text = format!(
@@ -129,7 +129,7 @@ async fn over_zenoh(settings: &ZenohSettings, cluster: &str, n: u8) -> Running {
     drive(n, Arc::new(bus), ingress)
 }
 
-/// Two nodes that meet, publish in both lanes, send to each other alone, and part.
+/// Two nodes that meet, publish in both lanes, send a direct message, and part.
 async fn meet_and_part(mut a: Running, mut b: Running) {
     assert_eq!(a.joined().await, b.incarnation);
     assert_eq!(b.joined().await, a.incarnation);
@@ -182,13 +182,12 @@ async fn nodes_meet_and_part_over_zenoh() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clusters_of_different_names_on_one_network_never_hear_each_other() {
+async fn clusters_of_different_names_never_receive_each_others_frames() {
     let settings = loopback();
     let mut a = over_zenoh(&settings, "one", 3).await;
     let mut b = over_zenoh(&settings, "other", 4).await;
     let mut c = over_zenoh(&settings, "one", 5).await;
-    // By the time a and c know each other and an event went between them, b had
-    // the same chances.
+    // When a and c know each other and have exchanged an event, b had the same opportunity.
     assert_eq!((a.joined().await, c.joined().await), (c.incarnation, a.incarnation));
     b.publish(Lane::Events, "from b");
     a.publish(Lane::Events, "from a");
@@ -206,7 +205,7 @@ async fn clusters_of_different_names_on_one_network_never_hear_each_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_vanishes_from_zenoh_is_noticed_within_a_second_or_so() {
+async fn a_node_that_vanishes_from_zenoh_is_declared_failed() {
     let settings = loopback();
     let (mut a, b) =
         (over_zenoh(&settings, "mail", 6).await, over_zenoh(&settings, "mail", 7).await);
@@ -221,7 +220,7 @@ async fn a_node_that_vanishes_from_zenoh_is_noticed_within_a_second_or_so() {
 }
 
 #[tokio::test]
-async fn a_current_thread_runtime_is_refused_with_the_remedy_not_a_panic() {
+async fn a_current_thread_runtime_is_refused_with_a_remedy() {
     let (sender, _intake) = IngressQueue::new();
     let keys = KeySpace::new("mail").unwrap();
     let error = ZenohBus::open(&loopback(), keys, incarnation(9), sender, None).await.unwrap_err();
@@ -229,7 +228,7 @@ async fn a_current_thread_runtime_is_refused_with_the_remedy_not_a_panic() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_port_in_use_is_told_before_zenoh_starts() {
+async fn a_port_in_use_is_reported_before_zenoh_starts() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let text = format!("{{ listen: {{ endpoints: ['tcp/{}'] }} }}", taken.local_addr().unwrap());
     let coordinator = Coordinator::parse(&text).unwrap();

@@ -1,5 +1,5 @@
-//! Who gets a link where links prove a key. Frames are only framed here, so whoever gets a link
-//! is a member.
+//! Which nodes get a link if links prove a key. Frames are unsealed here, so each linked node is a
+//! member.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
@@ -31,7 +31,7 @@ impl DirectSink for Ignore {
     fn take_direct(&mut self, _from: Incarnation, _body: Bytes) {}
 }
 
-/// What the nodes of a test have in common.
+/// The common settings of the nodes of a test.
 struct TestCluster {
     cluster: String,
     scouting: u16,
@@ -48,7 +48,7 @@ impl TestCluster {
         }
     }
 
-    /// A node, and what changes its keys.
+    /// A node, and the sender that changes its keys.
     async fn node(&self, n: u8, port: u16, keys: &[u8]) -> (Driver, watch::Sender<LinkKeys>) {
         let config = serde_json::json!({
             "@type": "Zenoh",
@@ -64,7 +64,7 @@ impl TestCluster {
         let links = watch::Sender::new(link_keys(keys));
         let (sender, ingress) = IngressQueue::new();
         let space = KeySpace::new(&self.cluster).unwrap();
-        // Of a node with an early turn: a key is changed within 1.5 s a step.
+        // Low ids have a short step delay: a key change takes less than 1.5 s per step.
         let incarnation = Incarnation([n; 16]);
         let bus = ZenohBus::open(settings, space, incarnation, sender, Some(links.subscribe()));
         let bus = bus.await.unwrap();
@@ -88,7 +88,7 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// Waits until each has so many members.
+/// Waits until each node has the expected number of members.
 async fn members(expected: &[(&Driver, usize)]) {
     let all = || expected.iter().all(|(driver, count)| driver.peers().len() == *count);
     let waited = timeout(TIMEOUT, async {
@@ -120,7 +120,7 @@ async fn a_gate_links_nodes_of_one_key_and_no_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sealed_links_are_of_nodes_of_one_key_and_no_others() {
+async fn sealed_links_connect_nodes_of_one_key_and_no_others() {
     links_of_one_key_and_none_of_another("sealed").await;
 }
 
@@ -159,7 +159,7 @@ async fn a_retired_key_is_of_no_use(links: &'static str) {
     }
 }
 
-/// What a link sends before it has proven anything is never answered but by the end of the link.
+/// The only answer to an unproven link is its end.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_that_proves_nothing_is_closed_at_its_first_message() {
     for links in ["gate", "sealed", "challenge", "tls"] {

@@ -1,4 +1,4 @@
-//! What is sent again costs few messages of the bus, and is not how events come.
+//! Retransmissions need few bus messages, and do not replace normal sending.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
@@ -20,7 +20,8 @@ use tokio::time::{Instant, timeout};
 const TIMEOUT: Duration = Duration::from_secs(30);
 const EVENTS: u64 = 1_000;
 
-/// A bus that loses the events to all while it is told to, and counts what goes to one.
+/// A bus that drops the events to all nodes while `loses` is set, and counts the messages to one
+/// node.
 struct Lossy {
     inner: MemoryBus,
     loses: AtomicBool,
@@ -46,16 +47,16 @@ impl Bus for Lossy {
     }
 }
 
-/// A bus of which what goes to all waits in a short queue, as in that of a link, and is dropped
-/// when that is full.
+/// A bus with a short queue, like that of a link, for messages to all nodes. Messages are dropped
+/// when the queue is full.
 struct Narrow {
     inner: Arc<MemoryBus>,
     queue: SyncSender<(Channel, Bytes)>,
 }
 
-/// Frames in its queue.
+/// Frames in the queue.
 const QUEUE: usize = 8;
-/// How long it carries a frame.
+/// Transmission time of a frame.
 const PACE: Duration = Duration::from_micros(100);
 
 impl Narrow {
@@ -66,7 +67,7 @@ impl Narrow {
         Self { inner, queue }
     }
 
-    /// Until the queue is closed.
+    /// Carries frames until the queue is closed.
     fn carry(bus: &MemoryBus, waiting: &Receiver<(Channel, Bytes)>) {
         for (channel, frame) in waiting {
             std::thread::sleep(PACE);
@@ -136,7 +137,7 @@ async fn joined(outputs: &mut mpsc::UnboundedReceiver<Output>) {
     timeout(TIMEOUT, joined).await.unwrap();
 }
 
-/// Waits for so many events, in order and without a gap.
+/// Waits for `events` events, in order and without a gap.
 async fn all_events(outputs: &mut mpsc::UnboundedReceiver<Output>, events: u64) {
     let mut next = 1;
     while next <= events {
@@ -152,7 +153,7 @@ async fn all_events(outputs: &mut mpsc::UnboundedReceiver<Output>, events: u64) 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_frames_sent_again_share_a_few_messages() {
+async fn a_thousand_retransmitted_frames_share_a_few_messages() {
     let hub = MemoryHub::new();
     let (a, a_bus, mut a_outputs) = start(&hub, 1, lossy);
     let (b, _, mut b_outputs) = start(&hub, 2, lossy);
@@ -165,7 +166,7 @@ async fn a_thousand_frames_sent_again_share_a_few_messages() {
             body.extend(number.to_be_bytes());
             Ok::<(), ()>(())
         };
-        // One frame each: the lane is idle again before the next.
+        // One frame per event: the lane is idle again before the next.
         a.publish(Lane::Events, encode).await.unwrap();
         while a.positions().into_iter().max() != Some(number) {
             tokio::task::yield_now().await;
@@ -182,10 +183,10 @@ async fn a_thousand_frames_sent_again_share_a_few_messages() {
     b.shutdown().await;
 }
 
-/// What a way does not hold is lost on it, and repair is no way to send: a sender finds out how
-/// much a way takes.
+/// A path drops the frames that exceed its capacity, and retransmission must not carry the stream:
+/// the sender has to find the path's rate.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_is_not_sent_faster_than_the_way_to_its_receiver_takes_it() {
+async fn a_stream_is_not_sent_faster_than_the_path_can_carry() {
     const FRAMES: u64 = 1_000;
     let hub = MemoryHub::new();
     let (a, _, mut a_outputs) = start(&hub, 1, Narrow::new);
@@ -204,8 +205,8 @@ async fn a_stream_is_not_sent_faster_than_the_way_to_its_receiver_takes_it() {
     };
     let all = async { tokio::join!(publish, all_events(&mut b_outputs, FRAMES)) };
     timeout(TIMEOUT, all).await.unwrap();
-    let again = a.counters().delivery.retransmitted_frames;
-    assert!(again < FRAMES / 10, "{again} of {FRAMES} frames were sent again");
+    let retransmitted = a.counters().delivery.retransmitted_frames;
+    assert!(retransmitted < FRAMES / 10, "{retransmitted} of {FRAMES} frames were retransmitted");
 
     a.shutdown().await;
     b.shutdown().await;

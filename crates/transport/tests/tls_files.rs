@@ -1,4 +1,5 @@
-//! The certificates and keys of links, as people have them: what is read here, Zenoh uses.
+//! The certificates and keys of links in the forms that operators have: the files that mailmesh
+//! reads, Zenoh uses.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
@@ -19,7 +20,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A root, an intermediate, a leaf for localhost with its key, and a certificate of none of them.
+/// A root, an intermediate, a leaf for localhost with its key, and an unrelated certificate.
 struct TestPki {
     root: String,
     middle: String,
@@ -83,7 +84,7 @@ fn check(chain: &Path, key: &Path) -> Result<String, String> {
 }
 
 #[test]
-fn what_is_wrong_or_mended_in_the_files_of_a_link_is_said() {
+fn problems_and_repairs_of_link_files_are_reported() {
     let dir = tempfile::tempdir().unwrap();
     let pki = TestPki::new();
     let (old, old_middle) = (TestPki::ending(2021, 2036), TestPki::ending(2036, 2021));
@@ -160,10 +161,10 @@ async fn node(n: u8, config: serde_json::Value) -> Driver {
     Driver::start(node, settings, start, bus, ingress, codec, sinks).unwrap()
 }
 
-/// Each end shows a certificate that Zenoh alone could not read, or would show in an order that
-/// has another leaf, and knows its authority from such a file.
+/// Each end presents a certificate that Zenoh alone could not read, or whose order would make Zenoh
+/// present another leaf. Each end reads its authority from such a file too.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nodes_link_with_files_that_zenoh_alone_reads_otherwise() {
+async fn nodes_link_with_files_that_zenoh_alone_misreads() {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
 
@@ -187,7 +188,7 @@ async fn nodes_link_with_files_that_zenoh_alone_reads_otherwise() {
         })
     };
     let a = node(1, config(format!("tls/localhost:{port}"), Vec::new())).await;
-    // Of the other, the endpoint has its own.
+    // The other node's endpoint has its own certificate and key.
     let encoded = STANDARD.encode(format!("\u{feff}{}{}", pki.leaf, pki.middle));
     let encoded_key = STANDARD.encode(&pki.key);
     let dialed = format!(
@@ -207,8 +208,8 @@ async fn link(a: &Driver, b: &Driver) {
     assert!(linked.await.is_ok(), "{} {}", a.peers().len(), b.peers().len());
 }
 
-/// Zenoh alone links to no IPv6 address by TLS, without a word: neither to one that is configured
-/// nor to one that a node announces.
+/// Zenoh alone silently fails to link to any IPv6 address by TLS, whether configured or announced
+/// by a node.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_link_by_tls_to_ipv6_addresses() {
     let Ok(free) = TcpListener::bind("[::1]:0") else {
@@ -238,7 +239,7 @@ async fn nodes_link_by_tls_to_ipv6_addresses() {
     let dialed = || vec![format!("tls/[::1]:{port}")];
     let b = node(2, config(0, dialed())).await;
     link(&a, &b).await;
-    // The third has of the second what the first tells of it.
+    // The third node learns of the second from the first.
     let c = node(3, config(0, dialed())).await;
     let linked = timeout(TIMEOUT, async {
         while [&a, &b, &c].iter().any(|node| node.peers().len() != 2) {

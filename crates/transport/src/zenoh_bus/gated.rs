@@ -1,4 +1,4 @@
-//! A node whose links come through a gate: what finds other nodes for it outlives sessions.
+//! The gate of a node and its discovery. Both outlive sessions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::coordinator::Listening;
 use crate::gate::{Gate, GateSetup};
 use crate::{KeySpace, LinkKeys, OtherKeys, TransportError, ZenohSettings};
 
-/// The node, and where it listens.
+/// The node, and the places where it listens.
 #[derive(Clone, Copy)]
 pub(super) struct NodeContext<'a> {
     pub(super) settings: &'a ZenohSettings,
@@ -22,7 +22,7 @@ pub(super) struct NodeContext<'a> {
     pub(super) listening: &'a Listening,
 }
 
-/// The gate, and discovery for it.
+/// The gate, and its discovery.
 #[derive(Debug)]
 pub(super) struct GatedLinks {
     pub(super) gate: Arc<Gate>,
@@ -30,8 +30,10 @@ pub(super) struct GatedLinks {
 }
 
 impl GatedLinks {
+    /// Starts both.
+    ///
     /// # Errors
-    /// [`TransportError::Open`]: the places cannot be listened on.
+    /// [`TransportError::Open`] if the node cannot listen.
     pub(super) fn start(
         node: NodeContext<'_>,
         is_sealed: bool,
@@ -84,13 +86,13 @@ impl Drop for GatedLinks {
     }
 }
 
-/// Discovery with the keys of now, begun anew when they change.
+/// Runs discovery with the current keys, and restarts it when they change.
 async fn discover(mut links: watch::Receiver<LinkKeys>, start: impl Fn(&LinkKeys) -> Discovery) {
     loop {
         let keys = links.borrow_and_update().clone();
         let _discovery = start(&keys);
         if links.changed().await.is_err() {
-            // The keys stay as they are while the node runs.
+            // The keys do not change any more while the node runs.
             std::future::pending::<()>().await;
         }
     }

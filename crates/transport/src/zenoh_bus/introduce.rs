@@ -1,8 +1,7 @@
-//! Linker this node to others without Zenoh's help.
+//! Links this node to other nodes without a Zenoh call for it.
 //!
-//! Zenoh has no stable call to connect to a peer, but peers gossip their neighbours: so a
-//! short-lived session of ours that connects to another node and to this one is enough for the
-//! two to connect.
+//! Zenoh has no stable call to connect to a peer, but peers gossip their neighbours. A short-lived
+//! session that connects to another node and to this node therefore makes the two connect.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,9 +14,9 @@ use zenoh::config::ZenohId;
 use crate::ZenohSettings;
 use crate::link_proof::SessionProof;
 
-/// Longest time that the links to one endpoint of each node take.
+/// Maximum time for linking to one endpoint of each node.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1_200);
-/// Most endpoints dialed for one node, one after the other.
+/// Maximum number of endpoints dialed for one node, one after the other.
 const MAX_ENDPOINTS_PER_NODE: usize = 3;
 
 /// Opens the sessions that introduce this node.
@@ -28,24 +27,24 @@ pub(super) struct Introducer {
     pub(super) proof: Option<Arc<SessionProof>>,
 }
 
-/// A node that is there and has no link to this one.
+/// A reachable node that has no link to this node.
 #[derive(Debug, Clone)]
 pub(super) struct UnlinkedNode {
     pub(super) zid: ZenohId,
-    /// Where it is dialed.
+    /// The endpoints at which the node can be dialed.
     pub(super) endpoints: Vec<String>,
 }
 
 impl Introducer {
-    /// The sessions that this node has links to.
+    /// The Zenoh ids of the sessions that this node has links to.
     pub(super) async fn linked_zids(&self) -> BTreeSet<ZenohId> {
         let peers: BTreeSet<ZenohId> = self.session.info().peers_zid().await.collect();
         peers.into_iter().chain(self.session.info().routers_zid().await).collect()
     }
 
-    /// Connects to this node, at the endpoints `own`, and to the others for a moment, so that
-    /// each learns of the other. Of each node one endpoint at a time: a second link to it would
-    /// be refused, with an error in its log.
+    /// Connects briefly to this node, at the endpoints `own`, and to the `unlinked` nodes, so that
+    /// they learn of each other. Uses one endpoint of each node at a time: Zenoh would refuse a
+    /// second link to a node and log an error there.
     pub(super) async fn introduce(&self, own: &[String], unlinked: &[UnlinkedNode]) {
         for attempt in 0..MAX_ENDPOINTS_PER_NODE {
             let linked = self.linked_zids().await;

@@ -1,6 +1,6 @@
-//! Tells the operator when no node is linked though endpoints are configured, where Zenoh dials
-//! them: it tries for ever, and logs nothing of that. A connection of our own to each endpoint
-//! shows what can be known; nothing is said on it.
+//! Warns the operator when no node is linked although endpoints are configured and Zenoh dials
+//! them. Zenoh retries forever and logs nothing about it. The watch therefore connects to each
+//! endpoint itself to find the reason; it sends nothing on that connection.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
@@ -14,17 +14,17 @@ use super::session::{LiveSession, ZenohLinkStatus};
 use crate::gate::{IsolationAlarm, IsolationEvent};
 
 const TICK: Duration = Duration::from_secs(1);
-/// How long an endpoint may take to be connected to, its name resolved.
+/// Maximum time for resolving and connecting to an endpoint.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Most endpoints that are looked at, and that a line names.
+/// Maximum number of endpoints probed, and named in a warning.
 const MAX_PROBED_ENDPOINTS: usize = 8;
 
-/// Watches until it is dropped.
+/// The watch; it ends when dropped.
 #[derive(Debug)]
 pub(super) struct IsolationWatch(JoinHandle<()>);
 
 impl IsolationWatch {
-    /// Starts on the runtime of the caller, if there are endpoints to be linked to.
+    /// Starts on the caller's runtime if there are endpoints to link to.
     pub(super) fn start(live: &Arc<LiveSession>) -> Option<Self> {
         let endpoints = live.dialed();
         let live = Arc::downgrade(live);
@@ -53,7 +53,7 @@ async fn watch(live: Weak<LiveSession>, endpoints: Vec<String>) {
             None => {}
             Some(IsolationEvent::Linked) => tracing::warn!("another node is linked now"),
             Some(IsolationEvent::NotExpected) => {
-                tracing::warn!("no other node is linked, and none is expected any more");
+                tracing::warn!("no other node is linked, and none is expected any longer");
             }
             Some(IsolationEvent::Isolated(lasted)) => {
                 let errors = probe(&endpoints).await;
@@ -66,8 +66,8 @@ async fn watch(live: Weak<LiveSession>, endpoints: Vec<String>) {
                 tracing::warn!(
                     "no other node is linked for {} s: {}. Check that the other nodes run, and check \
                      `connect.endpoints`, `mesh.cluster`, `mesh.links`, the certificates and key of \
-                     each node, and firewalls; the log targets `zenoh_transport` and `zenoh_link_tls` at `debug` show what Zenoh \
-                     does",
+                     each node, and firewalls; the log targets `zenoh_transport` and \
+                     `zenoh_link_tls` at `debug` show Zenoh's attempts",
                     lasted.as_secs(),
                     why.join("; ")
                 );
@@ -77,17 +77,17 @@ async fn watch(live: Weak<LiveSession>, endpoints: Vec<String>) {
     }
 }
 
-/// What a connection to each endpoint comes to.
+/// The result of connecting to each endpoint.
 async fn probe(endpoints: &[String]) -> BTreeMap<String, String> {
     let mut probes = JoinSet::new();
     for endpoint in endpoints.iter().take(MAX_PROBED_ENDPOINTS).cloned() {
         probes.spawn(async move {
             let address = ["tcp/", "tls/"].iter().find_map(|kind| endpoint.strip_prefix(kind));
             let why = match address {
-                None => "Zenoh has no link, and does not say why".to_owned(),
+                None => "Zenoh has no link and reports no reason".to_owned(),
                 Some(address) => {
                     match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
-                        Ok(Ok(_)) => "it takes connections, but Zenoh has no link".to_owned(),
+                        Ok(Ok(_)) => "it accepts connections, but Zenoh has no link".to_owned(),
                         Ok(Err(error)) => error.to_string(),
                         Err(_) => "timed out".to_owned(),
                     }

@@ -8,27 +8,27 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// Most members, missing ones, and ones that left for good, that are noted.
+/// Maximum number of stored members, and of stored peers that left for good.
 const MAX_PEERS: usize = 2048;
-/// How long a missing member is looked for at all; later only at the pace of rest.
+/// After this time a lost member no longer speeds up the search.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(3600);
 
-/// Members whose link closed, until it opens again. A liveliness token of a life that was never
-/// a member says nothing: whoever reaches a link can show one and take it back.
+/// Members whose link closed, until it opens again. The liveliness token of an incarnation that
+/// never was a member is ignored: anyone with a link can declare and undeclare one.
 #[derive(Debug, Default)]
 pub(crate) struct LostPeers {
     state: Mutex<LostPeersState>,
-    /// Woken when one more is missing.
-    peer_lost: Notify,
+    /// Notified when another member is lost.
+    loss: Notify,
 }
 
 #[derive(Debug, Default)]
 struct LostPeersState {
     members: BTreeSet<Incarnation>,
-    /// Since when each is missing.
-    lost_peers: BTreeMap<Incarnation, Instant>,
-    /// The last that left for good: the end of their links says nothing.
-    gone: VecDeque<Incarnation>,
+    /// When each lost member was lost.
+    lost_since: BTreeMap<Incarnation, Instant>,
+    /// The last peers that left for good: the end of their links is expected.
+    left_for_good: VecDeque<Incarnation>,
 }
 
 impl LostPeers {
@@ -40,50 +40,50 @@ impl LostPeers {
         }
     }
 
-    /// The way to a peer opened or closed.
+    /// The path to a peer opened or closed.
     pub(super) fn note_link(&self, peer: Incarnation, link: Link) {
         let mut state = self.state.lock();
         match link {
             Link::Up => {
-                state.lost_peers.remove(&peer);
+                state.lost_since.remove(&peer);
             }
-            Link::Down if state.members.contains(&peer) && !state.gone.contains(&peer) => {
-                state.lost_peers.insert(peer, Instant::now());
-                self.peer_lost.notify_one();
+            Link::Down if state.members.contains(&peer) && !state.left_for_good.contains(&peer) => {
+                state.lost_since.insert(peer, Instant::now());
+                self.loss.notify_one();
             }
             Link::Down => {}
         }
     }
 
-    /// A peer said goodbye, or has a new life: this one never comes back.
+    /// A peer said goodbye or has a newer incarnation: this incarnation never returns.
     pub(super) fn peer_left_for_good(&self, peer: Incarnation) {
         let mut state = self.state.lock();
-        state.lost_peers.remove(&peer);
+        state.lost_since.remove(&peer);
         state.members.remove(&peer);
-        if state.gone.len() >= MAX_PEERS {
-            state.gone.pop_front();
+        if state.left_for_good.len() >= MAX_PEERS {
+            state.left_for_good.pop_front();
         }
-        state.gone.push_back(peer);
+        state.left_for_good.push_back(peer);
     }
 
-    /// Waits until one more is missing.
-    pub(super) async fn peer_lost(&self) {
-        self.peer_lost.notified().await;
+    /// Waits until another member is lost.
+    pub(super) async fn wait_for_loss(&self) {
+        self.loss.notified().await;
     }
 
-    /// For how long the one is missing that is so for the shortest time; without those
-    /// that are given up. `None` if nobody is.
+    /// How long the most recently lost member has been lost. Members lost for more than
+    /// [`GIVE_UP_AFTER`] are forgotten. `None` if no member is lost.
     pub(super) fn shortest_absence(&self) -> Option<Duration> {
         let mut state = self.state.lock();
-        let LostPeersState { members, lost_peers, .. } = &mut *state;
-        lost_peers.retain(|peer, since| {
-            let is_looked_for = since.elapsed() <= GIVE_UP_AFTER;
-            if !is_looked_for {
+        let LostPeersState { members, lost_since, .. } = &mut *state;
+        lost_since.retain(|peer, since| {
+            let is_sought = since.elapsed() <= GIVE_UP_AFTER;
+            if !is_sought {
                 members.remove(peer);
             }
-            is_looked_for
+            is_sought
         });
-        lost_peers.values().map(Instant::elapsed).min()
+        lost_since.values().map(Instant::elapsed).min()
     }
 }
 
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_member_that_left_for_good_is_not_looked_for_whichever_is_known_first() {
+    async fn a_member_that_left_for_good_is_never_lost() {
         let lost_peers = LostPeers::default();
         (1..=4).for_each(|n| lost_peers.peer_joined(id(n)));
         lost_peers.note_link(id(1), Link::Down);
@@ -107,17 +107,21 @@ mod tests {
         lost_peers.note_link(id(3), Link::Down);
         tokio::time::advance(Duration::from_secs(400)).await;
         lost_peers.note_link(id(4), Link::Down);
-        assert_eq!(lost_peers.shortest_absence(), Some(Duration::ZERO), "looked for briskly again");
+        assert_eq!(
+            lost_peers.shortest_absence(),
+            Some(Duration::ZERO),
+            "the fast search starts again"
+        );
         lost_peers.note_link(id(4), Link::Up);
         assert_eq!(lost_peers.shortest_absence(), Some(Duration::from_secs(400)));
         tokio::time::advance(GIVE_UP_AFTER).await;
-        assert_eq!(lost_peers.shortest_absence(), None, "given up, each in its time");
+        assert_eq!(lost_peers.shortest_absence(), None, "each is given up in its time");
         let state = lost_peers.state.lock();
         assert_eq!(state.members.iter().collect::<Vec<_>>(), [&id(4)]);
     }
 
     #[test]
-    fn lives_that_were_never_members_are_not_missing_and_take_no_place() {
+    fn incarnations_that_never_joined_are_not_lost_and_use_no_memory() {
         let lost_peers = LostPeers::default();
         for n in 0..10_000_u128 {
             lost_peers.peer_left_for_good(Incarnation(n.to_be_bytes()));
@@ -125,7 +129,7 @@ mod tests {
         }
         let state = lost_peers.state.lock();
         assert_eq!(
-            (state.lost_peers.len(), state.gone.len(), state.members.len()),
+            (state.lost_since.len(), state.left_for_good.len(), state.members.len()),
             (0, MAX_PEERS, 0)
         );
         drop(state);

@@ -1,10 +1,13 @@
 //! The bus over Eclipse Zenoh.
 //!
-//! - `session` declares what one session of Zenoh needs, and puts frames;
-//! - `reopening` opens the session anew when links must prove another cluster key, or when
-//!   `address_watch` decides that the host's addresses have changed;
-//! - `discovery` finds the nodes that hold the key, `reconnect` those of a mesh whose links do
-//!   not prove it; both look for members that are `lost_peers`, and `introduce` links to them.
+//! - `session` declares the entities of one Zenoh session, and puts frames.
+//! - `reopening` reopens the session when links must prove another cluster key, or when
+//!   `address_watch` decides that the host's addresses have changed.
+//! - `gated` starts the gate and its discovery, which outlive sessions.
+//! - `discovery` finds the nodes that hold the key; `reconnect` finds nodes in a mesh whose links
+//!   do not prove the key. Both search faster while `lost_peers` has lost members. `introduce`
+//!   links a found node to this one.
+//! - `isolation_watch` warns the operator when no node is linked and Zenoh dials the endpoints.
 
 mod address_watch;
 mod discovery;
@@ -40,16 +43,17 @@ use session::{LiveSession, SessionParams};
 
 /// The bus over Eclipse Zenoh.
 ///
-/// - One publisher a channel, declared once; one a member for what goes to it
-///   alone, kept until it leaves. What goes to who is no member (a greeting, the
-///   answer to a question) is put without one, so strangers cost no memory.
-/// - Congestion control is `Drop`, never `Block`: a full link loses the frame
-///   (after Zenoh's `wait_before_drop`, 1 ms) and does not stall the others.
-/// - A liveliness token says who is there; that is a hint to the node, no more.
+/// - One publisher per channel is declared once. Each member has a publisher for frames to it
+///   alone, kept until it leaves. Frames to a non-member (a greeting, the answer to a question) are
+///   put without a publisher, so strangers use no memory.
+/// - Congestion control is `Drop`, never `Block`: a full link loses the frame (after Zenoh's
+///   `wait_before_drop`, 1 ms) and does not stall the other links.
+/// - Liveliness tokens show which nodes are reachable. They are only hints to delivery.
 /// - With [`LinkKeys`] each link proves the cluster key, unless the configuration protects its
 ///   links itself.
-/// - When the keys change, or the addresses of the host, the session is opened anew: the links
-///   are down for some 100 ms, and delivery repairs what was put meanwhile.
+/// - The session is reopened when the host's addresses change, and without a gate also when the
+///   keys change. The links are then down for about 100 ms, and delivery repairs the frames put
+///   meanwhile.
 #[derive(Debug)]
 pub struct ZenohBus {
     live: Arc<LiveSession>,
@@ -61,13 +65,13 @@ pub struct ZenohBus {
 }
 
 impl ZenohBus {
-    /// Opens a session and declares everything. What comes goes to `ingress`. Linker prove the
-    /// keys that `links` has now, and later those that it is set to.
+    /// Opens a session and declares everything. Frames that arrive go to `ingress`. Links prove the
+    /// current keys of `links`, and later keys once they are set.
     ///
     /// # Errors
-    /// [`TransportError::Config`] for what the machine lacks (a port in use, a
-    /// file missing), [`TransportError::CurrentThread`], [`TransportError::Open`],
-    /// [`TransportError::Declare`], [`TransportError::LinkCertificate`].
+    /// [`TransportError::Config`] for problems of the machine (a port in use, a missing file),
+    /// [`TransportError::CurrentThread`], [`TransportError::Open`], [`TransportError::Declare`],
+    /// [`TransportError::LinkCertificate`].
     pub async fn open(
         settings: &ZenohSettings,
         keys: KeySpace,
@@ -126,7 +130,7 @@ impl ZenohBus {
         {
             tracing::info!("listening at {}", listens.join(", "));
         }
-        // A gate follows the keys itself.
+        // The gate follows the keys itself.
         let links = links.filter(|_| gated.is_none());
         let slots = gated.as_ref().map(|gated| gated.gate.wanted_slots());
         let reopening = Reopening::start(live.clone(), incarnation, links, addresses, slots);
@@ -141,13 +145,14 @@ impl ZenohBus {
         })
     }
 
-    /// What the gate counts, if links come through one.
+    /// The gate's counters, if links go through the gate.
     #[must_use]
     pub fn gate(&self) -> Option<GateCountsReader> {
         self.gated.as_ref().map(|gated| gated.gate.counter())
     }
 
-    /// Reads where this node listens, and how it is doing with `connect.endpoints`.
+    /// A reader for the endpoints that this node listens at, and for the status of
+    /// `connect.endpoints`.
     #[must_use]
     pub fn endpoints(&self) -> EndpointReader {
         let listens = self.live.listens();
@@ -160,7 +165,7 @@ impl ZenohBus {
         }
     }
 
-    /// Nodes of the cluster that have another key, where they are heard.
+    /// The record of nodes of this cluster that have another key.
     #[must_use]
     pub fn other_keys(&self) -> OtherKeys {
         self.other_keys.clone()

@@ -1,9 +1,9 @@
-//! Brings lost peers back soon after the network does, where links do not prove the cluster
+//! Reconnects lost peers soon after the network has recovered, where links do not prove the cluster
 //! key.
 //!
-//! Zenoh looks for peers by multicast every 8 s, so a healed link may be unused for so
-//! long. While a member is missing its scouting is asked more often here, and who answers from a
-//! network of this host is introduced.
+//! Zenoh looks for peers by multicast every 8 s, so a healed path may be unused that long. While a
+//! member is lost, this module scouts more often, and introduces the peers that answer from a
+//! network of this host.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -20,31 +20,30 @@ use zenoh::scouting::Hello;
 use super::introduce::{Introducer, UnlinkedNode};
 use super::lost_peers::LostPeers;
 
-/// Most peers introduced after one look: any host of the network may answer. Those
-/// left over answer the next.
+/// Maximum number of peers introduced after one scan, because any host of the network may answer.
+/// The others answer the next scan.
 const MAX_INTRODUCED: usize = 16;
-/// How long a missing member is looked for briskly.
+/// How long after the loss of a member the scans are fast.
 const FAST_SCAN_FOR: Duration = Duration::from_secs(300);
-/// Pause between two looks, at first and later; longer with many peers.
+/// Interval between two scans, at first and later. It grows with the number of peers.
 const SCAN_INTERVALS: [Duration; 2] = [Duration::from_millis(600), Duration::from_secs(7)];
-/// How long answers to one look are awaited.
+/// How long one scan waits for answers.
 const ANSWER_WAIT: Duration = Duration::from_millis(400);
 
-/// Looks for missing members until it is dropped.
+/// Scans for lost members until it is dropped.
 #[derive(Debug)]
 pub(super) struct Reconnector(JoinHandle<()>);
 
 impl Reconnector {
-    /// Starts on the runtime of the caller. Without multicast scouting there is nobody
-    /// to be found: the endpoints of the configuration are retried by Zenoh itself. Without
-    /// gossip nobody can be introduced.
+    /// Starts on the caller's runtime. Without multicast scouting no peer can be found; Zenoh
+    /// itself retries the endpoints of the configuration. Without gossip no peer can be introduced.
     pub(super) fn start(introducer: Introducer, lost_peers: Arc<LostPeers>) -> Self {
         Self(tokio::spawn(async move {
             if !introducer.settings.discovers(false) {
                 return;
             }
             loop {
-                lost_peers.peer_lost().await;
+                lost_peers.wait_for_loss().await;
                 scan_while_lost(&introducer, &lost_peers).await;
             }
         }))
@@ -63,14 +62,14 @@ async fn scan_while_lost(introducer: &Introducer, lost_peers: &LostPeers) {
     {
         if let Err(error) = scan_once(introducer).await {
             let error = redact(&error.to_string());
-            tracing::debug!(error, "looking for missing peers failed; Zenoh looks for them too");
+            tracing::debug!(error, "a scan for lost peers failed; Zenoh looks for them too");
         }
         let peers = introducer.linked_zids().await.len() as u32;
         sleep(SCAN_INTERVALS[usize::from(missing_for > FAST_SCAN_FOR)] * (1 + peers / 8)).await;
     }
 }
 
-/// Asks who is there, and has those introduced that this node is not connected to.
+/// Scouts once, and introduces the peers that this node is not linked to.
 async fn scan_once(introducer: &Introducer) -> zenoh::Result<()> {
     let config = introducer.settings.to_zenoh(None, None)?;
     let scout = zenoh::scout(WhatAmI::Peer, config).await?;
@@ -88,7 +87,8 @@ async fn scan_once(introducer: &Introducer) -> zenoh::Result<()> {
             }
         }
     }
-    // Its end waits for its task, by a timer: not in our runtime, which may be ending.
+    // Dropping the scout waits for its task with a timer. That must not happen in this runtime,
+    // which may be shutting down.
     let (ended, end) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
         drop(scout);
@@ -101,8 +101,8 @@ async fn scan_once(introducer: &Introducer) -> zenoh::Result<()> {
     Ok(())
 }
 
-/// The endpoints of an answer that name an address of a network of this host: an answer may
-/// name any host and any port.
+/// The endpoints of an answer whose address is in a network of this host: an answer may name any
+/// host and port.
 fn near(hello: &Hello, networks: &[Interface]) -> Vec<String> {
     let locators = hello.locators().iter().map(ToString::to_string);
     let is_near = |locator: &String| {

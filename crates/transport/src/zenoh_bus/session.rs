@@ -1,4 +1,4 @@
-//! One session of Zenoh after the other, and what is declared in it.
+//! The current Zenoh session, and the entities declared in it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,10 +31,10 @@ use crate::{
     ZenohSettings,
 };
 
-/// How long the end of a session may take before the next is opened all the same.
+/// Maximum wait for closing a session before the next is opened anyway.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The settings that every session of a node is opened with.
+/// The parameters of all sessions of a node.
 #[derive(Debug)]
 pub(super) struct SessionParams {
     pub(super) settings: ZenohSettings,
@@ -43,9 +43,9 @@ pub(super) struct SessionParams {
     pub(super) ingress: IngressSender,
     pub(super) lost_peers: Arc<LostPeers>,
     pub(super) other_keys: OtherKeys,
-    /// Where links prove the cluster key: how, and where the node listens.
+    /// Set if links prove the cluster key: the method, and the places where the node listens.
     pub(super) proven: Option<(LinkProof, Listening)>,
-    /// Where links come through a gate.
+    /// Set if links go through a gate.
     pub(super) gate: Option<Arc<Gate>>,
 }
 
@@ -53,7 +53,7 @@ pub(super) struct SessionParams {
 pub(crate) trait ZenohLinkStatus: std::fmt::Debug + Send + Sync {
     fn is_linked(&self) -> bool;
 
-    /// What a connection of our own to an endpoint came to last, while none is linked.
+    /// The last error of probing an endpoint while no node is linked.
     fn last_error(&self, endpoint: &str) -> Option<String>;
 }
 
@@ -74,13 +74,13 @@ impl ZenohLinkStatus for LiveSession {
 pub(super) struct LiveSession {
     params: SessionParams,
     declared: ArcSwap<Declared>,
-    /// Set when the bus closes: no other session is opened then.
+    /// Set when the bus closes: no further session is opened then.
     is_closed: Mutex<bool>,
-    /// What connections to endpoints that Zenoh dials came to last.
+    /// The last results of probing the endpoints that Zenoh dials.
     errors: Mutex<BTreeMap<String, String>>,
 }
 
-/// A session and what is declared in it; undeclared when dropped.
+/// A session and the entities declared in it; they are undeclared when dropped.
 #[derive(Debug)]
 struct Declared {
     session: Session,
@@ -92,11 +92,11 @@ struct Declared {
     _subscribers: [Subscriber<()>; 2],
     _token: LivelinessToken,
     _search: PeerSearch,
-    /// The sockets of the session at the gate; they go with it.
+    /// The session's sockets at the gate; they are removed with the session.
     _slots: Option<Arc<SessionSlots>>,
 }
 
-/// The task that finds other nodes, and lost ones again.
+/// The task that finds other nodes, and lost nodes again.
 #[derive(Debug)]
 enum PeerSearch {
     /// By the gate, for all sessions.
@@ -116,7 +116,7 @@ impl LiveSession {
         Ok(Self { params, declared, is_closed: Mutex::new(false), errors: Mutex::default() })
     }
 
-    /// Where the node listens: with its ports, as far as they are known.
+    /// The endpoints at which the node listens, with the actual ports as far as they are known.
     pub(super) fn listens(&self) -> Vec<String> {
         match &self.params.proven {
             Some((_, listening)) => listening.shown(),
@@ -133,12 +133,12 @@ impl LiveSession {
         self.params.settings.dialed_shown()
     }
 
-    /// Closes the session and opens another, at the addresses that the host has now, whose links
-    /// prove `links`. What is put meanwhile is refused as [`TransportError::Closed`]. May be
-    /// called again after an error.
+    /// Closes the session and opens another, at the host's current addresses. Links then prove
+    /// `links`. Puts in between fail with [`TransportError::Closed`]. May be called again after an
+    /// error.
     pub(super) async fn reopen(&self, links: Option<&LinkKeys>) -> Result<(), TransportError> {
         let before = self.declared.load_full();
-        // A port of the configuration is taken until then.
+        // A configured port is in use until the old session is closed.
         self.params.close(&before.session).await;
         if *self.is_closed.lock() {
             return Ok(());
@@ -196,8 +196,8 @@ impl LiveSession {
     }
 }
 
-/// Waits for a while; a session that takes longer goes on closing, since one whose closing is cut
-/// short keeps its port for ever.
+/// Waits for at most [`CLOSE_TIMEOUT`]. A slower session continues to close, because a session
+/// whose closing is aborted never frees its port.
 async fn close(session: &Session) {
     let closing = session.clone();
     let closing = tokio::spawn(async move { closing.close().await });
@@ -207,7 +207,7 @@ async fn close(session: &Session) {
             let error = redact(&error.to_string());
             tracing::debug!(error, "the Zenoh session did not close cleanly");
         }
-        Ok(Err(error)) => tracing::debug!(%error, "the closing of the Zenoh session ended"),
+        Ok(Err(error)) => tracing::debug!(%error, "closing the Zenoh session failed"),
         Err(_) => tracing::debug!("the Zenoh session takes longer than {CLOSE_TIMEOUT:?} to close"),
     }
 }
@@ -224,11 +224,11 @@ impl SessionParams {
         }
     }
 
-    /// The sockets of another session at the gate, if links come through one.
+    /// The sockets for a new session at the gate, if links go through a gate.
     fn slots(&self) -> Result<Option<Arc<SessionSlots>>, TransportError> {
         let slots = self.gate.as_ref().map(|gate| gate.new_slots()).transpose();
         slots.map_err(|error| TransportError::Open {
-            why: format!("no directory for the sockets of links: {error}"),
+            why: format!("no directory for the sockets of the links: {error}"),
             hint: "; set `TMPDIR` to a directory with a short name that this user may write to",
         })
     }
@@ -281,7 +281,7 @@ impl SessionParams {
         let urgent = publisher(Channel::Lane(Lane::Urgent)).await?;
         let events = publisher(Channel::Lane(Lane::Events)).await?;
         let control = publisher(Channel::Control).await?;
-        // Last, so that who sees it reaches every subscriber above.
+        // Declared last, so that a node that sees the token reaches every subscriber above.
         let token = session
             .liveliness()
             .declare_token(keys.alive(incarnation))
@@ -325,7 +325,7 @@ impl Declared {
         channel: Channel,
         frame: Bytes,
     ) -> zenoh::Result<()> {
-        // A long message is rare: it needs no publisher of its own.
+        // Long messages are rare, so they need no publisher.
         if channel != Channel::Bulk
             && let Some(publisher) = self.peers.get(&peer)
         {
@@ -347,7 +347,7 @@ impl Declared {
             }
             Err(error) => {
                 let error = redact(&error.to_string());
-                tracing::debug!(error, "no publisher for a member; putting without");
+                tracing::debug!(error, "no publisher for a member; frames are put without one");
             }
         }
     }
@@ -369,9 +369,9 @@ async fn subscribe(
         .map_err(|error| declare_error("a subscriber", &error))
 }
 
-/// Urgent frames go ahead of the others; control shares the events' queue, so
-/// that a position announced never overtakes the events it counts. All are
-/// `express`: our batches are full already, and Zenoh's would only add delay.
+/// Urgent frames overtake the others. Control frames share the queue of events, so that an
+/// announced position never overtakes the events it counts. All are `express`: batches of events
+/// are full already, and Zenoh's batching would only add delay.
 fn publisher<'a>(
     session: &'a Session,
     key: String,

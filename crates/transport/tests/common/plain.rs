@@ -1,10 +1,10 @@
-//! Frames that are only framed: a stand-in for sealing, in tests and benches.
+//! Unsealed frames: a stand-in for the sealing encoder, in tests and benches.
 
 use bytes::Bytes;
 use mailmesh_delivery::{Frame, FrameKind, Incarnation, Lane, Via};
 use mailmesh_transport::{DecodedFrame, FrameDecoder, FrameEncoder};
 
-/// Kind, count, number, sender and for whom, then the body.
+/// Encodes kind, count, number, sender and destination, then the body.
 pub(crate) struct Plain;
 
 impl FrameEncoder for Plain {

@@ -1,12 +1,14 @@
-//! Which questions of other nodes are answered, and which at the multicast group as well.
+//! Decides which questions of other nodes are answered, and which answers also go to the multicast
+//! group.
 //!
-//! An answer goes to the port that a question came from. A firewall that lets in only the port of
-//! discovery drops it: Linux's connection tracking takes no answer for one to a question to a
-//! group. So a node that asks on is answered at the group too, and thus at the port of discovery.
+//! An answer goes to the port that the question came from. A firewall that only admits the port of
+//! discovery drops such an answer, because Linux connection tracking does not match a unicast
+//! answer with a multicast question. A node that keeps asking is therefore also answered at the
+//! group, and thus at the port of discovery.
 //!
-//! Questions that somebody recorded on the segment and sends again look as they did at first. So
-//! answers are bounded, those to each node too, and half of them are kept for nodes that have not
-//! been answered lately: recordings of some nodes keep no other node out.
+//! A replayed question looks like the original. The number of answers is therefore limited, for
+//! each node too, and half of them are reserved for nodes that were not answered recently: replayed
+//! questions of some nodes do not keep answers from other nodes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,25 +17,25 @@ use tokio::time::Instant;
 
 use super::message::Zid;
 
-/// How long a node asks on before it counts as one that hears no answer, and how long then until
-/// the next answer at the group.
+/// How long a node must keep asking before it is also answered at the group, and the interval
+/// between its answers at the group.
 const GROUP_ANSWER_DELAY: Duration = Duration::from_secs(1);
-/// A node that did not ask for so long begins anew.
+/// A node that has not asked for this long counts as new.
 const FORGET_AFTER: Duration = Duration::from_secs(60);
-/// Most nodes that are remembered; the one that asked least recently makes room.
+/// Maximum number of remembered nodes; the node that asked least recently is evicted.
 const MAX_NODES: usize = 1_024;
-/// Most answers in a second, and most of them to one node. A node that starts asks four times in
-/// its first second.
+/// Maximum number of answers per second, and per second to one node. A node that starts asks four
+/// times in its first second.
 const MAX_ANSWERS: u32 = 512;
 const MAX_ANSWERS_PER_NODE: u32 = 8;
-/// Most answers at the group in a second, as many go to everybody.
+/// Maximum number of answers at the group per second; every node receives each of them.
 const MAX_GROUP_ANSWERS: u32 = 10;
 
 /// How a question is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AnswerMode {
     None,
-    /// At the address that it came from.
+    /// To the source address of the question.
     Direct,
     DirectAndGroup,
 }
@@ -41,17 +43,17 @@ pub(super) enum AnswerMode {
 #[derive(Debug)]
 struct Asker {
     asked: Instant,
-    /// When its second began, and how many answers it has left in it.
+    /// The start of the node's current second, and the answers left in it.
     begin: Instant,
     left: u32,
     /// When an answer at the group is due.
     due: Instant,
-    /// When it was last answered at the group.
+    /// When the node was last answered at the group.
     at_group: Option<Instant>,
 }
 
-/// Answers of one second: any node may take the first half, the rest only nodes that have not been
-/// answered lately.
+/// The answers of one second. Any node may use the first half; the rest is for nodes that were not
+/// answered recently.
 #[derive(Debug)]
 struct AnswerBudget {
     max: u32,
@@ -70,7 +72,7 @@ impl AnswerBudget {
     }
 }
 
-/// The nodes that asked lately.
+/// The nodes that asked recently.
 #[derive(Debug)]
 pub(super) struct AnswerLimiter {
     nodes: BTreeMap<Zid, Asker>,
@@ -86,7 +88,7 @@ impl AnswerLimiter {
         Self { nodes: BTreeMap::new(), begin: now, direct, at_group }
     }
 
-    /// How the question of this node is answered now.
+    /// Decides how a question of the node `zid` is answered now.
     pub(super) fn on_question(&mut self, now: Instant, zid: Zid) -> AnswerMode {
         if now.duration_since(self.begin) >= Duration::from_secs(1) {
             self.begin = now;
@@ -140,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_asks_on_is_answered_at_the_group_once_a_second() {
+    fn a_node_that_keeps_asking_is_answered_at_the_group_once_a_second() {
         let begin = Instant::now();
         let mut answer_limiter = AnswerLimiter::new(begin);
         let mut on_question =
@@ -172,9 +174,9 @@ mod tests {
         assert_eq!(to_one, MAX_ANSWERS_PER_NODE as usize);
     }
 
-    /// As somebody does who recorded the questions of 12 nodes, and sends 200 of them a second.
+    /// An attacker recorded the questions of 12 nodes and replays 200 questions a second.
     #[test]
-    fn recorded_questions_keep_no_other_node_from_its_answers() {
+    fn replayed_questions_keep_no_answer_from_other_nodes() {
         let begin = Instant::now();
         let mut answer_limiter = AnswerLimiter::new(begin);
         for millis in (0..20_000).step_by(5) {
@@ -185,7 +187,7 @@ mod tests {
             let first = begin + Duration::from_secs(20);
             assert_eq!(answer_limiter.on_question(first, node(n)), AnswerMode::Direct);
             let again = answer_limiter.on_question(first + GROUP_ANSWER_DELAY, node(n));
-            assert_eq!(again, AnswerMode::DirectAndGroup, "half is kept for nodes that are new");
+            assert_eq!(again, AnswerMode::DirectAndGroup, "half is reserved for new nodes");
         }
     }
 }

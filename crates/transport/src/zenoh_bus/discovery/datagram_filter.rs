@@ -1,4 +1,4 @@
-//! Drops datagrams that are not of this cluster, or were heard before.
+//! Drops datagrams of other clusters, and replayed datagrams.
 
 use std::collections::{HashSet, VecDeque};
 use std::net::IpAddr;
@@ -12,13 +12,13 @@ use super::message::{Decoded, Message, MessageId, Nonce, Zid};
 use crate::OtherKeys;
 use crate::bus::ClusterTag;
 
-/// Messages that are remembered so that a repetition is dropped.
+/// Number of messages remembered for detecting replays.
 const MAX_SEEN: usize = 1_024;
-/// Most copies of an own question that are counted: more than sockets.
+/// Maximum number of counted echoes of one question; more than there are sockets.
 const MAX_COUNTED_ECHOES: usize = 256;
 
-/// Passes each authentic message once. A repetition costs a lookup; a changed copy costs one hash
-/// of the budget.
+/// Passes each authentic message once. A replay costs one lookup; a modified copy costs one hash of
+/// the budget.
 #[derive(Debug)]
 pub(super) struct DatagramFilter {
     tag: ClusterTag,
@@ -32,15 +32,15 @@ pub(super) struct DatagramFilter {
 struct FilterState {
     hash_budget: HashBudget,
     seen: HashSet<MessageId>,
-    /// The same, the oldest first.
+    /// The same ids, oldest first.
     order: VecDeque<MessageId>,
-    /// This node's last question, and how often the host's multicast brought it back.
+    /// This node's last question, and how many copies of it the host's multicast returned.
     asked: Option<Nonce>,
     echoes: usize,
 }
 
 impl FilterState {
-    fn is_known(&self, name: &MessageId) -> bool {
+    fn is_seen(&self, name: &MessageId) -> bool {
         self.seen.contains(name)
     }
 
@@ -76,18 +76,18 @@ impl DatagramFilter {
         Self { tag, keys, own, other_keys, state: Mutex::new(state) }
     }
 
-    /// A question of this node is about to be sent; its echoes are counted from now on.
+    /// Called before a question of this node is sent; its echoes are counted from now on.
     pub(super) fn expect_echoes(&self, nonce: Nonce) {
         let mut state = self.state.lock();
         (state.asked, state.echoes) = (Some(nonce), 0);
     }
 
-    /// How many copies of the last question came back.
+    /// How many copies of the last question returned.
     pub(super) fn echoes(&self) -> usize {
         self.state.lock().echoes
     }
 
-    /// A message of another node that was not taken before, and the number of its key.
+    /// Returns a message of another node that was not seen before, and the index of its key.
     pub(super) fn accept(
         &self,
         now: Instant,
@@ -104,7 +104,7 @@ impl DatagramFilter {
             let is_relevant = if is_own {
                 state.asked == Some(name.nonce) && state.echoes < MAX_COUNTED_ECHOES
             } else {
-                !state.is_known(&name)
+                !state.is_seen(&name)
             };
             if !is_relevant || !state.hash_budget.take(now, from) {
                 return None;
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn recordings_and_changed_copies_keep_no_honest_question_out() {
+    fn replays_and_modified_copies_keep_no_honest_question_out() {
         let now = Instant::now();
         let filter = DatagramFilter::new(TAG, vec![key()], OWN, OtherKeys::default(), now);
         let from = IpAddr::from(Ipv4Addr::LOCALHOST);
@@ -159,7 +159,7 @@ mod tests {
             assert!(filter.accept(now, from, &recorded).is_none());
         }
         let mut changed = recorded;
-        // A name that was not heard.
+        // An id that was not seen before.
         changed[20] ^= 1;
         for _ in 0..1_500 {
             assert!(filter.accept(now, from, &changed).is_none());
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn own_questions_are_counted_and_not_taken() {
+    fn own_questions_are_counted_but_not_accepted() {
         let now = Instant::now();
         let filter = DatagramFilter::new(TAG, vec![key()], OWN, OtherKeys::default(), now);
         let from = IpAddr::from(Ipv4Addr::LOCALHOST);
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_seen_is_bounded() {
+    fn the_number_of_remembered_messages_is_bounded() {
         let now = Instant::now();
         let filter = DatagramFilter::new(TAG, vec![key()], OWN, OtherKeys::default(), now);
         for n in 0..5_000 {

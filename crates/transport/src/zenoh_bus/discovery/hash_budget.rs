@@ -6,27 +6,27 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Hashes a second for sources within their share: some 2 % of a processor.
+/// Maximum number of hashes per second for sources within their share: about 2 % of a processor.
 const MAX_HASHES: u32 = 20_000;
-/// The share of one source. A cluster of hundreds of nodes that start at once sends one node
-/// fewer.
+/// Maximum number of hashes per second for one source. If hundreds of nodes start at once, one node
+/// still sends fewer datagrams.
 const MAX_HASHES_PER_SOURCE: u32 = 1_000;
-/// Most sources of a second that have a share, since sources may be forged.
+/// Maximum number of sources per second that have a share, because source addresses may be forged.
 const MAX_SOURCES: usize = 4_096;
-/// Pause between two hashes for sources that have used up their share: another 20,000 a second in
-/// all, so that an honest node behind a forged or shared address is heard in part.
+/// Interval between hashes for sources without a share left: another 20,000 per second in total. An
+/// honest node behind a forged or shared address is thus heard at a reduced rate.
 const OVERFLOW_INTERVAL: Duration = Duration::from_micros(50);
-/// Unused time of that kind is saved for at most this long.
+/// Maximum credit of unused intervals.
 const MAX_OVERFLOW_CREDIT: Duration = Duration::from_millis(50);
 
-/// Counts the hashes. Only datagrams that look like messages of the cluster, and are not among the
-/// last 1,024 that were heard, count: noise and repetitions take no hash from honest nodes.
+/// Counts hashes. Only datagrams with a valid header that are not among the last 1,024 messages
+/// count, so noise and replays take no hashes from honest nodes.
 #[derive(Debug)]
 pub(super) struct HashBudget {
     begin: Instant,
     left: u32,
     left_of_source: HashMap<IpAddr, u32>,
-    /// When the next hash without a share is free (GCRA, ITU-T I.371).
+    /// When the next hash without a share is allowed (GCRA, ITU-T I.371).
     next_overflow: Instant,
 }
 
@@ -35,7 +35,7 @@ impl HashBudget {
         Self { begin: now, left: MAX_HASHES, left_of_source: HashMap::new(), next_overflow: now }
     }
 
-    /// Whether one more of this source is checked now.
+    /// Whether another datagram of this source may be hashed now.
     pub(super) fn take(&mut self, now: Instant, from: IpAddr) -> bool {
         if now.duration_since(self.begin) >= Duration::from_secs(1) {
             (self.begin, self.left) = (now, MAX_HASHES);
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_that_floods_takes_nothing_from_the_others() {
+    fn a_flooding_source_takes_no_hashes_from_other_sources() {
         let begin = Instant::now();
         let mut hash_budget = HashBudget::new(begin);
         let mut taken = |n, ms: u64, count| {
@@ -95,10 +95,10 @@ mod tests {
     }
 
     #[test]
-    fn an_honest_node_of_a_flooding_address_is_heard_in_part() {
+    fn an_honest_node_behind_a_flooding_address_is_heard_in_part() {
         let begin = Instant::now();
         let mut hash_budget = HashBudget::new(begin);
-        // 40,000 a second of it and of the flood together.
+        // 40,000 datagrams per second from the node and the flood together.
         let taken = (0..40_000_u64)
             .filter(|n| hash_budget.take(begin + Duration::from_micros(n * 25), source(1)))
             .count();
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn forged_sources_are_bounded_in_number_and_in_all() {
+    fn forged_sources_are_limited_in_number_and_total_hashes() {
         let begin = Instant::now();
         let mut hash_budget = HashBudget::new(begin);
         let saved = 1_001;

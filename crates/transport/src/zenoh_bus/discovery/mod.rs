@@ -1,12 +1,12 @@
 //! Finds the nodes that hold the cluster key, by multicast.
 //!
-//! Zenoh's own scouting believes whoever answers, and dials the addresses of the answer. Here a
-//! question and its answers carry a keyed hash, so a node dials only addresses that a holder of
-//! the cluster key gives as its own. Zenoh's scouting is off then.
+//! Zenoh's own scouting trusts every answer and dials its addresses. Discovery's questions and
+//! answers carry a MAC, so a node dials only addresses that a holder of the cluster key announces
+//! as its own. Zenoh's scouting is disabled meanwhile.
 //!
-//! A node asks when it starts, soon again, and then rarely; briskly while a member is missing. A
-//! question names those that the asker has links to: they are silent, so at rest nothing is
-//! answered.
+//! A node asks when it starts, again soon afterwards, and then rarely; it asks often while a member
+//! is lost. A question names the nodes that the sender is linked to. These nodes do not answer, so
+//! there are no answers in an idle cluster.
 
 mod answer_limiter;
 mod datagram_filter;
@@ -41,7 +41,7 @@ use message::{Body, MAX_LEN, Message, Nonce, Zid};
 use sockets::DiscoverySockets;
 pub(crate) use sockets::MulticastGroup;
 
-/// Pauses between the first questions of a session; then `IDLE_INTERVAL`.
+/// Pauses between the first questions of a session; after that [`IDLE_INTERVAL`].
 const STARTUP_INTERVALS: [Duration; 6] = [
     Duration::from_millis(60),
     Duration::from_millis(120),
@@ -51,31 +51,30 @@ const STARTUP_INTERVALS: [Duration; 6] = [
     Duration::from_secs(4),
 ];
 const IDLE_INTERVAL: Duration = Duration::from_secs(8);
-/// Pauses while a member is missing: in the first five minutes, and later.
+/// Pauses while a member is lost: in the first five minutes, and later.
 const LOST_PEER_INTERVALS: [Duration; 2] = [Duration::from_millis(800), Duration::from_secs(7)];
 const FAST_SCAN_FOR: Duration = Duration::from_secs(300);
-/// How long after the first answer others are awaited, before who answered is introduced.
+/// How long after the first answer other answers are collected before introductions start.
 const ANSWER_WAIT: Duration = Duration::from_millis(30);
-/// Most nodes introduced at once: through them gossip brings the others.
+/// Maximum number of nodes introduced at once; gossip then connects the others.
 const MAX_INTRODUCED: usize = 4;
-/// Most nodes that answered and wait to be introduced.
+/// Maximum number of nodes that answered and wait to be introduced.
 const MAX_UNLINKED: usize = 64;
-/// Most messages of the cluster that wait to be looked at; those beyond are dropped.
+/// Maximum number of queued messages of the cluster; further messages are dropped.
 const MAX_QUEUED_MESSAGES: usize = 256;
-/// Questions of this node whose answers are taken.
+/// Number of this node's last questions whose answers are accepted.
 const MAX_OPEN_QUESTIONS: usize = 4;
 
-/// Pause between two attempts to open the sockets, and how long that may fail before the
-/// operator is told.
+/// Pause between attempts to open the sockets, and how long they may fail before a warning.
 const SOCKET_RETRY_INTERVAL: Duration = Duration::from_secs(2);
 const ALARM_AFTER: Duration = Duration::from_secs(10);
 
-/// Discovery of one session; ends when dropped.
+/// Discovery of one session; it ends when dropped.
 #[derive(Debug)]
 pub(super) struct Discovery(JoinHandle<()>);
 
 impl Discovery {
-    /// Starts it. A host without multicast is looked at again until it has it.
+    /// Starts discovery. On a host without multicast it waits until there is multicast.
     pub(super) fn start(
         group: MulticastGroup,
         keys: &LinkKeys,
@@ -124,7 +123,7 @@ impl Drop for Discovery {
     }
 }
 
-/// Opens the sockets as soon as the host lets it: its interfaces may come up later.
+/// Opens the sockets as soon as possible: the host's interfaces may come up later.
 async fn open(group: &MulticastGroup) -> DiscoverySockets {
     let began = Instant::now();
     let mut is_reported = false;
@@ -132,7 +131,7 @@ async fn open(group: &MulticastGroup) -> DiscoverySockets {
         match DiscoverySockets::open(group) {
             Ok(sockets) => {
                 if is_reported {
-                    tracing::warn!("nodes are found by multicast again");
+                    tracing::warn!("discovery by multicast works again");
                 }
                 return sockets;
             }
@@ -140,8 +139,8 @@ async fn open(group: &MulticastGroup) -> DiscoverySockets {
                 is_reported = true;
                 tracing::warn!(
                     %error,
-                    "nobody is found by multicast: {} on {}; check `scouting.multicast`, or name \
-                     the others in `connect.endpoints`",
+                    "discovery by multicast does not work: {} on {}; check `scouting.multicast`, or \
+                     name the other nodes in `connect.endpoints`",
                     group.address,
                     group.interfaces
                 );
@@ -152,7 +151,7 @@ async fn open(group: &MulticastGroup) -> DiscoverySockets {
     }
 }
 
-/// Who said it, what, and the number of its key.
+/// The source of a message, the message, and the index of its key.
 type ReceivedMessage = (SocketAddr, Message, usize);
 
 fn spawn_listeners(
@@ -167,7 +166,7 @@ fn spawn_listeners(
     listeners
 }
 
-/// Hands on what a socket hears of the cluster.
+/// Queues the accepted messages of a socket.
 async fn listen(
     socket: Arc<UdpSocket>,
     sender: mpsc::Sender<ReceivedMessage>,
@@ -179,17 +178,17 @@ async fn listen(
             Ok((len, from)) => {
                 let taken = filter.accept(Instant::now(), from.ip(), &buffer[..len]);
                 if let Some((message, key)) = taken {
-                    // One that does not fit is asked, or answered, again.
+                    // If the queue is full, the node asks or answers again.
                     let _dropped = sender.try_send((from, message, key));
                 }
             }
-            // As when an earlier answer found nobody.
+            // For example, an earlier answer was sent to a closed port.
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }
     }
 }
 
-/// What discovery knows of the cluster, in each session of a node.
+/// State of discovery that all sessions of a node share.
 #[derive(Debug)]
 pub(super) struct DiscoveryContext {
     pub(super) tag: ClusterTag,
@@ -197,12 +196,12 @@ pub(super) struct DiscoveryContext {
     pub(super) other_keys: OtherKeys,
 }
 
-/// The links of this node, and how it gets more.
+/// The links of this node, and the means to add links.
 #[derive(Debug, Clone)]
 pub(super) enum Linker {
     /// Sessions of Zenoh are introduced to each other.
     Zenoh(Box<Introducer>),
-    /// A gate dials; this is the node's id there.
+    /// The gate dials. The second field is this node's id at the gate.
     Gate(Arc<Gate>, Zid),
 }
 
@@ -214,8 +213,8 @@ impl Linker {
         }
     }
 
-    /// Those that this node is linked to.
-    async fn known(&self) -> BTreeSet<Zid> {
+    /// The nodes that this node is linked to.
+    async fn linked(&self) -> BTreeSet<Zid> {
         match self {
             Self::Zenoh(introducer) => {
                 introducer.linked_zids().await.iter().map(|zid| zid.to_le_bytes()).collect()
@@ -232,14 +231,14 @@ struct DiscoveryTask {
     zid: Zid,
     group: MulticastGroup,
     sockets: DiscoverySockets,
-    /// The tasks that hear at the sockets.
+    /// The tasks that receive on the sockets.
     listeners: JoinSet<()>,
     sender: mpsc::Sender<ReceivedMessage>,
     echoes: EchoMonitor,
     listening: Listening,
     linker: Linker,
     lost_peers: Arc<LostPeers>,
-    /// Held while an introduction is under way.
+    /// Held during an introduction.
     introducing: Arc<tokio::sync::Mutex<()>>,
     open_questions: VecDeque<Nonce>,
     unlinked: BTreeMap<Zid, Vec<SocketAddr>>,
@@ -262,7 +261,7 @@ impl DiscoveryTask {
                     self.ask().await;
                     ask_at = Instant::now() + self.pause().await;
                 }
-                () = lost_peers.peer_lost() => ask_at = Instant::now(),
+                () = lost_peers.wait_for_loss() => ask_at = Instant::now(),
                 () = until(self.introduce_at) => self.introduce().await,
             }
         }
@@ -271,25 +270,25 @@ impl DiscoveryTask {
     async fn pause(&mut self) -> Duration {
         self.rounds += 1;
         if let Some(missing_for) = self.lost_peers.shortest_absence() {
-            // Each of many need not look so often.
-            let peers = self.linker.known().await.len() as u32;
+            // In a large cluster each node asks less often.
+            let peers = self.linker.linked().await.len() as u32;
             return LOST_PEER_INTERVALS[usize::from(missing_for > FAST_SCAN_FOR)] * (1 + peers / 8);
         }
         STARTUP_INTERVALS.get(self.rounds - 1).copied().unwrap_or(IDLE_INTERVAL)
     }
 
-    /// Opens the sockets anew if those that are open no longer do.
+    /// Reopens the sockets if they no longer work.
     fn renew_sockets(&mut self) {
         if !self.echoes.are_missing(self.filter.echoes(), self.sockets.query_sockets.len())
             && !self.sockets.are_outdated(&self.group)
         {
             return;
         }
-        // Without an interface there is nothing better than those that are open.
+        // Without an interface the old sockets are kept.
         if let Ok(sockets) = DiscoverySockets::open(&self.group) {
             self.listeners = spawn_listeners(&sockets, &self.sender, &self.filter);
             (self.sockets, self.echoes) = (sockets, EchoMonitor::default());
-            tracing::debug!("the sockets of discovery were opened anew");
+            tracing::debug!("the sockets of discovery were reopened");
         }
     }
 
@@ -304,7 +303,7 @@ impl DiscoveryTask {
         }
         self.open_questions.push_back(nonce);
         self.filter.expect_echoes(nonce);
-        let known = self.linker.known().await;
+        let known = self.linker.linked().await;
         let known = known.into_iter().map(|zid| start_of(&zid)).collect();
         let question = Message { nonce, zid: self.zid, body: Body::Question { known } };
         let bytes = question.encode(self.tag, &self.keys[0]);
@@ -350,7 +349,7 @@ impl DiscoveryTask {
     }
 
     async fn answered(&mut self, from: SocketAddr, zid: Zid, addresses: Vec<SocketAddr>) {
-        if self.unlinked.len() >= MAX_UNLINKED || self.linker.known().await.contains(&zid) {
+        if self.unlinked.len() >= MAX_UNLINKED || self.linker.linked().await.contains(&zid) {
             return;
         }
         let addresses = nearest_first(addresses, from.ip());
@@ -361,7 +360,7 @@ impl DiscoveryTask {
         self.introduce_at.get_or_insert(Instant::now() + ANSWER_WAIT);
     }
 
-    /// Has some of those that answered introduced.
+    /// Introduces some of the nodes that answered.
     async fn introduce(&mut self) {
         let Linker::Zenoh(introducer) = self.linker.clone() else { return };
         let Ok(turn) = self.introducing.clone().try_lock_owned() else {
@@ -369,7 +368,7 @@ impl DiscoveryTask {
             return;
         };
         self.introduce_at = None;
-        let known = self.linker.known().await;
+        let known = self.linker.linked().await;
         let unlinked = std::mem::take(&mut self.unlinked);
         let unlinked = unlinked.into_iter().filter(|(zid, _)| !known.contains(zid));
         let endpoints = |addresses: Vec<SocketAddr>| {
@@ -384,7 +383,7 @@ impl DiscoveryTask {
         if unlinked.is_empty() {
             return;
         }
-        // Not all askers the same.
+        // Different nodes introduce themselves to different nodes first.
         let at = usize::from(self.zid[0]) % unlinked.len();
         unlinked.rotate_left(at);
         unlinked.truncate(MAX_INTRODUCED);
@@ -396,17 +395,19 @@ impl DiscoveryTask {
     }
 }
 
-/// This node's own questions, which the host's multicast brings back to it: where they cease to
-/// come, nobody else's come either. So it is when an interface lost its address and has it again.
+/// Watches the echoes of this node's questions, which the host's multicast returns. When echoes
+/// stop, no messages of other nodes arrive either. That happens when an interface loses its address
+/// and gets it back.
 #[derive(Debug, Default)]
 struct EchoMonitor {
-    /// Whether all of a question were heard on these sockets before. There may be a host that
-    /// never brings them back.
+    /// Whether all echoes of a question were received on these sockets before. Some hosts may never
+    /// return echoes.
     are_usual: bool,
 }
 
 impl EchoMonitor {
-    /// Whether some echoes are missing of a question that `sent` sockets sent.
+    /// Whether echoes of a question that was sent on `sent` sockets are missing although they
+    /// arrived before.
     fn are_missing(&mut self, received: usize, sent: usize) -> bool {
         let were_usual = self.are_usual;
         self.are_usual = received >= sent;
@@ -426,7 +427,8 @@ fn start_of(zid: &Zid) -> [u8; 8] {
     [a, b, c, d, e, f, g, h]
 }
 
-/// The address that the answer came from first, if it is one of them, then those of its kind.
+/// Sorts the addresses: the source address of the answer first, if it is among them, then addresses
+/// of the same family.
 fn nearest_first(mut addresses: Vec<SocketAddr>, from: IpAddr) -> Vec<SocketAddr> {
     addresses.sort_by_key(|address| {
         (address.ip() != from, address.is_ipv4() != from.is_ipv4(), address.ip().is_loopback())
@@ -439,11 +441,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn echoes_are_missed_once_and_only_where_they_came_before() {
+    fn missing_echoes_are_reported_once_and_only_if_they_came_before() {
         let mut echoes = EchoMonitor::default();
         let mut are_missing = |received| echoes.are_missing(received, 2);
-        assert!([0, 0, 1, 2, 2].map(&mut are_missing).iter().all(|is| !is), "never or at last");
-        assert!(are_missing(1), "one interface is deaf");
+        assert!(
+            [0, 0, 1, 2, 2].map(&mut are_missing).iter().all(|is| !is),
+            "none before, or all at last"
+        );
+        assert!(are_missing(1), "one interface receives nothing");
         assert!(!are_missing(0), "new sockets did not help");
     }
 

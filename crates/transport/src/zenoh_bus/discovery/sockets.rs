@@ -1,4 +1,4 @@
-//! The sockets of discovery: one that hears questions, and one an interface that asks.
+//! The sockets of discovery: one receives questions, and one for each interface sends them.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -9,32 +9,34 @@ use if_addrs::Interface;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::net::UdpSocket;
 
-/// Where questions go.
+/// The destination of questions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MulticastGroup {
     /// The multicast address.
     pub(crate) address: SocketAddr,
     /// Names or addresses of interfaces, separated by commas; `auto` for all.
     pub(crate) interfaces: String,
-    /// Routers that a question may pass, and one more.
+    /// The IP TTL of questions: one more than the routers that a question may pass.
     pub(crate) ttl: u32,
 }
 
 #[derive(Debug)]
 pub(super) struct DiscoverySockets {
     pub(super) group: SocketAddr,
-    /// Hears questions, and sends answers.
+    /// Receives questions, and sends answers.
     pub(super) group_socket: Arc<UdpSocket>,
-    /// Each sends questions on one interface, and hears answers.
+    /// Each socket sends questions on one interface, and receives answers.
     pub(super) query_sockets: Vec<Arc<UdpSocket>>,
     /// The interfaces when the sockets were opened.
     opened_on: BTreeSet<(String, IpAddr)>,
 }
 
 impl DiscoverySockets {
+    /// Opens the sockets on the chosen interfaces of the host.
+    ///
     /// # Errors
-    /// What the system says, of the first socket that cannot be had; there is an interface
-    /// at least.
+    /// The system's error, if the group socket cannot be opened, or if no interface supports
+    /// multicast.
     pub(super) fn open(group: &MulticastGroup) -> io::Result<Self> {
         let all = if_addrs::get_if_addrs()?;
         let interfaces = chosen(&all, group);
@@ -52,8 +54,10 @@ impl DiscoverySockets {
         group_socket.bind(&SockAddr::from(SocketAddr::new(everywhere, address.port())))?;
         let mut query_sockets = Vec::new();
         for interface in interfaces {
-            // An interface that went down meanwhile is left out.
-            match join(&group_socket, interface, group).and_then(|()| ask_on(interface, group)) {
+            // Skips an interface that went down meanwhile.
+            match join(&group_socket, interface, group)
+                .and_then(|()| query_socket(interface, group))
+            {
                 Ok(socket) => query_sockets.push(Arc::new(socket)),
                 Err(error) => {
                     tracing::debug!(%error, interface = interface.name, "no multicast there");
@@ -71,8 +75,8 @@ impl DiscoverySockets {
         })
     }
 
-    /// Whether the interfaces have other addresses now: a socket that is bound to an address
-    /// that is gone asks nobody, and its membership of the group may be gone with the address.
+    /// Whether the interfaces have other addresses now. A socket bound to a removed address cannot
+    /// send, and its group membership may be gone with the address.
     pub(super) fn are_outdated(&self, group: &MulticastGroup) -> bool {
         if_addrs::get_if_addrs().is_ok_and(|all| names(&chosen(&all, group)) != self.opened_on)
     }
@@ -82,7 +86,7 @@ fn names(interfaces: &[&Interface]) -> BTreeSet<(String, IpAddr)> {
     interfaces.iter().map(|i| (i.name.clone(), i.ip())).collect()
 }
 
-/// The interfaces to be used, one address each.
+/// The interfaces to use, one address each.
 fn chosen<'a>(all: &'a [Interface], group: &MulticastGroup) -> Vec<&'a Interface> {
     let is_family = |interface: &&Interface| interface.ip().is_ipv4() == group.address.is_ipv4();
     let of_family: Vec<&Interface> = all.iter().filter(is_family).collect();
@@ -97,10 +101,10 @@ fn chosen<'a>(all: &'a [Interface], group: &MulticastGroup) -> Vec<&'a Interface
         }
     };
     if chosen.is_empty() && matches!(group.interfaces.as_str(), "auto" | "") {
-        // Nothing but the loopback: others may run on this host.
+        // Only the loopback interface exists: other nodes may run on this host.
         chosen = of_family;
     }
-    // Of IPv6 the index counts, whatever the address.
+    // IPv6 multicast uses the interface index, whatever the address.
     let mut seen = std::collections::HashSet::new();
     chosen.retain(|i| i.ip().is_ipv4() || seen.insert(i.index));
     chosen
@@ -124,7 +128,7 @@ fn join(group_socket: &Socket, interface: &Interface, group: &MulticastGroup) ->
     }
 }
 
-fn ask_on(interface: &Interface, group: &MulticastGroup) -> io::Result<UdpSocket> {
+fn query_socket(interface: &Interface, group: &MulticastGroup) -> io::Result<UdpSocket> {
     let socket = new_socket(group.address)?;
     match interface.ip() {
         IpAddr::V4(own) => {
