@@ -16,7 +16,8 @@ pub enum TransportError {
     },
     /// Zenoh needs worker threads besides the caller's thread.
     #[error(
-        "Zenoh does not run on tokio's current-thread scheduler; use the multi-thread one, one worker is enough: #[tokio::main(flavor = \"multi_thread\", worker_threads = 1)]"
+        "Zenoh does not run on tokio's current-thread scheduler; use the multi-thread scheduler, \
+         one worker is enough: #[tokio::main(flavor = \"multi_thread\", worker_threads = 1)]"
     )]
     CurrentThread,
     /// Zenoh did not start.
@@ -29,12 +30,14 @@ pub enum TransportError {
     },
     /// The certificate for links could not be derived from the cluster key.
     #[error(
-        "no link certificate could be derived from the cluster key; set `mesh.links` to \"challenge\", and report this error"
+        "no link certificate could be derived from the cluster key; set `mesh.links` to \
+         \"challenge\", and report this error"
     )]
     LinkCertificate,
     /// The logins for Zenoh's challenge could not be handed to Zenoh.
     #[error(
-        "the link credentials could not be handed to Zenoh: {why}; the process needs `/proc` and a free file descriptor"
+        "the link credentials could not be handed to Zenoh: {why}; the process needs `/proc` and a \
+         free file descriptor"
     )]
     LinkSecrets {
         /// The system's message.

@@ -46,8 +46,8 @@ const HINTS: [(&[&str], &str); 13] = [
     (&["multicast"], MULTICAST),
     (&["no such device"], MULTICAST),
 ];
-const MULTICAST: &str = "; check `scouting.multicast.interface` and that the interface is up, or set \
-     `scouting.multicast.enabled` to false and name the others in `connect.endpoints`";
+const MULTICAST: &str = "; check `scouting.multicast.interface` and that the interface is up, or \
+     set `scouting.multicast.enabled` to false and name the other nodes in `connect.endpoints`";
 
 /// `why` is Zenoh's error text, without secrets.
 pub(crate) fn open_error(why: String) -> TransportError {

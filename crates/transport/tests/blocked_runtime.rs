@@ -49,17 +49,17 @@ impl Sink for OutputSender {
             Output::Deliver { .. } => "event".to_owned(),
             _ => return,
         };
-        let _nobody_listens_any_more = self.0.send(text);
+        let _receiver_may_be_gone = self.0.send(text);
     }
 
     fn process_stalled(&mut self, stall: Duration) {
-        let _nobody_listens_any_more = self.0.send(format!("stood still for {stall:?}"));
+        let _receiver_may_be_gone = self.0.send(format!("stalled for {stall:?}"));
     }
 }
 
 impl DirectSink for OutputSender {
     fn take_direct(&mut self, _from: Incarnation, body: Bytes) {
-        let _nobody_listens_any_more = self.0.send(String::from_utf8(body.to_vec()).unwrap());
+        let _receiver_may_be_gone = self.0.send(String::from_utf8(body.to_vec()).unwrap());
     }
 }
 

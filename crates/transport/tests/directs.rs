@@ -52,7 +52,7 @@ struct OutputSender(mpsc::UnboundedSender<Output>);
 
 impl Sink for OutputSender {
     fn take(&mut self, output: Output) {
-        let _nobody_listens_any_more = self.0.send(output);
+        let _receiver_may_be_gone = self.0.send(output);
     }
 }
 
@@ -64,7 +64,7 @@ struct Work {
 
 impl DirectSink for Work {
     fn take_direct(&mut self, from: Incarnation, body: Bytes) {
-        let _nobody_listens_any_more = self.began.send(Output::Direct { from, body });
+        let _receiver_may_be_gone = self.began.send(Output::Direct { from, body });
         drop(self.gate.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }

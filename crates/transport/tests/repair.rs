@@ -99,7 +99,7 @@ struct OutputSender(mpsc::UnboundedSender<Output>);
 
 impl Sink for OutputSender {
     fn take(&mut self, output: Output) {
-        let _nobody_listens_any_more = self.0.send(output);
+        let _receiver_may_be_gone = self.0.send(output);
     }
 }
 

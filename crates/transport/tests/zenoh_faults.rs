@@ -25,8 +25,8 @@ fn the_faults_were_tried_on_the_zenoh_that_is_built() {
     let built = built.unwrap().split("version = \"").nth(1).unwrap().split('"').next().unwrap();
     assert_eq!(
         built, TRIED_ON,
-        "Zenoh {built} is built. Try each fault of docs/security.md, Faults of Zenoh, on it, strike \
-         out those that are fixed, and reconsider decision 25."
+        "Zenoh {built} is built. Try each fault of docs/security.md, Faults of Zenoh, on it, \
+         strike out those that are fixed, and reconsider decision 25."
     );
 }
 

@@ -53,7 +53,7 @@ impl Driver {
                     let bytes = lane.waiting_bytes();
                     tracing::warn!(
                         bytes,
-                        "the node leaves before it sent all waiting events: receivers accepted too few"
+                        "the node leaves before it has sent all events: receivers were too slow"
                     );
                     break;
                 }
@@ -84,7 +84,8 @@ impl Driver {
         if !lagging.is_empty() {
             tracing::warn!(
                 nodes = %lagging.join(", "),
-                "some nodes have not acknowledged the last events; they can only obtain missing events from other nodes"
+                "some nodes have not acknowledged the last events; only other nodes can still \
+                 send them the missing ones"
             );
         }
     }

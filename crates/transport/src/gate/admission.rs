@@ -56,10 +56,11 @@ impl<T> Admission<T> {
     /// Admits a connection and numbers it. If the origin or the gate is full, one connection is
     /// evicted and returned.
     ///
-    /// If the origin is full, its oldest connection goes, but first one that named no known key. If
-    /// the gate is full, the connection comes from an origin with a connection that named no known
-    /// key, if there is one. Among these origins it comes from the one with most connections, the
-    /// new one counted, and among equals from the one with the oldest connection.
+    /// If the origin is full, the connection is taken from this origin. If the gate is full, it is
+    /// taken from an origin with a connection that named no known key, if there is one. Among these
+    /// origins it is the one with most connections, the new one counted, and among equals the one
+    /// with the oldest connection. Within the origin, the oldest connection that named no known key
+    /// is evicted, or else the oldest.
     pub(super) fn admit(&mut self, from: Origin, connection: T) -> (u64, Option<T>) {
         let from_origin = self.origins.get(&from).map_or(0, VecDeque::len);
         let evicted = if from_origin >= MAX_UNPROVEN_PER_ORIGIN {

@@ -73,7 +73,9 @@ pub(super) async fn forward(
         ended = &mut outward => if ended.is_ok() {
             let _cut_short = timeout(HALF_CLOSE_TIMEOUT, inward).await;
         },
-        () = silent => tracing::debug!("a link was closed: the other node was silent for {idle_timeout:?}"),
+        () = silent => {
+            tracing::debug!("a link was closed: the other node was silent for {idle_timeout:?}");
+        }
     }
     Ok(())
 }

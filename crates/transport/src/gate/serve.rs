@@ -174,7 +174,7 @@ async fn serve_proven(
     proven: ProvenPeer,
 ) -> Result<(), LinkError> {
     let ProvenPeer { id, key, purpose, mut session } = proven;
-    // A holder of the key that uses this node's id would take this node's place at other nodes.
+    // A peer that uses this node's id must not enter the link table.
     if id == shared.id {
         return Err(Refusal::IsSelf.into());
     }

@@ -46,8 +46,8 @@ stream!(TcpStream, UnixStream);
 /// Registers `of` for readiness notifications.
 #[expect(
     deprecated,
-    reason = "its successor is unsafe: the descriptor must stay as it is. \
-                               What is given here owns one for as long as it lives"
+    reason = "the successor is unsafe, because the file descriptor must stay open and unchanged; \
+              each `of` here owns its descriptor"
 )]
 fn watch<T: AsFd + AsRawFd>(of: T, interest: Interest) -> io::Result<AsyncFd<T>> {
     AsyncFd::with_interest(of, interest)

@@ -155,8 +155,8 @@ fn reasons(shared: &Shared, others: bool) -> Vec<String> {
     let more = dial_book.failed_endpoints().count().saturating_sub(MAX_NAMED_ENDPOINTS);
     if shared.other_keys.heard_ago().is_some_and(|ago| ago < OTHER_KEY_RECENT) {
         why.push(
-            "a node of this cluster has another key, or a stranger imitates one: if the other nodes \
-             have another key, give it to this node (`mailmesh key add --here FILE`)"
+            "a node of this cluster has another key, or a stranger imitates one: if the other \
+             nodes have another key, give it to this node (`mailmesh key add --here FILE`)"
                 .to_owned(),
         );
     }

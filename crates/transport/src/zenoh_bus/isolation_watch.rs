@@ -64,9 +64,9 @@ async fn watch(live: Weak<LiveSession>, endpoints: Vec<String>) {
                     why.push(format!("{more} more endpoints"));
                 }
                 tracing::warn!(
-                    "no other node is linked for {} s: {}. Check that the other nodes run, and check \
-                     `connect.endpoints`, `mesh.cluster`, `mesh.links`, the certificates and key of \
-                     each node, and firewalls; the log targets `zenoh_transport` and \
+                    "no other node is linked for {} s: {}. Check that the other nodes run, and \
+                     check `connect.endpoints`, `mesh.cluster`, `mesh.links`, the certificates and \
+                     key of each node, and firewalls; the log targets `zenoh_transport` and \
                      `zenoh_link_tls` at `debug` show Zenoh's attempts",
                     lasted.as_secs(),
                     why.join("; ")

@@ -92,7 +92,7 @@ async fn scan_once(introducer: &Introducer) -> zenoh::Result<()> {
     let (ended, end) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
         drop(scout);
-        let _nobody_waits_any_more = ended.send(());
+        let _receiver_may_be_gone = ended.send(());
     });
     let _ended = end.await;
     let (Some(own), false) = (own, unlinked.is_empty()) else { return Ok(()) };

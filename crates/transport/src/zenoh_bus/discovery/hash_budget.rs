@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 /// Maximum number of hashes per second for sources within their share: about 2 % of a processor.
 const MAX_HASHES: u32 = 20_000;
-/// Maximum number of hashes per second for one source. If hundreds of nodes start at once, one node
-/// still sends fewer datagrams.
+/// Maximum number of hashes per second for one source. A cluster of hundreds of nodes that start at
+/// once sends fewer datagrams to one node.
 const MAX_HASHES_PER_SOURCE: u32 = 1_000;
 /// Maximum number of sources per second that have a share, because source addresses may be forged.
 const MAX_SOURCES: usize = 4_096;

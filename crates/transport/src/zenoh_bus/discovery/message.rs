@@ -224,7 +224,9 @@ mod tests {
 
         /// A holder of the key may sign malformed messages too.
         #[test]
-        fn any_signed_bytes_decode_exactly_or_not_at_all(signed in prop::collection::vec(any::<u8>(), 0..300)) {
+        fn any_signed_bytes_decode_exactly_or_not_at_all(
+            signed in prop::collection::vec(any::<u8>(), 0..300),
+        ) {
             let mut bytes = [MAGIC.as_slice(), &TAG, &signed].concat();
             let mac = hmac::sign(&key(1), &bytes);
             bytes.extend(mac.as_ref());

@@ -139,8 +139,8 @@ async fn open(group: &MulticastGroup) -> DiscoverySockets {
                 is_reported = true;
                 tracing::warn!(
                     %error,
-                    "discovery by multicast does not work: {} on {}; check `scouting.multicast`, or \
-                     name the other nodes in `connect.endpoints`",
+                    "discovery by multicast does not work: {} on {}; check `scouting.multicast`, \
+                     or name the other nodes in `connect.endpoints`",
                     group.address,
                     group.interfaces
                 );
