@@ -107,7 +107,7 @@ impl LinkKeys {
     ///
     /// # Errors
     /// [`TransportError::LinkCertificate`].
-    pub(crate) fn credentials(&self, names: &[String]) -> Result<Credentials, TransportError> {
+    pub(crate) fn credentials(&self, names: &[String]) -> Result<TlsCredentials, TransportError> {
         let failed = |error: rcgen::Error| {
             // The kind of error reveals no secret; the library's message might.
             tracing::debug!(kind = ?std::mem::discriminant(&error), "no certificate for links");
@@ -117,7 +117,7 @@ impl LinkKeys {
         let authorities = authorities.collect::<Result<Vec<_>, _>>().map_err(failed)?;
         let (node, key) = node_certificate(&authorities[0], names).map_err(failed)?;
         let all: String = authorities.iter().map(|authority| authority.pem()).collect();
-        Ok(Credentials {
+        Ok(TlsCredentials {
             authorities: STANDARD.encode(all),
             certificate: STANDARD.encode(node),
             private_key: Zeroizing::new(STANDARD.encode(key.as_bytes())),
@@ -200,7 +200,7 @@ pub(crate) struct Logins {
 }
 
 /// The certificates and key that Zenoh gets for TLS: PEM in base64.
-pub(crate) struct Credentials {
+pub(crate) struct TlsCredentials {
     pub(crate) authorities: String,
     pub(crate) certificate: String,
     pub(crate) private_key: Zeroizing<String>,

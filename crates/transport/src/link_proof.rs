@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::TransportError;
 use crate::gate::SessionSlots;
-use crate::link_keys::{Credentials, LinkKeys, Login};
+use crate::link_keys::{LinkKeys, Login, TlsCredentials};
 
 /// The method by which links prove the cluster key (`mesh.links`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -60,7 +60,7 @@ pub(crate) enum SessionProof {
         /// The passwords of all logins, for redaction.
         passwords: Vec<Zeroizing<String>>,
     },
-    Tls(Credentials),
+    Tls(TlsCredentials),
 }
 
 impl SessionProof {

@@ -321,8 +321,8 @@ pub(super) async fn contact(
     let mut attempts = race_attempts(addresses, None, move |mut stream, _| {
         let shared = shared.clone();
         async move {
-            let is_it = |proven: &ProvenPeer| proven.id == id;
-            let (proven, verdict) = handshake(&shared, &mut stream, purpose, is_it).await?;
+            let is_target = |proven: &ProvenPeer| proven.id == id;
+            let (proven, verdict) = handshake(&shared, &mut stream, purpose, is_target).await?;
             let verdict = verdict.ok_or(std::io::ErrorKind::NotFound);
             Ok((proven, verdict.map_err(std::io::Error::from)?, stream))
         }

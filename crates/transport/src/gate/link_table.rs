@@ -103,11 +103,11 @@ impl<E> LinkTable<E> {
 
     /// A link ended. Returns whether it was the current link to that node.
     pub(super) fn leave(&mut self, id: NodeId, number: u64) -> bool {
-        let is_it = self.links.get(&id).is_some_and(|entry| entry.number == number);
-        if is_it {
+        let is_current = self.links.get(&id).is_some_and(|entry| entry.number == number);
+        if is_current {
             self.links.remove(&id);
         }
-        is_it
+        is_current
     }
 
     /// Ends the links for which `is_over` holds, and returns how many.

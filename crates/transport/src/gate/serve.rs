@@ -223,14 +223,14 @@ async fn serve_proven(
             exchange_addresses(shared, &mut stream, from, id, &mut session).await.map(drop)
         }
         Purpose::Renew(binding) => {
-            let is_it = match shared.links.lock().get_mut(&id) {
+            let is_known = match shared.links.lock().get_mut(&id) {
                 Some(entry) if entry.binding == binding => {
                     entry.key = key;
                     true
                 }
                 _ => false,
             };
-            let verdict = if is_it { Verdict::Taken } else { Verdict::Declined };
+            let verdict = if is_known { Verdict::Taken } else { Verdict::Declined };
             Ok(stream.write_all(&session.encode_verdict(verdict)).await?)
         }
     }
@@ -302,10 +302,10 @@ impl ActiveLink {
 
 impl Drop for ActiveLink {
     fn drop(&mut self) {
-        let was_it = self.shared.links.lock().leave(self.id, self.number);
+        let was_current = self.shared.links.lock().leave(self.id, self.number);
         // A link that was closed or replaced is no longer in the table.
         let is_linked = self.shared.links.lock().get(&self.id).is_some();
-        if was_it || !is_linked {
+        if was_current || !is_linked {
             self.shared.dial_book.lock().link_ended(Instant::now(), self.id, self.began.elapsed());
             self.shared.dial_wake.notify_one();
         }

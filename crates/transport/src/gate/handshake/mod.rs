@@ -162,7 +162,7 @@ impl Dialer {
         let (private, public) = ephemeral(random)?;
         let (number, binding) = purpose.encode();
         let mut hello = [0; HELLO_LEN];
-        let mut writer = Writer(&mut hello);
+        let mut writer = FieldWriter(&mut hello);
         writer.put(MAGIC);
         writer.put(&[u8::from(own.is_sealed), number]);
         writer.put(&own.tag);
@@ -181,7 +181,7 @@ impl Dialer {
         self,
         answer: &Answer,
     ) -> Result<(ProvenPeer, [u8; PROOF_LEN]), Refusal> {
-        let mut reader = Reader(answer);
+        let mut reader = FieldReader(answer);
         let (id, public, key_id) = (reader.take(), reader.take::<32>(), reader.take::<8>());
         let named = self.own.keys.iter().take(MAX_KEYS).find(|key| key.id == key_id);
         let key = named.ok_or(Refusal::OtherKey)?;
@@ -240,7 +240,7 @@ impl Acceptor {
         hello: &Hello,
         random: &dyn SecureRandom,
     ) -> Result<(Self, Answer), Refusal> {
-        let mut reader = Reader(hello);
+        let mut reader = FieldReader(hello);
         check_prefix(&reader.take())?;
         let [mode, purpose] = reader.take();
         let (tag, id, binding): (ClusterTag, NodeId, Binding) =
@@ -258,7 +258,7 @@ impl Acceptor {
         let key = named.chunks_exact(8).find_map(held).ok_or(Refusal::OtherKey)?;
         let (private, own_public) = ephemeral(random)?;
         let mut answer = [0; ANSWER_LEN];
-        let mut writer = Writer(&mut answer);
+        let mut writer = FieldWriter(&mut answer);
         writer.put(&own.id);
         writer.put(&own_public);
         writer.put(&key.id);
@@ -409,9 +409,9 @@ fn bytes(tag: &hmac::Tag) -> [u8; 32] {
 }
 
 /// Writes into a buffer of sufficient length; it panics otherwise.
-struct Writer<'a>(&'a mut [u8]);
+struct FieldWriter<'a>(&'a mut [u8]);
 
-impl Writer<'_> {
+impl FieldWriter<'_> {
     fn put(&mut self, bytes: &[u8]) {
         let (start, rest) = std::mem::take(&mut self.0).split_at_mut(bytes.len());
         start.copy_from_slice(bytes);
@@ -420,9 +420,9 @@ impl Writer<'_> {
 }
 
 /// Reads from a buffer of sufficient length; it panics otherwise.
-struct Reader<'a>(&'a [u8]);
+struct FieldReader<'a>(&'a [u8]);
 
-impl Reader<'_> {
+impl FieldReader<'_> {
     fn take<const N: usize>(&mut self) -> [u8; N] {
         let (start, rest) = self.0.split_at(N);
         self.0 = rest;
