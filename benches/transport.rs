@@ -38,15 +38,16 @@ fn start(hub: &MemoryHub, n: u8) -> (Driver, Arc<AtomicU64>) {
     let incarnation = Incarnation([n; 16]);
     let name = format!("n{n}").parse().expect("a name");
     let identity = Identity::new(name, incarnation, n.into());
-    let (sender, intake) = Intake::new();
+    let (sender, ingress) = IngressQueue::new();
     let bus = Arc::new(hub.join(incarnation, sender));
     let count = Arc::<AtomicU64>::default();
     let node = Endpoint::new(identity, Settings::default(), Time::default());
-    let codec = (Arc::new(Plain) as Arc<dyn Seal>, Box::new(Plain) as Box<dyn Open>);
+    let codec =
+        (Arc::new(Plain) as Arc<dyn FrameEncoder>, Box::new(Plain) as Box<dyn FrameDecoder>);
     let sink = Count(count.clone());
     let (settings, now) = (Settings::default(), Instant::now());
     let sinks = |_| (sink.clone(), sink);
-    let driver = Driver::start(node, settings, now, bus, intake, codec, sinks);
+    let driver = Driver::start(node, settings, now, bus, ingress, codec, sinks);
     (driver.expect("a thread"), count)
 }
 

@@ -26,11 +26,11 @@ pub(crate) fn frame(data: &[u8]) {
 }
 
 pub(crate) fn discovery(data: &[u8]) {
-    mailmesh_transport::take_any_datagram(data);
+    mailmesh_transport::fuzz_datagram(data);
 }
 
 pub(crate) fn handshake(data: &[u8]) {
-    mailmesh_transport::take_any_handshake(data);
+    mailmesh_transport::fuzz_handshake(data);
 }
 
 pub(crate) fn events(data: &[u8]) {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use mailmesh_codec::{CodecError, FrameKind, Header, Opener, Sealer};
 use mailmesh_delivery as delivery;
-use mailmesh_transport::{Open, Opened, Seal};
+use mailmesh_transport::{DecodedFrame, FrameDecoder, FrameEncoder};
 
 use crate::keys::NodeKeyring;
 use crate::refusals::Refusals;
@@ -24,8 +24,8 @@ pub(crate) enum FrameSealer {
     Keyed(Arc<NodeKeyring>),
 }
 
-impl Seal for FrameSealer {
-    fn seal(
+impl FrameEncoder for FrameSealer {
+    fn encode(
         &self,
         frame: &delivery::Frame,
     ) -> Result<Bytes, Box<dyn std::error::Error + Send + Sync>> {
@@ -75,26 +75,26 @@ impl FrameOpener {
     }
 }
 
-impl Open for FrameOpener {
-    fn open(&mut self, bytes: Bytes) -> Option<Opened> {
+impl FrameDecoder for FrameOpener {
+    fn decode(&mut self, bytes: Bytes) -> Option<DecodedFrame> {
         if let Some(keys) = &self.keys {
             keys.refresh(&mut self.opener, &mut self.version);
         }
         let opened = self.open_frame(bytes).and_then(|outer| match outer.kind {
             delivery::FrameKind::Relay => {
                 let via = delivery::Via { peer: outer.incarnation, number: outer.first };
-                Ok(Opened { frame: self.open_frame(outer.body)?, via: Some(via) })
+                Ok(DecodedFrame { frame: self.open_frame(outer.body)?, via: Some(via) })
             }
-            _ => Ok(Opened { frame: outer, via: None }),
+            _ => Ok(DecodedFrame { frame: outer, via: None }),
         });
         opened.inspect_err(|error| self.refusals.count(error)).ok()
     }
 
-    fn joined(&mut self, peer: delivery::Incarnation) {
+    fn peer_joined(&mut self, peer: delivery::Incarnation) {
         self.opener.member_joined(peer.0);
     }
 
-    fn left(&mut self, peer: delivery::Incarnation) {
+    fn peer_left(&mut self, peer: delivery::Incarnation) {
         self.opener.member_left(peer.0);
     }
 }
@@ -156,9 +156,9 @@ mod tests {
                 body,
                 wire: None,
             };
-            let wire = FrameSealer::OpenMesh.seal(&frame).unwrap();
+            let wire = FrameSealer::OpenMesh.encode(&frame).unwrap();
             assert_eq!(wire[5], lane, "{kind:?}");
-            let opened = opener.open(wire.clone()).unwrap();
+            let opened = opener.decode(wire.clone()).unwrap();
             let same = delivery::Frame { wire: Some(wire), ..frame };
             assert_eq!((opened.frame, opened.via), (same, None));
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mailmesh_delivery::{Identity, Incarnation, NodeName, PeerInfo, Reach};
 use mailmesh_events::Event;
-use mailmesh_transport::{Driver, EndpointReader, EndpointState, EndpointStatus, GateCounter};
+use mailmesh_transport::{Driver, EndpointReader, EndpointState, EndpointStatus, GateCountsReader};
 use tokio::task::JoinHandle;
 
 use crate::inbox::Inboxes;
@@ -56,7 +56,7 @@ pub(crate) struct Inner {
 #[derive(Debug, Default)]
 pub(crate) struct TransportStatus {
     /// Counters of the gate, if links pass one.
-    pub(crate) links: Option<GateCounter>,
+    pub(crate) links: Option<GateCountsReader>,
     /// The listeners and the configured endpoints.
     pub(crate) endpoints: Option<EndpointReader>,
 }
@@ -263,7 +263,7 @@ impl Node {
             misdirected: counters.delivery.misdirected,
             malformed: counters.delivery.malformed,
             refused: refusals.counts(),
-            links: self.inner.transport.links.as_ref().map(GateCounter::now),
+            links: self.inner.transport.links.as_ref().map(GateCountsReader::now),
             intake_dropped: counters.intake_dropped,
             directs_dropped: counters.directs_dropped,
             put_failed: counters.put_failed,
@@ -305,7 +305,7 @@ impl Node {
     pub(crate) fn kill(&self) {
         self.inner.lifecycle.stop(StopReason::ShutDown);
         self.inner.pause_gate.close();
-        self.inner.driver.hold();
+        self.inner.driver.pause();
         self.inner.inboxes.close();
         if let Some(persister) = &self.inner.replication.persister {
             persister.abandon();
@@ -316,13 +316,13 @@ impl Node {
     #[cfg(feature = "testing")]
     pub(crate) fn freeze(&self) {
         self.inner.pause_gate.freeze();
-        self.inner.driver.hold();
+        self.inner.driver.pause();
     }
 
     /// Lets a frozen node run again, like SIGCONT.
     #[cfg(feature = "testing")]
     pub(crate) fn thaw(&self) {
-        self.inner.driver.go_on();
+        self.inner.driver.resume();
         self.inner.pause_gate.thaw();
     }
 

@@ -10,7 +10,8 @@ use mailmesh_events::{NodeId, UnixMillis};
 use mailmesh_state::Mirror;
 use mailmesh_store::Store;
 use mailmesh_transport::{
-    Backend, Bus, Coordinator, Driver, Intake, KeySpace, MemoryHub, OtherKeys, Secret, ZenohBus,
+    Backend, Bus, Coordinator, Driver, IngressQueue, KeySpace, MemoryHub, OtherKeys, Secret,
+    ZenohBus,
 };
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::time::Instant;
@@ -253,7 +254,7 @@ impl NodeBuilder {
 
         let keyring = keyring
             .map(|(keys, file)| Arc::new(NodeKeyring::new(keys, file, &cluster, incarnation.0)));
-        let (sender, intake) = Intake::new();
+        let (sender, ingress) = IngressQueue::new();
         let (mut other_keys, mut transport) = (OtherKeys::default(), TransportStatus::default());
         let bus: Arc<dyn Bus> = match (self.memory, coordinator.backend()) {
             (Some(hub), _) => Arc::new(hub.join(incarnation, sender)),
@@ -344,7 +345,7 @@ impl NodeBuilder {
         let sealer = Arc::new(keyring.clone().map_or(FrameSealer::OpenMesh, FrameSealer::Keyed));
         let opener = Box::new(FrameOpener::new(keyring, incarnation, refusals.clone()));
         let (mut driver, task) =
-            setup.prepare(intake, (sealer, opener), (sink, direct_receiver))?;
+            setup.prepare(ingress, (sealer, opener), (sink, direct_receiver))?;
         let pause_gate = self.pause_gate;
         driver.spawn(pause_gate.guard(task));
         let driver = Arc::new(driver);

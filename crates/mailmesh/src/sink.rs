@@ -205,7 +205,7 @@ impl NodeSink {
 }
 
 impl Sink for NodeSink {
-    fn stood_still(&mut self, stall: Duration) {
+    fn process_stalled(&mut self, stall: Duration) {
         self.parts.member_log.on_stall(stall);
     }
 

@@ -1,4 +1,4 @@
-//! Socket addresses as the messages of discovery and of the gate hold them.
+//! The encoding of socket addresses in the messages of discovery and of the gate.
 //!
 //! ```text
 //! address: 4 | [4] | port u16   or   6 | [16] | port u16

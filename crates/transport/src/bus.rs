@@ -8,62 +8,66 @@ use ring::digest::{SHA256, digest};
 
 use crate::TransportError;
 
-/// Which stream of the bus a frame takes. Frames of one channel keep their order
-/// on a link; control shares a queue with events, so that a position announced
-/// never overtakes the events it counts.
+/// The stream of the bus that a frame takes. Frames of one channel keep their order on a link.
+/// Control frames share a queue with events, so that an announced position never overtakes the
+/// events it counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Channel {
     /// Events of a lane.
     Lane(Lane),
-    /// What peers say to each other about those.
+    /// Delivery's control messages: acknowledgements, repair requests, heartbeats, gossip.
     Control,
-    /// Long messages for one peer: behind events, whatever their size.
+    /// Long messages for one peer. They go after events, whatever their size.
     Bulk,
 }
 
-/// To whom a frame goes.
+/// The destination of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Address {
     /// Every other node of the cluster.
     All,
-    /// One of them.
+    /// One node of the cluster.
     One(Incarnation),
 }
 
-/// What [`Bus::close`] gives back.
+/// The future that [`Bus::close`] returns.
 pub type BusFuture<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
-/// A way to put frames before the other nodes of a cluster. What comes from them
-/// goes to the [`IntakeSender`](crate::IntakeSender) given at construction.
+/// Puts frames on the network to the other nodes of a cluster. Frames that arrive go to the
+/// [`IngressSender`](crate::IngressSender) given at construction.
 pub trait Bus: Send + Sync + 'static {
-    /// Puts a frame. May take up to about a millisecond when links are full, then
-    /// drops it; never waits for a slow receiver.
+    /// Puts a frame. If links are full, this call takes up to about one millisecond and then drops
+    /// the frame; it never waits for a slow receiver.
     ///
     /// # Errors
-    /// [`TransportError::Put`], [`TransportError::Closed`]. A frame dropped by a
-    /// full link is no error here: receivers notice.
+    /// [`TransportError::Put`], [`TransportError::Closed`]. A frame dropped by a full link is not
+    /// an error: receivers detect the hole.
     fn put(&self, to: Address, channel: Channel, frame: Bytes) -> Result<(), TransportError>;
 
-    /// Whether a put costs so little that events need not gather meanwhile. A publisher
-    /// then sends each itself, and there is no sending thread: nothing happens outside
-    /// the tasks of the runtime, whose time a test may have paused.
-    fn is_instant(&self) -> bool {
+    /// Whether a put is so cheap that batching events brings nothing. If so, each publisher sends
+    /// its own events and there is no sending thread. All work then happens in the tasks of the
+    /// caller's runtime, whose clock a test may have paused.
+    fn is_synchronous(&self) -> bool {
         false
     }
 
-    /// A peer joined: more will be put for it alone.
-    fn expect(&self, peer: Incarnation);
+    /// A peer joined: from now on frames for this peer alone are frequent.
+    fn peer_joined(&self, peer: Incarnation);
 
-    /// Frees what is kept for a peer that left; `for_good` if it said so, or has a new
-    /// life, so that it need not be looked for.
-    fn forget(&self, peer: Incarnation, for_good: bool);
+    /// A peer left: frees the resources kept for it. `for_good` is set if the peer said goodbye or
+    /// has a newer incarnation; the bus then stops looking for it.
+    fn peer_left(&self, peer: Incarnation, for_good: bool);
 
-    /// Closes the bus, after what was put has been handed to the links.
+    /// Closes the bus after every accepted frame has been handed to the links.
     fn close(&self) -> BusFuture<'_>;
 }
 
-/// The key expressions of one cluster. Two clusters of different names share no
-/// key and never hear each other.
+/// The name of a cluster in the messages of discovery and of the gate: a hash of its key prefix. It
+/// is not a secret; a message of another cluster is refused before any key is tried.
+pub(crate) type ClusterTag = [u8; 8];
+
+/// The key expressions of one cluster. Clusters of different names share no key expression and
+/// never receive each other's frames.
 ///
 /// ```text
 /// mailmesh/<cluster>/v1/to/*                  to every node
@@ -71,8 +75,8 @@ pub trait Bus: Send + Sync + 'static {
 /// mailmesh/<cluster>/v1/alive/<incarnation>   liveliness token
 /// ```
 ///
-/// A node subscribes to its own key alone, which no other node does. Zenoh 1.10.2 keeps all that it
-/// had of a closed link while another subscriber of the same key expression is there
+/// A node subscribes only to its own key, and no other node subscribes to that key. Zenoh 1.10.2
+/// keeps all state of a closed link while another subscriber of the same key expression exists
 /// (`docs/decisions/0026-a-key-of-its-own-for-each-node.md`).
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeySpace {
@@ -80,7 +84,7 @@ pub struct KeySpace {
 }
 
 impl KeySpace {
-    /// The keys of `cluster`.
+    /// The key expressions of `cluster`.
     ///
     /// # Errors
     /// [`TransportError::ClusterName`].
@@ -93,25 +97,25 @@ impl KeySpace {
         Ok(Self { prefix: format!("mailmesh/{cluster}/v1") })
     }
 
-    /// What discovery calls the cluster: its messages are of one cluster before a key is tried.
-    pub(crate) fn tag(&self) -> [u8; 8] {
+    /// See [`ClusterTag`].
+    pub(crate) fn tag(&self) -> ClusterTag {
         let mut tag = [0; 8];
         tag.copy_from_slice(&digest(&SHA256, self.prefix.as_bytes()).as_ref()[..8]);
         tag
     }
 
-    /// The key expression for frames to every node; it matches the key of each.
+    /// The key expression for frames to every node; it matches the key of each node.
     pub(crate) fn all(&self) -> String {
         format!("{}/to/*", self.prefix)
     }
 
-    /// The key that a node subscribes to; frames to that node alone go there.
+    /// The key that the node `to` subscribes to, for frames to that node alone.
     pub(crate) fn one(&self, to: Incarnation) -> String {
         format!("{}/to/{to}", self.prefix)
     }
 
-    pub(crate) fn alive(&self, who: Incarnation) -> String {
-        format!("{}/alive/{who}", self.prefix)
+    pub(crate) fn alive(&self, incarnation: Incarnation) -> String {
+        format!("{}/alive/{incarnation}", self.prefix)
     }
 
     pub(crate) fn everyone_alive(&self) -> String {
@@ -142,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn each_node_subscribes_to_a_key_of_its_own_which_that_of_all_intersects() {
+    fn the_key_of_all_matches_each_nodes_key_and_no_two_nodes_share_one() {
         let keys = KeySpace::new("mail").unwrap();
         let [one, two] = [1, 2].map(|n| KeyExpr::new(keys.one(Incarnation([n; 16]))).unwrap());
         let all = KeyExpr::new(keys.all()).unwrap();

@@ -1,92 +1,93 @@
-//! How a node is doing with the endpoints of its configuration.
+//! The status of the endpoints of the configuration.
 
 use std::sync::Weak;
 use std::time::Duration;
 
 use mailmesh_delivery::Incarnation;
 
-use crate::gate::EndpointsOfGate;
-use crate::zenoh_bus::LinkedByZenoh;
+use crate::gate::GateEndpoints;
+use crate::zenoh_bus::ZenohLinkStatus;
 
-/// Where a node is with an endpoint of `connect.endpoints`.
+/// How this node fares with an endpoint of `connect.endpoints`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum EndpointState {
-    /// The node that it leads to is linked.
+    /// The node that the endpoint leads to is linked.
     Linked,
-    /// It is dialed again and again.
+    /// The node dials the endpoint repeatedly.
     Trying,
-    /// It was not dialed yet.
-    RateLimited,
-    /// It leads to this node itself.
+    /// The endpoint was not dialed yet.
+    NotTried,
+    /// The endpoint leads to this node itself.
     Own,
-    /// Zenoh dials it, and is linked to some node: to which of the endpoints, it does not say.
+    /// Zenoh dials the endpoint and has a link to some node, but does not report to which endpoint.
     Unknown,
 }
 
-/// An endpoint of `connect.endpoints`, and what came of it.
+/// The status of an endpoint of `connect.endpoints`.
 ///
-/// Links that prove the cluster key at the gate are dialed by the node, which knows all of this.
-/// Other links (`mesh.links` of `challenge`, `tls` or `unproven`, an open mesh, TLS of the
-/// configuration's own) are dialed by Zenoh, which keeps its errors and its tries to itself: while
-/// no node is linked at all, the node connects to such endpoints itself once a minute, and this
-/// says what came of it.
+/// If links prove the cluster key at the gate, the node itself dials and knows all fields. All
+/// other links are dialed by Zenoh, which reports neither its errors nor its attempts: `mesh.links`
+/// of `challenge`, `tls` or `unproven`, an open mesh, and TLS set in the Zenoh configuration. While
+/// no node is linked at all, this node then probes the endpoints once a minute, and the status is
+/// the result of the last probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EndpointStatus {
     /// The endpoint, without its settings.
     pub endpoint: String,
-    /// Where this node is with it.
+    /// Whether the endpoint is linked, dialed or unused.
     pub state: EndpointState,
-    /// The life of the node that it led to last.
+    /// The incarnation of the node that the endpoint led to last.
     pub leads_to: Option<Incarnation>,
-    /// Why it was not reached the last time; `None` once it was, or if that is not known.
+    /// The error of the last attempt. `None` after a success, or if the error is unknown.
     pub last_error: Option<String>,
-    /// When it is dialed next; `None` while it is dialed, or linked, or if that is not known.
+    /// Time until the next attempt. `None` during an attempt, while linked, or if unknown.
     pub next_try: Option<Duration>,
 }
 
-/// Reads where a node listens, and how it is doing with the endpoints of its configuration.
+/// Reads the endpoints that a node listens at, and the status of those that it dials.
 #[derive(Debug, Clone)]
 pub struct EndpointReader {
     listens: Vec<String>,
-    dialed: Dialed,
+    source: StatusSource,
 }
 
-/// The part of the node that dials.
+/// The part of the node that dials and knows the status.
 #[derive(Debug, Clone)]
-enum Dialed {
-    ByGate(EndpointsOfGate),
-    ByZenoh(Weak<dyn LinkedByZenoh>, Vec<String>),
+enum StatusSource {
+    ByGate(GateEndpoints),
+    ByZenoh(Weak<dyn ZenohLinkStatus>, Vec<String>),
 }
 
 impl EndpointReader {
-    pub(crate) fn of_gate(listens: Vec<String>, endpoints: EndpointsOfGate) -> Self {
-        Self { listens, dialed: Dialed::ByGate(endpoints) }
+    pub(crate) fn of_gate(listens: Vec<String>, endpoints: GateEndpoints) -> Self {
+        Self { listens, source: StatusSource::ByGate(endpoints) }
     }
 
     pub(crate) fn of_zenoh(
         listens: Vec<String>,
-        linked: Weak<dyn LinkedByZenoh>,
+        linked: Weak<dyn ZenohLinkStatus>,
         endpoints: Vec<String>,
     ) -> Self {
-        Self { listens, dialed: Dialed::ByZenoh(linked, endpoints) }
+        Self { listens, source: StatusSource::ByZenoh(linked, endpoints) }
     }
 
-    /// The endpoints that the node listens at, with the ports that it has. Port 0 stays where
-    /// Zenoh listens at one of the system's choice: links that do not prove the cluster key.
+    /// The endpoints that the node listens at, with the actual ports. If Zenoh listens at a port of
+    /// the system's choice, the port stays 0: links that do not prove the cluster key.
     #[must_use]
     pub fn listens(&self) -> &[String] {
         &self.listens
     }
 
-    /// Each endpoint of `connect.endpoints` but this node's own; none once the node has stopped.
+    /// The status of each endpoint of `connect.endpoints`, in the order of the configuration. Empty
+    /// once the node has stopped.
     #[must_use]
     pub fn now(&self) -> Vec<EndpointStatus> {
-        match &self.dialed {
-            Dialed::ByGate(endpoints) => endpoints.now(),
-            Dialed::ByZenoh(linked, endpoints) => {
+        match &self.source {
+            StatusSource::ByGate(endpoints) => endpoints.now(),
+            StatusSource::ByZenoh(linked, endpoints) => {
                 let Some(linked) = linked.upgrade() else { return Vec::new() };
                 let is_linked = linked.is_linked();
                 let state = if is_linked { EndpointState::Unknown } else { EndpointState::Trying };

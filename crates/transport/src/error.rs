@@ -1,7 +1,7 @@
 use crate::ConfigError;
 use crate::coordinator::escaped;
 
-/// Why the transport cannot do its work.
+/// Why the transport failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransportError {
@@ -11,56 +11,61 @@ pub enum TransportError {
     /// The cluster's name cannot be part of a key expression.
     #[error("cluster name `{}`: 1 to 64 letters, digits, `.`, `-` and `_` only", escaped(.name))]
     ClusterName {
-        /// What was given.
+        /// The name that was given.
         name: String,
     },
-    /// Zenoh needs worker threads beside the caller's.
+    /// Zenoh needs worker threads besides the caller's thread.
     #[error(
-        "Zenoh does not run on tokio's current-thread scheduler; use the multi-thread one, one worker is enough: #[tokio::main(flavor = \"multi_thread\", worker_threads = 1)]"
+        "Zenoh does not run on tokio's current-thread scheduler; use the multi-thread scheduler, \
+         one worker is enough: #[tokio::main(flavor = \"multi_thread\", worker_threads = 1)]"
     )]
     CurrentThread,
     /// Zenoh did not start.
     #[error("the Zenoh session did not open: {}{hint}", escaped(.why))]
     Open {
-        /// What Zenoh said.
+        /// Zenoh's message.
         why: String,
-        /// What to do, or nothing.
+        /// Advice for the operator, or an empty text.
         hint: &'static str,
     },
-    /// No certificate for links could be made of the cluster key.
+    /// The certificate for links could not be derived from the cluster key.
     #[error(
-        "no certificate for links could be made of the cluster key; set `mesh.links` to \"challenge\", and report it"
+        "no link certificate could be derived from the cluster key; set `mesh.links` to \
+         \"challenge\", and report this error"
     )]
     LinkCertificate,
-    /// The logins that links prove could not be handed to Zenoh.
+    /// The logins for Zenoh's challenge could not be handed to Zenoh.
     #[error(
-        "Zenoh could not be given what links prove: {why}; the process needs `/proc` and a free descriptor"
+        "the link credentials could not be handed to Zenoh: {why}; the process needs `/proc` and a \
+         free file descriptor"
     )]
     LinkSecrets {
-        /// What the system said.
+        /// The system's message.
         why: String,
     },
     /// Zenoh refused a declaration.
     #[error("Zenoh refused to declare {what}: {}", escaped(.why))]
     Declare {
-        /// What was declared.
+        /// The kind of declaration.
         what: &'static str,
-        /// What Zenoh said.
+        /// Zenoh's message.
         why: String,
     },
-    /// The bus did not take a frame. It is lost; receivers will see a gap.
-    #[error("the bus did not take a frame: {}", escaped(.why))]
+    /// The bus did not accept a frame. The frame is lost at the receivers until it is repaired.
+    #[error("the bus did not accept a frame: {}", escaped(.why))]
     Put {
-        /// What the bus said.
+        /// The bus's message.
         why: String,
     },
     /// The bus is closed.
     #[error("the bus is closed")]
     Closed,
-    /// The system gave no thread to send on.
-    #[error("no thread to send on: {why}; the process may have reached its limit of threads")]
+    /// The system did not start the sending thread.
+    #[error(
+        "the sending thread did not start: {why}; the process may have reached its thread limit"
+    )]
     Thread {
-        /// What the system said.
+        /// The system's message.
         why: String,
     },
 }

@@ -1,9 +1,9 @@
-//! What waits to be published, per lane, and who sends it.
+//! The events that wait to be published in each lane, and the owner that sends them.
 //!
-//! **Invariant**: a lane has one sender at a time, which keeps its order. On an
-//! idle lane that is the publisher itself. On a *hot* lane, where puts follow one
-//! another at once, events gather instead and the sending thread takes them: a
-//! batch is what gathered while the last one was being sent. No timer.
+//! **Invariant**: a lane has one owner at a time, so its events keep their order. On an idle lane
+//! the owner is the publisher itself. On a *hot* lane, where puts follow each other at once, events
+//! are batched and the sending thread is the owner: a batch consists of the events that were
+//! published while the last batch was being sent. There is no timer.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,22 +12,23 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-/// A batch is closed once it is this long, in bytes. A longer event is a batch
-/// of its own.
+/// A batch takes no more events once its body has this many bytes. A longer event is a batch of its
+/// own.
 pub const MAX_BATCH_LEN: usize = 60 * 1024;
-/// Most events in a batch.
+/// Maximum number of events in a batch.
 pub const MAX_BATCH_EVENTS: u16 = 1024;
-/// Most bytes that wait in a lane.
-const MAX_WAITING: usize = 1 << 20;
-/// Who waits for room is woken once no more than this waits: not for each batch.
-const ROOM: usize = MAX_WAITING / 2;
-/// A put that begins within this of the end of the last one follows it at once.
-const HOT: Duration = Duration::from_micros(10);
-/// A lane is hot after this many puts that followed one another at once. A few
-/// events in a row cost less to put than it costs to wake the sending thread.
+/// A lane with this many waiting bytes refuses events.
+const MAX_WAITING_BYTES: usize = 1 << 20;
+/// Publishers that wait for room are woken when no more bytes than this wait, rather than after
+/// each batch.
+const WAKE_BELOW: usize = MAX_WAITING_BYTES / 2;
+/// A put that begins this soon after the end of the last put counts as following it at once.
+const HOT_GAP: Duration = Duration::from_micros(10);
+/// A lane is hot after this many puts that followed each other at once. Putting a few events in a
+/// row costs less than waking the sending thread.
 const HOT_RUN: u32 = 4;
 
-/// Why an event was not published.
+/// The reason why an event was not published.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublishError<E> {
@@ -49,84 +50,84 @@ pub(crate) struct Batch {
     pub(crate) body: Vec<u8>,
 }
 
-/// Who sends what waits in a lane.
+/// The party that may send a lane's batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Sender {
-    /// The lane is idle: nothing waits.
+pub(crate) enum LaneOwner {
+    /// The lane is idle: no event waits.
     #[default]
     Nobody,
-    /// The publisher that found it idle.
+    /// The publisher that found the lane idle.
     Publisher,
     /// The sending thread.
     Thread,
-    /// Nobody until the receivers have confirmed more.
+    /// The flow-control window is full: nobody sends until receivers have acknowledged more.
     Parked,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct LaneQueue {
-    state: Mutex<State>,
-    /// Whether the sender is [`Sender::Parked`], to be asked without the lock.
+    state: Mutex<LaneState>,
+    /// Whether the owner is [`LaneOwner::Parked`], readable without the lock.
     parked: AtomicBool,
-    /// Whether it is ever hot.
-    gathers: bool,
+    /// Whether the lane may become hot.
+    has_sending_thread: bool,
     pub(crate) space: Notify,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct LaneState {
     batches: VecDeque<Batch>,
     bytes: usize,
-    sender: Sender,
+    owner: LaneOwner,
     closed: bool,
-    /// When the lane was last left idle.
+    /// The time at which the lane last became idle.
     idle_since: Option<Instant>,
-    /// How many times in a row it was not left idle for long.
-    run: u32,
-    /// Length of the last batch, what the next is likely to need.
+    /// How many puts in a row followed each other at once.
+    hot_run: u32,
+    /// Length of the last batch: the likely capacity that the next batch needs.
     last_len: usize,
 }
 
-/// What a publisher must do after its event is in a batch.
+/// The next step of a publisher whose event was added to a batch.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Next {
+pub(crate) enum AfterAppend {
     /// Take batches and send them.
     Send,
-    /// Wake the sending thread, which now has the lane.
-    Wake,
-    /// Nothing: somebody sends, or will when the lane opens.
+    /// Wake the sending thread, which now owns the lane.
+    WakeThread,
+    /// Nothing: the owner sends, or will send when the lane is resumed.
     Nothing,
 }
 
 impl LaneQueue {
-    /// An idle lane; never hot unless it `gathers`.
-    pub(crate) fn new(gathers: bool) -> Self {
-        Self { gathers, ..Self::default() }
+    /// An idle lane. It never becomes hot without a sending thread.
+    pub(crate) fn new(has_sending_thread: bool) -> Self {
+        Self { has_sending_thread, ..Self::default() }
     }
 
     pub(crate) fn append<E>(
         &self,
         encode: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
-    ) -> Result<Next, PublishError<E>> {
+    ) -> Result<AfterAppend, PublishError<E>> {
         let mut state = self.state.lock();
         if state.closed {
             return Err(PublishError::Closed);
         }
-        if state.bytes >= MAX_WAITING {
+        if state.bytes >= MAX_WAITING_BYTES {
             return Err(PublishError::Full);
         }
         state.add(encode)?;
-        Ok(match state.sender {
-            Sender::Nobody => state.claim(Instant::now(), self.gathers),
-            _ => Next::Nothing,
+        Ok(match state.owner {
+            LaneOwner::Nobody => state.claim(Instant::now(), self.has_sending_thread),
+            _ => AfterAppend::Nothing,
         })
     }
 
-    /// The next batch for its sender `who`; without one, the lane is idle again.
-    /// `None` too if somebody else is its sender.
-    pub(crate) fn take(&self, who: Sender) -> Option<Batch> {
+    /// The next batch, if `owner` owns the lane. If no batch is left, the lane becomes idle.
+    /// Returns `None` in that case, and if another party owns the lane.
+    pub(crate) fn take(&self, owner: LaneOwner) -> Option<Batch> {
         let mut state = self.state.lock();
-        if state.sender != who {
+        if state.owner != owner {
             return None;
         }
         let batch = state.batches.pop_front();
@@ -137,7 +138,7 @@ impl LaneQueue {
             }
             None => state.release(Instant::now()),
         }
-        let has_room = state.bytes <= ROOM;
+        let has_room = state.bytes <= WAKE_BELOW;
         drop(state);
         if has_room {
             self.space.notify_waiters();
@@ -145,14 +146,14 @@ impl LaneQueue {
         batch
     }
 
-    /// The lane is closed: `batch` goes back, and nobody sends until
-    /// [`resume`](Self::resume). To be called under the lock that opens the lane, so
-    /// that it does not open unseen.
+    /// Returns `batch` to a lane that may not send now. Nobody sends until
+    /// [`resume`](Self::resume). The caller holds the lock under which the lane may be resumed, so
+    /// that the resumption is not missed.
     pub(crate) fn park(&self, batch: Batch) {
         let mut state = self.state.lock();
         state.bytes += batch.body.len();
         state.batches.push_front(batch);
-        state.sender = Sender::Parked;
+        state.owner = LaneOwner::Parked;
         self.parked.store(true, Ordering::Release);
     }
 
@@ -160,20 +161,20 @@ impl LaneQueue {
         self.parked.load(Ordering::Acquire)
     }
 
-    /// Gives a parked lane to the sending thread; whether it is to be woken.
+    /// Gives a parked lane to the sending thread. Returns whether the thread must be woken.
     pub(crate) fn resume(&self) -> bool {
         let mut state = self.state.lock();
-        let resume = state.sender == Sender::Parked;
+        let resume = state.owner == LaneOwner::Parked;
         if resume {
-            state.sender = Sender::Thread;
+            state.owner = LaneOwner::Thread;
             self.parked.store(false, Ordering::Release);
         }
         resume
     }
 
-    /// A publisher has sent enough for others: the sending thread goes on. Whether
-    /// it is to be woken.
-    pub(crate) fn hand_over(&self) -> bool {
+    /// Called by a publisher that has sent its share: the sending thread takes over. Returns
+    /// whether the thread must be woken.
+    pub(crate) fn hand_to_thread(&self) -> bool {
         let mut state = self.state.lock();
         if state.batches.is_empty() {
             state.release(Instant::now());
@@ -181,16 +182,16 @@ impl LaneQueue {
             self.space.notify_waiters();
             return false;
         }
-        state.sender = Sender::Thread;
+        state.owner = LaneOwner::Thread;
         true
     }
 
-    /// Whether nothing waits and nobody sends.
+    /// Whether no event waits and nobody sends.
     pub(crate) fn is_idle(&self) -> bool {
-        self.state.lock().sender == Sender::Nobody
+        self.state.lock().owner == LaneOwner::Nobody
     }
 
-    /// Takes no more events.
+    /// Refuses events from now on.
     pub(crate) fn close(&self) {
         self.state.lock().closed = true;
         self.space.notify_waiters();
@@ -201,7 +202,7 @@ impl LaneQueue {
     }
 }
 
-impl State {
+impl LaneState {
     fn add<E>(
         &mut self,
         encode: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
@@ -211,13 +212,13 @@ impl State {
             let body = Vec::with_capacity(self.last_len.min(MAX_BATCH_LEN));
             self.batches.push_back(Batch { count: 0, body });
         }
-        let before = Encoding::run(&mut self.batches, encode).map_err(PublishError::Encode)?;
+        let before = EncodeGuard::run(&mut self.batches, encode).map_err(PublishError::Encode)?;
         let Some(batch) = self.batches.back_mut() else {
             return Err(PublishError::Full);
         };
         batch.count += 1;
         let mut added = batch.body.len() - before;
-        // An event that takes the batch past its length begins a new one.
+        // An event that makes the batch too long begins a new batch.
         if batch.count > 1 && batch.body.len() > MAX_BATCH_LEN {
             let body = batch.body.split_off(before);
             batch.count -= 1;
@@ -228,36 +229,36 @@ impl State {
         Ok(())
     }
 
-    /// An event came to the idle lane.
-    fn claim(&mut self, now: Instant, gathers: bool) -> Next {
-        let follows = self.idle_since.is_some_and(|since| now.duration_since(since) < HOT);
-        self.run = if follows { self.run.saturating_add(1) } else { 0 };
-        if gathers && self.run >= HOT_RUN {
-            self.sender = Sender::Thread;
-            Next::Wake
+    /// Chooses the owner for an event that was added to an idle lane.
+    fn claim(&mut self, now: Instant, has_sending_thread: bool) -> AfterAppend {
+        let follows = self.idle_since.is_some_and(|since| now.duration_since(since) < HOT_GAP);
+        self.hot_run = if follows { self.hot_run.saturating_add(1) } else { 0 };
+        if has_sending_thread && self.hot_run >= HOT_RUN {
+            self.owner = LaneOwner::Thread;
+            AfterAppend::WakeThread
         } else {
-            self.sender = Sender::Publisher;
-            Next::Send
+            self.owner = LaneOwner::Publisher;
+            AfterAppend::Send
         }
     }
 
     fn release(&mut self, now: Instant) {
-        self.sender = Sender::Nobody;
+        self.owner = LaneOwner::Nobody;
         self.idle_since = Some(now);
     }
 }
 
-/// An event on its way into the last batch. Unless it is done, also by a panic, the batch is as
-/// it was before.
-struct Encoding<'a> {
+/// Guards the last batch while an event is encoded into it. Unless the encoding succeeds, the batch
+/// is restored on drop, after a panic too.
+struct EncodeGuard<'a> {
     batches: &'a mut VecDeque<Batch>,
     /// Length of the batch's body before the event.
     before: usize,
     is_done: bool,
 }
 
-impl<'a> Encoding<'a> {
-    /// Where the event begins in the last batch.
+impl<'a> EncodeGuard<'a> {
+    /// Encodes an event at the end of the last batch. Returns the offset at which the event begins.
     fn run<E>(
         batches: &'a mut VecDeque<Batch>,
         encode: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
@@ -272,7 +273,7 @@ impl<'a> Encoding<'a> {
     }
 }
 
-impl Drop for Encoding<'_> {
+impl Drop for EncodeGuard<'_> {
     fn drop(&mut self) {
         if self.is_done {
             return;
@@ -290,7 +291,7 @@ impl Drop for Encoding<'_> {
 mod tests {
     use super::*;
 
-    fn append(queue: &LaneQueue, len: usize) -> Result<Next, PublishError<()>> {
+    fn append(queue: &LaneQueue, len: usize) -> Result<AfterAppend, PublishError<()>> {
         queue.append(|body| {
             body.extend(std::iter::repeat_n(7, len));
             Ok(())
@@ -298,53 +299,53 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_while_somebody_sends_gathers_in_one_batch() {
+    fn events_published_while_the_owner_sends_share_one_batch() {
         let queue = LaneQueue::new(true);
-        assert_eq!(append(&queue, 10), Ok(Next::Send));
-        let first = queue.take(Sender::Publisher).unwrap();
+        assert_eq!(append(&queue, 10), Ok(AfterAppend::Send));
+        let first = queue.take(LaneOwner::Publisher).unwrap();
         assert_eq!(first.count, 1);
         for _ in 0..5 {
-            assert_eq!(append(&queue, 10), Ok(Next::Nothing));
+            assert_eq!(append(&queue, 10), Ok(AfterAppend::Nothing));
         }
-        assert_eq!(queue.take(Sender::Publisher).unwrap().count, 5);
+        assert_eq!(queue.take(LaneOwner::Publisher).unwrap().count, 5);
         assert!(!queue.is_idle());
-        assert!(queue.take(Sender::Publisher).is_none());
+        assert!(queue.take(LaneOwner::Publisher).is_none());
         assert!(queue.is_idle());
-        assert_eq!(append(&queue, 1), Ok(Next::Send));
+        assert_eq!(append(&queue, 1), Ok(AfterAppend::Send));
     }
 
     #[test]
-    fn a_lane_is_hot_after_some_puts_at_once_and_cools_when_left_alone() {
-        let (mut state, start) = (State::default(), Instant::now());
+    fn a_lane_is_hot_after_some_puts_at_once_and_cools_when_idle() {
+        let (mut state, start) = (LaneState::default(), Instant::now());
         let mut now = start;
         for _ in 0..=HOT_RUN {
             assert_eq!(
                 state.claim(now, true),
-                if state.run < HOT_RUN { Next::Send } else { Next::Wake }
+                if state.hot_run < HOT_RUN { AfterAppend::Send } else { AfterAppend::WakeThread }
             );
             state.release(now);
-            now += HOT / 2;
+            now += HOT_GAP / 2;
         }
-        assert_eq!(state.claim(now, true), Next::Wake);
+        assert_eq!(state.claim(now, true), AfterAppend::WakeThread);
         state.release(now);
-        assert_eq!(state.claim(now + HOT, true), Next::Send);
-        assert_eq!(state.sender, Sender::Publisher);
+        assert_eq!(state.claim(now + HOT_GAP, true), AfterAppend::Send);
+        assert_eq!(state.owner, LaneOwner::Publisher);
     }
 
     #[test]
-    fn a_lane_has_one_sender_and_goes_to_the_thread_with_what_waits() {
+    fn a_lane_has_one_owner_and_passes_to_the_thread_with_its_events() {
         let queue = LaneQueue::new(true);
         append(&queue, 1).unwrap();
-        assert!(queue.take(Sender::Thread).is_none());
-        queue.take(Sender::Publisher).unwrap();
+        assert!(queue.take(LaneOwner::Thread).is_none());
+        queue.take(LaneOwner::Publisher).unwrap();
         append(&queue, 1).unwrap();
-        assert!(queue.hand_over());
-        assert!(queue.take(Sender::Publisher).is_none() && !queue.is_idle());
-        queue.take(Sender::Thread).unwrap();
-        assert!(queue.take(Sender::Thread).is_none() && queue.is_idle());
+        assert!(queue.hand_to_thread());
+        assert!(queue.take(LaneOwner::Publisher).is_none() && !queue.is_idle());
+        queue.take(LaneOwner::Thread).unwrap();
+        assert!(queue.take(LaneOwner::Thread).is_none() && queue.is_idle());
         append(&queue, 1).unwrap();
-        queue.take(Sender::Publisher).unwrap();
-        assert!(!queue.hand_over() && queue.is_idle());
+        queue.take(LaneOwner::Publisher).unwrap();
+        assert!(!queue.hand_to_thread() && queue.is_idle());
     }
 
     #[test]
@@ -353,7 +354,7 @@ mod tests {
         for _ in 0..1_500 {
             append(&queue, 3).unwrap();
         }
-        let take = || queue.take(Sender::Publisher).unwrap();
+        let take = || queue.take(LaneOwner::Publisher).unwrap();
         assert_eq!(take().count, MAX_BATCH_EVENTS);
         assert_eq!(take().count, 1_500 - MAX_BATCH_EVENTS);
         for _ in 0..3 {
@@ -366,17 +367,17 @@ mod tests {
     }
 
     #[test]
-    fn a_full_lane_says_so_and_takes_again_when_there_is_room() {
+    fn a_full_lane_refuses_events_until_there_is_room() {
         let queue = LaneQueue::new(true);
         let mut taken = 0;
         while append(&queue, 50_000).is_ok() {
             taken += 1;
         }
         assert_eq!(append(&queue, 1), Err(PublishError::Full));
-        assert!(queue.waiting_bytes() < MAX_WAITING + 50_000);
-        queue.take(Sender::Publisher);
+        assert!(queue.waiting_bytes() < MAX_WAITING_BYTES + 50_000);
+        queue.take(LaneOwner::Publisher);
         assert!(append(&queue, 1).is_ok());
-        assert_eq!(taken, MAX_WAITING / 50_000 + 1);
+        assert_eq!(taken, MAX_WAITING_BYTES / 50_000 + 1);
     }
 
     #[test]
@@ -384,18 +385,18 @@ mod tests {
         let queue = LaneQueue::new(true);
         assert!(!queue.resume());
         append(&queue, 10).unwrap();
-        queue.park(queue.take(Sender::Publisher).unwrap());
+        queue.park(queue.take(LaneOwner::Publisher).unwrap());
         assert!(queue.is_parked() && !queue.is_idle());
         assert_eq!(queue.waiting_bytes(), 10);
-        assert_eq!(append(&queue, 20), Ok(Next::Nothing));
+        assert_eq!(append(&queue, 20), Ok(AfterAppend::Nothing));
         assert!(queue.resume() && !queue.resume() && !queue.is_parked());
-        let batch = queue.take(Sender::Thread).unwrap();
+        let batch = queue.take(LaneOwner::Thread).unwrap();
         assert_eq!((batch.count, batch.body.len()), (2, 30));
-        assert!(queue.take(Sender::Thread).is_none() && queue.is_idle());
+        assert!(queue.take(LaneOwner::Thread).is_none() && queue.is_idle());
     }
 
     #[test]
-    fn an_event_that_does_not_encode_leaves_no_trace() {
+    fn an_event_that_fails_to_encode_leaves_no_bytes() {
         let queue = LaneQueue::new(true);
         let result = queue.append(|body| {
             body.extend([1, 2, 3]);
@@ -406,11 +407,11 @@ mod tests {
         append(&queue, 2).unwrap();
         let result = queue.append(|_| Err("no"));
         assert_eq!(result, Err(PublishError::Encode("no")));
-        assert_eq!(queue.take(Sender::Publisher).unwrap().body.len(), 2);
+        assert_eq!(queue.take(LaneOwner::Publisher).unwrap().body.len(), 2);
     }
 
     #[test]
-    fn an_event_whose_encoding_panics_leaves_no_trace() {
+    fn an_event_whose_encoding_panics_leaves_no_bytes() {
         let queue = LaneQueue::new(true);
         let panics = || {
             let _never = queue.append(|body| -> Result<(), ()> {
@@ -421,18 +422,18 @@ mod tests {
         assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics)).is_err());
         append(&queue, 2).unwrap();
         assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics)).is_err());
-        let batch = queue.take(Sender::Publisher).unwrap();
+        let batch = queue.take(LaneOwner::Publisher).unwrap();
         assert_eq!((batch.count, batch.body.len()), (1, 2));
         assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics)).is_err());
-        assert!(queue.take(Sender::Publisher).is_none() && queue.waiting_bytes() == 0);
+        assert!(queue.take(LaneOwner::Publisher).is_none() && queue.waiting_bytes() == 0);
     }
 
     #[test]
-    fn a_closed_lane_takes_nothing_but_gives_what_it_has() {
+    fn a_closed_lane_refuses_events_but_yields_its_batches() {
         let queue = LaneQueue::new(true);
         append(&queue, 1).unwrap();
         queue.close();
         assert_eq!(append(&queue, 1), Err(PublishError::Closed));
-        assert_eq!(queue.take(Sender::Publisher).unwrap().count, 1);
+        assert_eq!(queue.take(LaneOwner::Publisher).unwrap().count, 1);
     }
 }

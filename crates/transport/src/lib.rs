@@ -1,18 +1,18 @@
 //! The bus under mailmesh, its configuration, and the driver of delivery.
 //!
-//! - [`Bus`]: puts frames, hands over what comes. [`ZenohBus`] is the real one,
-//!   [`MemoryBus`] joins nodes within a process.
-//! - [`Coordinator`]: the configuration object of the mail server, read, repaired
-//!   where that is safe, checked and explained.
+//! - [`Bus`]: puts frames on the network and hands over those that arrive. [`ZenohBus`] runs over
+//!   Eclipse Zenoh; [`MemoryBus`] joins nodes within a process.
+//! - [`Coordinator`]: the mail server's configuration object. It is read, repaired where that is
+//!   safe, checked and explained.
 //! - [`Driver`]: runs a [`mailmesh_delivery::Endpoint`] over a bus.
 //!
-//! **Invariant**: nothing here waits in a callback of the bus. A callback puts
-//! the frame in the [`Intake`], bounded in frames and bytes, and works off what is
-//! there if nobody else does: a bounded number of frames, and nothing is put. What
-//! does not fit is dropped, counted, and shows as a gap.
+//! **Invariant**: no code here waits in a callback of the bus. A callback puts the frame in the
+//! [`IngressQueue`], which is bounded in frames and bytes. If no other thread handles arrivals at
+//! that moment, the callback handles a bounded number of them. A callback never puts a frame on the
+//! bus. A frame that does not fit the queue is dropped, counted, and shows as a gap.
 //!
-//! **Left to others**: what frames mean. Sealing comes in through [`Seal`] and
-//! [`Open`]; events are opaque bytes.
+//! **Not decided here**: the meaning of frames. [`FrameEncoder`] and [`FrameDecoder`] seal and open
+//! them; events are opaque bytes.
 
 mod address_bytes;
 mod bundle;
@@ -22,7 +22,7 @@ mod driver;
 mod endpoints;
 mod error;
 mod gate;
-mod intake;
+mod ingress;
 mod lanes;
 mod link_keys;
 mod link_proof;
@@ -38,15 +38,15 @@ pub use coordinator::{
     MeshSettings, Place, Secret, Warning, ZenohSettings,
 };
 pub use driver::{
-    DirectSink, Driver, DriverCounters, DriverHandle, DriverSetup, DriverTask, Open, Opened, Seal,
-    Sink,
+    DecodedFrame, DirectSink, Driver, DriverCounters, DriverHandle, DriverSetup, DriverTask,
+    FrameDecoder, FrameEncoder, Sink,
 };
 pub use endpoints::{EndpointReader, EndpointState, EndpointStatus};
 pub use error::TransportError;
 #[doc(hidden)]
-pub use gate::take_any_handshake;
-pub use gate::{GateCounter, GateCounts};
-pub use intake::{Intake, IntakeSender};
+pub use gate::fuzz_handshake;
+pub use gate::{GateCounts, GateCountsReader};
+pub use ingress::{IngressQueue, IngressSender};
 pub use lanes::{MAX_BATCH_EVENTS, MAX_BATCH_LEN, PublishError};
 pub use link_keys::LinkKeys;
 pub use link_proof::LinkProof;
@@ -55,4 +55,4 @@ pub use memory::{MemoryBus, MemoryHub};
 pub use other_keys::OtherKeys;
 pub use zenoh_bus::ZenohBus;
 #[doc(hidden)]
-pub use zenoh_bus::take_any_datagram;
+pub use zenoh_bus::fuzz_datagram;

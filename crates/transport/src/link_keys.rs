@@ -1,17 +1,17 @@
 //! Secrets that links prove, derived from the cluster keys.
 //!
-//! - A **login**: a user name and a password of each key, for Zenoh's own challenge (an HMAC of
-//!   the password under a random number of the listener). It costs nothing once the link is
-//!   open. It proves the dialer alone, so a node dials only addresses that the operator or a
-//!   holder of the key named (`discovery`).
-//! - **Certificates** for mutual TLS 1.3 (RFC 8446): the authority that signs them is an Ed25519
-//!   key (RFC 8032) that each holder of a cluster key derives from it, so nobody distributes
-//!   files. It proves both ends and hides what is said.
+//! - A **login**: a user name and a password for each key, used in Zenoh's own challenge (an HMAC
+//!   of the password under a random number of the listener). It costs nothing once the link is
+//!   open. It authenticates only the dialer, so a node dials only addresses named by the operator
+//!   or by a holder of the key (`discovery`).
+//! - **Certificates** for mutual TLS 1.3 (RFC 8446). The certificate authority is an Ed25519 key
+//!   (RFC 8032) that each holder of a cluster key derives from it, so no files are distributed. TLS
+//!   authenticates both ends and encrypts the link.
 //!
-//! Which one is for whom: `docs/decisions/0022-links-prove-the-key.md`.
+//! `docs/decisions/0022-links-prove-the-key.md` says when to use which.
 //!
-//! **Invariant**: the secret of an authority leaves this module in no form. What is given out
-//! is the public half of each authority, and a certificate whose private key is made at random
+//! **Invariant**: the private key of an authority never leaves this module. The module gives out
+//! the public half of each authority, and a certificate whose private key is generated at random
 //! for one session.
 
 use std::fmt;
@@ -28,24 +28,24 @@ use zeroize::Zeroizing;
 
 use crate::TransportError;
 
-/// Most names in one certificate; it is sent in each handshake.
+/// Maximum number of names in one certificate, which is sent in each TLS handshake.
 const MAX_NAMES: usize = 128;
 /// PKCS #8 of an Ed25519 private key without its 32 bytes (RFC 8410, section 7).
 const PKCS8_ED25519: [u8; 16] = [
     0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
 ];
 
-/// The secrets that links prove: one derived from each key of the cluster's ring. A node shows
-/// a certificate of the first, and accepts those of all.
+/// The secrets that links prove: one derived from each key of the cluster's ring. A node presents a
+/// certificate of the first secret and accepts certificates of all.
 #[derive(Clone, PartialEq, Eq)]
 pub struct LinkKeys {
-    /// Never empty.
+    /// Never empty; the first secret is that of the active key.
     secrets: Vec<Zeroizing<[u8; 32]>>,
 }
 
 impl LinkKeys {
-    /// Secrets derived from the active key and from the others that are accepted. Each must be
-    /// derived with a label of its own, and be used for nothing else.
+    /// Secrets derived from the active key and from the other accepted keys. Each must be derived
+    /// with a label of its own and be used for nothing else.
     #[must_use]
     pub fn new(
         active: Zeroizing<[u8; 32]>,
@@ -57,9 +57,10 @@ impl LinkKeys {
         Self { secrets: std::iter::once(active).chain(others).collect() }
     }
 
-    /// Steps from these keys to `target` such that nodes one step apart accept each other: after
-    /// the change first more is accepted (0), later another is shown (1), then less is accepted (2). The numbers say
-    /// how many pauses come before, in each of which all nodes have taken the step before.
+    /// Steps from these keys to `target` such that nodes one step apart accept each other. First
+    /// the node accepts more keys (0), then it presents another key (1), then it accepts fewer (2).
+    /// The number of a step counts the pauses before it; during each pause all nodes complete the
+    /// step before.
     pub(crate) fn steps_to(&self, target: &Self) -> Vec<(u32, Self)> {
         let all = || self.secrets.iter().chain(&target.secrets).cloned();
         let steps = [
@@ -72,7 +73,7 @@ impl LinkKeys {
         steps.into_iter().filter(is_step).collect()
     }
 
-    /// The login of the active key, and those that are accepted.
+    /// The login of the active key, and the accepted logins of all keys.
     pub(crate) fn logins(&self) -> Logins {
         let logins: Vec<Login> = self.secrets.iter().map(|secret| Login::of(secret)).collect();
         let mut accepted = Zeroizing::new(String::with_capacity(128 * logins.len()));
@@ -87,10 +88,10 @@ impl LinkKeys {
         Logins { own, accepted, passwords }
     }
 
-    /// The keys that discovery signs with: the first signs, all are accepted.
+    /// The HMAC keys of discovery: the first signs, all are accepted.
     pub(crate) fn discovery_keys(&self) -> Vec<hmac::Key> {
         let key = |secret: &Zeroizing<[u8; 32]>| {
-            hmac::Key::new(hmac::HMAC_SHA256, &*derived(secret, b"discovery"))
+            hmac::Key::new(hmac::HMAC_SHA256, &*derive(secret, b"discovery"))
         };
         self.secrets.iter().map(key).collect()
     }
@@ -100,15 +101,15 @@ impl LinkKeys {
         self.secrets.iter().map(|secret| GateKey::of(secret)).collect()
     }
 
-    /// A certificate for one session of this node, for the names and addresses by which other
-    /// nodes dial it, and the authorities whose certificates it accepts. Names that cannot
-    /// stand in a certificate are left out, and those past [`MAX_NAMES`].
+    /// A certificate for one session of this node, and the authorities whose certificates it
+    /// accepts. `names` are the names and addresses by which other nodes dial this node. A name
+    /// that a certificate cannot contain is left out, and so are names past [`MAX_NAMES`].
     ///
     /// # Errors
     /// [`TransportError::LinkCertificate`].
-    pub(crate) fn credentials(&self, names: &[String]) -> Result<Credentials, TransportError> {
+    pub(crate) fn credentials(&self, names: &[String]) -> Result<TlsCredentials, TransportError> {
         let failed = |error: rcgen::Error| {
-            // Of which step it is says nothing secret; what the library saw may be.
+            // The kind of error reveals no secret; the library's message might.
             tracing::debug!(kind = ?std::mem::discriminant(&error), "no certificate for links");
             TransportError::LinkCertificate
         };
@@ -116,7 +117,7 @@ impl LinkKeys {
         let authorities = authorities.collect::<Result<Vec<_>, _>>().map_err(failed)?;
         let (node, key) = node_certificate(&authorities[0], names).map_err(failed)?;
         let all: String = authorities.iter().map(|authority| authority.pem()).collect();
-        Ok(Credentials {
+        Ok(TlsCredentials {
             authorities: STANDARD.encode(all),
             certificate: STANDARD.encode(node),
             private_key: Zeroizing::new(STANDARD.encode(key.as_bytes())),
@@ -131,7 +132,7 @@ impl fmt::Debug for LinkKeys {
 }
 
 /// 32 bytes for one purpose (HMAC as a pseudo-random function, RFC 5869).
-fn derived(secret: &[u8; 32], purpose: &[u8]) -> Zeroizing<[u8; 32]> {
+fn derive(secret: &[u8; 32], purpose: &[u8]) -> Zeroizing<[u8; 32]> {
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), purpose);
     let mut bytes = Zeroizing::new([0; 32]);
     bytes.copy_from_slice(tag.as_ref());
@@ -148,7 +149,7 @@ fn hex(bytes: &[u8]) -> Zeroizing<String> {
     text
 }
 
-/// A user name, which says nothing of the key, and a password of 256 bits.
+/// A user name that reveals nothing about the key, and a password of 256 bits.
 #[derive(Clone)]
 pub(crate) struct Login {
     pub(crate) user: String,
@@ -157,28 +158,28 @@ pub(crate) struct Login {
 
 impl Login {
     fn of(secret: &[u8; 32]) -> Self {
-        let user = hex(&derived(secret, b"user")[..8]).to_string();
-        Self { user, password: hex(&*derived(secret, b"password")) }
+        let user = hex(&derive(secret, b"user")[..8]).to_string();
+        Self { user, password: hex(&*derive(secret, b"password")) }
     }
 }
 
-/// What a handshake at the gate proves and is keyed with, derived from one cluster key.
+/// The keys of the gate's handshake, derived from one cluster key.
 #[derive(Clone)]
 pub(crate) struct GateKey {
-    /// Its public name, which says nothing of it.
+    /// The public id of the key; it reveals nothing about the key.
     pub(crate) id: [u8; 8],
-    /// Keys the MAC of the node that is dialed, and of the one that dials.
+    /// MAC keys of the dialed node (the acceptor) and of the dialer.
     pub(crate) acceptor: hmac::Key,
     pub(crate) dialer: hmac::Key,
-    /// Keys the derivation of what follows the proof.
+    /// Key for deriving the session keys after the proof.
     pub(crate) session: hmac::Key,
 }
 
 impl GateKey {
     fn of(secret: &[u8; 32]) -> Self {
-        let key = |purpose| hmac::Key::new(hmac::HMAC_SHA256, &*derived(secret, purpose));
+        let key = |purpose| hmac::Key::new(hmac::HMAC_SHA256, &*derive(secret, purpose));
         let mut id = [0; 8];
-        id.copy_from_slice(&derived(secret, b"gate key id")[..8]);
+        id.copy_from_slice(&derive(secret, b"gate key id")[..8]);
         Self {
             id,
             acceptor: key(b"gate acceptor"),
@@ -188,32 +189,32 @@ impl GateKey {
     }
 }
 
-/// The logins that Zenoh is given for its challenge.
+/// The logins that Zenoh gets for its challenge.
 pub(crate) struct Logins {
-    /// Shown when this node dials.
+    /// Presented when this node dials.
     pub(crate) own: Login,
-    /// Accepted from a node that dials this one: `user:password`, one a line.
+    /// Accepted from nodes that dial this node: one `user:password` per line.
     pub(crate) accepted: Zeroizing<String>,
-    /// The password of each.
+    /// The password of each accepted login, so that error texts can be redacted.
     pub(crate) passwords: Vec<Zeroizing<String>>,
 }
 
-/// The certificates and key that Zenoh is given for TLS: PEM in base64.
-pub(crate) struct Credentials {
+/// The certificates and key that Zenoh gets for TLS: PEM in base64.
+pub(crate) struct TlsCredentials {
     pub(crate) authorities: String,
     pub(crate) certificate: String,
     pub(crate) private_key: Zeroizing<String>,
 }
 
-/// The authority of one secret: the same on every node that has it. Its certificate has no
-/// dates that matter: a node with a wrong clock must not be locked out.
+/// The authority of one secret: the same on every node that has the secret. Its certificate has
+/// rcgen's default validity (1975 to 4096), so that a node with a wrong clock is not locked out.
 fn authority(secret: &[u8; 32]) -> Result<CertifiedIssuer<'static, KeyPair>, rcgen::Error> {
     let pkcs8 = Zeroizing::new([PKCS8_ED25519.as_slice(), secret].concat());
     let key = KeyPair::try_from(pkcs8.as_slice())?;
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-    params.distinguished_name = named("mailmesh links");
+    params.distinguished_name = common_name("mailmesh links");
     CertifiedIssuer::self_signed(params, key)
 }
 
@@ -224,7 +225,7 @@ fn node_certificate(
 ) -> Result<(String, Zeroizing<String>), rcgen::Error> {
     let key = KeyPair::generate_for(&PKCS_ED25519)?;
     let mut params = CertificateParams::default();
-    params.distinguished_name = named("mailmesh node");
+    params.distinguished_name = common_name("mailmesh node");
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages =
         vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
@@ -238,18 +239,18 @@ fn alt_name(name: &str) -> Option<SanType> {
     if let Ok(address) = name.parse::<IpAddr>() {
         return Some(SanType::IpAddress(address));
     }
-    let fits = |label: &str| {
+    let is_label = |label: &str| {
         !label.is_empty()
             && label.len() <= 63
             && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
     };
     let name = name.trim_end_matches('.');
     let labels = name.strip_prefix("*.").unwrap_or(name);
-    let is_name = name.len() <= 253 && labels.split('.').all(fits);
+    let is_name = name.len() <= 253 && labels.split('.').all(is_label);
     is_name.then(|| name.to_owned().try_into().ok().map(SanType::DnsName)).flatten()
 }
 
-fn named(name: &str) -> DistinguishedName {
+fn common_name(name: &str) -> DistinguishedName {
     let mut distinguished = DistinguishedName::new();
     distinguished.push(DnType::CommonName, name);
     distinguished
@@ -259,8 +260,8 @@ fn named(name: &str) -> DistinguishedName {
 mod tests {
     use super::*;
 
-    fn keys(of: &[u8]) -> LinkKeys {
-        let mut secrets = of.iter().map(|n| Zeroizing::new([*n; 32]));
+    fn keys(seeds: &[u8]) -> LinkKeys {
+        let mut secrets = seeds.iter().map(|n| Zeroizing::new([*n; 32]));
         LinkKeys::new(secrets.next().unwrap(), secrets)
     }
 
@@ -271,19 +272,19 @@ mod tests {
     #[test]
     fn every_holder_of_a_key_derives_the_same_authority() {
         let [one, again] = [keys(&[1]), keys(&[1])].map(|keys| keys.credentials(&[]).unwrap());
-        let given_out = [&one.authorities, &one.certificate].map(|base64| pem(base64));
-        assert!(given_out.iter().all(|pem| !pem.contains("PRIVATE")), "{given_out:?}");
+        let published = [&one.authorities, &one.certificate].map(|base64| pem(base64));
+        assert!(published.iter().all(|pem| !pem.contains("PRIVATE")), "{published:?}");
         let subject_key = |n: u8| {
             use rcgen::PublicKeyData;
             authority(&[n; 32]).unwrap().key().subject_public_key_info()
         };
         assert_eq!(subject_key(1), subject_key(1));
         assert_ne!(subject_key(1), subject_key(2));
-        assert_ne!(one.certificate, again.certificate, "each session has a key of its own");
+        assert_ne!(one.certificate, again.certificate, "each session has its own key");
     }
 
     #[test]
-    fn a_rotation_is_steps_that_nodes_may_take_one_behind_another() {
+    fn nodes_one_rotation_step_apart_accept_each_other() {
         let (old, both) = (keys(&[1]), keys(&[1, 2]));
         assert_eq!(old.steps_to(&old), []);
         assert_eq!(old.steps_to(&both), [(0, both.clone())]);
@@ -302,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_is_of_one_key_and_says_nothing_of_it() {
+    fn a_login_belongs_to_one_key_and_reveals_nothing_about_it() {
         let logins = keys(&[1, 2]).logins();
         let lines: Vec<&str> = logins.accepted.lines().collect();
         assert_eq!(lines.len(), 2);

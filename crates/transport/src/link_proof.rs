@@ -8,30 +8,30 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use crate::TransportError;
-use crate::gate::Slots;
-use crate::link_keys::{Credentials, LinkKeys, Login};
+use crate::gate::SessionSlots;
+use crate::link_keys::{LinkKeys, Login, TlsCredentials};
 
-/// In which way links prove the cluster key.
+/// The method by which links prove the cluster key (`mesh.links`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum LinkProof {
-    /// At a gate of our own before Zenoh, by both ends; Zenoh reads nothing before. All that
-    /// follows is in sealed records.
+    /// At mailmesh's own gate, before Zenoh reads a byte. Both ends prove the key, and all bytes
+    /// after the proof travel in sealed records.
     #[default]
     Sealed,
-    /// At the gate, with what follows as Zenoh says it: somebody on the way can put bytes into a
-    /// link that is proven.
+    /// At the gate, but without encryption: an attacker on the path can insert bytes into a proven
+    /// link.
     Gate,
-    /// By Zenoh's challenge, with a login derived from the key. The dialer proves the key; a
-    /// node dials only addresses that the operator or a holder of the key named. Whoever has
-    /// recorded one answer can give it again until the key is retired.
+    /// By Zenoh's challenge, with a login derived from the key. Only the dialer proves the key, so
+    /// a node dials only addresses named by the operator or by a holder of the key. A recorded
+    /// answer can be replayed until the key is retired.
     Challenge,
-    /// By mutual TLS, with certificates derived from the key. Both ends prove it, and nobody on
-    /// the way can read or change what is said.
+    /// By mutual TLS, with certificates derived from the key. Both ends prove the key, and an
+    /// attacker on the path can neither read nor change the bytes.
     Tls,
 }
 
-/// As `mesh.links` has it.
+/// The value of `mesh.links`.
 impl fmt::Display for LinkProof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -44,36 +44,36 @@ impl fmt::Display for LinkProof {
 }
 
 impl LinkProof {
-    /// Whether links come through a gate of our own.
+    /// Whether links go through the gate.
     pub(crate) fn has_gate(self) -> bool {
         matches!(self, Self::Gate | Self::Sealed)
     }
 }
 
-/// The credentials that one session is opened with.
+/// The credentials for opening one session.
 pub(crate) enum SessionProof {
-    /// Zenoh has links of the gate alone.
-    Gate(Arc<Slots>),
+    /// Zenoh only has links to the gate's sockets.
+    Gate(Arc<SessionSlots>),
     Challenge {
         own: Login,
         accepted: SecretFile,
-        /// Those of all logins.
+        /// The passwords of all logins, for redaction.
         passwords: Vec<Zeroizing<String>>,
     },
-    Tls(Credentials),
+    Tls(TlsCredentials),
 }
 
 impl SessionProof {
-    /// `names` are those by which other nodes dial this one.
+    /// `names` are the names by which other nodes dial this node.
     ///
     /// # Errors
     /// [`TransportError::LinkCertificate`], [`TransportError::LinkSecrets`].
     pub(crate) fn new(
-        how: LinkProof,
+        proof: LinkProof,
         keys: &LinkKeys,
         names: &[String],
     ) -> Result<Self, TransportError> {
-        Ok(match how {
+        Ok(match proof {
             LinkProof::Gate | LinkProof::Sealed | LinkProof::Challenge => {
                 let logins = keys.logins();
                 let accepted = SecretFile::new(&logins.accepted)
@@ -105,13 +105,13 @@ impl fmt::Debug for SessionProof {
     }
 }
 
-/// A file that Zenoh reads once, when a session opens; gone when dropped. Zenoh takes the
-/// logins that it accepts from a file alone.
+/// A file that Zenoh reads once, when a session opens; it is removed when dropped. Zenoh accepts
+/// the list of valid logins only as a file.
 pub(crate) struct SecretFile {
     _file: File,
     path: String,
     #[cfg(not(target_os = "linux"))]
-    _dir: OnDisk,
+    _dir: RemoveOnDrop,
 }
 
 impl SecretFile {
@@ -119,7 +119,7 @@ impl SecretFile {
         &self.path
     }
 
-    /// In memory, with no name that another process could open.
+    /// Creates the file in memory, without a name that another process could open.
     #[cfg(target_os = "linux")]
     fn new(text: &Zeroizing<String>) -> std::io::Result<Self> {
         use std::os::fd::AsRawFd;
@@ -130,28 +130,28 @@ impl SecretFile {
         Ok(Self { _file: file, path })
     }
 
-    /// In the directory for temporary files, for this user alone.
+    /// Creates the file in the directory for temporary files, readable by this user alone.
     #[cfg(not(target_os = "linux"))]
     fn new(text: &Zeroizing<String>) -> std::io::Result<Self> {
         use std::os::unix::fs::OpenOptionsExt;
         let mut random = [0; 16];
         let filled = ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut random);
-        filled.map_err(|_| std::io::Error::other("the system gives no random numbers"))?;
+        filled.map_err(|_| std::io::Error::other("the system provides no random numbers"))?;
         let name: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
         let path = std::env::temp_dir().join(format!("mailmesh-{name}"));
         let mut options = File::options();
         let mut file = options.write(true).create_new(true).mode(0o600).open(&path)?;
-        let on_disk = OnDisk(path.clone());
+        let on_disk = RemoveOnDrop(path.clone());
         file.write_all(text.as_bytes())?;
         Ok(Self { _file: file, path: path.display().to_string(), _dir: on_disk })
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-struct OnDisk(std::path::PathBuf);
+struct RemoveOnDrop(std::path::PathBuf);
 
 #[cfg(not(target_os = "linux"))]
-impl Drop for OnDisk {
+impl Drop for RemoveOnDrop {
     fn drop(&mut self) {
         let _gone_already = std::fs::remove_file(&self.0);
     }
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_library_says_of_a_session_shows_no_secret_of_it() {
+    fn a_librarys_error_text_reveals_no_secret_of_the_session() {
         let keys = LinkKeys::new(Zeroizing::new([1; 32]), [Zeroizing::new([2; 32])]);
         let challenge = SessionProof::new(LinkProof::Challenge, &keys, &[]).unwrap();
         let logins = keys.logins().accepted;
@@ -173,12 +173,12 @@ mod tests {
         }
         let tls = SessionProof::new(LinkProof::Tls, &keys, &[]).unwrap();
         let SessionProof::Tls(credentials) = &tls else { panic!() };
-        let said = format!("tls/a:1#connect_private_key_base64={}", *credentials.private_key);
-        assert_eq!(tls.hide(&said), "tls/a:1#connect_private_key_base64=***");
+        let text = format!("tls/a:1#connect_private_key_base64={}", *credentials.private_key);
+        assert_eq!(tls.hide(&text), "tls/a:1#connect_private_key_base64=***");
     }
 
     #[test]
-    fn a_secret_file_is_read_while_it_is_there_and_gone_after() {
+    fn a_secret_file_is_readable_until_it_is_dropped() {
         let keys = LinkKeys::new(Zeroizing::new([1; 32]), [Zeroizing::new([2; 32])]);
         let proof = SessionProof::new(LinkProof::Challenge, &keys, &[]).unwrap();
         let SessionProof::Challenge { own, accepted, .. } = proof else { panic!() };

@@ -2,17 +2,17 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// Lets one log line through a minute: an hour of trouble is sixty lines.
+/// Lets one log line through per minute.
 #[derive(Debug, Default)]
 pub struct LogThrottle {
     last: Mutex<Option<Instant>>,
 }
 
 impl LogThrottle {
-    /// Shortest time between two lines.
+    /// Minimum time between two lines.
     pub const EVERY: Duration = Duration::from_secs(60);
 
-    /// Whether a line may be written now. Counters tell what is left out.
+    /// Whether a line may be written now. Counters record the suppressed events.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         let mut last = self.last.lock();
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_line_goes_through_and_a_flood_does_not() {
+    fn the_first_line_passes_and_a_flood_does_not() {
         let throttle = LogThrottle::default();
         assert!(throttle.is_ready());
         assert!((0..1000).all(|_| !throttle.is_ready()));

@@ -5,23 +5,22 @@ use bytes::Bytes;
 use mailmesh_delivery::{Incarnation, Link};
 use parking_lot::Mutex;
 
-use crate::{Address, Bus, BusFuture, Channel, IntakeSender, TransportError};
+use crate::{Address, Bus, BusFuture, Channel, IngressSender, TransportError};
 
-/// Joins the [`MemoryBus`]es of one process, and breaks the ways between them when
-/// told to.
+/// Joins the [`MemoryBus`]es of one process, and injects faults between them for tests.
 ///
-/// A *way* is one direction of a link. What is set for a way holds from before its
-/// ends join until one of them leaves. Frames that a fault keeps away are dropped
-/// silently, as a network does, and counted.
+/// A fault applies to one direction between two nodes. It may be set before either node joins, and
+/// holds until one of them leaves. Frames that a fault drops are lost silently, as on a network,
+/// and counted.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryHub {
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<HubState>>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    nodes: BTreeMap<Incarnation, IntakeSender>,
-    /// Ways with a fault, by sender and receiver.
+struct HubState {
+    nodes: BTreeMap<Incarnation, IngressSender>,
+    /// Directions with a fault, by sender and receiver.
     faults: BTreeMap<(Incarnation, Incarnation), Fault>,
     dropped: u64,
 }
@@ -35,8 +34,8 @@ struct Fault {
 #[derive(Debug)]
 struct Loss {
     percent: u8,
-    /// State of a SplitMix64 generator: one a way, so that the fate of the n-th
-    /// frame of a way does not hang on what other ways carry.
+    /// State of a SplitMix64 generator, one for each direction: the fate of the n-th frame of a
+    /// direction does not depend on the frames of other directions.
     random: u64,
 }
 
@@ -47,9 +46,9 @@ impl MemoryHub {
         Self::default()
     }
 
-    /// The bus of a node; what comes for it goes to `intake`.
+    /// The bus of a node. Frames that arrive for the node go to `ingress`.
     #[must_use]
-    pub fn join(&self, incarnation: Incarnation, intake: IntakeSender) -> MemoryBus {
+    pub fn join(&self, incarnation: Incarnation, ingress: IngressSender) -> MemoryBus {
         let mut notices = Vec::new();
         let mut state = self.state.lock();
         for (other, sender) in &state.nodes {
@@ -57,22 +56,22 @@ impl MemoryHub {
                 notices.push((sender.clone(), incarnation));
             }
             if !state.is_cut(*other, incarnation) {
-                notices.push((intake.clone(), *other));
+                notices.push((ingress.clone(), *other));
             }
         }
-        state.nodes.insert(incarnation, intake);
+        state.nodes.insert(incarnation, ingress);
         drop(state);
         notices.iter().for_each(|(sender, peer)| sender.link(*peer, Link::Up));
         MemoryBus { hub: self.clone(), incarnation }
     }
 
-    /// Drops every frame from `from` to `to`. Neither is told.
+    /// Drops every frame from `from` to `to`. Neither node is notified.
     pub fn cut(&self, from: Incarnation, to: Incarnation) {
         self.state.lock().faults.entry((from, to)).or_default().cut = true;
     }
 
-    /// Lets frames from `from` to `to` through again, and tells `to` that `from` can
-    /// be reached. What was dropped stays dropped. Does nothing to a way not cut.
+    /// Lets frames from `from` to `to` through again, and notifies `to` that `from` can be reached.
+    /// Dropped frames stay lost. Does nothing if the direction was not cut.
     pub fn heal(&self, from: Incarnation, to: Incarnation) {
         let mut state = self.state.lock();
         let Some(fault) = state.faults.get_mut(&(from, to)) else { return };
@@ -88,8 +87,8 @@ impl MemoryHub {
         }
     }
 
-    /// Drops `percent` of the frames from `from` to `to`, drawn from `seed`: the same
-    /// seed drops the same frames, counted from now. 0 ends it; more than 100 is 100.
+    /// Drops `percent` of the frames from `from` to `to`, drawn from `seed`: the same seed drops
+    /// the same frames, counted from now. 0 ends the loss; more than 100 counts as 100.
     pub fn lose(&self, from: Incarnation, to: Incarnation, percent: u8, seed: u64) {
         let mut state = self.state.lock();
         let fault = state.faults.entry((from, to)).or_default();
@@ -99,9 +98,8 @@ impl MemoryHub {
         }
     }
 
-    /// Takes a node off the hub as if its process had been killed: whatever it puts
-    /// is refused, nothing comes for it, and the others are told that its link
-    /// closed.
+    /// Removes a node from the hub as if its process had been killed. Its puts are refused, no
+    /// frame reaches it, and the other nodes are notified that its link closed.
     pub fn close(&self, incarnation: Incarnation) {
         let mut state = self.state.lock();
         if state.nodes.remove(&incarnation).is_none() {
@@ -114,20 +112,20 @@ impl MemoryHub {
         others.iter().for_each(|sender| sender.link(incarnation, Link::Down));
     }
 
-    /// Frames that faults kept from their receivers, since the start.
+    /// Frames that faults have dropped since the start.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.state.lock().dropped
     }
 }
 
-impl State {
-    /// Who gets the next frame of a node, of those it is for.
+impl HubState {
+    /// The receivers of the node's next frame, without those whose fault drops it.
     fn receivers(
         &mut self,
         from: Incarnation,
         to: Address,
-    ) -> Result<Vec<IntakeSender>, TransportError> {
+    ) -> Result<Vec<IngressSender>, TransportError> {
         let Self { nodes, faults, dropped } = self;
         if !nodes.contains_key(&from) {
             return Err(TransportError::Closed);
@@ -138,7 +136,7 @@ impl State {
         };
         let mut receivers = Vec::new();
         for (node, sender) in nodes.iter().filter(|(node, _)| is_for(**node)) {
-            if faults.get_mut(&(from, *node)).is_some_and(Fault::takes) {
+            if faults.get_mut(&(from, *node)).is_some_and(Fault::drops_next) {
                 *dropped += 1;
             } else {
                 receivers.push(sender.clone());
@@ -153,14 +151,14 @@ impl State {
 }
 
 impl Fault {
-    /// Whether the next frame of the way is dropped.
-    fn takes(&mut self) -> bool {
-        self.cut || self.loss.as_mut().is_some_and(Loss::takes)
+    /// Whether the fault drops the next frame.
+    fn drops_next(&mut self) -> bool {
+        self.cut || self.loss.as_mut().is_some_and(Loss::drops_next)
     }
 }
 
 impl Loss {
-    fn takes(&mut self) -> bool {
+    fn drops_next(&mut self) -> bool {
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.random;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -178,19 +176,19 @@ pub struct MemoryBus {
 
 impl Bus for MemoryBus {
     fn put(&self, to: Address, _channel: Channel, frame: Bytes) -> Result<(), TransportError> {
-        // Handing over is work: not under the lock of the hub.
+        // Receivers handle the frame in this call: not under the lock of the hub.
         let receivers = self.hub.state.lock().receivers(self.incarnation, to)?;
         receivers.iter().for_each(|sender| sender.frame(frame.clone()));
         Ok(())
     }
 
-    fn is_instant(&self) -> bool {
+    fn is_synchronous(&self) -> bool {
         true
     }
 
-    fn expect(&self, _peer: Incarnation) {}
+    fn peer_joined(&self, _peer: Incarnation) {}
 
-    fn forget(&self, _peer: Incarnation, _for_good: bool) {}
+    fn peer_left(&self, _peer: Incarnation, _for_good: bool) {}
 
     fn close(&self) -> BusFuture<'_> {
         self.hub.close(self.incarnation);
@@ -207,24 +205,24 @@ impl Drop for MemoryBus {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Intake;
-    use crate::intake::Arrival;
+    use crate::IngressQueue;
+    use crate::ingress::Arrival;
 
     const A: Incarnation = Incarnation([1; 16]);
     const B: Incarnation = Incarnation([2; 16]);
 
-    fn join(hub: &MemoryHub, incarnation: Incarnation) -> (MemoryBus, Intake) {
-        let (sender, intake) = Intake::new();
-        (hub.join(incarnation, sender), intake)
+    fn join(hub: &MemoryHub, incarnation: Incarnation) -> (MemoryBus, IngressQueue) {
+        let (sender, ingress) = IngressQueue::new();
+        (hub.join(incarnation, sender), ingress)
     }
 
-    /// What came, a word each.
-    fn arrived(intake: &mut Intake) -> Vec<String> {
+    /// The arrivals, one word each.
+    fn arrived(ingress: &mut IngressQueue) -> Vec<String> {
         let word = |arrival| match arrival {
             Arrival::Frame(frame) => String::from_utf8_lossy(&frame).into_owned(),
             Arrival::Link(_, link) => format!("{link:?}"),
         };
-        std::iter::from_fn(|| intake.pop().map(word)).collect()
+        std::iter::from_fn(|| ingress.pop().map(word)).collect()
     }
 
     fn put(bus: &MemoryBus, frame: &str) {
@@ -232,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_of_one_way_drops_silently_and_a_heal_is_told_at_its_end() {
+    fn a_cut_direction_drops_silently_and_its_receiver_sees_the_heal() {
         let hub = MemoryHub::new();
         let ((a, mut to_a), (b, mut to_b)) = (join(&hub, A), join(&hub, B));
         assert_eq!((arrived(&mut to_a), arrived(&mut to_b)), (words("Up"), words("Up")));
@@ -248,14 +246,14 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_made_before_its_ends_join_holds_and_is_forgotten_when_one_leaves() {
+    fn a_cut_set_before_the_nodes_join_holds_until_one_leaves() {
         let hub = MemoryHub::new();
         hub.cut(A, B);
         let (_b, mut to_b) = join(&hub, B);
         let (a, mut to_a) = join(&hub, A);
         put(&a, "lost");
         assert_eq!((arrived(&mut to_a), arrived(&mut to_b)), (words("Up"), vec![]));
-        // Its link closes unheard, too.
+        // A cut direction hides the end of the link too.
         hub.close(A);
         assert!(arrived(&mut to_b).is_empty());
         let put_after = a.put(Address::All, Channel::Control, Bytes::new());
@@ -266,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_loses_the_same_frames_each_time_about_as_many_as_asked_for() {
+    fn a_seed_drops_the_same_frames_each_time_at_about_the_given_rate() {
         let fates = |percent, seed| {
             let hub = MemoryHub::new();
             let ((a, _to_a), (_b, mut to_b)) = (join(&hub, A), join(&hub, B));

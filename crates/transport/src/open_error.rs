@@ -1,10 +1,10 @@
-//! What to do where a session of Zenoh does not open, by the words of Zenoh, which has no kinds of
-//! errors.
+//! Advice for the operator when a Zenoh session does not open. Zenoh has no error kinds, so the
+//! advice is chosen by words of the error text.
 
 use crate::TransportError;
 
-/// Words of Zenoh or the system, all of which an error has, and what to do. The first that fits
-/// counts: a place of the configuration before a cause.
+/// Words that must all occur in the error text, and the advice. The first match counts, so settings
+/// are listed before general causes.
 const HINTS: [(&[&str], &str); 13] = [
     (&["access control not enabled"], "; mend `access_control`, or set `enabled: false` there"),
     (&["'qos' and 'lowlatency'"], "; take `transport.unicast.lowlatency` out"),
@@ -46,10 +46,10 @@ const HINTS: [(&[&str], &str); 13] = [
     (&["multicast"], MULTICAST),
     (&["no such device"], MULTICAST),
 ];
-const MULTICAST: &str = "; check `scouting.multicast.interface` and that the interface is up, or set \
-     `scouting.multicast.enabled` to false and name the others in `connect.endpoints`";
+const MULTICAST: &str = "; check `scouting.multicast.interface` and that the interface is up, or \
+     set `scouting.multicast.enabled` to false and name the other nodes in `connect.endpoints`";
 
-/// `why` is what Zenoh said, without secrets.
+/// `why` is Zenoh's error text, without secrets.
 pub(crate) fn open_error(why: String) -> TransportError {
     let lower = why.to_lowercase();
     let fits = |words: &[&str]| words.iter().all(|word| lower.contains(word));
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_is_blamed_on_the_setting_that_it_is_of() {
+    fn an_error_names_the_setting_that_caused_it() {
         for (why, hint) in [
             (
                 "Can not create a new TCP listener bound to tcp/127.0.0.1:7461#iface=nope: [Os { \

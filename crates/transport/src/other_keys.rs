@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// When this node last heard a node of its cluster that has another cluster key: a frame that no
-/// key opens, a message of discovery that no key signed, or a connection at the gate without a
-/// key in common. A clone is the same.
+/// When this node last received a sign of a node of its cluster with another cluster key: a frame
+/// that no key opens, a discovery message that no key signed, or a gate connection without a common
+/// key. Clones share the state.
 ///
-/// A stranger can say so, too; it decides nothing but what the operator is told.
+/// Anyone can forge such a sign, so it only serves warnings to the operator.
 #[derive(Debug, Clone)]
 pub struct OtherKeys {
     begun: Instant,
-    /// Milliseconds since then, and one; 0 for never.
+    /// Milliseconds since `begun` plus one; 0 means never.
     last: Arc<AtomicU64>,
 }
 
@@ -23,13 +23,13 @@ impl Default for OtherKeys {
 }
 
 impl OtherKeys {
-    /// One was heard now.
+    /// Records such a sign now.
     pub fn note(&self) {
         let millis = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
         self.last.store(millis + 1, Ordering::Relaxed);
     }
 
-    /// How long ago one was heard.
+    /// Time since the last sign.
     #[must_use]
     pub fn heard_ago(&self) -> Option<Duration> {
         let last = self.last.load(Ordering::Relaxed).checked_sub(1)?;

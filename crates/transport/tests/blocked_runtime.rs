@@ -1,4 +1,5 @@
-//! A node whose host blocks all workers of its tokio runtime stays a member, and sees the others.
+//! A node whose host blocks all workers of its tokio runtime stays a member, and sees the other
+//! nodes.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
@@ -16,11 +17,11 @@ use plain::Plain;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{Instant, sleep, timeout};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 /// Longer than a silent node stays a member.
 const BLOCKED: Duration = Duration::from_secs(5);
 
-/// A bus that is not instant, as those over a network.
+/// A bus that is not synchronous, like those over a network.
 struct Networked(MemoryBus);
 
 impl Bus for Networked {
@@ -28,9 +29,9 @@ impl Bus for Networked {
         self.0.put(to, channel, frame)
     }
 
-    fn expect(&self, _peer: Incarnation) {}
+    fn peer_joined(&self, _peer: Incarnation) {}
 
-    fn forget(&self, _peer: Incarnation, _for_good: bool) {}
+    fn peer_left(&self, _peer: Incarnation, _for_good: bool) {}
 
     fn close(&self) -> BusFuture<'_> {
         self.0.close()
@@ -38,9 +39,9 @@ impl Bus for Networked {
 }
 
 #[derive(Clone)]
-struct Tell(mpsc::Sender<String>);
+struct OutputSender(mpsc::Sender<String>);
 
-impl Sink for Tell {
+impl Sink for OutputSender {
     fn take(&mut self, output: Output) {
         let text = match output {
             Output::Joined(_) => "joined".to_owned(),
@@ -48,28 +49,28 @@ impl Sink for Tell {
             Output::Deliver { .. } => "event".to_owned(),
             _ => return,
         };
-        let _nobody_listens_any_more = self.0.send(text);
+        let _receiver_may_be_gone = self.0.send(text);
     }
 
-    fn stood_still(&mut self, stall: Duration) {
-        let _nobody_listens_any_more = self.0.send(format!("stood still for {stall:?}"));
+    fn process_stalled(&mut self, stall: Duration) {
+        let _receiver_may_be_gone = self.0.send(format!("stalled for {stall:?}"));
     }
 }
 
-impl DirectSink for Tell {
+impl DirectSink for OutputSender {
     fn take_direct(&mut self, _from: Incarnation, body: Bytes) {
-        let _nobody_listens_any_more = self.0.send(String::from_utf8(body.to_vec()).unwrap());
+        let _receiver_may_be_gone = self.0.send(String::from_utf8(body.to_vec()).unwrap());
     }
 }
 
 struct Running {
     driver: Driver,
-    told: mpsc::Receiver<String>,
+    outputs: mpsc::Receiver<String>,
 }
 
 impl Running {
     fn next(&self) -> String {
-        self.told.recv_timeout(PATIENCE).unwrap()
+        self.outputs.recv_timeout(TIMEOUT).unwrap()
     }
 
     fn publish(&self) {
@@ -87,21 +88,22 @@ fn incarnation(n: u8) -> Incarnation {
     Incarnation(bytes)
 }
 
-fn drive(n: u8, bus: Arc<dyn Bus>, intake: Intake) -> Running {
+fn drive(n: u8, bus: Arc<dyn Bus>, ingress: IngressQueue) -> Running {
     let identity = Identity::new(format!("n{n}").parse().unwrap(), incarnation(n), 1);
     let node = Endpoint::new(identity, Settings::default(), Time::default());
-    let codec = (Arc::new(Plain) as Arc<dyn Seal>, Box::new(Plain) as Box<dyn Open>);
-    let (tell, told) = mpsc::channel();
-    let (settings, now, sink) = (Settings::default(), Instant::now(), Tell(tell));
+    let codec =
+        (Arc::new(Plain) as Arc<dyn FrameEncoder>, Box::new(Plain) as Box<dyn FrameDecoder>);
+    let (sender, outputs) = mpsc::channel();
+    let (settings, now, sink) = (Settings::default(), Instant::now(), OutputSender(sender));
     let sinks = |_| (sink.clone(), sink);
-    let driver = Driver::start(node, settings, now, bus, intake, codec, sinks).unwrap();
-    Running { driver, told }
+    let driver = Driver::start(node, settings, now, bus, ingress, codec, sinks).unwrap();
+    Running { driver, outputs }
 }
 
 fn over_memory(hub: &MemoryHub, n: u8) -> Running {
-    let (sender, intake) = Intake::new();
+    let (sender, ingress) = IngressQueue::new();
     let bus = Networked(hub.join(incarnation(n), sender));
-    drive(n, Arc::new(bus), intake)
+    drive(n, Arc::new(bus), ingress)
 }
 
 async fn over_zenoh(port: u16, n: u8) -> Running {
@@ -111,13 +113,13 @@ async fn over_zenoh(port: u16, n: u8) -> Running {
     );
     let coordinator = Coordinator::parse(&text).unwrap();
     let Backend::Zenoh(settings) = coordinator.backend() else { panic!() };
-    let (sender, intake) = Intake::new();
+    let (sender, ingress) = IngressQueue::new();
     let keys = KeySpace::new("blocked").unwrap();
     let bus = ZenohBus::open(settings, keys, incarnation(n), sender, None).await.unwrap();
-    drive(n, Arc::new(bus), intake)
+    drive(n, Arc::new(bus), ingress)
 }
 
-/// Two nodes that know each other; `block` holds up the runtime of the second.
+/// Two nodes that know each other; `block` blocks the runtime of the second.
 fn both_stay(ours: &Runtime, free: &Running, held: &Running, block: impl FnOnce()) {
     assert_eq!([free.next(), held.next()], ["joined", "joined"]);
     block();
@@ -129,14 +131,14 @@ fn both_stay(ours: &Runtime, free: &Running, held: &Running, block: impl FnOnce(
     free.driver.send_direct(to_free.expect("a member"), "for you".into()).unwrap();
     held.driver.send_direct(to_held.expect("a member"), "for you".into()).unwrap();
     for node in [free, held] {
-        let mut told = [node.next(), node.next()];
-        told.sort();
-        assert_eq!(told, ["event", "for you"]);
+        let mut outputs = [node.next(), node.next()];
+        outputs.sort();
+        assert_eq!(outputs, ["event", "for you"]);
     }
 }
 
 #[test]
-fn on_a_current_thread_runtime_that_nobody_polls() {
+fn a_node_on_a_runtime_that_nobody_polls_stays_a_member() {
     let (ours, hub) = (Runtime::new().unwrap(), MemoryHub::new());
     let theirs = Builder::new_current_thread().enable_all().build().unwrap();
     let free = ours.block_on(async { over_memory(&hub, 1) });
@@ -147,7 +149,7 @@ fn on_a_current_thread_runtime_that_nobody_polls() {
                 sleep(Duration::from_millis(10)).await;
             }
         };
-        timeout(PATIENCE, met).await.unwrap();
+        timeout(TIMEOUT, met).await.unwrap();
     });
     both_stay(&ours, &free, &held, || {});
     ours.block_on(free.driver.shutdown());
@@ -155,7 +157,7 @@ fn on_a_current_thread_runtime_that_nobody_polls() {
 }
 
 #[test]
-fn on_two_workers_that_are_blocked_over_zenoh() {
+fn a_node_whose_workers_are_blocked_stays_a_member_over_zenoh() {
     let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let two = || Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let (ours, theirs) = (two(), two());

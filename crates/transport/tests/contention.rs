@@ -1,7 +1,7 @@
-//! Many publishers, hot lanes, inputs from every side at once: order holds, and no
-//! event waits for another to be noticed.
+//! Many publishers, hot lanes, and inputs from all sides at once: order holds, and no event waits
+//! for another event before it is handled.
 //!
-//! `MAILMESH_ROUNDS` repeats each test, to hunt races beside other load.
+//! `MAILMESH_ROUNDS` repeats each test, to find races under other load.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
@@ -20,52 +20,52 @@ use plain::Plain;
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 fn rounds() -> usize {
     std::env::var("MAILMESH_ROUNDS").ok().map_or(3, |rounds| rounds.parse().unwrap())
 }
 
-/// What a node's sink was told, and a gate that holds the sink.
+/// The outputs of a node's sink, and a gate that blocks the sink.
 #[derive(Default)]
-struct Told {
+struct Recorder {
     outputs: Mutex<Vec<Output>>,
-    told: Condvar,
-    gate: Mutex<()>,
+    changed: Condvar,
+    sink_gate: Mutex<()>,
     in_sink: AtomicBool,
 }
 
 #[derive(Clone)]
-struct Tell(Arc<Told>);
+struct RecordingSink(Arc<Recorder>);
 
-impl Sink for Tell {
+impl Sink for RecordingSink {
     fn take(&mut self, output: Output) {
         self.0.in_sink.store(true, Ordering::SeqCst);
-        drop(self.0.gate.lock().unwrap());
+        drop(self.0.sink_gate.lock().unwrap());
         self.0.in_sink.store(false, Ordering::SeqCst);
         self.0.outputs.lock().unwrap().push(output);
-        self.0.told.notify_all();
+        self.0.changed.notify_all();
     }
 }
 
-impl DirectSink for Tell {
+impl DirectSink for RecordingSink {
     fn take_direct(&mut self, from: Incarnation, body: Bytes) {
         self.take(Output::Direct { from, body });
     }
 }
 
-impl Told {
-    /// Waits until `done` finds what it wants in all that was told.
+impl Recorder {
+    /// Waits until `done` returns a result for all outputs so far.
     fn until<R>(&self, what: &str, mut done: impl FnMut(&[Output]) -> Option<R>) -> R {
-        let deadline = std::time::Instant::now() + PATIENCE;
+        let deadline = std::time::Instant::now() + TIMEOUT;
         let mut outputs = self.outputs.lock().unwrap();
         loop {
             if let Some(result) = done(&outputs) {
                 return result;
             }
             let left = deadline.saturating_duration_since(std::time::Instant::now());
-            assert!(!left.is_zero(), "in vain: {what}; {} outputs", outputs.len());
-            outputs = self.told.wait_timeout(outputs, left).unwrap().0;
+            assert!(!left.is_zero(), "timed out waiting for {what}; {} outputs", outputs.len());
+            outputs = self.changed.wait_timeout(outputs, left).unwrap().0;
         }
     }
 
@@ -75,7 +75,7 @@ impl Told {
         });
     }
 
-    /// Waits for `count` events of a lane; their bodies, one after another.
+    /// Waits for `count` events of a lane. Returns their concatenated bodies.
     fn events(&self, lane: Lane, count: u64) -> Vec<u8> {
         self.until(&format!("{count} events"), |outputs| {
             let (mut next, mut all) = (1, Vec::new());
@@ -95,15 +95,15 @@ impl Told {
     }
 }
 
-fn start(hub: &MemoryHub, n: u8) -> (Driver, Arc<Told>) {
+fn start(hub: &MemoryHub, n: u8) -> (Driver, Arc<Recorder>) {
     let incarnation = Incarnation([n; 16]);
     let name = format!("n{n}").parse().unwrap();
-    let (sender, intake) = Intake::new();
+    let (sender, ingress) = IngressQueue::new();
     let bus = Networked(hub.join(incarnation, sender));
-    start_over(Arc::new(bus), intake, incarnation, name)
+    start_over(Arc::new(bus), ingress, incarnation, name)
 }
 
-/// A bus for which events gather, as those over a network.
+/// A bus for which events are batched, as over a network.
 struct Networked(MemoryBus);
 
 impl Bus for Networked {
@@ -111,9 +111,9 @@ impl Bus for Networked {
         self.0.put(to, channel, frame)
     }
 
-    fn expect(&self, _peer: Incarnation) {}
+    fn peer_joined(&self, _peer: Incarnation) {}
 
-    fn forget(&self, _peer: Incarnation, _for_good: bool) {}
+    fn peer_left(&self, _peer: Incarnation, _for_good: bool) {}
 
     fn close(&self) -> BusFuture<'_> {
         self.0.close()
@@ -122,18 +122,19 @@ impl Bus for Networked {
 
 fn start_over(
     bus: Arc<dyn Bus>,
-    intake: Intake,
+    ingress: IngressQueue,
     incarnation: Incarnation,
     name: NodeName,
-) -> (Driver, Arc<Told>) {
-    let told = Arc::<Told>::default();
+) -> (Driver, Arc<Recorder>) {
+    let recorder = Arc::<Recorder>::default();
     let identity = Identity::new(name, incarnation, 1);
     let node = Endpoint::new(identity, Settings::default(), Time::default());
-    let codec = (Arc::new(Plain) as Arc<dyn Seal>, Box::new(Plain) as Box<dyn Open>);
-    let (settings, sink) = (Settings::default(), Tell(told.clone()));
+    let codec =
+        (Arc::new(Plain) as Arc<dyn FrameEncoder>, Box::new(Plain) as Box<dyn FrameDecoder>);
+    let (settings, sink) = (Settings::default(), RecordingSink(recorder.clone()));
     let sinks = |_| (sink.clone(), sink);
-    let driver = Driver::start(node, settings, Instant::now(), bus, intake, codec, sinks);
-    (driver.unwrap(), told)
+    let driver = Driver::start(node, settings, Instant::now(), bus, ingress, codec, sinks);
+    (driver.unwrap(), recorder)
 }
 
 fn publish(runtime: &Runtime, driver: &Driver, lane: Lane, event: [u8; 8]) {
@@ -147,7 +148,7 @@ fn publish(runtime: &Runtime, driver: &Driver, lane: Lane, event: [u8; 8]) {
     }
 }
 
-/// Who published an event, and its place among what that thread published.
+/// An event: the thread that published it, and its number in that thread.
 fn event(thread: u32, number: u32) -> [u8; 8] {
     (u64::from(thread) << 32 | u64::from(number)).to_be_bytes()
 }
@@ -161,7 +162,7 @@ fn many_publishers_on_hot_lanes_keep_their_order_and_lose_nothing() {
     for _ in 0..rounds() {
         let hub = MemoryHub::new();
         let nodes: Vec<_> = (1..=3).map(|n| start(&hub, n)).collect();
-        nodes.iter().for_each(|(_, told)| told.joined());
+        nodes.iter().for_each(|(_, recorder)| recorder.joined());
         std::thread::scope(|scope| {
             for thread in 0..THREADS {
                 for (driver, _) in &nodes[..2] {
@@ -175,8 +176,8 @@ fn many_publishers_on_hot_lanes_keep_their_order_and_lose_nothing() {
                 }
             }
         });
-        let told = &nodes[2].1;
-        told.until("all events", |outputs| {
+        let recorder = &nodes[2].1;
+        recorder.until("all events", |outputs| {
             let mut last = std::collections::BTreeMap::new();
             let mut count = 0;
             for output in outputs {
@@ -208,9 +209,9 @@ fn the_last_event_of_a_burst_arrives_without_another() {
     let _guard = runtime.enter();
     for _ in 0..rounds() {
         let hub = MemoryHub::new();
-        let ((a, a_told), (b, b_told)) = (start(&hub, 1), start(&hub, 2));
-        a_told.joined();
-        b_told.joined();
+        let ((a, a_recorder), (b, b_recorder)) = (start(&hub, 1), start(&hub, 2));
+        a_recorder.joined();
+        b_recorder.joined();
         let mut sent = [0, 0];
         for burst in 0..48 {
             // From one event, which its publisher sends, to enough for a hot lane.
@@ -219,8 +220,8 @@ fn the_last_event_of_a_burst_arrives_without_another() {
                 sent[lane.index()] += 1;
                 publish(&runtime, &a, lane, event(0, sent[lane.index()]));
             }
-            // Silence until it is there.
-            b_told.events(lane, sent[lane.index()].into());
+            // Publish nothing more until it has arrived.
+            b_recorder.events(lane, sent[lane.index()].into());
         }
         runtime.block_on(async {
             a.shutdown().await;
@@ -230,38 +231,38 @@ fn the_last_event_of_a_burst_arrives_without_another() {
 }
 
 #[test]
-fn what_comes_while_the_receiving_side_is_held_is_left_to_its_holder() {
+fn arrivals_during_a_blocked_sink_are_handled_by_its_holder() {
     let runtime = Runtime::new().unwrap();
     let _guard = runtime.enter();
     for _ in 0..rounds() {
         let hub = MemoryHub::new();
-        let ((a, a_told), (b, b_told), (c, c_told)) =
+        let ((a, a_recorder), (b, b_recorder), (c, c_recorder)) =
             (start(&hub, 1), start(&hub, 2), start(&hub, 3));
-        for told in [&a_told, &b_told, &c_told] {
-            told.joined();
+        for recorder in [&a_recorder, &b_recorder, &c_recorder] {
+            recorder.joined();
         }
-        c_told.until("two peers", |outputs| {
+        c_recorder.until("two peers", |outputs| {
             let joined = outputs.iter().filter(|o| matches!(o, Output::Joined(_))).count();
             (joined == 2).then_some(())
         });
         std::thread::scope(|scope| {
-            let gate = c_told.gate.lock().unwrap();
-            // One of a's threads, or c's task, is now caught in c's sink ...
+            let sink_gate = c_recorder.sink_gate.lock().unwrap();
+            // One of a's threads, or c's task, is now blocked in c's sink ...
             scope.spawn(|| publish(&runtime, &a, Lane::Urgent, event(1, 1)));
-            while !c_told.in_sink.load(Ordering::SeqCst) {
+            while !c_recorder.in_sink.load(Ordering::SeqCst) {
                 std::thread::yield_now();
             }
-            // ... and b, which puts as much as it likes, is not.
+            // ... and b, which puts many events, is not blocked.
             for number in 1..=500 {
                 publish(&runtime, &b, Lane::Events, event(2, number));
             }
-            b_told.events(Lane::Urgent, 1);
-            a_told.events(Lane::Events, 500);
-            drop(gate);
+            b_recorder.events(Lane::Urgent, 1);
+            a_recorder.events(Lane::Events, 500);
+            drop(sink_gate);
         });
-        let events = c_told.events(Lane::Events, 500);
+        let events = c_recorder.events(Lane::Events, 500);
         assert_eq!(events.len(), 500 * 8);
-        c_told.events(Lane::Urgent, 1);
+        c_recorder.events(Lane::Urgent, 1);
         runtime.block_on(async {
             for driver in [a, b, c] {
                 driver.shutdown().await;
@@ -270,7 +271,7 @@ fn what_comes_while_the_receiving_side_is_held_is_left_to_its_holder() {
     }
 }
 
-/// A bus that takes a frame only when it is told to.
+/// A bus that accepts an event frame only with a permit.
 struct Slow {
     inner: MemoryBus,
     permits: Mutex<mpsc::Receiver<()>>,
@@ -279,14 +280,14 @@ struct Slow {
 impl Bus for Slow {
     fn put(&self, to: Address, channel: Channel, frame: Bytes) -> Result<(), TransportError> {
         if let Channel::Lane(_) = channel {
-            let _open_for_ever = self.permits.lock().unwrap().recv();
+            let _closed_means_unlimited = self.permits.lock().unwrap().recv();
         }
         self.inner.put(to, channel, frame)
     }
 
-    fn expect(&self, _peer: Incarnation) {}
+    fn peer_joined(&self, _peer: Incarnation) {}
 
-    fn forget(&self, _peer: Incarnation, _for_good: bool) {}
+    fn peer_left(&self, _peer: Incarnation, _for_good: bool) {}
 
     fn close(&self) -> BusFuture<'_> {
         self.inner.close()
@@ -294,24 +295,24 @@ impl Bus for Slow {
 }
 
 #[test]
-fn a_lane_that_is_not_emptied_says_full_and_publishers_wait_for_room() {
+fn a_full_lane_refuses_events_and_publishers_wait_for_room() {
     let runtime = Runtime::new().unwrap();
     let _guard = runtime.enter();
     let hub = MemoryHub::new();
-    let (b, b_told) = start(&hub, 2);
-    let (sender, intake) = Intake::new();
+    let (b, b_recorder) = start(&hub, 2);
+    let (sender, ingress) = IngressQueue::new();
     let incarnation = Incarnation([1; 16]);
     let (permit, permits) = mpsc::channel();
     let bus = Slow { inner: hub.join(incarnation, sender), permits: Mutex::new(permits) };
-    let (a, a_told) = start_over(Arc::new(bus), intake, incarnation, "n1".parse().unwrap());
-    a_told.joined();
-    b_told.joined();
+    let (a, a_recorder) = start_over(Arc::new(bus), ingress, incarnation, "n1".parse().unwrap());
+    a_recorder.joined();
+    b_recorder.joined();
     let large = |body: &mut Vec<u8>| {
         body.extend([7; 8 * 1024]);
         Ok::<(), ()>(())
     };
     std::thread::scope(|scope| {
-        // Caught in its put, as the sending thread of a slow link.
+        // Blocked in its put, like the sending thread of a slow link.
         scope.spawn(|| a.try_publish(Lane::Events, large).unwrap());
         while a.positions() == [0, 0] {
             std::thread::yield_now();
@@ -322,7 +323,7 @@ fn a_lane_that_is_not_emptied_says_full_and_publishers_wait_for_room() {
         }
         assert_eq!(a.try_publish(Lane::Events, large), Err(PublishError::Full));
         assert!((1 << 20..2 << 20).contains(&a.counters().waiting_bytes));
-        // The other lane is not in its way, nor are waiting publishers lost.
+        // The other lane is not affected, and no waiting publisher is lost.
         let waiting: Vec<_> = (0..4)
             .map(|_| scope.spawn(|| runtime.block_on(a.publish(Lane::Events, large))))
             .collect();
@@ -331,7 +332,7 @@ fn a_lane_that_is_not_emptied_says_full_and_publishers_wait_for_room() {
             waiting.join().unwrap().unwrap();
             taken += 1;
         }
-        let body = b_told.events(Lane::Events, taken);
+        let body = b_recorder.events(Lane::Events, taken);
         assert_eq!(body.len() as u64, taken * 8 * 1024);
     });
     runtime.block_on(async {
@@ -354,9 +355,9 @@ impl Bus for Faulty {
         self.inner.put(to, channel, frame)
     }
 
-    fn expect(&self, _peer: Incarnation) {}
+    fn peer_joined(&self, _peer: Incarnation) {}
 
-    fn forget(&self, _peer: Incarnation, _for_good: bool) {}
+    fn peer_left(&self, _peer: Incarnation, _for_good: bool) {}
 
     fn close(&self) -> BusFuture<'_> {
         self.inner.close()
@@ -364,25 +365,25 @@ impl Bus for Faulty {
 }
 
 #[test]
-fn a_lane_goes_on_after_a_panic_of_a_publisher_in_its_put() {
+fn a_lane_continues_after_a_publisher_panics_in_its_put() {
     let runtime = Runtime::new().unwrap();
     let _guard = runtime.enter();
     let hub = MemoryHub::new();
-    let (b, b_told) = start(&hub, 2);
-    let (sender, intake) = Intake::new();
+    let (b, b_recorder) = start(&hub, 2);
+    let (sender, ingress) = IngressQueue::new();
     let (incarnation, panics) = (Incarnation([1; 16]), Arc::<AtomicBool>::default());
     let bus = Faulty { inner: hub.join(incarnation, sender), panics: panics.clone() };
-    let (a, a_told) = start_over(Arc::new(bus), intake, incarnation, "n1".parse().unwrap());
-    a_told.joined();
-    b_told.joined();
+    let (a, a_recorder) = start_over(Arc::new(bus), ingress, incarnation, "n1".parse().unwrap());
+    a_recorder.joined();
+    b_recorder.joined();
     for (round, lane) in Lane::ALL.into_iter().enumerate() {
         panics.store(true, Ordering::SeqCst);
         let publish_one = || publish(&runtime, &a, lane, event(0, 1));
         let publishing = catch_unwind(AssertUnwindSafe(publish_one));
-        assert!(publishing.is_err(), "the publisher is told, round {round}");
+        assert!(publishing.is_err(), "the publisher panics, round {round}");
         publish(&runtime, &a, lane, event(0, 2));
-        // The first is repaired: its frame had its numbers.
-        assert_eq!(b_told.events(lane, 2), [event(0, 1), event(0, 2)].concat());
+        // The first event is repaired: its frame was numbered before the panic.
+        assert_eq!(b_recorder.events(lane, 2), [event(0, 1), event(0, 2)].concat());
     }
     assert!(a.is_running());
     runtime.block_on(async {

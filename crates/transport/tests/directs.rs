@@ -1,4 +1,4 @@
-//! Direct messages may ask for much work: events do not wait for it.
+//! Events do not wait for direct messages, which may cause much work.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
@@ -17,17 +17,17 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 /// First byte of a direct message of [`Plain`].
 const DIRECT: u8 = 3;
 
-/// A bus that notes when it has put a direct message.
-struct Noting {
+/// A bus that records whether it has put a direct message.
+struct RecordingBus {
     inner: MemoryBus,
     has_put_direct: Arc<AtomicBool>,
 }
 
-impl Bus for Noting {
+impl Bus for RecordingBus {
     fn put(&self, to: Address, channel: Channel, frame: Bytes) -> Result<(), TransportError> {
         let is_direct = frame[0] == DIRECT;
         let put = self.inner.put(to, channel, frame);
@@ -35,28 +35,28 @@ impl Bus for Noting {
         put
     }
 
-    fn is_instant(&self) -> bool {
+    fn is_synchronous(&self) -> bool {
         true
     }
 
-    fn expect(&self, _peer: Incarnation) {}
+    fn peer_joined(&self, _peer: Incarnation) {}
 
-    fn forget(&self, _peer: Incarnation, _for_good: bool) {}
+    fn peer_left(&self, _peer: Incarnation, _for_good: bool) {}
 
     fn close(&self) -> BusFuture<'_> {
         self.inner.close()
     }
 }
 
-struct Tell(mpsc::UnboundedSender<Output>);
+struct OutputSender(mpsc::UnboundedSender<Output>);
 
-impl Sink for Tell {
+impl Sink for OutputSender {
     fn take(&mut self, output: Output) {
-        let _nobody_listens_any_more = self.0.send(output);
+        let _receiver_may_be_gone = self.0.send(output);
     }
 }
 
-/// Takes a direct message, and does not return before its gate opens.
+/// Receives a direct message, and does not return before its gate opens.
 struct Work {
     began: mpsc::UnboundedSender<Output>,
     gate: Arc<Mutex<()>>,
@@ -64,7 +64,7 @@ struct Work {
 
 impl DirectSink for Work {
     fn take_direct(&mut self, from: Incarnation, body: Bytes) {
-        let _nobody_listens_any_more = self.began.send(Output::Direct { from, body });
+        let _receiver_may_be_gone = self.began.send(Output::Direct { from, body });
         drop(self.gate.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
@@ -72,7 +72,7 @@ impl DirectSink for Work {
 struct Running {
     driver: Driver,
     outputs: mpsc::UnboundedReceiver<Output>,
-    /// Holds up who takes direct messages.
+    /// Blocks the sink of direct messages.
     gate: Arc<Mutex<()>>,
     has_put_direct: Arc<AtomicBool>,
 }
@@ -80,7 +80,7 @@ struct Running {
 impl Running {
     async fn until(&mut self, what: &str, mut is_it: impl FnMut(&Output) -> bool) {
         let found = async { while !is_it(&self.outputs.recv().await.unwrap()) {} };
-        timeout(PATIENCE, found).await.unwrap_or_else(|_| panic!("in vain: {what}"));
+        timeout(TIMEOUT, found).await.unwrap_or_else(|_| panic!("timed out waiting for {what}"));
     }
 
     async fn joined(&mut self) {
@@ -94,23 +94,24 @@ impl Running {
 
 fn start(hub: &MemoryHub, n: u8) -> Running {
     let incarnation = Incarnation([n; 16]);
-    let (sender, intake) = Intake::new();
+    let (sender, ingress) = IngressQueue::new();
     let has_put_direct = Arc::<AtomicBool>::default();
     let inner = hub.join(incarnation, sender);
-    let bus = Arc::new(Noting { inner, has_put_direct: has_put_direct.clone() });
+    let bus = Arc::new(RecordingBus { inner, has_put_direct: has_put_direct.clone() });
     let identity = Identity::new(format!("n{n}").parse().unwrap(), incarnation, 1);
     let node = Endpoint::new(identity, Settings::default(), Time::default());
-    let codec = (Arc::new(Plain) as Arc<dyn Seal>, Box::new(Plain) as Box<dyn Open>);
-    let (tell, outputs) = mpsc::unbounded_channel();
+    let codec =
+        (Arc::new(Plain) as Arc<dyn FrameEncoder>, Box::new(Plain) as Box<dyn FrameDecoder>);
+    let (output_sender, outputs) = mpsc::unbounded_channel();
     let (settings, now) = (Settings::default(), Instant::now());
     let gate = Arc::<Mutex<()>>::default();
-    let work = Work { began: tell.clone(), gate: gate.clone() };
-    let sinks = |_| (Tell(tell), work);
-    let driver = Driver::start(node, settings, now, bus, intake, codec, sinks).unwrap();
+    let work = Work { began: output_sender.clone(), gate: gate.clone() };
+    let sinks = |_| (OutputSender(output_sender), work);
+    let driver = Driver::start(node, settings, now, bus, ingress, codec, sinks).unwrap();
     Running { driver, outputs, gate, has_put_direct }
 }
 
-/// Publishes an event of `a`, once a direct message of `a` to `b` was put.
+/// Publishes an event of `a` after the bus has put a direct message from `a` to `b`.
 async fn a_direct_then_an_event(a: &Running, b: Incarnation) {
     a.driver.send_direct(b, "much work".into()).unwrap();
     let put = async {
@@ -118,7 +119,7 @@ async fn a_direct_then_an_event(a: &Running, b: Incarnation) {
             tokio::task::yield_now().await;
         }
     };
-    timeout(PATIENCE, put).await.unwrap();
+    timeout(TIMEOUT, put).await.unwrap();
     let encode = |body: &mut Vec<u8>| {
         body.extend([7; 16]);
         Ok::<(), ()>(())
@@ -127,7 +128,7 @@ async fn a_direct_then_an_event(a: &Running, b: Incarnation) {
 }
 
 #[test]
-fn events_are_handled_while_a_direct_message_waits_for_a_runtime_that_is_busy() {
+fn events_are_handled_while_a_direct_message_waits_for_a_busy_runtime() {
     let (ours, busy) = (Runtime::new().unwrap(), Builder::new_current_thread());
     let busy = { busy }.enable_all().build().unwrap();
     let hub = MemoryHub::new();
@@ -136,7 +137,7 @@ fn events_are_handled_while_a_direct_message_waits_for_a_runtime_that_is_busy() 
     busy.block_on(b.joined());
     ours.block_on(async {
         a.joined().await;
-        // From now on the runtime of b runs nothing.
+        // From now on b's runtime runs no task.
         a_direct_then_an_event(&a, Incarnation([2; 16])).await;
         b.event().await;
         drop(a);
@@ -145,7 +146,7 @@ fn events_are_handled_while_a_direct_message_waits_for_a_runtime_that_is_busy() 
 }
 
 #[test]
-fn events_are_handled_while_a_direct_message_is_worked_on() {
+fn events_are_handled_while_a_direct_message_is_processed() {
     let runtime = Runtime::new().unwrap();
     let hub = MemoryHub::new();
     let (mut a, mut b) = runtime.block_on(async { (start(&hub, 1), start(&hub, 2)) });

@@ -1,4 +1,4 @@
-//! Nodes driven over both buses, with frames that are only framed.
+//! Nodes driven over both buses, with unsealed frames.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
@@ -16,12 +16,12 @@ use plain::Plain;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 #[derive(Clone)]
-struct Collect(mpsc::UnboundedSender<Output>);
+struct CollectingSink(mpsc::UnboundedSender<Output>);
 
-impl Sink for Collect {
+impl Sink for CollectingSink {
     fn take(&mut self, output: Output) {
         if !matches!(output, Output::Tag { .. }) {
             let _receiver_may_be_gone = self.0.send(output);
@@ -29,31 +29,31 @@ impl Sink for Collect {
     }
 }
 
-impl DirectSink for Collect {
+impl DirectSink for CollectingSink {
     fn take_direct(&mut self, from: Incarnation, body: Bytes) {
         self.take(Output::Direct { from, body });
     }
 }
 
-/// Notes the members that it is told of.
-struct OpenForMembers(Arc<Mutex<Vec<Incarnation>>>);
+/// Records the members that it is notified of.
+struct MemberTrackingDecoder(Arc<Mutex<Vec<Incarnation>>>);
 
-impl Open for OpenForMembers {
-    fn open(&mut self, bytes: Bytes) -> Option<Opened> {
-        Plain.open(bytes)
+impl FrameDecoder for MemberTrackingDecoder {
+    fn decode(&mut self, bytes: Bytes) -> Option<DecodedFrame> {
+        Plain.decode(bytes)
     }
 
-    fn joined(&mut self, peer: Incarnation) {
+    fn peer_joined(&mut self, peer: Incarnation) {
         self.0.lock().unwrap().push(peer);
     }
 
-    fn left(&mut self, peer: Incarnation) {
+    fn peer_left(&mut self, peer: Incarnation) {
         self.0.lock().unwrap().retain(|member| *member != peer);
     }
 }
 
 struct Running {
-    /// Those that the opener of frames was told of.
+    /// The members that the decoder was notified of.
     members: Arc<Mutex<Vec<Incarnation>>>,
     driver: Driver,
     outputs: mpsc::UnboundedReceiver<Output>,
@@ -62,7 +62,7 @@ struct Running {
 
 impl Running {
     async fn next(&mut self) -> Output {
-        timeout(PATIENCE, self.outputs.recv()).await.expect("an output in time").unwrap()
+        timeout(TIMEOUT, self.outputs.recv()).await.expect("an output in time").unwrap()
     }
 
     async fn joined(&mut self) -> Incarnation {
@@ -83,12 +83,12 @@ impl Running {
 
 fn incarnation(n: u8) -> Incarnation {
     let mut bytes = [n; 16];
-    // Zenoh sessions of other tests in this process must not be mistaken for ours.
+    // Keeps the ids apart from Zenoh sessions of other test processes.
     bytes[..4].copy_from_slice(&std::process::id().to_be_bytes());
     Incarnation(bytes)
 }
 
-fn drive(n: u8, bus: Arc<dyn Bus>, intake: Intake) -> Running {
+fn drive(n: u8, bus: Arc<dyn Bus>, ingress: IngressQueue) -> Running {
     let (settings, start) = (Settings::default(), Instant::now());
     let name = format!("n{n}").parse().unwrap();
     let incarnation = incarnation(n);
@@ -99,21 +99,21 @@ fn drive(n: u8, bus: Arc<dyn Bus>, intake: Intake) -> Running {
     );
     let (sender, outputs) = mpsc::unbounded_channel();
     let members = Arc::<Mutex<Vec<Incarnation>>>::default();
-    let open = Box::new(OpenForMembers(members.clone()));
-    let codec = (Arc::new(Plain) as Arc<dyn Seal>, open as Box<dyn Open>);
-    let sink = Collect(sender);
+    let decoder = Box::new(MemberTrackingDecoder(members.clone()));
+    let codec = (Arc::new(Plain) as Arc<dyn FrameEncoder>, decoder as Box<dyn FrameDecoder>);
+    let sink = CollectingSink(sender);
     let sinks = |_| (sink.clone(), sink);
-    let driver = Driver::start(node, settings, start, bus, intake, codec, sinks).unwrap();
+    let driver = Driver::start(node, settings, start, bus, ingress, codec, sinks).unwrap();
     Running { members, driver, outputs, incarnation }
 }
 
 fn over_memory(hub: &MemoryHub, n: u8) -> Running {
-    let (sender, intake) = Intake::new();
+    let (sender, ingress) = IngressQueue::new();
     let bus = Arc::new(hub.join(incarnation(n), sender));
-    drive(n, bus, intake)
+    drive(n, bus, ingress)
 }
 
-/// Multicast scouting on the loopback, on a port of the test's own.
+/// Multicast scouting on the loopback interface, on a port of this test.
 fn loopback() -> ZenohSettings {
     let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let text = format!(
@@ -127,13 +127,13 @@ fn loopback() -> ZenohSettings {
 }
 
 async fn over_zenoh(settings: &ZenohSettings, cluster: &str, n: u8) -> Running {
-    let (sender, intake) = Intake::new();
+    let (sender, ingress) = IngressQueue::new();
     let keys = KeySpace::new(cluster).unwrap();
     let bus = ZenohBus::open(settings, keys, incarnation(n), sender, None).await.unwrap();
-    drive(n, Arc::new(bus), intake)
+    drive(n, Arc::new(bus), ingress)
 }
 
-/// Two nodes that meet, publish in both lanes, send to each other alone, and part.
+/// Two nodes that meet, publish in both lanes, send a direct message, and part.
 async fn meet_and_part(mut a: Running, mut b: Running) {
     assert_eq!(a.joined().await, b.incarnation);
     assert_eq!(b.joined().await, a.incarnation);
@@ -142,20 +142,20 @@ async fn meet_and_part(mut a: Running, mut b: Running) {
         a.publish(Lane::Events, &format!("e{i};"));
         a.publish(Lane::Urgent, &format!("u{i};"));
     }
-    let mut heard = [String::new(), String::new()];
+    let mut delivered = [String::new(), String::new()];
     let mut next = [1, 1];
     while next != [301, 301] {
         match b.next().await {
             Output::Deliver { from, lane, first, count, body } => {
                 assert_eq!((from, first), (a.incarnation, next[lane.index()]));
                 next[lane.index()] += u64::from(count);
-                heard[lane.index()] += std::str::from_utf8(&body).unwrap();
+                delivered[lane.index()] += std::str::from_utf8(&body).unwrap();
             }
             other => panic!("{other:?}"),
         }
     }
     let expected = |letter: char| (0..300).map(|i| format!("{letter}{i};")).collect::<String>();
-    assert_eq!(heard, [expected('u'), expected('e')]);
+    assert_eq!(delivered, [expected('u'), expected('e')]);
 
     b.driver.send_direct(a.incarnation, "for you".into()).unwrap();
     let direct = Output::Direct { from: b.incarnation, body: "for you".into() };
@@ -186,13 +186,12 @@ async fn nodes_meet_and_part_over_zenoh() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clusters_of_different_names_on_one_network_never_hear_each_other() {
+async fn clusters_of_different_names_never_receive_each_others_frames() {
     let settings = loopback();
     let mut a = over_zenoh(&settings, "one", 3).await;
     let mut b = over_zenoh(&settings, "other", 4).await;
     let mut c = over_zenoh(&settings, "one", 5).await;
-    // By the time a and c know each other and an event went between them, b had
-    // the same chances.
+    // When a and c know each other and have exchanged an event, b had the same opportunity.
     assert_eq!((a.joined().await, c.joined().await), (c.incarnation, a.incarnation));
     b.publish(Lane::Events, "from b");
     a.publish(Lane::Events, "from a");
@@ -210,7 +209,7 @@ async fn clusters_of_different_names_on_one_network_never_hear_each_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_vanishes_from_zenoh_is_noticed_within_a_second_or_so() {
+async fn a_node_that_vanishes_from_zenoh_is_declared_failed() {
     let settings = loopback();
     let (mut a, b) =
         (over_zenoh(&settings, "mail", 6).await, over_zenoh(&settings, "mail", 7).await);
@@ -225,20 +224,20 @@ async fn a_node_that_vanishes_from_zenoh_is_noticed_within_a_second_or_so() {
 }
 
 #[tokio::test]
-async fn a_current_thread_runtime_is_refused_with_the_remedy_not_a_panic() {
-    let (sender, _intake) = Intake::new();
+async fn a_current_thread_runtime_is_refused_with_a_remedy() {
+    let (sender, _intake) = IngressQueue::new();
     let keys = KeySpace::new("mail").unwrap();
     let error = ZenohBus::open(&loopback(), keys, incarnation(9), sender, None).await.unwrap_err();
     assert!(error.to_string().contains("worker_threads = 1"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_port_in_use_is_told_before_zenoh_starts() {
+async fn a_port_in_use_is_reported_before_zenoh_starts() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let text = format!("{{ listen: {{ endpoints: ['tcp/{}'] }} }}", taken.local_addr().unwrap());
     let coordinator = Coordinator::parse(&text).unwrap();
     let Backend::Zenoh(settings) = coordinator.backend() else { panic!() };
-    let (sender, _intake) = Intake::new();
+    let (sender, _intake) = IngressQueue::new();
     let keys = KeySpace::new("mail").unwrap();
     let error = ZenohBus::open(settings, keys, incarnation(8), sender, None).await.unwrap_err();
     assert!(error.to_string().contains("another process listens there"), "{error}");

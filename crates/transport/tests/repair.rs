@@ -1,4 +1,4 @@
-//! What is sent again costs few messages of the bus, and is not how events come.
+//! Retransmissions need few bus messages, and do not replace normal sending.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
@@ -17,10 +17,11 @@ use plain::Plain;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 const EVENTS: u64 = 1_000;
 
-/// A bus that loses the events to all while it is told to, and counts what goes to one.
+/// A bus that drops the events to all nodes while `loses` is set, and counts the messages to one
+/// node.
 struct Lossy {
     inner: MemoryBus,
     loses: AtomicBool,
@@ -37,25 +38,25 @@ impl Bus for Lossy {
         self.inner.put(to, channel, frame)
     }
 
-    fn expect(&self, _peer: Incarnation) {}
+    fn peer_joined(&self, _peer: Incarnation) {}
 
-    fn forget(&self, _peer: Incarnation, _for_good: bool) {}
+    fn peer_left(&self, _peer: Incarnation, _for_good: bool) {}
 
     fn close(&self) -> BusFuture<'_> {
         self.inner.close()
     }
 }
 
-/// A bus of which what goes to all waits in a short queue, as in that of a link, and is dropped
-/// when that is full.
+/// A bus with a short queue, like that of a link, for messages to all nodes. Messages are dropped
+/// when the queue is full.
 struct Narrow {
     inner: Arc<MemoryBus>,
     queue: SyncSender<(Channel, Bytes)>,
 }
 
-/// Frames in its queue.
+/// Frames in the queue.
 const QUEUE: usize = 8;
-/// How long it carries a frame.
+/// Transmission time of a frame.
 const PACE: Duration = Duration::from_micros(100);
 
 impl Narrow {
@@ -66,7 +67,7 @@ impl Narrow {
         Self { inner, queue }
     }
 
-    /// Until the queue is closed.
+    /// Carries frames until the queue is closed.
     fn carry(bus: &MemoryBus, waiting: &Receiver<(Channel, Bytes)>) {
         for (channel, frame) in waiting {
             std::thread::sleep(PACE);
@@ -84,9 +85,9 @@ impl Bus for Narrow {
         self.inner.put(to, channel, frame)
     }
 
-    fn expect(&self, _peer: Incarnation) {}
+    fn peer_joined(&self, _peer: Incarnation) {}
 
-    fn forget(&self, _peer: Incarnation, _for_good: bool) {}
+    fn peer_left(&self, _peer: Incarnation, _for_good: bool) {}
 
     fn close(&self) -> BusFuture<'_> {
         self.inner.close()
@@ -94,15 +95,15 @@ impl Bus for Narrow {
 }
 
 #[derive(Clone)]
-struct Tell(mpsc::UnboundedSender<Output>);
+struct OutputSender(mpsc::UnboundedSender<Output>);
 
-impl Sink for Tell {
+impl Sink for OutputSender {
     fn take(&mut self, output: Output) {
-        let _nobody_listens_any_more = self.0.send(output);
+        let _receiver_may_be_gone = self.0.send(output);
     }
 }
 
-impl DirectSink for Tell {
+impl DirectSink for OutputSender {
     fn take_direct(&mut self, from: Incarnation, body: Bytes) {
         self.take(Output::Direct { from, body });
     }
@@ -114,32 +115,33 @@ fn start<B: Bus + 'static>(
     bus: impl FnOnce(MemoryBus) -> B,
 ) -> (Driver, Arc<B>, mpsc::UnboundedReceiver<Output>) {
     let incarnation = Incarnation([n; 16]);
-    let (sender, intake) = Intake::new();
+    let (sender, ingress) = IngressQueue::new();
     let bus = Arc::new(bus(hub.join(incarnation, sender)));
     let identity = Identity::new(format!("n{n}").parse().unwrap(), incarnation, 1);
     let node = Endpoint::new(identity, Settings::default(), Time::default());
-    let codec = (Arc::new(Plain) as Arc<dyn Seal>, Box::new(Plain) as Box<dyn Open>);
-    let (tell, told) = mpsc::unbounded_channel();
-    let (settings, now, sink) = (Settings::default(), Instant::now(), Tell(tell));
+    let codec =
+        (Arc::new(Plain) as Arc<dyn FrameEncoder>, Box::new(Plain) as Box<dyn FrameDecoder>);
+    let (outputs_sender, outputs) = mpsc::unbounded_channel();
+    let (settings, now, sink) = (Settings::default(), Instant::now(), OutputSender(outputs_sender));
     let sinks = |_| (sink.clone(), sink);
-    let driver = Driver::start(node, settings, now, bus.clone(), intake, codec, sinks);
-    (driver.unwrap(), bus, told)
+    let driver = Driver::start(node, settings, now, bus.clone(), ingress, codec, sinks);
+    (driver.unwrap(), bus, outputs)
 }
 
 fn lossy(inner: MemoryBus) -> Lossy {
     Lossy { inner, loses: AtomicBool::new(false), to_one: AtomicUsize::new(0) }
 }
 
-async fn joined(told: &mut mpsc::UnboundedReceiver<Output>) {
-    let joined = async { while !matches!(told.recv().await.unwrap(), Output::Joined(_)) {} };
-    timeout(PATIENCE, joined).await.unwrap();
+async fn joined(outputs: &mut mpsc::UnboundedReceiver<Output>) {
+    let joined = async { while !matches!(outputs.recv().await.unwrap(), Output::Joined(_)) {} };
+    timeout(TIMEOUT, joined).await.unwrap();
 }
 
-/// Waits for so many events, in order and without a gap.
-async fn all_events(told: &mut mpsc::UnboundedReceiver<Output>, events: u64) {
+/// Waits for `events` events, in order and without a gap.
+async fn all_events(outputs: &mut mpsc::UnboundedReceiver<Output>, events: u64) {
     let mut next = 1;
     while next <= events {
-        match told.recv().await.unwrap() {
+        match outputs.recv().await.unwrap() {
             Output::Deliver { first, count, .. } => {
                 assert_eq!(first, next);
                 next += u64::from(count);
@@ -151,12 +153,12 @@ async fn all_events(told: &mut mpsc::UnboundedReceiver<Output>, events: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_frames_sent_again_share_a_few_messages() {
+async fn a_thousand_retransmitted_frames_share_a_few_messages() {
     let hub = MemoryHub::new();
-    let (a, a_bus, mut a_told) = start(&hub, 1, lossy);
-    let (b, _, mut b_told) = start(&hub, 2, lossy);
-    joined(&mut a_told).await;
-    joined(&mut b_told).await;
+    let (a, a_bus, mut a_outputs) = start(&hub, 1, lossy);
+    let (b, _, mut b_outputs) = start(&hub, 2, lossy);
+    joined(&mut a_outputs).await;
+    joined(&mut b_outputs).await;
 
     a_bus.loses.store(true, Ordering::SeqCst);
     for number in 1..=EVENTS {
@@ -164,7 +166,7 @@ async fn a_thousand_frames_sent_again_share_a_few_messages() {
             body.extend(number.to_be_bytes());
             Ok::<(), ()>(())
         };
-        // One frame each: the lane is idle again before the next.
+        // One frame per event: the lane is idle again before the next.
         a.publish(Lane::Events, encode).await.unwrap();
         while a.positions().into_iter().max() != Some(number) {
             tokio::task::yield_now().await;
@@ -173,7 +175,7 @@ async fn a_thousand_frames_sent_again_share_a_few_messages() {
     a_bus.loses.store(false, Ordering::SeqCst);
     let before = a_bus.to_one.load(Ordering::SeqCst);
 
-    timeout(PATIENCE, all_events(&mut b_told, EVENTS)).await.unwrap();
+    timeout(TIMEOUT, all_events(&mut b_outputs, EVENTS)).await.unwrap();
     let messages = a_bus.to_one.load(Ordering::SeqCst) - before;
     assert!(messages < 100, "{messages} messages for {EVENTS} frames");
 
@@ -181,16 +183,16 @@ async fn a_thousand_frames_sent_again_share_a_few_messages() {
     b.shutdown().await;
 }
 
-/// What a way does not hold is lost on it, and repair is no way to send: a sender finds out how
-/// much a way takes.
+/// A path drops the frames that exceed its capacity, and retransmission must not carry the stream:
+/// the sender has to find the path's rate.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_is_not_sent_faster_than_the_way_to_its_receiver_takes_it() {
+async fn a_stream_is_not_sent_faster_than_the_path_can_carry() {
     const FRAMES: u64 = 1_000;
     let hub = MemoryHub::new();
-    let (a, _, mut a_told) = start(&hub, 1, Narrow::new);
-    let (b, _, mut b_told) = start(&hub, 2, lossy);
-    joined(&mut a_told).await;
-    joined(&mut b_told).await;
+    let (a, _, mut a_outputs) = start(&hub, 1, Narrow::new);
+    let (b, _, mut b_outputs) = start(&hub, 2, lossy);
+    joined(&mut a_outputs).await;
+    joined(&mut b_outputs).await;
 
     let publish = async {
         for _ in 0..FRAMES {
@@ -201,10 +203,10 @@ async fn a_stream_is_not_sent_faster_than_the_way_to_its_receiver_takes_it() {
             a.publish(Lane::Events, encode).await.unwrap();
         }
     };
-    let all = async { tokio::join!(publish, all_events(&mut b_told, FRAMES)) };
-    timeout(PATIENCE, all).await.unwrap();
-    let again = a.counters().delivery.retransmitted_frames;
-    assert!(again < FRAMES / 10, "{again} of {FRAMES} frames were sent again");
+    let all = async { tokio::join!(publish, all_events(&mut b_outputs, FRAMES)) };
+    timeout(TIMEOUT, all).await.unwrap();
+    let retransmitted = a.counters().delivery.retransmitted_frames;
+    assert!(retransmitted < FRAMES / 10, "{retransmitted} of {FRAMES} frames were retransmitted");
 
     a.shutdown().await;
     b.shutdown().await;

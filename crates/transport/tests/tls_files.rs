@@ -1,4 +1,5 @@
-//! The certificates and keys of links, as people have them: what is read here, Zenoh uses.
+//! The certificates and keys of links in the forms that operators have: the files that mailmesh
+//! reads, Zenoh uses.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
@@ -17,10 +18,10 @@ use plain::Plain;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tokio::time::{Instant, sleep, timeout};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A root, an intermediate, a leaf for localhost with its key, and a certificate of none of them.
-struct Made {
+/// A root, an intermediate, a leaf for localhost with its key, and an unrelated certificate.
+struct TestPki {
     root: String,
     middle: String,
     leaf: String,
@@ -28,7 +29,7 @@ struct Made {
     other: String,
 }
 
-impl Made {
+impl TestPki {
     fn new() -> Self {
         Self::ending(2036, 2036)
     }
@@ -83,48 +84,48 @@ fn check(chain: &Path, key: &Path) -> Result<String, String> {
 }
 
 #[test]
-fn what_is_wrong_or_mended_in_the_files_of_a_link_is_said() {
+fn problems_and_repairs_of_link_files_are_reported() {
     let dir = tempfile::tempdir().unwrap();
-    let made = Made::new();
-    let (old, old_middle) = (Made::ending(2021, 2036), Made::ending(2036, 2021));
-    let key = made.key.clone();
-    let full = made.full();
+    let pki = TestPki::new();
+    let (old, old_middle) = (TestPki::ending(2021, 2036), TestPki::ending(2036, 2021));
+    let key = pki.key.clone();
+    let full = pki.full();
     let none: &[&str] = &[];
     let mended = "Zenoh is given a mended copy";
-    for (what, chain, key, words) in [
+    for (case, chain, key, words) in [
         ("right", full.clone(), key.clone(), none),
-        ("leaf alone", made.leaf.clone(), key.clone(), none),
-        ("root behind", format!("{full}{}", made.root), key.clone(), none),
+        ("leaf alone", pki.leaf.clone(), key.clone(), none),
+        ("root behind", format!("{full}{}", pki.root), key.clone(), none),
         ("all in one", format!("{full}{key}"), format!("{full}{key}"), none),
         (
             "wrong order",
-            format!("{}{}", made.middle, made.leaf),
+            format!("{}{}", pki.middle, pki.leaf),
             key.clone(),
             &["not in order", mended],
         ),
-        ("root first", format!("{}{full}", made.root), key.clone(), &["the root", mended]),
+        ("root first", format!("{}{full}", pki.root), key.clone(), &["the root", mended]),
         ("BOM", format!("\u{feff}{full}"), key.clone(), &[mended]),
         ("escaped key", full.clone(), key.replace('\n', "\\n"), &["newlines", mended]),
-        ("glued", format!("{}{}", made.leaf.trim_end(), made.middle), key.clone(), &[mended]),
-        ("unrelated", format!("{full}{}", made.other), key.clone(), &["CN=Other is left out"]),
-        ("over", old.full(), old.key.clone(), &["the certificate expired at 2021-01-01"]),
+        ("glued", format!("{}{}", pki.leaf.trim_end(), pki.middle), key.clone(), &[mended]),
+        ("unrelated", format!("{full}{}", pki.other), key.clone(), &["CN=Other is left out"]),
+        ("over", old.full(), old.key.clone(), &["the certificate ended at 2021-01-01"]),
         (
             "intermediate over",
             old_middle.full(),
             old_middle.key.clone(),
-            &["CN=Intermediate in the chain expired at 2021-01-01"],
+            &["CN=Intermediate in the chain ended at 2021-01-01"],
         ),
     ] {
         let (chain, key) = (write(dir.path(), "chain", chain), write(dir.path(), "key", key));
-        let said = check(&chain, &key).unwrap_or_else(|error| panic!("{what}: {error}"));
-        assert!(words.iter().all(|words| said.contains(words)), "{what}: {said}");
-        assert_eq!(said.contains(mended), words.contains(&mended), "{what}: {said}");
-        assert_eq!(said.is_empty(), words.is_empty(), "{what}: {said}");
+        let warnings = check(&chain, &key).unwrap_or_else(|error| panic!("{case}: {error}"));
+        assert!(words.iter().all(|words| warnings.contains(words)), "{case}: {warnings}");
+        assert_eq!(warnings.contains(mended), words.contains(&mended), "{case}: {warnings}");
+        assert_eq!(warnings.is_empty(), words.is_empty(), "{case}: {warnings}");
     }
     for (chain, key, words) in [
         (&full, &old.key, "key: the private key does not belong to the certificate"),
-        (&full, &full, "key: line 1: this is a certificate, and a private key is expected here"),
-        (&key, &key, "chain: line 1: this is a private key, and a certificate is expected here"),
+        (&full, &full, "key: line 1: this is a certificate, and a private key is meant here"),
+        (&key, &key, "chain: line 1: this is a private key, and a certificate is meant here"),
         (&full, &key.replace("PRIVATE", "ENCRYPTED PRIVATE"), "decrypt it with `openssl pkey"),
         (&full, &String::new(), "key: it is empty"),
     ] {
@@ -147,30 +148,31 @@ impl DirectSink for Ignore {
 async fn node(n: u8, config: serde_json::Value) -> Driver {
     let coordinator = Coordinator::parse(&config.to_string()).unwrap();
     let Backend::Zenoh(settings) = coordinator.backend() else { panic!() };
-    let (sender, intake) = Intake::new();
+    let (sender, ingress) = IngressQueue::new();
     let space = KeySpace::new(&format!("tls-files-{}", std::process::id())).unwrap();
     let incarnation = Incarnation([n; 16]);
     let bus = ZenohBus::open(settings, space, incarnation, sender, None).await.unwrap();
     let (settings, start) = (Settings::default(), Instant::now());
     let identity = Identity::new(format!("n{n}").parse().unwrap(), incarnation, n.into());
     let node = Endpoint::new(identity, settings.clone(), Time::default());
-    let codec = (Arc::new(Plain) as Arc<dyn Seal>, Box::new(Plain) as Box<dyn Open>);
+    let codec =
+        (Arc::new(Plain) as Arc<dyn FrameEncoder>, Box::new(Plain) as Box<dyn FrameDecoder>);
     let (bus, sinks) = (Arc::new(bus), |_| (Ignore, Ignore));
-    Driver::start(node, settings, start, bus, intake, codec, sinks).unwrap()
+    Driver::start(node, settings, start, bus, ingress, codec, sinks).unwrap()
 }
 
-/// Each end shows a certificate that Zenoh alone could not read, or would show in an order that
-/// has another leaf, and knows its authority from such a file.
+/// Each end presents a certificate that Zenoh alone could not read, or whose order would make Zenoh
+/// present another leaf. Each end reads its authority from such a file too.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nodes_link_with_files_that_zenoh_alone_reads_otherwise() {
+async fn nodes_link_with_files_that_zenoh_alone_misreads() {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
 
     let dir = tempfile::tempdir().unwrap();
-    let made = Made::new();
-    let chain = write(dir.path(), "chain", format!("{}{}{}", made.root, made.middle, made.leaf));
-    let key = write(dir.path(), "key", made.key.replace('\n', "\\n"));
-    let root = write(dir.path(), "root", format!("\u{feff}{}", made.root));
+    let pki = TestPki::new();
+    let chain = write(dir.path(), "chain", format!("{}{}{}", pki.root, pki.middle, pki.leaf));
+    let key = write(dir.path(), "key", pki.key.replace('\n', "\\n"));
+    let root = write(dir.path(), "root", format!("\u{feff}{}", pki.root));
     let port = TcpListener::bind("localhost:0").unwrap().local_addr().unwrap().port();
     let tls = serde_json::json!({
         "root_ca_certificate": root, "enable_mtls": true,
@@ -186,9 +188,9 @@ async fn nodes_link_with_files_that_zenoh_alone_reads_otherwise() {
         })
     };
     let a = node(1, config(format!("tls/localhost:{port}"), Vec::new())).await;
-    // Of the other, the endpoint has its own.
-    let encoded = STANDARD.encode(format!("\u{feff}{}{}", made.leaf, made.middle));
-    let encoded_key = STANDARD.encode(&made.key);
+    // The other node's endpoint has its own certificate and key.
+    let encoded = STANDARD.encode(format!("\u{feff}{}{}", pki.leaf, pki.middle));
+    let encoded_key = STANDARD.encode(&pki.key);
     let dialed = format!(
         "tls/localhost:{port}#connect_certificate_base64={encoded};\
          connect_private_key_base64={encoded_key}"
@@ -198,7 +200,7 @@ async fn nodes_link_with_files_that_zenoh_alone_reads_otherwise() {
 }
 
 async fn link(a: &Driver, b: &Driver) {
-    let linked = timeout(PATIENCE, async {
+    let linked = timeout(TIMEOUT, async {
         while a.peers().len() != 1 || b.peers().len() != 1 {
             sleep(Duration::from_millis(5)).await;
         }
@@ -206,8 +208,8 @@ async fn link(a: &Driver, b: &Driver) {
     assert!(linked.await.is_ok(), "{} {}", a.peers().len(), b.peers().len());
 }
 
-/// Zenoh alone links to no IPv6 address by TLS, without a word: neither to one that is configured
-/// nor to one that a node announces.
+/// Zenoh alone silently fails to link to any IPv6 address by TLS, whether configured or announced
+/// by a node.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_link_by_tls_to_ipv6_addresses() {
     let Ok(free) = TcpListener::bind("[::1]:0") else {
@@ -217,10 +219,10 @@ async fn nodes_link_by_tls_to_ipv6_addresses() {
     let port = free.local_addr().unwrap().port();
     drop(free);
     let dir = tempfile::tempdir().unwrap();
-    let made = Made::new();
-    let chain = write(dir.path(), "chain", made.full());
-    let key = write(dir.path(), "key", &made.key);
-    let root = write(dir.path(), "root", &made.root);
+    let pki = TestPki::new();
+    let chain = write(dir.path(), "chain", pki.full());
+    let key = write(dir.path(), "key", &pki.key);
+    let root = write(dir.path(), "root", &pki.root);
     let config = |port: u16, connect: Vec<String>| {
         serde_json::json!({
             "listen": { "endpoints": [format!("tls/[::1]:{port}")] },
@@ -237,9 +239,9 @@ async fn nodes_link_by_tls_to_ipv6_addresses() {
     let dialed = || vec![format!("tls/[::1]:{port}")];
     let b = node(2, config(0, dialed())).await;
     link(&a, &b).await;
-    // The third has of the second what the first tells of it.
+    // The third node learns of the second from the first.
     let c = node(3, config(0, dialed())).await;
-    let linked = timeout(PATIENCE, async {
+    let linked = timeout(TIMEOUT, async {
         while [&a, &b, &c].iter().any(|node| node.peers().len() != 2) {
             sleep(Duration::from_millis(5)).await;
         }

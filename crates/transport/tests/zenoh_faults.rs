@@ -1,5 +1,5 @@
-//! Faults of Zenoh that the gate is there for (`docs/security.md`, Faults of Zenoh). Each of these
-//! tests holds as long as Zenoh has the fault: one that fails says which protection may go.
+//! Faults of Zenoh against which the gate protects (`docs/security.md`, Faults of Zenoh). Each test
+//! passes as long as Zenoh has the fault. A test that fails shows which protection may go.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
@@ -10,7 +10,7 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// The Zenoh on which each fault of the table in `docs/security.md` was last tried.
+/// The Zenoh version on which each fault of the table in `docs/security.md` was last tried.
 const TRIED_ON: &str = "1.10.2";
 
 fn free_port() -> u16 {
@@ -25,12 +25,12 @@ fn the_faults_were_tried_on_the_zenoh_that_is_built() {
     let built = built.unwrap().split("version = \"").nth(1).unwrap().split('"').next().unwrap();
     assert_eq!(
         built, TRIED_ON,
-        "Zenoh {built} is built. Try each fault of docs/security.md, Faults of Zenoh, on it, strike \
-         out those that are mended, and weigh what is left of decision 25."
+        "Zenoh {built} is built. Try each fault of docs/security.md, Faults of Zenoh, on it, \
+         strike out those that are fixed, and reconsider decision 25."
     );
 }
 
-/// Decision 25: an address has no share of the links that are being opened.
+/// Decision 25: Zenoh does not limit the pending links of one address.
 #[tokio::test(flavor = "multi_thread")]
 async fn zenoh_bounds_no_pending_links_of_one_address() {
     let port = free_port();
@@ -41,7 +41,7 @@ async fn zenoh_bounds_no_pending_links_of_one_address() {
     let node = zenoh::open(zenoh::Config::from_json5(&config).unwrap()).await.unwrap();
     let silent: Vec<_> =
         (0..64).map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
-    // One that is linked came after them, so Zenoh has taken them all from the system.
+    // A client that connects later gets a link, so Zenoh has accepted all earlier connections.
     let config = format!(
         "{{ mode: 'client', connect: {{ endpoints: ['tcp/127.0.0.1:{port}'], timeout_ms: 20000 }}, \
          scouting: {{ multicast: {{ enabled: false }} }} }}"
@@ -52,14 +52,14 @@ async fn zenoh_bounds_no_pending_links_of_one_address() {
         stream.read(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
     };
     let kept = silent.iter().filter(|stream| is_open(stream)).count();
-    assert_eq!(kept, 64, "Zenoh has a bound for an address now");
+    assert_eq!(kept, 64, "Zenoh limits the links of an address now");
     client.close().await.unwrap();
     node.close().await.unwrap();
 }
 
-/// Endpoints of TLS are given to Zenoh without brackets (`coordinator/tls_literals.rs`).
+/// Zenoh gets TLS endpoints without brackets (`coordinator/tls_literals.rs`).
 #[tokio::test(flavor = "multi_thread")]
-async fn zenoh_takes_the_brackets_of_an_ipv6_address_for_a_part_of_the_name_in_tls() {
+async fn zenoh_dials_no_bracketed_ipv6_address_by_tls() {
     let Ok(free) = TcpListener::bind("[::1]:0") else {
         eprintln!("\n==== SKIPPED: this host has no IPv6 ====\n");
         return;
@@ -87,7 +87,7 @@ async fn zenoh_takes_the_brackets_of_an_ipv6_address_for_a_part_of_the_name_in_t
     };
     let (bracketed, bare) = (format!("tls/[::1]:{port}"), format!("tls/::1:{port}"));
     let node = zenoh::open(config(&bracketed, "")).await.unwrap();
-    let dialed = zenoh::open(config("", &bare)).await.expect("without brackets it links");
+    let dialed = zenoh::open(config("", &bare)).await.expect("a link without brackets");
     dialed.close().await.unwrap();
     let dialed = zenoh::open(config("", &bracketed)).await;
     assert!(dialed.is_err(), "Zenoh dials [::1] by TLS now: `coordinator/tls_literals.rs` may go");

@@ -12,8 +12,8 @@ use super::error::{ConfigError, ConfigErrorKind};
 use super::exposure::listens;
 use super::listening::{Listening, addresses};
 use super::zenoh::LEASE_MS;
-use crate::gate::Slots;
-use crate::link_keys::Credentials;
+use crate::gate::SessionSlots;
+use crate::link_keys::TlsCredentials;
 use crate::link_proof::{LinkProof, SessionProof};
 
 /// How long a dialer has to prove the key, in milliseconds. It bounds the descriptors and the
@@ -211,7 +211,7 @@ pub(super) fn prove(
 }
 
 /// Has Zenoh listen for the gate, and dial it, alone.
-fn behind_the_gate(value: &mut Value, settings: &ZenohSettings, slots: &Slots) {
+fn behind_the_gate(value: &mut Value, settings: &ZenohSettings, slots: &SessionSlots) {
     value["listen"] = json!({ "endpoints": { settings.mode(): [slots.listen()] } });
     value["connect"] = json!({
         "endpoints": { settings.mode(): slots.connect() },
@@ -231,13 +231,13 @@ fn behind_the_gate(value: &mut Value, settings: &ZenohSettings, slots: &Slots) {
     unicast["max_sessions"] = json!(most);
 }
 
-fn encrypt(value: &mut Value, credentials: &Credentials) -> Result<(), ConfigError> {
+fn encrypt(value: &mut Value, credentials: &TlsCredentials) -> Result<(), ConfigError> {
     for (section, listens) in [("listen", true), ("connect", false)] {
         if let Some(endpoints) = value.pointer_mut(&format!("/{section}/endpoints")) {
             each_text(endpoints, &|endpoint| as_tls(endpoint, listens))?;
         }
     }
-    let Credentials { authorities, certificate, private_key } = credentials;
+    let TlsCredentials { authorities, certificate, private_key } = credentials;
     let link = &mut value["transport"]["link"];
     link["protocols"] = json!(["tls"]);
     link["tls"] = json!({

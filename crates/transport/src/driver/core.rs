@@ -1,4 +1,4 @@
-//! What sending and receiving share: the node, the lanes, and the clock.
+//! State shared by sending and receiving: the node, the lanes, and the clock.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,48 +10,53 @@ use parking_lot::{Mutex, MutexGuard, RwLock};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::stalls::Stalls;
+use super::stalls::StallDetector;
 use crate::lanes::LaneQueue;
 
-/// **Lock order**: the receiving side, the node, a lane.
+/// **Lock order**: the receiver's state, the node, a lane.
 pub(super) struct Core {
     pub(super) incarnation: Incarnation,
     node: Mutex<Endpoint>,
     pub(super) lanes: [LaneQueue; 2],
     start: Instant,
-    stalls: Stalls,
-    /// Wakes the task: frames to put wait, or a deadline came nearer.
+    stalls: StallDetector,
+    /// Wakes the task: frames wait to be put, or an earlier deadline was set.
     pub(super) wake: Notify,
-    /// When the task will look next, in nanoseconds since the start.
-    planned: AtomicU64,
-    /// The task looks at least that often, due or not: that nobody looked is how a process
-    /// knows that it stood still. Half of the longest time between heartbeats, so that a node at
-    /// rest is woken once more for each.
-    look: Duration,
-    /// A test stands the node still; see [`hold`](super::Driver::hold).
-    pub(super) held: RwLock<bool>,
-    /// The node is to leave as soon as what it sent is confirmed.
-    pub(super) lingers: AtomicBool,
-    /// Wakes who waits for that: the node had an input.
+    /// When the task polls next, in nanoseconds of the node's time.
+    next_poll: AtomicU64,
+    /// The task polls at least this often, even without a deadline. A late poll is how the process
+    /// detects that it was stopped. Half of the maximum heartbeat interval, so that an idle node
+    /// wakes only once more for each heartbeat.
+    max_poll_interval: Duration,
+    /// Set while a test pauses the node; see [`pause`](super::Driver::pause).
+    pub(super) paused: RwLock<bool>,
+    /// The node leaves as soon as receivers have acknowledged everything.
+    pub(super) is_draining: AtomicBool,
+    /// Wakes the task that waits for the acknowledgements: the node had an input.
     pub(super) progress: Notify,
-    /// The sending thread, to be woken.
+    /// The handle for waking the sending thread.
     pub(super) thread: OnceLock<Thread>,
 }
 
 impl Core {
-    /// `gathers`: lanes may be hot.
-    pub(super) fn new(node: Endpoint, settings: &Settings, start: Instant, gathers: bool) -> Self {
+    /// Only with `has_sending_thread` may lanes become hot.
+    pub(super) fn new(
+        node: Endpoint,
+        settings: &Settings,
+        start: Instant,
+        has_sending_thread: bool,
+    ) -> Self {
         Self {
             incarnation: node.identity().incarnation,
             node: Mutex::new(node),
-            lanes: Lane::ALL.map(|_| LaneQueue::new(gathers)),
+            lanes: Lane::ALL.map(|_| LaneQueue::new(has_sending_thread)),
             start,
-            stalls: Stalls::default(),
+            stalls: StallDetector::default(),
             wake: Notify::new(),
-            planned: AtomicU64::new(0),
-            look: settings.heartbeat_max / 2,
-            held: RwLock::new(false),
-            lingers: AtomicBool::new(false),
+            next_poll: AtomicU64::new(0),
+            max_poll_interval: settings.heartbeat_max / 2,
+            paused: RwLock::new(false),
+            is_draining: AtomicBool::new(false),
             progress: Notify::new(),
             thread: OnceLock::new(),
         }
@@ -61,19 +66,19 @@ impl Core {
         self.node.lock()
     }
 
-    /// The node's time, which stands still while this process does. To be asked under the
-    /// node's lock, whose time must not go back.
+    /// The node's time, which does not advance while this process is stopped. Read it under the
+    /// node's lock, so that it never goes back.
     pub(super) fn now(&self) -> Time {
-        let planned = Duration::from_nanos(self.planned.load(Ordering::Relaxed));
-        Time::from_start(self.stalls.time(self.start.elapsed(), planned))
+        let next_poll = Duration::from_nanos(self.next_poll.load(Ordering::Relaxed));
+        Time::from_start(self.stalls.time(self.start.elapsed(), next_poll))
     }
 
-    /// When it is this time of the node, unless the process stands still until then.
+    /// The instant at which the node's time is `time`, unless the process is stopped until then.
     pub(super) fn instant(&self, time: Time) -> Instant {
         self.start + time.elapsed() + self.stalls.lost()
     }
 
-    /// For how long this process stood still, if nobody was told yet.
+    /// How long this process was stopped, if that was not reported yet.
     pub(super) fn take_stall(&self) -> Option<Duration> {
         self.stalls.take()
     }
@@ -82,7 +87,7 @@ impl Core {
         &self.lanes[lane.index()]
     }
 
-    /// Wakes who sends what publishers leave: the sending thread, or the task where
+    /// Wakes the sender of the batches that publishers leave: the sending thread, or the task if
     /// there is none.
     pub(super) fn wake_thread(&self) {
         match self.thread.get() {
@@ -91,32 +96,32 @@ impl Core {
         }
     }
 
-    /// When the task looks next. Noted under the node's lock: whoever brings the
-    /// node a nearer deadline after that sees it, and wakes the task.
-    pub(super) fn plan(&self) -> Option<Time> {
+    /// Plans the task's next poll. The plan is stored under the node's lock, so that a caller that
+    /// sets an earlier deadline afterwards sees the plan and wakes the task.
+    pub(super) fn plan_next_poll(&self) -> Option<Time> {
         let node = self.node();
-        let next = node.next_deadline()?.min(self.now() + self.look);
-        self.planned.store(nanos(next.elapsed()), Ordering::Relaxed);
+        let next = node.next_deadline()?.min(self.now() + self.max_poll_interval);
+        self.next_poll.store(nanos(next.elapsed()), Ordering::Relaxed);
         drop(node);
         Some(next)
     }
 
-    /// Wakes the task if it would look too late. Under the node's lock.
-    pub(super) fn due_at(&self, deadline: Option<Time>) {
-        if deadline.is_some_and(|due| nanos(due.elapsed()) < self.planned.load(Ordering::Relaxed)) {
+    /// Wakes the task if its next poll comes after `deadline`. The caller holds the node's lock.
+    pub(super) fn schedule(&self, deadline: Option<Time>) {
+        if deadline.is_some_and(|due| nanos(due.elapsed()) < self.next_poll.load(Ordering::Relaxed))
+        {
             self.wake.notify_one();
         }
     }
 
-    /// Tells who waits for it that the node had an input.
+    /// Notifies the task that waits for acknowledgements of an input to the node.
     pub(super) fn note_progress(&self) {
-        if self.lingers.load(Ordering::Relaxed) {
+        if self.is_draining.load(Ordering::Relaxed) {
             self.progress.notify_one();
         }
     }
 
-    /// Gives lanes that have opened again to the sending thread. Under the node's
-    /// lock.
+    /// Gives lanes that may send again to the sending thread. The caller holds the node's lock.
     pub(super) fn resume_lanes(&self, node: &Endpoint) {
         for lane in Lane::ALL {
             let queue = self.lane(lane);

@@ -1,19 +1,19 @@
-//! Runs a delivery node over a bus.
+//! Runs a delivery endpoint over a bus.
 //!
-//! - [`sending`]: publishers send on their own threads while their lane is idle, and
-//!   leave hot lanes to the sending thread.
-//! - [`receiving`]: callbacks of the bus open, order and hand over by themselves.
+//! - [`sending`]: a publisher sends on its own thread while its lane is idle, and leaves a hot lane
+//!   to the sending thread.
+//! - [`receiving`]: callbacks of the bus decode, order and deliver frames themselves.
 //! - [`directs`]: direct messages wait there for the task.
-//! - [`leaving`]: what is done before the goodbye.
-//! - [`task`]: keeps the deadlines, puts what the node wants sent, and works off what
-//!   callbacks left. It does not depend on the host's runtime: see [`runtime`].
+//! - [`shutdown`]: the steps before the goodbye.
+//! - [`task`]: keeps the deadlines, puts the endpoint's frames, and handles arrivals that callbacks
+//!   left. It does not depend on the host's runtime: see [`runtime`].
 
 mod core;
 mod directs;
-mod leaving;
 mod receiving;
 mod runtime;
 mod sending;
+mod shutdown;
 mod stalls;
 mod task;
 
@@ -36,117 +36,120 @@ use self::receiving::Receiving;
 use self::runtime::TaskRuntime;
 use self::sending::Sending;
 use crate::lanes::{LaneQueue, PublishError};
-use crate::{Bus, Intake, TransportError};
+use crate::{Bus, IngressQueue, TransportError};
 
-/// Makes the bytes of a frame.
-pub trait Seal: Send + Sync + 'static {
-    /// The bytes of `frame`, or why it cannot be sent.
+/// Encodes frames, and seals them in a mesh with a cluster key.
+pub trait FrameEncoder: Send + Sync + 'static {
+    /// The bytes of `frame`.
     ///
     /// # Errors
-    /// Any; it is logged and the frame is lost, which receivers see as a gap.
-    fn seal(&self, frame: &Frame) -> Result<Bytes, Box<dyn std::error::Error + Send + Sync>>;
+    /// Any error means that the frame cannot be sent. It is logged and the frame is lost, which
+    /// receivers see as a hole.
+    fn encode(&self, frame: &Frame) -> Result<Bytes, Box<dyn std::error::Error + Send + Sync>>;
 }
 
-/// Reads the bytes of a frame.
-pub trait Open: Send + 'static {
-    /// The frame of `bytes`; `None` if it is not one, which the implementor
-    /// counts and reports.
-    fn open(&mut self, bytes: Bytes) -> Option<Opened>;
+/// Decodes frames, and opens them in a mesh with a cluster key.
+pub trait FrameDecoder: Send + 'static {
+    /// The frame of `bytes`. `None` if `bytes` is not a valid frame; the implementor counts and
+    /// reports that.
+    fn decode(&mut self, bytes: Bytes) -> Option<DecodedFrame>;
 
-    /// The peer is a member from now on: many frames of it will come.
-    fn joined(&mut self, _peer: Incarnation) {}
+    /// The peer is a member from now on: it will send many frames.
+    fn peer_joined(&mut self, _peer: Incarnation) {}
 
-    /// The peer is no member any more.
-    fn left(&mut self, _peer: Incarnation) {}
+    /// The peer is no longer a member.
+    fn peer_left(&mut self, _peer: Incarnation) {}
 }
 
-/// A frame that was read.
+/// A decoded frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Opened {
-    /// The frame, with [`Frame::wire`] so that it can be passed on.
+pub struct DecodedFrame {
+    /// The frame, with [`Frame::wire`] so that it can be relayed.
     pub frame: Frame,
-    /// Who passed it on, if not its sender itself: it was the body of a frame of kind
-    /// [`FrameKind::Relay`](mailmesh_delivery::FrameKind::Relay) of that peer, of this number.
+    /// The peer that relayed the frame, or `None` if the sender sent it directly. The frame was
+    /// then the body of a [`FrameKind::Relay`](mailmesh_delivery::FrameKind::Relay) message of that
+    /// peer.
     pub via: Option<Via>,
 }
 
-/// Takes what the node has to say, in order, from one thread at a time: the
-/// driver's task, or a callback of the bus. Must not wait, nor put on the bus.
+/// Takes the endpoint's outputs in order, from one thread at a time: the driver's task or a
+/// callback of the bus. It must neither wait nor put frames on the bus.
 pub trait Sink: Send + 'static {
-    /// Anything but [`Output::Transmit`], [`Output::Relay`] and [`Output::Direct`].
+    /// Takes any output but [`Output::Transmit`], [`Output::Relay`] and [`Output::Direct`].
     fn take(&mut self, output: Output);
 
-    /// This process stood still for so long: it was stopped or starved.
-    /// Others may have taken it for failed meanwhile. The node's time stood still, too.
-    fn stood_still(&mut self, _stall: Duration) {}
+    /// This process did not run for `stall`: it was stopped or starved. Other nodes may have
+    /// declared it failed meanwhile. The endpoint's time did not advance either.
+    fn process_stalled(&mut self, _stall: Duration) {}
 }
 
-/// Takes the direct messages of peers, on the driver's task, while callbacks of the bus go on
-/// to fill the [`Sink`]. A message may thus come just after its sender left.
+/// Takes the direct messages of peers on the driver's task, while callbacks of the bus continue to
+/// fill the [`Sink`]. A message may thus arrive just after its sender left.
 pub trait DirectSink: Send + 'static {
-    /// A message of a peer. May work for some milliseconds; the node's deadlines wait for it.
+    /// Takes a message of a peer. It may work for some milliseconds; the endpoint's deadlines wait
+    /// meanwhile.
     fn take_direct(&mut self, from: Incarnation, body: Bytes);
 }
 
 /// A running node.
 ///
-/// Dropping it stops the task without a goodbye; [`shutdown`](Self::shutdown)
-/// drains and says goodbye. Do not drop the last handle of it in a [`Sink`], which may
-/// run inside the bus that is then closed; give sinks a [`DriverHandle`].
+/// Dropping the driver stops the task without a goodbye; [`shutdown`](Self::shutdown) drains the
+/// lanes and says goodbye. Do not drop the last reference to a driver in a [`Sink`], which may run
+/// inside the bus that is then closed; give sinks a [`DriverHandle`].
 pub struct Driver {
     sending: Arc<Sending>,
     receiving: Arc<Receiving>,
     stopped: watch::Sender<bool>,
-    /// Not with a bus that is instant.
+    /// `None` if the bus is synchronous.
     thread: Option<thread::JoinHandle<()>>,
-    /// How long it waits at most before its goodbye.
+    /// Maximum wait for acknowledgements before the goodbye.
     linger: Duration,
     task: AsyncMutex<Option<JoinHandle<()>>>,
     runtime: TaskRuntime,
 }
 
-/// What drives a node: runs until the [`Driver`] is shut down.
+/// The future that drives a node: it runs until the [`Driver`] is shut down.
 pub type DriverTask = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// A driver that has no sinks yet: see [`Driver::setup`].
+/// A driver without sinks: see [`Driver::setup`].
 pub struct DriverSetup {
     core: Arc<Core>,
     settings: Settings,
     bus: Arc<dyn Bus>,
 }
 
-/// What a [`Sink`] may do with its node. Does not keep the bus open.
+/// The operations of a node that a [`Sink`] may use. The handle does not keep the bus open.
 #[derive(Clone)]
 pub struct DriverHandle {
     core: Arc<Core>,
 }
 
-/// What the driver counted since the start.
+/// The driver's counters since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct DriverCounters {
-    /// The node's own.
+    /// The endpoint's counters.
     pub delivery: Counters,
-    /// Frames dropped because the intake was full.
+    /// Frames dropped because the ingress queue was full.
     pub intake_dropped: u64,
-    /// Direct messages dropped because too many waited, or too many of their sender.
+    /// Direct messages dropped because the queue, or their sender's half of it, was full.
     pub directs_dropped: u64,
-    /// Frames the bus or the sealer did not take.
+    /// Frames that the bus or the encoder refused.
     pub put_failed: u64,
-    /// Bytes of sent frames kept for who missed some.
+    /// Bytes of sent frames in the replay buffer, for retransmission.
     pub replay_bytes: usize,
-    /// Bytes of received frames kept for peers that cannot ask their sender.
+    /// Bytes of received frames in the relay buffer, for peers that cannot reach the sender.
     pub relay_bytes: usize,
     /// Bytes waiting to be published, both lanes.
     pub waiting_bytes: usize,
 }
 
 impl Driver {
-    /// Starts driving `node` over `bus`, on two threads of its own; over a bus that is instant
-    /// on the tokio runtime of the caller.
+    /// Starts driving `node` over `bus`, on two threads of its own; over a synchronous bus, on the
+    /// caller's tokio runtime.
     ///
-    /// `start` is the moment that the node's time counts from. `sinks` makes the sinks,
-    /// given a way to speak through the node.
+    /// `start` is the zero of the node's time. `sinks` creates the sinks and receives a handle to
+    /// the node.
     ///
     /// # Errors
     /// [`TransportError::Thread`].
@@ -158,19 +161,19 @@ impl Driver {
         settings: Settings,
         start: Instant,
         bus: Arc<dyn Bus>,
-        intake: Intake,
-        codec: (Arc<dyn Seal>, Box<dyn Open>),
+        ingress: IngressQueue,
+        codec: (Arc<dyn FrameEncoder>, Box<dyn FrameDecoder>),
         sinks: impl FnOnce(DriverHandle) -> (S, D),
     ) -> Result<Self, TransportError> {
         let setup = Self::setup(node, settings, start, bus);
         let sinks = sinks(setup.handle());
-        let (mut driver, task) = setup.prepare(intake, codec, sinks)?;
+        let (mut driver, task) = setup.prepare(ingress, codec, sinks)?;
         driver.spawn(task);
         Ok(driver)
     }
 
-    /// The driver of `node` over `bus`, before it has its sinks: a sink may need the handle that
-    /// [`DriverSetup::handle`] gives. `start` is the moment that the node's time counts from.
+    /// Prepares the driver of `node` over `bus` before its sinks exist: a sink may need the handle
+    /// that [`DriverSetup::handle`] returns. `start` is the zero of the node's time.
     #[must_use]
     pub fn setup(
         node: Endpoint,
@@ -178,15 +181,15 @@ impl Driver {
         start: Instant,
         bus: Arc<dyn Bus>,
     ) -> DriverSetup {
-        let core = Arc::new(Core::new(node, &settings, start, !bus.is_instant()));
+        let core = Arc::new(Core::new(node, &settings, start, !bus.is_synchronous()));
         DriverSetup { core, settings, bus }
     }
 
-    /// Drives the node from now on, where [`start`](Self::start) says, until `task` ends. Given
-    /// twice, the first is aborted.
+    /// Drives the node from now on until `task` ends, where [`start`](Self::start) says. A second
+    /// call aborts the first task.
     ///
     /// # Panics
-    /// Outside a tokio runtime, over a bus that is instant.
+    /// Outside a tokio runtime, over a synchronous bus.
     pub fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
         let running = self.runtime.spawn(task);
         if let Some(before) = self.task.get_mut().replace(running) {
@@ -194,25 +197,25 @@ impl Driver {
         }
     }
 
-    /// Holds up what does not run in the task: the sending thread, and handling in
-    /// callbacks of the bus. Once this has returned, neither does anything until
-    /// [`go_on`](Self::go_on); what comes waits in the intake. For tests of faults.
-    pub fn hold(&self) {
-        *self.core().held.write() = true;
+    /// Pauses the work outside the task: the sending thread, and the handling of arrivals in
+    /// callbacks of the bus. After this call returns, neither runs until [`resume`](Self::resume);
+    /// arrivals wait in the ingress queue. For fault-injection tests.
+    pub fn pause(&self) {
+        *self.core().paused.write() = true;
     }
 
-    /// Ends a [`hold`](Self::hold).
-    pub fn go_on(&self) {
-        *self.core().held.write() = false;
+    /// Ends a [`pause`](Self::pause).
+    pub fn resume(&self) {
+        *self.core().paused.write() = false;
         self.core().wake_thread();
         self.core().wake.notify_one();
     }
 
-    /// Publishes an event if its lane has room. When the lane is idle this thread
-    /// itself encodes, seals and puts it.
+    /// Publishes an event if its lane has room. If the lane is idle, this thread itself encodes,
+    /// seals and puts the event.
     ///
     /// # Errors
-    /// [`PublishError`]; nothing was published.
+    /// [`PublishError`]; no event was published.
     pub fn try_publish<E>(
         &self,
         lane: Lane,
@@ -221,7 +224,7 @@ impl Driver {
         self.sending.publish(lane, encode)
     }
 
-    /// As [`try_publish`](Self::try_publish), but waits for room.
+    /// As [`try_publish`](Self::try_publish), but waits for room. Cancel-safe.
     ///
     /// # Errors
     /// [`PublishError::Closed`], [`PublishError::Encode`].
@@ -245,7 +248,7 @@ impl Driver {
         }
     }
 
-    /// Sends a message to one peer: at most once, in no order.
+    /// Sends a message to one peer. It arrives at most once, in no particular order.
     ///
     /// # Errors
     /// [`DeliveryError::NotAMember`], [`DeliveryError::HasLeft`].
@@ -259,7 +262,7 @@ impl Driver {
         DriverHandle { core: self.sending.core.clone() }
     }
 
-    /// The live peers, with how long ago each was heard.
+    /// The live peers, with the time since each was last heard.
     #[must_use]
     pub fn peers(&self) -> Vec<(PeerInfo, Duration)> {
         self.handle().peers()
@@ -272,7 +275,7 @@ impl Driver {
         Lane::ALL.map(|lane| node.position(lane))
     }
 
-    /// What was counted so far.
+    /// The counters now.
     #[must_use]
     pub fn counters(&self) -> DriverCounters {
         let (delivery, replay_bytes, relay_bytes) = {
@@ -290,8 +293,8 @@ impl Driver {
         }
     }
 
-    /// Whether the driver's task and thread run, or are being shut down. They end by
-    /// themselves only by a bug.
+    /// Whether the driver's task and thread run or are being shut down. Otherwise one of them ended
+    /// by a bug.
     #[must_use]
     pub fn is_running(&self) -> bool {
         let task_runs = self
@@ -314,8 +317,8 @@ impl DriverSetup {
         DriverHandle { core: self.core.clone() }
     }
 
-    /// Gives the driver, and the task that drives the node, so that the caller may hold the task
-    /// up; the task is to be given to [`Driver::spawn`].
+    /// Returns the driver and the task that drives the node. The caller passes the task to
+    /// [`Driver::spawn`], and may wrap it first, to delay it in tests.
     ///
     /// # Errors
     /// [`TransportError::Thread`].
@@ -324,25 +327,26 @@ impl DriverSetup {
     /// Outside a tokio runtime with time enabled.
     pub fn prepare<S: Sink, D: DirectSink>(
         self,
-        intake: Intake,
-        codec: (Arc<dyn Seal>, Box<dyn Open>),
+        ingress: IngressQueue,
+        codec: (Arc<dyn FrameEncoder>, Box<dyn FrameDecoder>),
         sinks: (S, D),
     ) -> Result<(Driver, DriverTask), TransportError> {
         let Self { core, settings, bus } = self;
-        let (seal, open) = codec;
-        let gathers = !bus.is_instant();
-        let sending = Arc::new(Sending::new(core.clone(), bus, seal, settings.heartbeat_min));
+        let (encoder, decoder) = codec;
+        let has_sending_thread = !bus.is_synchronous();
+        let sending = Arc::new(Sending::new(core.clone(), bus, encoder, settings.heartbeat_min));
         let sender = sending.clone();
         let spawn =
             move || thread::Builder::new().name("mailmesh-send".into()).spawn(move || sender.run());
-        let runtime = if gathers { TaskRuntime::own()? } else { TaskRuntime::callers() };
-        let thread = gathers.then(spawn).transpose();
+        let runtime =
+            if has_sending_thread { TaskRuntime::dedicated()? } else { TaskRuntime::of_caller() };
+        let thread = has_sending_thread.then(spawn).transpose();
         let thread = thread.map_err(|error| TransportError::Thread { why: error.to_string() })?;
         if let Some(thread) = &thread {
             let _first_and_only = core.thread.set(thread.thread().clone());
         }
         let sinks: (Box<dyn Sink>, Box<dyn DirectSink>) = (Box::new(sinks.0), Box::new(sinks.1));
-        let receiving = Receiving::new(core, intake, open, sinks);
+        let receiving = Receiving::new(core, ingress, decoder, sinks);
         let stopped = watch::Sender::new(false);
         let task = task::run(sending.clone(), receiving.clone(), stopped.subscribe());
         let task: DriverTask = Box::pin(task);
@@ -383,7 +387,7 @@ impl DriverHandle {
         Ok(())
     }
 
-    /// The live peers, with how long ago each was heard.
+    /// The live peers, with the time since each was last heard.
     #[must_use]
     pub fn peers(&self) -> Vec<(PeerInfo, Duration)> {
         let node = self.core.node();
@@ -391,12 +395,12 @@ impl DriverHandle {
         node.peers().map(|peer| (peer.clone(), now.since(peer.last_heard))).collect()
     }
 
-    /// Takes no more events, as [`Driver::shutdown`] does first.
+    /// Refuses events from now on, as [`Driver::shutdown`] does first.
     pub fn close_lanes(&self) {
         self.core.lanes.iter().for_each(LaneQueue::close);
     }
 
-    /// Sets what rides on heartbeats from the next one on.
+    /// Sets the bytes that heartbeats carry from the next one on.
     pub fn set_tag(&self, tag: Bytes) {
         self.core.node().set_tag(tag);
     }

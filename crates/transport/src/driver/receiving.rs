@@ -1,12 +1,11 @@
-//! From the intake to the sink: whoever finds the receiving side free works for
-//! all (flat combining). On an idle node that is the callback of the bus itself;
-//! otherwise its holder, or the driver's task.
+//! From the ingress queue to the sink. The thread that acquires the receiver's state handles the
+//! arrivals of all threads (flat combining, Hendler et al. 2010). On an idle node that is the
+//! callback of the bus; otherwise it is the current holder of the state, or the driver's task.
 //!
-//! **Invariants**: no frame is stranded, since whoever leaves the side looks at the
-//! intake again afterwards, and wakes the task if it leaves something. Nothing is
-//! put on the bus here: what the node wants sent is left to the task. So are direct
-//! messages, which may ask for much work: they wait in a queue beside the side, and the
-//! task hands them over without holding it.
+//! **Invariants**: no frame is stranded, because each holder looks at the queue again after it
+//! releases the state, and wakes the task if arrivals remain. No frame is put on the bus here; the
+//! endpoint's frames are left to the task. Direct messages may cause much work, so they wait in a
+//! separate queue, and the task delivers them without holding the state.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,31 +16,31 @@ use mailmesh_delivery::{Destination, Endpoint, Frame, Incarnation, LeaveReason, 
 use parking_lot::Mutex;
 
 use super::core::Core;
-use super::directs::Directs;
-use super::{DirectSink, Open, Opened, Sink};
-use crate::Intake;
-use crate::intake::{Arrival, Pump};
+use super::directs::DirectQueue;
+use super::{DecodedFrame, DirectSink, FrameDecoder, Sink};
+use crate::IngressQueue;
+use crate::ingress::{Arrival, ArrivalHandler};
 
-/// Most arrivals handled in a callback of the bus.
-const IN_CALLBACK: usize = 16;
-/// Most arrivals that the task handles before it looks at deadlines again.
-const IN_TASK: usize = 256;
-/// Most direct messages that the task hands over before it looks at deadlines again.
-const DIRECTS_IN_TURN: usize = 16;
-/// While this many things wait to be put, arrivals wait in the intake.
-const MAX_OUTGOING: usize = 1024;
+/// Maximum number of arrivals handled in a callback of the bus.
+const MAX_ARRIVALS_IN_CALLBACK: usize = 16;
+/// Maximum number of arrivals that the task handles before it checks deadlines again.
+const MAX_ARRIVALS_IN_TURN: usize = 256;
+/// Maximum number of direct messages that the task delivers before it checks deadlines again.
+const MAX_DIRECTS_IN_TURN: usize = 16;
+/// While this many bus actions are pending, arrivals wait in the ingress queue.
+const MAX_PENDING_ACTIONS: usize = 1024;
 
-/// What the task has to do on the bus.
-pub(super) enum Outgoing {
-    Frame(Destination, Frame),
-    /// A frame of another node, in a message of ours of this number.
+/// An action of the task on the bus.
+pub(super) enum BusAction {
+    Send(Destination, Frame),
+    /// Relays another node's frame, as the body of this node's control message `number`.
     Relay {
         to: Incarnation,
         number: u64,
         frame: Frame,
     },
-    Expect(Incarnation),
-    Forget {
+    PeerJoined(Incarnation),
+    PeerLeft {
         peer: Incarnation,
         for_good: bool,
     },
@@ -49,49 +48,49 @@ pub(super) enum Outgoing {
 
 pub(super) struct Receiving {
     core: Arc<Core>,
-    intake: Intake,
-    side: Mutex<Side>,
-    directs: Directs,
+    ingress: IngressQueue,
+    state: Mutex<ReceiverState>,
+    directs: DirectQueue,
     /// Used by the task alone.
     direct_sink: Mutex<Box<dyn DirectSink>>,
-    /// The side or a sink panicked: neither is used again.
+    /// The receiver or a sink panicked: neither is used again.
     failed: AtomicBool,
 }
 
-struct Side {
-    open: Box<dyn Open>,
+struct ReceiverState {
+    decoder: Box<dyn FrameDecoder>,
     sink: Box<dyn Sink>,
-    outgoing: VecDeque<Outgoing>,
-    /// A direct message was queued, and the task was not woken for it.
+    actions: VecDeque<BusAction>,
+    /// A direct message was queued, and the task was not woken for it yet.
     has_direct: bool,
-    /// For the sink; empty between arrivals.
-    told: Vec<Output>,
+    /// Outputs for the sink; empty between arrivals.
+    outputs: Vec<Output>,
 }
 
 impl Receiving {
     pub(super) fn new(
         core: Arc<Core>,
-        intake: Intake,
-        open: Box<dyn Open>,
+        ingress: IngressQueue,
+        decoder: Box<dyn FrameDecoder>,
         (sink, direct_sink): (Box<dyn Sink>, Box<dyn DirectSink>),
     ) -> Arc<Self> {
-        let (outgoing, told) = (VecDeque::new(), Vec::new());
-        let side = Side { open, sink, outgoing, has_direct: false, told };
+        let (actions, outputs) = (VecDeque::new(), Vec::new());
+        let state = ReceiverState { decoder, sink, actions, has_direct: false, outputs };
         let receiving = Arc::new(Self {
             core,
-            intake,
-            side: Mutex::new(side),
-            directs: Directs::default(),
+            ingress,
+            state: Mutex::new(state),
+            directs: DirectQueue::default(),
             direct_sink: Mutex::new(direct_sink),
             failed: AtomicBool::new(false),
         });
-        let pump: Arc<dyn Pump> = receiving.clone();
-        receiving.intake.attach(Arc::downgrade(&pump));
+        let handler: Arc<dyn ArrivalHandler> = receiving.clone();
+        receiving.ingress.attach(Arc::downgrade(&handler));
         receiving
     }
 
     pub(super) fn dropped(&self) -> u64 {
-        self.intake.dropped()
+        self.ingress.dropped()
     }
 
     /// Direct messages dropped because their queue was full.
@@ -99,35 +98,35 @@ impl Receiving {
         self.directs.dropped()
     }
 
-    /// What the task does at each turn: some of what came, what is due, and what
-    /// the node has to say; `outgoing` then has what is to be put. Whether more
-    /// waits; `None` if the side has failed.
-    pub(super) fn turn(&self, outgoing: &mut VecDeque<Outgoing>) -> Option<bool> {
-        // First, so that the answers to them are among what is to be put.
-        if !self.guarded(|| self.hand_over_directs()) {
+    /// One turn of the task: handles some arrivals and due deadlines, and fills `actions` with the
+    /// actions for the bus. Returns whether more work waits; `None` if the receiver has failed.
+    pub(super) fn run_once(&self, actions: &mut VecDeque<BusAction>) -> Option<bool> {
+        // First, so that replies to these messages are among the actions of this turn.
+        if !self.run_guarded(|| self.hand_over_directs()) {
             return None;
         }
-        let mut side = self.side.lock();
-        let done = self.guarded(|| {
-            side.handle_arrivals(self, IN_TASK);
-            side.handle(self, |node, now| node.handle_deadline(now));
+        let mut state = self.state.lock();
+        let done = self.run_guarded(|| {
+            state.handle_arrivals(self, MAX_ARRIVALS_IN_TURN);
+            state.handle(self, |node, now| node.handle_deadline(now));
         });
-        std::mem::swap(outgoing, &mut side.outgoing);
-        side.has_direct = false;
-        drop(side);
-        done.then(|| !self.intake.is_empty() || !self.directs.is_empty())
+        std::mem::swap(actions, &mut state.actions);
+        state.has_direct = false;
+        drop(state);
+        done.then(|| !self.ingress.is_empty() || !self.directs.is_empty())
     }
 
-    /// Callbacks go on meanwhile.
+    /// Callbacks continue to handle arrivals meanwhile.
     fn hand_over_directs(&self) {
         let mut sink = self.direct_sink.lock();
-        for (from, body) in std::iter::from_fn(|| self.directs.pop()).take(DIRECTS_IN_TURN) {
+        for (from, body) in std::iter::from_fn(|| self.directs.pop()).take(MAX_DIRECTS_IN_TURN) {
             sink.take_direct(from, body);
         }
     }
 
-    /// Runs `work`; after a panic, which must not reach the bus, never again.
-    fn guarded(&self, work: impl FnOnce()) -> bool {
+    /// Runs `work` and returns whether it succeeded. A panic must not reach the bus; after one, no
+    /// further work is run.
+    fn run_guarded(&self, work: impl FnOnce()) -> bool {
         if self.failed.load(Ordering::Relaxed) {
             return false;
         }
@@ -139,24 +138,24 @@ impl Receiving {
     }
 }
 
-impl Pump for Receiving {
-    fn pump(&self) {
-        let held = self.core.held.read();
-        if *held {
+impl ArrivalHandler for Receiving {
+    fn handle_arrivals(&self) {
+        let paused = self.core.paused.read();
+        if *paused {
             return;
         }
-        let mut left = IN_CALLBACK;
-        // Whoever holds the side looks at the intake once more after it lets go.
-        while let Some(mut side) = self.side.try_lock() {
+        let mut left = MAX_ARRIVALS_IN_CALLBACK;
+        // Each holder of the state looks at the queue once more after releasing it.
+        while let Some(mut state) = self.state.try_lock() {
             let mut handled = 0;
-            let done = self.guarded(|| handled = side.handle_arrivals(self, left));
+            let done = self.run_guarded(|| handled = state.handle_arrivals(self, left));
             left -= handled.min(left);
-            let for_task = !side.outgoing.is_empty() || std::mem::take(&mut side.has_direct);
-            drop(side);
+            let for_task = !state.actions.is_empty() || std::mem::take(&mut state.has_direct);
+            drop(state);
             if for_task || !done {
                 self.core.wake.notify_one();
             }
-            if !done || self.intake.is_empty() {
+            if !done || self.ingress.is_empty() {
                 return;
             }
             if left == 0 || handled == 0 {
@@ -167,18 +166,18 @@ impl Pump for Receiving {
     }
 }
 
-impl Side {
-    /// Handles up to `most` arrivals; how many.
-    fn handle_arrivals(&mut self, receiving: &Receiving, most: usize) -> usize {
-        for handled in 0..most {
-            if self.outgoing.len() >= MAX_OUTGOING {
+impl ReceiverState {
+    /// Handles up to `max` arrivals, and returns how many.
+    fn handle_arrivals(&mut self, receiving: &Receiving, max: usize) -> usize {
+        for handled in 0..max {
+            if self.actions.len() >= MAX_PENDING_ACTIONS {
                 return handled;
             }
-            match receiving.intake.pop() {
+            match receiving.ingress.pop() {
                 None => return handled,
                 Some(Arrival::Frame(bytes)) => {
-                    if let Some(opened) = self.open.open(bytes) {
-                        self.handle_opened(receiving, opened);
+                    if let Some(decoded) = self.decoder.decode(bytes) {
+                        self.handle_decoded(receiving, decoded);
                     }
                 }
                 Some(Arrival::Link(peer, link)) => {
@@ -186,17 +185,17 @@ impl Side {
                 }
             }
         }
-        most
+        max
     }
 
-    fn handle_opened(&mut self, receiving: &Receiving, Opened { frame, via }: Opened) {
+    fn handle_decoded(&mut self, receiving: &Receiving, DecodedFrame { frame, via }: DecodedFrame) {
         self.handle(receiving, |node, now| match via {
             None => node.handle_frame(now, frame),
             Some(via) => node.handle_relayed(now, via, frame),
         });
     }
 
-    /// Gives the node an input, and the sinks what comes of it.
+    /// Gives the endpoint an input, and distributes its outputs.
     fn handle(
         &mut self,
         receiving: &Receiving,
@@ -209,34 +208,34 @@ impl Side {
         while let Some(output) = node.poll_output() {
             match output {
                 Output::Transmit { to, frame } => {
-                    self.outgoing.push_back(Outgoing::Frame(to, frame));
+                    self.actions.push_back(BusAction::Send(to, frame));
                     continue;
                 }
                 Output::Relay { to, number, frame } => {
-                    self.outgoing.push_back(Outgoing::Relay { to, number, frame });
+                    self.actions.push_back(BusAction::Relay { to, number, frame });
                     continue;
                 }
                 Output::Joined(ref peer) => {
-                    self.open.joined(peer.incarnation);
-                    self.outgoing.push_back(Outgoing::Expect(peer.incarnation));
+                    self.decoder.peer_joined(peer.incarnation);
+                    self.actions.push_back(BusAction::PeerJoined(peer.incarnation));
                 }
                 Output::Left { ref peer, reason } => {
-                    self.open.left(peer.incarnation);
+                    self.decoder.peer_left(peer.incarnation);
                     let (peer, for_good) = (peer.incarnation, reason != LeaveReason::Failed);
-                    self.outgoing.push_back(Outgoing::Forget { peer, for_good });
+                    self.actions.push_back(BusAction::PeerLeft { peer, for_good });
                 }
                 _ => {}
             }
-            self.told.push(output);
+            self.outputs.push(output);
         }
         core.resume_lanes(&node);
         core.note_progress();
-        core.due_at(node.next_deadline());
+        core.schedule(node.next_deadline());
         drop(node);
         if let Some(stall) = core.take_stall() {
-            self.sink.stood_still(stall);
+            self.sink.process_stalled(stall);
         }
-        for output in self.told.drain(..) {
+        for output in self.outputs.drain(..) {
             match output {
                 Output::Direct { from, body } => {
                     receiving.directs.push(from, body);

@@ -1,4 +1,4 @@
-//! Where the driver's task runs.
+//! The runtime of the driver's task.
 
 use std::future::Future;
 
@@ -9,20 +9,21 @@ use crate::TransportError;
 
 /// A runtime for the driver's task alone.
 ///
-/// The host may block all workers of its runtime for seconds: a mail server parses, compresses
-/// and waits for disks. The others would take its node for failed, though heartbeats need nothing
-/// of the host. So over a network the task runs on a thread of its own. Over a bus that is
-/// instant it runs on the runtime of the caller, whose time a test may have paused.
+/// The host may block all workers of its runtime for seconds: a mail server parses, compresses and
+/// waits for disks. Other nodes would declare its node failed, although heartbeats need no resource
+/// of the host. Over a network the task therefore runs on a thread of its own. Over a synchronous
+/// bus it runs on the caller's runtime, whose clock a test may have paused.
 pub(super) struct TaskRuntime(Option<Runtime>);
 
 impl TaskRuntime {
-    /// That of the caller.
-    pub(super) fn callers() -> Self {
+    /// The caller's runtime.
+    pub(super) fn of_caller() -> Self {
         Self(None)
     }
 
-    /// One worker. Not tokio's current-thread scheduler, on which Zenoh refuses to work.
-    pub(super) fn own() -> Result<Self, TransportError> {
+    /// A runtime with one worker. It is not tokio's current-thread scheduler, on which Zenoh
+    /// refuses to run.
+    pub(super) fn dedicated() -> Result<Self, TransportError> {
         let mut builder = Builder::new_multi_thread();
         builder.worker_threads(1).thread_name("mailmesh-drive").enable_time();
         match builder.build() {
@@ -42,7 +43,7 @@ impl TaskRuntime {
 impl Drop for TaskRuntime {
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {
-            // Tokio panics where its drop would wait in an asynchronous context.
+            // Dropping a runtime in an asynchronous context panics in tokio.
             runtime.shutdown_background();
         }
     }

@@ -1,5 +1,4 @@
-//! From the lanes to the bus: publishers on idle lanes, the sending thread on the
-//! others.
+//! From the lanes to the bus: publishers send on idle lanes, the sending thread on the others.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -7,38 +6,38 @@ use std::time::Duration;
 
 use mailmesh_delivery::{Destination, Frame, FrameKind, Incarnation, Lane};
 
-use super::Seal;
+use super::FrameEncoder;
 use super::core::Core;
-use super::receiving::Outgoing;
+use super::receiving::BusAction;
 use crate::bundle::Bundle;
-use crate::lanes::{Next, PublishError, Sender};
+use crate::lanes::{AfterAppend, LaneOwner, PublishError};
 use crate::{Address, Bus, Channel, LogThrottle, TransportError};
 
-/// Batches that a publisher sends: its own, and what gathered meanwhile.
-const SENT_BY_PUBLISHER: usize = 2;
+/// Batches that a publisher sends: its own, and one that was filled meanwhile.
+const MAX_BATCHES_BY_PUBLISHER: usize = 2;
 
 pub(super) struct Sending {
     pub(super) core: Arc<Core>,
     pub(super) bus: Arc<dyn Bus>,
-    seal: Arc<dyn Seal>,
+    encoder: Arc<dyn FrameEncoder>,
     heartbeat_min: Duration,
     pub(super) put_failed: AtomicU64,
     put_log: LogThrottle,
     stopped: AtomicBool,
 }
 
-/// The turn of a publisher as the sender of a lane. At its end the sending thread goes on, also
-/// if the publisher panicked in the put: nobody else would send in this lane again.
-struct Turn<'a> {
+/// A publisher's ownership of a lane. At its end, and if the publisher panics in the put, the
+/// sending thread takes over: otherwise nobody would send in this lane again.
+struct PublisherTurn<'a> {
     core: &'a Core,
     lane: Lane,
-    /// The publisher is no longer the sender.
+    /// The publisher no longer owns the lane.
     is_over: bool,
 }
 
-impl Drop for Turn<'_> {
+impl Drop for PublisherTurn<'_> {
     fn drop(&mut self) {
-        if !self.is_over && self.core.lane(self.lane).hand_over() {
+        if !self.is_over && self.core.lane(self.lane).hand_to_thread() {
             self.core.wake_thread();
         }
     }
@@ -48,13 +47,13 @@ impl Sending {
     pub(super) fn new(
         core: Arc<Core>,
         bus: Arc<dyn Bus>,
-        seal: Arc<dyn Seal>,
+        encoder: Arc<dyn FrameEncoder>,
         heartbeat_min: Duration,
     ) -> Self {
         Self {
             core,
             bus,
-            seal,
+            encoder,
             heartbeat_min,
             put_failed: AtomicU64::new(0),
             put_log: LogThrottle::default(),
@@ -69,42 +68,44 @@ impl Sending {
     ) -> Result<(), PublishError<E>> {
         let queue = self.core.lane(lane);
         match queue.append(encode)? {
-            Next::Send => {
-                let mut turn = Turn { core: &self.core, lane, is_over: false };
-                let sent = (0..SENT_BY_PUBLISHER).all(|_| self.send_next(lane, Sender::Publisher));
+            AfterAppend::Send => {
+                let mut turn = PublisherTurn { core: &self.core, lane, is_over: false };
+                let sent = (0..MAX_BATCHES_BY_PUBLISHER)
+                    .all(|_| self.send_next(lane, LaneOwner::Publisher));
                 turn.is_over = !sent;
             }
-            Next::Wake => self.core.wake_thread(),
-            Next::Nothing => {}
+            AfterAppend::WakeThread => self.core.wake_thread(),
+            AfterAppend::Nothing => {}
         }
         Ok(())
     }
 
-    /// The sending thread: the urgent lane first, then a batch of the other.
+    /// The loop of the sending thread.
     pub(super) fn run(&self) {
         while !self.stopped.load(Ordering::Acquire) {
-            if !self.send_some() {
+            if !self.send_pending() {
                 std::thread::park();
             }
         }
     }
 
-    /// Sends what is urgent, then a batch of the other. `false` if there is none.
-    fn send_some(&self) -> bool {
-        let held = self.core.held.read();
-        if *held {
+    /// Sends all urgent batches, then one batch of the other lane. Returns whether it sent such a
+    /// batch.
+    fn send_pending(&self) -> bool {
+        let paused = self.core.paused.read();
+        if *paused {
             return false;
         }
-        while self.send_next(Lane::Urgent, Sender::Thread) {}
-        self.send_next(Lane::Events, Sender::Thread)
+        while self.send_next(Lane::Urgent, LaneOwner::Thread) {}
+        self.send_next(Lane::Events, LaneOwner::Thread)
     }
 
-    /// The task's part where there is no sending thread. Whether more waits.
+    /// Sends from the task if there is no sending thread. Returns whether more may wait.
     pub(super) fn send_without_thread(&self) -> bool {
-        self.core.thread.get().is_none() && self.send_some()
+        self.core.thread.get().is_none() && self.send_pending()
     }
 
-    /// Ends the sending thread; what waits is not sent.
+    /// Ends the sending thread; waiting events are not sent.
     pub(super) fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
         self.core.wake_thread();
@@ -114,47 +115,47 @@ impl Sending {
         self.stopped.load(Ordering::Acquire)
     }
 
-    /// Sends the next batch of `who`. `false` if there is none, or the lane is
-    /// closed; `who` is then no longer its sender.
-    fn send_next(&self, lane: Lane, who: Sender) -> bool {
+    /// Sends the next batch if `owner` owns the lane. Returns `false` if there is none or the
+    /// window is full; `owner` then no longer owns the lane.
+    fn send_next(&self, lane: Lane, owner: LaneOwner) -> bool {
         let queue = self.core.lane(lane);
-        let Some(batch) = queue.take(who) else { return false };
+        let Some(batch) = queue.take(owner) else { return false };
         let sent = {
             let mut node = self.core.node();
             if !node.may_send(lane) {
                 queue.park(batch);
-                // Who keeps it closed is given up at a time not planned yet.
-                self.core.due_at(node.next_deadline());
+                // The receiver that fills the window is given up at a deadline not planned yet.
+                self.core.schedule(node.next_deadline());
                 return false;
             }
             let now = self.core.now();
             let mut body = batch.body;
-            // The replay ring keeps it: not with the room for twice as much.
+            // The replay buffer keeps the body: free unused capacity.
             if body.capacity() / 2 > body.len() {
                 body.shrink_to_fit();
             }
             let sent = node.send(now, lane, batch.count, body.into());
-            self.core.due_at(Some(now + self.heartbeat_min));
+            self.core.schedule(Some(now + self.heartbeat_min));
             sent
         };
         match sent {
             Ok(frame) => self.put(Address::All, Channel::Lane(lane), &frame),
-            Err(error) => tracing::error!(%error, "events not sent"),
+            Err(error) => tracing::error!(%error, "events were not sent"),
         }
         true
     }
 
-    /// What the receiving side wants done on the bus. Events for one peer, sent again or
-    /// passed on, gather in `bundle`; all else puts what gathered before it.
-    pub(super) fn carry_out(&self, bundle: &mut Bundle, outgoing: Outgoing) {
-        match outgoing {
-            Outgoing::Frame(Destination::One(peer), frame)
+    /// Carries out an action of the receiving side. Retransmitted and relayed events for one peer
+    /// are collected in `bundle`; every other action first puts the bundle.
+    pub(super) fn perform(&self, bundle: &mut Bundle, action: BusAction) {
+        match action {
+            BusAction::Send(Destination::One(peer), frame)
                 if matches!(frame.kind, FrameKind::Data(_)) =>
             {
-                // Sealed again they are the same bytes.
-                self.gather(bundle, peer, &frame);
+                // Sealing the frame again yields the same bytes.
+                self.add_to_bundle(bundle, peer, &frame);
             }
-            Outgoing::Relay { to, number, frame } => {
+            BusAction::Relay { to, number, frame } => {
                 let Some(body) = frame.wire else { return };
                 let (incarnation, kind) = (self.core.incarnation, FrameKind::Relay);
                 let message = Frame {
@@ -166,9 +167,9 @@ impl Sending {
                     body,
                     wire: None,
                 };
-                self.gather(bundle, to, &message);
+                self.add_to_bundle(bundle, to, &message);
             }
-            Outgoing::Frame(to, frame) => {
+            BusAction::Send(to, frame) => {
                 self.put_bundle(bundle);
                 let to = match to {
                     Destination::All => Address::All,
@@ -181,51 +182,54 @@ impl Sending {
                 };
                 self.put(to, channel, &frame);
             }
-            Outgoing::Expect(peer) => self.bus.expect(peer),
-            Outgoing::Forget { peer, for_good } => {
+            BusAction::PeerJoined(peer) => self.bus.peer_joined(peer),
+            BusAction::PeerLeft { peer, for_good } => {
                 self.put_bundle(bundle);
-                self.bus.forget(peer, for_good);
+                self.bus.peer_left(peer, for_good);
             }
         }
     }
 
-    fn gather(&self, bundle: &mut Bundle, peer: Incarnation, frame: &Frame) {
-        let to = Address::One(peer);
-        match self.seal.seal(frame) {
+    fn add_to_bundle(&self, bundle: &mut Bundle, peer: Incarnation, frame: &Frame) {
+        match self.encoder.encode(frame) {
             Ok(bytes) => {
-                if !bundle.has_room(to, bytes.len()) {
+                if !bundle.has_room(peer, bytes.len()) {
                     self.put_bundle(bundle);
                 }
-                bundle.add(to, bytes);
+                bundle.add(peer, bytes);
             }
-            Err(error) => self.failed(to, &*error),
+            Err(error) => self.note_put_failure(Address::One(peer), &*error),
         }
     }
 
-    /// Puts what gathered.
+    /// Puts the collected frames.
     pub(super) fn put_bundle(&self, bundle: &mut Bundle) {
-        if let Some((to, message)) = bundle.take()
-            && let Err(error) = self.bus.put(to, Channel::Control, message)
-        {
-            self.failed(to, &error);
+        let Some((peer, message)) = bundle.take() else { return };
+        let to = Address::One(peer);
+        if let Err(error) = self.bus.put(to, Channel::Control, message) {
+            self.note_put_failure(to, &error);
         }
     }
 
     fn put(&self, to: Address, channel: Channel, frame: &Frame) {
-        let put = match self.seal.seal(frame) {
+        let put = match self.encoder.encode(frame) {
             Ok(bytes) => self.bus.put(to, channel, bytes).map_err(Into::into),
             Err(error) => Err(error),
         };
         if let Err(error) = put {
-            self.failed(to, &*error);
+            self.note_put_failure(to, &*error);
         }
     }
 
-    fn failed(&self, to: Address, error: &(dyn std::error::Error + Send + Sync + 'static)) {
+    fn note_put_failure(
+        &self,
+        to: Address,
+        error: &(dyn std::error::Error + Send + Sync + 'static),
+    ) {
         let total = self.put_failed.fetch_add(1, Ordering::Relaxed) + 1;
         let is_closed = matches!(error.downcast_ref(), Some(TransportError::Closed));
         if !is_closed && self.put_log.is_ready() {
-            tracing::warn!(%error, ?to, total, "a frame was not sent; receivers will be told of a gap");
+            tracing::warn!(%error, ?to, total, "a frame was not sent; receivers may report a gap");
         }
     }
 }

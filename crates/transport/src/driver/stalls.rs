@@ -1,32 +1,32 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// If the time was asked for later than planned by more than this, the process stood still.
-const STALL: Duration = Duration::from_millis(750);
+/// If the clock is read later than planned by more than this, the process was stopped.
+const MIN_STALL: Duration = Duration::from_millis(750);
 
-/// The time in which this process stood still (SIGSTOP, a starved machine, a debugger). What
-/// others said meanwhile waits to be read: it would be wrong to take them for silent by a time
-/// in which nobody listened.
+/// Measures how long this process did not run (SIGSTOP, a starved machine, a debugger). Messages of
+/// other nodes wait unread meanwhile, so the endpoint's clock must not count this time as their
+/// silence.
 #[derive(Debug, Default)]
-pub(super) struct Stalls {
-    /// When the time was asked for last.
-    asked: AtomicU64,
+pub(super) struct StallDetector {
+    /// When the clock was last read, in nanoseconds since the start.
+    last_read: AtomicU64,
     lost: AtomicU64,
-    /// Of these, what was not reported yet.
-    untold: AtomicU64,
+    /// The part of `lost` that was not reported yet.
+    unreported: AtomicU64,
 }
 
-impl Stalls {
-    /// The time without what was lost, at `elapsed` since the start. One caller at a time.
-    /// `planned`: the node's time at which the task was to look next, so that somebody asks for
-    /// the time by then while the process runs.
-    pub(super) fn time(&self, elapsed: Duration, planned: Duration) -> Duration {
-        let before = nanos(self.asked.swap(elapsed.as_nanos() as u64, Ordering::Relaxed));
-        let late = elapsed.saturating_sub(before.max(planned + self.lost()));
-        if !before.is_zero() && late > STALL {
+impl StallDetector {
+    /// The time since the start without stalls, given `elapsed` with stalls. Called by one thread
+    /// at a time. `next_poll` is the endpoint's time at which the task planned to poll next: while
+    /// the process runs, the clock is read by then.
+    pub(super) fn time(&self, elapsed: Duration, next_poll: Duration) -> Duration {
+        let before = nanos(self.last_read.swap(elapsed.as_nanos() as u64, Ordering::Relaxed));
+        let late = elapsed.saturating_sub(before.max(next_poll + self.lost()));
+        if !before.is_zero() && late > MIN_STALL {
             let stall = late.as_nanos() as u64;
             self.lost.fetch_add(stall, Ordering::Relaxed);
-            self.untold.fetch_add(stall, Ordering::Relaxed);
+            self.unreported.fetch_add(stall, Ordering::Relaxed);
         }
         elapsed.saturating_sub(self.lost())
     }
@@ -36,10 +36,10 @@ impl Stalls {
     }
 
     pub(super) fn take(&self) -> Option<Duration> {
-        if self.untold.load(Ordering::Relaxed) == 0 {
+        if self.unreported.load(Ordering::Relaxed) == 0 {
             return None;
         }
-        Some(nanos(self.untold.swap(0, Ordering::Relaxed)))
+        Some(nanos(self.unreported.swap(0, Ordering::Relaxed)))
     }
 }
 
@@ -52,26 +52,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn time_stands_still_while_nobody_asks_for_it() {
-        let stalls = Stalls::default();
-        let time = |ms, planned| {
-            let [now, planned] = [ms, planned].map(Duration::from_millis);
-            stalls.time(now, planned).as_millis()
+    fn a_late_read_of_the_clock_counts_as_a_stall() {
+        let stalls = StallDetector::default();
+        let time = |ms, next_poll| {
+            let [now, next_poll] = [ms, next_poll].map(Duration::from_millis);
+            stalls.time(now, next_poll).as_millis()
         };
-        // The first time may be asked for late.
+        // The first read may be late.
         assert_eq!([time(5_000, 0), time(5_500, 5_500), time(6_250, 5_500)], [5_000, 5_500, 6_250]);
         assert_eq!(stalls.take(), None);
         assert_eq!([time(66_750, 6_750), time(66_800, 6_750)], [6_750, 6_800]);
         assert_eq!(stalls.take(), Some(Duration::from_secs(60)));
         assert_eq!(stalls.take(), None);
-        // Planned times are the node's own.
+        // Planned times are in the endpoint's time.
         assert_eq!([time(67_900, 7_300), time(68_901, 7_950)], [7_900, 7_950]);
         assert_eq!(stalls.take(), Some(Duration::from_millis(951)));
     }
 
     #[test]
-    fn a_plan_that_is_past_is_no_stall() {
-        let stalls = Stalls::default();
+    fn a_plan_in_the_past_causes_no_stall() {
+        let stalls = StallDetector::default();
         let time = |ms| stalls.time(Duration::from_millis(ms), Duration::from_millis(100));
         for ms in (1..).map(|n| n * 700).take_while(|ms| *ms < 10_000) {
             assert_eq!(time(ms).as_millis(), u128::from(ms));

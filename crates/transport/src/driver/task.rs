@@ -1,5 +1,4 @@
-//! The driver's task: deadlines, what the node wants sent, and the arrivals that
-//! callbacks left.
+//! The driver's task: deadlines, the endpoint's frames, and the arrivals that callbacks left.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,22 +10,22 @@ use super::receiving::Receiving;
 use super::sending::Sending;
 use crate::bundle::Bundle;
 
-/// Runs until `stopped`, after which what the node still had to say is sent.
+/// Runs until `stopped`, then carries out the last actions and ends.
 pub(super) async fn run(
     sending: Arc<Sending>,
     receiving: Arc<Receiving>,
     stopped: watch::Receiver<bool>,
 ) {
     let core = &sending.core;
-    let (mut outgoing, mut bundle) = (VecDeque::new(), Bundle::default());
+    let (mut actions, mut bundle) = (VecDeque::new(), Bundle::default());
     loop {
-        // First, so that what the node says last is said below.
+        // Read first, so that the endpoint's last frames are put below.
         let is_last = *stopped.borrow();
-        let Some(more) = receiving.turn(&mut outgoing) else {
+        let Some(more) = receiving.run_once(&mut actions) else {
             tracing::error!("delivery ended by a bug");
             return;
         };
-        outgoing.drain(..).for_each(|outgoing| sending.carry_out(&mut bundle, outgoing));
+        actions.drain(..).for_each(|action| sending.perform(&mut bundle, action));
         sending.put_bundle(&mut bundle);
         let more = more || sending.send_without_thread();
         if is_last {
@@ -36,12 +35,12 @@ pub(super) async fn run(
             tokio::task::yield_now().await;
             continue;
         }
-        match core.plan() {
+        match core.plan_next_poll() {
             Some(deadline) => tokio::select! {
                 () = sleep_until(core.instant(deadline)) => {}
                 () = core.wake.notified() => {}
             },
-            // It has left; what it said last is due.
+            // The node has left; its last frames are due.
             None => core.wake.notified().await,
         }
     }

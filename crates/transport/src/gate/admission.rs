@@ -1,18 +1,19 @@
-//! Which connections that have proven nothing are kept, so that a flood of them keeps nobody
-//! out and costs a bounded number of descriptors. No I/O, no clock.
+//! Decides which unproven connections are kept, so that a flood keeps no honest node out and uses a
+//! bounded number of file descriptors. No I/O, no clock.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
-/// Most unproven connections in all; [`slots::unproven`](super::slots::unproven) lowers it where
-/// the process may open few files.
-pub(super) const MOST: usize = 256;
-/// Most unproven connections of one origin.
-const MOST_OF_ONE: usize = 8;
+/// Maximum number of unproven connections.
+/// [`session_slots::max_unproven`](super::session_slots::max_unproven) lowers it if the process may
+/// open few files.
+pub(super) const MAX_UNPROVEN: usize = 256;
+/// Maximum number of unproven connections of one origin.
+const MAX_UNPROVEN_PER_ORIGIN: usize = 8;
 
-/// Where connections come from: an IPv4 address, or a network of IPv6 of 64 bits, which one
-/// host has to itself.
+/// The origin of a connection: an IPv4 address, or an IPv6 network of 64 bits, which one host can
+/// own completely.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Origin([u8; 8]);
 
@@ -20,7 +21,7 @@ impl From<IpAddr> for Origin {
     fn from(address: IpAddr) -> Self {
         let mut origin = [0; 8];
         match address.to_canonical() {
-            // The first byte is 0 in no IPv6 address that a host sends from but the loopback's.
+            // The first byte is 0 in no IPv6 source address but the loopback address.
             IpAddr::V4(v4) => origin[4..].copy_from_slice(&v4.octets()),
             IpAddr::V6(v6) => origin.copy_from_slice(&v6.octets()[..8]),
         }
@@ -28,75 +29,80 @@ impl From<IpAddr> for Origin {
     }
 }
 
-/// The connections that are open and have proven nothing.
+/// The open unproven connections.
 #[derive(Debug)]
 pub(super) struct Admission<T> {
-    most: usize,
+    capacity: usize,
     count: usize,
-    /// Those of each origin, the oldest first.
-    origins: BTreeMap<Origin, VecDeque<Waiting<T>>>,
+    /// Connections of each origin, oldest first.
+    origins: BTreeMap<Origin, VecDeque<Unproven<T>>>,
     next: u64,
 }
 
 #[derive(Debug)]
-struct Waiting<T> {
+struct Unproven<T> {
     number: u64,
-    /// Whether it has named a key that is accepted. Few but members know the name of one.
-    is_answered: bool,
+    /// Whether the connection's hello named an accepted key. Almost only members know a key's id.
+    names_known_key: bool,
     connection: T,
 }
 
 impl<T> Admission<T> {
-    /// Keeps at most `most` connections.
-    pub(super) fn new(most: usize) -> Self {
-        Self { most, count: 0, origins: BTreeMap::new(), next: 0 }
+    /// Keeps at most `capacity` connections.
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { capacity, count: 0, origins: BTreeMap::new(), next: 0 }
     }
 
     /// Admits a connection and numbers it. If the origin or the gate is full, one connection is
-    /// evicted and returned. Connections that named no key go first, of whatever origin. It is of the
-    /// origin with most connections, the new one counted, and among these of the one whose oldest
-    /// is oldest; of that origin it is the oldest.
+    /// evicted and returned.
+    ///
+    /// If the origin is full, the connection is taken from this origin. If the gate is full, it is
+    /// taken from an origin with a connection that named no known key, if there is one. Among these
+    /// origins it is the one with most connections, the new one counted, and among equals the one
+    /// with the oldest connection. Within the origin, the oldest connection that named no known key
+    /// is evicted, or else the oldest.
     pub(super) fn admit(&mut self, from: Origin, connection: T) -> (u64, Option<T>) {
-        let of_one = self.origins.get(&from).map_or(0, VecDeque::len);
-        let evicted = if of_one >= MOST_OF_ONE {
+        let from_origin = self.origins.get(&from).map_or(0, VecDeque::len);
+        let evicted = if from_origin >= MAX_UNPROVEN_PER_ORIGIN {
             self.evict(from)
-        } else if self.count >= self.most {
+        } else if self.count >= self.capacity {
             let oldest =
-                |all: &VecDeque<Waiting<T>>| all.front().map(|waiting| Reverse(waiting.number));
+                |all: &VecDeque<Unproven<T>>| all.front().map(|unproven| Reverse(unproven.number));
             let with_new = |of: &Origin| usize::from(*of == from);
-            let fullest = self.origins.iter();
-            let is_silent = |all: &VecDeque<Waiting<T>>| all.iter().any(|of| !of.is_answered);
-            let fullest = fullest
-                .max_by_key(|(of, all)| (is_silent(all), all.len() + with_new(of), oldest(all)));
-            let fullest = fullest.map(|(of, _)| *of);
-            fullest.and_then(|origin| self.evict(origin))
+            let candidates = self.origins.iter();
+            let has_nameless =
+                |all: &VecDeque<Unproven<T>>| all.iter().any(|of| !of.names_known_key);
+            let candidates = candidates
+                .max_by_key(|(of, all)| (has_nameless(all), all.len() + with_new(of), oldest(all)));
+            let candidates = candidates.map(|(of, _)| *of);
+            candidates.and_then(|origin| self.evict(origin))
         } else {
             None
         };
         let number = self.next;
         self.next += 1;
         self.count += 1;
-        self.origins.entry(from).or_default().push_back(Waiting {
+        self.origins.entry(from).or_default().push_back(Unproven {
             number,
-            is_answered: false,
+            names_known_key: false,
             connection,
         });
         (number, evicted)
     }
 
-    /// A connection has named a key that is accepted, and was answered.
-    pub(super) fn answered(&mut self, from: Origin, number: u64) {
+    /// The connection's hello named an accepted key and was answered.
+    pub(super) fn named_known_key(&mut self, from: Origin, number: u64) {
         let all = self.origins.get_mut(&from);
-        if let Some(waiting) = all.into_iter().flatten().find(|of| of.number == number) {
-            waiting.is_answered = true;
+        if let Some(unproven) = all.into_iter().flatten().find(|of| of.number == number) {
+            unproven.names_known_key = true;
         }
     }
 
-    /// A connection is proven, or closed.
+    /// A connection was proven or closed.
     pub(super) fn leave(&mut self, from: Origin, number: u64) {
         let Some(all) = self.origins.get_mut(&from) else { return };
         let before = all.len();
-        all.retain(|waiting| waiting.number != number);
+        all.retain(|unproven| unproven.number != number);
         self.count -= before - all.len();
         if all.is_empty() {
             self.origins.remove(&from);
@@ -105,8 +111,8 @@ impl<T> Admission<T> {
 
     fn evict(&mut self, origin: Origin) -> Option<T> {
         let all = self.origins.get_mut(&origin)?;
-        let at = all.iter().position(|waiting| !waiting.is_answered).unwrap_or(0);
-        let Waiting { connection, .. } = all.remove(at)?;
+        let at = all.iter().position(|unproven| !unproven.names_known_key).unwrap_or(0);
+        let Unproven { connection, .. } = all.remove(at)?;
         self.count -= 1;
         if all.is_empty() {
             self.origins.remove(&origin);
@@ -132,8 +138,8 @@ mod tests {
     }
 
     #[test]
-    fn one_origin_takes_eight_places_and_its_oldest_makes_room() {
-        let mut admission = Admission::new(MOST);
+    fn an_origin_keeps_eight_connections_and_its_oldest_is_evicted() {
+        let mut admission = Admission::new(MAX_UNPROVEN);
         for n in 0..8 {
             assert_eq!(admission.admit(origin("192.0.2.1"), n).1, None);
         }
@@ -144,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_makes_room_of_origins_that_have_as_many_whatever_their_addresses() {
+    fn among_equal_origins_the_oldest_connection_is_evicted() {
         let of = |n: u32| Origin::from(IpAddr::from(n.to_be_bytes()));
         for honest in [0, 77, u32::MAX] {
             let mut admission = Admission::new(16);
@@ -154,14 +160,14 @@ mod tests {
             admission.admit(of(honest), honest);
             let evicted = (2_000..2_016).map(|n| admission.admit(of(n), n).1);
             let evicted: Vec<_> = evicted.flatten().collect();
-            assert_eq!(evicted.last(), Some(&honest), "after all that came before it");
+            assert_eq!(evicted.last(), Some(&honest), "evicted after all older connections");
         }
     }
 
     #[test]
-    fn origins_that_come_again_make_room_for_themselves_and_not_at_the_cost_of_others() {
+    fn origins_that_reconnect_evict_their_own_connections() {
         let of = |n: u32| Origin::from(IpAddr::from(n.to_be_bytes()));
-        let mut admission = Admission::new(MOST);
+        let mut admission = Admission::new(MAX_UNPROVEN);
         admission.admit(of(9_999), 9_999);
         for n in 0..255 {
             assert_eq!(admission.admit(of(n), n).1, None);
@@ -172,34 +178,34 @@ mod tests {
     }
 
     #[test]
-    fn of_one_origin_those_that_named_a_key_stay_longest() {
-        let (mut admission, one) = (Admission::new(MOST), origin("192.0.2.1"));
+    fn a_connection_that_named_a_key_outlives_its_origins_others() {
+        let (mut admission, one) = (Admission::new(MAX_UNPROVEN), origin("192.0.2.1"));
         let (honest, _) = admission.admit(one, 0);
-        admission.answered(one, honest);
+        admission.named_known_key(one, honest);
         for n in 1..100 {
             assert_ne!(admission.admit(one, n).1, Some(0));
         }
         let numbers: Vec<u64> = admission.origins[&one].iter().map(|of| of.number).collect();
-        numbers.iter().for_each(|number| admission.answered(one, *number));
-        assert_eq!(admission.admit(one, 100).1, Some(0), "all have: the oldest");
+        numbers.iter().for_each(|number| admission.named_known_key(one, *number));
+        assert_eq!(admission.admit(one, 100).1, Some(0), "all named a key: the oldest goes");
     }
 
     #[test]
-    fn silent_connections_of_any_number_of_origins_evict_none_that_named_a_key() {
+    fn nameless_connections_evict_none_that_named_a_key() {
         let of = |n: u32| Origin::from(IpAddr::from(n.to_be_bytes()));
-        let mut admission = Admission::new(MOST);
+        let mut admission = Admission::new(MAX_UNPROVEN);
         let (honest, _) = admission.admit(of(9_999), 9_999);
-        admission.answered(of(9_999), honest);
+        admission.named_known_key(of(9_999), honest);
         for n in 0..5_000 {
             assert_ne!(admission.admit(of(n), n).1, Some(9_999));
         }
     }
 
     #[test]
-    fn many_origins_take_256_places_and_the_fullest_makes_room() {
-        let mut admission = Admission::new(MOST);
+    fn at_the_limit_the_origin_with_most_connections_loses_one() {
+        let mut admission = Admission::new(MAX_UNPROVEN);
         let of = |n: u32| Origin::from(IpAddr::from(n.to_be_bytes()));
-        for n in 0..MOST as u32 - 2 {
+        for n in 0..MAX_UNPROVEN as u32 - 2 {
             admission.admit(of(n), n);
         }
         admission.admit(of(7), 1_000);
@@ -208,11 +214,11 @@ mod tests {
         admission.leave(of(7), number);
         admission.leave(of(7), number);
         assert_eq!(admission.admit(of(5_001), 5_001).1, None);
-        assert_eq!(admission.count, MOST);
+        assert_eq!(admission.count, MAX_UNPROVEN);
         for n in 10_000..20_000 {
             assert!(admission.admit(of(n), n).1.is_some());
         }
-        assert_eq!(admission.count, MOST);
-        assert_eq!(admission.origins.values().map(VecDeque::len).sum::<usize>(), MOST);
+        assert_eq!(admission.count, MAX_UNPROVEN);
+        assert_eq!(admission.origins.values().map(VecDeque::len).sum::<usize>(), MAX_UNPROVEN);
     }
 }

@@ -6,21 +6,20 @@ use super::handshake::Refusal;
 
 macro_rules! counts {
     ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// What the gate has let in and refused since the start: connections, if nothing else is
-        /// said.
+        /// The gate's counters since the start. They count connections unless stated otherwise.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
         #[non_exhaustive]
         pub struct GateCounts {
             $($(#[$doc])* pub $name: u64,)*
         }
 
-        /// The same while it counts.
+        /// The same counters while they are updated.
         #[derive(Debug, Default)]
-        pub(super) struct Counting {
-            $(pub(super) $name: Count,)*
+        pub(super) struct AtomicCounts {
+            $(pub(super) $name: AtomicCount,)*
         }
 
-        impl Counting {
+        impl AtomicCounts {
             pub(super) fn now(&self) -> GateCounts {
                 GateCounts { $($name: self.$name.0.load(Ordering::Relaxed),)* }
             }
@@ -31,33 +30,33 @@ macro_rules! counts {
 counts! {
     /// Links opened, by this node or by another.
     links,
-    /// That were no handshake of this version.
+    /// Refused: the first bytes are not a handshake of this version.
     not_a_handshake,
-    /// Of nodes of another cluster.
+    /// Refused: the node belongs to another cluster.
     other_cluster,
-    /// That began as links of Zenoh or TLS, or of the other mode of the gate: of nodes with another
-    /// `mesh.links` or without a key, or of strangers.
+    /// Refused: the first bytes are a Zenoh or TLS link, or the other mode of the gate. The node
+    /// has another `mesh.links` or no key, or is a stranger.
     other_mode,
-    /// Of nodes with no key of this node.
+    /// Refused: the node has none of this node's keys.
     other_key,
-    /// With a proof that was none.
+    /// Refused: the proof is invalid.
     not_proven,
-    /// That had not proven the key in time.
+    /// Closed because the key was not proven in time.
     late,
-    /// Closed to make room for newer ones while unproven.
+    /// Closed while unproven, to make room for newer connections.
     crowded_out,
     /// Closed because a link to the same node was opened at the same time.
     crossed,
-    /// Proven, and closed for want of room.
+    /// Proven, and closed because there was no room for another link.
     declined,
-    /// Links closed because the key that had proven them was retired.
+    /// Links closed because the key that proved them was retired.
     retired,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Count(AtomicU64);
+pub(super) struct AtomicCount(AtomicU64);
 
-impl Count {
+impl AtomicCount {
     pub(super) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -67,7 +66,7 @@ impl Count {
     }
 }
 
-impl Counting {
+impl AtomicCounts {
     pub(super) fn refused(&self, refusal: Refusal) {
         match refusal {
             Refusal::NotAHandshake => self.not_a_handshake.add(),
@@ -75,7 +74,7 @@ impl Counting {
             Refusal::OtherMode => self.other_mode.add(),
             Refusal::OtherKey => self.other_key.add(),
             Refusal::NotProven => self.not_proven.add(),
-            Refusal::Itself | Refusal::NoRandom => {}
+            Refusal::IsSelf | Refusal::NoRandom => {}
         }
     }
 }

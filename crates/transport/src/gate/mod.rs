@@ -5,28 +5,28 @@
 //! another node's gate == TCP == listener/dialer --handshake--> forward == Unix socket == Zenoh
 //! ```
 //!
-//! - [`handshake`] proves a key in both directions, [`exchange`] says where nodes can be dialed,
-//!   [`table`] decides which of two connections becomes a link, [`book`] whom to dial when, and
-//!   [`admission`] which unproven connections are kept: no I/O, no clock.
-//! - [`serve`] and [`dial`] run them over TCP; [`slots`] is the side of Zenoh; [`forward`] hands
-//!   on the bytes between two [`socket`]s; [`upkeep`] follows keys and addresses, and says when
-//!   nobody is reached.
+//! - Without I/O and without a clock: [`handshake`] proves a key in both directions, [`exchange`]
+//!   encodes the addresses of nodes, [`link_table`] decides which of two connections becomes a
+//!   link, [`dial_book`] decides which node is dialed when, [`admission`] decides which unproven
+//!   connections are kept, and [`isolation`] decides when the operator is warned.
+//! - [`serve`] and [`dial`] run them over TCP. [`session_slots`] is the side towards Zenoh.
+//!   [`forward`] copies the bytes between two [`socket`]s. [`upkeep`] follows the keys and the
+//!   host's addresses.
 //!
-//! All of it runs on one thread of its own, so that a busy runtime of the host does not hold up
-//! links.
+//! The gate runs on a thread of its own, so that a busy runtime of the host does not delay links.
 
 mod admission;
-mod book;
 mod counts;
 mod dial;
+mod dial_book;
 mod exchange;
 mod forward;
 mod handshake;
+mod isolation;
+mod link_table;
 mod serve;
-mod slots;
+mod session_slots;
 mod socket;
-mod table;
-mod unreached;
 mod upkeep;
 
 use std::collections::BTreeSet;
@@ -44,94 +44,95 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::{Instant, sleep};
 
+use crate::bus::ClusterTag;
 use crate::coordinator::Listening;
 use crate::link_keys::GateKey;
 use crate::{EndpointStatus, LinkKeys, OtherKeys};
 use admission::Admission;
-use book::Book;
-use counts::Counting;
-use handshake::{Own, Tag};
-use table::Table;
+use counts::AtomicCounts;
+use dial_book::DialBook;
+use handshake::LocalNode;
+use link_table::LinkTable;
 
 pub use counts::GateCounts;
-pub(crate) use handshake::Id;
+pub(crate) use handshake::NodeId;
 #[doc(hidden)]
-pub use handshake::any::take_any_handshake;
-pub(crate) use slots::Slots;
-pub(crate) use unreached::{Notice, Unreached};
+pub use handshake::fuzz::fuzz_handshake;
+pub(crate) use isolation::{IsolationAlarm, IsolationEvent};
+pub(crate) use session_slots::SessionSlots;
 
-/// How long a connection has to be proven.
-const PROOF: Duration = Duration::from_secs(2);
-/// Least time without a byte after which a link is closed; Zenoh closes it sooner once it has
-/// opened it.
-const LEAST_SILENCE: Duration = Duration::from_secs(30);
+/// Maximum time for the handshake of a connection.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Minimum of the time without a received byte after which a link is closed. Zenoh closes a link
+/// sooner once the link is open in Zenoh.
+const MIN_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long the last that a session said may take to be handed on.
-const DRAINING: Duration = Duration::from_secs(1);
+/// Maximum time for forwarding the last bytes of a closed session.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What a gate is started with.
-pub(crate) struct Setup {
-    pub(crate) id: Id,
-    pub(crate) tag: Tag,
+/// The parameters of a gate.
+pub(crate) struct GateSetup {
+    pub(crate) id: NodeId,
+    pub(crate) tag: ClusterTag,
     pub(crate) is_sealed: bool,
     pub(crate) keys: watch::Receiver<LinkKeys>,
     pub(crate) listening: Listening,
-    /// How many slots the first session has, if not the usual number.
+    /// The number of slots of the first session, if not the default.
     pub(crate) first_slots: Option<usize>,
     /// Endpoints to dial: hosts and ports.
     pub(crate) endpoints: Vec<String>,
-    /// How long Zenoh takes a silent link for open.
+    /// Zenoh's lease: how long Zenoh keeps a silent link open.
     pub(crate) lease: Duration,
-    /// Whether nodes tell each other of the nodes that they are linked to.
-    pub(crate) tells: bool,
-    /// For how long a member is missing, if one is.
-    pub(crate) missing: Arc<dyn Fn() -> Option<Duration> + Send + Sync>,
+    /// Whether nodes tell each other the addresses of the nodes that they are linked to.
+    pub(crate) gossips: bool,
+    /// How long the most recently lost member has been lost; `None` if no member is lost.
+    pub(crate) lost_for: Arc<dyn Fn() -> Option<Duration> + Send + Sync>,
     pub(crate) other_keys: OtherKeys,
 }
 
-/// Ends the connection or link that holds the receiver, when dropped.
-type End = oneshot::Sender<()>;
+/// Dropping the handle ends the connection or link that holds the receiver.
+type CloseHandle = oneshot::Sender<()>;
 
-/// What the tasks of a gate share.
+/// State shared by the tasks of a gate.
 struct Shared {
-    id: Id,
-    tag: Tag,
+    id: NodeId,
+    tag: ClusterTag,
     is_sealed: bool,
     keys: ArcSwap<Vec<GateKey>>,
     listening: Listening,
-    silence: Duration,
-    tells: bool,
-    missing: Arc<dyn Fn() -> Option<Duration> + Send + Sync>,
+    idle_timeout: Duration,
+    gossips: bool,
+    lost_for: Arc<dyn Fn() -> Option<Duration> + Send + Sync>,
     other_keys: OtherKeys,
-    /// Where the last connection with another `mesh.links` came from.
+    /// The source of the last connection with another `mesh.links`.
     other_mode_from: Mutex<Option<IpAddr>>,
     random: SystemRandom,
-    counts: Arc<Counting>,
-    admission: Mutex<Admission<End>>,
-    table: Mutex<Table<End>>,
-    book: Mutex<Book>,
-    /// The sockets of the session that is open.
-    slots: ArcSwapOption<Slots>,
-    /// How many slots the next session has to have.
-    wanted: watch::Sender<usize>,
-    /// Wakes the dialer when a node is due earlier than it planned.
-    dialing: Notify,
+    counts: Arc<AtomicCounts>,
+    admission: Mutex<Admission<CloseHandle>>,
+    links: Mutex<LinkTable<CloseHandle>>,
+    dial_book: Mutex<DialBook>,
+    /// The slots of the open session.
+    slots: ArcSwapOption<SessionSlots>,
+    /// The number of slots that the next session needs.
+    wanted_slots: watch::Sender<usize>,
+    /// Wakes the dialer when a node is due earlier than planned.
+    dial_wake: Notify,
 }
 
-/// A gate that runs until it is dropped.
+/// A gate. It runs until it is dropped.
 pub(crate) struct Gate {
     shared: Arc<Shared>,
     runtime: Handle,
-    /// Ends the thread when dropped.
+    /// Dropping the sender ends the thread.
     running: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
 }
 
 impl Gate {
-    /// Listens, and dials. Nothing becomes a link before there are [`slots`](Self::slots).
+    /// Listens and dials. No connection becomes a link before [`new_slots`](Self::new_slots).
     ///
     /// # Errors
-    /// The system's: of a port that is in use, or a thread that it does not give.
-    pub(crate) fn start(setup: Setup) -> io::Result<Self> {
+    /// The system's error, e.g. that a port is in use or that no thread can be started.
+    pub(crate) fn start(setup: GateSetup) -> io::Result<Self> {
         let bound = setup.listening.bind()?;
         let mut keys = setup.keys;
         let now = keys.borrow_and_update().gate_keys();
@@ -141,23 +142,28 @@ impl Gate {
             is_sealed: setup.is_sealed,
             keys: ArcSwap::from_pointee(now),
             listening: setup.listening,
-            silence: LEAST_SILENCE.max(setup.lease * 2),
-            tells: setup.tells,
-            missing: setup.missing,
+            idle_timeout: MIN_IDLE_TIMEOUT.max(setup.lease * 2),
+            gossips: setup.gossips,
+            lost_for: setup.lost_for,
             other_keys: setup.other_keys,
             other_mode_from: Mutex::default(),
             random: SystemRandom::new(),
             counts: Arc::default(),
-            admission: Mutex::new(Admission::new(slots::unproven(admission::MOST))),
-            table: Mutex::new(Table::new(setup.id)),
-            book: Mutex::new(Book::new(setup.id, setup.endpoints, Instant::now())),
+            admission: Mutex::new(Admission::new(session_slots::max_unproven(
+                admission::MAX_UNPROVEN,
+            ))),
+            links: Mutex::new(LinkTable::new(setup.id)),
+            dial_book: Mutex::new(DialBook::new(setup.id, setup.endpoints, Instant::now())),
             slots: ArcSwapOption::empty(),
-            wanted: watch::Sender::new(setup.first_slots.unwrap_or_else(slots::first_slots)),
-            dialing: Notify::new(),
+            wanted_slots: watch::Sender::new(
+                setup.first_slots.unwrap_or_else(session_slots::default_count),
+            ),
+            dial_wake: Notify::new(),
         });
         let (stop, stopped) = oneshot::channel();
         let running = shared.clone();
-        // The thread makes its runtime: one must not be dropped on another.
+        // The thread creates its runtime itself, because a runtime must not be dropped on another
+        // one.
         let (starting, started) = std::sync::mpsc::sync_channel(1);
         let run = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -180,73 +186,73 @@ impl Gate {
                 let _caller_waits = starting.send(Ok(Handle::current()));
                 let _stopped_or_dropped = stopped.await;
             });
-            // A name that is being resolved is not waited for.
+            // Do not wait for a name that is being resolved.
             runtime.shutdown_background();
         };
         let thread = std::thread::Builder::new().name("mailmesh-gate".to_owned()).spawn(run)?;
-        let ended = || io::Error::other("the thread of the gate ended");
+        let ended = || io::Error::other("the gate's thread ended");
         let runtime = started.recv().map_err(|_| ended())??;
         Ok(Self { shared, runtime, running: Mutex::new(Some((stop, thread))) })
     }
 
-    /// Makes the sockets of a session that is about to be opened, as many as are wanted now.
+    /// Creates the sockets for a session that is about to be opened, with as many slots as needed.
     ///
     /// # Errors
-    /// The system's.
-    pub(crate) fn slots(&self) -> io::Result<Arc<Slots>> {
+    /// The system's error.
+    pub(crate) fn new_slots(&self) -> io::Result<Arc<SessionSlots>> {
         let _within = self.runtime.enter();
-        let slots = Arc::new(Slots::new(*self.shared.wanted.borrow())?);
+        let slots = Arc::new(SessionSlots::new(*self.shared.wanted_slots.borrow())?);
         self.shared.slots.store(Some(slots.clone()));
-        self.shared.dialing.notify_one();
+        self.shared.dial_wake.notify_one();
         Ok(slots)
     }
 
-    /// A session is about to be closed: no connection becomes a link until there are other slots.
+    /// Called before a session is closed: no connection becomes a link until there are new slots.
     pub(crate) fn retire_slots(&self) {
         if let Some(slots) = self.shared.slots.swap(None) {
             slots.retire();
         }
     }
 
-    /// The session was closed: waits until what it said last is handed on, and ends all links.
-    /// Those that can be are dialed anew once there are slots.
+    /// Called after the session was closed: waits until its last bytes are forwarded, and ends all
+    /// links. The gate dials the nodes again once there are new slots.
     pub(crate) async fn drain(&self) {
-        let is_linked = || self.shared.table.lock().iter().next().is_some();
+        let is_linked = || self.shared.links.lock().iter().next().is_some();
         let began = Instant::now();
-        while is_linked() && began.elapsed() < DRAINING {
+        while is_linked() && began.elapsed() < DRAIN_TIMEOUT {
             sleep(Duration::from_millis(2)).await;
         }
-        self.shared.table.lock().end(|_, _| true);
+        self.shared.links.lock().end(|_, _| true);
     }
 
-    /// How many slots a session has to have; a change asks for another session.
-    pub(crate) fn wanted(&self) -> watch::Receiver<usize> {
-        self.shared.wanted.subscribe()
+    /// The number of slots that a session needs. A change asks for a new session.
+    pub(crate) fn wanted_slots(&self) -> watch::Receiver<usize> {
+        self.shared.wanted_slots.subscribe()
     }
 
-    /// A node that holds the key said where it can be dialed.
-    pub(crate) fn found(&self, id: Id, addresses: Vec<SocketAddr>) {
-        self.shared.book.lock().learn(Instant::now(), id, addresses, true);
-        self.shared.dialing.notify_one();
+    /// Discovery found a node that holds the key, and the addresses at which it can be dialed.
+    pub(crate) fn peer_found(&self, id: NodeId, addresses: Vec<SocketAddr>) {
+        self.shared.dial_book.lock().learn(Instant::now(), id, addresses, true);
+        self.shared.dial_wake.notify_one();
     }
 
-    /// A node ended for good.
-    pub(crate) fn forget(&self, id: Id) {
-        self.shared.book.lock().forget(&id);
+    /// A node left for good.
+    pub(crate) fn forget(&self, id: NodeId) {
+        self.shared.dial_book.lock().forget(&id);
     }
 
-    /// The nodes that this one is linked to.
-    pub(crate) fn linked(&self) -> Vec<Id> {
-        self.shared.table.lock().iter().map(|(id, _)| *id).collect()
+    /// The nodes that this node is linked to.
+    pub(crate) fn linked_ids(&self) -> Vec<NodeId> {
+        self.shared.links.lock().iter().map(|(id, _)| *id).collect()
     }
 
-    pub(crate) fn counter(&self) -> GateCounter {
-        GateCounter(self.shared.counts.clone())
+    pub(crate) fn counter(&self) -> GateCountsReader {
+        GateCountsReader(self.shared.counts.clone())
     }
 
-    /// Reads how the endpoints of the configuration are.
-    pub(crate) fn endpoints(&self) -> EndpointsOfGate {
-        EndpointsOfGate(Arc::downgrade(&self.shared))
+    /// A reader for the status of the configured endpoints.
+    pub(crate) fn endpoints(&self) -> GateEndpoints {
+        GateEndpoints(Arc::downgrade(&self.shared))
     }
 
     /// Ends the links and the thread, and frees the ports.
@@ -271,30 +277,30 @@ impl std::fmt::Debug for Gate {
     }
 }
 
-/// Reads how the endpoints of a gate are, while there is the gate.
+/// Reads the status of a gate's endpoints while the gate exists.
 #[derive(Clone)]
-pub(crate) struct EndpointsOfGate(Weak<Shared>);
+pub(crate) struct GateEndpoints(Weak<Shared>);
 
-impl EndpointsOfGate {
+impl GateEndpoints {
     pub(crate) fn now(&self) -> Vec<EndpointStatus> {
         let Some(shared) = self.0.upgrade() else { return Vec::new() };
-        let linked: BTreeSet<Id> = shared.table.lock().iter().map(|(id, _)| *id).collect();
-        shared.book.lock().report(Instant::now(), |id| linked.contains(id))
+        let linked: BTreeSet<NodeId> = shared.links.lock().iter().map(|(id, _)| *id).collect();
+        shared.dial_book.lock().report(Instant::now(), |id| linked.contains(id))
     }
 }
 
-impl std::fmt::Debug for EndpointsOfGate {
+impl std::fmt::Debug for GateEndpoints {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("EndpointsOfGate")
     }
 }
 
-/// Reads what a gate counts.
+/// Reads the counters of a gate.
 #[derive(Debug, Clone)]
-pub struct GateCounter(Arc<Counting>);
+pub struct GateCountsReader(Arc<AtomicCounts>);
 
-impl GateCounter {
-    /// What it has counted until now.
+impl GateCountsReader {
+    /// The counters now.
     #[must_use]
     pub fn now(&self) -> GateCounts {
         self.0.now()
@@ -302,30 +308,31 @@ impl GateCounter {
 }
 
 impl Shared {
-    fn own(&self) -> Own {
+    fn own(&self) -> LocalNode {
         let keys = self.keys.load().to_vec();
-        Own { id: self.id, tag: self.tag, is_sealed: self.is_sealed, keys }
+        LocalNode { id: self.id, tag: self.tag, is_sealed: self.is_sealed, keys }
     }
 
-    /// What a node that is dialed, or dials, from `remote` is told of this one and of others.
-    fn known_for(&self, remote: IpAddr) -> Vec<exchange::Known> {
+    /// The addresses to send to the node at `remote`: this node's own, then those of its linked
+    /// nodes.
+    fn addresses_for(&self, remote: IpAddr) -> Vec<exchange::NodeAddresses> {
         let remote = remote.to_canonical();
         let mut own = self.listening.addresses_for(remote);
         own.sort_by_key(|address| address.is_ipv4() != remote.is_ipv4());
-        let mut known = vec![exchange::Known { id: self.id, addresses: own }];
-        if !self.tells {
+        let mut known = vec![exchange::NodeAddresses { id: self.id, addresses: own }];
+        if !self.gossips {
             return known;
         }
-        let table = self.table.lock();
-        // A loopback address is of use to nodes of this host alone.
+        let links = self.links.lock();
+        // A loopback address is only useful to nodes on this host.
         let is_useful = |address: &&SocketAddr| remote.is_loopback() || !address.ip().is_loopback();
-        let others = table.iter().map(|(id, entry)| exchange::Known {
+        let others = links.iter().map(|(id, entry)| exchange::NodeAddresses {
             id: *id,
             addresses: entry.addresses.iter().filter(is_useful).copied().collect(),
         });
         let others = others.filter(|known| !known.addresses.is_empty());
         known.extend(others);
-        // If more fit than a message takes, each exchange names a random part of them.
+        // If more nodes are known than a message holds, each exchange names a random part of them.
         let mut random = [0; 8];
         if known.len() > exchange::MAX_NODES && self.random.fill(&mut random).is_ok() {
             let by = usize::from_be_bytes(random) % (known.len() - 1);
@@ -334,27 +341,32 @@ impl Shared {
         known
     }
 
-    /// Takes note of what a proven node at `remote` said, and gives its own addresses as it named
-    /// them.
-    fn heard(&self, id: Id, remote: IpAddr, known: Vec<exchange::Known>) -> Vec<SocketAddr> {
+    /// Stores the addresses that the proven node `id` at `remote` sent. Returns the node's own
+    /// addresses as the node named them.
+    fn learn_from_peer(
+        &self,
+        id: NodeId,
+        remote: IpAddr,
+        known: Vec<exchange::NodeAddresses>,
+    ) -> Vec<SocketAddr> {
         let (now, mut own) = (Instant::now(), Vec::new());
-        let mut book = self.book.lock();
+        let mut dial_book = self.dial_book.lock();
         for mut node in known {
-            // A loopback address is another host's.
+            // A loopback address from another host leads to that host itself.
             node.addresses.retain(|at| remote.is_loopback() || !at.ip().is_loopback());
             let is_itself = node.id == id;
             if is_itself {
                 own = node.addresses;
-                // The address that it is seen at may be that of somebody on the way: it comes
-                // last, and nobody is told of it.
+                // The source address may be that of an attacker on the path. It is tried last and
+                // never passed on to other nodes.
                 let seen = own.first().map(|first| SocketAddr::new(remote, first.port()));
-                book.learn(now, id, own.iter().copied().chain(seen), true);
-            } else if self.tells {
-                book.learn(now, node.id, node.addresses, false);
+                dial_book.learn(now, id, own.iter().copied().chain(seen), true);
+            } else if self.gossips {
+                dial_book.learn(now, node.id, node.addresses, false);
             }
         }
-        drop(book);
-        self.dialing.notify_one();
+        drop(dial_book);
+        self.dial_wake.notify_one();
         own
     }
 }
@@ -366,12 +378,12 @@ mod tests {
     use super::*;
     use crate::{Backend, Coordinator, LinkProof};
 
-    fn setup(port: u16) -> Setup {
+    fn setup(port: u16) -> GateSetup {
         let config = format!("{{ listen: {{ endpoints: ['tcp/127.0.0.1:{port}'] }} }}");
         let coordinator = Coordinator::parse(&config).unwrap();
         let Backend::Zenoh(settings) = coordinator.backend() else { panic!() };
         let keys = watch::Sender::new(LinkKeys::new(Zeroizing::new([1; 32]), []));
-        Setup {
+        GateSetup {
             id: [1; 16],
             tag: [1; 8],
             is_sealed: false,
@@ -380,14 +392,14 @@ mod tests {
             first_slots: None,
             endpoints: Vec::new(),
             lease: Duration::from_secs(3),
-            tells: true,
-            missing: Arc::new(|| None),
+            gossips: true,
+            lost_for: Arc::new(|| None),
             other_keys: OtherKeys::default(),
         }
     }
 
     #[tokio::test]
-    async fn a_port_in_use_is_an_error_and_a_gate_that_stopped_frees_its_own() {
+    async fn a_port_in_use_is_an_error_and_a_stopped_gate_frees_its_port() {
         let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = taken.local_addr().unwrap().port();
         let error = Gate::start(setup(port)).unwrap_err();

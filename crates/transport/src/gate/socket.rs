@@ -1,4 +1,4 @@
-//! A socket of a link, without the wake-ups that a link at rest does not need.
+//! A socket of a link that does not wake its task while the link is idle.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -11,8 +11,8 @@ use tokio::io::unix::AsyncFd;
 use tokio::task::coop::consume_budget;
 use tokio::time::sleep;
 
-/// When a socket that takes no more is tried again, if the system cannot say when it does.
-const AGAIN: Duration = Duration::from_millis(2);
+/// How soon a write to a full socket is retried if the system cannot report that it is writable.
+const WRITE_RETRY_DELAY: Duration = Duration::from_millis(2);
 
 /// A socket of the standard library.
 pub(super) trait Stream: AsFd + AsRawFd {
@@ -43,34 +43,36 @@ macro_rules! stream {
 
 stream!(TcpStream, UnixStream);
 
-/// Has the system say when `of` is ready.
+/// Registers `of` for readiness notifications.
 #[expect(
     deprecated,
-    reason = "its successor is unsafe: the descriptor must stay as it is. \
-                               What is given here owns one for as long as it lives"
+    reason = "the successor is unsafe, because the file descriptor must stay open and unchanged; \
+              each `of` here owns its descriptor"
 )]
 fn watch<T: AsFd + AsRawFd>(of: T, interest: Interest) -> io::Result<AsyncFd<T>> {
     AsyncFd::with_interest(of, interest)
 }
 
-/// A socket that one task reads and one writes.
+/// A socket that one task reads and one task writes.
 ///
-/// The system reports when the socket can be read, and reports that it can be written only while a
-/// task waits for that. Tokio's streams ask for both, and a Unix socket becomes writable each time
-/// the peer reads, so that each message would wake the task for nothing.
+/// The system reports when the socket is readable, but reports that it is writable only while a
+/// task waits for that. Tokio's streams ask for both. A Unix socket becomes writable each time the
+/// peer reads, so each message would wake the task needlessly.
 pub(super) struct Socket<S: Stream>(AsyncFd<S>);
 
 impl<S: Stream> Socket<S> {
+    /// Registers the socket for readability.
+    ///
     /// # Errors
-    /// The system's.
+    /// The system's error.
     pub(super) fn new(stream: S) -> io::Result<Self> {
         Ok(Self(watch(stream, Interest::READABLE)?))
     }
 
-    /// Reads what there is; 0 at the end. Cancel-safe.
+    /// Reads the available bytes; 0 at the end of the stream. Cancel-safe.
     ///
     /// # Errors
-    /// The system's.
+    /// The system's error.
     pub(super) async fn read(&self, into: &mut [u8]) -> io::Result<usize> {
         // A socket that always has more to read must not keep this thread from the other links.
         consume_budget().await;
@@ -84,10 +86,10 @@ impl<S: Stream> Socket<S> {
         }
     }
 
-    /// Writes all of it. Where this is dropped some of it is written.
+    /// Writes all bytes. If the future is dropped, some bytes may have been written.
     ///
     /// # Errors
-    /// The system's.
+    /// The system's error.
     pub(super) async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             match self.0.get_ref().write(bytes) {
@@ -101,21 +103,21 @@ impl<S: Stream> Socket<S> {
         Ok(())
     }
 
-    /// Waits until some can be written, by a descriptor of its own for that time; where the
-    /// process has none left, by looking again soon.
+    /// Waits until the socket is writable, with a duplicate file descriptor. If the process has
+    /// none left, waits for [`WRITE_RETRY_DELAY`].
     async fn writable(&self) -> io::Result<()> {
         let other = self.0.get_ref().as_fd().try_clone_to_owned();
         match other.and_then(|other| watch(other, Interest::WRITABLE)) {
             Ok(waiting) => drop(waiting.writable().await?),
-            Err(_none_left) => sleep(AGAIN).await,
+            Err(_none_left) => sleep(WRITE_RETRY_DELAY).await,
         }
         Ok(())
     }
 
-    /// No more will be written.
+    /// Ends the direction of writing.
     ///
     /// # Errors
-    /// The system's.
+    /// The system's error.
     pub(super) fn shutdown(&self) -> io::Result<()> {
         self.0.get_ref().shutdown_write()
     }

@@ -1,5 +1,4 @@
-//! What is due from time to time: other keys, other addresses of this host, and questions for
-//! nodes that are not known.
+//! Periodic work: changed keys, changed addresses of this host, and questions for unknown nodes.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -11,34 +10,34 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::Shared;
-use super::dial::visit;
-use super::handshake::{Id, Purpose, Verdict};
-use super::serve::tell;
-use super::slots::Slots;
-use super::unreached::{Notice, RecentGrowth, Unreached};
+use super::dial::contact;
+use super::handshake::{NodeId, Purpose, Verdict};
+use super::isolation::{IsolationAlarm, IsolationEvent, RecentGrowth};
+use super::serve::exchange_addresses;
+use super::session_slots::SessionSlots;
 use crate::LinkKeys;
 use crate::coordinator::AddressCache;
 
 const TICK: Duration = Duration::from_secs(1);
-/// How often a linked node is asked for addresses: at rest, and while a member is missing.
-const ASK: Duration = Duration::from_secs(10);
-const ASK_MISSING: Duration = Duration::from_secs(1);
-/// How long a member that is missing is asked for so often.
-const BRISK: Duration = Duration::from_secs(300);
-/// How long a link stays open whose key was retired: it is proven by another meanwhile.
-const RETIRED: Duration = Duration::from_secs(2);
-/// Ticks between two tries to have links proven by the preferred key: the node at the other end
-/// may not have had it when the keys changed.
-const RARELY: u64 = 8;
-/// How long after a node of another key was heard it may be why no node is linked.
-const OTHER_KEY: Duration = Duration::from_secs(60);
-/// Most endpoints that one warning names.
-const NAMED: usize = 8;
-/// Shortest pause between two sessions that are opened because their sockets were removed.
-const REOPEN: Duration = Duration::from_secs(10);
+/// How often a linked node is asked for addresses: normally, and while a member is lost.
+const ASK_INTERVAL: Duration = Duration::from_secs(10);
+const FAST_ASK_INTERVAL: Duration = Duration::from_secs(1);
+/// How long after a member is lost linked nodes are asked at the fast rate.
+const FAST_ASK_FOR: Duration = Duration::from_secs(300);
+/// How long a link stays open after its key is retired. Another key proves it meanwhile.
+const RETIRED_KEY_GRACE: Duration = Duration::from_secs(2);
+/// Ticks between attempts to prove links by the preferred key: the other node may not have had the
+/// key when the keys changed.
+const RENEW_EVERY_TICKS: u64 = 8;
+/// How long after a sign of another key the warning mentions it as a possible cause.
+const OTHER_KEY_RECENT: Duration = Duration::from_secs(60);
+/// Maximum number of endpoints in one warning.
+const MAX_NAMED_ENDPOINTS: usize = 8;
+/// Minimum interval between sessions that are opened because their sockets were removed.
+const MIN_REOPEN_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Follows the cluster's keys: those that are accepted now prove the handshakes, and links that
-/// none of them has proven end.
+/// Follows the cluster's keys: handshakes use the keys accepted now, and links that no accepted key
+/// has proven end.
 pub(super) async fn follow_keys(shared: Arc<Shared>, mut keys: watch::Receiver<LinkKeys>) {
     while keys.changed().await.is_ok() {
         let now = keys.borrow_and_update().gate_keys();
@@ -47,38 +46,38 @@ pub(super) async fn follow_keys(shared: Arc<Shared>, mut keys: watch::Receiver<L
         let ending = shared.clone();
         tokio::spawn(async move {
             let began = Instant::now();
-            while began.elapsed() < RETIRED {
-                sleep(RETIRED / 4).await;
+            while began.elapsed() < RETIRED_KEY_GRACE {
+                sleep(RETIRED_KEY_GRACE / 4).await;
                 renew(&ending);
             }
             let accepted = ending.keys.load();
             let is_over = |key| !accepted.iter().any(|accepted| accepted.id == key);
-            let ended = ending.table.lock().end(|_, entry| is_over(entry.key));
+            let ended = ending.links.lock().end(|_, entry| is_over(entry.key));
             (0..ended).for_each(|_| ending.counts.retired.add());
         });
     }
 }
 
-/// Has the links that this node dialed proven by the key that is preferred now.
+/// Proves the links that this node dialed by the preferred key.
 fn renew(shared: &Arc<Shared>) {
     let keys = shared.keys.load();
     let Some(preferred) = keys.first().map(|key| key.id) else { return };
-    let table = shared.table.lock();
-    for (id, entry) in table.iter().filter(|(_, e)| e.is_dialed && e.key != preferred) {
+    let links = shared.links.lock();
+    for (id, entry) in links.iter().filter(|(_, e)| e.is_dialed && e.key != preferred) {
         let (shared, id, remote) = (shared.clone(), *id, entry.remote);
         let (binding, number) = (entry.binding, entry.number);
         tokio::spawn(async move {
-            let visited = visit(&shared, vec![remote], id, Purpose::Renew(binding)).await;
+            let visited = contact(&shared, vec![remote], id, Purpose::Renew(binding)).await;
             let Ok((proven, verdict, ..)) = visited else { return };
-            let mut table = shared.table.lock();
-            let Some(entry) = table.get_mut(&id).filter(|entry| entry.number == number) else {
+            let mut links = shared.links.lock();
+            let Some(entry) = links.get_mut(&id).filter(|entry| entry.number == number) else {
                 return;
             };
             match verdict {
                 Verdict::Taken => entry.key = proven.key,
-                // The node has no such link.
+                // The other node has no such link.
                 _ => {
-                    table.end(|of, entry| *of == id && entry.number == number);
+                    links.end(|of, entry| *of == id && entry.number == number);
                 }
             }
         });
@@ -89,54 +88,54 @@ pub(super) async fn tick(shared: Arc<Shared>) {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut asked = Instant::now();
-    let mut addresses = Addresses::default();
+    let mut addresses = LinkAddressWatch::default();
     let mut reopened = Instant::now();
-    let mut sockets = Seen(Weak::new());
-    let mut warning = Warning::default();
+    let mut sockets = LastSeen(Weak::new());
+    let mut warning = IsolationWarning::default();
     for count in 1_u64.. {
         ticks.tick().await;
-        if count.is_multiple_of(RARELY) {
+        if count.is_multiple_of(RENEW_EVERY_TICKS) {
             renew(&shared);
         }
         addresses.end_stranded(&shared);
         warning.look(&shared);
-        if reopened.elapsed() >= REOPEN && sockets_are_gone(&shared, &mut sockets) {
+        if reopened.elapsed() >= MIN_REOPEN_INTERVAL && sockets_are_gone(&shared, &mut sockets) {
             reopened = Instant::now();
-            tracing::warn!("the sockets of links are gone; the links of this node are opened anew");
-            shared.wanted.send_modify(|_| {});
+            tracing::warn!("the sockets of the links were removed; this node reopens its links");
+            shared.wanted_slots.send_modify(|_| {});
         }
-        let missing = (shared.missing)();
-        let is_brisk = missing.is_some_and(|missing_for| missing_for < BRISK);
-        if asked.elapsed() >= if is_brisk { ASK_MISSING } else { ASK } {
+        let lost_for = (shared.lost_for)();
+        let is_brisk = lost_for.is_some_and(|missing_for| missing_for < FAST_ASK_FOR);
+        if asked.elapsed() >= if is_brisk { FAST_ASK_INTERVAL } else { ASK_INTERVAL } {
             asked = Instant::now();
-            tokio::spawn(ask(shared.clone()));
+            tokio::spawn(ask_linked_node(shared.clone()));
         }
-        // The clock of the host may have stood still, or a wake-up may have been lost.
-        shared.dialing.notify_one();
+        // The host's clock may have been stopped, or a wake-up may have been lost.
+        shared.dial_wake.notify_one();
     }
 }
 
-/// What the operator is warned of, and what was seen for it.
+/// State of the warning that no other node is linked.
 #[derive(Debug, Default)]
-struct Warning {
-    unreached: Unreached,
+struct IsolationWarning {
+    isolation: IsolationAlarm,
     other_mode: RecentGrowth,
 }
 
-impl Warning {
-    /// Warns the operator when no other node is linked though some are expected, and says why.
+impl IsolationWarning {
+    /// Warns the operator, with reasons, when no other node is linked although some are expected.
     fn look(&mut self, shared: &Shared) {
         let now = Instant::now();
-        let is_linked = shared.table.lock().iter().next().is_some();
+        let is_linked = shared.links.lock().iter().next().is_some();
         let others = self.other_mode.look(now, shared.counts.other_mode.get());
         let why = if is_linked { Vec::new() } else { reasons(shared, others) };
-        match self.unreached.look(now, is_linked, !why.is_empty()) {
+        match self.isolation.look(now, is_linked, !why.is_empty()) {
             None => {}
-            Some(Notice::Reached) => tracing::warn!("another node is linked now"),
-            Some(Notice::NotExpected) => {
-                tracing::warn!("no other node is linked, and none is expected any more");
+            Some(IsolationEvent::Linked) => tracing::warn!("another node is linked now"),
+            Some(IsolationEvent::NotExpected) => {
+                tracing::warn!("no other node is linked, and none is expected any longer");
             }
-            Some(Notice::Unreached(lasted)) => tracing::warn!(
+            Some(IsolationEvent::Isolated(lasted)) => tracing::warn!(
                 "no other node is linked for {} s: {}. Check that the other nodes run, and check \
                  `connect.endpoints`, `mesh.cluster`, `mesh.links`, the key of each node, and \
                  firewalls",
@@ -147,23 +146,24 @@ impl Warning {
     }
 }
 
-/// Why no node is linked: the last error of each endpoint, and nodes that were refused.
+/// Why no node is linked: the last error of each endpoint, and refused nodes. `others`: connections
+/// with another mode were refused recently.
 fn reasons(shared: &Shared, others: bool) -> Vec<String> {
-    let book = shared.book.lock();
-    let errors = book.failed_endpoints().take(NAMED);
+    let dial_book = shared.dial_book.lock();
+    let errors = dial_book.failed_endpoints().take(MAX_NAMED_ENDPOINTS);
     let mut why: Vec<_> = errors.map(|(endpoint, error)| format!("{endpoint}: {error}")).collect();
-    let more = book.failed_endpoints().count().saturating_sub(NAMED);
-    if shared.other_keys.heard_ago().is_some_and(|ago| ago < OTHER_KEY) {
+    let more = dial_book.failed_endpoints().count().saturating_sub(MAX_NAMED_ENDPOINTS);
+    if shared.other_keys.heard_ago().is_some_and(|ago| ago < OTHER_KEY_RECENT) {
         why.push(
-            "a node of this cluster with another key was heard, or a stranger that imitates one: \
-             if the others have another key, give this node theirs (`mailmesh key add --here FILE`)"
+            "a node of this cluster has another key, or a stranger imitates one: if the other \
+             nodes have another key, give it to this node (`mailmesh key add --here FILE`)"
                 .to_owned(),
         );
     }
-    if book.all_lead_here() {
-        why.push("every one of `connect.endpoints` leads to this node itself".to_owned());
+    if dial_book.all_lead_to_self() {
+        why.push("all of `connect.endpoints` lead to this node itself".to_owned());
     }
-    drop(book);
+    drop(dial_book);
     if more > 0 {
         why.push(format!("{more} more endpoints"));
     }
@@ -171,26 +171,27 @@ fn reasons(shared: &Shared, others: bool) -> Vec<String> {
         let from = *shared.other_mode_from.lock();
         let from = from.map(|ip| format!(" (the last from {ip})")).unwrap_or_default();
         why.push(format!(
-            "connections that begin as links of Zenoh or TLS, or of the other mode of the gate, were \
-             refused{from}: nodes with another `mesh.links` or without a key, or strangers"
+            "connections that begin like links of Zenoh or TLS, or of the other mode of the gate, \
+             were refused{from}: they come from nodes with another `mesh.links` or without a key, \
+             or from strangers"
         ));
     }
     why
 }
 
-/// Whether somebody removed the sockets of the session that is open.
-fn sockets_are_gone(shared: &Shared, seen: &mut Seen<Slots>) -> bool {
+/// Whether another program removed the sockets of the open session.
+fn sockets_are_gone(shared: &Shared, seen: &mut LastSeen<SessionSlots>) -> bool {
     let Some(slots) = shared.slots.load_full() else { return false };
-    let are_gone = seen.are_gone(&slots, slots.are_there());
-    // A session that was closed meanwhile removed its own.
+    let are_gone = seen.are_gone(&slots, slots.exist());
+    // A session that was closed meanwhile removed its own sockets.
     are_gone && shared.slots.load_full().is_some_and(|still| Arc::ptr_eq(&still, &slots))
 }
 
-/// The slots whose sockets were seen last; a session that is being opened has none yet.
+/// The slots whose sockets existed at the last check; a session that is being opened has none yet.
 #[derive(Debug)]
-struct Seen<T>(Weak<T>);
+struct LastSeen<T>(Weak<T>);
 
-impl<T> Seen<T> {
+impl<T> LastSeen<T> {
     fn are_gone(&mut self, now: &Arc<T>, are_there: bool) -> bool {
         if are_there {
             self.0 = Arc::downgrade(now);
@@ -199,52 +200,53 @@ impl<T> Seen<T> {
     }
 }
 
-/// The local addresses of links at the last two looks.
+/// The local addresses of links at the last two checks.
 #[derive(Debug, Default)]
-struct Addresses {
+struct LinkAddressWatch {
     host: AddressCache,
-    had: BTreeSet<IpAddr>,
+    known: BTreeSet<IpAddr>,
     gone: BTreeSet<IpAddr>,
 }
 
-impl Addresses {
-    /// Ends links of addresses that the host had, and has not at two looks: nothing comes on them
-    /// any more. There are hosts with links of addresses that no interface of theirs has.
+impl LinkAddressWatch {
+    /// Ends the links of addresses that the host had and that are missing at two checks: such a
+    /// link receives nothing any more. On some hosts links have local addresses that no interface
+    /// has; these links stay.
     fn end_stranded(&mut self, shared: &Shared) {
-        let Self { host, had, gone } = self;
+        let Self { host, known, gone } = self;
         let Some(host) = host.addresses(Instant::now()) else { return };
-        let mut table = shared.table.lock();
+        let mut links = shared.links.lock();
         let of_links: BTreeSet<IpAddr> =
-            table.iter().map(|(_, entry)| entry.local.ip().to_canonical()).collect();
-        let over = Self::look((had, gone), of_links, |ip| host.has(ip));
-        let ended = table.end(|_, entry| over.contains(&entry.local.ip().to_canonical()));
-        drop(table);
+            links.iter().map(|(_, entry)| entry.local.ip().to_canonical()).collect();
+        let over = Self::look((known, gone), of_links, |ip| host.has(ip));
+        let ended = links.end(|_, entry| over.contains(&entry.local.ip().to_canonical()));
+        drop(links);
         if ended > 0 {
-            tracing::debug!(links = ended, "links of addresses that are gone were ended");
+            tracing::debug!(links = ended, "links of removed local addresses were closed");
         }
     }
 
-    /// Those of the addresses whose links are over.
+    /// The addresses whose links are over.
     fn look(
-        (had, gone): (&mut BTreeSet<IpAddr>, &mut BTreeSet<IpAddr>),
+        (known, gone): (&mut BTreeSet<IpAddr>, &mut BTreeSet<IpAddr>),
         of_links: BTreeSet<IpAddr>,
         has: impl Fn(IpAddr) -> bool,
     ) -> BTreeSet<IpAddr> {
         let (here, away): (BTreeSet<_>, BTreeSet<_>) =
             of_links.into_iter().partition(|ip| has(*ip));
-        let away: BTreeSet<IpAddr> = away.intersection(had).copied().collect();
+        let away: BTreeSet<IpAddr> = away.intersection(known).copied().collect();
         let over = away.intersection(gone).copied().collect();
-        *had = here.into_iter().chain(away.iter().copied()).collect();
+        *known = here.into_iter().chain(away.iter().copied()).collect();
         *gone = away;
         over
     }
 }
 
-/// Asks one linked node which nodes there are.
-async fn ask(shared: Arc<Shared>) {
-    let linked: Vec<(Id, Vec<_>)> = {
-        let table = shared.table.lock();
-        let dialable = table.iter().filter(|(_, entry)| !entry.addresses.is_empty());
+/// Asks a random linked node for the addresses of nodes.
+async fn ask_linked_node(shared: Arc<Shared>) {
+    let linked: Vec<(NodeId, Vec<_>)> = {
+        let links = shared.links.lock();
+        let dialable = links.iter().filter(|(_, entry)| !entry.addresses.is_empty());
         dialable.map(|(id, entry)| (*id, entry.addresses.clone())).collect()
     };
     let mut random = [0; 8];
@@ -255,11 +257,11 @@ async fn ask(shared: Arc<Shared>) {
     let (id, addresses) = linked[at].clone();
     let asked = async {
         let (mut proven, _, mut stream, address) =
-            visit(&shared, addresses, id, Purpose::Ask).await?;
-        tell(&shared, &mut stream, address, id, &mut proven.session).await
+            contact(&shared, addresses, id, Purpose::Ask).await?;
+        exchange_addresses(&shared, &mut stream, address, id, &mut proven.session).await
     };
     if let Err(error) = asked.await {
-        tracing::debug!(%error, "a linked node was asked in vain");
+        tracing::debug!(%error, "a linked node did not answer a question for addresses");
     }
 }
 
@@ -268,26 +270,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sockets_are_gone_only_after_they_were_there() {
+    fn sockets_are_gone_only_after_they_existed() {
         let (first, second) = (Arc::new(1), Arc::new(2));
-        let mut seen = Seen(Weak::new());
+        let mut seen = LastSeen(Weak::new());
         assert!(!seen.are_gone(&first, false), "the session is being opened");
         assert!(!seen.are_gone(&first, true));
         assert!(seen.are_gone(&first, false));
-        assert!(!seen.are_gone(&second, false), "so is the next");
+        assert!(!seen.are_gone(&second, false), "the next session is being opened");
     }
 
     #[test]
-    fn links_of_an_address_end_when_it_is_gone_at_two_looks_and_was_there_before() {
+    fn links_of_an_address_end_when_it_is_missing_at_two_checks() {
         let set = |ips: &[&str]| ips.iter().map(|ip| ip.parse().unwrap()).collect::<BTreeSet<_>>();
         let links = || set(&["192.0.2.1", "192.0.2.2", "203.0.113.9"]);
-        let (mut had, mut gone) = (BTreeSet::new(), BTreeSet::new());
+        let (mut known, mut gone) = (BTreeSet::new(), BTreeSet::new());
         let mut look = |here: &[&str]| {
-            Addresses::look((&mut had, &mut gone), links(), |ip| set(here).contains(&ip))
+            LinkAddressWatch::look((&mut known, &mut gone), links(), |ip| set(here).contains(&ip))
         };
         assert_eq!(look(&["192.0.2.1", "192.0.2.2"]), set(&[]));
-        assert_eq!(look(&["192.0.2.1"]), set(&[]), "it may come back");
-        assert_eq!(look(&["192.0.2.1", "192.0.2.2"]), set(&[]), "it did");
+        assert_eq!(look(&["192.0.2.1"]), set(&[]), "it may return");
+        assert_eq!(look(&["192.0.2.1", "192.0.2.2"]), set(&[]), "it returned");
         assert_eq!(look(&["192.0.2.1"]), set(&[]));
         assert_eq!(look(&["192.0.2.1"]), set(&["192.0.2.2"]));
     }

@@ -1,5 +1,5 @@
-//! Decides when the addresses of the host have changed so that the session must be opened anew.
-//! No I/O and no clock: sightings and time are passed in.
+//! Decides when the host's addresses have changed so that the session must be reopened. No I/O and
+//! no clock: the addresses and the time are passed in.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,27 +10,27 @@ use tokio::time::Instant;
 
 use crate::coordinator::HostAddresses;
 
-/// How often the host is asked for its addresses.
-pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How long the addresses must have stayed the same, from one look to the next: one goes and
-/// others come in one change.
-const SETTLED: Duration = Duration::from_millis(800);
-/// Shortest time between two sessions, however often an interface comes and goes.
-const BETWEEN: Duration = Duration::from_secs(10);
-/// Most addresses that a line of the log names.
-const NAMED: usize = 8;
+/// How often the host's addresses are read.
+pub(super) const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// How long the addresses must be unchanged before a change is reported: in one change of a
+/// network, addresses disappear and others appear at different times.
+const SETTLE_TIME: Duration = Duration::from_millis(800);
+/// Minimum time between two reopened sessions, however often an interface goes up and down.
+const MIN_REOPEN_INTERVAL: Duration = Duration::from_secs(10);
+/// Maximum number of addresses in a log line.
+const MAX_NAMED_ADDRESSES: usize = 8;
 
-/// The addresses that the session announces, and what has been seen since.
+/// The addresses that the session announces, and the addresses seen since.
 #[derive(Debug)]
 pub(super) struct AddressWatch {
     announced: BTreeSet<IpAddr>,
-    /// The addresses as last seen, and since when they have been the same.
+    /// The addresses last seen, and since when they are unchanged.
     seen: Option<(BTreeSet<IpAddr>, Instant)>,
-    /// When the session was last opened anew for this.
+    /// When the session was last reopened after a change.
     reopened: Option<Instant>,
 }
 
-/// A change that the session must follow.
+/// A change after which the session must be reopened.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct AddressChange {
     gone: Vec<IpAddr>,
@@ -38,22 +38,24 @@ pub(super) struct AddressChange {
 }
 
 impl AddressWatch {
-    /// `announced`: the addresses when the session was opened.
+    /// `announced` are the addresses when the session was opened.
     pub(super) fn new(announced: BTreeSet<IpAddr>) -> Self {
         Self { announced, seen: None, reopened: None }
     }
 
-    /// The host has these addresses. A change is reported once: the caller opens the session
-    /// anew.
-    pub(super) fn saw(&mut self, now: Instant, host: &HostAddresses) -> Option<AddressChange> {
+    /// Records the host's addresses now. A change is reported once; the caller then reopens the
+    /// session.
+    pub(super) fn observe(&mut self, now: Instant, host: &HostAddresses) -> Option<AddressChange> {
         let since = match &self.seen {
             Some((seen, since)) if *seen == host.usable => *since,
             _ => now,
         };
         self.seen = Some((host.usable.clone(), since));
-        // A session without an address reaches nobody; when the old one is back it is as before.
+        // A session without an address reaches no node, so reopening helps only once there is an
+        // address. If the old address returns, nothing has changed.
         let is_needed = !host.usable.is_empty() && host.differ_from(&self.announced);
-        let is_early = now < since + SETTLED || self.reopened.is_some_and(|at| now < at + BETWEEN);
+        let is_early = now < since + SETTLE_TIME
+            || self.reopened.is_some_and(|at| now < at + MIN_REOPEN_INTERVAL);
         if !is_needed || is_early {
             return None;
         }
@@ -68,16 +70,16 @@ impl AddressWatch {
 impl fmt::Display for AddressChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";
-        for (what, addresses) in [("gone", &self.gone), ("new", &self.new)] {
+        for (change, addresses) in [("gone", &self.gone), ("new", &self.new)] {
             if addresses.is_empty() {
                 continue;
             }
-            write!(f, "{separator}{what}")?;
-            for ip in addresses.iter().take(NAMED) {
+            write!(f, "{separator}{change}")?;
+            for ip in addresses.iter().take(MAX_NAMED_ADDRESSES) {
                 write!(f, " {ip}")?;
             }
-            if addresses.len() > NAMED {
-                write!(f, " and {} more", addresses.len() - NAMED)?;
+            if addresses.len() > MAX_NAMED_ADDRESSES {
+                write!(f, " and {} more", addresses.len() - MAX_NAMED_ADDRESSES)?;
             }
             separator = ", ";
         }
@@ -97,13 +99,13 @@ mod tests {
         AddressWatch::new(host(addresses).usable)
     }
 
-    /// Seconds at which a change is reported, of sightings a second apart.
+    /// The seconds at which a change is reported, with one sighting per second.
     fn reported(watch: &mut AddressWatch, sightings: &[&[&str]]) -> Vec<usize> {
         let start = Instant::now();
         let mut at = Vec::new();
         for (second, addresses) in sightings.iter().enumerate() {
             let now = start + Duration::from_secs(second as u64);
-            if watch.saw(now, &host(addresses)).is_some() {
+            if watch.observe(now, &host(addresses)).is_some() {
                 at.push(second);
             }
         }
@@ -111,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_whose_addresses_stay_is_left_alone() {
+    fn unchanged_addresses_cause_no_report() {
         let mut watch = at_start(&["192.0.2.1", "2001:db8::1"]);
         assert_eq!(reported(&mut watch, &[&["192.0.2.1", "2001:db8::1"][..]; 100]), [0; 0]);
     }
@@ -125,14 +127,14 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_comes_back_or_has_no_successor_changes_nothing() {
+    fn an_address_that_returns_or_has_no_successor_is_not_reported() {
         let mut watch = at_start(&["192.0.2.1"]);
         let (old, none) = (&["192.0.2.1"][..], &[][..]);
         assert_eq!(reported(&mut watch, &[old, none, none, none, old, old, old]), [0; 0]);
     }
 
     #[test]
-    fn an_interface_that_comes_and_goes_makes_no_storm_and_is_followed_in_the_end() {
+    fn a_flapping_interface_reopens_rarely_and_is_followed_in_the_end() {
         let mut watch = at_start(&["192.0.2.1"]);
         let (old, new) = (&["192.0.2.1"][..], &["192.0.2.9"][..]);
         let mut sightings: Vec<&[&str]> = (0..60).map(|n| [old, new][n % 2]).collect();
@@ -147,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_told_with_a_bound() {
+    fn the_text_of_a_change_is_bounded() {
         let change = |gone: &[&str], new: &[&str]| {
             let list = |ips: &[&str]| ips.iter().map(|ip| ip.parse().unwrap()).collect();
             AddressChange { gone: list(gone), new: list(new) }.to_string()

@@ -1,4 +1,4 @@
-//! A node whose links come through a gate: what finds other nodes for it outlives sessions.
+//! The gate of a node and its discovery. Both outlive sessions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,41 +7,43 @@ use mailmesh_delivery::Incarnation;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::discovery::{Discovery, Group, Heard, Links};
-use super::missing::Missing;
+use super::discovery::{Discovery, DiscoveryContext, Linker, MulticastGroup};
+use super::lost_peers::LostPeers;
 use crate::coordinator::Listening;
-use crate::gate::{Gate, Setup};
+use crate::gate::{Gate, GateSetup};
 use crate::{KeySpace, LinkKeys, OtherKeys, TransportError, ZenohSettings};
 
-/// The node, and where it listens.
+/// The node, and the places where it listens.
 #[derive(Clone, Copy)]
-pub(super) struct Place<'a> {
+pub(super) struct NodeContext<'a> {
     pub(super) settings: &'a ZenohSettings,
     pub(super) keys: &'a KeySpace,
     pub(super) incarnation: Incarnation,
     pub(super) listening: &'a Listening,
 }
 
-/// The gate, and discovery for it.
+/// The gate, and its discovery.
 #[derive(Debug)]
-pub(super) struct Gated {
+pub(super) struct GatedLinks {
     pub(super) gate: Arc<Gate>,
     discovery: Option<JoinHandle<()>>,
 }
 
-impl Gated {
+impl GatedLinks {
+    /// Starts both.
+    ///
     /// # Errors
-    /// [`TransportError::Open`]: the places cannot be listened on.
+    /// [`TransportError::Open`] if the node cannot listen.
     pub(super) fn start(
-        place: Place<'_>,
+        node: NodeContext<'_>,
         is_sealed: bool,
         links: watch::Receiver<LinkKeys>,
-        missing: &Arc<Missing>,
+        lost_peers: &Arc<LostPeers>,
         other_keys: &OtherKeys,
     ) -> Result<Self, TransportError> {
-        let Place { settings, keys, incarnation, listening } = place;
-        let looked_for = missing.clone();
-        let setup = Setup {
+        let NodeContext { settings, keys, incarnation, listening } = node;
+        let tracked = lost_peers.clone();
+        let setup = GateSetup {
             id: incarnation.0,
             tag: keys.tag(),
             is_sealed,
@@ -50,8 +52,8 @@ impl Gated {
             first_slots: settings.first_slots,
             endpoints: settings.dialed(),
             lease: settings.lease(),
-            tells: settings.gossips(),
-            missing: Arc::new(move || -> Option<Duration> { looked_for.shortest() }),
+            gossips: settings.gossips(),
+            lost_for: Arc::new(move || -> Option<Duration> { tracked.shortest_absence() }),
             other_keys: other_keys.clone(),
         };
         let gate = Gate::start(setup).map_err(|error| {
@@ -61,14 +63,14 @@ impl Gated {
         let gate = Arc::new(gate);
         let discovery = settings.discovers(true).then(|| {
             let (address, interfaces, ttl) = settings.discovery_group();
-            let group = Group { address, interfaces, ttl };
-            let found = Links::Gate(gate.clone(), incarnation.0);
+            let group = MulticastGroup { address, interfaces, ttl };
+            let found = Linker::Gate(gate.clone(), incarnation.0);
             let (listening, tag) = (listening.clone(), keys.tag());
-            let (missing, other_keys) = (missing.clone(), other_keys.clone());
+            let (lost_peers, other_keys) = (lost_peers.clone(), other_keys.clone());
             let start = move |keys: &LinkKeys| {
-                let (missing, other_keys) = (missing.clone(), other_keys.clone());
-                let heard = Heard { tag, missing, other_keys };
-                Discovery::start(group.clone(), keys, listening.clone(), found.clone(), heard)
+                let (lost_peers, other_keys) = (lost_peers.clone(), other_keys.clone());
+                let context = DiscoveryContext { tag, lost_peers, other_keys };
+                Discovery::start(group.clone(), keys, listening.clone(), found.clone(), context)
             };
             tokio::spawn(discover(links, start))
         });
@@ -76,7 +78,7 @@ impl Gated {
     }
 }
 
-impl Drop for Gated {
+impl Drop for GatedLinks {
     fn drop(&mut self) {
         if let Some(discovery) = &self.discovery {
             discovery.abort();
@@ -84,13 +86,13 @@ impl Drop for Gated {
     }
 }
 
-/// Discovery with the keys of now, begun anew when they change.
+/// Runs discovery with the current keys, and restarts it when they change.
 async fn discover(mut links: watch::Receiver<LinkKeys>, start: impl Fn(&LinkKeys) -> Discovery) {
     loop {
         let keys = links.borrow_and_update().clone();
         let _discovery = start(&keys);
         if links.changed().await.is_err() {
-            // The keys stay as they are while the node runs.
+            // The keys do not change any more while the node runs.
             std::future::pending::<()>().await;
         }
     }

@@ -1,8 +1,7 @@
-//! Links this node to others without Zenoh's help.
+//! Links this node to other nodes without a Zenoh call for it.
 //!
-//! Zenoh has no stable call to connect to a peer, but peers gossip their neighbours: so a
-//! short-lived session of ours that connects to another node and to this one is enough for the
-//! two to connect.
+//! Zenoh has no stable call to connect to a peer, but peers gossip their neighbours. A short-lived
+//! session that connects to another node and to this node therefore makes the two connect.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,49 +14,49 @@ use zenoh::config::ZenohId;
 use crate::ZenohSettings;
 use crate::link_proof::SessionProof;
 
-/// Longest time that the links to one endpoint of each node take.
-const ATTEMPT: Duration = Duration::from_millis(1_200);
-/// Most endpoints dialed for one node, one after the other.
-const ENDPOINTS: usize = 3;
+/// Maximum time for linking to one endpoint of each node.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1_200);
+/// Maximum number of endpoints dialed for one node, one after the other.
+const MAX_ENDPOINTS_PER_NODE: usize = 3;
 
 /// Opens the sessions that introduce this node.
 #[derive(Debug, Clone)]
-pub(super) struct Matchmaker {
+pub(super) struct Introducer {
     pub(super) session: Session,
     pub(super) settings: ZenohSettings,
     pub(super) proof: Option<Arc<SessionProof>>,
 }
 
-/// A node that is there and has no link to this one.
+/// A reachable node that has no link to this node.
 #[derive(Debug, Clone)]
-pub(super) struct Stranger {
+pub(super) struct UnlinkedNode {
     pub(super) zid: ZenohId,
-    /// Where it is dialed.
+    /// The endpoints at which the node can be dialed.
     pub(super) endpoints: Vec<String>,
 }
 
-impl Matchmaker {
-    /// The sessions that this node has links to.
-    pub(super) async fn known(&self) -> BTreeSet<ZenohId> {
+impl Introducer {
+    /// The Zenoh ids of the sessions that this node has links to.
+    pub(super) async fn linked_zids(&self) -> BTreeSet<ZenohId> {
         let peers: BTreeSet<ZenohId> = self.session.info().peers_zid().await.collect();
         peers.into_iter().chain(self.session.info().routers_zid().await).collect()
     }
 
-    /// Connects to this node, at the endpoints `own`, and to the others for a moment, so that
-    /// each learns of the other. Of each node one endpoint at a time: a second link to it would
-    /// be refused, with an error in its log.
-    pub(super) async fn introduce(&self, own: &[String], strangers: &[Stranger]) {
-        for attempt in 0..ENDPOINTS {
-            let known = self.known().await;
-            let left = strangers.iter().filter(|stranger| !known.contains(&stranger.zid));
-            let left = left.filter_map(|stranger| stranger.endpoints.get(attempt));
+    /// Connects briefly to this node, at the endpoints `own`, and to the `unlinked` nodes, so that
+    /// they learn of each other. Uses one endpoint of each node at a time: Zenoh would refuse a
+    /// second link to a node and log an error there.
+    pub(super) async fn introduce(&self, own: &[String], unlinked: &[UnlinkedNode]) {
+        for attempt in 0..MAX_ENDPOINTS_PER_NODE {
+            let linked = self.linked_zids().await;
+            let left = unlinked.iter().filter(|node| !linked.contains(&node.zid));
+            let left = left.filter_map(|node| node.endpoints.get(attempt));
             let left: Vec<String> = left.cloned().collect();
             let Some(own) = own.get(attempt.min(own.len().saturating_sub(1))) else { return };
             if left.is_empty() {
                 return;
             }
             let endpoints: Vec<String> = [own.clone()].into_iter().chain(left).collect();
-            match timeout(ATTEMPT, self.try_to(&endpoints, strangers)).await {
+            match timeout(ATTEMPT_TIMEOUT, self.attempt(&endpoints, unlinked)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
                     let error = self.settings.hide(&error.to_string(), self.proof.as_deref());
@@ -68,13 +67,13 @@ impl Matchmaker {
         }
     }
 
-    async fn try_to(&self, endpoints: &[String], strangers: &[Stranger]) -> zenoh::Result<()> {
+    async fn attempt(&self, endpoints: &[String], unlinked: &[UnlinkedNode]) -> zenoh::Result<()> {
         let config = self.settings.for_introducing(endpoints, self.proof.as_deref())?;
         let between = zenoh::open(config).await?;
         let begin = Instant::now();
-        while begin.elapsed() < ATTEMPT / 2 {
-            let known = self.known().await;
-            if strangers.iter().all(|stranger| known.contains(&stranger.zid)) {
+        while begin.elapsed() < ATTEMPT_TIMEOUT / 2 {
+            let linked = self.linked_zids().await;
+            if unlinked.iter().all(|node| linked.contains(&node.zid)) {
                 break;
             }
             sleep(Duration::from_millis(10)).await;

@@ -1,20 +1,23 @@
 //! The bus over Eclipse Zenoh.
 //!
-//! - `session` declares what one session of Zenoh needs, and puts frames;
-//! - `reopening` opens the session anew when links must prove another cluster key, or when
-//!   `address_watch` decides that the host's addresses have changed;
-//! - `discovery` finds the nodes that hold the key, `reconnect` those of a mesh whose links do
-//!   not prove it; both look for members that are `missing`, and `introduce` links to them.
+//! - `session` declares the entities of one Zenoh session, and puts frames.
+//! - `reopening` reopens the session when links must prove another cluster key, or when
+//!   `address_watch` decides that the host's addresses have changed.
+//! - `gated` starts the gate and its discovery, which outlive sessions.
+//! - `discovery` finds the nodes that hold the key; `reconnect` finds nodes in a mesh whose links
+//!   do not prove the key. Both search faster while `lost_peers` has lost members. `introduce`
+//!   links a found node to this one.
+//! - `isolation_watch` warns the operator when no node is linked and Zenoh dials the endpoints.
 
 mod address_watch;
 mod discovery;
 mod gated;
 mod introduce;
-mod missing;
+mod isolation_watch;
+mod lost_peers;
 mod reconnect;
 mod reopening;
 mod session;
-mod unlinked;
 
 use std::sync::Arc;
 
@@ -25,54 +28,55 @@ use tokio::sync::watch;
 
 use crate::coordinator::{HostAddresses, Listening, note_addresses_of_start};
 use crate::{
-    Address, Bus, BusFuture, Channel, EndpointReader, GateCounter, IntakeSender, KeySpace,
+    Address, Bus, BusFuture, Channel, EndpointReader, GateCountsReader, IngressSender, KeySpace,
     LinkKeys, LinkProof, LinkProtection, OtherKeys, TransportError, ZenohSettings,
 };
 use address_watch::AddressWatch;
 #[doc(hidden)]
-pub use discovery::take_any_datagram;
-use gated::{Gated, Place};
-use missing::Missing;
+pub use discovery::fuzz_datagram;
+use gated::{GatedLinks, NodeContext};
+use isolation_watch::IsolationWatch;
+use lost_peers::LostPeers;
 use reopening::Reopening;
-pub(crate) use session::LinkedByZenoh;
-use session::{LiveSession, Opening};
-use unlinked::Unlinked;
+pub(crate) use session::ZenohLinkStatus;
+use session::{LiveSession, SessionParams};
 
 /// The bus over Eclipse Zenoh.
 ///
-/// - One publisher a channel, declared once; one a member for what goes to it
-///   alone, kept until it leaves. What goes to who is no member (a greeting, the
-///   answer to a question) is put without one, so strangers cost no memory.
-/// - Congestion control is `Drop`, never `Block`: a full link loses the frame
-///   (after Zenoh's `wait_before_drop`, 1 ms) and does not stall the others.
-/// - A liveliness token says who is there; that is a hint to the node, no more.
+/// - One publisher per channel is declared once. Each member has a publisher for frames to it
+///   alone, kept until it leaves. Frames to a non-member (a greeting, the answer to a question) are
+///   put without a publisher, so strangers use no memory.
+/// - Congestion control is `Drop`, never `Block`: a full link loses the frame (after Zenoh's
+///   `wait_before_drop`, 1 ms) and does not stall the other links.
+/// - Liveliness tokens show which nodes are reachable. They are only hints to delivery.
 /// - With [`LinkKeys`] each link proves the cluster key, unless the configuration protects its
 ///   links itself.
-/// - When the keys change, or the addresses of the host, the session is opened anew: the links
-///   are down for some 100 ms, and delivery repairs what was put meanwhile.
+/// - The session is reopened when the host's addresses change, and without a gate also when the
+///   keys change. The links are then down for about 100 ms, and delivery repairs the frames put
+///   meanwhile.
 #[derive(Debug)]
 pub struct ZenohBus {
     live: Arc<LiveSession>,
-    missing: Arc<Missing>,
+    lost_peers: Arc<LostPeers>,
     other_keys: OtherKeys,
     _reopening: Reopening,
-    gated: Option<Gated>,
-    _unlinked: Option<Unlinked>,
+    gated: Option<GatedLinks>,
+    _isolation_watch: Option<IsolationWatch>,
 }
 
 impl ZenohBus {
-    /// Opens a session and declares everything. What comes goes to `intake`. Links prove the
-    /// keys that `links` has now, and later those that it is set to.
+    /// Opens a session and declares everything. Frames that arrive go to `ingress`. Links prove the
+    /// current keys of `links`, and later keys once they are set.
     ///
     /// # Errors
-    /// [`TransportError::Config`] for what the machine lacks (a port in use, a
-    /// file missing), [`TransportError::CurrentThread`], [`TransportError::Open`],
-    /// [`TransportError::Declare`], [`TransportError::LinkCertificate`].
+    /// [`TransportError::Config`] for problems of the machine (a port in use, a missing file),
+    /// [`TransportError::CurrentThread`], [`TransportError::Open`], [`TransportError::Declare`],
+    /// [`TransportError::LinkCertificate`].
     pub async fn open(
         settings: &ZenohSettings,
         keys: KeySpace,
         incarnation: Incarnation,
-        intake: IntakeSender,
+        ingress: IngressSender,
         links: Option<watch::Receiver<LinkKeys>>,
     ) -> Result<Self, TransportError> {
         if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
@@ -95,26 +99,26 @@ impl ZenohBus {
         };
         let links = links.filter(|_| proven.is_some());
         let is_found_by_us = proven.is_some() && settings.discovers(false);
-        let missing = Arc::<Missing>::default();
+        let lost_peers = Arc::<LostPeers>::default();
         let other_keys = OtherKeys::default();
         let gated = match (&proven, &links) {
             (Some((how, listening)), Some(links)) if how.has_gate() => {
-                let place = Place { settings, keys: &keys, incarnation, listening };
+                let place = NodeContext { settings, keys: &keys, incarnation, listening };
                 let is_sealed = *how == LinkProof::Sealed;
-                Some(Gated::start(place, is_sealed, links.clone(), &missing, &other_keys)?)
+                Some(GatedLinks::start(place, is_sealed, links.clone(), &lost_peers, &other_keys)?)
             }
             _ => None,
         };
         let addresses = settings
             .depends_on_addresses(is_found_by_us)
             .then(|| AddressWatch::new(HostAddresses::now().unwrap_or_default().usable));
-        let (settings, noted) = (settings.clone(), missing.clone());
-        let opening = Opening {
+        let (settings, noted) = (settings.clone(), lost_peers.clone());
+        let opening = SessionParams {
             settings,
             keys,
             incarnation,
-            intake,
-            missing: noted,
+            ingress,
+            lost_peers: noted,
             other_keys: other_keys.clone(),
             proven,
             gate: gated.as_ref().map(|gated| gated.gate.clone()),
@@ -126,34 +130,42 @@ impl ZenohBus {
         {
             tracing::info!("listening at {}", listens.join(", "));
         }
-        // A gate follows the keys itself.
+        // The gate follows the keys itself.
         let links = links.filter(|_| gated.is_none());
-        let slots = gated.as_ref().map(|gated| gated.gate.wanted());
+        let slots = gated.as_ref().map(|gated| gated.gate.wanted_slots());
         let reopening = Reopening::start(live.clone(), incarnation, links, addresses, slots);
-        let unlinked = if gated.is_none() { Unlinked::start(&live) } else { None };
-        Ok(Self { live, missing, other_keys, _reopening: reopening, gated, _unlinked: unlinked })
+        let isolation_watch = if gated.is_none() { IsolationWatch::start(&live) } else { None };
+        Ok(Self {
+            live,
+            lost_peers,
+            other_keys,
+            _reopening: reopening,
+            gated,
+            _isolation_watch: isolation_watch,
+        })
     }
 
-    /// What the gate counts, if links come through one.
+    /// The gate's counters, if links go through the gate.
     #[must_use]
-    pub fn gate(&self) -> Option<GateCounter> {
+    pub fn gate(&self) -> Option<GateCountsReader> {
         self.gated.as_ref().map(|gated| gated.gate.counter())
     }
 
-    /// Reads where this node listens, and how it is doing with `connect.endpoints`.
+    /// A reader for the endpoints that this node listens at, and for the status of
+    /// `connect.endpoints`.
     #[must_use]
     pub fn endpoints(&self) -> EndpointReader {
         let listens = self.live.listens();
         match &self.gated {
             Some(gated) => EndpointReader::of_gate(listens, gated.gate.endpoints()),
             None => {
-                let live: Arc<dyn LinkedByZenoh> = self.live.clone();
+                let live: Arc<dyn ZenohLinkStatus> = self.live.clone();
                 EndpointReader::of_zenoh(listens, Arc::downgrade(&live), self.live.dialed())
             }
         }
     }
 
-    /// Nodes of the cluster that have another key, where they are heard.
+    /// The record of nodes of this cluster that have another key.
     #[must_use]
     pub fn other_keys(&self) -> OtherKeys {
         self.other_keys.clone()
@@ -165,15 +177,15 @@ impl Bus for ZenohBus {
         self.live.put(to, channel, frame)
     }
 
-    fn expect(&self, peer: Incarnation) {
-        self.missing.is_member(peer);
-        self.live.expect(peer);
+    fn peer_joined(&self, peer: Incarnation) {
+        self.lost_peers.peer_joined(peer);
+        self.live.peer_joined(peer);
     }
 
-    fn forget(&self, peer: Incarnation, for_good: bool) {
-        self.live.forget(peer);
+    fn peer_left(&self, peer: Incarnation, for_good: bool) {
+        self.live.peer_left(peer);
         if for_good {
-            self.missing.is_gone(peer);
+            self.lost_peers.peer_left_for_good(peer);
             if let Some(gated) = &self.gated {
                 gated.gate.forget(peer.0);
             }

@@ -1,9 +1,9 @@
-//! Brings lost peers back soon after the network does, where links do not prove the cluster
+//! Reconnects lost peers soon after the network has recovered, where links do not prove the cluster
 //! key.
 //!
-//! Zenoh looks for peers by multicast every 8 s, so a healed link may be unused for so
-//! long. While a member is missing its scouting is asked more often here, and who answers from a
-//! network of this host is introduced.
+//! Zenoh looks for peers by multicast every 8 s, so a healed path may be unused that long. While a
+//! member is lost, this module scouts more often, and introduces the peers that answer from a
+//! network of this host.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -17,35 +17,34 @@ use tokio::time::{Instant, sleep};
 use zenoh::config::WhatAmI;
 use zenoh::scouting::Hello;
 
-use super::introduce::{Matchmaker, Stranger};
-use super::missing::Missing;
+use super::introduce::{Introducer, UnlinkedNode};
+use super::lost_peers::LostPeers;
 
-/// Most peers introduced after one look: any host of the network may answer. Those
-/// left over answer the next.
-const MOST_INTRODUCED: usize = 16;
-/// How long a missing member is looked for briskly.
-const BRISK: Duration = Duration::from_secs(300);
-/// Pause between two looks, at first and later; longer with many peers.
-const PAUSE: [Duration; 2] = [Duration::from_millis(600), Duration::from_secs(7)];
-/// How long answers to one look are awaited.
-const ANSWERS: Duration = Duration::from_millis(400);
+/// Maximum number of peers introduced after one scan, because any host of the network may answer.
+/// The others answer the next scan.
+const MAX_INTRODUCED: usize = 16;
+/// How long after the loss of a member the scans are fast.
+const FAST_SCAN_FOR: Duration = Duration::from_secs(300);
+/// Interval between two scans, at first and later. It grows with the number of peers.
+const SCAN_INTERVALS: [Duration; 2] = [Duration::from_millis(600), Duration::from_secs(7)];
+/// How long one scan waits for answers.
+const ANSWER_WAIT: Duration = Duration::from_millis(400);
 
-/// Looks for missing members until it is dropped.
+/// Scans for lost members until it is dropped.
 #[derive(Debug)]
 pub(super) struct Reconnector(JoinHandle<()>);
 
 impl Reconnector {
-    /// Starts on the runtime of the caller. Without multicast scouting there is nobody
-    /// to be found: the endpoints of the configuration are retried by Zenoh itself. Without
-    /// gossip nobody can be introduced.
-    pub(super) fn start(matchmaker: Matchmaker, missing: Arc<Missing>) -> Self {
+    /// Starts on the caller's runtime. Without multicast scouting no peer can be found; Zenoh
+    /// itself retries the endpoints of the configuration. Without gossip no peer can be introduced.
+    pub(super) fn start(introducer: Introducer, lost_peers: Arc<LostPeers>) -> Self {
         Self(tokio::spawn(async move {
-            if !matchmaker.settings.discovers(false) {
+            if !introducer.settings.discovers(false) {
                 return;
             }
             loop {
-                missing.more().await;
-                look_for(&matchmaker, &missing).await;
+                lost_peers.wait_for_loss().await;
+                scan_while_lost(&introducer, &lost_peers).await;
             }
         }))
     }
@@ -57,52 +56,53 @@ impl Drop for Reconnector {
     }
 }
 
-async fn look_for(matchmaker: &Matchmaker, missing: &Missing) {
-    while let Some(missing_for) = missing.shortest()
-        && !matchmaker.session.is_closed()
+async fn scan_while_lost(introducer: &Introducer, lost_peers: &LostPeers) {
+    while let Some(missing_for) = lost_peers.shortest_absence()
+        && !introducer.session.is_closed()
     {
-        if let Err(error) = look_once(matchmaker).await {
+        if let Err(error) = scan_once(introducer).await {
             let error = redact(&error.to_string());
-            tracing::debug!(error, "looking for missing peers failed; Zenoh looks for them too");
+            tracing::debug!(error, "a scan for lost peers failed; Zenoh looks for them too");
         }
-        let peers = matchmaker.known().await.len() as u32;
-        sleep(PAUSE[usize::from(missing_for > BRISK)] * (1 + peers / 8)).await;
+        let peers = introducer.linked_zids().await.len() as u32;
+        sleep(SCAN_INTERVALS[usize::from(missing_for > FAST_SCAN_FOR)] * (1 + peers / 8)).await;
     }
 }
 
-/// Asks who is there, and has those introduced that this node is not connected to.
-async fn look_once(matchmaker: &Matchmaker) -> zenoh::Result<()> {
-    let config = matchmaker.settings.to_zenoh(None, None)?;
+/// Scouts once, and introduces the peers that this node is not linked to.
+async fn scan_once(introducer: &Introducer) -> zenoh::Result<()> {
+    let config = introducer.settings.to_zenoh(None, None)?;
     let scout = zenoh::scout(WhatAmI::Peer, config).await?;
-    let (mut own, mut strangers) = (None, BTreeMap::new());
-    let known = matchmaker.known().await;
+    let (mut own, mut unlinked) = (None, BTreeMap::new());
+    let linked = introducer.linked_zids().await;
     let networks = if_addrs::get_if_addrs().unwrap_or_default();
-    let until = Instant::now() + ANSWERS;
+    let until = Instant::now() + ANSWER_WAIT;
     while let Ok(Ok(hello)) = tokio::time::timeout_at(until, scout.recv_async()).await {
-        if hello.zid() == matchmaker.session.zid() {
+        if hello.zid() == introducer.session.zid() {
             own = Some(hello);
-        } else if !known.contains(&hello.zid()) && strangers.len() < MOST_INTRODUCED {
+        } else if !linked.contains(&hello.zid()) && unlinked.len() < MAX_INTRODUCED {
             let endpoints = near(&hello, &networks);
             if !endpoints.is_empty() {
-                strangers.insert(hello.zid(), Stranger { zid: hello.zid(), endpoints });
+                unlinked.insert(hello.zid(), UnlinkedNode { zid: hello.zid(), endpoints });
             }
         }
     }
-    // Its end waits for its task, by a timer: not in our runtime, which may be ending.
+    // Dropping the scout waits for its task with a timer. That must not happen in this runtime,
+    // which may be shutting down.
     let (ended, end) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
         drop(scout);
-        let _nobody_waits_any_more = ended.send(());
+        let _receiver_may_be_gone = ended.send(());
     });
     let _ended = end.await;
-    let (Some(own), false) = (own, strangers.is_empty()) else { return Ok(()) };
-    let strangers: Vec<Stranger> = strangers.into_values().collect();
-    matchmaker.introduce(&near(&own, &networks), &strangers).await;
+    let (Some(own), false) = (own, unlinked.is_empty()) else { return Ok(()) };
+    let unlinked: Vec<UnlinkedNode> = unlinked.into_values().collect();
+    introducer.introduce(&near(&own, &networks), &unlinked).await;
     Ok(())
 }
 
-/// The endpoints of an answer that name an address of a network of this host: an answer may
-/// name any host and any port.
+/// The endpoints of an answer whose address is in a network of this host: an answer may name any
+/// host and port.
 fn near(hello: &Hello, networks: &[Interface]) -> Vec<String> {
     let locators = hello.locators().iter().map(ToString::to_string);
     let is_near = |locator: &String| {

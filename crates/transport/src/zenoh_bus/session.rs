@@ -1,4 +1,4 @@
-//! One session of Zenoh after the other, and what is declared in it.
+//! The current Zenoh session, and the entities declared in it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,46 +18,46 @@ use zenoh::pubsub::{Publisher, Subscriber};
 use zenoh::qos::{CongestionControl, Priority};
 use zenoh::sample::{Locality, Sample, SampleKind};
 
-use super::discovery::{Discovery, Group, Heard, Links};
-use super::introduce::Matchmaker;
-use super::missing::Missing;
+use super::discovery::{Discovery, DiscoveryContext, Linker, MulticastGroup};
+use super::introduce::Introducer;
+use super::lost_peers::LostPeers;
 use super::reconnect::Reconnector;
 use crate::coordinator::Listening;
-use crate::gate::{Gate, Slots};
+use crate::gate::{Gate, SessionSlots};
 use crate::link_proof::SessionProof;
 use crate::open_error::open_error;
 use crate::{
-    Address, Channel, IntakeSender, KeySpace, LinkKeys, LinkProof, OtherKeys, TransportError,
+    Address, Channel, IngressSender, KeySpace, LinkKeys, LinkProof, OtherKeys, TransportError,
     ZenohSettings,
 };
 
-/// How long the end of a session may take before the next is opened all the same.
-const CLOSING: Duration = Duration::from_secs(2);
+/// Maximum wait for closing a session before the next is opened anyway.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The settings that every session of a node is opened with.
+/// The parameters of all sessions of a node.
 #[derive(Debug)]
-pub(super) struct Opening {
+pub(super) struct SessionParams {
     pub(super) settings: ZenohSettings,
     pub(super) keys: KeySpace,
     pub(super) incarnation: Incarnation,
-    pub(super) intake: IntakeSender,
-    pub(super) missing: Arc<Missing>,
+    pub(super) ingress: IngressSender,
+    pub(super) lost_peers: Arc<LostPeers>,
     pub(super) other_keys: OtherKeys,
-    /// Where links prove the cluster key: how, and where the node listens.
+    /// Set if links prove the cluster key: the method, and the places where the node listens.
     pub(super) proven: Option<(LinkProof, Listening)>,
-    /// Where links come through a gate.
+    /// Set if links go through a gate.
     pub(super) gate: Option<Arc<Gate>>,
 }
 
 /// Whether Zenoh has a link to another node.
-pub(crate) trait LinkedByZenoh: std::fmt::Debug + Send + Sync {
+pub(crate) trait ZenohLinkStatus: std::fmt::Debug + Send + Sync {
     fn is_linked(&self) -> bool;
 
-    /// What a connection of our own to an endpoint came to last, while none is linked.
+    /// The last error of probing an endpoint while no node is linked.
     fn last_error(&self, endpoint: &str) -> Option<String>;
 }
 
-impl LinkedByZenoh for LiveSession {
+impl ZenohLinkStatus for LiveSession {
     fn is_linked(&self) -> bool {
         let declared = self.declared.load();
         let info = declared.session.info();
@@ -72,15 +72,15 @@ impl LinkedByZenoh for LiveSession {
 /// The session that is open now.
 #[derive(Debug)]
 pub(super) struct LiveSession {
-    opening: Opening,
+    params: SessionParams,
     declared: ArcSwap<Declared>,
-    /// Set when the bus closes: no other session is opened then.
+    /// Set when the bus closes: no further session is opened then.
     is_closed: Mutex<bool>,
-    /// What connections to endpoints that Zenoh dials came to last.
+    /// The last results of probing the endpoints that Zenoh dials.
     errors: Mutex<BTreeMap<String, String>>,
 }
 
-/// A session and what is declared in it; undeclared when dropped.
+/// A session and the entities declared in it; they are undeclared when dropped.
 #[derive(Debug)]
 struct Declared {
     session: Session,
@@ -91,14 +91,14 @@ struct Declared {
     peers: DashMap<Incarnation, Publisher<'static>>,
     _subscribers: [Subscriber<()>; 2],
     _token: LivelinessToken,
-    _finding: Finding,
-    /// The sockets of the session at the gate; they go with it.
-    _slots: Option<Arc<Slots>>,
+    _search: PeerSearch,
+    /// The session's sockets at the gate; they are removed with the session.
+    _slots: Option<Arc<SessionSlots>>,
 }
 
-/// The task that finds other nodes, and lost ones again.
+/// The task that finds other nodes, and lost nodes again.
 #[derive(Debug)]
-enum Finding {
+enum PeerSearch {
     /// By the gate, for all sessions.
     Gate,
     /// By questions that holders of the key answer.
@@ -109,18 +109,18 @@ enum Finding {
 
 impl LiveSession {
     pub(super) async fn open(
-        opening: Opening,
+        params: SessionParams,
         links: Option<&LinkKeys>,
     ) -> Result<Self, TransportError> {
-        let declared = ArcSwap::from_pointee(opening.declare(links).await?);
-        Ok(Self { opening, declared, is_closed: Mutex::new(false), errors: Mutex::default() })
+        let declared = ArcSwap::from_pointee(params.declare(links).await?);
+        Ok(Self { params, declared, is_closed: Mutex::new(false), errors: Mutex::default() })
     }
 
-    /// Where the node listens: with its ports, as far as they are known.
+    /// The endpoints at which the node listens, with the actual ports as far as they are known.
     pub(super) fn listens(&self) -> Vec<String> {
-        match &self.opening.proven {
+        match &self.params.proven {
             Some((_, listening)) => listening.shown(),
-            None => self.opening.settings.listens_shown(),
+            None => self.params.settings.listens_shown(),
         }
     }
 
@@ -130,27 +130,27 @@ impl LiveSession {
 
     /// The endpoints that Zenoh dials, without their settings.
     pub(super) fn dialed(&self) -> Vec<String> {
-        self.opening.settings.dialed_shown()
+        self.params.settings.dialed_shown()
     }
 
-    /// Closes the session and opens another, at the addresses that the host has now, whose links
-    /// prove `links`. What is put meanwhile is refused as [`TransportError::Closed`]. May be
-    /// called again after an error.
+    /// Closes the session and opens another, at the host's current addresses. Links then prove
+    /// `links`. Puts in between fail with [`TransportError::Closed`]. May be called again after an
+    /// error.
     pub(super) async fn reopen(&self, links: Option<&LinkKeys>) -> Result<(), TransportError> {
         let before = self.declared.load_full();
-        // A port of the configuration is taken until then.
-        self.opening.close(&before.session).await;
+        // A configured port is in use until the old session is closed.
+        self.params.close(&before.session).await;
         if *self.is_closed.lock() {
             return Ok(());
         }
-        let next = self.opening.declare(links).await?;
+        let next = self.params.declare(links).await?;
         for peer in &before.peers {
-            next.expect(&self.opening.keys, *peer.key());
+            next.peer_joined(&self.params.keys, *peer.key());
         }
         self.declared.store(Arc::new(next));
         let was_closed = *self.is_closed.lock();
         if was_closed {
-            self.opening.close(&self.declared.load_full().session).await;
+            self.params.close(&self.declared.load_full().session).await;
         }
         Ok(())
     }
@@ -164,7 +164,7 @@ impl LiveSession {
         let declared = self.declared.load();
         let put = match (to, channel) {
             (Address::One(peer), channel) => {
-                declared.put_to(&self.opening.keys, peer, channel, frame)
+                declared.put_to(&self.params.keys, peer, channel, frame)
             }
             (Address::All, Channel::Lane(Lane::Urgent)) => declared.urgent.put(frame).wait(),
             (Address::All, Channel::Lane(Lane::Events)) => declared.events.put(frame).wait(),
@@ -179,40 +179,40 @@ impl LiveSession {
         })
     }
 
-    pub(super) fn expect(&self, peer: Incarnation) {
-        self.declared.load().expect(&self.opening.keys, peer);
+    pub(super) fn peer_joined(&self, peer: Incarnation) {
+        self.declared.load().peer_joined(&self.params.keys, peer);
     }
 
-    pub(super) fn forget(&self, peer: Incarnation) {
+    pub(super) fn peer_left(&self, peer: Incarnation) {
         self.declared.load().peers.remove(&peer);
     }
 
     pub(super) async fn close(&self) {
         *self.is_closed.lock() = true;
-        self.opening.close(&self.declared.load_full().session).await;
-        if let Some(gate) = &self.opening.gate {
+        self.params.close(&self.declared.load_full().session).await;
+        if let Some(gate) = &self.params.gate {
             gate.stop();
         }
     }
 }
 
-/// Waits for a while; a session that takes longer goes on closing, since one whose closing is cut
-/// short keeps its port for ever.
+/// Waits for at most [`CLOSE_TIMEOUT`]. A slower session continues to close, because a session
+/// whose closing is aborted never frees its port.
 async fn close(session: &Session) {
     let closing = session.clone();
     let closing = tokio::spawn(async move { closing.close().await });
-    match timeout(CLOSING, closing).await {
+    match timeout(CLOSE_TIMEOUT, closing).await {
         Ok(Ok(Ok(()))) => {}
         Ok(Ok(Err(error))) => {
             let error = redact(&error.to_string());
             tracing::debug!(error, "the Zenoh session did not close cleanly");
         }
-        Ok(Err(error)) => tracing::debug!(%error, "the closing of the Zenoh session ended"),
-        Err(_) => tracing::debug!("the Zenoh session takes longer than {CLOSING:?} to close"),
+        Ok(Err(error)) => tracing::debug!(%error, "closing the Zenoh session failed"),
+        Err(_) => tracing::debug!("the Zenoh session takes longer than {CLOSE_TIMEOUT:?} to close"),
     }
 }
 
-impl Opening {
+impl SessionParams {
     /// Closes a session; its links at the gate end with it.
     async fn close(&self, session: &Session) {
         if let Some(gate) = &self.gate {
@@ -224,18 +224,19 @@ impl Opening {
         }
     }
 
-    /// The sockets of another session at the gate, if links come through one.
-    fn slots(&self) -> Result<Option<Arc<Slots>>, TransportError> {
-        let slots = self.gate.as_ref().map(|gate| gate.slots()).transpose();
+    /// The sockets for a new session at the gate, if links go through a gate.
+    fn slots(&self) -> Result<Option<Arc<SessionSlots>>, TransportError> {
+        let slots = self.gate.as_ref().map(|gate| gate.new_slots()).transpose();
         slots.map_err(|error| TransportError::Open {
-            why: format!("no directory for the sockets of links: {error}"),
+            why: format!("no directory for the sockets of the links: {error}"),
             hint: "; set `TMPDIR` to a directory with a short name that this user may write to",
         })
     }
 
     /// Opens a session and declares everything in it.
     async fn declare(&self, links: Option<&LinkKeys>) -> Result<Declared, TransportError> {
-        let Self { settings, keys, incarnation, intake, missing, other_keys, proven, .. } = self;
+        let Self { settings, keys, incarnation, ingress, lost_peers, other_keys, proven, .. } =
+            self;
         let incarnation = *incarnation;
         let slots = self.slots()?;
         let proof = match (proven, links) {
@@ -250,8 +251,8 @@ impl Opening {
         let session = zenoh::open(config).await;
         let session = session
             .map_err(|error| open_error(settings.hide(&error.to_string(), proof.as_deref())))?;
-        let own = subscribe(&session, keys.one(incarnation), intake).await?;
-        let (noted, hints) = (missing.clone(), intake.clone());
+        let own = subscribe(&session, keys.one(incarnation), ingress).await?;
+        let (noted, hints) = (lost_peers.clone(), ingress.clone());
         let alive = session
             .liveliness()
             .declare_subscriber(keys.everyone_alive())
@@ -266,7 +267,7 @@ impl Opening {
                     SampleKind::Delete => Link::Down,
                 };
                 if peer != incarnation {
-                    noted.note(peer, link);
+                    noted.note_link(peer, link);
                     hints.link(peer, link);
                 }
             })
@@ -280,27 +281,27 @@ impl Opening {
         let urgent = publisher(Channel::Lane(Lane::Urgent)).await?;
         let events = publisher(Channel::Lane(Lane::Events)).await?;
         let control = publisher(Channel::Control).await?;
-        // Last, so that who sees it reaches every subscriber above.
+        // Declared last, so that a node that sees the token reaches every subscriber above.
         let token = session
             .liveliness()
             .declare_token(keys.alive(incarnation))
             .await
             .map_err(|error| declare_error("the liveliness token", &error))?;
-        let matchmaker = Matchmaker { session: session.clone(), settings: settings.clone(), proof };
-        let finding = match (listening, links) {
-            _ if slots.is_some() => Finding::Gate,
+        let introducer = Introducer { session: session.clone(), settings: settings.clone(), proof };
+        let search = match (listening, links) {
+            _ if slots.is_some() => PeerSearch::Gate,
             (Some(listening), Some(links)) if settings.discovers(false) => {
                 let (address, interfaces, ttl) = settings.discovery_group();
-                let group = Group { address, interfaces, ttl };
-                let (missing, other_keys) = (missing.clone(), other_keys.clone());
-                let heard = Heard { tag: keys.tag(), missing, other_keys };
-                let links_of = Links::Zenoh(Box::new(matchmaker));
-                let discovery = Discovery::start(group, links, listening, links_of, heard);
-                Finding::Proven { _discovery: discovery }
+                let group = MulticastGroup { address, interfaces, ttl };
+                let (lost_peers, other_keys) = (lost_peers.clone(), other_keys.clone());
+                let context = DiscoveryContext { tag: keys.tag(), lost_peers, other_keys };
+                let links_of = Linker::Zenoh(Box::new(introducer));
+                let discovery = Discovery::start(group, links, listening, links_of, context);
+                PeerSearch::Proven { _discovery: discovery }
             }
-            _ => {
-                Finding::Scouting { _reconnector: Reconnector::start(matchmaker, missing.clone()) }
-            }
+            _ => PeerSearch::Scouting {
+                _reconnector: Reconnector::start(introducer, lost_peers.clone()),
+            },
         };
         Ok(Declared {
             session,
@@ -310,7 +311,7 @@ impl Opening {
             peers: DashMap::new(),
             _subscribers: [own, alive],
             _token: token,
-            _finding: finding,
+            _search: search,
             _slots: slots,
         })
     }
@@ -324,7 +325,7 @@ impl Declared {
         channel: Channel,
         frame: Bytes,
     ) -> zenoh::Result<()> {
-        // A long message is rare: it needs no publisher of its own.
+        // Long messages are rare, so they need no publisher.
         if channel != Channel::Bulk
             && let Some(publisher) = self.peers.get(&peer)
         {
@@ -339,14 +340,14 @@ impl Declared {
             .wait()
     }
 
-    fn expect(&self, keys: &KeySpace, peer: Incarnation) {
+    fn peer_joined(&self, keys: &KeySpace, peer: Incarnation) {
         match publisher(&self.session, keys.one(peer), Channel::Control).wait() {
             Ok(publisher) => {
                 self.peers.insert(peer, publisher);
             }
             Err(error) => {
                 let error = redact(&error.to_string());
-                tracing::debug!(error, "no publisher for a member; putting without");
+                tracing::debug!(error, "no publisher for a member; frames are put without one");
             }
         }
     }
@@ -355,22 +356,22 @@ impl Declared {
 async fn subscribe(
     session: &Session,
     key: String,
-    intake: &IntakeSender,
+    ingress: &IngressSender,
 ) -> Result<Subscriber<()>, TransportError> {
-    let intake = intake.clone();
+    let ingress = ingress.clone();
     session
         .declare_subscriber(key)
         .allowed_origin(Locality::Remote)
         .callback(move |sample: Sample| {
-            intake.frame(Bytes::from(sample.payload().to_bytes().into_owned()));
+            ingress.frame(Bytes::from(sample.payload().to_bytes().into_owned()));
         })
         .await
         .map_err(|error| declare_error("a subscriber", &error))
 }
 
-/// Urgent frames go ahead of the others; control shares the events' queue, so
-/// that a position announced never overtakes the events it counts. All are
-/// `express`: our batches are full already, and Zenoh's would only add delay.
+/// Urgent frames overtake the others. Control frames share the queue of events, so that an
+/// announced position never overtakes the events it counts. All are `express`: batches of events
+/// are full already, and Zenoh's batching would only add delay.
 fn publisher<'a>(
     session: &'a Session,
     key: String,

@@ -1,14 +1,14 @@
-//! Frames that are only framed: a stand-in for sealing, in tests and benches.
+//! Unsealed frames: a stand-in for the sealing encoder, in tests and benches.
 
 use bytes::Bytes;
 use mailmesh_delivery::{Frame, FrameKind, Incarnation, Lane, Via};
-use mailmesh_transport::{Open, Opened, Seal};
+use mailmesh_transport::{DecodedFrame, FrameDecoder, FrameEncoder};
 
-/// Kind, count, number, sender and for whom, then the body.
+/// Encodes kind, count, number, sender and destination, then the body.
 pub(crate) struct Plain;
 
-impl Seal for Plain {
-    fn seal(&self, frame: &Frame) -> Result<Bytes, Box<dyn std::error::Error + Send + Sync>> {
+impl FrameEncoder for Plain {
+    fn encode(&self, frame: &Frame) -> Result<Bytes, Box<dyn std::error::Error + Send + Sync>> {
         let kind = match frame.kind {
             FrameKind::Data(lane) => lane as u8,
             FrameKind::Control => 2,
@@ -26,14 +26,14 @@ impl Seal for Plain {
     }
 }
 
-impl Open for Plain {
-    fn open(&mut self, wire: Bytes) -> Option<Opened> {
+impl FrameDecoder for Plain {
+    fn decode(&mut self, wire: Bytes) -> Option<DecodedFrame> {
         let outer = read(wire)?;
         if outer.kind == FrameKind::Relay {
             let via = Via { peer: outer.incarnation, number: outer.first };
-            return Some(Opened { frame: read(outer.body)?, via: Some(via) });
+            return Some(DecodedFrame { frame: read(outer.body)?, via: Some(via) });
         }
-        Some(Opened { frame: outer, via: None })
+        Some(DecodedFrame { frame: outer, via: None })
     }
 }
 

@@ -1,17 +1,17 @@
 //! Finds the nodes that hold the cluster key, by multicast.
 //!
-//! Zenoh's own scouting believes whoever answers, and dials the addresses of the answer. Here a
-//! question and its answers carry a keyed hash, so a node dials only addresses that a holder of
-//! the cluster key gives as its own. Zenoh's scouting is off then.
+//! Zenoh's own scouting trusts every answer and dials its addresses. Discovery's questions and
+//! answers carry a MAC, so a node dials only addresses that a holder of the cluster key announces
+//! as its own. Zenoh's scouting is disabled meanwhile.
 //!
-//! A node asks when it starts, soon again, and then rarely; briskly while a member is missing. A
-//! question names those that the asker has links to: they are silent, so at rest nothing is
-//! answered.
+//! A node asks when it starts, again soon afterwards, and then rarely; it asks often while a member
+//! is lost. A question names the nodes that the sender is linked to. These nodes do not answer, so
+//! there are no answers in an idle cluster.
 
-mod askers;
-mod budget;
+mod answer_limiter;
+mod datagram_filter;
+mod hash_budget;
 mod message;
-mod sieve;
 mod sockets;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -27,21 +27,22 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use zenoh::config::ZenohId;
 
-use super::introduce::{Matchmaker, Stranger};
-use super::missing::Missing;
+use super::introduce::{Introducer, UnlinkedNode};
+use super::lost_peers::LostPeers;
+use crate::bus::ClusterTag;
 use crate::coordinator::Listening;
 use crate::gate::Gate;
 use crate::{LinkKeys, LogThrottle, OtherKeys};
-use askers::{Answered, Askers};
+use answer_limiter::{AnswerLimiter, AnswerMode};
+use datagram_filter::DatagramFilter;
 #[doc(hidden)]
-pub use message::take_any_datagram;
-use message::{Body, MAX_LEN, Message, Nonce, Tag, Zid};
-use sieve::Sieve;
-pub(crate) use sockets::Group;
-use sockets::Sockets;
+pub use message::fuzz_datagram;
+use message::{Body, MAX_LEN, Message, Nonce, Zid};
+use sockets::DiscoverySockets;
+pub(crate) use sockets::MulticastGroup;
 
-/// Pauses between the first questions of a session; then `REST`.
-const FIRST: [Duration; 6] = [
+/// Pauses between the first questions of a session; after that [`IDLE_INTERVAL`].
+const STARTUP_INTERVALS: [Duration; 6] = [
     Duration::from_millis(60),
     Duration::from_millis(120),
     Duration::from_millis(300),
@@ -49,69 +50,69 @@ const FIRST: [Duration; 6] = [
     Duration::from_secs(2),
     Duration::from_secs(4),
 ];
-const REST: Duration = Duration::from_secs(8);
-/// Pauses while a member is missing: in the first five minutes, and later.
-const MISSING: [Duration; 2] = [Duration::from_millis(800), Duration::from_secs(7)];
-const BRISK: Duration = Duration::from_secs(300);
-/// How long after the first answer others are awaited, before who answered is introduced.
-const ANSWERS: Duration = Duration::from_millis(30);
-/// Most nodes introduced at once: through them gossip brings the others.
-const AT_ONCE: usize = 4;
-/// Most nodes that answered and wait to be introduced.
-const STRANGERS: usize = 64;
-/// Most messages of the cluster that wait to be looked at; those beyond are dropped.
-const MESSAGES: usize = 256;
-/// Questions of this node whose answers are taken.
-const ASKED: usize = 4;
+const IDLE_INTERVAL: Duration = Duration::from_secs(8);
+/// Pauses while a member is lost: in the first five minutes, and later.
+const LOST_PEER_INTERVALS: [Duration; 2] = [Duration::from_millis(800), Duration::from_secs(7)];
+const FAST_SCAN_FOR: Duration = Duration::from_secs(300);
+/// How long after the first answer other answers are collected before introductions start.
+const ANSWER_WAIT: Duration = Duration::from_millis(30);
+/// Maximum number of nodes introduced at once; gossip then connects the others.
+const MAX_INTRODUCED: usize = 4;
+/// Maximum number of nodes that answered and wait to be introduced.
+const MAX_UNLINKED: usize = 64;
+/// Maximum number of queued messages of the cluster; further messages are dropped.
+const MAX_QUEUED_MESSAGES: usize = 256;
+/// Number of this node's last questions whose answers are accepted.
+const MAX_OPEN_QUESTIONS: usize = 4;
 
-/// Pause between two attempts to open the sockets, and how long that may fail before the
-/// operator is told.
-const SOCKETS: Duration = Duration::from_secs(2);
-const HOLDS: Duration = Duration::from_secs(10);
+/// Pause between attempts to open the sockets, and how long they may fail before a warning.
+const SOCKET_RETRY_INTERVAL: Duration = Duration::from_secs(2);
+const ALARM_AFTER: Duration = Duration::from_secs(10);
 
-/// Discovery of one session; ends when dropped.
+/// Discovery of one session; it ends when dropped.
 #[derive(Debug)]
 pub(super) struct Discovery(JoinHandle<()>);
 
 impl Discovery {
-    /// Starts it. A host without multicast is looked at again until it has it.
+    /// Starts discovery. On a host without multicast it waits until there is multicast.
     pub(super) fn start(
-        group: Group,
+        group: MulticastGroup,
         keys: &LinkKeys,
         listening: Listening,
-        links: Links,
-        heard: Heard,
+        linker: Linker,
+        context: DiscoveryContext,
     ) -> Self {
         let keys = keys.discovery_keys();
-        let Heard { tag, missing, other_keys } = heard;
+        let DiscoveryContext { tag, lost_peers, other_keys } = context;
         Self(tokio::spawn(async move {
             let sockets = open(&group).await;
-            let (sender, messages) = mpsc::channel(MESSAGES);
-            let sieve = Sieve::new(tag, keys.clone(), links.own(), other_keys, Instant::now());
-            let sieve = Arc::new(sieve);
-            let hearing = hear_all(&sockets, &sender, &sieve);
-            let finder = Finder {
+            let (sender, messages) = mpsc::channel(MAX_QUEUED_MESSAGES);
+            let filter =
+                DatagramFilter::new(tag, keys.clone(), linker.own(), other_keys, Instant::now());
+            let filter = Arc::new(filter);
+            let listeners = spawn_listeners(&sockets, &sender, &filter);
+            let task = DiscoveryTask {
                 tag,
                 keys,
-                sieve,
-                zid: links.own(),
+                filter,
+                zid: linker.own(),
                 group,
                 sockets,
-                hearing,
+                listeners,
                 sender,
-                echoes: Echoes::default(),
+                echoes: EchoMonitor::default(),
                 listening,
-                links,
-                missing,
+                linker,
+                lost_peers,
                 introducing: Arc::default(),
-                asked: VecDeque::new(),
-                strangers: BTreeMap::new(),
+                open_questions: VecDeque::new(),
+                unlinked: BTreeMap::new(),
                 introduce_at: None,
                 rounds: 0,
-                askers: Askers::new(Instant::now()),
+                answer_limiter: AnswerLimiter::new(Instant::now()),
                 log: LogThrottle::default(),
             };
-            finder.run(messages).await;
+            task.run(messages).await;
         }))
     }
 }
@@ -122,126 +123,134 @@ impl Drop for Discovery {
     }
 }
 
-/// Opens the sockets as soon as the host lets it: its interfaces may come up later.
-async fn open(group: &Group) -> Sockets {
+/// Opens the sockets as soon as possible: the host's interfaces may come up later.
+async fn open(group: &MulticastGroup) -> DiscoverySockets {
     let began = Instant::now();
     let mut is_reported = false;
     loop {
-        match Sockets::open(group) {
+        match DiscoverySockets::open(group) {
             Ok(sockets) => {
                 if is_reported {
-                    tracing::warn!("nodes are found by multicast again");
+                    tracing::warn!("discovery by multicast works again");
                 }
                 return sockets;
             }
-            Err(error) if !is_reported && began.elapsed() >= HOLDS => {
+            Err(error) if !is_reported && began.elapsed() >= ALARM_AFTER => {
                 is_reported = true;
                 tracing::warn!(
                     %error,
-                    "nobody is found by multicast: {} on {}; check `scouting.multicast`, or name \
-                     the others in `connect.endpoints`",
+                    "discovery by multicast does not work: {} on {}; check `scouting.multicast`, \
+                     or name the other nodes in `connect.endpoints`",
                     group.address,
                     group.interfaces
                 );
             }
             Err(_) => {}
         }
-        tokio::time::sleep(SOCKETS).await;
+        tokio::time::sleep(SOCKET_RETRY_INTERVAL).await;
     }
 }
 
-/// Who said it, what, and the number of its key.
-type Said = (SocketAddr, Message, usize);
+/// The source of a message, the message, and the index of its key.
+type ReceivedMessage = (SocketAddr, Message, usize);
 
-fn hear_all(sockets: &Sockets, sender: &mpsc::Sender<Said>, sieve: &Arc<Sieve>) -> JoinSet<()> {
-    let mut hearing = JoinSet::new();
-    for socket in sockets.asking.iter().chain([&sockets.hearing]) {
-        hearing.spawn(hear(socket.clone(), sender.clone(), sieve.clone()));
+fn spawn_listeners(
+    sockets: &DiscoverySockets,
+    sender: &mpsc::Sender<ReceivedMessage>,
+    filter: &Arc<DatagramFilter>,
+) -> JoinSet<()> {
+    let mut listeners = JoinSet::new();
+    for socket in sockets.query_sockets.iter().chain([&sockets.group_socket]) {
+        listeners.spawn(listen(socket.clone(), sender.clone(), filter.clone()));
     }
-    hearing
+    listeners
 }
 
-/// Hands on what a socket hears of the cluster.
-async fn hear(socket: Arc<UdpSocket>, sender: mpsc::Sender<Said>, sieve: Arc<Sieve>) {
+/// Queues the accepted messages of a socket.
+async fn listen(
+    socket: Arc<UdpSocket>,
+    sender: mpsc::Sender<ReceivedMessage>,
+    filter: Arc<DatagramFilter>,
+) {
     let mut buffer = [0; MAX_LEN + 1];
     loop {
         match socket.recv_from(&mut buffer).await {
             Ok((len, from)) => {
-                let taken = sieve.take(Instant::now(), from.ip(), &buffer[..len]);
+                let taken = filter.accept(Instant::now(), from.ip(), &buffer[..len]);
                 if let Some((message, key)) = taken {
-                    // One that does not fit is asked, or answered, again.
+                    // If the queue is full, the node asks or answers again.
                     let _dropped = sender.try_send((from, message, key));
                 }
             }
-            // As when an earlier answer found nobody.
+            // For example, an earlier answer was sent to a closed port.
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }
     }
 }
 
-/// What discovery knows of the cluster, in each session of a node.
+/// State of discovery that all sessions of a node share.
 #[derive(Debug)]
-pub(super) struct Heard {
-    pub(super) tag: Tag,
-    pub(super) missing: Arc<Missing>,
+pub(super) struct DiscoveryContext {
+    pub(super) tag: ClusterTag,
+    pub(super) lost_peers: Arc<LostPeers>,
     pub(super) other_keys: OtherKeys,
 }
 
-/// The links of this node, and how it gets more.
+/// The links of this node, and the means to add links.
 #[derive(Debug, Clone)]
-pub(super) enum Links {
+pub(super) enum Linker {
     /// Sessions of Zenoh are introduced to each other.
-    Zenoh(Box<Matchmaker>),
-    /// A gate dials; this is the node's id there.
+    Zenoh(Box<Introducer>),
+    /// The gate dials. The second field is this node's id at the gate.
     Gate(Arc<Gate>, Zid),
 }
 
-impl Links {
+impl Linker {
     fn own(&self) -> Zid {
         match self {
-            Self::Zenoh(matchmaker) => matchmaker.session.zid().to_le_bytes(),
+            Self::Zenoh(introducer) => introducer.session.zid().to_le_bytes(),
             Self::Gate(_, own) => *own,
         }
     }
 
-    /// Those that this node is linked to.
-    async fn known(&self) -> BTreeSet<Zid> {
+    /// The nodes that this node is linked to.
+    async fn linked(&self) -> BTreeSet<Zid> {
         match self {
-            Self::Zenoh(matchmaker) => {
-                matchmaker.known().await.iter().map(|zid| zid.to_le_bytes()).collect()
+            Self::Zenoh(introducer) => {
+                introducer.linked_zids().await.iter().map(|zid| zid.to_le_bytes()).collect()
             }
-            Self::Gate(gate, _) => gate.linked().into_iter().collect(),
+            Self::Gate(gate, _) => gate.linked_ids().into_iter().collect(),
         }
     }
 }
 
-struct Finder {
-    tag: Tag,
+struct DiscoveryTask {
+    tag: ClusterTag,
     keys: Vec<hmac::Key>,
-    sieve: Arc<Sieve>,
+    filter: Arc<DatagramFilter>,
     zid: Zid,
-    group: Group,
-    sockets: Sockets,
-    /// The tasks that hear at the sockets.
-    hearing: JoinSet<()>,
-    sender: mpsc::Sender<Said>,
-    echoes: Echoes,
+    group: MulticastGroup,
+    sockets: DiscoverySockets,
+    /// The tasks that receive on the sockets.
+    listeners: JoinSet<()>,
+    sender: mpsc::Sender<ReceivedMessage>,
+    echoes: EchoMonitor,
     listening: Listening,
-    links: Links,
-    missing: Arc<Missing>,
-    /// Held while an introduction is under way.
+    linker: Linker,
+    lost_peers: Arc<LostPeers>,
+    /// Held during an introduction.
     introducing: Arc<tokio::sync::Mutex<()>>,
-    asked: VecDeque<Nonce>,
-    strangers: BTreeMap<Zid, Vec<SocketAddr>>,
+    open_questions: VecDeque<Nonce>,
+    unlinked: BTreeMap<Zid, Vec<SocketAddr>>,
     introduce_at: Option<Instant>,
     rounds: usize,
-    askers: Askers,
+    answer_limiter: AnswerLimiter,
     log: LogThrottle,
 }
 
-impl Finder {
-    async fn run(mut self, mut messages: mpsc::Receiver<Said>) {
-        let missing = self.missing.clone();
+impl DiscoveryTask {
+    async fn run(mut self, mut messages: mpsc::Receiver<ReceivedMessage>) {
+        let lost_peers = self.lost_peers.clone();
         let mut ask_at = Instant::now();
         loop {
             tokio::select! {
@@ -252,7 +261,7 @@ impl Finder {
                     self.ask().await;
                     ask_at = Instant::now() + self.pause().await;
                 }
-                () = missing.more() => ask_at = Instant::now(),
+                () = lost_peers.wait_for_loss() => ask_at = Instant::now(),
                 () = until(self.introduce_at) => self.introduce().await,
             }
         }
@@ -260,26 +269,26 @@ impl Finder {
 
     async fn pause(&mut self) -> Duration {
         self.rounds += 1;
-        if let Some(missing_for) = self.missing.shortest() {
-            // Each of many need not look so often.
-            let peers = self.links.known().await.len() as u32;
-            return MISSING[usize::from(missing_for > BRISK)] * (1 + peers / 8);
+        if let Some(missing_for) = self.lost_peers.shortest_absence() {
+            // In a large cluster each node asks less often.
+            let peers = self.linker.linked().await.len() as u32;
+            return LOST_PEER_INTERVALS[usize::from(missing_for > FAST_SCAN_FOR)] * (1 + peers / 8);
         }
-        FIRST.get(self.rounds - 1).copied().unwrap_or(REST)
+        STARTUP_INTERVALS.get(self.rounds - 1).copied().unwrap_or(IDLE_INTERVAL)
     }
 
-    /// Opens the sockets anew if those that are open no longer do.
+    /// Reopens the sockets if they no longer work.
     fn renew_sockets(&mut self) {
-        if !self.echoes.are_missing(self.sieve.echoes(), self.sockets.asking.len())
+        if !self.echoes.are_missing(self.filter.echoes(), self.sockets.query_sockets.len())
             && !self.sockets.are_outdated(&self.group)
         {
             return;
         }
-        // Without an interface there is nothing better than those that are open.
-        if let Ok(sockets) = Sockets::open(&self.group) {
-            self.hearing = hear_all(&sockets, &self.sender, &self.sieve);
-            (self.sockets, self.echoes) = (sockets, Echoes::default());
-            tracing::debug!("the sockets of discovery were opened anew");
+        // Without an interface the old sockets are kept.
+        if let Ok(sockets) = DiscoverySockets::open(&self.group) {
+            self.listeners = spawn_listeners(&sockets, &self.sender, &self.filter);
+            (self.sockets, self.echoes) = (sockets, EchoMonitor::default());
+            tracing::debug!("the sockets of discovery were reopened");
         }
     }
 
@@ -289,21 +298,21 @@ impl Finder {
         if SystemRandom::new().fill(&mut nonce).is_err() {
             return;
         }
-        if self.asked.len() >= ASKED {
-            self.asked.pop_front();
+        if self.open_questions.len() >= MAX_OPEN_QUESTIONS {
+            self.open_questions.pop_front();
         }
-        self.asked.push_back(nonce);
-        self.sieve.ask(nonce);
-        let known = self.links.known().await;
+        self.open_questions.push_back(nonce);
+        self.filter.expect_echoes(nonce);
+        let known = self.linker.linked().await;
         let known = known.into_iter().map(|zid| start_of(&zid)).collect();
         let question = Message { nonce, zid: self.zid, body: Body::Question { known } };
         let bytes = question.encode(self.tag, &self.keys[0]);
-        self.tell(&bytes).await;
+        self.send_to_group(&bytes).await;
     }
 
     /// Sends to the group, on each interface.
-    async fn tell(&mut self, bytes: &[u8]) {
-        for socket in &self.sockets.asking {
+    async fn send_to_group(&mut self, bytes: &[u8]) {
+        for socket in &self.sockets.query_sockets {
             if let Err(error) = socket.send_to(bytes, self.sockets.group).await
                 && self.log.is_ready()
             {
@@ -316,13 +325,13 @@ impl Finder {
         match message.body {
             Body::Question { known } if known.contains(&start_of(&self.zid)) => {}
             Body::Question { .. } => {
-                let answered = self.askers.asks(Instant::now(), message.zid);
-                if answered != Answered::Not {
-                    let at_group = answered == Answered::AtGroupToo;
+                let answered = self.answer_limiter.on_question(Instant::now(), message.zid);
+                if answered != AnswerMode::None {
+                    let at_group = answered == AnswerMode::DirectAndGroup;
                     self.answer(from, message.nonce, key, at_group).await;
                 }
             }
-            Body::Answer { addresses } if self.asked.contains(&message.nonce) => {
+            Body::Answer { addresses } if self.open_questions.contains(&message.nonce) => {
                 self.answered(from, message.zid, addresses).await;
             }
             Body::Answer { .. } => {}
@@ -333,73 +342,75 @@ impl Finder {
         let addresses = self.listening.addresses_for(from.ip());
         let answer = Message { nonce, zid: self.zid, body: Body::Answer { addresses } };
         let bytes = answer.encode(self.tag, &self.keys[key]);
-        let _asked_again = self.sockets.hearing.send_to(&bytes, from).await;
+        let _asked_again = self.sockets.group_socket.send_to(&bytes, from).await;
         if at_group {
-            self.tell(&bytes).await;
+            self.send_to_group(&bytes).await;
         }
     }
 
     async fn answered(&mut self, from: SocketAddr, zid: Zid, addresses: Vec<SocketAddr>) {
-        if self.strangers.len() >= STRANGERS || self.links.known().await.contains(&zid) {
+        if self.unlinked.len() >= MAX_UNLINKED || self.linker.linked().await.contains(&zid) {
             return;
         }
         let addresses = nearest_first(addresses, from.ip());
-        if let Links::Gate(gate, _) = &self.links {
-            return gate.found(zid, addresses);
+        if let Linker::Gate(gate, _) = &self.linker {
+            return gate.peer_found(zid, addresses);
         }
-        self.strangers.insert(zid, addresses);
-        self.introduce_at.get_or_insert(Instant::now() + ANSWERS);
+        self.unlinked.insert(zid, addresses);
+        self.introduce_at.get_or_insert(Instant::now() + ANSWER_WAIT);
     }
 
-    /// Has some of those that answered introduced.
+    /// Introduces some of the nodes that answered.
     async fn introduce(&mut self) {
-        let Links::Zenoh(matchmaker) = self.links.clone() else { return };
+        let Linker::Zenoh(introducer) = self.linker.clone() else { return };
         let Ok(turn) = self.introducing.clone().try_lock_owned() else {
-            self.introduce_at = Some(Instant::now() + ANSWERS);
+            self.introduce_at = Some(Instant::now() + ANSWER_WAIT);
             return;
         };
         self.introduce_at = None;
-        let known = self.links.known().await;
-        let strangers = std::mem::take(&mut self.strangers);
-        let strangers = strangers.into_iter().filter(|(zid, _)| !known.contains(zid));
+        let known = self.linker.linked().await;
+        let unlinked = std::mem::take(&mut self.unlinked);
+        let unlinked = unlinked.into_iter().filter(|(zid, _)| !known.contains(zid));
         let endpoints = |addresses: Vec<SocketAddr>| {
             addresses.iter().map(|address| self.listening.endpoint(*address)).collect()
         };
-        let mut strangers: Vec<Stranger> = strangers
+        let mut unlinked: Vec<UnlinkedNode> = unlinked
             .filter_map(|(zid, addresses)| {
                 let zid = ZenohId::try_from(&zid[..]).ok()?;
-                Some(Stranger { zid, endpoints: endpoints(addresses) })
+                Some(UnlinkedNode { zid, endpoints: endpoints(addresses) })
             })
             .collect();
-        if strangers.is_empty() {
+        if unlinked.is_empty() {
             return;
         }
-        // Not all askers the same.
-        let at = usize::from(self.zid[0]) % strangers.len();
-        strangers.rotate_left(at);
-        strangers.truncate(AT_ONCE);
+        // Different nodes introduce themselves to different nodes first.
+        let at = usize::from(self.zid[0]) % unlinked.len();
+        unlinked.rotate_left(at);
+        unlinked.truncate(MAX_INTRODUCED);
         let own = self.listening.own_endpoints();
         tokio::spawn(async move {
-            matchmaker.introduce(&own, &strangers).await;
+            introducer.introduce(&own, &unlinked).await;
             drop(turn);
         });
     }
 }
 
-/// This node's own questions, which the host's multicast brings back to it: where they cease to
-/// come, nobody else's come either. So it is when an interface lost its address and has it again.
+/// Watches the echoes of this node's questions, which the host's multicast returns. When echoes
+/// stop, no messages of other nodes arrive either. That happens when an interface loses its address
+/// and gets it back.
 #[derive(Debug, Default)]
-struct Echoes {
-    /// Whether all of a question were heard on these sockets before. There may be a host that
-    /// never brings them back.
+struct EchoMonitor {
+    /// Whether all echoes of a question were received on these sockets before. Some hosts may never
+    /// return echoes.
     are_usual: bool,
 }
 
-impl Echoes {
-    /// Whether some echoes are missing of a question that `sent` sockets sent.
-    fn are_missing(&mut self, heard: usize, sent: usize) -> bool {
+impl EchoMonitor {
+    /// Whether echoes of a question that was sent on `sent` sockets are missing although they
+    /// arrived before.
+    fn are_missing(&mut self, received: usize, sent: usize) -> bool {
         let were_usual = self.are_usual;
-        self.are_usual = heard >= sent;
+        self.are_usual = received >= sent;
         were_usual && !self.are_usual
     }
 }
@@ -416,7 +427,8 @@ fn start_of(zid: &Zid) -> [u8; 8] {
     [a, b, c, d, e, f, g, h]
 }
 
-/// The address that the answer came from first, if it is one of them, then those of its kind.
+/// Sorts the addresses: the source address of the answer first, if it is among them, then addresses
+/// of the same family.
 fn nearest_first(mut addresses: Vec<SocketAddr>, from: IpAddr) -> Vec<SocketAddr> {
     addresses.sort_by_key(|address| {
         (address.ip() != from, address.is_ipv4() != from.is_ipv4(), address.ip().is_loopback())
@@ -429,11 +441,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn echoes_are_missed_once_and_only_where_they_came_before() {
-        let mut echoes = Echoes::default();
-        let mut are_missing = |heard| echoes.are_missing(heard, 2);
-        assert!([0, 0, 1, 2, 2].map(&mut are_missing).iter().all(|is| !is), "never or at last");
-        assert!(are_missing(1), "one interface is deaf");
+    fn missing_echoes_are_reported_once_and_only_if_they_came_before() {
+        let mut echoes = EchoMonitor::default();
+        let mut are_missing = |received| echoes.are_missing(received, 2);
+        assert!(
+            [0, 0, 1, 2, 2].map(&mut are_missing).iter().all(|is| !is),
+            "none before, or all at last"
+        );
+        assert!(are_missing(1), "one interface receives nothing");
         assert!(!are_missing(0), "new sockets did not help");
     }
 

@@ -1,4 +1,4 @@
-//! The sockets of discovery: one that hears questions, and one an interface that asks.
+//! The sockets of discovery: one receives questions, and one for each interface sends them.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -9,33 +9,35 @@ use if_addrs::Interface;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::net::UdpSocket;
 
-/// Where questions go.
+/// The destination of questions.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Group {
+pub(crate) struct MulticastGroup {
     /// The multicast address.
     pub(crate) address: SocketAddr,
     /// Names or addresses of interfaces, separated by commas; `auto` for all.
     pub(crate) interfaces: String,
-    /// Routers that a question may pass, and one more.
+    /// The IP TTL of questions: one more than the routers that a question may pass.
     pub(crate) ttl: u32,
 }
 
 #[derive(Debug)]
-pub(super) struct Sockets {
+pub(super) struct DiscoverySockets {
     pub(super) group: SocketAddr,
-    /// Hears questions, and sends answers.
-    pub(super) hearing: Arc<UdpSocket>,
-    /// Each sends questions on one interface, and hears answers.
-    pub(super) asking: Vec<Arc<UdpSocket>>,
+    /// Receives questions, and sends answers.
+    pub(super) group_socket: Arc<UdpSocket>,
+    /// Each socket sends questions on one interface, and receives answers.
+    pub(super) query_sockets: Vec<Arc<UdpSocket>>,
     /// The interfaces when the sockets were opened.
     opened_on: BTreeSet<(String, IpAddr)>,
 }
 
-impl Sockets {
+impl DiscoverySockets {
+    /// Opens the sockets on the chosen interfaces of the host.
+    ///
     /// # Errors
-    /// What the system says, of the first socket that cannot be had; there is an interface
-    /// at least.
-    pub(super) fn open(group: &Group) -> io::Result<Self> {
+    /// The system's error, if the group socket cannot be opened, or if no interface supports
+    /// multicast.
+    pub(super) fn open(group: &MulticastGroup) -> io::Result<Self> {
         let all = if_addrs::get_if_addrs()?;
         let interfaces = chosen(&all, group);
         if interfaces.is_empty() {
@@ -43,32 +45,39 @@ impl Sockets {
         }
         let opened_on = names(&interfaces);
         let address = group.address;
-        let hearing = new_socket(address)?;
-        hearing.set_reuse_address(true)?;
+        let group_socket = new_socket(address)?;
+        group_socket.set_reuse_address(true)?;
         let everywhere: IpAddr = match address {
             SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
             SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
         };
-        hearing.bind(&SockAddr::from(SocketAddr::new(everywhere, address.port())))?;
-        let mut asking = Vec::new();
+        group_socket.bind(&SockAddr::from(SocketAddr::new(everywhere, address.port())))?;
+        let mut query_sockets = Vec::new();
         for interface in interfaces {
-            // An interface that went down meanwhile is left out.
-            match join(&hearing, interface, group).and_then(|()| ask_on(interface, group)) {
-                Ok(socket) => asking.push(Arc::new(socket)),
+            // Skips an interface that went down meanwhile.
+            match join(&group_socket, interface, group)
+                .and_then(|()| query_socket(interface, group))
+            {
+                Ok(socket) => query_sockets.push(Arc::new(socket)),
                 Err(error) => {
                     tracing::debug!(%error, interface = interface.name, "no multicast there");
                 }
             }
         }
-        if asking.is_empty() {
+        if query_sockets.is_empty() {
             return Err(io::Error::new(io::ErrorKind::NotFound, "no interface takes multicast"));
         }
-        Ok(Self { group: address, hearing: Arc::new(to_tokio(hearing)?), asking, opened_on })
+        Ok(Self {
+            group: address,
+            group_socket: Arc::new(to_tokio(group_socket)?),
+            query_sockets,
+            opened_on,
+        })
     }
 
-    /// Whether the interfaces have other addresses now: a socket that is bound to an address
-    /// that is gone asks nobody, and its membership of the group may be gone with the address.
-    pub(super) fn are_outdated(&self, group: &Group) -> bool {
+    /// Whether the interfaces have other addresses now. A socket bound to a removed address cannot
+    /// send, and its group membership may be gone with the address.
+    pub(super) fn are_outdated(&self, group: &MulticastGroup) -> bool {
         if_addrs::get_if_addrs().is_ok_and(|all| names(&chosen(&all, group)) != self.opened_on)
     }
 }
@@ -77,8 +86,8 @@ fn names(interfaces: &[&Interface]) -> BTreeSet<(String, IpAddr)> {
     interfaces.iter().map(|i| (i.name.clone(), i.ip())).collect()
 }
 
-/// The interfaces to be used, one address each.
-fn chosen<'a>(all: &'a [Interface], group: &Group) -> Vec<&'a Interface> {
+/// The interfaces to use, one address each.
+fn chosen<'a>(all: &'a [Interface], group: &MulticastGroup) -> Vec<&'a Interface> {
     let is_family = |interface: &&Interface| interface.ip().is_ipv4() == group.address.is_ipv4();
     let of_family: Vec<&Interface> = all.iter().filter(is_family).collect();
     let mut chosen: Vec<&Interface> = match group.interfaces.as_str() {
@@ -92,10 +101,10 @@ fn chosen<'a>(all: &'a [Interface], group: &Group) -> Vec<&'a Interface> {
         }
     };
     if chosen.is_empty() && matches!(group.interfaces.as_str(), "auto" | "") {
-        // Nothing but the loopback: others may run on this host.
+        // Only the loopback interface exists: other nodes may run on this host.
         chosen = of_family;
     }
-    // Of IPv6 the index counts, whatever the address.
+    // IPv6 multicast uses the interface index, whatever the address.
     let mut seen = std::collections::HashSet::new();
     chosen.retain(|i| i.ip().is_ipv4() || seen.insert(i.index));
     chosen
@@ -109,15 +118,17 @@ fn new_socket(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn join(hearing: &Socket, interface: &Interface, group: &Group) -> io::Result<()> {
+fn join(group_socket: &Socket, interface: &Interface, group: &MulticastGroup) -> io::Result<()> {
     match (group.address.ip(), interface.ip()) {
-        (IpAddr::V4(group), IpAddr::V4(own)) => hearing.join_multicast_v4(&group, &own),
-        (IpAddr::V6(group), _) => hearing.join_multicast_v6(&group, interface.index.unwrap_or(0)),
+        (IpAddr::V4(group), IpAddr::V4(own)) => group_socket.join_multicast_v4(&group, &own),
+        (IpAddr::V6(group), _) => {
+            group_socket.join_multicast_v6(&group, interface.index.unwrap_or(0))
+        }
         _ => Ok(()),
     }
 }
 
-fn ask_on(interface: &Interface, group: &Group) -> io::Result<UdpSocket> {
+fn query_socket(interface: &Interface, group: &MulticastGroup) -> io::Result<UdpSocket> {
     let socket = new_socket(group.address)?;
     match interface.ip() {
         IpAddr::V4(own) => {

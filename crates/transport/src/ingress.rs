@@ -8,62 +8,62 @@ use parking_lot::Mutex;
 
 use crate::bundle;
 
-/// Most frames waiting.
-const FRAMES: usize = 16 * 1024;
-/// Most bytes waiting.
-const BYTES: usize = 64 << 20;
+/// Maximum number of queued frames.
+const MAX_FRAMES: usize = 16 * 1024;
+/// Maximum number of queued bytes.
+const MAX_BYTES: usize = 64 << 20;
 
-/// What a bus hands over.
+/// One item that the bus hands over.
 #[derive(Debug)]
 pub(crate) enum Arrival {
     Frame(Bytes),
     Link(Incarnation, Link),
 }
 
-/// Works off what waits, as far as it can without waiting.
-pub(crate) trait Pump: Send + Sync {
-    fn pump(&self);
+/// Handles queued arrivals as far as it can without waiting.
+pub(crate) trait ArrivalHandler: Send + Sync {
+    fn handle_arrivals(&self);
 }
 
-/// The bounded queue between the bus and the driver: 16 Ki frames, 64 MiB. A
-/// frame that does not fit is dropped and counted; its receiver-side stream then
-/// has a hole, which is told as a gap.
-pub struct Intake {
-    shared: Arc<Shared>,
+/// The bounded queue between the bus and the driver: 16 Ki frames, 64 MiB. A frame that does not
+/// fit is dropped and counted. Its stream then has a hole at this node, which is repaired or
+/// reported as a gap.
+pub struct IngressQueue {
+    shared: Arc<SharedQueue>,
 }
 
-/// The bus's end of an [`Intake`]. Cheap to clone; never waits. Who hands a frame
-/// over may find itself opening and delivering it, and a few others: bounded work.
+/// The bus's end of an [`IngressQueue`]. It is cheap to clone and never waits. The thread that
+/// hands a frame over may handle this frame and a bounded number of others before the call returns.
 #[derive(Clone)]
-pub struct IntakeSender {
-    shared: Arc<Shared>,
+pub struct IngressSender {
+    shared: Arc<SharedQueue>,
 }
 
 #[derive(Default)]
-struct Shared {
-    waiting: Mutex<Waiting>,
+struct SharedQueue {
+    waiting: Mutex<Arrivals>,
     dropped: AtomicU64,
-    /// Set when the driver starts. Weak: the bus must not keep the driver alive.
-    pump: OnceLock<Weak<dyn Pump>>,
+    /// Set when the driver starts. Weak, so that the bus does not keep the driver alive.
+    arrival_handler: OnceLock<Weak<dyn ArrivalHandler>>,
 }
 
 #[derive(Default)]
-struct Waiting {
+struct Arrivals {
     arrivals: VecDeque<Arrival>,
     bytes: usize,
 }
 
-impl Intake {
+impl IngressQueue {
     /// An empty queue and its sending end.
     #[must_use]
-    pub fn new() -> (IntakeSender, Self) {
-        let shared = Arc::<Shared>::default();
-        (IntakeSender { shared: shared.clone() }, Self { shared })
+    pub fn new() -> (IngressSender, Self) {
+        let shared = Arc::<SharedQueue>::default();
+        (IngressSender { shared: shared.clone() }, Self { shared })
     }
 
-    /// From now on whoever hands something over calls `pump`.
-    pub(crate) fn attach(&self, pump: Weak<dyn Pump>) {
-        let _first_and_only = self.shared.pump.set(pump);
+    /// From now on each thread that hands over an arrival calls `arrival_handler`.
+    pub(crate) fn attach(&self, arrival_handler: Weak<dyn ArrivalHandler>) {
+        let _first_and_only = self.shared.arrival_handler.set(arrival_handler);
     }
 
     pub(crate) fn pop(&self) -> Option<Arrival> {
@@ -84,13 +84,13 @@ impl Intake {
     }
 }
 
-impl IntakeSender {
-    /// A message came: a frame, or a bundle of them.
+impl IngressSender {
+    /// A message arrived: a frame, or a bundle of frames.
     pub fn frame(&self, message: Bytes) {
         self.hand_over(bundle::frames(message).map(Arrival::Frame));
     }
 
-    /// The way to a peer opened or closed. A hint: it may be dropped.
+    /// The path to a peer opened or closed. This is a hint and may be dropped.
     pub fn link(&self, peer: Incarnation, link: Link) {
         self.hand_over([Arrival::Link(peer, link)]);
     }
@@ -103,7 +103,8 @@ impl IntakeSender {
                 Arrival::Frame(frame) => frame.len(),
                 Arrival::Link(..) => 0,
             };
-            if waiting.arrivals.len() >= FRAMES || waiting.bytes.saturating_add(len) > BYTES {
+            if waiting.arrivals.len() >= MAX_FRAMES || waiting.bytes.saturating_add(len) > MAX_BYTES
+            {
                 dropped += 1;
             } else {
                 waiting.bytes += len;
@@ -112,19 +113,19 @@ impl IntakeSender {
         }
         drop(waiting);
         self.shared.dropped.fetch_add(dropped, Ordering::Relaxed);
-        if let Some(pump) = self.shared.pump.get().and_then(Weak::upgrade) {
-            pump.pump();
+        if let Some(arrival_handler) = self.shared.arrival_handler.get().and_then(Weak::upgrade) {
+            arrival_handler.handle_arrivals();
         }
     }
 }
 
-impl std::fmt::Debug for Intake {
+impl std::fmt::Debug for IngressQueue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Intake({} waiting)", self.shared.waiting.lock().arrivals.len())
     }
 }
 
-impl std::fmt::Debug for IntakeSender {
+impl std::fmt::Debug for IngressSender {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("IntakeSender")
     }
@@ -136,18 +137,18 @@ mod tests {
 
     #[test]
     fn frames_past_either_bound_are_dropped_and_counted() {
-        let (sender, intake) = Intake::new();
-        for _ in 0..FRAMES + 5 {
+        let (sender, ingress) = IngressQueue::new();
+        for _ in 0..MAX_FRAMES + 5 {
             sender.frame(Bytes::from_static(b"x"));
         }
-        assert_eq!(intake.dropped(), 5);
-        while intake.pop().is_some() {}
-        let large = Bytes::from(vec![0; BYTES / 2]);
+        assert_eq!(ingress.dropped(), 5);
+        while ingress.pop().is_some() {}
+        let large = Bytes::from(vec![0; MAX_BYTES / 2]);
         for _ in 0..3 {
             sender.frame(large.clone());
         }
-        assert_eq!(intake.dropped(), 6);
-        while intake.pop().is_some() {}
-        assert_eq!(intake.shared.waiting.lock().bytes, 0);
+        assert_eq!(ingress.dropped(), 6);
+        while ingress.pop().is_some() {}
+        assert_eq!(ingress.shared.waiting.lock().bytes, 0);
     }
 }

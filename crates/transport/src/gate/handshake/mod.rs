@@ -1,34 +1,35 @@
 //! The handshake of a link: both nodes prove that they hold one cluster key. No I/O, no clock.
 //!
 //! ```text
-//! hello    the dialer says    "mmg1" | mode u8 | purpose u8 | tag [8] | id [16] | bound [32]
+//! hello    from the dialer    "mmg1" | mode u8 | purpose u8 | tag [8] | id [16] | binding [32]
 //!                             | ephemeral [32] | 8 x key id [8]
-//! answer   the acceptor says  id [16] | ephemeral [32] | key id [8] | MAC [32]
-//! proof    the dialer says    MAC [32]
-//! verdict  the acceptor says  verdict u8 | MAC [32]
+//! answer   from the acceptor  id [16] | ephemeral [32] | key id [8] | MAC [32]
+//! proof    from the dialer    MAC [32]
+//! verdict  from the acceptor  verdict u8 | MAC [32]
 //! ```
 //!
-//! Each message has a fixed length, so nothing is parsed before it is bounded. The dialer names
-//! its keys by ids that say nothing of them, the preferred one first; the acceptor takes the
-//! first that it holds. The MACs (HMAC-SHA-256, RFC 2104) are keyed with what is derived from
-//! that key for the role, and cover everything said before. So a recorded message is worth
-//! nothing, for both ephemerals (X25519, RFC 7748) are new each time, and no proof for one node
-//! works at another, for it covers the ids of both. The dialer proves last: it proves itself
-//! only to a node that has proven the key to it.
+//! Each message has a fixed length, so its length is known before it is parsed. The dialer names
+//! its keys by ids that reveal nothing about them, the preferred key first. The acceptor takes the
+//! first key that it holds. The MACs (HMAC-SHA-256, RFC 2104) use keys derived from that key for
+//! each role, and cover all earlier messages. A recorded message is therefore useless, because both
+//! ephemeral keys (X25519, RFC 7748) are new in each handshake. A proof for one node is invalid at
+//! another, because it covers the ids of both. The dialer proves last: it proves the key only to a
+//! node that has proven it.
 //!
-//! What follows is authenticated with keys derived from the agreement of the ephemerals, the
-//! cluster key and the transcript.
+//! Later messages are authenticated with keys derived from the X25519 agreement, the cluster key
+//! and the transcript.
 
 use ring::agreement::{EphemeralPrivateKey, UnparsedPublicKey, X25519, agree_ephemeral};
 use ring::digest::{SHA256, digest};
 use ring::hmac;
 use ring::rand::SecureRandom;
 
+use crate::bus::ClusterTag;
 use crate::link_keys::GateKey;
 
 /// Names the protocol and its version.
 pub(crate) const MAGIC: &[u8; 4] = b"mmg1";
-/// Most keys that a dialer names.
+/// Maximum number of keys that a dialer names.
 pub(crate) const MAX_KEYS: usize = 8;
 const MAC_LEN: usize = 32;
 
@@ -37,26 +38,23 @@ pub(crate) const ANSWER_LEN: usize = 16 + 32 + 8 + MAC_LEN;
 pub(crate) const PROOF_LEN: usize = MAC_LEN;
 pub(crate) const VERDICT_LEN: usize = 1 + MAC_LEN;
 
-/// A node's life: its incarnation.
-pub(crate) type Id = [u8; 16];
-/// The cluster, by a hash of its name.
-pub(crate) type Tag = [u8; 8];
-/// The public name of a cluster key at the gate.
+/// The id of a node: its incarnation.
+pub(crate) type NodeId = [u8; 16];
+/// The public id of a cluster key at the gate.
 pub(crate) type KeyId = [u8; 8];
-/// Names one link to its two ends, and to nobody else.
+/// A secret id of one link, known to its two ends only.
 pub(crate) type Binding = [u8; 32];
 type Hello = [u8; HELLO_LEN];
 type Answer = [u8; ANSWER_LEN];
 
-/// What a connection is for.
+/// The purpose of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// It becomes a link.
+    /// The connection becomes a link.
     Link,
-    /// The two nodes tell each other the addresses of nodes, and close it.
+    /// The two nodes exchange the addresses of nodes, and close the connection.
     Ask,
-    /// The link of this name, which another key has proven, is proven by the key of this
-    /// connection.
+    /// The key of this connection now proves the link with this binding, which another key proved.
     Renew(Binding),
 }
 
@@ -82,20 +80,20 @@ impl Purpose {
 /// Why a handshake ended without a proof.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// The bytes are no handshake of this version.
+    /// The bytes are not a handshake of this version.
     NotAHandshake,
-    /// The other node is of another cluster.
+    /// The other node belongs to another cluster.
     OtherCluster,
-    /// One node seals its links and the other does not, or proves the key by another handshake, or
-    /// has no key.
+    /// One node seals its links and the other does not, or the other proves the key by another
+    /// handshake or has no key.
     OtherMode,
     /// The two nodes have no key in common.
     OtherKey,
-    /// The MAC is not of the key.
+    /// The MAC is invalid.
     NotProven,
     /// The other node is this node.
-    Itself,
-    /// The system gives no random numbers.
+    IsSelf,
+    /// The system provides no random numbers.
     NoRandom,
 }
 
@@ -103,66 +101,68 @@ impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::NotAHandshake => "it does not speak this version of the handshake",
-            Self::OtherCluster => "it is of another cluster",
+            Self::OtherCluster => "it belongs to another cluster",
             Self::OtherMode => "its `mesh.links` differs from this node's",
             Self::OtherKey => "it has none of this node's keys",
             Self::NotProven => "it did not prove a key",
-            Self::Itself => "it is this node",
-            Self::NoRandom => "the system gave no random numbers",
+            Self::IsSelf => "it is this node",
+            Self::NoRandom => "the system provided no random numbers",
         })
     }
 }
 
-/// What the acceptor decides of a proven connection.
+/// The acceptor's decision about a proven connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It is taken.
+    /// The acceptor takes the connection.
     Taken,
-    /// The acceptor dials the dialer at the same time, and that connection is kept.
+    /// The acceptor dials the dialer at the same time, and keeps that connection instead.
     Crossed,
-    /// There is no such link, or no room for another.
+    /// There is no such link, or no room for another link.
     Declined,
 }
 
-/// What a node says of itself in each handshake.
+/// The fields that this node puts into each handshake.
 #[derive(Clone)]
-pub(crate) struct Own {
-    pub(crate) id: Id,
-    pub(crate) tag: Tag,
+pub(crate) struct LocalNode {
+    pub(crate) id: NodeId,
+    pub(crate) tag: ClusterTag,
     pub(crate) is_sealed: bool,
-    /// The keys that it holds, the preferred one first.
+    /// The keys that the node holds, the preferred one first.
     pub(crate) keys: Vec<GateKey>,
 }
 
-/// A handshake at its end: the other node holds the key.
+/// The result of a handshake: the other node holds the key.
 #[derive(Debug)]
-pub(crate) struct Proven {
-    pub(crate) id: Id,
+pub(crate) struct ProvenPeer {
+    pub(crate) id: NodeId,
     pub(crate) key: KeyId,
     pub(crate) purpose: Purpose,
     pub(crate) session: Session,
 }
 
-/// The dialer's side, which has said hello.
+/// The dialer's side after its hello.
 pub(crate) struct Dialer {
-    own: Own,
+    own: LocalNode,
     purpose: Purpose,
     hello: Hello,
     private: EphemeralPrivateKey,
 }
 
 impl Dialer {
+    /// Starts a handshake. Returns the hello to be sent.
+    ///
     /// # Errors
     /// [`Refusal::NoRandom`].
     pub(crate) fn start(
-        own: &Own,
+        own: &LocalNode,
         purpose: Purpose,
         random: &dyn SecureRandom,
     ) -> Result<(Self, Hello), Refusal> {
         let (private, public) = ephemeral(random)?;
         let (number, binding) = purpose.encode();
         let mut hello = [0; HELLO_LEN];
-        let mut writer = Writer(&mut hello);
+        let mut writer = FieldWriter(&mut hello);
         writer.put(MAGIC);
         writer.put(&[u8::from(own.is_sealed), number]);
         writer.put(&own.tag);
@@ -173,25 +173,28 @@ impl Dialer {
         Ok((Self { own: own.clone(), purpose, hello, private }, hello))
     }
 
-    /// The acceptor has proven the key; the answer is the dialer's proof.
+    /// Checks the acceptor's answer. Returns the proven peer and the dialer's proof to be sent.
     ///
     /// # Errors
-    /// [`Refusal::OtherKey`], [`Refusal::NotProven`], [`Refusal::Itself`].
-    pub(crate) fn answer(self, answer: &Answer) -> Result<(Proven, [u8; PROOF_LEN]), Refusal> {
-        let mut reader = Reader(answer);
+    /// [`Refusal::OtherKey`], [`Refusal::NotProven`], [`Refusal::IsSelf`].
+    pub(crate) fn receive_answer(
+        self,
+        answer: &Answer,
+    ) -> Result<(ProvenPeer, [u8; PROOF_LEN]), Refusal> {
+        let mut reader = FieldReader(answer);
         let (id, public, key_id) = (reader.take(), reader.take::<32>(), reader.take::<8>());
         let named = self.own.keys.iter().take(MAX_KEYS).find(|key| key.id == key_id);
         let key = named.ok_or(Refusal::OtherKey)?;
-        let said = [&self.hello[..], &answer[..ANSWER_LEN - MAC_LEN]].concat();
+        let authenticated = [&self.hello[..], &answer[..ANSWER_LEN - MAC_LEN]].concat();
         let mac = &answer[ANSWER_LEN - MAC_LEN..];
-        hmac::verify(&key.acceptor, &said, mac).map_err(|_| Refusal::NotProven)?;
+        hmac::verify(&key.acceptor, &authenticated, mac).map_err(|_| Refusal::NotProven)?;
         if id == self.own.id {
-            return Err(Refusal::Itself);
+            return Err(Refusal::IsSelf);
         }
         let transcript = [&self.hello[..], answer].concat();
         let proof = hmac::sign(&key.dialer, &transcript);
         let session = Session::new(self.private, &public, key, &transcript, true)?;
-        let proven = Proven { id, key: key_id, purpose: self.purpose, session };
+        let proven = ProvenPeer { id, key: key_id, purpose: self.purpose, session };
         Ok((proven, bytes(&proof)))
     }
 }
@@ -199,13 +202,13 @@ impl Dialer {
 /// Whether a connection that begins with these bytes may be a handshake.
 ///
 /// # Errors
-/// [`Refusal::OtherMode`] of the first message of a link of Zenoh ([its wire format][zenoh]:
-/// length, `InitSyn`) or TLS (RFC 8446, section 5.1: a handshake record), as nodes with another
-/// `mesh.links`, or without a key, begin; [`Refusal::NotAHandshake`] of all else.
+/// [`Refusal::OtherMode`] for the first bytes of a link of Zenoh ([its wire format][zenoh]: length,
+/// `InitSyn`) or of TLS (RFC 8446, section 5.1: a handshake record). A node with another
+/// `mesh.links` or without a key sends them. [`Refusal::NotAHandshake`] for all other bytes.
 ///
 /// [zenoh]: https://spec.zenoh.io/spec/1.0.0/wire/transport.html
-pub(crate) fn begins(with: &[u8; MAGIC.len()]) -> Result<(), Refusal> {
-    match *with {
+pub(crate) fn check_prefix(bytes: &[u8; MAGIC.len()]) -> Result<(), Refusal> {
+    match *bytes {
         magic if magic == *MAGIC => Ok(()),
         [0x16, 0x03, ..] => Err(Refusal::OtherMode),
         [_, 0, header, _] if header & 0x3f == 0x01 => Err(Refusal::OtherMode),
@@ -213,9 +216,9 @@ pub(crate) fn begins(with: &[u8; MAGIC.len()]) -> Result<(), Refusal> {
     }
 }
 
-/// The acceptor's side, which has proven the key.
+/// The acceptor's side after its answer, which proves the key.
 pub(crate) struct Acceptor {
-    id: Id,
+    id: NodeId,
     purpose: Purpose,
     key: GateKey,
     transcript: Vec<u8>,
@@ -223,22 +226,25 @@ pub(crate) struct Acceptor {
     private: EphemeralPrivateKey,
 }
 
-/// What an acceptor says to a hello of its cluster with none of its keys. It proves nothing and
-/// decides nothing but what the dialer's operator is told.
+/// The acceptor's answer to a hello of its cluster that names none of its keys. It proves nothing
+/// and only serves a message to the dialer's operator.
 pub(crate) const NO_COMMON_KEY: Answer = [0; ANSWER_LEN];
 
 impl Acceptor {
+    /// Checks a hello. Returns the answer to be sent.
+    ///
     /// # Errors
-    /// [`Refusal`]; of [`Refusal::OtherKey`] the dialer is told by [`NO_COMMON_KEY`].
-    pub(crate) fn hello(
-        own: &Own,
+    /// [`Refusal`]. After [`Refusal::OtherKey`] the caller sends [`NO_COMMON_KEY`].
+    pub(crate) fn receive_hello(
+        own: &LocalNode,
         hello: &Hello,
         random: &dyn SecureRandom,
     ) -> Result<(Self, Answer), Refusal> {
-        let mut reader = Reader(hello);
-        begins(&reader.take())?;
+        let mut reader = FieldReader(hello);
+        check_prefix(&reader.take())?;
         let [mode, purpose] = reader.take();
-        let (tag, id, binding): (Tag, Id, Binding) = (reader.take(), reader.take(), reader.take());
+        let (tag, id, binding): (ClusterTag, NodeId, Binding) =
+            (reader.take(), reader.take(), reader.take());
         let (public, named): ([u8; 32], [u8; 8 * MAX_KEYS]) = (reader.take(), reader.take());
         if tag != own.tag {
             return Err(Refusal::OtherCluster);
@@ -247,62 +253,63 @@ impl Acceptor {
             return Err(Refusal::OtherMode);
         }
         let purpose = Purpose::decode(purpose, binding).ok_or(Refusal::NotAHandshake)?;
-        // Also to this node itself, whose dialer then knows that it dialed itself.
+        // The answer goes to this node itself too, whose dialer then learns that it dialed itself.
         let held = |id: &[u8]| own.keys.iter().take(MAX_KEYS).find(|key| key.id == id);
         let key = named.chunks_exact(8).find_map(held).ok_or(Refusal::OtherKey)?;
         let (private, own_public) = ephemeral(random)?;
         let mut answer = [0; ANSWER_LEN];
-        let mut writer = Writer(&mut answer);
+        let mut writer = FieldWriter(&mut answer);
         writer.put(&own.id);
         writer.put(&own_public);
         writer.put(&key.id);
-        let said = [&hello[..], &answer[..ANSWER_LEN - MAC_LEN]].concat();
-        answer[ANSWER_LEN - MAC_LEN..].copy_from_slice(hmac::sign(&key.acceptor, &said).as_ref());
+        let authenticated = [&hello[..], &answer[..ANSWER_LEN - MAC_LEN]].concat();
+        answer[ANSWER_LEN - MAC_LEN..]
+            .copy_from_slice(hmac::sign(&key.acceptor, &authenticated).as_ref());
         let transcript = [&hello[..], &answer].concat();
         Ok((Self { id, purpose, key: key.clone(), transcript, public, private }, answer))
     }
 
-    /// Whether the dialer has proven the key.
+    /// Checks the dialer's proof.
     ///
     /// # Errors
     /// [`Refusal::NotProven`].
-    pub(crate) fn proof(self, proof: &[u8; PROOF_LEN]) -> Result<Proven, Refusal> {
+    pub(crate) fn receive_proof(self, proof: &[u8; PROOF_LEN]) -> Result<ProvenPeer, Refusal> {
         let verified = hmac::verify(&self.key.dialer, &self.transcript, proof);
         verified.map_err(|_| Refusal::NotProven)?;
         let Self { id, purpose, key, transcript, public, private } = self;
         let session = Session::new(private, &public, &key, &transcript, false)?;
-        Ok(Proven { id, key: key.id, purpose, session })
+        Ok(ProvenPeer { id, key: key.id, purpose, session })
     }
 }
 
-/// What the two nodes of a proven connection share.
+/// The secrets that the two nodes of a proven connection share.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) binding: Binding,
-    said: hmac::Key,
-    heard: hmac::Key,
-    /// Messages said and heard.
+    sign_key: hmac::Key,
+    verify_key: hmac::Key,
+    /// Messages signed and verified.
     counts: (u64, u64),
-    /// Keys of the records, for what is said and what is heard.
-    pub(crate) records: Records,
+    /// Keys for sealing the bytes of the link.
+    pub(crate) records: RecordKeys,
 }
 
-/// The keys with which a link's bytes are sealed, if they are.
-pub(crate) struct Records {
-    pub(crate) said: [u8; 32],
-    pub(crate) heard: [u8; 32],
+/// The keys of the two directions of a sealed link.
+pub(crate) struct RecordKeys {
+    pub(crate) sending: [u8; 32],
+    pub(crate) receiving: [u8; 32],
 }
 
-impl std::fmt::Debug for Records {
+impl std::fmt::Debug for RecordKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Records")
     }
 }
 
-impl Drop for Records {
+impl Drop for RecordKeys {
     fn drop(&mut self) {
-        zeroize::Zeroize::zeroize(&mut self.said);
-        zeroize::Zeroize::zeroize(&mut self.heard);
+        zeroize::Zeroize::zeroize(&mut self.sending);
+        zeroize::Zeroize::zeroize(&mut self.receiving);
     }
 }
 
@@ -316,7 +323,7 @@ impl Session {
     ) -> Result<Self, Refusal> {
         let transcript = digest(&SHA256, transcript);
         let public = UnparsedPublicKey::new(&X25519, public);
-        // A point of low order, which would make the agreement one that all know, is an error.
+        // A point of low order would make the shared secret public; ring returns an error for it.
         let agreed = agree_ephemeral(private, &public, |shared| {
             let mut context = hmac::Context::with_key(&key.session);
             context.update(transcript.as_ref());
@@ -325,39 +332,40 @@ impl Session {
         });
         let agreed = agreed.map_err(|_| Refusal::NotProven)?;
         let derived = |label: &[u8]| bytes(&hmac::sign(&agreed, label));
-        let mut said = [derived(b"messages of the dialer"), derived(b"records of the dialer")];
-        let mut heard = [derived(b"messages of the acceptor"), derived(b"records of the acceptor")];
+        let mut sending = [derived(b"messages of the dialer"), derived(b"records of the dialer")];
+        let mut receiving =
+            [derived(b"messages of the acceptor"), derived(b"records of the acceptor")];
         if !is_dialer {
-            std::mem::swap(&mut said, &mut heard);
+            std::mem::swap(&mut sending, &mut receiving);
         }
         Ok(Self {
             binding: derived(b"binding"),
-            said: hmac::Key::new(hmac::HMAC_SHA256, &said[0]),
-            heard: hmac::Key::new(hmac::HMAC_SHA256, &heard[0]),
+            sign_key: hmac::Key::new(hmac::HMAC_SHA256, &sending[0]),
+            verify_key: hmac::Key::new(hmac::HMAC_SHA256, &receiving[0]),
             counts: (0, 0),
-            records: Records { said: said[1], heard: heard[1] },
+            records: RecordKeys { sending: sending[1], receiving: receiving[1] },
         })
     }
 
-    /// The MAC of a message that this node says now.
+    /// The MAC of this node's next message.
     pub(crate) fn sign(&mut self, message: &[u8]) -> [u8; MAC_LEN] {
-        let mac = hmac::sign(&self.said, &[&self.counts.0.to_be_bytes()[..], message].concat());
+        let mac = hmac::sign(&self.sign_key, &[&self.counts.0.to_be_bytes()[..], message].concat());
         self.counts.0 += 1;
         bytes(&mac)
     }
 
-    /// Whether the other node has said this now.
+    /// Checks that `message` is the other node's next message.
     ///
     /// # Errors
     /// [`Refusal::NotProven`].
     pub(crate) fn verify(&mut self, message: &[u8], mac: &[u8]) -> Result<(), Refusal> {
         let numbered = [&self.counts.1.to_be_bytes()[..], message].concat();
-        hmac::verify(&self.heard, &numbered, mac).map_err(|_| Refusal::NotProven)?;
+        hmac::verify(&self.verify_key, &numbered, mac).map_err(|_| Refusal::NotProven)?;
         self.counts.1 += 1;
         Ok(())
     }
 
-    pub(crate) fn say(&mut self, verdict: Verdict) -> [u8; VERDICT_LEN] {
+    pub(crate) fn encode_verdict(&mut self, verdict: Verdict) -> [u8; VERDICT_LEN] {
         let number = match verdict {
             Verdict::Taken => 0,
             Verdict::Crossed => 1,
@@ -368,9 +376,14 @@ impl Session {
         message
     }
 
+    /// Checks and decodes the acceptor's verdict.
+    ///
     /// # Errors
     /// [`Refusal::NotProven`].
-    pub(crate) fn hear(&mut self, message: &[u8; VERDICT_LEN]) -> Result<Verdict, Refusal> {
+    pub(crate) fn decode_verdict(
+        &mut self,
+        message: &[u8; VERDICT_LEN],
+    ) -> Result<Verdict, Refusal> {
         self.verify(&message[..1], &message[1..])?;
         match message[0] {
             0 => Ok(Verdict::Taken),
@@ -395,10 +408,10 @@ fn bytes(tag: &hmac::Tag) -> [u8; 32] {
     bytes
 }
 
-/// Writes what is known to fit.
-struct Writer<'a>(&'a mut [u8]);
+/// Writes into a buffer of sufficient length; it panics otherwise.
+struct FieldWriter<'a>(&'a mut [u8]);
 
-impl Writer<'_> {
+impl FieldWriter<'_> {
     fn put(&mut self, bytes: &[u8]) {
         let (start, rest) = std::mem::take(&mut self.0).split_at_mut(bytes.len());
         start.copy_from_slice(bytes);
@@ -406,10 +419,10 @@ impl Writer<'_> {
     }
 }
 
-/// Reads what is known to be there.
-struct Reader<'a>(&'a [u8]);
+/// Reads from a buffer of sufficient length; it panics otherwise.
+struct FieldReader<'a>(&'a [u8]);
 
-impl Reader<'_> {
+impl FieldReader<'_> {
     fn take<const N: usize>(&mut self) -> [u8; N] {
         let (start, rest) = self.0.split_at(N);
         self.0 = rest;
@@ -419,6 +432,6 @@ impl Reader<'_> {
     }
 }
 
-pub(super) mod any;
+pub(super) mod fuzz;
 #[cfg(test)]
 pub(crate) mod tests;

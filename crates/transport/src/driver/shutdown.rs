@@ -1,4 +1,4 @@
-//! The end of a node in good order.
+//! The orderly end of a node.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -7,24 +7,24 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::Driver;
 
-/// How long what waits in the lanes may take to be sent: at the least that a receiver may
-/// take without being set aside, a full lane is empty before.
-const DRAIN: Duration = Duration::from_secs(10);
-/// How often it is looked whether the driver still runs.
-const GLANCE: Duration = Duration::from_millis(100);
+/// Maximum time for sending the events that wait in the lanes. Even at the slowest rate at which a
+/// receiver stays in flow control, a full lane drains faster.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often the drain checks that the driver still runs.
+const LIVENESS_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 impl Driver {
-    /// Takes no more events, sends what waits, waits a little until the others have
-    /// confirmed it ([`Settings::linger`](mailmesh_delivery::Settings::linger)), says
-    /// goodbye and closes the bus. A second call waits for the first.
+    /// Refuses further events, sends those that wait, waits briefly for acknowledgements
+    /// ([`Settings::linger`](mailmesh_delivery::Settings::linger)), says goodbye and closes the
+    /// bus. A second call waits for the first.
     pub async fn shutdown(&self) {
         self.drain().await;
         self.linger().await;
         self.core().node().leave();
         self.stopped.send_replace(true);
         self.core().wake.notify_one();
-        // Whoever comes second waits here until the first has closed everything; if
-        // the first gave up waiting, the second does it.
+        // A second caller waits here until the first has closed everything. If the first call was
+        // cancelled, the second finishes its work.
         let mut task = self.task.lock().await;
         if let Some(running) = task.as_mut() {
             if !running.is_finished() {
@@ -36,13 +36,12 @@ impl Driver {
         }
     }
 
-    /// Closes the lanes, and returns when all that waited in them is sent, or receivers
-    /// let too little through.
+    /// Closes the lanes. Returns when their events are sent, or after [`DRAIN_TIMEOUT`].
     async fn drain(&self) {
-        let limit = Instant::now() + DRAIN;
+        let limit = Instant::now() + DRAIN_TIMEOUT;
         for lane in &self.core().lanes {
             lane.close();
-            // Somebody may still be sending.
+            // Another thread may still be sending.
             loop {
                 let progress = lane.space.notified();
                 tokio::pin!(progress);
@@ -54,21 +53,20 @@ impl Driver {
                     let bytes = lane.waiting_bytes();
                     tracing::warn!(
                         bytes,
-                        "events that waited were not sent: the others took too little; the node leaves"
+                        "the node leaves before it has sent all events: receivers were too slow"
                     );
                     break;
                 }
-                // Nothing tells that the driver has ended by a bug.
-                let _looked_again = timeout(GLANCE, progress).await;
+                // No notification comes if the driver ended by a bug.
+                let _looked_again = timeout(LIVENESS_CHECK_INTERVAL, progress).await;
             }
         }
     }
 
-    /// Waits for the others to confirm what was sent: what they miss after the
-    /// goodbye, nobody could send them again.
+    /// Waits for acknowledgements: after the goodbye nobody can retransmit missed events.
     async fn linger(&self) {
         let core = self.core();
-        core.lingers.store(true, Ordering::Relaxed);
+        core.is_draining.store(true, Ordering::Relaxed);
         let limit = Instant::now() + self.linger;
         while self.is_running() && Instant::now() < limit {
             let until = {
@@ -82,11 +80,12 @@ impl Driver {
             }
         }
         let node = core.node();
-        let lacking: Vec<&str> = node.unacknowledged().map(|peer| peer.name.as_str()).collect();
-        if !lacking.is_empty() {
+        let lagging: Vec<&str> = node.unacknowledged().map(|peer| peer.name.as_str()).collect();
+        if !lagging.is_empty() {
             tracing::warn!(
-                nodes = %lacking.join(", "),
-                "some have not confirmed the last events; what they miss they can only have from others"
+                nodes = %lagging.join(", "),
+                "some nodes have not acknowledged the last events; only other nodes can still \
+                 send them the missing ones"
             );
         }
     }
