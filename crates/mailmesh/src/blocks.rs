@@ -4,7 +4,7 @@ use std::time::Duration;
 use mailmesh_events::{Block, Network, Rule};
 use mailmesh_state::{Batch, NetworkEntry, Verdict};
 
-use crate::node::Inner;
+use crate::parts::Inner;
 use crate::{BlockWatch, Error};
 
 /// Result of an import.

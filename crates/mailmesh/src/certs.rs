@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use mailmesh_events::{Certificate, DomainNames};
 
-use crate::node::Inner;
+use crate::parts::Inner;
 use crate::{CertWatch, ChosenCertificate, Error};
 
 /// TLS certificates: the newest of each set of names, the same on every node. They are replicated

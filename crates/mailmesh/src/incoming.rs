@@ -1,25 +1,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use mailmesh_delivery::{Incarnation, NodeName};
+use mailmesh_delivery::NodeName;
 use mailmesh_events::{Change, Event, Lane};
 use serde::{Serialize, Serializer};
 
-use crate::Member;
-
-/// A member, by name and incarnation.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
-pub struct MemberRef {
-    /// Name of the member.
-    pub name: NodeName,
-    /// Incarnation of the member.
-    #[serde(serialize_with = "as_text")]
-    pub incarnation: Incarnation,
-}
-
-pub(crate) fn as_text<T: fmt::Display, S: Serializer>(value: &T, s: S) -> Result<S::Ok, S::Error> {
-    s.collect_str(value)
-}
+use crate::members::{Member, MemberRef};
 
 /// An event of another node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

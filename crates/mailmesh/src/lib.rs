@@ -64,6 +64,7 @@ mod member_log;
 mod members;
 mod node;
 mod node_builder;
+mod parts;
 mod pause_gate;
 mod persister;
 #[cfg(feature = "bounded-log")]
@@ -92,7 +93,7 @@ pub use endpoints::Endpoint;
 pub use error::Error;
 pub use former_members::FormerMember;
 pub use inbox::{Filter, Inbox};
-pub use incoming::{Gap, GapReason, Incoming, LeaveReason, MemberRef, Received};
+pub use incoming::{Gap, GapReason, Incoming, LeaveReason, Received};
 pub use keys::{Keys, NodeKeys};
 pub use lifecycle::StopReason;
 pub use mailmesh_codec::{ClusterKey, CodecError, KeyId, Keyring};
@@ -110,7 +111,7 @@ pub use mailmesh_transport::{
     Backend, ConfigError, ConfigErrorKind, Coordinator, EndpointState, GateCounts, KeySpace,
     MemoryHub, Secret, TransportError, Warning,
 };
-pub use members::Member;
+pub use members::{Member, MemberRef};
 pub use node::Node;
 pub use node_builder::{DEFAULT_CLUSTER, NodeBuilder};
 #[cfg(feature = "bounded-log")]

@@ -1,13 +1,25 @@
 //! The members, as the API reports them.
 
+use std::fmt;
 use std::time::Duration;
 
 use mailmesh_delivery::{Incarnation, NodeName, PeerInfo};
 use mailmesh_events::UnixMillis;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use crate::MemberRef;
-use crate::incoming::as_text;
+/// A member, by name and incarnation.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct MemberRef {
+    /// Name of the member.
+    pub name: NodeName,
+    /// Incarnation of the member.
+    #[serde(serialize_with = "as_text")]
+    pub incarnation: Incarnation,
+}
+
+pub(crate) fn as_text<T: fmt::Display, S: Serializer>(value: &T, s: S) -> Result<S::Ok, S::Error> {
+    s.collect_str(value)
+}
 
 /// Another node of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -3,23 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mailmesh_delivery::{Identity, Incarnation, NodeName, PeerInfo, Reach};
+use mailmesh_delivery::{Incarnation, NodeName, PeerInfo, Reach};
 use mailmesh_events::Event;
-use mailmesh_transport::{Driver, EndpointReader, EndpointState, EndpointStatus, GateCountsReader};
-use tokio::task::JoinHandle;
+use mailmesh_transport::{EndpointReader, EndpointState, EndpointStatus, GateCountsReader};
 
-use crate::inbox::Inboxes;
-use crate::keys::KeyService;
-use crate::lifecycle::{Lifecycle, StopReason};
-use crate::member_log::MemberLog;
-use crate::pause_gate::PauseGate;
+use crate::lifecycle::StopReason;
+use crate::parts::Inner;
 use crate::persister::Persister;
-use crate::publisher::Publisher;
-use crate::refusals::Refusals;
-use crate::replication::Replication;
 use crate::{
-    Blocks, Certs, Endpoint, Error, Filter, FormerMember, Inbox, Keys, Member, Namespace,
-    NodeBuilder, Status, Values, ticker,
+    Blocks, Certs, Endpoint, Error, Filter, FormerMember, Inbox, Keys, Member, Namespace, Status,
+    Values, ticker,
 };
 
 /// One node of a cluster: publishes events, opens inboxes, keeps the mirror.
@@ -32,52 +25,7 @@ pub struct Node {
     inner: Arc<Inner>,
 }
 
-/// The parts of a node. No part holds this struct, so each part can be built and tested alone.
-#[derive(Debug)]
-pub(crate) struct Inner {
-    pub(crate) identity: Identity,
-    pub(crate) cluster_name: String,
-    pub(crate) publisher: Publisher,
-    pub(crate) replication: Arc<Replication>,
-    /// `None` without a cluster key.
-    pub(crate) keys: Option<Arc<KeyService>>,
-    pub(crate) lifecycle: Arc<Lifecycle>,
-    pub(crate) inboxes: Arc<Inboxes>,
-    pub(crate) refusals: Arc<Refusals>,
-    pub(crate) member_log: Arc<MemberLog>,
-    pub(crate) transport: TransportStatus,
-    /// Lets a test freeze or kill the node.
-    pub(crate) pause_gate: PauseGate,
-    pub(crate) driver: Arc<Driver>,
-    pub(crate) tasks: Vec<JoinHandle<()>>,
-}
-
-/// Reports of the bus, if the node has a network.
-#[derive(Debug, Default)]
-pub(crate) struct TransportStatus {
-    /// Counters of the gate, if links pass one.
-    pub(crate) links: Option<GateCountsReader>,
-    /// The listeners and the configured endpoints.
-    pub(crate) endpoints: Option<EndpointReader>,
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        self.tasks.iter().for_each(JoinHandle::abort);
-        self.inboxes.close();
-        if let Some(persister) = &self.replication.persister {
-            persister.abandon();
-        }
-    }
-}
-
 impl Node {
-    /// A builder with default settings.
-    #[must_use]
-    pub fn builder() -> NodeBuilder {
-        NodeBuilder::default()
-    }
-
     pub(crate) fn new(inner: Inner) -> Self {
         Self { inner: Arc::new(inner) }
     }

@@ -27,7 +27,8 @@ use crate::inbox::{Capacity, Inboxes};
 use crate::keys::{KeyService, NodeKeyring};
 use crate::lifecycle::Lifecycle;
 use crate::member_log::MemberLog;
-use crate::node::{Inner, Node, TransportStatus};
+use crate::node::Node;
+use crate::parts::{Inner, TransportStatus};
 use crate::pause_gate::PauseGate;
 use crate::persister::{Persister, StoreContext, StoreOpener};
 use crate::publisher::Publisher;
@@ -61,6 +62,14 @@ pub struct NodeBuilder {
     pub(crate) incarnation: Option<Incarnation>,
     pub(crate) pause_gate: PauseGate,
     pub(crate) store_opener: Option<StoreOpener>,
+}
+
+impl Node {
+    /// A builder with default settings.
+    #[must_use]
+    pub fn builder() -> NodeBuilder {
+        NodeBuilder::default()
+    }
 }
 
 impl NodeBuilder {

@@ -4,7 +4,7 @@ use mailmesh_transport::GateCounts;
 use serde::Serialize;
 
 use crate::Endpoint;
-use crate::incoming::as_text;
+use crate::members::as_text;
 pub use crate::persister::StoreStatus;
 
 /// Refused frames, by reason.

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::Incoming;
 use crate::clock_sync::ClockSync;
 use crate::inbox::Inboxes;
-use crate::keys::KeyService;
+use crate::keys::{KeyService, upkeep};
 use crate::lifecycle::{Lifecycle, StopReason};
 use crate::member_log::MemberLog;
 use crate::persister::Persister;
@@ -89,7 +89,7 @@ impl Ticker {
         self.refusals.tick(time.uptime());
         self.member_log.tick(time.elapsed(), time.uptime());
         if let Some(keys) = &self.keys {
-            keys.tick();
+            upkeep::tick(keys);
         }
         for change in self.replication.sweep() {
             self.inboxes.offer_one(Incoming::Synced(change));

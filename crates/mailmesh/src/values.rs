@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::Error;
-use crate::node::Inner;
+use crate::parts::Inner;
 use crate::watch::{Item, Watch};
 
 /// A namespace of values: its name and the type of its values.

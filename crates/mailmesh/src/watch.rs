@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::lifecycle::Lifecycle;
-use crate::node::Inner;
+use crate::parts::Inner;
 
 /// Most changes that wait for a reader. Beyond that they are dropped, and the reader gets a new
 /// snapshot.

@@ -19,6 +19,7 @@ mod bundle;
 mod bus;
 mod coordinator;
 mod driver;
+mod endpoint_reader;
 mod endpoints;
 mod error;
 mod gate;
@@ -41,7 +42,8 @@ pub use driver::{
     DecodedFrame, DirectSink, Driver, DriverCounters, DriverHandle, DriverSetup, DriverTask,
     FrameDecoder, FrameEncoder, Sink,
 };
-pub use endpoints::{EndpointReader, EndpointState, EndpointStatus};
+pub use endpoint_reader::EndpointReader;
+pub use endpoints::{EndpointState, EndpointStatus};
 pub use error::TransportError;
 #[doc(hidden)]
 pub use gate::fuzz_handshake;

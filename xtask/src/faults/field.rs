@@ -10,7 +10,6 @@ use rustix::process::Signal;
 
 use super::account::{End, Life, Pair, pairs};
 use super::network::Network;
-use super::scenarios::Variant;
 use crate::contender::{Contender, Start, System, wait_until};
 use crate::loopback;
 use crate::sweeper::Sweeper;
@@ -64,13 +63,14 @@ struct Node {
 }
 
 impl<'a> Field<'a> {
-    /// Starts the processes of a variant and waits until each sees all others.
+    /// Starts `nodes` processes with these options of the contender, and waits until each sees all
+    /// others.
     pub(super) fn start(
         ground: &'a Ground<'a>,
         system: System,
-        variant: &Variant,
+        nodes: usize,
+        options: &'static [&'static str],
     ) -> Result<Self, String> {
-        let nodes = variant.nodes;
         let (network, config) = match ground.place {
             Place::Namespaces => {
                 (Some(Network::new(nodes, &ground.sweeper)?), "{ mode: 'peer' }".to_owned())
@@ -80,7 +80,7 @@ impl<'a> Field<'a> {
         let mut field = Self {
             ground,
             system,
-            options: variant.options,
+            options,
             config,
             nodes: Vec::new(),
             ended: Vec::new(),

@@ -251,10 +251,10 @@ fn traffic(
     pace: Pace,
 ) -> Result<Row, String> {
     // Peers of Zenoh, as it is, sometimes do not find each other: a control is started once more.
-    let started = Field::start(ground, system, variant);
+    let started = Field::start(ground, system, variant.nodes, variant.options);
     let again = |error| match system.is_mailmesh() {
         true => Err(error),
-        false => Field::start(ground, system, variant),
+        false => Field::start(ground, system, variant.nodes, variant.options),
     };
     let mut field = started.or_else(again)?;
     let findings = (variant.play)(&mut field, variant.value, pace)?;

@@ -6,6 +6,7 @@ mod node_keyring;
 mod requests;
 mod service;
 mod trials;
+pub(crate) mod upkeep;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -8,10 +8,10 @@ use mailmesh_events::{Certificate, ChangeKey, KeyAction, KeysHeld, SyncMessage, 
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use super::majority::{self, MajorityKey};
+use super::majority::MajorityKey;
 use super::node_keyring::{KeyUpdate, NodeKeyring};
 use super::requests::OutgoingRequests;
-use super::trials::{self, KeyTrials};
+use super::trials::KeyTrials;
 use crate::Error;
 use crate::direct_sender::DirectSender;
 use crate::persister::Persister;
@@ -76,14 +76,6 @@ impl KeyService {
     /// Fingerprint of the active key.
     pub(crate) fn active_id(&self) -> Option<String> {
         self.keyring.ids().first().map(ToString::to_string)
-    }
-
-    /// Drops keys whose grace period has ended, and changes the sealing key if the members seal
-    /// with another. Runs every second.
-    pub(crate) fn tick(self: &Arc<Self>) {
-        self.keyring.tick();
-        majority::tick(self);
-        trials::tick(self);
     }
 
     /// Queues a request of a member. The member repeats a request that does not fit.

@@ -7,15 +7,11 @@
 //! that it is alive and opens this node's frames. If that member seals with the tried key, the node
 //! activates the key.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use mailmesh_codec::KeyId;
-use mailmesh_events::KeyAction;
 use parking_lot::Mutex;
 use tokio::time::Instant;
-
-use super::service::KeyService;
 
 /// Seconds for which the node seals with its own key before each trial. Nodes that lack the other
 /// keys can join during this time.
@@ -31,26 +27,26 @@ const ACTIVATION_RETRY_AFTER: Duration = Duration::from_secs(10);
 /// Decides when which key is tried.
 #[derive(Debug, Default)]
 pub(super) struct KeyTrials {
-    schedule: Mutex<Schedule>,
-    activation: Mutex<Activation>,
+    pub(super) schedule: Mutex<Schedule>,
+    pub(super) activation: Mutex<Activation>,
 }
 
 /// State of activating the others' key: one activation at a time, because the disk may hang.
 #[derive(Debug, Default)]
-struct Activation {
+pub(super) struct Activation {
     is_under_way: bool,
     not_before: Option<Instant>,
 }
 
 impl Activation {
     /// Whether an activation starts now.
-    fn begin(&mut self, now: Instant) -> bool {
+    pub(super) fn begin(&mut self, now: Instant) -> bool {
         let begins = !self.is_under_way && self.not_before.is_none_or(|from| from <= now);
         self.is_under_way |= begins;
         begins
     }
 
-    fn end(&mut self, has_failed: bool, now: Instant) {
+    pub(super) fn end(&mut self, has_failed: bool, now: Instant) {
         *self = Self {
             is_under_way: false,
             not_before: has_failed.then(|| now + ACTIVATION_RETRY_AFTER),
@@ -59,7 +55,7 @@ impl Activation {
 }
 
 #[derive(Debug, Default)]
-struct Schedule {
+pub(super) struct Schedule {
     added: Option<KeyId>,
     /// End of the current rest or trial.
     until: Option<Instant>,
@@ -67,7 +63,7 @@ struct Schedule {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
+pub(super) enum Step {
     Wait,
     Try(KeyId),
     Revert,
@@ -82,7 +78,7 @@ impl KeyTrials {
 
 impl Schedule {
     /// The next step of a node that no member answers. `others` are the keys that do not seal.
-    fn step(&mut self, now: Instant, others: &[KeyId], trial: Option<KeyId>) -> Step {
+    pub(super) fn step(&mut self, now: Instant, others: &[KeyId], trial: Option<KeyId>) -> Step {
         if let Some(added) = self.added.take().filter(|added| others.contains(added)) {
             self.until = Some(now + ADDED_KEY_TRIAL_TIME);
             return Step::Try(added);
@@ -105,62 +101,9 @@ impl Schedule {
     }
 
     /// Ends the trials.
-    fn end(&mut self, trial: Option<KeyId>) -> Step {
+    pub(super) fn end(&mut self, trial: Option<KeyId>) -> Step {
         *self = Self::default();
         if trial.is_some() { Step::Revert } else { Step::Wait }
-    }
-}
-
-/// Runs every second.
-pub(super) fn tick(service: &Arc<KeyService>) {
-    let keys = &service.keyring;
-    let (ids, trial) = (keys.ids(), keys.trial());
-    if service.replication.time.has_an_answer() {
-        *service.trials.schedule.lock() = Schedule::default();
-        if let Some(trial) = trial {
-            activate_trial(service, trial);
-        }
-        return;
-    }
-    let step = {
-        let mut schedule = service.trials.schedule.lock();
-        if service.majority.is_pinned() {
-            schedule.end(trial)
-        } else {
-            schedule.step(Instant::now(), ids.get(1..).unwrap_or_default(), trial)
-        }
-    };
-    match step {
-        Step::Wait => {}
-        Step::Try(id) => {
-            tracing::info!("no other node answers; trying cluster key {id} for a while");
-            keys.seal_with(Some(id));
-        }
-        Step::Revert => keys.seal_with(None),
-    }
-}
-
-/// A member has answered during a trial. If a member seals with the tried key, the node activates
-/// the key. If a member seals with the former key, the trial ends. Until one is known, the trial
-/// goes on.
-fn activate_trial(service: &Arc<KeyService>, trial: KeyId) {
-    let keys = &service.keyring;
-    let peer_keys = service.replication.keys_of_peers();
-    let peer_keys: Vec<u32> = peer_keys.into_iter().map(|(_, key)| key).collect();
-    if peer_keys.contains(&keys.active_fingerprint_key_id()) {
-        keys.seal_with(None);
-    } else if peer_keys.iter().any(|name| keys.id_by_fingerprint_key_id(*name) == Some(trial))
-        && service.trials.activation.lock().begin(Instant::now())
-    {
-        tracing::warn!("the other nodes seal with cluster key {trial}; this node adopts it");
-        let service = service.clone();
-        tokio::spawn(async move {
-            let done = service.act(KeyAction::Activate(trial.0)).await;
-            if let Err(error) = &done {
-                tracing::error!(%error, "the cluster key was not activated");
-            }
-            service.trials.activation.lock().end(done.is_err(), Instant::now());
-        });
     }
 }
 

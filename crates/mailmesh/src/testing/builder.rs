@@ -2,9 +2,10 @@ use std::fmt;
 
 use mailmesh_codec::ClusterKey;
 
-use super::skew::{Epoch, SkewedClock};
-use super::{TestCluster, TestError};
-use crate::{Node, NodeBuilder};
+use super::TestError;
+use super::cluster::TestCluster;
+use super::template::{Each, NodeTemplate};
+use crate::NodeBuilder;
 
 /// Builds a [`TestCluster`].
 pub struct TestClusterBuilder {
@@ -13,7 +14,27 @@ pub struct TestClusterBuilder {
     each: Each,
 }
 
-type Each = Box<dyn Fn(NodeBuilder) -> NodeBuilder + Send + Sync>;
+impl TestCluster {
+    /// A builder for nodes with these names.
+    #[must_use]
+    pub fn builder<N: Into<String>>(names: impl IntoIterator<Item = N>) -> TestClusterBuilder {
+        TestClusterBuilder::new(names.into_iter().map(Into::into).collect())
+    }
+
+    /// Starts nodes with these names, sealed with a generated key, and waits until each node has
+    /// every other as a member.
+    ///
+    /// # Errors
+    /// Same as [`TestClusterBuilder::start`].
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with time enabled.
+    pub async fn start<N: Into<String>>(
+        names: impl IntoIterator<Item = N>,
+    ) -> Result<Self, TestError> {
+        Self::builder(names).start().await
+    }
+}
 
 impl TestClusterBuilder {
     pub(crate) fn new(names: Vec<String>) -> Self {
@@ -52,7 +73,7 @@ impl TestClusterBuilder {
             name: self.names.first().cloned().unwrap_or_default(),
             source: error.into(),
         })?;
-        let cluster = TestCluster::new(NodeTemplate { key, each: self.each, epoch: Epoch::now() });
+        let cluster = TestCluster::new(NodeTemplate::new(key, self.each));
         for name in self.names {
             cluster.add(name).await?;
         }
@@ -64,23 +85,5 @@ impl TestClusterBuilder {
 impl fmt::Debug for TestClusterBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TestClusterBuilder").field("names", &self.names).finish_non_exhaustive()
-    }
-}
-
-/// Configuration for each incarnation of a node.
-pub(crate) struct NodeTemplate {
-    key: Option<ClusterKey>,
-    each: Each,
-    epoch: Epoch,
-}
-
-impl NodeTemplate {
-    pub(crate) fn builder(&self, name: &str, clock: SkewedClock) -> NodeBuilder {
-        let mut builder = Node::builder();
-        if let Some(key) = &self.key {
-            builder = builder.key(key.clone());
-        }
-        let epoch = self.epoch;
-        (self.each)(builder).name(name).wall_clock(move || clock.read(epoch))
     }
 }

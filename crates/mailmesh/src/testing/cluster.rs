@@ -6,11 +6,11 @@ use mailmesh_transport::MemoryHub;
 use parking_lot::Mutex;
 
 use super::TestError;
-use super::builder::{NodeTemplate, TestClusterBuilder};
 use super::converge::{CONVERGE_TIMEOUT, agree, differences};
 use super::links::{LinkEnd, Links};
 use super::pause_gate::{GateState, PauseGate};
 use super::skew::{Skew, SkewedClock};
+use super::template::NodeTemplate;
 use crate::Node;
 use crate::node_builder::new_incarnation;
 
@@ -63,26 +63,6 @@ impl Drop for TestCluster {
 impl TestCluster {
     pub(crate) fn new(template: NodeTemplate) -> Self {
         Self { hub: MemoryHub::new(), template, state: Mutex::default() }
-    }
-
-    /// A builder for nodes with these names.
-    #[must_use]
-    pub fn builder<N: Into<String>>(names: impl IntoIterator<Item = N>) -> TestClusterBuilder {
-        TestClusterBuilder::new(names.into_iter().map(Into::into).collect())
-    }
-
-    /// Starts nodes with these names, sealed with a generated key, and waits until each node has
-    /// every other as a member.
-    ///
-    /// # Errors
-    /// Same as [`TestClusterBuilder::start`].
-    ///
-    /// # Panics
-    /// Outside a tokio runtime with time enabled.
-    pub async fn start<N: Into<String>>(
-        names: impl IntoIterator<Item = N>,
-    ) -> Result<Self, TestError> {
-        Self::builder(names).start().await
     }
 
     /// Starts one more node. Does not wait for its members.

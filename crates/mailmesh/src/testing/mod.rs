@@ -55,6 +55,7 @@ mod error;
 mod links;
 pub(crate) mod pause_gate;
 mod skew;
+mod template;
 
 pub use builder::TestClusterBuilder;
 pub use cluster::TestCluster;

@@ -1,0 +1,111 @@
+//! What a node does about its keys every second.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use mailmesh_codec::KeyId;
+use mailmesh_events::KeyAction;
+use tokio::time::Instant;
+
+use super::service::KeyService;
+use super::trials::{Schedule, Step};
+
+/// Drops keys whose grace period has ended, and changes the sealing key if the members seal with
+/// another. Runs every second.
+pub(crate) fn tick(service: &Arc<KeyService>) {
+    service.keyring.tick();
+    follow_majority(service);
+    try_other_keys(service);
+}
+
+/// Adopts the key of the majority.
+fn follow_majority(service: &Arc<KeyService>) {
+    if service.majority.is_lasting(majority_key(service))
+        && let Some(key) = majority_key(service)
+    {
+        tracing::warn!("the other nodes seal with cluster key {key}; this node now adopts it");
+        let service = service.clone();
+        tokio::spawn(async move {
+            let done = service.act(KeyAction::Activate(key.0)).await;
+            if let Err(error) = done {
+                tracing::error!(%error, "the cluster key was not activated");
+            }
+        });
+    }
+}
+
+/// The key that more nodes seal with than with this node's key, if this node has it. In a tie the
+/// key of the oldest node wins.
+fn majority_key(service: &KeyService) -> Option<KeyId> {
+    let keyring = &service.keyring;
+    let ours = keyring.active_fingerprint_key_id();
+    let peer_keys: BTreeMap<_, u32> = service.replication.keys_of_peers().into_iter().collect();
+    let mut votes = BTreeMap::from([(ours, 1_usize)]);
+    for name in peer_keys.values() {
+        *votes.entry(*name).or_default() += 1;
+    }
+    let own = votes.get(&ours).copied().unwrap_or(0);
+    let others = votes.iter().filter(|(name, _)| **name != ours);
+    let (name, count) = others.max_by_key(|(_, count)| **count)?;
+    let is_of_oldest = || {
+        let mut oldest_first = service.oldest_first().into_iter();
+        oldest_first.find_map(|node| {
+            peer_keys.get(&node).copied().or((node == service.identity.incarnation).then_some(ours))
+        }) == Some(*name)
+    };
+    let adopts = *count > own || *count == own && is_of_oldest();
+    adopts.then(|| keyring.id_by_fingerprint_key_id(*name)).flatten()
+}
+
+/// Tries other keys while no member answers.
+fn try_other_keys(service: &Arc<KeyService>) {
+    let keys = &service.keyring;
+    let (ids, trial) = (keys.ids(), keys.trial());
+    if service.replication.time.has_an_answer() {
+        *service.trials.schedule.lock() = Schedule::default();
+        if let Some(trial) = trial {
+            activate_trial(service, trial);
+        }
+        return;
+    }
+    let step = {
+        let mut schedule = service.trials.schedule.lock();
+        if service.majority.is_pinned() {
+            schedule.end(trial)
+        } else {
+            schedule.step(Instant::now(), ids.get(1..).unwrap_or_default(), trial)
+        }
+    };
+    match step {
+        Step::Wait => {}
+        Step::Try(id) => {
+            tracing::info!("no other node answers; trying cluster key {id} for a while");
+            keys.seal_with(Some(id));
+        }
+        Step::Revert => keys.seal_with(None),
+    }
+}
+
+/// A member has answered during a trial. If a member seals with the tried key, the node activates
+/// the key. If a member seals with the former key, the trial ends. Until one is known, the trial
+/// goes on.
+fn activate_trial(service: &Arc<KeyService>, trial: KeyId) {
+    let keys = &service.keyring;
+    let peer_keys = service.replication.keys_of_peers();
+    let peer_keys: Vec<u32> = peer_keys.into_iter().map(|(_, key)| key).collect();
+    if peer_keys.contains(&keys.active_fingerprint_key_id()) {
+        keys.seal_with(None);
+    } else if peer_keys.iter().any(|name| keys.id_by_fingerprint_key_id(*name) == Some(trial))
+        && service.trials.activation.lock().begin(Instant::now())
+    {
+        tracing::warn!("the other nodes seal with cluster key {trial}; this node adopts it");
+        let service = service.clone();
+        tokio::spawn(async move {
+            let done = service.act(KeyAction::Activate(trial.0)).await;
+            if let Err(error) = &done {
+                tracing::error!(%error, "the cluster key was not activated");
+            }
+            service.trials.activation.lock().end(done.is_err(), Instant::now());
+        });
+    }
+}
