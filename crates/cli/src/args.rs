@@ -230,7 +230,8 @@ pub(crate) enum Cert {
         chain: PathBuf,
         /// Its private key in PEM; the same file if that has both.
         key: PathBuf,
-        /// Set the certificate even if it has expired.
+        /// Set the certificate even if it has expired, or if it is the one in place with fewer
+        /// issuers.
         #[arg(long)]
         force: bool,
     },
@@ -244,7 +245,7 @@ pub(crate) enum Cert {
     },
     /// Withdraw the certificate of exactly these names.
     Remove {
-        /// The names it serves.
+        /// All names it serves, with spaces or commas between.
         #[arg(required = true)]
         names: Vec<String>,
     },

@@ -43,7 +43,16 @@ pub(crate) async fn run(options: Cert, socket: Option<PathBuf>) -> Result<ExitCo
             describe(&certificate);
         }
         Cert::Remove { names } => {
-            client.ask(&Request::CertRemove { names }).await?;
+            // As `cert list` has them, with commas between.
+            let names = names.iter().flat_map(|names| names.split(','));
+            let names: Vec<String> =
+                names.filter(|name| !name.is_empty()).map(str::to_owned).collect();
+            if names.is_empty() {
+                return Err(Failure::usage("there is no name; give each that it serves"));
+            }
+            let removed = client.ask(&Request::CertRemove { names }).await?;
+            let removed: Vec<_> = removed.as_array().into_iter().flatten().map(text).collect();
+            say!("the certificate for {} is withdrawn", removed.join(", "));
         }
         Cert::List { json } => {
             let list = client.ask(&Request::CertList).await?;

@@ -22,7 +22,8 @@ impl<'a> Certs<'a> {
     ///
     /// # Errors
     /// [`Error::NoClusterKey`] in an open mesh; [`Error::State`] if it does not
-    /// check, is over, or is older than the one in place; [`Error::ShutDown`].
+    /// check, is over, is older than the one in place, or is that one with fewer issuers
+    /// ([`StateError::FewerIssuers`](crate::StateError::FewerIssuers)); [`Error::ShutDown`].
     pub async fn set(&self, certificate: Certificate) -> Result<(), Error> {
         if self.node.keys.is_none() {
             return Err(Error::NoClusterKey);
@@ -38,10 +39,11 @@ impl<'a> Certs<'a> {
             .await
     }
 
-    /// Sets the certificate of its names, also one that is over: clients that verify it refuse it.
+    /// Sets the certificate of its names, also one that is over, which clients refuse, and the one
+    /// in place with fewer issuers.
     ///
     /// # Errors
-    /// As [`set`](Self::set), but for one that is over.
+    /// As [`set`](Self::set), but for these two.
     pub async fn set_even_if_over(&self, certificate: Certificate) -> Result<(), Error> {
         if self.node.keys.is_none() {
             return Err(Error::NoClusterKey);

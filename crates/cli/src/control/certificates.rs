@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
+use mailmesh::secrets::redact;
 use mailmesh::{
-    Certificate, CertificateDetails, Certs, Cluster, DomainNames, EventError, HostName,
-    read_certificate,
+    Certificate, CertificateDetails, Certs, Cluster, DomainNames, Error, EventError, HostName,
+    StateError, read_certificate,
 };
 use serde_json::{Value, json};
 
@@ -28,8 +29,52 @@ pub(super) async fn add(
         true => certs.set_even_if_over(found.certificate).await,
         false => certs.set(found.certificate).await,
     };
-    set.map_err(|error| error.to_string())?;
+    set.map_err(|error| match &error {
+        Error::State(StateError::FewerIssuers { .. }) => {
+            format!("{error}, or set it all the same with `--force`")
+        }
+        _ => error.to_string(),
+    })?;
     Ok(value)
+}
+
+/// Certificates that an error names.
+const NAMED: usize = 3;
+
+/// Withdraws the certificate of exactly these names. Where they are some names of a certificate,
+/// the error has the command with all of them: it stops serving the others, too.
+pub(super) async fn remove(cluster: &Cluster, given: &[String]) -> Result<Value, String> {
+    // A key that was given for a name is not shown.
+    let names = names(given).map_err(|error| redact(&error.to_string()))?;
+    let certs = cluster.certs();
+    let error = match certs.withdraw(names.clone()).await {
+        Ok(()) => return Ok(json!(names)),
+        Err(error @ Error::State(StateError::NotFound { .. })) => error,
+        Err(error) => return Err(error.to_string()),
+    };
+    let has_one = |certificate: &Certificate| {
+        let mut of_it = certificate.names().iter();
+        of_it.any(|name| names.iter().any(|given| given == name))
+    };
+    let commands: Vec<String> = certs
+        .list()
+        .iter()
+        .filter(|certificate| has_one(certificate))
+        .take(NAMED)
+        .map(|certificate| {
+            let all: Vec<&str> = certificate.names().iter().collect();
+            format!("`mailmesh cert remove {}`", all.join(" "))
+        })
+        .collect();
+    if commands.is_empty() {
+        let error = redact(&error.to_string());
+        return Err(format!("{error}; `mailmesh cert list` shows the certificates there are"));
+    }
+    Err(format!(
+        "no certificate has exactly these names; a certificate is withdrawn by all of its \
+         names: {}",
+        commands.join(" or ")
+    ))
 }
 
 /// A certificate with what it says of itself; never its key.
@@ -65,7 +110,7 @@ pub(super) fn list(certs: &Certs<'_>) -> Value {
 }
 
 /// The names, those in other scripts as the A-labels that certificates have.
-pub(super) fn names(given: &[String]) -> Result<DomainNames, EventError> {
+fn names(given: &[String]) -> Result<DomainNames, EventError> {
     DomainNames::new(given.iter().map(|name| {
         let (wildcard, host) = match name.strip_prefix("*.") {
             Some(parent) => ("*.", parent),

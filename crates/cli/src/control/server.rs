@@ -238,11 +238,7 @@ async fn answer(request: Request, cluster: &Cluster) -> Result<Answer, String> {
             certificates::add(cluster, &chain_pem.0, &key_pem.0, force).await?
         }
         Request::CertList => certificates::list(&cluster.certs()),
-        Request::CertRemove { names } => {
-            let names = certificates::names(&names).map_err(|error| error.to_string())?;
-            cluster.certs().withdraw(names).await.map_err(text)?;
-            Value::Null
-        }
+        Request::CertRemove { names } => certificates::remove(cluster, &names).await?,
         Request::KeyList => json!(cluster.keys().list().await.map_err(text)?),
         Request::KeyAdd { key, here, force } => {
             keys::add(&cluster.keys(), key, here, force).await?
